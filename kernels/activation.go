@@ -1,0 +1,42 @@
+package kernels
+
+// Tanh sets dst[i] = tanh(src[i]), to 2 ulp. It is odd, and 1 from 9.01 on.
+// dst may be src. It panics if the lengths differ.
+//
+// The method: a table of tanh at 8 points and the addition theorem,
+//
+//	tanh(c+t) = T + w(1-T²)/(1+Tw), T = tanh(c), w = tanh(t)
+//
+// with a polynomial for w.
+func Tanh(dst, src []float32) {
+	const fn = "Tanh"
+	writes(fn, "dst", dst, len(src))
+	reads(fn, "src", src, len(src))
+	isa := use()
+	if isa == Generic {
+		tanhGeneric(dst, src)
+		return
+	}
+	for t := range tiles(1, len(dst)) {
+		tanh(isa, &dst[t.col], &src[t.col], t.cols)
+	}
+}
+
+// Sigmoid sets dst[i] = 1/(1+exp(-src[i])), to 2 ulp.
+// dst may be src. It panics if the lengths differ.
+//
+// The method: exp(-x) = 2^n exp(r) with n a whole number and |r| <= ln(2)/2,
+// a polynomial for exp(r)-1, and one division.
+func Sigmoid(dst, src []float32) {
+	const fn = "Sigmoid"
+	writes(fn, "dst", dst, len(src))
+	reads(fn, "src", src, len(src))
+	isa := use()
+	if isa == Generic {
+		sigmoidGeneric(dst, src)
+		return
+	}
+	for t := range tiles(1, len(dst)) {
+		sigmoid(isa, &dst[t.col], &src[t.col], t.cols)
+	}
+}

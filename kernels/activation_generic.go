@@ -1,0 +1,90 @@
+package kernels
+
+import "math"
+
+// The generic activations and gates are the formulas of the SIMD paths in
+// float64: scalar code is as fast so, and the missing fused multiply-add costs
+// no accuracy. float64(x*y)+z is never fused, so they have the same bits on
+// every machine.
+
+// minNormal is the least float32 that is not subnormal.
+const minNormal = 0x1p-126
+
+// wide converts x, which counts as zero if it is subnormal.
+func wide(x float32) float64 { return float64(flush(x)) }
+
+// flush returns x, or zero of its sign if x is subnormal.
+func flush(x float32) float32 {
+	if b := math.Float32bits(x); b&0x7f800000 == 0 {
+		return math.Float32frombits(b & (1 << 31))
+	}
+	return x
+}
+
+// narrow rounds x and flushes it.
+func narrow(x float64) float32 { return flush(float32(x)) }
+
+// Points c, where tanh(c) is almost a float32, tanh(c) and 1-tanh(c)². The last
+// slope is such that tanh ends at exactly 1.
+var (
+	tanhPoint = [8]float32{0, 1.2025131, 2.40538716, 3.60758448, 4.81122589, 6.0126853, 7.21739817, 8.4160471}
+	tanhValue = [8]float32{0, 0.834419549, 0.983848393, 0.998530388, 0.999867558, 0.999988019, 0.999998927, 0.999999881}
+	tanhSlope = [8]float32{1, 0.303744018, 0.0320423394, 0.00293706427, 0.000264865113, 2.39608762e-05, 2.15331283e-06, 2.62e-07}
+)
+
+func tanhGeneric(dst, src []float32) {
+	for i, x := range src {
+		dst[i] = float32(math.Copysign(tanh64(math.Abs(wide(x))), float64(x)))
+	}
+}
+
+// tanh64 takes a >= 0 or NaN.
+func tanh64(a float64) float64 {
+	if a != a {
+		return a
+	}
+	a = clamp(a, 9.01)
+	k := int(float64(a*0.831485629)+0.5) & 7 // the mask saves the bounds checks
+	t := a - float64(tanhPoint[k])
+	z := t * t
+	w := float64(z*-0.00587586442276) + 0.0207806364264
+	w = float64(w*z) - 0.0537796779642
+	w = float64(w*z) + 0.133318804738
+	w = float64(w*z) - 0.333332966032
+	w = float64(w*float64(z*t)) + t
+	v := float64(tanhValue[k])
+	return v + w*float64(tanhSlope[k])/(1+float64(v*w))
+}
+
+func sigmoidGeneric(dst, src []float32) {
+	for i, x := range src {
+		dst[i] = narrow(sigmoid64(wide(x)))
+	}
+}
+
+const (
+	log2E = 0x1.71547652b82fep0
+	ln2   = 0x1.62e42fefa39efp-1
+)
+
+func sigmoid64(x float64) float64 {
+	x = clamp(x, 88)
+	n := round(-x * log2E)
+	r := -x - float64(n*ln2)
+	s := pow2(n)
+	q := float64(r*0.00138145839426) + 0.00836872393492
+	q = float64(q*r) + 0.0416683887313
+	q = float64(q*r) + 0.166665205736
+	q = float64(q*r) + 0.499999934439
+	q = float64(q*float64(r*r)) + r
+	return 1 / (float64(q*s) + s + 1)
+}
+
+// round returns the whole number next to x, for |x| < 2^51.
+func round(x float64) float64 {
+	const magic = 0x1.8p52 // its last bit counts ones
+	return float64(x+magic) - magic
+}
+
+// pow2 returns 2^n for a whole n in the range of a float64's exponent.
+func pow2(n float64) float64 { return math.Float64frombits(uint64(int64(n)+1023) << 52) }

@@ -1,0 +1,47 @@
+// Package kernels holds the inner loops of recurrent networks: activations,
+// vector operations, products with packed weights, the gates of RNN, LSTM and
+// GRU, and the update of Adam. Each has a path for AVX2, AVX-512 and NEON and a
+// portable one.
+//
+// # Data
+//
+// Everything is float32. Matrices are row-major; a [Mat] names its stride.
+// Weights are packed once in [Panels], in a layout that all paths share. Gates
+// stand in PyTorch's order: i,f,g,o for LSTM and r,z,n for GRU. The output of a
+// product with the weights of several gates is in packed order: 16 units of one
+// gate, the same 16 of the next one, and so on (see [PackedIndex]).
+//
+// The destination comes first. Arguments must not overlap unless a function
+// says that two of them may be the same memory, from the same element on and
+// with the same stride. Empty arguments are legal.
+//
+// Functions check the sizes of their arguments and panic before they write
+// anything. They never allocate, and any number of goroutines may call them.
+//
+// # Numbers
+//
+// Each sum has one order, which its function states, and each formula one
+// sequence of operations. So AVX2, AVX-512 and NEON give the same bits, and a
+// row's bits do not depend on the number of rows beside it. Any NaN equals any
+// NaN, and a result within half an ulp below 2^-126 may be zero on one
+// architecture and 2^-126 on another. The portable path computes the same
+// formulas within the tolerance that a function states, and its bits are the
+// same on all machines.
+//
+// NaN in an element makes NaN of what is computed from it and of nothing else.
+// Subnormal inputs count as zero, and subnormal results become zero of their
+// sign (the sums inside a product of the portable path excepted), so that
+// values that fade never slow anything. The flag for that is set inside each
+// assembly call only; Go code is not affected.
+//
+// # Paths
+//
+// The fastest path that the machine can run is chosen when the program starts.
+// The environment variable SIMDRNN_ISA (generic, neon, avx2 or avx512) and [Use]
+// choose another. If SIMDRNN_ISA is wrong, [Active] returns the error and
+// kernels panic with it. The build tag purego leaves only the portable path.
+//
+// No call of assembly runs for more than some 50 us, so that a garbage
+// collection never waits long for a kernel. The race detector is told what the
+// assembly reads and writes.
+package kernels

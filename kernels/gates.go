@@ -1,0 +1,240 @@
+package kernels
+
+// The gates of recurrent networks: what happens between the products of a step.
+//
+// Matrices have n rows. Plain ones have a column for each unit. Packed ones have
+// a column for each gate of each unit, in packed order (see PackedIndex), as
+// Gemm leaves them, with the padding, which is neither read nor written. Two
+// arguments must not overlap unless a function says that they may be the same.
+// All panic if n or units is negative or a matrix is too small.
+//
+// e(x) below stands for exp(-x), by a polynomial of degree 5 or 6, and T(x) for
+// M, K with tanh(x) = 2M/K, by a doubled rational function. Fused so, c' and h'
+// are within 5e-7 of the exact ones, in units of max(1, |c'|).
+
+// RNNTanhForward sets h = tanh(gates). gates is plain; h may be gates.
+func RNNTanhForward(h, gates Mat, n, units int) {
+	const fn = "RNNTanhForward"
+	size2(fn, n, units)
+	h.writes(fn, "h", n, units)
+	gates.reads(fn, "gates", n, units)
+	isa := use()
+	if isa == Generic {
+		rnnTanhForwardGeneric(h, gates, n, units)
+		return
+	}
+	for t := range tiles(n, units) {
+		rnnTanhForward(isa, t.of(h, 1), t.of(gates, 1), h.Stride, gates.Stride, t.rows, t.cols)
+	}
+}
+
+// RNNReLUForward sets h = max(gates, 0); NaN stays NaN. gates is plain; h may be
+// gates.
+func RNNReLUForward(h, gates Mat, n, units int) {
+	const fn = "RNNReLUForward"
+	size2(fn, n, units)
+	h.writes(fn, "h", n, units)
+	gates.reads(fn, "gates", n, units)
+	isa := use()
+	if isa == Generic {
+		rnnReLUForwardGeneric(h, gates, n, units)
+		return
+	}
+	for t := range tiles(n, units) {
+		rnnReLUForward(isa, t.of(h, 1), t.of(gates, 1), h.Stride, gates.Stride, t.rows, t.cols)
+	}
+}
+
+// RNNTanhBackward sets dGates = dh*(1-h²) for the h of RNNTanhForward. All are
+// plain; dGates may be dh.
+func RNNTanhBackward(dGates, dh, h Mat, n, units int) {
+	const fn = "RNNTanhBackward"
+	size2(fn, n, units)
+	dGates.writes(fn, "dGates", n, units)
+	dh.reads(fn, "dh", n, units)
+	h.reads(fn, "h", n, units)
+	isa := use()
+	if isa == Generic {
+		rnnTanhBackwardGeneric(dGates, dh, h, n, units)
+		return
+	}
+	for t := range tiles(n, units) {
+		rnnTanhBackward(isa, t.of(dGates, 1), t.of(dh, 1), t.of(h, 1), dGates.Stride, dh.Stride, h.Stride, t.rows, t.cols)
+	}
+}
+
+// RNNReLUBackward sets dGates = dh where h > 0, else 0, for the h of
+// RNNReLUForward. All are plain; dGates may be dh.
+func RNNReLUBackward(dGates, dh, h Mat, n, units int) {
+	const fn = "RNNReLUBackward"
+	size2(fn, n, units)
+	dGates.writes(fn, "dGates", n, units)
+	dh.reads(fn, "dh", n, units)
+	h.reads(fn, "h", n, units)
+	isa := use()
+	if isa == Generic {
+		rnnReLUBackwardGeneric(dGates, dh, h, n, units)
+		return
+	}
+	for t := range tiles(n, units) {
+		rnnReLUBackward(isa, t.of(dGates, 1), t.of(dh, 1), t.of(h, 1), dGates.Stride, dh.Stride, h.Stride, t.rows, t.cols)
+	}
+}
+
+// LSTMForward takes the pre-activations i,f,g,o in gates, packed, and computes
+//
+//	c = sigmoid(f)*cPrev + sigmoid(i)*tanh(g)
+//	h = sigmoid(o)*tanh(c)
+//
+// in this form:
+//
+//	I = (1+e(i))/2;  F = 1+e(f);  O = (1+e(o))/2
+//	M, K = T(g);     c = cPrev/F + M/(I*K)
+//	M, K = T(c);     h = M/(O*K)
+//
+// h, c and cPrev are plain. c may be cPrev.
+func LSTMForward(h, c, gates, cPrev Mat, n, units int) {
+	const fn = "LSTMForward"
+	size2(fn, n, units)
+	h.writes(fn, "h", n, units)
+	c.writes(fn, "c", n, units)
+	gates.reads(fn, "gates", n, packedWidth(4, units))
+	cPrev.reads(fn, "cPrev", n, units)
+	isa := use()
+	if isa == Generic {
+		lstmForwardGeneric(h, c, gates, cPrev, n, units, false)
+		return
+	}
+	for t := range tiles(n, units) {
+		lstmForward(isa, t.of(h, 1), t.of(c, 1), t.of(gates, 4), t.of(cPrev, 1), h.Stride, c.Stride, gates.Stride, cPrev.Stride, t.rows, t.cols)
+	}
+}
+
+// LSTMForwardTrain is LSTMForward, with the same bits in h and c, and leaves in
+// gates the activations i,f,g,o for LSTMBackward.
+func LSTMForwardTrain(h, c, gates, cPrev Mat, n, units int) {
+	const fn = "LSTMForwardTrain"
+	size2(fn, n, units)
+	h.writes(fn, "h", n, units)
+	c.writes(fn, "c", n, units)
+	gates.writes(fn, "gates", n, packedWidth(4, units))
+	cPrev.reads(fn, "cPrev", n, units)
+	isa := use()
+	if isa == Generic {
+		lstmForwardGeneric(h, c, gates, cPrev, n, units, true)
+		return
+	}
+	for t := range tiles(n, units) {
+		lstmForwardTrain(isa, t.of(h, 1), t.of(c, 1), t.of(gates, 4), t.of(cPrev, 1), h.Stride, c.Stride, gates.Stride, cPrev.Stride, t.rows, t.cols)
+	}
+}
+
+// LSTMBackward takes the activations i,f,g,o in gates, as LSTMForwardTrain left
+// them with h, c and cPrev, the loss's gradient dh of h, and in dc that of c as
+// far as it comes from later steps. It leaves in gates the gradients of the
+// pre-activations, and in dc the gradient of cPrev:
+//
+//	dc += dh*o*(1-tanh(c)²)              tanh(c) = h/o
+//	dGates = dc*g*i*(1-i), dc*cPrev*f*(1-f), dc*i*(1-g²), dh*h*(1-o)
+//	dc = dc*f
+//
+// dh, h, c and cPrev are plain and not written. h is o*tanh(c), before any
+// projection, dropout or zoneout.
+func LSTMBackward(gates, dc, dh, h, c, cPrev Mat, n, units int) {
+	const fn = "LSTMBackward"
+	size2(fn, n, units)
+	gates.writes(fn, "gates", n, packedWidth(4, units))
+	dc.writes(fn, "dc", n, units)
+	dh.reads(fn, "dh", n, units)
+	h.reads(fn, "h", n, units)
+	c.reads(fn, "c", n, units)
+	cPrev.reads(fn, "cPrev", n, units)
+	isa := use()
+	if isa == Generic {
+		lstmBackwardGeneric(gates, dc, dh, h, cPrev, n, units)
+		return
+	}
+	for t := range tiles(n, units) {
+		lstmBackward(isa, t.of(gates, 4), t.of(dc, 1), t.of(dh, 1), t.of(h, 1), t.of(c, 1), t.of(cPrev, 1),
+			gates.Stride, dc.Stride, dh.Stride, h.Stride, c.Stride, cPrev.Stride, t.rows, t.cols)
+	}
+}
+
+// GRUForward takes the input's part gx and the hidden state's part gh of the
+// pre-activations r,z,n, both packed, and computes
+//
+//	r = sigmoid(xr + hr)
+//	z = sigmoid(xz + hz)
+//	n = tanh(xn + r*hn)
+//	h = n + z*(hPrev - n)
+//
+// in this form:
+//
+//	r = 1/(1+e(xr+hr));  z = 1/(1+e(xz+hz))
+//	M, K = T(xn + r*hn); n = 2M/K
+//
+// h and hPrev are plain. h may be hPrev.
+func GRUForward(h, gx, gh, hPrev Mat, n, units int) {
+	const fn = "GRUForward"
+	size2(fn, n, units)
+	h.writes(fn, "h", n, units)
+	gx.reads(fn, "gx", n, packedWidth(3, units))
+	gh.reads(fn, "gh", n, packedWidth(3, units))
+	hPrev.reads(fn, "hPrev", n, units)
+	isa := use()
+	if isa == Generic {
+		gruForwardGeneric(h, gx, gh, hPrev, n, units, false)
+		return
+	}
+	for t := range tiles(n, units) {
+		gruForward(isa, t.of(h, 1), t.of(gx, 3), t.of(gh, 3), t.of(hPrev, 1), h.Stride, gx.Stride, gh.Stride, hPrev.Stride, t.rows, t.cols)
+	}
+}
+
+// GRUForwardTrain is GRUForward, with the same bits in h, and leaves in gx the
+// activations r,z,n for GRUBackward. In gh it leaves hn; the other two gates of
+// gh are unspecified.
+func GRUForwardTrain(h, gx, gh, hPrev Mat, n, units int) {
+	const fn = "GRUForwardTrain"
+	size2(fn, n, units)
+	h.writes(fn, "h", n, units)
+	gx.writes(fn, "gx", n, packedWidth(3, units))
+	gh.writes(fn, "gh", n, packedWidth(3, units))
+	hPrev.reads(fn, "hPrev", n, units)
+	isa := use()
+	if isa == Generic {
+		gruForwardGeneric(h, gx, gh, hPrev, n, units, true)
+		return
+	}
+	for t := range tiles(n, units) {
+		gruForwardTrain(isa, t.of(h, 1), t.of(gx, 3), t.of(gh, 3), t.of(hPrev, 1), h.Stride, gx.Stride, gh.Stride, hPrev.Stride, t.rows, t.cols)
+	}
+}
+
+// GRUBackward takes gx and gh as GRUForwardTrain left them with hPrev, and the
+// gradient dh of h. It leaves in gx the gradients of xr, xz, xn, in gh those of
+// hr, hz, hn, and in dhPrev the part of hPrev's gradient that passes by the
+// gates:
+//
+//	dn = dh*(1-z)*(1-n²);  dz = dh*(hPrev-n)*z*(1-z);  dr = dn*hn*r*(1-r)
+//	gx = dr, dz, dn;       gh = dr, dz, dn*r;          dhPrev = dh*z
+//
+// dhPrev, dh and hPrev are plain. dhPrev may be dh.
+func GRUBackward(gx, gh, dhPrev, dh, hPrev Mat, n, units int) {
+	const fn = "GRUBackward"
+	size2(fn, n, units)
+	gx.writes(fn, "gx", n, packedWidth(3, units))
+	gh.writes(fn, "gh", n, packedWidth(3, units))
+	dhPrev.writes(fn, "dhPrev", n, units)
+	dh.reads(fn, "dh", n, units)
+	hPrev.reads(fn, "hPrev", n, units)
+	isa := use()
+	if isa == Generic {
+		gruBackwardGeneric(gx, gh, dhPrev, dh, hPrev, n, units)
+		return
+	}
+	for t := range tiles(n, units) {
+		gruBackward(isa, t.of(gx, 3), t.of(gh, 3), t.of(dhPrev, 1), t.of(dh, 1), t.of(hPrev, 1),
+			gx.Stride, gh.Stride, dhPrev.Stride, dh.Stride, hPrev.Stride, t.rows, t.cols)
+	}
+}

@@ -1,0 +1,187 @@
+package kernels
+
+func rnnTanhForwardGeneric(h, gates Mat, n, units int) {
+	for b := range n {
+		h, gates := h.row(b, units), gates.row(b, units)
+		for u, x := range gates {
+			m, k := tanhRatio(wide(x))
+			h[u] = narrow((m + m) / k)
+		}
+	}
+}
+
+func rnnReLUForwardGeneric(h, gates Mat, n, units int) {
+	for b := range n {
+		h, gates := h.row(b, units), gates.row(b, units)
+		for u, x := range gates {
+			h[u] = flush(max(x, 0))
+		}
+	}
+}
+
+func rnnTanhBackwardGeneric(dGates, dh, h Mat, n, units int) {
+	for b := range n {
+		dGates, dh, h := dGates.row(b, units), dh.row(b, units), h.row(b, units)
+		for u, d := range dh {
+			y := wide(h[u])
+			dGates[u] = narrow(wide(d) * (1 - float64(y*y)))
+		}
+	}
+}
+
+func rnnReLUBackwardGeneric(dGates, dh, h Mat, n, units int) {
+	for b := range n {
+		dGates, dh, h := dGates.row(b, units), dh.row(b, units), h.row(b, units)
+		for u, d := range dh {
+			if flush(h[u]) > 0 {
+				dGates[u] = flush(d)
+			} else {
+				dGates[u] = 0
+			}
+		}
+	}
+}
+
+// lstmForwardGeneric stores the activations if train.
+func lstmForwardGeneric(h, c, gates, cPrev Mat, n, units int, train bool) {
+	for b := range n {
+		h, c, cPrev := h.row(b, units), c.row(b, units), cPrev.row(b, units)
+		gates := gates.row(b, packedWidth(4, units))
+		for u := range h {
+			gate := (*[3*block + 1]float32)(gates[PackedIndex(4, u, 0):])
+			i := &gate[0]
+			f, g, o := &gate[block], &gate[2*block], &gate[3*block]
+
+			hi := 0.5 * (1 + expNeg5(wide(*i)))
+			df := 1 + expNeg6(wide(*f))
+			ho := 0.5 * (1 + expNeg5(wide(*o)))
+			m, k := tanhRatio(wide(*g))
+			ri, fo := 1/(hi*k), 1/df
+			cNew := narrow(float64(fo*wide(cPrev[u])) + float64(m*ri))
+			mc, kc := tanhRatio(float64(cNew))
+			c[u] = cNew
+			h[u] = narrow(mc / (ho * kc))
+			if train {
+				*i = narrow(0.5 * k * ri)
+				*f = narrow(fo)
+				*g = narrow((m + m) * hi * ri)
+				*o = narrow(0.5 / ho)
+			}
+		}
+	}
+}
+
+func lstmBackwardGeneric(gates, dc, dh, h, cPrev Mat, n, units int) {
+	for b := range n {
+		dc, dh, h, cPrev := dc.row(b, units), dh.row(b, units), h.row(b, units), cPrev.row(b, units)
+		gates := gates.row(b, packedWidth(4, units))
+		for u := range h {
+			gate := (*[3*block + 1]float32)(gates[PackedIndex(4, u, 0):])
+			i, f, g, o := wide(gate[0]), wide(gate[block]), wide(gate[2*block]), wide(gate[3*block])
+			m, d := wide(h[u]), wide(dh[u])
+
+			t := wide(dc[u]) + float64(d*(o-float64(m*(m/o))))
+			gate[0] = narrow(t * i * g * (1 - i))
+			gate[block] = narrow(t * f * wide(cPrev[u]) * (1 - f))
+			gate[2*block] = narrow(t * i * (1 - float64(g*g)))
+			gate[3*block] = narrow(d * m * (1 - o))
+			dc[u] = narrow(t * f)
+		}
+	}
+}
+
+// gruForwardGeneric stores the activations if train.
+func gruForwardGeneric(h, gx, gh, hPrev Mat, n, units int, train bool) {
+	for b := range n {
+		h, hPrev := h.row(b, units), hPrev.row(b, units)
+		gx, gh := gx.row(b, packedWidth(3, units)), gh.row(b, packedWidth(3, units))
+		for u := range h {
+			p := PackedIndex(3, u, 0)
+			x, y := (*[2*block + 1]float32)(gx[p:]), (*[2*block + 1]float32)(gh[p:])
+
+			r := 1 / (1 + expNeg5(wide(x[0])+wide(y[0])))
+			z := 1 / (1 + expNeg5(wide(x[block])+wide(y[block])))
+			m, k := tanhRatio(wide(x[2*block]) + float64(r*wide(y[2*block])))
+			n := (m + m) / k
+			h[u] = narrow(n + float64(z*(wide(hPrev[u])-n)))
+			if train {
+				x[0], x[block], x[2*block] = narrow(r), narrow(z), narrow(n)
+			}
+		}
+	}
+}
+
+func gruBackwardGeneric(gx, gh, dhPrev, dh, hPrev Mat, n, units int) {
+	for b := range n {
+		dhPrev, dh, hPrev := dhPrev.row(b, units), dh.row(b, units), hPrev.row(b, units)
+		gx, gh := gx.row(b, packedWidth(3, units)), gh.row(b, packedWidth(3, units))
+		for u := range dh {
+			p := PackedIndex(3, u, 0)
+			x, y := (*[2*block + 1]float32)(gx[p:]), (*[2*block + 1]float32)(gh[p:])
+			r, z, n := wide(x[0]), wide(x[block]), wide(x[2*block])
+			d := wide(dh[u])
+
+			dn := d * (1 - z) * (1 - float64(n*n))
+			dz := d * (wide(hPrev[u]) - n) * z * (1 - z)
+			dr := dn * wide(y[2*block]) * r * (1 - r)
+			x[0], x[block], x[2*block] = narrow(dr), narrow(dz), narrow(dn)
+			y[0], y[block], y[2*block] = narrow(dr), narrow(dz), narrow(dn*r)
+			dhPrev[u] = narrow(d * z)
+		}
+	}
+}
+
+// expNeg5 and expNeg6 return exp(-x) within 1e-7 of 1+exp(-x); x counts as at
+// most 40 in magnitude, which keeps all products of gates finite.
+func expNeg5(x float64) float64 {
+	r, s := reduce(x)
+	p := float64(r*-0x1.0fa350p-7) + 0x1.573a32p-5
+	p = float64(p*r) - 0x1.555a7ap-3
+	p = float64(p*r) + 0x1.fffdc6p-2
+	p = float64(p*r) - 0x1.fffff6p-1
+	p = float64(p*r) + 1
+	return p * s
+}
+
+func expNeg6(x float64) float64 {
+	r, s := reduce(x)
+	p := float64(r*0x1.6a5052p-10) - 0x1.123976p-7
+	p = float64(p*r) + 0x1.5558acp-5
+	p = float64(p*r) - 0x1.555492p-3
+	p = float64(p*r) + 0x1.fffffcp-2
+	p = float64(p*r) - 1
+	p = float64(p*r) + 1
+	return p * s
+}
+
+// reduce returns r and s, a power of 2, with exp(-x) = s*exp(-r).
+func reduce(x float64) (r, s float64) {
+	x = clamp(x, 40)
+	n := round(-x * log2E)
+	return x + float64(n*ln2), pow2(n)
+}
+
+// clamp returns x within ±limit, and NaN for NaN.
+func clamp(x, limit float64) float64 {
+	if x > limit {
+		return limit
+	}
+	if x < -limit {
+		return -limit
+	}
+	return x
+}
+
+// tanhRatio returns m and k with tanh(x) = 2m/k, exactly 1 from 9.02 on. The
+// rational function n/q is tanh(x/2), and 2nq/(n²+q²) doubles the argument.
+func tanhRatio(x float64) (m, k float64) {
+	x = clamp(x, 9.02)
+	z := x * x
+	p := float64(z*0x1.df48ccp-15) + 0x1.e7d398p-7
+	p = float64(p*z) + 0.5
+	q := float64(z*0x1.49ffdap-20) + 0x1.3c4f84p-10
+	q = float64(q*z) + 0x1.cf4a32p-4
+	q = float64(q*z) + 1
+	n := x * p
+	return n * q, float64(n*n) + float64(q*q)
+}

@@ -1,0 +1,92 @@
+package kernels
+
+// Gemm sets C = bias + A·W for A [n][K], C [n][Width], bias of Width elements
+// or nil for zeros:
+//
+//	sum := bias[j]
+//	for k0 := 0; k0 < K; k0 += 256 {
+//		chain := 0                   // the first one: sum
+//		for k := k0; k < min(k0+256, K); k++ {
+//			chain = fma(a[b][k], w[k][j], chain)
+//		}
+//		sum += chain                 // the first one: sum = chain
+//	}
+//	c[b][j] = sum
+//
+// so that a row's bits do not depend on n. Columns are in packed order (see
+// PackedIndex); padding comes out as zero if its bias is zero. c must not
+// overlap a or bias. It panics if c, a or bias has the wrong size.
+func Gemm(c, a Mat, n int, w *Panels, bias []float32) {
+	const fn = "Gemm"
+	size(fn, "n", n)
+	c.writes(fn, "c", n, w.Width())
+	a.reads(fn, "a", n, w.k)
+	if bias != nil {
+		reads(fn, "bias", bias, w.Width())
+	}
+	raceRead(w.data)
+	isa := use()
+	if isa == Generic {
+		gemmGeneric(c, a, n, w, bias, false)
+	} else {
+		gemm(isa, c, a, n, w, bias, false)
+	}
+}
+
+// GemmAdd sets C = C + A·W: it adds to c the sums that Gemm sets without a bias.
+// Shapes and panics are those of Gemm.
+func GemmAdd(c, a Mat, n int, w *Panels) {
+	const fn = "GemmAdd"
+	size(fn, "n", n)
+	c.writes(fn, "c", n, w.Width())
+	a.reads(fn, "a", n, w.k)
+	raceRead(w.data)
+	isa := use()
+	if isa == Generic {
+		gemmGeneric(c, a, n, w, nil, true)
+	} else {
+		gemm(isa, c, a, n, w, nil, true)
+	}
+}
+
+// Gemv sets y = bias + x·W, the product of Gemm for one row: x has K elements,
+// y and bias have Width, and bias may be nil. y must not overlap x or bias.
+// It panics if a length is wrong.
+func Gemv(y, x []float32, w *Panels, bias []float32) {
+	const fn = "Gemv"
+	writes(fn, "y", y, w.Width())
+	reads(fn, "x", x, w.k)
+	if bias != nil {
+		reads(fn, "bias", bias, w.Width())
+	}
+	raceRead(w.data)
+	c, a := Mat{y, len(y)}, Mat{x, len(x)}
+	isa := use()
+	if isa == Generic {
+		gemmGeneric(c, a, 1, w, bias, false)
+	} else {
+		gemm(isa, c, a, 1, w, bias, false)
+	}
+}
+
+// GemmTN sets C = Aᵀ·B, or C = C + Aᵀ·B if add, for A [K][m], B the panels of
+// one gate with K inputs, C [m][Units]. The sums are those of Gemm, with
+// a[k][i] for a[i][k]. It computes the gradient of a weight from all steps at
+// once. c must not overlap a. It panics if c or a is too small, or b has more
+// than one gate.
+func GemmTN(c, a Mat, m int, b *Panels, add bool) {
+	const fn = "GemmTN"
+	size(fn, "m", m)
+	if b.gates != 1 {
+		bad(fn, "b.Gates()", b.gates, "1")
+	}
+	c.writes(fn, "c", m, b.units)
+	a.reads(fn, "a", b.k, m)
+	raceRead(b.data)
+	isa := use()
+	if isa == Generic {
+		gemmTNGeneric(c, a, m, b, add)
+	} else {
+		gemmTN(isa, c, a, m, b, add)
+	}
+}

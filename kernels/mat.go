@@ -1,0 +1,125 @@
+package kernels
+
+import (
+	"fmt"
+	"iter"
+	"math/bits"
+)
+
+// A Mat is a view of a row-major matrix: row b starts at Data[b*Stride]. Stride
+// may exceed the number of columns, which each function states. The elements
+// between two rows are neither read nor written.
+type Mat struct {
+	Data   []float32
+	Stride int
+}
+
+// row returns columns 0 to cols of row b.
+func (m Mat) row(b, cols int) []float32 {
+	if cols == 0 {
+		return nil
+	}
+	return m.Data[b*m.Stride:][:cols]
+}
+
+// at returns the address of column j of row b.
+func (m Mat) at(b, j int) *float32 { return &m.Data[b*m.Stride+j] }
+
+// holds says whether m has rows of cols elements, without overflow.
+func (m Mat) holds(rows, cols int) bool {
+	if rows == 0 || cols == 0 {
+		return true
+	}
+	hi, lo := bits.Mul(uint(rows-1), uint(m.Stride))
+	return hi == 0 && m.Stride >= cols && lo <= uint(len(m.Data)-cols) && len(m.Data) >= cols
+}
+
+// reads checks an argument that the function fn reads.
+func (m Mat) reads(fn, arg string, rows, cols int) {
+	if !m.holds(rows, cols) {
+		badMat(fn, arg, m, rows, cols)
+	}
+	raceReadMat(m, rows, cols)
+}
+
+// writes checks an argument that the function fn writes, or reads and writes.
+func (m Mat) writes(fn, arg string, rows, cols int) {
+	if !m.holds(rows, cols) {
+		badMat(fn, arg, m, rows, cols)
+	}
+	raceWriteMat(m, rows, cols)
+}
+
+// reads checks a slice that the function fn reads.
+func reads(fn, arg string, s []float32, n int) {
+	if len(s) != n {
+		badLen(fn, arg, len(s), n)
+	}
+	raceRead(s)
+}
+
+// writes checks a slice that the function fn writes, or reads and writes.
+func writes(fn, arg string, s []float32, n int) {
+	if len(s) != n {
+		badLen(fn, arg, len(s), n)
+	}
+	raceWrite(s)
+}
+
+// size checks a number of rows, columns or units.
+func size(fn, arg string, n int) {
+	if n < 0 {
+		bad(fn, arg, n, "at least 0")
+	}
+}
+
+func size2(fn string, n, units int) {
+	size(fn, "n", n)
+	size(fn, "units", units)
+}
+
+//go:noinline
+func badLen(fn, arg string, got, want int) {
+	bad(fn, "len("+arg+")", got, fmt.Sprint(want))
+}
+
+//go:noinline
+func badMat(fn, arg string, m Mat, rows, cols int) {
+	if m.Stride < cols {
+		bad(fn, arg+".Stride", m.Stride, fmt.Sprintf("at least %d columns", cols))
+	}
+	bad(fn, "len("+arg+".Data)", len(m.Data), fmt.Sprintf("%d rows of %d columns at stride %d", rows, cols, m.Stride))
+}
+
+// bad is the one place where a kernel panics.
+//
+//go:noinline
+func bad(fn, what string, got int, want string) {
+	panic(fmt.Sprintf("kernels: %s: %s = %d, want %s", fn, what, got, want))
+}
+
+// maxWork bounds the elements of one call of an elementwise kernel, and so its
+// time to some 50 us: assembly cannot be preempted, and a garbage collection
+// waits for it.
+const maxWork = 16384
+
+// A tile is a part of a matrix: rows from row on, columns from col on.
+type tile struct{ row, rows, col, cols int }
+
+// tiles cuts a matrix in tiles of at most maxWork elements, for one call each.
+// col is a multiple of 16, so that tiles begin at a panel's first unit.
+func tiles(rows, cols int) iter.Seq[tile] {
+	return func(yield func(tile) bool) {
+		step := maxWork / max(1, min(cols, maxWork))
+		for b := 0; b < rows; b += step {
+			for j := 0; j < cols; j += maxWork {
+				if !yield(tile{b, min(step, rows-b), j, min(maxWork, cols-j)}) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// of returns the address of the tile in m, which has gates columns a unit.
+func (t tile) of(m Mat, gates int) *float32 { return m.at(t.row, t.col*gates) }

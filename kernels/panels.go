@@ -1,0 +1,211 @@
+package kernels
+
+import (
+	"fmt"
+	"math"
+	"math/bits"
+	"slices"
+	"unsafe"
+)
+
+const (
+	block  = 16  // units of a block: one AVX-512 register, two of AVX2, four of NEON
+	kBlock = 128 // inputs of a k block
+	kChain = 256 // inputs of a chain of fused multiply-adds
+
+	align = 64 // bytes
+)
+
+// Panels is a matrix of gates*units outputs and k inputs, packed for Gemm. Every
+// path reads the same layout.
+//
+// A panel is the blocks of outputs that a kernel works on together: for 3 or 4
+// gates the r|z|n or i|f|g|o of 16 units, for 1 gate four blocks of 16 units,
+// in the last panel only as many as there are. Its inputs are cut in k blocks
+// of 128, the last of K mod 128; in a k block each block of outputs is a
+// contiguous matrix of its inputs:
+//
+//	[panel][k block][block][k in k block][16]
+//
+// Units that pad the last block have zero weights. Any number of goroutines may
+// read Panels; Pack and SetRow need exclusive access.
+type Panels struct {
+	data            []float32
+	gates, units, k int
+}
+
+// NewPanels returns panels of zeros, aligned to 64 bytes. It panics unless gates
+// is 1, 3 or 4, units and k are not negative, and the size fits in an int.
+func NewPanels(gates, units, k int) *Panels {
+	const fn = "NewPanels"
+	if !slices.Contains([]int{1, 3, 4}, gates) {
+		bad(fn, "gates", gates, "1, 3 or 4")
+	}
+	size(fn, "units", units)
+	size(fn, "k", k)
+	if units > math.MaxInt/(4*block*8) {
+		bad(fn, "units", units, "a size that fits in memory")
+	}
+	hi, n := bits.Mul(uint(blocks(units)*gates*block), uint(k))
+	if hi != 0 || n > math.MaxInt/8 {
+		bad(fn, "k", k, "a size that fits in memory")
+	}
+	return &Panels{alignedSlice(int(n)), gates, units, k}
+}
+
+// alignedSlice returns n zeros that start at a multiple of 64 bytes.
+func alignedSlice(n int) []float32 {
+	s := make([]float32, n+align/4-1)
+	skip := -uintptr(unsafe.Pointer(unsafe.SliceData(s))) % align / 4
+	return s[skip:][:n:n]
+}
+
+// blocks returns the number of blocks that hold n units.
+func blocks(n int) int { return (n + block - 1) / block }
+
+// Gates returns the number of gates: 1, 3 or 4.
+func (p *Panels) Gates() int { return p.gates }
+
+// Units returns the number of units of a gate.
+func (p *Panels) Units() int { return p.units }
+
+// K returns the number of inputs.
+func (p *Panels) K() int { return p.k }
+
+// Width returns the number of columns of a product, of which PackedIndex tells
+// the order: for 1 gate the units, else the gates of all blocks of 16 units,
+// padding included.
+func (p *Panels) Width() int { return packedWidth(p.gates, p.units) }
+
+// Bytes returns the size of the packed weights.
+func (p *Panels) Bytes() int { return 4 * len(p.data) }
+
+func packedWidth(gates, units int) int {
+	if gates == 1 {
+		return units
+	}
+	return blocks(units) * gates * block
+}
+
+// PackedIndex returns the column of unit u of gate g in packed order:
+//
+//	1 gate:  u
+//	else:    (u/16)*gates*16 + g*16 + u%16
+func PackedIndex(gates, u, g int) int {
+	if gates == 1 {
+		return u
+	}
+	return (u/block*gates+g)*block + u%block
+}
+
+// blocksPerPanel is the number of blocks of all panels but the last.
+func (p *Panels) blocksPerPanel() int {
+	if p.gates == 1 {
+		return 4
+	}
+	return p.gates
+}
+
+// len returns the number of panels.
+func (p *Panels) len() int {
+	n := p.blocksPerPanel()
+	return (blocks(p.units)*p.gates + n - 1) / n
+}
+
+// panel returns the weights of panel i and its number of blocks.
+func (p *Panels) panel(i int) (w []float32, nb int) {
+	full := p.blocksPerPanel()
+	nb = min(full, blocks(p.units)*p.gates-i*full)
+	return p.data[i*full*block*p.k:][:nb*block*p.k], nb
+}
+
+// Pack sets all weights from w [gates*units][k], row-major, the form of a
+// PyTorch weight. It panics if len(w) is not gates*units*k.
+func (p *Panels) Pack(w []float32) {
+	if len(w) != p.gates*p.units*p.k {
+		badLen("Panels.Pack", "w", len(w), p.gates*p.units*p.k)
+	}
+	for i := range p.len() {
+		panel, nb := p.panel(i)
+		for k0 := 0; k0 < p.k; k0 += kBlock {
+			kn := min(kBlock, p.k-k0)
+			for b := range nb {
+				dst := panel[(k0*nb+b*kn)*block:][:kn*block]
+				row, n := p.outputs(i, b)
+				for u := range n {
+					for k, v := range w[(row+u)*p.k+k0:][:kn] {
+						dst[k*block+u] = v
+					}
+				}
+			}
+		}
+	}
+}
+
+// outputs returns the first row, in PyTorch's order, and the number of the
+// outputs of block b of panel i that are no padding.
+func (p *Panels) outputs(i, b int) (row, n int) {
+	if p.gates == 1 {
+		u := (i*4 + b) * block
+		return u, min(block, p.units-u)
+	}
+	return b*p.units + i*block, min(block, p.units-i*block)
+}
+
+// SetRow sets the weights of input k for all outputs: w[g*units+u], or zeros if
+// w is nil. It packs a matrix that is stored with its inputs as rows. It panics
+// unless 0 <= k < K and len(w) is gates*units.
+func (p *Panels) SetRow(k int, w []float32) {
+	if k < 0 || k >= p.k {
+		bad("Panels.SetRow", "k", k, fmt.Sprintf("0 <= k < %d", p.k))
+	}
+	if w != nil && len(w) != p.gates*p.units {
+		badLen("Panels.SetRow", "w", len(w), p.gates*p.units)
+	}
+	k0 := k / kBlock * kBlock
+	kn := min(kBlock, p.k-k0)
+	for i := range p.len() {
+		panel, nb := p.panel(i)
+		for b := range nb {
+			row, n := p.outputs(i, b)
+			dst := panel[(k0*nb+b*kn+k-k0)*block:][:n]
+			if w == nil {
+				clear(dst)
+			} else {
+				copy(dst, w[row:])
+			}
+		}
+	}
+}
+
+// PackBias sets dst[PackedIndex(gates, u, g)] = b0[g*units+u] + b1[g*units+u],
+// and padding to zero. Either of b0 and b1 may be nil, which stands for zeros.
+// It panics unless gates is 1, 3 or 4, b0 and b1 have gates*units elements, and
+// dst has the Width of such Panels.
+func PackBias(dst, b0, b1 []float32, gates, units int) {
+	const fn = "PackBias"
+	if !slices.Contains([]int{1, 3, 4}, gates) {
+		bad(fn, "gates", gates, "1, 3 or 4")
+	}
+	size(fn, "units", units)
+	if n := packedWidth(gates, units); len(dst) != n {
+		badLen(fn, "dst", len(dst), n)
+	}
+	if n := gates * units; b0 != nil && len(b0) != n {
+		badLen(fn, "b0", len(b0), n)
+	} else if b1 != nil && len(b1) != n {
+		badLen(fn, "b1", len(b1), n)
+	}
+	clear(dst)
+	for g := range gates {
+		for u := range units {
+			d := &dst[PackedIndex(gates, u, g)]
+			if b0 != nil {
+				*d = b0[g*units+u]
+			}
+			if b1 != nil {
+				*d += b1[g*units+u]
+			}
+		}
+	}
+}

@@ -1,0 +1,150 @@
+package kernels
+
+import (
+	"fmt"
+	"math"
+	"testing"
+	"unsafe"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestPanelsLayout compares with the documented layout, index by index.
+func TestPanelsLayout(t *testing.T) {
+	for _, gates := range []int{1, 3, 4} {
+		for _, units := range []int{0, 1, 15, 16, 17, 37, 63, 64, 65, 130} {
+			for _, k := range []int{0, 1, 5, 127, 128, 129, 256, 300} {
+				p := NewPanels(gates, units, k)
+				require.Equal(t, []int{gates, units, k}, []int{p.Gates(), p.Units(), p.K()})
+				require.Equal(t, 4*len(p.data), p.Bytes())
+				require.Equal(t, (units+15)/16*16*gates*k, len(p.data))
+				if len(p.data) > 0 {
+					require.Zero(t, uintptr(unsafe.Pointer(&p.data[0]))%64)
+				}
+				w := random(newRand(1), gates*units*k)
+				p.Pack(w)
+				rows := NewPanels(gates, units, k) // packed by SetRow
+				column := make([]float32, gates*units)
+				for j := range k {
+					for i := range column {
+						column[i] = w[i*k+j]
+					}
+					rows.SetRow(j, column)
+				}
+				requireSame(t, p.data, rows.data, "SetRow of all columns is Pack")
+				want := make([]float32, len(p.data))
+				perPanel := gates
+				if gates == 1 {
+					perPanel = 4
+				}
+				total := (units + 15) / 16 * gates // blocks
+				for g := range gates {
+					for u := range units {
+						blockIndex := u / 16 // of the whole matrix
+						if gates > 1 {
+							blockIndex = u/16*gates + g
+						}
+						panel, inPanel := blockIndex/perPanel, blockIndex%perPanel
+						nb := min(perPanel, total-panel*perPanel)
+						for j := range k {
+							j0 := j / 128 * 128
+							kn := min(128, k-j0)
+							at := panel*perPanel*16*k + j0*nb*16 + inPanel*kn*16 + (j-j0)*16 + u%16
+							want[at] = w[(g*units+u)*k+j]
+						}
+					}
+				}
+				requireSame(t, want, p.data, "gates=%d units=%d k=%d", gates, units, k)
+				if k > 0 {
+					p.SetRow(k-1, nil)
+					for i := range gates * units {
+						w[i*k+k-1] = 0
+					}
+					rows.Pack(w)
+					requireSame(t, rows.data, p.data, "SetRow of nil clears")
+				}
+			}
+		}
+	}
+}
+
+func TestPackedIndex(t *testing.T) {
+	require.Equal(t, 37, PackedIndex(1, 37, 0))
+	require.Equal(t, 2*64+3*16+5, PackedIndex(4, 37, 3))
+	require.Equal(t, 2*48+1*16+5, PackedIndex(3, 37, 1))
+	for _, gates := range []int{1, 3, 4} {
+		for units := range 70 {
+			seen := map[int]bool{}
+			width := NewPanels(gates, units, 0).Width()
+			for u := range units {
+				for g := range gates {
+					i := PackedIndex(gates, u, g)
+					require.False(t, seen[i])
+					require.Less(t, i, width)
+					seen[i] = true
+				}
+			}
+		}
+	}
+}
+
+func TestPackBias(t *testing.T) {
+	for _, gates := range []int{1, 3, 4} {
+		for units := range 40 {
+			r := newRand(2)
+			b0, b1 := random(r, gates*units), random(r, gates*units)
+			width := packedWidth(gates, units)
+			for _, c := range [][2][]float32{{b0, b1}, {b0, nil}, {nil, b1}, {nil, nil}} {
+				dst, want := filled(width, 7), make([]float32, width)
+				for g := range gates {
+					for u := range units {
+						for _, b := range c {
+							if b != nil {
+								want[PackedIndex(gates, u, g)] += b[g*units+u]
+							}
+						}
+					}
+				}
+				PackBias(dst, c[0], c[1], gates, units)
+				requireSame(t, want, dst, "gates=%d units=%d", gates, units)
+			}
+		}
+	}
+}
+
+func TestPanelsPanics(t *testing.T) {
+	p := NewPanels(4, 5, 7)
+	dst := filled(64, 7)
+	for message, f := range map[string]func(){
+		"NewPanels: gates = 2, want 1, 3 or 4":                                             func() { NewPanels(2, 5, 7) },
+		"NewPanels: units = -1, want at least 0":                                           func() { NewPanels(1, -1, 7) },
+		"NewPanels: k = -1, want at least 0":                                               func() { NewPanels(1, 5, -1) },
+		"Panels.Pack: len(w) = 139, want 140":                                              func() { p.Pack(make([]float32, 139)) },
+		"Panels.SetRow: k = 7, want 0 <= k < 7":                                            func() { p.SetRow(7, nil) },
+		"Panels.SetRow: k = -1, want 0 <= k < 7":                                           func() { p.SetRow(-1, nil) },
+		"Panels.SetRow: len(w) = 19, want 20":                                              func() { p.SetRow(0, make([]float32, 19)) },
+		"PackBias: gates = 0, want 1, 3 or 4":                                              func() { PackBias(dst, nil, nil, 0, 5) },
+		"PackBias: units = -1, want at least 0":                                            func() { PackBias(dst, nil, nil, 4, -1) },
+		"PackBias: len(dst) = 64, want 128":                                                func() { PackBias(dst, nil, nil, 4, 17) },
+		"PackBias: len(b0) = 19, want 20":                                                  func() { PackBias(dst, make([]float32, 19), nil, 4, 5) },
+		"PackBias: len(b1) = 21, want 20":                                                  func() { PackBias(dst, nil, make([]float32, 21), 4, 5) },
+		fmt.Sprintf("NewPanels: units = %d, want a size that fits in memory", math.MaxInt): func() { NewPanels(4, math.MaxInt, 1) },
+		fmt.Sprintf("NewPanels: k = %d, want a size that fits in memory", math.MaxInt):     func() { NewPanels(4, 16, math.MaxInt) },
+	} {
+		require.PanicsWithValue(t, "kernels: "+message, f)
+	}
+	requireSame(t, filled(64, 7), dst, "dst was written")
+	requireSame(t, make([]float32, len(p.data)), p.data, "p was written")
+}
+
+func BenchmarkPack(b *testing.B) {
+	for _, h := range []int{64, 256} {
+		p, w := NewPanels(4, h, h), make([]float32, 4*h*h)
+		b.Run(fmt.Sprintf("gates=4/H=%d", h), func(b *testing.B) {
+			b.SetBytes(int64(p.Bytes()))
+			for b.Loop() {
+				p.Pack(w)
+			}
+		})
+	}
+}

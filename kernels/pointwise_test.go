@@ -1,0 +1,895 @@
+package kernels
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// An operand of a pointwise kernel has one letter for each of its gates.
+//
+// in says what it holds before: x a pre-activation, y a small one, s a state or gradient in
+// ±1, p an activation in (0, 1), m the last p times a number in ±1, v a second
+// moment, - nothing.
+//
+// out says what it holds after: w a result, = the same, ? anything.
+type operand struct{ name, in, out string }
+
+// A pointwise kernel computes each unit of each row by itself. Tables of them
+// drive the tests and benchmarks of all families but products.
+type pointwise struct {
+	name     string
+	operands []operand
+	alias    [2]int // operands that may be the same memory
+	run      func(m []Mat, n, units int)
+	ref      func(v [][]float64) // one unit: v[operand][gate]
+	tol      float64             // of max(1, |want|); 0: the rounded reference
+	inf      bool                // infinite inputs agree with the portable path
+}
+
+// flat makes a kernel on matrices of one on slices.
+func flat(f func(s [][]float32)) func(m []Mat, n, units int) {
+	return func(m []Mat, n, units int) {
+		var s [4][]float32
+		for b := range n {
+			for i := range m {
+				s[i] = m[i].row(b, units)
+			}
+			f(s[:len(m)])
+		}
+	}
+}
+
+func sigm(x float64) float64 { return 1 / (1 + math.Exp(-x)) }
+
+const alpha = float32(0.7) // of Scale and Axpy
+
+var adamTest = AdamScalars{
+	Beta1: 0.9, OneMinusBeta1: 0.1, Beta2: 0.999, OneMinusBeta2: 0.001,
+	Step: 0.01, BiasCorrection2Sqrt: 0.3, Eps: 1e-8, WeightDecay: 0.02, Decay: 0.99,
+}
+
+var lstmForwardOperands = []operand{{"h", "-", "w"}, {"c", "-", "w"}, {"gates", "xxxx", "===="}, {"cPrev", "s", "="}}
+
+func lstmForwardRef(v [][]float64) {
+	a := v[2]
+	c := sigm(a[1])*v[3][0] + sigm(a[0])*math.Tanh(a[2])
+	v[0][0], v[1][0] = sigm(a[3])*math.Tanh(c), c
+}
+
+func gruForwardRef(v [][]float64) {
+	x, y := v[1], v[2]
+	r, z := sigm(x[0]+y[0]), sigm(x[1]+y[1])
+	n := math.Tanh(x[2] + r*y[2])
+	v[0][0] = n + z*(v[3][0]-n)
+}
+
+var pointwiseKernels = []pointwise{
+	{
+		name: "Tanh", operands: []operand{{"dst", "-", "w"}, {"src", "x", "="}}, alias: [2]int{0, 1},
+		run: flat(func(s [][]float32) { Tanh(s[0], s[1]) }),
+		ref: func(v [][]float64) { v[0][0] = math.Tanh(v[1][0]) },
+		tol: 1.3e-7, inf: true,
+	},
+	{
+		name: "Sigmoid", operands: []operand{{"dst", "-", "w"}, {"src", "x", "="}}, alias: [2]int{0, 1},
+		run: flat(func(s [][]float32) { Sigmoid(s[0], s[1]) }),
+		ref: func(v [][]float64) { v[0][0] = sigm(v[1][0]) },
+		tol: 1.3e-7, inf: true,
+	},
+	{
+		name: "Add", operands: []operand{{"dst", "-", "w"}, {"x", "x", "="}, {"y", "x", "="}}, alias: [2]int{0, 1},
+		run: flat(func(s [][]float32) { Add(s[0], s[1], s[2]) }),
+		ref: func(v [][]float64) { v[0][0] = v[1][0] + v[2][0] },
+		inf: true,
+	},
+	{
+		name: "Mul", operands: []operand{{"dst", "-", "w"}, {"x", "x", "="}, {"y", "x", "="}}, alias: [2]int{0, 2},
+		run: flat(func(s [][]float32) { Mul(s[0], s[1], s[2]) }),
+		ref: func(v [][]float64) { v[0][0] = v[1][0] * v[2][0] },
+		inf: true,
+	},
+	{
+		name: "Scale", operands: []operand{{"dst", "-", "w"}, {"x", "x", "="}}, alias: [2]int{0, 1},
+		run: flat(func(s [][]float32) { Scale(s[0], alpha, s[1]) }),
+		ref: func(v [][]float64) { v[0][0] = float64(alpha) * v[1][0] },
+		inf: true,
+	},
+	{
+		name: "Axpy", operands: []operand{{"y", "s", "w"}, {"x", "s", "="}},
+		run: flat(func(s [][]float32) { Axpy(s[0], alpha, s[1]) }),
+		ref: func(v [][]float64) { v[0][0] += float64(alpha) * v[1][0] },
+		tol: 2e-7, inf: true,
+	},
+	{
+		name: "Adam", operands: []operand{{"p", "s", "w"}, {"g", "s", "="}, {"m", "s", "w"}, {"v", "v", "w"}},
+		run: flat(func(s [][]float32) { Adam(s[0], s[1], s[2], s[3], adamTest) }),
+		ref: func(v [][]float64) {
+			s := adamTest
+			p := v[0][0] * float64(s.Decay)
+			g := v[1][0] + float64(s.WeightDecay)*p
+			m := v[2][0] + float64(s.OneMinusBeta1)*(g-v[2][0])
+			q := float64(s.Beta2)*v[3][0] + float64(s.OneMinusBeta2)*g*g
+			p -= float64(s.Step) * (m / (math.Sqrt(q)/float64(s.BiasCorrection2Sqrt) + float64(s.Eps)))
+			v[0][0], v[2][0], v[3][0] = p, m, q
+		},
+		tol: 5e-7,
+	},
+	{
+		name: "RNNTanhForward", operands: []operand{{"h", "-", "w"}, {"gates", "x", "="}}, alias: [2]int{0, 1},
+		run: func(m []Mat, n, units int) { RNNTanhForward(m[0], m[1], n, units) },
+		ref: func(v [][]float64) { v[0][0] = math.Tanh(v[1][0]) },
+		tol: 5e-7, inf: true,
+	},
+	{
+		name: "RNNReLUForward", operands: []operand{{"h", "-", "w"}, {"gates", "x", "="}}, alias: [2]int{0, 1},
+		run: func(m []Mat, n, units int) { RNNReLUForward(m[0], m[1], n, units) },
+		ref: func(v [][]float64) { v[0][0] = max(v[1][0], 0) },
+		inf: true,
+	},
+	{
+		name: "RNNTanhBackward", operands: []operand{{"dGates", "-", "w"}, {"dh", "s", "="}, {"h", "s", "="}}, alias: [2]int{0, 1},
+		run: func(m []Mat, n, units int) { RNNTanhBackward(m[0], m[1], m[2], n, units) },
+		ref: func(v [][]float64) { v[0][0] = v[1][0] * (1 - v[2][0]*v[2][0]) },
+		tol: 5e-7,
+	},
+	{
+		name: "RNNReLUBackward", operands: []operand{{"dGates", "-", "w"}, {"dh", "s", "="}, {"h", "s", "="}}, alias: [2]int{0, 1},
+		run: func(m []Mat, n, units int) { RNNReLUBackward(m[0], m[1], m[2], n, units) },
+		ref: func(v [][]float64) {
+			v[0][0] = 0
+			if v[2][0] > 0 {
+				v[0][0] = v[1][0]
+			}
+		},
+	},
+	{
+		name: "LSTMForward", operands: lstmForwardOperands, alias: [2]int{1, 3},
+		run: func(m []Mat, n, units int) { LSTMForward(m[0], m[1], m[2], m[3], n, units) },
+		ref: lstmForwardRef,
+		tol: 5e-7, inf: true,
+	},
+	{
+		name: "LSTMForwardTrain", alias: [2]int{1, 3},
+		operands: []operand{{"h", "-", "w"}, {"c", "-", "w"}, {"gates", "xxxx", "wwww"}, {"cPrev", "s", "="}},
+		run:      func(m []Mat, n, units int) { LSTMForwardTrain(m[0], m[1], m[2], m[3], n, units) },
+		ref: func(v [][]float64) {
+			lstmForwardRef(v)
+			a := v[2]
+			a[0], a[1], a[2], a[3] = sigm(a[0]), sigm(a[1]), math.Tanh(a[2]), sigm(a[3])
+		},
+		tol: 5e-7, inf: true,
+	},
+	{
+		name:     "LSTMBackward",
+		operands: []operand{{"gates", "ppsp", "wwww"}, {"dc", "s", "w"}, {"dh", "s", "="}, {"h", "m", "="}, {"c", "s", "="}, {"cPrev", "s", "="}},
+		run:      func(m []Mat, n, units int) { LSTMBackward(m[0], m[1], m[2], m[3], m[4], m[5], n, units) },
+		ref: func(v [][]float64) {
+			a, dh, h := v[0], v[2][0], v[3][0]
+			i, f, g, o := a[0], a[1], a[2], a[3]
+			dc := v[1][0] + dh*(o-h*(h/o))
+			a[0], a[1], a[2], a[3] = dc*g*i*(1-i), dc*v[5][0]*f*(1-f), dc*i*(1-g*g), dh*h*(1-o)
+			v[1][0] = dc * f
+		},
+		tol: 5e-7,
+	},
+	{
+		name: "GRUForward", alias: [2]int{0, 3},
+		operands: []operand{{"h", "-", "w"}, {"gx", "xxx", "==="}, {"gh", "xxy", "==="}, {"hPrev", "s", "="}},
+		run:      func(m []Mat, n, units int) { GRUForward(m[0], m[1], m[2], m[3], n, units) },
+		ref:      gruForwardRef,
+		tol:      5e-7,
+	},
+	{
+		name: "GRUForwardTrain", alias: [2]int{0, 3},
+		operands: []operand{{"h", "-", "w"}, {"gx", "xxx", "www"}, {"gh", "xxy", "??="}, {"hPrev", "s", "="}},
+		run:      func(m []Mat, n, units int) { GRUForwardTrain(m[0], m[1], m[2], m[3], n, units) },
+		ref: func(v [][]float64) {
+			gruForwardRef(v)
+			x, y := v[1], v[2]
+			x[0], x[1] = sigm(x[0]+y[0]), sigm(x[1]+y[1])
+			x[2] = math.Tanh(x[2] + x[0]*y[2])
+		},
+		tol: 5e-7,
+	},
+	{
+		name: "GRUBackward", alias: [2]int{2, 3},
+		operands: []operand{{"gx", "pps", "www"}, {"gh", "--s", "www"}, {"dhPrev", "-", "w"}, {"dh", "s", "="}, {"hPrev", "s", "="}},
+		run:      func(m []Mat, n, units int) { GRUBackward(m[0], m[1], m[2], m[3], m[4], n, units) },
+		ref: func(v [][]float64) {
+			x, y, d := v[0], v[1], v[3][0]
+			r, z, n := x[0], x[1], x[2]
+			dn := d * (1 - z) * (1 - n*n)
+			dz := d * (v[4][0] - n) * z * (1 - z)
+			dr := dn * y[2] * r * (1 - r)
+			x[0], x[1], x[2] = dr, dz, dn
+			y[0], y[1], y[2] = dr, dz, dn*r
+			v[2][0] = d * z
+		},
+		tol: 5e-7,
+	},
+}
+
+func (k *pointwise) width(i, units int) int { return packedWidth(len(k.operands[i].in), units) }
+
+// A data set holds the values of some units: data[operand][gate][unit].
+type data [][][]float32
+
+func (k *pointwise) newData(n int) data {
+	d := make(data, len(k.operands))
+	for i, o := range k.operands {
+		for range o.in {
+			d[i] = append(d[i], filled(n, canary))
+		}
+	}
+	return d
+}
+
+func (k *pointwise) random(seed uint64, n int) data {
+	r := newRand(seed)
+	d := k.newData(n)
+	for j := range n {
+		var p float32
+		for i, o := range k.operands {
+			for g, letter := range o.in {
+				v := &d[i][g][j]
+				switch letter {
+				case 'x':
+					*v = uniform(r, -8, 8)
+					if r.IntN(8) == 0 {
+						*v = uniform(r, -20, 20)
+					}
+				case 'y':
+					*v = uniform(r, -2, 2)
+				case 's':
+					*v = uniform(r, -1, 1)
+				case 'p':
+					p = uniform(r, 0.01, 0.99)
+					*v = p
+				case 'm':
+					*v = p * uniform(r, -1, 1)
+				case 'v':
+					*v = uniform(r, 0, 1)
+				}
+			}
+		}
+	}
+	return d
+}
+
+// special returns units with one special input each, and others with several.
+func (k *pointwise) special(seed uint64, several int) data {
+	nan, inf, sub := float32(math.NaN()), float32(math.Inf(1)), float32(0x1.8p-130)
+	negZero := float32(math.Copysign(0, -1))
+	values := []float32{nan, 0, negZero, sub, -sub, 0x1p-126, -0x1p-126, 0x1p-149, 1e-20, -1e-20, 1, -1}
+	wild := []float32{100, -100, 87.3, -87.3, 88.5, -88.5, 40, -40, 9.01, -9.01, 9.02, -9.02, 1e30, -1e30}
+	slots := 0
+	for _, o := range k.operands {
+		slots += len(o.in) - strings.Count(o.in, "-")
+	}
+	if k.inf {
+		values = append(values, inf, -inf)
+	}
+	n := slots * (len(values) + len(wild))
+	d := k.random(seed, n+several)
+	r := newRand(seed + 1)
+	j := 0
+	for i, o := range k.operands {
+		for g, letter := range o.in {
+			if letter == '-' {
+				continue
+			}
+			vs := values
+			if letter == 'x' {
+				vs = slices.Concat(values, wild)
+			}
+			for _, v := range vs {
+				if letter == 'v' || letter == 'p' {
+					v = float32(math.Abs(float64(v)))
+				}
+				d[i][g][j] = v
+				j++
+			}
+			for s := n; s < n+several; s++ {
+				if r.IntN(2) == 0 && letter != 'p' && letter != 'v' {
+					d[i][g][s] = values[r.IntN(12)]
+				}
+			}
+		}
+	}
+	return d
+}
+
+// put writes unit u of row b of operand i from unit j of d.
+func (k *pointwise) put(m Mat, i, b, u int, d data, j int) {
+	for g := range d[i] {
+		*m.at(b, PackedIndex(len(d[i]), u, g)) = d[i][g][j]
+	}
+}
+
+// eval computes all units of d in one call, the plainest way.
+func (k *pointwise) eval(d data, n int) data {
+	m := make([]Mat, len(d))
+	for i := range m {
+		w := k.width(i, n)
+		m[i] = Mat{filled(w, canary), w}
+		for j := range n {
+			k.put(m[i], i, 0, j, d, j)
+		}
+	}
+	k.run(m, 1, n)
+	out := k.newData(n)
+	for i := range m {
+		for g := range d[i] {
+			for j := range n {
+				out[i][g][j] = *m[i].at(0, PackedIndex(len(d[i]), j, g))
+			}
+		}
+	}
+	return out
+}
+
+// results joins what a kernel wrote.
+func (k *pointwise) results(d data) (s []float32) {
+	for i, o := range k.operands {
+		for g, letter := range o.out {
+			if letter == 'w' {
+				s = append(s, d[i][g]...)
+			}
+		}
+	}
+	return s
+}
+
+// check runs the kernel on n rows of units at a place and compares all memory
+// with what eval says: results, operands that stay, padding and surroundings.
+func (k *pointwise) check(t *testing.T, in, want data, count int, p place, n, units, gap int, aliased bool) {
+	t.Helper()
+	views := make([]view, len(k.operands))
+	mats := make([]Mat, len(views))
+	first := n*7 + units // unit 0 of row 0
+	for i, o := range k.operands {
+		if aliased && i == k.alias[1] {
+			views[i] = views[k.alias[0]]
+		} else {
+			w := k.width(i, units)
+			views[i] = p.make(t, n, w, w+gap)
+			defer p.release(views[i])
+			for j := range views[i].all {
+				views[i].all[j] = canary
+			}
+		}
+		if aliased && i == k.alias[0] && !strings.Contains(o.in, "-") {
+			continue // the other operand's values are written below
+		}
+		for b := range n {
+			for u := range units {
+				if !(aliased && i == k.alias[0]) {
+					k.put(views[i].Mat, i, b, u, in, (first+b*units+u)%count)
+				}
+			}
+		}
+	}
+	wants := make([][]float32, len(views))
+	for i, o := range k.operands {
+		mats[i] = views[i].Mat
+		if aliased && i == k.alias[1] {
+			continue
+		}
+		wants[i] = slices.Clone(views[i].all)
+		for g, letter := range o.out {
+			for b := range n {
+				for u := range units {
+					if letter == 'w' {
+						wants[i][views[i].start+b*views[i].Stride+PackedIndex(len(o.in), u, g)] = want[i][g][(first+b*units+u)%count]
+					}
+				}
+			}
+		}
+	}
+	k.run(mats, n, units)
+	for i, o := range k.operands {
+		if wants[i] == nil {
+			continue
+		}
+		if g := strings.Index(o.out, "?"); g >= 0 {
+			for ; g < len(o.out) && o.out[g] == '?'; g++ {
+				for b := range n {
+					for u := range units {
+						j := views[i].start + b*views[i].Stride + PackedIndex(len(o.in), u, g)
+						views[i].all[j] = wants[i][j]
+					}
+				}
+			}
+		}
+		requireSame(t, wants[i], views[i].all, "%s: n=%d units=%d gap=%d %s aliased=%v: %s (from %d on)", k.name, n, units, gap, p.name, aliased, o.name, views[i].start)
+	}
+	requireFPState(t, k.name)
+}
+
+func forEachPointwise(t *testing.T, f func(t *testing.T, k *pointwise, isa ISA)) {
+	for i := range pointwiseKernels {
+		k := &pointwiseKernels[i]
+		t.Run(k.name, func(t *testing.T) {
+			forEachISA(t, func(t *testing.T, isa ISA) { f(t, k, isa) })
+		})
+	}
+}
+
+// TestPointwiseReference compares with float64.
+func TestPointwiseReference(t *testing.T) {
+	n := pick(20000, 5000, 600)
+	forEachPointwise(t, func(t *testing.T, k *pointwise, _ ISA) {
+		in := k.random(1, n)
+		got := k.eval(in, n)
+		v := make([][]float64, len(in))
+		worst := 0.0
+		for j := range n {
+			for i := range in {
+				v[i] = v[i][:0]
+				for g := range in[i] {
+					v[i] = append(v[i], float64(in[i][g][j]))
+				}
+			}
+			k.ref(v)
+			for i, o := range k.operands {
+				for g, letter := range o.out {
+					x := got[i][g][j]
+					switch {
+					case letter == '=':
+						require.True(t, same(x, in[i][g][j]), "unit %d: %s[%d] was written", j, o.name, g)
+					case letter == 'w' && k.tol == 0:
+						require.Equal(t, float32(v[i][g]), x, "unit %d: %s[%d]", j, o.name, g)
+					case letter == 'w':
+						e := math.Abs(float64(x)-v[i][g]) / max(1, math.Abs(v[i][g]))
+						worst = max(worst, e)
+						if !(e <= k.tol) {
+							t.Fatalf("unit %d: %s[%d] = %g, want %g: error %g, want %g", j, o.name, g, x, v[i][g], e, k.tol)
+						}
+					}
+				}
+			}
+		}
+		t.Logf("largest error %.2g", worst)
+	})
+}
+
+// TestPointwiseShapes tries all lengths up to some tiles, rows, strides,
+// alignments, both guard pages and aliasing: a unit's bits depend on none.
+func TestPointwiseShapes(t *testing.T) {
+	const count = 251
+	forEachPointwise(t, func(t *testing.T, k *pointwise, _ ISA) {
+		in := k.random(2, count)
+		want := k.eval(in, count)
+		for units := range 71 {
+			k.check(t, in, want, count, beforeGuard, 1, units, 0, false)
+			k.check(t, in, want, count, afterGuard, 1, units, 0, false)
+			k.check(t, in, want, count, at(units%17), 1+units%3, units, units%5, false)
+			if emulated && units > 36 {
+				break
+			}
+			k.check(t, in, want, count, beforeGuard, 2+units%3, units, units%4, false)
+			k.check(t, in, want, count, at(0), 2, units, 16, false)
+			if k.alias != [2]int{} {
+				k.check(t, in, want, count, beforeGuard, 1+units%3, units, units%4, true)
+			}
+		}
+		for off := range 17 {
+			k.check(t, in, want, count, at(off), 2, 37, 3, false)
+		}
+		for _, n := range []int{0, 4, 5, 33} {
+			k.check(t, in, want, count, at(1), n, 19, 1, k.alias != [2]int{})
+		}
+	})
+}
+
+// TestPointwisePieces passes more than one call of assembly takes.
+func TestPointwisePieces(t *testing.T) {
+	const count = 251
+	forEachPointwise(t, func(t *testing.T, k *pointwise, isa ISA) {
+		if emulated && isa == Generic {
+			t.Skip("emulated: Generic has no pieces")
+		}
+		in := k.random(3, count)
+		want := k.eval(in, count)
+		k.check(t, in, want, count, at(3), 1, maxWork+37, 0, false)
+		if !testing.Short() && !emulated {
+			k.check(t, in, want, count, at(0), 2, 2*maxWork+1, 5, false)
+			k.check(t, in, want, count, at(5), maxWork/300+2, 300, 1, k.alias != [2]int{})
+		}
+	})
+}
+
+// TestPointwiseBits compares the SIMD paths bit by bit, with each other and with
+// the recorded hashes.
+func TestPointwiseBits(t *testing.T) {
+	for i := range pointwiseKernels {
+		k := &pointwiseKernels[i]
+		t.Run(k.name, func(t *testing.T) {
+			for name, in := range map[string]data{"random": k.random(4, 4096), "special": k.special(5, 256)} {
+				n := len(in[0][0])
+				var first []float32
+				for _, isa := range simd() {
+					onISA(isa, func() {
+						got := k.results(k.eval(in, n))
+						if first == nil {
+							first = got
+						}
+						requireSame(t, first, got, "%s: %v and %v differ", name, simd()[0], isa)
+						requireHash(t, k.name+"/"+name, isa, got)
+					})
+				}
+			}
+		})
+	}
+	skipWithoutSIMD(t)
+}
+
+func skipWithoutSIMD(t *testing.T) {
+	if len(simd()) == 0 {
+		t.Skip("NOT COVERED: no SIMD path here")
+	}
+}
+
+// TestPointwiseSpecial compares NaN, infinities, zeros and subnormals with the
+// portable path.
+func TestPointwiseSpecial(t *testing.T) {
+	forEachPointwise(t, func(t *testing.T, k *pointwise, isa ISA) {
+		in := k.special(6, 200)
+		n := len(in[0][0])
+		var want data
+		onISA(Generic, func() { want = k.eval(in, n) })
+		got := k.eval(in, n)
+		for i, o := range k.operands {
+			for g, letter := range o.out {
+				for j := 0; letter == 'w' && j < n; j++ {
+					x, y := got[i][g][j], want[i][g][j]
+					ok := x == y || isNaN(x) && isNaN(y) || math.Abs(float64(x-y)) <= 1e-6*max(1, math.Abs(float64(y)))
+					if !ok || !isNaN(x) && x != flush(x) {
+						t.Fatalf("%s[%d] = %g, want %g, never subnormal; inputs %v", o.name, g, x, y, in.unit(j))
+					}
+				}
+			}
+		}
+		requireFPState(t, k.name)
+	})
+}
+
+func (d data) unit(j int) (v [][]float32) {
+	for i := range d {
+		v = append(v, nil)
+		for g := range d[i] {
+			v[i] = append(v[i], d[i][g][j])
+		}
+	}
+	return v
+}
+
+// TestPointwiseNaN: a NaN reaches the results that depend on it, and no other
+// unit.
+func TestPointwiseNaN(t *testing.T) {
+	forEachPointwise(t, func(t *testing.T, k *pointwise, _ ISA) {
+		const n = 40
+		for i, o := range k.operands {
+			for g, letter := range o.in {
+				if letter == '-' || k.name == "RNNReLUBackward" || k.name == "LSTMBackward" && o.name == "c" {
+					continue
+				}
+				in := k.random(7, n)
+				clean := k.eval(in, n)
+				in[i][g][21] = float32(math.NaN())
+				got := k.eval(in, n)
+				nans := 0
+				for i, o := range k.operands {
+					for g, letter := range o.out {
+						for j := 0; letter == 'w' && j < n; j++ {
+							if j == 21 && isNaN(got[i][g][j]) {
+								nans++
+							}
+							if j != 21 && !same(got[i][g][j], clean[i][g][j]) {
+								t.Fatalf("NaN in unit 21 changes unit %d", j)
+							}
+						}
+					}
+				}
+				require.Positive(t, nans, "NaN in %s[%d] is lost", o.name, g)
+			}
+		}
+	})
+}
+
+// TestPointwisePanics: a wrong size panics, names the argument and writes
+// nothing.
+func TestPointwisePanics(t *testing.T) {
+	forEachPointwise(t, func(t *testing.T, k *pointwise, _ ISA) {
+		const n, units = 3, 21
+		flat := strings.ToLower(k.operands[0].name) == k.operands[0].name && slices.Contains([]string{"Tanh", "Sigmoid", "Add", "Mul", "Scale", "Axpy", "Adam"}, k.name)
+		try := func(message string, change func(m []Mat) (rows, cols int)) {
+			m := make([]Mat, len(k.operands))
+			for i := range m {
+				w := k.width(i, units)
+				m[i] = Mat{filled(span(n, w, w+2), 0.25), w + 2}
+			}
+			whole := slices.Clone(m)
+			rows, cols := change(m)
+			require.PanicsWithValue(t, message, func() { k.run(m, rows, cols) })
+			for i := range whole {
+				requireSame(t, filled(len(whole[i].Data), 0.25), whole[i].Data, "%s", k.operands[i].name)
+			}
+		}
+		if flat {
+			return // lengths: TestVectorPanics
+		}
+		for i, o := range k.operands {
+			w := k.width(i, units)
+			try(fmt.Sprintf("kernels: %s: len(%s.Data) = %d, want %d rows of %d columns at stride %d", k.name, o.name, span(n, w, w+2)-1, n, w, w+2), func(m []Mat) (int, int) {
+				m[i].Data = m[i].Data[:len(m[i].Data)-1]
+				return n, units
+			})
+			try(fmt.Sprintf("kernels: %s: %s.Stride = %d, want at least %d columns", k.name, o.name, w-1, w), func(m []Mat) (int, int) {
+				m[i].Stride = w - 1
+				return n, units
+			})
+		}
+		try("kernels: "+k.name+": n = -1, want at least 0", func([]Mat) (int, int) { return -1, units })
+		try("kernels: "+k.name+": units = -2, want at least 0", func([]Mat) (int, int) { return n, -2 })
+	})
+}
+
+func TestVectorPanics(t *testing.T) {
+	for name, f := range map[string]func(s [][]float32){
+		"Tanh: len(dst)":    func(s [][]float32) { Tanh(s[1], s[0]) },
+		"Sigmoid: len(dst)": func(s [][]float32) { Sigmoid(s[1], s[0]) },
+		"Add: len(dst)":     func(s [][]float32) { Add(s[1], s[0], s[0]) },
+		"Add: len(y)":       func(s [][]float32) { Add(s[0], s[0], s[1]) },
+		"Mul: len(dst)":     func(s [][]float32) { Mul(s[1], s[0], s[0]) },
+		"Mul: len(y)":       func(s [][]float32) { Mul(s[0], s[0], s[1]) },
+		"Scale: len(dst)":   func(s [][]float32) { Scale(s[1], 2, s[0]) },
+		"Axpy: len(y)":      func(s [][]float32) { Axpy(s[1], 2, s[0]) },
+		"Adam: len(g)":      func(s [][]float32) { Adam(s[0], s[1], s[0], s[0], adamTest) },
+		"Adam: len(m)":      func(s [][]float32) { Adam(s[0], s[0], s[1], s[0], adamTest) },
+		"Adam: len(v)":      func(s [][]float32) { Adam(s[0], s[0], s[0], s[1], adamTest) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			forEachISA(t, func(t *testing.T, _ ISA) {
+				s := [][]float32{filled(20, 0.25), filled(19, 0.25)}
+				require.PanicsWithValue(t, "kernels: "+name+" = 19, want 20", func() { f(s) })
+				requireSame(t, filled(20, 0.25), s[0], "written")
+				requireSame(t, filled(19, 0.25), s[1], "written")
+			})
+		})
+	}
+}
+
+func TestPointwiseAllocs(t *testing.T) {
+	forEachPointwise(t, func(t *testing.T, k *pointwise, _ ISA) {
+		const n, units = 3, 21
+		m := make([]Mat, len(k.operands))
+		for i := range m {
+			w := k.width(i, units)
+			m[i] = Mat{filled(n*w, 0.25), w}
+		}
+		require.Zero(t, testing.AllocsPerRun(10, func() { k.run(m, n, units) }))
+	})
+}
+
+// TestTrainingBits: training computes the h and c of inference.
+func TestTrainingBits(t *testing.T) {
+	n := pick(4096, 1024, 256)
+	find := func(name string) *pointwise {
+		return &pointwiseKernels[slices.IndexFunc(pointwiseKernels, func(k pointwise) bool { return k.name == name })]
+	}
+	for _, name := range []string{"LSTMForward", "GRUForward"} {
+		t.Run(name, func(t *testing.T) {
+			forEachISA(t, func(t *testing.T, _ ISA) {
+				k := find(name)
+				for _, in := range []data{k.random(8, n), k.special(9, 100)} {
+					count := len(in[0][0])
+					want, got := k.eval(in, count), find(name+"Train").eval(in, count)
+					for i, o := range k.operands {
+						if o.out == "w" {
+							requireSame(t, want[i][0], got[i][0], "%s", o.name)
+						}
+					}
+				}
+			})
+		})
+	}
+}
+
+// TestActivationULP samples all float32.
+func TestActivationULP(t *testing.T) {
+	step := uint64(pick(3001, 30011, 2000003)) // odd, so that all mantissas come
+	if long {
+		step = 1
+	}
+	for _, k := range []struct {
+		name string
+		f    func(dst, src []float32)
+		ref  func(float64) float64
+	}{{"Tanh", Tanh, math.Tanh}, {"Sigmoid", Sigmoid, sigm}} {
+		t.Run(k.name, func(t *testing.T) {
+			forEachISA(t, func(t *testing.T, _ ISA) {
+				src, dst := make([]float32, 0, 4096), make([]float32, 4096)
+				worst, at := 0.0, float32(0)
+				flushSamples := func() {
+					dst := dst[:len(src)]
+					k.f(dst, src)
+					for i, x := range src {
+						if u := ulps(dst[i], k.ref(float64(x))); !(u <= worst) {
+							worst, at = u, x
+						}
+					}
+					src = src[:0]
+				}
+				for b := uint64(0); b < 1<<32; b += step {
+					if x := math.Float32frombits(uint32(b)); x == flush(x) {
+						if src = append(src, x); len(src) == cap(src) {
+							flushSamples()
+						}
+					}
+				}
+				flushSamples()
+				t.Logf("%.4f ulp at %g", worst, at)
+				if !(worst <= 2) {
+					t.Fatalf("%s(%g): %g ulp, want at most 2", k.name, at, worst)
+				}
+			})
+		})
+	}
+}
+
+// ulps is the distance of got from want in units of want's last place. Results
+// below 2^-126 may be zero.
+func ulps(got float32, want float64) float64 {
+	a := math.Abs(want)
+	if a < 0x1p-126 && got == 0 {
+		return 0
+	}
+	_, e := math.Frexp(max(a, 0x1p-126))
+	return math.Abs(float64(got)-want) / math.Ldexp(1, e-24)
+}
+
+// TestActivationExact checks what must hold exactly.
+func TestActivationExact(t *testing.T) {
+	forEachISA(t, func(t *testing.T, _ ISA) {
+		apply := func(f func(dst, src []float32), x float32) float32 {
+			var dst, src [1]float32
+			src[0] = x
+			f(dst[:], src[:])
+			return dst[0]
+		}
+		bits := func(x float32) uint32 { return math.Float32bits(x) }
+		inf := float32(math.Inf(1))
+		for _, x := range []float32{0, 0x1p-149, 0x1p-127, 0x1p-126, 1e-30, 1e-10, 0.3, 1, 2.2, 5, 9, 9.02, 10, 1e10, inf} {
+			y := apply(Tanh, x)
+			require.Equal(t, bits(-y), bits(apply(Tanh, -x)), "tanh is odd at %g", x)
+			require.LessOrEqual(t, y, float32(1))
+			if x < 1e-4 {
+				require.Equal(t, bits(flush(x)), bits(y), "tanh(%g)", x)
+			}
+			if x >= 9.02 {
+				require.Equal(t, float32(1), y, "tanh(%g)", x)
+			}
+		}
+		for x, want := range map[float32]float32{0: 0.5, 0x1p-149: 0.5, 20: 1, 100: 1, inf: 1, -inf: 0, -100: 0, -88: 0, -1e30: 0} {
+			require.Equal(t, bits(want), bits(apply(Sigmoid, x)), "sigmoid(%g)", x)
+		}
+		nan := float32(math.NaN())
+		require.True(t, isNaN(apply(Tanh, nan)))
+		require.True(t, isNaN(apply(Sigmoid, nan)))
+	})
+}
+
+// TestAxpyFused: SIMD rounds once.
+func TestAxpyFused(t *testing.T) {
+	for _, isa := range simd() {
+		onISA(isa, func() {
+			r := newRand(10)
+			x, y := random(r, 999), random(r, 999)
+			want := make([]float32, len(x))
+			for i := range x {
+				want[i] = fmaRef(alpha, x[i], y[i])
+			}
+			Axpy(y, alpha, x)
+			requireSame(t, want, y, "%v", isa)
+		})
+	}
+	skipWithoutSIMD(t)
+}
+
+// TestAddRows compares with the documented order of additions.
+func TestAddRows(t *testing.T) {
+	r := newRand(11)
+	forEachISA(t, func(t *testing.T, _ ISA) {
+		check := func(n, cols, gap int, p place) {
+			t.Helper()
+			a := p.make(t, n, cols, cols+gap)
+			defer p.release(a)
+			dst := p.make(t, 1, cols, cols)
+			defer p.release(dst)
+			for _, v := range []view{a, dst} {
+				copy(v.all, filled(len(v.all), canary))
+			}
+			for b := range n {
+				copy(a.row(b, cols), random(r, cols))
+			}
+			copy(dst.Data, random(r, cols))
+			want := slices.Clone(dst.all)
+			for j := 0; j < cols && n > 0; j++ {
+				var sum float32
+				for b0 := 0; b0 < n; b0 += 256 {
+					var chain float32
+					for b := b0; b < min(b0+256, n); b++ {
+						chain += *a.at(b, j)
+					}
+					if b0 == 0 {
+						sum = chain
+					} else {
+						sum += chain
+					}
+				}
+				want[dst.start+j] += sum
+			}
+			wantA := slices.Clone(a.all)
+			AddRows(dst.Data, a.Mat, n)
+			requireSame(t, want, dst.all, "n=%d cols=%d gap=%d %s", n, cols, gap, p.name)
+			requireSame(t, wantA, a.all, "a was written")
+			requireFPState(t, "AddRows")
+		}
+		for cols := range 71 {
+			check(3, cols, cols%3, beforeGuard)
+			check(5, cols, 0, afterGuard)
+			check(1, cols, 7, at(cols%16))
+		}
+		for _, n := range []int{0, 1, 2, 33, 255, 256, 257, 511, 512, 513, 700} {
+			check(n, pick(150, 150, 19), 1, at(1))
+			check(n, 17, 0, beforeGuard)
+		}
+		dst, a := make([]float32, 100), Mat{make([]float32, 1000), 100}
+		require.Zero(t, testing.AllocsPerRun(10, func() { AddRows(dst, a, 10) }))
+		for message, f := range map[string]func(){
+			"kernels: AddRows: len(a.Data) = 999, want 10 rows of 100 columns at stride 100": func() { AddRows(dst, Mat{a.Data[:999], 100}, 10) },
+			"kernels: AddRows: a.Stride = 99, want at least 100 columns":                     func() { AddRows(dst, Mat{a.Data, 99}, 10) },
+			"kernels: AddRows: n = -1, want at least 0":                                      func() { AddRows(dst, a, -1) },
+		} {
+			require.PanicsWithValue(t, message, f)
+		}
+	})
+}
+
+func BenchmarkPointwise(b *testing.B) {
+	for i := range pointwiseKernels {
+		k := &pointwiseKernels[i]
+		for _, units := range []int{16, 256, 4096} {
+			for _, isa := range Available() {
+				b.Run(fmt.Sprintf("kernel=%s/units=%d/isa=%v", k.name, units, isa), func(b *testing.B) {
+					in := k.random(12, units)
+					m := make([]Mat, len(in))
+					for i := range m {
+						w := k.width(i, units)
+						m[i] = Mat{alignedSlice(w), w}
+						for u := range units {
+							k.put(m[i], i, 0, u, in, u)
+							for g, letter := range k.operands[i].in {
+								if letter == '-' {
+									*m[i].at(0, PackedIndex(len(k.operands[i].in), u, g)) = 0
+								}
+							}
+						}
+					}
+					onISA(isa, func() {
+						for b.Loop() {
+							k.run(m, 1, units)
+						}
+					})
+					b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(units), "ns/unit")
+				})
+			}
+		}
+	}
+}

@@ -1,0 +1,34 @@
+//go:build race
+
+package kernels
+
+import (
+	"runtime"
+	"unsafe"
+)
+
+// The race detector does not see what assembly reads and writes. These tell it.
+
+func raceRead(s []float32) {
+	if len(s) > 0 {
+		runtime.RaceReadRange(unsafe.Pointer(&s[0]), 4*len(s))
+	}
+}
+
+func raceWrite(s []float32) {
+	if len(s) > 0 {
+		runtime.RaceWriteRange(unsafe.Pointer(&s[0]), 4*len(s))
+	}
+}
+
+func raceReadMat(m Mat, rows, cols int) {
+	for b := range rows {
+		raceRead(m.row(b, cols))
+	}
+}
+
+func raceWriteMat(m Mat, rows, cols int) {
+	for b := range rows {
+		raceWrite(m.row(b, cols))
+	}
+}

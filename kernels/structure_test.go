@@ -1,0 +1,154 @@
+package kernels
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestTiles: tiles cover a matrix once, none exceeds the limit of one call, and
+// columns begin at a panel.
+func TestTiles(t *testing.T) {
+	sizes := []int{0, 1, 2, 15, 16, 17, 300, maxWork - 1, maxWork, maxWork + 1, 3*maxWork + 5}
+	for _, rows := range sizes {
+		for _, cols := range sizes {
+			if rows*cols > 1<<20 {
+				continue
+			}
+			seen := make([]bool, rows*cols)
+			for p := range tiles(rows, cols) {
+				require.Positive(t, p.rows*p.cols)
+				require.LessOrEqual(t, p.rows*p.cols, maxWork)
+				require.Zero(t, p.col%block)
+				for b := p.row; b < p.row+p.rows; b++ {
+					for j := p.col; j < p.col+p.cols; j++ {
+						if seen[b*cols+j] {
+							t.Fatalf("%dx%d: tile %v overlaps another", rows, cols, p)
+						}
+						seen[b*cols+j] = true
+					}
+				}
+			}
+			require.Equal(t, -1, slices.Index(seen, false), "%dx%d is not covered", rows, cols)
+		}
+	}
+}
+
+// TestBoundedCalls reads the source: each function of the generated dispatch is
+// a function entry of its own (//go:noinline), where the scheduler can stop a
+// goroutine, and each of its elementwise kernels is called once for each of
+// tiles with that tile's size and no other. sumRows, which takes 256 rows of 64
+// columns, is checked by its caller's arguments.
+func TestBoundedCalls(t *testing.T) {
+	if _, err := os.Stat("mat.go"); err != nil {
+		t.Skip("no source here")
+	}
+	fset := token.NewFileSet()
+	entries, err := os.ReadDir(".")
+	require.NoError(t, err)
+	dispatch := map[string]bool{}
+	var files []*ast.File
+	for _, e := range entries {
+		name := e.Name()
+		if !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		f, err := parser.ParseFile(fset, name, nil, parser.ParseComments)
+		require.NoError(t, err)
+		if !strings.HasPrefix(name, "dispatch_") {
+			files = append(files, f)
+			continue
+		}
+		for _, d := range f.Decls {
+			fn, ok := d.(*ast.FuncDecl)
+			if !ok || fn.Name.Name == "init" {
+				continue
+			}
+			dispatch[fn.Name.Name] = true
+			require.Contains(t, directives(fn), "//go:noinline", "%s: %s", name, fn.Name.Name)
+		}
+	}
+	require.NotEmpty(t, dispatch)
+
+	called := map[string]int{}
+	for _, f := range files {
+		var stack []ast.Node
+		ast.Inspect(f, func(n ast.Node) bool {
+			if n == nil {
+				stack = stack[:len(stack)-1]
+				return true
+			}
+			stack = append(stack, n)
+			call, ok := n.(*ast.CallExpr)
+			if !ok {
+				return true
+			}
+			fn, ok := call.Fun.(*ast.Ident)
+			if !ok || !dispatch[fn.Name] || strings.HasPrefix(fn.Name, "gemm") {
+				return true // products cut their work themselves
+			}
+			called[fn.Name]++
+			args := source(call.Args)
+			at := fset.Position(call.Pos())
+			if fn.Name == "sumRows" {
+				require.Equal(t, "isa &sum[0] a.at(b,j) a.Stride rows len(d) min(b,1)", args, at.String())
+				require.LessOrEqual(t, sumCols*kChain, maxWork)
+				return true
+			}
+			inTiles := false
+			for _, s := range stack {
+				r, ok := s.(*ast.RangeStmt)
+				inTiles = inTiles || ok && strings.HasPrefix(source([]ast.Expr{r.X}), "tiles(") && source([]ast.Expr{r.Key}) == "t"
+			}
+			require.True(t, inTiles, "%v: %s outside a loop over tiles", at, fn.Name)
+			words := " " + args + " "
+			require.Contains(t, words, " t.cols ", at.String())
+			require.True(t, strings.Contains(words, " t.rows t.cols ") || !strings.Contains(words, "t.of("), "%v: rows", at)
+			return true
+		})
+	}
+	for name := range dispatch {
+		if !strings.HasPrefix(name, "gemm") {
+			require.Equal(t, 1, called[name], "calls of %s", name)
+		}
+	}
+}
+
+func directives(fn *ast.FuncDecl) (s []string) {
+	if fn.Doc != nil {
+		for _, c := range fn.Doc.List {
+			s = append(s, c.Text)
+		}
+	}
+	return s
+}
+
+// source prints the few kinds of expressions that arguments of kernels are.
+func source(list []ast.Expr) string {
+	var s []string
+	for _, e := range list {
+		switch e := e.(type) {
+		case *ast.Ident:
+			s = append(s, e.Name)
+		case *ast.BasicLit:
+			s = append(s, e.Value)
+		case *ast.SelectorExpr:
+			s = append(s, source([]ast.Expr{e.X})+"."+e.Sel.Name)
+		case *ast.UnaryExpr:
+			s = append(s, e.Op.String()+source([]ast.Expr{e.X}))
+		case *ast.IndexExpr:
+			s = append(s, source([]ast.Expr{e.X})+"["+source([]ast.Expr{e.Index})+"]")
+		case *ast.CallExpr:
+			s = append(s, source([]ast.Expr{e.Fun})+"("+strings.ReplaceAll(source(e.Args), " ", ",")+")")
+		default:
+			s = append(s, "?")
+		}
+	}
+	return strings.Join(s, " ")
+}

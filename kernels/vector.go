@@ -1,0 +1,109 @@
+package kernels
+
+// Add sets dst[i] = x[i] + y[i]. dst may be x or y. It panics if the lengths
+// differ.
+func Add(dst, x, y []float32) {
+	const fn = "Add"
+	writes(fn, "dst", dst, len(x))
+	reads(fn, "x", x, len(x))
+	reads(fn, "y", y, len(x))
+	isa := use()
+	if isa == Generic {
+		addGeneric(dst, x, y)
+		return
+	}
+	for t := range tiles(1, len(dst)) {
+		add(isa, &dst[t.col], &x[t.col], &y[t.col], t.cols)
+	}
+}
+
+// Mul sets dst[i] = x[i] * y[i]. dst may be x or y. It panics if the lengths
+// differ.
+func Mul(dst, x, y []float32) {
+	const fn = "Mul"
+	writes(fn, "dst", dst, len(x))
+	reads(fn, "x", x, len(x))
+	reads(fn, "y", y, len(x))
+	isa := use()
+	if isa == Generic {
+		mulGeneric(dst, x, y)
+		return
+	}
+	for t := range tiles(1, len(dst)) {
+		mul(isa, &dst[t.col], &x[t.col], &y[t.col], t.cols)
+	}
+}
+
+// Scale sets dst[i] = alpha * x[i]. dst may be x. It panics if the lengths
+// differ.
+func Scale(dst []float32, alpha float32, x []float32) {
+	const fn = "Scale"
+	writes(fn, "dst", dst, len(x))
+	reads(fn, "x", x, len(x))
+	isa := use()
+	if isa == Generic {
+		scaleGeneric(dst, alpha, x)
+		return
+	}
+	for t := range tiles(1, len(dst)) {
+		scale(isa, &dst[t.col], &x[t.col], t.cols, alpha)
+	}
+}
+
+// Axpy sets y[i] = alpha*x[i] + y[i] by fused multiply-adds. y may be x. It
+// panics if the lengths differ.
+func Axpy(y []float32, alpha float32, x []float32) {
+	const fn = "Axpy"
+	writes(fn, "y", y, len(x))
+	reads(fn, "x", x, len(x))
+	isa := use()
+	if isa == Generic {
+		axpyGeneric(y, alpha, x)
+		return
+	}
+	for t := range tiles(1, len(y)) {
+		axpy(isa, &y[t.col], &x[t.col], t.cols, alpha)
+	}
+}
+
+// sumCols is the number of columns that sumRows takes at once.
+const sumCols = 64
+
+// AddRows adds the rows of a [n][len(dst)] to dst:
+//
+//	for b0 := 0; b0 < n; b0 += 256 {
+//		chain := 0
+//		for b := range rows b0 to b0+256 {
+//			chain += a[b][j]
+//		}
+//		sum[j] += chain // the first chain: sum[j] = chain
+//	}
+//	dst[j] += sum[j]
+//
+// With n = 0 dst stays as it is. dst must not overlap a. It panics if a is too
+// small.
+func AddRows(dst []float32, a Mat, n int) {
+	const fn = "AddRows"
+	size(fn, "n", n)
+	raceWrite(dst)
+	a.reads(fn, "a", n, len(dst))
+	isa := use()
+	if n == 0 {
+		return
+	}
+	for j := 0; j < len(dst); j += sumCols {
+		var sum [sumCols]float32
+		d := dst[j:min(j+sumCols, len(dst))]
+		for b := 0; b < n; b += kChain {
+			rows := min(kChain, n-b)
+			if isa == Generic {
+				sumRowsGeneric(sum[:len(d)], Mat{a.Data[b*a.Stride+j:], a.Stride}, rows, b > 0)
+			} else {
+				sumRows(isa, &sum[0], a.at(b, j), a.Stride, rows, len(d), min(b, 1))
+			}
+		}
+		for i := range d {
+			d[i] += sum[i]
+		}
+	}
+}
