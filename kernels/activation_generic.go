@@ -67,17 +67,27 @@ const (
 	ln2   = 0x1.62e42fefa39efp-1
 )
 
+func expGeneric(dst, src []float32) {
+	for i, x := range src {
+		s, q := expParts(clamp(wide(x), 89))
+		dst[i] = narrow(s + float64(q*s))
+	}
+}
+
 func sigmoid64(x float64) float64 {
-	x = clamp(x, 88)
-	n := round(-x * log2E)
-	r := -x - float64(n*ln2)
-	s := pow2(n)
-	q := float64(r*0.00138145839426) + 0.00836872393492
+	s, q := expParts(-clamp(x, 88))
+	return 1 / (float64(q*s) + s + 1)
+}
+
+// expParts returns s, a power of 2, and q with exp(x) = s + s*q.
+func expParts(x float64) (s, q float64) {
+	n := round(x * log2E)
+	r := x - float64(n*ln2)
+	q = float64(r*0.00138145839426) + 0.00836872393492
 	q = float64(q*r) + 0.0416683887313
 	q = float64(q*r) + 0.166665205736
 	q = float64(q*r) + 0.499999934439
-	q = float64(q*float64(r*r)) + r
-	return 1 / (float64(q*s) + s + 1)
+	return pow2(n), float64(q*float64(r*r)) + r
 }
 
 // round returns the whole number next to x, for |x| < 2^51.

@@ -1,11 +1,214 @@
 package kernels
 
+// A gemmTask tells a tile kernel where its matrices are. The kernel works on
+// tiles of rows of A, one below the other, and some neighbouring blocks of
+// columns of a panel, then on the same blocks of the next panels. It uses the
+// task up.
+//
+// Strides and steps from panel to panel are bytes. Pointers stay within their
+// matrices, as the garbage collector expects.
+type gemmTask struct {
+	w0 *float32 // the first of the blocks in the chain's first k block
+	k0 int      // inputs of that k block
+	w1 *float32 // the second k block
+	k1 int
+
+	parts         int      // k blocks of the chain: 0, 1 or 2
+	tiles, panels int      // at least 1
+	a             *float32 // first row, first input of the chain
+	init          *float32 // what chains start from, for each column
+	sum           *float32 // finished chains to be added, or nil
+	old           int      // 1: add what c holds
+	c             *float32
+
+	aStride, sumStride, cStride         int
+	wPanel, initPanel, sumPanel, cPanel int
+
+	sumTile, cTile uintptr // state of the kernel
+	tilesLeft      int
+}
+
+const (
+	maxRows      = 48        // of A in one call, so that C's tile of a panel stays in L1
+	maxProducts  = 1 << 20   // multiply-adds of one call: some 50 us at 20 a ns
+	maxWeights   = 512 << 10 // bytes of W in one call, for they may come from DRAM
+	panelColumns = 4 * block
+)
+
+var zeroInit [panelColumns]float32
+
 // gemm is Gemm, or GemmAdd if add, on the path isa.
 func gemm(isa ISA, c, a Mat, n int, w *Panels, bias []float32, add bool) {
-	gemmGeneric(c, a, n, w, bias, add)
+	p := matmul{isa, c, a, w, bias, add, false}
+	p.run(n)
 }
 
 // gemmTN is GemmTN on the path isa.
 func gemmTN(isa ISA, c, a Mat, m int, b *Panels, add bool) {
-	gemmTNGeneric(c, a, m, b, add)
+	p := matmul{isa, c, a, b, nil, add, true}
+	p.run(m)
+}
+
+// A matmul is C = bias + A·W, C += A·W, or the same with Aᵀ if trans.
+type matmul struct {
+	isa        ISA
+	c, a       Mat
+	w          *Panels
+	bias       []float32
+	add, trans bool
+}
+
+// A region is a part of C: rows, and columns by the panels and blocks of W that
+// they come from. If there are several panels, they are whole.
+type region struct {
+	row, rows     int
+	panel, panels int
+	block, blocks int
+}
+
+// col returns the first column of C.
+func (p *matmul) col(r region) int { return (r.panel*p.w.blocksPerPanel() + r.block) * block }
+
+// run works on blocks of rows, in each on all panels. A last block of columns
+// that C holds in part goes through scratch memory, as do sums of several chains
+// that must be finished before they are added to C.
+func (p *matmul) run(n int) {
+	full := p.w.blocksPerPanel()
+	inC := p.w.Width() / block // whole blocks
+	for row := 0; row < n; row += maxRows {
+		r := region{row: row, rows: min(maxRows, n-row)}
+		r.panels, r.blocks = inC/full, full
+		p.whole(r)
+		r.panel, r.panels, r.blocks = r.panels, 1, inC%full
+		p.whole(r)
+		r.block, r.blocks = r.blocks, 1
+		if cols := p.w.Width() % block; cols > 0 {
+			p.last(r, cols)
+		}
+	}
+}
+
+// whole computes whole blocks of columns.
+func (p *matmul) whole(r region) {
+	if r.panels*r.blocks == 0 {
+		return
+	}
+	if p.add && p.w.k > kChain {
+		p.finishFirst(r)
+		return
+	}
+	kn := min(p.w.k, kChain)
+	most := max(1, min(maxProducts/r.rows, maxWeights/4)/max(1, kn*r.blocks*block))
+	for end := r.panel + r.panels; r.panel < end; r.panel += most {
+		r.panels = min(most, end-r.panel)
+		c := Mat{p.c.Data[r.row*p.c.Stride+p.col(r):], p.c.Stride}
+		p.chains(r, c, c, p.init(r), p.add)
+	}
+}
+
+// finishFirst computes sums of several chains and adds them to C.
+//
+//go:noinline
+func (p *matmul) finishFirst(r region) {
+	var scratch [maxRows * panelColumns]float32
+	for end := r.panel + r.panels; r.panel < end; r.panel++ {
+		r.panels = 1
+		c := Mat{p.c.Data[r.row*p.c.Stride+p.col(r):], p.c.Stride}
+		p.chains(r, Mat{scratch[:], panelColumns}, c, zeroInit[:], true)
+	}
+}
+
+// last computes the one block of columns of which C holds only cols.
+//
+//go:noinline
+func (p *matmul) last(r region, cols int) {
+	var scratch [maxRows * block]float32
+	s := Mat{scratch[:], block}
+	var init [block]float32
+	if p.bias != nil {
+		copy(init[:], p.bias[p.col(r):])
+	}
+	p.chains(r, s, s, init[:], false)
+	for b := range r.rows {
+		out, sum := p.c.Data[(r.row+b)*p.c.Stride+p.col(r):][:cols], s.row(b, cols)
+		for j, v := range sum {
+			if p.add {
+				v = flush(flush(out[j]) + v)
+			}
+			out[j] = v
+		}
+	}
+}
+
+// init returns what the first chain starts from.
+func (p *matmul) init(r region) []float32 {
+	if p.bias == nil {
+		return zeroInit[:]
+	}
+	return p.bias[p.col(r):]
+}
+
+// chains computes a region chain by chain. Sums are gathered in sum, which may
+// be c, and the last chain leaves them in c, added to what c holds if old.
+func (p *matmul) chains(r region, sum, c Mat, init []float32, old bool) {
+	full := p.w.blocksPerPanel()
+	_, nb := p.w.panel(r.panel)
+	tileBlocks := tileBlocks(p.isa)
+	tiles := (r.rows + len(tileBlocks) - 2) / (len(tileBlocks) - 1)
+	rows, larger := r.rows/tiles, r.rows%tiles
+	for k := 0; k == 0 || k < p.w.k; k += kChain {
+		kn := min(kChain, p.w.k-k)
+		out := sum
+		if k+kn == p.w.k {
+			out = c
+		}
+		row := 0
+		for _, t := range [2]struct{ rows, tiles int }{{rows + 1, larger}, {rows, tiles - larger}} {
+			if t.tiles == 0 {
+				continue
+			}
+			for b := r.block; b < r.block+r.blocks; b += tileBlocks[t.rows] {
+				col := (b - r.block) * block
+				task := gemmTask{
+					k0: min(kn, kBlock), k1: max(0, kn-kBlock), parts: (kn + kBlock - 1) / kBlock,
+					tiles: t.tiles, panels: r.panels,
+					init: &zeroInit[0], c: &out.Data[row*out.Stride+col],
+					aStride: 4 * p.a.Stride, cStride: 4 * out.Stride,
+					wPanel: 4 * full * block * p.w.k, cPanel: 4 * full * block,
+				}
+				if k == 0 {
+					task.init = &init[col]
+					if p.bias != nil {
+						task.initPanel = task.cPanel
+					}
+				} else {
+					task.sum, task.sumStride = &sum.Data[row*sum.Stride+col], 4*sum.Stride
+					task.sumPanel = task.cPanel
+				}
+				if old && k+kn == p.w.k {
+					task.old = 1
+				}
+				if kn > 0 {
+					panel := p.w.data[r.panel*full*block*p.w.k+k*nb*block:]
+					task.w0 = &panel[b*task.k0*block]
+					task.w1 = task.w0
+					if task.k1 > 0 {
+						task.w1 = &panel[(kBlock*nb+b*task.k1)*block]
+					}
+					if p.trans {
+						task.a = &p.a.Data[k*p.a.Stride+r.row+row]
+					} else {
+						task.a = &p.a.Data[(r.row+row)*p.a.Stride+k]
+					}
+				}
+				blocks := min(tileBlocks[t.rows], r.block+r.blocks-b)
+				if p.trans {
+					gemmTNTile(p.isa, t.rows, blocks, &task)
+				} else {
+					gemmTile(p.isa, t.rows, blocks, &task)
+				}
+			}
+			row += t.rows * t.tiles
+		}
+	}
 }

@@ -28,7 +28,7 @@ const (
 //	[panel][k block][block][k in k block][16]
 //
 // Units that pad the last block have zero weights. Any number of goroutines may
-// read Panels; Pack and SetRow need exclusive access.
+// read Panels; Pack, SetRow and Resize need exclusive access.
 type Panels struct {
 	data            []float32
 	gates, units, k int
@@ -150,6 +150,20 @@ func (p *Panels) outputs(i, b int) (row, n int) {
 		return u, min(block, p.units-u)
 	}
 	return b*p.units + i*block, min(block, p.units-i*block)
+}
+
+// Resize sets the number of inputs to k, at most that of NewPanels, in the same
+// memory. All weights become zero, unless K is k already. So panels of a
+// sequence serve shorter ones.
+func (p *Panels) Resize(k int) {
+	n := blocks(p.units) * p.gates * block
+	if k < 0 || n > 0 && k > cap(p.data)/n {
+		bad("Panels.Resize", "k", k, "at least 0 and at most that of NewPanels")
+	}
+	if k != p.k {
+		p.data, p.k = p.data[:n*k], k
+		clear(p.data)
+	}
 }
 
 // SetRow sets the weights of input k for all outputs: w[g*units+u], or zeros if

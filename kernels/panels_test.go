@@ -68,6 +68,35 @@ func TestPanelsLayout(t *testing.T) {
 	}
 }
 
+// TestPanelsResize: resized panels are those of NewPanels with that k, padding
+// included.
+func TestPanelsResize(t *testing.T) {
+	for _, gates := range []int{1, 3, 4} {
+		for _, units := range []int{0, 1, 17, 64, 70} {
+			r := newRand(3)
+			p := NewPanels(gates, units, 300)
+			for _, k := range []int{300, 5, 0, 129, 129, 300} {
+				before := p.K()
+				p.Resize(k)
+				require.Equal(t, k, p.K())
+				want := NewPanels(gates, units, k)
+				require.Equal(t, want.Bytes(), p.Bytes())
+				if k != before {
+					requireSame(t, want.data, p.data, "zero after Resize")
+				}
+				w := random(r, gates*units*k)
+				p.Pack(w)
+				want.Pack(w)
+				requireSame(t, want.data, p.data, "gates=%d units=%d k=%d", gates, units, k)
+				data := p.data
+				p.Resize(k)
+				requireSame(t, want.data, data, "Resize to K keeps the weights")
+			}
+			require.Zero(t, testing.AllocsPerRun(5, func() { p.Resize(7); p.Resize(300) }))
+		}
+	}
+}
+
 func TestPackedIndex(t *testing.T) {
 	require.Equal(t, 37, PackedIndex(1, 37, 0))
 	require.Equal(t, 2*64+3*16+5, PackedIndex(4, 37, 3))
@@ -123,6 +152,8 @@ func TestPanelsPanics(t *testing.T) {
 		"Panels.SetRow: k = 7, want 0 <= k < 7":                                            func() { p.SetRow(7, nil) },
 		"Panels.SetRow: k = -1, want 0 <= k < 7":                                           func() { p.SetRow(-1, nil) },
 		"Panels.SetRow: len(w) = 19, want 20":                                              func() { p.SetRow(0, make([]float32, 19)) },
+		"Panels.Resize: k = 8, want at least 0 and at most that of NewPanels":              func() { p.Resize(8) },
+		"Panels.Resize: k = -1, want at least 0 and at most that of NewPanels":             func() { p.Resize(-1) },
 		"PackBias: gates = 0, want 1, 3 or 4":                                              func() { PackBias(dst, nil, nil, 0, 5) },
 		"PackBias: units = -1, want at least 0":                                            func() { PackBias(dst, nil, nil, 4, -1) },
 		"PackBias: len(dst) = 64, want 128":                                                func() { PackBias(dst, nil, nil, 4, 17) },

@@ -82,6 +82,12 @@ var pointwiseKernels = []pointwise{
 		tol: 1.3e-7, inf: true,
 	},
 	{
+		name: "Exp", operands: []operand{{"dst", "-", "w"}, {"src", "x", "="}}, alias: [2]int{0, 1},
+		run: flat(func(s [][]float32) { Exp(s[0], s[1]) }),
+		ref: func(v [][]float64) { v[0][0] = math.Exp(v[1][0]) },
+		tol: 1.3e-7, inf: true,
+	},
+	{
 		name: "Add", operands: []operand{{"dst", "-", "w"}, {"x", "x", "="}, {"y", "x", "="}}, alias: [2]int{0, 1},
 		run: flat(func(s [][]float32) { Add(s[0], s[1], s[2]) }),
 		ref: func(v [][]float64) { v[0][0] = v[1][0] + v[2][0] },
@@ -607,7 +613,7 @@ func TestPointwiseNaN(t *testing.T) {
 func TestPointwisePanics(t *testing.T) {
 	forEachPointwise(t, func(t *testing.T, k *pointwise, _ ISA) {
 		const n, units = 3, 21
-		flat := strings.ToLower(k.operands[0].name) == k.operands[0].name && slices.Contains([]string{"Tanh", "Sigmoid", "Add", "Mul", "Scale", "Axpy", "Adam"}, k.name)
+		flat := strings.ToLower(k.operands[0].name) == k.operands[0].name && slices.Contains([]string{"Tanh", "Sigmoid", "Exp", "Add", "Mul", "Scale", "Axpy", "Adam"}, k.name)
 		try := func(message string, change func(m []Mat) (rows, cols int)) {
 			m := make([]Mat, len(k.operands))
 			for i := range m {
@@ -644,6 +650,7 @@ func TestVectorPanics(t *testing.T) {
 	for name, f := range map[string]func(s [][]float32){
 		"Tanh: len(dst)":    func(s [][]float32) { Tanh(s[1], s[0]) },
 		"Sigmoid: len(dst)": func(s [][]float32) { Sigmoid(s[1], s[0]) },
+		"Exp: len(dst)":     func(s [][]float32) { Exp(s[1], s[0]) },
 		"Add: len(dst)":     func(s [][]float32) { Add(s[1], s[0], s[0]) },
 		"Add: len(y)":       func(s [][]float32) { Add(s[0], s[0], s[1]) },
 		"Mul: len(dst)":     func(s [][]float32) { Mul(s[1], s[0], s[0]) },
@@ -711,7 +718,7 @@ func TestActivationULP(t *testing.T) {
 		name string
 		f    func(dst, src []float32)
 		ref  func(float64) float64
-	}{{"Tanh", Tanh, math.Tanh}, {"Sigmoid", Sigmoid, sigm}} {
+	}{{"Tanh", Tanh, math.Tanh}, {"Sigmoid", Sigmoid, sigm}, {"Exp", Exp, math.Exp}} {
 		t.Run(k.name, func(t *testing.T) {
 			forEachISA(t, func(t *testing.T, _ ISA) {
 				src, dst := make([]float32, 0, 4096), make([]float32, 4096)

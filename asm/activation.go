@@ -1,0 +1,106 @@
+package main
+
+import "github.com/simdrnn/simdrnn/asm/vec"
+
+// unary emits dst[i] = f(src[i]). newF declares the constants of f.
+func unary(g *vec.Gen, unroll int, name, doc string, newF func(*vec.Gen) func(vec.V) vec.V) {
+	k := g.Flat(name, doc, []string{"dst", "src"}, "")
+	f := newF(g)
+	k.Map(unroll, func() { k.Store("dst", 0, f(k.Load("src", 0))) })
+}
+
+func activations(g *vec.Gen, t target) {
+	unary(g, t.unroll, "tanh", "sets dst[i] = tanh(src[i]).", tanh)
+	unary(g, t.unroll, "sigmoid", "sets dst[i] = 1/(1+exp(-src[i])).", sigmoid)
+	unary(g, t.unroll, "exp", "sets dst[i] = exp(src[i]).", exp)
+}
+
+// round is 1.5·2²³: added to a float below 2²², it leaves the nearest whole
+// number in the low bits.
+const round = 0x1.8p23
+
+// tanh takes T = tanh(c) at the nearest of 8 points c from a table, and by the
+// addition theorem with t = |x| - c, w = tanh(t):
+//
+//	tanh(c+t) = T + w(1-T²)/(1+Tw)
+//
+// The points are multiples of 1.20267, moved to where tanh(c) is almost a
+// float32. The last slope is such that tanh ends at exactly 1.
+func tanh(g *vec.Gen) func(vec.V) vec.V {
+	end, perPoint, toIndex := g.Const(9.01), g.Const(0.831485629), g.Const(round)
+	magnitude, sign := g.Bits(1<<31-1), g.Bits(1<<31)
+	one := g.Const(1)
+	poly := g.Poly(-0.00587586442276, 0.0207806364264, -0.0537796779642, 0.133318804738, -0.333332966032)
+	point := g.Table([8]float32{0, 1.2025131, 2.40538716, 3.60758448, 4.81122589, 6.0126853, 7.21739817, 8.4160471})
+	value := g.Table([8]float32{0, 0.834419549, 0.983848393, 0.998530388, 0.999867558, 0.999988019, 0.999998927, 0.999999881})
+	slope := g.Table([8]float32{1, 0.303744018, 0.0320423394, 0.00293706427, 0.000264865113, 2.39608762e-05, 2.15331283e-06, 2.62e-07})
+	return func(x vec.V) vec.V {
+		a := g.MinK(g.AndK(x, magnitude), end)
+		index := g.FMAK(a, perPoint, g.Fill(toIndex, len(a)))
+		t := g.Sub(a, g.Lookup(point, index))
+		z := g.Mul(t, t)
+		w := g.FMA(g.Eval(poly, z), g.Mul(z, t), t)
+		v := g.Lookup(value, index)
+		den := g.FMA(v, w, g.Fill(one, len(w)))
+		num := g.Mul(w, g.Lookup(slope, index))
+		return g.Or(g.Add(v, g.Div(num, den)), g.AndK(x, sign))
+	}
+}
+
+// expParts returns q and s with exp(x) = s + s·q, s a power of two 2^n and
+// |ln(1+q)| <= ln(2)/2, for x that was clamped: n+127 is the exponent of s. ln 2
+// comes in two parts, the first short enough that n times it is exact.
+type expParts struct {
+	g                         *vec.Gen
+	log2e, bias, ln2Hi, ln2Lo *vec.K
+	poly                      vec.Poly
+}
+
+func newExpParts(g *vec.Gen) *expParts {
+	return &expParts{g, g.Const(0x1.715476p0), g.Const(round + 127), g.Const(0.693145752), g.Const(1.42860677e-6),
+		g.Poly(0.00138145839426, 0.00836872393492, 0.0416683887313, 0.166665205736, 0.499999934439)}
+}
+
+// reduce returns y = x/ln(2) rounded to a whole number n, as round+127+n.
+func (e *expParts) reduce(x vec.V) (y vec.V) {
+	return e.g.FMAK(x, e.log2e, e.g.Fill(e.bias, len(x)))
+}
+
+// rest returns q for the x and y of reduce; x is lost.
+func (e *expParts) rest(x, y vec.V) (q vec.V) {
+	g := e.g
+	n := g.SubK(y, e.bias)
+	r := g.FNMAK(n, e.ln2Lo, g.FNMAK(n, e.ln2Hi, x))
+	return g.FMA(g.Eval(e.poly, r), g.Mul(r, r), r)
+}
+
+// sigmoid is 1/(1+exp(-x)) = 1/(1+s+sq).
+func sigmoid(g *vec.Gen) func(vec.V) vec.V {
+	least, most := g.Const(-87), g.Const(88)
+	zero, one := g.Bits(1<<31), g.Const(1)
+	e := newExpParts(g)
+	return func(x vec.V) vec.V {
+		x = g.MaxK(g.MinK(g.RSubK(zero, x), most), least)
+		y := e.reduce(x)
+		s := g.Shl(y, 23)
+		q := e.rest(x, y)
+		return g.DivK(one, g.Add(g.FMA(q, s, g.Fill(one, len(s))), s)) // in this order 2 ulp, in others more
+	}
+}
+
+// exp clamps n to 127, the largest exponent of a float32, and multiplies by the
+// missing power of two at the end.
+func exp(g *vec.Gen) func(vec.V) vec.V {
+	least, most := g.Const(-88), g.Const(89)
+	top, one := g.Const(round+2*127), g.Const(1)
+	e := newExpParts(g)
+	return func(x vec.V) vec.V {
+		x = g.MaxK(g.MinK(x, most), least)
+		y := e.reduce(x)
+		clamped := g.MinK(y, top)
+		rest := g.AddK(g.Sub(y, clamped), one)
+		s := g.Shl(clamped, 23)
+		q := e.rest(x, y)
+		return g.Mul(g.FMA(q, s, g.Copy(s)), rest)
+	}
+}

@@ -1,0 +1,232 @@
+package main
+
+import "github.com/simdrnn/simdrnn/asm/vec"
+
+// The fused gates. e(x) ~ exp(-x) comes as p·s with a polynomial p and a power
+// of two s, so that 1+exp(-x) is one fused multiply-add; tanh(x) comes as 2M/K,
+// so that divisions can be shared. The coefficients are minimax fits over
+// |r| <= ln(2)/2 and |x| <= 9.02.
+
+// plain and packed are operands with a column for each unit, and for each gate
+// of each unit.
+func plain(name string) vec.Operand             { return vec.Operand{Name: name, Gates: 1} }
+func packed(name string, gates int) vec.Operand { return vec.Operand{Name: name, Gates: gates} }
+
+// gates holds the constants of e and T.
+type gates struct {
+	*vec.Gen
+	log2e, ln2, least, most *vec.K // of e
+	full, half              *vec.K // rounding, for exp(-x) and half of it
+	end, negEnd, tiny       *vec.K // of T
+	num, den                vec.Poly
+}
+
+func newGates(g *vec.Gen) *gates {
+	return &gates{Gen: g,
+		log2e: g.Const(0x1.715476p0), ln2: g.Const(0x1.62e43p-1), most: g.Const(40), least: g.Const(-40),
+		full: g.Const(round + 127), half: g.Const(round + 126),
+		end: g.Const(0x1.20a3d8p+3), negEnd: g.Const(-0x1.20a3d8p+3), tiny: g.Const(0x1p-100),
+		num: g.Poly(0x1.df48ccp-15, 0x1.e7d398p-7, 0.5),
+		den: g.Poly(0x1.49ffdap-20, 0x1.3c4f84p-10, 0x1.cf4a32p-4, 1),
+	}
+}
+
+// degree5 and degree6 are exp(-r), for gates that are multiplied once and, with
+// the error that the forget gate may have, many times.
+func (g *gates) degree5() vec.Poly {
+	return g.Poly(-0x1.0fa350p-7, 0x1.573a32p-5, -0x1.555a7ap-3, 0x1.fffdc6p-2, -0x1.fffff6p-1, 1)
+}
+
+func (g *gates) degree6() vec.Poly {
+	return g.Poly(0x1.6a5052p-10, -0x1.123976p-7, 0x1.5558acp-5, -0x1.555492p-3, 0x1.fffffcp-2, -1, 1)
+}
+
+// onePlusExp returns 1 + exp(-x), or half of it where one is 0.5 and rounding
+// g.half:
+//
+//	y = rounding - x*log2e; n = y - rounding; s = 2^n; r = x + n*ln2
+//	return fma(p(r), s, one)
+func (g *gates) onePlusExp(x vec.V, p vec.Poly, rounding, one *vec.K) vec.V {
+	x = g.MaxK(g.MinK(x, g.most), g.least)
+	y := g.FNMAK(x, g.log2e, g.Fill(rounding, len(x)))
+	n := g.SubK(y, rounding)
+	s := g.Shl(y, 23)
+	r := g.FMAK(n, g.ln2, x)
+	return g.FMAConst(g.Eval(p, r), s, one)
+}
+
+// tanhRatio returns M and K with tanh(x) = 2M/K. N/q ~ tanh(x/2) is rational,
+// and 2Nq/(N²+q²) doubles the argument. The square has 2^-100 added, because
+// that of a small x would be subnormal.
+func (g *gates) tanhRatio(x vec.V) (m, k vec.V) {
+	x = g.MaxK(g.MinK(x, g.end), g.negEnd)
+	z := g.FMA(x, x, g.Fill(g.tiny, len(x)))
+	n := g.Mul(x, g.Eval(g.num, z))
+	q := g.Eval(g.den, z)
+	m = g.Mul(n, q)
+	return m, g.FMA(n, n, g.Mul(q, q))
+}
+
+func allGates(g *vec.Gen, t target) {
+	rnnForward(g, t)
+	rnnBackward(g, t)
+	lstmForward(g, t, "lstmForward", "sets h and c from the pre-activations i,f,g,o.", false)
+	lstmForward(g, t, "lstmForwardTrain", "is lstmForward and leaves i,f,g,o in gates.", true)
+	lstmBackward(g, t)
+	gruForward(g, t, "gruForward", "sets h from the pre-activations r,z,n.", false)
+	gruForward(g, t, "gruForwardTrain", "is gruForward and leaves r,z,n in gx.", true)
+	gruBackward(g, t)
+}
+
+func rnnForward(g *vec.Gen, t target) {
+	k := g.Rows("rnnTanhForward", "sets h = tanh(gates).", plain("h"), plain("gates"))
+	c := newGates(g)
+	k.Map(t.gateUnroll, func() {
+		m, d := c.tanhRatio(k.Load("gates", 0))
+		k.Store("h", 0, g.Div(g.Add(m, m), d))
+	})
+
+	// Adding +0 makes +0 of -0 and of subnormals.
+	k = g.Rows("rnnReLUForward", "sets h = max(gates, 0).", plain("h"), plain("gates"))
+	zero := g.Const(0)
+	k.Map(t.gateUnroll, func() { k.Store("h", 0, g.AddK(g.MaxK(k.Load("gates", 0), zero), zero)) })
+}
+
+func rnnBackward(g *vec.Gen, t target) {
+	k := g.Rows("rnnTanhBackward", "sets dGates = dh*(1-h²).", plain("dGates"), plain("dh"), plain("h"))
+	one := g.Const(1)
+	k.Map(t.gateUnroll, func() {
+		h := k.Load("h", 0)
+		k.Store("dGates", 0, g.Mul(k.Load("dh", 0), g.FNMA(h, h, g.Fill(one, len(h)))))
+	})
+
+	// Multiplying by 1 flushes subnormals.
+	k = g.Rows("rnnReLUBackward", "sets dGates = dh where h > 0, else 0.", plain("dGates"), plain("dh"), plain("h"))
+	one = g.Const(1)
+	k.Map(t.gateUnroll, func() {
+		k.Store("dGates", 0, g.Positive(k.Load("h", 0), g.MulK(k.Load("dh", 0), one)))
+	})
+}
+
+// lstmForward emits
+//
+//	I = (1+e(i))/2;  F = 1+e(f);  O = (1+e(o))/2
+//	M, K = T(g);     R = 1/(I*K); c = fma(1/F, cPrev, M*R)
+//	M, K = T(c);     h = M/(O*K)
+//
+// and in training i = K/2*R, f = 1/F, g = 2M*I*R, o = 0.5/O of the first M, K.
+func lstmForward(g *vec.Gen, t target, name, doc string, train bool) {
+	k := g.Rows(name, doc, plain("h"), plain("c"), packed("gates", 4), plain("cPrev"))
+	e := newGates(g)
+	one, half := g.Const(1), g.Const(0.5)
+	p5, p6 := e.degree5(), e.degree6()
+	k.Map(t.gateUnroll, func() {
+		k.Comment("Input and cell gates.")
+		i := e.onePlusExp(k.Load("gates", 0), p5, e.half, half)
+		m, d := e.tanhRatio(k.Load("gates", 2))
+		r := g.DivK(one, g.Mul(i, d))
+		in := g.Mul(m, r)
+		if train {
+			k.Store("gates", 0, g.Mul(g.MulK(d, half), r))
+			k.Store("gates", 2, g.Mul(g.Mul(g.Add(m, m), i), r))
+		}
+		k.Comment("Forget gate and c.")
+		f := g.DivK(one, e.onePlusExp(k.Load("gates", 1), p6, e.full, one))
+		c := g.FMA(f, k.Load("cPrev", 0), in)
+		k.Store("c", 0, c)
+		if train {
+			k.Store("gates", 1, f)
+		}
+		k.Comment("Output gate and h.")
+		o := e.onePlusExp(k.Load("gates", 3), p5, e.half, half)
+		m, d = e.tanhRatio(c)
+		k.Store("h", 0, g.Div(m, g.Mul(o, d)))
+		if train {
+			k.Store("gates", 3, g.DivK(half, o))
+		}
+	})
+}
+
+// lstmBackward emits
+//
+//	u = o - (h/o)*h;  t = fma(dh, u, dc);  di = t*i*g*(1-i);  df = t*f*cPrev*(1-f)
+//	dg = t*i*(1-g²);  do = dh*h*(1-o);     dc = t*f
+//
+// where h/o is tanh(c).
+func lstmBackward(g *vec.Gen, t target) {
+	k := g.Rows("lstmBackward", "sets gates and dc to the gradients of the pre-activations and of cPrev.",
+		packed("gates", 4), plain("dc"), plain("dh"), plain("h"), plain("c"), plain("cPrev"))
+	one := g.Const(1)
+	k.Map(1, func() {
+		o, h, dh := k.Load("gates", 3), k.Load("h", 0), k.Load("dh", 0)
+		u := g.FNMA(g.Div(h, o), h, g.Copy(o))
+		dc := g.FMA(dh, u, k.Load("dc", 0))
+		k.Store("gates", 3, g.Mul(g.Mul(dh, h), g.RSubK(one, o)))
+		k.Comment("Input and cell gates.")
+		i, c := k.Load("gates", 0), k.Load("gates", 2)
+		t := g.Mul(dc, i)
+		k.Store("gates", 0, g.Mul(g.Mul(t, c), g.RSubK(one, i)))
+		k.Store("gates", 2, g.Mul(t, g.FNMA(c, c, g.Fill(one, len(c)))))
+		k.Comment("Forget gate.")
+		f := k.Load("gates", 1)
+		dcPrev := g.Mul(dc, f)
+		k.Store("gates", 1, g.Mul(g.Mul(dcPrev, k.Load("cPrev", 0)), g.RSubK(one, f)))
+		k.Store("dc", 0, dcPrev)
+	})
+}
+
+// gruForward emits
+//
+//	r = 1/(1+e(xr+hr));  z = 1/(1+e(xz+hz))
+//	M, K = T(fma(r, hn, xn));  n = (M+M)/K;  h = fma(z, hPrev-n, n)
+func gruForward(g *vec.Gen, t target, name, doc string, train bool) {
+	k := g.Rows(name, doc, plain("h"), packed("gx", 3), packed("gh", 3), plain("hPrev"))
+	e := newGates(g)
+	one := g.Const(1)
+	p5 := e.degree5()
+	sigmoid := func(gate int) vec.V {
+		x := g.Add(k.Load("gx", gate), k.Load("gh", gate))
+		return g.DivK(one, e.onePlusExp(x, p5, e.full, one))
+	}
+	k.Map(t.gateUnroll, func() {
+		k.Comment("Reset and new gates.")
+		r := sigmoid(0)
+		m, d := e.tanhRatio(g.FMA(r, k.Load("gh", 2), k.Load("gx", 2)))
+		n := g.Div(g.Add(m, m), d)
+		if train {
+			k.Store("gx", 0, r)
+			k.Store("gx", 2, n)
+		}
+		k.Comment("Update gate and h.")
+		z := sigmoid(1)
+		if train {
+			k.Store("gx", 1, z)
+		}
+		k.Store("h", 0, g.FMA(z, g.Sub(k.Load("hPrev", 0), n), n))
+	})
+}
+
+// gruBackward emits
+//
+//	dn = dh*(1-z)*(1-n²);  dz = dh*(hPrev-n)*z*(1-z);  dr = dn*hn*r*(1-r)
+//	gx = dr, dz, dn;  gh = dr, dz, dn*r;  dhPrev = dh*z
+func gruBackward(g *vec.Gen, t target) {
+	k := g.Rows("gruBackward", "sets gx, gh and dhPrev to the gradients of the pre-activations and of hPrev.",
+		packed("gx", 3), packed("gh", 3), plain("dhPrev"), plain("dh"), plain("hPrev"))
+	one := g.Const(1)
+	k.Map(1, func() {
+		dh, z, n := k.Load("dh", 0), k.Load("gx", 1), k.Load("gx", 2)
+		rest := g.RSubK(one, z)
+		dn := g.Mul(g.Mul(dh, rest), g.FNMA(n, n, g.Fill(one, len(n))))
+		dz := g.Mul(g.Mul(g.Mul(dh, g.Sub(k.Load("hPrev", 0), n)), z), rest)
+		k.Store("dhPrev", 0, g.Mul(dh, z))
+		k.Store("gx", 1, dz)
+		k.Store("gh", 1, dz)
+		k.Store("gx", 2, dn)
+		r := k.Load("gx", 0)
+		dr := g.Mul(g.Mul(g.Mul(dn, k.Load("gh", 2)), r), g.RSubK(one, r))
+		k.Store("gh", 2, g.Mul(dn, r))
+		k.Store("gx", 0, dr)
+		k.Store("gh", 0, dr)
+	})
+}

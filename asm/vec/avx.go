@@ -1,0 +1,163 @@
+package vec
+
+import (
+	"fmt"
+
+	"github.com/mmcloughlin/avo/build"
+	"github.com/mmcloughlin/avo/operand"
+)
+
+// avx holds what AVX2 and AVX-512 share: avo's instructions take YMM and ZMM
+// alike.
+type avx struct {
+	*build.Context
+	g     *Gen
+	lanes int
+	mxcsr Mem // the caller's
+}
+
+// Begin sets flush-to-zero and denormals-are-zero.
+func (a *avx) Begin() {
+	const flush = 1<<15 | 1<<6
+	a.Comment("Flush subnormals to zero.")
+	a.mxcsr = a.AllocLocal(8)
+	r := a.GP32()
+	a.VSTMXCSR(a.mxcsr)
+	a.MOVL(a.mxcsr, r)
+	a.ORL(operand.U32(flush), r)
+	a.MOVL(r, a.mxcsr.Offset(4))
+	a.VLDMXCSR(a.mxcsr.Offset(4))
+}
+
+func (a *avx) End() {
+	a.Comment("As it was.")
+	a.VZEROUPPER()
+	a.VLDMXCSR(a.mxcsr)
+	a.RET()
+}
+
+func (a *avx) Lanes() int { return a.lanes }
+
+func (a *avx) Copy(x, d R)                 { a.VMOVAPS(x, d) }
+func (a *avx) Load(m Mem, d R)             { a.VMOVUPS(m, d) }
+func (a *avx) Store(s R, m Mem)            { a.VMOVUPS(s, m) }
+func (a *avx) Splat(m Mem, d R)            { a.VBROADCASTSS(m, d) }
+func (a *avx) Add(x R, y operand.Op, d R)  { a.VADDPS(y, x, d) }
+func (a *avx) Sub(x R, y operand.Op, d R)  { a.VSUBPS(y, x, d) }
+func (a *avx) Mul(x R, y operand.Op, d R)  { a.VMULPS(y, x, d) }
+func (a *avx) Div(x R, y operand.Op, d R)  { a.VDIVPS(y, x, d) }
+func (a *avx) And(x R, y operand.Op, d R)  { a.VANDPS(y, x, d) }
+func (a *avx) Or(x, y, d R)                { a.VORPS(y, x, d) }
+func (a *avx) Sqrt(x, d R)                 { a.VSQRTPS(x, d) }
+func (a *avx) Shl(x R, n uint64, d R)      { a.VPSLLD(operand.Imm(n), x, d) }
+func (a *avx) FMA(x R, y operand.Op, c R)  { a.VFMADD231PS(y, x, c) }
+func (a *avx) FNMA(x R, y operand.Op, c R) { a.VFNMADD231PS(y, x, c) }
+
+// Max and Min put x last in Intel's order: MAXPS and MINPS return that operand
+// where either is NaN.
+func (a *avx) Max(x, bound, d R) { a.VMAXPS(x, bound, d) }
+func (a *avx) Min(x, bound, d R) { a.VMINPS(x, bound, d) }
+
+// fmaConst overwrites x, so that k may be an address.
+func (a *avx) fmaConst(x, y R, k operand.Op) R {
+	a.VFMADD213PS(k, y, x)
+	return x
+}
+
+// Outer broadcasts scalars of A, and keeps them or the vectors of W in
+// registers, whichever are fewer. Those of a single row stay in memory.
+func (a *avx) Outer(acc [][]R, l *Left, w []Mem, steps int) {
+	perBlock := block / a.lanes
+	for k := range steps {
+		vector := func(j int) Mem { return w[j/perBlock].Offset(4 * (block*k + a.lanes*(j%perBlock))) }
+		load := func(j int) operand.Op {
+			if len(acc) == 1 {
+				return vector(j)
+			}
+			r := a.g.ISA.Vec()
+			a.VMOVUPS(vector(j), r)
+			return r
+		}
+		splat := func(i int) R {
+			s := a.g.ISA.Vec()
+			a.VBROADCASTSS(l.At(i, k), s)
+			return s
+		}
+		if len(acc) <= len(acc[0]) {
+			var s []R
+			for i := range acc {
+				s = append(s, splat(i))
+			}
+			for j := range acc[0] {
+				v := load(j)
+				for i, row := range acc {
+					a.VFMADD231PS(v, s[i], row[j])
+				}
+			}
+			continue
+		}
+		var v []operand.Op
+		for j := range acc[0] {
+			v = append(v, load(j))
+		}
+		for i, row := range acc {
+			s := splat(i)
+			for j, c := range row {
+				a.VFMADD231PS(v[j], s, c)
+			}
+		}
+	}
+}
+
+func (a *avx) Reach() int { return 3 }
+
+func (a *avx) Indexed(base, stride GP, i int) Mem {
+	if i == 0 {
+		return Mem{Base: base}
+	}
+	return Mem{Base: base, Index: stride, Scale: uint8(i)}
+}
+
+func (a *avx) Word(m Mem, d GP)       { a.MOVQ(m, d) }
+func (a *avx) StoreWord(s GP, m Mem)  { a.MOVQ(s, m) }
+func (a *avx) CopyWord(x, d GP)       { a.MOVQ(x, d) }
+func (a *avx) AddImm(r GP, k int)     { a.ADDQ(operand.I32(k), r) }
+func (a *avx) ShlWord(r GP, n uint64) { a.SHLQ(operand.Imm(n), r) }
+func (a *avx) SetWord(k int, d GP)    { a.MOVQ(operand.I32(k), d) }
+func (a *avx) Jump(label string)      { a.JMP(operand.LabelRef(label)) }
+
+func (a *avx) AddWord(x, y, d GP) {
+	if x == d {
+		a.ADDQ(y, d)
+	} else {
+		a.LEAQ(Mem{Base: x, Index: y, Scale: 1}, d)
+	}
+}
+
+func (a *avx) SubWord(x, y, d GP) {
+	if x != d {
+		a.MOVQ(x, d)
+	}
+	a.SUBQ(y, d)
+}
+
+func (a *avx) Branch(r GP, c Cond, k int, label string) {
+	if k == 0 {
+		a.TESTQ(r, r)
+	} else {
+		a.CMPQ(r, operand.I32(k))
+	}
+	to := operand.LabelRef(label)
+	switch c {
+	case LT:
+		a.JLT(to)
+	case GE:
+		a.JGE(to)
+	case EQ:
+		a.JEQ(to)
+	case NE:
+		a.JNE(to)
+	default:
+		panic(fmt.Sprint("condition ", c))
+	}
+}

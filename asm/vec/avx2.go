@@ -1,0 +1,54 @@
+package vec
+
+import "github.com/mmcloughlin/avo/operand"
+
+type avx2 struct {
+	avx
+	mask R
+}
+
+// AVX2 returns the instruction set AVX2 with FMA.
+func AVX2(g *Gen) ISA { return &avx2{avx: avx{Context: g.Context, g: g, lanes: 8}} }
+
+func (*avx2) Name() string   { return "AVX2" }
+func (*avx2) Pins() int      { return 2 }
+func (*avx2) PoolWidth() int { return 8 }
+func (a *avx2) Vec() R       { return a.YMM() }
+
+// Source leaves constants in memory: registers are few, load ports are idle.
+func (a *avx2) Source(k *K) operand.Op {
+	if k.reg != nil {
+		return k.reg
+	}
+	return k.mem
+}
+
+func (a *avx2) LoadConst(k *K, d R)         { a.VMOVUPS(k.mem, d) }
+func (a *avx2) FMAConst(x, y R, k *K) R     { return a.fmaConst(x, y, a.Source(k)) }
+func (a *avx2) LoadTable(*Table)            {}
+func (a *avx2) Zero(d R)                    { a.VXORPS(d, d, d) }
+func (a *avx2) Lookup(t *Table, index, d R) { a.VPERMPS(t.mem, index, d) }
+func (a *avx2) LoadTail(m Mem, d R)         { a.VMASKMOVPS(m, a.mask, d) }
+func (a *avx2) StoreTail(s R, m Mem)        { a.VMASKMOVPS(s, a.mask, m) }
+
+func (a *avx2) Positive(x, y, d R) {
+	zero, mask := a.YMM(), a.YMM()
+	a.VXORPS(zero, zero, zero)
+	const greater = 0x1e // ordered, quiet
+	a.VCMPPS(operand.U8(greater), zero, x, mask)
+	a.VANDPS(mask, y, d)
+}
+
+// Tail loads a mask from a window that slides over 8 ones and 8 zeros.
+func (a *avx2) Tail(n GP, _ []GP, body func()) {
+	ones := [16]uint32{}
+	for i := range 8 {
+		ones[i] = ^uint32(0)
+	}
+	p := a.GP64()
+	a.mask = a.YMM()
+	a.NEGQ(n)
+	a.LEAQ(a.g.data(ones[:]...).Offset(32), p)
+	a.VMOVUPS(Mem{Base: p, Index: n, Scale: 4}, a.mask)
+	body()
+}

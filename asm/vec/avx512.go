@@ -1,0 +1,59 @@
+package vec
+
+import (
+	"github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+)
+
+type avx512 struct {
+	avx
+	mask reg.Register
+}
+
+// AVX512 returns the instruction set AVX-512 F, VL, BW and DQ with BMI2.
+func AVX512(g *Gen) ISA { return &avx512{avx: avx{Context: g.Context, g: g, lanes: 16}} }
+
+func (*avx512) Name() string   { return "AVX512" }
+func (*avx512) Pins() int      { return 16 }
+func (*avx512) PoolWidth() int { return 1 } // broadcast, so that no load splits a cache line
+func (a *avx512) Vec() R       { return a.ZMM() }
+
+func (a *avx512) Source(k *K) operand.Op {
+	if k.reg != nil {
+		return k.reg
+	}
+	d := a.ZMM()
+	a.LoadConst(k, d)
+	return d
+}
+
+func (a *avx512) LoadConst(k *K, d R)         { a.VBROADCASTSS(k.mem, d) }
+func (a *avx512) FMAConst(x, y R, k *K) R     { return a.fmaConst(x, y, a.Source(k)) }
+func (a *avx512) Zero(d R)                    { a.VPXORD(d, d, d) }
+func (a *avx512) Lookup(t *Table, index, d R) { a.VPERMPS(t.reg[0], index, d) }
+func (a *avx512) LoadTail(m Mem, d R)         { a.VMOVUPS_Z(m, a.mask, d) }
+func (a *avx512) StoreTail(s R, m Mem)        { a.VMOVUPS(s, a.mask, m) }
+
+// LoadTable repeats t, because VPERMPS takes 16 floats here and indices mod 16.
+func (a *avx512) LoadTable(t *Table) {
+	d := a.ZMM()
+	a.VBROADCASTF32X8(t.mem, d)
+	t.reg = []reg.Register{d}
+}
+
+func (a *avx512) Positive(x, y, d R) {
+	zero, mask := a.ZMM(), a.K()
+	a.VPXORD(zero, zero, zero)
+	const greater = 0x1e // ordered, quiet
+	a.VCMPPS(operand.U8(greater), zero, x, mask)
+	a.VMOVAPS_Z(y, mask, d)
+}
+
+func (a *avx512) Tail(n GP, _ []GP, body func()) {
+	bits, mask := a.GP32(), a.K()
+	a.MOVL(operand.I32(-1), bits)
+	a.BZHIL(n.As32(), bits, bits)
+	a.KMOVW(bits, mask)
+	a.mask = mask
+	body()
+}

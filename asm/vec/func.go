@@ -1,0 +1,346 @@
+package vec
+
+import (
+	"fmt"
+	"go/types"
+	"slices"
+	"strings"
+
+	"github.com/mmcloughlin/avo/attr"
+	"github.com/mmcloughlin/avo/gotypes"
+)
+
+// block is the number of units whose gates lie together in packed order.
+const block = 16
+
+// A Func is a kernel of one instruction set.
+type Func struct {
+	*Gen
+	Name   string // without the instruction set
+	Doc    string
+	Params string // as in Go
+
+	operands []Operand
+	strided  bool          // a stride follows for each operand, and rows
+	count    string        // the parameter that holds the number of elements
+	ptr      map[string]GP // where each operand's next elements are
+	tail     bool          // the elements at ptr are fewer than a register holds
+	n        int           // registers of a value
+}
+
+// An Operand is a parameter *float32 of a kernel. Of a packed one, Gates 3 or 4,
+// each block of 16 units of a gate is followed by that block of the next gate.
+type Operand struct {
+	Name  string
+	Gates int
+}
+
+// Func starts a function with parameters as in Go.
+func (g *Gen) Func(name, params, doc string) *Func {
+	f := &Func{Gen: g, Name: name, Doc: doc, Params: params, ptr: map[string]GP{}}
+	g.Funcs = append(g.Funcs, f)
+	full := name + g.Name()
+	sig, err := gotypes.ParseSignatureInPackage(g.pkg, "func("+params+")")
+	if err != nil {
+		g.fail("%s: %w", full, err)
+		sig = gotypes.NewSignatureVoid()
+	}
+	g.Function(full)
+	g.Attributes(attr.NOSPLIT)
+	g.Pragma("noescape")
+	g.Signature(sig)
+	g.Context.Doc(full + " " + doc)
+	g.labels, g.pinned = 0, 0
+	g.Begin()
+	return f
+}
+
+// Flat starts a kernel on n consecutive elements of its operands, followed by
+// more parameters.
+func (g *Gen) Flat(name, doc string, operands []string, more string) *Func {
+	f := g.Func(name, strings.Join(operands, ", ")+" *float32, n int"+more, doc)
+	f.Over("n", operands...)
+	return f
+}
+
+// Over names the operands that Map walks along, and the parameter that holds
+// the number of elements.
+func (f *Func) Over(count string, operands ...string) {
+	f.count = count
+	for _, o := range operands {
+		f.operands = append(f.operands, Operand{o, 1})
+	}
+}
+
+// Rows starts a kernel on rows of units of its operands, each with a stride.
+func (g *Gen) Rows(name, doc string, operands ...Operand) *Func {
+	var names, strides []string
+	for _, o := range operands {
+		names = append(names, o.Name)
+		strides = append(strides, o.Name+"Stride")
+	}
+	f := g.Func(name, strings.Join(names, ", ")+" *float32, "+strings.Join(strides, ", ")+", rows, units int", doc)
+	f.operands, f.strided, f.count = operands, true, "units"
+	return f
+}
+
+// Param returns the address of a parameter.
+func (f *Func) Param(name string) Mem {
+	b, err := f.Context.Param(name).Resolve()
+	if err != nil {
+		f.fail("%s: %w", f.Name, err)
+		return Mem{}
+	}
+	return b.Addr
+}
+
+// Arg returns a parameter in a new register.
+func (f *Func) Arg(name string) GP {
+	r := f.GP64()
+	f.Word(f.Param(name), r)
+	return r
+}
+
+// Field returns the address of a field of the struct type typ that base points
+// to.
+func (f *Func) Field(base GP, typ, field string) Mem {
+	s := f.pkg.Scope().Lookup(typ).Type().Underlying().(*types.Struct)
+	var vars []*types.Var
+	for i := range s.NumFields() {
+		vars = append(vars, s.Field(i))
+	}
+	i := slices.IndexFunc(vars, func(v *types.Var) bool { return v.Name() == field })
+	if i < 0 {
+		f.fail("%s: %s has no field %s", f.Name, typ, field)
+		return Mem{Base: base}
+	}
+	sizes := &types.StdSizes{WordSize: 8, MaxAlign: 8}
+	return Mem{Base: base, Disp: int(sizes.Offsetsof(vars)[i])}
+}
+
+// While runs body while r >= k, if it is so at first.
+func (f *Func) While(r GP, k int, body func()) {
+	loop, done := f.label("loop"), f.label("done")
+	f.Branch(r, LT, k, done)
+	f.Label(loop)
+	body()
+	f.Branch(r, GE, k, loop)
+	f.Label(done)
+}
+
+// Times runs body n times.
+func (f *Func) Times(n int, body func()) {
+	if n == 1 {
+		body()
+		return
+	}
+	r, loop := f.GP64(), f.label("loop")
+	f.SetWord(n, r)
+	f.Label(loop)
+	body()
+	f.AddImm(r, -1)
+	f.Branch(r, NE, 0, loop)
+}
+
+// If runs body unless r is zero.
+func (f *Func) If(r GP, body func()) {
+	done := f.label("done")
+	f.Branch(r, EQ, 0, done)
+	body()
+	f.Label(done)
+}
+
+// Load returns the current elements of a gate of an operand.
+func (f *Func) Load(operand string, gate int) V {
+	return f.each(f.n, func(i int, d R) {
+		if m := f.at(operand, gate, i); f.tail {
+			f.LoadTail(m, d)
+		} else {
+			f.ISA.Load(m, d)
+		}
+	})
+}
+
+// Store writes the current elements of a gate of an operand.
+func (f *Func) Store(operand string, gate int, v V) {
+	for i, s := range v {
+		if m := f.at(operand, gate, i); f.tail {
+			f.StoreTail(s, m)
+		} else {
+			f.ISA.Store(s, m)
+		}
+	}
+}
+
+func (f *Func) at(operand string, gate, i int) Mem {
+	return Mem{Base: f.ptr[operand], Disp: 4 * (gate*block + i*f.Lanes())}
+}
+
+// Pointer returns the register that points to the current elements.
+func (f *Func) Pointer(operand string) GP { return f.ptr[operand] }
+
+// Size returns the number of registers of the current values.
+func (f *Func) Size() int { return f.n }
+
+// advance moves all pointers by n elements.
+func (f *Func) advance(n int) {
+	for _, o := range f.operands {
+		f.AddImm(f.ptr[o.Name], 4*n)
+	}
+}
+
+// Map emits the loops of a kernel around body, which computes as many elements
+// as unroll registers hold, or one register, or the last few.
+func (f *Func) Map(unroll int, body func()) {
+	for _, o := range f.operands {
+		f.ptr[o.Name] = f.GP64()
+	}
+	n := f.GP64()
+	if f.strided {
+		f.rows(n, func() { f.columns(unroll, n, body) })
+	} else {
+		f.start(n)
+		f.columns(unroll, n, body)
+	}
+	f.End()
+}
+
+// start loads the pointers and the number of elements.
+func (f *Func) start(n GP) {
+	for _, o := range f.operands {
+		f.Word(f.Param(o.Name), f.ptr[o.Name])
+	}
+	f.Word(f.Param(f.count), n)
+}
+
+// rows runs columns for each row. Between rows the pointers and the number of
+// rows live where they were passed.
+func (f *Func) rows(n GP, columns func()) {
+	loop, done := f.label("row"), f.label("done")
+	f.Label(loop)
+	t, u := f.GP64(), f.GP64()
+	f.Comment("A row.")
+	f.Word(f.Param("rows"), t)
+	f.Branch(t, LT, 1, done)
+	f.AddImm(t, -1)
+	f.StoreWord(t, f.Param("rows"))
+	f.start(n)
+	columns()
+	f.Comment("To the next row.")
+	for _, o := range f.operands {
+		f.Word(f.Param(o.Name+"Stride"), t)
+		f.ShlWord(t, 2)
+		f.Word(f.Param(o.Name), u)
+		f.AddWord(u, t, u)
+		f.StoreWord(u, f.Param(o.Name))
+	}
+	f.Jump(loop)
+	f.Label(done)
+}
+
+// columns runs body over n elements.
+func (f *Func) columns(unroll int, n GP, body func()) {
+	lanes := f.Lanes()
+	chunk, step := unroll*lanes, unroll*lanes
+	packed := slices.ContainsFunc(f.operands, func(o Operand) bool { return o.Gates > 1 })
+	if packed {
+		step = block
+	}
+	f.Comment(fmt.Sprintf("%d elements at a time.", chunk))
+	f.While(n, step, func() {
+		f.Times(step/chunk, func() {
+			f.n = unroll
+			body()
+			f.advance(chunk)
+		})
+		for _, o := range f.operands {
+			if o.Gates > 1 {
+				f.AddImm(f.ptr[o.Name], 4*block*(o.Gates-1))
+			}
+		}
+		f.AddImm(n, -step)
+	})
+	if step > lanes {
+		f.Comment(fmt.Sprintf("%d elements at a time.", lanes))
+		f.While(n, lanes, func() {
+			f.n = 1
+			body()
+			f.advance(lanes)
+			f.AddImm(n, -lanes)
+		})
+	}
+	f.Comment("The last elements.")
+	f.If(n, func() {
+		var p []GP
+		for _, o := range f.operands {
+			p = append(p, f.ptr[o.Name])
+		}
+		f.n, f.tail = 1, true
+		f.Tail(n, p, body)
+		f.tail = false
+	})
+}
+
+// LoadAt returns the elements at p, as many as Load.
+func (f *Func) LoadAt(p GP) V {
+	return f.each(f.n, func(i int, d R) {
+		if m := (Mem{Base: p, Disp: 4 * i * f.Lanes()}); f.tail {
+			f.LoadTail(m, d)
+		} else {
+			f.ISA.Load(m, d)
+		}
+	})
+}
+
+// All returns the current value that has r in each place. It must not be
+// overwritten.
+func (f *Func) All(r R) V {
+	v := make(V, f.n)
+	for i := range v {
+		v[i] = r
+	}
+	return v
+}
+
+// Strided is n addresses at the same distance.
+type Strided struct {
+	f      *Func
+	stride GP
+	ptr    []GP
+}
+
+// Strided returns the addresses base + i·stride, of i < n. base is changed by
+// Advance.
+func (f *Func) Strided(base, stride GP, n int) *Strided {
+	s := &Strided{f, stride, []GP{base}}
+	for len(s.ptr)*f.Reach() < n {
+		p := f.GP64()
+		f.AddWord(s.ptr[len(s.ptr)-1], stride, p)
+		for range f.Reach() - 1 {
+			f.AddWord(p, stride, p)
+		}
+		s.ptr = append(s.ptr, p)
+	}
+	return s
+}
+
+// At returns address i.
+func (s *Strided) At(i int) Mem {
+	return s.f.Indexed(s.ptr[i/s.f.Reach()], s.stride, i%s.f.Reach())
+}
+
+// Advance moves all addresses by some bytes.
+func (s *Strided) Advance(bytes int) {
+	for _, p := range s.ptr {
+		s.f.AddImm(p, bytes)
+	}
+}
+
+// AdvanceStrides moves all addresses by n strides.
+func (s *Strided) AdvanceStrides(n int) {
+	for _, p := range s.ptr {
+		for range n {
+			s.f.AddWord(p, s.stride, p)
+		}
+	}
+}

@@ -1,0 +1,100 @@
+package vec
+
+import (
+	"github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+)
+
+type (
+	// R is a vector register, GP a general one.
+	R  = reg.VecVirtual
+	GP = reg.GPVirtual
+	// Mem is an address.
+	Mem = operand.Mem
+)
+
+// An ISA emits the operations of one instruction set on single registers.
+//
+// d is the destination; it may be one of the sources. An operand b may be what
+// Source returned, which on amd64 is an address. FMA and FNMA change c in place.
+type ISA interface {
+	Name() string                   // suffix of its functions
+	Lanes() int                     // float32 of a register
+	Vec() R                         // a new register
+	Begin()                         // a function starts: subnormals are flushed
+	End()                           // and ends: as the caller had it
+	Pins() int                      // constants of a kernel that may stay in registers
+	PoolWidth() int                 // copies of a constant in memory
+	Source(k *K) operand.Op         // k as the operand b of an operation
+	LoadConst(k *K, d R)            // d = k, from memory
+	Copy(a, d R)                    // d = a
+	Load(m Mem, d R)                // Lanes floats
+	Store(s R, m Mem)               //
+	Splat(m Mem, d R)               // one float to all lanes
+	Zero(d R)                       //
+	Add(a R, b operand.Op, d R)     // d = a + b
+	Sub(a R, b operand.Op, d R)     // d = a - b
+	Mul(a R, b operand.Op, d R)     // d = a·b
+	Div(a R, b operand.Op, d R)     // d = a / b
+	Sqrt(a, d R)                    // d = √a
+	Max(x, bound, d R)              // NaN in x stays NaN
+	Min(x, bound, d R)              //
+	FMA(a R, b operand.Op, c R)     // c += a·b
+	FNMA(a R, b operand.Op, c R)    // c -= a·b
+	FMAConst(a, b R, k *K) R        // a·b + k; may overwrite a
+	And(a R, b operand.Op, d R)     // bits
+	Or(a, b, d R)                   //
+	Shl(a R, n uint64, d R)         // bits of each lane
+	Positive(a, b, d R)             // d = b where a > 0, else +0
+	LoadTable(t *Table)             // keeps t in registers if it cannot be read in place
+	Lookup(t *Table, index, d R)    // d = t[index mod 8], of an index k + 1.5·2²³
+	Tail(n GP, p []GP, body func()) // body for the last n < Lanes elements; p are pointers to them
+	LoadTail(m Mem, d R)            // within Tail; other lanes are zero
+	StoreTail(s R, m Mem)           //
+
+	// Outer adds to the tile acc [rows][vectors] the products of steps inputs:
+	// input k multiplies the scalar a.At(row, k) with the vectors that follow
+	// w[block] + k·64 bytes, 16 floats of each block.
+	Outer(acc [][]R, a *Left, w []Mem, steps int)
+
+	Reach() int                               // addresses that Indexed takes from one pointer
+	Indexed(base, stride GP, i int) Mem       // base + i·stride, i < Reach
+	Word(m Mem, d GP)                         // d = the 64-bit word at m
+	StoreWord(s GP, m Mem)                    //
+	AddWord(a GP, b, d GP)                    // d = a + b
+	SubWord(a GP, b, d GP)                    // d = a - b
+	AddImm(r GP, k int)                       // r += k
+	CopyWord(a, d GP)                         //
+	ShlWord(r GP, n uint64)                   // r <<= n
+	SetWord(k int, d GP)                      // d = k
+	Jump(label string)                        //
+	Branch(r GP, c Cond, k int, label string) // jumps if r c k, signed
+}
+
+// A Cond compares a register with a number.
+type Cond int
+
+const (
+	LT Cond = iota
+	GE
+	EQ
+	NE
+)
+
+// A K is a constant, the same in every lane.
+type K struct {
+	mem Mem // where it lies in memory
+	reg R   // a register that holds it throughout, or nil
+}
+
+// A Table is 8 floats to look up.
+type Table struct {
+	mem Mem
+	reg []reg.Register // registers that hold it throughout, if any
+}
+
+// Left is how Outer finds the scalars of its left matrix.
+type Left struct {
+	At     func(row, k int) Mem
+	AlongK bool // k+1 follows k in memory; else row+1 follows row
+}

@@ -1,0 +1,218 @@
+package vec
+
+import (
+	"github.com/simdrnn/simdrnn/asm/neon"
+
+	"github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+)
+
+type neonISA struct {
+	neon.Asm
+	g    *Gen
+	fpcr GP  // the caller's
+	base GP  // address of the constants
+	pair int // first register of the last table
+}
+
+// NEON returns the instruction set of arm64.
+func NEON(g *Gen) ISA { return &neonISA{Asm: neon.Asm{Context: g.Context}, g: g} }
+
+func (*neonISA) Name() string   { return "NEON" }
+func (*neonISA) Lanes() int     { return 4 }
+func (*neonISA) Pins() int      { return 8 }
+func (*neonISA) PoolWidth() int { return 4 }
+func (a *neonISA) Vec() R       { return a.XMM() }
+
+// Begin sets flush-to-zero.
+func (a *neonISA) Begin() {
+	const flush = 1 << 24
+	a.base, a.pair = nil, 32
+	a.fpcr = a.GP64()
+	r := a.GP64()
+	a.Comment("Flush subnormals to zero.")
+	a.MRS(a.fpcr)
+	a.MOVDimm(flush, r)
+	a.ORR(a.fpcr, r, r)
+	a.MSR(r)
+}
+
+func (a *neonISA) End() {
+	a.Comment("As it was.")
+	a.MSR(a.fpcr)
+	a.RET()
+}
+
+func (a *neonISA) Source(k *K) operand.Op { return a.register(k) }
+
+func (a *neonISA) register(k *K) R {
+	if k.reg != nil {
+		return k.reg
+	}
+	d := a.XMM()
+	a.LoadConst(k, d)
+	return d
+}
+
+func (a *neonISA) LoadConst(k *K, d R) { a.FMOVQ(a.pool(k.mem), d) }
+
+// pool returns an address in the constants relative to their base.
+func (a *neonISA) pool(m Mem) Mem {
+	if a.base == nil {
+		a.base = a.GP64()
+		a.MOVDaddr(operand.NewDataAddr(m.Symbol, 0), a.base)
+	}
+	return Mem{Base: a.base, Disp: m.Disp}
+}
+
+func (a *neonISA) Copy(x, d R)                 { a.VMOV(x, d) }
+func (a *neonISA) Load(m Mem, d R)             { a.FMOVQ(m, d) }
+func (a *neonISA) Store(s R, m Mem)            { a.FMOVQstore(s, m) }
+func (a *neonISA) Splat(m Mem, d R)            { a.FMOVS(m, d); a.VDUP(d, d) }
+func (a *neonISA) Zero(d R)                    { a.VZERO(d) }
+func (a *neonISA) Add(x R, y operand.Op, d R)  { a.FADD(y.(R), x, d) }
+func (a *neonISA) Sub(x R, y operand.Op, d R)  { a.FSUB(y.(R), x, d) }
+func (a *neonISA) Mul(x R, y operand.Op, d R)  { a.FMUL(y.(R), x, d) }
+func (a *neonISA) Div(x R, y operand.Op, d R)  { a.FDIV(y.(R), x, d) }
+func (a *neonISA) And(x R, y operand.Op, d R)  { a.VAND(y.(R), x, d) }
+func (a *neonISA) Or(x, y, d R)                { a.VORR(y, x, d) }
+func (a *neonISA) Sqrt(x, d R)                 { a.FSQRT(x, d) }
+func (a *neonISA) Shl(x R, n uint64, d R)      { a.VSHL(n, x, d) }
+func (a *neonISA) Max(x, bound, d R)           { a.FMAX(bound, x, d) }
+func (a *neonISA) Min(x, bound, d R)           { a.FMIN(bound, x, d) }
+func (a *neonISA) FMA(x R, y operand.Op, c R)  { a.VFMLA(y.(R), x, c) }
+func (a *neonISA) FNMA(x R, y operand.Op, c R) { a.VFMLS(y.(R), x, c) }
+func (a *neonISA) LoadTail(m Mem, d R)         { a.FMOVS(m, d) }
+func (a *neonISA) StoreTail(s R, m Mem)        { a.FMOVSstore(s, m) }
+
+// FMAConst loads a copy of k, which FMLA overwrites: the load ports are idle, and
+// a move from a register would take a slot of the vector units.
+func (a *neonISA) FMAConst(x, y R, k *K) R {
+	d := a.XMM()
+	a.LoadConst(k, d)
+	a.VFMLA(y, x, d)
+	return d
+}
+
+func (a *neonISA) Positive(x, y, d R) {
+	zero, mask := a.XMM(), a.XMM()
+	a.VZERO(zero)
+	a.FCMGT(zero, x, mask)
+	a.VAND(mask, y, d)
+}
+
+// LoadTable takes the last registers, two by two: TBL wants neighbours.
+func (a *neonISA) LoadTable(t *Table) {
+	a.pair -= 2
+	t.reg = []reg.Register{tableRegisters[a.pair-26], tableRegisters[a.pair-25]}
+	m := a.pool(t.mem)
+	a.FMOVQ(m, t.reg[0])
+	a.FMOVQ(m.Offset(16), t.reg[1])
+}
+
+var tableRegisters = [6]reg.Register{reg.X26, reg.X27, reg.X28, reg.X29, reg.X30, reg.X31}
+
+// Lookup makes byte indices 4k, 4k+1, 4k+2, 4k+3 of the low byte k of each lane.
+func (a *neonISA) Lookup(t *Table, index, d R) {
+	bytes := a.XMM()
+	a.VSHL(2, index, bytes)
+	a.VTBL(bytes, []reg.Register{a.words(0x00000000, 0x04040404, 0x08080808, 0x0c0c0c0c)}, bytes)
+	a.VADD(a.words(0x03020100, 0x03020100, 0x03020100, 0x03020100), bytes, bytes)
+	a.VTBL(bytes, t.reg, d)
+}
+
+func (a *neonISA) words(w ...uint32) R {
+	d := a.XMM()
+	a.FMOVQ(a.pool(a.g.data(w...)), d)
+	return d
+}
+
+// Tail takes one element at a time: at most three.
+func (a *neonISA) Tail(n GP, p []GP, body func()) {
+	loop := a.g.label("loop")
+	a.Label(loop)
+	body()
+	for _, r := range p {
+		a.AddImm(r, 4)
+	}
+	a.AddImm(n, -1)
+	a.Branch(n, NE, 0, loop)
+}
+
+// Outer holds the scalars of A in registers and multiplies by element.
+func (a *neonISA) Outer(acc [][]R, l *Left, w []Mem, steps int) {
+	var along [][]scalar // [row][k]
+	if l.AlongK {
+		for i := range acc {
+			along = append(along, a.scalars(l.At(i, 0), steps))
+		}
+	}
+	for k := range steps {
+		s := make([]scalar, len(acc))
+		if l.AlongK {
+			for i := range s {
+				s[i] = along[i][k]
+			}
+		} else {
+			s = a.scalars(l.At(0, k), len(acc))
+		}
+		for b, m := range w {
+			for j := 0; j < block/4; j += 2 {
+				v0, v1 := a.XMM(), a.XMM()
+				a.FLDPQ(m.Offset(4*(block*k+4*j)), v0, v1)
+				for i, row := range acc {
+					c := row[b*block/4+j:]
+					a.FMLA(s[i].reg, s[i].lane, v0, c[0])
+					a.FMLA(s[i].reg, s[i].lane, v1, c[1])
+				}
+			}
+		}
+	}
+}
+
+// scalar is one lane of a register.
+type scalar struct {
+	reg  R
+	lane int
+}
+
+// scalars loads n <= 4 floats.
+func (a *neonISA) scalars(m Mem, n int) (s []scalar) {
+	for n > 0 {
+		d, w := a.XMM(), 1
+		switch {
+		case n >= 4:
+			a.FMOVQ(m, d)
+			w = 4
+		case n >= 2:
+			a.FMOVD(m, d)
+			w = 2
+		default:
+			a.FMOVS(m, d)
+		}
+		for l := range w {
+			s = append(s, scalar{d, l})
+		}
+		n, m = n-w, m.Offset(4*w)
+	}
+	return s
+}
+
+func (a *neonISA) Reach() int { return 1 }
+
+func (a *neonISA) Indexed(base, _ GP, _ int) Mem { return Mem{Base: base} }
+
+func (a *neonISA) Word(m Mem, d GP)       { a.MOVD(m, d) }
+func (a *neonISA) StoreWord(s GP, m Mem)  { a.MOVDstore(s, m) }
+func (a *neonISA) CopyWord(x, d GP)       { a.MOVDreg(x, d) }
+func (a *neonISA) AddWord(x, y, d GP)     { a.ADD(y, x, d) }
+func (a *neonISA) SubWord(x, y, d GP)     { a.SUB(y, x, d) }
+func (a *neonISA) AddImm(r GP, k int)     { a.ADDimm(k, r, r) }
+func (a *neonISA) ShlWord(r GP, n uint64) { a.LSL(n, r, r) }
+func (a *neonISA) SetWord(k int, d GP)    { a.MOVDimm(uint64(k), d) }
+func (a *neonISA) Jump(label string)      { a.JMP(label) }
+
+func (a *neonISA) Branch(r GP, c Cond, k int, label string) {
+	a.CMP(k, r)
+	a.Asm.Branch([]string{LT: "LT", GE: "GE", EQ: "EQ", NE: "NE"}[c], label)
+}
