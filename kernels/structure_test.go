@@ -67,8 +67,8 @@ func TestBoundedCalls(t *testing.T) {
 		}
 		for _, d := range f.Decls {
 			fn, ok := d.(*ast.FuncDecl)
-			if !ok || fn.Name.Name == "init" {
-				continue
+			if !ok || fn.Type.Results != nil {
+				continue // it calls no assembly
 			}
 			dispatch[fn.Name.Name] = true
 			require.Contains(t, directives(fn), "//go:noinline", "%s: %s", name, fn.Name.Name)

@@ -1,5 +1,7 @@
 package layer
 
+import "slices"
+
 // A Packer keeps packed copies of its parameters and rewrites them from Data.
 type Packer interface{ Pack() }
 
@@ -36,3 +38,50 @@ func (ps Params) Pack() {
 		}
 	}
 }
+
+// alloc gives every parameter Data, zeros, in one slab.
+func (ps Params) alloc() {
+	slab := make([]float32, ps.elements())
+	for i := range ps {
+		ps[i].Data, slab = cut(slab, elements(ps[i].Shape))
+	}
+}
+
+// withGrad returns a copy whose Grads are zeros in one new slab.
+func (ps Params) withGrad() Params {
+	ps = slices.Clone(ps)
+	slab := make([]float32, ps.elements())
+	for i := range ps {
+		ps[i].Grad, slab = cut(slab, len(ps[i].Data))
+	}
+	return ps
+}
+
+// uniform draws all Data from [-bound, bound), in order. A nil r leaves it.
+func (ps Params) uniform(r *Rand, bound float64) {
+	if r == nil {
+		return
+	}
+	for _, p := range ps {
+		r.Uniform(p.Data, -bound, bound)
+	}
+}
+
+func (ps Params) elements() int {
+	n := 0
+	for _, p := range ps {
+		n += elements(p.Shape)
+	}
+	return n
+}
+
+func elements(shape []int) int {
+	n := 1
+	for _, d := range shape {
+		n *= d
+	}
+	return n
+}
+
+// cut returns the first n elements of s, and the rest.
+func cut(s []float32, n int) (head, tail []float32) { return s[:n:n], s[n:] }

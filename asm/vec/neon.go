@@ -116,7 +116,7 @@ var tableRegisters = [6]reg.Register{reg.X26, reg.X27, reg.X28, reg.X29, reg.X30
 func (a *neonISA) Lookup(t *Table, index, d R) {
 	bytes := a.XMM()
 	a.VSHL(2, index, bytes)
-	a.VTBL(bytes, []reg.Register{a.words(0x00000000, 0x04040404, 0x08080808, 0x0c0c0c0c)}, bytes)
+	a.VTBL(a.words(0x00000000, 0x04040404, 0x08080808, 0x0c0c0c0c), []reg.Register{bytes}, bytes)
 	a.VADD(a.words(0x03020100, 0x03020100, 0x03020100, 0x03020100), bytes, bytes)
 	a.VTBL(bytes, t.reg, d)
 }

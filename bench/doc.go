@@ -1,0 +1,9 @@
+// Package bench compares the paths of the library with each other and with a
+// plain Go implementation of the same computation:
+//
+//	go test -bench . ./bench
+//	go test -bench TrainEpoch ./bench
+//
+// Benchmarks are named by their shape: T steps, B batch, H hidden and input
+// units. impl is a path of package kernels or plain.
+package bench

@@ -1,0 +1,69 @@
+// Package cell holds the cells of recurrent networks: one time step of a batch,
+// forward and backward, on memory that the caller owns. A layer is a scan of a
+// cell over time.
+//
+// The pre-activations of a step, its gates, are the sum of two parts:
+//
+//	x part = W_ih·x + b_ih + b_hh      no recurrence: one product for all steps
+//	h part = W_hh·hPrev                one product a step
+//
+// The caller computes the x part, a cell the rest. Gates are in packed order
+// (see [kernels.PackedIndex]), PyTorch's i,f,g,o for LSTM. Backward turns the
+// gates of a step into dGates, the gradients of the pre-activations, from which
+// the caller computes those of x and of the weights, again for all steps in one
+// product:
+//
+//	dx = dGates·W_ih;  dW_ih = dGatesᵀ·x;  dW_hh = dGatesᵀ·hPrev;  db = Σ dGates
+//
+// Functions never allocate. They panic, through the kernels, if a matrix is too
+// small.
+package cell
+
+import "github.com/simdrnn/simdrnn/kernels"
+
+// A Cell is a kind of cell: RNN or LSTM. It has no weights and no state; both
+// are in the Step that its methods work on.
+type Cell interface {
+	// Gates returns the number G of gates: W_ih is [G*H, I], W_hh is [G*H, H].
+	Gates() int
+
+	// HasC says whether the state has a c beside h.
+	HasC() bool
+
+	// PackBias sets dst, in packed order, to the bias of the x part.
+	// bih and bhh are [G*H] with H = units, or nil for zeros.
+	PackBias(dst, bih, bhh []float32, units int)
+
+	// Forward computes H and C from the x part in Gates, HPrev and CPrev. It
+	// leaves Gates unspecified.
+	Forward(s *Step)
+
+	// ForwardTrain is Forward, with the same bits, and leaves in Gates what
+	// Backward needs.
+	ForwardTrain(s *Step)
+
+	// Backward takes the step as ForwardTrain left it, the gradient DH of H,
+	// and in DC the gradient of C as far as it comes from later steps. It
+	// leaves dGates in Gates and the gradient of CPrev in DC, and adds that of
+	// HPrev to DHPrev:
+	//
+	//	DHPrev = DHPrev + dGates·W_hh
+	Backward(s *Step)
+}
+
+// A Step is one time step of Rows sequences. Plain matrices are [Rows, Units].
+// The matrices of a cell without c, and those of a pass that does not run, may
+// be empty.
+type Step struct {
+	Rows, Units int
+
+	W  *kernels.Panels // W_hh: G gates, Units units, Units inputs
+	WT *kernels.Panels // W_hh transposed: 1 gate, Units units, inputs in packed order; for Backward
+
+	Gates        kernels.Mat // [Rows, W.Width()], packed
+	HPrev, CPrev kernels.Mat // state before the step
+	H, C         kernels.Mat // state after it; C may be CPrev, in Forward H may be HPrev
+
+	DH, DHPrev kernels.Mat // gradients of H and HPrev
+	DC         kernels.Mat // gradient of C, then of CPrev
+}

@@ -1,0 +1,50 @@
+package cell
+
+import "github.com/simdrnn/simdrnn/kernels"
+
+// LSTM is the long short-term memory of Hochreiter and Schmidhuber with the
+// forget gate of Gers:
+//
+//	a = W_ih·x + b_ih + W_hh·hPrev + b_hh
+//	i, f, g, o = σ(a_i), σ(a_f), tanh(a_g), σ(a_o)
+//	c = f*cPrev + i*g
+//	h = o*tanh(c)
+type LSTM struct{}
+
+// Gates returns 4: i, f, g, o.
+func (LSTM) Gates() int { return 4 }
+
+// HasC returns true.
+func (LSTM) HasC() bool { return true }
+
+// PackBias sets dst = bih + bhh in packed order.
+func (LSTM) PackBias(dst, bih, bhh []float32, units int) {
+	kernels.PackBias(dst, bih, bhh, 4, units)
+}
+
+// Forward computes
+//
+//	a = x part + W_hh·hPrev
+//	c = σ(a_f)*cPrev + σ(a_i)*tanh(a_g)
+//	h = σ(a_o)*tanh(c)
+func (LSTM) Forward(s *Step) {
+	kernels.GemmAdd(s.Gates, s.HPrev, s.Rows, s.W)
+	kernels.LSTMForward(s.H, s.C, s.Gates, s.CPrev, s.Rows, s.Units)
+}
+
+// ForwardTrain is Forward and leaves i,f,g,o in Gates.
+func (LSTM) ForwardTrain(s *Step) {
+	kernels.GemmAdd(s.Gates, s.HPrev, s.Rows, s.W)
+	kernels.LSTMForwardTrain(s.H, s.C, s.Gates, s.CPrev, s.Rows, s.Units)
+}
+
+// Backward computes
+//
+//	dc += dh*o*(1-tanh(c)²)
+//	dGates = dc*g*i*(1-i), dc*cPrev*f*(1-f), dc*i*(1-g²), dh*h*(1-o)
+//	dc *= f
+//	dhPrev += dGates·W_hh
+func (LSTM) Backward(s *Step) {
+	kernels.LSTMBackward(s.Gates, s.DC, s.DH, s.H, s.C, s.CPrev, s.Rows, s.Units)
+	kernels.GemmAdd(s.DHPrev, s.Gates, s.Rows, s.WT)
+}

@@ -1,0 +1,50 @@
+package cell
+
+import "github.com/simdrnn/simdrnn/kernels"
+
+// RNN is the cell of Elman:
+//
+//	h = act(W_ih·x + b_ih + W_hh·hPrev + b_hh)
+//
+// act is tanh, or max(0, ·) if ReLU.
+type RNN struct{ ReLU bool }
+
+// Gates returns 1.
+func (RNN) Gates() int { return 1 }
+
+// HasC returns false.
+func (RNN) HasC() bool { return false }
+
+// PackBias sets dst = bih + bhh.
+func (RNN) PackBias(dst, bih, bhh []float32, units int) {
+	kernels.PackBias(dst, bih, bhh, 1, units)
+}
+
+// Forward computes
+//
+//	gates = x part + W_hh·hPrev
+//	h = act(gates)
+func (c RNN) Forward(s *Step) {
+	kernels.GemmAdd(s.Gates, s.HPrev, s.Rows, s.W)
+	if c.ReLU {
+		kernels.RNNReLUForward(s.H, s.Gates, s.Rows, s.Units)
+	} else {
+		kernels.RNNTanhForward(s.H, s.Gates, s.Rows, s.Units)
+	}
+}
+
+// ForwardTrain is Forward: Backward needs only h.
+func (c RNN) ForwardTrain(s *Step) { c.Forward(s) }
+
+// Backward computes
+//
+//	dGates = dh*(1-h²)      ReLU: dh where h > 0, else 0
+//	dhPrev += dGates·W_hh
+func (c RNN) Backward(s *Step) {
+	if c.ReLU {
+		kernels.RNNReLUBackward(s.Gates, s.DH, s.H, s.Rows, s.Units)
+	} else {
+		kernels.RNNTanhBackward(s.Gates, s.DH, s.H, s.Rows, s.Units)
+	}
+	kernels.GemmAdd(s.DHPrev, s.Gates, s.Rows, s.WT)
+}

@@ -1,0 +1,49 @@
+package layer
+
+import (
+	"fmt"
+	"math"
+	"math/bits"
+)
+
+// bad is the one place where this package panics on an argument.
+//
+//go:noinline
+func bad(fn, what string, got int, want string) {
+	panic(fmt.Sprintf("layer: %s: %s = %d, want %s", fn, what, got, want))
+}
+
+// badLen reports an argument that does not have n elements, in letters dims.
+//
+//go:noinline
+func badLen(fn, arg string, got int, dims string, n int) {
+	bad(fn, "len("+arg+")", got, fmt.Sprintf("%s = %d", dims, n))
+}
+
+// steps returns the number of matrices of n elements, in letters dims, that x
+// holds.
+func steps(fn string, x []float32, dims string, n int) int {
+	if len(x)%n != 0 {
+		badLen(fn, "x", len(x), "a multiple of "+dims, n)
+	}
+	return len(x) / n
+}
+
+// inMemory is the reason to refuse a size.
+const inMemory = "a size that fits in memory"
+
+// maxLen bounds a slice of float32: 2^47 bytes, or what half an int32 counts.
+const maxLen = min(math.MaxInt/8, 1<<45)
+
+// fits says whether a slice with these dimensions is possible.
+func fits(dims ...int) bool {
+	n := uint(1)
+	for _, d := range dims {
+		hi, lo := bits.Mul(n, uint(d))
+		if d < 0 || hi != 0 || lo > maxLen {
+			return false
+		}
+		n = lo
+	}
+	return true
+}

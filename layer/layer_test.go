@@ -1,0 +1,673 @@
+package layer
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"hash/crc32"
+	"math"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/simdrnn/simdrnn/kernels"
+)
+
+// emulated is set under qemu, where SIMD is some 400 times slower.
+var emulated = os.Getenv("SIMDRNN_EMULATED") == "1"
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if _, err := kernels.Active(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(2)
+	}
+	os.Exit(m.Run())
+}
+
+// pick returns the size of a test: full, or smaller with -short or emulated.
+func pick[T any](full, short, emu T) T {
+	switch {
+	case emulated:
+		return emu
+	case testing.Short():
+		return short
+	}
+	return full
+}
+
+// forEachISA runs f as a subtest on every path of this machine.
+func forEachISA(t *testing.T, f func(t *testing.T)) {
+	old, err := kernels.Active()
+	require.NoError(t, err)
+	defer func() { require.NoError(t, kernels.Use(old)) }()
+	for _, isa := range kernels.Available() {
+		t.Run("isa="+isa.String(), func(t *testing.T) {
+			require.NoError(t, kernels.Use(isa))
+			f(t)
+		})
+	}
+}
+
+// model is what all recurrent layers do.
+type model interface {
+	Packer
+	Params() Params
+	NewStream(batch int) *Stream
+	NewTape(maxT, batch int) *Tape
+}
+
+var modes = []string{"RNN_TANH", "RNN_RELU", "LSTM"}
+
+func newModel(t testing.TB, mode string, I, H int, noBias bool, r *Rand) model {
+	t.Helper()
+	var m model
+	var err error
+	switch mode {
+	case "RNN_TANH":
+		m, err = NewRNN(RNNConfig{Input: I, Hidden: H, NoBias: noBias}, r)
+	case "RNN_RELU":
+		m, err = NewRNN(RNNConfig{Input: I, Hidden: H, Nonlinearity: ReLU, NoBias: noBias}, r)
+	case "LSTM":
+		m, err = NewLSTM(LSTMConfig{Input: I, Hidden: H, NoBias: noBias}, r)
+	}
+	require.NoError(t, err)
+	return m
+}
+
+// forEachMode runs f as a subtest for every kind of layer.
+func forEachMode(t *testing.T, f func(t *testing.T, mode string)) {
+	for _, mode := range modes {
+		t.Run(mode, func(t *testing.T) { f(t, mode) })
+	}
+}
+
+// A problem is a loss on which all gradients depend:
+//
+//	loss = Σ y*dy + Σ hn*dhn + Σ cn*dcn
+//
+// in memory as a Tape has it, with its solution.
+type problem struct {
+	x, h0, c0    []float32
+	dy, dhn, dcn []float32
+	y, hn, cn    []float32
+	dx, dh0, dc0 []float32
+	grads        [][]float32
+}
+
+func newProblem(mode string, I, H, T, B int, r *Rand) *problem {
+	p := &problem{x: normal(r, T*B*I), dy: normal(r, T*B*H), h0: normal(r, B*H), dhn: normal(r, B*H)}
+	if mode == "LSTM" {
+		p.c0, p.dcn = normal(r, B*H), normal(r, B*H)
+	}
+	return p
+}
+
+// solve runs a tape, on top of whatever its gradients are.
+func (p *problem) solve(tape *Tape) {
+	copy(tape.H0(), p.h0)
+	copy(tape.C0(), p.c0)
+	p.y = slices.Clone(tape.Forward(p.x))
+	p.hn, p.cn = slices.Clone(tape.HN()), slices.Clone(tape.CN())
+	copy(tape.DHN(), p.dhn)
+	copy(tape.DCN(), p.dcn)
+	p.dx = make([]float32, len(p.x))
+	tape.Backward(p.dx, p.dy)
+	p.dh0, p.dc0 = slices.Clone(tape.DH0()), slices.Clone(tape.DC0())
+	p.grads = nil
+	for _, g := range tape.Params() {
+		p.grads = append(p.grads, slices.Clone(g.Grad))
+	}
+}
+
+const tolerance = 2e-6 // forward absolute, gradients relative
+
+// requireAbs bounds the largest difference.
+func requireAbs(t *testing.T, want []float64, got []float32, tol float64, what string) {
+	t.Helper()
+	require.Len(t, got, len(want), what)
+	for i, w := range want {
+		if d := math.Abs(float64(got[i]) - w); !(d <= tol) {
+			t.Fatalf("%s: element %d is %v, want %v, off by %.2g", what, i, got[i], w, d)
+		}
+	}
+}
+
+// requireRel bounds norm(difference)/norm(want).
+func requireRel(t *testing.T, want []float64, got []float32, tol float64, what string) {
+	t.Helper()
+	require.Len(t, got, len(want), what)
+	var diff, norm float64
+	for i, w := range want {
+		d := float64(got[i]) - w
+		diff += d * d
+		norm += w * w
+	}
+	if !(math.Sqrt(diff) <= tol*math.Sqrt(norm)) {
+		t.Fatalf("%s: relative error %.2g, want at most %.2g", what, math.Sqrt(diff/norm), tol)
+	}
+}
+
+// TestGolden compares with PyTorch, the initialisation bit for bit.
+func TestGolden(t *testing.T) {
+	type tensors map[string][]float64
+	var golden struct {
+		Cases []struct {
+			Mode                   string
+			Input                  int `json:"input_size"`
+			Hidden                 int `json:"hidden_size"`
+			Bias                   bool
+			Seed                   int64
+			T                      int `json:"seq_len"`
+			B                      int `json:"batch"`
+			X, H0, C0, Out, HN, CN []float64
+			DOut                   []float64 `json:"grad_out"`
+			DHN                    []float64 `json:"grad_hn"`
+			DCN                    []float64 `json:"grad_cn"`
+			DX, DH0, DC0           []float64
+			Params, DParams        tensors
+		}
+	}
+	b, err := os.ReadFile("testdata/golden.json")
+	require.NoError(t, err)
+	require.NoError(t, json.Unmarshal(b, &golden))
+	require.Len(t, golden.Cases, 7)
+	narrow := func(x []float64) []float32 {
+		s := make([]float32, len(x))
+		for i, v := range x {
+			s[i] = float32(v)
+		}
+		return s
+	}
+	forEachISA(t, func(t *testing.T) {
+		for _, c := range golden.Cases {
+			t.Run(fmt.Sprintf("%s/seed=%d", c.Mode, c.Seed), func(t *testing.T) {
+				m := newModel(t, c.Mode, c.Input, c.Hidden, !c.Bias, NewRand(c.Seed))
+				require.Len(t, m.Params(), len(c.Params))
+				for _, q := range m.Params() {
+					requireBits(t, narrow(c.Params[q.Name]), q.Data, q.Name)
+				}
+				p := &problem{x: narrow(c.X), h0: narrow(c.H0), c0: narrow(c.C0),
+					dy: narrow(c.DOut), dhn: narrow(c.DHN), dcn: narrow(c.DCN)}
+				p.solve(m.NewTape(c.T, c.B))
+				requireAbs(t, c.Out, p.y, tolerance, "y")
+				requireAbs(t, c.HN, p.hn, tolerance, "hn")
+				requireAbs(t, c.CN, p.cn, tolerance, "cn")
+				requireRel(t, c.DX, p.dx, tolerance, "dx")
+				requireRel(t, c.DH0, p.dh0, tolerance, "dh0")
+				requireRel(t, c.DC0, p.dc0, tolerance, "dc0")
+				for i, q := range m.Params() {
+					requireRel(t, c.DParams[q.Name], p.grads[i], tolerance, q.Name)
+				}
+			})
+		}
+	})
+}
+
+// TestParams compares names, shapes and order with PyTorch, and init with the
+// bounds.
+func TestParams(t *testing.T) {
+	lstm := newModel(t, "LSTM", 3, 4, false, NewRand(1))
+	var names []string
+	var shapes [][]int
+	draws := NewRand(1)
+	for _, p := range lstm.Params() {
+		names, shapes = append(names, p.Name), append(shapes, p.Shape)
+		require.Nil(t, p.Grad)
+		require.Same(t, lstm, p.Owner)
+		requireBits(t, uniform(draws, len(p.Data), -0.5, 0.5), p.Data, p.Name)
+	}
+	require.Equal(t, rnnParams, names)
+	require.Equal(t, [][]int{{16, 3}, {16, 4}, {16}, {16}}, shapes)
+	require.Len(t, newModel(t, "RNN_TANH", 3, 4, true, nil).Params(), 2)
+	for _, p := range newModel(t, "LSTM", 3, 4, false, nil).Params() {
+		require.Equal(t, make([]float32, len(p.Data)), p.Data, "nil Rand")
+	}
+	tape := lstm.NewTape(1, 1)
+	for i, p := range tape.Params() {
+		require.Same(t, &lstm.Params()[i].Data[0], &p.Data[0])
+		require.Len(t, p.Grad, len(p.Data))
+	}
+}
+
+// TestSameBits: a Tape, a Stream, a Stream step by step and one in pieces give
+// the same bits.
+func TestSameBits(t *testing.T) {
+	forEachISA(t, func(t *testing.T) {
+		forEachMode(t, func(t *testing.T, mode string) {
+			for _, s := range []struct{ I, H, T, B int }{{3, 5, 131, 1}, {40, 33, 20, 5}, {9, 16, 5, 49}, {270, 20, 60, 2}} {
+				if emulated {
+					s.T = min(s.T, 3)
+				}
+				r := NewRand(3)
+				m := newModel(t, mode, s.I, s.H, false, r)
+				p := newProblem(mode, s.I, s.H, s.T, s.B, r)
+				p.solve(m.NewTape(s.T+2, s.B))
+				for _, piece := range []int{s.T, 1, 7, streamRows + 1} {
+					stream := m.NewStream(s.B)
+					copy(stream.H(), p.h0)
+					copy(stream.C(), p.c0)
+					y := make([]float32, len(p.y))
+					for t := 0; t < s.T; t += piece {
+						n := min(piece, s.T-t)
+						yt, xt := y[t*s.B*s.H:][:n*s.B*s.H], p.x[t*s.B*s.I:][:n*s.B*s.I]
+						if piece == 1 {
+							stream.Step(yt, xt)
+						} else {
+							stream.Forward(yt, xt)
+						}
+					}
+					name := fmt.Sprintf("%v in pieces of %d", s, piece)
+					requireBits(t, p.y, y, name+": y")
+					requireBits(t, p.hn, stream.H(), name+": h")
+					requireBits(t, p.cn, stream.C(), name+": c")
+				}
+			}
+		})
+	})
+}
+
+// TestBits compares with the recorded bits, which all paths but the portable one
+// share, on every architecture.
+func TestBits(t *testing.T) {
+	const I, H, T, B = 20, 19, 5, 7
+	want := map[string]uint32{"RNN_TANH": 0x0cd44134, "RNN_RELU": 0x72dd66eb, "LSTM": 0x835c931d}
+	forEachISA(t, func(t *testing.T) {
+		if isa, _ := kernels.Active(); isa == kernels.Generic {
+			return
+		}
+		forEachMode(t, func(t *testing.T, mode string) {
+			r := NewRand(14)
+			m := newModel(t, mode, I, H, false, r)
+			p := newProblem(mode, I, H, T, B, r)
+			p.solve(m.NewTape(T, B))
+			hash := crc32.NewIEEE()
+			for _, s := range append(p.grads, p.y, p.hn, p.cn, p.dx, p.dh0, p.dc0) {
+				require.NoError(t, binary.Write(hash, binary.LittleEndian, s))
+			}
+			require.Equal(t, want[mode], hash.Sum32())
+		})
+	})
+}
+
+// TestBatch: a row's bits do not depend on the rows beside it, forward and back.
+func TestBatch(t *testing.T) {
+	const I, H, T = 19, 21, 3
+	forEachISA(t, func(t *testing.T) {
+		forEachMode(t, func(t *testing.T, mode string) {
+			r := NewRand(4)
+			m := newModel(t, mode, I, H, false, r)
+			for B := 1; B <= pick(33, 33, 9); B++ {
+				p := newProblem(mode, I, H, T, B, r)
+				p.solve(m.NewTape(T, B))
+				row := func(s []float32, cols, b int) (r []float32) {
+					for ; b*cols < len(s); b += B {
+						r = append(r, s[b*cols:][:cols]...)
+					}
+					return r
+				}
+				for b := range B {
+					one := &problem{x: row(p.x, I, b), h0: row(p.h0, H, b), c0: row(p.c0, H, b),
+						dy: row(p.dy, H, b), dhn: row(p.dhn, H, b), dcn: row(p.dcn, H, b)}
+					one.solve(m.NewTape(T, 1))
+					for _, c := range []struct {
+						name     string
+						all, one []float32
+						cols     int
+					}{
+						{"y", p.y, one.y, H}, {"hn", p.hn, one.hn, H}, {"cn", p.cn, one.cn, H},
+						{"dx", p.dx, one.dx, I}, {"dh0", p.dh0, one.dh0, H}, {"dc0", p.dc0, one.dc0, H},
+					} {
+						requireBits(t, row(c.all, c.cols, b), c.one, fmt.Sprintf("%s of row %d of %d", c.name, b, B))
+					}
+				}
+			}
+		})
+	})
+}
+
+// TestNoSteps: T = 0 leaves the state, and its gradient, as it is.
+func TestNoSteps(t *testing.T) {
+	forEachMode(t, func(t *testing.T, mode string) {
+		const I, H, B = 3, 5, 2
+		r := NewRand(5)
+		m := newModel(t, mode, I, H, false, r)
+		for _, maxT := range []int{0, 4} {
+			p := newProblem(mode, I, H, 0, B, r)
+			p.solve(m.NewTape(maxT, B))
+			require.Empty(t, p.y)
+			requireBits(t, p.h0, p.hn, "hn")
+			requireBits(t, p.c0, p.cn, "cn")
+			requireBits(t, p.dhn, p.dh0, "dh0")
+			requireBits(t, p.dcn, p.dc0, "dc0")
+			for _, g := range p.grads {
+				require.Equal(t, make([]float32, len(g)), g)
+			}
+			s := m.NewStream(B)
+			copy(s.H(), p.h0)
+			s.Forward(nil, nil)
+			requireBits(t, p.h0, s.H(), "h")
+			s.Reset()
+			require.Equal(t, make([]float32, B*H), s.H())
+		}
+	})
+}
+
+// TestNilGradients: a nil dy is zeros, a nil dx changes nothing else.
+func TestNilGradients(t *testing.T) {
+	forEachMode(t, func(t *testing.T, mode string) {
+		const I, H, T, B = 3, 5, 4, 2
+		r := NewRand(6)
+		m := newModel(t, mode, I, H, false, r)
+		tape := m.NewTape(T, B)
+		p := newProblem(mode, I, H, T, B, r)
+		clear(p.dy)
+		p.solve(tape)
+
+		tape.Params().ZeroGrad()
+		tape.Forward(p.x)
+		copy(tape.DHN(), p.dhn)
+		copy(tape.DCN(), p.dcn)
+		tape.Backward(nil, nil)
+		requireBits(t, p.dh0, tape.DH0(), "dh0")
+		requireBits(t, p.dc0, tape.DC0(), "dc0")
+		for i, q := range tape.Params() {
+			requireBits(t, p.grads[i], q.Grad, q.Name)
+		}
+	})
+}
+
+// TestAccumulate: Backward adds a finished sum to what the gradient was, in a
+// tape whose T varies.
+func TestAccumulate(t *testing.T) {
+	forEachISA(t, func(t *testing.T) {
+		forEachMode(t, func(t *testing.T, mode string) {
+			const I, H, B = 7, 20, 3
+			r := NewRand(7)
+			m := newModel(t, mode, I, H, false, r)
+			tape := m.NewTape(100, B)
+			sum := tape.Params()
+			want := make([][]float32, len(sum))
+			for i := range want {
+				want[i] = make([]float32, len(sum[i].Data))
+			}
+			for _, T := range pick([]int{4, 100, 1, 1, 90}, []int{4, 100, 1, 1, 90}, []int{2, 1, 3}) {
+				p := newProblem(mode, I, H, T, B, r)
+				p.solve(m.NewTape(T, B))
+				for i, g := range p.grads {
+					kernels.Add(want[i], want[i], g)
+				}
+				p.solve(tape)
+			}
+			for i, q := range sum {
+				requireBits(t, want[i], q.Grad, q.Name)
+			}
+			sum.ZeroGrad()
+			require.Zero(t, sum[0].Grad[0])
+		})
+	})
+}
+
+// TestCarry: a sequence in two halves has the state of the whole, also if Carry
+// comes before Backward, which must not notice.
+func TestCarry(t *testing.T) {
+	forEachMode(t, func(t *testing.T, mode string) {
+		const I, H, T, B = 3, 5, 6, 2
+		r := NewRand(8)
+		m := newModel(t, mode, I, H, false, r)
+		p := newProblem(mode, I, H, T, B, r)
+		y := slices.Clone(m.NewTape(T, B).Forward(p.x))
+		half := T / 2 * B
+		for _, before := range []bool{false, true} {
+			tape := m.NewTape(T, B)
+			requireBits(t, y[:half*H], tape.Forward(p.x[:half*I]), "first half")
+			if before {
+				tape.Carry()
+				tape.Backward(nil, p.dy[:half*H])
+			} else {
+				tape.Backward(nil, p.dy[:half*H])
+				tape.Carry()
+			}
+			got := m.NewTape(T, B)
+			got.Forward(p.x[:half*I])
+			got.Backward(nil, p.dy[:half*H])
+			for i, q := range got.Params() {
+				requireBits(t, q.Grad, tape.Params()[i].Grad, q.Name)
+			}
+			requireBits(t, y[half*H:], tape.Forward(p.x[half*I:]), "second half")
+		}
+	})
+}
+
+// TestPack: written weights count after Pack, transposed panels included.
+func TestPack(t *testing.T) {
+	forEachMode(t, func(t *testing.T, mode string) {
+		const I, H, T, B = 3, 20, 4, 2
+		r := NewRand(9)
+		m, other := newModel(t, mode, I, H, false, r), newModel(t, mode, I, H, false, r)
+		p := newProblem(mode, I, H, T, B, r)
+		q := *p
+		tape := m.NewTape(T, B)
+		p.solve(tape)
+		for i, w := range m.Params() {
+			copy(other.Params()[i].Data, w.Data)
+		}
+		late := other.NewTape(T, B) // transposed panels exist before Pack
+		other.Params().Pack()
+		q.solve(late)
+		requireBits(t, p.y, q.y, "y")
+		requireBits(t, p.dx, q.dx, "dx")
+		requireBits(t, p.dh0, q.dh0, "dh0")
+		for i, g := range p.grads {
+			requireBits(t, g, q.grads[i], m.Params()[i].Name)
+		}
+	})
+}
+
+// TestAllocs: nothing allocates after construction.
+func TestAllocs(t *testing.T) {
+	const I, H, T, B = 5, 20, 60, 2
+	runs := pick(5, 5, 1)
+	forEachISA(t, func(t *testing.T) {
+		forEachMode(t, func(t *testing.T, mode string) {
+			r := NewRand(10)
+			m := newModel(t, mode, I, H, false, r)
+			linear, err := NewLinear(LinearConfig{Input: H, Output: 3}, r)
+			require.NoError(t, err)
+			stream, tape, head := m.NewStream(B), m.NewTape(T, B), linear.NewTape(T*B)
+			params := slices.Concat(tape.Params(), head.Params())
+			p := newProblem(mode, I, H, T, B, r)
+			y, dlogits, dx := make([]float32, T*B*H), normal(r, T*B*3), make([]float32, T*B*I)
+			n := T
+			for name, f := range map[string]func(){
+				"Step":    func() { stream.Step(y[:B*H], p.x[:B*I]) },
+				"Forward": func() { stream.Forward(y, p.x) },
+				"Linear":  func() { linear.Forward(dlogits[:B*3], y[:B*H]) },
+				"Pack":    params.Pack,
+				"Tape": func() {
+					n = T + 1 - n // T and 1 in turn
+					params.ZeroGrad()
+					head.Forward(tape.Forward(p.x[:n*B*I]))
+					head.Backward(y[:n*B*H], dlogits[:n*B*3])
+					tape.Backward(dx[:n*B*I], y[:n*B*H])
+					tape.Carry()
+				},
+			} {
+				require.Zero(t, testing.AllocsPerRun(runs, f), name)
+			}
+		})
+	})
+}
+
+// TestConcurrent: one model serves many goroutines, the first tape among them.
+func TestConcurrent(t *testing.T) {
+	const I, H, T, B = 7, 20, 9, 2
+	forEachISA(t, func(t *testing.T) {
+		forEachMode(t, func(t *testing.T, mode string) {
+			r := NewRand(11)
+			m := newModel(t, mode, I, H, false, r)
+			p := newProblem(mode, I, H, T, B, r)
+			results := make([]problem, 8)
+			var wg sync.WaitGroup
+			for i := range results {
+				wg.Go(func() {
+					q := *p
+					if i%2 == 0 {
+						q.solve(m.NewTape(T, B))
+					} else {
+						s := m.NewStream(B)
+						copy(s.H(), p.h0)
+						copy(s.C(), p.c0)
+						q.y = make([]float32, T*B*H)
+						s.Forward(q.y, q.x)
+					}
+					results[i] = q
+				})
+			}
+			wg.Wait()
+			for i, q := range results {
+				requireBits(t, results[0].y, q.y, "y")
+				if i%2 == 0 {
+					requireBits(t, results[0].dx, q.dx, "dx")
+				}
+			}
+		})
+	})
+}
+
+// TestPanics: wrong arguments panic with their names, and nothing is written.
+func TestPanics(t *testing.T) {
+	const I, H, T, B = 5, 3, 4, 2
+	forEachMode(t, func(t *testing.T, mode string) {
+		r := NewRand(12)
+		m := newModel(t, mode, I, H, false, r)
+		name, _, _ := strings.Cut(mode, "_")
+		s, tape, idle := m.NewStream(B), m.NewTape(T, B), m.NewTape(T, B)
+		p := newProblem(mode, I, H, T+1, B, r)
+		out := normal(r, (T+1)*B*max(I, H))
+		tape.Forward(p.x[:2*B*I])
+		memory := [][]float32{s.H(), s.C(), tape.HN(), tape.CN(), tape.DH0(), tape.DC0(), tape.bptt.h.Data, tape.bptt.c.Data,
+			tape.bptt.gates.Data, out}
+		for _, q := range append(tape.Params(), idle.Params()...) {
+			memory = append(memory, q.Grad)
+		}
+		var before [][]float32
+		for _, x := range memory {
+			before = append(before, slices.Clone(x))
+		}
+		for want, f := range map[string]func(){
+			"Stream.Step: len(x) = 9, want B*I = 10":                                                    func() { s.Step(out[:6], p.x[:9]) },
+			"Stream.Step: len(y) = 7, want B*H = 6":                                                     func() { s.Step(out[:7], p.x[:10]) },
+			"Stream.Forward: len(x) = 11, want a multiple of B*I = 10":                                  func() { s.Forward(out[:6], p.x[:11]) },
+			"Stream.Forward: len(y) = 6, want T*B*H = 12":                                               func() { s.Forward(out[:6], p.x[:20]) },
+			"Tape.Forward: len(x) = 11, want a multiple of B*I = 10":                                    func() { tape.Forward(p.x[:11]) },
+			"Tape.Forward: T = 5, want at most maxT = 4":                                                func() { tape.Forward(p.x) },
+			"Tape.Backward: len(dx) = 0, want T*B*I = 20":                                               func() { tape.Backward(out[:0], p.dy[:12]) },
+			"Tape.Backward: len(dy) = 11, want T*B*H = 12":                                              func() { tape.Backward(out[:20], p.dy[:11]) },
+			"Tape.Backward: calls of Forward since the last Backward = 0, want 1":                       func() { idle.Backward(nil, nil) },
+			name + ".NewStream: batch = 0, want at least 1":                                             func() { m.NewStream(0) },
+			name + ".NewTape: batch = -1, want at least 1":                                              func() { m.NewTape(1, -1) },
+			name + ".NewTape: maxT = -1, want at least 0":                                               func() { m.NewTape(-1, 1) },
+			fmt.Sprintf("%s.NewStream: batch = %d, want a size that fits in memory", name, math.MaxInt): func() { m.NewStream(math.MaxInt) },
+			fmt.Sprintf("%s.NewTape: batch = %d, want a size that fits in memory", name, math.MaxInt):   func() { m.NewTape(1, math.MaxInt) },
+			fmt.Sprintf("%s.NewTape: maxT = %d, want a size that fits in memory", name, math.MaxInt):    func() { m.NewTape(math.MaxInt, 1) },
+		} {
+			require.PanicsWithValue(t, "layer: "+want, f)
+		}
+		for i, x := range memory {
+			requireBits(t, before[i], x, "memory after panics")
+		}
+		tape.Backward(nil, nil) // still legal, once
+		require.Panics(t, func() { tape.Backward(nil, nil) })
+	})
+}
+
+func TestLinearPanics(t *testing.T) {
+	l, err := NewLinear(LinearConfig{Input: 5, Output: 3}, NewRand(0))
+	require.NoError(t, err)
+	tape, idle := l.NewTape(4), l.NewTape(4)
+	x, out := make([]float32, 25), make([]float32, 25)
+	tape.Forward(x[:10])
+	for want, f := range map[string]func(){
+		"Linear.Forward: len(x) = 4, want a multiple of I = 5":                                 func() { l.Forward(out[:3], x[:4]) },
+		"Linear.Forward: len(y) = 4, want N*O = 3":                                             func() { l.Forward(out[:4], x[:5]) },
+		"LinearTape.Forward: len(x) = 6, want a multiple of I = 5":                             func() { tape.Forward(x[:6]) },
+		"LinearTape.Forward: N = 5, want at most maxN = 4":                                     func() { tape.Forward(x) },
+		"LinearTape.Backward: len(dx) = 9, want N*I = 10":                                      func() { tape.Backward(out[:9], x[:6]) },
+		"LinearTape.Backward: len(dy) = 7, want N*O = 6":                                       func() { tape.Backward(out[:10], x[:7]) },
+		"LinearTape.Backward: calls of Forward since the last Backward = 0, want 1":            func() { idle.Backward(nil, nil) },
+		"Linear.NewTape: maxN = -1, want at least 0":                                           func() { l.NewTape(-1) },
+		fmt.Sprintf("Linear.NewTape: maxN = %d, want a size that fits in memory", math.MaxInt): func() { l.NewTape(math.MaxInt) },
+	} {
+		require.PanicsWithValue(t, "layer: "+want, f)
+	}
+	require.Equal(t, make([]float32, 25), out)
+}
+
+func TestErrors(t *testing.T) {
+	lstm := func(I, H int) error { _, err := NewLSTM(LSTMConfig{Input: I, Hidden: H}, nil); return err }
+	rnn := func(I, H int, n Nonlinearity) error {
+		_, err := NewRNN(RNNConfig{Input: I, Hidden: H, Nonlinearity: n}, nil)
+		return err
+	}
+	linear := func(I, O int) error { _, err := NewLinear(LinearConfig{Input: I, Output: O}, nil); return err }
+	const huge = math.MaxInt
+	for want, err := range map[string]error{
+		"NewLSTM: Input = 0, want at least 1":                                        lstm(0, 1),
+		"NewLSTM: Hidden = 0, want at least 1":                                       lstm(1, 0),
+		"NewRNN: Hidden = -1, want at least 1":                                       rnn(1, -1, Tanh),
+		"NewRNN: Nonlinearity = 2, want Tanh or ReLU":                                rnn(1, 1, 2),
+		"NewLinear: Input = 0, want at least 1":                                      linear(0, 1),
+		"NewLinear: Output = 0, want at least 1":                                     linear(1, 0),
+		fmt.Sprintf("NewLSTM: Input = %d, want a size that fits in memory", huge):    lstm(huge, 1),
+		fmt.Sprintf("NewLSTM: Hidden = %d, want a size that fits in memory", huge):   lstm(1, huge),
+		fmt.Sprintf("NewLSTM: Hidden = %d, want a size that fits in memory", 1<<30):  lstm(1, 1<<30),
+		fmt.Sprintf("NewLinear: Input = %d, want a size that fits in memory", huge):  linear(huge, 1),
+		fmt.Sprintf("NewLinear: Output = %d, want a size that fits in memory", huge): linear(1, huge),
+	} {
+		require.EqualError(t, err, "layer: "+want)
+	}
+	require.Equal(t, "tanh relu Nonlinearity(2)", fmt.Sprint(Tanh, ReLU, Nonlinearity(2)))
+}
+
+// TestLinear: a LinearTape gives the bits of Linear, which do not depend on the
+// rows beside a row, and adds finished sums to its gradients.
+func TestLinear(t *testing.T) {
+	const I, O, N = 33, 17, 7
+	forEachISA(t, func(t *testing.T) {
+		r := NewRand(13)
+		l, err := NewLinear(LinearConfig{Input: I, Output: O}, r)
+		require.NoError(t, err)
+		x, dy := normal(r, N*I), normal(r, N*O)
+		y, row := make([]float32, N*O), make([]float32, O)
+		l.Forward(y, x)
+		tape := l.NewTape(N + 1)
+		requireBits(t, y, tape.Forward(x), "y of tape")
+		for n := range N {
+			l.Forward(row, x[n*I:][:I])
+			requireBits(t, y[n*O:][:O], row, "y of a row")
+		}
+
+		tape.Backward(make([]float32, N*I), dy)
+		var want [][]float32
+		for _, p := range tape.Params() {
+			want = append(want, slices.Clone(p.Grad))
+		}
+		tape.Forward(x)
+		tape.Backward(nil, dy)
+		for i, p := range tape.Params() {
+			kernels.Add(want[i], want[i], want[i])
+			requireBits(t, want[i], p.Grad, "twice "+p.Name)
+		}
+		require.Empty(t, tape.Forward(nil))
+		tape.Backward(nil, nil)
+		for i, p := range tape.Params() {
+			requireBits(t, want[i], p.Grad, "no rows: "+p.Name)
+		}
+	})
+}

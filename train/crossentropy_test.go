@@ -1,0 +1,297 @@
+package train
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/simdrnn/simdrnn/kernels"
+)
+
+var (
+	inf = float32(math.Inf(1))
+	nan = float32(math.NaN())
+)
+
+func newCE(t testing.TB, classes int) *CrossEntropy {
+	ce, err := NewCrossEntropy(classes)
+	require.NoError(t, err)
+	return ce
+}
+
+// forward returns loss and dlogits, of which the test knows that they exist.
+func forward(t testing.TB, classes int, logits []float32, targets ...int) (float32, []float32) {
+	d := make([]float32, len(logits))
+	loss, n, err := newCE(t, classes).Forward(d, logits, targets)
+	require.NoError(t, err)
+	require.Equal(t, len(targets), n)
+	return loss, d
+}
+
+// crossEntropy64 is the formula of CrossEntropy.
+func crossEntropy64(logits []float32, classes int, targets []int) (loss float64, dlogits []float64) {
+	dlogits = make([]float64, len(logits))
+	N := float64(len(targets))
+	for n, y := range targets {
+		row := logits[n*classes:][:classes]
+		top := float64(slices.Max(row))
+		sum := 0.
+		for _, v := range row {
+			sum += math.Exp(float64(v) - top)
+		}
+		loss += (math.Log(sum) - (float64(row[y]) - top)) / N
+		for c, v := range row {
+			dlogits[n*classes+c] = math.Exp(float64(v)-top) / sum / N
+		}
+		dlogits[n*classes+y] -= 1 / N
+	}
+	return loss, dlogits
+}
+
+func TestCrossEntropyGolden(t *testing.T) {
+	g := loadGolden(t).CE
+	forEachISA(t, func(t *testing.T) {
+		loss, d := forward(t, g.Classes, toFloat32(g.Logits), g.Targets...)
+		requireClose(t, []float64{g.Loss}, []float32{loss}, 3e-7, "loss")
+		requireClose(t, g.DLogits, d, 1e-7, "dlogits")
+	})
+}
+
+var ceShapes = []struct{ N, C int }{
+	{1, 1}, {6, 9}, {3, 2}, {5, 63}, {4, 64}, {3, 65}, {2, 200}, {3, 4095}, {3, 4096}, {2, 4097}, {3, 5000}, {1, 12345}, {300, 4},
+}
+
+// ceCase returns logits and targets of a shape.
+func ceCase(N, C int, std float64) ([]float32, []int) {
+	r := newRand(uint64(N*100000 + C))
+	targets := make([]int, N)
+	for i := range targets {
+		targets[i] = r.IntN(C)
+	}
+	return random(r, N*C, std), targets
+}
+
+func TestCrossEntropy(t *testing.T) {
+	forEachISA(t, func(t *testing.T) {
+		for _, s := range ceShapes {
+			for _, std := range []float64{1e-3, 1, 20} {
+				logits, targets := ceCase(s.N, s.C, std)
+				want, dwant := crossEntropy64(logits, s.C, targets)
+				loss, d := forward(t, s.C, logits, targets...)
+				msg := fmt.Sprintf("%+v, std %g", s, std)
+				requireClose(t, []float64{want}, []float32{loss}, 5e-7, msg+": loss")
+				for i := range d {
+					// 1/N is subtracted at the target.
+					tol := 1e-6*math.Abs(dwant[i]) + 2e-7/float64(s.N)
+					if !(math.Abs(float64(d[i])-dwant[i]) <= tol) {
+						t.Fatalf("%s: dlogits[%d] = %g, want %g within %g", msg, i, d[i], dwant[i], tol)
+					}
+				}
+			}
+		}
+	})
+}
+
+// The gradient agrees with differences of the float64 formula.
+func TestCrossEntropyGradient(t *testing.T) {
+	const N, C, eps = 3, 5, 1. / 1024
+	logits, targets := ceCase(N, C, 1)
+	_, d := forward(t, C, logits, targets...)
+	for i := range logits {
+		x := logits[i]
+		logits[i] = x + eps
+		up, _ := crossEntropy64(logits, C, targets)
+		step := float64(logits[i])
+		logits[i] = x - eps
+		down, _ := crossEntropy64(logits, C, targets)
+		step -= float64(logits[i])
+		logits[i] = x
+		require.InDelta(t, (up-down)/step, d[i], 1e-6)
+	}
+}
+
+// Without dlogits the loss has the same bits, and so has dlogits in place.
+func TestCrossEntropyNilAndInPlace(t *testing.T) {
+	forEachISA(t, func(t *testing.T) {
+		for _, s := range ceShapes {
+			logits, targets := ceCase(s.N, s.C, 2)
+			before := slices.Clone(logits)
+			ce := newCE(t, s.C)
+			loss, d := forward(t, s.C, logits, targets...)
+			only, n, err := ce.Forward(nil, logits, targets)
+			require.NoError(t, err)
+			require.Equal(t, s.N, n)
+			require.Equal(t, loss, only)
+			require.Equal(t, before, logits)
+			in, _, err := ce.Forward(logits, logits, targets)
+			require.NoError(t, err)
+			require.Equal(t, loss, in)
+			require.Equal(t, d, logits)
+		}
+	})
+}
+
+// A row's gradient depends on nothing but the row and N.
+func TestCrossEntropyRows(t *testing.T) {
+	const N, C = 4, 70
+	logits, targets := ceCase(N, C, 1)
+	_, d := forward(t, C, logits, targets...)
+	slices.Reverse(targets)
+	for i := range N / 2 {
+		for c := range C {
+			a, b := i*C+c, (N-1-i)*C+c
+			logits[a], logits[b] = logits[b], logits[a]
+		}
+	}
+	_, got := forward(t, C, logits, targets...)
+	for i := range N {
+		require.Equal(t, d[i*C:][:C], got[(N-1-i)*C:][:C])
+	}
+}
+
+func TestCrossEntropyExtremes(t *testing.T) {
+	forEachISA(t, func(t *testing.T) {
+		loss, d := forward(t, 1, []float32{1e4, -1e4}, 0, 0)
+		require.Equal(t, float32(0), loss)
+		require.Equal(t, []float32{0, 0}, d)
+
+		for _, v := range []float32{0, 1e4, -1e4, math.MaxFloat32, -math.MaxFloat32} {
+			loss, d = forward(t, 4, []float32{v, v, v, v}, 2)
+			require.Equal(t, float32(math.Log(4)), loss)
+			require.Equal(t, []float32{.25, .25, -.75, .25}, d)
+		}
+
+		loss, d = forward(t, 3, []float32{1e4, -1e4, 0}, 0)
+		require.Equal(t, float32(0), loss)
+		require.Equal(t, []float32{0, 0, 0}, d)
+		loss, d = forward(t, 3, []float32{1e4, -1e4, 0}, 1)
+		require.Equal(t, float32(2e4), loss)
+		require.Equal(t, []float32{1, -1, 0}, d)
+
+		loss, d = forward(t, 3, []float32{0, -inf, 0}, 0)
+		require.Equal(t, float32(math.Log(2)), loss)
+		require.Equal(t, []float32{-.5, 0, .5}, d)
+		loss, d = forward(t, 3, []float32{0, -inf, 0}, 1)
+		require.Equal(t, inf, loss)
+		require.Equal(t, []float32{.5, -1, .5}, d)
+	})
+}
+
+func TestCrossEntropyNaN(t *testing.T) {
+	const C = 70
+	forEachISA(t, func(t *testing.T) {
+		for _, bad := range []float32{nan, inf} {
+			for _, at := range []int{0, 5, 64, C - 1} {
+				logits, targets := ceCase(3, C, 1)
+				_, want := forward(t, C, logits, targets...)
+				logits[C+at] = bad
+				loss, d := forward(t, C, logits, targets...)
+				require.True(t, loss != loss)
+				for i, v := range d {
+					if i/C == 1 {
+						require.True(t, v != v, "%g at %d: element %d is %g", bad, at, i-C, v)
+					} else {
+						require.Equal(t, want[i], v)
+					}
+				}
+			}
+		}
+		for _, v := range []float32{nan, -inf, inf} {
+			loss, d := forward(t, 3, []float32{v, v, v}, 1)
+			require.True(t, loss != loss && d[0] != d[0] && d[1] != d[1] && d[2] != d[2], "%g", v)
+		}
+	})
+}
+
+func TestCrossEntropyBits(t *testing.T) {
+	requireBits(t, 0xdd55cbcef4b599fd, func() (bits []float32) {
+		for _, s := range ceShapes {
+			logits, targets := ceCase(s.N, s.C, 4)
+			loss, d := forward(t, s.C, logits, targets...)
+			bits = append(append(bits, loss), d...)
+		}
+		return bits
+	})
+}
+
+// laneSum adds in the order that the package page states.
+func TestLaneSum(t *testing.T) {
+	forEachISA(t, func(t *testing.T) {
+		for _, n := range []int{0, 1, 2, 3, 9, 31, 32, 33, 63, 64, 65, 127, 128, 200, 4000, 4095, 4096} {
+			x := random(newRand(uint64(n)), n, 1)
+			var lane, scratch [64]float32
+			scratch[5] = 1
+			for j := range x {
+				x[j] = float32(math.Abs(float64(x[j])))
+				lane[j%64] += x[j]
+			}
+			for _, w := range []int{32, 16, 8, 4, 2, 1} {
+				for i := range w {
+					lane[i] += lane[i+w]
+				}
+			}
+			require.Equal(t, lane[0], laneSum(&scratch, x), "n = %d", n)
+		}
+	})
+}
+
+func TestCrossEntropyEmpty(t *testing.T) {
+	loss, n, err := newCE(t, 3).Forward([]float32{}, nil, nil)
+	require.NoError(t, err)
+	require.Zero(t, loss)
+	require.Zero(t, n)
+}
+
+func TestCrossEntropyErrors(t *testing.T) {
+	for _, c := range []int{0, -1} {
+		_, err := NewCrossEntropy(c)
+		require.EqualError(t, err, fmt.Sprintf("train: NewCrossEntropy: classes = %d, want at least 1", c))
+	}
+	ce := newCE(t, 3)
+	logits, d := make([]float32, 6), []float32{1, 2, 3, 4, 5, 6}
+	for _, y := range []int{-100, -1, 3, math.MaxInt} {
+		_, _, err := ce.Forward(d, logits, []int{0, y})
+		require.EqualError(t, err, fmt.Sprintf("train: CrossEntropy.Forward: targets[1] = %d, want 0 to 2", y))
+	}
+	require.PanicsWithValue(t, "train: CrossEntropy.Forward: len(logits) = 6, want N*C = 3",
+		func() { ce.Forward(d, logits, []int{0}) })
+	require.PanicsWithValue(t, "train: CrossEntropy.Forward: len(logits) = 5, want N*C = 3",
+		func() { ce.Forward(d, logits[:5], []int{0}) })
+	require.PanicsWithValue(t, "train: CrossEntropy.Forward: len(dlogits) = 5, want N*C = 6",
+		func() { ce.Forward(d[:5], logits, []int{0, 0}) })
+	require.Equal(t, []float32{1, 2, 3, 4, 5, 6}, d, "written before an error")
+}
+
+func TestCrossEntropyAllocs(t *testing.T) {
+	forEachISA(t, func(t *testing.T) {
+		for _, C := range []int{9, 5000} {
+			logits, targets := ceCase(2, C, 1)
+			d := make([]float32, len(logits))
+			ce := newCE(t, C)
+			require.Zero(t, testing.AllocsPerRun(10, func() {
+				ce.Forward(d, logits, targets)
+				ce.Forward(nil, logits, targets)
+			}))
+		}
+	})
+}
+
+func BenchmarkCrossEntropy(b *testing.B) {
+	for _, s := range []struct{ N, C int }{{6, 9}, {16, 64}, {16, 5000}} {
+		for _, isa := range kernels.Available() {
+			b.Run(fmt.Sprintf("N=%d/C=%d/isa=%v", s.N, s.C, isa), func(b *testing.B) {
+				onISA(isa, func() {
+					logits, targets := ceCase(s.N, s.C, 1)
+					d := make([]float32, len(logits))
+					ce := newCE(b, s.C)
+					for b.Loop() {
+						ce.Forward(d, logits, targets)
+					}
+				})
+			})
+		}
+	}
+}

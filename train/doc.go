@@ -1,0 +1,35 @@
+// Package train holds what turns a tape's forward and backward passes into
+// training: losses and optimizers with PyTorch's semantics.
+//
+// A step of training computes outputs, the loss and its gradient, passes the
+// gradient back, and updates the parameters:
+//
+//	tape, head := lstm.NewTape(T, B), linear.NewTape(B)
+//	params := slices.Concat(tape.Params(), head.Params())
+//	ce, err := train.NewCrossEntropy(classes)
+//	opt, err := train.NewAdam(params, train.DefaultAdam())
+//	for x, targets := range batches {
+//		h := tape.Forward(x)                                   // [T,B,H]
+//		logits := head.Forward(last(h))                        // [B,classes]
+//		loss, _, err := ce.Forward(dlogits, logits, targets)   // and dlogits
+//		params.ZeroGrad()                                      // Backward adds
+//		head.Backward(last(dh), dlogits)
+//		tape.Backward(nil, dh)                                 // nil: no dx
+//		opt.Step()                                             // and packs
+//	}
+//
+// Here last is the part of the last step, and dh is zero before it. The
+// gradients belong to the tape, the parameters to the model; the optimizer
+// writes the model, so nobody may read it during Step.
+//
+// Constructors return errors. After construction nothing allocates. A loss and
+// an optimizer serve one goroutine at a time.
+//
+// # Numbers
+//
+// AVX2, AVX-512 and NEON give the same bits. A sum over the classes of a row
+// takes pieces of 4096: element j of a piece goes to lane j mod 64 in order of
+// j, then lane i takes lane i+32, i+16, i+8, i+4, i+2, i+1. Pieces, and rows,
+// are added in order in float64. Logarithms come from package math, rounded to
+// float32: about one in 2^28 may differ between architectures.
+package train
