@@ -47,10 +47,8 @@ func lower(i *ir.Instruction) error {
 	}
 	o := make([]string, len(i.Operands))
 	for j, op := range i.Operands {
-		if m, ok := op.(operand.Mem); ok && m.Symbol.Name == "" {
-			if err := reach(i.Opcode, m.Disp); err != nil {
-				return err
-			}
+		if err := reach(i.Opcode, op); err != nil {
+			return err
 		}
 		o[j] = syntax(i.Opcode, op)
 	}
@@ -78,15 +76,25 @@ func lower(i *ir.Instruction) error {
 	return nil
 }
 
-// reach fails where an offset does not fit the instruction: Go's assembler would
-// compute the address in R27, at the cost of an instruction.
-func reach(opcode string, disp int) error {
-	size, lo, hi := 16, -1024, 1008 // FLDPQ
-	if n := map[string]int{"FMOVS": 4, "FMOVD": 8, "MOVD": 8, "FMOVQ": 16}[opcode]; n > 0 {
-		size, lo, hi = n, 0, 4095*n
-	}
-	if disp%size != 0 || disp < lo || disp > hi {
-		return fmt.Errorf("%s: offset %d is out of reach", opcode, disp)
+// reach fails where a number does not fit the instruction: Go's assembler would
+// compute it in R27, at the cost of an instruction.
+func reach(opcode string, op operand.Op) error {
+	switch op := op.(type) {
+	case operand.I32:
+		if op < -4095 || op > 4095 {
+			return fmt.Errorf("%s: %d is out of reach", opcode, op)
+		}
+	case operand.Mem:
+		if op.Symbol.Name != "" {
+			break
+		}
+		size, lo, hi := 16, -1024, 1008 // FLDPQ
+		if n := map[string]int{"FMOVS": 4, "FMOVD": 8, "MOVD": 8, "FMOVQ": 16}[opcode]; n > 0 {
+			size, lo, hi = n, 0, 4095*n
+		}
+		if op.Disp%size != 0 || op.Disp < lo || op.Disp > hi {
+			return fmt.Errorf("%s: offset %d is out of reach", opcode, op.Disp)
+		}
 	}
 	return nil
 }
