@@ -29,11 +29,19 @@ type gemmTask struct {
 }
 
 const (
-	maxRows      = 48        // of A in one call, so that C's tile of a panel stays in L1
+	maxRows      = 48        // of A in one call, so that C's part of a panel stays in L1
+	maxLastRows  = 12        // and in one of a block that C holds in part
 	maxProducts  = 1 << 20   // multiply-adds of one call: some 50 us at 20 a ns
 	maxWeights   = 512 << 10 // bytes of W in one call, for they may come from DRAM
 	panelColumns = 4 * block
 )
+
+// panelsPerCall returns how many panels one call may take, for some rows of A,
+// inputs of a chain and blocks of a panel.
+func panelsPerCall(rows, kn, blocks int) int {
+	weights := max(1, kn*blocks*block)
+	return max(1, min(maxProducts/(rows*weights), maxWeights/(4*weights)))
+}
 
 var zeroInit [panelColumns]float32
 
@@ -97,11 +105,10 @@ func (p *matmul) whole(r region) {
 		p.finishFirst(r)
 		return
 	}
-	kn := min(p.w.k, kChain)
-	most := max(1, min(maxProducts/r.rows, maxWeights/4)/max(1, kn*r.blocks*block))
+	most := panelsPerCall(r.rows, min(p.w.k, kChain), r.blocks)
 	for end := r.panel + r.panels; r.panel < end; r.panel += most {
 		r.panels = min(most, end-r.panel)
-		c := Mat{p.c.Data[r.row*p.c.Stride+p.col(r):], p.c.Stride}
+		c := p.c.from(r.row, p.col(r))
 		p.chains(r, c, c, p.init(r), p.add)
 	}
 }
@@ -113,8 +120,7 @@ func (p *matmul) finishFirst(r region) {
 	var scratch [maxRows * panelColumns]float32
 	for end := r.panel + r.panels; r.panel < end; r.panel++ {
 		r.panels = 1
-		c := Mat{p.c.Data[r.row*p.c.Stride+p.col(r):], p.c.Stride}
-		p.chains(r, Mat{scratch[:], panelColumns}, c, zeroInit[:], true)
+		p.chains(r, Mat{scratch[:], panelColumns}, p.c.from(r.row, p.col(r)), zeroInit[:], true)
 	}
 }
 
@@ -122,20 +128,24 @@ func (p *matmul) finishFirst(r region) {
 //
 //go:noinline
 func (p *matmul) last(r region, cols int) {
-	var scratch [maxRows * block]float32
-	s := Mat{scratch[:], block}
+	var scratch [maxLastRows * block]float32
+	sum := Mat{scratch[:], block}
 	var init [block]float32
 	if p.bias != nil {
 		copy(init[:], p.bias[p.col(r):])
 	}
-	p.chains(r, s, s, init[:], false)
-	for b := range r.rows {
-		out, sum := p.c.Data[(r.row+b)*p.c.Stride+p.col(r):][:cols], s.row(b, cols)
-		for j, v := range sum {
-			if p.add {
-				v = flush(flush(out[j]) + v)
+	for end := r.row + r.rows; r.row < end; r.row += maxLastRows {
+		r.rows = min(maxLastRows, end-r.row)
+		p.chains(r, sum, sum, init[:], false)
+		c := p.c.from(r.row, p.col(r))
+		for b := range r.rows {
+			out := c.row(b, cols)
+			for j, v := range sum.row(b, cols) {
+				if p.add {
+					v = flush(flush(out[j]) + v)
+				}
+				out[j] = v
 			}
-			out[j] = v
 		}
 	}
 }
@@ -154,7 +164,8 @@ func (p *matmul) chains(r region, sum, c Mat, init []float32, old bool) {
 	full := p.w.blocksPerPanel()
 	_, nb := p.w.panel(r.panel)
 	tileBlocks := tileBlocks(p.isa)
-	tiles := (r.rows + len(tileBlocks) - 2) / (len(tileBlocks) - 1)
+	tallest := len(tileBlocks) - 1
+	tiles := (r.rows + tallest - 1) / tallest
 	rows, larger := r.rows/tiles, r.rows%tiles
 	for k := 0; k == 0 || k < p.w.k; k += kChain {
 		kn := min(kChain, p.w.k-k)
@@ -172,7 +183,7 @@ func (p *matmul) chains(r region, sum, c Mat, init []float32, old bool) {
 				task := gemmTask{
 					k0: min(kn, kBlock), k1: max(0, kn-kBlock), parts: (kn + kBlock - 1) / kBlock,
 					tiles: t.tiles, panels: r.panels,
-					init: &zeroInit[0], c: &out.Data[row*out.Stride+col],
+					init: &zeroInit[0], c: out.at(row, col),
 					aStride: 4 * p.a.Stride, cStride: 4 * out.Stride,
 					wPanel: 4 * full * block * p.w.k, cPanel: 4 * full * block,
 				}
@@ -182,7 +193,7 @@ func (p *matmul) chains(r region, sum, c Mat, init []float32, old bool) {
 						task.initPanel = task.cPanel
 					}
 				} else {
-					task.sum, task.sumStride = &sum.Data[row*sum.Stride+col], 4*sum.Stride
+					task.sum, task.sumStride = sum.at(row, col), 4*sum.Stride
 					task.sumPanel = task.cPanel
 				}
 				if old && k+kn == p.w.k {
@@ -196,9 +207,9 @@ func (p *matmul) chains(r region, sum, c Mat, init []float32, old bool) {
 						task.w1 = &panel[(kBlock*nb+b*task.k1)*block]
 					}
 					if p.trans {
-						task.a = &p.a.Data[k*p.a.Stride+r.row+row]
+						task.a = p.a.at(k, r.row+row)
 					} else {
-						task.a = &p.a.Data[(r.row+row)*p.a.Stride+k]
+						task.a = p.a.at(r.row+row, k)
 					}
 				}
 				blocks := min(tileBlocks[t.rows], r.block+r.blocks-b)

@@ -22,6 +22,9 @@ func (m Mat) row(b, cols int) []float32 {
 	return m.Data[b*m.Stride:][:cols]
 }
 
+// from returns the matrix that starts at column j of row b.
+func (m Mat) from(b, j int) Mat { return Mat{m.Data[b*m.Stride+j:], m.Stride} }
+
 // at returns the address of column j of row b.
 func (m Mat) at(b, j int) *float32 { return &m.Data[b*m.Stride+j] }
 

@@ -120,6 +120,23 @@ func TestBoundedCalls(t *testing.T) {
 	}
 }
 
+// TestProductsBounded: a call of a product takes more than one panel only while
+// its work and its weights stay below their limits, and one panel is below them.
+func TestProductsBounded(t *testing.T) {
+	require.LessOrEqual(t, maxRows*kChain*panelColumns, maxProducts)
+	require.LessOrEqual(t, 4*kChain*panelColumns, maxWeights)
+	for rows := 1; rows <= maxRows; rows++ {
+		for kn := range kChain + 1 {
+			for blocks := 1; blocks <= 4; blocks++ {
+				n := panelsPerCall(rows, kn, blocks)
+				require.Positive(t, n)
+				require.LessOrEqual(t, n*rows*kn*blocks*block, maxProducts)
+				require.LessOrEqual(t, 4*n*kn*blocks*block, maxWeights)
+			}
+		}
+	}
+}
+
 func directives(fn *ast.FuncDecl) (s []string) {
 	if fn.Doc != nil {
 		for _, c := range fn.Doc.List {
