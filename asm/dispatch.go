@@ -146,6 +146,7 @@ func parameterTypes(folder string) (*types.Package, error) {
 		return nil, err
 	}
 	fset := token.NewFileSet()
+	wanted := []string{"AdamScalars", "gemmTask"}
 	var structs []ast.Decl
 	for _, name := range files {
 		if strings.HasSuffix(name, "_test.go") {
@@ -165,10 +166,13 @@ func parameterTypes(folder string) (*types.Package, error) {
 				continue
 			}
 			spec := gen.Specs[0].(*ast.TypeSpec)
-			if slices.Contains([]string{"AdamScalars", "gemmTask"}, spec.Name.Name) {
+			if slices.Contains(wanted, spec.Name.Name) {
 				structs = append(structs, d)
 			}
 		}
+	}
+	if len(structs) != len(wanted) {
+		return nil, fmt.Errorf("%s does not declare %s", folder, strings.Join(wanted, " and "))
 	}
 	return new(types.Config).Check("github.com/simdrnn/simdrnn/kernels", fset, []*ast.File{{Name: ast.NewIdent("kernels"), Decls: structs}}, nil)
 }

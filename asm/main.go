@@ -1,5 +1,6 @@
 // Command asm writes the assembly of package kernels, and the Go code that
-// declares and calls it, into the folder that its argument names.
+// declares and calls it, into the folder of that package, which its argument
+// names.
 //
 // Each kernel is described once, in the file of its family, and emitted for all
 // instruction sets of [targets].
