@@ -7,9 +7,6 @@ import "math"
 // no accuracy. float64(x*y)+z is never fused, so they have the same bits on
 // every machine.
 
-// minNormal is the least float32 that is not subnormal.
-const minNormal = 0x1p-126
-
 // wide converts x, which counts as zero if it is subnormal.
 func wide(x float32) float64 { return float64(flush(x)) }
 

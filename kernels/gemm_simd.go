@@ -24,8 +24,11 @@ type gemmTask struct {
 	aStride, sumStride, cStride         int
 	wPanel, initPanel, sumPanel, cPanel int
 
-	sumTile, cTile uintptr // state of the kernel
-	tilesLeft      int
+	// State of the kernel.
+	//lint:ignore U1000 for assembly only
+	sumTile, cTile uintptr
+	//lint:ignore U1000 for assembly only
+	tilesLeft int
 }
 
 const (
