@@ -2,28 +2,23 @@ package bench
 
 import (
 	"fmt"
-	"os"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/simdrnn/simdrnn/examples/nextword/model"
+	"github.com/simdrnn/simdrnn/internal/kerneltest"
 	"github.com/simdrnn/simdrnn/kernels"
 	"github.com/simdrnn/simdrnn/layer"
 	"github.com/simdrnn/simdrnn/train"
 )
 
-func TestMain(m *testing.M) {
-	if _, err := kernels.Active(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(2)
-	}
-	os.Exit(m.Run())
-}
+func TestMain(m *testing.M) { kerneltest.Main(m) }
 
-// compare benchmarks simd on every path of this machine, then plain. Both make
-// what they need and return the operation to time.
-func compare(b *testing.B, shape string, simd, plain func(b *testing.B) (op func())) {
+// compare benchmarks simd on every path under test, then plain. Both make what
+// they need and return the operation to time. flops is the number of
+// floating-point operations in its products, or 0 if that is not of interest.
+func compare(b *testing.B, shape string, flops float64, simd, plain func(b *testing.B) (op func())) {
 	run := func(impl string, setup func(b *testing.B) func()) {
 		b.Run(shape+"/impl="+impl, func(b *testing.B) {
 			op := setup(b)
@@ -31,14 +26,13 @@ func compare(b *testing.B, shape string, simd, plain func(b *testing.B) (op func
 			for b.Loop() {
 				op()
 			}
+			if flops > 0 {
+				b.ReportMetric(flops*float64(b.N)/b.Elapsed().Seconds()/1e9, "GFLOP/s")
+			}
 		})
 	}
-	old, err := kernels.Active()
-	require.NoError(b, err)
-	defer kernels.Use(old)
-	for _, isa := range kernels.Available() {
-		require.NoError(b, kernels.Use(isa))
-		run(isa.String(), simd)
+	for _, isa := range kerneltest.Paths() {
+		kerneltest.On(isa, func() { run(isa.String(), simd) })
 	}
 	run("plain", plain)
 }
@@ -62,22 +56,23 @@ func nextword(t testing.TB, cell string) (*model.Model, func() float32) {
 
 // The plain implementation computes what it is compared with.
 func TestPlain(t *testing.T) {
-	t.Logf("SIMDRNN_ISA=%s", os.Getenv("SIMDRNN_ISA")) // read again for the test cache
-	for _, cell := range []string{"rnn", "lstm"} {
-		m, plain := nextword(t, cell)
-		for epoch := range 500 {
-			cost, err := m.Epoch()
-			require.NoError(t, err)
-			require.InDelta(t, cost, plain(), 1e-4, "%s, epoch %d", cell, epoch+1)
+	kerneltest.Each(t, func(t *testing.T, _ kernels.ISA) {
+		for _, cell := range []string{"rnn", "lstm"} {
+			m, plain := nextword(t, cell)
+			for epoch := range 500 {
+				cost, err := m.Epoch()
+				require.NoError(t, err)
+				require.InDelta(t, cost, plain(), 1e-4, "%s, epoch %d", cell, epoch+1)
+			}
+			require.Zero(t, testing.AllocsPerRun(10, func() { plain() }))
 		}
-		require.Zero(t, testing.AllocsPerRun(10, func() { plain() }))
-	}
+	})
 }
 
 // A training step of the example nextword.
 func BenchmarkTrainEpoch(b *testing.B) {
 	for _, cell := range []string{"rnn", "lstm"} {
-		compare(b, fmt.Sprintf("cell=%s/H=5", cell),
+		compare(b, fmt.Sprintf("cell=%s/H=5", cell), 0,
 			func(b *testing.B) func() {
 				m, _ := nextword(b, cell)
 				return func() { m.Epoch() }
@@ -93,16 +88,6 @@ func BenchmarkTrainEpoch(b *testing.B) {
 type shape struct{ T, B, H int }
 
 func (s shape) String() string { return fmt.Sprintf("T=%d/B=%d/H=%d", s.T, s.B, s.H) }
-
-// shapes are those of the LSTM benchmarks.
-func shapes(T int) (all []shape) {
-	for _, H := range []int{64, 128, 256} {
-		for _, B := range []int{1, 16} {
-			all = append(all, shape{T, B, H})
-		}
-	}
-	return all
-}
 
 // lstm returns fresh weights, and an input [T,B,H].
 func (s shape) lstm(b *testing.B) (*layer.LSTM, []float32) {
@@ -125,65 +110,72 @@ func (s shape) plain(b *testing.B) (*plainLayer, []float32) {
 	return l, x
 }
 
+// compareLSTM benchmarks LSTMs of T steps whose products do so many times the
+// work of a forward pass.
+func compareLSTM(b *testing.B, T int, passes float64,
+	simd func(b *testing.B, s shape, lstm *layer.LSTM, x []float32) (op func()), plain func(l *plainLayer, x []float32) (op func())) {
+	for _, H := range []int{64, 128, 256} {
+		for _, B := range []int{1, 16} {
+			s := shape{T, B, H}
+			forward := 2 * float64(T*B) * float64(4*H) * float64(H+H)
+			compare(b, s.String(), passes*forward,
+				func(b *testing.B) func() {
+					lstm, x := s.lstm(b)
+					return simd(b, s, lstm, x)
+				},
+				func(b *testing.B) func() { return plain(s.plain(b)) })
+		}
+	}
+}
+
 // A sequence, without gradients.
 func BenchmarkLSTMForward(b *testing.B) {
-	for _, s := range shapes(64) {
-		compare(b, s.String(),
-			func(b *testing.B) func() {
-				lstm, x := s.lstm(b)
-				stream, y := lstm.NewStream(s.B), make([]float32, len(x))
-				return func() { stream.Forward(y, x) }
-			},
-			func(b *testing.B) func() {
-				l, x := s.plain(b)
-				return func() { l.forward(x) }
-			})
-	}
+	compareLSTM(b, 64, 1,
+		func(_ *testing.B, s shape, lstm *layer.LSTM, x []float32) func() {
+			stream, y := lstm.NewStream(s.B), make([]float32, len(x))
+			return func() { stream.Forward(y, x) }
+		},
+		func(l *plainLayer, x []float32) func() {
+			return func() { l.forward(x) }
+		})
 }
 
 // One step, as a real-time program makes it.
 func BenchmarkLSTMStep(b *testing.B) {
-	for _, s := range shapes(1) {
-		compare(b, s.String(),
-			func(b *testing.B) func() {
-				lstm, x := s.lstm(b)
-				stream, y := lstm.NewStream(s.B), make([]float32, len(x))
-				return func() { stream.Step(y, x) }
-			},
-			func(b *testing.B) func() {
-				l, x := s.plain(b)
-				return func() { l.forward(x) }
-			})
-	}
+	compareLSTM(b, 1, 1,
+		func(_ *testing.B, s shape, lstm *layer.LSTM, x []float32) func() {
+			stream, y := lstm.NewStream(s.B), make([]float32, len(x))
+			return func() { stream.Step(y, x) }
+		},
+		func(l *plainLayer, x []float32) func() {
+			return func() { l.forward(x) }
+		})
 }
 
-// A training step: forward, backward and Adam, with a gradient for each output.
+// A training step: forward, backward without dx, and Adam, with a gradient for
+// each output.
 func BenchmarkLSTMTrain(b *testing.B) {
-	for _, s := range shapes(64) {
-		compare(b, s.String(),
-			func(b *testing.B) func() {
-				lstm, x := s.lstm(b)
-				tape := lstm.NewTape(s.T, s.B)
-				params := tape.Params()
-				opt, err := train.NewAdam(params, train.DefaultAdam())
-				require.NoError(b, err)
-				return func() {
-					tape.Forward(x)
-					params.ZeroGrad()
-					tape.Backward(nil, x) // x serves as dy
-					opt.Step()
-				}
-			},
-			func(b *testing.B) func() {
-				l, x := s.plain(b)
-				data, grad := l.params()
-				opt := newPlainAdam(data, grad, train.DefaultAdam().LR)
-				return func() {
-					l.forward(x)
-					opt.zeroGrad()
-					l.backward(x)
-					opt.step()
-				}
-			})
-	}
+	compareLSTM(b, 64, 2.5, // forward, dW, and dh, which has half the weights
+		func(b *testing.B, s shape, lstm *layer.LSTM, x []float32) func() {
+			tape := lstm.NewTape(s.T, s.B)
+			params := tape.Params()
+			opt, err := train.NewAdam(params, train.DefaultAdam())
+			require.NoError(b, err)
+			return func() {
+				tape.Forward(x)
+				params.ZeroGrad()
+				tape.Backward(nil, x) // x serves as dy
+				opt.Step()
+			}
+		},
+		func(l *plainLayer, x []float32) func() {
+			data, grad := l.params()
+			opt := newPlainAdam(data, grad, train.DefaultAdam().LR)
+			return func() {
+				l.forward(x)
+				opt.zeroGrad()
+				l.backward(x)
+				opt.step()
+			}
+		})
 }

@@ -1,54 +1,36 @@
 package cell
 
 import (
-	"fmt"
-	"math"
 	"math/rand/v2"
-	"os"
 	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/simdrnn/simdrnn/internal/kerneltest"
+	"github.com/simdrnn/simdrnn/internal/reference"
 	"github.com/simdrnn/simdrnn/kernels"
 )
 
-var cells = map[string]Cell{"RNN tanh": RNN{}, "RNN relu": RNN{ReLU: true}, "LSTM": LSTM{}}
+var cells = map[reference.Kind]Cell{reference.RNNTanh: RNN{}, reference.RNNReLU: RNN{ReLU: true}, reference.LSTM: LSTM{}}
 
-// TestMain reports a bad SIMDRNN_ISA.
-func TestMain(m *testing.M) {
-	if _, err := kernels.Active(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(2)
-	}
-	os.Exit(m.Run())
-}
+func TestMain(m *testing.M) { kerneltest.Main(m) }
 
-// forEach runs f as a subtest for every cell on every path of this machine.
-func forEach(t *testing.T, f func(t *testing.T, c Cell)) {
-	old, err := kernels.Active()
-	require.NoError(t, err)
-	defer func() { require.NoError(t, kernels.Use(old)) }()
-	for _, isa := range kernels.Available() {
-		require.NoError(t, kernels.Use(isa))
-		for name, c := range cells {
-			t.Run(fmt.Sprintf("isa=%v/%s", isa, name), func(t *testing.T) { f(t, c) })
+// forEach runs f as a subtest for every cell on every path under test.
+func forEach(t *testing.T, f func(t *testing.T, kind reference.Kind, c Cell)) {
+	kerneltest.Each(t, func(t *testing.T, _ kernels.ISA) {
+		for kind, c := range cells {
+			t.Run(kind.String(), func(t *testing.T) { f(t, kind, c) })
 		}
-	}
+	})
 }
 
-func random(r *rand.Rand, n int) []float32 {
-	s := make([]float32, n)
-	for i := range s {
-		s[i] = r.Float32() - 0.5
-	}
-	return s
-}
+func random(r *rand.Rand, n int) []float32 { return kerneltest.Random(r, n, .3) }
 
 // newStep returns a step of rows sequences with random weights w [G*H,H], x part
 // and state.
 func newStep(c Cell, rows, units int) (s *Step, w []float32) {
-	r := rand.New(rand.NewPCG(1, 2))
+	r := kerneltest.NewRand(1)
 	gates := c.Gates()
 	w = random(r, gates*units*units)
 	s = &Step{Rows: rows, Units: units}
@@ -74,93 +56,55 @@ func clone(s *Step) *Step {
 	return &c
 }
 
-// textbook computes h and c of row b in float64, from given x part, hPrev and
-// cPrev.
-func textbook(cell Cell, s *Step, w []float32, xPart, hPrev, cPrev []float64) (h, c []float64) {
-	H := s.Units
-	a := func(g, u int) float64 {
-		sum := xPart[kernels.PackedIndex(cell.Gates(), u, g)]
-		for k, v := range hPrev {
-			sum += v * float64(w[(g*H+u)*H+k])
-		}
-		return sum
-	}
-	sigma := func(x float64) float64 { return 1 / (1 + math.Exp(-x)) }
-	h, c = make([]float64, H), make([]float64, H)
-	for u := range H {
-		switch cell {
-		case RNN{}:
-			h[u] = math.Tanh(a(0, u))
-		case RNN{ReLU: true}:
-			h[u] = max(a(0, u), 0)
-		case LSTM{}:
-			c[u] = sigma(a(1, u))*cPrev[u] + sigma(a(0, u))*math.Tanh(a(2, u))
-			h[u] = sigma(a(3, u)) * math.Tanh(c[u])
+// unpack returns the gates of s in the order of PyTorch, [Rows,G*H].
+func unpack(s *Step, gates int) []float32 {
+	x := make([]float32, 0, s.Rows*gates*s.Units)
+	for b := range s.Rows {
+		for i := range gates * s.Units {
+			x = append(x, s.Gates.Data[b*s.Gates.Stride+kernels.PackedIndex(gates, i%s.Units, i/s.Units)])
 		}
 	}
-	return h, c
+	return x
 }
 
-func row(m kernels.Mat, b int) (r []float64) {
-	for _, v := range m.Data[b*m.Stride:][:m.Stride] {
-		r = append(r, float64(v))
-	}
-	return r
-}
-
-// TestStep compares with the textbook, and Backward with its central
-// differences.
+// TestStep compares with one step of the reference whose inputs are the x part.
 func TestStep(t *testing.T) {
 	const rows, units, tolerance = 3, 18, 2e-6
-	forEach(t, func(t *testing.T, c Cell) {
+	forEach(t, func(t *testing.T, kind reference.Kind, c Cell) {
 		s, w := newStep(c, rows, units)
-		before := clone(s)
-		c.ForwardTrain(s)
-		after := clone(s)
-		c.Backward(s)
-		for b := range rows {
-			in := [][]float64{row(before.Gates, b), row(before.HPrev, b), row(before.CPrev, b)}
-			h, cell := textbook(c, s, w, in[0], in[1], in[2])
-			require.InDeltaSlice(t, h, row(after.H, b), tolerance)
-			if c.HasC() {
-				require.InDeltaSlice(t, cell, row(after.C, b), tolerance)
-			}
+		inputs := c.Gates() * units
+		cfg := reference.Config{Kind: kind, Input: inputs, Hidden: units, NoBias: true}
+		params := cfg.NewParams()
+		for i := range inputs {
+			params.Get("weight_ih_l0")[i*inputs+i] = 1
+		}
+		wide := kerneltest.Float64s
+		copy(params.Get("weight_hh_l0"), wide(w))
+		want := reference.Forward(cfg, params, reference.Batch{
+			T: 1, B: rows, X: wide(unpack(s, c.Gates())), H0: wide(s.HPrev.Data), C0: wide(s.CPrev.Data),
+		})
+		dWant := want.Backward(wide(s.DH.Data), nil, wide(s.DC.Data))
+		for i, v := range s.DHPrev.Data { // to which Backward adds
+			dWant.DH0[i] += float64(v)
+		}
 
-			dh, dc := row(before.DH, b), row(before.DC, b)
-			loss := func() (sum float64) {
-				h, cell := textbook(c, s, w, in[0], in[1], in[2])
-				for u := range h {
-					sum += h[u]*dh[u] + cell[u]*dc[u]
-				}
-				return sum
-			}
-			slope := func(i, j int) float64 {
-				const step = 1e-6
-				v := in[i][j]
-				in[i][j] = v + step
-				up := loss()
-				in[i][j] = v - step
-				down := loss()
-				in[i][j] = v
-				return (up - down) / (2 * step)
-			}
-			for u := range units {
-				for g := range c.Gates() {
-					j := kernels.PackedIndex(c.Gates(), u, g)
-					require.InDelta(t, slope(0, j), row(s.Gates, b)[j], tolerance, "dGates")
-				}
-				require.InDelta(t, row(before.DHPrev, b)[u]+slope(1, u), row(s.DHPrev, b)[u], tolerance, "DHPrev")
-				if c.HasC() {
-					require.InDelta(t, slope(2, u), row(s.DC, b)[u], tolerance, "DC")
-				}
-			}
+		c.ForwardTrain(s)
+		kerneltest.RequireClose(t, want.Out, s.H.Data, tolerance, 0, "H")
+		if c.HasC() {
+			kerneltest.RequireClose(t, want.CN, s.C.Data, tolerance, 0, "C")
+		}
+		c.Backward(s)
+		kerneltest.RequireClose(t, dWant.DX, unpack(s, c.Gates()), tolerance, 0, "dGates")
+		kerneltest.RequireClose(t, dWant.DH0, s.DHPrev.Data, tolerance, 0, "DHPrev")
+		if c.HasC() {
+			kerneltest.RequireClose(t, dWant.DC0, s.DC.Data, tolerance, 0, "DC")
 		}
 	})
 }
 
 // TestInPlace: training or not, in place or not, the bits are the same.
 func TestInPlace(t *testing.T) {
-	forEach(t, func(t *testing.T, c Cell) {
+	forEach(t, func(t *testing.T, _ reference.Kind, c Cell) {
 		s, _ := newStep(c, 5, 20)
 		want := clone(s)
 		c.ForwardTrain(want)
@@ -179,7 +123,7 @@ func TestInPlace(t *testing.T) {
 }
 
 func TestAllocs(t *testing.T) {
-	forEach(t, func(t *testing.T, c Cell) {
+	forEach(t, func(t *testing.T, _ reference.Kind, c Cell) {
 		s, _ := newStep(c, 2, 20)
 		require.Zero(t, testing.AllocsPerRun(2, func() {
 			c.Forward(s)
@@ -190,15 +134,15 @@ func TestAllocs(t *testing.T) {
 }
 
 func TestPackBias(t *testing.T) {
-	for name, c := range cells {
+	for kind, c := range cells {
 		const units = 18
 		n := c.Gates() * units
-		r := rand.New(rand.NewPCG(3, 4))
+		r := kerneltest.NewRand(3)
 		bih, bhh := random(r, n), random(r, n)
 		dst := make([]float32, kernels.NewPanels(c.Gates(), units, 0).Width())
 		c.PackBias(dst, bih, bhh, units)
 		for i := range n {
-			require.Equal(t, bih[i]+bhh[i], dst[kernels.PackedIndex(c.Gates(), i%units, i/units)], name)
+			require.Equal(t, bih[i]+bhh[i], dst[kernels.PackedIndex(c.Gates(), i%units, i/units)], kind.String())
 		}
 	}
 }

@@ -418,7 +418,7 @@ func BenchmarkGemm(b *testing.B) {
 	for _, gates := range []int{1, 3, 4} {
 		for _, h := range []int{16, 64, 128, 256, 512} {
 			for _, n := range []int{1, 4, 16, 64, 256} {
-				for _, isa := range Available() {
+				for _, isa := range paths() {
 					b.Run(fmt.Sprintf("gates=%d/H=%d/B=%d/isa=%v", gates, h, n, isa), func(b *testing.B) {
 						benchmarkProduct(b, isa, newProduct(1, gates, h, h, n, false))
 					})
@@ -431,7 +431,7 @@ func BenchmarkGemm(b *testing.B) {
 func BenchmarkGemmTN(b *testing.B) {
 	for _, h := range []int{16, 64, 128, 256} {
 		for _, k := range []int{64, 1024} {
-			for _, isa := range Available() {
+			for _, isa := range paths() {
 				b.Run(fmt.Sprintf("m=%d/units=%d/K=%d/isa=%v", 4*h, h, k, isa), func(b *testing.B) {
 					benchmarkProduct(b, isa, newProduct(1, 1, h, k, 4*h, true))
 				})

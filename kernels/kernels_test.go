@@ -19,6 +19,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// These helpers are those of internal/kerneltest, which imports this package.
+
 // emulated is set under qemu, where SIMD is some 400 times slower.
 var emulated = os.Getenv("SIMDRNN_EMULATED") == "1"
 
@@ -58,17 +60,28 @@ func onISA(isa ISA, f func()) {
 	f()
 }
 
-// forEachISA runs f as a subtest on every path of this machine.
+// paths lists the paths under test: those of this machine, or the one that
+// SIMDRNN_ISA names.
+func paths() []ISA {
+	if name := os.Getenv(isaEnv); name != "" {
+		return slices.DeleteFunc(Available(), func(isa ISA) bool { return isa.String() != name })
+	}
+	return Available()
+}
+
+// simd lists the paths under test whose bits agree: all but Generic.
+func simd() []ISA {
+	return slices.DeleteFunc(paths(), func(isa ISA) bool { return isa == Generic })
+}
+
+// forEachISA runs f as a subtest on every path under test.
 func forEachISA(t *testing.T, f func(t *testing.T, isa ISA)) {
-	for _, isa := range Available() {
+	for _, isa := range paths() {
 		t.Run("isa="+isa.String(), func(t *testing.T) {
 			onISA(isa, func() { f(t, isa) })
 		})
 	}
 }
-
-// simd lists the paths whose bits agree.
-func simd() []ISA { return Available()[1:] }
 
 // canary fills memory that must be neither read nor written: it is NaN.
 var canary = math.Float32frombits(0x7fe5a5a5)

@@ -537,7 +537,7 @@ func TestPointwiseBits(t *testing.T) {
 
 func skipWithoutSIMD(t *testing.T) {
 	if len(simd()) == 0 {
-		t.Skip("NOT COVERED: no SIMD path here")
+		t.Skip("NOT COVERED: no SIMD path under test")
 	}
 }
 
@@ -873,7 +873,7 @@ func BenchmarkPointwise(b *testing.B) {
 	for i := range pointwiseKernels {
 		k := &pointwiseKernels[i]
 		for _, units := range []int{16, 256, 4096} {
-			for _, isa := range Available() {
+			for _, isa := range paths() {
 				b.Run(fmt.Sprintf("kernel=%s/units=%d/isa=%v", k.name, units, isa), func(b *testing.B) {
 					in := k.random(12, units)
 					m := make([]Mat, len(in))

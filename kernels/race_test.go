@@ -37,7 +37,7 @@ func TestRaceFound(t *testing.T) {
 	}
 	exe, err := os.Executable()
 	require.NoError(t, err)
-	for _, isa := range Available() {
+	for _, isa := range paths() {
 		for _, kernel := range []string{"tanh", "gemv"} {
 			cmd := exec.Command(exe, "-test.run=^TestRaceFound$")
 			cmd.Env = append(os.Environ(), "SIMDRNN_TEST_RACE="+kernel, "SIMDRNN_ISA="+isa.String())

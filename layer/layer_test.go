@@ -1,13 +1,8 @@
 package layer
 
 import (
-	"encoding/binary"
-	"encoding/json"
-	"flag"
 	"fmt"
-	"hash/crc32"
 	"math"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -15,44 +10,11 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/simdrnn/simdrnn/internal/kerneltest"
 	"github.com/simdrnn/simdrnn/kernels"
 )
 
-// emulated is set under qemu, where SIMD is some 400 times slower.
-var emulated = os.Getenv("SIMDRNN_EMULATED") == "1"
-
-func TestMain(m *testing.M) {
-	flag.Parse()
-	if _, err := kernels.Active(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(2)
-	}
-	os.Exit(m.Run())
-}
-
-// pick returns the size of a test: full, or smaller with -short or emulated.
-func pick[T any](full, short, emu T) T {
-	switch {
-	case emulated:
-		return emu
-	case testing.Short():
-		return short
-	}
-	return full
-}
-
-// forEachISA runs f as a subtest on every path of this machine.
-func forEachISA(t *testing.T, f func(t *testing.T)) {
-	old, err := kernels.Active()
-	require.NoError(t, err)
-	defer func() { require.NoError(t, kernels.Use(old)) }()
-	for _, isa := range kernels.Available() {
-		t.Run("isa="+isa.String(), func(t *testing.T) {
-			require.NoError(t, kernels.Use(isa))
-			f(t)
-		})
-	}
-}
+func TestMain(m *testing.M) { kerneltest.Main(m) }
 
 // model is what all recurrent layers do.
 type model interface {
@@ -125,90 +87,6 @@ func (p *problem) solve(tape *Tape) {
 	}
 }
 
-const tolerance = 2e-6 // forward absolute, gradients relative
-
-// requireAbs bounds the largest difference.
-func requireAbs(t *testing.T, want []float64, got []float32, tol float64, what string) {
-	t.Helper()
-	require.Len(t, got, len(want), what)
-	for i, w := range want {
-		if d := math.Abs(float64(got[i]) - w); !(d <= tol) {
-			t.Fatalf("%s: element %d is %v, want %v, off by %.2g", what, i, got[i], w, d)
-		}
-	}
-}
-
-// requireRel bounds norm(difference)/norm(want).
-func requireRel(t *testing.T, want []float64, got []float32, tol float64, what string) {
-	t.Helper()
-	require.Len(t, got, len(want), what)
-	var diff, norm float64
-	for i, w := range want {
-		d := float64(got[i]) - w
-		diff += d * d
-		norm += w * w
-	}
-	if !(math.Sqrt(diff) <= tol*math.Sqrt(norm)) {
-		t.Fatalf("%s: relative error %.2g, want at most %.2g", what, math.Sqrt(diff/norm), tol)
-	}
-}
-
-// TestGolden compares with PyTorch, the initialisation bit for bit.
-func TestGolden(t *testing.T) {
-	type tensors map[string][]float64
-	var golden struct {
-		Cases []struct {
-			Mode                   string
-			Input                  int `json:"input_size"`
-			Hidden                 int `json:"hidden_size"`
-			Bias                   bool
-			Seed                   int64
-			T                      int `json:"seq_len"`
-			B                      int `json:"batch"`
-			X, H0, C0, Out, HN, CN []float64
-			DOut                   []float64 `json:"grad_out"`
-			DHN                    []float64 `json:"grad_hn"`
-			DCN                    []float64 `json:"grad_cn"`
-			DX, DH0, DC0           []float64
-			Params, DParams        tensors
-		}
-	}
-	b, err := os.ReadFile("testdata/golden.json")
-	require.NoError(t, err)
-	require.NoError(t, json.Unmarshal(b, &golden))
-	require.Len(t, golden.Cases, 7)
-	narrow := func(x []float64) []float32 {
-		s := make([]float32, len(x))
-		for i, v := range x {
-			s[i] = float32(v)
-		}
-		return s
-	}
-	forEachISA(t, func(t *testing.T) {
-		for _, c := range golden.Cases {
-			t.Run(fmt.Sprintf("%s/seed=%d", c.Mode, c.Seed), func(t *testing.T) {
-				m := newModel(t, c.Mode, c.Input, c.Hidden, !c.Bias, NewRand(c.Seed))
-				require.Len(t, m.Params(), len(c.Params))
-				for _, q := range m.Params() {
-					requireBits(t, narrow(c.Params[q.Name]), q.Data, q.Name)
-				}
-				p := &problem{x: narrow(c.X), h0: narrow(c.H0), c0: narrow(c.C0),
-					dy: narrow(c.DOut), dhn: narrow(c.DHN), dcn: narrow(c.DCN)}
-				p.solve(m.NewTape(c.T, c.B))
-				requireAbs(t, c.Out, p.y, tolerance, "y")
-				requireAbs(t, c.HN, p.hn, tolerance, "hn")
-				requireAbs(t, c.CN, p.cn, tolerance, "cn")
-				requireRel(t, c.DX, p.dx, tolerance, "dx")
-				requireRel(t, c.DH0, p.dh0, tolerance, "dh0")
-				requireRel(t, c.DC0, p.dc0, tolerance, "dc0")
-				for i, q := range m.Params() {
-					requireRel(t, c.DParams[q.Name], p.grads[i], tolerance, q.Name)
-				}
-			})
-		}
-	})
-}
-
 // TestParams compares names, shapes and order with PyTorch, and init with the
 // bounds.
 func TestParams(t *testing.T) {
@@ -238,10 +116,10 @@ func TestParams(t *testing.T) {
 // TestSameBits: a Tape, a Stream, a Stream step by step and one in pieces give
 // the same bits.
 func TestSameBits(t *testing.T) {
-	forEachISA(t, func(t *testing.T) {
+	kerneltest.Each(t, func(t *testing.T, _ kernels.ISA) {
 		forEachMode(t, func(t *testing.T, mode string) {
 			for _, s := range []struct{ I, H, T, B int }{{3, 5, 131, 1}, {40, 33, 20, 5}, {9, 16, 5, 49}, {270, 20, 60, 2}} {
-				if emulated {
+				if kerneltest.Emulated() {
 					s.T = min(s.T, 3)
 				}
 				r := NewRand(3)
@@ -276,21 +154,14 @@ func TestSameBits(t *testing.T) {
 // share, on every architecture.
 func TestBits(t *testing.T) {
 	const I, H, T, B = 20, 19, 5, 7
-	want := map[string]uint32{"RNN_TANH": 0x0cd44134, "RNN_RELU": 0x72dd66eb, "LSTM": 0x835c931d}
-	forEachISA(t, func(t *testing.T) {
-		if isa, _ := kernels.Active(); isa == kernels.Generic {
-			return
-		}
-		forEachMode(t, func(t *testing.T, mode string) {
+	want := map[string]uint64{"RNN_TANH": 0xca68be0272808bfb, "RNN_RELU": 0xea2236b313da8b80, "LSTM": 0xc2f78d4ac79cb90a}
+	forEachMode(t, func(t *testing.T, mode string) {
+		kerneltest.RequireHash(t, want[mode], func() []float32 {
 			r := NewRand(14)
 			m := newModel(t, mode, I, H, false, r)
 			p := newProblem(mode, I, H, T, B, r)
 			p.solve(m.NewTape(T, B))
-			hash := crc32.NewIEEE()
-			for _, s := range append(p.grads, p.y, p.hn, p.cn, p.dx, p.dh0, p.dc0) {
-				require.NoError(t, binary.Write(hash, binary.LittleEndian, s))
-			}
-			require.Equal(t, want[mode], hash.Sum32())
+			return slices.Concat(append(p.grads, p.y, p.hn, p.cn, p.dx, p.dh0, p.dc0)...)
 		})
 	})
 }
@@ -298,11 +169,11 @@ func TestBits(t *testing.T) {
 // TestBatch: a row's bits do not depend on the rows beside it, forward and back.
 func TestBatch(t *testing.T) {
 	const I, H, T = 19, 21, 3
-	forEachISA(t, func(t *testing.T) {
+	kerneltest.Each(t, func(t *testing.T, _ kernels.ISA) {
 		forEachMode(t, func(t *testing.T, mode string) {
 			r := NewRand(4)
 			m := newModel(t, mode, I, H, false, r)
-			for B := 1; B <= pick(33, 33, 9); B++ {
+			for B := 1; B <= kerneltest.Pick(33, 33, 9); B++ {
 				p := newProblem(mode, I, H, T, B, r)
 				p.solve(m.NewTape(T, B))
 				row := func(s []float32, cols, b int) (r []float32) {
@@ -385,7 +256,7 @@ func TestNilGradients(t *testing.T) {
 // TestAccumulate: Backward adds a finished sum to what the gradient was, in a
 // tape whose T varies.
 func TestAccumulate(t *testing.T) {
-	forEachISA(t, func(t *testing.T) {
+	kerneltest.Each(t, func(t *testing.T, _ kernels.ISA) {
 		forEachMode(t, func(t *testing.T, mode string) {
 			const I, H, B = 7, 20, 3
 			r := NewRand(7)
@@ -396,7 +267,7 @@ func TestAccumulate(t *testing.T) {
 			for i := range want {
 				want[i] = make([]float32, len(sum[i].Data))
 			}
-			for _, T := range pick([]int{4, 100, 1, 1, 90}, []int{4, 100, 1, 1, 90}, []int{2, 1, 3}) {
+			for _, T := range kerneltest.Pick([]int{4, 100, 1, 1, 90}, []int{4, 100, 1, 1, 90}, []int{2, 1, 3}) {
 				p := newProblem(mode, I, H, T, B, r)
 				p.solve(m.NewTape(T, B))
 				for i, g := range p.grads {
@@ -472,8 +343,8 @@ func TestPack(t *testing.T) {
 // TestAllocs: nothing allocates after construction.
 func TestAllocs(t *testing.T) {
 	const I, H, T, B = 5, 20, 60, 2
-	runs := pick(5, 5, 1)
-	forEachISA(t, func(t *testing.T) {
+	runs := kerneltest.Pick(5, 5, 1)
+	kerneltest.Each(t, func(t *testing.T, _ kernels.ISA) {
 		forEachMode(t, func(t *testing.T, mode string) {
 			r := NewRand(10)
 			m := newModel(t, mode, I, H, false, r)
@@ -507,7 +378,7 @@ func TestAllocs(t *testing.T) {
 // TestConcurrent: one model serves many goroutines, the first tape among them.
 func TestConcurrent(t *testing.T) {
 	const I, H, T, B = 7, 20, 9, 2
-	forEachISA(t, func(t *testing.T) {
+	kerneltest.Each(t, func(t *testing.T, _ kernels.ISA) {
 		forEachMode(t, func(t *testing.T, mode string) {
 			r := NewRand(11)
 			m := newModel(t, mode, I, H, false, r)
@@ -639,7 +510,7 @@ func TestErrors(t *testing.T) {
 // rows beside a row, and adds finished sums to its gradients.
 func TestLinear(t *testing.T) {
 	const I, O, N = 33, 17, 7
-	forEachISA(t, func(t *testing.T) {
+	kerneltest.Each(t, func(t *testing.T, _ kernels.ISA) {
 		r := NewRand(13)
 		l, err := NewLinear(LinearConfig{Input: I, Output: O}, r)
 		require.NoError(t, err)

@@ -1,16 +1,15 @@
-package layer_test
+package layer
 
 import (
 	"fmt"
 	"math"
-	"os"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/simdrnn/simdrnn/internal/kerneltest"
 	"github.com/simdrnn/simdrnn/internal/reference"
 	"github.com/simdrnn/simdrnn/kernels"
-	"github.com/simdrnn/simdrnn/layer"
 )
 
 // Limits on the distance from float64, for PyTorch's initialisation and N(0,1)
@@ -29,7 +28,7 @@ type size struct{ I, H, B, T int }
 // steps, where a gradient can cancel.
 func sizes() []size {
 	s := []size{{1, 1, 1, 1}, {3, 7, 2, 5}, {5, 17, 17, 2}, {2, 33, 1, 4}}
-	if os.Getenv("SIMDRNN_EMULATED") == "1" {
+	if kerneltest.Emulated() {
 		return s
 	}
 	s = append(s, []size{
@@ -40,69 +39,25 @@ func sizes() []size {
 	if !testing.Short() {
 		s = append(s, size{64, 256, 4, 64}, size{40, 300, 2, 20})
 	}
-	if os.Getenv("SIMDRNN_LONG") == "1" {
+	if kerneltest.Long() {
 		s = append(s, size{128, 1024, 1, 1000})
 	}
 	return s
 }
 
-// A network is a layer that can be compared.
-type network interface {
-	Params() layer.Params
-	NewStream(batch int) *layer.Stream
-	NewTape(maxT, batch int) *layer.Tape
-}
-
-var networks = []struct {
-	kind reference.Kind
-	make func(input, hidden int, noBias bool, r *layer.Rand) (network, error)
-}{
-	{reference.RNNTanh, func(I, H int, noBias bool, r *layer.Rand) (network, error) {
-		return layer.NewRNN(layer.RNNConfig{Input: I, Hidden: H, NoBias: noBias}, r)
-	}},
-	{reference.RNNReLU, func(I, H int, noBias bool, r *layer.Rand) (network, error) {
-		return layer.NewRNN(layer.RNNConfig{Input: I, Hidden: H, NoBias: noBias, Nonlinearity: layer.ReLU}, r)
-	}},
-	{reference.LSTM, func(I, H int, noBias bool, r *layer.Rand) (network, error) {
-		return layer.NewLSTM(layer.LSTMConfig{Input: I, Hidden: H, NoBias: noBias}, r)
-	}},
-}
-
-func normals(r *layer.Rand, n int) []float32 {
-	x := make([]float32, n)
-	r.Normal(x, 0, 1)
-	return x
-}
-
-func float64s(x []float32) []float64 {
-	y := make([]float64, len(x))
-	for i, v := range x {
-		y[i] = float64(v)
-	}
-	return y
-}
+var referenceKinds = map[string]reference.Kind{"RNN_TANH": reference.RNNTanh, "RNN_RELU": reference.RNNReLU, "LSTM": reference.LSTM}
 
 // errs checks values against float64 and keeps the largest errors.
-type errs struct {
-	t                 *testing.T
-	forward, gradient float64
+type errs struct{ forward, gradient float64 }
+
+func (e *errs) value(t *testing.T, name string, want []float64, got []float32) {
+	t.Helper()
+	e.forward = max(e.forward, kerneltest.RequireClose(t, want, got, forwardLimit, 0, name))
 }
 
-func (e *errs) values(name string, want []float64, got []float32) {
-	e.t.Helper()
-	require.Len(e.t, got, len(want), name)
-	worst := 0.0
-	for i, w := range want {
-		d := math.Abs(float64(got[i]) - w)
-		require.LessOrEqual(e.t, d, forwardLimit, "%s[%d] = %v, want %v", name, i, got[i], w)
-		worst = max(worst, d)
-	}
-	e.forward = max(e.forward, worst)
-}
-
-func (e *errs) grads(name string, want []float64, got []float32) {
-	e.t.Helper()
-	require.Len(e.t, got, len(want), name)
+func (e *errs) grad(t *testing.T, name string, want []float64, got []float32) {
+	t.Helper()
+	require.Len(t, got, len(want), name)
 	var diff, norm float64
 	for i, w := range want {
 		d := float64(got[i]) - w
@@ -113,20 +68,70 @@ func (e *errs) grads(name string, want []float64, got []float32) {
 		return
 	}
 	rel := math.Sqrt(diff / norm)
-	require.LessOrEqual(e.t, rel, gradientLimit, name)
+	require.LessOrEqual(t, rel, gradientLimit, name)
 	e.gradient = max(e.gradient, rel)
 }
 
-// onEveryPath runs f on each path and then takes the old one again.
-func onEveryPath(t *testing.T, f func(isa kernels.ISA)) {
+// A solution is what a problem has in float64.
+type solution struct {
+	y, hn, cn    []float64
+	dx, dh0, dc0 []float64
+	grads        map[string][]float64
+}
+
+// solve checks what a tape of m, of T steps and B rows, makes of p.
+func (e *errs) solve(t *testing.T, m model, p *problem, want solution, T, B int) {
 	t.Helper()
-	old, err := kernels.Active()
-	require.NoError(t, err)
-	defer func() { require.NoError(t, kernels.Use(old)) }()
-	for _, isa := range kernels.Available() {
-		require.NoError(t, kernels.Use(isa))
-		f(isa)
+	p.solve(m.NewTape(T, B))
+	e.value(t, "y", want.y, p.y)
+	e.value(t, "hn", want.hn, p.hn)
+	e.value(t, "cn", want.cn, p.cn)
+	e.grad(t, "dx", want.dx, p.dx)
+	e.grad(t, "dh0", want.dh0, p.dh0)
+	e.grad(t, "dc0", want.dc0, p.dc0)
+	require.Len(t, want.grads, len(p.grads))
+	for i, q := range m.Params() {
+		e.grad(t, q.Name, want.grads[q.Name], p.grads[i])
 	}
+}
+
+// TestGolden compares with PyTorch, the initialisation bit for bit.
+func TestGolden(t *testing.T) {
+	var golden struct {
+		Cases []struct {
+			Mode                   string
+			Input                  int `json:"input_size"`
+			Hidden                 int `json:"hidden_size"`
+			Bias                   bool
+			Seed                   int64
+			T                      int `json:"seq_len"`
+			B                      int `json:"batch"`
+			X, H0, C0, Out, HN, CN []float64
+			DOut                   []float64 `json:"grad_out"`
+			DHN                    []float64 `json:"grad_hn"`
+			DCN                    []float64 `json:"grad_cn"`
+			DX, DH0, DC0           []float64
+			Params, DParams        map[string][]float64
+		}
+	}
+	readJSON(t, "golden.json", &golden)
+	require.Len(t, golden.Cases, 7)
+	narrow := kerneltest.Float32s
+	kerneltest.Each(t, func(t *testing.T, _ kernels.ISA) {
+		for _, c := range golden.Cases {
+			t.Run(fmt.Sprintf("%s/seed=%d", c.Mode, c.Seed), func(t *testing.T) {
+				m := newModel(t, c.Mode, c.Input, c.Hidden, !c.Bias, NewRand(c.Seed))
+				require.Len(t, m.Params(), len(c.Params))
+				for _, q := range m.Params() {
+					requireBits(t, narrow(c.Params[q.Name]), q.Data, q.Name)
+				}
+				p := &problem{x: narrow(c.X), h0: narrow(c.H0), c0: narrow(c.C0),
+					dy: narrow(c.DOut), dhn: narrow(c.DHN), dcn: narrow(c.DCN)}
+				want := solution{c.Out, c.HN, c.CN, c.DX, c.DH0, c.DC0, c.DParams}
+				new(errs).solve(t, m, p, want, c.T, c.B)
+			})
+		}
+	})
 }
 
 // requireSameSide checks that no relu switched: one that did has another
@@ -142,13 +147,13 @@ func requireSameSide(t *testing.T, want []float64, got []float32) {
 
 func TestReference(t *testing.T) {
 	worst := map[kernels.ISA]*errs{}
-	for _, isa := range kernels.Available() {
+	for _, isa := range kerneltest.Paths() {
 		worst[isa] = &errs{}
 	}
-	for n, net := range networks {
+	for n, mode := range modes {
 		for i, s := range sizes() {
-			t.Run(fmt.Sprintf("%s I=%d H=%d B=%d T=%d", net.kind, s.I, s.H, s.B, s.T), func(t *testing.T) {
-				testReference(t, s, n, i%4 == 3, int64(100*n+i), worst)
+			t.Run(fmt.Sprintf("%s I=%d H=%d B=%d T=%d", mode, s.I, s.H, s.B, s.T), func(t *testing.T) {
+				testReference(t, mode, s, i%4 == 3, int64(100*n+i), worst)
 			})
 		}
 	}
@@ -157,111 +162,83 @@ func TestReference(t *testing.T) {
 	}
 }
 
-func testReference(t *testing.T, s size, n int, noBias bool, seed int64, worst map[kernels.ISA]*errs) {
-	net := networks[n]
-	r := layer.NewRand(seed)
-	model, err := net.make(s.I, s.H, noBias, r)
-	require.NoError(t, err)
-	isLSTM := net.kind == reference.LSTM
-
-	x, dy := normals(r, s.T*s.B*s.I), normals(r, s.T*s.B*s.H)
-	h0, dhn := make([]float32, s.B*s.H), normals(r, s.B*s.H)
-	var c0, dcn []float32
-	if isLSTM {
-		c0, dcn = make([]float32, s.B*s.H), normals(r, s.B*s.H)
+func testReference(t *testing.T, mode string, s size, noBias bool, seed int64, worst map[kernels.ISA]*errs) {
+	r := NewRand(seed)
+	m := newModel(t, mode, s.I, s.H, noBias, r)
+	p := &problem{x: normal(r, s.T*s.B*s.I), dy: normal(r, s.T*s.B*s.H), h0: make([]float32, s.B*s.H), dhn: normal(r, s.B*s.H)}
+	if mode == "LSTM" {
+		p.c0, p.dcn = make([]float32, s.B*s.H), normal(r, s.B*s.H)
 	}
 	if seed%2 == 1 { // else from zero
-		r.Uniform(h0, -1, 1)
-		r.Uniform(c0, -1, 1)
+		r.Uniform(p.h0, -1, 1)
+		r.Uniform(p.c0, -1, 1)
 	}
 
-	cfg := reference.Config{Kind: net.kind, Input: s.I, Hidden: s.H, NoBias: noBias}
-	ps := cfg.NewParams()
-	for i, p := range model.Params() {
-		require.Equal(t, ps[i].Name, p.Name)
-		require.Equal(t, ps[i].Shape, p.Shape)
-		copy(ps[i].Data, float64s(p.Data))
+	cfg := reference.Config{Kind: referenceKinds[mode], Input: s.I, Hidden: s.H, NoBias: noBias}
+	params := cfg.NewParams()
+	for i, q := range m.Params() {
+		require.Equal(t, params[i].Name, q.Name)
+		require.Equal(t, params[i].Shape, q.Shape)
+		copy(params[i].Data, kerneltest.Float64s(q.Data))
 	}
-	in := reference.Batch{T: s.T, B: s.B, X: float64s(x), H0: float64s(h0)}
-	var dCN []float64
-	if isLSTM {
-		in.C0, dCN = float64s(c0), float64s(dcn)
+	wide := kerneltest.Float64s
+	pass := reference.Forward(cfg, params, reference.Batch{T: s.T, B: s.B, X: wide(p.x), H0: wide(p.h0), C0: wide(p.c0)})
+	grads := pass.Backward(wide(p.dy), wide(p.dhn), wide(p.dcn))
+	want := solution{pass.Out, pass.HN, pass.CN, grads.DX, grads.DH0, grads.DC0, map[string][]float64{}}
+	for _, q := range grads.Params {
+		want.grads[q.Name] = q.Data
 	}
-	want := reference.Forward(cfg, ps, in)
-	dWant := want.Backward(float64s(dy), float64s(dhn), dCN)
 
-	onEveryPath(t, func(isa kernels.ISA) {
-		e := errs{t: t}
-		stream := model.NewStream(s.B)
-		copy(stream.H(), h0)
-		copy(stream.C(), c0)
-		y := make([]float32, len(want.Out))
-		stream.Forward(y, x)
-		name := func(s string) string { return isa.String() + ": " + s }
-		e.values(name("Stream y"), want.Out, y)
-		e.values(name("Stream h"), want.HN, stream.H())
-		e.values(name("Stream c"), want.CN, stream.C())
-
-		tape := model.NewTape(s.T, s.B)
-		copy(tape.H0(), h0)
-		copy(tape.C0(), c0)
-		y = tape.Forward(x)
-		e.values(name("Tape y"), want.Out, y)
-		e.values(name("Tape HN"), want.HN, tape.HN())
-		e.values(name("Tape CN"), want.CN, tape.CN())
-		if net.kind == reference.RNNReLU {
-			requireSameSide(t, want.Out, y)
+	kerneltest.Each(t, func(t *testing.T, isa kernels.ISA) {
+		e := worst[isa]
+		stream := m.NewStream(s.B)
+		copy(stream.H(), p.h0)
+		copy(stream.C(), p.c0)
+		y := make([]float32, len(want.y))
+		stream.Forward(y, p.x)
+		e.value(t, "Stream y", want.y, y)
+		e.value(t, "Stream h", want.hn, stream.H())
+		e.value(t, "Stream c", want.cn, stream.C())
+		if mode == "RNN_RELU" {
+			requireSameSide(t, want.y, y)
 		}
-
-		copy(tape.DHN(), dhn)
-		copy(tape.DCN(), dcn)
-		dx := make([]float32, len(x))
-		tape.Backward(dx, dy)
-		e.grads(name("dx"), dWant.DX, dx)
-		e.grads(name("dh0"), dWant.DH0, tape.DH0())
-		e.grads(name("dc0"), dWant.DC0, tape.DC0())
-		for i, p := range tape.Params() {
-			e.grads(name("d "+p.Name), dWant.Params[i].Data, p.Grad)
-		}
-		w := worst[isa]
-		w.forward, w.gradient = max(w.forward, e.forward), max(w.gradient, e.gradient)
+		e.solve(t, m, p, want, s.T, s.B)
 	})
 }
 
 func TestLinearReference(t *testing.T) {
-	var forward, gradient float64
+	var worst errs
 	for i, s := range sizes() {
 		N, I, O := s.B*s.T, s.I, s.H
 		if N > 100 {
 			continue
 		}
-		r := layer.NewRand(int64(i))
+		r := NewRand(int64(i))
 		noBias := i%4 == 3
-		model, err := layer.NewLinear(layer.LinearConfig{Input: I, Output: O, NoBias: noBias}, r)
+		l, err := NewLinear(LinearConfig{Input: I, Output: O, NoBias: noBias}, r)
 		require.NoError(t, err)
-		x, dy := normals(r, N*I), normals(r, N*O)
-		W, dW := float64s(model.Params()[0].Data), make([]float64, O*I)
+		x, dy := normal(r, N*I), normal(r, N*O)
+		W, dW := kerneltest.Float64s(l.Params()[0].Data), make([]float64, O*I)
 		var b, db []float64
 		if !noBias {
-			b, db = float64s(model.Params()[1].Data), make([]float64, O)
+			b, db = kerneltest.Float64s(l.Params()[1].Data), make([]float64, O)
 		}
-		want := reference.LinearForward(float64s(x), W, b, I)
-		dx := reference.LinearBackward(dW, db, float64s(dy), float64s(x), W, I)
+		want := reference.LinearForward(kerneltest.Float64s(x), W, b, I)
+		dx := reference.LinearBackward(dW, db, kerneltest.Float64s(dy), kerneltest.Float64s(x), W, I)
 
-		onEveryPath(t, func(isa kernels.ISA) {
-			e := errs{t: t}
-			name := func(s string) string { return fmt.Sprintf("%s I=%d O=%d N=%d: %s", isa, I, O, N, s) }
-			tape := model.NewTape(N)
-			e.values(name("y"), want, tape.Forward(x))
-			got := make([]float32, len(x))
-			tape.Backward(got, dy)
-			e.grads(name("dx"), dx, got)
-			e.grads(name("dW"), dW, tape.Params()[0].Grad)
-			if !noBias {
-				e.grads(name("db"), db, tape.Params()[1].Grad)
-			}
-			forward, gradient = max(forward, e.forward), max(gradient, e.gradient)
+		t.Run(fmt.Sprintf("I=%d O=%d N=%d", I, O, N), func(t *testing.T) {
+			kerneltest.Each(t, func(t *testing.T, _ kernels.ISA) {
+				tape := l.NewTape(N)
+				worst.value(t, "y", want, tape.Forward(x))
+				got := make([]float32, len(x))
+				tape.Backward(got, dy)
+				worst.grad(t, "dx", dx, got)
+				worst.grad(t, "dW", dW, tape.Params()[0].Grad)
+				if !noBias {
+					worst.grad(t, "db", db, tape.Params()[1].Grad)
+				}
+			})
 		})
 	}
-	t.Logf("largest errors: forward %.1e, gradients %.1e", forward, gradient)
+	t.Logf("largest errors: forward %.1e, gradients %.1e", worst.forward, worst.gradient)
 }

@@ -8,6 +8,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/simdrnn/simdrnn/internal/kerneltest"
+	"github.com/simdrnn/simdrnn/internal/reference"
 	"github.com/simdrnn/simdrnn/kernels"
 	"github.com/simdrnn/simdrnn/layer"
 )
@@ -30,59 +32,43 @@ func newTestAdam(t testing.TB, params layer.Params, cfg AdamConfig) *Adam {
 func TestAdamGolden(t *testing.T) {
 	g := loadGolden(t).Adam
 	require.NotEmpty(t, g.Runs)
-	forEachISA(t, func(t *testing.T) {
+	kerneltest.Each(t, func(t *testing.T, _ kernels.ISA) {
 		for name, run := range g.Runs {
-			p := param("p", toFloat32(g.P0), make([]float32, len(g.P0)))
+			p := param("p", kerneltest.Float32s(g.P0), make([]float32, len(g.P0)))
 			cfg := DefaultAdam()
 			cfg.LR, cfg.WeightDecay = run.Args.LR, run.Args.WeightDecay
 			opt := newTestAdam(t, layer.Params{p}, cfg)
 			for i, grad := range g.Grads {
-				copy(p.Grad, toFloat32(grad))
+				copy(p.Grad, kerneltest.Float32s(grad))
 				opt.Step()
-				requireClose(t, run.Params[i], p.Data, 3e-7, fmt.Sprintf("%s, step %d", name, i+1))
+				kerneltest.RequireClose(t, run.Params[i], p.Data, 3e-7, 3e-7, fmt.Sprintf("%s, step %d", name, i+1))
 			}
 		}
 	})
 }
 
-// adam64 is the formula of Adam on one parameter.
-type adam64 struct {
-	cfg     AdamConfig
-	p, m, v []float64
-	t       int
-}
-
-func (a *adam64) step(grad []float32) {
-	a.t++
-	c1, c2 := 1-math.Pow(a.cfg.Beta1, float64(a.t)), 1-math.Pow(a.cfg.Beta2, float64(a.t))
-	for i := range a.p {
-		g := float64(grad[i]) + a.cfg.WeightDecay*a.p[i]
-		a.m[i] = a.cfg.Beta1*a.m[i] + (1-a.cfg.Beta1)*g
-		a.v[i] = a.cfg.Beta2*a.v[i] + (1-a.cfg.Beta2)*g*g
-		a.p[i] -= a.cfg.LR / c1 * a.m[i] / (math.Sqrt(a.v[i])/math.Sqrt(c2) + a.cfg.Eps)
-	}
-}
-
-// adamRun makes steps on parameters of several sizes and returns them.
-func adamRun(t *testing.T, cfg AdamConfig, steps int, check func(step int, p layer.Params, want []*adam64)) []float32 {
-	r := newRand(3)
+// adamRun makes steps on parameters of several sizes and returns them. want is
+// what the reference makes of them.
+func adamRun(t *testing.T, cfg AdamConfig, steps int, check func(step int, p layer.Params, want [][]float64)) []float32 {
+	r := kerneltest.NewRand(3)
 	var params layer.Params
-	var want []*adam64
+	var want, grads [][]float64
 	for i, n := range []int{1, 15, 16, 17, 0, 100, 1000} {
-		p := param(fmt.Sprint(i), random(r, n, 1), make([]float32, n))
-		ref := &adam64{cfg, make([]float64, n), make([]float64, n), make([]float64, n), 0}
-		for j, v := range p.Data {
-			ref.p[j] = float64(v)
-		}
-		params, want = append(params, p), append(want, ref)
+		p := param(fmt.Sprint(i), kerneltest.Random(r, n, 1), make([]float32, n))
+		params, want, grads = append(params, p), append(want, kerneltest.Float64s(p.Data)), append(grads, nil)
 	}
 	opt := newTestAdam(t, params, cfg)
+	ref := reference.Adam{LR: cfg.LR, Beta1: cfg.Beta1, Beta2: cfg.Beta2, Eps: cfg.Eps}
 	for step := range steps {
 		for i, p := range params {
-			copy(p.Grad, random(r, len(p.Grad), .1))
-			want[i].step(p.Grad)
+			copy(p.Grad, kerneltest.Random(r, len(p.Grad), .1))
+			grads[i] = kerneltest.Float64s(p.Grad)
+			for j, v := range want[i] {
+				grads[i][j] += cfg.WeightDecay * v
+			}
 		}
 		opt.Step()
+		ref.Step(want, grads)
 		check(step, params, want)
 	}
 	var all []float32
@@ -93,16 +79,16 @@ func adamRun(t *testing.T, cfg AdamConfig, steps int, check func(step int, p lay
 }
 
 func TestAdam(t *testing.T) {
-	forEachISA(t, func(t *testing.T) {
+	kerneltest.Each(t, func(t *testing.T, _ kernels.ISA) {
 		for _, cfg := range []AdamConfig{
 			DefaultAdam(),
 			{LR: 1e-2, Beta1: .9, Beta2: .999, Eps: 1e-8, WeightDecay: .1},
 			{LR: 1e-2, Beta1: 0, Beta2: 0, Eps: 1e-3},
 			{LR: 0, Beta1: .5, Beta2: .5, Eps: 1e-8},
 		} {
-			adamRun(t, cfg, 50, func(step int, params layer.Params, want []*adam64) {
+			adamRun(t, cfg, 50, func(step int, params layer.Params, want [][]float64) {
 				for i, p := range params {
-					requireClose(t, want[i].p, p.Data, 2e-6, fmt.Sprintf("%+v, step %d", cfg, step+1))
+					kerneltest.RequireClose(t, want[i], p.Data, 2e-6, 2e-6, fmt.Sprintf("%+v, step %d", cfg, step+1))
 				}
 			})
 		}
@@ -112,8 +98,8 @@ func TestAdam(t *testing.T) {
 func TestAdamBits(t *testing.T) {
 	cfg := DefaultAdam()
 	cfg.WeightDecay = .01
-	requireBits(t, 0x7d0d4c2215b12bc6, func() []float32 {
-		return adamRun(t, cfg, 20, func(int, layer.Params, []*adam64) {})
+	kerneltest.RequireHash(t, 0x7d0d4c2215b12bc6, func() []float32 {
+		return adamRun(t, cfg, 20, func(int, layer.Params, [][]float64) {})
 	})
 }
 
@@ -186,7 +172,7 @@ func TestNewAdamErrors(t *testing.T) {
 }
 
 func TestAdamAllocs(t *testing.T) {
-	forEachISA(t, func(t *testing.T) {
+	kerneltest.Each(t, func(t *testing.T, _ kernels.ISA) {
 		var owner packs
 		p := param("p", make([]float32, 100), make([]float32, 100))
 		p.Owner = &owner
@@ -197,16 +183,14 @@ func TestAdamAllocs(t *testing.T) {
 
 func BenchmarkAdam(b *testing.B) {
 	for _, n := range []int{100, 100000} {
-		for _, isa := range kernels.Available() {
-			b.Run(fmt.Sprintf("n=%d/isa=%v", n, isa), func(b *testing.B) {
-				onISA(isa, func() {
-					r := newRand(1)
-					opt := newTestAdam(b, layer.Params{param("p", random(r, n, 1), random(r, n, 1))}, DefaultAdam())
-					for b.Loop() {
-						opt.Step()
-					}
-				})
+		b.Run(fmt.Sprintf("n=%d", n), func(b *testing.B) {
+			kerneltest.Each(b, func(b *testing.B, _ kernels.ISA) {
+				r := kerneltest.NewRand(1)
+				opt := newTestAdam(b, layer.Params{param("p", kerneltest.Random(r, n, 1), kerneltest.Random(r, n, 1))}, DefaultAdam())
+				for b.Loop() {
+					opt.Step()
+				}
 			})
-		}
+		})
 	}
 }

@@ -8,6 +8,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/simdrnn/simdrnn/internal/kerneltest"
+	"github.com/simdrnn/simdrnn/internal/reference"
 	"github.com/simdrnn/simdrnn/kernels"
 )
 
@@ -31,32 +33,12 @@ func forward(t testing.TB, classes int, logits []float32, targets ...int) (float
 	return loss, d
 }
 
-// crossEntropy64 is the formula of CrossEntropy.
-func crossEntropy64(logits []float32, classes int, targets []int) (loss float64, dlogits []float64) {
-	dlogits = make([]float64, len(logits))
-	N := float64(len(targets))
-	for n, y := range targets {
-		row := logits[n*classes:][:classes]
-		top := float64(slices.Max(row))
-		sum := 0.
-		for _, v := range row {
-			sum += math.Exp(float64(v) - top)
-		}
-		loss += (math.Log(sum) - (float64(row[y]) - top)) / N
-		for c, v := range row {
-			dlogits[n*classes+c] = math.Exp(float64(v)-top) / sum / N
-		}
-		dlogits[n*classes+y] -= 1 / N
-	}
-	return loss, dlogits
-}
-
 func TestCrossEntropyGolden(t *testing.T) {
 	g := loadGolden(t).CE
-	forEachISA(t, func(t *testing.T) {
-		loss, d := forward(t, g.Classes, toFloat32(g.Logits), g.Targets...)
-		requireClose(t, []float64{g.Loss}, []float32{loss}, 3e-7, "loss")
-		requireClose(t, g.DLogits, d, 1e-7, "dlogits")
+	kerneltest.Each(t, func(t *testing.T, _ kernels.ISA) {
+		loss, d := forward(t, g.Classes, kerneltest.Float32s(g.Logits), g.Targets...)
+		kerneltest.RequireClose(t, []float64{g.Loss}, []float32{loss}, 3e-7, 3e-7, "loss")
+		kerneltest.RequireClose(t, g.DLogits, d, 1e-7, 1e-7, "dlogits")
 	})
 }
 
@@ -66,56 +48,33 @@ var ceShapes = []struct{ N, C int }{
 
 // ceCase returns logits and targets of a shape.
 func ceCase(N, C int, std float64) ([]float32, []int) {
-	r := newRand(uint64(N*100000 + C))
+	r := kerneltest.NewRand(uint64(N*100000 + C))
 	targets := make([]int, N)
 	for i := range targets {
 		targets[i] = r.IntN(C)
 	}
-	return random(r, N*C, std), targets
+	return kerneltest.Random(r, N*C, std), targets
 }
 
 func TestCrossEntropy(t *testing.T) {
-	forEachISA(t, func(t *testing.T) {
+	kerneltest.Each(t, func(t *testing.T, _ kernels.ISA) {
 		for _, s := range ceShapes {
 			for _, std := range []float64{1e-3, 1, 20} {
 				logits, targets := ceCase(s.N, s.C, std)
-				want, dwant := crossEntropy64(logits, s.C, targets)
+				want, dwant := reference.CrossEntropy(kerneltest.Float64s(logits), targets)
 				loss, d := forward(t, s.C, logits, targets...)
 				msg := fmt.Sprintf("%+v, std %g", s, std)
-				requireClose(t, []float64{want}, []float32{loss}, 5e-7, msg+": loss")
-				for i := range d {
-					// 1/N is subtracted at the target.
-					tol := 1e-6*math.Abs(dwant[i]) + 2e-7/float64(s.N)
-					if !(math.Abs(float64(d[i])-dwant[i]) <= tol) {
-						t.Fatalf("%s: dlogits[%d] = %g, want %g within %g", msg, i, d[i], dwant[i], tol)
-					}
-				}
+				kerneltest.RequireClose(t, []float64{want}, []float32{loss}, 5e-7, 5e-7, msg+": loss")
+				// 1/N is subtracted at the target.
+				kerneltest.RequireClose(t, dwant, d, 2e-7/float64(s.N), 1e-6, msg+": dlogits")
 			}
 		}
 	})
 }
 
-// The gradient agrees with differences of the float64 formula.
-func TestCrossEntropyGradient(t *testing.T) {
-	const N, C, eps = 3, 5, 1. / 1024
-	logits, targets := ceCase(N, C, 1)
-	_, d := forward(t, C, logits, targets...)
-	for i := range logits {
-		x := logits[i]
-		logits[i] = x + eps
-		up, _ := crossEntropy64(logits, C, targets)
-		step := float64(logits[i])
-		logits[i] = x - eps
-		down, _ := crossEntropy64(logits, C, targets)
-		step -= float64(logits[i])
-		logits[i] = x
-		require.InDelta(t, (up-down)/step, d[i], 1e-6)
-	}
-}
-
 // Without dlogits the loss has the same bits, and so has dlogits in place.
 func TestCrossEntropyNilAndInPlace(t *testing.T) {
-	forEachISA(t, func(t *testing.T) {
+	kerneltest.Each(t, func(t *testing.T, _ kernels.ISA) {
 		for _, s := range ceShapes {
 			logits, targets := ceCase(s.N, s.C, 2)
 			before := slices.Clone(logits)
@@ -153,7 +112,7 @@ func TestCrossEntropyRows(t *testing.T) {
 }
 
 func TestCrossEntropyExtremes(t *testing.T) {
-	forEachISA(t, func(t *testing.T) {
+	kerneltest.Each(t, func(t *testing.T, _ kernels.ISA) {
 		loss, d := forward(t, 1, []float32{1e4, -1e4}, 0, 0)
 		require.Equal(t, float32(0), loss)
 		require.Equal(t, []float32{0, 0}, d)
@@ -182,7 +141,7 @@ func TestCrossEntropyExtremes(t *testing.T) {
 
 func TestCrossEntropyNaN(t *testing.T) {
 	const C = 70
-	forEachISA(t, func(t *testing.T) {
+	kerneltest.Each(t, func(t *testing.T, _ kernels.ISA) {
 		for _, bad := range []float32{nan, inf} {
 			for _, at := range []int{0, 5, 64, C - 1} {
 				logits, targets := ceCase(3, C, 1)
@@ -207,7 +166,7 @@ func TestCrossEntropyNaN(t *testing.T) {
 }
 
 func TestCrossEntropyBits(t *testing.T) {
-	requireBits(t, 0xdd55cbcef4b599fd, func() (bits []float32) {
+	kerneltest.RequireHash(t, 0xdd55cbcef4b599fd, func() (bits []float32) {
 		for _, s := range ceShapes {
 			logits, targets := ceCase(s.N, s.C, 4)
 			loss, d := forward(t, s.C, logits, targets...)
@@ -219,9 +178,9 @@ func TestCrossEntropyBits(t *testing.T) {
 
 // laneSum adds in the order that the package page states.
 func TestLaneSum(t *testing.T) {
-	forEachISA(t, func(t *testing.T) {
+	kerneltest.Each(t, func(t *testing.T, _ kernels.ISA) {
 		for _, n := range []int{0, 1, 2, 3, 9, 31, 32, 33, 63, 64, 65, 127, 128, 200, 4000, 4095, 4096} {
-			x := random(newRand(uint64(n)), n, 1)
+			x := kerneltest.Random(kerneltest.NewRand(uint64(n)), n, 1)
 			var lane, scratch [64]float32
 			scratch[5] = 1
 			for j := range x {
@@ -266,7 +225,7 @@ func TestCrossEntropyErrors(t *testing.T) {
 }
 
 func TestCrossEntropyAllocs(t *testing.T) {
-	forEachISA(t, func(t *testing.T) {
+	kerneltest.Each(t, func(t *testing.T, _ kernels.ISA) {
 		for _, C := range []int{9, 5000} {
 			logits, targets := ceCase(2, C, 1)
 			d := make([]float32, len(logits))
@@ -281,17 +240,15 @@ func TestCrossEntropyAllocs(t *testing.T) {
 
 func BenchmarkCrossEntropy(b *testing.B) {
 	for _, s := range []struct{ N, C int }{{6, 9}, {16, 64}, {16, 5000}} {
-		for _, isa := range kernels.Available() {
-			b.Run(fmt.Sprintf("N=%d/C=%d/isa=%v", s.N, s.C, isa), func(b *testing.B) {
-				onISA(isa, func() {
-					logits, targets := ceCase(s.N, s.C, 1)
-					d := make([]float32, len(logits))
-					ce := newCE(b, s.C)
-					for b.Loop() {
-						ce.Forward(d, logits, targets)
-					}
-				})
+		b.Run(fmt.Sprintf("N=%d/C=%d", s.N, s.C), func(b *testing.B) {
+			kerneltest.Each(b, func(b *testing.B, _ kernels.ISA) {
+				logits, targets := ceCase(s.N, s.C, 1)
+				d := make([]float32, len(logits))
+				ce := newCE(b, s.C)
+				for b.Loop() {
+					ce.Forward(d, logits, targets)
+				}
 			})
-		}
+		})
 	}
 }

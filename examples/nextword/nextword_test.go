@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/simdrnn/simdrnn/examples/nextword/model"
+	"github.com/simdrnn/simdrnn/internal/kerneltest"
 	"github.com/simdrnn/simdrnn/kernels"
 )
 
@@ -23,25 +24,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv(asProgram) != "" {
 		main()
 	}
-	if _, err := kernels.Active(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(2)
-	}
-	os.Exit(m.Run())
-}
-
-// forEachISA runs f as a subtest on every path of this machine.
-func forEachISA(t *testing.T, f func(t *testing.T, isa kernels.ISA)) {
-	t.Logf("SIMDRNN_ISA=%s", os.Getenv("SIMDRNN_ISA")) // read again for the test cache
-	old, err := kernels.Active()
-	require.NoError(t, err)
-	defer kernels.Use(old)
-	for _, isa := range kernels.Available() {
-		t.Run("isa="+isa.String(), func(t *testing.T) {
-			require.NoError(t, kernels.Use(isa))
-			f(t, isa)
-		})
-	}
+	kerneltest.Main(m)
 }
 
 // A golden run is what PyTorch 1.13.1 does in float32.
@@ -90,7 +73,7 @@ func TestParameters(t *testing.T) {
 
 // Training costs what it costs in PyTorch, and learns the words.
 func TestTraining(t *testing.T) {
-	forEachISA(t, func(t *testing.T, _ kernels.ISA) {
+	kerneltest.Each(t, func(t *testing.T, _ kernels.ISA) {
 		for _, g := range loadGolden(t) {
 			m := newModel(t, g.Cell, g.Seed)
 			for epoch := 1; epoch <= 500; epoch++ {
@@ -110,7 +93,7 @@ func TestTraining(t *testing.T) {
 
 // A training step allocates nothing.
 func TestAllocs(t *testing.T) {
-	forEachISA(t, func(t *testing.T, _ kernels.ISA) {
+	kerneltest.Each(t, func(t *testing.T, _ kernels.ISA) {
 		for _, cell := range []string{"rnn", "lstm"} {
 			m := newModel(t, cell, 0)
 			require.Zero(t, testing.AllocsPerRun(20, func() {
@@ -127,7 +110,7 @@ var record = flag.Bool("record", false, "record testdata/stdout.txt, on the path
 // SIMD paths print the recorded text byte for byte.
 func TestOutput(t *testing.T) {
 	const file = "testdata/stdout.txt"
-	forEachISA(t, func(t *testing.T, isa kernels.ISA) {
+	kerneltest.Each(t, func(t *testing.T, isa kernels.ISA) {
 		var out, errs bytes.Buffer
 		require.Zero(t, run(nil, &out, &errs), errs.String())
 		require.Empty(t, errs.String())
@@ -199,7 +182,7 @@ func TestBadFlags(t *testing.T) {
 
 // A wrong SIMDRNN_ISA is one line as well.
 func TestBadISA(t *testing.T) {
-	if os.Getenv("SIMDRNN_EMULATED") == "1" {
+	if kerneltest.Emulated() {
 		t.Skip("starts a process")
 	}
 	self, err := os.Executable()
