@@ -116,7 +116,15 @@ func rnnBackward(g *vec.Gen, t target) {
 //
 // and in training i = K/2*R, f = 1/F, g = 2M*I*R, o = 0.5/O of the first M, K.
 func lstmForward(g *vec.Gen, t target, name, doc string, train bool) {
-	k := g.Rows(name, doc, plain("h"), plain("c"), packed("gates", 4), plain("cPrev"))
+	lstmGates(g.Rows(name, doc, lstmOperands()...), t, train)
+}
+
+func lstmOperands() []vec.Operand {
+	return []vec.Operand{plain("h"), plain("c"), packed("gates", 4), plain("cPrev")}
+}
+
+func lstmGates(k *vec.Func, t target, train bool) {
+	g := k.Gen
 	e := newGates(g)
 	one, half := g.Const(1), g.Const(0.5)
 	p5, p6 := e.degree5(), e.degree6()
@@ -180,7 +188,15 @@ func lstmBackward(g *vec.Gen, t target) {
 //	r = 1/(1+e(xr+hr));  z = 1/(1+e(xz+hz))
 //	M, K = T(fma(r, hn, xn));  n = (M+M)/K;  h = fma(z, hPrev-n, n)
 func gruForward(g *vec.Gen, t target, name, doc string, train bool) {
-	k := g.Rows(name, doc, plain("h"), packed("gx", 3), packed("gh", 3), plain("hPrev"))
+	gruGates(g.Rows(name, doc, gruOperands()...), t, train)
+}
+
+func gruOperands() []vec.Operand {
+	return []vec.Operand{plain("h"), packed("gx", 3), packed("gh", 3), plain("hPrev")}
+}
+
+func gruGates(k *vec.Func, t target, train bool) {
+	g := k.Gen
 	e := newGates(g)
 	one := g.Const(1)
 	p5 := e.degree5()

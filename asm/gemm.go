@@ -20,8 +20,20 @@ func gemms(g *vec.Gen, t target) {
 	}
 }
 
-// gemm emits a tile kernel. It multiplies tiles of rows of A (columns of A if
-// trans) by some blocks of a panel of W, and goes on to the next panels:
+// gemm emits a tile kernel, which multiplies tiles of rows of A (columns of A if
+// trans) by some blocks of a panel of W, and goes on to the next panels.
+func gemm(g *vec.Gen, t target, rows, blocks int, trans bool) {
+	name, doc := "gemm", "rows"
+	if trans {
+		name, doc = "gemmTN", "columns"
+	}
+	k := g.Func(fmt.Sprintf("%s%dx%d", name, rows, block*blocks), "task *gemmTask",
+		fmt.Sprintf("multiplies tiles of %d %s of A by %d columns of panels.", rows, doc, block*blocks))
+	product(k, t, k.Arg("task"), rows, blocks, trans)
+	k.End()
+}
+
+// product emits the work of a task:
 //
 //	for range panels {
 //		for range tiles {
@@ -41,15 +53,9 @@ func gemms(g *vec.Gen, t target) {
 //		}
 //	}
 //
-// gemmTask, which the kernel uses up, says where everything is.
-func gemm(g *vec.Gen, t target, rows, blocks int, trans bool) {
-	name, doc := "gemm", "rows"
-	if trans {
-		name, doc = "gemmTN", "columns"
-	}
-	k := g.Func(fmt.Sprintf("%s%dx%d", name, rows, block*blocks), "task *gemmTask",
-		fmt.Sprintf("multiplies tiles of %d %s of A by %d columns of panels.", rows, doc, block*blocks))
-	task := k.Arg("task")
+// gemmTask, which is used up, says where everything is.
+func product(k *vec.Func, t target, task vec.GP, rows, blocks int, trans bool) {
+	g := k.Gen
 	field := func(name string) vec.Mem { return k.Field(task, "gemmTask", name) }
 	word := func(name string) vec.GP {
 		r := k.GP64()
@@ -69,7 +75,7 @@ func gemm(g *vec.Gen, t target, rows, blocks int, trans bool) {
 		}
 	}
 
-	panel, tile := "panel", "tile"
+	panel, tile, done := k.NewLabel("panel"), k.NewLabel("tile"), k.NewLabel("done")
 	k.Label(panel)
 	k.StoreWord(word("c"), field("cTile"))
 	k.StoreWord(word("sum"), field("sumTile"))
@@ -171,7 +177,6 @@ func gemm(g *vec.Gen, t target, rows, blocks int, trans bool) {
 	k.Branch(left, vec.NE, 0, tile)
 
 	// Pointers must never leave their matrices, for the task is Go memory.
-	done := "done"
 	left = word("panels")
 	k.AddImm(left, -1)
 	k.StoreWord(left, field("panels"))
@@ -185,5 +190,4 @@ func gemm(g *vec.Gen, t target, rows, blocks int, trans bool) {
 	addTo("w1", wPanel)
 	k.Jump(panel)
 	k.Label(done)
-	k.End()
 }

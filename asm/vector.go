@@ -31,7 +31,7 @@ func vectors(g *vec.Gen, t target) {
 //	}
 func sumRows(g *vec.Gen) {
 	k := g.Func("sumRows", "sum, a *float32, stride, rows, cols, add int", "sets sum to the sum of the rows of a, or adds it if add is 1.")
-	k.Over("cols", "sum", "a")
+	k.Over("cols", plain("sum"), plain("a"))
 	stride, row, b := k.Arg("stride"), k.GP64(), k.GP64()
 	k.ShlWord(stride, 2)
 	k.Map(4, func() {

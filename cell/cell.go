@@ -34,12 +34,13 @@ type Cell interface {
 	// bih and bhh are [G*H] with H = units, or nil for zeros.
 	PackBias(dst, bih, bhh []float32, units int)
 
-	// Forward computes H and C from the x part in Gates, HPrev and CPrev. It
-	// leaves Gates unspecified.
+	// Forward computes H and C from the x part, HPrev and CPrev. The x part is
+	// in Gates, or computed from X if there is a WX. It leaves Gates
+	// unspecified.
 	Forward(s *Step)
 
-	// ForwardTrain is Forward, with the same bits, and leaves in Gates what
-	// Backward needs.
+	// ForwardTrain is Forward with the x part in Gates, with the same bits, and
+	// leaves in Gates what Backward needs.
 	ForwardTrain(s *Step)
 
 	// Backward takes the step as ForwardTrain left it, the gradient DH of H,
@@ -57,6 +58,10 @@ type Cell interface {
 type Step struct {
 	Rows, Units int
 
+	X    kernels.Mat     // [Rows, WX.K()]
+	WX   *kernels.Panels // W_ih: G gates, Units units; nil if the x part is in Gates
+	Bias []float32       // of the x part, in packed order, or nil; for WX
+
 	W  *kernels.Panels // W_hh: G gates, Units units, Units inputs
 	WT *kernels.Panels // W_hh transposed: 1 gate, Units units, inputs in packed order; for Backward
 
@@ -67,3 +72,14 @@ type Step struct {
 	DH, DHPrev kernels.Mat // gradients of H and HPrev
 	DC         kernels.Mat // gradient of C, then of CPrev
 }
+
+// gates completes Gates: the x part, if there is a WX, and the h part.
+func (s *Step) gates() {
+	if s.WX != nil {
+		kernels.Gemm(s.Gates, s.X, s.Rows, s.WX, s.Bias)
+	}
+	kernels.GemmAdd(s.Gates, s.HPrev, s.Rows, s.W)
+}
+
+// row returns the one row of n columns of m.
+func row(m kernels.Mat, n int) []float32 { return m.Data[:n] }

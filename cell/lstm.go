@@ -27,8 +27,18 @@ func (LSTM) PackBias(dst, bih, bhh []float32, units int) {
 //	a = x part + W_hh·hPrev
 //	c = σ(a_f)*cPrev + σ(a_i)*tanh(a_g)
 //	h = σ(a_o)*tanh(c)
+//
+// A single row takes one call of assembly.
 func (LSTM) Forward(s *Step) {
-	kernels.GemmAdd(s.Gates, s.HPrev, s.Rows, s.W)
+	if s.Rows == 1 {
+		u, x := s.Units, []float32(nil)
+		if s.WX != nil {
+			x = row(s.X, s.WX.K())
+		}
+		kernels.LSTMStep(row(s.H, u), row(s.C, u), row(s.Gates, s.W.Width()), row(s.HPrev, u), row(s.CPrev, u), s.W, x, s.WX, s.Bias)
+		return
+	}
+	s.gates()
 	kernels.LSTMForward(s.H, s.C, s.Gates, s.CPrev, s.Rows, s.Units)
 }
 

@@ -25,7 +25,7 @@ func (RNN) PackBias(dst, bih, bhh []float32, units int) {
 //	gates = x part + W_hh·hPrev
 //	h = act(gates)
 func (c RNN) Forward(s *Step) {
-	kernels.GemmAdd(s.Gates, s.HPrev, s.Rows, s.W)
+	s.gates()
 	if c.ReLU {
 		kernels.RNNReLUForward(s.H, s.Gates, s.Rows, s.Units)
 	} else {

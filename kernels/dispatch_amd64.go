@@ -220,6 +220,30 @@ func gruBackward(isa ISA, gx, gh, dhPrev, dh, hPrev *float32, gxStride, ghStride
 	}
 }
 
+// lstmStep computes count products of one row and 64 columns a panel, and then lstmForward.
+//
+//go:noinline
+func lstmStep(isa ISA, products *[2]gemmTask, count int, h, c, gates, cPrev *float32, units int) {
+	switch isa {
+	case AVX512:
+		lstmStepAVX512(products, count, h, c, gates, cPrev, units)
+	case AVX2:
+		lstmStepAVX2(products, count, h, c, gates, cPrev, units)
+	}
+}
+
+// gruStep computes count products of one row and 48 columns a panel, and then gruForward.
+//
+//go:noinline
+func gruStep(isa ISA, products *[2]gemmTask, count int, h, gx, gh, hPrev *float32, units int) {
+	switch isa {
+	case AVX512:
+		gruStepAVX512(products, count, h, gx, gh, hPrev, units)
+	case AVX2:
+		gruStepAVX2(products, count, h, gx, gh, hPrev, units)
+	}
+}
+
 // adam makes one step of Adam.
 //
 //go:noinline

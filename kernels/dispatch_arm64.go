@@ -130,6 +130,20 @@ func gruBackward(isa ISA, gx, gh, dhPrev, dh, hPrev *float32, gxStride, ghStride
 	gruBackwardNEON(gx, gh, dhPrev, dh, hPrev, gxStride, ghStride, dhPrevStride, dhStride, hPrevStride, rows, units)
 }
 
+// lstmStep computes count products of one row and 64 columns a panel, and then lstmForward.
+//
+//go:noinline
+func lstmStep(isa ISA, products *[2]gemmTask, count int, h, c, gates, cPrev *float32, units int) {
+	lstmStepNEON(products, count, h, c, gates, cPrev, units)
+}
+
+// gruStep computes count products of one row and 48 columns a panel, and then gruForward.
+//
+//go:noinline
+func gruStep(isa ISA, products *[2]gemmTask, count int, h, gx, gh, hPrev *float32, units int) {
+	gruStepNEON(products, count, h, gx, gh, hPrev, units)
+}
+
 // adam makes one step of Adam.
 //
 //go:noinline

@@ -100,7 +100,11 @@ func LSTMForward(h, c, gates, cPrev Mat, n, units int) {
 	c.writes(fn, "c", n, units)
 	gates.reads(fn, "gates", n, packedWidth(4, units))
 	cPrev.reads(fn, "cPrev", n, units)
-	isa := use()
+	lstmForwardOn(use(), h, c, gates, cPrev, n, units)
+}
+
+// lstmForwardOn is LSTMForward on the path isa.
+func lstmForwardOn(isa ISA, h, c, gates, cPrev Mat, n, units int) {
 	if isa == Generic {
 		lstmForwardGeneric(h, c, gates, cPrev, n, units, false)
 		return
@@ -181,7 +185,11 @@ func GRUForward(h, gx, gh, hPrev Mat, n, units int) {
 	gx.reads(fn, "gx", n, packedWidth(3, units))
 	gh.reads(fn, "gh", n, packedWidth(3, units))
 	hPrev.reads(fn, "hPrev", n, units)
-	isa := use()
+	gruForwardOn(use(), h, gx, gh, hPrev, n, units)
+}
+
+// gruForwardOn is GRUForward on the path isa.
+func gruForwardOn(isa ISA, h, gx, gh, hPrev Mat, n, units int) {
 	if isa == Generic {
 		gruForwardGeneric(h, gx, gh, hPrev, n, units, false)
 		return

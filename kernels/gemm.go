@@ -25,12 +25,7 @@ func Gemm(c, a Mat, n int, w *Panels, bias []float32) {
 		reads(fn, "bias", bias, w.Width())
 	}
 	raceRead(w.data)
-	isa := use()
-	if isa == Generic {
-		gemmGeneric(c, a, n, w, bias, false)
-	} else {
-		gemm(isa, c, a, n, w, bias, false)
-	}
+	gemm(use(), c, a, n, w, bias, false)
 }
 
 // GemmAdd sets C = C + A·W: it adds to c the sums that Gemm sets without a bias.
@@ -41,12 +36,7 @@ func GemmAdd(c, a Mat, n int, w *Panels) {
 	c.writes(fn, "c", n, w.Width())
 	a.reads(fn, "a", n, w.k)
 	raceRead(w.data)
-	isa := use()
-	if isa == Generic {
-		gemmGeneric(c, a, n, w, nil, true)
-	} else {
-		gemm(isa, c, a, n, w, nil, true)
-	}
+	gemm(use(), c, a, n, w, nil, true)
 }
 
 // Gemv sets y = bias + x·W, the product of Gemm for one row: x has K elements,
@@ -60,13 +50,7 @@ func Gemv(y, x []float32, w *Panels, bias []float32) {
 		reads(fn, "bias", bias, w.Width())
 	}
 	raceRead(w.data)
-	c, a := Mat{y, len(y)}, Mat{x, len(x)}
-	isa := use()
-	if isa == Generic {
-		gemmGeneric(c, a, 1, w, bias, false)
-	} else {
-		gemm(isa, c, a, 1, w, bias, false)
-	}
+	gemm(use(), rowMat(y), rowMat(x), 1, w, bias, false)
 }
 
 // GemmTN sets C = Aᵀ·B, or C = C + Aᵀ·B if add, for A [K][m], B the panels of
@@ -83,10 +67,5 @@ func GemmTN(c, a Mat, m int, b *Panels, add bool) {
 	c.writes(fn, "c", m, b.units)
 	a.reads(fn, "a", b.k, m)
 	raceRead(b.data)
-	isa := use()
-	if isa == Generic {
-		gemmTNGeneric(c, a, m, b, add)
-	} else {
-		gemmTN(isa, c, a, m, b, add)
-	}
+	gemmTN(use(), c, a, m, b, add)
 }

@@ -15,7 +15,7 @@ TEXT ·gemm1x16AVX2(SB), NOSPLIT, $8-8
 	VLDMXCSR 4(SP)
 	MOVQ     task+0(FP), AX
 
-panel:
+panel1:
 	MOVQ 88(AX), CX
 	MOVQ CX, 160(AX)
 	MOVQ 72(AX), CX
@@ -24,7 +24,7 @@ panel:
 	MOVQ CX, 168(AX)
 	MOVQ 56(AX), CX
 
-tile:
+tile2:
 	// The chains start.
 	MOVQ    64(AX), DX
 	VMOVUPS (DX), Y0
@@ -34,18 +34,18 @@ tile:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done2
+	JLT     done5
 
-loop1:
+loop4:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	CMPQ R9, $+2
-	JLT  done4
+	JLT  done7
 
-loop3:
+loop6:
 	VBROADCASTSS (DI), Y2
 	VFMADD231PS  (R8), Y2, Y0
 	VFMADD231PS  32(R8), Y2, Y1
@@ -56,13 +56,13 @@ loop3:
 	ADDQ         $+128, R8
 	ADDQ         $-2, R9
 	CMPQ         R9, $+2
-	JGE          loop3
+	JGE          loop6
 
-done4:
+done7:
 	CMPQ R9, $+1
-	JLT  done6
+	JLT  done9
 
-loop5:
+loop8:
 	VBROADCASTSS (DI), Y2
 	VFMADD231PS  (R8), Y2, Y0
 	VFMADD231PS  32(R8), Y2, Y1
@@ -70,21 +70,21 @@ loop5:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop5
+	JGE          loop8
 
-done6:
+done9:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop1
+	JGE  loop4
 
-done2:
+done5:
 	MOVQ 112(AX), BX
 
 	// Add finished chains.
 	MOVQ    72(AX), SI
 	TESTQ   SI, SI
-	JEQ     done7
+	JEQ     done10
 	MOVQ    152(AX), SI
 	MOVQ    104(AX), BX
 	VMOVUPS (SI), Y2
@@ -95,11 +95,11 @@ done2:
 	MOVQ    SI, 152(AX)
 	MOVQ    112(AX), BX
 
-done7:
+done10:
 	// Add what C holds.
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
-	JEQ     done8
+	JEQ     done11
 	MOVQ    160(AX), SI
 	VMOVUPS (SI), Y2
 	VADDPS  Y0, Y2, Y0
@@ -107,7 +107,7 @@ done7:
 	VADDPS  Y1, Y2, Y1
 	ADDQ    BX, SI
 
-done8:
+done11:
 	// Store.
 	MOVQ    160(AX), SI
 	VMOVUPS Y0, (SI)
@@ -121,12 +121,12 @@ done8:
 	ADDQ  $-1, DX
 	MOVQ  DX, 168(AX)
 	TESTQ DX, DX
-	JNE   tile
+	JNE   tile2
 	MOVQ  48(AX), CX
 	ADDQ  $-1, CX
 	MOVQ  CX, 48(AX)
 	TESTQ CX, CX
-	JEQ   done
+	JEQ   done3
 
 	// To the next panel.
 	MOVQ 144(AX), CX
@@ -148,9 +148,9 @@ done8:
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
-	JMP  panel
+	JMP  panel1
 
-done:
+done3:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -167,7 +167,7 @@ TEXT ·gemmTN1x16AVX2(SB), NOSPLIT, $8-8
 	VLDMXCSR 4(SP)
 	MOVQ     task+0(FP), AX
 
-panel:
+panel1:
 	MOVQ 88(AX), CX
 	MOVQ CX, 160(AX)
 	MOVQ 72(AX), CX
@@ -176,7 +176,7 @@ panel:
 	MOVQ CX, 168(AX)
 	MOVQ 56(AX), CX
 
-tile:
+tile2:
 	// The chains start.
 	MOVQ    64(AX), DX
 	VMOVUPS (DX), Y0
@@ -186,18 +186,18 @@ tile:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done2
+	JLT     done5
 
-loop1:
+loop4:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	CMPQ R9, $+2
-	JLT  done4
+	JLT  done7
 
-loop3:
+loop6:
 	VBROADCASTSS (DI), Y2
 	VFMADD231PS  (R8), Y2, Y0
 	VFMADD231PS  32(R8), Y2, Y1
@@ -209,13 +209,13 @@ loop3:
 	ADDQ         $+128, R8
 	ADDQ         $-2, R9
 	CMPQ         R9, $+2
-	JGE          loop3
+	JGE          loop6
 
-done4:
+done7:
 	CMPQ R9, $+1
-	JLT  done6
+	JLT  done9
 
-loop5:
+loop8:
 	VBROADCASTSS (DI), Y2
 	VFMADD231PS  (R8), Y2, Y0
 	VFMADD231PS  32(R8), Y2, Y1
@@ -223,21 +223,21 @@ loop5:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop5
+	JGE          loop8
 
-done6:
+done9:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop1
+	JGE  loop4
 
-done2:
+done5:
 	MOVQ 112(AX), DX
 
 	// Add finished chains.
 	MOVQ    72(AX), BX
 	TESTQ   BX, BX
-	JEQ     done7
+	JEQ     done10
 	MOVQ    152(AX), BX
 	MOVQ    104(AX), DX
 	VMOVUPS (BX), Y2
@@ -248,11 +248,11 @@ done2:
 	MOVQ    BX, 152(AX)
 	MOVQ    112(AX), DX
 
-done7:
+done10:
 	// Add what C holds.
 	MOVQ    80(AX), BX
 	TESTQ   BX, BX
-	JEQ     done8
+	JEQ     done11
 	MOVQ    160(AX), BX
 	VMOVUPS (BX), Y2
 	VADDPS  Y0, Y2, Y0
@@ -260,7 +260,7 @@ done7:
 	VADDPS  Y1, Y2, Y1
 	ADDQ    DX, BX
 
-done8:
+done11:
 	// Store.
 	MOVQ    160(AX), BX
 	VMOVUPS Y0, (BX)
@@ -274,12 +274,12 @@ done8:
 	ADDQ  $-1, DX
 	MOVQ  DX, 168(AX)
 	TESTQ DX, DX
-	JNE   tile
+	JNE   tile2
 	MOVQ  48(AX), CX
 	ADDQ  $-1, CX
 	MOVQ  CX, 48(AX)
 	TESTQ CX, CX
-	JEQ   done
+	JEQ   done3
 
 	// To the next panel.
 	MOVQ 144(AX), CX
@@ -301,9 +301,9 @@ done8:
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
-	JMP  panel
+	JMP  panel1
 
-done:
+done3:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -320,7 +320,7 @@ TEXT ·gemm1x32AVX2(SB), NOSPLIT, $8-8
 	VLDMXCSR 4(SP)
 	MOVQ     task+0(FP), AX
 
-panel:
+panel1:
 	MOVQ 88(AX), CX
 	MOVQ CX, 160(AX)
 	MOVQ 72(AX), CX
@@ -329,7 +329,7 @@ panel:
 	MOVQ CX, 168(AX)
 	MOVQ 56(AX), CX
 
-tile:
+tile2:
 	// The chains start.
 	MOVQ    64(AX), DX
 	VMOVUPS (DX), Y0
@@ -341,18 +341,18 @@ tile:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done2
+	JLT     done5
 
-loop1:
+loop4:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	CMPQ R9, $+2
-	JLT  done4
+	JLT  done7
 
-loop3:
+loop6:
 	VBROADCASTSS (DI), Y4
 	VFMADD231PS  (R8), Y4, Y0
 	VFMADD231PS  32(R8), Y4, Y1
@@ -367,13 +367,13 @@ loop3:
 	ADDQ         $+128, R8
 	ADDQ         $-2, R9
 	CMPQ         R9, $+2
-	JGE          loop3
+	JGE          loop6
 
-done4:
+done7:
 	CMPQ R9, $+1
-	JLT  done6
+	JLT  done9
 
-loop5:
+loop8:
 	VBROADCASTSS (DI), Y4
 	VFMADD231PS  (R8), Y4, Y0
 	VFMADD231PS  32(R8), Y4, Y1
@@ -383,21 +383,21 @@ loop5:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop5
+	JGE          loop8
 
-done6:
+done9:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop1
+	JGE  loop4
 
-done2:
+done5:
 	MOVQ 112(AX), BX
 
 	// Add finished chains.
 	MOVQ    72(AX), SI
 	TESTQ   SI, SI
-	JEQ     done7
+	JEQ     done10
 	MOVQ    152(AX), SI
 	MOVQ    104(AX), BX
 	VMOVUPS (SI), Y4
@@ -412,11 +412,11 @@ done2:
 	MOVQ    SI, 152(AX)
 	MOVQ    112(AX), BX
 
-done7:
+done10:
 	// Add what C holds.
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
-	JEQ     done8
+	JEQ     done11
 	MOVQ    160(AX), SI
 	VMOVUPS (SI), Y4
 	VADDPS  Y0, Y4, Y0
@@ -428,7 +428,7 @@ done7:
 	VADDPS  Y3, Y4, Y3
 	ADDQ    BX, SI
 
-done8:
+done11:
 	// Store.
 	MOVQ    160(AX), SI
 	VMOVUPS Y0, (SI)
@@ -444,12 +444,12 @@ done8:
 	ADDQ  $-1, DX
 	MOVQ  DX, 168(AX)
 	TESTQ DX, DX
-	JNE   tile
+	JNE   tile2
 	MOVQ  48(AX), CX
 	ADDQ  $-1, CX
 	MOVQ  CX, 48(AX)
 	TESTQ CX, CX
-	JEQ   done
+	JEQ   done3
 
 	// To the next panel.
 	MOVQ 144(AX), CX
@@ -471,9 +471,9 @@ done8:
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
-	JMP  panel
+	JMP  panel1
 
-done:
+done3:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -490,7 +490,7 @@ TEXT ·gemmTN1x32AVX2(SB), NOSPLIT, $8-8
 	VLDMXCSR 4(SP)
 	MOVQ     task+0(FP), AX
 
-panel:
+panel1:
 	MOVQ 88(AX), CX
 	MOVQ CX, 160(AX)
 	MOVQ 72(AX), CX
@@ -499,7 +499,7 @@ panel:
 	MOVQ CX, 168(AX)
 	MOVQ 56(AX), CX
 
-tile:
+tile2:
 	// The chains start.
 	MOVQ    64(AX), DX
 	VMOVUPS (DX), Y0
@@ -511,18 +511,18 @@ tile:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done2
+	JLT     done5
 
-loop1:
+loop4:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	CMPQ R9, $+2
-	JLT  done4
+	JLT  done7
 
-loop3:
+loop6:
 	VBROADCASTSS (DI), Y4
 	VFMADD231PS  (R8), Y4, Y0
 	VFMADD231PS  32(R8), Y4, Y1
@@ -538,13 +538,13 @@ loop3:
 	ADDQ         $+128, R8
 	ADDQ         $-2, R9
 	CMPQ         R9, $+2
-	JGE          loop3
+	JGE          loop6
 
-done4:
+done7:
 	CMPQ R9, $+1
-	JLT  done6
+	JLT  done9
 
-loop5:
+loop8:
 	VBROADCASTSS (DI), Y4
 	VFMADD231PS  (R8), Y4, Y0
 	VFMADD231PS  32(R8), Y4, Y1
@@ -554,21 +554,21 @@ loop5:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop5
+	JGE          loop8
 
-done6:
+done9:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop1
+	JGE  loop4
 
-done2:
+done5:
 	MOVQ 112(AX), DX
 
 	// Add finished chains.
 	MOVQ    72(AX), BX
 	TESTQ   BX, BX
-	JEQ     done7
+	JEQ     done10
 	MOVQ    152(AX), BX
 	MOVQ    104(AX), DX
 	VMOVUPS (BX), Y4
@@ -583,11 +583,11 @@ done2:
 	MOVQ    BX, 152(AX)
 	MOVQ    112(AX), DX
 
-done7:
+done10:
 	// Add what C holds.
 	MOVQ    80(AX), BX
 	TESTQ   BX, BX
-	JEQ     done8
+	JEQ     done11
 	MOVQ    160(AX), BX
 	VMOVUPS (BX), Y4
 	VADDPS  Y0, Y4, Y0
@@ -599,7 +599,7 @@ done7:
 	VADDPS  Y3, Y4, Y3
 	ADDQ    DX, BX
 
-done8:
+done11:
 	// Store.
 	MOVQ    160(AX), BX
 	VMOVUPS Y0, (BX)
@@ -615,12 +615,12 @@ done8:
 	ADDQ  $-1, DX
 	MOVQ  DX, 168(AX)
 	TESTQ DX, DX
-	JNE   tile
+	JNE   tile2
 	MOVQ  48(AX), CX
 	ADDQ  $-1, CX
 	MOVQ  CX, 48(AX)
 	TESTQ CX, CX
-	JEQ   done
+	JEQ   done3
 
 	// To the next panel.
 	MOVQ 144(AX), CX
@@ -642,9 +642,9 @@ done8:
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
-	JMP  panel
+	JMP  panel1
 
-done:
+done3:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -661,7 +661,7 @@ TEXT ·gemm1x48AVX2(SB), NOSPLIT, $8-8
 	VLDMXCSR 4(SP)
 	MOVQ     task+0(FP), AX
 
-panel:
+panel1:
 	MOVQ 88(AX), CX
 	MOVQ CX, 160(AX)
 	MOVQ 72(AX), CX
@@ -670,7 +670,7 @@ panel:
 	MOVQ CX, 168(AX)
 	MOVQ 56(AX), CX
 
-tile:
+tile2:
 	// The chains start.
 	MOVQ    64(AX), DX
 	VMOVUPS (DX), Y0
@@ -684,18 +684,18 @@ tile:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done2
+	JLT     done5
 
-loop1:
+loop4:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	CMPQ R9, $+2
-	JLT  done4
+	JLT  done7
 
-loop3:
+loop6:
 	VBROADCASTSS (DI), Y6
 	VFMADD231PS  (R8), Y6, Y0
 	VFMADD231PS  32(R8), Y6, Y1
@@ -714,13 +714,13 @@ loop3:
 	ADDQ         $+128, R8
 	ADDQ         $-2, R9
 	CMPQ         R9, $+2
-	JGE          loop3
+	JGE          loop6
 
-done4:
+done7:
 	CMPQ R9, $+1
-	JLT  done6
+	JLT  done9
 
-loop5:
+loop8:
 	VBROADCASTSS (DI), Y6
 	VFMADD231PS  (R8), Y6, Y0
 	VFMADD231PS  32(R8), Y6, Y1
@@ -732,21 +732,21 @@ loop5:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop5
+	JGE          loop8
 
-done6:
+done9:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop1
+	JGE  loop4
 
-done2:
+done5:
 	MOVQ 112(AX), BX
 
 	// Add finished chains.
 	MOVQ    72(AX), SI
 	TESTQ   SI, SI
-	JEQ     done7
+	JEQ     done10
 	MOVQ    152(AX), SI
 	MOVQ    104(AX), BX
 	VMOVUPS (SI), Y6
@@ -765,11 +765,11 @@ done2:
 	MOVQ    SI, 152(AX)
 	MOVQ    112(AX), BX
 
-done7:
+done10:
 	// Add what C holds.
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
-	JEQ     done8
+	JEQ     done11
 	MOVQ    160(AX), SI
 	VMOVUPS (SI), Y6
 	VADDPS  Y0, Y6, Y0
@@ -785,7 +785,7 @@ done7:
 	VADDPS  Y5, Y6, Y5
 	ADDQ    BX, SI
 
-done8:
+done11:
 	// Store.
 	MOVQ    160(AX), SI
 	VMOVUPS Y0, (SI)
@@ -803,12 +803,12 @@ done8:
 	ADDQ  $-1, DX
 	MOVQ  DX, 168(AX)
 	TESTQ DX, DX
-	JNE   tile
+	JNE   tile2
 	MOVQ  48(AX), CX
 	ADDQ  $-1, CX
 	MOVQ  CX, 48(AX)
 	TESTQ CX, CX
-	JEQ   done
+	JEQ   done3
 
 	// To the next panel.
 	MOVQ 144(AX), CX
@@ -830,9 +830,9 @@ done8:
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
-	JMP  panel
+	JMP  panel1
 
-done:
+done3:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -849,7 +849,7 @@ TEXT ·gemmTN1x48AVX2(SB), NOSPLIT, $8-8
 	VLDMXCSR 4(SP)
 	MOVQ     task+0(FP), AX
 
-panel:
+panel1:
 	MOVQ 88(AX), CX
 	MOVQ CX, 160(AX)
 	MOVQ 72(AX), CX
@@ -858,7 +858,7 @@ panel:
 	MOVQ CX, 168(AX)
 	MOVQ 56(AX), CX
 
-tile:
+tile2:
 	// The chains start.
 	MOVQ    64(AX), DX
 	VMOVUPS (DX), Y0
@@ -872,18 +872,18 @@ tile:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done2
+	JLT     done5
 
-loop1:
+loop4:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	CMPQ R9, $+2
-	JLT  done4
+	JLT  done7
 
-loop3:
+loop6:
 	VBROADCASTSS (DI), Y6
 	VFMADD231PS  (R8), Y6, Y0
 	VFMADD231PS  32(R8), Y6, Y1
@@ -903,13 +903,13 @@ loop3:
 	ADDQ         $+128, R8
 	ADDQ         $-2, R9
 	CMPQ         R9, $+2
-	JGE          loop3
+	JGE          loop6
 
-done4:
+done7:
 	CMPQ R9, $+1
-	JLT  done6
+	JLT  done9
 
-loop5:
+loop8:
 	VBROADCASTSS (DI), Y6
 	VFMADD231PS  (R8), Y6, Y0
 	VFMADD231PS  32(R8), Y6, Y1
@@ -921,21 +921,21 @@ loop5:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop5
+	JGE          loop8
 
-done6:
+done9:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop1
+	JGE  loop4
 
-done2:
+done5:
 	MOVQ 112(AX), DX
 
 	// Add finished chains.
 	MOVQ    72(AX), BX
 	TESTQ   BX, BX
-	JEQ     done7
+	JEQ     done10
 	MOVQ    152(AX), BX
 	MOVQ    104(AX), DX
 	VMOVUPS (BX), Y6
@@ -954,11 +954,11 @@ done2:
 	MOVQ    BX, 152(AX)
 	MOVQ    112(AX), DX
 
-done7:
+done10:
 	// Add what C holds.
 	MOVQ    80(AX), BX
 	TESTQ   BX, BX
-	JEQ     done8
+	JEQ     done11
 	MOVQ    160(AX), BX
 	VMOVUPS (BX), Y6
 	VADDPS  Y0, Y6, Y0
@@ -974,7 +974,7 @@ done7:
 	VADDPS  Y5, Y6, Y5
 	ADDQ    DX, BX
 
-done8:
+done11:
 	// Store.
 	MOVQ    160(AX), BX
 	VMOVUPS Y0, (BX)
@@ -992,12 +992,12 @@ done8:
 	ADDQ  $-1, DX
 	MOVQ  DX, 168(AX)
 	TESTQ DX, DX
-	JNE   tile
+	JNE   tile2
 	MOVQ  48(AX), CX
 	ADDQ  $-1, CX
 	MOVQ  CX, 48(AX)
 	TESTQ CX, CX
-	JEQ   done
+	JEQ   done3
 
 	// To the next panel.
 	MOVQ 144(AX), CX
@@ -1019,9 +1019,9 @@ done8:
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
-	JMP  panel
+	JMP  panel1
 
-done:
+done3:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -1038,7 +1038,7 @@ TEXT ·gemm1x64AVX2(SB), NOSPLIT, $8-8
 	VLDMXCSR 4(SP)
 	MOVQ     task+0(FP), AX
 
-panel:
+panel1:
 	MOVQ 88(AX), CX
 	MOVQ CX, 160(AX)
 	MOVQ 72(AX), CX
@@ -1047,7 +1047,7 @@ panel:
 	MOVQ CX, 168(AX)
 	MOVQ 56(AX), CX
 
-tile:
+tile2:
 	// The chains start.
 	MOVQ    64(AX), DX
 	VMOVUPS (DX), Y0
@@ -1063,9 +1063,9 @@ tile:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done2
+	JLT     done5
 
-loop1:
+loop4:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
@@ -1075,9 +1075,9 @@ loop1:
 	ADDQ R10, R11
 	ADDQ R10, R11
 	CMPQ R9, $+2
-	JLT  done4
+	JLT  done7
 
-loop3:
+loop6:
 	VBROADCASTSS (DI), Y8
 	VFMADD231PS  (R8), Y8, Y0
 	VFMADD231PS  32(R8), Y8, Y1
@@ -1101,13 +1101,13 @@ loop3:
 	ADDQ         $+128, R11
 	ADDQ         $-2, R9
 	CMPQ         R9, $+2
-	JGE          loop3
+	JGE          loop6
 
-done4:
+done7:
 	CMPQ R9, $+1
-	JLT  done6
+	JLT  done9
 
-loop5:
+loop8:
 	VBROADCASTSS (DI), Y8
 	VFMADD231PS  (R8), Y8, Y0
 	VFMADD231PS  32(R8), Y8, Y1
@@ -1122,21 +1122,21 @@ loop5:
 	ADDQ         $+64, R11
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop5
+	JGE          loop8
 
-done6:
+done9:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop1
+	JGE  loop4
 
-done2:
+done5:
 	MOVQ 112(AX), BX
 
 	// Add finished chains.
 	MOVQ    72(AX), SI
 	TESTQ   SI, SI
-	JEQ     done7
+	JEQ     done10
 	MOVQ    152(AX), SI
 	MOVQ    104(AX), BX
 	VMOVUPS (SI), Y8
@@ -1159,11 +1159,11 @@ done2:
 	MOVQ    SI, 152(AX)
 	MOVQ    112(AX), BX
 
-done7:
+done10:
 	// Add what C holds.
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
-	JEQ     done8
+	JEQ     done11
 	MOVQ    160(AX), SI
 	VMOVUPS (SI), Y8
 	VADDPS  Y0, Y8, Y0
@@ -1183,7 +1183,7 @@ done7:
 	VADDPS  Y7, Y8, Y7
 	ADDQ    BX, SI
 
-done8:
+done11:
 	// Store.
 	MOVQ    160(AX), SI
 	VMOVUPS Y0, (SI)
@@ -1203,12 +1203,12 @@ done8:
 	ADDQ  $-1, DX
 	MOVQ  DX, 168(AX)
 	TESTQ DX, DX
-	JNE   tile
+	JNE   tile2
 	MOVQ  48(AX), CX
 	ADDQ  $-1, CX
 	MOVQ  CX, 48(AX)
 	TESTQ CX, CX
-	JEQ   done
+	JEQ   done3
 
 	// To the next panel.
 	MOVQ 144(AX), CX
@@ -1230,9 +1230,9 @@ done8:
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
-	JMP  panel
+	JMP  panel1
 
-done:
+done3:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -1249,7 +1249,7 @@ TEXT ·gemmTN1x64AVX2(SB), NOSPLIT, $8-8
 	VLDMXCSR 4(SP)
 	MOVQ     task+0(FP), AX
 
-panel:
+panel1:
 	MOVQ 88(AX), CX
 	MOVQ CX, 160(AX)
 	MOVQ 72(AX), CX
@@ -1258,7 +1258,7 @@ panel:
 	MOVQ CX, 168(AX)
 	MOVQ 56(AX), CX
 
-tile:
+tile2:
 	// The chains start.
 	MOVQ    64(AX), DX
 	VMOVUPS (DX), Y0
@@ -1274,9 +1274,9 @@ tile:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done2
+	JLT     done5
 
-loop1:
+loop4:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
@@ -1286,9 +1286,9 @@ loop1:
 	ADDQ R10, R11
 	ADDQ R10, R11
 	CMPQ R9, $+2
-	JLT  done4
+	JLT  done7
 
-loop3:
+loop6:
 	VBROADCASTSS (DI), Y8
 	VFMADD231PS  (R8), Y8, Y0
 	VFMADD231PS  32(R8), Y8, Y1
@@ -1313,13 +1313,13 @@ loop3:
 	ADDQ         $+128, R11
 	ADDQ         $-2, R9
 	CMPQ         R9, $+2
-	JGE          loop3
+	JGE          loop6
 
-done4:
+done7:
 	CMPQ R9, $+1
-	JLT  done6
+	JLT  done9
 
-loop5:
+loop8:
 	VBROADCASTSS (DI), Y8
 	VFMADD231PS  (R8), Y8, Y0
 	VFMADD231PS  32(R8), Y8, Y1
@@ -1334,21 +1334,21 @@ loop5:
 	ADDQ         $+64, R11
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop5
+	JGE          loop8
 
-done6:
+done9:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop1
+	JGE  loop4
 
-done2:
+done5:
 	MOVQ 112(AX), DX
 
 	// Add finished chains.
 	MOVQ    72(AX), BX
 	TESTQ   BX, BX
-	JEQ     done7
+	JEQ     done10
 	MOVQ    152(AX), BX
 	MOVQ    104(AX), DX
 	VMOVUPS (BX), Y8
@@ -1371,11 +1371,11 @@ done2:
 	MOVQ    BX, 152(AX)
 	MOVQ    112(AX), DX
 
-done7:
+done10:
 	// Add what C holds.
 	MOVQ    80(AX), BX
 	TESTQ   BX, BX
-	JEQ     done8
+	JEQ     done11
 	MOVQ    160(AX), BX
 	VMOVUPS (BX), Y8
 	VADDPS  Y0, Y8, Y0
@@ -1395,7 +1395,7 @@ done7:
 	VADDPS  Y7, Y8, Y7
 	ADDQ    DX, BX
 
-done8:
+done11:
 	// Store.
 	MOVQ    160(AX), BX
 	VMOVUPS Y0, (BX)
@@ -1415,12 +1415,12 @@ done8:
 	ADDQ  $-1, DX
 	MOVQ  DX, 168(AX)
 	TESTQ DX, DX
-	JNE   tile
+	JNE   tile2
 	MOVQ  48(AX), CX
 	ADDQ  $-1, CX
 	MOVQ  CX, 48(AX)
 	TESTQ CX, CX
-	JEQ   done
+	JEQ   done3
 
 	// To the next panel.
 	MOVQ 144(AX), CX
@@ -1442,9 +1442,9 @@ done8:
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
-	JMP  panel
+	JMP  panel1
 
-done:
+done3:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -1461,7 +1461,7 @@ TEXT ·gemm2x16AVX2(SB), NOSPLIT, $8-8
 	VLDMXCSR 4(SP)
 	MOVQ     task+0(FP), AX
 
-panel:
+panel1:
 	MOVQ 88(AX), CX
 	MOVQ CX, 160(AX)
 	MOVQ 72(AX), CX
@@ -1470,7 +1470,7 @@ panel:
 	MOVQ CX, 168(AX)
 	MOVQ 56(AX), CX
 
-tile:
+tile2:
 	// The chains start.
 	MOVQ    64(AX), DX
 	VMOVUPS (DX), Y0
@@ -1482,18 +1482,18 @@ tile:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done2
+	JLT     done5
 
-loop1:
+loop4:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	CMPQ R9, $+2
-	JLT  done4
+	JLT  done7
 
-loop3:
+loop6:
 	VBROADCASTSS (DI), Y4
 	VBROADCASTSS (DI)(DX*1), Y5
 	VMOVUPS      (R8), Y6
@@ -1514,13 +1514,13 @@ loop3:
 	ADDQ         $+128, R8
 	ADDQ         $-2, R9
 	CMPQ         R9, $+2
-	JGE          loop3
+	JGE          loop6
 
-done4:
+done7:
 	CMPQ R9, $+1
-	JLT  done6
+	JLT  done9
 
-loop5:
+loop8:
 	VBROADCASTSS (DI), Y4
 	VBROADCASTSS (DI)(DX*1), Y5
 	VMOVUPS      (R8), Y6
@@ -1533,21 +1533,21 @@ loop5:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop5
+	JGE          loop8
 
-done6:
+done9:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop1
+	JGE  loop4
 
-done2:
+done5:
 	MOVQ 112(AX), BX
 
 	// Add finished chains.
 	MOVQ    72(AX), SI
 	TESTQ   SI, SI
-	JEQ     done7
+	JEQ     done10
 	MOVQ    152(AX), SI
 	MOVQ    104(AX), BX
 	VMOVUPS (SI), Y4
@@ -1563,11 +1563,11 @@ done2:
 	MOVQ    SI, 152(AX)
 	MOVQ    112(AX), BX
 
-done7:
+done10:
 	// Add what C holds.
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
-	JEQ     done8
+	JEQ     done11
 	MOVQ    160(AX), SI
 	VMOVUPS (SI), Y4
 	VADDPS  Y0, Y4, Y0
@@ -1580,7 +1580,7 @@ done7:
 	VADDPS  Y3, Y4, Y3
 	ADDQ    BX, SI
 
-done8:
+done11:
 	// Store.
 	MOVQ    160(AX), SI
 	VMOVUPS Y0, (SI)
@@ -1598,12 +1598,12 @@ done8:
 	ADDQ  $-1, DX
 	MOVQ  DX, 168(AX)
 	TESTQ DX, DX
-	JNE   tile
+	JNE   tile2
 	MOVQ  48(AX), CX
 	ADDQ  $-1, CX
 	MOVQ  CX, 48(AX)
 	TESTQ CX, CX
-	JEQ   done
+	JEQ   done3
 
 	// To the next panel.
 	MOVQ 144(AX), CX
@@ -1625,9 +1625,9 @@ done8:
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
-	JMP  panel
+	JMP  panel1
 
-done:
+done3:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -1644,7 +1644,7 @@ TEXT ·gemmTN2x16AVX2(SB), NOSPLIT, $8-8
 	VLDMXCSR 4(SP)
 	MOVQ     task+0(FP), AX
 
-panel:
+panel1:
 	MOVQ 88(AX), CX
 	MOVQ CX, 160(AX)
 	MOVQ 72(AX), CX
@@ -1653,7 +1653,7 @@ panel:
 	MOVQ CX, 168(AX)
 	MOVQ 56(AX), CX
 
-tile:
+tile2:
 	// The chains start.
 	MOVQ    64(AX), DX
 	VMOVUPS (DX), Y0
@@ -1665,18 +1665,18 @@ tile:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done2
+	JLT     done5
 
-loop1:
+loop4:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	CMPQ R9, $+2
-	JLT  done4
+	JLT  done7
 
-loop3:
+loop6:
 	VBROADCASTSS (DI), Y4
 	VBROADCASTSS 4(DI), Y5
 	VMOVUPS      (R8), Y6
@@ -1698,13 +1698,13 @@ loop3:
 	ADDQ         $+128, R8
 	ADDQ         $-2, R9
 	CMPQ         R9, $+2
-	JGE          loop3
+	JGE          loop6
 
-done4:
+done7:
 	CMPQ R9, $+1
-	JLT  done6
+	JLT  done9
 
-loop5:
+loop8:
 	VBROADCASTSS (DI), Y4
 	VBROADCASTSS 4(DI), Y5
 	VMOVUPS      (R8), Y6
@@ -1717,21 +1717,21 @@ loop5:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop5
+	JGE          loop8
 
-done6:
+done9:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop1
+	JGE  loop4
 
-done2:
+done5:
 	MOVQ 112(AX), DX
 
 	// Add finished chains.
 	MOVQ    72(AX), BX
 	TESTQ   BX, BX
-	JEQ     done7
+	JEQ     done10
 	MOVQ    152(AX), BX
 	MOVQ    104(AX), DX
 	VMOVUPS (BX), Y4
@@ -1747,11 +1747,11 @@ done2:
 	MOVQ    BX, 152(AX)
 	MOVQ    112(AX), DX
 
-done7:
+done10:
 	// Add what C holds.
 	MOVQ    80(AX), BX
 	TESTQ   BX, BX
-	JEQ     done8
+	JEQ     done11
 	MOVQ    160(AX), BX
 	VMOVUPS (BX), Y4
 	VADDPS  Y0, Y4, Y0
@@ -1764,7 +1764,7 @@ done7:
 	VADDPS  Y3, Y4, Y3
 	ADDQ    DX, BX
 
-done8:
+done11:
 	// Store.
 	MOVQ    160(AX), BX
 	VMOVUPS Y0, (BX)
@@ -1781,12 +1781,12 @@ done8:
 	ADDQ  $-1, DX
 	MOVQ  DX, 168(AX)
 	TESTQ DX, DX
-	JNE   tile
+	JNE   tile2
 	MOVQ  48(AX), CX
 	ADDQ  $-1, CX
 	MOVQ  CX, 48(AX)
 	TESTQ CX, CX
-	JEQ   done
+	JEQ   done3
 
 	// To the next panel.
 	MOVQ 144(AX), CX
@@ -1808,9 +1808,9 @@ done8:
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
-	JMP  panel
+	JMP  panel1
 
-done:
+done3:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -1827,7 +1827,7 @@ TEXT ·gemm2x32AVX2(SB), NOSPLIT, $8-8
 	VLDMXCSR 4(SP)
 	MOVQ     task+0(FP), AX
 
-panel:
+panel1:
 	MOVQ 88(AX), CX
 	MOVQ CX, 160(AX)
 	MOVQ 72(AX), CX
@@ -1836,7 +1836,7 @@ panel:
 	MOVQ CX, 168(AX)
 	MOVQ 56(AX), CX
 
-tile:
+tile2:
 	// The chains start.
 	MOVQ    64(AX), DX
 	VMOVUPS (DX), Y0
@@ -1852,18 +1852,18 @@ tile:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done2
+	JLT     done5
 
-loop1:
+loop4:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	CMPQ R9, $+2
-	JLT  done4
+	JLT  done7
 
-loop3:
+loop6:
 	VBROADCASTSS (DI), Y8
 	VBROADCASTSS (DI)(DX*1), Y9
 	VMOVUPS      (R8), Y10
@@ -1896,13 +1896,13 @@ loop3:
 	ADDQ         $+128, R8
 	ADDQ         $-2, R9
 	CMPQ         R9, $+2
-	JGE          loop3
+	JGE          loop6
 
-done4:
+done7:
 	CMPQ R9, $+1
-	JLT  done6
+	JLT  done9
 
-loop5:
+loop8:
 	VBROADCASTSS (DI), Y8
 	VBROADCASTSS (DI)(DX*1), Y9
 	VMOVUPS      (R8), Y10
@@ -1921,21 +1921,21 @@ loop5:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop5
+	JGE          loop8
 
-done6:
+done9:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop1
+	JGE  loop4
 
-done2:
+done5:
 	MOVQ 112(AX), BX
 
 	// Add finished chains.
 	MOVQ    72(AX), SI
 	TESTQ   SI, SI
-	JEQ     done7
+	JEQ     done10
 	MOVQ    152(AX), SI
 	MOVQ    104(AX), BX
 	VMOVUPS (SI), Y8
@@ -1959,11 +1959,11 @@ done2:
 	MOVQ    SI, 152(AX)
 	MOVQ    112(AX), BX
 
-done7:
+done10:
 	// Add what C holds.
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
-	JEQ     done8
+	JEQ     done11
 	MOVQ    160(AX), SI
 	VMOVUPS (SI), Y8
 	VADDPS  Y0, Y8, Y0
@@ -1984,7 +1984,7 @@ done7:
 	VADDPS  Y7, Y8, Y7
 	ADDQ    BX, SI
 
-done8:
+done11:
 	// Store.
 	MOVQ    160(AX), SI
 	VMOVUPS Y0, (SI)
@@ -2006,12 +2006,12 @@ done8:
 	ADDQ  $-1, DX
 	MOVQ  DX, 168(AX)
 	TESTQ DX, DX
-	JNE   tile
+	JNE   tile2
 	MOVQ  48(AX), CX
 	ADDQ  $-1, CX
 	MOVQ  CX, 48(AX)
 	TESTQ CX, CX
-	JEQ   done
+	JEQ   done3
 
 	// To the next panel.
 	MOVQ 144(AX), CX
@@ -2033,9 +2033,9 @@ done8:
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
-	JMP  panel
+	JMP  panel1
 
-done:
+done3:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -2052,7 +2052,7 @@ TEXT ·gemmTN2x32AVX2(SB), NOSPLIT, $8-8
 	VLDMXCSR 4(SP)
 	MOVQ     task+0(FP), AX
 
-panel:
+panel1:
 	MOVQ 88(AX), CX
 	MOVQ CX, 160(AX)
 	MOVQ 72(AX), CX
@@ -2061,7 +2061,7 @@ panel:
 	MOVQ CX, 168(AX)
 	MOVQ 56(AX), CX
 
-tile:
+tile2:
 	// The chains start.
 	MOVQ    64(AX), DX
 	VMOVUPS (DX), Y0
@@ -2077,18 +2077,18 @@ tile:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done2
+	JLT     done5
 
-loop1:
+loop4:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	CMPQ R9, $+2
-	JLT  done4
+	JLT  done7
 
-loop3:
+loop6:
 	VBROADCASTSS (DI), Y8
 	VBROADCASTSS 4(DI), Y9
 	VMOVUPS      (R8), Y10
@@ -2122,13 +2122,13 @@ loop3:
 	ADDQ         $+128, R8
 	ADDQ         $-2, R9
 	CMPQ         R9, $+2
-	JGE          loop3
+	JGE          loop6
 
-done4:
+done7:
 	CMPQ R9, $+1
-	JLT  done6
+	JLT  done9
 
-loop5:
+loop8:
 	VBROADCASTSS (DI), Y8
 	VBROADCASTSS 4(DI), Y9
 	VMOVUPS      (R8), Y10
@@ -2147,21 +2147,21 @@ loop5:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop5
+	JGE          loop8
 
-done6:
+done9:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop1
+	JGE  loop4
 
-done2:
+done5:
 	MOVQ 112(AX), DX
 
 	// Add finished chains.
 	MOVQ    72(AX), BX
 	TESTQ   BX, BX
-	JEQ     done7
+	JEQ     done10
 	MOVQ    152(AX), BX
 	MOVQ    104(AX), DX
 	VMOVUPS (BX), Y8
@@ -2185,11 +2185,11 @@ done2:
 	MOVQ    BX, 152(AX)
 	MOVQ    112(AX), DX
 
-done7:
+done10:
 	// Add what C holds.
 	MOVQ    80(AX), BX
 	TESTQ   BX, BX
-	JEQ     done8
+	JEQ     done11
 	MOVQ    160(AX), BX
 	VMOVUPS (BX), Y8
 	VADDPS  Y0, Y8, Y0
@@ -2210,7 +2210,7 @@ done7:
 	VADDPS  Y7, Y8, Y7
 	ADDQ    DX, BX
 
-done8:
+done11:
 	// Store.
 	MOVQ    160(AX), BX
 	VMOVUPS Y0, (BX)
@@ -2231,12 +2231,12 @@ done8:
 	ADDQ  $-1, DX
 	MOVQ  DX, 168(AX)
 	TESTQ DX, DX
-	JNE   tile
+	JNE   tile2
 	MOVQ  48(AX), CX
 	ADDQ  $-1, CX
 	MOVQ  CX, 48(AX)
 	TESTQ CX, CX
-	JEQ   done
+	JEQ   done3
 
 	// To the next panel.
 	MOVQ 144(AX), CX
@@ -2258,9 +2258,9 @@ done8:
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
-	JMP  panel
+	JMP  panel1
 
-done:
+done3:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -2277,7 +2277,7 @@ TEXT ·gemm3x16AVX2(SB), NOSPLIT, $8-8
 	VLDMXCSR 4(SP)
 	MOVQ     task+0(FP), AX
 
-panel:
+panel1:
 	MOVQ 88(AX), CX
 	MOVQ CX, 160(AX)
 	MOVQ 72(AX), CX
@@ -2286,7 +2286,7 @@ panel:
 	MOVQ CX, 168(AX)
 	MOVQ 56(AX), CX
 
-tile:
+tile2:
 	// The chains start.
 	MOVQ    64(AX), DX
 	VMOVUPS (DX), Y0
@@ -2300,18 +2300,18 @@ tile:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done2
+	JLT     done5
 
-loop1:
+loop4:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	CMPQ R9, $+2
-	JLT  done4
+	JLT  done7
 
-loop3:
+loop6:
 	VMOVUPS      (R8), Y6
 	VMOVUPS      32(R8), Y7
 	VBROADCASTSS (DI), Y8
@@ -2338,13 +2338,13 @@ loop3:
 	ADDQ         $+128, R8
 	ADDQ         $-2, R9
 	CMPQ         R9, $+2
-	JGE          loop3
+	JGE          loop6
 
-done4:
+done7:
 	CMPQ R9, $+1
-	JLT  done6
+	JLT  done9
 
-loop5:
+loop8:
 	VMOVUPS      (R8), Y6
 	VMOVUPS      32(R8), Y7
 	VBROADCASTSS (DI), Y8
@@ -2360,21 +2360,21 @@ loop5:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop5
+	JGE          loop8
 
-done6:
+done9:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop1
+	JGE  loop4
 
-done2:
+done5:
 	MOVQ 112(AX), BX
 
 	// Add finished chains.
 	MOVQ    72(AX), SI
 	TESTQ   SI, SI
-	JEQ     done7
+	JEQ     done10
 	MOVQ    152(AX), SI
 	MOVQ    104(AX), BX
 	VMOVUPS (SI), Y6
@@ -2395,11 +2395,11 @@ done2:
 	MOVQ    SI, 152(AX)
 	MOVQ    112(AX), BX
 
-done7:
+done10:
 	// Add what C holds.
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
-	JEQ     done8
+	JEQ     done11
 	MOVQ    160(AX), SI
 	VMOVUPS (SI), Y6
 	VADDPS  Y0, Y6, Y0
@@ -2417,7 +2417,7 @@ done7:
 	VADDPS  Y5, Y6, Y5
 	ADDQ    BX, SI
 
-done8:
+done11:
 	// Store.
 	MOVQ    160(AX), SI
 	VMOVUPS Y0, (SI)
@@ -2439,12 +2439,12 @@ done8:
 	ADDQ  $-1, DX
 	MOVQ  DX, 168(AX)
 	TESTQ DX, DX
-	JNE   tile
+	JNE   tile2
 	MOVQ  48(AX), CX
 	ADDQ  $-1, CX
 	MOVQ  CX, 48(AX)
 	TESTQ CX, CX
-	JEQ   done
+	JEQ   done3
 
 	// To the next panel.
 	MOVQ 144(AX), CX
@@ -2466,9 +2466,9 @@ done8:
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
-	JMP  panel
+	JMP  panel1
 
-done:
+done3:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -2485,7 +2485,7 @@ TEXT ·gemmTN3x16AVX2(SB), NOSPLIT, $8-8
 	VLDMXCSR 4(SP)
 	MOVQ     task+0(FP), AX
 
-panel:
+panel1:
 	MOVQ 88(AX), CX
 	MOVQ CX, 160(AX)
 	MOVQ 72(AX), CX
@@ -2494,7 +2494,7 @@ panel:
 	MOVQ CX, 168(AX)
 	MOVQ 56(AX), CX
 
-tile:
+tile2:
 	// The chains start.
 	MOVQ    64(AX), DX
 	VMOVUPS (DX), Y0
@@ -2508,18 +2508,18 @@ tile:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done2
+	JLT     done5
 
-loop1:
+loop4:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	CMPQ R9, $+2
-	JLT  done4
+	JLT  done7
 
-loop3:
+loop6:
 	VMOVUPS      (R8), Y6
 	VMOVUPS      32(R8), Y7
 	VBROADCASTSS (DI), Y8
@@ -2547,13 +2547,13 @@ loop3:
 	ADDQ         $+128, R8
 	ADDQ         $-2, R9
 	CMPQ         R9, $+2
-	JGE          loop3
+	JGE          loop6
 
-done4:
+done7:
 	CMPQ R9, $+1
-	JLT  done6
+	JLT  done9
 
-loop5:
+loop8:
 	VMOVUPS      (R8), Y6
 	VMOVUPS      32(R8), Y7
 	VBROADCASTSS (DI), Y8
@@ -2569,21 +2569,21 @@ loop5:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop5
+	JGE          loop8
 
-done6:
+done9:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop1
+	JGE  loop4
 
-done2:
+done5:
 	MOVQ 112(AX), DX
 
 	// Add finished chains.
 	MOVQ    72(AX), BX
 	TESTQ   BX, BX
-	JEQ     done7
+	JEQ     done10
 	MOVQ    152(AX), BX
 	MOVQ    104(AX), DX
 	VMOVUPS (BX), Y6
@@ -2604,11 +2604,11 @@ done2:
 	MOVQ    BX, 152(AX)
 	MOVQ    112(AX), DX
 
-done7:
+done10:
 	// Add what C holds.
 	MOVQ    80(AX), BX
 	TESTQ   BX, BX
-	JEQ     done8
+	JEQ     done11
 	MOVQ    160(AX), BX
 	VMOVUPS (BX), Y6
 	VADDPS  Y0, Y6, Y0
@@ -2626,7 +2626,7 @@ done7:
 	VADDPS  Y5, Y6, Y5
 	ADDQ    DX, BX
 
-done8:
+done11:
 	// Store.
 	MOVQ    160(AX), BX
 	VMOVUPS Y0, (BX)
@@ -2646,12 +2646,12 @@ done8:
 	ADDQ  $-1, DX
 	MOVQ  DX, 168(AX)
 	TESTQ DX, DX
-	JNE   tile
+	JNE   tile2
 	MOVQ  48(AX), CX
 	ADDQ  $-1, CX
 	MOVQ  CX, 48(AX)
 	TESTQ CX, CX
-	JEQ   done
+	JEQ   done3
 
 	// To the next panel.
 	MOVQ 144(AX), CX
@@ -2673,9 +2673,9 @@ done8:
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
-	JMP  panel
+	JMP  panel1
 
-done:
+done3:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -2692,7 +2692,7 @@ TEXT ·gemm3x32AVX2(SB), NOSPLIT, $8-8
 	VLDMXCSR 4(SP)
 	MOVQ     task+0(FP), AX
 
-panel:
+panel1:
 	MOVQ 88(AX), CX
 	MOVQ CX, 160(AX)
 	MOVQ 72(AX), CX
@@ -2701,7 +2701,7 @@ panel:
 	MOVQ CX, 168(AX)
 	MOVQ 56(AX), CX
 
-tile:
+tile2:
 	// The chains start.
 	MOVQ    64(AX), DX
 	VMOVUPS (DX), Y0
@@ -2721,18 +2721,18 @@ tile:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done2
+	JLT     done5
 
-loop1:
+loop4:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	CMPQ R9, $+2
-	JLT  done4
+	JLT  done7
 
-loop3:
+loop6:
 	VBROADCASTSS (DI), Y12
 	VBROADCASTSS (DI)(DX*1), Y13
 	VBROADCASTSS (DI)(DX*2), Y14
@@ -2775,13 +2775,13 @@ loop3:
 	ADDQ         $+128, R8
 	ADDQ         $-2, R9
 	CMPQ         R9, $+2
-	JGE          loop3
+	JGE          loop6
 
-done4:
+done7:
 	CMPQ R9, $+1
-	JLT  done6
+	JLT  done9
 
-loop5:
+loop8:
 	VBROADCASTSS (DI), Y12
 	VBROADCASTSS (DI)(DX*1), Y13
 	VBROADCASTSS (DI)(DX*2), Y14
@@ -2805,21 +2805,21 @@ loop5:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop5
+	JGE          loop8
 
-done6:
+done9:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop1
+	JGE  loop4
 
-done2:
+done5:
 	MOVQ 112(AX), BX
 
 	// Add finished chains.
 	MOVQ    72(AX), SI
 	TESTQ   SI, SI
-	JEQ     done7
+	JEQ     done10
 	MOVQ    152(AX), SI
 	MOVQ    104(AX), BX
 	VMOVUPS (SI), Y12
@@ -2852,11 +2852,11 @@ done2:
 	MOVQ    SI, 152(AX)
 	MOVQ    112(AX), BX
 
-done7:
+done10:
 	// Add what C holds.
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
-	JEQ     done8
+	JEQ     done11
 	MOVQ    160(AX), SI
 	VMOVUPS (SI), Y12
 	VADDPS  Y0, Y12, Y0
@@ -2886,7 +2886,7 @@ done7:
 	VADDPS  Y11, Y12, Y11
 	ADDQ    BX, SI
 
-done8:
+done11:
 	// Store.
 	MOVQ    160(AX), SI
 	VMOVUPS Y0, (SI)
@@ -2914,12 +2914,12 @@ done8:
 	ADDQ  $-1, DX
 	MOVQ  DX, 168(AX)
 	TESTQ DX, DX
-	JNE   tile
+	JNE   tile2
 	MOVQ  48(AX), CX
 	ADDQ  $-1, CX
 	MOVQ  CX, 48(AX)
 	TESTQ CX, CX
-	JEQ   done
+	JEQ   done3
 
 	// To the next panel.
 	MOVQ 144(AX), CX
@@ -2941,9 +2941,9 @@ done8:
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
-	JMP  panel
+	JMP  panel1
 
-done:
+done3:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -2960,7 +2960,7 @@ TEXT ·gemmTN3x32AVX2(SB), NOSPLIT, $8-8
 	VLDMXCSR 4(SP)
 	MOVQ     task+0(FP), AX
 
-panel:
+panel1:
 	MOVQ 88(AX), CX
 	MOVQ CX, 160(AX)
 	MOVQ 72(AX), CX
@@ -2969,7 +2969,7 @@ panel:
 	MOVQ CX, 168(AX)
 	MOVQ 56(AX), CX
 
-tile:
+tile2:
 	// The chains start.
 	MOVQ    64(AX), DX
 	VMOVUPS (DX), Y0
@@ -2989,18 +2989,18 @@ tile:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done2
+	JLT     done5
 
-loop1:
+loop4:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	CMPQ R9, $+2
-	JLT  done4
+	JLT  done7
 
-loop3:
+loop6:
 	VBROADCASTSS (DI), Y12
 	VBROADCASTSS 4(DI), Y13
 	VBROADCASTSS 8(DI), Y14
@@ -3044,13 +3044,13 @@ loop3:
 	ADDQ         $+128, R8
 	ADDQ         $-2, R9
 	CMPQ         R9, $+2
-	JGE          loop3
+	JGE          loop6
 
-done4:
+done7:
 	CMPQ R9, $+1
-	JLT  done6
+	JLT  done9
 
-loop5:
+loop8:
 	VBROADCASTSS (DI), Y12
 	VBROADCASTSS 4(DI), Y13
 	VBROADCASTSS 8(DI), Y14
@@ -3074,21 +3074,21 @@ loop5:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop5
+	JGE          loop8
 
-done6:
+done9:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop1
+	JGE  loop4
 
-done2:
+done5:
 	MOVQ 112(AX), DX
 
 	// Add finished chains.
 	MOVQ    72(AX), BX
 	TESTQ   BX, BX
-	JEQ     done7
+	JEQ     done10
 	MOVQ    152(AX), BX
 	MOVQ    104(AX), DX
 	VMOVUPS (BX), Y12
@@ -3121,11 +3121,11 @@ done2:
 	MOVQ    BX, 152(AX)
 	MOVQ    112(AX), DX
 
-done7:
+done10:
 	// Add what C holds.
 	MOVQ    80(AX), BX
 	TESTQ   BX, BX
-	JEQ     done8
+	JEQ     done11
 	MOVQ    160(AX), BX
 	VMOVUPS (BX), Y12
 	VADDPS  Y0, Y12, Y0
@@ -3155,7 +3155,7 @@ done7:
 	VADDPS  Y11, Y12, Y11
 	ADDQ    DX, BX
 
-done8:
+done11:
 	// Store.
 	MOVQ    160(AX), BX
 	VMOVUPS Y0, (BX)
@@ -3181,12 +3181,12 @@ done8:
 	ADDQ  $-1, DX
 	MOVQ  DX, 168(AX)
 	TESTQ DX, DX
-	JNE   tile
+	JNE   tile2
 	MOVQ  48(AX), CX
 	ADDQ  $-1, CX
 	MOVQ  CX, 48(AX)
 	TESTQ CX, CX
-	JEQ   done
+	JEQ   done3
 
 	// To the next panel.
 	MOVQ 144(AX), CX
@@ -3208,9 +3208,9 @@ done8:
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
-	JMP  panel
+	JMP  panel1
 
-done:
+done3:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -3227,7 +3227,7 @@ TEXT ·gemm4x16AVX2(SB), NOSPLIT, $8-8
 	VLDMXCSR 4(SP)
 	MOVQ     task+0(FP), AX
 
-panel:
+panel1:
 	MOVQ 88(AX), CX
 	MOVQ CX, 160(AX)
 	MOVQ 72(AX), CX
@@ -3236,7 +3236,7 @@ panel:
 	MOVQ CX, 168(AX)
 	MOVQ 56(AX), CX
 
-tile:
+tile2:
 	// The chains start.
 	MOVQ    64(AX), DX
 	VMOVUPS (DX), Y0
@@ -3252,9 +3252,9 @@ tile:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done2
+	JLT     done5
 
-loop1:
+loop4:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
@@ -3264,9 +3264,9 @@ loop1:
 	ADDQ DX, R10
 	ADDQ DX, R10
 	CMPQ R9, $+2
-	JLT  done4
+	JLT  done7
 
-loop3:
+loop6:
 	VMOVUPS      (R8), Y8
 	VMOVUPS      32(R8), Y9
 	VBROADCASTSS (DI), Y10
@@ -3300,13 +3300,13 @@ loop3:
 	ADDQ         $+128, R8
 	ADDQ         $-2, R9
 	CMPQ         R9, $+2
-	JGE          loop3
+	JGE          loop6
 
-done4:
+done7:
 	CMPQ R9, $+1
-	JLT  done6
+	JLT  done9
 
-loop5:
+loop8:
 	VMOVUPS      (R8), Y8
 	VMOVUPS      32(R8), Y9
 	VBROADCASTSS (DI), Y10
@@ -3326,21 +3326,21 @@ loop5:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop5
+	JGE          loop8
 
-done6:
+done9:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop1
+	JGE  loop4
 
-done2:
+done5:
 	MOVQ 112(AX), BX
 
 	// Add finished chains.
 	MOVQ    72(AX), SI
 	TESTQ   SI, SI
-	JEQ     done7
+	JEQ     done10
 	MOVQ    152(AX), SI
 	MOVQ    104(AX), BX
 	VMOVUPS (SI), Y8
@@ -3366,11 +3366,11 @@ done2:
 	MOVQ    SI, 152(AX)
 	MOVQ    112(AX), BX
 
-done7:
+done10:
 	// Add what C holds.
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
-	JEQ     done8
+	JEQ     done11
 	MOVQ    160(AX), SI
 	VMOVUPS (SI), Y8
 	VADDPS  Y0, Y8, Y0
@@ -3393,7 +3393,7 @@ done7:
 	VADDPS  Y7, Y8, Y7
 	ADDQ    BX, SI
 
-done8:
+done11:
 	// Store.
 	MOVQ    160(AX), SI
 	VMOVUPS Y0, (SI)
@@ -3419,12 +3419,12 @@ done8:
 	ADDQ  $-1, DX
 	MOVQ  DX, 168(AX)
 	TESTQ DX, DX
-	JNE   tile
+	JNE   tile2
 	MOVQ  48(AX), CX
 	ADDQ  $-1, CX
 	MOVQ  CX, 48(AX)
 	TESTQ CX, CX
-	JEQ   done
+	JEQ   done3
 
 	// To the next panel.
 	MOVQ 144(AX), CX
@@ -3446,9 +3446,9 @@ done8:
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
-	JMP  panel
+	JMP  panel1
 
-done:
+done3:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -3465,7 +3465,7 @@ TEXT ·gemmTN4x16AVX2(SB), NOSPLIT, $8-8
 	VLDMXCSR 4(SP)
 	MOVQ     task+0(FP), AX
 
-panel:
+panel1:
 	MOVQ 88(AX), CX
 	MOVQ CX, 160(AX)
 	MOVQ 72(AX), CX
@@ -3474,7 +3474,7 @@ panel:
 	MOVQ CX, 168(AX)
 	MOVQ 56(AX), CX
 
-tile:
+tile2:
 	// The chains start.
 	MOVQ    64(AX), DX
 	VMOVUPS (DX), Y0
@@ -3490,18 +3490,18 @@ tile:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done2
+	JLT     done5
 
-loop1:
+loop4:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	CMPQ R9, $+2
-	JLT  done4
+	JLT  done7
 
-loop3:
+loop6:
 	VMOVUPS      (R8), Y8
 	VMOVUPS      32(R8), Y9
 	VBROADCASTSS (DI), Y10
@@ -3535,13 +3535,13 @@ loop3:
 	ADDQ         $+128, R8
 	ADDQ         $-2, R9
 	CMPQ         R9, $+2
-	JGE          loop3
+	JGE          loop6
 
-done4:
+done7:
 	CMPQ R9, $+1
-	JLT  done6
+	JLT  done9
 
-loop5:
+loop8:
 	VMOVUPS      (R8), Y8
 	VMOVUPS      32(R8), Y9
 	VBROADCASTSS (DI), Y10
@@ -3560,21 +3560,21 @@ loop5:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop5
+	JGE          loop8
 
-done6:
+done9:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop1
+	JGE  loop4
 
-done2:
+done5:
 	MOVQ 112(AX), DX
 
 	// Add finished chains.
 	MOVQ    72(AX), BX
 	TESTQ   BX, BX
-	JEQ     done7
+	JEQ     done10
 	MOVQ    152(AX), BX
 	MOVQ    104(AX), DX
 	VMOVUPS (BX), Y8
@@ -3600,11 +3600,11 @@ done2:
 	MOVQ    BX, 152(AX)
 	MOVQ    112(AX), DX
 
-done7:
+done10:
 	// Add what C holds.
 	MOVQ    80(AX), BX
 	TESTQ   BX, BX
-	JEQ     done8
+	JEQ     done11
 	MOVQ    160(AX), BX
 	VMOVUPS (BX), Y8
 	VADDPS  Y0, Y8, Y0
@@ -3627,7 +3627,7 @@ done7:
 	VADDPS  Y7, Y8, Y7
 	ADDQ    DX, BX
 
-done8:
+done11:
 	// Store.
 	MOVQ    160(AX), BX
 	VMOVUPS Y0, (BX)
@@ -3650,12 +3650,12 @@ done8:
 	ADDQ  $-1, DX
 	MOVQ  DX, 168(AX)
 	TESTQ DX, DX
-	JNE   tile
+	JNE   tile2
 	MOVQ  48(AX), CX
 	ADDQ  $-1, CX
 	MOVQ  CX, 48(AX)
 	TESTQ CX, CX
-	JEQ   done
+	JEQ   done3
 
 	// To the next panel.
 	MOVQ 144(AX), CX
@@ -3677,9 +3677,9 @@ done8:
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
-	JMP  panel
+	JMP  panel1
 
-done:
+done3:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -3696,7 +3696,7 @@ TEXT ·gemm5x16AVX2(SB), NOSPLIT, $8-8
 	VLDMXCSR 4(SP)
 	MOVQ     task+0(FP), AX
 
-panel:
+panel1:
 	MOVQ 88(AX), CX
 	MOVQ CX, 160(AX)
 	MOVQ 72(AX), CX
@@ -3705,7 +3705,7 @@ panel:
 	MOVQ CX, 168(AX)
 	MOVQ 56(AX), CX
 
-tile:
+tile2:
 	// The chains start.
 	MOVQ    64(AX), DX
 	VMOVUPS (DX), Y0
@@ -3723,9 +3723,9 @@ tile:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done2
+	JLT     done5
 
-loop1:
+loop4:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
@@ -3735,9 +3735,9 @@ loop1:
 	ADDQ DX, R10
 	ADDQ DX, R10
 	CMPQ R9, $+2
-	JLT  done4
+	JLT  done7
 
-loop3:
+loop6:
 	VMOVUPS      (R8), Y10
 	VMOVUPS      32(R8), Y11
 	VBROADCASTSS (DI), Y12
@@ -3777,13 +3777,13 @@ loop3:
 	ADDQ         $+128, R8
 	ADDQ         $-2, R9
 	CMPQ         R9, $+2
-	JGE          loop3
+	JGE          loop6
 
-done4:
+done7:
 	CMPQ R9, $+1
-	JLT  done6
+	JLT  done9
 
-loop5:
+loop8:
 	VMOVUPS      (R8), Y10
 	VMOVUPS      32(R8), Y11
 	VBROADCASTSS (DI), Y12
@@ -3806,21 +3806,21 @@ loop5:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop5
+	JGE          loop8
 
-done6:
+done9:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop1
+	JGE  loop4
 
-done2:
+done5:
 	MOVQ 112(AX), BX
 
 	// Add finished chains.
 	MOVQ    72(AX), SI
 	TESTQ   SI, SI
-	JEQ     done7
+	JEQ     done10
 	MOVQ    152(AX), SI
 	MOVQ    104(AX), BX
 	VMOVUPS (SI), Y10
@@ -3851,11 +3851,11 @@ done2:
 	MOVQ    SI, 152(AX)
 	MOVQ    112(AX), BX
 
-done7:
+done10:
 	// Add what C holds.
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
-	JEQ     done8
+	JEQ     done11
 	MOVQ    160(AX), SI
 	VMOVUPS (SI), Y10
 	VADDPS  Y0, Y10, Y0
@@ -3883,7 +3883,7 @@ done7:
 	VADDPS  Y9, Y10, Y9
 	ADDQ    BX, SI
 
-done8:
+done11:
 	// Store.
 	MOVQ    160(AX), SI
 	VMOVUPS Y0, (SI)
@@ -3913,12 +3913,12 @@ done8:
 	ADDQ  $-1, DX
 	MOVQ  DX, 168(AX)
 	TESTQ DX, DX
-	JNE   tile
+	JNE   tile2
 	MOVQ  48(AX), CX
 	ADDQ  $-1, CX
 	MOVQ  CX, 48(AX)
 	TESTQ CX, CX
-	JEQ   done
+	JEQ   done3
 
 	// To the next panel.
 	MOVQ 144(AX), CX
@@ -3940,9 +3940,9 @@ done8:
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
-	JMP  panel
+	JMP  panel1
 
-done:
+done3:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -3959,7 +3959,7 @@ TEXT ·gemmTN5x16AVX2(SB), NOSPLIT, $8-8
 	VLDMXCSR 4(SP)
 	MOVQ     task+0(FP), AX
 
-panel:
+panel1:
 	MOVQ 88(AX), CX
 	MOVQ CX, 160(AX)
 	MOVQ 72(AX), CX
@@ -3968,7 +3968,7 @@ panel:
 	MOVQ CX, 168(AX)
 	MOVQ 56(AX), CX
 
-tile:
+tile2:
 	// The chains start.
 	MOVQ    64(AX), DX
 	VMOVUPS (DX), Y0
@@ -3986,18 +3986,18 @@ tile:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done2
+	JLT     done5
 
-loop1:
+loop4:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	CMPQ R9, $+2
-	JLT  done4
+	JLT  done7
 
-loop3:
+loop6:
 	VMOVUPS      (R8), Y10
 	VMOVUPS      32(R8), Y11
 	VBROADCASTSS (DI), Y12
@@ -4037,13 +4037,13 @@ loop3:
 	ADDQ         $+128, R8
 	ADDQ         $-2, R9
 	CMPQ         R9, $+2
-	JGE          loop3
+	JGE          loop6
 
-done4:
+done7:
 	CMPQ R9, $+1
-	JLT  done6
+	JLT  done9
 
-loop5:
+loop8:
 	VMOVUPS      (R8), Y10
 	VMOVUPS      32(R8), Y11
 	VBROADCASTSS (DI), Y12
@@ -4065,21 +4065,21 @@ loop5:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop5
+	JGE          loop8
 
-done6:
+done9:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop1
+	JGE  loop4
 
-done2:
+done5:
 	MOVQ 112(AX), DX
 
 	// Add finished chains.
 	MOVQ    72(AX), BX
 	TESTQ   BX, BX
-	JEQ     done7
+	JEQ     done10
 	MOVQ    152(AX), BX
 	MOVQ    104(AX), DX
 	VMOVUPS (BX), Y10
@@ -4110,11 +4110,11 @@ done2:
 	MOVQ    BX, 152(AX)
 	MOVQ    112(AX), DX
 
-done7:
+done10:
 	// Add what C holds.
 	MOVQ    80(AX), BX
 	TESTQ   BX, BX
-	JEQ     done8
+	JEQ     done11
 	MOVQ    160(AX), BX
 	VMOVUPS (BX), Y10
 	VADDPS  Y0, Y10, Y0
@@ -4142,7 +4142,7 @@ done7:
 	VADDPS  Y9, Y10, Y9
 	ADDQ    DX, BX
 
-done8:
+done11:
 	// Store.
 	MOVQ    160(AX), BX
 	VMOVUPS Y0, (BX)
@@ -4168,12 +4168,12 @@ done8:
 	ADDQ  $-1, DX
 	MOVQ  DX, 168(AX)
 	TESTQ DX, DX
-	JNE   tile
+	JNE   tile2
 	MOVQ  48(AX), CX
 	ADDQ  $-1, CX
 	MOVQ  CX, 48(AX)
 	TESTQ CX, CX
-	JEQ   done
+	JEQ   done3
 
 	// To the next panel.
 	MOVQ 144(AX), CX
@@ -4195,9 +4195,9 @@ done8:
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
-	JMP  panel
+	JMP  panel1
 
-done:
+done3:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -4214,7 +4214,7 @@ TEXT ·gemm6x16AVX2(SB), NOSPLIT, $8-8
 	VLDMXCSR 4(SP)
 	MOVQ     task+0(FP), AX
 
-panel:
+panel1:
 	MOVQ 88(AX), CX
 	MOVQ CX, 160(AX)
 	MOVQ 72(AX), CX
@@ -4223,7 +4223,7 @@ panel:
 	MOVQ CX, 168(AX)
 	MOVQ 56(AX), CX
 
-tile:
+tile2:
 	// The chains start.
 	MOVQ    64(AX), DX
 	VMOVUPS (DX), Y0
@@ -4243,9 +4243,9 @@ tile:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done2
+	JLT     done5
 
-loop1:
+loop4:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
@@ -4255,9 +4255,9 @@ loop1:
 	ADDQ DX, R10
 	ADDQ DX, R10
 	CMPQ R9, $+2
-	JLT  done4
+	JLT  done7
 
-loop3:
+loop6:
 	VMOVUPS      (R8), Y12
 	VMOVUPS      32(R8), Y13
 	VBROADCASTSS (DI), Y14
@@ -4303,13 +4303,13 @@ loop3:
 	ADDQ         $+128, R8
 	ADDQ         $-2, R9
 	CMPQ         R9, $+2
-	JGE          loop3
+	JGE          loop6
 
-done4:
+done7:
 	CMPQ R9, $+1
-	JLT  done6
+	JLT  done9
 
-loop5:
+loop8:
 	VMOVUPS      (R8), Y12
 	VMOVUPS      32(R8), Y13
 	VBROADCASTSS (DI), Y14
@@ -4335,21 +4335,21 @@ loop5:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop5
+	JGE          loop8
 
-done6:
+done9:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop1
+	JGE  loop4
 
-done2:
+done5:
 	MOVQ 112(AX), BX
 
 	// Add finished chains.
 	MOVQ    72(AX), SI
 	TESTQ   SI, SI
-	JEQ     done7
+	JEQ     done10
 	MOVQ    152(AX), SI
 	MOVQ    104(AX), BX
 	VMOVUPS (SI), Y12
@@ -4385,11 +4385,11 @@ done2:
 	MOVQ    SI, 152(AX)
 	MOVQ    112(AX), BX
 
-done7:
+done10:
 	// Add what C holds.
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
-	JEQ     done8
+	JEQ     done11
 	MOVQ    160(AX), SI
 	VMOVUPS (SI), Y12
 	VADDPS  Y0, Y12, Y0
@@ -4422,7 +4422,7 @@ done7:
 	VADDPS  Y11, Y12, Y11
 	ADDQ    BX, SI
 
-done8:
+done11:
 	// Store.
 	MOVQ    160(AX), SI
 	VMOVUPS Y0, (SI)
@@ -4456,12 +4456,12 @@ done8:
 	ADDQ  $-1, DX
 	MOVQ  DX, 168(AX)
 	TESTQ DX, DX
-	JNE   tile
+	JNE   tile2
 	MOVQ  48(AX), CX
 	ADDQ  $-1, CX
 	MOVQ  CX, 48(AX)
 	TESTQ CX, CX
-	JEQ   done
+	JEQ   done3
 
 	// To the next panel.
 	MOVQ 144(AX), CX
@@ -4483,9 +4483,9 @@ done8:
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
-	JMP  panel
+	JMP  panel1
 
-done:
+done3:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -4502,7 +4502,7 @@ TEXT ·gemmTN6x16AVX2(SB), NOSPLIT, $8-8
 	VLDMXCSR 4(SP)
 	MOVQ     task+0(FP), AX
 
-panel:
+panel1:
 	MOVQ 88(AX), CX
 	MOVQ CX, 160(AX)
 	MOVQ 72(AX), CX
@@ -4511,7 +4511,7 @@ panel:
 	MOVQ CX, 168(AX)
 	MOVQ 56(AX), CX
 
-tile:
+tile2:
 	// The chains start.
 	MOVQ    64(AX), DX
 	VMOVUPS (DX), Y0
@@ -4531,18 +4531,18 @@ tile:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done2
+	JLT     done5
 
-loop1:
+loop4:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	CMPQ R9, $+2
-	JLT  done4
+	JLT  done7
 
-loop3:
+loop6:
 	VMOVUPS      (R8), Y12
 	VMOVUPS      32(R8), Y13
 	VBROADCASTSS (DI), Y14
@@ -4588,13 +4588,13 @@ loop3:
 	ADDQ         $+128, R8
 	ADDQ         $-2, R9
 	CMPQ         R9, $+2
-	JGE          loop3
+	JGE          loop6
 
-done4:
+done7:
 	CMPQ R9, $+1
-	JLT  done6
+	JLT  done9
 
-loop5:
+loop8:
 	VMOVUPS      (R8), Y12
 	VMOVUPS      32(R8), Y13
 	VBROADCASTSS (DI), Y14
@@ -4619,21 +4619,21 @@ loop5:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop5
+	JGE          loop8
 
-done6:
+done9:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop1
+	JGE  loop4
 
-done2:
+done5:
 	MOVQ 112(AX), DX
 
 	// Add finished chains.
 	MOVQ    72(AX), BX
 	TESTQ   BX, BX
-	JEQ     done7
+	JEQ     done10
 	MOVQ    152(AX), BX
 	MOVQ    104(AX), DX
 	VMOVUPS (BX), Y12
@@ -4669,11 +4669,11 @@ done2:
 	MOVQ    BX, 152(AX)
 	MOVQ    112(AX), DX
 
-done7:
+done10:
 	// Add what C holds.
 	MOVQ    80(AX), BX
 	TESTQ   BX, BX
-	JEQ     done8
+	JEQ     done11
 	MOVQ    160(AX), BX
 	VMOVUPS (BX), Y12
 	VADDPS  Y0, Y12, Y0
@@ -4706,7 +4706,7 @@ done7:
 	VADDPS  Y11, Y12, Y11
 	ADDQ    DX, BX
 
-done8:
+done11:
 	// Store.
 	MOVQ    160(AX), BX
 	VMOVUPS Y0, (BX)
@@ -4735,12 +4735,12 @@ done8:
 	ADDQ  $-1, DX
 	MOVQ  DX, 168(AX)
 	TESTQ DX, DX
-	JNE   tile
+	JNE   tile2
 	MOVQ  48(AX), CX
 	ADDQ  $-1, CX
 	MOVQ  CX, 48(AX)
 	TESTQ CX, CX
-	JEQ   done
+	JEQ   done3
 
 	// To the next panel.
 	MOVQ 144(AX), CX
@@ -4762,9 +4762,9 @@ done8:
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
-	JMP  panel
+	JMP  panel1
 
-done:
+done3:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -4781,7 +4781,7 @@ TEXT ·gemm1x16AVX512(SB), NOSPLIT, $8-8
 	VLDMXCSR 4(SP)
 	MOVQ     task+0(FP), AX
 
-panel:
+panel1:
 	MOVQ 88(AX), CX
 	MOVQ CX, 160(AX)
 	MOVQ 72(AX), CX
@@ -4790,7 +4790,7 @@ panel:
 	MOVQ CX, 168(AX)
 	MOVQ 56(AX), CX
 
-tile:
+tile2:
 	// The chains start.
 	MOVQ    64(AX), DX
 	VMOVUPS (DX), Z0
@@ -4799,18 +4799,18 @@ tile:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done2
+	JLT     done5
 
-loop1:
+loop4:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	CMPQ R9, $+2
-	JLT  done4
+	JLT  done7
 
-loop3:
+loop6:
 	VBROADCASTSS (DI), Z1
 	VFMADD231PS  (R8), Z1, Z0
 	VBROADCASTSS 4(DI), Z1
@@ -4819,34 +4819,34 @@ loop3:
 	ADDQ         $+128, R8
 	ADDQ         $-2, R9
 	CMPQ         R9, $+2
-	JGE          loop3
+	JGE          loop6
 
-done4:
+done7:
 	CMPQ R9, $+1
-	JLT  done6
+	JLT  done9
 
-loop5:
+loop8:
 	VBROADCASTSS (DI), Z1
 	VFMADD231PS  (R8), Z1, Z0
 	ADDQ         $+4, DI
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop5
+	JGE          loop8
 
-done6:
+done9:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop1
+	JGE  loop4
 
-done2:
+done5:
 	MOVQ 112(AX), BX
 
 	// Add finished chains.
 	MOVQ    72(AX), SI
 	TESTQ   SI, SI
-	JEQ     done7
+	JEQ     done10
 	MOVQ    152(AX), SI
 	MOVQ    104(AX), BX
 	VMOVUPS (SI), Z1
@@ -4855,17 +4855,17 @@ done2:
 	MOVQ    SI, 152(AX)
 	MOVQ    112(AX), BX
 
-done7:
+done10:
 	// Add what C holds.
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
-	JEQ     done8
+	JEQ     done11
 	MOVQ    160(AX), SI
 	VMOVUPS (SI), Z1
 	VADDPS  Z0, Z1, Z0
 	ADDQ    BX, SI
 
-done8:
+done11:
 	// Store.
 	MOVQ    160(AX), SI
 	VMOVUPS Z0, (SI)
@@ -4878,12 +4878,12 @@ done8:
 	ADDQ  $-1, DX
 	MOVQ  DX, 168(AX)
 	TESTQ DX, DX
-	JNE   tile
+	JNE   tile2
 	MOVQ  48(AX), CX
 	ADDQ  $-1, CX
 	MOVQ  CX, 48(AX)
 	TESTQ CX, CX
-	JEQ   done
+	JEQ   done3
 
 	// To the next panel.
 	MOVQ 144(AX), CX
@@ -4905,9 +4905,9 @@ done8:
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
-	JMP  panel
+	JMP  panel1
 
-done:
+done3:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -4924,7 +4924,7 @@ TEXT ·gemmTN1x16AVX512(SB), NOSPLIT, $8-8
 	VLDMXCSR 4(SP)
 	MOVQ     task+0(FP), AX
 
-panel:
+panel1:
 	MOVQ 88(AX), CX
 	MOVQ CX, 160(AX)
 	MOVQ 72(AX), CX
@@ -4933,7 +4933,7 @@ panel:
 	MOVQ CX, 168(AX)
 	MOVQ 56(AX), CX
 
-tile:
+tile2:
 	// The chains start.
 	MOVQ    64(AX), DX
 	VMOVUPS (DX), Z0
@@ -4942,18 +4942,18 @@ tile:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done2
+	JLT     done5
 
-loop1:
+loop4:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	CMPQ R9, $+2
-	JLT  done4
+	JLT  done7
 
-loop3:
+loop6:
 	VBROADCASTSS (DI), Z1
 	VFMADD231PS  (R8), Z1, Z0
 	VBROADCASTSS (DI)(DX*1), Z1
@@ -4963,34 +4963,34 @@ loop3:
 	ADDQ         $+128, R8
 	ADDQ         $-2, R9
 	CMPQ         R9, $+2
-	JGE          loop3
+	JGE          loop6
 
-done4:
+done7:
 	CMPQ R9, $+1
-	JLT  done6
+	JLT  done9
 
-loop5:
+loop8:
 	VBROADCASTSS (DI), Z1
 	VFMADD231PS  (R8), Z1, Z0
 	ADDQ         DX, DI
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop5
+	JGE          loop8
 
-done6:
+done9:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop1
+	JGE  loop4
 
-done2:
+done5:
 	MOVQ 112(AX), DX
 
 	// Add finished chains.
 	MOVQ    72(AX), BX
 	TESTQ   BX, BX
-	JEQ     done7
+	JEQ     done10
 	MOVQ    152(AX), BX
 	MOVQ    104(AX), DX
 	VMOVUPS (BX), Z1
@@ -4999,17 +4999,17 @@ done2:
 	MOVQ    BX, 152(AX)
 	MOVQ    112(AX), DX
 
-done7:
+done10:
 	// Add what C holds.
 	MOVQ    80(AX), BX
 	TESTQ   BX, BX
-	JEQ     done8
+	JEQ     done11
 	MOVQ    160(AX), BX
 	VMOVUPS (BX), Z1
 	VADDPS  Z0, Z1, Z0
 	ADDQ    DX, BX
 
-done8:
+done11:
 	// Store.
 	MOVQ    160(AX), BX
 	VMOVUPS Z0, (BX)
@@ -5022,12 +5022,12 @@ done8:
 	ADDQ  $-1, DX
 	MOVQ  DX, 168(AX)
 	TESTQ DX, DX
-	JNE   tile
+	JNE   tile2
 	MOVQ  48(AX), CX
 	ADDQ  $-1, CX
 	MOVQ  CX, 48(AX)
 	TESTQ CX, CX
-	JEQ   done
+	JEQ   done3
 
 	// To the next panel.
 	MOVQ 144(AX), CX
@@ -5049,9 +5049,9 @@ done8:
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
-	JMP  panel
+	JMP  panel1
 
-done:
+done3:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -5068,7 +5068,7 @@ TEXT ·gemm1x32AVX512(SB), NOSPLIT, $8-8
 	VLDMXCSR 4(SP)
 	MOVQ     task+0(FP), AX
 
-panel:
+panel1:
 	MOVQ 88(AX), CX
 	MOVQ CX, 160(AX)
 	MOVQ 72(AX), CX
@@ -5077,7 +5077,7 @@ panel:
 	MOVQ CX, 168(AX)
 	MOVQ 56(AX), CX
 
-tile:
+tile2:
 	// The chains start.
 	MOVQ    64(AX), DX
 	VMOVUPS (DX), Z0
@@ -5087,18 +5087,18 @@ tile:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done2
+	JLT     done5
 
-loop1:
+loop4:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	CMPQ R9, $+2
-	JLT  done4
+	JLT  done7
 
-loop3:
+loop6:
 	VBROADCASTSS (DI), Z2
 	VFMADD231PS  (R8), Z2, Z0
 	VFMADD231PS  (R8)(R10*1), Z2, Z1
@@ -5109,13 +5109,13 @@ loop3:
 	ADDQ         $+128, R8
 	ADDQ         $-2, R9
 	CMPQ         R9, $+2
-	JGE          loop3
+	JGE          loop6
 
-done4:
+done7:
 	CMPQ R9, $+1
-	JLT  done6
+	JLT  done9
 
-loop5:
+loop8:
 	VBROADCASTSS (DI), Z2
 	VFMADD231PS  (R8), Z2, Z0
 	VFMADD231PS  (R8)(R10*1), Z2, Z1
@@ -5123,21 +5123,21 @@ loop5:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop5
+	JGE          loop8
 
-done6:
+done9:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop1
+	JGE  loop4
 
-done2:
+done5:
 	MOVQ 112(AX), BX
 
 	// Add finished chains.
 	MOVQ    72(AX), SI
 	TESTQ   SI, SI
-	JEQ     done7
+	JEQ     done10
 	MOVQ    152(AX), SI
 	MOVQ    104(AX), BX
 	VMOVUPS (SI), Z2
@@ -5148,11 +5148,11 @@ done2:
 	MOVQ    SI, 152(AX)
 	MOVQ    112(AX), BX
 
-done7:
+done10:
 	// Add what C holds.
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
-	JEQ     done8
+	JEQ     done11
 	MOVQ    160(AX), SI
 	VMOVUPS (SI), Z2
 	VADDPS  Z0, Z2, Z0
@@ -5160,7 +5160,7 @@ done7:
 	VADDPS  Z1, Z2, Z1
 	ADDQ    BX, SI
 
-done8:
+done11:
 	// Store.
 	MOVQ    160(AX), SI
 	VMOVUPS Z0, (SI)
@@ -5174,12 +5174,12 @@ done8:
 	ADDQ  $-1, DX
 	MOVQ  DX, 168(AX)
 	TESTQ DX, DX
-	JNE   tile
+	JNE   tile2
 	MOVQ  48(AX), CX
 	ADDQ  $-1, CX
 	MOVQ  CX, 48(AX)
 	TESTQ CX, CX
-	JEQ   done
+	JEQ   done3
 
 	// To the next panel.
 	MOVQ 144(AX), CX
@@ -5201,9 +5201,9 @@ done8:
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
-	JMP  panel
+	JMP  panel1
 
-done:
+done3:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -5220,7 +5220,7 @@ TEXT ·gemmTN1x32AVX512(SB), NOSPLIT, $8-8
 	VLDMXCSR 4(SP)
 	MOVQ     task+0(FP), AX
 
-panel:
+panel1:
 	MOVQ 88(AX), CX
 	MOVQ CX, 160(AX)
 	MOVQ 72(AX), CX
@@ -5229,7 +5229,7 @@ panel:
 	MOVQ CX, 168(AX)
 	MOVQ 56(AX), CX
 
-tile:
+tile2:
 	// The chains start.
 	MOVQ    64(AX), DX
 	VMOVUPS (DX), Z0
@@ -5239,18 +5239,18 @@ tile:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done2
+	JLT     done5
 
-loop1:
+loop4:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	CMPQ R9, $+2
-	JLT  done4
+	JLT  done7
 
-loop3:
+loop6:
 	VBROADCASTSS (DI), Z2
 	VFMADD231PS  (R8), Z2, Z0
 	VFMADD231PS  (R8)(R10*1), Z2, Z1
@@ -5262,13 +5262,13 @@ loop3:
 	ADDQ         $+128, R8
 	ADDQ         $-2, R9
 	CMPQ         R9, $+2
-	JGE          loop3
+	JGE          loop6
 
-done4:
+done7:
 	CMPQ R9, $+1
-	JLT  done6
+	JLT  done9
 
-loop5:
+loop8:
 	VBROADCASTSS (DI), Z2
 	VFMADD231PS  (R8), Z2, Z0
 	VFMADD231PS  (R8)(R10*1), Z2, Z1
@@ -5276,21 +5276,21 @@ loop5:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop5
+	JGE          loop8
 
-done6:
+done9:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop1
+	JGE  loop4
 
-done2:
+done5:
 	MOVQ 112(AX), DX
 
 	// Add finished chains.
 	MOVQ    72(AX), BX
 	TESTQ   BX, BX
-	JEQ     done7
+	JEQ     done10
 	MOVQ    152(AX), BX
 	MOVQ    104(AX), DX
 	VMOVUPS (BX), Z2
@@ -5301,11 +5301,11 @@ done2:
 	MOVQ    BX, 152(AX)
 	MOVQ    112(AX), DX
 
-done7:
+done10:
 	// Add what C holds.
 	MOVQ    80(AX), BX
 	TESTQ   BX, BX
-	JEQ     done8
+	JEQ     done11
 	MOVQ    160(AX), BX
 	VMOVUPS (BX), Z2
 	VADDPS  Z0, Z2, Z0
@@ -5313,7 +5313,7 @@ done7:
 	VADDPS  Z1, Z2, Z1
 	ADDQ    DX, BX
 
-done8:
+done11:
 	// Store.
 	MOVQ    160(AX), BX
 	VMOVUPS Z0, (BX)
@@ -5327,12 +5327,12 @@ done8:
 	ADDQ  $-1, DX
 	MOVQ  DX, 168(AX)
 	TESTQ DX, DX
-	JNE   tile
+	JNE   tile2
 	MOVQ  48(AX), CX
 	ADDQ  $-1, CX
 	MOVQ  CX, 48(AX)
 	TESTQ CX, CX
-	JEQ   done
+	JEQ   done3
 
 	// To the next panel.
 	MOVQ 144(AX), CX
@@ -5354,9 +5354,9 @@ done8:
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
-	JMP  panel
+	JMP  panel1
 
-done:
+done3:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -5373,7 +5373,7 @@ TEXT ·gemm1x48AVX512(SB), NOSPLIT, $8-8
 	VLDMXCSR 4(SP)
 	MOVQ     task+0(FP), AX
 
-panel:
+panel1:
 	MOVQ 88(AX), CX
 	MOVQ CX, 160(AX)
 	MOVQ 72(AX), CX
@@ -5382,7 +5382,7 @@ panel:
 	MOVQ CX, 168(AX)
 	MOVQ 56(AX), CX
 
-tile:
+tile2:
 	// The chains start.
 	MOVQ    64(AX), DX
 	VMOVUPS (DX), Z0
@@ -5393,18 +5393,18 @@ tile:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done2
+	JLT     done5
 
-loop1:
+loop4:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	CMPQ R9, $+2
-	JLT  done4
+	JLT  done7
 
-loop3:
+loop6:
 	VBROADCASTSS (DI), Z3
 	VFMADD231PS  (R8), Z3, Z0
 	VFMADD231PS  (R8)(R10*1), Z3, Z1
@@ -5417,13 +5417,13 @@ loop3:
 	ADDQ         $+128, R8
 	ADDQ         $-2, R9
 	CMPQ         R9, $+2
-	JGE          loop3
+	JGE          loop6
 
-done4:
+done7:
 	CMPQ R9, $+1
-	JLT  done6
+	JLT  done9
 
-loop5:
+loop8:
 	VBROADCASTSS (DI), Z3
 	VFMADD231PS  (R8), Z3, Z0
 	VFMADD231PS  (R8)(R10*1), Z3, Z1
@@ -5432,21 +5432,21 @@ loop5:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop5
+	JGE          loop8
 
-done6:
+done9:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop1
+	JGE  loop4
 
-done2:
+done5:
 	MOVQ 112(AX), BX
 
 	// Add finished chains.
 	MOVQ    72(AX), SI
 	TESTQ   SI, SI
-	JEQ     done7
+	JEQ     done10
 	MOVQ    152(AX), SI
 	MOVQ    104(AX), BX
 	VMOVUPS (SI), Z3
@@ -5459,11 +5459,11 @@ done2:
 	MOVQ    SI, 152(AX)
 	MOVQ    112(AX), BX
 
-done7:
+done10:
 	// Add what C holds.
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
-	JEQ     done8
+	JEQ     done11
 	MOVQ    160(AX), SI
 	VMOVUPS (SI), Z3
 	VADDPS  Z0, Z3, Z0
@@ -5473,7 +5473,7 @@ done7:
 	VADDPS  Z2, Z3, Z2
 	ADDQ    BX, SI
 
-done8:
+done11:
 	// Store.
 	MOVQ    160(AX), SI
 	VMOVUPS Z0, (SI)
@@ -5488,12 +5488,12 @@ done8:
 	ADDQ  $-1, DX
 	MOVQ  DX, 168(AX)
 	TESTQ DX, DX
-	JNE   tile
+	JNE   tile2
 	MOVQ  48(AX), CX
 	ADDQ  $-1, CX
 	MOVQ  CX, 48(AX)
 	TESTQ CX, CX
-	JEQ   done
+	JEQ   done3
 
 	// To the next panel.
 	MOVQ 144(AX), CX
@@ -5515,9 +5515,9 @@ done8:
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
-	JMP  panel
+	JMP  panel1
 
-done:
+done3:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -5534,7 +5534,7 @@ TEXT ·gemmTN1x48AVX512(SB), NOSPLIT, $8-8
 	VLDMXCSR 4(SP)
 	MOVQ     task+0(FP), AX
 
-panel:
+panel1:
 	MOVQ 88(AX), CX
 	MOVQ CX, 160(AX)
 	MOVQ 72(AX), CX
@@ -5543,7 +5543,7 @@ panel:
 	MOVQ CX, 168(AX)
 	MOVQ 56(AX), CX
 
-tile:
+tile2:
 	// The chains start.
 	MOVQ    64(AX), DX
 	VMOVUPS (DX), Z0
@@ -5554,18 +5554,18 @@ tile:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done2
+	JLT     done5
 
-loop1:
+loop4:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	CMPQ R9, $+2
-	JLT  done4
+	JLT  done7
 
-loop3:
+loop6:
 	VBROADCASTSS (DI), Z3
 	VFMADD231PS  (R8), Z3, Z0
 	VFMADD231PS  (R8)(R10*1), Z3, Z1
@@ -5579,13 +5579,13 @@ loop3:
 	ADDQ         $+128, R8
 	ADDQ         $-2, R9
 	CMPQ         R9, $+2
-	JGE          loop3
+	JGE          loop6
 
-done4:
+done7:
 	CMPQ R9, $+1
-	JLT  done6
+	JLT  done9
 
-loop5:
+loop8:
 	VBROADCASTSS (DI), Z3
 	VFMADD231PS  (R8), Z3, Z0
 	VFMADD231PS  (R8)(R10*1), Z3, Z1
@@ -5594,21 +5594,21 @@ loop5:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop5
+	JGE          loop8
 
-done6:
+done9:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop1
+	JGE  loop4
 
-done2:
+done5:
 	MOVQ 112(AX), DX
 
 	// Add finished chains.
 	MOVQ    72(AX), BX
 	TESTQ   BX, BX
-	JEQ     done7
+	JEQ     done10
 	MOVQ    152(AX), BX
 	MOVQ    104(AX), DX
 	VMOVUPS (BX), Z3
@@ -5621,11 +5621,11 @@ done2:
 	MOVQ    BX, 152(AX)
 	MOVQ    112(AX), DX
 
-done7:
+done10:
 	// Add what C holds.
 	MOVQ    80(AX), BX
 	TESTQ   BX, BX
-	JEQ     done8
+	JEQ     done11
 	MOVQ    160(AX), BX
 	VMOVUPS (BX), Z3
 	VADDPS  Z0, Z3, Z0
@@ -5635,7 +5635,7 @@ done7:
 	VADDPS  Z2, Z3, Z2
 	ADDQ    DX, BX
 
-done8:
+done11:
 	// Store.
 	MOVQ    160(AX), BX
 	VMOVUPS Z0, (BX)
@@ -5650,12 +5650,12 @@ done8:
 	ADDQ  $-1, DX
 	MOVQ  DX, 168(AX)
 	TESTQ DX, DX
-	JNE   tile
+	JNE   tile2
 	MOVQ  48(AX), CX
 	ADDQ  $-1, CX
 	MOVQ  CX, 48(AX)
 	TESTQ CX, CX
-	JEQ   done
+	JEQ   done3
 
 	// To the next panel.
 	MOVQ 144(AX), CX
@@ -5677,9 +5677,9 @@ done8:
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
-	JMP  panel
+	JMP  panel1
 
-done:
+done3:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -5696,7 +5696,7 @@ TEXT ·gemm1x64AVX512(SB), NOSPLIT, $8-8
 	VLDMXCSR 4(SP)
 	MOVQ     task+0(FP), AX
 
-panel:
+panel1:
 	MOVQ 88(AX), CX
 	MOVQ CX, 160(AX)
 	MOVQ 72(AX), CX
@@ -5705,7 +5705,7 @@ panel:
 	MOVQ CX, 168(AX)
 	MOVQ 56(AX), CX
 
-tile:
+tile2:
 	// The chains start.
 	MOVQ    64(AX), DX
 	VMOVUPS (DX), Z0
@@ -5717,9 +5717,9 @@ tile:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done2
+	JLT     done5
 
-loop1:
+loop4:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
@@ -5729,9 +5729,9 @@ loop1:
 	ADDQ R10, R11
 	ADDQ R10, R11
 	CMPQ R9, $+2
-	JLT  done4
+	JLT  done7
 
-loop3:
+loop6:
 	VBROADCASTSS (DI), Z4
 	VFMADD231PS  (R8), Z4, Z0
 	VFMADD231PS  (R8)(R10*1), Z4, Z1
@@ -5747,13 +5747,13 @@ loop3:
 	ADDQ         $+128, R11
 	ADDQ         $-2, R9
 	CMPQ         R9, $+2
-	JGE          loop3
+	JGE          loop6
 
-done4:
+done7:
 	CMPQ R9, $+1
-	JLT  done6
+	JLT  done9
 
-loop5:
+loop8:
 	VBROADCASTSS (DI), Z4
 	VFMADD231PS  (R8), Z4, Z0
 	VFMADD231PS  (R8)(R10*1), Z4, Z1
@@ -5764,21 +5764,21 @@ loop5:
 	ADDQ         $+64, R11
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop5
+	JGE          loop8
 
-done6:
+done9:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop1
+	JGE  loop4
 
-done2:
+done5:
 	MOVQ 112(AX), BX
 
 	// Add finished chains.
 	MOVQ    72(AX), SI
 	TESTQ   SI, SI
-	JEQ     done7
+	JEQ     done10
 	MOVQ    152(AX), SI
 	MOVQ    104(AX), BX
 	VMOVUPS (SI), Z4
@@ -5793,11 +5793,11 @@ done2:
 	MOVQ    SI, 152(AX)
 	MOVQ    112(AX), BX
 
-done7:
+done10:
 	// Add what C holds.
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
-	JEQ     done8
+	JEQ     done11
 	MOVQ    160(AX), SI
 	VMOVUPS (SI), Z4
 	VADDPS  Z0, Z4, Z0
@@ -5809,7 +5809,7 @@ done7:
 	VADDPS  Z3, Z4, Z3
 	ADDQ    BX, SI
 
-done8:
+done11:
 	// Store.
 	MOVQ    160(AX), SI
 	VMOVUPS Z0, (SI)
@@ -5825,12 +5825,12 @@ done8:
 	ADDQ  $-1, DX
 	MOVQ  DX, 168(AX)
 	TESTQ DX, DX
-	JNE   tile
+	JNE   tile2
 	MOVQ  48(AX), CX
 	ADDQ  $-1, CX
 	MOVQ  CX, 48(AX)
 	TESTQ CX, CX
-	JEQ   done
+	JEQ   done3
 
 	// To the next panel.
 	MOVQ 144(AX), CX
@@ -5852,9 +5852,9 @@ done8:
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
-	JMP  panel
+	JMP  panel1
 
-done:
+done3:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -5871,7 +5871,7 @@ TEXT ·gemmTN1x64AVX512(SB), NOSPLIT, $8-8
 	VLDMXCSR 4(SP)
 	MOVQ     task+0(FP), AX
 
-panel:
+panel1:
 	MOVQ 88(AX), CX
 	MOVQ CX, 160(AX)
 	MOVQ 72(AX), CX
@@ -5880,7 +5880,7 @@ panel:
 	MOVQ CX, 168(AX)
 	MOVQ 56(AX), CX
 
-tile:
+tile2:
 	// The chains start.
 	MOVQ    64(AX), DX
 	VMOVUPS (DX), Z0
@@ -5892,9 +5892,9 @@ tile:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done2
+	JLT     done5
 
-loop1:
+loop4:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
@@ -5904,9 +5904,9 @@ loop1:
 	ADDQ R10, R11
 	ADDQ R10, R11
 	CMPQ R9, $+2
-	JLT  done4
+	JLT  done7
 
-loop3:
+loop6:
 	VBROADCASTSS (DI), Z4
 	VFMADD231PS  (R8), Z4, Z0
 	VFMADD231PS  (R8)(R10*1), Z4, Z1
@@ -5923,13 +5923,13 @@ loop3:
 	ADDQ         $+128, R11
 	ADDQ         $-2, R9
 	CMPQ         R9, $+2
-	JGE          loop3
+	JGE          loop6
 
-done4:
+done7:
 	CMPQ R9, $+1
-	JLT  done6
+	JLT  done9
 
-loop5:
+loop8:
 	VBROADCASTSS (DI), Z4
 	VFMADD231PS  (R8), Z4, Z0
 	VFMADD231PS  (R8)(R10*1), Z4, Z1
@@ -5940,21 +5940,21 @@ loop5:
 	ADDQ         $+64, R11
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop5
+	JGE          loop8
 
-done6:
+done9:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop1
+	JGE  loop4
 
-done2:
+done5:
 	MOVQ 112(AX), DX
 
 	// Add finished chains.
 	MOVQ    72(AX), BX
 	TESTQ   BX, BX
-	JEQ     done7
+	JEQ     done10
 	MOVQ    152(AX), BX
 	MOVQ    104(AX), DX
 	VMOVUPS (BX), Z4
@@ -5969,11 +5969,11 @@ done2:
 	MOVQ    BX, 152(AX)
 	MOVQ    112(AX), DX
 
-done7:
+done10:
 	// Add what C holds.
 	MOVQ    80(AX), BX
 	TESTQ   BX, BX
-	JEQ     done8
+	JEQ     done11
 	MOVQ    160(AX), BX
 	VMOVUPS (BX), Z4
 	VADDPS  Z0, Z4, Z0
@@ -5985,7 +5985,7 @@ done7:
 	VADDPS  Z3, Z4, Z3
 	ADDQ    DX, BX
 
-done8:
+done11:
 	// Store.
 	MOVQ    160(AX), BX
 	VMOVUPS Z0, (BX)
@@ -6001,12 +6001,12 @@ done8:
 	ADDQ  $-1, DX
 	MOVQ  DX, 168(AX)
 	TESTQ DX, DX
-	JNE   tile
+	JNE   tile2
 	MOVQ  48(AX), CX
 	ADDQ  $-1, CX
 	MOVQ  CX, 48(AX)
 	TESTQ CX, CX
-	JEQ   done
+	JEQ   done3
 
 	// To the next panel.
 	MOVQ 144(AX), CX
@@ -6028,9 +6028,9 @@ done8:
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
-	JMP  panel
+	JMP  panel1
 
-done:
+done3:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -6047,7 +6047,7 @@ TEXT ·gemm2x16AVX512(SB), NOSPLIT, $8-8
 	VLDMXCSR 4(SP)
 	MOVQ     task+0(FP), AX
 
-panel:
+panel1:
 	MOVQ 88(AX), CX
 	MOVQ CX, 160(AX)
 	MOVQ 72(AX), CX
@@ -6056,7 +6056,7 @@ panel:
 	MOVQ CX, 168(AX)
 	MOVQ 56(AX), CX
 
-tile:
+tile2:
 	// The chains start.
 	MOVQ    64(AX), DX
 	VMOVUPS (DX), Z0
@@ -6066,18 +6066,18 @@ tile:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done2
+	JLT     done5
 
-loop1:
+loop4:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	CMPQ R9, $+2
-	JLT  done4
+	JLT  done7
 
-loop3:
+loop6:
 	VMOVUPS      (R8), Z2
 	VBROADCASTSS (DI), Z3
 	VFMADD231PS  Z2, Z3, Z0
@@ -6092,13 +6092,13 @@ loop3:
 	ADDQ         $+128, R8
 	ADDQ         $-2, R9
 	CMPQ         R9, $+2
-	JGE          loop3
+	JGE          loop6
 
-done4:
+done7:
 	CMPQ R9, $+1
-	JLT  done6
+	JLT  done9
 
-loop5:
+loop8:
 	VMOVUPS      (R8), Z2
 	VBROADCASTSS (DI), Z3
 	VFMADD231PS  Z2, Z3, Z0
@@ -6108,21 +6108,21 @@ loop5:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop5
+	JGE          loop8
 
-done6:
+done9:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop1
+	JGE  loop4
 
-done2:
+done5:
 	MOVQ 112(AX), BX
 
 	// Add finished chains.
 	MOVQ    72(AX), SI
 	TESTQ   SI, SI
-	JEQ     done7
+	JEQ     done10
 	MOVQ    152(AX), SI
 	MOVQ    104(AX), BX
 	VMOVUPS (SI), Z2
@@ -6134,11 +6134,11 @@ done2:
 	MOVQ    SI, 152(AX)
 	MOVQ    112(AX), BX
 
-done7:
+done10:
 	// Add what C holds.
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
-	JEQ     done8
+	JEQ     done11
 	MOVQ    160(AX), SI
 	VMOVUPS (SI), Z2
 	VADDPS  Z0, Z2, Z0
@@ -6147,7 +6147,7 @@ done7:
 	VADDPS  Z1, Z2, Z1
 	ADDQ    BX, SI
 
-done8:
+done11:
 	// Store.
 	MOVQ    160(AX), SI
 	VMOVUPS Z0, (SI)
@@ -6163,12 +6163,12 @@ done8:
 	ADDQ  $-1, DX
 	MOVQ  DX, 168(AX)
 	TESTQ DX, DX
-	JNE   tile
+	JNE   tile2
 	MOVQ  48(AX), CX
 	ADDQ  $-1, CX
 	MOVQ  CX, 48(AX)
 	TESTQ CX, CX
-	JEQ   done
+	JEQ   done3
 
 	// To the next panel.
 	MOVQ 144(AX), CX
@@ -6190,9 +6190,9 @@ done8:
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
-	JMP  panel
+	JMP  panel1
 
-done:
+done3:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -6209,7 +6209,7 @@ TEXT ·gemmTN2x16AVX512(SB), NOSPLIT, $8-8
 	VLDMXCSR 4(SP)
 	MOVQ     task+0(FP), AX
 
-panel:
+panel1:
 	MOVQ 88(AX), CX
 	MOVQ CX, 160(AX)
 	MOVQ 72(AX), CX
@@ -6218,7 +6218,7 @@ panel:
 	MOVQ CX, 168(AX)
 	MOVQ 56(AX), CX
 
-tile:
+tile2:
 	// The chains start.
 	MOVQ    64(AX), DX
 	VMOVUPS (DX), Z0
@@ -6228,18 +6228,18 @@ tile:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done2
+	JLT     done5
 
-loop1:
+loop4:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	CMPQ R9, $+2
-	JLT  done4
+	JLT  done7
 
-loop3:
+loop6:
 	VMOVUPS      (R8), Z2
 	VBROADCASTSS (DI), Z3
 	VFMADD231PS  Z2, Z3, Z0
@@ -6255,13 +6255,13 @@ loop3:
 	ADDQ         $+128, R8
 	ADDQ         $-2, R9
 	CMPQ         R9, $+2
-	JGE          loop3
+	JGE          loop6
 
-done4:
+done7:
 	CMPQ R9, $+1
-	JLT  done6
+	JLT  done9
 
-loop5:
+loop8:
 	VMOVUPS      (R8), Z2
 	VBROADCASTSS (DI), Z3
 	VFMADD231PS  Z2, Z3, Z0
@@ -6271,21 +6271,21 @@ loop5:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop5
+	JGE          loop8
 
-done6:
+done9:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop1
+	JGE  loop4
 
-done2:
+done5:
 	MOVQ 112(AX), DX
 
 	// Add finished chains.
 	MOVQ    72(AX), BX
 	TESTQ   BX, BX
-	JEQ     done7
+	JEQ     done10
 	MOVQ    152(AX), BX
 	MOVQ    104(AX), DX
 	VMOVUPS (BX), Z2
@@ -6297,11 +6297,11 @@ done2:
 	MOVQ    BX, 152(AX)
 	MOVQ    112(AX), DX
 
-done7:
+done10:
 	// Add what C holds.
 	MOVQ    80(AX), BX
 	TESTQ   BX, BX
-	JEQ     done8
+	JEQ     done11
 	MOVQ    160(AX), BX
 	VMOVUPS (BX), Z2
 	VADDPS  Z0, Z2, Z0
@@ -6310,7 +6310,7 @@ done7:
 	VADDPS  Z1, Z2, Z1
 	ADDQ    DX, BX
 
-done8:
+done11:
 	// Store.
 	MOVQ    160(AX), BX
 	VMOVUPS Z0, (BX)
@@ -6325,12 +6325,12 @@ done8:
 	ADDQ  $-1, DX
 	MOVQ  DX, 168(AX)
 	TESTQ DX, DX
-	JNE   tile
+	JNE   tile2
 	MOVQ  48(AX), CX
 	ADDQ  $-1, CX
 	MOVQ  CX, 48(AX)
 	TESTQ CX, CX
-	JEQ   done
+	JEQ   done3
 
 	// To the next panel.
 	MOVQ 144(AX), CX
@@ -6352,9 +6352,9 @@ done8:
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
-	JMP  panel
+	JMP  panel1
 
-done:
+done3:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -6371,7 +6371,7 @@ TEXT ·gemm2x32AVX512(SB), NOSPLIT, $8-8
 	VLDMXCSR 4(SP)
 	MOVQ     task+0(FP), AX
 
-panel:
+panel1:
 	MOVQ 88(AX), CX
 	MOVQ CX, 160(AX)
 	MOVQ 72(AX), CX
@@ -6380,7 +6380,7 @@ panel:
 	MOVQ CX, 168(AX)
 	MOVQ 56(AX), CX
 
-tile:
+tile2:
 	// The chains start.
 	MOVQ    64(AX), DX
 	VMOVUPS (DX), Z0
@@ -6392,18 +6392,18 @@ tile:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done2
+	JLT     done5
 
-loop1:
+loop4:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	CMPQ R9, $+2
-	JLT  done4
+	JLT  done7
 
-loop3:
+loop6:
 	VBROADCASTSS (DI), Z4
 	VBROADCASTSS (DI)(DX*1), Z5
 	VMOVUPS      (R8), Z6
@@ -6424,13 +6424,13 @@ loop3:
 	ADDQ         $+128, R8
 	ADDQ         $-2, R9
 	CMPQ         R9, $+2
-	JGE          loop3
+	JGE          loop6
 
-done4:
+done7:
 	CMPQ R9, $+1
-	JLT  done6
+	JLT  done9
 
-loop5:
+loop8:
 	VBROADCASTSS (DI), Z4
 	VBROADCASTSS (DI)(DX*1), Z5
 	VMOVUPS      (R8), Z6
@@ -6443,21 +6443,21 @@ loop5:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop5
+	JGE          loop8
 
-done6:
+done9:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop1
+	JGE  loop4
 
-done2:
+done5:
 	MOVQ 112(AX), BX
 
 	// Add finished chains.
 	MOVQ    72(AX), SI
 	TESTQ   SI, SI
-	JEQ     done7
+	JEQ     done10
 	MOVQ    152(AX), SI
 	MOVQ    104(AX), BX
 	VMOVUPS (SI), Z4
@@ -6473,11 +6473,11 @@ done2:
 	MOVQ    SI, 152(AX)
 	MOVQ    112(AX), BX
 
-done7:
+done10:
 	// Add what C holds.
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
-	JEQ     done8
+	JEQ     done11
 	MOVQ    160(AX), SI
 	VMOVUPS (SI), Z4
 	VADDPS  Z0, Z4, Z0
@@ -6490,7 +6490,7 @@ done7:
 	VADDPS  Z3, Z4, Z3
 	ADDQ    BX, SI
 
-done8:
+done11:
 	// Store.
 	MOVQ    160(AX), SI
 	VMOVUPS Z0, (SI)
@@ -6508,12 +6508,12 @@ done8:
 	ADDQ  $-1, DX
 	MOVQ  DX, 168(AX)
 	TESTQ DX, DX
-	JNE   tile
+	JNE   tile2
 	MOVQ  48(AX), CX
 	ADDQ  $-1, CX
 	MOVQ  CX, 48(AX)
 	TESTQ CX, CX
-	JEQ   done
+	JEQ   done3
 
 	// To the next panel.
 	MOVQ 144(AX), CX
@@ -6535,9 +6535,9 @@ done8:
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
-	JMP  panel
+	JMP  panel1
 
-done:
+done3:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -6554,7 +6554,7 @@ TEXT ·gemmTN2x32AVX512(SB), NOSPLIT, $8-8
 	VLDMXCSR 4(SP)
 	MOVQ     task+0(FP), AX
 
-panel:
+panel1:
 	MOVQ 88(AX), CX
 	MOVQ CX, 160(AX)
 	MOVQ 72(AX), CX
@@ -6563,7 +6563,7 @@ panel:
 	MOVQ CX, 168(AX)
 	MOVQ 56(AX), CX
 
-tile:
+tile2:
 	// The chains start.
 	MOVQ    64(AX), DX
 	VMOVUPS (DX), Z0
@@ -6575,18 +6575,18 @@ tile:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done2
+	JLT     done5
 
-loop1:
+loop4:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	CMPQ R9, $+2
-	JLT  done4
+	JLT  done7
 
-loop3:
+loop6:
 	VBROADCASTSS (DI), Z4
 	VBROADCASTSS 4(DI), Z5
 	VMOVUPS      (R8), Z6
@@ -6608,13 +6608,13 @@ loop3:
 	ADDQ         $+128, R8
 	ADDQ         $-2, R9
 	CMPQ         R9, $+2
-	JGE          loop3
+	JGE          loop6
 
-done4:
+done7:
 	CMPQ R9, $+1
-	JLT  done6
+	JLT  done9
 
-loop5:
+loop8:
 	VBROADCASTSS (DI), Z4
 	VBROADCASTSS 4(DI), Z5
 	VMOVUPS      (R8), Z6
@@ -6627,21 +6627,21 @@ loop5:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop5
+	JGE          loop8
 
-done6:
+done9:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop1
+	JGE  loop4
 
-done2:
+done5:
 	MOVQ 112(AX), DX
 
 	// Add finished chains.
 	MOVQ    72(AX), BX
 	TESTQ   BX, BX
-	JEQ     done7
+	JEQ     done10
 	MOVQ    152(AX), BX
 	MOVQ    104(AX), DX
 	VMOVUPS (BX), Z4
@@ -6657,11 +6657,11 @@ done2:
 	MOVQ    BX, 152(AX)
 	MOVQ    112(AX), DX
 
-done7:
+done10:
 	// Add what C holds.
 	MOVQ    80(AX), BX
 	TESTQ   BX, BX
-	JEQ     done8
+	JEQ     done11
 	MOVQ    160(AX), BX
 	VMOVUPS (BX), Z4
 	VADDPS  Z0, Z4, Z0
@@ -6674,7 +6674,7 @@ done7:
 	VADDPS  Z3, Z4, Z3
 	ADDQ    DX, BX
 
-done8:
+done11:
 	// Store.
 	MOVQ    160(AX), BX
 	VMOVUPS Z0, (BX)
@@ -6691,12 +6691,12 @@ done8:
 	ADDQ  $-1, DX
 	MOVQ  DX, 168(AX)
 	TESTQ DX, DX
-	JNE   tile
+	JNE   tile2
 	MOVQ  48(AX), CX
 	ADDQ  $-1, CX
 	MOVQ  CX, 48(AX)
 	TESTQ CX, CX
-	JEQ   done
+	JEQ   done3
 
 	// To the next panel.
 	MOVQ 144(AX), CX
@@ -6718,9 +6718,9 @@ done8:
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
-	JMP  panel
+	JMP  panel1
 
-done:
+done3:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -6737,7 +6737,7 @@ TEXT ·gemm2x48AVX512(SB), NOSPLIT, $8-8
 	VLDMXCSR 4(SP)
 	MOVQ     task+0(FP), AX
 
-panel:
+panel1:
 	MOVQ 88(AX), CX
 	MOVQ CX, 160(AX)
 	MOVQ 72(AX), CX
@@ -6746,7 +6746,7 @@ panel:
 	MOVQ CX, 168(AX)
 	MOVQ 56(AX), CX
 
-tile:
+tile2:
 	// The chains start.
 	MOVQ    64(AX), DX
 	VMOVUPS (DX), Z0
@@ -6760,18 +6760,18 @@ tile:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done2
+	JLT     done5
 
-loop1:
+loop4:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	CMPQ R9, $+2
-	JLT  done4
+	JLT  done7
 
-loop3:
+loop6:
 	VBROADCASTSS (DI), Z6
 	VBROADCASTSS (DI)(DX*1), Z7
 	VMOVUPS      (R8), Z8
@@ -6798,13 +6798,13 @@ loop3:
 	ADDQ         $+128, R8
 	ADDQ         $-2, R9
 	CMPQ         R9, $+2
-	JGE          loop3
+	JGE          loop6
 
-done4:
+done7:
 	CMPQ R9, $+1
-	JLT  done6
+	JLT  done9
 
-loop5:
+loop8:
 	VBROADCASTSS (DI), Z6
 	VBROADCASTSS (DI)(DX*1), Z7
 	VMOVUPS      (R8), Z8
@@ -6820,21 +6820,21 @@ loop5:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop5
+	JGE          loop8
 
-done6:
+done9:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop1
+	JGE  loop4
 
-done2:
+done5:
 	MOVQ 112(AX), BX
 
 	// Add finished chains.
 	MOVQ    72(AX), SI
 	TESTQ   SI, SI
-	JEQ     done7
+	JEQ     done10
 	MOVQ    152(AX), SI
 	MOVQ    104(AX), BX
 	VMOVUPS (SI), Z6
@@ -6854,11 +6854,11 @@ done2:
 	MOVQ    SI, 152(AX)
 	MOVQ    112(AX), BX
 
-done7:
+done10:
 	// Add what C holds.
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
-	JEQ     done8
+	JEQ     done11
 	MOVQ    160(AX), SI
 	VMOVUPS (SI), Z6
 	VADDPS  Z0, Z6, Z0
@@ -6875,7 +6875,7 @@ done7:
 	VADDPS  Z5, Z6, Z5
 	ADDQ    BX, SI
 
-done8:
+done11:
 	// Store.
 	MOVQ    160(AX), SI
 	VMOVUPS Z0, (SI)
@@ -6895,12 +6895,12 @@ done8:
 	ADDQ  $-1, DX
 	MOVQ  DX, 168(AX)
 	TESTQ DX, DX
-	JNE   tile
+	JNE   tile2
 	MOVQ  48(AX), CX
 	ADDQ  $-1, CX
 	MOVQ  CX, 48(AX)
 	TESTQ CX, CX
-	JEQ   done
+	JEQ   done3
 
 	// To the next panel.
 	MOVQ 144(AX), CX
@@ -6922,9 +6922,9 @@ done8:
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
-	JMP  panel
+	JMP  panel1
 
-done:
+done3:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -6941,7 +6941,7 @@ TEXT ·gemmTN2x48AVX512(SB), NOSPLIT, $8-8
 	VLDMXCSR 4(SP)
 	MOVQ     task+0(FP), AX
 
-panel:
+panel1:
 	MOVQ 88(AX), CX
 	MOVQ CX, 160(AX)
 	MOVQ 72(AX), CX
@@ -6950,7 +6950,7 @@ panel:
 	MOVQ CX, 168(AX)
 	MOVQ 56(AX), CX
 
-tile:
+tile2:
 	// The chains start.
 	MOVQ    64(AX), DX
 	VMOVUPS (DX), Z0
@@ -6964,18 +6964,18 @@ tile:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done2
+	JLT     done5
 
-loop1:
+loop4:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	CMPQ R9, $+2
-	JLT  done4
+	JLT  done7
 
-loop3:
+loop6:
 	VBROADCASTSS (DI), Z6
 	VBROADCASTSS 4(DI), Z7
 	VMOVUPS      (R8), Z8
@@ -7003,13 +7003,13 @@ loop3:
 	ADDQ         $+128, R8
 	ADDQ         $-2, R9
 	CMPQ         R9, $+2
-	JGE          loop3
+	JGE          loop6
 
-done4:
+done7:
 	CMPQ R9, $+1
-	JLT  done6
+	JLT  done9
 
-loop5:
+loop8:
 	VBROADCASTSS (DI), Z6
 	VBROADCASTSS 4(DI), Z7
 	VMOVUPS      (R8), Z8
@@ -7025,21 +7025,21 @@ loop5:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop5
+	JGE          loop8
 
-done6:
+done9:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop1
+	JGE  loop4
 
-done2:
+done5:
 	MOVQ 112(AX), DX
 
 	// Add finished chains.
 	MOVQ    72(AX), BX
 	TESTQ   BX, BX
-	JEQ     done7
+	JEQ     done10
 	MOVQ    152(AX), BX
 	MOVQ    104(AX), DX
 	VMOVUPS (BX), Z6
@@ -7059,11 +7059,11 @@ done2:
 	MOVQ    BX, 152(AX)
 	MOVQ    112(AX), DX
 
-done7:
+done10:
 	// Add what C holds.
 	MOVQ    80(AX), BX
 	TESTQ   BX, BX
-	JEQ     done8
+	JEQ     done11
 	MOVQ    160(AX), BX
 	VMOVUPS (BX), Z6
 	VADDPS  Z0, Z6, Z0
@@ -7080,7 +7080,7 @@ done7:
 	VADDPS  Z5, Z6, Z5
 	ADDQ    DX, BX
 
-done8:
+done11:
 	// Store.
 	MOVQ    160(AX), BX
 	VMOVUPS Z0, (BX)
@@ -7099,12 +7099,12 @@ done8:
 	ADDQ  $-1, DX
 	MOVQ  DX, 168(AX)
 	TESTQ DX, DX
-	JNE   tile
+	JNE   tile2
 	MOVQ  48(AX), CX
 	ADDQ  $-1, CX
 	MOVQ  CX, 48(AX)
 	TESTQ CX, CX
-	JEQ   done
+	JEQ   done3
 
 	// To the next panel.
 	MOVQ 144(AX), CX
@@ -7126,9 +7126,9 @@ done8:
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
-	JMP  panel
+	JMP  panel1
 
-done:
+done3:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -7145,7 +7145,7 @@ TEXT ·gemm2x64AVX512(SB), NOSPLIT, $8-8
 	VLDMXCSR 4(SP)
 	MOVQ     task+0(FP), AX
 
-panel:
+panel1:
 	MOVQ 88(AX), CX
 	MOVQ CX, 160(AX)
 	MOVQ 72(AX), CX
@@ -7154,7 +7154,7 @@ panel:
 	MOVQ CX, 168(AX)
 	MOVQ 56(AX), CX
 
-tile:
+tile2:
 	// The chains start.
 	MOVQ    64(AX), DX
 	VMOVUPS (DX), Z0
@@ -7170,9 +7170,9 @@ tile:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done2
+	JLT     done5
 
-loop1:
+loop4:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
@@ -7182,9 +7182,9 @@ loop1:
 	ADDQ R10, R11
 	ADDQ R10, R11
 	CMPQ R9, $+2
-	JLT  done4
+	JLT  done7
 
-loop3:
+loop6:
 	VBROADCASTSS (DI), Z8
 	VBROADCASTSS (DI)(DX*1), Z9
 	VMOVUPS      (R8), Z10
@@ -7218,13 +7218,13 @@ loop3:
 	ADDQ         $+128, R11
 	ADDQ         $-2, R9
 	CMPQ         R9, $+2
-	JGE          loop3
+	JGE          loop6
 
-done4:
+done7:
 	CMPQ R9, $+1
-	JLT  done6
+	JLT  done9
 
-loop5:
+loop8:
 	VBROADCASTSS (DI), Z8
 	VBROADCASTSS (DI)(DX*1), Z9
 	VMOVUPS      (R8), Z10
@@ -7244,21 +7244,21 @@ loop5:
 	ADDQ         $+64, R11
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop5
+	JGE          loop8
 
-done6:
+done9:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop1
+	JGE  loop4
 
-done2:
+done5:
 	MOVQ 112(AX), BX
 
 	// Add finished chains.
 	MOVQ    72(AX), SI
 	TESTQ   SI, SI
-	JEQ     done7
+	JEQ     done10
 	MOVQ    152(AX), SI
 	MOVQ    104(AX), BX
 	VMOVUPS (SI), Z8
@@ -7282,11 +7282,11 @@ done2:
 	MOVQ    SI, 152(AX)
 	MOVQ    112(AX), BX
 
-done7:
+done10:
 	// Add what C holds.
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
-	JEQ     done8
+	JEQ     done11
 	MOVQ    160(AX), SI
 	VMOVUPS (SI), Z8
 	VADDPS  Z0, Z8, Z0
@@ -7307,7 +7307,7 @@ done7:
 	VADDPS  Z7, Z8, Z7
 	ADDQ    BX, SI
 
-done8:
+done11:
 	// Store.
 	MOVQ    160(AX), SI
 	VMOVUPS Z0, (SI)
@@ -7329,12 +7329,12 @@ done8:
 	ADDQ  $-1, DX
 	MOVQ  DX, 168(AX)
 	TESTQ DX, DX
-	JNE   tile
+	JNE   tile2
 	MOVQ  48(AX), CX
 	ADDQ  $-1, CX
 	MOVQ  CX, 48(AX)
 	TESTQ CX, CX
-	JEQ   done
+	JEQ   done3
 
 	// To the next panel.
 	MOVQ 144(AX), CX
@@ -7356,9 +7356,9 @@ done8:
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
-	JMP  panel
+	JMP  panel1
 
-done:
+done3:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -7375,7 +7375,7 @@ TEXT ·gemmTN2x64AVX512(SB), NOSPLIT, $8-8
 	VLDMXCSR 4(SP)
 	MOVQ     task+0(FP), AX
 
-panel:
+panel1:
 	MOVQ 88(AX), CX
 	MOVQ CX, 160(AX)
 	MOVQ 72(AX), CX
@@ -7384,7 +7384,7 @@ panel:
 	MOVQ CX, 168(AX)
 	MOVQ 56(AX), CX
 
-tile:
+tile2:
 	// The chains start.
 	MOVQ    64(AX), DX
 	VMOVUPS (DX), Z0
@@ -7400,9 +7400,9 @@ tile:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done2
+	JLT     done5
 
-loop1:
+loop4:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
@@ -7412,9 +7412,9 @@ loop1:
 	ADDQ R10, R11
 	ADDQ R10, R11
 	CMPQ R9, $+2
-	JLT  done4
+	JLT  done7
 
-loop3:
+loop6:
 	VBROADCASTSS (DI), Z8
 	VBROADCASTSS 4(DI), Z9
 	VMOVUPS      (R8), Z10
@@ -7449,13 +7449,13 @@ loop3:
 	ADDQ         $+128, R11
 	ADDQ         $-2, R9
 	CMPQ         R9, $+2
-	JGE          loop3
+	JGE          loop6
 
-done4:
+done7:
 	CMPQ R9, $+1
-	JLT  done6
+	JLT  done9
 
-loop5:
+loop8:
 	VBROADCASTSS (DI), Z8
 	VBROADCASTSS 4(DI), Z9
 	VMOVUPS      (R8), Z10
@@ -7475,21 +7475,21 @@ loop5:
 	ADDQ         $+64, R11
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop5
+	JGE          loop8
 
-done6:
+done9:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop1
+	JGE  loop4
 
-done2:
+done5:
 	MOVQ 112(AX), DX
 
 	// Add finished chains.
 	MOVQ    72(AX), BX
 	TESTQ   BX, BX
-	JEQ     done7
+	JEQ     done10
 	MOVQ    152(AX), BX
 	MOVQ    104(AX), DX
 	VMOVUPS (BX), Z8
@@ -7513,11 +7513,11 @@ done2:
 	MOVQ    BX, 152(AX)
 	MOVQ    112(AX), DX
 
-done7:
+done10:
 	// Add what C holds.
 	MOVQ    80(AX), BX
 	TESTQ   BX, BX
-	JEQ     done8
+	JEQ     done11
 	MOVQ    160(AX), BX
 	VMOVUPS (BX), Z8
 	VADDPS  Z0, Z8, Z0
@@ -7538,7 +7538,7 @@ done7:
 	VADDPS  Z7, Z8, Z7
 	ADDQ    DX, BX
 
-done8:
+done11:
 	// Store.
 	MOVQ    160(AX), BX
 	VMOVUPS Z0, (BX)
@@ -7559,12 +7559,12 @@ done8:
 	ADDQ  $-1, DX
 	MOVQ  DX, 168(AX)
 	TESTQ DX, DX
-	JNE   tile
+	JNE   tile2
 	MOVQ  48(AX), CX
 	ADDQ  $-1, CX
 	MOVQ  CX, 48(AX)
 	TESTQ CX, CX
-	JEQ   done
+	JEQ   done3
 
 	// To the next panel.
 	MOVQ 144(AX), CX
@@ -7586,9 +7586,9 @@ done8:
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
-	JMP  panel
+	JMP  panel1
 
-done:
+done3:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -7605,7 +7605,7 @@ TEXT ·gemm3x16AVX512(SB), NOSPLIT, $8-8
 	VLDMXCSR 4(SP)
 	MOVQ     task+0(FP), AX
 
-panel:
+panel1:
 	MOVQ 88(AX), CX
 	MOVQ CX, 160(AX)
 	MOVQ 72(AX), CX
@@ -7614,7 +7614,7 @@ panel:
 	MOVQ CX, 168(AX)
 	MOVQ 56(AX), CX
 
-tile:
+tile2:
 	// The chains start.
 	MOVQ    64(AX), DX
 	VMOVUPS (DX), Z0
@@ -7625,18 +7625,18 @@ tile:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done2
+	JLT     done5
 
-loop1:
+loop4:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	CMPQ R9, $+2
-	JLT  done4
+	JLT  done7
 
-loop3:
+loop6:
 	VMOVUPS      (R8), Z3
 	VBROADCASTSS (DI), Z4
 	VFMADD231PS  Z3, Z4, Z0
@@ -7655,13 +7655,13 @@ loop3:
 	ADDQ         $+128, R8
 	ADDQ         $-2, R9
 	CMPQ         R9, $+2
-	JGE          loop3
+	JGE          loop6
 
-done4:
+done7:
 	CMPQ R9, $+1
-	JLT  done6
+	JLT  done9
 
-loop5:
+loop8:
 	VMOVUPS      (R8), Z3
 	VBROADCASTSS (DI), Z4
 	VFMADD231PS  Z3, Z4, Z0
@@ -7673,21 +7673,21 @@ loop5:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop5
+	JGE          loop8
 
-done6:
+done9:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop1
+	JGE  loop4
 
-done2:
+done5:
 	MOVQ 112(AX), BX
 
 	// Add finished chains.
 	MOVQ    72(AX), SI
 	TESTQ   SI, SI
-	JEQ     done7
+	JEQ     done10
 	MOVQ    152(AX), SI
 	MOVQ    104(AX), BX
 	VMOVUPS (SI), Z3
@@ -7702,11 +7702,11 @@ done2:
 	MOVQ    SI, 152(AX)
 	MOVQ    112(AX), BX
 
-done7:
+done10:
 	// Add what C holds.
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
-	JEQ     done8
+	JEQ     done11
 	MOVQ    160(AX), SI
 	VMOVUPS (SI), Z3
 	VADDPS  Z0, Z3, Z0
@@ -7718,7 +7718,7 @@ done7:
 	VADDPS  Z2, Z3, Z2
 	ADDQ    BX, SI
 
-done8:
+done11:
 	// Store.
 	MOVQ    160(AX), SI
 	VMOVUPS Z0, (SI)
@@ -7737,12 +7737,12 @@ done8:
 	ADDQ  $-1, DX
 	MOVQ  DX, 168(AX)
 	TESTQ DX, DX
-	JNE   tile
+	JNE   tile2
 	MOVQ  48(AX), CX
 	ADDQ  $-1, CX
 	MOVQ  CX, 48(AX)
 	TESTQ CX, CX
-	JEQ   done
+	JEQ   done3
 
 	// To the next panel.
 	MOVQ 144(AX), CX
@@ -7764,9 +7764,9 @@ done8:
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
-	JMP  panel
+	JMP  panel1
 
-done:
+done3:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -7783,7 +7783,7 @@ TEXT ·gemmTN3x16AVX512(SB), NOSPLIT, $8-8
 	VLDMXCSR 4(SP)
 	MOVQ     task+0(FP), AX
 
-panel:
+panel1:
 	MOVQ 88(AX), CX
 	MOVQ CX, 160(AX)
 	MOVQ 72(AX), CX
@@ -7792,7 +7792,7 @@ panel:
 	MOVQ CX, 168(AX)
 	MOVQ 56(AX), CX
 
-tile:
+tile2:
 	// The chains start.
 	MOVQ    64(AX), DX
 	VMOVUPS (DX), Z0
@@ -7803,18 +7803,18 @@ tile:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done2
+	JLT     done5
 
-loop1:
+loop4:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	CMPQ R9, $+2
-	JLT  done4
+	JLT  done7
 
-loop3:
+loop6:
 	VMOVUPS      (R8), Z3
 	VBROADCASTSS (DI), Z4
 	VFMADD231PS  Z3, Z4, Z0
@@ -7834,13 +7834,13 @@ loop3:
 	ADDQ         $+128, R8
 	ADDQ         $-2, R9
 	CMPQ         R9, $+2
-	JGE          loop3
+	JGE          loop6
 
-done4:
+done7:
 	CMPQ R9, $+1
-	JLT  done6
+	JLT  done9
 
-loop5:
+loop8:
 	VMOVUPS      (R8), Z3
 	VBROADCASTSS (DI), Z4
 	VFMADD231PS  Z3, Z4, Z0
@@ -7852,21 +7852,21 @@ loop5:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop5
+	JGE          loop8
 
-done6:
+done9:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop1
+	JGE  loop4
 
-done2:
+done5:
 	MOVQ 112(AX), DX
 
 	// Add finished chains.
 	MOVQ    72(AX), BX
 	TESTQ   BX, BX
-	JEQ     done7
+	JEQ     done10
 	MOVQ    152(AX), BX
 	MOVQ    104(AX), DX
 	VMOVUPS (BX), Z3
@@ -7881,11 +7881,11 @@ done2:
 	MOVQ    BX, 152(AX)
 	MOVQ    112(AX), DX
 
-done7:
+done10:
 	// Add what C holds.
 	MOVQ    80(AX), BX
 	TESTQ   BX, BX
-	JEQ     done8
+	JEQ     done11
 	MOVQ    160(AX), BX
 	VMOVUPS (BX), Z3
 	VADDPS  Z0, Z3, Z0
@@ -7897,7 +7897,7 @@ done7:
 	VADDPS  Z2, Z3, Z2
 	ADDQ    DX, BX
 
-done8:
+done11:
 	// Store.
 	MOVQ    160(AX), BX
 	VMOVUPS Z0, (BX)
@@ -7914,12 +7914,12 @@ done8:
 	ADDQ  $-1, DX
 	MOVQ  DX, 168(AX)
 	TESTQ DX, DX
-	JNE   tile
+	JNE   tile2
 	MOVQ  48(AX), CX
 	ADDQ  $-1, CX
 	MOVQ  CX, 48(AX)
 	TESTQ CX, CX
-	JEQ   done
+	JEQ   done3
 
 	// To the next panel.
 	MOVQ 144(AX), CX
@@ -7941,9 +7941,9 @@ done8:
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
-	JMP  panel
+	JMP  panel1
 
-done:
+done3:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -7960,7 +7960,7 @@ TEXT ·gemm3x32AVX512(SB), NOSPLIT, $8-8
 	VLDMXCSR 4(SP)
 	MOVQ     task+0(FP), AX
 
-panel:
+panel1:
 	MOVQ 88(AX), CX
 	MOVQ CX, 160(AX)
 	MOVQ 72(AX), CX
@@ -7969,7 +7969,7 @@ panel:
 	MOVQ CX, 168(AX)
 	MOVQ 56(AX), CX
 
-tile:
+tile2:
 	// The chains start.
 	MOVQ    64(AX), DX
 	VMOVUPS (DX), Z0
@@ -7983,18 +7983,18 @@ tile:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done2
+	JLT     done5
 
-loop1:
+loop4:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	CMPQ R9, $+2
-	JLT  done4
+	JLT  done7
 
-loop3:
+loop6:
 	VMOVUPS      (R8), Z6
 	VMOVUPS      (R8)(R10*1), Z7
 	VBROADCASTSS (DI), Z8
@@ -8021,13 +8021,13 @@ loop3:
 	ADDQ         $+128, R8
 	ADDQ         $-2, R9
 	CMPQ         R9, $+2
-	JGE          loop3
+	JGE          loop6
 
-done4:
+done7:
 	CMPQ R9, $+1
-	JLT  done6
+	JLT  done9
 
-loop5:
+loop8:
 	VMOVUPS      (R8), Z6
 	VMOVUPS      (R8)(R10*1), Z7
 	VBROADCASTSS (DI), Z8
@@ -8043,21 +8043,21 @@ loop5:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop5
+	JGE          loop8
 
-done6:
+done9:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop1
+	JGE  loop4
 
-done2:
+done5:
 	MOVQ 112(AX), BX
 
 	// Add finished chains.
 	MOVQ    72(AX), SI
 	TESTQ   SI, SI
-	JEQ     done7
+	JEQ     done10
 	MOVQ    152(AX), SI
 	MOVQ    104(AX), BX
 	VMOVUPS (SI), Z6
@@ -8078,11 +8078,11 @@ done2:
 	MOVQ    SI, 152(AX)
 	MOVQ    112(AX), BX
 
-done7:
+done10:
 	// Add what C holds.
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
-	JEQ     done8
+	JEQ     done11
 	MOVQ    160(AX), SI
 	VMOVUPS (SI), Z6
 	VADDPS  Z0, Z6, Z0
@@ -8100,7 +8100,7 @@ done7:
 	VADDPS  Z5, Z6, Z5
 	ADDQ    BX, SI
 
-done8:
+done11:
 	// Store.
 	MOVQ    160(AX), SI
 	VMOVUPS Z0, (SI)
@@ -8122,12 +8122,12 @@ done8:
 	ADDQ  $-1, DX
 	MOVQ  DX, 168(AX)
 	TESTQ DX, DX
-	JNE   tile
+	JNE   tile2
 	MOVQ  48(AX), CX
 	ADDQ  $-1, CX
 	MOVQ  CX, 48(AX)
 	TESTQ CX, CX
-	JEQ   done
+	JEQ   done3
 
 	// To the next panel.
 	MOVQ 144(AX), CX
@@ -8149,9 +8149,9 @@ done8:
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
-	JMP  panel
+	JMP  panel1
 
-done:
+done3:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -8168,7 +8168,7 @@ TEXT ·gemmTN3x32AVX512(SB), NOSPLIT, $8-8
 	VLDMXCSR 4(SP)
 	MOVQ     task+0(FP), AX
 
-panel:
+panel1:
 	MOVQ 88(AX), CX
 	MOVQ CX, 160(AX)
 	MOVQ 72(AX), CX
@@ -8177,7 +8177,7 @@ panel:
 	MOVQ CX, 168(AX)
 	MOVQ 56(AX), CX
 
-tile:
+tile2:
 	// The chains start.
 	MOVQ    64(AX), DX
 	VMOVUPS (DX), Z0
@@ -8191,18 +8191,18 @@ tile:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done2
+	JLT     done5
 
-loop1:
+loop4:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	CMPQ R9, $+2
-	JLT  done4
+	JLT  done7
 
-loop3:
+loop6:
 	VMOVUPS      (R8), Z6
 	VMOVUPS      (R8)(R10*1), Z7
 	VBROADCASTSS (DI), Z8
@@ -8230,13 +8230,13 @@ loop3:
 	ADDQ         $+128, R8
 	ADDQ         $-2, R9
 	CMPQ         R9, $+2
-	JGE          loop3
+	JGE          loop6
 
-done4:
+done7:
 	CMPQ R9, $+1
-	JLT  done6
+	JLT  done9
 
-loop5:
+loop8:
 	VMOVUPS      (R8), Z6
 	VMOVUPS      (R8)(R10*1), Z7
 	VBROADCASTSS (DI), Z8
@@ -8252,21 +8252,21 @@ loop5:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop5
+	JGE          loop8
 
-done6:
+done9:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop1
+	JGE  loop4
 
-done2:
+done5:
 	MOVQ 112(AX), DX
 
 	// Add finished chains.
 	MOVQ    72(AX), BX
 	TESTQ   BX, BX
-	JEQ     done7
+	JEQ     done10
 	MOVQ    152(AX), BX
 	MOVQ    104(AX), DX
 	VMOVUPS (BX), Z6
@@ -8287,11 +8287,11 @@ done2:
 	MOVQ    BX, 152(AX)
 	MOVQ    112(AX), DX
 
-done7:
+done10:
 	// Add what C holds.
 	MOVQ    80(AX), BX
 	TESTQ   BX, BX
-	JEQ     done8
+	JEQ     done11
 	MOVQ    160(AX), BX
 	VMOVUPS (BX), Z6
 	VADDPS  Z0, Z6, Z0
@@ -8309,7 +8309,7 @@ done7:
 	VADDPS  Z5, Z6, Z5
 	ADDQ    DX, BX
 
-done8:
+done11:
 	// Store.
 	MOVQ    160(AX), BX
 	VMOVUPS Z0, (BX)
@@ -8329,12 +8329,12 @@ done8:
 	ADDQ  $-1, DX
 	MOVQ  DX, 168(AX)
 	TESTQ DX, DX
-	JNE   tile
+	JNE   tile2
 	MOVQ  48(AX), CX
 	ADDQ  $-1, CX
 	MOVQ  CX, 48(AX)
 	TESTQ CX, CX
-	JEQ   done
+	JEQ   done3
 
 	// To the next panel.
 	MOVQ 144(AX), CX
@@ -8356,9 +8356,9 @@ done8:
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
-	JMP  panel
+	JMP  panel1
 
-done:
+done3:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -8375,7 +8375,7 @@ TEXT ·gemm3x48AVX512(SB), NOSPLIT, $8-8
 	VLDMXCSR 4(SP)
 	MOVQ     task+0(FP), AX
 
-panel:
+panel1:
 	MOVQ 88(AX), CX
 	MOVQ CX, 160(AX)
 	MOVQ 72(AX), CX
@@ -8384,7 +8384,7 @@ panel:
 	MOVQ CX, 168(AX)
 	MOVQ 56(AX), CX
 
-tile:
+tile2:
 	// The chains start.
 	MOVQ    64(AX), DX
 	VMOVUPS (DX), Z0
@@ -8401,18 +8401,18 @@ tile:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done2
+	JLT     done5
 
-loop1:
+loop4:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	CMPQ R9, $+2
-	JLT  done4
+	JLT  done7
 
-loop3:
+loop6:
 	VBROADCASTSS (DI), Z9
 	VBROADCASTSS (DI)(DX*1), Z10
 	VBROADCASTSS (DI)(DX*2), Z11
@@ -8447,13 +8447,13 @@ loop3:
 	ADDQ         $+128, R8
 	ADDQ         $-2, R9
 	CMPQ         R9, $+2
-	JGE          loop3
+	JGE          loop6
 
-done4:
+done7:
 	CMPQ R9, $+1
-	JLT  done6
+	JLT  done9
 
-loop5:
+loop8:
 	VBROADCASTSS (DI), Z9
 	VBROADCASTSS (DI)(DX*1), Z10
 	VBROADCASTSS (DI)(DX*2), Z11
@@ -8473,21 +8473,21 @@ loop5:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop5
+	JGE          loop8
 
-done6:
+done9:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop1
+	JGE  loop4
 
-done2:
+done5:
 	MOVQ 112(AX), BX
 
 	// Add finished chains.
 	MOVQ    72(AX), SI
 	TESTQ   SI, SI
-	JEQ     done7
+	JEQ     done10
 	MOVQ    152(AX), SI
 	MOVQ    104(AX), BX
 	VMOVUPS (SI), Z9
@@ -8514,11 +8514,11 @@ done2:
 	MOVQ    SI, 152(AX)
 	MOVQ    112(AX), BX
 
-done7:
+done10:
 	// Add what C holds.
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
-	JEQ     done8
+	JEQ     done11
 	MOVQ    160(AX), SI
 	VMOVUPS (SI), Z9
 	VADDPS  Z0, Z9, Z0
@@ -8542,7 +8542,7 @@ done7:
 	VADDPS  Z8, Z9, Z8
 	ADDQ    BX, SI
 
-done8:
+done11:
 	// Store.
 	MOVQ    160(AX), SI
 	VMOVUPS Z0, (SI)
@@ -8567,12 +8567,12 @@ done8:
 	ADDQ  $-1, DX
 	MOVQ  DX, 168(AX)
 	TESTQ DX, DX
-	JNE   tile
+	JNE   tile2
 	MOVQ  48(AX), CX
 	ADDQ  $-1, CX
 	MOVQ  CX, 48(AX)
 	TESTQ CX, CX
-	JEQ   done
+	JEQ   done3
 
 	// To the next panel.
 	MOVQ 144(AX), CX
@@ -8594,9 +8594,9 @@ done8:
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
-	JMP  panel
+	JMP  panel1
 
-done:
+done3:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -8613,7 +8613,7 @@ TEXT ·gemmTN3x48AVX512(SB), NOSPLIT, $8-8
 	VLDMXCSR 4(SP)
 	MOVQ     task+0(FP), AX
 
-panel:
+panel1:
 	MOVQ 88(AX), CX
 	MOVQ CX, 160(AX)
 	MOVQ 72(AX), CX
@@ -8622,7 +8622,7 @@ panel:
 	MOVQ CX, 168(AX)
 	MOVQ 56(AX), CX
 
-tile:
+tile2:
 	// The chains start.
 	MOVQ    64(AX), DX
 	VMOVUPS (DX), Z0
@@ -8639,18 +8639,18 @@ tile:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done2
+	JLT     done5
 
-loop1:
+loop4:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	CMPQ R9, $+2
-	JLT  done4
+	JLT  done7
 
-loop3:
+loop6:
 	VBROADCASTSS (DI), Z9
 	VBROADCASTSS 4(DI), Z10
 	VBROADCASTSS 8(DI), Z11
@@ -8686,13 +8686,13 @@ loop3:
 	ADDQ         $+128, R8
 	ADDQ         $-2, R9
 	CMPQ         R9, $+2
-	JGE          loop3
+	JGE          loop6
 
-done4:
+done7:
 	CMPQ R9, $+1
-	JLT  done6
+	JLT  done9
 
-loop5:
+loop8:
 	VBROADCASTSS (DI), Z9
 	VBROADCASTSS 4(DI), Z10
 	VBROADCASTSS 8(DI), Z11
@@ -8712,21 +8712,21 @@ loop5:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop5
+	JGE          loop8
 
-done6:
+done9:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop1
+	JGE  loop4
 
-done2:
+done5:
 	MOVQ 112(AX), DX
 
 	// Add finished chains.
 	MOVQ    72(AX), BX
 	TESTQ   BX, BX
-	JEQ     done7
+	JEQ     done10
 	MOVQ    152(AX), BX
 	MOVQ    104(AX), DX
 	VMOVUPS (BX), Z9
@@ -8753,11 +8753,11 @@ done2:
 	MOVQ    BX, 152(AX)
 	MOVQ    112(AX), DX
 
-done7:
+done10:
 	// Add what C holds.
 	MOVQ    80(AX), BX
 	TESTQ   BX, BX
-	JEQ     done8
+	JEQ     done11
 	MOVQ    160(AX), BX
 	VMOVUPS (BX), Z9
 	VADDPS  Z0, Z9, Z0
@@ -8781,7 +8781,7 @@ done7:
 	VADDPS  Z8, Z9, Z8
 	ADDQ    DX, BX
 
-done8:
+done11:
 	// Store.
 	MOVQ    160(AX), BX
 	VMOVUPS Z0, (BX)
@@ -8804,12 +8804,12 @@ done8:
 	ADDQ  $-1, DX
 	MOVQ  DX, 168(AX)
 	TESTQ DX, DX
-	JNE   tile
+	JNE   tile2
 	MOVQ  48(AX), CX
 	ADDQ  $-1, CX
 	MOVQ  CX, 48(AX)
 	TESTQ CX, CX
-	JEQ   done
+	JEQ   done3
 
 	// To the next panel.
 	MOVQ 144(AX), CX
@@ -8831,9 +8831,9 @@ done8:
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
-	JMP  panel
+	JMP  panel1
 
-done:
+done3:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -8850,7 +8850,7 @@ TEXT ·gemm3x64AVX512(SB), NOSPLIT, $8-8
 	VLDMXCSR 4(SP)
 	MOVQ     task+0(FP), AX
 
-panel:
+panel1:
 	MOVQ 88(AX), CX
 	MOVQ CX, 160(AX)
 	MOVQ 72(AX), CX
@@ -8859,7 +8859,7 @@ panel:
 	MOVQ CX, 168(AX)
 	MOVQ 56(AX), CX
 
-tile:
+tile2:
 	// The chains start.
 	MOVQ    64(AX), DX
 	VMOVUPS (DX), Z0
@@ -8879,9 +8879,9 @@ tile:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done2
+	JLT     done5
 
-loop1:
+loop4:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
@@ -8891,9 +8891,9 @@ loop1:
 	ADDQ R10, R11
 	ADDQ R10, R11
 	CMPQ R9, $+2
-	JLT  done4
+	JLT  done7
 
-loop3:
+loop6:
 	VBROADCASTSS (DI), Z12
 	VBROADCASTSS (DI)(DX*1), Z13
 	VBROADCASTSS (DI)(DX*2), Z14
@@ -8937,13 +8937,13 @@ loop3:
 	ADDQ         $+128, R11
 	ADDQ         $-2, R9
 	CMPQ         R9, $+2
-	JGE          loop3
+	JGE          loop6
 
-done4:
+done7:
 	CMPQ R9, $+1
-	JLT  done6
+	JLT  done9
 
-loop5:
+loop8:
 	VBROADCASTSS (DI), Z12
 	VBROADCASTSS (DI)(DX*1), Z13
 	VBROADCASTSS (DI)(DX*2), Z14
@@ -8968,21 +8968,21 @@ loop5:
 	ADDQ         $+64, R11
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop5
+	JGE          loop8
 
-done6:
+done9:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop1
+	JGE  loop4
 
-done2:
+done5:
 	MOVQ 112(AX), BX
 
 	// Add finished chains.
 	MOVQ    72(AX), SI
 	TESTQ   SI, SI
-	JEQ     done7
+	JEQ     done10
 	MOVQ    152(AX), SI
 	MOVQ    104(AX), BX
 	VMOVUPS (SI), Z12
@@ -9015,11 +9015,11 @@ done2:
 	MOVQ    SI, 152(AX)
 	MOVQ    112(AX), BX
 
-done7:
+done10:
 	// Add what C holds.
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
-	JEQ     done8
+	JEQ     done11
 	MOVQ    160(AX), SI
 	VMOVUPS (SI), Z12
 	VADDPS  Z0, Z12, Z0
@@ -9049,7 +9049,7 @@ done7:
 	VADDPS  Z11, Z12, Z11
 	ADDQ    BX, SI
 
-done8:
+done11:
 	// Store.
 	MOVQ    160(AX), SI
 	VMOVUPS Z0, (SI)
@@ -9077,12 +9077,12 @@ done8:
 	ADDQ  $-1, DX
 	MOVQ  DX, 168(AX)
 	TESTQ DX, DX
-	JNE   tile
+	JNE   tile2
 	MOVQ  48(AX), CX
 	ADDQ  $-1, CX
 	MOVQ  CX, 48(AX)
 	TESTQ CX, CX
-	JEQ   done
+	JEQ   done3
 
 	// To the next panel.
 	MOVQ 144(AX), CX
@@ -9104,9 +9104,9 @@ done8:
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
-	JMP  panel
+	JMP  panel1
 
-done:
+done3:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -9123,7 +9123,7 @@ TEXT ·gemmTN3x64AVX512(SB), NOSPLIT, $8-8
 	VLDMXCSR 4(SP)
 	MOVQ     task+0(FP), AX
 
-panel:
+panel1:
 	MOVQ 88(AX), CX
 	MOVQ CX, 160(AX)
 	MOVQ 72(AX), CX
@@ -9132,7 +9132,7 @@ panel:
 	MOVQ CX, 168(AX)
 	MOVQ 56(AX), CX
 
-tile:
+tile2:
 	// The chains start.
 	MOVQ    64(AX), DX
 	VMOVUPS (DX), Z0
@@ -9152,9 +9152,9 @@ tile:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done2
+	JLT     done5
 
-loop1:
+loop4:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
@@ -9164,9 +9164,9 @@ loop1:
 	ADDQ R10, R11
 	ADDQ R10, R11
 	CMPQ R9, $+2
-	JLT  done4
+	JLT  done7
 
-loop3:
+loop6:
 	VBROADCASTSS (DI), Z12
 	VBROADCASTSS 4(DI), Z13
 	VBROADCASTSS 8(DI), Z14
@@ -9211,13 +9211,13 @@ loop3:
 	ADDQ         $+128, R11
 	ADDQ         $-2, R9
 	CMPQ         R9, $+2
-	JGE          loop3
+	JGE          loop6
 
-done4:
+done7:
 	CMPQ R9, $+1
-	JLT  done6
+	JLT  done9
 
-loop5:
+loop8:
 	VBROADCASTSS (DI), Z12
 	VBROADCASTSS 4(DI), Z13
 	VBROADCASTSS 8(DI), Z14
@@ -9242,21 +9242,21 @@ loop5:
 	ADDQ         $+64, R11
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop5
+	JGE          loop8
 
-done6:
+done9:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop1
+	JGE  loop4
 
-done2:
+done5:
 	MOVQ 112(AX), DX
 
 	// Add finished chains.
 	MOVQ    72(AX), BX
 	TESTQ   BX, BX
-	JEQ     done7
+	JEQ     done10
 	MOVQ    152(AX), BX
 	MOVQ    104(AX), DX
 	VMOVUPS (BX), Z12
@@ -9289,11 +9289,11 @@ done2:
 	MOVQ    BX, 152(AX)
 	MOVQ    112(AX), DX
 
-done7:
+done10:
 	// Add what C holds.
 	MOVQ    80(AX), BX
 	TESTQ   BX, BX
-	JEQ     done8
+	JEQ     done11
 	MOVQ    160(AX), BX
 	VMOVUPS (BX), Z12
 	VADDPS  Z0, Z12, Z0
@@ -9323,7 +9323,7 @@ done7:
 	VADDPS  Z11, Z12, Z11
 	ADDQ    DX, BX
 
-done8:
+done11:
 	// Store.
 	MOVQ    160(AX), BX
 	VMOVUPS Z0, (BX)
@@ -9349,12 +9349,12 @@ done8:
 	ADDQ  $-1, DX
 	MOVQ  DX, 168(AX)
 	TESTQ DX, DX
-	JNE   tile
+	JNE   tile2
 	MOVQ  48(AX), CX
 	ADDQ  $-1, CX
 	MOVQ  CX, 48(AX)
 	TESTQ CX, CX
-	JEQ   done
+	JEQ   done3
 
 	// To the next panel.
 	MOVQ 144(AX), CX
@@ -9376,9 +9376,9 @@ done8:
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
-	JMP  panel
+	JMP  panel1
 
-done:
+done3:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -9395,7 +9395,7 @@ TEXT ·gemm4x16AVX512(SB), NOSPLIT, $8-8
 	VLDMXCSR 4(SP)
 	MOVQ     task+0(FP), AX
 
-panel:
+panel1:
 	MOVQ 88(AX), CX
 	MOVQ CX, 160(AX)
 	MOVQ 72(AX), CX
@@ -9404,7 +9404,7 @@ panel:
 	MOVQ CX, 168(AX)
 	MOVQ 56(AX), CX
 
-tile:
+tile2:
 	// The chains start.
 	MOVQ    64(AX), DX
 	VMOVUPS (DX), Z0
@@ -9416,9 +9416,9 @@ tile:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done2
+	JLT     done5
 
-loop1:
+loop4:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
@@ -9428,9 +9428,9 @@ loop1:
 	ADDQ DX, R10
 	ADDQ DX, R10
 	CMPQ R9, $+2
-	JLT  done4
+	JLT  done7
 
-loop3:
+loop6:
 	VMOVUPS      (R8), Z4
 	VBROADCASTSS (DI), Z5
 	VFMADD231PS  Z4, Z5, Z0
@@ -9454,13 +9454,13 @@ loop3:
 	ADDQ         $+128, R8
 	ADDQ         $-2, R9
 	CMPQ         R9, $+2
-	JGE          loop3
+	JGE          loop6
 
-done4:
+done7:
 	CMPQ R9, $+1
-	JLT  done6
+	JLT  done9
 
-loop5:
+loop8:
 	VMOVUPS      (R8), Z4
 	VBROADCASTSS (DI), Z5
 	VFMADD231PS  Z4, Z5, Z0
@@ -9475,21 +9475,21 @@ loop5:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop5
+	JGE          loop8
 
-done6:
+done9:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop1
+	JGE  loop4
 
-done2:
+done5:
 	MOVQ 112(AX), BX
 
 	// Add finished chains.
 	MOVQ    72(AX), SI
 	TESTQ   SI, SI
-	JEQ     done7
+	JEQ     done10
 	MOVQ    152(AX), SI
 	MOVQ    104(AX), BX
 	VMOVUPS (SI), Z4
@@ -9507,11 +9507,11 @@ done2:
 	MOVQ    SI, 152(AX)
 	MOVQ    112(AX), BX
 
-done7:
+done10:
 	// Add what C holds.
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
-	JEQ     done8
+	JEQ     done11
 	MOVQ    160(AX), SI
 	VMOVUPS (SI), Z4
 	VADDPS  Z0, Z4, Z0
@@ -9526,7 +9526,7 @@ done7:
 	VADDPS  Z3, Z4, Z3
 	ADDQ    BX, SI
 
-done8:
+done11:
 	// Store.
 	MOVQ    160(AX), SI
 	VMOVUPS Z0, (SI)
@@ -9548,12 +9548,12 @@ done8:
 	ADDQ  $-1, DX
 	MOVQ  DX, 168(AX)
 	TESTQ DX, DX
-	JNE   tile
+	JNE   tile2
 	MOVQ  48(AX), CX
 	ADDQ  $-1, CX
 	MOVQ  CX, 48(AX)
 	TESTQ CX, CX
-	JEQ   done
+	JEQ   done3
 
 	// To the next panel.
 	MOVQ 144(AX), CX
@@ -9575,9 +9575,9 @@ done8:
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
-	JMP  panel
+	JMP  panel1
 
-done:
+done3:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -9594,7 +9594,7 @@ TEXT ·gemmTN4x16AVX512(SB), NOSPLIT, $8-8
 	VLDMXCSR 4(SP)
 	MOVQ     task+0(FP), AX
 
-panel:
+panel1:
 	MOVQ 88(AX), CX
 	MOVQ CX, 160(AX)
 	MOVQ 72(AX), CX
@@ -9603,7 +9603,7 @@ panel:
 	MOVQ CX, 168(AX)
 	MOVQ 56(AX), CX
 
-tile:
+tile2:
 	// The chains start.
 	MOVQ    64(AX), DX
 	VMOVUPS (DX), Z0
@@ -9615,18 +9615,18 @@ tile:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done2
+	JLT     done5
 
-loop1:
+loop4:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	CMPQ R9, $+2
-	JLT  done4
+	JLT  done7
 
-loop3:
+loop6:
 	VMOVUPS      (R8), Z4
 	VBROADCASTSS (DI), Z5
 	VFMADD231PS  Z4, Z5, Z0
@@ -9650,13 +9650,13 @@ loop3:
 	ADDQ         $+128, R8
 	ADDQ         $-2, R9
 	CMPQ         R9, $+2
-	JGE          loop3
+	JGE          loop6
 
-done4:
+done7:
 	CMPQ R9, $+1
-	JLT  done6
+	JLT  done9
 
-loop5:
+loop8:
 	VMOVUPS      (R8), Z4
 	VBROADCASTSS (DI), Z5
 	VFMADD231PS  Z4, Z5, Z0
@@ -9670,21 +9670,21 @@ loop5:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop5
+	JGE          loop8
 
-done6:
+done9:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop1
+	JGE  loop4
 
-done2:
+done5:
 	MOVQ 112(AX), DX
 
 	// Add finished chains.
 	MOVQ    72(AX), BX
 	TESTQ   BX, BX
-	JEQ     done7
+	JEQ     done10
 	MOVQ    152(AX), BX
 	MOVQ    104(AX), DX
 	VMOVUPS (BX), Z4
@@ -9702,11 +9702,11 @@ done2:
 	MOVQ    BX, 152(AX)
 	MOVQ    112(AX), DX
 
-done7:
+done10:
 	// Add what C holds.
 	MOVQ    80(AX), BX
 	TESTQ   BX, BX
-	JEQ     done8
+	JEQ     done11
 	MOVQ    160(AX), BX
 	VMOVUPS (BX), Z4
 	VADDPS  Z0, Z4, Z0
@@ -9721,7 +9721,7 @@ done7:
 	VADDPS  Z3, Z4, Z3
 	ADDQ    DX, BX
 
-done8:
+done11:
 	// Store.
 	MOVQ    160(AX), BX
 	VMOVUPS Z0, (BX)
@@ -9740,12 +9740,12 @@ done8:
 	ADDQ  $-1, DX
 	MOVQ  DX, 168(AX)
 	TESTQ DX, DX
-	JNE   tile
+	JNE   tile2
 	MOVQ  48(AX), CX
 	ADDQ  $-1, CX
 	MOVQ  CX, 48(AX)
 	TESTQ CX, CX
-	JEQ   done
+	JEQ   done3
 
 	// To the next panel.
 	MOVQ 144(AX), CX
@@ -9767,9 +9767,9 @@ done8:
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
-	JMP  panel
+	JMP  panel1
 
-done:
+done3:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -9786,7 +9786,7 @@ TEXT ·gemm4x32AVX512(SB), NOSPLIT, $8-8
 	VLDMXCSR 4(SP)
 	MOVQ     task+0(FP), AX
 
-panel:
+panel1:
 	MOVQ 88(AX), CX
 	MOVQ CX, 160(AX)
 	MOVQ 72(AX), CX
@@ -9795,7 +9795,7 @@ panel:
 	MOVQ CX, 168(AX)
 	MOVQ 56(AX), CX
 
-tile:
+tile2:
 	// The chains start.
 	MOVQ    64(AX), DX
 	VMOVUPS (DX), Z0
@@ -9811,9 +9811,9 @@ tile:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done2
+	JLT     done5
 
-loop1:
+loop4:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
@@ -9823,9 +9823,9 @@ loop1:
 	ADDQ DX, R11
 	ADDQ DX, R11
 	CMPQ R9, $+2
-	JLT  done4
+	JLT  done7
 
-loop3:
+loop6:
 	VMOVUPS      (R8), Z8
 	VMOVUPS      (R8)(R10*1), Z9
 	VBROADCASTSS (DI), Z10
@@ -9859,13 +9859,13 @@ loop3:
 	ADDQ         $+128, R8
 	ADDQ         $-2, R9
 	CMPQ         R9, $+2
-	JGE          loop3
+	JGE          loop6
 
-done4:
+done7:
 	CMPQ R9, $+1
-	JLT  done6
+	JLT  done9
 
-loop5:
+loop8:
 	VMOVUPS      (R8), Z8
 	VMOVUPS      (R8)(R10*1), Z9
 	VBROADCASTSS (DI), Z10
@@ -9885,21 +9885,21 @@ loop5:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop5
+	JGE          loop8
 
-done6:
+done9:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop1
+	JGE  loop4
 
-done2:
+done5:
 	MOVQ 112(AX), BX
 
 	// Add finished chains.
 	MOVQ    72(AX), SI
 	TESTQ   SI, SI
-	JEQ     done7
+	JEQ     done10
 	MOVQ    152(AX), SI
 	MOVQ    104(AX), BX
 	VMOVUPS (SI), Z8
@@ -9925,11 +9925,11 @@ done2:
 	MOVQ    SI, 152(AX)
 	MOVQ    112(AX), BX
 
-done7:
+done10:
 	// Add what C holds.
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
-	JEQ     done8
+	JEQ     done11
 	MOVQ    160(AX), SI
 	VMOVUPS (SI), Z8
 	VADDPS  Z0, Z8, Z0
@@ -9952,7 +9952,7 @@ done7:
 	VADDPS  Z7, Z8, Z7
 	ADDQ    BX, SI
 
-done8:
+done11:
 	// Store.
 	MOVQ    160(AX), SI
 	VMOVUPS Z0, (SI)
@@ -9978,12 +9978,12 @@ done8:
 	ADDQ  $-1, DX
 	MOVQ  DX, 168(AX)
 	TESTQ DX, DX
-	JNE   tile
+	JNE   tile2
 	MOVQ  48(AX), CX
 	ADDQ  $-1, CX
 	MOVQ  CX, 48(AX)
 	TESTQ CX, CX
-	JEQ   done
+	JEQ   done3
 
 	// To the next panel.
 	MOVQ 144(AX), CX
@@ -10005,9 +10005,9 @@ done8:
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
-	JMP  panel
+	JMP  panel1
 
-done:
+done3:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -10024,7 +10024,7 @@ TEXT ·gemmTN4x32AVX512(SB), NOSPLIT, $8-8
 	VLDMXCSR 4(SP)
 	MOVQ     task+0(FP), AX
 
-panel:
+panel1:
 	MOVQ 88(AX), CX
 	MOVQ CX, 160(AX)
 	MOVQ 72(AX), CX
@@ -10033,7 +10033,7 @@ panel:
 	MOVQ CX, 168(AX)
 	MOVQ 56(AX), CX
 
-tile:
+tile2:
 	// The chains start.
 	MOVQ    64(AX), DX
 	VMOVUPS (DX), Z0
@@ -10049,18 +10049,18 @@ tile:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done2
+	JLT     done5
 
-loop1:
+loop4:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	CMPQ R9, $+2
-	JLT  done4
+	JLT  done7
 
-loop3:
+loop6:
 	VMOVUPS      (R8), Z8
 	VMOVUPS      (R8)(R10*1), Z9
 	VBROADCASTSS (DI), Z10
@@ -10094,13 +10094,13 @@ loop3:
 	ADDQ         $+128, R8
 	ADDQ         $-2, R9
 	CMPQ         R9, $+2
-	JGE          loop3
+	JGE          loop6
 
-done4:
+done7:
 	CMPQ R9, $+1
-	JLT  done6
+	JLT  done9
 
-loop5:
+loop8:
 	VMOVUPS      (R8), Z8
 	VMOVUPS      (R8)(R10*1), Z9
 	VBROADCASTSS (DI), Z10
@@ -10119,21 +10119,21 @@ loop5:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop5
+	JGE          loop8
 
-done6:
+done9:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop1
+	JGE  loop4
 
-done2:
+done5:
 	MOVQ 112(AX), DX
 
 	// Add finished chains.
 	MOVQ    72(AX), BX
 	TESTQ   BX, BX
-	JEQ     done7
+	JEQ     done10
 	MOVQ    152(AX), BX
 	MOVQ    104(AX), DX
 	VMOVUPS (BX), Z8
@@ -10159,11 +10159,11 @@ done2:
 	MOVQ    BX, 152(AX)
 	MOVQ    112(AX), DX
 
-done7:
+done10:
 	// Add what C holds.
 	MOVQ    80(AX), BX
 	TESTQ   BX, BX
-	JEQ     done8
+	JEQ     done11
 	MOVQ    160(AX), BX
 	VMOVUPS (BX), Z8
 	VADDPS  Z0, Z8, Z0
@@ -10186,7 +10186,7 @@ done7:
 	VADDPS  Z7, Z8, Z7
 	ADDQ    DX, BX
 
-done8:
+done11:
 	// Store.
 	MOVQ    160(AX), BX
 	VMOVUPS Z0, (BX)
@@ -10209,12 +10209,12 @@ done8:
 	ADDQ  $-1, DX
 	MOVQ  DX, 168(AX)
 	TESTQ DX, DX
-	JNE   tile
+	JNE   tile2
 	MOVQ  48(AX), CX
 	ADDQ  $-1, CX
 	MOVQ  CX, 48(AX)
 	TESTQ CX, CX
-	JEQ   done
+	JEQ   done3
 
 	// To the next panel.
 	MOVQ 144(AX), CX
@@ -10236,9 +10236,9 @@ done8:
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
-	JMP  panel
+	JMP  panel1
 
-done:
+done3:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -10255,7 +10255,7 @@ TEXT ·gemm4x48AVX512(SB), NOSPLIT, $8-8
 	VLDMXCSR 4(SP)
 	MOVQ     task+0(FP), AX
 
-panel:
+panel1:
 	MOVQ 88(AX), CX
 	MOVQ CX, 160(AX)
 	MOVQ 72(AX), CX
@@ -10264,7 +10264,7 @@ panel:
 	MOVQ CX, 168(AX)
 	MOVQ 56(AX), CX
 
-tile:
+tile2:
 	// The chains start.
 	MOVQ    64(AX), DX
 	VMOVUPS (DX), Z0
@@ -10284,9 +10284,9 @@ tile:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done2
+	JLT     done5
 
-loop1:
+loop4:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
@@ -10296,9 +10296,9 @@ loop1:
 	ADDQ DX, R11
 	ADDQ DX, R11
 	CMPQ R9, $+2
-	JLT  done4
+	JLT  done7
 
-loop3:
+loop6:
 	VMOVUPS      (R8), Z12
 	VMOVUPS      (R8)(R10*1), Z13
 	VMOVUPS      (R8)(R10*2), Z14
@@ -10342,13 +10342,13 @@ loop3:
 	ADDQ         $+128, R8
 	ADDQ         $-2, R9
 	CMPQ         R9, $+2
-	JGE          loop3
+	JGE          loop6
 
-done4:
+done7:
 	CMPQ R9, $+1
-	JLT  done6
+	JLT  done9
 
-loop5:
+loop8:
 	VMOVUPS      (R8), Z12
 	VMOVUPS      (R8)(R10*1), Z13
 	VMOVUPS      (R8)(R10*2), Z14
@@ -10373,21 +10373,21 @@ loop5:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop5
+	JGE          loop8
 
-done6:
+done9:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop1
+	JGE  loop4
 
-done2:
+done5:
 	MOVQ 112(AX), BX
 
 	// Add finished chains.
 	MOVQ    72(AX), SI
 	TESTQ   SI, SI
-	JEQ     done7
+	JEQ     done10
 	MOVQ    152(AX), SI
 	MOVQ    104(AX), BX
 	VMOVUPS (SI), Z12
@@ -10421,11 +10421,11 @@ done2:
 	MOVQ    SI, 152(AX)
 	MOVQ    112(AX), BX
 
-done7:
+done10:
 	// Add what C holds.
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
-	JEQ     done8
+	JEQ     done11
 	MOVQ    160(AX), SI
 	VMOVUPS (SI), Z12
 	VADDPS  Z0, Z12, Z0
@@ -10456,7 +10456,7 @@ done7:
 	VADDPS  Z11, Z12, Z11
 	ADDQ    BX, SI
 
-done8:
+done11:
 	// Store.
 	MOVQ    160(AX), SI
 	VMOVUPS Z0, (SI)
@@ -10486,12 +10486,12 @@ done8:
 	ADDQ  $-1, DX
 	MOVQ  DX, 168(AX)
 	TESTQ DX, DX
-	JNE   tile
+	JNE   tile2
 	MOVQ  48(AX), CX
 	ADDQ  $-1, CX
 	MOVQ  CX, 48(AX)
 	TESTQ CX, CX
-	JEQ   done
+	JEQ   done3
 
 	// To the next panel.
 	MOVQ 144(AX), CX
@@ -10513,9 +10513,9 @@ done8:
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
-	JMP  panel
+	JMP  panel1
 
-done:
+done3:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -10532,7 +10532,7 @@ TEXT ·gemmTN4x48AVX512(SB), NOSPLIT, $8-8
 	VLDMXCSR 4(SP)
 	MOVQ     task+0(FP), AX
 
-panel:
+panel1:
 	MOVQ 88(AX), CX
 	MOVQ CX, 160(AX)
 	MOVQ 72(AX), CX
@@ -10541,7 +10541,7 @@ panel:
 	MOVQ CX, 168(AX)
 	MOVQ 56(AX), CX
 
-tile:
+tile2:
 	// The chains start.
 	MOVQ    64(AX), DX
 	VMOVUPS (DX), Z0
@@ -10561,18 +10561,18 @@ tile:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done2
+	JLT     done5
 
-loop1:
+loop4:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	CMPQ R9, $+2
-	JLT  done4
+	JLT  done7
 
-loop3:
+loop6:
 	VMOVUPS      (R8), Z12
 	VMOVUPS      (R8)(R10*1), Z13
 	VMOVUPS      (R8)(R10*2), Z14
@@ -10616,13 +10616,13 @@ loop3:
 	ADDQ         $+128, R8
 	ADDQ         $-2, R9
 	CMPQ         R9, $+2
-	JGE          loop3
+	JGE          loop6
 
-done4:
+done7:
 	CMPQ R9, $+1
-	JLT  done6
+	JLT  done9
 
-loop5:
+loop8:
 	VMOVUPS      (R8), Z12
 	VMOVUPS      (R8)(R10*1), Z13
 	VMOVUPS      (R8)(R10*2), Z14
@@ -10646,21 +10646,21 @@ loop5:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop5
+	JGE          loop8
 
-done6:
+done9:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop1
+	JGE  loop4
 
-done2:
+done5:
 	MOVQ 112(AX), DX
 
 	// Add finished chains.
 	MOVQ    72(AX), BX
 	TESTQ   BX, BX
-	JEQ     done7
+	JEQ     done10
 	MOVQ    152(AX), BX
 	MOVQ    104(AX), DX
 	VMOVUPS (BX), Z12
@@ -10694,11 +10694,11 @@ done2:
 	MOVQ    BX, 152(AX)
 	MOVQ    112(AX), DX
 
-done7:
+done10:
 	// Add what C holds.
 	MOVQ    80(AX), BX
 	TESTQ   BX, BX
-	JEQ     done8
+	JEQ     done11
 	MOVQ    160(AX), BX
 	VMOVUPS (BX), Z12
 	VADDPS  Z0, Z12, Z0
@@ -10729,7 +10729,7 @@ done7:
 	VADDPS  Z11, Z12, Z11
 	ADDQ    DX, BX
 
-done8:
+done11:
 	// Store.
 	MOVQ    160(AX), BX
 	VMOVUPS Z0, (BX)
@@ -10756,12 +10756,12 @@ done8:
 	ADDQ  $-1, DX
 	MOVQ  DX, 168(AX)
 	TESTQ DX, DX
-	JNE   tile
+	JNE   tile2
 	MOVQ  48(AX), CX
 	ADDQ  $-1, CX
 	MOVQ  CX, 48(AX)
 	TESTQ CX, CX
-	JEQ   done
+	JEQ   done3
 
 	// To the next panel.
 	MOVQ 144(AX), CX
@@ -10783,9 +10783,9 @@ done8:
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
-	JMP  panel
+	JMP  panel1
 
-done:
+done3:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -10802,7 +10802,7 @@ TEXT ·gemm4x64AVX512(SB), NOSPLIT, $8-8
 	VLDMXCSR 4(SP)
 	MOVQ     task+0(FP), AX
 
-panel:
+panel1:
 	MOVQ 88(AX), CX
 	MOVQ CX, 160(AX)
 	MOVQ 72(AX), CX
@@ -10811,7 +10811,7 @@ panel:
 	MOVQ CX, 168(AX)
 	MOVQ 56(AX), CX
 
-tile:
+tile2:
 	// The chains start.
 	MOVQ    64(AX), DX
 	VMOVUPS (DX), Z0
@@ -10835,9 +10835,9 @@ tile:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done2
+	JLT     done5
 
-loop1:
+loop4:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
@@ -10850,9 +10850,9 @@ loop1:
 	ADDQ DX, R12
 	ADDQ DX, R12
 	CMPQ R9, $+2
-	JLT  done4
+	JLT  done7
 
-loop3:
+loop6:
 	VBROADCASTSS (DI), Z16
 	VBROADCASTSS (DI)(DX*1), Z17
 	VBROADCASTSS (DI)(DX*2), Z18
@@ -10907,13 +10907,13 @@ loop3:
 	ADDQ         $+128, R11
 	ADDQ         $-2, R9
 	CMPQ         R9, $+2
-	JGE          loop3
+	JGE          loop6
 
-done4:
+done7:
 	CMPQ R9, $+1
-	JLT  done6
+	JLT  done9
 
-loop5:
+loop8:
 	VBROADCASTSS (DI), Z16
 	VBROADCASTSS (DI)(DX*1), Z17
 	VBROADCASTSS (DI)(DX*2), Z18
@@ -10944,21 +10944,21 @@ loop5:
 	ADDQ         $+64, R11
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop5
+	JGE          loop8
 
-done6:
+done9:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop1
+	JGE  loop4
 
-done2:
+done5:
 	MOVQ 112(AX), BX
 
 	// Add finished chains.
 	MOVQ    72(AX), SI
 	TESTQ   SI, SI
-	JEQ     done7
+	JEQ     done10
 	MOVQ    152(AX), SI
 	MOVQ    104(AX), BX
 	VMOVUPS (SI), Z16
@@ -11000,11 +11000,11 @@ done2:
 	MOVQ    SI, 152(AX)
 	MOVQ    112(AX), BX
 
-done7:
+done10:
 	// Add what C holds.
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
-	JEQ     done8
+	JEQ     done11
 	MOVQ    160(AX), SI
 	VMOVUPS (SI), Z16
 	VADDPS  Z0, Z16, Z0
@@ -11043,7 +11043,7 @@ done7:
 	VADDPS  Z15, Z16, Z15
 	ADDQ    BX, SI
 
-done8:
+done11:
 	// Store.
 	MOVQ    160(AX), SI
 	VMOVUPS Z0, (SI)
@@ -11077,12 +11077,12 @@ done8:
 	ADDQ  $-1, DX
 	MOVQ  DX, 168(AX)
 	TESTQ DX, DX
-	JNE   tile
+	JNE   tile2
 	MOVQ  48(AX), CX
 	ADDQ  $-1, CX
 	MOVQ  CX, 48(AX)
 	TESTQ CX, CX
-	JEQ   done
+	JEQ   done3
 
 	// To the next panel.
 	MOVQ 144(AX), CX
@@ -11104,9 +11104,9 @@ done8:
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
-	JMP  panel
+	JMP  panel1
 
-done:
+done3:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -11123,7 +11123,7 @@ TEXT ·gemmTN4x64AVX512(SB), NOSPLIT, $8-8
 	VLDMXCSR 4(SP)
 	MOVQ     task+0(FP), AX
 
-panel:
+panel1:
 	MOVQ 88(AX), CX
 	MOVQ CX, 160(AX)
 	MOVQ 72(AX), CX
@@ -11132,7 +11132,7 @@ panel:
 	MOVQ CX, 168(AX)
 	MOVQ 56(AX), CX
 
-tile:
+tile2:
 	// The chains start.
 	MOVQ    64(AX), DX
 	VMOVUPS (DX), Z0
@@ -11156,9 +11156,9 @@ tile:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done2
+	JLT     done5
 
-loop1:
+loop4:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
@@ -11168,9 +11168,9 @@ loop1:
 	ADDQ R10, R11
 	ADDQ R10, R11
 	CMPQ R9, $+2
-	JLT  done4
+	JLT  done7
 
-loop3:
+loop6:
 	VBROADCASTSS (DI), Z16
 	VBROADCASTSS 4(DI), Z17
 	VBROADCASTSS 8(DI), Z18
@@ -11225,13 +11225,13 @@ loop3:
 	ADDQ         $+128, R11
 	ADDQ         $-2, R9
 	CMPQ         R9, $+2
-	JGE          loop3
+	JGE          loop6
 
-done4:
+done7:
 	CMPQ R9, $+1
-	JLT  done6
+	JLT  done9
 
-loop5:
+loop8:
 	VBROADCASTSS (DI), Z16
 	VBROADCASTSS 4(DI), Z17
 	VBROADCASTSS 8(DI), Z18
@@ -11261,21 +11261,21 @@ loop5:
 	ADDQ         $+64, R11
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop5
+	JGE          loop8
 
-done6:
+done9:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop1
+	JGE  loop4
 
-done2:
+done5:
 	MOVQ 112(AX), DX
 
 	// Add finished chains.
 	MOVQ    72(AX), BX
 	TESTQ   BX, BX
-	JEQ     done7
+	JEQ     done10
 	MOVQ    152(AX), BX
 	MOVQ    104(AX), DX
 	VMOVUPS (BX), Z16
@@ -11317,11 +11317,11 @@ done2:
 	MOVQ    BX, 152(AX)
 	MOVQ    112(AX), DX
 
-done7:
+done10:
 	// Add what C holds.
 	MOVQ    80(AX), BX
 	TESTQ   BX, BX
-	JEQ     done8
+	JEQ     done11
 	MOVQ    160(AX), BX
 	VMOVUPS (BX), Z16
 	VADDPS  Z0, Z16, Z0
@@ -11360,7 +11360,7 @@ done7:
 	VADDPS  Z15, Z16, Z15
 	ADDQ    DX, BX
 
-done8:
+done11:
 	// Store.
 	MOVQ    160(AX), BX
 	VMOVUPS Z0, (BX)
@@ -11391,12 +11391,12 @@ done8:
 	ADDQ  $-1, DX
 	MOVQ  DX, 168(AX)
 	TESTQ DX, DX
-	JNE   tile
+	JNE   tile2
 	MOVQ  48(AX), CX
 	ADDQ  $-1, CX
 	MOVQ  CX, 48(AX)
 	TESTQ CX, CX
-	JEQ   done
+	JEQ   done3
 
 	// To the next panel.
 	MOVQ 144(AX), CX
@@ -11418,9 +11418,9 @@ done8:
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
-	JMP  panel
+	JMP  panel1
 
-done:
+done3:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -11437,7 +11437,7 @@ TEXT ·gemm5x16AVX512(SB), NOSPLIT, $8-8
 	VLDMXCSR 4(SP)
 	MOVQ     task+0(FP), AX
 
-panel:
+panel1:
 	MOVQ 88(AX), CX
 	MOVQ CX, 160(AX)
 	MOVQ 72(AX), CX
@@ -11446,7 +11446,7 @@ panel:
 	MOVQ CX, 168(AX)
 	MOVQ 56(AX), CX
 
-tile:
+tile2:
 	// The chains start.
 	MOVQ    64(AX), DX
 	VMOVUPS (DX), Z0
@@ -11459,9 +11459,9 @@ tile:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done2
+	JLT     done5
 
-loop1:
+loop4:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
@@ -11471,9 +11471,9 @@ loop1:
 	ADDQ DX, R10
 	ADDQ DX, R10
 	CMPQ R9, $+2
-	JLT  done4
+	JLT  done7
 
-loop3:
+loop6:
 	VMOVUPS      (R8), Z5
 	VBROADCASTSS (DI), Z6
 	VFMADD231PS  Z5, Z6, Z0
@@ -11501,13 +11501,13 @@ loop3:
 	ADDQ         $+128, R8
 	ADDQ         $-2, R9
 	CMPQ         R9, $+2
-	JGE          loop3
+	JGE          loop6
 
-done4:
+done7:
 	CMPQ R9, $+1
-	JLT  done6
+	JLT  done9
 
-loop5:
+loop8:
 	VMOVUPS      (R8), Z5
 	VBROADCASTSS (DI), Z6
 	VFMADD231PS  Z5, Z6, Z0
@@ -11524,21 +11524,21 @@ loop5:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop5
+	JGE          loop8
 
-done6:
+done9:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop1
+	JGE  loop4
 
-done2:
+done5:
 	MOVQ 112(AX), BX
 
 	// Add finished chains.
 	MOVQ    72(AX), SI
 	TESTQ   SI, SI
-	JEQ     done7
+	JEQ     done10
 	MOVQ    152(AX), SI
 	MOVQ    104(AX), BX
 	VMOVUPS (SI), Z5
@@ -11559,11 +11559,11 @@ done2:
 	MOVQ    SI, 152(AX)
 	MOVQ    112(AX), BX
 
-done7:
+done10:
 	// Add what C holds.
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
-	JEQ     done8
+	JEQ     done11
 	MOVQ    160(AX), SI
 	VMOVUPS (SI), Z5
 	VADDPS  Z0, Z5, Z0
@@ -11581,7 +11581,7 @@ done7:
 	VADDPS  Z4, Z5, Z4
 	ADDQ    BX, SI
 
-done8:
+done11:
 	// Store.
 	MOVQ    160(AX), SI
 	VMOVUPS Z0, (SI)
@@ -11606,12 +11606,12 @@ done8:
 	ADDQ  $-1, DX
 	MOVQ  DX, 168(AX)
 	TESTQ DX, DX
-	JNE   tile
+	JNE   tile2
 	MOVQ  48(AX), CX
 	ADDQ  $-1, CX
 	MOVQ  CX, 48(AX)
 	TESTQ CX, CX
-	JEQ   done
+	JEQ   done3
 
 	// To the next panel.
 	MOVQ 144(AX), CX
@@ -11633,9 +11633,9 @@ done8:
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
-	JMP  panel
+	JMP  panel1
 
-done:
+done3:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -11652,7 +11652,7 @@ TEXT ·gemmTN5x16AVX512(SB), NOSPLIT, $8-8
 	VLDMXCSR 4(SP)
 	MOVQ     task+0(FP), AX
 
-panel:
+panel1:
 	MOVQ 88(AX), CX
 	MOVQ CX, 160(AX)
 	MOVQ 72(AX), CX
@@ -11661,7 +11661,7 @@ panel:
 	MOVQ CX, 168(AX)
 	MOVQ 56(AX), CX
 
-tile:
+tile2:
 	// The chains start.
 	MOVQ    64(AX), DX
 	VMOVUPS (DX), Z0
@@ -11674,18 +11674,18 @@ tile:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done2
+	JLT     done5
 
-loop1:
+loop4:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	CMPQ R9, $+2
-	JLT  done4
+	JLT  done7
 
-loop3:
+loop6:
 	VMOVUPS      (R8), Z5
 	VBROADCASTSS (DI), Z6
 	VFMADD231PS  Z5, Z6, Z0
@@ -11713,13 +11713,13 @@ loop3:
 	ADDQ         $+128, R8
 	ADDQ         $-2, R9
 	CMPQ         R9, $+2
-	JGE          loop3
+	JGE          loop6
 
-done4:
+done7:
 	CMPQ R9, $+1
-	JLT  done6
+	JLT  done9
 
-loop5:
+loop8:
 	VMOVUPS      (R8), Z5
 	VBROADCASTSS (DI), Z6
 	VFMADD231PS  Z5, Z6, Z0
@@ -11735,21 +11735,21 @@ loop5:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop5
+	JGE          loop8
 
-done6:
+done9:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop1
+	JGE  loop4
 
-done2:
+done5:
 	MOVQ 112(AX), DX
 
 	// Add finished chains.
 	MOVQ    72(AX), BX
 	TESTQ   BX, BX
-	JEQ     done7
+	JEQ     done10
 	MOVQ    152(AX), BX
 	MOVQ    104(AX), DX
 	VMOVUPS (BX), Z5
@@ -11770,11 +11770,11 @@ done2:
 	MOVQ    BX, 152(AX)
 	MOVQ    112(AX), DX
 
-done7:
+done10:
 	// Add what C holds.
 	MOVQ    80(AX), BX
 	TESTQ   BX, BX
-	JEQ     done8
+	JEQ     done11
 	MOVQ    160(AX), BX
 	VMOVUPS (BX), Z5
 	VADDPS  Z0, Z5, Z0
@@ -11792,7 +11792,7 @@ done7:
 	VADDPS  Z4, Z5, Z4
 	ADDQ    DX, BX
 
-done8:
+done11:
 	// Store.
 	MOVQ    160(AX), BX
 	VMOVUPS Z0, (BX)
@@ -11813,12 +11813,12 @@ done8:
 	ADDQ  $-1, DX
 	MOVQ  DX, 168(AX)
 	TESTQ DX, DX
-	JNE   tile
+	JNE   tile2
 	MOVQ  48(AX), CX
 	ADDQ  $-1, CX
 	MOVQ  CX, 48(AX)
 	TESTQ CX, CX
-	JEQ   done
+	JEQ   done3
 
 	// To the next panel.
 	MOVQ 144(AX), CX
@@ -11840,9 +11840,9 @@ done8:
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
-	JMP  panel
+	JMP  panel1
 
-done:
+done3:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -11859,7 +11859,7 @@ TEXT ·gemm5x32AVX512(SB), NOSPLIT, $8-8
 	VLDMXCSR 4(SP)
 	MOVQ     task+0(FP), AX
 
-panel:
+panel1:
 	MOVQ 88(AX), CX
 	MOVQ CX, 160(AX)
 	MOVQ 72(AX), CX
@@ -11868,7 +11868,7 @@ panel:
 	MOVQ CX, 168(AX)
 	MOVQ 56(AX), CX
 
-tile:
+tile2:
 	// The chains start.
 	MOVQ    64(AX), DX
 	VMOVUPS (DX), Z0
@@ -11886,9 +11886,9 @@ tile:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done2
+	JLT     done5
 
-loop1:
+loop4:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
@@ -11898,9 +11898,9 @@ loop1:
 	ADDQ DX, R11
 	ADDQ DX, R11
 	CMPQ R9, $+2
-	JLT  done4
+	JLT  done7
 
-loop3:
+loop6:
 	VMOVUPS      (R8), Z10
 	VMOVUPS      (R8)(R10*1), Z11
 	VBROADCASTSS (DI), Z12
@@ -11940,13 +11940,13 @@ loop3:
 	ADDQ         $+128, R8
 	ADDQ         $-2, R9
 	CMPQ         R9, $+2
-	JGE          loop3
+	JGE          loop6
 
-done4:
+done7:
 	CMPQ R9, $+1
-	JLT  done6
+	JLT  done9
 
-loop5:
+loop8:
 	VMOVUPS      (R8), Z10
 	VMOVUPS      (R8)(R10*1), Z11
 	VBROADCASTSS (DI), Z12
@@ -11969,21 +11969,21 @@ loop5:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop5
+	JGE          loop8
 
-done6:
+done9:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop1
+	JGE  loop4
 
-done2:
+done5:
 	MOVQ 112(AX), BX
 
 	// Add finished chains.
 	MOVQ    72(AX), SI
 	TESTQ   SI, SI
-	JEQ     done7
+	JEQ     done10
 	MOVQ    152(AX), SI
 	MOVQ    104(AX), BX
 	VMOVUPS (SI), Z10
@@ -12014,11 +12014,11 @@ done2:
 	MOVQ    SI, 152(AX)
 	MOVQ    112(AX), BX
 
-done7:
+done10:
 	// Add what C holds.
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
-	JEQ     done8
+	JEQ     done11
 	MOVQ    160(AX), SI
 	VMOVUPS (SI), Z10
 	VADDPS  Z0, Z10, Z0
@@ -12046,7 +12046,7 @@ done7:
 	VADDPS  Z9, Z10, Z9
 	ADDQ    BX, SI
 
-done8:
+done11:
 	// Store.
 	MOVQ    160(AX), SI
 	VMOVUPS Z0, (SI)
@@ -12076,12 +12076,12 @@ done8:
 	ADDQ  $-1, DX
 	MOVQ  DX, 168(AX)
 	TESTQ DX, DX
-	JNE   tile
+	JNE   tile2
 	MOVQ  48(AX), CX
 	ADDQ  $-1, CX
 	MOVQ  CX, 48(AX)
 	TESTQ CX, CX
-	JEQ   done
+	JEQ   done3
 
 	// To the next panel.
 	MOVQ 144(AX), CX
@@ -12103,9 +12103,9 @@ done8:
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
-	JMP  panel
+	JMP  panel1
 
-done:
+done3:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -12122,7 +12122,7 @@ TEXT ·gemmTN5x32AVX512(SB), NOSPLIT, $8-8
 	VLDMXCSR 4(SP)
 	MOVQ     task+0(FP), AX
 
-panel:
+panel1:
 	MOVQ 88(AX), CX
 	MOVQ CX, 160(AX)
 	MOVQ 72(AX), CX
@@ -12131,7 +12131,7 @@ panel:
 	MOVQ CX, 168(AX)
 	MOVQ 56(AX), CX
 
-tile:
+tile2:
 	// The chains start.
 	MOVQ    64(AX), DX
 	VMOVUPS (DX), Z0
@@ -12149,18 +12149,18 @@ tile:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done2
+	JLT     done5
 
-loop1:
+loop4:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	CMPQ R9, $+2
-	JLT  done4
+	JLT  done7
 
-loop3:
+loop6:
 	VMOVUPS      (R8), Z10
 	VMOVUPS      (R8)(R10*1), Z11
 	VBROADCASTSS (DI), Z12
@@ -12200,13 +12200,13 @@ loop3:
 	ADDQ         $+128, R8
 	ADDQ         $-2, R9
 	CMPQ         R9, $+2
-	JGE          loop3
+	JGE          loop6
 
-done4:
+done7:
 	CMPQ R9, $+1
-	JLT  done6
+	JLT  done9
 
-loop5:
+loop8:
 	VMOVUPS      (R8), Z10
 	VMOVUPS      (R8)(R10*1), Z11
 	VBROADCASTSS (DI), Z12
@@ -12228,21 +12228,21 @@ loop5:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop5
+	JGE          loop8
 
-done6:
+done9:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop1
+	JGE  loop4
 
-done2:
+done5:
 	MOVQ 112(AX), DX
 
 	// Add finished chains.
 	MOVQ    72(AX), BX
 	TESTQ   BX, BX
-	JEQ     done7
+	JEQ     done10
 	MOVQ    152(AX), BX
 	MOVQ    104(AX), DX
 	VMOVUPS (BX), Z10
@@ -12273,11 +12273,11 @@ done2:
 	MOVQ    BX, 152(AX)
 	MOVQ    112(AX), DX
 
-done7:
+done10:
 	// Add what C holds.
 	MOVQ    80(AX), BX
 	TESTQ   BX, BX
-	JEQ     done8
+	JEQ     done11
 	MOVQ    160(AX), BX
 	VMOVUPS (BX), Z10
 	VADDPS  Z0, Z10, Z0
@@ -12305,7 +12305,7 @@ done7:
 	VADDPS  Z9, Z10, Z9
 	ADDQ    DX, BX
 
-done8:
+done11:
 	// Store.
 	MOVQ    160(AX), BX
 	VMOVUPS Z0, (BX)
@@ -12331,12 +12331,12 @@ done8:
 	ADDQ  $-1, DX
 	MOVQ  DX, 168(AX)
 	TESTQ DX, DX
-	JNE   tile
+	JNE   tile2
 	MOVQ  48(AX), CX
 	ADDQ  $-1, CX
 	MOVQ  CX, 48(AX)
 	TESTQ CX, CX
-	JEQ   done
+	JEQ   done3
 
 	// To the next panel.
 	MOVQ 144(AX), CX
@@ -12358,9 +12358,9 @@ done8:
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
-	JMP  panel
+	JMP  panel1
 
-done:
+done3:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -12377,7 +12377,7 @@ TEXT ·gemm5x48AVX512(SB), NOSPLIT, $8-8
 	VLDMXCSR 4(SP)
 	MOVQ     task+0(FP), AX
 
-panel:
+panel1:
 	MOVQ 88(AX), CX
 	MOVQ CX, 160(AX)
 	MOVQ 72(AX), CX
@@ -12386,7 +12386,7 @@ panel:
 	MOVQ CX, 168(AX)
 	MOVQ 56(AX), CX
 
-tile:
+tile2:
 	// The chains start.
 	MOVQ    64(AX), DX
 	VMOVUPS (DX), Z0
@@ -12409,9 +12409,9 @@ tile:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done2
+	JLT     done5
 
-loop1:
+loop4:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
@@ -12421,9 +12421,9 @@ loop1:
 	ADDQ DX, R11
 	ADDQ DX, R11
 	CMPQ R9, $+2
-	JLT  done4
+	JLT  done7
 
-loop3:
+loop6:
 	VMOVUPS      (R8), Z15
 	VMOVUPS      (R8)(R10*1), Z16
 	VMOVUPS      (R8)(R10*2), Z17
@@ -12475,13 +12475,13 @@ loop3:
 	ADDQ         $+128, R8
 	ADDQ         $-2, R9
 	CMPQ         R9, $+2
-	JGE          loop3
+	JGE          loop6
 
-done4:
+done7:
 	CMPQ R9, $+1
-	JLT  done6
+	JLT  done9
 
-loop5:
+loop8:
 	VMOVUPS      (R8), Z15
 	VMOVUPS      (R8)(R10*1), Z16
 	VMOVUPS      (R8)(R10*2), Z17
@@ -12510,21 +12510,21 @@ loop5:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop5
+	JGE          loop8
 
-done6:
+done9:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop1
+	JGE  loop4
 
-done2:
+done5:
 	MOVQ 112(AX), BX
 
 	// Add finished chains.
 	MOVQ    72(AX), SI
 	TESTQ   SI, SI
-	JEQ     done7
+	JEQ     done10
 	MOVQ    152(AX), SI
 	MOVQ    104(AX), BX
 	VMOVUPS (SI), Z15
@@ -12565,11 +12565,11 @@ done2:
 	MOVQ    SI, 152(AX)
 	MOVQ    112(AX), BX
 
-done7:
+done10:
 	// Add what C holds.
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
-	JEQ     done8
+	JEQ     done11
 	MOVQ    160(AX), SI
 	VMOVUPS (SI), Z15
 	VADDPS  Z0, Z15, Z0
@@ -12607,7 +12607,7 @@ done7:
 	VADDPS  Z14, Z15, Z14
 	ADDQ    BX, SI
 
-done8:
+done11:
 	// Store.
 	MOVQ    160(AX), SI
 	VMOVUPS Z0, (SI)
@@ -12642,12 +12642,12 @@ done8:
 	ADDQ  $-1, DX
 	MOVQ  DX, 168(AX)
 	TESTQ DX, DX
-	JNE   tile
+	JNE   tile2
 	MOVQ  48(AX), CX
 	ADDQ  $-1, CX
 	MOVQ  CX, 48(AX)
 	TESTQ CX, CX
-	JEQ   done
+	JEQ   done3
 
 	// To the next panel.
 	MOVQ 144(AX), CX
@@ -12669,9 +12669,9 @@ done8:
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
-	JMP  panel
+	JMP  panel1
 
-done:
+done3:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -12688,7 +12688,7 @@ TEXT ·gemmTN5x48AVX512(SB), NOSPLIT, $8-8
 	VLDMXCSR 4(SP)
 	MOVQ     task+0(FP), AX
 
-panel:
+panel1:
 	MOVQ 88(AX), CX
 	MOVQ CX, 160(AX)
 	MOVQ 72(AX), CX
@@ -12697,7 +12697,7 @@ panel:
 	MOVQ CX, 168(AX)
 	MOVQ 56(AX), CX
 
-tile:
+tile2:
 	// The chains start.
 	MOVQ    64(AX), DX
 	VMOVUPS (DX), Z0
@@ -12720,18 +12720,18 @@ tile:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done2
+	JLT     done5
 
-loop1:
+loop4:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	CMPQ R9, $+2
-	JLT  done4
+	JLT  done7
 
-loop3:
+loop6:
 	VMOVUPS      (R8), Z15
 	VMOVUPS      (R8)(R10*1), Z16
 	VMOVUPS      (R8)(R10*2), Z17
@@ -12783,13 +12783,13 @@ loop3:
 	ADDQ         $+128, R8
 	ADDQ         $-2, R9
 	CMPQ         R9, $+2
-	JGE          loop3
+	JGE          loop6
 
-done4:
+done7:
 	CMPQ R9, $+1
-	JLT  done6
+	JLT  done9
 
-loop5:
+loop8:
 	VMOVUPS      (R8), Z15
 	VMOVUPS      (R8)(R10*1), Z16
 	VMOVUPS      (R8)(R10*2), Z17
@@ -12817,21 +12817,21 @@ loop5:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop5
+	JGE          loop8
 
-done6:
+done9:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop1
+	JGE  loop4
 
-done2:
+done5:
 	MOVQ 112(AX), DX
 
 	// Add finished chains.
 	MOVQ    72(AX), BX
 	TESTQ   BX, BX
-	JEQ     done7
+	JEQ     done10
 	MOVQ    152(AX), BX
 	MOVQ    104(AX), DX
 	VMOVUPS (BX), Z15
@@ -12872,11 +12872,11 @@ done2:
 	MOVQ    BX, 152(AX)
 	MOVQ    112(AX), DX
 
-done7:
+done10:
 	// Add what C holds.
 	MOVQ    80(AX), BX
 	TESTQ   BX, BX
-	JEQ     done8
+	JEQ     done11
 	MOVQ    160(AX), BX
 	VMOVUPS (BX), Z15
 	VADDPS  Z0, Z15, Z0
@@ -12914,7 +12914,7 @@ done7:
 	VADDPS  Z14, Z15, Z14
 	ADDQ    DX, BX
 
-done8:
+done11:
 	// Store.
 	MOVQ    160(AX), BX
 	VMOVUPS Z0, (BX)
@@ -12945,12 +12945,12 @@ done8:
 	ADDQ  $-1, DX
 	MOVQ  DX, 168(AX)
 	TESTQ DX, DX
-	JNE   tile
+	JNE   tile2
 	MOVQ  48(AX), CX
 	ADDQ  $-1, CX
 	MOVQ  CX, 48(AX)
 	TESTQ CX, CX
-	JEQ   done
+	JEQ   done3
 
 	// To the next panel.
 	MOVQ 144(AX), CX
@@ -12972,9 +12972,9 @@ done8:
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
-	JMP  panel
+	JMP  panel1
 
-done:
+done3:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -12991,7 +12991,7 @@ TEXT ·gemm5x64AVX512(SB), NOSPLIT, $8-8
 	VLDMXCSR 4(SP)
 	MOVQ     task+0(FP), AX
 
-panel:
+panel1:
 	MOVQ 88(AX), CX
 	MOVQ CX, 160(AX)
 	MOVQ 72(AX), CX
@@ -13000,7 +13000,7 @@ panel:
 	MOVQ CX, 168(AX)
 	MOVQ 56(AX), CX
 
-tile:
+tile2:
 	// The chains start.
 	MOVQ    64(AX), DX
 	VMOVUPS (DX), Z0
@@ -13028,9 +13028,9 @@ tile:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done2
+	JLT     done5
 
-loop1:
+loop4:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
@@ -13043,9 +13043,9 @@ loop1:
 	ADDQ DX, R12
 	ADDQ DX, R12
 	CMPQ R9, $+2
-	JLT  done4
+	JLT  done7
 
-loop3:
+loop6:
 	VMOVUPS      (R8), Z20
 	VMOVUPS      (R8)(R10*1), Z21
 	VMOVUPS      (R8)(R10*2), Z22
@@ -13110,13 +13110,13 @@ loop3:
 	ADDQ         $+128, R11
 	ADDQ         $-2, R9
 	CMPQ         R9, $+2
-	JGE          loop3
+	JGE          loop6
 
-done4:
+done7:
 	CMPQ R9, $+1
-	JLT  done6
+	JLT  done9
 
-loop5:
+loop8:
 	VMOVUPS      (R8), Z20
 	VMOVUPS      (R8)(R10*1), Z21
 	VMOVUPS      (R8)(R10*2), Z22
@@ -13152,21 +13152,21 @@ loop5:
 	ADDQ         $+64, R11
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop5
+	JGE          loop8
 
-done6:
+done9:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop1
+	JGE  loop4
 
-done2:
+done5:
 	MOVQ 112(AX), BX
 
 	// Add finished chains.
 	MOVQ    72(AX), SI
 	TESTQ   SI, SI
-	JEQ     done7
+	JEQ     done10
 	MOVQ    152(AX), SI
 	MOVQ    104(AX), BX
 	VMOVUPS (SI), Z20
@@ -13217,11 +13217,11 @@ done2:
 	MOVQ    SI, 152(AX)
 	MOVQ    112(AX), BX
 
-done7:
+done10:
 	// Add what C holds.
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
-	JEQ     done8
+	JEQ     done11
 	MOVQ    160(AX), SI
 	VMOVUPS (SI), Z20
 	VADDPS  Z0, Z20, Z0
@@ -13269,7 +13269,7 @@ done7:
 	VADDPS  Z19, Z20, Z19
 	ADDQ    BX, SI
 
-done8:
+done11:
 	// Store.
 	MOVQ    160(AX), SI
 	VMOVUPS Z0, (SI)
@@ -13309,12 +13309,12 @@ done8:
 	ADDQ  $-1, DX
 	MOVQ  DX, 168(AX)
 	TESTQ DX, DX
-	JNE   tile
+	JNE   tile2
 	MOVQ  48(AX), CX
 	ADDQ  $-1, CX
 	MOVQ  CX, 48(AX)
 	TESTQ CX, CX
-	JEQ   done
+	JEQ   done3
 
 	// To the next panel.
 	MOVQ 144(AX), CX
@@ -13336,9 +13336,9 @@ done8:
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
-	JMP  panel
+	JMP  panel1
 
-done:
+done3:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -13355,7 +13355,7 @@ TEXT ·gemmTN5x64AVX512(SB), NOSPLIT, $8-8
 	VLDMXCSR 4(SP)
 	MOVQ     task+0(FP), AX
 
-panel:
+panel1:
 	MOVQ 88(AX), CX
 	MOVQ CX, 160(AX)
 	MOVQ 72(AX), CX
@@ -13364,7 +13364,7 @@ panel:
 	MOVQ CX, 168(AX)
 	MOVQ 56(AX), CX
 
-tile:
+tile2:
 	// The chains start.
 	MOVQ    64(AX), DX
 	VMOVUPS (DX), Z0
@@ -13392,9 +13392,9 @@ tile:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done2
+	JLT     done5
 
-loop1:
+loop4:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
@@ -13404,9 +13404,9 @@ loop1:
 	ADDQ R10, R11
 	ADDQ R10, R11
 	CMPQ R9, $+2
-	JLT  done4
+	JLT  done7
 
-loop3:
+loop6:
 	VMOVUPS      (R8), Z20
 	VMOVUPS      (R8)(R10*1), Z21
 	VMOVUPS      (R8)(R10*2), Z22
@@ -13471,13 +13471,13 @@ loop3:
 	ADDQ         $+128, R11
 	ADDQ         $-2, R9
 	CMPQ         R9, $+2
-	JGE          loop3
+	JGE          loop6
 
-done4:
+done7:
 	CMPQ R9, $+1
-	JLT  done6
+	JLT  done9
 
-loop5:
+loop8:
 	VMOVUPS      (R8), Z20
 	VMOVUPS      (R8)(R10*1), Z21
 	VMOVUPS      (R8)(R10*2), Z22
@@ -13512,21 +13512,21 @@ loop5:
 	ADDQ         $+64, R11
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop5
+	JGE          loop8
 
-done6:
+done9:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop1
+	JGE  loop4
 
-done2:
+done5:
 	MOVQ 112(AX), DX
 
 	// Add finished chains.
 	MOVQ    72(AX), BX
 	TESTQ   BX, BX
-	JEQ     done7
+	JEQ     done10
 	MOVQ    152(AX), BX
 	MOVQ    104(AX), DX
 	VMOVUPS (BX), Z20
@@ -13577,11 +13577,11 @@ done2:
 	MOVQ    BX, 152(AX)
 	MOVQ    112(AX), DX
 
-done7:
+done10:
 	// Add what C holds.
 	MOVQ    80(AX), BX
 	TESTQ   BX, BX
-	JEQ     done8
+	JEQ     done11
 	MOVQ    160(AX), BX
 	VMOVUPS (BX), Z20
 	VADDPS  Z0, Z20, Z0
@@ -13629,7 +13629,7 @@ done7:
 	VADDPS  Z19, Z20, Z19
 	ADDQ    DX, BX
 
-done8:
+done11:
 	// Store.
 	MOVQ    160(AX), BX
 	VMOVUPS Z0, (BX)
@@ -13665,12 +13665,12 @@ done8:
 	ADDQ  $-1, DX
 	MOVQ  DX, 168(AX)
 	TESTQ DX, DX
-	JNE   tile
+	JNE   tile2
 	MOVQ  48(AX), CX
 	ADDQ  $-1, CX
 	MOVQ  CX, 48(AX)
 	TESTQ CX, CX
-	JEQ   done
+	JEQ   done3
 
 	// To the next panel.
 	MOVQ 144(AX), CX
@@ -13692,9 +13692,9 @@ done8:
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
-	JMP  panel
+	JMP  panel1
 
-done:
+done3:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -13711,7 +13711,7 @@ TEXT ·gemm6x16AVX512(SB), NOSPLIT, $8-8
 	VLDMXCSR 4(SP)
 	MOVQ     task+0(FP), AX
 
-panel:
+panel1:
 	MOVQ 88(AX), CX
 	MOVQ CX, 160(AX)
 	MOVQ 72(AX), CX
@@ -13720,7 +13720,7 @@ panel:
 	MOVQ CX, 168(AX)
 	MOVQ 56(AX), CX
 
-tile:
+tile2:
 	// The chains start.
 	MOVQ    64(AX), DX
 	VMOVUPS (DX), Z0
@@ -13734,9 +13734,9 @@ tile:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done2
+	JLT     done5
 
-loop1:
+loop4:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
@@ -13746,9 +13746,9 @@ loop1:
 	ADDQ DX, R10
 	ADDQ DX, R10
 	CMPQ R9, $+2
-	JLT  done4
+	JLT  done7
 
-loop3:
+loop6:
 	VMOVUPS      (R8), Z6
 	VBROADCASTSS (DI), Z7
 	VFMADD231PS  Z6, Z7, Z0
@@ -13780,13 +13780,13 @@ loop3:
 	ADDQ         $+128, R8
 	ADDQ         $-2, R9
 	CMPQ         R9, $+2
-	JGE          loop3
+	JGE          loop6
 
-done4:
+done7:
 	CMPQ R9, $+1
-	JLT  done6
+	JLT  done9
 
-loop5:
+loop8:
 	VMOVUPS      (R8), Z6
 	VBROADCASTSS (DI), Z7
 	VFMADD231PS  Z6, Z7, Z0
@@ -13805,21 +13805,21 @@ loop5:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop5
+	JGE          loop8
 
-done6:
+done9:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop1
+	JGE  loop4
 
-done2:
+done5:
 	MOVQ 112(AX), BX
 
 	// Add finished chains.
 	MOVQ    72(AX), SI
 	TESTQ   SI, SI
-	JEQ     done7
+	JEQ     done10
 	MOVQ    152(AX), SI
 	MOVQ    104(AX), BX
 	VMOVUPS (SI), Z6
@@ -13843,11 +13843,11 @@ done2:
 	MOVQ    SI, 152(AX)
 	MOVQ    112(AX), BX
 
-done7:
+done10:
 	// Add what C holds.
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
-	JEQ     done8
+	JEQ     done11
 	MOVQ    160(AX), SI
 	VMOVUPS (SI), Z6
 	VADDPS  Z0, Z6, Z0
@@ -13868,7 +13868,7 @@ done7:
 	VADDPS  Z5, Z6, Z5
 	ADDQ    BX, SI
 
-done8:
+done11:
 	// Store.
 	MOVQ    160(AX), SI
 	VMOVUPS Z0, (SI)
@@ -13896,12 +13896,12 @@ done8:
 	ADDQ  $-1, DX
 	MOVQ  DX, 168(AX)
 	TESTQ DX, DX
-	JNE   tile
+	JNE   tile2
 	MOVQ  48(AX), CX
 	ADDQ  $-1, CX
 	MOVQ  CX, 48(AX)
 	TESTQ CX, CX
-	JEQ   done
+	JEQ   done3
 
 	// To the next panel.
 	MOVQ 144(AX), CX
@@ -13923,9 +13923,9 @@ done8:
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
-	JMP  panel
+	JMP  panel1
 
-done:
+done3:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -13942,7 +13942,7 @@ TEXT ·gemmTN6x16AVX512(SB), NOSPLIT, $8-8
 	VLDMXCSR 4(SP)
 	MOVQ     task+0(FP), AX
 
-panel:
+panel1:
 	MOVQ 88(AX), CX
 	MOVQ CX, 160(AX)
 	MOVQ 72(AX), CX
@@ -13951,7 +13951,7 @@ panel:
 	MOVQ CX, 168(AX)
 	MOVQ 56(AX), CX
 
-tile:
+tile2:
 	// The chains start.
 	MOVQ    64(AX), DX
 	VMOVUPS (DX), Z0
@@ -13965,18 +13965,18 @@ tile:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done2
+	JLT     done5
 
-loop1:
+loop4:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	CMPQ R9, $+2
-	JLT  done4
+	JLT  done7
 
-loop3:
+loop6:
 	VMOVUPS      (R8), Z6
 	VBROADCASTSS (DI), Z7
 	VFMADD231PS  Z6, Z7, Z0
@@ -14008,13 +14008,13 @@ loop3:
 	ADDQ         $+128, R8
 	ADDQ         $-2, R9
 	CMPQ         R9, $+2
-	JGE          loop3
+	JGE          loop6
 
-done4:
+done7:
 	CMPQ R9, $+1
-	JLT  done6
+	JLT  done9
 
-loop5:
+loop8:
 	VMOVUPS      (R8), Z6
 	VBROADCASTSS (DI), Z7
 	VFMADD231PS  Z6, Z7, Z0
@@ -14032,21 +14032,21 @@ loop5:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop5
+	JGE          loop8
 
-done6:
+done9:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop1
+	JGE  loop4
 
-done2:
+done5:
 	MOVQ 112(AX), DX
 
 	// Add finished chains.
 	MOVQ    72(AX), BX
 	TESTQ   BX, BX
-	JEQ     done7
+	JEQ     done10
 	MOVQ    152(AX), BX
 	MOVQ    104(AX), DX
 	VMOVUPS (BX), Z6
@@ -14070,11 +14070,11 @@ done2:
 	MOVQ    BX, 152(AX)
 	MOVQ    112(AX), DX
 
-done7:
+done10:
 	// Add what C holds.
 	MOVQ    80(AX), BX
 	TESTQ   BX, BX
-	JEQ     done8
+	JEQ     done11
 	MOVQ    160(AX), BX
 	VMOVUPS (BX), Z6
 	VADDPS  Z0, Z6, Z0
@@ -14095,7 +14095,7 @@ done7:
 	VADDPS  Z5, Z6, Z5
 	ADDQ    DX, BX
 
-done8:
+done11:
 	// Store.
 	MOVQ    160(AX), BX
 	VMOVUPS Z0, (BX)
@@ -14118,12 +14118,12 @@ done8:
 	ADDQ  $-1, DX
 	MOVQ  DX, 168(AX)
 	TESTQ DX, DX
-	JNE   tile
+	JNE   tile2
 	MOVQ  48(AX), CX
 	ADDQ  $-1, CX
 	MOVQ  CX, 48(AX)
 	TESTQ CX, CX
-	JEQ   done
+	JEQ   done3
 
 	// To the next panel.
 	MOVQ 144(AX), CX
@@ -14145,9 +14145,9 @@ done8:
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
-	JMP  panel
+	JMP  panel1
 
-done:
+done3:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -14164,7 +14164,7 @@ TEXT ·gemm6x32AVX512(SB), NOSPLIT, $8-8
 	VLDMXCSR 4(SP)
 	MOVQ     task+0(FP), AX
 
-panel:
+panel1:
 	MOVQ 88(AX), CX
 	MOVQ CX, 160(AX)
 	MOVQ 72(AX), CX
@@ -14173,7 +14173,7 @@ panel:
 	MOVQ CX, 168(AX)
 	MOVQ 56(AX), CX
 
-tile:
+tile2:
 	// The chains start.
 	MOVQ    64(AX), DX
 	VMOVUPS (DX), Z0
@@ -14193,9 +14193,9 @@ tile:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done2
+	JLT     done5
 
-loop1:
+loop4:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
@@ -14205,9 +14205,9 @@ loop1:
 	ADDQ DX, R11
 	ADDQ DX, R11
 	CMPQ R9, $+2
-	JLT  done4
+	JLT  done7
 
-loop3:
+loop6:
 	VMOVUPS      (R8), Z12
 	VMOVUPS      (R8)(R10*1), Z13
 	VBROADCASTSS (DI), Z14
@@ -14253,13 +14253,13 @@ loop3:
 	ADDQ         $+128, R8
 	ADDQ         $-2, R9
 	CMPQ         R9, $+2
-	JGE          loop3
+	JGE          loop6
 
-done4:
+done7:
 	CMPQ R9, $+1
-	JLT  done6
+	JLT  done9
 
-loop5:
+loop8:
 	VMOVUPS      (R8), Z12
 	VMOVUPS      (R8)(R10*1), Z13
 	VBROADCASTSS (DI), Z14
@@ -14285,21 +14285,21 @@ loop5:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop5
+	JGE          loop8
 
-done6:
+done9:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop1
+	JGE  loop4
 
-done2:
+done5:
 	MOVQ 112(AX), BX
 
 	// Add finished chains.
 	MOVQ    72(AX), SI
 	TESTQ   SI, SI
-	JEQ     done7
+	JEQ     done10
 	MOVQ    152(AX), SI
 	MOVQ    104(AX), BX
 	VMOVUPS (SI), Z12
@@ -14335,11 +14335,11 @@ done2:
 	MOVQ    SI, 152(AX)
 	MOVQ    112(AX), BX
 
-done7:
+done10:
 	// Add what C holds.
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
-	JEQ     done8
+	JEQ     done11
 	MOVQ    160(AX), SI
 	VMOVUPS (SI), Z12
 	VADDPS  Z0, Z12, Z0
@@ -14372,7 +14372,7 @@ done7:
 	VADDPS  Z11, Z12, Z11
 	ADDQ    BX, SI
 
-done8:
+done11:
 	// Store.
 	MOVQ    160(AX), SI
 	VMOVUPS Z0, (SI)
@@ -14406,12 +14406,12 @@ done8:
 	ADDQ  $-1, DX
 	MOVQ  DX, 168(AX)
 	TESTQ DX, DX
-	JNE   tile
+	JNE   tile2
 	MOVQ  48(AX), CX
 	ADDQ  $-1, CX
 	MOVQ  CX, 48(AX)
 	TESTQ CX, CX
-	JEQ   done
+	JEQ   done3
 
 	// To the next panel.
 	MOVQ 144(AX), CX
@@ -14433,9 +14433,9 @@ done8:
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
-	JMP  panel
+	JMP  panel1
 
-done:
+done3:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -14452,7 +14452,7 @@ TEXT ·gemmTN6x32AVX512(SB), NOSPLIT, $8-8
 	VLDMXCSR 4(SP)
 	MOVQ     task+0(FP), AX
 
-panel:
+panel1:
 	MOVQ 88(AX), CX
 	MOVQ CX, 160(AX)
 	MOVQ 72(AX), CX
@@ -14461,7 +14461,7 @@ panel:
 	MOVQ CX, 168(AX)
 	MOVQ 56(AX), CX
 
-tile:
+tile2:
 	// The chains start.
 	MOVQ    64(AX), DX
 	VMOVUPS (DX), Z0
@@ -14481,18 +14481,18 @@ tile:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done2
+	JLT     done5
 
-loop1:
+loop4:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	CMPQ R9, $+2
-	JLT  done4
+	JLT  done7
 
-loop3:
+loop6:
 	VMOVUPS      (R8), Z12
 	VMOVUPS      (R8)(R10*1), Z13
 	VBROADCASTSS (DI), Z14
@@ -14538,13 +14538,13 @@ loop3:
 	ADDQ         $+128, R8
 	ADDQ         $-2, R9
 	CMPQ         R9, $+2
-	JGE          loop3
+	JGE          loop6
 
-done4:
+done7:
 	CMPQ R9, $+1
-	JLT  done6
+	JLT  done9
 
-loop5:
+loop8:
 	VMOVUPS      (R8), Z12
 	VMOVUPS      (R8)(R10*1), Z13
 	VBROADCASTSS (DI), Z14
@@ -14569,21 +14569,21 @@ loop5:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop5
+	JGE          loop8
 
-done6:
+done9:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop1
+	JGE  loop4
 
-done2:
+done5:
 	MOVQ 112(AX), DX
 
 	// Add finished chains.
 	MOVQ    72(AX), BX
 	TESTQ   BX, BX
-	JEQ     done7
+	JEQ     done10
 	MOVQ    152(AX), BX
 	MOVQ    104(AX), DX
 	VMOVUPS (BX), Z12
@@ -14619,11 +14619,11 @@ done2:
 	MOVQ    BX, 152(AX)
 	MOVQ    112(AX), DX
 
-done7:
+done10:
 	// Add what C holds.
 	MOVQ    80(AX), BX
 	TESTQ   BX, BX
-	JEQ     done8
+	JEQ     done11
 	MOVQ    160(AX), BX
 	VMOVUPS (BX), Z12
 	VADDPS  Z0, Z12, Z0
@@ -14656,7 +14656,7 @@ done7:
 	VADDPS  Z11, Z12, Z11
 	ADDQ    DX, BX
 
-done8:
+done11:
 	// Store.
 	MOVQ    160(AX), BX
 	VMOVUPS Z0, (BX)
@@ -14685,12 +14685,12 @@ done8:
 	ADDQ  $-1, DX
 	MOVQ  DX, 168(AX)
 	TESTQ DX, DX
-	JNE   tile
+	JNE   tile2
 	MOVQ  48(AX), CX
 	ADDQ  $-1, CX
 	MOVQ  CX, 48(AX)
 	TESTQ CX, CX
-	JEQ   done
+	JEQ   done3
 
 	// To the next panel.
 	MOVQ 144(AX), CX
@@ -14712,9 +14712,9 @@ done8:
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
-	JMP  panel
+	JMP  panel1
 
-done:
+done3:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -14731,7 +14731,7 @@ TEXT ·gemm6x48AVX512(SB), NOSPLIT, $8-8
 	VLDMXCSR 4(SP)
 	MOVQ     task+0(FP), AX
 
-panel:
+panel1:
 	MOVQ 88(AX), CX
 	MOVQ CX, 160(AX)
 	MOVQ 72(AX), CX
@@ -14740,7 +14740,7 @@ panel:
 	MOVQ CX, 168(AX)
 	MOVQ 56(AX), CX
 
-tile:
+tile2:
 	// The chains start.
 	MOVQ    64(AX), DX
 	VMOVUPS (DX), Z0
@@ -14766,9 +14766,9 @@ tile:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done2
+	JLT     done5
 
-loop1:
+loop4:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
@@ -14778,9 +14778,9 @@ loop1:
 	ADDQ DX, R11
 	ADDQ DX, R11
 	CMPQ R9, $+2
-	JLT  done4
+	JLT  done7
 
-loop3:
+loop6:
 	VMOVUPS      (R8), Z18
 	VMOVUPS      (R8)(R10*1), Z19
 	VMOVUPS      (R8)(R10*2), Z20
@@ -14840,13 +14840,13 @@ loop3:
 	ADDQ         $+128, R8
 	ADDQ         $-2, R9
 	CMPQ         R9, $+2
-	JGE          loop3
+	JGE          loop6
 
-done4:
+done7:
 	CMPQ R9, $+1
-	JLT  done6
+	JLT  done9
 
-loop5:
+loop8:
 	VMOVUPS      (R8), Z18
 	VMOVUPS      (R8)(R10*1), Z19
 	VMOVUPS      (R8)(R10*2), Z20
@@ -14879,21 +14879,21 @@ loop5:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop5
+	JGE          loop8
 
-done6:
+done9:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop1
+	JGE  loop4
 
-done2:
+done5:
 	MOVQ 112(AX), BX
 
 	// Add finished chains.
 	MOVQ    72(AX), SI
 	TESTQ   SI, SI
-	JEQ     done7
+	JEQ     done10
 	MOVQ    152(AX), SI
 	MOVQ    104(AX), BX
 	VMOVUPS (SI), Z18
@@ -14941,11 +14941,11 @@ done2:
 	MOVQ    SI, 152(AX)
 	MOVQ    112(AX), BX
 
-done7:
+done10:
 	// Add what C holds.
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
-	JEQ     done8
+	JEQ     done11
 	MOVQ    160(AX), SI
 	VMOVUPS (SI), Z18
 	VADDPS  Z0, Z18, Z0
@@ -14990,7 +14990,7 @@ done7:
 	VADDPS  Z17, Z18, Z17
 	ADDQ    BX, SI
 
-done8:
+done11:
 	// Store.
 	MOVQ    160(AX), SI
 	VMOVUPS Z0, (SI)
@@ -15030,12 +15030,12 @@ done8:
 	ADDQ  $-1, DX
 	MOVQ  DX, 168(AX)
 	TESTQ DX, DX
-	JNE   tile
+	JNE   tile2
 	MOVQ  48(AX), CX
 	ADDQ  $-1, CX
 	MOVQ  CX, 48(AX)
 	TESTQ CX, CX
-	JEQ   done
+	JEQ   done3
 
 	// To the next panel.
 	MOVQ 144(AX), CX
@@ -15057,9 +15057,9 @@ done8:
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
-	JMP  panel
+	JMP  panel1
 
-done:
+done3:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -15076,7 +15076,7 @@ TEXT ·gemmTN6x48AVX512(SB), NOSPLIT, $8-8
 	VLDMXCSR 4(SP)
 	MOVQ     task+0(FP), AX
 
-panel:
+panel1:
 	MOVQ 88(AX), CX
 	MOVQ CX, 160(AX)
 	MOVQ 72(AX), CX
@@ -15085,7 +15085,7 @@ panel:
 	MOVQ CX, 168(AX)
 	MOVQ 56(AX), CX
 
-tile:
+tile2:
 	// The chains start.
 	MOVQ    64(AX), DX
 	VMOVUPS (DX), Z0
@@ -15111,18 +15111,18 @@ tile:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done2
+	JLT     done5
 
-loop1:
+loop4:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	CMPQ R9, $+2
-	JLT  done4
+	JLT  done7
 
-loop3:
+loop6:
 	VMOVUPS      (R8), Z18
 	VMOVUPS      (R8)(R10*1), Z19
 	VMOVUPS      (R8)(R10*2), Z20
@@ -15182,13 +15182,13 @@ loop3:
 	ADDQ         $+128, R8
 	ADDQ         $-2, R9
 	CMPQ         R9, $+2
-	JGE          loop3
+	JGE          loop6
 
-done4:
+done7:
 	CMPQ R9, $+1
-	JLT  done6
+	JLT  done9
 
-loop5:
+loop8:
 	VMOVUPS      (R8), Z18
 	VMOVUPS      (R8)(R10*1), Z19
 	VMOVUPS      (R8)(R10*2), Z20
@@ -15220,21 +15220,21 @@ loop5:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop5
+	JGE          loop8
 
-done6:
+done9:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop1
+	JGE  loop4
 
-done2:
+done5:
 	MOVQ 112(AX), DX
 
 	// Add finished chains.
 	MOVQ    72(AX), BX
 	TESTQ   BX, BX
-	JEQ     done7
+	JEQ     done10
 	MOVQ    152(AX), BX
 	MOVQ    104(AX), DX
 	VMOVUPS (BX), Z18
@@ -15282,11 +15282,11 @@ done2:
 	MOVQ    BX, 152(AX)
 	MOVQ    112(AX), DX
 
-done7:
+done10:
 	// Add what C holds.
 	MOVQ    80(AX), BX
 	TESTQ   BX, BX
-	JEQ     done8
+	JEQ     done11
 	MOVQ    160(AX), BX
 	VMOVUPS (BX), Z18
 	VADDPS  Z0, Z18, Z0
@@ -15331,7 +15331,7 @@ done7:
 	VADDPS  Z17, Z18, Z17
 	ADDQ    DX, BX
 
-done8:
+done11:
 	// Store.
 	MOVQ    160(AX), BX
 	VMOVUPS Z0, (BX)
@@ -15366,12 +15366,12 @@ done8:
 	ADDQ  $-1, DX
 	MOVQ  DX, 168(AX)
 	TESTQ DX, DX
-	JNE   tile
+	JNE   tile2
 	MOVQ  48(AX), CX
 	ADDQ  $-1, CX
 	MOVQ  CX, 48(AX)
 	TESTQ CX, CX
-	JEQ   done
+	JEQ   done3
 
 	// To the next panel.
 	MOVQ 144(AX), CX
@@ -15393,9 +15393,9 @@ done8:
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
-	JMP  panel
+	JMP  panel1
 
-done:
+done3:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -15412,7 +15412,7 @@ TEXT ·gemm6x64AVX512(SB), NOSPLIT, $8-8
 	VLDMXCSR 4(SP)
 	MOVQ     task+0(FP), AX
 
-panel:
+panel1:
 	MOVQ 88(AX), CX
 	MOVQ CX, 160(AX)
 	MOVQ 72(AX), CX
@@ -15421,7 +15421,7 @@ panel:
 	MOVQ CX, 168(AX)
 	MOVQ 56(AX), CX
 
-tile:
+tile2:
 	// The chains start.
 	MOVQ    64(AX), DX
 	VMOVUPS (DX), Z0
@@ -15453,9 +15453,9 @@ tile:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done2
+	JLT     done5
 
-loop1:
+loop4:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
@@ -15468,9 +15468,9 @@ loop1:
 	ADDQ DX, R12
 	ADDQ DX, R12
 	CMPQ R9, $+2
-	JLT  done4
+	JLT  done7
 
-loop3:
+loop6:
 	VMOVUPS      (R8), Z24
 	VMOVUPS      (R8)(R10*1), Z25
 	VMOVUPS      (R8)(R10*2), Z26
@@ -15545,13 +15545,13 @@ loop3:
 	ADDQ         $+128, R11
 	ADDQ         $-2, R9
 	CMPQ         R9, $+2
-	JGE          loop3
+	JGE          loop6
 
-done4:
+done7:
 	CMPQ R9, $+1
-	JLT  done6
+	JLT  done9
 
-loop5:
+loop8:
 	VMOVUPS      (R8), Z24
 	VMOVUPS      (R8)(R10*1), Z25
 	VMOVUPS      (R8)(R10*2), Z26
@@ -15592,21 +15592,21 @@ loop5:
 	ADDQ         $+64, R11
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop5
+	JGE          loop8
 
-done6:
+done9:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop1
+	JGE  loop4
 
-done2:
+done5:
 	MOVQ 112(AX), BX
 
 	// Add finished chains.
 	MOVQ    72(AX), SI
 	TESTQ   SI, SI
-	JEQ     done7
+	JEQ     done10
 	MOVQ    152(AX), SI
 	MOVQ    104(AX), BX
 	VMOVUPS (SI), Z24
@@ -15666,11 +15666,11 @@ done2:
 	MOVQ    SI, 152(AX)
 	MOVQ    112(AX), BX
 
-done7:
+done10:
 	// Add what C holds.
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
-	JEQ     done8
+	JEQ     done11
 	MOVQ    160(AX), SI
 	VMOVUPS (SI), Z24
 	VADDPS  Z0, Z24, Z0
@@ -15727,7 +15727,7 @@ done7:
 	VADDPS  Z23, Z24, Z23
 	ADDQ    BX, SI
 
-done8:
+done11:
 	// Store.
 	MOVQ    160(AX), SI
 	VMOVUPS Z0, (SI)
@@ -15773,12 +15773,12 @@ done8:
 	ADDQ  $-1, DX
 	MOVQ  DX, 168(AX)
 	TESTQ DX, DX
-	JNE   tile
+	JNE   tile2
 	MOVQ  48(AX), CX
 	ADDQ  $-1, CX
 	MOVQ  CX, 48(AX)
 	TESTQ CX, CX
-	JEQ   done
+	JEQ   done3
 
 	// To the next panel.
 	MOVQ 144(AX), CX
@@ -15800,9 +15800,9 @@ done8:
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
-	JMP  panel
+	JMP  panel1
 
-done:
+done3:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -15819,7 +15819,7 @@ TEXT ·gemmTN6x64AVX512(SB), NOSPLIT, $8-8
 	VLDMXCSR 4(SP)
 	MOVQ     task+0(FP), AX
 
-panel:
+panel1:
 	MOVQ 88(AX), CX
 	MOVQ CX, 160(AX)
 	MOVQ 72(AX), CX
@@ -15828,7 +15828,7 @@ panel:
 	MOVQ CX, 168(AX)
 	MOVQ 56(AX), CX
 
-tile:
+tile2:
 	// The chains start.
 	MOVQ    64(AX), DX
 	VMOVUPS (DX), Z0
@@ -15860,9 +15860,9 @@ tile:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done2
+	JLT     done5
 
-loop1:
+loop4:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
@@ -15872,9 +15872,9 @@ loop1:
 	ADDQ R10, R11
 	ADDQ R10, R11
 	CMPQ R9, $+2
-	JLT  done4
+	JLT  done7
 
-loop3:
+loop6:
 	VMOVUPS      (R8), Z24
 	VMOVUPS      (R8)(R10*1), Z25
 	VMOVUPS      (R8)(R10*2), Z26
@@ -15949,13 +15949,13 @@ loop3:
 	ADDQ         $+128, R11
 	ADDQ         $-2, R9
 	CMPQ         R9, $+2
-	JGE          loop3
+	JGE          loop6
 
-done4:
+done7:
 	CMPQ R9, $+1
-	JLT  done6
+	JLT  done9
 
-loop5:
+loop8:
 	VMOVUPS      (R8), Z24
 	VMOVUPS      (R8)(R10*1), Z25
 	VMOVUPS      (R8)(R10*2), Z26
@@ -15995,21 +15995,21 @@ loop5:
 	ADDQ         $+64, R11
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop5
+	JGE          loop8
 
-done6:
+done9:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop1
+	JGE  loop4
 
-done2:
+done5:
 	MOVQ 112(AX), DX
 
 	// Add finished chains.
 	MOVQ    72(AX), BX
 	TESTQ   BX, BX
-	JEQ     done7
+	JEQ     done10
 	MOVQ    152(AX), BX
 	MOVQ    104(AX), DX
 	VMOVUPS (BX), Z24
@@ -16069,11 +16069,11 @@ done2:
 	MOVQ    BX, 152(AX)
 	MOVQ    112(AX), DX
 
-done7:
+done10:
 	// Add what C holds.
 	MOVQ    80(AX), BX
 	TESTQ   BX, BX
-	JEQ     done8
+	JEQ     done11
 	MOVQ    160(AX), BX
 	VMOVUPS (BX), Z24
 	VADDPS  Z0, Z24, Z0
@@ -16130,7 +16130,7 @@ done7:
 	VADDPS  Z23, Z24, Z23
 	ADDQ    DX, BX
 
-done8:
+done11:
 	// Store.
 	MOVQ    160(AX), BX
 	VMOVUPS Z0, (BX)
@@ -16171,12 +16171,12 @@ done8:
 	ADDQ  $-1, DX
 	MOVQ  DX, 168(AX)
 	TESTQ DX, DX
-	JNE   tile
+	JNE   tile2
 	MOVQ  48(AX), CX
 	ADDQ  $-1, CX
 	MOVQ  CX, 48(AX)
 	TESTQ CX, CX
-	JEQ   done
+	JEQ   done3
 
 	// To the next panel.
 	MOVQ 144(AX), CX
@@ -16198,9 +16198,9 @@ done8:
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
-	JMP  panel
+	JMP  panel1
 
-done:
+done3:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)

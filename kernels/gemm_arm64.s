@@ -13,7 +13,7 @@ TEXT ·gemm1x16NEON(SB), NOSPLIT, $0-8
 	MSR  R1, FPCR
 	MOVD task+0(FP), R1
 
-panel:
+panel1:
 	MOVD 88(R1), R2
 	MOVD R2, 160(R1)
 	MOVD 72(R1), R2
@@ -22,7 +22,7 @@ panel:
 	MOVD R2, 168(R1)
 	MOVD 56(R1), R2
 
-tile:
+tile2:
 	// The chains start.
 	MOVD  64(R1), R3
 	FMOVQ (R3), F0
@@ -34,18 +34,18 @@ tile:
 	MOVD  R2, R8
 	MOVD  R1, R7
 	CMP   $1, R6
-	BLT   done2
+	BLT   done5
 
-loop1:
+loop4:
 	// A k block.
 	MOVD (R7), R9
 	MOVD 8(R7), R10
 	MOVD R10, R11
 	LSL  $6, R11, R11
 	CMP  $4, R10
-	BLT  done4
+	BLT  done7
 
-loop3:
+loop6:
 	FMOVQ (R8), F4
 	FLDPQ (R9), (F5, F6)
 	WORD  $0x4f8410a0 // FMLA V0.4S, V5.4S, V4.S[0]
@@ -75,13 +75,13 @@ loop3:
 	ADD   $256, R9, R9
 	ADD   $-4, R10, R10
 	CMP   $4, R10
-	BGE   loop3
+	BGE   loop6
 
-done4:
+done7:
 	CMP $1, R10
-	BLT done6
+	BLT done9
 
-loop5:
+loop8:
 	FMOVS (R8), F4
 	FLDPQ (R9), (F5, F6)
 	WORD  $0x4f8410a0 // FMLA V0.4S, V5.4S, V4.S[0]
@@ -93,21 +93,21 @@ loop5:
 	ADD   $64, R9, R9
 	ADD   $-1, R10, R10
 	CMP   $1, R10
-	BGE   loop5
+	BGE   loop8
 
-done6:
+done9:
 	ADD $16, R7, R7
 	ADD $-1, R6, R6
 	CMP $1, R6
-	BGE loop1
+	BGE loop4
 
-done2:
+done5:
 	MOVD 112(R1), R6
 
 	// Add finished chains.
 	MOVD  72(R1), R7
 	CMP   $0, R7
-	BEQ   done7
+	BEQ   done10
 	MOVD  152(R1), R7
 	MOVD  104(R1), R6
 	FMOVQ (R7), F4
@@ -122,11 +122,11 @@ done2:
 	MOVD  R7, 152(R1)
 	MOVD  112(R1), R6
 
-done7:
+done10:
 	// Add what C holds.
 	MOVD  80(R1), R7
 	CMP   $0, R7
-	BEQ   done8
+	BEQ   done11
 	MOVD  160(R1), R7
 	FMOVQ (R7), F4
 	WORD  $0x4e20d480 // FADD V0.4S, V4.4S, V0.4S
@@ -138,7 +138,7 @@ done7:
 	WORD  $0x4e23d483 // FADD V3.4S, V4.4S, V3.4S
 	ADD   R6, R7, R7
 
-done8:
+done11:
 	// Store.
 	MOVD  160(R1), R7
 	FMOVQ F0, (R7)
@@ -154,12 +154,12 @@ done8:
 	ADD  $-1, R3, R3
 	MOVD R3, 168(R1)
 	CMP  $0, R3
-	BNE  tile
+	BNE  tile2
 	MOVD 48(R1), R2
 	ADD  $-1, R2, R2
 	MOVD R2, 48(R1)
 	CMP  $0, R2
-	BEQ  done
+	BEQ  done3
 
 	// To the next panel.
 	MOVD 144(R1), R2
@@ -181,9 +181,9 @@ done8:
 	MOVD 16(R1), R3
 	ADD  R2, R3, R3
 	MOVD R3, 16(R1)
-	JMP  panel
+	JMP  panel1
 
-done:
+done3:
 	// As it was.
 	MSR R0, FPCR
 	RET
@@ -197,7 +197,7 @@ TEXT ·gemmTN1x16NEON(SB), NOSPLIT, $0-8
 	MSR  R1, FPCR
 	MOVD task+0(FP), R1
 
-panel:
+panel1:
 	MOVD 88(R1), R2
 	MOVD R2, 160(R1)
 	MOVD 72(R1), R2
@@ -206,7 +206,7 @@ panel:
 	MOVD R2, 168(R1)
 	MOVD 56(R1), R2
 
-tile:
+tile2:
 	// The chains start.
 	MOVD  64(R1), R3
 	FMOVQ (R3), F0
@@ -218,18 +218,18 @@ tile:
 	MOVD  R2, R8
 	MOVD  R1, R7
 	CMP   $1, R6
-	BLT   done2
+	BLT   done5
 
-loop1:
+loop4:
 	// A k block.
 	MOVD (R7), R9
 	MOVD 8(R7), R10
 	MOVD R10, R11
 	LSL  $6, R11, R11
 	CMP  $1, R10
-	BLT  done4
+	BLT  done7
 
-loop3:
+loop6:
 	FMOVS (R8), F4
 	FLDPQ (R9), (F5, F6)
 	WORD  $0x4f8410a0 // FMLA V0.4S, V5.4S, V4.S[0]
@@ -241,21 +241,21 @@ loop3:
 	ADD   $64, R9, R9
 	ADD   $-1, R10, R10
 	CMP   $1, R10
-	BGE   loop3
+	BGE   loop6
 
-done4:
+done7:
 	ADD $16, R7, R7
 	ADD $-1, R6, R6
 	CMP $1, R6
-	BGE loop1
+	BGE loop4
 
-done2:
+done5:
 	MOVD 112(R1), R3
 
 	// Add finished chains.
 	MOVD  72(R1), R6
 	CMP   $0, R6
-	BEQ   done5
+	BEQ   done8
 	MOVD  152(R1), R6
 	MOVD  104(R1), R3
 	FMOVQ (R6), F4
@@ -270,11 +270,11 @@ done2:
 	MOVD  R6, 152(R1)
 	MOVD  112(R1), R3
 
-done5:
+done8:
 	// Add what C holds.
 	MOVD  80(R1), R6
 	CMP   $0, R6
-	BEQ   done6
+	BEQ   done9
 	MOVD  160(R1), R6
 	FMOVQ (R6), F4
 	WORD  $0x4e20d480 // FADD V0.4S, V4.4S, V0.4S
@@ -286,7 +286,7 @@ done5:
 	WORD  $0x4e23d483 // FADD V3.4S, V4.4S, V3.4S
 	ADD   R3, R6, R6
 
-done6:
+done9:
 	// Store.
 	MOVD  160(R1), R6
 	FMOVQ F0, (R6)
@@ -302,12 +302,12 @@ done6:
 	ADD  $-1, R3, R3
 	MOVD R3, 168(R1)
 	CMP  $0, R3
-	BNE  tile
+	BNE  tile2
 	MOVD 48(R1), R2
 	ADD  $-1, R2, R2
 	MOVD R2, 48(R1)
 	CMP  $0, R2
-	BEQ  done
+	BEQ  done3
 
 	// To the next panel.
 	MOVD 144(R1), R2
@@ -329,9 +329,9 @@ done6:
 	MOVD 16(R1), R3
 	ADD  R2, R3, R3
 	MOVD R3, 16(R1)
-	JMP  panel
+	JMP  panel1
 
-done:
+done3:
 	// As it was.
 	MSR R0, FPCR
 	RET
@@ -345,7 +345,7 @@ TEXT ·gemm1x32NEON(SB), NOSPLIT, $0-8
 	MSR  R1, FPCR
 	MOVD task+0(FP), R1
 
-panel:
+panel1:
 	MOVD 88(R1), R2
 	MOVD R2, 160(R1)
 	MOVD 72(R1), R2
@@ -354,7 +354,7 @@ panel:
 	MOVD R2, 168(R1)
 	MOVD 56(R1), R2
 
-tile:
+tile2:
 	// The chains start.
 	MOVD  64(R1), R3
 	FMOVQ (R3), F0
@@ -370,9 +370,9 @@ tile:
 	MOVD  R2, R8
 	MOVD  R1, R7
 	CMP   $1, R6
-	BLT   done2
+	BLT   done5
 
-loop1:
+loop4:
 	// A k block.
 	MOVD (R7), R9
 	MOVD 8(R7), R10
@@ -380,9 +380,9 @@ loop1:
 	LSL  $6, R11, R11
 	ADD  R11, R9, R11
 	CMP  $4, R10
-	BLT  done4
+	BLT  done7
 
-loop3:
+loop6:
 	FMOVQ (R8), F8
 	FLDPQ (R9), (F9, F10)
 	WORD  $0x4f881120 // FMLA V0.4S, V9.4S, V8.S[0]
@@ -437,13 +437,13 @@ loop3:
 	ADD   $256, R11, R11
 	ADD   $-4, R10, R10
 	CMP   $4, R10
-	BGE   loop3
+	BGE   loop6
 
-done4:
+done7:
 	CMP $1, R10
-	BLT done6
+	BLT done9
 
-loop5:
+loop8:
 	FMOVS (R8), F8
 	FLDPQ (R9), (F9, F10)
 	WORD  $0x4f881120 // FMLA V0.4S, V9.4S, V8.S[0]
@@ -462,21 +462,21 @@ loop5:
 	ADD   $64, R11, R11
 	ADD   $-1, R10, R10
 	CMP   $1, R10
-	BGE   loop5
+	BGE   loop8
 
-done6:
+done9:
 	ADD $16, R7, R7
 	ADD $-1, R6, R6
 	CMP $1, R6
-	BGE loop1
+	BGE loop4
 
-done2:
+done5:
 	MOVD 112(R1), R6
 
 	// Add finished chains.
 	MOVD  72(R1), R7
 	CMP   $0, R7
-	BEQ   done7
+	BEQ   done10
 	MOVD  152(R1), R7
 	MOVD  104(R1), R6
 	FMOVQ (R7), F8
@@ -499,11 +499,11 @@ done2:
 	MOVD  R7, 152(R1)
 	MOVD  112(R1), R6
 
-done7:
+done10:
 	// Add what C holds.
 	MOVD  80(R1), R7
 	CMP   $0, R7
-	BEQ   done8
+	BEQ   done11
 	MOVD  160(R1), R7
 	FMOVQ (R7), F8
 	WORD  $0x4e20d500 // FADD V0.4S, V8.4S, V0.4S
@@ -523,7 +523,7 @@ done7:
 	WORD  $0x4e27d507 // FADD V7.4S, V8.4S, V7.4S
 	ADD   R6, R7, R7
 
-done8:
+done11:
 	// Store.
 	MOVD  160(R1), R7
 	FMOVQ F0, (R7)
@@ -543,12 +543,12 @@ done8:
 	ADD  $-1, R3, R3
 	MOVD R3, 168(R1)
 	CMP  $0, R3
-	BNE  tile
+	BNE  tile2
 	MOVD 48(R1), R2
 	ADD  $-1, R2, R2
 	MOVD R2, 48(R1)
 	CMP  $0, R2
-	BEQ  done
+	BEQ  done3
 
 	// To the next panel.
 	MOVD 144(R1), R2
@@ -570,9 +570,9 @@ done8:
 	MOVD 16(R1), R3
 	ADD  R2, R3, R3
 	MOVD R3, 16(R1)
-	JMP  panel
+	JMP  panel1
 
-done:
+done3:
 	// As it was.
 	MSR R0, FPCR
 	RET
@@ -586,7 +586,7 @@ TEXT ·gemmTN1x32NEON(SB), NOSPLIT, $0-8
 	MSR  R1, FPCR
 	MOVD task+0(FP), R1
 
-panel:
+panel1:
 	MOVD 88(R1), R2
 	MOVD R2, 160(R1)
 	MOVD 72(R1), R2
@@ -595,7 +595,7 @@ panel:
 	MOVD R2, 168(R1)
 	MOVD 56(R1), R2
 
-tile:
+tile2:
 	// The chains start.
 	MOVD  64(R1), R3
 	FMOVQ (R3), F0
@@ -611,9 +611,9 @@ tile:
 	MOVD  R2, R8
 	MOVD  R1, R7
 	CMP   $1, R6
-	BLT   done2
+	BLT   done5
 
-loop1:
+loop4:
 	// A k block.
 	MOVD (R7), R9
 	MOVD 8(R7), R10
@@ -621,9 +621,9 @@ loop1:
 	LSL  $6, R11, R11
 	ADD  R11, R9, R11
 	CMP  $1, R10
-	BLT  done4
+	BLT  done7
 
-loop3:
+loop6:
 	FMOVS (R8), F8
 	FLDPQ (R9), (F9, F10)
 	WORD  $0x4f881120 // FMLA V0.4S, V9.4S, V8.S[0]
@@ -642,21 +642,21 @@ loop3:
 	ADD   $64, R11, R11
 	ADD   $-1, R10, R10
 	CMP   $1, R10
-	BGE   loop3
+	BGE   loop6
 
-done4:
+done7:
 	ADD $16, R7, R7
 	ADD $-1, R6, R6
 	CMP $1, R6
-	BGE loop1
+	BGE loop4
 
-done2:
+done5:
 	MOVD 112(R1), R3
 
 	// Add finished chains.
 	MOVD  72(R1), R6
 	CMP   $0, R6
-	BEQ   done5
+	BEQ   done8
 	MOVD  152(R1), R6
 	MOVD  104(R1), R3
 	FMOVQ (R6), F8
@@ -679,11 +679,11 @@ done2:
 	MOVD  R6, 152(R1)
 	MOVD  112(R1), R3
 
-done5:
+done8:
 	// Add what C holds.
 	MOVD  80(R1), R6
 	CMP   $0, R6
-	BEQ   done6
+	BEQ   done9
 	MOVD  160(R1), R6
 	FMOVQ (R6), F8
 	WORD  $0x4e20d500 // FADD V0.4S, V8.4S, V0.4S
@@ -703,7 +703,7 @@ done5:
 	WORD  $0x4e27d507 // FADD V7.4S, V8.4S, V7.4S
 	ADD   R3, R6, R6
 
-done6:
+done9:
 	// Store.
 	MOVD  160(R1), R6
 	FMOVQ F0, (R6)
@@ -723,12 +723,12 @@ done6:
 	ADD  $-1, R3, R3
 	MOVD R3, 168(R1)
 	CMP  $0, R3
-	BNE  tile
+	BNE  tile2
 	MOVD 48(R1), R2
 	ADD  $-1, R2, R2
 	MOVD R2, 48(R1)
 	CMP  $0, R2
-	BEQ  done
+	BEQ  done3
 
 	// To the next panel.
 	MOVD 144(R1), R2
@@ -750,9 +750,9 @@ done6:
 	MOVD 16(R1), R3
 	ADD  R2, R3, R3
 	MOVD R3, 16(R1)
-	JMP  panel
+	JMP  panel1
 
-done:
+done3:
 	// As it was.
 	MSR R0, FPCR
 	RET
@@ -766,7 +766,7 @@ TEXT ·gemm1x48NEON(SB), NOSPLIT, $0-8
 	MSR  R1, FPCR
 	MOVD task+0(FP), R1
 
-panel:
+panel1:
 	MOVD 88(R1), R2
 	MOVD R2, 160(R1)
 	MOVD 72(R1), R2
@@ -775,7 +775,7 @@ panel:
 	MOVD R2, 168(R1)
 	MOVD 56(R1), R2
 
-tile:
+tile2:
 	// The chains start.
 	MOVD  64(R1), R3
 	FMOVQ (R3), F0
@@ -795,9 +795,9 @@ tile:
 	MOVD  R2, R8
 	MOVD  R1, R7
 	CMP   $1, R6
-	BLT   done2
+	BLT   done5
 
-loop1:
+loop4:
 	// A k block.
 	MOVD (R7), R9
 	MOVD 8(R7), R10
@@ -806,9 +806,9 @@ loop1:
 	ADD  R11, R9, R12
 	ADD  R11, R12, R11
 	CMP  $4, R10
-	BLT  done4
+	BLT  done7
 
-loop3:
+loop6:
 	FMOVQ (R8), F12
 	FLDPQ (R9), (F13, F14)
 	WORD  $0x4f8c11a0 // FMLA V0.4S, V13.4S, V12.S[0]
@@ -888,13 +888,13 @@ loop3:
 	ADD   $256, R11, R11
 	ADD   $-4, R10, R10
 	CMP   $4, R10
-	BGE   loop3
+	BGE   loop6
 
-done4:
+done7:
 	CMP $1, R10
-	BLT done6
+	BLT done9
 
-loop5:
+loop8:
 	FMOVS (R8), F12
 	FLDPQ (R9), (F13, F14)
 	WORD  $0x4f8c11a0 // FMLA V0.4S, V13.4S, V12.S[0]
@@ -920,21 +920,21 @@ loop5:
 	ADD   $64, R11, R11
 	ADD   $-1, R10, R10
 	CMP   $1, R10
-	BGE   loop5
+	BGE   loop8
 
-done6:
+done9:
 	ADD $16, R7, R7
 	ADD $-1, R6, R6
 	CMP $1, R6
-	BGE loop1
+	BGE loop4
 
-done2:
+done5:
 	MOVD 112(R1), R6
 
 	// Add finished chains.
 	MOVD  72(R1), R7
 	CMP   $0, R7
-	BEQ   done7
+	BEQ   done10
 	MOVD  152(R1), R7
 	MOVD  104(R1), R6
 	FMOVQ (R7), F12
@@ -965,11 +965,11 @@ done2:
 	MOVD  R7, 152(R1)
 	MOVD  112(R1), R6
 
-done7:
+done10:
 	// Add what C holds.
 	MOVD  80(R1), R7
 	CMP   $0, R7
-	BEQ   done8
+	BEQ   done11
 	MOVD  160(R1), R7
 	FMOVQ (R7), F12
 	WORD  $0x4e20d580 // FADD V0.4S, V12.4S, V0.4S
@@ -997,7 +997,7 @@ done7:
 	WORD  $0x4e2bd58b // FADD V11.4S, V12.4S, V11.4S
 	ADD   R6, R7, R7
 
-done8:
+done11:
 	// Store.
 	MOVD  160(R1), R7
 	FMOVQ F0, (R7)
@@ -1021,12 +1021,12 @@ done8:
 	ADD  $-1, R3, R3
 	MOVD R3, 168(R1)
 	CMP  $0, R3
-	BNE  tile
+	BNE  tile2
 	MOVD 48(R1), R2
 	ADD  $-1, R2, R2
 	MOVD R2, 48(R1)
 	CMP  $0, R2
-	BEQ  done
+	BEQ  done3
 
 	// To the next panel.
 	MOVD 144(R1), R2
@@ -1048,9 +1048,9 @@ done8:
 	MOVD 16(R1), R3
 	ADD  R2, R3, R3
 	MOVD R3, 16(R1)
-	JMP  panel
+	JMP  panel1
 
-done:
+done3:
 	// As it was.
 	MSR R0, FPCR
 	RET
@@ -1064,7 +1064,7 @@ TEXT ·gemmTN1x48NEON(SB), NOSPLIT, $0-8
 	MSR  R1, FPCR
 	MOVD task+0(FP), R1
 
-panel:
+panel1:
 	MOVD 88(R1), R2
 	MOVD R2, 160(R1)
 	MOVD 72(R1), R2
@@ -1073,7 +1073,7 @@ panel:
 	MOVD R2, 168(R1)
 	MOVD 56(R1), R2
 
-tile:
+tile2:
 	// The chains start.
 	MOVD  64(R1), R3
 	FMOVQ (R3), F0
@@ -1093,9 +1093,9 @@ tile:
 	MOVD  R2, R8
 	MOVD  R1, R7
 	CMP   $1, R6
-	BLT   done2
+	BLT   done5
 
-loop1:
+loop4:
 	// A k block.
 	MOVD (R7), R9
 	MOVD 8(R7), R10
@@ -1104,9 +1104,9 @@ loop1:
 	ADD  R11, R9, R12
 	ADD  R11, R12, R11
 	CMP  $1, R10
-	BLT  done4
+	BLT  done7
 
-loop3:
+loop6:
 	FMOVS (R8), F12
 	FLDPQ (R9), (F13, F14)
 	WORD  $0x4f8c11a0 // FMLA V0.4S, V13.4S, V12.S[0]
@@ -1132,21 +1132,21 @@ loop3:
 	ADD   $64, R11, R11
 	ADD   $-1, R10, R10
 	CMP   $1, R10
-	BGE   loop3
+	BGE   loop6
 
-done4:
+done7:
 	ADD $16, R7, R7
 	ADD $-1, R6, R6
 	CMP $1, R6
-	BGE loop1
+	BGE loop4
 
-done2:
+done5:
 	MOVD 112(R1), R3
 
 	// Add finished chains.
 	MOVD  72(R1), R6
 	CMP   $0, R6
-	BEQ   done5
+	BEQ   done8
 	MOVD  152(R1), R6
 	MOVD  104(R1), R3
 	FMOVQ (R6), F12
@@ -1177,11 +1177,11 @@ done2:
 	MOVD  R6, 152(R1)
 	MOVD  112(R1), R3
 
-done5:
+done8:
 	// Add what C holds.
 	MOVD  80(R1), R6
 	CMP   $0, R6
-	BEQ   done6
+	BEQ   done9
 	MOVD  160(R1), R6
 	FMOVQ (R6), F12
 	WORD  $0x4e20d580 // FADD V0.4S, V12.4S, V0.4S
@@ -1209,7 +1209,7 @@ done5:
 	WORD  $0x4e2bd58b // FADD V11.4S, V12.4S, V11.4S
 	ADD   R3, R6, R6
 
-done6:
+done9:
 	// Store.
 	MOVD  160(R1), R6
 	FMOVQ F0, (R6)
@@ -1233,12 +1233,12 @@ done6:
 	ADD  $-1, R3, R3
 	MOVD R3, 168(R1)
 	CMP  $0, R3
-	BNE  tile
+	BNE  tile2
 	MOVD 48(R1), R2
 	ADD  $-1, R2, R2
 	MOVD R2, 48(R1)
 	CMP  $0, R2
-	BEQ  done
+	BEQ  done3
 
 	// To the next panel.
 	MOVD 144(R1), R2
@@ -1260,9 +1260,9 @@ done6:
 	MOVD 16(R1), R3
 	ADD  R2, R3, R3
 	MOVD R3, 16(R1)
-	JMP  panel
+	JMP  panel1
 
-done:
+done3:
 	// As it was.
 	MSR R0, FPCR
 	RET
@@ -1276,7 +1276,7 @@ TEXT ·gemm1x64NEON(SB), NOSPLIT, $0-8
 	MSR  R1, FPCR
 	MOVD task+0(FP), R1
 
-panel:
+panel1:
 	MOVD 88(R1), R2
 	MOVD R2, 160(R1)
 	MOVD 72(R1), R2
@@ -1285,7 +1285,7 @@ panel:
 	MOVD R2, 168(R1)
 	MOVD 56(R1), R2
 
-tile:
+tile2:
 	// The chains start.
 	MOVD  64(R1), R3
 	FMOVQ (R3), F0
@@ -1309,9 +1309,9 @@ tile:
 	MOVD  R2, R8
 	MOVD  R1, R7
 	CMP   $1, R6
-	BLT   done2
+	BLT   done5
 
-loop1:
+loop4:
 	// A k block.
 	MOVD (R7), R9
 	MOVD 8(R7), R10
@@ -1321,9 +1321,9 @@ loop1:
 	ADD  R11, R12, R13
 	ADD  R11, R13, R11
 	CMP  $4, R10
-	BLT  done4
+	BLT  done7
 
-loop3:
+loop6:
 	FMOVQ (R8), F16
 	FLDPQ (R9), (F17, F18)
 	WORD  $0x4f901220 // FMLA V0.4S, V17.4S, V16.S[0]
@@ -1428,13 +1428,13 @@ loop3:
 	ADD   $256, R11, R11
 	ADD   $-4, R10, R10
 	CMP   $4, R10
-	BGE   loop3
+	BGE   loop6
 
-done4:
+done7:
 	CMP $1, R10
-	BLT done6
+	BLT done9
 
-loop5:
+loop8:
 	FMOVS (R8), F16
 	FLDPQ (R9), (F17, F18)
 	WORD  $0x4f901220 // FMLA V0.4S, V17.4S, V16.S[0]
@@ -1467,21 +1467,21 @@ loop5:
 	ADD   $64, R11, R11
 	ADD   $-1, R10, R10
 	CMP   $1, R10
-	BGE   loop5
+	BGE   loop8
 
-done6:
+done9:
 	ADD $16, R7, R7
 	ADD $-1, R6, R6
 	CMP $1, R6
-	BGE loop1
+	BGE loop4
 
-done2:
+done5:
 	MOVD 112(R1), R6
 
 	// Add finished chains.
 	MOVD  72(R1), R7
 	CMP   $0, R7
-	BEQ   done7
+	BEQ   done10
 	MOVD  152(R1), R7
 	MOVD  104(R1), R6
 	FMOVQ (R7), F16
@@ -1520,11 +1520,11 @@ done2:
 	MOVD  R7, 152(R1)
 	MOVD  112(R1), R6
 
-done7:
+done10:
 	// Add what C holds.
 	MOVD  80(R1), R7
 	CMP   $0, R7
-	BEQ   done8
+	BEQ   done11
 	MOVD  160(R1), R7
 	FMOVQ (R7), F16
 	WORD  $0x4e20d600 // FADD V0.4S, V16.4S, V0.4S
@@ -1560,7 +1560,7 @@ done7:
 	WORD  $0x4e2fd60f // FADD V15.4S, V16.4S, V15.4S
 	ADD   R6, R7, R7
 
-done8:
+done11:
 	// Store.
 	MOVD  160(R1), R7
 	FMOVQ F0, (R7)
@@ -1588,12 +1588,12 @@ done8:
 	ADD  $-1, R3, R3
 	MOVD R3, 168(R1)
 	CMP  $0, R3
-	BNE  tile
+	BNE  tile2
 	MOVD 48(R1), R2
 	ADD  $-1, R2, R2
 	MOVD R2, 48(R1)
 	CMP  $0, R2
-	BEQ  done
+	BEQ  done3
 
 	// To the next panel.
 	MOVD 144(R1), R2
@@ -1615,9 +1615,9 @@ done8:
 	MOVD 16(R1), R3
 	ADD  R2, R3, R3
 	MOVD R3, 16(R1)
-	JMP  panel
+	JMP  panel1
 
-done:
+done3:
 	// As it was.
 	MSR R0, FPCR
 	RET
@@ -1631,7 +1631,7 @@ TEXT ·gemmTN1x64NEON(SB), NOSPLIT, $0-8
 	MSR  R1, FPCR
 	MOVD task+0(FP), R1
 
-panel:
+panel1:
 	MOVD 88(R1), R2
 	MOVD R2, 160(R1)
 	MOVD 72(R1), R2
@@ -1640,7 +1640,7 @@ panel:
 	MOVD R2, 168(R1)
 	MOVD 56(R1), R2
 
-tile:
+tile2:
 	// The chains start.
 	MOVD  64(R1), R3
 	FMOVQ (R3), F0
@@ -1664,9 +1664,9 @@ tile:
 	MOVD  R2, R8
 	MOVD  R1, R7
 	CMP   $1, R6
-	BLT   done2
+	BLT   done5
 
-loop1:
+loop4:
 	// A k block.
 	MOVD (R7), R9
 	MOVD 8(R7), R10
@@ -1676,9 +1676,9 @@ loop1:
 	ADD  R11, R12, R13
 	ADD  R11, R13, R11
 	CMP  $1, R10
-	BLT  done4
+	BLT  done7
 
-loop3:
+loop6:
 	FMOVS (R8), F16
 	FLDPQ (R9), (F17, F18)
 	WORD  $0x4f901220 // FMLA V0.4S, V17.4S, V16.S[0]
@@ -1711,21 +1711,21 @@ loop3:
 	ADD   $64, R11, R11
 	ADD   $-1, R10, R10
 	CMP   $1, R10
-	BGE   loop3
+	BGE   loop6
 
-done4:
+done7:
 	ADD $16, R7, R7
 	ADD $-1, R6, R6
 	CMP $1, R6
-	BGE loop1
+	BGE loop4
 
-done2:
+done5:
 	MOVD 112(R1), R3
 
 	// Add finished chains.
 	MOVD  72(R1), R6
 	CMP   $0, R6
-	BEQ   done5
+	BEQ   done8
 	MOVD  152(R1), R6
 	MOVD  104(R1), R3
 	FMOVQ (R6), F16
@@ -1764,11 +1764,11 @@ done2:
 	MOVD  R6, 152(R1)
 	MOVD  112(R1), R3
 
-done5:
+done8:
 	// Add what C holds.
 	MOVD  80(R1), R6
 	CMP   $0, R6
-	BEQ   done6
+	BEQ   done9
 	MOVD  160(R1), R6
 	FMOVQ (R6), F16
 	WORD  $0x4e20d600 // FADD V0.4S, V16.4S, V0.4S
@@ -1804,7 +1804,7 @@ done5:
 	WORD  $0x4e2fd60f // FADD V15.4S, V16.4S, V15.4S
 	ADD   R3, R6, R6
 
-done6:
+done9:
 	// Store.
 	MOVD  160(R1), R6
 	FMOVQ F0, (R6)
@@ -1832,12 +1832,12 @@ done6:
 	ADD  $-1, R3, R3
 	MOVD R3, 168(R1)
 	CMP  $0, R3
-	BNE  tile
+	BNE  tile2
 	MOVD 48(R1), R2
 	ADD  $-1, R2, R2
 	MOVD R2, 48(R1)
 	CMP  $0, R2
-	BEQ  done
+	BEQ  done3
 
 	// To the next panel.
 	MOVD 144(R1), R2
@@ -1859,9 +1859,9 @@ done6:
 	MOVD 16(R1), R3
 	ADD  R2, R3, R3
 	MOVD R3, 16(R1)
-	JMP  panel
+	JMP  panel1
 
-done:
+done3:
 	// As it was.
 	MSR R0, FPCR
 	RET
@@ -1875,7 +1875,7 @@ TEXT ·gemm2x16NEON(SB), NOSPLIT, $0-8
 	MSR  R1, FPCR
 	MOVD task+0(FP), R1
 
-panel:
+panel1:
 	MOVD 88(R1), R2
 	MOVD R2, 160(R1)
 	MOVD 72(R1), R2
@@ -1884,7 +1884,7 @@ panel:
 	MOVD R2, 168(R1)
 	MOVD 56(R1), R2
 
-tile:
+tile2:
 	// The chains start.
 	MOVD  64(R1), R3
 	FMOVQ (R3), F0
@@ -1900,9 +1900,9 @@ tile:
 	MOVD  R2, R8
 	MOVD  R1, R7
 	CMP   $1, R6
-	BLT   done2
+	BLT   done5
 
-loop1:
+loop4:
 	// A k block.
 	MOVD (R7), R9
 	MOVD 8(R7), R10
@@ -1910,9 +1910,9 @@ loop1:
 	LSL  $6, R11, R11
 	ADD  R3, R8, R11
 	CMP  $4, R10
-	BLT  done4
+	BLT  done7
 
-loop3:
+loop6:
 	FMOVQ (R8), F8
 	FMOVQ (R11), F9
 	FLDPQ (R9), (F10, F11)
@@ -1960,13 +1960,13 @@ loop3:
 	ADD   $256, R9, R9
 	ADD   $-4, R10, R10
 	CMP   $4, R10
-	BGE   loop3
+	BGE   loop6
 
-done4:
+done7:
 	CMP $1, R10
-	BLT done6
+	BLT done9
 
-loop5:
+loop8:
 	FMOVS (R8), F8
 	FMOVS (R11), F9
 	FLDPQ (R9), (F10, F11)
@@ -1984,21 +1984,21 @@ loop5:
 	ADD   $64, R9, R9
 	ADD   $-1, R10, R10
 	CMP   $1, R10
-	BGE   loop5
+	BGE   loop8
 
-done6:
+done9:
 	ADD $16, R7, R7
 	ADD $-1, R6, R6
 	CMP $1, R6
-	BGE loop1
+	BGE loop4
 
-done2:
+done5:
 	MOVD 112(R1), R6
 
 	// Add finished chains.
 	MOVD  72(R1), R7
 	CMP   $0, R7
-	BEQ   done7
+	BEQ   done10
 	MOVD  152(R1), R7
 	MOVD  104(R1), R6
 	FMOVQ (R7), F8
@@ -2022,11 +2022,11 @@ done2:
 	MOVD  R7, 152(R1)
 	MOVD  112(R1), R6
 
-done7:
+done10:
 	// Add what C holds.
 	MOVD  80(R1), R7
 	CMP   $0, R7
-	BEQ   done8
+	BEQ   done11
 	MOVD  160(R1), R7
 	FMOVQ (R7), F8
 	WORD  $0x4e20d500 // FADD V0.4S, V8.4S, V0.4S
@@ -2047,7 +2047,7 @@ done7:
 	WORD  $0x4e27d507 // FADD V7.4S, V8.4S, V7.4S
 	ADD   R6, R7, R7
 
-done8:
+done11:
 	// Store.
 	MOVD  160(R1), R7
 	FMOVQ F0, (R7)
@@ -2069,12 +2069,12 @@ done8:
 	ADD  $-1, R3, R3
 	MOVD R3, 168(R1)
 	CMP  $0, R3
-	BNE  tile
+	BNE  tile2
 	MOVD 48(R1), R2
 	ADD  $-1, R2, R2
 	MOVD R2, 48(R1)
 	CMP  $0, R2
-	BEQ  done
+	BEQ  done3
 
 	// To the next panel.
 	MOVD 144(R1), R2
@@ -2096,9 +2096,9 @@ done8:
 	MOVD 16(R1), R3
 	ADD  R2, R3, R3
 	MOVD R3, 16(R1)
-	JMP  panel
+	JMP  panel1
 
-done:
+done3:
 	// As it was.
 	MSR R0, FPCR
 	RET
@@ -2112,7 +2112,7 @@ TEXT ·gemmTN2x16NEON(SB), NOSPLIT, $0-8
 	MSR  R1, FPCR
 	MOVD task+0(FP), R1
 
-panel:
+panel1:
 	MOVD 88(R1), R2
 	MOVD R2, 160(R1)
 	MOVD 72(R1), R2
@@ -2121,7 +2121,7 @@ panel:
 	MOVD R2, 168(R1)
 	MOVD 56(R1), R2
 
-tile:
+tile2:
 	// The chains start.
 	MOVD  64(R1), R3
 	FMOVQ (R3), F0
@@ -2137,18 +2137,18 @@ tile:
 	MOVD  R2, R8
 	MOVD  R1, R7
 	CMP   $1, R6
-	BLT   done2
+	BLT   done5
 
-loop1:
+loop4:
 	// A k block.
 	MOVD (R7), R9
 	MOVD 8(R7), R10
 	MOVD R10, R11
 	LSL  $6, R11, R11
 	CMP  $1, R10
-	BLT  done4
+	BLT  done7
 
-loop3:
+loop6:
 	FMOVD (R8), F8
 	FLDPQ (R9), (F9, F10)
 	WORD  $0x4f881120 // FMLA V0.4S, V9.4S, V8.S[0]
@@ -2164,21 +2164,21 @@ loop3:
 	ADD   $64, R9, R9
 	ADD   $-1, R10, R10
 	CMP   $1, R10
-	BGE   loop3
+	BGE   loop6
 
-done4:
+done7:
 	ADD $16, R7, R7
 	ADD $-1, R6, R6
 	CMP $1, R6
-	BGE loop1
+	BGE loop4
 
-done2:
+done5:
 	MOVD 112(R1), R3
 
 	// Add finished chains.
 	MOVD  72(R1), R6
 	CMP   $0, R6
-	BEQ   done5
+	BEQ   done8
 	MOVD  152(R1), R6
 	MOVD  104(R1), R3
 	FMOVQ (R6), F8
@@ -2202,11 +2202,11 @@ done2:
 	MOVD  R6, 152(R1)
 	MOVD  112(R1), R3
 
-done5:
+done8:
 	// Add what C holds.
 	MOVD  80(R1), R6
 	CMP   $0, R6
-	BEQ   done6
+	BEQ   done9
 	MOVD  160(R1), R6
 	FMOVQ (R6), F8
 	WORD  $0x4e20d500 // FADD V0.4S, V8.4S, V0.4S
@@ -2227,7 +2227,7 @@ done5:
 	WORD  $0x4e27d507 // FADD V7.4S, V8.4S, V7.4S
 	ADD   R3, R6, R6
 
-done6:
+done9:
 	// Store.
 	MOVD  160(R1), R6
 	FMOVQ F0, (R6)
@@ -2248,12 +2248,12 @@ done6:
 	ADD  $-1, R3, R3
 	MOVD R3, 168(R1)
 	CMP  $0, R3
-	BNE  tile
+	BNE  tile2
 	MOVD 48(R1), R2
 	ADD  $-1, R2, R2
 	MOVD R2, 48(R1)
 	CMP  $0, R2
-	BEQ  done
+	BEQ  done3
 
 	// To the next panel.
 	MOVD 144(R1), R2
@@ -2275,9 +2275,9 @@ done6:
 	MOVD 16(R1), R3
 	ADD  R2, R3, R3
 	MOVD R3, 16(R1)
-	JMP  panel
+	JMP  panel1
 
-done:
+done3:
 	// As it was.
 	MSR R0, FPCR
 	RET
@@ -2291,7 +2291,7 @@ TEXT ·gemm2x32NEON(SB), NOSPLIT, $0-8
 	MSR  R1, FPCR
 	MOVD task+0(FP), R1
 
-panel:
+panel1:
 	MOVD 88(R1), R2
 	MOVD R2, 160(R1)
 	MOVD 72(R1), R2
@@ -2300,7 +2300,7 @@ panel:
 	MOVD R2, 168(R1)
 	MOVD 56(R1), R2
 
-tile:
+tile2:
 	// The chains start.
 	MOVD  64(R1), R3
 	FMOVQ (R3), F0
@@ -2324,9 +2324,9 @@ tile:
 	MOVD  R2, R8
 	MOVD  R1, R7
 	CMP   $1, R6
-	BLT   done2
+	BLT   done5
 
-loop1:
+loop4:
 	// A k block.
 	MOVD (R7), R9
 	MOVD 8(R7), R10
@@ -2335,9 +2335,9 @@ loop1:
 	ADD  R11, R9, R11
 	ADD  R3, R8, R12
 	CMP  $4, R10
-	BLT  done4
+	BLT  done7
 
-loop3:
+loop6:
 	FMOVQ (R8), F16
 	FMOVQ (R12), F17
 	FLDPQ (R9), (F18, F19)
@@ -2426,13 +2426,13 @@ loop3:
 	ADD   $256, R11, R11
 	ADD   $-4, R10, R10
 	CMP   $4, R10
-	BGE   loop3
+	BGE   loop6
 
-done4:
+done7:
 	CMP $1, R10
-	BLT done6
+	BLT done9
 
-loop5:
+loop8:
 	FMOVS (R8), F16
 	FMOVS (R12), F17
 	FLDPQ (R9), (F18, F19)
@@ -2461,21 +2461,21 @@ loop5:
 	ADD   $64, R11, R11
 	ADD   $-1, R10, R10
 	CMP   $1, R10
-	BGE   loop5
+	BGE   loop8
 
-done6:
+done9:
 	ADD $16, R7, R7
 	ADD $-1, R6, R6
 	CMP $1, R6
-	BGE loop1
+	BGE loop4
 
-done2:
+done5:
 	MOVD 112(R1), R6
 
 	// Add finished chains.
 	MOVD  72(R1), R7
 	CMP   $0, R7
-	BEQ   done7
+	BEQ   done10
 	MOVD  152(R1), R7
 	MOVD  104(R1), R6
 	FMOVQ (R7), F16
@@ -2515,11 +2515,11 @@ done2:
 	MOVD  R7, 152(R1)
 	MOVD  112(R1), R6
 
-done7:
+done10:
 	// Add what C holds.
 	MOVD  80(R1), R7
 	CMP   $0, R7
-	BEQ   done8
+	BEQ   done11
 	MOVD  160(R1), R7
 	FMOVQ (R7), F16
 	WORD  $0x4e20d600 // FADD V0.4S, V16.4S, V0.4S
@@ -2556,7 +2556,7 @@ done7:
 	WORD  $0x4e2fd60f // FADD V15.4S, V16.4S, V15.4S
 	ADD   R6, R7, R7
 
-done8:
+done11:
 	// Store.
 	MOVD  160(R1), R7
 	FMOVQ F0, (R7)
@@ -2586,12 +2586,12 @@ done8:
 	ADD  $-1, R3, R3
 	MOVD R3, 168(R1)
 	CMP  $0, R3
-	BNE  tile
+	BNE  tile2
 	MOVD 48(R1), R2
 	ADD  $-1, R2, R2
 	MOVD R2, 48(R1)
 	CMP  $0, R2
-	BEQ  done
+	BEQ  done3
 
 	// To the next panel.
 	MOVD 144(R1), R2
@@ -2613,9 +2613,9 @@ done8:
 	MOVD 16(R1), R3
 	ADD  R2, R3, R3
 	MOVD R3, 16(R1)
-	JMP  panel
+	JMP  panel1
 
-done:
+done3:
 	// As it was.
 	MSR R0, FPCR
 	RET
@@ -2629,7 +2629,7 @@ TEXT ·gemmTN2x32NEON(SB), NOSPLIT, $0-8
 	MSR  R1, FPCR
 	MOVD task+0(FP), R1
 
-panel:
+panel1:
 	MOVD 88(R1), R2
 	MOVD R2, 160(R1)
 	MOVD 72(R1), R2
@@ -2638,7 +2638,7 @@ panel:
 	MOVD R2, 168(R1)
 	MOVD 56(R1), R2
 
-tile:
+tile2:
 	// The chains start.
 	MOVD  64(R1), R3
 	FMOVQ (R3), F0
@@ -2662,9 +2662,9 @@ tile:
 	MOVD  R2, R8
 	MOVD  R1, R7
 	CMP   $1, R6
-	BLT   done2
+	BLT   done5
 
-loop1:
+loop4:
 	// A k block.
 	MOVD (R7), R9
 	MOVD 8(R7), R10
@@ -2672,9 +2672,9 @@ loop1:
 	LSL  $6, R11, R11
 	ADD  R11, R9, R11
 	CMP  $1, R10
-	BLT  done4
+	BLT  done7
 
-loop3:
+loop6:
 	FMOVD (R8), F16
 	FLDPQ (R9), (F17, F18)
 	WORD  $0x4f901220 // FMLA V0.4S, V17.4S, V16.S[0]
@@ -2701,21 +2701,21 @@ loop3:
 	ADD   $64, R11, R11
 	ADD   $-1, R10, R10
 	CMP   $1, R10
-	BGE   loop3
+	BGE   loop6
 
-done4:
+done7:
 	ADD $16, R7, R7
 	ADD $-1, R6, R6
 	CMP $1, R6
-	BGE loop1
+	BGE loop4
 
-done2:
+done5:
 	MOVD 112(R1), R3
 
 	// Add finished chains.
 	MOVD  72(R1), R6
 	CMP   $0, R6
-	BEQ   done5
+	BEQ   done8
 	MOVD  152(R1), R6
 	MOVD  104(R1), R3
 	FMOVQ (R6), F16
@@ -2755,11 +2755,11 @@ done2:
 	MOVD  R6, 152(R1)
 	MOVD  112(R1), R3
 
-done5:
+done8:
 	// Add what C holds.
 	MOVD  80(R1), R6
 	CMP   $0, R6
-	BEQ   done6
+	BEQ   done9
 	MOVD  160(R1), R6
 	FMOVQ (R6), F16
 	WORD  $0x4e20d600 // FADD V0.4S, V16.4S, V0.4S
@@ -2796,7 +2796,7 @@ done5:
 	WORD  $0x4e2fd60f // FADD V15.4S, V16.4S, V15.4S
 	ADD   R3, R6, R6
 
-done6:
+done9:
 	// Store.
 	MOVD  160(R1), R6
 	FMOVQ F0, (R6)
@@ -2825,12 +2825,12 @@ done6:
 	ADD  $-1, R3, R3
 	MOVD R3, 168(R1)
 	CMP  $0, R3
-	BNE  tile
+	BNE  tile2
 	MOVD 48(R1), R2
 	ADD  $-1, R2, R2
 	MOVD R2, 48(R1)
 	CMP  $0, R2
-	BEQ  done
+	BEQ  done3
 
 	// To the next panel.
 	MOVD 144(R1), R2
@@ -2852,9 +2852,9 @@ done6:
 	MOVD 16(R1), R3
 	ADD  R2, R3, R3
 	MOVD R3, 16(R1)
-	JMP  panel
+	JMP  panel1
 
-done:
+done3:
 	// As it was.
 	MSR R0, FPCR
 	RET
@@ -2868,7 +2868,7 @@ TEXT ·gemm3x16NEON(SB), NOSPLIT, $0-8
 	MSR  R1, FPCR
 	MOVD task+0(FP), R1
 
-panel:
+panel1:
 	MOVD 88(R1), R2
 	MOVD R2, 160(R1)
 	MOVD 72(R1), R2
@@ -2877,7 +2877,7 @@ panel:
 	MOVD R2, 168(R1)
 	MOVD 56(R1), R2
 
-tile:
+tile2:
 	// The chains start.
 	MOVD  64(R1), R3
 	FMOVQ (R3), F0
@@ -2897,9 +2897,9 @@ tile:
 	MOVD  R2, R8
 	MOVD  R1, R7
 	CMP   $1, R6
-	BLT   done2
+	BLT   done5
 
-loop1:
+loop4:
 	// A k block.
 	MOVD (R7), R9
 	MOVD 8(R7), R10
@@ -2908,9 +2908,9 @@ loop1:
 	ADD  R3, R8, R11
 	ADD  R3, R11, R12
 	CMP  $4, R10
-	BLT  done4
+	BLT  done7
 
-loop3:
+loop6:
 	FMOVQ (R8), F12
 	FMOVQ (R11), F13
 	FMOVQ (R12), F14
@@ -2976,13 +2976,13 @@ loop3:
 	ADD   $256, R9, R9
 	ADD   $-4, R10, R10
 	CMP   $4, R10
-	BGE   loop3
+	BGE   loop6
 
-done4:
+done7:
 	CMP $1, R10
-	BLT done6
+	BLT done9
 
-loop5:
+loop8:
 	FMOVS (R8), F12
 	FMOVS (R11), F13
 	FMOVS (R12), F14
@@ -3006,21 +3006,21 @@ loop5:
 	ADD   $64, R9, R9
 	ADD   $-1, R10, R10
 	CMP   $1, R10
-	BGE   loop5
+	BGE   loop8
 
-done6:
+done9:
 	ADD $16, R7, R7
 	ADD $-1, R6, R6
 	CMP $1, R6
-	BGE loop1
+	BGE loop4
 
-done2:
+done5:
 	MOVD 112(R1), R6
 
 	// Add finished chains.
 	MOVD  72(R1), R7
 	CMP   $0, R7
-	BEQ   done7
+	BEQ   done10
 	MOVD  152(R1), R7
 	MOVD  104(R1), R6
 	FMOVQ (R7), F12
@@ -3053,11 +3053,11 @@ done2:
 	MOVD  R7, 152(R1)
 	MOVD  112(R1), R6
 
-done7:
+done10:
 	// Add what C holds.
 	MOVD  80(R1), R7
 	CMP   $0, R7
-	BEQ   done8
+	BEQ   done11
 	MOVD  160(R1), R7
 	FMOVQ (R7), F12
 	WORD  $0x4e20d580 // FADD V0.4S, V12.4S, V0.4S
@@ -3087,7 +3087,7 @@ done7:
 	WORD  $0x4e2bd58b // FADD V11.4S, V12.4S, V11.4S
 	ADD   R6, R7, R7
 
-done8:
+done11:
 	// Store.
 	MOVD  160(R1), R7
 	FMOVQ F0, (R7)
@@ -3115,12 +3115,12 @@ done8:
 	ADD  $-1, R3, R3
 	MOVD R3, 168(R1)
 	CMP  $0, R3
-	BNE  tile
+	BNE  tile2
 	MOVD 48(R1), R2
 	ADD  $-1, R2, R2
 	MOVD R2, 48(R1)
 	CMP  $0, R2
-	BEQ  done
+	BEQ  done3
 
 	// To the next panel.
 	MOVD 144(R1), R2
@@ -3142,9 +3142,9 @@ done8:
 	MOVD 16(R1), R3
 	ADD  R2, R3, R3
 	MOVD R3, 16(R1)
-	JMP  panel
+	JMP  panel1
 
-done:
+done3:
 	// As it was.
 	MSR R0, FPCR
 	RET
@@ -3158,7 +3158,7 @@ TEXT ·gemmTN3x16NEON(SB), NOSPLIT, $0-8
 	MSR  R1, FPCR
 	MOVD task+0(FP), R1
 
-panel:
+panel1:
 	MOVD 88(R1), R2
 	MOVD R2, 160(R1)
 	MOVD 72(R1), R2
@@ -3167,7 +3167,7 @@ panel:
 	MOVD R2, 168(R1)
 	MOVD 56(R1), R2
 
-tile:
+tile2:
 	// The chains start.
 	MOVD  64(R1), R3
 	FMOVQ (R3), F0
@@ -3187,18 +3187,18 @@ tile:
 	MOVD  R2, R8
 	MOVD  R1, R7
 	CMP   $1, R6
-	BLT   done2
+	BLT   done5
 
-loop1:
+loop4:
 	// A k block.
 	MOVD (R7), R9
 	MOVD 8(R7), R10
 	MOVD R10, R11
 	LSL  $6, R11, R11
 	CMP  $1, R10
-	BLT  done4
+	BLT  done7
 
-loop3:
+loop6:
 	FMOVD (R8), F12
 	FMOVS 8(R8), F13
 	FLDPQ (R9), (F14, F15)
@@ -3219,21 +3219,21 @@ loop3:
 	ADD   $64, R9, R9
 	ADD   $-1, R10, R10
 	CMP   $1, R10
-	BGE   loop3
+	BGE   loop6
 
-done4:
+done7:
 	ADD $16, R7, R7
 	ADD $-1, R6, R6
 	CMP $1, R6
-	BGE loop1
+	BGE loop4
 
-done2:
+done5:
 	MOVD 112(R1), R3
 
 	// Add finished chains.
 	MOVD  72(R1), R6
 	CMP   $0, R6
-	BEQ   done5
+	BEQ   done8
 	MOVD  152(R1), R6
 	MOVD  104(R1), R3
 	FMOVQ (R6), F12
@@ -3266,11 +3266,11 @@ done2:
 	MOVD  R6, 152(R1)
 	MOVD  112(R1), R3
 
-done5:
+done8:
 	// Add what C holds.
 	MOVD  80(R1), R6
 	CMP   $0, R6
-	BEQ   done6
+	BEQ   done9
 	MOVD  160(R1), R6
 	FMOVQ (R6), F12
 	WORD  $0x4e20d580 // FADD V0.4S, V12.4S, V0.4S
@@ -3300,7 +3300,7 @@ done5:
 	WORD  $0x4e2bd58b // FADD V11.4S, V12.4S, V11.4S
 	ADD   R3, R6, R6
 
-done6:
+done9:
 	// Store.
 	MOVD  160(R1), R6
 	FMOVQ F0, (R6)
@@ -3326,12 +3326,12 @@ done6:
 	ADD  $-1, R3, R3
 	MOVD R3, 168(R1)
 	CMP  $0, R3
-	BNE  tile
+	BNE  tile2
 	MOVD 48(R1), R2
 	ADD  $-1, R2, R2
 	MOVD R2, 48(R1)
 	CMP  $0, R2
-	BEQ  done
+	BEQ  done3
 
 	// To the next panel.
 	MOVD 144(R1), R2
@@ -3353,9 +3353,9 @@ done6:
 	MOVD 16(R1), R3
 	ADD  R2, R3, R3
 	MOVD R3, 16(R1)
-	JMP  panel
+	JMP  panel1
 
-done:
+done3:
 	// As it was.
 	MSR R0, FPCR
 	RET
@@ -3369,7 +3369,7 @@ TEXT ·gemm4x16NEON(SB), NOSPLIT, $0-8
 	MSR  R1, FPCR
 	MOVD task+0(FP), R1
 
-panel:
+panel1:
 	MOVD 88(R1), R2
 	MOVD R2, 160(R1)
 	MOVD 72(R1), R2
@@ -3378,7 +3378,7 @@ panel:
 	MOVD R2, 168(R1)
 	MOVD 56(R1), R2
 
-tile:
+tile2:
 	// The chains start.
 	MOVD  64(R1), R3
 	FMOVQ (R3), F0
@@ -3402,9 +3402,9 @@ tile:
 	MOVD  R2, R8
 	MOVD  R1, R7
 	CMP   $1, R6
-	BLT   done2
+	BLT   done5
 
-loop1:
+loop4:
 	// A k block.
 	MOVD (R7), R9
 	MOVD 8(R7), R10
@@ -3414,9 +3414,9 @@ loop1:
 	ADD  R3, R11, R12
 	ADD  R3, R12, R13
 	CMP  $4, R10
-	BLT  done4
+	BLT  done7
 
-loop3:
+loop6:
 	FMOVQ (R8), F16
 	FMOVQ (R11), F17
 	FMOVQ (R12), F18
@@ -3500,13 +3500,13 @@ loop3:
 	ADD   $256, R9, R9
 	ADD   $-4, R10, R10
 	CMP   $4, R10
-	BGE   loop3
+	BGE   loop6
 
-done4:
+done7:
 	CMP $1, R10
-	BLT done6
+	BLT done9
 
-loop5:
+loop8:
 	FMOVS (R8), F16
 	FMOVS (R11), F17
 	FMOVS (R12), F18
@@ -3536,21 +3536,21 @@ loop5:
 	ADD   $64, R9, R9
 	ADD   $-1, R10, R10
 	CMP   $1, R10
-	BGE   loop5
+	BGE   loop8
 
-done6:
+done9:
 	ADD $16, R7, R7
 	ADD $-1, R6, R6
 	CMP $1, R6
-	BGE loop1
+	BGE loop4
 
-done2:
+done5:
 	MOVD 112(R1), R6
 
 	// Add finished chains.
 	MOVD  72(R1), R7
 	CMP   $0, R7
-	BEQ   done7
+	BEQ   done10
 	MOVD  152(R1), R7
 	MOVD  104(R1), R6
 	FMOVQ (R7), F16
@@ -3592,11 +3592,11 @@ done2:
 	MOVD  R7, 152(R1)
 	MOVD  112(R1), R6
 
-done7:
+done10:
 	// Add what C holds.
 	MOVD  80(R1), R7
 	CMP   $0, R7
-	BEQ   done8
+	BEQ   done11
 	MOVD  160(R1), R7
 	FMOVQ (R7), F16
 	WORD  $0x4e20d600 // FADD V0.4S, V16.4S, V0.4S
@@ -3635,7 +3635,7 @@ done7:
 	WORD  $0x4e2fd60f // FADD V15.4S, V16.4S, V15.4S
 	ADD   R6, R7, R7
 
-done8:
+done11:
 	// Store.
 	MOVD  160(R1), R7
 	FMOVQ F0, (R7)
@@ -3669,12 +3669,12 @@ done8:
 	ADD  $-1, R3, R3
 	MOVD R3, 168(R1)
 	CMP  $0, R3
-	BNE  tile
+	BNE  tile2
 	MOVD 48(R1), R2
 	ADD  $-1, R2, R2
 	MOVD R2, 48(R1)
 	CMP  $0, R2
-	BEQ  done
+	BEQ  done3
 
 	// To the next panel.
 	MOVD 144(R1), R2
@@ -3696,9 +3696,9 @@ done8:
 	MOVD 16(R1), R3
 	ADD  R2, R3, R3
 	MOVD R3, 16(R1)
-	JMP  panel
+	JMP  panel1
 
-done:
+done3:
 	// As it was.
 	MSR R0, FPCR
 	RET
@@ -3712,7 +3712,7 @@ TEXT ·gemmTN4x16NEON(SB), NOSPLIT, $0-8
 	MSR  R1, FPCR
 	MOVD task+0(FP), R1
 
-panel:
+panel1:
 	MOVD 88(R1), R2
 	MOVD R2, 160(R1)
 	MOVD 72(R1), R2
@@ -3721,7 +3721,7 @@ panel:
 	MOVD R2, 168(R1)
 	MOVD 56(R1), R2
 
-tile:
+tile2:
 	// The chains start.
 	MOVD  64(R1), R3
 	FMOVQ (R3), F0
@@ -3745,18 +3745,18 @@ tile:
 	MOVD  R2, R8
 	MOVD  R1, R7
 	CMP   $1, R6
-	BLT   done2
+	BLT   done5
 
-loop1:
+loop4:
 	// A k block.
 	MOVD (R7), R9
 	MOVD 8(R7), R10
 	MOVD R10, R11
 	LSL  $6, R11, R11
 	CMP  $1, R10
-	BLT  done4
+	BLT  done7
 
-loop3:
+loop6:
 	FMOVQ (R8), F16
 	FLDPQ (R9), (F17, F18)
 	WORD  $0x4f901220 // FMLA V0.4S, V17.4S, V16.S[0]
@@ -3780,21 +3780,21 @@ loop3:
 	ADD   $64, R9, R9
 	ADD   $-1, R10, R10
 	CMP   $1, R10
-	BGE   loop3
+	BGE   loop6
 
-done4:
+done7:
 	ADD $16, R7, R7
 	ADD $-1, R6, R6
 	CMP $1, R6
-	BGE loop1
+	BGE loop4
 
-done2:
+done5:
 	MOVD 112(R1), R3
 
 	// Add finished chains.
 	MOVD  72(R1), R6
 	CMP   $0, R6
-	BEQ   done5
+	BEQ   done8
 	MOVD  152(R1), R6
 	MOVD  104(R1), R3
 	FMOVQ (R6), F16
@@ -3836,11 +3836,11 @@ done2:
 	MOVD  R6, 152(R1)
 	MOVD  112(R1), R3
 
-done5:
+done8:
 	// Add what C holds.
 	MOVD  80(R1), R6
 	CMP   $0, R6
-	BEQ   done6
+	BEQ   done9
 	MOVD  160(R1), R6
 	FMOVQ (R6), F16
 	WORD  $0x4e20d600 // FADD V0.4S, V16.4S, V0.4S
@@ -3879,7 +3879,7 @@ done5:
 	WORD  $0x4e2fd60f // FADD V15.4S, V16.4S, V15.4S
 	ADD   R3, R6, R6
 
-done6:
+done9:
 	// Store.
 	MOVD  160(R1), R6
 	FMOVQ F0, (R6)
@@ -3910,12 +3910,12 @@ done6:
 	ADD  $-1, R3, R3
 	MOVD R3, 168(R1)
 	CMP  $0, R3
-	BNE  tile
+	BNE  tile2
 	MOVD 48(R1), R2
 	ADD  $-1, R2, R2
 	MOVD R2, 48(R1)
 	CMP  $0, R2
-	BEQ  done
+	BEQ  done3
 
 	// To the next panel.
 	MOVD 144(R1), R2
@@ -3937,9 +3937,9 @@ done6:
 	MOVD 16(R1), R3
 	ADD  R2, R3, R3
 	MOVD R3, 16(R1)
-	JMP  panel
+	JMP  panel1
 
-done:
+done3:
 	// As it was.
 	MSR R0, FPCR
 	RET

@@ -50,12 +50,20 @@ var zeroInit [panelColumns]float32
 
 // gemm is Gemm, or GemmAdd if add, on the path isa.
 func gemm(isa ISA, c, a Mat, n int, w *Panels, bias []float32, add bool) {
+	if isa == Generic {
+		gemmGeneric(c, a, n, w, bias, add)
+		return
+	}
 	p := matmul{isa, c, a, w, bias, add, false}
 	p.run(n)
 }
 
 // gemmTN is GemmTN on the path isa.
 func gemmTN(isa ISA, c, a Mat, m int, b *Panels, add bool) {
+	if isa == Generic {
+		gemmTNGeneric(c, a, m, b, add)
+		return
+	}
 	p := matmul{isa, c, a, b, nil, add, true}
 	p.run(m)
 }
@@ -225,4 +233,29 @@ func (p *matmul) chains(r region, sum, c Mat, init []float32, old bool) {
 			row += t.rows * t.tiles
 		}
 	}
+}
+
+// rowTask returns the task of y = bias + x·W, or of y += x·W if add, for one row
+// and weights of several gates with at most one chain of inputs.
+func rowTask(y, x []float32, w *Panels, bias []float32, add bool) gemmTask {
+	task := gemmTask{
+		k0: min(w.k, kBlock), k1: max(0, w.k-kBlock), parts: (w.k + kBlock - 1) / kBlock,
+		tiles: 1, panels: w.len(),
+		init: &zeroInit[0], c: &y[0],
+		wPanel: 4 * w.gates * block * w.k, cPanel: 4 * w.gates * block,
+	}
+	if bias != nil {
+		task.init, task.initPanel = &bias[0], task.cPanel
+	}
+	if add {
+		task.old = 1
+	}
+	if w.k > 0 {
+		task.a, task.w0 = &x[0], &w.data[0]
+		task.w1 = task.w0
+		if task.k1 > 0 {
+			task.w1 = &w.data[kBlock*w.gates*block]
+		}
+	}
+	return task
 }

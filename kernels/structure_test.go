@@ -44,7 +44,7 @@ func TestTiles(t *testing.T) {
 // a function entry of its own (//go:noinline), where the scheduler can stop a
 // goroutine, and each of its elementwise kernels is called once for each of
 // tiles with that tile's size and no other. sumRows, which takes 256 rows of 64
-// columns, is checked by its caller's arguments.
+// columns, is checked by its caller's arguments, and a step by what oneCall allows.
 func TestBoundedCalls(t *testing.T) {
 	if _, err := os.Stat("mat.go"); err != nil {
 		t.Skip("no source here")
@@ -101,6 +101,13 @@ func TestBoundedCalls(t *testing.T) {
 				require.LessOrEqual(t, sumCols*kChain, maxWork)
 				return true
 			}
+			if strings.HasSuffix(fn.Name, "Step") {
+				require.True(t, slices.ContainsFunc(stack, func(n ast.Node) bool {
+					s, ok := n.(*ast.IfStmt)
+					return ok && strings.HasSuffix(source([]ast.Expr{s.Cond}), "&& oneCall(whh,wih)")
+				}), "%v: %s unless oneCall", at, fn.Name)
+				return true
+			}
 			inTiles := false
 			for _, s := range stack {
 				r, ok := s.(*ast.RangeStmt)
@@ -135,6 +142,17 @@ func TestProductsBounded(t *testing.T) {
 			}
 		}
 	}
+	for _, k := range []int{0, 1, 16, 100, 256, 257} {
+		for units := range 300 {
+			whh, wih := &Panels{gates: 4, units: units, k: units}, &Panels{gates: 4, units: units, k: k}
+			if oneCall(whh, wih) {
+				require.True(t, oneCall(whh, nil))
+				require.LessOrEqual(t, 4*(k+units)*whh.Width(), maxWeights)
+				require.LessOrEqual(t, (k+units)*whh.Width(), maxProducts)
+				require.LessOrEqual(t, 4*units, maxWork)
+			}
+		}
+	}
 }
 
 func directives(fn *ast.FuncDecl) (s []string) {
@@ -159,6 +177,8 @@ func source(list []ast.Expr) string {
 			s = append(s, source([]ast.Expr{e.X})+"."+e.Sel.Name)
 		case *ast.UnaryExpr:
 			s = append(s, e.Op.String()+source([]ast.Expr{e.X}))
+		case *ast.BinaryExpr:
+			s = append(s, source([]ast.Expr{e.X}), e.Op.String(), source([]ast.Expr{e.Y}))
 		case *ast.IndexExpr:
 			s = append(s, source([]ast.Expr{e.X})+"["+source([]ast.Expr{e.Index})+"]")
 		case *ast.CallExpr:

@@ -534,6 +534,26 @@ func gemm6x64AVX512(task *gemmTask)
 //go:noescape
 func gemmTN6x64AVX512(task *gemmTask)
 
+// lstmStepAVX2 computes count products of one row and 64 columns a panel, and then lstmForward.
+//
+//go:noescape
+func lstmStepAVX2(products *[2]gemmTask, count int, h, c, gates, cPrev *float32, units int)
+
+// gruStepAVX2 computes count products of one row and 48 columns a panel, and then gruForward.
+//
+//go:noescape
+func gruStepAVX2(products *[2]gemmTask, count int, h, gx, gh, hPrev *float32, units int)
+
+// lstmStepAVX512 computes count products of one row and 64 columns a panel, and then lstmForward.
+//
+//go:noescape
+func lstmStepAVX512(products *[2]gemmTask, count int, h, c, gates, cPrev *float32, units int)
+
+// gruStepAVX512 computes count products of one row and 48 columns a panel, and then gruForward.
+//
+//go:noescape
+func gruStepAVX512(products *[2]gemmTask, count int, h, gx, gh, hPrev *float32, units int)
+
 // adamAVX2 makes one step of Adam.
 //
 //go:noescape

@@ -174,6 +174,16 @@ func gemm4x16NEON(task *gemmTask)
 //go:noescape
 func gemmTN4x16NEON(task *gemmTask)
 
+// lstmStepNEON computes count products of one row and 64 columns a panel, and then lstmForward.
+//
+//go:noescape
+func lstmStepNEON(products *[2]gemmTask, count int, h, c, gates, cPrev *float32, units int)
+
+// gruStepNEON computes count products of one row and 48 columns a panel, and then gruForward.
+//
+//go:noescape
+func gruStepNEON(products *[2]gemmTask, count int, h, gx, gh, hPrev *float32, units int)
+
 // adamNEON makes one step of Adam.
 //
 //go:noescape

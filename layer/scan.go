@@ -31,7 +31,12 @@ func newScan(r *recurrent, maxT, batch int) scan {
 // hPrev and cPrev. It leaves the last ones in step.HPrev and step.CPrev.
 func (s *scan) forward(h, c seq, hPrev, cPrev, x kernels.Mat, T int, train bool) {
 	st := &s.step
-	kernels.Gemm(s.gates.Mat, x, T*st.Rows, s.wih.panels, s.bias)
+	if T == 1 && !train {
+		st.X, st.WX, st.Bias = x, s.wih.panels, s.bias
+	} else {
+		kernels.Gemm(s.gates.Mat, x, T*st.Rows, s.wih.panels, s.bias)
+		st.WX = nil
+	}
 	st.HPrev, st.CPrev = hPrev, cPrev
 	for t := range T {
 		st.Gates, st.H, st.C = s.gates.at(t), h.at(t), c.at(t)

@@ -59,18 +59,16 @@ func (g *Gen) Func(name, params, doc string) *Func {
 // more parameters.
 func (g *Gen) Flat(name, doc string, operands []string, more string) *Func {
 	f := g.Func(name, strings.Join(operands, ", ")+" *float32, n int"+more, doc)
-	f.Over("n", operands...)
-	return f
-}
-
-// Over names the operands that Map walks along, and the parameter that holds
-// the number of elements.
-func (f *Func) Over(count string, operands ...string) {
-	f.count = count
+	f.count = "n"
 	for _, o := range operands {
 		f.operands = append(f.operands, Operand{o, 1})
 	}
+	return f
 }
+
+// Over names the parameter that holds the number of elements, and the operands
+// that Map walks along.
+func (f *Func) Over(count string, operands ...Operand) { f.operands, f.count = operands, count }
 
 // Rows starts a kernel on rows of units of its operands, each with a stride.
 func (g *Gen) Rows(name, doc string, operands ...Operand) *Func {
@@ -104,23 +102,32 @@ func (f *Func) Arg(name string) GP {
 // Field returns the address of a field of the struct type typ that base points
 // to.
 func (f *Func) Field(base GP, typ, field string) Mem {
-	s := f.pkg.Scope().Lookup(typ).Type().Underlying().(*types.Struct)
-	var vars []*types.Var
-	for i := range s.NumFields() {
-		vars = append(vars, s.Field(i))
-	}
-	i := slices.IndexFunc(vars, func(v *types.Var) bool { return v.Name() == field })
+	fields := f.fields(typ)
+	i := slices.IndexFunc(fields, func(v *types.Var) bool { return v.Name() == field })
 	if i < 0 {
 		f.fail("%s: %s has no field %s", f.Name, typ, field)
 		return Mem{Base: base}
 	}
-	sizes := &types.StdSizes{WordSize: 8, MaxAlign: 8}
-	return Mem{Base: base, Disp: int(sizes.Offsetsof(vars)[i])}
+	return Mem{Base: base, Disp: int(sizes.Offsetsof(fields)[i])}
 }
+
+// SizeOf returns the size of the struct type typ.
+func (f *Func) SizeOf(typ string) int { return int(sizes.Sizeof(types.NewStruct(f.fields(typ), nil))) }
+
+func (f *Func) fields(typ string) (fields []*types.Var) {
+	s := f.pkg.Scope().Lookup(typ).Type().Underlying().(*types.Struct)
+	for i := range s.NumFields() {
+		fields = append(fields, s.Field(i))
+	}
+	return fields
+}
+
+// sizes are those of amd64 and arm64.
+var sizes = &types.StdSizes{WordSize: 8, MaxAlign: 8}
 
 // While runs body while r >= k, if it is so at first.
 func (f *Func) While(r GP, k int, body func()) {
-	loop, done := f.label("loop"), f.label("done")
+	loop, done := f.NewLabel("loop"), f.NewLabel("done")
 	f.Branch(r, LT, k, done)
 	f.Label(loop)
 	body()
@@ -134,7 +141,7 @@ func (f *Func) Times(n int, body func()) {
 		body()
 		return
 	}
-	r, loop := f.GP64(), f.label("loop")
+	r, loop := f.GP64(), f.NewLabel("loop")
 	f.SetWord(n, r)
 	f.Label(loop)
 	body()
@@ -144,7 +151,7 @@ func (f *Func) Times(n int, body func()) {
 
 // If runs body unless r is zero.
 func (f *Func) If(r GP, body func()) {
-	done := f.label("done")
+	done := f.NewLabel("done")
 	f.Branch(r, EQ, 0, done)
 	body()
 	f.Label(done)
@@ -216,7 +223,7 @@ func (f *Func) start(n GP) {
 // rows runs columns for each row. Between rows the pointers and the number of
 // rows live where they were passed.
 func (f *Func) rows(n GP, columns func()) {
-	loop, done := f.label("row"), f.label("done")
+	loop, done := f.NewLabel("row"), f.NewLabel("done")
 	f.Label(loop)
 	t, u := f.GP64(), f.GP64()
 	f.Comment("A row.")

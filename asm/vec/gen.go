@@ -62,7 +62,8 @@ func (g *Gen) fail(format string, args ...any) {
 	}
 }
 
-func (g *Gen) label(s string) string {
+// NewLabel returns a label that no other one of the function equals.
+func (g *Gen) NewLabel(s string) string {
 	g.labels++
 	return fmt.Sprintf("%s%d", s, g.labels)
 }

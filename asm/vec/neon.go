@@ -129,7 +129,7 @@ func (a *neonISA) words(w ...uint32) R {
 
 // Tail takes one element at a time: at most three.
 func (a *neonISA) Tail(n GP, p []GP, body func()) {
-	loop := a.g.label("loop")
+	loop := a.g.NewLabel("loop")
 	a.Label(loop)
 	body()
 	for _, r := range p {
