@@ -123,6 +123,15 @@ mod: ## go.mod is tidy, and a user's module graph holds what it must and no more
 
 ## Benchmarks
 
-.PHONY: bench
+.PHONY: bench bench-kernels bench-peers
 bench: ## compare our own paths, and plain Go
 	go test -run='^$$' -bench=. $(BENCHFLAGS) ./bench
+
+# Many short samples: on a machine with other work the median is of undisturbed
+# ones then. To see the numbers themselves, run the first command.
+bench-kernels: ## a table of the kernels and the limits of this machine
+	@go test -run='^$$' -bench=. -skip='/isa=generic|//isa=generic|///isa=generic' -count=15 -benchtime=1ms $(BENCHFLAGS) ./kernels | \
+		go run ./bench/kernels
+
+bench-peers: ## a table of the kernels beside those of other Go libraries
+	@go -C bench/peers run .

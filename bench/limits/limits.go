@@ -42,14 +42,14 @@ func lanes(isa kernels.ISA) int {
 
 // FMAPeak returns the floating-point operations a second, two for each fused
 // multiply-add of float32, of independent chains in registers: what no product
-// can exceed. It takes a millisecond or two. It is 0 for Generic and for paths
+// can exceed. It takes about a millisecond. It is 0 for Generic and for paths
 // that this machine lacks.
 func FMAPeak(isa kernels.ISA) (flops float64) {
 	n := lanes(isa)
 	if n == 0 {
 		return 0
 	}
-	const calls = 8
+	const calls = 4
 	t := fastest(func() {
 		for range calls {
 			fma(isa, 0.7, fmaRounds)
@@ -104,7 +104,7 @@ func aligned(n int) []float32 {
 func fastest(f func()) time.Duration {
 	f()
 	best := time.Hour
-	for range 12 {
+	for range 10 {
 		start := time.Now()
 		f()
 		best = min(best, time.Since(start))
