@@ -72,6 +72,17 @@ test-race: ## tests under the race detector
 test-nested: ## tests of the modules below the root
 	@for dir in $(NESTED); do echo "cd $$dir && go test -count=1 ./..."; go -C $$dir test -count=1 ./...; done
 
+# The targets of all packages, each as long; go test runs their seeds anyway.
+FUZZTIME := 20s
+
+.PHONY: fuzz
+fuzz: ## every fuzz target for FUZZTIME
+	@grep -rno --include='*_test.go' '^func Fuzz[A-Za-z0-9]*' * | while IFS=: read -r file _ name; do \
+		dir=$$(dirname "$$file"); name=$${name#func }; \
+		echo "$$dir $$name"; \
+		go test -run='^$$' -fuzz="^$$name\$$" -fuzztime=$(FUZZTIME) "./$$dir" </dev/null; \
+	done
+
 ## Tests on other processors, emulated
 
 .PHONY: test-haswell test-nehalem test-arm64 test-s390x
