@@ -8,8 +8,9 @@
 //   - cell has one time step of each network, forward and backward, on slices.
 //   - kernels has the inner loops and chooses the instruction set.
 //
-// The assembly in kernels is written by the program in asm, a module of its own,
-// so that what it needs stays out of the module graphs of users.
+// The assembly in kernels, and that in bench/limits which measures what a
+// machine can do, is written by the program in asm, a module of its own, so that
+// what it needs stays out of the module graphs of users.
 package simdrnn
 
-//go:generate go -C asm run . ../kernels
+//go:generate go -C asm run . ..

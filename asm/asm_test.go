@@ -20,40 +20,51 @@ import (
 	"golang.org/x/arch/arm64/arm64asm"
 )
 
-const kernelsFolder = "../kernels"
+const root = ".." // of the module
 
 // TestFresh compares what is generated with what is there: neither more nor
 // less, and twice the same.
 func TestFresh(t *testing.T) {
-	files, err := generate(kernelsFolder)
+	files, err := generate(root)
 	require.NoError(t, err)
-	again, err := generate(kernelsFolder)
+	again, err := generate(root)
 	require.NoError(t, err)
 	for name, text := range files {
 		require.True(t, bytes.Equal(text, again[name]), "%s differs from run to run", name)
-		have, err := os.ReadFile(filepath.Join(kernelsFolder, name))
+		have, err := os.ReadFile(filepath.Join(root, name))
 		require.NoError(t, err)
 		require.True(t, bytes.Equal(text, have), "%s is stale: run go generate", name)
 	}
-	have, err := os.ReadDir(kernelsFolder)
-	require.NoError(t, err)
-	for _, e := range have {
-		text, err := os.ReadFile(filepath.Join(kernelsFolder, e.Name()))
-		if err == nil && bytes.HasPrefix(text, []byte("// Code generated")) {
-			require.Contains(t, files, e.Name(), "it is generated no more")
+	for _, folder := range []string{kernelsFolder, limitsFolder} {
+		have, err := os.ReadDir(filepath.Join(root, folder))
+		require.NoError(t, err)
+		for _, e := range have {
+			text, err := os.ReadFile(filepath.Join(root, folder, e.Name()))
+			if err == nil && bytes.HasPrefix(text, []byte("// Code generated")) {
+				require.Contains(t, files, folder+"/"+e.Name(), "it is generated no more")
+			}
 		}
 	}
+}
+
+// assembly lists the generated files of an architecture.
+func assembly(t *testing.T, arch string) (files []string) {
+	for _, folder := range []string{kernelsFolder, limitsFolder} {
+		more, err := filepath.Glob(filepath.Join(root, folder, "*_"+arch+".s"))
+		require.NoError(t, err)
+		require.NotEmpty(t, more, folder)
+		files = append(files, more...)
+	}
+	return files
 }
 
 // TestWords disassembles every instruction that arm64 files write as a word and
 // compares it with the mnemonic in its comment.
 func TestWords(t *testing.T) {
-	files, err := filepath.Glob(filepath.Join(kernelsFolder, "*_arm64.s"))
-	require.NoError(t, err)
 	word := regexp.MustCompile(`^\tWORD +\$0x([0-9a-f]{8}) // (.*)$`)
 	words := 0
 	seen := map[string]bool{}
-	for _, file := range files {
+	for _, file := range assembly(t, "arm64") {
 		text, err := os.ReadFile(file)
 		require.NoError(t, err)
 		for _, line := range strings.Split(string(text), "\n") {
@@ -78,12 +89,10 @@ func TestWords(t *testing.T) {
 // TestAMD64Text reads the generated files again: what Check saw in avo's
 // instructions must hold in the text.
 func TestAMD64Text(t *testing.T) {
-	files, err := filepath.Glob(filepath.Join(kernelsFolder, "*_amd64.s"))
-	require.NoError(t, err)
 	highRegister := regexp.MustCompile(`\b([XY](1[6-9]|2[0-9]|3[01])|Z[0-9]+|K[0-7])\b`)
 	legacy := regexp.MustCompile(`^(MOV[UA]PS|MOVSS|ADD[PS]S|MUL[PS]S|LDMXCSR|STMXCSR|XORPS|SHUFPS)\b`)
 	returns := 0
-	for _, file := range files {
+	for _, file := range assembly(t, "amd64") {
 		text, err := os.ReadFile(file)
 		require.NoError(t, err)
 		function, before := "", []string{}

@@ -9,6 +9,7 @@ import (
 	"go/token"
 	"go/types"
 	"os"
+	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -16,6 +17,8 @@ import (
 
 	"github.com/simdrnn/simdrnn/asm/vec"
 )
+
+const module = "github.com/simdrnn/simdrnn"
 
 // A kernel is one function of the dispatch and its instruction sets.
 type kernel struct {
@@ -50,9 +53,14 @@ func writeStub(w *bytes.Buffer, f *vec.Func) {
 
 // dispatch returns the functions that choose a path. Each is a function entry of
 // its own, where the scheduler can stop a goroutine.
-func dispatch(arch string, kernels []*kernel) ([]byte, error) {
+func dispatch(folder, arch string, kernels []*kernel) ([]byte, error) {
 	var w bytes.Buffer
-	fmt.Fprintf(&w, "%s\npackage kernels\n", header(arch))
+	fmt.Fprintf(&w, "%s\npackage %s\n", header(arch), path.Base(folder))
+	from := "" // where ISA is declared
+	if folder != kernelsFolder {
+		from = "kernels."
+		fmt.Fprintf(&w, "\nimport %q\n", module+"/"+kernelsFolder)
+	}
 	var tiled []string
 	for _, k := range kernels {
 		if k.tiles {
@@ -61,7 +69,7 @@ func dispatch(arch string, kernels []*kernel) ([]byte, error) {
 			}
 			continue
 		}
-		fmt.Fprintf(&w, "\n// %s %s\n//\n//go:noinline\nfunc %s(isa ISA, %s) {\n", k.Name, k.Doc, k.Name, k.Params)
+		fmt.Fprintf(&w, "\n// %s %s\n//\n//go:noinline\nfunc %s(isa %sISA, %s) {\n", k.Name, k.Doc, k.Name, from, k.Params)
 		switch {
 		case arch == "":
 			fmt.Fprintf(&w, "panic(unreachable)\n")
@@ -70,7 +78,7 @@ func dispatch(arch string, kernels []*kernel) ([]byte, error) {
 		default:
 			fmt.Fprintf(&w, "switch isa {\n")
 			for _, isa := range slices.Backward(k.isas) {
-				fmt.Fprintf(&w, "case %s:\n%s%s(%s)\n", isa, k.Name, isa, arguments(k.Params))
+				fmt.Fprintf(&w, "case %s%s:\n%s%s(%s)\n", from, isa, k.Name, isa, arguments(k.Params))
 			}
 			fmt.Fprintf(&w, "}\n")
 		}
@@ -79,9 +87,11 @@ func dispatch(arch string, kernels []*kernel) ([]byte, error) {
 	for _, name := range tiled {
 		writeTiles(&w, arch, name, kernels)
 	}
-	writeTileBlocks(&w, arch)
+	if len(tiled) > 0 {
+		writeTileBlocks(&w, arch)
+	}
 	if arch == "" {
-		fmt.Fprintf(&w, "\nconst unreachable = \"kernels: no assembly here\"\n")
+		fmt.Fprintf(&w, "\nconst unreachable = \"%s: no assembly here\"\n", path.Base(folder))
 	}
 	return format.Source(w.Bytes())
 }
@@ -174,5 +184,5 @@ func parameterTypes(folder string) (*types.Package, error) {
 	if len(structs) != len(wanted) {
 		return nil, fmt.Errorf("%s does not declare %s", folder, strings.Join(wanted, " and "))
 	}
-	return new(types.Config).Check("github.com/simdrnn/simdrnn/kernels", fset, []*ast.File{{Name: ast.NewIdent("kernels"), Decls: structs}}, nil)
+	return new(types.Config).Check(module+"/"+kernelsFolder, fset, []*ast.File{{Name: ast.NewIdent("kernels"), Decls: structs}}, nil)
 }

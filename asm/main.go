@@ -1,6 +1,10 @@
-// Command asm writes the assembly of package kernels, and the Go code that
-// declares and calls it, into the folder of that package, which its argument
-// names.
+// Command asm writes the assembly of packages kernels and bench/limits, and the
+// Go code that declares and calls it:
+//
+//	asm [-o FOLDER] ROOT
+//
+// reads the types that kernels take from the module in ROOT, and writes below
+// ROOT, or below FOLDER.
 //
 // Each kernel is described once, in the file of its family, and emitted for all
 // instruction sets of [targets].
@@ -8,10 +12,12 @@ package main
 
 import (
 	"bytes"
+	"flag"
 	"fmt"
 	"go/types"
 	"log"
 	"os"
+	"path"
 	"path/filepath"
 
 	"github.com/simdrnn/simdrnn/asm/neon"
@@ -49,71 +55,101 @@ var targets = []target{
 	},
 }
 
+// kernelsFolder and limitsFolder are those of the packages, below the root of
+// the module.
+const (
+	kernelsFolder = "kernels"
+	limitsFolder  = "bench/limits"
+)
+
 // A family is the kernels of a file.
 type family struct {
-	name string
-	emit func(*vec.Gen, target)
+	folder, name string
+	emit         func(*vec.Gen, target)
 }
 
 var families = []family{
-	{"activation", activations},
-	{"vector", vectors},
-	{"gates", allGates},
-	{"gemm", gemms},
-	{"step", steps},
-	{"optim", optimizers},
+	{kernelsFolder, "activation", activations},
+	{kernelsFolder, "vector", vectors},
+	{kernelsFolder, "gates", allGates},
+	{kernelsFolder, "gemm", gemms},
+	{kernelsFolder, "step", steps},
+	{kernelsFolder, "optim", optimizers},
+	{limitsFolder, "limits", limits},
 }
 
 func main() {
 	log.SetFlags(0)
-	if len(os.Args) != 2 {
-		log.Fatal("usage: asm FOLDER")
+	out := flag.String("o", "", "the folder to write below, instead of ROOT")
+	flag.Parse()
+	if flag.NArg() != 1 {
+		log.Fatal("usage: asm [-o FOLDER] ROOT")
 	}
-	files, err := generate(os.Args[1])
+	files, err := generate(flag.Arg(0))
 	if err != nil {
 		log.Fatal(err)
 	}
+	if *out == "" {
+		*out = flag.Arg(0)
+	}
 	for name, text := range files {
-		if err := os.WriteFile(filepath.Join(os.Args[1], name), text, 0o644); err != nil {
+		name = filepath.Join(*out, name)
+		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+			log.Fatal(err)
+		}
+		if err := os.WriteFile(name, text, 0o644); err != nil {
 			log.Fatal(err)
 		}
 	}
 }
 
-// generate returns the files by name. The types of parameters are those of the
-// package in folder.
-func generate(folder string) (map[string][]byte, error) {
-	pkg, err := parameterTypes(folder)
+// generate returns the files of all packages by their names below root, the
+// folder of the module.
+func generate(root string) (map[string][]byte, error) {
+	types, err := parameterTypes(filepath.Join(root, kernelsFolder))
 	if err != nil {
 		return nil, err
 	}
 	files := map[string][]byte{}
+	for _, folder := range []string{kernelsFolder, limitsFolder} {
+		if err := generatePackage(files, folder, types); err != nil {
+			return nil, fmt.Errorf("%s: %w", folder, err)
+		}
+	}
+	return files, nil
+}
+
+// generatePackage adds the files of a package.
+func generatePackage(files map[string][]byte, folder string, types *types.Package) (err error) {
 	for _, arch := range []string{"amd64", "arm64"} {
 		var kernels []*kernel
 		var stubs bytes.Buffer
-		fmt.Fprintf(&stubs, "%s\npackage kernels\n", header(arch))
+		fmt.Fprintf(&stubs, "%s\npackage %s\n", header(arch), path.Base(folder))
 		for _, f := range families {
-			text, funcs, err := assemble(arch, f, pkg)
-			if err != nil {
-				return nil, fmt.Errorf("%s_%s: %w", f.name, arch, err)
+			if f.folder != folder {
+				continue
 			}
-			files[f.name+"_"+arch+".s"] = text
+			text, funcs, err := assemble(arch, f, types)
+			if err != nil {
+				return fmt.Errorf("%s_%s: %w", f.name, arch, err)
+			}
+			files[folder+"/"+f.name+"_"+arch+".s"] = text
 			for _, fn := range funcs {
 				writeStub(&stubs, fn)
 				kernels = addKernel(kernels, fn)
 			}
 		}
-		files["stubs_"+arch+".go"] = stubs.Bytes()
-		if files["dispatch_"+arch+".go"], err = dispatch(arch, kernels); err != nil {
-			return nil, err
+		files[folder+"/stubs_"+arch+".go"] = stubs.Bytes()
+		if files[folder+"/dispatch_"+arch+".go"], err = dispatch(folder, arch, kernels); err != nil {
+			return err
 		}
 		if arch == "amd64" {
-			if files["dispatch_other.go"], err = dispatch("", kernels); err != nil {
-				return nil, err
+			if files[folder+"/dispatch_other.go"], err = dispatch(folder, "", kernels); err != nil {
+				return err
 			}
 		}
 	}
-	return files, nil
+	return nil
 }
 
 // assemble emits a family for the instruction sets of an architecture.
@@ -141,6 +177,6 @@ func assemble(arch string, f family, pkg *types.Package) (text []byte, funcs []*
 	if err := compile.Execute(file); err != nil {
 		return nil, nil, err
 	}
-	text, err = printer.NewGoAsm(printer.Config{Argv: []string{"go generate"}, Pkg: "kernels"}).Print(file)
+	text, err = printer.NewGoAsm(printer.Config{Argv: []string{"go generate"}, Pkg: path.Base(f.folder)}).Print(file)
 	return text, funcs, err
 }

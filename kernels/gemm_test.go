@@ -127,7 +127,7 @@ func (p *product) check(t *testing.T, isa ISA, want, bias []float32, add bool, w
 	}
 	wants, before := slices.Clone(c.all), slices.Clone(a.all)
 	width := p.w.Width()
-	for b := range n {
+	for b := 0; b < n && width > 0; b++ {
 		copy(wants[c.start+b*c.Stride:][:width], want[b*width:])
 	}
 	switch {
@@ -143,7 +143,7 @@ func (p *product) check(t *testing.T, isa ISA, want, bias []float32, add bool, w
 	what := fmt.Sprintf("gates=%d units=%d k=%d n=%d trans=%v add=%v bias=%v %s gap=%d", p.gates, p.units, p.k, n, p.trans, add, bias != nil, where.name, gap)
 	if isa == Generic {
 		for i, w := range wants {
-			if tol := 1e-6 + 3e-8*float64(p.k); math.Abs(float64(c.all[i]-w)) <= tol {
+			if tol := 1e-6 + 2e-7*float64(p.k); math.Abs(float64(c.all[i]-w)) <= tol {
 				c.all[i] = w
 			}
 		}
@@ -393,49 +393,4 @@ func TestGemmAllocs(t *testing.T) {
 			p.w.SetRow(1, nil)
 		}))
 	})
-}
-
-func benchmarkProduct(b *testing.B, isa ISA, p *product) {
-	a, c := p.operands(b, at(0), p.n, 0)
-	b.SetBytes(int64(p.w.Bytes()))
-	onISA(isa, func() {
-		for b.Loop() {
-			switch {
-			case p.trans:
-				GemmTN(c.Mat, a.Mat, p.n, p.w, false)
-			case p.n == 1:
-				Gemv(c.row(0, p.w.Width()), a.row(0, p.k), p.w, p.bias)
-			default:
-				Gemm(c.Mat, a.Mat, p.n, p.w, p.bias)
-			}
-		}
-	})
-	flops := 2 * float64(p.n) * float64(p.gates*p.units) * float64(p.k)
-	b.ReportMetric(flops*float64(b.N)/float64(b.Elapsed().Nanoseconds()), "GFLOP/s")
-}
-
-func BenchmarkGemm(b *testing.B) {
-	for _, gates := range []int{1, 3, 4} {
-		for _, h := range []int{16, 64, 128, 256, 512} {
-			for _, n := range []int{1, 4, 16, 64, 256} {
-				for _, isa := range paths() {
-					b.Run(fmt.Sprintf("gates=%d/H=%d/B=%d/isa=%v", gates, h, n, isa), func(b *testing.B) {
-						benchmarkProduct(b, isa, newProduct(1, gates, h, h, n, false))
-					})
-				}
-			}
-		}
-	}
-}
-
-func BenchmarkGemmTN(b *testing.B) {
-	for _, h := range []int{16, 64, 128, 256} {
-		for _, k := range []int{64, 1024} {
-			for _, isa := range paths() {
-				b.Run(fmt.Sprintf("m=%d/units=%d/K=%d/isa=%v", 4*h, h, k, isa), func(b *testing.B) {
-					benchmarkProduct(b, isa, newProduct(1, 1, h, k, 4*h, true))
-				})
-			}
-		}
-	}
 }

@@ -868,35 +868,3 @@ func TestAddRows(t *testing.T) {
 		}
 	})
 }
-
-func BenchmarkPointwise(b *testing.B) {
-	for i := range pointwiseKernels {
-		k := &pointwiseKernels[i]
-		for _, units := range []int{16, 256, 4096} {
-			for _, isa := range paths() {
-				b.Run(fmt.Sprintf("kernel=%s/units=%d/isa=%v", k.name, units, isa), func(b *testing.B) {
-					in := k.random(12, units)
-					m := make([]Mat, len(in))
-					for i := range m {
-						w := k.width(i, units)
-						m[i] = Mat{alignedSlice(w), w}
-						for u := range units {
-							k.put(m[i], i, 0, u, in, u)
-							for g, letter := range k.operands[i].in {
-								if letter == '-' {
-									*m[i].at(0, PackedIndex(len(k.operands[i].in), u, g)) = 0
-								}
-							}
-						}
-					}
-					onISA(isa, func() {
-						for b.Loop() {
-							k.run(m, 1, units)
-						}
-					})
-					b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(units), "ns/unit")
-				})
-			}
-		}
-	}
-}

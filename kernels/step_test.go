@@ -143,28 +143,3 @@ func TestStepAllocs(t *testing.T) {
 		}
 	})
 }
-
-func BenchmarkStep(b *testing.B) {
-	for _, units := range []int{8, 16, 20, 32, 40, 64, 128} {
-		for _, isa := range paths() {
-			l := newStepCase(1, 4, units, 1, true)
-			b.Run(fmt.Sprintf("cell=lstm/I=1/H=%d/isa=%v", units, isa), func(b *testing.B) {
-				onISA(isa, func() {
-					for b.Loop() {
-						LSTMStep(l.hPrev, l.cPrev, l.gx, l.hPrev, l.cPrev, l.whh, l.x, l.wih, l.bias)
-					}
-				})
-			})
-			b.Run(fmt.Sprintf("cell=lstm/I=1/H=%d/separate/isa=%v", units, isa), func(b *testing.B) {
-				onISA(isa, func() {
-					h, c, g := rowMat(l.hPrev), rowMat(l.cPrev), rowMat(l.gx)
-					for b.Loop() {
-						Gemv(l.gx, l.x, l.wih, l.bias)
-						GemmAdd(g, h, 1, l.whh)
-						LSTMForward(h, c, g, c, 1, units)
-					}
-				})
-			})
-		}
-	}
-}
