@@ -1,6 +1,6 @@
-// Command asm writes the assembly of package kernels, and the Go code that
-// declares and calls it, into the folder of that package, which its argument
-// names.
+// Command asm writes the assembly of package kernels, the Go code that declares
+// and calls it, and the coefficients that its portable path shares with it, into
+// the folder of that package, which its argument names.
 //
 // Each kernel is described once, in the file of its family, and emitted for all
 // instruction sets of [targets].
@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/simdrnn/simdrnn/asm/approx"
 	"github.com/simdrnn/simdrnn/asm/neon"
 	"github.com/simdrnn/simdrnn/asm/vec"
 
@@ -87,6 +88,9 @@ func generate(folder string) (map[string][]byte, error) {
 		return nil, err
 	}
 	files := map[string][]byte{}
+	if files["coefficients.go"], err = approx.Source(generated, approx.Fits, approx.Table); err != nil {
+		return nil, err
+	}
 	for _, arch := range []string{"amd64", "arm64"} {
 		var kernels []*kernel
 		var stubs bytes.Buffer
