@@ -11,12 +11,11 @@ type Poly struct {
 	C     []float32 // coefficients as Horner's rule takes them, the highest power's first
 }
 
-// A Fit is an approximation whose largest error on an interval is least. It
-// weighs errors relative to the function.
+// A Fit is an approximation whose largest relative error on an interval is least.
 type Fit struct {
 	Formula string
 	Lo, Hi  float64
-	Error   float64 // the largest, if the formula is evaluated exactly
+	Error   float64 // the largest, when the formula is evaluated exactly
 	Poly    Poly
 	Den     Poly // the denominator of a rational function
 }
@@ -70,7 +69,9 @@ const (
 
 // Table holds points c for tanh(c+t) = v + s*tanh(t)/(1+v*tanh(t)), v = tanh(c),
 // s = 1-v². They are near multiples of 1/PerPoint, moved to where v and s are
-// almost float32. Only the last slope is another: tanh is to end at exactly 1.
+// almost float32 (the last one has the largest error, 2.1e-8 in v). The last
+// slope is larger than 1-v², so that tanh ends at exactly 1. All in all the error
+// is 9.8e-8, or 1.6 ulp, beside the last point, and 7.7e-9 at most up to 7.8.
 var Table = TanhTable{
 	PerPoint: 0.831485629,
 	Point:    [8]float32{0, 1.2025131, 2.40538716, 3.60758448, 4.81122589, 6.0126853, 7.21739817, 8.4160471},

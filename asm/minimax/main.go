@@ -1,10 +1,12 @@
 // Command minimax derives the numbers of package approx and prints them as
-// package kernels holds them, with the errors.
+// package kernels holds them, after a table of errors.
 //
-// The coefficients are those whose largest relative error is least, by Remez'
-// exchange in numbers of 256 bits. They are rounded to float32 all at once, or
-// one after the other, and then the rest is fitted again each time. What is in
-// use may differ in the last bits: the test compares errors.
+// Coefficients are those whose largest relative error on an interval is least,
+// by Remez' exchange in numbers of 192 bits. They are rounded to float32 one
+// after the other, and the rest is fitted again each time. What is in use has
+// other last bits: small changes of what is fitted decide which way coefficients
+// are rounded. Those of tanh and exp were rounded all at once. So the tests
+// compare errors, and bits only of the table, the logarithms and expNeg5.
 package main
 
 import (
