@@ -1,6 +1,9 @@
 package main
 
-import "github.com/simdrnn/simdrnn/asm/vec"
+import (
+	"github.com/simdrnn/simdrnn/asm/approx"
+	"github.com/simdrnn/simdrnn/asm/vec"
+)
 
 // unary emits dst[i] = f(src[i]). newF declares the constants of f.
 func unary(g *vec.Gen, unroll int, name, doc string, newF func(*vec.Gen) func(vec.V) vec.V) {
@@ -23,17 +26,12 @@ const round = 0x1.8p23
 // addition theorem with t = |x| - c, w = tanh(t):
 //
 //	tanh(c+t) = T + w(1-T²)/(1+Tw)
-//
-// The points are multiples of 1.20267, moved to where tanh(c) is almost a
-// float32. The last slope is such that tanh ends at exactly 1.
 func tanh(g *vec.Gen) func(vec.V) vec.V {
-	end, perPoint, toIndex := g.Const(9.01), g.Const(0.831485629), g.Const(round)
+	end, perPoint, toIndex := g.Const(approx.TanhEnd), g.Const(approx.Table.PerPoint), g.Const(round)
 	magnitude, sign := g.Bits(1<<31-1), g.Bits(1<<31)
 	one := g.Const(1)
-	poly := g.Poly(-0.00587586442276, 0.0207806364264, -0.0537796779642, 0.133318804738, -0.333332966032)
-	point := g.Table([8]float32{0, 1.2025131, 2.40538716, 3.60758448, 4.81122589, 6.0126853, 7.21739817, 8.4160471})
-	value := g.Table([8]float32{0, 0.834419549, 0.983848393, 0.998530388, 0.999867558, 0.999988019, 0.999998927, 0.999999881})
-	slope := g.Table([8]float32{1, 0.303744018, 0.0320423394, 0.00293706427, 0.000264865113, 2.39608762e-05, 2.15331283e-06, 2.62e-07})
+	poly := g.Poly(approx.Tanh.Poly.C...)
+	point, value, slope := g.Table(approx.Table.Point), g.Table(approx.Table.Value), g.Table(approx.Table.Slope)
 	return func(x vec.V) vec.V {
 		a := g.MinK(g.AndK(x, magnitude), end)
 		index := g.FMAK(a, perPoint, g.Fill(toIndex, len(a)))
@@ -57,8 +55,8 @@ type expParts struct {
 }
 
 func newExpParts(g *vec.Gen) *expParts {
-	return &expParts{g, g.Const(0x1.715476p0), g.Const(round + 127), g.Const(0.693145752), g.Const(1.42860677e-6),
-		g.Poly(0.00138145839426, 0.00836872393492, 0.0416683887313, 0.166665205736, 0.499999934439)}
+	return &expParts{g, g.Const(approx.Log2E), g.Const(round + 127), g.Const(approx.Ln2Hi), g.Const(approx.Ln2Lo),
+		g.Poly(approx.Exp.Poly.C...)}
 }
 
 // reduce returns y = x/ln(2) rounded to a whole number n, as round+127+n.

@@ -1,11 +1,13 @@
 package main
 
-import "github.com/simdrnn/simdrnn/asm/vec"
+import (
+	"github.com/simdrnn/simdrnn/asm/approx"
+	"github.com/simdrnn/simdrnn/asm/vec"
+)
 
 // The fused gates. e(x) ~ exp(-x) comes as p·s with a polynomial p and a power
 // of two s, so that 1+exp(-x) is one fused multiply-add; tanh(x) comes as 2M/K,
-// so that divisions can be shared. The coefficients are minimax fits over
-// |r| <= ln(2)/2 and |x| <= 9.02.
+// so that divisions can be shared. The coefficients are in package approx.
 
 // plain and packed are operands with a column for each unit, and for each gate
 // of each unit.
@@ -23,23 +25,18 @@ type gates struct {
 
 func newGates(g *vec.Gen) *gates {
 	return &gates{Gen: g,
-		log2e: g.Const(0x1.715476p0), ln2: g.Const(0x1.62e43p-1), most: g.Const(40), least: g.Const(-40),
+		log2e: g.Const(approx.Log2E), ln2: g.Const(approx.Ln2), most: g.Const(40), least: g.Const(-40),
 		full: g.Const(round + 127), half: g.Const(round + 126),
-		end: g.Const(0x1.20a3d8p+3), negEnd: g.Const(-0x1.20a3d8p+3), tiny: g.Const(0x1p-100),
-		num: g.Poly(0x1.df48ccp-15, 0x1.e7d398p-7, 0.5),
-		den: g.Poly(0x1.49ffdap-20, 0x1.3c4f84p-10, 0x1.cf4a32p-4, 1),
+		end: g.Const(approx.TanhRatioEnd), negEnd: g.Const(-approx.TanhRatioEnd), tiny: g.Const(0x1p-100),
+		num: g.Poly(approx.TanhRatio.Poly.C...),
+		den: g.Poly(approx.TanhRatio.Den.C...),
 	}
 }
 
 // degree5 and degree6 are exp(-r), for gates that are multiplied once and, with
 // the error that the forget gate may have, many times.
-func (g *gates) degree5() vec.Poly {
-	return g.Poly(-0x1.0fa350p-7, 0x1.573a32p-5, -0x1.555a7ap-3, 0x1.fffdc6p-2, -0x1.fffff6p-1, 1)
-}
-
-func (g *gates) degree6() vec.Poly {
-	return g.Poly(0x1.6a5052p-10, -0x1.123976p-7, 0x1.5558acp-5, -0x1.555492p-3, 0x1.fffffcp-2, -1, 1)
-}
+func (g *gates) degree5() vec.Poly { return g.Poly(approx.ExpNeg5.Poly.C...) }
+func (g *gates) degree6() vec.Poly { return g.Poly(approx.ExpNeg6.Poly.C...) }
 
 // onePlusExp returns 1 + exp(-x), or half of it where one is 0.5 and rounding
 // g.half:

@@ -1,5 +1,6 @@
-// Command asm writes the assembly of packages kernels and bench/limits, and the
-// Go code that declares and calls it:
+// Command asm writes the assembly of packages kernels and bench/limits, the Go
+// code that declares and calls it, and the coefficients that the portable path
+// shares with it:
 //
 //	asm [-o FOLDER] ROOT
 //
@@ -20,6 +21,7 @@ import (
 	"path"
 	"path/filepath"
 
+	"github.com/simdrnn/simdrnn/asm/approx"
 	"github.com/simdrnn/simdrnn/asm/neon"
 	"github.com/simdrnn/simdrnn/asm/vec"
 
@@ -111,6 +113,9 @@ func generate(root string) (map[string][]byte, error) {
 		return nil, err
 	}
 	files := map[string][]byte{}
+	if files[kernelsFolder+"/coefficients.go"], err = approx.Source(generated, approx.Fits, approx.Table); err != nil {
+		return nil, err
+	}
 	for _, folder := range []string{kernelsFolder, limitsFolder} {
 		if err := generatePackage(files, folder, types); err != nil {
 			return nil, fmt.Errorf("%s: %w", folder, err)

@@ -21,14 +21,6 @@ func flush(x float32) float32 {
 // narrow rounds x and flushes it.
 func narrow(x float64) float32 { return flush(float32(x)) }
 
-// Points c, where tanh(c) is almost a float32, tanh(c) and 1-tanh(c)². The last
-// slope is such that tanh ends at exactly 1.
-var (
-	tanhPoint = [8]float32{0, 1.2025131, 2.40538716, 3.60758448, 4.81122589, 6.0126853, 7.21739817, 8.4160471}
-	tanhValue = [8]float32{0, 0.834419549, 0.983848393, 0.998530388, 0.999867558, 0.999988019, 0.999998927, 0.999999881}
-	tanhSlope = [8]float32{1, 0.303744018, 0.0320423394, 0.00293706427, 0.000264865113, 2.39608762e-05, 2.15331283e-06, 2.62e-07}
-)
-
 func tanhGeneric(dst, src []float32) {
 	for i, x := range src {
 		dst[i] = float32(math.Copysign(tanh64(math.Abs(wide(x))), float64(x)))
@@ -40,14 +32,14 @@ func tanh64(a float64) float64 {
 	if a != a {
 		return a
 	}
-	a = clamp(a, 9.01)
-	k := int(float64(a*0.831485629)+0.5) & 7 // the mask saves the bounds checks
+	a = clamp(a, tanhEnd)
+	k := int(float64(a*tanhPerPoint)+0.5) & 7 // the mask saves the bounds checks
 	t := a - float64(tanhPoint[k])
 	z := t * t
-	w := float64(z*-0.00587586442276) + 0.0207806364264
-	w = float64(w*z) - 0.0537796779642
-	w = float64(w*z) + 0.133318804738
-	w = float64(w*z) - 0.333332966032
+	w := float64(z*tanhC11) + tanhC9
+	w = float64(w*z) + tanhC7
+	w = float64(w*z) + tanhC5
+	w = float64(w*z) + tanhC3
 	w = float64(w*float64(z*t)) + t
 	v := float64(tanhValue[k])
 	return v + w*float64(tanhSlope[k])/(1+float64(v*w))
@@ -80,10 +72,10 @@ func sigmoid64(x float64) float64 {
 func expParts(x float64) (s, q float64) {
 	n := round(x * log2E)
 	r := x - float64(n*ln2)
-	q = float64(r*0.00138145839426) + 0.00836872393492
-	q = float64(q*r) + 0.0416683887313
-	q = float64(q*r) + 0.166665205736
-	q = float64(q*r) + 0.499999934439
+	q = float64(r*expC6) + expC5
+	q = float64(q*r) + expC4
+	q = float64(q*r) + expC3
+	q = float64(q*r) + expC2
 	return pow2(n), float64(q*float64(r*r)) + r
 }
 

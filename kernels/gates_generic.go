@@ -135,22 +135,22 @@ func gruBackwardGeneric(gx, gh, dhPrev, dh, hPrev Mat, n, units int) {
 // most 40 in magnitude, which keeps all products of gates finite.
 func expNeg5(x float64) float64 {
 	r, s := reduce(x)
-	p := float64(r*-0x1.0fa350p-7) + 0x1.573a32p-5
-	p = float64(p*r) - 0x1.555a7ap-3
-	p = float64(p*r) + 0x1.fffdc6p-2
-	p = float64(p*r) - 0x1.fffff6p-1
-	p = float64(p*r) + 1
+	p := float64(r*expNeg5C5) + expNeg5C4
+	p = float64(p*r) + expNeg5C3
+	p = float64(p*r) + expNeg5C2
+	p = float64(p*r) + expNeg5C1
+	p = float64(p*r) + expNeg5C0
 	return p * s
 }
 
 func expNeg6(x float64) float64 {
 	r, s := reduce(x)
-	p := float64(r*0x1.6a5052p-10) - 0x1.123976p-7
-	p = float64(p*r) + 0x1.5558acp-5
-	p = float64(p*r) - 0x1.555492p-3
-	p = float64(p*r) + 0x1.fffffcp-2
-	p = float64(p*r) - 1
-	p = float64(p*r) + 1
+	p := float64(r*expNeg6C6) + expNeg6C5
+	p = float64(p*r) + expNeg6C4
+	p = float64(p*r) + expNeg6C3
+	p = float64(p*r) + expNeg6C2
+	p = float64(p*r) + expNeg6C1
+	p = float64(p*r) + expNeg6C0
 	return p * s
 }
 
@@ -175,13 +175,13 @@ func clamp(x, limit float64) float64 {
 // tanhRatio returns m and k with tanh(x) = 2m/k, exactly 1 from 9.02 on. The
 // rational function n/q is tanh(x/2), and 2nq/(n²+q²) doubles the argument.
 func tanhRatio(x float64) (m, k float64) {
-	x = clamp(x, 9.02)
+	x = clamp(x, tanhRatioEnd)
 	z := x * x
-	p := float64(z*0x1.df48ccp-15) + 0x1.e7d398p-7
-	p = float64(p*z) + 0.5
-	q := float64(z*0x1.49ffdap-20) + 0x1.3c4f84p-10
-	q = float64(q*z) + 0x1.cf4a32p-4
-	q = float64(q*z) + 1
+	p := float64(z*tanhNumC5) + tanhNumC3
+	p = float64(p*z) + tanhNumC1
+	q := float64(z*tanhDenC6) + tanhDenC4
+	q = float64(q*z) + tanhDenC2
+	q = float64(q*z) + tanhDenC0
 	n := x * p
 	return n * q, float64(n*n) + float64(q*q)
 }
