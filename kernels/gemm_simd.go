@@ -34,6 +34,8 @@ type gemmTask struct {
 const (
 	maxRows      = 48        // of A in one call, so that C's part of a panel stays in L1
 	maxLastRows  = 12        // and in one of a block that C holds in part
+	copiedRows   = 16        // of Aᵀ that are copied at once: a cache line
+	minCopied    = 64        // inputs from which on that pays
 	maxProducts  = 1 << 20   // multiply-adds of one call: some 50 us at 20 a ns
 	maxWeights   = 512 << 10 // bytes of W in one call, for they may come from DRAM
 	panelColumns = 4 * block
@@ -54,8 +56,8 @@ func gemm(isa ISA, c, a Mat, n int, w *Panels, bias []float32, add bool) {
 		gemmGeneric(c, a, n, w, bias, add)
 		return
 	}
-	p := matmul{isa, c, a, w, bias, add, false}
-	p.run(n)
+	p := matmul{isa: isa, c: c, a: a, w: w, bias: bias, add: add}
+	p.run(n, maxRows)
 }
 
 // gemmTN is GemmTN on the path isa.
@@ -64,8 +66,12 @@ func gemmTN(isa ISA, c, a Mat, m int, b *Panels, add bool) {
 		gemmTNGeneric(c, a, m, b, add)
 		return
 	}
-	p := matmul{isa, c, a, b, nil, add, true}
-	p.run(m)
+	p := matmul{isa: isa, c: c, a: a, w: b, add: add, trans: true}
+	if b.k < minCopied {
+		p.run(m, maxRows)
+	} else {
+		runCopied(p, m)
+	}
 }
 
 // A matmul is C = bias + A·W, C += A·W, or the same with Aᵀ if trans.
@@ -75,6 +81,7 @@ type matmul struct {
 	w          *Panels
 	bias       []float32
 	add, trans bool
+	copied     []float32 // the columns of A that a chain takes [kChain][copiedRows], or nil
 }
 
 // A region is a part of C: rows, and columns by the panels and blocks of W that
@@ -88,10 +95,34 @@ type region struct {
 // col returns the first column of C.
 func (p *matmul) col(r region) int { return (r.panel*p.w.blocksPerPanel() + r.block) * block }
 
+// runCopied is run with A copied in pieces: the inputs of a column of A are a
+// stride apart, which may be a multiple of the distance at which cache lines
+// displace each other.
+//
+//go:noinline
+func runCopied(p matmul, n int) {
+	var copied [kChain * copiedRows]float32
+	p.copied = copied[:]
+	p.run(n, copiedRows)
+}
+
+// copyInputs copies kn inputs of rows of Aᵀ.
+func (p *matmul) copyInputs(k, kn, row, rows int) {
+	for i := range kn {
+		src := p.a.Data[(k+i)*p.a.Stride+row:]
+		dst := (*[copiedRows]float32)(p.copied[i*copiedRows:])
+		if rows == copiedRows {
+			*dst = *(*[copiedRows]float32)(src)
+		} else {
+			copy(dst[:rows], src)
+		}
+	}
+}
+
 // run works on blocks of rows, in each on all panels. A last block of columns
 // that C holds in part goes through scratch memory, as do sums of several chains
 // that must be finished before they are added to C.
-func (p *matmul) run(n int) {
+func (p *matmul) run(n, maxRows int) {
 	full := p.w.blocksPerPanel()
 	inC := p.w.Width() / block // whole blocks
 	for row := 0; row < n; row += maxRows {
@@ -180,6 +211,9 @@ func (p *matmul) chains(r region, sum, c Mat, init []float32, old bool) {
 	rows, larger := r.rows/tiles, r.rows%tiles
 	for k := 0; k == 0 || k < p.w.k; k += kChain {
 		kn := min(kChain, p.w.k-k)
+		if p.copied != nil {
+			p.copyInputs(k, kn, r.row, r.rows)
+		}
 		out := sum
 		if k+kn == p.w.k {
 			out = c
@@ -217,9 +251,12 @@ func (p *matmul) chains(r region, sum, c Mat, init []float32, old bool) {
 					if task.k1 > 0 {
 						task.w1 = &panel[(kBlock*nb+b*task.k1)*block]
 					}
-					if p.trans {
+					switch {
+					case p.copied != nil:
+						task.a, task.aStride = &p.copied[row], 4*copiedRows
+					case p.trans:
 						task.a = p.a.at(k, r.row+row)
-					} else {
+					default:
 						task.a = p.a.at(r.row+row, k)
 					}
 				}
