@@ -95,7 +95,7 @@ func BenchmarkDW(b *testing.B) {
 				for k := range n {
 					w.SetRow(k, x.row(k, h))
 				}
-				GemmTN(dw, dGates, 4*h, w, true)
+				GemmTN(dw, dGates, 4, h, w, true)
 			})
 		})
 	}

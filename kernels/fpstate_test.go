@@ -54,7 +54,7 @@ func TestFPState(t *testing.T) {
 			a, c := p.operands(t, at(0), rows, 0)
 			name := fmt.Sprintf("gates=%d rows=%d", p.gates, rows)
 			if p.trans {
-				calls = append(calls, call{"GemmTN " + name, func() { GemmTN(c.Mat, a.Mat, rows, p.w, true) }})
+				calls = append(calls, call{"GemmTN " + name, func() { GemmTN(c.Mat, a.Mat, 1, rows, p.w, true) }})
 				continue
 			}
 			calls = append(calls, call{"Gemm " + name, func() { Gemm(c.Mat, a.Mat, rows, p.w, p.bias) }},

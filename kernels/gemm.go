@@ -53,19 +53,21 @@ func Gemv(y, x []float32, w *Panels, bias []float32) {
 	gemm(use(), rowMat(y), rowMat(x), 1, w, bias, false)
 }
 
-// GemmTN sets C = Aᵀ·B, or C = C + Aᵀ·B if add, for A [K][m], B the panels of
-// one gate with K inputs, C [m][Units]. The sums are those of Gemm, with
-// a[k][i] for a[i][k]. It computes the gradient of a weight from all steps at
-// once. c must not overlap a. It panics if c or a is too small, or b has more
-// than one gate.
-func GemmTN(c, a Mat, m int, b *Panels, add bool) {
+// GemmTN sets C = Aᵀ·B, or C = C + Aᵀ·B if add, for the panels B of one gate with
+// K inputs. A [K][Width] has the columns of gates*units outputs in packed order,
+// and C [gates*units][Units] its rows in PyTorch's. The sums are those of Gemm,
+// with a[k][i] for a[i][k]. It computes the gradient of a weight from all steps at
+// once. c must not overlap a. It panics if c or a is too small, if gates is not 1,
+// 3 or 4, or if b has more than one gate.
+func GemmTN(c, a Mat, gates, units int, b *Panels, add bool) {
 	const fn = "GemmTN"
-	size(fn, "m", m)
+	checkGates(fn, gates)
+	size(fn, "units", units)
 	if b.gates != 1 {
 		bad(fn, "b.Gates()", b.gates, "1")
 	}
-	c.writes(fn, "c", m, b.units)
-	a.reads(fn, "a", b.k, m)
+	c.writes(fn, "c", gates*units, b.units)
+	a.reads(fn, "a", b.k, packedWidth(gates, units))
 	raceRead(b.data)
-	gemmTN(use(), c, a, m, b, add)
+	gemmTN(use(), c, a, gates, units, b, add)
 }

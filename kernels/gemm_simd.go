@@ -34,8 +34,8 @@ type gemmTask struct {
 const (
 	maxRows      = 48        // of A in one call, so that C's part of a panel stays in L1
 	maxLastRows  = 12        // and in one of a block that C holds in part
-	copiedRows   = 16        // of Aᵀ that are copied at once: a cache line
-	minCopied    = 64        // inputs from which on that pays
+	blockRows    = block     // of Aᵀ that are worked on at once: a cache line
+	minCopied    = 64        // inputs from which on it pays to copy them
 	maxProducts  = 1 << 20   // multiply-adds of one call: some 50 us at 20 a ns
 	maxWeights   = 512 << 10 // bytes of W in one call, for they may come from DRAM
 	panelColumns = 4 * block
@@ -57,20 +57,20 @@ func gemm(isa ISA, c, a Mat, n int, w *Panels, bias []float32, add bool) {
 		return
 	}
 	p := matmul{isa: isa, c: c, a: a, w: w, bias: bias, add: add}
-	p.run(n, maxRows)
+	p.run(n)
 }
 
 // gemmTN is GemmTN on the path isa.
-func gemmTN(isa ISA, c, a Mat, m int, b *Panels, add bool) {
+func gemmTN(isa ISA, c, a Mat, gates, units int, b *Panels, add bool) {
 	if isa == Generic {
-		gemmTNGeneric(c, a, m, b, add)
+		gemmTNGeneric(c, a, gates, units, b, add)
 		return
 	}
 	p := matmul{isa: isa, c: c, a: a, w: b, add: add, trans: true}
 	if b.k < minCopied {
-		p.run(m, maxRows)
+		p.runTN(gates, units)
 	} else {
-		runCopied(p, m)
+		runCopied(p, gates, units)
 	}
 }
 
@@ -81,13 +81,16 @@ type matmul struct {
 	w          *Panels
 	bias       []float32
 	add, trans bool
-	copied     []float32 // the columns of A that a chain takes [kChain][copiedRows], or nil
+	copied     []float32 // the columns of A that a chain takes [kChain][blockRows], or nil
 }
 
 // A region is a part of C: rows, and columns by the panels and blocks of W that
-// they come from. If there are several panels, they are whole.
+// they come from. If there are several panels, they are whole. A last block of
+// columns that C holds in part goes through scratch memory, as do sums of several
+// chains that must be finished before they are added to C.
 type region struct {
 	row, rows     int
+	from          int // the first row of A, or column if trans
 	panel, panels int
 	block, blocks int
 }
@@ -95,46 +98,58 @@ type region struct {
 // col returns the first column of C.
 func (p *matmul) col(r region) int { return (r.panel*p.w.blocksPerPanel() + r.block) * block }
 
-// runCopied is run with A copied in pieces: the inputs of a column of A are a
+// runCopied is runTN with A copied in pieces: the inputs of a column of A are a
 // stride apart, which may be a multiple of the distance at which cache lines
 // displace each other.
 //
 //go:noinline
-func runCopied(p matmul, n int) {
-	var copied [kChain * copiedRows]float32
+func runCopied(p matmul, gates, units int) {
+	var copied [kChain * blockRows]float32
 	p.copied = copied[:]
-	p.run(n, copiedRows)
+	p.runTN(gates, units)
 }
 
-// copyInputs copies kn inputs of rows of Aᵀ.
-func (p *matmul) copyInputs(k, kn, row, rows int) {
+// copyInputs copies kn inputs of columns of A.
+func (p *matmul) copyInputs(k, kn, from, rows int) {
 	for i := range kn {
-		src := p.a.Data[(k+i)*p.a.Stride+row:]
-		dst := (*[copiedRows]float32)(p.copied[i*copiedRows:])
-		if rows == copiedRows {
-			*dst = *(*[copiedRows]float32)(src)
+		src := p.a.Data[(k+i)*p.a.Stride+from:]
+		dst := (*[blockRows]float32)(p.copied[i*blockRows:])
+		if rows == blockRows {
+			*dst = *(*[blockRows]float32)(src)
 		} else {
 			copy(dst[:rows], src)
 		}
 	}
 }
 
-// run works on blocks of rows, in each on all panels. A last block of columns
-// that C holds in part goes through scratch memory, as do sums of several chains
-// that must be finished before they are added to C.
-func (p *matmul) run(n, maxRows int) {
+// run works on blocks of rows, in each on all panels.
+func (p *matmul) run(n int) {
+	for row := 0; row < n; row += maxRows {
+		p.panels(region{row: row, from: row, rows: min(maxRows, n-row)})
+	}
+}
+
+// runTN works on blocks of A's columns, in each on all panels: the inputs of a
+// block, a stride apart, are fetched once. The rows of C are in PyTorch's order.
+func (p *matmul) runTN(gates, units int) {
+	for u := 0; u < units; u += blockRows {
+		for g := range gates {
+			p.panels(region{row: g*units + u, from: PackedIndex(gates, u, g), rows: min(blockRows, units-u)})
+		}
+	}
+}
+
+// panels computes all columns of some rows.
+func (p *matmul) panels(r region) {
 	full := p.w.blocksPerPanel()
 	inC := p.w.Width() / block // whole blocks
-	for row := 0; row < n; row += maxRows {
-		r := region{row: row, rows: min(maxRows, n-row)}
-		r.panels, r.blocks = inC/full, full
-		p.whole(r)
-		r.panel, r.panels, r.blocks = r.panels, 1, inC%full
-		p.whole(r)
+	r.panels, r.blocks = inC/full, full
+	p.whole(r)
+	r.panel, r.panels, r.blocks = r.panels, 1, inC%full
+	p.whole(r)
+	if cols := p.w.Width() % block; cols > 0 {
 		r.block, r.blocks = r.blocks, 1
-		if cols := p.w.Width() % block; cols > 0 {
-			p.last(r, cols)
-		}
+		p.part(r, cols)
 	}
 }
 
@@ -166,18 +181,18 @@ func (p *matmul) finishFirst(r region) {
 	}
 }
 
-// last computes the one block of columns of which C holds only cols.
+// part computes one block of columns of which C holds only cols.
 //
 //go:noinline
-func (p *matmul) last(r region, cols int) {
+func (p *matmul) part(r region, cols int) {
 	var scratch [maxLastRows * block]float32
 	sum := Mat{scratch[:], block}
 	var init [block]float32
 	if p.bias != nil {
 		copy(init[:], p.bias[p.col(r):])
 	}
-	for end := r.row + r.rows; r.row < end; r.row += maxLastRows {
-		r.rows = min(maxLastRows, end-r.row)
+	for rest := r.rows; rest > 0; rest -= r.rows {
+		r.rows = min(maxLastRows, rest)
 		p.chains(r, sum, sum, init[:], false)
 		c := p.c.from(r.row, p.col(r))
 		for b := range r.rows {
@@ -189,6 +204,8 @@ func (p *matmul) last(r region, cols int) {
 				out[j] = v
 			}
 		}
+		r.row += r.rows
+		r.from += r.rows
 	}
 }
 
@@ -212,7 +229,7 @@ func (p *matmul) chains(r region, sum, c Mat, init []float32, old bool) {
 	for k := 0; k == 0 || k < p.w.k; k += kChain {
 		kn := min(kChain, p.w.k-k)
 		if p.copied != nil {
-			p.copyInputs(k, kn, r.row, r.rows)
+			p.copyInputs(k, kn, r.from, r.rows)
 		}
 		out := sum
 		if k+kn == p.w.k {
@@ -253,11 +270,11 @@ func (p *matmul) chains(r region, sum, c Mat, init []float32, old bool) {
 					}
 					switch {
 					case p.copied != nil:
-						task.a, task.aStride = &p.copied[row], 4*copiedRows
+						task.a, task.aStride = &p.copied[row], 4*blockRows
 					case p.trans:
-						task.a = p.a.at(k, r.row+row)
+						task.a = p.a.at(k, r.from+row)
 					default:
-						task.a = p.a.at(r.row+row, k)
+						task.a = p.a.at(r.from+row, k)
 					}
 				}
 				blocks := min(tileBlocks[t.rows], r.block+r.blocks-b)

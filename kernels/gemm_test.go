@@ -132,7 +132,7 @@ func (p *product) check(t *testing.T, isa ISA, want, bias []float32, add bool, w
 	}
 	switch {
 	case p.trans:
-		GemmTN(c.Mat, a.Mat, n, p.w, add)
+		GemmTN(c.Mat, a.Mat, 1, n, p.w, add)
 	case add:
 		GemmAdd(c.Mat, a.Mat, n, p.w)
 	case n == 1:
@@ -247,7 +247,7 @@ func TestGemmLarge(t *testing.T) {
 		p := newProduct(30, form.gates, units, k, n, form.trans)
 		a, c := p.operands(t, at(0), n, 1)
 		if p.trans {
-			GemmTN(c.Mat, a.Mat, n, p.w, false)
+			GemmTN(c.Mat, a.Mat, 1, n, p.w, false)
 		} else {
 			Gemm(c.Mat, a.Mat, n, p.w, nil)
 		}
@@ -278,7 +278,7 @@ func TestGemmBits(t *testing.T) {
 			onISA(isa, func() {
 				a, c := p.operands(t, at(0), p.n, 0)
 				if p.trans {
-					GemmTN(c.Mat, a.Mat, p.n, p.w, true)
+					GemmTN(c.Mat, a.Mat, 1, p.n, p.w, true)
 				} else {
 					Gemm(c.Mat, a.Mat, p.n, p.w, p.bias)
 				}
@@ -297,7 +297,7 @@ func TestGemmSpecial(t *testing.T) {
 		run := func(p *product) []float32 {
 			a, c := p.operands(t, at(0), n, 0)
 			if p.trans {
-				GemmTN(c.Mat, a.Mat, n, p.w, false)
+				GemmTN(c.Mat, a.Mat, 1, n, p.w, false)
 			} else {
 				Gemm(c.Mat, a.Mat, n, p.w, nil)
 			}
@@ -340,6 +340,37 @@ func TestGemmSpecial(t *testing.T) {
 	})
 }
 
+// TestGemmTNGates: each gate's rows of C are those of a product of that gate alone.
+func TestGemmTNGates(t *testing.T) {
+	forEachISA(t, func(t *testing.T, _ ISA) {
+		for _, gates := range []int{3, 4} {
+			for _, units := range pick([]int{0, 1, 15, 16, 17, 40, 64}, []int{0, 1, 16, 37}, []int{1, 17}) {
+				for _, k := range []int{0, 3, 63, 64, 300} {
+					r := newRand(uint64(units + k))
+					cols := 37
+					b := NewPanels(1, cols, k)
+					b.Pack(random(r, cols*k))
+					width := packedWidth(gates, units)
+					a := Mat{random(r, k*width), width}
+					got := Mat{random(r, gates*units*cols), cols}
+					want := slices.Clone(got.Data)
+					for g := range gates {
+						one := make([]float32, k*units)
+						for i := range k {
+							for u := range units {
+								one[i*units+u] = *a.at(i, PackedIndex(gates, u, g))
+							}
+						}
+						GemmTN(Mat{want[g*units*cols:], cols}, Mat{one, units}, 1, units, b, true)
+					}
+					GemmTN(got, a, gates, units, b, true)
+					requireSame(t, want, got.Data, "gates=%d units=%d k=%d", gates, units, k)
+				}
+			}
+		}
+	})
+}
+
 // TestGemmPanics: a wrong size panics, names the argument and writes nothing.
 func TestGemmPanics(t *testing.T) {
 	forEachISA(t, func(t *testing.T, _ ISA) {
@@ -363,10 +394,11 @@ func TestGemmPanics(t *testing.T) {
 			"Gemv: len(y) = 63, want 64":                                         func() { Gemv(c.Data[:63], a.Data[:k], w4, nil) },
 			"Gemv: len(x) = 8, want 7":                                           func() { Gemv(c.Data[:64], a.Data[:k+1], w4, nil) },
 			"Gemv: len(bias) = 65, want 64":                                      func() { Gemv(c.Data[:64], a.Data[:k], w4, make([]float32, 65)) },
-			"GemmTN: len(c.Data) = 14, want 3 rows of 5 columns at stride 5":     func() { GemmTN(cut(c1), a1, n, w1, false) },
-			"GemmTN: len(a.Data) = 20, want 7 rows of 3 columns at stride 3":     func() { GemmTN(c1, cut(a1), n, w1, false) },
-			"GemmTN: m = -1, want at least 0":                                    func() { GemmTN(c1, a1, -1, w1, true) },
-			"GemmTN: b.Gates() = 4, want 1":                                      func() { GemmTN(c, a1, n, w4, false) },
+			"GemmTN: len(c.Data) = 14, want 3 rows of 5 columns at stride 5":     func() { GemmTN(cut(c1), a1, 1, n, w1, false) },
+			"GemmTN: len(a.Data) = 20, want 7 rows of 3 columns at stride 3":     func() { GemmTN(c1, cut(a1), 1, n, w1, false) },
+			"GemmTN: gates = 2, want 1, 3 or 4":                                  func() { GemmTN(c1, a1, 2, n, w1, true) },
+			"GemmTN: units = -1, want at least 0":                                func() { GemmTN(c1, a1, 1, -1, w1, true) },
+			"GemmTN: b.Gates() = 4, want 1":                                      func() { GemmTN(c, a1, 1, n, w4, false) },
 		} {
 			require.PanicsWithValue(t, "kernels: "+message, f)
 		}
@@ -383,7 +415,7 @@ func TestGemmAllocs(t *testing.T) {
 		a, c := p.operands(t, at(0), p.n, 0)
 		require.Zero(t, testing.AllocsPerRun(10, func() {
 			if p.trans {
-				GemmTN(c.Mat, a.Mat, p.n, p.w, true)
+				GemmTN(c.Mat, a.Mat, 1, p.n, p.w, true)
 				return
 			}
 			Gemm(c.Mat, a.Mat, p.n, p.w, p.bias)

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 	"math/bits"
-	"slices"
 	"unsafe"
 )
 
@@ -38,9 +37,7 @@ type Panels struct {
 // is 1, 3 or 4, units and k are not negative, and the size fits in an int.
 func NewPanels(gates, units, k int) *Panels {
 	const fn = "NewPanels"
-	if !slices.Contains([]int{1, 3, 4}, gates) {
-		bad(fn, "gates", gates, "1, 3 or 4")
-	}
+	checkGates(fn, gates)
 	size(fn, "units", units)
 	size(fn, "k", k)
 	if units > math.MaxInt/(4*block*8) {
@@ -51,6 +48,12 @@ func NewPanels(gates, units, k int) *Panels {
 		bad(fn, "k", k, "a size that fits in memory")
 	}
 	return &Panels{alignedSlice(int(n)), gates, units, k}
+}
+
+func checkGates(fn string, gates int) {
+	if gates != 1 && gates != 3 && gates != 4 {
+		bad(fn, "gates", gates, "1, 3 or 4")
+	}
 }
 
 // alignedSlice returns n zeros that start at a multiple of 64 bytes.
@@ -198,9 +201,7 @@ func (p *Panels) SetRow(k int, w []float32) {
 // dst has the Width of such Panels.
 func PackBias(dst, b0, b1 []float32, gates, units int) {
 	const fn = "PackBias"
-	if !slices.Contains([]int{1, 3, 4}, gates) {
-		bad(fn, "gates", gates, "1, 3 or 4")
-	}
+	checkGates(fn, gates)
 	size(fn, "units", units)
 	if n := packedWidth(gates, units); len(dst) != n {
 		badLen(fn, "dst", len(dst), n)

@@ -69,7 +69,7 @@ func TestStopTheWorld(t *testing.T) {
 	d := Mat{make([]float32, k*units), units}
 	for name, f := range map[string]func(){
 		"Gemm":   func() { Gemm(c, a, n, weights, nil) },
-		"GemmTN": func() { GemmTN(d, a, k, columns, true) },
+		"GemmTN": func() { GemmTN(d, a, 1, k, columns, true) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			forEachISA(t, func(t *testing.T, isa ISA) {

@@ -59,18 +59,8 @@ func (m *matrix) packTransposed() {
 
 // addGrad adds dyᵀ·x to dW, for panels x [rows] of one gate and dy [rows][Width].
 func (m *matrix) addGrad(dW []float32, dy kernels.Mat, x *kernels.Panels) {
-	gates, units, inputs := m.panels.Gates(), m.panels.Units(), m.panels.K()
-	n := blockUnits
-	if gates == 1 {
-		n = units // all are neighbours
-	}
-	for g := range gates {
-		for u := 0; u < units; u += n {
-			kernels.GemmTN(kernels.Mat{Data: dW[(g*units+u)*inputs:], Stride: inputs},
-				kernels.Mat{Data: dy.Data[kernels.PackedIndex(gates, u, g):], Stride: dy.Stride},
-				min(n, units-u), x, true)
-		}
-	}
+	inputs := m.panels.K()
+	kernels.GemmTN(kernels.Mat{Data: dW, Stride: inputs}, dy, m.panels.Gates(), m.panels.Units(), x, true)
 }
 
 // addBiasGrad adds the rows of dy [rows][len(sum)], in packed order, to each of
