@@ -60,6 +60,7 @@ var families = []family{
 	{"vector", vectors},
 	{"gates", allGates},
 	{"gemm", gemms},
+	{"reduce", reductions},
 	{"optim", optimizers},
 }
 

@@ -220,6 +220,90 @@ func gruBackward(isa ISA, gx, gh, dhPrev, dh, hPrev *float32, gxStride, ghStride
 	}
 }
 
+// sum sets *out to the sum of x[i].
+//
+//go:noinline
+func sum(isa ISA, out, x *float32, n int) {
+	switch isa {
+	case AVX512:
+		sumAVX512(out, x, n)
+	case AVX2:
+		sumAVX2(out, x, n)
+	}
+}
+
+// dot sets *out to the sum of x[i]*y[i].
+//
+//go:noinline
+func dot(isa ISA, out, x, y *float32, n int) {
+	switch isa {
+	case AVX512:
+		dotAVX512(out, x, y, n)
+	case AVX2:
+		dotAVX2(out, x, y, n)
+	}
+}
+
+// sumSquares sets *out to the sum of x[i]*x[i].
+//
+//go:noinline
+func sumSquares(isa ISA, out, x *float32, n int) {
+	switch isa {
+	case AVX512:
+		sumSquaresAVX512(out, x, n)
+	case AVX2:
+		sumSquaresAVX2(out, x, n)
+	}
+}
+
+// maxAbs sets *out to the largest |x[i]|, or NaN.
+//
+//go:noinline
+func maxAbs(isa ISA, out, x *float32, n int) {
+	switch isa {
+	case AVX512:
+		maxAbsAVX512(out, x, n)
+	case AVX2:
+		maxAbsAVX2(out, x, n)
+	}
+}
+
+// greatest sets *out to the largest x[i], or NaN.
+//
+//go:noinline
+func greatest(isa ISA, out, x *float32, n int) {
+	switch isa {
+	case AVX512:
+		greatestAVX512(out, x, n)
+	case AVX2:
+		greatestAVX2(out, x, n)
+	}
+}
+
+// expSum sets dst[i] = exp(src[i]-top), and *out to their sum.
+//
+//go:noinline
+func expSum(isa ISA, out, dst, src *float32, n int, top float32) {
+	switch isa {
+	case AVX512:
+		expSumAVX512(out, dst, src, n, top)
+	case AVX2:
+		expSumAVX2(out, dst, src, n, top)
+	}
+}
+
+// onlyExpSum sets *out to the sum of exp(src[i]-top).
+//
+//go:noinline
+func onlyExpSum(isa ISA, out, src *float32, n int, top float32) {
+	switch isa {
+	case AVX512:
+		onlyExpSumAVX512(out, src, n, top)
+	case AVX2:
+		onlyExpSumAVX2(out, src, n, top)
+	}
+}
+
 // adam makes one step of Adam.
 //
 //go:noinline

@@ -130,6 +130,55 @@ func gruBackward(isa ISA, gx, gh, dhPrev, dh, hPrev *float32, gxStride, ghStride
 	gruBackwardNEON(gx, gh, dhPrev, dh, hPrev, gxStride, ghStride, dhPrevStride, dhStride, hPrevStride, rows, units)
 }
 
+// sum sets *out to the sum of x[i].
+//
+//go:noinline
+func sum(isa ISA, out, x *float32, n int) {
+	sumNEON(out, x, n)
+}
+
+// dot sets *out to the sum of x[i]*y[i].
+//
+//go:noinline
+func dot(isa ISA, out, x, y *float32, n int) {
+	dotNEON(out, x, y, n)
+}
+
+// sumSquares sets *out to the sum of x[i]*x[i].
+//
+//go:noinline
+func sumSquares(isa ISA, out, x *float32, n int) {
+	sumSquaresNEON(out, x, n)
+}
+
+// maxAbs sets *out to the largest |x[i]|, or NaN.
+//
+//go:noinline
+func maxAbs(isa ISA, out, x *float32, n int) {
+	maxAbsNEON(out, x, n)
+}
+
+// greatest sets *out to the largest x[i], or NaN.
+//
+//go:noinline
+func greatest(isa ISA, out, x *float32, n int) {
+	greatestNEON(out, x, n)
+}
+
+// expSum sets dst[i] = exp(src[i]-top), and *out to their sum.
+//
+//go:noinline
+func expSum(isa ISA, out, dst, src *float32, n int, top float32) {
+	expSumNEON(out, dst, src, n, top)
+}
+
+// onlyExpSum sets *out to the sum of exp(src[i]-top).
+//
+//go:noinline
+func onlyExpSum(isa ISA, out, src *float32, n int, top float32) {
+	onlyExpSumNEON(out, src, n, top)
+}
+
 // adam makes one step of Adam.
 //
 //go:noinline

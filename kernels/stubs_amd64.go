@@ -534,6 +534,76 @@ func gemm6x64AVX512(task *gemmTask)
 //go:noescape
 func gemmTN6x64AVX512(task *gemmTask)
 
+// sumAVX2 sets *out to the sum of x[i].
+//
+//go:noescape
+func sumAVX2(out, x *float32, n int)
+
+// dotAVX2 sets *out to the sum of x[i]*y[i].
+//
+//go:noescape
+func dotAVX2(out, x, y *float32, n int)
+
+// sumSquaresAVX2 sets *out to the sum of x[i]*x[i].
+//
+//go:noescape
+func sumSquaresAVX2(out, x *float32, n int)
+
+// maxAbsAVX2 sets *out to the largest |x[i]|, or NaN.
+//
+//go:noescape
+func maxAbsAVX2(out, x *float32, n int)
+
+// greatestAVX2 sets *out to the largest x[i], or NaN.
+//
+//go:noescape
+func greatestAVX2(out, x *float32, n int)
+
+// expSumAVX2 sets dst[i] = exp(src[i]-top), and *out to their sum.
+//
+//go:noescape
+func expSumAVX2(out, dst, src *float32, n int, top float32)
+
+// onlyExpSumAVX2 sets *out to the sum of exp(src[i]-top).
+//
+//go:noescape
+func onlyExpSumAVX2(out, src *float32, n int, top float32)
+
+// sumAVX512 sets *out to the sum of x[i].
+//
+//go:noescape
+func sumAVX512(out, x *float32, n int)
+
+// dotAVX512 sets *out to the sum of x[i]*y[i].
+//
+//go:noescape
+func dotAVX512(out, x, y *float32, n int)
+
+// sumSquaresAVX512 sets *out to the sum of x[i]*x[i].
+//
+//go:noescape
+func sumSquaresAVX512(out, x *float32, n int)
+
+// maxAbsAVX512 sets *out to the largest |x[i]|, or NaN.
+//
+//go:noescape
+func maxAbsAVX512(out, x *float32, n int)
+
+// greatestAVX512 sets *out to the largest x[i], or NaN.
+//
+//go:noescape
+func greatestAVX512(out, x *float32, n int)
+
+// expSumAVX512 sets dst[i] = exp(src[i]-top), and *out to their sum.
+//
+//go:noescape
+func expSumAVX512(out, dst, src *float32, n int, top float32)
+
+// onlyExpSumAVX512 sets *out to the sum of exp(src[i]-top).
+//
+//go:noescape
+func onlyExpSumAVX512(out, src *float32, n int, top float32)
+
 // adamAVX2 makes one step of Adam.
 //
 //go:noescape

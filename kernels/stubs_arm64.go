@@ -174,6 +174,41 @@ func gemm4x16NEON(task *gemmTask)
 //go:noescape
 func gemmTN4x16NEON(task *gemmTask)
 
+// sumNEON sets *out to the sum of x[i].
+//
+//go:noescape
+func sumNEON(out, x *float32, n int)
+
+// dotNEON sets *out to the sum of x[i]*y[i].
+//
+//go:noescape
+func dotNEON(out, x, y *float32, n int)
+
+// sumSquaresNEON sets *out to the sum of x[i]*x[i].
+//
+//go:noescape
+func sumSquaresNEON(out, x *float32, n int)
+
+// maxAbsNEON sets *out to the largest |x[i]|, or NaN.
+//
+//go:noescape
+func maxAbsNEON(out, x *float32, n int)
+
+// greatestNEON sets *out to the largest x[i], or NaN.
+//
+//go:noescape
+func greatestNEON(out, x *float32, n int)
+
+// expSumNEON sets dst[i] = exp(src[i]-top), and *out to their sum.
+//
+//go:noescape
+func expSumNEON(out, dst, src *float32, n int, top float32)
+
+// onlyExpSumNEON sets *out to the sum of exp(src[i]-top).
+//
+//go:noescape
+func onlyExpSumNEON(out, src *float32, n int, top float32)
+
 // adamNEON makes one step of Adam.
 //
 //go:noescape
