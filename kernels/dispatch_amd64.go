@@ -316,6 +316,102 @@ func adam(isa ISA, p, grad, m, v *float32, n int, s *AdamScalars) {
 	}
 }
 
+// amsgrad makes one step of Adam with the largest second moment.
+//
+//go:noinline
+func amsgrad(isa ISA, p, grad, m, v, vmax *float32, n int, s *AdamScalars) {
+	switch isa {
+	case AVX512:
+		amsgradAVX512(p, grad, m, v, vmax, n, s)
+	case AVX2:
+		amsgradAVX2(p, grad, m, v, vmax, n, s)
+	}
+}
+
+// sgd makes one step of gradient descent.
+//
+//go:noinline
+func sgd(isa ISA, p, grad *float32, n int, s *SGDScalars) {
+	switch isa {
+	case AVX512:
+		sgdAVX512(p, grad, n, s)
+	case AVX2:
+		sgdAVX2(p, grad, n, s)
+	}
+}
+
+// sgdMomentum makes one step of gradient descent with momentum.
+//
+//go:noinline
+func sgdMomentum(isa ISA, p, grad, buf *float32, n int, s *SGDScalars) {
+	switch isa {
+	case AVX512:
+		sgdMomentumAVX512(p, grad, buf, n, s)
+	case AVX2:
+		sgdMomentumAVX2(p, grad, buf, n, s)
+	}
+}
+
+// sgdNesterov makes one step of gradient descent with Nesterov's momentum.
+//
+//go:noinline
+func sgdNesterov(isa ISA, p, grad, buf *float32, n int, s *SGDScalars) {
+	switch isa {
+	case AVX512:
+		sgdNesterovAVX512(p, grad, buf, n, s)
+	case AVX2:
+		sgdNesterovAVX2(p, grad, buf, n, s)
+	}
+}
+
+// rmsprop makes one step of RMSprop.
+//
+//go:noinline
+func rmsprop(isa ISA, p, grad, v *float32, n int, s *RMSpropScalars) {
+	switch isa {
+	case AVX512:
+		rmspropAVX512(p, grad, v, n, s)
+	case AVX2:
+		rmspropAVX2(p, grad, v, n, s)
+	}
+}
+
+// rmspropCentered makes one step of centered RMSprop.
+//
+//go:noinline
+func rmspropCentered(isa ISA, p, grad, v, m *float32, n int, s *RMSpropScalars) {
+	switch isa {
+	case AVX512:
+		rmspropCenteredAVX512(p, grad, v, m, n, s)
+	case AVX2:
+		rmspropCenteredAVX2(p, grad, v, m, n, s)
+	}
+}
+
+// rmspropMomentum makes one step of RMSprop with momentum.
+//
+//go:noinline
+func rmspropMomentum(isa ISA, p, grad, v, buf *float32, n int, s *RMSpropScalars) {
+	switch isa {
+	case AVX512:
+		rmspropMomentumAVX512(p, grad, v, buf, n, s)
+	case AVX2:
+		rmspropMomentumAVX2(p, grad, v, buf, n, s)
+	}
+}
+
+// rmspropCenteredMomentum makes one step of centered RMSprop with momentum.
+//
+//go:noinline
+func rmspropCenteredMomentum(isa ISA, p, grad, v, m, buf *float32, n int, s *RMSpropScalars) {
+	switch isa {
+	case AVX512:
+		rmspropCenteredMomentumAVX512(p, grad, v, m, buf, n, s)
+	case AVX2:
+		rmspropCenteredMomentumAVX2(p, grad, v, m, buf, n, s)
+	}
+}
+
 // gemmTile works on tiles of some rows and blocks of 16 columns.
 //
 //go:noinline

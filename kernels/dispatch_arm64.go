@@ -186,6 +186,62 @@ func adam(isa ISA, p, grad, m, v *float32, n int, s *AdamScalars) {
 	adamNEON(p, grad, m, v, n, s)
 }
 
+// amsgrad makes one step of Adam with the largest second moment.
+//
+//go:noinline
+func amsgrad(isa ISA, p, grad, m, v, vmax *float32, n int, s *AdamScalars) {
+	amsgradNEON(p, grad, m, v, vmax, n, s)
+}
+
+// sgd makes one step of gradient descent.
+//
+//go:noinline
+func sgd(isa ISA, p, grad *float32, n int, s *SGDScalars) {
+	sgdNEON(p, grad, n, s)
+}
+
+// sgdMomentum makes one step of gradient descent with momentum.
+//
+//go:noinline
+func sgdMomentum(isa ISA, p, grad, buf *float32, n int, s *SGDScalars) {
+	sgdMomentumNEON(p, grad, buf, n, s)
+}
+
+// sgdNesterov makes one step of gradient descent with Nesterov's momentum.
+//
+//go:noinline
+func sgdNesterov(isa ISA, p, grad, buf *float32, n int, s *SGDScalars) {
+	sgdNesterovNEON(p, grad, buf, n, s)
+}
+
+// rmsprop makes one step of RMSprop.
+//
+//go:noinline
+func rmsprop(isa ISA, p, grad, v *float32, n int, s *RMSpropScalars) {
+	rmspropNEON(p, grad, v, n, s)
+}
+
+// rmspropCentered makes one step of centered RMSprop.
+//
+//go:noinline
+func rmspropCentered(isa ISA, p, grad, v, m *float32, n int, s *RMSpropScalars) {
+	rmspropCenteredNEON(p, grad, v, m, n, s)
+}
+
+// rmspropMomentum makes one step of RMSprop with momentum.
+//
+//go:noinline
+func rmspropMomentum(isa ISA, p, grad, v, buf *float32, n int, s *RMSpropScalars) {
+	rmspropMomentumNEON(p, grad, v, buf, n, s)
+}
+
+// rmspropCenteredMomentum makes one step of centered RMSprop with momentum.
+//
+//go:noinline
+func rmspropCenteredMomentum(isa ISA, p, grad, v, m, buf *float32, n int, s *RMSpropScalars) {
+	rmspropCenteredMomentumNEON(p, grad, v, m, buf, n, s)
+}
+
 // gemmTile works on tiles of some rows and blocks of 16 columns.
 //
 //go:noinline

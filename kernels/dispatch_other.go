@@ -186,6 +186,62 @@ func adam(isa ISA, p, grad, m, v *float32, n int, s *AdamScalars) {
 	panic(unreachable)
 }
 
+// amsgrad makes one step of Adam with the largest second moment.
+//
+//go:noinline
+func amsgrad(isa ISA, p, grad, m, v, vmax *float32, n int, s *AdamScalars) {
+	panic(unreachable)
+}
+
+// sgd makes one step of gradient descent.
+//
+//go:noinline
+func sgd(isa ISA, p, grad *float32, n int, s *SGDScalars) {
+	panic(unreachable)
+}
+
+// sgdMomentum makes one step of gradient descent with momentum.
+//
+//go:noinline
+func sgdMomentum(isa ISA, p, grad, buf *float32, n int, s *SGDScalars) {
+	panic(unreachable)
+}
+
+// sgdNesterov makes one step of gradient descent with Nesterov's momentum.
+//
+//go:noinline
+func sgdNesterov(isa ISA, p, grad, buf *float32, n int, s *SGDScalars) {
+	panic(unreachable)
+}
+
+// rmsprop makes one step of RMSprop.
+//
+//go:noinline
+func rmsprop(isa ISA, p, grad, v *float32, n int, s *RMSpropScalars) {
+	panic(unreachable)
+}
+
+// rmspropCentered makes one step of centered RMSprop.
+//
+//go:noinline
+func rmspropCentered(isa ISA, p, grad, v, m *float32, n int, s *RMSpropScalars) {
+	panic(unreachable)
+}
+
+// rmspropMomentum makes one step of RMSprop with momentum.
+//
+//go:noinline
+func rmspropMomentum(isa ISA, p, grad, v, buf *float32, n int, s *RMSpropScalars) {
+	panic(unreachable)
+}
+
+// rmspropCenteredMomentum makes one step of centered RMSprop with momentum.
+//
+//go:noinline
+func rmspropCenteredMomentum(isa ISA, p, grad, v, m, buf *float32, n int, s *RMSpropScalars) {
+	panic(unreachable)
+}
+
 // gemmTile works on tiles of some rows and blocks of 16 columns.
 //
 //go:noinline

@@ -213,3 +213,43 @@ func onlyExpSumNEON(out, src *float32, n int, top float32)
 //
 //go:noescape
 func adamNEON(p, grad, m, v *float32, n int, s *AdamScalars)
+
+// amsgradNEON makes one step of Adam with the largest second moment.
+//
+//go:noescape
+func amsgradNEON(p, grad, m, v, vmax *float32, n int, s *AdamScalars)
+
+// sgdNEON makes one step of gradient descent.
+//
+//go:noescape
+func sgdNEON(p, grad *float32, n int, s *SGDScalars)
+
+// sgdMomentumNEON makes one step of gradient descent with momentum.
+//
+//go:noescape
+func sgdMomentumNEON(p, grad, buf *float32, n int, s *SGDScalars)
+
+// sgdNesterovNEON makes one step of gradient descent with Nesterov's momentum.
+//
+//go:noescape
+func sgdNesterovNEON(p, grad, buf *float32, n int, s *SGDScalars)
+
+// rmspropNEON makes one step of RMSprop.
+//
+//go:noescape
+func rmspropNEON(p, grad, v *float32, n int, s *RMSpropScalars)
+
+// rmspropCenteredNEON makes one step of centered RMSprop.
+//
+//go:noescape
+func rmspropCenteredNEON(p, grad, v, m *float32, n int, s *RMSpropScalars)
+
+// rmspropMomentumNEON makes one step of RMSprop with momentum.
+//
+//go:noescape
+func rmspropMomentumNEON(p, grad, v, buf *float32, n int, s *RMSpropScalars)
+
+// rmspropCenteredMomentumNEON makes one step of centered RMSprop with momentum.
+//
+//go:noescape
+func rmspropCenteredMomentumNEON(p, grad, v, m, buf *float32, n int, s *RMSpropScalars)
