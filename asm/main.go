@@ -76,6 +76,7 @@ var families = []family{
 	{kernelsFolder, "gates", allGates},
 	{kernelsFolder, "gemm", gemms},
 	{kernelsFolder, "step", steps},
+	{kernelsFolder, "reduce", reductions},
 	{kernelsFolder, "optim", optimizers},
 	{limitsFolder, "limits", limits},
 }

@@ -58,9 +58,13 @@ const (
 
 func expGeneric(dst, src []float32) {
 	for i, x := range src {
-		s, q := expParts(clamp(wide(x), 89))
-		dst[i] = narrow(s + float64(q*s))
+		dst[i] = exp32(x)
 	}
+}
+
+func exp32(x float32) float32 {
+	s, q := expParts(clamp(wide(x), 89))
+	return narrow(s + float64(q*s))
 }
 
 func sigmoid64(x float64) float64 {

@@ -244,6 +244,90 @@ func gruStep(isa ISA, products *[2]gemmTask, count int, h, gx, gh, hPrev *float3
 	}
 }
 
+// sum sets *out to the sum of x[i].
+//
+//go:noinline
+func sum(isa ISA, out, x *float32, n int) {
+	switch isa {
+	case AVX512:
+		sumAVX512(out, x, n)
+	case AVX2:
+		sumAVX2(out, x, n)
+	}
+}
+
+// dot sets *out to the sum of x[i]*y[i].
+//
+//go:noinline
+func dot(isa ISA, out, x, y *float32, n int) {
+	switch isa {
+	case AVX512:
+		dotAVX512(out, x, y, n)
+	case AVX2:
+		dotAVX2(out, x, y, n)
+	}
+}
+
+// sumSquares sets *out to the sum of x[i]*x[i].
+//
+//go:noinline
+func sumSquares(isa ISA, out, x *float32, n int) {
+	switch isa {
+	case AVX512:
+		sumSquaresAVX512(out, x, n)
+	case AVX2:
+		sumSquaresAVX2(out, x, n)
+	}
+}
+
+// maxAbs sets *out to the largest |x[i]|, or NaN.
+//
+//go:noinline
+func maxAbs(isa ISA, out, x *float32, n int) {
+	switch isa {
+	case AVX512:
+		maxAbsAVX512(out, x, n)
+	case AVX2:
+		maxAbsAVX2(out, x, n)
+	}
+}
+
+// greatest sets *out to the largest x[i], or NaN.
+//
+//go:noinline
+func greatest(isa ISA, out, x *float32, n int) {
+	switch isa {
+	case AVX512:
+		greatestAVX512(out, x, n)
+	case AVX2:
+		greatestAVX2(out, x, n)
+	}
+}
+
+// expSum sets dst[i] = exp(src[i]-top), and *out to their sum.
+//
+//go:noinline
+func expSum(isa ISA, out, dst, src *float32, n int, top float32) {
+	switch isa {
+	case AVX512:
+		expSumAVX512(out, dst, src, n, top)
+	case AVX2:
+		expSumAVX2(out, dst, src, n, top)
+	}
+}
+
+// onlyExpSum sets *out to the sum of exp(src[i]-top).
+//
+//go:noinline
+func onlyExpSum(isa ISA, out, src *float32, n int, top float32) {
+	switch isa {
+	case AVX512:
+		onlyExpSumAVX512(out, src, n, top)
+	case AVX2:
+		onlyExpSumAVX2(out, src, n, top)
+	}
+}
+
 // adam makes one step of Adam.
 //
 //go:noinline
@@ -253,6 +337,102 @@ func adam(isa ISA, p, grad, m, v *float32, n int, s *AdamScalars) {
 		adamAVX512(p, grad, m, v, n, s)
 	case AVX2:
 		adamAVX2(p, grad, m, v, n, s)
+	}
+}
+
+// amsgrad makes one step of Adam with the largest second moment.
+//
+//go:noinline
+func amsgrad(isa ISA, p, grad, m, v, vmax *float32, n int, s *AdamScalars) {
+	switch isa {
+	case AVX512:
+		amsgradAVX512(p, grad, m, v, vmax, n, s)
+	case AVX2:
+		amsgradAVX2(p, grad, m, v, vmax, n, s)
+	}
+}
+
+// sgd makes one step of gradient descent.
+//
+//go:noinline
+func sgd(isa ISA, p, grad *float32, n int, s *SGDScalars) {
+	switch isa {
+	case AVX512:
+		sgdAVX512(p, grad, n, s)
+	case AVX2:
+		sgdAVX2(p, grad, n, s)
+	}
+}
+
+// sgdMomentum makes one step of gradient descent with momentum.
+//
+//go:noinline
+func sgdMomentum(isa ISA, p, grad, buf *float32, n int, s *SGDScalars) {
+	switch isa {
+	case AVX512:
+		sgdMomentumAVX512(p, grad, buf, n, s)
+	case AVX2:
+		sgdMomentumAVX2(p, grad, buf, n, s)
+	}
+}
+
+// sgdNesterov makes one step of gradient descent with Nesterov's momentum.
+//
+//go:noinline
+func sgdNesterov(isa ISA, p, grad, buf *float32, n int, s *SGDScalars) {
+	switch isa {
+	case AVX512:
+		sgdNesterovAVX512(p, grad, buf, n, s)
+	case AVX2:
+		sgdNesterovAVX2(p, grad, buf, n, s)
+	}
+}
+
+// rmsprop makes one step of RMSprop.
+//
+//go:noinline
+func rmsprop(isa ISA, p, grad, v *float32, n int, s *RMSpropScalars) {
+	switch isa {
+	case AVX512:
+		rmspropAVX512(p, grad, v, n, s)
+	case AVX2:
+		rmspropAVX2(p, grad, v, n, s)
+	}
+}
+
+// rmspropCentered makes one step of centered RMSprop.
+//
+//go:noinline
+func rmspropCentered(isa ISA, p, grad, v, m *float32, n int, s *RMSpropScalars) {
+	switch isa {
+	case AVX512:
+		rmspropCenteredAVX512(p, grad, v, m, n, s)
+	case AVX2:
+		rmspropCenteredAVX2(p, grad, v, m, n, s)
+	}
+}
+
+// rmspropMomentum makes one step of RMSprop with momentum.
+//
+//go:noinline
+func rmspropMomentum(isa ISA, p, grad, v, buf *float32, n int, s *RMSpropScalars) {
+	switch isa {
+	case AVX512:
+		rmspropMomentumAVX512(p, grad, v, buf, n, s)
+	case AVX2:
+		rmspropMomentumAVX2(p, grad, v, buf, n, s)
+	}
+}
+
+// rmspropCenteredMomentum makes one step of centered RMSprop with momentum.
+//
+//go:noinline
+func rmspropCenteredMomentum(isa ISA, p, grad, v, m, buf *float32, n int, s *RMSpropScalars) {
+	switch isa {
+	case AVX512:
+		rmspropCenteredMomentumAVX512(p, grad, v, m, buf, n, s)
+	case AVX2:
+		rmspropCenteredMomentumAVX2(p, grad, v, m, buf, n, s)
 	}
 }
 

@@ -144,11 +144,116 @@ func gruStep(isa ISA, products *[2]gemmTask, count int, h, gx, gh, hPrev *float3
 	gruStepNEON(products, count, h, gx, gh, hPrev, units)
 }
 
+// sum sets *out to the sum of x[i].
+//
+//go:noinline
+func sum(isa ISA, out, x *float32, n int) {
+	sumNEON(out, x, n)
+}
+
+// dot sets *out to the sum of x[i]*y[i].
+//
+//go:noinline
+func dot(isa ISA, out, x, y *float32, n int) {
+	dotNEON(out, x, y, n)
+}
+
+// sumSquares sets *out to the sum of x[i]*x[i].
+//
+//go:noinline
+func sumSquares(isa ISA, out, x *float32, n int) {
+	sumSquaresNEON(out, x, n)
+}
+
+// maxAbs sets *out to the largest |x[i]|, or NaN.
+//
+//go:noinline
+func maxAbs(isa ISA, out, x *float32, n int) {
+	maxAbsNEON(out, x, n)
+}
+
+// greatest sets *out to the largest x[i], or NaN.
+//
+//go:noinline
+func greatest(isa ISA, out, x *float32, n int) {
+	greatestNEON(out, x, n)
+}
+
+// expSum sets dst[i] = exp(src[i]-top), and *out to their sum.
+//
+//go:noinline
+func expSum(isa ISA, out, dst, src *float32, n int, top float32) {
+	expSumNEON(out, dst, src, n, top)
+}
+
+// onlyExpSum sets *out to the sum of exp(src[i]-top).
+//
+//go:noinline
+func onlyExpSum(isa ISA, out, src *float32, n int, top float32) {
+	onlyExpSumNEON(out, src, n, top)
+}
+
 // adam makes one step of Adam.
 //
 //go:noinline
 func adam(isa ISA, p, grad, m, v *float32, n int, s *AdamScalars) {
 	adamNEON(p, grad, m, v, n, s)
+}
+
+// amsgrad makes one step of Adam with the largest second moment.
+//
+//go:noinline
+func amsgrad(isa ISA, p, grad, m, v, vmax *float32, n int, s *AdamScalars) {
+	amsgradNEON(p, grad, m, v, vmax, n, s)
+}
+
+// sgd makes one step of gradient descent.
+//
+//go:noinline
+func sgd(isa ISA, p, grad *float32, n int, s *SGDScalars) {
+	sgdNEON(p, grad, n, s)
+}
+
+// sgdMomentum makes one step of gradient descent with momentum.
+//
+//go:noinline
+func sgdMomentum(isa ISA, p, grad, buf *float32, n int, s *SGDScalars) {
+	sgdMomentumNEON(p, grad, buf, n, s)
+}
+
+// sgdNesterov makes one step of gradient descent with Nesterov's momentum.
+//
+//go:noinline
+func sgdNesterov(isa ISA, p, grad, buf *float32, n int, s *SGDScalars) {
+	sgdNesterovNEON(p, grad, buf, n, s)
+}
+
+// rmsprop makes one step of RMSprop.
+//
+//go:noinline
+func rmsprop(isa ISA, p, grad, v *float32, n int, s *RMSpropScalars) {
+	rmspropNEON(p, grad, v, n, s)
+}
+
+// rmspropCentered makes one step of centered RMSprop.
+//
+//go:noinline
+func rmspropCentered(isa ISA, p, grad, v, m *float32, n int, s *RMSpropScalars) {
+	rmspropCenteredNEON(p, grad, v, m, n, s)
+}
+
+// rmspropMomentum makes one step of RMSprop with momentum.
+//
+//go:noinline
+func rmspropMomentum(isa ISA, p, grad, v, buf *float32, n int, s *RMSpropScalars) {
+	rmspropMomentumNEON(p, grad, v, buf, n, s)
+}
+
+// rmspropCenteredMomentum makes one step of centered RMSprop with momentum.
+//
+//go:noinline
+func rmspropCenteredMomentum(isa ISA, p, grad, v, m, buf *float32, n int, s *RMSpropScalars) {
+	rmspropCenteredMomentumNEON(p, grad, v, m, buf, n, s)
 }
 
 // gemmTile works on tiles of some rows and blocks of 16 columns.

@@ -144,10 +144,115 @@ func gruStep(isa ISA, products *[2]gemmTask, count int, h, gx, gh, hPrev *float3
 	panic(unreachable)
 }
 
+// sum sets *out to the sum of x[i].
+//
+//go:noinline
+func sum(isa ISA, out, x *float32, n int) {
+	panic(unreachable)
+}
+
+// dot sets *out to the sum of x[i]*y[i].
+//
+//go:noinline
+func dot(isa ISA, out, x, y *float32, n int) {
+	panic(unreachable)
+}
+
+// sumSquares sets *out to the sum of x[i]*x[i].
+//
+//go:noinline
+func sumSquares(isa ISA, out, x *float32, n int) {
+	panic(unreachable)
+}
+
+// maxAbs sets *out to the largest |x[i]|, or NaN.
+//
+//go:noinline
+func maxAbs(isa ISA, out, x *float32, n int) {
+	panic(unreachable)
+}
+
+// greatest sets *out to the largest x[i], or NaN.
+//
+//go:noinline
+func greatest(isa ISA, out, x *float32, n int) {
+	panic(unreachable)
+}
+
+// expSum sets dst[i] = exp(src[i]-top), and *out to their sum.
+//
+//go:noinline
+func expSum(isa ISA, out, dst, src *float32, n int, top float32) {
+	panic(unreachable)
+}
+
+// onlyExpSum sets *out to the sum of exp(src[i]-top).
+//
+//go:noinline
+func onlyExpSum(isa ISA, out, src *float32, n int, top float32) {
+	panic(unreachable)
+}
+
 // adam makes one step of Adam.
 //
 //go:noinline
 func adam(isa ISA, p, grad, m, v *float32, n int, s *AdamScalars) {
+	panic(unreachable)
+}
+
+// amsgrad makes one step of Adam with the largest second moment.
+//
+//go:noinline
+func amsgrad(isa ISA, p, grad, m, v, vmax *float32, n int, s *AdamScalars) {
+	panic(unreachable)
+}
+
+// sgd makes one step of gradient descent.
+//
+//go:noinline
+func sgd(isa ISA, p, grad *float32, n int, s *SGDScalars) {
+	panic(unreachable)
+}
+
+// sgdMomentum makes one step of gradient descent with momentum.
+//
+//go:noinline
+func sgdMomentum(isa ISA, p, grad, buf *float32, n int, s *SGDScalars) {
+	panic(unreachable)
+}
+
+// sgdNesterov makes one step of gradient descent with Nesterov's momentum.
+//
+//go:noinline
+func sgdNesterov(isa ISA, p, grad, buf *float32, n int, s *SGDScalars) {
+	panic(unreachable)
+}
+
+// rmsprop makes one step of RMSprop.
+//
+//go:noinline
+func rmsprop(isa ISA, p, grad, v *float32, n int, s *RMSpropScalars) {
+	panic(unreachable)
+}
+
+// rmspropCentered makes one step of centered RMSprop.
+//
+//go:noinline
+func rmspropCentered(isa ISA, p, grad, v, m *float32, n int, s *RMSpropScalars) {
+	panic(unreachable)
+}
+
+// rmspropMomentum makes one step of RMSprop with momentum.
+//
+//go:noinline
+func rmspropMomentum(isa ISA, p, grad, v, buf *float32, n int, s *RMSpropScalars) {
+	panic(unreachable)
+}
+
+// rmspropCenteredMomentum makes one step of centered RMSprop with momentum.
+//
+//go:noinline
+func rmspropCenteredMomentum(isa ISA, p, grad, v, m, buf *float32, n int, s *RMSpropScalars) {
 	panic(unreachable)
 }
 

@@ -1,7 +1,7 @@
 // Package kernels holds the inner loops of recurrent networks: activations,
-// vector operations, products with packed weights, the gates of RNN, LSTM and
-// GRU, and the update of Adam. Each has a path for AVX2, AVX-512 and NEON and a
-// portable one.
+// vector operations, sums, softmax, products with packed weights, the gates of
+// RNN, LSTM and GRU, and the updates of SGD, RMSprop and Adam. Each has a path
+// for AVX2, AVX-512 and NEON and a portable one.
 //
 // # Data
 //

@@ -95,6 +95,625 @@ done3:
 	VLDMXCSR (SP)
 	RET
 
+// func amsgradAVX2(p *float32, grad *float32, m *float32, v *float32, vmax *float32, n int, s *AdamScalars)
+// Requires: AVX, FMA3
+TEXT ·amsgradAVX2(SB), NOSPLIT, $8-56
+	// Flush subnormals to zero.
+	VSTMXCSR     (SP)
+	MOVL         (SP), AX
+	ORL          $0x00008040, AX
+	MOVL         AX, 4(SP)
+	VLDMXCSR     4(SP)
+	MOVQ         s+48(FP), AX
+	VBROADCASTSS 32(AX), Y0
+	VBROADCASTSS 28(AX), Y1
+	VBROADCASTSS 4(AX), Y2
+	VBROADCASTSS 8(AX), Y3
+	VBROADCASTSS 12(AX), Y4
+	VBROADCASTSS 16(AX), Y5
+	VBROADCASTSS 20(AX), Y6
+	VBROADCASTSS 24(AX), Y7
+	MOVQ         p+0(FP), AX
+	MOVQ         grad+8(FP), CX
+	MOVQ         m+16(FP), DX
+	MOVQ         v+24(FP), BX
+	MOVQ         vmax+32(FP), SI
+	MOVQ         n+40(FP), DI
+
+	// 8 elements at a time.
+	CMPQ DI, $+8
+	JLT  done2
+
+loop1:
+	VMOVUPS     (AX), Y8
+	VMULPS      Y0, Y8, Y8
+	VMOVUPS     (CX), Y9
+	VFMADD231PS Y1, Y8, Y9
+	VMOVUPS     (DX), Y10
+	VSUBPS      Y10, Y9, Y11
+	VFMADD231PS Y2, Y11, Y10
+	VMULPS      Y4, Y9, Y11
+	VMOVUPS     (BX), Y12
+	VMULPS      Y3, Y12, Y12
+	VFMADD231PS Y9, Y11, Y12
+	VMOVUPS     Y10, (DX)
+	VMOVUPS     Y12, (BX)
+	VMOVUPS     (SI), Y9
+	VMAXPS      Y12, Y9, Y11
+	VMAXPS      Y9, Y12, Y12
+	VORPS       Y11, Y12, Y12
+	VMOVUPS     Y12, (SI)
+	VSQRTPS     Y12, Y9
+	VDIVPS      Y6, Y9, Y9
+	VADDPS      Y7, Y9, Y9
+	VDIVPS      Y9, Y10, Y9
+	VMULPS      Y5, Y9, Y9
+	VSUBPS      Y9, Y8, Y8
+	VMOVUPS     Y8, (AX)
+	ADDQ        $+32, AX
+	ADDQ        $+32, CX
+	ADDQ        $+32, DX
+	ADDQ        $+32, BX
+	ADDQ        $+32, SI
+	ADDQ        $-8, DI
+	CMPQ        DI, $+8
+	JGE         loop1
+
+done2:
+	// The last elements.
+	TESTQ       DI, DI
+	JEQ         done3
+	NEGQ        DI
+	LEAQ        constantsAVX2<>+32(SB), R8
+	VMOVUPS     (R8)(DI*4), Y8
+	VMASKMOVPS  (AX), Y8, Y9
+	VMULPS      Y0, Y9, Y0
+	VMASKMOVPS  (CX), Y8, Y9
+	VFMADD231PS Y1, Y0, Y9
+	VMASKMOVPS  (DX), Y8, Y1
+	VSUBPS      Y1, Y9, Y10
+	VFMADD231PS Y2, Y10, Y1
+	VMULPS      Y4, Y9, Y2
+	VMASKMOVPS  (BX), Y8, Y4
+	VMULPS      Y3, Y4, Y3
+	VFMADD231PS Y9, Y2, Y3
+	VMASKMOVPS  Y1, Y8, (DX)
+	VMASKMOVPS  Y3, Y8, (BX)
+	VMASKMOVPS  (SI), Y8, Y2
+	VMAXPS      Y3, Y2, Y4
+	VMAXPS      Y2, Y3, Y3
+	VORPS       Y4, Y3, Y3
+	VMASKMOVPS  Y3, Y8, (SI)
+	VSQRTPS     Y3, Y2
+	VDIVPS      Y6, Y2, Y2
+	VADDPS      Y7, Y2, Y2
+	VDIVPS      Y2, Y1, Y1
+	VMULPS      Y5, Y1, Y1
+	VSUBPS      Y1, Y0, Y0
+	VMASKMOVPS  Y0, Y8, (AX)
+
+done3:
+	// As it was.
+	VZEROUPPER
+	VLDMXCSR (SP)
+	RET
+
+// func sgdAVX2(p *float32, grad *float32, n int, s *SGDScalars)
+// Requires: AVX, FMA3
+TEXT ·sgdAVX2(SB), NOSPLIT, $8-32
+	// Flush subnormals to zero.
+	VSTMXCSR     (SP)
+	MOVL         (SP), AX
+	ORL          $0x00008040, AX
+	MOVL         AX, 4(SP)
+	VLDMXCSR     4(SP)
+	MOVQ         s+24(FP), AX
+	VBROADCASTSS (AX), Y0
+	VBROADCASTSS 16(AX), Y1
+	MOVQ         p+0(FP), AX
+	MOVQ         grad+8(FP), CX
+	MOVQ         n+16(FP), DX
+
+	// 8 elements at a time.
+	CMPQ DX, $+8
+	JLT  done2
+
+loop1:
+	VMOVUPS      (AX), Y2
+	VMOVUPS      (CX), Y3
+	VFMADD231PS  Y1, Y2, Y3
+	VFNMADD231PS Y0, Y3, Y2
+	VMOVUPS      Y2, (AX)
+	ADDQ         $+32, AX
+	ADDQ         $+32, CX
+	ADDQ         $-8, DX
+	CMPQ         DX, $+8
+	JGE          loop1
+
+done2:
+	// The last elements.
+	TESTQ        DX, DX
+	JEQ          done3
+	NEGQ         DX
+	LEAQ         constantsAVX2<>+32(SB), BX
+	VMOVUPS      (BX)(DX*4), Y2
+	VMASKMOVPS   (AX), Y2, Y3
+	VMASKMOVPS   (CX), Y2, Y4
+	VFMADD231PS  Y1, Y3, Y4
+	VFNMADD231PS Y0, Y4, Y3
+	VMASKMOVPS   Y3, Y2, (AX)
+
+done3:
+	// As it was.
+	VZEROUPPER
+	VLDMXCSR (SP)
+	RET
+
+// func sgdMomentumAVX2(p *float32, grad *float32, buf *float32, n int, s *SGDScalars)
+// Requires: AVX, FMA3
+TEXT ·sgdMomentumAVX2(SB), NOSPLIT, $8-40
+	// Flush subnormals to zero.
+	VSTMXCSR     (SP)
+	MOVL         (SP), AX
+	ORL          $0x00008040, AX
+	MOVL         AX, 4(SP)
+	VLDMXCSR     4(SP)
+	MOVQ         s+32(FP), AX
+	VBROADCASTSS (AX), Y0
+	VBROADCASTSS 16(AX), Y1
+	VBROADCASTSS 4(AX), Y2
+	VBROADCASTSS 8(AX), Y3
+	MOVQ         p+0(FP), AX
+	MOVQ         grad+8(FP), CX
+	MOVQ         buf+16(FP), DX
+	MOVQ         n+24(FP), BX
+
+	// 8 elements at a time.
+	CMPQ BX, $+8
+	JLT  done2
+
+loop1:
+	VMOVUPS      (AX), Y4
+	VMOVUPS      (CX), Y5
+	VFMADD231PS  Y1, Y4, Y5
+	VMOVUPS      (DX), Y6
+	VMULPS       Y2, Y6, Y6
+	VFMADD231PS  Y3, Y5, Y6
+	VMOVUPS      Y6, (DX)
+	VFNMADD231PS Y0, Y6, Y4
+	VMOVUPS      Y4, (AX)
+	ADDQ         $+32, AX
+	ADDQ         $+32, CX
+	ADDQ         $+32, DX
+	ADDQ         $-8, BX
+	CMPQ         BX, $+8
+	JGE          loop1
+
+done2:
+	// The last elements.
+	TESTQ        BX, BX
+	JEQ          done3
+	NEGQ         BX
+	LEAQ         constantsAVX2<>+32(SB), SI
+	VMOVUPS      (SI)(BX*4), Y4
+	VMASKMOVPS   (AX), Y4, Y5
+	VMASKMOVPS   (CX), Y4, Y6
+	VFMADD231PS  Y1, Y5, Y6
+	VMASKMOVPS   (DX), Y4, Y1
+	VMULPS       Y2, Y1, Y1
+	VFMADD231PS  Y3, Y6, Y1
+	VMASKMOVPS   Y1, Y4, (DX)
+	VFNMADD231PS Y0, Y1, Y5
+	VMASKMOVPS   Y5, Y4, (AX)
+
+done3:
+	// As it was.
+	VZEROUPPER
+	VLDMXCSR (SP)
+	RET
+
+// func sgdNesterovAVX2(p *float32, grad *float32, buf *float32, n int, s *SGDScalars)
+// Requires: AVX, FMA3
+TEXT ·sgdNesterovAVX2(SB), NOSPLIT, $8-40
+	// Flush subnormals to zero.
+	VSTMXCSR     (SP)
+	MOVL         (SP), AX
+	ORL          $0x00008040, AX
+	MOVL         AX, 4(SP)
+	VLDMXCSR     4(SP)
+	MOVQ         s+32(FP), AX
+	VBROADCASTSS (AX), Y0
+	VBROADCASTSS 16(AX), Y1
+	VBROADCASTSS 4(AX), Y2
+	VBROADCASTSS 8(AX), Y3
+	VBROADCASTSS 12(AX), Y4
+	MOVQ         p+0(FP), AX
+	MOVQ         grad+8(FP), CX
+	MOVQ         buf+16(FP), DX
+	MOVQ         n+24(FP), BX
+
+	// 8 elements at a time.
+	CMPQ BX, $+8
+	JLT  done2
+
+loop1:
+	VMOVUPS      (AX), Y5
+	VMOVUPS      (CX), Y6
+	VFMADD231PS  Y1, Y5, Y6
+	VMOVUPS      (DX), Y7
+	VMULPS       Y2, Y7, Y7
+	VFMADD231PS  Y3, Y6, Y7
+	VMOVUPS      Y7, (DX)
+	VFMADD231PS  Y4, Y7, Y6
+	VFNMADD231PS Y0, Y6, Y5
+	VMOVUPS      Y5, (AX)
+	ADDQ         $+32, AX
+	ADDQ         $+32, CX
+	ADDQ         $+32, DX
+	ADDQ         $-8, BX
+	CMPQ         BX, $+8
+	JGE          loop1
+
+done2:
+	// The last elements.
+	TESTQ        BX, BX
+	JEQ          done3
+	NEGQ         BX
+	LEAQ         constantsAVX2<>+32(SB), SI
+	VMOVUPS      (SI)(BX*4), Y5
+	VMASKMOVPS   (AX), Y5, Y6
+	VMASKMOVPS   (CX), Y5, Y7
+	VFMADD231PS  Y1, Y6, Y7
+	VMASKMOVPS   (DX), Y5, Y1
+	VMULPS       Y2, Y1, Y1
+	VFMADD231PS  Y3, Y7, Y1
+	VMASKMOVPS   Y1, Y5, (DX)
+	VFMADD231PS  Y4, Y1, Y7
+	VFNMADD231PS Y0, Y7, Y6
+	VMASKMOVPS   Y6, Y5, (AX)
+
+done3:
+	// As it was.
+	VZEROUPPER
+	VLDMXCSR (SP)
+	RET
+
+// func rmspropAVX2(p *float32, grad *float32, v *float32, n int, s *RMSpropScalars)
+// Requires: AVX, FMA3
+TEXT ·rmspropAVX2(SB), NOSPLIT, $8-40
+	// Flush subnormals to zero.
+	VSTMXCSR     (SP)
+	MOVL         (SP), AX
+	ORL          $0x00008040, AX
+	MOVL         AX, 4(SP)
+	VLDMXCSR     4(SP)
+	MOVQ         s+32(FP), AX
+	VBROADCASTSS (AX), Y0
+	VBROADCASTSS 20(AX), Y1
+	VBROADCASTSS 4(AX), Y2
+	VBROADCASTSS 8(AX), Y3
+	VBROADCASTSS 12(AX), Y4
+	MOVQ         p+0(FP), AX
+	MOVQ         grad+8(FP), CX
+	MOVQ         v+16(FP), DX
+	MOVQ         n+24(FP), BX
+
+	// 8 elements at a time.
+	CMPQ BX, $+8
+	JLT  done2
+
+loop1:
+	VMOVUPS      (AX), Y5
+	VMOVUPS      (CX), Y6
+	VFMADD231PS  Y1, Y5, Y6
+	VMULPS       Y3, Y6, Y7
+	VMOVUPS      (DX), Y8
+	VMULPS       Y2, Y8, Y8
+	VFMADD231PS  Y6, Y7, Y8
+	VMOVUPS      Y8, (DX)
+	VSQRTPS      Y8, Y7
+	VADDPS       Y4, Y7, Y7
+	VDIVPS       Y7, Y6, Y6
+	VFNMADD231PS Y0, Y6, Y5
+	VMOVUPS      Y5, (AX)
+	ADDQ         $+32, AX
+	ADDQ         $+32, CX
+	ADDQ         $+32, DX
+	ADDQ         $-8, BX
+	CMPQ         BX, $+8
+	JGE          loop1
+
+done2:
+	// The last elements.
+	TESTQ        BX, BX
+	JEQ          done3
+	NEGQ         BX
+	LEAQ         constantsAVX2<>+32(SB), SI
+	VMOVUPS      (SI)(BX*4), Y5
+	VMASKMOVPS   (AX), Y5, Y6
+	VMASKMOVPS   (CX), Y5, Y7
+	VFMADD231PS  Y1, Y6, Y7
+	VMULPS       Y3, Y7, Y1
+	VMASKMOVPS   (DX), Y5, Y3
+	VMULPS       Y2, Y3, Y2
+	VFMADD231PS  Y7, Y1, Y2
+	VMASKMOVPS   Y2, Y5, (DX)
+	VSQRTPS      Y2, Y1
+	VADDPS       Y4, Y1, Y1
+	VDIVPS       Y1, Y7, Y1
+	VFNMADD231PS Y0, Y1, Y6
+	VMASKMOVPS   Y6, Y5, (AX)
+
+done3:
+	// As it was.
+	VZEROUPPER
+	VLDMXCSR (SP)
+	RET
+
+// func rmspropCenteredAVX2(p *float32, grad *float32, v *float32, m *float32, n int, s *RMSpropScalars)
+// Requires: AVX, FMA3
+TEXT ·rmspropCenteredAVX2(SB), NOSPLIT, $8-48
+	// Flush subnormals to zero.
+	VSTMXCSR     (SP)
+	MOVL         (SP), AX
+	ORL          $0x00008040, AX
+	MOVL         AX, 4(SP)
+	VLDMXCSR     4(SP)
+	MOVQ         s+40(FP), AX
+	VBROADCASTSS (AX), Y0
+	VBROADCASTSS 20(AX), Y1
+	VBROADCASTSS 4(AX), Y2
+	VBROADCASTSS 8(AX), Y3
+	VBROADCASTSS 12(AX), Y4
+	VMOVUPS      constantsAVX2<>+64(SB), Y5
+	MOVQ         p+0(FP), AX
+	MOVQ         grad+8(FP), CX
+	MOVQ         v+16(FP), DX
+	MOVQ         m+24(FP), BX
+	MOVQ         n+32(FP), SI
+
+	// 8 elements at a time.
+	CMPQ SI, $+8
+	JLT  done2
+
+loop1:
+	VMOVUPS      (AX), Y6
+	VMOVUPS      (CX), Y7
+	VFMADD231PS  Y1, Y6, Y7
+	VMULPS       Y3, Y7, Y8
+	VMOVUPS      (DX), Y9
+	VMULPS       Y2, Y9, Y9
+	VFMADD231PS  Y7, Y8, Y9
+	VMOVUPS      Y9, (DX)
+	VMOVUPS      (BX), Y8
+	VSUBPS       Y8, Y7, Y10
+	VFMADD231PS  Y3, Y10, Y8
+	VMOVUPS      Y8, (BX)
+	VFNMADD231PS Y8, Y8, Y9
+	VMAXPS       Y9, Y5, Y8
+	VSQRTPS      Y8, Y8
+	VADDPS       Y4, Y8, Y8
+	VDIVPS       Y8, Y7, Y7
+	VFNMADD231PS Y0, Y7, Y6
+	VMOVUPS      Y6, (AX)
+	ADDQ         $+32, AX
+	ADDQ         $+32, CX
+	ADDQ         $+32, DX
+	ADDQ         $+32, BX
+	ADDQ         $-8, SI
+	CMPQ         SI, $+8
+	JGE          loop1
+
+done2:
+	// The last elements.
+	TESTQ        SI, SI
+	JEQ          done3
+	NEGQ         SI
+	LEAQ         constantsAVX2<>+32(SB), DI
+	VMOVUPS      (DI)(SI*4), Y6
+	VMASKMOVPS   (AX), Y6, Y7
+	VMASKMOVPS   (CX), Y6, Y8
+	VFMADD231PS  Y1, Y7, Y8
+	VMULPS       Y3, Y8, Y1
+	VMASKMOVPS   (DX), Y6, Y9
+	VMULPS       Y2, Y9, Y2
+	VFMADD231PS  Y8, Y1, Y2
+	VMASKMOVPS   Y2, Y6, (DX)
+	VMASKMOVPS   (BX), Y6, Y1
+	VSUBPS       Y1, Y8, Y9
+	VFMADD231PS  Y3, Y9, Y1
+	VMASKMOVPS   Y1, Y6, (BX)
+	VFNMADD231PS Y1, Y1, Y2
+	VMAXPS       Y2, Y5, Y1
+	VSQRTPS      Y1, Y1
+	VADDPS       Y4, Y1, Y1
+	VDIVPS       Y1, Y8, Y1
+	VFNMADD231PS Y0, Y1, Y7
+	VMASKMOVPS   Y7, Y6, (AX)
+
+done3:
+	// As it was.
+	VZEROUPPER
+	VLDMXCSR (SP)
+	RET
+
+// func rmspropMomentumAVX2(p *float32, grad *float32, v *float32, buf *float32, n int, s *RMSpropScalars)
+// Requires: AVX, FMA3
+TEXT ·rmspropMomentumAVX2(SB), NOSPLIT, $8-48
+	// Flush subnormals to zero.
+	VSTMXCSR     (SP)
+	MOVL         (SP), AX
+	ORL          $0x00008040, AX
+	MOVL         AX, 4(SP)
+	VLDMXCSR     4(SP)
+	MOVQ         s+40(FP), AX
+	VBROADCASTSS (AX), Y0
+	VBROADCASTSS 20(AX), Y1
+	VBROADCASTSS 4(AX), Y2
+	VBROADCASTSS 8(AX), Y3
+	VBROADCASTSS 12(AX), Y4
+	VBROADCASTSS 16(AX), Y5
+	MOVQ         p+0(FP), AX
+	MOVQ         grad+8(FP), CX
+	MOVQ         v+16(FP), DX
+	MOVQ         buf+24(FP), BX
+	MOVQ         n+32(FP), SI
+
+	// 8 elements at a time.
+	CMPQ SI, $+8
+	JLT  done2
+
+loop1:
+	VMOVUPS      (AX), Y6
+	VMOVUPS      (CX), Y7
+	VFMADD231PS  Y1, Y6, Y7
+	VMULPS       Y3, Y7, Y8
+	VMOVUPS      (DX), Y9
+	VMULPS       Y2, Y9, Y9
+	VFMADD231PS  Y7, Y8, Y9
+	VMOVUPS      Y9, (DX)
+	VSQRTPS      Y9, Y8
+	VADDPS       Y4, Y8, Y8
+	VDIVPS       Y8, Y7, Y7
+	VMOVUPS      (BX), Y8
+	VFMADD231PS  Y5, Y8, Y7
+	VMOVUPS      Y7, (BX)
+	VFNMADD231PS Y0, Y7, Y6
+	VMOVUPS      Y6, (AX)
+	ADDQ         $+32, AX
+	ADDQ         $+32, CX
+	ADDQ         $+32, DX
+	ADDQ         $+32, BX
+	ADDQ         $-8, SI
+	CMPQ         SI, $+8
+	JGE          loop1
+
+done2:
+	// The last elements.
+	TESTQ        SI, SI
+	JEQ          done3
+	NEGQ         SI
+	LEAQ         constantsAVX2<>+32(SB), DI
+	VMOVUPS      (DI)(SI*4), Y6
+	VMASKMOVPS   (AX), Y6, Y7
+	VMASKMOVPS   (CX), Y6, Y8
+	VFMADD231PS  Y1, Y7, Y8
+	VMULPS       Y3, Y8, Y1
+	VMASKMOVPS   (DX), Y6, Y3
+	VMULPS       Y2, Y3, Y2
+	VFMADD231PS  Y8, Y1, Y2
+	VMASKMOVPS   Y2, Y6, (DX)
+	VSQRTPS      Y2, Y1
+	VADDPS       Y4, Y1, Y1
+	VDIVPS       Y1, Y8, Y1
+	VMASKMOVPS   (BX), Y6, Y2
+	VFMADD231PS  Y5, Y2, Y1
+	VMASKMOVPS   Y1, Y6, (BX)
+	VFNMADD231PS Y0, Y1, Y7
+	VMASKMOVPS   Y7, Y6, (AX)
+
+done3:
+	// As it was.
+	VZEROUPPER
+	VLDMXCSR (SP)
+	RET
+
+// func rmspropCenteredMomentumAVX2(p *float32, grad *float32, v *float32, m *float32, buf *float32, n int, s *RMSpropScalars)
+// Requires: AVX, FMA3
+TEXT ·rmspropCenteredMomentumAVX2(SB), NOSPLIT, $8-56
+	// Flush subnormals to zero.
+	VSTMXCSR     (SP)
+	MOVL         (SP), AX
+	ORL          $0x00008040, AX
+	MOVL         AX, 4(SP)
+	VLDMXCSR     4(SP)
+	MOVQ         s+48(FP), AX
+	VBROADCASTSS (AX), Y0
+	VBROADCASTSS 20(AX), Y1
+	VBROADCASTSS 4(AX), Y2
+	VBROADCASTSS 8(AX), Y3
+	VBROADCASTSS 12(AX), Y4
+	VBROADCASTSS 16(AX), Y5
+	VMOVUPS      constantsAVX2<>+64(SB), Y6
+	MOVQ         p+0(FP), AX
+	MOVQ         grad+8(FP), CX
+	MOVQ         v+16(FP), DX
+	MOVQ         m+24(FP), BX
+	MOVQ         buf+32(FP), SI
+	MOVQ         n+40(FP), DI
+
+	// 8 elements at a time.
+	CMPQ DI, $+8
+	JLT  done2
+
+loop1:
+	VMOVUPS      (AX), Y7
+	VMOVUPS      (CX), Y8
+	VFMADD231PS  Y1, Y7, Y8
+	VMULPS       Y3, Y8, Y9
+	VMOVUPS      (DX), Y10
+	VMULPS       Y2, Y10, Y10
+	VFMADD231PS  Y8, Y9, Y10
+	VMOVUPS      Y10, (DX)
+	VMOVUPS      (BX), Y9
+	VSUBPS       Y9, Y8, Y11
+	VFMADD231PS  Y3, Y11, Y9
+	VMOVUPS      Y9, (BX)
+	VFNMADD231PS Y9, Y9, Y10
+	VMAXPS       Y10, Y6, Y9
+	VSQRTPS      Y9, Y9
+	VADDPS       Y4, Y9, Y9
+	VDIVPS       Y9, Y8, Y8
+	VMOVUPS      (SI), Y9
+	VFMADD231PS  Y5, Y9, Y8
+	VMOVUPS      Y8, (SI)
+	VFNMADD231PS Y0, Y8, Y7
+	VMOVUPS      Y7, (AX)
+	ADDQ         $+32, AX
+	ADDQ         $+32, CX
+	ADDQ         $+32, DX
+	ADDQ         $+32, BX
+	ADDQ         $+32, SI
+	ADDQ         $-8, DI
+	CMPQ         DI, $+8
+	JGE          loop1
+
+done2:
+	// The last elements.
+	TESTQ        DI, DI
+	JEQ          done3
+	NEGQ         DI
+	LEAQ         constantsAVX2<>+32(SB), R8
+	VMOVUPS      (R8)(DI*4), Y7
+	VMASKMOVPS   (AX), Y7, Y8
+	VMASKMOVPS   (CX), Y7, Y9
+	VFMADD231PS  Y1, Y8, Y9
+	VMULPS       Y3, Y9, Y1
+	VMASKMOVPS   (DX), Y7, Y10
+	VMULPS       Y2, Y10, Y2
+	VFMADD231PS  Y9, Y1, Y2
+	VMASKMOVPS   Y2, Y7, (DX)
+	VMASKMOVPS   (BX), Y7, Y1
+	VSUBPS       Y1, Y9, Y10
+	VFMADD231PS  Y3, Y10, Y1
+	VMASKMOVPS   Y1, Y7, (BX)
+	VFNMADD231PS Y1, Y1, Y2
+	VMAXPS       Y2, Y6, Y1
+	VSQRTPS      Y1, Y1
+	VADDPS       Y4, Y1, Y1
+	VDIVPS       Y1, Y9, Y1
+	VMASKMOVPS   (SI), Y7, Y2
+	VFMADD231PS  Y5, Y2, Y1
+	VMASKMOVPS   Y1, Y7, (SI)
+	VFNMADD231PS Y0, Y1, Y8
+	VMASKMOVPS   Y8, Y7, (AX)
+
+done3:
+	// As it was.
+	VZEROUPPER
+	VLDMXCSR (SP)
+	RET
+
 DATA constantsAVX2<>+0(SB)/4, $0xffffffff
 DATA constantsAVX2<>+4(SB)/4, $0xffffffff
 DATA constantsAVX2<>+8(SB)/4, $0xffffffff
@@ -111,7 +730,15 @@ DATA constantsAVX2<>+48(SB)/4, $0x00000000
 DATA constantsAVX2<>+52(SB)/4, $0x00000000
 DATA constantsAVX2<>+56(SB)/4, $0x00000000
 DATA constantsAVX2<>+60(SB)/4, $0x00000000
-GLOBL constantsAVX2<>(SB), RODATA|NOPTR, $64
+DATA constantsAVX2<>+64(SB)/4, $0x00000000
+DATA constantsAVX2<>+68(SB)/4, $0x00000000
+DATA constantsAVX2<>+72(SB)/4, $0x00000000
+DATA constantsAVX2<>+76(SB)/4, $0x00000000
+DATA constantsAVX2<>+80(SB)/4, $0x00000000
+DATA constantsAVX2<>+84(SB)/4, $0x00000000
+DATA constantsAVX2<>+88(SB)/4, $0x00000000
+DATA constantsAVX2<>+92(SB)/4, $0x00000000
+GLOBL constantsAVX2<>(SB), RODATA|NOPTR, $96
 
 // func adamAVX512(p *float32, grad *float32, m *float32, v *float32, n int, s *AdamScalars)
 // Requires: AVX, AVX512F, BMI2
@@ -203,3 +830,625 @@ done3:
 	VZEROUPPER
 	VLDMXCSR (SP)
 	RET
+
+// func amsgradAVX512(p *float32, grad *float32, m *float32, v *float32, vmax *float32, n int, s *AdamScalars)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2
+TEXT ·amsgradAVX512(SB), NOSPLIT, $8-56
+	// Flush subnormals to zero.
+	VSTMXCSR     (SP)
+	MOVL         (SP), AX
+	ORL          $0x00008040, AX
+	MOVL         AX, 4(SP)
+	VLDMXCSR     4(SP)
+	MOVQ         s+48(FP), AX
+	VBROADCASTSS 32(AX), Z0
+	VBROADCASTSS 28(AX), Z1
+	VBROADCASTSS 4(AX), Z2
+	VBROADCASTSS 8(AX), Z3
+	VBROADCASTSS 12(AX), Z4
+	VBROADCASTSS 16(AX), Z5
+	VBROADCASTSS 20(AX), Z6
+	VBROADCASTSS 24(AX), Z7
+	MOVQ         p+0(FP), AX
+	MOVQ         grad+8(FP), CX
+	MOVQ         m+16(FP), DX
+	MOVQ         v+24(FP), BX
+	MOVQ         vmax+32(FP), SI
+	MOVQ         n+40(FP), DI
+
+	// 16 elements at a time.
+	CMPQ DI, $+16
+	JLT  done2
+
+loop1:
+	VMOVUPS     (AX), Z8
+	VMULPS      Z0, Z8, Z8
+	VMOVUPS     (CX), Z9
+	VFMADD231PS Z1, Z8, Z9
+	VMOVUPS     (DX), Z10
+	VSUBPS      Z10, Z9, Z11
+	VFMADD231PS Z2, Z11, Z10
+	VMULPS      Z4, Z9, Z11
+	VMOVUPS     (BX), Z12
+	VMULPS      Z3, Z12, Z12
+	VFMADD231PS Z9, Z11, Z12
+	VMOVUPS     Z10, (DX)
+	VMOVUPS     Z12, (BX)
+	VMOVUPS     (SI), Z9
+	VMAXPS      Z12, Z9, Z11
+	VMAXPS      Z9, Z12, Z12
+	VORPS       Z11, Z12, Z12
+	VMOVUPS     Z12, (SI)
+	VSQRTPS     Z12, Z9
+	VDIVPS      Z6, Z9, Z9
+	VADDPS      Z7, Z9, Z9
+	VDIVPS      Z9, Z10, Z9
+	VMULPS      Z5, Z9, Z9
+	VSUBPS      Z9, Z8, Z8
+	VMOVUPS     Z8, (AX)
+	ADDQ        $+64, AX
+	ADDQ        $+64, CX
+	ADDQ        $+64, DX
+	ADDQ        $+64, BX
+	ADDQ        $+64, SI
+	ADDQ        $-16, DI
+	CMPQ        DI, $+16
+	JGE         loop1
+
+done2:
+	// The last elements.
+	TESTQ       DI, DI
+	JEQ         done3
+	MOVL        $-1, R8
+	BZHIL       DI, R8, R8
+	KMOVW       R8, K1
+	VMOVUPS.Z   (AX), K1, Z8
+	VMULPS      Z0, Z8, Z0
+	VMOVUPS.Z   (CX), K1, Z8
+	VFMADD231PS Z1, Z0, Z8
+	VMOVUPS.Z   (DX), K1, Z1
+	VSUBPS      Z1, Z8, Z9
+	VFMADD231PS Z2, Z9, Z1
+	VMULPS      Z4, Z8, Z2
+	VMOVUPS.Z   (BX), K1, Z4
+	VMULPS      Z3, Z4, Z3
+	VFMADD231PS Z8, Z2, Z3
+	VMOVUPS     Z1, K1, (DX)
+	VMOVUPS     Z3, K1, (BX)
+	VMOVUPS.Z   (SI), K1, Z2
+	VMAXPS      Z3, Z2, Z4
+	VMAXPS      Z2, Z3, Z3
+	VORPS       Z4, Z3, Z3
+	VMOVUPS     Z3, K1, (SI)
+	VSQRTPS     Z3, Z2
+	VDIVPS      Z6, Z2, Z2
+	VADDPS      Z7, Z2, Z2
+	VDIVPS      Z2, Z1, Z1
+	VMULPS      Z5, Z1, Z1
+	VSUBPS      Z1, Z0, Z0
+	VMOVUPS     Z0, K1, (AX)
+
+done3:
+	// As it was.
+	VZEROUPPER
+	VLDMXCSR (SP)
+	RET
+
+// func sgdAVX512(p *float32, grad *float32, n int, s *SGDScalars)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·sgdAVX512(SB), NOSPLIT, $8-32
+	// Flush subnormals to zero.
+	VSTMXCSR     (SP)
+	MOVL         (SP), AX
+	ORL          $0x00008040, AX
+	MOVL         AX, 4(SP)
+	VLDMXCSR     4(SP)
+	MOVQ         s+24(FP), AX
+	VBROADCASTSS (AX), Z0
+	VBROADCASTSS 16(AX), Z1
+	MOVQ         p+0(FP), AX
+	MOVQ         grad+8(FP), CX
+	MOVQ         n+16(FP), DX
+
+	// 16 elements at a time.
+	CMPQ DX, $+16
+	JLT  done2
+
+loop1:
+	VMOVUPS      (AX), Z2
+	VMOVUPS      (CX), Z3
+	VFMADD231PS  Z1, Z2, Z3
+	VFNMADD231PS Z0, Z3, Z2
+	VMOVUPS      Z2, (AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, CX
+	ADDQ         $-16, DX
+	CMPQ         DX, $+16
+	JGE          loop1
+
+done2:
+	// The last elements.
+	TESTQ        DX, DX
+	JEQ          done3
+	MOVL         $-1, BX
+	BZHIL        DX, BX, BX
+	KMOVW        BX, K1
+	VMOVUPS.Z    (AX), K1, Z2
+	VMOVUPS.Z    (CX), K1, Z3
+	VFMADD231PS  Z1, Z2, Z3
+	VFNMADD231PS Z0, Z3, Z2
+	VMOVUPS      Z2, K1, (AX)
+
+done3:
+	// As it was.
+	VZEROUPPER
+	VLDMXCSR (SP)
+	RET
+
+// func sgdMomentumAVX512(p *float32, grad *float32, buf *float32, n int, s *SGDScalars)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·sgdMomentumAVX512(SB), NOSPLIT, $8-40
+	// Flush subnormals to zero.
+	VSTMXCSR     (SP)
+	MOVL         (SP), AX
+	ORL          $0x00008040, AX
+	MOVL         AX, 4(SP)
+	VLDMXCSR     4(SP)
+	MOVQ         s+32(FP), AX
+	VBROADCASTSS (AX), Z0
+	VBROADCASTSS 16(AX), Z1
+	VBROADCASTSS 4(AX), Z2
+	VBROADCASTSS 8(AX), Z3
+	MOVQ         p+0(FP), AX
+	MOVQ         grad+8(FP), CX
+	MOVQ         buf+16(FP), DX
+	MOVQ         n+24(FP), BX
+
+	// 16 elements at a time.
+	CMPQ BX, $+16
+	JLT  done2
+
+loop1:
+	VMOVUPS      (AX), Z4
+	VMOVUPS      (CX), Z5
+	VFMADD231PS  Z1, Z4, Z5
+	VMOVUPS      (DX), Z6
+	VMULPS       Z2, Z6, Z6
+	VFMADD231PS  Z3, Z5, Z6
+	VMOVUPS      Z6, (DX)
+	VFNMADD231PS Z0, Z6, Z4
+	VMOVUPS      Z4, (AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	ADDQ         $-16, BX
+	CMPQ         BX, $+16
+	JGE          loop1
+
+done2:
+	// The last elements.
+	TESTQ        BX, BX
+	JEQ          done3
+	MOVL         $-1, SI
+	BZHIL        BX, SI, SI
+	KMOVW        SI, K1
+	VMOVUPS.Z    (AX), K1, Z4
+	VMOVUPS.Z    (CX), K1, Z5
+	VFMADD231PS  Z1, Z4, Z5
+	VMOVUPS.Z    (DX), K1, Z1
+	VMULPS       Z2, Z1, Z1
+	VFMADD231PS  Z3, Z5, Z1
+	VMOVUPS      Z1, K1, (DX)
+	VFNMADD231PS Z0, Z1, Z4
+	VMOVUPS      Z4, K1, (AX)
+
+done3:
+	// As it was.
+	VZEROUPPER
+	VLDMXCSR (SP)
+	RET
+
+// func sgdNesterovAVX512(p *float32, grad *float32, buf *float32, n int, s *SGDScalars)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·sgdNesterovAVX512(SB), NOSPLIT, $8-40
+	// Flush subnormals to zero.
+	VSTMXCSR     (SP)
+	MOVL         (SP), AX
+	ORL          $0x00008040, AX
+	MOVL         AX, 4(SP)
+	VLDMXCSR     4(SP)
+	MOVQ         s+32(FP), AX
+	VBROADCASTSS (AX), Z0
+	VBROADCASTSS 16(AX), Z1
+	VBROADCASTSS 4(AX), Z2
+	VBROADCASTSS 8(AX), Z3
+	VBROADCASTSS 12(AX), Z4
+	MOVQ         p+0(FP), AX
+	MOVQ         grad+8(FP), CX
+	MOVQ         buf+16(FP), DX
+	MOVQ         n+24(FP), BX
+
+	// 16 elements at a time.
+	CMPQ BX, $+16
+	JLT  done2
+
+loop1:
+	VMOVUPS      (AX), Z5
+	VMOVUPS      (CX), Z6
+	VFMADD231PS  Z1, Z5, Z6
+	VMOVUPS      (DX), Z7
+	VMULPS       Z2, Z7, Z7
+	VFMADD231PS  Z3, Z6, Z7
+	VMOVUPS      Z7, (DX)
+	VFMADD231PS  Z4, Z7, Z6
+	VFNMADD231PS Z0, Z6, Z5
+	VMOVUPS      Z5, (AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	ADDQ         $-16, BX
+	CMPQ         BX, $+16
+	JGE          loop1
+
+done2:
+	// The last elements.
+	TESTQ        BX, BX
+	JEQ          done3
+	MOVL         $-1, SI
+	BZHIL        BX, SI, SI
+	KMOVW        SI, K1
+	VMOVUPS.Z    (AX), K1, Z5
+	VMOVUPS.Z    (CX), K1, Z6
+	VFMADD231PS  Z1, Z5, Z6
+	VMOVUPS.Z    (DX), K1, Z1
+	VMULPS       Z2, Z1, Z1
+	VFMADD231PS  Z3, Z6, Z1
+	VMOVUPS      Z1, K1, (DX)
+	VFMADD231PS  Z4, Z1, Z6
+	VFNMADD231PS Z0, Z6, Z5
+	VMOVUPS      Z5, K1, (AX)
+
+done3:
+	// As it was.
+	VZEROUPPER
+	VLDMXCSR (SP)
+	RET
+
+// func rmspropAVX512(p *float32, grad *float32, v *float32, n int, s *RMSpropScalars)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·rmspropAVX512(SB), NOSPLIT, $8-40
+	// Flush subnormals to zero.
+	VSTMXCSR     (SP)
+	MOVL         (SP), AX
+	ORL          $0x00008040, AX
+	MOVL         AX, 4(SP)
+	VLDMXCSR     4(SP)
+	MOVQ         s+32(FP), AX
+	VBROADCASTSS (AX), Z0
+	VBROADCASTSS 20(AX), Z1
+	VBROADCASTSS 4(AX), Z2
+	VBROADCASTSS 8(AX), Z3
+	VBROADCASTSS 12(AX), Z4
+	MOVQ         p+0(FP), AX
+	MOVQ         grad+8(FP), CX
+	MOVQ         v+16(FP), DX
+	MOVQ         n+24(FP), BX
+
+	// 16 elements at a time.
+	CMPQ BX, $+16
+	JLT  done2
+
+loop1:
+	VMOVUPS      (AX), Z5
+	VMOVUPS      (CX), Z6
+	VFMADD231PS  Z1, Z5, Z6
+	VMULPS       Z3, Z6, Z7
+	VMOVUPS      (DX), Z8
+	VMULPS       Z2, Z8, Z8
+	VFMADD231PS  Z6, Z7, Z8
+	VMOVUPS      Z8, (DX)
+	VSQRTPS      Z8, Z7
+	VADDPS       Z4, Z7, Z7
+	VDIVPS       Z7, Z6, Z6
+	VFNMADD231PS Z0, Z6, Z5
+	VMOVUPS      Z5, (AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	ADDQ         $-16, BX
+	CMPQ         BX, $+16
+	JGE          loop1
+
+done2:
+	// The last elements.
+	TESTQ        BX, BX
+	JEQ          done3
+	MOVL         $-1, SI
+	BZHIL        BX, SI, SI
+	KMOVW        SI, K1
+	VMOVUPS.Z    (AX), K1, Z5
+	VMOVUPS.Z    (CX), K1, Z6
+	VFMADD231PS  Z1, Z5, Z6
+	VMULPS       Z3, Z6, Z1
+	VMOVUPS.Z    (DX), K1, Z3
+	VMULPS       Z2, Z3, Z2
+	VFMADD231PS  Z6, Z1, Z2
+	VMOVUPS      Z2, K1, (DX)
+	VSQRTPS      Z2, Z1
+	VADDPS       Z4, Z1, Z1
+	VDIVPS       Z1, Z6, Z1
+	VFNMADD231PS Z0, Z1, Z5
+	VMOVUPS      Z5, K1, (AX)
+
+done3:
+	// As it was.
+	VZEROUPPER
+	VLDMXCSR (SP)
+	RET
+
+// func rmspropCenteredAVX512(p *float32, grad *float32, v *float32, m *float32, n int, s *RMSpropScalars)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·rmspropCenteredAVX512(SB), NOSPLIT, $8-48
+	// Flush subnormals to zero.
+	VSTMXCSR     (SP)
+	MOVL         (SP), AX
+	ORL          $0x00008040, AX
+	MOVL         AX, 4(SP)
+	VLDMXCSR     4(SP)
+	MOVQ         s+40(FP), AX
+	VBROADCASTSS (AX), Z0
+	VBROADCASTSS 20(AX), Z1
+	VBROADCASTSS 4(AX), Z2
+	VBROADCASTSS 8(AX), Z3
+	VBROADCASTSS 12(AX), Z4
+	VBROADCASTSS constantsAVX512<>+0(SB), Z5
+	MOVQ         p+0(FP), AX
+	MOVQ         grad+8(FP), CX
+	MOVQ         v+16(FP), DX
+	MOVQ         m+24(FP), BX
+	MOVQ         n+32(FP), SI
+
+	// 16 elements at a time.
+	CMPQ SI, $+16
+	JLT  done2
+
+loop1:
+	VMOVUPS      (AX), Z6
+	VMOVUPS      (CX), Z7
+	VFMADD231PS  Z1, Z6, Z7
+	VMULPS       Z3, Z7, Z8
+	VMOVUPS      (DX), Z9
+	VMULPS       Z2, Z9, Z9
+	VFMADD231PS  Z7, Z8, Z9
+	VMOVUPS      Z9, (DX)
+	VMOVUPS      (BX), Z8
+	VSUBPS       Z8, Z7, Z10
+	VFMADD231PS  Z3, Z10, Z8
+	VMOVUPS      Z8, (BX)
+	VFNMADD231PS Z8, Z8, Z9
+	VMAXPS       Z9, Z5, Z8
+	VSQRTPS      Z8, Z8
+	VADDPS       Z4, Z8, Z8
+	VDIVPS       Z8, Z7, Z7
+	VFNMADD231PS Z0, Z7, Z6
+	VMOVUPS      Z6, (AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	ADDQ         $+64, BX
+	ADDQ         $-16, SI
+	CMPQ         SI, $+16
+	JGE          loop1
+
+done2:
+	// The last elements.
+	TESTQ        SI, SI
+	JEQ          done3
+	MOVL         $-1, DI
+	BZHIL        SI, DI, DI
+	KMOVW        DI, K1
+	VMOVUPS.Z    (AX), K1, Z6
+	VMOVUPS.Z    (CX), K1, Z7
+	VFMADD231PS  Z1, Z6, Z7
+	VMULPS       Z3, Z7, Z1
+	VMOVUPS.Z    (DX), K1, Z8
+	VMULPS       Z2, Z8, Z2
+	VFMADD231PS  Z7, Z1, Z2
+	VMOVUPS      Z2, K1, (DX)
+	VMOVUPS.Z    (BX), K1, Z1
+	VSUBPS       Z1, Z7, Z8
+	VFMADD231PS  Z3, Z8, Z1
+	VMOVUPS      Z1, K1, (BX)
+	VFNMADD231PS Z1, Z1, Z2
+	VMAXPS       Z2, Z5, Z1
+	VSQRTPS      Z1, Z1
+	VADDPS       Z4, Z1, Z1
+	VDIVPS       Z1, Z7, Z1
+	VFNMADD231PS Z0, Z1, Z6
+	VMOVUPS      Z6, K1, (AX)
+
+done3:
+	// As it was.
+	VZEROUPPER
+	VLDMXCSR (SP)
+	RET
+
+// func rmspropMomentumAVX512(p *float32, grad *float32, v *float32, buf *float32, n int, s *RMSpropScalars)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·rmspropMomentumAVX512(SB), NOSPLIT, $8-48
+	// Flush subnormals to zero.
+	VSTMXCSR     (SP)
+	MOVL         (SP), AX
+	ORL          $0x00008040, AX
+	MOVL         AX, 4(SP)
+	VLDMXCSR     4(SP)
+	MOVQ         s+40(FP), AX
+	VBROADCASTSS (AX), Z0
+	VBROADCASTSS 20(AX), Z1
+	VBROADCASTSS 4(AX), Z2
+	VBROADCASTSS 8(AX), Z3
+	VBROADCASTSS 12(AX), Z4
+	VBROADCASTSS 16(AX), Z5
+	MOVQ         p+0(FP), AX
+	MOVQ         grad+8(FP), CX
+	MOVQ         v+16(FP), DX
+	MOVQ         buf+24(FP), BX
+	MOVQ         n+32(FP), SI
+
+	// 16 elements at a time.
+	CMPQ SI, $+16
+	JLT  done2
+
+loop1:
+	VMOVUPS      (AX), Z6
+	VMOVUPS      (CX), Z7
+	VFMADD231PS  Z1, Z6, Z7
+	VMULPS       Z3, Z7, Z8
+	VMOVUPS      (DX), Z9
+	VMULPS       Z2, Z9, Z9
+	VFMADD231PS  Z7, Z8, Z9
+	VMOVUPS      Z9, (DX)
+	VSQRTPS      Z9, Z8
+	VADDPS       Z4, Z8, Z8
+	VDIVPS       Z8, Z7, Z7
+	VMOVUPS      (BX), Z8
+	VFMADD231PS  Z5, Z8, Z7
+	VMOVUPS      Z7, (BX)
+	VFNMADD231PS Z0, Z7, Z6
+	VMOVUPS      Z6, (AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	ADDQ         $+64, BX
+	ADDQ         $-16, SI
+	CMPQ         SI, $+16
+	JGE          loop1
+
+done2:
+	// The last elements.
+	TESTQ        SI, SI
+	JEQ          done3
+	MOVL         $-1, DI
+	BZHIL        SI, DI, DI
+	KMOVW        DI, K1
+	VMOVUPS.Z    (AX), K1, Z6
+	VMOVUPS.Z    (CX), K1, Z7
+	VFMADD231PS  Z1, Z6, Z7
+	VMULPS       Z3, Z7, Z1
+	VMOVUPS.Z    (DX), K1, Z3
+	VMULPS       Z2, Z3, Z2
+	VFMADD231PS  Z7, Z1, Z2
+	VMOVUPS      Z2, K1, (DX)
+	VSQRTPS      Z2, Z1
+	VADDPS       Z4, Z1, Z1
+	VDIVPS       Z1, Z7, Z1
+	VMOVUPS.Z    (BX), K1, Z2
+	VFMADD231PS  Z5, Z2, Z1
+	VMOVUPS      Z1, K1, (BX)
+	VFNMADD231PS Z0, Z1, Z6
+	VMOVUPS      Z6, K1, (AX)
+
+done3:
+	// As it was.
+	VZEROUPPER
+	VLDMXCSR (SP)
+	RET
+
+// func rmspropCenteredMomentumAVX512(p *float32, grad *float32, v *float32, m *float32, buf *float32, n int, s *RMSpropScalars)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·rmspropCenteredMomentumAVX512(SB), NOSPLIT, $8-56
+	// Flush subnormals to zero.
+	VSTMXCSR     (SP)
+	MOVL         (SP), AX
+	ORL          $0x00008040, AX
+	MOVL         AX, 4(SP)
+	VLDMXCSR     4(SP)
+	MOVQ         s+48(FP), AX
+	VBROADCASTSS (AX), Z0
+	VBROADCASTSS 20(AX), Z1
+	VBROADCASTSS 4(AX), Z2
+	VBROADCASTSS 8(AX), Z3
+	VBROADCASTSS 12(AX), Z4
+	VBROADCASTSS 16(AX), Z5
+	VBROADCASTSS constantsAVX512<>+0(SB), Z6
+	MOVQ         p+0(FP), AX
+	MOVQ         grad+8(FP), CX
+	MOVQ         v+16(FP), DX
+	MOVQ         m+24(FP), BX
+	MOVQ         buf+32(FP), SI
+	MOVQ         n+40(FP), DI
+
+	// 16 elements at a time.
+	CMPQ DI, $+16
+	JLT  done2
+
+loop1:
+	VMOVUPS      (AX), Z7
+	VMOVUPS      (CX), Z8
+	VFMADD231PS  Z1, Z7, Z8
+	VMULPS       Z3, Z8, Z9
+	VMOVUPS      (DX), Z10
+	VMULPS       Z2, Z10, Z10
+	VFMADD231PS  Z8, Z9, Z10
+	VMOVUPS      Z10, (DX)
+	VMOVUPS      (BX), Z9
+	VSUBPS       Z9, Z8, Z11
+	VFMADD231PS  Z3, Z11, Z9
+	VMOVUPS      Z9, (BX)
+	VFNMADD231PS Z9, Z9, Z10
+	VMAXPS       Z10, Z6, Z9
+	VSQRTPS      Z9, Z9
+	VADDPS       Z4, Z9, Z9
+	VDIVPS       Z9, Z8, Z8
+	VMOVUPS      (SI), Z9
+	VFMADD231PS  Z5, Z9, Z8
+	VMOVUPS      Z8, (SI)
+	VFNMADD231PS Z0, Z8, Z7
+	VMOVUPS      Z7, (AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	ADDQ         $+64, BX
+	ADDQ         $+64, SI
+	ADDQ         $-16, DI
+	CMPQ         DI, $+16
+	JGE          loop1
+
+done2:
+	// The last elements.
+	TESTQ        DI, DI
+	JEQ          done3
+	MOVL         $-1, R8
+	BZHIL        DI, R8, R8
+	KMOVW        R8, K1
+	VMOVUPS.Z    (AX), K1, Z7
+	VMOVUPS.Z    (CX), K1, Z8
+	VFMADD231PS  Z1, Z7, Z8
+	VMULPS       Z3, Z8, Z1
+	VMOVUPS.Z    (DX), K1, Z9
+	VMULPS       Z2, Z9, Z2
+	VFMADD231PS  Z8, Z1, Z2
+	VMOVUPS      Z2, K1, (DX)
+	VMOVUPS.Z    (BX), K1, Z1
+	VSUBPS       Z1, Z8, Z9
+	VFMADD231PS  Z3, Z9, Z1
+	VMOVUPS      Z1, K1, (BX)
+	VFNMADD231PS Z1, Z1, Z2
+	VMAXPS       Z2, Z6, Z1
+	VSQRTPS      Z1, Z1
+	VADDPS       Z4, Z1, Z1
+	VDIVPS       Z1, Z8, Z1
+	VMOVUPS.Z    (SI), K1, Z2
+	VFMADD231PS  Z5, Z2, Z1
+	VMOVUPS      Z1, K1, (SI)
+	VFNMADD231PS Z0, Z1, Z7
+	VMOVUPS      Z7, K1, (AX)
+
+done3:
+	// As it was.
+	VZEROUPPER
+	VLDMXCSR (SP)
+	RET
+
+DATA constantsAVX512<>+0(SB)/4, $0x00000000
+GLOBL constantsAVX512<>(SB), RODATA|NOPTR, $4

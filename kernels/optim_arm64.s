@@ -105,3 +105,688 @@ done3:
 	// As it was.
 	MSR R0, FPCR
 	RET
+
+// func amsgradNEON(p *float32, grad *float32, m *float32, v *float32, vmax *float32, n int, s *AdamScalars)
+TEXT ·amsgradNEON(SB), NOSPLIT, $0-56
+	// Flush subnormals to zero.
+	MRS   FPCR, R0
+	MOVD  $16777216, R1
+	ORR   R0, R1, R1
+	MSR   R1, FPCR
+	MOVD  s+48(FP), R1
+	FMOVS 32(R1), F0
+	VDUP  V0.S[0], V0.S4
+	FMOVS 28(R1), F1
+	VDUP  V1.S[0], V1.S4
+	FMOVS 4(R1), F2
+	VDUP  V2.S[0], V2.S4
+	FMOVS 8(R1), F3
+	VDUP  V3.S[0], V3.S4
+	FMOVS 12(R1), F4
+	VDUP  V4.S[0], V4.S4
+	FMOVS 16(R1), F5
+	VDUP  V5.S[0], V5.S4
+	FMOVS 20(R1), F6
+	VDUP  V6.S[0], V6.S4
+	FMOVS 24(R1), F7
+	VDUP  V7.S[0], V7.S4
+	MOVD  p+0(FP), R1
+	MOVD  grad+8(FP), R2
+	MOVD  m+16(FP), R3
+	MOVD  v+24(FP), R6
+	MOVD  vmax+32(FP), R7
+	MOVD  n+40(FP), R8
+
+	// 4 elements at a time.
+	CMP $4, R8
+	BLT done2
+
+loop1:
+	FMOVQ (R1), F8
+	WORD  $0x6e20dd08 // FMUL V8.4S, V8.4S, V0.4S
+	FMOVQ (R2), F9
+	VFMLA V1.S4, V8.S4, V9.S4
+	FMOVQ (R3), F10
+	WORD  $0x4eaad52b // FSUB V11.4S, V9.4S, V10.4S
+	VFMLA V2.S4, V11.S4, V10.S4
+	WORD  $0x6e24dd2b // FMUL V11.4S, V9.4S, V4.4S
+	FMOVQ (R6), F12
+	WORD  $0x6e23dd8c // FMUL V12.4S, V12.4S, V3.4S
+	VFMLA V9.S4, V11.S4, V12.S4
+	FMOVQ F10, (R3)
+	FMOVQ F12, (R6)
+	FMOVQ (R7), F9
+	WORD  $0x4e29f58c // FMAX V12.4S, V12.4S, V9.4S
+	FMOVQ F12, (R7)
+	WORD  $0x6ea1f989 // FSQRT V9.4S, V12.4S
+	WORD  $0x6e26fd29 // FDIV V9.4S, V9.4S, V6.4S
+	WORD  $0x4e27d529 // FADD V9.4S, V9.4S, V7.4S
+	WORD  $0x6e29fd49 // FDIV V9.4S, V10.4S, V9.4S
+	WORD  $0x6e25dd29 // FMUL V9.4S, V9.4S, V5.4S
+	WORD  $0x4ea9d508 // FSUB V8.4S, V8.4S, V9.4S
+	FMOVQ F8, (R1)
+	ADD   $16, R1, R1
+	ADD   $16, R2, R2
+	ADD   $16, R3, R3
+	ADD   $16, R6, R6
+	ADD   $16, R7, R7
+	ADD   $-4, R8, R8
+	CMP   $4, R8
+	BGE   loop1
+
+done2:
+	// The last elements.
+	CMP $0, R8
+	BEQ done3
+
+loop4:
+	FMOVS (R1), F8
+	WORD  $0x6e20dd08 // FMUL V8.4S, V8.4S, V0.4S
+	FMOVS (R2), F9
+	VFMLA V1.S4, V8.S4, V9.S4
+	FMOVS (R3), F10
+	WORD  $0x4eaad52b // FSUB V11.4S, V9.4S, V10.4S
+	VFMLA V2.S4, V11.S4, V10.S4
+	WORD  $0x6e24dd2b // FMUL V11.4S, V9.4S, V4.4S
+	FMOVS (R6), F12
+	WORD  $0x6e23dd8c // FMUL V12.4S, V12.4S, V3.4S
+	VFMLA V9.S4, V11.S4, V12.S4
+	FMOVS F10, (R3)
+	FMOVS F12, (R6)
+	FMOVS (R7), F9
+	WORD  $0x4e29f58c // FMAX V12.4S, V12.4S, V9.4S
+	FMOVS F12, (R7)
+	WORD  $0x6ea1f989 // FSQRT V9.4S, V12.4S
+	WORD  $0x6e26fd29 // FDIV V9.4S, V9.4S, V6.4S
+	WORD  $0x4e27d529 // FADD V9.4S, V9.4S, V7.4S
+	WORD  $0x6e29fd49 // FDIV V9.4S, V10.4S, V9.4S
+	WORD  $0x6e25dd29 // FMUL V9.4S, V9.4S, V5.4S
+	WORD  $0x4ea9d508 // FSUB V8.4S, V8.4S, V9.4S
+	FMOVS F8, (R1)
+	ADD   $4, R1, R1
+	ADD   $4, R2, R2
+	ADD   $4, R3, R3
+	ADD   $4, R6, R6
+	ADD   $4, R7, R7
+	ADD   $-1, R8, R8
+	CMP   $0, R8
+	BNE   loop4
+
+done3:
+	// As it was.
+	MSR R0, FPCR
+	RET
+
+// func sgdNEON(p *float32, grad *float32, n int, s *SGDScalars)
+TEXT ·sgdNEON(SB), NOSPLIT, $0-32
+	// Flush subnormals to zero.
+	MRS   FPCR, R0
+	MOVD  $16777216, R1
+	ORR   R0, R1, R1
+	MSR   R1, FPCR
+	MOVD  s+24(FP), R1
+	FMOVS (R1), F0
+	VDUP  V0.S[0], V0.S4
+	FMOVS 16(R1), F1
+	VDUP  V1.S[0], V1.S4
+	MOVD  p+0(FP), R1
+	MOVD  grad+8(FP), R2
+	MOVD  n+16(FP), R3
+
+	// 4 elements at a time.
+	CMP $4, R3
+	BLT done2
+
+loop1:
+	FMOVQ (R1), F2
+	FMOVQ (R2), F3
+	VFMLA V1.S4, V2.S4, V3.S4
+	VFMLS V0.S4, V3.S4, V2.S4
+	FMOVQ F2, (R1)
+	ADD   $16, R1, R1
+	ADD   $16, R2, R2
+	ADD   $-4, R3, R3
+	CMP   $4, R3
+	BGE   loop1
+
+done2:
+	// The last elements.
+	CMP $0, R3
+	BEQ done3
+
+loop4:
+	FMOVS (R1), F2
+	FMOVS (R2), F3
+	VFMLA V1.S4, V2.S4, V3.S4
+	VFMLS V0.S4, V3.S4, V2.S4
+	FMOVS F2, (R1)
+	ADD   $4, R1, R1
+	ADD   $4, R2, R2
+	ADD   $-1, R3, R3
+	CMP   $0, R3
+	BNE   loop4
+
+done3:
+	// As it was.
+	MSR R0, FPCR
+	RET
+
+// func sgdMomentumNEON(p *float32, grad *float32, buf *float32, n int, s *SGDScalars)
+TEXT ·sgdMomentumNEON(SB), NOSPLIT, $0-40
+	// Flush subnormals to zero.
+	MRS   FPCR, R0
+	MOVD  $16777216, R1
+	ORR   R0, R1, R1
+	MSR   R1, FPCR
+	MOVD  s+32(FP), R1
+	FMOVS (R1), F0
+	VDUP  V0.S[0], V0.S4
+	FMOVS 16(R1), F1
+	VDUP  V1.S[0], V1.S4
+	FMOVS 4(R1), F2
+	VDUP  V2.S[0], V2.S4
+	FMOVS 8(R1), F3
+	VDUP  V3.S[0], V3.S4
+	MOVD  p+0(FP), R1
+	MOVD  grad+8(FP), R2
+	MOVD  buf+16(FP), R3
+	MOVD  n+24(FP), R6
+
+	// 4 elements at a time.
+	CMP $4, R6
+	BLT done2
+
+loop1:
+	FMOVQ (R1), F4
+	FMOVQ (R2), F5
+	VFMLA V1.S4, V4.S4, V5.S4
+	FMOVQ (R3), F6
+	WORD  $0x6e22dcc6 // FMUL V6.4S, V6.4S, V2.4S
+	VFMLA V3.S4, V5.S4, V6.S4
+	FMOVQ F6, (R3)
+	VFMLS V0.S4, V6.S4, V4.S4
+	FMOVQ F4, (R1)
+	ADD   $16, R1, R1
+	ADD   $16, R2, R2
+	ADD   $16, R3, R3
+	ADD   $-4, R6, R6
+	CMP   $4, R6
+	BGE   loop1
+
+done2:
+	// The last elements.
+	CMP $0, R6
+	BEQ done3
+
+loop4:
+	FMOVS (R1), F4
+	FMOVS (R2), F5
+	VFMLA V1.S4, V4.S4, V5.S4
+	FMOVS (R3), F6
+	WORD  $0x6e22dcc6 // FMUL V6.4S, V6.4S, V2.4S
+	VFMLA V3.S4, V5.S4, V6.S4
+	FMOVS F6, (R3)
+	VFMLS V0.S4, V6.S4, V4.S4
+	FMOVS F4, (R1)
+	ADD   $4, R1, R1
+	ADD   $4, R2, R2
+	ADD   $4, R3, R3
+	ADD   $-1, R6, R6
+	CMP   $0, R6
+	BNE   loop4
+
+done3:
+	// As it was.
+	MSR R0, FPCR
+	RET
+
+// func sgdNesterovNEON(p *float32, grad *float32, buf *float32, n int, s *SGDScalars)
+TEXT ·sgdNesterovNEON(SB), NOSPLIT, $0-40
+	// Flush subnormals to zero.
+	MRS   FPCR, R0
+	MOVD  $16777216, R1
+	ORR   R0, R1, R1
+	MSR   R1, FPCR
+	MOVD  s+32(FP), R1
+	FMOVS (R1), F0
+	VDUP  V0.S[0], V0.S4
+	FMOVS 16(R1), F1
+	VDUP  V1.S[0], V1.S4
+	FMOVS 4(R1), F2
+	VDUP  V2.S[0], V2.S4
+	FMOVS 8(R1), F3
+	VDUP  V3.S[0], V3.S4
+	FMOVS 12(R1), F4
+	VDUP  V4.S[0], V4.S4
+	MOVD  p+0(FP), R1
+	MOVD  grad+8(FP), R2
+	MOVD  buf+16(FP), R3
+	MOVD  n+24(FP), R6
+
+	// 4 elements at a time.
+	CMP $4, R6
+	BLT done2
+
+loop1:
+	FMOVQ (R1), F5
+	FMOVQ (R2), F6
+	VFMLA V1.S4, V5.S4, V6.S4
+	FMOVQ (R3), F7
+	WORD  $0x6e22dce7 // FMUL V7.4S, V7.4S, V2.4S
+	VFMLA V3.S4, V6.S4, V7.S4
+	FMOVQ F7, (R3)
+	VFMLA V4.S4, V7.S4, V6.S4
+	VFMLS V0.S4, V6.S4, V5.S4
+	FMOVQ F5, (R1)
+	ADD   $16, R1, R1
+	ADD   $16, R2, R2
+	ADD   $16, R3, R3
+	ADD   $-4, R6, R6
+	CMP   $4, R6
+	BGE   loop1
+
+done2:
+	// The last elements.
+	CMP $0, R6
+	BEQ done3
+
+loop4:
+	FMOVS (R1), F5
+	FMOVS (R2), F6
+	VFMLA V1.S4, V5.S4, V6.S4
+	FMOVS (R3), F7
+	WORD  $0x6e22dce7 // FMUL V7.4S, V7.4S, V2.4S
+	VFMLA V3.S4, V6.S4, V7.S4
+	FMOVS F7, (R3)
+	VFMLA V4.S4, V7.S4, V6.S4
+	VFMLS V0.S4, V6.S4, V5.S4
+	FMOVS F5, (R1)
+	ADD   $4, R1, R1
+	ADD   $4, R2, R2
+	ADD   $4, R3, R3
+	ADD   $-1, R6, R6
+	CMP   $0, R6
+	BNE   loop4
+
+done3:
+	// As it was.
+	MSR R0, FPCR
+	RET
+
+// func rmspropNEON(p *float32, grad *float32, v *float32, n int, s *RMSpropScalars)
+TEXT ·rmspropNEON(SB), NOSPLIT, $0-40
+	// Flush subnormals to zero.
+	MRS   FPCR, R0
+	MOVD  $16777216, R1
+	ORR   R0, R1, R1
+	MSR   R1, FPCR
+	MOVD  s+32(FP), R1
+	FMOVS (R1), F0
+	VDUP  V0.S[0], V0.S4
+	FMOVS 20(R1), F1
+	VDUP  V1.S[0], V1.S4
+	FMOVS 4(R1), F2
+	VDUP  V2.S[0], V2.S4
+	FMOVS 8(R1), F3
+	VDUP  V3.S[0], V3.S4
+	FMOVS 12(R1), F4
+	VDUP  V4.S[0], V4.S4
+	MOVD  p+0(FP), R1
+	MOVD  grad+8(FP), R2
+	MOVD  v+16(FP), R3
+	MOVD  n+24(FP), R6
+
+	// 4 elements at a time.
+	CMP $4, R6
+	BLT done2
+
+loop1:
+	FMOVQ (R1), F5
+	FMOVQ (R2), F6
+	VFMLA V1.S4, V5.S4, V6.S4
+	WORD  $0x6e23dcc7 // FMUL V7.4S, V6.4S, V3.4S
+	FMOVQ (R3), F8
+	WORD  $0x6e22dd08 // FMUL V8.4S, V8.4S, V2.4S
+	VFMLA V6.S4, V7.S4, V8.S4
+	FMOVQ F8, (R3)
+	WORD  $0x6ea1f907 // FSQRT V7.4S, V8.4S
+	WORD  $0x4e24d4e7 // FADD V7.4S, V7.4S, V4.4S
+	WORD  $0x6e27fcc6 // FDIV V6.4S, V6.4S, V7.4S
+	VFMLS V0.S4, V6.S4, V5.S4
+	FMOVQ F5, (R1)
+	ADD   $16, R1, R1
+	ADD   $16, R2, R2
+	ADD   $16, R3, R3
+	ADD   $-4, R6, R6
+	CMP   $4, R6
+	BGE   loop1
+
+done2:
+	// The last elements.
+	CMP $0, R6
+	BEQ done3
+
+loop4:
+	FMOVS (R1), F5
+	FMOVS (R2), F6
+	VFMLA V1.S4, V5.S4, V6.S4
+	WORD  $0x6e23dcc7 // FMUL V7.4S, V6.4S, V3.4S
+	FMOVS (R3), F8
+	WORD  $0x6e22dd08 // FMUL V8.4S, V8.4S, V2.4S
+	VFMLA V6.S4, V7.S4, V8.S4
+	FMOVS F8, (R3)
+	WORD  $0x6ea1f907 // FSQRT V7.4S, V8.4S
+	WORD  $0x4e24d4e7 // FADD V7.4S, V7.4S, V4.4S
+	WORD  $0x6e27fcc6 // FDIV V6.4S, V6.4S, V7.4S
+	VFMLS V0.S4, V6.S4, V5.S4
+	FMOVS F5, (R1)
+	ADD   $4, R1, R1
+	ADD   $4, R2, R2
+	ADD   $4, R3, R3
+	ADD   $-1, R6, R6
+	CMP   $0, R6
+	BNE   loop4
+
+done3:
+	// As it was.
+	MSR R0, FPCR
+	RET
+
+// func rmspropCenteredNEON(p *float32, grad *float32, v *float32, m *float32, n int, s *RMSpropScalars)
+TEXT ·rmspropCenteredNEON(SB), NOSPLIT, $0-48
+	// Flush subnormals to zero.
+	MRS   FPCR, R0
+	MOVD  $16777216, R1
+	ORR   R0, R1, R1
+	MSR   R1, FPCR
+	MOVD  s+40(FP), R1
+	FMOVS (R1), F0
+	VDUP  V0.S[0], V0.S4
+	FMOVS 20(R1), F1
+	VDUP  V1.S[0], V1.S4
+	FMOVS 4(R1), F2
+	VDUP  V2.S[0], V2.S4
+	FMOVS 8(R1), F3
+	VDUP  V3.S[0], V3.S4
+	FMOVS 12(R1), F4
+	VDUP  V4.S[0], V4.S4
+	MOVD  $constantsNEON<>+0(SB), R1
+	FMOVQ (R1), F5
+	MOVD  p+0(FP), R1
+	MOVD  grad+8(FP), R2
+	MOVD  v+16(FP), R3
+	MOVD  m+24(FP), R6
+	MOVD  n+32(FP), R7
+
+	// 4 elements at a time.
+	CMP $4, R7
+	BLT done2
+
+loop1:
+	FMOVQ (R1), F6
+	FMOVQ (R2), F7
+	VFMLA V1.S4, V6.S4, V7.S4
+	WORD  $0x6e23dce8 // FMUL V8.4S, V7.4S, V3.4S
+	FMOVQ (R3), F9
+	WORD  $0x6e22dd29 // FMUL V9.4S, V9.4S, V2.4S
+	VFMLA V7.S4, V8.S4, V9.S4
+	FMOVQ F9, (R3)
+	FMOVQ (R6), F8
+	WORD  $0x4ea8d4ea // FSUB V10.4S, V7.4S, V8.4S
+	VFMLA V3.S4, V10.S4, V8.S4
+	FMOVQ F8, (R6)
+	VFMLS V8.S4, V8.S4, V9.S4
+	WORD  $0x4e25f528 // FMAX V8.4S, V9.4S, V5.4S
+	WORD  $0x6ea1f908 // FSQRT V8.4S, V8.4S
+	WORD  $0x4e24d508 // FADD V8.4S, V8.4S, V4.4S
+	WORD  $0x6e28fce7 // FDIV V7.4S, V7.4S, V8.4S
+	VFMLS V0.S4, V7.S4, V6.S4
+	FMOVQ F6, (R1)
+	ADD   $16, R1, R1
+	ADD   $16, R2, R2
+	ADD   $16, R3, R3
+	ADD   $16, R6, R6
+	ADD   $-4, R7, R7
+	CMP   $4, R7
+	BGE   loop1
+
+done2:
+	// The last elements.
+	CMP $0, R7
+	BEQ done3
+
+loop4:
+	FMOVS (R1), F6
+	FMOVS (R2), F7
+	VFMLA V1.S4, V6.S4, V7.S4
+	WORD  $0x6e23dce8 // FMUL V8.4S, V7.4S, V3.4S
+	FMOVS (R3), F9
+	WORD  $0x6e22dd29 // FMUL V9.4S, V9.4S, V2.4S
+	VFMLA V7.S4, V8.S4, V9.S4
+	FMOVS F9, (R3)
+	FMOVS (R6), F8
+	WORD  $0x4ea8d4ea // FSUB V10.4S, V7.4S, V8.4S
+	VFMLA V3.S4, V10.S4, V8.S4
+	FMOVS F8, (R6)
+	VFMLS V8.S4, V8.S4, V9.S4
+	WORD  $0x4e25f528 // FMAX V8.4S, V9.4S, V5.4S
+	WORD  $0x6ea1f908 // FSQRT V8.4S, V8.4S
+	WORD  $0x4e24d508 // FADD V8.4S, V8.4S, V4.4S
+	WORD  $0x6e28fce7 // FDIV V7.4S, V7.4S, V8.4S
+	VFMLS V0.S4, V7.S4, V6.S4
+	FMOVS F6, (R1)
+	ADD   $4, R1, R1
+	ADD   $4, R2, R2
+	ADD   $4, R3, R3
+	ADD   $4, R6, R6
+	ADD   $-1, R7, R7
+	CMP   $0, R7
+	BNE   loop4
+
+done3:
+	// As it was.
+	MSR R0, FPCR
+	RET
+
+// func rmspropMomentumNEON(p *float32, grad *float32, v *float32, buf *float32, n int, s *RMSpropScalars)
+TEXT ·rmspropMomentumNEON(SB), NOSPLIT, $0-48
+	// Flush subnormals to zero.
+	MRS   FPCR, R0
+	MOVD  $16777216, R1
+	ORR   R0, R1, R1
+	MSR   R1, FPCR
+	MOVD  s+40(FP), R1
+	FMOVS (R1), F0
+	VDUP  V0.S[0], V0.S4
+	FMOVS 20(R1), F1
+	VDUP  V1.S[0], V1.S4
+	FMOVS 4(R1), F2
+	VDUP  V2.S[0], V2.S4
+	FMOVS 8(R1), F3
+	VDUP  V3.S[0], V3.S4
+	FMOVS 12(R1), F4
+	VDUP  V4.S[0], V4.S4
+	FMOVS 16(R1), F5
+	VDUP  V5.S[0], V5.S4
+	MOVD  p+0(FP), R1
+	MOVD  grad+8(FP), R2
+	MOVD  v+16(FP), R3
+	MOVD  buf+24(FP), R6
+	MOVD  n+32(FP), R7
+
+	// 4 elements at a time.
+	CMP $4, R7
+	BLT done2
+
+loop1:
+	FMOVQ (R1), F6
+	FMOVQ (R2), F7
+	VFMLA V1.S4, V6.S4, V7.S4
+	WORD  $0x6e23dce8 // FMUL V8.4S, V7.4S, V3.4S
+	FMOVQ (R3), F9
+	WORD  $0x6e22dd29 // FMUL V9.4S, V9.4S, V2.4S
+	VFMLA V7.S4, V8.S4, V9.S4
+	FMOVQ F9, (R3)
+	WORD  $0x6ea1f928 // FSQRT V8.4S, V9.4S
+	WORD  $0x4e24d508 // FADD V8.4S, V8.4S, V4.4S
+	WORD  $0x6e28fce7 // FDIV V7.4S, V7.4S, V8.4S
+	FMOVQ (R6), F8
+	VFMLA V5.S4, V8.S4, V7.S4
+	FMOVQ F7, (R6)
+	VFMLS V0.S4, V7.S4, V6.S4
+	FMOVQ F6, (R1)
+	ADD   $16, R1, R1
+	ADD   $16, R2, R2
+	ADD   $16, R3, R3
+	ADD   $16, R6, R6
+	ADD   $-4, R7, R7
+	CMP   $4, R7
+	BGE   loop1
+
+done2:
+	// The last elements.
+	CMP $0, R7
+	BEQ done3
+
+loop4:
+	FMOVS (R1), F6
+	FMOVS (R2), F7
+	VFMLA V1.S4, V6.S4, V7.S4
+	WORD  $0x6e23dce8 // FMUL V8.4S, V7.4S, V3.4S
+	FMOVS (R3), F9
+	WORD  $0x6e22dd29 // FMUL V9.4S, V9.4S, V2.4S
+	VFMLA V7.S4, V8.S4, V9.S4
+	FMOVS F9, (R3)
+	WORD  $0x6ea1f928 // FSQRT V8.4S, V9.4S
+	WORD  $0x4e24d508 // FADD V8.4S, V8.4S, V4.4S
+	WORD  $0x6e28fce7 // FDIV V7.4S, V7.4S, V8.4S
+	FMOVS (R6), F8
+	VFMLA V5.S4, V8.S4, V7.S4
+	FMOVS F7, (R6)
+	VFMLS V0.S4, V7.S4, V6.S4
+	FMOVS F6, (R1)
+	ADD   $4, R1, R1
+	ADD   $4, R2, R2
+	ADD   $4, R3, R3
+	ADD   $4, R6, R6
+	ADD   $-1, R7, R7
+	CMP   $0, R7
+	BNE   loop4
+
+done3:
+	// As it was.
+	MSR R0, FPCR
+	RET
+
+// func rmspropCenteredMomentumNEON(p *float32, grad *float32, v *float32, m *float32, buf *float32, n int, s *RMSpropScalars)
+TEXT ·rmspropCenteredMomentumNEON(SB), NOSPLIT, $0-56
+	// Flush subnormals to zero.
+	MRS   FPCR, R0
+	MOVD  $16777216, R1
+	ORR   R0, R1, R1
+	MSR   R1, FPCR
+	MOVD  s+48(FP), R1
+	FMOVS (R1), F0
+	VDUP  V0.S[0], V0.S4
+	FMOVS 20(R1), F1
+	VDUP  V1.S[0], V1.S4
+	FMOVS 4(R1), F2
+	VDUP  V2.S[0], V2.S4
+	FMOVS 8(R1), F3
+	VDUP  V3.S[0], V3.S4
+	FMOVS 12(R1), F4
+	VDUP  V4.S[0], V4.S4
+	FMOVS 16(R1), F5
+	VDUP  V5.S[0], V5.S4
+	MOVD  $constantsNEON<>+0(SB), R1
+	FMOVQ (R1), F6
+	MOVD  p+0(FP), R1
+	MOVD  grad+8(FP), R2
+	MOVD  v+16(FP), R3
+	MOVD  m+24(FP), R6
+	MOVD  buf+32(FP), R7
+	MOVD  n+40(FP), R8
+
+	// 4 elements at a time.
+	CMP $4, R8
+	BLT done2
+
+loop1:
+	FMOVQ (R1), F7
+	FMOVQ (R2), F8
+	VFMLA V1.S4, V7.S4, V8.S4
+	WORD  $0x6e23dd09 // FMUL V9.4S, V8.4S, V3.4S
+	FMOVQ (R3), F10
+	WORD  $0x6e22dd4a // FMUL V10.4S, V10.4S, V2.4S
+	VFMLA V8.S4, V9.S4, V10.S4
+	FMOVQ F10, (R3)
+	FMOVQ (R6), F9
+	WORD  $0x4ea9d50b // FSUB V11.4S, V8.4S, V9.4S
+	VFMLA V3.S4, V11.S4, V9.S4
+	FMOVQ F9, (R6)
+	VFMLS V9.S4, V9.S4, V10.S4
+	WORD  $0x4e26f549 // FMAX V9.4S, V10.4S, V6.4S
+	WORD  $0x6ea1f929 // FSQRT V9.4S, V9.4S
+	WORD  $0x4e24d529 // FADD V9.4S, V9.4S, V4.4S
+	WORD  $0x6e29fd08 // FDIV V8.4S, V8.4S, V9.4S
+	FMOVQ (R7), F9
+	VFMLA V5.S4, V9.S4, V8.S4
+	FMOVQ F8, (R7)
+	VFMLS V0.S4, V8.S4, V7.S4
+	FMOVQ F7, (R1)
+	ADD   $16, R1, R1
+	ADD   $16, R2, R2
+	ADD   $16, R3, R3
+	ADD   $16, R6, R6
+	ADD   $16, R7, R7
+	ADD   $-4, R8, R8
+	CMP   $4, R8
+	BGE   loop1
+
+done2:
+	// The last elements.
+	CMP $0, R8
+	BEQ done3
+
+loop4:
+	FMOVS (R1), F7
+	FMOVS (R2), F8
+	VFMLA V1.S4, V7.S4, V8.S4
+	WORD  $0x6e23dd09 // FMUL V9.4S, V8.4S, V3.4S
+	FMOVS (R3), F10
+	WORD  $0x6e22dd4a // FMUL V10.4S, V10.4S, V2.4S
+	VFMLA V8.S4, V9.S4, V10.S4
+	FMOVS F10, (R3)
+	FMOVS (R6), F9
+	WORD  $0x4ea9d50b // FSUB V11.4S, V8.4S, V9.4S
+	VFMLA V3.S4, V11.S4, V9.S4
+	FMOVS F9, (R6)
+	VFMLS V9.S4, V9.S4, V10.S4
+	WORD  $0x4e26f549 // FMAX V9.4S, V10.4S, V6.4S
+	WORD  $0x6ea1f929 // FSQRT V9.4S, V9.4S
+	WORD  $0x4e24d529 // FADD V9.4S, V9.4S, V4.4S
+	WORD  $0x6e29fd08 // FDIV V8.4S, V8.4S, V9.4S
+	FMOVS (R7), F9
+	VFMLA V5.S4, V9.S4, V8.S4
+	FMOVS F8, (R7)
+	VFMLS V0.S4, V8.S4, V7.S4
+	FMOVS F7, (R1)
+	ADD   $4, R1, R1
+	ADD   $4, R2, R2
+	ADD   $4, R3, R3
+	ADD   $4, R6, R6
+	ADD   $4, R7, R7
+	ADD   $-1, R8, R8
+	CMP   $0, R8
+	BNE   loop4
+
+done3:
+	// As it was.
+	MSR R0, FPCR
+	RET
+
+DATA constantsNEON<>+0(SB)/4, $0x00000000
+DATA constantsNEON<>+4(SB)/4, $0x00000000
+DATA constantsNEON<>+8(SB)/4, $0x00000000
+DATA constantsNEON<>+12(SB)/4, $0x00000000
+GLOBL constantsNEON<>(SB), RODATA|NOPTR, $16

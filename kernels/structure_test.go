@@ -5,6 +5,7 @@ import (
 	"go/parser"
 	"go/token"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -40,11 +41,27 @@ func TestTiles(t *testing.T) {
 	}
 }
 
+// TestPieces: pieces cover a slice, and none exceeds the limit of one call.
+func TestPieces(t *testing.T) {
+	require.LessOrEqual(t, piece, maxWork)
+	for _, n := range []int{0, 1, piece - 1, piece, piece + 1, 3*piece + 5} {
+		next := 0
+		for p := range pieces(n) {
+			require.Equal(t, next, p.col)
+			require.Positive(t, p.cols)
+			require.LessOrEqual(t, p.cols, piece)
+			next += p.cols
+		}
+		require.Equal(t, n, next)
+	}
+}
+
 // TestBoundedCalls reads the source: each function of the generated dispatch is
 // a function entry of its own (//go:noinline), where the scheduler can stop a
 // goroutine, and each of its elementwise kernels is called once for each of
-// tiles with that tile's size and no other. sumRows, which takes 256 rows of 64
-// columns, is checked by its caller's arguments, and a step by what oneCall allows.
+// tiles, or of pieces, with that tile's size and no other. sumRows, which takes
+// 256 rows of 64 columns, is checked by its caller's arguments, and a step by what
+// oneCall allows.
 func TestBoundedCalls(t *testing.T) {
 	if _, err := os.Stat("mat.go"); err != nil {
 		t.Skip("no source here")
@@ -111,7 +128,7 @@ func TestBoundedCalls(t *testing.T) {
 			inTiles := false
 			for _, s := range stack {
 				r, ok := s.(*ast.RangeStmt)
-				inTiles = inTiles || ok && strings.HasPrefix(source([]ast.Expr{r.X}), "tiles(") && source([]ast.Expr{r.Key}) == "t"
+				inTiles = inTiles || ok && regexp.MustCompile(`^(tiles|pieces)\(`).MatchString(source([]ast.Expr{r.X})) && source([]ast.Expr{r.Key}) == "t"
 			}
 			require.True(t, inTiles, "%v: %s outside a loop over tiles", at, fn.Name)
 			words := " " + args + " "

@@ -554,12 +554,162 @@ func lstmStepAVX512(products *[2]gemmTask, count int, h, c, gates, cPrev *float3
 //go:noescape
 func gruStepAVX512(products *[2]gemmTask, count int, h, gx, gh, hPrev *float32, units int)
 
+// sumAVX2 sets *out to the sum of x[i].
+//
+//go:noescape
+func sumAVX2(out, x *float32, n int)
+
+// dotAVX2 sets *out to the sum of x[i]*y[i].
+//
+//go:noescape
+func dotAVX2(out, x, y *float32, n int)
+
+// sumSquaresAVX2 sets *out to the sum of x[i]*x[i].
+//
+//go:noescape
+func sumSquaresAVX2(out, x *float32, n int)
+
+// maxAbsAVX2 sets *out to the largest |x[i]|, or NaN.
+//
+//go:noescape
+func maxAbsAVX2(out, x *float32, n int)
+
+// greatestAVX2 sets *out to the largest x[i], or NaN.
+//
+//go:noescape
+func greatestAVX2(out, x *float32, n int)
+
+// expSumAVX2 sets dst[i] = exp(src[i]-top), and *out to their sum.
+//
+//go:noescape
+func expSumAVX2(out, dst, src *float32, n int, top float32)
+
+// onlyExpSumAVX2 sets *out to the sum of exp(src[i]-top).
+//
+//go:noescape
+func onlyExpSumAVX2(out, src *float32, n int, top float32)
+
+// sumAVX512 sets *out to the sum of x[i].
+//
+//go:noescape
+func sumAVX512(out, x *float32, n int)
+
+// dotAVX512 sets *out to the sum of x[i]*y[i].
+//
+//go:noescape
+func dotAVX512(out, x, y *float32, n int)
+
+// sumSquaresAVX512 sets *out to the sum of x[i]*x[i].
+//
+//go:noescape
+func sumSquaresAVX512(out, x *float32, n int)
+
+// maxAbsAVX512 sets *out to the largest |x[i]|, or NaN.
+//
+//go:noescape
+func maxAbsAVX512(out, x *float32, n int)
+
+// greatestAVX512 sets *out to the largest x[i], or NaN.
+//
+//go:noescape
+func greatestAVX512(out, x *float32, n int)
+
+// expSumAVX512 sets dst[i] = exp(src[i]-top), and *out to their sum.
+//
+//go:noescape
+func expSumAVX512(out, dst, src *float32, n int, top float32)
+
+// onlyExpSumAVX512 sets *out to the sum of exp(src[i]-top).
+//
+//go:noescape
+func onlyExpSumAVX512(out, src *float32, n int, top float32)
+
 // adamAVX2 makes one step of Adam.
 //
 //go:noescape
 func adamAVX2(p, grad, m, v *float32, n int, s *AdamScalars)
 
+// amsgradAVX2 makes one step of Adam with the largest second moment.
+//
+//go:noescape
+func amsgradAVX2(p, grad, m, v, vmax *float32, n int, s *AdamScalars)
+
+// sgdAVX2 makes one step of gradient descent.
+//
+//go:noescape
+func sgdAVX2(p, grad *float32, n int, s *SGDScalars)
+
+// sgdMomentumAVX2 makes one step of gradient descent with momentum.
+//
+//go:noescape
+func sgdMomentumAVX2(p, grad, buf *float32, n int, s *SGDScalars)
+
+// sgdNesterovAVX2 makes one step of gradient descent with Nesterov's momentum.
+//
+//go:noescape
+func sgdNesterovAVX2(p, grad, buf *float32, n int, s *SGDScalars)
+
+// rmspropAVX2 makes one step of RMSprop.
+//
+//go:noescape
+func rmspropAVX2(p, grad, v *float32, n int, s *RMSpropScalars)
+
+// rmspropCenteredAVX2 makes one step of centered RMSprop.
+//
+//go:noescape
+func rmspropCenteredAVX2(p, grad, v, m *float32, n int, s *RMSpropScalars)
+
+// rmspropMomentumAVX2 makes one step of RMSprop with momentum.
+//
+//go:noescape
+func rmspropMomentumAVX2(p, grad, v, buf *float32, n int, s *RMSpropScalars)
+
+// rmspropCenteredMomentumAVX2 makes one step of centered RMSprop with momentum.
+//
+//go:noescape
+func rmspropCenteredMomentumAVX2(p, grad, v, m, buf *float32, n int, s *RMSpropScalars)
+
 // adamAVX512 makes one step of Adam.
 //
 //go:noescape
 func adamAVX512(p, grad, m, v *float32, n int, s *AdamScalars)
+
+// amsgradAVX512 makes one step of Adam with the largest second moment.
+//
+//go:noescape
+func amsgradAVX512(p, grad, m, v, vmax *float32, n int, s *AdamScalars)
+
+// sgdAVX512 makes one step of gradient descent.
+//
+//go:noescape
+func sgdAVX512(p, grad *float32, n int, s *SGDScalars)
+
+// sgdMomentumAVX512 makes one step of gradient descent with momentum.
+//
+//go:noescape
+func sgdMomentumAVX512(p, grad, buf *float32, n int, s *SGDScalars)
+
+// sgdNesterovAVX512 makes one step of gradient descent with Nesterov's momentum.
+//
+//go:noescape
+func sgdNesterovAVX512(p, grad, buf *float32, n int, s *SGDScalars)
+
+// rmspropAVX512 makes one step of RMSprop.
+//
+//go:noescape
+func rmspropAVX512(p, grad, v *float32, n int, s *RMSpropScalars)
+
+// rmspropCenteredAVX512 makes one step of centered RMSprop.
+//
+//go:noescape
+func rmspropCenteredAVX512(p, grad, v, m *float32, n int, s *RMSpropScalars)
+
+// rmspropMomentumAVX512 makes one step of RMSprop with momentum.
+//
+//go:noescape
+func rmspropMomentumAVX512(p, grad, v, buf *float32, n int, s *RMSpropScalars)
+
+// rmspropCenteredMomentumAVX512 makes one step of centered RMSprop with momentum.
+//
+//go:noescape
+func rmspropCenteredMomentumAVX512(p, grad, v, m, buf *float32, n int, s *RMSpropScalars)

@@ -184,7 +184,82 @@ func lstmStepNEON(products *[2]gemmTask, count int, h, c, gates, cPrev *float32,
 //go:noescape
 func gruStepNEON(products *[2]gemmTask, count int, h, gx, gh, hPrev *float32, units int)
 
+// sumNEON sets *out to the sum of x[i].
+//
+//go:noescape
+func sumNEON(out, x *float32, n int)
+
+// dotNEON sets *out to the sum of x[i]*y[i].
+//
+//go:noescape
+func dotNEON(out, x, y *float32, n int)
+
+// sumSquaresNEON sets *out to the sum of x[i]*x[i].
+//
+//go:noescape
+func sumSquaresNEON(out, x *float32, n int)
+
+// maxAbsNEON sets *out to the largest |x[i]|, or NaN.
+//
+//go:noescape
+func maxAbsNEON(out, x *float32, n int)
+
+// greatestNEON sets *out to the largest x[i], or NaN.
+//
+//go:noescape
+func greatestNEON(out, x *float32, n int)
+
+// expSumNEON sets dst[i] = exp(src[i]-top), and *out to their sum.
+//
+//go:noescape
+func expSumNEON(out, dst, src *float32, n int, top float32)
+
+// onlyExpSumNEON sets *out to the sum of exp(src[i]-top).
+//
+//go:noescape
+func onlyExpSumNEON(out, src *float32, n int, top float32)
+
 // adamNEON makes one step of Adam.
 //
 //go:noescape
 func adamNEON(p, grad, m, v *float32, n int, s *AdamScalars)
+
+// amsgradNEON makes one step of Adam with the largest second moment.
+//
+//go:noescape
+func amsgradNEON(p, grad, m, v, vmax *float32, n int, s *AdamScalars)
+
+// sgdNEON makes one step of gradient descent.
+//
+//go:noescape
+func sgdNEON(p, grad *float32, n int, s *SGDScalars)
+
+// sgdMomentumNEON makes one step of gradient descent with momentum.
+//
+//go:noescape
+func sgdMomentumNEON(p, grad, buf *float32, n int, s *SGDScalars)
+
+// sgdNesterovNEON makes one step of gradient descent with Nesterov's momentum.
+//
+//go:noescape
+func sgdNesterovNEON(p, grad, buf *float32, n int, s *SGDScalars)
+
+// rmspropNEON makes one step of RMSprop.
+//
+//go:noescape
+func rmspropNEON(p, grad, v *float32, n int, s *RMSpropScalars)
+
+// rmspropCenteredNEON makes one step of centered RMSprop.
+//
+//go:noescape
+func rmspropCenteredNEON(p, grad, v, m *float32, n int, s *RMSpropScalars)
+
+// rmspropMomentumNEON makes one step of RMSprop with momentum.
+//
+//go:noescape
+func rmspropMomentumNEON(p, grad, v, buf *float32, n int, s *RMSpropScalars)
+
+// rmspropCenteredMomentumNEON makes one step of centered RMSprop with momentum.
+//
+//go:noescape
+func rmspropCenteredMomentumNEON(p, grad, v, m, buf *float32, n int, s *RMSpropScalars)

@@ -40,7 +40,10 @@ func Scale(dst []float32, alpha float32, x []float32) {
 	const fn = "Scale"
 	writes(fn, "dst", dst, len(x))
 	reads(fn, "x", x, len(x))
-	isa := use()
+	scaleBy(use(), dst, alpha, x)
+}
+
+func scaleBy(isa ISA, dst []float32, alpha float32, x []float32) {
 	if isa == Generic {
 		scaleGeneric(dst, alpha, x)
 		return

@@ -14,8 +14,6 @@ import (
 //	loss   = mean over n of -log p[n, targets[n]]
 type CrossEntropy struct {
 	classes int
-	scratch []float32 // a piece of exponentials if dlogits is nil
-	lane    [lanes]float32
 }
 
 // NewCrossEntropy returns the loss for rows of that many classes.
@@ -26,7 +24,7 @@ func NewCrossEntropy(classes int) (*CrossEntropy, error) {
 	if _, err := kernels.Active(); err != nil {
 		return nil, fmt.Errorf("train: NewCrossEntropy: %w", err)
 	}
-	return &CrossEntropy{classes: classes, scratch: make([]float32, min(classes, piece))}, nil
+	return &CrossEntropy{classes}, nil
 }
 
 // Forward returns the loss of N = len(targets) rows of C classes, the number n
@@ -60,22 +58,12 @@ func (ce *CrossEntropy) Forward(dlogits, logits []float32, targets []int) (loss 
 	var total float64
 	for i, y := range targets {
 		row := logits[i*C:][:C]
-		top, target := greatest(row), row[y]
-
 		var drow []float32
 		if dlogits != nil {
 			drow = dlogits[i*C:][:C]
 		}
-		var sum float64
-		for j := 0; j < C; j += piece {
-			end := min(j+piece, C)
-			dst := ce.scratch[:end-j]
-			if drow != nil {
-				dst = drow[j:end]
-			}
-			sum += ce.expSum(dst, row[j:end], top)
-		}
-		sum = float64(float32(sum))
+		top, target := kernels.Max(row), row[y]
+		sum := float64(float32(kernels.ExpSum(drow, row, top)))
 		if drow != nil {
 			kernels.Scale(drow, float32(1/(sum*float64(N))), drow)
 			drow[y] -= float32(1 / float64(N))
@@ -83,28 +71,6 @@ func (ce *CrossEntropy) Forward(dlogits, logits []float32, targets []int) (loss 
 		total += float64(float32(math.Log(sum))) - (float64(target) - float64(top))
 	}
 	return float32(total / float64(N)), N, nil
-}
-
-// greatest returns the greatest element of x, or -Inf. It passes over NaN, which
-// every difference to the result then keeps.
-func greatest(x []float32) float32 {
-	top := float32(math.Inf(-1))
-	for _, v := range x {
-		if v > top {
-			top = v
-		}
-	}
-	return top
-}
-
-// expSum sets dst[j] = exp(x[j]-top) and returns the sum of dst, which has at
-// most piece elements. dst may be x.
-func (ce *CrossEntropy) expSum(dst, x []float32, top float32) float64 {
-	for j, v := range x {
-		dst[j] = v - top
-	}
-	kernels.Exp(dst, dst)
-	return float64(laneSum(&ce.lane, dst))
 }
 
 //go:noinline

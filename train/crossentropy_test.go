@@ -176,27 +176,6 @@ func TestCrossEntropyBits(t *testing.T) {
 	})
 }
 
-// laneSum adds in the order that the package page states.
-func TestLaneSum(t *testing.T) {
-	kerneltest.Each(t, func(t *testing.T, _ kernels.ISA) {
-		for _, n := range []int{0, 1, 2, 3, 9, 31, 32, 33, 63, 64, 65, 127, 128, 200, 4000, 4095, 4096} {
-			x := kerneltest.Random(kerneltest.NewRand(uint64(n)), n, 1)
-			var lane, scratch [64]float32
-			scratch[5] = 1
-			for j := range x {
-				x[j] = float32(math.Abs(float64(x[j])))
-				lane[j%64] += x[j]
-			}
-			for _, w := range []int{32, 16, 8, 4, 2, 1} {
-				for i := range w {
-					lane[i] += lane[i+w]
-				}
-			}
-			require.Equal(t, lane[0], laneSum(&scratch, x), "n = %d", n)
-		}
-	})
-}
-
 func TestCrossEntropyEmpty(t *testing.T) {
 	loss, n, err := newCE(t, 3).Forward([]float32{}, nil, nil)
 	require.NoError(t, err)

@@ -27,9 +27,8 @@
 //
 // # Numbers
 //
-// AVX2, AVX-512 and NEON give the same bits. A sum over the classes of a row
-// takes pieces of 4096: element j of a piece goes to lane j mod 64 in order of
-// j, then lane i takes lane i+32, i+16, i+8, i+4, i+2, i+1. Pieces, and rows,
-// are added in order in float64. Logarithms come from package math, rounded to
-// float32: about one in 2^28 may differ between architectures.
+// AVX2, AVX-512 and NEON give the same bits. A sum over the classes of a row is
+// in the order of [kernels.Sum]; rows are added in order in float64. Logarithms
+// come from package math, rounded to float32: about one in 2^28 may differ
+// between architectures.
 package train

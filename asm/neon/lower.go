@@ -139,11 +139,14 @@ func syntax(opcode string, op operand.Op) string {
 			return fmt.Sprintf("R%d", op.PhysicalIndex())
 		case opcode[0] == 'F':
 			return fmt.Sprintf("F%d", op.PhysicalIndex())
-		case opcode == "VAND", opcode == "VORR", opcode == "VMOV", opcode == "VMOVI", opcode == "VTBL":
+		case opcode == "VAND", opcode == "VORR", opcode == "VMOV", opcode == "VMOVI", opcode == "VTBL", opcode == "VEXT":
 			return fmt.Sprintf("V%d.B16", op.PhysicalIndex())
 		}
 		return fmt.Sprintf("V%d.S4", op.PhysicalIndex())
 	case operand.Mem:
+		if op.Base == reg.StackPointer {
+			return fmt.Sprintf("%d(RSP)", 8+op.Disp) // above the link register
+		}
 		if p, ok := op.Base.(reg.Physical); ok && p.Kind() == reg.KindGP {
 			s := fmt.Sprintf("(R%d)", p.PhysicalIndex())
 			if op.Disp != 0 {

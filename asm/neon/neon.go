@@ -36,6 +36,7 @@ func (a Asm) FCMGT(m, n, d reg.Register)       { a.vec("FCMGT", m, n, d) } // d 
 func (a Asm) FSQRT(n, d reg.Register)          { a.vec("FSQRT", n, d) }
 func (a Asm) VADD(m, n, d reg.Register)        { a.vec("VADD", m, n, d) }
 func (a Asm) VAND(m, n, d reg.Register)        { a.vec("VAND", m, n, d) }
+func (a Asm) VUMAX(m, n, d reg.Register)       { a.vec("VUMAX", m, n, d) }
 func (a Asm) VORR(m, n, d reg.Register)        { a.vec("VORR", m, n, d) }
 func (a Asm) VDUP(n, d reg.Register)           { a.vec("VDUP", n, d) } // from lane 0
 func (a Asm) VZERO(d reg.Register)             { a.vec("VMOVI", d) }
@@ -43,6 +44,9 @@ func (a Asm) VFMLA(m, n, d reg.Register)       { a.acc("VFMLA", m, n, d) } // d 
 func (a Asm) VFMLS(m, n, d reg.Register)       { a.acc("VFMLS", m, n, d) } // d -= n·m
 func (a Asm) VMOV(n, d reg.Register)           { a.vec("VMOV", n, d) }
 func (a Asm) VSHL(k uint64, n, d reg.Register) { a.op("VSHL", ops(operand.Imm(k), n), ops(d)) }
+
+// VEXT takes 16 bytes from byte k on of n followed by m.
+func (a Asm) VEXT(k uint64, m, n, d reg.Register) { a.op("VEXT", ops(operand.Imm(k), m, n), ops(d)) }
 
 // VTBL looks up the bytes of the indices i in the table t of one or two
 // registers, which must follow one another.

@@ -58,6 +58,23 @@ func (a *avx) FNMA(x R, y operand.Op, c R) { a.VFNMADD231PS(y, x, c) }
 func (a *avx) Max(x, bound, d R) { a.VMAXPS(x, bound, d) }
 func (a *avx) Min(x, bound, d R) { a.VMINPS(x, bound, d) }
 
+// Greater takes the maximum in both orders: one of them keeps a NaN.
+func (a *avx) Greater(x, y, d R) {
+	t := a.g.ISA.Vec()
+	a.VMAXPS(x, y, t)
+	a.VMAXPS(y, x, d)
+	a.VORPS(t, d, d)
+}
+
+func (a *avx) MaxBits(x, y, d R)     { a.VPMAXUD(y, x, d) }
+func (a *avx) StoreFirst(s R, m Mem) { a.VMOVSS(s.AsX(), m) }
+func (a *avx) Local(bytes int, d GP) { a.LEAQ(a.AllocLocal(bytes), d) }
+
+// down exchanges the halves of each 2k lanes, k = 1 or 2.
+func (a *avx) down(x R, k int, d R) {
+	a.VPERMILPS(operand.U8([]uint8{1: 0b10_11_00_01, 2: 0b01_00_11_10}[k]), x, d)
+}
+
 // fmaConst overwrites x, so that k may be an address.
 func (a *avx) fmaConst(x, y R, k operand.Op) R {
 	a.VFMADD213PS(k, y, x)

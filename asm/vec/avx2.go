@@ -31,12 +31,28 @@ func (a *avx2) Lookup(t *Table, index, d R) { a.VPERMPS(t.mem, index, d) }
 func (a *avx2) LoadTail(m Mem, d R)         { a.VMASKMOVPS(m, a.mask, d) }
 func (a *avx2) StoreTail(s R, m Mem)        { a.VMASKMOVPS(s, a.mask, m) }
 
+// MergeTail avoids the masked store, from which a load cannot take its value.
+func (a *avx2) MergeTail(s R, m Mem) {
+	d := a.YMM()
+	a.VMOVUPS(m, d)
+	a.VBLENDVPS(a.mask, s, d, d)
+	a.VMOVUPS(d, m)
+}
+
 func (a *avx2) Positive(x, y, d R) {
 	zero, mask := a.YMM(), a.YMM()
 	a.VXORPS(zero, zero, zero)
 	const greater = 0x1e // ordered, quiet
 	a.VCMPPS(operand.U8(greater), zero, x, mask)
 	a.VANDPS(mask, y, d)
+}
+
+func (a *avx2) Down(x R, k int, d R) {
+	if k == 4 {
+		a.VPERM2F128(operand.U8(1), x, x, d)
+	} else {
+		a.down(x, k, d)
+	}
 }
 
 // Tail loads a mask from a window that slides over 8 ones and 8 zeros.

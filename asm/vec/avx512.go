@@ -34,6 +34,13 @@ func (a *avx512) Lookup(t *Table, index, d R) { a.VPERMPS(t.reg[0], index, d) }
 func (a *avx512) LoadTail(m Mem, d R)         { a.VMOVUPS_Z(m, a.mask, d) }
 func (a *avx512) StoreTail(s R, m Mem)        { a.VMOVUPS(s, a.mask, m) }
 
+func (a *avx512) MergeTail(s R, m Mem) {
+	d := a.ZMM()
+	a.VMOVUPS(m, d)
+	a.VMOVAPS(s, a.mask, d)
+	a.VMOVUPS(d, m)
+}
+
 // LoadTable repeats t, because VPERMPS takes 16 floats here and indices mod 16.
 func (a *avx512) LoadTable(t *Table) {
 	d := a.ZMM()
@@ -47,6 +54,17 @@ func (a *avx512) Positive(x, y, d R) {
 	const greater = 0x1e // ordered, quiet
 	a.VCMPPS(operand.U8(greater), zero, x, mask)
 	a.VMOVAPS_Z(y, mask, d)
+}
+
+func (a *avx512) Down(x R, k int, d R) {
+	switch k {
+	case 8:
+		a.VSHUFF32X4(operand.U8(0b01_00_11_10), x, x, d)
+	case 4:
+		a.VSHUFF32X4(operand.U8(0b10_11_00_01), x, x, d)
+	default:
+		a.down(x, k, d)
+	}
 }
 
 func (a *avx512) Tail(n GP, _ []GP, body func()) {

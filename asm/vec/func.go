@@ -26,6 +26,7 @@ type Func struct {
 	ptr      map[string]GP // where each operand's next elements are
 	tail     bool          // the elements at ptr are fewer than a register holds
 	n        int           // registers of a value
+	first    int           // registers between ptr and the value
 }
 
 // An Operand is a parameter *float32 of a kernel. Of a packed one, Gates 3 or 4,
@@ -180,7 +181,7 @@ func (f *Func) Store(operand string, gate int, v V) {
 }
 
 func (f *Func) at(operand string, gate, i int) Mem {
-	return Mem{Base: f.ptr[operand], Disp: 4 * (gate*block + i*f.Lanes())}
+	return Mem{Base: f.ptr[operand], Disp: 4 * (gate*block + (f.first+i)*f.Lanes())}
 }
 
 // Pointer returns the register that points to the current elements.

@@ -194,6 +194,28 @@ func (g *Gen) Positive(a, b V) V {
 	return g.each(len(a), func(i int, d R) { g.ISA.Positive(a[i], b[i], d) })
 }
 
+// In-place operations on c.
+
+func (g *Gen) AddTo(c, a V) {
+	for i := range c {
+		g.ISA.Add(c[i], a[i], c[i])
+	}
+}
+
+// GreaterTo sets c to the larger of c and a, and to NaN if one is NaN.
+func (g *Gen) GreaterTo(c, a V) {
+	for i := range c {
+		g.ISA.Greater(c[i], a[i], c[i])
+	}
+}
+
+// MaxBitsTo sets c to the larger of c and a as unsigned numbers.
+func (g *Gen) MaxBitsTo(c, a V) {
+	for i := range c {
+		g.ISA.MaxBits(c[i], a[i], c[i])
+	}
+}
+
 // Operations with a constant.
 
 func (g *Gen) AddK(a V, k *K) V {

@@ -46,11 +46,17 @@ type ISA interface {
 	Or(a, b, d R)                   //
 	Shl(a R, n uint64, d R)         // bits of each lane
 	Positive(a, b, d R)             // d = b where a > 0, else +0
+	Greater(a, b, d R)              // the larger, NaN if one is NaN; of two zeros any
+	MaxBits(a, b, d R)              // the larger as unsigned numbers
+	Down(a R, k int, d R)           // lane i of d = lane i+k of a, for i < k; k = Lanes/2, /4, ... 1
 	LoadTable(t *Table)             // keeps t in registers if it cannot be read in place
 	Lookup(t *Table, index, d R)    // d = t[index mod 8], of an index k + 1.5·2²³
 	Tail(n GP, p []GP, body func()) // body for the last n < Lanes elements; p are pointers to them
 	LoadTail(m Mem, d R)            // within Tail; other lanes are zero
 	StoreTail(s R, m Mem)           //
+	MergeTail(s R, m Mem)           // StoreTail, which may rewrite what a whole register holds
+	StoreFirst(s R, m Mem)          // lane 0
+	Local(bytes int, d GP)          // d = the address of new memory in the frame
 
 	// Outer adds to the tile acc [rows][vectors] the products of steps inputs:
 	// input k multiplies the scalar a.At(row, k) with the vectors that follow

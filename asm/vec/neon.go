@@ -85,6 +85,13 @@ func (a *neonISA) FNMA(x R, y operand.Op, c R) { a.VFMLS(y.(R), x, c) }
 func (a *neonISA) LoadTail(m Mem, d R)         { a.FMOVS(m, d) }
 func (a *neonISA) StoreTail(s R, m Mem)        { a.FMOVSstore(s, m) }
 
+func (a *neonISA) MergeTail(s R, m Mem)  { a.FMOVSstore(s, m) }
+func (a *neonISA) StoreFirst(s R, m Mem) { a.FMOVSstore(s, m) }
+func (a *neonISA) Greater(x, y, d R)     { a.FMAX(y, x, d) }
+func (a *neonISA) MaxBits(x, y, d R)     { a.VUMAX(y, x, d) }
+func (a *neonISA) Down(x R, k int, d R)  { a.VEXT(uint64(4*k), x, x, d) }
+func (a *neonISA) Local(bytes int, d GP) { a.MOVDaddr(a.AllocLocal(bytes), d) }
+
 // FMAConst loads a copy of k, which FMLA overwrites: the load ports are idle, and
 // a move from a register would take a slot of the vector units.
 func (a *neonISA) FMAConst(x, y R, k *K) R {
