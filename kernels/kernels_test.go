@@ -188,9 +188,10 @@ func at(off int) place {
 // Places at a page that faults.
 var (
 	beforeGuard = place{"before guard page", func(t testing.TB, rows, cols, stride int) view {
-		all := guarded(t, span(rows, cols, stride))
 		n := span(rows, cols, stride)
-		return view{Mat{all[len(all)-n:], stride}, all, len(all) - n}
+		all := guarded(t, n+guardSlack)
+		start := len(all) - guardSlack - n
+		return view{Mat{all[start:][:n:n], stride}, all, start}
 	}}
 	afterGuard = place{"after guard page", func(t testing.TB, rows, cols, stride int) view {
 		all := guarded(t, span(rows, cols, stride))
@@ -198,6 +199,15 @@ var (
 		return view{Mat{all[:n:n], stride}, all, 0}
 	}}
 )
+
+// guardSlack is how many elements lie between a view and the page after it. QEMU
+// 7.2 reads all of a VMASKMOVPS, where a processor leaves out what the mask does.
+var guardSlack = func() int {
+	if emulated && runtime.GOARCH == "amd64" && Available()[len(Available())-1] == AVX2 {
+		return 7
+	}
+	return 0
+}()
 
 // guards keeps the memory of guarded: mapping is slow.
 var guards struct {
