@@ -8,6 +8,7 @@ import (
 // unary emits dst[i] = f(src[i]). newF declares the constants of f.
 func unary(g *vec.Gen, unroll int, name, doc string, newF func(*vec.Gen) func(vec.V) vec.V) {
 	k := g.Flat(name, doc, []string{"dst", "src"}, "")
+	g.Reserve(7 * unroll)
 	f := newF(g)
 	k.Map(unroll, func() { k.Store("dst", 0, f(k.Load("src", 0))) })
 }
@@ -27,11 +28,11 @@ const round = 0x1.8p23
 //
 //	tanh(c+t) = T + w(1-T²)/(1+Tw)
 func tanh(g *vec.Gen) func(vec.V) vec.V {
+	point, value, slope := g.Table(approx.Table.Point), g.Table(approx.Table.Value), g.Table(approx.Table.Slope)
 	end, perPoint, toIndex := g.Const(approx.TanhEnd), g.Const(approx.Table.PerPoint), g.Const(round)
 	magnitude, sign := g.Bits(1<<31-1), g.Bits(1<<31)
 	one := g.Const(1)
 	poly := g.Poly(approx.Tanh.Poly.C...)
-	point, value, slope := g.Table(approx.Table.Point), g.Table(approx.Table.Value), g.Table(approx.Table.Slope)
 	return func(x vec.V) vec.V {
 		a := g.MinK(g.AndK(x, magnitude), end)
 		index := g.FMAK(a, perPoint, g.Fill(toIndex, len(a)))

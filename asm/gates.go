@@ -25,9 +25,9 @@ type gates struct {
 
 func newGates(g *vec.Gen) *gates {
 	return &gates{Gen: g,
-		log2e: g.Const(approx.Log2E), ln2: g.Const(approx.Ln2), most: g.Const(40), least: g.Const(-40),
-		full: g.Const(round + 127), half: g.Const(round + 126),
-		end: g.Const(approx.TanhRatioEnd), negEnd: g.Const(-approx.TanhRatioEnd), tiny: g.Const(0x1p-100),
+		most: g.Const(40), least: g.Const(-40), log2e: g.Const(approx.Log2E), ln2: g.Const(approx.Ln2),
+		half: g.Const(round + 126), end: g.Const(approx.TanhRatioEnd), negEnd: g.Const(-approx.TanhRatioEnd),
+		tiny: g.Const(0x1p-100), full: g.Const(round + 127),
 		num: g.Poly(approx.TanhRatio.Poly.C...),
 		den: g.Poly(approx.TanhRatio.Den.C...),
 	}
@@ -77,6 +77,7 @@ func allGates(g *vec.Gen, t target) {
 
 func rnnForward(g *vec.Gen, t target) {
 	k := g.Rows("rnnTanhForward", "sets h = tanh(gates).", plain("h"), plain("gates"))
+	g.Reserve(5 * t.gateUnroll)
 	c := newGates(g)
 	k.Map(t.gateUnroll, func() {
 		m, d := c.tanhRatio(k.Load("gates", 0))
@@ -122,6 +123,7 @@ func lstmOperands() []vec.Operand {
 
 func lstmGates(k *vec.Func, t target, train bool) {
 	g := k.Gen
+	g.Reserve(7 * t.gateUnroll)
 	e := newGates(g)
 	one, half := g.Const(1), g.Const(0.5)
 	p5, p6 := e.degree5(), e.degree6()
@@ -194,6 +196,7 @@ func gruOperands() []vec.Operand {
 
 func gruGates(k *vec.Func, t target, train bool) {
 	g := k.Gen
+	g.Reserve(7 * t.gateUnroll)
 	e := newGates(g)
 	one := g.Const(1)
 	p5 := e.degree5()

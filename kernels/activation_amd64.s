@@ -13,8 +13,8 @@ TEXT ·tanhAVX2(SB), NOSPLIT, $8-24
 	ORL      $0x00008040, AX
 	MOVL     AX, 4(SP)
 	VLDMXCSR 4(SP)
-	VMOVUPS  constantsAVX2<>+0(SB), Y0
-	VMOVUPS  constantsAVX2<>+32(SB), Y1
+	VMOVUPS  constantsAVX2<>+96(SB), Y0
+	VMOVUPS  constantsAVX2<>+128(SB), Y1
 	MOVQ     dst+0(FP), AX
 	MOVQ     src+8(FP), CX
 	MOVQ     n+16(FP), DX
@@ -26,50 +26,50 @@ TEXT ·tanhAVX2(SB), NOSPLIT, $8-24
 loop1:
 	VMOVUPS     (CX), Y2
 	VMOVUPS     32(CX), Y3
-	VANDPS      constantsAVX2<>+96(SB), Y2, Y4
-	VANDPS      constantsAVX2<>+96(SB), Y3, Y5
+	VANDPS      constantsAVX2<>+192(SB), Y2, Y4
+	VANDPS      constantsAVX2<>+192(SB), Y3, Y5
 	VMINPS      Y4, Y0, Y4
 	VMINPS      Y5, Y0, Y5
-	VMOVUPS     constantsAVX2<>+64(SB), Y6
-	VMOVUPS     constantsAVX2<>+64(SB), Y7
+	VMOVUPS     constantsAVX2<>+160(SB), Y6
+	VMOVUPS     constantsAVX2<>+160(SB), Y7
 	VFMADD231PS Y1, Y4, Y6
 	VFMADD231PS Y1, Y5, Y7
-	VPERMPS     constantsAVX2<>+352(SB), Y6, Y8
-	VPERMPS     constantsAVX2<>+352(SB), Y7, Y9
+	VPERMPS     constantsAVX2<>+0(SB), Y6, Y8
+	VPERMPS     constantsAVX2<>+0(SB), Y7, Y9
 	VSUBPS      Y8, Y4, Y4
 	VSUBPS      Y9, Y5, Y5
 	VMULPS      Y4, Y4, Y8
 	VMULPS      Y5, Y5, Y9
-	VMOVUPS     constantsAVX2<>+224(SB), Y10
-	VMOVUPS     constantsAVX2<>+224(SB), Y11
-	VFMADD231PS constantsAVX2<>+192(SB), Y8, Y10
-	VFMADD231PS constantsAVX2<>+192(SB), Y9, Y11
-	VFMADD213PS constantsAVX2<>+256(SB), Y8, Y10
-	VFMADD213PS constantsAVX2<>+256(SB), Y9, Y11
-	VFMADD213PS constantsAVX2<>+288(SB), Y8, Y10
-	VFMADD213PS constantsAVX2<>+288(SB), Y9, Y11
-	VFMADD213PS constantsAVX2<>+320(SB), Y8, Y10
-	VFMADD213PS constantsAVX2<>+320(SB), Y9, Y11
+	VMOVUPS     constantsAVX2<>+320(SB), Y10
+	VMOVUPS     constantsAVX2<>+320(SB), Y11
+	VFMADD231PS constantsAVX2<>+288(SB), Y8, Y10
+	VFMADD231PS constantsAVX2<>+288(SB), Y9, Y11
+	VFMADD213PS constantsAVX2<>+352(SB), Y8, Y10
+	VFMADD213PS constantsAVX2<>+352(SB), Y9, Y11
+	VFMADD213PS constantsAVX2<>+384(SB), Y8, Y10
+	VFMADD213PS constantsAVX2<>+384(SB), Y9, Y11
+	VFMADD213PS constantsAVX2<>+416(SB), Y8, Y10
+	VFMADD213PS constantsAVX2<>+416(SB), Y9, Y11
 	VMULPS      Y4, Y8, Y8
 	VMULPS      Y5, Y9, Y9
 	VFMADD231PS Y8, Y10, Y4
 	VFMADD231PS Y9, Y11, Y5
-	VPERMPS     constantsAVX2<>+384(SB), Y6, Y8
-	VPERMPS     constantsAVX2<>+384(SB), Y7, Y9
-	VMOVUPS     constantsAVX2<>+160(SB), Y10
-	VMOVUPS     constantsAVX2<>+160(SB), Y11
+	VPERMPS     constantsAVX2<>+32(SB), Y6, Y8
+	VPERMPS     constantsAVX2<>+32(SB), Y7, Y9
+	VMOVUPS     constantsAVX2<>+256(SB), Y10
+	VMOVUPS     constantsAVX2<>+256(SB), Y11
 	VFMADD231PS Y4, Y8, Y10
 	VFMADD231PS Y5, Y9, Y11
-	VPERMPS     constantsAVX2<>+416(SB), Y6, Y6
-	VPERMPS     constantsAVX2<>+416(SB), Y7, Y7
+	VPERMPS     constantsAVX2<>+64(SB), Y6, Y6
+	VPERMPS     constantsAVX2<>+64(SB), Y7, Y7
 	VMULPS      Y6, Y4, Y4
 	VMULPS      Y7, Y5, Y5
 	VDIVPS      Y10, Y4, Y4
 	VDIVPS      Y11, Y5, Y5
 	VADDPS      Y4, Y8, Y4
 	VADDPS      Y5, Y9, Y5
-	VANDPS      constantsAVX2<>+128(SB), Y2, Y2
-	VANDPS      constantsAVX2<>+128(SB), Y3, Y3
+	VANDPS      constantsAVX2<>+224(SB), Y2, Y2
+	VANDPS      constantsAVX2<>+224(SB), Y3, Y3
 	VORPS       Y2, Y4, Y2
 	VORPS       Y3, Y5, Y3
 	VMOVUPS     Y2, (AX)
@@ -87,28 +87,28 @@ done2:
 
 loop3:
 	VMOVUPS     (CX), Y2
-	VANDPS      constantsAVX2<>+96(SB), Y2, Y3
+	VANDPS      constantsAVX2<>+192(SB), Y2, Y3
 	VMINPS      Y3, Y0, Y3
-	VMOVUPS     constantsAVX2<>+64(SB), Y4
+	VMOVUPS     constantsAVX2<>+160(SB), Y4
 	VFMADD231PS Y1, Y3, Y4
-	VPERMPS     constantsAVX2<>+352(SB), Y4, Y5
+	VPERMPS     constantsAVX2<>+0(SB), Y4, Y5
 	VSUBPS      Y5, Y3, Y3
 	VMULPS      Y3, Y3, Y5
-	VMOVUPS     constantsAVX2<>+224(SB), Y6
-	VFMADD231PS constantsAVX2<>+192(SB), Y5, Y6
-	VFMADD213PS constantsAVX2<>+256(SB), Y5, Y6
-	VFMADD213PS constantsAVX2<>+288(SB), Y5, Y6
-	VFMADD213PS constantsAVX2<>+320(SB), Y5, Y6
+	VMOVUPS     constantsAVX2<>+320(SB), Y6
+	VFMADD231PS constantsAVX2<>+288(SB), Y5, Y6
+	VFMADD213PS constantsAVX2<>+352(SB), Y5, Y6
+	VFMADD213PS constantsAVX2<>+384(SB), Y5, Y6
+	VFMADD213PS constantsAVX2<>+416(SB), Y5, Y6
 	VMULPS      Y3, Y5, Y5
 	VFMADD231PS Y5, Y6, Y3
-	VPERMPS     constantsAVX2<>+384(SB), Y4, Y5
-	VMOVUPS     constantsAVX2<>+160(SB), Y6
+	VPERMPS     constantsAVX2<>+32(SB), Y4, Y5
+	VMOVUPS     constantsAVX2<>+256(SB), Y6
 	VFMADD231PS Y3, Y5, Y6
-	VPERMPS     constantsAVX2<>+416(SB), Y4, Y4
+	VPERMPS     constantsAVX2<>+64(SB), Y4, Y4
 	VMULPS      Y4, Y3, Y3
 	VDIVPS      Y6, Y3, Y3
 	VADDPS      Y3, Y5, Y3
-	VANDPS      constantsAVX2<>+128(SB), Y2, Y2
+	VANDPS      constantsAVX2<>+224(SB), Y2, Y2
 	VORPS       Y2, Y3, Y2
 	VMOVUPS     Y2, (AX)
 	ADDQ        $+32, AX
@@ -125,28 +125,28 @@ done4:
 	LEAQ        constantsAVX2<>+480(SB), BX
 	VMOVUPS     (BX)(DX*4), Y2
 	VMASKMOVPS  (CX), Y2, Y3
-	VANDPS      constantsAVX2<>+96(SB), Y3, Y4
+	VANDPS      constantsAVX2<>+192(SB), Y3, Y4
 	VMINPS      Y4, Y0, Y0
-	VMOVUPS     constantsAVX2<>+64(SB), Y4
+	VMOVUPS     constantsAVX2<>+160(SB), Y4
 	VFMADD231PS Y1, Y0, Y4
-	VPERMPS     constantsAVX2<>+352(SB), Y4, Y1
+	VPERMPS     constantsAVX2<>+0(SB), Y4, Y1
 	VSUBPS      Y1, Y0, Y0
 	VMULPS      Y0, Y0, Y1
-	VMOVUPS     constantsAVX2<>+224(SB), Y5
-	VFMADD231PS constantsAVX2<>+192(SB), Y1, Y5
-	VFMADD213PS constantsAVX2<>+256(SB), Y1, Y5
-	VFMADD213PS constantsAVX2<>+288(SB), Y1, Y5
-	VFMADD213PS constantsAVX2<>+320(SB), Y1, Y5
+	VMOVUPS     constantsAVX2<>+320(SB), Y5
+	VFMADD231PS constantsAVX2<>+288(SB), Y1, Y5
+	VFMADD213PS constantsAVX2<>+352(SB), Y1, Y5
+	VFMADD213PS constantsAVX2<>+384(SB), Y1, Y5
+	VFMADD213PS constantsAVX2<>+416(SB), Y1, Y5
 	VMULPS      Y0, Y1, Y1
 	VFMADD231PS Y1, Y5, Y0
-	VPERMPS     constantsAVX2<>+384(SB), Y4, Y1
-	VMOVUPS     constantsAVX2<>+160(SB), Y5
+	VPERMPS     constantsAVX2<>+32(SB), Y4, Y1
+	VMOVUPS     constantsAVX2<>+256(SB), Y5
 	VFMADD231PS Y0, Y1, Y5
-	VPERMPS     constantsAVX2<>+416(SB), Y4, Y4
+	VPERMPS     constantsAVX2<>+64(SB), Y4, Y4
 	VMULPS      Y4, Y0, Y0
 	VDIVPS      Y5, Y0, Y0
 	VADDPS      Y0, Y1, Y0
-	VANDPS      constantsAVX2<>+128(SB), Y3, Y1
+	VANDPS      constantsAVX2<>+224(SB), Y3, Y1
 	VORPS       Y1, Y0, Y0
 	VMASKMOVPS  Y0, Y2, (AX)
 
@@ -178,7 +178,7 @@ TEXT ·sigmoidAVX2(SB), NOSPLIT, $8-24
 loop1:
 	VMOVUPS      (CX), Y2
 	VMOVUPS      32(CX), Y3
-	VMOVUPS      constantsAVX2<>+128(SB), Y4
+	VMOVUPS      constantsAVX2<>+224(SB), Y4
 	VSUBPS       Y2, Y4, Y2
 	VSUBPS       Y3, Y4, Y3
 	VMINPS       Y2, Y1, Y2
@@ -211,13 +211,13 @@ loop1:
 	VMULPS       Y3, Y3, Y9
 	VFMADD231PS  Y8, Y4, Y2
 	VFMADD231PS  Y9, Y5, Y3
-	VMOVUPS      constantsAVX2<>+160(SB), Y4
-	VMOVUPS      constantsAVX2<>+160(SB), Y5
+	VMOVUPS      constantsAVX2<>+256(SB), Y4
+	VMOVUPS      constantsAVX2<>+256(SB), Y5
 	VFMADD231PS  Y6, Y2, Y4
 	VFMADD231PS  Y7, Y3, Y5
 	VADDPS       Y6, Y4, Y2
 	VADDPS       Y7, Y5, Y3
-	VMOVUPS      constantsAVX2<>+160(SB), Y4
+	VMOVUPS      constantsAVX2<>+256(SB), Y4
 	VDIVPS       Y2, Y4, Y2
 	VDIVPS       Y3, Y4, Y3
 	VMOVUPS      Y2, (AX)
@@ -235,7 +235,7 @@ done2:
 
 loop3:
 	VMOVUPS      (CX), Y2
-	VMOVUPS      constantsAVX2<>+128(SB), Y3
+	VMOVUPS      constantsAVX2<>+224(SB), Y3
 	VSUBPS       Y2, Y3, Y2
 	VMINPS       Y2, Y1, Y2
 	VMAXPS       Y2, Y0, Y2
@@ -252,10 +252,10 @@ loop3:
 	VFMADD213PS  constantsAVX2<>+832(SB), Y2, Y3
 	VMULPS       Y2, Y2, Y5
 	VFMADD231PS  Y5, Y3, Y2
-	VMOVUPS      constantsAVX2<>+160(SB), Y3
+	VMOVUPS      constantsAVX2<>+256(SB), Y3
 	VFMADD231PS  Y4, Y2, Y3
 	VADDPS       Y4, Y3, Y2
-	VMOVUPS      constantsAVX2<>+160(SB), Y3
+	VMOVUPS      constantsAVX2<>+256(SB), Y3
 	VDIVPS       Y2, Y3, Y2
 	VMOVUPS      Y2, (AX)
 	ADDQ         $+32, AX
@@ -272,7 +272,7 @@ done4:
 	LEAQ         constantsAVX2<>+480(SB), BX
 	VMOVUPS      (BX)(DX*4), Y2
 	VMASKMOVPS   (CX), Y2, Y3
-	VMOVUPS      constantsAVX2<>+128(SB), Y4
+	VMOVUPS      constantsAVX2<>+224(SB), Y4
 	VSUBPS       Y3, Y4, Y3
 	VMINPS       Y3, Y1, Y1
 	VMAXPS       Y1, Y0, Y0
@@ -289,10 +289,10 @@ done4:
 	VFMADD213PS  constantsAVX2<>+832(SB), Y0, Y1
 	VMULPS       Y0, Y0, Y4
 	VFMADD231PS  Y4, Y1, Y0
-	VMOVUPS      constantsAVX2<>+160(SB), Y1
+	VMOVUPS      constantsAVX2<>+256(SB), Y1
 	VFMADD231PS  Y3, Y0, Y1
 	VADDPS       Y3, Y1, Y0
-	VMOVUPS      constantsAVX2<>+160(SB), Y1
+	VMOVUPS      constantsAVX2<>+256(SB), Y1
 	VDIVPS       Y0, Y1, Y0
 	VMASKMOVPS   Y0, Y2, (AX)
 
@@ -337,8 +337,8 @@ loop1:
 	VMINPS       Y5, Y6, Y6
 	VSUBPS       Y7, Y4, Y8
 	VSUBPS       Y6, Y5, Y9
-	VADDPS       constantsAVX2<>+160(SB), Y8, Y8
-	VADDPS       constantsAVX2<>+160(SB), Y9, Y9
+	VADDPS       constantsAVX2<>+256(SB), Y8, Y8
+	VADDPS       constantsAVX2<>+256(SB), Y9, Y9
 	VPSLLD       $0x17, Y7, Y7
 	VPSLLD       $0x17, Y6, Y6
 	VSUBPS       constantsAVX2<>+608(SB), Y4, Y4
@@ -389,7 +389,7 @@ loop3:
 	VMOVUPS      constantsAVX2<>+928(SB), Y4
 	VMINPS       Y3, Y4, Y4
 	VSUBPS       Y4, Y3, Y5
-	VADDPS       constantsAVX2<>+160(SB), Y5, Y5
+	VADDPS       constantsAVX2<>+256(SB), Y5, Y5
 	VPSLLD       $0x17, Y4, Y4
 	VSUBPS       constantsAVX2<>+608(SB), Y3, Y3
 	VFNMADD231PS constantsAVX2<>+640(SB), Y3, Y2
@@ -426,7 +426,7 @@ done4:
 	VMOVUPS      constantsAVX2<>+928(SB), Y3
 	VMINPS       Y1, Y3, Y3
 	VSUBPS       Y3, Y1, Y4
-	VADDPS       constantsAVX2<>+160(SB), Y4, Y4
+	VADDPS       constantsAVX2<>+256(SB), Y4, Y4
 	VPSLLD       $0x17, Y3, Y3
 	VSUBPS       constantsAVX2<>+608(SB), Y1, Y1
 	VFNMADD231PS constantsAVX2<>+640(SB), Y1, Y0
@@ -449,118 +449,118 @@ done5:
 	VLDMXCSR (SP)
 	RET
 
-DATA constantsAVX2<>+0(SB)/4, $0x411028f6
-DATA constantsAVX2<>+4(SB)/4, $0x411028f6
-DATA constantsAVX2<>+8(SB)/4, $0x411028f6
-DATA constantsAVX2<>+12(SB)/4, $0x411028f6
-DATA constantsAVX2<>+16(SB)/4, $0x411028f6
-DATA constantsAVX2<>+20(SB)/4, $0x411028f6
-DATA constantsAVX2<>+24(SB)/4, $0x411028f6
-DATA constantsAVX2<>+28(SB)/4, $0x411028f6
-DATA constantsAVX2<>+32(SB)/4, $0x3f54dc3e
-DATA constantsAVX2<>+36(SB)/4, $0x3f54dc3e
-DATA constantsAVX2<>+40(SB)/4, $0x3f54dc3e
-DATA constantsAVX2<>+44(SB)/4, $0x3f54dc3e
-DATA constantsAVX2<>+48(SB)/4, $0x3f54dc3e
-DATA constantsAVX2<>+52(SB)/4, $0x3f54dc3e
-DATA constantsAVX2<>+56(SB)/4, $0x3f54dc3e
-DATA constantsAVX2<>+60(SB)/4, $0x3f54dc3e
-DATA constantsAVX2<>+64(SB)/4, $0x4b400000
-DATA constantsAVX2<>+68(SB)/4, $0x4b400000
-DATA constantsAVX2<>+72(SB)/4, $0x4b400000
-DATA constantsAVX2<>+76(SB)/4, $0x4b400000
-DATA constantsAVX2<>+80(SB)/4, $0x4b400000
-DATA constantsAVX2<>+84(SB)/4, $0x4b400000
-DATA constantsAVX2<>+88(SB)/4, $0x4b400000
-DATA constantsAVX2<>+92(SB)/4, $0x4b400000
-DATA constantsAVX2<>+96(SB)/4, $0x7fffffff
-DATA constantsAVX2<>+100(SB)/4, $0x7fffffff
-DATA constantsAVX2<>+104(SB)/4, $0x7fffffff
-DATA constantsAVX2<>+108(SB)/4, $0x7fffffff
-DATA constantsAVX2<>+112(SB)/4, $0x7fffffff
-DATA constantsAVX2<>+116(SB)/4, $0x7fffffff
-DATA constantsAVX2<>+120(SB)/4, $0x7fffffff
-DATA constantsAVX2<>+124(SB)/4, $0x7fffffff
-DATA constantsAVX2<>+128(SB)/4, $0x80000000
-DATA constantsAVX2<>+132(SB)/4, $0x80000000
-DATA constantsAVX2<>+136(SB)/4, $0x80000000
-DATA constantsAVX2<>+140(SB)/4, $0x80000000
-DATA constantsAVX2<>+144(SB)/4, $0x80000000
-DATA constantsAVX2<>+148(SB)/4, $0x80000000
-DATA constantsAVX2<>+152(SB)/4, $0x80000000
-DATA constantsAVX2<>+156(SB)/4, $0x80000000
-DATA constantsAVX2<>+160(SB)/4, $0x3f800000
-DATA constantsAVX2<>+164(SB)/4, $0x3f800000
-DATA constantsAVX2<>+168(SB)/4, $0x3f800000
-DATA constantsAVX2<>+172(SB)/4, $0x3f800000
-DATA constantsAVX2<>+176(SB)/4, $0x3f800000
-DATA constantsAVX2<>+180(SB)/4, $0x3f800000
-DATA constantsAVX2<>+184(SB)/4, $0x3f800000
-DATA constantsAVX2<>+188(SB)/4, $0x3f800000
-DATA constantsAVX2<>+192(SB)/4, $0xbbc013f8
-DATA constantsAVX2<>+196(SB)/4, $0xbbc013f8
-DATA constantsAVX2<>+200(SB)/4, $0xbbc013f8
-DATA constantsAVX2<>+204(SB)/4, $0xbbc013f8
-DATA constantsAVX2<>+208(SB)/4, $0xbbc013f8
-DATA constantsAVX2<>+212(SB)/4, $0xbbc013f8
-DATA constantsAVX2<>+216(SB)/4, $0xbbc013f8
-DATA constantsAVX2<>+220(SB)/4, $0xbbc013f8
-DATA constantsAVX2<>+224(SB)/4, $0x3caa2489
-DATA constantsAVX2<>+228(SB)/4, $0x3caa2489
-DATA constantsAVX2<>+232(SB)/4, $0x3caa2489
-DATA constantsAVX2<>+236(SB)/4, $0x3caa2489
-DATA constantsAVX2<>+240(SB)/4, $0x3caa2489
-DATA constantsAVX2<>+244(SB)/4, $0x3caa2489
-DATA constantsAVX2<>+248(SB)/4, $0x3caa2489
-DATA constantsAVX2<>+252(SB)/4, $0x3caa2489
-DATA constantsAVX2<>+256(SB)/4, $0xbd5c44e0
-DATA constantsAVX2<>+260(SB)/4, $0xbd5c44e0
-DATA constantsAVX2<>+264(SB)/4, $0xbd5c44e0
-DATA constantsAVX2<>+268(SB)/4, $0xbd5c44e0
-DATA constantsAVX2<>+272(SB)/4, $0xbd5c44e0
-DATA constantsAVX2<>+276(SB)/4, $0xbd5c44e0
-DATA constantsAVX2<>+280(SB)/4, $0xbd5c44e0
-DATA constantsAVX2<>+284(SB)/4, $0xbd5c44e0
-DATA constantsAVX2<>+288(SB)/4, $0x3e0884a4
-DATA constantsAVX2<>+292(SB)/4, $0x3e0884a4
-DATA constantsAVX2<>+296(SB)/4, $0x3e0884a4
-DATA constantsAVX2<>+300(SB)/4, $0x3e0884a4
-DATA constantsAVX2<>+304(SB)/4, $0x3e0884a4
-DATA constantsAVX2<>+308(SB)/4, $0x3e0884a4
-DATA constantsAVX2<>+312(SB)/4, $0x3e0884a4
-DATA constantsAVX2<>+316(SB)/4, $0x3e0884a4
-DATA constantsAVX2<>+320(SB)/4, $0xbeaaaa9e
-DATA constantsAVX2<>+324(SB)/4, $0xbeaaaa9e
-DATA constantsAVX2<>+328(SB)/4, $0xbeaaaa9e
-DATA constantsAVX2<>+332(SB)/4, $0xbeaaaa9e
-DATA constantsAVX2<>+336(SB)/4, $0xbeaaaa9e
-DATA constantsAVX2<>+340(SB)/4, $0xbeaaaa9e
-DATA constantsAVX2<>+344(SB)/4, $0xbeaaaa9e
-DATA constantsAVX2<>+348(SB)/4, $0xbeaaaa9e
-DATA constantsAVX2<>+352(SB)/4, $0x00000000
-DATA constantsAVX2<>+356(SB)/4, $0x3f99ebf3
-DATA constantsAVX2<>+360(SB)/4, $0x4019f1dd
-DATA constantsAVX2<>+364(SB)/4, $0x4066e2aa
-DATA constantsAVX2<>+368(SB)/4, $0x4099f590
-DATA constantsAVX2<>+372(SB)/4, $0x40c067eb
-DATA constantsAVX2<>+376(SB)/4, $0x40e6f4ed
-DATA constantsAVX2<>+380(SB)/4, $0x41051592
-DATA constantsAVX2<>+384(SB)/4, $0x00000000
-DATA constantsAVX2<>+388(SB)/4, $0x3f559c85
-DATA constantsAVX2<>+392(SB)/4, $0x3f7bdd7d
-DATA constantsAVX2<>+396(SB)/4, $0x3f7f9fb0
-DATA constantsAVX2<>+400(SB)/4, $0x3f7ff752
-DATA constantsAVX2<>+404(SB)/4, $0x3f7fff37
-DATA constantsAVX2<>+408(SB)/4, $0x3f7fffee
-DATA constantsAVX2<>+412(SB)/4, $0x3f7ffffe
-DATA constantsAVX2<>+416(SB)/4, $0x3f800000
-DATA constantsAVX2<>+420(SB)/4, $0x3e9b8456
-DATA constantsAVX2<>+424(SB)/4, $0x3d033ed4
-DATA constantsAVX2<>+428(SB)/4, $0x3b407bc3
-DATA constantsAVX2<>+432(SB)/4, $0x398add98
-DATA constantsAVX2<>+436(SB)/4, $0x37c8ff97
-DATA constantsAVX2<>+440(SB)/4, $0x361081a2
-DATA constantsAVX2<>+444(SB)/4, $0x348018ef
+DATA constantsAVX2<>+0(SB)/4, $0x00000000
+DATA constantsAVX2<>+4(SB)/4, $0x3f99ebf3
+DATA constantsAVX2<>+8(SB)/4, $0x4019f1dd
+DATA constantsAVX2<>+12(SB)/4, $0x4066e2aa
+DATA constantsAVX2<>+16(SB)/4, $0x4099f590
+DATA constantsAVX2<>+20(SB)/4, $0x40c067eb
+DATA constantsAVX2<>+24(SB)/4, $0x40e6f4ed
+DATA constantsAVX2<>+28(SB)/4, $0x41051592
+DATA constantsAVX2<>+32(SB)/4, $0x00000000
+DATA constantsAVX2<>+36(SB)/4, $0x3f559c85
+DATA constantsAVX2<>+40(SB)/4, $0x3f7bdd7d
+DATA constantsAVX2<>+44(SB)/4, $0x3f7f9fb0
+DATA constantsAVX2<>+48(SB)/4, $0x3f7ff752
+DATA constantsAVX2<>+52(SB)/4, $0x3f7fff37
+DATA constantsAVX2<>+56(SB)/4, $0x3f7fffee
+DATA constantsAVX2<>+60(SB)/4, $0x3f7ffffe
+DATA constantsAVX2<>+64(SB)/4, $0x3f800000
+DATA constantsAVX2<>+68(SB)/4, $0x3e9b8456
+DATA constantsAVX2<>+72(SB)/4, $0x3d033ed4
+DATA constantsAVX2<>+76(SB)/4, $0x3b407bc3
+DATA constantsAVX2<>+80(SB)/4, $0x398add98
+DATA constantsAVX2<>+84(SB)/4, $0x37c8ff97
+DATA constantsAVX2<>+88(SB)/4, $0x361081a2
+DATA constantsAVX2<>+92(SB)/4, $0x348018ef
+DATA constantsAVX2<>+96(SB)/4, $0x411028f6
+DATA constantsAVX2<>+100(SB)/4, $0x411028f6
+DATA constantsAVX2<>+104(SB)/4, $0x411028f6
+DATA constantsAVX2<>+108(SB)/4, $0x411028f6
+DATA constantsAVX2<>+112(SB)/4, $0x411028f6
+DATA constantsAVX2<>+116(SB)/4, $0x411028f6
+DATA constantsAVX2<>+120(SB)/4, $0x411028f6
+DATA constantsAVX2<>+124(SB)/4, $0x411028f6
+DATA constantsAVX2<>+128(SB)/4, $0x3f54dc3e
+DATA constantsAVX2<>+132(SB)/4, $0x3f54dc3e
+DATA constantsAVX2<>+136(SB)/4, $0x3f54dc3e
+DATA constantsAVX2<>+140(SB)/4, $0x3f54dc3e
+DATA constantsAVX2<>+144(SB)/4, $0x3f54dc3e
+DATA constantsAVX2<>+148(SB)/4, $0x3f54dc3e
+DATA constantsAVX2<>+152(SB)/4, $0x3f54dc3e
+DATA constantsAVX2<>+156(SB)/4, $0x3f54dc3e
+DATA constantsAVX2<>+160(SB)/4, $0x4b400000
+DATA constantsAVX2<>+164(SB)/4, $0x4b400000
+DATA constantsAVX2<>+168(SB)/4, $0x4b400000
+DATA constantsAVX2<>+172(SB)/4, $0x4b400000
+DATA constantsAVX2<>+176(SB)/4, $0x4b400000
+DATA constantsAVX2<>+180(SB)/4, $0x4b400000
+DATA constantsAVX2<>+184(SB)/4, $0x4b400000
+DATA constantsAVX2<>+188(SB)/4, $0x4b400000
+DATA constantsAVX2<>+192(SB)/4, $0x7fffffff
+DATA constantsAVX2<>+196(SB)/4, $0x7fffffff
+DATA constantsAVX2<>+200(SB)/4, $0x7fffffff
+DATA constantsAVX2<>+204(SB)/4, $0x7fffffff
+DATA constantsAVX2<>+208(SB)/4, $0x7fffffff
+DATA constantsAVX2<>+212(SB)/4, $0x7fffffff
+DATA constantsAVX2<>+216(SB)/4, $0x7fffffff
+DATA constantsAVX2<>+220(SB)/4, $0x7fffffff
+DATA constantsAVX2<>+224(SB)/4, $0x80000000
+DATA constantsAVX2<>+228(SB)/4, $0x80000000
+DATA constantsAVX2<>+232(SB)/4, $0x80000000
+DATA constantsAVX2<>+236(SB)/4, $0x80000000
+DATA constantsAVX2<>+240(SB)/4, $0x80000000
+DATA constantsAVX2<>+244(SB)/4, $0x80000000
+DATA constantsAVX2<>+248(SB)/4, $0x80000000
+DATA constantsAVX2<>+252(SB)/4, $0x80000000
+DATA constantsAVX2<>+256(SB)/4, $0x3f800000
+DATA constantsAVX2<>+260(SB)/4, $0x3f800000
+DATA constantsAVX2<>+264(SB)/4, $0x3f800000
+DATA constantsAVX2<>+268(SB)/4, $0x3f800000
+DATA constantsAVX2<>+272(SB)/4, $0x3f800000
+DATA constantsAVX2<>+276(SB)/4, $0x3f800000
+DATA constantsAVX2<>+280(SB)/4, $0x3f800000
+DATA constantsAVX2<>+284(SB)/4, $0x3f800000
+DATA constantsAVX2<>+288(SB)/4, $0xbbc013f8
+DATA constantsAVX2<>+292(SB)/4, $0xbbc013f8
+DATA constantsAVX2<>+296(SB)/4, $0xbbc013f8
+DATA constantsAVX2<>+300(SB)/4, $0xbbc013f8
+DATA constantsAVX2<>+304(SB)/4, $0xbbc013f8
+DATA constantsAVX2<>+308(SB)/4, $0xbbc013f8
+DATA constantsAVX2<>+312(SB)/4, $0xbbc013f8
+DATA constantsAVX2<>+316(SB)/4, $0xbbc013f8
+DATA constantsAVX2<>+320(SB)/4, $0x3caa2489
+DATA constantsAVX2<>+324(SB)/4, $0x3caa2489
+DATA constantsAVX2<>+328(SB)/4, $0x3caa2489
+DATA constantsAVX2<>+332(SB)/4, $0x3caa2489
+DATA constantsAVX2<>+336(SB)/4, $0x3caa2489
+DATA constantsAVX2<>+340(SB)/4, $0x3caa2489
+DATA constantsAVX2<>+344(SB)/4, $0x3caa2489
+DATA constantsAVX2<>+348(SB)/4, $0x3caa2489
+DATA constantsAVX2<>+352(SB)/4, $0xbd5c44e0
+DATA constantsAVX2<>+356(SB)/4, $0xbd5c44e0
+DATA constantsAVX2<>+360(SB)/4, $0xbd5c44e0
+DATA constantsAVX2<>+364(SB)/4, $0xbd5c44e0
+DATA constantsAVX2<>+368(SB)/4, $0xbd5c44e0
+DATA constantsAVX2<>+372(SB)/4, $0xbd5c44e0
+DATA constantsAVX2<>+376(SB)/4, $0xbd5c44e0
+DATA constantsAVX2<>+380(SB)/4, $0xbd5c44e0
+DATA constantsAVX2<>+384(SB)/4, $0x3e0884a4
+DATA constantsAVX2<>+388(SB)/4, $0x3e0884a4
+DATA constantsAVX2<>+392(SB)/4, $0x3e0884a4
+DATA constantsAVX2<>+396(SB)/4, $0x3e0884a4
+DATA constantsAVX2<>+400(SB)/4, $0x3e0884a4
+DATA constantsAVX2<>+404(SB)/4, $0x3e0884a4
+DATA constantsAVX2<>+408(SB)/4, $0x3e0884a4
+DATA constantsAVX2<>+412(SB)/4, $0x3e0884a4
+DATA constantsAVX2<>+416(SB)/4, $0xbeaaaa9e
+DATA constantsAVX2<>+420(SB)/4, $0xbeaaaa9e
+DATA constantsAVX2<>+424(SB)/4, $0xbeaaaa9e
+DATA constantsAVX2<>+428(SB)/4, $0xbeaaaa9e
+DATA constantsAVX2<>+432(SB)/4, $0xbeaaaa9e
+DATA constantsAVX2<>+436(SB)/4, $0xbeaaaa9e
+DATA constantsAVX2<>+440(SB)/4, $0xbeaaaa9e
+DATA constantsAVX2<>+444(SB)/4, $0xbeaaaa9e
 DATA constantsAVX2<>+448(SB)/4, $0xffffffff
 DATA constantsAVX2<>+452(SB)/4, $0xffffffff
 DATA constantsAVX2<>+456(SB)/4, $0xffffffff
@@ -700,20 +700,20 @@ TEXT ·tanhAVX512(SB), NOSPLIT, $8-24
 	ORL             $0x00008040, AX
 	MOVL            AX, 4(SP)
 	VLDMXCSR        4(SP)
-	VBROADCASTSS    constantsAVX512<>+0(SB), Z0
-	VBROADCASTSS    constantsAVX512<>+4(SB), Z1
-	VBROADCASTSS    constantsAVX512<>+8(SB), Z2
-	VBROADCASTSS    constantsAVX512<>+12(SB), Z3
-	VBROADCASTSS    constantsAVX512<>+16(SB), Z4
-	VBROADCASTSS    constantsAVX512<>+20(SB), Z5
-	VBROADCASTSS    constantsAVX512<>+24(SB), Z6
-	VBROADCASTSS    constantsAVX512<>+28(SB), Z7
-	VBROADCASTSS    constantsAVX512<>+32(SB), Z8
-	VBROADCASTSS    constantsAVX512<>+36(SB), Z9
-	VBROADCASTSS    constantsAVX512<>+40(SB), Z10
-	VBROADCASTF32X8 constantsAVX512<>+44(SB), Z11
-	VBROADCASTF32X8 constantsAVX512<>+76(SB), Z12
-	VBROADCASTF32X8 constantsAVX512<>+108(SB), Z13
+	VBROADCASTF32X8 constantsAVX512<>+0(SB), Z0
+	VBROADCASTF32X8 constantsAVX512<>+32(SB), Z1
+	VBROADCASTF32X8 constantsAVX512<>+64(SB), Z2
+	VBROADCASTSS    constantsAVX512<>+96(SB), Z3
+	VBROADCASTSS    constantsAVX512<>+100(SB), Z4
+	VBROADCASTSS    constantsAVX512<>+104(SB), Z5
+	VBROADCASTSS    constantsAVX512<>+108(SB), Z6
+	VBROADCASTSS    constantsAVX512<>+112(SB), Z7
+	VBROADCASTSS    constantsAVX512<>+116(SB), Z8
+	VBROADCASTSS    constantsAVX512<>+120(SB), Z9
+	VBROADCASTSS    constantsAVX512<>+124(SB), Z10
+	VBROADCASTSS    constantsAVX512<>+128(SB), Z11
+	VBROADCASTSS    constantsAVX512<>+132(SB), Z12
+	VBROADCASTSS    constantsAVX512<>+136(SB), Z13
 	MOVQ            dst+0(FP), AX
 	MOVQ            src+8(FP), CX
 	MOVQ            n+16(FP), DX
@@ -725,50 +725,50 @@ TEXT ·tanhAVX512(SB), NOSPLIT, $8-24
 loop1:
 	VMOVUPS     (CX), Z14
 	VMOVUPS     64(CX), Z15
-	VANDPS      Z3, Z14, Z16
-	VANDPS      Z3, Z15, Z17
-	VMINPS      Z16, Z0, Z16
-	VMINPS      Z17, Z0, Z17
-	VMOVAPS     Z2, Z18
-	VMOVAPS     Z2, Z19
-	VFMADD231PS Z1, Z16, Z18
-	VFMADD231PS Z1, Z17, Z19
-	VPERMPS     Z11, Z18, Z20
-	VPERMPS     Z11, Z19, Z21
+	VANDPS      Z6, Z14, Z16
+	VANDPS      Z6, Z15, Z17
+	VMINPS      Z16, Z3, Z16
+	VMINPS      Z17, Z3, Z17
+	VMOVAPS     Z5, Z18
+	VMOVAPS     Z5, Z19
+	VFMADD231PS Z4, Z16, Z18
+	VFMADD231PS Z4, Z17, Z19
+	VPERMPS     Z0, Z18, Z20
+	VPERMPS     Z0, Z19, Z21
 	VSUBPS      Z20, Z16, Z16
 	VSUBPS      Z21, Z17, Z17
 	VMULPS      Z16, Z16, Z20
 	VMULPS      Z17, Z17, Z21
-	VMOVAPS     Z7, Z22
-	VMOVAPS     Z7, Z23
-	VFMADD231PS Z6, Z20, Z22
-	VFMADD231PS Z6, Z21, Z23
-	VFMADD213PS Z8, Z20, Z22
-	VFMADD213PS Z8, Z21, Z23
-	VFMADD213PS Z9, Z20, Z22
-	VFMADD213PS Z9, Z21, Z23
-	VFMADD213PS Z10, Z20, Z22
-	VFMADD213PS Z10, Z21, Z23
+	VMOVAPS     Z10, Z22
+	VMOVAPS     Z10, Z23
+	VFMADD231PS Z9, Z20, Z22
+	VFMADD231PS Z9, Z21, Z23
+	VFMADD213PS Z11, Z20, Z22
+	VFMADD213PS Z11, Z21, Z23
+	VFMADD213PS Z12, Z20, Z22
+	VFMADD213PS Z12, Z21, Z23
+	VFMADD213PS Z13, Z20, Z22
+	VFMADD213PS Z13, Z21, Z23
 	VMULPS      Z16, Z20, Z20
 	VMULPS      Z17, Z21, Z21
 	VFMADD231PS Z20, Z22, Z16
 	VFMADD231PS Z21, Z23, Z17
-	VPERMPS     Z12, Z18, Z20
-	VPERMPS     Z12, Z19, Z21
-	VMOVAPS     Z5, Z22
-	VMOVAPS     Z5, Z23
+	VPERMPS     Z1, Z18, Z20
+	VPERMPS     Z1, Z19, Z21
+	VMOVAPS     Z8, Z22
+	VMOVAPS     Z8, Z23
 	VFMADD231PS Z16, Z20, Z22
 	VFMADD231PS Z17, Z21, Z23
-	VPERMPS     Z13, Z18, Z18
-	VPERMPS     Z13, Z19, Z19
+	VPERMPS     Z2, Z18, Z18
+	VPERMPS     Z2, Z19, Z19
 	VMULPS      Z18, Z16, Z16
 	VMULPS      Z19, Z17, Z17
 	VDIVPS      Z22, Z16, Z16
 	VDIVPS      Z23, Z17, Z17
 	VADDPS      Z16, Z20, Z16
 	VADDPS      Z17, Z21, Z17
-	VANDPS      Z4, Z14, Z14
-	VANDPS      Z4, Z15, Z15
+	VANDPS      Z7, Z14, Z14
+	VANDPS      Z7, Z15, Z15
 	VORPS       Z14, Z16, Z14
 	VORPS       Z15, Z17, Z15
 	VMOVUPS     Z14, (AX)
@@ -786,28 +786,28 @@ done2:
 
 loop3:
 	VMOVUPS     (CX), Z14
-	VANDPS      Z3, Z14, Z15
-	VMINPS      Z15, Z0, Z15
-	VMOVAPS     Z2, Z16
-	VFMADD231PS Z1, Z15, Z16
-	VPERMPS     Z11, Z16, Z17
+	VANDPS      Z6, Z14, Z15
+	VMINPS      Z15, Z3, Z15
+	VMOVAPS     Z5, Z16
+	VFMADD231PS Z4, Z15, Z16
+	VPERMPS     Z0, Z16, Z17
 	VSUBPS      Z17, Z15, Z15
 	VMULPS      Z15, Z15, Z17
-	VMOVAPS     Z7, Z18
-	VFMADD231PS Z6, Z17, Z18
-	VFMADD213PS Z8, Z17, Z18
-	VFMADD213PS Z9, Z17, Z18
-	VFMADD213PS Z10, Z17, Z18
+	VMOVAPS     Z10, Z18
+	VFMADD231PS Z9, Z17, Z18
+	VFMADD213PS Z11, Z17, Z18
+	VFMADD213PS Z12, Z17, Z18
+	VFMADD213PS Z13, Z17, Z18
 	VMULPS      Z15, Z17, Z17
 	VFMADD231PS Z17, Z18, Z15
-	VPERMPS     Z12, Z16, Z17
-	VMOVAPS     Z5, Z18
+	VPERMPS     Z1, Z16, Z17
+	VMOVAPS     Z8, Z18
 	VFMADD231PS Z15, Z17, Z18
-	VPERMPS     Z13, Z16, Z16
+	VPERMPS     Z2, Z16, Z16
 	VMULPS      Z16, Z15, Z15
 	VDIVPS      Z18, Z15, Z15
 	VADDPS      Z15, Z17, Z15
-	VANDPS      Z4, Z14, Z14
+	VANDPS      Z7, Z14, Z14
 	VORPS       Z14, Z15, Z14
 	VMOVUPS     Z14, (AX)
 	ADDQ        $+64, AX
@@ -824,28 +824,28 @@ done4:
 	BZHIL       DX, BX, BX
 	KMOVW       BX, K1
 	VMOVUPS.Z   (CX), K1, Z14
-	VANDPS      Z3, Z14, Z3
-	VMINPS      Z3, Z0, Z0
-	VMOVAPS     Z2, Z2
-	VFMADD231PS Z1, Z0, Z2
-	VPERMPS     Z11, Z2, Z1
-	VSUBPS      Z1, Z0, Z0
-	VMULPS      Z0, Z0, Z1
-	VMOVAPS     Z7, Z3
-	VFMADD231PS Z6, Z1, Z3
-	VFMADD213PS Z8, Z1, Z3
-	VFMADD213PS Z9, Z1, Z3
-	VFMADD213PS Z10, Z1, Z3
-	VMULPS      Z0, Z1, Z1
-	VFMADD231PS Z1, Z3, Z0
-	VPERMPS     Z12, Z2, Z1
-	VMOVAPS     Z5, Z3
+	VANDPS      Z6, Z14, Z6
+	VMINPS      Z6, Z3, Z3
+	VMOVAPS     Z5, Z5
+	VFMADD231PS Z4, Z3, Z5
+	VPERMPS     Z0, Z5, Z0
+	VSUBPS      Z0, Z3, Z0
+	VMULPS      Z0, Z0, Z3
+	VMOVAPS     Z10, Z4
+	VFMADD231PS Z9, Z3, Z4
+	VFMADD213PS Z11, Z3, Z4
+	VFMADD213PS Z12, Z3, Z4
+	VFMADD213PS Z13, Z3, Z4
+	VMULPS      Z0, Z3, Z3
+	VFMADD231PS Z3, Z4, Z0
+	VPERMPS     Z1, Z5, Z1
+	VMOVAPS     Z8, Z3
 	VFMADD231PS Z0, Z1, Z3
-	VPERMPS     Z13, Z2, Z2
+	VPERMPS     Z2, Z5, Z2
 	VMULPS      Z2, Z0, Z0
 	VDIVPS      Z3, Z0, Z0
 	VADDPS      Z0, Z1, Z0
-	VANDPS      Z4, Z14, Z1
+	VANDPS      Z7, Z14, Z1
 	VORPS       Z1, Z0, Z0
 	VMOVUPS     Z0, K1, (AX)
 
@@ -866,8 +866,8 @@ TEXT ·sigmoidAVX512(SB), NOSPLIT, $8-24
 	VLDMXCSR     4(SP)
 	VBROADCASTSS constantsAVX512<>+140(SB), Z0
 	VBROADCASTSS constantsAVX512<>+144(SB), Z1
-	VBROADCASTSS constantsAVX512<>+16(SB), Z2
-	VBROADCASTSS constantsAVX512<>+20(SB), Z3
+	VBROADCASTSS constantsAVX512<>+112(SB), Z2
+	VBROADCASTSS constantsAVX512<>+116(SB), Z3
 	VBROADCASTSS constantsAVX512<>+148(SB), Z4
 	VBROADCASTSS constantsAVX512<>+152(SB), Z5
 	VBROADCASTSS constantsAVX512<>+156(SB), Z6
@@ -1018,7 +1018,7 @@ TEXT ·expAVX512(SB), NOSPLIT, $8-24
 	VBROADCASTSS constantsAVX512<>+184(SB), Z0
 	VBROADCASTSS constantsAVX512<>+188(SB), Z1
 	VBROADCASTSS constantsAVX512<>+192(SB), Z2
-	VBROADCASTSS constantsAVX512<>+20(SB), Z3
+	VBROADCASTSS constantsAVX512<>+116(SB), Z3
 	VBROADCASTSS constantsAVX512<>+148(SB), Z4
 	VBROADCASTSS constantsAVX512<>+152(SB), Z5
 	VBROADCASTSS constantsAVX512<>+156(SB), Z6
@@ -1161,41 +1161,41 @@ done5:
 	VLDMXCSR (SP)
 	RET
 
-DATA constantsAVX512<>+0(SB)/4, $0x411028f6
-DATA constantsAVX512<>+4(SB)/4, $0x3f54dc3e
-DATA constantsAVX512<>+8(SB)/4, $0x4b400000
-DATA constantsAVX512<>+12(SB)/4, $0x7fffffff
-DATA constantsAVX512<>+16(SB)/4, $0x80000000
-DATA constantsAVX512<>+20(SB)/4, $0x3f800000
-DATA constantsAVX512<>+24(SB)/4, $0xbbc013f8
-DATA constantsAVX512<>+28(SB)/4, $0x3caa2489
-DATA constantsAVX512<>+32(SB)/4, $0xbd5c44e0
-DATA constantsAVX512<>+36(SB)/4, $0x3e0884a4
-DATA constantsAVX512<>+40(SB)/4, $0xbeaaaa9e
-DATA constantsAVX512<>+44(SB)/4, $0x00000000
-DATA constantsAVX512<>+48(SB)/4, $0x3f99ebf3
-DATA constantsAVX512<>+52(SB)/4, $0x4019f1dd
-DATA constantsAVX512<>+56(SB)/4, $0x4066e2aa
-DATA constantsAVX512<>+60(SB)/4, $0x4099f590
-DATA constantsAVX512<>+64(SB)/4, $0x40c067eb
-DATA constantsAVX512<>+68(SB)/4, $0x40e6f4ed
-DATA constantsAVX512<>+72(SB)/4, $0x41051592
-DATA constantsAVX512<>+76(SB)/4, $0x00000000
-DATA constantsAVX512<>+80(SB)/4, $0x3f559c85
-DATA constantsAVX512<>+84(SB)/4, $0x3f7bdd7d
-DATA constantsAVX512<>+88(SB)/4, $0x3f7f9fb0
-DATA constantsAVX512<>+92(SB)/4, $0x3f7ff752
-DATA constantsAVX512<>+96(SB)/4, $0x3f7fff37
-DATA constantsAVX512<>+100(SB)/4, $0x3f7fffee
-DATA constantsAVX512<>+104(SB)/4, $0x3f7ffffe
-DATA constantsAVX512<>+108(SB)/4, $0x3f800000
-DATA constantsAVX512<>+112(SB)/4, $0x3e9b8456
-DATA constantsAVX512<>+116(SB)/4, $0x3d033ed4
-DATA constantsAVX512<>+120(SB)/4, $0x3b407bc3
-DATA constantsAVX512<>+124(SB)/4, $0x398add98
-DATA constantsAVX512<>+128(SB)/4, $0x37c8ff97
-DATA constantsAVX512<>+132(SB)/4, $0x361081a2
-DATA constantsAVX512<>+136(SB)/4, $0x348018ef
+DATA constantsAVX512<>+0(SB)/4, $0x00000000
+DATA constantsAVX512<>+4(SB)/4, $0x3f99ebf3
+DATA constantsAVX512<>+8(SB)/4, $0x4019f1dd
+DATA constantsAVX512<>+12(SB)/4, $0x4066e2aa
+DATA constantsAVX512<>+16(SB)/4, $0x4099f590
+DATA constantsAVX512<>+20(SB)/4, $0x40c067eb
+DATA constantsAVX512<>+24(SB)/4, $0x40e6f4ed
+DATA constantsAVX512<>+28(SB)/4, $0x41051592
+DATA constantsAVX512<>+32(SB)/4, $0x00000000
+DATA constantsAVX512<>+36(SB)/4, $0x3f559c85
+DATA constantsAVX512<>+40(SB)/4, $0x3f7bdd7d
+DATA constantsAVX512<>+44(SB)/4, $0x3f7f9fb0
+DATA constantsAVX512<>+48(SB)/4, $0x3f7ff752
+DATA constantsAVX512<>+52(SB)/4, $0x3f7fff37
+DATA constantsAVX512<>+56(SB)/4, $0x3f7fffee
+DATA constantsAVX512<>+60(SB)/4, $0x3f7ffffe
+DATA constantsAVX512<>+64(SB)/4, $0x3f800000
+DATA constantsAVX512<>+68(SB)/4, $0x3e9b8456
+DATA constantsAVX512<>+72(SB)/4, $0x3d033ed4
+DATA constantsAVX512<>+76(SB)/4, $0x3b407bc3
+DATA constantsAVX512<>+80(SB)/4, $0x398add98
+DATA constantsAVX512<>+84(SB)/4, $0x37c8ff97
+DATA constantsAVX512<>+88(SB)/4, $0x361081a2
+DATA constantsAVX512<>+92(SB)/4, $0x348018ef
+DATA constantsAVX512<>+96(SB)/4, $0x411028f6
+DATA constantsAVX512<>+100(SB)/4, $0x3f54dc3e
+DATA constantsAVX512<>+104(SB)/4, $0x4b400000
+DATA constantsAVX512<>+108(SB)/4, $0x7fffffff
+DATA constantsAVX512<>+112(SB)/4, $0x80000000
+DATA constantsAVX512<>+116(SB)/4, $0x3f800000
+DATA constantsAVX512<>+120(SB)/4, $0xbbc013f8
+DATA constantsAVX512<>+124(SB)/4, $0x3caa2489
+DATA constantsAVX512<>+128(SB)/4, $0xbd5c44e0
+DATA constantsAVX512<>+132(SB)/4, $0x3e0884a4
+DATA constantsAVX512<>+136(SB)/4, $0xbeaaaa9e
 DATA constantsAVX512<>+140(SB)/4, $0xc2ae0000
 DATA constantsAVX512<>+144(SB)/4, $0x42b00000
 DATA constantsAVX512<>+148(SB)/4, $0x3fb8aa3b

@@ -15,6 +15,15 @@ TEXT ·rnnTanhForwardAVX2(SB), NOSPLIT, $8-48
 	VLDMXCSR 4(SP)
 	VMOVUPS  constantsAVX2<>+0(SB), Y0
 	VMOVUPS  constantsAVX2<>+32(SB), Y0
+	VMOVUPS  constantsAVX2<>+64(SB), Y0
+	VMOVUPS  constantsAVX2<>+96(SB), Y0
+	VMOVUPS  constantsAVX2<>+128(SB), Y0
+	VMOVUPS  constantsAVX2<>+160(SB), Y0
+	VMOVUPS  constantsAVX2<>+192(SB), Y1
+	VMOVUPS  constantsAVX2<>+224(SB), Y2
+	VMOVUPS  constantsAVX2<>+256(SB), Y3
+	VMOVUPS  constantsAVX2<>+288(SB), Y3
+	VMOVUPS  constantsAVX2<>+320(SB), Y4
 
 row1:
 	// A row.
@@ -32,27 +41,25 @@ row1:
 	JLT  done4
 
 loop3:
-	VMOVUPS     (CX), Y0
-	VMOVUPS     constantsAVX2<>+192(SB), Y1
-	VMINPS      Y0, Y1, Y0
-	VMOVUPS     constantsAVX2<>+224(SB), Y1
-	VMAXPS      Y0, Y1, Y0
-	VMOVUPS     constantsAVX2<>+256(SB), Y1
-	VFMADD231PS Y0, Y0, Y1
-	VMOVUPS     constantsAVX2<>+320(SB), Y2
-	VFMADD231PS constantsAVX2<>+288(SB), Y1, Y2
-	VFMADD213PS constantsAVX2<>+352(SB), Y1, Y2
-	VMULPS      Y2, Y0, Y0
-	VMOVUPS     constantsAVX2<>+416(SB), Y2
-	VFMADD231PS constantsAVX2<>+384(SB), Y1, Y2
-	VFMADD213PS constantsAVX2<>+448(SB), Y1, Y2
-	VFMADD213PS constantsAVX2<>+480(SB), Y1, Y2
-	VMULPS      Y2, Y0, Y1
-	VMULPS      Y2, Y2, Y2
-	VFMADD231PS Y0, Y0, Y2
-	VADDPS      Y1, Y1, Y0
-	VDIVPS      Y2, Y0, Y0
-	VMOVUPS     Y0, (AX)
+	VMOVUPS     (CX), Y5
+	VMINPS      Y5, Y0, Y5
+	VMAXPS      Y5, Y1, Y5
+	VMOVAPS     Y2, Y6
+	VFMADD231PS Y5, Y5, Y6
+	VMOVAPS     Y4, Y7
+	VFMADD231PS Y3, Y6, Y7
+	VFMADD213PS constantsAVX2<>+352(SB), Y6, Y7
+	VMULPS      Y7, Y5, Y5
+	VMOVUPS     constantsAVX2<>+416(SB), Y7
+	VFMADD231PS constantsAVX2<>+384(SB), Y6, Y7
+	VFMADD213PS constantsAVX2<>+448(SB), Y6, Y7
+	VFMADD213PS constantsAVX2<>+480(SB), Y6, Y7
+	VMULPS      Y7, Y5, Y6
+	VMULPS      Y7, Y7, Y7
+	VFMADD231PS Y5, Y5, Y7
+	VADDPS      Y6, Y6, Y5
+	VDIVPS      Y7, Y5, Y5
+	VMOVUPS     Y5, (AX)
 	ADDQ        $+32, AX
 	ADDQ        $+32, CX
 	ADDQ        $-8, DX
@@ -65,28 +72,26 @@ done4:
 	JEQ         done5
 	NEGQ        DX
 	LEAQ        constantsAVX2<>+544(SB), BX
-	VMOVUPS     (BX)(DX*4), Y0
-	VMASKMOVPS  (CX), Y0, Y1
-	VMOVUPS     constantsAVX2<>+192(SB), Y2
-	VMINPS      Y1, Y2, Y1
-	VMOVUPS     constantsAVX2<>+224(SB), Y2
-	VMAXPS      Y1, Y2, Y1
-	VMOVUPS     constantsAVX2<>+256(SB), Y2
-	VFMADD231PS Y1, Y1, Y2
-	VMOVUPS     constantsAVX2<>+320(SB), Y3
-	VFMADD231PS constantsAVX2<>+288(SB), Y2, Y3
-	VFMADD213PS constantsAVX2<>+352(SB), Y2, Y3
-	VMULPS      Y3, Y1, Y1
-	VMOVUPS     constantsAVX2<>+416(SB), Y3
-	VFMADD231PS constantsAVX2<>+384(SB), Y2, Y3
-	VFMADD213PS constantsAVX2<>+448(SB), Y2, Y3
-	VFMADD213PS constantsAVX2<>+480(SB), Y2, Y3
-	VMULPS      Y3, Y1, Y2
-	VMULPS      Y3, Y3, Y3
-	VFMADD231PS Y1, Y1, Y3
-	VADDPS      Y2, Y2, Y1
-	VDIVPS      Y3, Y1, Y1
-	VMASKMOVPS  Y1, Y0, (AX)
+	VMOVUPS     (BX)(DX*4), Y5
+	VMASKMOVPS  (CX), Y5, Y6
+	VMINPS      Y6, Y0, Y6
+	VMAXPS      Y6, Y1, Y6
+	VMOVAPS     Y2, Y7
+	VFMADD231PS Y6, Y6, Y7
+	VMOVAPS     Y4, Y8
+	VFMADD231PS Y3, Y7, Y8
+	VFMADD213PS constantsAVX2<>+352(SB), Y7, Y8
+	VMULPS      Y8, Y6, Y6
+	VMOVUPS     constantsAVX2<>+416(SB), Y8
+	VFMADD231PS constantsAVX2<>+384(SB), Y7, Y8
+	VFMADD213PS constantsAVX2<>+448(SB), Y7, Y8
+	VFMADD213PS constantsAVX2<>+480(SB), Y7, Y8
+	VMULPS      Y8, Y6, Y7
+	VMULPS      Y8, Y8, Y8
+	VFMADD231PS Y6, Y6, Y8
+	VADDPS      Y7, Y7, Y6
+	VDIVPS      Y8, Y6, Y6
+	VMASKMOVPS  Y6, Y5, (AX)
 
 done5:
 	// To the next row.
@@ -117,7 +122,6 @@ TEXT ·rnnReLUForwardAVX2(SB), NOSPLIT, $8-48
 	ORL      $0x00008040, AX
 	MOVL     AX, 4(SP)
 	VLDMXCSR 4(SP)
-	VMOVUPS  constantsAVX2<>+576(SB), Y0
 
 row1:
 	// A row.
@@ -135,10 +139,11 @@ row1:
 	JLT  done4
 
 loop3:
-	VMOVUPS (CX), Y1
-	VMAXPS  Y1, Y0, Y1
-	VADDPS  Y0, Y1, Y1
-	VMOVUPS Y1, (AX)
+	VMOVUPS (CX), Y0
+	VMOVUPS constantsAVX2<>+576(SB), Y1
+	VMAXPS  Y0, Y1, Y0
+	VADDPS  constantsAVX2<>+576(SB), Y0, Y0
+	VMOVUPS Y0, (AX)
 	ADDQ    $+32, AX
 	ADDQ    $+32, CX
 	ADDQ    $-8, DX
@@ -151,11 +156,12 @@ done4:
 	JEQ        done5
 	NEGQ       DX
 	LEAQ       constantsAVX2<>+544(SB), BX
-	VMOVUPS    (BX)(DX*4), Y1
-	VMASKMOVPS (CX), Y1, Y2
-	VMAXPS     Y2, Y0, Y2
-	VADDPS     Y0, Y2, Y2
-	VMASKMOVPS Y2, Y1, (AX)
+	VMOVUPS    (BX)(DX*4), Y0
+	VMASKMOVPS (CX), Y0, Y1
+	VMOVUPS    constantsAVX2<>+576(SB), Y2
+	VMAXPS     Y1, Y2, Y1
+	VADDPS     constantsAVX2<>+576(SB), Y1, Y1
+	VMASKMOVPS Y1, Y0, (AX)
 
 done5:
 	// To the next row.
@@ -186,7 +192,6 @@ TEXT ·rnnTanhBackwardAVX2(SB), NOSPLIT, $8-64
 	ORL      $0x00008040, AX
 	MOVL     AX, 4(SP)
 	VLDMXCSR 4(SP)
-	VMOVUPS  constantsAVX2<>+480(SB), Y0
 
 row1:
 	// A row.
@@ -205,12 +210,12 @@ row1:
 	JLT  done4
 
 loop3:
-	VMOVUPS      (DX), Y1
-	VMOVUPS      (CX), Y2
-	VMOVAPS      Y0, Y3
-	VFNMADD231PS Y1, Y1, Y3
-	VMULPS       Y3, Y2, Y1
-	VMOVUPS      Y1, (AX)
+	VMOVUPS      (DX), Y0
+	VMOVUPS      (CX), Y1
+	VMOVUPS      constantsAVX2<>+480(SB), Y2
+	VFNMADD231PS Y0, Y0, Y2
+	VMULPS       Y2, Y1, Y0
+	VMOVUPS      Y0, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, CX
 	ADDQ         $+32, DX
@@ -224,13 +229,13 @@ done4:
 	JEQ          done5
 	NEGQ         BX
 	LEAQ         constantsAVX2<>+544(SB), SI
-	VMOVUPS      (SI)(BX*4), Y1
-	VMASKMOVPS   (DX), Y1, Y2
-	VMASKMOVPS   (CX), Y1, Y3
-	VMOVAPS      Y0, Y4
-	VFNMADD231PS Y2, Y2, Y4
-	VMULPS       Y4, Y3, Y2
-	VMASKMOVPS   Y2, Y1, (AX)
+	VMOVUPS      (SI)(BX*4), Y0
+	VMASKMOVPS   (DX), Y0, Y1
+	VMASKMOVPS   (CX), Y0, Y2
+	VMOVUPS      constantsAVX2<>+480(SB), Y3
+	VFNMADD231PS Y1, Y1, Y3
+	VMULPS       Y3, Y2, Y1
+	VMASKMOVPS   Y1, Y0, (AX)
 
 done5:
 	// To the next row.
@@ -266,7 +271,6 @@ TEXT ·rnnReLUBackwardAVX2(SB), NOSPLIT, $8-64
 	ORL      $0x00008040, AX
 	MOVL     AX, 4(SP)
 	VLDMXCSR 4(SP)
-	VMOVUPS  constantsAVX2<>+480(SB), Y0
 
 row1:
 	// A row.
@@ -285,13 +289,13 @@ row1:
 	JLT  done4
 
 loop3:
-	VMOVUPS (DX), Y1
-	VMOVUPS (CX), Y2
-	VMULPS  Y0, Y2, Y2
-	VXORPS  Y3, Y3, Y3
-	VCMPPS  $0x1e, Y3, Y1, Y1
-	VANDPS  Y1, Y2, Y1
-	VMOVUPS Y1, (AX)
+	VMOVUPS (DX), Y0
+	VMOVUPS (CX), Y1
+	VMULPS  constantsAVX2<>+480(SB), Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	VCMPPS  $0x1e, Y2, Y0, Y0
+	VANDPS  Y0, Y1, Y0
+	VMOVUPS Y0, (AX)
 	ADDQ    $+32, AX
 	ADDQ    $+32, CX
 	ADDQ    $+32, DX
@@ -305,14 +309,14 @@ done4:
 	JEQ        done5
 	NEGQ       BX
 	LEAQ       constantsAVX2<>+544(SB), SI
-	VMOVUPS    (SI)(BX*4), Y1
-	VMASKMOVPS (DX), Y1, Y2
-	VMASKMOVPS (CX), Y1, Y3
-	VMULPS     Y0, Y3, Y3
-	VXORPS     Y4, Y4, Y4
-	VCMPPS     $0x1e, Y4, Y2, Y2
-	VANDPS     Y2, Y3, Y2
-	VMASKMOVPS Y2, Y1, (AX)
+	VMOVUPS    (SI)(BX*4), Y0
+	VMASKMOVPS (DX), Y0, Y1
+	VMASKMOVPS (CX), Y0, Y2
+	VMULPS     constantsAVX2<>+480(SB), Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VCMPPS     $0x1e, Y3, Y1, Y1
+	VANDPS     Y1, Y2, Y1
+	VMASKMOVPS Y1, Y0, (AX)
 
 done5:
 	// To the next row.
@@ -350,6 +354,13 @@ TEXT ·lstmForwardAVX2(SB), NOSPLIT, $8-80
 	VLDMXCSR 4(SP)
 	VMOVUPS  constantsAVX2<>+0(SB), Y0
 	VMOVUPS  constantsAVX2<>+32(SB), Y1
+	VMOVUPS  constantsAVX2<>+64(SB), Y2
+	VMOVUPS  constantsAVX2<>+96(SB), Y3
+	VMOVUPS  constantsAVX2<>+128(SB), Y4
+	VMOVUPS  constantsAVX2<>+160(SB), Y5
+	VMOVUPS  constantsAVX2<>+192(SB), Y6
+	VMOVUPS  constantsAVX2<>+224(SB), Y7
+	VMOVUPS  constantsAVX2<>+256(SB), Y8
 
 row1:
 	// A row.
@@ -373,109 +384,99 @@ loop3:
 
 loop5:
 	// Input and cell gates.
-	VMOVUPS      (DX), Y2
-	VMOVUPS      constantsAVX2<>+64(SB), Y3
-	VMINPS       Y2, Y3, Y2
-	VMOVUPS      constantsAVX2<>+96(SB), Y3
-	VMAXPS       Y2, Y3, Y2
-	VMOVUPS      constantsAVX2<>+160(SB), Y3
-	VFNMADD231PS Y0, Y2, Y3
-	VSUBPS       constantsAVX2<>+160(SB), Y3, Y4
-	VPSLLD       $0x17, Y3, Y3
-	VFMADD231PS  Y1, Y4, Y2
-	VMOVUPS      constantsAVX2<>+640(SB), Y4
-	VFMADD231PS  constantsAVX2<>+608(SB), Y2, Y4
-	VFMADD213PS  constantsAVX2<>+672(SB), Y2, Y4
-	VFMADD213PS  constantsAVX2<>+704(SB), Y2, Y4
-	VFMADD213PS  constantsAVX2<>+736(SB), Y2, Y4
-	VFMADD213PS  constantsAVX2<>+480(SB), Y2, Y4
-	VFMADD213PS  constantsAVX2<>+352(SB), Y3, Y4
-	VMOVUPS      128(DX), Y2
-	VMOVUPS      constantsAVX2<>+192(SB), Y3
-	VMINPS       Y2, Y3, Y2
-	VMOVUPS      constantsAVX2<>+224(SB), Y3
-	VMAXPS       Y2, Y3, Y2
-	VMOVUPS      constantsAVX2<>+256(SB), Y3
-	VFMADD231PS  Y2, Y2, Y3
-	VMOVUPS      constantsAVX2<>+320(SB), Y5
-	VFMADD231PS  constantsAVX2<>+288(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+352(SB), Y3, Y5
-	VMULPS       Y5, Y2, Y2
-	VMOVUPS      constantsAVX2<>+416(SB), Y5
-	VFMADD231PS  constantsAVX2<>+384(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+448(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+480(SB), Y3, Y5
-	VMULPS       Y5, Y2, Y3
-	VMULPS       Y5, Y5, Y5
-	VFMADD231PS  Y2, Y2, Y5
-	VMULPS       Y5, Y4, Y2
-	VMOVUPS      constantsAVX2<>+480(SB), Y4
-	VDIVPS       Y2, Y4, Y2
-	VMULPS       Y2, Y3, Y2
+	VMOVUPS      (DX), Y9
+	VMINPS       Y9, Y0, Y9
+	VMAXPS       Y9, Y1, Y9
+	VMOVAPS      Y4, Y10
+	VFNMADD231PS Y2, Y9, Y10
+	VSUBPS       Y4, Y10, Y11
+	VPSLLD       $0x17, Y10, Y10
+	VFMADD231PS  Y3, Y11, Y9
+	VMOVUPS      constantsAVX2<>+640(SB), Y11
+	VFMADD231PS  constantsAVX2<>+608(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+672(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+704(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+736(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+352(SB), Y10, Y11
+	VMOVUPS      128(DX), Y9
+	VMINPS       Y9, Y5, Y9
+	VMAXPS       Y9, Y6, Y9
+	VMOVAPS      Y7, Y10
+	VFMADD231PS  Y9, Y9, Y10
+	VMOVUPS      constantsAVX2<>+320(SB), Y12
+	VFMADD231PS  constantsAVX2<>+288(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+352(SB), Y10, Y12
+	VMULPS       Y12, Y9, Y9
+	VMOVUPS      constantsAVX2<>+416(SB), Y12
+	VFMADD231PS  constantsAVX2<>+384(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+448(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y12
+	VMULPS       Y12, Y9, Y10
+	VMULPS       Y12, Y12, Y12
+	VFMADD231PS  Y9, Y9, Y12
+	VMULPS       Y12, Y11, Y9
+	VMOVUPS      constantsAVX2<>+480(SB), Y11
+	VDIVPS       Y9, Y11, Y9
+	VMULPS       Y9, Y10, Y9
 
 	// Forget gate and c.
-	VMOVUPS      64(DX), Y3
-	VMOVUPS      constantsAVX2<>+64(SB), Y4
-	VMINPS       Y3, Y4, Y3
-	VMOVUPS      constantsAVX2<>+96(SB), Y4
-	VMAXPS       Y3, Y4, Y3
-	VMOVUPS      constantsAVX2<>+128(SB), Y4
-	VFNMADD231PS Y0, Y3, Y4
-	VSUBPS       constantsAVX2<>+128(SB), Y4, Y5
-	VPSLLD       $0x17, Y4, Y4
-	VFMADD231PS  Y1, Y5, Y3
-	VMOVUPS      constantsAVX2<>+800(SB), Y5
-	VFMADD231PS  constantsAVX2<>+768(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+832(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+864(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+896(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+928(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+480(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y5
-	VMOVUPS      constantsAVX2<>+480(SB), Y3
-	VDIVPS       Y5, Y3, Y3
-	VMOVUPS      (BX), Y4
-	VFMADD231PS  Y4, Y3, Y2
-	VMOVUPS      Y2, (CX)
+	VMOVUPS      64(DX), Y10
+	VMINPS       Y10, Y0, Y10
+	VMAXPS       Y10, Y1, Y10
+	VMOVAPS      Y8, Y11
+	VFNMADD231PS Y2, Y10, Y11
+	VSUBPS       Y8, Y11, Y12
+	VPSLLD       $0x17, Y11, Y11
+	VFMADD231PS  Y3, Y12, Y10
+	VMOVUPS      constantsAVX2<>+800(SB), Y12
+	VFMADD231PS  constantsAVX2<>+768(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+832(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+864(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+896(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+928(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y12
+	VMOVUPS      constantsAVX2<>+480(SB), Y10
+	VDIVPS       Y12, Y10, Y10
+	VMOVUPS      (BX), Y11
+	VFMADD231PS  Y11, Y10, Y9
+	VMOVUPS      Y9, (CX)
 
 	// Output gate and h.
-	VMOVUPS      192(DX), Y3
-	VMOVUPS      constantsAVX2<>+64(SB), Y4
-	VMINPS       Y3, Y4, Y3
-	VMOVUPS      constantsAVX2<>+96(SB), Y4
-	VMAXPS       Y3, Y4, Y3
-	VMOVUPS      constantsAVX2<>+160(SB), Y4
-	VFNMADD231PS Y0, Y3, Y4
-	VSUBPS       constantsAVX2<>+160(SB), Y4, Y5
-	VPSLLD       $0x17, Y4, Y4
-	VFMADD231PS  Y1, Y5, Y3
-	VMOVUPS      constantsAVX2<>+640(SB), Y5
-	VFMADD231PS  constantsAVX2<>+608(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+672(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+704(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+736(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+480(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+352(SB), Y4, Y5
-	VMOVUPS      constantsAVX2<>+192(SB), Y3
-	VMINPS       Y2, Y3, Y2
-	VMOVUPS      constantsAVX2<>+224(SB), Y3
-	VMAXPS       Y2, Y3, Y2
-	VMOVUPS      constantsAVX2<>+256(SB), Y3
-	VFMADD231PS  Y2, Y2, Y3
-	VMOVUPS      constantsAVX2<>+320(SB), Y4
-	VFMADD231PS  constantsAVX2<>+288(SB), Y3, Y4
-	VFMADD213PS  constantsAVX2<>+352(SB), Y3, Y4
-	VMULPS       Y4, Y2, Y2
-	VMOVUPS      constantsAVX2<>+416(SB), Y4
-	VFMADD231PS  constantsAVX2<>+384(SB), Y3, Y4
-	VFMADD213PS  constantsAVX2<>+448(SB), Y3, Y4
-	VFMADD213PS  constantsAVX2<>+480(SB), Y3, Y4
-	VMULPS       Y4, Y2, Y3
-	VMULPS       Y4, Y4, Y4
-	VFMADD231PS  Y2, Y2, Y4
-	VMULPS       Y4, Y5, Y2
-	VDIVPS       Y2, Y3, Y2
-	VMOVUPS      Y2, (AX)
+	VMOVUPS      192(DX), Y10
+	VMINPS       Y10, Y0, Y10
+	VMAXPS       Y10, Y1, Y10
+	VMOVAPS      Y4, Y11
+	VFNMADD231PS Y2, Y10, Y11
+	VSUBPS       Y4, Y11, Y12
+	VPSLLD       $0x17, Y11, Y11
+	VFMADD231PS  Y3, Y12, Y10
+	VMOVUPS      constantsAVX2<>+640(SB), Y12
+	VFMADD231PS  constantsAVX2<>+608(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+672(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+704(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+736(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+352(SB), Y11, Y12
+	VMINPS       Y9, Y5, Y9
+	VMAXPS       Y9, Y6, Y9
+	VMOVAPS      Y7, Y10
+	VFMADD231PS  Y9, Y9, Y10
+	VMOVUPS      constantsAVX2<>+320(SB), Y11
+	VFMADD231PS  constantsAVX2<>+288(SB), Y10, Y11
+	VFMADD213PS  constantsAVX2<>+352(SB), Y10, Y11
+	VMULPS       Y11, Y9, Y9
+	VMOVUPS      constantsAVX2<>+416(SB), Y11
+	VFMADD231PS  constantsAVX2<>+384(SB), Y10, Y11
+	VFMADD213PS  constantsAVX2<>+448(SB), Y10, Y11
+	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y11
+	VMULPS       Y11, Y9, Y10
+	VMULPS       Y11, Y11, Y11
+	VFMADD231PS  Y9, Y9, Y11
+	VMULPS       Y11, Y12, Y9
+	VDIVPS       Y9, Y10, Y9
+	VMOVUPS      Y9, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, CX
 	ADDQ         $+32, DX
@@ -495,109 +496,99 @@ done4:
 
 loop6:
 	// Input and cell gates.
-	VMOVUPS      (DX), Y2
-	VMOVUPS      constantsAVX2<>+64(SB), Y3
-	VMINPS       Y2, Y3, Y2
-	VMOVUPS      constantsAVX2<>+96(SB), Y3
-	VMAXPS       Y2, Y3, Y2
-	VMOVUPS      constantsAVX2<>+160(SB), Y3
-	VFNMADD231PS Y0, Y2, Y3
-	VSUBPS       constantsAVX2<>+160(SB), Y3, Y4
-	VPSLLD       $0x17, Y3, Y3
-	VFMADD231PS  Y1, Y4, Y2
-	VMOVUPS      constantsAVX2<>+640(SB), Y4
-	VFMADD231PS  constantsAVX2<>+608(SB), Y2, Y4
-	VFMADD213PS  constantsAVX2<>+672(SB), Y2, Y4
-	VFMADD213PS  constantsAVX2<>+704(SB), Y2, Y4
-	VFMADD213PS  constantsAVX2<>+736(SB), Y2, Y4
-	VFMADD213PS  constantsAVX2<>+480(SB), Y2, Y4
-	VFMADD213PS  constantsAVX2<>+352(SB), Y3, Y4
-	VMOVUPS      128(DX), Y2
-	VMOVUPS      constantsAVX2<>+192(SB), Y3
-	VMINPS       Y2, Y3, Y2
-	VMOVUPS      constantsAVX2<>+224(SB), Y3
-	VMAXPS       Y2, Y3, Y2
-	VMOVUPS      constantsAVX2<>+256(SB), Y3
-	VFMADD231PS  Y2, Y2, Y3
-	VMOVUPS      constantsAVX2<>+320(SB), Y5
-	VFMADD231PS  constantsAVX2<>+288(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+352(SB), Y3, Y5
-	VMULPS       Y5, Y2, Y2
-	VMOVUPS      constantsAVX2<>+416(SB), Y5
-	VFMADD231PS  constantsAVX2<>+384(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+448(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+480(SB), Y3, Y5
-	VMULPS       Y5, Y2, Y3
-	VMULPS       Y5, Y5, Y5
-	VFMADD231PS  Y2, Y2, Y5
-	VMULPS       Y5, Y4, Y2
-	VMOVUPS      constantsAVX2<>+480(SB), Y4
-	VDIVPS       Y2, Y4, Y2
-	VMULPS       Y2, Y3, Y2
+	VMOVUPS      (DX), Y9
+	VMINPS       Y9, Y0, Y9
+	VMAXPS       Y9, Y1, Y9
+	VMOVAPS      Y4, Y10
+	VFNMADD231PS Y2, Y9, Y10
+	VSUBPS       Y4, Y10, Y11
+	VPSLLD       $0x17, Y10, Y10
+	VFMADD231PS  Y3, Y11, Y9
+	VMOVUPS      constantsAVX2<>+640(SB), Y11
+	VFMADD231PS  constantsAVX2<>+608(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+672(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+704(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+736(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+352(SB), Y10, Y11
+	VMOVUPS      128(DX), Y9
+	VMINPS       Y9, Y5, Y9
+	VMAXPS       Y9, Y6, Y9
+	VMOVAPS      Y7, Y10
+	VFMADD231PS  Y9, Y9, Y10
+	VMOVUPS      constantsAVX2<>+320(SB), Y12
+	VFMADD231PS  constantsAVX2<>+288(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+352(SB), Y10, Y12
+	VMULPS       Y12, Y9, Y9
+	VMOVUPS      constantsAVX2<>+416(SB), Y12
+	VFMADD231PS  constantsAVX2<>+384(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+448(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y12
+	VMULPS       Y12, Y9, Y10
+	VMULPS       Y12, Y12, Y12
+	VFMADD231PS  Y9, Y9, Y12
+	VMULPS       Y12, Y11, Y9
+	VMOVUPS      constantsAVX2<>+480(SB), Y11
+	VDIVPS       Y9, Y11, Y9
+	VMULPS       Y9, Y10, Y9
 
 	// Forget gate and c.
-	VMOVUPS      64(DX), Y3
-	VMOVUPS      constantsAVX2<>+64(SB), Y4
-	VMINPS       Y3, Y4, Y3
-	VMOVUPS      constantsAVX2<>+96(SB), Y4
-	VMAXPS       Y3, Y4, Y3
-	VMOVUPS      constantsAVX2<>+128(SB), Y4
-	VFNMADD231PS Y0, Y3, Y4
-	VSUBPS       constantsAVX2<>+128(SB), Y4, Y5
-	VPSLLD       $0x17, Y4, Y4
-	VFMADD231PS  Y1, Y5, Y3
-	VMOVUPS      constantsAVX2<>+800(SB), Y5
-	VFMADD231PS  constantsAVX2<>+768(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+832(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+864(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+896(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+928(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+480(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y5
-	VMOVUPS      constantsAVX2<>+480(SB), Y3
-	VDIVPS       Y5, Y3, Y3
-	VMOVUPS      (BX), Y4
-	VFMADD231PS  Y4, Y3, Y2
-	VMOVUPS      Y2, (CX)
+	VMOVUPS      64(DX), Y10
+	VMINPS       Y10, Y0, Y10
+	VMAXPS       Y10, Y1, Y10
+	VMOVAPS      Y8, Y11
+	VFNMADD231PS Y2, Y10, Y11
+	VSUBPS       Y8, Y11, Y12
+	VPSLLD       $0x17, Y11, Y11
+	VFMADD231PS  Y3, Y12, Y10
+	VMOVUPS      constantsAVX2<>+800(SB), Y12
+	VFMADD231PS  constantsAVX2<>+768(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+832(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+864(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+896(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+928(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y12
+	VMOVUPS      constantsAVX2<>+480(SB), Y10
+	VDIVPS       Y12, Y10, Y10
+	VMOVUPS      (BX), Y11
+	VFMADD231PS  Y11, Y10, Y9
+	VMOVUPS      Y9, (CX)
 
 	// Output gate and h.
-	VMOVUPS      192(DX), Y3
-	VMOVUPS      constantsAVX2<>+64(SB), Y4
-	VMINPS       Y3, Y4, Y3
-	VMOVUPS      constantsAVX2<>+96(SB), Y4
-	VMAXPS       Y3, Y4, Y3
-	VMOVUPS      constantsAVX2<>+160(SB), Y4
-	VFNMADD231PS Y0, Y3, Y4
-	VSUBPS       constantsAVX2<>+160(SB), Y4, Y5
-	VPSLLD       $0x17, Y4, Y4
-	VFMADD231PS  Y1, Y5, Y3
-	VMOVUPS      constantsAVX2<>+640(SB), Y5
-	VFMADD231PS  constantsAVX2<>+608(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+672(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+704(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+736(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+480(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+352(SB), Y4, Y5
-	VMOVUPS      constantsAVX2<>+192(SB), Y3
-	VMINPS       Y2, Y3, Y2
-	VMOVUPS      constantsAVX2<>+224(SB), Y3
-	VMAXPS       Y2, Y3, Y2
-	VMOVUPS      constantsAVX2<>+256(SB), Y3
-	VFMADD231PS  Y2, Y2, Y3
-	VMOVUPS      constantsAVX2<>+320(SB), Y4
-	VFMADD231PS  constantsAVX2<>+288(SB), Y3, Y4
-	VFMADD213PS  constantsAVX2<>+352(SB), Y3, Y4
-	VMULPS       Y4, Y2, Y2
-	VMOVUPS      constantsAVX2<>+416(SB), Y4
-	VFMADD231PS  constantsAVX2<>+384(SB), Y3, Y4
-	VFMADD213PS  constantsAVX2<>+448(SB), Y3, Y4
-	VFMADD213PS  constantsAVX2<>+480(SB), Y3, Y4
-	VMULPS       Y4, Y2, Y3
-	VMULPS       Y4, Y4, Y4
-	VFMADD231PS  Y2, Y2, Y4
-	VMULPS       Y4, Y5, Y2
-	VDIVPS       Y2, Y3, Y2
-	VMOVUPS      Y2, (AX)
+	VMOVUPS      192(DX), Y10
+	VMINPS       Y10, Y0, Y10
+	VMAXPS       Y10, Y1, Y10
+	VMOVAPS      Y4, Y11
+	VFNMADD231PS Y2, Y10, Y11
+	VSUBPS       Y4, Y11, Y12
+	VPSLLD       $0x17, Y11, Y11
+	VFMADD231PS  Y3, Y12, Y10
+	VMOVUPS      constantsAVX2<>+640(SB), Y12
+	VFMADD231PS  constantsAVX2<>+608(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+672(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+704(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+736(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+352(SB), Y11, Y12
+	VMINPS       Y9, Y5, Y9
+	VMAXPS       Y9, Y6, Y9
+	VMOVAPS      Y7, Y10
+	VFMADD231PS  Y9, Y9, Y10
+	VMOVUPS      constantsAVX2<>+320(SB), Y11
+	VFMADD231PS  constantsAVX2<>+288(SB), Y10, Y11
+	VFMADD213PS  constantsAVX2<>+352(SB), Y10, Y11
+	VMULPS       Y11, Y9, Y9
+	VMOVUPS      constantsAVX2<>+416(SB), Y11
+	VFMADD231PS  constantsAVX2<>+384(SB), Y10, Y11
+	VFMADD213PS  constantsAVX2<>+448(SB), Y10, Y11
+	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y11
+	VMULPS       Y11, Y9, Y10
+	VMULPS       Y11, Y11, Y11
+	VFMADD231PS  Y9, Y9, Y11
+	VMULPS       Y11, Y12, Y9
+	VDIVPS       Y9, Y10, Y9
+	VMOVUPS      Y9, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, CX
 	ADDQ         $+32, DX
@@ -612,112 +603,102 @@ done7:
 	JEQ     done8
 	NEGQ    SI
 	LEAQ    constantsAVX2<>+544(SB), DI
-	VMOVUPS (DI)(SI*4), Y2
+	VMOVUPS (DI)(SI*4), Y9
 
 	// Input and cell gates.
-	VMASKMOVPS   (DX), Y2, Y3
-	VMOVUPS      constantsAVX2<>+64(SB), Y4
-	VMINPS       Y3, Y4, Y3
-	VMOVUPS      constantsAVX2<>+96(SB), Y4
-	VMAXPS       Y3, Y4, Y3
-	VMOVUPS      constantsAVX2<>+160(SB), Y4
-	VFNMADD231PS Y0, Y3, Y4
-	VSUBPS       constantsAVX2<>+160(SB), Y4, Y5
-	VPSLLD       $0x17, Y4, Y4
-	VFMADD231PS  Y1, Y5, Y3
-	VMOVUPS      constantsAVX2<>+640(SB), Y5
-	VFMADD231PS  constantsAVX2<>+608(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+672(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+704(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+736(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+480(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+352(SB), Y4, Y5
-	VMASKMOVPS   128(DX), Y2, Y3
-	VMOVUPS      constantsAVX2<>+192(SB), Y4
-	VMINPS       Y3, Y4, Y3
-	VMOVUPS      constantsAVX2<>+224(SB), Y4
-	VMAXPS       Y3, Y4, Y3
-	VMOVUPS      constantsAVX2<>+256(SB), Y4
-	VFMADD231PS  Y3, Y3, Y4
-	VMOVUPS      constantsAVX2<>+320(SB), Y6
-	VFMADD231PS  constantsAVX2<>+288(SB), Y4, Y6
-	VFMADD213PS  constantsAVX2<>+352(SB), Y4, Y6
-	VMULPS       Y6, Y3, Y3
-	VMOVUPS      constantsAVX2<>+416(SB), Y6
-	VFMADD231PS  constantsAVX2<>+384(SB), Y4, Y6
-	VFMADD213PS  constantsAVX2<>+448(SB), Y4, Y6
-	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y6
-	VMULPS       Y6, Y3, Y4
-	VMULPS       Y6, Y6, Y6
-	VFMADD231PS  Y3, Y3, Y6
-	VMULPS       Y6, Y5, Y3
-	VMOVUPS      constantsAVX2<>+480(SB), Y5
-	VDIVPS       Y3, Y5, Y3
-	VMULPS       Y3, Y4, Y3
+	VMASKMOVPS   (DX), Y9, Y10
+	VMINPS       Y10, Y0, Y10
+	VMAXPS       Y10, Y1, Y10
+	VMOVAPS      Y4, Y11
+	VFNMADD231PS Y2, Y10, Y11
+	VSUBPS       Y4, Y11, Y12
+	VPSLLD       $0x17, Y11, Y11
+	VFMADD231PS  Y3, Y12, Y10
+	VMOVUPS      constantsAVX2<>+640(SB), Y12
+	VFMADD231PS  constantsAVX2<>+608(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+672(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+704(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+736(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+352(SB), Y11, Y12
+	VMASKMOVPS   128(DX), Y9, Y10
+	VMINPS       Y10, Y5, Y10
+	VMAXPS       Y10, Y6, Y10
+	VMOVAPS      Y7, Y11
+	VFMADD231PS  Y10, Y10, Y11
+	VMOVUPS      constantsAVX2<>+320(SB), Y13
+	VFMADD231PS  constantsAVX2<>+288(SB), Y11, Y13
+	VFMADD213PS  constantsAVX2<>+352(SB), Y11, Y13
+	VMULPS       Y13, Y10, Y10
+	VMOVUPS      constantsAVX2<>+416(SB), Y13
+	VFMADD231PS  constantsAVX2<>+384(SB), Y11, Y13
+	VFMADD213PS  constantsAVX2<>+448(SB), Y11, Y13
+	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y13
+	VMULPS       Y13, Y10, Y11
+	VMULPS       Y13, Y13, Y13
+	VFMADD231PS  Y10, Y10, Y13
+	VMULPS       Y13, Y12, Y10
+	VMOVUPS      constantsAVX2<>+480(SB), Y12
+	VDIVPS       Y10, Y12, Y10
+	VMULPS       Y10, Y11, Y10
 
 	// Forget gate and c.
-	VMASKMOVPS   64(DX), Y2, Y4
-	VMOVUPS      constantsAVX2<>+64(SB), Y5
-	VMINPS       Y4, Y5, Y4
-	VMOVUPS      constantsAVX2<>+96(SB), Y5
-	VMAXPS       Y4, Y5, Y4
-	VMOVUPS      constantsAVX2<>+128(SB), Y5
-	VFNMADD231PS Y0, Y4, Y5
-	VSUBPS       constantsAVX2<>+128(SB), Y5, Y6
-	VPSLLD       $0x17, Y5, Y5
-	VFMADD231PS  Y1, Y6, Y4
-	VMOVUPS      constantsAVX2<>+800(SB), Y6
-	VFMADD231PS  constantsAVX2<>+768(SB), Y4, Y6
-	VFMADD213PS  constantsAVX2<>+832(SB), Y4, Y6
-	VFMADD213PS  constantsAVX2<>+864(SB), Y4, Y6
-	VFMADD213PS  constantsAVX2<>+896(SB), Y4, Y6
-	VFMADD213PS  constantsAVX2<>+928(SB), Y4, Y6
-	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y6
-	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y6
-	VMOVUPS      constantsAVX2<>+480(SB), Y4
-	VDIVPS       Y6, Y4, Y4
-	VMASKMOVPS   (BX), Y2, Y5
-	VFMADD231PS  Y5, Y4, Y3
-	VMASKMOVPS   Y3, Y2, (CX)
+	VMASKMOVPS   64(DX), Y9, Y11
+	VMINPS       Y11, Y0, Y11
+	VMAXPS       Y11, Y1, Y11
+	VMOVAPS      Y8, Y12
+	VFNMADD231PS Y2, Y11, Y12
+	VSUBPS       Y8, Y12, Y13
+	VPSLLD       $0x17, Y12, Y12
+	VFMADD231PS  Y3, Y13, Y11
+	VMOVUPS      constantsAVX2<>+800(SB), Y13
+	VFMADD231PS  constantsAVX2<>+768(SB), Y11, Y13
+	VFMADD213PS  constantsAVX2<>+832(SB), Y11, Y13
+	VFMADD213PS  constantsAVX2<>+864(SB), Y11, Y13
+	VFMADD213PS  constantsAVX2<>+896(SB), Y11, Y13
+	VFMADD213PS  constantsAVX2<>+928(SB), Y11, Y13
+	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y13
+	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y13
+	VMOVUPS      constantsAVX2<>+480(SB), Y11
+	VDIVPS       Y13, Y11, Y11
+	VMASKMOVPS   (BX), Y9, Y12
+	VFMADD231PS  Y12, Y11, Y10
+	VMASKMOVPS   Y10, Y9, (CX)
 
 	// Output gate and h.
-	VMASKMOVPS   192(DX), Y2, Y4
-	VMOVUPS      constantsAVX2<>+64(SB), Y5
-	VMINPS       Y4, Y5, Y4
-	VMOVUPS      constantsAVX2<>+96(SB), Y5
-	VMAXPS       Y4, Y5, Y4
-	VMOVUPS      constantsAVX2<>+160(SB), Y5
-	VFNMADD231PS Y0, Y4, Y5
-	VSUBPS       constantsAVX2<>+160(SB), Y5, Y6
-	VPSLLD       $0x17, Y5, Y5
-	VFMADD231PS  Y1, Y6, Y4
-	VMOVUPS      constantsAVX2<>+640(SB), Y6
-	VFMADD231PS  constantsAVX2<>+608(SB), Y4, Y6
-	VFMADD213PS  constantsAVX2<>+672(SB), Y4, Y6
-	VFMADD213PS  constantsAVX2<>+704(SB), Y4, Y6
-	VFMADD213PS  constantsAVX2<>+736(SB), Y4, Y6
-	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y6
-	VFMADD213PS  constantsAVX2<>+352(SB), Y5, Y6
-	VMOVUPS      constantsAVX2<>+192(SB), Y4
-	VMINPS       Y3, Y4, Y3
-	VMOVUPS      constantsAVX2<>+224(SB), Y4
-	VMAXPS       Y3, Y4, Y3
-	VMOVUPS      constantsAVX2<>+256(SB), Y4
-	VFMADD231PS  Y3, Y3, Y4
-	VMOVUPS      constantsAVX2<>+320(SB), Y5
-	VFMADD231PS  constantsAVX2<>+288(SB), Y4, Y5
-	VFMADD213PS  constantsAVX2<>+352(SB), Y4, Y5
-	VMULPS       Y5, Y3, Y3
-	VMOVUPS      constantsAVX2<>+416(SB), Y5
-	VFMADD231PS  constantsAVX2<>+384(SB), Y4, Y5
-	VFMADD213PS  constantsAVX2<>+448(SB), Y4, Y5
-	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y5
-	VMULPS       Y5, Y3, Y4
-	VMULPS       Y5, Y5, Y5
-	VFMADD231PS  Y3, Y3, Y5
-	VMULPS       Y5, Y6, Y3
-	VDIVPS       Y3, Y4, Y3
-	VMASKMOVPS   Y3, Y2, (AX)
+	VMASKMOVPS   192(DX), Y9, Y11
+	VMINPS       Y11, Y0, Y11
+	VMAXPS       Y11, Y1, Y11
+	VMOVAPS      Y4, Y12
+	VFNMADD231PS Y2, Y11, Y12
+	VSUBPS       Y4, Y12, Y13
+	VPSLLD       $0x17, Y12, Y12
+	VFMADD231PS  Y3, Y13, Y11
+	VMOVUPS      constantsAVX2<>+640(SB), Y13
+	VFMADD231PS  constantsAVX2<>+608(SB), Y11, Y13
+	VFMADD213PS  constantsAVX2<>+672(SB), Y11, Y13
+	VFMADD213PS  constantsAVX2<>+704(SB), Y11, Y13
+	VFMADD213PS  constantsAVX2<>+736(SB), Y11, Y13
+	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y13
+	VFMADD213PS  constantsAVX2<>+352(SB), Y12, Y13
+	VMINPS       Y10, Y5, Y10
+	VMAXPS       Y10, Y6, Y10
+	VMOVAPS      Y7, Y11
+	VFMADD231PS  Y10, Y10, Y11
+	VMOVUPS      constantsAVX2<>+320(SB), Y12
+	VFMADD231PS  constantsAVX2<>+288(SB), Y11, Y12
+	VFMADD213PS  constantsAVX2<>+352(SB), Y11, Y12
+	VMULPS       Y12, Y10, Y10
+	VMOVUPS      constantsAVX2<>+416(SB), Y12
+	VFMADD231PS  constantsAVX2<>+384(SB), Y11, Y12
+	VFMADD213PS  constantsAVX2<>+448(SB), Y11, Y12
+	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y12
+	VMULPS       Y12, Y10, Y11
+	VMULPS       Y12, Y12, Y12
+	VFMADD231PS  Y10, Y10, Y12
+	VMULPS       Y12, Y13, Y10
+	VDIVPS       Y10, Y11, Y10
+	VMASKMOVPS   Y10, Y9, (AX)
 
 done8:
 	// To the next row.
@@ -760,6 +741,13 @@ TEXT ·lstmForwardTrainAVX2(SB), NOSPLIT, $8-80
 	VLDMXCSR 4(SP)
 	VMOVUPS  constantsAVX2<>+0(SB), Y0
 	VMOVUPS  constantsAVX2<>+32(SB), Y1
+	VMOVUPS  constantsAVX2<>+64(SB), Y2
+	VMOVUPS  constantsAVX2<>+96(SB), Y3
+	VMOVUPS  constantsAVX2<>+128(SB), Y4
+	VMOVUPS  constantsAVX2<>+160(SB), Y5
+	VMOVUPS  constantsAVX2<>+192(SB), Y6
+	VMOVUPS  constantsAVX2<>+224(SB), Y7
+	VMOVUPS  constantsAVX2<>+256(SB), Y8
 
 row1:
 	// A row.
@@ -783,120 +771,110 @@ loop3:
 
 loop5:
 	// Input and cell gates.
-	VMOVUPS      (DX), Y2
-	VMOVUPS      constantsAVX2<>+64(SB), Y3
-	VMINPS       Y2, Y3, Y2
-	VMOVUPS      constantsAVX2<>+96(SB), Y3
-	VMAXPS       Y2, Y3, Y2
-	VMOVUPS      constantsAVX2<>+160(SB), Y3
-	VFNMADD231PS Y0, Y2, Y3
-	VSUBPS       constantsAVX2<>+160(SB), Y3, Y4
-	VPSLLD       $0x17, Y3, Y3
-	VFMADD231PS  Y1, Y4, Y2
-	VMOVUPS      constantsAVX2<>+640(SB), Y4
-	VFMADD231PS  constantsAVX2<>+608(SB), Y2, Y4
-	VFMADD213PS  constantsAVX2<>+672(SB), Y2, Y4
-	VFMADD213PS  constantsAVX2<>+704(SB), Y2, Y4
-	VFMADD213PS  constantsAVX2<>+736(SB), Y2, Y4
-	VFMADD213PS  constantsAVX2<>+480(SB), Y2, Y4
-	VFMADD213PS  constantsAVX2<>+352(SB), Y3, Y4
-	VMOVUPS      128(DX), Y2
-	VMOVUPS      constantsAVX2<>+192(SB), Y3
-	VMINPS       Y2, Y3, Y2
-	VMOVUPS      constantsAVX2<>+224(SB), Y3
-	VMAXPS       Y2, Y3, Y2
-	VMOVUPS      constantsAVX2<>+256(SB), Y3
-	VFMADD231PS  Y2, Y2, Y3
-	VMOVUPS      constantsAVX2<>+320(SB), Y5
-	VFMADD231PS  constantsAVX2<>+288(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+352(SB), Y3, Y5
-	VMULPS       Y5, Y2, Y2
-	VMOVUPS      constantsAVX2<>+416(SB), Y5
-	VFMADD231PS  constantsAVX2<>+384(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+448(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+480(SB), Y3, Y5
-	VMULPS       Y5, Y2, Y3
-	VMULPS       Y5, Y5, Y5
-	VFMADD231PS  Y2, Y2, Y5
-	VMULPS       Y5, Y4, Y2
-	VMOVUPS      constantsAVX2<>+480(SB), Y6
-	VDIVPS       Y2, Y6, Y2
-	VMULPS       Y2, Y3, Y6
-	VMULPS       constantsAVX2<>+352(SB), Y5, Y5
-	VMULPS       Y2, Y5, Y5
-	VMOVUPS      Y5, (DX)
-	VADDPS       Y3, Y3, Y3
-	VMULPS       Y4, Y3, Y3
-	VMULPS       Y2, Y3, Y2
-	VMOVUPS      Y2, 128(DX)
+	VMOVUPS      (DX), Y9
+	VMINPS       Y9, Y0, Y9
+	VMAXPS       Y9, Y1, Y9
+	VMOVAPS      Y4, Y10
+	VFNMADD231PS Y2, Y9, Y10
+	VSUBPS       Y4, Y10, Y11
+	VPSLLD       $0x17, Y10, Y10
+	VFMADD231PS  Y3, Y11, Y9
+	VMOVUPS      constantsAVX2<>+640(SB), Y11
+	VFMADD231PS  constantsAVX2<>+608(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+672(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+704(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+736(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+352(SB), Y10, Y11
+	VMOVUPS      128(DX), Y9
+	VMINPS       Y9, Y5, Y9
+	VMAXPS       Y9, Y6, Y9
+	VMOVAPS      Y7, Y10
+	VFMADD231PS  Y9, Y9, Y10
+	VMOVUPS      constantsAVX2<>+320(SB), Y12
+	VFMADD231PS  constantsAVX2<>+288(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+352(SB), Y10, Y12
+	VMULPS       Y12, Y9, Y9
+	VMOVUPS      constantsAVX2<>+416(SB), Y12
+	VFMADD231PS  constantsAVX2<>+384(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+448(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y12
+	VMULPS       Y12, Y9, Y10
+	VMULPS       Y12, Y12, Y12
+	VFMADD231PS  Y9, Y9, Y12
+	VMULPS       Y12, Y11, Y9
+	VMOVUPS      constantsAVX2<>+480(SB), Y13
+	VDIVPS       Y9, Y13, Y9
+	VMULPS       Y9, Y10, Y13
+	VMULPS       constantsAVX2<>+352(SB), Y12, Y12
+	VMULPS       Y9, Y12, Y12
+	VMOVUPS      Y12, (DX)
+	VADDPS       Y10, Y10, Y10
+	VMULPS       Y11, Y10, Y10
+	VMULPS       Y9, Y10, Y9
+	VMOVUPS      Y9, 128(DX)
 
 	// Forget gate and c.
-	VMOVUPS      64(DX), Y2
-	VMOVUPS      constantsAVX2<>+64(SB), Y3
-	VMINPS       Y2, Y3, Y2
-	VMOVUPS      constantsAVX2<>+96(SB), Y3
-	VMAXPS       Y2, Y3, Y2
-	VMOVUPS      constantsAVX2<>+128(SB), Y3
-	VFNMADD231PS Y0, Y2, Y3
-	VSUBPS       constantsAVX2<>+128(SB), Y3, Y4
-	VPSLLD       $0x17, Y3, Y3
-	VFMADD231PS  Y1, Y4, Y2
-	VMOVUPS      constantsAVX2<>+800(SB), Y4
-	VFMADD231PS  constantsAVX2<>+768(SB), Y2, Y4
-	VFMADD213PS  constantsAVX2<>+832(SB), Y2, Y4
-	VFMADD213PS  constantsAVX2<>+864(SB), Y2, Y4
-	VFMADD213PS  constantsAVX2<>+896(SB), Y2, Y4
-	VFMADD213PS  constantsAVX2<>+928(SB), Y2, Y4
-	VFMADD213PS  constantsAVX2<>+480(SB), Y2, Y4
-	VFMADD213PS  constantsAVX2<>+480(SB), Y3, Y4
-	VMOVUPS      constantsAVX2<>+480(SB), Y2
-	VDIVPS       Y4, Y2, Y2
-	VMOVUPS      (BX), Y3
-	VFMADD231PS  Y3, Y2, Y6
-	VMOVUPS      Y6, (CX)
-	VMOVUPS      Y2, 64(DX)
+	VMOVUPS      64(DX), Y9
+	VMINPS       Y9, Y0, Y9
+	VMAXPS       Y9, Y1, Y9
+	VMOVAPS      Y8, Y10
+	VFNMADD231PS Y2, Y9, Y10
+	VSUBPS       Y8, Y10, Y11
+	VPSLLD       $0x17, Y10, Y10
+	VFMADD231PS  Y3, Y11, Y9
+	VMOVUPS      constantsAVX2<>+800(SB), Y11
+	VFMADD231PS  constantsAVX2<>+768(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+832(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+864(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+896(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+928(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y11
+	VMOVUPS      constantsAVX2<>+480(SB), Y9
+	VDIVPS       Y11, Y9, Y9
+	VMOVUPS      (BX), Y10
+	VFMADD231PS  Y10, Y9, Y13
+	VMOVUPS      Y13, (CX)
+	VMOVUPS      Y9, 64(DX)
 
 	// Output gate and h.
-	VMOVUPS      192(DX), Y2
-	VMOVUPS      constantsAVX2<>+64(SB), Y3
-	VMINPS       Y2, Y3, Y2
-	VMOVUPS      constantsAVX2<>+96(SB), Y3
-	VMAXPS       Y2, Y3, Y2
-	VMOVUPS      constantsAVX2<>+160(SB), Y3
-	VFNMADD231PS Y0, Y2, Y3
-	VSUBPS       constantsAVX2<>+160(SB), Y3, Y4
-	VPSLLD       $0x17, Y3, Y3
-	VFMADD231PS  Y1, Y4, Y2
-	VMOVUPS      constantsAVX2<>+640(SB), Y4
-	VFMADD231PS  constantsAVX2<>+608(SB), Y2, Y4
-	VFMADD213PS  constantsAVX2<>+672(SB), Y2, Y4
-	VFMADD213PS  constantsAVX2<>+704(SB), Y2, Y4
-	VFMADD213PS  constantsAVX2<>+736(SB), Y2, Y4
-	VFMADD213PS  constantsAVX2<>+480(SB), Y2, Y4
-	VFMADD213PS  constantsAVX2<>+352(SB), Y3, Y4
-	VMOVUPS      constantsAVX2<>+192(SB), Y2
-	VMINPS       Y6, Y2, Y2
-	VMOVUPS      constantsAVX2<>+224(SB), Y3
-	VMAXPS       Y2, Y3, Y2
-	VMOVUPS      constantsAVX2<>+256(SB), Y3
-	VFMADD231PS  Y2, Y2, Y3
-	VMOVUPS      constantsAVX2<>+320(SB), Y5
-	VFMADD231PS  constantsAVX2<>+288(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+352(SB), Y3, Y5
-	VMULPS       Y5, Y2, Y2
-	VMOVUPS      constantsAVX2<>+416(SB), Y5
-	VFMADD231PS  constantsAVX2<>+384(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+448(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+480(SB), Y3, Y5
-	VMULPS       Y5, Y2, Y3
-	VMULPS       Y5, Y5, Y5
-	VFMADD231PS  Y2, Y2, Y5
-	VMULPS       Y5, Y4, Y2
-	VDIVPS       Y2, Y3, Y2
-	VMOVUPS      Y2, (AX)
-	VMOVUPS      constantsAVX2<>+352(SB), Y2
-	VDIVPS       Y4, Y2, Y2
-	VMOVUPS      Y2, 192(DX)
+	VMOVUPS      192(DX), Y9
+	VMINPS       Y9, Y0, Y9
+	VMAXPS       Y9, Y1, Y9
+	VMOVAPS      Y4, Y10
+	VFNMADD231PS Y2, Y9, Y10
+	VSUBPS       Y4, Y10, Y11
+	VPSLLD       $0x17, Y10, Y10
+	VFMADD231PS  Y3, Y11, Y9
+	VMOVUPS      constantsAVX2<>+640(SB), Y11
+	VFMADD231PS  constantsAVX2<>+608(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+672(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+704(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+736(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+352(SB), Y10, Y11
+	VMINPS       Y13, Y5, Y9
+	VMAXPS       Y9, Y6, Y9
+	VMOVAPS      Y7, Y10
+	VFMADD231PS  Y9, Y9, Y10
+	VMOVUPS      constantsAVX2<>+320(SB), Y12
+	VFMADD231PS  constantsAVX2<>+288(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+352(SB), Y10, Y12
+	VMULPS       Y12, Y9, Y9
+	VMOVUPS      constantsAVX2<>+416(SB), Y12
+	VFMADD231PS  constantsAVX2<>+384(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+448(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y12
+	VMULPS       Y12, Y9, Y10
+	VMULPS       Y12, Y12, Y12
+	VFMADD231PS  Y9, Y9, Y12
+	VMULPS       Y12, Y11, Y9
+	VDIVPS       Y9, Y10, Y9
+	VMOVUPS      Y9, (AX)
+	VMOVUPS      constantsAVX2<>+352(SB), Y9
+	VDIVPS       Y11, Y9, Y9
+	VMOVUPS      Y9, 192(DX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, CX
 	ADDQ         $+32, DX
@@ -916,120 +894,110 @@ done4:
 
 loop6:
 	// Input and cell gates.
-	VMOVUPS      (DX), Y2
-	VMOVUPS      constantsAVX2<>+64(SB), Y3
-	VMINPS       Y2, Y3, Y2
-	VMOVUPS      constantsAVX2<>+96(SB), Y3
-	VMAXPS       Y2, Y3, Y2
-	VMOVUPS      constantsAVX2<>+160(SB), Y3
-	VFNMADD231PS Y0, Y2, Y3
-	VSUBPS       constantsAVX2<>+160(SB), Y3, Y4
-	VPSLLD       $0x17, Y3, Y3
-	VFMADD231PS  Y1, Y4, Y2
-	VMOVUPS      constantsAVX2<>+640(SB), Y4
-	VFMADD231PS  constantsAVX2<>+608(SB), Y2, Y4
-	VFMADD213PS  constantsAVX2<>+672(SB), Y2, Y4
-	VFMADD213PS  constantsAVX2<>+704(SB), Y2, Y4
-	VFMADD213PS  constantsAVX2<>+736(SB), Y2, Y4
-	VFMADD213PS  constantsAVX2<>+480(SB), Y2, Y4
-	VFMADD213PS  constantsAVX2<>+352(SB), Y3, Y4
-	VMOVUPS      128(DX), Y2
-	VMOVUPS      constantsAVX2<>+192(SB), Y3
-	VMINPS       Y2, Y3, Y2
-	VMOVUPS      constantsAVX2<>+224(SB), Y3
-	VMAXPS       Y2, Y3, Y2
-	VMOVUPS      constantsAVX2<>+256(SB), Y3
-	VFMADD231PS  Y2, Y2, Y3
-	VMOVUPS      constantsAVX2<>+320(SB), Y5
-	VFMADD231PS  constantsAVX2<>+288(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+352(SB), Y3, Y5
-	VMULPS       Y5, Y2, Y2
-	VMOVUPS      constantsAVX2<>+416(SB), Y5
-	VFMADD231PS  constantsAVX2<>+384(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+448(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+480(SB), Y3, Y5
-	VMULPS       Y5, Y2, Y3
-	VMULPS       Y5, Y5, Y5
-	VFMADD231PS  Y2, Y2, Y5
-	VMULPS       Y5, Y4, Y2
-	VMOVUPS      constantsAVX2<>+480(SB), Y6
-	VDIVPS       Y2, Y6, Y2
-	VMULPS       Y2, Y3, Y6
-	VMULPS       constantsAVX2<>+352(SB), Y5, Y5
-	VMULPS       Y2, Y5, Y5
-	VMOVUPS      Y5, (DX)
-	VADDPS       Y3, Y3, Y3
-	VMULPS       Y4, Y3, Y3
-	VMULPS       Y2, Y3, Y2
-	VMOVUPS      Y2, 128(DX)
+	VMOVUPS      (DX), Y9
+	VMINPS       Y9, Y0, Y9
+	VMAXPS       Y9, Y1, Y9
+	VMOVAPS      Y4, Y10
+	VFNMADD231PS Y2, Y9, Y10
+	VSUBPS       Y4, Y10, Y11
+	VPSLLD       $0x17, Y10, Y10
+	VFMADD231PS  Y3, Y11, Y9
+	VMOVUPS      constantsAVX2<>+640(SB), Y11
+	VFMADD231PS  constantsAVX2<>+608(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+672(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+704(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+736(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+352(SB), Y10, Y11
+	VMOVUPS      128(DX), Y9
+	VMINPS       Y9, Y5, Y9
+	VMAXPS       Y9, Y6, Y9
+	VMOVAPS      Y7, Y10
+	VFMADD231PS  Y9, Y9, Y10
+	VMOVUPS      constantsAVX2<>+320(SB), Y12
+	VFMADD231PS  constantsAVX2<>+288(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+352(SB), Y10, Y12
+	VMULPS       Y12, Y9, Y9
+	VMOVUPS      constantsAVX2<>+416(SB), Y12
+	VFMADD231PS  constantsAVX2<>+384(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+448(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y12
+	VMULPS       Y12, Y9, Y10
+	VMULPS       Y12, Y12, Y12
+	VFMADD231PS  Y9, Y9, Y12
+	VMULPS       Y12, Y11, Y9
+	VMOVUPS      constantsAVX2<>+480(SB), Y13
+	VDIVPS       Y9, Y13, Y9
+	VMULPS       Y9, Y10, Y13
+	VMULPS       constantsAVX2<>+352(SB), Y12, Y12
+	VMULPS       Y9, Y12, Y12
+	VMOVUPS      Y12, (DX)
+	VADDPS       Y10, Y10, Y10
+	VMULPS       Y11, Y10, Y10
+	VMULPS       Y9, Y10, Y9
+	VMOVUPS      Y9, 128(DX)
 
 	// Forget gate and c.
-	VMOVUPS      64(DX), Y2
-	VMOVUPS      constantsAVX2<>+64(SB), Y3
-	VMINPS       Y2, Y3, Y2
-	VMOVUPS      constantsAVX2<>+96(SB), Y3
-	VMAXPS       Y2, Y3, Y2
-	VMOVUPS      constantsAVX2<>+128(SB), Y3
-	VFNMADD231PS Y0, Y2, Y3
-	VSUBPS       constantsAVX2<>+128(SB), Y3, Y4
-	VPSLLD       $0x17, Y3, Y3
-	VFMADD231PS  Y1, Y4, Y2
-	VMOVUPS      constantsAVX2<>+800(SB), Y4
-	VFMADD231PS  constantsAVX2<>+768(SB), Y2, Y4
-	VFMADD213PS  constantsAVX2<>+832(SB), Y2, Y4
-	VFMADD213PS  constantsAVX2<>+864(SB), Y2, Y4
-	VFMADD213PS  constantsAVX2<>+896(SB), Y2, Y4
-	VFMADD213PS  constantsAVX2<>+928(SB), Y2, Y4
-	VFMADD213PS  constantsAVX2<>+480(SB), Y2, Y4
-	VFMADD213PS  constantsAVX2<>+480(SB), Y3, Y4
-	VMOVUPS      constantsAVX2<>+480(SB), Y2
-	VDIVPS       Y4, Y2, Y2
-	VMOVUPS      (BX), Y3
-	VFMADD231PS  Y3, Y2, Y6
-	VMOVUPS      Y6, (CX)
-	VMOVUPS      Y2, 64(DX)
+	VMOVUPS      64(DX), Y9
+	VMINPS       Y9, Y0, Y9
+	VMAXPS       Y9, Y1, Y9
+	VMOVAPS      Y8, Y10
+	VFNMADD231PS Y2, Y9, Y10
+	VSUBPS       Y8, Y10, Y11
+	VPSLLD       $0x17, Y10, Y10
+	VFMADD231PS  Y3, Y11, Y9
+	VMOVUPS      constantsAVX2<>+800(SB), Y11
+	VFMADD231PS  constantsAVX2<>+768(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+832(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+864(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+896(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+928(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y11
+	VMOVUPS      constantsAVX2<>+480(SB), Y9
+	VDIVPS       Y11, Y9, Y9
+	VMOVUPS      (BX), Y10
+	VFMADD231PS  Y10, Y9, Y13
+	VMOVUPS      Y13, (CX)
+	VMOVUPS      Y9, 64(DX)
 
 	// Output gate and h.
-	VMOVUPS      192(DX), Y2
-	VMOVUPS      constantsAVX2<>+64(SB), Y3
-	VMINPS       Y2, Y3, Y2
-	VMOVUPS      constantsAVX2<>+96(SB), Y3
-	VMAXPS       Y2, Y3, Y2
-	VMOVUPS      constantsAVX2<>+160(SB), Y3
-	VFNMADD231PS Y0, Y2, Y3
-	VSUBPS       constantsAVX2<>+160(SB), Y3, Y4
-	VPSLLD       $0x17, Y3, Y3
-	VFMADD231PS  Y1, Y4, Y2
-	VMOVUPS      constantsAVX2<>+640(SB), Y4
-	VFMADD231PS  constantsAVX2<>+608(SB), Y2, Y4
-	VFMADD213PS  constantsAVX2<>+672(SB), Y2, Y4
-	VFMADD213PS  constantsAVX2<>+704(SB), Y2, Y4
-	VFMADD213PS  constantsAVX2<>+736(SB), Y2, Y4
-	VFMADD213PS  constantsAVX2<>+480(SB), Y2, Y4
-	VFMADD213PS  constantsAVX2<>+352(SB), Y3, Y4
-	VMOVUPS      constantsAVX2<>+192(SB), Y2
-	VMINPS       Y6, Y2, Y2
-	VMOVUPS      constantsAVX2<>+224(SB), Y3
-	VMAXPS       Y2, Y3, Y2
-	VMOVUPS      constantsAVX2<>+256(SB), Y3
-	VFMADD231PS  Y2, Y2, Y3
-	VMOVUPS      constantsAVX2<>+320(SB), Y5
-	VFMADD231PS  constantsAVX2<>+288(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+352(SB), Y3, Y5
-	VMULPS       Y5, Y2, Y2
-	VMOVUPS      constantsAVX2<>+416(SB), Y5
-	VFMADD231PS  constantsAVX2<>+384(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+448(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+480(SB), Y3, Y5
-	VMULPS       Y5, Y2, Y3
-	VMULPS       Y5, Y5, Y5
-	VFMADD231PS  Y2, Y2, Y5
-	VMULPS       Y5, Y4, Y2
-	VDIVPS       Y2, Y3, Y2
-	VMOVUPS      Y2, (AX)
-	VMOVUPS      constantsAVX2<>+352(SB), Y2
-	VDIVPS       Y4, Y2, Y2
-	VMOVUPS      Y2, 192(DX)
+	VMOVUPS      192(DX), Y9
+	VMINPS       Y9, Y0, Y9
+	VMAXPS       Y9, Y1, Y9
+	VMOVAPS      Y4, Y10
+	VFNMADD231PS Y2, Y9, Y10
+	VSUBPS       Y4, Y10, Y11
+	VPSLLD       $0x17, Y10, Y10
+	VFMADD231PS  Y3, Y11, Y9
+	VMOVUPS      constantsAVX2<>+640(SB), Y11
+	VFMADD231PS  constantsAVX2<>+608(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+672(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+704(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+736(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+352(SB), Y10, Y11
+	VMINPS       Y13, Y5, Y9
+	VMAXPS       Y9, Y6, Y9
+	VMOVAPS      Y7, Y10
+	VFMADD231PS  Y9, Y9, Y10
+	VMOVUPS      constantsAVX2<>+320(SB), Y12
+	VFMADD231PS  constantsAVX2<>+288(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+352(SB), Y10, Y12
+	VMULPS       Y12, Y9, Y9
+	VMOVUPS      constantsAVX2<>+416(SB), Y12
+	VFMADD231PS  constantsAVX2<>+384(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+448(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y12
+	VMULPS       Y12, Y9, Y10
+	VMULPS       Y12, Y12, Y12
+	VFMADD231PS  Y9, Y9, Y12
+	VMULPS       Y12, Y11, Y9
+	VDIVPS       Y9, Y10, Y9
+	VMOVUPS      Y9, (AX)
+	VMOVUPS      constantsAVX2<>+352(SB), Y9
+	VDIVPS       Y11, Y9, Y9
+	VMOVUPS      Y9, 192(DX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, CX
 	ADDQ         $+32, DX
@@ -1044,123 +1012,113 @@ done7:
 	JEQ     done8
 	NEGQ    SI
 	LEAQ    constantsAVX2<>+544(SB), DI
-	VMOVUPS (DI)(SI*4), Y2
+	VMOVUPS (DI)(SI*4), Y9
 
 	// Input and cell gates.
-	VMASKMOVPS   (DX), Y2, Y3
-	VMOVUPS      constantsAVX2<>+64(SB), Y4
-	VMINPS       Y3, Y4, Y3
-	VMOVUPS      constantsAVX2<>+96(SB), Y4
-	VMAXPS       Y3, Y4, Y3
-	VMOVUPS      constantsAVX2<>+160(SB), Y4
-	VFNMADD231PS Y0, Y3, Y4
-	VSUBPS       constantsAVX2<>+160(SB), Y4, Y5
-	VPSLLD       $0x17, Y4, Y4
-	VFMADD231PS  Y1, Y5, Y3
-	VMOVUPS      constantsAVX2<>+640(SB), Y5
-	VFMADD231PS  constantsAVX2<>+608(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+672(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+704(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+736(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+480(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+352(SB), Y4, Y5
-	VMASKMOVPS   128(DX), Y2, Y3
-	VMOVUPS      constantsAVX2<>+192(SB), Y4
-	VMINPS       Y3, Y4, Y3
-	VMOVUPS      constantsAVX2<>+224(SB), Y4
-	VMAXPS       Y3, Y4, Y3
-	VMOVUPS      constantsAVX2<>+256(SB), Y4
-	VFMADD231PS  Y3, Y3, Y4
-	VMOVUPS      constantsAVX2<>+320(SB), Y6
-	VFMADD231PS  constantsAVX2<>+288(SB), Y4, Y6
-	VFMADD213PS  constantsAVX2<>+352(SB), Y4, Y6
-	VMULPS       Y6, Y3, Y3
-	VMOVUPS      constantsAVX2<>+416(SB), Y6
-	VFMADD231PS  constantsAVX2<>+384(SB), Y4, Y6
-	VFMADD213PS  constantsAVX2<>+448(SB), Y4, Y6
-	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y6
-	VMULPS       Y6, Y3, Y4
-	VMULPS       Y6, Y6, Y6
-	VFMADD231PS  Y3, Y3, Y6
-	VMULPS       Y6, Y5, Y3
-	VMOVUPS      constantsAVX2<>+480(SB), Y7
-	VDIVPS       Y3, Y7, Y3
-	VMULPS       Y3, Y4, Y7
-	VMULPS       constantsAVX2<>+352(SB), Y6, Y6
-	VMULPS       Y3, Y6, Y6
-	VMASKMOVPS   Y6, Y2, (DX)
-	VADDPS       Y4, Y4, Y4
-	VMULPS       Y5, Y4, Y4
-	VMULPS       Y3, Y4, Y3
-	VMASKMOVPS   Y3, Y2, 128(DX)
+	VMASKMOVPS   (DX), Y9, Y10
+	VMINPS       Y10, Y0, Y10
+	VMAXPS       Y10, Y1, Y10
+	VMOVAPS      Y4, Y11
+	VFNMADD231PS Y2, Y10, Y11
+	VSUBPS       Y4, Y11, Y12
+	VPSLLD       $0x17, Y11, Y11
+	VFMADD231PS  Y3, Y12, Y10
+	VMOVUPS      constantsAVX2<>+640(SB), Y12
+	VFMADD231PS  constantsAVX2<>+608(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+672(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+704(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+736(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+352(SB), Y11, Y12
+	VMASKMOVPS   128(DX), Y9, Y10
+	VMINPS       Y10, Y5, Y10
+	VMAXPS       Y10, Y6, Y10
+	VMOVAPS      Y7, Y11
+	VFMADD231PS  Y10, Y10, Y11
+	VMOVUPS      constantsAVX2<>+320(SB), Y13
+	VFMADD231PS  constantsAVX2<>+288(SB), Y11, Y13
+	VFMADD213PS  constantsAVX2<>+352(SB), Y11, Y13
+	VMULPS       Y13, Y10, Y10
+	VMOVUPS      constantsAVX2<>+416(SB), Y13
+	VFMADD231PS  constantsAVX2<>+384(SB), Y11, Y13
+	VFMADD213PS  constantsAVX2<>+448(SB), Y11, Y13
+	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y13
+	VMULPS       Y13, Y10, Y11
+	VMULPS       Y13, Y13, Y13
+	VFMADD231PS  Y10, Y10, Y13
+	VMULPS       Y13, Y12, Y10
+	VMOVUPS      constantsAVX2<>+480(SB), Y14
+	VDIVPS       Y10, Y14, Y10
+	VMULPS       Y10, Y11, Y14
+	VMULPS       constantsAVX2<>+352(SB), Y13, Y13
+	VMULPS       Y10, Y13, Y13
+	VMASKMOVPS   Y13, Y9, (DX)
+	VADDPS       Y11, Y11, Y11
+	VMULPS       Y12, Y11, Y11
+	VMULPS       Y10, Y11, Y10
+	VMASKMOVPS   Y10, Y9, 128(DX)
 
 	// Forget gate and c.
-	VMASKMOVPS   64(DX), Y2, Y3
-	VMOVUPS      constantsAVX2<>+64(SB), Y4
-	VMINPS       Y3, Y4, Y3
-	VMOVUPS      constantsAVX2<>+96(SB), Y4
-	VMAXPS       Y3, Y4, Y3
-	VMOVUPS      constantsAVX2<>+128(SB), Y4
-	VFNMADD231PS Y0, Y3, Y4
-	VSUBPS       constantsAVX2<>+128(SB), Y4, Y5
-	VPSLLD       $0x17, Y4, Y4
-	VFMADD231PS  Y1, Y5, Y3
-	VMOVUPS      constantsAVX2<>+800(SB), Y5
-	VFMADD231PS  constantsAVX2<>+768(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+832(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+864(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+896(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+928(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+480(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y5
-	VMOVUPS      constantsAVX2<>+480(SB), Y3
-	VDIVPS       Y5, Y3, Y3
-	VMASKMOVPS   (BX), Y2, Y4
-	VFMADD231PS  Y4, Y3, Y7
-	VMASKMOVPS   Y7, Y2, (CX)
-	VMASKMOVPS   Y3, Y2, 64(DX)
+	VMASKMOVPS   64(DX), Y9, Y10
+	VMINPS       Y10, Y0, Y10
+	VMAXPS       Y10, Y1, Y10
+	VMOVAPS      Y8, Y11
+	VFNMADD231PS Y2, Y10, Y11
+	VSUBPS       Y8, Y11, Y12
+	VPSLLD       $0x17, Y11, Y11
+	VFMADD231PS  Y3, Y12, Y10
+	VMOVUPS      constantsAVX2<>+800(SB), Y12
+	VFMADD231PS  constantsAVX2<>+768(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+832(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+864(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+896(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+928(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y12
+	VMOVUPS      constantsAVX2<>+480(SB), Y10
+	VDIVPS       Y12, Y10, Y10
+	VMASKMOVPS   (BX), Y9, Y11
+	VFMADD231PS  Y11, Y10, Y14
+	VMASKMOVPS   Y14, Y9, (CX)
+	VMASKMOVPS   Y10, Y9, 64(DX)
 
 	// Output gate and h.
-	VMASKMOVPS   192(DX), Y2, Y3
-	VMOVUPS      constantsAVX2<>+64(SB), Y4
-	VMINPS       Y3, Y4, Y3
-	VMOVUPS      constantsAVX2<>+96(SB), Y4
-	VMAXPS       Y3, Y4, Y3
-	VMOVUPS      constantsAVX2<>+160(SB), Y4
-	VFNMADD231PS Y0, Y3, Y4
-	VSUBPS       constantsAVX2<>+160(SB), Y4, Y5
-	VPSLLD       $0x17, Y4, Y4
-	VFMADD231PS  Y1, Y5, Y3
-	VMOVUPS      constantsAVX2<>+640(SB), Y5
-	VFMADD231PS  constantsAVX2<>+608(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+672(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+704(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+736(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+480(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+352(SB), Y4, Y5
-	VMOVUPS      constantsAVX2<>+192(SB), Y3
-	VMINPS       Y7, Y3, Y3
-	VMOVUPS      constantsAVX2<>+224(SB), Y4
-	VMAXPS       Y3, Y4, Y3
-	VMOVUPS      constantsAVX2<>+256(SB), Y4
-	VFMADD231PS  Y3, Y3, Y4
-	VMOVUPS      constantsAVX2<>+320(SB), Y6
-	VFMADD231PS  constantsAVX2<>+288(SB), Y4, Y6
-	VFMADD213PS  constantsAVX2<>+352(SB), Y4, Y6
-	VMULPS       Y6, Y3, Y3
-	VMOVUPS      constantsAVX2<>+416(SB), Y6
-	VFMADD231PS  constantsAVX2<>+384(SB), Y4, Y6
-	VFMADD213PS  constantsAVX2<>+448(SB), Y4, Y6
-	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y6
-	VMULPS       Y6, Y3, Y4
-	VMULPS       Y6, Y6, Y6
-	VFMADD231PS  Y3, Y3, Y6
-	VMULPS       Y6, Y5, Y3
-	VDIVPS       Y3, Y4, Y3
-	VMASKMOVPS   Y3, Y2, (AX)
-	VMOVUPS      constantsAVX2<>+352(SB), Y3
-	VDIVPS       Y5, Y3, Y3
-	VMASKMOVPS   Y3, Y2, 192(DX)
+	VMASKMOVPS   192(DX), Y9, Y10
+	VMINPS       Y10, Y0, Y10
+	VMAXPS       Y10, Y1, Y10
+	VMOVAPS      Y4, Y11
+	VFNMADD231PS Y2, Y10, Y11
+	VSUBPS       Y4, Y11, Y12
+	VPSLLD       $0x17, Y11, Y11
+	VFMADD231PS  Y3, Y12, Y10
+	VMOVUPS      constantsAVX2<>+640(SB), Y12
+	VFMADD231PS  constantsAVX2<>+608(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+672(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+704(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+736(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+352(SB), Y11, Y12
+	VMINPS       Y14, Y5, Y10
+	VMAXPS       Y10, Y6, Y10
+	VMOVAPS      Y7, Y11
+	VFMADD231PS  Y10, Y10, Y11
+	VMOVUPS      constantsAVX2<>+320(SB), Y13
+	VFMADD231PS  constantsAVX2<>+288(SB), Y11, Y13
+	VFMADD213PS  constantsAVX2<>+352(SB), Y11, Y13
+	VMULPS       Y13, Y10, Y10
+	VMOVUPS      constantsAVX2<>+416(SB), Y13
+	VFMADD231PS  constantsAVX2<>+384(SB), Y11, Y13
+	VFMADD213PS  constantsAVX2<>+448(SB), Y11, Y13
+	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y13
+	VMULPS       Y13, Y10, Y11
+	VMULPS       Y13, Y13, Y13
+	VFMADD231PS  Y10, Y10, Y13
+	VMULPS       Y13, Y12, Y10
+	VDIVPS       Y10, Y11, Y10
+	VMASKMOVPS   Y10, Y9, (AX)
+	VMOVUPS      constantsAVX2<>+352(SB), Y10
+	VDIVPS       Y12, Y10, Y10
+	VMASKMOVPS   Y10, Y9, 192(DX)
 
 done8:
 	// To the next row.
@@ -1201,7 +1159,6 @@ TEXT ·lstmBackwardAVX2(SB), NOSPLIT, $8-112
 	ORL      $0x00008040, AX
 	MOVL     AX, 4(SP)
 	VLDMXCSR 4(SP)
-	VMOVUPS  constantsAVX2<>+480(SB), Y0
 
 row1:
 	// A row.
@@ -1226,41 +1183,44 @@ loop3:
 	MOVQ $+2, R9
 
 loop5:
-	VMOVUPS      192(AX), Y1
-	VMOVUPS      (BX), Y2
-	VMOVUPS      (DX), Y3
-	VDIVPS       Y1, Y2, Y4
-	VMOVAPS      Y1, Y5
-	VFNMADD231PS Y2, Y4, Y5
-	VMOVUPS      (CX), Y4
-	VFMADD231PS  Y5, Y3, Y4
-	VMULPS       Y2, Y3, Y2
-	VSUBPS       Y1, Y0, Y1
+	VMOVUPS      192(AX), Y0
+	VMOVUPS      (BX), Y1
+	VMOVUPS      (DX), Y2
+	VDIVPS       Y0, Y1, Y3
+	VMOVAPS      Y0, Y4
+	VFNMADD231PS Y1, Y3, Y4
+	VMOVUPS      (CX), Y3
+	VFMADD231PS  Y4, Y2, Y3
 	VMULPS       Y1, Y2, Y1
-	VMOVUPS      Y1, 192(AX)
+	VMOVUPS      constantsAVX2<>+480(SB), Y2
+	VSUBPS       Y0, Y2, Y0
+	VMULPS       Y0, Y1, Y0
+	VMOVUPS      Y0, 192(AX)
 
 	// Input and cell gates.
-	VMOVUPS      (AX), Y1
-	VMOVUPS      128(AX), Y2
-	VMULPS       Y1, Y4, Y3
-	VMULPS       Y2, Y3, Y5
-	VSUBPS       Y1, Y0, Y1
-	VMULPS       Y1, Y5, Y1
-	VMOVUPS      Y1, (AX)
-	VMOVAPS      Y0, Y1
-	VFNMADD231PS Y2, Y2, Y1
-	VMULPS       Y1, Y3, Y1
-	VMOVUPS      Y1, 128(AX)
+	VMOVUPS      (AX), Y0
+	VMOVUPS      128(AX), Y1
+	VMULPS       Y0, Y3, Y2
+	VMULPS       Y1, Y2, Y4
+	VMOVUPS      constantsAVX2<>+480(SB), Y5
+	VSUBPS       Y0, Y5, Y0
+	VMULPS       Y0, Y4, Y0
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      constantsAVX2<>+480(SB), Y0
+	VFNMADD231PS Y1, Y1, Y0
+	VMULPS       Y0, Y2, Y0
+	VMOVUPS      Y0, 128(AX)
 
 	// Forget gate.
-	VMOVUPS 64(AX), Y1
-	VMULPS  Y1, Y4, Y2
-	VMOVUPS (DI), Y3
-	VMULPS  Y3, Y2, Y3
-	VSUBPS  Y1, Y0, Y1
-	VMULPS  Y1, Y3, Y1
-	VMOVUPS Y1, 64(AX)
-	VMOVUPS Y2, (CX)
+	VMOVUPS 64(AX), Y0
+	VMULPS  Y0, Y3, Y1
+	VMOVUPS (DI), Y2
+	VMULPS  Y2, Y1, Y2
+	VMOVUPS constantsAVX2<>+480(SB), Y3
+	VSUBPS  Y0, Y3, Y0
+	VMULPS  Y0, Y2, Y0
+	VMOVUPS Y0, 64(AX)
+	VMOVUPS Y1, (CX)
 	ADDQ    $+32, AX
 	ADDQ    $+32, CX
 	ADDQ    $+32, DX
@@ -1281,41 +1241,44 @@ done4:
 	JLT  done7
 
 loop6:
-	VMOVUPS      192(AX), Y1
-	VMOVUPS      (BX), Y2
-	VMOVUPS      (DX), Y3
-	VDIVPS       Y1, Y2, Y4
-	VMOVAPS      Y1, Y5
-	VFNMADD231PS Y2, Y4, Y5
-	VMOVUPS      (CX), Y4
-	VFMADD231PS  Y5, Y3, Y4
-	VMULPS       Y2, Y3, Y2
-	VSUBPS       Y1, Y0, Y1
+	VMOVUPS      192(AX), Y0
+	VMOVUPS      (BX), Y1
+	VMOVUPS      (DX), Y2
+	VDIVPS       Y0, Y1, Y3
+	VMOVAPS      Y0, Y4
+	VFNMADD231PS Y1, Y3, Y4
+	VMOVUPS      (CX), Y3
+	VFMADD231PS  Y4, Y2, Y3
 	VMULPS       Y1, Y2, Y1
-	VMOVUPS      Y1, 192(AX)
+	VMOVUPS      constantsAVX2<>+480(SB), Y2
+	VSUBPS       Y0, Y2, Y0
+	VMULPS       Y0, Y1, Y0
+	VMOVUPS      Y0, 192(AX)
 
 	// Input and cell gates.
-	VMOVUPS      (AX), Y1
-	VMOVUPS      128(AX), Y2
-	VMULPS       Y1, Y4, Y3
-	VMULPS       Y2, Y3, Y5
-	VSUBPS       Y1, Y0, Y1
-	VMULPS       Y1, Y5, Y1
-	VMOVUPS      Y1, (AX)
-	VMOVAPS      Y0, Y1
-	VFNMADD231PS Y2, Y2, Y1
-	VMULPS       Y1, Y3, Y1
-	VMOVUPS      Y1, 128(AX)
+	VMOVUPS      (AX), Y0
+	VMOVUPS      128(AX), Y1
+	VMULPS       Y0, Y3, Y2
+	VMULPS       Y1, Y2, Y4
+	VMOVUPS      constantsAVX2<>+480(SB), Y5
+	VSUBPS       Y0, Y5, Y0
+	VMULPS       Y0, Y4, Y0
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      constantsAVX2<>+480(SB), Y0
+	VFNMADD231PS Y1, Y1, Y0
+	VMULPS       Y0, Y2, Y0
+	VMOVUPS      Y0, 128(AX)
 
 	// Forget gate.
-	VMOVUPS 64(AX), Y1
-	VMULPS  Y1, Y4, Y2
-	VMOVUPS (DI), Y3
-	VMULPS  Y3, Y2, Y3
-	VSUBPS  Y1, Y0, Y1
-	VMULPS  Y1, Y3, Y1
-	VMOVUPS Y1, 64(AX)
-	VMOVUPS Y2, (CX)
+	VMOVUPS 64(AX), Y0
+	VMULPS  Y0, Y3, Y1
+	VMOVUPS (DI), Y2
+	VMULPS  Y2, Y1, Y2
+	VMOVUPS constantsAVX2<>+480(SB), Y3
+	VSUBPS  Y0, Y3, Y0
+	VMULPS  Y0, Y2, Y0
+	VMOVUPS Y0, 64(AX)
+	VMOVUPS Y1, (CX)
 	ADDQ    $+32, AX
 	ADDQ    $+32, CX
 	ADDQ    $+32, DX
@@ -1332,42 +1295,45 @@ done7:
 	JEQ          done8
 	NEGQ         R8
 	LEAQ         constantsAVX2<>+544(SB), SI
-	VMOVUPS      (SI)(R8*4), Y1
-	VMASKMOVPS   192(AX), Y1, Y2
-	VMASKMOVPS   (BX), Y1, Y3
-	VMASKMOVPS   (DX), Y1, Y4
-	VDIVPS       Y2, Y3, Y5
-	VMOVAPS      Y2, Y6
-	VFNMADD231PS Y3, Y5, Y6
-	VMASKMOVPS   (CX), Y1, Y5
-	VFMADD231PS  Y6, Y4, Y5
-	VMULPS       Y3, Y4, Y3
-	VSUBPS       Y2, Y0, Y2
+	VMOVUPS      (SI)(R8*4), Y0
+	VMASKMOVPS   192(AX), Y0, Y1
+	VMASKMOVPS   (BX), Y0, Y2
+	VMASKMOVPS   (DX), Y0, Y3
+	VDIVPS       Y1, Y2, Y4
+	VMOVAPS      Y1, Y5
+	VFNMADD231PS Y2, Y4, Y5
+	VMASKMOVPS   (CX), Y0, Y4
+	VFMADD231PS  Y5, Y3, Y4
 	VMULPS       Y2, Y3, Y2
-	VMASKMOVPS   Y2, Y1, 192(AX)
+	VMOVUPS      constantsAVX2<>+480(SB), Y3
+	VSUBPS       Y1, Y3, Y1
+	VMULPS       Y1, Y2, Y1
+	VMASKMOVPS   Y1, Y0, 192(AX)
 
 	// Input and cell gates.
-	VMASKMOVPS   (AX), Y1, Y2
-	VMASKMOVPS   128(AX), Y1, Y3
-	VMULPS       Y2, Y5, Y4
-	VMULPS       Y3, Y4, Y6
-	VSUBPS       Y2, Y0, Y2
-	VMULPS       Y2, Y6, Y2
-	VMASKMOVPS   Y2, Y1, (AX)
-	VMOVAPS      Y0, Y2
-	VFNMADD231PS Y3, Y3, Y2
-	VMULPS       Y2, Y4, Y2
-	VMASKMOVPS   Y2, Y1, 128(AX)
+	VMASKMOVPS   (AX), Y0, Y1
+	VMASKMOVPS   128(AX), Y0, Y2
+	VMULPS       Y1, Y4, Y3
+	VMULPS       Y2, Y3, Y5
+	VMOVUPS      constantsAVX2<>+480(SB), Y6
+	VSUBPS       Y1, Y6, Y1
+	VMULPS       Y1, Y5, Y1
+	VMASKMOVPS   Y1, Y0, (AX)
+	VMOVUPS      constantsAVX2<>+480(SB), Y1
+	VFNMADD231PS Y2, Y2, Y1
+	VMULPS       Y1, Y3, Y1
+	VMASKMOVPS   Y1, Y0, 128(AX)
 
 	// Forget gate.
-	VMASKMOVPS 64(AX), Y1, Y2
-	VMULPS     Y2, Y5, Y3
-	VMASKMOVPS (DI), Y1, Y4
-	VMULPS     Y4, Y3, Y4
-	VSUBPS     Y2, Y0, Y2
-	VMULPS     Y2, Y4, Y2
-	VMASKMOVPS Y2, Y1, 64(AX)
-	VMASKMOVPS Y3, Y1, (CX)
+	VMASKMOVPS 64(AX), Y0, Y1
+	VMULPS     Y1, Y4, Y2
+	VMASKMOVPS (DI), Y0, Y3
+	VMULPS     Y3, Y2, Y3
+	VMOVUPS    constantsAVX2<>+480(SB), Y4
+	VSUBPS     Y1, Y4, Y1
+	VMULPS     Y1, Y3, Y1
+	VMASKMOVPS Y1, Y0, 64(AX)
+	VMASKMOVPS Y2, Y0, (CX)
 
 done8:
 	// To the next row.
@@ -1420,6 +1386,13 @@ TEXT ·gruForwardAVX2(SB), NOSPLIT, $8-80
 	VLDMXCSR 4(SP)
 	VMOVUPS  constantsAVX2<>+0(SB), Y0
 	VMOVUPS  constantsAVX2<>+32(SB), Y1
+	VMOVUPS  constantsAVX2<>+64(SB), Y2
+	VMOVUPS  constantsAVX2<>+96(SB), Y3
+	VMOVUPS  constantsAVX2<>+128(SB), Y4
+	VMOVUPS  constantsAVX2<>+160(SB), Y4
+	VMOVUPS  constantsAVX2<>+192(SB), Y5
+	VMOVUPS  constantsAVX2<>+224(SB), Y6
+	VMOVUPS  constantsAVX2<>+256(SB), Y7
 
 row1:
 	// A row.
@@ -1443,76 +1416,70 @@ loop3:
 
 loop5:
 	// Reset and new gates.
-	VMOVUPS      (CX), Y2
-	VMOVUPS      (DX), Y3
-	VADDPS       Y3, Y2, Y2
-	VMOVUPS      constantsAVX2<>+64(SB), Y3
-	VMINPS       Y2, Y3, Y2
-	VMOVUPS      constantsAVX2<>+96(SB), Y3
-	VMAXPS       Y2, Y3, Y2
-	VMOVUPS      constantsAVX2<>+128(SB), Y3
-	VFNMADD231PS Y0, Y2, Y3
-	VSUBPS       constantsAVX2<>+128(SB), Y3, Y4
-	VPSLLD       $0x17, Y3, Y3
-	VFMADD231PS  Y1, Y4, Y2
-	VMOVUPS      constantsAVX2<>+640(SB), Y4
-	VFMADD231PS  constantsAVX2<>+608(SB), Y2, Y4
-	VFMADD213PS  constantsAVX2<>+672(SB), Y2, Y4
-	VFMADD213PS  constantsAVX2<>+704(SB), Y2, Y4
-	VFMADD213PS  constantsAVX2<>+736(SB), Y2, Y4
-	VFMADD213PS  constantsAVX2<>+480(SB), Y2, Y4
-	VFMADD213PS  constantsAVX2<>+480(SB), Y3, Y4
-	VMOVUPS      constantsAVX2<>+480(SB), Y2
-	VDIVPS       Y4, Y2, Y2
-	VMOVUPS      128(DX), Y3
-	VMOVUPS      128(CX), Y4
-	VFMADD231PS  Y3, Y2, Y4
-	VMOVUPS      constantsAVX2<>+192(SB), Y2
-	VMINPS       Y4, Y2, Y2
-	VMOVUPS      constantsAVX2<>+224(SB), Y3
-	VMAXPS       Y2, Y3, Y2
-	VMOVUPS      constantsAVX2<>+256(SB), Y3
-	VFMADD231PS  Y2, Y2, Y3
-	VMOVUPS      constantsAVX2<>+320(SB), Y4
-	VFMADD231PS  constantsAVX2<>+288(SB), Y3, Y4
-	VFMADD213PS  constantsAVX2<>+352(SB), Y3, Y4
-	VMULPS       Y4, Y2, Y2
-	VMOVUPS      constantsAVX2<>+416(SB), Y4
-	VFMADD231PS  constantsAVX2<>+384(SB), Y3, Y4
-	VFMADD213PS  constantsAVX2<>+448(SB), Y3, Y4
-	VFMADD213PS  constantsAVX2<>+480(SB), Y3, Y4
-	VMULPS       Y4, Y2, Y3
-	VMULPS       Y4, Y4, Y4
-	VFMADD231PS  Y2, Y2, Y4
-	VADDPS       Y3, Y3, Y2
-	VDIVPS       Y4, Y2, Y2
+	VMOVUPS      (CX), Y8
+	VMOVUPS      (DX), Y9
+	VADDPS       Y9, Y8, Y8
+	VMINPS       Y8, Y0, Y8
+	VMAXPS       Y8, Y1, Y8
+	VMOVAPS      Y7, Y9
+	VFNMADD231PS Y2, Y8, Y9
+	VSUBPS       Y7, Y9, Y10
+	VPSLLD       $0x17, Y9, Y9
+	VFMADD231PS  Y3, Y10, Y8
+	VMOVUPS      constantsAVX2<>+640(SB), Y10
+	VFMADD231PS  constantsAVX2<>+608(SB), Y8, Y10
+	VFMADD213PS  constantsAVX2<>+672(SB), Y8, Y10
+	VFMADD213PS  constantsAVX2<>+704(SB), Y8, Y10
+	VFMADD213PS  constantsAVX2<>+736(SB), Y8, Y10
+	VFMADD213PS  constantsAVX2<>+480(SB), Y8, Y10
+	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y10
+	VMOVUPS      constantsAVX2<>+480(SB), Y8
+	VDIVPS       Y10, Y8, Y8
+	VMOVUPS      128(DX), Y9
+	VMOVUPS      128(CX), Y10
+	VFMADD231PS  Y9, Y8, Y10
+	VMINPS       Y10, Y4, Y8
+	VMAXPS       Y8, Y5, Y8
+	VMOVAPS      Y6, Y9
+	VFMADD231PS  Y8, Y8, Y9
+	VMOVUPS      constantsAVX2<>+320(SB), Y10
+	VFMADD231PS  constantsAVX2<>+288(SB), Y9, Y10
+	VFMADD213PS  constantsAVX2<>+352(SB), Y9, Y10
+	VMULPS       Y10, Y8, Y8
+	VMOVUPS      constantsAVX2<>+416(SB), Y10
+	VFMADD231PS  constantsAVX2<>+384(SB), Y9, Y10
+	VFMADD213PS  constantsAVX2<>+448(SB), Y9, Y10
+	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y10
+	VMULPS       Y10, Y8, Y9
+	VMULPS       Y10, Y10, Y10
+	VFMADD231PS  Y8, Y8, Y10
+	VADDPS       Y9, Y9, Y8
+	VDIVPS       Y10, Y8, Y8
 
 	// Update gate and h.
-	VMOVUPS      64(CX), Y3
-	VMOVUPS      64(DX), Y4
-	VADDPS       Y4, Y3, Y3
-	VMOVUPS      constantsAVX2<>+64(SB), Y4
-	VMINPS       Y3, Y4, Y3
-	VMOVUPS      constantsAVX2<>+96(SB), Y4
-	VMAXPS       Y3, Y4, Y3
-	VMOVUPS      constantsAVX2<>+128(SB), Y4
-	VFNMADD231PS Y0, Y3, Y4
-	VSUBPS       constantsAVX2<>+128(SB), Y4, Y5
-	VPSLLD       $0x17, Y4, Y4
-	VFMADD231PS  Y1, Y5, Y3
-	VMOVUPS      constantsAVX2<>+640(SB), Y5
-	VFMADD231PS  constantsAVX2<>+608(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+672(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+704(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+736(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+480(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y5
-	VMOVUPS      constantsAVX2<>+480(SB), Y3
-	VDIVPS       Y5, Y3, Y3
-	VMOVUPS      (BX), Y4
-	VSUBPS       Y2, Y4, Y4
-	VFMADD231PS  Y4, Y3, Y2
-	VMOVUPS      Y2, (AX)
+	VMOVUPS      64(CX), Y9
+	VMOVUPS      64(DX), Y10
+	VADDPS       Y10, Y9, Y9
+	VMINPS       Y9, Y0, Y9
+	VMAXPS       Y9, Y1, Y9
+	VMOVAPS      Y7, Y10
+	VFNMADD231PS Y2, Y9, Y10
+	VSUBPS       Y7, Y10, Y11
+	VPSLLD       $0x17, Y10, Y10
+	VFMADD231PS  Y3, Y11, Y9
+	VMOVUPS      constantsAVX2<>+640(SB), Y11
+	VFMADD231PS  constantsAVX2<>+608(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+672(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+704(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+736(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y11
+	VMOVUPS      constantsAVX2<>+480(SB), Y9
+	VDIVPS       Y11, Y9, Y9
+	VMOVUPS      (BX), Y10
+	VSUBPS       Y8, Y10, Y10
+	VFMADD231PS  Y10, Y9, Y8
+	VMOVUPS      Y8, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, CX
 	ADDQ         $+32, DX
@@ -1533,76 +1500,70 @@ done4:
 
 loop6:
 	// Reset and new gates.
-	VMOVUPS      (CX), Y2
-	VMOVUPS      (DX), Y3
-	VADDPS       Y3, Y2, Y2
-	VMOVUPS      constantsAVX2<>+64(SB), Y3
-	VMINPS       Y2, Y3, Y2
-	VMOVUPS      constantsAVX2<>+96(SB), Y3
-	VMAXPS       Y2, Y3, Y2
-	VMOVUPS      constantsAVX2<>+128(SB), Y3
-	VFNMADD231PS Y0, Y2, Y3
-	VSUBPS       constantsAVX2<>+128(SB), Y3, Y4
-	VPSLLD       $0x17, Y3, Y3
-	VFMADD231PS  Y1, Y4, Y2
-	VMOVUPS      constantsAVX2<>+640(SB), Y4
-	VFMADD231PS  constantsAVX2<>+608(SB), Y2, Y4
-	VFMADD213PS  constantsAVX2<>+672(SB), Y2, Y4
-	VFMADD213PS  constantsAVX2<>+704(SB), Y2, Y4
-	VFMADD213PS  constantsAVX2<>+736(SB), Y2, Y4
-	VFMADD213PS  constantsAVX2<>+480(SB), Y2, Y4
-	VFMADD213PS  constantsAVX2<>+480(SB), Y3, Y4
-	VMOVUPS      constantsAVX2<>+480(SB), Y2
-	VDIVPS       Y4, Y2, Y2
-	VMOVUPS      128(DX), Y3
-	VMOVUPS      128(CX), Y4
-	VFMADD231PS  Y3, Y2, Y4
-	VMOVUPS      constantsAVX2<>+192(SB), Y2
-	VMINPS       Y4, Y2, Y2
-	VMOVUPS      constantsAVX2<>+224(SB), Y3
-	VMAXPS       Y2, Y3, Y2
-	VMOVUPS      constantsAVX2<>+256(SB), Y3
-	VFMADD231PS  Y2, Y2, Y3
-	VMOVUPS      constantsAVX2<>+320(SB), Y4
-	VFMADD231PS  constantsAVX2<>+288(SB), Y3, Y4
-	VFMADD213PS  constantsAVX2<>+352(SB), Y3, Y4
-	VMULPS       Y4, Y2, Y2
-	VMOVUPS      constantsAVX2<>+416(SB), Y4
-	VFMADD231PS  constantsAVX2<>+384(SB), Y3, Y4
-	VFMADD213PS  constantsAVX2<>+448(SB), Y3, Y4
-	VFMADD213PS  constantsAVX2<>+480(SB), Y3, Y4
-	VMULPS       Y4, Y2, Y3
-	VMULPS       Y4, Y4, Y4
-	VFMADD231PS  Y2, Y2, Y4
-	VADDPS       Y3, Y3, Y2
-	VDIVPS       Y4, Y2, Y2
+	VMOVUPS      (CX), Y8
+	VMOVUPS      (DX), Y9
+	VADDPS       Y9, Y8, Y8
+	VMINPS       Y8, Y0, Y8
+	VMAXPS       Y8, Y1, Y8
+	VMOVAPS      Y7, Y9
+	VFNMADD231PS Y2, Y8, Y9
+	VSUBPS       Y7, Y9, Y10
+	VPSLLD       $0x17, Y9, Y9
+	VFMADD231PS  Y3, Y10, Y8
+	VMOVUPS      constantsAVX2<>+640(SB), Y10
+	VFMADD231PS  constantsAVX2<>+608(SB), Y8, Y10
+	VFMADD213PS  constantsAVX2<>+672(SB), Y8, Y10
+	VFMADD213PS  constantsAVX2<>+704(SB), Y8, Y10
+	VFMADD213PS  constantsAVX2<>+736(SB), Y8, Y10
+	VFMADD213PS  constantsAVX2<>+480(SB), Y8, Y10
+	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y10
+	VMOVUPS      constantsAVX2<>+480(SB), Y8
+	VDIVPS       Y10, Y8, Y8
+	VMOVUPS      128(DX), Y9
+	VMOVUPS      128(CX), Y10
+	VFMADD231PS  Y9, Y8, Y10
+	VMINPS       Y10, Y4, Y8
+	VMAXPS       Y8, Y5, Y8
+	VMOVAPS      Y6, Y9
+	VFMADD231PS  Y8, Y8, Y9
+	VMOVUPS      constantsAVX2<>+320(SB), Y10
+	VFMADD231PS  constantsAVX2<>+288(SB), Y9, Y10
+	VFMADD213PS  constantsAVX2<>+352(SB), Y9, Y10
+	VMULPS       Y10, Y8, Y8
+	VMOVUPS      constantsAVX2<>+416(SB), Y10
+	VFMADD231PS  constantsAVX2<>+384(SB), Y9, Y10
+	VFMADD213PS  constantsAVX2<>+448(SB), Y9, Y10
+	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y10
+	VMULPS       Y10, Y8, Y9
+	VMULPS       Y10, Y10, Y10
+	VFMADD231PS  Y8, Y8, Y10
+	VADDPS       Y9, Y9, Y8
+	VDIVPS       Y10, Y8, Y8
 
 	// Update gate and h.
-	VMOVUPS      64(CX), Y3
-	VMOVUPS      64(DX), Y4
-	VADDPS       Y4, Y3, Y3
-	VMOVUPS      constantsAVX2<>+64(SB), Y4
-	VMINPS       Y3, Y4, Y3
-	VMOVUPS      constantsAVX2<>+96(SB), Y4
-	VMAXPS       Y3, Y4, Y3
-	VMOVUPS      constantsAVX2<>+128(SB), Y4
-	VFNMADD231PS Y0, Y3, Y4
-	VSUBPS       constantsAVX2<>+128(SB), Y4, Y5
-	VPSLLD       $0x17, Y4, Y4
-	VFMADD231PS  Y1, Y5, Y3
-	VMOVUPS      constantsAVX2<>+640(SB), Y5
-	VFMADD231PS  constantsAVX2<>+608(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+672(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+704(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+736(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+480(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y5
-	VMOVUPS      constantsAVX2<>+480(SB), Y3
-	VDIVPS       Y5, Y3, Y3
-	VMOVUPS      (BX), Y4
-	VSUBPS       Y2, Y4, Y4
-	VFMADD231PS  Y4, Y3, Y2
-	VMOVUPS      Y2, (AX)
+	VMOVUPS      64(CX), Y9
+	VMOVUPS      64(DX), Y10
+	VADDPS       Y10, Y9, Y9
+	VMINPS       Y9, Y0, Y9
+	VMAXPS       Y9, Y1, Y9
+	VMOVAPS      Y7, Y10
+	VFNMADD231PS Y2, Y9, Y10
+	VSUBPS       Y7, Y10, Y11
+	VPSLLD       $0x17, Y10, Y10
+	VFMADD231PS  Y3, Y11, Y9
+	VMOVUPS      constantsAVX2<>+640(SB), Y11
+	VFMADD231PS  constantsAVX2<>+608(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+672(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+704(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+736(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y11
+	VMOVUPS      constantsAVX2<>+480(SB), Y9
+	VDIVPS       Y11, Y9, Y9
+	VMOVUPS      (BX), Y10
+	VSUBPS       Y8, Y10, Y10
+	VFMADD231PS  Y10, Y9, Y8
+	VMOVUPS      Y8, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, CX
 	ADDQ         $+32, DX
@@ -1617,79 +1578,73 @@ done7:
 	JEQ     done8
 	NEGQ    SI
 	LEAQ    constantsAVX2<>+544(SB), DI
-	VMOVUPS (DI)(SI*4), Y2
+	VMOVUPS (DI)(SI*4), Y8
 
 	// Reset and new gates.
-	VMASKMOVPS   (CX), Y2, Y3
-	VMASKMOVPS   (DX), Y2, Y4
-	VADDPS       Y4, Y3, Y3
-	VMOVUPS      constantsAVX2<>+64(SB), Y4
-	VMINPS       Y3, Y4, Y3
-	VMOVUPS      constantsAVX2<>+96(SB), Y4
-	VMAXPS       Y3, Y4, Y3
-	VMOVUPS      constantsAVX2<>+128(SB), Y4
-	VFNMADD231PS Y0, Y3, Y4
-	VSUBPS       constantsAVX2<>+128(SB), Y4, Y5
-	VPSLLD       $0x17, Y4, Y4
-	VFMADD231PS  Y1, Y5, Y3
-	VMOVUPS      constantsAVX2<>+640(SB), Y5
-	VFMADD231PS  constantsAVX2<>+608(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+672(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+704(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+736(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+480(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y5
-	VMOVUPS      constantsAVX2<>+480(SB), Y3
-	VDIVPS       Y5, Y3, Y3
-	VMASKMOVPS   128(DX), Y2, Y4
-	VMASKMOVPS   128(CX), Y2, Y5
-	VFMADD231PS  Y4, Y3, Y5
-	VMOVUPS      constantsAVX2<>+192(SB), Y3
-	VMINPS       Y5, Y3, Y3
-	VMOVUPS      constantsAVX2<>+224(SB), Y4
-	VMAXPS       Y3, Y4, Y3
-	VMOVUPS      constantsAVX2<>+256(SB), Y4
-	VFMADD231PS  Y3, Y3, Y4
-	VMOVUPS      constantsAVX2<>+320(SB), Y5
-	VFMADD231PS  constantsAVX2<>+288(SB), Y4, Y5
-	VFMADD213PS  constantsAVX2<>+352(SB), Y4, Y5
-	VMULPS       Y5, Y3, Y3
-	VMOVUPS      constantsAVX2<>+416(SB), Y5
-	VFMADD231PS  constantsAVX2<>+384(SB), Y4, Y5
-	VFMADD213PS  constantsAVX2<>+448(SB), Y4, Y5
-	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y5
-	VMULPS       Y5, Y3, Y4
-	VMULPS       Y5, Y5, Y5
-	VFMADD231PS  Y3, Y3, Y5
-	VADDPS       Y4, Y4, Y3
-	VDIVPS       Y5, Y3, Y3
+	VMASKMOVPS   (CX), Y8, Y9
+	VMASKMOVPS   (DX), Y8, Y10
+	VADDPS       Y10, Y9, Y9
+	VMINPS       Y9, Y0, Y9
+	VMAXPS       Y9, Y1, Y9
+	VMOVAPS      Y7, Y10
+	VFNMADD231PS Y2, Y9, Y10
+	VSUBPS       Y7, Y10, Y11
+	VPSLLD       $0x17, Y10, Y10
+	VFMADD231PS  Y3, Y11, Y9
+	VMOVUPS      constantsAVX2<>+640(SB), Y11
+	VFMADD231PS  constantsAVX2<>+608(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+672(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+704(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+736(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y11
+	VMOVUPS      constantsAVX2<>+480(SB), Y9
+	VDIVPS       Y11, Y9, Y9
+	VMASKMOVPS   128(DX), Y8, Y10
+	VMASKMOVPS   128(CX), Y8, Y11
+	VFMADD231PS  Y10, Y9, Y11
+	VMINPS       Y11, Y4, Y9
+	VMAXPS       Y9, Y5, Y9
+	VMOVAPS      Y6, Y10
+	VFMADD231PS  Y9, Y9, Y10
+	VMOVUPS      constantsAVX2<>+320(SB), Y11
+	VFMADD231PS  constantsAVX2<>+288(SB), Y10, Y11
+	VFMADD213PS  constantsAVX2<>+352(SB), Y10, Y11
+	VMULPS       Y11, Y9, Y9
+	VMOVUPS      constantsAVX2<>+416(SB), Y11
+	VFMADD231PS  constantsAVX2<>+384(SB), Y10, Y11
+	VFMADD213PS  constantsAVX2<>+448(SB), Y10, Y11
+	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y11
+	VMULPS       Y11, Y9, Y10
+	VMULPS       Y11, Y11, Y11
+	VFMADD231PS  Y9, Y9, Y11
+	VADDPS       Y10, Y10, Y9
+	VDIVPS       Y11, Y9, Y9
 
 	// Update gate and h.
-	VMASKMOVPS   64(CX), Y2, Y4
-	VMASKMOVPS   64(DX), Y2, Y5
-	VADDPS       Y5, Y4, Y4
-	VMOVUPS      constantsAVX2<>+64(SB), Y5
-	VMINPS       Y4, Y5, Y4
-	VMOVUPS      constantsAVX2<>+96(SB), Y5
-	VMAXPS       Y4, Y5, Y4
-	VMOVUPS      constantsAVX2<>+128(SB), Y5
-	VFNMADD231PS Y0, Y4, Y5
-	VSUBPS       constantsAVX2<>+128(SB), Y5, Y6
-	VPSLLD       $0x17, Y5, Y5
-	VFMADD231PS  Y1, Y6, Y4
-	VMOVUPS      constantsAVX2<>+640(SB), Y6
-	VFMADD231PS  constantsAVX2<>+608(SB), Y4, Y6
-	VFMADD213PS  constantsAVX2<>+672(SB), Y4, Y6
-	VFMADD213PS  constantsAVX2<>+704(SB), Y4, Y6
-	VFMADD213PS  constantsAVX2<>+736(SB), Y4, Y6
-	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y6
-	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y6
-	VMOVUPS      constantsAVX2<>+480(SB), Y4
-	VDIVPS       Y6, Y4, Y4
-	VMASKMOVPS   (BX), Y2, Y5
-	VSUBPS       Y3, Y5, Y5
-	VFMADD231PS  Y5, Y4, Y3
-	VMASKMOVPS   Y3, Y2, (AX)
+	VMASKMOVPS   64(CX), Y8, Y10
+	VMASKMOVPS   64(DX), Y8, Y11
+	VADDPS       Y11, Y10, Y10
+	VMINPS       Y10, Y0, Y10
+	VMAXPS       Y10, Y1, Y10
+	VMOVAPS      Y7, Y11
+	VFNMADD231PS Y2, Y10, Y11
+	VSUBPS       Y7, Y11, Y12
+	VPSLLD       $0x17, Y11, Y11
+	VFMADD231PS  Y3, Y12, Y10
+	VMOVUPS      constantsAVX2<>+640(SB), Y12
+	VFMADD231PS  constantsAVX2<>+608(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+672(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+704(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+736(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y12
+	VMOVUPS      constantsAVX2<>+480(SB), Y10
+	VDIVPS       Y12, Y10, Y10
+	VMASKMOVPS   (BX), Y8, Y11
+	VSUBPS       Y9, Y11, Y11
+	VFMADD231PS  Y11, Y10, Y9
+	VMASKMOVPS   Y9, Y8, (AX)
 
 done8:
 	// To the next row.
@@ -1732,6 +1687,13 @@ TEXT ·gruForwardTrainAVX2(SB), NOSPLIT, $8-80
 	VLDMXCSR 4(SP)
 	VMOVUPS  constantsAVX2<>+0(SB), Y0
 	VMOVUPS  constantsAVX2<>+32(SB), Y1
+	VMOVUPS  constantsAVX2<>+64(SB), Y2
+	VMOVUPS  constantsAVX2<>+96(SB), Y3
+	VMOVUPS  constantsAVX2<>+128(SB), Y4
+	VMOVUPS  constantsAVX2<>+160(SB), Y4
+	VMOVUPS  constantsAVX2<>+192(SB), Y5
+	VMOVUPS  constantsAVX2<>+224(SB), Y6
+	VMOVUPS  constantsAVX2<>+256(SB), Y7
 
 row1:
 	// A row.
@@ -1755,79 +1717,73 @@ loop3:
 
 loop5:
 	// Reset and new gates.
-	VMOVUPS      (CX), Y2
-	VMOVUPS      (DX), Y3
-	VADDPS       Y3, Y2, Y2
-	VMOVUPS      constantsAVX2<>+64(SB), Y3
-	VMINPS       Y2, Y3, Y2
-	VMOVUPS      constantsAVX2<>+96(SB), Y3
-	VMAXPS       Y2, Y3, Y2
-	VMOVUPS      constantsAVX2<>+128(SB), Y3
-	VFNMADD231PS Y0, Y2, Y3
-	VSUBPS       constantsAVX2<>+128(SB), Y3, Y4
-	VPSLLD       $0x17, Y3, Y3
-	VFMADD231PS  Y1, Y4, Y2
-	VMOVUPS      constantsAVX2<>+640(SB), Y4
-	VFMADD231PS  constantsAVX2<>+608(SB), Y2, Y4
-	VFMADD213PS  constantsAVX2<>+672(SB), Y2, Y4
-	VFMADD213PS  constantsAVX2<>+704(SB), Y2, Y4
-	VFMADD213PS  constantsAVX2<>+736(SB), Y2, Y4
-	VFMADD213PS  constantsAVX2<>+480(SB), Y2, Y4
-	VFMADD213PS  constantsAVX2<>+480(SB), Y3, Y4
-	VMOVUPS      constantsAVX2<>+480(SB), Y2
-	VDIVPS       Y4, Y2, Y2
-	VMOVUPS      128(DX), Y3
-	VMOVUPS      128(CX), Y4
-	VFMADD231PS  Y3, Y2, Y4
-	VMOVUPS      constantsAVX2<>+192(SB), Y3
-	VMINPS       Y4, Y3, Y3
-	VMOVUPS      constantsAVX2<>+224(SB), Y4
-	VMAXPS       Y3, Y4, Y3
-	VMOVUPS      constantsAVX2<>+256(SB), Y4
-	VFMADD231PS  Y3, Y3, Y4
-	VMOVUPS      constantsAVX2<>+320(SB), Y5
-	VFMADD231PS  constantsAVX2<>+288(SB), Y4, Y5
-	VFMADD213PS  constantsAVX2<>+352(SB), Y4, Y5
-	VMULPS       Y5, Y3, Y3
-	VMOVUPS      constantsAVX2<>+416(SB), Y5
-	VFMADD231PS  constantsAVX2<>+384(SB), Y4, Y5
-	VFMADD213PS  constantsAVX2<>+448(SB), Y4, Y5
-	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y5
-	VMULPS       Y5, Y3, Y4
-	VMULPS       Y5, Y5, Y5
-	VFMADD231PS  Y3, Y3, Y5
-	VADDPS       Y4, Y4, Y3
-	VDIVPS       Y5, Y3, Y3
-	VMOVUPS      Y2, (CX)
-	VMOVUPS      Y3, 128(CX)
+	VMOVUPS      (CX), Y8
+	VMOVUPS      (DX), Y9
+	VADDPS       Y9, Y8, Y8
+	VMINPS       Y8, Y0, Y8
+	VMAXPS       Y8, Y1, Y8
+	VMOVAPS      Y7, Y9
+	VFNMADD231PS Y2, Y8, Y9
+	VSUBPS       Y7, Y9, Y10
+	VPSLLD       $0x17, Y9, Y9
+	VFMADD231PS  Y3, Y10, Y8
+	VMOVUPS      constantsAVX2<>+640(SB), Y10
+	VFMADD231PS  constantsAVX2<>+608(SB), Y8, Y10
+	VFMADD213PS  constantsAVX2<>+672(SB), Y8, Y10
+	VFMADD213PS  constantsAVX2<>+704(SB), Y8, Y10
+	VFMADD213PS  constantsAVX2<>+736(SB), Y8, Y10
+	VFMADD213PS  constantsAVX2<>+480(SB), Y8, Y10
+	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y10
+	VMOVUPS      constantsAVX2<>+480(SB), Y8
+	VDIVPS       Y10, Y8, Y8
+	VMOVUPS      128(DX), Y9
+	VMOVUPS      128(CX), Y10
+	VFMADD231PS  Y9, Y8, Y10
+	VMINPS       Y10, Y4, Y9
+	VMAXPS       Y9, Y5, Y9
+	VMOVAPS      Y6, Y10
+	VFMADD231PS  Y9, Y9, Y10
+	VMOVUPS      constantsAVX2<>+320(SB), Y11
+	VFMADD231PS  constantsAVX2<>+288(SB), Y10, Y11
+	VFMADD213PS  constantsAVX2<>+352(SB), Y10, Y11
+	VMULPS       Y11, Y9, Y9
+	VMOVUPS      constantsAVX2<>+416(SB), Y11
+	VFMADD231PS  constantsAVX2<>+384(SB), Y10, Y11
+	VFMADD213PS  constantsAVX2<>+448(SB), Y10, Y11
+	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y11
+	VMULPS       Y11, Y9, Y10
+	VMULPS       Y11, Y11, Y11
+	VFMADD231PS  Y9, Y9, Y11
+	VADDPS       Y10, Y10, Y9
+	VDIVPS       Y11, Y9, Y9
+	VMOVUPS      Y8, (CX)
+	VMOVUPS      Y9, 128(CX)
 
 	// Update gate and h.
-	VMOVUPS      64(CX), Y2
-	VMOVUPS      64(DX), Y4
-	VADDPS       Y4, Y2, Y2
-	VMOVUPS      constantsAVX2<>+64(SB), Y4
-	VMINPS       Y2, Y4, Y2
-	VMOVUPS      constantsAVX2<>+96(SB), Y4
-	VMAXPS       Y2, Y4, Y2
-	VMOVUPS      constantsAVX2<>+128(SB), Y4
-	VFNMADD231PS Y0, Y2, Y4
-	VSUBPS       constantsAVX2<>+128(SB), Y4, Y5
-	VPSLLD       $0x17, Y4, Y4
-	VFMADD231PS  Y1, Y5, Y2
-	VMOVUPS      constantsAVX2<>+640(SB), Y5
-	VFMADD231PS  constantsAVX2<>+608(SB), Y2, Y5
-	VFMADD213PS  constantsAVX2<>+672(SB), Y2, Y5
-	VFMADD213PS  constantsAVX2<>+704(SB), Y2, Y5
-	VFMADD213PS  constantsAVX2<>+736(SB), Y2, Y5
-	VFMADD213PS  constantsAVX2<>+480(SB), Y2, Y5
-	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y5
-	VMOVUPS      constantsAVX2<>+480(SB), Y2
-	VDIVPS       Y5, Y2, Y2
-	VMOVUPS      Y2, 64(CX)
-	VMOVUPS      (BX), Y4
-	VSUBPS       Y3, Y4, Y4
-	VFMADD231PS  Y4, Y2, Y3
-	VMOVUPS      Y3, (AX)
+	VMOVUPS      64(CX), Y8
+	VMOVUPS      64(DX), Y10
+	VADDPS       Y10, Y8, Y8
+	VMINPS       Y8, Y0, Y8
+	VMAXPS       Y8, Y1, Y8
+	VMOVAPS      Y7, Y10
+	VFNMADD231PS Y2, Y8, Y10
+	VSUBPS       Y7, Y10, Y11
+	VPSLLD       $0x17, Y10, Y10
+	VFMADD231PS  Y3, Y11, Y8
+	VMOVUPS      constantsAVX2<>+640(SB), Y11
+	VFMADD231PS  constantsAVX2<>+608(SB), Y8, Y11
+	VFMADD213PS  constantsAVX2<>+672(SB), Y8, Y11
+	VFMADD213PS  constantsAVX2<>+704(SB), Y8, Y11
+	VFMADD213PS  constantsAVX2<>+736(SB), Y8, Y11
+	VFMADD213PS  constantsAVX2<>+480(SB), Y8, Y11
+	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y11
+	VMOVUPS      constantsAVX2<>+480(SB), Y8
+	VDIVPS       Y11, Y8, Y8
+	VMOVUPS      Y8, 64(CX)
+	VMOVUPS      (BX), Y10
+	VSUBPS       Y9, Y10, Y10
+	VFMADD231PS  Y10, Y8, Y9
+	VMOVUPS      Y9, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, CX
 	ADDQ         $+32, DX
@@ -1848,79 +1804,73 @@ done4:
 
 loop6:
 	// Reset and new gates.
-	VMOVUPS      (CX), Y2
-	VMOVUPS      (DX), Y3
-	VADDPS       Y3, Y2, Y2
-	VMOVUPS      constantsAVX2<>+64(SB), Y3
-	VMINPS       Y2, Y3, Y2
-	VMOVUPS      constantsAVX2<>+96(SB), Y3
-	VMAXPS       Y2, Y3, Y2
-	VMOVUPS      constantsAVX2<>+128(SB), Y3
-	VFNMADD231PS Y0, Y2, Y3
-	VSUBPS       constantsAVX2<>+128(SB), Y3, Y4
-	VPSLLD       $0x17, Y3, Y3
-	VFMADD231PS  Y1, Y4, Y2
-	VMOVUPS      constantsAVX2<>+640(SB), Y4
-	VFMADD231PS  constantsAVX2<>+608(SB), Y2, Y4
-	VFMADD213PS  constantsAVX2<>+672(SB), Y2, Y4
-	VFMADD213PS  constantsAVX2<>+704(SB), Y2, Y4
-	VFMADD213PS  constantsAVX2<>+736(SB), Y2, Y4
-	VFMADD213PS  constantsAVX2<>+480(SB), Y2, Y4
-	VFMADD213PS  constantsAVX2<>+480(SB), Y3, Y4
-	VMOVUPS      constantsAVX2<>+480(SB), Y2
-	VDIVPS       Y4, Y2, Y2
-	VMOVUPS      128(DX), Y3
-	VMOVUPS      128(CX), Y4
-	VFMADD231PS  Y3, Y2, Y4
-	VMOVUPS      constantsAVX2<>+192(SB), Y3
-	VMINPS       Y4, Y3, Y3
-	VMOVUPS      constantsAVX2<>+224(SB), Y4
-	VMAXPS       Y3, Y4, Y3
-	VMOVUPS      constantsAVX2<>+256(SB), Y4
-	VFMADD231PS  Y3, Y3, Y4
-	VMOVUPS      constantsAVX2<>+320(SB), Y5
-	VFMADD231PS  constantsAVX2<>+288(SB), Y4, Y5
-	VFMADD213PS  constantsAVX2<>+352(SB), Y4, Y5
-	VMULPS       Y5, Y3, Y3
-	VMOVUPS      constantsAVX2<>+416(SB), Y5
-	VFMADD231PS  constantsAVX2<>+384(SB), Y4, Y5
-	VFMADD213PS  constantsAVX2<>+448(SB), Y4, Y5
-	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y5
-	VMULPS       Y5, Y3, Y4
-	VMULPS       Y5, Y5, Y5
-	VFMADD231PS  Y3, Y3, Y5
-	VADDPS       Y4, Y4, Y3
-	VDIVPS       Y5, Y3, Y3
-	VMOVUPS      Y2, (CX)
-	VMOVUPS      Y3, 128(CX)
+	VMOVUPS      (CX), Y8
+	VMOVUPS      (DX), Y9
+	VADDPS       Y9, Y8, Y8
+	VMINPS       Y8, Y0, Y8
+	VMAXPS       Y8, Y1, Y8
+	VMOVAPS      Y7, Y9
+	VFNMADD231PS Y2, Y8, Y9
+	VSUBPS       Y7, Y9, Y10
+	VPSLLD       $0x17, Y9, Y9
+	VFMADD231PS  Y3, Y10, Y8
+	VMOVUPS      constantsAVX2<>+640(SB), Y10
+	VFMADD231PS  constantsAVX2<>+608(SB), Y8, Y10
+	VFMADD213PS  constantsAVX2<>+672(SB), Y8, Y10
+	VFMADD213PS  constantsAVX2<>+704(SB), Y8, Y10
+	VFMADD213PS  constantsAVX2<>+736(SB), Y8, Y10
+	VFMADD213PS  constantsAVX2<>+480(SB), Y8, Y10
+	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y10
+	VMOVUPS      constantsAVX2<>+480(SB), Y8
+	VDIVPS       Y10, Y8, Y8
+	VMOVUPS      128(DX), Y9
+	VMOVUPS      128(CX), Y10
+	VFMADD231PS  Y9, Y8, Y10
+	VMINPS       Y10, Y4, Y9
+	VMAXPS       Y9, Y5, Y9
+	VMOVAPS      Y6, Y10
+	VFMADD231PS  Y9, Y9, Y10
+	VMOVUPS      constantsAVX2<>+320(SB), Y11
+	VFMADD231PS  constantsAVX2<>+288(SB), Y10, Y11
+	VFMADD213PS  constantsAVX2<>+352(SB), Y10, Y11
+	VMULPS       Y11, Y9, Y9
+	VMOVUPS      constantsAVX2<>+416(SB), Y11
+	VFMADD231PS  constantsAVX2<>+384(SB), Y10, Y11
+	VFMADD213PS  constantsAVX2<>+448(SB), Y10, Y11
+	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y11
+	VMULPS       Y11, Y9, Y10
+	VMULPS       Y11, Y11, Y11
+	VFMADD231PS  Y9, Y9, Y11
+	VADDPS       Y10, Y10, Y9
+	VDIVPS       Y11, Y9, Y9
+	VMOVUPS      Y8, (CX)
+	VMOVUPS      Y9, 128(CX)
 
 	// Update gate and h.
-	VMOVUPS      64(CX), Y2
-	VMOVUPS      64(DX), Y4
-	VADDPS       Y4, Y2, Y2
-	VMOVUPS      constantsAVX2<>+64(SB), Y4
-	VMINPS       Y2, Y4, Y2
-	VMOVUPS      constantsAVX2<>+96(SB), Y4
-	VMAXPS       Y2, Y4, Y2
-	VMOVUPS      constantsAVX2<>+128(SB), Y4
-	VFNMADD231PS Y0, Y2, Y4
-	VSUBPS       constantsAVX2<>+128(SB), Y4, Y5
-	VPSLLD       $0x17, Y4, Y4
-	VFMADD231PS  Y1, Y5, Y2
-	VMOVUPS      constantsAVX2<>+640(SB), Y5
-	VFMADD231PS  constantsAVX2<>+608(SB), Y2, Y5
-	VFMADD213PS  constantsAVX2<>+672(SB), Y2, Y5
-	VFMADD213PS  constantsAVX2<>+704(SB), Y2, Y5
-	VFMADD213PS  constantsAVX2<>+736(SB), Y2, Y5
-	VFMADD213PS  constantsAVX2<>+480(SB), Y2, Y5
-	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y5
-	VMOVUPS      constantsAVX2<>+480(SB), Y2
-	VDIVPS       Y5, Y2, Y2
-	VMOVUPS      Y2, 64(CX)
-	VMOVUPS      (BX), Y4
-	VSUBPS       Y3, Y4, Y4
-	VFMADD231PS  Y4, Y2, Y3
-	VMOVUPS      Y3, (AX)
+	VMOVUPS      64(CX), Y8
+	VMOVUPS      64(DX), Y10
+	VADDPS       Y10, Y8, Y8
+	VMINPS       Y8, Y0, Y8
+	VMAXPS       Y8, Y1, Y8
+	VMOVAPS      Y7, Y10
+	VFNMADD231PS Y2, Y8, Y10
+	VSUBPS       Y7, Y10, Y11
+	VPSLLD       $0x17, Y10, Y10
+	VFMADD231PS  Y3, Y11, Y8
+	VMOVUPS      constantsAVX2<>+640(SB), Y11
+	VFMADD231PS  constantsAVX2<>+608(SB), Y8, Y11
+	VFMADD213PS  constantsAVX2<>+672(SB), Y8, Y11
+	VFMADD213PS  constantsAVX2<>+704(SB), Y8, Y11
+	VFMADD213PS  constantsAVX2<>+736(SB), Y8, Y11
+	VFMADD213PS  constantsAVX2<>+480(SB), Y8, Y11
+	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y11
+	VMOVUPS      constantsAVX2<>+480(SB), Y8
+	VDIVPS       Y11, Y8, Y8
+	VMOVUPS      Y8, 64(CX)
+	VMOVUPS      (BX), Y10
+	VSUBPS       Y9, Y10, Y10
+	VFMADD231PS  Y10, Y8, Y9
+	VMOVUPS      Y9, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, CX
 	ADDQ         $+32, DX
@@ -1935,82 +1885,76 @@ done7:
 	JEQ     done8
 	NEGQ    SI
 	LEAQ    constantsAVX2<>+544(SB), DI
-	VMOVUPS (DI)(SI*4), Y2
+	VMOVUPS (DI)(SI*4), Y8
 
 	// Reset and new gates.
-	VMASKMOVPS   (CX), Y2, Y3
-	VMASKMOVPS   (DX), Y2, Y4
-	VADDPS       Y4, Y3, Y3
-	VMOVUPS      constantsAVX2<>+64(SB), Y4
-	VMINPS       Y3, Y4, Y3
-	VMOVUPS      constantsAVX2<>+96(SB), Y4
-	VMAXPS       Y3, Y4, Y3
-	VMOVUPS      constantsAVX2<>+128(SB), Y4
-	VFNMADD231PS Y0, Y3, Y4
-	VSUBPS       constantsAVX2<>+128(SB), Y4, Y5
-	VPSLLD       $0x17, Y4, Y4
-	VFMADD231PS  Y1, Y5, Y3
-	VMOVUPS      constantsAVX2<>+640(SB), Y5
-	VFMADD231PS  constantsAVX2<>+608(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+672(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+704(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+736(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+480(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y5
-	VMOVUPS      constantsAVX2<>+480(SB), Y3
-	VDIVPS       Y5, Y3, Y3
-	VMASKMOVPS   128(DX), Y2, Y4
-	VMASKMOVPS   128(CX), Y2, Y5
-	VFMADD231PS  Y4, Y3, Y5
-	VMOVUPS      constantsAVX2<>+192(SB), Y4
-	VMINPS       Y5, Y4, Y4
-	VMOVUPS      constantsAVX2<>+224(SB), Y5
-	VMAXPS       Y4, Y5, Y4
-	VMOVUPS      constantsAVX2<>+256(SB), Y5
-	VFMADD231PS  Y4, Y4, Y5
-	VMOVUPS      constantsAVX2<>+320(SB), Y6
-	VFMADD231PS  constantsAVX2<>+288(SB), Y5, Y6
-	VFMADD213PS  constantsAVX2<>+352(SB), Y5, Y6
-	VMULPS       Y6, Y4, Y4
-	VMOVUPS      constantsAVX2<>+416(SB), Y6
-	VFMADD231PS  constantsAVX2<>+384(SB), Y5, Y6
-	VFMADD213PS  constantsAVX2<>+448(SB), Y5, Y6
-	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y6
-	VMULPS       Y6, Y4, Y5
-	VMULPS       Y6, Y6, Y6
-	VFMADD231PS  Y4, Y4, Y6
-	VADDPS       Y5, Y5, Y4
-	VDIVPS       Y6, Y4, Y4
-	VMASKMOVPS   Y3, Y2, (CX)
-	VMASKMOVPS   Y4, Y2, 128(CX)
+	VMASKMOVPS   (CX), Y8, Y9
+	VMASKMOVPS   (DX), Y8, Y10
+	VADDPS       Y10, Y9, Y9
+	VMINPS       Y9, Y0, Y9
+	VMAXPS       Y9, Y1, Y9
+	VMOVAPS      Y7, Y10
+	VFNMADD231PS Y2, Y9, Y10
+	VSUBPS       Y7, Y10, Y11
+	VPSLLD       $0x17, Y10, Y10
+	VFMADD231PS  Y3, Y11, Y9
+	VMOVUPS      constantsAVX2<>+640(SB), Y11
+	VFMADD231PS  constantsAVX2<>+608(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+672(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+704(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+736(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y11
+	VMOVUPS      constantsAVX2<>+480(SB), Y9
+	VDIVPS       Y11, Y9, Y9
+	VMASKMOVPS   128(DX), Y8, Y10
+	VMASKMOVPS   128(CX), Y8, Y11
+	VFMADD231PS  Y10, Y9, Y11
+	VMINPS       Y11, Y4, Y10
+	VMAXPS       Y10, Y5, Y10
+	VMOVAPS      Y6, Y11
+	VFMADD231PS  Y10, Y10, Y11
+	VMOVUPS      constantsAVX2<>+320(SB), Y12
+	VFMADD231PS  constantsAVX2<>+288(SB), Y11, Y12
+	VFMADD213PS  constantsAVX2<>+352(SB), Y11, Y12
+	VMULPS       Y12, Y10, Y10
+	VMOVUPS      constantsAVX2<>+416(SB), Y12
+	VFMADD231PS  constantsAVX2<>+384(SB), Y11, Y12
+	VFMADD213PS  constantsAVX2<>+448(SB), Y11, Y12
+	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y12
+	VMULPS       Y12, Y10, Y11
+	VMULPS       Y12, Y12, Y12
+	VFMADD231PS  Y10, Y10, Y12
+	VADDPS       Y11, Y11, Y10
+	VDIVPS       Y12, Y10, Y10
+	VMASKMOVPS   Y9, Y8, (CX)
+	VMASKMOVPS   Y10, Y8, 128(CX)
 
 	// Update gate and h.
-	VMASKMOVPS   64(CX), Y2, Y3
-	VMASKMOVPS   64(DX), Y2, Y5
-	VADDPS       Y5, Y3, Y3
-	VMOVUPS      constantsAVX2<>+64(SB), Y5
-	VMINPS       Y3, Y5, Y3
-	VMOVUPS      constantsAVX2<>+96(SB), Y5
-	VMAXPS       Y3, Y5, Y3
-	VMOVUPS      constantsAVX2<>+128(SB), Y5
-	VFNMADD231PS Y0, Y3, Y5
-	VSUBPS       constantsAVX2<>+128(SB), Y5, Y6
-	VPSLLD       $0x17, Y5, Y5
-	VFMADD231PS  Y1, Y6, Y3
-	VMOVUPS      constantsAVX2<>+640(SB), Y6
-	VFMADD231PS  constantsAVX2<>+608(SB), Y3, Y6
-	VFMADD213PS  constantsAVX2<>+672(SB), Y3, Y6
-	VFMADD213PS  constantsAVX2<>+704(SB), Y3, Y6
-	VFMADD213PS  constantsAVX2<>+736(SB), Y3, Y6
-	VFMADD213PS  constantsAVX2<>+480(SB), Y3, Y6
-	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y6
-	VMOVUPS      constantsAVX2<>+480(SB), Y3
-	VDIVPS       Y6, Y3, Y3
-	VMASKMOVPS   Y3, Y2, 64(CX)
-	VMASKMOVPS   (BX), Y2, Y5
-	VSUBPS       Y4, Y5, Y5
-	VFMADD231PS  Y5, Y3, Y4
-	VMASKMOVPS   Y4, Y2, (AX)
+	VMASKMOVPS   64(CX), Y8, Y9
+	VMASKMOVPS   64(DX), Y8, Y11
+	VADDPS       Y11, Y9, Y9
+	VMINPS       Y9, Y0, Y9
+	VMAXPS       Y9, Y1, Y9
+	VMOVAPS      Y7, Y11
+	VFNMADD231PS Y2, Y9, Y11
+	VSUBPS       Y7, Y11, Y12
+	VPSLLD       $0x17, Y11, Y11
+	VFMADD231PS  Y3, Y12, Y9
+	VMOVUPS      constantsAVX2<>+640(SB), Y12
+	VFMADD231PS  constantsAVX2<>+608(SB), Y9, Y12
+	VFMADD213PS  constantsAVX2<>+672(SB), Y9, Y12
+	VFMADD213PS  constantsAVX2<>+704(SB), Y9, Y12
+	VFMADD213PS  constantsAVX2<>+736(SB), Y9, Y12
+	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y12
+	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y12
+	VMOVUPS      constantsAVX2<>+480(SB), Y9
+	VDIVPS       Y12, Y9, Y9
+	VMASKMOVPS   Y9, Y8, 64(CX)
+	VMASKMOVPS   (BX), Y8, Y11
+	VSUBPS       Y10, Y11, Y11
+	VFMADD231PS  Y11, Y9, Y10
+	VMASKMOVPS   Y10, Y8, (AX)
 
 done8:
 	// To the next row.
@@ -2051,7 +1995,6 @@ TEXT ·gruBackwardAVX2(SB), NOSPLIT, $8-96
 	ORL      $0x00008040, AX
 	MOVL     AX, 4(SP)
 	VLDMXCSR 4(SP)
-	VMOVUPS  constantsAVX2<>+480(SB), Y0
 
 row1:
 	// A row.
@@ -2075,34 +2018,36 @@ loop3:
 	MOVQ $+2, R8
 
 loop5:
-	VMOVUPS      (BX), Y1
-	VMOVUPS      64(AX), Y2
-	VMOVUPS      128(AX), Y3
-	VSUBPS       Y2, Y0, Y4
-	VMULPS       Y4, Y1, Y5
-	VMOVAPS      Y0, Y6
-	VFNMADD231PS Y3, Y3, Y6
-	VMULPS       Y6, Y5, Y5
-	VMOVUPS      (SI), Y6
-	VSUBPS       Y3, Y6, Y3
-	VMULPS       Y3, Y1, Y3
-	VMULPS       Y2, Y3, Y3
-	VMULPS       Y4, Y3, Y3
-	VMULPS       Y2, Y1, Y1
-	VMOVUPS      Y1, (DX)
-	VMOVUPS      Y3, 64(AX)
-	VMOVUPS      Y3, 64(CX)
-	VMOVUPS      Y5, 128(AX)
-	VMOVUPS      (AX), Y1
-	VMOVUPS      128(CX), Y2
-	VMULPS       Y2, Y5, Y2
+	VMOVUPS      (BX), Y0
+	VMOVUPS      64(AX), Y1
+	VMOVUPS      128(AX), Y2
+	VMOVUPS      constantsAVX2<>+480(SB), Y3
+	VSUBPS       Y1, Y3, Y3
+	VMULPS       Y3, Y0, Y4
+	VMOVUPS      constantsAVX2<>+480(SB), Y5
+	VFNMADD231PS Y2, Y2, Y5
+	VMULPS       Y5, Y4, Y4
+	VMOVUPS      (SI), Y5
+	VSUBPS       Y2, Y5, Y2
+	VMULPS       Y2, Y0, Y2
 	VMULPS       Y1, Y2, Y2
-	VSUBPS       Y1, Y0, Y3
 	VMULPS       Y3, Y2, Y2
-	VMULPS       Y1, Y5, Y1
-	VMOVUPS      Y1, 128(CX)
-	VMOVUPS      Y2, (AX)
-	VMOVUPS      Y2, (CX)
+	VMULPS       Y1, Y0, Y0
+	VMOVUPS      Y0, (DX)
+	VMOVUPS      Y2, 64(AX)
+	VMOVUPS      Y2, 64(CX)
+	VMOVUPS      Y4, 128(AX)
+	VMOVUPS      (AX), Y0
+	VMOVUPS      128(CX), Y1
+	VMULPS       Y1, Y4, Y1
+	VMULPS       Y0, Y1, Y1
+	VMOVUPS      constantsAVX2<>+480(SB), Y2
+	VSUBPS       Y0, Y2, Y2
+	VMULPS       Y2, Y1, Y1
+	VMULPS       Y0, Y4, Y0
+	VMOVUPS      Y0, 128(CX)
+	VMOVUPS      Y1, (AX)
+	VMOVUPS      Y1, (CX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, CX
 	ADDQ         $+32, DX
@@ -2123,34 +2068,36 @@ done4:
 	JLT  done7
 
 loop6:
-	VMOVUPS      (BX), Y1
-	VMOVUPS      64(AX), Y2
-	VMOVUPS      128(AX), Y3
-	VSUBPS       Y2, Y0, Y4
-	VMULPS       Y4, Y1, Y5
-	VMOVAPS      Y0, Y6
-	VFNMADD231PS Y3, Y3, Y6
-	VMULPS       Y6, Y5, Y5
-	VMOVUPS      (SI), Y6
-	VSUBPS       Y3, Y6, Y3
-	VMULPS       Y3, Y1, Y3
-	VMULPS       Y2, Y3, Y3
-	VMULPS       Y4, Y3, Y3
-	VMULPS       Y2, Y1, Y1
-	VMOVUPS      Y1, (DX)
-	VMOVUPS      Y3, 64(AX)
-	VMOVUPS      Y3, 64(CX)
-	VMOVUPS      Y5, 128(AX)
-	VMOVUPS      (AX), Y1
-	VMOVUPS      128(CX), Y2
-	VMULPS       Y2, Y5, Y2
+	VMOVUPS      (BX), Y0
+	VMOVUPS      64(AX), Y1
+	VMOVUPS      128(AX), Y2
+	VMOVUPS      constantsAVX2<>+480(SB), Y3
+	VSUBPS       Y1, Y3, Y3
+	VMULPS       Y3, Y0, Y4
+	VMOVUPS      constantsAVX2<>+480(SB), Y5
+	VFNMADD231PS Y2, Y2, Y5
+	VMULPS       Y5, Y4, Y4
+	VMOVUPS      (SI), Y5
+	VSUBPS       Y2, Y5, Y2
+	VMULPS       Y2, Y0, Y2
 	VMULPS       Y1, Y2, Y2
-	VSUBPS       Y1, Y0, Y3
 	VMULPS       Y3, Y2, Y2
-	VMULPS       Y1, Y5, Y1
-	VMOVUPS      Y1, 128(CX)
-	VMOVUPS      Y2, (AX)
-	VMOVUPS      Y2, (CX)
+	VMULPS       Y1, Y0, Y0
+	VMOVUPS      Y0, (DX)
+	VMOVUPS      Y2, 64(AX)
+	VMOVUPS      Y2, 64(CX)
+	VMOVUPS      Y4, 128(AX)
+	VMOVUPS      (AX), Y0
+	VMOVUPS      128(CX), Y1
+	VMULPS       Y1, Y4, Y1
+	VMULPS       Y0, Y1, Y1
+	VMOVUPS      constantsAVX2<>+480(SB), Y2
+	VSUBPS       Y0, Y2, Y2
+	VMULPS       Y2, Y1, Y1
+	VMULPS       Y0, Y4, Y0
+	VMOVUPS      Y0, 128(CX)
+	VMOVUPS      Y1, (AX)
+	VMOVUPS      Y1, (CX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, CX
 	ADDQ         $+32, DX
@@ -2166,35 +2113,37 @@ done7:
 	JEQ          done8
 	NEGQ         DI
 	LEAQ         constantsAVX2<>+544(SB), R8
-	VMOVUPS      (R8)(DI*4), Y1
-	VMASKMOVPS   (BX), Y1, Y2
-	VMASKMOVPS   64(AX), Y1, Y3
-	VMASKMOVPS   128(AX), Y1, Y4
-	VSUBPS       Y3, Y0, Y5
-	VMULPS       Y5, Y2, Y6
-	VMOVAPS      Y0, Y7
-	VFNMADD231PS Y4, Y4, Y7
-	VMULPS       Y7, Y6, Y6
-	VMASKMOVPS   (SI), Y1, Y7
-	VSUBPS       Y4, Y7, Y4
-	VMULPS       Y4, Y2, Y4
-	VMULPS       Y3, Y4, Y4
-	VMULPS       Y5, Y4, Y4
-	VMULPS       Y3, Y2, Y2
-	VMASKMOVPS   Y2, Y1, (DX)
-	VMASKMOVPS   Y4, Y1, 64(AX)
-	VMASKMOVPS   Y4, Y1, 64(CX)
-	VMASKMOVPS   Y6, Y1, 128(AX)
-	VMASKMOVPS   (AX), Y1, Y2
-	VMASKMOVPS   128(CX), Y1, Y3
-	VMULPS       Y3, Y6, Y3
+	VMOVUPS      (R8)(DI*4), Y0
+	VMASKMOVPS   (BX), Y0, Y1
+	VMASKMOVPS   64(AX), Y0, Y2
+	VMASKMOVPS   128(AX), Y0, Y3
+	VMOVUPS      constantsAVX2<>+480(SB), Y4
+	VSUBPS       Y2, Y4, Y4
+	VMULPS       Y4, Y1, Y5
+	VMOVUPS      constantsAVX2<>+480(SB), Y6
+	VFNMADD231PS Y3, Y3, Y6
+	VMULPS       Y6, Y5, Y5
+	VMASKMOVPS   (SI), Y0, Y6
+	VSUBPS       Y3, Y6, Y3
+	VMULPS       Y3, Y1, Y3
 	VMULPS       Y2, Y3, Y3
-	VSUBPS       Y2, Y0, Y4
 	VMULPS       Y4, Y3, Y3
-	VMULPS       Y2, Y6, Y2
-	VMASKMOVPS   Y2, Y1, 128(CX)
-	VMASKMOVPS   Y3, Y1, (AX)
-	VMASKMOVPS   Y3, Y1, (CX)
+	VMULPS       Y2, Y1, Y1
+	VMASKMOVPS   Y1, Y0, (DX)
+	VMASKMOVPS   Y3, Y0, 64(AX)
+	VMASKMOVPS   Y3, Y0, 64(CX)
+	VMASKMOVPS   Y5, Y0, 128(AX)
+	VMASKMOVPS   (AX), Y0, Y1
+	VMASKMOVPS   128(CX), Y0, Y2
+	VMULPS       Y2, Y5, Y2
+	VMULPS       Y1, Y2, Y2
+	VMOVUPS      constantsAVX2<>+480(SB), Y3
+	VSUBPS       Y1, Y3, Y3
+	VMULPS       Y3, Y2, Y2
+	VMULPS       Y1, Y5, Y1
+	VMASKMOVPS   Y1, Y0, 128(CX)
+	VMASKMOVPS   Y2, Y0, (AX)
+	VMASKMOVPS   Y2, Y0, (CX)
 
 done8:
 	// To the next row.
@@ -2231,78 +2180,78 @@ done2:
 	VLDMXCSR (SP)
 	RET
 
-DATA constantsAVX2<>+0(SB)/4, $0x3fb8aa3b
-DATA constantsAVX2<>+4(SB)/4, $0x3fb8aa3b
-DATA constantsAVX2<>+8(SB)/4, $0x3fb8aa3b
-DATA constantsAVX2<>+12(SB)/4, $0x3fb8aa3b
-DATA constantsAVX2<>+16(SB)/4, $0x3fb8aa3b
-DATA constantsAVX2<>+20(SB)/4, $0x3fb8aa3b
-DATA constantsAVX2<>+24(SB)/4, $0x3fb8aa3b
-DATA constantsAVX2<>+28(SB)/4, $0x3fb8aa3b
-DATA constantsAVX2<>+32(SB)/4, $0x3f317218
-DATA constantsAVX2<>+36(SB)/4, $0x3f317218
-DATA constantsAVX2<>+40(SB)/4, $0x3f317218
-DATA constantsAVX2<>+44(SB)/4, $0x3f317218
-DATA constantsAVX2<>+48(SB)/4, $0x3f317218
-DATA constantsAVX2<>+52(SB)/4, $0x3f317218
-DATA constantsAVX2<>+56(SB)/4, $0x3f317218
-DATA constantsAVX2<>+60(SB)/4, $0x3f317218
-DATA constantsAVX2<>+64(SB)/4, $0x42200000
-DATA constantsAVX2<>+68(SB)/4, $0x42200000
-DATA constantsAVX2<>+72(SB)/4, $0x42200000
-DATA constantsAVX2<>+76(SB)/4, $0x42200000
-DATA constantsAVX2<>+80(SB)/4, $0x42200000
-DATA constantsAVX2<>+84(SB)/4, $0x42200000
-DATA constantsAVX2<>+88(SB)/4, $0x42200000
-DATA constantsAVX2<>+92(SB)/4, $0x42200000
-DATA constantsAVX2<>+96(SB)/4, $0xc2200000
-DATA constantsAVX2<>+100(SB)/4, $0xc2200000
-DATA constantsAVX2<>+104(SB)/4, $0xc2200000
-DATA constantsAVX2<>+108(SB)/4, $0xc2200000
-DATA constantsAVX2<>+112(SB)/4, $0xc2200000
-DATA constantsAVX2<>+116(SB)/4, $0xc2200000
-DATA constantsAVX2<>+120(SB)/4, $0xc2200000
-DATA constantsAVX2<>+124(SB)/4, $0xc2200000
-DATA constantsAVX2<>+128(SB)/4, $0x4b40007f
-DATA constantsAVX2<>+132(SB)/4, $0x4b40007f
-DATA constantsAVX2<>+136(SB)/4, $0x4b40007f
-DATA constantsAVX2<>+140(SB)/4, $0x4b40007f
-DATA constantsAVX2<>+144(SB)/4, $0x4b40007f
-DATA constantsAVX2<>+148(SB)/4, $0x4b40007f
-DATA constantsAVX2<>+152(SB)/4, $0x4b40007f
-DATA constantsAVX2<>+156(SB)/4, $0x4b40007f
-DATA constantsAVX2<>+160(SB)/4, $0x4b40007e
-DATA constantsAVX2<>+164(SB)/4, $0x4b40007e
-DATA constantsAVX2<>+168(SB)/4, $0x4b40007e
-DATA constantsAVX2<>+172(SB)/4, $0x4b40007e
-DATA constantsAVX2<>+176(SB)/4, $0x4b40007e
-DATA constantsAVX2<>+180(SB)/4, $0x4b40007e
-DATA constantsAVX2<>+184(SB)/4, $0x4b40007e
-DATA constantsAVX2<>+188(SB)/4, $0x4b40007e
-DATA constantsAVX2<>+192(SB)/4, $0x411051ec
-DATA constantsAVX2<>+196(SB)/4, $0x411051ec
-DATA constantsAVX2<>+200(SB)/4, $0x411051ec
-DATA constantsAVX2<>+204(SB)/4, $0x411051ec
-DATA constantsAVX2<>+208(SB)/4, $0x411051ec
-DATA constantsAVX2<>+212(SB)/4, $0x411051ec
-DATA constantsAVX2<>+216(SB)/4, $0x411051ec
-DATA constantsAVX2<>+220(SB)/4, $0x411051ec
-DATA constantsAVX2<>+224(SB)/4, $0xc11051ec
-DATA constantsAVX2<>+228(SB)/4, $0xc11051ec
-DATA constantsAVX2<>+232(SB)/4, $0xc11051ec
-DATA constantsAVX2<>+236(SB)/4, $0xc11051ec
-DATA constantsAVX2<>+240(SB)/4, $0xc11051ec
-DATA constantsAVX2<>+244(SB)/4, $0xc11051ec
-DATA constantsAVX2<>+248(SB)/4, $0xc11051ec
-DATA constantsAVX2<>+252(SB)/4, $0xc11051ec
-DATA constantsAVX2<>+256(SB)/4, $0x0d800000
-DATA constantsAVX2<>+260(SB)/4, $0x0d800000
-DATA constantsAVX2<>+264(SB)/4, $0x0d800000
-DATA constantsAVX2<>+268(SB)/4, $0x0d800000
-DATA constantsAVX2<>+272(SB)/4, $0x0d800000
-DATA constantsAVX2<>+276(SB)/4, $0x0d800000
-DATA constantsAVX2<>+280(SB)/4, $0x0d800000
-DATA constantsAVX2<>+284(SB)/4, $0x0d800000
+DATA constantsAVX2<>+0(SB)/4, $0x42200000
+DATA constantsAVX2<>+4(SB)/4, $0x42200000
+DATA constantsAVX2<>+8(SB)/4, $0x42200000
+DATA constantsAVX2<>+12(SB)/4, $0x42200000
+DATA constantsAVX2<>+16(SB)/4, $0x42200000
+DATA constantsAVX2<>+20(SB)/4, $0x42200000
+DATA constantsAVX2<>+24(SB)/4, $0x42200000
+DATA constantsAVX2<>+28(SB)/4, $0x42200000
+DATA constantsAVX2<>+32(SB)/4, $0xc2200000
+DATA constantsAVX2<>+36(SB)/4, $0xc2200000
+DATA constantsAVX2<>+40(SB)/4, $0xc2200000
+DATA constantsAVX2<>+44(SB)/4, $0xc2200000
+DATA constantsAVX2<>+48(SB)/4, $0xc2200000
+DATA constantsAVX2<>+52(SB)/4, $0xc2200000
+DATA constantsAVX2<>+56(SB)/4, $0xc2200000
+DATA constantsAVX2<>+60(SB)/4, $0xc2200000
+DATA constantsAVX2<>+64(SB)/4, $0x3fb8aa3b
+DATA constantsAVX2<>+68(SB)/4, $0x3fb8aa3b
+DATA constantsAVX2<>+72(SB)/4, $0x3fb8aa3b
+DATA constantsAVX2<>+76(SB)/4, $0x3fb8aa3b
+DATA constantsAVX2<>+80(SB)/4, $0x3fb8aa3b
+DATA constantsAVX2<>+84(SB)/4, $0x3fb8aa3b
+DATA constantsAVX2<>+88(SB)/4, $0x3fb8aa3b
+DATA constantsAVX2<>+92(SB)/4, $0x3fb8aa3b
+DATA constantsAVX2<>+96(SB)/4, $0x3f317218
+DATA constantsAVX2<>+100(SB)/4, $0x3f317218
+DATA constantsAVX2<>+104(SB)/4, $0x3f317218
+DATA constantsAVX2<>+108(SB)/4, $0x3f317218
+DATA constantsAVX2<>+112(SB)/4, $0x3f317218
+DATA constantsAVX2<>+116(SB)/4, $0x3f317218
+DATA constantsAVX2<>+120(SB)/4, $0x3f317218
+DATA constantsAVX2<>+124(SB)/4, $0x3f317218
+DATA constantsAVX2<>+128(SB)/4, $0x4b40007e
+DATA constantsAVX2<>+132(SB)/4, $0x4b40007e
+DATA constantsAVX2<>+136(SB)/4, $0x4b40007e
+DATA constantsAVX2<>+140(SB)/4, $0x4b40007e
+DATA constantsAVX2<>+144(SB)/4, $0x4b40007e
+DATA constantsAVX2<>+148(SB)/4, $0x4b40007e
+DATA constantsAVX2<>+152(SB)/4, $0x4b40007e
+DATA constantsAVX2<>+156(SB)/4, $0x4b40007e
+DATA constantsAVX2<>+160(SB)/4, $0x411051ec
+DATA constantsAVX2<>+164(SB)/4, $0x411051ec
+DATA constantsAVX2<>+168(SB)/4, $0x411051ec
+DATA constantsAVX2<>+172(SB)/4, $0x411051ec
+DATA constantsAVX2<>+176(SB)/4, $0x411051ec
+DATA constantsAVX2<>+180(SB)/4, $0x411051ec
+DATA constantsAVX2<>+184(SB)/4, $0x411051ec
+DATA constantsAVX2<>+188(SB)/4, $0x411051ec
+DATA constantsAVX2<>+192(SB)/4, $0xc11051ec
+DATA constantsAVX2<>+196(SB)/4, $0xc11051ec
+DATA constantsAVX2<>+200(SB)/4, $0xc11051ec
+DATA constantsAVX2<>+204(SB)/4, $0xc11051ec
+DATA constantsAVX2<>+208(SB)/4, $0xc11051ec
+DATA constantsAVX2<>+212(SB)/4, $0xc11051ec
+DATA constantsAVX2<>+216(SB)/4, $0xc11051ec
+DATA constantsAVX2<>+220(SB)/4, $0xc11051ec
+DATA constantsAVX2<>+224(SB)/4, $0x0d800000
+DATA constantsAVX2<>+228(SB)/4, $0x0d800000
+DATA constantsAVX2<>+232(SB)/4, $0x0d800000
+DATA constantsAVX2<>+236(SB)/4, $0x0d800000
+DATA constantsAVX2<>+240(SB)/4, $0x0d800000
+DATA constantsAVX2<>+244(SB)/4, $0x0d800000
+DATA constantsAVX2<>+248(SB)/4, $0x0d800000
+DATA constantsAVX2<>+252(SB)/4, $0x0d800000
+DATA constantsAVX2<>+256(SB)/4, $0x4b40007f
+DATA constantsAVX2<>+260(SB)/4, $0x4b40007f
+DATA constantsAVX2<>+264(SB)/4, $0x4b40007f
+DATA constantsAVX2<>+268(SB)/4, $0x4b40007f
+DATA constantsAVX2<>+272(SB)/4, $0x4b40007f
+DATA constantsAVX2<>+276(SB)/4, $0x4b40007f
+DATA constantsAVX2<>+280(SB)/4, $0x4b40007f
+DATA constantsAVX2<>+284(SB)/4, $0x4b40007f
 DATA constantsAVX2<>+288(SB)/4, $0x386fa466
 DATA constantsAVX2<>+292(SB)/4, $0x386fa466
 DATA constantsAVX2<>+296(SB)/4, $0x386fa466
@@ -2488,9 +2437,9 @@ TEXT ·rnnTanhForwardAVX512(SB), NOSPLIT, $8-48
 	VBROADCASTSS constantsAVX512<>+12(SB), Z0
 	VBROADCASTSS constantsAVX512<>+16(SB), Z0
 	VBROADCASTSS constantsAVX512<>+20(SB), Z0
-	VBROADCASTSS constantsAVX512<>+24(SB), Z0
-	VBROADCASTSS constantsAVX512<>+28(SB), Z1
-	VBROADCASTSS constantsAVX512<>+32(SB), Z2
+	VBROADCASTSS constantsAVX512<>+24(SB), Z1
+	VBROADCASTSS constantsAVX512<>+28(SB), Z2
+	VBROADCASTSS constantsAVX512<>+32(SB), Z3
 	VBROADCASTSS constantsAVX512<>+36(SB), Z3
 	VBROADCASTSS constantsAVX512<>+40(SB), Z4
 	VBROADCASTSS constantsAVX512<>+44(SB), Z5
@@ -2591,12 +2540,11 @@ done2:
 // Requires: AVX, AVX512F, BMI2
 TEXT ·rnnReLUForwardAVX512(SB), NOSPLIT, $8-48
 	// Flush subnormals to zero.
-	VSTMXCSR     (SP)
-	MOVL         (SP), AX
-	ORL          $0x00008040, AX
-	MOVL         AX, 4(SP)
-	VLDMXCSR     4(SP)
-	VBROADCASTSS constantsAVX512<>+64(SB), Z0
+	VSTMXCSR (SP)
+	MOVL     (SP), AX
+	ORL      $0x00008040, AX
+	MOVL     AX, 4(SP)
+	VLDMXCSR 4(SP)
 
 row1:
 	// A row.
@@ -2614,27 +2562,31 @@ row1:
 	JLT  done4
 
 loop3:
-	VMOVUPS (CX), Z1
-	VMAXPS  Z1, Z0, Z1
-	VADDPS  Z0, Z1, Z1
-	VMOVUPS Z1, (AX)
-	ADDQ    $+64, AX
-	ADDQ    $+64, CX
-	ADDQ    $-16, DX
-	CMPQ    DX, $+16
-	JGE     loop3
+	VMOVUPS      (CX), Z0
+	VBROADCASTSS constantsAVX512<>+64(SB), Z1
+	VMAXPS       Z0, Z1, Z0
+	VBROADCASTSS constantsAVX512<>+64(SB), Z1
+	VADDPS       Z1, Z0, Z0
+	VMOVUPS      Z0, (AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, CX
+	ADDQ         $-16, DX
+	CMPQ         DX, $+16
+	JGE          loop3
 
 done4:
 	// The last elements.
-	TESTQ     DX, DX
-	JEQ       done5
-	MOVL      $-1, BX
-	BZHIL     DX, BX, BX
-	KMOVW     BX, K1
-	VMOVUPS.Z (CX), K1, Z1
-	VMAXPS    Z1, Z0, Z1
-	VADDPS    Z0, Z1, Z1
-	VMOVUPS   Z1, K1, (AX)
+	TESTQ        DX, DX
+	JEQ          done5
+	MOVL         $-1, BX
+	BZHIL        DX, BX, BX
+	KMOVW        BX, K1
+	VMOVUPS.Z    (CX), K1, Z0
+	VBROADCASTSS constantsAVX512<>+64(SB), Z1
+	VMAXPS       Z0, Z1, Z0
+	VBROADCASTSS constantsAVX512<>+64(SB), Z1
+	VADDPS       Z1, Z0, Z0
+	VMOVUPS      Z0, K1, (AX)
 
 done5:
 	// To the next row.
@@ -2660,12 +2612,11 @@ done2:
 // Requires: AVX, AVX512F, BMI2
 TEXT ·rnnTanhBackwardAVX512(SB), NOSPLIT, $8-64
 	// Flush subnormals to zero.
-	VSTMXCSR     (SP)
-	MOVL         (SP), AX
-	ORL          $0x00008040, AX
-	MOVL         AX, 4(SP)
-	VLDMXCSR     4(SP)
-	VBROADCASTSS constantsAVX512<>+60(SB), Z0
+	VSTMXCSR (SP)
+	MOVL     (SP), AX
+	ORL      $0x00008040, AX
+	MOVL     AX, 4(SP)
+	VLDMXCSR 4(SP)
 
 row1:
 	// A row.
@@ -2684,12 +2635,12 @@ row1:
 	JLT  done4
 
 loop3:
-	VMOVUPS      (DX), Z1
-	VMOVUPS      (CX), Z2
-	VMOVAPS      Z0, Z3
-	VFNMADD231PS Z1, Z1, Z3
-	VMULPS       Z3, Z2, Z1
-	VMOVUPS      Z1, (AX)
+	VMOVUPS      (DX), Z0
+	VMOVUPS      (CX), Z1
+	VBROADCASTSS constantsAVX512<>+60(SB), Z2
+	VFNMADD231PS Z0, Z0, Z2
+	VMULPS       Z2, Z1, Z0
+	VMOVUPS      Z0, (AX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, CX
 	ADDQ         $+64, DX
@@ -2704,12 +2655,12 @@ done4:
 	MOVL         $-1, SI
 	BZHIL        BX, SI, SI
 	KMOVW        SI, K1
-	VMOVUPS.Z    (DX), K1, Z1
-	VMOVUPS.Z    (CX), K1, Z2
-	VMOVAPS      Z0, Z3
-	VFNMADD231PS Z1, Z1, Z3
-	VMULPS       Z3, Z2, Z1
-	VMOVUPS      Z1, K1, (AX)
+	VMOVUPS.Z    (DX), K1, Z0
+	VMOVUPS.Z    (CX), K1, Z1
+	VBROADCASTSS constantsAVX512<>+60(SB), Z2
+	VFNMADD231PS Z0, Z0, Z2
+	VMULPS       Z2, Z1, Z0
+	VMOVUPS      Z0, K1, (AX)
 
 done5:
 	// To the next row.
@@ -2740,12 +2691,11 @@ done2:
 // Requires: AVX, AVX512F, BMI2
 TEXT ·rnnReLUBackwardAVX512(SB), NOSPLIT, $8-64
 	// Flush subnormals to zero.
-	VSTMXCSR     (SP)
-	MOVL         (SP), AX
-	ORL          $0x00008040, AX
-	MOVL         AX, 4(SP)
-	VLDMXCSR     4(SP)
-	VBROADCASTSS constantsAVX512<>+60(SB), Z0
+	VSTMXCSR (SP)
+	MOVL     (SP), AX
+	ORL      $0x00008040, AX
+	MOVL     AX, 4(SP)
+	VLDMXCSR 4(SP)
 
 row1:
 	// A row.
@@ -2764,34 +2714,36 @@ row1:
 	JLT  done4
 
 loop3:
-	VMOVUPS   (DX), Z1
-	VMOVUPS   (CX), Z2
-	VMULPS    Z0, Z2, Z2
-	VPXORD    Z3, Z3, Z3
-	VCMPPS    $0x1e, Z3, Z1, K1
-	VMOVAPS.Z Z2, K1, Z1
-	VMOVUPS   Z1, (AX)
-	ADDQ      $+64, AX
-	ADDQ      $+64, CX
-	ADDQ      $+64, DX
-	ADDQ      $-16, BX
-	CMPQ      BX, $+16
-	JGE       loop3
+	VMOVUPS      (DX), Z0
+	VMOVUPS      (CX), Z1
+	VBROADCASTSS constantsAVX512<>+60(SB), Z2
+	VMULPS       Z2, Z1, Z1
+	VPXORD       Z3, Z3, Z3
+	VCMPPS       $0x1e, Z3, Z0, K1
+	VMOVAPS.Z    Z1, K1, Z0
+	VMOVUPS      Z0, (AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	ADDQ         $-16, BX
+	CMPQ         BX, $+16
+	JGE          loop3
 
 done4:
 	// The last elements.
-	TESTQ     BX, BX
-	JEQ       done5
-	MOVL      $-1, SI
-	BZHIL     BX, SI, SI
-	KMOVW     SI, K1
-	VMOVUPS.Z (DX), K1, Z1
-	VMOVUPS.Z (CX), K1, Z2
-	VMULPS    Z0, Z2, Z2
-	VPXORD    Z4, Z4, Z4
-	VCMPPS    $0x1e, Z4, Z1, K2
-	VMOVAPS.Z Z2, K2, Z1
-	VMOVUPS   Z1, K1, (AX)
+	TESTQ        BX, BX
+	JEQ          done5
+	MOVL         $-1, SI
+	BZHIL        BX, SI, SI
+	KMOVW        SI, K1
+	VMOVUPS.Z    (DX), K1, Z0
+	VMOVUPS.Z    (CX), K1, Z1
+	VBROADCASTSS constantsAVX512<>+60(SB), Z2
+	VMULPS       Z2, Z1, Z1
+	VPXORD       Z4, Z4, Z4
+	VCMPPS       $0x1e, Z4, Z0, K2
+	VMOVAPS.Z    Z1, K2, Z0
+	VMOVUPS      Z0, K1, (AX)
 
 done5:
 	// To the next row.
@@ -2843,6 +2795,15 @@ TEXT ·lstmForwardAVX512(SB), NOSPLIT, $8-80
 	VBROADCASTSS constantsAVX512<>+52(SB), Z13
 	VBROADCASTSS constantsAVX512<>+56(SB), Z14
 	VBROADCASTSS constantsAVX512<>+60(SB), Z15
+	VBROADCASTSS constantsAVX512<>+60(SB), Z16
+	VBROADCASTSS constantsAVX512<>+44(SB), Z17
+	VBROADCASTSS constantsAVX512<>+68(SB), Z18
+	VBROADCASTSS constantsAVX512<>+72(SB), Z19
+	VBROADCASTSS constantsAVX512<>+76(SB), Z20
+	VBROADCASTSS constantsAVX512<>+80(SB), Z21
+	VBROADCASTSS constantsAVX512<>+84(SB), Z22
+	VBROADCASTSS constantsAVX512<>+60(SB), Z23
+	VBROADCASTSS constantsAVX512<>+88(SB), Z24
 
 row1:
 	// A row.
@@ -2863,118 +2824,102 @@ row1:
 
 loop3:
 	// Input and cell gates.
-	VMOVUPS      (DX), Z16
-	VMINPS       Z16, Z2, Z16
-	VMAXPS       Z16, Z3, Z16
-	VMOVAPS      Z5, Z17
-	VFNMADD231PS Z0, Z16, Z17
-	VSUBPS       Z5, Z17, Z18
-	VPSLLD       $0x17, Z17, Z17
-	VFMADD231PS  Z1, Z18, Z16
-	VBROADCASTSS constantsAVX512<>+72(SB), Z18
-	VBROADCASTSS constantsAVX512<>+68(SB), Z19
-	VFMADD231PS  Z19, Z16, Z18
-	VBROADCASTSS constantsAVX512<>+76(SB), Z19
-	VFMADD213PS  Z19, Z16, Z18
-	VBROADCASTSS constantsAVX512<>+80(SB), Z19
-	VFMADD213PS  Z19, Z16, Z18
-	VBROADCASTSS constantsAVX512<>+84(SB), Z19
-	VFMADD213PS  Z19, Z16, Z18
-	VBROADCASTSS constantsAVX512<>+60(SB), Z19
-	VFMADD213PS  Z19, Z16, Z18
-	VBROADCASTSS constantsAVX512<>+44(SB), Z16
-	VFMADD213PS  Z16, Z17, Z18
-	VMOVUPS      128(DX), Z16
-	VMINPS       Z16, Z6, Z16
-	VMAXPS       Z16, Z7, Z16
-	VMOVAPS      Z8, Z17
-	VFMADD231PS  Z16, Z16, Z17
-	VMOVAPS      Z10, Z19
-	VFMADD231PS  Z9, Z17, Z19
-	VFMADD213PS  Z11, Z17, Z19
-	VMULPS       Z19, Z16, Z16
-	VMOVAPS      Z13, Z19
-	VFMADD231PS  Z12, Z17, Z19
-	VFMADD213PS  Z14, Z17, Z19
-	VFMADD213PS  Z15, Z17, Z19
-	VMULPS       Z19, Z16, Z17
-	VMULPS       Z19, Z19, Z19
-	VFMADD231PS  Z16, Z16, Z19
-	VMULPS       Z19, Z18, Z16
-	VBROADCASTSS constantsAVX512<>+60(SB), Z18
-	VDIVPS       Z16, Z18, Z16
-	VMULPS       Z16, Z17, Z16
+	VMOVUPS      (DX), Z25
+	VMINPS       Z25, Z0, Z25
+	VMAXPS       Z25, Z1, Z25
+	VMOVAPS      Z4, Z26
+	VFNMADD231PS Z2, Z25, Z26
+	VSUBPS       Z4, Z26, Z27
+	VPSLLD       $0x17, Z26, Z26
+	VFMADD231PS  Z3, Z27, Z25
+	VMOVAPS      Z19, Z27
+	VFMADD231PS  Z18, Z25, Z27
+	VFMADD213PS  Z20, Z25, Z27
+	VFMADD213PS  Z21, Z25, Z27
+	VFMADD213PS  Z22, Z25, Z27
+	VFMADD213PS  Z23, Z25, Z27
+	VFMADD213PS  Z17, Z26, Z27
+	VMOVUPS      128(DX), Z25
+	VMINPS       Z25, Z5, Z25
+	VMAXPS       Z25, Z6, Z25
+	VMOVAPS      Z7, Z26
+	VFMADD231PS  Z25, Z25, Z26
+	VMOVAPS      Z10, Z28
+	VFMADD231PS  Z9, Z26, Z28
+	VFMADD213PS  Z11, Z26, Z28
+	VMULPS       Z28, Z25, Z25
+	VMOVAPS      Z13, Z28
+	VFMADD231PS  Z12, Z26, Z28
+	VFMADD213PS  Z14, Z26, Z28
+	VFMADD213PS  Z15, Z26, Z28
+	VMULPS       Z28, Z25, Z26
+	VMULPS       Z28, Z28, Z28
+	VFMADD231PS  Z25, Z25, Z28
+	VMULPS       Z28, Z27, Z25
+	VDIVPS       Z25, Z16, Z25
+	VMULPS       Z25, Z26, Z25
 
 	// Forget gate and c.
-	VMOVUPS      64(DX), Z17
-	VMINPS       Z17, Z2, Z17
-	VMAXPS       Z17, Z3, Z17
-	VMOVAPS      Z4, Z18
-	VFNMADD231PS Z0, Z17, Z18
-	VSUBPS       Z4, Z18, Z19
-	VPSLLD       $0x17, Z18, Z18
-	VFMADD231PS  Z1, Z19, Z17
-	VBROADCASTSS constantsAVX512<>+92(SB), Z19
-	VBROADCASTSS constantsAVX512<>+88(SB), Z20
-	VFMADD231PS  Z20, Z17, Z19
-	VBROADCASTSS constantsAVX512<>+96(SB), Z20
-	VFMADD213PS  Z20, Z17, Z19
-	VBROADCASTSS constantsAVX512<>+100(SB), Z20
-	VFMADD213PS  Z20, Z17, Z19
-	VBROADCASTSS constantsAVX512<>+104(SB), Z20
-	VFMADD213PS  Z20, Z17, Z19
-	VBROADCASTSS constantsAVX512<>+108(SB), Z20
-	VFMADD213PS  Z20, Z17, Z19
-	VBROADCASTSS constantsAVX512<>+60(SB), Z20
-	VFMADD213PS  Z20, Z17, Z19
-	VBROADCASTSS constantsAVX512<>+60(SB), Z17
-	VFMADD213PS  Z17, Z18, Z19
-	VBROADCASTSS constantsAVX512<>+60(SB), Z17
-	VDIVPS       Z19, Z17, Z17
-	VMOVUPS      (BX), Z18
-	VFMADD231PS  Z18, Z17, Z16
-	VMOVUPS      Z16, (CX)
+	VMOVUPS      64(DX), Z26
+	VMINPS       Z26, Z0, Z26
+	VMAXPS       Z26, Z1, Z26
+	VMOVAPS      Z8, Z27
+	VFNMADD231PS Z2, Z26, Z27
+	VSUBPS       Z8, Z27, Z28
+	VPSLLD       $0x17, Z27, Z27
+	VFMADD231PS  Z3, Z28, Z26
+	VBROADCASTSS constantsAVX512<>+92(SB), Z28
+	VFMADD231PS  Z24, Z26, Z28
+	VBROADCASTSS constantsAVX512<>+96(SB), Z29
+	VFMADD213PS  Z29, Z26, Z28
+	VBROADCASTSS constantsAVX512<>+100(SB), Z29
+	VFMADD213PS  Z29, Z26, Z28
+	VBROADCASTSS constantsAVX512<>+104(SB), Z29
+	VFMADD213PS  Z29, Z26, Z28
+	VBROADCASTSS constantsAVX512<>+108(SB), Z29
+	VFMADD213PS  Z29, Z26, Z28
+	VBROADCASTSS constantsAVX512<>+60(SB), Z29
+	VFMADD213PS  Z29, Z26, Z28
+	VFMADD213PS  Z16, Z27, Z28
+	VDIVPS       Z28, Z16, Z26
+	VMOVUPS      (BX), Z27
+	VFMADD231PS  Z27, Z26, Z25
+	VMOVUPS      Z25, (CX)
 
 	// Output gate and h.
-	VMOVUPS      192(DX), Z17
-	VMINPS       Z17, Z2, Z17
-	VMAXPS       Z17, Z3, Z17
-	VMOVAPS      Z5, Z18
-	VFNMADD231PS Z0, Z17, Z18
-	VSUBPS       Z5, Z18, Z19
-	VPSLLD       $0x17, Z18, Z18
-	VFMADD231PS  Z1, Z19, Z17
-	VBROADCASTSS constantsAVX512<>+72(SB), Z19
-	VBROADCASTSS constantsAVX512<>+68(SB), Z20
-	VFMADD231PS  Z20, Z17, Z19
-	VBROADCASTSS constantsAVX512<>+76(SB), Z20
-	VFMADD213PS  Z20, Z17, Z19
-	VBROADCASTSS constantsAVX512<>+80(SB), Z20
-	VFMADD213PS  Z20, Z17, Z19
-	VBROADCASTSS constantsAVX512<>+84(SB), Z20
-	VFMADD213PS  Z20, Z17, Z19
-	VBROADCASTSS constantsAVX512<>+60(SB), Z20
-	VFMADD213PS  Z20, Z17, Z19
-	VBROADCASTSS constantsAVX512<>+44(SB), Z17
-	VFMADD213PS  Z17, Z18, Z19
-	VMINPS       Z16, Z6, Z16
-	VMAXPS       Z16, Z7, Z16
-	VMOVAPS      Z8, Z17
-	VFMADD231PS  Z16, Z16, Z17
-	VMOVAPS      Z10, Z18
-	VFMADD231PS  Z9, Z17, Z18
-	VFMADD213PS  Z11, Z17, Z18
-	VMULPS       Z18, Z16, Z16
-	VMOVAPS      Z13, Z18
-	VFMADD231PS  Z12, Z17, Z18
-	VFMADD213PS  Z14, Z17, Z18
-	VFMADD213PS  Z15, Z17, Z18
-	VMULPS       Z18, Z16, Z17
-	VMULPS       Z18, Z18, Z18
-	VFMADD231PS  Z16, Z16, Z18
-	VMULPS       Z18, Z19, Z16
-	VDIVPS       Z16, Z17, Z16
-	VMOVUPS      Z16, (AX)
+	VMOVUPS      192(DX), Z26
+	VMINPS       Z26, Z0, Z26
+	VMAXPS       Z26, Z1, Z26
+	VMOVAPS      Z4, Z27
+	VFNMADD231PS Z2, Z26, Z27
+	VSUBPS       Z4, Z27, Z28
+	VPSLLD       $0x17, Z27, Z27
+	VFMADD231PS  Z3, Z28, Z26
+	VMOVAPS      Z19, Z28
+	VFMADD231PS  Z18, Z26, Z28
+	VFMADD213PS  Z20, Z26, Z28
+	VFMADD213PS  Z21, Z26, Z28
+	VFMADD213PS  Z22, Z26, Z28
+	VFMADD213PS  Z23, Z26, Z28
+	VFMADD213PS  Z17, Z27, Z28
+	VMINPS       Z25, Z5, Z25
+	VMAXPS       Z25, Z6, Z25
+	VMOVAPS      Z7, Z26
+	VFMADD231PS  Z25, Z25, Z26
+	VMOVAPS      Z10, Z27
+	VFMADD231PS  Z9, Z26, Z27
+	VFMADD213PS  Z11, Z26, Z27
+	VMULPS       Z27, Z25, Z25
+	VMOVAPS      Z13, Z27
+	VFMADD231PS  Z12, Z26, Z27
+	VFMADD213PS  Z14, Z26, Z27
+	VFMADD213PS  Z15, Z26, Z27
+	VMULPS       Z27, Z25, Z26
+	VMULPS       Z27, Z27, Z27
+	VFMADD231PS  Z25, Z25, Z27
+	VMULPS       Z27, Z28, Z25
+	VDIVPS       Z25, Z26, Z25
+	VMOVUPS      Z25, (AX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, CX
 	ADDQ         $+64, DX
@@ -2993,118 +2938,102 @@ done4:
 	KMOVW DI, K1
 
 	// Input and cell gates.
-	VMOVUPS.Z    (DX), K1, Z16
-	VMINPS       Z16, Z2, Z16
-	VMAXPS       Z16, Z3, Z16
-	VMOVAPS      Z5, Z17
-	VFNMADD231PS Z0, Z16, Z17
-	VSUBPS       Z5, Z17, Z18
-	VPSLLD       $0x17, Z17, Z17
-	VFMADD231PS  Z1, Z18, Z16
-	VBROADCASTSS constantsAVX512<>+72(SB), Z18
-	VBROADCASTSS constantsAVX512<>+68(SB), Z19
-	VFMADD231PS  Z19, Z16, Z18
-	VBROADCASTSS constantsAVX512<>+76(SB), Z19
-	VFMADD213PS  Z19, Z16, Z18
-	VBROADCASTSS constantsAVX512<>+80(SB), Z19
-	VFMADD213PS  Z19, Z16, Z18
-	VBROADCASTSS constantsAVX512<>+84(SB), Z19
-	VFMADD213PS  Z19, Z16, Z18
-	VBROADCASTSS constantsAVX512<>+60(SB), Z19
-	VFMADD213PS  Z19, Z16, Z18
-	VBROADCASTSS constantsAVX512<>+44(SB), Z16
-	VFMADD213PS  Z16, Z17, Z18
-	VMOVUPS.Z    128(DX), K1, Z16
-	VMINPS       Z16, Z6, Z16
-	VMAXPS       Z16, Z7, Z16
-	VMOVAPS      Z8, Z17
-	VFMADD231PS  Z16, Z16, Z17
-	VMOVAPS      Z10, Z19
-	VFMADD231PS  Z9, Z17, Z19
-	VFMADD213PS  Z11, Z17, Z19
-	VMULPS       Z19, Z16, Z16
-	VMOVAPS      Z13, Z19
-	VFMADD231PS  Z12, Z17, Z19
-	VFMADD213PS  Z14, Z17, Z19
-	VFMADD213PS  Z15, Z17, Z19
-	VMULPS       Z19, Z16, Z17
-	VMULPS       Z19, Z19, Z19
-	VFMADD231PS  Z16, Z16, Z19
-	VMULPS       Z19, Z18, Z16
-	VBROADCASTSS constantsAVX512<>+60(SB), Z18
-	VDIVPS       Z16, Z18, Z16
-	VMULPS       Z16, Z17, Z16
+	VMOVUPS.Z    (DX), K1, Z25
+	VMINPS       Z25, Z0, Z25
+	VMAXPS       Z25, Z1, Z25
+	VMOVAPS      Z4, Z26
+	VFNMADD231PS Z2, Z25, Z26
+	VSUBPS       Z4, Z26, Z27
+	VPSLLD       $0x17, Z26, Z26
+	VFMADD231PS  Z3, Z27, Z25
+	VMOVAPS      Z19, Z27
+	VFMADD231PS  Z18, Z25, Z27
+	VFMADD213PS  Z20, Z25, Z27
+	VFMADD213PS  Z21, Z25, Z27
+	VFMADD213PS  Z22, Z25, Z27
+	VFMADD213PS  Z23, Z25, Z27
+	VFMADD213PS  Z17, Z26, Z27
+	VMOVUPS.Z    128(DX), K1, Z25
+	VMINPS       Z25, Z5, Z25
+	VMAXPS       Z25, Z6, Z25
+	VMOVAPS      Z7, Z26
+	VFMADD231PS  Z25, Z25, Z26
+	VMOVAPS      Z10, Z28
+	VFMADD231PS  Z9, Z26, Z28
+	VFMADD213PS  Z11, Z26, Z28
+	VMULPS       Z28, Z25, Z25
+	VMOVAPS      Z13, Z28
+	VFMADD231PS  Z12, Z26, Z28
+	VFMADD213PS  Z14, Z26, Z28
+	VFMADD213PS  Z15, Z26, Z28
+	VMULPS       Z28, Z25, Z26
+	VMULPS       Z28, Z28, Z28
+	VFMADD231PS  Z25, Z25, Z28
+	VMULPS       Z28, Z27, Z25
+	VDIVPS       Z25, Z16, Z25
+	VMULPS       Z25, Z26, Z25
 
 	// Forget gate and c.
-	VMOVUPS.Z    64(DX), K1, Z17
-	VMINPS       Z17, Z2, Z17
-	VMAXPS       Z17, Z3, Z17
-	VMOVAPS      Z4, Z18
-	VFNMADD231PS Z0, Z17, Z18
-	VSUBPS       Z4, Z18, Z19
-	VPSLLD       $0x17, Z18, Z18
-	VFMADD231PS  Z1, Z19, Z17
-	VBROADCASTSS constantsAVX512<>+92(SB), Z19
-	VBROADCASTSS constantsAVX512<>+88(SB), Z20
-	VFMADD231PS  Z20, Z17, Z19
-	VBROADCASTSS constantsAVX512<>+96(SB), Z20
-	VFMADD213PS  Z20, Z17, Z19
-	VBROADCASTSS constantsAVX512<>+100(SB), Z20
-	VFMADD213PS  Z20, Z17, Z19
-	VBROADCASTSS constantsAVX512<>+104(SB), Z20
-	VFMADD213PS  Z20, Z17, Z19
-	VBROADCASTSS constantsAVX512<>+108(SB), Z20
-	VFMADD213PS  Z20, Z17, Z19
-	VBROADCASTSS constantsAVX512<>+60(SB), Z20
-	VFMADD213PS  Z20, Z17, Z19
-	VBROADCASTSS constantsAVX512<>+60(SB), Z17
-	VFMADD213PS  Z17, Z18, Z19
-	VBROADCASTSS constantsAVX512<>+60(SB), Z17
-	VDIVPS       Z19, Z17, Z17
-	VMOVUPS.Z    (BX), K1, Z18
-	VFMADD231PS  Z18, Z17, Z16
-	VMOVUPS      Z16, K1, (CX)
+	VMOVUPS.Z    64(DX), K1, Z26
+	VMINPS       Z26, Z0, Z26
+	VMAXPS       Z26, Z1, Z26
+	VMOVAPS      Z8, Z27
+	VFNMADD231PS Z2, Z26, Z27
+	VSUBPS       Z8, Z27, Z28
+	VPSLLD       $0x17, Z27, Z27
+	VFMADD231PS  Z3, Z28, Z26
+	VBROADCASTSS constantsAVX512<>+92(SB), Z28
+	VFMADD231PS  Z24, Z26, Z28
+	VBROADCASTSS constantsAVX512<>+96(SB), Z29
+	VFMADD213PS  Z29, Z26, Z28
+	VBROADCASTSS constantsAVX512<>+100(SB), Z29
+	VFMADD213PS  Z29, Z26, Z28
+	VBROADCASTSS constantsAVX512<>+104(SB), Z29
+	VFMADD213PS  Z29, Z26, Z28
+	VBROADCASTSS constantsAVX512<>+108(SB), Z29
+	VFMADD213PS  Z29, Z26, Z28
+	VBROADCASTSS constantsAVX512<>+60(SB), Z29
+	VFMADD213PS  Z29, Z26, Z28
+	VFMADD213PS  Z16, Z27, Z28
+	VDIVPS       Z28, Z16, Z26
+	VMOVUPS.Z    (BX), K1, Z27
+	VFMADD231PS  Z27, Z26, Z25
+	VMOVUPS      Z25, K1, (CX)
 
 	// Output gate and h.
-	VMOVUPS.Z    192(DX), K1, Z17
-	VMINPS       Z17, Z2, Z17
-	VMAXPS       Z17, Z3, Z17
-	VMOVAPS      Z5, Z18
-	VFNMADD231PS Z0, Z17, Z18
-	VSUBPS       Z5, Z18, Z19
-	VPSLLD       $0x17, Z18, Z18
-	VFMADD231PS  Z1, Z19, Z17
-	VBROADCASTSS constantsAVX512<>+72(SB), Z19
-	VBROADCASTSS constantsAVX512<>+68(SB), Z20
-	VFMADD231PS  Z20, Z17, Z19
-	VBROADCASTSS constantsAVX512<>+76(SB), Z20
-	VFMADD213PS  Z20, Z17, Z19
-	VBROADCASTSS constantsAVX512<>+80(SB), Z20
-	VFMADD213PS  Z20, Z17, Z19
-	VBROADCASTSS constantsAVX512<>+84(SB), Z20
-	VFMADD213PS  Z20, Z17, Z19
-	VBROADCASTSS constantsAVX512<>+60(SB), Z20
-	VFMADD213PS  Z20, Z17, Z19
-	VBROADCASTSS constantsAVX512<>+44(SB), Z17
-	VFMADD213PS  Z17, Z18, Z19
-	VMINPS       Z16, Z6, Z16
-	VMAXPS       Z16, Z7, Z16
-	VMOVAPS      Z8, Z17
-	VFMADD231PS  Z16, Z16, Z17
-	VMOVAPS      Z10, Z18
-	VFMADD231PS  Z9, Z17, Z18
-	VFMADD213PS  Z11, Z17, Z18
-	VMULPS       Z18, Z16, Z16
-	VMOVAPS      Z13, Z18
-	VFMADD231PS  Z12, Z17, Z18
-	VFMADD213PS  Z14, Z17, Z18
-	VFMADD213PS  Z15, Z17, Z18
-	VMULPS       Z18, Z16, Z17
-	VMULPS       Z18, Z18, Z18
-	VFMADD231PS  Z16, Z16, Z18
-	VMULPS       Z18, Z19, Z16
-	VDIVPS       Z16, Z17, Z16
-	VMOVUPS      Z16, K1, (AX)
+	VMOVUPS.Z    192(DX), K1, Z26
+	VMINPS       Z26, Z0, Z26
+	VMAXPS       Z26, Z1, Z26
+	VMOVAPS      Z4, Z27
+	VFNMADD231PS Z2, Z26, Z27
+	VSUBPS       Z4, Z27, Z28
+	VPSLLD       $0x17, Z27, Z27
+	VFMADD231PS  Z3, Z28, Z26
+	VMOVAPS      Z19, Z28
+	VFMADD231PS  Z18, Z26, Z28
+	VFMADD213PS  Z20, Z26, Z28
+	VFMADD213PS  Z21, Z26, Z28
+	VFMADD213PS  Z22, Z26, Z28
+	VFMADD213PS  Z23, Z26, Z28
+	VFMADD213PS  Z17, Z27, Z28
+	VMINPS       Z25, Z5, Z25
+	VMAXPS       Z25, Z6, Z25
+	VMOVAPS      Z7, Z26
+	VFMADD231PS  Z25, Z25, Z26
+	VMOVAPS      Z10, Z27
+	VFMADD231PS  Z9, Z26, Z27
+	VFMADD213PS  Z11, Z26, Z27
+	VMULPS       Z27, Z25, Z25
+	VMOVAPS      Z13, Z27
+	VFMADD231PS  Z12, Z26, Z27
+	VFMADD213PS  Z14, Z26, Z27
+	VFMADD213PS  Z15, Z26, Z27
+	VMULPS       Z27, Z25, Z26
+	VMULPS       Z27, Z27, Z27
+	VFMADD231PS  Z25, Z25, Z27
+	VMULPS       Z27, Z28, Z25
+	VDIVPS       Z25, Z26, Z25
+	VMOVUPS      Z25, K1, (AX)
 
 done5:
 	// To the next row.
@@ -3161,6 +3090,15 @@ TEXT ·lstmForwardTrainAVX512(SB), NOSPLIT, $8-80
 	VBROADCASTSS constantsAVX512<>+52(SB), Z13
 	VBROADCASTSS constantsAVX512<>+56(SB), Z14
 	VBROADCASTSS constantsAVX512<>+60(SB), Z15
+	VBROADCASTSS constantsAVX512<>+60(SB), Z16
+	VBROADCASTSS constantsAVX512<>+44(SB), Z17
+	VBROADCASTSS constantsAVX512<>+68(SB), Z18
+	VBROADCASTSS constantsAVX512<>+72(SB), Z19
+	VBROADCASTSS constantsAVX512<>+76(SB), Z20
+	VBROADCASTSS constantsAVX512<>+80(SB), Z21
+	VBROADCASTSS constantsAVX512<>+84(SB), Z22
+	VBROADCASTSS constantsAVX512<>+60(SB), Z23
+	VBROADCASTSS constantsAVX512<>+88(SB), Z24
 
 row1:
 	// A row.
@@ -3181,130 +3119,112 @@ row1:
 
 loop3:
 	// Input and cell gates.
-	VMOVUPS      (DX), Z16
-	VMINPS       Z16, Z2, Z16
-	VMAXPS       Z16, Z3, Z16
-	VMOVAPS      Z5, Z17
-	VFNMADD231PS Z0, Z16, Z17
-	VSUBPS       Z5, Z17, Z18
-	VPSLLD       $0x17, Z17, Z17
-	VFMADD231PS  Z1, Z18, Z16
-	VBROADCASTSS constantsAVX512<>+72(SB), Z18
-	VBROADCASTSS constantsAVX512<>+68(SB), Z19
-	VFMADD231PS  Z19, Z16, Z18
-	VBROADCASTSS constantsAVX512<>+76(SB), Z19
-	VFMADD213PS  Z19, Z16, Z18
-	VBROADCASTSS constantsAVX512<>+80(SB), Z19
-	VFMADD213PS  Z19, Z16, Z18
-	VBROADCASTSS constantsAVX512<>+84(SB), Z19
-	VFMADD213PS  Z19, Z16, Z18
-	VBROADCASTSS constantsAVX512<>+60(SB), Z19
-	VFMADD213PS  Z19, Z16, Z18
-	VBROADCASTSS constantsAVX512<>+44(SB), Z16
-	VFMADD213PS  Z16, Z17, Z18
-	VMOVUPS      128(DX), Z16
-	VMINPS       Z16, Z6, Z16
-	VMAXPS       Z16, Z7, Z16
-	VMOVAPS      Z8, Z17
-	VFMADD231PS  Z16, Z16, Z17
-	VMOVAPS      Z10, Z19
-	VFMADD231PS  Z9, Z17, Z19
-	VFMADD213PS  Z11, Z17, Z19
-	VMULPS       Z19, Z16, Z16
-	VMOVAPS      Z13, Z19
-	VFMADD231PS  Z12, Z17, Z19
-	VFMADD213PS  Z14, Z17, Z19
-	VFMADD213PS  Z15, Z17, Z19
-	VMULPS       Z19, Z16, Z17
-	VMULPS       Z19, Z19, Z19
-	VFMADD231PS  Z16, Z16, Z19
-	VMULPS       Z19, Z18, Z16
-	VBROADCASTSS constantsAVX512<>+60(SB), Z20
-	VDIVPS       Z16, Z20, Z16
-	VMULPS       Z16, Z17, Z20
-	VBROADCASTSS constantsAVX512<>+44(SB), Z21
-	VMULPS       Z21, Z19, Z19
-	VMULPS       Z16, Z19, Z19
-	VMOVUPS      Z19, (DX)
-	VADDPS       Z17, Z17, Z17
-	VMULPS       Z18, Z17, Z17
-	VMULPS       Z16, Z17, Z16
-	VMOVUPS      Z16, 128(DX)
+	VMOVUPS      (DX), Z25
+	VMINPS       Z25, Z0, Z25
+	VMAXPS       Z25, Z1, Z25
+	VMOVAPS      Z4, Z26
+	VFNMADD231PS Z2, Z25, Z26
+	VSUBPS       Z4, Z26, Z27
+	VPSLLD       $0x17, Z26, Z26
+	VFMADD231PS  Z3, Z27, Z25
+	VMOVAPS      Z19, Z27
+	VFMADD231PS  Z18, Z25, Z27
+	VFMADD213PS  Z20, Z25, Z27
+	VFMADD213PS  Z21, Z25, Z27
+	VFMADD213PS  Z22, Z25, Z27
+	VFMADD213PS  Z23, Z25, Z27
+	VFMADD213PS  Z17, Z26, Z27
+	VMOVUPS      128(DX), Z25
+	VMINPS       Z25, Z5, Z25
+	VMAXPS       Z25, Z6, Z25
+	VMOVAPS      Z7, Z26
+	VFMADD231PS  Z25, Z25, Z26
+	VMOVAPS      Z10, Z28
+	VFMADD231PS  Z9, Z26, Z28
+	VFMADD213PS  Z11, Z26, Z28
+	VMULPS       Z28, Z25, Z25
+	VMOVAPS      Z13, Z28
+	VFMADD231PS  Z12, Z26, Z28
+	VFMADD213PS  Z14, Z26, Z28
+	VFMADD213PS  Z15, Z26, Z28
+	VMULPS       Z28, Z25, Z26
+	VMULPS       Z28, Z28, Z28
+	VFMADD231PS  Z25, Z25, Z28
+	VMULPS       Z28, Z27, Z25
+	VDIVPS       Z25, Z16, Z25
+	VMULPS       Z25, Z26, Z29
+	VMULPS       Z17, Z28, Z28
+	VMULPS       Z25, Z28, Z28
+	VMOVUPS      Z28, (DX)
+	VADDPS       Z26, Z26, Z26
+	VMULPS       Z27, Z26, Z26
+	VMULPS       Z25, Z26, Z25
+	VMOVUPS      Z25, 128(DX)
 
 	// Forget gate and c.
-	VMOVUPS      64(DX), Z16
-	VMINPS       Z16, Z2, Z16
-	VMAXPS       Z16, Z3, Z16
-	VMOVAPS      Z4, Z17
-	VFNMADD231PS Z0, Z16, Z17
-	VSUBPS       Z4, Z17, Z18
-	VPSLLD       $0x17, Z17, Z17
-	VFMADD231PS  Z1, Z18, Z16
-	VBROADCASTSS constantsAVX512<>+92(SB), Z18
-	VBROADCASTSS constantsAVX512<>+88(SB), Z19
-	VFMADD231PS  Z19, Z16, Z18
-	VBROADCASTSS constantsAVX512<>+96(SB), Z19
-	VFMADD213PS  Z19, Z16, Z18
-	VBROADCASTSS constantsAVX512<>+100(SB), Z19
-	VFMADD213PS  Z19, Z16, Z18
-	VBROADCASTSS constantsAVX512<>+104(SB), Z19
-	VFMADD213PS  Z19, Z16, Z18
-	VBROADCASTSS constantsAVX512<>+108(SB), Z19
-	VFMADD213PS  Z19, Z16, Z18
-	VBROADCASTSS constantsAVX512<>+60(SB), Z19
-	VFMADD213PS  Z19, Z16, Z18
-	VBROADCASTSS constantsAVX512<>+60(SB), Z16
-	VFMADD213PS  Z16, Z17, Z18
-	VBROADCASTSS constantsAVX512<>+60(SB), Z16
-	VDIVPS       Z18, Z16, Z16
-	VMOVUPS      (BX), Z17
-	VFMADD231PS  Z17, Z16, Z20
-	VMOVUPS      Z20, (CX)
-	VMOVUPS      Z16, 64(DX)
+	VMOVUPS      64(DX), Z25
+	VMINPS       Z25, Z0, Z25
+	VMAXPS       Z25, Z1, Z25
+	VMOVAPS      Z8, Z26
+	VFNMADD231PS Z2, Z25, Z26
+	VSUBPS       Z8, Z26, Z27
+	VPSLLD       $0x17, Z26, Z26
+	VFMADD231PS  Z3, Z27, Z25
+	VBROADCASTSS constantsAVX512<>+92(SB), Z27
+	VFMADD231PS  Z24, Z25, Z27
+	VBROADCASTSS constantsAVX512<>+96(SB), Z28
+	VFMADD213PS  Z28, Z25, Z27
+	VBROADCASTSS constantsAVX512<>+100(SB), Z28
+	VFMADD213PS  Z28, Z25, Z27
+	VBROADCASTSS constantsAVX512<>+104(SB), Z28
+	VFMADD213PS  Z28, Z25, Z27
+	VBROADCASTSS constantsAVX512<>+108(SB), Z28
+	VFMADD213PS  Z28, Z25, Z27
+	VBROADCASTSS constantsAVX512<>+60(SB), Z28
+	VFMADD213PS  Z28, Z25, Z27
+	VFMADD213PS  Z16, Z26, Z27
+	VDIVPS       Z27, Z16, Z25
+	VMOVUPS      (BX), Z26
+	VFMADD231PS  Z26, Z25, Z29
+	VMOVUPS      Z29, (CX)
+	VMOVUPS      Z25, 64(DX)
 
 	// Output gate and h.
-	VMOVUPS      192(DX), Z16
-	VMINPS       Z16, Z2, Z16
-	VMAXPS       Z16, Z3, Z16
-	VMOVAPS      Z5, Z17
-	VFNMADD231PS Z0, Z16, Z17
-	VSUBPS       Z5, Z17, Z18
-	VPSLLD       $0x17, Z17, Z17
-	VFMADD231PS  Z1, Z18, Z16
-	VBROADCASTSS constantsAVX512<>+72(SB), Z18
-	VBROADCASTSS constantsAVX512<>+68(SB), Z19
-	VFMADD231PS  Z19, Z16, Z18
-	VBROADCASTSS constantsAVX512<>+76(SB), Z19
-	VFMADD213PS  Z19, Z16, Z18
-	VBROADCASTSS constantsAVX512<>+80(SB), Z19
-	VFMADD213PS  Z19, Z16, Z18
-	VBROADCASTSS constantsAVX512<>+84(SB), Z19
-	VFMADD213PS  Z19, Z16, Z18
-	VBROADCASTSS constantsAVX512<>+60(SB), Z19
-	VFMADD213PS  Z19, Z16, Z18
-	VBROADCASTSS constantsAVX512<>+44(SB), Z16
-	VFMADD213PS  Z16, Z17, Z18
-	VMINPS       Z20, Z6, Z16
-	VMAXPS       Z16, Z7, Z16
-	VMOVAPS      Z8, Z17
-	VFMADD231PS  Z16, Z16, Z17
-	VMOVAPS      Z10, Z19
-	VFMADD231PS  Z9, Z17, Z19
-	VFMADD213PS  Z11, Z17, Z19
-	VMULPS       Z19, Z16, Z16
-	VMOVAPS      Z13, Z19
-	VFMADD231PS  Z12, Z17, Z19
-	VFMADD213PS  Z14, Z17, Z19
-	VFMADD213PS  Z15, Z17, Z19
-	VMULPS       Z19, Z16, Z17
-	VMULPS       Z19, Z19, Z19
-	VFMADD231PS  Z16, Z16, Z19
-	VMULPS       Z19, Z18, Z16
-	VDIVPS       Z16, Z17, Z16
-	VMOVUPS      Z16, (AX)
-	VBROADCASTSS constantsAVX512<>+44(SB), Z16
-	VDIVPS       Z18, Z16, Z16
-	VMOVUPS      Z16, 192(DX)
+	VMOVUPS      192(DX), Z25
+	VMINPS       Z25, Z0, Z25
+	VMAXPS       Z25, Z1, Z25
+	VMOVAPS      Z4, Z26
+	VFNMADD231PS Z2, Z25, Z26
+	VSUBPS       Z4, Z26, Z27
+	VPSLLD       $0x17, Z26, Z26
+	VFMADD231PS  Z3, Z27, Z25
+	VMOVAPS      Z19, Z27
+	VFMADD231PS  Z18, Z25, Z27
+	VFMADD213PS  Z20, Z25, Z27
+	VFMADD213PS  Z21, Z25, Z27
+	VFMADD213PS  Z22, Z25, Z27
+	VFMADD213PS  Z23, Z25, Z27
+	VFMADD213PS  Z17, Z26, Z27
+	VMINPS       Z29, Z5, Z25
+	VMAXPS       Z25, Z6, Z25
+	VMOVAPS      Z7, Z26
+	VFMADD231PS  Z25, Z25, Z26
+	VMOVAPS      Z10, Z28
+	VFMADD231PS  Z9, Z26, Z28
+	VFMADD213PS  Z11, Z26, Z28
+	VMULPS       Z28, Z25, Z25
+	VMOVAPS      Z13, Z28
+	VFMADD231PS  Z12, Z26, Z28
+	VFMADD213PS  Z14, Z26, Z28
+	VFMADD213PS  Z15, Z26, Z28
+	VMULPS       Z28, Z25, Z26
+	VMULPS       Z28, Z28, Z28
+	VFMADD231PS  Z25, Z25, Z28
+	VMULPS       Z28, Z27, Z25
+	VDIVPS       Z25, Z26, Z25
+	VMOVUPS      Z25, (AX)
+	VDIVPS       Z27, Z17, Z25
+	VMOVUPS      Z25, 192(DX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, CX
 	ADDQ         $+64, DX
@@ -3323,130 +3243,112 @@ done4:
 	KMOVW DI, K1
 
 	// Input and cell gates.
-	VMOVUPS.Z    (DX), K1, Z16
-	VMINPS       Z16, Z2, Z16
-	VMAXPS       Z16, Z3, Z16
-	VMOVAPS      Z5, Z17
-	VFNMADD231PS Z0, Z16, Z17
-	VSUBPS       Z5, Z17, Z18
-	VPSLLD       $0x17, Z17, Z17
-	VFMADD231PS  Z1, Z18, Z16
-	VBROADCASTSS constantsAVX512<>+72(SB), Z18
-	VBROADCASTSS constantsAVX512<>+68(SB), Z19
-	VFMADD231PS  Z19, Z16, Z18
-	VBROADCASTSS constantsAVX512<>+76(SB), Z19
-	VFMADD213PS  Z19, Z16, Z18
-	VBROADCASTSS constantsAVX512<>+80(SB), Z19
-	VFMADD213PS  Z19, Z16, Z18
-	VBROADCASTSS constantsAVX512<>+84(SB), Z19
-	VFMADD213PS  Z19, Z16, Z18
-	VBROADCASTSS constantsAVX512<>+60(SB), Z19
-	VFMADD213PS  Z19, Z16, Z18
-	VBROADCASTSS constantsAVX512<>+44(SB), Z16
-	VFMADD213PS  Z16, Z17, Z18
-	VMOVUPS.Z    128(DX), K1, Z16
-	VMINPS       Z16, Z6, Z16
-	VMAXPS       Z16, Z7, Z16
-	VMOVAPS      Z8, Z17
-	VFMADD231PS  Z16, Z16, Z17
-	VMOVAPS      Z10, Z19
-	VFMADD231PS  Z9, Z17, Z19
-	VFMADD213PS  Z11, Z17, Z19
-	VMULPS       Z19, Z16, Z16
-	VMOVAPS      Z13, Z19
-	VFMADD231PS  Z12, Z17, Z19
-	VFMADD213PS  Z14, Z17, Z19
-	VFMADD213PS  Z15, Z17, Z19
-	VMULPS       Z19, Z16, Z17
-	VMULPS       Z19, Z19, Z19
-	VFMADD231PS  Z16, Z16, Z19
-	VMULPS       Z19, Z18, Z16
-	VBROADCASTSS constantsAVX512<>+60(SB), Z20
-	VDIVPS       Z16, Z20, Z16
-	VMULPS       Z16, Z17, Z20
-	VBROADCASTSS constantsAVX512<>+44(SB), Z21
-	VMULPS       Z21, Z19, Z19
-	VMULPS       Z16, Z19, Z19
-	VMOVUPS      Z19, K1, (DX)
-	VADDPS       Z17, Z17, Z17
-	VMULPS       Z18, Z17, Z17
-	VMULPS       Z16, Z17, Z16
-	VMOVUPS      Z16, K1, 128(DX)
+	VMOVUPS.Z    (DX), K1, Z25
+	VMINPS       Z25, Z0, Z25
+	VMAXPS       Z25, Z1, Z25
+	VMOVAPS      Z4, Z26
+	VFNMADD231PS Z2, Z25, Z26
+	VSUBPS       Z4, Z26, Z27
+	VPSLLD       $0x17, Z26, Z26
+	VFMADD231PS  Z3, Z27, Z25
+	VMOVAPS      Z19, Z27
+	VFMADD231PS  Z18, Z25, Z27
+	VFMADD213PS  Z20, Z25, Z27
+	VFMADD213PS  Z21, Z25, Z27
+	VFMADD213PS  Z22, Z25, Z27
+	VFMADD213PS  Z23, Z25, Z27
+	VFMADD213PS  Z17, Z26, Z27
+	VMOVUPS.Z    128(DX), K1, Z25
+	VMINPS       Z25, Z5, Z25
+	VMAXPS       Z25, Z6, Z25
+	VMOVAPS      Z7, Z26
+	VFMADD231PS  Z25, Z25, Z26
+	VMOVAPS      Z10, Z28
+	VFMADD231PS  Z9, Z26, Z28
+	VFMADD213PS  Z11, Z26, Z28
+	VMULPS       Z28, Z25, Z25
+	VMOVAPS      Z13, Z28
+	VFMADD231PS  Z12, Z26, Z28
+	VFMADD213PS  Z14, Z26, Z28
+	VFMADD213PS  Z15, Z26, Z28
+	VMULPS       Z28, Z25, Z26
+	VMULPS       Z28, Z28, Z28
+	VFMADD231PS  Z25, Z25, Z28
+	VMULPS       Z28, Z27, Z25
+	VDIVPS       Z25, Z16, Z25
+	VMULPS       Z25, Z26, Z29
+	VMULPS       Z17, Z28, Z28
+	VMULPS       Z25, Z28, Z28
+	VMOVUPS      Z28, K1, (DX)
+	VADDPS       Z26, Z26, Z26
+	VMULPS       Z27, Z26, Z26
+	VMULPS       Z25, Z26, Z25
+	VMOVUPS      Z25, K1, 128(DX)
 
 	// Forget gate and c.
-	VMOVUPS.Z    64(DX), K1, Z16
-	VMINPS       Z16, Z2, Z16
-	VMAXPS       Z16, Z3, Z16
-	VMOVAPS      Z4, Z17
-	VFNMADD231PS Z0, Z16, Z17
-	VSUBPS       Z4, Z17, Z18
-	VPSLLD       $0x17, Z17, Z17
-	VFMADD231PS  Z1, Z18, Z16
-	VBROADCASTSS constantsAVX512<>+92(SB), Z18
-	VBROADCASTSS constantsAVX512<>+88(SB), Z19
-	VFMADD231PS  Z19, Z16, Z18
-	VBROADCASTSS constantsAVX512<>+96(SB), Z19
-	VFMADD213PS  Z19, Z16, Z18
-	VBROADCASTSS constantsAVX512<>+100(SB), Z19
-	VFMADD213PS  Z19, Z16, Z18
-	VBROADCASTSS constantsAVX512<>+104(SB), Z19
-	VFMADD213PS  Z19, Z16, Z18
-	VBROADCASTSS constantsAVX512<>+108(SB), Z19
-	VFMADD213PS  Z19, Z16, Z18
-	VBROADCASTSS constantsAVX512<>+60(SB), Z19
-	VFMADD213PS  Z19, Z16, Z18
-	VBROADCASTSS constantsAVX512<>+60(SB), Z16
-	VFMADD213PS  Z16, Z17, Z18
-	VBROADCASTSS constantsAVX512<>+60(SB), Z16
-	VDIVPS       Z18, Z16, Z16
-	VMOVUPS.Z    (BX), K1, Z17
-	VFMADD231PS  Z17, Z16, Z20
-	VMOVUPS      Z20, K1, (CX)
-	VMOVUPS      Z16, K1, 64(DX)
+	VMOVUPS.Z    64(DX), K1, Z25
+	VMINPS       Z25, Z0, Z25
+	VMAXPS       Z25, Z1, Z25
+	VMOVAPS      Z8, Z26
+	VFNMADD231PS Z2, Z25, Z26
+	VSUBPS       Z8, Z26, Z27
+	VPSLLD       $0x17, Z26, Z26
+	VFMADD231PS  Z3, Z27, Z25
+	VBROADCASTSS constantsAVX512<>+92(SB), Z27
+	VFMADD231PS  Z24, Z25, Z27
+	VBROADCASTSS constantsAVX512<>+96(SB), Z28
+	VFMADD213PS  Z28, Z25, Z27
+	VBROADCASTSS constantsAVX512<>+100(SB), Z28
+	VFMADD213PS  Z28, Z25, Z27
+	VBROADCASTSS constantsAVX512<>+104(SB), Z28
+	VFMADD213PS  Z28, Z25, Z27
+	VBROADCASTSS constantsAVX512<>+108(SB), Z28
+	VFMADD213PS  Z28, Z25, Z27
+	VBROADCASTSS constantsAVX512<>+60(SB), Z28
+	VFMADD213PS  Z28, Z25, Z27
+	VFMADD213PS  Z16, Z26, Z27
+	VDIVPS       Z27, Z16, Z25
+	VMOVUPS.Z    (BX), K1, Z26
+	VFMADD231PS  Z26, Z25, Z29
+	VMOVUPS      Z29, K1, (CX)
+	VMOVUPS      Z25, K1, 64(DX)
 
 	// Output gate and h.
-	VMOVUPS.Z    192(DX), K1, Z16
-	VMINPS       Z16, Z2, Z16
-	VMAXPS       Z16, Z3, Z16
-	VMOVAPS      Z5, Z17
-	VFNMADD231PS Z0, Z16, Z17
-	VSUBPS       Z5, Z17, Z18
-	VPSLLD       $0x17, Z17, Z17
-	VFMADD231PS  Z1, Z18, Z16
-	VBROADCASTSS constantsAVX512<>+72(SB), Z18
-	VBROADCASTSS constantsAVX512<>+68(SB), Z19
-	VFMADD231PS  Z19, Z16, Z18
-	VBROADCASTSS constantsAVX512<>+76(SB), Z19
-	VFMADD213PS  Z19, Z16, Z18
-	VBROADCASTSS constantsAVX512<>+80(SB), Z19
-	VFMADD213PS  Z19, Z16, Z18
-	VBROADCASTSS constantsAVX512<>+84(SB), Z19
-	VFMADD213PS  Z19, Z16, Z18
-	VBROADCASTSS constantsAVX512<>+60(SB), Z19
-	VFMADD213PS  Z19, Z16, Z18
-	VBROADCASTSS constantsAVX512<>+44(SB), Z16
-	VFMADD213PS  Z16, Z17, Z18
-	VMINPS       Z20, Z6, Z16
-	VMAXPS       Z16, Z7, Z16
-	VMOVAPS      Z8, Z17
-	VFMADD231PS  Z16, Z16, Z17
-	VMOVAPS      Z10, Z19
-	VFMADD231PS  Z9, Z17, Z19
-	VFMADD213PS  Z11, Z17, Z19
-	VMULPS       Z19, Z16, Z16
-	VMOVAPS      Z13, Z19
-	VFMADD231PS  Z12, Z17, Z19
-	VFMADD213PS  Z14, Z17, Z19
-	VFMADD213PS  Z15, Z17, Z19
-	VMULPS       Z19, Z16, Z17
-	VMULPS       Z19, Z19, Z19
-	VFMADD231PS  Z16, Z16, Z19
-	VMULPS       Z19, Z18, Z16
-	VDIVPS       Z16, Z17, Z16
-	VMOVUPS      Z16, K1, (AX)
-	VBROADCASTSS constantsAVX512<>+44(SB), Z16
-	VDIVPS       Z18, Z16, Z16
-	VMOVUPS      Z16, K1, 192(DX)
+	VMOVUPS.Z    192(DX), K1, Z25
+	VMINPS       Z25, Z0, Z25
+	VMAXPS       Z25, Z1, Z25
+	VMOVAPS      Z4, Z26
+	VFNMADD231PS Z2, Z25, Z26
+	VSUBPS       Z4, Z26, Z27
+	VPSLLD       $0x17, Z26, Z26
+	VFMADD231PS  Z3, Z27, Z25
+	VMOVAPS      Z19, Z27
+	VFMADD231PS  Z18, Z25, Z27
+	VFMADD213PS  Z20, Z25, Z27
+	VFMADD213PS  Z21, Z25, Z27
+	VFMADD213PS  Z22, Z25, Z27
+	VFMADD213PS  Z23, Z25, Z27
+	VFMADD213PS  Z17, Z26, Z27
+	VMINPS       Z29, Z5, Z25
+	VMAXPS       Z25, Z6, Z25
+	VMOVAPS      Z7, Z26
+	VFMADD231PS  Z25, Z25, Z26
+	VMOVAPS      Z10, Z28
+	VFMADD231PS  Z9, Z26, Z28
+	VFMADD213PS  Z11, Z26, Z28
+	VMULPS       Z28, Z25, Z25
+	VMOVAPS      Z13, Z28
+	VFMADD231PS  Z12, Z26, Z28
+	VFMADD213PS  Z14, Z26, Z28
+	VFMADD213PS  Z15, Z26, Z28
+	VMULPS       Z28, Z25, Z26
+	VMULPS       Z28, Z28, Z28
+	VFMADD231PS  Z25, Z25, Z28
+	VMULPS       Z28, Z27, Z25
+	VDIVPS       Z25, Z26, Z25
+	VMOVUPS      Z25, K1, (AX)
+	VDIVPS       Z27, Z17, Z25
+	VMOVUPS      Z25, K1, 192(DX)
 
 done5:
 	// To the next row.
@@ -3482,12 +3384,11 @@ done2:
 // Requires: AVX, AVX512F, BMI2
 TEXT ·lstmBackwardAVX512(SB), NOSPLIT, $8-112
 	// Flush subnormals to zero.
-	VSTMXCSR     (SP)
-	MOVL         (SP), AX
-	ORL          $0x00008040, AX
-	MOVL         AX, 4(SP)
-	VLDMXCSR     4(SP)
-	VBROADCASTSS constantsAVX512<>+60(SB), Z0
+	VSTMXCSR (SP)
+	MOVL     (SP), AX
+	ORL      $0x00008040, AX
+	MOVL     AX, 4(SP)
+	VLDMXCSR 4(SP)
 
 row1:
 	// A row.
@@ -3509,51 +3410,54 @@ row1:
 	JLT  done4
 
 loop3:
-	VMOVUPS      192(AX), Z1
-	VMOVUPS      (BX), Z2
-	VMOVUPS      (DX), Z3
-	VDIVPS       Z1, Z2, Z4
-	VMOVAPS      Z1, Z5
-	VFNMADD231PS Z2, Z4, Z5
-	VMOVUPS      (CX), Z4
-	VFMADD231PS  Z5, Z3, Z4
-	VMULPS       Z2, Z3, Z2
-	VSUBPS       Z1, Z0, Z1
+	VMOVUPS      192(AX), Z0
+	VMOVUPS      (BX), Z1
+	VMOVUPS      (DX), Z2
+	VDIVPS       Z0, Z1, Z3
+	VMOVAPS      Z0, Z4
+	VFNMADD231PS Z1, Z3, Z4
+	VMOVUPS      (CX), Z3
+	VFMADD231PS  Z4, Z2, Z3
 	VMULPS       Z1, Z2, Z1
-	VMOVUPS      Z1, 192(AX)
+	VBROADCASTSS constantsAVX512<>+60(SB), Z2
+	VSUBPS       Z0, Z2, Z0
+	VMULPS       Z0, Z1, Z0
+	VMOVUPS      Z0, 192(AX)
 
 	// Input and cell gates.
-	VMOVUPS      (AX), Z1
-	VMOVUPS      128(AX), Z2
-	VMULPS       Z1, Z4, Z3
-	VMULPS       Z2, Z3, Z5
-	VSUBPS       Z1, Z0, Z1
-	VMULPS       Z1, Z5, Z1
-	VMOVUPS      Z1, (AX)
-	VMOVAPS      Z0, Z1
-	VFNMADD231PS Z2, Z2, Z1
-	VMULPS       Z1, Z3, Z1
-	VMOVUPS      Z1, 128(AX)
+	VMOVUPS      (AX), Z0
+	VMOVUPS      128(AX), Z1
+	VMULPS       Z0, Z3, Z2
+	VMULPS       Z1, Z2, Z4
+	VBROADCASTSS constantsAVX512<>+60(SB), Z5
+	VSUBPS       Z0, Z5, Z0
+	VMULPS       Z0, Z4, Z0
+	VMOVUPS      Z0, (AX)
+	VBROADCASTSS constantsAVX512<>+60(SB), Z0
+	VFNMADD231PS Z1, Z1, Z0
+	VMULPS       Z0, Z2, Z0
+	VMOVUPS      Z0, 128(AX)
 
 	// Forget gate.
-	VMOVUPS 64(AX), Z1
-	VMULPS  Z1, Z4, Z2
-	VMOVUPS (DI), Z3
-	VMULPS  Z3, Z2, Z3
-	VSUBPS  Z1, Z0, Z1
-	VMULPS  Z1, Z3, Z1
-	VMOVUPS Z1, 64(AX)
-	VMOVUPS Z2, (CX)
-	ADDQ    $+64, AX
-	ADDQ    $+64, CX
-	ADDQ    $+64, DX
-	ADDQ    $+64, BX
-	ADDQ    $+64, SI
-	ADDQ    $+64, DI
-	ADDQ    $+192, AX
-	ADDQ    $-16, R8
-	CMPQ    R8, $+16
-	JGE     loop3
+	VMOVUPS      64(AX), Z0
+	VMULPS       Z0, Z3, Z1
+	VMOVUPS      (DI), Z2
+	VMULPS       Z2, Z1, Z2
+	VBROADCASTSS constantsAVX512<>+60(SB), Z3
+	VSUBPS       Z0, Z3, Z0
+	VMULPS       Z0, Z2, Z0
+	VMOVUPS      Z0, 64(AX)
+	VMOVUPS      Z1, (CX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	ADDQ         $+64, BX
+	ADDQ         $+64, SI
+	ADDQ         $+64, DI
+	ADDQ         $+192, AX
+	ADDQ         $-16, R8
+	CMPQ         R8, $+16
+	JGE          loop3
 
 done4:
 	// The last elements.
@@ -3562,41 +3466,44 @@ done4:
 	MOVL         $-1, SI
 	BZHIL        R8, SI, SI
 	KMOVW        SI, K1
-	VMOVUPS.Z    192(AX), K1, Z1
-	VMOVUPS.Z    (BX), K1, Z2
-	VMOVUPS.Z    (DX), K1, Z3
-	VDIVPS       Z1, Z2, Z4
-	VMOVAPS      Z1, Z5
-	VFNMADD231PS Z2, Z4, Z5
-	VMOVUPS.Z    (CX), K1, Z4
-	VFMADD231PS  Z5, Z3, Z4
-	VMULPS       Z2, Z3, Z2
-	VSUBPS       Z1, Z0, Z1
+	VMOVUPS.Z    192(AX), K1, Z0
+	VMOVUPS.Z    (BX), K1, Z1
+	VMOVUPS.Z    (DX), K1, Z2
+	VDIVPS       Z0, Z1, Z3
+	VMOVAPS      Z0, Z4
+	VFNMADD231PS Z1, Z3, Z4
+	VMOVUPS.Z    (CX), K1, Z3
+	VFMADD231PS  Z4, Z2, Z3
 	VMULPS       Z1, Z2, Z1
-	VMOVUPS      Z1, K1, 192(AX)
+	VBROADCASTSS constantsAVX512<>+60(SB), Z2
+	VSUBPS       Z0, Z2, Z0
+	VMULPS       Z0, Z1, Z0
+	VMOVUPS      Z0, K1, 192(AX)
 
 	// Input and cell gates.
-	VMOVUPS.Z    (AX), K1, Z1
-	VMOVUPS.Z    128(AX), K1, Z2
-	VMULPS       Z1, Z4, Z3
-	VMULPS       Z2, Z3, Z5
-	VSUBPS       Z1, Z0, Z1
-	VMULPS       Z1, Z5, Z1
-	VMOVUPS      Z1, K1, (AX)
-	VMOVAPS      Z0, Z1
-	VFNMADD231PS Z2, Z2, Z1
-	VMULPS       Z1, Z3, Z1
-	VMOVUPS      Z1, K1, 128(AX)
+	VMOVUPS.Z    (AX), K1, Z0
+	VMOVUPS.Z    128(AX), K1, Z1
+	VMULPS       Z0, Z3, Z2
+	VMULPS       Z1, Z2, Z4
+	VBROADCASTSS constantsAVX512<>+60(SB), Z5
+	VSUBPS       Z0, Z5, Z0
+	VMULPS       Z0, Z4, Z0
+	VMOVUPS      Z0, K1, (AX)
+	VBROADCASTSS constantsAVX512<>+60(SB), Z0
+	VFNMADD231PS Z1, Z1, Z0
+	VMULPS       Z0, Z2, Z0
+	VMOVUPS      Z0, K1, 128(AX)
 
 	// Forget gate.
-	VMOVUPS.Z 64(AX), K1, Z1
-	VMULPS    Z1, Z4, Z2
-	VMOVUPS.Z (DI), K1, Z3
-	VMULPS    Z3, Z2, Z3
-	VSUBPS    Z1, Z0, Z1
-	VMULPS    Z1, Z3, Z1
-	VMOVUPS   Z1, K1, 64(AX)
-	VMOVUPS   Z2, K1, (CX)
+	VMOVUPS.Z    64(AX), K1, Z0
+	VMULPS       Z0, Z3, Z1
+	VMOVUPS.Z    (DI), K1, Z2
+	VMULPS       Z2, Z1, Z2
+	VBROADCASTSS constantsAVX512<>+60(SB), Z3
+	VSUBPS       Z0, Z3, Z0
+	VMULPS       Z0, Z2, Z0
+	VMOVUPS      Z0, K1, 64(AX)
+	VMOVUPS      Z1, K1, (CX)
 
 done5:
 	// To the next row.
@@ -3652,7 +3559,7 @@ TEXT ·gruForwardAVX512(SB), NOSPLIT, $8-80
 	VBROADCASTSS constantsAVX512<>+8(SB), Z2
 	VBROADCASTSS constantsAVX512<>+12(SB), Z3
 	VBROADCASTSS constantsAVX512<>+16(SB), Z4
-	VBROADCASTSS constantsAVX512<>+20(SB), Z5
+	VBROADCASTSS constantsAVX512<>+20(SB), Z4
 	VBROADCASTSS constantsAVX512<>+24(SB), Z5
 	VBROADCASTSS constantsAVX512<>+28(SB), Z6
 	VBROADCASTSS constantsAVX512<>+32(SB), Z7
@@ -3663,6 +3570,13 @@ TEXT ·gruForwardAVX512(SB), NOSPLIT, $8-80
 	VBROADCASTSS constantsAVX512<>+52(SB), Z12
 	VBROADCASTSS constantsAVX512<>+56(SB), Z13
 	VBROADCASTSS constantsAVX512<>+60(SB), Z14
+	VBROADCASTSS constantsAVX512<>+60(SB), Z15
+	VBROADCASTSS constantsAVX512<>+68(SB), Z16
+	VBROADCASTSS constantsAVX512<>+72(SB), Z17
+	VBROADCASTSS constantsAVX512<>+76(SB), Z18
+	VBROADCASTSS constantsAVX512<>+80(SB), Z19
+	VBROADCASTSS constantsAVX512<>+84(SB), Z20
+	VBROADCASTSS constantsAVX512<>+60(SB), Z21
 
 row1:
 	// A row.
@@ -3683,82 +3597,68 @@ row1:
 
 loop3:
 	// Reset and new gates.
-	VMOVUPS      (CX), Z15
-	VMOVUPS      (DX), Z16
-	VADDPS       Z16, Z15, Z15
-	VMINPS       Z15, Z2, Z15
-	VMAXPS       Z15, Z3, Z15
-	VMOVAPS      Z4, Z16
-	VFNMADD231PS Z0, Z15, Z16
-	VSUBPS       Z4, Z16, Z17
-	VPSLLD       $0x17, Z16, Z16
-	VFMADD231PS  Z1, Z17, Z15
-	VBROADCASTSS constantsAVX512<>+72(SB), Z17
-	VBROADCASTSS constantsAVX512<>+68(SB), Z18
-	VFMADD231PS  Z18, Z15, Z17
-	VBROADCASTSS constantsAVX512<>+76(SB), Z18
-	VFMADD213PS  Z18, Z15, Z17
-	VBROADCASTSS constantsAVX512<>+80(SB), Z18
-	VFMADD213PS  Z18, Z15, Z17
-	VBROADCASTSS constantsAVX512<>+84(SB), Z18
-	VFMADD213PS  Z18, Z15, Z17
-	VBROADCASTSS constantsAVX512<>+60(SB), Z18
-	VFMADD213PS  Z18, Z15, Z17
-	VBROADCASTSS constantsAVX512<>+60(SB), Z15
-	VFMADD213PS  Z15, Z16, Z17
-	VBROADCASTSS constantsAVX512<>+60(SB), Z15
-	VDIVPS       Z17, Z15, Z15
-	VMOVUPS      128(DX), Z16
-	VMOVUPS      128(CX), Z17
-	VFMADD231PS  Z16, Z15, Z17
-	VMINPS       Z17, Z5, Z15
-	VMAXPS       Z15, Z6, Z15
-	VMOVAPS      Z7, Z16
-	VFMADD231PS  Z15, Z15, Z16
-	VMOVAPS      Z9, Z17
-	VFMADD231PS  Z8, Z16, Z17
-	VFMADD213PS  Z10, Z16, Z17
-	VMULPS       Z17, Z15, Z15
-	VMOVAPS      Z12, Z17
-	VFMADD231PS  Z11, Z16, Z17
-	VFMADD213PS  Z13, Z16, Z17
-	VFMADD213PS  Z14, Z16, Z17
-	VMULPS       Z17, Z15, Z16
-	VMULPS       Z17, Z17, Z17
-	VFMADD231PS  Z15, Z15, Z17
-	VADDPS       Z16, Z16, Z15
-	VDIVPS       Z17, Z15, Z15
+	VMOVUPS      (CX), Z22
+	VMOVUPS      (DX), Z23
+	VADDPS       Z23, Z22, Z22
+	VMINPS       Z22, Z0, Z22
+	VMAXPS       Z22, Z1, Z22
+	VMOVAPS      Z7, Z23
+	VFNMADD231PS Z2, Z22, Z23
+	VSUBPS       Z7, Z23, Z24
+	VPSLLD       $0x17, Z23, Z23
+	VFMADD231PS  Z3, Z24, Z22
+	VMOVAPS      Z17, Z24
+	VFMADD231PS  Z16, Z22, Z24
+	VFMADD213PS  Z18, Z22, Z24
+	VFMADD213PS  Z19, Z22, Z24
+	VFMADD213PS  Z20, Z22, Z24
+	VFMADD213PS  Z21, Z22, Z24
+	VFMADD213PS  Z15, Z23, Z24
+	VDIVPS       Z24, Z15, Z22
+	VMOVUPS      128(DX), Z23
+	VMOVUPS      128(CX), Z24
+	VFMADD231PS  Z23, Z22, Z24
+	VMINPS       Z24, Z4, Z22
+	VMAXPS       Z22, Z5, Z22
+	VMOVAPS      Z6, Z23
+	VFMADD231PS  Z22, Z22, Z23
+	VMOVAPS      Z9, Z24
+	VFMADD231PS  Z8, Z23, Z24
+	VFMADD213PS  Z10, Z23, Z24
+	VMULPS       Z24, Z22, Z22
+	VMOVAPS      Z12, Z24
+	VFMADD231PS  Z11, Z23, Z24
+	VFMADD213PS  Z13, Z23, Z24
+	VFMADD213PS  Z14, Z23, Z24
+	VMULPS       Z24, Z22, Z23
+	VMULPS       Z24, Z24, Z24
+	VFMADD231PS  Z22, Z22, Z24
+	VADDPS       Z23, Z23, Z22
+	VDIVPS       Z24, Z22, Z22
 
 	// Update gate and h.
-	VMOVUPS      64(CX), Z16
-	VMOVUPS      64(DX), Z17
-	VADDPS       Z17, Z16, Z16
-	VMINPS       Z16, Z2, Z16
-	VMAXPS       Z16, Z3, Z16
-	VMOVAPS      Z4, Z17
-	VFNMADD231PS Z0, Z16, Z17
-	VSUBPS       Z4, Z17, Z18
-	VPSLLD       $0x17, Z17, Z17
-	VFMADD231PS  Z1, Z18, Z16
-	VBROADCASTSS constantsAVX512<>+72(SB), Z18
-	VBROADCASTSS constantsAVX512<>+68(SB), Z19
-	VFMADD231PS  Z19, Z16, Z18
-	VBROADCASTSS constantsAVX512<>+76(SB), Z19
-	VFMADD213PS  Z19, Z16, Z18
-	VBROADCASTSS constantsAVX512<>+80(SB), Z19
-	VFMADD213PS  Z19, Z16, Z18
-	VBROADCASTSS constantsAVX512<>+84(SB), Z19
-	VFMADD213PS  Z19, Z16, Z18
-	VBROADCASTSS constantsAVX512<>+60(SB), Z19
-	VFMADD213PS  Z19, Z16, Z18
-	VBROADCASTSS constantsAVX512<>+60(SB), Z16
-	VFMADD213PS  Z16, Z17, Z18
-	VBROADCASTSS constantsAVX512<>+60(SB), Z16
-	VDIVPS       Z18, Z16, Z16
-	VMOVUPS      (BX), Z17
-	VSUBPS       Z15, Z17, Z17
-	VFMADD231PS  Z17, Z16, Z15
-	VMOVUPS      Z15, (AX)
+	VMOVUPS      64(CX), Z23
+	VMOVUPS      64(DX), Z24
+	VADDPS       Z24, Z23, Z23
+	VMINPS       Z23, Z0, Z23
+	VMAXPS       Z23, Z1, Z23
+	VMOVAPS      Z7, Z24
+	VFNMADD231PS Z2, Z23, Z24
+	VSUBPS       Z7, Z24, Z25
+	VPSLLD       $0x17, Z24, Z24
+	VFMADD231PS  Z3, Z25, Z23
+	VMOVAPS      Z17, Z25
+	VFMADD231PS  Z16, Z23, Z25
+	VFMADD213PS  Z18, Z23, Z25
+	VFMADD213PS  Z19, Z23, Z25
+	VFMADD213PS  Z20, Z23, Z25
+	VFMADD213PS  Z21, Z23, Z25
+	VFMADD213PS  Z15, Z24, Z25
+	VDIVPS       Z25, Z15, Z23
+	VMOVUPS      (BX), Z24
+	VSUBPS       Z22, Z24, Z24
+	VFMADD231PS  Z24, Z23, Z22
+	VMOVUPS      Z22, (AX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, CX
 	ADDQ         $+64, DX
@@ -3778,82 +3678,68 @@ done4:
 	KMOVW DI, K1
 
 	// Reset and new gates.
-	VMOVUPS.Z    (CX), K1, Z15
-	VMOVUPS.Z    (DX), K1, Z16
-	VADDPS       Z16, Z15, Z15
-	VMINPS       Z15, Z2, Z15
-	VMAXPS       Z15, Z3, Z15
-	VMOVAPS      Z4, Z16
-	VFNMADD231PS Z0, Z15, Z16
-	VSUBPS       Z4, Z16, Z17
-	VPSLLD       $0x17, Z16, Z16
-	VFMADD231PS  Z1, Z17, Z15
-	VBROADCASTSS constantsAVX512<>+72(SB), Z17
-	VBROADCASTSS constantsAVX512<>+68(SB), Z18
-	VFMADD231PS  Z18, Z15, Z17
-	VBROADCASTSS constantsAVX512<>+76(SB), Z18
-	VFMADD213PS  Z18, Z15, Z17
-	VBROADCASTSS constantsAVX512<>+80(SB), Z18
-	VFMADD213PS  Z18, Z15, Z17
-	VBROADCASTSS constantsAVX512<>+84(SB), Z18
-	VFMADD213PS  Z18, Z15, Z17
-	VBROADCASTSS constantsAVX512<>+60(SB), Z18
-	VFMADD213PS  Z18, Z15, Z17
-	VBROADCASTSS constantsAVX512<>+60(SB), Z15
-	VFMADD213PS  Z15, Z16, Z17
-	VBROADCASTSS constantsAVX512<>+60(SB), Z15
-	VDIVPS       Z17, Z15, Z15
-	VMOVUPS.Z    128(DX), K1, Z16
-	VMOVUPS.Z    128(CX), K1, Z17
-	VFMADD231PS  Z16, Z15, Z17
-	VMINPS       Z17, Z5, Z15
-	VMAXPS       Z15, Z6, Z15
-	VMOVAPS      Z7, Z16
-	VFMADD231PS  Z15, Z15, Z16
-	VMOVAPS      Z9, Z17
-	VFMADD231PS  Z8, Z16, Z17
-	VFMADD213PS  Z10, Z16, Z17
-	VMULPS       Z17, Z15, Z15
-	VMOVAPS      Z12, Z17
-	VFMADD231PS  Z11, Z16, Z17
-	VFMADD213PS  Z13, Z16, Z17
-	VFMADD213PS  Z14, Z16, Z17
-	VMULPS       Z17, Z15, Z16
-	VMULPS       Z17, Z17, Z17
-	VFMADD231PS  Z15, Z15, Z17
-	VADDPS       Z16, Z16, Z15
-	VDIVPS       Z17, Z15, Z15
+	VMOVUPS.Z    (CX), K1, Z22
+	VMOVUPS.Z    (DX), K1, Z23
+	VADDPS       Z23, Z22, Z22
+	VMINPS       Z22, Z0, Z22
+	VMAXPS       Z22, Z1, Z22
+	VMOVAPS      Z7, Z23
+	VFNMADD231PS Z2, Z22, Z23
+	VSUBPS       Z7, Z23, Z24
+	VPSLLD       $0x17, Z23, Z23
+	VFMADD231PS  Z3, Z24, Z22
+	VMOVAPS      Z17, Z24
+	VFMADD231PS  Z16, Z22, Z24
+	VFMADD213PS  Z18, Z22, Z24
+	VFMADD213PS  Z19, Z22, Z24
+	VFMADD213PS  Z20, Z22, Z24
+	VFMADD213PS  Z21, Z22, Z24
+	VFMADD213PS  Z15, Z23, Z24
+	VDIVPS       Z24, Z15, Z22
+	VMOVUPS.Z    128(DX), K1, Z23
+	VMOVUPS.Z    128(CX), K1, Z24
+	VFMADD231PS  Z23, Z22, Z24
+	VMINPS       Z24, Z4, Z22
+	VMAXPS       Z22, Z5, Z22
+	VMOVAPS      Z6, Z23
+	VFMADD231PS  Z22, Z22, Z23
+	VMOVAPS      Z9, Z24
+	VFMADD231PS  Z8, Z23, Z24
+	VFMADD213PS  Z10, Z23, Z24
+	VMULPS       Z24, Z22, Z22
+	VMOVAPS      Z12, Z24
+	VFMADD231PS  Z11, Z23, Z24
+	VFMADD213PS  Z13, Z23, Z24
+	VFMADD213PS  Z14, Z23, Z24
+	VMULPS       Z24, Z22, Z23
+	VMULPS       Z24, Z24, Z24
+	VFMADD231PS  Z22, Z22, Z24
+	VADDPS       Z23, Z23, Z22
+	VDIVPS       Z24, Z22, Z22
 
 	// Update gate and h.
-	VMOVUPS.Z    64(CX), K1, Z16
-	VMOVUPS.Z    64(DX), K1, Z17
-	VADDPS       Z17, Z16, Z16
-	VMINPS       Z16, Z2, Z16
-	VMAXPS       Z16, Z3, Z16
-	VMOVAPS      Z4, Z17
-	VFNMADD231PS Z0, Z16, Z17
-	VSUBPS       Z4, Z17, Z18
-	VPSLLD       $0x17, Z17, Z17
-	VFMADD231PS  Z1, Z18, Z16
-	VBROADCASTSS constantsAVX512<>+72(SB), Z18
-	VBROADCASTSS constantsAVX512<>+68(SB), Z19
-	VFMADD231PS  Z19, Z16, Z18
-	VBROADCASTSS constantsAVX512<>+76(SB), Z19
-	VFMADD213PS  Z19, Z16, Z18
-	VBROADCASTSS constantsAVX512<>+80(SB), Z19
-	VFMADD213PS  Z19, Z16, Z18
-	VBROADCASTSS constantsAVX512<>+84(SB), Z19
-	VFMADD213PS  Z19, Z16, Z18
-	VBROADCASTSS constantsAVX512<>+60(SB), Z19
-	VFMADD213PS  Z19, Z16, Z18
-	VBROADCASTSS constantsAVX512<>+60(SB), Z16
-	VFMADD213PS  Z16, Z17, Z18
-	VBROADCASTSS constantsAVX512<>+60(SB), Z16
-	VDIVPS       Z18, Z16, Z16
-	VMOVUPS.Z    (BX), K1, Z17
-	VSUBPS       Z15, Z17, Z17
-	VFMADD231PS  Z17, Z16, Z15
-	VMOVUPS      Z15, K1, (AX)
+	VMOVUPS.Z    64(CX), K1, Z23
+	VMOVUPS.Z    64(DX), K1, Z24
+	VADDPS       Z24, Z23, Z23
+	VMINPS       Z23, Z0, Z23
+	VMAXPS       Z23, Z1, Z23
+	VMOVAPS      Z7, Z24
+	VFNMADD231PS Z2, Z23, Z24
+	VSUBPS       Z7, Z24, Z25
+	VPSLLD       $0x17, Z24, Z24
+	VFMADD231PS  Z3, Z25, Z23
+	VMOVAPS      Z17, Z25
+	VFMADD231PS  Z16, Z23, Z25
+	VFMADD213PS  Z18, Z23, Z25
+	VFMADD213PS  Z19, Z23, Z25
+	VFMADD213PS  Z20, Z23, Z25
+	VFMADD213PS  Z21, Z23, Z25
+	VFMADD213PS  Z15, Z24, Z25
+	VDIVPS       Z25, Z15, Z23
+	VMOVUPS.Z    (BX), K1, Z24
+	VSUBPS       Z22, Z24, Z24
+	VFMADD231PS  Z24, Z23, Z22
+	VMOVUPS      Z22, K1, (AX)
 
 done5:
 	// To the next row.
@@ -3899,7 +3785,7 @@ TEXT ·gruForwardTrainAVX512(SB), NOSPLIT, $8-80
 	VBROADCASTSS constantsAVX512<>+8(SB), Z2
 	VBROADCASTSS constantsAVX512<>+12(SB), Z3
 	VBROADCASTSS constantsAVX512<>+16(SB), Z4
-	VBROADCASTSS constantsAVX512<>+20(SB), Z5
+	VBROADCASTSS constantsAVX512<>+20(SB), Z4
 	VBROADCASTSS constantsAVX512<>+24(SB), Z5
 	VBROADCASTSS constantsAVX512<>+28(SB), Z6
 	VBROADCASTSS constantsAVX512<>+32(SB), Z7
@@ -3910,6 +3796,13 @@ TEXT ·gruForwardTrainAVX512(SB), NOSPLIT, $8-80
 	VBROADCASTSS constantsAVX512<>+52(SB), Z12
 	VBROADCASTSS constantsAVX512<>+56(SB), Z13
 	VBROADCASTSS constantsAVX512<>+60(SB), Z14
+	VBROADCASTSS constantsAVX512<>+60(SB), Z15
+	VBROADCASTSS constantsAVX512<>+68(SB), Z16
+	VBROADCASTSS constantsAVX512<>+72(SB), Z17
+	VBROADCASTSS constantsAVX512<>+76(SB), Z18
+	VBROADCASTSS constantsAVX512<>+80(SB), Z19
+	VBROADCASTSS constantsAVX512<>+84(SB), Z20
+	VBROADCASTSS constantsAVX512<>+60(SB), Z21
 
 row1:
 	// A row.
@@ -3930,85 +3823,71 @@ row1:
 
 loop3:
 	// Reset and new gates.
-	VMOVUPS      (CX), Z15
-	VMOVUPS      (DX), Z16
-	VADDPS       Z16, Z15, Z15
-	VMINPS       Z15, Z2, Z15
-	VMAXPS       Z15, Z3, Z15
-	VMOVAPS      Z4, Z16
-	VFNMADD231PS Z0, Z15, Z16
-	VSUBPS       Z4, Z16, Z17
-	VPSLLD       $0x17, Z16, Z16
-	VFMADD231PS  Z1, Z17, Z15
-	VBROADCASTSS constantsAVX512<>+72(SB), Z17
-	VBROADCASTSS constantsAVX512<>+68(SB), Z18
-	VFMADD231PS  Z18, Z15, Z17
-	VBROADCASTSS constantsAVX512<>+76(SB), Z18
-	VFMADD213PS  Z18, Z15, Z17
-	VBROADCASTSS constantsAVX512<>+80(SB), Z18
-	VFMADD213PS  Z18, Z15, Z17
-	VBROADCASTSS constantsAVX512<>+84(SB), Z18
-	VFMADD213PS  Z18, Z15, Z17
-	VBROADCASTSS constantsAVX512<>+60(SB), Z18
-	VFMADD213PS  Z18, Z15, Z17
-	VBROADCASTSS constantsAVX512<>+60(SB), Z15
-	VFMADD213PS  Z15, Z16, Z17
-	VBROADCASTSS constantsAVX512<>+60(SB), Z15
-	VDIVPS       Z17, Z15, Z15
-	VMOVUPS      128(DX), Z16
-	VMOVUPS      128(CX), Z17
-	VFMADD231PS  Z16, Z15, Z17
-	VMINPS       Z17, Z5, Z16
-	VMAXPS       Z16, Z6, Z16
-	VMOVAPS      Z7, Z17
-	VFMADD231PS  Z16, Z16, Z17
-	VMOVAPS      Z9, Z18
-	VFMADD231PS  Z8, Z17, Z18
-	VFMADD213PS  Z10, Z17, Z18
-	VMULPS       Z18, Z16, Z16
-	VMOVAPS      Z12, Z18
-	VFMADD231PS  Z11, Z17, Z18
-	VFMADD213PS  Z13, Z17, Z18
-	VFMADD213PS  Z14, Z17, Z18
-	VMULPS       Z18, Z16, Z17
-	VMULPS       Z18, Z18, Z18
-	VFMADD231PS  Z16, Z16, Z18
-	VADDPS       Z17, Z17, Z16
-	VDIVPS       Z18, Z16, Z16
-	VMOVUPS      Z15, (CX)
-	VMOVUPS      Z16, 128(CX)
+	VMOVUPS      (CX), Z22
+	VMOVUPS      (DX), Z23
+	VADDPS       Z23, Z22, Z22
+	VMINPS       Z22, Z0, Z22
+	VMAXPS       Z22, Z1, Z22
+	VMOVAPS      Z7, Z23
+	VFNMADD231PS Z2, Z22, Z23
+	VSUBPS       Z7, Z23, Z24
+	VPSLLD       $0x17, Z23, Z23
+	VFMADD231PS  Z3, Z24, Z22
+	VMOVAPS      Z17, Z24
+	VFMADD231PS  Z16, Z22, Z24
+	VFMADD213PS  Z18, Z22, Z24
+	VFMADD213PS  Z19, Z22, Z24
+	VFMADD213PS  Z20, Z22, Z24
+	VFMADD213PS  Z21, Z22, Z24
+	VFMADD213PS  Z15, Z23, Z24
+	VDIVPS       Z24, Z15, Z22
+	VMOVUPS      128(DX), Z23
+	VMOVUPS      128(CX), Z24
+	VFMADD231PS  Z23, Z22, Z24
+	VMINPS       Z24, Z4, Z23
+	VMAXPS       Z23, Z5, Z23
+	VMOVAPS      Z6, Z24
+	VFMADD231PS  Z23, Z23, Z24
+	VMOVAPS      Z9, Z25
+	VFMADD231PS  Z8, Z24, Z25
+	VFMADD213PS  Z10, Z24, Z25
+	VMULPS       Z25, Z23, Z23
+	VMOVAPS      Z12, Z25
+	VFMADD231PS  Z11, Z24, Z25
+	VFMADD213PS  Z13, Z24, Z25
+	VFMADD213PS  Z14, Z24, Z25
+	VMULPS       Z25, Z23, Z24
+	VMULPS       Z25, Z25, Z25
+	VFMADD231PS  Z23, Z23, Z25
+	VADDPS       Z24, Z24, Z23
+	VDIVPS       Z25, Z23, Z23
+	VMOVUPS      Z22, (CX)
+	VMOVUPS      Z23, 128(CX)
 
 	// Update gate and h.
-	VMOVUPS      64(CX), Z15
-	VMOVUPS      64(DX), Z17
-	VADDPS       Z17, Z15, Z15
-	VMINPS       Z15, Z2, Z15
-	VMAXPS       Z15, Z3, Z15
-	VMOVAPS      Z4, Z17
-	VFNMADD231PS Z0, Z15, Z17
-	VSUBPS       Z4, Z17, Z18
-	VPSLLD       $0x17, Z17, Z17
-	VFMADD231PS  Z1, Z18, Z15
-	VBROADCASTSS constantsAVX512<>+72(SB), Z18
-	VBROADCASTSS constantsAVX512<>+68(SB), Z19
-	VFMADD231PS  Z19, Z15, Z18
-	VBROADCASTSS constantsAVX512<>+76(SB), Z19
-	VFMADD213PS  Z19, Z15, Z18
-	VBROADCASTSS constantsAVX512<>+80(SB), Z19
-	VFMADD213PS  Z19, Z15, Z18
-	VBROADCASTSS constantsAVX512<>+84(SB), Z19
-	VFMADD213PS  Z19, Z15, Z18
-	VBROADCASTSS constantsAVX512<>+60(SB), Z19
-	VFMADD213PS  Z19, Z15, Z18
-	VBROADCASTSS constantsAVX512<>+60(SB), Z15
-	VFMADD213PS  Z15, Z17, Z18
-	VBROADCASTSS constantsAVX512<>+60(SB), Z15
-	VDIVPS       Z18, Z15, Z15
-	VMOVUPS      Z15, 64(CX)
-	VMOVUPS      (BX), Z17
-	VSUBPS       Z16, Z17, Z17
-	VFMADD231PS  Z17, Z15, Z16
-	VMOVUPS      Z16, (AX)
+	VMOVUPS      64(CX), Z22
+	VMOVUPS      64(DX), Z24
+	VADDPS       Z24, Z22, Z22
+	VMINPS       Z22, Z0, Z22
+	VMAXPS       Z22, Z1, Z22
+	VMOVAPS      Z7, Z24
+	VFNMADD231PS Z2, Z22, Z24
+	VSUBPS       Z7, Z24, Z25
+	VPSLLD       $0x17, Z24, Z24
+	VFMADD231PS  Z3, Z25, Z22
+	VMOVAPS      Z17, Z25
+	VFMADD231PS  Z16, Z22, Z25
+	VFMADD213PS  Z18, Z22, Z25
+	VFMADD213PS  Z19, Z22, Z25
+	VFMADD213PS  Z20, Z22, Z25
+	VFMADD213PS  Z21, Z22, Z25
+	VFMADD213PS  Z15, Z24, Z25
+	VDIVPS       Z25, Z15, Z22
+	VMOVUPS      Z22, 64(CX)
+	VMOVUPS      (BX), Z24
+	VSUBPS       Z23, Z24, Z24
+	VFMADD231PS  Z24, Z22, Z23
+	VMOVUPS      Z23, (AX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, CX
 	ADDQ         $+64, DX
@@ -4028,85 +3907,71 @@ done4:
 	KMOVW DI, K1
 
 	// Reset and new gates.
-	VMOVUPS.Z    (CX), K1, Z15
-	VMOVUPS.Z    (DX), K1, Z16
-	VADDPS       Z16, Z15, Z15
-	VMINPS       Z15, Z2, Z15
-	VMAXPS       Z15, Z3, Z15
-	VMOVAPS      Z4, Z16
-	VFNMADD231PS Z0, Z15, Z16
-	VSUBPS       Z4, Z16, Z17
-	VPSLLD       $0x17, Z16, Z16
-	VFMADD231PS  Z1, Z17, Z15
-	VBROADCASTSS constantsAVX512<>+72(SB), Z17
-	VBROADCASTSS constantsAVX512<>+68(SB), Z18
-	VFMADD231PS  Z18, Z15, Z17
-	VBROADCASTSS constantsAVX512<>+76(SB), Z18
-	VFMADD213PS  Z18, Z15, Z17
-	VBROADCASTSS constantsAVX512<>+80(SB), Z18
-	VFMADD213PS  Z18, Z15, Z17
-	VBROADCASTSS constantsAVX512<>+84(SB), Z18
-	VFMADD213PS  Z18, Z15, Z17
-	VBROADCASTSS constantsAVX512<>+60(SB), Z18
-	VFMADD213PS  Z18, Z15, Z17
-	VBROADCASTSS constantsAVX512<>+60(SB), Z15
-	VFMADD213PS  Z15, Z16, Z17
-	VBROADCASTSS constantsAVX512<>+60(SB), Z15
-	VDIVPS       Z17, Z15, Z15
-	VMOVUPS.Z    128(DX), K1, Z16
-	VMOVUPS.Z    128(CX), K1, Z17
-	VFMADD231PS  Z16, Z15, Z17
-	VMINPS       Z17, Z5, Z16
-	VMAXPS       Z16, Z6, Z16
-	VMOVAPS      Z7, Z17
-	VFMADD231PS  Z16, Z16, Z17
-	VMOVAPS      Z9, Z18
-	VFMADD231PS  Z8, Z17, Z18
-	VFMADD213PS  Z10, Z17, Z18
-	VMULPS       Z18, Z16, Z16
-	VMOVAPS      Z12, Z18
-	VFMADD231PS  Z11, Z17, Z18
-	VFMADD213PS  Z13, Z17, Z18
-	VFMADD213PS  Z14, Z17, Z18
-	VMULPS       Z18, Z16, Z17
-	VMULPS       Z18, Z18, Z18
-	VFMADD231PS  Z16, Z16, Z18
-	VADDPS       Z17, Z17, Z16
-	VDIVPS       Z18, Z16, Z16
-	VMOVUPS      Z15, K1, (CX)
-	VMOVUPS      Z16, K1, 128(CX)
+	VMOVUPS.Z    (CX), K1, Z22
+	VMOVUPS.Z    (DX), K1, Z23
+	VADDPS       Z23, Z22, Z22
+	VMINPS       Z22, Z0, Z22
+	VMAXPS       Z22, Z1, Z22
+	VMOVAPS      Z7, Z23
+	VFNMADD231PS Z2, Z22, Z23
+	VSUBPS       Z7, Z23, Z24
+	VPSLLD       $0x17, Z23, Z23
+	VFMADD231PS  Z3, Z24, Z22
+	VMOVAPS      Z17, Z24
+	VFMADD231PS  Z16, Z22, Z24
+	VFMADD213PS  Z18, Z22, Z24
+	VFMADD213PS  Z19, Z22, Z24
+	VFMADD213PS  Z20, Z22, Z24
+	VFMADD213PS  Z21, Z22, Z24
+	VFMADD213PS  Z15, Z23, Z24
+	VDIVPS       Z24, Z15, Z22
+	VMOVUPS.Z    128(DX), K1, Z23
+	VMOVUPS.Z    128(CX), K1, Z24
+	VFMADD231PS  Z23, Z22, Z24
+	VMINPS       Z24, Z4, Z23
+	VMAXPS       Z23, Z5, Z23
+	VMOVAPS      Z6, Z24
+	VFMADD231PS  Z23, Z23, Z24
+	VMOVAPS      Z9, Z25
+	VFMADD231PS  Z8, Z24, Z25
+	VFMADD213PS  Z10, Z24, Z25
+	VMULPS       Z25, Z23, Z23
+	VMOVAPS      Z12, Z25
+	VFMADD231PS  Z11, Z24, Z25
+	VFMADD213PS  Z13, Z24, Z25
+	VFMADD213PS  Z14, Z24, Z25
+	VMULPS       Z25, Z23, Z24
+	VMULPS       Z25, Z25, Z25
+	VFMADD231PS  Z23, Z23, Z25
+	VADDPS       Z24, Z24, Z23
+	VDIVPS       Z25, Z23, Z23
+	VMOVUPS      Z22, K1, (CX)
+	VMOVUPS      Z23, K1, 128(CX)
 
 	// Update gate and h.
-	VMOVUPS.Z    64(CX), K1, Z15
-	VMOVUPS.Z    64(DX), K1, Z17
-	VADDPS       Z17, Z15, Z15
-	VMINPS       Z15, Z2, Z15
-	VMAXPS       Z15, Z3, Z15
-	VMOVAPS      Z4, Z17
-	VFNMADD231PS Z0, Z15, Z17
-	VSUBPS       Z4, Z17, Z18
-	VPSLLD       $0x17, Z17, Z17
-	VFMADD231PS  Z1, Z18, Z15
-	VBROADCASTSS constantsAVX512<>+72(SB), Z18
-	VBROADCASTSS constantsAVX512<>+68(SB), Z19
-	VFMADD231PS  Z19, Z15, Z18
-	VBROADCASTSS constantsAVX512<>+76(SB), Z19
-	VFMADD213PS  Z19, Z15, Z18
-	VBROADCASTSS constantsAVX512<>+80(SB), Z19
-	VFMADD213PS  Z19, Z15, Z18
-	VBROADCASTSS constantsAVX512<>+84(SB), Z19
-	VFMADD213PS  Z19, Z15, Z18
-	VBROADCASTSS constantsAVX512<>+60(SB), Z19
-	VFMADD213PS  Z19, Z15, Z18
-	VBROADCASTSS constantsAVX512<>+60(SB), Z15
-	VFMADD213PS  Z15, Z17, Z18
-	VBROADCASTSS constantsAVX512<>+60(SB), Z15
-	VDIVPS       Z18, Z15, Z15
-	VMOVUPS      Z15, K1, 64(CX)
-	VMOVUPS.Z    (BX), K1, Z17
-	VSUBPS       Z16, Z17, Z17
-	VFMADD231PS  Z17, Z15, Z16
-	VMOVUPS      Z16, K1, (AX)
+	VMOVUPS.Z    64(CX), K1, Z22
+	VMOVUPS.Z    64(DX), K1, Z24
+	VADDPS       Z24, Z22, Z22
+	VMINPS       Z22, Z0, Z22
+	VMAXPS       Z22, Z1, Z22
+	VMOVAPS      Z7, Z24
+	VFNMADD231PS Z2, Z22, Z24
+	VSUBPS       Z7, Z24, Z25
+	VPSLLD       $0x17, Z24, Z24
+	VFMADD231PS  Z3, Z25, Z22
+	VMOVAPS      Z17, Z25
+	VFMADD231PS  Z16, Z22, Z25
+	VFMADD213PS  Z18, Z22, Z25
+	VFMADD213PS  Z19, Z22, Z25
+	VFMADD213PS  Z20, Z22, Z25
+	VFMADD213PS  Z21, Z22, Z25
+	VFMADD213PS  Z15, Z24, Z25
+	VDIVPS       Z25, Z15, Z22
+	VMOVUPS      Z22, K1, 64(CX)
+	VMOVUPS.Z    (BX), K1, Z24
+	VSUBPS       Z23, Z24, Z24
+	VFMADD231PS  Z24, Z22, Z23
+	VMOVUPS      Z23, K1, (AX)
 
 done5:
 	// To the next row.
@@ -4142,12 +4007,11 @@ done2:
 // Requires: AVX, AVX512F, BMI2
 TEXT ·gruBackwardAVX512(SB), NOSPLIT, $8-96
 	// Flush subnormals to zero.
-	VSTMXCSR     (SP)
-	MOVL         (SP), AX
-	ORL          $0x00008040, AX
-	MOVL         AX, 4(SP)
-	VLDMXCSR     4(SP)
-	VBROADCASTSS constantsAVX512<>+60(SB), Z0
+	VSTMXCSR (SP)
+	MOVL     (SP), AX
+	ORL      $0x00008040, AX
+	MOVL     AX, 4(SP)
+	VLDMXCSR 4(SP)
 
 row1:
 	// A row.
@@ -4168,34 +4032,36 @@ row1:
 	JLT  done4
 
 loop3:
-	VMOVUPS      (BX), Z1
-	VMOVUPS      64(AX), Z2
-	VMOVUPS      128(AX), Z3
-	VSUBPS       Z2, Z0, Z4
-	VMULPS       Z4, Z1, Z5
-	VMOVAPS      Z0, Z6
-	VFNMADD231PS Z3, Z3, Z6
-	VMULPS       Z6, Z5, Z5
-	VMOVUPS      (SI), Z6
-	VSUBPS       Z3, Z6, Z3
-	VMULPS       Z3, Z1, Z3
-	VMULPS       Z2, Z3, Z3
-	VMULPS       Z4, Z3, Z3
-	VMULPS       Z2, Z1, Z1
-	VMOVUPS      Z1, (DX)
-	VMOVUPS      Z3, 64(AX)
-	VMOVUPS      Z3, 64(CX)
-	VMOVUPS      Z5, 128(AX)
-	VMOVUPS      (AX), Z1
-	VMOVUPS      128(CX), Z2
-	VMULPS       Z2, Z5, Z2
+	VMOVUPS      (BX), Z0
+	VMOVUPS      64(AX), Z1
+	VMOVUPS      128(AX), Z2
+	VBROADCASTSS constantsAVX512<>+60(SB), Z3
+	VSUBPS       Z1, Z3, Z3
+	VMULPS       Z3, Z0, Z4
+	VBROADCASTSS constantsAVX512<>+60(SB), Z5
+	VFNMADD231PS Z2, Z2, Z5
+	VMULPS       Z5, Z4, Z4
+	VMOVUPS      (SI), Z5
+	VSUBPS       Z2, Z5, Z2
+	VMULPS       Z2, Z0, Z2
 	VMULPS       Z1, Z2, Z2
-	VSUBPS       Z1, Z0, Z3
 	VMULPS       Z3, Z2, Z2
-	VMULPS       Z1, Z5, Z1
-	VMOVUPS      Z1, 128(CX)
-	VMOVUPS      Z2, (AX)
-	VMOVUPS      Z2, (CX)
+	VMULPS       Z1, Z0, Z0
+	VMOVUPS      Z0, (DX)
+	VMOVUPS      Z2, 64(AX)
+	VMOVUPS      Z2, 64(CX)
+	VMOVUPS      Z4, 128(AX)
+	VMOVUPS      (AX), Z0
+	VMOVUPS      128(CX), Z1
+	VMULPS       Z1, Z4, Z1
+	VMULPS       Z0, Z1, Z1
+	VBROADCASTSS constantsAVX512<>+60(SB), Z2
+	VSUBPS       Z0, Z2, Z2
+	VMULPS       Z2, Z1, Z1
+	VMULPS       Z0, Z4, Z0
+	VMOVUPS      Z0, 128(CX)
+	VMOVUPS      Z1, (AX)
+	VMOVUPS      Z1, (CX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, CX
 	ADDQ         $+64, DX
@@ -4214,34 +4080,36 @@ done4:
 	MOVL         $-1, R8
 	BZHIL        DI, R8, R8
 	KMOVW        R8, K1
-	VMOVUPS.Z    (BX), K1, Z1
-	VMOVUPS.Z    64(AX), K1, Z2
-	VMOVUPS.Z    128(AX), K1, Z3
-	VSUBPS       Z2, Z0, Z4
-	VMULPS       Z4, Z1, Z5
-	VMOVAPS      Z0, Z6
-	VFNMADD231PS Z3, Z3, Z6
-	VMULPS       Z6, Z5, Z5
-	VMOVUPS.Z    (SI), K1, Z6
-	VSUBPS       Z3, Z6, Z3
-	VMULPS       Z3, Z1, Z3
-	VMULPS       Z2, Z3, Z3
-	VMULPS       Z4, Z3, Z3
-	VMULPS       Z2, Z1, Z1
-	VMOVUPS      Z1, K1, (DX)
-	VMOVUPS      Z3, K1, 64(AX)
-	VMOVUPS      Z3, K1, 64(CX)
-	VMOVUPS      Z5, K1, 128(AX)
-	VMOVUPS.Z    (AX), K1, Z1
-	VMOVUPS.Z    128(CX), K1, Z2
-	VMULPS       Z2, Z5, Z2
+	VMOVUPS.Z    (BX), K1, Z0
+	VMOVUPS.Z    64(AX), K1, Z1
+	VMOVUPS.Z    128(AX), K1, Z2
+	VBROADCASTSS constantsAVX512<>+60(SB), Z3
+	VSUBPS       Z1, Z3, Z3
+	VMULPS       Z3, Z0, Z4
+	VBROADCASTSS constantsAVX512<>+60(SB), Z5
+	VFNMADD231PS Z2, Z2, Z5
+	VMULPS       Z5, Z4, Z4
+	VMOVUPS.Z    (SI), K1, Z5
+	VSUBPS       Z2, Z5, Z2
+	VMULPS       Z2, Z0, Z2
 	VMULPS       Z1, Z2, Z2
-	VSUBPS       Z1, Z0, Z3
 	VMULPS       Z3, Z2, Z2
-	VMULPS       Z1, Z5, Z1
-	VMOVUPS      Z1, K1, 128(CX)
-	VMOVUPS      Z2, K1, (AX)
-	VMOVUPS      Z2, K1, (CX)
+	VMULPS       Z1, Z0, Z0
+	VMOVUPS      Z0, K1, (DX)
+	VMOVUPS      Z2, K1, 64(AX)
+	VMOVUPS      Z2, K1, 64(CX)
+	VMOVUPS      Z4, K1, 128(AX)
+	VMOVUPS.Z    (AX), K1, Z0
+	VMOVUPS.Z    128(CX), K1, Z1
+	VMULPS       Z1, Z4, Z1
+	VMULPS       Z0, Z1, Z1
+	VBROADCASTSS constantsAVX512<>+60(SB), Z2
+	VSUBPS       Z0, Z2, Z2
+	VMULPS       Z2, Z1, Z1
+	VMULPS       Z0, Z4, Z0
+	VMOVUPS      Z0, K1, 128(CX)
+	VMOVUPS      Z1, K1, (AX)
+	VMOVUPS      Z1, K1, (CX)
 
 done5:
 	// To the next row.
@@ -4278,15 +4146,15 @@ done2:
 	VLDMXCSR (SP)
 	RET
 
-DATA constantsAVX512<>+0(SB)/4, $0x3fb8aa3b
-DATA constantsAVX512<>+4(SB)/4, $0x3f317218
-DATA constantsAVX512<>+8(SB)/4, $0x42200000
-DATA constantsAVX512<>+12(SB)/4, $0xc2200000
-DATA constantsAVX512<>+16(SB)/4, $0x4b40007f
-DATA constantsAVX512<>+20(SB)/4, $0x4b40007e
-DATA constantsAVX512<>+24(SB)/4, $0x411051ec
-DATA constantsAVX512<>+28(SB)/4, $0xc11051ec
-DATA constantsAVX512<>+32(SB)/4, $0x0d800000
+DATA constantsAVX512<>+0(SB)/4, $0x42200000
+DATA constantsAVX512<>+4(SB)/4, $0xc2200000
+DATA constantsAVX512<>+8(SB)/4, $0x3fb8aa3b
+DATA constantsAVX512<>+12(SB)/4, $0x3f317218
+DATA constantsAVX512<>+16(SB)/4, $0x4b40007e
+DATA constantsAVX512<>+20(SB)/4, $0x411051ec
+DATA constantsAVX512<>+24(SB)/4, $0xc11051ec
+DATA constantsAVX512<>+28(SB)/4, $0x0d800000
+DATA constantsAVX512<>+32(SB)/4, $0x4b40007f
 DATA constantsAVX512<>+36(SB)/4, $0x386fa466
 DATA constantsAVX512<>+40(SB)/4, $0x3c73e9cc
 DATA constantsAVX512<>+44(SB)/4, $0x3f000000

@@ -392,10 +392,10 @@ TEXT ·maxAbsAVX2(SB), NOSPLIT, $264-24
 	ORL      $0x00008040, AX
 	MOVL     AX, 4(SP)
 	VLDMXCSR 4(SP)
-	VMOVUPS  constantsAVX2<>+64(SB), Y0
 	MOVQ     x+8(FP), AX
 	MOVQ     n+16(FP), CX
 	LEAQ     8(SP), DX
+	VXORPS   Y0, Y0, Y0
 	VXORPS   Y1, Y1, Y1
 	VXORPS   Y2, Y2, Y2
 	VXORPS   Y3, Y3, Y3
@@ -403,37 +403,36 @@ TEXT ·maxAbsAVX2(SB), NOSPLIT, $264-24
 	VXORPS   Y5, Y5, Y5
 	VXORPS   Y6, Y6, Y6
 	VXORPS   Y7, Y7, Y7
-	VXORPS   Y8, Y8, Y8
 
 	// 64 elements at a time.
 	CMPQ CX, $+64
 	JLT  done2
 
 loop1:
-	VMOVUPS (AX), Y9
-	VANDPS  Y0, Y9, Y9
-	VPMAXUD Y9, Y1, Y1
-	VMOVUPS 32(AX), Y9
-	VANDPS  Y0, Y9, Y9
-	VPMAXUD Y9, Y2, Y2
-	VMOVUPS 64(AX), Y9
-	VANDPS  Y0, Y9, Y9
-	VPMAXUD Y9, Y3, Y3
-	VMOVUPS 96(AX), Y9
-	VANDPS  Y0, Y9, Y9
-	VPMAXUD Y9, Y4, Y4
-	VMOVUPS 128(AX), Y9
-	VANDPS  Y0, Y9, Y9
-	VPMAXUD Y9, Y5, Y5
-	VMOVUPS 160(AX), Y9
-	VANDPS  Y0, Y9, Y9
-	VPMAXUD Y9, Y6, Y6
-	VMOVUPS 192(AX), Y9
-	VANDPS  Y0, Y9, Y9
-	VPMAXUD Y9, Y7, Y7
-	VMOVUPS 224(AX), Y9
-	VANDPS  Y0, Y9, Y9
-	VPMAXUD Y9, Y8, Y8
+	VMOVUPS (AX), Y8
+	VANDPS  constantsAVX2<>+64(SB), Y8, Y8
+	VPMAXUD Y8, Y0, Y0
+	VMOVUPS 32(AX), Y8
+	VANDPS  constantsAVX2<>+64(SB), Y8, Y8
+	VPMAXUD Y8, Y1, Y1
+	VMOVUPS 64(AX), Y8
+	VANDPS  constantsAVX2<>+64(SB), Y8, Y8
+	VPMAXUD Y8, Y2, Y2
+	VMOVUPS 96(AX), Y8
+	VANDPS  constantsAVX2<>+64(SB), Y8, Y8
+	VPMAXUD Y8, Y3, Y3
+	VMOVUPS 128(AX), Y8
+	VANDPS  constantsAVX2<>+64(SB), Y8, Y8
+	VPMAXUD Y8, Y4, Y4
+	VMOVUPS 160(AX), Y8
+	VANDPS  constantsAVX2<>+64(SB), Y8, Y8
+	VPMAXUD Y8, Y5, Y5
+	VMOVUPS 192(AX), Y8
+	VANDPS  constantsAVX2<>+64(SB), Y8, Y8
+	VPMAXUD Y8, Y6, Y6
+	VMOVUPS 224(AX), Y8
+	VANDPS  constantsAVX2<>+64(SB), Y8, Y8
+	VPMAXUD Y8, Y7, Y7
 	ADDQ    $+256, AX
 	ADDQ    $-64, CX
 	CMPQ    CX, $+64
@@ -442,14 +441,14 @@ loop1:
 done2:
 	TESTQ   CX, CX
 	JEQ     done3
-	VMOVUPS Y1, (DX)
-	VMOVUPS Y2, 32(DX)
-	VMOVUPS Y3, 64(DX)
-	VMOVUPS Y4, 96(DX)
-	VMOVUPS Y5, 128(DX)
-	VMOVUPS Y6, 160(DX)
-	VMOVUPS Y7, 192(DX)
-	VMOVUPS Y8, 224(DX)
+	VMOVUPS Y0, (DX)
+	VMOVUPS Y1, 32(DX)
+	VMOVUPS Y2, 64(DX)
+	VMOVUPS Y3, 96(DX)
+	VMOVUPS Y4, 128(DX)
+	VMOVUPS Y5, 160(DX)
+	VMOVUPS Y6, 192(DX)
+	VMOVUPS Y7, 224(DX)
 	MOVQ    DX, BX
 
 	// 8 elements at a time.
@@ -457,11 +456,11 @@ done2:
 	JLT  done5
 
 loop4:
-	VMOVUPS (BX), Y1
-	VMOVUPS (AX), Y2
-	VANDPS  Y0, Y2, Y2
-	VPMAXUD Y2, Y1, Y1
-	VMOVUPS Y1, (BX)
+	VMOVUPS (BX), Y0
+	VMOVUPS (AX), Y1
+	VANDPS  constantsAVX2<>+64(SB), Y1, Y1
+	VPMAXUD Y1, Y0, Y0
+	VMOVUPS Y0, (BX)
 	ADDQ    $+32, AX
 	ADDQ    $+32, BX
 	ADDQ    $-8, CX
@@ -474,42 +473,42 @@ done5:
 	JEQ        done6
 	NEGQ       CX
 	LEAQ       constantsAVX2<>+32(SB), SI
-	VMOVUPS    (SI)(CX*4), Y1
-	VMASKMOVPS (BX), Y1, Y2
-	VMASKMOVPS (AX), Y1, Y3
-	VANDPS     Y0, Y3, Y0
-	VPMAXUD    Y0, Y2, Y2
-	VMOVUPS    (BX), Y0
-	VBLENDVPS  Y1, Y2, Y0, Y0
-	VMOVUPS    Y0, (BX)
+	VMOVUPS    (SI)(CX*4), Y0
+	VMASKMOVPS (BX), Y0, Y1
+	VMASKMOVPS (AX), Y0, Y2
+	VANDPS     constantsAVX2<>+64(SB), Y2, Y2
+	VPMAXUD    Y2, Y1, Y1
+	VMOVUPS    (BX), Y2
+	VBLENDVPS  Y0, Y1, Y2, Y2
+	VMOVUPS    Y2, (BX)
 
 done6:
-	VMOVUPS (DX), Y1
-	VMOVUPS 32(DX), Y2
-	VMOVUPS 64(DX), Y3
-	VMOVUPS 96(DX), Y4
-	VMOVUPS 128(DX), Y5
-	VMOVUPS 160(DX), Y6
-	VMOVUPS 192(DX), Y7
-	VMOVUPS 224(DX), Y8
+	VMOVUPS (DX), Y0
+	VMOVUPS 32(DX), Y1
+	VMOVUPS 64(DX), Y2
+	VMOVUPS 96(DX), Y3
+	VMOVUPS 128(DX), Y4
+	VMOVUPS 160(DX), Y5
+	VMOVUPS 192(DX), Y6
+	VMOVUPS 224(DX), Y7
 
 done3:
 	// Join the lanes.
+	VPMAXUD    Y4, Y0, Y0
 	VPMAXUD    Y5, Y1, Y1
 	VPMAXUD    Y6, Y2, Y2
 	VPMAXUD    Y7, Y3, Y3
-	VPMAXUD    Y8, Y4, Y4
+	VPMAXUD    Y2, Y0, Y0
 	VPMAXUD    Y3, Y1, Y1
-	VPMAXUD    Y4, Y2, Y2
-	VPMAXUD    Y2, Y1, Y1
-	VPERM2F128 $0x01, Y1, Y1, Y0
-	VPMAXUD    Y0, Y1, Y1
-	VPERMILPS  $0x4e, Y1, Y0
-	VPMAXUD    Y0, Y1, Y1
-	VPERMILPS  $0xb1, Y1, Y0
-	VPMAXUD    Y0, Y1, Y1
+	VPMAXUD    Y1, Y0, Y0
+	VPERM2F128 $0x01, Y0, Y0, Y1
+	VPMAXUD    Y1, Y0, Y0
+	VPERMILPS  $0x4e, Y0, Y1
+	VPMAXUD    Y1, Y0, Y0
+	VPERMILPS  $0xb1, Y0, Y1
+	VPMAXUD    Y1, Y0, Y0
 	MOVQ       out+0(FP), AX
-	VMOVSS     X1, (AX)
+	VMOVSS     X0, (AX)
 
 	// As it was.
 	VZEROUPPER
@@ -525,26 +524,25 @@ TEXT ·greatestAVX2(SB), NOSPLIT, $264-24
 	ORL      $0x00008040, AX
 	MOVL     AX, 4(SP)
 	VLDMXCSR 4(SP)
-	VMOVUPS  constantsAVX2<>+96(SB), Y0
 	MOVQ     x+8(FP), AX
 	MOVQ     n+16(FP), CX
 	LEAQ     8(SP), DX
-	VXORPS   Y1, Y1, Y1
-	VXORPS   Y1, Y1, Y1
-	VXORPS   Y1, Y1, Y1
-	VXORPS   Y1, Y1, Y1
-	VXORPS   Y1, Y1, Y1
-	VXORPS   Y1, Y1, Y1
-	VXORPS   Y1, Y1, Y1
-	VXORPS   Y1, Y1, Y1
-	VMOVAPS  Y0, Y1
-	VMOVAPS  Y0, Y2
-	VMOVAPS  Y0, Y3
-	VMOVAPS  Y0, Y4
-	VMOVAPS  Y0, Y5
-	VMOVAPS  Y0, Y6
-	VMOVAPS  Y0, Y7
-	VMOVAPS  Y0, Y0
+	VXORPS   Y0, Y0, Y0
+	VXORPS   Y0, Y0, Y0
+	VXORPS   Y0, Y0, Y0
+	VXORPS   Y0, Y0, Y0
+	VXORPS   Y0, Y0, Y0
+	VXORPS   Y0, Y0, Y0
+	VXORPS   Y0, Y0, Y0
+	VXORPS   Y0, Y0, Y0
+	VMOVUPS  constantsAVX2<>+96(SB), Y0
+	VMOVUPS  constantsAVX2<>+96(SB), Y1
+	VMOVUPS  constantsAVX2<>+96(SB), Y2
+	VMOVUPS  constantsAVX2<>+96(SB), Y3
+	VMOVUPS  constantsAVX2<>+96(SB), Y4
+	VMOVUPS  constantsAVX2<>+96(SB), Y5
+	VMOVUPS  constantsAVX2<>+96(SB), Y6
+	VMOVUPS  constantsAVX2<>+96(SB), Y7
 
 	// 64 elements at a time.
 	CMPQ CX, $+64
@@ -552,37 +550,37 @@ TEXT ·greatestAVX2(SB), NOSPLIT, $264-24
 
 loop1:
 	VMOVUPS (AX), Y8
-	VMAXPS  Y1, Y8, Y9
-	VMAXPS  Y8, Y1, Y1
-	VORPS   Y9, Y1, Y1
-	VMOVUPS 32(AX), Y8
-	VMAXPS  Y2, Y8, Y9
-	VMAXPS  Y8, Y2, Y2
-	VORPS   Y9, Y2, Y2
-	VMOVUPS 64(AX), Y8
-	VMAXPS  Y3, Y8, Y9
-	VMAXPS  Y8, Y3, Y3
-	VORPS   Y9, Y3, Y3
-	VMOVUPS 96(AX), Y8
-	VMAXPS  Y4, Y8, Y9
-	VMAXPS  Y8, Y4, Y4
-	VORPS   Y9, Y4, Y4
-	VMOVUPS 128(AX), Y8
-	VMAXPS  Y5, Y8, Y9
-	VMAXPS  Y8, Y5, Y5
-	VORPS   Y9, Y5, Y5
-	VMOVUPS 160(AX), Y8
-	VMAXPS  Y6, Y8, Y9
-	VMAXPS  Y8, Y6, Y6
-	VORPS   Y9, Y6, Y6
-	VMOVUPS 192(AX), Y8
-	VMAXPS  Y7, Y8, Y9
-	VMAXPS  Y8, Y7, Y7
-	VORPS   Y9, Y7, Y7
-	VMOVUPS 224(AX), Y8
 	VMAXPS  Y0, Y8, Y9
 	VMAXPS  Y8, Y0, Y0
 	VORPS   Y9, Y0, Y0
+	VMOVUPS 32(AX), Y8
+	VMAXPS  Y1, Y8, Y9
+	VMAXPS  Y8, Y1, Y1
+	VORPS   Y9, Y1, Y1
+	VMOVUPS 64(AX), Y8
+	VMAXPS  Y2, Y8, Y9
+	VMAXPS  Y8, Y2, Y2
+	VORPS   Y9, Y2, Y2
+	VMOVUPS 96(AX), Y8
+	VMAXPS  Y3, Y8, Y9
+	VMAXPS  Y8, Y3, Y3
+	VORPS   Y9, Y3, Y3
+	VMOVUPS 128(AX), Y8
+	VMAXPS  Y4, Y8, Y9
+	VMAXPS  Y8, Y4, Y4
+	VORPS   Y9, Y4, Y4
+	VMOVUPS 160(AX), Y8
+	VMAXPS  Y5, Y8, Y9
+	VMAXPS  Y8, Y5, Y5
+	VORPS   Y9, Y5, Y5
+	VMOVUPS 192(AX), Y8
+	VMAXPS  Y6, Y8, Y9
+	VMAXPS  Y8, Y6, Y6
+	VORPS   Y9, Y6, Y6
+	VMOVUPS 224(AX), Y8
+	VMAXPS  Y7, Y8, Y9
+	VMAXPS  Y8, Y7, Y7
+	VORPS   Y9, Y7, Y7
 	ADDQ    $+256, AX
 	ADDQ    $-64, CX
 	CMPQ    CX, $+64
@@ -591,14 +589,14 @@ loop1:
 done2:
 	TESTQ   CX, CX
 	JEQ     done3
-	VMOVUPS Y1, (DX)
-	VMOVUPS Y2, 32(DX)
-	VMOVUPS Y3, 64(DX)
-	VMOVUPS Y4, 96(DX)
-	VMOVUPS Y5, 128(DX)
-	VMOVUPS Y6, 160(DX)
-	VMOVUPS Y7, 192(DX)
-	VMOVUPS Y0, 224(DX)
+	VMOVUPS Y0, (DX)
+	VMOVUPS Y1, 32(DX)
+	VMOVUPS Y2, 64(DX)
+	VMOVUPS Y3, 96(DX)
+	VMOVUPS Y4, 128(DX)
+	VMOVUPS Y5, 160(DX)
+	VMOVUPS Y6, 192(DX)
+	VMOVUPS Y7, 224(DX)
 	MOVQ    DX, BX
 
 	// 8 elements at a time.
@@ -635,52 +633,52 @@ done5:
 	VMOVUPS    Y2, (BX)
 
 done6:
-	VMOVUPS (DX), Y1
-	VMOVUPS 32(DX), Y2
-	VMOVUPS 64(DX), Y3
-	VMOVUPS 96(DX), Y4
-	VMOVUPS 128(DX), Y5
-	VMOVUPS 160(DX), Y6
-	VMOVUPS 192(DX), Y7
-	VMOVUPS 224(DX), Y0
+	VMOVUPS (DX), Y0
+	VMOVUPS 32(DX), Y1
+	VMOVUPS 64(DX), Y2
+	VMOVUPS 96(DX), Y3
+	VMOVUPS 128(DX), Y4
+	VMOVUPS 160(DX), Y5
+	VMOVUPS 192(DX), Y6
+	VMOVUPS 224(DX), Y7
 
 done3:
 	// Join the lanes.
-	VMAXPS     Y1, Y5, Y8
+	VMAXPS     Y0, Y4, Y8
+	VMAXPS     Y4, Y0, Y0
+	VORPS      Y8, Y0, Y0
+	VMAXPS     Y1, Y5, Y4
 	VMAXPS     Y5, Y1, Y1
-	VORPS      Y8, Y1, Y1
-	VMAXPS     Y2, Y6, Y5
+	VORPS      Y4, Y1, Y1
+	VMAXPS     Y2, Y6, Y4
 	VMAXPS     Y6, Y2, Y2
-	VORPS      Y5, Y2, Y2
-	VMAXPS     Y3, Y7, Y5
+	VORPS      Y4, Y2, Y2
+	VMAXPS     Y3, Y7, Y4
 	VMAXPS     Y7, Y3, Y3
-	VORPS      Y5, Y3, Y3
-	VMAXPS     Y4, Y0, Y5
-	VMAXPS     Y0, Y4, Y4
-	VORPS      Y5, Y4, Y4
-	VMAXPS     Y1, Y3, Y0
+	VORPS      Y4, Y3, Y3
+	VMAXPS     Y0, Y2, Y4
+	VMAXPS     Y2, Y0, Y0
+	VORPS      Y4, Y0, Y0
+	VMAXPS     Y1, Y3, Y2
 	VMAXPS     Y3, Y1, Y1
-	VORPS      Y0, Y1, Y1
-	VMAXPS     Y2, Y4, Y0
-	VMAXPS     Y4, Y2, Y2
-	VORPS      Y0, Y2, Y2
-	VMAXPS     Y1, Y2, Y0
-	VMAXPS     Y2, Y1, Y1
-	VORPS      Y0, Y1, Y1
-	VPERM2F128 $0x01, Y1, Y1, Y0
-	VMAXPS     Y1, Y0, Y2
-	VMAXPS     Y0, Y1, Y1
 	VORPS      Y2, Y1, Y1
-	VPERMILPS  $0x4e, Y1, Y0
-	VMAXPS     Y1, Y0, Y2
-	VMAXPS     Y0, Y1, Y1
-	VORPS      Y2, Y1, Y1
-	VPERMILPS  $0xb1, Y1, Y0
-	VMAXPS     Y1, Y0, Y2
-	VMAXPS     Y0, Y1, Y1
-	VORPS      Y2, Y1, Y1
+	VMAXPS     Y0, Y1, Y2
+	VMAXPS     Y1, Y0, Y0
+	VORPS      Y2, Y0, Y0
+	VPERM2F128 $0x01, Y0, Y0, Y1
+	VMAXPS     Y0, Y1, Y2
+	VMAXPS     Y1, Y0, Y0
+	VORPS      Y2, Y0, Y0
+	VPERMILPS  $0x4e, Y0, Y1
+	VMAXPS     Y0, Y1, Y2
+	VMAXPS     Y1, Y0, Y0
+	VORPS      Y2, Y0, Y0
+	VPERMILPS  $0xb1, Y0, Y1
+	VMAXPS     Y0, Y1, Y2
+	VMAXPS     Y1, Y0, Y0
+	VORPS      Y2, Y0, Y0
 	MOVQ       out+0(FP), AX
-	VMOVSS     X1, (AX)
+	VMOVSS     X0, (AX)
 
 	// As it was.
 	VZEROUPPER
@@ -697,30 +695,28 @@ TEXT ·expSumAVX2(SB), NOSPLIT, $264-36
 	MOVL         AX, 4(SP)
 	VLDMXCSR     4(SP)
 	VBROADCASTSS top+32(FP), Y0
-	VMOVUPS      constantsAVX2<>+128(SB), Y1
-	VMOVUPS      constantsAVX2<>+160(SB), Y2
 	MOVQ         dst+8(FP), AX
 	MOVQ         src+16(FP), CX
 	MOVQ         n+24(FP), DX
 	LEAQ         8(SP), BX
+	VXORPS       Y1, Y1, Y1
+	VXORPS       Y2, Y2, Y2
 	VXORPS       Y3, Y3, Y3
 	VXORPS       Y4, Y4, Y4
 	VXORPS       Y5, Y5, Y5
 	VXORPS       Y6, Y6, Y6
 	VXORPS       Y7, Y7, Y7
 	VXORPS       Y8, Y8, Y8
-	VXORPS       Y9, Y9, Y9
-	VXORPS       Y10, Y10, Y10
 
 	// 64 elements at a time.
-	VMOVUPS Y3, (BX)
-	VMOVUPS Y4, 32(BX)
-	VMOVUPS Y5, 64(BX)
-	VMOVUPS Y6, 96(BX)
-	VMOVUPS Y7, 128(BX)
-	VMOVUPS Y8, 160(BX)
-	VMOVUPS Y9, 192(BX)
-	VMOVUPS Y10, 224(BX)
+	VMOVUPS Y1, (BX)
+	VMOVUPS Y2, 32(BX)
+	VMOVUPS Y3, 64(BX)
+	VMOVUPS Y4, 96(BX)
+	VMOVUPS Y5, 128(BX)
+	VMOVUPS Y6, 160(BX)
+	VMOVUPS Y7, 192(BX)
+	VMOVUPS Y8, 224(BX)
 	MOVQ    BX, SI
 	CMPQ    DX, $+64
 	JLT     done2
@@ -729,61 +725,63 @@ loop1:
 	MOVQ $+4, DI
 
 loop3:
-	VMOVUPS      (SI), Y3
-	VMOVUPS      32(SI), Y4
-	VMOVUPS      (CX), Y5
-	VMOVUPS      32(CX), Y6
-	VSUBPS       Y0, Y5, Y5
-	VSUBPS       Y0, Y6, Y6
-	VMINPS       Y5, Y2, Y5
-	VMINPS       Y6, Y2, Y6
-	VMAXPS       Y5, Y1, Y5
-	VMAXPS       Y6, Y1, Y6
-	VMOVUPS      constantsAVX2<>+288(SB), Y7
-	VMOVUPS      constantsAVX2<>+288(SB), Y8
-	VFMADD231PS  constantsAVX2<>+256(SB), Y5, Y7
-	VFMADD231PS  constantsAVX2<>+256(SB), Y6, Y8
-	VMOVUPS      constantsAVX2<>+192(SB), Y9
-	VMINPS       Y7, Y9, Y10
-	VMINPS       Y8, Y9, Y9
-	VSUBPS       Y10, Y7, Y11
-	VSUBPS       Y9, Y8, Y12
-	VADDPS       constantsAVX2<>+224(SB), Y11, Y11
-	VADDPS       constantsAVX2<>+224(SB), Y12, Y12
-	VPSLLD       $0x17, Y10, Y10
-	VPSLLD       $0x17, Y9, Y9
-	VSUBPS       constantsAVX2<>+288(SB), Y7, Y7
-	VSUBPS       constantsAVX2<>+288(SB), Y8, Y8
-	VFNMADD231PS constantsAVX2<>+320(SB), Y7, Y5
-	VFNMADD231PS constantsAVX2<>+320(SB), Y8, Y6
-	VFNMADD231PS constantsAVX2<>+352(SB), Y7, Y5
-	VFNMADD231PS constantsAVX2<>+352(SB), Y8, Y6
-	VMOVUPS      constantsAVX2<>+416(SB), Y7
-	VMOVUPS      constantsAVX2<>+416(SB), Y8
-	VFMADD231PS  constantsAVX2<>+384(SB), Y5, Y7
-	VFMADD231PS  constantsAVX2<>+384(SB), Y6, Y8
-	VFMADD213PS  constantsAVX2<>+448(SB), Y5, Y7
-	VFMADD213PS  constantsAVX2<>+448(SB), Y6, Y8
-	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y7
-	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y8
-	VFMADD213PS  constantsAVX2<>+512(SB), Y5, Y7
-	VFMADD213PS  constantsAVX2<>+512(SB), Y6, Y8
-	VMULPS       Y5, Y5, Y13
-	VMULPS       Y6, Y6, Y14
-	VFMADD231PS  Y13, Y7, Y5
-	VFMADD231PS  Y14, Y8, Y6
-	VMOVAPS      Y10, Y7
-	VMOVAPS      Y9, Y8
-	VFMADD231PS  Y10, Y5, Y7
-	VFMADD231PS  Y9, Y6, Y8
-	VMULPS       Y11, Y7, Y5
-	VMULPS       Y12, Y8, Y6
-	VMOVUPS      Y5, (AX)
-	VMOVUPS      Y6, 32(AX)
-	VADDPS       Y5, Y3, Y3
-	VADDPS       Y6, Y4, Y4
-	VMOVUPS      Y3, (SI)
-	VMOVUPS      Y4, 32(SI)
+	VMOVUPS      (SI), Y1
+	VMOVUPS      32(SI), Y2
+	VMOVUPS      (CX), Y3
+	VMOVUPS      32(CX), Y4
+	VSUBPS       Y0, Y3, Y3
+	VSUBPS       Y0, Y4, Y4
+	VMOVUPS      constantsAVX2<>+160(SB), Y5
+	VMINPS       Y3, Y5, Y3
+	VMINPS       Y4, Y5, Y4
+	VMOVUPS      constantsAVX2<>+128(SB), Y5
+	VMAXPS       Y3, Y5, Y3
+	VMAXPS       Y4, Y5, Y4
+	VMOVUPS      constantsAVX2<>+288(SB), Y5
+	VMOVUPS      constantsAVX2<>+288(SB), Y6
+	VFMADD231PS  constantsAVX2<>+256(SB), Y3, Y5
+	VFMADD231PS  constantsAVX2<>+256(SB), Y4, Y6
+	VMOVUPS      constantsAVX2<>+192(SB), Y7
+	VMINPS       Y5, Y7, Y8
+	VMINPS       Y6, Y7, Y7
+	VSUBPS       Y8, Y5, Y9
+	VSUBPS       Y7, Y6, Y10
+	VADDPS       constantsAVX2<>+224(SB), Y9, Y9
+	VADDPS       constantsAVX2<>+224(SB), Y10, Y10
+	VPSLLD       $0x17, Y8, Y8
+	VPSLLD       $0x17, Y7, Y7
+	VSUBPS       constantsAVX2<>+288(SB), Y5, Y5
+	VSUBPS       constantsAVX2<>+288(SB), Y6, Y6
+	VFNMADD231PS constantsAVX2<>+320(SB), Y5, Y3
+	VFNMADD231PS constantsAVX2<>+320(SB), Y6, Y4
+	VFNMADD231PS constantsAVX2<>+352(SB), Y5, Y3
+	VFNMADD231PS constantsAVX2<>+352(SB), Y6, Y4
+	VMOVUPS      constantsAVX2<>+416(SB), Y5
+	VMOVUPS      constantsAVX2<>+416(SB), Y6
+	VFMADD231PS  constantsAVX2<>+384(SB), Y3, Y5
+	VFMADD231PS  constantsAVX2<>+384(SB), Y4, Y6
+	VFMADD213PS  constantsAVX2<>+448(SB), Y3, Y5
+	VFMADD213PS  constantsAVX2<>+448(SB), Y4, Y6
+	VFMADD213PS  constantsAVX2<>+480(SB), Y3, Y5
+	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y6
+	VFMADD213PS  constantsAVX2<>+512(SB), Y3, Y5
+	VFMADD213PS  constantsAVX2<>+512(SB), Y4, Y6
+	VMULPS       Y3, Y3, Y11
+	VMULPS       Y4, Y4, Y12
+	VFMADD231PS  Y11, Y5, Y3
+	VFMADD231PS  Y12, Y6, Y4
+	VMOVAPS      Y8, Y5
+	VMOVAPS      Y7, Y6
+	VFMADD231PS  Y8, Y3, Y5
+	VFMADD231PS  Y7, Y4, Y6
+	VMULPS       Y9, Y5, Y3
+	VMULPS       Y10, Y6, Y4
+	VMOVUPS      Y3, (AX)
+	VMOVUPS      Y4, 32(AX)
+	VADDPS       Y3, Y1, Y1
+	VADDPS       Y4, Y2, Y2
+	VMOVUPS      Y1, (SI)
+	VMOVUPS      Y2, 32(SI)
 	ADDQ         $+64, AX
 	ADDQ         $+64, CX
 	ADDQ         $+64, SI
@@ -801,61 +799,63 @@ done2:
 	JLT  done5
 
 loop4:
-	VMOVUPS      (SI), Y3
-	VMOVUPS      32(SI), Y4
-	VMOVUPS      (CX), Y5
-	VMOVUPS      32(CX), Y6
-	VSUBPS       Y0, Y5, Y5
-	VSUBPS       Y0, Y6, Y6
-	VMINPS       Y5, Y2, Y5
-	VMINPS       Y6, Y2, Y6
-	VMAXPS       Y5, Y1, Y5
-	VMAXPS       Y6, Y1, Y6
-	VMOVUPS      constantsAVX2<>+288(SB), Y7
-	VMOVUPS      constantsAVX2<>+288(SB), Y8
-	VFMADD231PS  constantsAVX2<>+256(SB), Y5, Y7
-	VFMADD231PS  constantsAVX2<>+256(SB), Y6, Y8
-	VMOVUPS      constantsAVX2<>+192(SB), Y9
-	VMINPS       Y7, Y9, Y10
-	VMINPS       Y8, Y9, Y9
-	VSUBPS       Y10, Y7, Y11
-	VSUBPS       Y9, Y8, Y12
-	VADDPS       constantsAVX2<>+224(SB), Y11, Y11
-	VADDPS       constantsAVX2<>+224(SB), Y12, Y12
-	VPSLLD       $0x17, Y10, Y10
-	VPSLLD       $0x17, Y9, Y9
-	VSUBPS       constantsAVX2<>+288(SB), Y7, Y7
-	VSUBPS       constantsAVX2<>+288(SB), Y8, Y8
-	VFNMADD231PS constantsAVX2<>+320(SB), Y7, Y5
-	VFNMADD231PS constantsAVX2<>+320(SB), Y8, Y6
-	VFNMADD231PS constantsAVX2<>+352(SB), Y7, Y5
-	VFNMADD231PS constantsAVX2<>+352(SB), Y8, Y6
-	VMOVUPS      constantsAVX2<>+416(SB), Y7
-	VMOVUPS      constantsAVX2<>+416(SB), Y8
-	VFMADD231PS  constantsAVX2<>+384(SB), Y5, Y7
-	VFMADD231PS  constantsAVX2<>+384(SB), Y6, Y8
-	VFMADD213PS  constantsAVX2<>+448(SB), Y5, Y7
-	VFMADD213PS  constantsAVX2<>+448(SB), Y6, Y8
-	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y7
-	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y8
-	VFMADD213PS  constantsAVX2<>+512(SB), Y5, Y7
-	VFMADD213PS  constantsAVX2<>+512(SB), Y6, Y8
-	VMULPS       Y5, Y5, Y13
-	VMULPS       Y6, Y6, Y14
-	VFMADD231PS  Y13, Y7, Y5
-	VFMADD231PS  Y14, Y8, Y6
-	VMOVAPS      Y10, Y7
-	VMOVAPS      Y9, Y8
-	VFMADD231PS  Y10, Y5, Y7
-	VFMADD231PS  Y9, Y6, Y8
-	VMULPS       Y11, Y7, Y5
-	VMULPS       Y12, Y8, Y6
-	VMOVUPS      Y5, (AX)
-	VMOVUPS      Y6, 32(AX)
-	VADDPS       Y5, Y3, Y3
-	VADDPS       Y6, Y4, Y4
-	VMOVUPS      Y3, (SI)
-	VMOVUPS      Y4, 32(SI)
+	VMOVUPS      (SI), Y1
+	VMOVUPS      32(SI), Y2
+	VMOVUPS      (CX), Y3
+	VMOVUPS      32(CX), Y4
+	VSUBPS       Y0, Y3, Y3
+	VSUBPS       Y0, Y4, Y4
+	VMOVUPS      constantsAVX2<>+160(SB), Y5
+	VMINPS       Y3, Y5, Y3
+	VMINPS       Y4, Y5, Y4
+	VMOVUPS      constantsAVX2<>+128(SB), Y5
+	VMAXPS       Y3, Y5, Y3
+	VMAXPS       Y4, Y5, Y4
+	VMOVUPS      constantsAVX2<>+288(SB), Y5
+	VMOVUPS      constantsAVX2<>+288(SB), Y6
+	VFMADD231PS  constantsAVX2<>+256(SB), Y3, Y5
+	VFMADD231PS  constantsAVX2<>+256(SB), Y4, Y6
+	VMOVUPS      constantsAVX2<>+192(SB), Y7
+	VMINPS       Y5, Y7, Y8
+	VMINPS       Y6, Y7, Y7
+	VSUBPS       Y8, Y5, Y9
+	VSUBPS       Y7, Y6, Y10
+	VADDPS       constantsAVX2<>+224(SB), Y9, Y9
+	VADDPS       constantsAVX2<>+224(SB), Y10, Y10
+	VPSLLD       $0x17, Y8, Y8
+	VPSLLD       $0x17, Y7, Y7
+	VSUBPS       constantsAVX2<>+288(SB), Y5, Y5
+	VSUBPS       constantsAVX2<>+288(SB), Y6, Y6
+	VFNMADD231PS constantsAVX2<>+320(SB), Y5, Y3
+	VFNMADD231PS constantsAVX2<>+320(SB), Y6, Y4
+	VFNMADD231PS constantsAVX2<>+352(SB), Y5, Y3
+	VFNMADD231PS constantsAVX2<>+352(SB), Y6, Y4
+	VMOVUPS      constantsAVX2<>+416(SB), Y5
+	VMOVUPS      constantsAVX2<>+416(SB), Y6
+	VFMADD231PS  constantsAVX2<>+384(SB), Y3, Y5
+	VFMADD231PS  constantsAVX2<>+384(SB), Y4, Y6
+	VFMADD213PS  constantsAVX2<>+448(SB), Y3, Y5
+	VFMADD213PS  constantsAVX2<>+448(SB), Y4, Y6
+	VFMADD213PS  constantsAVX2<>+480(SB), Y3, Y5
+	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y6
+	VFMADD213PS  constantsAVX2<>+512(SB), Y3, Y5
+	VFMADD213PS  constantsAVX2<>+512(SB), Y4, Y6
+	VMULPS       Y3, Y3, Y11
+	VMULPS       Y4, Y4, Y12
+	VFMADD231PS  Y11, Y5, Y3
+	VFMADD231PS  Y12, Y6, Y4
+	VMOVAPS      Y8, Y5
+	VMOVAPS      Y7, Y6
+	VFMADD231PS  Y8, Y3, Y5
+	VFMADD231PS  Y7, Y4, Y6
+	VMULPS       Y9, Y5, Y3
+	VMULPS       Y10, Y6, Y4
+	VMOVUPS      Y3, (AX)
+	VMOVUPS      Y4, 32(AX)
+	VADDPS       Y3, Y1, Y1
+	VADDPS       Y4, Y2, Y2
+	VMOVUPS      Y1, (SI)
+	VMOVUPS      Y2, 32(SI)
 	ADDQ         $+64, AX
 	ADDQ         $+64, CX
 	ADDQ         $+64, SI
@@ -869,34 +869,36 @@ done5:
 	JLT  done7
 
 loop6:
-	VMOVUPS      (SI), Y3
-	VMOVUPS      (CX), Y4
-	VSUBPS       Y0, Y4, Y4
-	VMINPS       Y4, Y2, Y4
-	VMAXPS       Y4, Y1, Y4
-	VMOVUPS      constantsAVX2<>+288(SB), Y5
-	VFMADD231PS  constantsAVX2<>+256(SB), Y4, Y5
-	VMOVUPS      constantsAVX2<>+192(SB), Y6
-	VMINPS       Y5, Y6, Y6
-	VSUBPS       Y6, Y5, Y7
-	VADDPS       constantsAVX2<>+224(SB), Y7, Y7
-	VPSLLD       $0x17, Y6, Y6
-	VSUBPS       constantsAVX2<>+288(SB), Y5, Y5
-	VFNMADD231PS constantsAVX2<>+320(SB), Y5, Y4
-	VFNMADD231PS constantsAVX2<>+352(SB), Y5, Y4
-	VMOVUPS      constantsAVX2<>+416(SB), Y5
-	VFMADD231PS  constantsAVX2<>+384(SB), Y4, Y5
-	VFMADD213PS  constantsAVX2<>+448(SB), Y4, Y5
-	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y5
-	VFMADD213PS  constantsAVX2<>+512(SB), Y4, Y5
-	VMULPS       Y4, Y4, Y8
-	VFMADD231PS  Y8, Y5, Y4
-	VMOVAPS      Y6, Y5
-	VFMADD231PS  Y6, Y4, Y5
-	VMULPS       Y7, Y5, Y4
-	VMOVUPS      Y4, (AX)
-	VADDPS       Y4, Y3, Y3
-	VMOVUPS      Y3, (SI)
+	VMOVUPS      (SI), Y1
+	VMOVUPS      (CX), Y2
+	VSUBPS       Y0, Y2, Y2
+	VMOVUPS      constantsAVX2<>+160(SB), Y3
+	VMINPS       Y2, Y3, Y2
+	VMOVUPS      constantsAVX2<>+128(SB), Y3
+	VMAXPS       Y2, Y3, Y2
+	VMOVUPS      constantsAVX2<>+288(SB), Y3
+	VFMADD231PS  constantsAVX2<>+256(SB), Y2, Y3
+	VMOVUPS      constantsAVX2<>+192(SB), Y4
+	VMINPS       Y3, Y4, Y4
+	VSUBPS       Y4, Y3, Y5
+	VADDPS       constantsAVX2<>+224(SB), Y5, Y5
+	VPSLLD       $0x17, Y4, Y4
+	VSUBPS       constantsAVX2<>+288(SB), Y3, Y3
+	VFNMADD231PS constantsAVX2<>+320(SB), Y3, Y2
+	VFNMADD231PS constantsAVX2<>+352(SB), Y3, Y2
+	VMOVUPS      constantsAVX2<>+416(SB), Y3
+	VFMADD231PS  constantsAVX2<>+384(SB), Y2, Y3
+	VFMADD213PS  constantsAVX2<>+448(SB), Y2, Y3
+	VFMADD213PS  constantsAVX2<>+480(SB), Y2, Y3
+	VFMADD213PS  constantsAVX2<>+512(SB), Y2, Y3
+	VMULPS       Y2, Y2, Y6
+	VFMADD231PS  Y6, Y3, Y2
+	VMOVAPS      Y4, Y3
+	VFMADD231PS  Y4, Y2, Y3
+	VMULPS       Y5, Y3, Y2
+	VMOVUPS      Y2, (AX)
+	VADDPS       Y2, Y1, Y1
+	VMOVUPS      Y1, (SI)
 	ADDQ         $+32, AX
 	ADDQ         $+32, CX
 	ADDQ         $+32, SI
@@ -910,64 +912,66 @@ done7:
 	JEQ          done8
 	NEGQ         DX
 	LEAQ         constantsAVX2<>+32(SB), DI
-	VMOVUPS      (DI)(DX*4), Y3
-	VMASKMOVPS   (SI), Y3, Y4
-	VMASKMOVPS   (CX), Y3, Y5
-	VSUBPS       Y0, Y5, Y0
-	VMINPS       Y0, Y2, Y0
-	VMAXPS       Y0, Y1, Y0
-	VMOVUPS      constantsAVX2<>+288(SB), Y1
-	VFMADD231PS  constantsAVX2<>+256(SB), Y0, Y1
-	VMOVUPS      constantsAVX2<>+192(SB), Y2
-	VMINPS       Y1, Y2, Y2
-	VSUBPS       Y2, Y1, Y5
+	VMOVUPS      (DI)(DX*4), Y1
+	VMASKMOVPS   (SI), Y1, Y2
+	VMASKMOVPS   (CX), Y1, Y3
+	VSUBPS       Y0, Y3, Y0
+	VMOVUPS      constantsAVX2<>+160(SB), Y3
+	VMINPS       Y0, Y3, Y0
+	VMOVUPS      constantsAVX2<>+128(SB), Y3
+	VMAXPS       Y0, Y3, Y0
+	VMOVUPS      constantsAVX2<>+288(SB), Y3
+	VFMADD231PS  constantsAVX2<>+256(SB), Y0, Y3
+	VMOVUPS      constantsAVX2<>+192(SB), Y4
+	VMINPS       Y3, Y4, Y4
+	VSUBPS       Y4, Y3, Y5
 	VADDPS       constantsAVX2<>+224(SB), Y5, Y5
-	VPSLLD       $0x17, Y2, Y2
-	VSUBPS       constantsAVX2<>+288(SB), Y1, Y1
-	VFNMADD231PS constantsAVX2<>+320(SB), Y1, Y0
-	VFNMADD231PS constantsAVX2<>+352(SB), Y1, Y0
-	VMOVUPS      constantsAVX2<>+416(SB), Y1
-	VFMADD231PS  constantsAVX2<>+384(SB), Y0, Y1
-	VFMADD213PS  constantsAVX2<>+448(SB), Y0, Y1
-	VFMADD213PS  constantsAVX2<>+480(SB), Y0, Y1
-	VFMADD213PS  constantsAVX2<>+512(SB), Y0, Y1
+	VPSLLD       $0x17, Y4, Y4
+	VSUBPS       constantsAVX2<>+288(SB), Y3, Y3
+	VFNMADD231PS constantsAVX2<>+320(SB), Y3, Y0
+	VFNMADD231PS constantsAVX2<>+352(SB), Y3, Y0
+	VMOVUPS      constantsAVX2<>+416(SB), Y3
+	VFMADD231PS  constantsAVX2<>+384(SB), Y0, Y3
+	VFMADD213PS  constantsAVX2<>+448(SB), Y0, Y3
+	VFMADD213PS  constantsAVX2<>+480(SB), Y0, Y3
+	VFMADD213PS  constantsAVX2<>+512(SB), Y0, Y3
 	VMULPS       Y0, Y0, Y6
-	VFMADD231PS  Y6, Y1, Y0
-	VMOVAPS      Y2, Y1
-	VFMADD231PS  Y2, Y0, Y1
-	VMULPS       Y5, Y1, Y0
-	VMASKMOVPS   Y0, Y3, (AX)
-	VADDPS       Y0, Y4, Y4
+	VFMADD231PS  Y6, Y3, Y0
+	VMOVAPS      Y4, Y3
+	VFMADD231PS  Y4, Y0, Y3
+	VMULPS       Y5, Y3, Y0
+	VMASKMOVPS   Y0, Y1, (AX)
+	VADDPS       Y0, Y2, Y2
 	VMOVUPS      (SI), Y0
-	VBLENDVPS    Y3, Y4, Y0, Y0
+	VBLENDVPS    Y1, Y2, Y0, Y0
 	VMOVUPS      Y0, (SI)
 
 done8:
-	VMOVUPS (BX), Y3
-	VMOVUPS 32(BX), Y4
-	VMOVUPS 64(BX), Y5
-	VMOVUPS 96(BX), Y6
-	VMOVUPS 128(BX), Y7
-	VMOVUPS 160(BX), Y8
-	VMOVUPS 192(BX), Y9
-	VMOVUPS 224(BX), Y10
+	VMOVUPS (BX), Y1
+	VMOVUPS 32(BX), Y2
+	VMOVUPS 64(BX), Y3
+	VMOVUPS 96(BX), Y4
+	VMOVUPS 128(BX), Y5
+	VMOVUPS 160(BX), Y6
+	VMOVUPS 192(BX), Y7
+	VMOVUPS 224(BX), Y8
 
 	// Join the lanes.
+	VADDPS     Y5, Y1, Y1
+	VADDPS     Y6, Y2, Y2
 	VADDPS     Y7, Y3, Y3
 	VADDPS     Y8, Y4, Y4
-	VADDPS     Y9, Y5, Y5
-	VADDPS     Y10, Y6, Y6
-	VADDPS     Y5, Y3, Y3
-	VADDPS     Y6, Y4, Y4
-	VADDPS     Y4, Y3, Y3
-	VPERM2F128 $0x01, Y3, Y3, Y0
-	VADDPS     Y0, Y3, Y3
-	VPERMILPS  $0x4e, Y3, Y0
-	VADDPS     Y0, Y3, Y3
-	VPERMILPS  $0xb1, Y3, Y0
-	VADDPS     Y0, Y3, Y3
+	VADDPS     Y3, Y1, Y1
+	VADDPS     Y4, Y2, Y2
+	VADDPS     Y2, Y1, Y1
+	VPERM2F128 $0x01, Y1, Y1, Y0
+	VADDPS     Y0, Y1, Y1
+	VPERMILPS  $0x4e, Y1, Y0
+	VADDPS     Y0, Y1, Y1
+	VPERMILPS  $0xb1, Y1, Y0
+	VADDPS     Y0, Y1, Y1
 	MOVQ       out+0(FP), AX
-	VMOVSS     X3, (AX)
+	VMOVSS     X1, (AX)
 
 	// As it was.
 	VZEROUPPER
@@ -984,29 +988,27 @@ TEXT ·onlyExpSumAVX2(SB), NOSPLIT, $264-28
 	MOVL         AX, 4(SP)
 	VLDMXCSR     4(SP)
 	VBROADCASTSS top+24(FP), Y0
-	VMOVUPS      constantsAVX2<>+128(SB), Y1
-	VMOVUPS      constantsAVX2<>+160(SB), Y2
 	MOVQ         src+8(FP), AX
 	MOVQ         n+16(FP), CX
 	LEAQ         8(SP), DX
+	VXORPS       Y1, Y1, Y1
+	VXORPS       Y2, Y2, Y2
 	VXORPS       Y3, Y3, Y3
 	VXORPS       Y4, Y4, Y4
 	VXORPS       Y5, Y5, Y5
 	VXORPS       Y6, Y6, Y6
 	VXORPS       Y7, Y7, Y7
 	VXORPS       Y8, Y8, Y8
-	VXORPS       Y9, Y9, Y9
-	VXORPS       Y10, Y10, Y10
 
 	// 64 elements at a time.
-	VMOVUPS Y3, (DX)
-	VMOVUPS Y4, 32(DX)
-	VMOVUPS Y5, 64(DX)
-	VMOVUPS Y6, 96(DX)
-	VMOVUPS Y7, 128(DX)
-	VMOVUPS Y8, 160(DX)
-	VMOVUPS Y9, 192(DX)
-	VMOVUPS Y10, 224(DX)
+	VMOVUPS Y1, (DX)
+	VMOVUPS Y2, 32(DX)
+	VMOVUPS Y3, 64(DX)
+	VMOVUPS Y4, 96(DX)
+	VMOVUPS Y5, 128(DX)
+	VMOVUPS Y6, 160(DX)
+	VMOVUPS Y7, 192(DX)
+	VMOVUPS Y8, 224(DX)
 	MOVQ    DX, BX
 	CMPQ    CX, $+64
 	JLT     done2
@@ -1015,59 +1017,61 @@ loop1:
 	MOVQ $+4, SI
 
 loop3:
-	VMOVUPS      (BX), Y3
-	VMOVUPS      32(BX), Y4
-	VMOVUPS      (AX), Y5
-	VMOVUPS      32(AX), Y6
-	VSUBPS       Y0, Y5, Y5
-	VSUBPS       Y0, Y6, Y6
-	VMINPS       Y5, Y2, Y5
-	VMINPS       Y6, Y2, Y6
-	VMAXPS       Y5, Y1, Y5
-	VMAXPS       Y6, Y1, Y6
-	VMOVUPS      constantsAVX2<>+288(SB), Y7
-	VMOVUPS      constantsAVX2<>+288(SB), Y8
-	VFMADD231PS  constantsAVX2<>+256(SB), Y5, Y7
-	VFMADD231PS  constantsAVX2<>+256(SB), Y6, Y8
-	VMOVUPS      constantsAVX2<>+192(SB), Y9
-	VMINPS       Y7, Y9, Y10
-	VMINPS       Y8, Y9, Y9
-	VSUBPS       Y10, Y7, Y11
-	VSUBPS       Y9, Y8, Y12
-	VADDPS       constantsAVX2<>+224(SB), Y11, Y11
-	VADDPS       constantsAVX2<>+224(SB), Y12, Y12
-	VPSLLD       $0x17, Y10, Y10
-	VPSLLD       $0x17, Y9, Y9
-	VSUBPS       constantsAVX2<>+288(SB), Y7, Y7
-	VSUBPS       constantsAVX2<>+288(SB), Y8, Y8
-	VFNMADD231PS constantsAVX2<>+320(SB), Y7, Y5
-	VFNMADD231PS constantsAVX2<>+320(SB), Y8, Y6
-	VFNMADD231PS constantsAVX2<>+352(SB), Y7, Y5
-	VFNMADD231PS constantsAVX2<>+352(SB), Y8, Y6
-	VMOVUPS      constantsAVX2<>+416(SB), Y7
-	VMOVUPS      constantsAVX2<>+416(SB), Y8
-	VFMADD231PS  constantsAVX2<>+384(SB), Y5, Y7
-	VFMADD231PS  constantsAVX2<>+384(SB), Y6, Y8
-	VFMADD213PS  constantsAVX2<>+448(SB), Y5, Y7
-	VFMADD213PS  constantsAVX2<>+448(SB), Y6, Y8
-	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y7
-	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y8
-	VFMADD213PS  constantsAVX2<>+512(SB), Y5, Y7
-	VFMADD213PS  constantsAVX2<>+512(SB), Y6, Y8
-	VMULPS       Y5, Y5, Y13
-	VMULPS       Y6, Y6, Y14
-	VFMADD231PS  Y13, Y7, Y5
-	VFMADD231PS  Y14, Y8, Y6
-	VMOVAPS      Y10, Y7
-	VMOVAPS      Y9, Y8
-	VFMADD231PS  Y10, Y5, Y7
-	VFMADD231PS  Y9, Y6, Y8
-	VMULPS       Y11, Y7, Y5
-	VMULPS       Y12, Y8, Y6
-	VADDPS       Y5, Y3, Y3
-	VADDPS       Y6, Y4, Y4
-	VMOVUPS      Y3, (BX)
-	VMOVUPS      Y4, 32(BX)
+	VMOVUPS      (BX), Y1
+	VMOVUPS      32(BX), Y2
+	VMOVUPS      (AX), Y3
+	VMOVUPS      32(AX), Y4
+	VSUBPS       Y0, Y3, Y3
+	VSUBPS       Y0, Y4, Y4
+	VMOVUPS      constantsAVX2<>+160(SB), Y5
+	VMINPS       Y3, Y5, Y3
+	VMINPS       Y4, Y5, Y4
+	VMOVUPS      constantsAVX2<>+128(SB), Y5
+	VMAXPS       Y3, Y5, Y3
+	VMAXPS       Y4, Y5, Y4
+	VMOVUPS      constantsAVX2<>+288(SB), Y5
+	VMOVUPS      constantsAVX2<>+288(SB), Y6
+	VFMADD231PS  constantsAVX2<>+256(SB), Y3, Y5
+	VFMADD231PS  constantsAVX2<>+256(SB), Y4, Y6
+	VMOVUPS      constantsAVX2<>+192(SB), Y7
+	VMINPS       Y5, Y7, Y8
+	VMINPS       Y6, Y7, Y7
+	VSUBPS       Y8, Y5, Y9
+	VSUBPS       Y7, Y6, Y10
+	VADDPS       constantsAVX2<>+224(SB), Y9, Y9
+	VADDPS       constantsAVX2<>+224(SB), Y10, Y10
+	VPSLLD       $0x17, Y8, Y8
+	VPSLLD       $0x17, Y7, Y7
+	VSUBPS       constantsAVX2<>+288(SB), Y5, Y5
+	VSUBPS       constantsAVX2<>+288(SB), Y6, Y6
+	VFNMADD231PS constantsAVX2<>+320(SB), Y5, Y3
+	VFNMADD231PS constantsAVX2<>+320(SB), Y6, Y4
+	VFNMADD231PS constantsAVX2<>+352(SB), Y5, Y3
+	VFNMADD231PS constantsAVX2<>+352(SB), Y6, Y4
+	VMOVUPS      constantsAVX2<>+416(SB), Y5
+	VMOVUPS      constantsAVX2<>+416(SB), Y6
+	VFMADD231PS  constantsAVX2<>+384(SB), Y3, Y5
+	VFMADD231PS  constantsAVX2<>+384(SB), Y4, Y6
+	VFMADD213PS  constantsAVX2<>+448(SB), Y3, Y5
+	VFMADD213PS  constantsAVX2<>+448(SB), Y4, Y6
+	VFMADD213PS  constantsAVX2<>+480(SB), Y3, Y5
+	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y6
+	VFMADD213PS  constantsAVX2<>+512(SB), Y3, Y5
+	VFMADD213PS  constantsAVX2<>+512(SB), Y4, Y6
+	VMULPS       Y3, Y3, Y11
+	VMULPS       Y4, Y4, Y12
+	VFMADD231PS  Y11, Y5, Y3
+	VFMADD231PS  Y12, Y6, Y4
+	VMOVAPS      Y8, Y5
+	VMOVAPS      Y7, Y6
+	VFMADD231PS  Y8, Y3, Y5
+	VFMADD231PS  Y7, Y4, Y6
+	VMULPS       Y9, Y5, Y3
+	VMULPS       Y10, Y6, Y4
+	VADDPS       Y3, Y1, Y1
+	VADDPS       Y4, Y2, Y2
+	VMOVUPS      Y1, (BX)
+	VMOVUPS      Y2, 32(BX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, BX
 	ADDQ         $-1, SI
@@ -1084,59 +1088,61 @@ done2:
 	JLT  done5
 
 loop4:
-	VMOVUPS      (BX), Y3
-	VMOVUPS      32(BX), Y4
-	VMOVUPS      (AX), Y5
-	VMOVUPS      32(AX), Y6
-	VSUBPS       Y0, Y5, Y5
-	VSUBPS       Y0, Y6, Y6
-	VMINPS       Y5, Y2, Y5
-	VMINPS       Y6, Y2, Y6
-	VMAXPS       Y5, Y1, Y5
-	VMAXPS       Y6, Y1, Y6
-	VMOVUPS      constantsAVX2<>+288(SB), Y7
-	VMOVUPS      constantsAVX2<>+288(SB), Y8
-	VFMADD231PS  constantsAVX2<>+256(SB), Y5, Y7
-	VFMADD231PS  constantsAVX2<>+256(SB), Y6, Y8
-	VMOVUPS      constantsAVX2<>+192(SB), Y9
-	VMINPS       Y7, Y9, Y10
-	VMINPS       Y8, Y9, Y9
-	VSUBPS       Y10, Y7, Y11
-	VSUBPS       Y9, Y8, Y12
-	VADDPS       constantsAVX2<>+224(SB), Y11, Y11
-	VADDPS       constantsAVX2<>+224(SB), Y12, Y12
-	VPSLLD       $0x17, Y10, Y10
-	VPSLLD       $0x17, Y9, Y9
-	VSUBPS       constantsAVX2<>+288(SB), Y7, Y7
-	VSUBPS       constantsAVX2<>+288(SB), Y8, Y8
-	VFNMADD231PS constantsAVX2<>+320(SB), Y7, Y5
-	VFNMADD231PS constantsAVX2<>+320(SB), Y8, Y6
-	VFNMADD231PS constantsAVX2<>+352(SB), Y7, Y5
-	VFNMADD231PS constantsAVX2<>+352(SB), Y8, Y6
-	VMOVUPS      constantsAVX2<>+416(SB), Y7
-	VMOVUPS      constantsAVX2<>+416(SB), Y8
-	VFMADD231PS  constantsAVX2<>+384(SB), Y5, Y7
-	VFMADD231PS  constantsAVX2<>+384(SB), Y6, Y8
-	VFMADD213PS  constantsAVX2<>+448(SB), Y5, Y7
-	VFMADD213PS  constantsAVX2<>+448(SB), Y6, Y8
-	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y7
-	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y8
-	VFMADD213PS  constantsAVX2<>+512(SB), Y5, Y7
-	VFMADD213PS  constantsAVX2<>+512(SB), Y6, Y8
-	VMULPS       Y5, Y5, Y13
-	VMULPS       Y6, Y6, Y14
-	VFMADD231PS  Y13, Y7, Y5
-	VFMADD231PS  Y14, Y8, Y6
-	VMOVAPS      Y10, Y7
-	VMOVAPS      Y9, Y8
-	VFMADD231PS  Y10, Y5, Y7
-	VFMADD231PS  Y9, Y6, Y8
-	VMULPS       Y11, Y7, Y5
-	VMULPS       Y12, Y8, Y6
-	VADDPS       Y5, Y3, Y3
-	VADDPS       Y6, Y4, Y4
-	VMOVUPS      Y3, (BX)
-	VMOVUPS      Y4, 32(BX)
+	VMOVUPS      (BX), Y1
+	VMOVUPS      32(BX), Y2
+	VMOVUPS      (AX), Y3
+	VMOVUPS      32(AX), Y4
+	VSUBPS       Y0, Y3, Y3
+	VSUBPS       Y0, Y4, Y4
+	VMOVUPS      constantsAVX2<>+160(SB), Y5
+	VMINPS       Y3, Y5, Y3
+	VMINPS       Y4, Y5, Y4
+	VMOVUPS      constantsAVX2<>+128(SB), Y5
+	VMAXPS       Y3, Y5, Y3
+	VMAXPS       Y4, Y5, Y4
+	VMOVUPS      constantsAVX2<>+288(SB), Y5
+	VMOVUPS      constantsAVX2<>+288(SB), Y6
+	VFMADD231PS  constantsAVX2<>+256(SB), Y3, Y5
+	VFMADD231PS  constantsAVX2<>+256(SB), Y4, Y6
+	VMOVUPS      constantsAVX2<>+192(SB), Y7
+	VMINPS       Y5, Y7, Y8
+	VMINPS       Y6, Y7, Y7
+	VSUBPS       Y8, Y5, Y9
+	VSUBPS       Y7, Y6, Y10
+	VADDPS       constantsAVX2<>+224(SB), Y9, Y9
+	VADDPS       constantsAVX2<>+224(SB), Y10, Y10
+	VPSLLD       $0x17, Y8, Y8
+	VPSLLD       $0x17, Y7, Y7
+	VSUBPS       constantsAVX2<>+288(SB), Y5, Y5
+	VSUBPS       constantsAVX2<>+288(SB), Y6, Y6
+	VFNMADD231PS constantsAVX2<>+320(SB), Y5, Y3
+	VFNMADD231PS constantsAVX2<>+320(SB), Y6, Y4
+	VFNMADD231PS constantsAVX2<>+352(SB), Y5, Y3
+	VFNMADD231PS constantsAVX2<>+352(SB), Y6, Y4
+	VMOVUPS      constantsAVX2<>+416(SB), Y5
+	VMOVUPS      constantsAVX2<>+416(SB), Y6
+	VFMADD231PS  constantsAVX2<>+384(SB), Y3, Y5
+	VFMADD231PS  constantsAVX2<>+384(SB), Y4, Y6
+	VFMADD213PS  constantsAVX2<>+448(SB), Y3, Y5
+	VFMADD213PS  constantsAVX2<>+448(SB), Y4, Y6
+	VFMADD213PS  constantsAVX2<>+480(SB), Y3, Y5
+	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y6
+	VFMADD213PS  constantsAVX2<>+512(SB), Y3, Y5
+	VFMADD213PS  constantsAVX2<>+512(SB), Y4, Y6
+	VMULPS       Y3, Y3, Y11
+	VMULPS       Y4, Y4, Y12
+	VFMADD231PS  Y11, Y5, Y3
+	VFMADD231PS  Y12, Y6, Y4
+	VMOVAPS      Y8, Y5
+	VMOVAPS      Y7, Y6
+	VFMADD231PS  Y8, Y3, Y5
+	VFMADD231PS  Y7, Y4, Y6
+	VMULPS       Y9, Y5, Y3
+	VMULPS       Y10, Y6, Y4
+	VADDPS       Y3, Y1, Y1
+	VADDPS       Y4, Y2, Y2
+	VMOVUPS      Y1, (BX)
+	VMOVUPS      Y2, 32(BX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, BX
 	ADDQ         $-16, CX
@@ -1149,33 +1155,35 @@ done5:
 	JLT  done7
 
 loop6:
-	VMOVUPS      (BX), Y3
-	VMOVUPS      (AX), Y4
-	VSUBPS       Y0, Y4, Y4
-	VMINPS       Y4, Y2, Y4
-	VMAXPS       Y4, Y1, Y4
-	VMOVUPS      constantsAVX2<>+288(SB), Y5
-	VFMADD231PS  constantsAVX2<>+256(SB), Y4, Y5
-	VMOVUPS      constantsAVX2<>+192(SB), Y6
-	VMINPS       Y5, Y6, Y6
-	VSUBPS       Y6, Y5, Y7
-	VADDPS       constantsAVX2<>+224(SB), Y7, Y7
-	VPSLLD       $0x17, Y6, Y6
-	VSUBPS       constantsAVX2<>+288(SB), Y5, Y5
-	VFNMADD231PS constantsAVX2<>+320(SB), Y5, Y4
-	VFNMADD231PS constantsAVX2<>+352(SB), Y5, Y4
-	VMOVUPS      constantsAVX2<>+416(SB), Y5
-	VFMADD231PS  constantsAVX2<>+384(SB), Y4, Y5
-	VFMADD213PS  constantsAVX2<>+448(SB), Y4, Y5
-	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y5
-	VFMADD213PS  constantsAVX2<>+512(SB), Y4, Y5
-	VMULPS       Y4, Y4, Y8
-	VFMADD231PS  Y8, Y5, Y4
-	VMOVAPS      Y6, Y5
-	VFMADD231PS  Y6, Y4, Y5
-	VMULPS       Y7, Y5, Y4
-	VADDPS       Y4, Y3, Y3
-	VMOVUPS      Y3, (BX)
+	VMOVUPS      (BX), Y1
+	VMOVUPS      (AX), Y2
+	VSUBPS       Y0, Y2, Y2
+	VMOVUPS      constantsAVX2<>+160(SB), Y3
+	VMINPS       Y2, Y3, Y2
+	VMOVUPS      constantsAVX2<>+128(SB), Y3
+	VMAXPS       Y2, Y3, Y2
+	VMOVUPS      constantsAVX2<>+288(SB), Y3
+	VFMADD231PS  constantsAVX2<>+256(SB), Y2, Y3
+	VMOVUPS      constantsAVX2<>+192(SB), Y4
+	VMINPS       Y3, Y4, Y4
+	VSUBPS       Y4, Y3, Y5
+	VADDPS       constantsAVX2<>+224(SB), Y5, Y5
+	VPSLLD       $0x17, Y4, Y4
+	VSUBPS       constantsAVX2<>+288(SB), Y3, Y3
+	VFNMADD231PS constantsAVX2<>+320(SB), Y3, Y2
+	VFNMADD231PS constantsAVX2<>+352(SB), Y3, Y2
+	VMOVUPS      constantsAVX2<>+416(SB), Y3
+	VFMADD231PS  constantsAVX2<>+384(SB), Y2, Y3
+	VFMADD213PS  constantsAVX2<>+448(SB), Y2, Y3
+	VFMADD213PS  constantsAVX2<>+480(SB), Y2, Y3
+	VFMADD213PS  constantsAVX2<>+512(SB), Y2, Y3
+	VMULPS       Y2, Y2, Y6
+	VFMADD231PS  Y6, Y3, Y2
+	VMOVAPS      Y4, Y3
+	VFMADD231PS  Y4, Y2, Y3
+	VMULPS       Y5, Y3, Y2
+	VADDPS       Y2, Y1, Y1
+	VMOVUPS      Y1, (BX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, BX
 	ADDQ         $-8, CX
@@ -1188,63 +1196,65 @@ done7:
 	JEQ          done8
 	NEGQ         CX
 	LEAQ         constantsAVX2<>+32(SB), SI
-	VMOVUPS      (SI)(CX*4), Y3
-	VMASKMOVPS   (BX), Y3, Y4
-	VMASKMOVPS   (AX), Y3, Y5
-	VSUBPS       Y0, Y5, Y0
-	VMINPS       Y0, Y2, Y0
-	VMAXPS       Y0, Y1, Y0
-	VMOVUPS      constantsAVX2<>+288(SB), Y1
-	VFMADD231PS  constantsAVX2<>+256(SB), Y0, Y1
-	VMOVUPS      constantsAVX2<>+192(SB), Y2
-	VMINPS       Y1, Y2, Y2
-	VSUBPS       Y2, Y1, Y5
+	VMOVUPS      (SI)(CX*4), Y1
+	VMASKMOVPS   (BX), Y1, Y2
+	VMASKMOVPS   (AX), Y1, Y3
+	VSUBPS       Y0, Y3, Y0
+	VMOVUPS      constantsAVX2<>+160(SB), Y3
+	VMINPS       Y0, Y3, Y0
+	VMOVUPS      constantsAVX2<>+128(SB), Y3
+	VMAXPS       Y0, Y3, Y0
+	VMOVUPS      constantsAVX2<>+288(SB), Y3
+	VFMADD231PS  constantsAVX2<>+256(SB), Y0, Y3
+	VMOVUPS      constantsAVX2<>+192(SB), Y4
+	VMINPS       Y3, Y4, Y4
+	VSUBPS       Y4, Y3, Y5
 	VADDPS       constantsAVX2<>+224(SB), Y5, Y5
-	VPSLLD       $0x17, Y2, Y2
-	VSUBPS       constantsAVX2<>+288(SB), Y1, Y1
-	VFNMADD231PS constantsAVX2<>+320(SB), Y1, Y0
-	VFNMADD231PS constantsAVX2<>+352(SB), Y1, Y0
-	VMOVUPS      constantsAVX2<>+416(SB), Y1
-	VFMADD231PS  constantsAVX2<>+384(SB), Y0, Y1
-	VFMADD213PS  constantsAVX2<>+448(SB), Y0, Y1
-	VFMADD213PS  constantsAVX2<>+480(SB), Y0, Y1
-	VFMADD213PS  constantsAVX2<>+512(SB), Y0, Y1
+	VPSLLD       $0x17, Y4, Y4
+	VSUBPS       constantsAVX2<>+288(SB), Y3, Y3
+	VFNMADD231PS constantsAVX2<>+320(SB), Y3, Y0
+	VFNMADD231PS constantsAVX2<>+352(SB), Y3, Y0
+	VMOVUPS      constantsAVX2<>+416(SB), Y3
+	VFMADD231PS  constantsAVX2<>+384(SB), Y0, Y3
+	VFMADD213PS  constantsAVX2<>+448(SB), Y0, Y3
+	VFMADD213PS  constantsAVX2<>+480(SB), Y0, Y3
+	VFMADD213PS  constantsAVX2<>+512(SB), Y0, Y3
 	VMULPS       Y0, Y0, Y6
-	VFMADD231PS  Y6, Y1, Y0
-	VMOVAPS      Y2, Y1
-	VFMADD231PS  Y2, Y0, Y1
-	VMULPS       Y5, Y1, Y0
-	VADDPS       Y0, Y4, Y4
+	VFMADD231PS  Y6, Y3, Y0
+	VMOVAPS      Y4, Y3
+	VFMADD231PS  Y4, Y0, Y3
+	VMULPS       Y5, Y3, Y0
+	VADDPS       Y0, Y2, Y2
 	VMOVUPS      (BX), Y0
-	VBLENDVPS    Y3, Y4, Y0, Y0
+	VBLENDVPS    Y1, Y2, Y0, Y0
 	VMOVUPS      Y0, (BX)
 
 done8:
-	VMOVUPS (DX), Y3
-	VMOVUPS 32(DX), Y4
-	VMOVUPS 64(DX), Y5
-	VMOVUPS 96(DX), Y6
-	VMOVUPS 128(DX), Y7
-	VMOVUPS 160(DX), Y8
-	VMOVUPS 192(DX), Y9
-	VMOVUPS 224(DX), Y10
+	VMOVUPS (DX), Y1
+	VMOVUPS 32(DX), Y2
+	VMOVUPS 64(DX), Y3
+	VMOVUPS 96(DX), Y4
+	VMOVUPS 128(DX), Y5
+	VMOVUPS 160(DX), Y6
+	VMOVUPS 192(DX), Y7
+	VMOVUPS 224(DX), Y8
 
 	// Join the lanes.
+	VADDPS     Y5, Y1, Y1
+	VADDPS     Y6, Y2, Y2
 	VADDPS     Y7, Y3, Y3
 	VADDPS     Y8, Y4, Y4
-	VADDPS     Y9, Y5, Y5
-	VADDPS     Y10, Y6, Y6
-	VADDPS     Y5, Y3, Y3
-	VADDPS     Y6, Y4, Y4
-	VADDPS     Y4, Y3, Y3
-	VPERM2F128 $0x01, Y3, Y3, Y0
-	VADDPS     Y0, Y3, Y3
-	VPERMILPS  $0x4e, Y3, Y0
-	VADDPS     Y0, Y3, Y3
-	VPERMILPS  $0xb1, Y3, Y0
-	VADDPS     Y0, Y3, Y3
+	VADDPS     Y3, Y1, Y1
+	VADDPS     Y4, Y2, Y2
+	VADDPS     Y2, Y1, Y1
+	VPERM2F128 $0x01, Y1, Y1, Y0
+	VADDPS     Y0, Y1, Y1
+	VPERMILPS  $0x4e, Y1, Y0
+	VADDPS     Y0, Y1, Y1
+	VPERMILPS  $0xb1, Y1, Y0
+	VADDPS     Y0, Y1, Y1
 	MOVQ       out+0(FP), AX
-	VMOVSS     X3, (AX)
+	VMOVSS     X1, (AX)
 
 	// As it was.
 	VZEROUPPER
@@ -1702,49 +1712,52 @@ done3:
 // Requires: AVX, AVX512DQ, AVX512F, BMI2
 TEXT ·maxAbsAVX512(SB), NOSPLIT, $264-24
 	// Flush subnormals to zero.
-	VSTMXCSR     (SP)
-	MOVL         (SP), AX
-	ORL          $0x00008040, AX
-	MOVL         AX, 4(SP)
-	VLDMXCSR     4(SP)
-	VBROADCASTSS constantsAVX512<>+0(SB), Z0
-	MOVQ         x+8(FP), AX
-	MOVQ         n+16(FP), CX
-	LEAQ         8(SP), DX
-	VPXORD       Z1, Z1, Z1
-	VPXORD       Z2, Z2, Z2
-	VPXORD       Z3, Z3, Z3
-	VPXORD       Z4, Z4, Z4
+	VSTMXCSR (SP)
+	MOVL     (SP), AX
+	ORL      $0x00008040, AX
+	MOVL     AX, 4(SP)
+	VLDMXCSR 4(SP)
+	MOVQ     x+8(FP), AX
+	MOVQ     n+16(FP), CX
+	LEAQ     8(SP), DX
+	VPXORD   Z0, Z0, Z0
+	VPXORD   Z1, Z1, Z1
+	VPXORD   Z2, Z2, Z2
+	VPXORD   Z3, Z3, Z3
 
 	// 64 elements at a time.
 	CMPQ CX, $+64
 	JLT  done2
 
 loop1:
-	VMOVUPS (AX), Z5
-	VANDPS  Z0, Z5, Z5
-	VPMAXUD Z5, Z1, Z1
-	VMOVUPS 64(AX), Z5
-	VANDPS  Z0, Z5, Z5
-	VPMAXUD Z5, Z2, Z2
-	VMOVUPS 128(AX), Z5
-	VANDPS  Z0, Z5, Z5
-	VPMAXUD Z5, Z3, Z3
-	VMOVUPS 192(AX), Z5
-	VANDPS  Z0, Z5, Z5
-	VPMAXUD Z5, Z4, Z4
-	ADDQ    $+256, AX
-	ADDQ    $-64, CX
-	CMPQ    CX, $+64
-	JGE     loop1
+	VMOVUPS      (AX), Z4
+	VBROADCASTSS constantsAVX512<>+0(SB), Z5
+	VANDPS       Z5, Z4, Z4
+	VPMAXUD      Z4, Z0, Z0
+	VMOVUPS      64(AX), Z4
+	VBROADCASTSS constantsAVX512<>+0(SB), Z5
+	VANDPS       Z5, Z4, Z4
+	VPMAXUD      Z4, Z1, Z1
+	VMOVUPS      128(AX), Z4
+	VBROADCASTSS constantsAVX512<>+0(SB), Z5
+	VANDPS       Z5, Z4, Z4
+	VPMAXUD      Z4, Z2, Z2
+	VMOVUPS      192(AX), Z4
+	VBROADCASTSS constantsAVX512<>+0(SB), Z5
+	VANDPS       Z5, Z4, Z4
+	VPMAXUD      Z4, Z3, Z3
+	ADDQ         $+256, AX
+	ADDQ         $-64, CX
+	CMPQ         CX, $+64
+	JGE          loop1
 
 done2:
 	TESTQ   CX, CX
 	JEQ     done3
-	VMOVUPS Z1, (DX)
-	VMOVUPS Z2, 64(DX)
-	VMOVUPS Z3, 128(DX)
-	VMOVUPS Z4, 192(DX)
+	VMOVUPS Z0, (DX)
+	VMOVUPS Z1, 64(DX)
+	VMOVUPS Z2, 128(DX)
+	VMOVUPS Z3, 192(DX)
 	MOVQ    DX, BX
 
 	// 16 elements at a time.
@@ -1752,53 +1765,55 @@ done2:
 	JLT  done5
 
 loop4:
-	VMOVUPS (BX), Z1
-	VMOVUPS (AX), Z2
-	VANDPS  Z0, Z2, Z2
-	VPMAXUD Z2, Z1, Z1
-	VMOVUPS Z1, (BX)
-	ADDQ    $+64, AX
-	ADDQ    $+64, BX
-	ADDQ    $-16, CX
-	CMPQ    CX, $+16
-	JGE     loop4
+	VMOVUPS      (BX), Z0
+	VMOVUPS      (AX), Z1
+	VBROADCASTSS constantsAVX512<>+0(SB), Z2
+	VANDPS       Z2, Z1, Z1
+	VPMAXUD      Z1, Z0, Z0
+	VMOVUPS      Z0, (BX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	ADDQ         $-16, CX
+	CMPQ         CX, $+16
+	JGE          loop4
 
 done5:
 	// The last elements.
-	TESTQ     CX, CX
-	JEQ       done6
-	MOVL      $-1, SI
-	BZHIL     CX, SI, SI
-	KMOVW     SI, K1
-	VMOVUPS.Z (BX), K1, Z1
-	VMOVUPS.Z (AX), K1, Z2
-	VANDPS    Z0, Z2, Z0
-	VPMAXUD   Z0, Z1, Z1
-	VMOVUPS   (BX), Z0
-	VMOVAPS   Z1, K1, Z0
-	VMOVUPS   Z0, (BX)
+	TESTQ        CX, CX
+	JEQ          done6
+	MOVL         $-1, SI
+	BZHIL        CX, SI, SI
+	KMOVW        SI, K1
+	VMOVUPS.Z    (BX), K1, Z0
+	VMOVUPS.Z    (AX), K1, Z1
+	VBROADCASTSS constantsAVX512<>+0(SB), Z2
+	VANDPS       Z2, Z1, Z1
+	VPMAXUD      Z1, Z0, Z0
+	VMOVUPS      (BX), Z1
+	VMOVAPS      Z0, K1, Z1
+	VMOVUPS      Z1, (BX)
 
 done6:
-	VMOVUPS (DX), Z1
-	VMOVUPS 64(DX), Z2
-	VMOVUPS 128(DX), Z3
-	VMOVUPS 192(DX), Z4
+	VMOVUPS (DX), Z0
+	VMOVUPS 64(DX), Z1
+	VMOVUPS 128(DX), Z2
+	VMOVUPS 192(DX), Z3
 
 done3:
 	// Join the lanes.
+	VPMAXUD    Z2, Z0, Z0
 	VPMAXUD    Z3, Z1, Z1
-	VPMAXUD    Z4, Z2, Z2
-	VPMAXUD    Z2, Z1, Z1
-	VSHUFF32X4 $0x4e, Z1, Z1, Z0
-	VPMAXUD    Z0, Z1, Z1
-	VSHUFF32X4 $0xb1, Z1, Z1, Z0
-	VPMAXUD    Z0, Z1, Z1
-	VPERMILPS  $0x4e, Z1, Z0
-	VPMAXUD    Z0, Z1, Z1
-	VPERMILPS  $0xb1, Z1, Z0
-	VPMAXUD    Z0, Z1, Z1
+	VPMAXUD    Z1, Z0, Z0
+	VSHUFF32X4 $0x4e, Z0, Z0, Z1
+	VPMAXUD    Z1, Z0, Z0
+	VSHUFF32X4 $0xb1, Z0, Z0, Z1
+	VPMAXUD    Z1, Z0, Z0
+	VPERMILPS  $0x4e, Z0, Z1
+	VPMAXUD    Z1, Z0, Z0
+	VPERMILPS  $0xb1, Z0, Z1
+	VPMAXUD    Z1, Z0, Z0
 	MOVQ       out+0(FP), AX
-	VMOVSS     X1, (AX)
+	VMOVSS     X0, (AX)
 
 	// As it was.
 	VZEROUPPER
@@ -1814,18 +1829,17 @@ TEXT ·greatestAVX512(SB), NOSPLIT, $264-24
 	ORL          $0x00008040, AX
 	MOVL         AX, 4(SP)
 	VLDMXCSR     4(SP)
-	VBROADCASTSS constantsAVX512<>+4(SB), Z0
 	MOVQ         x+8(FP), AX
 	MOVQ         n+16(FP), CX
 	LEAQ         8(SP), DX
+	VPXORD       Z0, Z0, Z0
 	VPXORD       Z1, Z1, Z1
 	VPXORD       Z2, Z2, Z2
 	VPXORD       Z3, Z3, Z3
-	VPXORD       Z4, Z4, Z4
-	VMOVAPS      Z0, Z1
-	VMOVAPS      Z0, Z2
-	VMOVAPS      Z0, Z3
-	VMOVAPS      Z0, Z0
+	VBROADCASTSS constantsAVX512<>+4(SB), Z0
+	VBROADCASTSS constantsAVX512<>+4(SB), Z1
+	VBROADCASTSS constantsAVX512<>+4(SB), Z2
+	VBROADCASTSS constantsAVX512<>+4(SB), Z3
 
 	// 64 elements at a time.
 	CMPQ CX, $+64
@@ -1833,21 +1847,21 @@ TEXT ·greatestAVX512(SB), NOSPLIT, $264-24
 
 loop1:
 	VMOVUPS (AX), Z4
-	VMAXPS  Z1, Z4, Z5
-	VMAXPS  Z4, Z1, Z1
-	VORPS   Z5, Z1, Z1
-	VMOVUPS 64(AX), Z4
-	VMAXPS  Z2, Z4, Z5
-	VMAXPS  Z4, Z2, Z2
-	VORPS   Z5, Z2, Z2
-	VMOVUPS 128(AX), Z4
-	VMAXPS  Z3, Z4, Z5
-	VMAXPS  Z4, Z3, Z3
-	VORPS   Z5, Z3, Z3
-	VMOVUPS 192(AX), Z4
 	VMAXPS  Z0, Z4, Z5
 	VMAXPS  Z4, Z0, Z0
 	VORPS   Z5, Z0, Z0
+	VMOVUPS 64(AX), Z4
+	VMAXPS  Z1, Z4, Z5
+	VMAXPS  Z4, Z1, Z1
+	VORPS   Z5, Z1, Z1
+	VMOVUPS 128(AX), Z4
+	VMAXPS  Z2, Z4, Z5
+	VMAXPS  Z4, Z2, Z2
+	VORPS   Z5, Z2, Z2
+	VMOVUPS 192(AX), Z4
+	VMAXPS  Z3, Z4, Z5
+	VMAXPS  Z4, Z3, Z3
+	VORPS   Z5, Z3, Z3
 	ADDQ    $+256, AX
 	ADDQ    $-64, CX
 	CMPQ    CX, $+64
@@ -1856,10 +1870,10 @@ loop1:
 done2:
 	TESTQ   CX, CX
 	JEQ     done3
-	VMOVUPS Z1, (DX)
-	VMOVUPS Z2, 64(DX)
-	VMOVUPS Z3, 128(DX)
-	VMOVUPS Z0, 192(DX)
+	VMOVUPS Z0, (DX)
+	VMOVUPS Z1, 64(DX)
+	VMOVUPS Z2, 128(DX)
+	VMOVUPS Z3, 192(DX)
 	MOVQ    DX, BX
 
 	// 16 elements at a time.
@@ -1896,40 +1910,40 @@ done5:
 	VMOVUPS   Z1, (BX)
 
 done6:
-	VMOVUPS (DX), Z1
-	VMOVUPS 64(DX), Z2
-	VMOVUPS 128(DX), Z3
-	VMOVUPS 192(DX), Z0
+	VMOVUPS (DX), Z0
+	VMOVUPS 64(DX), Z1
+	VMOVUPS 128(DX), Z2
+	VMOVUPS 192(DX), Z3
 
 done3:
 	// Join the lanes.
-	VMAXPS     Z1, Z3, Z4
+	VMAXPS     Z0, Z2, Z4
+	VMAXPS     Z2, Z0, Z0
+	VORPS      Z4, Z0, Z0
+	VMAXPS     Z1, Z3, Z2
 	VMAXPS     Z3, Z1, Z1
-	VORPS      Z4, Z1, Z1
-	VMAXPS     Z2, Z0, Z3
-	VMAXPS     Z0, Z2, Z2
-	VORPS      Z3, Z2, Z2
-	VMAXPS     Z1, Z2, Z0
-	VMAXPS     Z2, Z1, Z1
-	VORPS      Z0, Z1, Z1
-	VSHUFF32X4 $0x4e, Z1, Z1, Z0
-	VMAXPS     Z1, Z0, Z2
-	VMAXPS     Z0, Z1, Z1
 	VORPS      Z2, Z1, Z1
-	VSHUFF32X4 $0xb1, Z1, Z1, Z0
-	VMAXPS     Z1, Z0, Z2
-	VMAXPS     Z0, Z1, Z1
-	VORPS      Z2, Z1, Z1
-	VPERMILPS  $0x4e, Z1, Z0
-	VMAXPS     Z1, Z0, Z2
-	VMAXPS     Z0, Z1, Z1
-	VORPS      Z2, Z1, Z1
-	VPERMILPS  $0xb1, Z1, Z0
-	VMAXPS     Z1, Z0, Z2
-	VMAXPS     Z0, Z1, Z1
-	VORPS      Z2, Z1, Z1
+	VMAXPS     Z0, Z1, Z2
+	VMAXPS     Z1, Z0, Z0
+	VORPS      Z2, Z0, Z0
+	VSHUFF32X4 $0x4e, Z0, Z0, Z1
+	VMAXPS     Z0, Z1, Z2
+	VMAXPS     Z1, Z0, Z0
+	VORPS      Z2, Z0, Z0
+	VSHUFF32X4 $0xb1, Z0, Z0, Z1
+	VMAXPS     Z0, Z1, Z2
+	VMAXPS     Z1, Z0, Z0
+	VORPS      Z2, Z0, Z0
+	VPERMILPS  $0x4e, Z0, Z1
+	VMAXPS     Z0, Z1, Z2
+	VMAXPS     Z1, Z0, Z0
+	VORPS      Z2, Z0, Z0
+	VPERMILPS  $0xb1, Z0, Z1
+	VMAXPS     Z0, Z1, Z2
+	VMAXPS     Z1, Z0, Z0
+	VORPS      Z2, Z0, Z0
 	MOVQ       out+0(FP), AX
-	VMOVSS     X1, (AX)
+	VMOVSS     X0, (AX)
 
 	// As it was.
 	VZEROUPPER
@@ -1946,33 +1960,20 @@ TEXT ·expSumAVX512(SB), NOSPLIT, $264-36
 	MOVL         AX, 4(SP)
 	VLDMXCSR     4(SP)
 	VBROADCASTSS top+32(FP), Z0
-	VBROADCASTSS constantsAVX512<>+8(SB), Z1
-	VBROADCASTSS constantsAVX512<>+12(SB), Z2
-	VBROADCASTSS constantsAVX512<>+16(SB), Z3
-	VBROADCASTSS constantsAVX512<>+20(SB), Z4
-	VBROADCASTSS constantsAVX512<>+24(SB), Z5
-	VBROADCASTSS constantsAVX512<>+28(SB), Z6
-	VBROADCASTSS constantsAVX512<>+32(SB), Z7
-	VBROADCASTSS constantsAVX512<>+36(SB), Z8
-	VBROADCASTSS constantsAVX512<>+40(SB), Z9
-	VBROADCASTSS constantsAVX512<>+44(SB), Z10
-	VBROADCASTSS constantsAVX512<>+48(SB), Z11
-	VBROADCASTSS constantsAVX512<>+52(SB), Z12
-	VBROADCASTSS constantsAVX512<>+56(SB), Z13
 	MOVQ         dst+8(FP), AX
 	MOVQ         src+16(FP), CX
 	MOVQ         n+24(FP), DX
 	LEAQ         8(SP), BX
-	VPXORD       Z14, Z14, Z14
-	VPXORD       Z15, Z15, Z15
-	VPXORD       Z16, Z16, Z16
-	VPXORD       Z17, Z17, Z17
+	VPXORD       Z1, Z1, Z1
+	VPXORD       Z2, Z2, Z2
+	VPXORD       Z3, Z3, Z3
+	VPXORD       Z4, Z4, Z4
 
 	// 64 elements at a time.
-	VMOVUPS Z14, (BX)
-	VMOVUPS Z15, 64(BX)
-	VMOVUPS Z16, 128(BX)
-	VMOVUPS Z17, 192(BX)
+	VMOVUPS Z1, (BX)
+	VMOVUPS Z2, 64(BX)
+	VMOVUPS Z3, 128(BX)
+	VMOVUPS Z4, 192(BX)
 	MOVQ    BX, SI
 	CMPQ    DX, $+64
 	JLT     done2
@@ -1981,60 +1982,81 @@ loop1:
 	MOVQ $+2, DI
 
 loop3:
-	VMOVUPS      (SI), Z14
-	VMOVUPS      64(SI), Z15
-	VMOVUPS      (CX), Z16
-	VMOVUPS      64(CX), Z17
-	VSUBPS       Z0, Z16, Z16
-	VSUBPS       Z0, Z17, Z17
-	VMINPS       Z16, Z2, Z16
-	VMINPS       Z17, Z2, Z17
-	VMAXPS       Z16, Z1, Z16
-	VMAXPS       Z17, Z1, Z17
-	VMOVAPS      Z6, Z18
-	VMOVAPS      Z6, Z19
-	VFMADD231PS  Z5, Z16, Z18
-	VFMADD231PS  Z5, Z17, Z19
-	VMINPS       Z18, Z3, Z20
-	VMINPS       Z19, Z3, Z21
-	VSUBPS       Z20, Z18, Z22
-	VSUBPS       Z21, Z19, Z23
-	VADDPS       Z4, Z22, Z22
-	VADDPS       Z4, Z23, Z23
-	VPSLLD       $0x17, Z20, Z20
-	VPSLLD       $0x17, Z21, Z21
-	VSUBPS       Z6, Z18, Z18
-	VSUBPS       Z6, Z19, Z19
-	VFNMADD231PS Z7, Z18, Z16
-	VFNMADD231PS Z7, Z19, Z17
-	VFNMADD231PS Z8, Z18, Z16
-	VFNMADD231PS Z8, Z19, Z17
-	VMOVAPS      Z10, Z18
-	VMOVAPS      Z10, Z19
-	VFMADD231PS  Z9, Z16, Z18
-	VFMADD231PS  Z9, Z17, Z19
-	VFMADD213PS  Z11, Z16, Z18
-	VFMADD213PS  Z11, Z17, Z19
-	VFMADD213PS  Z12, Z16, Z18
-	VFMADD213PS  Z12, Z17, Z19
-	VFMADD213PS  Z13, Z16, Z18
-	VFMADD213PS  Z13, Z17, Z19
-	VMULPS       Z16, Z16, Z24
-	VMULPS       Z17, Z17, Z25
-	VFMADD231PS  Z24, Z18, Z16
-	VFMADD231PS  Z25, Z19, Z17
-	VMOVAPS      Z20, Z18
-	VMOVAPS      Z21, Z19
-	VFMADD231PS  Z20, Z16, Z18
-	VFMADD231PS  Z21, Z17, Z19
-	VMULPS       Z22, Z18, Z16
-	VMULPS       Z23, Z19, Z17
-	VMOVUPS      Z16, (AX)
-	VMOVUPS      Z17, 64(AX)
-	VADDPS       Z16, Z14, Z14
-	VADDPS       Z17, Z15, Z15
-	VMOVUPS      Z14, (SI)
-	VMOVUPS      Z15, 64(SI)
+	VMOVUPS      (SI), Z1
+	VMOVUPS      64(SI), Z2
+	VMOVUPS      (CX), Z3
+	VMOVUPS      64(CX), Z4
+	VSUBPS       Z0, Z3, Z3
+	VSUBPS       Z0, Z4, Z4
+	VBROADCASTSS constantsAVX512<>+12(SB), Z5
+	VMINPS       Z3, Z5, Z3
+	VMINPS       Z4, Z5, Z4
+	VBROADCASTSS constantsAVX512<>+8(SB), Z5
+	VMAXPS       Z3, Z5, Z3
+	VMAXPS       Z4, Z5, Z4
+	VBROADCASTSS constantsAVX512<>+28(SB), Z5
+	VBROADCASTSS constantsAVX512<>+28(SB), Z6
+	VBROADCASTSS constantsAVX512<>+24(SB), Z7
+	VFMADD231PS  Z7, Z3, Z5
+	VBROADCASTSS constantsAVX512<>+24(SB), Z7
+	VFMADD231PS  Z7, Z4, Z6
+	VBROADCASTSS constantsAVX512<>+16(SB), Z7
+	VMINPS       Z5, Z7, Z8
+	VMINPS       Z6, Z7, Z7
+	VSUBPS       Z8, Z5, Z9
+	VSUBPS       Z7, Z6, Z10
+	VBROADCASTSS constantsAVX512<>+20(SB), Z11
+	VADDPS       Z11, Z9, Z9
+	VBROADCASTSS constantsAVX512<>+20(SB), Z11
+	VADDPS       Z11, Z10, Z10
+	VPSLLD       $0x17, Z8, Z8
+	VPSLLD       $0x17, Z7, Z7
+	VBROADCASTSS constantsAVX512<>+28(SB), Z11
+	VSUBPS       Z11, Z5, Z5
+	VBROADCASTSS constantsAVX512<>+28(SB), Z11
+	VSUBPS       Z11, Z6, Z6
+	VBROADCASTSS constantsAVX512<>+32(SB), Z11
+	VFNMADD231PS Z11, Z5, Z3
+	VBROADCASTSS constantsAVX512<>+32(SB), Z11
+	VFNMADD231PS Z11, Z6, Z4
+	VBROADCASTSS constantsAVX512<>+36(SB), Z11
+	VFNMADD231PS Z11, Z5, Z3
+	VBROADCASTSS constantsAVX512<>+36(SB), Z5
+	VFNMADD231PS Z5, Z6, Z4
+	VBROADCASTSS constantsAVX512<>+44(SB), Z5
+	VBROADCASTSS constantsAVX512<>+44(SB), Z6
+	VBROADCASTSS constantsAVX512<>+40(SB), Z11
+	VFMADD231PS  Z11, Z3, Z5
+	VBROADCASTSS constantsAVX512<>+40(SB), Z11
+	VFMADD231PS  Z11, Z4, Z6
+	VBROADCASTSS constantsAVX512<>+48(SB), Z11
+	VFMADD213PS  Z11, Z3, Z5
+	VBROADCASTSS constantsAVX512<>+48(SB), Z11
+	VFMADD213PS  Z11, Z4, Z6
+	VBROADCASTSS constantsAVX512<>+52(SB), Z11
+	VFMADD213PS  Z11, Z3, Z5
+	VBROADCASTSS constantsAVX512<>+52(SB), Z11
+	VFMADD213PS  Z11, Z4, Z6
+	VBROADCASTSS constantsAVX512<>+56(SB), Z11
+	VFMADD213PS  Z11, Z3, Z5
+	VBROADCASTSS constantsAVX512<>+56(SB), Z11
+	VFMADD213PS  Z11, Z4, Z6
+	VMULPS       Z3, Z3, Z11
+	VMULPS       Z4, Z4, Z12
+	VFMADD231PS  Z11, Z5, Z3
+	VFMADD231PS  Z12, Z6, Z4
+	VMOVAPS      Z8, Z5
+	VMOVAPS      Z7, Z6
+	VFMADD231PS  Z8, Z3, Z5
+	VFMADD231PS  Z7, Z4, Z6
+	VMULPS       Z9, Z5, Z3
+	VMULPS       Z10, Z6, Z4
+	VMOVUPS      Z3, (AX)
+	VMOVUPS      Z4, 64(AX)
+	VADDPS       Z3, Z1, Z1
+	VADDPS       Z4, Z2, Z2
+	VMOVUPS      Z1, (SI)
+	VMOVUPS      Z2, 64(SI)
 	ADDQ         $+128, AX
 	ADDQ         $+128, CX
 	ADDQ         $+128, SI
@@ -2052,60 +2074,81 @@ done2:
 	JLT  done5
 
 loop4:
-	VMOVUPS      (SI), Z14
-	VMOVUPS      64(SI), Z15
-	VMOVUPS      (CX), Z16
-	VMOVUPS      64(CX), Z17
-	VSUBPS       Z0, Z16, Z16
-	VSUBPS       Z0, Z17, Z17
-	VMINPS       Z16, Z2, Z16
-	VMINPS       Z17, Z2, Z17
-	VMAXPS       Z16, Z1, Z16
-	VMAXPS       Z17, Z1, Z17
-	VMOVAPS      Z6, Z18
-	VMOVAPS      Z6, Z19
-	VFMADD231PS  Z5, Z16, Z18
-	VFMADD231PS  Z5, Z17, Z19
-	VMINPS       Z18, Z3, Z20
-	VMINPS       Z19, Z3, Z21
-	VSUBPS       Z20, Z18, Z22
-	VSUBPS       Z21, Z19, Z23
-	VADDPS       Z4, Z22, Z22
-	VADDPS       Z4, Z23, Z23
-	VPSLLD       $0x17, Z20, Z20
-	VPSLLD       $0x17, Z21, Z21
-	VSUBPS       Z6, Z18, Z18
-	VSUBPS       Z6, Z19, Z19
-	VFNMADD231PS Z7, Z18, Z16
-	VFNMADD231PS Z7, Z19, Z17
-	VFNMADD231PS Z8, Z18, Z16
-	VFNMADD231PS Z8, Z19, Z17
-	VMOVAPS      Z10, Z18
-	VMOVAPS      Z10, Z19
-	VFMADD231PS  Z9, Z16, Z18
-	VFMADD231PS  Z9, Z17, Z19
-	VFMADD213PS  Z11, Z16, Z18
-	VFMADD213PS  Z11, Z17, Z19
-	VFMADD213PS  Z12, Z16, Z18
-	VFMADD213PS  Z12, Z17, Z19
-	VFMADD213PS  Z13, Z16, Z18
-	VFMADD213PS  Z13, Z17, Z19
-	VMULPS       Z16, Z16, Z24
-	VMULPS       Z17, Z17, Z25
-	VFMADD231PS  Z24, Z18, Z16
-	VFMADD231PS  Z25, Z19, Z17
-	VMOVAPS      Z20, Z18
-	VMOVAPS      Z21, Z19
-	VFMADD231PS  Z20, Z16, Z18
-	VFMADD231PS  Z21, Z17, Z19
-	VMULPS       Z22, Z18, Z16
-	VMULPS       Z23, Z19, Z17
-	VMOVUPS      Z16, (AX)
-	VMOVUPS      Z17, 64(AX)
-	VADDPS       Z16, Z14, Z14
-	VADDPS       Z17, Z15, Z15
-	VMOVUPS      Z14, (SI)
-	VMOVUPS      Z15, 64(SI)
+	VMOVUPS      (SI), Z1
+	VMOVUPS      64(SI), Z2
+	VMOVUPS      (CX), Z3
+	VMOVUPS      64(CX), Z4
+	VSUBPS       Z0, Z3, Z3
+	VSUBPS       Z0, Z4, Z4
+	VBROADCASTSS constantsAVX512<>+12(SB), Z5
+	VMINPS       Z3, Z5, Z3
+	VMINPS       Z4, Z5, Z4
+	VBROADCASTSS constantsAVX512<>+8(SB), Z5
+	VMAXPS       Z3, Z5, Z3
+	VMAXPS       Z4, Z5, Z4
+	VBROADCASTSS constantsAVX512<>+28(SB), Z5
+	VBROADCASTSS constantsAVX512<>+28(SB), Z6
+	VBROADCASTSS constantsAVX512<>+24(SB), Z7
+	VFMADD231PS  Z7, Z3, Z5
+	VBROADCASTSS constantsAVX512<>+24(SB), Z7
+	VFMADD231PS  Z7, Z4, Z6
+	VBROADCASTSS constantsAVX512<>+16(SB), Z7
+	VMINPS       Z5, Z7, Z8
+	VMINPS       Z6, Z7, Z7
+	VSUBPS       Z8, Z5, Z9
+	VSUBPS       Z7, Z6, Z10
+	VBROADCASTSS constantsAVX512<>+20(SB), Z11
+	VADDPS       Z11, Z9, Z9
+	VBROADCASTSS constantsAVX512<>+20(SB), Z11
+	VADDPS       Z11, Z10, Z10
+	VPSLLD       $0x17, Z8, Z8
+	VPSLLD       $0x17, Z7, Z7
+	VBROADCASTSS constantsAVX512<>+28(SB), Z11
+	VSUBPS       Z11, Z5, Z5
+	VBROADCASTSS constantsAVX512<>+28(SB), Z11
+	VSUBPS       Z11, Z6, Z6
+	VBROADCASTSS constantsAVX512<>+32(SB), Z11
+	VFNMADD231PS Z11, Z5, Z3
+	VBROADCASTSS constantsAVX512<>+32(SB), Z11
+	VFNMADD231PS Z11, Z6, Z4
+	VBROADCASTSS constantsAVX512<>+36(SB), Z11
+	VFNMADD231PS Z11, Z5, Z3
+	VBROADCASTSS constantsAVX512<>+36(SB), Z5
+	VFNMADD231PS Z5, Z6, Z4
+	VBROADCASTSS constantsAVX512<>+44(SB), Z5
+	VBROADCASTSS constantsAVX512<>+44(SB), Z6
+	VBROADCASTSS constantsAVX512<>+40(SB), Z11
+	VFMADD231PS  Z11, Z3, Z5
+	VBROADCASTSS constantsAVX512<>+40(SB), Z11
+	VFMADD231PS  Z11, Z4, Z6
+	VBROADCASTSS constantsAVX512<>+48(SB), Z11
+	VFMADD213PS  Z11, Z3, Z5
+	VBROADCASTSS constantsAVX512<>+48(SB), Z11
+	VFMADD213PS  Z11, Z4, Z6
+	VBROADCASTSS constantsAVX512<>+52(SB), Z11
+	VFMADD213PS  Z11, Z3, Z5
+	VBROADCASTSS constantsAVX512<>+52(SB), Z11
+	VFMADD213PS  Z11, Z4, Z6
+	VBROADCASTSS constantsAVX512<>+56(SB), Z11
+	VFMADD213PS  Z11, Z3, Z5
+	VBROADCASTSS constantsAVX512<>+56(SB), Z11
+	VFMADD213PS  Z11, Z4, Z6
+	VMULPS       Z3, Z3, Z11
+	VMULPS       Z4, Z4, Z12
+	VFMADD231PS  Z11, Z5, Z3
+	VFMADD231PS  Z12, Z6, Z4
+	VMOVAPS      Z8, Z5
+	VMOVAPS      Z7, Z6
+	VFMADD231PS  Z8, Z3, Z5
+	VFMADD231PS  Z7, Z4, Z6
+	VMULPS       Z9, Z5, Z3
+	VMULPS       Z10, Z6, Z4
+	VMOVUPS      Z3, (AX)
+	VMOVUPS      Z4, 64(AX)
+	VADDPS       Z3, Z1, Z1
+	VADDPS       Z4, Z2, Z2
+	VMOVUPS      Z1, (SI)
+	VMOVUPS      Z2, 64(SI)
 	ADDQ         $+128, AX
 	ADDQ         $+128, CX
 	ADDQ         $+128, SI
@@ -2119,33 +2162,45 @@ done5:
 	JLT  done7
 
 loop6:
-	VMOVUPS      (SI), Z14
-	VMOVUPS      (CX), Z15
-	VSUBPS       Z0, Z15, Z15
-	VMINPS       Z15, Z2, Z15
-	VMAXPS       Z15, Z1, Z15
-	VMOVAPS      Z6, Z16
-	VFMADD231PS  Z5, Z15, Z16
-	VMINPS       Z16, Z3, Z17
-	VSUBPS       Z17, Z16, Z18
-	VADDPS       Z4, Z18, Z18
-	VPSLLD       $0x17, Z17, Z17
-	VSUBPS       Z6, Z16, Z16
-	VFNMADD231PS Z7, Z16, Z15
-	VFNMADD231PS Z8, Z16, Z15
-	VMOVAPS      Z10, Z16
-	VFMADD231PS  Z9, Z15, Z16
-	VFMADD213PS  Z11, Z15, Z16
-	VFMADD213PS  Z12, Z15, Z16
-	VFMADD213PS  Z13, Z15, Z16
-	VMULPS       Z15, Z15, Z19
-	VFMADD231PS  Z19, Z16, Z15
-	VMOVAPS      Z17, Z16
-	VFMADD231PS  Z17, Z15, Z16
-	VMULPS       Z18, Z16, Z15
-	VMOVUPS      Z15, (AX)
-	VADDPS       Z15, Z14, Z14
-	VMOVUPS      Z14, (SI)
+	VMOVUPS      (SI), Z1
+	VMOVUPS      (CX), Z2
+	VSUBPS       Z0, Z2, Z2
+	VBROADCASTSS constantsAVX512<>+12(SB), Z3
+	VMINPS       Z2, Z3, Z2
+	VBROADCASTSS constantsAVX512<>+8(SB), Z3
+	VMAXPS       Z2, Z3, Z2
+	VBROADCASTSS constantsAVX512<>+28(SB), Z3
+	VBROADCASTSS constantsAVX512<>+24(SB), Z4
+	VFMADD231PS  Z4, Z2, Z3
+	VBROADCASTSS constantsAVX512<>+16(SB), Z4
+	VMINPS       Z3, Z4, Z4
+	VSUBPS       Z4, Z3, Z5
+	VBROADCASTSS constantsAVX512<>+20(SB), Z6
+	VADDPS       Z6, Z5, Z5
+	VPSLLD       $0x17, Z4, Z4
+	VBROADCASTSS constantsAVX512<>+28(SB), Z6
+	VSUBPS       Z6, Z3, Z3
+	VBROADCASTSS constantsAVX512<>+32(SB), Z6
+	VFNMADD231PS Z6, Z3, Z2
+	VBROADCASTSS constantsAVX512<>+36(SB), Z6
+	VFNMADD231PS Z6, Z3, Z2
+	VBROADCASTSS constantsAVX512<>+44(SB), Z3
+	VBROADCASTSS constantsAVX512<>+40(SB), Z6
+	VFMADD231PS  Z6, Z2, Z3
+	VBROADCASTSS constantsAVX512<>+48(SB), Z6
+	VFMADD213PS  Z6, Z2, Z3
+	VBROADCASTSS constantsAVX512<>+52(SB), Z6
+	VFMADD213PS  Z6, Z2, Z3
+	VBROADCASTSS constantsAVX512<>+56(SB), Z6
+	VFMADD213PS  Z6, Z2, Z3
+	VMULPS       Z2, Z2, Z6
+	VFMADD231PS  Z6, Z3, Z2
+	VMOVAPS      Z4, Z3
+	VFMADD231PS  Z4, Z2, Z3
+	VMULPS       Z5, Z3, Z2
+	VMOVUPS      Z2, (AX)
+	VADDPS       Z2, Z1, Z1
+	VMOVUPS      Z1, (SI)
 	ADDQ         $+64, AX
 	ADDQ         $+64, CX
 	ADDQ         $+64, SI
@@ -2160,56 +2215,68 @@ done7:
 	MOVL         $-1, DI
 	BZHIL        DX, DI, DI
 	KMOVW        DI, K1
-	VMOVUPS.Z    (SI), K1, Z14
-	VMOVUPS.Z    (CX), K1, Z15
-	VSUBPS       Z0, Z15, Z0
+	VMOVUPS.Z    (SI), K1, Z1
+	VMOVUPS.Z    (CX), K1, Z2
+	VSUBPS       Z0, Z2, Z0
+	VBROADCASTSS constantsAVX512<>+12(SB), Z2
 	VMINPS       Z0, Z2, Z0
-	VMAXPS       Z0, Z1, Z0
-	VMOVAPS      Z6, Z1
-	VFMADD231PS  Z5, Z0, Z1
-	VMINPS       Z1, Z3, Z2
-	VSUBPS       Z2, Z1, Z3
-	VADDPS       Z4, Z3, Z3
-	VPSLLD       $0x17, Z2, Z2
-	VSUBPS       Z6, Z1, Z1
-	VFNMADD231PS Z7, Z1, Z0
-	VFNMADD231PS Z8, Z1, Z0
-	VMOVAPS      Z10, Z1
-	VFMADD231PS  Z9, Z0, Z1
-	VFMADD213PS  Z11, Z0, Z1
-	VFMADD213PS  Z12, Z0, Z1
-	VFMADD213PS  Z13, Z0, Z1
-	VMULPS       Z0, Z0, Z4
-	VFMADD231PS  Z4, Z1, Z0
-	VMOVAPS      Z2, Z1
-	VFMADD231PS  Z2, Z0, Z1
-	VMULPS       Z3, Z1, Z0
+	VBROADCASTSS constantsAVX512<>+8(SB), Z2
+	VMAXPS       Z0, Z2, Z0
+	VBROADCASTSS constantsAVX512<>+28(SB), Z2
+	VBROADCASTSS constantsAVX512<>+24(SB), Z3
+	VFMADD231PS  Z3, Z0, Z2
+	VBROADCASTSS constantsAVX512<>+16(SB), Z3
+	VMINPS       Z2, Z3, Z3
+	VSUBPS       Z3, Z2, Z4
+	VBROADCASTSS constantsAVX512<>+20(SB), Z5
+	VADDPS       Z5, Z4, Z4
+	VPSLLD       $0x17, Z3, Z3
+	VBROADCASTSS constantsAVX512<>+28(SB), Z5
+	VSUBPS       Z5, Z2, Z2
+	VBROADCASTSS constantsAVX512<>+32(SB), Z5
+	VFNMADD231PS Z5, Z2, Z0
+	VBROADCASTSS constantsAVX512<>+36(SB), Z5
+	VFNMADD231PS Z5, Z2, Z0
+	VBROADCASTSS constantsAVX512<>+44(SB), Z2
+	VBROADCASTSS constantsAVX512<>+40(SB), Z5
+	VFMADD231PS  Z5, Z0, Z2
+	VBROADCASTSS constantsAVX512<>+48(SB), Z5
+	VFMADD213PS  Z5, Z0, Z2
+	VBROADCASTSS constantsAVX512<>+52(SB), Z5
+	VFMADD213PS  Z5, Z0, Z2
+	VBROADCASTSS constantsAVX512<>+56(SB), Z5
+	VFMADD213PS  Z5, Z0, Z2
+	VMULPS       Z0, Z0, Z5
+	VFMADD231PS  Z5, Z2, Z0
+	VMOVAPS      Z3, Z2
+	VFMADD231PS  Z3, Z0, Z2
+	VMULPS       Z4, Z2, Z0
 	VMOVUPS      Z0, K1, (AX)
-	VADDPS       Z0, Z14, Z14
+	VADDPS       Z0, Z1, Z1
 	VMOVUPS      (SI), Z0
-	VMOVAPS      Z14, K1, Z0
+	VMOVAPS      Z1, K1, Z0
 	VMOVUPS      Z0, (SI)
 
 done8:
-	VMOVUPS (BX), Z14
-	VMOVUPS 64(BX), Z15
-	VMOVUPS 128(BX), Z16
-	VMOVUPS 192(BX), Z17
+	VMOVUPS (BX), Z1
+	VMOVUPS 64(BX), Z2
+	VMOVUPS 128(BX), Z3
+	VMOVUPS 192(BX), Z4
 
 	// Join the lanes.
-	VADDPS     Z16, Z14, Z14
-	VADDPS     Z17, Z15, Z15
-	VADDPS     Z15, Z14, Z14
-	VSHUFF32X4 $0x4e, Z14, Z14, Z0
-	VADDPS     Z0, Z14, Z14
-	VSHUFF32X4 $0xb1, Z14, Z14, Z0
-	VADDPS     Z0, Z14, Z14
-	VPERMILPS  $0x4e, Z14, Z0
-	VADDPS     Z0, Z14, Z14
-	VPERMILPS  $0xb1, Z14, Z0
-	VADDPS     Z0, Z14, Z14
+	VADDPS     Z3, Z1, Z1
+	VADDPS     Z4, Z2, Z2
+	VADDPS     Z2, Z1, Z1
+	VSHUFF32X4 $0x4e, Z1, Z1, Z0
+	VADDPS     Z0, Z1, Z1
+	VSHUFF32X4 $0xb1, Z1, Z1, Z0
+	VADDPS     Z0, Z1, Z1
+	VPERMILPS  $0x4e, Z1, Z0
+	VADDPS     Z0, Z1, Z1
+	VPERMILPS  $0xb1, Z1, Z0
+	VADDPS     Z0, Z1, Z1
 	MOVQ       out+0(FP), AX
-	VMOVSS     X14, (AX)
+	VMOVSS     X1, (AX)
 
 	// As it was.
 	VZEROUPPER
@@ -2226,32 +2293,19 @@ TEXT ·onlyExpSumAVX512(SB), NOSPLIT, $264-28
 	MOVL         AX, 4(SP)
 	VLDMXCSR     4(SP)
 	VBROADCASTSS top+24(FP), Z0
-	VBROADCASTSS constantsAVX512<>+8(SB), Z1
-	VBROADCASTSS constantsAVX512<>+12(SB), Z2
-	VBROADCASTSS constantsAVX512<>+16(SB), Z3
-	VBROADCASTSS constantsAVX512<>+20(SB), Z4
-	VBROADCASTSS constantsAVX512<>+24(SB), Z5
-	VBROADCASTSS constantsAVX512<>+28(SB), Z6
-	VBROADCASTSS constantsAVX512<>+32(SB), Z7
-	VBROADCASTSS constantsAVX512<>+36(SB), Z8
-	VBROADCASTSS constantsAVX512<>+40(SB), Z9
-	VBROADCASTSS constantsAVX512<>+44(SB), Z10
-	VBROADCASTSS constantsAVX512<>+48(SB), Z11
-	VBROADCASTSS constantsAVX512<>+52(SB), Z12
-	VBROADCASTSS constantsAVX512<>+56(SB), Z13
 	MOVQ         src+8(FP), AX
 	MOVQ         n+16(FP), CX
 	LEAQ         8(SP), DX
-	VPXORD       Z14, Z14, Z14
-	VPXORD       Z15, Z15, Z15
-	VPXORD       Z16, Z16, Z16
-	VPXORD       Z17, Z17, Z17
+	VPXORD       Z1, Z1, Z1
+	VPXORD       Z2, Z2, Z2
+	VPXORD       Z3, Z3, Z3
+	VPXORD       Z4, Z4, Z4
 
 	// 64 elements at a time.
-	VMOVUPS Z14, (DX)
-	VMOVUPS Z15, 64(DX)
-	VMOVUPS Z16, 128(DX)
-	VMOVUPS Z17, 192(DX)
+	VMOVUPS Z1, (DX)
+	VMOVUPS Z2, 64(DX)
+	VMOVUPS Z3, 128(DX)
+	VMOVUPS Z4, 192(DX)
 	MOVQ    DX, BX
 	CMPQ    CX, $+64
 	JLT     done2
@@ -2260,58 +2314,79 @@ loop1:
 	MOVQ $+2, SI
 
 loop3:
-	VMOVUPS      (BX), Z14
-	VMOVUPS      64(BX), Z15
-	VMOVUPS      (AX), Z16
-	VMOVUPS      64(AX), Z17
-	VSUBPS       Z0, Z16, Z16
-	VSUBPS       Z0, Z17, Z17
-	VMINPS       Z16, Z2, Z16
-	VMINPS       Z17, Z2, Z17
-	VMAXPS       Z16, Z1, Z16
-	VMAXPS       Z17, Z1, Z17
-	VMOVAPS      Z6, Z18
-	VMOVAPS      Z6, Z19
-	VFMADD231PS  Z5, Z16, Z18
-	VFMADD231PS  Z5, Z17, Z19
-	VMINPS       Z18, Z3, Z20
-	VMINPS       Z19, Z3, Z21
-	VSUBPS       Z20, Z18, Z22
-	VSUBPS       Z21, Z19, Z23
-	VADDPS       Z4, Z22, Z22
-	VADDPS       Z4, Z23, Z23
-	VPSLLD       $0x17, Z20, Z20
-	VPSLLD       $0x17, Z21, Z21
-	VSUBPS       Z6, Z18, Z18
-	VSUBPS       Z6, Z19, Z19
-	VFNMADD231PS Z7, Z18, Z16
-	VFNMADD231PS Z7, Z19, Z17
-	VFNMADD231PS Z8, Z18, Z16
-	VFNMADD231PS Z8, Z19, Z17
-	VMOVAPS      Z10, Z18
-	VMOVAPS      Z10, Z19
-	VFMADD231PS  Z9, Z16, Z18
-	VFMADD231PS  Z9, Z17, Z19
-	VFMADD213PS  Z11, Z16, Z18
-	VFMADD213PS  Z11, Z17, Z19
-	VFMADD213PS  Z12, Z16, Z18
-	VFMADD213PS  Z12, Z17, Z19
-	VFMADD213PS  Z13, Z16, Z18
-	VFMADD213PS  Z13, Z17, Z19
-	VMULPS       Z16, Z16, Z24
-	VMULPS       Z17, Z17, Z25
-	VFMADD231PS  Z24, Z18, Z16
-	VFMADD231PS  Z25, Z19, Z17
-	VMOVAPS      Z20, Z18
-	VMOVAPS      Z21, Z19
-	VFMADD231PS  Z20, Z16, Z18
-	VFMADD231PS  Z21, Z17, Z19
-	VMULPS       Z22, Z18, Z16
-	VMULPS       Z23, Z19, Z17
-	VADDPS       Z16, Z14, Z14
-	VADDPS       Z17, Z15, Z15
-	VMOVUPS      Z14, (BX)
-	VMOVUPS      Z15, 64(BX)
+	VMOVUPS      (BX), Z1
+	VMOVUPS      64(BX), Z2
+	VMOVUPS      (AX), Z3
+	VMOVUPS      64(AX), Z4
+	VSUBPS       Z0, Z3, Z3
+	VSUBPS       Z0, Z4, Z4
+	VBROADCASTSS constantsAVX512<>+12(SB), Z5
+	VMINPS       Z3, Z5, Z3
+	VMINPS       Z4, Z5, Z4
+	VBROADCASTSS constantsAVX512<>+8(SB), Z5
+	VMAXPS       Z3, Z5, Z3
+	VMAXPS       Z4, Z5, Z4
+	VBROADCASTSS constantsAVX512<>+28(SB), Z5
+	VBROADCASTSS constantsAVX512<>+28(SB), Z6
+	VBROADCASTSS constantsAVX512<>+24(SB), Z7
+	VFMADD231PS  Z7, Z3, Z5
+	VBROADCASTSS constantsAVX512<>+24(SB), Z7
+	VFMADD231PS  Z7, Z4, Z6
+	VBROADCASTSS constantsAVX512<>+16(SB), Z7
+	VMINPS       Z5, Z7, Z8
+	VMINPS       Z6, Z7, Z7
+	VSUBPS       Z8, Z5, Z9
+	VSUBPS       Z7, Z6, Z10
+	VBROADCASTSS constantsAVX512<>+20(SB), Z11
+	VADDPS       Z11, Z9, Z9
+	VBROADCASTSS constantsAVX512<>+20(SB), Z11
+	VADDPS       Z11, Z10, Z10
+	VPSLLD       $0x17, Z8, Z8
+	VPSLLD       $0x17, Z7, Z7
+	VBROADCASTSS constantsAVX512<>+28(SB), Z11
+	VSUBPS       Z11, Z5, Z5
+	VBROADCASTSS constantsAVX512<>+28(SB), Z11
+	VSUBPS       Z11, Z6, Z6
+	VBROADCASTSS constantsAVX512<>+32(SB), Z11
+	VFNMADD231PS Z11, Z5, Z3
+	VBROADCASTSS constantsAVX512<>+32(SB), Z11
+	VFNMADD231PS Z11, Z6, Z4
+	VBROADCASTSS constantsAVX512<>+36(SB), Z11
+	VFNMADD231PS Z11, Z5, Z3
+	VBROADCASTSS constantsAVX512<>+36(SB), Z5
+	VFNMADD231PS Z5, Z6, Z4
+	VBROADCASTSS constantsAVX512<>+44(SB), Z5
+	VBROADCASTSS constantsAVX512<>+44(SB), Z6
+	VBROADCASTSS constantsAVX512<>+40(SB), Z11
+	VFMADD231PS  Z11, Z3, Z5
+	VBROADCASTSS constantsAVX512<>+40(SB), Z11
+	VFMADD231PS  Z11, Z4, Z6
+	VBROADCASTSS constantsAVX512<>+48(SB), Z11
+	VFMADD213PS  Z11, Z3, Z5
+	VBROADCASTSS constantsAVX512<>+48(SB), Z11
+	VFMADD213PS  Z11, Z4, Z6
+	VBROADCASTSS constantsAVX512<>+52(SB), Z11
+	VFMADD213PS  Z11, Z3, Z5
+	VBROADCASTSS constantsAVX512<>+52(SB), Z11
+	VFMADD213PS  Z11, Z4, Z6
+	VBROADCASTSS constantsAVX512<>+56(SB), Z11
+	VFMADD213PS  Z11, Z3, Z5
+	VBROADCASTSS constantsAVX512<>+56(SB), Z11
+	VFMADD213PS  Z11, Z4, Z6
+	VMULPS       Z3, Z3, Z11
+	VMULPS       Z4, Z4, Z12
+	VFMADD231PS  Z11, Z5, Z3
+	VFMADD231PS  Z12, Z6, Z4
+	VMOVAPS      Z8, Z5
+	VMOVAPS      Z7, Z6
+	VFMADD231PS  Z8, Z3, Z5
+	VFMADD231PS  Z7, Z4, Z6
+	VMULPS       Z9, Z5, Z3
+	VMULPS       Z10, Z6, Z4
+	VADDPS       Z3, Z1, Z1
+	VADDPS       Z4, Z2, Z2
+	VMOVUPS      Z1, (BX)
+	VMOVUPS      Z2, 64(BX)
 	ADDQ         $+128, AX
 	ADDQ         $+128, BX
 	ADDQ         $-1, SI
@@ -2328,58 +2403,79 @@ done2:
 	JLT  done5
 
 loop4:
-	VMOVUPS      (BX), Z14
-	VMOVUPS      64(BX), Z15
-	VMOVUPS      (AX), Z16
-	VMOVUPS      64(AX), Z17
-	VSUBPS       Z0, Z16, Z16
-	VSUBPS       Z0, Z17, Z17
-	VMINPS       Z16, Z2, Z16
-	VMINPS       Z17, Z2, Z17
-	VMAXPS       Z16, Z1, Z16
-	VMAXPS       Z17, Z1, Z17
-	VMOVAPS      Z6, Z18
-	VMOVAPS      Z6, Z19
-	VFMADD231PS  Z5, Z16, Z18
-	VFMADD231PS  Z5, Z17, Z19
-	VMINPS       Z18, Z3, Z20
-	VMINPS       Z19, Z3, Z21
-	VSUBPS       Z20, Z18, Z22
-	VSUBPS       Z21, Z19, Z23
-	VADDPS       Z4, Z22, Z22
-	VADDPS       Z4, Z23, Z23
-	VPSLLD       $0x17, Z20, Z20
-	VPSLLD       $0x17, Z21, Z21
-	VSUBPS       Z6, Z18, Z18
-	VSUBPS       Z6, Z19, Z19
-	VFNMADD231PS Z7, Z18, Z16
-	VFNMADD231PS Z7, Z19, Z17
-	VFNMADD231PS Z8, Z18, Z16
-	VFNMADD231PS Z8, Z19, Z17
-	VMOVAPS      Z10, Z18
-	VMOVAPS      Z10, Z19
-	VFMADD231PS  Z9, Z16, Z18
-	VFMADD231PS  Z9, Z17, Z19
-	VFMADD213PS  Z11, Z16, Z18
-	VFMADD213PS  Z11, Z17, Z19
-	VFMADD213PS  Z12, Z16, Z18
-	VFMADD213PS  Z12, Z17, Z19
-	VFMADD213PS  Z13, Z16, Z18
-	VFMADD213PS  Z13, Z17, Z19
-	VMULPS       Z16, Z16, Z24
-	VMULPS       Z17, Z17, Z25
-	VFMADD231PS  Z24, Z18, Z16
-	VFMADD231PS  Z25, Z19, Z17
-	VMOVAPS      Z20, Z18
-	VMOVAPS      Z21, Z19
-	VFMADD231PS  Z20, Z16, Z18
-	VFMADD231PS  Z21, Z17, Z19
-	VMULPS       Z22, Z18, Z16
-	VMULPS       Z23, Z19, Z17
-	VADDPS       Z16, Z14, Z14
-	VADDPS       Z17, Z15, Z15
-	VMOVUPS      Z14, (BX)
-	VMOVUPS      Z15, 64(BX)
+	VMOVUPS      (BX), Z1
+	VMOVUPS      64(BX), Z2
+	VMOVUPS      (AX), Z3
+	VMOVUPS      64(AX), Z4
+	VSUBPS       Z0, Z3, Z3
+	VSUBPS       Z0, Z4, Z4
+	VBROADCASTSS constantsAVX512<>+12(SB), Z5
+	VMINPS       Z3, Z5, Z3
+	VMINPS       Z4, Z5, Z4
+	VBROADCASTSS constantsAVX512<>+8(SB), Z5
+	VMAXPS       Z3, Z5, Z3
+	VMAXPS       Z4, Z5, Z4
+	VBROADCASTSS constantsAVX512<>+28(SB), Z5
+	VBROADCASTSS constantsAVX512<>+28(SB), Z6
+	VBROADCASTSS constantsAVX512<>+24(SB), Z7
+	VFMADD231PS  Z7, Z3, Z5
+	VBROADCASTSS constantsAVX512<>+24(SB), Z7
+	VFMADD231PS  Z7, Z4, Z6
+	VBROADCASTSS constantsAVX512<>+16(SB), Z7
+	VMINPS       Z5, Z7, Z8
+	VMINPS       Z6, Z7, Z7
+	VSUBPS       Z8, Z5, Z9
+	VSUBPS       Z7, Z6, Z10
+	VBROADCASTSS constantsAVX512<>+20(SB), Z11
+	VADDPS       Z11, Z9, Z9
+	VBROADCASTSS constantsAVX512<>+20(SB), Z11
+	VADDPS       Z11, Z10, Z10
+	VPSLLD       $0x17, Z8, Z8
+	VPSLLD       $0x17, Z7, Z7
+	VBROADCASTSS constantsAVX512<>+28(SB), Z11
+	VSUBPS       Z11, Z5, Z5
+	VBROADCASTSS constantsAVX512<>+28(SB), Z11
+	VSUBPS       Z11, Z6, Z6
+	VBROADCASTSS constantsAVX512<>+32(SB), Z11
+	VFNMADD231PS Z11, Z5, Z3
+	VBROADCASTSS constantsAVX512<>+32(SB), Z11
+	VFNMADD231PS Z11, Z6, Z4
+	VBROADCASTSS constantsAVX512<>+36(SB), Z11
+	VFNMADD231PS Z11, Z5, Z3
+	VBROADCASTSS constantsAVX512<>+36(SB), Z5
+	VFNMADD231PS Z5, Z6, Z4
+	VBROADCASTSS constantsAVX512<>+44(SB), Z5
+	VBROADCASTSS constantsAVX512<>+44(SB), Z6
+	VBROADCASTSS constantsAVX512<>+40(SB), Z11
+	VFMADD231PS  Z11, Z3, Z5
+	VBROADCASTSS constantsAVX512<>+40(SB), Z11
+	VFMADD231PS  Z11, Z4, Z6
+	VBROADCASTSS constantsAVX512<>+48(SB), Z11
+	VFMADD213PS  Z11, Z3, Z5
+	VBROADCASTSS constantsAVX512<>+48(SB), Z11
+	VFMADD213PS  Z11, Z4, Z6
+	VBROADCASTSS constantsAVX512<>+52(SB), Z11
+	VFMADD213PS  Z11, Z3, Z5
+	VBROADCASTSS constantsAVX512<>+52(SB), Z11
+	VFMADD213PS  Z11, Z4, Z6
+	VBROADCASTSS constantsAVX512<>+56(SB), Z11
+	VFMADD213PS  Z11, Z3, Z5
+	VBROADCASTSS constantsAVX512<>+56(SB), Z11
+	VFMADD213PS  Z11, Z4, Z6
+	VMULPS       Z3, Z3, Z11
+	VMULPS       Z4, Z4, Z12
+	VFMADD231PS  Z11, Z5, Z3
+	VFMADD231PS  Z12, Z6, Z4
+	VMOVAPS      Z8, Z5
+	VMOVAPS      Z7, Z6
+	VFMADD231PS  Z8, Z3, Z5
+	VFMADD231PS  Z7, Z4, Z6
+	VMULPS       Z9, Z5, Z3
+	VMULPS       Z10, Z6, Z4
+	VADDPS       Z3, Z1, Z1
+	VADDPS       Z4, Z2, Z2
+	VMOVUPS      Z1, (BX)
+	VMOVUPS      Z2, 64(BX)
 	ADDQ         $+128, AX
 	ADDQ         $+128, BX
 	ADDQ         $-32, CX
@@ -2392,32 +2488,44 @@ done5:
 	JLT  done7
 
 loop6:
-	VMOVUPS      (BX), Z14
-	VMOVUPS      (AX), Z15
-	VSUBPS       Z0, Z15, Z15
-	VMINPS       Z15, Z2, Z15
-	VMAXPS       Z15, Z1, Z15
-	VMOVAPS      Z6, Z16
-	VFMADD231PS  Z5, Z15, Z16
-	VMINPS       Z16, Z3, Z17
-	VSUBPS       Z17, Z16, Z18
-	VADDPS       Z4, Z18, Z18
-	VPSLLD       $0x17, Z17, Z17
-	VSUBPS       Z6, Z16, Z16
-	VFNMADD231PS Z7, Z16, Z15
-	VFNMADD231PS Z8, Z16, Z15
-	VMOVAPS      Z10, Z16
-	VFMADD231PS  Z9, Z15, Z16
-	VFMADD213PS  Z11, Z15, Z16
-	VFMADD213PS  Z12, Z15, Z16
-	VFMADD213PS  Z13, Z15, Z16
-	VMULPS       Z15, Z15, Z19
-	VFMADD231PS  Z19, Z16, Z15
-	VMOVAPS      Z17, Z16
-	VFMADD231PS  Z17, Z15, Z16
-	VMULPS       Z18, Z16, Z15
-	VADDPS       Z15, Z14, Z14
-	VMOVUPS      Z14, (BX)
+	VMOVUPS      (BX), Z1
+	VMOVUPS      (AX), Z2
+	VSUBPS       Z0, Z2, Z2
+	VBROADCASTSS constantsAVX512<>+12(SB), Z3
+	VMINPS       Z2, Z3, Z2
+	VBROADCASTSS constantsAVX512<>+8(SB), Z3
+	VMAXPS       Z2, Z3, Z2
+	VBROADCASTSS constantsAVX512<>+28(SB), Z3
+	VBROADCASTSS constantsAVX512<>+24(SB), Z4
+	VFMADD231PS  Z4, Z2, Z3
+	VBROADCASTSS constantsAVX512<>+16(SB), Z4
+	VMINPS       Z3, Z4, Z4
+	VSUBPS       Z4, Z3, Z5
+	VBROADCASTSS constantsAVX512<>+20(SB), Z6
+	VADDPS       Z6, Z5, Z5
+	VPSLLD       $0x17, Z4, Z4
+	VBROADCASTSS constantsAVX512<>+28(SB), Z6
+	VSUBPS       Z6, Z3, Z3
+	VBROADCASTSS constantsAVX512<>+32(SB), Z6
+	VFNMADD231PS Z6, Z3, Z2
+	VBROADCASTSS constantsAVX512<>+36(SB), Z6
+	VFNMADD231PS Z6, Z3, Z2
+	VBROADCASTSS constantsAVX512<>+44(SB), Z3
+	VBROADCASTSS constantsAVX512<>+40(SB), Z6
+	VFMADD231PS  Z6, Z2, Z3
+	VBROADCASTSS constantsAVX512<>+48(SB), Z6
+	VFMADD213PS  Z6, Z2, Z3
+	VBROADCASTSS constantsAVX512<>+52(SB), Z6
+	VFMADD213PS  Z6, Z2, Z3
+	VBROADCASTSS constantsAVX512<>+56(SB), Z6
+	VFMADD213PS  Z6, Z2, Z3
+	VMULPS       Z2, Z2, Z6
+	VFMADD231PS  Z6, Z3, Z2
+	VMOVAPS      Z4, Z3
+	VFMADD231PS  Z4, Z2, Z3
+	VMULPS       Z5, Z3, Z2
+	VADDPS       Z2, Z1, Z1
+	VMOVUPS      Z1, (BX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, BX
 	ADDQ         $-16, CX
@@ -2431,55 +2539,67 @@ done7:
 	MOVL         $-1, SI
 	BZHIL        CX, SI, SI
 	KMOVW        SI, K1
-	VMOVUPS.Z    (BX), K1, Z14
-	VMOVUPS.Z    (AX), K1, Z15
-	VSUBPS       Z0, Z15, Z0
+	VMOVUPS.Z    (BX), K1, Z1
+	VMOVUPS.Z    (AX), K1, Z2
+	VSUBPS       Z0, Z2, Z0
+	VBROADCASTSS constantsAVX512<>+12(SB), Z2
 	VMINPS       Z0, Z2, Z0
-	VMAXPS       Z0, Z1, Z0
-	VMOVAPS      Z6, Z1
-	VFMADD231PS  Z5, Z0, Z1
-	VMINPS       Z1, Z3, Z2
-	VSUBPS       Z2, Z1, Z3
-	VADDPS       Z4, Z3, Z3
-	VPSLLD       $0x17, Z2, Z2
-	VSUBPS       Z6, Z1, Z1
-	VFNMADD231PS Z7, Z1, Z0
-	VFNMADD231PS Z8, Z1, Z0
-	VMOVAPS      Z10, Z1
-	VFMADD231PS  Z9, Z0, Z1
-	VFMADD213PS  Z11, Z0, Z1
-	VFMADD213PS  Z12, Z0, Z1
-	VFMADD213PS  Z13, Z0, Z1
-	VMULPS       Z0, Z0, Z4
-	VFMADD231PS  Z4, Z1, Z0
-	VMOVAPS      Z2, Z1
-	VFMADD231PS  Z2, Z0, Z1
-	VMULPS       Z3, Z1, Z0
-	VADDPS       Z0, Z14, Z14
+	VBROADCASTSS constantsAVX512<>+8(SB), Z2
+	VMAXPS       Z0, Z2, Z0
+	VBROADCASTSS constantsAVX512<>+28(SB), Z2
+	VBROADCASTSS constantsAVX512<>+24(SB), Z3
+	VFMADD231PS  Z3, Z0, Z2
+	VBROADCASTSS constantsAVX512<>+16(SB), Z3
+	VMINPS       Z2, Z3, Z3
+	VSUBPS       Z3, Z2, Z4
+	VBROADCASTSS constantsAVX512<>+20(SB), Z5
+	VADDPS       Z5, Z4, Z4
+	VPSLLD       $0x17, Z3, Z3
+	VBROADCASTSS constantsAVX512<>+28(SB), Z5
+	VSUBPS       Z5, Z2, Z2
+	VBROADCASTSS constantsAVX512<>+32(SB), Z5
+	VFNMADD231PS Z5, Z2, Z0
+	VBROADCASTSS constantsAVX512<>+36(SB), Z5
+	VFNMADD231PS Z5, Z2, Z0
+	VBROADCASTSS constantsAVX512<>+44(SB), Z2
+	VBROADCASTSS constantsAVX512<>+40(SB), Z5
+	VFMADD231PS  Z5, Z0, Z2
+	VBROADCASTSS constantsAVX512<>+48(SB), Z5
+	VFMADD213PS  Z5, Z0, Z2
+	VBROADCASTSS constantsAVX512<>+52(SB), Z5
+	VFMADD213PS  Z5, Z0, Z2
+	VBROADCASTSS constantsAVX512<>+56(SB), Z5
+	VFMADD213PS  Z5, Z0, Z2
+	VMULPS       Z0, Z0, Z5
+	VFMADD231PS  Z5, Z2, Z0
+	VMOVAPS      Z3, Z2
+	VFMADD231PS  Z3, Z0, Z2
+	VMULPS       Z4, Z2, Z0
+	VADDPS       Z0, Z1, Z1
 	VMOVUPS      (BX), Z0
-	VMOVAPS      Z14, K1, Z0
+	VMOVAPS      Z1, K1, Z0
 	VMOVUPS      Z0, (BX)
 
 done8:
-	VMOVUPS (DX), Z14
-	VMOVUPS 64(DX), Z15
-	VMOVUPS 128(DX), Z16
-	VMOVUPS 192(DX), Z17
+	VMOVUPS (DX), Z1
+	VMOVUPS 64(DX), Z2
+	VMOVUPS 128(DX), Z3
+	VMOVUPS 192(DX), Z4
 
 	// Join the lanes.
-	VADDPS     Z16, Z14, Z14
-	VADDPS     Z17, Z15, Z15
-	VADDPS     Z15, Z14, Z14
-	VSHUFF32X4 $0x4e, Z14, Z14, Z0
-	VADDPS     Z0, Z14, Z14
-	VSHUFF32X4 $0xb1, Z14, Z14, Z0
-	VADDPS     Z0, Z14, Z14
-	VPERMILPS  $0x4e, Z14, Z0
-	VADDPS     Z0, Z14, Z14
-	VPERMILPS  $0xb1, Z14, Z0
-	VADDPS     Z0, Z14, Z14
+	VADDPS     Z3, Z1, Z1
+	VADDPS     Z4, Z2, Z2
+	VADDPS     Z2, Z1, Z1
+	VSHUFF32X4 $0x4e, Z1, Z1, Z0
+	VADDPS     Z0, Z1, Z1
+	VSHUFF32X4 $0xb1, Z1, Z1, Z0
+	VADDPS     Z0, Z1, Z1
+	VPERMILPS  $0x4e, Z1, Z0
+	VADDPS     Z0, Z1, Z1
+	VPERMILPS  $0xb1, Z1, Z0
+	VADDPS     Z0, Z1, Z1
 	MOVQ       out+0(FP), AX
-	VMOVSS     X14, (AX)
+	VMOVSS     X1, (AX)
 
 	// As it was.
 	VZEROUPPER

@@ -224,6 +224,13 @@ done5:
 done2:
 	VMOVUPS constantsAVX2<>+0(SB), Y0
 	VMOVUPS constantsAVX2<>+32(SB), Y1
+	VMOVUPS constantsAVX2<>+64(SB), Y2
+	VMOVUPS constantsAVX2<>+96(SB), Y3
+	VMOVUPS constantsAVX2<>+128(SB), Y4
+	VMOVUPS constantsAVX2<>+160(SB), Y5
+	VMOVUPS constantsAVX2<>+192(SB), Y6
+	VMOVUPS constantsAVX2<>+224(SB), Y7
+	VMOVUPS constantsAVX2<>+256(SB), Y8
 	MOVQ    h+16(FP), AX
 	MOVQ    c+24(FP), CX
 	MOVQ    gates+32(FP), DX
@@ -239,109 +246,99 @@ loop14:
 
 loop16:
 	// Input and cell gates.
-	VMOVUPS      (DX), Y2
-	VMOVUPS      constantsAVX2<>+64(SB), Y3
-	VMINPS       Y2, Y3, Y2
-	VMOVUPS      constantsAVX2<>+96(SB), Y3
-	VMAXPS       Y2, Y3, Y2
-	VMOVUPS      constantsAVX2<>+160(SB), Y3
-	VFNMADD231PS Y0, Y2, Y3
-	VSUBPS       constantsAVX2<>+160(SB), Y3, Y4
-	VPSLLD       $0x17, Y3, Y3
-	VFMADD231PS  Y1, Y4, Y2
-	VMOVUPS      constantsAVX2<>+544(SB), Y4
-	VFMADD231PS  constantsAVX2<>+512(SB), Y2, Y4
-	VFMADD213PS  constantsAVX2<>+576(SB), Y2, Y4
-	VFMADD213PS  constantsAVX2<>+608(SB), Y2, Y4
-	VFMADD213PS  constantsAVX2<>+640(SB), Y2, Y4
-	VFMADD213PS  constantsAVX2<>+480(SB), Y2, Y4
-	VFMADD213PS  constantsAVX2<>+352(SB), Y3, Y4
-	VMOVUPS      128(DX), Y2
-	VMOVUPS      constantsAVX2<>+192(SB), Y3
-	VMINPS       Y2, Y3, Y2
-	VMOVUPS      constantsAVX2<>+224(SB), Y3
-	VMAXPS       Y2, Y3, Y2
-	VMOVUPS      constantsAVX2<>+256(SB), Y3
-	VFMADD231PS  Y2, Y2, Y3
-	VMOVUPS      constantsAVX2<>+320(SB), Y5
-	VFMADD231PS  constantsAVX2<>+288(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+352(SB), Y3, Y5
-	VMULPS       Y5, Y2, Y2
-	VMOVUPS      constantsAVX2<>+416(SB), Y5
-	VFMADD231PS  constantsAVX2<>+384(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+448(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+480(SB), Y3, Y5
-	VMULPS       Y5, Y2, Y3
-	VMULPS       Y5, Y5, Y5
-	VFMADD231PS  Y2, Y2, Y5
-	VMULPS       Y5, Y4, Y2
-	VMOVUPS      constantsAVX2<>+480(SB), Y4
-	VDIVPS       Y2, Y4, Y2
-	VMULPS       Y2, Y3, Y2
+	VMOVUPS      (DX), Y9
+	VMINPS       Y9, Y0, Y9
+	VMAXPS       Y9, Y1, Y9
+	VMOVAPS      Y4, Y10
+	VFNMADD231PS Y2, Y9, Y10
+	VSUBPS       Y4, Y10, Y11
+	VPSLLD       $0x17, Y10, Y10
+	VFMADD231PS  Y3, Y11, Y9
+	VMOVUPS      constantsAVX2<>+544(SB), Y11
+	VFMADD231PS  constantsAVX2<>+512(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+576(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+608(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+640(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+352(SB), Y10, Y11
+	VMOVUPS      128(DX), Y9
+	VMINPS       Y9, Y5, Y9
+	VMAXPS       Y9, Y6, Y9
+	VMOVAPS      Y7, Y10
+	VFMADD231PS  Y9, Y9, Y10
+	VMOVUPS      constantsAVX2<>+320(SB), Y12
+	VFMADD231PS  constantsAVX2<>+288(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+352(SB), Y10, Y12
+	VMULPS       Y12, Y9, Y9
+	VMOVUPS      constantsAVX2<>+416(SB), Y12
+	VFMADD231PS  constantsAVX2<>+384(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+448(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y12
+	VMULPS       Y12, Y9, Y10
+	VMULPS       Y12, Y12, Y12
+	VFMADD231PS  Y9, Y9, Y12
+	VMULPS       Y12, Y11, Y9
+	VMOVUPS      constantsAVX2<>+480(SB), Y11
+	VDIVPS       Y9, Y11, Y9
+	VMULPS       Y9, Y10, Y9
 
 	// Forget gate and c.
-	VMOVUPS      64(DX), Y3
-	VMOVUPS      constantsAVX2<>+64(SB), Y4
-	VMINPS       Y3, Y4, Y3
-	VMOVUPS      constantsAVX2<>+96(SB), Y4
-	VMAXPS       Y3, Y4, Y3
-	VMOVUPS      constantsAVX2<>+128(SB), Y4
-	VFNMADD231PS Y0, Y3, Y4
-	VSUBPS       constantsAVX2<>+128(SB), Y4, Y5
-	VPSLLD       $0x17, Y4, Y4
-	VFMADD231PS  Y1, Y5, Y3
-	VMOVUPS      constantsAVX2<>+704(SB), Y5
-	VFMADD231PS  constantsAVX2<>+672(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+736(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+768(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+800(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+832(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+480(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y5
-	VMOVUPS      constantsAVX2<>+480(SB), Y3
-	VDIVPS       Y5, Y3, Y3
-	VMOVUPS      (BX), Y4
-	VFMADD231PS  Y4, Y3, Y2
-	VMOVUPS      Y2, (CX)
+	VMOVUPS      64(DX), Y10
+	VMINPS       Y10, Y0, Y10
+	VMAXPS       Y10, Y1, Y10
+	VMOVAPS      Y8, Y11
+	VFNMADD231PS Y2, Y10, Y11
+	VSUBPS       Y8, Y11, Y12
+	VPSLLD       $0x17, Y11, Y11
+	VFMADD231PS  Y3, Y12, Y10
+	VMOVUPS      constantsAVX2<>+704(SB), Y12
+	VFMADD231PS  constantsAVX2<>+672(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+736(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+768(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+800(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+832(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y12
+	VMOVUPS      constantsAVX2<>+480(SB), Y10
+	VDIVPS       Y12, Y10, Y10
+	VMOVUPS      (BX), Y11
+	VFMADD231PS  Y11, Y10, Y9
+	VMOVUPS      Y9, (CX)
 
 	// Output gate and h.
-	VMOVUPS      192(DX), Y3
-	VMOVUPS      constantsAVX2<>+64(SB), Y4
-	VMINPS       Y3, Y4, Y3
-	VMOVUPS      constantsAVX2<>+96(SB), Y4
-	VMAXPS       Y3, Y4, Y3
-	VMOVUPS      constantsAVX2<>+160(SB), Y4
-	VFNMADD231PS Y0, Y3, Y4
-	VSUBPS       constantsAVX2<>+160(SB), Y4, Y5
-	VPSLLD       $0x17, Y4, Y4
-	VFMADD231PS  Y1, Y5, Y3
-	VMOVUPS      constantsAVX2<>+544(SB), Y5
-	VFMADD231PS  constantsAVX2<>+512(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+576(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+608(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+640(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+480(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+352(SB), Y4, Y5
-	VMOVUPS      constantsAVX2<>+192(SB), Y3
-	VMINPS       Y2, Y3, Y2
-	VMOVUPS      constantsAVX2<>+224(SB), Y3
-	VMAXPS       Y2, Y3, Y2
-	VMOVUPS      constantsAVX2<>+256(SB), Y3
-	VFMADD231PS  Y2, Y2, Y3
-	VMOVUPS      constantsAVX2<>+320(SB), Y4
-	VFMADD231PS  constantsAVX2<>+288(SB), Y3, Y4
-	VFMADD213PS  constantsAVX2<>+352(SB), Y3, Y4
-	VMULPS       Y4, Y2, Y2
-	VMOVUPS      constantsAVX2<>+416(SB), Y4
-	VFMADD231PS  constantsAVX2<>+384(SB), Y3, Y4
-	VFMADD213PS  constantsAVX2<>+448(SB), Y3, Y4
-	VFMADD213PS  constantsAVX2<>+480(SB), Y3, Y4
-	VMULPS       Y4, Y2, Y3
-	VMULPS       Y4, Y4, Y4
-	VFMADD231PS  Y2, Y2, Y4
-	VMULPS       Y4, Y5, Y2
-	VDIVPS       Y2, Y3, Y2
-	VMOVUPS      Y2, (AX)
+	VMOVUPS      192(DX), Y10
+	VMINPS       Y10, Y0, Y10
+	VMAXPS       Y10, Y1, Y10
+	VMOVAPS      Y4, Y11
+	VFNMADD231PS Y2, Y10, Y11
+	VSUBPS       Y4, Y11, Y12
+	VPSLLD       $0x17, Y11, Y11
+	VFMADD231PS  Y3, Y12, Y10
+	VMOVUPS      constantsAVX2<>+544(SB), Y12
+	VFMADD231PS  constantsAVX2<>+512(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+576(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+608(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+640(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+352(SB), Y11, Y12
+	VMINPS       Y9, Y5, Y9
+	VMAXPS       Y9, Y6, Y9
+	VMOVAPS      Y7, Y10
+	VFMADD231PS  Y9, Y9, Y10
+	VMOVUPS      constantsAVX2<>+320(SB), Y11
+	VFMADD231PS  constantsAVX2<>+288(SB), Y10, Y11
+	VFMADD213PS  constantsAVX2<>+352(SB), Y10, Y11
+	VMULPS       Y11, Y9, Y9
+	VMOVUPS      constantsAVX2<>+416(SB), Y11
+	VFMADD231PS  constantsAVX2<>+384(SB), Y10, Y11
+	VFMADD213PS  constantsAVX2<>+448(SB), Y10, Y11
+	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y11
+	VMULPS       Y11, Y9, Y10
+	VMULPS       Y11, Y11, Y11
+	VFMADD231PS  Y9, Y9, Y11
+	VMULPS       Y11, Y12, Y9
+	VDIVPS       Y9, Y10, Y9
+	VMOVUPS      Y9, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, CX
 	ADDQ         $+32, DX
@@ -361,109 +358,99 @@ done15:
 
 loop17:
 	// Input and cell gates.
-	VMOVUPS      (DX), Y2
-	VMOVUPS      constantsAVX2<>+64(SB), Y3
-	VMINPS       Y2, Y3, Y2
-	VMOVUPS      constantsAVX2<>+96(SB), Y3
-	VMAXPS       Y2, Y3, Y2
-	VMOVUPS      constantsAVX2<>+160(SB), Y3
-	VFNMADD231PS Y0, Y2, Y3
-	VSUBPS       constantsAVX2<>+160(SB), Y3, Y4
-	VPSLLD       $0x17, Y3, Y3
-	VFMADD231PS  Y1, Y4, Y2
-	VMOVUPS      constantsAVX2<>+544(SB), Y4
-	VFMADD231PS  constantsAVX2<>+512(SB), Y2, Y4
-	VFMADD213PS  constantsAVX2<>+576(SB), Y2, Y4
-	VFMADD213PS  constantsAVX2<>+608(SB), Y2, Y4
-	VFMADD213PS  constantsAVX2<>+640(SB), Y2, Y4
-	VFMADD213PS  constantsAVX2<>+480(SB), Y2, Y4
-	VFMADD213PS  constantsAVX2<>+352(SB), Y3, Y4
-	VMOVUPS      128(DX), Y2
-	VMOVUPS      constantsAVX2<>+192(SB), Y3
-	VMINPS       Y2, Y3, Y2
-	VMOVUPS      constantsAVX2<>+224(SB), Y3
-	VMAXPS       Y2, Y3, Y2
-	VMOVUPS      constantsAVX2<>+256(SB), Y3
-	VFMADD231PS  Y2, Y2, Y3
-	VMOVUPS      constantsAVX2<>+320(SB), Y5
-	VFMADD231PS  constantsAVX2<>+288(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+352(SB), Y3, Y5
-	VMULPS       Y5, Y2, Y2
-	VMOVUPS      constantsAVX2<>+416(SB), Y5
-	VFMADD231PS  constantsAVX2<>+384(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+448(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+480(SB), Y3, Y5
-	VMULPS       Y5, Y2, Y3
-	VMULPS       Y5, Y5, Y5
-	VFMADD231PS  Y2, Y2, Y5
-	VMULPS       Y5, Y4, Y2
-	VMOVUPS      constantsAVX2<>+480(SB), Y4
-	VDIVPS       Y2, Y4, Y2
-	VMULPS       Y2, Y3, Y2
+	VMOVUPS      (DX), Y9
+	VMINPS       Y9, Y0, Y9
+	VMAXPS       Y9, Y1, Y9
+	VMOVAPS      Y4, Y10
+	VFNMADD231PS Y2, Y9, Y10
+	VSUBPS       Y4, Y10, Y11
+	VPSLLD       $0x17, Y10, Y10
+	VFMADD231PS  Y3, Y11, Y9
+	VMOVUPS      constantsAVX2<>+544(SB), Y11
+	VFMADD231PS  constantsAVX2<>+512(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+576(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+608(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+640(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+352(SB), Y10, Y11
+	VMOVUPS      128(DX), Y9
+	VMINPS       Y9, Y5, Y9
+	VMAXPS       Y9, Y6, Y9
+	VMOVAPS      Y7, Y10
+	VFMADD231PS  Y9, Y9, Y10
+	VMOVUPS      constantsAVX2<>+320(SB), Y12
+	VFMADD231PS  constantsAVX2<>+288(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+352(SB), Y10, Y12
+	VMULPS       Y12, Y9, Y9
+	VMOVUPS      constantsAVX2<>+416(SB), Y12
+	VFMADD231PS  constantsAVX2<>+384(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+448(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y12
+	VMULPS       Y12, Y9, Y10
+	VMULPS       Y12, Y12, Y12
+	VFMADD231PS  Y9, Y9, Y12
+	VMULPS       Y12, Y11, Y9
+	VMOVUPS      constantsAVX2<>+480(SB), Y11
+	VDIVPS       Y9, Y11, Y9
+	VMULPS       Y9, Y10, Y9
 
 	// Forget gate and c.
-	VMOVUPS      64(DX), Y3
-	VMOVUPS      constantsAVX2<>+64(SB), Y4
-	VMINPS       Y3, Y4, Y3
-	VMOVUPS      constantsAVX2<>+96(SB), Y4
-	VMAXPS       Y3, Y4, Y3
-	VMOVUPS      constantsAVX2<>+128(SB), Y4
-	VFNMADD231PS Y0, Y3, Y4
-	VSUBPS       constantsAVX2<>+128(SB), Y4, Y5
-	VPSLLD       $0x17, Y4, Y4
-	VFMADD231PS  Y1, Y5, Y3
-	VMOVUPS      constantsAVX2<>+704(SB), Y5
-	VFMADD231PS  constantsAVX2<>+672(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+736(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+768(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+800(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+832(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+480(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y5
-	VMOVUPS      constantsAVX2<>+480(SB), Y3
-	VDIVPS       Y5, Y3, Y3
-	VMOVUPS      (BX), Y4
-	VFMADD231PS  Y4, Y3, Y2
-	VMOVUPS      Y2, (CX)
+	VMOVUPS      64(DX), Y10
+	VMINPS       Y10, Y0, Y10
+	VMAXPS       Y10, Y1, Y10
+	VMOVAPS      Y8, Y11
+	VFNMADD231PS Y2, Y10, Y11
+	VSUBPS       Y8, Y11, Y12
+	VPSLLD       $0x17, Y11, Y11
+	VFMADD231PS  Y3, Y12, Y10
+	VMOVUPS      constantsAVX2<>+704(SB), Y12
+	VFMADD231PS  constantsAVX2<>+672(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+736(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+768(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+800(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+832(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y12
+	VMOVUPS      constantsAVX2<>+480(SB), Y10
+	VDIVPS       Y12, Y10, Y10
+	VMOVUPS      (BX), Y11
+	VFMADD231PS  Y11, Y10, Y9
+	VMOVUPS      Y9, (CX)
 
 	// Output gate and h.
-	VMOVUPS      192(DX), Y3
-	VMOVUPS      constantsAVX2<>+64(SB), Y4
-	VMINPS       Y3, Y4, Y3
-	VMOVUPS      constantsAVX2<>+96(SB), Y4
-	VMAXPS       Y3, Y4, Y3
-	VMOVUPS      constantsAVX2<>+160(SB), Y4
-	VFNMADD231PS Y0, Y3, Y4
-	VSUBPS       constantsAVX2<>+160(SB), Y4, Y5
-	VPSLLD       $0x17, Y4, Y4
-	VFMADD231PS  Y1, Y5, Y3
-	VMOVUPS      constantsAVX2<>+544(SB), Y5
-	VFMADD231PS  constantsAVX2<>+512(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+576(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+608(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+640(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+480(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+352(SB), Y4, Y5
-	VMOVUPS      constantsAVX2<>+192(SB), Y3
-	VMINPS       Y2, Y3, Y2
-	VMOVUPS      constantsAVX2<>+224(SB), Y3
-	VMAXPS       Y2, Y3, Y2
-	VMOVUPS      constantsAVX2<>+256(SB), Y3
-	VFMADD231PS  Y2, Y2, Y3
-	VMOVUPS      constantsAVX2<>+320(SB), Y4
-	VFMADD231PS  constantsAVX2<>+288(SB), Y3, Y4
-	VFMADD213PS  constantsAVX2<>+352(SB), Y3, Y4
-	VMULPS       Y4, Y2, Y2
-	VMOVUPS      constantsAVX2<>+416(SB), Y4
-	VFMADD231PS  constantsAVX2<>+384(SB), Y3, Y4
-	VFMADD213PS  constantsAVX2<>+448(SB), Y3, Y4
-	VFMADD213PS  constantsAVX2<>+480(SB), Y3, Y4
-	VMULPS       Y4, Y2, Y3
-	VMULPS       Y4, Y4, Y4
-	VFMADD231PS  Y2, Y2, Y4
-	VMULPS       Y4, Y5, Y2
-	VDIVPS       Y2, Y3, Y2
-	VMOVUPS      Y2, (AX)
+	VMOVUPS      192(DX), Y10
+	VMINPS       Y10, Y0, Y10
+	VMAXPS       Y10, Y1, Y10
+	VMOVAPS      Y4, Y11
+	VFNMADD231PS Y2, Y10, Y11
+	VSUBPS       Y4, Y11, Y12
+	VPSLLD       $0x17, Y11, Y11
+	VFMADD231PS  Y3, Y12, Y10
+	VMOVUPS      constantsAVX2<>+544(SB), Y12
+	VFMADD231PS  constantsAVX2<>+512(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+576(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+608(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+640(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+352(SB), Y11, Y12
+	VMINPS       Y9, Y5, Y9
+	VMAXPS       Y9, Y6, Y9
+	VMOVAPS      Y7, Y10
+	VFMADD231PS  Y9, Y9, Y10
+	VMOVUPS      constantsAVX2<>+320(SB), Y11
+	VFMADD231PS  constantsAVX2<>+288(SB), Y10, Y11
+	VFMADD213PS  constantsAVX2<>+352(SB), Y10, Y11
+	VMULPS       Y11, Y9, Y9
+	VMOVUPS      constantsAVX2<>+416(SB), Y11
+	VFMADD231PS  constantsAVX2<>+384(SB), Y10, Y11
+	VFMADD213PS  constantsAVX2<>+448(SB), Y10, Y11
+	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y11
+	VMULPS       Y11, Y9, Y10
+	VMULPS       Y11, Y11, Y11
+	VFMADD231PS  Y9, Y9, Y11
+	VMULPS       Y11, Y12, Y9
+	VDIVPS       Y9, Y10, Y9
+	VMOVUPS      Y9, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, CX
 	ADDQ         $+32, DX
@@ -478,112 +465,102 @@ done18:
 	JEQ     done19
 	NEGQ    SI
 	LEAQ    constantsAVX2<>+896(SB), DI
-	VMOVUPS (DI)(SI*4), Y2
+	VMOVUPS (DI)(SI*4), Y9
 
 	// Input and cell gates.
-	VMASKMOVPS   (DX), Y2, Y3
-	VMOVUPS      constantsAVX2<>+64(SB), Y4
-	VMINPS       Y3, Y4, Y3
-	VMOVUPS      constantsAVX2<>+96(SB), Y4
-	VMAXPS       Y3, Y4, Y3
-	VMOVUPS      constantsAVX2<>+160(SB), Y4
-	VFNMADD231PS Y0, Y3, Y4
-	VSUBPS       constantsAVX2<>+160(SB), Y4, Y5
-	VPSLLD       $0x17, Y4, Y4
-	VFMADD231PS  Y1, Y5, Y3
-	VMOVUPS      constantsAVX2<>+544(SB), Y5
-	VFMADD231PS  constantsAVX2<>+512(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+576(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+608(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+640(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+480(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+352(SB), Y4, Y5
-	VMASKMOVPS   128(DX), Y2, Y3
-	VMOVUPS      constantsAVX2<>+192(SB), Y4
-	VMINPS       Y3, Y4, Y3
-	VMOVUPS      constantsAVX2<>+224(SB), Y4
-	VMAXPS       Y3, Y4, Y3
-	VMOVUPS      constantsAVX2<>+256(SB), Y4
-	VFMADD231PS  Y3, Y3, Y4
-	VMOVUPS      constantsAVX2<>+320(SB), Y6
-	VFMADD231PS  constantsAVX2<>+288(SB), Y4, Y6
-	VFMADD213PS  constantsAVX2<>+352(SB), Y4, Y6
-	VMULPS       Y6, Y3, Y3
-	VMOVUPS      constantsAVX2<>+416(SB), Y6
-	VFMADD231PS  constantsAVX2<>+384(SB), Y4, Y6
-	VFMADD213PS  constantsAVX2<>+448(SB), Y4, Y6
-	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y6
-	VMULPS       Y6, Y3, Y4
-	VMULPS       Y6, Y6, Y6
-	VFMADD231PS  Y3, Y3, Y6
-	VMULPS       Y6, Y5, Y3
-	VMOVUPS      constantsAVX2<>+480(SB), Y5
-	VDIVPS       Y3, Y5, Y3
-	VMULPS       Y3, Y4, Y3
+	VMASKMOVPS   (DX), Y9, Y10
+	VMINPS       Y10, Y0, Y10
+	VMAXPS       Y10, Y1, Y10
+	VMOVAPS      Y4, Y11
+	VFNMADD231PS Y2, Y10, Y11
+	VSUBPS       Y4, Y11, Y12
+	VPSLLD       $0x17, Y11, Y11
+	VFMADD231PS  Y3, Y12, Y10
+	VMOVUPS      constantsAVX2<>+544(SB), Y12
+	VFMADD231PS  constantsAVX2<>+512(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+576(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+608(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+640(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+352(SB), Y11, Y12
+	VMASKMOVPS   128(DX), Y9, Y10
+	VMINPS       Y10, Y5, Y10
+	VMAXPS       Y10, Y6, Y10
+	VMOVAPS      Y7, Y11
+	VFMADD231PS  Y10, Y10, Y11
+	VMOVUPS      constantsAVX2<>+320(SB), Y13
+	VFMADD231PS  constantsAVX2<>+288(SB), Y11, Y13
+	VFMADD213PS  constantsAVX2<>+352(SB), Y11, Y13
+	VMULPS       Y13, Y10, Y10
+	VMOVUPS      constantsAVX2<>+416(SB), Y13
+	VFMADD231PS  constantsAVX2<>+384(SB), Y11, Y13
+	VFMADD213PS  constantsAVX2<>+448(SB), Y11, Y13
+	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y13
+	VMULPS       Y13, Y10, Y11
+	VMULPS       Y13, Y13, Y13
+	VFMADD231PS  Y10, Y10, Y13
+	VMULPS       Y13, Y12, Y10
+	VMOVUPS      constantsAVX2<>+480(SB), Y12
+	VDIVPS       Y10, Y12, Y10
+	VMULPS       Y10, Y11, Y10
 
 	// Forget gate and c.
-	VMASKMOVPS   64(DX), Y2, Y4
-	VMOVUPS      constantsAVX2<>+64(SB), Y5
-	VMINPS       Y4, Y5, Y4
-	VMOVUPS      constantsAVX2<>+96(SB), Y5
-	VMAXPS       Y4, Y5, Y4
-	VMOVUPS      constantsAVX2<>+128(SB), Y5
-	VFNMADD231PS Y0, Y4, Y5
-	VSUBPS       constantsAVX2<>+128(SB), Y5, Y6
-	VPSLLD       $0x17, Y5, Y5
-	VFMADD231PS  Y1, Y6, Y4
-	VMOVUPS      constantsAVX2<>+704(SB), Y6
-	VFMADD231PS  constantsAVX2<>+672(SB), Y4, Y6
-	VFMADD213PS  constantsAVX2<>+736(SB), Y4, Y6
-	VFMADD213PS  constantsAVX2<>+768(SB), Y4, Y6
-	VFMADD213PS  constantsAVX2<>+800(SB), Y4, Y6
-	VFMADD213PS  constantsAVX2<>+832(SB), Y4, Y6
-	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y6
-	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y6
-	VMOVUPS      constantsAVX2<>+480(SB), Y4
-	VDIVPS       Y6, Y4, Y4
-	VMASKMOVPS   (BX), Y2, Y5
-	VFMADD231PS  Y5, Y4, Y3
-	VMASKMOVPS   Y3, Y2, (CX)
+	VMASKMOVPS   64(DX), Y9, Y11
+	VMINPS       Y11, Y0, Y11
+	VMAXPS       Y11, Y1, Y11
+	VMOVAPS      Y8, Y12
+	VFNMADD231PS Y2, Y11, Y12
+	VSUBPS       Y8, Y12, Y8
+	VPSLLD       $0x17, Y12, Y12
+	VFMADD231PS  Y3, Y8, Y11
+	VMOVUPS      constantsAVX2<>+704(SB), Y8
+	VFMADD231PS  constantsAVX2<>+672(SB), Y11, Y8
+	VFMADD213PS  constantsAVX2<>+736(SB), Y11, Y8
+	VFMADD213PS  constantsAVX2<>+768(SB), Y11, Y8
+	VFMADD213PS  constantsAVX2<>+800(SB), Y11, Y8
+	VFMADD213PS  constantsAVX2<>+832(SB), Y11, Y8
+	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y8
+	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y8
+	VMOVUPS      constantsAVX2<>+480(SB), Y11
+	VDIVPS       Y8, Y11, Y8
+	VMASKMOVPS   (BX), Y9, Y11
+	VFMADD231PS  Y11, Y8, Y10
+	VMASKMOVPS   Y10, Y9, (CX)
 
 	// Output gate and h.
-	VMASKMOVPS   192(DX), Y2, Y4
-	VMOVUPS      constantsAVX2<>+64(SB), Y5
-	VMINPS       Y4, Y5, Y4
-	VMOVUPS      constantsAVX2<>+96(SB), Y5
-	VMAXPS       Y4, Y5, Y4
-	VMOVUPS      constantsAVX2<>+160(SB), Y5
-	VFNMADD231PS Y0, Y4, Y5
-	VSUBPS       constantsAVX2<>+160(SB), Y5, Y0
-	VPSLLD       $0x17, Y5, Y5
-	VFMADD231PS  Y1, Y0, Y4
-	VMOVUPS      constantsAVX2<>+544(SB), Y0
-	VFMADD231PS  constantsAVX2<>+512(SB), Y4, Y0
-	VFMADD213PS  constantsAVX2<>+576(SB), Y4, Y0
-	VFMADD213PS  constantsAVX2<>+608(SB), Y4, Y0
-	VFMADD213PS  constantsAVX2<>+640(SB), Y4, Y0
-	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y0
-	VFMADD213PS  constantsAVX2<>+352(SB), Y5, Y0
-	VMOVUPS      constantsAVX2<>+192(SB), Y1
-	VMINPS       Y3, Y1, Y1
-	VMOVUPS      constantsAVX2<>+224(SB), Y3
-	VMAXPS       Y1, Y3, Y1
-	VMOVUPS      constantsAVX2<>+256(SB), Y3
-	VFMADD231PS  Y1, Y1, Y3
-	VMOVUPS      constantsAVX2<>+320(SB), Y4
-	VFMADD231PS  constantsAVX2<>+288(SB), Y3, Y4
-	VFMADD213PS  constantsAVX2<>+352(SB), Y3, Y4
-	VMULPS       Y4, Y1, Y1
-	VMOVUPS      constantsAVX2<>+416(SB), Y4
-	VFMADD231PS  constantsAVX2<>+384(SB), Y3, Y4
-	VFMADD213PS  constantsAVX2<>+448(SB), Y3, Y4
-	VFMADD213PS  constantsAVX2<>+480(SB), Y3, Y4
-	VMULPS       Y4, Y1, Y3
-	VMULPS       Y4, Y4, Y4
-	VFMADD231PS  Y1, Y1, Y4
-	VMULPS       Y4, Y0, Y0
-	VDIVPS       Y0, Y3, Y0
-	VMASKMOVPS   Y0, Y2, (AX)
+	VMASKMOVPS   192(DX), Y9, Y8
+	VMINPS       Y8, Y0, Y0
+	VMAXPS       Y0, Y1, Y0
+	VMOVAPS      Y4, Y1
+	VFNMADD231PS Y2, Y0, Y1
+	VSUBPS       Y4, Y1, Y2
+	VPSLLD       $0x17, Y1, Y1
+	VFMADD231PS  Y3, Y2, Y0
+	VMOVUPS      constantsAVX2<>+544(SB), Y2
+	VFMADD231PS  constantsAVX2<>+512(SB), Y0, Y2
+	VFMADD213PS  constantsAVX2<>+576(SB), Y0, Y2
+	VFMADD213PS  constantsAVX2<>+608(SB), Y0, Y2
+	VFMADD213PS  constantsAVX2<>+640(SB), Y0, Y2
+	VFMADD213PS  constantsAVX2<>+480(SB), Y0, Y2
+	VFMADD213PS  constantsAVX2<>+352(SB), Y1, Y2
+	VMINPS       Y10, Y5, Y0
+	VMAXPS       Y0, Y6, Y0
+	VMOVAPS      Y7, Y1
+	VFMADD231PS  Y0, Y0, Y1
+	VMOVUPS      constantsAVX2<>+320(SB), Y3
+	VFMADD231PS  constantsAVX2<>+288(SB), Y1, Y3
+	VFMADD213PS  constantsAVX2<>+352(SB), Y1, Y3
+	VMULPS       Y3, Y0, Y0
+	VMOVUPS      constantsAVX2<>+416(SB), Y3
+	VFMADD231PS  constantsAVX2<>+384(SB), Y1, Y3
+	VFMADD213PS  constantsAVX2<>+448(SB), Y1, Y3
+	VFMADD213PS  constantsAVX2<>+480(SB), Y1, Y3
+	VMULPS       Y3, Y0, Y1
+	VMULPS       Y3, Y3, Y3
+	VFMADD231PS  Y0, Y0, Y3
+	VMULPS       Y3, Y2, Y0
+	VDIVPS       Y0, Y1, Y0
+	VMASKMOVPS   Y0, Y9, (AX)
 
 done19:
 	// As it was.
@@ -788,6 +765,13 @@ done5:
 done2:
 	VMOVUPS constantsAVX2<>+0(SB), Y0
 	VMOVUPS constantsAVX2<>+32(SB), Y1
+	VMOVUPS constantsAVX2<>+64(SB), Y2
+	VMOVUPS constantsAVX2<>+96(SB), Y3
+	VMOVUPS constantsAVX2<>+128(SB), Y4
+	VMOVUPS constantsAVX2<>+160(SB), Y4
+	VMOVUPS constantsAVX2<>+192(SB), Y5
+	VMOVUPS constantsAVX2<>+224(SB), Y6
+	VMOVUPS constantsAVX2<>+256(SB), Y7
 	MOVQ    h+16(FP), AX
 	MOVQ    gx+24(FP), CX
 	MOVQ    gh+32(FP), DX
@@ -803,76 +787,70 @@ loop14:
 
 loop16:
 	// Reset and new gates.
-	VMOVUPS      (CX), Y2
-	VMOVUPS      (DX), Y3
-	VADDPS       Y3, Y2, Y2
-	VMOVUPS      constantsAVX2<>+64(SB), Y3
-	VMINPS       Y2, Y3, Y2
-	VMOVUPS      constantsAVX2<>+96(SB), Y3
-	VMAXPS       Y2, Y3, Y2
-	VMOVUPS      constantsAVX2<>+128(SB), Y3
-	VFNMADD231PS Y0, Y2, Y3
-	VSUBPS       constantsAVX2<>+128(SB), Y3, Y4
-	VPSLLD       $0x17, Y3, Y3
-	VFMADD231PS  Y1, Y4, Y2
-	VMOVUPS      constantsAVX2<>+544(SB), Y4
-	VFMADD231PS  constantsAVX2<>+512(SB), Y2, Y4
-	VFMADD213PS  constantsAVX2<>+576(SB), Y2, Y4
-	VFMADD213PS  constantsAVX2<>+608(SB), Y2, Y4
-	VFMADD213PS  constantsAVX2<>+640(SB), Y2, Y4
-	VFMADD213PS  constantsAVX2<>+480(SB), Y2, Y4
-	VFMADD213PS  constantsAVX2<>+480(SB), Y3, Y4
-	VMOVUPS      constantsAVX2<>+480(SB), Y2
-	VDIVPS       Y4, Y2, Y2
-	VMOVUPS      128(DX), Y3
-	VMOVUPS      128(CX), Y4
-	VFMADD231PS  Y3, Y2, Y4
-	VMOVUPS      constantsAVX2<>+192(SB), Y2
-	VMINPS       Y4, Y2, Y2
-	VMOVUPS      constantsAVX2<>+224(SB), Y3
-	VMAXPS       Y2, Y3, Y2
-	VMOVUPS      constantsAVX2<>+256(SB), Y3
-	VFMADD231PS  Y2, Y2, Y3
-	VMOVUPS      constantsAVX2<>+320(SB), Y4
-	VFMADD231PS  constantsAVX2<>+288(SB), Y3, Y4
-	VFMADD213PS  constantsAVX2<>+352(SB), Y3, Y4
-	VMULPS       Y4, Y2, Y2
-	VMOVUPS      constantsAVX2<>+416(SB), Y4
-	VFMADD231PS  constantsAVX2<>+384(SB), Y3, Y4
-	VFMADD213PS  constantsAVX2<>+448(SB), Y3, Y4
-	VFMADD213PS  constantsAVX2<>+480(SB), Y3, Y4
-	VMULPS       Y4, Y2, Y3
-	VMULPS       Y4, Y4, Y4
-	VFMADD231PS  Y2, Y2, Y4
-	VADDPS       Y3, Y3, Y2
-	VDIVPS       Y4, Y2, Y2
+	VMOVUPS      (CX), Y8
+	VMOVUPS      (DX), Y9
+	VADDPS       Y9, Y8, Y8
+	VMINPS       Y8, Y0, Y8
+	VMAXPS       Y8, Y1, Y8
+	VMOVAPS      Y7, Y9
+	VFNMADD231PS Y2, Y8, Y9
+	VSUBPS       Y7, Y9, Y10
+	VPSLLD       $0x17, Y9, Y9
+	VFMADD231PS  Y3, Y10, Y8
+	VMOVUPS      constantsAVX2<>+544(SB), Y10
+	VFMADD231PS  constantsAVX2<>+512(SB), Y8, Y10
+	VFMADD213PS  constantsAVX2<>+576(SB), Y8, Y10
+	VFMADD213PS  constantsAVX2<>+608(SB), Y8, Y10
+	VFMADD213PS  constantsAVX2<>+640(SB), Y8, Y10
+	VFMADD213PS  constantsAVX2<>+480(SB), Y8, Y10
+	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y10
+	VMOVUPS      constantsAVX2<>+480(SB), Y8
+	VDIVPS       Y10, Y8, Y8
+	VMOVUPS      128(DX), Y9
+	VMOVUPS      128(CX), Y10
+	VFMADD231PS  Y9, Y8, Y10
+	VMINPS       Y10, Y4, Y8
+	VMAXPS       Y8, Y5, Y8
+	VMOVAPS      Y6, Y9
+	VFMADD231PS  Y8, Y8, Y9
+	VMOVUPS      constantsAVX2<>+320(SB), Y10
+	VFMADD231PS  constantsAVX2<>+288(SB), Y9, Y10
+	VFMADD213PS  constantsAVX2<>+352(SB), Y9, Y10
+	VMULPS       Y10, Y8, Y8
+	VMOVUPS      constantsAVX2<>+416(SB), Y10
+	VFMADD231PS  constantsAVX2<>+384(SB), Y9, Y10
+	VFMADD213PS  constantsAVX2<>+448(SB), Y9, Y10
+	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y10
+	VMULPS       Y10, Y8, Y9
+	VMULPS       Y10, Y10, Y10
+	VFMADD231PS  Y8, Y8, Y10
+	VADDPS       Y9, Y9, Y8
+	VDIVPS       Y10, Y8, Y8
 
 	// Update gate and h.
-	VMOVUPS      64(CX), Y3
-	VMOVUPS      64(DX), Y4
-	VADDPS       Y4, Y3, Y3
-	VMOVUPS      constantsAVX2<>+64(SB), Y4
-	VMINPS       Y3, Y4, Y3
-	VMOVUPS      constantsAVX2<>+96(SB), Y4
-	VMAXPS       Y3, Y4, Y3
-	VMOVUPS      constantsAVX2<>+128(SB), Y4
-	VFNMADD231PS Y0, Y3, Y4
-	VSUBPS       constantsAVX2<>+128(SB), Y4, Y5
-	VPSLLD       $0x17, Y4, Y4
-	VFMADD231PS  Y1, Y5, Y3
-	VMOVUPS      constantsAVX2<>+544(SB), Y5
-	VFMADD231PS  constantsAVX2<>+512(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+576(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+608(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+640(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+480(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y5
-	VMOVUPS      constantsAVX2<>+480(SB), Y3
-	VDIVPS       Y5, Y3, Y3
-	VMOVUPS      (BX), Y4
-	VSUBPS       Y2, Y4, Y4
-	VFMADD231PS  Y4, Y3, Y2
-	VMOVUPS      Y2, (AX)
+	VMOVUPS      64(CX), Y9
+	VMOVUPS      64(DX), Y10
+	VADDPS       Y10, Y9, Y9
+	VMINPS       Y9, Y0, Y9
+	VMAXPS       Y9, Y1, Y9
+	VMOVAPS      Y7, Y10
+	VFNMADD231PS Y2, Y9, Y10
+	VSUBPS       Y7, Y10, Y11
+	VPSLLD       $0x17, Y10, Y10
+	VFMADD231PS  Y3, Y11, Y9
+	VMOVUPS      constantsAVX2<>+544(SB), Y11
+	VFMADD231PS  constantsAVX2<>+512(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+576(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+608(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+640(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y11
+	VMOVUPS      constantsAVX2<>+480(SB), Y9
+	VDIVPS       Y11, Y9, Y9
+	VMOVUPS      (BX), Y10
+	VSUBPS       Y8, Y10, Y10
+	VFMADD231PS  Y10, Y9, Y8
+	VMOVUPS      Y8, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, CX
 	ADDQ         $+32, DX
@@ -893,76 +871,70 @@ done15:
 
 loop17:
 	// Reset and new gates.
-	VMOVUPS      (CX), Y2
-	VMOVUPS      (DX), Y3
-	VADDPS       Y3, Y2, Y2
-	VMOVUPS      constantsAVX2<>+64(SB), Y3
-	VMINPS       Y2, Y3, Y2
-	VMOVUPS      constantsAVX2<>+96(SB), Y3
-	VMAXPS       Y2, Y3, Y2
-	VMOVUPS      constantsAVX2<>+128(SB), Y3
-	VFNMADD231PS Y0, Y2, Y3
-	VSUBPS       constantsAVX2<>+128(SB), Y3, Y4
-	VPSLLD       $0x17, Y3, Y3
-	VFMADD231PS  Y1, Y4, Y2
-	VMOVUPS      constantsAVX2<>+544(SB), Y4
-	VFMADD231PS  constantsAVX2<>+512(SB), Y2, Y4
-	VFMADD213PS  constantsAVX2<>+576(SB), Y2, Y4
-	VFMADD213PS  constantsAVX2<>+608(SB), Y2, Y4
-	VFMADD213PS  constantsAVX2<>+640(SB), Y2, Y4
-	VFMADD213PS  constantsAVX2<>+480(SB), Y2, Y4
-	VFMADD213PS  constantsAVX2<>+480(SB), Y3, Y4
-	VMOVUPS      constantsAVX2<>+480(SB), Y2
-	VDIVPS       Y4, Y2, Y2
-	VMOVUPS      128(DX), Y3
-	VMOVUPS      128(CX), Y4
-	VFMADD231PS  Y3, Y2, Y4
-	VMOVUPS      constantsAVX2<>+192(SB), Y2
-	VMINPS       Y4, Y2, Y2
-	VMOVUPS      constantsAVX2<>+224(SB), Y3
-	VMAXPS       Y2, Y3, Y2
-	VMOVUPS      constantsAVX2<>+256(SB), Y3
-	VFMADD231PS  Y2, Y2, Y3
-	VMOVUPS      constantsAVX2<>+320(SB), Y4
-	VFMADD231PS  constantsAVX2<>+288(SB), Y3, Y4
-	VFMADD213PS  constantsAVX2<>+352(SB), Y3, Y4
-	VMULPS       Y4, Y2, Y2
-	VMOVUPS      constantsAVX2<>+416(SB), Y4
-	VFMADD231PS  constantsAVX2<>+384(SB), Y3, Y4
-	VFMADD213PS  constantsAVX2<>+448(SB), Y3, Y4
-	VFMADD213PS  constantsAVX2<>+480(SB), Y3, Y4
-	VMULPS       Y4, Y2, Y3
-	VMULPS       Y4, Y4, Y4
-	VFMADD231PS  Y2, Y2, Y4
-	VADDPS       Y3, Y3, Y2
-	VDIVPS       Y4, Y2, Y2
+	VMOVUPS      (CX), Y8
+	VMOVUPS      (DX), Y9
+	VADDPS       Y9, Y8, Y8
+	VMINPS       Y8, Y0, Y8
+	VMAXPS       Y8, Y1, Y8
+	VMOVAPS      Y7, Y9
+	VFNMADD231PS Y2, Y8, Y9
+	VSUBPS       Y7, Y9, Y10
+	VPSLLD       $0x17, Y9, Y9
+	VFMADD231PS  Y3, Y10, Y8
+	VMOVUPS      constantsAVX2<>+544(SB), Y10
+	VFMADD231PS  constantsAVX2<>+512(SB), Y8, Y10
+	VFMADD213PS  constantsAVX2<>+576(SB), Y8, Y10
+	VFMADD213PS  constantsAVX2<>+608(SB), Y8, Y10
+	VFMADD213PS  constantsAVX2<>+640(SB), Y8, Y10
+	VFMADD213PS  constantsAVX2<>+480(SB), Y8, Y10
+	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y10
+	VMOVUPS      constantsAVX2<>+480(SB), Y8
+	VDIVPS       Y10, Y8, Y8
+	VMOVUPS      128(DX), Y9
+	VMOVUPS      128(CX), Y10
+	VFMADD231PS  Y9, Y8, Y10
+	VMINPS       Y10, Y4, Y8
+	VMAXPS       Y8, Y5, Y8
+	VMOVAPS      Y6, Y9
+	VFMADD231PS  Y8, Y8, Y9
+	VMOVUPS      constantsAVX2<>+320(SB), Y10
+	VFMADD231PS  constantsAVX2<>+288(SB), Y9, Y10
+	VFMADD213PS  constantsAVX2<>+352(SB), Y9, Y10
+	VMULPS       Y10, Y8, Y8
+	VMOVUPS      constantsAVX2<>+416(SB), Y10
+	VFMADD231PS  constantsAVX2<>+384(SB), Y9, Y10
+	VFMADD213PS  constantsAVX2<>+448(SB), Y9, Y10
+	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y10
+	VMULPS       Y10, Y8, Y9
+	VMULPS       Y10, Y10, Y10
+	VFMADD231PS  Y8, Y8, Y10
+	VADDPS       Y9, Y9, Y8
+	VDIVPS       Y10, Y8, Y8
 
 	// Update gate and h.
-	VMOVUPS      64(CX), Y3
-	VMOVUPS      64(DX), Y4
-	VADDPS       Y4, Y3, Y3
-	VMOVUPS      constantsAVX2<>+64(SB), Y4
-	VMINPS       Y3, Y4, Y3
-	VMOVUPS      constantsAVX2<>+96(SB), Y4
-	VMAXPS       Y3, Y4, Y3
-	VMOVUPS      constantsAVX2<>+128(SB), Y4
-	VFNMADD231PS Y0, Y3, Y4
-	VSUBPS       constantsAVX2<>+128(SB), Y4, Y5
-	VPSLLD       $0x17, Y4, Y4
-	VFMADD231PS  Y1, Y5, Y3
-	VMOVUPS      constantsAVX2<>+544(SB), Y5
-	VFMADD231PS  constantsAVX2<>+512(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+576(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+608(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+640(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+480(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y5
-	VMOVUPS      constantsAVX2<>+480(SB), Y3
-	VDIVPS       Y5, Y3, Y3
-	VMOVUPS      (BX), Y4
-	VSUBPS       Y2, Y4, Y4
-	VFMADD231PS  Y4, Y3, Y2
-	VMOVUPS      Y2, (AX)
+	VMOVUPS      64(CX), Y9
+	VMOVUPS      64(DX), Y10
+	VADDPS       Y10, Y9, Y9
+	VMINPS       Y9, Y0, Y9
+	VMAXPS       Y9, Y1, Y9
+	VMOVAPS      Y7, Y10
+	VFNMADD231PS Y2, Y9, Y10
+	VSUBPS       Y7, Y10, Y11
+	VPSLLD       $0x17, Y10, Y10
+	VFMADD231PS  Y3, Y11, Y9
+	VMOVUPS      constantsAVX2<>+544(SB), Y11
+	VFMADD231PS  constantsAVX2<>+512(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+576(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+608(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+640(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y11
+	VMOVUPS      constantsAVX2<>+480(SB), Y9
+	VDIVPS       Y11, Y9, Y9
+	VMOVUPS      (BX), Y10
+	VSUBPS       Y8, Y10, Y10
+	VFMADD231PS  Y10, Y9, Y8
+	VMOVUPS      Y8, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, CX
 	ADDQ         $+32, DX
@@ -977,79 +949,73 @@ done18:
 	JEQ     done19
 	NEGQ    SI
 	LEAQ    constantsAVX2<>+896(SB), DI
-	VMOVUPS (DI)(SI*4), Y2
+	VMOVUPS (DI)(SI*4), Y8
 
 	// Reset and new gates.
-	VMASKMOVPS   (CX), Y2, Y3
-	VMASKMOVPS   (DX), Y2, Y4
-	VADDPS       Y4, Y3, Y3
-	VMOVUPS      constantsAVX2<>+64(SB), Y4
-	VMINPS       Y3, Y4, Y3
-	VMOVUPS      constantsAVX2<>+96(SB), Y4
-	VMAXPS       Y3, Y4, Y3
-	VMOVUPS      constantsAVX2<>+128(SB), Y4
-	VFNMADD231PS Y0, Y3, Y4
-	VSUBPS       constantsAVX2<>+128(SB), Y4, Y5
-	VPSLLD       $0x17, Y4, Y4
-	VFMADD231PS  Y1, Y5, Y3
-	VMOVUPS      constantsAVX2<>+544(SB), Y5
-	VFMADD231PS  constantsAVX2<>+512(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+576(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+608(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+640(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+480(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y5
-	VMOVUPS      constantsAVX2<>+480(SB), Y3
-	VDIVPS       Y5, Y3, Y3
-	VMASKMOVPS   128(DX), Y2, Y4
-	VMASKMOVPS   128(CX), Y2, Y5
-	VFMADD231PS  Y4, Y3, Y5
-	VMOVUPS      constantsAVX2<>+192(SB), Y3
-	VMINPS       Y5, Y3, Y3
-	VMOVUPS      constantsAVX2<>+224(SB), Y4
-	VMAXPS       Y3, Y4, Y3
-	VMOVUPS      constantsAVX2<>+256(SB), Y4
-	VFMADD231PS  Y3, Y3, Y4
-	VMOVUPS      constantsAVX2<>+320(SB), Y5
-	VFMADD231PS  constantsAVX2<>+288(SB), Y4, Y5
-	VFMADD213PS  constantsAVX2<>+352(SB), Y4, Y5
-	VMULPS       Y5, Y3, Y3
-	VMOVUPS      constantsAVX2<>+416(SB), Y5
-	VFMADD231PS  constantsAVX2<>+384(SB), Y4, Y5
-	VFMADD213PS  constantsAVX2<>+448(SB), Y4, Y5
-	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y5
-	VMULPS       Y5, Y3, Y4
-	VMULPS       Y5, Y5, Y5
-	VFMADD231PS  Y3, Y3, Y5
-	VADDPS       Y4, Y4, Y3
-	VDIVPS       Y5, Y3, Y3
+	VMASKMOVPS   (CX), Y8, Y9
+	VMASKMOVPS   (DX), Y8, Y10
+	VADDPS       Y10, Y9, Y9
+	VMINPS       Y9, Y0, Y9
+	VMAXPS       Y9, Y1, Y9
+	VMOVAPS      Y7, Y10
+	VFNMADD231PS Y2, Y9, Y10
+	VSUBPS       Y7, Y10, Y11
+	VPSLLD       $0x17, Y10, Y10
+	VFMADD231PS  Y3, Y11, Y9
+	VMOVUPS      constantsAVX2<>+544(SB), Y11
+	VFMADD231PS  constantsAVX2<>+512(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+576(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+608(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+640(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y11
+	VMOVUPS      constantsAVX2<>+480(SB), Y9
+	VDIVPS       Y11, Y9, Y9
+	VMASKMOVPS   128(DX), Y8, Y10
+	VMASKMOVPS   128(CX), Y8, Y11
+	VFMADD231PS  Y10, Y9, Y11
+	VMINPS       Y11, Y4, Y4
+	VMAXPS       Y4, Y5, Y4
+	VMOVAPS      Y6, Y5
+	VFMADD231PS  Y4, Y4, Y5
+	VMOVUPS      constantsAVX2<>+320(SB), Y6
+	VFMADD231PS  constantsAVX2<>+288(SB), Y5, Y6
+	VFMADD213PS  constantsAVX2<>+352(SB), Y5, Y6
+	VMULPS       Y6, Y4, Y4
+	VMOVUPS      constantsAVX2<>+416(SB), Y6
+	VFMADD231PS  constantsAVX2<>+384(SB), Y5, Y6
+	VFMADD213PS  constantsAVX2<>+448(SB), Y5, Y6
+	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y6
+	VMULPS       Y6, Y4, Y5
+	VMULPS       Y6, Y6, Y6
+	VFMADD231PS  Y4, Y4, Y6
+	VADDPS       Y5, Y5, Y4
+	VDIVPS       Y6, Y4, Y4
 
 	// Update gate and h.
-	VMASKMOVPS   64(CX), Y2, Y4
-	VMASKMOVPS   64(DX), Y2, Y5
-	VADDPS       Y5, Y4, Y4
-	VMOVUPS      constantsAVX2<>+64(SB), Y5
-	VMINPS       Y4, Y5, Y4
-	VMOVUPS      constantsAVX2<>+96(SB), Y5
-	VMAXPS       Y4, Y5, Y4
-	VMOVUPS      constantsAVX2<>+128(SB), Y5
-	VFNMADD231PS Y0, Y4, Y5
-	VSUBPS       constantsAVX2<>+128(SB), Y5, Y0
-	VPSLLD       $0x17, Y5, Y5
+	VMASKMOVPS   64(CX), Y8, Y5
+	VMASKMOVPS   64(DX), Y8, Y6
+	VADDPS       Y6, Y5, Y5
+	VMINPS       Y5, Y0, Y0
+	VMAXPS       Y0, Y1, Y0
+	VMOVAPS      Y7, Y1
+	VFNMADD231PS Y2, Y0, Y1
+	VSUBPS       Y7, Y1, Y2
+	VPSLLD       $0x17, Y1, Y1
+	VFMADD231PS  Y3, Y2, Y0
+	VMOVUPS      constantsAVX2<>+544(SB), Y2
+	VFMADD231PS  constantsAVX2<>+512(SB), Y0, Y2
+	VFMADD213PS  constantsAVX2<>+576(SB), Y0, Y2
+	VFMADD213PS  constantsAVX2<>+608(SB), Y0, Y2
+	VFMADD213PS  constantsAVX2<>+640(SB), Y0, Y2
+	VFMADD213PS  constantsAVX2<>+480(SB), Y0, Y2
+	VFMADD213PS  constantsAVX2<>+480(SB), Y1, Y2
+	VMOVUPS      constantsAVX2<>+480(SB), Y0
+	VDIVPS       Y2, Y0, Y0
+	VMASKMOVPS   (BX), Y8, Y1
+	VSUBPS       Y4, Y1, Y1
 	VFMADD231PS  Y1, Y0, Y4
-	VMOVUPS      constantsAVX2<>+544(SB), Y0
-	VFMADD231PS  constantsAVX2<>+512(SB), Y4, Y0
-	VFMADD213PS  constantsAVX2<>+576(SB), Y4, Y0
-	VFMADD213PS  constantsAVX2<>+608(SB), Y4, Y0
-	VFMADD213PS  constantsAVX2<>+640(SB), Y4, Y0
-	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y0
-	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y0
-	VMOVUPS      constantsAVX2<>+480(SB), Y1
-	VDIVPS       Y0, Y1, Y0
-	VMASKMOVPS   (BX), Y2, Y1
-	VSUBPS       Y3, Y1, Y1
-	VFMADD231PS  Y1, Y0, Y3
-	VMASKMOVPS   Y3, Y2, (AX)
+	VMASKMOVPS   Y4, Y8, (AX)
 
 done19:
 	// As it was.
@@ -1057,78 +1023,78 @@ done19:
 	VLDMXCSR (SP)
 	RET
 
-DATA constantsAVX2<>+0(SB)/4, $0x3fb8aa3b
-DATA constantsAVX2<>+4(SB)/4, $0x3fb8aa3b
-DATA constantsAVX2<>+8(SB)/4, $0x3fb8aa3b
-DATA constantsAVX2<>+12(SB)/4, $0x3fb8aa3b
-DATA constantsAVX2<>+16(SB)/4, $0x3fb8aa3b
-DATA constantsAVX2<>+20(SB)/4, $0x3fb8aa3b
-DATA constantsAVX2<>+24(SB)/4, $0x3fb8aa3b
-DATA constantsAVX2<>+28(SB)/4, $0x3fb8aa3b
-DATA constantsAVX2<>+32(SB)/4, $0x3f317218
-DATA constantsAVX2<>+36(SB)/4, $0x3f317218
-DATA constantsAVX2<>+40(SB)/4, $0x3f317218
-DATA constantsAVX2<>+44(SB)/4, $0x3f317218
-DATA constantsAVX2<>+48(SB)/4, $0x3f317218
-DATA constantsAVX2<>+52(SB)/4, $0x3f317218
-DATA constantsAVX2<>+56(SB)/4, $0x3f317218
-DATA constantsAVX2<>+60(SB)/4, $0x3f317218
-DATA constantsAVX2<>+64(SB)/4, $0x42200000
-DATA constantsAVX2<>+68(SB)/4, $0x42200000
-DATA constantsAVX2<>+72(SB)/4, $0x42200000
-DATA constantsAVX2<>+76(SB)/4, $0x42200000
-DATA constantsAVX2<>+80(SB)/4, $0x42200000
-DATA constantsAVX2<>+84(SB)/4, $0x42200000
-DATA constantsAVX2<>+88(SB)/4, $0x42200000
-DATA constantsAVX2<>+92(SB)/4, $0x42200000
-DATA constantsAVX2<>+96(SB)/4, $0xc2200000
-DATA constantsAVX2<>+100(SB)/4, $0xc2200000
-DATA constantsAVX2<>+104(SB)/4, $0xc2200000
-DATA constantsAVX2<>+108(SB)/4, $0xc2200000
-DATA constantsAVX2<>+112(SB)/4, $0xc2200000
-DATA constantsAVX2<>+116(SB)/4, $0xc2200000
-DATA constantsAVX2<>+120(SB)/4, $0xc2200000
-DATA constantsAVX2<>+124(SB)/4, $0xc2200000
-DATA constantsAVX2<>+128(SB)/4, $0x4b40007f
-DATA constantsAVX2<>+132(SB)/4, $0x4b40007f
-DATA constantsAVX2<>+136(SB)/4, $0x4b40007f
-DATA constantsAVX2<>+140(SB)/4, $0x4b40007f
-DATA constantsAVX2<>+144(SB)/4, $0x4b40007f
-DATA constantsAVX2<>+148(SB)/4, $0x4b40007f
-DATA constantsAVX2<>+152(SB)/4, $0x4b40007f
-DATA constantsAVX2<>+156(SB)/4, $0x4b40007f
-DATA constantsAVX2<>+160(SB)/4, $0x4b40007e
-DATA constantsAVX2<>+164(SB)/4, $0x4b40007e
-DATA constantsAVX2<>+168(SB)/4, $0x4b40007e
-DATA constantsAVX2<>+172(SB)/4, $0x4b40007e
-DATA constantsAVX2<>+176(SB)/4, $0x4b40007e
-DATA constantsAVX2<>+180(SB)/4, $0x4b40007e
-DATA constantsAVX2<>+184(SB)/4, $0x4b40007e
-DATA constantsAVX2<>+188(SB)/4, $0x4b40007e
-DATA constantsAVX2<>+192(SB)/4, $0x411051ec
-DATA constantsAVX2<>+196(SB)/4, $0x411051ec
-DATA constantsAVX2<>+200(SB)/4, $0x411051ec
-DATA constantsAVX2<>+204(SB)/4, $0x411051ec
-DATA constantsAVX2<>+208(SB)/4, $0x411051ec
-DATA constantsAVX2<>+212(SB)/4, $0x411051ec
-DATA constantsAVX2<>+216(SB)/4, $0x411051ec
-DATA constantsAVX2<>+220(SB)/4, $0x411051ec
-DATA constantsAVX2<>+224(SB)/4, $0xc11051ec
-DATA constantsAVX2<>+228(SB)/4, $0xc11051ec
-DATA constantsAVX2<>+232(SB)/4, $0xc11051ec
-DATA constantsAVX2<>+236(SB)/4, $0xc11051ec
-DATA constantsAVX2<>+240(SB)/4, $0xc11051ec
-DATA constantsAVX2<>+244(SB)/4, $0xc11051ec
-DATA constantsAVX2<>+248(SB)/4, $0xc11051ec
-DATA constantsAVX2<>+252(SB)/4, $0xc11051ec
-DATA constantsAVX2<>+256(SB)/4, $0x0d800000
-DATA constantsAVX2<>+260(SB)/4, $0x0d800000
-DATA constantsAVX2<>+264(SB)/4, $0x0d800000
-DATA constantsAVX2<>+268(SB)/4, $0x0d800000
-DATA constantsAVX2<>+272(SB)/4, $0x0d800000
-DATA constantsAVX2<>+276(SB)/4, $0x0d800000
-DATA constantsAVX2<>+280(SB)/4, $0x0d800000
-DATA constantsAVX2<>+284(SB)/4, $0x0d800000
+DATA constantsAVX2<>+0(SB)/4, $0x42200000
+DATA constantsAVX2<>+4(SB)/4, $0x42200000
+DATA constantsAVX2<>+8(SB)/4, $0x42200000
+DATA constantsAVX2<>+12(SB)/4, $0x42200000
+DATA constantsAVX2<>+16(SB)/4, $0x42200000
+DATA constantsAVX2<>+20(SB)/4, $0x42200000
+DATA constantsAVX2<>+24(SB)/4, $0x42200000
+DATA constantsAVX2<>+28(SB)/4, $0x42200000
+DATA constantsAVX2<>+32(SB)/4, $0xc2200000
+DATA constantsAVX2<>+36(SB)/4, $0xc2200000
+DATA constantsAVX2<>+40(SB)/4, $0xc2200000
+DATA constantsAVX2<>+44(SB)/4, $0xc2200000
+DATA constantsAVX2<>+48(SB)/4, $0xc2200000
+DATA constantsAVX2<>+52(SB)/4, $0xc2200000
+DATA constantsAVX2<>+56(SB)/4, $0xc2200000
+DATA constantsAVX2<>+60(SB)/4, $0xc2200000
+DATA constantsAVX2<>+64(SB)/4, $0x3fb8aa3b
+DATA constantsAVX2<>+68(SB)/4, $0x3fb8aa3b
+DATA constantsAVX2<>+72(SB)/4, $0x3fb8aa3b
+DATA constantsAVX2<>+76(SB)/4, $0x3fb8aa3b
+DATA constantsAVX2<>+80(SB)/4, $0x3fb8aa3b
+DATA constantsAVX2<>+84(SB)/4, $0x3fb8aa3b
+DATA constantsAVX2<>+88(SB)/4, $0x3fb8aa3b
+DATA constantsAVX2<>+92(SB)/4, $0x3fb8aa3b
+DATA constantsAVX2<>+96(SB)/4, $0x3f317218
+DATA constantsAVX2<>+100(SB)/4, $0x3f317218
+DATA constantsAVX2<>+104(SB)/4, $0x3f317218
+DATA constantsAVX2<>+108(SB)/4, $0x3f317218
+DATA constantsAVX2<>+112(SB)/4, $0x3f317218
+DATA constantsAVX2<>+116(SB)/4, $0x3f317218
+DATA constantsAVX2<>+120(SB)/4, $0x3f317218
+DATA constantsAVX2<>+124(SB)/4, $0x3f317218
+DATA constantsAVX2<>+128(SB)/4, $0x4b40007e
+DATA constantsAVX2<>+132(SB)/4, $0x4b40007e
+DATA constantsAVX2<>+136(SB)/4, $0x4b40007e
+DATA constantsAVX2<>+140(SB)/4, $0x4b40007e
+DATA constantsAVX2<>+144(SB)/4, $0x4b40007e
+DATA constantsAVX2<>+148(SB)/4, $0x4b40007e
+DATA constantsAVX2<>+152(SB)/4, $0x4b40007e
+DATA constantsAVX2<>+156(SB)/4, $0x4b40007e
+DATA constantsAVX2<>+160(SB)/4, $0x411051ec
+DATA constantsAVX2<>+164(SB)/4, $0x411051ec
+DATA constantsAVX2<>+168(SB)/4, $0x411051ec
+DATA constantsAVX2<>+172(SB)/4, $0x411051ec
+DATA constantsAVX2<>+176(SB)/4, $0x411051ec
+DATA constantsAVX2<>+180(SB)/4, $0x411051ec
+DATA constantsAVX2<>+184(SB)/4, $0x411051ec
+DATA constantsAVX2<>+188(SB)/4, $0x411051ec
+DATA constantsAVX2<>+192(SB)/4, $0xc11051ec
+DATA constantsAVX2<>+196(SB)/4, $0xc11051ec
+DATA constantsAVX2<>+200(SB)/4, $0xc11051ec
+DATA constantsAVX2<>+204(SB)/4, $0xc11051ec
+DATA constantsAVX2<>+208(SB)/4, $0xc11051ec
+DATA constantsAVX2<>+212(SB)/4, $0xc11051ec
+DATA constantsAVX2<>+216(SB)/4, $0xc11051ec
+DATA constantsAVX2<>+220(SB)/4, $0xc11051ec
+DATA constantsAVX2<>+224(SB)/4, $0x0d800000
+DATA constantsAVX2<>+228(SB)/4, $0x0d800000
+DATA constantsAVX2<>+232(SB)/4, $0x0d800000
+DATA constantsAVX2<>+236(SB)/4, $0x0d800000
+DATA constantsAVX2<>+240(SB)/4, $0x0d800000
+DATA constantsAVX2<>+244(SB)/4, $0x0d800000
+DATA constantsAVX2<>+248(SB)/4, $0x0d800000
+DATA constantsAVX2<>+252(SB)/4, $0x0d800000
+DATA constantsAVX2<>+256(SB)/4, $0x4b40007f
+DATA constantsAVX2<>+260(SB)/4, $0x4b40007f
+DATA constantsAVX2<>+264(SB)/4, $0x4b40007f
+DATA constantsAVX2<>+268(SB)/4, $0x4b40007f
+DATA constantsAVX2<>+272(SB)/4, $0x4b40007f
+DATA constantsAVX2<>+276(SB)/4, $0x4b40007f
+DATA constantsAVX2<>+280(SB)/4, $0x4b40007f
+DATA constantsAVX2<>+284(SB)/4, $0x4b40007f
 DATA constantsAVX2<>+288(SB)/4, $0x386fa466
 DATA constantsAVX2<>+292(SB)/4, $0x386fa466
 DATA constantsAVX2<>+296(SB)/4, $0x386fa466
@@ -1489,6 +1455,15 @@ done2:
 	VBROADCASTSS constantsAVX512<>+52(SB), Z13
 	VBROADCASTSS constantsAVX512<>+56(SB), Z14
 	VBROADCASTSS constantsAVX512<>+60(SB), Z15
+	VBROADCASTSS constantsAVX512<>+60(SB), Z16
+	VBROADCASTSS constantsAVX512<>+44(SB), Z17
+	VBROADCASTSS constantsAVX512<>+64(SB), Z18
+	VBROADCASTSS constantsAVX512<>+68(SB), Z19
+	VBROADCASTSS constantsAVX512<>+72(SB), Z20
+	VBROADCASTSS constantsAVX512<>+76(SB), Z21
+	VBROADCASTSS constantsAVX512<>+80(SB), Z22
+	VBROADCASTSS constantsAVX512<>+60(SB), Z23
+	VBROADCASTSS constantsAVX512<>+84(SB), Z24
 	MOVQ         h+16(FP), AX
 	MOVQ         c+24(FP), CX
 	MOVQ         gates+32(FP), DX
@@ -1501,118 +1476,102 @@ done2:
 
 loop14:
 	// Input and cell gates.
-	VMOVUPS      (DX), Z16
-	VMINPS       Z16, Z2, Z16
-	VMAXPS       Z16, Z3, Z16
-	VMOVAPS      Z5, Z17
-	VFNMADD231PS Z0, Z16, Z17
-	VSUBPS       Z5, Z17, Z18
-	VPSLLD       $0x17, Z17, Z17
-	VFMADD231PS  Z1, Z18, Z16
-	VBROADCASTSS constantsAVX512<>+68(SB), Z18
-	VBROADCASTSS constantsAVX512<>+64(SB), Z19
-	VFMADD231PS  Z19, Z16, Z18
-	VBROADCASTSS constantsAVX512<>+72(SB), Z19
-	VFMADD213PS  Z19, Z16, Z18
-	VBROADCASTSS constantsAVX512<>+76(SB), Z19
-	VFMADD213PS  Z19, Z16, Z18
-	VBROADCASTSS constantsAVX512<>+80(SB), Z19
-	VFMADD213PS  Z19, Z16, Z18
-	VBROADCASTSS constantsAVX512<>+60(SB), Z19
-	VFMADD213PS  Z19, Z16, Z18
-	VBROADCASTSS constantsAVX512<>+44(SB), Z16
-	VFMADD213PS  Z16, Z17, Z18
-	VMOVUPS      128(DX), Z16
-	VMINPS       Z16, Z6, Z16
-	VMAXPS       Z16, Z7, Z16
-	VMOVAPS      Z8, Z17
-	VFMADD231PS  Z16, Z16, Z17
-	VMOVAPS      Z10, Z19
-	VFMADD231PS  Z9, Z17, Z19
-	VFMADD213PS  Z11, Z17, Z19
-	VMULPS       Z19, Z16, Z16
-	VMOVAPS      Z13, Z19
-	VFMADD231PS  Z12, Z17, Z19
-	VFMADD213PS  Z14, Z17, Z19
-	VFMADD213PS  Z15, Z17, Z19
-	VMULPS       Z19, Z16, Z17
-	VMULPS       Z19, Z19, Z19
-	VFMADD231PS  Z16, Z16, Z19
-	VMULPS       Z19, Z18, Z16
-	VBROADCASTSS constantsAVX512<>+60(SB), Z18
-	VDIVPS       Z16, Z18, Z16
-	VMULPS       Z16, Z17, Z16
+	VMOVUPS      (DX), Z25
+	VMINPS       Z25, Z0, Z25
+	VMAXPS       Z25, Z1, Z25
+	VMOVAPS      Z4, Z26
+	VFNMADD231PS Z2, Z25, Z26
+	VSUBPS       Z4, Z26, Z27
+	VPSLLD       $0x17, Z26, Z26
+	VFMADD231PS  Z3, Z27, Z25
+	VMOVAPS      Z19, Z27
+	VFMADD231PS  Z18, Z25, Z27
+	VFMADD213PS  Z20, Z25, Z27
+	VFMADD213PS  Z21, Z25, Z27
+	VFMADD213PS  Z22, Z25, Z27
+	VFMADD213PS  Z23, Z25, Z27
+	VFMADD213PS  Z17, Z26, Z27
+	VMOVUPS      128(DX), Z25
+	VMINPS       Z25, Z5, Z25
+	VMAXPS       Z25, Z6, Z25
+	VMOVAPS      Z7, Z26
+	VFMADD231PS  Z25, Z25, Z26
+	VMOVAPS      Z10, Z28
+	VFMADD231PS  Z9, Z26, Z28
+	VFMADD213PS  Z11, Z26, Z28
+	VMULPS       Z28, Z25, Z25
+	VMOVAPS      Z13, Z28
+	VFMADD231PS  Z12, Z26, Z28
+	VFMADD213PS  Z14, Z26, Z28
+	VFMADD213PS  Z15, Z26, Z28
+	VMULPS       Z28, Z25, Z26
+	VMULPS       Z28, Z28, Z28
+	VFMADD231PS  Z25, Z25, Z28
+	VMULPS       Z28, Z27, Z25
+	VDIVPS       Z25, Z16, Z25
+	VMULPS       Z25, Z26, Z25
 
 	// Forget gate and c.
-	VMOVUPS      64(DX), Z17
-	VMINPS       Z17, Z2, Z17
-	VMAXPS       Z17, Z3, Z17
-	VMOVAPS      Z4, Z18
-	VFNMADD231PS Z0, Z17, Z18
-	VSUBPS       Z4, Z18, Z19
-	VPSLLD       $0x17, Z18, Z18
-	VFMADD231PS  Z1, Z19, Z17
-	VBROADCASTSS constantsAVX512<>+88(SB), Z19
-	VBROADCASTSS constantsAVX512<>+84(SB), Z20
-	VFMADD231PS  Z20, Z17, Z19
-	VBROADCASTSS constantsAVX512<>+92(SB), Z20
-	VFMADD213PS  Z20, Z17, Z19
-	VBROADCASTSS constantsAVX512<>+96(SB), Z20
-	VFMADD213PS  Z20, Z17, Z19
-	VBROADCASTSS constantsAVX512<>+100(SB), Z20
-	VFMADD213PS  Z20, Z17, Z19
-	VBROADCASTSS constantsAVX512<>+104(SB), Z20
-	VFMADD213PS  Z20, Z17, Z19
-	VBROADCASTSS constantsAVX512<>+60(SB), Z20
-	VFMADD213PS  Z20, Z17, Z19
-	VBROADCASTSS constantsAVX512<>+60(SB), Z17
-	VFMADD213PS  Z17, Z18, Z19
-	VBROADCASTSS constantsAVX512<>+60(SB), Z17
-	VDIVPS       Z19, Z17, Z17
-	VMOVUPS      (BX), Z18
-	VFMADD231PS  Z18, Z17, Z16
-	VMOVUPS      Z16, (CX)
+	VMOVUPS      64(DX), Z26
+	VMINPS       Z26, Z0, Z26
+	VMAXPS       Z26, Z1, Z26
+	VMOVAPS      Z8, Z27
+	VFNMADD231PS Z2, Z26, Z27
+	VSUBPS       Z8, Z27, Z28
+	VPSLLD       $0x17, Z27, Z27
+	VFMADD231PS  Z3, Z28, Z26
+	VBROADCASTSS constantsAVX512<>+88(SB), Z28
+	VFMADD231PS  Z24, Z26, Z28
+	VBROADCASTSS constantsAVX512<>+92(SB), Z29
+	VFMADD213PS  Z29, Z26, Z28
+	VBROADCASTSS constantsAVX512<>+96(SB), Z29
+	VFMADD213PS  Z29, Z26, Z28
+	VBROADCASTSS constantsAVX512<>+100(SB), Z29
+	VFMADD213PS  Z29, Z26, Z28
+	VBROADCASTSS constantsAVX512<>+104(SB), Z29
+	VFMADD213PS  Z29, Z26, Z28
+	VBROADCASTSS constantsAVX512<>+60(SB), Z29
+	VFMADD213PS  Z29, Z26, Z28
+	VFMADD213PS  Z16, Z27, Z28
+	VDIVPS       Z28, Z16, Z26
+	VMOVUPS      (BX), Z27
+	VFMADD231PS  Z27, Z26, Z25
+	VMOVUPS      Z25, (CX)
 
 	// Output gate and h.
-	VMOVUPS      192(DX), Z17
-	VMINPS       Z17, Z2, Z17
-	VMAXPS       Z17, Z3, Z17
-	VMOVAPS      Z5, Z18
-	VFNMADD231PS Z0, Z17, Z18
-	VSUBPS       Z5, Z18, Z19
-	VPSLLD       $0x17, Z18, Z18
-	VFMADD231PS  Z1, Z19, Z17
-	VBROADCASTSS constantsAVX512<>+68(SB), Z19
-	VBROADCASTSS constantsAVX512<>+64(SB), Z20
-	VFMADD231PS  Z20, Z17, Z19
-	VBROADCASTSS constantsAVX512<>+72(SB), Z20
-	VFMADD213PS  Z20, Z17, Z19
-	VBROADCASTSS constantsAVX512<>+76(SB), Z20
-	VFMADD213PS  Z20, Z17, Z19
-	VBROADCASTSS constantsAVX512<>+80(SB), Z20
-	VFMADD213PS  Z20, Z17, Z19
-	VBROADCASTSS constantsAVX512<>+60(SB), Z20
-	VFMADD213PS  Z20, Z17, Z19
-	VBROADCASTSS constantsAVX512<>+44(SB), Z17
-	VFMADD213PS  Z17, Z18, Z19
-	VMINPS       Z16, Z6, Z16
-	VMAXPS       Z16, Z7, Z16
-	VMOVAPS      Z8, Z17
-	VFMADD231PS  Z16, Z16, Z17
-	VMOVAPS      Z10, Z18
-	VFMADD231PS  Z9, Z17, Z18
-	VFMADD213PS  Z11, Z17, Z18
-	VMULPS       Z18, Z16, Z16
-	VMOVAPS      Z13, Z18
-	VFMADD231PS  Z12, Z17, Z18
-	VFMADD213PS  Z14, Z17, Z18
-	VFMADD213PS  Z15, Z17, Z18
-	VMULPS       Z18, Z16, Z17
-	VMULPS       Z18, Z18, Z18
-	VFMADD231PS  Z16, Z16, Z18
-	VMULPS       Z18, Z19, Z16
-	VDIVPS       Z16, Z17, Z16
-	VMOVUPS      Z16, (AX)
+	VMOVUPS      192(DX), Z26
+	VMINPS       Z26, Z0, Z26
+	VMAXPS       Z26, Z1, Z26
+	VMOVAPS      Z4, Z27
+	VFNMADD231PS Z2, Z26, Z27
+	VSUBPS       Z4, Z27, Z28
+	VPSLLD       $0x17, Z27, Z27
+	VFMADD231PS  Z3, Z28, Z26
+	VMOVAPS      Z19, Z28
+	VFMADD231PS  Z18, Z26, Z28
+	VFMADD213PS  Z20, Z26, Z28
+	VFMADD213PS  Z21, Z26, Z28
+	VFMADD213PS  Z22, Z26, Z28
+	VFMADD213PS  Z23, Z26, Z28
+	VFMADD213PS  Z17, Z27, Z28
+	VMINPS       Z25, Z5, Z25
+	VMAXPS       Z25, Z6, Z25
+	VMOVAPS      Z7, Z26
+	VFMADD231PS  Z25, Z25, Z26
+	VMOVAPS      Z10, Z27
+	VFMADD231PS  Z9, Z26, Z27
+	VFMADD213PS  Z11, Z26, Z27
+	VMULPS       Z27, Z25, Z25
+	VMOVAPS      Z13, Z27
+	VFMADD231PS  Z12, Z26, Z27
+	VFMADD213PS  Z14, Z26, Z27
+	VFMADD213PS  Z15, Z26, Z27
+	VMULPS       Z27, Z25, Z26
+	VMULPS       Z27, Z27, Z27
+	VFMADD231PS  Z25, Z25, Z27
+	VMULPS       Z27, Z28, Z25
+	VDIVPS       Z25, Z26, Z25
+	VMOVUPS      Z25, (AX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, CX
 	ADDQ         $+64, DX
@@ -1631,117 +1590,101 @@ done15:
 	KMOVW DI, K1
 
 	// Input and cell gates.
-	VMOVUPS.Z    (DX), K1, Z16
-	VMINPS       Z16, Z2, Z16
-	VMAXPS       Z16, Z3, Z16
-	VMOVAPS      Z5, Z17
-	VFNMADD231PS Z0, Z16, Z17
-	VSUBPS       Z5, Z17, Z18
-	VPSLLD       $0x17, Z17, Z17
-	VFMADD231PS  Z1, Z18, Z16
-	VBROADCASTSS constantsAVX512<>+68(SB), Z18
-	VBROADCASTSS constantsAVX512<>+64(SB), Z19
-	VFMADD231PS  Z19, Z16, Z18
-	VBROADCASTSS constantsAVX512<>+72(SB), Z19
-	VFMADD213PS  Z19, Z16, Z18
-	VBROADCASTSS constantsAVX512<>+76(SB), Z19
-	VFMADD213PS  Z19, Z16, Z18
-	VBROADCASTSS constantsAVX512<>+80(SB), Z19
-	VFMADD213PS  Z19, Z16, Z18
-	VBROADCASTSS constantsAVX512<>+60(SB), Z19
-	VFMADD213PS  Z19, Z16, Z18
-	VBROADCASTSS constantsAVX512<>+44(SB), Z16
-	VFMADD213PS  Z16, Z17, Z18
-	VMOVUPS.Z    128(DX), K1, Z16
-	VMINPS       Z16, Z6, Z16
-	VMAXPS       Z16, Z7, Z16
-	VMOVAPS      Z8, Z17
-	VFMADD231PS  Z16, Z16, Z17
-	VMOVAPS      Z10, Z19
-	VFMADD231PS  Z9, Z17, Z19
-	VFMADD213PS  Z11, Z17, Z19
-	VMULPS       Z19, Z16, Z16
-	VMOVAPS      Z13, Z19
-	VFMADD231PS  Z12, Z17, Z19
-	VFMADD213PS  Z14, Z17, Z19
-	VFMADD213PS  Z15, Z17, Z19
-	VMULPS       Z19, Z16, Z17
-	VMULPS       Z19, Z19, Z19
-	VFMADD231PS  Z16, Z16, Z19
-	VMULPS       Z19, Z18, Z16
-	VBROADCASTSS constantsAVX512<>+60(SB), Z18
-	VDIVPS       Z16, Z18, Z16
-	VMULPS       Z16, Z17, Z16
+	VMOVUPS.Z    (DX), K1, Z25
+	VMINPS       Z25, Z0, Z25
+	VMAXPS       Z25, Z1, Z25
+	VMOVAPS      Z4, Z26
+	VFNMADD231PS Z2, Z25, Z26
+	VSUBPS       Z4, Z26, Z27
+	VPSLLD       $0x17, Z26, Z26
+	VFMADD231PS  Z3, Z27, Z25
+	VMOVAPS      Z19, Z27
+	VFMADD231PS  Z18, Z25, Z27
+	VFMADD213PS  Z20, Z25, Z27
+	VFMADD213PS  Z21, Z25, Z27
+	VFMADD213PS  Z22, Z25, Z27
+	VFMADD213PS  Z23, Z25, Z27
+	VFMADD213PS  Z17, Z26, Z27
+	VMOVUPS.Z    128(DX), K1, Z25
+	VMINPS       Z25, Z5, Z25
+	VMAXPS       Z25, Z6, Z25
+	VMOVAPS      Z7, Z26
+	VFMADD231PS  Z25, Z25, Z26
+	VMOVAPS      Z10, Z28
+	VFMADD231PS  Z9, Z26, Z28
+	VFMADD213PS  Z11, Z26, Z28
+	VMULPS       Z28, Z25, Z25
+	VMOVAPS      Z13, Z28
+	VFMADD231PS  Z12, Z26, Z28
+	VFMADD213PS  Z14, Z26, Z28
+	VFMADD213PS  Z15, Z26, Z28
+	VMULPS       Z28, Z25, Z26
+	VMULPS       Z28, Z28, Z28
+	VFMADD231PS  Z25, Z25, Z28
+	VMULPS       Z28, Z27, Z25
+	VDIVPS       Z25, Z16, Z25
+	VMULPS       Z25, Z26, Z25
 
 	// Forget gate and c.
-	VMOVUPS.Z    64(DX), K1, Z17
-	VMINPS       Z17, Z2, Z17
-	VMAXPS       Z17, Z3, Z17
-	VMOVAPS      Z4, Z18
-	VFNMADD231PS Z0, Z17, Z18
-	VSUBPS       Z4, Z18, Z4
-	VPSLLD       $0x17, Z18, Z18
-	VFMADD231PS  Z1, Z4, Z17
-	VBROADCASTSS constantsAVX512<>+88(SB), Z4
-	VBROADCASTSS constantsAVX512<>+84(SB), Z19
-	VFMADD231PS  Z19, Z17, Z4
-	VBROADCASTSS constantsAVX512<>+92(SB), Z19
-	VFMADD213PS  Z19, Z17, Z4
-	VBROADCASTSS constantsAVX512<>+96(SB), Z19
-	VFMADD213PS  Z19, Z17, Z4
-	VBROADCASTSS constantsAVX512<>+100(SB), Z19
-	VFMADD213PS  Z19, Z17, Z4
-	VBROADCASTSS constantsAVX512<>+104(SB), Z19
-	VFMADD213PS  Z19, Z17, Z4
-	VBROADCASTSS constantsAVX512<>+60(SB), Z19
-	VFMADD213PS  Z19, Z17, Z4
-	VBROADCASTSS constantsAVX512<>+60(SB), Z17
-	VFMADD213PS  Z17, Z18, Z4
-	VBROADCASTSS constantsAVX512<>+60(SB), Z17
-	VDIVPS       Z4, Z17, Z4
-	VMOVUPS.Z    (BX), K1, Z17
-	VFMADD231PS  Z17, Z4, Z16
-	VMOVUPS      Z16, K1, (CX)
+	VMOVUPS.Z    64(DX), K1, Z26
+	VMINPS       Z26, Z0, Z26
+	VMAXPS       Z26, Z1, Z26
+	VMOVAPS      Z8, Z27
+	VFNMADD231PS Z2, Z26, Z27
+	VSUBPS       Z8, Z27, Z8
+	VPSLLD       $0x17, Z27, Z27
+	VFMADD231PS  Z3, Z8, Z26
+	VBROADCASTSS constantsAVX512<>+88(SB), Z8
+	VFMADD231PS  Z24, Z26, Z8
+	VBROADCASTSS constantsAVX512<>+92(SB), Z24
+	VFMADD213PS  Z24, Z26, Z8
+	VBROADCASTSS constantsAVX512<>+96(SB), Z24
+	VFMADD213PS  Z24, Z26, Z8
+	VBROADCASTSS constantsAVX512<>+100(SB), Z24
+	VFMADD213PS  Z24, Z26, Z8
+	VBROADCASTSS constantsAVX512<>+104(SB), Z24
+	VFMADD213PS  Z24, Z26, Z8
+	VBROADCASTSS constantsAVX512<>+60(SB), Z24
+	VFMADD213PS  Z24, Z26, Z8
+	VFMADD213PS  Z16, Z27, Z8
+	VDIVPS       Z8, Z16, Z8
+	VMOVUPS.Z    (BX), K1, Z16
+	VFMADD231PS  Z16, Z8, Z25
+	VMOVUPS      Z25, K1, (CX)
 
 	// Output gate and h.
-	VMOVUPS.Z    192(DX), K1, Z4
-	VMINPS       Z4, Z2, Z2
-	VMAXPS       Z2, Z3, Z2
-	VMOVAPS      Z5, Z3
-	VFNMADD231PS Z0, Z2, Z3
-	VSUBPS       Z5, Z3, Z0
-	VPSLLD       $0x17, Z3, Z3
-	VFMADD231PS  Z1, Z0, Z2
-	VBROADCASTSS constantsAVX512<>+68(SB), Z0
-	VBROADCASTSS constantsAVX512<>+64(SB), Z1
-	VFMADD231PS  Z1, Z2, Z0
-	VBROADCASTSS constantsAVX512<>+72(SB), Z1
-	VFMADD213PS  Z1, Z2, Z0
-	VBROADCASTSS constantsAVX512<>+76(SB), Z1
-	VFMADD213PS  Z1, Z2, Z0
-	VBROADCASTSS constantsAVX512<>+80(SB), Z1
-	VFMADD213PS  Z1, Z2, Z0
-	VBROADCASTSS constantsAVX512<>+60(SB), Z1
-	VFMADD213PS  Z1, Z2, Z0
-	VBROADCASTSS constantsAVX512<>+44(SB), Z1
-	VFMADD213PS  Z1, Z3, Z0
-	VMINPS       Z16, Z6, Z1
-	VMAXPS       Z1, Z7, Z1
-	VMOVAPS      Z8, Z2
-	VFMADD231PS  Z1, Z1, Z2
+	VMOVUPS.Z    192(DX), K1, Z8
+	VMINPS       Z8, Z0, Z0
+	VMAXPS       Z0, Z1, Z0
+	VMOVAPS      Z4, Z1
+	VFNMADD231PS Z2, Z0, Z1
+	VSUBPS       Z4, Z1, Z2
+	VPSLLD       $0x17, Z1, Z1
+	VFMADD231PS  Z3, Z2, Z0
+	VMOVAPS      Z19, Z2
+	VFMADD231PS  Z18, Z0, Z2
+	VFMADD213PS  Z20, Z0, Z2
+	VFMADD213PS  Z21, Z0, Z2
+	VFMADD213PS  Z22, Z0, Z2
+	VFMADD213PS  Z23, Z0, Z2
+	VFMADD213PS  Z17, Z1, Z2
+	VMINPS       Z25, Z5, Z0
+	VMAXPS       Z0, Z6, Z0
+	VMOVAPS      Z7, Z1
+	VFMADD231PS  Z0, Z0, Z1
 	VMOVAPS      Z10, Z3
-	VFMADD231PS  Z9, Z2, Z3
-	VFMADD213PS  Z11, Z2, Z3
-	VMULPS       Z3, Z1, Z1
-	VMOVAPS      Z13, Z3
-	VFMADD231PS  Z12, Z2, Z3
-	VFMADD213PS  Z14, Z2, Z3
-	VFMADD213PS  Z15, Z2, Z3
-	VMULPS       Z3, Z1, Z2
-	VMULPS       Z3, Z3, Z3
-	VFMADD231PS  Z1, Z1, Z3
+	VFMADD231PS  Z9, Z1, Z3
+	VFMADD213PS  Z11, Z1, Z3
 	VMULPS       Z3, Z0, Z0
-	VDIVPS       Z0, Z2, Z0
+	VMOVAPS      Z13, Z3
+	VFMADD231PS  Z12, Z1, Z3
+	VFMADD213PS  Z14, Z1, Z3
+	VFMADD213PS  Z15, Z1, Z3
+	VMULPS       Z3, Z0, Z1
+	VMULPS       Z3, Z3, Z3
+	VFMADD231PS  Z0, Z0, Z3
+	VMULPS       Z3, Z2, Z0
+	VDIVPS       Z0, Z1, Z0
 	VMOVUPS      Z0, K1, (AX)
 
 done16:
@@ -1923,7 +1866,7 @@ done2:
 	VBROADCASTSS constantsAVX512<>+8(SB), Z2
 	VBROADCASTSS constantsAVX512<>+12(SB), Z3
 	VBROADCASTSS constantsAVX512<>+16(SB), Z4
-	VBROADCASTSS constantsAVX512<>+20(SB), Z5
+	VBROADCASTSS constantsAVX512<>+20(SB), Z4
 	VBROADCASTSS constantsAVX512<>+24(SB), Z5
 	VBROADCASTSS constantsAVX512<>+28(SB), Z6
 	VBROADCASTSS constantsAVX512<>+32(SB), Z7
@@ -1934,6 +1877,13 @@ done2:
 	VBROADCASTSS constantsAVX512<>+52(SB), Z12
 	VBROADCASTSS constantsAVX512<>+56(SB), Z13
 	VBROADCASTSS constantsAVX512<>+60(SB), Z14
+	VBROADCASTSS constantsAVX512<>+60(SB), Z15
+	VBROADCASTSS constantsAVX512<>+64(SB), Z16
+	VBROADCASTSS constantsAVX512<>+68(SB), Z17
+	VBROADCASTSS constantsAVX512<>+72(SB), Z18
+	VBROADCASTSS constantsAVX512<>+76(SB), Z19
+	VBROADCASTSS constantsAVX512<>+80(SB), Z20
+	VBROADCASTSS constantsAVX512<>+60(SB), Z21
 	MOVQ         h+16(FP), AX
 	MOVQ         gx+24(FP), CX
 	MOVQ         gh+32(FP), DX
@@ -1946,82 +1896,68 @@ done2:
 
 loop14:
 	// Reset and new gates.
-	VMOVUPS      (CX), Z15
-	VMOVUPS      (DX), Z16
-	VADDPS       Z16, Z15, Z15
-	VMINPS       Z15, Z2, Z15
-	VMAXPS       Z15, Z3, Z15
-	VMOVAPS      Z4, Z16
-	VFNMADD231PS Z0, Z15, Z16
-	VSUBPS       Z4, Z16, Z17
-	VPSLLD       $0x17, Z16, Z16
-	VFMADD231PS  Z1, Z17, Z15
-	VBROADCASTSS constantsAVX512<>+68(SB), Z17
-	VBROADCASTSS constantsAVX512<>+64(SB), Z18
-	VFMADD231PS  Z18, Z15, Z17
-	VBROADCASTSS constantsAVX512<>+72(SB), Z18
-	VFMADD213PS  Z18, Z15, Z17
-	VBROADCASTSS constantsAVX512<>+76(SB), Z18
-	VFMADD213PS  Z18, Z15, Z17
-	VBROADCASTSS constantsAVX512<>+80(SB), Z18
-	VFMADD213PS  Z18, Z15, Z17
-	VBROADCASTSS constantsAVX512<>+60(SB), Z18
-	VFMADD213PS  Z18, Z15, Z17
-	VBROADCASTSS constantsAVX512<>+60(SB), Z15
-	VFMADD213PS  Z15, Z16, Z17
-	VBROADCASTSS constantsAVX512<>+60(SB), Z15
-	VDIVPS       Z17, Z15, Z15
-	VMOVUPS      128(DX), Z16
-	VMOVUPS      128(CX), Z17
-	VFMADD231PS  Z16, Z15, Z17
-	VMINPS       Z17, Z5, Z15
-	VMAXPS       Z15, Z6, Z15
-	VMOVAPS      Z7, Z16
-	VFMADD231PS  Z15, Z15, Z16
-	VMOVAPS      Z9, Z17
-	VFMADD231PS  Z8, Z16, Z17
-	VFMADD213PS  Z10, Z16, Z17
-	VMULPS       Z17, Z15, Z15
-	VMOVAPS      Z12, Z17
-	VFMADD231PS  Z11, Z16, Z17
-	VFMADD213PS  Z13, Z16, Z17
-	VFMADD213PS  Z14, Z16, Z17
-	VMULPS       Z17, Z15, Z16
-	VMULPS       Z17, Z17, Z17
-	VFMADD231PS  Z15, Z15, Z17
-	VADDPS       Z16, Z16, Z15
-	VDIVPS       Z17, Z15, Z15
+	VMOVUPS      (CX), Z22
+	VMOVUPS      (DX), Z23
+	VADDPS       Z23, Z22, Z22
+	VMINPS       Z22, Z0, Z22
+	VMAXPS       Z22, Z1, Z22
+	VMOVAPS      Z7, Z23
+	VFNMADD231PS Z2, Z22, Z23
+	VSUBPS       Z7, Z23, Z24
+	VPSLLD       $0x17, Z23, Z23
+	VFMADD231PS  Z3, Z24, Z22
+	VMOVAPS      Z17, Z24
+	VFMADD231PS  Z16, Z22, Z24
+	VFMADD213PS  Z18, Z22, Z24
+	VFMADD213PS  Z19, Z22, Z24
+	VFMADD213PS  Z20, Z22, Z24
+	VFMADD213PS  Z21, Z22, Z24
+	VFMADD213PS  Z15, Z23, Z24
+	VDIVPS       Z24, Z15, Z22
+	VMOVUPS      128(DX), Z23
+	VMOVUPS      128(CX), Z24
+	VFMADD231PS  Z23, Z22, Z24
+	VMINPS       Z24, Z4, Z22
+	VMAXPS       Z22, Z5, Z22
+	VMOVAPS      Z6, Z23
+	VFMADD231PS  Z22, Z22, Z23
+	VMOVAPS      Z9, Z24
+	VFMADD231PS  Z8, Z23, Z24
+	VFMADD213PS  Z10, Z23, Z24
+	VMULPS       Z24, Z22, Z22
+	VMOVAPS      Z12, Z24
+	VFMADD231PS  Z11, Z23, Z24
+	VFMADD213PS  Z13, Z23, Z24
+	VFMADD213PS  Z14, Z23, Z24
+	VMULPS       Z24, Z22, Z23
+	VMULPS       Z24, Z24, Z24
+	VFMADD231PS  Z22, Z22, Z24
+	VADDPS       Z23, Z23, Z22
+	VDIVPS       Z24, Z22, Z22
 
 	// Update gate and h.
-	VMOVUPS      64(CX), Z16
-	VMOVUPS      64(DX), Z17
-	VADDPS       Z17, Z16, Z16
-	VMINPS       Z16, Z2, Z16
-	VMAXPS       Z16, Z3, Z16
-	VMOVAPS      Z4, Z17
-	VFNMADD231PS Z0, Z16, Z17
-	VSUBPS       Z4, Z17, Z18
-	VPSLLD       $0x17, Z17, Z17
-	VFMADD231PS  Z1, Z18, Z16
-	VBROADCASTSS constantsAVX512<>+68(SB), Z18
-	VBROADCASTSS constantsAVX512<>+64(SB), Z19
-	VFMADD231PS  Z19, Z16, Z18
-	VBROADCASTSS constantsAVX512<>+72(SB), Z19
-	VFMADD213PS  Z19, Z16, Z18
-	VBROADCASTSS constantsAVX512<>+76(SB), Z19
-	VFMADD213PS  Z19, Z16, Z18
-	VBROADCASTSS constantsAVX512<>+80(SB), Z19
-	VFMADD213PS  Z19, Z16, Z18
-	VBROADCASTSS constantsAVX512<>+60(SB), Z19
-	VFMADD213PS  Z19, Z16, Z18
-	VBROADCASTSS constantsAVX512<>+60(SB), Z16
-	VFMADD213PS  Z16, Z17, Z18
-	VBROADCASTSS constantsAVX512<>+60(SB), Z16
-	VDIVPS       Z18, Z16, Z16
-	VMOVUPS      (BX), Z17
-	VSUBPS       Z15, Z17, Z17
-	VFMADD231PS  Z17, Z16, Z15
-	VMOVUPS      Z15, (AX)
+	VMOVUPS      64(CX), Z23
+	VMOVUPS      64(DX), Z24
+	VADDPS       Z24, Z23, Z23
+	VMINPS       Z23, Z0, Z23
+	VMAXPS       Z23, Z1, Z23
+	VMOVAPS      Z7, Z24
+	VFNMADD231PS Z2, Z23, Z24
+	VSUBPS       Z7, Z24, Z25
+	VPSLLD       $0x17, Z24, Z24
+	VFMADD231PS  Z3, Z25, Z23
+	VMOVAPS      Z17, Z25
+	VFMADD231PS  Z16, Z23, Z25
+	VFMADD213PS  Z18, Z23, Z25
+	VFMADD213PS  Z19, Z23, Z25
+	VFMADD213PS  Z20, Z23, Z25
+	VFMADD213PS  Z21, Z23, Z25
+	VFMADD213PS  Z15, Z24, Z25
+	VDIVPS       Z25, Z15, Z23
+	VMOVUPS      (BX), Z24
+	VSUBPS       Z22, Z24, Z24
+	VFMADD231PS  Z24, Z23, Z22
+	VMOVUPS      Z22, (AX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, CX
 	ADDQ         $+64, DX
@@ -2041,82 +1977,68 @@ done15:
 	KMOVW DI, K1
 
 	// Reset and new gates.
-	VMOVUPS.Z    (CX), K1, Z15
-	VMOVUPS.Z    (DX), K1, Z16
-	VADDPS       Z16, Z15, Z15
-	VMINPS       Z15, Z2, Z15
-	VMAXPS       Z15, Z3, Z15
-	VMOVAPS      Z4, Z16
-	VFNMADD231PS Z0, Z15, Z16
-	VSUBPS       Z4, Z16, Z17
-	VPSLLD       $0x17, Z16, Z16
-	VFMADD231PS  Z1, Z17, Z15
-	VBROADCASTSS constantsAVX512<>+68(SB), Z17
-	VBROADCASTSS constantsAVX512<>+64(SB), Z18
-	VFMADD231PS  Z18, Z15, Z17
-	VBROADCASTSS constantsAVX512<>+72(SB), Z18
-	VFMADD213PS  Z18, Z15, Z17
-	VBROADCASTSS constantsAVX512<>+76(SB), Z18
-	VFMADD213PS  Z18, Z15, Z17
-	VBROADCASTSS constantsAVX512<>+80(SB), Z18
-	VFMADD213PS  Z18, Z15, Z17
-	VBROADCASTSS constantsAVX512<>+60(SB), Z18
-	VFMADD213PS  Z18, Z15, Z17
-	VBROADCASTSS constantsAVX512<>+60(SB), Z15
-	VFMADD213PS  Z15, Z16, Z17
-	VBROADCASTSS constantsAVX512<>+60(SB), Z15
-	VDIVPS       Z17, Z15, Z15
-	VMOVUPS.Z    128(DX), K1, Z16
-	VMOVUPS.Z    128(CX), K1, Z17
-	VFMADD231PS  Z16, Z15, Z17
-	VMINPS       Z17, Z5, Z5
-	VMAXPS       Z5, Z6, Z5
-	VMOVAPS      Z7, Z6
-	VFMADD231PS  Z5, Z5, Z6
-	VMOVAPS      Z9, Z7
-	VFMADD231PS  Z8, Z6, Z7
-	VFMADD213PS  Z10, Z6, Z7
-	VMULPS       Z7, Z5, Z5
-	VMOVAPS      Z12, Z7
-	VFMADD231PS  Z11, Z6, Z7
-	VFMADD213PS  Z13, Z6, Z7
-	VFMADD213PS  Z14, Z6, Z7
-	VMULPS       Z7, Z5, Z6
-	VMULPS       Z7, Z7, Z7
-	VFMADD231PS  Z5, Z5, Z7
-	VADDPS       Z6, Z6, Z5
-	VDIVPS       Z7, Z5, Z5
+	VMOVUPS.Z    (CX), K1, Z22
+	VMOVUPS.Z    (DX), K1, Z23
+	VADDPS       Z23, Z22, Z22
+	VMINPS       Z22, Z0, Z22
+	VMAXPS       Z22, Z1, Z22
+	VMOVAPS      Z7, Z23
+	VFNMADD231PS Z2, Z22, Z23
+	VSUBPS       Z7, Z23, Z24
+	VPSLLD       $0x17, Z23, Z23
+	VFMADD231PS  Z3, Z24, Z22
+	VMOVAPS      Z17, Z24
+	VFMADD231PS  Z16, Z22, Z24
+	VFMADD213PS  Z18, Z22, Z24
+	VFMADD213PS  Z19, Z22, Z24
+	VFMADD213PS  Z20, Z22, Z24
+	VFMADD213PS  Z21, Z22, Z24
+	VFMADD213PS  Z15, Z23, Z24
+	VDIVPS       Z24, Z15, Z22
+	VMOVUPS.Z    128(DX), K1, Z23
+	VMOVUPS.Z    128(CX), K1, Z24
+	VFMADD231PS  Z23, Z22, Z24
+	VMINPS       Z24, Z4, Z4
+	VMAXPS       Z4, Z5, Z4
+	VMOVAPS      Z6, Z5
+	VFMADD231PS  Z4, Z4, Z5
+	VMOVAPS      Z9, Z6
+	VFMADD231PS  Z8, Z5, Z6
+	VFMADD213PS  Z10, Z5, Z6
+	VMULPS       Z6, Z4, Z4
+	VMOVAPS      Z12, Z6
+	VFMADD231PS  Z11, Z5, Z6
+	VFMADD213PS  Z13, Z5, Z6
+	VFMADD213PS  Z14, Z5, Z6
+	VMULPS       Z6, Z4, Z5
+	VMULPS       Z6, Z6, Z6
+	VFMADD231PS  Z4, Z4, Z6
+	VADDPS       Z5, Z5, Z4
+	VDIVPS       Z6, Z4, Z4
 
 	// Update gate and h.
-	VMOVUPS.Z    64(CX), K1, Z6
-	VMOVUPS.Z    64(DX), K1, Z7
-	VADDPS       Z7, Z6, Z6
-	VMINPS       Z6, Z2, Z2
-	VMAXPS       Z2, Z3, Z2
-	VMOVAPS      Z4, Z3
-	VFNMADD231PS Z0, Z2, Z3
-	VSUBPS       Z4, Z3, Z0
-	VPSLLD       $0x17, Z3, Z3
-	VFMADD231PS  Z1, Z0, Z2
-	VBROADCASTSS constantsAVX512<>+68(SB), Z0
-	VBROADCASTSS constantsAVX512<>+64(SB), Z1
-	VFMADD231PS  Z1, Z2, Z0
-	VBROADCASTSS constantsAVX512<>+72(SB), Z1
-	VFMADD213PS  Z1, Z2, Z0
-	VBROADCASTSS constantsAVX512<>+76(SB), Z1
-	VFMADD213PS  Z1, Z2, Z0
-	VBROADCASTSS constantsAVX512<>+80(SB), Z1
-	VFMADD213PS  Z1, Z2, Z0
-	VBROADCASTSS constantsAVX512<>+60(SB), Z1
-	VFMADD213PS  Z1, Z2, Z0
-	VBROADCASTSS constantsAVX512<>+60(SB), Z1
-	VFMADD213PS  Z1, Z3, Z0
-	VBROADCASTSS constantsAVX512<>+60(SB), Z1
-	VDIVPS       Z0, Z1, Z0
+	VMOVUPS.Z    64(CX), K1, Z5
+	VMOVUPS.Z    64(DX), K1, Z6
+	VADDPS       Z6, Z5, Z5
+	VMINPS       Z5, Z0, Z0
+	VMAXPS       Z0, Z1, Z0
+	VMOVAPS      Z7, Z1
+	VFNMADD231PS Z2, Z0, Z1
+	VSUBPS       Z7, Z1, Z2
+	VPSLLD       $0x17, Z1, Z1
+	VFMADD231PS  Z3, Z2, Z0
+	VMOVAPS      Z17, Z2
+	VFMADD231PS  Z16, Z0, Z2
+	VFMADD213PS  Z18, Z0, Z2
+	VFMADD213PS  Z19, Z0, Z2
+	VFMADD213PS  Z20, Z0, Z2
+	VFMADD213PS  Z21, Z0, Z2
+	VFMADD213PS  Z15, Z1, Z2
+	VDIVPS       Z2, Z15, Z0
 	VMOVUPS.Z    (BX), K1, Z1
-	VSUBPS       Z5, Z1, Z1
-	VFMADD231PS  Z1, Z0, Z5
-	VMOVUPS      Z5, K1, (AX)
+	VSUBPS       Z4, Z1, Z1
+	VFMADD231PS  Z1, Z0, Z4
+	VMOVUPS      Z4, K1, (AX)
 
 done16:
 	// As it was.
@@ -2124,15 +2046,15 @@ done16:
 	VLDMXCSR (SP)
 	RET
 
-DATA constantsAVX512<>+0(SB)/4, $0x3fb8aa3b
-DATA constantsAVX512<>+4(SB)/4, $0x3f317218
-DATA constantsAVX512<>+8(SB)/4, $0x42200000
-DATA constantsAVX512<>+12(SB)/4, $0xc2200000
-DATA constantsAVX512<>+16(SB)/4, $0x4b40007f
-DATA constantsAVX512<>+20(SB)/4, $0x4b40007e
-DATA constantsAVX512<>+24(SB)/4, $0x411051ec
-DATA constantsAVX512<>+28(SB)/4, $0xc11051ec
-DATA constantsAVX512<>+32(SB)/4, $0x0d800000
+DATA constantsAVX512<>+0(SB)/4, $0x42200000
+DATA constantsAVX512<>+4(SB)/4, $0xc2200000
+DATA constantsAVX512<>+8(SB)/4, $0x3fb8aa3b
+DATA constantsAVX512<>+12(SB)/4, $0x3f317218
+DATA constantsAVX512<>+16(SB)/4, $0x4b40007e
+DATA constantsAVX512<>+20(SB)/4, $0x411051ec
+DATA constantsAVX512<>+24(SB)/4, $0xc11051ec
+DATA constantsAVX512<>+28(SB)/4, $0x0d800000
+DATA constantsAVX512<>+32(SB)/4, $0x4b40007f
 DATA constantsAVX512<>+36(SB)/4, $0x386fa466
 DATA constantsAVX512<>+40(SB)/4, $0x3c73e9cc
 DATA constantsAVX512<>+44(SB)/4, $0x3f000000

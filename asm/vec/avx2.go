@@ -11,7 +11,7 @@ type avx2 struct {
 func AVX2(g *Gen) ISA { return &avx2{avx: avx{Context: g.Context, g: g, lanes: 8}} }
 
 func (*avx2) Name() string   { return "AVX2" }
-func (*avx2) Pins() int      { return 2 }
+func (*avx2) Registers() int { return 16 }
 func (*avx2) PoolWidth() int { return 8 }
 func (a *avx2) Vec() R       { return a.YMM() }
 

@@ -14,7 +14,7 @@ type avx512 struct {
 func AVX512(g *Gen) ISA { return &avx512{avx: avx{Context: g.Context, g: g, lanes: 16}} }
 
 func (*avx512) Name() string   { return "AVX512" }
-func (*avx512) Pins() int      { return 16 }
+func (*avx512) Registers() int { return 32 }
 func (*avx512) PoolWidth() int { return 1 } // broadcast, so that no load splits a cache line
 func (a *avx512) Vec() R       { return a.ZMM() }
 

@@ -51,7 +51,7 @@ func (g *Gen) Func(name, params, doc string) *Func {
 	g.Pragma("noescape")
 	g.Signature(sig)
 	g.Context.Doc(full + " " + doc)
-	g.labels, g.pinned = 0, 0
+	g.labels, g.spare = 0, 0
 	g.Begin()
 	return f
 }

@@ -33,7 +33,7 @@ type Gen struct {
 	pool   *ir.Global     // constants
 	consts map[string]Mem
 	labels int
-	pinned int // constants of this function that stay in registers
+	spare  int // registers that constants of this function may still keep
 	err    error
 }
 
@@ -82,8 +82,11 @@ func (g *Gen) data(words ...uint32) Mem {
 	return m
 }
 
-// Const returns the constant f. The first constants of a kernel stay in
-// registers, as many as the instruction set can spare.
+// Reserve says that the body of the kernel needs n registers. The first constants
+// that are declared after it stay in the others, for the whole kernel.
+func (g *Gen) Reserve(n int) { g.spare = g.Registers() - n }
+
+// Const returns the constant f.
 func (g *Gen) Const(f float32) *K { return g.Bits(math.Float32bits(f)) }
 
 // Bits returns the constant with the bits b.
@@ -93,8 +96,8 @@ func (g *Gen) Bits(b uint32) *K {
 		words[i] = b
 	}
 	k := &K{mem: g.data(words...)}
-	if g.pinned < g.Pins() {
-		g.pinned++
+	if g.spare > 0 {
+		g.spare--
 		r := g.ISA.Vec()
 		g.LoadConst(k, r)
 		k.reg = r
@@ -110,6 +113,7 @@ func (g *Gen) Table(floats [8]float32) *Table {
 	}
 	t := &Table{mem: g.data(words...)}
 	g.LoadTable(t)
+	g.spare -= len(t.reg)
 	return t
 }
 

@@ -23,7 +23,7 @@ type ISA interface {
 	Vec() R                         // a new register
 	Begin()                         // a function starts: subnormals are flushed
 	End()                           // and ends: as the caller had it
-	Pins() int                      // constants of a kernel that may stay in registers
+	Registers() int               // vector registers that there are
 	PoolWidth() int                 // copies of a constant in memory
 	Source(k *K) operand.Op         // k as the operand b of an operation
 	LoadConst(k *K, d R)            // d = k, from memory

@@ -20,7 +20,7 @@ func NEON(g *Gen) ISA { return &neonISA{Asm: neon.Asm{Context: g.Context}, g: g}
 
 func (*neonISA) Name() string   { return "NEON" }
 func (*neonISA) Lanes() int     { return 4 }
-func (*neonISA) Pins() int      { return 8 }
+func (*neonISA) Registers() int { return 32 }
 func (*neonISA) PoolWidth() int { return 4 }
 func (a *neonISA) Vec() R       { return a.XMM() }
 
