@@ -189,15 +189,16 @@ TEXT ·rnnReLUForwardNEON(SB), NOSPLIT, $0-48
 	MOVD $16777216, R1
 	ORR  R0, R1, R1
 	MSR  R1, FPCR
+	MOVD $constantsNEON<>+0(SB), R1
 
 row1:
 	// A row.
-	MOVD rows+32(FP), R1
-	CMP  $1, R1
+	MOVD rows+32(FP), R2
+	CMP  $1, R2
 	BLT  done2
-	ADD  $-1, R1, R1
-	MOVD R1, rows+32(FP)
-	MOVD h+0(FP), R1
+	ADD  $-1, R2, R2
+	MOVD R2, rows+32(FP)
+	MOVD h+0(FP), R2
 	MOVD gates+8(FP), R3
 	MOVD units+40(FP), R6
 
@@ -208,17 +209,16 @@ row1:
 loop3:
 	FMOVQ (R3), F0
 	FMOVQ 16(R3), F1
-	MOVD  $constantsNEON<>+0(SB), R2
-	FMOVQ 256(R2), F2
+	FMOVQ 256(R1), F2
 	WORD  $0x4e22f400 // FMAX V0.4S, V0.4S, V2.4S
 	WORD  $0x4e22f421 // FMAX V1.4S, V1.4S, V2.4S
-	FMOVQ 256(R2), F2
+	FMOVQ 256(R1), F2
 	WORD  $0x4e22d400 // FADD V0.4S, V0.4S, V2.4S
-	FMOVQ 256(R2), F2
+	FMOVQ 256(R1), F2
 	WORD  $0x4e22d421 // FADD V1.4S, V1.4S, V2.4S
-	FMOVQ F0, (R1)
-	FMOVQ F1, 16(R1)
-	ADD   $32, R1, R1
+	FMOVQ F0, (R2)
+	FMOVQ F1, 16(R2)
+	ADD   $32, R2, R2
 	ADD   $32, R3, R3
 	ADD   $-8, R6, R6
 	CMP   $8, R6
@@ -231,12 +231,12 @@ done4:
 
 loop5:
 	FMOVQ (R3), F0
-	FMOVQ 256(R2), F1
+	FMOVQ 256(R1), F1
 	WORD  $0x4e21f400 // FMAX V0.4S, V0.4S, V1.4S
-	FMOVQ 256(R2), F1
+	FMOVQ 256(R1), F1
 	WORD  $0x4e21d400 // FADD V0.4S, V0.4S, V1.4S
-	FMOVQ F0, (R1)
-	ADD   $16, R1, R1
+	FMOVQ F0, (R2)
+	ADD   $16, R2, R2
 	ADD   $16, R3, R3
 	ADD   $-4, R6, R6
 	CMP   $4, R6
@@ -249,12 +249,12 @@ done6:
 
 loop8:
 	FMOVS (R3), F0
-	FMOVQ 256(R2), F1
+	FMOVQ 256(R1), F1
 	WORD  $0x4e21f400 // FMAX V0.4S, V0.4S, V1.4S
-	FMOVQ 256(R2), F1
+	FMOVQ 256(R1), F1
 	WORD  $0x4e21d400 // FADD V0.4S, V0.4S, V1.4S
-	FMOVS F0, (R1)
-	ADD   $4, R1, R1
+	FMOVS F0, (R2)
+	ADD   $4, R2, R2
 	ADD   $4, R3, R3
 	ADD   $-1, R6, R6
 	CMP   $0, R6
@@ -262,15 +262,15 @@ loop8:
 
 done7:
 	// To the next row.
-	MOVD hStride+16(FP), R1
-	LSL  $2, R1, R1
+	MOVD hStride+16(FP), R2
+	LSL  $2, R2, R2
 	MOVD h+0(FP), R3
-	ADD  R1, R3, R3
+	ADD  R2, R3, R3
 	MOVD R3, h+0(FP)
-	MOVD gatesStride+24(FP), R1
-	LSL  $2, R1, R1
+	MOVD gatesStride+24(FP), R2
+	LSL  $2, R2, R2
 	MOVD gates+8(FP), R3
-	ADD  R1, R3, R3
+	ADD  R2, R3, R3
 	MOVD R3, gates+8(FP)
 	JMP  row1
 
@@ -286,15 +286,16 @@ TEXT ·rnnTanhBackwardNEON(SB), NOSPLIT, $0-64
 	MOVD $16777216, R1
 	ORR  R0, R1, R1
 	MSR  R1, FPCR
+	MOVD $constantsNEON<>+0(SB), R1
 
 row1:
 	// A row.
-	MOVD rows+48(FP), R1
-	CMP  $1, R1
+	MOVD rows+48(FP), R2
+	CMP  $1, R2
 	BLT  done2
-	ADD  $-1, R1, R1
-	MOVD R1, rows+48(FP)
-	MOVD dGates+0(FP), R1
+	ADD  $-1, R2, R2
+	MOVD R2, rows+48(FP)
+	MOVD dGates+0(FP), R2
 	MOVD dh+8(FP), R3
 	MOVD h+16(FP), R6
 	MOVD units+56(FP), R7
@@ -308,16 +309,15 @@ loop3:
 	FMOVQ 16(R6), F1
 	FMOVQ (R3), F2
 	FMOVQ 16(R3), F3
-	MOVD  $constantsNEON<>+0(SB), R2
-	FMOVQ 240(R2), F4
-	FMOVQ 240(R2), F5
+	FMOVQ 240(R1), F4
+	FMOVQ 240(R1), F5
 	VFMLS V0.S4, V0.S4, V4.S4
 	VFMLS V1.S4, V1.S4, V5.S4
 	WORD  $0x6e24dc40 // FMUL V0.4S, V2.4S, V4.4S
 	WORD  $0x6e25dc61 // FMUL V1.4S, V3.4S, V5.4S
-	FMOVQ F0, (R1)
-	FMOVQ F1, 16(R1)
-	ADD   $32, R1, R1
+	FMOVQ F0, (R2)
+	FMOVQ F1, 16(R2)
+	ADD   $32, R2, R2
 	ADD   $32, R3, R3
 	ADD   $32, R6, R6
 	ADD   $-8, R7, R7
@@ -332,11 +332,11 @@ done4:
 loop5:
 	FMOVQ (R6), F0
 	FMOVQ (R3), F1
-	FMOVQ 240(R2), F2
+	FMOVQ 240(R1), F2
 	VFMLS V0.S4, V0.S4, V2.S4
 	WORD  $0x6e22dc20 // FMUL V0.4S, V1.4S, V2.4S
-	FMOVQ F0, (R1)
-	ADD   $16, R1, R1
+	FMOVQ F0, (R2)
+	ADD   $16, R2, R2
 	ADD   $16, R3, R3
 	ADD   $16, R6, R6
 	ADD   $-4, R7, R7
@@ -351,11 +351,11 @@ done6:
 loop8:
 	FMOVS (R6), F0
 	FMOVS (R3), F1
-	FMOVQ 240(R2), F2
+	FMOVQ 240(R1), F2
 	VFMLS V0.S4, V0.S4, V2.S4
 	WORD  $0x6e22dc20 // FMUL V0.4S, V1.4S, V2.4S
-	FMOVS F0, (R1)
-	ADD   $4, R1, R1
+	FMOVS F0, (R2)
+	ADD   $4, R2, R2
 	ADD   $4, R3, R3
 	ADD   $4, R6, R6
 	ADD   $-1, R7, R7
@@ -364,20 +364,20 @@ loop8:
 
 done7:
 	// To the next row.
-	MOVD dGatesStride+24(FP), R1
-	LSL  $2, R1, R1
+	MOVD dGatesStride+24(FP), R2
+	LSL  $2, R2, R2
 	MOVD dGates+0(FP), R3
-	ADD  R1, R3, R3
+	ADD  R2, R3, R3
 	MOVD R3, dGates+0(FP)
-	MOVD dhStride+32(FP), R1
-	LSL  $2, R1, R1
+	MOVD dhStride+32(FP), R2
+	LSL  $2, R2, R2
 	MOVD dh+8(FP), R3
-	ADD  R1, R3, R3
+	ADD  R2, R3, R3
 	MOVD R3, dh+8(FP)
-	MOVD hStride+40(FP), R1
-	LSL  $2, R1, R1
+	MOVD hStride+40(FP), R2
+	LSL  $2, R2, R2
 	MOVD h+16(FP), R3
-	ADD  R1, R3, R3
+	ADD  R2, R3, R3
 	MOVD R3, h+16(FP)
 	JMP  row1
 
@@ -393,15 +393,16 @@ TEXT ·rnnReLUBackwardNEON(SB), NOSPLIT, $0-64
 	MOVD $16777216, R1
 	ORR  R0, R1, R1
 	MSR  R1, FPCR
+	MOVD $constantsNEON<>+0(SB), R1
 
 row1:
 	// A row.
-	MOVD rows+48(FP), R1
-	CMP  $1, R1
+	MOVD rows+48(FP), R2
+	CMP  $1, R2
 	BLT  done2
-	ADD  $-1, R1, R1
-	MOVD R1, rows+48(FP)
-	MOVD dGates+0(FP), R1
+	ADD  $-1, R2, R2
+	MOVD R2, rows+48(FP)
+	MOVD dGates+0(FP), R2
 	MOVD dh+8(FP), R3
 	MOVD h+16(FP), R6
 	MOVD units+56(FP), R7
@@ -415,10 +416,9 @@ loop3:
 	FMOVQ 16(R6), F1
 	FMOVQ (R3), F2
 	FMOVQ 16(R3), F3
-	MOVD  $constantsNEON<>+0(SB), R2
-	FMOVQ 240(R2), F4
+	FMOVQ 240(R1), F4
 	WORD  $0x6e24dc42 // FMUL V2.4S, V2.4S, V4.4S
-	FMOVQ 240(R2), F4
+	FMOVQ 240(R1), F4
 	WORD  $0x6e24dc63 // FMUL V3.4S, V3.4S, V4.4S
 	VMOVI $0, V4.B16
 	WORD  $0x6ea4e400 // FCMGT V0.4S, V0.4S, V4.4S
@@ -426,9 +426,9 @@ loop3:
 	VMOVI $0, V2.B16
 	WORD  $0x6ea2e421 // FCMGT V1.4S, V1.4S, V2.4S
 	VAND  V1.B16, V3.B16, V1.B16
-	FMOVQ F0, (R1)
-	FMOVQ F1, 16(R1)
-	ADD   $32, R1, R1
+	FMOVQ F0, (R2)
+	FMOVQ F1, 16(R2)
+	ADD   $32, R2, R2
 	ADD   $32, R3, R3
 	ADD   $32, R6, R6
 	ADD   $-8, R7, R7
@@ -443,13 +443,13 @@ done4:
 loop5:
 	FMOVQ (R6), F0
 	FMOVQ (R3), F1
-	FMOVQ 240(R2), F2
+	FMOVQ 240(R1), F2
 	WORD  $0x6e22dc21 // FMUL V1.4S, V1.4S, V2.4S
 	VMOVI $0, V2.B16
 	WORD  $0x6ea2e400 // FCMGT V0.4S, V0.4S, V2.4S
 	VAND  V0.B16, V1.B16, V0.B16
-	FMOVQ F0, (R1)
-	ADD   $16, R1, R1
+	FMOVQ F0, (R2)
+	ADD   $16, R2, R2
 	ADD   $16, R3, R3
 	ADD   $16, R6, R6
 	ADD   $-4, R7, R7
@@ -464,13 +464,13 @@ done6:
 loop8:
 	FMOVS (R6), F0
 	FMOVS (R3), F1
-	FMOVQ 240(R2), F2
+	FMOVQ 240(R1), F2
 	WORD  $0x6e22dc21 // FMUL V1.4S, V1.4S, V2.4S
 	VMOVI $0, V2.B16
 	WORD  $0x6ea2e400 // FCMGT V0.4S, V0.4S, V2.4S
 	VAND  V0.B16, V1.B16, V0.B16
-	FMOVS F0, (R1)
-	ADD   $4, R1, R1
+	FMOVS F0, (R2)
+	ADD   $4, R2, R2
 	ADD   $4, R3, R3
 	ADD   $4, R6, R6
 	ADD   $-1, R7, R7
@@ -479,20 +479,20 @@ loop8:
 
 done7:
 	// To the next row.
-	MOVD dGatesStride+24(FP), R1
-	LSL  $2, R1, R1
+	MOVD dGatesStride+24(FP), R2
+	LSL  $2, R2, R2
 	MOVD dGates+0(FP), R3
-	ADD  R1, R3, R3
+	ADD  R2, R3, R3
 	MOVD R3, dGates+0(FP)
-	MOVD dhStride+32(FP), R1
-	LSL  $2, R1, R1
+	MOVD dhStride+32(FP), R2
+	LSL  $2, R2, R2
 	MOVD dh+8(FP), R3
-	ADD  R1, R3, R3
+	ADD  R2, R3, R3
 	MOVD R3, dh+8(FP)
-	MOVD hStride+40(FP), R1
-	LSL  $2, R1, R1
+	MOVD hStride+40(FP), R2
+	LSL  $2, R2, R2
 	MOVD h+16(FP), R3
-	ADD  R1, R3, R3
+	ADD  R2, R3, R3
 	MOVD R3, h+16(FP)
 	JMP  row1
 
@@ -1708,15 +1708,16 @@ TEXT ·lstmBackwardNEON(SB), NOSPLIT, $0-112
 	MOVD $16777216, R1
 	ORR  R0, R1, R1
 	MSR  R1, FPCR
+	MOVD $constantsNEON<>+0(SB), R1
 
 row1:
 	// A row.
-	MOVD rows+96(FP), R1
-	CMP  $1, R1
+	MOVD rows+96(FP), R2
+	CMP  $1, R2
 	BLT  done2
-	ADD  $-1, R1, R1
-	MOVD R1, rows+96(FP)
-	MOVD gates+0(FP), R1
+	ADD  $-1, R2, R2
+	MOVD R2, rows+96(FP)
+	MOVD gates+0(FP), R2
 	MOVD dc+8(FP), R3
 	MOVD dh+16(FP), R6
 	MOVD h+24(FP), R7
@@ -1732,7 +1733,7 @@ loop3:
 	MOVD $4, R11
 
 loop5:
-	FMOVQ 192(R1), F0
+	FMOVQ 192(R2), F0
 	FMOVQ (R7), F1
 	FMOVQ (R6), F2
 	WORD  $0x6e20fc23 // FDIV V3.4S, V1.4S, V0.4S
@@ -1741,37 +1742,36 @@ loop5:
 	FMOVQ (R3), F3
 	VFMLA V4.S4, V2.S4, V3.S4
 	WORD  $0x6e21dc41 // FMUL V1.4S, V2.4S, V1.4S
-	MOVD  $constantsNEON<>+0(SB), R2
-	FMOVQ 240(R2), F2
+	FMOVQ 240(R1), F2
 	WORD  $0x4ea0d440 // FSUB V0.4S, V2.4S, V0.4S
 	WORD  $0x6e20dc20 // FMUL V0.4S, V1.4S, V0.4S
-	FMOVQ F0, 192(R1)
+	FMOVQ F0, 192(R2)
 
 	// Input and cell gates.
-	FMOVQ (R1), F0
-	FMOVQ 128(R1), F1
+	FMOVQ (R2), F0
+	FMOVQ 128(R2), F1
 	WORD  $0x6e20dc62 // FMUL V2.4S, V3.4S, V0.4S
 	WORD  $0x6e21dc44 // FMUL V4.4S, V2.4S, V1.4S
-	FMOVQ 240(R2), F5
+	FMOVQ 240(R1), F5
 	WORD  $0x4ea0d4a0 // FSUB V0.4S, V5.4S, V0.4S
 	WORD  $0x6e20dc80 // FMUL V0.4S, V4.4S, V0.4S
-	FMOVQ F0, (R1)
-	FMOVQ 240(R2), F0
+	FMOVQ F0, (R2)
+	FMOVQ 240(R1), F0
 	VFMLS V1.S4, V1.S4, V0.S4
 	WORD  $0x6e20dc40 // FMUL V0.4S, V2.4S, V0.4S
-	FMOVQ F0, 128(R1)
+	FMOVQ F0, 128(R2)
 
 	// Forget gate.
-	FMOVQ 64(R1), F0
+	FMOVQ 64(R2), F0
 	WORD  $0x6e20dc61 // FMUL V1.4S, V3.4S, V0.4S
 	FMOVQ (R9), F2
 	WORD  $0x6e22dc22 // FMUL V2.4S, V1.4S, V2.4S
-	FMOVQ 240(R2), F3
+	FMOVQ 240(R1), F3
 	WORD  $0x4ea0d460 // FSUB V0.4S, V3.4S, V0.4S
 	WORD  $0x6e20dc40 // FMUL V0.4S, V2.4S, V0.4S
-	FMOVQ F0, 64(R1)
+	FMOVQ F0, 64(R2)
 	FMOVQ F1, (R3)
-	ADD   $16, R1, R1
+	ADD   $16, R2, R2
 	ADD   $16, R3, R3
 	ADD   $16, R6, R6
 	ADD   $16, R7, R7
@@ -1780,7 +1780,7 @@ loop5:
 	ADD   $-1, R11, R11
 	CMP   $0, R11
 	BNE   loop5
-	ADD   $192, R1, R1
+	ADD   $192, R2, R2
 	ADD   $-16, R10, R10
 	CMP   $16, R10
 	BGE   loop3
@@ -1791,7 +1791,7 @@ done4:
 	BLT done7
 
 loop6:
-	FMOVQ 192(R1), F0
+	FMOVQ 192(R2), F0
 	FMOVQ (R7), F1
 	FMOVQ (R6), F2
 	WORD  $0x6e20fc23 // FDIV V3.4S, V1.4S, V0.4S
@@ -1800,36 +1800,36 @@ loop6:
 	FMOVQ (R3), F3
 	VFMLA V4.S4, V2.S4, V3.S4
 	WORD  $0x6e21dc41 // FMUL V1.4S, V2.4S, V1.4S
-	FMOVQ 240(R2), F2
+	FMOVQ 240(R1), F2
 	WORD  $0x4ea0d440 // FSUB V0.4S, V2.4S, V0.4S
 	WORD  $0x6e20dc20 // FMUL V0.4S, V1.4S, V0.4S
-	FMOVQ F0, 192(R1)
+	FMOVQ F0, 192(R2)
 
 	// Input and cell gates.
-	FMOVQ (R1), F0
-	FMOVQ 128(R1), F1
+	FMOVQ (R2), F0
+	FMOVQ 128(R2), F1
 	WORD  $0x6e20dc62 // FMUL V2.4S, V3.4S, V0.4S
 	WORD  $0x6e21dc44 // FMUL V4.4S, V2.4S, V1.4S
-	FMOVQ 240(R2), F5
+	FMOVQ 240(R1), F5
 	WORD  $0x4ea0d4a0 // FSUB V0.4S, V5.4S, V0.4S
 	WORD  $0x6e20dc80 // FMUL V0.4S, V4.4S, V0.4S
-	FMOVQ F0, (R1)
-	FMOVQ 240(R2), F0
+	FMOVQ F0, (R2)
+	FMOVQ 240(R1), F0
 	VFMLS V1.S4, V1.S4, V0.S4
 	WORD  $0x6e20dc40 // FMUL V0.4S, V2.4S, V0.4S
-	FMOVQ F0, 128(R1)
+	FMOVQ F0, 128(R2)
 
 	// Forget gate.
-	FMOVQ 64(R1), F0
+	FMOVQ 64(R2), F0
 	WORD  $0x6e20dc61 // FMUL V1.4S, V3.4S, V0.4S
 	FMOVQ (R9), F2
 	WORD  $0x6e22dc22 // FMUL V2.4S, V1.4S, V2.4S
-	FMOVQ 240(R2), F3
+	FMOVQ 240(R1), F3
 	WORD  $0x4ea0d460 // FSUB V0.4S, V3.4S, V0.4S
 	WORD  $0x6e20dc40 // FMUL V0.4S, V2.4S, V0.4S
-	FMOVQ F0, 64(R1)
+	FMOVQ F0, 64(R2)
 	FMOVQ F1, (R3)
-	ADD   $16, R1, R1
+	ADD   $16, R2, R2
 	ADD   $16, R3, R3
 	ADD   $16, R6, R6
 	ADD   $16, R7, R7
@@ -1845,7 +1845,7 @@ done7:
 	BEQ done8
 
 loop9:
-	FMOVS 192(R1), F0
+	FMOVS 192(R2), F0
 	FMOVS (R7), F1
 	FMOVS (R6), F2
 	WORD  $0x6e20fc23 // FDIV V3.4S, V1.4S, V0.4S
@@ -1854,36 +1854,36 @@ loop9:
 	FMOVS (R3), F3
 	VFMLA V4.S4, V2.S4, V3.S4
 	WORD  $0x6e21dc41 // FMUL V1.4S, V2.4S, V1.4S
-	FMOVQ 240(R2), F2
+	FMOVQ 240(R1), F2
 	WORD  $0x4ea0d440 // FSUB V0.4S, V2.4S, V0.4S
 	WORD  $0x6e20dc20 // FMUL V0.4S, V1.4S, V0.4S
-	FMOVS F0, 192(R1)
+	FMOVS F0, 192(R2)
 
 	// Input and cell gates.
-	FMOVS (R1), F0
-	FMOVS 128(R1), F1
+	FMOVS (R2), F0
+	FMOVS 128(R2), F1
 	WORD  $0x6e20dc62 // FMUL V2.4S, V3.4S, V0.4S
 	WORD  $0x6e21dc44 // FMUL V4.4S, V2.4S, V1.4S
-	FMOVQ 240(R2), F5
+	FMOVQ 240(R1), F5
 	WORD  $0x4ea0d4a0 // FSUB V0.4S, V5.4S, V0.4S
 	WORD  $0x6e20dc80 // FMUL V0.4S, V4.4S, V0.4S
-	FMOVS F0, (R1)
-	FMOVQ 240(R2), F0
+	FMOVS F0, (R2)
+	FMOVQ 240(R1), F0
 	VFMLS V1.S4, V1.S4, V0.S4
 	WORD  $0x6e20dc40 // FMUL V0.4S, V2.4S, V0.4S
-	FMOVS F0, 128(R1)
+	FMOVS F0, 128(R2)
 
 	// Forget gate.
-	FMOVS 64(R1), F0
+	FMOVS 64(R2), F0
 	WORD  $0x6e20dc61 // FMUL V1.4S, V3.4S, V0.4S
 	FMOVS (R9), F2
 	WORD  $0x6e22dc22 // FMUL V2.4S, V1.4S, V2.4S
-	FMOVQ 240(R2), F3
+	FMOVQ 240(R1), F3
 	WORD  $0x4ea0d460 // FSUB V0.4S, V3.4S, V0.4S
 	WORD  $0x6e20dc40 // FMUL V0.4S, V2.4S, V0.4S
-	FMOVS F0, 64(R1)
+	FMOVS F0, 64(R2)
 	FMOVS F1, (R3)
-	ADD   $4, R1, R1
+	ADD   $4, R2, R2
 	ADD   $4, R3, R3
 	ADD   $4, R6, R6
 	ADD   $4, R7, R7
@@ -1895,35 +1895,35 @@ loop9:
 
 done8:
 	// To the next row.
-	MOVD gatesStride+48(FP), R1
-	LSL  $2, R1, R1
+	MOVD gatesStride+48(FP), R2
+	LSL  $2, R2, R2
 	MOVD gates+0(FP), R3
-	ADD  R1, R3, R3
+	ADD  R2, R3, R3
 	MOVD R3, gates+0(FP)
-	MOVD dcStride+56(FP), R1
-	LSL  $2, R1, R1
+	MOVD dcStride+56(FP), R2
+	LSL  $2, R2, R2
 	MOVD dc+8(FP), R3
-	ADD  R1, R3, R3
+	ADD  R2, R3, R3
 	MOVD R3, dc+8(FP)
-	MOVD dhStride+64(FP), R1
-	LSL  $2, R1, R1
+	MOVD dhStride+64(FP), R2
+	LSL  $2, R2, R2
 	MOVD dh+16(FP), R3
-	ADD  R1, R3, R3
+	ADD  R2, R3, R3
 	MOVD R3, dh+16(FP)
-	MOVD hStride+72(FP), R1
-	LSL  $2, R1, R1
+	MOVD hStride+72(FP), R2
+	LSL  $2, R2, R2
 	MOVD h+24(FP), R3
-	ADD  R1, R3, R3
+	ADD  R2, R3, R3
 	MOVD R3, h+24(FP)
-	MOVD cStride+80(FP), R1
-	LSL  $2, R1, R1
+	MOVD cStride+80(FP), R2
+	LSL  $2, R2, R2
 	MOVD c+32(FP), R3
-	ADD  R1, R3, R3
+	ADD  R2, R3, R3
 	MOVD R3, c+32(FP)
-	MOVD cPrevStride+88(FP), R1
-	LSL  $2, R1, R1
+	MOVD cPrevStride+88(FP), R2
+	LSL  $2, R2, R2
 	MOVD cPrev+40(FP), R3
-	ADD  R1, R3, R3
+	ADD  R2, R3, R3
 	MOVD R3, cPrev+40(FP)
 	JMP  row1
 
@@ -2789,15 +2789,16 @@ TEXT ·gruBackwardNEON(SB), NOSPLIT, $0-96
 	MOVD $16777216, R1
 	ORR  R0, R1, R1
 	MSR  R1, FPCR
+	MOVD $constantsNEON<>+0(SB), R1
 
 row1:
 	// A row.
-	MOVD rows+80(FP), R1
-	CMP  $1, R1
+	MOVD rows+80(FP), R2
+	CMP  $1, R2
 	BLT  done2
-	ADD  $-1, R1, R1
-	MOVD R1, rows+80(FP)
-	MOVD gx+0(FP), R1
+	ADD  $-1, R2, R2
+	MOVD R2, rows+80(FP)
+	MOVD gx+0(FP), R2
 	MOVD gh+8(FP), R3
 	MOVD dhPrev+16(FP), R6
 	MOVD dh+24(FP), R7
@@ -2813,13 +2814,12 @@ loop3:
 
 loop5:
 	FMOVQ (R7), F0
-	FMOVQ 64(R1), F1
-	FMOVQ 128(R1), F2
-	MOVD  $constantsNEON<>+0(SB), R2
-	FMOVQ 240(R2), F3
+	FMOVQ 64(R2), F1
+	FMOVQ 128(R2), F2
+	FMOVQ 240(R1), F3
 	WORD  $0x4ea1d463 // FSUB V3.4S, V3.4S, V1.4S
 	WORD  $0x6e23dc04 // FMUL V4.4S, V0.4S, V3.4S
-	FMOVQ 240(R2), F5
+	FMOVQ 240(R1), F5
 	VFMLS V2.S4, V2.S4, V5.S4
 	WORD  $0x6e25dc84 // FMUL V4.4S, V4.4S, V5.4S
 	FMOVQ (R8), F5
@@ -2829,21 +2829,21 @@ loop5:
 	WORD  $0x6e23dc42 // FMUL V2.4S, V2.4S, V3.4S
 	WORD  $0x6e21dc00 // FMUL V0.4S, V0.4S, V1.4S
 	FMOVQ F0, (R6)
-	FMOVQ F2, 64(R1)
+	FMOVQ F2, 64(R2)
 	FMOVQ F2, 64(R3)
-	FMOVQ F4, 128(R1)
-	FMOVQ (R1), F0
+	FMOVQ F4, 128(R2)
+	FMOVQ (R2), F0
 	FMOVQ 128(R3), F1
 	WORD  $0x6e21dc81 // FMUL V1.4S, V4.4S, V1.4S
 	WORD  $0x6e20dc21 // FMUL V1.4S, V1.4S, V0.4S
-	FMOVQ 240(R2), F2
+	FMOVQ 240(R1), F2
 	WORD  $0x4ea0d442 // FSUB V2.4S, V2.4S, V0.4S
 	WORD  $0x6e22dc21 // FMUL V1.4S, V1.4S, V2.4S
 	WORD  $0x6e20dc80 // FMUL V0.4S, V4.4S, V0.4S
 	FMOVQ F0, 128(R3)
-	FMOVQ F1, (R1)
+	FMOVQ F1, (R2)
 	FMOVQ F1, (R3)
-	ADD   $16, R1, R1
+	ADD   $16, R2, R2
 	ADD   $16, R3, R3
 	ADD   $16, R6, R6
 	ADD   $16, R7, R7
@@ -2851,7 +2851,7 @@ loop5:
 	ADD   $-1, R10, R10
 	CMP   $0, R10
 	BNE   loop5
-	ADD   $128, R1, R1
+	ADD   $128, R2, R2
 	ADD   $128, R3, R3
 	ADD   $-16, R9, R9
 	CMP   $16, R9
@@ -2864,12 +2864,12 @@ done4:
 
 loop6:
 	FMOVQ (R7), F0
-	FMOVQ 64(R1), F1
-	FMOVQ 128(R1), F2
-	FMOVQ 240(R2), F3
+	FMOVQ 64(R2), F1
+	FMOVQ 128(R2), F2
+	FMOVQ 240(R1), F3
 	WORD  $0x4ea1d463 // FSUB V3.4S, V3.4S, V1.4S
 	WORD  $0x6e23dc04 // FMUL V4.4S, V0.4S, V3.4S
-	FMOVQ 240(R2), F5
+	FMOVQ 240(R1), F5
 	VFMLS V2.S4, V2.S4, V5.S4
 	WORD  $0x6e25dc84 // FMUL V4.4S, V4.4S, V5.4S
 	FMOVQ (R8), F5
@@ -2879,21 +2879,21 @@ loop6:
 	WORD  $0x6e23dc42 // FMUL V2.4S, V2.4S, V3.4S
 	WORD  $0x6e21dc00 // FMUL V0.4S, V0.4S, V1.4S
 	FMOVQ F0, (R6)
-	FMOVQ F2, 64(R1)
+	FMOVQ F2, 64(R2)
 	FMOVQ F2, 64(R3)
-	FMOVQ F4, 128(R1)
-	FMOVQ (R1), F0
+	FMOVQ F4, 128(R2)
+	FMOVQ (R2), F0
 	FMOVQ 128(R3), F1
 	WORD  $0x6e21dc81 // FMUL V1.4S, V4.4S, V1.4S
 	WORD  $0x6e20dc21 // FMUL V1.4S, V1.4S, V0.4S
-	FMOVQ 240(R2), F2
+	FMOVQ 240(R1), F2
 	WORD  $0x4ea0d442 // FSUB V2.4S, V2.4S, V0.4S
 	WORD  $0x6e22dc21 // FMUL V1.4S, V1.4S, V2.4S
 	WORD  $0x6e20dc80 // FMUL V0.4S, V4.4S, V0.4S
 	FMOVQ F0, 128(R3)
-	FMOVQ F1, (R1)
+	FMOVQ F1, (R2)
 	FMOVQ F1, (R3)
-	ADD   $16, R1, R1
+	ADD   $16, R2, R2
 	ADD   $16, R3, R3
 	ADD   $16, R6, R6
 	ADD   $16, R7, R7
@@ -2909,12 +2909,12 @@ done7:
 
 loop9:
 	FMOVS (R7), F0
-	FMOVS 64(R1), F1
-	FMOVS 128(R1), F2
-	FMOVQ 240(R2), F3
+	FMOVS 64(R2), F1
+	FMOVS 128(R2), F2
+	FMOVQ 240(R1), F3
 	WORD  $0x4ea1d463 // FSUB V3.4S, V3.4S, V1.4S
 	WORD  $0x6e23dc04 // FMUL V4.4S, V0.4S, V3.4S
-	FMOVQ 240(R2), F5
+	FMOVQ 240(R1), F5
 	VFMLS V2.S4, V2.S4, V5.S4
 	WORD  $0x6e25dc84 // FMUL V4.4S, V4.4S, V5.4S
 	FMOVS (R8), F5
@@ -2924,21 +2924,21 @@ loop9:
 	WORD  $0x6e23dc42 // FMUL V2.4S, V2.4S, V3.4S
 	WORD  $0x6e21dc00 // FMUL V0.4S, V0.4S, V1.4S
 	FMOVS F0, (R6)
-	FMOVS F2, 64(R1)
+	FMOVS F2, 64(R2)
 	FMOVS F2, 64(R3)
-	FMOVS F4, 128(R1)
-	FMOVS (R1), F0
+	FMOVS F4, 128(R2)
+	FMOVS (R2), F0
 	FMOVS 128(R3), F1
 	WORD  $0x6e21dc81 // FMUL V1.4S, V4.4S, V1.4S
 	WORD  $0x6e20dc21 // FMUL V1.4S, V1.4S, V0.4S
-	FMOVQ 240(R2), F2
+	FMOVQ 240(R1), F2
 	WORD  $0x4ea0d442 // FSUB V2.4S, V2.4S, V0.4S
 	WORD  $0x6e22dc21 // FMUL V1.4S, V1.4S, V2.4S
 	WORD  $0x6e20dc80 // FMUL V0.4S, V4.4S, V0.4S
 	FMOVS F0, 128(R3)
-	FMOVS F1, (R1)
+	FMOVS F1, (R2)
 	FMOVS F1, (R3)
-	ADD   $4, R1, R1
+	ADD   $4, R2, R2
 	ADD   $4, R3, R3
 	ADD   $4, R6, R6
 	ADD   $4, R7, R7
@@ -2949,30 +2949,30 @@ loop9:
 
 done8:
 	// To the next row.
-	MOVD gxStride+40(FP), R1
-	LSL  $2, R1, R1
+	MOVD gxStride+40(FP), R2
+	LSL  $2, R2, R2
 	MOVD gx+0(FP), R3
-	ADD  R1, R3, R3
+	ADD  R2, R3, R3
 	MOVD R3, gx+0(FP)
-	MOVD ghStride+48(FP), R1
-	LSL  $2, R1, R1
+	MOVD ghStride+48(FP), R2
+	LSL  $2, R2, R2
 	MOVD gh+8(FP), R3
-	ADD  R1, R3, R3
+	ADD  R2, R3, R3
 	MOVD R3, gh+8(FP)
-	MOVD dhPrevStride+56(FP), R1
-	LSL  $2, R1, R1
+	MOVD dhPrevStride+56(FP), R2
+	LSL  $2, R2, R2
 	MOVD dhPrev+16(FP), R3
-	ADD  R1, R3, R3
+	ADD  R2, R3, R3
 	MOVD R3, dhPrev+16(FP)
-	MOVD dhStride+64(FP), R1
-	LSL  $2, R1, R1
+	MOVD dhStride+64(FP), R2
+	LSL  $2, R2, R2
 	MOVD dh+24(FP), R3
-	ADD  R1, R3, R3
+	ADD  R2, R3, R3
 	MOVD R3, dh+24(FP)
-	MOVD hPrevStride+72(FP), R1
-	LSL  $2, R1, R1
+	MOVD hPrevStride+72(FP), R2
+	LSL  $2, R2, R2
 	MOVD hPrev+32(FP), R3
-	ADD  R1, R3, R3
+	ADD  R2, R3, R3
 	MOVD R3, hPrev+32(FP)
 	JMP  row1
 

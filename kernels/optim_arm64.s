@@ -510,7 +510,8 @@ TEXT ·rmspropCenteredNEON(SB), NOSPLIT, $0-48
 	VDUP  V3.S[0], V3.S4
 	FMOVS 12(R1), F4
 	VDUP  V4.S[0], V4.S4
-	MOVD  p+0(FP), R1
+	MOVD  $constantsNEON<>+0(SB), R1
+	MOVD  p+0(FP), R2
 	MOVD  grad+8(FP), R3
 	MOVD  v+16(FP), R6
 	MOVD  m+24(FP), R7
@@ -521,7 +522,7 @@ TEXT ·rmspropCenteredNEON(SB), NOSPLIT, $0-48
 	BLT done2
 
 loop1:
-	FMOVQ (R1), F5
+	FMOVQ (R2), F5
 	FMOVQ (R3), F6
 	VFMLA V1.S4, V5.S4, V6.S4
 	WORD  $0x6e23dcc7 // FMUL V7.4S, V6.4S, V3.4S
@@ -534,15 +535,14 @@ loop1:
 	VFMLA V3.S4, V9.S4, V7.S4
 	FMOVQ F7, (R7)
 	VFMLS V7.S4, V7.S4, V8.S4
-	MOVD  $constantsNEON<>+0(SB), R2
-	FMOVQ (R2), F7
+	FMOVQ (R1), F7
 	WORD  $0x4e27f507 // FMAX V7.4S, V8.4S, V7.4S
 	WORD  $0x6ea1f8e7 // FSQRT V7.4S, V7.4S
 	WORD  $0x4e24d4e7 // FADD V7.4S, V7.4S, V4.4S
 	WORD  $0x6e27fcc6 // FDIV V6.4S, V6.4S, V7.4S
 	VFMLS V0.S4, V6.S4, V5.S4
-	FMOVQ F5, (R1)
-	ADD   $16, R1, R1
+	FMOVQ F5, (R2)
+	ADD   $16, R2, R2
 	ADD   $16, R3, R3
 	ADD   $16, R6, R6
 	ADD   $16, R7, R7
@@ -556,7 +556,7 @@ done2:
 	BEQ done3
 
 loop4:
-	FMOVS (R1), F5
+	FMOVS (R2), F5
 	FMOVS (R3), F6
 	VFMLA V1.S4, V5.S4, V6.S4
 	WORD  $0x6e23dcc7 // FMUL V7.4S, V6.4S, V3.4S
@@ -569,14 +569,14 @@ loop4:
 	VFMLA V3.S4, V9.S4, V7.S4
 	FMOVS F7, (R7)
 	VFMLS V7.S4, V7.S4, V8.S4
-	FMOVQ (R2), F7
+	FMOVQ (R1), F7
 	WORD  $0x4e27f507 // FMAX V7.4S, V8.4S, V7.4S
 	WORD  $0x6ea1f8e7 // FSQRT V7.4S, V7.4S
 	WORD  $0x4e24d4e7 // FADD V7.4S, V7.4S, V4.4S
 	WORD  $0x6e27fcc6 // FDIV V6.4S, V6.4S, V7.4S
 	VFMLS V0.S4, V6.S4, V5.S4
-	FMOVS F5, (R1)
-	ADD   $4, R1, R1
+	FMOVS F5, (R2)
+	ADD   $4, R2, R2
 	ADD   $4, R3, R3
 	ADD   $4, R6, R6
 	ADD   $4, R7, R7
@@ -699,7 +699,8 @@ TEXT ·rmspropCenteredMomentumNEON(SB), NOSPLIT, $0-56
 	VDUP  V4.S[0], V4.S4
 	FMOVS 16(R1), F5
 	VDUP  V5.S[0], V5.S4
-	MOVD  p+0(FP), R1
+	MOVD  $constantsNEON<>+0(SB), R1
+	MOVD  p+0(FP), R2
 	MOVD  grad+8(FP), R3
 	MOVD  v+16(FP), R6
 	MOVD  m+24(FP), R7
@@ -711,7 +712,7 @@ TEXT ·rmspropCenteredMomentumNEON(SB), NOSPLIT, $0-56
 	BLT done2
 
 loop1:
-	FMOVQ (R1), F6
+	FMOVQ (R2), F6
 	FMOVQ (R3), F7
 	VFMLA V1.S4, V6.S4, V7.S4
 	WORD  $0x6e23dce8 // FMUL V8.4S, V7.4S, V3.4S
@@ -724,8 +725,7 @@ loop1:
 	VFMLA V3.S4, V10.S4, V8.S4
 	FMOVQ F8, (R7)
 	VFMLS V8.S4, V8.S4, V9.S4
-	MOVD  $constantsNEON<>+0(SB), R2
-	FMOVQ (R2), F8
+	FMOVQ (R1), F8
 	WORD  $0x4e28f528 // FMAX V8.4S, V9.4S, V8.4S
 	WORD  $0x6ea1f908 // FSQRT V8.4S, V8.4S
 	WORD  $0x4e24d508 // FADD V8.4S, V8.4S, V4.4S
@@ -734,8 +734,8 @@ loop1:
 	VFMLA V5.S4, V8.S4, V7.S4
 	FMOVQ F7, (R8)
 	VFMLS V0.S4, V7.S4, V6.S4
-	FMOVQ F6, (R1)
-	ADD   $16, R1, R1
+	FMOVQ F6, (R2)
+	ADD   $16, R2, R2
 	ADD   $16, R3, R3
 	ADD   $16, R6, R6
 	ADD   $16, R7, R7
@@ -750,7 +750,7 @@ done2:
 	BEQ done3
 
 loop4:
-	FMOVS (R1), F6
+	FMOVS (R2), F6
 	FMOVS (R3), F7
 	VFMLA V1.S4, V6.S4, V7.S4
 	WORD  $0x6e23dce8 // FMUL V8.4S, V7.4S, V3.4S
@@ -763,7 +763,7 @@ loop4:
 	VFMLA V3.S4, V10.S4, V8.S4
 	FMOVS F8, (R7)
 	VFMLS V8.S4, V8.S4, V9.S4
-	FMOVQ (R2), F8
+	FMOVQ (R1), F8
 	WORD  $0x4e28f528 // FMAX V8.4S, V9.4S, V8.4S
 	WORD  $0x6ea1f908 // FSQRT V8.4S, V8.4S
 	WORD  $0x4e24d508 // FADD V8.4S, V8.4S, V4.4S
@@ -772,8 +772,8 @@ loop4:
 	VFMLA V5.S4, V8.S4, V7.S4
 	FMOVS F7, (R8)
 	VFMLS V0.S4, V7.S4, V6.S4
-	FMOVS F6, (R1)
-	ADD   $4, R1, R1
+	FMOVS F6, (R2)
+	ADD   $4, R2, R2
 	ADD   $4, R3, R3
 	ADD   $4, R6, R6
 	ADD   $4, R7, R7

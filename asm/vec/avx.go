@@ -36,6 +36,8 @@ func (a *avx) End() {
 	a.RET()
 }
 
+func (a *avx) UsePool(Mem) {}
+
 func (a *avx) Lanes() int { return a.lanes }
 
 func (a *avx) Copy(x, d R)                 { a.VMOVAPS(x, d) }

@@ -96,6 +96,7 @@ func (g *Gen) Bits(b uint32) *K {
 		words[i] = b
 	}
 	k := &K{mem: g.data(words...)}
+	g.UsePool(k.mem)
 	if g.spare > 0 {
 		g.spare--
 		r := g.ISA.Vec()
@@ -112,6 +113,7 @@ func (g *Gen) Table(floats [8]float32) *Table {
 		words = append(words, math.Float32bits(f))
 	}
 	t := &Table{mem: g.data(words...)}
+	g.UsePool(t.mem)
 	g.LoadTable(t)
 	g.spare -= len(t.reg)
 	return t

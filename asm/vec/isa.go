@@ -23,7 +23,8 @@ type ISA interface {
 	Vec() R                         // a new register
 	Begin()                         // a function starts: subnormals are flushed
 	End()                           // and ends: as the caller had it
-	Registers() int               // vector registers that there are
+	Registers() int                 // vector registers that there are
+	UsePool(m Mem)                  // constants are read from here on; m is one of them
 	PoolWidth() int                 // copies of a constant in memory
 	Source(k *K) operand.Op         // k as the operand b of an operation
 	LoadConst(k *K, d R)            // d = k, from memory

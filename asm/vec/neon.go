@@ -56,14 +56,16 @@ func (a *neonISA) register(k *K) R {
 
 func (a *neonISA) LoadConst(k *K, d R) { a.FMOVQ(a.pool(k.mem), d) }
 
-// pool returns an address in the constants relative to their base.
-func (a *neonISA) pool(m Mem) Mem {
+// UsePool loads the base of the constants, before the branches of the kernel.
+func (a *neonISA) UsePool(m Mem) {
 	if a.base == nil {
 		a.base = a.GP64()
 		a.MOVDaddr(operand.NewDataAddr(m.Symbol, 0), a.base)
 	}
-	return Mem{Base: a.base, Disp: m.Disp}
 }
+
+// pool returns an address in the constants relative to their base.
+func (a *neonISA) pool(m Mem) Mem { return Mem{Base: a.base, Disp: m.Disp} }
 
 func (a *neonISA) Copy(x, d R)                 { a.VMOV(x, d) }
 func (a *neonISA) Load(m Mem, d R)             { a.FMOVQ(m, d) }
