@@ -92,9 +92,7 @@ func BenchmarkDW(b *testing.B) {
 			dw, dGates, x := randomMat(4*h, h), randomMat(n, 4*h), randomMat(n, h)
 			w := NewPanels(1, h, n)
 			againstFMA(b, isa, 2*n*4*h*h, func() {
-				for k := range n {
-					w.SetRow(k, x.row(k, h))
-				}
+				w.SetRows(x)
 				GemmTN(dw, dGates, 4, h, w, true)
 			})
 		})
@@ -110,9 +108,7 @@ func BenchmarkDX(b *testing.B) {
 			dx, dGates, weight := randomMat(n, h), randomMat(n, 4*h), randomMat(4*h, h)
 			w := NewPanels(1, h, 4*h)
 			againstFMA(b, isa, 2*n*4*h*h, func() {
-				for k := range 4 * h {
-					w.SetRow(k, weight.row(k, h))
-				}
+				w.SetRows(weight)
 				Gemm(dx, dGates, n, w, nil)
 			})
 		})

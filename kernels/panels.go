@@ -155,6 +155,27 @@ func (p *Panels) outputs(i, b int) (row, n int) {
 	return b*p.units + i*block, min(block, p.units-i*block)
 }
 
+// SetRows sets all weights from a matrix that is stored with its inputs as rows:
+// those of input k from row k of x [K][gates*units]. It panics if x is too small.
+func (p *Panels) SetRows(x Mat) {
+	if cols := p.gates * p.units; !x.holds(p.k, cols) {
+		badMat("Panels.SetRows", "x", x, p.k, cols)
+	}
+	for i := range p.len() {
+		panel, nb := p.panel(i)
+		for k0 := 0; k0 < p.k; k0 += kBlock {
+			kn := min(kBlock, p.k-k0)
+			for b := range nb {
+				row, n := p.outputs(i, b)
+				dst := panel[(k0*nb+b*kn)*block:]
+				for k := range kn {
+					copy(dst[k*block:][:n], x.Data[(k0+k)*x.Stride+row:])
+				}
+			}
+		}
+	}
+}
+
 // Resize sets the number of inputs to k, at most that of NewPanels, in the same
 // memory. All weights become zero, unless K is k already. So panels of a
 // sequence serve shorter ones.

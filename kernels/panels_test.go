@@ -32,6 +32,16 @@ func TestPanelsLayout(t *testing.T) {
 					rows.SetRow(j, column)
 				}
 				requireSame(t, p.data, rows.data, "SetRow of all columns is Pack")
+				stride := gates*units + k%3
+				x := Mat{make([]float32, k*stride), stride}
+				for j := range k {
+					for i := range gates * units {
+						*x.at(j, i) = w[i*k+j]
+					}
+				}
+				rows.Pack(make([]float32, len(w)))
+				rows.SetRows(x)
+				requireSame(t, p.data, rows.data, "SetRows is Pack of the transposed matrix")
 				want := make([]float32, len(p.data))
 				perPanel := gates
 				if gates == 1 {
@@ -151,6 +161,7 @@ func TestPanelsPanics(t *testing.T) {
 		"Panels.Pack: len(w) = 139, want 140":                                              func() { p.Pack(make([]float32, 139)) },
 		"Panels.SetRow: k = 7, want 0 <= k < 7":                                            func() { p.SetRow(7, nil) },
 		"Panels.SetRow: k = -1, want 0 <= k < 7":                                           func() { p.SetRow(-1, nil) },
+		"Panels.SetRows: len(x.Data) = 139, want 7 rows of 20 columns at stride 20":        func() { p.SetRows(Mat{make([]float32, 139), 20}) },
 		"Panels.SetRow: len(w) = 19, want 20":                                              func() { p.SetRow(0, make([]float32, 19)) },
 		"Panels.Resize: k = 8, want at least 0 and at most that of NewPanels":              func() { p.Resize(8) },
 		"Panels.Resize: k = -1, want at least 0 and at most that of NewPanels":             func() { p.Resize(-1) },

@@ -78,7 +78,5 @@ func addBiasGrad(sum []float32, dy kernels.Mat, rows, gates, units int, db ...[]
 // packRows sets p, panels of one gate, to the rows of x.
 func packRows(p *kernels.Panels, x kernels.Mat, rows int) {
 	p.Resize(rows)
-	for i := range rows {
-		p.SetRow(i, x.Data[i*x.Stride:][:p.Units()])
-	}
+	p.SetRows(x)
 }
