@@ -121,10 +121,7 @@ func maxOf(isa ISA, x []float32) float32 {
 		}
 		top = max(top, v)
 	}
-	if top == 0 {
-		return 0
-	}
-	return top
+	return flush(top) + 0 // the sum makes +0 of -0
 }
 
 // ExpSum sets dst[i] = exp(src[i]-top) and returns the sum of dst in the order
