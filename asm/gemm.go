@@ -7,29 +7,32 @@ import (
 	"github.com/simdrnn/simdrnn/asm/vec"
 )
 
-const block = 16 // columns of a block of packed weights
+const (
+	block  = 16 // columns of a block of packed weights
+	inputs = 4  // of a product that are worked on without a branch
+)
 
 // gemms emits a tile kernel for each number of rows up to the largest, and for
 // each number of blocks of 16 columns that fit into the registers then.
 func gemms(g *vec.Gen, t target) {
 	for rows := 1; rows < len(t.blocks); rows++ {
 		for blocks := range t.blocks[rows] {
-			gemm(g, t, rows, blocks+1, false)
-			gemm(g, t, rows, blocks+1, true)
+			gemm(g, rows, blocks+1, false)
+			gemm(g, rows, blocks+1, true)
 		}
 	}
 }
 
 // gemm emits a tile kernel, which multiplies tiles of rows of A (columns of A if
 // trans) by some blocks of a panel of W, and goes on to the next panels.
-func gemm(g *vec.Gen, t target, rows, blocks int, trans bool) {
+func gemm(g *vec.Gen, rows, blocks int, trans bool) {
 	name, doc := "gemm", "rows"
 	if trans {
 		name, doc = "gemmTN", "columns"
 	}
 	k := g.Func(fmt.Sprintf("%s%dx%d", name, rows, block*blocks), "task *gemmTask",
 		fmt.Sprintf("multiplies tiles of %d %s of A by %d columns of panels.", rows, doc, block*blocks))
-	product(k, t, k.Arg("task"), rows, blocks, trans)
+	product(k, k.Arg("task"), rows, blocks, trans)
 	k.End()
 }
 
@@ -54,7 +57,7 @@ func gemm(g *vec.Gen, t target, rows, blocks int, trans bool) {
 //	}
 //
 // gemmTask, which is used up, says where everything is.
-func product(k *vec.Func, t target, task vec.GP, rows, blocks int, trans bool) {
+func product(k *vec.Func, task vec.GP, rows, blocks int, trans bool) {
 	g := k.Gen
 	field := func(name string) vec.Mem { return k.Field(task, "gemmTask", name) }
 	word := func(name string) vec.GP {
@@ -111,7 +114,7 @@ func product(k *vec.Func, t target, task vec.GP, rows, blocks int, trans bool) {
 		for b := range blocks {
 			wm = append(wm, weights.At(b))
 		}
-		steps := t.steps(rows)
+		steps := inputs
 		var left *vec.Left
 		var advance func(n int)
 		if trans {

@@ -37,24 +37,14 @@ type target struct {
 	unroll     int   // registers of a value in simple kernels
 	gateUnroll int   // and in gates
 	blocks     []int // by rows of a tile: the blocks of 16 columns that fit into the registers
-	steps      func(rows int) int
 }
 
 // An fma every half cycle with a latency of 4 wants 8 accumulators at least, on
 // the largest arm64 cores 16; AVX2 has 16 registers, the others 32.
 var targets = []target{
-	{
-		arch: "amd64", isa: vec.AVX2, unroll: 2, gateUnroll: 1, blocks: []int{0, 4, 2, 2, 1, 1, 1},
-		steps: func(rows int) int { return 2 },
-	},
-	{
-		arch: "amd64", isa: vec.AVX512, unroll: 2, gateUnroll: 1, blocks: []int{0, 4, 4, 4, 4, 4, 4},
-		steps: func(rows int) int { return 2 },
-	},
-	{
-		arch: "arm64", isa: vec.NEON, unroll: 3, gateUnroll: 2, blocks: []int{0, 4, 2, 1, 1},
-		steps: func(rows int) int { return 4 },
-	},
+	{arch: "amd64", isa: vec.AVX2, unroll: 2, gateUnroll: 1, blocks: []int{0, 4, 2, 2, 1, 1, 1}},
+	{arch: "amd64", isa: vec.AVX512, unroll: 2, gateUnroll: 1, blocks: []int{0, 4, 4, 4, 4, 4, 4}},
+	{arch: "arm64", isa: vec.NEON, unroll: 3, gateUnroll: 2, blocks: []int{0, 4, 2, 1, 1}},
 }
 
 // kernelsFolder and limitsFolder are those of the packages, below the root of

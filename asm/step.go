@@ -8,22 +8,22 @@ func steps(g *vec.Gen, t target) {
 	k := g.Func("lstmStep", "products *[2]gemmTask, count int, h, c, gates, cPrev *float32, units int",
 		"computes count products of one row and 64 columns a panel, and then lstmForward.")
 	k.Over("units", lstmOperands()...)
-	products(k, t, 4)
+	products(k, 4)
 	lstmGates(k, t, false)
 
 	k = g.Func("gruStep", "products *[2]gemmTask, count int, h, gx, gh, hPrev *float32, units int",
 		"computes count products of one row and 48 columns a panel, and then gruForward.")
 	k.Over("units", gruOperands()...)
-	products(k, t, 3)
+	products(k, 3)
 	gruGates(k, t, false)
 }
 
 // products works through an array of tasks.
-func products(k *vec.Func, t target, blocks int) {
+func products(k *vec.Func, blocks int) {
 	task, count := k.Arg("products"), k.GP64()
 	k.Word(k.Param("count"), count)
 	k.While(count, 1, func() {
-		product(k, t, task, 1, blocks, false)
+		product(k, task, 1, blocks, false)
 		k.AddImm(task, k.SizeOf("gemmTask"))
 		k.Word(k.Param("count"), count)
 		k.AddImm(count, -1)
