@@ -36,6 +36,7 @@ const (
 	maxLastRows  = 12        // and in one of a block that C holds in part
 	blockRows    = block     // of Aᵀ that are worked on at once: a cache line
 	minCopied    = 64        // inputs from which on it pays to copy them
+	maxCopied    = 1024      // inputs that are copied once for all panels
 	maxProducts  = 1 << 20   // multiply-adds of one call: some 50 us at 20 a ns
 	maxWeights   = 512 << 10 // bytes of W in one call, for they may come from DRAM
 	panelColumns = 4 * block
@@ -81,7 +82,7 @@ type matmul struct {
 	w          *Panels
 	bias       []float32
 	add, trans bool
-	copied     []float32 // the columns of A that a chain takes [kChain][blockRows], or nil
+	copied     []float32 // columns of A [maxCopied][blockRows]: all inputs, or those of a chain; or nil
 }
 
 // A region is a part of C: rows, and columns by the panels and blocks of W that
@@ -98,13 +99,13 @@ type region struct {
 // col returns the first column of C.
 func (p *matmul) col(r region) int { return (r.panel*p.w.blocksPerPanel() + r.block) * block }
 
-// runCopied is runTN with A copied in pieces: the inputs of a column of A are a
+// runCopied is runTN with A copied: the inputs of a column of A are a
 // stride apart, which may be a multiple of the distance at which cache lines
 // displace each other.
 //
 //go:noinline
 func runCopied(p matmul, gates, units int) {
-	var copied [kChain * blockRows]float32
+	var copied [maxCopied * blockRows]float32
 	p.copied = copied[:]
 	p.runTN(gates, units)
 }
@@ -134,7 +135,11 @@ func (p *matmul) run(n int) {
 func (p *matmul) runTN(gates, units int) {
 	for u := 0; u < units; u += blockRows {
 		for g := range gates {
-			p.panels(region{row: g*units + u, from: PackedIndex(gates, u, g), rows: min(blockRows, units-u)})
+			r := region{row: g*units + u, from: PackedIndex(gates, u, g), rows: min(blockRows, units-u)}
+			if p.copied != nil && p.w.k <= maxCopied {
+				p.copyInputs(0, p.w.k, r.from, r.rows)
+			}
+			p.panels(r)
 		}
 	}
 }
@@ -228,7 +233,12 @@ func (p *matmul) chains(r region, sum, c Mat, init []float32, old bool) {
 	rows, larger := r.rows/tiles, r.rows%tiles
 	for k := 0; k == 0 || k < p.w.k; k += kChain {
 		kn := min(kChain, p.w.k-k)
-		if p.copied != nil {
+		copied := p.copied // the inputs of this chain and its rows
+		switch {
+		case copied == nil:
+		case p.w.k <= maxCopied:
+			copied = copied[k*blockRows+r.from%blockRows:]
+		default:
 			p.copyInputs(k, kn, r.from, r.rows)
 		}
 		out := sum
@@ -269,8 +279,8 @@ func (p *matmul) chains(r region, sum, c Mat, init []float32, old bool) {
 						task.w1 = &panel[(kBlock*nb+b*task.k1)*block]
 					}
 					switch {
-					case p.copied != nil:
-						task.a, task.aStride = &p.copied[row], 4*blockRows
+					case copied != nil:
+						task.a, task.aStride = &copied[row], 4*blockRows
 					case p.trans:
 						task.a = p.a.at(k, r.from+row)
 					default:
