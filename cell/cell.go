@@ -30,9 +30,13 @@ type Cell interface {
 	// HasC says whether the state has a c beside h.
 	HasC() bool
 
-	// PackBias sets dst, in packed order, to the bias of the x part.
-	// bih and bhh are [G*H] with H = units, or nil for zeros.
-	PackBias(dst, bih, bhh []float32, units int)
+	// HasGatesH says whether the h part stays apart from the x part, in GatesH.
+	HasGatesH() bool
+
+	// PackBias sets x and h, in packed order, to the biases of the x part and,
+	// for a cell that HasGatesH, of the h part. bih and bhh are [G*H] with H =
+	// units, or nil for zeros.
+	PackBias(x, h, bih, bhh []float32, units int)
 
 	// Forward computes H and C from the x part, HPrev and CPrev. The x part is
 	// in Gates, or computed from X if there is a WX. It leaves Gates
@@ -62,8 +66,8 @@ type Step struct {
 	WX   *kernels.Panels // W_ih: G gates, Units units; nil if the x part is in Gates
 	Bias []float32       // of the x part, in packed order, or nil; for WX
 
-	W  *kernels.Panels // W_hh: G gates, Units units, Units inputs
-	WT *kernels.Panels // W_hh transposed: 1 gate, Units units, inputs in packed order; for Backward
+	W  *kernels.Panels // W_hh: G gates, Units units, Ho inputs
+	WT *kernels.Panels // W_hh transposed: 1 gate, Ho units, inputs in packed order; for Backward
 
 	Gates        kernels.Mat // [Rows, W.Width()], packed
 	HPrev, CPrev kernels.Mat // state before the step
@@ -71,6 +75,16 @@ type Step struct {
 
 	DH, DHPrev kernels.Mat // gradients of H and HPrev
 	DC         kernels.Mat // gradient of C, then of CPrev
+
+	// For a cell that HasGatesH.
+	GatesH kernels.Mat // the h part, [Rows, W.Width()], packed
+	BiasH  []float32   // of the h part, in packed order, or nil
+
+	// With a projection h = W_hr·m, H and HPrev have the Ho = P columns of h.
+	WR  *kernels.Panels // W_hr: 1 gate, Ho units, Units inputs; nil without projection
+	WRT *kernels.Panels // W_hr transposed: 1 gate, Units units, Ho inputs; for Backward
+	M   kernels.Mat     // m; with WR
+	DM  kernels.Mat     // scratch for its gradient; for Backward, with WR
 }
 
 // gates completes Gates: the x part, if there is a WX, and the h part.
@@ -79,6 +93,21 @@ func (s *Step) gates() {
 		kernels.Gemm(s.Gates, s.X, s.Rows, s.WX, s.Bias)
 	}
 	kernels.GemmAdd(s.Gates, s.HPrev, s.Rows, s.W)
+}
+
+// m returns the matrix of m: M with a projection, H without.
+func (s *Step) m() kernels.Mat {
+	if s.WR != nil {
+		return s.M
+	}
+	return s.H
+}
+
+// project computes h from m.
+func (s *Step) project() {
+	if s.WR != nil {
+		kernels.Gemm(s.H, s.M, s.Rows, s.WR, nil)
+	}
 }
 
 // row returns the one row of n columns of m.

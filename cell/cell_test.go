@@ -140,7 +140,7 @@ func TestPackBias(t *testing.T) {
 		r := kerneltest.NewRand(3)
 		bih, bhh := random(r, n), random(r, n)
 		dst := make([]float32, kernels.NewPanels(c.Gates(), units, 0).Width())
-		c.PackBias(dst, bih, bhh, units)
+		c.PackBias(dst, nil, bih, bhh, units)
 		for i := range n {
 			require.Equal(t, bih[i]+bhh[i], dst[kernels.PackedIndex(c.Gates(), i%units, i/units)], kind.String())
 		}

@@ -8,7 +8,8 @@ import "github.com/simdrnn/simdrnn/kernels"
 //	a = W_ih·x + b_ih + W_hh·hPrev + b_hh
 //	i, f, g, o = σ(a_i), σ(a_f), tanh(a_g), σ(a_o)
 //	c = f*cPrev + i*g
-//	h = o*tanh(c)
+//	m = o*tanh(c)
+//	h = m, or with a projection W_hr·m
 type LSTM struct{}
 
 // Gates returns 4: i, f, g, o.
@@ -17,20 +18,24 @@ func (LSTM) Gates() int { return 4 }
 // HasC returns true.
 func (LSTM) HasC() bool { return true }
 
-// PackBias sets dst = bih + bhh in packed order.
-func (LSTM) PackBias(dst, bih, bhh []float32, units int) {
-	kernels.PackBias(dst, bih, bhh, 4, units)
+// HasGatesH returns false.
+func (LSTM) HasGatesH() bool { return false }
+
+// PackBias sets x = bih + bhh in packed order.
+func (LSTM) PackBias(x, _, bih, bhh []float32, units int) {
+	kernels.PackBias(x, bih, bhh, 4, units)
 }
 
 // Forward computes
 //
 //	a = x part + W_hh·hPrev
 //	c = σ(a_f)*cPrev + σ(a_i)*tanh(a_g)
-//	h = σ(a_o)*tanh(c)
+//	m = σ(a_o)*tanh(c)
+//	h = m, or with a projection W_hr·m
 //
-// A single row takes one call of assembly.
+// A single row without projection takes one call of assembly.
 func (LSTM) Forward(s *Step) {
-	if s.Rows == 1 {
+	if s.Rows == 1 && s.WR == nil {
 		u, x := s.Units, []float32(nil)
 		if s.WX != nil {
 			x = row(s.X, s.WX.K())
@@ -39,22 +44,30 @@ func (LSTM) Forward(s *Step) {
 		return
 	}
 	s.gates()
-	kernels.LSTMForward(s.H, s.C, s.Gates, s.CPrev, s.Rows, s.Units)
+	kernels.LSTMForward(s.m(), s.C, s.Gates, s.CPrev, s.Rows, s.Units)
+	s.project()
 }
 
-// ForwardTrain is Forward and leaves i,f,g,o in Gates.
+// ForwardTrain is Forward and leaves i,f,g,o in Gates and m in M.
 func (LSTM) ForwardTrain(s *Step) {
 	kernels.GemmAdd(s.Gates, s.HPrev, s.Rows, s.W)
-	kernels.LSTMForwardTrain(s.H, s.C, s.Gates, s.CPrev, s.Rows, s.Units)
+	kernels.LSTMForwardTrain(s.m(), s.C, s.Gates, s.CPrev, s.Rows, s.Units)
+	s.project()
 }
 
 // Backward computes
 //
-//	dc += dh*o*(1-tanh(c)²)
-//	dGates = dc*g*i*(1-i), dc*cPrev*f*(1-f), dc*i*(1-g²), dh*h*(1-o)
+//	dm = dh, or with a projection W_hrᵀ·dh
+//	dc += dm*o*(1-tanh(c)²)
+//	dGates = dc*g*i*(1-i), dc*cPrev*f*(1-f), dc*i*(1-g²), dm*m*(1-o)
 //	dc *= f
 //	dhPrev += dGates·W_hh
 func (LSTM) Backward(s *Step) {
-	kernels.LSTMBackward(s.Gates, s.DC, s.DH, s.H, s.C, s.CPrev, s.Rows, s.Units)
+	dm := s.DH
+	if s.WR != nil {
+		dm = s.DM
+		kernels.Gemm(dm, s.DH, s.Rows, s.WRT, nil)
+	}
+	kernels.LSTMBackward(s.Gates, s.DC, dm, s.m(), s.C, s.CPrev, s.Rows, s.Units)
 	kernels.GemmAdd(s.DHPrev, s.Gates, s.Rows, s.WT)
 }

@@ -15,9 +15,12 @@ func (RNN) Gates() int { return 1 }
 // HasC returns false.
 func (RNN) HasC() bool { return false }
 
-// PackBias sets dst = bih + bhh.
-func (RNN) PackBias(dst, bih, bhh []float32, units int) {
-	kernels.PackBias(dst, bih, bhh, 1, units)
+// HasGatesH returns false.
+func (RNN) HasGatesH() bool { return false }
+
+// PackBias sets x = bih + bhh.
+func (RNN) PackBias(x, _, bih, bhh []float32, units int) {
+	kernels.PackBias(x, bih, bhh, 1, units)
 }
 
 // Forward computes

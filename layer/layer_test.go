@@ -422,8 +422,8 @@ func TestPanics(t *testing.T) {
 		p := newProblem(mode, I, H, T+1, B, r)
 		out := normal(r, (T+1)*B*max(I, H))
 		tape.Forward(p.x[:2*B*I])
-		memory := [][]float32{s.H(), s.C(), tape.HN(), tape.CN(), tape.DH0(), tape.DC0(), tape.bptt.h.Data, tape.bptt.c.Data,
-			tape.bptt.gates.Data, out}
+		memory := [][]float32{s.H(), s.C(), tape.HN(), tape.CN(), tape.DH0(), tape.DC0(), tape.layers[0].h.data, tape.layers[0].dirs[0].c.data,
+			tape.layers[0].dirs[0].gates.data, out}
 		for _, q := range append(tape.Params(), idle.Params()...) {
 			memory = append(memory, q.Grad)
 		}
@@ -433,13 +433,13 @@ func TestPanics(t *testing.T) {
 		}
 		for want, f := range map[string]func(){
 			"Stream.Step: len(x) = 9, want B*I = 10":                                                    func() { s.Step(out[:6], p.x[:9]) },
-			"Stream.Step: len(y) = 7, want B*H = 6":                                                     func() { s.Step(out[:7], p.x[:10]) },
+			"Stream.Step: len(y) = 7, want B*Ho = 6":                                                    func() { s.Step(out[:7], p.x[:10]) },
 			"Stream.Forward: len(x) = 11, want a multiple of B*I = 10":                                  func() { s.Forward(out[:6], p.x[:11]) },
-			"Stream.Forward: len(y) = 6, want T*B*H = 12":                                               func() { s.Forward(out[:6], p.x[:20]) },
+			"Stream.Forward: len(y) = 6, want T*B*D*Ho = 12":                                            func() { s.Forward(out[:6], p.x[:20]) },
 			"Tape.Forward: len(x) = 11, want a multiple of B*I = 10":                                    func() { tape.Forward(p.x[:11]) },
 			"Tape.Forward: T = 5, want at most maxT = 4":                                                func() { tape.Forward(p.x) },
 			"Tape.Backward: len(dx) = 0, want T*B*I = 20":                                               func() { tape.Backward(out[:0], p.dy[:12]) },
-			"Tape.Backward: len(dy) = 11, want T*B*H = 12":                                              func() { tape.Backward(out[:20], p.dy[:11]) },
+			"Tape.Backward: len(dy) = 11, want T*B*D*Ho = 12":                                           func() { tape.Backward(out[:20], p.dy[:11]) },
 			"Tape.Backward: calls of Forward since the last Backward = 0, want 1":                       func() { idle.Backward(nil, nil) },
 			name + ".NewStream: batch = 0, want at least 1":                                             func() { m.NewStream(0) },
 			name + ".NewTape: batch = -1, want at least 1":                                              func() { m.NewTape(1, -1) },

@@ -4,21 +4,37 @@ import "github.com/simdrnn/simdrnn/cell"
 
 // LSTMConfig are the arguments of nn.LSTM; zero values are its defaults.
 type LSTMConfig struct {
-	Input, Hidden int // I and H, at least 1
-	NoBias        bool
+	Input, Hidden int     // I and H, at least 1
+	Layers        int     // L; 0 is 1
+	NoBias        bool    // no bias_ih and bias_hh
+	BatchFirst    bool    // sequences are [B,T,·] instead of [T,B,·]
+	Dropout       float64 // of the output of all layers but the last, in training
+	Bidirectional bool    // D = 2: each layer also reads the sequence from its end
+	Proj          int     // P, the size of h, below H; 0 is no projection
 }
 
-// An LSTM is the weights of PyTorch's nn.LSTM:
+// An LSTM is the weights of PyTorch's nn.LSTM. Each layer and direction is
 //
 //	a = W_ih·x[t] + b_ih + W_hh·h[t-1] + b_hh
 //	i, f, g, o = σ(a_i), σ(a_f), tanh(a_g), σ(a_o)
 //	c[t] = f*c[t-1] + i*g
-//	h[t] = o*tanh(c[t])
-//	y[t] = h[t]
+//	m = o*tanh(c[t])
+//	h[t] = m, or with projection W_hr·m
 //
-// Its parameters are weight_ih_l0 [4H,I], weight_hh_l0 [4H,H], bias_ih_l0 [4H]
-// and bias_hh_l0 [4H]; the rows are those of i, f, g, o. Any number of
-// goroutines may use it, but for Pack.
+// The first layer reads the input, the others the output [T,B,D*Ho] of the layer
+// before, of which direction d is columns d*Ho to (d+1)*Ho; Ho is P, or H
+// without projection. The reverse direction takes the steps from the last to the
+// first, and its h[t] stands at step t all the same.
+//
+// The parameters of layer k are weight_ih_l{k} [4H,I] ([4H,D*Ho] after the first
+// layer), weight_hh_l{k} [4H,Ho], bias_ih_l{k} and bias_hh_l{k} [4H], and with
+// projection weight_hr_l{k} [P,H]; the reverse direction's end in _reverse. Their
+// rows are those of i, f, g, o. Any number of goroutines may use an LSTM, but
+// for Pack and LoadStateDict.
+//
+// Source: Hochreiter and Schmidhuber 1997, "Long Short-Term Memory"; Gers,
+// Schmidhuber and Cummins 2000 for the forget gate; Sak, Senior and Beaufays 2014
+// for the projection.
 type LSTM struct{ recurrent }
 
 // NewLSTM returns an LSTM with PyTorch's initialisation: all parameters, in
@@ -27,7 +43,11 @@ type LSTM struct{ recurrent }
 // SIMDRNN_ISA.
 func NewLSTM(cfg LSTMConfig, r *Rand) (*LSTM, error) {
 	l := new(LSTM)
-	if err := l.init(l, "LSTM", cell.LSTM{}, cfg.Input, cfg.Hidden, cfg.NoBias, r); err != nil {
+	err := l.init(l, "LSTM", cell.LSTM{}, config{
+		input: cfg.Input, hidden: cfg.Hidden, layers: cfg.Layers, proj: cfg.Proj,
+		noBias: cfg.NoBias, batchFirst: cfg.BatchFirst, bidirectional: cfg.Bidirectional, dropout: cfg.Dropout,
+	}, r)
+	if err != nil {
 		return nil, err
 	}
 	return l, nil

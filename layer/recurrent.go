@@ -4,18 +4,53 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 
 	"github.com/simdrnn/simdrnn/cell"
 	"github.com/simdrnn/simdrnn/kernels"
 )
 
-// recurrent is the weights of a recurrent layer; RNN and LSTM embed it.
+// config is what the configurations of the layers have in common.
+type config struct {
+	input, hidden, layers, proj       int
+	noBias, batchFirst, bidirectional bool
+	dropout                           float64
+}
+
+// recurrent is the weights of a recurrent network; RNN, LSTM and GRU embed it.
 type recurrent struct {
-	name          string // of the type that embeds it
-	cell          cell.Cell
-	input, hidden int
-	params        Params
-	dir           *direction
+	config
+	name   string // of the type that embeds it
+	cell   cell.Cell
+	params Params
+	dirs   []*direction // [L*D]
+}
+
+// directions returns D.
+func (c *config) directions() int {
+	if c.bidirectional {
+		return 2
+	}
+	return 1
+}
+
+// hUnits returns Ho, the number of columns of h: P, or H without projection.
+func (c *config) hUnits() int {
+	if c.proj > 0 {
+		return c.proj
+	}
+	return c.hidden
+}
+
+// output returns D*Ho, the number of features of a layer's output.
+func (c *config) output() int { return c.directions() * c.hUnits() }
+
+// inputs returns the number of features that layer k reads.
+func (c *config) inputs(k int) int {
+	if k == 0 {
+		return c.input
+	}
+	return c.output()
 }
 
 // cUnits is the number of columns of c: H, or 0 if the cell has none.
@@ -29,71 +64,119 @@ func (r *recurrent) cUnits() int {
 // direction is the weights of one direction of one layer, packed.
 type direction struct {
 	dirParams
-	wih, whh *matrix
-	bias     []float32 // of the x part, in packed order; nil for zeros
+	wih, whh, whr *matrix   // whr is nil without projection
+	bias          []float32 // of the x part, in packed order; nil for zeros
+	biasH         []float32 // of the h part, for a cell that keeps it apart; nil for zeros
 }
 
 // dirParams are the parameters of one direction of one layer, or their gradients.
-// The biases are nil if it has none.
-type dirParams struct{ ih, hh, bih, bhh []float32 }
+// Those that it has not are nil.
+type dirParams struct{ ih, hh, bih, bhh, hr []float32 }
 
-// init makes the layer that owner embeds.
-func (r *recurrent) init(owner Packer, name string, c cell.Cell, input, hidden int, noBias bool, rnd *Rand) error {
+// init makes the network that owner embeds.
+func (r *recurrent) init(owner Packer, name string, c cell.Cell, cfg config, rnd *Rand) error {
 	if _, err := kernels.Active(); err != nil {
 		return err
 	}
-	gates := c.Gates()
-	fail := func(field string, got int, want string) error {
-		return fmt.Errorf("layer: New%s: %s = %d, want %s", name, field, got, want)
+	if cfg.layers == 0 {
+		cfg.layers = 1
 	}
-	switch {
-	case input < 1:
-		return fail("Input", input, "at least 1")
-	case hidden < 1:
-		return fail("Hidden", hidden, "at least 1")
-	case !fits(2*gates, hidden+blockUnits, hidden+blockUnits):
-		return fail("Hidden", hidden, inMemory)
-	case !fits(2*gates, hidden+blockUnits, input+blockUnits):
-		return fail("Input", input, inMemory)
+	if err := cfg.check(c.Gates()); err != nil {
+		return fmt.Errorf("layer: New%s: %w", name, err)
 	}
-	r.name, r.cell, r.input, r.hidden = name, c, input, hidden
-	r.params = recurrentParams(owner, 0, 0, gates*hidden, input, hidden, noBias)
+	r.config, r.name, r.cell = cfg, name, c
+	rows := c.Gates() * cfg.hidden
+	for k := range cfg.layers {
+		for d := range cfg.directions() {
+			r.params = append(r.params, cfg.dirParams(owner, k, d, rows)...)
+		}
+	}
 	r.params.alloc()
-	r.params.uniform(rnd, 1/math.Sqrt(float64(hidden)))
+	r.params.uniform(rnd, 1/math.Sqrt(float64(cfg.hidden)))
 
-	d := &direction{dirParams: newDirParams(r.params, func(p Param) []float32 { return p.Data })}
-	d.wih = newMatrix(d.ih, gates, hidden, input)
-	d.whh = newMatrix(d.hh, gates, hidden, hidden)
-	if !noBias {
-		d.bias = make([]float32, d.whh.panels.Width())
+	per := len(r.params) / (cfg.layers * cfg.directions())
+	for i := 0; i < len(r.params); i += per {
+		d := &direction{dirParams: cfg.take(r.params[i:][:per], func(p Param) []float32 { return p.Data })}
+		d.wih = newMatrix(d.ih, c.Gates(), cfg.hidden, cfg.inputs(i/per/cfg.directions()))
+		d.whh = newMatrix(d.hh, c.Gates(), cfg.hidden, cfg.hUnits())
+		if cfg.proj > 0 {
+			d.whr = newMatrix(d.hr, 1, cfg.proj, cfg.hidden)
+		}
+		if !cfg.noBias {
+			d.bias = make([]float32, d.whh.panels.Width())
+			if c.HasGatesH() {
+				d.biasH = make([]float32, d.whh.panels.Width())
+			}
+		}
+		r.dirs = append(r.dirs, d)
 	}
-	r.dir = d
 	r.Pack()
 	return nil
 }
 
-// recurrentParams names and shapes the parameters of one direction of a layer.
-func recurrentParams(owner Packer, layer, dir, rows, input, hidden int, noBias bool) Params {
-	suffix := fmt.Sprintf("_l%d%s", layer, [...]string{"", "_reverse"}[dir])
-	ps := Params{
-		{Name: "weight_ih" + suffix, Shape: []int{rows, input}, Owner: owner},
-		{Name: "weight_hh" + suffix, Shape: []int{rows, hidden}, Owner: owner},
+// check says what is wrong with the sizes of a network whose cell has that many
+// gates.
+func (c *config) check(gates int) error {
+	fail := func(field string, got any, want string) error {
+		return fmt.Errorf("%s = %v, want %s", field, got, want)
 	}
-	if noBias {
-		return ps
+	switch {
+	case !(c.dropout >= 0 && c.dropout <= 1):
+		return fail("Dropout", c.dropout, "0 to 1")
+	case c.input < 1:
+		return fail("Input", c.input, "at least 1")
+	case c.hidden < 1:
+		return fail("Hidden", c.hidden, "at least 1")
+	case c.layers < 1:
+		return fail("Layers", c.layers, "at least 1, or 0 for 1")
+	case c.proj < 0:
+		return fail("Proj", c.proj, "at least 1, or 0 for none")
+	case c.proj >= c.hidden:
+		return fail("Proj", c.proj, fmt.Sprintf("less than Hidden = %d", c.hidden))
+	case !fits(2*gates, c.hidden+blockUnits, 2*c.hidden+blockUnits):
+		return fail("Hidden", c.hidden, inMemory)
+	case !fits(2*gates, c.hidden+blockUnits, c.input+blockUnits):
+		return fail("Input", c.input, inMemory)
+	case !fits(4*c.layers, gates*(c.hidden+blockUnits), c.input+4*c.hidden+blockUnits):
+		return fail("Layers", c.layers, inMemory)
 	}
-	return append(ps,
-		Param{Name: "bias_ih" + suffix, Shape: []int{rows}, Owner: owner},
-		Param{Name: "bias_hh" + suffix, Shape: []int{rows}, Owner: owner})
+	return nil
 }
 
-// newDirParams takes what of returns for the parameters of recurrentParams.
-func newDirParams(ps Params, of func(Param) []float32) dirParams {
-	t := dirParams{ih: of(ps[0]), hh: of(ps[1])}
-	if len(ps) > 2 {
-		t.bih, t.bhh = of(ps[2]), of(ps[3])
+// dirParams names and shapes the parameters of direction d of layer k.
+func (c *config) dirParams(owner Packer, k, d, rows int) Params {
+	var ps Params
+	add := func(name string, shape ...int) {
+		name = fmt.Sprintf("%s_l%d%s", name, k, [...]string{"", "_reverse"}[d])
+		ps = append(ps, Param{Name: name, Shape: shape, Owner: owner})
 	}
-	return t
+	add("weight_ih", rows, c.inputs(k))
+	add("weight_hh", rows, c.hUnits())
+	if !c.noBias {
+		add("bias_ih", rows)
+		add("bias_hh", rows)
+	}
+	if c.proj > 0 {
+		add("weight_hr", c.proj, c.hidden)
+	}
+	return ps
+}
+
+// take makes dirParams of what of returns for the parameters of one direction.
+func (c *config) take(ps Params, of func(Param) []float32) (p dirParams) {
+	next := func() []float32 {
+		v := of(ps[0])
+		ps = ps[1:]
+		return v
+	}
+	p.ih, p.hh = next(), next()
+	if !c.noBias {
+		p.bih, p.bhh = next(), next()
+	}
+	if c.proj > 0 {
+		p.hr = next()
+	}
+	return p
 }
 
 // Params returns the parameters, in PyTorch's order and without gradients.
@@ -103,12 +186,45 @@ func (r *recurrent) Params() Params { return slices.Clone(r.params) }
 // Pack makes the kernels see what was written to the Data of the parameters.
 // Nobody may read the weights meanwhile.
 func (r *recurrent) Pack() {
-	d := r.dir
-	d.wih.pack()
-	d.whh.pack()
-	if d.bias != nil {
-		r.cell.PackBias(d.bias, d.bih, d.bhh, r.hidden)
+	for _, d := range r.dirs {
+		d.wih.pack()
+		d.whh.pack()
+		if d.whr != nil {
+			d.whr.pack()
+		}
+		if d.bias != nil {
+			r.cell.PackBias(d.bias, d.biasH, d.bih, d.bhh, r.hidden)
+		}
 	}
+}
+
+// Warnings returns what PyTorch warns of in the configuration, which is legal
+// all the same.
+func (r *recurrent) Warnings() []string {
+	if r.dropout > 0 && r.layers == 1 {
+		return []string{fmt.Sprintf("layer: New%s: Dropout = %v has no effect with Layers = 1: it stands between layers", r.name, r.dropout)}
+	}
+	return nil
+}
+
+// String returns the configuration in PyTorch's form, for example
+// LSTM(3, 4, num_layers=2, batch_first=True).
+func (r *recurrent) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s(%d, %d", r.name, r.input, r.hidden)
+	option := func(name string, value any, given bool) {
+		if given {
+			fmt.Fprintf(&b, ", %s=%v", name, value)
+		}
+	}
+	option("proj_size", r.proj, r.proj > 0)
+	option("num_layers", r.layers, r.layers > 1)
+	option("bias", "False", r.noBias)
+	option("batch_first", "True", r.batchFirst)
+	option("dropout", r.dropout, r.dropout > 0)
+	option("bidirectional", "True", r.bidirectional)
+	b.WriteString(")")
+	return b.String()
 }
 
 // NewStream returns a Stream of batch sequences with zero state. It panics

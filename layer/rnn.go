@@ -28,17 +28,22 @@ func (n Nonlinearity) String() string {
 // RNNConfig are the arguments of nn.RNN; zero values are its defaults.
 type RNNConfig struct {
 	Input, Hidden int          // I and H, at least 1
+	Layers        int          // L; 0 is 1
 	Nonlinearity  Nonlinearity // Tanh or ReLU
-	NoBias        bool
+	NoBias        bool         // no bias_ih and bias_hh
+	BatchFirst    bool         // sequences are [B,T,·] instead of [T,B,·]
+	Dropout       float64      // of the output of all layers but the last, in training
+	Bidirectional bool         // D = 2: each layer also reads the sequence from its end
 }
 
-// An RNN is the weights of PyTorch's nn.RNN:
+// An RNN is the weights of PyTorch's nn.RNN. Each layer and direction is
 //
 //	h[t] = act(W_ih·x[t] + b_ih + W_hh·h[t-1] + b_hh)
-//	y[t] = h[t]
 //
-// Its parameters are weight_ih_l0 [H,I], weight_hh_l0 [H,H], bias_ih_l0 [H] and
-// bias_hh_l0 [H]. Any number of goroutines may use it, but for Pack.
+// Layers and directions are joined and parameters named as those of [LSTM]. They
+// have H rows.
+//
+// Source: Elman 1990, "Finding Structure in Time".
 type RNN struct{ recurrent }
 
 // NewRNN returns an RNN with PyTorch's initialisation: all parameters, in order,
@@ -49,7 +54,11 @@ func NewRNN(cfg RNNConfig, r *Rand) (*RNN, error) {
 		return nil, fmt.Errorf("layer: NewRNN: Nonlinearity = %d, want Tanh or ReLU", cfg.Nonlinearity)
 	}
 	l := new(RNN)
-	if err := l.init(l, "RNN", cell.RNN{ReLU: cfg.Nonlinearity == ReLU}, cfg.Input, cfg.Hidden, cfg.NoBias, r); err != nil {
+	err := l.init(l, "RNN", cell.RNN{ReLU: cfg.Nonlinearity == ReLU}, config{
+		input: cfg.Input, hidden: cfg.Hidden, layers: cfg.Layers,
+		noBias: cfg.NoBias, batchFirst: cfg.BatchFirst, bidirectional: cfg.Bidirectional, dropout: cfg.Dropout,
+	}, r)
+	if err != nil {
 		return nil, err
 	}
 	return l, nil

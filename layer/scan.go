@@ -7,146 +7,152 @@ import (
 
 // scan runs one direction of one layer over time, for one Stream or Tape. The
 // cell computes the steps one by one; what does not depend on the state is
-// computed for all steps at once.
+// computed for many steps at once.
 type scan struct {
 	*direction
-	cell  cell.Cell
-	step  cell.Step // the arguments of cell
-	gates seq       // [T,B,Width]
+	cell    cell.Cell
+	index   int       // layer*D + direction
+	reverse bool      // takes the steps from the last to the first
+	step    cell.Step // the arguments of cell
+	gates   series    // [steps,B,Width], packed
+	gatesH  series    // the h part, for a cell that keeps it apart
+	m       series    // [steps,B,H], with projection
+	hPrev   []float32 // [B,Ho], the state before a step with resets
+	cPrev   []float32 // [B,H]
+	xs      []float32 // [B,inputs], the input of a step in the plan's order
+
+	after func(t int) // called after each step, or nil
 }
 
-// newScan returns a scan of at most maxT steps at once.
-func newScan(r *recurrent, maxT, batch int) scan {
-	d := r.dir
-	width := d.whh.panels.Width()
-	return scan{
+// newScan returns scan index of a Stream, or of a Tape, which keeps all steps.
+func newScan(r *recurrent, index, steps, batch int, keep bool) scan {
+	d, D := r.dirs[index], r.directions()
+	width, H, Ho := d.whh.panels.Width(), r.hidden, r.hUnits()
+	s := scan{
 		direction: d,
 		cell:      r.cell,
-		step:      cell.Step{Rows: batch, Units: r.hidden, W: d.whh.panels},
-		gates:     newSeq(make([]float32, maxT*batch*width), batch, width),
+		index:     index,
+		reverse:   index%D == 1,
+		step:      cell.Step{Units: H, W: d.whh.panels, BiasH: d.biasH},
+		gates:     newSeries(make([]float32, steps*batch*width), steps, batch, width, false),
+		hPrev:     make([]float32, batch*Ho),
+		cPrev:     make([]float32, batch*r.cUnits()),
+		xs:        make([]float32, batch*r.inputs(index/D)),
+	}
+	kept := func(cols int) series {
+		if keep {
+			return newSeries(make([]float32, steps*batch*cols), steps, batch, cols, false)
+		}
+		return inPlace(make([]float32, batch*cols), cols)
+	}
+	if r.cell.HasGatesH() {
+		s.gatesH = kept(width)
+	}
+	if d.whr != nil {
+		s.step.WR = d.whr.panels
+		s.m = kept(H)
+	}
+	return s
+}
+
+// at returns the i-th step that the scan takes of T.
+func (s *scan) at(i, T int) int {
+	if s.reverse {
+		return T - 1 - i
+	}
+	return i
+}
+
+// project computes the x part of steps t0 to t0+T from x, which begins at step
+// t0, that of step t0+t in gates.at(t). inOrder says that the rows of x are in the
+// plan's order.
+func (s *scan) project(x series, inOrder bool, p *plan, t0, T int) {
+	B, w, g := p.B, s.wih.panels, s.gates
+	inOrder = inOrder || p.sorted
+	switch {
+	case !p.ragged && inOrder && x.step == B*x.row: // time-major
+		kernels.Gemm(g.at(0), x.at(0), T*B, w, s.bias)
+	case !p.ragged && inOrder && T >= B: // batch-first
+		for b := range B {
+			kernels.Gemm(kernels.Mat{Data: g.data[b*g.row:], Stride: g.step},
+				kernels.Mat{Data: x.data[b*x.row:], Stride: x.step}, T, w, s.bias)
+		}
+	default:
+		for t := range T {
+			n := p.rows(t0 + t)
+			kernels.Gemm(g.at(t), s.input(x.at(t), inOrder, p, n), n, w, s.bias)
+		}
 	}
 }
 
-// forward computes the states h and c of T steps from x [T,B,I], beginning with
-// hPrev and cPrev. It leaves the last ones in step.HPrev and step.CPrev.
-func (s *scan) forward(h, c seq, hPrev, cPrev, x kernels.Mat, T int, train bool) {
-	st := &s.step
-	if T == 1 && !train {
-		st.X, st.WX, st.Bias = x, s.wih.panels, s.bias
-	} else {
-		kernels.Gemm(s.gates.Mat, x, T*st.Rows, s.wih.panels, s.bias)
-		st.WX = nil
+// input returns n rows of x, a step's input, in the plan's order.
+func (s *scan) input(x kernels.Mat, inOrder bool, p *plan, n int) kernels.Mat {
+	if inOrder || p.sorted {
+		return x
 	}
-	st.HPrev, st.CPrev = hPrev, cPrev
-	for t := range T {
+	cols := s.wih.panels.K()
+	for i, b := range p.order[:n] {
+		copy(s.xs[i*cols:], row(x, b, cols))
+	}
+	return kernels.Mat{Data: s.xs, Stride: cols}
+}
+
+// forward computes the states of steps t0 to t0+T from the x part in gates, that
+// of step t in h.at(t-t0) and c.at(t-t0), beginning with the state in
+// step.HPrev and step.CPrev, where it leaves the last one. Every step must have
+// rows.
+func (s *scan) forward(h, c series, p *plan, t0, T int, train bool) {
+	st := &s.step
+	for i := range T {
+		t := s.at(i, T)
+		st.Rows = p.rows(t0 + t)
 		st.Gates, st.H, st.C = s.gates.at(t), h.at(t), c.at(t)
+		if s.gatesH.data != nil {
+			st.GatesH = s.gatesH.at(t)
+		}
+		if st.WR != nil {
+			st.M = s.m.at(t)
+		}
+		if p.anyReset(t0+t, st.Rows) {
+			s.reset(p, t0+t)
+		}
 		if train {
 			s.cell.ForwardTrain(st)
 		} else {
 			s.cell.Forward(st)
 		}
 		st.HPrev, st.CPrev = st.H, st.C
-	}
-}
-
-// bptt is a scan that can go back: back-propagation through time.
-type bptt struct {
-	scan
-	grads      dirParams
-	wihT       *kernels.Panels // W_ih transposed
-	h, c       seq             // [T+1,B,·]: the states before the first step and after each
-	dh, dhPrev []float32       // [B,H]: the gradient of h, of two steps in turn
-	xs, hs     *kernels.Panels // x and h as factors of the weights' gradients
-	sum        []float32       // [Width]
-}
-
-func newBPTT(r *recurrent, grads dirParams, maxT, batch int) bptt {
-	s := newScan(r, maxT, batch)
-	s.step.WT = r.dir.whh.transposed()
-	return bptt{
-		scan:   s,
-		grads:  grads,
-		wihT:   r.dir.wih.transposed(),
-		h:      newSeq(make([]float32, (maxT+1)*batch*r.hidden), batch, r.hidden),
-		c:      newSeq(make([]float32, (maxT+1)*batch*r.cUnits()), batch, r.cUnits()),
-		dh:     make([]float32, batch*r.hidden),
-		dhPrev: make([]float32, batch*r.hidden),
-		xs:     kernels.NewPanels(1, r.input, maxT*batch),
-		hs:     kernels.NewPanels(1, r.hidden, maxT*batch),
-		sum:    make([]float32, s.gates.Stride),
-	}
-}
-
-// forward computes T steps from h0 and c0 to hn and cn.
-func (s *bptt) forward(hn, cn, h0, c0 []float32, x kernels.Mat, T int) {
-	copy(s.h.Data, h0)
-	copy(s.c.Data, c0)
-	s.scan.forward(s.h.from(1), s.c.from(1), s.h.Mat, s.c.Mat, x, T, true)
-	copy(hn, s.h.at(T).Data)
-	copy(cn, s.c.at(T).Data)
-}
-
-// backward goes back through the T steps of forward, from the gradients dy
-// [T,B,H] (nil for zeros), dhn and dcn. It sets dh0, dc0 and dx [T,B,I] (unless
-// nil), and adds to the gradients of the parameters.
-func (s *bptt) backward(dx, dh0, dc0, dy, dhn, dcn []float32, x kernels.Mat, T int) {
-	st := &s.step
-	B, H := st.Rows, st.Units
-	dySeq := newSeq(dy, B, H)
-	st.DC = kernels.Mat{Data: dc0, Stride: s.c.Stride}
-	copy(dc0, dcn)
-	copy(s.dh, dhn)
-	if dy != nil && T > 0 {
-		kernels.Add(s.dh, s.dh, dySeq.at(T-1).Data)
-	}
-	dh, dhPrev := s.dh, s.dhPrev
-	for t := T - 1; t >= 0; t-- {
-		if dy != nil && t > 0 {
-			copy(dhPrev, dySeq.at(t-1).Data)
-		} else {
-			clear(dhPrev)
+		if s.after != nil {
+			s.after(t0 + t)
 		}
-		st.Gates = s.gates.at(t)
-		st.H, st.C, st.HPrev, st.CPrev = s.h.at(t+1), s.c.at(t+1), s.h.at(t), s.c.at(t)
-		st.DH, st.DHPrev = kernels.Mat{Data: dh, Stride: H}, kernels.Mat{Data: dhPrev, Stride: H}
-		s.cell.Backward(st)
-		dh, dhPrev = dhPrev, dh
-	}
-	copy(dh0, dh)
-
-	rows := T * B
-	if dx != nil {
-		kernels.Gemm(kernels.Mat{Data: dx, Stride: x.Stride}, s.gates.Mat, rows, s.wihT, nil)
-	}
-	if rows == 0 {
-		return
-	}
-	packRows(s.xs, x, rows)
-	packRows(s.hs, s.h.Mat, rows)
-	s.wih.addGrad(s.grads.ih, s.gates.Mat, s.xs)
-	s.whh.addGrad(s.grads.hh, s.gates.Mat, s.hs)
-	if s.bias != nil {
-		addBiasGrad(s.sum, s.gates.Mat, rows, s.cell.Gates(), H, s.grads.bih, s.grads.bhh)
 	}
 }
 
-// seq is a sequence of matrices, that of step t from Data[t*next] on. With next
-// = 0 all are in one place.
-type seq struct {
-	kernels.Mat
-	next int
+// reset replaces step.HPrev and step.CPrev by copies with the resets of step t.
+func (s *scan) reset(p *plan, t int) {
+	st := &s.step
+	one := func(m *kernels.Mat, buf, to []float32) {
+		cols := len(buf) / p.B
+		if cols == 0 {
+			return
+		}
+		for i := range st.Rows {
+			switch dst := buf[i*cols:][:cols]; {
+			case !p.resets(t, i):
+				copy(dst, row(*m, i, cols))
+			case to != nil:
+				copy(dst, s.stateRow(to, p, i, cols))
+			default:
+				clear(dst)
+			}
+		}
+		*m = kernels.Mat{Data: buf, Stride: cols}
+	}
+	one(&st.HPrev, s.hPrev, p.ResetH)
+	one(&st.CPrev, s.cPrev, p.ResetC)
 }
 
-// newSeq returns data [T,B,cols] as a seq.
-func newSeq(data []float32, batch, cols int) seq {
-	return seq{kernels.Mat{Data: data, Stride: cols}, batch * cols}
+// stateRow returns that of row i in a state [L*D,B,cols] of the caller.
+func (s *scan) stateRow(state []float32, p *plan, i, cols int) []float32 {
+	return state[(s.index*p.B+p.order[i])*cols:][:cols:cols]
 }
-
-// from returns the sequence from step t on.
-func (s seq) from(t int) seq {
-	s.Data = s.Data[t*s.next:]
-	return s
-}
-
-// at returns the matrix of step t.
-func (s seq) at(t int) kernels.Mat { return s.from(t).Mat }

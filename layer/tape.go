@@ -7,104 +7,287 @@ import (
 	"github.com/simdrnn/simdrnn/kernels"
 )
 
-// A Tape trains a recurrent layer: it is the activations and the gradients of
+// A Tape trains a recurrent network: it is the activations and the gradients of
 // one caller. Unlike a Stream it carries no state: Forward starts from H0 and C0
-// and leaves HN and CN. Different Tapes of one layer may run at the same time,
+// and leaves HN and CN. Different Tapes of one network may run at the same time,
 // each with gradients of its own.
+//
+// A Tape drops out: with Dropout, each call of Forward zeroes other elements of
+// the output between layers, and scales the rest, drawn from the Rand of SetRand.
 type Tape struct {
-	batch, input, hidden int
-	maxT, T              int       // T is that of the last Forward, or -1 if Backward cannot run
-	x                    []float32 // of the last Forward
-	params               Params
+	r      *recurrent
+	batch  int
+	maxT   int
+	ran    bool   // Forward has, and Backward has not since
+	x      series // of the last Forward
+	params Params
+	rand   *Rand
+	plan   plan
 
-	h0, c0, hn, cn     []float32 // [L*D,B,H]
+	h0, c0, hn, cn     []float32 // [L*D,B,·]
 	dh0, dc0, dhn, dcn []float32
-	bptt               bptt
+	layers             []tapeLayer
+	y                  []float32          // [T,B,D*Ho] in the caller's layout, where the last layer's slots are not
+	dx                 []float32          // [T,B,D*Ho] of a layer after the first, then dy of that before
+	xs                 [2]*kernels.Panels // the input of the first layer, of the others, as a factor of gradients
+	hs, ms             *kernels.Panels    // h and m as such
+}
+
+// tapeLayer is one layer of a Tape.
+type tapeLayer struct {
+	h    series // [T+2,B,D*Ho], the slots of its scans, of which the output is 1 to T
+	mask series // [T,B,D*Ho] of dropout, nothing without
+	drop series // the output times mask
+	dirs []*bptt
 }
 
 func newTape(r *recurrent, maxT, batch int) *Tape {
 	fn := r.name + ".NewTape"
-	cols := max(r.dir.whh.panels.Width(), r.input+blockUnits, r.hidden+blockUnits)
+	L, D, H, Ho := r.layers, r.directions(), r.hidden, r.hUnits()
+	width := r.dirs[0].whh.panels.Width()
+	cols := max(2*width, r.input+blockUnits, r.output()+blockUnits)
 	switch {
 	case batch < 1:
 		bad(fn, "batch", batch, "at least 1")
 	case maxT < 0:
 		bad(fn, "maxT", maxT, "at least 0")
-	case !fits(batch, cols):
+	case !fits(batch, L*D, cols):
 		bad(fn, "batch", batch, inMemory)
-	case !fits(maxT+1, batch*cols):
+	case !fits(maxT+2, batch, L*D, cols):
 		bad(fn, "maxT", maxT, inMemory)
 	}
 	t := &Tape{
+		r:      r,
 		batch:  batch,
-		input:  r.input,
-		hidden: r.hidden,
 		maxT:   maxT,
-		T:      -1,
 		params: r.params.withGrad(),
+		plan:   newPlan(batch, r.batchFirst),
+		y:      make([]float32, maxT*batch*D*Ho),
+		hs:     kernels.NewPanels(1, Ho, maxT*batch),
 	}
 	for _, h := range []*[]float32{&t.h0, &t.hn, &t.dh0, &t.dhn} {
-		*h = make([]float32, batch*r.hidden)
+		*h = make([]float32, L*D*batch*Ho)
 	}
 	for _, c := range []*[]float32{&t.c0, &t.cn, &t.dc0, &t.dcn} {
-		*c = make([]float32, batch*r.cUnits())
+		*c = make([]float32, L*D*batch*r.cUnits())
 	}
-	t.bptt = newBPTT(r, newDirParams(t.params, func(p Param) []float32 { return p.Grad }), maxT, batch)
+	t.xs[0] = kernels.NewPanels(1, r.input, maxT*batch)
+	if r.proj > 0 {
+		t.ms = kernels.NewPanels(1, H, maxT*batch)
+	}
+	sequence := func(T int) series { return newSeries(make([]float32, T*batch*D*Ho), T, batch, D*Ho, false) }
+	if L > 1 {
+		t.xs[1] = kernels.NewPanels(1, D*Ho, maxT*batch)
+		t.dx = sequence(maxT).data
+	}
+	t.layers = make([]tapeLayer, L)
+	per := len(r.params) / (L * D)
+	for k := range t.layers {
+		l := &t.layers[k]
+		l.h = sequence(maxT + 2)
+		if r.dropout > 0 && k < L-1 {
+			l.mask, l.drop = sequence(maxT), sequence(maxT)
+		}
+		for d := range D {
+			i := k*D + d
+			grads := r.take(t.params[i*per:][:per], func(p Param) []float32 { return p.Grad })
+			l.dirs = append(l.dirs, newBPTT(r, i, l.h, grads, maxT, batch))
+		}
+	}
 	return t
 }
 
-// Params returns the parameters of the layer with the gradients of this Tape.
+// Params returns the parameters of the network with the gradients of this Tape.
 func (t *Tape) Params() Params { return slices.Clone(t.params) }
 
+// SetRand sets the generator that dropout draws from. To follow PyTorch's random
+// numbers, give it the one that has initialised the model.
+func (t *Tape) SetRand(r *Rand) { t.rand = r }
+
 // Forward computes the T <= maxT steps of x [T,B,I] from the state H0, C0, with
-// the bits of a Stream. It returns y [T,B,H], a view that is valid until the next
-// Forward and must not be written. It sets HN and CN, and clears DHN and DCN. x
-// must stay as it is until Backward. It panics if len(x) is wrong.
-func (t *Tape) Forward(x []float32) (y []float32) {
-	const fn = "Tape.Forward"
-	T := steps(fn, x, "B*I", t.batch*t.input)
+// the bits of a Stream but for dropout. It returns y [T,B,D*Ho], a view that is
+// valid until the next Forward and must not be written. With BatchFirst x is
+// [B,T,I] and y [B,T,D*Ho]. It sets HN and CN, and clears DHN and DCN. x must
+// stay as it is until Backward. It panics if len(x) is wrong, or if there is
+// dropout and no Rand.
+func (t *Tape) Forward(x []float32) (y []float32) { return t.forward("Tape.Forward", x, &Seq{}) }
+
+// ForwardSeq is Forward for sequences with lengths, resets and histories. It
+// panics if q does not fit.
+func (t *Tape) ForwardSeq(x []float32, q Seq) (y []float32) {
+	return t.forward("Tape.ForwardSeq", x, &q)
+}
+
+func (t *Tape) forward(fn string, xData []float32, q *Seq) []float32 {
+	r, p, B := t.r, &t.plan, t.batch
+	T := steps(fn, xData, "B*I", B*r.input)
 	if T > t.maxT {
 		bad(fn, "T", T, "at most maxT = "+strconv.Itoa(t.maxT))
 	}
-	t.x, t.T = x, T
+	q.check(fn, r, T, B, true)
+	if t.layers[0].mask.data != nil && t.rand == nil {
+		bad(fn, "calls of SetRand", 0, "1: there is dropout")
+	}
+	p.set(q, T)
+	t.x, t.ran = newSeries(xData, T, B, r.input, r.batchFirst), true
 	clear(t.dhn)
 	clear(t.dcn)
-	t.bptt.forward(t.hn, t.cn, t.h0, t.c0, kernels.Mat{Data: x, Stride: t.input}, T)
-	return t.bptt.h.from(1).Data[:T*t.batch*t.hidden]
+	for k := range t.layers {
+		if l := &t.layers[k]; l.mask.data != nil {
+			t.drawMask(l.mask)
+		}
+	}
+	for k := range t.layers {
+		l := &t.layers[k]
+		x, inOrder := t.input(k)
+		for _, s := range l.dirs {
+			s.forward(t.hn, t.cn, t.h0, t.c0, x, inOrder, p)
+		}
+		if l.mask.data != nil {
+			n := p.steps * B * l.h.cols
+			kernels.Mul(l.drop.data[:n], l.h.from(1).data[:n], l.mask.data[:n])
+		}
+	}
+	t.histories()
+	return t.output()
+}
+
+// input returns the input of layer k and whether its rows are in the plan's
+// order.
+func (t *Tape) input(k int) (x series, inOrder bool) {
+	if k == 0 {
+		return t.x, false
+	}
+	if l := &t.layers[k-1]; l.mask.data != nil {
+		return l.drop, true
+	}
+	return t.layers[k-1].h.from(1), true
+}
+
+// drawMask draws a mask of dropout as PyTorch does, for the rows of a step in
+// the plan's order.
+func (t *Tape) drawMask(mask series) {
+	for i := range t.plan.steps {
+		n := t.plan.rows(i) * mask.row
+		t.rand.Dropout(mask.at(i).Data[:n], t.r.dropout)
+	}
+}
+
+// output returns y.
+func (t *Tape) output() []float32 {
+	r, p := t.r, &t.plan
+	n := p.T * t.batch * r.output()
+	slots := t.layers[r.layers-1].h.from(1)
+	y := newSeries(slots.data[:n], p.T, t.batch, r.output(), false)
+	if p.ragged || r.batchFirst {
+		y = newSeries(t.y[:n], p.T, t.batch, r.output(), r.batchFirst)
+		for i := range p.steps {
+			p.scatter(y, i, slots.at(i), p.rows(i))
+		}
+		p.clearFrom(y)
+	}
+	p.lastOutputs(y)
+	return y.data
+}
+
+// histories sets HAll and CAll.
+func (t *Tape) histories() {
+	p := &t.plan
+	for k := range t.layers {
+		for _, s := range t.layers[k].dirs {
+			for _, of := range [...]struct{ all, slots series }{
+				{p.history(p.HAll, s.index, s.h.cols), s.h.from(1)},
+				{p.history(p.CAll, s.index, s.c.cols), s.c.from(1)},
+			} {
+				if of.all.data == nil {
+					continue
+				}
+				for i := range p.steps {
+					p.scatter(of.all, i, of.slots.at(i), p.rows(i))
+				}
+				p.clearFrom(of.all)
+			}
+		}
+	}
 }
 
 // Backward goes back through the last Forward, once. It takes the gradients of
-// a loss with respect to y in dy [T,B,H], and to HN and CN in DHN and DCN. It
+// a loss with respect to y in dy [T,B,D*Ho], and to HN and CN in DHN and DCN. It
 // sets those with respect to x in dx [T,B,I], and to H0 and C0 in DH0 and DC0,
-// and adds those with respect to the parameters to their Grad.
+// and adds those with respect to the parameters to their Grad. With BatchFirst
+// dy is [B,T,D*Ho] and dx [B,T,I].
 //
-// A nil dy stands for zeros, and with a nil dx that gradient is not computed. It
+// A nil dy stands for zeros, and with a nil dx that gradient is not computed. In
+// padding dy is not read and dx is 0. Steps to which no gradient comes are
+// skipped, so that the loss of a last step costs what its gradient reaches. It
 // panics if a length is wrong or if there was no Forward since the last
 // Backward.
 func (t *Tape) Backward(dx, dy []float32) {
 	const fn = "Tape.Backward"
-	if t.T < 0 {
+	r, p, B := t.r, &t.plan, t.batch
+	if !t.ran {
 		bad(fn, "calls of Forward since the last Backward", 0, "1")
 	}
-	if n := t.T * t.batch * t.input; dx != nil && len(dx) != n {
+	if n := p.T * B * r.input; dx != nil && len(dx) != n {
 		badLen(fn, "dx", len(dx), "T*B*I", n)
 	}
-	if n := t.T * t.batch * t.hidden; dy != nil && len(dy) != n {
-		badLen(fn, "dy", len(dy), "T*B*H", n)
+	if n := p.T * B * r.output(); dy != nil && len(dy) != n {
+		badLen(fn, "dy", len(dy), "T*B*D*Ho", n)
 	}
-	t.bptt.backward(dx, t.dh0, t.dc0, dy, t.dhn, t.dcn, kernels.Mat{Data: t.x, Stride: t.input}, t.T)
-	t.x, t.T = nil, -1
+	g := gradient{dhn: t.dhn, dcn: t.dcn, dh0: t.dh0, dc0: t.dc0}
+	out := newSeries(dy, p.T, B, r.output(), r.batchFirst)
+	for k := r.layers - 1; k >= 0; k-- {
+		dirs := t.layers[k].dirs
+		for d, s := range dirs {
+			g.dy = out.part(d, s.h.cols)
+			s.backward(&g, p)
+		}
+		if p.steps == 0 {
+			continue
+		}
+		if k > 0 {
+			n := p.steps * B * r.output()
+			out, g.inOrder = newSeries(t.dx[:n], p.steps, B, r.output(), false), true
+			t.addInputs(out, dirs)
+			if mask := t.layers[k-1].mask; mask.data != nil {
+				kernels.Mul(out.data, out.data, mask.data[:n])
+			}
+		}
+		for _, s := range dirs {
+			s.toCaller(p)
+		}
+		if k == 0 && dx != nil {
+			t.addInputs(newSeries(dx, p.T, B, r.input, r.batchFirst), dirs)
+		}
+		xs := t.xs[min(k, 1)]
+		x, inOrder := t.input(k)
+		packSeries(xs, x, !inOrder, p)
+		for _, s := range dirs {
+			s.addGrads(xs, t.hs, t.ms, p)
+		}
+	}
+	if dx != nil {
+		p.clearFrom(newSeries(dx, p.T, B, r.input, r.batchFirst))
+	}
+	t.x, t.ran = series{}, false
 }
 
-// H0 returns the hidden state h_0 [L*D,B,H] that Forward starts from, live: zero
+// addInputs sets dx to the sum of the directions' gradients of the input.
+func (t *Tape) addInputs(dx series, dirs []*bptt) {
+	for d, s := range dirs {
+		s.addInput(dx, &t.plan, d > 0)
+	}
+}
+
+// H0 returns the hidden state h_0 [L*D,B,Ho] that Forward starts from, live: zero
 // until it is written.
 func (t *Tape) H0() []float32 { return t.h0 }
 
 // C0 returns the cell state c_0 [L*D,B,H] that Forward starts from, live as H0
-// is. It is empty for an RNN, as are CN, DC0 and DCN.
+// is. It is empty for a cell without c, as are CN, DC0 and DCN.
 func (t *Tape) C0() []float32 { return t.c0 }
 
-// HN returns the hidden state h_n [L*D,B,H] after the last step of Forward.
+// HN returns the hidden state h_n [L*D,B,Ho] after the last step of Forward.
 func (t *Tape) HN() []float32 { return t.hn }
 
 // CN returns the cell state c_n [L*D,B,H] after the last step of Forward.

@@ -1,0 +1,338 @@
+package layer
+
+import (
+	"github.com/simdrnn/simdrnn/kernels"
+)
+
+// bptt is a scan that can go back: back-propagation through time.
+//
+// The states of step t are in slot t+1 of h and c. Those before the first step
+// are in slot 0, or in the reverse direction, where each row begins at its own
+// last step, in slot length+1.
+type bptt struct {
+	scan
+	grads      dirParams
+	wihT       *kernels.Panels // W_ih transposed
+	h, c       series          // [T+2,B,·]
+	dh, dhPrev []float32       // [B,Ho]: the gradient of h, of two steps in turn
+	dc         []float32       // [B,H]
+	dhs        series          // [T,B,P], with projection: dh of all steps
+	sum        []float32       // [B,Width], scratch
+}
+
+// newBPTT returns scan index for at most maxT steps, whose h is part of slots.
+func newBPTT(r *recurrent, index int, slots series, grads dirParams, maxT, batch int) *bptt {
+	D, Ho, cUnits := r.directions(), r.hUnits(), r.cUnits()
+	s := &bptt{
+		scan:   newScan(r, index, maxT, batch, true),
+		grads:  grads,
+		h:      slots.part(index%D, Ho),
+		c:      newSeries(make([]float32, (maxT+2)*batch*cUnits), maxT+2, batch, cUnits, false),
+		dh:     make([]float32, batch*Ho),
+		dhPrev: make([]float32, batch*Ho),
+		dc:     make([]float32, batch*cUnits),
+	}
+	s.wihT = s.wih.transposed()
+	st := &s.step
+	st.WT = s.whh.transposed()
+	st.DC = kernels.Mat{Data: s.dc, Stride: cUnits}
+	if s.whr != nil {
+		st.WRT = s.whr.transposed()
+		st.DM = kernels.Mat{Data: make([]float32, batch*r.hidden), Stride: r.hidden}
+		s.dhs = newSeries(make([]float32, maxT*batch*Ho), maxT, batch, Ho, false)
+	}
+	s.sum = make([]float32, batch*s.gates.cols)
+	return s
+}
+
+// first and last return the slots of row i before its first step and after its
+// last one.
+func (s *bptt) first(p *plan, i int) int {
+	if s.reverse {
+		return p.length(i) + 1
+	}
+	return 0
+}
+
+func (s *bptt) last(p *plan, i int) int {
+	if s.reverse {
+		return 1
+	}
+	return p.length(i)
+}
+
+// before returns the slot of the state before step t.
+func (s *bptt) before(t int) int {
+	if s.reverse {
+		return t + 2
+	}
+	return t
+}
+
+// forward computes all steps of p from x, beginning with h0 and c0, to hn and
+// cn, which are [L*D,B,·].
+func (s *bptt) forward(hn, cn, h0, c0 []float32, x series, inOrder bool, p *plan) {
+	for i := range p.order {
+		copy(s.h.rowAt(s.first(p, i), i), s.stateRow(h0, p, i, s.h.cols))
+		copy(s.c.rowAt(s.first(p, i), i), s.stateRow(c0, p, i, s.c.cols))
+	}
+	if T := p.steps; T > 0 {
+		s.project(x, inOrder, p, 0, T)
+		before := s.before(s.at(0, T))
+		s.step.WX, s.step.HPrev, s.step.CPrev = nil, s.h.at(before), s.c.at(before)
+		s.scan.forward(s.h.from(1), s.c.from(1), p, 0, T, true)
+	}
+	for i := range p.order {
+		copy(s.stateRow(hn, p, i, s.h.cols), s.h.rowAt(s.last(p, i), i))
+		copy(s.stateRow(cn, p, i, s.c.cols), s.c.rowAt(s.last(p, i), i))
+	}
+}
+
+// A gradient is where that of a scan's output and states comes from and goes to.
+type gradient struct {
+	dy                 series // [T,B,Ho]; no data for zeros
+	inOrder            bool   // says that the rows of dy are in the plan's order
+	dhn, dcn, dh0, dc0 []float32
+}
+
+// backward goes back through the steps of forward. It sets dh0 and dc0, and leaves
+// dGates in gates and gatesH.
+func (s *bptt) backward(g *gradient, p *plan) {
+	T := p.steps
+	for i := range p.order {
+		if p.length(i) == 0 {
+			copy(s.stateRow(g.dh0, p, i, s.h.cols), s.stateRow(g.dhn, p, i, s.h.cols))
+			copy(s.stateRow(g.dc0, p, i, s.c.cols), s.stateRow(g.dcn, p, i, s.c.cols))
+		}
+	}
+	if T > 0 {
+		s.enter(s.dh, g, p, s.at(T-1, T), 0)
+	}
+	for i := T - 1; i >= 0; i-- {
+		t := s.at(i, T)
+		n, common, next := p.rows(t), 0, -1 // next is the step to go to
+		if i > 0 {
+			next = s.at(i-1, T)
+			common = min(n, p.rows(next))
+			s.output(s.dhPrev, g, p, next, 0, common)
+		}
+		clear(s.dhPrev[common*s.h.cols:][:(n-common)*s.h.cols])
+		s.stepBack(g, p, t, n, next, common)
+		for i := common; i < n; i++ { // rows whose first step this is
+			copy(s.stateRow(g.dh0, p, i, s.h.cols), s.dhPrev[i*s.h.cols:])
+			copy(s.stateRow(g.dc0, p, i, s.c.cols), s.dc[i*s.c.cols:])
+		}
+		if next >= 0 {
+			s.enter(s.dhPrev, g, p, next, n)
+		}
+		s.dh, s.dhPrev = s.dhPrev, s.dh
+	}
+}
+
+// output sets rows from to to of dh to the gradient of the output of step t.
+func (s *bptt) output(dh []float32, g *gradient, p *plan, t, from, to int) {
+	cols := s.h.cols
+	dh = dh[from*cols : to*cols]
+	switch {
+	case g.dy.data == nil:
+		clear(dh)
+	case g.inOrder || p.sorted:
+		dy := g.dy.at(t)
+		dy.Data = dy.Data[min(from*dy.Stride, len(dy.Data)):]
+		copyRows(kernels.Mat{Data: dh, Stride: cols}, dy, to-from, cols)
+	default:
+		for i := range to - from {
+			copy(dh[i*cols:][:cols], g.dy.rowAt(t, p.order[from+i]))
+		}
+	}
+}
+
+// enter begins with the rows, those from n on, whose last step is t.
+func (s *bptt) enter(dh []float32, g *gradient, p *plan, t, n int) {
+	to := p.rows(t)
+	if n >= to {
+		return
+	}
+	s.output(dh, g, p, t, n, to)
+	for i := n; i < to; i++ {
+		d := dh[i*s.h.cols:][:s.h.cols]
+		kernels.Add(d, d, s.stateRow(g.dhn, p, i, s.h.cols))
+		copy(s.dc[i*s.c.cols:][:s.c.cols], s.stateRow(g.dcn, p, i, s.c.cols))
+	}
+}
+
+// stepBack goes back through step t of n rows: it leaves dGates, and the
+// gradient of the state before the step in dhPrev, to which it adds, and dc. The
+// first common rows of dhPrev are the output's gradient at step next.
+func (s *bptt) stepBack(g *gradient, p *plan, t, n, next, common int) {
+	st, Ho := &s.step, s.h.cols
+	st.Rows = n
+	st.Gates = s.gates.at(t)
+	if s.gatesH.data != nil {
+		st.GatesH = s.gatesH.at(t)
+	}
+	if st.WR != nil {
+		st.M = s.m.at(t)
+		copy(s.dhs.at(t).Data, s.dh[:n*Ho])
+	}
+	if s.noGradient(n) {
+		clear(st.Gates.Data[:n*st.Gates.Stride])
+		if s.gatesH.data != nil {
+			clear(st.GatesH.Data[:n*st.GatesH.Stride])
+		}
+		return
+	}
+	before := s.before(t)
+	st.H, st.C, st.HPrev, st.CPrev = s.h.at(t+1), s.c.at(t+1), s.h.at(before), s.c.at(before)
+	st.DH, st.DHPrev = kernels.Mat{Data: s.dh, Stride: Ho}, kernels.Mat{Data: s.dhPrev, Stride: Ho}
+	reset := p.anyReset(t, n)
+	if reset {
+		s.reset(p, t)
+		for i := range n {
+			if p.resets(t, i) {
+				clear(s.dhPrev[i*Ho:][:Ho])
+			}
+		}
+	}
+	s.cell.Backward(st)
+	if !reset {
+		return
+	}
+	for i := range n {
+		if !p.resets(t, i) {
+			continue
+		}
+		dh, dc := s.dhPrev[i*Ho:][:Ho], s.dc[i*s.c.cols:][:s.c.cols]
+		s.addState(p.DResetH, p, i, dh)
+		s.addState(p.DResetC, p, i, dc)
+		clear(dc)
+		if i < common {
+			s.output(s.dhPrev, g, p, next, i, i+1)
+		} else {
+			clear(dh)
+		}
+	}
+}
+
+// noGradient says that the gradients of the states of n rows are zero, so that
+// all others of the step are: far back from a loss they fade to nothing.
+func (s *bptt) noGradient(n int) bool {
+	return kernels.MaxAbs(s.dh[:n*s.h.cols]) == 0 && kernels.MaxAbs(s.dc[:n*s.c.cols]) == 0
+}
+
+// addState adds row i to the caller's state, unless that is nil.
+func (s *scan) addState(state []float32, p *plan, i int, add []float32) {
+	if state != nil {
+		d := s.stateRow(state, p, i, len(add))
+		kernels.Add(d, d, add)
+	}
+}
+
+// toCaller brings the rows of dGates, and of dh where it is kept, to the caller's
+// order and clears those that have no such step, for products over all steps.
+func (s *bptt) toCaller(p *plan) {
+	if !p.ragged {
+		return
+	}
+	for _, m := range [...]series{s.gates, s.gatesH, s.dhs} {
+		if m.data == nil {
+			continue
+		}
+		buf := kernels.Mat{Data: s.sum, Stride: m.cols}
+		for t := range p.steps {
+			n := p.rows(t)
+			copyRows(buf, m.at(t), n, m.cols)
+			p.scatter(m, t, buf, n)
+		}
+	}
+}
+
+// addInput sets dx to the gradient of the input, or adds it.
+func (s *bptt) addInput(dx series, p *plan, add bool) {
+	product := func(c, a kernels.Mat, n int) {
+		if add {
+			kernels.GemmAdd(c, a, n, s.wihT)
+		} else {
+			kernels.Gemm(c, a, n, s.wihT, nil)
+		}
+	}
+	if dx.step == p.B*dx.row { // time-major
+		product(dx.at(0), s.gates.at(0), p.steps*p.B)
+		return
+	}
+	for b := range p.B {
+		product(kernels.Mat{Data: dx.data[b*dx.row:], Stride: dx.step},
+			kernels.Mat{Data: s.gates.data[b*s.gates.row:], Stride: s.gates.step}, p.steps)
+	}
+}
+
+// addGrads adds the gradients of the parameters, which are sums over the index
+// t*B+b of the caller's rows. xs is the input, hs and ms are scratch.
+func (s *bptt) addGrads(xs, hs, ms *kernels.Panels, p *plan) {
+	rows := p.steps * p.B
+	dx, dh := s.gates.at(0), s.gates.at(0)
+	if s.gatesH.data != nil {
+		dh = s.gatesH.at(0)
+	}
+	s.wih.addGrad(s.grads.ih, dx, xs)
+	s.packStates(hs, p)
+	s.whh.addGrad(s.grads.hh, dh, hs)
+	if s.bias != nil {
+		sum := s.sum[:s.gates.cols]
+		gates, H := s.cell.Gates(), s.step.Units
+		if s.gatesH.data == nil {
+			addBiasGrad(sum, dx, rows, gates, H, s.grads.bih, s.grads.bhh)
+		} else {
+			addBiasGrad(sum, dx, rows, gates, H, s.grads.bih)
+			addBiasGrad(sum, dh, rows, gates, H, s.grads.bhh)
+		}
+	}
+	if s.whr != nil {
+		packSeries(ms, s.m, false, p)
+		s.whr.addGrad(s.grads.hr, s.dhs.at(0), ms)
+	}
+}
+
+// packStates sets hs to the states before all steps.
+func (s *bptt) packStates(hs *kernels.Panels, p *plan) {
+	h := s.h.from(s.before(0))
+	packSeries(hs, h, false, p)
+	if p.Reset == nil {
+		return
+	}
+	for t := range p.steps {
+		for i := range p.rows(t) {
+			switch {
+			case !p.resets(t, i):
+			case p.ResetH == nil:
+				hs.SetRow(t*p.B+p.order[i], nil)
+			default:
+				hs.SetRow(t*p.B+p.order[i], s.stateRow(p.ResetH, p, i, h.cols))
+			}
+		}
+	}
+}
+
+// packSeries sets panels of one gate to the rows of x, which are in the caller's
+// order or else in the plan's, at the index t*B+b of the caller, with zeros where
+// a row has no such step.
+func packSeries(panels *kernels.Panels, x series, caller bool, p *plan) {
+	panels.Resize(p.steps * p.B)
+	if !p.ragged && x.step == p.B*x.row {
+		panels.SetRows(x.at(0))
+		return
+	}
+	for t := range p.steps {
+		n := p.rows(t)
+		for i, b := range p.order {
+			switch {
+			case i >= n:
+				panels.SetRow(t*p.B+b, nil)
+			case caller:
+				panels.SetRow(t*p.B+b, x.rowAt(t, b))
+			default:
+				panels.SetRow(t*p.B+b, x.rowAt(t, i))
+			}
+		}
+	}
+}
