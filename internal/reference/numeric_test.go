@@ -27,7 +27,7 @@ func dot(x, y []float64) (sum float64) {
 
 // slope returns the central difference of f at x in direction v.
 func slope(f func() float64, x, v []float64) float64 {
-	const eps = 3e-6
+	const eps = 1e-6
 	at := slices.Clone(x)
 	defer copy(x, at)
 	move := func(by float64) float64 {
