@@ -82,7 +82,7 @@ func TestGolden(t *testing.T) {
 	require.Len(t, golden.Cases, 25)
 	worst := 0.0
 	for i, g := range golden.Cases {
-		cfg := Config{goldenKind[g.Mode], g.Input, g.Hidden, g.Layers, !g.Bias, g.Bidirectional, g.Proj}
+		cfg := Config{Kind: goldenKind[g.Mode], Input: g.Input, Hidden: g.Hidden, Layers: g.Layers, NoBias: !g.Bias, Bidirectional: g.Bidirectional, Proj: g.Proj}
 		t.Run(fmt.Sprintf("%02d %s", i, cfg.Kind), func(t *testing.T) {
 			ps := cfg.NewParams()
 			require.Len(t, ps, len(g.Params))

@@ -1,10 +1,12 @@
 package reference
 
-// An affine map is y = W x + b with W [len(y)][len(x)]; b may be nil.
-type affine struct{ W, b []float64 }
+// An affine map is y = W (x * mask) + b with W [len(y)][len(x)]; b may be nil,
+// and a nil mask means 1.
+type affine struct{ W, b, mask []float64 }
 
-// forward returns W x + b.
+// forward returns W (x * mask) + b.
 func (l affine) forward(x []float64) []float64 {
+	x = product(x, l.mask)
 	I := len(x)
 	y := make([]float64, len(l.W)/I)
 	copy(y, l.b)
@@ -18,8 +20,10 @@ func (l affine) forward(x []float64) []float64 {
 	return y
 }
 
-// backward adds dy x^T to d.W and dy to d.b, and returns dx = W^T dy.
+// backward adds dy (x * mask)^T to d.W and dy to d.b, and returns
+// dx = W^T dy * mask.
 func (l affine) backward(d affine, x, dy []float64) []float64 {
+	x = product(x, l.mask)
 	I := len(x)
 	dx := make([]float64, I)
 	for j, dyj := range dy {
@@ -32,14 +36,14 @@ func (l affine) backward(d affine, x, dy []float64) []float64 {
 	if l.b != nil {
 		add(d.b, dy)
 	}
-	return dx
+	return product(dx, l.mask)
 }
 
 // LinearForward returns y [N,O] = x W^T + b for x [N,I], W [O,I] and b [O] or
 // nil.
 func LinearForward(x, W, b []float64, I int) (y []float64) {
 	for ; len(x) > 0; x = x[I:] {
-		y = append(y, affine{W, b}.forward(x[:I])...)
+		y = append(y, affine{W: W, b: b}.forward(x[:I])...)
 	}
 	return y
 }
@@ -49,7 +53,7 @@ func LinearForward(x, W, b []float64, I int) (y []float64) {
 func LinearBackward(dW, db, dy, x, W []float64, I int) (dx []float64) {
 	O := len(W) / I
 	for ; len(x) > 0; x, dy = x[I:], dy[O:] {
-		dx = append(dx, affine{W, db}.backward(affine{dW, db}, x[:I], dy[:O])...)
+		dx = append(dx, affine{W: W, b: db}.backward(affine{W: dW, b: db}, x[:I], dy[:O])...)
 	}
 	return dx
 }
@@ -61,9 +65,15 @@ func add(dst, x []float64) {
 	}
 }
 
-// mul is dst *= x.
-func mul(dst, x []float64) {
-	for i := range dst {
-		dst[i] *= x[i]
+// product returns x * mask by element, or x if mask is nil. A short mask is
+// repeated.
+func product(x, mask []float64) []float64 {
+	if mask == nil {
+		return x
 	}
+	y := make([]float64, len(x))
+	for i, v := range x {
+		y[i] = v * mask[i%len(mask)]
+	}
+	return y
 }

@@ -6,6 +6,18 @@
 // Tensors are row-major slices. Dimensions: T steps, B rows of a batch, I
 // inputs, H hidden units, P projected units, Ho = P or else H, L layers, D
 // directions.
+//
+// # Beyond PyTorch
+//
+// A [Config] may add layer norm and peepholes to LSTM: they are part of its
+// step and have parameters. A [Batch] may add resets, variational dropout and
+// zoneout to any cell. They are drawn by the caller, the scan applies them, and
+// all of them compose. One step of one row is then, * by element,
+//
+//	h, c   = initial state, where the row is reset before this step
+//	h', c' = step(x * input mask, h, c), where W_hh is multiplied by h * recurrent mask
+//	h'     = zh*h + (1-zh)*h'
+//	c'     = zc*c + (1-zc)*c'
 package reference
 
 import "fmt"
@@ -36,8 +48,21 @@ func (k Kind) String() string { return kinds[k].name }
 // Gates returns G, the number of blocks of H rows in the weights.
 func (k Kind) Gates() int { return kinds[k].gates }
 
-// A Config describes a network. Layers 0 means 1; Proj, of LSTM only, 0 means
-// none.
+// A LayerNorm says where an LSTM normalises. The two forms are different
+// functions; neither can take the other's weights.
+type LayerNorm int
+
+const (
+	LayerNormNone LayerNorm = iota
+	LayerNormA              // c is carried as it is (Ba, Kiros and Hinton)
+	LayerNormB              // c is carried normalised (the LSTM of PyTorch's fastrnns benchmark)
+)
+
+// String returns "none", "A" or "B".
+func (n LayerNorm) String() string { return [...]string{"none", "A", "B"}[n] }
+
+// A Config describes a network. Layers 0 means 1; Proj 0 means none. Proj,
+// LayerNorm and Peephole are of LSTM only.
 type Config struct {
 	Kind          Kind
 	Input         int
@@ -46,6 +71,15 @@ type Config struct {
 	NoBias        bool
 	Bidirectional bool
 	Proj          int
+	LayerNorm     LayerNorm
+	Peephole      bool
+}
+
+// check panics if the cell does not have what the options ask for.
+func (c Config) check() {
+	if c.Kind != LSTM && (c.Proj > 0 || c.LayerNorm != LayerNormNone || c.Peephole) {
+		panic(fmt.Sprintf("reference: %s has no projection, layer norm or peepholes", c.Kind))
+	}
 }
 
 // L returns the number of layers.
@@ -67,6 +101,14 @@ func (c Config) Ho() int {
 	return c.Hidden
 }
 
+// in returns the number of inputs of layer k.
+func (c Config) in(k int) int {
+	if k == 0 {
+		return c.Input
+	}
+	return c.D() * c.Ho()
+}
+
 // A Tensor is a named parameter or its gradient.
 type Tensor struct {
 	Name  string
@@ -77,8 +119,21 @@ type Tensor struct {
 // Params are tensors with PyTorch's names in PyTorch's order.
 type Params []Tensor
 
-// NewParams returns the network's parameters, all zero.
+// NewParams returns the network's parameters, all zero. For each layer and
+// direction they are, with a suffix like _l0 or _l1_reverse,
+//
+//	weight_ih [G*H,in]   in = I, above layer 0 D*Ho
+//	weight_hh [G*H,Ho]
+//	bias_ih [G*H], bias_hh [G*H]            unless NoBias or LayerNormB
+//	weight_hr [P,H]                         with projection
+//	weight_ln_ih [4H], weight_ln_hh [4H], weight_ln_c [H]   with layer norm: the gains
+//	bias_ln_ih [4H], bias_ln_hh [4H]        LayerNormB: the shifts
+//	bias_ln_c [H]                           with layer norm: the shift
+//	weight_peephole [3H]                    with peepholes: i, f, o
+//
+// The gates' blocks of H rows are i, f, g, o (r, z, n of GRU).
 func (c Config) NewParams() Params {
+	c.check()
 	var ps Params
 	add := func(name string, shape ...int) {
 		n := 1
@@ -88,21 +143,32 @@ func (c Config) NewParams() Params {
 		ps = append(ps, Tensor{name, shape, make([]float64, n)})
 	}
 	GH := c.Kind.Gates() * c.Hidden
-	in := c.Input
 	for k := range c.L() {
 		for d := range c.D() {
 			sfx := suffix(k, d)
-			add("weight_ih"+sfx, GH, in)
+			add("weight_ih"+sfx, GH, c.in(k))
 			add("weight_hh"+sfx, GH, c.Ho())
-			if !c.NoBias {
+			if !c.NoBias && c.LayerNorm != LayerNormB {
 				add("bias_ih"+sfx, GH)
 				add("bias_hh"+sfx, GH)
 			}
 			if c.Proj > 0 {
 				add("weight_hr"+sfx, c.Proj, c.Hidden)
 			}
+			if c.LayerNorm != LayerNormNone {
+				add("weight_ln_ih"+sfx, GH)
+				add("weight_ln_hh"+sfx, GH)
+				add("weight_ln_c"+sfx, c.Hidden)
+				if c.LayerNorm == LayerNormB {
+					add("bias_ln_ih"+sfx, GH)
+					add("bias_ln_hh"+sfx, GH)
+				}
+				add("bias_ln_c"+sfx, c.Hidden)
+			}
+			if c.Peephole {
+				add("weight_peephole"+sfx, 3*c.Hidden)
+			}
 		}
-		in = c.D() * c.Ho()
 	}
 	return ps
 }
@@ -122,19 +188,38 @@ func suffix(k, d int) string {
 	return fmt.Sprintf("_l%d", k) + [2]string{"", "_reverse"}[d]
 }
 
-// weights are the affine maps of one layer and direction.
+// weights are the parameters of one layer and direction, or their gradients.
 type weights struct {
 	ih, hh affine
 	hr     affine // W is nil without projection
+
+	lnIH, lnHH, lnC norm      // of W_ih x, W_hh h and c, zero without layer norm
+	carryLN         bool      // c is carried normalised
+	peephole        []float64 // [3H], zeros without
 }
 
 func (c Config) weights(ps Params, k, d int) weights {
-	sfx := suffix(k, d)
-	return weights{
-		ih: affine{ps.Get("weight_ih" + sfx), ps.Get("bias_ih" + sfx)},
-		hh: affine{ps.Get("weight_hh" + sfx), ps.Get("bias_hh" + sfx)},
-		hr: affine{W: ps.Get("weight_hr" + sfx)},
+	get := func(name string) []float64 { return ps.Get(name + suffix(k, d)) }
+	w := weights{
+		ih:       affine{W: get("weight_ih"), b: get("bias_ih")},
+		hh:       affine{W: get("weight_hh"), b: get("bias_hh")},
+		hr:       affine{W: get("weight_hr")},
+		carryLN:  c.LayerNorm == LayerNormB,
+		peephole: get("weight_peephole"),
 	}
+	if !c.Peephole {
+		w.peephole = make([]float64, 3*c.Hidden)
+	}
+	if c.LayerNorm != LayerNormNone {
+		w.lnC = norm{get("weight_ln_c"), get("bias_ln_c")}
+		w.lnIH = norm{get("weight_ln_ih"), get("bias_ln_ih")}
+		w.lnHH = norm{get("weight_ln_hh"), get("bias_ln_hh")}
+	}
+	if c.LayerNorm == LayerNormA { // b_ih and b_hh stand where form B has shifts
+		w.lnIH.shift, w.ih.b = w.ih.b, nil
+		w.lnHH.shift, w.hh.b = w.hh.b, nil
+	}
+	return w
 }
 
 // checkLen panics unless a slice has the wanted length.
