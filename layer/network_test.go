@@ -1,0 +1,373 @@
+package layer
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/simdrnn/simdrnn/internal/kerneltest"
+	"github.com/simdrnn/simdrnn/internal/reference"
+	"github.com/simdrnn/simdrnn/kernels"
+)
+
+// A network is a configuration of any kind of layer.
+type network struct {
+	mode                              string
+	I, H, L, P                        int
+	noBias, batchFirst, bidirectional bool
+	dropout                           float64
+}
+
+func (n network) String() string {
+	return fmt.Sprintf("%s I=%d H=%d L=%d P=%d bias=%t batchFirst=%t bidirectional=%t", n.mode, n.I, n.H, n.L, n.P, !n.noBias, n.batchFirst, n.bidirectional)
+}
+
+func (n network) build(t testing.TB, r *Rand) model {
+	t.Helper()
+	var m model
+	var err error
+	switch n.mode {
+	case "RNN_TANH", "RNN_RELU":
+		cfg := RNNConfig{Input: n.I, Hidden: n.H, Layers: n.L, NoBias: n.noBias, BatchFirst: n.batchFirst, Dropout: n.dropout, Bidirectional: n.bidirectional}
+		if n.mode == "RNN_RELU" {
+			cfg.Nonlinearity = ReLU
+		}
+		m, err = NewRNN(cfg, r)
+	case "LSTM":
+		m, err = NewLSTM(LSTMConfig{Input: n.I, Hidden: n.H, Layers: n.L, NoBias: n.noBias, BatchFirst: n.batchFirst, Dropout: n.dropout, Bidirectional: n.bidirectional, Proj: n.P}, r)
+	}
+	require.NoError(t, err)
+	return m
+}
+
+func (n network) reference() reference.Config {
+	return reference.Config{Kind: referenceKinds[n.mode], Input: n.I, Hidden: n.H, Layers: n.L, NoBias: n.noBias, Bidirectional: n.bidirectional, Proj: n.P}
+}
+
+// A run is a batch of sequences for a network and the loss
+//
+//	Σ y*dy + Σ hn*dhn + Σ cn*dcn
+//
+// with what comes of it. x, dy, y and dx are time-major here, whatever the
+// network wants.
+type run struct {
+	network
+	T, B                   int
+	lengths                []int
+	reset                  []bool
+	toInitial              bool // resets give h0 and c0
+	x, h0, c0, dy          []float32
+	dhn, dcn               []float32
+	y, hn, cn              []float32
+	hAll, cAll, last       []float32
+	dx, dh0, dc0           []float32
+	dResetH, dResetC       []float32
+	grads                  [][]float32
+	in, out, states, cells int // features of x and y, elements of h_n and c_n
+}
+
+func newRun(n network, T, B int, lengths []int, resets bool, r *Rand) *run {
+	c := n.reference()
+	LD := c.L() * c.D()
+	p := &run{network: n, T: T, B: B, lengths: lengths, in: n.I, out: c.D() * c.Ho(), states: LD * B * c.Ho()}
+	if n.mode == "LSTM" {
+		p.cells = LD * B * n.H
+	}
+	p.x, p.dy = normal(r, T*B*p.in), normal(r, T*B*p.out)
+	p.h0, p.dhn = normal(r, p.states), normal(r, p.states)
+	p.c0, p.dcn = normal(r, p.cells), normal(r, p.cells)
+	if resets {
+		p.reset = make([]bool, T*B)
+		for i := range p.reset {
+			p.reset[i] = r.Float64() < .25
+		}
+	}
+	return p
+}
+
+// swap returns x [T,B,cols] as the network wants it.
+func swap[E any](n network, x []E, T, B, cols int) []E {
+	if !n.batchFirst {
+		return slices.Clone(x)
+	}
+	y := make([]E, 0, len(x))
+	for b := range B {
+		for t := range T {
+			y = append(y, x[(t*B+b)*cols:][:cols]...)
+		}
+	}
+	return y
+}
+
+// back is the inverse of swap.
+func (n network) back(x []float32, T, B, cols int) []float32 { return swap(n, x, B, T, cols) }
+
+// seq returns the Seq of the run, with new memory for what it gives.
+func (p *run) seq() Seq {
+	q := Seq{Lengths: p.lengths}
+	if p.reset != nil {
+		q.Reset = swap(p.network, p.reset, p.T, p.B, 1)
+	}
+	if p.toInitial {
+		q.ResetH, q.ResetC = p.h0, p.c0
+		q.DResetH, q.DResetC = make([]float32, p.states), make([]float32, p.cells)
+		p.dResetH, p.dResetC = q.DResetH, q.DResetC
+	}
+	q.HAll, q.Last = make([]float32, p.T*p.states), make([]float32, p.B*p.out)
+	if p.cells > 0 {
+		q.CAll = make([]float32, p.T*p.cells)
+	}
+	p.hAll, p.cAll, p.last = q.HAll, q.CAll, q.Last
+	return q
+}
+
+func (p *run) tape(tape *Tape) {
+	copy(tape.H0(), p.h0)
+	copy(tape.C0(), p.c0)
+	x := swap(p.network, p.x, p.T, p.B, p.in)
+	p.y = p.back(tape.ForwardSeq(x, p.seq()), p.T, p.B, p.out)
+	p.hn, p.cn = slices.Clone(tape.HN()), slices.Clone(tape.CN())
+	copy(tape.DHN(), p.dhn)
+	copy(tape.DCN(), p.dcn)
+	dx := normal(NewRand(0), len(x))
+	tape.Backward(dx, swap(p.network, p.dy, p.T, p.B, p.out))
+	p.dx = p.back(dx, p.T, p.B, p.in)
+	p.dh0, p.dc0 = slices.Clone(tape.DH0()), slices.Clone(tape.DC0())
+	p.grads = nil
+	for _, g := range tape.Params() {
+		p.grads = append(p.grads, slices.Clone(g.Grad))
+	}
+}
+
+func (p *run) stream(s *Stream) {
+	copy(s.H0(), p.h0)
+	copy(s.C0(), p.c0)
+	y := normal(NewRand(0), p.T*p.B*p.out)
+	s.ForwardSeq(y, swap(p.network, p.x, p.T, p.B, p.in), p.seq())
+	p.y = p.back(y, p.T, p.B, p.out)
+	p.hn, p.cn = slices.Clone(s.H()), slices.Clone(s.C())
+}
+
+var networks = []network{
+	{mode: "LSTM", I: 3, H: 5},
+	{mode: "LSTM", I: 4, H: 18, L: 2},
+	{mode: "LSTM", I: 5, H: 7, L: 3, bidirectional: true},
+	{mode: "LSTM", I: 5, H: 20, L: 3, P: 6, bidirectional: true, batchFirst: true},
+	{mode: "LSTM", I: 9, H: 33, P: 17, noBias: true},
+	{mode: "LSTM", I: 2, H: 8, L: 2, batchFirst: true},
+	{mode: "RNN_TANH", I: 3, H: 17, L: 2, bidirectional: true, noBias: true},
+	{mode: "RNN_TANH", I: 6, H: 4, batchFirst: true},
+	{mode: "RNN_RELU", I: 7, H: 19, L: 4, bidirectional: true},
+}
+
+// variants are sizes and Seqs.
+var variants = []struct {
+	T, B      int
+	lengths   []int
+	resets    bool
+	toInitial bool
+}{
+	{T: 6, B: 2},
+	{T: 1, B: 3},
+	{T: 5, B: 1, lengths: []int{3}},
+	{T: 7, B: 4, lengths: []int{3, 7, 0, 5}},
+	{T: 9, B: 3, lengths: []int{5, 2, 1}},
+	{T: 4, B: 2, lengths: []int{4, 4}},
+	{T: 3, B: 2, lengths: []int{0, 0}},
+	{T: 12, B: 3, resets: true},
+	{T: 11, B: 5, lengths: []int{4, 11, 9, 0, 6}, resets: true, toInitial: true},
+	{T: 70, B: 2, lengths: []int{60, 70}},
+}
+
+// forEachRun runs f as a subtest for all networks and variants.
+func forEachRun(t *testing.T, f func(t *testing.T, m model, p *run, r *Rand)) {
+	for i, n := range networks {
+		t.Run(n.String(), func(t *testing.T) {
+			for j, v := range variants {
+				if v.T > 20 && (kerneltest.Emulated() || i%3 > 0) {
+					continue
+				}
+				r := NewRand(int64(100*i + j))
+				m := n.build(t, r)
+				p := newRun(n, v.T, v.B, v.lengths, v.resets, r)
+				p.toInitial = v.toInitial
+				t.Run(fmt.Sprintf("T=%d B=%d lengths=%v resets=%t", v.T, v.B, v.lengths, v.resets), func(t *testing.T) { f(t, m, p, r) })
+			}
+		})
+	}
+}
+
+// TestNetworks compares Stream and Tape with float64.
+func TestNetworks(t *testing.T) {
+	var worst errs
+	forEachRun(t, func(t *testing.T, m model, p *run, _ *Rand) {
+		cfg := p.reference()
+		params := cfg.NewParams()
+		require.Len(t, m.Params(), len(params))
+		for i, q := range m.Params() {
+			require.Equal(t, params[i].Name, q.Name)
+			require.Equal(t, params[i].Shape, q.Shape)
+			copy(params[i].Data, kerneltest.Float64s(q.Data))
+		}
+		wide := kerneltest.Float64s
+		pass := reference.Forward(cfg, params, reference.Batch{T: p.T, B: p.B, X: wide(p.x), H0: wide(p.h0), C0: wide(p.c0),
+			Lengths: p.lengths, Reset: p.reset, ResetToInitial: p.toInitial})
+		grads := pass.Backward(wide(p.dy), wide(p.dhn), wide(p.dcn))
+
+		kerneltest.Each(t, func(t *testing.T, _ kernels.ISA) {
+			forward := func() {
+				worst.value(t, "y", pass.Out, p.y)
+				worst.value(t, "hn", pass.HN, p.hn)
+				worst.value(t, "cn", pass.CN, p.cn)
+				worst.value(t, "HAll", pass.HAll, p.hAll)
+				worst.value(t, "CAll", pass.CAll, p.cAll)
+				worst.value(t, "Last", pass.Last, p.last)
+			}
+			p.stream(m.NewStream(p.B))
+			forward()
+			p.tape(m.NewTape(p.T+1, p.B))
+			forward()
+			worst.grad(t, "dx", grads.DX, p.dx)
+			if p.toInitial {
+				kernels.Add(p.dh0, p.dh0, p.dResetH)
+				kernels.Add(p.dc0, p.dc0, p.dResetC)
+			}
+			worst.grad(t, "dh0", grads.DH0, p.dh0)
+			worst.grad(t, "dc0", grads.DC0, p.dc0)
+			for i, q := range m.Params() {
+				worst.grad(t, q.Name, grads.Params[i].Data, p.grads[i])
+			}
+		})
+	})
+	t.Logf("largest errors: forward %.1e, gradients %.1e", worst.forward, worst.gradient)
+}
+
+// rowsOf returns row b of x [n,B,cols].
+func rowsOf(x []float32, B, b, cols int) (r []float32) {
+	for ; b*cols < len(x); b += B {
+		r = append(r, x[b*cols:][:cols]...)
+	}
+	return r
+}
+
+// alone returns row b of the run as a run of one row without padding.
+func (p *run) alone(b int) *run {
+	one := *p
+	one.B, one.lengths, one.reset = 1, nil, nil
+	if p.lengths != nil {
+		one.T = p.lengths[b]
+	}
+	one.states, one.cells = p.states/p.B, p.cells/p.B
+	Ho := p.network.reference().Ho()
+	one.x, one.dy = rowsOf(p.x, p.B, b, p.in)[:one.T*p.in], rowsOf(p.dy, p.B, b, p.out)[:one.T*p.out]
+	one.h0, one.dhn = rowsOf(p.h0, p.B, b, Ho), rowsOf(p.dhn, p.B, b, Ho)
+	one.c0, one.dcn = rowsOf(p.c0, p.B, b, p.H), rowsOf(p.dcn, p.B, b, p.H)
+	if p.reset != nil {
+		one.reset = make([]bool, one.T)
+		for t := range one.reset {
+			one.reset[t] = p.reset[t*p.B+b]
+		}
+	}
+	return &one
+}
+
+// requireRow checks that row b of p is the run one, and 0 in padding.
+func (p *run) requireRow(t *testing.T, b int, one *run, backward bool) {
+	t.Helper()
+	padded := func(name string, all, one []float32, cols int) {
+		t.Helper()
+		want := make([]float32, p.T*cols)
+		copy(want, one)
+		requireBits(t, want, rowsOf(all, p.B, b, cols), fmt.Sprintf("%s of row %d", name, b))
+	}
+	state := func(name string, all, one []float32, cols int) {
+		t.Helper()
+		requireBits(t, one, rowsOf(all, p.B, b, cols), fmt.Sprintf("%s of row %d", name, b))
+	}
+	Ho := p.network.reference().Ho()
+	padded("y", p.y, one.y, p.out)
+	state("hn", p.hn, one.hn, Ho)
+	state("cn", p.cn, one.cn, p.H)
+	state("Last", p.last, one.last, p.out)
+	if backward {
+		padded("dx", p.dx, one.dx, p.in)
+		state("dh0", p.dh0, one.dh0, Ho)
+		state("dc0", p.dc0, one.dc0, p.H)
+	}
+}
+
+// TestNetworkBits: the bits of a row are those of the row alone, whatever is
+// beside it and in its padding, in a Stream and in a Tape, time-major or not.
+func TestNetworkBits(t *testing.T) {
+	forEachRun(t, func(t *testing.T, m model, p *run, r *Rand) {
+		kerneltest.Each(t, func(t *testing.T, _ kernels.ISA) {
+			stream, tape := m.NewStream(p.B), m.NewTape(p.T, p.B)
+			p.tape(tape)
+			for b := range p.B {
+				one := p.alone(b)
+				one.tape(m.NewTape(one.T, 1))
+				p.requireRow(t, b, one, true)
+				one.stream(m.NewStream(1))
+				p.requireRow(t, b, one, false)
+			}
+			s := *p
+			s.stream(stream)
+			s.stream(stream) // again, for what the first call may have left
+			for _, c := range [][2][]float32{{p.y, s.y}, {p.hn, s.hn}, {p.cn, s.cn}, {p.hAll, s.hAll}, {p.cAll, s.cAll}, {p.last, s.last}} {
+				requireBits(t, c[0], c[1], "Stream")
+			}
+
+			other := *p
+			other.network.batchFirst = !p.batchFirst
+			om := other.network.build(t, nil)
+			for i, q := range m.Params() {
+				copy(om.Params()[i].Data, q.Data)
+			}
+			om.Pack()
+			other.x, other.dy = slices.Clone(p.x), slices.Clone(p.dy)
+			for b, n := range p.lengths {
+				for i := n; i < p.T; i++ {
+					fill(other.x[(i*p.B+b)*p.in:][:p.in], float32(math.NaN()))
+					fill(other.dy[(i*p.B+b)*p.out:][:p.out], float32(math.NaN()))
+				}
+			}
+			tape = om.NewTape(p.T, p.B)
+			other.tape(tape)
+			for i, c := range append([][2][]float32{{p.y, other.y}, {p.hn, other.hn}, {p.cn, other.cn}, {p.dx, other.dx}, {p.dh0, other.dh0}, {p.dc0, other.dc0}},
+				pairs(p.grads, other.grads)...) {
+				requireBits(t, c[0], c[1], fmt.Sprintf("layout and padding: %d", i))
+			}
+		})
+	})
+}
+
+func fill(x []float32, v float32) {
+	for i := range x {
+		x[i] = v
+	}
+}
+
+func pairs(a, b [][]float32) (p [][2][]float32) {
+	for i := range a {
+		p = append(p, [2][]float32{a[i], b[i]})
+	}
+	return p
+}
+
+// TestNetworkAllocs: no call allocates.
+func TestNetworkAllocs(t *testing.T) {
+	forEachRun(t, func(t *testing.T, m model, p *run, _ *Rand) {
+		stream, tape := m.NewStream(p.B), m.NewTape(p.T, p.B)
+		stream.Grow(p.T)
+		q := p.seq()
+		y, dx := make([]float32, p.T*p.B*p.out), make([]float32, p.T*p.B*p.in)
+		require.Zero(t, testing.AllocsPerRun(1, func() {
+			stream.ForwardSeq(y, p.x, q)
+			tape.ForwardSeq(p.x, q)
+			tape.Backward(dx, p.dy)
+		}))
+	})
+}
