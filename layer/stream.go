@@ -249,6 +249,9 @@ func (s *Stream) emit(sc *streaming, t int) {
 // order copies a state from the caller's rows to the plan's order, or back.
 func (s *scan) order(p *plan, ordered, caller []float32, cols int, forth bool) {
 	for i := range p.order {
+		if p.length(i) == 0 {
+			break // nor do those after it take part
+		}
 		a, b := ordered[(s.index*p.B+i)*cols:][:cols], s.stateRow(caller, p, i, cols)
 		if forth {
 			copy(a, b)

@@ -272,6 +272,29 @@ func (t *Tape) Backward(dx, dy []float32) {
 	t.x, t.ran = series{}, false
 }
 
+// AddLast adds dLast [B,D*Ho], the gradient of Seq.Last in the last Forward, to
+// that of the outputs it was taken from, in dy [T,B,D*Ho] ([B,T,D*Ho] with
+// BatchFirst). It panics if a length is wrong, or after Backward.
+func (t *Tape) AddLast(dy, dLast []float32) {
+	const fn = "Tape.AddLast"
+	p, n := &t.plan, t.r.output()
+	if !t.ran {
+		bad(fn, "calls of Forward since the last Backward", 0, "1")
+	}
+	if len(dy) != p.T*t.batch*n {
+		badLen(fn, "dy", len(dy), "T*B*D*Ho", p.T*t.batch*n)
+	}
+	if len(dLast) != t.batch*n {
+		badLen(fn, "dLast", len(dLast), "B*D*Ho", t.batch*n)
+	}
+	to := newSeries(dy, p.T, t.batch, n, t.r.batchFirst)
+	for i, b := range p.order {
+		if T := p.length(i); T > 0 {
+			addTo(to.rowAt(T-1, b), dLast[b*n:][:n])
+		}
+	}
+}
+
 // addInputs sets dx to the sum of the directions' gradients of the input.
 func (t *Tape) addInputs(dx series, dirs []*bptt) {
 	for d, s := range dirs {
