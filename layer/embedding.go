@@ -229,7 +229,9 @@ func (t *EmbeddingTape) Backward(dy []float32) {
 	}
 	l.checkRows(fn, "dy", dy, len(t.ids))
 	if t.count != nil {
-		clear(t.count)
+		for _, id := range t.ids { // no others are read
+			t.count[id] = 0
+		}
 		for _, id := range t.ids {
 			t.count[id]++
 		}
