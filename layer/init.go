@@ -18,9 +18,10 @@ import (
 // by Householder's reflections (Golub and Van Loan, Matrix Computations, 5.2),
 // with the same bits on every machine; PyTorch's differ by rounding.
 //
-// gates is 4 for the weights of an LSTM, 3 for those of a GRU, else 1. It packs
-// the weights: nobody may read them meanwhile. The error is about p, which is
-// then as it was.
+// gates is 4 for the weights of an LSTM, 3 for those of a GRU, else 1, which is
+// nn.init.orthogonal_ of the whole matrix. Orthogonal packs the weights: nobody
+// may read them meanwhile. It returns an error, and changes nothing, if p is not
+// a matrix of as many blocks or if rnd is nil.
 func Orthogonal(p Param, gates int, rnd *Rand) error {
 	fail := func(format string, args ...any) error { return fmt.Errorf("layer: Orthogonal: "+format, args...) }
 	switch {

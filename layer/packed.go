@@ -17,9 +17,9 @@ import (
 //	SortedIndices   1 2 0
 //	UnsortedIndices 2 0 1
 //
-// The layers of this package take padded data and lengths, which cost no more
-// time; a PackedSequence serves to exchange data with PyTorch. To wrap what a
-// function of its rows gave, copy the struct and replace Data and Features.
+// The layers of this package take padded data and lengths in the caller's order;
+// a PackedSequence serves to exchange data with PyTorch. To wrap what a function
+// of its rows gave, copy the struct and replace Data and Features.
 type PackedSequence struct {
 	Data       []float32 // [ΣBatchSizes,F]
 	Features   int       // F, at least 1
@@ -53,7 +53,7 @@ func PackPadded(x []float32, lengths []int, features int, cfg PackConfig) (Packe
 	if err != nil {
 		return PackedSequence{}, err
 	}
-	return pack(fn, lengths, features, cfg.AnyOrder, func(b, t int) []float32 { return x[g.index(b, t):][:features] })
+	return packSequences(fn, lengths, features, cfg.AnyOrder, func(b, t int) []float32 { return x[g.index(b, t):][:features] })
 }
 
 // PackSequence is pack_sequence: it packs whole sequences, each [T,F] with a T of
@@ -64,11 +64,11 @@ func PackSequence(seqs [][]float32, features int, cfg PackConfig) (PackedSequenc
 	if err != nil {
 		return PackedSequence{}, err
 	}
-	return pack(fn, lengths, features, cfg.AnyOrder, func(b, t int) []float32 { return seqs[b][t*features:][:features] })
+	return packSequences(fn, lengths, features, cfg.AnyOrder, func(b, t int) []float32 { return seqs[b][t*features:][:features] })
 }
 
-// pack packs the rows at (b, t).
-func pack(fn string, lengths []int, features int, anyOrder bool, row func(b, t int) []float32) (PackedSequence, error) {
+// packSequences packs the rows at (b, t).
+func packSequences(fn string, lengths []int, features int, anyOrder bool, row func(b, t int) []float32) (PackedSequence, error) {
 	var p PackedSequence
 	if len(lengths) == 0 {
 		return p, errNone(fn)
@@ -186,14 +186,14 @@ func (p PackedSequence) lengths() []int {
 
 // rows yields the rows of Data, step by step, each with the caller's index b of
 // its sequence.
-func (p PackedSequence) rows() iter.Seq2[step, []float32] {
-	return func(yield func(step, []float32) bool) {
+func (p PackedSequence) rows() iter.Seq2[packedStep, []float32] {
+	return func(yield func(packedStep, []float32) bool) {
 		data := p.Data
 		for t, n := range p.BatchSizes {
 			for i := range n {
 				var row []float32
 				row, data = cut(data, p.Features)
-				if !yield(step{p.sequence(i), t}, row) {
+				if !yield(packedStep{p.sequence(i), t}, row) {
 					return
 				}
 			}
@@ -201,8 +201,8 @@ func (p PackedSequence) rows() iter.Seq2[step, []float32] {
 	}
 }
 
-// step is step t of sequence b.
-type step struct{ b, t int }
+// packedStep is step t of sequence b.
+type packedStep struct{ b, t int }
 
 // PadConfig are the optional arguments of pad_packed_sequence and pad_sequence;
 // zero values are PyTorch's defaults.
@@ -330,14 +330,14 @@ func (p PackedSequence) selectState(fn string, h []float32, layers, hidden int, 
 	return s, nil
 }
 
-// A grid is where the rows of padded data are.
-type grid struct {
+// A padGrid is where the rows of padded data are.
+type padGrid struct {
 	B, T, F          int
 	batchFirst, left bool
 }
 
 // index returns where the row of step t of sequence b starts.
-func (g grid) index(b, t int) int {
+func (g padGrid) index(b, t int) int {
 	if g.batchFirst {
 		return (b*g.T + t) * g.F
 	}
@@ -345,7 +345,7 @@ func (g grid) index(b, t int) int {
 }
 
 // skip returns the steps before a sequence of length n.
-func (g grid) skip(n int) int {
+func (g padGrid) skip(n int) int {
 	if g.left {
 		return g.T - n
 	}
@@ -353,8 +353,8 @@ func (g grid) skip(n int) int {
 }
 
 // readGrid returns the grid of n elements that hold sequences of these lengths.
-func readGrid(fn string, n int, lengths []int, features int, batchFirst bool) (grid, error) {
-	g := grid{B: len(lengths), F: features, batchFirst: batchFirst}
+func readGrid(fn string, n int, lengths []int, features int, batchFirst bool) (padGrid, error) {
+	g := padGrid{B: len(lengths), F: features, batchFirst: batchFirst}
 	switch {
 	case features < 1:
 		return g, errFeatures(fn, features)
@@ -374,8 +374,8 @@ func readGrid(fn string, n int, lengths []int, features int, batchFirst bool) (g
 
 // newGrid returns the grid for sequences of these lengths, and its elements, all
 // padding.
-func newGrid[E any](fn string, lengths []int, features int, padding E, cfg PadConfig) (grid, []E, error) {
-	g := grid{len(lengths), slices.Max(lengths), features, cfg.BatchFirst, cfg.Left}
+func newGrid[E any](fn string, lengths []int, features int, padding E, cfg PadConfig) (padGrid, []E, error) {
+	g := padGrid{len(lengths), slices.Max(lengths), features, cfg.BatchFirst, cfg.Left}
 	if cfg.TotalLength != 0 {
 		if cfg.TotalLength < g.T {
 			return g, nil, fmt.Errorf("layer: %s: TotalLength = %d, want at least the greatest length %d", fn, cfg.TotalLength, g.T)

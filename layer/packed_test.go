@@ -11,8 +11,8 @@ import (
 	"github.com/simdrnn/simdrnn/internal/kerneltest"
 )
 
-// count returns 1, 2, 3, ..., n.
-func count(n int) []float32 {
+// countUp returns 1, 2, 3, ..., n.
+func countUp(n int) []float32 {
 	x := make([]float32, n)
 	for i := range x {
 		x[i] = float32(i + 1)
@@ -35,12 +35,12 @@ func TestPackedGolden(t *testing.T) {
 	require.Len(t, golden.Pack, 5)
 	for _, c := range golden.Pack {
 		want := PackedSequence{c.Data, 1, c.BatchSizes, c.Sorted, c.Unsorted}
-		p, err := PackPadded(count(c.T*c.B), c.Lengths, 1, PackConfig{AnyOrder: true})
+		p, err := PackPadded(countUp(c.T*c.B), c.Lengths, 1, PackConfig{AnyOrder: true})
 		require.NoError(t, err)
 		require.Equal(t, want, p)
 
 		want.SortedIndices, want.UnsortedIndices = nil, nil
-		p, err = PackPadded(count(c.T*c.B), c.Lengths, 1, PackConfig{})
+		p, err = PackPadded(countUp(c.T*c.B), c.Lengths, 1, PackConfig{})
 		if slices.IsSortedFunc(c.Lengths, func(a, b int) int { return b - a }) {
 			require.NoError(t, err)
 			require.Equal(t, want, p)
@@ -71,8 +71,8 @@ func newSequenceSet(seed uint64, B, maxT, F int, empty bool) *sequenceSet {
 	return s
 }
 
-// at is element (b, t, f) of padded data of T steps.
-func at(b, t, f, B, T, F int, batchFirst bool) int {
+// paddedIndex is that of element (b, t, f) of padded data of T steps.
+func paddedIndex(b, t, f, B, T, F int, batchFirst bool) int {
 	if batchFirst {
 		return (b*T+t)*F + f
 	}
@@ -89,7 +89,7 @@ func (s *sequenceSet) padded(T int, padding float32, cfg PadConfig) []float32 {
 			if cfg.Left {
 				t += T - s.lengths[b]
 			}
-			x[at(b, t, i%F, B, T, F, cfg.BatchFirst)] = v
+			x[paddedIndex(b, t, i%F, B, T, F, cfg.BatchFirst)] = v
 		}
 	}
 	return x
@@ -169,7 +169,7 @@ func TestPackSequence(t *testing.T) {
 
 		// States.
 		const layers, H = 2, 3
-		h := count(layers * B * H)
+		h := countUp(layers * B * H)
 		hs, err := p.SortState(h, layers, H)
 		require.NoError(t, err)
 		for k := range layers {
@@ -223,7 +223,7 @@ func TestUnpackedMemory(t *testing.T) {
 }
 
 func TestPackErrors(t *testing.T) {
-	x := count(12)
+	x := countUp(12)
 	packed := func(x []float32, F int, cfg PackConfig, lengths ...int) error {
 		p, err := PackPadded(x, lengths, F, cfg)
 		require.Zero(t, p)
@@ -238,8 +238,8 @@ func TestPackErrors(t *testing.T) {
 	p, err := PackPadded(x, []int{3, 1}, 2, PackConfig{})
 	require.NoError(t, err)
 	padPacked := func(total int) error { _, _, err := PadPacked(p, 0, PadConfig{TotalLength: total}); return err }
-	state := func(n, layers, H int) error { _, err := p.SortState(count(n), layers, H); return err }
-	unstate := func(n, layers, H int) error { _, err := p.UnsortState(count(n), layers, H); return err }
+	state := func(n, layers, H int) error { _, err := p.SortState(countUp(n), layers, H); return err }
+	unstate := func(n, layers, H int) error { _, err := p.UnsortState(countUp(n), layers, H); return err }
 	anyOrder := PackConfig{AnyOrder: true}
 	const huge = math.MaxInt/2 + 1 // 2*2*huge overflows to 0
 	for want, err := range map[string]error{
@@ -279,9 +279,9 @@ func TestPackErrors(t *testing.T) {
 	}
 }
 
-// broken are edits that make a PackedSequence of the lengths 1, 3 and 2 one that
+// brokenPacked are edits that make a PackedSequence of the lengths 1, 3 and 2 one that
 // is not consistent, with their errors.
-var broken = map[string]func(p *PackedSequence){
+var brokenPacked = map[string]func(p *PackedSequence){
 	"Features = 0, want at least 1":                         func(p *PackedSequence) { p.Features = 0 },
 	"Features = -2, want at least 1":                        func(p *PackedSequence) { p.Features = -2 },
 	"len(Data) = 11, want a multiple of F = 2":              func(p *PackedSequence) { p.Data = p.Data[:11] },
@@ -304,14 +304,14 @@ var broken = map[string]func(p *PackedSequence){
 
 // TestBrokenPacked: every function that takes a PackedSequence checks it.
 func TestBrokenPacked(t *testing.T) {
-	for want, edit := range broken {
-		p, err := PackPadded(count(18), []int{1, 3, 2}, 2, PackConfig{AnyOrder: true})
+	for want, edit := range brokenPacked {
+		p, err := PackPadded(countUp(18), []int{1, 3, 2}, 2, PackConfig{AnyOrder: true})
 		require.NoError(t, err)
 		edit(&p)
 		_, _, padErr := PadPacked(p, 0, PadConfig{})
 		_, unpackErr := UnpackSequence(p)
-		_, sortErr := p.SortState(count(3), 1, 1)
-		_, unsortErr := p.UnsortState(count(3), 1, 1)
+		_, sortErr := p.SortState(countUp(3), 1, 1)
+		_, unsortErr := p.UnsortState(countUp(3), 1, 1)
 		for _, err := range []error{p.Check(), padErr, unpackErr, sortErr, unsortErr} {
 			require.EqualError(t, err, "layer: PackedSequence: "+want)
 		}
@@ -325,7 +325,7 @@ func FuzzPackPadded(f *testing.F) {
 	f.Add([]byte{3, 0}, uint8(6), int8(1), int8(0), uint8(2))
 	f.Add([]byte{255, 1}, uint8(6), int8(-1), int8(-1), uint8(0))
 	f.Fuzz(func(t *testing.T, lens []byte, n uint8, features, total int8, flags uint8) {
-		x, lengths, F := count(int(n)), make([]int, len(lens)), int(features)
+		x, lengths, F := countUp(int(n)), make([]int, len(lens)), int(features)
 		for i, l := range lens {
 			lengths[i] = int(int8(l))
 		}
@@ -376,7 +376,7 @@ func FuzzPackedSequence(f *testing.F) {
 			}
 			return s
 		}
-		p := PackedSequence{count(int(n)), int(features), ints(sizes), ints(sorted), ints(unsorted)}
+		p := PackedSequence{countUp(int(n)), int(features), ints(sizes), ints(sorted), ints(unsorted)}
 		seqs, err := UnpackSequence(p)
 		x, lengths, padErr := PadPacked(p, 0, PadConfig{})
 		require.Equal(t, p.Check(), err)
@@ -392,7 +392,7 @@ func FuzzPackedSequence(f *testing.F) {
 			require.NoError(t, err)
 			require.Equal(t, p, q)
 		}
-		h := count(2 * len(seqs))
+		h := countUp(2 * len(seqs))
 		sortedState, err := p.SortState(h, 2, 1)
 		require.NoError(t, err)
 		back, err := p.UnsortState(sortedState, 2, 1)
