@@ -76,6 +76,10 @@ type Step struct {
 	DH, DHPrev kernels.Mat // gradients of H and HPrev
 	DC         kernels.Mat // gradient of C, then of CPrev
 
+	// With variational dropout W_hh multiplies HMask * HPrev instead of HPrev.
+	HMask kernels.Mat // [Rows, Ho], or nothing
+	HDrop kernels.Mat // scratch like HPrev; with HMask
+
 	// For a cell that HasGatesH.
 	GatesH kernels.Mat // the h part, [Rows, W.Width()], packed
 	BiasH  []float32   // of the h part, in packed order, or nil
@@ -92,7 +96,35 @@ func (s *Step) gates() {
 	if s.WX != nil {
 		kernels.Gemm(s.Gates, s.X, s.Rows, s.WX, s.Bias)
 	}
-	kernels.GemmAdd(s.Gates, s.HPrev, s.Rows, s.W)
+	kernels.GemmAdd(s.Gates, s.hIn(), s.Rows, s.W)
+}
+
+// hIn returns what W_hh multiplies.
+func (s *Step) hIn() kernels.Mat {
+	if s.HMask.Data == nil {
+		return s.HPrev
+	}
+	n := s.W.K()
+	for b := range s.Rows {
+		d := s.HDrop.Data[b*s.HDrop.Stride:][:n]
+		kernels.Mul(d, s.HPrev.Data[b*s.HPrev.Stride:][:n], s.HMask.Data[b*s.HMask.Stride:][:n])
+	}
+	return s.HDrop
+}
+
+// addHPrev adds to DHPrev what comes through W_hh from dGates of the h part.
+func (s *Step) addHPrev(dGates kernels.Mat) {
+	if s.HMask.Data == nil {
+		kernels.GemmAdd(s.DHPrev, dGates, s.Rows, s.WT)
+		return
+	}
+	kernels.Gemm(s.HDrop, dGates, s.Rows, s.WT, nil)
+	n := s.W.K()
+	for b := range s.Rows {
+		d, dh := s.HDrop.Data[b*s.HDrop.Stride:][:n], s.DHPrev.Data[b*s.DHPrev.Stride:][:n]
+		kernels.Mul(d, d, s.HMask.Data[b*s.HMask.Stride:][:n])
+		kernels.Add(dh, dh, d)
+	}
 }
 
 // m returns the matrix of m: M with a projection, H without.

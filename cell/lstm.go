@@ -35,7 +35,7 @@ func (LSTM) PackBias(x, _, bih, bhh []float32, units int) {
 //
 // A single row without projection takes one call of assembly.
 func (LSTM) Forward(s *Step) {
-	if s.Rows == 1 && s.WR == nil {
+	if s.Rows == 1 && s.WR == nil && s.HMask.Data == nil {
 		u, x := s.Units, []float32(nil)
 		if s.WX != nil {
 			x = row(s.X, s.WX.K())
@@ -50,7 +50,7 @@ func (LSTM) Forward(s *Step) {
 
 // ForwardTrain is Forward and leaves i,f,g,o in Gates and m in M.
 func (LSTM) ForwardTrain(s *Step) {
-	kernels.GemmAdd(s.Gates, s.HPrev, s.Rows, s.W)
+	s.gates()
 	kernels.LSTMForwardTrain(s.m(), s.C, s.Gates, s.CPrev, s.Rows, s.Units)
 	s.project()
 }
@@ -69,5 +69,5 @@ func (LSTM) Backward(s *Step) {
 		kernels.Gemm(dm, s.DH, s.Rows, s.WRT, nil)
 	}
 	kernels.LSTMBackward(s.Gates, s.DC, dm, s.m(), s.C, s.CPrev, s.Rows, s.Units)
-	kernels.GemmAdd(s.DHPrev, s.Gates, s.Rows, s.WT)
+	s.addHPrev(s.Gates)
 }

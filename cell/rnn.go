@@ -49,5 +49,5 @@ func (c RNN) Backward(s *Step) {
 	} else {
 		kernels.RNNTanhBackward(s.Gates, s.DH, s.H, s.Rows, s.Units)
 	}
-	kernels.GemmAdd(s.DHPrev, s.Gates, s.Rows, s.WT)
+	s.addHPrev(s.Gates)
 }

@@ -18,6 +18,7 @@ type bptt struct {
 	dc         []float32       // [B,H]
 	dhs        series          // [T,B,P], with projection: dh of all steps
 	sum        []float32       // [B,Width], scratch
+	hMask      []float32       // [B,Ho] of recurrent dropout, in the caller's order; step.HMask is in the plan's
 }
 
 // newBPTT returns scan index for at most maxT steps, whose h is part of slots.
@@ -42,6 +43,11 @@ func newBPTT(r *recurrent, index int, slots series, grads dirParams, maxT, batch
 		s.dhs = newSeries(make([]float32, maxT*batch*Ho), maxT, batch, Ho, false)
 	}
 	s.sum = make([]float32, batch*s.gates.cols)
+	if r.recurrentDropout > 0 {
+		s.hMask = make([]float32, batch*Ho)
+		st.HMask = kernels.Mat{Data: make([]float32, batch*Ho), Stride: Ho}
+		st.HDrop = kernels.Mat{Data: make([]float32, batch*Ho), Stride: Ho}
+	}
 	return s
 }
 
@@ -85,6 +91,20 @@ func (s *bptt) forward(hn, cn, h0, c0 []float32, x series, inOrder bool, p *plan
 	for i := range p.order {
 		copy(s.stateRow(hn, p, i, s.h.cols), s.h.rowAt(s.last(p, i), i))
 		copy(s.stateRow(cn, p, i, s.c.cols), s.c.rowAt(s.last(p, i), i))
+	}
+}
+
+// draw draws the masks of a call.
+func (s *bptt) draw(r *recurrent, rnd *Rand, p *plan) {
+	if s.hMask != nil {
+		rnd.Dropout(s.hMask, r.recurrentDropout)
+		for i, b := range p.order {
+			n := s.h.cols
+			copy(s.step.HMask.Data[i*n:][:n], s.hMask[b*n:])
+		}
+	}
+	if s.zone != nil {
+		s.zone.draw(rnd, p, r.zoneoutH, r.zoneoutC)
 	}
 }
 
@@ -173,17 +193,26 @@ func (s *bptt) stepBack(g *gradient, p *plan, t, n, next, common int) {
 	}
 	if st.WR != nil {
 		st.M = s.m.at(t)
-		copy(s.dhs.at(t).Data, s.dh[:n*Ho])
 	}
 	if s.noGradient(n) {
 		clear(st.Gates.Data[:n*st.Gates.Stride])
 		if s.gatesH.data != nil {
 			clear(st.GatesH.Data[:n*st.GatesH.Stride])
 		}
+		if st.WR != nil {
+			clear(s.dhs.at(t).Data[:n*Ho])
+		}
 		return
 	}
 	before := s.before(t)
 	st.H, st.C, st.HPrev, st.CPrev = s.h.at(t+1), s.c.at(t+1), s.h.at(before), s.c.at(before)
+	if s.zone != nil {
+		s.zone.before(st, t)
+		s.zone.split(s.dh, s.dc, t, n)
+	}
+	if st.WR != nil {
+		copy(s.dhs.at(t).Data, s.dh[:n*Ho])
+	}
 	st.DH, st.DHPrev = kernels.Mat{Data: s.dh, Stride: Ho}, kernels.Mat{Data: s.dhPrev, Stride: Ho}
 	reset := p.anyReset(t, n)
 	if reset {
@@ -195,6 +224,9 @@ func (s *bptt) stepBack(g *gradient, p *plan, t, n, next, common int) {
 		}
 	}
 	s.cell.Backward(st)
+	if s.zone != nil {
+		s.zone.join(s.dhPrev, s.dc, n)
+	}
 	if !reset {
 		return
 	}
@@ -297,18 +329,29 @@ func (s *bptt) addGrads(xs, hs, ms *kernels.Panels, p *plan) {
 func (s *bptt) packStates(hs *kernels.Panels, p *plan) {
 	h := s.h.from(s.before(0))
 	packSeries(hs, h, false, p)
-	if p.Reset == nil {
+	if p.Reset == nil && s.hMask == nil {
 		return
 	}
 	for t := range p.steps {
 		for i := range p.rows(t) {
+			k, x := t*p.B+p.order[i], h.rowAt(t, i)
 			switch {
-			case !p.resets(t, i):
+			case p.Reset == nil || !p.resets(t, i):
+				if s.hMask == nil {
+					continue
+				}
 			case p.ResetH == nil:
-				hs.SetRow(t*p.B+p.order[i], nil)
+				hs.SetRow(k, nil)
+				continue
 			default:
-				hs.SetRow(t*p.B+p.order[i], s.stateRow(p.ResetH, p, i, h.cols))
+				x = s.stateRow(p.ResetH, p, i, h.cols)
 			}
+			if s.hMask != nil {
+				d := s.hPrev[:h.cols]
+				kernels.Mul(d, x, row(s.step.HMask, i, h.cols))
+				x = d
+			}
+			hs.SetRow(k, x)
 		}
 	}
 }

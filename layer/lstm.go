@@ -11,6 +11,12 @@ type LSTMConfig struct {
 	Dropout       float64 // of the output of all layers but the last, in training
 	Bidirectional bool    // D = 2: each layer also reads the sequence from its end
 	Proj          int     // P, the size of h, below H; 0 is no projection
+
+	// Beyond PyTorch; see the package documentation.
+	InputDropout     float64 // variational dropout of what each layer reads, in training
+	RecurrentDropout float64 // variational dropout of the h that W_hh multiplies, in training
+	ZoneoutH         float64 // the probability that an element of h keeps its old value
+	ZoneoutC         float64 // and of c
 }
 
 // An LSTM is the weights of PyTorch's nn.LSTM. Each layer and direction is
@@ -46,6 +52,7 @@ func NewLSTM(cfg LSTMConfig, r *Rand) (*LSTM, error) {
 	err := l.init(l, "LSTM", cell.LSTM{}, config{
 		input: cfg.Input, hidden: cfg.Hidden, layers: cfg.Layers, proj: cfg.Proj,
 		noBias: cfg.NoBias, batchFirst: cfg.BatchFirst, bidirectional: cfg.Bidirectional, dropout: cfg.Dropout,
+		inputDropout: cfg.InputDropout, recurrentDropout: cfg.RecurrentDropout, zoneoutH: cfg.ZoneoutH, zoneoutC: cfg.ZoneoutC,
 	}, r)
 	if err != nil {
 		return nil, err

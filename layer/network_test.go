@@ -18,11 +18,16 @@ type network struct {
 	mode                              string
 	I, H, L, P                        int
 	noBias, batchFirst, bidirectional bool
-	dropout                           float64
+	dropout, input, recurrent         float64 // probabilities
+	zoneoutH, zoneoutC                float64
 }
 
+// random says whether training draws random numbers.
+func (n network) random() bool { return n.dropout+n.input+n.recurrent+n.zoneoutH+n.zoneoutC > 0 }
+
 func (n network) String() string {
-	return fmt.Sprintf("%s I=%d H=%d L=%d P=%d bias=%t batchFirst=%t bidirectional=%t", n.mode, n.I, n.H, n.L, n.P, !n.noBias, n.batchFirst, n.bidirectional)
+	return fmt.Sprintf("%s I=%d H=%d L=%d P=%d bias=%t batchFirst=%t bidirectional=%t dropout=%v", n.mode, n.I, n.H, n.L, n.P, !n.noBias, n.batchFirst, n.bidirectional,
+		[]float64{n.dropout, n.input, n.recurrent, n.zoneoutH, n.zoneoutC})
 }
 
 func (n network) build(t testing.TB, r *Rand) model {
@@ -31,13 +36,15 @@ func (n network) build(t testing.TB, r *Rand) model {
 	var err error
 	switch n.mode {
 	case "RNN_TANH", "RNN_RELU":
-		cfg := RNNConfig{Input: n.I, Hidden: n.H, Layers: n.L, NoBias: n.noBias, BatchFirst: n.batchFirst, Dropout: n.dropout, Bidirectional: n.bidirectional}
+		cfg := RNNConfig{Input: n.I, Hidden: n.H, Layers: n.L, NoBias: n.noBias, BatchFirst: n.batchFirst, Dropout: n.dropout, Bidirectional: n.bidirectional,
+			InputDropout: n.input, RecurrentDropout: n.recurrent, ZoneoutH: n.zoneoutH}
 		if n.mode == "RNN_RELU" {
 			cfg.Nonlinearity = ReLU
 		}
 		m, err = NewRNN(cfg, r)
 	case "LSTM":
-		m, err = NewLSTM(LSTMConfig{Input: n.I, Hidden: n.H, Layers: n.L, NoBias: n.noBias, BatchFirst: n.batchFirst, Dropout: n.dropout, Bidirectional: n.bidirectional, Proj: n.P}, r)
+		m, err = NewLSTM(LSTMConfig{Input: n.I, Hidden: n.H, Layers: n.L, NoBias: n.noBias, BatchFirst: n.batchFirst, Dropout: n.dropout, Bidirectional: n.bidirectional, Proj: n.P,
+			InputDropout: n.input, RecurrentDropout: n.recurrent, ZoneoutH: n.zoneoutH, ZoneoutC: n.zoneoutC}, r)
 	}
 	require.NoError(t, err)
 	return m
@@ -125,6 +132,7 @@ func (p *run) seq() Seq {
 }
 
 func (p *run) tape(tape *Tape) {
+	tape.SetRand(NewRand(99))
 	copy(tape.H0(), p.h0)
 	copy(tape.C0(), p.c0)
 	x := swap(p.network, p.x, p.T, p.B, p.in)
@@ -161,6 +169,10 @@ var networks = []network{
 	{mode: "RNN_TANH", I: 3, H: 17, L: 2, bidirectional: true, noBias: true},
 	{mode: "RNN_TANH", I: 6, H: 4, batchFirst: true},
 	{mode: "RNN_RELU", I: 7, H: 19, L: 4, bidirectional: true},
+	{mode: "LSTM", I: 4, H: 17, L: 3, bidirectional: true, dropout: .3},
+	{mode: "LSTM", I: 3, H: 9, L: 2, P: 5, bidirectional: true, dropout: .2, input: .25, recurrent: .4, zoneoutH: .3, zoneoutC: .1},
+	{mode: "LSTM", I: 3, H: 6, batchFirst: true, input: .5, zoneoutC: .5},
+	{mode: "RNN_TANH", I: 5, H: 8, L: 2, bidirectional: true, input: .25, recurrent: .4, zoneoutH: .3},
 }
 
 // variants are sizes and Seqs.
@@ -212,13 +224,12 @@ func TestNetworks(t *testing.T) {
 			require.Equal(t, params[i].Shape, q.Shape)
 			copy(params[i].Data, kerneltest.Float64s(q.Data))
 		}
-		wide := kerneltest.Float64s
-		pass := reference.Forward(cfg, params, reference.Batch{T: p.T, B: p.B, X: wide(p.x), H0: wide(p.h0), C0: wide(p.c0),
-			Lengths: p.lengths, Reset: p.reset, ResetToInitial: p.toInitial})
-		grads := pass.Backward(wide(p.dy), wide(p.dhn), wide(p.dcn))
-
 		kerneltest.Each(t, func(t *testing.T, _ kernels.ISA) {
-			forward := func() {
+			wide := kerneltest.Float64s
+			batch := reference.Batch{T: p.T, B: p.B, X: wide(p.x), H0: wide(p.h0), C0: wide(p.c0),
+				Lengths: p.lengths, Reset: p.reset, ResetToInitial: p.toInitial}
+			forward := func(pass *reference.Pass) {
+				t.Helper()
 				worst.value(t, "y", pass.Out, p.y)
 				worst.value(t, "hn", pass.HN, p.hn)
 				worst.value(t, "cn", pass.CN, p.cn)
@@ -226,10 +237,16 @@ func TestNetworks(t *testing.T) {
 				worst.value(t, "CAll", pass.CAll, p.cAll)
 				worst.value(t, "Last", pass.Last, p.last)
 			}
+			batch.ZoneoutH, batch.ZoneoutC = constant(p.zoneoutH, p.T*p.states), constant(p.zoneoutC, p.T*p.cells)
 			p.stream(m.NewStream(p.B))
-			forward()
-			p.tape(m.NewTape(p.T+1, p.B))
-			forward()
+			forward(reference.Forward(cfg, params, batch))
+
+			tape := m.NewTape(p.T+1, p.B)
+			p.tape(tape)
+			p.masks(&batch, tape)
+			pass := reference.Forward(cfg, params, batch)
+			forward(pass)
+			grads := pass.Backward(wide(p.dy), wide(p.dhn), wide(p.dcn))
 			worst.grad(t, "dx", grads.DX, p.dx)
 			if p.toInitial {
 				kernels.Add(p.dh0, p.dh0, p.dResetH)
@@ -243,6 +260,91 @@ func TestNetworks(t *testing.T) {
 		})
 	})
 	t.Logf("largest errors: forward %.1e, gradients %.1e", worst.forward, worst.gradient)
+}
+
+// constant returns n times p, or nothing for 0.
+func constant(p float64, n int) []float64 {
+	if p == 0 {
+		return nil
+	}
+	return slices.Repeat([]float64{p}, n)
+}
+
+// masks gives the reference what the tape drew.
+func (p *run) masks(in *reference.Batch, tape *Tape) {
+	plan := &tape.plan
+	caller := func(x series) []float64 { // [T,B,cols]
+		y := make([]float32, p.T*p.B*x.cols)
+		to := newSeries(y, p.T, p.B, x.cols, false)
+		for t := range plan.steps {
+			plan.scatter(to, t, x.at(t), plan.rows(t))
+		}
+		return kerneltest.Float64s(y)
+	}
+	in.ZoneoutH, in.ZoneoutC = nil, nil
+	for k := range tape.layers {
+		l := &tape.layers[k]
+		if l.mask.data != nil {
+			in.Masks = append(in.Masks, caller(l.mask))
+		}
+		if l.xMask != nil {
+			in.InputMasks = append(in.InputMasks, kerneltest.Float64s(l.xMask))
+		}
+		for _, s := range l.dirs {
+			if s.hMask != nil {
+				in.RecurrentMasks = append(in.RecurrentMasks, kerneltest.Float64s(s.hMask)...)
+			}
+			if s.zone != nil {
+				in.ZoneoutH = append(in.ZoneoutH, caller(s.zone.zh)...)
+				in.ZoneoutC = append(in.ZoneoutC, caller(s.zone.zc)...)
+			}
+		}
+	}
+}
+
+// TestDropout compares with the dropout of PyTorch, masks and all.
+func TestDropout(t *testing.T) {
+	const T, B = 5, 2
+	var golden struct {
+		Dropout []struct {
+			Kind           string
+			Input          int `json:"input_size"`
+			Hidden         int `json:"hidden_size"`
+			Layers         int `json:"num_layers"`
+			P              float64
+			Bidirectional  bool
+			ParamSeed      int64 `json:"param_seed"`
+			MaskSeed       int64 `json:"mask_seed"`
+			X, Out, HN, DX []float64
+			DWHH           []float64 `json:"dweight_hh_l0"`
+		}
+	}
+	readJSON(t, "dropout.json", &golden)
+	require.Len(t, golden.Dropout, 6)
+	modeOf := map[string]string{"RNN": "RNN_TANH", "LSTM": "LSTM", "GRU": "GRU"}
+	kerneltest.Each(t, func(t *testing.T, _ kernels.ISA) {
+		for _, g := range golden.Dropout {
+			n := network{mode: modeOf[g.Kind], I: g.Input, H: g.Hidden, L: g.Layers, bidirectional: g.Bidirectional, dropout: g.P}
+			t.Run(n.String(), func(t *testing.T) {
+				tape := n.build(t, NewRand(g.ParamSeed)).NewTape(T, B)
+				tape.SetRand(NewRand(g.MaskSeed))
+				var e errs
+				y := tape.Forward(kerneltest.Float32s(g.X))
+				e.value(t, "y", g.Out, y)
+				e.value(t, "hn", g.HN, tape.HN())
+				dy, dx := make([]float32, len(y)), make([]float32, len(g.DX))
+				fill(dy, 1)
+				kernels.Scale(tape.DHN(), 2, tape.HN())
+				tape.Backward(dx, dy)
+				e.grad(t, "dx", g.DX, dx)
+				for _, q := range tape.Params() {
+					if q.Name == "weight_hh_l0" {
+						e.grad(t, q.Name, g.DWHH, q.Grad)
+					}
+				}
+			})
+		}
+	})
 }
 
 // rowsOf returns row b of x [n,B,cols].
@@ -303,6 +405,9 @@ func (p *run) requireRow(t *testing.T, b int, one *run, backward bool) {
 // beside it and in its padding, in a Stream and in a Tape, time-major or not.
 func TestNetworkBits(t *testing.T) {
 	forEachRun(t, func(t *testing.T, m model, p *run, r *Rand) {
+		if p.random() {
+			t.Skip("a row alone draws other numbers")
+		}
 		kerneltest.Each(t, func(t *testing.T, _ kernels.ISA) {
 			stream, tape := m.NewStream(p.B), m.NewTape(p.T, p.B)
 			p.tape(tape)
@@ -362,6 +467,7 @@ func TestNetworkAllocs(t *testing.T) {
 	forEachRun(t, func(t *testing.T, m model, p *run, _ *Rand) {
 		stream, tape := m.NewStream(p.B), m.NewTape(p.T, p.B)
 		stream.Grow(p.T)
+		tape.SetRand(NewRand(1))
 		q := p.seq()
 		y, dx := make([]float32, p.T*p.B*p.out), make([]float32, p.T*p.B*p.in)
 		require.Zero(t, testing.AllocsPerRun(1, func() {

@@ -15,6 +15,8 @@ type config struct {
 	input, hidden, layers, proj       int
 	noBias, batchFirst, bidirectional bool
 	dropout                           float64
+	inputDropout, recurrentDropout    float64
+	zoneoutH, zoneoutC                float64
 }
 
 // recurrent is the weights of a recurrent network; RNN, LSTM and GRU embed it.
@@ -51,6 +53,11 @@ func (c *config) inputs(k int) int {
 		return c.input
 	}
 	return c.output()
+}
+
+// random says whether training draws random numbers.
+func (c *config) random() bool {
+	return c.dropout > 0 && c.layers > 1 || c.inputDropout > 0 || c.recurrentDropout > 0 || c.zoneoutH > 0 || c.zoneoutC > 0
 }
 
 // cUnits is the number of columns of c: H, or 0 if the cell has none.
@@ -120,9 +127,16 @@ func (c *config) check(gates int) error {
 	fail := func(field string, got any, want string) error {
 		return fmt.Errorf("%s = %v, want %s", field, got, want)
 	}
+	for _, p := range [...]struct {
+		field string
+		v     float64
+	}{{"Dropout", c.dropout}, {"InputDropout", c.inputDropout}, {"RecurrentDropout", c.recurrentDropout},
+		{"ZoneoutH", c.zoneoutH}, {"ZoneoutC", c.zoneoutC}} {
+		if !(p.v >= 0 && p.v <= 1) {
+			return fail(p.field, p.v, "0 to 1")
+		}
+	}
 	switch {
-	case !(c.dropout >= 0 && c.dropout <= 1):
-		return fail("Dropout", c.dropout, "0 to 1")
 	case c.input < 1:
 		return fail("Input", c.input, "at least 1")
 	case c.hidden < 1:

@@ -34,6 +34,12 @@ type RNNConfig struct {
 	BatchFirst    bool         // sequences are [B,T,·] instead of [T,B,·]
 	Dropout       float64      // of the output of all layers but the last, in training
 	Bidirectional bool         // D = 2: each layer also reads the sequence from its end
+
+	// Beyond PyTorch; see the package documentation.
+	InputDropout     float64 // variational dropout of what each layer reads, in training
+	RecurrentDropout float64 // variational dropout of the h that W_hh multiplies, in training
+	ZoneoutH         float64 // the probability that an element of h keeps its old value
+
 }
 
 // An RNN is the weights of PyTorch's nn.RNN. Each layer and direction is
@@ -57,6 +63,7 @@ func NewRNN(cfg RNNConfig, r *Rand) (*RNN, error) {
 	err := l.init(l, "RNN", cell.RNN{ReLU: cfg.Nonlinearity == ReLU}, config{
 		input: cfg.Input, hidden: cfg.Hidden, layers: cfg.Layers,
 		noBias: cfg.NoBias, batchFirst: cfg.BatchFirst, bidirectional: cfg.Bidirectional, dropout: cfg.Dropout,
+		inputDropout: cfg.InputDropout, recurrentDropout: cfg.RecurrentDropout, zoneoutH: cfg.ZoneoutH,
 	}, r)
 	if err != nil {
 		return nil, err

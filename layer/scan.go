@@ -20,6 +20,7 @@ type scan struct {
 	hPrev   []float32 // [B,Ho], the state before a step with resets
 	cPrev   []float32 // [B,H]
 	xs      []float32 // [B,inputs], the input of a step in the plan's order
+	zone    *zoneout  // or nil
 
 	after func(t int) // called after each step, or nil
 }
@@ -47,6 +48,9 @@ func newScan(r *recurrent, index, steps, batch int, keep bool) scan {
 	}
 	if r.cell.HasGatesH() {
 		s.gatesH = kept(width)
+	}
+	if r.zoneoutH > 0 || r.zoneoutC > 0 {
+		s.zone = newZoneout(r, steps, batch, keep)
 	}
 	if d.whr != nil {
 		s.step.WR = d.whr.panels
@@ -116,10 +120,16 @@ func (s *scan) forward(h, c series, p *plan, t0, T int, train bool) {
 		if p.anyReset(t0+t, st.Rows) {
 			s.reset(p, t0+t)
 		}
+		if s.zone != nil {
+			s.zone.before(st, t)
+		}
 		if train {
 			s.cell.ForwardTrain(st)
 		} else {
 			s.cell.Forward(st)
+		}
+		if s.zone != nil {
+			s.zone.after(st, h.at(t), c.at(t), t)
 		}
 		st.HPrev, st.CPrev = st.H, st.C
 		if s.after != nil {

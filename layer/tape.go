@@ -12,8 +12,8 @@ import (
 // and leaves HN and CN. Different Tapes of one network may run at the same time,
 // each with gradients of its own.
 //
-// A Tape drops out: with Dropout, each call of Forward zeroes other elements of
-// the output between layers, and scales the rest, drawn from the Rand of SetRand.
+// A Tape drops out what the configuration says, in each call of Forward something
+// else, drawn from the Rand of SetRand.
 type Tape struct {
 	r      *recurrent
 	batch  int
@@ -38,6 +38,10 @@ type tapeLayer struct {
 	h    series // [T+2,B,D*Ho], the slots of its scans, of which the output is 1 to T
 	mask series // [T,B,D*Ho] of dropout, nothing without
 	drop series // the output times mask
+
+	xMask []float32 // [B,inputs] of input dropout, nil without
+	xDrop series    // [T,B,inputs], the input times xMask, in the plan's order
+
 	dirs []*bptt
 }
 
@@ -88,6 +92,10 @@ func newTape(r *recurrent, maxT, batch int) *Tape {
 		if r.dropout > 0 && k < L-1 {
 			l.mask, l.drop = sequence(maxT), sequence(maxT)
 		}
+		if n := r.inputs(k); r.inputDropout > 0 {
+			l.xMask = make([]float32, batch*n)
+			l.xDrop = newSeries(make([]float32, maxT*batch*n), maxT, batch, n, false)
+		}
 		for d := range D {
 			i := k*D + d
 			grads := r.take(t.params[i*per:][:per], func(p Param) []float32 { return p.Grad })
@@ -100,8 +108,15 @@ func newTape(r *recurrent, maxT, batch int) *Tape {
 // Params returns the parameters of the network with the gradients of this Tape.
 func (t *Tape) Params() Params { return slices.Clone(t.params) }
 
-// SetRand sets the generator that dropout draws from. To follow PyTorch's random
-// numbers, give it the one that has initialised the model.
+// SetRand sets the generator that dropout and zoneout draw from. To follow
+// PyTorch's random numbers, give it the one that has initialised the model.
+//
+// Each Forward draws first the masks between layers, layer by layer, in the order
+// of (t, b, feature); with Lengths those of the rows that have step t, the longest
+// first, ties in the caller's order. Then, layer by layer, it draws that of
+// InputDropout in the order of (b, feature), and for each direction that of
+// RecurrentDropout, (b, unit), and those of ZoneoutH and then ZoneoutC, in the
+// order of the masks between layers. A probability of 0 or 1 draws nothing.
 func (t *Tape) SetRand(r *Rand) { t.rand = r }
 
 // Forward computes the T <= maxT steps of x [T,B,I] from the state H0, C0, with
@@ -109,7 +124,7 @@ func (t *Tape) SetRand(r *Rand) { t.rand = r }
 // valid until the next Forward and must not be written. With BatchFirst x is
 // [B,T,I] and y [B,T,D*Ho]. It sets HN and CN, and clears DHN and DCN. x must
 // stay as it is until Backward. It panics if len(x) is wrong, or if there is
-// dropout and no Rand.
+// something to draw and no Rand.
 func (t *Tape) Forward(x []float32) (y []float32) { return t.forward("Tape.Forward", x, &Seq{}) }
 
 // ForwardSeq is Forward for sequences with lengths, resets and histories. It
@@ -125,20 +140,17 @@ func (t *Tape) forward(fn string, xData []float32, q *Seq) []float32 {
 		bad(fn, "T", T, "at most maxT = "+strconv.Itoa(t.maxT))
 	}
 	q.check(fn, r, T, B, true)
-	if t.layers[0].mask.data != nil && t.rand == nil {
-		bad(fn, "calls of SetRand", 0, "1: there is dropout")
+	if t.rand == nil && r.random() {
+		bad(fn, "calls of SetRand", 0, "1: there is dropout or zoneout")
 	}
 	p.set(q, T)
 	t.x, t.ran = newSeries(xData, T, B, r.input, r.batchFirst), true
 	clear(t.dhn)
 	clear(t.dcn)
-	for k := range t.layers {
-		if l := &t.layers[k]; l.mask.data != nil {
-			t.drawMask(l.mask)
-		}
-	}
+	t.draw()
 	for k := range t.layers {
 		l := &t.layers[k]
+		t.dropInput(k)
 		x, inOrder := t.input(k)
 		for _, s := range l.dirs {
 			s.forward(t.hn, t.cn, t.h0, t.c0, x, inOrder, p)
@@ -152,9 +164,9 @@ func (t *Tape) forward(fn string, xData []float32, q *Seq) []float32 {
 	return t.output()
 }
 
-// input returns the input of layer k and whether its rows are in the plan's
-// order.
-func (t *Tape) input(k int) (x series, inOrder bool) {
+// source returns the output of the layer before k, or the input of the network,
+// and whether its rows are in the plan's order.
+func (t *Tape) source(k int) (x series, inOrder bool) {
 	if k == 0 {
 		return t.x, false
 	}
@@ -164,12 +176,72 @@ func (t *Tape) input(k int) (x series, inOrder bool) {
 	return t.layers[k-1].h.from(1), true
 }
 
-// drawMask draws a mask of dropout as PyTorch does, for the rows of a step in
-// the plan's order.
-func (t *Tape) drawMask(mask series) {
-	for i := range t.plan.steps {
-		n := t.plan.rows(i) * mask.row
-		t.rand.Dropout(mask.at(i).Data[:n], t.r.dropout)
+// input returns what layer k reads, and whether its rows are in the plan's order.
+func (t *Tape) input(k int) (x series, inOrder bool) {
+	if l := &t.layers[k]; l.xMask != nil {
+		return l.xDrop, true
+	}
+	return t.source(k)
+}
+
+// dropInput drops from the input of layer k.
+func (t *Tape) dropInput(k int) {
+	l, p := &t.layers[k], &t.plan
+	if l.xMask == nil {
+		return
+	}
+	x, inOrder := t.source(k)
+	for i := range p.steps {
+		for j, b := range p.order[:p.rows(i)] {
+			from := b
+			if inOrder {
+				from = j
+			}
+			kernels.Mul(l.xDrop.rowAt(i, j), x.rowAt(i, from), l.xMask[b*x.cols:][:x.cols])
+		}
+	}
+}
+
+// dropInputBack goes back through it, in dx.
+func (t *Tape) dropInputBack(k int, dx series, inOrder bool) {
+	l, p := &t.layers[k], &t.plan
+	if l.xMask == nil {
+		return
+	}
+	for i := range p.steps {
+		for j, b := range p.order[:p.rows(i)] {
+			to := b
+			if inOrder {
+				to = j
+			}
+			d := dx.rowAt(i, to)
+			kernels.Mul(d, d, l.xMask[b*dx.cols:][:dx.cols])
+		}
+	}
+}
+
+// draw draws all masks of a call: first those between layers as PyTorch does, for
+// the rows of a step in the plan's order, then layer by layer that of the input
+// and those of the directions.
+func (t *Tape) draw() {
+	r, p := t.r, &t.plan
+	for k := range t.layers {
+		mask := t.layers[k].mask
+		if mask.data == nil {
+			continue
+		}
+		for i := range p.steps {
+			t.rand.Dropout(mask.at(i).Data[:p.rows(i)*mask.cols], r.dropout)
+		}
+	}
+	for k := range t.layers {
+		l := &t.layers[k]
+		if l.xMask != nil {
+			t.rand.Dropout(l.xMask, r.inputDropout)
+		}
+		for _, s := range l.dirs {
+			s.draw(r, t.rand, p)
+		}
 	}
 }
 
@@ -249,6 +321,7 @@ func (t *Tape) Backward(dx, dy []float32) {
 			n := p.steps * B * r.output()
 			out, g.inOrder = newSeries(t.dx[:n], p.steps, B, r.output(), false), true
 			t.addInputs(out, dirs)
+			t.dropInputBack(k, out, true)
 			if mask := t.layers[k-1].mask; mask.data != nil {
 				kernels.Mul(out.data, out.data, mask.data[:n])
 			}
@@ -257,7 +330,9 @@ func (t *Tape) Backward(dx, dy []float32) {
 			s.toCaller(p)
 		}
 		if k == 0 && dx != nil {
-			t.addInputs(newSeries(dx, p.T, B, r.input, r.batchFirst), dirs)
+			to := newSeries(dx, p.T, B, r.input, r.batchFirst)
+			t.addInputs(to, dirs)
+			t.dropInputBack(0, to, false)
 		}
 		xs := t.xs[min(k, 1)]
 		x, inOrder := t.input(k)
