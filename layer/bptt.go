@@ -299,7 +299,8 @@ func (s *bptt) addInput(dx series, p *plan, add bool) {
 }
 
 // addGrads adds the gradients of the parameters, which are sums over the index
-// t*B+b of the caller's rows. xs is the input, hs and ms are scratch.
+// t*B+b of the caller's rows. xs is the input and hs what W_hh has multiplied, ms
+// is scratch.
 func (s *bptt) addGrads(xs, hs, ms *kernels.Panels, p *plan) {
 	rows := p.steps * p.B
 	dx, dh := s.gates.at(0), s.gates.at(0)
@@ -307,7 +308,6 @@ func (s *bptt) addGrads(xs, hs, ms *kernels.Panels, p *plan) {
 		dh = s.gatesH.at(0)
 	}
 	s.wih.addGrad(s.grads.ih, dx, xs)
-	s.packStates(hs, p)
 	s.whh.addGrad(s.grads.hh, dh, hs)
 	if s.bias != nil {
 		sum := s.sum[:s.gates.cols]
@@ -325,7 +325,7 @@ func (s *bptt) addGrads(xs, hs, ms *kernels.Panels, p *plan) {
 	}
 }
 
-// packStates sets hs to the states before all steps.
+// packStates sets hs to what W_hh has multiplied in all steps.
 func (s *bptt) packStates(hs *kernels.Panels, p *plan) {
 	h := s.h.from(s.before(0))
 	packSeries(hs, h, false, p)

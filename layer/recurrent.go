@@ -17,6 +17,7 @@ type config struct {
 	dropout                           float64
 	inputDropout, recurrentDropout    float64
 	zoneoutH, zoneoutC                float64
+	single                            bool // a cell of its own, whose names have no layer
 }
 
 // recurrent is the weights of a recurrent network; RNN, LSTM and GRU embed it.
@@ -161,7 +162,9 @@ func (c *config) check(gates int) error {
 func (c *config) dirParams(owner Packer, k, d, rows int) Params {
 	var ps Params
 	add := func(name string, shape ...int) {
-		name = fmt.Sprintf("%s_l%d%s", name, k, [...]string{"", "_reverse"}[d])
+		if !c.single {
+			name = fmt.Sprintf("%s_l%d%s", name, k, [...]string{"", "_reverse"}[d])
+		}
 		ps = append(ps, Param{Name: name, Shape: shape, Owner: owner})
 	}
 	add("weight_ih", rows, c.inputs(k))
@@ -239,6 +242,16 @@ func (r *recurrent) String() string {
 	option("bidirectional", "True", r.bidirectional)
 	b.WriteString(")")
 	return b.String()
+}
+
+// checkBatch panics unless a Stream of batch rows is possible.
+func (r *recurrent) checkBatch(fn string, batch int) {
+	switch {
+	case batch < 1:
+		bad(fn, "batch", batch, "at least 1")
+	case !fits(batch+streamRows, len(r.dirs), r.cell.Gates(), r.hidden+r.input+blockUnits):
+		bad(fn, "batch", batch, inMemory)
+	}
 }
 
 // NewStream returns a Stream of batch sequences with zero state. It panics

@@ -56,11 +56,12 @@ type RNN struct{ recurrent }
 // uniform in [-1/√H, 1/√H). With a nil r they are zero, for weights that will be
 // loaded. The error is about cfg or, from kernels.Active, about SIMDRNN_ISA.
 func NewRNN(cfg RNNConfig, r *Rand) (*RNN, error) {
-	if cfg.Nonlinearity > ReLU {
-		return nil, fmt.Errorf("layer: NewRNN: Nonlinearity = %d, want Tanh or ReLU", cfg.Nonlinearity)
+	act, err := rnnCell("RNN", cfg.Nonlinearity)
+	if err != nil {
+		return nil, err
 	}
 	l := new(RNN)
-	err := l.init(l, "RNN", cell.RNN{ReLU: cfg.Nonlinearity == ReLU}, config{
+	err = l.init(l, "RNN", act, config{
 		input: cfg.Input, hidden: cfg.Hidden, layers: cfg.Layers,
 		noBias: cfg.NoBias, batchFirst: cfg.BatchFirst, bidirectional: cfg.Bidirectional, dropout: cfg.Dropout,
 		inputDropout: cfg.InputDropout, recurrentDropout: cfg.RecurrentDropout, zoneoutH: cfg.ZoneoutH,
@@ -69,4 +70,12 @@ func NewRNN(cfg RNNConfig, r *Rand) (*RNN, error) {
 		return nil, err
 	}
 	return l, nil
+}
+
+// rnnCell returns the cell of New{name}.
+func rnnCell(name string, n Nonlinearity) (cell.RNN, error) {
+	if n > ReLU {
+		return cell.RNN{}, fmt.Errorf("layer: New%s: Nonlinearity = %d, want Tanh or ReLU", name, n)
+	}
+	return cell.RNN{ReLU: n == ReLU}, nil
 }

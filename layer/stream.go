@@ -39,14 +39,8 @@ type streaming struct {
 }
 
 func newStream(r *recurrent, batch int) *Stream {
-	fn := r.name + ".NewStream"
-	LD := r.layers * r.directions()
-	switch {
-	case batch < 1:
-		bad(fn, "batch", batch, "at least 1")
-	case !fits(batch+streamRows, LD, r.cell.Gates(), r.hidden+r.input+blockUnits):
-		bad(fn, "batch", batch, inMemory)
-	}
+	LD := len(r.dirs)
+	r.checkBatch(r.name+".NewStream", batch)
 	s := &Stream{
 		r:     r,
 		batch: batch,

@@ -338,6 +338,7 @@ func (t *Tape) Backward(dx, dy []float32) {
 		x, inOrder := t.input(k)
 		packSeries(xs, x, !inOrder, p)
 		for _, s := range dirs {
+			s.packStates(t.hs, p)
 			s.addGrads(xs, t.hs, t.ms, p)
 		}
 	}
