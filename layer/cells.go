@@ -249,8 +249,9 @@ func (t *CellTape) Backward(dx, dhPrev, dcPrev, dh, dc []float32) {
 	if t.back == 0 {
 		p := &t.tape.plan
 		p.set(&Seq{}, t.n)
-		packSeries(t.tape.xs[0], t.x, true, p)
-		packSeries(t.tape.hs, t.hPrev, true, p)
-		s.addGrads(t.tape.xs[0], t.tape.hs, nil, p)
+		rg := stepRange{0, t.n, 0, t.n * B}
+		packSeries(t.tape.xs[0], t.x, true, p, rg)
+		packSeries(t.tape.hs, t.hPrev, true, p, rg)
+		s.addGrads(t.tape.xs[0], t.tape.hs, nil, p, rg)
 	}
 }

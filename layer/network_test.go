@@ -477,3 +477,58 @@ func TestNetworkAllocs(t *testing.T) {
 		}))
 	})
 }
+
+// TestSkip: steps that no gradient reaches are skipped, and nothing else changes:
+// a loss at step 2 of many has the bits of one at the last of 3, and one whose
+// way back is cut by a reset is right.
+func TestSkip(t *testing.T) {
+	const B, cut = 3, 380
+	T := kerneltest.Pick(400, 400, cut+3)
+	kerneltest.Each(t, func(t *testing.T, _ kernels.ISA) {
+		for _, n := range []network{{mode: "LSTM", I: 2, H: 5}, {mode: "RNN_TANH", I: 2, H: 5, L: 2}, {mode: "LSTM", I: 2, H: 5, P: 3, L: 2}} {
+			r := NewRand(6)
+			m := n.build(t, r)
+			p := newRun(n, T, B, nil, false, r)
+			clear(p.dhn)
+			clear(p.dcn)
+			clear(p.dy[3*B*p.out:])
+			q := *p
+			q.T, q.x, q.dy = 3, p.x[:3*B*p.in], p.dy[:3*B*p.out]
+			p.tape(m.NewTape(T, B))
+			q.tape(m.NewTape(3, B))
+			requireBits(t, q.dh0, p.dh0, "dh0")
+			requireBits(t, q.dx, p.dx[:len(q.dx)], "dx")
+			require.Equal(t, make([]float32, len(p.dx)-len(q.dx)), p.dx[len(q.dx):], "dx after the loss")
+			for i := range q.grads {
+				requireBits(t, q.grads[i], p.grads[i], m.Params()[i].Name)
+			}
+
+			p.dy = make([]float32, len(p.dy))
+			copy(p.dy[(T-1)*B*p.out:], q.dy)
+			p.reset = make([]bool, T*B)
+			fillTrue(p.reset[cut*B:][:B])
+			tape := m.NewTape(T, B)
+			p.tape(tape)
+			dirs := tape.layers[0].dirs
+			rg := rangeOf(dirs, &tape.plan)
+			require.Equal(t, cut, dirs[0].lo)
+			require.Equal(t, cut*B/chain*chain, rg.first)
+			q = *p
+			q.T, q.x, q.dy = T-cut, p.x[cut*B*p.in:], p.dy[cut*B*p.out:]
+			q.h0, q.c0, q.reset = make([]float32, p.states), make([]float32, p.cells), nil
+			q.tape(m.NewTape(T, B))
+			requireBits(t, q.dx, p.dx[cut*B*p.in:], "dx after the reset")
+			require.Equal(t, make([]float32, cut*B*p.in), p.dx[:cut*B*p.in], "dx before the reset")
+			var e errs
+			for i := range q.grads { // other chains, so other bits
+				e.grad(t, m.Params()[i].Name, kerneltest.Float64s(q.grads[i]), p.grads[i])
+			}
+		}
+	})
+}
+
+func fillTrue(x []bool) {
+	for i := range x {
+		x[i] = true
+	}
+}
