@@ -38,9 +38,9 @@ func newBPTT(r *recurrent, index int, slots series, grads dirParams, maxT, batch
 	st := &s.step
 	st.WT = s.whh.transposed()
 	st.DC = kernels.Mat{Data: s.dc, Stride: cUnits}
+	st.DM = kernels.Mat{Data: make([]float32, batch*r.hidden), Stride: r.hidden}
 	if s.whr != nil {
 		st.WRT = s.whr.transposed()
-		st.DM = kernels.Mat{Data: make([]float32, batch*r.hidden), Stride: r.hidden}
 		s.dhs = newSeries(make([]float32, maxT*batch*Ho), maxT, batch, Ho, false)
 	}
 	s.sum = make([]float32, batch*s.gates.cols)

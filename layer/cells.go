@@ -65,6 +65,22 @@ func NewLSTMCell(cfg CellConfig, r *Rand) (*LSTMCell, error) {
 	return c, nil
 }
 
+// A GRUCell is the weights of PyTorch's nn.GRUCell, for callers who write the
+// loop over time themselves: a step of [GRU]. Its parameters are weight_ih [3H,I],
+// weight_hh [3H,H], bias_ih and bias_hh [3H]. Any number of goroutines may use it,
+// but for Pack and LoadStateDict.
+type GRUCell struct{ cellWeights }
+
+// NewGRUCell returns a GRUCell with the initialisation of [NewGRU], and its
+// errors.
+func NewGRUCell(cfg CellConfig, r *Rand) (*GRUCell, error) {
+	c := new(GRUCell)
+	if err := c.init(c, "GRUCell", cell.GRU{}, cfg.config(), r); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
 // cellWeights is one layer without a loop over time.
 type cellWeights struct{ weights recurrent }
 

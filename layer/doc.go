@@ -1,10 +1,10 @@
-// Package layer holds recurrent networks, [RNN], [LSTM] and GRU, and what stands
+// Package layer holds recurrent networks, [RNN], [LSTM] and [GRU], and what stands
 // around them, [Embedding] and [Linear]. They compute what the modules of PyTorch
 // with the same names compute, and name and shape their parameters alike.
 //
 // # Three roles
 //
-//   - Weights ([RNN], [LSTM], [Linear], [Embedding]) are read by any number of
+//   - Weights ([RNN], [LSTM], [GRU], [Linear], [Embedding]) are read by any number of
 //     goroutines.
 //   - A [Stream] runs inference: it is the state and the scratch memory of one
 //     caller. A [Group] steps many sequences of as many callers as one batch.
@@ -14,7 +14,7 @@
 // A Stream carries its state from call to call. A Tape does not: Forward starts
 // from H0 and C0.
 //
-// Who writes the loop over time himself takes [RNNCell] or [LSTMCell], whose
+// Who writes the loop over time himself takes [RNNCell], [LSTMCell] or [GRUCell], whose
 // [CellStream] and [CellTape] compute a step each.
 //
 // Kernels read packed copies of the weights. Whoever writes to Data of a [Param]
@@ -72,8 +72,10 @@
 //
 //   - W·x takes the inputs in order, by fused multiply-adds, in chains of 256
 //     that are added in order.
-//   - A gate is (bias + W_ih·x) + W_hh·h, with bias = b_ih + b_hh.
-//   - dh of a step is dy + W_hhᵀ·dGates, dx is W_ihᵀ·dGates, where the sums run
+//   - A gate is (bias + W_ih·x) + W_hh·h, with bias = b_ih + b_hh; the n of a GRU
+//     has b_in in its first part and begins its second one with b_hn.
+//   - dh of a step is dy + W_hhᵀ·dGates, for a GRU plus dh*z of the step after it,
+//     fused; dx is W_ihᵀ·dGates, where the sums run
 //     over dGates in packed order (see [kernels.PackedIndex]); dx of two
 //     directions is that of the forward one plus that of the reverse one.
 //   - Gradients of weights are sums over the index t*B+b, added to what the

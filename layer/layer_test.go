@@ -24,22 +24,11 @@ type model interface {
 	NewTape(maxT, batch int) *Tape
 }
 
-var modes = []string{"RNN_TANH", "RNN_RELU", "LSTM"}
+var modes = []string{"RNN_TANH", "RNN_RELU", "LSTM", "GRU"}
 
 func newModel(t testing.TB, mode string, I, H int, noBias bool, r *Rand) model {
 	t.Helper()
-	var m model
-	var err error
-	switch mode {
-	case "RNN_TANH":
-		m, err = NewRNN(RNNConfig{Input: I, Hidden: H, NoBias: noBias}, r)
-	case "RNN_RELU":
-		m, err = NewRNN(RNNConfig{Input: I, Hidden: H, Nonlinearity: ReLU, NoBias: noBias}, r)
-	case "LSTM":
-		m, err = NewLSTM(LSTMConfig{Input: I, Hidden: H, NoBias: noBias}, r)
-	}
-	require.NoError(t, err)
-	return m
+	return network{mode: mode, I: I, H: H, noBias: noBias}.build(t, r)
 }
 
 // forEachMode runs f as a subtest for every kind of layer.

@@ -45,6 +45,9 @@ func (n network) build(t testing.TB, r *Rand) model {
 	case "LSTM":
 		m, err = NewLSTM(LSTMConfig{Input: n.I, Hidden: n.H, Layers: n.L, NoBias: n.noBias, BatchFirst: n.batchFirst, Dropout: n.dropout, Bidirectional: n.bidirectional, Proj: n.P,
 			InputDropout: n.input, RecurrentDropout: n.recurrent, ZoneoutH: n.zoneoutH, ZoneoutC: n.zoneoutC}, r)
+	case "GRU":
+		m, err = NewGRU(GRUConfig{Input: n.I, Hidden: n.H, Layers: n.L, NoBias: n.noBias, BatchFirst: n.batchFirst, Dropout: n.dropout, Bidirectional: n.bidirectional,
+			InputDropout: n.input, RecurrentDropout: n.recurrent, ZoneoutH: n.zoneoutH}, r)
 	}
 	require.NoError(t, err)
 	return m
@@ -169,6 +172,10 @@ var networks = []network{
 	{mode: "RNN_TANH", I: 3, H: 17, L: 2, bidirectional: true, noBias: true},
 	{mode: "RNN_TANH", I: 6, H: 4, batchFirst: true},
 	{mode: "RNN_RELU", I: 7, H: 19, L: 4, bidirectional: true},
+	{mode: "GRU", I: 3, H: 17, L: 2},
+	{mode: "GRU", I: 4, H: 6, L: 3, bidirectional: true, batchFirst: true},
+	{mode: "GRU", I: 4, H: 33, noBias: true},
+	{mode: "GRU", I: 5, H: 8, L: 2, bidirectional: true, input: .25, recurrent: .4, zoneoutH: .3},
 	{mode: "LSTM", I: 4, H: 17, L: 3, bidirectional: true, dropout: .3},
 	{mode: "LSTM", I: 3, H: 9, L: 2, P: 5, bidirectional: true, dropout: .2, input: .25, recurrent: .4, zoneoutH: .3, zoneoutC: .1},
 	{mode: "LSTM", I: 3, H: 6, batchFirst: true, input: .5, zoneoutC: .5},

@@ -45,7 +45,7 @@ func sizes() []size {
 	return s
 }
 
-var referenceKinds = map[string]reference.Kind{"RNN_TANH": reference.RNNTanh, "RNN_RELU": reference.RNNReLU, "LSTM": reference.LSTM}
+var referenceKinds = map[string]reference.Kind{"RNN_TANH": reference.RNNTanh, "RNN_RELU": reference.RNNReLU, "LSTM": reference.LSTM, "GRU": reference.GRU}
 
 // errs checks values against float64 and keeps the largest errors.
 type errs struct{ forward, gradient float64 }
