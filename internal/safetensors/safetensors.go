@@ -8,11 +8,12 @@
 // [begin, end]}, counted from the start of the data, and "__metadata__" to an
 // object of strings.
 //
-// A file is accepted if the reference reader (huggingface/safetensors) accepts
-// it and if it says everything once: no name and no field twice, no field that
-// is unknown, no half of a surrogate pair, and at most [maxTensors], [maxName]
-// and [maxRank]. So the tensors cover the data without gap or overlap, and no
-// size in a header makes memory larger than the file justifies.
+// Open accepts what the reference reader (huggingface/safetensors) accepts, but
+// for headers that break the text of the format or can only be mistakes: those
+// that do not start with '{', that have a name or a field twice, a field that is
+// unknown, a list for an object, null for metadata, or more than [maxTensors],
+// [maxName] or [maxRank]. The tensors cover the data without gap or overlap, and
+// no size in a file takes more memory than the file justifies.
 //
 // Errors are for callers to wrap with what they read or wrote.
 package safetensors
@@ -31,7 +32,7 @@ import (
 // What the reference reader allows, and what nobody needs.
 const (
 	maxHeader  = 100_000_000 // bytes; the reference's limit
-	maxTensors = 1 << 20
+	maxTensors = 1 << 16
 	maxName    = 4096 // bytes
 	maxRank    = 64   // PyTorch's limit
 )
