@@ -13,7 +13,8 @@ import (
 	"syscall"
 )
 
-// ReadFile calls read with the file of this name, which is closed afterwards.
+// ReadFile calls read with the file of this name, which is closed afterwards. As
+// with WriteFile, errors name the file.
 func ReadFile(path string, read func(*File) error) error {
 	file, err := os.Open(path)
 	if err != nil {
@@ -25,14 +26,19 @@ func ReadFile(path string, read func(*File) error) error {
 		return err
 	}
 	if !info.Mode().IsRegular() {
-		return errors.New("not a regular file")
+		return errNotRegular(path)
 	}
 	f, err := Open(file, info.Size())
-	if err != nil {
-		return err
+	if err == nil {
+		err = read(f)
 	}
-	return read(f)
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return nil
 }
+
+func errNotRegular(path string) error { return fmt.Errorf("%s is not a regular file", path) }
 
 // WriteFile is Write to a file that replaces the one of this name, if any, at
 // once and only when it is whole and on the disk. On an error the old file is
@@ -50,7 +56,7 @@ func replace(path string, write func(io.Writer) error) error {
 	old, err := os.Stat(path)
 	switch {
 	case err == nil && !old.Mode().IsRegular():
-		return fmt.Errorf("%s is not a regular file", path)
+		return errNotRegular(path)
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
 		return err
 	}
@@ -67,6 +73,9 @@ func replace(path string, write func(io.Writer) error) error {
 		buf := bufio.NewWriterSize(file, chunk)
 		if err = write(buf); err == nil {
 			err = buf.Flush()
+		}
+		if err != nil {
+			err = fmt.Errorf("%s: %w", path, err)
 		}
 	}
 	if err == nil {
