@@ -51,8 +51,8 @@ func encode(t testing.TB, sd StateDict) []byte {
 
 func decode(b []byte) (StateDict, error) { return DecodeSafetensors(bytes.NewReader(b), int64(len(b))) }
 
-// TestSafetensorsGolden reads what PyTorch wrote: a bidirectional LSTM with a
-// projection, and tensors of all sorts.
+// TestSafetensorsGolden reads a file of PyTorch's tensors: a bidirectional LSTM
+// with a projection, and others of all sorts.
 func TestSafetensorsGolden(t *testing.T) {
 	var want map[string]struct {
 		Shape []int
@@ -79,7 +79,8 @@ func TestSafetensorsGolden(t *testing.T) {
 	require.Equal(t, recurrentShape{gates: 4, input: 2, hidden: 3, layers: 1, proj: 2, bidirectional: true}, s)
 }
 
-// TestSafetensorsBytes: a file is the one that the reference writer makes.
+// TestSafetensorsBytes: the file is the one that the reference writer makes of the
+// same model (safetensors 0.8.0, save_file with the metadata format = pt).
 func TestSafetensorsBytes(t *testing.T) {
 	r := NewRand(0)
 	lstm, err := NewLSTM(LSTMConfig{Input: 2, Hidden: 3}, r)
@@ -141,13 +142,14 @@ func TestSafetensorsFile(t *testing.T) {
 func TestStateDict(t *testing.T) {
 	lstm := newModel(t, "LSTM", 3, 4, false, NewRand(1))
 	sd := lstm.Params().StateDict("rnn.")
+	before := clone(sd)
 	require.Len(t, sd, 4)
 	for _, p := range lstm.Params() {
 		require.Equal(t, Tensor{p.Shape, p.Data}, sd["rnn."+p.Name])
 	}
 	sd["rnn.bias_hh_l0"].Data[0]++
 	sd["rnn.bias_hh_l0"].Shape[0]++
-	require.NotEqual(t, sd, lstm.Params().StateDict("rnn."), "not a copy")
+	require.Equal(t, before, lstm.Params().StateDict("rnn."), "not a copy")
 	require.PanicsWithValue(t, "layer: Params.StateDict: two parameters are named weight_ih_l0, want those of one layer",
 		func() { slices.Concat(lstm.Params(), lstm.Params()).StateDict("") })
 }
@@ -175,6 +177,7 @@ func TestLoad(t *testing.T) {
 				func(m model, _ *Tape) error { return m.Params().LoadStateDict(sd, "a.b.") },
 				func(_ model, tape *Tape) error { return tape.Params().LoadStateDict(sd, "a.b.") },
 				func(m model, _ *Tape) error { _, _, err := m.(loader).LoadMatching(sd, "a.b."); return err },
+				func(m model, _ *Tape) error { _, _, err := m.Params().LoadMatching(sd, "a.b."); return err },
 			} {
 				m := newModel(t, mode, I, H, false, r)
 				tape := m.NewTape(T, B)
@@ -518,6 +521,8 @@ func TestLoadLayers(t *testing.T) {
 		require.EqualError(t, err, "layer: load Linear: Input = 2, want 3 as in the tensors; Output = 3, want 2 as in the tensors")
 		_, err = LoadLinear(sd, "", LinearConfig{})
 		require.EqualError(t, err, `layer: load Linear: missing weight; did you mean prefix "linear."?`)
+		_, err = LoadLinear(StateDict{"my_weight": *zeros(2, 3)}, "", LinearConfig{})
+		require.EqualError(t, err, "layer: load Linear: missing weight")
 		sd["linear.weight"] = *zeros(6)
 		_, err = LoadLinear(sd, "linear.", LinearConfig{})
 		require.EqualError(t, err, "layer: load Linear: linear.weight has shape [6], want two dimensions of at least 1")

@@ -30,7 +30,7 @@ func (t *Tensor) size() (uint64, error) {
 	case err != nil:
 		return 0, err
 	case t.Floats != nil && (t.DType != F32 || t.Bytes != nil):
-		return 0, errors.New("Floats need the type F32, and no Bytes")
+		return 0, fmt.Errorf("%s and %d bytes beside Floats, want F32 and none", t.DType, len(t.Bytes))
 	case got != want:
 		return 0, fmt.Errorf("%d bytes of data, want %d for %s %v", got, want, t.DType, t.Shape)
 	case t.Name == metadataName:
