@@ -137,12 +137,13 @@ func appendString(b []byte, s string) []byte {
 	b = append(b, '"')
 	for i := range len(s) {
 		const short = "\b\f\n\r\t\"\\"
-		if j := strings.IndexByte(short, s[i]); j >= 0 {
+		c := s[i]
+		if c >= ' ' && c != '"' && c != '\\' {
+			b = append(b, c)
+		} else if j := strings.IndexByte(short, c); j >= 0 {
 			b = append(b, '\\', `bfnrt"\`[j])
-		} else if s[i] < ' ' {
-			b = fmt.Appendf(b, `\u%04x`, s[i])
 		} else {
-			b = append(b, s[i])
+			b = fmt.Appendf(b, `\u%04x`, c)
 		}
 	}
 	return append(b, '"')
