@@ -166,14 +166,14 @@ func (f *File) check(size uint64) error {
 	at := uint64(0)
 	for _, e := range f.Tensors {
 		if e.begin != at || e.end < e.begin {
-			return fmt.Errorf("tensor %q has the data [%d, %d), want it to begin at %d", e.Name, e.begin, e.end, at)
+			return fmt.Errorf("tensor %.200q has the data [%d, %d), want it to begin at %d", e.Name, e.begin, e.end, at)
 		}
 		n, err := e.DType.bytes(e.Shape)
 		if err != nil {
-			return fmt.Errorf("tensor %q: %w", e.Name, err)
+			return fmt.Errorf("tensor %.200q: %w", e.Name, err)
 		}
 		if e.end-e.begin != n {
-			return fmt.Errorf("tensor %q has %d bytes of data, want %d for %s %v", e.Name, e.end-e.begin, n, e.DType, e.Shape)
+			return fmt.Errorf("tensor %.200q has %d bytes of data, want %d for %s %v", e.Name, e.end-e.begin, n, e.DType, e.Shape)
 		}
 		at = e.end
 	}
@@ -190,7 +190,7 @@ func (e *Entry) Bytes() ([]byte, error) {
 	}
 	b := make([]byte, e.end-e.begin)
 	if err := readAt(e.file, b, e.data+int64(e.begin)); err != nil {
-		return nil, fmt.Errorf("tensor %q: %w", e.Name, err)
+		return nil, fmt.Errorf("tensor %.200q: %w", e.Name, err)
 	}
 	return b, nil
 }
@@ -201,7 +201,7 @@ func (e *Entry) Bytes() ([]byte, error) {
 func (e *Entry) Float32s() ([]float32, error) {
 	convert := converters[e.DType]
 	if convert == nil {
-		return nil, fmt.Errorf("tensor %q has the type %s, which cannot be read as float32", e.Name, e.DType)
+		return nil, fmt.Errorf("tensor %.200q has the type %s, which cannot be read as float32", e.Name, e.DType)
 	}
 	width := dtypes[e.DType.rank()].bits / 8
 	n := (e.end - e.begin) / width
@@ -215,7 +215,7 @@ func (e *Entry) Float32s() ([]float32, error) {
 		k := min(len(rest), len(buf)/int(width))
 		b := buf[:k*int(width)]
 		if err := readAt(e.file, b, at); err != nil {
-			return nil, fmt.Errorf("tensor %q: %w", e.Name, err)
+			return nil, fmt.Errorf("tensor %.200q: %w", e.Name, err)
 		}
 		convert(rest[:k], b)
 		rest, at = rest[k:], at+int64(len(b))
@@ -229,7 +229,7 @@ const chunk = 1 << 16
 // fits refuses what a slice cannot hold on this platform.
 func (e *Entry) fits(n uint64) error {
 	if n > math.MaxInt/8 {
-		return fmt.Errorf("tensor %q of %s %v does not fit in memory", e.Name, e.DType, e.Shape)
+		return fmt.Errorf("tensor %.200q of %s %v does not fit in memory", e.Name, e.DType, e.Shape)
 	}
 	return nil
 }

@@ -97,11 +97,15 @@ func newHeader(metadata map[string]string, tensors []Tensor) ([]byte, error) {
 		key(metadataName)
 		b = append(b, '{')
 		for _, name := range slices.Sorted(maps.Keys(metadata)) {
-			if value := metadata[name]; !utf8.ValidString(name) || !utf8.ValidString(value) {
-				return nil, fmt.Errorf("metadata %q: %q is not UTF-8", name, value)
+			value := metadata[name]
+			switch {
+			case len(b)+len(name)+len(value) > maxHeader:
+				return nil, errLarge
+			case !utf8.ValidString(name) || !utf8.ValidString(value):
+				return nil, fmt.Errorf("metadata %.200q: %.200q is not UTF-8", name, value)
 			}
 			key(name)
-			b = appendString(b, metadata[name])
+			b = appendString(b, value)
 		}
 		b = append(b, '}')
 	}
@@ -113,23 +117,28 @@ func newHeader(metadata map[string]string, tensors []Tensor) ([]byte, error) {
 			err = errors.New("the name is there twice")
 		}
 		if err != nil {
-			return nil, fmt.Errorf("tensor %q: %w", t.Name, err)
+			return nil, fmt.Errorf("tensor %.200q: %w", t.Name, err)
 		}
 		seen[t.Name] = true
 		key(t.Name)
 		shape := strings.ReplaceAll(strings.Trim(fmt.Sprint(t.Shape), "[]"), " ", ",")
 		b = fmt.Appendf(b, `{"dtype":"%s","shape":[%s],"data_offsets":[%d,%d]}`, t.DType, shape, at, at+n)
 		at += n
+		if len(b) > maxHeader {
+			return nil, errLarge
+		}
 	}
 	b = append(b, '}')
 	for len(b)%8 != 0 {
 		b = append(b, ' ')
 	}
 	if len(b) > maxHeader {
-		return nil, fmt.Errorf("header has %d bytes, want at most %d", len(b), maxHeader)
+		return nil, errLarge
 	}
 	return b, nil
 }
+
+var errLarge = fmt.Errorf("header has more than %d bytes", maxHeader)
 
 // appendString appends valid UTF-8 as JSON. Like the reference writer, and
 // unlike encoding/json, it escapes only what must be.
@@ -143,7 +152,7 @@ func appendString(b []byte, s string) []byte {
 		} else if j := strings.IndexByte(short, c); j >= 0 {
 			b = append(b, '\\', `bfnrt"\`[j])
 		} else {
-			b = fmt.Appendf(b, `\u%04x`, c)
+			b = append(b, '\\', 'u', '0', '0', '0'+c>>4, "0123456789abcdef"[c&15])
 		}
 	}
 	return append(b, '"')
