@@ -236,30 +236,36 @@ func (ps Params) under(sd StateDict, prefix string) bool {
 }
 
 // derived finds what PyTorch's ways to compute a weight from other tensors leave
-// in its state dicts. They are errors even where the weight is there as well: it
-// is what one training step made of them.
+// in its state dicts, instead of the weight. Only weight-drop may leave that as
+// well, outside of the wrapped module; it is what the last step made of it.
 func derived(sd StateDict, prefix, weight string) (wrong []string) {
-	inner, wrapped := strings.CutSuffix(prefix, "module.")
+	const (
+		drop    = "weight-drop: move it to "
+		norm    = "weight_norm: call torch.nn.utils.remove_weight_norm before saving"
+		general = "a parametrization: call torch.nn.utils.parametrize.remove_parametrizations before saving"
+	)
+	name := prefix + weight
+	original := prefix + "parametrizations." + weight + ".original"
+	outside, wrapped := strings.CutSuffix(prefix, "module.")
+	_, there := sd[name]
 	for _, f := range []struct {
 		name, of string
 		ok       bool
 	}{
-		{prefix + weight + "_raw", "weight-drop: move it to " + prefix + weight, true},
-		{inner + weight + "_raw", "weight-drop: move it to " + prefix + weight, wrapped},
-		{prefix + weight + "_g", "weight_norm: call torch.nn.utils.remove_weight_norm before saving", true},
-		{prefix + weight + "_v", "weight_norm: call torch.nn.utils.remove_weight_norm before saving", true},
-		{prefix + "parametrizations." + weight + ".original", parametrization, true},
-		{prefix + "parametrizations." + weight + ".original0", parametrization, true},
-		{prefix + "parametrizations." + weight + ".original1", parametrization, true},
+		{name + "_raw", drop + name, true},
+		{outside + weight + "_raw", drop + name, wrapped},
+		{name + "_g", norm, !there},
+		{name + "_v", norm, !there},
+		{original, general, !there},
+		{original + "0", general, !there},
+		{original + "1", general, !there},
 	} {
-		if _, there := sd[f.name]; there && f.ok {
+		if _, found := sd[f.name]; found && f.ok {
 			wrong = append(wrong, f.name+" is of "+f.of)
 		}
 	}
 	return wrong
 }
-
-const parametrization = "a parametrization: call torch.nn.utils.parametrize.remove_parametrizations before saving"
 
 // strict returns an error if there is any difference.
 func (d difference) strict(name string) error {

@@ -270,6 +270,9 @@ func TestLoadDifferences(t *testing.T) {
 				"rnn.weight_hh_l0_v is of weight_norm: call torch.nn.utils.remove_weight_norm before saving",
 			matching: "rnn.weight_hh_l0_g is of weight_norm: call torch.nn.utils.remove_weight_norm before saving; " +
 				"rnn.weight_hh_l0_v is of weight_norm: call torch.nn.utils.remove_weight_norm before saving"},
+		{name: "the suffix of weight_norm", sd: with(good, set{"rnn.weight_hh_l0_v": zeros(1)}),
+			strict:     "unexpected rnn.weight_hh_l0_v",
+			unexpected: []string{"rnn.weight_hh_l0_v"}},
 		{name: "parametrization", sd: with(good, set{"rnn.weight_hh_l0": nil, "rnn.parametrizations.weight_hh_l0.original": zeros(8, 2)}),
 			strict: "missing rnn.weight_hh_l0; unexpected rnn.parametrizations.weight_hh_l0.original; " +
 				"rnn.parametrizations.weight_hh_l0.original is of a parametrization: call torch.nn.utils.parametrize.remove_parametrizations before saving",
