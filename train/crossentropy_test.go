@@ -19,7 +19,7 @@ var (
 )
 
 func newCE(t testing.TB, classes int) *CrossEntropy {
-	ce, err := NewCrossEntropy(classes)
+	ce, err := NewCrossEntropy(CrossEntropyConfig{Classes: classes})
 	require.NoError(t, err)
 	return ce
 }
@@ -185,8 +185,8 @@ func TestCrossEntropyEmpty(t *testing.T) {
 
 func TestCrossEntropyErrors(t *testing.T) {
 	for _, c := range []int{0, -1} {
-		_, err := NewCrossEntropy(c)
-		require.EqualError(t, err, fmt.Sprintf("train: NewCrossEntropy: classes = %d, want at least 1", c))
+		_, err := NewCrossEntropy(CrossEntropyConfig{Classes: c})
+		require.EqualError(t, err, fmt.Sprintf("train: NewCrossEntropy: Classes = %d, want at least 1", c))
 	}
 	ce := newCE(t, 3)
 	logits, d := make([]float32, 6), []float32{1, 2, 3, 4, 5, 6}

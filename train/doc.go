@@ -6,7 +6,7 @@
 //
 //	tape, head := lstm.NewTape(T, B), linear.NewTape(B)
 //	params := slices.Concat(tape.Params(), head.Params())
-//	ce, err := train.NewCrossEntropy(classes)
+//	ce, err := train.NewCrossEntropy(train.CrossEntropyConfig{Classes: classes})
 //	opt, err := train.NewAdam(params, train.DefaultAdam())
 //	for x, targets := range batches {
 //		h := tape.Forward(x)                                   // [T,B,H]
