@@ -75,8 +75,8 @@ func newCrossEntropy(cfg CrossEntropyConfig) (*CrossEntropy, error) {
 		ce.smooth = make([]float32, C)
 		for c := range ce.smooth {
 			ce.smooth[c] = float32(ce.smoothing / float64(C) * ce.weightOf(c))
+			ce.smoothTotal += float64(ce.smooth[c])
 		}
-		ce.smoothTotal = kernels.Sum(ce.smooth)
 	}
 	return ce, nil
 }
@@ -143,14 +143,17 @@ func (ce *CrossEntropy) ForwardProbs(dlogits, logits, probs []float32, seq Seq) 
 	keep, even := float32(1-ce.smoothing), float32(ce.smoothing/float64(C))
 	counts := func(i int) bool { return seq.has(i, N) }
 	loss = ce.rows(dlogits, logits, N, float64(n), &seq, counts, func(drow, row []float32, i int, g float64) float64 {
+		var total float64
 		for c, q := range probs[i*C:][:C] {
-			ce.soft[c] = float32(keep*q) + even
-		}
-		if ce.weight != nil {
-			kernels.Mul(ce.soft, ce.soft, ce.weight)
+			k := float32(keep*q) + even
+			if ce.weight != nil {
+				k *= ce.weight[c]
+			}
+			ce.soft[c] = k
+			total += float64(k)
 		}
 		top := kernels.Max(row)
-		dot, total := ce.dotShifted(ce.soft, row, top), kernels.Sum(ce.soft)
+		dot := ce.dotShifted(ce.soft, row, top)
 		logSum := softmaxGrad(drow, row, top, total*g)
 		if drow != nil {
 			kernels.Axpy(drow, float32(-g), ce.soft)

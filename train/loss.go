@@ -220,8 +220,8 @@ func (r *classRows) check(m method, name string, dx, x []float32, N int, seq *Se
 	if len(x)/C != N || len(x)%C != 0 {
 		m.badLen(name, len(x), "N*C", N*C)
 	}
-	if dx != nil {
-		m.length("d"+name, len(dx), "N*C", len(x))
+	if dx != nil && len(dx) != len(x) {
+		m.badLen("d"+name, len(dx), "N*C", len(x))
 	}
 	seq.check(m, r.reduction, N, "N", N)
 }

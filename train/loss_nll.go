@@ -88,7 +88,7 @@ func LogSoftmax(dst, src []float32, C int) {
 func LogSoftmaxBackward(dx, dy, logp []float32, C int) {
 	m := method{loss: "LogSoftmaxBackward"}
 	checkRows(m, "dy", dy, C, "dx", dx)
-	m.length("logp", len(logp), "len(dy)", len(dy))
+	m.length("logp", len(logp), "N*C", len(dy))
 	var p [256]float32
 	for i := 0; i < len(dy); i += C {
 		sum := float32(kernels.Sum(dy[i:][:C]))
@@ -109,5 +109,5 @@ func checkRows(m method, name string, x []float32, C int, dname string, dx []flo
 	if len(x)%C != 0 {
 		m.badLen(name, len(x), "N*C, a multiple of C", C)
 	}
-	m.length(dname, len(dx), "len("+name+")", len(x))
+	m.length(dname, len(dx), "N*C", len(x))
 }
