@@ -420,8 +420,8 @@ func TestLossPanics(t *testing.T) {
 		"train: MSE.Forward: len(target) = 11, want len(x) = 12":           func() { mse.Forward(nil, x, x[1:]) },
 		"train: MSE.ForwardSeq: len(Losses) = 6, want len(x) = 12":         func() { mse.ForwardSeq(nil, x, x, Seq{Losses: x[:6]}) },
 		"train: LogSoftmax: C = 0, want at least 1":                        func() { LogSoftmax(x, x, 0) },
-		"train: LogSoftmax: len(dst) = 11, want N*C = 12":             func() { LogSoftmax(x[1:], x, 3) },
-		"train: LogSoftmaxBackward: len(logp) = 11, want N*C = 12":     func() { LogSoftmaxBackward(x, x, x[1:], 3) },
+		"train: LogSoftmax: len(dst) = 11, want N*C = 12":                  func() { LogSoftmax(x[1:], x, 3) },
+		"train: LogSoftmaxBackward: len(logp) = 11, want N*C = 12":         func() { LogSoftmaxBackward(x, x, x[1:], 3) },
 	} {
 		require.PanicsWithValue(t, want, f)
 	}
