@@ -89,8 +89,8 @@ func newCrossEntropy(cfg CrossEntropyConfig) (*CrossEntropy, error) {
 //
 // logits, dlogits [N,C]. dlogits may be logits, or nil if only the loss is
 // wanted. A row whose target is in IgnoreIndex is left out: its logits, even
-// NaN, change nothing and its gradient is 0. If all rows are, or if all that
-// count have weight 0, loss and dlogits are 0.
+// NaN, change nothing and its gradient is 0. Where PyTorch's mean is NaN, as no
+// row counts or all that do have weight 0, loss and dlogits are 0.
 //
 // Any other target outside 0 to C-1 is an error, and nothing is written. Wrong
 // lengths panic.
@@ -141,8 +141,7 @@ func (ce *CrossEntropy) ForwardProbs(dlogits, logits, probs []float32, seq Seq) 
 	}
 	n = seq.count(N)
 	keep, even := float32(1-ce.smoothing), float32(ce.smoothing/float64(C))
-	counts := func(i int) bool { return seq.has(i, N) }
-	loss = ce.rows(dlogits, logits, N, float64(n), &seq, counts, func(drow, row []float32, i int, g float64) float64 {
+	loss = ce.rows(dlogits, logits, nil, N, float64(n), &seq, func(drow, row []float32, i int, g float64) float64 {
 		var total float64
 		for c, q := range probs[i*C:][:C] {
 			k := float32(keep*q) + even

@@ -225,6 +225,18 @@ func TestCrossEntropyIgnored(t *testing.T) {
 			require.Zero(t, loss)
 			require.Equal(t, []float32{0, 0, 0, 0}, d)
 
+			// Smoothing has the weights of the other classes.
+			ce = must(NewCrossEntropy(CrossEntropyConfig{Classes: 2, Weight: []float32{0, 1}, LabelSmoothing: .5, Reduction: r}))
+			loss, _, err = ce.Forward(d, []float32{0, 0, 0, 0}, []int{0, 0})
+			require.NoError(t, err)
+			if r == Mean {
+				require.Zero(t, loss)
+				require.Equal(t, []float32{0, 0, 0, 0}, d)
+			} else {
+				require.InDelta(t, math.Ln2/2, loss, 1e-7)
+				require.Equal(t, []float32{.125, -.125, .125, -.125}, d)
+			}
+
 			// A class of weight 0 may be masked by -Inf in spite of smoothing.
 			ce = must(NewCrossEntropy(CrossEntropyConfig{Classes: 3, Weight: []float32{0, 1, 1}, LabelSmoothing: .1, Reduction: r}))
 			d = fill(3, 7)

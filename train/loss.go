@@ -105,12 +105,11 @@ func (s *Seq) check(m method, r Reduction, rows int, dims string, n int) {
 }
 
 // has says whether row i of so many rows counts.
-func (s *Seq) has(i, rows int) bool {
+func (s *Seq) has(i, rows int) bool { return s.Lengths == nil || s.inside(i, rows) }
+
+func (s *Seq) inside(i, rows int) bool {
 	B := len(s.Lengths)
-	switch {
-	case B == 0:
-		return true
-	case s.BatchFirst:
+	if s.BatchFirst {
 		T := rows / B
 		return i%T < s.Lengths[i/T]
 	}
@@ -226,9 +225,16 @@ func (r *classRows) check(m method, name string, dx, x []float32, N int, seq *Se
 	seq.check(m, r.reduction, N, "N", N)
 }
 
-// counts says whether row i has a target that counts.
-func (r *classRows) counts(seq *Seq, targets []int, i int) bool {
-	return seq.has(i, len(targets)) && !slices.Contains(r.ignore, targets[i])
+// counts says whether row i of N counts. Without targets (nil) no index decides.
+func (r *classRows) counts(seq *Seq, targets []int, i, N int) bool {
+	if targets != nil {
+		for _, y := range r.ignore {
+			if targets[i] == y {
+				return false
+			}
+		}
+	}
+	return seq.has(i, N)
 }
 
 // A rowLoss returns the loss of row i, x, with its weight. Unless dx is nil, it
@@ -237,10 +243,11 @@ type rowLoss func(dx, x []float32, i int, g float64) float64
 
 // indexed is a loss of rows of x with a class index each.
 func (r *classRows) indexed(m method, name string, dx, x []float32, targets []int, seq *Seq, row rowLoss) (loss float32, n int, err error) {
-	r.check(m, name, dx, x, len(targets), seq)
+	N := len(targets)
+	r.check(m, name, dx, x, N, seq)
 	var weights float64
 	for i, y := range targets {
-		if !r.counts(seq, targets, i) {
+		if !r.counts(seq, targets, i, N) {
 			continue
 		}
 		if uint(y) >= uint(r.classes) {
@@ -249,17 +256,18 @@ func (r *classRows) indexed(m method, name string, dx, x []float32, targets []in
 		n++
 		weights += r.weightOf(y)
 	}
-	counts := func(i int) bool { return r.counts(seq, targets, i) }
-	return r.rows(dx, x, len(targets), weights, seq, counts, row), n, nil
+	return r.rows(dx, x, targets, N, weights, seq, row), n, nil
 }
 
 // rows adds the losses of the rows that count and reduces them. weights is what
-// the mean divides by; if that is 0, everything is.
-func (r *classRows) rows(dx, x []float32, N int, weights float64, seq *Seq, counts func(i int) bool, row rowLoss) float32 {
+// the mean divides by; if that is 0, the mean is.
+func (r *classRows) rows(dx, x []float32, targets []int, N int, weights float64, seq *Seq, row rowLoss) float32 {
 	var total float64
-	C, scale := r.classes, 1.0
+	C, scale, none := r.classes, 1.0, false
 	if r.reduction == Mean {
-		scale = 1 / weights
+		if none = weights == 0; !none {
+			scale = 1 / weights
+		}
 	}
 	for i := range N {
 		var drow []float32
@@ -267,16 +275,13 @@ func (r *classRows) rows(dx, x []float32, N int, weights float64, seq *Seq, coun
 			drow = dx[i*C:][:C]
 		}
 		var l float64
-		if !math.IsInf(scale, 0) && counts(i) {
+		if !none && r.counts(seq, targets, i, N) {
 			l = row(drow, x[i*C:][:C], i, scale*seq.upstream(i))
 		} else {
 			clear(drow)
 		}
 		seq.set(i, l)
 		total += l
-	}
-	if total == 0 { // perhaps without weights
-		return 0
 	}
 	return float32(total * scale)
 }

@@ -89,8 +89,18 @@ func NewL1(cfg L1Config) (*Elementwise, error) {
 	if err != nil {
 		return nil, err
 	}
-	e.each = smoothL1(0)
+	e.each = absolute
 	return e, nil
+}
+
+func absolute(l, d, x, t []float32, _ int) {
+	for i, v := range x {
+		v -= t[i]
+		l[i], d[i] = abs(v), copysign(1, v)
+		if !(l[i] > 0) { // 0 or NaN
+			d[i] = v
+		}
+	}
 }
 
 // SmoothL1Config are the arguments of nn.SmoothL1Loss. Zero means zero: start
@@ -120,22 +130,21 @@ func NewSmoothL1(cfg SmoothL1Config) (*Elementwise, error) {
 	if err != nil {
 		return nil, err
 	}
-	e.each = smoothL1(float32(cfg.Beta))
-	return e, nil
-}
-
-func smoothL1(beta float32) func(l, d, x, t []float32, _ int) {
-	return func(l, d, x, t []float32, _ int) {
+	beta := float32(cfg.Beta)
+	if beta == 0 {
+		e.each = absolute
+		return e, nil
+	}
+	e.each = func(l, d, x, t []float32, _ int) {
 		for i, v := range x {
 			v -= t[i]
-			if a := abs(v); a < beta {
-				d[i] = v / beta
-				l[i] = v / 2 * d[i]
-			} else {
-				l[i], d[i] = a-beta/2, sign(v)
-			}
+			a := abs(v)
+			m := min(a, beta)
+			r := m / beta
+			l[i], d[i] = r*(a-float32(m/2)), copysign(r, v)
 		}
 	}
+	return e, nil
 }
 
 // HuberConfig are the arguments of nn.HuberLoss. Zero means zero: start from
@@ -169,11 +178,9 @@ func NewHuber(cfg HuberConfig) (*Elementwise, error) {
 	e.each = func(l, d, x, t []float32, _ int) {
 		for i, v := range x {
 			v -= t[i]
-			if a := abs(v); a <= delta {
-				l[i], d[i] = v/2*v, v
-			} else {
-				l[i], d[i] = delta*(a-delta/2), delta*sign(v)
-			}
+			a := abs(v)
+			m := min(a, delta)
+			l[i], d[i] = m*(a-float32(m/2)), copysign(m, v)
 		}
 	}
 	return e, nil
@@ -250,15 +257,9 @@ func times(a, b float32) float32 {
 
 func abs(v float32) float32 { return math.Float32frombits(math.Float32bits(v) &^ (1 << 31)) }
 
-// sign returns -1, 0 or 1, and NaN of NaN.
-func sign(v float32) float32 {
-	switch {
-	case v > 0:
-		return 1
-	case v < 0:
-		return -1
-	}
-	return v
+// copysign returns a, which is not negative, with the sign of v.
+func copysign(a, v float32) float32 {
+	return math.Float32frombits(math.Float32bits(a) | math.Float32bits(v)&(1<<31))
 }
 
 // Forward returns the loss of x and as many targets, and the number n of

@@ -12,17 +12,17 @@ const (
 )
 
 // reduce returns the reduction of losses, which divides by count if it is Mean,
-// and scales the gradient d of each loss alone alike. A count of 0 makes 0.
+// and scales the gradient d of each loss alone alike. Then a count of 0 makes 0.
 func reduce(r Reduction, count float64, losses, d []float64) []float64 {
 	if r == None {
 		return losses
 	}
 	scale := 1.0
-	if r == Mean {
-		scale = 1 / count
-	}
-	if count == 0 {
+	switch {
+	case r == Mean && count == 0:
 		scale = 0
+	case r == Mean:
+		scale = 1 / count
 	}
 	sum := 0.0
 	for _, l := range losses {
