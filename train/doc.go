@@ -31,7 +31,8 @@
 //
 //	loss, n, err := l.Forward(dx, x, targets)
 //
-// n is the number of rows or elements that count. dx may be x, or nil if only
+// n is the number of rows or elements that count; err, where targets are class
+// indices, is about one that is not a class. dx may be x, or nil if only
 // the loss is wanted. The zero configuration is PyTorch's default but for Classes
 // and sizes, and for [NewSmoothL1] and [NewHuber], which have a function for it.
 //
@@ -45,8 +46,8 @@
 // the losses of rows and the gradients with respect to them.
 //
 // A mean over nothing is 0, as is its gradient, and n says so; PyTorch's is NaN.
-// A target that is not a class is an error that names it. It leaves everything
-// unwritten, as do wrong lengths of arguments, which panic.
+// Errors, and wrong lengths of arguments, which panic, leave everything
+// unwritten.
 //
 // # Numbers
 //

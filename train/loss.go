@@ -291,5 +291,5 @@ func weigh(w, loss float64) float64 {
 	if w == 0 && math.IsInf(loss, 0) {
 		return 0
 	}
-	return w * loss
+	return float64(w * loss) // rounded, as it may be inlined before a sum
 }
