@@ -62,7 +62,7 @@ func newCrossEntropy(cfg CrossEntropyConfig) (*CrossEntropy, error) {
 		return nil, err
 	}
 	if !(cfg.LabelSmoothing >= 0 && cfg.LabelSmoothing <= 1) {
-		return nil, fmt.Errorf("LabelSmoothing = %v, want 0 to 1", cfg.LabelSmoothing)
+		return nil, badField("LabelSmoothing", cfg.LabelSmoothing, "0 to 1")
 	}
 	C := cfg.Classes
 	ce := &CrossEntropy{

@@ -68,13 +68,13 @@ func NewCTC(cfg CTCConfig) (*CTC, error) {
 
 func (cfg CTCConfig) check() error {
 	if cfg.MaxTarget < 0 {
-		return fmt.Errorf("MaxTarget = %d, want at least 0", cfg.MaxTarget)
+		return badField("MaxTarget", cfg.MaxTarget, "at least 0")
 	}
 	if err := checkSize("Classes", cfg.Classes, maxLen); err != nil {
 		return err
 	}
 	if cfg.Blank < 0 || cfg.Blank >= cfg.Classes {
-		return fmt.Errorf("Blank = %d, want 0 to Classes-1 = %d", cfg.Blank, cfg.Classes-1)
+		return badField("Blank", cfg.Blank, fmt.Sprint("0 to Classes-1 = ", cfg.Classes-1))
 	}
 	if err := cfg.Reduction.check(); err != nil {
 		return err

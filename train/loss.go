@@ -146,20 +146,25 @@ func (s *Seq) upstream(i int) float64 {
 // int32 counts.
 const maxLen = min(math.MaxInt/8, 1<<45)
 
+// badField is the error about a field of a config.
+func badField(field string, got any, want string) error {
+	return fmt.Errorf("%s = %v, want %s", field, got, want)
+}
+
 // checkSize is about a number that the size of a slice follows from.
 func checkSize(field string, n, most int) error {
 	switch {
 	case n < 1:
-		return fmt.Errorf("%s = %d, want at least 1", field, n)
+		return badField(field, n, "at least 1")
 	case n > most:
-		return fmt.Errorf("%s = %d, want a size that fits in memory", field, n)
+		return badField(field, n, "a size that fits in memory")
 	}
 	return nil
 }
 
 func (r Reduction) check() error {
 	if r < Mean || r > None {
-		return fmt.Errorf("Reduction = %d, want Mean, Sum or None", int(r))
+		return badField("Reduction", int(r), "Mean, Sum or None")
 	}
 	return nil
 }
@@ -167,11 +172,11 @@ func (r Reduction) check() error {
 // checkWeights is about optional weights of n classes or features.
 func checkWeights(field string, w []float32, n int) error {
 	if w != nil && len(w) != n {
-		return fmt.Errorf("len(%s) = %d, want %d or nil", field, len(w), n)
+		return badField("len("+field+")", len(w), fmt.Sprintf("%d or nil", n))
 	}
 	for i, v := range w {
 		if !(v >= 0 && v <= math.MaxFloat32) {
-			return fmt.Errorf("%s[%d] = %v, want at least 0 and finite", field, i, v)
+			return badField(fmt.Sprintf("%s[%d]", field, i), v, "at least 0 and finite")
 		}
 	}
 	return nil

@@ -32,7 +32,7 @@ func newElementwise(name string, features int, r Reduction, err error) (*Element
 		return nil, fmt.Errorf("train: New%s: %w", name, err)
 	}
 	if features < 0 {
-		return fail(fmt.Errorf("Features = %d, want at least 0", features))
+		return fail(badField("Features", features, "at least 0"))
 	}
 	if err := r.check(); err != nil {
 		return fail(err)
@@ -124,7 +124,7 @@ func DefaultSmoothL1() SmoothL1Config { return SmoothL1Config{Beta: 1} }
 func NewSmoothL1(cfg SmoothL1Config) (*Elementwise, error) {
 	var bad error
 	if !(cfg.Beta >= 0 && cfg.Beta <= math.MaxFloat32) {
-		bad = fmt.Errorf("Beta = %v, want at least 0 and finite", cfg.Beta)
+		bad = badField("Beta", cfg.Beta, "at least 0 and finite")
 	}
 	e, err := newElementwise("SmoothL1", cfg.Features, cfg.Reduction, bad)
 	if err != nil {
@@ -168,7 +168,7 @@ func DefaultHuber() HuberConfig { return HuberConfig{Delta: 1} }
 func NewHuber(cfg HuberConfig) (*Elementwise, error) {
 	var bad error
 	if !(cfg.Delta > 0 && cfg.Delta <= math.MaxFloat32) {
-		bad = fmt.Errorf("Delta = %v, want above 0 and finite", cfg.Delta)
+		bad = badField("Delta", cfg.Delta, "above 0 and finite")
 	}
 	e, err := newElementwise("Huber", cfg.Features, cfg.Reduction, bad)
 	if err != nil {
