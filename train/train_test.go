@@ -14,12 +14,6 @@ func TestMain(m *testing.M) { kerneltest.Main(m) }
 
 // golden holds results of PyTorch.
 type golden struct {
-	CE struct {
-		Classes         int
-		Targets         []int
-		Logits, DLogits []float64
-		Loss            float64
-	}
 	Adam struct {
 		P0    []float64
 		Grads [][]float64
