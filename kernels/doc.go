@@ -5,11 +5,12 @@
 //
 // # Data
 //
-// Everything is float32; the updates of optimizers take float64 too. Matrices are row-major; a [Mat] names its stride.
-// Weights are packed once in [Panels], in a layout that all paths share. Gates
-// stand in PyTorch's order: i,f,g,o for LSTM and r,z,n for GRU. The output of a
-// product with the weights of several gates is in packed order: 16 units of one
-// gate, the same 16 of the next one, and so on (see [PackedIndex]).
+// Everything is float32; the updates of optimizers take float64 too. Matrices
+// are row-major; a [Mat] names its stride. Weights are packed once in [Panels],
+// in a layout that all paths share. Gates stand in PyTorch's order: i,f,g,o for
+// LSTM and r,z,n for GRU. The output of a product with the weights of several
+// gates is in packed order: 16 units of one gate, the same 16 of the next one,
+// and so on (see [PackedIndex]).
 //
 // The destination comes first. Arguments must not overlap unless a function
 // says that two of them may be the same memory, from the same element on and

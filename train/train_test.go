@@ -20,17 +20,6 @@ type golden struct {
 		Logits, DLogits []float64
 		Loss            float64
 	}
-	Adam struct {
-		P0    []float64
-		Grads [][]float64
-		Runs  map[string]struct {
-			Args struct {
-				LR          float64
-				WeightDecay float64 `json:"weight_decay"`
-			}
-			Params [][]float64 // after each step
-		}
-	}
 }
 
 func loadGolden(t *testing.T) (g golden) {
