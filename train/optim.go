@@ -68,14 +68,21 @@ func (g *Group) Momentum() (momentum float64, ok bool) {
 }
 
 // SetMomentum sets the momentum, or Beta1, of the next steps. It panics if the
-// optimizer has neither, or if the number is out of the setting's range.
+// optimizer has neither, or if the number is out of the setting's range. It
+// allocates the buffer of a momentum that was 0.
 func (g *Group) SetMomentum(momentum float64) {
 	if g.momentum.v == nil {
-		panic(fmt.Sprintf("train: %s has no momentum", g.optimizer))
+		noMomentum(g.optimizer)
 	}
+	old := *g.momentum.v
 	g.set(g.momentum, momentum)
-	g.grow()
+	if old == 0 {
+		g.grow()
+	}
 }
+
+//go:noinline
+func noMomentum(optimizer string) { panic(fmt.Sprintf("train: %s has no momentum", optimizer)) }
 
 func (g *Group) set(f field, v float64) {
 	if !f.want.holds(v) {
