@@ -18,6 +18,14 @@ type GRUConfig struct {
 	ZoneoutH         float64 // the probability that an element of h keeps its old value
 }
 
+func (cfg GRUConfig) config() config {
+	return config{
+		input: cfg.Input, hidden: cfg.Hidden, layers: cfg.Layers,
+		noBias: cfg.NoBias, batchFirst: cfg.BatchFirst, bidirectional: cfg.Bidirectional, dropout: cfg.Dropout,
+		inputDropout: cfg.InputDropout, recurrentDropout: cfg.RecurrentDropout, zoneoutH: cfg.ZoneoutH,
+	}
+}
+
 // A GRU is the weights of PyTorch's nn.GRU. Each layer and direction is
 //
 //	r = σ(W_ir·x[t] + b_ir + W_hr·h[t-1] + b_hr)
@@ -38,11 +46,7 @@ type GRU struct{ recurrent }
 // loaded. The error is about cfg or, from kernels.Active, about SIMDRNN_ISA.
 func NewGRU(cfg GRUConfig, r *Rand) (*GRU, error) {
 	l := new(GRU)
-	err := l.init(l, "GRU", cell.GRU{}, config{
-		input: cfg.Input, hidden: cfg.Hidden, layers: cfg.Layers,
-		noBias: cfg.NoBias, batchFirst: cfg.BatchFirst, bidirectional: cfg.Bidirectional, dropout: cfg.Dropout,
-		inputDropout: cfg.InputDropout, recurrentDropout: cfg.RecurrentDropout, zoneoutH: cfg.ZoneoutH,
-	}, r)
+	err := l.init(l, "GRU", cell.GRU{}, cfg.config(), r)
 	if err != nil {
 		return nil, err
 	}

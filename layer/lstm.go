@@ -19,6 +19,14 @@ type LSTMConfig struct {
 	ZoneoutC         float64 // and of c
 }
 
+func (cfg LSTMConfig) config() config {
+	return config{
+		input: cfg.Input, hidden: cfg.Hidden, layers: cfg.Layers, proj: cfg.Proj,
+		noBias: cfg.NoBias, batchFirst: cfg.BatchFirst, bidirectional: cfg.Bidirectional, dropout: cfg.Dropout,
+		inputDropout: cfg.InputDropout, recurrentDropout: cfg.RecurrentDropout, zoneoutH: cfg.ZoneoutH, zoneoutC: cfg.ZoneoutC,
+	}
+}
+
 // An LSTM is the weights of PyTorch's nn.LSTM. Each layer and direction is
 //
 //	a = W_ih·x[t] + b_ih + W_hh·h[t-1] + b_hh
@@ -49,11 +57,7 @@ type LSTM struct{ recurrent }
 // SIMDRNN_ISA.
 func NewLSTM(cfg LSTMConfig, r *Rand) (*LSTM, error) {
 	l := new(LSTM)
-	err := l.init(l, "LSTM", cell.LSTM{}, config{
-		input: cfg.Input, hidden: cfg.Hidden, layers: cfg.Layers, proj: cfg.Proj,
-		noBias: cfg.NoBias, batchFirst: cfg.BatchFirst, bidirectional: cfg.Bidirectional, dropout: cfg.Dropout,
-		inputDropout: cfg.InputDropout, recurrentDropout: cfg.RecurrentDropout, zoneoutH: cfg.ZoneoutH, zoneoutC: cfg.ZoneoutC,
-	}, r)
+	err := l.init(l, "LSTM", cell.LSTM{}, cfg.config(), r)
 	if err != nil {
 		return nil, err
 	}

@@ -93,12 +93,7 @@ func (r *recurrent) init(owner Packer, name string, c cell.Cell, cfg config, rnd
 		return fmt.Errorf("layer: New%s: %w", name, err)
 	}
 	r.config, r.name, r.cell = cfg, name, c
-	rows := c.Gates() * cfg.hidden
-	for k := range cfg.layers {
-		for d := range cfg.directions() {
-			r.params = append(r.params, cfg.dirParams(owner, k, d, rows)...)
-		}
-	}
+	r.params = cfg.params(owner, c.Gates())
 	r.params.alloc()
 	r.params.uniform(rnd, 1/math.Sqrt(float64(cfg.hidden)))
 
@@ -156,6 +151,17 @@ func (c *config) check(gates int) error {
 		return fail("Layers", c.layers, inMemory)
 	}
 	return nil
+}
+
+// params names and shapes the parameters of a network whose cell has that many
+// gates.
+func (c *config) params(owner Packer, gates int) (ps Params) {
+	for k := range c.layers {
+		for d := range c.directions() {
+			ps = append(ps, c.dirParams(owner, k, d, gates*c.hidden)...)
+		}
+	}
+	return ps
 }
 
 // dirParams names and shapes the parameters of direction d of layer k.

@@ -150,6 +150,30 @@ func (l *Linear) LoadMatching(sd StateDict, prefix string) (missing, unexpected 
 	return l.params.loadMatching("Linear", sd, prefix)
 }
 
+// LoadStateDict sets the parameter to the tensor of sd under prefix. See
+// [Params.LoadStateDict].
+func (e *Embedding) LoadStateDict(sd StateDict, prefix string) error {
+	return e.params.load("Embedding", sd, prefix)
+}
+
+// LoadMatching sets the parameter if sd has its tensor under prefix. See
+// [Params.LoadMatching].
+func (e *Embedding) LoadMatching(sd StateDict, prefix string) (missing, unexpected []string, err error) {
+	return e.params.loadMatching("Embedding", sd, prefix)
+}
+
+// LoadStateDict sets the parameters to the tensors of sd under prefix. See
+// [Params.LoadStateDict].
+func (w *cellWeights) LoadStateDict(sd StateDict, prefix string) error {
+	return w.weights.LoadStateDict(sd, prefix)
+}
+
+// LoadMatching sets those parameters of which sd has tensors under prefix. See
+// [Params.LoadMatching].
+func (w *cellWeights) LoadMatching(sd StateDict, prefix string) (missing, unexpected []string, err error) {
+	return w.weights.LoadMatching(sd, prefix)
+}
+
 func (ps Params) load(name string, sd StateDict, prefix string) error {
 	if err := ps.compare(sd, prefix).strict(name); err != nil {
 		return err
@@ -299,11 +323,11 @@ func loadError(name string, what ...string) error {
 // error lists what is missing, unexpected, of another shape, or not what cfg
 // says where a field is not zero.
 func LoadRNN(sd StateDict, prefix string, cfg RNNConfig) (*RNN, error) {
-	s, err := loadShape("RNN", cell.RNN{}, sd, prefix, recurrentShape{input: cfg.Input, hidden: cfg.Hidden, noBias: cfg.NoBias})
+	s, err := loadShape("RNN", cell.RNN{}, sd, prefix, cfg.config().shape())
 	if err != nil {
 		return nil, err
 	}
-	cfg.Input, cfg.Hidden, cfg.NoBias = s.input, s.hidden, s.noBias
+	cfg.Input, cfg.Hidden, cfg.Layers, cfg.NoBias, cfg.Bidirectional = s.input, s.hidden, s.layers, s.noBias, s.bidirectional
 	l, err := NewRNN(cfg, nil)
 	if err == nil {
 		err = l.LoadStateDict(sd, prefix)
@@ -316,12 +340,29 @@ func LoadRNN(sd StateDict, prefix string, cfg RNNConfig) (*RNN, error) {
 
 // LoadLSTM returns an LSTM of the tensors of sd under prefix. See [LoadRNN].
 func LoadLSTM(sd StateDict, prefix string, cfg LSTMConfig) (*LSTM, error) {
-	s, err := loadShape("LSTM", cell.LSTM{}, sd, prefix, recurrentShape{input: cfg.Input, hidden: cfg.Hidden, noBias: cfg.NoBias})
+	s, err := loadShape("LSTM", cell.LSTM{}, sd, prefix, cfg.config().shape())
 	if err != nil {
 		return nil, err
 	}
-	cfg.Input, cfg.Hidden, cfg.NoBias = s.input, s.hidden, s.noBias
+	cfg.Input, cfg.Hidden, cfg.Layers, cfg.NoBias, cfg.Bidirectional, cfg.Proj = s.input, s.hidden, s.layers, s.noBias, s.bidirectional, s.proj
 	l, err := NewLSTM(cfg, nil)
+	if err == nil {
+		err = l.LoadStateDict(sd, prefix)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return l, nil
+}
+
+// LoadGRU returns a GRU of the tensors of sd under prefix. See [LoadRNN].
+func LoadGRU(sd StateDict, prefix string, cfg GRUConfig) (*GRU, error) {
+	s, err := loadShape("GRU", cell.GRU{}, sd, prefix, cfg.config().shape())
+	if err != nil {
+		return nil, err
+	}
+	cfg.Input, cfg.Hidden, cfg.Layers, cfg.NoBias, cfg.Bidirectional = s.input, s.hidden, s.layers, s.noBias, s.bidirectional
+	l, err := NewGRU(cfg, nil)
 	if err == nil {
 		err = l.LoadStateDict(sd, prefix)
 	}
@@ -355,6 +396,31 @@ func LoadLinear(sd StateDict, prefix string, cfg LinearConfig) (*Linear, error) 
 		return nil, err
 	}
 	return l, nil
+}
+
+// LoadEmbedding returns an Embedding of the tensor of sd under prefix, with Num and
+// Dim from it. See [LoadRNN].
+func LoadEmbedding(sd StateDict, prefix string, cfg EmbeddingConfig) (*Embedding, error) {
+	const name = "Embedding"
+	if err := matrices("weight").present(name, sd, prefix); err != nil {
+		return nil, err
+	}
+	shape := sd[prefix+"weight"].Shape
+	if err := fields(name, []field{
+		{"Num", cfg.Num, shape[0], cfg.Num != 0},
+		{"Dim", cfg.Dim, shape[1], cfg.Dim != 0},
+	}); err != nil {
+		return nil, err
+	}
+	cfg.Num, cfg.Dim = shape[0], shape[1]
+	e, err := NewEmbedding(cfg, nil)
+	if err == nil {
+		err = e.LoadStateDict(sd, prefix)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return e, nil
 }
 
 // A field of a config, and what tensors say about it.
@@ -406,33 +472,14 @@ type recurrentShape struct {
 }
 
 // params names and shapes the parameters, in PyTorch's order.
-func (s recurrentShape) params() (ps Params) {
-	suffixes, out := []string{""}, s.hidden
-	if s.bidirectional {
-		suffixes = append(suffixes, "_reverse")
-	}
-	if s.proj > 0 {
-		out = s.proj
-	}
-	rows, in := s.gates*s.hidden, s.input
-	for layer := range s.layers {
-		for _, suffix := range suffixes {
-			add := func(name string, shape ...int) {
-				ps = append(ps, Param{Name: name + "_l" + strconv.Itoa(layer) + suffix, Shape: shape})
-			}
-			add("weight_ih", rows, in)
-			add("weight_hh", rows, out)
-			if !s.noBias {
-				add("bias_ih", rows)
-				add("bias_hh", rows)
-			}
-			if s.proj > 0 {
-				add("weight_hr", s.proj, s.hidden)
-			}
-		}
-		in = len(suffixes) * out
-	}
-	return ps
+func (s recurrentShape) params() Params {
+	c := config{input: s.input, hidden: s.hidden, layers: s.layers, proj: s.proj, noBias: s.noBias, bidirectional: s.bidirectional}
+	return c.params(nil, s.gates)
+}
+
+// shape returns what tensors can tell of a configuration.
+func (c config) shape() recurrentShape {
+	return recurrentShape{input: c.input, hidden: c.hidden, layers: c.layers, proj: c.proj, noBias: c.noBias, bidirectional: c.bidirectional}
 }
 
 // kinds are the recurrent layers by their number of gates.
