@@ -77,6 +77,60 @@ func TestSafetensorsGolden(t *testing.T) {
 	s, err := inferRecurrent("LSTM", sd, "")
 	require.NoError(t, err)
 	require.Equal(t, recurrentShape{gates: 4, input: 2, hidden: 3, layers: 1, proj: 2, bidirectional: true}, s)
+	lstm, err := LoadLSTM(sd, "", LSTMConfig{BatchFirst: true})
+	require.NoError(t, err)
+	require.Equal(t, "LSTM(2, 3, proj_size=2, batch_first=True, bidirectional=True)", lstm.String())
+	require.Equal(t, sd, lstm.Params().StateDict(""))
+}
+
+// TestLoadNetworks: every network comes back whole from its tensors alone.
+func TestLoadNetworks(t *testing.T) {
+	for _, n := range networks {
+		t.Run(n.String(), func(t *testing.T) {
+			from := networkOf(t, n, NewRand(1))
+			sd := from.Params().StateDict("a.")
+			var to *recurrent
+			switch n.mode {
+			case "LSTM":
+				l, err := LoadLSTM(sd, "a.", LSTMConfig{})
+				require.NoError(t, err)
+				to = &l.recurrent
+			case "GRU":
+				l, err := LoadGRU(sd, "a.", GRUConfig{})
+				require.NoError(t, err)
+				to = &l.recurrent
+			default:
+				l, err := LoadRNN(sd, "a.", RNNConfig{})
+				require.NoError(t, err)
+				to = &l.recurrent
+			}
+			require.Equal(t, from.config.shape(), to.config.shape())
+			require.Equal(t, sd, to.Params().StateDict("a."))
+		})
+	}
+}
+
+func TestLoadEmbeddingAndCells(t *testing.T) {
+	from, err := NewEmbedding(DefaultEmbedding(5, 3), NewRand(1))
+	require.NoError(t, err)
+	sd := from.Params().StateDict("e.")
+	to, err := LoadEmbedding(sd, "e.", EmbeddingConfig{PaddingIdx: NoPadding})
+	require.NoError(t, err)
+	require.Equal(t, sd, to.Params().StateDict("e."))
+	_, err = LoadEmbedding(sd, "e.", EmbeddingConfig{Num: 4, Dim: 3})
+	require.EqualError(t, err, "layer: load Embedding: Num = 4, want 5 as in the tensors")
+	_, err = LoadEmbedding(sd, "", EmbeddingConfig{})
+	require.EqualError(t, err, `layer: load Embedding: missing weight; did you mean prefix "e."?`)
+
+	cell, err := NewGRUCell(CellConfig{Input: 2, Hidden: 3}, NewRand(1))
+	require.NoError(t, err)
+	other, err := NewGRUCell(CellConfig{Input: 2, Hidden: 3}, nil)
+	require.NoError(t, err)
+	require.NoError(t, other.LoadStateDict(cell.Params().StateDict("c."), "c."))
+	require.Equal(t, cell.Params().StateDict(""), other.Params().StateDict(""))
+	missing, _, err := other.LoadMatching(nil, "")
+	require.NoError(t, err)
+	require.Len(t, missing, 4)
 }
 
 // TestSafetensorsBytes: the file is the one that the reference writer makes of the
