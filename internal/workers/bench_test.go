@@ -1,6 +1,7 @@
 package workers
 
 import (
+	"fmt"
 	"runtime"
 	"slices"
 	"testing"
@@ -93,16 +94,28 @@ func BenchmarkRun(b *testing.B) {
 	b.Run("each", func(b *testing.B) { percentiles(b, nothing, func() { t.Each(2, piece, true) }) })
 }
 
-// BenchmarkPhases is a call of 1000 phases that take one member 20 us alone, as
-// the time steps of a recurrence.
+// compute is n multiply-adds, each of which waits for the one before: about two
+// nanoseconds each.
+//
+//go:noinline
+func compute(n int) (s float32) {
+	for range n {
+		s = float32(s*.999) + .5
+	}
+	return s
+}
+
+// BenchmarkPhases is a call of 1000 phases that take one member 20 us, as the
+// time steps of a recurrence.
 func BenchmarkPhases(b *testing.B) {
-	const phases, work = 1000, 20 * time.Microsecond
+	const phases, work = 1000, 10000
 	for _, n := range []int{1, 2} {
-		b.Run([]string{"", "one", "two"}[n], func(b *testing.B) {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
 			t := NewTeam(n)
 			job := func(m Member) {
+				from, to := m.Share(work)
 				for range phases {
-					spin(work / time.Duration(m.Members))
+					compute(to - from)
 					m.Wait()
 				}
 			}
