@@ -61,17 +61,17 @@ func gemm(isa ISA, c, a Mat, n int, w *Panels, bias []float32, add bool) {
 	p.run(n)
 }
 
-// gemmTN is GemmTN on the path isa.
-func gemmTN(isa ISA, c, a Mat, gates, units int, b *Panels, add bool) {
+// gemmTN is GemmTN for units lo to hi on the path isa.
+func gemmTN(isa ISA, c, a Mat, gates, units, lo, hi int, b *Panels, add bool) {
 	if isa == Generic {
-		gemmTNGeneric(c, a, gates, units, b, add)
+		gemmTNGeneric(c, a, gates, units, lo, hi, b, add)
 		return
 	}
 	p := matmul{isa: isa, c: c, a: a, w: b, add: add, trans: true}
 	if b.k < minCopied {
-		p.runTN(gates, units)
+		p.runTN(gates, units, lo, hi)
 	} else {
-		runCopied(p, gates, units)
+		runCopied(p, gates, units, lo, hi)
 	}
 }
 
@@ -104,10 +104,10 @@ func (p *matmul) col(r region) int { return (r.panel*p.w.blocksPerPanel() + r.bl
 // displace each other.
 //
 //go:noinline
-func runCopied(p matmul, gates, units int) {
+func runCopied(p matmul, gates, units, lo, hi int) {
 	var copied [maxCopied * blockRows]float32
 	p.copied = copied[:]
-	p.runTN(gates, units)
+	p.runTN(gates, units, lo, hi)
 }
 
 // copyInputs copies kn inputs of columns of A.
@@ -132,10 +132,10 @@ func (p *matmul) run(n int) {
 
 // runTN works on blocks of A's columns, in each on all panels: the inputs of a
 // block, a stride apart, are fetched once. The rows of C are in PyTorch's order.
-func (p *matmul) runTN(gates, units int) {
-	for u := 0; u < units; u += blockRows {
+func (p *matmul) runTN(gates, units, lo, hi int) {
+	for u := lo; u < hi; u += blockRows {
 		for g := range gates {
-			r := region{row: g*units + u, from: PackedIndex(gates, u, g), rows: min(blockRows, units-u)}
+			r := region{row: g*units + u, from: PackedIndex(gates, u, g), rows: min(blockRows, hi-u)}
 			if p.copied != nil && p.w.k <= maxCopied {
 				p.copyInputs(0, p.w.k, r.from, r.rows)
 			}
