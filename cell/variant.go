@@ -46,6 +46,15 @@ type VariantParams struct {
 	Peephole         []float32 // [3H]: i, f, o
 }
 
+// All returns all parameters; those that the Variant does not have are empty, as
+// all are of nil.
+func (p *VariantParams) All() (all [7][]float32) {
+	if p != nil {
+		all = [...][]float32{p.GainIH, p.GainHH, p.ShiftIH, p.ShiftHH, p.GainC, p.ShiftC, p.Peephole}
+	}
+	return all
+}
+
 // Gates returns 4: i, f, g, o.
 func (Variant) Gates() int { return 4 }
 

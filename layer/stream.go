@@ -94,13 +94,8 @@ func (s *Stream) Step(y, x []float32) {
 		h, c := s.h[i*s.batch*H:], s.c[i*s.batch*cUnits:]
 		st.Rows, st.X, st.WX, st.Bias = s.batch, in, sc.wih.panels, sc.bias
 		st.H, st.C = kernels.Mat{Data: h, Stride: H}, kernels.Mat{Data: c, Stride: cUnits}
-		st.HPrev, st.CPrev, st.Gates = st.H, st.C, sc.gates.at(0)
-		if sc.gatesH.data != nil {
-			st.GatesH = sc.gatesH.at(0)
-		}
-		if st.WR != nil {
-			st.M = sc.m.at(0)
-		}
+		st.HPrev, st.CPrev = st.H, st.C
+		sc.place(0)
 		sc.cell.Forward(st)
 		in = st.H
 	}
