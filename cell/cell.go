@@ -21,7 +21,7 @@ package cell
 
 import "github.com/simdrnn/simdrnn/kernels"
 
-// A Cell is a kind of cell: RNN, LSTM or GRU. It has no weights and no state; both
+// A Cell is a kind of cell: RNN, LSTM, GRU or Variant. It has no weights and no state; both
 // are in the Step that its methods work on.
 type Cell interface {
 	// Gates returns the number G of gates: W_ih is [G*H, I], W_hh is [G*H, H].
@@ -79,6 +79,12 @@ type Step struct {
 	// With variational dropout W_hh multiplies HMask * HPrev instead of HPrev.
 	HMask kernels.Mat // [Rows, Ho], or nothing
 	HDrop kernels.Mat // scratch like HPrev; with HMask
+
+	// For a Variant. Saved is what ForwardTrain keeps for Backward, [Rows,
+	// Variant.Saved(Units)]; Kept [Rows, Units] and Wide [8*Units] are scratch.
+	Variant, DVariant *VariantParams
+	Saved, Kept       kernels.Mat
+	Wide              []float32
 
 	// For a cell that HasGatesH.
 	GatesH kernels.Mat // the h part, [Rows, W.Width()], packed

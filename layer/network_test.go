@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -20,14 +21,16 @@ type network struct {
 	noBias, batchFirst, bidirectional bool
 	dropout, input, recurrent         float64 // probabilities
 	zoneoutH, zoneoutC                float64
+	norm                              LayerNorm
+	peephole                          bool
 }
 
 // random says whether training draws random numbers.
 func (n network) random() bool { return n.dropout+n.input+n.recurrent+n.zoneoutH+n.zoneoutC > 0 }
 
 func (n network) String() string {
-	return fmt.Sprintf("%s I=%d H=%d L=%d P=%d bias=%t batchFirst=%t bidirectional=%t dropout=%v", n.mode, n.I, n.H, n.L, n.P, !n.noBias, n.batchFirst, n.bidirectional,
-		[]float64{n.dropout, n.input, n.recurrent, n.zoneoutH, n.zoneoutC})
+	return fmt.Sprintf("%s I=%d H=%d L=%d P=%d bias=%t batchFirst=%t bidirectional=%t dropout=%v norm=%v peephole=%t", n.mode, n.I, n.H, n.L, n.P, !n.noBias, n.batchFirst, n.bidirectional,
+		[]float64{n.dropout, n.input, n.recurrent, n.zoneoutH, n.zoneoutC}, n.norm, n.peephole)
 }
 
 func (n network) build(t testing.TB, r *Rand) model {
@@ -44,17 +47,26 @@ func (n network) build(t testing.TB, r *Rand) model {
 		m, err = NewRNN(cfg, r)
 	case "LSTM":
 		m, err = NewLSTM(LSTMConfig{Input: n.I, Hidden: n.H, Layers: n.L, NoBias: n.noBias, BatchFirst: n.batchFirst, Dropout: n.dropout, Bidirectional: n.bidirectional, Proj: n.P,
-			InputDropout: n.input, RecurrentDropout: n.recurrent, ZoneoutH: n.zoneoutH, ZoneoutC: n.zoneoutC}, r)
+			InputDropout: n.input, RecurrentDropout: n.recurrent, ZoneoutH: n.zoneoutH, ZoneoutC: n.zoneoutC,
+			LayerNorm: n.norm, Peephole: n.peephole}, r)
 	case "GRU":
 		m, err = NewGRU(GRUConfig{Input: n.I, Hidden: n.H, Layers: n.L, NoBias: n.noBias, BatchFirst: n.batchFirst, Dropout: n.dropout, Bidirectional: n.bidirectional,
 			InputDropout: n.input, RecurrentDropout: n.recurrent, ZoneoutH: n.zoneoutH}, r)
 	}
 	require.NoError(t, err)
+	if n.norm != NoLayerNorm && r != nil {
+		for _, q := range m.Params() {
+			if strings.Contains(q.Name, "_ln_") {
+				r.Uniform(q.Data, .5, 1.5)
+			}
+		}
+	}
 	return m
 }
 
 func (n network) reference() reference.Config {
-	return reference.Config{Kind: referenceKinds[n.mode], Input: n.I, Hidden: n.H, Layers: n.L, NoBias: n.noBias, Bidirectional: n.bidirectional, Proj: n.P}
+	return reference.Config{Kind: referenceKinds[n.mode], Input: n.I, Hidden: n.H, Layers: n.L, NoBias: n.noBias, Bidirectional: n.bidirectional, Proj: n.P,
+		LayerNorm: reference.LayerNorm(n.norm), Peephole: n.peephole}
 }
 
 // A run is a batch of sequences for a network and the loss
@@ -172,6 +184,12 @@ var networks = []network{
 	{mode: "RNN_TANH", I: 3, H: 17, L: 2, bidirectional: true, noBias: true},
 	{mode: "RNN_TANH", I: 6, H: 4, batchFirst: true},
 	{mode: "RNN_RELU", I: 7, H: 19, L: 4, bidirectional: true},
+	{mode: "LSTM", I: 3, H: 18, norm: LayerNormA},
+	{mode: "LSTM", I: 3, H: 5, L: 2, norm: LayerNormA, noBias: true, bidirectional: true},
+	{mode: "LSTM", I: 4, H: 17, L: 2, P: 7, norm: LayerNormB, batchFirst: true},
+	{mode: "LSTM", I: 4, H: 20, peephole: true},
+	{mode: "LSTM", I: 4, H: 6, L: 3, P: 4, bidirectional: true, norm: LayerNormB, peephole: true, noBias: true},
+	{mode: "LSTM", I: 4, H: 9, L: 2, bidirectional: true, norm: LayerNormA, peephole: true, dropout: .2, recurrent: .3, zoneoutH: .2, zoneoutC: .2},
 	{mode: "GRU", I: 3, H: 17, L: 2},
 	{mode: "GRU", I: 4, H: 6, L: 3, bidirectional: true, batchFirst: true},
 	{mode: "GRU", I: 4, H: 33, noBias: true},
@@ -221,8 +239,12 @@ func forEachRun(t *testing.T, f func(t *testing.T, m model, p *run, r *Rand)) {
 
 // TestNetworks compares Stream and Tape with float64.
 func TestNetworks(t *testing.T) {
-	var worst errs
+	plain, steep := new(errs), &errs{steep: 9}
 	forEachRun(t, func(t *testing.T, m model, p *run, _ *Rand) {
+		worst := plain
+		if p.norm != NoLayerNorm { // which divides by what may be little
+			worst = steep
+		}
 		cfg := p.reference()
 		params := cfg.NewParams()
 		require.Len(t, m.Params(), len(params))
@@ -266,7 +288,7 @@ func TestNetworks(t *testing.T) {
 			}
 		})
 	})
-	t.Logf("largest errors: forward %.1e, gradients %.1e", worst.forward, worst.gradient)
+	t.Logf("largest errors: forward %.1e, gradients %.1e; with layer norm %.1e, %.1e", plain.forward, plain.gradient, steep.forward, steep.gradient)
 }
 
 // constant returns n times p, or nothing for 0.
