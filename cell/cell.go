@@ -69,6 +69,11 @@ type Step struct {
 	W  *kernels.Panels // W_hh: G gates, Units units, Ho inputs
 	WT *kernels.Panels // W_hh transposed: 1 gate, Ho units, inputs in packed order; for Backward
 
+	// A step may be a part of one that several goroutines share: Units of its
+	// units, First on. Its weights and matrices are those of these units, but
+	// HPrev is that of all, W.K(), which W multiplies.
+	First int
+
 	Gates        kernels.Mat // [Rows, W.Width()], packed
 	HPrev, CPrev kernels.Mat // state before the step
 	H, C         kernels.Mat // state after it; C may be CPrev, in Forward H may be HPrev
@@ -117,6 +122,17 @@ func (s *Step) hIn() kernels.Mat {
 		kernels.Mul(d, s.HPrev.Data[b*s.HPrev.Stride:][:n], s.HMask.Data[b*s.HMask.Stride:][:n])
 	}
 	return s.HDrop
+}
+
+// single says whether the step is one that kernels compute as a whole: one row of
+// all units, as it is.
+func (s *Step) single() bool {
+	return s.Rows == 1 && s.WR == nil && s.HMask.Data == nil && s.Units == s.W.K()
+}
+
+// own returns HPrev of the step's own units.
+func (s *Step) own() kernels.Mat {
+	return kernels.Mat{Data: s.HPrev.Data[s.First:], Stride: s.HPrev.Stride}
 }
 
 // addHPrev adds to DHPrev what comes through W_hh from dGates of the h part.

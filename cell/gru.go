@@ -48,7 +48,7 @@ func (GRU) PackBias(x, h, bih, bhh []float32, units int) {
 //
 // A single row takes one call of assembly.
 func (GRU) Forward(s *Step) {
-	if s.Rows == 1 && s.HMask.Data == nil {
+	if s.single() {
 		u, w, x := s.Units, s.W.Width(), []float32(nil)
 		if s.WX != nil {
 			x = row(s.X, s.WX.K())
@@ -60,13 +60,13 @@ func (GRU) Forward(s *Step) {
 		kernels.Gemm(s.Gates, s.X, s.Rows, s.WX, s.Bias)
 	}
 	kernels.Gemm(s.GatesH, s.hIn(), s.Rows, s.W, s.BiasH)
-	kernels.GRUForward(s.H, s.Gates, s.GatesH, s.HPrev, s.Rows, s.Units)
+	kernels.GRUForward(s.H, s.Gates, s.GatesH, s.own(), s.Rows, s.Units)
 }
 
 // ForwardTrain is Forward and leaves r,z,n in Gates and gh_n in GatesH.
 func (GRU) ForwardTrain(s *Step) {
 	kernels.Gemm(s.GatesH, s.hIn(), s.Rows, s.W, s.BiasH)
-	kernels.GRUForwardTrain(s.H, s.Gates, s.GatesH, s.HPrev, s.Rows, s.Units)
+	kernels.GRUForwardTrain(s.H, s.Gates, s.GatesH, s.own(), s.Rows, s.Units)
 }
 
 // Backward computes
@@ -76,7 +76,7 @@ func (GRU) ForwardTrain(s *Step) {
 //	dhPrev += dGatesH·W_hh
 //	dhPrev += dh*z
 func (GRU) Backward(s *Step) {
-	kernels.GRUBackward(s.Gates, s.GatesH, s.DM, s.DH, s.HPrev, s.Rows, s.Units)
+	kernels.GRUBackward(s.Gates, s.GatesH, s.DM, s.DH, s.own(), s.Rows, s.Units)
 	s.addHPrev(s.GatesH)
 	for b := range s.Rows {
 		d := s.DHPrev.Data[b*s.DHPrev.Stride:][:s.Units]

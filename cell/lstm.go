@@ -35,7 +35,7 @@ func (LSTM) PackBias(x, _, bih, bhh []float32, units int) {
 //
 // A single row without projection takes one call of assembly.
 func (LSTM) Forward(s *Step) {
-	if s.Rows == 1 && s.WR == nil && s.HMask.Data == nil {
+	if s.single() {
 		u, x := s.Units, []float32(nil)
 		if s.WX != nil {
 			x = row(s.X, s.WX.K())

@@ -2,6 +2,7 @@ package layer
 
 import (
 	"github.com/simdrnn/simdrnn/cell"
+	"github.com/simdrnn/simdrnn/internal/workers"
 	"github.com/simdrnn/simdrnn/kernels"
 )
 
@@ -11,19 +12,24 @@ import (
 type scan struct {
 	*direction
 	cell    cell.Cell
-	index   int       // layer*D + direction
-	reverse bool      // takes the steps from the last to the first
-	step    cell.Step // the arguments of cell
-	gates   series    // [steps,B,Width], packed
-	gatesH  series    // the h part, for a cell that keeps it apart
-	m       series    // [steps,B,H], with projection
-	saved   series    // [steps,B,·], for a cell.Variant
-	hPrev   []float32 // [B,Ho], the state before a step with resets
-	cPrev   []float32 // [B,H]
-	xs      []float32 // [B,inputs], the input of a step in the plan's order
-	zone    *zoneout  // or nil
+	index   int             // layer*D + direction
+	reverse bool            // takes the steps from the last to the first
+	step    cell.Step       // the arguments of cell
+	wx      *kernels.Panels // W_ih
+	gates   series          // [steps,B,Width], packed
+	gatesH  series          // the h part, for a cell that keeps it apart
+	m       series          // [steps,B,H], with projection
+	saved   series          // [steps,B,·], for a cell.Variant
+	hPrev   []float32       // [B,Ho], the state before a step with resets
+	cPrev   []float32       // [B,H]
+	xs      []float32       // [B,inputs], or of more rows, the input of a step in the plan's order
+	zone    *zoneout        // or nil
 
 	after func(t int) // called after each step, or nil
+
+	// Of a scan whose units several goroutines share.
+	member workers.Member
+	parts  [2]kernels.Panels // of W_ih and W_hh
 }
 
 // newScan returns scan index of a Stream, or of a Tape, which keeps all steps.
@@ -35,7 +41,9 @@ func newScan(r *recurrent, index, steps, batch int, keep bool) scan {
 		cell:      r.cell,
 		index:     index,
 		reverse:   index%D == 1,
-		step:      cell.Step{Units: H, W: d.whh.panels, BiasH: d.biasH},
+		step:      cell.Step{Units: H, W: d.whh.panels, Bias: d.bias, BiasH: d.biasH},
+		wx:        d.wih.panels,
+		member:    alone,
 		gates:     newSeries(make([]float32, steps*batch*width), steps, batch, width, false),
 		hPrev:     make([]float32, batch*Ho),
 		cPrev:     make([]float32, batch*r.cUnits()),
@@ -78,34 +86,48 @@ func (s *scan) at(i, T int) int {
 // t0, that of step t0+t in gates.at(t). inOrder says that the rows of x are in the
 // plan's order.
 func (s *scan) project(x series, inOrder bool, p *plan, t0, T int) {
-	B, w, g := p.B, s.wih.panels, s.gates
-	inOrder = inOrder || p.sorted
-	switch {
-	case !p.ragged && inOrder && x.step == B*x.row: // time-major
-		kernels.Gemm(g.at(0), x.at(0), T*B, w, s.bias)
+	B, w, g, bias := len(p.order), s.wx, s.gates, s.step.Bias
+	x, inOrder = p.rowsOf(x, inOrder)
+	whole := !p.ragged && g.step == B*g.row
+	switch cols := w.K(); {
+	case whole && inOrder && x.step == B*x.row: // time-major
+		kernels.Gemm(g.at(0), x.at(0), T*B, w, bias)
+	case whole && T*B*cols <= len(s.xs):
+		for t := range T {
+			s.gather(s.xs[t*B*cols:], x.at(t), inOrder, p, B)
+		}
+		kernels.Gemm(g.at(0), kernels.Mat{Data: s.xs, Stride: cols}, T*B, w, bias)
 	case !p.ragged && inOrder && T >= B: // batch-first
 		for b := range B {
 			kernels.Gemm(kernels.Mat{Data: g.data[b*g.row:], Stride: g.step},
-				kernels.Mat{Data: x.data[b*x.row:], Stride: x.step}, T, w, s.bias)
+				kernels.Mat{Data: x.data[b*x.row:], Stride: x.step}, T, w, bias)
 		}
 	default:
 		for t := range T {
 			n := p.rows(t0 + t)
-			kernels.Gemm(g.at(t), s.input(x.at(t), inOrder, p, n), n, w, s.bias)
+			kernels.Gemm(g.at(t), s.input(x.at(t), inOrder, p, n), n, w, bias)
 		}
 	}
 }
 
 // input returns n rows of x, a step's input, in the plan's order.
 func (s *scan) input(x kernels.Mat, inOrder bool, p *plan, n int) kernels.Mat {
-	if inOrder || p.sorted {
+	if inOrder {
 		return x
 	}
-	cols := s.wih.panels.K()
+	s.gather(s.xs, x, false, p, n)
+	return kernels.Mat{Data: s.xs, Stride: s.wx.K()}
+}
+
+// gather copies n rows of x, a step's input, to dst in the plan's order.
+func (s *scan) gather(dst []float32, x kernels.Mat, inOrder bool, p *plan, n int) {
+	cols := s.wx.K()
 	for i, b := range p.order[:n] {
-		copy(s.xs[i*cols:], row(x, b, cols))
+		if inOrder {
+			b = i
+		}
+		copy(dst[i*cols:], row(x, b, cols))
 	}
-	return kernels.Mat{Data: s.xs, Stride: cols}
 }
 
 // forward computes the states of steps t0 to t0+T from the x part in gates, that
@@ -117,7 +139,8 @@ func (s *scan) forward(h, c series, p *plan, t0, T int, train bool) {
 	for i := range T {
 		t := s.at(i, T)
 		st.Rows = p.rows(t0 + t)
-		st.H, st.C = h.at(t), c.at(t)
+		H := h.at(t)
+		st.H, st.C = kernels.Mat{Data: H.Data[st.First:], Stride: H.Stride}, c.at(t)
 		s.place(t)
 		if p.anyReset(t0+t, st.Rows) {
 			s.reset(p, t0+t)
@@ -131,11 +154,14 @@ func (s *scan) forward(h, c series, p *plan, t0, T int, train bool) {
 			s.cell.Forward(st)
 		}
 		if s.zone != nil {
-			s.zone.after(st, h.at(t), c.at(t), t)
+			s.zone.after(st, H, c.at(t), t)
 		}
-		st.HPrev, st.CPrev = st.H, st.C
+		st.HPrev, st.CPrev = H, st.C
 		if s.after != nil {
 			s.after(t0 + t)
+		}
+		if s.member.Members > 1 {
+			s.member.Wait()
 		}
 	}
 }
@@ -158,9 +184,8 @@ func (s *scan) place(t int) {
 // reset replaces step.HPrev and step.CPrev by copies with the resets of step t.
 func (s *scan) reset(p *plan, t int) {
 	st := &s.step
-	one := func(m *kernels.Mat, buf, to []float32) {
-		cols := len(buf) / p.B
-		if cols == 0 {
+	one := func(m *kernels.Mat, buf, to []float32, cols int) {
+		if len(buf) == 0 {
 			return
 		}
 		for i := range st.Rows {
@@ -175,8 +200,8 @@ func (s *scan) reset(p *plan, t int) {
 		}
 		*m = kernels.Mat{Data: buf, Stride: cols}
 	}
-	one(&st.HPrev, s.hPrev, p.ResetH)
-	one(&st.CPrev, s.cPrev, p.ResetC)
+	one(&st.HPrev, s.hPrev, p.ResetH, st.W.K())
+	one(&st.CPrev, s.cPrev, p.ResetC, st.Units)
 }
 
 // stateRow returns that of row i in a state [L*D,B,cols] of the caller.
