@@ -90,8 +90,8 @@ func (s *scan) project(x series, inOrder bool, p *plan, t0, T int) {
 	x, inOrder = p.rowsOf(x, inOrder)
 	whole := !p.ragged && g.step == B*g.row
 	switch cols := w.K(); {
-	case whole && inOrder && x.step == B*x.row: // time-major
-		kernels.Gemm(g.at(0), x.at(0), T*B, w, bias)
+	case whole && p.timeMajor(x, inOrder):
+		s.projectRows(x, 0, T*B)
 	case whole && T*B*cols <= len(s.xs):
 		for t := range T {
 			s.gather(s.xs[t*B*cols:], x.at(t), inOrder, p, B)
@@ -108,6 +108,12 @@ func (s *scan) project(x series, inOrder bool, p *plan, t0, T int) {
 			kernels.Gemm(g.at(t), s.input(x.at(t), inOrder, p, n), n, w, bias)
 		}
 	}
+}
+
+// projectRows computes the x part of rows lo to hi of all steps, if that of x and
+// of gates are one matrix.
+func (s *scan) projectRows(x series, lo, hi int) {
+	kernels.Gemm(s.gates.rows(lo).at(0), x.rows(lo).at(0), hi-lo, s.wx, s.step.Bias)
 }
 
 // input returns n rows of x, a step's input, in the plan's order.

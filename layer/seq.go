@@ -128,6 +128,11 @@ func (p *plan) rowsOf(x series, inOrder bool) (series, bool) {
 	return x, inOrder
 }
 
+// timeMajor says whether the steps of x are one matrix with the rows of the plan.
+func (p *plan) timeMajor(x series, inOrder bool) bool {
+	return !p.ragged && (inOrder || p.sorted) && x.step == len(p.order)*x.row
+}
+
 // plain says that all rows take all steps as they come.
 func (p *plan) plain() bool { return !p.ragged && p.Reset == nil }
 

@@ -153,10 +153,15 @@ func (r *recurrent) share(m workers.Member, s split, p *plan) share {
 		w.lo, w.hi = p.share(m.Index/2, (m.Members+1-w.d0)/2)
 	case byUnits:
 		unit := r.partUnits()
-		w.from, w.to = m.Share((r.hidden + unit - 1) / unit)
-		w.from, w.to = min(w.from*unit, r.hidden), min(w.to*unit, r.hidden)
+		w.from, w.to = shareOf(m, r.hidden, unit)
 	}
 	return w
+}
+
+// shareOf returns the share of m of n things in multiples of unit.
+func shareOf(m workers.Member, n, unit int) (lo, hi int) {
+	lo, hi = m.Share((n + unit - 1) / unit)
+	return min(lo*unit, n), min(hi*unit, n)
 }
 
 // share returns the rows of share i of n, which have about as many steps as others.

@@ -64,6 +64,28 @@ func TestThreadsStream(t *testing.T) {
 	})
 }
 
+// TestThreadsTape: a Tape gives the same bits with any number of threads.
+func TestThreadsTape(t *testing.T) {
+	procs(t, 4)
+	forEachRun(t, func(t *testing.T, m model, p *run, _ *Rand) {
+		kerneltest.Each(t, func(t *testing.T, _ kernels.ISA) {
+			want := *p
+			want.tape(m.NewTape(p.T+1, p.B))
+			forEachSplit(t, func(s split, threads int) {
+				got := *p
+				tape := m.NewTape(p.T+1, p.B)
+				tape.SetThreads(threads)
+				tape.forceSplit(tape.r, s)
+				got.tape(tape)
+				want.requireSame(t, &got, fmt.Sprintf("%s, threads=%d", splitNames[s], threads))
+				tape.Params().ZeroGrad()
+				got.tape(tape)
+				want.requireSame(t, &got, fmt.Sprintf("%s, threads=%d, again", splitNames[s], threads))
+			})
+		})
+	})
+}
+
 // requireSame checks that another run gave the same bits, as far as it went.
 func (p *run) requireSame(t *testing.T, q *run, name string) {
 	t.Helper()
