@@ -42,7 +42,7 @@ const (
 	// patience is how long a member polls before it naps, the longer the longer
 	// it has waited, from minNap to maxNap.
 	patience       = 100 * time.Microsecond
-	minNap, maxNap = 20 * time.Microsecond, time.Millisecond
+	minNap, maxNap = 20 * time.Microsecond, 200 * time.Microsecond
 )
 
 // The states of a worker. It owns itself while it is warm, parked or waking, a
@@ -244,15 +244,16 @@ func (m Member) Wait() {
 	}
 }
 
-// Run calls job for each member of a team, at the same time, and returns when
-// all have returned. With a job that is not made anew for each call it does not
-// allocate.
+// Run calls job once for each member of a team, at the same time, and returns
+// when all have returned. How many they are may change from call to call. All
+// must call Wait equally often. Run does not allocate, but a closure or a method
+// value does: make job once.
 //
 // If wake is set, the team gets parked workers too, and waits for them at its
 // first barrier: that pays for calls of some 0.3 ms or more. Without it the team
-// gets those that are warm. It wakes the others for the next call if this one
-// follows closely on the last, so that a loop of short calls warms them and
-// calls that are far apart leave them alone.
+// gets those that are warm, and wakes the others for the next call only if this
+// one follows closely on the last: a loop of short calls warms them, calls that
+// are far apart leave them alone.
 //
 // If job panics, the other members panic at their next Wait, and then Run does:
 // with what the caller panicked with, or else with a *[Panic].
@@ -436,7 +437,7 @@ func (b *backoff) pause() {
 	}
 	switch waited := now.Sub(b.start); {
 	case waited > patience:
-		time.Sleep(min(max(waited/4, minNap), maxNap))
+		time.Sleep(min(max(waited/8, minNap), maxNap))
 	case now.Sub(b.yielded) > eager:
 		runtime.Gosched()
 		b.yielded = now
