@@ -13,8 +13,9 @@
 // who wakes it; to hand work to one that polls a variable takes 0.2 us. So a
 // worker polls for [keepWarm] before it parks, which is about what a wake-up
 // costs. Within a call members meet at barriers, where they poll too. Whoever
-// polls yields to other goroutines after each microsecond or so, and then to
-// other processes by naps: the member that it waits for may need the processor.
+// polls yields to other goroutines each microsecond, and after a while it naps,
+// which yields to other processes: the member that it waits for may need the
+// processor.
 package workers
 
 import (
@@ -28,10 +29,12 @@ import (
 )
 
 const (
-	// burst is the number of loads between two yields, about a microsecond: few
-	// enough for the goroutines that want the processor, enough to leave the
-	// scheduler, which locks, out of the common wait at a barrier.
-	burst = 2000
+	// burst is the number of loads between two looks at the clock.
+	burst = 200
+
+	// eager is how long a wait polls between two yields: enough to leave the
+	// scheduler, which locks, out of the usual wait at a barrier.
+	eager = time.Microsecond
 
 	// keepWarm is how long an idle worker polls before it parks.
 	keepWarm = 50 * time.Microsecond
@@ -39,7 +42,7 @@ const (
 	// patience is how long a member polls before it naps, the longer the longer
 	// it has waited, from minNap to maxNap.
 	patience       = 100 * time.Microsecond
-	minNap, maxNap = 20 * time.Microsecond, time.Millisecond
+	minNap, maxNap = 20 * time.Microsecond, 200 * time.Microsecond
 )
 
 // The states of a worker. It owns itself while it is warm, parked or waking, a
@@ -122,7 +125,7 @@ func (w *worker) loop() {
 func (w *worker) rest() {
 	var b backoff
 	var poll bool
-	reset := func() { b.start, poll = time.Now(), runtime.GOMAXPROCS(0) > 1 }
+	reset := func() { b, poll = backoff{start: time.Now()}, runtime.GOMAXPROCS(0) > 1 }
 	reset()
 	for {
 		s := w.state.Load()
@@ -137,10 +140,8 @@ func (w *worker) rest() {
 			if s == done {
 				reset()
 			}
-		case s != warm: // a team has yet to decide
+		case s != warm, poll && time.Since(b.start) < keepWarm: // a team has yet to decide, or to come
 			b.pause()
-		case poll && time.Since(b.start) < keepWarm:
-			runtime.Gosched()
 		case w.state.CompareAndSwap(warm, parked):
 			<-w.wake
 			reset()
@@ -243,15 +244,16 @@ func (m Member) Wait() {
 	}
 }
 
-// Run calls job for each member of a team, at the same time, and returns when
-// all have returned. With a job that is not made anew for each call it does not
-// allocate.
+// Run calls job once for each member of a team, at the same time, and returns
+// when all have returned. How many they are may change from call to call. All
+// must call Wait equally often. Run does not allocate, but a closure or a method
+// value does: make job once.
 //
 // If wake is set, the team gets parked workers too, and waits for them at its
 // first barrier: that pays for calls of some 0.3 ms or more. Without it the team
-// gets those that are warm. It wakes the others for the next call if this one
-// follows closely on the last, so that a loop of short calls warms them and
-// calls that are far apart leave them alone.
+// gets those that are warm, and wakes the others for the next call only if this
+// one follows closely on the last: a loop of short calls warms them, calls that
+// are far apart leave them alone.
 //
 // If job panics, the other members panic at their next Wait, and then Run does:
 // with what the caller panicked with, or else with a *[Panic].
@@ -421,16 +423,23 @@ func changed(w *atomic.Uint32, old uint32) bool {
 }
 
 // A backoff paces one wait.
-type backoff struct{ start time.Time }
+type backoff struct {
+	start   time.Time // of the wait
+	yielded time.Time // last, or start
+}
 
-// pause yields to other goroutines, later to other processes.
+// pause is called between bursts. It yields to other goroutines, and after
+// patience to other processes.
 func (b *backoff) pause() {
+	now := time.Now()
 	if b.start.IsZero() {
-		b.start = time.Now()
+		b.start, b.yielded = now, now
 	}
-	if waited := time.Since(b.start); waited < patience {
+	switch waited := now.Sub(b.start); {
+	case waited > patience:
+		time.Sleep(min(max(waited/8, minNap), maxNap))
+	case now.Sub(b.yielded) > eager:
 		runtime.Gosched()
-	} else {
-		time.Sleep(min(max(waited/4, minNap), maxNap))
+		b.yielded = now
 	}
 }
