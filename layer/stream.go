@@ -100,7 +100,7 @@ func (s *Stream) newPart() *streamPart {
 // pays for it: a large batch, two directions, or many hidden units. While no call
 // wants them they take no processor time. It panics if n is less than 1.
 func (s *Stream) SetThreads(n int) {
-	s.threads.set("Stream.SetThreads", n)
+	n = s.threads.set("Stream.SetThreads", n)
 	for len(s.parts) < n {
 		s.parts = append(s.parts, s.newPart())
 	}

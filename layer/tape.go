@@ -135,7 +135,7 @@ func newTape(r *recurrent, maxT, batch int) *Tape {
 // that of a Stream does. The bits of results and gradients do not depend on it.
 // It panics if n is less than 1.
 func (t *Tape) SetThreads(n int) {
-	t.threads.set("Tape.SetThreads", n)
+	n = t.threads.set("Tape.SetThreads", n)
 	if n == 1 {
 		n = 0 // no views
 	}

@@ -64,14 +64,20 @@ type threads struct {
 
 func newThreads(r *recurrent) threads { return threads{n: 1, work: r.work, split: r.split} }
 
-func (t *threads) set(fn string, n int) {
+// set sets the number of threads. It returns how many a team can have.
+func (t *threads) set(fn string, n int) int {
 	if n < 1 {
 		bad(fn, "n", n, "at least 1")
 	}
 	t.n, t.team = n, nil
-	if n > 1 {
-		t.team = workers.NewTeam(n)
+	if n == 1 {
+		return 1
 	}
+	team := workers.NewTeam(n)
+	if team.Size() > 1 {
+		t.team = team
+	}
+	return team.Size()
 }
 
 // run calls job for each member of a team, of one if the work, in nanoseconds, is

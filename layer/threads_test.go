@@ -4,7 +4,11 @@ import (
 	"fmt"
 	"math"
 	"runtime"
+	"slices"
+	"sync"
 	"testing"
+
+	"github.com/stretchr/testify/require"
 
 	"github.com/simdrnn/simdrnn/internal/kerneltest"
 	"github.com/simdrnn/simdrnn/kernels"
@@ -84,6 +88,156 @@ func TestThreadsTape(t *testing.T) {
 			})
 		})
 	})
+}
+
+// TestThreadsAllocs: no call allocates. testing.AllocsPerRun would set GOMAXPROCS
+// to 1.
+func TestThreadsAllocs(t *testing.T) {
+	const T, B, calls = 5, 6, 1000
+	procs(t, 3)
+	for _, n := range []network{{mode: "LSTM", I: 3, H: 33, L: 2, bidirectional: true}, {mode: "GRU", I: 3, H: 40}} {
+		r := NewRand(1)
+		m := n.build(t, r)
+		p := newRun(n, T, B, nil, false, r)
+		forEachSplit(t, func(s split, threads int) {
+			stream, tape := m.NewStream(B), m.NewTape(T, B)
+			stream.Grow(T)
+			stream.SetThreads(threads)
+			stream.forceSplit(stream.r, s)
+			tape.SetThreads(threads)
+			tape.forceSplit(tape.r, s)
+			y, dx := make([]float32, T*B*p.out), make([]float32, T*B*p.in)
+			q := p.seq()
+			call := func() {
+				stream.ForwardSeq(y, p.x, q)
+				tape.ForwardSeq(p.x, q)
+				tape.Backward(dx, p.dy)
+			}
+			call()
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			for range calls {
+				call()
+			}
+			runtime.ReadMemStats(&after)
+			require.Less(t, after.Mallocs-before.Mallocs, uint64(calls), "%s, threads=%d", splitNames[s], threads)
+		})
+	}
+}
+
+// TestThreadsCallers: many goroutines with Streams and Tapes of several threads
+// all come to the same results, whoever gets the workers.
+func TestThreadsCallers(t *testing.T) {
+	const T, B = 20, 8
+	procs(t, 3)
+	n := network{mode: "LSTM", I: 20, H: kerneltest.Pick(80, 80, 40), L: 2}
+	r := NewRand(1)
+	m := n.build(t, r)
+	p := newRun(n, T, B, nil, false, r)
+	want := *p
+	want.tape(m.NewTape(T, B))
+	var wg sync.WaitGroup
+	for i := range kerneltest.Pick(8, 8, 3) {
+		wg.Go(func() {
+			stream, tape := m.NewStream(B), m.NewTape(T, B)
+			stream.SetThreads(2 + i%2)
+			tape.SetThreads(2 + i%2)
+			if i%3 > 0 {
+				stream.forceSplit(stream.r, split(i%3))
+				tape.forceSplit(tape.r, split(i%3))
+			}
+			for range kerneltest.Pick(10, 3, 1) {
+				got := *p
+				got.tape(tape)
+				got.stream(stream)
+				for _, c := range [][2][]float32{{want.y, got.y}, {want.dx, got.dx}, {want.grads[0], got.grads[0]}} {
+					if !slices.Equal(c[0], c[1]) {
+						t.Errorf("goroutine %d: other bits", i)
+						return
+					}
+				}
+				tape.Params().ZeroGrad()
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// TestThreadsSizes: networks and batches that are split by the estimate of work,
+// and those that have more than one panel for a member.
+func TestThreadsSizes(t *testing.T) {
+	procs(t, 4)
+	for _, c := range []struct {
+		n    network
+		T, B int
+		want map[int]split // by members
+	}{
+		{network{mode: "LSTM", I: 40, H: 96}, 20, 16, map[int]split{2: byRows, 4: byRows}},
+		{network{mode: "LSTM", I: 30, H: 256}, 12, 1, map[int]split{2: byUnits, 4: byUnits}},
+		{network{mode: "GRU", I: 70, H: 256, L: 2}, 3, 4, map[int]split{2: byUnits}},
+		{network{mode: "RNN_TANH", I: 30, H: 400, L: 2, noBias: true}, 5, 3, map[int]split{2: byUnits, 3: byUnits}},
+		{network{mode: "LSTM", I: 30, H: 60, bidirectional: true, L: 2}, 8, 2, map[int]split{2: byDirections, 4: byDirections}},
+		{network{mode: "LSTM", I: 30, H: 32}, 8, 3, map[int]split{2: byRows}},
+		{network{mode: "LSTM", I: 30, H: 32}, 8, 1, map[int]split{2: bySelf}},
+		{network{mode: "LSTM", I: 16, H: 576}, 2, 16, map[int]split{2: byUnits, 4: byUnits}},
+	} {
+		if kerneltest.Emulated() && c.n.H > 100 {
+			continue
+		}
+		t.Run(c.n.String(), func(t *testing.T) {
+			r := NewRand(1)
+			m := c.n.build(t, r)
+			p := newRun(c.n, c.T, c.B, nil, false, r)
+			want := *p
+			want.tape(m.NewTape(p.T, p.B))
+			for n, s := range c.want {
+				stream, tape := m.NewStream(p.B), m.NewTape(p.T, p.B)
+				stream.SetThreads(n)
+				tape.SetThreads(n)
+				stream.plan.set(&Seq{}, p.T)
+				require.Equal(t, splitNames[s], splitNames[stream.split(&stream.plan, n, false)], "members=%d", n)
+				work := func(T, B int) float64 { return wakeCall }
+				stream.threads.work, tape.threads.work = work, work
+				got := *p
+				got.tape(tape)
+				want.requireSame(t, &got, fmt.Sprintf("Tape, threads=%d", n))
+				got.stream(stream)
+				want.requireSame(t, &got, fmt.Sprintf("Stream, threads=%d", n))
+			}
+		})
+	}
+}
+
+// TestSetThreads: it may be called between any two calls, and refuses nonsense.
+func TestSetThreads(t *testing.T) {
+	const T, B = 6, 9
+	procs(t, 3)
+	n := network{mode: "LSTM", I: 5, H: 40, L: 2}
+	r := NewRand(1)
+	m := n.build(t, r)
+	p := newRun(n, T, B, nil, false, r)
+	want := *p
+	want.tape(m.NewTape(T, B))
+	stream, tape := m.NewStream(B), m.NewTape(T, B)
+	for _, threads := range []int{3, 1, 2, 1000, 1} {
+		stream.SetThreads(threads)
+		tape.SetThreads(threads)
+		stream.forceSplit(stream.r, byUnits)
+		tape.forceSplit(tape.r, byUnits)
+		got := *p
+		got.tape(tape)
+		want.requireSame(t, &got, "Tape")
+		tape.Params().ZeroGrad()
+		clone := stream.Clone()
+		require.Equal(t, threads, clone.n)
+		for _, s := range []*Stream{stream, clone} {
+			got.stream(s)
+			want.requireSame(t, &got, "Stream")
+		}
+		stream.Step(got.y[:B*p.out], p.x[:B*p.in]) // whole again
+	}
+	require.PanicsWithValue(t, "layer: Stream.SetThreads: n = 0, want at least 1", func() { stream.SetThreads(0) })
+	require.PanicsWithValue(t, "layer: Tape.SetThreads: n = -1, want at least 1", func() { tape.SetThreads(-1) })
 }
 
 // requireSame checks that another run gave the same bits, as far as it went.

@@ -201,6 +201,10 @@ func NewTeam(n int) *Team {
 	return t
 }
 
+// Size returns the largest number of members that t can have: n, or less if that
+// is more than the processors.
+func (t *Team) Size() int { return len(t.slots) }
+
 // A Member is what a goroutine is in a call of Run.
 type Member struct {
 	Index   int // 0 is the caller
