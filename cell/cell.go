@@ -71,8 +71,12 @@ type Step struct {
 
 	// A step may be a part of one that several goroutines share: Units of its
 	// units, First on. Its weights and matrices are those of these units, but
-	// HPrev is that of all, W.K(), which W multiplies.
-	First int
+	// HPrev is that of all, W.K(), which W multiplies. Backward, which comes to
+	// their part of DHPrev through the dGates of all units, takes these (of the h
+	// part) from Gather: it waits for the others, and returns nothing if all are
+	// zero.
+	First  int
+	Gather func() kernels.Mat
 
 	Gates        kernels.Mat // [Rows, W.Width()], packed
 	HPrev, CPrev kernels.Mat // state before the step
@@ -137,6 +141,11 @@ func (s *Step) own() kernels.Mat {
 
 // addHPrev adds to DHPrev what comes through W_hh from dGates of the h part.
 func (s *Step) addHPrev(dGates kernels.Mat) {
+	if s.Gather != nil {
+		if dGates = s.Gather(); dGates.Data == nil {
+			return
+		}
+	}
 	if s.HMask.Data == nil {
 		kernels.GemmAdd(s.DHPrev, dGates, s.Rows, s.WT)
 		return

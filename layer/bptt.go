@@ -23,6 +23,15 @@ type bptt struct {
 	hMask      []float32       // [B,Ho] of recurrent dropout, in the caller's order; step.HMask is in the plan's
 }
 
+// shared is what a scan needs to go back through a part of the units.
+type shared struct {
+	whhT   kernels.Panels // part of W_hh transposed
+	dGates series         // of the h part, of all units
+	t      int            // the step
+	zero   bool           // no gradient has come to the part's units
+	gather func() kernels.Mat
+}
+
 // newBPTT returns scan index for at most maxT steps, whose h is part of slots.
 func newBPTT(r *recurrent, index int, slots series, grads dirParams, maxT, batch int) *bptt {
 	D, Ho, cUnits := r.directions(), r.hUnits(), r.cUnits()
@@ -109,9 +118,10 @@ func (s *bptt) forward(hn, cn, h0, c0 []float32, x series, inOrder bool, p *plan
 	}
 }
 
-// view sets s to the share w of another scan for the member m, which has scratch
-// memory of its own in zone and pt.
-func (s *bptt) view(of *bptt, m workers.Member, w share, zone *zoneout, pt *tapePart) {
+// view sets v to the share w of a scan for the member m, which has scratch memory
+// of its own in pt.
+func (v *tapeView) view(of *bptt, m workers.Member, w share, pt *tapePart) {
+	s, zone := &v.bptt, &v.zone
 	*s = *of
 	lo, st := w.lo, &s.step
 	for _, x := range [...]*series{&s.gates, &s.gatesH, &s.m, &s.saved, &s.h, &s.c, &s.dhs} {
@@ -137,6 +147,14 @@ func (s *bptt) view(of *bptt, m workers.Member, w share, zone *zoneout, pt *tape
 		return
 	}
 	s.setUnits(m, w.from, w.to)
+	if w.back {
+		v.whhT.SetPart(st.WT, w.from, w.to)
+		st.WT, st.Gather = &v.whhT, v.gather
+		v.dGates = s.gates
+		if s.gatesH.data != nil {
+			v.dGates = s.gatesH
+		}
+	}
 	col, width := kernels.PackedIndex(st.W.Gates(), w.from, 0), st.W.Width()
 	s.gates, s.gatesH = s.gates.columns(col, width), s.gatesH.columns(col, width)
 	s.c = s.c.columns(w.from, min(st.Units, cUnits))
@@ -211,6 +229,60 @@ func (s *bptt) backward(g *gradient, p *plan) {
 			s.enter(s.dhPrev, g, p, next, n)
 		}
 		s.dh, s.dhPrev = s.dhPrev, s.dh
+	}
+}
+
+// backward is that of bptt, or its part for a share of the units, without resets
+// and with all rows in all steps.
+func (v *tapeView) backward(g *gradient, p *plan) {
+	s, st := &v.bptt, &v.step
+	if st.Gather == nil {
+		s.backward(g, p)
+		return
+	}
+	T, B, Ho, cUnits := p.steps, p.B, s.h.cols, s.c.row
+	own := func(x []float32, cols int) kernels.Mat {
+		if cols == 0 {
+			return kernels.Mat{}
+		}
+		return kernels.Mat{Data: x[st.First:], Stride: cols}
+	}
+	dy, cols := g.dy.columns(st.First, st.Units), st.Units
+	output := func(dh kernels.Mat, i int) {
+		if i >= 0 && dy.data != nil {
+			copyRows(dh, dy.at(s.at(i, T)), B, cols)
+			return
+		}
+		for b := range B {
+			clear(row(dh, b, cols))
+		}
+	}
+	dh, dhPrev := own(s.dh, Ho), own(s.dhPrev, Ho)
+	st.Rows, st.DC, st.DM = B, own(s.dc, cUnits), own(st.DM.Data, st.DM.Stride)
+	s.lo, s.hi = T, 0
+	output(dh, T-1)
+	for b := range B {
+		d := row(dh, b, cols)
+		kernels.Add(d, d, s.own(g.dhn, p, b, Ho))
+		copy(row(st.DC, b, s.c.cols), s.own(g.dcn, p, b, cUnits))
+	}
+	for i := T - 1; i >= 0; i-- {
+		t := s.at(i, T)
+		before := s.before(t)
+		s.place(t)
+		st.H, st.C, st.HPrev, st.CPrev = own(s.h.at(t+1).Data, s.h.row), s.c.at(t+1), s.h.at(before), s.c.at(before)
+		output(dhPrev, i-1)
+		st.DH, st.DHPrev = dh, dhPrev
+		v.t, v.zero = t, true
+		for b := range B {
+			v.zero = v.zero && kernels.MaxAbs(row(dh, b, cols)) == 0 && kernels.MaxAbs(row(st.DC, b, s.c.cols)) == 0
+		}
+		s.cell.Backward(st)
+		dh, dhPrev = dhPrev, dh
+	}
+	for b := range B {
+		copy(s.own(g.dh0, p, b, Ho), row(dh, b, cols))
+		copy(s.own(g.dc0, p, b, cUnits), row(st.DC, b, s.c.cols))
 	}
 }
 

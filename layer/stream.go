@@ -185,7 +185,7 @@ func (s *Stream) forward(y, x []float32, T int, q *Seq) {
 		copy(s.h, s.h0)
 		copy(s.c, s.c0)
 	}
-	s.run(s.threads.work(p.steps, B), s.job)
+	s.run(s.threads.work(p.steps, B), p, false, s.job)
 	p.lastOutputs(s.y)
 	p.Seq, s.x, s.y = Seq{}, series{}, series{}
 }
@@ -208,7 +208,7 @@ func (s *Stream) part(m workers.Member) {
 // begin prepares the scans for the share of m.
 func (pt *streamPart) begin(m workers.Member) {
 	r, s := pt.s.r, pt.s
-	pt.share = r.share(m, s.split(&s.plan, m.Members, false), &s.plan)
+	pt.share = r.share(m, s.split(&s.plan, m.Members, false), &s.plan, false)
 	w, p := pt.share, &pt.plan
 	p.setRows(&s.plan, w.lo, w.hi)
 	pt.chunk = max(1, streamRows/max(1, w.hi-w.lo))

@@ -47,12 +47,15 @@ type tapePart struct {
 	plan  plan       // of its rows
 	views []tapeView // [L*D], unless there is but one member
 	sum   []float32  // [B,Width], scratch
+	zero  [2]bool    // of the scan in the last steps
+	meets int        // number of steps in which zero was set
 	wide  []float32  // [8*H], scratch of a cell.Variant
 }
 
 // tapeView is a member's share of a scan.
 type tapeView struct {
 	bptt
+	shared
 	zone zoneout
 }
 
@@ -141,6 +144,10 @@ func (t *Tape) SetThreads(n int) {
 	}
 	for len(t.parts) < n {
 		pt := &tapePart{views: make([]tapeView, len(t.r.dirs)), sum: make([]float32, len(t.layers[0].dirs[0].sum))}
+		for i := range pt.views {
+			v := &pt.views[i]
+			v.gather = func() kernels.Mat { return t.gather(v) }
+		}
 		if t.r.isVariant() {
 			pt.wide = make([]float32, 8*t.r.hidden)
 		}
@@ -153,10 +160,11 @@ func (t *Tape) SetThreads(n int) {
 func (t *Tape) begin(m workers.Member, forward bool) share {
 	r, p := t.r, &t.plan
 	if m.Members == 1 {
-		return r.share(m, bySelf, p)
+		return r.share(m, bySelf, p, !forward)
 	}
 	pt := t.parts[m.Index]
-	w := r.share(m, t.passSplit(m.Members, forward), p)
+	pt.meets = 0
+	w := r.share(m, t.passSplit(m.Members, forward), p, !forward)
 	if !forward && r.isVariant() {
 		if w.lo, w.hi = 0, p.B; m.Index >= r.directions() {
 			w.hi = 0
@@ -168,7 +176,7 @@ func (t *Tape) begin(m workers.Member, forward bool) share {
 	pt.plan.setRows(p, w.lo, w.hi)
 	for i := range pt.views {
 		v := &pt.views[i]
-		v.view(t.scan(i), m, w, &v.zone, pt)
+		v.view(t.scan(i), m, w, pt)
 	}
 	return w
 }
@@ -216,7 +224,7 @@ func (t *Tape) forward(fn string, xData []float32, q *Seq) []float32 {
 	clear(t.dhn)
 	clear(t.dcn)
 	t.draw()
-	t.run(t.work(p.steps, B), t.forwardJob)
+	t.run(t.work(p.steps, B), p, true, t.forwardJob)
 	t.histories()
 	return t.output()
 }
@@ -399,7 +407,7 @@ func (t *Tape) Backward(dx, dy []float32) {
 	}
 	t.call.dy = newSeries(dy, p.T, B, r.output(), r.batchFirst)
 	t.call.dx = newSeries(dx, p.T, B, r.input, r.batchFirst)
-	t.run(2*t.work(p.steps, B), t.backwardJob)
+	t.run(2*t.work(p.steps, B), p, true, t.backwardJob)
 	t.x, t.call, t.ran = series{}, tapeCall{}, false
 }
 
@@ -423,7 +431,11 @@ func (t *Tape) backwardPart(m workers.Member) {
 			} else {
 				g.dy, g.inOrder = sp.rowsOf(g.dy, false)
 			}
-			s.backward(&g, sp)
+			if m.Members == 1 {
+				s.backward(&g, sp)
+			} else {
+				t.parts[m.Index].views[k*r.directions()+d].backward(&g, sp)
+			}
 		}
 		m.Wait()
 		rg := t.rangeOf(m, k)
@@ -467,20 +479,39 @@ func (t *Tape) backwardPart(m workers.Member) {
 	}
 }
 
-// passSplit says how the recurrence of a pass is split. Going back, units are not
-// split, nor are the rows of a cell.Variant, which sums over them.
+// gather is Step.Gather of v.
+func (t *Tape) gather(v *tapeView) kernels.Mat {
+	m, slot := v.member, t.parts[v.member.Index].meets%2
+	pt := t.parts[m.Index]
+	pt.meets++
+	pt.zero[slot] = v.zero // in two slots in turn: nobody is two steps ahead
+	m.Wait()
+	zero := true
+	for _, other := range t.parts[:m.Members] {
+		zero = zero && other.zero[slot]
+	}
+	if !zero {
+		v.lo, v.hi = min(v.lo, v.t), max(v.hi, v.t+1)
+		return v.dGates.at(v.t)
+	}
+	for _, x := range [...]series{v.gates, v.gatesH} {
+		for b := range t.batch {
+			if x.data != nil {
+				clear(x.rowAt(v.t, b))
+			}
+		}
+	}
+	return kernels.Mat{}
+}
+
+// passSplit says how the recurrence of a pass is split: going back not by the rows
+// of a cell.Variant, which sums over them.
 func (t *Tape) passSplit(members int, forward bool) split {
 	s := t.split(&t.plan, members, true)
-	switch r := t.r; {
-	case forward:
-	case r.isVariant():
-		if s = bySelf; r.bidirectional {
+	if !forward && t.r.isVariant() {
+		if s = bySelf; t.r.bidirectional {
 			s = byDirections
 		}
-	case s == byUnits && t.batch > 1:
-		s = byRows
-	case s == byUnits:
-		s = bySelf
 	}
 	return s
 }

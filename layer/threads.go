@@ -81,9 +81,9 @@ func (t *threads) set(fn string, n int) int {
 }
 
 // run calls job for each member of a team, of one if the work, in nanoseconds, is
-// too little to be split.
-func (t *threads) run(work float64, job func(workers.Member)) {
-	if t.team == nil || work < minCall {
+// too little to be split, or cannot be.
+func (t *threads) run(work float64, p *plan, train bool, job func(workers.Member)) {
+	if t.team == nil || work < minCall || t.split(p, t.team.Size(), train) == bySelf {
 		job(alone)
 		return
 	}
@@ -141,11 +141,12 @@ type share struct {
 	lo, hi   int
 	d0, d1   int
 	from, to int
+	back     bool // of a pass back
 }
 
-// share returns the share of m.
-func (r *recurrent) share(m workers.Member, s split, p *plan) share {
-	w := share{split: s, hi: p.B, d1: r.directions(), to: r.hidden}
+// share returns the share of m in a pass forward or back.
+func (r *recurrent) share(m workers.Member, s split, p *plan, back bool) share {
+	w := share{split: s, hi: p.B, d1: r.directions(), to: r.hidden, back: back}
 	switch s {
 	case bySelf:
 		if m.Index > 0 {
@@ -159,6 +160,9 @@ func (r *recurrent) share(m workers.Member, s split, p *plan) share {
 		w.lo, w.hi = p.share(m.Index/2, (m.Members+1-w.d0)/2)
 	case byUnits:
 		unit := r.partUnits()
+		if back {
+			unit = kernels.PartUnits(1) // of W_hh transposed
+		}
 		w.from, w.to = shareOf(m, r.hidden, unit)
 	}
 	return w
