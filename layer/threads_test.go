@@ -208,6 +208,63 @@ func TestThreadsSizes(t *testing.T) {
 	}
 }
 
+// TestThreadsSkip: steps that no gradient reaches are skipped by all members alike.
+func TestThreadsSkip(t *testing.T) {
+	const T, B = 30, 9
+	procs(t, 3)
+	for _, n := range []network{
+		{mode: "LSTM", I: 20, H: 130},
+		{mode: "GRU", I: 20, H: 70, L: 2},
+		{mode: "RNN_TANH", I: 20, H: 200, bidirectional: true},
+	} {
+		if kerneltest.Emulated() {
+			n.H /= 2
+		}
+		r := NewRand(7)
+		m := n.build(t, r)
+		p := newRun(n, T, B, nil, false, r)
+		clear(p.dhn)
+		clear(p.dcn)
+		clear(p.dy[3*B*p.out:])
+		clear(p.dy[:B*p.out/2]) // some rows have nothing for a while
+		want := *p
+		want.tape(m.NewTape(T, B))
+		forEachSplit(t, func(s split, threads int) {
+			tape := m.NewTape(T, B)
+			tape.SetThreads(threads)
+			tape.forceSplit(tape.r, s)
+			got := *p
+			got.tape(tape)
+			want.requireSame(t, &got, fmt.Sprintf("%s, threads=%d", splitNames[s], threads))
+			tape.Forward(p.x)
+			dx := normal(r, len(p.x))
+			tape.Backward(dx, nil)
+			require.Equal(t, make([]float32, len(dx)), dx)
+		})
+	}
+}
+
+// TestAddGrads: gradients are added in order, and refused if they are others.
+func TestAddGrads(t *testing.T) {
+	n := network{mode: "LSTM", I: 2, H: 3}
+	m := n.build(t, nil)
+	var ps []Params
+	for i := range 3 {
+		ps = append(ps, m.NewTape(1, 1).Params())
+		for _, q := range ps[i] {
+			fill(q.Grad, []float32{1 << 24, 1, 1}[i]) // 2^24+1 rounds to 2^24
+		}
+	}
+	AddGrads(ps[0], ps[1:]...)
+	require.Equal(t, float32(1<<24), ps[0][0].Grad[0])
+	AddGrads(ps[1], ps[2], ps[0])
+	require.Equal(t, float32(1<<24+2), ps[1][3].Grad[11])
+	AddGrads(m.Params(), ps...) // no gradients
+	require.Zero(t, testing.AllocsPerRun(5, func() { AddGrads(ps[0], ps[1]) }))
+	require.PanicsWithValue(t, "layer: AddGrads: len(srcs[1]) = 3, want len(dst) = 4", func() { AddGrads(ps[0], ps[1], ps[2][1:]) })
+	require.PanicsWithValue(t, "layer: AddGrads: len(srcs[0][0].Grad) = 0, want that of weight_ih_l0 = 24", func() { AddGrads(ps[0], m.Params()) })
+}
+
 // TestSetThreads: it may be called between any two calls, and refuses nonsense.
 func TestSetThreads(t *testing.T) {
 	const T, B = 6, 9
