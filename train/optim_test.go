@@ -225,7 +225,7 @@ func optimRun(t *testing.T, a algorithm, with args, steps int, after func(step i
 func TestOptimTwin(t *testing.T) {
 	kerneltest.Each(t, func(t *testing.T, _ kernels.ISA) {
 		for name, run := range runs(t) {
-			optimRun(t, run.algorithm, run.args, kerneltest.Pick(50, 20, 4), func(step int, opt Optimizer, want [][]float64) {
+			optimRun(t, run.algorithm, run.args, kerneltest.Pick(50, 8, 3), func(step int, opt Optimizer, want [][]float64) {
 				for i, p := range opt.Params() {
 					kerneltest.RequireClose(t, want[i], p.Data, 5e-6, 5e-6, fmt.Sprintf("%s, step %d", name, step+1))
 				}
@@ -249,13 +249,13 @@ func TestOptimULP(t *testing.T) {
 		for name, run := range runs(t) {
 			r := kerneltest.NewRand(4)
 			var fast, slow layer.Params
-			for i, n := range []int{2000, 37} {
+			for i, n := range []int{kerneltest.Pick(2000, 500, 200), 37} {
 				data := kerneltest.Random(r, n, []float64{1, 0}[i]) // weights, and biases of 0
 				fast = append(fast, param("p", data, make([]float32, n)))
 				slow = append(slow, param("p", slices.Clone(data), make([]float32, n)))
 			}
 			a, b := open(t, run.algorithm, fast, run.args), open(t, run.algorithm, slow, run.args)
-			for step := range kerneltest.Pick(20, 20, 3) {
+			for step := range kerneltest.Pick(20, 6, 3) {
 				for i, p := range fast {
 					copy(p.Grad, kerneltest.Random(r, len(p.Grad), math.Pow(10, float64(-step%5))))
 					copy(slow[i].Grad, p.Grad)
