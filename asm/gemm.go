@@ -2,15 +2,29 @@ package main
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/simdrnn/simdrnn/asm/vec"
 )
 
 const (
-	block  = 16 // columns of a block of packed weights
-	inputs = 4  // of a product that are worked on without a branch
+	block  = 16   // columns of a block of packed weights
+	inputs = 4    // of a product that are worked on without a branch
+	ahead  = 1024 // bytes of weights from those in use to those that are fetched
 )
+
+// prefetch says whether a tile of some rows fetches weights ahead: if the task
+// asks for it, or always. Where it always does, load ports are idle, and even
+// weights in L2 come faster. Where it does on demand, the fetches would slow down
+// what runs from a near cache. Processors for NEON do without.
+func prefetch(g *vec.Gen, rows int) (onDemand, always bool) {
+	switch g.Name() {
+	case "AVX2":
+		return rows == 1, rows > 1
+	case "AVX512":
+		return rows >= 4, false
+	}
+	return false, false
+}
 
 // gemms emits a tile kernel for each number of rows up to the largest, and for
 // each number of blocks of 16 columns that fit into the registers then.
@@ -39,20 +53,22 @@ func gemm(g *vec.Gen, rows, blocks int, trans bool) {
 // product emits the work of a task:
 //
 //	for range panels {
-//		for range tiles {
-//			acc := init
-//			for part := range parts { // k blocks of the chain
-//				for range part.k {
-//					acc[i][j] = fma(a[i], w[j], acc[i][j])
+//		for range groups { // of blocks of columns
+//			for range tiles {
+//				acc := init
+//				for part := range parts { // k blocks of the chain
+//					for range part.k {
+//						acc[i][j] = fma(a[i], w[j], acc[i][j])
+//					}
 //				}
+//				if sum != nil {
+//					acc += sum
+//				}
+//				if old {
+//					acc += c
+//				}
+//				c = acc
 //			}
-//			if sum != nil {
-//				acc += sum
-//			}
-//			if old {
-//				acc += c
-//			}
-//			c = acc
 //		}
 //	}
 //
@@ -70,6 +86,12 @@ func product(k *vec.Func, task vec.GP, rows, blocks int, trans bool) {
 		k.AddWord(r, step, r)
 		k.StoreWord(r, field(name))
 	}
+	addImm := func(name string, step int) vec.GP {
+		r := word(name)
+		k.AddImm(r, step)
+		k.StoreWord(r, field(name))
+		return r
+	}
 	perBlock := block / g.Lanes()
 	acc := make([][]vec.R, rows)
 	row := func(p vec.GP, f func(m vec.Mem, j int)) {
@@ -78,8 +100,11 @@ func product(k *vec.Func, task vec.GP, rows, blocks int, trans bool) {
 		}
 	}
 
-	panel, tile, done := k.NewLabel("panel"), k.NewLabel("tile"), k.NewLabel("done")
+	panel, group, tile := k.NewLabel("panel"), k.NewLabel("group"), k.NewLabel("tile")
+	next, done := k.NewLabel("next"), k.NewLabel("done")
 	k.Label(panel)
+	k.StoreWord(word("groups"), field("groupsLeft"))
+	k.Label(group)
 	k.StoreWord(word("c"), field("cTile"))
 	k.StoreWord(word("sum"), field("sumTile"))
 	k.StoreWord(word("tiles"), field("tilesLeft"))
@@ -127,13 +152,28 @@ func product(k *vec.Func, task vec.GP, rows, blocks int, trans bool) {
 			left = &vec.Left{At: func(row, k int) vec.Mem { return s.At(row).Offset(4 * k) }, AlongK: true}
 			advance = func(n int) { s.Advance(4 * n) }
 		}
-		for _, steps := range slices.Compact([]int{steps, 1}) {
+		loop := func(steps int, fetch bool) {
 			k.While(n, steps, func() {
+				if fetch {
+					for _, m := range wm {
+						for i := range steps {
+							g.ISA.(vec.Prefetcher).Prefetch(m.Offset(ahead + 4*block*i))
+						}
+					}
+				}
 				g.Outer(acc, left, wm, steps)
 				advance(steps)
 				weights.Advance(4 * block * steps)
 				k.AddImm(n, -steps)
 			})
+		}
+		onDemand, always := prefetch(g, rows)
+		if onDemand {
+			k.If(word("ahead"), func() { loop(steps, true) })
+		}
+		loop(steps, always)
+		if steps > 1 {
+			loop(1, false)
 		}
 		k.AddImm(part, 16) // to w1, k1
 		k.AddImm(parts, -1)
@@ -174,23 +214,29 @@ func product(k *vec.Func, task vec.GP, rows, blocks int, trans bool) {
 			k.AddWord(a, aStride, a)
 		}
 	}
-	left := word("tilesLeft")
-	k.AddImm(left, -1)
-	k.StoreWord(left, field("tilesLeft"))
-	k.Branch(left, vec.NE, 0, tile)
+	k.Branch(addImm("tilesLeft", -1), vec.NE, 0, tile)
 
 	// Pointers must never leave their matrices, for the task is Go memory.
-	left = word("panels")
-	k.AddImm(left, -1)
-	k.StoreWord(left, field("panels"))
-	k.Branch(left, vec.EQ, 0, done)
+	k.Branch(addImm("groupsLeft", -1), vec.EQ, 0, next)
+	k.Comment("To the next blocks of columns.")
+	addImm("c", 4*block*blocks)
+	addImm("init", 4*block*blocks)
+	addTo("sum", word("sumGroup"))
+	for _, part := range []string{"0", "1"} {
+		step := word("k" + part)
+		k.ShlWord(step, 6)
+		for range blocks {
+			addTo("w"+part, step)
+		}
+	}
+	k.Jump(group)
+
+	k.Label(next)
+	k.Branch(addImm("panels", -1), vec.EQ, 0, done)
 	k.Comment("To the next panel.")
-	addTo("c", word("cPanel"))
-	addTo("sum", word("sumPanel"))
-	addTo("init", word("initPanel"))
-	wPanel := word("wPanel")
-	addTo("w0", wPanel)
-	addTo("w1", wPanel)
+	for _, name := range []string{"c", "sum", "init", "w0", "w1"} {
+		addTo(name, word(name+"Panel"))
+	}
 	k.Jump(panel)
 	k.Label(done)
 }

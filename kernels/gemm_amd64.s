@@ -5,7 +5,7 @@
 #include "textflag.h"
 
 // func gemm1x16AVX2(task *gemmTask)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·gemm1x16AVX2(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
@@ -16,36 +16,47 @@ TEXT ·gemm1x16AVX2(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
+	MOVQ 48(AX), CX
+	MOVQ CX, 208(AX)
 
-tile2:
+group2:
+	MOVQ 96(AX), CX
+	MOVQ CX, 192(AX)
+	MOVQ 80(AX), CX
+	MOVQ CX, 184(AX)
+	MOVQ 40(AX), CX
+	MOVQ CX, 200(AX)
+	MOVQ 64(AX), CX
+
+tile3:
 	// The chains start.
-	MOVQ    64(AX), DX
+	MOVQ    72(AX), DX
 	VMOVUPS (DX), Y0
 	VMOVUPS 32(DX), Y1
-	MOVQ    96(AX), DX
+	MOVQ    112(AX), DX
 	MOVQ    32(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done5
-
-loop4:
-	// A k block.
-	MOVQ (SI), R8
-	MOVQ 8(SI), R9
-	MOVQ R9, R10
-	SHLQ $0x06, R10
-	CMPQ R9, $+4
-	JLT  done7
+	JLT     done7
 
 loop6:
+	// A k block.
+	MOVQ  (SI), R8
+	MOVQ  8(SI), R9
+	MOVQ  R9, R10
+	SHLQ  $0x06, R10
+	MOVQ  104(AX), R10
+	TESTQ R10, R10
+	JEQ   done8
+	CMPQ  R9, $+4
+	JLT   done10
+
+loop9:
+	PREFETCHT0   1024(R8)
+	PREFETCHT0   1088(R8)
+	PREFETCHT0   1152(R8)
+	PREFETCHT0   1216(R8)
 	VBROADCASTSS (DI), Y2
 	VFMADD231PS  (R8), Y2, Y0
 	VFMADD231PS  32(R8), Y2, Y1
@@ -62,13 +73,37 @@ loop6:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop6
+	JGE          loop9
 
-done7:
+done10:
+done8:
+	CMPQ R9, $+4
+	JLT  done12
+
+loop11:
+	VBROADCASTSS (DI), Y2
+	VFMADD231PS  (R8), Y2, Y0
+	VFMADD231PS  32(R8), Y2, Y1
+	VBROADCASTSS 4(DI), Y2
+	VFMADD231PS  64(R8), Y2, Y0
+	VFMADD231PS  96(R8), Y2, Y1
+	VBROADCASTSS 8(DI), Y2
+	VFMADD231PS  128(R8), Y2, Y0
+	VFMADD231PS  160(R8), Y2, Y1
+	VBROADCASTSS 12(DI), Y2
+	VFMADD231PS  192(R8), Y2, Y0
+	VFMADD231PS  224(R8), Y2, Y1
+	ADDQ         $+16, DI
+	ADDQ         $+256, R8
+	ADDQ         $-4, R9
+	CMPQ         R9, $+4
+	JGE          loop11
+
+done12:
 	CMPQ R9, $+1
-	JLT  done9
+	JLT  done14
 
-loop8:
+loop13:
 	VBROADCASTSS (DI), Y2
 	VFMADD231PS  (R8), Y2, Y0
 	VFMADD231PS  32(R8), Y2, Y1
@@ -76,94 +111,125 @@ loop8:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop8
+	JGE          loop13
 
-done9:
+done14:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop4
+	JGE  loop6
 
-done5:
-	MOVQ 112(AX), BX
+done7:
+	MOVQ 128(AX), BX
 
 	// Add finished chains.
-	MOVQ    72(AX), SI
-	TESTQ   SI, SI
-	JEQ     done10
-	MOVQ    152(AX), SI
-	MOVQ    104(AX), BX
-	VMOVUPS (SI), Y2
-	VADDPS  Y0, Y2, Y0
-	VMOVUPS 32(SI), Y2
-	VADDPS  Y1, Y2, Y1
-	ADDQ    BX, SI
-	MOVQ    SI, 152(AX)
-	MOVQ    112(AX), BX
-
-done10:
-	// Add what C holds.
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
-	JEQ     done11
-	MOVQ    160(AX), SI
+	JEQ     done15
+	MOVQ    184(AX), SI
+	MOVQ    120(AX), BX
+	VMOVUPS (SI), Y2
+	VADDPS  Y0, Y2, Y0
+	VMOVUPS 32(SI), Y2
+	VADDPS  Y1, Y2, Y1
+	ADDQ    BX, SI
+	MOVQ    SI, 184(AX)
+	MOVQ    128(AX), BX
+
+done15:
+	// Add what C holds.
+	MOVQ    88(AX), SI
+	TESTQ   SI, SI
+	JEQ     done16
+	MOVQ    192(AX), SI
 	VMOVUPS (SI), Y2
 	VADDPS  Y0, Y2, Y0
 	VMOVUPS 32(SI), Y2
 	VADDPS  Y1, Y2, Y1
 	ADDQ    BX, SI
 
-done11:
+done16:
 	// Store.
-	MOVQ    160(AX), SI
+	MOVQ    192(AX), SI
 	VMOVUPS Y0, (SI)
 	VMOVUPS Y1, 32(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 160(AX)
+	MOVQ    SI, 192(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
-	MOVQ  168(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
+	MOVQ  DX, 200(AX)
 	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
+	JNE   tile3
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
-	JEQ   done3
+	JEQ   next4
 
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
+	// To the next blocks of columns.
+	MOVQ 96(AX), CX
+	ADDQ $+64, CX
+	MOVQ CX, 96(AX)
+	MOVQ 72(AX), CX
+	ADDQ $+64, CX
+	MOVQ CX, 72(AX)
+	MOVQ 168(AX), CX
+	MOVQ 80(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
+	MOVQ DX, 80(AX)
+	MOVQ 8(AX), CX
+	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
+	MOVQ 24(AX), CX
+	SHLQ $0x06, CX
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	JMP  group2
+
+next4:
+	MOVQ  56(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 56(AX)
+	TESTQ CX, CX
+	JEQ   done5
+
+	// To the next panel.
+	MOVQ 160(AX), CX
+	MOVQ 96(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 96(AX)
+	MOVQ 176(AX), CX
+	MOVQ 80(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 80(AX)
+	MOVQ 152(AX), CX
+	MOVQ 72(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 72(AX)
+	MOVQ 136(AX), CX
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 144(AX), CX
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
 	JMP  panel1
 
-done3:
+done5:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
 	RET
 
 // func gemmTN1x16AVX2(task *gemmTask)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·gemmTN1x16AVX2(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
@@ -174,36 +240,46 @@ TEXT ·gemmTN1x16AVX2(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
+	MOVQ 48(AX), CX
+	MOVQ CX, 208(AX)
 
-tile2:
+group2:
+	MOVQ 96(AX), CX
+	MOVQ CX, 192(AX)
+	MOVQ 80(AX), CX
+	MOVQ CX, 184(AX)
+	MOVQ 40(AX), CX
+	MOVQ CX, 200(AX)
+	MOVQ 64(AX), CX
+
+tile3:
 	// The chains start.
-	MOVQ    64(AX), DX
+	MOVQ    72(AX), DX
 	VMOVUPS (DX), Y0
 	VMOVUPS 32(DX), Y1
-	MOVQ    96(AX), DX
+	MOVQ    112(AX), DX
 	MOVQ    32(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done5
-
-loop4:
-	// A k block.
-	MOVQ (SI), R8
-	MOVQ 8(SI), R9
-	MOVQ R9, R10
-	SHLQ $0x06, R10
-	CMPQ R9, $+3
-	JLT  done7
+	JLT     done7
 
 loop6:
+	// A k block.
+	MOVQ  (SI), R8
+	MOVQ  8(SI), R9
+	MOVQ  R9, R10
+	SHLQ  $0x06, R10
+	MOVQ  104(AX), R10
+	TESTQ R10, R10
+	JEQ   done8
+	CMPQ  R9, $+3
+	JLT   done10
+
+loop9:
+	PREFETCHT0   1024(R8)
+	PREFETCHT0   1088(R8)
+	PREFETCHT0   1152(R8)
 	VBROADCASTSS (DI), Y2
 	VFMADD231PS  (R8), Y2, Y0
 	VFMADD231PS  32(R8), Y2, Y1
@@ -219,13 +295,36 @@ loop6:
 	ADDQ         $+192, R8
 	ADDQ         $-3, R9
 	CMPQ         R9, $+3
-	JGE          loop6
+	JGE          loop9
 
-done7:
+done10:
+done8:
+	CMPQ R9, $+3
+	JLT  done12
+
+loop11:
+	VBROADCASTSS (DI), Y2
+	VFMADD231PS  (R8), Y2, Y0
+	VFMADD231PS  32(R8), Y2, Y1
+	VBROADCASTSS (DI)(DX*1), Y2
+	VFMADD231PS  64(R8), Y2, Y0
+	VFMADD231PS  96(R8), Y2, Y1
+	VBROADCASTSS (DI)(DX*2), Y2
+	VFMADD231PS  128(R8), Y2, Y0
+	VFMADD231PS  160(R8), Y2, Y1
+	ADDQ         DX, DI
+	ADDQ         DX, DI
+	ADDQ         DX, DI
+	ADDQ         $+192, R8
+	ADDQ         $-3, R9
+	CMPQ         R9, $+3
+	JGE          loop11
+
+done12:
 	CMPQ R9, $+1
-	JLT  done9
+	JLT  done14
 
-loop8:
+loop13:
 	VBROADCASTSS (DI), Y2
 	VFMADD231PS  (R8), Y2, Y0
 	VFMADD231PS  32(R8), Y2, Y1
@@ -233,94 +332,125 @@ loop8:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop8
+	JGE          loop13
 
-done9:
+done14:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop4
+	JGE  loop6
 
-done5:
-	MOVQ 112(AX), DX
+done7:
+	MOVQ 128(AX), DX
 
 	// Add finished chains.
-	MOVQ    72(AX), BX
-	TESTQ   BX, BX
-	JEQ     done10
-	MOVQ    152(AX), BX
-	MOVQ    104(AX), DX
-	VMOVUPS (BX), Y2
-	VADDPS  Y0, Y2, Y0
-	VMOVUPS 32(BX), Y2
-	VADDPS  Y1, Y2, Y1
-	ADDQ    DX, BX
-	MOVQ    BX, 152(AX)
-	MOVQ    112(AX), DX
-
-done10:
-	// Add what C holds.
 	MOVQ    80(AX), BX
 	TESTQ   BX, BX
-	JEQ     done11
-	MOVQ    160(AX), BX
+	JEQ     done15
+	MOVQ    184(AX), BX
+	MOVQ    120(AX), DX
+	VMOVUPS (BX), Y2
+	VADDPS  Y0, Y2, Y0
+	VMOVUPS 32(BX), Y2
+	VADDPS  Y1, Y2, Y1
+	ADDQ    DX, BX
+	MOVQ    BX, 184(AX)
+	MOVQ    128(AX), DX
+
+done15:
+	// Add what C holds.
+	MOVQ    88(AX), BX
+	TESTQ   BX, BX
+	JEQ     done16
+	MOVQ    192(AX), BX
 	VMOVUPS (BX), Y2
 	VADDPS  Y0, Y2, Y0
 	VMOVUPS 32(BX), Y2
 	VADDPS  Y1, Y2, Y1
 	ADDQ    DX, BX
 
-done11:
+done16:
 	// Store.
-	MOVQ    160(AX), BX
+	MOVQ    192(AX), BX
 	VMOVUPS Y0, (BX)
 	VMOVUPS Y1, 32(BX)
 	ADDQ    DX, BX
-	MOVQ    BX, 160(AX)
+	MOVQ    BX, 192(AX)
 
 	// To the next tile.
 	ADDQ  $+4, CX
-	MOVQ  168(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
+	MOVQ  DX, 200(AX)
 	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
+	JNE   tile3
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
-	JEQ   done3
+	JEQ   next4
 
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
+	// To the next blocks of columns.
+	MOVQ 96(AX), CX
+	ADDQ $+64, CX
+	MOVQ CX, 96(AX)
+	MOVQ 72(AX), CX
+	ADDQ $+64, CX
+	MOVQ CX, 72(AX)
+	MOVQ 168(AX), CX
+	MOVQ 80(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
+	MOVQ DX, 80(AX)
+	MOVQ 8(AX), CX
+	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
+	MOVQ 24(AX), CX
+	SHLQ $0x06, CX
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	JMP  group2
+
+next4:
+	MOVQ  56(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 56(AX)
+	TESTQ CX, CX
+	JEQ   done5
+
+	// To the next panel.
+	MOVQ 160(AX), CX
+	MOVQ 96(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 96(AX)
+	MOVQ 176(AX), CX
+	MOVQ 80(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 80(AX)
+	MOVQ 152(AX), CX
+	MOVQ 72(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 72(AX)
+	MOVQ 136(AX), CX
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 144(AX), CX
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
 	JMP  panel1
 
-done3:
+done5:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
 	RET
 
 // func gemm1x32AVX2(task *gemmTask)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·gemm1x32AVX2(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
@@ -331,38 +461,53 @@ TEXT ·gemm1x32AVX2(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
+	MOVQ 48(AX), CX
+	MOVQ CX, 208(AX)
 
-tile2:
+group2:
+	MOVQ 96(AX), CX
+	MOVQ CX, 192(AX)
+	MOVQ 80(AX), CX
+	MOVQ CX, 184(AX)
+	MOVQ 40(AX), CX
+	MOVQ CX, 200(AX)
+	MOVQ 64(AX), CX
+
+tile3:
 	// The chains start.
-	MOVQ    64(AX), DX
+	MOVQ    72(AX), DX
 	VMOVUPS (DX), Y0
 	VMOVUPS 32(DX), Y1
 	VMOVUPS 64(DX), Y2
 	VMOVUPS 96(DX), Y3
-	MOVQ    96(AX), DX
+	MOVQ    112(AX), DX
 	MOVQ    32(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done5
-
-loop4:
-	// A k block.
-	MOVQ (SI), R8
-	MOVQ 8(SI), R9
-	MOVQ R9, R10
-	SHLQ $0x06, R10
-	CMPQ R9, $+4
-	JLT  done7
+	JLT     done7
 
 loop6:
+	// A k block.
+	MOVQ  (SI), R8
+	MOVQ  8(SI), R9
+	MOVQ  R9, R10
+	SHLQ  $0x06, R10
+	MOVQ  104(AX), R11
+	TESTQ R11, R11
+	JEQ   done8
+	CMPQ  R9, $+4
+	JLT   done10
+
+loop9:
+	PREFETCHT0   1024(R8)
+	PREFETCHT0   1088(R8)
+	PREFETCHT0   1152(R8)
+	PREFETCHT0   1216(R8)
+	PREFETCHT0   1024(R8)(R10*1)
+	PREFETCHT0   1088(R8)(R10*1)
+	PREFETCHT0   1152(R8)(R10*1)
+	PREFETCHT0   1216(R8)(R10*1)
 	VBROADCASTSS (DI), Y4
 	VFMADD231PS  (R8), Y4, Y0
 	VFMADD231PS  32(R8), Y4, Y1
@@ -387,13 +532,45 @@ loop6:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop6
+	JGE          loop9
 
-done7:
+done10:
+done8:
+	CMPQ R9, $+4
+	JLT  done12
+
+loop11:
+	VBROADCASTSS (DI), Y4
+	VFMADD231PS  (R8), Y4, Y0
+	VFMADD231PS  32(R8), Y4, Y1
+	VFMADD231PS  (R8)(R10*1), Y4, Y2
+	VFMADD231PS  32(R8)(R10*1), Y4, Y3
+	VBROADCASTSS 4(DI), Y4
+	VFMADD231PS  64(R8), Y4, Y0
+	VFMADD231PS  96(R8), Y4, Y1
+	VFMADD231PS  64(R8)(R10*1), Y4, Y2
+	VFMADD231PS  96(R8)(R10*1), Y4, Y3
+	VBROADCASTSS 8(DI), Y4
+	VFMADD231PS  128(R8), Y4, Y0
+	VFMADD231PS  160(R8), Y4, Y1
+	VFMADD231PS  128(R8)(R10*1), Y4, Y2
+	VFMADD231PS  160(R8)(R10*1), Y4, Y3
+	VBROADCASTSS 12(DI), Y4
+	VFMADD231PS  192(R8), Y4, Y0
+	VFMADD231PS  224(R8), Y4, Y1
+	VFMADD231PS  192(R8)(R10*1), Y4, Y2
+	VFMADD231PS  224(R8)(R10*1), Y4, Y3
+	ADDQ         $+16, DI
+	ADDQ         $+256, R8
+	ADDQ         $-4, R9
+	CMPQ         R9, $+4
+	JGE          loop11
+
+done12:
 	CMPQ R9, $+1
-	JLT  done9
+	JLT  done14
 
-loop8:
+loop13:
 	VBROADCASTSS (DI), Y4
 	VFMADD231PS  (R8), Y4, Y0
 	VFMADD231PS  32(R8), Y4, Y1
@@ -403,41 +580,41 @@ loop8:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop8
+	JGE          loop13
 
-done9:
+done14:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop4
+	JGE  loop6
 
-done5:
-	MOVQ 112(AX), BX
+done7:
+	MOVQ 128(AX), BX
 
 	// Add finished chains.
-	MOVQ    72(AX), SI
-	TESTQ   SI, SI
-	JEQ     done10
-	MOVQ    152(AX), SI
-	MOVQ    104(AX), BX
-	VMOVUPS (SI), Y4
-	VADDPS  Y0, Y4, Y0
-	VMOVUPS 32(SI), Y4
-	VADDPS  Y1, Y4, Y1
-	VMOVUPS 64(SI), Y4
-	VADDPS  Y2, Y4, Y2
-	VMOVUPS 96(SI), Y4
-	VADDPS  Y3, Y4, Y3
-	ADDQ    BX, SI
-	MOVQ    SI, 152(AX)
-	MOVQ    112(AX), BX
-
-done10:
-	// Add what C holds.
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
-	JEQ     done11
-	MOVQ    160(AX), SI
+	JEQ     done15
+	MOVQ    184(AX), SI
+	MOVQ    120(AX), BX
+	VMOVUPS (SI), Y4
+	VADDPS  Y0, Y4, Y0
+	VMOVUPS 32(SI), Y4
+	VADDPS  Y1, Y4, Y1
+	VMOVUPS 64(SI), Y4
+	VADDPS  Y2, Y4, Y2
+	VMOVUPS 96(SI), Y4
+	VADDPS  Y3, Y4, Y3
+	ADDQ    BX, SI
+	MOVQ    SI, 184(AX)
+	MOVQ    128(AX), BX
+
+done15:
+	// Add what C holds.
+	MOVQ    88(AX), SI
+	TESTQ   SI, SI
+	JEQ     done16
+	MOVQ    192(AX), SI
 	VMOVUPS (SI), Y4
 	VADDPS  Y0, Y4, Y0
 	VMOVUPS 32(SI), Y4
@@ -448,59 +625,96 @@ done10:
 	VADDPS  Y3, Y4, Y3
 	ADDQ    BX, SI
 
-done11:
+done16:
 	// Store.
-	MOVQ    160(AX), SI
+	MOVQ    192(AX), SI
 	VMOVUPS Y0, (SI)
 	VMOVUPS Y1, 32(SI)
 	VMOVUPS Y2, 64(SI)
 	VMOVUPS Y3, 96(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 160(AX)
+	MOVQ    SI, 192(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
-	MOVQ  168(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
+	MOVQ  DX, 200(AX)
 	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
+	JNE   tile3
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
-	JEQ   done3
+	JEQ   next4
 
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
+	// To the next blocks of columns.
+	MOVQ 96(AX), CX
+	ADDQ $+128, CX
+	MOVQ CX, 96(AX)
+	MOVQ 72(AX), CX
+	ADDQ $+128, CX
+	MOVQ CX, 72(AX)
+	MOVQ 168(AX), CX
+	MOVQ 80(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
+	MOVQ DX, 80(AX)
+	MOVQ 8(AX), CX
+	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 24(AX), CX
+	SHLQ $0x06, CX
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	JMP  group2
+
+next4:
+	MOVQ  56(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 56(AX)
+	TESTQ CX, CX
+	JEQ   done5
+
+	// To the next panel.
+	MOVQ 160(AX), CX
+	MOVQ 96(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 96(AX)
+	MOVQ 176(AX), CX
+	MOVQ 80(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 80(AX)
+	MOVQ 152(AX), CX
+	MOVQ 72(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 72(AX)
+	MOVQ 136(AX), CX
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 144(AX), CX
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
 	JMP  panel1
 
-done3:
+done5:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
 	RET
 
 // func gemmTN1x32AVX2(task *gemmTask)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·gemmTN1x32AVX2(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
@@ -511,38 +725,51 @@ TEXT ·gemmTN1x32AVX2(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
+	MOVQ 48(AX), CX
+	MOVQ CX, 208(AX)
 
-tile2:
+group2:
+	MOVQ 96(AX), CX
+	MOVQ CX, 192(AX)
+	MOVQ 80(AX), CX
+	MOVQ CX, 184(AX)
+	MOVQ 40(AX), CX
+	MOVQ CX, 200(AX)
+	MOVQ 64(AX), CX
+
+tile3:
 	// The chains start.
-	MOVQ    64(AX), DX
+	MOVQ    72(AX), DX
 	VMOVUPS (DX), Y0
 	VMOVUPS 32(DX), Y1
 	VMOVUPS 64(DX), Y2
 	VMOVUPS 96(DX), Y3
-	MOVQ    96(AX), DX
+	MOVQ    112(AX), DX
 	MOVQ    32(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done5
-
-loop4:
-	// A k block.
-	MOVQ (SI), R8
-	MOVQ 8(SI), R9
-	MOVQ R9, R10
-	SHLQ $0x06, R10
-	CMPQ R9, $+3
-	JLT  done7
+	JLT     done7
 
 loop6:
+	// A k block.
+	MOVQ  (SI), R8
+	MOVQ  8(SI), R9
+	MOVQ  R9, R10
+	SHLQ  $0x06, R10
+	MOVQ  104(AX), R11
+	TESTQ R11, R11
+	JEQ   done8
+	CMPQ  R9, $+3
+	JLT   done10
+
+loop9:
+	PREFETCHT0   1024(R8)
+	PREFETCHT0   1088(R8)
+	PREFETCHT0   1152(R8)
+	PREFETCHT0   1024(R8)(R10*1)
+	PREFETCHT0   1088(R8)(R10*1)
+	PREFETCHT0   1152(R8)(R10*1)
 	VBROADCASTSS (DI), Y4
 	VFMADD231PS  (R8), Y4, Y0
 	VFMADD231PS  32(R8), Y4, Y1
@@ -564,13 +791,42 @@ loop6:
 	ADDQ         $+192, R8
 	ADDQ         $-3, R9
 	CMPQ         R9, $+3
-	JGE          loop6
+	JGE          loop9
 
-done7:
+done10:
+done8:
+	CMPQ R9, $+3
+	JLT  done12
+
+loop11:
+	VBROADCASTSS (DI), Y4
+	VFMADD231PS  (R8), Y4, Y0
+	VFMADD231PS  32(R8), Y4, Y1
+	VFMADD231PS  (R8)(R10*1), Y4, Y2
+	VFMADD231PS  32(R8)(R10*1), Y4, Y3
+	VBROADCASTSS (DI)(DX*1), Y4
+	VFMADD231PS  64(R8), Y4, Y0
+	VFMADD231PS  96(R8), Y4, Y1
+	VFMADD231PS  64(R8)(R10*1), Y4, Y2
+	VFMADD231PS  96(R8)(R10*1), Y4, Y3
+	VBROADCASTSS (DI)(DX*2), Y4
+	VFMADD231PS  128(R8), Y4, Y0
+	VFMADD231PS  160(R8), Y4, Y1
+	VFMADD231PS  128(R8)(R10*1), Y4, Y2
+	VFMADD231PS  160(R8)(R10*1), Y4, Y3
+	ADDQ         DX, DI
+	ADDQ         DX, DI
+	ADDQ         DX, DI
+	ADDQ         $+192, R8
+	ADDQ         $-3, R9
+	CMPQ         R9, $+3
+	JGE          loop11
+
+done12:
 	CMPQ R9, $+1
-	JLT  done9
+	JLT  done14
 
-loop8:
+loop13:
 	VBROADCASTSS (DI), Y4
 	VFMADD231PS  (R8), Y4, Y0
 	VFMADD231PS  32(R8), Y4, Y1
@@ -580,41 +836,41 @@ loop8:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop8
+	JGE          loop13
 
-done9:
+done14:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop4
+	JGE  loop6
 
-done5:
-	MOVQ 112(AX), DX
+done7:
+	MOVQ 128(AX), DX
 
 	// Add finished chains.
-	MOVQ    72(AX), BX
-	TESTQ   BX, BX
-	JEQ     done10
-	MOVQ    152(AX), BX
-	MOVQ    104(AX), DX
-	VMOVUPS (BX), Y4
-	VADDPS  Y0, Y4, Y0
-	VMOVUPS 32(BX), Y4
-	VADDPS  Y1, Y4, Y1
-	VMOVUPS 64(BX), Y4
-	VADDPS  Y2, Y4, Y2
-	VMOVUPS 96(BX), Y4
-	VADDPS  Y3, Y4, Y3
-	ADDQ    DX, BX
-	MOVQ    BX, 152(AX)
-	MOVQ    112(AX), DX
-
-done10:
-	// Add what C holds.
 	MOVQ    80(AX), BX
 	TESTQ   BX, BX
-	JEQ     done11
-	MOVQ    160(AX), BX
+	JEQ     done15
+	MOVQ    184(AX), BX
+	MOVQ    120(AX), DX
+	VMOVUPS (BX), Y4
+	VADDPS  Y0, Y4, Y0
+	VMOVUPS 32(BX), Y4
+	VADDPS  Y1, Y4, Y1
+	VMOVUPS 64(BX), Y4
+	VADDPS  Y2, Y4, Y2
+	VMOVUPS 96(BX), Y4
+	VADDPS  Y3, Y4, Y3
+	ADDQ    DX, BX
+	MOVQ    BX, 184(AX)
+	MOVQ    128(AX), DX
+
+done15:
+	// Add what C holds.
+	MOVQ    88(AX), BX
+	TESTQ   BX, BX
+	JEQ     done16
+	MOVQ    192(AX), BX
 	VMOVUPS (BX), Y4
 	VADDPS  Y0, Y4, Y0
 	VMOVUPS 32(BX), Y4
@@ -625,59 +881,96 @@ done10:
 	VADDPS  Y3, Y4, Y3
 	ADDQ    DX, BX
 
-done11:
+done16:
 	// Store.
-	MOVQ    160(AX), BX
+	MOVQ    192(AX), BX
 	VMOVUPS Y0, (BX)
 	VMOVUPS Y1, 32(BX)
 	VMOVUPS Y2, 64(BX)
 	VMOVUPS Y3, 96(BX)
 	ADDQ    DX, BX
-	MOVQ    BX, 160(AX)
+	MOVQ    BX, 192(AX)
 
 	// To the next tile.
 	ADDQ  $+4, CX
-	MOVQ  168(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
+	MOVQ  DX, 200(AX)
 	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
+	JNE   tile3
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
-	JEQ   done3
+	JEQ   next4
 
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
+	// To the next blocks of columns.
+	MOVQ 96(AX), CX
+	ADDQ $+128, CX
+	MOVQ CX, 96(AX)
+	MOVQ 72(AX), CX
+	ADDQ $+128, CX
+	MOVQ CX, 72(AX)
+	MOVQ 168(AX), CX
+	MOVQ 80(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
+	MOVQ DX, 80(AX)
+	MOVQ 8(AX), CX
+	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 24(AX), CX
+	SHLQ $0x06, CX
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	JMP  group2
+
+next4:
+	MOVQ  56(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 56(AX)
+	TESTQ CX, CX
+	JEQ   done5
+
+	// To the next panel.
+	MOVQ 160(AX), CX
+	MOVQ 96(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 96(AX)
+	MOVQ 176(AX), CX
+	MOVQ 80(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 80(AX)
+	MOVQ 152(AX), CX
+	MOVQ 72(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 72(AX)
+	MOVQ 136(AX), CX
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 144(AX), CX
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
 	JMP  panel1
 
-done3:
+done5:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
 	RET
 
 // func gemm1x48AVX2(task *gemmTask)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·gemm1x48AVX2(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
@@ -688,40 +981,59 @@ TEXT ·gemm1x48AVX2(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
+	MOVQ 48(AX), CX
+	MOVQ CX, 208(AX)
 
-tile2:
+group2:
+	MOVQ 96(AX), CX
+	MOVQ CX, 192(AX)
+	MOVQ 80(AX), CX
+	MOVQ CX, 184(AX)
+	MOVQ 40(AX), CX
+	MOVQ CX, 200(AX)
+	MOVQ 64(AX), CX
+
+tile3:
 	// The chains start.
-	MOVQ    64(AX), DX
+	MOVQ    72(AX), DX
 	VMOVUPS (DX), Y0
 	VMOVUPS 32(DX), Y1
 	VMOVUPS 64(DX), Y2
 	VMOVUPS 96(DX), Y3
 	VMOVUPS 128(DX), Y4
 	VMOVUPS 160(DX), Y5
-	MOVQ    96(AX), DX
+	MOVQ    112(AX), DX
 	MOVQ    32(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done5
-
-loop4:
-	// A k block.
-	MOVQ (SI), R8
-	MOVQ 8(SI), R9
-	MOVQ R9, R10
-	SHLQ $0x06, R10
-	CMPQ R9, $+4
-	JLT  done7
+	JLT     done7
 
 loop6:
+	// A k block.
+	MOVQ  (SI), R8
+	MOVQ  8(SI), R9
+	MOVQ  R9, R10
+	SHLQ  $0x06, R10
+	MOVQ  104(AX), R11
+	TESTQ R11, R11
+	JEQ   done8
+	CMPQ  R9, $+4
+	JLT   done10
+
+loop9:
+	PREFETCHT0   1024(R8)
+	PREFETCHT0   1088(R8)
+	PREFETCHT0   1152(R8)
+	PREFETCHT0   1216(R8)
+	PREFETCHT0   1024(R8)(R10*1)
+	PREFETCHT0   1088(R8)(R10*1)
+	PREFETCHT0   1152(R8)(R10*1)
+	PREFETCHT0   1216(R8)(R10*1)
+	PREFETCHT0   1024(R8)(R10*2)
+	PREFETCHT0   1088(R8)(R10*2)
+	PREFETCHT0   1152(R8)(R10*2)
+	PREFETCHT0   1216(R8)(R10*2)
 	VBROADCASTSS (DI), Y6
 	VFMADD231PS  (R8), Y6, Y0
 	VFMADD231PS  32(R8), Y6, Y1
@@ -754,13 +1066,53 @@ loop6:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop6
+	JGE          loop9
 
-done7:
+done10:
+done8:
+	CMPQ R9, $+4
+	JLT  done12
+
+loop11:
+	VBROADCASTSS (DI), Y6
+	VFMADD231PS  (R8), Y6, Y0
+	VFMADD231PS  32(R8), Y6, Y1
+	VFMADD231PS  (R8)(R10*1), Y6, Y2
+	VFMADD231PS  32(R8)(R10*1), Y6, Y3
+	VFMADD231PS  (R8)(R10*2), Y6, Y4
+	VFMADD231PS  32(R8)(R10*2), Y6, Y5
+	VBROADCASTSS 4(DI), Y6
+	VFMADD231PS  64(R8), Y6, Y0
+	VFMADD231PS  96(R8), Y6, Y1
+	VFMADD231PS  64(R8)(R10*1), Y6, Y2
+	VFMADD231PS  96(R8)(R10*1), Y6, Y3
+	VFMADD231PS  64(R8)(R10*2), Y6, Y4
+	VFMADD231PS  96(R8)(R10*2), Y6, Y5
+	VBROADCASTSS 8(DI), Y6
+	VFMADD231PS  128(R8), Y6, Y0
+	VFMADD231PS  160(R8), Y6, Y1
+	VFMADD231PS  128(R8)(R10*1), Y6, Y2
+	VFMADD231PS  160(R8)(R10*1), Y6, Y3
+	VFMADD231PS  128(R8)(R10*2), Y6, Y4
+	VFMADD231PS  160(R8)(R10*2), Y6, Y5
+	VBROADCASTSS 12(DI), Y6
+	VFMADD231PS  192(R8), Y6, Y0
+	VFMADD231PS  224(R8), Y6, Y1
+	VFMADD231PS  192(R8)(R10*1), Y6, Y2
+	VFMADD231PS  224(R8)(R10*1), Y6, Y3
+	VFMADD231PS  192(R8)(R10*2), Y6, Y4
+	VFMADD231PS  224(R8)(R10*2), Y6, Y5
+	ADDQ         $+16, DI
+	ADDQ         $+256, R8
+	ADDQ         $-4, R9
+	CMPQ         R9, $+4
+	JGE          loop11
+
+done12:
 	CMPQ R9, $+1
-	JLT  done9
+	JLT  done14
 
-loop8:
+loop13:
 	VBROADCASTSS (DI), Y6
 	VFMADD231PS  (R8), Y6, Y0
 	VFMADD231PS  32(R8), Y6, Y1
@@ -772,45 +1124,45 @@ loop8:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop8
+	JGE          loop13
 
-done9:
+done14:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop4
+	JGE  loop6
 
-done5:
-	MOVQ 112(AX), BX
+done7:
+	MOVQ 128(AX), BX
 
 	// Add finished chains.
-	MOVQ    72(AX), SI
-	TESTQ   SI, SI
-	JEQ     done10
-	MOVQ    152(AX), SI
-	MOVQ    104(AX), BX
-	VMOVUPS (SI), Y6
-	VADDPS  Y0, Y6, Y0
-	VMOVUPS 32(SI), Y6
-	VADDPS  Y1, Y6, Y1
-	VMOVUPS 64(SI), Y6
-	VADDPS  Y2, Y6, Y2
-	VMOVUPS 96(SI), Y6
-	VADDPS  Y3, Y6, Y3
-	VMOVUPS 128(SI), Y6
-	VADDPS  Y4, Y6, Y4
-	VMOVUPS 160(SI), Y6
-	VADDPS  Y5, Y6, Y5
-	ADDQ    BX, SI
-	MOVQ    SI, 152(AX)
-	MOVQ    112(AX), BX
-
-done10:
-	// Add what C holds.
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
-	JEQ     done11
-	MOVQ    160(AX), SI
+	JEQ     done15
+	MOVQ    184(AX), SI
+	MOVQ    120(AX), BX
+	VMOVUPS (SI), Y6
+	VADDPS  Y0, Y6, Y0
+	VMOVUPS 32(SI), Y6
+	VADDPS  Y1, Y6, Y1
+	VMOVUPS 64(SI), Y6
+	VADDPS  Y2, Y6, Y2
+	VMOVUPS 96(SI), Y6
+	VADDPS  Y3, Y6, Y3
+	VMOVUPS 128(SI), Y6
+	VADDPS  Y4, Y6, Y4
+	VMOVUPS 160(SI), Y6
+	VADDPS  Y5, Y6, Y5
+	ADDQ    BX, SI
+	MOVQ    SI, 184(AX)
+	MOVQ    128(AX), BX
+
+done15:
+	// Add what C holds.
+	MOVQ    88(AX), SI
+	TESTQ   SI, SI
+	JEQ     done16
+	MOVQ    192(AX), SI
 	VMOVUPS (SI), Y6
 	VADDPS  Y0, Y6, Y0
 	VMOVUPS 32(SI), Y6
@@ -825,9 +1177,9 @@ done10:
 	VADDPS  Y5, Y6, Y5
 	ADDQ    BX, SI
 
-done11:
+done16:
 	// Store.
-	MOVQ    160(AX), SI
+	MOVQ    192(AX), SI
 	VMOVUPS Y0, (SI)
 	VMOVUPS Y1, 32(SI)
 	VMOVUPS Y2, 64(SI)
@@ -835,51 +1187,94 @@ done11:
 	VMOVUPS Y4, 128(SI)
 	VMOVUPS Y5, 160(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 160(AX)
+	MOVQ    SI, 192(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
-	MOVQ  168(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
+	MOVQ  DX, 200(AX)
 	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
+	JNE   tile3
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
-	JEQ   done3
+	JEQ   next4
 
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
+	// To the next blocks of columns.
+	MOVQ 96(AX), CX
+	ADDQ $+192, CX
+	MOVQ CX, 96(AX)
+	MOVQ 72(AX), CX
+	ADDQ $+192, CX
+	MOVQ CX, 72(AX)
+	MOVQ 168(AX), CX
+	MOVQ 80(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
+	MOVQ DX, 80(AX)
+	MOVQ 8(AX), CX
+	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 24(AX), CX
+	SHLQ $0x06, CX
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	JMP  group2
+
+next4:
+	MOVQ  56(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 56(AX)
+	TESTQ CX, CX
+	JEQ   done5
+
+	// To the next panel.
+	MOVQ 160(AX), CX
+	MOVQ 96(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 96(AX)
+	MOVQ 176(AX), CX
+	MOVQ 80(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 80(AX)
+	MOVQ 152(AX), CX
+	MOVQ 72(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 72(AX)
+	MOVQ 136(AX), CX
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 144(AX), CX
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
 	JMP  panel1
 
-done3:
+done5:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
 	RET
 
 // func gemmTN1x48AVX2(task *gemmTask)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·gemmTN1x48AVX2(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
@@ -890,40 +1285,56 @@ TEXT ·gemmTN1x48AVX2(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
+	MOVQ 48(AX), CX
+	MOVQ CX, 208(AX)
 
-tile2:
+group2:
+	MOVQ 96(AX), CX
+	MOVQ CX, 192(AX)
+	MOVQ 80(AX), CX
+	MOVQ CX, 184(AX)
+	MOVQ 40(AX), CX
+	MOVQ CX, 200(AX)
+	MOVQ 64(AX), CX
+
+tile3:
 	// The chains start.
-	MOVQ    64(AX), DX
+	MOVQ    72(AX), DX
 	VMOVUPS (DX), Y0
 	VMOVUPS 32(DX), Y1
 	VMOVUPS 64(DX), Y2
 	VMOVUPS 96(DX), Y3
 	VMOVUPS 128(DX), Y4
 	VMOVUPS 160(DX), Y5
-	MOVQ    96(AX), DX
+	MOVQ    112(AX), DX
 	MOVQ    32(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done5
-
-loop4:
-	// A k block.
-	MOVQ (SI), R8
-	MOVQ 8(SI), R9
-	MOVQ R9, R10
-	SHLQ $0x06, R10
-	CMPQ R9, $+3
-	JLT  done7
+	JLT     done7
 
 loop6:
+	// A k block.
+	MOVQ  (SI), R8
+	MOVQ  8(SI), R9
+	MOVQ  R9, R10
+	SHLQ  $0x06, R10
+	MOVQ  104(AX), R11
+	TESTQ R11, R11
+	JEQ   done8
+	CMPQ  R9, $+3
+	JLT   done10
+
+loop9:
+	PREFETCHT0   1024(R8)
+	PREFETCHT0   1088(R8)
+	PREFETCHT0   1152(R8)
+	PREFETCHT0   1024(R8)(R10*1)
+	PREFETCHT0   1088(R8)(R10*1)
+	PREFETCHT0   1152(R8)(R10*1)
+	PREFETCHT0   1024(R8)(R10*2)
+	PREFETCHT0   1088(R8)(R10*2)
+	PREFETCHT0   1152(R8)(R10*2)
 	VBROADCASTSS (DI), Y6
 	VFMADD231PS  (R8), Y6, Y0
 	VFMADD231PS  32(R8), Y6, Y1
@@ -951,13 +1362,48 @@ loop6:
 	ADDQ         $+192, R8
 	ADDQ         $-3, R9
 	CMPQ         R9, $+3
-	JGE          loop6
+	JGE          loop9
 
-done7:
+done10:
+done8:
+	CMPQ R9, $+3
+	JLT  done12
+
+loop11:
+	VBROADCASTSS (DI), Y6
+	VFMADD231PS  (R8), Y6, Y0
+	VFMADD231PS  32(R8), Y6, Y1
+	VFMADD231PS  (R8)(R10*1), Y6, Y2
+	VFMADD231PS  32(R8)(R10*1), Y6, Y3
+	VFMADD231PS  (R8)(R10*2), Y6, Y4
+	VFMADD231PS  32(R8)(R10*2), Y6, Y5
+	VBROADCASTSS (DI)(DX*1), Y6
+	VFMADD231PS  64(R8), Y6, Y0
+	VFMADD231PS  96(R8), Y6, Y1
+	VFMADD231PS  64(R8)(R10*1), Y6, Y2
+	VFMADD231PS  96(R8)(R10*1), Y6, Y3
+	VFMADD231PS  64(R8)(R10*2), Y6, Y4
+	VFMADD231PS  96(R8)(R10*2), Y6, Y5
+	VBROADCASTSS (DI)(DX*2), Y6
+	VFMADD231PS  128(R8), Y6, Y0
+	VFMADD231PS  160(R8), Y6, Y1
+	VFMADD231PS  128(R8)(R10*1), Y6, Y2
+	VFMADD231PS  160(R8)(R10*1), Y6, Y3
+	VFMADD231PS  128(R8)(R10*2), Y6, Y4
+	VFMADD231PS  160(R8)(R10*2), Y6, Y5
+	ADDQ         DX, DI
+	ADDQ         DX, DI
+	ADDQ         DX, DI
+	ADDQ         $+192, R8
+	ADDQ         $-3, R9
+	CMPQ         R9, $+3
+	JGE          loop11
+
+done12:
 	CMPQ R9, $+1
-	JLT  done9
+	JLT  done14
 
-loop8:
+loop13:
 	VBROADCASTSS (DI), Y6
 	VFMADD231PS  (R8), Y6, Y0
 	VFMADD231PS  32(R8), Y6, Y1
@@ -969,45 +1415,45 @@ loop8:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop8
+	JGE          loop13
 
-done9:
+done14:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop4
+	JGE  loop6
 
-done5:
-	MOVQ 112(AX), DX
+done7:
+	MOVQ 128(AX), DX
 
 	// Add finished chains.
-	MOVQ    72(AX), BX
-	TESTQ   BX, BX
-	JEQ     done10
-	MOVQ    152(AX), BX
-	MOVQ    104(AX), DX
-	VMOVUPS (BX), Y6
-	VADDPS  Y0, Y6, Y0
-	VMOVUPS 32(BX), Y6
-	VADDPS  Y1, Y6, Y1
-	VMOVUPS 64(BX), Y6
-	VADDPS  Y2, Y6, Y2
-	VMOVUPS 96(BX), Y6
-	VADDPS  Y3, Y6, Y3
-	VMOVUPS 128(BX), Y6
-	VADDPS  Y4, Y6, Y4
-	VMOVUPS 160(BX), Y6
-	VADDPS  Y5, Y6, Y5
-	ADDQ    DX, BX
-	MOVQ    BX, 152(AX)
-	MOVQ    112(AX), DX
-
-done10:
-	// Add what C holds.
 	MOVQ    80(AX), BX
 	TESTQ   BX, BX
-	JEQ     done11
-	MOVQ    160(AX), BX
+	JEQ     done15
+	MOVQ    184(AX), BX
+	MOVQ    120(AX), DX
+	VMOVUPS (BX), Y6
+	VADDPS  Y0, Y6, Y0
+	VMOVUPS 32(BX), Y6
+	VADDPS  Y1, Y6, Y1
+	VMOVUPS 64(BX), Y6
+	VADDPS  Y2, Y6, Y2
+	VMOVUPS 96(BX), Y6
+	VADDPS  Y3, Y6, Y3
+	VMOVUPS 128(BX), Y6
+	VADDPS  Y4, Y6, Y4
+	VMOVUPS 160(BX), Y6
+	VADDPS  Y5, Y6, Y5
+	ADDQ    DX, BX
+	MOVQ    BX, 184(AX)
+	MOVQ    128(AX), DX
+
+done15:
+	// Add what C holds.
+	MOVQ    88(AX), BX
+	TESTQ   BX, BX
+	JEQ     done16
+	MOVQ    192(AX), BX
 	VMOVUPS (BX), Y6
 	VADDPS  Y0, Y6, Y0
 	VMOVUPS 32(BX), Y6
@@ -1022,9 +1468,9 @@ done10:
 	VADDPS  Y5, Y6, Y5
 	ADDQ    DX, BX
 
-done11:
+done16:
 	// Store.
-	MOVQ    160(AX), BX
+	MOVQ    192(AX), BX
 	VMOVUPS Y0, (BX)
 	VMOVUPS Y1, 32(BX)
 	VMOVUPS Y2, 64(BX)
@@ -1032,51 +1478,94 @@ done11:
 	VMOVUPS Y4, 128(BX)
 	VMOVUPS Y5, 160(BX)
 	ADDQ    DX, BX
-	MOVQ    BX, 160(AX)
+	MOVQ    BX, 192(AX)
 
 	// To the next tile.
 	ADDQ  $+4, CX
-	MOVQ  168(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
+	MOVQ  DX, 200(AX)
 	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
+	JNE   tile3
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
-	JEQ   done3
+	JEQ   next4
 
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
+	// To the next blocks of columns.
+	MOVQ 96(AX), CX
+	ADDQ $+192, CX
+	MOVQ CX, 96(AX)
+	MOVQ 72(AX), CX
+	ADDQ $+192, CX
+	MOVQ CX, 72(AX)
+	MOVQ 168(AX), CX
+	MOVQ 80(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
+	MOVQ DX, 80(AX)
+	MOVQ 8(AX), CX
+	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 24(AX), CX
+	SHLQ $0x06, CX
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	JMP  group2
+
+next4:
+	MOVQ  56(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 56(AX)
+	TESTQ CX, CX
+	JEQ   done5
+
+	// To the next panel.
+	MOVQ 160(AX), CX
+	MOVQ 96(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 96(AX)
+	MOVQ 176(AX), CX
+	MOVQ 80(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 80(AX)
+	MOVQ 152(AX), CX
+	MOVQ 72(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 72(AX)
+	MOVQ 136(AX), CX
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 144(AX), CX
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
 	JMP  panel1
 
-done3:
+done5:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
 	RET
 
 // func gemm1x64AVX2(task *gemmTask)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·gemm1x64AVX2(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
@@ -1087,17 +1576,21 @@ TEXT ·gemm1x64AVX2(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
+	MOVQ 48(AX), CX
+	MOVQ CX, 208(AX)
 
-tile2:
+group2:
+	MOVQ 96(AX), CX
+	MOVQ CX, 192(AX)
+	MOVQ 80(AX), CX
+	MOVQ CX, 184(AX)
+	MOVQ 40(AX), CX
+	MOVQ CX, 200(AX)
+	MOVQ 64(AX), CX
+
+tile3:
 	// The chains start.
-	MOVQ    64(AX), DX
+	MOVQ    72(AX), DX
 	VMOVUPS (DX), Y0
 	VMOVUPS 32(DX), Y1
 	VMOVUPS 64(DX), Y2
@@ -1106,26 +1599,45 @@ tile2:
 	VMOVUPS 160(DX), Y5
 	VMOVUPS 192(DX), Y6
 	VMOVUPS 224(DX), Y7
-	MOVQ    96(AX), DX
+	MOVQ    112(AX), DX
 	MOVQ    32(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done5
-
-loop4:
-	// A k block.
-	MOVQ (SI), R8
-	MOVQ 8(SI), R9
-	MOVQ R9, R10
-	SHLQ $0x06, R10
-	LEAQ (R8)(R10*1), R11
-	ADDQ R10, R11
-	ADDQ R10, R11
-	CMPQ R9, $+4
-	JLT  done7
+	JLT     done7
 
 loop6:
+	// A k block.
+	MOVQ  (SI), R8
+	MOVQ  8(SI), R9
+	MOVQ  R9, R10
+	SHLQ  $0x06, R10
+	LEAQ  (R8)(R10*1), R11
+	ADDQ  R10, R11
+	ADDQ  R10, R11
+	MOVQ  104(AX), R12
+	TESTQ R12, R12
+	JEQ   done8
+	CMPQ  R9, $+4
+	JLT   done10
+
+loop9:
+	PREFETCHT0   1024(R8)
+	PREFETCHT0   1088(R8)
+	PREFETCHT0   1152(R8)
+	PREFETCHT0   1216(R8)
+	PREFETCHT0   1024(R8)(R10*1)
+	PREFETCHT0   1088(R8)(R10*1)
+	PREFETCHT0   1152(R8)(R10*1)
+	PREFETCHT0   1216(R8)(R10*1)
+	PREFETCHT0   1024(R8)(R10*2)
+	PREFETCHT0   1088(R8)(R10*2)
+	PREFETCHT0   1152(R8)(R10*2)
+	PREFETCHT0   1216(R8)(R10*2)
+	PREFETCHT0   1024(R11)
+	PREFETCHT0   1088(R11)
+	PREFETCHT0   1152(R11)
+	PREFETCHT0   1216(R11)
 	VBROADCASTSS (DI), Y8
 	VFMADD231PS  (R8), Y8, Y0
 	VFMADD231PS  32(R8), Y8, Y1
@@ -1167,13 +1679,62 @@ loop6:
 	ADDQ         $+256, R11
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop6
+	JGE          loop9
 
-done7:
+done10:
+done8:
+	CMPQ R9, $+4
+	JLT  done12
+
+loop11:
+	VBROADCASTSS (DI), Y8
+	VFMADD231PS  (R8), Y8, Y0
+	VFMADD231PS  32(R8), Y8, Y1
+	VFMADD231PS  (R8)(R10*1), Y8, Y2
+	VFMADD231PS  32(R8)(R10*1), Y8, Y3
+	VFMADD231PS  (R8)(R10*2), Y8, Y4
+	VFMADD231PS  32(R8)(R10*2), Y8, Y5
+	VFMADD231PS  (R11), Y8, Y6
+	VFMADD231PS  32(R11), Y8, Y7
+	VBROADCASTSS 4(DI), Y8
+	VFMADD231PS  64(R8), Y8, Y0
+	VFMADD231PS  96(R8), Y8, Y1
+	VFMADD231PS  64(R8)(R10*1), Y8, Y2
+	VFMADD231PS  96(R8)(R10*1), Y8, Y3
+	VFMADD231PS  64(R8)(R10*2), Y8, Y4
+	VFMADD231PS  96(R8)(R10*2), Y8, Y5
+	VFMADD231PS  64(R11), Y8, Y6
+	VFMADD231PS  96(R11), Y8, Y7
+	VBROADCASTSS 8(DI), Y8
+	VFMADD231PS  128(R8), Y8, Y0
+	VFMADD231PS  160(R8), Y8, Y1
+	VFMADD231PS  128(R8)(R10*1), Y8, Y2
+	VFMADD231PS  160(R8)(R10*1), Y8, Y3
+	VFMADD231PS  128(R8)(R10*2), Y8, Y4
+	VFMADD231PS  160(R8)(R10*2), Y8, Y5
+	VFMADD231PS  128(R11), Y8, Y6
+	VFMADD231PS  160(R11), Y8, Y7
+	VBROADCASTSS 12(DI), Y8
+	VFMADD231PS  192(R8), Y8, Y0
+	VFMADD231PS  224(R8), Y8, Y1
+	VFMADD231PS  192(R8)(R10*1), Y8, Y2
+	VFMADD231PS  224(R8)(R10*1), Y8, Y3
+	VFMADD231PS  192(R8)(R10*2), Y8, Y4
+	VFMADD231PS  224(R8)(R10*2), Y8, Y5
+	VFMADD231PS  192(R11), Y8, Y6
+	VFMADD231PS  224(R11), Y8, Y7
+	ADDQ         $+16, DI
+	ADDQ         $+256, R8
+	ADDQ         $+256, R11
+	ADDQ         $-4, R9
+	CMPQ         R9, $+4
+	JGE          loop11
+
+done12:
 	CMPQ R9, $+1
-	JLT  done9
+	JLT  done14
 
-loop8:
+loop13:
 	VBROADCASTSS (DI), Y8
 	VFMADD231PS  (R8), Y8, Y0
 	VFMADD231PS  32(R8), Y8, Y1
@@ -1188,49 +1749,49 @@ loop8:
 	ADDQ         $+64, R11
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop8
+	JGE          loop13
 
-done9:
+done14:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop4
+	JGE  loop6
 
-done5:
-	MOVQ 112(AX), BX
+done7:
+	MOVQ 128(AX), BX
 
 	// Add finished chains.
-	MOVQ    72(AX), SI
-	TESTQ   SI, SI
-	JEQ     done10
-	MOVQ    152(AX), SI
-	MOVQ    104(AX), BX
-	VMOVUPS (SI), Y8
-	VADDPS  Y0, Y8, Y0
-	VMOVUPS 32(SI), Y8
-	VADDPS  Y1, Y8, Y1
-	VMOVUPS 64(SI), Y8
-	VADDPS  Y2, Y8, Y2
-	VMOVUPS 96(SI), Y8
-	VADDPS  Y3, Y8, Y3
-	VMOVUPS 128(SI), Y8
-	VADDPS  Y4, Y8, Y4
-	VMOVUPS 160(SI), Y8
-	VADDPS  Y5, Y8, Y5
-	VMOVUPS 192(SI), Y8
-	VADDPS  Y6, Y8, Y6
-	VMOVUPS 224(SI), Y8
-	VADDPS  Y7, Y8, Y7
-	ADDQ    BX, SI
-	MOVQ    SI, 152(AX)
-	MOVQ    112(AX), BX
-
-done10:
-	// Add what C holds.
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
-	JEQ     done11
-	MOVQ    160(AX), SI
+	JEQ     done15
+	MOVQ    184(AX), SI
+	MOVQ    120(AX), BX
+	VMOVUPS (SI), Y8
+	VADDPS  Y0, Y8, Y0
+	VMOVUPS 32(SI), Y8
+	VADDPS  Y1, Y8, Y1
+	VMOVUPS 64(SI), Y8
+	VADDPS  Y2, Y8, Y2
+	VMOVUPS 96(SI), Y8
+	VADDPS  Y3, Y8, Y3
+	VMOVUPS 128(SI), Y8
+	VADDPS  Y4, Y8, Y4
+	VMOVUPS 160(SI), Y8
+	VADDPS  Y5, Y8, Y5
+	VMOVUPS 192(SI), Y8
+	VADDPS  Y6, Y8, Y6
+	VMOVUPS 224(SI), Y8
+	VADDPS  Y7, Y8, Y7
+	ADDQ    BX, SI
+	MOVQ    SI, 184(AX)
+	MOVQ    128(AX), BX
+
+done15:
+	// Add what C holds.
+	MOVQ    88(AX), SI
+	TESTQ   SI, SI
+	JEQ     done16
+	MOVQ    192(AX), SI
 	VMOVUPS (SI), Y8
 	VADDPS  Y0, Y8, Y0
 	VMOVUPS 32(SI), Y8
@@ -1249,9 +1810,9 @@ done10:
 	VADDPS  Y7, Y8, Y7
 	ADDQ    BX, SI
 
-done11:
+done16:
 	// Store.
-	MOVQ    160(AX), SI
+	MOVQ    192(AX), SI
 	VMOVUPS Y0, (SI)
 	VMOVUPS Y1, 32(SI)
 	VMOVUPS Y2, 64(SI)
@@ -1261,51 +1822,100 @@ done11:
 	VMOVUPS Y6, 192(SI)
 	VMOVUPS Y7, 224(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 160(AX)
+	MOVQ    SI, 192(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
-	MOVQ  168(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
+	MOVQ  DX, 200(AX)
 	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
+	JNE   tile3
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
-	JEQ   done3
+	JEQ   next4
 
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
+	// To the next blocks of columns.
+	MOVQ 96(AX), CX
+	ADDQ $+256, CX
+	MOVQ CX, 96(AX)
+	MOVQ 72(AX), CX
+	ADDQ $+256, CX
+	MOVQ CX, 72(AX)
+	MOVQ 168(AX), CX
+	MOVQ 80(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
+	MOVQ DX, 80(AX)
+	MOVQ 8(AX), CX
+	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 24(AX), CX
+	SHLQ $0x06, CX
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	JMP  group2
+
+next4:
+	MOVQ  56(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 56(AX)
+	TESTQ CX, CX
+	JEQ   done5
+
+	// To the next panel.
+	MOVQ 160(AX), CX
+	MOVQ 96(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 96(AX)
+	MOVQ 176(AX), CX
+	MOVQ 80(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 80(AX)
+	MOVQ 152(AX), CX
+	MOVQ 72(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 72(AX)
+	MOVQ 136(AX), CX
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 144(AX), CX
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
 	JMP  panel1
 
-done3:
+done5:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
 	RET
 
 // func gemmTN1x64AVX2(task *gemmTask)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·gemmTN1x64AVX2(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
@@ -1316,17 +1926,21 @@ TEXT ·gemmTN1x64AVX2(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
+	MOVQ 48(AX), CX
+	MOVQ CX, 208(AX)
 
-tile2:
+group2:
+	MOVQ 96(AX), CX
+	MOVQ CX, 192(AX)
+	MOVQ 80(AX), CX
+	MOVQ CX, 184(AX)
+	MOVQ 40(AX), CX
+	MOVQ CX, 200(AX)
+	MOVQ 64(AX), CX
+
+tile3:
 	// The chains start.
-	MOVQ    64(AX), DX
+	MOVQ    72(AX), DX
 	VMOVUPS (DX), Y0
 	VMOVUPS 32(DX), Y1
 	VMOVUPS 64(DX), Y2
@@ -1335,26 +1949,41 @@ tile2:
 	VMOVUPS 160(DX), Y5
 	VMOVUPS 192(DX), Y6
 	VMOVUPS 224(DX), Y7
-	MOVQ    96(AX), DX
+	MOVQ    112(AX), DX
 	MOVQ    32(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done5
-
-loop4:
-	// A k block.
-	MOVQ (SI), R8
-	MOVQ 8(SI), R9
-	MOVQ R9, R10
-	SHLQ $0x06, R10
-	LEAQ (R8)(R10*1), R11
-	ADDQ R10, R11
-	ADDQ R10, R11
-	CMPQ R9, $+3
-	JLT  done7
+	JLT     done7
 
 loop6:
+	// A k block.
+	MOVQ  (SI), R8
+	MOVQ  8(SI), R9
+	MOVQ  R9, R10
+	SHLQ  $0x06, R10
+	LEAQ  (R8)(R10*1), R11
+	ADDQ  R10, R11
+	ADDQ  R10, R11
+	MOVQ  104(AX), R12
+	TESTQ R12, R12
+	JEQ   done8
+	CMPQ  R9, $+3
+	JLT   done10
+
+loop9:
+	PREFETCHT0   1024(R8)
+	PREFETCHT0   1088(R8)
+	PREFETCHT0   1152(R8)
+	PREFETCHT0   1024(R8)(R10*1)
+	PREFETCHT0   1088(R8)(R10*1)
+	PREFETCHT0   1152(R8)(R10*1)
+	PREFETCHT0   1024(R8)(R10*2)
+	PREFETCHT0   1088(R8)(R10*2)
+	PREFETCHT0   1152(R8)(R10*2)
+	PREFETCHT0   1024(R11)
+	PREFETCHT0   1088(R11)
+	PREFETCHT0   1152(R11)
 	VBROADCASTSS (DI), Y8
 	VFMADD231PS  (R8), Y8, Y0
 	VFMADD231PS  32(R8), Y8, Y1
@@ -1389,13 +2018,55 @@ loop6:
 	ADDQ         $+192, R11
 	ADDQ         $-3, R9
 	CMPQ         R9, $+3
-	JGE          loop6
+	JGE          loop9
 
-done7:
+done10:
+done8:
+	CMPQ R9, $+3
+	JLT  done12
+
+loop11:
+	VBROADCASTSS (DI), Y8
+	VFMADD231PS  (R8), Y8, Y0
+	VFMADD231PS  32(R8), Y8, Y1
+	VFMADD231PS  (R8)(R10*1), Y8, Y2
+	VFMADD231PS  32(R8)(R10*1), Y8, Y3
+	VFMADD231PS  (R8)(R10*2), Y8, Y4
+	VFMADD231PS  32(R8)(R10*2), Y8, Y5
+	VFMADD231PS  (R11), Y8, Y6
+	VFMADD231PS  32(R11), Y8, Y7
+	VBROADCASTSS (DI)(DX*1), Y8
+	VFMADD231PS  64(R8), Y8, Y0
+	VFMADD231PS  96(R8), Y8, Y1
+	VFMADD231PS  64(R8)(R10*1), Y8, Y2
+	VFMADD231PS  96(R8)(R10*1), Y8, Y3
+	VFMADD231PS  64(R8)(R10*2), Y8, Y4
+	VFMADD231PS  96(R8)(R10*2), Y8, Y5
+	VFMADD231PS  64(R11), Y8, Y6
+	VFMADD231PS  96(R11), Y8, Y7
+	VBROADCASTSS (DI)(DX*2), Y8
+	VFMADD231PS  128(R8), Y8, Y0
+	VFMADD231PS  160(R8), Y8, Y1
+	VFMADD231PS  128(R8)(R10*1), Y8, Y2
+	VFMADD231PS  160(R8)(R10*1), Y8, Y3
+	VFMADD231PS  128(R8)(R10*2), Y8, Y4
+	VFMADD231PS  160(R8)(R10*2), Y8, Y5
+	VFMADD231PS  128(R11), Y8, Y6
+	VFMADD231PS  160(R11), Y8, Y7
+	ADDQ         DX, DI
+	ADDQ         DX, DI
+	ADDQ         DX, DI
+	ADDQ         $+192, R8
+	ADDQ         $+192, R11
+	ADDQ         $-3, R9
+	CMPQ         R9, $+3
+	JGE          loop11
+
+done12:
 	CMPQ R9, $+1
-	JLT  done9
+	JLT  done14
 
-loop8:
+loop13:
 	VBROADCASTSS (DI), Y8
 	VFMADD231PS  (R8), Y8, Y0
 	VFMADD231PS  32(R8), Y8, Y1
@@ -1410,49 +2081,49 @@ loop8:
 	ADDQ         $+64, R11
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop8
+	JGE          loop13
 
-done9:
+done14:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop4
+	JGE  loop6
 
-done5:
-	MOVQ 112(AX), DX
+done7:
+	MOVQ 128(AX), DX
 
 	// Add finished chains.
-	MOVQ    72(AX), BX
-	TESTQ   BX, BX
-	JEQ     done10
-	MOVQ    152(AX), BX
-	MOVQ    104(AX), DX
-	VMOVUPS (BX), Y8
-	VADDPS  Y0, Y8, Y0
-	VMOVUPS 32(BX), Y8
-	VADDPS  Y1, Y8, Y1
-	VMOVUPS 64(BX), Y8
-	VADDPS  Y2, Y8, Y2
-	VMOVUPS 96(BX), Y8
-	VADDPS  Y3, Y8, Y3
-	VMOVUPS 128(BX), Y8
-	VADDPS  Y4, Y8, Y4
-	VMOVUPS 160(BX), Y8
-	VADDPS  Y5, Y8, Y5
-	VMOVUPS 192(BX), Y8
-	VADDPS  Y6, Y8, Y6
-	VMOVUPS 224(BX), Y8
-	VADDPS  Y7, Y8, Y7
-	ADDQ    DX, BX
-	MOVQ    BX, 152(AX)
-	MOVQ    112(AX), DX
-
-done10:
-	// Add what C holds.
 	MOVQ    80(AX), BX
 	TESTQ   BX, BX
-	JEQ     done11
-	MOVQ    160(AX), BX
+	JEQ     done15
+	MOVQ    184(AX), BX
+	MOVQ    120(AX), DX
+	VMOVUPS (BX), Y8
+	VADDPS  Y0, Y8, Y0
+	VMOVUPS 32(BX), Y8
+	VADDPS  Y1, Y8, Y1
+	VMOVUPS 64(BX), Y8
+	VADDPS  Y2, Y8, Y2
+	VMOVUPS 96(BX), Y8
+	VADDPS  Y3, Y8, Y3
+	VMOVUPS 128(BX), Y8
+	VADDPS  Y4, Y8, Y4
+	VMOVUPS 160(BX), Y8
+	VADDPS  Y5, Y8, Y5
+	VMOVUPS 192(BX), Y8
+	VADDPS  Y6, Y8, Y6
+	VMOVUPS 224(BX), Y8
+	VADDPS  Y7, Y8, Y7
+	ADDQ    DX, BX
+	MOVQ    BX, 184(AX)
+	MOVQ    128(AX), DX
+
+done15:
+	// Add what C holds.
+	MOVQ    88(AX), BX
+	TESTQ   BX, BX
+	JEQ     done16
+	MOVQ    192(AX), BX
 	VMOVUPS (BX), Y8
 	VADDPS  Y0, Y8, Y0
 	VMOVUPS 32(BX), Y8
@@ -1471,9 +2142,9 @@ done10:
 	VADDPS  Y7, Y8, Y7
 	ADDQ    DX, BX
 
-done11:
+done16:
 	// Store.
-	MOVQ    160(AX), BX
+	MOVQ    192(AX), BX
 	VMOVUPS Y0, (BX)
 	VMOVUPS Y1, 32(BX)
 	VMOVUPS Y2, 64(BX)
@@ -1483,51 +2154,100 @@ done11:
 	VMOVUPS Y6, 192(BX)
 	VMOVUPS Y7, 224(BX)
 	ADDQ    DX, BX
-	MOVQ    BX, 160(AX)
+	MOVQ    BX, 192(AX)
 
 	// To the next tile.
 	ADDQ  $+4, CX
-	MOVQ  168(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
+	MOVQ  DX, 200(AX)
 	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
+	JNE   tile3
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
-	JEQ   done3
+	JEQ   next4
 
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
+	// To the next blocks of columns.
+	MOVQ 96(AX), CX
+	ADDQ $+256, CX
+	MOVQ CX, 96(AX)
+	MOVQ 72(AX), CX
+	ADDQ $+256, CX
+	MOVQ CX, 72(AX)
+	MOVQ 168(AX), CX
+	MOVQ 80(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
+	MOVQ DX, 80(AX)
+	MOVQ 8(AX), CX
+	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 24(AX), CX
+	SHLQ $0x06, CX
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	JMP  group2
+
+next4:
+	MOVQ  56(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 56(AX)
+	TESTQ CX, CX
+	JEQ   done5
+
+	// To the next panel.
+	MOVQ 160(AX), CX
+	MOVQ 96(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 96(AX)
+	MOVQ 176(AX), CX
+	MOVQ 80(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 80(AX)
+	MOVQ 152(AX), CX
+	MOVQ 72(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 72(AX)
+	MOVQ 136(AX), CX
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 144(AX), CX
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
 	JMP  panel1
 
-done3:
+done5:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
 	RET
 
 // func gemm2x16AVX2(task *gemmTask)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·gemm2x16AVX2(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
@@ -1538,38 +2258,46 @@ TEXT ·gemm2x16AVX2(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
+	MOVQ 48(AX), CX
+	MOVQ CX, 208(AX)
 
-tile2:
+group2:
+	MOVQ 96(AX), CX
+	MOVQ CX, 192(AX)
+	MOVQ 80(AX), CX
+	MOVQ CX, 184(AX)
+	MOVQ 40(AX), CX
+	MOVQ CX, 200(AX)
+	MOVQ 64(AX), CX
+
+tile3:
 	// The chains start.
-	MOVQ    64(AX), DX
+	MOVQ    72(AX), DX
 	VMOVUPS (DX), Y0
 	VMOVUPS 32(DX), Y1
 	VMOVAPS Y0, Y2
 	VMOVAPS Y1, Y3
-	MOVQ    96(AX), DX
+	MOVQ    112(AX), DX
 	MOVQ    32(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done5
+	JLT     done7
 
-loop4:
+loop6:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	CMPQ R9, $+4
-	JLT  done7
+	JLT  done9
 
-loop6:
+loop8:
+	PREFETCHT0   1024(R8)
+	PREFETCHT0   1088(R8)
+	PREFETCHT0   1152(R8)
+	PREFETCHT0   1216(R8)
 	VBROADCASTSS (DI), Y4
 	VBROADCASTSS (DI)(DX*1), Y5
 	VMOVUPS      (R8), Y6
@@ -1606,13 +2334,13 @@ loop6:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop6
+	JGE          loop8
 
-done7:
+done9:
 	CMPQ R9, $+1
-	JLT  done9
+	JLT  done11
 
-loop8:
+loop10:
 	VBROADCASTSS (DI), Y4
 	VBROADCASTSS (DI)(DX*1), Y5
 	VMOVUPS      (R8), Y6
@@ -1625,42 +2353,42 @@ loop8:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop8
+	JGE          loop10
 
-done9:
+done11:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop4
+	JGE  loop6
 
-done5:
-	MOVQ 112(AX), BX
+done7:
+	MOVQ 128(AX), BX
 
 	// Add finished chains.
-	MOVQ    72(AX), SI
-	TESTQ   SI, SI
-	JEQ     done10
-	MOVQ    152(AX), SI
-	MOVQ    104(AX), BX
-	VMOVUPS (SI), Y4
-	VADDPS  Y0, Y4, Y0
-	VMOVUPS 32(SI), Y4
-	VADDPS  Y1, Y4, Y1
-	ADDQ    BX, SI
-	VMOVUPS (SI), Y4
-	VADDPS  Y2, Y4, Y2
-	VMOVUPS 32(SI), Y4
-	VADDPS  Y3, Y4, Y3
-	ADDQ    BX, SI
-	MOVQ    SI, 152(AX)
-	MOVQ    112(AX), BX
-
-done10:
-	// Add what C holds.
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
-	JEQ     done11
-	MOVQ    160(AX), SI
+	JEQ     done12
+	MOVQ    184(AX), SI
+	MOVQ    120(AX), BX
+	VMOVUPS (SI), Y4
+	VADDPS  Y0, Y4, Y0
+	VMOVUPS 32(SI), Y4
+	VADDPS  Y1, Y4, Y1
+	ADDQ    BX, SI
+	VMOVUPS (SI), Y4
+	VADDPS  Y2, Y4, Y2
+	VMOVUPS 32(SI), Y4
+	VADDPS  Y3, Y4, Y3
+	ADDQ    BX, SI
+	MOVQ    SI, 184(AX)
+	MOVQ    128(AX), BX
+
+done12:
+	// Add what C holds.
+	MOVQ    88(AX), SI
+	TESTQ   SI, SI
+	JEQ     done13
+	MOVQ    192(AX), SI
 	VMOVUPS (SI), Y4
 	VADDPS  Y0, Y4, Y0
 	VMOVUPS 32(SI), Y4
@@ -1672,61 +2400,92 @@ done10:
 	VADDPS  Y3, Y4, Y3
 	ADDQ    BX, SI
 
-done11:
+done13:
 	// Store.
-	MOVQ    160(AX), SI
+	MOVQ    192(AX), SI
 	VMOVUPS Y0, (SI)
 	VMOVUPS Y1, 32(SI)
 	ADDQ    BX, SI
 	VMOVUPS Y2, (SI)
 	VMOVUPS Y3, 32(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 160(AX)
+	MOVQ    SI, 192(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	MOVQ  168(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
+	MOVQ  DX, 200(AX)
 	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
+	JNE   tile3
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
-	JEQ   done3
+	JEQ   next4
 
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
+	// To the next blocks of columns.
+	MOVQ 96(AX), CX
+	ADDQ $+64, CX
+	MOVQ CX, 96(AX)
+	MOVQ 72(AX), CX
+	ADDQ $+64, CX
+	MOVQ CX, 72(AX)
+	MOVQ 168(AX), CX
+	MOVQ 80(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
+	MOVQ DX, 80(AX)
+	MOVQ 8(AX), CX
+	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
+	MOVQ 24(AX), CX
+	SHLQ $0x06, CX
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	JMP  group2
+
+next4:
+	MOVQ  56(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 56(AX)
+	TESTQ CX, CX
+	JEQ   done5
+
+	// To the next panel.
+	MOVQ 160(AX), CX
+	MOVQ 96(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 96(AX)
+	MOVQ 176(AX), CX
+	MOVQ 80(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 80(AX)
+	MOVQ 152(AX), CX
+	MOVQ 72(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 72(AX)
+	MOVQ 136(AX), CX
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 144(AX), CX
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
 	JMP  panel1
 
-done3:
+done5:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
 	RET
 
 // func gemmTN2x16AVX2(task *gemmTask)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·gemmTN2x16AVX2(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
@@ -1737,38 +2496,45 @@ TEXT ·gemmTN2x16AVX2(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
+	MOVQ 48(AX), CX
+	MOVQ CX, 208(AX)
 
-tile2:
+group2:
+	MOVQ 96(AX), CX
+	MOVQ CX, 192(AX)
+	MOVQ 80(AX), CX
+	MOVQ CX, 184(AX)
+	MOVQ 40(AX), CX
+	MOVQ CX, 200(AX)
+	MOVQ 64(AX), CX
+
+tile3:
 	// The chains start.
-	MOVQ    64(AX), DX
+	MOVQ    72(AX), DX
 	VMOVUPS (DX), Y0
 	VMOVUPS 32(DX), Y1
 	VMOVAPS Y0, Y2
 	VMOVAPS Y1, Y3
-	MOVQ    96(AX), DX
+	MOVQ    112(AX), DX
 	MOVQ    32(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done5
+	JLT     done7
 
-loop4:
+loop6:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	CMPQ R9, $+3
-	JLT  done7
+	JLT  done9
 
-loop6:
+loop8:
+	PREFETCHT0   1024(R8)
+	PREFETCHT0   1088(R8)
+	PREFETCHT0   1152(R8)
 	VBROADCASTSS (DI), Y4
 	VBROADCASTSS 4(DI), Y5
 	VMOVUPS      (R8), Y6
@@ -1799,13 +2565,13 @@ loop6:
 	ADDQ         $+192, R8
 	ADDQ         $-3, R9
 	CMPQ         R9, $+3
-	JGE          loop6
+	JGE          loop8
 
-done7:
+done9:
 	CMPQ R9, $+1
-	JLT  done9
+	JLT  done11
 
-loop8:
+loop10:
 	VBROADCASTSS (DI), Y4
 	VBROADCASTSS 4(DI), Y5
 	VMOVUPS      (R8), Y6
@@ -1818,42 +2584,42 @@ loop8:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop8
+	JGE          loop10
 
-done9:
+done11:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop4
+	JGE  loop6
 
-done5:
-	MOVQ 112(AX), DX
+done7:
+	MOVQ 128(AX), DX
 
 	// Add finished chains.
-	MOVQ    72(AX), BX
-	TESTQ   BX, BX
-	JEQ     done10
-	MOVQ    152(AX), BX
-	MOVQ    104(AX), DX
-	VMOVUPS (BX), Y4
-	VADDPS  Y0, Y4, Y0
-	VMOVUPS 32(BX), Y4
-	VADDPS  Y1, Y4, Y1
-	ADDQ    DX, BX
-	VMOVUPS (BX), Y4
-	VADDPS  Y2, Y4, Y2
-	VMOVUPS 32(BX), Y4
-	VADDPS  Y3, Y4, Y3
-	ADDQ    DX, BX
-	MOVQ    BX, 152(AX)
-	MOVQ    112(AX), DX
-
-done10:
-	// Add what C holds.
 	MOVQ    80(AX), BX
 	TESTQ   BX, BX
-	JEQ     done11
-	MOVQ    160(AX), BX
+	JEQ     done12
+	MOVQ    184(AX), BX
+	MOVQ    120(AX), DX
+	VMOVUPS (BX), Y4
+	VADDPS  Y0, Y4, Y0
+	VMOVUPS 32(BX), Y4
+	VADDPS  Y1, Y4, Y1
+	ADDQ    DX, BX
+	VMOVUPS (BX), Y4
+	VADDPS  Y2, Y4, Y2
+	VMOVUPS 32(BX), Y4
+	VADDPS  Y3, Y4, Y3
+	ADDQ    DX, BX
+	MOVQ    BX, 184(AX)
+	MOVQ    128(AX), DX
+
+done12:
+	// Add what C holds.
+	MOVQ    88(AX), BX
+	TESTQ   BX, BX
+	JEQ     done13
+	MOVQ    192(AX), BX
 	VMOVUPS (BX), Y4
 	VADDPS  Y0, Y4, Y0
 	VMOVUPS 32(BX), Y4
@@ -1865,60 +2631,91 @@ done10:
 	VADDPS  Y3, Y4, Y3
 	ADDQ    DX, BX
 
-done11:
+done13:
 	// Store.
-	MOVQ    160(AX), BX
+	MOVQ    192(AX), BX
 	VMOVUPS Y0, (BX)
 	VMOVUPS Y1, 32(BX)
 	ADDQ    DX, BX
 	VMOVUPS Y2, (BX)
 	VMOVUPS Y3, 32(BX)
 	ADDQ    DX, BX
-	MOVQ    BX, 160(AX)
+	MOVQ    BX, 192(AX)
 
 	// To the next tile.
 	ADDQ  $+8, CX
-	MOVQ  168(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
+	MOVQ  DX, 200(AX)
 	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
+	JNE   tile3
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
-	JEQ   done3
+	JEQ   next4
 
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
+	// To the next blocks of columns.
+	MOVQ 96(AX), CX
+	ADDQ $+64, CX
+	MOVQ CX, 96(AX)
+	MOVQ 72(AX), CX
+	ADDQ $+64, CX
+	MOVQ CX, 72(AX)
+	MOVQ 168(AX), CX
+	MOVQ 80(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
+	MOVQ DX, 80(AX)
+	MOVQ 8(AX), CX
+	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
+	MOVQ 24(AX), CX
+	SHLQ $0x06, CX
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	JMP  group2
+
+next4:
+	MOVQ  56(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 56(AX)
+	TESTQ CX, CX
+	JEQ   done5
+
+	// To the next panel.
+	MOVQ 160(AX), CX
+	MOVQ 96(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 96(AX)
+	MOVQ 176(AX), CX
+	MOVQ 80(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 80(AX)
+	MOVQ 152(AX), CX
+	MOVQ 72(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 72(AX)
+	MOVQ 136(AX), CX
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 144(AX), CX
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
 	JMP  panel1
 
-done3:
+done5:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
 	RET
 
 // func gemm2x32AVX2(task *gemmTask)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·gemm2x32AVX2(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
@@ -1929,17 +2726,21 @@ TEXT ·gemm2x32AVX2(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
+	MOVQ 48(AX), CX
+	MOVQ CX, 208(AX)
 
-tile2:
+group2:
+	MOVQ 96(AX), CX
+	MOVQ CX, 192(AX)
+	MOVQ 80(AX), CX
+	MOVQ CX, 184(AX)
+	MOVQ 40(AX), CX
+	MOVQ CX, 200(AX)
+	MOVQ 64(AX), CX
+
+tile3:
 	// The chains start.
-	MOVQ    64(AX), DX
+	MOVQ    72(AX), DX
 	VMOVUPS (DX), Y0
 	VMOVUPS 32(DX), Y1
 	VMOVUPS 64(DX), Y2
@@ -1948,23 +2749,31 @@ tile2:
 	VMOVAPS Y1, Y5
 	VMOVAPS Y2, Y6
 	VMOVAPS Y3, Y7
-	MOVQ    96(AX), DX
+	MOVQ    112(AX), DX
 	MOVQ    32(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done5
+	JLT     done7
 
-loop4:
+loop6:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	CMPQ R9, $+4
-	JLT  done7
+	JLT  done9
 
-loop6:
+loop8:
+	PREFETCHT0   1024(R8)
+	PREFETCHT0   1088(R8)
+	PREFETCHT0   1152(R8)
+	PREFETCHT0   1216(R8)
+	PREFETCHT0   1024(R8)(R10*1)
+	PREFETCHT0   1088(R8)(R10*1)
+	PREFETCHT0   1152(R8)(R10*1)
+	PREFETCHT0   1216(R8)(R10*1)
 	VBROADCASTSS (DI), Y8
 	VBROADCASTSS (DI)(DX*1), Y9
 	VMOVUPS      (R8), Y10
@@ -2025,13 +2834,13 @@ loop6:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop6
+	JGE          loop8
 
-done7:
+done9:
 	CMPQ R9, $+1
-	JLT  done9
+	JLT  done11
 
-loop8:
+loop10:
 	VBROADCASTSS (DI), Y8
 	VBROADCASTSS (DI)(DX*1), Y9
 	VMOVUPS      (R8), Y10
@@ -2050,50 +2859,50 @@ loop8:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop8
+	JGE          loop10
 
-done9:
+done11:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop4
+	JGE  loop6
 
-done5:
-	MOVQ 112(AX), BX
+done7:
+	MOVQ 128(AX), BX
 
 	// Add finished chains.
-	MOVQ    72(AX), SI
-	TESTQ   SI, SI
-	JEQ     done10
-	MOVQ    152(AX), SI
-	MOVQ    104(AX), BX
-	VMOVUPS (SI), Y8
-	VADDPS  Y0, Y8, Y0
-	VMOVUPS 32(SI), Y8
-	VADDPS  Y1, Y8, Y1
-	VMOVUPS 64(SI), Y8
-	VADDPS  Y2, Y8, Y2
-	VMOVUPS 96(SI), Y8
-	VADDPS  Y3, Y8, Y3
-	ADDQ    BX, SI
-	VMOVUPS (SI), Y8
-	VADDPS  Y4, Y8, Y4
-	VMOVUPS 32(SI), Y8
-	VADDPS  Y5, Y8, Y5
-	VMOVUPS 64(SI), Y8
-	VADDPS  Y6, Y8, Y6
-	VMOVUPS 96(SI), Y8
-	VADDPS  Y7, Y8, Y7
-	ADDQ    BX, SI
-	MOVQ    SI, 152(AX)
-	MOVQ    112(AX), BX
-
-done10:
-	// Add what C holds.
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
-	JEQ     done11
-	MOVQ    160(AX), SI
+	JEQ     done12
+	MOVQ    184(AX), SI
+	MOVQ    120(AX), BX
+	VMOVUPS (SI), Y8
+	VADDPS  Y0, Y8, Y0
+	VMOVUPS 32(SI), Y8
+	VADDPS  Y1, Y8, Y1
+	VMOVUPS 64(SI), Y8
+	VADDPS  Y2, Y8, Y2
+	VMOVUPS 96(SI), Y8
+	VADDPS  Y3, Y8, Y3
+	ADDQ    BX, SI
+	VMOVUPS (SI), Y8
+	VADDPS  Y4, Y8, Y4
+	VMOVUPS 32(SI), Y8
+	VADDPS  Y5, Y8, Y5
+	VMOVUPS 64(SI), Y8
+	VADDPS  Y6, Y8, Y6
+	VMOVUPS 96(SI), Y8
+	VADDPS  Y7, Y8, Y7
+	ADDQ    BX, SI
+	MOVQ    SI, 184(AX)
+	MOVQ    128(AX), BX
+
+done12:
+	// Add what C holds.
+	MOVQ    88(AX), SI
+	TESTQ   SI, SI
+	JEQ     done13
+	MOVQ    192(AX), SI
 	VMOVUPS (SI), Y8
 	VADDPS  Y0, Y8, Y0
 	VMOVUPS 32(SI), Y8
@@ -2113,9 +2922,9 @@ done10:
 	VADDPS  Y7, Y8, Y7
 	ADDQ    BX, SI
 
-done11:
+done13:
 	// Store.
-	MOVQ    160(AX), SI
+	MOVQ    192(AX), SI
 	VMOVUPS Y0, (SI)
 	VMOVUPS Y1, 32(SI)
 	VMOVUPS Y2, 64(SI)
@@ -2126,52 +2935,89 @@ done11:
 	VMOVUPS Y6, 64(SI)
 	VMOVUPS Y7, 96(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 160(AX)
+	MOVQ    SI, 192(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	MOVQ  168(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
+	MOVQ  DX, 200(AX)
 	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
+	JNE   tile3
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
-	JEQ   done3
+	JEQ   next4
 
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
+	// To the next blocks of columns.
+	MOVQ 96(AX), CX
+	ADDQ $+128, CX
+	MOVQ CX, 96(AX)
+	MOVQ 72(AX), CX
+	ADDQ $+128, CX
+	MOVQ CX, 72(AX)
+	MOVQ 168(AX), CX
+	MOVQ 80(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
+	MOVQ DX, 80(AX)
+	MOVQ 8(AX), CX
+	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 24(AX), CX
+	SHLQ $0x06, CX
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	JMP  group2
+
+next4:
+	MOVQ  56(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 56(AX)
+	TESTQ CX, CX
+	JEQ   done5
+
+	// To the next panel.
+	MOVQ 160(AX), CX
+	MOVQ 96(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 96(AX)
+	MOVQ 176(AX), CX
+	MOVQ 80(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 80(AX)
+	MOVQ 152(AX), CX
+	MOVQ 72(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 72(AX)
+	MOVQ 136(AX), CX
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 144(AX), CX
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
 	JMP  panel1
 
-done3:
+done5:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
 	RET
 
 // func gemmTN2x32AVX2(task *gemmTask)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·gemmTN2x32AVX2(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
@@ -2182,17 +3028,21 @@ TEXT ·gemmTN2x32AVX2(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
+	MOVQ 48(AX), CX
+	MOVQ CX, 208(AX)
 
-tile2:
+group2:
+	MOVQ 96(AX), CX
+	MOVQ CX, 192(AX)
+	MOVQ 80(AX), CX
+	MOVQ CX, 184(AX)
+	MOVQ 40(AX), CX
+	MOVQ CX, 200(AX)
+	MOVQ 64(AX), CX
+
+tile3:
 	// The chains start.
-	MOVQ    64(AX), DX
+	MOVQ    72(AX), DX
 	VMOVUPS (DX), Y0
 	VMOVUPS 32(DX), Y1
 	VMOVUPS 64(DX), Y2
@@ -2201,23 +3051,29 @@ tile2:
 	VMOVAPS Y1, Y5
 	VMOVAPS Y2, Y6
 	VMOVAPS Y3, Y7
-	MOVQ    96(AX), DX
+	MOVQ    112(AX), DX
 	MOVQ    32(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done5
+	JLT     done7
 
-loop4:
+loop6:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	CMPQ R9, $+3
-	JLT  done7
+	JLT  done9
 
-loop6:
+loop8:
+	PREFETCHT0   1024(R8)
+	PREFETCHT0   1088(R8)
+	PREFETCHT0   1152(R8)
+	PREFETCHT0   1024(R8)(R10*1)
+	PREFETCHT0   1088(R8)(R10*1)
+	PREFETCHT0   1152(R8)(R10*1)
 	VBROADCASTSS (DI), Y8
 	VBROADCASTSS 4(DI), Y9
 	VMOVUPS      (R8), Y10
@@ -2266,13 +3122,13 @@ loop6:
 	ADDQ         $+192, R8
 	ADDQ         $-3, R9
 	CMPQ         R9, $+3
-	JGE          loop6
+	JGE          loop8
 
-done7:
+done9:
 	CMPQ R9, $+1
-	JLT  done9
+	JLT  done11
 
-loop8:
+loop10:
 	VBROADCASTSS (DI), Y8
 	VBROADCASTSS 4(DI), Y9
 	VMOVUPS      (R8), Y10
@@ -2291,50 +3147,50 @@ loop8:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop8
+	JGE          loop10
 
-done9:
+done11:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop4
+	JGE  loop6
 
-done5:
-	MOVQ 112(AX), DX
+done7:
+	MOVQ 128(AX), DX
 
 	// Add finished chains.
-	MOVQ    72(AX), BX
-	TESTQ   BX, BX
-	JEQ     done10
-	MOVQ    152(AX), BX
-	MOVQ    104(AX), DX
-	VMOVUPS (BX), Y8
-	VADDPS  Y0, Y8, Y0
-	VMOVUPS 32(BX), Y8
-	VADDPS  Y1, Y8, Y1
-	VMOVUPS 64(BX), Y8
-	VADDPS  Y2, Y8, Y2
-	VMOVUPS 96(BX), Y8
-	VADDPS  Y3, Y8, Y3
-	ADDQ    DX, BX
-	VMOVUPS (BX), Y8
-	VADDPS  Y4, Y8, Y4
-	VMOVUPS 32(BX), Y8
-	VADDPS  Y5, Y8, Y5
-	VMOVUPS 64(BX), Y8
-	VADDPS  Y6, Y8, Y6
-	VMOVUPS 96(BX), Y8
-	VADDPS  Y7, Y8, Y7
-	ADDQ    DX, BX
-	MOVQ    BX, 152(AX)
-	MOVQ    112(AX), DX
-
-done10:
-	// Add what C holds.
 	MOVQ    80(AX), BX
 	TESTQ   BX, BX
-	JEQ     done11
-	MOVQ    160(AX), BX
+	JEQ     done12
+	MOVQ    184(AX), BX
+	MOVQ    120(AX), DX
+	VMOVUPS (BX), Y8
+	VADDPS  Y0, Y8, Y0
+	VMOVUPS 32(BX), Y8
+	VADDPS  Y1, Y8, Y1
+	VMOVUPS 64(BX), Y8
+	VADDPS  Y2, Y8, Y2
+	VMOVUPS 96(BX), Y8
+	VADDPS  Y3, Y8, Y3
+	ADDQ    DX, BX
+	VMOVUPS (BX), Y8
+	VADDPS  Y4, Y8, Y4
+	VMOVUPS 32(BX), Y8
+	VADDPS  Y5, Y8, Y5
+	VMOVUPS 64(BX), Y8
+	VADDPS  Y6, Y8, Y6
+	VMOVUPS 96(BX), Y8
+	VADDPS  Y7, Y8, Y7
+	ADDQ    DX, BX
+	MOVQ    BX, 184(AX)
+	MOVQ    128(AX), DX
+
+done12:
+	// Add what C holds.
+	MOVQ    88(AX), BX
+	TESTQ   BX, BX
+	JEQ     done13
+	MOVQ    192(AX), BX
 	VMOVUPS (BX), Y8
 	VADDPS  Y0, Y8, Y0
 	VMOVUPS 32(BX), Y8
@@ -2354,9 +3210,9 @@ done10:
 	VADDPS  Y7, Y8, Y7
 	ADDQ    DX, BX
 
-done11:
+done13:
 	// Store.
-	MOVQ    160(AX), BX
+	MOVQ    192(AX), BX
 	VMOVUPS Y0, (BX)
 	VMOVUPS Y1, 32(BX)
 	VMOVUPS Y2, 64(BX)
@@ -2367,51 +3223,88 @@ done11:
 	VMOVUPS Y6, 64(BX)
 	VMOVUPS Y7, 96(BX)
 	ADDQ    DX, BX
-	MOVQ    BX, 160(AX)
+	MOVQ    BX, 192(AX)
 
 	// To the next tile.
 	ADDQ  $+8, CX
-	MOVQ  168(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
+	MOVQ  DX, 200(AX)
 	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
+	JNE   tile3
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
-	JEQ   done3
+	JEQ   next4
 
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
+	// To the next blocks of columns.
+	MOVQ 96(AX), CX
+	ADDQ $+128, CX
+	MOVQ CX, 96(AX)
+	MOVQ 72(AX), CX
+	ADDQ $+128, CX
+	MOVQ CX, 72(AX)
+	MOVQ 168(AX), CX
+	MOVQ 80(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
+	MOVQ DX, 80(AX)
+	MOVQ 8(AX), CX
+	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 24(AX), CX
+	SHLQ $0x06, CX
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	JMP  group2
+
+next4:
+	MOVQ  56(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 56(AX)
+	TESTQ CX, CX
+	JEQ   done5
+
+	// To the next panel.
+	MOVQ 160(AX), CX
+	MOVQ 96(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 96(AX)
+	MOVQ 176(AX), CX
+	MOVQ 80(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 80(AX)
+	MOVQ 152(AX), CX
+	MOVQ 72(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 72(AX)
+	MOVQ 136(AX), CX
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 144(AX), CX
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
 	JMP  panel1
 
-done3:
+done5:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
 	RET
 
 // func gemm3x16AVX2(task *gemmTask)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·gemm3x16AVX2(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
@@ -2422,40 +3315,48 @@ TEXT ·gemm3x16AVX2(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
+	MOVQ 48(AX), CX
+	MOVQ CX, 208(AX)
 
-tile2:
+group2:
+	MOVQ 96(AX), CX
+	MOVQ CX, 192(AX)
+	MOVQ 80(AX), CX
+	MOVQ CX, 184(AX)
+	MOVQ 40(AX), CX
+	MOVQ CX, 200(AX)
+	MOVQ 64(AX), CX
+
+tile3:
 	// The chains start.
-	MOVQ    64(AX), DX
+	MOVQ    72(AX), DX
 	VMOVUPS (DX), Y0
 	VMOVUPS 32(DX), Y1
 	VMOVAPS Y0, Y2
 	VMOVAPS Y1, Y3
 	VMOVAPS Y0, Y4
 	VMOVAPS Y1, Y5
-	MOVQ    96(AX), DX
+	MOVQ    112(AX), DX
 	MOVQ    32(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done5
+	JLT     done7
 
-loop4:
+loop6:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	CMPQ R9, $+4
-	JLT  done7
+	JLT  done9
 
-loop6:
+loop8:
+	PREFETCHT0   1024(R8)
+	PREFETCHT0   1088(R8)
+	PREFETCHT0   1152(R8)
+	PREFETCHT0   1216(R8)
 	VMOVUPS      (R8), Y6
 	VMOVUPS      32(R8), Y7
 	VBROADCASTSS (DI), Y8
@@ -2504,13 +3405,13 @@ loop6:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop6
+	JGE          loop8
 
-done7:
+done9:
 	CMPQ R9, $+1
-	JLT  done9
+	JLT  done11
 
-loop8:
+loop10:
 	VMOVUPS      (R8), Y6
 	VMOVUPS      32(R8), Y7
 	VBROADCASTSS (DI), Y8
@@ -2526,47 +3427,47 @@ loop8:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop8
+	JGE          loop10
 
-done9:
+done11:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop4
+	JGE  loop6
 
-done5:
-	MOVQ 112(AX), BX
+done7:
+	MOVQ 128(AX), BX
 
 	// Add finished chains.
-	MOVQ    72(AX), SI
-	TESTQ   SI, SI
-	JEQ     done10
-	MOVQ    152(AX), SI
-	MOVQ    104(AX), BX
-	VMOVUPS (SI), Y6
-	VADDPS  Y0, Y6, Y0
-	VMOVUPS 32(SI), Y6
-	VADDPS  Y1, Y6, Y1
-	ADDQ    BX, SI
-	VMOVUPS (SI), Y6
-	VADDPS  Y2, Y6, Y2
-	VMOVUPS 32(SI), Y6
-	VADDPS  Y3, Y6, Y3
-	ADDQ    BX, SI
-	VMOVUPS (SI), Y6
-	VADDPS  Y4, Y6, Y4
-	VMOVUPS 32(SI), Y6
-	VADDPS  Y5, Y6, Y5
-	ADDQ    BX, SI
-	MOVQ    SI, 152(AX)
-	MOVQ    112(AX), BX
-
-done10:
-	// Add what C holds.
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
-	JEQ     done11
-	MOVQ    160(AX), SI
+	JEQ     done12
+	MOVQ    184(AX), SI
+	MOVQ    120(AX), BX
+	VMOVUPS (SI), Y6
+	VADDPS  Y0, Y6, Y0
+	VMOVUPS 32(SI), Y6
+	VADDPS  Y1, Y6, Y1
+	ADDQ    BX, SI
+	VMOVUPS (SI), Y6
+	VADDPS  Y2, Y6, Y2
+	VMOVUPS 32(SI), Y6
+	VADDPS  Y3, Y6, Y3
+	ADDQ    BX, SI
+	VMOVUPS (SI), Y6
+	VADDPS  Y4, Y6, Y4
+	VMOVUPS 32(SI), Y6
+	VADDPS  Y5, Y6, Y5
+	ADDQ    BX, SI
+	MOVQ    SI, 184(AX)
+	MOVQ    128(AX), BX
+
+done12:
+	// Add what C holds.
+	MOVQ    88(AX), SI
+	TESTQ   SI, SI
+	JEQ     done13
+	MOVQ    192(AX), SI
 	VMOVUPS (SI), Y6
 	VADDPS  Y0, Y6, Y0
 	VMOVUPS 32(SI), Y6
@@ -2583,9 +3484,9 @@ done10:
 	VADDPS  Y5, Y6, Y5
 	ADDQ    BX, SI
 
-done11:
+done13:
 	// Store.
-	MOVQ    160(AX), SI
+	MOVQ    192(AX), SI
 	VMOVUPS Y0, (SI)
 	VMOVUPS Y1, 32(SI)
 	ADDQ    BX, SI
@@ -2595,53 +3496,84 @@ done11:
 	VMOVUPS Y4, (SI)
 	VMOVUPS Y5, 32(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 160(AX)
+	MOVQ    SI, 192(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	MOVQ  168(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
+	MOVQ  DX, 200(AX)
 	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
+	JNE   tile3
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
-	JEQ   done3
+	JEQ   next4
 
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
+	// To the next blocks of columns.
+	MOVQ 96(AX), CX
+	ADDQ $+64, CX
+	MOVQ CX, 96(AX)
+	MOVQ 72(AX), CX
+	ADDQ $+64, CX
+	MOVQ CX, 72(AX)
+	MOVQ 168(AX), CX
+	MOVQ 80(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
+	MOVQ DX, 80(AX)
+	MOVQ 8(AX), CX
+	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
+	MOVQ 24(AX), CX
+	SHLQ $0x06, CX
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	JMP  group2
+
+next4:
+	MOVQ  56(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 56(AX)
+	TESTQ CX, CX
+	JEQ   done5
+
+	// To the next panel.
+	MOVQ 160(AX), CX
+	MOVQ 96(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 96(AX)
+	MOVQ 176(AX), CX
+	MOVQ 80(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 80(AX)
+	MOVQ 152(AX), CX
+	MOVQ 72(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 72(AX)
+	MOVQ 136(AX), CX
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 144(AX), CX
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
 	JMP  panel1
 
-done3:
+done5:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
 	RET
 
 // func gemmTN3x16AVX2(task *gemmTask)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·gemmTN3x16AVX2(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
@@ -2652,40 +3584,47 @@ TEXT ·gemmTN3x16AVX2(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
+	MOVQ 48(AX), CX
+	MOVQ CX, 208(AX)
 
-tile2:
+group2:
+	MOVQ 96(AX), CX
+	MOVQ CX, 192(AX)
+	MOVQ 80(AX), CX
+	MOVQ CX, 184(AX)
+	MOVQ 40(AX), CX
+	MOVQ CX, 200(AX)
+	MOVQ 64(AX), CX
+
+tile3:
 	// The chains start.
-	MOVQ    64(AX), DX
+	MOVQ    72(AX), DX
 	VMOVUPS (DX), Y0
 	VMOVUPS 32(DX), Y1
 	VMOVAPS Y0, Y2
 	VMOVAPS Y1, Y3
 	VMOVAPS Y0, Y4
 	VMOVAPS Y1, Y5
-	MOVQ    96(AX), DX
+	MOVQ    112(AX), DX
 	MOVQ    32(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done5
+	JLT     done7
 
-loop4:
+loop6:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	CMPQ R9, $+3
-	JLT  done7
+	JLT  done9
 
-loop6:
+loop8:
+	PREFETCHT0   1024(R8)
+	PREFETCHT0   1088(R8)
+	PREFETCHT0   1152(R8)
 	VMOVUPS      (R8), Y6
 	VMOVUPS      32(R8), Y7
 	VBROADCASTSS (DI), Y8
@@ -2725,13 +3664,13 @@ loop6:
 	ADDQ         $+192, R8
 	ADDQ         $-3, R9
 	CMPQ         R9, $+3
-	JGE          loop6
+	JGE          loop8
 
-done7:
+done9:
 	CMPQ R9, $+1
-	JLT  done9
+	JLT  done11
 
-loop8:
+loop10:
 	VMOVUPS      (R8), Y6
 	VMOVUPS      32(R8), Y7
 	VBROADCASTSS (DI), Y8
@@ -2747,47 +3686,47 @@ loop8:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop8
+	JGE          loop10
 
-done9:
+done11:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop4
+	JGE  loop6
 
-done5:
-	MOVQ 112(AX), DX
+done7:
+	MOVQ 128(AX), DX
 
 	// Add finished chains.
-	MOVQ    72(AX), BX
-	TESTQ   BX, BX
-	JEQ     done10
-	MOVQ    152(AX), BX
-	MOVQ    104(AX), DX
-	VMOVUPS (BX), Y6
-	VADDPS  Y0, Y6, Y0
-	VMOVUPS 32(BX), Y6
-	VADDPS  Y1, Y6, Y1
-	ADDQ    DX, BX
-	VMOVUPS (BX), Y6
-	VADDPS  Y2, Y6, Y2
-	VMOVUPS 32(BX), Y6
-	VADDPS  Y3, Y6, Y3
-	ADDQ    DX, BX
-	VMOVUPS (BX), Y6
-	VADDPS  Y4, Y6, Y4
-	VMOVUPS 32(BX), Y6
-	VADDPS  Y5, Y6, Y5
-	ADDQ    DX, BX
-	MOVQ    BX, 152(AX)
-	MOVQ    112(AX), DX
-
-done10:
-	// Add what C holds.
 	MOVQ    80(AX), BX
 	TESTQ   BX, BX
-	JEQ     done11
-	MOVQ    160(AX), BX
+	JEQ     done12
+	MOVQ    184(AX), BX
+	MOVQ    120(AX), DX
+	VMOVUPS (BX), Y6
+	VADDPS  Y0, Y6, Y0
+	VMOVUPS 32(BX), Y6
+	VADDPS  Y1, Y6, Y1
+	ADDQ    DX, BX
+	VMOVUPS (BX), Y6
+	VADDPS  Y2, Y6, Y2
+	VMOVUPS 32(BX), Y6
+	VADDPS  Y3, Y6, Y3
+	ADDQ    DX, BX
+	VMOVUPS (BX), Y6
+	VADDPS  Y4, Y6, Y4
+	VMOVUPS 32(BX), Y6
+	VADDPS  Y5, Y6, Y5
+	ADDQ    DX, BX
+	MOVQ    BX, 184(AX)
+	MOVQ    128(AX), DX
+
+done12:
+	// Add what C holds.
+	MOVQ    88(AX), BX
+	TESTQ   BX, BX
+	JEQ     done13
+	MOVQ    192(AX), BX
 	VMOVUPS (BX), Y6
 	VADDPS  Y0, Y6, Y0
 	VMOVUPS 32(BX), Y6
@@ -2804,9 +3743,9 @@ done10:
 	VADDPS  Y5, Y6, Y5
 	ADDQ    DX, BX
 
-done11:
+done13:
 	// Store.
-	MOVQ    160(AX), BX
+	MOVQ    192(AX), BX
 	VMOVUPS Y0, (BX)
 	VMOVUPS Y1, 32(BX)
 	ADDQ    DX, BX
@@ -2816,51 +3755,82 @@ done11:
 	VMOVUPS Y4, (BX)
 	VMOVUPS Y5, 32(BX)
 	ADDQ    DX, BX
-	MOVQ    BX, 160(AX)
+	MOVQ    BX, 192(AX)
 
 	// To the next tile.
 	ADDQ  $+12, CX
-	MOVQ  168(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
+	MOVQ  DX, 200(AX)
 	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
+	JNE   tile3
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
-	JEQ   done3
+	JEQ   next4
 
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
+	// To the next blocks of columns.
+	MOVQ 96(AX), CX
+	ADDQ $+64, CX
+	MOVQ CX, 96(AX)
+	MOVQ 72(AX), CX
+	ADDQ $+64, CX
+	MOVQ CX, 72(AX)
+	MOVQ 168(AX), CX
+	MOVQ 80(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
+	MOVQ DX, 80(AX)
+	MOVQ 8(AX), CX
+	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
+	MOVQ 24(AX), CX
+	SHLQ $0x06, CX
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	JMP  group2
+
+next4:
+	MOVQ  56(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 56(AX)
+	TESTQ CX, CX
+	JEQ   done5
+
+	// To the next panel.
+	MOVQ 160(AX), CX
+	MOVQ 96(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 96(AX)
+	MOVQ 176(AX), CX
+	MOVQ 80(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 80(AX)
+	MOVQ 152(AX), CX
+	MOVQ 72(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 72(AX)
+	MOVQ 136(AX), CX
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 144(AX), CX
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
 	JMP  panel1
 
-done3:
+done5:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
 	RET
 
 // func gemm3x32AVX2(task *gemmTask)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·gemm3x32AVX2(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
@@ -2871,17 +3841,21 @@ TEXT ·gemm3x32AVX2(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
+	MOVQ 48(AX), CX
+	MOVQ CX, 208(AX)
 
-tile2:
+group2:
+	MOVQ 96(AX), CX
+	MOVQ CX, 192(AX)
+	MOVQ 80(AX), CX
+	MOVQ CX, 184(AX)
+	MOVQ 40(AX), CX
+	MOVQ CX, 200(AX)
+	MOVQ 64(AX), CX
+
+tile3:
 	// The chains start.
-	MOVQ    64(AX), DX
+	MOVQ    72(AX), DX
 	VMOVUPS (DX), Y0
 	VMOVUPS 32(DX), Y1
 	VMOVUPS 64(DX), Y2
@@ -2894,23 +3868,31 @@ tile2:
 	VMOVAPS Y1, Y9
 	VMOVAPS Y2, Y10
 	VMOVAPS Y3, Y11
-	MOVQ    96(AX), DX
+	MOVQ    112(AX), DX
 	MOVQ    32(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done5
+	JLT     done7
 
-loop4:
+loop6:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	CMPQ R9, $+4
-	JLT  done7
+	JLT  done9
 
-loop6:
+loop8:
+	PREFETCHT0   1024(R8)
+	PREFETCHT0   1088(R8)
+	PREFETCHT0   1152(R8)
+	PREFETCHT0   1216(R8)
+	PREFETCHT0   1024(R8)(R10*1)
+	PREFETCHT0   1088(R8)(R10*1)
+	PREFETCHT0   1152(R8)(R10*1)
+	PREFETCHT0   1216(R8)(R10*1)
 	VBROADCASTSS (DI), Y12
 	VBROADCASTSS (DI)(DX*1), Y13
 	VBROADCASTSS (DI)(DX*2), Y14
@@ -2991,13 +3973,13 @@ loop6:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop6
+	JGE          loop8
 
-done7:
+done9:
 	CMPQ R9, $+1
-	JLT  done9
+	JLT  done11
 
-loop8:
+loop10:
 	VBROADCASTSS (DI), Y12
 	VBROADCASTSS (DI)(DX*1), Y13
 	VBROADCASTSS (DI)(DX*2), Y14
@@ -3021,59 +4003,59 @@ loop8:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop8
+	JGE          loop10
 
-done9:
+done11:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop4
+	JGE  loop6
 
-done5:
-	MOVQ 112(AX), BX
+done7:
+	MOVQ 128(AX), BX
 
 	// Add finished chains.
-	MOVQ    72(AX), SI
-	TESTQ   SI, SI
-	JEQ     done10
-	MOVQ    152(AX), SI
-	MOVQ    104(AX), BX
-	VMOVUPS (SI), Y12
-	VADDPS  Y0, Y12, Y0
-	VMOVUPS 32(SI), Y12
-	VADDPS  Y1, Y12, Y1
-	VMOVUPS 64(SI), Y12
-	VADDPS  Y2, Y12, Y2
-	VMOVUPS 96(SI), Y12
-	VADDPS  Y3, Y12, Y3
-	ADDQ    BX, SI
-	VMOVUPS (SI), Y12
-	VADDPS  Y4, Y12, Y4
-	VMOVUPS 32(SI), Y12
-	VADDPS  Y5, Y12, Y5
-	VMOVUPS 64(SI), Y12
-	VADDPS  Y6, Y12, Y6
-	VMOVUPS 96(SI), Y12
-	VADDPS  Y7, Y12, Y7
-	ADDQ    BX, SI
-	VMOVUPS (SI), Y12
-	VADDPS  Y8, Y12, Y8
-	VMOVUPS 32(SI), Y12
-	VADDPS  Y9, Y12, Y9
-	VMOVUPS 64(SI), Y12
-	VADDPS  Y10, Y12, Y10
-	VMOVUPS 96(SI), Y12
-	VADDPS  Y11, Y12, Y11
-	ADDQ    BX, SI
-	MOVQ    SI, 152(AX)
-	MOVQ    112(AX), BX
-
-done10:
-	// Add what C holds.
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
-	JEQ     done11
-	MOVQ    160(AX), SI
+	JEQ     done12
+	MOVQ    184(AX), SI
+	MOVQ    120(AX), BX
+	VMOVUPS (SI), Y12
+	VADDPS  Y0, Y12, Y0
+	VMOVUPS 32(SI), Y12
+	VADDPS  Y1, Y12, Y1
+	VMOVUPS 64(SI), Y12
+	VADDPS  Y2, Y12, Y2
+	VMOVUPS 96(SI), Y12
+	VADDPS  Y3, Y12, Y3
+	ADDQ    BX, SI
+	VMOVUPS (SI), Y12
+	VADDPS  Y4, Y12, Y4
+	VMOVUPS 32(SI), Y12
+	VADDPS  Y5, Y12, Y5
+	VMOVUPS 64(SI), Y12
+	VADDPS  Y6, Y12, Y6
+	VMOVUPS 96(SI), Y12
+	VADDPS  Y7, Y12, Y7
+	ADDQ    BX, SI
+	VMOVUPS (SI), Y12
+	VADDPS  Y8, Y12, Y8
+	VMOVUPS 32(SI), Y12
+	VADDPS  Y9, Y12, Y9
+	VMOVUPS 64(SI), Y12
+	VADDPS  Y10, Y12, Y10
+	VMOVUPS 96(SI), Y12
+	VADDPS  Y11, Y12, Y11
+	ADDQ    BX, SI
+	MOVQ    SI, 184(AX)
+	MOVQ    128(AX), BX
+
+done12:
+	// Add what C holds.
+	MOVQ    88(AX), SI
+	TESTQ   SI, SI
+	JEQ     done13
+	MOVQ    192(AX), SI
 	VMOVUPS (SI), Y12
 	VADDPS  Y0, Y12, Y0
 	VMOVUPS 32(SI), Y12
@@ -3102,9 +4084,9 @@ done10:
 	VADDPS  Y11, Y12, Y11
 	ADDQ    BX, SI
 
-done11:
+done13:
 	// Store.
-	MOVQ    160(AX), SI
+	MOVQ    192(AX), SI
 	VMOVUPS Y0, (SI)
 	VMOVUPS Y1, 32(SI)
 	VMOVUPS Y2, 64(SI)
@@ -3120,53 +4102,90 @@ done11:
 	VMOVUPS Y10, 64(SI)
 	VMOVUPS Y11, 96(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 160(AX)
+	MOVQ    SI, 192(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	MOVQ  168(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
+	MOVQ  DX, 200(AX)
 	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
+	JNE   tile3
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
-	JEQ   done3
+	JEQ   next4
 
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
+	// To the next blocks of columns.
+	MOVQ 96(AX), CX
+	ADDQ $+128, CX
+	MOVQ CX, 96(AX)
+	MOVQ 72(AX), CX
+	ADDQ $+128, CX
+	MOVQ CX, 72(AX)
+	MOVQ 168(AX), CX
+	MOVQ 80(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
+	MOVQ DX, 80(AX)
+	MOVQ 8(AX), CX
+	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 24(AX), CX
+	SHLQ $0x06, CX
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	JMP  group2
+
+next4:
+	MOVQ  56(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 56(AX)
+	TESTQ CX, CX
+	JEQ   done5
+
+	// To the next panel.
+	MOVQ 160(AX), CX
+	MOVQ 96(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 96(AX)
+	MOVQ 176(AX), CX
+	MOVQ 80(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 80(AX)
+	MOVQ 152(AX), CX
+	MOVQ 72(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 72(AX)
+	MOVQ 136(AX), CX
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 144(AX), CX
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
 	JMP  panel1
 
-done3:
+done5:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
 	RET
 
 // func gemmTN3x32AVX2(task *gemmTask)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·gemmTN3x32AVX2(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
@@ -3177,17 +4196,21 @@ TEXT ·gemmTN3x32AVX2(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
+	MOVQ 48(AX), CX
+	MOVQ CX, 208(AX)
 
-tile2:
+group2:
+	MOVQ 96(AX), CX
+	MOVQ CX, 192(AX)
+	MOVQ 80(AX), CX
+	MOVQ CX, 184(AX)
+	MOVQ 40(AX), CX
+	MOVQ CX, 200(AX)
+	MOVQ 64(AX), CX
+
+tile3:
 	// The chains start.
-	MOVQ    64(AX), DX
+	MOVQ    72(AX), DX
 	VMOVUPS (DX), Y0
 	VMOVUPS 32(DX), Y1
 	VMOVUPS 64(DX), Y2
@@ -3200,23 +4223,29 @@ tile2:
 	VMOVAPS Y1, Y9
 	VMOVAPS Y2, Y10
 	VMOVAPS Y3, Y11
-	MOVQ    96(AX), DX
+	MOVQ    112(AX), DX
 	MOVQ    32(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done5
+	JLT     done7
 
-loop4:
+loop6:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	CMPQ R9, $+3
-	JLT  done7
+	JLT  done9
 
-loop6:
+loop8:
+	PREFETCHT0   1024(R8)
+	PREFETCHT0   1088(R8)
+	PREFETCHT0   1152(R8)
+	PREFETCHT0   1024(R8)(R10*1)
+	PREFETCHT0   1088(R8)(R10*1)
+	PREFETCHT0   1152(R8)(R10*1)
 	VBROADCASTSS (DI), Y12
 	VBROADCASTSS 4(DI), Y13
 	VBROADCASTSS 8(DI), Y14
@@ -3280,13 +4309,13 @@ loop6:
 	ADDQ         $+192, R8
 	ADDQ         $-3, R9
 	CMPQ         R9, $+3
-	JGE          loop6
+	JGE          loop8
 
-done7:
+done9:
 	CMPQ R9, $+1
-	JLT  done9
+	JLT  done11
 
-loop8:
+loop10:
 	VBROADCASTSS (DI), Y12
 	VBROADCASTSS 4(DI), Y13
 	VBROADCASTSS 8(DI), Y14
@@ -3310,59 +4339,59 @@ loop8:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop8
+	JGE          loop10
 
-done9:
+done11:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop4
+	JGE  loop6
 
-done5:
-	MOVQ 112(AX), DX
+done7:
+	MOVQ 128(AX), DX
 
 	// Add finished chains.
-	MOVQ    72(AX), BX
-	TESTQ   BX, BX
-	JEQ     done10
-	MOVQ    152(AX), BX
-	MOVQ    104(AX), DX
-	VMOVUPS (BX), Y12
-	VADDPS  Y0, Y12, Y0
-	VMOVUPS 32(BX), Y12
-	VADDPS  Y1, Y12, Y1
-	VMOVUPS 64(BX), Y12
-	VADDPS  Y2, Y12, Y2
-	VMOVUPS 96(BX), Y12
-	VADDPS  Y3, Y12, Y3
-	ADDQ    DX, BX
-	VMOVUPS (BX), Y12
-	VADDPS  Y4, Y12, Y4
-	VMOVUPS 32(BX), Y12
-	VADDPS  Y5, Y12, Y5
-	VMOVUPS 64(BX), Y12
-	VADDPS  Y6, Y12, Y6
-	VMOVUPS 96(BX), Y12
-	VADDPS  Y7, Y12, Y7
-	ADDQ    DX, BX
-	VMOVUPS (BX), Y12
-	VADDPS  Y8, Y12, Y8
-	VMOVUPS 32(BX), Y12
-	VADDPS  Y9, Y12, Y9
-	VMOVUPS 64(BX), Y12
-	VADDPS  Y10, Y12, Y10
-	VMOVUPS 96(BX), Y12
-	VADDPS  Y11, Y12, Y11
-	ADDQ    DX, BX
-	MOVQ    BX, 152(AX)
-	MOVQ    112(AX), DX
-
-done10:
-	// Add what C holds.
 	MOVQ    80(AX), BX
 	TESTQ   BX, BX
-	JEQ     done11
-	MOVQ    160(AX), BX
+	JEQ     done12
+	MOVQ    184(AX), BX
+	MOVQ    120(AX), DX
+	VMOVUPS (BX), Y12
+	VADDPS  Y0, Y12, Y0
+	VMOVUPS 32(BX), Y12
+	VADDPS  Y1, Y12, Y1
+	VMOVUPS 64(BX), Y12
+	VADDPS  Y2, Y12, Y2
+	VMOVUPS 96(BX), Y12
+	VADDPS  Y3, Y12, Y3
+	ADDQ    DX, BX
+	VMOVUPS (BX), Y12
+	VADDPS  Y4, Y12, Y4
+	VMOVUPS 32(BX), Y12
+	VADDPS  Y5, Y12, Y5
+	VMOVUPS 64(BX), Y12
+	VADDPS  Y6, Y12, Y6
+	VMOVUPS 96(BX), Y12
+	VADDPS  Y7, Y12, Y7
+	ADDQ    DX, BX
+	VMOVUPS (BX), Y12
+	VADDPS  Y8, Y12, Y8
+	VMOVUPS 32(BX), Y12
+	VADDPS  Y9, Y12, Y9
+	VMOVUPS 64(BX), Y12
+	VADDPS  Y10, Y12, Y10
+	VMOVUPS 96(BX), Y12
+	VADDPS  Y11, Y12, Y11
+	ADDQ    DX, BX
+	MOVQ    BX, 184(AX)
+	MOVQ    128(AX), DX
+
+done12:
+	// Add what C holds.
+	MOVQ    88(AX), BX
+	TESTQ   BX, BX
+	JEQ     done13
+	MOVQ    192(AX), BX
 	VMOVUPS (BX), Y12
 	VADDPS  Y0, Y12, Y0
 	VMOVUPS 32(BX), Y12
@@ -3391,9 +4420,9 @@ done10:
 	VADDPS  Y11, Y12, Y11
 	ADDQ    DX, BX
 
-done11:
+done13:
 	// Store.
-	MOVQ    160(AX), BX
+	MOVQ    192(AX), BX
 	VMOVUPS Y0, (BX)
 	VMOVUPS Y1, 32(BX)
 	VMOVUPS Y2, 64(BX)
@@ -3409,51 +4438,88 @@ done11:
 	VMOVUPS Y10, 64(BX)
 	VMOVUPS Y11, 96(BX)
 	ADDQ    DX, BX
-	MOVQ    BX, 160(AX)
+	MOVQ    BX, 192(AX)
 
 	// To the next tile.
 	ADDQ  $+12, CX
-	MOVQ  168(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
+	MOVQ  DX, 200(AX)
 	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
+	JNE   tile3
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
-	JEQ   done3
+	JEQ   next4
 
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
+	// To the next blocks of columns.
+	MOVQ 96(AX), CX
+	ADDQ $+128, CX
+	MOVQ CX, 96(AX)
+	MOVQ 72(AX), CX
+	ADDQ $+128, CX
+	MOVQ CX, 72(AX)
+	MOVQ 168(AX), CX
+	MOVQ 80(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
+	MOVQ DX, 80(AX)
+	MOVQ 8(AX), CX
+	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 24(AX), CX
+	SHLQ $0x06, CX
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	JMP  group2
+
+next4:
+	MOVQ  56(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 56(AX)
+	TESTQ CX, CX
+	JEQ   done5
+
+	// To the next panel.
+	MOVQ 160(AX), CX
+	MOVQ 96(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 96(AX)
+	MOVQ 176(AX), CX
+	MOVQ 80(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 80(AX)
+	MOVQ 152(AX), CX
+	MOVQ 72(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 72(AX)
+	MOVQ 136(AX), CX
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 144(AX), CX
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
 	JMP  panel1
 
-done3:
+done5:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
 	RET
 
 // func gemm4x16AVX2(task *gemmTask)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·gemm4x16AVX2(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
@@ -3464,17 +4530,21 @@ TEXT ·gemm4x16AVX2(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
+	MOVQ 48(AX), CX
+	MOVQ CX, 208(AX)
 
-tile2:
+group2:
+	MOVQ 96(AX), CX
+	MOVQ CX, 192(AX)
+	MOVQ 80(AX), CX
+	MOVQ CX, 184(AX)
+	MOVQ 40(AX), CX
+	MOVQ CX, 200(AX)
+	MOVQ 64(AX), CX
+
+tile3:
 	// The chains start.
-	MOVQ    64(AX), DX
+	MOVQ    72(AX), DX
 	VMOVUPS (DX), Y0
 	VMOVUPS 32(DX), Y1
 	VMOVAPS Y0, Y2
@@ -3483,14 +4553,14 @@ tile2:
 	VMOVAPS Y1, Y5
 	VMOVAPS Y0, Y6
 	VMOVAPS Y1, Y7
-	MOVQ    96(AX), DX
+	MOVQ    112(AX), DX
 	MOVQ    32(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done5
+	JLT     done7
 
-loop4:
+loop6:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
@@ -3500,9 +4570,13 @@ loop4:
 	ADDQ DX, R10
 	ADDQ DX, R10
 	CMPQ R9, $+4
-	JLT  done7
+	JLT  done9
 
-loop6:
+loop8:
+	PREFETCHT0   1024(R8)
+	PREFETCHT0   1088(R8)
+	PREFETCHT0   1152(R8)
+	PREFETCHT0   1216(R8)
 	VMOVUPS      (R8), Y8
 	VMOVUPS      32(R8), Y9
 	VBROADCASTSS (DI), Y10
@@ -3564,13 +4638,13 @@ loop6:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop6
+	JGE          loop8
 
-done7:
+done9:
 	CMPQ R9, $+1
-	JLT  done9
+	JLT  done11
 
-loop8:
+loop10:
 	VMOVUPS      (R8), Y8
 	VMOVUPS      32(R8), Y9
 	VBROADCASTSS (DI), Y10
@@ -3590,52 +4664,52 @@ loop8:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop8
+	JGE          loop10
 
-done9:
+done11:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop4
+	JGE  loop6
 
-done5:
-	MOVQ 112(AX), BX
+done7:
+	MOVQ 128(AX), BX
 
 	// Add finished chains.
-	MOVQ    72(AX), SI
-	TESTQ   SI, SI
-	JEQ     done10
-	MOVQ    152(AX), SI
-	MOVQ    104(AX), BX
-	VMOVUPS (SI), Y8
-	VADDPS  Y0, Y8, Y0
-	VMOVUPS 32(SI), Y8
-	VADDPS  Y1, Y8, Y1
-	ADDQ    BX, SI
-	VMOVUPS (SI), Y8
-	VADDPS  Y2, Y8, Y2
-	VMOVUPS 32(SI), Y8
-	VADDPS  Y3, Y8, Y3
-	ADDQ    BX, SI
-	VMOVUPS (SI), Y8
-	VADDPS  Y4, Y8, Y4
-	VMOVUPS 32(SI), Y8
-	VADDPS  Y5, Y8, Y5
-	ADDQ    BX, SI
-	VMOVUPS (SI), Y8
-	VADDPS  Y6, Y8, Y6
-	VMOVUPS 32(SI), Y8
-	VADDPS  Y7, Y8, Y7
-	ADDQ    BX, SI
-	MOVQ    SI, 152(AX)
-	MOVQ    112(AX), BX
-
-done10:
-	// Add what C holds.
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
-	JEQ     done11
-	MOVQ    160(AX), SI
+	JEQ     done12
+	MOVQ    184(AX), SI
+	MOVQ    120(AX), BX
+	VMOVUPS (SI), Y8
+	VADDPS  Y0, Y8, Y0
+	VMOVUPS 32(SI), Y8
+	VADDPS  Y1, Y8, Y1
+	ADDQ    BX, SI
+	VMOVUPS (SI), Y8
+	VADDPS  Y2, Y8, Y2
+	VMOVUPS 32(SI), Y8
+	VADDPS  Y3, Y8, Y3
+	ADDQ    BX, SI
+	VMOVUPS (SI), Y8
+	VADDPS  Y4, Y8, Y4
+	VMOVUPS 32(SI), Y8
+	VADDPS  Y5, Y8, Y5
+	ADDQ    BX, SI
+	VMOVUPS (SI), Y8
+	VADDPS  Y6, Y8, Y6
+	VMOVUPS 32(SI), Y8
+	VADDPS  Y7, Y8, Y7
+	ADDQ    BX, SI
+	MOVQ    SI, 184(AX)
+	MOVQ    128(AX), BX
+
+done12:
+	// Add what C holds.
+	MOVQ    88(AX), SI
+	TESTQ   SI, SI
+	JEQ     done13
+	MOVQ    192(AX), SI
 	VMOVUPS (SI), Y8
 	VADDPS  Y0, Y8, Y0
 	VMOVUPS 32(SI), Y8
@@ -3657,9 +4731,9 @@ done10:
 	VADDPS  Y7, Y8, Y7
 	ADDQ    BX, SI
 
-done11:
+done13:
 	// Store.
-	MOVQ    160(AX), SI
+	MOVQ    192(AX), SI
 	VMOVUPS Y0, (SI)
 	VMOVUPS Y1, 32(SI)
 	ADDQ    BX, SI
@@ -3672,54 +4746,85 @@ done11:
 	VMOVUPS Y6, (SI)
 	VMOVUPS Y7, 32(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 160(AX)
+	MOVQ    SI, 192(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	MOVQ  168(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
+	MOVQ  DX, 200(AX)
 	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
+	JNE   tile3
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
-	JEQ   done3
+	JEQ   next4
 
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
+	// To the next blocks of columns.
+	MOVQ 96(AX), CX
+	ADDQ $+64, CX
+	MOVQ CX, 96(AX)
+	MOVQ 72(AX), CX
+	ADDQ $+64, CX
+	MOVQ CX, 72(AX)
+	MOVQ 168(AX), CX
+	MOVQ 80(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
+	MOVQ DX, 80(AX)
+	MOVQ 8(AX), CX
+	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
+	MOVQ 24(AX), CX
+	SHLQ $0x06, CX
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	JMP  group2
+
+next4:
+	MOVQ  56(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 56(AX)
+	TESTQ CX, CX
+	JEQ   done5
+
+	// To the next panel.
+	MOVQ 160(AX), CX
+	MOVQ 96(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 96(AX)
+	MOVQ 176(AX), CX
+	MOVQ 80(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 80(AX)
+	MOVQ 152(AX), CX
+	MOVQ 72(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 72(AX)
+	MOVQ 136(AX), CX
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 144(AX), CX
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
 	JMP  panel1
 
-done3:
+done5:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
 	RET
 
 // func gemmTN4x16AVX2(task *gemmTask)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·gemmTN4x16AVX2(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
@@ -3730,17 +4835,21 @@ TEXT ·gemmTN4x16AVX2(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
+	MOVQ 48(AX), CX
+	MOVQ CX, 208(AX)
 
-tile2:
+group2:
+	MOVQ 96(AX), CX
+	MOVQ CX, 192(AX)
+	MOVQ 80(AX), CX
+	MOVQ CX, 184(AX)
+	MOVQ 40(AX), CX
+	MOVQ CX, 200(AX)
+	MOVQ 64(AX), CX
+
+tile3:
 	// The chains start.
-	MOVQ    64(AX), DX
+	MOVQ    72(AX), DX
 	VMOVUPS (DX), Y0
 	VMOVUPS 32(DX), Y1
 	VMOVAPS Y0, Y2
@@ -3749,23 +4858,26 @@ tile2:
 	VMOVAPS Y1, Y5
 	VMOVAPS Y0, Y6
 	VMOVAPS Y1, Y7
-	MOVQ    96(AX), DX
+	MOVQ    112(AX), DX
 	MOVQ    32(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done5
+	JLT     done7
 
-loop4:
+loop6:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	CMPQ R9, $+3
-	JLT  done7
+	JLT  done9
 
-loop6:
+loop8:
+	PREFETCHT0   1024(R8)
+	PREFETCHT0   1088(R8)
+	PREFETCHT0   1152(R8)
 	VMOVUPS      (R8), Y8
 	VMOVUPS      32(R8), Y9
 	VBROADCASTSS (DI), Y10
@@ -3814,13 +4926,13 @@ loop6:
 	ADDQ         $+192, R8
 	ADDQ         $-3, R9
 	CMPQ         R9, $+3
-	JGE          loop6
+	JGE          loop8
 
-done7:
+done9:
 	CMPQ R9, $+1
-	JLT  done9
+	JLT  done11
 
-loop8:
+loop10:
 	VMOVUPS      (R8), Y8
 	VMOVUPS      32(R8), Y9
 	VBROADCASTSS (DI), Y10
@@ -3839,52 +4951,52 @@ loop8:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop8
+	JGE          loop10
 
-done9:
+done11:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop4
+	JGE  loop6
 
-done5:
-	MOVQ 112(AX), DX
+done7:
+	MOVQ 128(AX), DX
 
 	// Add finished chains.
-	MOVQ    72(AX), BX
-	TESTQ   BX, BX
-	JEQ     done10
-	MOVQ    152(AX), BX
-	MOVQ    104(AX), DX
-	VMOVUPS (BX), Y8
-	VADDPS  Y0, Y8, Y0
-	VMOVUPS 32(BX), Y8
-	VADDPS  Y1, Y8, Y1
-	ADDQ    DX, BX
-	VMOVUPS (BX), Y8
-	VADDPS  Y2, Y8, Y2
-	VMOVUPS 32(BX), Y8
-	VADDPS  Y3, Y8, Y3
-	ADDQ    DX, BX
-	VMOVUPS (BX), Y8
-	VADDPS  Y4, Y8, Y4
-	VMOVUPS 32(BX), Y8
-	VADDPS  Y5, Y8, Y5
-	ADDQ    DX, BX
-	VMOVUPS (BX), Y8
-	VADDPS  Y6, Y8, Y6
-	VMOVUPS 32(BX), Y8
-	VADDPS  Y7, Y8, Y7
-	ADDQ    DX, BX
-	MOVQ    BX, 152(AX)
-	MOVQ    112(AX), DX
-
-done10:
-	// Add what C holds.
 	MOVQ    80(AX), BX
 	TESTQ   BX, BX
-	JEQ     done11
-	MOVQ    160(AX), BX
+	JEQ     done12
+	MOVQ    184(AX), BX
+	MOVQ    120(AX), DX
+	VMOVUPS (BX), Y8
+	VADDPS  Y0, Y8, Y0
+	VMOVUPS 32(BX), Y8
+	VADDPS  Y1, Y8, Y1
+	ADDQ    DX, BX
+	VMOVUPS (BX), Y8
+	VADDPS  Y2, Y8, Y2
+	VMOVUPS 32(BX), Y8
+	VADDPS  Y3, Y8, Y3
+	ADDQ    DX, BX
+	VMOVUPS (BX), Y8
+	VADDPS  Y4, Y8, Y4
+	VMOVUPS 32(BX), Y8
+	VADDPS  Y5, Y8, Y5
+	ADDQ    DX, BX
+	VMOVUPS (BX), Y8
+	VADDPS  Y6, Y8, Y6
+	VMOVUPS 32(BX), Y8
+	VADDPS  Y7, Y8, Y7
+	ADDQ    DX, BX
+	MOVQ    BX, 184(AX)
+	MOVQ    128(AX), DX
+
+done12:
+	// Add what C holds.
+	MOVQ    88(AX), BX
+	TESTQ   BX, BX
+	JEQ     done13
+	MOVQ    192(AX), BX
 	VMOVUPS (BX), Y8
 	VADDPS  Y0, Y8, Y0
 	VMOVUPS 32(BX), Y8
@@ -3906,9 +5018,9 @@ done10:
 	VADDPS  Y7, Y8, Y7
 	ADDQ    DX, BX
 
-done11:
+done13:
 	// Store.
-	MOVQ    160(AX), BX
+	MOVQ    192(AX), BX
 	VMOVUPS Y0, (BX)
 	VMOVUPS Y1, 32(BX)
 	ADDQ    DX, BX
@@ -3921,51 +5033,82 @@ done11:
 	VMOVUPS Y6, (BX)
 	VMOVUPS Y7, 32(BX)
 	ADDQ    DX, BX
-	MOVQ    BX, 160(AX)
+	MOVQ    BX, 192(AX)
 
 	// To the next tile.
 	ADDQ  $+16, CX
-	MOVQ  168(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
+	MOVQ  DX, 200(AX)
 	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
+	JNE   tile3
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
-	JEQ   done3
+	JEQ   next4
 
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
+	// To the next blocks of columns.
+	MOVQ 96(AX), CX
+	ADDQ $+64, CX
+	MOVQ CX, 96(AX)
+	MOVQ 72(AX), CX
+	ADDQ $+64, CX
+	MOVQ CX, 72(AX)
+	MOVQ 168(AX), CX
+	MOVQ 80(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
+	MOVQ DX, 80(AX)
+	MOVQ 8(AX), CX
+	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
+	MOVQ 24(AX), CX
+	SHLQ $0x06, CX
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	JMP  group2
+
+next4:
+	MOVQ  56(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 56(AX)
+	TESTQ CX, CX
+	JEQ   done5
+
+	// To the next panel.
+	MOVQ 160(AX), CX
+	MOVQ 96(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 96(AX)
+	MOVQ 176(AX), CX
+	MOVQ 80(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 80(AX)
+	MOVQ 152(AX), CX
+	MOVQ 72(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 72(AX)
+	MOVQ 136(AX), CX
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 144(AX), CX
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
 	JMP  panel1
 
-done3:
+done5:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
 	RET
 
 // func gemm5x16AVX2(task *gemmTask)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·gemm5x16AVX2(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
@@ -3976,17 +5119,21 @@ TEXT ·gemm5x16AVX2(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
+	MOVQ 48(AX), CX
+	MOVQ CX, 208(AX)
 
-tile2:
+group2:
+	MOVQ 96(AX), CX
+	MOVQ CX, 192(AX)
+	MOVQ 80(AX), CX
+	MOVQ CX, 184(AX)
+	MOVQ 40(AX), CX
+	MOVQ CX, 200(AX)
+	MOVQ 64(AX), CX
+
+tile3:
 	// The chains start.
-	MOVQ    64(AX), DX
+	MOVQ    72(AX), DX
 	VMOVUPS (DX), Y0
 	VMOVUPS 32(DX), Y1
 	VMOVAPS Y0, Y2
@@ -3997,14 +5144,14 @@ tile2:
 	VMOVAPS Y1, Y7
 	VMOVAPS Y0, Y8
 	VMOVAPS Y1, Y9
-	MOVQ    96(AX), DX
+	MOVQ    112(AX), DX
 	MOVQ    32(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done5
+	JLT     done7
 
-loop4:
+loop6:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
@@ -4014,9 +5161,13 @@ loop4:
 	ADDQ DX, R10
 	ADDQ DX, R10
 	CMPQ R9, $+4
-	JLT  done7
+	JLT  done9
 
-loop6:
+loop8:
+	PREFETCHT0   1024(R8)
+	PREFETCHT0   1088(R8)
+	PREFETCHT0   1152(R8)
+	PREFETCHT0   1216(R8)
 	VMOVUPS      (R8), Y10
 	VMOVUPS      32(R8), Y11
 	VBROADCASTSS (DI), Y12
@@ -4090,13 +5241,13 @@ loop6:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop6
+	JGE          loop8
 
-done7:
+done9:
 	CMPQ R9, $+1
-	JLT  done9
+	JLT  done11
 
-loop8:
+loop10:
 	VMOVUPS      (R8), Y10
 	VMOVUPS      32(R8), Y11
 	VBROADCASTSS (DI), Y12
@@ -4119,57 +5270,57 @@ loop8:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop8
+	JGE          loop10
 
-done9:
+done11:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop4
+	JGE  loop6
 
-done5:
-	MOVQ 112(AX), BX
+done7:
+	MOVQ 128(AX), BX
 
 	// Add finished chains.
-	MOVQ    72(AX), SI
-	TESTQ   SI, SI
-	JEQ     done10
-	MOVQ    152(AX), SI
-	MOVQ    104(AX), BX
-	VMOVUPS (SI), Y10
-	VADDPS  Y0, Y10, Y0
-	VMOVUPS 32(SI), Y10
-	VADDPS  Y1, Y10, Y1
-	ADDQ    BX, SI
-	VMOVUPS (SI), Y10
-	VADDPS  Y2, Y10, Y2
-	VMOVUPS 32(SI), Y10
-	VADDPS  Y3, Y10, Y3
-	ADDQ    BX, SI
-	VMOVUPS (SI), Y10
-	VADDPS  Y4, Y10, Y4
-	VMOVUPS 32(SI), Y10
-	VADDPS  Y5, Y10, Y5
-	ADDQ    BX, SI
-	VMOVUPS (SI), Y10
-	VADDPS  Y6, Y10, Y6
-	VMOVUPS 32(SI), Y10
-	VADDPS  Y7, Y10, Y7
-	ADDQ    BX, SI
-	VMOVUPS (SI), Y10
-	VADDPS  Y8, Y10, Y8
-	VMOVUPS 32(SI), Y10
-	VADDPS  Y9, Y10, Y9
-	ADDQ    BX, SI
-	MOVQ    SI, 152(AX)
-	MOVQ    112(AX), BX
-
-done10:
-	// Add what C holds.
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
-	JEQ     done11
-	MOVQ    160(AX), SI
+	JEQ     done12
+	MOVQ    184(AX), SI
+	MOVQ    120(AX), BX
+	VMOVUPS (SI), Y10
+	VADDPS  Y0, Y10, Y0
+	VMOVUPS 32(SI), Y10
+	VADDPS  Y1, Y10, Y1
+	ADDQ    BX, SI
+	VMOVUPS (SI), Y10
+	VADDPS  Y2, Y10, Y2
+	VMOVUPS 32(SI), Y10
+	VADDPS  Y3, Y10, Y3
+	ADDQ    BX, SI
+	VMOVUPS (SI), Y10
+	VADDPS  Y4, Y10, Y4
+	VMOVUPS 32(SI), Y10
+	VADDPS  Y5, Y10, Y5
+	ADDQ    BX, SI
+	VMOVUPS (SI), Y10
+	VADDPS  Y6, Y10, Y6
+	VMOVUPS 32(SI), Y10
+	VADDPS  Y7, Y10, Y7
+	ADDQ    BX, SI
+	VMOVUPS (SI), Y10
+	VADDPS  Y8, Y10, Y8
+	VMOVUPS 32(SI), Y10
+	VADDPS  Y9, Y10, Y9
+	ADDQ    BX, SI
+	MOVQ    SI, 184(AX)
+	MOVQ    128(AX), BX
+
+done12:
+	// Add what C holds.
+	MOVQ    88(AX), SI
+	TESTQ   SI, SI
+	JEQ     done13
+	MOVQ    192(AX), SI
 	VMOVUPS (SI), Y10
 	VADDPS  Y0, Y10, Y0
 	VMOVUPS 32(SI), Y10
@@ -4196,9 +5347,9 @@ done10:
 	VADDPS  Y9, Y10, Y9
 	ADDQ    BX, SI
 
-done11:
+done13:
 	// Store.
-	MOVQ    160(AX), SI
+	MOVQ    192(AX), SI
 	VMOVUPS Y0, (SI)
 	VMOVUPS Y1, 32(SI)
 	ADDQ    BX, SI
@@ -4214,7 +5365,7 @@ done11:
 	VMOVUPS Y8, (SI)
 	VMOVUPS Y9, 32(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 160(AX)
+	MOVQ    SI, 192(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
@@ -4222,47 +5373,78 @@ done11:
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	MOVQ  168(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
+	MOVQ  DX, 200(AX)
 	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
+	JNE   tile3
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
-	JEQ   done3
+	JEQ   next4
 
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
+	// To the next blocks of columns.
+	MOVQ 96(AX), CX
+	ADDQ $+64, CX
+	MOVQ CX, 96(AX)
+	MOVQ 72(AX), CX
+	ADDQ $+64, CX
+	MOVQ CX, 72(AX)
+	MOVQ 168(AX), CX
+	MOVQ 80(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
+	MOVQ DX, 80(AX)
+	MOVQ 8(AX), CX
+	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
+	MOVQ 24(AX), CX
+	SHLQ $0x06, CX
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	JMP  group2
+
+next4:
+	MOVQ  56(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 56(AX)
+	TESTQ CX, CX
+	JEQ   done5
+
+	// To the next panel.
+	MOVQ 160(AX), CX
+	MOVQ 96(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 96(AX)
+	MOVQ 176(AX), CX
+	MOVQ 80(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 80(AX)
+	MOVQ 152(AX), CX
+	MOVQ 72(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 72(AX)
+	MOVQ 136(AX), CX
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 144(AX), CX
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
 	JMP  panel1
 
-done3:
+done5:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
 	RET
 
 // func gemmTN5x16AVX2(task *gemmTask)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·gemmTN5x16AVX2(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
@@ -4273,17 +5455,21 @@ TEXT ·gemmTN5x16AVX2(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
+	MOVQ 48(AX), CX
+	MOVQ CX, 208(AX)
 
-tile2:
+group2:
+	MOVQ 96(AX), CX
+	MOVQ CX, 192(AX)
+	MOVQ 80(AX), CX
+	MOVQ CX, 184(AX)
+	MOVQ 40(AX), CX
+	MOVQ CX, 200(AX)
+	MOVQ 64(AX), CX
+
+tile3:
 	// The chains start.
-	MOVQ    64(AX), DX
+	MOVQ    72(AX), DX
 	VMOVUPS (DX), Y0
 	VMOVUPS 32(DX), Y1
 	VMOVAPS Y0, Y2
@@ -4294,23 +5480,26 @@ tile2:
 	VMOVAPS Y1, Y7
 	VMOVAPS Y0, Y8
 	VMOVAPS Y1, Y9
-	MOVQ    96(AX), DX
+	MOVQ    112(AX), DX
 	MOVQ    32(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done5
+	JLT     done7
 
-loop4:
+loop6:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	CMPQ R9, $+3
-	JLT  done7
+	JLT  done9
 
-loop6:
+loop8:
+	PREFETCHT0   1024(R8)
+	PREFETCHT0   1088(R8)
+	PREFETCHT0   1152(R8)
 	VMOVUPS      (R8), Y10
 	VMOVUPS      32(R8), Y11
 	VBROADCASTSS (DI), Y12
@@ -4368,13 +5557,13 @@ loop6:
 	ADDQ         $+192, R8
 	ADDQ         $-3, R9
 	CMPQ         R9, $+3
-	JGE          loop6
+	JGE          loop8
 
-done7:
+done9:
 	CMPQ R9, $+1
-	JLT  done9
+	JLT  done11
 
-loop8:
+loop10:
 	VMOVUPS      (R8), Y10
 	VMOVUPS      32(R8), Y11
 	VBROADCASTSS (DI), Y12
@@ -4396,57 +5585,57 @@ loop8:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop8
+	JGE          loop10
 
-done9:
+done11:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop4
+	JGE  loop6
 
-done5:
-	MOVQ 112(AX), DX
+done7:
+	MOVQ 128(AX), DX
 
 	// Add finished chains.
-	MOVQ    72(AX), BX
-	TESTQ   BX, BX
-	JEQ     done10
-	MOVQ    152(AX), BX
-	MOVQ    104(AX), DX
-	VMOVUPS (BX), Y10
-	VADDPS  Y0, Y10, Y0
-	VMOVUPS 32(BX), Y10
-	VADDPS  Y1, Y10, Y1
-	ADDQ    DX, BX
-	VMOVUPS (BX), Y10
-	VADDPS  Y2, Y10, Y2
-	VMOVUPS 32(BX), Y10
-	VADDPS  Y3, Y10, Y3
-	ADDQ    DX, BX
-	VMOVUPS (BX), Y10
-	VADDPS  Y4, Y10, Y4
-	VMOVUPS 32(BX), Y10
-	VADDPS  Y5, Y10, Y5
-	ADDQ    DX, BX
-	VMOVUPS (BX), Y10
-	VADDPS  Y6, Y10, Y6
-	VMOVUPS 32(BX), Y10
-	VADDPS  Y7, Y10, Y7
-	ADDQ    DX, BX
-	VMOVUPS (BX), Y10
-	VADDPS  Y8, Y10, Y8
-	VMOVUPS 32(BX), Y10
-	VADDPS  Y9, Y10, Y9
-	ADDQ    DX, BX
-	MOVQ    BX, 152(AX)
-	MOVQ    112(AX), DX
-
-done10:
-	// Add what C holds.
 	MOVQ    80(AX), BX
 	TESTQ   BX, BX
-	JEQ     done11
-	MOVQ    160(AX), BX
+	JEQ     done12
+	MOVQ    184(AX), BX
+	MOVQ    120(AX), DX
+	VMOVUPS (BX), Y10
+	VADDPS  Y0, Y10, Y0
+	VMOVUPS 32(BX), Y10
+	VADDPS  Y1, Y10, Y1
+	ADDQ    DX, BX
+	VMOVUPS (BX), Y10
+	VADDPS  Y2, Y10, Y2
+	VMOVUPS 32(BX), Y10
+	VADDPS  Y3, Y10, Y3
+	ADDQ    DX, BX
+	VMOVUPS (BX), Y10
+	VADDPS  Y4, Y10, Y4
+	VMOVUPS 32(BX), Y10
+	VADDPS  Y5, Y10, Y5
+	ADDQ    DX, BX
+	VMOVUPS (BX), Y10
+	VADDPS  Y6, Y10, Y6
+	VMOVUPS 32(BX), Y10
+	VADDPS  Y7, Y10, Y7
+	ADDQ    DX, BX
+	VMOVUPS (BX), Y10
+	VADDPS  Y8, Y10, Y8
+	VMOVUPS 32(BX), Y10
+	VADDPS  Y9, Y10, Y9
+	ADDQ    DX, BX
+	MOVQ    BX, 184(AX)
+	MOVQ    128(AX), DX
+
+done12:
+	// Add what C holds.
+	MOVQ    88(AX), BX
+	TESTQ   BX, BX
+	JEQ     done13
+	MOVQ    192(AX), BX
 	VMOVUPS (BX), Y10
 	VADDPS  Y0, Y10, Y0
 	VMOVUPS 32(BX), Y10
@@ -4473,9 +5662,9 @@ done10:
 	VADDPS  Y9, Y10, Y9
 	ADDQ    DX, BX
 
-done11:
+done13:
 	// Store.
-	MOVQ    160(AX), BX
+	MOVQ    192(AX), BX
 	VMOVUPS Y0, (BX)
 	VMOVUPS Y1, 32(BX)
 	ADDQ    DX, BX
@@ -4491,51 +5680,82 @@ done11:
 	VMOVUPS Y8, (BX)
 	VMOVUPS Y9, 32(BX)
 	ADDQ    DX, BX
-	MOVQ    BX, 160(AX)
+	MOVQ    BX, 192(AX)
 
 	// To the next tile.
 	ADDQ  $+20, CX
-	MOVQ  168(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
+	MOVQ  DX, 200(AX)
 	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
+	JNE   tile3
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
-	JEQ   done3
+	JEQ   next4
 
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
+	// To the next blocks of columns.
+	MOVQ 96(AX), CX
+	ADDQ $+64, CX
+	MOVQ CX, 96(AX)
+	MOVQ 72(AX), CX
+	ADDQ $+64, CX
+	MOVQ CX, 72(AX)
+	MOVQ 168(AX), CX
+	MOVQ 80(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
+	MOVQ DX, 80(AX)
+	MOVQ 8(AX), CX
+	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
+	MOVQ 24(AX), CX
+	SHLQ $0x06, CX
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	JMP  group2
+
+next4:
+	MOVQ  56(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 56(AX)
+	TESTQ CX, CX
+	JEQ   done5
+
+	// To the next panel.
+	MOVQ 160(AX), CX
+	MOVQ 96(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 96(AX)
+	MOVQ 176(AX), CX
+	MOVQ 80(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 80(AX)
+	MOVQ 152(AX), CX
+	MOVQ 72(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 72(AX)
+	MOVQ 136(AX), CX
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 144(AX), CX
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
 	JMP  panel1
 
-done3:
+done5:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
 	RET
 
 // func gemm6x16AVX2(task *gemmTask)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·gemm6x16AVX2(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
@@ -4546,17 +5766,21 @@ TEXT ·gemm6x16AVX2(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
+	MOVQ 48(AX), CX
+	MOVQ CX, 208(AX)
 
-tile2:
+group2:
+	MOVQ 96(AX), CX
+	MOVQ CX, 192(AX)
+	MOVQ 80(AX), CX
+	MOVQ CX, 184(AX)
+	MOVQ 40(AX), CX
+	MOVQ CX, 200(AX)
+	MOVQ 64(AX), CX
+
+tile3:
 	// The chains start.
-	MOVQ    64(AX), DX
+	MOVQ    72(AX), DX
 	VMOVUPS (DX), Y0
 	VMOVUPS 32(DX), Y1
 	VMOVAPS Y0, Y2
@@ -4569,14 +5793,14 @@ tile2:
 	VMOVAPS Y1, Y9
 	VMOVAPS Y0, Y10
 	VMOVAPS Y1, Y11
-	MOVQ    96(AX), DX
+	MOVQ    112(AX), DX
 	MOVQ    32(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done5
+	JLT     done7
 
-loop4:
+loop6:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
@@ -4586,9 +5810,13 @@ loop4:
 	ADDQ DX, R10
 	ADDQ DX, R10
 	CMPQ R9, $+4
-	JLT  done7
+	JLT  done9
 
-loop6:
+loop8:
+	PREFETCHT0   1024(R8)
+	PREFETCHT0   1088(R8)
+	PREFETCHT0   1152(R8)
+	PREFETCHT0   1216(R8)
 	VMOVUPS      (R8), Y12
 	VMOVUPS      32(R8), Y13
 	VBROADCASTSS (DI), Y14
@@ -4674,13 +5902,13 @@ loop6:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop6
+	JGE          loop8
 
-done7:
+done9:
 	CMPQ R9, $+1
-	JLT  done9
+	JLT  done11
 
-loop8:
+loop10:
 	VMOVUPS      (R8), Y12
 	VMOVUPS      32(R8), Y13
 	VBROADCASTSS (DI), Y14
@@ -4706,62 +5934,62 @@ loop8:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop8
+	JGE          loop10
 
-done9:
+done11:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop4
+	JGE  loop6
 
-done5:
-	MOVQ 112(AX), BX
+done7:
+	MOVQ 128(AX), BX
 
 	// Add finished chains.
-	MOVQ    72(AX), SI
-	TESTQ   SI, SI
-	JEQ     done10
-	MOVQ    152(AX), SI
-	MOVQ    104(AX), BX
-	VMOVUPS (SI), Y12
-	VADDPS  Y0, Y12, Y0
-	VMOVUPS 32(SI), Y12
-	VADDPS  Y1, Y12, Y1
-	ADDQ    BX, SI
-	VMOVUPS (SI), Y12
-	VADDPS  Y2, Y12, Y2
-	VMOVUPS 32(SI), Y12
-	VADDPS  Y3, Y12, Y3
-	ADDQ    BX, SI
-	VMOVUPS (SI), Y12
-	VADDPS  Y4, Y12, Y4
-	VMOVUPS 32(SI), Y12
-	VADDPS  Y5, Y12, Y5
-	ADDQ    BX, SI
-	VMOVUPS (SI), Y12
-	VADDPS  Y6, Y12, Y6
-	VMOVUPS 32(SI), Y12
-	VADDPS  Y7, Y12, Y7
-	ADDQ    BX, SI
-	VMOVUPS (SI), Y12
-	VADDPS  Y8, Y12, Y8
-	VMOVUPS 32(SI), Y12
-	VADDPS  Y9, Y12, Y9
-	ADDQ    BX, SI
-	VMOVUPS (SI), Y12
-	VADDPS  Y10, Y12, Y10
-	VMOVUPS 32(SI), Y12
-	VADDPS  Y11, Y12, Y11
-	ADDQ    BX, SI
-	MOVQ    SI, 152(AX)
-	MOVQ    112(AX), BX
-
-done10:
-	// Add what C holds.
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
-	JEQ     done11
-	MOVQ    160(AX), SI
+	JEQ     done12
+	MOVQ    184(AX), SI
+	MOVQ    120(AX), BX
+	VMOVUPS (SI), Y12
+	VADDPS  Y0, Y12, Y0
+	VMOVUPS 32(SI), Y12
+	VADDPS  Y1, Y12, Y1
+	ADDQ    BX, SI
+	VMOVUPS (SI), Y12
+	VADDPS  Y2, Y12, Y2
+	VMOVUPS 32(SI), Y12
+	VADDPS  Y3, Y12, Y3
+	ADDQ    BX, SI
+	VMOVUPS (SI), Y12
+	VADDPS  Y4, Y12, Y4
+	VMOVUPS 32(SI), Y12
+	VADDPS  Y5, Y12, Y5
+	ADDQ    BX, SI
+	VMOVUPS (SI), Y12
+	VADDPS  Y6, Y12, Y6
+	VMOVUPS 32(SI), Y12
+	VADDPS  Y7, Y12, Y7
+	ADDQ    BX, SI
+	VMOVUPS (SI), Y12
+	VADDPS  Y8, Y12, Y8
+	VMOVUPS 32(SI), Y12
+	VADDPS  Y9, Y12, Y9
+	ADDQ    BX, SI
+	VMOVUPS (SI), Y12
+	VADDPS  Y10, Y12, Y10
+	VMOVUPS 32(SI), Y12
+	VADDPS  Y11, Y12, Y11
+	ADDQ    BX, SI
+	MOVQ    SI, 184(AX)
+	MOVQ    128(AX), BX
+
+done12:
+	// Add what C holds.
+	MOVQ    88(AX), SI
+	TESTQ   SI, SI
+	JEQ     done13
+	MOVQ    192(AX), SI
 	VMOVUPS (SI), Y12
 	VADDPS  Y0, Y12, Y0
 	VMOVUPS 32(SI), Y12
@@ -4793,9 +6021,9 @@ done10:
 	VADDPS  Y11, Y12, Y11
 	ADDQ    BX, SI
 
-done11:
+done13:
 	// Store.
-	MOVQ    160(AX), SI
+	MOVQ    192(AX), SI
 	VMOVUPS Y0, (SI)
 	VMOVUPS Y1, 32(SI)
 	ADDQ    BX, SI
@@ -4814,7 +6042,7 @@ done11:
 	VMOVUPS Y10, (SI)
 	VMOVUPS Y11, 32(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 160(AX)
+	MOVQ    SI, 192(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
@@ -4823,47 +6051,78 @@ done11:
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	MOVQ  168(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
+	MOVQ  DX, 200(AX)
 	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
+	JNE   tile3
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
-	JEQ   done3
+	JEQ   next4
 
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
+	// To the next blocks of columns.
+	MOVQ 96(AX), CX
+	ADDQ $+64, CX
+	MOVQ CX, 96(AX)
+	MOVQ 72(AX), CX
+	ADDQ $+64, CX
+	MOVQ CX, 72(AX)
+	MOVQ 168(AX), CX
+	MOVQ 80(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
+	MOVQ DX, 80(AX)
+	MOVQ 8(AX), CX
+	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
+	MOVQ 24(AX), CX
+	SHLQ $0x06, CX
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	JMP  group2
+
+next4:
+	MOVQ  56(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 56(AX)
+	TESTQ CX, CX
+	JEQ   done5
+
+	// To the next panel.
+	MOVQ 160(AX), CX
+	MOVQ 96(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 96(AX)
+	MOVQ 176(AX), CX
+	MOVQ 80(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 80(AX)
+	MOVQ 152(AX), CX
+	MOVQ 72(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 72(AX)
+	MOVQ 136(AX), CX
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 144(AX), CX
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
 	JMP  panel1
 
-done3:
+done5:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
 	RET
 
 // func gemmTN6x16AVX2(task *gemmTask)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·gemmTN6x16AVX2(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
@@ -4874,17 +6133,21 @@ TEXT ·gemmTN6x16AVX2(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
+	MOVQ 48(AX), CX
+	MOVQ CX, 208(AX)
 
-tile2:
+group2:
+	MOVQ 96(AX), CX
+	MOVQ CX, 192(AX)
+	MOVQ 80(AX), CX
+	MOVQ CX, 184(AX)
+	MOVQ 40(AX), CX
+	MOVQ CX, 200(AX)
+	MOVQ 64(AX), CX
+
+tile3:
 	// The chains start.
-	MOVQ    64(AX), DX
+	MOVQ    72(AX), DX
 	VMOVUPS (DX), Y0
 	VMOVUPS 32(DX), Y1
 	VMOVAPS Y0, Y2
@@ -4897,23 +6160,26 @@ tile2:
 	VMOVAPS Y1, Y9
 	VMOVAPS Y0, Y10
 	VMOVAPS Y1, Y11
-	MOVQ    96(AX), DX
+	MOVQ    112(AX), DX
 	MOVQ    32(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done5
+	JLT     done7
 
-loop4:
+loop6:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	CMPQ R9, $+3
-	JLT  done7
+	JLT  done9
 
-loop6:
+loop8:
+	PREFETCHT0   1024(R8)
+	PREFETCHT0   1088(R8)
+	PREFETCHT0   1152(R8)
 	VMOVUPS      (R8), Y12
 	VMOVUPS      32(R8), Y13
 	VBROADCASTSS (DI), Y14
@@ -4980,13 +6246,13 @@ loop6:
 	ADDQ         $+192, R8
 	ADDQ         $-3, R9
 	CMPQ         R9, $+3
-	JGE          loop6
+	JGE          loop8
 
-done7:
+done9:
 	CMPQ R9, $+1
-	JLT  done9
+	JLT  done11
 
-loop8:
+loop10:
 	VMOVUPS      (R8), Y12
 	VMOVUPS      32(R8), Y13
 	VBROADCASTSS (DI), Y14
@@ -5011,62 +6277,62 @@ loop8:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop8
+	JGE          loop10
 
-done9:
+done11:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop4
+	JGE  loop6
 
-done5:
-	MOVQ 112(AX), DX
+done7:
+	MOVQ 128(AX), DX
 
 	// Add finished chains.
-	MOVQ    72(AX), BX
-	TESTQ   BX, BX
-	JEQ     done10
-	MOVQ    152(AX), BX
-	MOVQ    104(AX), DX
-	VMOVUPS (BX), Y12
-	VADDPS  Y0, Y12, Y0
-	VMOVUPS 32(BX), Y12
-	VADDPS  Y1, Y12, Y1
-	ADDQ    DX, BX
-	VMOVUPS (BX), Y12
-	VADDPS  Y2, Y12, Y2
-	VMOVUPS 32(BX), Y12
-	VADDPS  Y3, Y12, Y3
-	ADDQ    DX, BX
-	VMOVUPS (BX), Y12
-	VADDPS  Y4, Y12, Y4
-	VMOVUPS 32(BX), Y12
-	VADDPS  Y5, Y12, Y5
-	ADDQ    DX, BX
-	VMOVUPS (BX), Y12
-	VADDPS  Y6, Y12, Y6
-	VMOVUPS 32(BX), Y12
-	VADDPS  Y7, Y12, Y7
-	ADDQ    DX, BX
-	VMOVUPS (BX), Y12
-	VADDPS  Y8, Y12, Y8
-	VMOVUPS 32(BX), Y12
-	VADDPS  Y9, Y12, Y9
-	ADDQ    DX, BX
-	VMOVUPS (BX), Y12
-	VADDPS  Y10, Y12, Y10
-	VMOVUPS 32(BX), Y12
-	VADDPS  Y11, Y12, Y11
-	ADDQ    DX, BX
-	MOVQ    BX, 152(AX)
-	MOVQ    112(AX), DX
-
-done10:
-	// Add what C holds.
 	MOVQ    80(AX), BX
 	TESTQ   BX, BX
-	JEQ     done11
-	MOVQ    160(AX), BX
+	JEQ     done12
+	MOVQ    184(AX), BX
+	MOVQ    120(AX), DX
+	VMOVUPS (BX), Y12
+	VADDPS  Y0, Y12, Y0
+	VMOVUPS 32(BX), Y12
+	VADDPS  Y1, Y12, Y1
+	ADDQ    DX, BX
+	VMOVUPS (BX), Y12
+	VADDPS  Y2, Y12, Y2
+	VMOVUPS 32(BX), Y12
+	VADDPS  Y3, Y12, Y3
+	ADDQ    DX, BX
+	VMOVUPS (BX), Y12
+	VADDPS  Y4, Y12, Y4
+	VMOVUPS 32(BX), Y12
+	VADDPS  Y5, Y12, Y5
+	ADDQ    DX, BX
+	VMOVUPS (BX), Y12
+	VADDPS  Y6, Y12, Y6
+	VMOVUPS 32(BX), Y12
+	VADDPS  Y7, Y12, Y7
+	ADDQ    DX, BX
+	VMOVUPS (BX), Y12
+	VADDPS  Y8, Y12, Y8
+	VMOVUPS 32(BX), Y12
+	VADDPS  Y9, Y12, Y9
+	ADDQ    DX, BX
+	VMOVUPS (BX), Y12
+	VADDPS  Y10, Y12, Y10
+	VMOVUPS 32(BX), Y12
+	VADDPS  Y11, Y12, Y11
+	ADDQ    DX, BX
+	MOVQ    BX, 184(AX)
+	MOVQ    128(AX), DX
+
+done12:
+	// Add what C holds.
+	MOVQ    88(AX), BX
+	TESTQ   BX, BX
+	JEQ     done13
+	MOVQ    192(AX), BX
 	VMOVUPS (BX), Y12
 	VADDPS  Y0, Y12, Y0
 	VMOVUPS 32(BX), Y12
@@ -5098,9 +6364,9 @@ done10:
 	VADDPS  Y11, Y12, Y11
 	ADDQ    DX, BX
 
-done11:
+done13:
 	// Store.
-	MOVQ    160(AX), BX
+	MOVQ    192(AX), BX
 	VMOVUPS Y0, (BX)
 	VMOVUPS Y1, 32(BX)
 	ADDQ    DX, BX
@@ -5119,44 +6385,75 @@ done11:
 	VMOVUPS Y10, (BX)
 	VMOVUPS Y11, 32(BX)
 	ADDQ    DX, BX
-	MOVQ    BX, 160(AX)
+	MOVQ    BX, 192(AX)
 
 	// To the next tile.
 	ADDQ  $+24, CX
-	MOVQ  168(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
+	MOVQ  DX, 200(AX)
 	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
+	JNE   tile3
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
-	JEQ   done3
+	JEQ   next4
 
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
+	// To the next blocks of columns.
+	MOVQ 96(AX), CX
+	ADDQ $+64, CX
+	MOVQ CX, 96(AX)
+	MOVQ 72(AX), CX
+	ADDQ $+64, CX
+	MOVQ CX, 72(AX)
+	MOVQ 168(AX), CX
+	MOVQ 80(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
+	MOVQ DX, 80(AX)
+	MOVQ 8(AX), CX
+	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
+	MOVQ 24(AX), CX
+	SHLQ $0x06, CX
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	JMP  group2
+
+next4:
+	MOVQ  56(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 56(AX)
+	TESTQ CX, CX
+	JEQ   done5
+
+	// To the next panel.
+	MOVQ 160(AX), CX
+	MOVQ 96(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 96(AX)
+	MOVQ 176(AX), CX
+	MOVQ 80(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 80(AX)
+	MOVQ 152(AX), CX
+	MOVQ 72(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 72(AX)
+	MOVQ 136(AX), CX
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 144(AX), CX
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
 	JMP  panel1
 
-done3:
+done5:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -5174,35 +6471,39 @@ TEXT ·gemm1x16AVX512(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
+	MOVQ 48(AX), CX
+	MOVQ CX, 208(AX)
 
-tile2:
+group2:
+	MOVQ 96(AX), CX
+	MOVQ CX, 192(AX)
+	MOVQ 80(AX), CX
+	MOVQ CX, 184(AX)
+	MOVQ 40(AX), CX
+	MOVQ CX, 200(AX)
+	MOVQ 64(AX), CX
+
+tile3:
 	// The chains start.
-	MOVQ    64(AX), DX
+	MOVQ    72(AX), DX
 	VMOVUPS (DX), Z0
-	MOVQ    96(AX), DX
+	MOVQ    112(AX), DX
 	MOVQ    32(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done5
+	JLT     done7
 
-loop4:
+loop6:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	CMPQ R9, $+4
-	JLT  done7
+	JLT  done9
 
-loop6:
+loop8:
 	VBROADCASTSS (DI), Z1
 	VFMADD231PS  (R8), Z1, Z0
 	VBROADCASTSS 4(DI), Z1
@@ -5215,95 +6516,126 @@ loop6:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop6
+	JGE          loop8
 
-done7:
+done9:
 	CMPQ R9, $+1
-	JLT  done9
+	JLT  done11
 
-loop8:
+loop10:
 	VBROADCASTSS (DI), Z1
 	VFMADD231PS  (R8), Z1, Z0
 	ADDQ         $+4, DI
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop8
+	JGE          loop10
 
-done9:
+done11:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop4
+	JGE  loop6
 
-done5:
-	MOVQ 112(AX), BX
+done7:
+	MOVQ 128(AX), BX
 
 	// Add finished chains.
-	MOVQ    72(AX), SI
-	TESTQ   SI, SI
-	JEQ     done10
-	MOVQ    152(AX), SI
-	MOVQ    104(AX), BX
-	VMOVUPS (SI), Z1
-	VADDPS  Z0, Z1, Z0
-	ADDQ    BX, SI
-	MOVQ    SI, 152(AX)
-	MOVQ    112(AX), BX
-
-done10:
-	// Add what C holds.
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
-	JEQ     done11
-	MOVQ    160(AX), SI
+	JEQ     done12
+	MOVQ    184(AX), SI
+	MOVQ    120(AX), BX
+	VMOVUPS (SI), Z1
+	VADDPS  Z0, Z1, Z0
+	ADDQ    BX, SI
+	MOVQ    SI, 184(AX)
+	MOVQ    128(AX), BX
+
+done12:
+	// Add what C holds.
+	MOVQ    88(AX), SI
+	TESTQ   SI, SI
+	JEQ     done13
+	MOVQ    192(AX), SI
 	VMOVUPS (SI), Z1
 	VADDPS  Z0, Z1, Z0
 	ADDQ    BX, SI
 
-done11:
+done13:
 	// Store.
-	MOVQ    160(AX), SI
+	MOVQ    192(AX), SI
 	VMOVUPS Z0, (SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 160(AX)
+	MOVQ    SI, 192(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
-	MOVQ  168(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
+	MOVQ  DX, 200(AX)
 	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
+	JNE   tile3
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
-	JEQ   done3
+	JEQ   next4
 
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
+	// To the next blocks of columns.
+	MOVQ 96(AX), CX
+	ADDQ $+64, CX
+	MOVQ CX, 96(AX)
+	MOVQ 72(AX), CX
+	ADDQ $+64, CX
+	MOVQ CX, 72(AX)
+	MOVQ 168(AX), CX
+	MOVQ 80(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
+	MOVQ DX, 80(AX)
+	MOVQ 8(AX), CX
+	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
+	MOVQ 24(AX), CX
+	SHLQ $0x06, CX
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	JMP  group2
+
+next4:
+	MOVQ  56(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 56(AX)
+	TESTQ CX, CX
+	JEQ   done5
+
+	// To the next panel.
+	MOVQ 160(AX), CX
+	MOVQ 96(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 96(AX)
+	MOVQ 176(AX), CX
+	MOVQ 80(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 80(AX)
+	MOVQ 152(AX), CX
+	MOVQ 72(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 72(AX)
+	MOVQ 136(AX), CX
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 144(AX), CX
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
 	JMP  panel1
 
-done3:
+done5:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -5321,35 +6653,39 @@ TEXT ·gemmTN1x16AVX512(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
+	MOVQ 48(AX), CX
+	MOVQ CX, 208(AX)
 
-tile2:
+group2:
+	MOVQ 96(AX), CX
+	MOVQ CX, 192(AX)
+	MOVQ 80(AX), CX
+	MOVQ CX, 184(AX)
+	MOVQ 40(AX), CX
+	MOVQ CX, 200(AX)
+	MOVQ 64(AX), CX
+
+tile3:
 	// The chains start.
-	MOVQ    64(AX), DX
+	MOVQ    72(AX), DX
 	VMOVUPS (DX), Z0
-	MOVQ    96(AX), DX
+	MOVQ    112(AX), DX
 	MOVQ    32(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done5
+	JLT     done7
 
-loop4:
+loop6:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	CMPQ R9, $+3
-	JLT  done7
+	JLT  done9
 
-loop6:
+loop8:
 	VBROADCASTSS (DI), Z1
 	VFMADD231PS  (R8), Z1, Z0
 	VBROADCASTSS (DI)(DX*1), Z1
@@ -5362,95 +6698,126 @@ loop6:
 	ADDQ         $+192, R8
 	ADDQ         $-3, R9
 	CMPQ         R9, $+3
-	JGE          loop6
+	JGE          loop8
 
-done7:
+done9:
 	CMPQ R9, $+1
-	JLT  done9
+	JLT  done11
 
-loop8:
+loop10:
 	VBROADCASTSS (DI), Z1
 	VFMADD231PS  (R8), Z1, Z0
 	ADDQ         DX, DI
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop8
+	JGE          loop10
 
-done9:
+done11:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop4
+	JGE  loop6
 
-done5:
-	MOVQ 112(AX), DX
+done7:
+	MOVQ 128(AX), DX
 
 	// Add finished chains.
-	MOVQ    72(AX), BX
-	TESTQ   BX, BX
-	JEQ     done10
-	MOVQ    152(AX), BX
-	MOVQ    104(AX), DX
-	VMOVUPS (BX), Z1
-	VADDPS  Z0, Z1, Z0
-	ADDQ    DX, BX
-	MOVQ    BX, 152(AX)
-	MOVQ    112(AX), DX
-
-done10:
-	// Add what C holds.
 	MOVQ    80(AX), BX
 	TESTQ   BX, BX
-	JEQ     done11
-	MOVQ    160(AX), BX
+	JEQ     done12
+	MOVQ    184(AX), BX
+	MOVQ    120(AX), DX
+	VMOVUPS (BX), Z1
+	VADDPS  Z0, Z1, Z0
+	ADDQ    DX, BX
+	MOVQ    BX, 184(AX)
+	MOVQ    128(AX), DX
+
+done12:
+	// Add what C holds.
+	MOVQ    88(AX), BX
+	TESTQ   BX, BX
+	JEQ     done13
+	MOVQ    192(AX), BX
 	VMOVUPS (BX), Z1
 	VADDPS  Z0, Z1, Z0
 	ADDQ    DX, BX
 
-done11:
+done13:
 	// Store.
-	MOVQ    160(AX), BX
+	MOVQ    192(AX), BX
 	VMOVUPS Z0, (BX)
 	ADDQ    DX, BX
-	MOVQ    BX, 160(AX)
+	MOVQ    BX, 192(AX)
 
 	// To the next tile.
 	ADDQ  $+4, CX
-	MOVQ  168(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
+	MOVQ  DX, 200(AX)
 	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
+	JNE   tile3
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
-	JEQ   done3
+	JEQ   next4
 
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
+	// To the next blocks of columns.
+	MOVQ 96(AX), CX
+	ADDQ $+64, CX
+	MOVQ CX, 96(AX)
+	MOVQ 72(AX), CX
+	ADDQ $+64, CX
+	MOVQ CX, 72(AX)
+	MOVQ 168(AX), CX
+	MOVQ 80(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
+	MOVQ DX, 80(AX)
+	MOVQ 8(AX), CX
+	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
+	MOVQ 24(AX), CX
+	SHLQ $0x06, CX
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	JMP  group2
+
+next4:
+	MOVQ  56(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 56(AX)
+	TESTQ CX, CX
+	JEQ   done5
+
+	// To the next panel.
+	MOVQ 160(AX), CX
+	MOVQ 96(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 96(AX)
+	MOVQ 176(AX), CX
+	MOVQ 80(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 80(AX)
+	MOVQ 152(AX), CX
+	MOVQ 72(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 72(AX)
+	MOVQ 136(AX), CX
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 144(AX), CX
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
 	JMP  panel1
 
-done3:
+done5:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -5468,36 +6835,40 @@ TEXT ·gemm1x32AVX512(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
+	MOVQ 48(AX), CX
+	MOVQ CX, 208(AX)
 
-tile2:
+group2:
+	MOVQ 96(AX), CX
+	MOVQ CX, 192(AX)
+	MOVQ 80(AX), CX
+	MOVQ CX, 184(AX)
+	MOVQ 40(AX), CX
+	MOVQ CX, 200(AX)
+	MOVQ 64(AX), CX
+
+tile3:
 	// The chains start.
-	MOVQ    64(AX), DX
+	MOVQ    72(AX), DX
 	VMOVUPS (DX), Z0
 	VMOVUPS 64(DX), Z1
-	MOVQ    96(AX), DX
+	MOVQ    112(AX), DX
 	MOVQ    32(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done5
+	JLT     done7
 
-loop4:
+loop6:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	CMPQ R9, $+4
-	JLT  done7
+	JLT  done9
 
-loop6:
+loop8:
 	VBROADCASTSS (DI), Z2
 	VFMADD231PS  (R8), Z2, Z0
 	VFMADD231PS  (R8)(R10*1), Z2, Z1
@@ -5514,13 +6885,13 @@ loop6:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop6
+	JGE          loop8
 
-done7:
+done9:
 	CMPQ R9, $+1
-	JLT  done9
+	JLT  done11
 
-loop8:
+loop10:
 	VBROADCASTSS (DI), Z2
 	VFMADD231PS  (R8), Z2, Z0
 	VFMADD231PS  (R8)(R10*1), Z2, Z1
@@ -5528,87 +6899,124 @@ loop8:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop8
+	JGE          loop10
 
-done9:
+done11:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop4
+	JGE  loop6
 
-done5:
-	MOVQ 112(AX), BX
+done7:
+	MOVQ 128(AX), BX
 
 	// Add finished chains.
-	MOVQ    72(AX), SI
-	TESTQ   SI, SI
-	JEQ     done10
-	MOVQ    152(AX), SI
-	MOVQ    104(AX), BX
-	VMOVUPS (SI), Z2
-	VADDPS  Z0, Z2, Z0
-	VMOVUPS 64(SI), Z2
-	VADDPS  Z1, Z2, Z1
-	ADDQ    BX, SI
-	MOVQ    SI, 152(AX)
-	MOVQ    112(AX), BX
-
-done10:
-	// Add what C holds.
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
-	JEQ     done11
-	MOVQ    160(AX), SI
+	JEQ     done12
+	MOVQ    184(AX), SI
+	MOVQ    120(AX), BX
+	VMOVUPS (SI), Z2
+	VADDPS  Z0, Z2, Z0
+	VMOVUPS 64(SI), Z2
+	VADDPS  Z1, Z2, Z1
+	ADDQ    BX, SI
+	MOVQ    SI, 184(AX)
+	MOVQ    128(AX), BX
+
+done12:
+	// Add what C holds.
+	MOVQ    88(AX), SI
+	TESTQ   SI, SI
+	JEQ     done13
+	MOVQ    192(AX), SI
 	VMOVUPS (SI), Z2
 	VADDPS  Z0, Z2, Z0
 	VMOVUPS 64(SI), Z2
 	VADDPS  Z1, Z2, Z1
 	ADDQ    BX, SI
 
-done11:
+done13:
 	// Store.
-	MOVQ    160(AX), SI
+	MOVQ    192(AX), SI
 	VMOVUPS Z0, (SI)
 	VMOVUPS Z1, 64(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 160(AX)
+	MOVQ    SI, 192(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
-	MOVQ  168(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
+	MOVQ  DX, 200(AX)
 	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
+	JNE   tile3
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
-	JEQ   done3
+	JEQ   next4
 
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
+	// To the next blocks of columns.
+	MOVQ 96(AX), CX
+	ADDQ $+128, CX
+	MOVQ CX, 96(AX)
+	MOVQ 72(AX), CX
+	ADDQ $+128, CX
+	MOVQ CX, 72(AX)
+	MOVQ 168(AX), CX
+	MOVQ 80(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
+	MOVQ DX, 80(AX)
+	MOVQ 8(AX), CX
+	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 24(AX), CX
+	SHLQ $0x06, CX
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	JMP  group2
+
+next4:
+	MOVQ  56(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 56(AX)
+	TESTQ CX, CX
+	JEQ   done5
+
+	// To the next panel.
+	MOVQ 160(AX), CX
+	MOVQ 96(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 96(AX)
+	MOVQ 176(AX), CX
+	MOVQ 80(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 80(AX)
+	MOVQ 152(AX), CX
+	MOVQ 72(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 72(AX)
+	MOVQ 136(AX), CX
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 144(AX), CX
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
 	JMP  panel1
 
-done3:
+done5:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -5626,36 +7034,40 @@ TEXT ·gemmTN1x32AVX512(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
+	MOVQ 48(AX), CX
+	MOVQ CX, 208(AX)
 
-tile2:
+group2:
+	MOVQ 96(AX), CX
+	MOVQ CX, 192(AX)
+	MOVQ 80(AX), CX
+	MOVQ CX, 184(AX)
+	MOVQ 40(AX), CX
+	MOVQ CX, 200(AX)
+	MOVQ 64(AX), CX
+
+tile3:
 	// The chains start.
-	MOVQ    64(AX), DX
+	MOVQ    72(AX), DX
 	VMOVUPS (DX), Z0
 	VMOVUPS 64(DX), Z1
-	MOVQ    96(AX), DX
+	MOVQ    112(AX), DX
 	MOVQ    32(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done5
+	JLT     done7
 
-loop4:
+loop6:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	CMPQ R9, $+3
-	JLT  done7
+	JLT  done9
 
-loop6:
+loop8:
 	VBROADCASTSS (DI), Z2
 	VFMADD231PS  (R8), Z2, Z0
 	VFMADD231PS  (R8)(R10*1), Z2, Z1
@@ -5671,13 +7083,13 @@ loop6:
 	ADDQ         $+192, R8
 	ADDQ         $-3, R9
 	CMPQ         R9, $+3
-	JGE          loop6
+	JGE          loop8
 
-done7:
+done9:
 	CMPQ R9, $+1
-	JLT  done9
+	JLT  done11
 
-loop8:
+loop10:
 	VBROADCASTSS (DI), Z2
 	VFMADD231PS  (R8), Z2, Z0
 	VFMADD231PS  (R8)(R10*1), Z2, Z1
@@ -5685,87 +7097,124 @@ loop8:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop8
+	JGE          loop10
 
-done9:
+done11:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop4
+	JGE  loop6
 
-done5:
-	MOVQ 112(AX), DX
+done7:
+	MOVQ 128(AX), DX
 
 	// Add finished chains.
-	MOVQ    72(AX), BX
-	TESTQ   BX, BX
-	JEQ     done10
-	MOVQ    152(AX), BX
-	MOVQ    104(AX), DX
-	VMOVUPS (BX), Z2
-	VADDPS  Z0, Z2, Z0
-	VMOVUPS 64(BX), Z2
-	VADDPS  Z1, Z2, Z1
-	ADDQ    DX, BX
-	MOVQ    BX, 152(AX)
-	MOVQ    112(AX), DX
-
-done10:
-	// Add what C holds.
 	MOVQ    80(AX), BX
 	TESTQ   BX, BX
-	JEQ     done11
-	MOVQ    160(AX), BX
+	JEQ     done12
+	MOVQ    184(AX), BX
+	MOVQ    120(AX), DX
+	VMOVUPS (BX), Z2
+	VADDPS  Z0, Z2, Z0
+	VMOVUPS 64(BX), Z2
+	VADDPS  Z1, Z2, Z1
+	ADDQ    DX, BX
+	MOVQ    BX, 184(AX)
+	MOVQ    128(AX), DX
+
+done12:
+	// Add what C holds.
+	MOVQ    88(AX), BX
+	TESTQ   BX, BX
+	JEQ     done13
+	MOVQ    192(AX), BX
 	VMOVUPS (BX), Z2
 	VADDPS  Z0, Z2, Z0
 	VMOVUPS 64(BX), Z2
 	VADDPS  Z1, Z2, Z1
 	ADDQ    DX, BX
 
-done11:
+done13:
 	// Store.
-	MOVQ    160(AX), BX
+	MOVQ    192(AX), BX
 	VMOVUPS Z0, (BX)
 	VMOVUPS Z1, 64(BX)
 	ADDQ    DX, BX
-	MOVQ    BX, 160(AX)
+	MOVQ    BX, 192(AX)
 
 	// To the next tile.
 	ADDQ  $+4, CX
-	MOVQ  168(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
+	MOVQ  DX, 200(AX)
 	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
+	JNE   tile3
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
-	JEQ   done3
+	JEQ   next4
 
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
+	// To the next blocks of columns.
+	MOVQ 96(AX), CX
+	ADDQ $+128, CX
+	MOVQ CX, 96(AX)
+	MOVQ 72(AX), CX
+	ADDQ $+128, CX
+	MOVQ CX, 72(AX)
+	MOVQ 168(AX), CX
+	MOVQ 80(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
+	MOVQ DX, 80(AX)
+	MOVQ 8(AX), CX
+	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 24(AX), CX
+	SHLQ $0x06, CX
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	JMP  group2
+
+next4:
+	MOVQ  56(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 56(AX)
+	TESTQ CX, CX
+	JEQ   done5
+
+	// To the next panel.
+	MOVQ 160(AX), CX
+	MOVQ 96(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 96(AX)
+	MOVQ 176(AX), CX
+	MOVQ 80(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 80(AX)
+	MOVQ 152(AX), CX
+	MOVQ 72(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 72(AX)
+	MOVQ 136(AX), CX
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 144(AX), CX
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
 	JMP  panel1
 
-done3:
+done5:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -5783,37 +7232,41 @@ TEXT ·gemm1x48AVX512(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
+	MOVQ 48(AX), CX
+	MOVQ CX, 208(AX)
 
-tile2:
+group2:
+	MOVQ 96(AX), CX
+	MOVQ CX, 192(AX)
+	MOVQ 80(AX), CX
+	MOVQ CX, 184(AX)
+	MOVQ 40(AX), CX
+	MOVQ CX, 200(AX)
+	MOVQ 64(AX), CX
+
+tile3:
 	// The chains start.
-	MOVQ    64(AX), DX
+	MOVQ    72(AX), DX
 	VMOVUPS (DX), Z0
 	VMOVUPS 64(DX), Z1
 	VMOVUPS 128(DX), Z2
-	MOVQ    96(AX), DX
+	MOVQ    112(AX), DX
 	MOVQ    32(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done5
+	JLT     done7
 
-loop4:
+loop6:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	CMPQ R9, $+4
-	JLT  done7
+	JLT  done9
 
-loop6:
+loop8:
 	VBROADCASTSS (DI), Z3
 	VFMADD231PS  (R8), Z3, Z0
 	VFMADD231PS  (R8)(R10*1), Z3, Z1
@@ -5834,13 +7287,13 @@ loop6:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop6
+	JGE          loop8
 
-done7:
+done9:
 	CMPQ R9, $+1
-	JLT  done9
+	JLT  done11
 
-loop8:
+loop10:
 	VBROADCASTSS (DI), Z3
 	VFMADD231PS  (R8), Z3, Z0
 	VFMADD231PS  (R8)(R10*1), Z3, Z1
@@ -5849,39 +7302,39 @@ loop8:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop8
+	JGE          loop10
 
-done9:
+done11:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop4
+	JGE  loop6
 
-done5:
-	MOVQ 112(AX), BX
+done7:
+	MOVQ 128(AX), BX
 
 	// Add finished chains.
-	MOVQ    72(AX), SI
-	TESTQ   SI, SI
-	JEQ     done10
-	MOVQ    152(AX), SI
-	MOVQ    104(AX), BX
-	VMOVUPS (SI), Z3
-	VADDPS  Z0, Z3, Z0
-	VMOVUPS 64(SI), Z3
-	VADDPS  Z1, Z3, Z1
-	VMOVUPS 128(SI), Z3
-	VADDPS  Z2, Z3, Z2
-	ADDQ    BX, SI
-	MOVQ    SI, 152(AX)
-	MOVQ    112(AX), BX
-
-done10:
-	// Add what C holds.
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
-	JEQ     done11
-	MOVQ    160(AX), SI
+	JEQ     done12
+	MOVQ    184(AX), SI
+	MOVQ    120(AX), BX
+	VMOVUPS (SI), Z3
+	VADDPS  Z0, Z3, Z0
+	VMOVUPS 64(SI), Z3
+	VADDPS  Z1, Z3, Z1
+	VMOVUPS 128(SI), Z3
+	VADDPS  Z2, Z3, Z2
+	ADDQ    BX, SI
+	MOVQ    SI, 184(AX)
+	MOVQ    128(AX), BX
+
+done12:
+	// Add what C holds.
+	MOVQ    88(AX), SI
+	TESTQ   SI, SI
+	JEQ     done13
+	MOVQ    192(AX), SI
 	VMOVUPS (SI), Z3
 	VADDPS  Z0, Z3, Z0
 	VMOVUPS 64(SI), Z3
@@ -5890,51 +7343,94 @@ done10:
 	VADDPS  Z2, Z3, Z2
 	ADDQ    BX, SI
 
-done11:
+done13:
 	// Store.
-	MOVQ    160(AX), SI
+	MOVQ    192(AX), SI
 	VMOVUPS Z0, (SI)
 	VMOVUPS Z1, 64(SI)
 	VMOVUPS Z2, 128(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 160(AX)
+	MOVQ    SI, 192(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
-	MOVQ  168(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
+	MOVQ  DX, 200(AX)
 	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
+	JNE   tile3
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
-	JEQ   done3
+	JEQ   next4
 
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
+	// To the next blocks of columns.
+	MOVQ 96(AX), CX
+	ADDQ $+192, CX
+	MOVQ CX, 96(AX)
+	MOVQ 72(AX), CX
+	ADDQ $+192, CX
+	MOVQ CX, 72(AX)
+	MOVQ 168(AX), CX
+	MOVQ 80(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
+	MOVQ DX, 80(AX)
+	MOVQ 8(AX), CX
+	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 24(AX), CX
+	SHLQ $0x06, CX
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	JMP  group2
+
+next4:
+	MOVQ  56(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 56(AX)
+	TESTQ CX, CX
+	JEQ   done5
+
+	// To the next panel.
+	MOVQ 160(AX), CX
+	MOVQ 96(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 96(AX)
+	MOVQ 176(AX), CX
+	MOVQ 80(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 80(AX)
+	MOVQ 152(AX), CX
+	MOVQ 72(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 72(AX)
+	MOVQ 136(AX), CX
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 144(AX), CX
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
 	JMP  panel1
 
-done3:
+done5:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -5952,37 +7448,41 @@ TEXT ·gemmTN1x48AVX512(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
+	MOVQ 48(AX), CX
+	MOVQ CX, 208(AX)
 
-tile2:
+group2:
+	MOVQ 96(AX), CX
+	MOVQ CX, 192(AX)
+	MOVQ 80(AX), CX
+	MOVQ CX, 184(AX)
+	MOVQ 40(AX), CX
+	MOVQ CX, 200(AX)
+	MOVQ 64(AX), CX
+
+tile3:
 	// The chains start.
-	MOVQ    64(AX), DX
+	MOVQ    72(AX), DX
 	VMOVUPS (DX), Z0
 	VMOVUPS 64(DX), Z1
 	VMOVUPS 128(DX), Z2
-	MOVQ    96(AX), DX
+	MOVQ    112(AX), DX
 	MOVQ    32(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done5
+	JLT     done7
 
-loop4:
+loop6:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	CMPQ R9, $+3
-	JLT  done7
+	JLT  done9
 
-loop6:
+loop8:
 	VBROADCASTSS (DI), Z3
 	VFMADD231PS  (R8), Z3, Z0
 	VFMADD231PS  (R8)(R10*1), Z3, Z1
@@ -6001,13 +7501,13 @@ loop6:
 	ADDQ         $+192, R8
 	ADDQ         $-3, R9
 	CMPQ         R9, $+3
-	JGE          loop6
+	JGE          loop8
 
-done7:
+done9:
 	CMPQ R9, $+1
-	JLT  done9
+	JLT  done11
 
-loop8:
+loop10:
 	VBROADCASTSS (DI), Z3
 	VFMADD231PS  (R8), Z3, Z0
 	VFMADD231PS  (R8)(R10*1), Z3, Z1
@@ -6016,39 +7516,39 @@ loop8:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop8
+	JGE          loop10
 
-done9:
+done11:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop4
+	JGE  loop6
 
-done5:
-	MOVQ 112(AX), DX
+done7:
+	MOVQ 128(AX), DX
 
 	// Add finished chains.
-	MOVQ    72(AX), BX
-	TESTQ   BX, BX
-	JEQ     done10
-	MOVQ    152(AX), BX
-	MOVQ    104(AX), DX
-	VMOVUPS (BX), Z3
-	VADDPS  Z0, Z3, Z0
-	VMOVUPS 64(BX), Z3
-	VADDPS  Z1, Z3, Z1
-	VMOVUPS 128(BX), Z3
-	VADDPS  Z2, Z3, Z2
-	ADDQ    DX, BX
-	MOVQ    BX, 152(AX)
-	MOVQ    112(AX), DX
-
-done10:
-	// Add what C holds.
 	MOVQ    80(AX), BX
 	TESTQ   BX, BX
-	JEQ     done11
-	MOVQ    160(AX), BX
+	JEQ     done12
+	MOVQ    184(AX), BX
+	MOVQ    120(AX), DX
+	VMOVUPS (BX), Z3
+	VADDPS  Z0, Z3, Z0
+	VMOVUPS 64(BX), Z3
+	VADDPS  Z1, Z3, Z1
+	VMOVUPS 128(BX), Z3
+	VADDPS  Z2, Z3, Z2
+	ADDQ    DX, BX
+	MOVQ    BX, 184(AX)
+	MOVQ    128(AX), DX
+
+done12:
+	// Add what C holds.
+	MOVQ    88(AX), BX
+	TESTQ   BX, BX
+	JEQ     done13
+	MOVQ    192(AX), BX
 	VMOVUPS (BX), Z3
 	VADDPS  Z0, Z3, Z0
 	VMOVUPS 64(BX), Z3
@@ -6057,51 +7557,94 @@ done10:
 	VADDPS  Z2, Z3, Z2
 	ADDQ    DX, BX
 
-done11:
+done13:
 	// Store.
-	MOVQ    160(AX), BX
+	MOVQ    192(AX), BX
 	VMOVUPS Z0, (BX)
 	VMOVUPS Z1, 64(BX)
 	VMOVUPS Z2, 128(BX)
 	ADDQ    DX, BX
-	MOVQ    BX, 160(AX)
+	MOVQ    BX, 192(AX)
 
 	// To the next tile.
 	ADDQ  $+4, CX
-	MOVQ  168(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
+	MOVQ  DX, 200(AX)
 	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
+	JNE   tile3
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
-	JEQ   done3
+	JEQ   next4
 
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
+	// To the next blocks of columns.
+	MOVQ 96(AX), CX
+	ADDQ $+192, CX
+	MOVQ CX, 96(AX)
+	MOVQ 72(AX), CX
+	ADDQ $+192, CX
+	MOVQ CX, 72(AX)
+	MOVQ 168(AX), CX
+	MOVQ 80(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
+	MOVQ DX, 80(AX)
+	MOVQ 8(AX), CX
+	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 24(AX), CX
+	SHLQ $0x06, CX
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	JMP  group2
+
+next4:
+	MOVQ  56(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 56(AX)
+	TESTQ CX, CX
+	JEQ   done5
+
+	// To the next panel.
+	MOVQ 160(AX), CX
+	MOVQ 96(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 96(AX)
+	MOVQ 176(AX), CX
+	MOVQ 80(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 80(AX)
+	MOVQ 152(AX), CX
+	MOVQ 72(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 72(AX)
+	MOVQ 136(AX), CX
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 144(AX), CX
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
 	JMP  panel1
 
-done3:
+done5:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -6119,29 +7662,33 @@ TEXT ·gemm1x64AVX512(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
+	MOVQ 48(AX), CX
+	MOVQ CX, 208(AX)
 
-tile2:
+group2:
+	MOVQ 96(AX), CX
+	MOVQ CX, 192(AX)
+	MOVQ 80(AX), CX
+	MOVQ CX, 184(AX)
+	MOVQ 40(AX), CX
+	MOVQ CX, 200(AX)
+	MOVQ 64(AX), CX
+
+tile3:
 	// The chains start.
-	MOVQ    64(AX), DX
+	MOVQ    72(AX), DX
 	VMOVUPS (DX), Z0
 	VMOVUPS 64(DX), Z1
 	VMOVUPS 128(DX), Z2
 	VMOVUPS 192(DX), Z3
-	MOVQ    96(AX), DX
+	MOVQ    112(AX), DX
 	MOVQ    32(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done5
+	JLT     done7
 
-loop4:
+loop6:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
@@ -6151,9 +7698,9 @@ loop4:
 	ADDQ R10, R11
 	ADDQ R10, R11
 	CMPQ R9, $+4
-	JLT  done7
+	JLT  done9
 
-loop6:
+loop8:
 	VBROADCASTSS (DI), Z4
 	VFMADD231PS  (R8), Z4, Z0
 	VFMADD231PS  (R8)(R10*1), Z4, Z1
@@ -6179,13 +7726,13 @@ loop6:
 	ADDQ         $+256, R11
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop6
+	JGE          loop8
 
-done7:
+done9:
 	CMPQ R9, $+1
-	JLT  done9
+	JLT  done11
 
-loop8:
+loop10:
 	VBROADCASTSS (DI), Z4
 	VFMADD231PS  (R8), Z4, Z0
 	VFMADD231PS  (R8)(R10*1), Z4, Z1
@@ -6196,41 +7743,41 @@ loop8:
 	ADDQ         $+64, R11
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop8
+	JGE          loop10
 
-done9:
+done11:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop4
+	JGE  loop6
 
-done5:
-	MOVQ 112(AX), BX
+done7:
+	MOVQ 128(AX), BX
 
 	// Add finished chains.
-	MOVQ    72(AX), SI
-	TESTQ   SI, SI
-	JEQ     done10
-	MOVQ    152(AX), SI
-	MOVQ    104(AX), BX
-	VMOVUPS (SI), Z4
-	VADDPS  Z0, Z4, Z0
-	VMOVUPS 64(SI), Z4
-	VADDPS  Z1, Z4, Z1
-	VMOVUPS 128(SI), Z4
-	VADDPS  Z2, Z4, Z2
-	VMOVUPS 192(SI), Z4
-	VADDPS  Z3, Z4, Z3
-	ADDQ    BX, SI
-	MOVQ    SI, 152(AX)
-	MOVQ    112(AX), BX
-
-done10:
-	// Add what C holds.
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
-	JEQ     done11
-	MOVQ    160(AX), SI
+	JEQ     done12
+	MOVQ    184(AX), SI
+	MOVQ    120(AX), BX
+	VMOVUPS (SI), Z4
+	VADDPS  Z0, Z4, Z0
+	VMOVUPS 64(SI), Z4
+	VADDPS  Z1, Z4, Z1
+	VMOVUPS 128(SI), Z4
+	VADDPS  Z2, Z4, Z2
+	VMOVUPS 192(SI), Z4
+	VADDPS  Z3, Z4, Z3
+	ADDQ    BX, SI
+	MOVQ    SI, 184(AX)
+	MOVQ    128(AX), BX
+
+done12:
+	// Add what C holds.
+	MOVQ    88(AX), SI
+	TESTQ   SI, SI
+	JEQ     done13
+	MOVQ    192(AX), SI
 	VMOVUPS (SI), Z4
 	VADDPS  Z0, Z4, Z0
 	VMOVUPS 64(SI), Z4
@@ -6241,52 +7788,101 @@ done10:
 	VADDPS  Z3, Z4, Z3
 	ADDQ    BX, SI
 
-done11:
+done13:
 	// Store.
-	MOVQ    160(AX), SI
+	MOVQ    192(AX), SI
 	VMOVUPS Z0, (SI)
 	VMOVUPS Z1, 64(SI)
 	VMOVUPS Z2, 128(SI)
 	VMOVUPS Z3, 192(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 160(AX)
+	MOVQ    SI, 192(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
-	MOVQ  168(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
+	MOVQ  DX, 200(AX)
 	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
+	JNE   tile3
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
-	JEQ   done3
+	JEQ   next4
 
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
+	// To the next blocks of columns.
+	MOVQ 96(AX), CX
+	ADDQ $+256, CX
+	MOVQ CX, 96(AX)
+	MOVQ 72(AX), CX
+	ADDQ $+256, CX
+	MOVQ CX, 72(AX)
+	MOVQ 168(AX), CX
+	MOVQ 80(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
+	MOVQ DX, 80(AX)
+	MOVQ 8(AX), CX
+	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 24(AX), CX
+	SHLQ $0x06, CX
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	JMP  group2
+
+next4:
+	MOVQ  56(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 56(AX)
+	TESTQ CX, CX
+	JEQ   done5
+
+	// To the next panel.
+	MOVQ 160(AX), CX
+	MOVQ 96(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 96(AX)
+	MOVQ 176(AX), CX
+	MOVQ 80(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 80(AX)
+	MOVQ 152(AX), CX
+	MOVQ 72(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 72(AX)
+	MOVQ 136(AX), CX
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 144(AX), CX
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
 	JMP  panel1
 
-done3:
+done5:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -6304,29 +7900,33 @@ TEXT ·gemmTN1x64AVX512(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
+	MOVQ 48(AX), CX
+	MOVQ CX, 208(AX)
 
-tile2:
+group2:
+	MOVQ 96(AX), CX
+	MOVQ CX, 192(AX)
+	MOVQ 80(AX), CX
+	MOVQ CX, 184(AX)
+	MOVQ 40(AX), CX
+	MOVQ CX, 200(AX)
+	MOVQ 64(AX), CX
+
+tile3:
 	// The chains start.
-	MOVQ    64(AX), DX
+	MOVQ    72(AX), DX
 	VMOVUPS (DX), Z0
 	VMOVUPS 64(DX), Z1
 	VMOVUPS 128(DX), Z2
 	VMOVUPS 192(DX), Z3
-	MOVQ    96(AX), DX
+	MOVQ    112(AX), DX
 	MOVQ    32(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done5
+	JLT     done7
 
-loop4:
+loop6:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
@@ -6336,9 +7936,9 @@ loop4:
 	ADDQ R10, R11
 	ADDQ R10, R11
 	CMPQ R9, $+3
-	JLT  done7
+	JLT  done9
 
-loop6:
+loop8:
 	VBROADCASTSS (DI), Z4
 	VFMADD231PS  (R8), Z4, Z0
 	VFMADD231PS  (R8)(R10*1), Z4, Z1
@@ -6361,13 +7961,13 @@ loop6:
 	ADDQ         $+192, R11
 	ADDQ         $-3, R9
 	CMPQ         R9, $+3
-	JGE          loop6
+	JGE          loop8
 
-done7:
+done9:
 	CMPQ R9, $+1
-	JLT  done9
+	JLT  done11
 
-loop8:
+loop10:
 	VBROADCASTSS (DI), Z4
 	VFMADD231PS  (R8), Z4, Z0
 	VFMADD231PS  (R8)(R10*1), Z4, Z1
@@ -6378,41 +7978,41 @@ loop8:
 	ADDQ         $+64, R11
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop8
+	JGE          loop10
 
-done9:
+done11:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop4
+	JGE  loop6
 
-done5:
-	MOVQ 112(AX), DX
+done7:
+	MOVQ 128(AX), DX
 
 	// Add finished chains.
-	MOVQ    72(AX), BX
-	TESTQ   BX, BX
-	JEQ     done10
-	MOVQ    152(AX), BX
-	MOVQ    104(AX), DX
-	VMOVUPS (BX), Z4
-	VADDPS  Z0, Z4, Z0
-	VMOVUPS 64(BX), Z4
-	VADDPS  Z1, Z4, Z1
-	VMOVUPS 128(BX), Z4
-	VADDPS  Z2, Z4, Z2
-	VMOVUPS 192(BX), Z4
-	VADDPS  Z3, Z4, Z3
-	ADDQ    DX, BX
-	MOVQ    BX, 152(AX)
-	MOVQ    112(AX), DX
-
-done10:
-	// Add what C holds.
 	MOVQ    80(AX), BX
 	TESTQ   BX, BX
-	JEQ     done11
-	MOVQ    160(AX), BX
+	JEQ     done12
+	MOVQ    184(AX), BX
+	MOVQ    120(AX), DX
+	VMOVUPS (BX), Z4
+	VADDPS  Z0, Z4, Z0
+	VMOVUPS 64(BX), Z4
+	VADDPS  Z1, Z4, Z1
+	VMOVUPS 128(BX), Z4
+	VADDPS  Z2, Z4, Z2
+	VMOVUPS 192(BX), Z4
+	VADDPS  Z3, Z4, Z3
+	ADDQ    DX, BX
+	MOVQ    BX, 184(AX)
+	MOVQ    128(AX), DX
+
+done12:
+	// Add what C holds.
+	MOVQ    88(AX), BX
+	TESTQ   BX, BX
+	JEQ     done13
+	MOVQ    192(AX), BX
 	VMOVUPS (BX), Z4
 	VADDPS  Z0, Z4, Z0
 	VMOVUPS 64(BX), Z4
@@ -6423,52 +8023,101 @@ done10:
 	VADDPS  Z3, Z4, Z3
 	ADDQ    DX, BX
 
-done11:
+done13:
 	// Store.
-	MOVQ    160(AX), BX
+	MOVQ    192(AX), BX
 	VMOVUPS Z0, (BX)
 	VMOVUPS Z1, 64(BX)
 	VMOVUPS Z2, 128(BX)
 	VMOVUPS Z3, 192(BX)
 	ADDQ    DX, BX
-	MOVQ    BX, 160(AX)
+	MOVQ    BX, 192(AX)
 
 	// To the next tile.
 	ADDQ  $+4, CX
-	MOVQ  168(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
+	MOVQ  DX, 200(AX)
 	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
+	JNE   tile3
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
-	JEQ   done3
+	JEQ   next4
 
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
+	// To the next blocks of columns.
+	MOVQ 96(AX), CX
+	ADDQ $+256, CX
+	MOVQ CX, 96(AX)
+	MOVQ 72(AX), CX
+	ADDQ $+256, CX
+	MOVQ CX, 72(AX)
+	MOVQ 168(AX), CX
+	MOVQ 80(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
+	MOVQ DX, 80(AX)
+	MOVQ 8(AX), CX
+	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 24(AX), CX
+	SHLQ $0x06, CX
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	JMP  group2
+
+next4:
+	MOVQ  56(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 56(AX)
+	TESTQ CX, CX
+	JEQ   done5
+
+	// To the next panel.
+	MOVQ 160(AX), CX
+	MOVQ 96(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 96(AX)
+	MOVQ 176(AX), CX
+	MOVQ 80(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 80(AX)
+	MOVQ 152(AX), CX
+	MOVQ 72(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 72(AX)
+	MOVQ 136(AX), CX
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 144(AX), CX
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
 	JMP  panel1
 
-done3:
+done5:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -6486,36 +8135,40 @@ TEXT ·gemm2x16AVX512(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
+	MOVQ 48(AX), CX
+	MOVQ CX, 208(AX)
 
-tile2:
+group2:
+	MOVQ 96(AX), CX
+	MOVQ CX, 192(AX)
+	MOVQ 80(AX), CX
+	MOVQ CX, 184(AX)
+	MOVQ 40(AX), CX
+	MOVQ CX, 200(AX)
+	MOVQ 64(AX), CX
+
+tile3:
 	// The chains start.
-	MOVQ    64(AX), DX
+	MOVQ    72(AX), DX
 	VMOVUPS (DX), Z0
 	VMOVAPS Z0, Z1
-	MOVQ    96(AX), DX
+	MOVQ    112(AX), DX
 	MOVQ    32(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done5
+	JLT     done7
 
-loop4:
+loop6:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	CMPQ R9, $+4
-	JLT  done7
+	JLT  done9
 
-loop6:
+loop8:
 	VMOVUPS      (R8), Z2
 	VBROADCASTSS (DI), Z3
 	VFMADD231PS  Z2, Z3, Z0
@@ -6540,13 +8193,13 @@ loop6:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop6
+	JGE          loop8
 
-done7:
+done9:
 	CMPQ R9, $+1
-	JLT  done9
+	JLT  done11
 
-loop8:
+loop10:
 	VMOVUPS      (R8), Z2
 	VBROADCASTSS (DI), Z3
 	VFMADD231PS  Z2, Z3, Z0
@@ -6556,38 +8209,38 @@ loop8:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop8
+	JGE          loop10
 
-done9:
+done11:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop4
+	JGE  loop6
 
-done5:
-	MOVQ 112(AX), BX
+done7:
+	MOVQ 128(AX), BX
 
 	// Add finished chains.
-	MOVQ    72(AX), SI
-	TESTQ   SI, SI
-	JEQ     done10
-	MOVQ    152(AX), SI
-	MOVQ    104(AX), BX
-	VMOVUPS (SI), Z2
-	VADDPS  Z0, Z2, Z0
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z2
-	VADDPS  Z1, Z2, Z1
-	ADDQ    BX, SI
-	MOVQ    SI, 152(AX)
-	MOVQ    112(AX), BX
-
-done10:
-	// Add what C holds.
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
-	JEQ     done11
-	MOVQ    160(AX), SI
+	JEQ     done12
+	MOVQ    184(AX), SI
+	MOVQ    120(AX), BX
+	VMOVUPS (SI), Z2
+	VADDPS  Z0, Z2, Z0
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z2
+	VADDPS  Z1, Z2, Z1
+	ADDQ    BX, SI
+	MOVQ    SI, 184(AX)
+	MOVQ    128(AX), BX
+
+done12:
+	// Add what C holds.
+	MOVQ    88(AX), SI
+	TESTQ   SI, SI
+	JEQ     done13
+	MOVQ    192(AX), SI
 	VMOVUPS (SI), Z2
 	VADDPS  Z0, Z2, Z0
 	ADDQ    BX, SI
@@ -6595,52 +8248,83 @@ done10:
 	VADDPS  Z1, Z2, Z1
 	ADDQ    BX, SI
 
-done11:
+done13:
 	// Store.
-	MOVQ    160(AX), SI
+	MOVQ    192(AX), SI
 	VMOVUPS Z0, (SI)
 	ADDQ    BX, SI
 	VMOVUPS Z1, (SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 160(AX)
+	MOVQ    SI, 192(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	MOVQ  168(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
+	MOVQ  DX, 200(AX)
 	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
+	JNE   tile3
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
-	JEQ   done3
+	JEQ   next4
 
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
+	// To the next blocks of columns.
+	MOVQ 96(AX), CX
+	ADDQ $+64, CX
+	MOVQ CX, 96(AX)
+	MOVQ 72(AX), CX
+	ADDQ $+64, CX
+	MOVQ CX, 72(AX)
+	MOVQ 168(AX), CX
+	MOVQ 80(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
+	MOVQ DX, 80(AX)
+	MOVQ 8(AX), CX
+	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
+	MOVQ 24(AX), CX
+	SHLQ $0x06, CX
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	JMP  group2
+
+next4:
+	MOVQ  56(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 56(AX)
+	TESTQ CX, CX
+	JEQ   done5
+
+	// To the next panel.
+	MOVQ 160(AX), CX
+	MOVQ 96(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 96(AX)
+	MOVQ 176(AX), CX
+	MOVQ 80(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 80(AX)
+	MOVQ 152(AX), CX
+	MOVQ 72(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 72(AX)
+	MOVQ 136(AX), CX
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 144(AX), CX
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
 	JMP  panel1
 
-done3:
+done5:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -6658,36 +8342,40 @@ TEXT ·gemmTN2x16AVX512(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
+	MOVQ 48(AX), CX
+	MOVQ CX, 208(AX)
 
-tile2:
+group2:
+	MOVQ 96(AX), CX
+	MOVQ CX, 192(AX)
+	MOVQ 80(AX), CX
+	MOVQ CX, 184(AX)
+	MOVQ 40(AX), CX
+	MOVQ CX, 200(AX)
+	MOVQ 64(AX), CX
+
+tile3:
 	// The chains start.
-	MOVQ    64(AX), DX
+	MOVQ    72(AX), DX
 	VMOVUPS (DX), Z0
 	VMOVAPS Z0, Z1
-	MOVQ    96(AX), DX
+	MOVQ    112(AX), DX
 	MOVQ    32(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done5
+	JLT     done7
 
-loop4:
+loop6:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	CMPQ R9, $+3
-	JLT  done7
+	JLT  done9
 
-loop6:
+loop8:
 	VMOVUPS      (R8), Z2
 	VBROADCASTSS (DI), Z3
 	VFMADD231PS  Z2, Z3, Z0
@@ -6709,13 +8397,13 @@ loop6:
 	ADDQ         $+192, R8
 	ADDQ         $-3, R9
 	CMPQ         R9, $+3
-	JGE          loop6
+	JGE          loop8
 
-done7:
+done9:
 	CMPQ R9, $+1
-	JLT  done9
+	JLT  done11
 
-loop8:
+loop10:
 	VMOVUPS      (R8), Z2
 	VBROADCASTSS (DI), Z3
 	VFMADD231PS  Z2, Z3, Z0
@@ -6725,38 +8413,38 @@ loop8:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop8
+	JGE          loop10
 
-done9:
+done11:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop4
+	JGE  loop6
 
-done5:
-	MOVQ 112(AX), DX
+done7:
+	MOVQ 128(AX), DX
 
 	// Add finished chains.
-	MOVQ    72(AX), BX
-	TESTQ   BX, BX
-	JEQ     done10
-	MOVQ    152(AX), BX
-	MOVQ    104(AX), DX
-	VMOVUPS (BX), Z2
-	VADDPS  Z0, Z2, Z0
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z2
-	VADDPS  Z1, Z2, Z1
-	ADDQ    DX, BX
-	MOVQ    BX, 152(AX)
-	MOVQ    112(AX), DX
-
-done10:
-	// Add what C holds.
 	MOVQ    80(AX), BX
 	TESTQ   BX, BX
-	JEQ     done11
-	MOVQ    160(AX), BX
+	JEQ     done12
+	MOVQ    184(AX), BX
+	MOVQ    120(AX), DX
+	VMOVUPS (BX), Z2
+	VADDPS  Z0, Z2, Z0
+	ADDQ    DX, BX
+	VMOVUPS (BX), Z2
+	VADDPS  Z1, Z2, Z1
+	ADDQ    DX, BX
+	MOVQ    BX, 184(AX)
+	MOVQ    128(AX), DX
+
+done12:
+	// Add what C holds.
+	MOVQ    88(AX), BX
+	TESTQ   BX, BX
+	JEQ     done13
+	MOVQ    192(AX), BX
 	VMOVUPS (BX), Z2
 	VADDPS  Z0, Z2, Z0
 	ADDQ    DX, BX
@@ -6764,51 +8452,82 @@ done10:
 	VADDPS  Z1, Z2, Z1
 	ADDQ    DX, BX
 
-done11:
+done13:
 	// Store.
-	MOVQ    160(AX), BX
+	MOVQ    192(AX), BX
 	VMOVUPS Z0, (BX)
 	ADDQ    DX, BX
 	VMOVUPS Z1, (BX)
 	ADDQ    DX, BX
-	MOVQ    BX, 160(AX)
+	MOVQ    BX, 192(AX)
 
 	// To the next tile.
 	ADDQ  $+8, CX
-	MOVQ  168(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
+	MOVQ  DX, 200(AX)
 	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
+	JNE   tile3
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
-	JEQ   done3
+	JEQ   next4
 
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
+	// To the next blocks of columns.
+	MOVQ 96(AX), CX
+	ADDQ $+64, CX
+	MOVQ CX, 96(AX)
+	MOVQ 72(AX), CX
+	ADDQ $+64, CX
+	MOVQ CX, 72(AX)
+	MOVQ 168(AX), CX
+	MOVQ 80(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
+	MOVQ DX, 80(AX)
+	MOVQ 8(AX), CX
+	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
+	MOVQ 24(AX), CX
+	SHLQ $0x06, CX
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	JMP  group2
+
+next4:
+	MOVQ  56(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 56(AX)
+	TESTQ CX, CX
+	JEQ   done5
+
+	// To the next panel.
+	MOVQ 160(AX), CX
+	MOVQ 96(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 96(AX)
+	MOVQ 176(AX), CX
+	MOVQ 80(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 80(AX)
+	MOVQ 152(AX), CX
+	MOVQ 72(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 72(AX)
+	MOVQ 136(AX), CX
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 144(AX), CX
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
 	JMP  panel1
 
-done3:
+done5:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -6826,38 +8545,42 @@ TEXT ·gemm2x32AVX512(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
+	MOVQ 48(AX), CX
+	MOVQ CX, 208(AX)
 
-tile2:
+group2:
+	MOVQ 96(AX), CX
+	MOVQ CX, 192(AX)
+	MOVQ 80(AX), CX
+	MOVQ CX, 184(AX)
+	MOVQ 40(AX), CX
+	MOVQ CX, 200(AX)
+	MOVQ 64(AX), CX
+
+tile3:
 	// The chains start.
-	MOVQ    64(AX), DX
+	MOVQ    72(AX), DX
 	VMOVUPS (DX), Z0
 	VMOVUPS 64(DX), Z1
 	VMOVAPS Z0, Z2
 	VMOVAPS Z1, Z3
-	MOVQ    96(AX), DX
+	MOVQ    112(AX), DX
 	MOVQ    32(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done5
+	JLT     done7
 
-loop4:
+loop6:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	CMPQ R9, $+4
-	JLT  done7
+	JLT  done9
 
-loop6:
+loop8:
 	VBROADCASTSS (DI), Z4
 	VBROADCASTSS (DI)(DX*1), Z5
 	VMOVUPS      (R8), Z6
@@ -6894,13 +8617,13 @@ loop6:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop6
+	JGE          loop8
 
-done7:
+done9:
 	CMPQ R9, $+1
-	JLT  done9
+	JLT  done11
 
-loop8:
+loop10:
 	VBROADCASTSS (DI), Z4
 	VBROADCASTSS (DI)(DX*1), Z5
 	VMOVUPS      (R8), Z6
@@ -6913,42 +8636,42 @@ loop8:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop8
+	JGE          loop10
 
-done9:
+done11:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop4
+	JGE  loop6
 
-done5:
-	MOVQ 112(AX), BX
+done7:
+	MOVQ 128(AX), BX
 
 	// Add finished chains.
-	MOVQ    72(AX), SI
-	TESTQ   SI, SI
-	JEQ     done10
-	MOVQ    152(AX), SI
-	MOVQ    104(AX), BX
-	VMOVUPS (SI), Z4
-	VADDPS  Z0, Z4, Z0
-	VMOVUPS 64(SI), Z4
-	VADDPS  Z1, Z4, Z1
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z4
-	VADDPS  Z2, Z4, Z2
-	VMOVUPS 64(SI), Z4
-	VADDPS  Z3, Z4, Z3
-	ADDQ    BX, SI
-	MOVQ    SI, 152(AX)
-	MOVQ    112(AX), BX
-
-done10:
-	// Add what C holds.
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
-	JEQ     done11
-	MOVQ    160(AX), SI
+	JEQ     done12
+	MOVQ    184(AX), SI
+	MOVQ    120(AX), BX
+	VMOVUPS (SI), Z4
+	VADDPS  Z0, Z4, Z0
+	VMOVUPS 64(SI), Z4
+	VADDPS  Z1, Z4, Z1
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z4
+	VADDPS  Z2, Z4, Z2
+	VMOVUPS 64(SI), Z4
+	VADDPS  Z3, Z4, Z3
+	ADDQ    BX, SI
+	MOVQ    SI, 184(AX)
+	MOVQ    128(AX), BX
+
+done12:
+	// Add what C holds.
+	MOVQ    88(AX), SI
+	TESTQ   SI, SI
+	JEQ     done13
+	MOVQ    192(AX), SI
 	VMOVUPS (SI), Z4
 	VADDPS  Z0, Z4, Z0
 	VMOVUPS 64(SI), Z4
@@ -6960,54 +8683,91 @@ done10:
 	VADDPS  Z3, Z4, Z3
 	ADDQ    BX, SI
 
-done11:
+done13:
 	// Store.
-	MOVQ    160(AX), SI
+	MOVQ    192(AX), SI
 	VMOVUPS Z0, (SI)
 	VMOVUPS Z1, 64(SI)
 	ADDQ    BX, SI
 	VMOVUPS Z2, (SI)
 	VMOVUPS Z3, 64(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 160(AX)
+	MOVQ    SI, 192(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	MOVQ  168(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
+	MOVQ  DX, 200(AX)
 	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
+	JNE   tile3
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
-	JEQ   done3
+	JEQ   next4
 
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
+	// To the next blocks of columns.
+	MOVQ 96(AX), CX
+	ADDQ $+128, CX
+	MOVQ CX, 96(AX)
+	MOVQ 72(AX), CX
+	ADDQ $+128, CX
+	MOVQ CX, 72(AX)
+	MOVQ 168(AX), CX
+	MOVQ 80(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
+	MOVQ DX, 80(AX)
+	MOVQ 8(AX), CX
+	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 24(AX), CX
+	SHLQ $0x06, CX
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	JMP  group2
+
+next4:
+	MOVQ  56(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 56(AX)
+	TESTQ CX, CX
+	JEQ   done5
+
+	// To the next panel.
+	MOVQ 160(AX), CX
+	MOVQ 96(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 96(AX)
+	MOVQ 176(AX), CX
+	MOVQ 80(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 80(AX)
+	MOVQ 152(AX), CX
+	MOVQ 72(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 72(AX)
+	MOVQ 136(AX), CX
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 144(AX), CX
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
 	JMP  panel1
 
-done3:
+done5:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -7025,38 +8785,42 @@ TEXT ·gemmTN2x32AVX512(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
+	MOVQ 48(AX), CX
+	MOVQ CX, 208(AX)
 
-tile2:
+group2:
+	MOVQ 96(AX), CX
+	MOVQ CX, 192(AX)
+	MOVQ 80(AX), CX
+	MOVQ CX, 184(AX)
+	MOVQ 40(AX), CX
+	MOVQ CX, 200(AX)
+	MOVQ 64(AX), CX
+
+tile3:
 	// The chains start.
-	MOVQ    64(AX), DX
+	MOVQ    72(AX), DX
 	VMOVUPS (DX), Z0
 	VMOVUPS 64(DX), Z1
 	VMOVAPS Z0, Z2
 	VMOVAPS Z1, Z3
-	MOVQ    96(AX), DX
+	MOVQ    112(AX), DX
 	MOVQ    32(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done5
+	JLT     done7
 
-loop4:
+loop6:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	CMPQ R9, $+3
-	JLT  done7
+	JLT  done9
 
-loop6:
+loop8:
 	VBROADCASTSS (DI), Z4
 	VBROADCASTSS 4(DI), Z5
 	VMOVUPS      (R8), Z6
@@ -7087,13 +8851,13 @@ loop6:
 	ADDQ         $+192, R8
 	ADDQ         $-3, R9
 	CMPQ         R9, $+3
-	JGE          loop6
+	JGE          loop8
 
-done7:
+done9:
 	CMPQ R9, $+1
-	JLT  done9
+	JLT  done11
 
-loop8:
+loop10:
 	VBROADCASTSS (DI), Z4
 	VBROADCASTSS 4(DI), Z5
 	VMOVUPS      (R8), Z6
@@ -7106,42 +8870,42 @@ loop8:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop8
+	JGE          loop10
 
-done9:
+done11:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop4
+	JGE  loop6
 
-done5:
-	MOVQ 112(AX), DX
+done7:
+	MOVQ 128(AX), DX
 
 	// Add finished chains.
-	MOVQ    72(AX), BX
-	TESTQ   BX, BX
-	JEQ     done10
-	MOVQ    152(AX), BX
-	MOVQ    104(AX), DX
-	VMOVUPS (BX), Z4
-	VADDPS  Z0, Z4, Z0
-	VMOVUPS 64(BX), Z4
-	VADDPS  Z1, Z4, Z1
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z4
-	VADDPS  Z2, Z4, Z2
-	VMOVUPS 64(BX), Z4
-	VADDPS  Z3, Z4, Z3
-	ADDQ    DX, BX
-	MOVQ    BX, 152(AX)
-	MOVQ    112(AX), DX
-
-done10:
-	// Add what C holds.
 	MOVQ    80(AX), BX
 	TESTQ   BX, BX
-	JEQ     done11
-	MOVQ    160(AX), BX
+	JEQ     done12
+	MOVQ    184(AX), BX
+	MOVQ    120(AX), DX
+	VMOVUPS (BX), Z4
+	VADDPS  Z0, Z4, Z0
+	VMOVUPS 64(BX), Z4
+	VADDPS  Z1, Z4, Z1
+	ADDQ    DX, BX
+	VMOVUPS (BX), Z4
+	VADDPS  Z2, Z4, Z2
+	VMOVUPS 64(BX), Z4
+	VADDPS  Z3, Z4, Z3
+	ADDQ    DX, BX
+	MOVQ    BX, 184(AX)
+	MOVQ    128(AX), DX
+
+done12:
+	// Add what C holds.
+	MOVQ    88(AX), BX
+	TESTQ   BX, BX
+	JEQ     done13
+	MOVQ    192(AX), BX
 	VMOVUPS (BX), Z4
 	VADDPS  Z0, Z4, Z0
 	VMOVUPS 64(BX), Z4
@@ -7153,53 +8917,90 @@ done10:
 	VADDPS  Z3, Z4, Z3
 	ADDQ    DX, BX
 
-done11:
+done13:
 	// Store.
-	MOVQ    160(AX), BX
+	MOVQ    192(AX), BX
 	VMOVUPS Z0, (BX)
 	VMOVUPS Z1, 64(BX)
 	ADDQ    DX, BX
 	VMOVUPS Z2, (BX)
 	VMOVUPS Z3, 64(BX)
 	ADDQ    DX, BX
-	MOVQ    BX, 160(AX)
+	MOVQ    BX, 192(AX)
 
 	// To the next tile.
 	ADDQ  $+8, CX
-	MOVQ  168(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
+	MOVQ  DX, 200(AX)
 	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
+	JNE   tile3
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
-	JEQ   done3
+	JEQ   next4
 
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
+	// To the next blocks of columns.
+	MOVQ 96(AX), CX
+	ADDQ $+128, CX
+	MOVQ CX, 96(AX)
+	MOVQ 72(AX), CX
+	ADDQ $+128, CX
+	MOVQ CX, 72(AX)
+	MOVQ 168(AX), CX
+	MOVQ 80(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
+	MOVQ DX, 80(AX)
+	MOVQ 8(AX), CX
+	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 24(AX), CX
+	SHLQ $0x06, CX
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	JMP  group2
+
+next4:
+	MOVQ  56(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 56(AX)
+	TESTQ CX, CX
+	JEQ   done5
+
+	// To the next panel.
+	MOVQ 160(AX), CX
+	MOVQ 96(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 96(AX)
+	MOVQ 176(AX), CX
+	MOVQ 80(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 80(AX)
+	MOVQ 152(AX), CX
+	MOVQ 72(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 72(AX)
+	MOVQ 136(AX), CX
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 144(AX), CX
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
 	JMP  panel1
 
-done3:
+done5:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -7217,40 +9018,44 @@ TEXT ·gemm2x48AVX512(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
+	MOVQ 48(AX), CX
+	MOVQ CX, 208(AX)
 
-tile2:
+group2:
+	MOVQ 96(AX), CX
+	MOVQ CX, 192(AX)
+	MOVQ 80(AX), CX
+	MOVQ CX, 184(AX)
+	MOVQ 40(AX), CX
+	MOVQ CX, 200(AX)
+	MOVQ 64(AX), CX
+
+tile3:
 	// The chains start.
-	MOVQ    64(AX), DX
+	MOVQ    72(AX), DX
 	VMOVUPS (DX), Z0
 	VMOVUPS 64(DX), Z1
 	VMOVUPS 128(DX), Z2
 	VMOVAPS Z0, Z3
 	VMOVAPS Z1, Z4
 	VMOVAPS Z2, Z5
-	MOVQ    96(AX), DX
+	MOVQ    112(AX), DX
 	MOVQ    32(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done5
+	JLT     done7
 
-loop4:
+loop6:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	CMPQ R9, $+4
-	JLT  done7
+	JLT  done9
 
-loop6:
+loop8:
 	VBROADCASTSS (DI), Z6
 	VBROADCASTSS (DI)(DX*1), Z7
 	VMOVUPS      (R8), Z8
@@ -7299,13 +9104,13 @@ loop6:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop6
+	JGE          loop8
 
-done7:
+done9:
 	CMPQ R9, $+1
-	JLT  done9
+	JLT  done11
 
-loop8:
+loop10:
 	VBROADCASTSS (DI), Z6
 	VBROADCASTSS (DI)(DX*1), Z7
 	VMOVUPS      (R8), Z8
@@ -7321,46 +9126,46 @@ loop8:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop8
+	JGE          loop10
 
-done9:
+done11:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop4
+	JGE  loop6
 
-done5:
-	MOVQ 112(AX), BX
+done7:
+	MOVQ 128(AX), BX
 
 	// Add finished chains.
-	MOVQ    72(AX), SI
-	TESTQ   SI, SI
-	JEQ     done10
-	MOVQ    152(AX), SI
-	MOVQ    104(AX), BX
-	VMOVUPS (SI), Z6
-	VADDPS  Z0, Z6, Z0
-	VMOVUPS 64(SI), Z6
-	VADDPS  Z1, Z6, Z1
-	VMOVUPS 128(SI), Z6
-	VADDPS  Z2, Z6, Z2
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z6
-	VADDPS  Z3, Z6, Z3
-	VMOVUPS 64(SI), Z6
-	VADDPS  Z4, Z6, Z4
-	VMOVUPS 128(SI), Z6
-	VADDPS  Z5, Z6, Z5
-	ADDQ    BX, SI
-	MOVQ    SI, 152(AX)
-	MOVQ    112(AX), BX
-
-done10:
-	// Add what C holds.
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
-	JEQ     done11
-	MOVQ    160(AX), SI
+	JEQ     done12
+	MOVQ    184(AX), SI
+	MOVQ    120(AX), BX
+	VMOVUPS (SI), Z6
+	VADDPS  Z0, Z6, Z0
+	VMOVUPS 64(SI), Z6
+	VADDPS  Z1, Z6, Z1
+	VMOVUPS 128(SI), Z6
+	VADDPS  Z2, Z6, Z2
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z6
+	VADDPS  Z3, Z6, Z3
+	VMOVUPS 64(SI), Z6
+	VADDPS  Z4, Z6, Z4
+	VMOVUPS 128(SI), Z6
+	VADDPS  Z5, Z6, Z5
+	ADDQ    BX, SI
+	MOVQ    SI, 184(AX)
+	MOVQ    128(AX), BX
+
+done12:
+	// Add what C holds.
+	MOVQ    88(AX), SI
+	TESTQ   SI, SI
+	JEQ     done13
+	MOVQ    192(AX), SI
 	VMOVUPS (SI), Z6
 	VADDPS  Z0, Z6, Z0
 	VMOVUPS 64(SI), Z6
@@ -7376,9 +9181,9 @@ done10:
 	VADDPS  Z5, Z6, Z5
 	ADDQ    BX, SI
 
-done11:
+done13:
 	// Store.
-	MOVQ    160(AX), SI
+	MOVQ    192(AX), SI
 	VMOVUPS Z0, (SI)
 	VMOVUPS Z1, 64(SI)
 	VMOVUPS Z2, 128(SI)
@@ -7387,45 +9192,88 @@ done11:
 	VMOVUPS Z4, 64(SI)
 	VMOVUPS Z5, 128(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 160(AX)
+	MOVQ    SI, 192(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	MOVQ  168(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
+	MOVQ  DX, 200(AX)
 	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
+	JNE   tile3
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
-	JEQ   done3
+	JEQ   next4
 
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
+	// To the next blocks of columns.
+	MOVQ 96(AX), CX
+	ADDQ $+192, CX
+	MOVQ CX, 96(AX)
+	MOVQ 72(AX), CX
+	ADDQ $+192, CX
+	MOVQ CX, 72(AX)
+	MOVQ 168(AX), CX
+	MOVQ 80(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
+	MOVQ DX, 80(AX)
+	MOVQ 8(AX), CX
+	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 24(AX), CX
+	SHLQ $0x06, CX
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	JMP  group2
+
+next4:
+	MOVQ  56(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 56(AX)
+	TESTQ CX, CX
+	JEQ   done5
+
+	// To the next panel.
+	MOVQ 160(AX), CX
+	MOVQ 96(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 96(AX)
+	MOVQ 176(AX), CX
+	MOVQ 80(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 80(AX)
+	MOVQ 152(AX), CX
+	MOVQ 72(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 72(AX)
+	MOVQ 136(AX), CX
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 144(AX), CX
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
 	JMP  panel1
 
-done3:
+done5:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -7443,40 +9291,44 @@ TEXT ·gemmTN2x48AVX512(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
+	MOVQ 48(AX), CX
+	MOVQ CX, 208(AX)
 
-tile2:
+group2:
+	MOVQ 96(AX), CX
+	MOVQ CX, 192(AX)
+	MOVQ 80(AX), CX
+	MOVQ CX, 184(AX)
+	MOVQ 40(AX), CX
+	MOVQ CX, 200(AX)
+	MOVQ 64(AX), CX
+
+tile3:
 	// The chains start.
-	MOVQ    64(AX), DX
+	MOVQ    72(AX), DX
 	VMOVUPS (DX), Z0
 	VMOVUPS 64(DX), Z1
 	VMOVUPS 128(DX), Z2
 	VMOVAPS Z0, Z3
 	VMOVAPS Z1, Z4
 	VMOVAPS Z2, Z5
-	MOVQ    96(AX), DX
+	MOVQ    112(AX), DX
 	MOVQ    32(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done5
+	JLT     done7
 
-loop4:
+loop6:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	CMPQ R9, $+3
-	JLT  done7
+	JLT  done9
 
-loop6:
+loop8:
 	VBROADCASTSS (DI), Z6
 	VBROADCASTSS 4(DI), Z7
 	VMOVUPS      (R8), Z8
@@ -7516,13 +9368,13 @@ loop6:
 	ADDQ         $+192, R8
 	ADDQ         $-3, R9
 	CMPQ         R9, $+3
-	JGE          loop6
+	JGE          loop8
 
-done7:
+done9:
 	CMPQ R9, $+1
-	JLT  done9
+	JLT  done11
 
-loop8:
+loop10:
 	VBROADCASTSS (DI), Z6
 	VBROADCASTSS 4(DI), Z7
 	VMOVUPS      (R8), Z8
@@ -7538,46 +9390,46 @@ loop8:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop8
+	JGE          loop10
 
-done9:
+done11:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop4
+	JGE  loop6
 
-done5:
-	MOVQ 112(AX), DX
+done7:
+	MOVQ 128(AX), DX
 
 	// Add finished chains.
-	MOVQ    72(AX), BX
-	TESTQ   BX, BX
-	JEQ     done10
-	MOVQ    152(AX), BX
-	MOVQ    104(AX), DX
-	VMOVUPS (BX), Z6
-	VADDPS  Z0, Z6, Z0
-	VMOVUPS 64(BX), Z6
-	VADDPS  Z1, Z6, Z1
-	VMOVUPS 128(BX), Z6
-	VADDPS  Z2, Z6, Z2
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z6
-	VADDPS  Z3, Z6, Z3
-	VMOVUPS 64(BX), Z6
-	VADDPS  Z4, Z6, Z4
-	VMOVUPS 128(BX), Z6
-	VADDPS  Z5, Z6, Z5
-	ADDQ    DX, BX
-	MOVQ    BX, 152(AX)
-	MOVQ    112(AX), DX
-
-done10:
-	// Add what C holds.
 	MOVQ    80(AX), BX
 	TESTQ   BX, BX
-	JEQ     done11
-	MOVQ    160(AX), BX
+	JEQ     done12
+	MOVQ    184(AX), BX
+	MOVQ    120(AX), DX
+	VMOVUPS (BX), Z6
+	VADDPS  Z0, Z6, Z0
+	VMOVUPS 64(BX), Z6
+	VADDPS  Z1, Z6, Z1
+	VMOVUPS 128(BX), Z6
+	VADDPS  Z2, Z6, Z2
+	ADDQ    DX, BX
+	VMOVUPS (BX), Z6
+	VADDPS  Z3, Z6, Z3
+	VMOVUPS 64(BX), Z6
+	VADDPS  Z4, Z6, Z4
+	VMOVUPS 128(BX), Z6
+	VADDPS  Z5, Z6, Z5
+	ADDQ    DX, BX
+	MOVQ    BX, 184(AX)
+	MOVQ    128(AX), DX
+
+done12:
+	// Add what C holds.
+	MOVQ    88(AX), BX
+	TESTQ   BX, BX
+	JEQ     done13
+	MOVQ    192(AX), BX
 	VMOVUPS (BX), Z6
 	VADDPS  Z0, Z6, Z0
 	VMOVUPS 64(BX), Z6
@@ -7593,9 +9445,9 @@ done10:
 	VADDPS  Z5, Z6, Z5
 	ADDQ    DX, BX
 
-done11:
+done13:
 	// Store.
-	MOVQ    160(AX), BX
+	MOVQ    192(AX), BX
 	VMOVUPS Z0, (BX)
 	VMOVUPS Z1, 64(BX)
 	VMOVUPS Z2, 128(BX)
@@ -7604,44 +9456,87 @@ done11:
 	VMOVUPS Z4, 64(BX)
 	VMOVUPS Z5, 128(BX)
 	ADDQ    DX, BX
-	MOVQ    BX, 160(AX)
+	MOVQ    BX, 192(AX)
 
 	// To the next tile.
 	ADDQ  $+8, CX
-	MOVQ  168(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
+	MOVQ  DX, 200(AX)
 	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
+	JNE   tile3
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
-	JEQ   done3
+	JEQ   next4
 
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
+	// To the next blocks of columns.
+	MOVQ 96(AX), CX
+	ADDQ $+192, CX
+	MOVQ CX, 96(AX)
+	MOVQ 72(AX), CX
+	ADDQ $+192, CX
+	MOVQ CX, 72(AX)
+	MOVQ 168(AX), CX
+	MOVQ 80(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
+	MOVQ DX, 80(AX)
+	MOVQ 8(AX), CX
+	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 24(AX), CX
+	SHLQ $0x06, CX
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	JMP  group2
+
+next4:
+	MOVQ  56(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 56(AX)
+	TESTQ CX, CX
+	JEQ   done5
+
+	// To the next panel.
+	MOVQ 160(AX), CX
+	MOVQ 96(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 96(AX)
+	MOVQ 176(AX), CX
+	MOVQ 80(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 80(AX)
+	MOVQ 152(AX), CX
+	MOVQ 72(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 72(AX)
+	MOVQ 136(AX), CX
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 144(AX), CX
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
 	JMP  panel1
 
-done3:
+done5:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -7659,17 +9554,21 @@ TEXT ·gemm2x64AVX512(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
+	MOVQ 48(AX), CX
+	MOVQ CX, 208(AX)
 
-tile2:
+group2:
+	MOVQ 96(AX), CX
+	MOVQ CX, 192(AX)
+	MOVQ 80(AX), CX
+	MOVQ CX, 184(AX)
+	MOVQ 40(AX), CX
+	MOVQ CX, 200(AX)
+	MOVQ 64(AX), CX
+
+tile3:
 	// The chains start.
-	MOVQ    64(AX), DX
+	MOVQ    72(AX), DX
 	VMOVUPS (DX), Z0
 	VMOVUPS 64(DX), Z1
 	VMOVUPS 128(DX), Z2
@@ -7678,14 +9577,14 @@ tile2:
 	VMOVAPS Z1, Z5
 	VMOVAPS Z2, Z6
 	VMOVAPS Z3, Z7
-	MOVQ    96(AX), DX
+	MOVQ    112(AX), DX
 	MOVQ    32(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done5
+	JLT     done7
 
-loop4:
+loop6:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
@@ -7695,9 +9594,9 @@ loop4:
 	ADDQ R10, R11
 	ADDQ R10, R11
 	CMPQ R9, $+4
-	JLT  done7
+	JLT  done9
 
-loop6:
+loop8:
 	VBROADCASTSS (DI), Z8
 	VBROADCASTSS (DI)(DX*1), Z9
 	VMOVUPS      (R8), Z10
@@ -7759,13 +9658,13 @@ loop6:
 	ADDQ         $+256, R11
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop6
+	JGE          loop8
 
-done7:
+done9:
 	CMPQ R9, $+1
-	JLT  done9
+	JLT  done11
 
-loop8:
+loop10:
 	VBROADCASTSS (DI), Z8
 	VBROADCASTSS (DI)(DX*1), Z9
 	VMOVUPS      (R8), Z10
@@ -7785,50 +9684,50 @@ loop8:
 	ADDQ         $+64, R11
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop8
+	JGE          loop10
 
-done9:
+done11:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop4
+	JGE  loop6
 
-done5:
-	MOVQ 112(AX), BX
+done7:
+	MOVQ 128(AX), BX
 
 	// Add finished chains.
-	MOVQ    72(AX), SI
-	TESTQ   SI, SI
-	JEQ     done10
-	MOVQ    152(AX), SI
-	MOVQ    104(AX), BX
-	VMOVUPS (SI), Z8
-	VADDPS  Z0, Z8, Z0
-	VMOVUPS 64(SI), Z8
-	VADDPS  Z1, Z8, Z1
-	VMOVUPS 128(SI), Z8
-	VADDPS  Z2, Z8, Z2
-	VMOVUPS 192(SI), Z8
-	VADDPS  Z3, Z8, Z3
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z8
-	VADDPS  Z4, Z8, Z4
-	VMOVUPS 64(SI), Z8
-	VADDPS  Z5, Z8, Z5
-	VMOVUPS 128(SI), Z8
-	VADDPS  Z6, Z8, Z6
-	VMOVUPS 192(SI), Z8
-	VADDPS  Z7, Z8, Z7
-	ADDQ    BX, SI
-	MOVQ    SI, 152(AX)
-	MOVQ    112(AX), BX
-
-done10:
-	// Add what C holds.
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
-	JEQ     done11
-	MOVQ    160(AX), SI
+	JEQ     done12
+	MOVQ    184(AX), SI
+	MOVQ    120(AX), BX
+	VMOVUPS (SI), Z8
+	VADDPS  Z0, Z8, Z0
+	VMOVUPS 64(SI), Z8
+	VADDPS  Z1, Z8, Z1
+	VMOVUPS 128(SI), Z8
+	VADDPS  Z2, Z8, Z2
+	VMOVUPS 192(SI), Z8
+	VADDPS  Z3, Z8, Z3
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z8
+	VADDPS  Z4, Z8, Z4
+	VMOVUPS 64(SI), Z8
+	VADDPS  Z5, Z8, Z5
+	VMOVUPS 128(SI), Z8
+	VADDPS  Z6, Z8, Z6
+	VMOVUPS 192(SI), Z8
+	VADDPS  Z7, Z8, Z7
+	ADDQ    BX, SI
+	MOVQ    SI, 184(AX)
+	MOVQ    128(AX), BX
+
+done12:
+	// Add what C holds.
+	MOVQ    88(AX), SI
+	TESTQ   SI, SI
+	JEQ     done13
+	MOVQ    192(AX), SI
 	VMOVUPS (SI), Z8
 	VADDPS  Z0, Z8, Z0
 	VMOVUPS 64(SI), Z8
@@ -7848,9 +9747,9 @@ done10:
 	VADDPS  Z7, Z8, Z7
 	ADDQ    BX, SI
 
-done11:
+done13:
 	// Store.
-	MOVQ    160(AX), SI
+	MOVQ    192(AX), SI
 	VMOVUPS Z0, (SI)
 	VMOVUPS Z1, 64(SI)
 	VMOVUPS Z2, 128(SI)
@@ -7861,45 +9760,94 @@ done11:
 	VMOVUPS Z6, 128(SI)
 	VMOVUPS Z7, 192(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 160(AX)
+	MOVQ    SI, 192(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	MOVQ  168(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
+	MOVQ  DX, 200(AX)
 	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
+	JNE   tile3
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
-	JEQ   done3
+	JEQ   next4
 
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
+	// To the next blocks of columns.
+	MOVQ 96(AX), CX
+	ADDQ $+256, CX
+	MOVQ CX, 96(AX)
+	MOVQ 72(AX), CX
+	ADDQ $+256, CX
+	MOVQ CX, 72(AX)
+	MOVQ 168(AX), CX
+	MOVQ 80(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
+	MOVQ DX, 80(AX)
+	MOVQ 8(AX), CX
+	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 24(AX), CX
+	SHLQ $0x06, CX
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	JMP  group2
+
+next4:
+	MOVQ  56(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 56(AX)
+	TESTQ CX, CX
+	JEQ   done5
+
+	// To the next panel.
+	MOVQ 160(AX), CX
+	MOVQ 96(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 96(AX)
+	MOVQ 176(AX), CX
+	MOVQ 80(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 80(AX)
+	MOVQ 152(AX), CX
+	MOVQ 72(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 72(AX)
+	MOVQ 136(AX), CX
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 144(AX), CX
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
 	JMP  panel1
 
-done3:
+done5:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -7917,17 +9865,21 @@ TEXT ·gemmTN2x64AVX512(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
+	MOVQ 48(AX), CX
+	MOVQ CX, 208(AX)
 
-tile2:
+group2:
+	MOVQ 96(AX), CX
+	MOVQ CX, 192(AX)
+	MOVQ 80(AX), CX
+	MOVQ CX, 184(AX)
+	MOVQ 40(AX), CX
+	MOVQ CX, 200(AX)
+	MOVQ 64(AX), CX
+
+tile3:
 	// The chains start.
-	MOVQ    64(AX), DX
+	MOVQ    72(AX), DX
 	VMOVUPS (DX), Z0
 	VMOVUPS 64(DX), Z1
 	VMOVUPS 128(DX), Z2
@@ -7936,14 +9888,14 @@ tile2:
 	VMOVAPS Z1, Z5
 	VMOVAPS Z2, Z6
 	VMOVAPS Z3, Z7
-	MOVQ    96(AX), DX
+	MOVQ    112(AX), DX
 	MOVQ    32(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done5
+	JLT     done7
 
-loop4:
+loop6:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
@@ -7953,9 +9905,9 @@ loop4:
 	ADDQ R10, R11
 	ADDQ R10, R11
 	CMPQ R9, $+3
-	JLT  done7
+	JLT  done9
 
-loop6:
+loop8:
 	VBROADCASTSS (DI), Z8
 	VBROADCASTSS 4(DI), Z9
 	VMOVUPS      (R8), Z10
@@ -8005,13 +9957,13 @@ loop6:
 	ADDQ         $+192, R11
 	ADDQ         $-3, R9
 	CMPQ         R9, $+3
-	JGE          loop6
+	JGE          loop8
 
-done7:
+done9:
 	CMPQ R9, $+1
-	JLT  done9
+	JLT  done11
 
-loop8:
+loop10:
 	VBROADCASTSS (DI), Z8
 	VBROADCASTSS 4(DI), Z9
 	VMOVUPS      (R8), Z10
@@ -8031,50 +9983,50 @@ loop8:
 	ADDQ         $+64, R11
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop8
+	JGE          loop10
 
-done9:
+done11:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop4
+	JGE  loop6
 
-done5:
-	MOVQ 112(AX), DX
+done7:
+	MOVQ 128(AX), DX
 
 	// Add finished chains.
-	MOVQ    72(AX), BX
-	TESTQ   BX, BX
-	JEQ     done10
-	MOVQ    152(AX), BX
-	MOVQ    104(AX), DX
-	VMOVUPS (BX), Z8
-	VADDPS  Z0, Z8, Z0
-	VMOVUPS 64(BX), Z8
-	VADDPS  Z1, Z8, Z1
-	VMOVUPS 128(BX), Z8
-	VADDPS  Z2, Z8, Z2
-	VMOVUPS 192(BX), Z8
-	VADDPS  Z3, Z8, Z3
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z8
-	VADDPS  Z4, Z8, Z4
-	VMOVUPS 64(BX), Z8
-	VADDPS  Z5, Z8, Z5
-	VMOVUPS 128(BX), Z8
-	VADDPS  Z6, Z8, Z6
-	VMOVUPS 192(BX), Z8
-	VADDPS  Z7, Z8, Z7
-	ADDQ    DX, BX
-	MOVQ    BX, 152(AX)
-	MOVQ    112(AX), DX
-
-done10:
-	// Add what C holds.
 	MOVQ    80(AX), BX
 	TESTQ   BX, BX
-	JEQ     done11
-	MOVQ    160(AX), BX
+	JEQ     done12
+	MOVQ    184(AX), BX
+	MOVQ    120(AX), DX
+	VMOVUPS (BX), Z8
+	VADDPS  Z0, Z8, Z0
+	VMOVUPS 64(BX), Z8
+	VADDPS  Z1, Z8, Z1
+	VMOVUPS 128(BX), Z8
+	VADDPS  Z2, Z8, Z2
+	VMOVUPS 192(BX), Z8
+	VADDPS  Z3, Z8, Z3
+	ADDQ    DX, BX
+	VMOVUPS (BX), Z8
+	VADDPS  Z4, Z8, Z4
+	VMOVUPS 64(BX), Z8
+	VADDPS  Z5, Z8, Z5
+	VMOVUPS 128(BX), Z8
+	VADDPS  Z6, Z8, Z6
+	VMOVUPS 192(BX), Z8
+	VADDPS  Z7, Z8, Z7
+	ADDQ    DX, BX
+	MOVQ    BX, 184(AX)
+	MOVQ    128(AX), DX
+
+done12:
+	// Add what C holds.
+	MOVQ    88(AX), BX
+	TESTQ   BX, BX
+	JEQ     done13
+	MOVQ    192(AX), BX
 	VMOVUPS (BX), Z8
 	VADDPS  Z0, Z8, Z0
 	VMOVUPS 64(BX), Z8
@@ -8094,9 +10046,9 @@ done10:
 	VADDPS  Z7, Z8, Z7
 	ADDQ    DX, BX
 
-done11:
+done13:
 	// Store.
-	MOVQ    160(AX), BX
+	MOVQ    192(AX), BX
 	VMOVUPS Z0, (BX)
 	VMOVUPS Z1, 64(BX)
 	VMOVUPS Z2, 128(BX)
@@ -8107,44 +10059,93 @@ done11:
 	VMOVUPS Z6, 128(BX)
 	VMOVUPS Z7, 192(BX)
 	ADDQ    DX, BX
-	MOVQ    BX, 160(AX)
+	MOVQ    BX, 192(AX)
 
 	// To the next tile.
 	ADDQ  $+8, CX
-	MOVQ  168(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
+	MOVQ  DX, 200(AX)
 	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
+	JNE   tile3
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
-	JEQ   done3
+	JEQ   next4
 
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
+	// To the next blocks of columns.
+	MOVQ 96(AX), CX
+	ADDQ $+256, CX
+	MOVQ CX, 96(AX)
+	MOVQ 72(AX), CX
+	ADDQ $+256, CX
+	MOVQ CX, 72(AX)
+	MOVQ 168(AX), CX
+	MOVQ 80(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
+	MOVQ DX, 80(AX)
+	MOVQ 8(AX), CX
+	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 24(AX), CX
+	SHLQ $0x06, CX
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	JMP  group2
+
+next4:
+	MOVQ  56(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 56(AX)
+	TESTQ CX, CX
+	JEQ   done5
+
+	// To the next panel.
+	MOVQ 160(AX), CX
+	MOVQ 96(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 96(AX)
+	MOVQ 176(AX), CX
+	MOVQ 80(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 80(AX)
+	MOVQ 152(AX), CX
+	MOVQ 72(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 72(AX)
+	MOVQ 136(AX), CX
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 144(AX), CX
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
 	JMP  panel1
 
-done3:
+done5:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -8162,37 +10163,41 @@ TEXT ·gemm3x16AVX512(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
+	MOVQ 48(AX), CX
+	MOVQ CX, 208(AX)
 
-tile2:
+group2:
+	MOVQ 96(AX), CX
+	MOVQ CX, 192(AX)
+	MOVQ 80(AX), CX
+	MOVQ CX, 184(AX)
+	MOVQ 40(AX), CX
+	MOVQ CX, 200(AX)
+	MOVQ 64(AX), CX
+
+tile3:
 	// The chains start.
-	MOVQ    64(AX), DX
+	MOVQ    72(AX), DX
 	VMOVUPS (DX), Z0
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
-	MOVQ    96(AX), DX
+	MOVQ    112(AX), DX
 	MOVQ    32(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done5
+	JLT     done7
 
-loop4:
+loop6:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	CMPQ R9, $+4
-	JLT  done7
+	JLT  done9
 
-loop6:
+loop8:
 	VMOVUPS      (R8), Z3
 	VBROADCASTSS (DI), Z4
 	VFMADD231PS  Z3, Z4, Z0
@@ -8225,13 +10230,13 @@ loop6:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop6
+	JGE          loop8
 
-done7:
+done9:
 	CMPQ R9, $+1
-	JLT  done9
+	JLT  done11
 
-loop8:
+loop10:
 	VMOVUPS      (R8), Z3
 	VBROADCASTSS (DI), Z4
 	VFMADD231PS  Z3, Z4, Z0
@@ -8243,41 +10248,41 @@ loop8:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop8
+	JGE          loop10
 
-done9:
+done11:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop4
+	JGE  loop6
 
-done5:
-	MOVQ 112(AX), BX
+done7:
+	MOVQ 128(AX), BX
 
 	// Add finished chains.
-	MOVQ    72(AX), SI
-	TESTQ   SI, SI
-	JEQ     done10
-	MOVQ    152(AX), SI
-	MOVQ    104(AX), BX
-	VMOVUPS (SI), Z3
-	VADDPS  Z0, Z3, Z0
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z3
-	VADDPS  Z1, Z3, Z1
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z3
-	VADDPS  Z2, Z3, Z2
-	ADDQ    BX, SI
-	MOVQ    SI, 152(AX)
-	MOVQ    112(AX), BX
-
-done10:
-	// Add what C holds.
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
-	JEQ     done11
-	MOVQ    160(AX), SI
+	JEQ     done12
+	MOVQ    184(AX), SI
+	MOVQ    120(AX), BX
+	VMOVUPS (SI), Z3
+	VADDPS  Z0, Z3, Z0
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z3
+	VADDPS  Z1, Z3, Z1
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z3
+	VADDPS  Z2, Z3, Z2
+	ADDQ    BX, SI
+	MOVQ    SI, 184(AX)
+	MOVQ    128(AX), BX
+
+done12:
+	// Add what C holds.
+	MOVQ    88(AX), SI
+	TESTQ   SI, SI
+	JEQ     done13
+	MOVQ    192(AX), SI
 	VMOVUPS (SI), Z3
 	VADDPS  Z0, Z3, Z0
 	ADDQ    BX, SI
@@ -8288,55 +10293,86 @@ done10:
 	VADDPS  Z2, Z3, Z2
 	ADDQ    BX, SI
 
-done11:
+done13:
 	// Store.
-	MOVQ    160(AX), SI
+	MOVQ    192(AX), SI
 	VMOVUPS Z0, (SI)
 	ADDQ    BX, SI
 	VMOVUPS Z1, (SI)
 	ADDQ    BX, SI
 	VMOVUPS Z2, (SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 160(AX)
+	MOVQ    SI, 192(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	MOVQ  168(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
+	MOVQ  DX, 200(AX)
 	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
+	JNE   tile3
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
-	JEQ   done3
+	JEQ   next4
 
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
+	// To the next blocks of columns.
+	MOVQ 96(AX), CX
+	ADDQ $+64, CX
+	MOVQ CX, 96(AX)
+	MOVQ 72(AX), CX
+	ADDQ $+64, CX
+	MOVQ CX, 72(AX)
+	MOVQ 168(AX), CX
+	MOVQ 80(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
+	MOVQ DX, 80(AX)
+	MOVQ 8(AX), CX
+	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
+	MOVQ 24(AX), CX
+	SHLQ $0x06, CX
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	JMP  group2
+
+next4:
+	MOVQ  56(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 56(AX)
+	TESTQ CX, CX
+	JEQ   done5
+
+	// To the next panel.
+	MOVQ 160(AX), CX
+	MOVQ 96(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 96(AX)
+	MOVQ 176(AX), CX
+	MOVQ 80(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 80(AX)
+	MOVQ 152(AX), CX
+	MOVQ 72(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 72(AX)
+	MOVQ 136(AX), CX
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 144(AX), CX
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
 	JMP  panel1
 
-done3:
+done5:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -8354,37 +10390,41 @@ TEXT ·gemmTN3x16AVX512(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
+	MOVQ 48(AX), CX
+	MOVQ CX, 208(AX)
 
-tile2:
+group2:
+	MOVQ 96(AX), CX
+	MOVQ CX, 192(AX)
+	MOVQ 80(AX), CX
+	MOVQ CX, 184(AX)
+	MOVQ 40(AX), CX
+	MOVQ CX, 200(AX)
+	MOVQ 64(AX), CX
+
+tile3:
 	// The chains start.
-	MOVQ    64(AX), DX
+	MOVQ    72(AX), DX
 	VMOVUPS (DX), Z0
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
-	MOVQ    96(AX), DX
+	MOVQ    112(AX), DX
 	MOVQ    32(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done5
+	JLT     done7
 
-loop4:
+loop6:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	CMPQ R9, $+3
-	JLT  done7
+	JLT  done9
 
-loop6:
+loop8:
 	VMOVUPS      (R8), Z3
 	VBROADCASTSS (DI), Z4
 	VFMADD231PS  Z3, Z4, Z0
@@ -8412,13 +10452,13 @@ loop6:
 	ADDQ         $+192, R8
 	ADDQ         $-3, R9
 	CMPQ         R9, $+3
-	JGE          loop6
+	JGE          loop8
 
-done7:
+done9:
 	CMPQ R9, $+1
-	JLT  done9
+	JLT  done11
 
-loop8:
+loop10:
 	VMOVUPS      (R8), Z3
 	VBROADCASTSS (DI), Z4
 	VFMADD231PS  Z3, Z4, Z0
@@ -8430,41 +10470,41 @@ loop8:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop8
+	JGE          loop10
 
-done9:
+done11:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop4
+	JGE  loop6
 
-done5:
-	MOVQ 112(AX), DX
+done7:
+	MOVQ 128(AX), DX
 
 	// Add finished chains.
-	MOVQ    72(AX), BX
-	TESTQ   BX, BX
-	JEQ     done10
-	MOVQ    152(AX), BX
-	MOVQ    104(AX), DX
-	VMOVUPS (BX), Z3
-	VADDPS  Z0, Z3, Z0
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z3
-	VADDPS  Z1, Z3, Z1
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z3
-	VADDPS  Z2, Z3, Z2
-	ADDQ    DX, BX
-	MOVQ    BX, 152(AX)
-	MOVQ    112(AX), DX
-
-done10:
-	// Add what C holds.
 	MOVQ    80(AX), BX
 	TESTQ   BX, BX
-	JEQ     done11
-	MOVQ    160(AX), BX
+	JEQ     done12
+	MOVQ    184(AX), BX
+	MOVQ    120(AX), DX
+	VMOVUPS (BX), Z3
+	VADDPS  Z0, Z3, Z0
+	ADDQ    DX, BX
+	VMOVUPS (BX), Z3
+	VADDPS  Z1, Z3, Z1
+	ADDQ    DX, BX
+	VMOVUPS (BX), Z3
+	VADDPS  Z2, Z3, Z2
+	ADDQ    DX, BX
+	MOVQ    BX, 184(AX)
+	MOVQ    128(AX), DX
+
+done12:
+	// Add what C holds.
+	MOVQ    88(AX), BX
+	TESTQ   BX, BX
+	JEQ     done13
+	MOVQ    192(AX), BX
 	VMOVUPS (BX), Z3
 	VADDPS  Z0, Z3, Z0
 	ADDQ    DX, BX
@@ -8475,53 +10515,84 @@ done10:
 	VADDPS  Z2, Z3, Z2
 	ADDQ    DX, BX
 
-done11:
+done13:
 	// Store.
-	MOVQ    160(AX), BX
+	MOVQ    192(AX), BX
 	VMOVUPS Z0, (BX)
 	ADDQ    DX, BX
 	VMOVUPS Z1, (BX)
 	ADDQ    DX, BX
 	VMOVUPS Z2, (BX)
 	ADDQ    DX, BX
-	MOVQ    BX, 160(AX)
+	MOVQ    BX, 192(AX)
 
 	// To the next tile.
 	ADDQ  $+12, CX
-	MOVQ  168(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
+	MOVQ  DX, 200(AX)
 	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
+	JNE   tile3
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
-	JEQ   done3
+	JEQ   next4
 
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
+	// To the next blocks of columns.
+	MOVQ 96(AX), CX
+	ADDQ $+64, CX
+	MOVQ CX, 96(AX)
+	MOVQ 72(AX), CX
+	ADDQ $+64, CX
+	MOVQ CX, 72(AX)
+	MOVQ 168(AX), CX
+	MOVQ 80(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
+	MOVQ DX, 80(AX)
+	MOVQ 8(AX), CX
+	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
+	MOVQ 24(AX), CX
+	SHLQ $0x06, CX
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	JMP  group2
+
+next4:
+	MOVQ  56(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 56(AX)
+	TESTQ CX, CX
+	JEQ   done5
+
+	// To the next panel.
+	MOVQ 160(AX), CX
+	MOVQ 96(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 96(AX)
+	MOVQ 176(AX), CX
+	MOVQ 80(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 80(AX)
+	MOVQ 152(AX), CX
+	MOVQ 72(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 72(AX)
+	MOVQ 136(AX), CX
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 144(AX), CX
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
 	JMP  panel1
 
-done3:
+done5:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -8539,40 +10610,44 @@ TEXT ·gemm3x32AVX512(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
+	MOVQ 48(AX), CX
+	MOVQ CX, 208(AX)
 
-tile2:
+group2:
+	MOVQ 96(AX), CX
+	MOVQ CX, 192(AX)
+	MOVQ 80(AX), CX
+	MOVQ CX, 184(AX)
+	MOVQ 40(AX), CX
+	MOVQ CX, 200(AX)
+	MOVQ 64(AX), CX
+
+tile3:
 	// The chains start.
-	MOVQ    64(AX), DX
+	MOVQ    72(AX), DX
 	VMOVUPS (DX), Z0
 	VMOVUPS 64(DX), Z1
 	VMOVAPS Z0, Z2
 	VMOVAPS Z1, Z3
 	VMOVAPS Z0, Z4
 	VMOVAPS Z1, Z5
-	MOVQ    96(AX), DX
+	MOVQ    112(AX), DX
 	MOVQ    32(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done5
+	JLT     done7
 
-loop4:
+loop6:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	CMPQ R9, $+4
-	JLT  done7
+	JLT  done9
 
-loop6:
+loop8:
 	VMOVUPS      (R8), Z6
 	VMOVUPS      (R8)(R10*1), Z7
 	VBROADCASTSS (DI), Z8
@@ -8621,13 +10696,13 @@ loop6:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop6
+	JGE          loop8
 
-done7:
+done9:
 	CMPQ R9, $+1
-	JLT  done9
+	JLT  done11
 
-loop8:
+loop10:
 	VMOVUPS      (R8), Z6
 	VMOVUPS      (R8)(R10*1), Z7
 	VBROADCASTSS (DI), Z8
@@ -8643,47 +10718,47 @@ loop8:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop8
+	JGE          loop10
 
-done9:
+done11:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop4
+	JGE  loop6
 
-done5:
-	MOVQ 112(AX), BX
+done7:
+	MOVQ 128(AX), BX
 
 	// Add finished chains.
-	MOVQ    72(AX), SI
-	TESTQ   SI, SI
-	JEQ     done10
-	MOVQ    152(AX), SI
-	MOVQ    104(AX), BX
-	VMOVUPS (SI), Z6
-	VADDPS  Z0, Z6, Z0
-	VMOVUPS 64(SI), Z6
-	VADDPS  Z1, Z6, Z1
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z6
-	VADDPS  Z2, Z6, Z2
-	VMOVUPS 64(SI), Z6
-	VADDPS  Z3, Z6, Z3
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z6
-	VADDPS  Z4, Z6, Z4
-	VMOVUPS 64(SI), Z6
-	VADDPS  Z5, Z6, Z5
-	ADDQ    BX, SI
-	MOVQ    SI, 152(AX)
-	MOVQ    112(AX), BX
-
-done10:
-	// Add what C holds.
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
-	JEQ     done11
-	MOVQ    160(AX), SI
+	JEQ     done12
+	MOVQ    184(AX), SI
+	MOVQ    120(AX), BX
+	VMOVUPS (SI), Z6
+	VADDPS  Z0, Z6, Z0
+	VMOVUPS 64(SI), Z6
+	VADDPS  Z1, Z6, Z1
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z6
+	VADDPS  Z2, Z6, Z2
+	VMOVUPS 64(SI), Z6
+	VADDPS  Z3, Z6, Z3
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z6
+	VADDPS  Z4, Z6, Z4
+	VMOVUPS 64(SI), Z6
+	VADDPS  Z5, Z6, Z5
+	ADDQ    BX, SI
+	MOVQ    SI, 184(AX)
+	MOVQ    128(AX), BX
+
+done12:
+	// Add what C holds.
+	MOVQ    88(AX), SI
+	TESTQ   SI, SI
+	JEQ     done13
+	MOVQ    192(AX), SI
 	VMOVUPS (SI), Z6
 	VADDPS  Z0, Z6, Z0
 	VMOVUPS 64(SI), Z6
@@ -8700,9 +10775,9 @@ done10:
 	VADDPS  Z5, Z6, Z5
 	ADDQ    BX, SI
 
-done11:
+done13:
 	// Store.
-	MOVQ    160(AX), SI
+	MOVQ    192(AX), SI
 	VMOVUPS Z0, (SI)
 	VMOVUPS Z1, 64(SI)
 	ADDQ    BX, SI
@@ -8712,46 +10787,83 @@ done11:
 	VMOVUPS Z4, (SI)
 	VMOVUPS Z5, 64(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 160(AX)
+	MOVQ    SI, 192(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	MOVQ  168(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
+	MOVQ  DX, 200(AX)
 	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
+	JNE   tile3
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
-	JEQ   done3
+	JEQ   next4
 
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
+	// To the next blocks of columns.
+	MOVQ 96(AX), CX
+	ADDQ $+128, CX
+	MOVQ CX, 96(AX)
+	MOVQ 72(AX), CX
+	ADDQ $+128, CX
+	MOVQ CX, 72(AX)
+	MOVQ 168(AX), CX
+	MOVQ 80(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
+	MOVQ DX, 80(AX)
+	MOVQ 8(AX), CX
+	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 24(AX), CX
+	SHLQ $0x06, CX
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	JMP  group2
+
+next4:
+	MOVQ  56(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 56(AX)
+	TESTQ CX, CX
+	JEQ   done5
+
+	// To the next panel.
+	MOVQ 160(AX), CX
+	MOVQ 96(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 96(AX)
+	MOVQ 176(AX), CX
+	MOVQ 80(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 80(AX)
+	MOVQ 152(AX), CX
+	MOVQ 72(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 72(AX)
+	MOVQ 136(AX), CX
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 144(AX), CX
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
 	JMP  panel1
 
-done3:
+done5:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -8769,40 +10881,44 @@ TEXT ·gemmTN3x32AVX512(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
+	MOVQ 48(AX), CX
+	MOVQ CX, 208(AX)
 
-tile2:
+group2:
+	MOVQ 96(AX), CX
+	MOVQ CX, 192(AX)
+	MOVQ 80(AX), CX
+	MOVQ CX, 184(AX)
+	MOVQ 40(AX), CX
+	MOVQ CX, 200(AX)
+	MOVQ 64(AX), CX
+
+tile3:
 	// The chains start.
-	MOVQ    64(AX), DX
+	MOVQ    72(AX), DX
 	VMOVUPS (DX), Z0
 	VMOVUPS 64(DX), Z1
 	VMOVAPS Z0, Z2
 	VMOVAPS Z1, Z3
 	VMOVAPS Z0, Z4
 	VMOVAPS Z1, Z5
-	MOVQ    96(AX), DX
+	MOVQ    112(AX), DX
 	MOVQ    32(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done5
+	JLT     done7
 
-loop4:
+loop6:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	CMPQ R9, $+3
-	JLT  done7
+	JLT  done9
 
-loop6:
+loop8:
 	VMOVUPS      (R8), Z6
 	VMOVUPS      (R8)(R10*1), Z7
 	VBROADCASTSS (DI), Z8
@@ -8842,13 +10958,13 @@ loop6:
 	ADDQ         $+192, R8
 	ADDQ         $-3, R9
 	CMPQ         R9, $+3
-	JGE          loop6
+	JGE          loop8
 
-done7:
+done9:
 	CMPQ R9, $+1
-	JLT  done9
+	JLT  done11
 
-loop8:
+loop10:
 	VMOVUPS      (R8), Z6
 	VMOVUPS      (R8)(R10*1), Z7
 	VBROADCASTSS (DI), Z8
@@ -8864,47 +10980,47 @@ loop8:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop8
+	JGE          loop10
 
-done9:
+done11:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop4
+	JGE  loop6
 
-done5:
-	MOVQ 112(AX), DX
+done7:
+	MOVQ 128(AX), DX
 
 	// Add finished chains.
-	MOVQ    72(AX), BX
-	TESTQ   BX, BX
-	JEQ     done10
-	MOVQ    152(AX), BX
-	MOVQ    104(AX), DX
-	VMOVUPS (BX), Z6
-	VADDPS  Z0, Z6, Z0
-	VMOVUPS 64(BX), Z6
-	VADDPS  Z1, Z6, Z1
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z6
-	VADDPS  Z2, Z6, Z2
-	VMOVUPS 64(BX), Z6
-	VADDPS  Z3, Z6, Z3
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z6
-	VADDPS  Z4, Z6, Z4
-	VMOVUPS 64(BX), Z6
-	VADDPS  Z5, Z6, Z5
-	ADDQ    DX, BX
-	MOVQ    BX, 152(AX)
-	MOVQ    112(AX), DX
-
-done10:
-	// Add what C holds.
 	MOVQ    80(AX), BX
 	TESTQ   BX, BX
-	JEQ     done11
-	MOVQ    160(AX), BX
+	JEQ     done12
+	MOVQ    184(AX), BX
+	MOVQ    120(AX), DX
+	VMOVUPS (BX), Z6
+	VADDPS  Z0, Z6, Z0
+	VMOVUPS 64(BX), Z6
+	VADDPS  Z1, Z6, Z1
+	ADDQ    DX, BX
+	VMOVUPS (BX), Z6
+	VADDPS  Z2, Z6, Z2
+	VMOVUPS 64(BX), Z6
+	VADDPS  Z3, Z6, Z3
+	ADDQ    DX, BX
+	VMOVUPS (BX), Z6
+	VADDPS  Z4, Z6, Z4
+	VMOVUPS 64(BX), Z6
+	VADDPS  Z5, Z6, Z5
+	ADDQ    DX, BX
+	MOVQ    BX, 184(AX)
+	MOVQ    128(AX), DX
+
+done12:
+	// Add what C holds.
+	MOVQ    88(AX), BX
+	TESTQ   BX, BX
+	JEQ     done13
+	MOVQ    192(AX), BX
 	VMOVUPS (BX), Z6
 	VADDPS  Z0, Z6, Z0
 	VMOVUPS 64(BX), Z6
@@ -8921,9 +11037,9 @@ done10:
 	VADDPS  Z5, Z6, Z5
 	ADDQ    DX, BX
 
-done11:
+done13:
 	// Store.
-	MOVQ    160(AX), BX
+	MOVQ    192(AX), BX
 	VMOVUPS Z0, (BX)
 	VMOVUPS Z1, 64(BX)
 	ADDQ    DX, BX
@@ -8933,44 +11049,81 @@ done11:
 	VMOVUPS Z4, (BX)
 	VMOVUPS Z5, 64(BX)
 	ADDQ    DX, BX
-	MOVQ    BX, 160(AX)
+	MOVQ    BX, 192(AX)
 
 	// To the next tile.
 	ADDQ  $+12, CX
-	MOVQ  168(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
+	MOVQ  DX, 200(AX)
 	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
+	JNE   tile3
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
-	JEQ   done3
+	JEQ   next4
 
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
+	// To the next blocks of columns.
+	MOVQ 96(AX), CX
+	ADDQ $+128, CX
+	MOVQ CX, 96(AX)
+	MOVQ 72(AX), CX
+	ADDQ $+128, CX
+	MOVQ CX, 72(AX)
+	MOVQ 168(AX), CX
+	MOVQ 80(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
+	MOVQ DX, 80(AX)
+	MOVQ 8(AX), CX
+	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 24(AX), CX
+	SHLQ $0x06, CX
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	JMP  group2
+
+next4:
+	MOVQ  56(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 56(AX)
+	TESTQ CX, CX
+	JEQ   done5
+
+	// To the next panel.
+	MOVQ 160(AX), CX
+	MOVQ 96(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 96(AX)
+	MOVQ 176(AX), CX
+	MOVQ 80(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 80(AX)
+	MOVQ 152(AX), CX
+	MOVQ 72(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 72(AX)
+	MOVQ 136(AX), CX
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 144(AX), CX
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
 	JMP  panel1
 
-done3:
+done5:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -8988,17 +11141,21 @@ TEXT ·gemm3x48AVX512(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
+	MOVQ 48(AX), CX
+	MOVQ CX, 208(AX)
 
-tile2:
+group2:
+	MOVQ 96(AX), CX
+	MOVQ CX, 192(AX)
+	MOVQ 80(AX), CX
+	MOVQ CX, 184(AX)
+	MOVQ 40(AX), CX
+	MOVQ CX, 200(AX)
+	MOVQ 64(AX), CX
+
+tile3:
 	// The chains start.
-	MOVQ    64(AX), DX
+	MOVQ    72(AX), DX
 	VMOVUPS (DX), Z0
 	VMOVUPS 64(DX), Z1
 	VMOVUPS 128(DX), Z2
@@ -9008,23 +11165,23 @@ tile2:
 	VMOVAPS Z0, Z6
 	VMOVAPS Z1, Z7
 	VMOVAPS Z2, Z8
-	MOVQ    96(AX), DX
+	MOVQ    112(AX), DX
 	MOVQ    32(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done5
+	JLT     done7
 
-loop4:
+loop6:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	CMPQ R9, $+4
-	JLT  done7
+	JLT  done9
 
-loop6:
+loop8:
 	VBROADCASTSS (DI), Z9
 	VBROADCASTSS (DI)(DX*1), Z10
 	VBROADCASTSS (DI)(DX*2), Z11
@@ -9089,13 +11246,13 @@ loop6:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop6
+	JGE          loop8
 
-done7:
+done9:
 	CMPQ R9, $+1
-	JLT  done9
+	JLT  done11
 
-loop8:
+loop10:
 	VBROADCASTSS (DI), Z9
 	VBROADCASTSS (DI)(DX*1), Z10
 	VBROADCASTSS (DI)(DX*2), Z11
@@ -9115,53 +11272,53 @@ loop8:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop8
+	JGE          loop10
 
-done9:
+done11:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop4
+	JGE  loop6
 
-done5:
-	MOVQ 112(AX), BX
+done7:
+	MOVQ 128(AX), BX
 
 	// Add finished chains.
-	MOVQ    72(AX), SI
-	TESTQ   SI, SI
-	JEQ     done10
-	MOVQ    152(AX), SI
-	MOVQ    104(AX), BX
-	VMOVUPS (SI), Z9
-	VADDPS  Z0, Z9, Z0
-	VMOVUPS 64(SI), Z9
-	VADDPS  Z1, Z9, Z1
-	VMOVUPS 128(SI), Z9
-	VADDPS  Z2, Z9, Z2
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z9
-	VADDPS  Z3, Z9, Z3
-	VMOVUPS 64(SI), Z9
-	VADDPS  Z4, Z9, Z4
-	VMOVUPS 128(SI), Z9
-	VADDPS  Z5, Z9, Z5
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z9
-	VADDPS  Z6, Z9, Z6
-	VMOVUPS 64(SI), Z9
-	VADDPS  Z7, Z9, Z7
-	VMOVUPS 128(SI), Z9
-	VADDPS  Z8, Z9, Z8
-	ADDQ    BX, SI
-	MOVQ    SI, 152(AX)
-	MOVQ    112(AX), BX
-
-done10:
-	// Add what C holds.
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
-	JEQ     done11
-	MOVQ    160(AX), SI
+	JEQ     done12
+	MOVQ    184(AX), SI
+	MOVQ    120(AX), BX
+	VMOVUPS (SI), Z9
+	VADDPS  Z0, Z9, Z0
+	VMOVUPS 64(SI), Z9
+	VADDPS  Z1, Z9, Z1
+	VMOVUPS 128(SI), Z9
+	VADDPS  Z2, Z9, Z2
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z9
+	VADDPS  Z3, Z9, Z3
+	VMOVUPS 64(SI), Z9
+	VADDPS  Z4, Z9, Z4
+	VMOVUPS 128(SI), Z9
+	VADDPS  Z5, Z9, Z5
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z9
+	VADDPS  Z6, Z9, Z6
+	VMOVUPS 64(SI), Z9
+	VADDPS  Z7, Z9, Z7
+	VMOVUPS 128(SI), Z9
+	VADDPS  Z8, Z9, Z8
+	ADDQ    BX, SI
+	MOVQ    SI, 184(AX)
+	MOVQ    128(AX), BX
+
+done12:
+	// Add what C holds.
+	MOVQ    88(AX), SI
+	TESTQ   SI, SI
+	JEQ     done13
+	MOVQ    192(AX), SI
 	VMOVUPS (SI), Z9
 	VADDPS  Z0, Z9, Z0
 	VMOVUPS 64(SI), Z9
@@ -9184,9 +11341,9 @@ done10:
 	VADDPS  Z8, Z9, Z8
 	ADDQ    BX, SI
 
-done11:
+done13:
 	// Store.
-	MOVQ    160(AX), SI
+	MOVQ    192(AX), SI
 	VMOVUPS Z0, (SI)
 	VMOVUPS Z1, 64(SI)
 	VMOVUPS Z2, 128(SI)
@@ -9199,46 +11356,89 @@ done11:
 	VMOVUPS Z7, 64(SI)
 	VMOVUPS Z8, 128(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 160(AX)
+	MOVQ    SI, 192(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	MOVQ  168(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
+	MOVQ  DX, 200(AX)
 	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
+	JNE   tile3
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
-	JEQ   done3
+	JEQ   next4
 
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
+	// To the next blocks of columns.
+	MOVQ 96(AX), CX
+	ADDQ $+192, CX
+	MOVQ CX, 96(AX)
+	MOVQ 72(AX), CX
+	ADDQ $+192, CX
+	MOVQ CX, 72(AX)
+	MOVQ 168(AX), CX
+	MOVQ 80(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
+	MOVQ DX, 80(AX)
+	MOVQ 8(AX), CX
+	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 24(AX), CX
+	SHLQ $0x06, CX
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	JMP  group2
+
+next4:
+	MOVQ  56(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 56(AX)
+	TESTQ CX, CX
+	JEQ   done5
+
+	// To the next panel.
+	MOVQ 160(AX), CX
+	MOVQ 96(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 96(AX)
+	MOVQ 176(AX), CX
+	MOVQ 80(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 80(AX)
+	MOVQ 152(AX), CX
+	MOVQ 72(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 72(AX)
+	MOVQ 136(AX), CX
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 144(AX), CX
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
 	JMP  panel1
 
-done3:
+done5:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -9256,17 +11456,21 @@ TEXT ·gemmTN3x48AVX512(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
+	MOVQ 48(AX), CX
+	MOVQ CX, 208(AX)
 
-tile2:
+group2:
+	MOVQ 96(AX), CX
+	MOVQ CX, 192(AX)
+	MOVQ 80(AX), CX
+	MOVQ CX, 184(AX)
+	MOVQ 40(AX), CX
+	MOVQ CX, 200(AX)
+	MOVQ 64(AX), CX
+
+tile3:
 	// The chains start.
-	MOVQ    64(AX), DX
+	MOVQ    72(AX), DX
 	VMOVUPS (DX), Z0
 	VMOVUPS 64(DX), Z1
 	VMOVUPS 128(DX), Z2
@@ -9276,23 +11480,23 @@ tile2:
 	VMOVAPS Z0, Z6
 	VMOVAPS Z1, Z7
 	VMOVAPS Z2, Z8
-	MOVQ    96(AX), DX
+	MOVQ    112(AX), DX
 	MOVQ    32(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done5
+	JLT     done7
 
-loop4:
+loop6:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	CMPQ R9, $+3
-	JLT  done7
+	JLT  done9
 
-loop6:
+loop8:
 	VBROADCASTSS (DI), Z9
 	VBROADCASTSS 4(DI), Z10
 	VBROADCASTSS 8(DI), Z11
@@ -9344,13 +11548,13 @@ loop6:
 	ADDQ         $+192, R8
 	ADDQ         $-3, R9
 	CMPQ         R9, $+3
-	JGE          loop6
+	JGE          loop8
 
-done7:
+done9:
 	CMPQ R9, $+1
-	JLT  done9
+	JLT  done11
 
-loop8:
+loop10:
 	VBROADCASTSS (DI), Z9
 	VBROADCASTSS 4(DI), Z10
 	VBROADCASTSS 8(DI), Z11
@@ -9370,53 +11574,53 @@ loop8:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop8
+	JGE          loop10
 
-done9:
+done11:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop4
+	JGE  loop6
 
-done5:
-	MOVQ 112(AX), DX
+done7:
+	MOVQ 128(AX), DX
 
 	// Add finished chains.
-	MOVQ    72(AX), BX
-	TESTQ   BX, BX
-	JEQ     done10
-	MOVQ    152(AX), BX
-	MOVQ    104(AX), DX
-	VMOVUPS (BX), Z9
-	VADDPS  Z0, Z9, Z0
-	VMOVUPS 64(BX), Z9
-	VADDPS  Z1, Z9, Z1
-	VMOVUPS 128(BX), Z9
-	VADDPS  Z2, Z9, Z2
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z9
-	VADDPS  Z3, Z9, Z3
-	VMOVUPS 64(BX), Z9
-	VADDPS  Z4, Z9, Z4
-	VMOVUPS 128(BX), Z9
-	VADDPS  Z5, Z9, Z5
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z9
-	VADDPS  Z6, Z9, Z6
-	VMOVUPS 64(BX), Z9
-	VADDPS  Z7, Z9, Z7
-	VMOVUPS 128(BX), Z9
-	VADDPS  Z8, Z9, Z8
-	ADDQ    DX, BX
-	MOVQ    BX, 152(AX)
-	MOVQ    112(AX), DX
-
-done10:
-	// Add what C holds.
 	MOVQ    80(AX), BX
 	TESTQ   BX, BX
-	JEQ     done11
-	MOVQ    160(AX), BX
+	JEQ     done12
+	MOVQ    184(AX), BX
+	MOVQ    120(AX), DX
+	VMOVUPS (BX), Z9
+	VADDPS  Z0, Z9, Z0
+	VMOVUPS 64(BX), Z9
+	VADDPS  Z1, Z9, Z1
+	VMOVUPS 128(BX), Z9
+	VADDPS  Z2, Z9, Z2
+	ADDQ    DX, BX
+	VMOVUPS (BX), Z9
+	VADDPS  Z3, Z9, Z3
+	VMOVUPS 64(BX), Z9
+	VADDPS  Z4, Z9, Z4
+	VMOVUPS 128(BX), Z9
+	VADDPS  Z5, Z9, Z5
+	ADDQ    DX, BX
+	VMOVUPS (BX), Z9
+	VADDPS  Z6, Z9, Z6
+	VMOVUPS 64(BX), Z9
+	VADDPS  Z7, Z9, Z7
+	VMOVUPS 128(BX), Z9
+	VADDPS  Z8, Z9, Z8
+	ADDQ    DX, BX
+	MOVQ    BX, 184(AX)
+	MOVQ    128(AX), DX
+
+done12:
+	// Add what C holds.
+	MOVQ    88(AX), BX
+	TESTQ   BX, BX
+	JEQ     done13
+	MOVQ    192(AX), BX
 	VMOVUPS (BX), Z9
 	VADDPS  Z0, Z9, Z0
 	VMOVUPS 64(BX), Z9
@@ -9439,9 +11643,9 @@ done10:
 	VADDPS  Z8, Z9, Z8
 	ADDQ    DX, BX
 
-done11:
+done13:
 	// Store.
-	MOVQ    160(AX), BX
+	MOVQ    192(AX), BX
 	VMOVUPS Z0, (BX)
 	VMOVUPS Z1, 64(BX)
 	VMOVUPS Z2, 128(BX)
@@ -9454,44 +11658,87 @@ done11:
 	VMOVUPS Z7, 64(BX)
 	VMOVUPS Z8, 128(BX)
 	ADDQ    DX, BX
-	MOVQ    BX, 160(AX)
+	MOVQ    BX, 192(AX)
 
 	// To the next tile.
 	ADDQ  $+12, CX
-	MOVQ  168(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
+	MOVQ  DX, 200(AX)
 	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
+	JNE   tile3
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
-	JEQ   done3
+	JEQ   next4
 
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
+	// To the next blocks of columns.
+	MOVQ 96(AX), CX
+	ADDQ $+192, CX
+	MOVQ CX, 96(AX)
+	MOVQ 72(AX), CX
+	ADDQ $+192, CX
+	MOVQ CX, 72(AX)
+	MOVQ 168(AX), CX
+	MOVQ 80(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
+	MOVQ DX, 80(AX)
+	MOVQ 8(AX), CX
+	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 24(AX), CX
+	SHLQ $0x06, CX
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	JMP  group2
+
+next4:
+	MOVQ  56(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 56(AX)
+	TESTQ CX, CX
+	JEQ   done5
+
+	// To the next panel.
+	MOVQ 160(AX), CX
+	MOVQ 96(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 96(AX)
+	MOVQ 176(AX), CX
+	MOVQ 80(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 80(AX)
+	MOVQ 152(AX), CX
+	MOVQ 72(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 72(AX)
+	MOVQ 136(AX), CX
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 144(AX), CX
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
 	JMP  panel1
 
-done3:
+done5:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -9509,17 +11756,21 @@ TEXT ·gemm3x64AVX512(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
+	MOVQ 48(AX), CX
+	MOVQ CX, 208(AX)
 
-tile2:
+group2:
+	MOVQ 96(AX), CX
+	MOVQ CX, 192(AX)
+	MOVQ 80(AX), CX
+	MOVQ CX, 184(AX)
+	MOVQ 40(AX), CX
+	MOVQ CX, 200(AX)
+	MOVQ 64(AX), CX
+
+tile3:
 	// The chains start.
-	MOVQ    64(AX), DX
+	MOVQ    72(AX), DX
 	VMOVUPS (DX), Z0
 	VMOVUPS 64(DX), Z1
 	VMOVUPS 128(DX), Z2
@@ -9532,14 +11783,14 @@ tile2:
 	VMOVAPS Z1, Z9
 	VMOVAPS Z2, Z10
 	VMOVAPS Z3, Z11
-	MOVQ    96(AX), DX
+	MOVQ    112(AX), DX
 	MOVQ    32(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done5
+	JLT     done7
 
-loop4:
+loop6:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
@@ -9549,9 +11800,9 @@ loop4:
 	ADDQ R10, R11
 	ADDQ R10, R11
 	CMPQ R9, $+4
-	JLT  done7
+	JLT  done9
 
-loop6:
+loop8:
 	VBROADCASTSS (DI), Z12
 	VBROADCASTSS (DI)(DX*1), Z13
 	VBROADCASTSS (DI)(DX*2), Z14
@@ -9633,13 +11884,13 @@ loop6:
 	ADDQ         $+256, R11
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop6
+	JGE          loop8
 
-done7:
+done9:
 	CMPQ R9, $+1
-	JLT  done9
+	JLT  done11
 
-loop8:
+loop10:
 	VBROADCASTSS (DI), Z12
 	VBROADCASTSS (DI)(DX*1), Z13
 	VBROADCASTSS (DI)(DX*2), Z14
@@ -9664,59 +11915,59 @@ loop8:
 	ADDQ         $+64, R11
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop8
+	JGE          loop10
 
-done9:
+done11:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop4
+	JGE  loop6
 
-done5:
-	MOVQ 112(AX), BX
+done7:
+	MOVQ 128(AX), BX
 
 	// Add finished chains.
-	MOVQ    72(AX), SI
-	TESTQ   SI, SI
-	JEQ     done10
-	MOVQ    152(AX), SI
-	MOVQ    104(AX), BX
-	VMOVUPS (SI), Z12
-	VADDPS  Z0, Z12, Z0
-	VMOVUPS 64(SI), Z12
-	VADDPS  Z1, Z12, Z1
-	VMOVUPS 128(SI), Z12
-	VADDPS  Z2, Z12, Z2
-	VMOVUPS 192(SI), Z12
-	VADDPS  Z3, Z12, Z3
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z12
-	VADDPS  Z4, Z12, Z4
-	VMOVUPS 64(SI), Z12
-	VADDPS  Z5, Z12, Z5
-	VMOVUPS 128(SI), Z12
-	VADDPS  Z6, Z12, Z6
-	VMOVUPS 192(SI), Z12
-	VADDPS  Z7, Z12, Z7
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z12
-	VADDPS  Z8, Z12, Z8
-	VMOVUPS 64(SI), Z12
-	VADDPS  Z9, Z12, Z9
-	VMOVUPS 128(SI), Z12
-	VADDPS  Z10, Z12, Z10
-	VMOVUPS 192(SI), Z12
-	VADDPS  Z11, Z12, Z11
-	ADDQ    BX, SI
-	MOVQ    SI, 152(AX)
-	MOVQ    112(AX), BX
-
-done10:
-	// Add what C holds.
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
-	JEQ     done11
-	MOVQ    160(AX), SI
+	JEQ     done12
+	MOVQ    184(AX), SI
+	MOVQ    120(AX), BX
+	VMOVUPS (SI), Z12
+	VADDPS  Z0, Z12, Z0
+	VMOVUPS 64(SI), Z12
+	VADDPS  Z1, Z12, Z1
+	VMOVUPS 128(SI), Z12
+	VADDPS  Z2, Z12, Z2
+	VMOVUPS 192(SI), Z12
+	VADDPS  Z3, Z12, Z3
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z12
+	VADDPS  Z4, Z12, Z4
+	VMOVUPS 64(SI), Z12
+	VADDPS  Z5, Z12, Z5
+	VMOVUPS 128(SI), Z12
+	VADDPS  Z6, Z12, Z6
+	VMOVUPS 192(SI), Z12
+	VADDPS  Z7, Z12, Z7
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z12
+	VADDPS  Z8, Z12, Z8
+	VMOVUPS 64(SI), Z12
+	VADDPS  Z9, Z12, Z9
+	VMOVUPS 128(SI), Z12
+	VADDPS  Z10, Z12, Z10
+	VMOVUPS 192(SI), Z12
+	VADDPS  Z11, Z12, Z11
+	ADDQ    BX, SI
+	MOVQ    SI, 184(AX)
+	MOVQ    128(AX), BX
+
+done12:
+	// Add what C holds.
+	MOVQ    88(AX), SI
+	TESTQ   SI, SI
+	JEQ     done13
+	MOVQ    192(AX), SI
 	VMOVUPS (SI), Z12
 	VADDPS  Z0, Z12, Z0
 	VMOVUPS 64(SI), Z12
@@ -9745,9 +11996,9 @@ done10:
 	VADDPS  Z11, Z12, Z11
 	ADDQ    BX, SI
 
-done11:
+done13:
 	// Store.
-	MOVQ    160(AX), SI
+	MOVQ    192(AX), SI
 	VMOVUPS Z0, (SI)
 	VMOVUPS Z1, 64(SI)
 	VMOVUPS Z2, 128(SI)
@@ -9763,46 +12014,95 @@ done11:
 	VMOVUPS Z10, 128(SI)
 	VMOVUPS Z11, 192(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 160(AX)
+	MOVQ    SI, 192(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	MOVQ  168(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
+	MOVQ  DX, 200(AX)
 	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
+	JNE   tile3
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
-	JEQ   done3
+	JEQ   next4
 
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
+	// To the next blocks of columns.
+	MOVQ 96(AX), CX
+	ADDQ $+256, CX
+	MOVQ CX, 96(AX)
+	MOVQ 72(AX), CX
+	ADDQ $+256, CX
+	MOVQ CX, 72(AX)
+	MOVQ 168(AX), CX
+	MOVQ 80(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
+	MOVQ DX, 80(AX)
+	MOVQ 8(AX), CX
+	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 24(AX), CX
+	SHLQ $0x06, CX
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	JMP  group2
+
+next4:
+	MOVQ  56(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 56(AX)
+	TESTQ CX, CX
+	JEQ   done5
+
+	// To the next panel.
+	MOVQ 160(AX), CX
+	MOVQ 96(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 96(AX)
+	MOVQ 176(AX), CX
+	MOVQ 80(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 80(AX)
+	MOVQ 152(AX), CX
+	MOVQ 72(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 72(AX)
+	MOVQ 136(AX), CX
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 144(AX), CX
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
 	JMP  panel1
 
-done3:
+done5:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -9820,17 +12120,21 @@ TEXT ·gemmTN3x64AVX512(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
+	MOVQ 48(AX), CX
+	MOVQ CX, 208(AX)
 
-tile2:
+group2:
+	MOVQ 96(AX), CX
+	MOVQ CX, 192(AX)
+	MOVQ 80(AX), CX
+	MOVQ CX, 184(AX)
+	MOVQ 40(AX), CX
+	MOVQ CX, 200(AX)
+	MOVQ 64(AX), CX
+
+tile3:
 	// The chains start.
-	MOVQ    64(AX), DX
+	MOVQ    72(AX), DX
 	VMOVUPS (DX), Z0
 	VMOVUPS 64(DX), Z1
 	VMOVUPS 128(DX), Z2
@@ -9843,14 +12147,14 @@ tile2:
 	VMOVAPS Z1, Z9
 	VMOVAPS Z2, Z10
 	VMOVAPS Z3, Z11
-	MOVQ    96(AX), DX
+	MOVQ    112(AX), DX
 	MOVQ    32(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done5
+	JLT     done7
 
-loop4:
+loop6:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
@@ -9860,9 +12164,9 @@ loop4:
 	ADDQ R10, R11
 	ADDQ R10, R11
 	CMPQ R9, $+3
-	JLT  done7
+	JLT  done9
 
-loop6:
+loop8:
 	VBROADCASTSS (DI), Z12
 	VBROADCASTSS 4(DI), Z13
 	VBROADCASTSS 8(DI), Z14
@@ -9927,13 +12231,13 @@ loop6:
 	ADDQ         $+192, R11
 	ADDQ         $-3, R9
 	CMPQ         R9, $+3
-	JGE          loop6
+	JGE          loop8
 
-done7:
+done9:
 	CMPQ R9, $+1
-	JLT  done9
+	JLT  done11
 
-loop8:
+loop10:
 	VBROADCASTSS (DI), Z12
 	VBROADCASTSS 4(DI), Z13
 	VBROADCASTSS 8(DI), Z14
@@ -9958,59 +12262,59 @@ loop8:
 	ADDQ         $+64, R11
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop8
+	JGE          loop10
 
-done9:
+done11:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop4
+	JGE  loop6
 
-done5:
-	MOVQ 112(AX), DX
+done7:
+	MOVQ 128(AX), DX
 
 	// Add finished chains.
-	MOVQ    72(AX), BX
-	TESTQ   BX, BX
-	JEQ     done10
-	MOVQ    152(AX), BX
-	MOVQ    104(AX), DX
-	VMOVUPS (BX), Z12
-	VADDPS  Z0, Z12, Z0
-	VMOVUPS 64(BX), Z12
-	VADDPS  Z1, Z12, Z1
-	VMOVUPS 128(BX), Z12
-	VADDPS  Z2, Z12, Z2
-	VMOVUPS 192(BX), Z12
-	VADDPS  Z3, Z12, Z3
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z12
-	VADDPS  Z4, Z12, Z4
-	VMOVUPS 64(BX), Z12
-	VADDPS  Z5, Z12, Z5
-	VMOVUPS 128(BX), Z12
-	VADDPS  Z6, Z12, Z6
-	VMOVUPS 192(BX), Z12
-	VADDPS  Z7, Z12, Z7
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z12
-	VADDPS  Z8, Z12, Z8
-	VMOVUPS 64(BX), Z12
-	VADDPS  Z9, Z12, Z9
-	VMOVUPS 128(BX), Z12
-	VADDPS  Z10, Z12, Z10
-	VMOVUPS 192(BX), Z12
-	VADDPS  Z11, Z12, Z11
-	ADDQ    DX, BX
-	MOVQ    BX, 152(AX)
-	MOVQ    112(AX), DX
-
-done10:
-	// Add what C holds.
 	MOVQ    80(AX), BX
 	TESTQ   BX, BX
-	JEQ     done11
-	MOVQ    160(AX), BX
+	JEQ     done12
+	MOVQ    184(AX), BX
+	MOVQ    120(AX), DX
+	VMOVUPS (BX), Z12
+	VADDPS  Z0, Z12, Z0
+	VMOVUPS 64(BX), Z12
+	VADDPS  Z1, Z12, Z1
+	VMOVUPS 128(BX), Z12
+	VADDPS  Z2, Z12, Z2
+	VMOVUPS 192(BX), Z12
+	VADDPS  Z3, Z12, Z3
+	ADDQ    DX, BX
+	VMOVUPS (BX), Z12
+	VADDPS  Z4, Z12, Z4
+	VMOVUPS 64(BX), Z12
+	VADDPS  Z5, Z12, Z5
+	VMOVUPS 128(BX), Z12
+	VADDPS  Z6, Z12, Z6
+	VMOVUPS 192(BX), Z12
+	VADDPS  Z7, Z12, Z7
+	ADDQ    DX, BX
+	VMOVUPS (BX), Z12
+	VADDPS  Z8, Z12, Z8
+	VMOVUPS 64(BX), Z12
+	VADDPS  Z9, Z12, Z9
+	VMOVUPS 128(BX), Z12
+	VADDPS  Z10, Z12, Z10
+	VMOVUPS 192(BX), Z12
+	VADDPS  Z11, Z12, Z11
+	ADDQ    DX, BX
+	MOVQ    BX, 184(AX)
+	MOVQ    128(AX), DX
+
+done12:
+	// Add what C holds.
+	MOVQ    88(AX), BX
+	TESTQ   BX, BX
+	JEQ     done13
+	MOVQ    192(AX), BX
 	VMOVUPS (BX), Z12
 	VADDPS  Z0, Z12, Z0
 	VMOVUPS 64(BX), Z12
@@ -10039,9 +12343,9 @@ done10:
 	VADDPS  Z11, Z12, Z11
 	ADDQ    DX, BX
 
-done11:
+done13:
 	// Store.
-	MOVQ    160(AX), BX
+	MOVQ    192(AX), BX
 	VMOVUPS Z0, (BX)
 	VMOVUPS Z1, 64(BX)
 	VMOVUPS Z2, 128(BX)
@@ -10057,51 +12361,100 @@ done11:
 	VMOVUPS Z10, 128(BX)
 	VMOVUPS Z11, 192(BX)
 	ADDQ    DX, BX
-	MOVQ    BX, 160(AX)
+	MOVQ    BX, 192(AX)
 
 	// To the next tile.
 	ADDQ  $+12, CX
-	MOVQ  168(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
+	MOVQ  DX, 200(AX)
 	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
+	JNE   tile3
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
-	JEQ   done3
+	JEQ   next4
 
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
+	// To the next blocks of columns.
+	MOVQ 96(AX), CX
+	ADDQ $+256, CX
+	MOVQ CX, 96(AX)
+	MOVQ 72(AX), CX
+	ADDQ $+256, CX
+	MOVQ CX, 72(AX)
+	MOVQ 168(AX), CX
+	MOVQ 80(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
+	MOVQ DX, 80(AX)
+	MOVQ 8(AX), CX
+	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 24(AX), CX
+	SHLQ $0x06, CX
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	JMP  group2
+
+next4:
+	MOVQ  56(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 56(AX)
+	TESTQ CX, CX
+	JEQ   done5
+
+	// To the next panel.
+	MOVQ 160(AX), CX
+	MOVQ 96(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 96(AX)
+	MOVQ 176(AX), CX
+	MOVQ 80(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 80(AX)
+	MOVQ 152(AX), CX
+	MOVQ 72(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 72(AX)
+	MOVQ 136(AX), CX
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 144(AX), CX
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
 	JMP  panel1
 
-done3:
+done5:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
 	RET
 
 // func gemm4x16AVX512(task *gemmTask)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·gemm4x16AVX512(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
@@ -10112,41 +12465,52 @@ TEXT ·gemm4x16AVX512(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
+	MOVQ 48(AX), CX
+	MOVQ CX, 208(AX)
 
-tile2:
+group2:
+	MOVQ 96(AX), CX
+	MOVQ CX, 192(AX)
+	MOVQ 80(AX), CX
+	MOVQ CX, 184(AX)
+	MOVQ 40(AX), CX
+	MOVQ CX, 200(AX)
+	MOVQ 64(AX), CX
+
+tile3:
 	// The chains start.
-	MOVQ    64(AX), DX
+	MOVQ    72(AX), DX
 	VMOVUPS (DX), Z0
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
 	VMOVAPS Z0, Z3
-	MOVQ    96(AX), DX
+	MOVQ    112(AX), DX
 	MOVQ    32(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done5
-
-loop4:
-	// A k block.
-	MOVQ (SI), R8
-	MOVQ 8(SI), R9
-	MOVQ R9, R10
-	SHLQ $0x06, R10
-	LEAQ (DI)(DX*1), R10
-	ADDQ DX, R10
-	ADDQ DX, R10
-	CMPQ R9, $+4
-	JLT  done7
+	JLT     done7
 
 loop6:
+	// A k block.
+	MOVQ  (SI), R8
+	MOVQ  8(SI), R9
+	MOVQ  R9, R10
+	SHLQ  $0x06, R10
+	LEAQ  (DI)(DX*1), R10
+	ADDQ  DX, R10
+	ADDQ  DX, R10
+	MOVQ  104(AX), R11
+	TESTQ R11, R11
+	JEQ   done8
+	CMPQ  R9, $+4
+	JLT   done10
+
+loop9:
+	PREFETCHT0   1024(R8)
+	PREFETCHT0   1088(R8)
+	PREFETCHT0   1152(R8)
+	PREFETCHT0   1216(R8)
 	VMOVUPS      (R8), Z4
 	VBROADCASTSS (DI), Z5
 	VFMADD231PS  Z4, Z5, Z0
@@ -10188,13 +12552,62 @@ loop6:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop6
+	JGE          loop9
 
-done7:
+done10:
+done8:
+	CMPQ R9, $+4
+	JLT  done12
+
+loop11:
+	VMOVUPS      (R8), Z4
+	VBROADCASTSS (DI), Z5
+	VFMADD231PS  Z4, Z5, Z0
+	VBROADCASTSS (DI)(DX*1), Z5
+	VFMADD231PS  Z4, Z5, Z1
+	VBROADCASTSS (DI)(DX*2), Z5
+	VFMADD231PS  Z4, Z5, Z2
+	VBROADCASTSS (R10), Z5
+	VFMADD231PS  Z4, Z5, Z3
+	VMOVUPS      64(R8), Z4
+	VBROADCASTSS 4(DI), Z5
+	VFMADD231PS  Z4, Z5, Z0
+	VBROADCASTSS 4(DI)(DX*1), Z5
+	VFMADD231PS  Z4, Z5, Z1
+	VBROADCASTSS 4(DI)(DX*2), Z5
+	VFMADD231PS  Z4, Z5, Z2
+	VBROADCASTSS 4(R10), Z5
+	VFMADD231PS  Z4, Z5, Z3
+	VMOVUPS      128(R8), Z4
+	VBROADCASTSS 8(DI), Z5
+	VFMADD231PS  Z4, Z5, Z0
+	VBROADCASTSS 8(DI)(DX*1), Z5
+	VFMADD231PS  Z4, Z5, Z1
+	VBROADCASTSS 8(DI)(DX*2), Z5
+	VFMADD231PS  Z4, Z5, Z2
+	VBROADCASTSS 8(R10), Z5
+	VFMADD231PS  Z4, Z5, Z3
+	VMOVUPS      192(R8), Z4
+	VBROADCASTSS 12(DI), Z5
+	VFMADD231PS  Z4, Z5, Z0
+	VBROADCASTSS 12(DI)(DX*1), Z5
+	VFMADD231PS  Z4, Z5, Z1
+	VBROADCASTSS 12(DI)(DX*2), Z5
+	VFMADD231PS  Z4, Z5, Z2
+	VBROADCASTSS 12(R10), Z5
+	VFMADD231PS  Z4, Z5, Z3
+	ADDQ         $+16, DI
+	ADDQ         $+16, R10
+	ADDQ         $+256, R8
+	ADDQ         $-4, R9
+	CMPQ         R9, $+4
+	JGE          loop11
+
+done12:
 	CMPQ R9, $+1
-	JLT  done9
+	JLT  done14
 
-loop8:
+loop13:
 	VMOVUPS      (R8), Z4
 	VBROADCASTSS (DI), Z5
 	VFMADD231PS  Z4, Z5, Z0
@@ -10209,44 +12622,44 @@ loop8:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop8
+	JGE          loop13
 
-done9:
+done14:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop4
+	JGE  loop6
 
-done5:
-	MOVQ 112(AX), BX
+done7:
+	MOVQ 128(AX), BX
 
 	// Add finished chains.
-	MOVQ    72(AX), SI
-	TESTQ   SI, SI
-	JEQ     done10
-	MOVQ    152(AX), SI
-	MOVQ    104(AX), BX
-	VMOVUPS (SI), Z4
-	VADDPS  Z0, Z4, Z0
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z4
-	VADDPS  Z1, Z4, Z1
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z4
-	VADDPS  Z2, Z4, Z2
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z4
-	VADDPS  Z3, Z4, Z3
-	ADDQ    BX, SI
-	MOVQ    SI, 152(AX)
-	MOVQ    112(AX), BX
-
-done10:
-	// Add what C holds.
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
-	JEQ     done11
-	MOVQ    160(AX), SI
+	JEQ     done15
+	MOVQ    184(AX), SI
+	MOVQ    120(AX), BX
+	VMOVUPS (SI), Z4
+	VADDPS  Z0, Z4, Z0
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z4
+	VADDPS  Z1, Z4, Z1
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z4
+	VADDPS  Z2, Z4, Z2
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z4
+	VADDPS  Z3, Z4, Z3
+	ADDQ    BX, SI
+	MOVQ    SI, 184(AX)
+	MOVQ    128(AX), BX
+
+done15:
+	// Add what C holds.
+	MOVQ    88(AX), SI
+	TESTQ   SI, SI
+	JEQ     done16
+	MOVQ    192(AX), SI
 	VMOVUPS (SI), Z4
 	VADDPS  Z0, Z4, Z0
 	ADDQ    BX, SI
@@ -10260,9 +12673,9 @@ done10:
 	VADDPS  Z3, Z4, Z3
 	ADDQ    BX, SI
 
-done11:
+done16:
 	// Store.
-	MOVQ    160(AX), SI
+	MOVQ    192(AX), SI
 	VMOVUPS Z0, (SI)
 	ADDQ    BX, SI
 	VMOVUPS Z1, (SI)
@@ -10271,54 +12684,85 @@ done11:
 	ADDQ    BX, SI
 	VMOVUPS Z3, (SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 160(AX)
+	MOVQ    SI, 192(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	MOVQ  168(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
+	MOVQ  DX, 200(AX)
 	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
+	JNE   tile3
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
-	JEQ   done3
+	JEQ   next4
 
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
+	// To the next blocks of columns.
+	MOVQ 96(AX), CX
+	ADDQ $+64, CX
+	MOVQ CX, 96(AX)
+	MOVQ 72(AX), CX
+	ADDQ $+64, CX
+	MOVQ CX, 72(AX)
+	MOVQ 168(AX), CX
+	MOVQ 80(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
+	MOVQ DX, 80(AX)
+	MOVQ 8(AX), CX
+	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
+	MOVQ 24(AX), CX
+	SHLQ $0x06, CX
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	JMP  group2
+
+next4:
+	MOVQ  56(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 56(AX)
+	TESTQ CX, CX
+	JEQ   done5
+
+	// To the next panel.
+	MOVQ 160(AX), CX
+	MOVQ 96(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 96(AX)
+	MOVQ 176(AX), CX
+	MOVQ 80(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 80(AX)
+	MOVQ 152(AX), CX
+	MOVQ 72(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 72(AX)
+	MOVQ 136(AX), CX
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 144(AX), CX
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
 	JMP  panel1
 
-done3:
+done5:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
 	RET
 
 // func gemmTN4x16AVX512(task *gemmTask)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·gemmTN4x16AVX512(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
@@ -10329,38 +12773,48 @@ TEXT ·gemmTN4x16AVX512(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
+	MOVQ 48(AX), CX
+	MOVQ CX, 208(AX)
 
-tile2:
+group2:
+	MOVQ 96(AX), CX
+	MOVQ CX, 192(AX)
+	MOVQ 80(AX), CX
+	MOVQ CX, 184(AX)
+	MOVQ 40(AX), CX
+	MOVQ CX, 200(AX)
+	MOVQ 64(AX), CX
+
+tile3:
 	// The chains start.
-	MOVQ    64(AX), DX
+	MOVQ    72(AX), DX
 	VMOVUPS (DX), Z0
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
 	VMOVAPS Z0, Z3
-	MOVQ    96(AX), DX
+	MOVQ    112(AX), DX
 	MOVQ    32(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done5
-
-loop4:
-	// A k block.
-	MOVQ (SI), R8
-	MOVQ 8(SI), R9
-	MOVQ R9, R10
-	SHLQ $0x06, R10
-	CMPQ R9, $+3
-	JLT  done7
+	JLT     done7
 
 loop6:
+	// A k block.
+	MOVQ  (SI), R8
+	MOVQ  8(SI), R9
+	MOVQ  R9, R10
+	SHLQ  $0x06, R10
+	MOVQ  104(AX), R10
+	TESTQ R10, R10
+	JEQ   done8
+	CMPQ  R9, $+3
+	JLT   done10
+
+loop9:
+	PREFETCHT0   1024(R8)
+	PREFETCHT0   1088(R8)
+	PREFETCHT0   1152(R8)
 	VMOVUPS      (R8), Z4
 	VBROADCASTSS (DI), Z5
 	VFMADD231PS  Z4, Z5, Z0
@@ -10394,13 +12848,54 @@ loop6:
 	ADDQ         $+192, R8
 	ADDQ         $-3, R9
 	CMPQ         R9, $+3
-	JGE          loop6
+	JGE          loop9
 
-done7:
+done10:
+done8:
+	CMPQ R9, $+3
+	JLT  done12
+
+loop11:
+	VMOVUPS      (R8), Z4
+	VBROADCASTSS (DI), Z5
+	VFMADD231PS  Z4, Z5, Z0
+	VBROADCASTSS 4(DI), Z5
+	VFMADD231PS  Z4, Z5, Z1
+	VBROADCASTSS 8(DI), Z5
+	VFMADD231PS  Z4, Z5, Z2
+	VBROADCASTSS 12(DI), Z5
+	VFMADD231PS  Z4, Z5, Z3
+	VMOVUPS      64(R8), Z4
+	VBROADCASTSS (DI)(DX*1), Z5
+	VFMADD231PS  Z4, Z5, Z0
+	VBROADCASTSS 4(DI)(DX*1), Z5
+	VFMADD231PS  Z4, Z5, Z1
+	VBROADCASTSS 8(DI)(DX*1), Z5
+	VFMADD231PS  Z4, Z5, Z2
+	VBROADCASTSS 12(DI)(DX*1), Z5
+	VFMADD231PS  Z4, Z5, Z3
+	VMOVUPS      128(R8), Z4
+	VBROADCASTSS (DI)(DX*2), Z5
+	VFMADD231PS  Z4, Z5, Z0
+	VBROADCASTSS 4(DI)(DX*2), Z5
+	VFMADD231PS  Z4, Z5, Z1
+	VBROADCASTSS 8(DI)(DX*2), Z5
+	VFMADD231PS  Z4, Z5, Z2
+	VBROADCASTSS 12(DI)(DX*2), Z5
+	VFMADD231PS  Z4, Z5, Z3
+	ADDQ         DX, DI
+	ADDQ         DX, DI
+	ADDQ         DX, DI
+	ADDQ         $+192, R8
+	ADDQ         $-3, R9
+	CMPQ         R9, $+3
+	JGE          loop11
+
+done12:
 	CMPQ R9, $+1
-	JLT  done9
+	JLT  done14
 
-loop8:
+loop13:
 	VMOVUPS      (R8), Z4
 	VBROADCASTSS (DI), Z5
 	VFMADD231PS  Z4, Z5, Z0
@@ -10414,44 +12909,44 @@ loop8:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop8
+	JGE          loop13
 
-done9:
+done14:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop4
+	JGE  loop6
 
-done5:
-	MOVQ 112(AX), DX
+done7:
+	MOVQ 128(AX), DX
 
 	// Add finished chains.
-	MOVQ    72(AX), BX
-	TESTQ   BX, BX
-	JEQ     done10
-	MOVQ    152(AX), BX
-	MOVQ    104(AX), DX
-	VMOVUPS (BX), Z4
-	VADDPS  Z0, Z4, Z0
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z4
-	VADDPS  Z1, Z4, Z1
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z4
-	VADDPS  Z2, Z4, Z2
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z4
-	VADDPS  Z3, Z4, Z3
-	ADDQ    DX, BX
-	MOVQ    BX, 152(AX)
-	MOVQ    112(AX), DX
-
-done10:
-	// Add what C holds.
 	MOVQ    80(AX), BX
 	TESTQ   BX, BX
-	JEQ     done11
-	MOVQ    160(AX), BX
+	JEQ     done15
+	MOVQ    184(AX), BX
+	MOVQ    120(AX), DX
+	VMOVUPS (BX), Z4
+	VADDPS  Z0, Z4, Z0
+	ADDQ    DX, BX
+	VMOVUPS (BX), Z4
+	VADDPS  Z1, Z4, Z1
+	ADDQ    DX, BX
+	VMOVUPS (BX), Z4
+	VADDPS  Z2, Z4, Z2
+	ADDQ    DX, BX
+	VMOVUPS (BX), Z4
+	VADDPS  Z3, Z4, Z3
+	ADDQ    DX, BX
+	MOVQ    BX, 184(AX)
+	MOVQ    128(AX), DX
+
+done15:
+	// Add what C holds.
+	MOVQ    88(AX), BX
+	TESTQ   BX, BX
+	JEQ     done16
+	MOVQ    192(AX), BX
 	VMOVUPS (BX), Z4
 	VADDPS  Z0, Z4, Z0
 	ADDQ    DX, BX
@@ -10465,9 +12960,9 @@ done10:
 	VADDPS  Z3, Z4, Z3
 	ADDQ    DX, BX
 
-done11:
+done16:
 	// Store.
-	MOVQ    160(AX), BX
+	MOVQ    192(AX), BX
 	VMOVUPS Z0, (BX)
 	ADDQ    DX, BX
 	VMOVUPS Z1, (BX)
@@ -10476,51 +12971,82 @@ done11:
 	ADDQ    DX, BX
 	VMOVUPS Z3, (BX)
 	ADDQ    DX, BX
-	MOVQ    BX, 160(AX)
+	MOVQ    BX, 192(AX)
 
 	// To the next tile.
 	ADDQ  $+16, CX
-	MOVQ  168(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
+	MOVQ  DX, 200(AX)
 	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
+	JNE   tile3
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
-	JEQ   done3
+	JEQ   next4
 
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
+	// To the next blocks of columns.
+	MOVQ 96(AX), CX
+	ADDQ $+64, CX
+	MOVQ CX, 96(AX)
+	MOVQ 72(AX), CX
+	ADDQ $+64, CX
+	MOVQ CX, 72(AX)
+	MOVQ 168(AX), CX
+	MOVQ 80(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
+	MOVQ DX, 80(AX)
+	MOVQ 8(AX), CX
+	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
+	MOVQ 24(AX), CX
+	SHLQ $0x06, CX
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	JMP  group2
+
+next4:
+	MOVQ  56(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 56(AX)
+	TESTQ CX, CX
+	JEQ   done5
+
+	// To the next panel.
+	MOVQ 160(AX), CX
+	MOVQ 96(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 96(AX)
+	MOVQ 176(AX), CX
+	MOVQ 80(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 80(AX)
+	MOVQ 152(AX), CX
+	MOVQ 72(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 72(AX)
+	MOVQ 136(AX), CX
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 144(AX), CX
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
 	JMP  panel1
 
-done3:
+done5:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
 	RET
 
 // func gemm4x32AVX512(task *gemmTask)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·gemm4x32AVX512(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
@@ -10531,17 +13057,21 @@ TEXT ·gemm4x32AVX512(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
+	MOVQ 48(AX), CX
+	MOVQ CX, 208(AX)
 
-tile2:
+group2:
+	MOVQ 96(AX), CX
+	MOVQ CX, 192(AX)
+	MOVQ 80(AX), CX
+	MOVQ CX, 184(AX)
+	MOVQ 40(AX), CX
+	MOVQ CX, 200(AX)
+	MOVQ 64(AX), CX
+
+tile3:
 	// The chains start.
-	MOVQ    64(AX), DX
+	MOVQ    72(AX), DX
 	VMOVUPS (DX), Z0
 	VMOVUPS 64(DX), Z1
 	VMOVAPS Z0, Z2
@@ -10550,26 +13080,37 @@ tile2:
 	VMOVAPS Z1, Z5
 	VMOVAPS Z0, Z6
 	VMOVAPS Z1, Z7
-	MOVQ    96(AX), DX
+	MOVQ    112(AX), DX
 	MOVQ    32(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done5
-
-loop4:
-	// A k block.
-	MOVQ (SI), R8
-	MOVQ 8(SI), R9
-	MOVQ R9, R10
-	SHLQ $0x06, R10
-	LEAQ (DI)(DX*1), R11
-	ADDQ DX, R11
-	ADDQ DX, R11
-	CMPQ R9, $+4
-	JLT  done7
+	JLT     done7
 
 loop6:
+	// A k block.
+	MOVQ  (SI), R8
+	MOVQ  8(SI), R9
+	MOVQ  R9, R10
+	SHLQ  $0x06, R10
+	LEAQ  (DI)(DX*1), R11
+	ADDQ  DX, R11
+	ADDQ  DX, R11
+	MOVQ  104(AX), R12
+	TESTQ R12, R12
+	JEQ   done8
+	CMPQ  R9, $+4
+	JLT   done10
+
+loop9:
+	PREFETCHT0   1024(R8)
+	PREFETCHT0   1088(R8)
+	PREFETCHT0   1152(R8)
+	PREFETCHT0   1216(R8)
+	PREFETCHT0   1024(R8)(R10*1)
+	PREFETCHT0   1088(R8)(R10*1)
+	PREFETCHT0   1152(R8)(R10*1)
+	PREFETCHT0   1216(R8)(R10*1)
 	VMOVUPS      (R8), Z8
 	VMOVUPS      (R8)(R10*1), Z9
 	VBROADCASTSS (DI), Z10
@@ -10631,13 +13172,82 @@ loop6:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop6
+	JGE          loop9
 
-done7:
+done10:
+done8:
+	CMPQ R9, $+4
+	JLT  done12
+
+loop11:
+	VMOVUPS      (R8), Z8
+	VMOVUPS      (R8)(R10*1), Z9
+	VBROADCASTSS (DI), Z10
+	VFMADD231PS  Z8, Z10, Z0
+	VFMADD231PS  Z9, Z10, Z1
+	VBROADCASTSS (DI)(DX*1), Z10
+	VFMADD231PS  Z8, Z10, Z2
+	VFMADD231PS  Z9, Z10, Z3
+	VBROADCASTSS (DI)(DX*2), Z10
+	VFMADD231PS  Z8, Z10, Z4
+	VFMADD231PS  Z9, Z10, Z5
+	VBROADCASTSS (R11), Z10
+	VFMADD231PS  Z8, Z10, Z6
+	VFMADD231PS  Z9, Z10, Z7
+	VMOVUPS      64(R8), Z8
+	VMOVUPS      64(R8)(R10*1), Z9
+	VBROADCASTSS 4(DI), Z10
+	VFMADD231PS  Z8, Z10, Z0
+	VFMADD231PS  Z9, Z10, Z1
+	VBROADCASTSS 4(DI)(DX*1), Z10
+	VFMADD231PS  Z8, Z10, Z2
+	VFMADD231PS  Z9, Z10, Z3
+	VBROADCASTSS 4(DI)(DX*2), Z10
+	VFMADD231PS  Z8, Z10, Z4
+	VFMADD231PS  Z9, Z10, Z5
+	VBROADCASTSS 4(R11), Z10
+	VFMADD231PS  Z8, Z10, Z6
+	VFMADD231PS  Z9, Z10, Z7
+	VMOVUPS      128(R8), Z8
+	VMOVUPS      128(R8)(R10*1), Z9
+	VBROADCASTSS 8(DI), Z10
+	VFMADD231PS  Z8, Z10, Z0
+	VFMADD231PS  Z9, Z10, Z1
+	VBROADCASTSS 8(DI)(DX*1), Z10
+	VFMADD231PS  Z8, Z10, Z2
+	VFMADD231PS  Z9, Z10, Z3
+	VBROADCASTSS 8(DI)(DX*2), Z10
+	VFMADD231PS  Z8, Z10, Z4
+	VFMADD231PS  Z9, Z10, Z5
+	VBROADCASTSS 8(R11), Z10
+	VFMADD231PS  Z8, Z10, Z6
+	VFMADD231PS  Z9, Z10, Z7
+	VMOVUPS      192(R8), Z8
+	VMOVUPS      192(R8)(R10*1), Z9
+	VBROADCASTSS 12(DI), Z10
+	VFMADD231PS  Z8, Z10, Z0
+	VFMADD231PS  Z9, Z10, Z1
+	VBROADCASTSS 12(DI)(DX*1), Z10
+	VFMADD231PS  Z8, Z10, Z2
+	VFMADD231PS  Z9, Z10, Z3
+	VBROADCASTSS 12(DI)(DX*2), Z10
+	VFMADD231PS  Z8, Z10, Z4
+	VFMADD231PS  Z9, Z10, Z5
+	VBROADCASTSS 12(R11), Z10
+	VFMADD231PS  Z8, Z10, Z6
+	VFMADD231PS  Z9, Z10, Z7
+	ADDQ         $+16, DI
+	ADDQ         $+16, R11
+	ADDQ         $+256, R8
+	ADDQ         $-4, R9
+	CMPQ         R9, $+4
+	JGE          loop11
+
+done12:
 	CMPQ R9, $+1
-	JLT  done9
+	JLT  done14
 
-loop8:
+loop13:
 	VMOVUPS      (R8), Z8
 	VMOVUPS      (R8)(R10*1), Z9
 	VBROADCASTSS (DI), Z10
@@ -10657,52 +13267,52 @@ loop8:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop8
+	JGE          loop13
 
-done9:
+done14:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop4
+	JGE  loop6
 
-done5:
-	MOVQ 112(AX), BX
+done7:
+	MOVQ 128(AX), BX
 
 	// Add finished chains.
-	MOVQ    72(AX), SI
-	TESTQ   SI, SI
-	JEQ     done10
-	MOVQ    152(AX), SI
-	MOVQ    104(AX), BX
-	VMOVUPS (SI), Z8
-	VADDPS  Z0, Z8, Z0
-	VMOVUPS 64(SI), Z8
-	VADDPS  Z1, Z8, Z1
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z8
-	VADDPS  Z2, Z8, Z2
-	VMOVUPS 64(SI), Z8
-	VADDPS  Z3, Z8, Z3
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z8
-	VADDPS  Z4, Z8, Z4
-	VMOVUPS 64(SI), Z8
-	VADDPS  Z5, Z8, Z5
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z8
-	VADDPS  Z6, Z8, Z6
-	VMOVUPS 64(SI), Z8
-	VADDPS  Z7, Z8, Z7
-	ADDQ    BX, SI
-	MOVQ    SI, 152(AX)
-	MOVQ    112(AX), BX
-
-done10:
-	// Add what C holds.
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
-	JEQ     done11
-	MOVQ    160(AX), SI
+	JEQ     done15
+	MOVQ    184(AX), SI
+	MOVQ    120(AX), BX
+	VMOVUPS (SI), Z8
+	VADDPS  Z0, Z8, Z0
+	VMOVUPS 64(SI), Z8
+	VADDPS  Z1, Z8, Z1
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z8
+	VADDPS  Z2, Z8, Z2
+	VMOVUPS 64(SI), Z8
+	VADDPS  Z3, Z8, Z3
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z8
+	VADDPS  Z4, Z8, Z4
+	VMOVUPS 64(SI), Z8
+	VADDPS  Z5, Z8, Z5
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z8
+	VADDPS  Z6, Z8, Z6
+	VMOVUPS 64(SI), Z8
+	VADDPS  Z7, Z8, Z7
+	ADDQ    BX, SI
+	MOVQ    SI, 184(AX)
+	MOVQ    128(AX), BX
+
+done15:
+	// Add what C holds.
+	MOVQ    88(AX), SI
+	TESTQ   SI, SI
+	JEQ     done16
+	MOVQ    192(AX), SI
 	VMOVUPS (SI), Z8
 	VADDPS  Z0, Z8, Z0
 	VMOVUPS 64(SI), Z8
@@ -10724,9 +13334,9 @@ done10:
 	VADDPS  Z7, Z8, Z7
 	ADDQ    BX, SI
 
-done11:
+done16:
 	// Store.
-	MOVQ    160(AX), SI
+	MOVQ    192(AX), SI
 	VMOVUPS Z0, (SI)
 	VMOVUPS Z1, 64(SI)
 	ADDQ    BX, SI
@@ -10739,54 +13349,91 @@ done11:
 	VMOVUPS Z6, (SI)
 	VMOVUPS Z7, 64(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 160(AX)
+	MOVQ    SI, 192(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	MOVQ  168(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
+	MOVQ  DX, 200(AX)
 	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
+	JNE   tile3
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
-	JEQ   done3
+	JEQ   next4
 
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
+	// To the next blocks of columns.
+	MOVQ 96(AX), CX
+	ADDQ $+128, CX
+	MOVQ CX, 96(AX)
+	MOVQ 72(AX), CX
+	ADDQ $+128, CX
+	MOVQ CX, 72(AX)
+	MOVQ 168(AX), CX
+	MOVQ 80(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
+	MOVQ DX, 80(AX)
+	MOVQ 8(AX), CX
+	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 24(AX), CX
+	SHLQ $0x06, CX
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	JMP  group2
+
+next4:
+	MOVQ  56(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 56(AX)
+	TESTQ CX, CX
+	JEQ   done5
+
+	// To the next panel.
+	MOVQ 160(AX), CX
+	MOVQ 96(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 96(AX)
+	MOVQ 176(AX), CX
+	MOVQ 80(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 80(AX)
+	MOVQ 152(AX), CX
+	MOVQ 72(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 72(AX)
+	MOVQ 136(AX), CX
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 144(AX), CX
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
 	JMP  panel1
 
-done3:
+done5:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
 	RET
 
 // func gemmTN4x32AVX512(task *gemmTask)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·gemmTN4x32AVX512(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
@@ -10797,17 +13444,21 @@ TEXT ·gemmTN4x32AVX512(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
+	MOVQ 48(AX), CX
+	MOVQ CX, 208(AX)
 
-tile2:
+group2:
+	MOVQ 96(AX), CX
+	MOVQ CX, 192(AX)
+	MOVQ 80(AX), CX
+	MOVQ CX, 184(AX)
+	MOVQ 40(AX), CX
+	MOVQ CX, 200(AX)
+	MOVQ 64(AX), CX
+
+tile3:
 	// The chains start.
-	MOVQ    64(AX), DX
+	MOVQ    72(AX), DX
 	VMOVUPS (DX), Z0
 	VMOVUPS 64(DX), Z1
 	VMOVAPS Z0, Z2
@@ -10816,23 +13467,32 @@ tile2:
 	VMOVAPS Z1, Z5
 	VMOVAPS Z0, Z6
 	VMOVAPS Z1, Z7
-	MOVQ    96(AX), DX
+	MOVQ    112(AX), DX
 	MOVQ    32(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done5
-
-loop4:
-	// A k block.
-	MOVQ (SI), R8
-	MOVQ 8(SI), R9
-	MOVQ R9, R10
-	SHLQ $0x06, R10
-	CMPQ R9, $+3
-	JLT  done7
+	JLT     done7
 
 loop6:
+	// A k block.
+	MOVQ  (SI), R8
+	MOVQ  8(SI), R9
+	MOVQ  R9, R10
+	SHLQ  $0x06, R10
+	MOVQ  104(AX), R11
+	TESTQ R11, R11
+	JEQ   done8
+	CMPQ  R9, $+3
+	JLT   done10
+
+loop9:
+	PREFETCHT0   1024(R8)
+	PREFETCHT0   1088(R8)
+	PREFETCHT0   1152(R8)
+	PREFETCHT0   1024(R8)(R10*1)
+	PREFETCHT0   1088(R8)(R10*1)
+	PREFETCHT0   1152(R8)(R10*1)
 	VMOVUPS      (R8), Z8
 	VMOVUPS      (R8)(R10*1), Z9
 	VBROADCASTSS (DI), Z10
@@ -10881,13 +13541,69 @@ loop6:
 	ADDQ         $+192, R8
 	ADDQ         $-3, R9
 	CMPQ         R9, $+3
-	JGE          loop6
+	JGE          loop9
 
-done7:
+done10:
+done8:
+	CMPQ R9, $+3
+	JLT  done12
+
+loop11:
+	VMOVUPS      (R8), Z8
+	VMOVUPS      (R8)(R10*1), Z9
+	VBROADCASTSS (DI), Z10
+	VFMADD231PS  Z8, Z10, Z0
+	VFMADD231PS  Z9, Z10, Z1
+	VBROADCASTSS 4(DI), Z10
+	VFMADD231PS  Z8, Z10, Z2
+	VFMADD231PS  Z9, Z10, Z3
+	VBROADCASTSS 8(DI), Z10
+	VFMADD231PS  Z8, Z10, Z4
+	VFMADD231PS  Z9, Z10, Z5
+	VBROADCASTSS 12(DI), Z10
+	VFMADD231PS  Z8, Z10, Z6
+	VFMADD231PS  Z9, Z10, Z7
+	VMOVUPS      64(R8), Z8
+	VMOVUPS      64(R8)(R10*1), Z9
+	VBROADCASTSS (DI)(DX*1), Z10
+	VFMADD231PS  Z8, Z10, Z0
+	VFMADD231PS  Z9, Z10, Z1
+	VBROADCASTSS 4(DI)(DX*1), Z10
+	VFMADD231PS  Z8, Z10, Z2
+	VFMADD231PS  Z9, Z10, Z3
+	VBROADCASTSS 8(DI)(DX*1), Z10
+	VFMADD231PS  Z8, Z10, Z4
+	VFMADD231PS  Z9, Z10, Z5
+	VBROADCASTSS 12(DI)(DX*1), Z10
+	VFMADD231PS  Z8, Z10, Z6
+	VFMADD231PS  Z9, Z10, Z7
+	VMOVUPS      128(R8), Z8
+	VMOVUPS      128(R8)(R10*1), Z9
+	VBROADCASTSS (DI)(DX*2), Z10
+	VFMADD231PS  Z8, Z10, Z0
+	VFMADD231PS  Z9, Z10, Z1
+	VBROADCASTSS 4(DI)(DX*2), Z10
+	VFMADD231PS  Z8, Z10, Z2
+	VFMADD231PS  Z9, Z10, Z3
+	VBROADCASTSS 8(DI)(DX*2), Z10
+	VFMADD231PS  Z8, Z10, Z4
+	VFMADD231PS  Z9, Z10, Z5
+	VBROADCASTSS 12(DI)(DX*2), Z10
+	VFMADD231PS  Z8, Z10, Z6
+	VFMADD231PS  Z9, Z10, Z7
+	ADDQ         DX, DI
+	ADDQ         DX, DI
+	ADDQ         DX, DI
+	ADDQ         $+192, R8
+	ADDQ         $-3, R9
+	CMPQ         R9, $+3
+	JGE          loop11
+
+done12:
 	CMPQ R9, $+1
-	JLT  done9
+	JLT  done14
 
-loop8:
+loop13:
 	VMOVUPS      (R8), Z8
 	VMOVUPS      (R8)(R10*1), Z9
 	VBROADCASTSS (DI), Z10
@@ -10906,52 +13622,52 @@ loop8:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop8
+	JGE          loop13
 
-done9:
+done14:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop4
+	JGE  loop6
 
-done5:
-	MOVQ 112(AX), DX
+done7:
+	MOVQ 128(AX), DX
 
 	// Add finished chains.
-	MOVQ    72(AX), BX
-	TESTQ   BX, BX
-	JEQ     done10
-	MOVQ    152(AX), BX
-	MOVQ    104(AX), DX
-	VMOVUPS (BX), Z8
-	VADDPS  Z0, Z8, Z0
-	VMOVUPS 64(BX), Z8
-	VADDPS  Z1, Z8, Z1
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z8
-	VADDPS  Z2, Z8, Z2
-	VMOVUPS 64(BX), Z8
-	VADDPS  Z3, Z8, Z3
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z8
-	VADDPS  Z4, Z8, Z4
-	VMOVUPS 64(BX), Z8
-	VADDPS  Z5, Z8, Z5
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z8
-	VADDPS  Z6, Z8, Z6
-	VMOVUPS 64(BX), Z8
-	VADDPS  Z7, Z8, Z7
-	ADDQ    DX, BX
-	MOVQ    BX, 152(AX)
-	MOVQ    112(AX), DX
-
-done10:
-	// Add what C holds.
 	MOVQ    80(AX), BX
 	TESTQ   BX, BX
-	JEQ     done11
-	MOVQ    160(AX), BX
+	JEQ     done15
+	MOVQ    184(AX), BX
+	MOVQ    120(AX), DX
+	VMOVUPS (BX), Z8
+	VADDPS  Z0, Z8, Z0
+	VMOVUPS 64(BX), Z8
+	VADDPS  Z1, Z8, Z1
+	ADDQ    DX, BX
+	VMOVUPS (BX), Z8
+	VADDPS  Z2, Z8, Z2
+	VMOVUPS 64(BX), Z8
+	VADDPS  Z3, Z8, Z3
+	ADDQ    DX, BX
+	VMOVUPS (BX), Z8
+	VADDPS  Z4, Z8, Z4
+	VMOVUPS 64(BX), Z8
+	VADDPS  Z5, Z8, Z5
+	ADDQ    DX, BX
+	VMOVUPS (BX), Z8
+	VADDPS  Z6, Z8, Z6
+	VMOVUPS 64(BX), Z8
+	VADDPS  Z7, Z8, Z7
+	ADDQ    DX, BX
+	MOVQ    BX, 184(AX)
+	MOVQ    128(AX), DX
+
+done15:
+	// Add what C holds.
+	MOVQ    88(AX), BX
+	TESTQ   BX, BX
+	JEQ     done16
+	MOVQ    192(AX), BX
 	VMOVUPS (BX), Z8
 	VADDPS  Z0, Z8, Z0
 	VMOVUPS 64(BX), Z8
@@ -10973,9 +13689,9 @@ done10:
 	VADDPS  Z7, Z8, Z7
 	ADDQ    DX, BX
 
-done11:
+done16:
 	// Store.
-	MOVQ    160(AX), BX
+	MOVQ    192(AX), BX
 	VMOVUPS Z0, (BX)
 	VMOVUPS Z1, 64(BX)
 	ADDQ    DX, BX
@@ -10988,51 +13704,88 @@ done11:
 	VMOVUPS Z6, (BX)
 	VMOVUPS Z7, 64(BX)
 	ADDQ    DX, BX
-	MOVQ    BX, 160(AX)
+	MOVQ    BX, 192(AX)
 
 	// To the next tile.
 	ADDQ  $+16, CX
-	MOVQ  168(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
+	MOVQ  DX, 200(AX)
 	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
+	JNE   tile3
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
-	JEQ   done3
+	JEQ   next4
 
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
+	// To the next blocks of columns.
+	MOVQ 96(AX), CX
+	ADDQ $+128, CX
+	MOVQ CX, 96(AX)
+	MOVQ 72(AX), CX
+	ADDQ $+128, CX
+	MOVQ CX, 72(AX)
+	MOVQ 168(AX), CX
+	MOVQ 80(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
+	MOVQ DX, 80(AX)
+	MOVQ 8(AX), CX
+	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 24(AX), CX
+	SHLQ $0x06, CX
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	JMP  group2
+
+next4:
+	MOVQ  56(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 56(AX)
+	TESTQ CX, CX
+	JEQ   done5
+
+	// To the next panel.
+	MOVQ 160(AX), CX
+	MOVQ 96(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 96(AX)
+	MOVQ 176(AX), CX
+	MOVQ 80(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 80(AX)
+	MOVQ 152(AX), CX
+	MOVQ 72(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 72(AX)
+	MOVQ 136(AX), CX
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 144(AX), CX
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
 	JMP  panel1
 
-done3:
+done5:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
 	RET
 
 // func gemm4x48AVX512(task *gemmTask)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·gemm4x48AVX512(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
@@ -11043,17 +13796,21 @@ TEXT ·gemm4x48AVX512(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
+	MOVQ 48(AX), CX
+	MOVQ CX, 208(AX)
 
-tile2:
+group2:
+	MOVQ 96(AX), CX
+	MOVQ CX, 192(AX)
+	MOVQ 80(AX), CX
+	MOVQ CX, 184(AX)
+	MOVQ 40(AX), CX
+	MOVQ CX, 200(AX)
+	MOVQ 64(AX), CX
+
+tile3:
 	// The chains start.
-	MOVQ    64(AX), DX
+	MOVQ    72(AX), DX
 	VMOVUPS (DX), Z0
 	VMOVUPS 64(DX), Z1
 	VMOVUPS 128(DX), Z2
@@ -11066,26 +13823,41 @@ tile2:
 	VMOVAPS Z0, Z9
 	VMOVAPS Z1, Z10
 	VMOVAPS Z2, Z11
-	MOVQ    96(AX), DX
+	MOVQ    112(AX), DX
 	MOVQ    32(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done5
-
-loop4:
-	// A k block.
-	MOVQ (SI), R8
-	MOVQ 8(SI), R9
-	MOVQ R9, R10
-	SHLQ $0x06, R10
-	LEAQ (DI)(DX*1), R11
-	ADDQ DX, R11
-	ADDQ DX, R11
-	CMPQ R9, $+4
-	JLT  done7
+	JLT     done7
 
 loop6:
+	// A k block.
+	MOVQ  (SI), R8
+	MOVQ  8(SI), R9
+	MOVQ  R9, R10
+	SHLQ  $0x06, R10
+	LEAQ  (DI)(DX*1), R11
+	ADDQ  DX, R11
+	ADDQ  DX, R11
+	MOVQ  104(AX), R12
+	TESTQ R12, R12
+	JEQ   done8
+	CMPQ  R9, $+4
+	JLT   done10
+
+loop9:
+	PREFETCHT0   1024(R8)
+	PREFETCHT0   1088(R8)
+	PREFETCHT0   1152(R8)
+	PREFETCHT0   1216(R8)
+	PREFETCHT0   1024(R8)(R10*1)
+	PREFETCHT0   1088(R8)(R10*1)
+	PREFETCHT0   1152(R8)(R10*1)
+	PREFETCHT0   1216(R8)(R10*1)
+	PREFETCHT0   1024(R8)(R10*2)
+	PREFETCHT0   1088(R8)(R10*2)
+	PREFETCHT0   1152(R8)(R10*2)
+	PREFETCHT0   1216(R8)(R10*2)
 	VMOVUPS      (R8), Z12
 	VMOVUPS      (R8)(R10*1), Z13
 	VMOVUPS      (R8)(R10*2), Z14
@@ -11167,13 +13939,102 @@ loop6:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop6
+	JGE          loop9
 
-done7:
+done10:
+done8:
+	CMPQ R9, $+4
+	JLT  done12
+
+loop11:
+	VMOVUPS      (R8), Z12
+	VMOVUPS      (R8)(R10*1), Z13
+	VMOVUPS      (R8)(R10*2), Z14
+	VBROADCASTSS (DI), Z15
+	VFMADD231PS  Z12, Z15, Z0
+	VFMADD231PS  Z13, Z15, Z1
+	VFMADD231PS  Z14, Z15, Z2
+	VBROADCASTSS (DI)(DX*1), Z15
+	VFMADD231PS  Z12, Z15, Z3
+	VFMADD231PS  Z13, Z15, Z4
+	VFMADD231PS  Z14, Z15, Z5
+	VBROADCASTSS (DI)(DX*2), Z15
+	VFMADD231PS  Z12, Z15, Z6
+	VFMADD231PS  Z13, Z15, Z7
+	VFMADD231PS  Z14, Z15, Z8
+	VBROADCASTSS (R11), Z15
+	VFMADD231PS  Z12, Z15, Z9
+	VFMADD231PS  Z13, Z15, Z10
+	VFMADD231PS  Z14, Z15, Z11
+	VMOVUPS      64(R8), Z12
+	VMOVUPS      64(R8)(R10*1), Z13
+	VMOVUPS      64(R8)(R10*2), Z14
+	VBROADCASTSS 4(DI), Z15
+	VFMADD231PS  Z12, Z15, Z0
+	VFMADD231PS  Z13, Z15, Z1
+	VFMADD231PS  Z14, Z15, Z2
+	VBROADCASTSS 4(DI)(DX*1), Z15
+	VFMADD231PS  Z12, Z15, Z3
+	VFMADD231PS  Z13, Z15, Z4
+	VFMADD231PS  Z14, Z15, Z5
+	VBROADCASTSS 4(DI)(DX*2), Z15
+	VFMADD231PS  Z12, Z15, Z6
+	VFMADD231PS  Z13, Z15, Z7
+	VFMADD231PS  Z14, Z15, Z8
+	VBROADCASTSS 4(R11), Z15
+	VFMADD231PS  Z12, Z15, Z9
+	VFMADD231PS  Z13, Z15, Z10
+	VFMADD231PS  Z14, Z15, Z11
+	VMOVUPS      128(R8), Z12
+	VMOVUPS      128(R8)(R10*1), Z13
+	VMOVUPS      128(R8)(R10*2), Z14
+	VBROADCASTSS 8(DI), Z15
+	VFMADD231PS  Z12, Z15, Z0
+	VFMADD231PS  Z13, Z15, Z1
+	VFMADD231PS  Z14, Z15, Z2
+	VBROADCASTSS 8(DI)(DX*1), Z15
+	VFMADD231PS  Z12, Z15, Z3
+	VFMADD231PS  Z13, Z15, Z4
+	VFMADD231PS  Z14, Z15, Z5
+	VBROADCASTSS 8(DI)(DX*2), Z15
+	VFMADD231PS  Z12, Z15, Z6
+	VFMADD231PS  Z13, Z15, Z7
+	VFMADD231PS  Z14, Z15, Z8
+	VBROADCASTSS 8(R11), Z15
+	VFMADD231PS  Z12, Z15, Z9
+	VFMADD231PS  Z13, Z15, Z10
+	VFMADD231PS  Z14, Z15, Z11
+	VMOVUPS      192(R8), Z12
+	VMOVUPS      192(R8)(R10*1), Z13
+	VMOVUPS      192(R8)(R10*2), Z14
+	VBROADCASTSS 12(DI), Z15
+	VFMADD231PS  Z12, Z15, Z0
+	VFMADD231PS  Z13, Z15, Z1
+	VFMADD231PS  Z14, Z15, Z2
+	VBROADCASTSS 12(DI)(DX*1), Z15
+	VFMADD231PS  Z12, Z15, Z3
+	VFMADD231PS  Z13, Z15, Z4
+	VFMADD231PS  Z14, Z15, Z5
+	VBROADCASTSS 12(DI)(DX*2), Z15
+	VFMADD231PS  Z12, Z15, Z6
+	VFMADD231PS  Z13, Z15, Z7
+	VFMADD231PS  Z14, Z15, Z8
+	VBROADCASTSS 12(R11), Z15
+	VFMADD231PS  Z12, Z15, Z9
+	VFMADD231PS  Z13, Z15, Z10
+	VFMADD231PS  Z14, Z15, Z11
+	ADDQ         $+16, DI
+	ADDQ         $+16, R11
+	ADDQ         $+256, R8
+	ADDQ         $-4, R9
+	CMPQ         R9, $+4
+	JGE          loop11
+
+done12:
 	CMPQ R9, $+1
-	JLT  done9
+	JLT  done14
 
-loop8:
+loop13:
 	VMOVUPS      (R8), Z12
 	VMOVUPS      (R8)(R10*1), Z13
 	VMOVUPS      (R8)(R10*2), Z14
@@ -11198,60 +14059,60 @@ loop8:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop8
+	JGE          loop13
 
-done9:
+done14:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop4
+	JGE  loop6
 
-done5:
-	MOVQ 112(AX), BX
+done7:
+	MOVQ 128(AX), BX
 
 	// Add finished chains.
-	MOVQ    72(AX), SI
-	TESTQ   SI, SI
-	JEQ     done10
-	MOVQ    152(AX), SI
-	MOVQ    104(AX), BX
-	VMOVUPS (SI), Z12
-	VADDPS  Z0, Z12, Z0
-	VMOVUPS 64(SI), Z12
-	VADDPS  Z1, Z12, Z1
-	VMOVUPS 128(SI), Z12
-	VADDPS  Z2, Z12, Z2
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z12
-	VADDPS  Z3, Z12, Z3
-	VMOVUPS 64(SI), Z12
-	VADDPS  Z4, Z12, Z4
-	VMOVUPS 128(SI), Z12
-	VADDPS  Z5, Z12, Z5
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z12
-	VADDPS  Z6, Z12, Z6
-	VMOVUPS 64(SI), Z12
-	VADDPS  Z7, Z12, Z7
-	VMOVUPS 128(SI), Z12
-	VADDPS  Z8, Z12, Z8
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z12
-	VADDPS  Z9, Z12, Z9
-	VMOVUPS 64(SI), Z12
-	VADDPS  Z10, Z12, Z10
-	VMOVUPS 128(SI), Z12
-	VADDPS  Z11, Z12, Z11
-	ADDQ    BX, SI
-	MOVQ    SI, 152(AX)
-	MOVQ    112(AX), BX
-
-done10:
-	// Add what C holds.
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
-	JEQ     done11
-	MOVQ    160(AX), SI
+	JEQ     done15
+	MOVQ    184(AX), SI
+	MOVQ    120(AX), BX
+	VMOVUPS (SI), Z12
+	VADDPS  Z0, Z12, Z0
+	VMOVUPS 64(SI), Z12
+	VADDPS  Z1, Z12, Z1
+	VMOVUPS 128(SI), Z12
+	VADDPS  Z2, Z12, Z2
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z12
+	VADDPS  Z3, Z12, Z3
+	VMOVUPS 64(SI), Z12
+	VADDPS  Z4, Z12, Z4
+	VMOVUPS 128(SI), Z12
+	VADDPS  Z5, Z12, Z5
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z12
+	VADDPS  Z6, Z12, Z6
+	VMOVUPS 64(SI), Z12
+	VADDPS  Z7, Z12, Z7
+	VMOVUPS 128(SI), Z12
+	VADDPS  Z8, Z12, Z8
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z12
+	VADDPS  Z9, Z12, Z9
+	VMOVUPS 64(SI), Z12
+	VADDPS  Z10, Z12, Z10
+	VMOVUPS 128(SI), Z12
+	VADDPS  Z11, Z12, Z11
+	ADDQ    BX, SI
+	MOVQ    SI, 184(AX)
+	MOVQ    128(AX), BX
+
+done15:
+	// Add what C holds.
+	MOVQ    88(AX), SI
+	TESTQ   SI, SI
+	JEQ     done16
+	MOVQ    192(AX), SI
 	VMOVUPS (SI), Z12
 	VADDPS  Z0, Z12, Z0
 	VMOVUPS 64(SI), Z12
@@ -11281,9 +14142,9 @@ done10:
 	VADDPS  Z11, Z12, Z11
 	ADDQ    BX, SI
 
-done11:
+done16:
 	// Store.
-	MOVQ    160(AX), SI
+	MOVQ    192(AX), SI
 	VMOVUPS Z0, (SI)
 	VMOVUPS Z1, 64(SI)
 	VMOVUPS Z2, 128(SI)
@@ -11300,54 +14161,97 @@ done11:
 	VMOVUPS Z10, 64(SI)
 	VMOVUPS Z11, 128(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 160(AX)
+	MOVQ    SI, 192(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	MOVQ  168(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
+	MOVQ  DX, 200(AX)
 	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
+	JNE   tile3
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
-	JEQ   done3
+	JEQ   next4
 
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
+	// To the next blocks of columns.
+	MOVQ 96(AX), CX
+	ADDQ $+192, CX
+	MOVQ CX, 96(AX)
+	MOVQ 72(AX), CX
+	ADDQ $+192, CX
+	MOVQ CX, 72(AX)
+	MOVQ 168(AX), CX
+	MOVQ 80(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
+	MOVQ DX, 80(AX)
+	MOVQ 8(AX), CX
+	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 24(AX), CX
+	SHLQ $0x06, CX
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	JMP  group2
+
+next4:
+	MOVQ  56(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 56(AX)
+	TESTQ CX, CX
+	JEQ   done5
+
+	// To the next panel.
+	MOVQ 160(AX), CX
+	MOVQ 96(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 96(AX)
+	MOVQ 176(AX), CX
+	MOVQ 80(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 80(AX)
+	MOVQ 152(AX), CX
+	MOVQ 72(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 72(AX)
+	MOVQ 136(AX), CX
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 144(AX), CX
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
 	JMP  panel1
 
-done3:
+done5:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
 	RET
 
 // func gemmTN4x48AVX512(task *gemmTask)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·gemmTN4x48AVX512(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
@@ -11358,17 +14262,21 @@ TEXT ·gemmTN4x48AVX512(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
+	MOVQ 48(AX), CX
+	MOVQ CX, 208(AX)
 
-tile2:
+group2:
+	MOVQ 96(AX), CX
+	MOVQ CX, 192(AX)
+	MOVQ 80(AX), CX
+	MOVQ CX, 184(AX)
+	MOVQ 40(AX), CX
+	MOVQ CX, 200(AX)
+	MOVQ 64(AX), CX
+
+tile3:
 	// The chains start.
-	MOVQ    64(AX), DX
+	MOVQ    72(AX), DX
 	VMOVUPS (DX), Z0
 	VMOVUPS 64(DX), Z1
 	VMOVUPS 128(DX), Z2
@@ -11381,23 +14289,35 @@ tile2:
 	VMOVAPS Z0, Z9
 	VMOVAPS Z1, Z10
 	VMOVAPS Z2, Z11
-	MOVQ    96(AX), DX
+	MOVQ    112(AX), DX
 	MOVQ    32(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done5
-
-loop4:
-	// A k block.
-	MOVQ (SI), R8
-	MOVQ 8(SI), R9
-	MOVQ R9, R10
-	SHLQ $0x06, R10
-	CMPQ R9, $+3
-	JLT  done7
+	JLT     done7
 
 loop6:
+	// A k block.
+	MOVQ  (SI), R8
+	MOVQ  8(SI), R9
+	MOVQ  R9, R10
+	SHLQ  $0x06, R10
+	MOVQ  104(AX), R11
+	TESTQ R11, R11
+	JEQ   done8
+	CMPQ  R9, $+3
+	JLT   done10
+
+loop9:
+	PREFETCHT0   1024(R8)
+	PREFETCHT0   1088(R8)
+	PREFETCHT0   1152(R8)
+	PREFETCHT0   1024(R8)(R10*1)
+	PREFETCHT0   1088(R8)(R10*1)
+	PREFETCHT0   1152(R8)(R10*1)
+	PREFETCHT0   1024(R8)(R10*2)
+	PREFETCHT0   1088(R8)(R10*2)
+	PREFETCHT0   1152(R8)(R10*2)
 	VMOVUPS      (R8), Z12
 	VMOVUPS      (R8)(R10*1), Z13
 	VMOVUPS      (R8)(R10*2), Z14
@@ -11461,13 +14381,84 @@ loop6:
 	ADDQ         $+192, R8
 	ADDQ         $-3, R9
 	CMPQ         R9, $+3
-	JGE          loop6
+	JGE          loop9
 
-done7:
+done10:
+done8:
+	CMPQ R9, $+3
+	JLT  done12
+
+loop11:
+	VMOVUPS      (R8), Z12
+	VMOVUPS      (R8)(R10*1), Z13
+	VMOVUPS      (R8)(R10*2), Z14
+	VBROADCASTSS (DI), Z15
+	VFMADD231PS  Z12, Z15, Z0
+	VFMADD231PS  Z13, Z15, Z1
+	VFMADD231PS  Z14, Z15, Z2
+	VBROADCASTSS 4(DI), Z15
+	VFMADD231PS  Z12, Z15, Z3
+	VFMADD231PS  Z13, Z15, Z4
+	VFMADD231PS  Z14, Z15, Z5
+	VBROADCASTSS 8(DI), Z15
+	VFMADD231PS  Z12, Z15, Z6
+	VFMADD231PS  Z13, Z15, Z7
+	VFMADD231PS  Z14, Z15, Z8
+	VBROADCASTSS 12(DI), Z15
+	VFMADD231PS  Z12, Z15, Z9
+	VFMADD231PS  Z13, Z15, Z10
+	VFMADD231PS  Z14, Z15, Z11
+	VMOVUPS      64(R8), Z12
+	VMOVUPS      64(R8)(R10*1), Z13
+	VMOVUPS      64(R8)(R10*2), Z14
+	VBROADCASTSS (DI)(DX*1), Z15
+	VFMADD231PS  Z12, Z15, Z0
+	VFMADD231PS  Z13, Z15, Z1
+	VFMADD231PS  Z14, Z15, Z2
+	VBROADCASTSS 4(DI)(DX*1), Z15
+	VFMADD231PS  Z12, Z15, Z3
+	VFMADD231PS  Z13, Z15, Z4
+	VFMADD231PS  Z14, Z15, Z5
+	VBROADCASTSS 8(DI)(DX*1), Z15
+	VFMADD231PS  Z12, Z15, Z6
+	VFMADD231PS  Z13, Z15, Z7
+	VFMADD231PS  Z14, Z15, Z8
+	VBROADCASTSS 12(DI)(DX*1), Z15
+	VFMADD231PS  Z12, Z15, Z9
+	VFMADD231PS  Z13, Z15, Z10
+	VFMADD231PS  Z14, Z15, Z11
+	VMOVUPS      128(R8), Z12
+	VMOVUPS      128(R8)(R10*1), Z13
+	VMOVUPS      128(R8)(R10*2), Z14
+	VBROADCASTSS (DI)(DX*2), Z15
+	VFMADD231PS  Z12, Z15, Z0
+	VFMADD231PS  Z13, Z15, Z1
+	VFMADD231PS  Z14, Z15, Z2
+	VBROADCASTSS 4(DI)(DX*2), Z15
+	VFMADD231PS  Z12, Z15, Z3
+	VFMADD231PS  Z13, Z15, Z4
+	VFMADD231PS  Z14, Z15, Z5
+	VBROADCASTSS 8(DI)(DX*2), Z15
+	VFMADD231PS  Z12, Z15, Z6
+	VFMADD231PS  Z13, Z15, Z7
+	VFMADD231PS  Z14, Z15, Z8
+	VBROADCASTSS 12(DI)(DX*2), Z15
+	VFMADD231PS  Z12, Z15, Z9
+	VFMADD231PS  Z13, Z15, Z10
+	VFMADD231PS  Z14, Z15, Z11
+	ADDQ         DX, DI
+	ADDQ         DX, DI
+	ADDQ         DX, DI
+	ADDQ         $+192, R8
+	ADDQ         $-3, R9
+	CMPQ         R9, $+3
+	JGE          loop11
+
+done12:
 	CMPQ R9, $+1
-	JLT  done9
+	JLT  done14
 
-loop8:
+loop13:
 	VMOVUPS      (R8), Z12
 	VMOVUPS      (R8)(R10*1), Z13
 	VMOVUPS      (R8)(R10*2), Z14
@@ -11491,60 +14482,60 @@ loop8:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop8
+	JGE          loop13
 
-done9:
+done14:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop4
+	JGE  loop6
 
-done5:
-	MOVQ 112(AX), DX
+done7:
+	MOVQ 128(AX), DX
 
 	// Add finished chains.
-	MOVQ    72(AX), BX
-	TESTQ   BX, BX
-	JEQ     done10
-	MOVQ    152(AX), BX
-	MOVQ    104(AX), DX
-	VMOVUPS (BX), Z12
-	VADDPS  Z0, Z12, Z0
-	VMOVUPS 64(BX), Z12
-	VADDPS  Z1, Z12, Z1
-	VMOVUPS 128(BX), Z12
-	VADDPS  Z2, Z12, Z2
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z12
-	VADDPS  Z3, Z12, Z3
-	VMOVUPS 64(BX), Z12
-	VADDPS  Z4, Z12, Z4
-	VMOVUPS 128(BX), Z12
-	VADDPS  Z5, Z12, Z5
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z12
-	VADDPS  Z6, Z12, Z6
-	VMOVUPS 64(BX), Z12
-	VADDPS  Z7, Z12, Z7
-	VMOVUPS 128(BX), Z12
-	VADDPS  Z8, Z12, Z8
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z12
-	VADDPS  Z9, Z12, Z9
-	VMOVUPS 64(BX), Z12
-	VADDPS  Z10, Z12, Z10
-	VMOVUPS 128(BX), Z12
-	VADDPS  Z11, Z12, Z11
-	ADDQ    DX, BX
-	MOVQ    BX, 152(AX)
-	MOVQ    112(AX), DX
-
-done10:
-	// Add what C holds.
 	MOVQ    80(AX), BX
 	TESTQ   BX, BX
-	JEQ     done11
-	MOVQ    160(AX), BX
+	JEQ     done15
+	MOVQ    184(AX), BX
+	MOVQ    120(AX), DX
+	VMOVUPS (BX), Z12
+	VADDPS  Z0, Z12, Z0
+	VMOVUPS 64(BX), Z12
+	VADDPS  Z1, Z12, Z1
+	VMOVUPS 128(BX), Z12
+	VADDPS  Z2, Z12, Z2
+	ADDQ    DX, BX
+	VMOVUPS (BX), Z12
+	VADDPS  Z3, Z12, Z3
+	VMOVUPS 64(BX), Z12
+	VADDPS  Z4, Z12, Z4
+	VMOVUPS 128(BX), Z12
+	VADDPS  Z5, Z12, Z5
+	ADDQ    DX, BX
+	VMOVUPS (BX), Z12
+	VADDPS  Z6, Z12, Z6
+	VMOVUPS 64(BX), Z12
+	VADDPS  Z7, Z12, Z7
+	VMOVUPS 128(BX), Z12
+	VADDPS  Z8, Z12, Z8
+	ADDQ    DX, BX
+	VMOVUPS (BX), Z12
+	VADDPS  Z9, Z12, Z9
+	VMOVUPS 64(BX), Z12
+	VADDPS  Z10, Z12, Z10
+	VMOVUPS 128(BX), Z12
+	VADDPS  Z11, Z12, Z11
+	ADDQ    DX, BX
+	MOVQ    BX, 184(AX)
+	MOVQ    128(AX), DX
+
+done15:
+	// Add what C holds.
+	MOVQ    88(AX), BX
+	TESTQ   BX, BX
+	JEQ     done16
+	MOVQ    192(AX), BX
 	VMOVUPS (BX), Z12
 	VADDPS  Z0, Z12, Z0
 	VMOVUPS 64(BX), Z12
@@ -11574,9 +14565,9 @@ done10:
 	VADDPS  Z11, Z12, Z11
 	ADDQ    DX, BX
 
-done11:
+done16:
 	// Store.
-	MOVQ    160(AX), BX
+	MOVQ    192(AX), BX
 	VMOVUPS Z0, (BX)
 	VMOVUPS Z1, 64(BX)
 	VMOVUPS Z2, 128(BX)
@@ -11593,51 +14584,94 @@ done11:
 	VMOVUPS Z10, 64(BX)
 	VMOVUPS Z11, 128(BX)
 	ADDQ    DX, BX
-	MOVQ    BX, 160(AX)
+	MOVQ    BX, 192(AX)
 
 	// To the next tile.
 	ADDQ  $+16, CX
-	MOVQ  168(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
+	MOVQ  DX, 200(AX)
 	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
+	JNE   tile3
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
-	JEQ   done3
+	JEQ   next4
 
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
+	// To the next blocks of columns.
+	MOVQ 96(AX), CX
+	ADDQ $+192, CX
+	MOVQ CX, 96(AX)
+	MOVQ 72(AX), CX
+	ADDQ $+192, CX
+	MOVQ CX, 72(AX)
+	MOVQ 168(AX), CX
+	MOVQ 80(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
+	MOVQ DX, 80(AX)
+	MOVQ 8(AX), CX
+	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 24(AX), CX
+	SHLQ $0x06, CX
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	JMP  group2
+
+next4:
+	MOVQ  56(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 56(AX)
+	TESTQ CX, CX
+	JEQ   done5
+
+	// To the next panel.
+	MOVQ 160(AX), CX
+	MOVQ 96(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 96(AX)
+	MOVQ 176(AX), CX
+	MOVQ 80(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 80(AX)
+	MOVQ 152(AX), CX
+	MOVQ 72(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 72(AX)
+	MOVQ 136(AX), CX
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 144(AX), CX
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
 	JMP  panel1
 
-done3:
+done5:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
 	RET
 
 // func gemm4x64AVX512(task *gemmTask)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·gemm4x64AVX512(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
@@ -11648,17 +14682,21 @@ TEXT ·gemm4x64AVX512(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
+	MOVQ 48(AX), CX
+	MOVQ CX, 208(AX)
 
-tile2:
+group2:
+	MOVQ 96(AX), CX
+	MOVQ CX, 192(AX)
+	MOVQ 80(AX), CX
+	MOVQ CX, 184(AX)
+	MOVQ 40(AX), CX
+	MOVQ CX, 200(AX)
+	MOVQ 64(AX), CX
+
+tile3:
 	// The chains start.
-	MOVQ    64(AX), DX
+	MOVQ    72(AX), DX
 	VMOVUPS (DX), Z0
 	VMOVUPS 64(DX), Z1
 	VMOVUPS 128(DX), Z2
@@ -11675,29 +14713,48 @@ tile2:
 	VMOVAPS Z1, Z13
 	VMOVAPS Z2, Z14
 	VMOVAPS Z3, Z15
-	MOVQ    96(AX), DX
+	MOVQ    112(AX), DX
 	MOVQ    32(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done5
-
-loop4:
-	// A k block.
-	MOVQ (SI), R8
-	MOVQ 8(SI), R9
-	MOVQ R9, R10
-	SHLQ $0x06, R10
-	LEAQ (R8)(R10*1), R11
-	ADDQ R10, R11
-	ADDQ R10, R11
-	LEAQ (DI)(DX*1), R12
-	ADDQ DX, R12
-	ADDQ DX, R12
-	CMPQ R9, $+4
-	JLT  done7
+	JLT     done7
 
 loop6:
+	// A k block.
+	MOVQ  (SI), R8
+	MOVQ  8(SI), R9
+	MOVQ  R9, R10
+	SHLQ  $0x06, R10
+	LEAQ  (R8)(R10*1), R11
+	ADDQ  R10, R11
+	ADDQ  R10, R11
+	LEAQ  (DI)(DX*1), R12
+	ADDQ  DX, R12
+	ADDQ  DX, R12
+	MOVQ  104(AX), R13
+	TESTQ R13, R13
+	JEQ   done8
+	CMPQ  R9, $+4
+	JLT   done10
+
+loop9:
+	PREFETCHT0   1024(R8)
+	PREFETCHT0   1088(R8)
+	PREFETCHT0   1152(R8)
+	PREFETCHT0   1216(R8)
+	PREFETCHT0   1024(R8)(R10*1)
+	PREFETCHT0   1088(R8)(R10*1)
+	PREFETCHT0   1152(R8)(R10*1)
+	PREFETCHT0   1216(R8)(R10*1)
+	PREFETCHT0   1024(R8)(R10*2)
+	PREFETCHT0   1088(R8)(R10*2)
+	PREFETCHT0   1152(R8)(R10*2)
+	PREFETCHT0   1216(R8)(R10*2)
+	PREFETCHT0   1024(R11)
+	PREFETCHT0   1088(R11)
+	PREFETCHT0   1152(R11)
+	PREFETCHT0   1216(R11)
 	VBROADCASTSS (DI), Z16
 	VBROADCASTSS (DI)(DX*1), Z17
 	VBROADCASTSS (DI)(DX*2), Z18
@@ -11800,13 +14857,123 @@ loop6:
 	ADDQ         $+256, R11
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop6
+	JGE          loop9
 
-done7:
+done10:
+done8:
+	CMPQ R9, $+4
+	JLT  done12
+
+loop11:
+	VBROADCASTSS (DI), Z16
+	VBROADCASTSS (DI)(DX*1), Z17
+	VBROADCASTSS (DI)(DX*2), Z18
+	VBROADCASTSS (R12), Z19
+	VMOVUPS      (R8), Z20
+	VFMADD231PS  Z20, Z16, Z0
+	VFMADD231PS  Z20, Z17, Z4
+	VFMADD231PS  Z20, Z18, Z8
+	VFMADD231PS  Z20, Z19, Z12
+	VMOVUPS      (R8)(R10*1), Z20
+	VFMADD231PS  Z20, Z16, Z1
+	VFMADD231PS  Z20, Z17, Z5
+	VFMADD231PS  Z20, Z18, Z9
+	VFMADD231PS  Z20, Z19, Z13
+	VMOVUPS      (R8)(R10*2), Z20
+	VFMADD231PS  Z20, Z16, Z2
+	VFMADD231PS  Z20, Z17, Z6
+	VFMADD231PS  Z20, Z18, Z10
+	VFMADD231PS  Z20, Z19, Z14
+	VMOVUPS      (R11), Z20
+	VFMADD231PS  Z20, Z16, Z3
+	VFMADD231PS  Z20, Z17, Z7
+	VFMADD231PS  Z20, Z18, Z11
+	VFMADD231PS  Z20, Z19, Z15
+	VBROADCASTSS 4(DI), Z16
+	VBROADCASTSS 4(DI)(DX*1), Z17
+	VBROADCASTSS 4(DI)(DX*2), Z18
+	VBROADCASTSS 4(R12), Z19
+	VMOVUPS      64(R8), Z20
+	VFMADD231PS  Z20, Z16, Z0
+	VFMADD231PS  Z20, Z17, Z4
+	VFMADD231PS  Z20, Z18, Z8
+	VFMADD231PS  Z20, Z19, Z12
+	VMOVUPS      64(R8)(R10*1), Z20
+	VFMADD231PS  Z20, Z16, Z1
+	VFMADD231PS  Z20, Z17, Z5
+	VFMADD231PS  Z20, Z18, Z9
+	VFMADD231PS  Z20, Z19, Z13
+	VMOVUPS      64(R8)(R10*2), Z20
+	VFMADD231PS  Z20, Z16, Z2
+	VFMADD231PS  Z20, Z17, Z6
+	VFMADD231PS  Z20, Z18, Z10
+	VFMADD231PS  Z20, Z19, Z14
+	VMOVUPS      64(R11), Z20
+	VFMADD231PS  Z20, Z16, Z3
+	VFMADD231PS  Z20, Z17, Z7
+	VFMADD231PS  Z20, Z18, Z11
+	VFMADD231PS  Z20, Z19, Z15
+	VBROADCASTSS 8(DI), Z16
+	VBROADCASTSS 8(DI)(DX*1), Z17
+	VBROADCASTSS 8(DI)(DX*2), Z18
+	VBROADCASTSS 8(R12), Z19
+	VMOVUPS      128(R8), Z20
+	VFMADD231PS  Z20, Z16, Z0
+	VFMADD231PS  Z20, Z17, Z4
+	VFMADD231PS  Z20, Z18, Z8
+	VFMADD231PS  Z20, Z19, Z12
+	VMOVUPS      128(R8)(R10*1), Z20
+	VFMADD231PS  Z20, Z16, Z1
+	VFMADD231PS  Z20, Z17, Z5
+	VFMADD231PS  Z20, Z18, Z9
+	VFMADD231PS  Z20, Z19, Z13
+	VMOVUPS      128(R8)(R10*2), Z20
+	VFMADD231PS  Z20, Z16, Z2
+	VFMADD231PS  Z20, Z17, Z6
+	VFMADD231PS  Z20, Z18, Z10
+	VFMADD231PS  Z20, Z19, Z14
+	VMOVUPS      128(R11), Z20
+	VFMADD231PS  Z20, Z16, Z3
+	VFMADD231PS  Z20, Z17, Z7
+	VFMADD231PS  Z20, Z18, Z11
+	VFMADD231PS  Z20, Z19, Z15
+	VBROADCASTSS 12(DI), Z16
+	VBROADCASTSS 12(DI)(DX*1), Z17
+	VBROADCASTSS 12(DI)(DX*2), Z18
+	VBROADCASTSS 12(R12), Z19
+	VMOVUPS      192(R8), Z20
+	VFMADD231PS  Z20, Z16, Z0
+	VFMADD231PS  Z20, Z17, Z4
+	VFMADD231PS  Z20, Z18, Z8
+	VFMADD231PS  Z20, Z19, Z12
+	VMOVUPS      192(R8)(R10*1), Z20
+	VFMADD231PS  Z20, Z16, Z1
+	VFMADD231PS  Z20, Z17, Z5
+	VFMADD231PS  Z20, Z18, Z9
+	VFMADD231PS  Z20, Z19, Z13
+	VMOVUPS      192(R8)(R10*2), Z20
+	VFMADD231PS  Z20, Z16, Z2
+	VFMADD231PS  Z20, Z17, Z6
+	VFMADD231PS  Z20, Z18, Z10
+	VFMADD231PS  Z20, Z19, Z14
+	VMOVUPS      192(R11), Z20
+	VFMADD231PS  Z20, Z16, Z3
+	VFMADD231PS  Z20, Z17, Z7
+	VFMADD231PS  Z20, Z18, Z11
+	VFMADD231PS  Z20, Z19, Z15
+	ADDQ         $+16, DI
+	ADDQ         $+16, R12
+	ADDQ         $+256, R8
+	ADDQ         $+256, R11
+	ADDQ         $-4, R9
+	CMPQ         R9, $+4
+	JGE          loop11
+
+done12:
 	CMPQ R9, $+1
-	JLT  done9
+	JLT  done14
 
-loop8:
+loop13:
 	VBROADCASTSS (DI), Z16
 	VBROADCASTSS (DI)(DX*1), Z17
 	VBROADCASTSS (DI)(DX*2), Z18
@@ -11837,68 +15004,68 @@ loop8:
 	ADDQ         $+64, R11
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop8
+	JGE          loop13
 
-done9:
+done14:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop4
+	JGE  loop6
 
-done5:
-	MOVQ 112(AX), BX
+done7:
+	MOVQ 128(AX), BX
 
 	// Add finished chains.
-	MOVQ    72(AX), SI
-	TESTQ   SI, SI
-	JEQ     done10
-	MOVQ    152(AX), SI
-	MOVQ    104(AX), BX
-	VMOVUPS (SI), Z16
-	VADDPS  Z0, Z16, Z0
-	VMOVUPS 64(SI), Z16
-	VADDPS  Z1, Z16, Z1
-	VMOVUPS 128(SI), Z16
-	VADDPS  Z2, Z16, Z2
-	VMOVUPS 192(SI), Z16
-	VADDPS  Z3, Z16, Z3
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z16
-	VADDPS  Z4, Z16, Z4
-	VMOVUPS 64(SI), Z16
-	VADDPS  Z5, Z16, Z5
-	VMOVUPS 128(SI), Z16
-	VADDPS  Z6, Z16, Z6
-	VMOVUPS 192(SI), Z16
-	VADDPS  Z7, Z16, Z7
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z16
-	VADDPS  Z8, Z16, Z8
-	VMOVUPS 64(SI), Z16
-	VADDPS  Z9, Z16, Z9
-	VMOVUPS 128(SI), Z16
-	VADDPS  Z10, Z16, Z10
-	VMOVUPS 192(SI), Z16
-	VADDPS  Z11, Z16, Z11
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z16
-	VADDPS  Z12, Z16, Z12
-	VMOVUPS 64(SI), Z16
-	VADDPS  Z13, Z16, Z13
-	VMOVUPS 128(SI), Z16
-	VADDPS  Z14, Z16, Z14
-	VMOVUPS 192(SI), Z16
-	VADDPS  Z15, Z16, Z15
-	ADDQ    BX, SI
-	MOVQ    SI, 152(AX)
-	MOVQ    112(AX), BX
-
-done10:
-	// Add what C holds.
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
-	JEQ     done11
-	MOVQ    160(AX), SI
+	JEQ     done15
+	MOVQ    184(AX), SI
+	MOVQ    120(AX), BX
+	VMOVUPS (SI), Z16
+	VADDPS  Z0, Z16, Z0
+	VMOVUPS 64(SI), Z16
+	VADDPS  Z1, Z16, Z1
+	VMOVUPS 128(SI), Z16
+	VADDPS  Z2, Z16, Z2
+	VMOVUPS 192(SI), Z16
+	VADDPS  Z3, Z16, Z3
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z16
+	VADDPS  Z4, Z16, Z4
+	VMOVUPS 64(SI), Z16
+	VADDPS  Z5, Z16, Z5
+	VMOVUPS 128(SI), Z16
+	VADDPS  Z6, Z16, Z6
+	VMOVUPS 192(SI), Z16
+	VADDPS  Z7, Z16, Z7
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z16
+	VADDPS  Z8, Z16, Z8
+	VMOVUPS 64(SI), Z16
+	VADDPS  Z9, Z16, Z9
+	VMOVUPS 128(SI), Z16
+	VADDPS  Z10, Z16, Z10
+	VMOVUPS 192(SI), Z16
+	VADDPS  Z11, Z16, Z11
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z16
+	VADDPS  Z12, Z16, Z12
+	VMOVUPS 64(SI), Z16
+	VADDPS  Z13, Z16, Z13
+	VMOVUPS 128(SI), Z16
+	VADDPS  Z14, Z16, Z14
+	VMOVUPS 192(SI), Z16
+	VADDPS  Z15, Z16, Z15
+	ADDQ    BX, SI
+	MOVQ    SI, 184(AX)
+	MOVQ    128(AX), BX
+
+done15:
+	// Add what C holds.
+	MOVQ    88(AX), SI
+	TESTQ   SI, SI
+	JEQ     done16
+	MOVQ    192(AX), SI
 	VMOVUPS (SI), Z16
 	VADDPS  Z0, Z16, Z0
 	VMOVUPS 64(SI), Z16
@@ -11936,9 +15103,9 @@ done10:
 	VADDPS  Z15, Z16, Z15
 	ADDQ    BX, SI
 
-done11:
+done16:
 	// Store.
-	MOVQ    160(AX), SI
+	MOVQ    192(AX), SI
 	VMOVUPS Z0, (SI)
 	VMOVUPS Z1, 64(SI)
 	VMOVUPS Z2, 128(SI)
@@ -11959,54 +15126,103 @@ done11:
 	VMOVUPS Z14, 128(SI)
 	VMOVUPS Z15, 192(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 160(AX)
+	MOVQ    SI, 192(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	MOVQ  168(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
+	MOVQ  DX, 200(AX)
 	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
+	JNE   tile3
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
-	JEQ   done3
+	JEQ   next4
 
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
+	// To the next blocks of columns.
+	MOVQ 96(AX), CX
+	ADDQ $+256, CX
+	MOVQ CX, 96(AX)
+	MOVQ 72(AX), CX
+	ADDQ $+256, CX
+	MOVQ CX, 72(AX)
+	MOVQ 168(AX), CX
+	MOVQ 80(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
+	MOVQ DX, 80(AX)
+	MOVQ 8(AX), CX
+	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 24(AX), CX
+	SHLQ $0x06, CX
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	JMP  group2
+
+next4:
+	MOVQ  56(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 56(AX)
+	TESTQ CX, CX
+	JEQ   done5
+
+	// To the next panel.
+	MOVQ 160(AX), CX
+	MOVQ 96(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 96(AX)
+	MOVQ 176(AX), CX
+	MOVQ 80(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 80(AX)
+	MOVQ 152(AX), CX
+	MOVQ 72(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 72(AX)
+	MOVQ 136(AX), CX
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 144(AX), CX
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
 	JMP  panel1
 
-done3:
+done5:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
 	RET
 
 // func gemmTN4x64AVX512(task *gemmTask)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·gemmTN4x64AVX512(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
@@ -12017,17 +15233,21 @@ TEXT ·gemmTN4x64AVX512(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
+	MOVQ 48(AX), CX
+	MOVQ CX, 208(AX)
 
-tile2:
+group2:
+	MOVQ 96(AX), CX
+	MOVQ CX, 192(AX)
+	MOVQ 80(AX), CX
+	MOVQ CX, 184(AX)
+	MOVQ 40(AX), CX
+	MOVQ CX, 200(AX)
+	MOVQ 64(AX), CX
+
+tile3:
 	// The chains start.
-	MOVQ    64(AX), DX
+	MOVQ    72(AX), DX
 	VMOVUPS (DX), Z0
 	VMOVUPS 64(DX), Z1
 	VMOVUPS 128(DX), Z2
@@ -12044,26 +15264,41 @@ tile2:
 	VMOVAPS Z1, Z13
 	VMOVAPS Z2, Z14
 	VMOVAPS Z3, Z15
-	MOVQ    96(AX), DX
+	MOVQ    112(AX), DX
 	MOVQ    32(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done5
-
-loop4:
-	// A k block.
-	MOVQ (SI), R8
-	MOVQ 8(SI), R9
-	MOVQ R9, R10
-	SHLQ $0x06, R10
-	LEAQ (R8)(R10*1), R11
-	ADDQ R10, R11
-	ADDQ R10, R11
-	CMPQ R9, $+3
-	JLT  done7
+	JLT     done7
 
 loop6:
+	// A k block.
+	MOVQ  (SI), R8
+	MOVQ  8(SI), R9
+	MOVQ  R9, R10
+	SHLQ  $0x06, R10
+	LEAQ  (R8)(R10*1), R11
+	ADDQ  R10, R11
+	ADDQ  R10, R11
+	MOVQ  104(AX), R12
+	TESTQ R12, R12
+	JEQ   done8
+	CMPQ  R9, $+3
+	JLT   done10
+
+loop9:
+	PREFETCHT0   1024(R8)
+	PREFETCHT0   1088(R8)
+	PREFETCHT0   1152(R8)
+	PREFETCHT0   1024(R8)(R10*1)
+	PREFETCHT0   1088(R8)(R10*1)
+	PREFETCHT0   1152(R8)(R10*1)
+	PREFETCHT0   1024(R8)(R10*2)
+	PREFETCHT0   1088(R8)(R10*2)
+	PREFETCHT0   1152(R8)(R10*2)
+	PREFETCHT0   1024(R11)
+	PREFETCHT0   1088(R11)
+	PREFETCHT0   1152(R11)
 	VBROADCASTSS (DI), Z16
 	VBROADCASTSS 4(DI), Z17
 	VBROADCASTSS 8(DI), Z18
@@ -12143,13 +15378,100 @@ loop6:
 	ADDQ         $+192, R11
 	ADDQ         $-3, R9
 	CMPQ         R9, $+3
-	JGE          loop6
+	JGE          loop9
 
-done7:
+done10:
+done8:
+	CMPQ R9, $+3
+	JLT  done12
+
+loop11:
+	VBROADCASTSS (DI), Z16
+	VBROADCASTSS 4(DI), Z17
+	VBROADCASTSS 8(DI), Z18
+	VBROADCASTSS 12(DI), Z19
+	VMOVUPS      (R8), Z20
+	VFMADD231PS  Z20, Z16, Z0
+	VFMADD231PS  Z20, Z17, Z4
+	VFMADD231PS  Z20, Z18, Z8
+	VFMADD231PS  Z20, Z19, Z12
+	VMOVUPS      (R8)(R10*1), Z20
+	VFMADD231PS  Z20, Z16, Z1
+	VFMADD231PS  Z20, Z17, Z5
+	VFMADD231PS  Z20, Z18, Z9
+	VFMADD231PS  Z20, Z19, Z13
+	VMOVUPS      (R8)(R10*2), Z20
+	VFMADD231PS  Z20, Z16, Z2
+	VFMADD231PS  Z20, Z17, Z6
+	VFMADD231PS  Z20, Z18, Z10
+	VFMADD231PS  Z20, Z19, Z14
+	VMOVUPS      (R11), Z20
+	VFMADD231PS  Z20, Z16, Z3
+	VFMADD231PS  Z20, Z17, Z7
+	VFMADD231PS  Z20, Z18, Z11
+	VFMADD231PS  Z20, Z19, Z15
+	VBROADCASTSS (DI)(DX*1), Z16
+	VBROADCASTSS 4(DI)(DX*1), Z17
+	VBROADCASTSS 8(DI)(DX*1), Z18
+	VBROADCASTSS 12(DI)(DX*1), Z19
+	VMOVUPS      64(R8), Z20
+	VFMADD231PS  Z20, Z16, Z0
+	VFMADD231PS  Z20, Z17, Z4
+	VFMADD231PS  Z20, Z18, Z8
+	VFMADD231PS  Z20, Z19, Z12
+	VMOVUPS      64(R8)(R10*1), Z20
+	VFMADD231PS  Z20, Z16, Z1
+	VFMADD231PS  Z20, Z17, Z5
+	VFMADD231PS  Z20, Z18, Z9
+	VFMADD231PS  Z20, Z19, Z13
+	VMOVUPS      64(R8)(R10*2), Z20
+	VFMADD231PS  Z20, Z16, Z2
+	VFMADD231PS  Z20, Z17, Z6
+	VFMADD231PS  Z20, Z18, Z10
+	VFMADD231PS  Z20, Z19, Z14
+	VMOVUPS      64(R11), Z20
+	VFMADD231PS  Z20, Z16, Z3
+	VFMADD231PS  Z20, Z17, Z7
+	VFMADD231PS  Z20, Z18, Z11
+	VFMADD231PS  Z20, Z19, Z15
+	VBROADCASTSS (DI)(DX*2), Z16
+	VBROADCASTSS 4(DI)(DX*2), Z17
+	VBROADCASTSS 8(DI)(DX*2), Z18
+	VBROADCASTSS 12(DI)(DX*2), Z19
+	VMOVUPS      128(R8), Z20
+	VFMADD231PS  Z20, Z16, Z0
+	VFMADD231PS  Z20, Z17, Z4
+	VFMADD231PS  Z20, Z18, Z8
+	VFMADD231PS  Z20, Z19, Z12
+	VMOVUPS      128(R8)(R10*1), Z20
+	VFMADD231PS  Z20, Z16, Z1
+	VFMADD231PS  Z20, Z17, Z5
+	VFMADD231PS  Z20, Z18, Z9
+	VFMADD231PS  Z20, Z19, Z13
+	VMOVUPS      128(R8)(R10*2), Z20
+	VFMADD231PS  Z20, Z16, Z2
+	VFMADD231PS  Z20, Z17, Z6
+	VFMADD231PS  Z20, Z18, Z10
+	VFMADD231PS  Z20, Z19, Z14
+	VMOVUPS      128(R11), Z20
+	VFMADD231PS  Z20, Z16, Z3
+	VFMADD231PS  Z20, Z17, Z7
+	VFMADD231PS  Z20, Z18, Z11
+	VFMADD231PS  Z20, Z19, Z15
+	ADDQ         DX, DI
+	ADDQ         DX, DI
+	ADDQ         DX, DI
+	ADDQ         $+192, R8
+	ADDQ         $+192, R11
+	ADDQ         $-3, R9
+	CMPQ         R9, $+3
+	JGE          loop11
+
+done12:
 	CMPQ R9, $+1
-	JLT  done9
+	JLT  done14
 
-loop8:
+loop13:
 	VBROADCASTSS (DI), Z16
 	VBROADCASTSS 4(DI), Z17
 	VBROADCASTSS 8(DI), Z18
@@ -12179,68 +15501,68 @@ loop8:
 	ADDQ         $+64, R11
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop8
+	JGE          loop13
 
-done9:
+done14:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop4
+	JGE  loop6
 
-done5:
-	MOVQ 112(AX), DX
+done7:
+	MOVQ 128(AX), DX
 
 	// Add finished chains.
-	MOVQ    72(AX), BX
-	TESTQ   BX, BX
-	JEQ     done10
-	MOVQ    152(AX), BX
-	MOVQ    104(AX), DX
-	VMOVUPS (BX), Z16
-	VADDPS  Z0, Z16, Z0
-	VMOVUPS 64(BX), Z16
-	VADDPS  Z1, Z16, Z1
-	VMOVUPS 128(BX), Z16
-	VADDPS  Z2, Z16, Z2
-	VMOVUPS 192(BX), Z16
-	VADDPS  Z3, Z16, Z3
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z16
-	VADDPS  Z4, Z16, Z4
-	VMOVUPS 64(BX), Z16
-	VADDPS  Z5, Z16, Z5
-	VMOVUPS 128(BX), Z16
-	VADDPS  Z6, Z16, Z6
-	VMOVUPS 192(BX), Z16
-	VADDPS  Z7, Z16, Z7
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z16
-	VADDPS  Z8, Z16, Z8
-	VMOVUPS 64(BX), Z16
-	VADDPS  Z9, Z16, Z9
-	VMOVUPS 128(BX), Z16
-	VADDPS  Z10, Z16, Z10
-	VMOVUPS 192(BX), Z16
-	VADDPS  Z11, Z16, Z11
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z16
-	VADDPS  Z12, Z16, Z12
-	VMOVUPS 64(BX), Z16
-	VADDPS  Z13, Z16, Z13
-	VMOVUPS 128(BX), Z16
-	VADDPS  Z14, Z16, Z14
-	VMOVUPS 192(BX), Z16
-	VADDPS  Z15, Z16, Z15
-	ADDQ    DX, BX
-	MOVQ    BX, 152(AX)
-	MOVQ    112(AX), DX
-
-done10:
-	// Add what C holds.
 	MOVQ    80(AX), BX
 	TESTQ   BX, BX
-	JEQ     done11
-	MOVQ    160(AX), BX
+	JEQ     done15
+	MOVQ    184(AX), BX
+	MOVQ    120(AX), DX
+	VMOVUPS (BX), Z16
+	VADDPS  Z0, Z16, Z0
+	VMOVUPS 64(BX), Z16
+	VADDPS  Z1, Z16, Z1
+	VMOVUPS 128(BX), Z16
+	VADDPS  Z2, Z16, Z2
+	VMOVUPS 192(BX), Z16
+	VADDPS  Z3, Z16, Z3
+	ADDQ    DX, BX
+	VMOVUPS (BX), Z16
+	VADDPS  Z4, Z16, Z4
+	VMOVUPS 64(BX), Z16
+	VADDPS  Z5, Z16, Z5
+	VMOVUPS 128(BX), Z16
+	VADDPS  Z6, Z16, Z6
+	VMOVUPS 192(BX), Z16
+	VADDPS  Z7, Z16, Z7
+	ADDQ    DX, BX
+	VMOVUPS (BX), Z16
+	VADDPS  Z8, Z16, Z8
+	VMOVUPS 64(BX), Z16
+	VADDPS  Z9, Z16, Z9
+	VMOVUPS 128(BX), Z16
+	VADDPS  Z10, Z16, Z10
+	VMOVUPS 192(BX), Z16
+	VADDPS  Z11, Z16, Z11
+	ADDQ    DX, BX
+	VMOVUPS (BX), Z16
+	VADDPS  Z12, Z16, Z12
+	VMOVUPS 64(BX), Z16
+	VADDPS  Z13, Z16, Z13
+	VMOVUPS 128(BX), Z16
+	VADDPS  Z14, Z16, Z14
+	VMOVUPS 192(BX), Z16
+	VADDPS  Z15, Z16, Z15
+	ADDQ    DX, BX
+	MOVQ    BX, 184(AX)
+	MOVQ    128(AX), DX
+
+done15:
+	// Add what C holds.
+	MOVQ    88(AX), BX
+	TESTQ   BX, BX
+	JEQ     done16
+	MOVQ    192(AX), BX
 	VMOVUPS (BX), Z16
 	VADDPS  Z0, Z16, Z0
 	VMOVUPS 64(BX), Z16
@@ -12278,9 +15600,9 @@ done10:
 	VADDPS  Z15, Z16, Z15
 	ADDQ    DX, BX
 
-done11:
+done16:
 	// Store.
-	MOVQ    160(AX), BX
+	MOVQ    192(AX), BX
 	VMOVUPS Z0, (BX)
 	VMOVUPS Z1, 64(BX)
 	VMOVUPS Z2, 128(BX)
@@ -12301,51 +15623,100 @@ done11:
 	VMOVUPS Z14, 128(BX)
 	VMOVUPS Z15, 192(BX)
 	ADDQ    DX, BX
-	MOVQ    BX, 160(AX)
+	MOVQ    BX, 192(AX)
 
 	// To the next tile.
 	ADDQ  $+16, CX
-	MOVQ  168(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
+	MOVQ  DX, 200(AX)
 	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
+	JNE   tile3
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
-	JEQ   done3
+	JEQ   next4
 
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
+	// To the next blocks of columns.
+	MOVQ 96(AX), CX
+	ADDQ $+256, CX
+	MOVQ CX, 96(AX)
+	MOVQ 72(AX), CX
+	ADDQ $+256, CX
+	MOVQ CX, 72(AX)
+	MOVQ 168(AX), CX
+	MOVQ 80(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
+	MOVQ DX, 80(AX)
+	MOVQ 8(AX), CX
+	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 24(AX), CX
+	SHLQ $0x06, CX
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	JMP  group2
+
+next4:
+	MOVQ  56(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 56(AX)
+	TESTQ CX, CX
+	JEQ   done5
+
+	// To the next panel.
+	MOVQ 160(AX), CX
+	MOVQ 96(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 96(AX)
+	MOVQ 176(AX), CX
+	MOVQ 80(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 80(AX)
+	MOVQ 152(AX), CX
+	MOVQ 72(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 72(AX)
+	MOVQ 136(AX), CX
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 144(AX), CX
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
 	JMP  panel1
 
-done3:
+done5:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
 	RET
 
 // func gemm5x16AVX512(task *gemmTask)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·gemm5x16AVX512(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
@@ -12356,42 +15727,53 @@ TEXT ·gemm5x16AVX512(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
+	MOVQ 48(AX), CX
+	MOVQ CX, 208(AX)
 
-tile2:
+group2:
+	MOVQ 96(AX), CX
+	MOVQ CX, 192(AX)
+	MOVQ 80(AX), CX
+	MOVQ CX, 184(AX)
+	MOVQ 40(AX), CX
+	MOVQ CX, 200(AX)
+	MOVQ 64(AX), CX
+
+tile3:
 	// The chains start.
-	MOVQ    64(AX), DX
+	MOVQ    72(AX), DX
 	VMOVUPS (DX), Z0
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
 	VMOVAPS Z0, Z3
 	VMOVAPS Z0, Z4
-	MOVQ    96(AX), DX
+	MOVQ    112(AX), DX
 	MOVQ    32(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done5
-
-loop4:
-	// A k block.
-	MOVQ (SI), R8
-	MOVQ 8(SI), R9
-	MOVQ R9, R10
-	SHLQ $0x06, R10
-	LEAQ (DI)(DX*1), R10
-	ADDQ DX, R10
-	ADDQ DX, R10
-	CMPQ R9, $+4
-	JLT  done7
+	JLT     done7
 
 loop6:
+	// A k block.
+	MOVQ  (SI), R8
+	MOVQ  8(SI), R9
+	MOVQ  R9, R10
+	SHLQ  $0x06, R10
+	LEAQ  (DI)(DX*1), R10
+	ADDQ  DX, R10
+	ADDQ  DX, R10
+	MOVQ  104(AX), R11
+	TESTQ R11, R11
+	JEQ   done8
+	CMPQ  R9, $+4
+	JLT   done10
+
+loop9:
+	PREFETCHT0   1024(R8)
+	PREFETCHT0   1088(R8)
+	PREFETCHT0   1152(R8)
+	PREFETCHT0   1216(R8)
 	VMOVUPS      (R8), Z5
 	VBROADCASTSS (DI), Z6
 	VFMADD231PS  Z5, Z6, Z0
@@ -12441,13 +15823,70 @@ loop6:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop6
+	JGE          loop9
 
-done7:
+done10:
+done8:
+	CMPQ R9, $+4
+	JLT  done12
+
+loop11:
+	VMOVUPS      (R8), Z5
+	VBROADCASTSS (DI), Z6
+	VFMADD231PS  Z5, Z6, Z0
+	VBROADCASTSS (DI)(DX*1), Z6
+	VFMADD231PS  Z5, Z6, Z1
+	VBROADCASTSS (DI)(DX*2), Z6
+	VFMADD231PS  Z5, Z6, Z2
+	VBROADCASTSS (R10), Z6
+	VFMADD231PS  Z5, Z6, Z3
+	VBROADCASTSS (R10)(DX*1), Z6
+	VFMADD231PS  Z5, Z6, Z4
+	VMOVUPS      64(R8), Z5
+	VBROADCASTSS 4(DI), Z6
+	VFMADD231PS  Z5, Z6, Z0
+	VBROADCASTSS 4(DI)(DX*1), Z6
+	VFMADD231PS  Z5, Z6, Z1
+	VBROADCASTSS 4(DI)(DX*2), Z6
+	VFMADD231PS  Z5, Z6, Z2
+	VBROADCASTSS 4(R10), Z6
+	VFMADD231PS  Z5, Z6, Z3
+	VBROADCASTSS 4(R10)(DX*1), Z6
+	VFMADD231PS  Z5, Z6, Z4
+	VMOVUPS      128(R8), Z5
+	VBROADCASTSS 8(DI), Z6
+	VFMADD231PS  Z5, Z6, Z0
+	VBROADCASTSS 8(DI)(DX*1), Z6
+	VFMADD231PS  Z5, Z6, Z1
+	VBROADCASTSS 8(DI)(DX*2), Z6
+	VFMADD231PS  Z5, Z6, Z2
+	VBROADCASTSS 8(R10), Z6
+	VFMADD231PS  Z5, Z6, Z3
+	VBROADCASTSS 8(R10)(DX*1), Z6
+	VFMADD231PS  Z5, Z6, Z4
+	VMOVUPS      192(R8), Z5
+	VBROADCASTSS 12(DI), Z6
+	VFMADD231PS  Z5, Z6, Z0
+	VBROADCASTSS 12(DI)(DX*1), Z6
+	VFMADD231PS  Z5, Z6, Z1
+	VBROADCASTSS 12(DI)(DX*2), Z6
+	VFMADD231PS  Z5, Z6, Z2
+	VBROADCASTSS 12(R10), Z6
+	VFMADD231PS  Z5, Z6, Z3
+	VBROADCASTSS 12(R10)(DX*1), Z6
+	VFMADD231PS  Z5, Z6, Z4
+	ADDQ         $+16, DI
+	ADDQ         $+16, R10
+	ADDQ         $+256, R8
+	ADDQ         $-4, R9
+	CMPQ         R9, $+4
+	JGE          loop11
+
+done12:
 	CMPQ R9, $+1
-	JLT  done9
+	JLT  done14
 
-loop8:
+loop13:
 	VMOVUPS      (R8), Z5
 	VBROADCASTSS (DI), Z6
 	VFMADD231PS  Z5, Z6, Z0
@@ -12464,47 +15903,47 @@ loop8:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop8
+	JGE          loop13
 
-done9:
+done14:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop4
+	JGE  loop6
 
-done5:
-	MOVQ 112(AX), BX
+done7:
+	MOVQ 128(AX), BX
 
 	// Add finished chains.
-	MOVQ    72(AX), SI
-	TESTQ   SI, SI
-	JEQ     done10
-	MOVQ    152(AX), SI
-	MOVQ    104(AX), BX
-	VMOVUPS (SI), Z5
-	VADDPS  Z0, Z5, Z0
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z5
-	VADDPS  Z1, Z5, Z1
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z5
-	VADDPS  Z2, Z5, Z2
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z5
-	VADDPS  Z3, Z5, Z3
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z5
-	VADDPS  Z4, Z5, Z4
-	ADDQ    BX, SI
-	MOVQ    SI, 152(AX)
-	MOVQ    112(AX), BX
-
-done10:
-	// Add what C holds.
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
-	JEQ     done11
-	MOVQ    160(AX), SI
+	JEQ     done15
+	MOVQ    184(AX), SI
+	MOVQ    120(AX), BX
+	VMOVUPS (SI), Z5
+	VADDPS  Z0, Z5, Z0
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z5
+	VADDPS  Z1, Z5, Z1
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z5
+	VADDPS  Z2, Z5, Z2
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z5
+	VADDPS  Z3, Z5, Z3
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z5
+	VADDPS  Z4, Z5, Z4
+	ADDQ    BX, SI
+	MOVQ    SI, 184(AX)
+	MOVQ    128(AX), BX
+
+done15:
+	// Add what C holds.
+	MOVQ    88(AX), SI
+	TESTQ   SI, SI
+	JEQ     done16
+	MOVQ    192(AX), SI
 	VMOVUPS (SI), Z5
 	VADDPS  Z0, Z5, Z0
 	ADDQ    BX, SI
@@ -12521,9 +15960,9 @@ done10:
 	VADDPS  Z4, Z5, Z4
 	ADDQ    BX, SI
 
-done11:
+done16:
 	// Store.
-	MOVQ    160(AX), SI
+	MOVQ    192(AX), SI
 	VMOVUPS Z0, (SI)
 	ADDQ    BX, SI
 	VMOVUPS Z1, (SI)
@@ -12534,7 +15973,7 @@ done11:
 	ADDQ    BX, SI
 	VMOVUPS Z4, (SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 160(AX)
+	MOVQ    SI, 192(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
@@ -12542,47 +15981,78 @@ done11:
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	MOVQ  168(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
+	MOVQ  DX, 200(AX)
 	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
+	JNE   tile3
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
-	JEQ   done3
+	JEQ   next4
 
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
+	// To the next blocks of columns.
+	MOVQ 96(AX), CX
+	ADDQ $+64, CX
+	MOVQ CX, 96(AX)
+	MOVQ 72(AX), CX
+	ADDQ $+64, CX
+	MOVQ CX, 72(AX)
+	MOVQ 168(AX), CX
+	MOVQ 80(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
+	MOVQ DX, 80(AX)
+	MOVQ 8(AX), CX
+	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
+	MOVQ 24(AX), CX
+	SHLQ $0x06, CX
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	JMP  group2
+
+next4:
+	MOVQ  56(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 56(AX)
+	TESTQ CX, CX
+	JEQ   done5
+
+	// To the next panel.
+	MOVQ 160(AX), CX
+	MOVQ 96(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 96(AX)
+	MOVQ 176(AX), CX
+	MOVQ 80(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 80(AX)
+	MOVQ 152(AX), CX
+	MOVQ 72(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 72(AX)
+	MOVQ 136(AX), CX
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 144(AX), CX
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
 	JMP  panel1
 
-done3:
+done5:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
 	RET
 
 // func gemmTN5x16AVX512(task *gemmTask)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·gemmTN5x16AVX512(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
@@ -12593,39 +16063,49 @@ TEXT ·gemmTN5x16AVX512(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
+	MOVQ 48(AX), CX
+	MOVQ CX, 208(AX)
 
-tile2:
+group2:
+	MOVQ 96(AX), CX
+	MOVQ CX, 192(AX)
+	MOVQ 80(AX), CX
+	MOVQ CX, 184(AX)
+	MOVQ 40(AX), CX
+	MOVQ CX, 200(AX)
+	MOVQ 64(AX), CX
+
+tile3:
 	// The chains start.
-	MOVQ    64(AX), DX
+	MOVQ    72(AX), DX
 	VMOVUPS (DX), Z0
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
 	VMOVAPS Z0, Z3
 	VMOVAPS Z0, Z4
-	MOVQ    96(AX), DX
+	MOVQ    112(AX), DX
 	MOVQ    32(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done5
-
-loop4:
-	// A k block.
-	MOVQ (SI), R8
-	MOVQ 8(SI), R9
-	MOVQ R9, R10
-	SHLQ $0x06, R10
-	CMPQ R9, $+3
-	JLT  done7
+	JLT     done7
 
 loop6:
+	// A k block.
+	MOVQ  (SI), R8
+	MOVQ  8(SI), R9
+	MOVQ  R9, R10
+	SHLQ  $0x06, R10
+	MOVQ  104(AX), R10
+	TESTQ R10, R10
+	JEQ   done8
+	CMPQ  R9, $+3
+	JLT   done10
+
+loop9:
+	PREFETCHT0   1024(R8)
+	PREFETCHT0   1088(R8)
+	PREFETCHT0   1152(R8)
 	VMOVUPS      (R8), Z5
 	VBROADCASTSS (DI), Z6
 	VFMADD231PS  Z5, Z6, Z0
@@ -12665,13 +16145,60 @@ loop6:
 	ADDQ         $+192, R8
 	ADDQ         $-3, R9
 	CMPQ         R9, $+3
-	JGE          loop6
+	JGE          loop9
 
-done7:
+done10:
+done8:
+	CMPQ R9, $+3
+	JLT  done12
+
+loop11:
+	VMOVUPS      (R8), Z5
+	VBROADCASTSS (DI), Z6
+	VFMADD231PS  Z5, Z6, Z0
+	VBROADCASTSS 4(DI), Z6
+	VFMADD231PS  Z5, Z6, Z1
+	VBROADCASTSS 8(DI), Z6
+	VFMADD231PS  Z5, Z6, Z2
+	VBROADCASTSS 12(DI), Z6
+	VFMADD231PS  Z5, Z6, Z3
+	VBROADCASTSS 16(DI), Z6
+	VFMADD231PS  Z5, Z6, Z4
+	VMOVUPS      64(R8), Z5
+	VBROADCASTSS (DI)(DX*1), Z6
+	VFMADD231PS  Z5, Z6, Z0
+	VBROADCASTSS 4(DI)(DX*1), Z6
+	VFMADD231PS  Z5, Z6, Z1
+	VBROADCASTSS 8(DI)(DX*1), Z6
+	VFMADD231PS  Z5, Z6, Z2
+	VBROADCASTSS 12(DI)(DX*1), Z6
+	VFMADD231PS  Z5, Z6, Z3
+	VBROADCASTSS 16(DI)(DX*1), Z6
+	VFMADD231PS  Z5, Z6, Z4
+	VMOVUPS      128(R8), Z5
+	VBROADCASTSS (DI)(DX*2), Z6
+	VFMADD231PS  Z5, Z6, Z0
+	VBROADCASTSS 4(DI)(DX*2), Z6
+	VFMADD231PS  Z5, Z6, Z1
+	VBROADCASTSS 8(DI)(DX*2), Z6
+	VFMADD231PS  Z5, Z6, Z2
+	VBROADCASTSS 12(DI)(DX*2), Z6
+	VFMADD231PS  Z5, Z6, Z3
+	VBROADCASTSS 16(DI)(DX*2), Z6
+	VFMADD231PS  Z5, Z6, Z4
+	ADDQ         DX, DI
+	ADDQ         DX, DI
+	ADDQ         DX, DI
+	ADDQ         $+192, R8
+	ADDQ         $-3, R9
+	CMPQ         R9, $+3
+	JGE          loop11
+
+done12:
 	CMPQ R9, $+1
-	JLT  done9
+	JLT  done14
 
-loop8:
+loop13:
 	VMOVUPS      (R8), Z5
 	VBROADCASTSS (DI), Z6
 	VFMADD231PS  Z5, Z6, Z0
@@ -12687,47 +16214,47 @@ loop8:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop8
+	JGE          loop13
 
-done9:
+done14:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop4
+	JGE  loop6
 
-done5:
-	MOVQ 112(AX), DX
+done7:
+	MOVQ 128(AX), DX
 
 	// Add finished chains.
-	MOVQ    72(AX), BX
-	TESTQ   BX, BX
-	JEQ     done10
-	MOVQ    152(AX), BX
-	MOVQ    104(AX), DX
-	VMOVUPS (BX), Z5
-	VADDPS  Z0, Z5, Z0
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z5
-	VADDPS  Z1, Z5, Z1
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z5
-	VADDPS  Z2, Z5, Z2
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z5
-	VADDPS  Z3, Z5, Z3
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z5
-	VADDPS  Z4, Z5, Z4
-	ADDQ    DX, BX
-	MOVQ    BX, 152(AX)
-	MOVQ    112(AX), DX
-
-done10:
-	// Add what C holds.
 	MOVQ    80(AX), BX
 	TESTQ   BX, BX
-	JEQ     done11
-	MOVQ    160(AX), BX
+	JEQ     done15
+	MOVQ    184(AX), BX
+	MOVQ    120(AX), DX
+	VMOVUPS (BX), Z5
+	VADDPS  Z0, Z5, Z0
+	ADDQ    DX, BX
+	VMOVUPS (BX), Z5
+	VADDPS  Z1, Z5, Z1
+	ADDQ    DX, BX
+	VMOVUPS (BX), Z5
+	VADDPS  Z2, Z5, Z2
+	ADDQ    DX, BX
+	VMOVUPS (BX), Z5
+	VADDPS  Z3, Z5, Z3
+	ADDQ    DX, BX
+	VMOVUPS (BX), Z5
+	VADDPS  Z4, Z5, Z4
+	ADDQ    DX, BX
+	MOVQ    BX, 184(AX)
+	MOVQ    128(AX), DX
+
+done15:
+	// Add what C holds.
+	MOVQ    88(AX), BX
+	TESTQ   BX, BX
+	JEQ     done16
+	MOVQ    192(AX), BX
 	VMOVUPS (BX), Z5
 	VADDPS  Z0, Z5, Z0
 	ADDQ    DX, BX
@@ -12744,9 +16271,9 @@ done10:
 	VADDPS  Z4, Z5, Z4
 	ADDQ    DX, BX
 
-done11:
+done16:
 	// Store.
-	MOVQ    160(AX), BX
+	MOVQ    192(AX), BX
 	VMOVUPS Z0, (BX)
 	ADDQ    DX, BX
 	VMOVUPS Z1, (BX)
@@ -12757,51 +16284,82 @@ done11:
 	ADDQ    DX, BX
 	VMOVUPS Z4, (BX)
 	ADDQ    DX, BX
-	MOVQ    BX, 160(AX)
+	MOVQ    BX, 192(AX)
 
 	// To the next tile.
 	ADDQ  $+20, CX
-	MOVQ  168(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
+	MOVQ  DX, 200(AX)
 	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
+	JNE   tile3
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
-	JEQ   done3
+	JEQ   next4
 
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
+	// To the next blocks of columns.
+	MOVQ 96(AX), CX
+	ADDQ $+64, CX
+	MOVQ CX, 96(AX)
+	MOVQ 72(AX), CX
+	ADDQ $+64, CX
+	MOVQ CX, 72(AX)
+	MOVQ 168(AX), CX
+	MOVQ 80(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
+	MOVQ DX, 80(AX)
+	MOVQ 8(AX), CX
+	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
+	MOVQ 24(AX), CX
+	SHLQ $0x06, CX
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	JMP  group2
+
+next4:
+	MOVQ  56(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 56(AX)
+	TESTQ CX, CX
+	JEQ   done5
+
+	// To the next panel.
+	MOVQ 160(AX), CX
+	MOVQ 96(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 96(AX)
+	MOVQ 176(AX), CX
+	MOVQ 80(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 80(AX)
+	MOVQ 152(AX), CX
+	MOVQ 72(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 72(AX)
+	MOVQ 136(AX), CX
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 144(AX), CX
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
 	JMP  panel1
 
-done3:
+done5:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
 	RET
 
 // func gemm5x32AVX512(task *gemmTask)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·gemm5x32AVX512(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
@@ -12812,17 +16370,21 @@ TEXT ·gemm5x32AVX512(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
+	MOVQ 48(AX), CX
+	MOVQ CX, 208(AX)
 
-tile2:
+group2:
+	MOVQ 96(AX), CX
+	MOVQ CX, 192(AX)
+	MOVQ 80(AX), CX
+	MOVQ CX, 184(AX)
+	MOVQ 40(AX), CX
+	MOVQ CX, 200(AX)
+	MOVQ 64(AX), CX
+
+tile3:
 	// The chains start.
-	MOVQ    64(AX), DX
+	MOVQ    72(AX), DX
 	VMOVUPS (DX), Z0
 	VMOVUPS 64(DX), Z1
 	VMOVAPS Z0, Z2
@@ -12833,26 +16395,37 @@ tile2:
 	VMOVAPS Z1, Z7
 	VMOVAPS Z0, Z8
 	VMOVAPS Z1, Z9
-	MOVQ    96(AX), DX
+	MOVQ    112(AX), DX
 	MOVQ    32(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done5
-
-loop4:
-	// A k block.
-	MOVQ (SI), R8
-	MOVQ 8(SI), R9
-	MOVQ R9, R10
-	SHLQ $0x06, R10
-	LEAQ (DI)(DX*1), R11
-	ADDQ DX, R11
-	ADDQ DX, R11
-	CMPQ R9, $+4
-	JLT  done7
+	JLT     done7
 
 loop6:
+	// A k block.
+	MOVQ  (SI), R8
+	MOVQ  8(SI), R9
+	MOVQ  R9, R10
+	SHLQ  $0x06, R10
+	LEAQ  (DI)(DX*1), R11
+	ADDQ  DX, R11
+	ADDQ  DX, R11
+	MOVQ  104(AX), R12
+	TESTQ R12, R12
+	JEQ   done8
+	CMPQ  R9, $+4
+	JLT   done10
+
+loop9:
+	PREFETCHT0   1024(R8)
+	PREFETCHT0   1088(R8)
+	PREFETCHT0   1152(R8)
+	PREFETCHT0   1216(R8)
+	PREFETCHT0   1024(R8)(R10*1)
+	PREFETCHT0   1088(R8)(R10*1)
+	PREFETCHT0   1152(R8)(R10*1)
+	PREFETCHT0   1216(R8)(R10*1)
 	VMOVUPS      (R8), Z10
 	VMOVUPS      (R8)(R10*1), Z11
 	VBROADCASTSS (DI), Z12
@@ -12926,13 +16499,94 @@ loop6:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop6
+	JGE          loop9
 
-done7:
+done10:
+done8:
+	CMPQ R9, $+4
+	JLT  done12
+
+loop11:
+	VMOVUPS      (R8), Z10
+	VMOVUPS      (R8)(R10*1), Z11
+	VBROADCASTSS (DI), Z12
+	VFMADD231PS  Z10, Z12, Z0
+	VFMADD231PS  Z11, Z12, Z1
+	VBROADCASTSS (DI)(DX*1), Z12
+	VFMADD231PS  Z10, Z12, Z2
+	VFMADD231PS  Z11, Z12, Z3
+	VBROADCASTSS (DI)(DX*2), Z12
+	VFMADD231PS  Z10, Z12, Z4
+	VFMADD231PS  Z11, Z12, Z5
+	VBROADCASTSS (R11), Z12
+	VFMADD231PS  Z10, Z12, Z6
+	VFMADD231PS  Z11, Z12, Z7
+	VBROADCASTSS (R11)(DX*1), Z12
+	VFMADD231PS  Z10, Z12, Z8
+	VFMADD231PS  Z11, Z12, Z9
+	VMOVUPS      64(R8), Z10
+	VMOVUPS      64(R8)(R10*1), Z11
+	VBROADCASTSS 4(DI), Z12
+	VFMADD231PS  Z10, Z12, Z0
+	VFMADD231PS  Z11, Z12, Z1
+	VBROADCASTSS 4(DI)(DX*1), Z12
+	VFMADD231PS  Z10, Z12, Z2
+	VFMADD231PS  Z11, Z12, Z3
+	VBROADCASTSS 4(DI)(DX*2), Z12
+	VFMADD231PS  Z10, Z12, Z4
+	VFMADD231PS  Z11, Z12, Z5
+	VBROADCASTSS 4(R11), Z12
+	VFMADD231PS  Z10, Z12, Z6
+	VFMADD231PS  Z11, Z12, Z7
+	VBROADCASTSS 4(R11)(DX*1), Z12
+	VFMADD231PS  Z10, Z12, Z8
+	VFMADD231PS  Z11, Z12, Z9
+	VMOVUPS      128(R8), Z10
+	VMOVUPS      128(R8)(R10*1), Z11
+	VBROADCASTSS 8(DI), Z12
+	VFMADD231PS  Z10, Z12, Z0
+	VFMADD231PS  Z11, Z12, Z1
+	VBROADCASTSS 8(DI)(DX*1), Z12
+	VFMADD231PS  Z10, Z12, Z2
+	VFMADD231PS  Z11, Z12, Z3
+	VBROADCASTSS 8(DI)(DX*2), Z12
+	VFMADD231PS  Z10, Z12, Z4
+	VFMADD231PS  Z11, Z12, Z5
+	VBROADCASTSS 8(R11), Z12
+	VFMADD231PS  Z10, Z12, Z6
+	VFMADD231PS  Z11, Z12, Z7
+	VBROADCASTSS 8(R11)(DX*1), Z12
+	VFMADD231PS  Z10, Z12, Z8
+	VFMADD231PS  Z11, Z12, Z9
+	VMOVUPS      192(R8), Z10
+	VMOVUPS      192(R8)(R10*1), Z11
+	VBROADCASTSS 12(DI), Z12
+	VFMADD231PS  Z10, Z12, Z0
+	VFMADD231PS  Z11, Z12, Z1
+	VBROADCASTSS 12(DI)(DX*1), Z12
+	VFMADD231PS  Z10, Z12, Z2
+	VFMADD231PS  Z11, Z12, Z3
+	VBROADCASTSS 12(DI)(DX*2), Z12
+	VFMADD231PS  Z10, Z12, Z4
+	VFMADD231PS  Z11, Z12, Z5
+	VBROADCASTSS 12(R11), Z12
+	VFMADD231PS  Z10, Z12, Z6
+	VFMADD231PS  Z11, Z12, Z7
+	VBROADCASTSS 12(R11)(DX*1), Z12
+	VFMADD231PS  Z10, Z12, Z8
+	VFMADD231PS  Z11, Z12, Z9
+	ADDQ         $+16, DI
+	ADDQ         $+16, R11
+	ADDQ         $+256, R8
+	ADDQ         $-4, R9
+	CMPQ         R9, $+4
+	JGE          loop11
+
+done12:
 	CMPQ R9, $+1
-	JLT  done9
+	JLT  done14
 
-loop8:
+loop13:
 	VMOVUPS      (R8), Z10
 	VMOVUPS      (R8)(R10*1), Z11
 	VBROADCASTSS (DI), Z12
@@ -12955,57 +16609,57 @@ loop8:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop8
+	JGE          loop13
 
-done9:
+done14:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop4
+	JGE  loop6
 
-done5:
-	MOVQ 112(AX), BX
+done7:
+	MOVQ 128(AX), BX
 
 	// Add finished chains.
-	MOVQ    72(AX), SI
-	TESTQ   SI, SI
-	JEQ     done10
-	MOVQ    152(AX), SI
-	MOVQ    104(AX), BX
-	VMOVUPS (SI), Z10
-	VADDPS  Z0, Z10, Z0
-	VMOVUPS 64(SI), Z10
-	VADDPS  Z1, Z10, Z1
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z10
-	VADDPS  Z2, Z10, Z2
-	VMOVUPS 64(SI), Z10
-	VADDPS  Z3, Z10, Z3
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z10
-	VADDPS  Z4, Z10, Z4
-	VMOVUPS 64(SI), Z10
-	VADDPS  Z5, Z10, Z5
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z10
-	VADDPS  Z6, Z10, Z6
-	VMOVUPS 64(SI), Z10
-	VADDPS  Z7, Z10, Z7
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z10
-	VADDPS  Z8, Z10, Z8
-	VMOVUPS 64(SI), Z10
-	VADDPS  Z9, Z10, Z9
-	ADDQ    BX, SI
-	MOVQ    SI, 152(AX)
-	MOVQ    112(AX), BX
-
-done10:
-	// Add what C holds.
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
-	JEQ     done11
-	MOVQ    160(AX), SI
+	JEQ     done15
+	MOVQ    184(AX), SI
+	MOVQ    120(AX), BX
+	VMOVUPS (SI), Z10
+	VADDPS  Z0, Z10, Z0
+	VMOVUPS 64(SI), Z10
+	VADDPS  Z1, Z10, Z1
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z10
+	VADDPS  Z2, Z10, Z2
+	VMOVUPS 64(SI), Z10
+	VADDPS  Z3, Z10, Z3
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z10
+	VADDPS  Z4, Z10, Z4
+	VMOVUPS 64(SI), Z10
+	VADDPS  Z5, Z10, Z5
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z10
+	VADDPS  Z6, Z10, Z6
+	VMOVUPS 64(SI), Z10
+	VADDPS  Z7, Z10, Z7
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z10
+	VADDPS  Z8, Z10, Z8
+	VMOVUPS 64(SI), Z10
+	VADDPS  Z9, Z10, Z9
+	ADDQ    BX, SI
+	MOVQ    SI, 184(AX)
+	MOVQ    128(AX), BX
+
+done15:
+	// Add what C holds.
+	MOVQ    88(AX), SI
+	TESTQ   SI, SI
+	JEQ     done16
+	MOVQ    192(AX), SI
 	VMOVUPS (SI), Z10
 	VADDPS  Z0, Z10, Z0
 	VMOVUPS 64(SI), Z10
@@ -13032,9 +16686,9 @@ done10:
 	VADDPS  Z9, Z10, Z9
 	ADDQ    BX, SI
 
-done11:
+done16:
 	// Store.
-	MOVQ    160(AX), SI
+	MOVQ    192(AX), SI
 	VMOVUPS Z0, (SI)
 	VMOVUPS Z1, 64(SI)
 	ADDQ    BX, SI
@@ -13050,7 +16704,7 @@ done11:
 	VMOVUPS Z8, (SI)
 	VMOVUPS Z9, 64(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 160(AX)
+	MOVQ    SI, 192(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
@@ -13058,47 +16712,84 @@ done11:
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	MOVQ  168(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
+	MOVQ  DX, 200(AX)
 	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
+	JNE   tile3
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
-	JEQ   done3
+	JEQ   next4
 
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
+	// To the next blocks of columns.
+	MOVQ 96(AX), CX
+	ADDQ $+128, CX
+	MOVQ CX, 96(AX)
+	MOVQ 72(AX), CX
+	ADDQ $+128, CX
+	MOVQ CX, 72(AX)
+	MOVQ 168(AX), CX
+	MOVQ 80(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
+	MOVQ DX, 80(AX)
+	MOVQ 8(AX), CX
+	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 24(AX), CX
+	SHLQ $0x06, CX
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	JMP  group2
+
+next4:
+	MOVQ  56(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 56(AX)
+	TESTQ CX, CX
+	JEQ   done5
+
+	// To the next panel.
+	MOVQ 160(AX), CX
+	MOVQ 96(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 96(AX)
+	MOVQ 176(AX), CX
+	MOVQ 80(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 80(AX)
+	MOVQ 152(AX), CX
+	MOVQ 72(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 72(AX)
+	MOVQ 136(AX), CX
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 144(AX), CX
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
 	JMP  panel1
 
-done3:
+done5:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
 	RET
 
 // func gemmTN5x32AVX512(task *gemmTask)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·gemmTN5x32AVX512(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
@@ -13109,17 +16800,21 @@ TEXT ·gemmTN5x32AVX512(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
+	MOVQ 48(AX), CX
+	MOVQ CX, 208(AX)
 
-tile2:
+group2:
+	MOVQ 96(AX), CX
+	MOVQ CX, 192(AX)
+	MOVQ 80(AX), CX
+	MOVQ CX, 184(AX)
+	MOVQ 40(AX), CX
+	MOVQ CX, 200(AX)
+	MOVQ 64(AX), CX
+
+tile3:
 	// The chains start.
-	MOVQ    64(AX), DX
+	MOVQ    72(AX), DX
 	VMOVUPS (DX), Z0
 	VMOVUPS 64(DX), Z1
 	VMOVAPS Z0, Z2
@@ -13130,23 +16825,32 @@ tile2:
 	VMOVAPS Z1, Z7
 	VMOVAPS Z0, Z8
 	VMOVAPS Z1, Z9
-	MOVQ    96(AX), DX
+	MOVQ    112(AX), DX
 	MOVQ    32(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done5
-
-loop4:
-	// A k block.
-	MOVQ (SI), R8
-	MOVQ 8(SI), R9
-	MOVQ R9, R10
-	SHLQ $0x06, R10
-	CMPQ R9, $+3
-	JLT  done7
+	JLT     done7
 
 loop6:
+	// A k block.
+	MOVQ  (SI), R8
+	MOVQ  8(SI), R9
+	MOVQ  R9, R10
+	SHLQ  $0x06, R10
+	MOVQ  104(AX), R11
+	TESTQ R11, R11
+	JEQ   done8
+	CMPQ  R9, $+3
+	JLT   done10
+
+loop9:
+	PREFETCHT0   1024(R8)
+	PREFETCHT0   1088(R8)
+	PREFETCHT0   1152(R8)
+	PREFETCHT0   1024(R8)(R10*1)
+	PREFETCHT0   1088(R8)(R10*1)
+	PREFETCHT0   1152(R8)(R10*1)
 	VMOVUPS      (R8), Z10
 	VMOVUPS      (R8)(R10*1), Z11
 	VBROADCASTSS (DI), Z12
@@ -13204,13 +16908,78 @@ loop6:
 	ADDQ         $+192, R8
 	ADDQ         $-3, R9
 	CMPQ         R9, $+3
-	JGE          loop6
+	JGE          loop9
 
-done7:
+done10:
+done8:
+	CMPQ R9, $+3
+	JLT  done12
+
+loop11:
+	VMOVUPS      (R8), Z10
+	VMOVUPS      (R8)(R10*1), Z11
+	VBROADCASTSS (DI), Z12
+	VFMADD231PS  Z10, Z12, Z0
+	VFMADD231PS  Z11, Z12, Z1
+	VBROADCASTSS 4(DI), Z12
+	VFMADD231PS  Z10, Z12, Z2
+	VFMADD231PS  Z11, Z12, Z3
+	VBROADCASTSS 8(DI), Z12
+	VFMADD231PS  Z10, Z12, Z4
+	VFMADD231PS  Z11, Z12, Z5
+	VBROADCASTSS 12(DI), Z12
+	VFMADD231PS  Z10, Z12, Z6
+	VFMADD231PS  Z11, Z12, Z7
+	VBROADCASTSS 16(DI), Z12
+	VFMADD231PS  Z10, Z12, Z8
+	VFMADD231PS  Z11, Z12, Z9
+	VMOVUPS      64(R8), Z10
+	VMOVUPS      64(R8)(R10*1), Z11
+	VBROADCASTSS (DI)(DX*1), Z12
+	VFMADD231PS  Z10, Z12, Z0
+	VFMADD231PS  Z11, Z12, Z1
+	VBROADCASTSS 4(DI)(DX*1), Z12
+	VFMADD231PS  Z10, Z12, Z2
+	VFMADD231PS  Z11, Z12, Z3
+	VBROADCASTSS 8(DI)(DX*1), Z12
+	VFMADD231PS  Z10, Z12, Z4
+	VFMADD231PS  Z11, Z12, Z5
+	VBROADCASTSS 12(DI)(DX*1), Z12
+	VFMADD231PS  Z10, Z12, Z6
+	VFMADD231PS  Z11, Z12, Z7
+	VBROADCASTSS 16(DI)(DX*1), Z12
+	VFMADD231PS  Z10, Z12, Z8
+	VFMADD231PS  Z11, Z12, Z9
+	VMOVUPS      128(R8), Z10
+	VMOVUPS      128(R8)(R10*1), Z11
+	VBROADCASTSS (DI)(DX*2), Z12
+	VFMADD231PS  Z10, Z12, Z0
+	VFMADD231PS  Z11, Z12, Z1
+	VBROADCASTSS 4(DI)(DX*2), Z12
+	VFMADD231PS  Z10, Z12, Z2
+	VFMADD231PS  Z11, Z12, Z3
+	VBROADCASTSS 8(DI)(DX*2), Z12
+	VFMADD231PS  Z10, Z12, Z4
+	VFMADD231PS  Z11, Z12, Z5
+	VBROADCASTSS 12(DI)(DX*2), Z12
+	VFMADD231PS  Z10, Z12, Z6
+	VFMADD231PS  Z11, Z12, Z7
+	VBROADCASTSS 16(DI)(DX*2), Z12
+	VFMADD231PS  Z10, Z12, Z8
+	VFMADD231PS  Z11, Z12, Z9
+	ADDQ         DX, DI
+	ADDQ         DX, DI
+	ADDQ         DX, DI
+	ADDQ         $+192, R8
+	ADDQ         $-3, R9
+	CMPQ         R9, $+3
+	JGE          loop11
+
+done12:
 	CMPQ R9, $+1
-	JLT  done9
+	JLT  done14
 
-loop8:
+loop13:
 	VMOVUPS      (R8), Z10
 	VMOVUPS      (R8)(R10*1), Z11
 	VBROADCASTSS (DI), Z12
@@ -13232,57 +17001,57 @@ loop8:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop8
+	JGE          loop13
 
-done9:
+done14:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop4
+	JGE  loop6
 
-done5:
-	MOVQ 112(AX), DX
+done7:
+	MOVQ 128(AX), DX
 
 	// Add finished chains.
-	MOVQ    72(AX), BX
-	TESTQ   BX, BX
-	JEQ     done10
-	MOVQ    152(AX), BX
-	MOVQ    104(AX), DX
-	VMOVUPS (BX), Z10
-	VADDPS  Z0, Z10, Z0
-	VMOVUPS 64(BX), Z10
-	VADDPS  Z1, Z10, Z1
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z10
-	VADDPS  Z2, Z10, Z2
-	VMOVUPS 64(BX), Z10
-	VADDPS  Z3, Z10, Z3
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z10
-	VADDPS  Z4, Z10, Z4
-	VMOVUPS 64(BX), Z10
-	VADDPS  Z5, Z10, Z5
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z10
-	VADDPS  Z6, Z10, Z6
-	VMOVUPS 64(BX), Z10
-	VADDPS  Z7, Z10, Z7
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z10
-	VADDPS  Z8, Z10, Z8
-	VMOVUPS 64(BX), Z10
-	VADDPS  Z9, Z10, Z9
-	ADDQ    DX, BX
-	MOVQ    BX, 152(AX)
-	MOVQ    112(AX), DX
-
-done10:
-	// Add what C holds.
 	MOVQ    80(AX), BX
 	TESTQ   BX, BX
-	JEQ     done11
-	MOVQ    160(AX), BX
+	JEQ     done15
+	MOVQ    184(AX), BX
+	MOVQ    120(AX), DX
+	VMOVUPS (BX), Z10
+	VADDPS  Z0, Z10, Z0
+	VMOVUPS 64(BX), Z10
+	VADDPS  Z1, Z10, Z1
+	ADDQ    DX, BX
+	VMOVUPS (BX), Z10
+	VADDPS  Z2, Z10, Z2
+	VMOVUPS 64(BX), Z10
+	VADDPS  Z3, Z10, Z3
+	ADDQ    DX, BX
+	VMOVUPS (BX), Z10
+	VADDPS  Z4, Z10, Z4
+	VMOVUPS 64(BX), Z10
+	VADDPS  Z5, Z10, Z5
+	ADDQ    DX, BX
+	VMOVUPS (BX), Z10
+	VADDPS  Z6, Z10, Z6
+	VMOVUPS 64(BX), Z10
+	VADDPS  Z7, Z10, Z7
+	ADDQ    DX, BX
+	VMOVUPS (BX), Z10
+	VADDPS  Z8, Z10, Z8
+	VMOVUPS 64(BX), Z10
+	VADDPS  Z9, Z10, Z9
+	ADDQ    DX, BX
+	MOVQ    BX, 184(AX)
+	MOVQ    128(AX), DX
+
+done15:
+	// Add what C holds.
+	MOVQ    88(AX), BX
+	TESTQ   BX, BX
+	JEQ     done16
+	MOVQ    192(AX), BX
 	VMOVUPS (BX), Z10
 	VADDPS  Z0, Z10, Z0
 	VMOVUPS 64(BX), Z10
@@ -13309,9 +17078,9 @@ done10:
 	VADDPS  Z9, Z10, Z9
 	ADDQ    DX, BX
 
-done11:
+done16:
 	// Store.
-	MOVQ    160(AX), BX
+	MOVQ    192(AX), BX
 	VMOVUPS Z0, (BX)
 	VMOVUPS Z1, 64(BX)
 	ADDQ    DX, BX
@@ -13327,51 +17096,88 @@ done11:
 	VMOVUPS Z8, (BX)
 	VMOVUPS Z9, 64(BX)
 	ADDQ    DX, BX
-	MOVQ    BX, 160(AX)
+	MOVQ    BX, 192(AX)
 
 	// To the next tile.
 	ADDQ  $+20, CX
-	MOVQ  168(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
+	MOVQ  DX, 200(AX)
 	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
+	JNE   tile3
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
-	JEQ   done3
+	JEQ   next4
 
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
+	// To the next blocks of columns.
+	MOVQ 96(AX), CX
+	ADDQ $+128, CX
+	MOVQ CX, 96(AX)
+	MOVQ 72(AX), CX
+	ADDQ $+128, CX
+	MOVQ CX, 72(AX)
+	MOVQ 168(AX), CX
+	MOVQ 80(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
+	MOVQ DX, 80(AX)
+	MOVQ 8(AX), CX
+	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 24(AX), CX
+	SHLQ $0x06, CX
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	JMP  group2
+
+next4:
+	MOVQ  56(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 56(AX)
+	TESTQ CX, CX
+	JEQ   done5
+
+	// To the next panel.
+	MOVQ 160(AX), CX
+	MOVQ 96(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 96(AX)
+	MOVQ 176(AX), CX
+	MOVQ 80(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 80(AX)
+	MOVQ 152(AX), CX
+	MOVQ 72(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 72(AX)
+	MOVQ 136(AX), CX
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 144(AX), CX
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
 	JMP  panel1
 
-done3:
+done5:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
 	RET
 
 // func gemm5x48AVX512(task *gemmTask)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·gemm5x48AVX512(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
@@ -13382,17 +17188,21 @@ TEXT ·gemm5x48AVX512(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
+	MOVQ 48(AX), CX
+	MOVQ CX, 208(AX)
 
-tile2:
+group2:
+	MOVQ 96(AX), CX
+	MOVQ CX, 192(AX)
+	MOVQ 80(AX), CX
+	MOVQ CX, 184(AX)
+	MOVQ 40(AX), CX
+	MOVQ CX, 200(AX)
+	MOVQ 64(AX), CX
+
+tile3:
 	// The chains start.
-	MOVQ    64(AX), DX
+	MOVQ    72(AX), DX
 	VMOVUPS (DX), Z0
 	VMOVUPS 64(DX), Z1
 	VMOVUPS 128(DX), Z2
@@ -13408,26 +17218,41 @@ tile2:
 	VMOVAPS Z0, Z12
 	VMOVAPS Z1, Z13
 	VMOVAPS Z2, Z14
-	MOVQ    96(AX), DX
+	MOVQ    112(AX), DX
 	MOVQ    32(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done5
-
-loop4:
-	// A k block.
-	MOVQ (SI), R8
-	MOVQ 8(SI), R9
-	MOVQ R9, R10
-	SHLQ $0x06, R10
-	LEAQ (DI)(DX*1), R11
-	ADDQ DX, R11
-	ADDQ DX, R11
-	CMPQ R9, $+4
-	JLT  done7
+	JLT     done7
 
 loop6:
+	// A k block.
+	MOVQ  (SI), R8
+	MOVQ  8(SI), R9
+	MOVQ  R9, R10
+	SHLQ  $0x06, R10
+	LEAQ  (DI)(DX*1), R11
+	ADDQ  DX, R11
+	ADDQ  DX, R11
+	MOVQ  104(AX), R12
+	TESTQ R12, R12
+	JEQ   done8
+	CMPQ  R9, $+4
+	JLT   done10
+
+loop9:
+	PREFETCHT0   1024(R8)
+	PREFETCHT0   1088(R8)
+	PREFETCHT0   1152(R8)
+	PREFETCHT0   1216(R8)
+	PREFETCHT0   1024(R8)(R10*1)
+	PREFETCHT0   1088(R8)(R10*1)
+	PREFETCHT0   1152(R8)(R10*1)
+	PREFETCHT0   1216(R8)(R10*1)
+	PREFETCHT0   1024(R8)(R10*2)
+	PREFETCHT0   1088(R8)(R10*2)
+	PREFETCHT0   1152(R8)(R10*2)
+	PREFETCHT0   1216(R8)(R10*2)
 	VMOVUPS      (R8), Z15
 	VMOVUPS      (R8)(R10*1), Z16
 	VMOVUPS      (R8)(R10*2), Z17
@@ -13525,13 +17350,118 @@ loop6:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop6
+	JGE          loop9
 
-done7:
+done10:
+done8:
+	CMPQ R9, $+4
+	JLT  done12
+
+loop11:
+	VMOVUPS      (R8), Z15
+	VMOVUPS      (R8)(R10*1), Z16
+	VMOVUPS      (R8)(R10*2), Z17
+	VBROADCASTSS (DI), Z18
+	VFMADD231PS  Z15, Z18, Z0
+	VFMADD231PS  Z16, Z18, Z1
+	VFMADD231PS  Z17, Z18, Z2
+	VBROADCASTSS (DI)(DX*1), Z18
+	VFMADD231PS  Z15, Z18, Z3
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VBROADCASTSS (DI)(DX*2), Z18
+	VFMADD231PS  Z15, Z18, Z6
+	VFMADD231PS  Z16, Z18, Z7
+	VFMADD231PS  Z17, Z18, Z8
+	VBROADCASTSS (R11), Z18
+	VFMADD231PS  Z15, Z18, Z9
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Z17, Z18, Z11
+	VBROADCASTSS (R11)(DX*1), Z18
+	VFMADD231PS  Z15, Z18, Z12
+	VFMADD231PS  Z16, Z18, Z13
+	VFMADD231PS  Z17, Z18, Z14
+	VMOVUPS      64(R8), Z15
+	VMOVUPS      64(R8)(R10*1), Z16
+	VMOVUPS      64(R8)(R10*2), Z17
+	VBROADCASTSS 4(DI), Z18
+	VFMADD231PS  Z15, Z18, Z0
+	VFMADD231PS  Z16, Z18, Z1
+	VFMADD231PS  Z17, Z18, Z2
+	VBROADCASTSS 4(DI)(DX*1), Z18
+	VFMADD231PS  Z15, Z18, Z3
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VBROADCASTSS 4(DI)(DX*2), Z18
+	VFMADD231PS  Z15, Z18, Z6
+	VFMADD231PS  Z16, Z18, Z7
+	VFMADD231PS  Z17, Z18, Z8
+	VBROADCASTSS 4(R11), Z18
+	VFMADD231PS  Z15, Z18, Z9
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Z17, Z18, Z11
+	VBROADCASTSS 4(R11)(DX*1), Z18
+	VFMADD231PS  Z15, Z18, Z12
+	VFMADD231PS  Z16, Z18, Z13
+	VFMADD231PS  Z17, Z18, Z14
+	VMOVUPS      128(R8), Z15
+	VMOVUPS      128(R8)(R10*1), Z16
+	VMOVUPS      128(R8)(R10*2), Z17
+	VBROADCASTSS 8(DI), Z18
+	VFMADD231PS  Z15, Z18, Z0
+	VFMADD231PS  Z16, Z18, Z1
+	VFMADD231PS  Z17, Z18, Z2
+	VBROADCASTSS 8(DI)(DX*1), Z18
+	VFMADD231PS  Z15, Z18, Z3
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VBROADCASTSS 8(DI)(DX*2), Z18
+	VFMADD231PS  Z15, Z18, Z6
+	VFMADD231PS  Z16, Z18, Z7
+	VFMADD231PS  Z17, Z18, Z8
+	VBROADCASTSS 8(R11), Z18
+	VFMADD231PS  Z15, Z18, Z9
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Z17, Z18, Z11
+	VBROADCASTSS 8(R11)(DX*1), Z18
+	VFMADD231PS  Z15, Z18, Z12
+	VFMADD231PS  Z16, Z18, Z13
+	VFMADD231PS  Z17, Z18, Z14
+	VMOVUPS      192(R8), Z15
+	VMOVUPS      192(R8)(R10*1), Z16
+	VMOVUPS      192(R8)(R10*2), Z17
+	VBROADCASTSS 12(DI), Z18
+	VFMADD231PS  Z15, Z18, Z0
+	VFMADD231PS  Z16, Z18, Z1
+	VFMADD231PS  Z17, Z18, Z2
+	VBROADCASTSS 12(DI)(DX*1), Z18
+	VFMADD231PS  Z15, Z18, Z3
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VBROADCASTSS 12(DI)(DX*2), Z18
+	VFMADD231PS  Z15, Z18, Z6
+	VFMADD231PS  Z16, Z18, Z7
+	VFMADD231PS  Z17, Z18, Z8
+	VBROADCASTSS 12(R11), Z18
+	VFMADD231PS  Z15, Z18, Z9
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Z17, Z18, Z11
+	VBROADCASTSS 12(R11)(DX*1), Z18
+	VFMADD231PS  Z15, Z18, Z12
+	VFMADD231PS  Z16, Z18, Z13
+	VFMADD231PS  Z17, Z18, Z14
+	ADDQ         $+16, DI
+	ADDQ         $+16, R11
+	ADDQ         $+256, R8
+	ADDQ         $-4, R9
+	CMPQ         R9, $+4
+	JGE          loop11
+
+done12:
 	CMPQ R9, $+1
-	JLT  done9
+	JLT  done14
 
-loop8:
+loop13:
 	VMOVUPS      (R8), Z15
 	VMOVUPS      (R8)(R10*1), Z16
 	VMOVUPS      (R8)(R10*2), Z17
@@ -13560,67 +17490,67 @@ loop8:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop8
+	JGE          loop13
 
-done9:
+done14:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop4
+	JGE  loop6
 
-done5:
-	MOVQ 112(AX), BX
+done7:
+	MOVQ 128(AX), BX
 
 	// Add finished chains.
-	MOVQ    72(AX), SI
-	TESTQ   SI, SI
-	JEQ     done10
-	MOVQ    152(AX), SI
-	MOVQ    104(AX), BX
-	VMOVUPS (SI), Z15
-	VADDPS  Z0, Z15, Z0
-	VMOVUPS 64(SI), Z15
-	VADDPS  Z1, Z15, Z1
-	VMOVUPS 128(SI), Z15
-	VADDPS  Z2, Z15, Z2
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z15
-	VADDPS  Z3, Z15, Z3
-	VMOVUPS 64(SI), Z15
-	VADDPS  Z4, Z15, Z4
-	VMOVUPS 128(SI), Z15
-	VADDPS  Z5, Z15, Z5
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z15
-	VADDPS  Z6, Z15, Z6
-	VMOVUPS 64(SI), Z15
-	VADDPS  Z7, Z15, Z7
-	VMOVUPS 128(SI), Z15
-	VADDPS  Z8, Z15, Z8
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z15
-	VADDPS  Z9, Z15, Z9
-	VMOVUPS 64(SI), Z15
-	VADDPS  Z10, Z15, Z10
-	VMOVUPS 128(SI), Z15
-	VADDPS  Z11, Z15, Z11
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z15
-	VADDPS  Z12, Z15, Z12
-	VMOVUPS 64(SI), Z15
-	VADDPS  Z13, Z15, Z13
-	VMOVUPS 128(SI), Z15
-	VADDPS  Z14, Z15, Z14
-	ADDQ    BX, SI
-	MOVQ    SI, 152(AX)
-	MOVQ    112(AX), BX
-
-done10:
-	// Add what C holds.
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
-	JEQ     done11
-	MOVQ    160(AX), SI
+	JEQ     done15
+	MOVQ    184(AX), SI
+	MOVQ    120(AX), BX
+	VMOVUPS (SI), Z15
+	VADDPS  Z0, Z15, Z0
+	VMOVUPS 64(SI), Z15
+	VADDPS  Z1, Z15, Z1
+	VMOVUPS 128(SI), Z15
+	VADDPS  Z2, Z15, Z2
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z15
+	VADDPS  Z3, Z15, Z3
+	VMOVUPS 64(SI), Z15
+	VADDPS  Z4, Z15, Z4
+	VMOVUPS 128(SI), Z15
+	VADDPS  Z5, Z15, Z5
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z15
+	VADDPS  Z6, Z15, Z6
+	VMOVUPS 64(SI), Z15
+	VADDPS  Z7, Z15, Z7
+	VMOVUPS 128(SI), Z15
+	VADDPS  Z8, Z15, Z8
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z15
+	VADDPS  Z9, Z15, Z9
+	VMOVUPS 64(SI), Z15
+	VADDPS  Z10, Z15, Z10
+	VMOVUPS 128(SI), Z15
+	VADDPS  Z11, Z15, Z11
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z15
+	VADDPS  Z12, Z15, Z12
+	VMOVUPS 64(SI), Z15
+	VADDPS  Z13, Z15, Z13
+	VMOVUPS 128(SI), Z15
+	VADDPS  Z14, Z15, Z14
+	ADDQ    BX, SI
+	MOVQ    SI, 184(AX)
+	MOVQ    128(AX), BX
+
+done15:
+	// Add what C holds.
+	MOVQ    88(AX), SI
+	TESTQ   SI, SI
+	JEQ     done16
+	MOVQ    192(AX), SI
 	VMOVUPS (SI), Z15
 	VADDPS  Z0, Z15, Z0
 	VMOVUPS 64(SI), Z15
@@ -13657,9 +17587,9 @@ done10:
 	VADDPS  Z14, Z15, Z14
 	ADDQ    BX, SI
 
-done11:
+done16:
 	// Store.
-	MOVQ    160(AX), SI
+	MOVQ    192(AX), SI
 	VMOVUPS Z0, (SI)
 	VMOVUPS Z1, 64(SI)
 	VMOVUPS Z2, 128(SI)
@@ -13680,7 +17610,7 @@ done11:
 	VMOVUPS Z13, 64(SI)
 	VMOVUPS Z14, 128(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 160(AX)
+	MOVQ    SI, 192(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
@@ -13688,47 +17618,90 @@ done11:
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	MOVQ  168(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
+	MOVQ  DX, 200(AX)
 	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
+	JNE   tile3
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
-	JEQ   done3
+	JEQ   next4
 
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
+	// To the next blocks of columns.
+	MOVQ 96(AX), CX
+	ADDQ $+192, CX
+	MOVQ CX, 96(AX)
+	MOVQ 72(AX), CX
+	ADDQ $+192, CX
+	MOVQ CX, 72(AX)
+	MOVQ 168(AX), CX
+	MOVQ 80(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
+	MOVQ DX, 80(AX)
+	MOVQ 8(AX), CX
+	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 24(AX), CX
+	SHLQ $0x06, CX
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	JMP  group2
+
+next4:
+	MOVQ  56(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 56(AX)
+	TESTQ CX, CX
+	JEQ   done5
+
+	// To the next panel.
+	MOVQ 160(AX), CX
+	MOVQ 96(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 96(AX)
+	MOVQ 176(AX), CX
+	MOVQ 80(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 80(AX)
+	MOVQ 152(AX), CX
+	MOVQ 72(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 72(AX)
+	MOVQ 136(AX), CX
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 144(AX), CX
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
 	JMP  panel1
 
-done3:
+done5:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
 	RET
 
 // func gemmTN5x48AVX512(task *gemmTask)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·gemmTN5x48AVX512(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
@@ -13739,17 +17712,21 @@ TEXT ·gemmTN5x48AVX512(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
+	MOVQ 48(AX), CX
+	MOVQ CX, 208(AX)
 
-tile2:
+group2:
+	MOVQ 96(AX), CX
+	MOVQ CX, 192(AX)
+	MOVQ 80(AX), CX
+	MOVQ CX, 184(AX)
+	MOVQ 40(AX), CX
+	MOVQ CX, 200(AX)
+	MOVQ 64(AX), CX
+
+tile3:
 	// The chains start.
-	MOVQ    64(AX), DX
+	MOVQ    72(AX), DX
 	VMOVUPS (DX), Z0
 	VMOVUPS 64(DX), Z1
 	VMOVUPS 128(DX), Z2
@@ -13765,23 +17742,35 @@ tile2:
 	VMOVAPS Z0, Z12
 	VMOVAPS Z1, Z13
 	VMOVAPS Z2, Z14
-	MOVQ    96(AX), DX
+	MOVQ    112(AX), DX
 	MOVQ    32(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done5
-
-loop4:
-	// A k block.
-	MOVQ (SI), R8
-	MOVQ 8(SI), R9
-	MOVQ R9, R10
-	SHLQ $0x06, R10
-	CMPQ R9, $+3
-	JLT  done7
+	JLT     done7
 
 loop6:
+	// A k block.
+	MOVQ  (SI), R8
+	MOVQ  8(SI), R9
+	MOVQ  R9, R10
+	SHLQ  $0x06, R10
+	MOVQ  104(AX), R11
+	TESTQ R11, R11
+	JEQ   done8
+	CMPQ  R9, $+3
+	JLT   done10
+
+loop9:
+	PREFETCHT0   1024(R8)
+	PREFETCHT0   1088(R8)
+	PREFETCHT0   1152(R8)
+	PREFETCHT0   1024(R8)(R10*1)
+	PREFETCHT0   1088(R8)(R10*1)
+	PREFETCHT0   1152(R8)(R10*1)
+	PREFETCHT0   1024(R8)(R10*2)
+	PREFETCHT0   1088(R8)(R10*2)
+	PREFETCHT0   1152(R8)(R10*2)
 	VMOVUPS      (R8), Z15
 	VMOVUPS      (R8)(R10*1), Z16
 	VMOVUPS      (R8)(R10*2), Z17
@@ -13857,13 +17846,96 @@ loop6:
 	ADDQ         $+192, R8
 	ADDQ         $-3, R9
 	CMPQ         R9, $+3
-	JGE          loop6
+	JGE          loop9
 
-done7:
+done10:
+done8:
+	CMPQ R9, $+3
+	JLT  done12
+
+loop11:
+	VMOVUPS      (R8), Z15
+	VMOVUPS      (R8)(R10*1), Z16
+	VMOVUPS      (R8)(R10*2), Z17
+	VBROADCASTSS (DI), Z18
+	VFMADD231PS  Z15, Z18, Z0
+	VFMADD231PS  Z16, Z18, Z1
+	VFMADD231PS  Z17, Z18, Z2
+	VBROADCASTSS 4(DI), Z18
+	VFMADD231PS  Z15, Z18, Z3
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VBROADCASTSS 8(DI), Z18
+	VFMADD231PS  Z15, Z18, Z6
+	VFMADD231PS  Z16, Z18, Z7
+	VFMADD231PS  Z17, Z18, Z8
+	VBROADCASTSS 12(DI), Z18
+	VFMADD231PS  Z15, Z18, Z9
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Z17, Z18, Z11
+	VBROADCASTSS 16(DI), Z18
+	VFMADD231PS  Z15, Z18, Z12
+	VFMADD231PS  Z16, Z18, Z13
+	VFMADD231PS  Z17, Z18, Z14
+	VMOVUPS      64(R8), Z15
+	VMOVUPS      64(R8)(R10*1), Z16
+	VMOVUPS      64(R8)(R10*2), Z17
+	VBROADCASTSS (DI)(DX*1), Z18
+	VFMADD231PS  Z15, Z18, Z0
+	VFMADD231PS  Z16, Z18, Z1
+	VFMADD231PS  Z17, Z18, Z2
+	VBROADCASTSS 4(DI)(DX*1), Z18
+	VFMADD231PS  Z15, Z18, Z3
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VBROADCASTSS 8(DI)(DX*1), Z18
+	VFMADD231PS  Z15, Z18, Z6
+	VFMADD231PS  Z16, Z18, Z7
+	VFMADD231PS  Z17, Z18, Z8
+	VBROADCASTSS 12(DI)(DX*1), Z18
+	VFMADD231PS  Z15, Z18, Z9
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Z17, Z18, Z11
+	VBROADCASTSS 16(DI)(DX*1), Z18
+	VFMADD231PS  Z15, Z18, Z12
+	VFMADD231PS  Z16, Z18, Z13
+	VFMADD231PS  Z17, Z18, Z14
+	VMOVUPS      128(R8), Z15
+	VMOVUPS      128(R8)(R10*1), Z16
+	VMOVUPS      128(R8)(R10*2), Z17
+	VBROADCASTSS (DI)(DX*2), Z18
+	VFMADD231PS  Z15, Z18, Z0
+	VFMADD231PS  Z16, Z18, Z1
+	VFMADD231PS  Z17, Z18, Z2
+	VBROADCASTSS 4(DI)(DX*2), Z18
+	VFMADD231PS  Z15, Z18, Z3
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VBROADCASTSS 8(DI)(DX*2), Z18
+	VFMADD231PS  Z15, Z18, Z6
+	VFMADD231PS  Z16, Z18, Z7
+	VFMADD231PS  Z17, Z18, Z8
+	VBROADCASTSS 12(DI)(DX*2), Z18
+	VFMADD231PS  Z15, Z18, Z9
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Z17, Z18, Z11
+	VBROADCASTSS 16(DI)(DX*2), Z18
+	VFMADD231PS  Z15, Z18, Z12
+	VFMADD231PS  Z16, Z18, Z13
+	VFMADD231PS  Z17, Z18, Z14
+	ADDQ         DX, DI
+	ADDQ         DX, DI
+	ADDQ         DX, DI
+	ADDQ         $+192, R8
+	ADDQ         $-3, R9
+	CMPQ         R9, $+3
+	JGE          loop11
+
+done12:
 	CMPQ R9, $+1
-	JLT  done9
+	JLT  done14
 
-loop8:
+loop13:
 	VMOVUPS      (R8), Z15
 	VMOVUPS      (R8)(R10*1), Z16
 	VMOVUPS      (R8)(R10*2), Z17
@@ -13891,67 +17963,67 @@ loop8:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop8
+	JGE          loop13
 
-done9:
+done14:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop4
+	JGE  loop6
 
-done5:
-	MOVQ 112(AX), DX
+done7:
+	MOVQ 128(AX), DX
 
 	// Add finished chains.
-	MOVQ    72(AX), BX
-	TESTQ   BX, BX
-	JEQ     done10
-	MOVQ    152(AX), BX
-	MOVQ    104(AX), DX
-	VMOVUPS (BX), Z15
-	VADDPS  Z0, Z15, Z0
-	VMOVUPS 64(BX), Z15
-	VADDPS  Z1, Z15, Z1
-	VMOVUPS 128(BX), Z15
-	VADDPS  Z2, Z15, Z2
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z15
-	VADDPS  Z3, Z15, Z3
-	VMOVUPS 64(BX), Z15
-	VADDPS  Z4, Z15, Z4
-	VMOVUPS 128(BX), Z15
-	VADDPS  Z5, Z15, Z5
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z15
-	VADDPS  Z6, Z15, Z6
-	VMOVUPS 64(BX), Z15
-	VADDPS  Z7, Z15, Z7
-	VMOVUPS 128(BX), Z15
-	VADDPS  Z8, Z15, Z8
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z15
-	VADDPS  Z9, Z15, Z9
-	VMOVUPS 64(BX), Z15
-	VADDPS  Z10, Z15, Z10
-	VMOVUPS 128(BX), Z15
-	VADDPS  Z11, Z15, Z11
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z15
-	VADDPS  Z12, Z15, Z12
-	VMOVUPS 64(BX), Z15
-	VADDPS  Z13, Z15, Z13
-	VMOVUPS 128(BX), Z15
-	VADDPS  Z14, Z15, Z14
-	ADDQ    DX, BX
-	MOVQ    BX, 152(AX)
-	MOVQ    112(AX), DX
-
-done10:
-	// Add what C holds.
 	MOVQ    80(AX), BX
 	TESTQ   BX, BX
-	JEQ     done11
-	MOVQ    160(AX), BX
+	JEQ     done15
+	MOVQ    184(AX), BX
+	MOVQ    120(AX), DX
+	VMOVUPS (BX), Z15
+	VADDPS  Z0, Z15, Z0
+	VMOVUPS 64(BX), Z15
+	VADDPS  Z1, Z15, Z1
+	VMOVUPS 128(BX), Z15
+	VADDPS  Z2, Z15, Z2
+	ADDQ    DX, BX
+	VMOVUPS (BX), Z15
+	VADDPS  Z3, Z15, Z3
+	VMOVUPS 64(BX), Z15
+	VADDPS  Z4, Z15, Z4
+	VMOVUPS 128(BX), Z15
+	VADDPS  Z5, Z15, Z5
+	ADDQ    DX, BX
+	VMOVUPS (BX), Z15
+	VADDPS  Z6, Z15, Z6
+	VMOVUPS 64(BX), Z15
+	VADDPS  Z7, Z15, Z7
+	VMOVUPS 128(BX), Z15
+	VADDPS  Z8, Z15, Z8
+	ADDQ    DX, BX
+	VMOVUPS (BX), Z15
+	VADDPS  Z9, Z15, Z9
+	VMOVUPS 64(BX), Z15
+	VADDPS  Z10, Z15, Z10
+	VMOVUPS 128(BX), Z15
+	VADDPS  Z11, Z15, Z11
+	ADDQ    DX, BX
+	VMOVUPS (BX), Z15
+	VADDPS  Z12, Z15, Z12
+	VMOVUPS 64(BX), Z15
+	VADDPS  Z13, Z15, Z13
+	VMOVUPS 128(BX), Z15
+	VADDPS  Z14, Z15, Z14
+	ADDQ    DX, BX
+	MOVQ    BX, 184(AX)
+	MOVQ    128(AX), DX
+
+done15:
+	// Add what C holds.
+	MOVQ    88(AX), BX
+	TESTQ   BX, BX
+	JEQ     done16
+	MOVQ    192(AX), BX
 	VMOVUPS (BX), Z15
 	VADDPS  Z0, Z15, Z0
 	VMOVUPS 64(BX), Z15
@@ -13988,9 +18060,9 @@ done10:
 	VADDPS  Z14, Z15, Z14
 	ADDQ    DX, BX
 
-done11:
+done16:
 	// Store.
-	MOVQ    160(AX), BX
+	MOVQ    192(AX), BX
 	VMOVUPS Z0, (BX)
 	VMOVUPS Z1, 64(BX)
 	VMOVUPS Z2, 128(BX)
@@ -14011,51 +18083,94 @@ done11:
 	VMOVUPS Z13, 64(BX)
 	VMOVUPS Z14, 128(BX)
 	ADDQ    DX, BX
-	MOVQ    BX, 160(AX)
+	MOVQ    BX, 192(AX)
 
 	// To the next tile.
 	ADDQ  $+20, CX
-	MOVQ  168(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
+	MOVQ  DX, 200(AX)
 	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
+	JNE   tile3
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
-	JEQ   done3
+	JEQ   next4
 
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
+	// To the next blocks of columns.
+	MOVQ 96(AX), CX
+	ADDQ $+192, CX
+	MOVQ CX, 96(AX)
+	MOVQ 72(AX), CX
+	ADDQ $+192, CX
+	MOVQ CX, 72(AX)
+	MOVQ 168(AX), CX
+	MOVQ 80(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
+	MOVQ DX, 80(AX)
+	MOVQ 8(AX), CX
+	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 24(AX), CX
+	SHLQ $0x06, CX
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	JMP  group2
+
+next4:
+	MOVQ  56(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 56(AX)
+	TESTQ CX, CX
+	JEQ   done5
+
+	// To the next panel.
+	MOVQ 160(AX), CX
+	MOVQ 96(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 96(AX)
+	MOVQ 176(AX), CX
+	MOVQ 80(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 80(AX)
+	MOVQ 152(AX), CX
+	MOVQ 72(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 72(AX)
+	MOVQ 136(AX), CX
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 144(AX), CX
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
 	JMP  panel1
 
-done3:
+done5:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
 	RET
 
 // func gemm5x64AVX512(task *gemmTask)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·gemm5x64AVX512(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
@@ -14066,17 +18181,21 @@ TEXT ·gemm5x64AVX512(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
+	MOVQ 48(AX), CX
+	MOVQ CX, 208(AX)
 
-tile2:
+group2:
+	MOVQ 96(AX), CX
+	MOVQ CX, 192(AX)
+	MOVQ 80(AX), CX
+	MOVQ CX, 184(AX)
+	MOVQ 40(AX), CX
+	MOVQ CX, 200(AX)
+	MOVQ 64(AX), CX
+
+tile3:
 	// The chains start.
-	MOVQ    64(AX), DX
+	MOVQ    72(AX), DX
 	VMOVUPS (DX), Z0
 	VMOVUPS 64(DX), Z1
 	VMOVUPS 128(DX), Z2
@@ -14097,29 +18216,48 @@ tile2:
 	VMOVAPS Z1, Z17
 	VMOVAPS Z2, Z18
 	VMOVAPS Z3, Z19
-	MOVQ    96(AX), DX
+	MOVQ    112(AX), DX
 	MOVQ    32(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done5
-
-loop4:
-	// A k block.
-	MOVQ (SI), R8
-	MOVQ 8(SI), R9
-	MOVQ R9, R10
-	SHLQ $0x06, R10
-	LEAQ (R8)(R10*1), R11
-	ADDQ R10, R11
-	ADDQ R10, R11
-	LEAQ (DI)(DX*1), R12
-	ADDQ DX, R12
-	ADDQ DX, R12
-	CMPQ R9, $+4
-	JLT  done7
+	JLT     done7
 
 loop6:
+	// A k block.
+	MOVQ  (SI), R8
+	MOVQ  8(SI), R9
+	MOVQ  R9, R10
+	SHLQ  $0x06, R10
+	LEAQ  (R8)(R10*1), R11
+	ADDQ  R10, R11
+	ADDQ  R10, R11
+	LEAQ  (DI)(DX*1), R12
+	ADDQ  DX, R12
+	ADDQ  DX, R12
+	MOVQ  104(AX), R13
+	TESTQ R13, R13
+	JEQ   done8
+	CMPQ  R9, $+4
+	JLT   done10
+
+loop9:
+	PREFETCHT0   1024(R8)
+	PREFETCHT0   1088(R8)
+	PREFETCHT0   1152(R8)
+	PREFETCHT0   1216(R8)
+	PREFETCHT0   1024(R8)(R10*1)
+	PREFETCHT0   1088(R8)(R10*1)
+	PREFETCHT0   1152(R8)(R10*1)
+	PREFETCHT0   1216(R8)(R10*1)
+	PREFETCHT0   1024(R8)(R10*2)
+	PREFETCHT0   1088(R8)(R10*2)
+	PREFETCHT0   1152(R8)(R10*2)
+	PREFETCHT0   1216(R8)(R10*2)
+	PREFETCHT0   1024(R11)
+	PREFETCHT0   1088(R11)
+	PREFETCHT0   1152(R11)
+	PREFETCHT0   1216(R11)
 	VMOVUPS      (R8), Z20
 	VMOVUPS      (R8)(R10*1), Z21
 	VMOVUPS      (R8)(R10*2), Z22
@@ -14242,13 +18380,143 @@ loop6:
 	ADDQ         $+256, R11
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop6
+	JGE          loop9
 
-done7:
+done10:
+done8:
+	CMPQ R9, $+4
+	JLT  done12
+
+loop11:
+	VMOVUPS      (R8), Z20
+	VMOVUPS      (R8)(R10*1), Z21
+	VMOVUPS      (R8)(R10*2), Z22
+	VMOVUPS      (R11), Z23
+	VBROADCASTSS (DI), Z24
+	VFMADD231PS  Z20, Z24, Z0
+	VFMADD231PS  Z21, Z24, Z1
+	VFMADD231PS  Z22, Z24, Z2
+	VFMADD231PS  Z23, Z24, Z3
+	VBROADCASTSS (DI)(DX*1), Z24
+	VFMADD231PS  Z20, Z24, Z4
+	VFMADD231PS  Z21, Z24, Z5
+	VFMADD231PS  Z22, Z24, Z6
+	VFMADD231PS  Z23, Z24, Z7
+	VBROADCASTSS (DI)(DX*2), Z24
+	VFMADD231PS  Z20, Z24, Z8
+	VFMADD231PS  Z21, Z24, Z9
+	VFMADD231PS  Z22, Z24, Z10
+	VFMADD231PS  Z23, Z24, Z11
+	VBROADCASTSS (R12), Z24
+	VFMADD231PS  Z20, Z24, Z12
+	VFMADD231PS  Z21, Z24, Z13
+	VFMADD231PS  Z22, Z24, Z14
+	VFMADD231PS  Z23, Z24, Z15
+	VBROADCASTSS (R12)(DX*1), Z24
+	VFMADD231PS  Z20, Z24, Z16
+	VFMADD231PS  Z21, Z24, Z17
+	VFMADD231PS  Z22, Z24, Z18
+	VFMADD231PS  Z23, Z24, Z19
+	VMOVUPS      64(R8), Z20
+	VMOVUPS      64(R8)(R10*1), Z21
+	VMOVUPS      64(R8)(R10*2), Z22
+	VMOVUPS      64(R11), Z23
+	VBROADCASTSS 4(DI), Z24
+	VFMADD231PS  Z20, Z24, Z0
+	VFMADD231PS  Z21, Z24, Z1
+	VFMADD231PS  Z22, Z24, Z2
+	VFMADD231PS  Z23, Z24, Z3
+	VBROADCASTSS 4(DI)(DX*1), Z24
+	VFMADD231PS  Z20, Z24, Z4
+	VFMADD231PS  Z21, Z24, Z5
+	VFMADD231PS  Z22, Z24, Z6
+	VFMADD231PS  Z23, Z24, Z7
+	VBROADCASTSS 4(DI)(DX*2), Z24
+	VFMADD231PS  Z20, Z24, Z8
+	VFMADD231PS  Z21, Z24, Z9
+	VFMADD231PS  Z22, Z24, Z10
+	VFMADD231PS  Z23, Z24, Z11
+	VBROADCASTSS 4(R12), Z24
+	VFMADD231PS  Z20, Z24, Z12
+	VFMADD231PS  Z21, Z24, Z13
+	VFMADD231PS  Z22, Z24, Z14
+	VFMADD231PS  Z23, Z24, Z15
+	VBROADCASTSS 4(R12)(DX*1), Z24
+	VFMADD231PS  Z20, Z24, Z16
+	VFMADD231PS  Z21, Z24, Z17
+	VFMADD231PS  Z22, Z24, Z18
+	VFMADD231PS  Z23, Z24, Z19
+	VMOVUPS      128(R8), Z20
+	VMOVUPS      128(R8)(R10*1), Z21
+	VMOVUPS      128(R8)(R10*2), Z22
+	VMOVUPS      128(R11), Z23
+	VBROADCASTSS 8(DI), Z24
+	VFMADD231PS  Z20, Z24, Z0
+	VFMADD231PS  Z21, Z24, Z1
+	VFMADD231PS  Z22, Z24, Z2
+	VFMADD231PS  Z23, Z24, Z3
+	VBROADCASTSS 8(DI)(DX*1), Z24
+	VFMADD231PS  Z20, Z24, Z4
+	VFMADD231PS  Z21, Z24, Z5
+	VFMADD231PS  Z22, Z24, Z6
+	VFMADD231PS  Z23, Z24, Z7
+	VBROADCASTSS 8(DI)(DX*2), Z24
+	VFMADD231PS  Z20, Z24, Z8
+	VFMADD231PS  Z21, Z24, Z9
+	VFMADD231PS  Z22, Z24, Z10
+	VFMADD231PS  Z23, Z24, Z11
+	VBROADCASTSS 8(R12), Z24
+	VFMADD231PS  Z20, Z24, Z12
+	VFMADD231PS  Z21, Z24, Z13
+	VFMADD231PS  Z22, Z24, Z14
+	VFMADD231PS  Z23, Z24, Z15
+	VBROADCASTSS 8(R12)(DX*1), Z24
+	VFMADD231PS  Z20, Z24, Z16
+	VFMADD231PS  Z21, Z24, Z17
+	VFMADD231PS  Z22, Z24, Z18
+	VFMADD231PS  Z23, Z24, Z19
+	VMOVUPS      192(R8), Z20
+	VMOVUPS      192(R8)(R10*1), Z21
+	VMOVUPS      192(R8)(R10*2), Z22
+	VMOVUPS      192(R11), Z23
+	VBROADCASTSS 12(DI), Z24
+	VFMADD231PS  Z20, Z24, Z0
+	VFMADD231PS  Z21, Z24, Z1
+	VFMADD231PS  Z22, Z24, Z2
+	VFMADD231PS  Z23, Z24, Z3
+	VBROADCASTSS 12(DI)(DX*1), Z24
+	VFMADD231PS  Z20, Z24, Z4
+	VFMADD231PS  Z21, Z24, Z5
+	VFMADD231PS  Z22, Z24, Z6
+	VFMADD231PS  Z23, Z24, Z7
+	VBROADCASTSS 12(DI)(DX*2), Z24
+	VFMADD231PS  Z20, Z24, Z8
+	VFMADD231PS  Z21, Z24, Z9
+	VFMADD231PS  Z22, Z24, Z10
+	VFMADD231PS  Z23, Z24, Z11
+	VBROADCASTSS 12(R12), Z24
+	VFMADD231PS  Z20, Z24, Z12
+	VFMADD231PS  Z21, Z24, Z13
+	VFMADD231PS  Z22, Z24, Z14
+	VFMADD231PS  Z23, Z24, Z15
+	VBROADCASTSS 12(R12)(DX*1), Z24
+	VFMADD231PS  Z20, Z24, Z16
+	VFMADD231PS  Z21, Z24, Z17
+	VFMADD231PS  Z22, Z24, Z18
+	VFMADD231PS  Z23, Z24, Z19
+	ADDQ         $+16, DI
+	ADDQ         $+16, R12
+	ADDQ         $+256, R8
+	ADDQ         $+256, R11
+	ADDQ         $-4, R9
+	CMPQ         R9, $+4
+	JGE          loop11
+
+done12:
 	CMPQ R9, $+1
-	JLT  done9
+	JLT  done14
 
-loop8:
+loop13:
 	VMOVUPS      (R8), Z20
 	VMOVUPS      (R8)(R10*1), Z21
 	VMOVUPS      (R8)(R10*2), Z22
@@ -14284,77 +18552,77 @@ loop8:
 	ADDQ         $+64, R11
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop8
+	JGE          loop13
 
-done9:
+done14:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop4
+	JGE  loop6
 
-done5:
-	MOVQ 112(AX), BX
+done7:
+	MOVQ 128(AX), BX
 
 	// Add finished chains.
-	MOVQ    72(AX), SI
-	TESTQ   SI, SI
-	JEQ     done10
-	MOVQ    152(AX), SI
-	MOVQ    104(AX), BX
-	VMOVUPS (SI), Z20
-	VADDPS  Z0, Z20, Z0
-	VMOVUPS 64(SI), Z20
-	VADDPS  Z1, Z20, Z1
-	VMOVUPS 128(SI), Z20
-	VADDPS  Z2, Z20, Z2
-	VMOVUPS 192(SI), Z20
-	VADDPS  Z3, Z20, Z3
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z20
-	VADDPS  Z4, Z20, Z4
-	VMOVUPS 64(SI), Z20
-	VADDPS  Z5, Z20, Z5
-	VMOVUPS 128(SI), Z20
-	VADDPS  Z6, Z20, Z6
-	VMOVUPS 192(SI), Z20
-	VADDPS  Z7, Z20, Z7
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z20
-	VADDPS  Z8, Z20, Z8
-	VMOVUPS 64(SI), Z20
-	VADDPS  Z9, Z20, Z9
-	VMOVUPS 128(SI), Z20
-	VADDPS  Z10, Z20, Z10
-	VMOVUPS 192(SI), Z20
-	VADDPS  Z11, Z20, Z11
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z20
-	VADDPS  Z12, Z20, Z12
-	VMOVUPS 64(SI), Z20
-	VADDPS  Z13, Z20, Z13
-	VMOVUPS 128(SI), Z20
-	VADDPS  Z14, Z20, Z14
-	VMOVUPS 192(SI), Z20
-	VADDPS  Z15, Z20, Z15
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z20
-	VADDPS  Z16, Z20, Z16
-	VMOVUPS 64(SI), Z20
-	VADDPS  Z17, Z20, Z17
-	VMOVUPS 128(SI), Z20
-	VADDPS  Z18, Z20, Z18
-	VMOVUPS 192(SI), Z20
-	VADDPS  Z19, Z20, Z19
-	ADDQ    BX, SI
-	MOVQ    SI, 152(AX)
-	MOVQ    112(AX), BX
-
-done10:
-	// Add what C holds.
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
-	JEQ     done11
-	MOVQ    160(AX), SI
+	JEQ     done15
+	MOVQ    184(AX), SI
+	MOVQ    120(AX), BX
+	VMOVUPS (SI), Z20
+	VADDPS  Z0, Z20, Z0
+	VMOVUPS 64(SI), Z20
+	VADDPS  Z1, Z20, Z1
+	VMOVUPS 128(SI), Z20
+	VADDPS  Z2, Z20, Z2
+	VMOVUPS 192(SI), Z20
+	VADDPS  Z3, Z20, Z3
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z20
+	VADDPS  Z4, Z20, Z4
+	VMOVUPS 64(SI), Z20
+	VADDPS  Z5, Z20, Z5
+	VMOVUPS 128(SI), Z20
+	VADDPS  Z6, Z20, Z6
+	VMOVUPS 192(SI), Z20
+	VADDPS  Z7, Z20, Z7
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z20
+	VADDPS  Z8, Z20, Z8
+	VMOVUPS 64(SI), Z20
+	VADDPS  Z9, Z20, Z9
+	VMOVUPS 128(SI), Z20
+	VADDPS  Z10, Z20, Z10
+	VMOVUPS 192(SI), Z20
+	VADDPS  Z11, Z20, Z11
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z20
+	VADDPS  Z12, Z20, Z12
+	VMOVUPS 64(SI), Z20
+	VADDPS  Z13, Z20, Z13
+	VMOVUPS 128(SI), Z20
+	VADDPS  Z14, Z20, Z14
+	VMOVUPS 192(SI), Z20
+	VADDPS  Z15, Z20, Z15
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z20
+	VADDPS  Z16, Z20, Z16
+	VMOVUPS 64(SI), Z20
+	VADDPS  Z17, Z20, Z17
+	VMOVUPS 128(SI), Z20
+	VADDPS  Z18, Z20, Z18
+	VMOVUPS 192(SI), Z20
+	VADDPS  Z19, Z20, Z19
+	ADDQ    BX, SI
+	MOVQ    SI, 184(AX)
+	MOVQ    128(AX), BX
+
+done15:
+	// Add what C holds.
+	MOVQ    88(AX), SI
+	TESTQ   SI, SI
+	JEQ     done16
+	MOVQ    192(AX), SI
 	VMOVUPS (SI), Z20
 	VADDPS  Z0, Z20, Z0
 	VMOVUPS 64(SI), Z20
@@ -14401,9 +18669,9 @@ done10:
 	VADDPS  Z19, Z20, Z19
 	ADDQ    BX, SI
 
-done11:
+done16:
 	// Store.
-	MOVQ    160(AX), SI
+	MOVQ    192(AX), SI
 	VMOVUPS Z0, (SI)
 	VMOVUPS Z1, 64(SI)
 	VMOVUPS Z2, 128(SI)
@@ -14429,7 +18697,7 @@ done11:
 	VMOVUPS Z18, 128(SI)
 	VMOVUPS Z19, 192(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 160(AX)
+	MOVQ    SI, 192(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
@@ -14437,47 +18705,96 @@ done11:
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	MOVQ  168(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
+	MOVQ  DX, 200(AX)
 	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
+	JNE   tile3
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
-	JEQ   done3
+	JEQ   next4
 
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
+	// To the next blocks of columns.
+	MOVQ 96(AX), CX
+	ADDQ $+256, CX
+	MOVQ CX, 96(AX)
+	MOVQ 72(AX), CX
+	ADDQ $+256, CX
+	MOVQ CX, 72(AX)
+	MOVQ 168(AX), CX
+	MOVQ 80(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
+	MOVQ DX, 80(AX)
+	MOVQ 8(AX), CX
+	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 24(AX), CX
+	SHLQ $0x06, CX
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	JMP  group2
+
+next4:
+	MOVQ  56(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 56(AX)
+	TESTQ CX, CX
+	JEQ   done5
+
+	// To the next panel.
+	MOVQ 160(AX), CX
+	MOVQ 96(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 96(AX)
+	MOVQ 176(AX), CX
+	MOVQ 80(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 80(AX)
+	MOVQ 152(AX), CX
+	MOVQ 72(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 72(AX)
+	MOVQ 136(AX), CX
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 144(AX), CX
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
 	JMP  panel1
 
-done3:
+done5:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
 	RET
 
 // func gemmTN5x64AVX512(task *gemmTask)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·gemmTN5x64AVX512(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
@@ -14488,17 +18805,21 @@ TEXT ·gemmTN5x64AVX512(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
+	MOVQ 48(AX), CX
+	MOVQ CX, 208(AX)
 
-tile2:
+group2:
+	MOVQ 96(AX), CX
+	MOVQ CX, 192(AX)
+	MOVQ 80(AX), CX
+	MOVQ CX, 184(AX)
+	MOVQ 40(AX), CX
+	MOVQ CX, 200(AX)
+	MOVQ 64(AX), CX
+
+tile3:
 	// The chains start.
-	MOVQ    64(AX), DX
+	MOVQ    72(AX), DX
 	VMOVUPS (DX), Z0
 	VMOVUPS 64(DX), Z1
 	VMOVUPS 128(DX), Z2
@@ -14519,26 +18840,41 @@ tile2:
 	VMOVAPS Z1, Z17
 	VMOVAPS Z2, Z18
 	VMOVAPS Z3, Z19
-	MOVQ    96(AX), DX
+	MOVQ    112(AX), DX
 	MOVQ    32(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done5
-
-loop4:
-	// A k block.
-	MOVQ (SI), R8
-	MOVQ 8(SI), R9
-	MOVQ R9, R10
-	SHLQ $0x06, R10
-	LEAQ (R8)(R10*1), R11
-	ADDQ R10, R11
-	ADDQ R10, R11
-	CMPQ R9, $+3
-	JLT  done7
+	JLT     done7
 
 loop6:
+	// A k block.
+	MOVQ  (SI), R8
+	MOVQ  8(SI), R9
+	MOVQ  R9, R10
+	SHLQ  $0x06, R10
+	LEAQ  (R8)(R10*1), R11
+	ADDQ  R10, R11
+	ADDQ  R10, R11
+	MOVQ  104(AX), R12
+	TESTQ R12, R12
+	JEQ   done8
+	CMPQ  R9, $+3
+	JLT   done10
+
+loop9:
+	PREFETCHT0   1024(R8)
+	PREFETCHT0   1088(R8)
+	PREFETCHT0   1152(R8)
+	PREFETCHT0   1024(R8)(R10*1)
+	PREFETCHT0   1088(R8)(R10*1)
+	PREFETCHT0   1152(R8)(R10*1)
+	PREFETCHT0   1024(R8)(R10*2)
+	PREFETCHT0   1088(R8)(R10*2)
+	PREFETCHT0   1152(R8)(R10*2)
+	PREFETCHT0   1024(R11)
+	PREFETCHT0   1088(R11)
+	PREFETCHT0   1152(R11)
 	VMOVUPS      (R8), Z20
 	VMOVUPS      (R8)(R10*1), Z21
 	VMOVUPS      (R8)(R10*2), Z22
@@ -14633,13 +18969,115 @@ loop6:
 	ADDQ         $+192, R11
 	ADDQ         $-3, R9
 	CMPQ         R9, $+3
-	JGE          loop6
+	JGE          loop9
 
-done7:
+done10:
+done8:
+	CMPQ R9, $+3
+	JLT  done12
+
+loop11:
+	VMOVUPS      (R8), Z20
+	VMOVUPS      (R8)(R10*1), Z21
+	VMOVUPS      (R8)(R10*2), Z22
+	VMOVUPS      (R11), Z23
+	VBROADCASTSS (DI), Z24
+	VFMADD231PS  Z20, Z24, Z0
+	VFMADD231PS  Z21, Z24, Z1
+	VFMADD231PS  Z22, Z24, Z2
+	VFMADD231PS  Z23, Z24, Z3
+	VBROADCASTSS 4(DI), Z24
+	VFMADD231PS  Z20, Z24, Z4
+	VFMADD231PS  Z21, Z24, Z5
+	VFMADD231PS  Z22, Z24, Z6
+	VFMADD231PS  Z23, Z24, Z7
+	VBROADCASTSS 8(DI), Z24
+	VFMADD231PS  Z20, Z24, Z8
+	VFMADD231PS  Z21, Z24, Z9
+	VFMADD231PS  Z22, Z24, Z10
+	VFMADD231PS  Z23, Z24, Z11
+	VBROADCASTSS 12(DI), Z24
+	VFMADD231PS  Z20, Z24, Z12
+	VFMADD231PS  Z21, Z24, Z13
+	VFMADD231PS  Z22, Z24, Z14
+	VFMADD231PS  Z23, Z24, Z15
+	VBROADCASTSS 16(DI), Z24
+	VFMADD231PS  Z20, Z24, Z16
+	VFMADD231PS  Z21, Z24, Z17
+	VFMADD231PS  Z22, Z24, Z18
+	VFMADD231PS  Z23, Z24, Z19
+	VMOVUPS      64(R8), Z20
+	VMOVUPS      64(R8)(R10*1), Z21
+	VMOVUPS      64(R8)(R10*2), Z22
+	VMOVUPS      64(R11), Z23
+	VBROADCASTSS (DI)(DX*1), Z24
+	VFMADD231PS  Z20, Z24, Z0
+	VFMADD231PS  Z21, Z24, Z1
+	VFMADD231PS  Z22, Z24, Z2
+	VFMADD231PS  Z23, Z24, Z3
+	VBROADCASTSS 4(DI)(DX*1), Z24
+	VFMADD231PS  Z20, Z24, Z4
+	VFMADD231PS  Z21, Z24, Z5
+	VFMADD231PS  Z22, Z24, Z6
+	VFMADD231PS  Z23, Z24, Z7
+	VBROADCASTSS 8(DI)(DX*1), Z24
+	VFMADD231PS  Z20, Z24, Z8
+	VFMADD231PS  Z21, Z24, Z9
+	VFMADD231PS  Z22, Z24, Z10
+	VFMADD231PS  Z23, Z24, Z11
+	VBROADCASTSS 12(DI)(DX*1), Z24
+	VFMADD231PS  Z20, Z24, Z12
+	VFMADD231PS  Z21, Z24, Z13
+	VFMADD231PS  Z22, Z24, Z14
+	VFMADD231PS  Z23, Z24, Z15
+	VBROADCASTSS 16(DI)(DX*1), Z24
+	VFMADD231PS  Z20, Z24, Z16
+	VFMADD231PS  Z21, Z24, Z17
+	VFMADD231PS  Z22, Z24, Z18
+	VFMADD231PS  Z23, Z24, Z19
+	VMOVUPS      128(R8), Z20
+	VMOVUPS      128(R8)(R10*1), Z21
+	VMOVUPS      128(R8)(R10*2), Z22
+	VMOVUPS      128(R11), Z23
+	VBROADCASTSS (DI)(DX*2), Z24
+	VFMADD231PS  Z20, Z24, Z0
+	VFMADD231PS  Z21, Z24, Z1
+	VFMADD231PS  Z22, Z24, Z2
+	VFMADD231PS  Z23, Z24, Z3
+	VBROADCASTSS 4(DI)(DX*2), Z24
+	VFMADD231PS  Z20, Z24, Z4
+	VFMADD231PS  Z21, Z24, Z5
+	VFMADD231PS  Z22, Z24, Z6
+	VFMADD231PS  Z23, Z24, Z7
+	VBROADCASTSS 8(DI)(DX*2), Z24
+	VFMADD231PS  Z20, Z24, Z8
+	VFMADD231PS  Z21, Z24, Z9
+	VFMADD231PS  Z22, Z24, Z10
+	VFMADD231PS  Z23, Z24, Z11
+	VBROADCASTSS 12(DI)(DX*2), Z24
+	VFMADD231PS  Z20, Z24, Z12
+	VFMADD231PS  Z21, Z24, Z13
+	VFMADD231PS  Z22, Z24, Z14
+	VFMADD231PS  Z23, Z24, Z15
+	VBROADCASTSS 16(DI)(DX*2), Z24
+	VFMADD231PS  Z20, Z24, Z16
+	VFMADD231PS  Z21, Z24, Z17
+	VFMADD231PS  Z22, Z24, Z18
+	VFMADD231PS  Z23, Z24, Z19
+	ADDQ         DX, DI
+	ADDQ         DX, DI
+	ADDQ         DX, DI
+	ADDQ         $+192, R8
+	ADDQ         $+192, R11
+	ADDQ         $-3, R9
+	CMPQ         R9, $+3
+	JGE          loop11
+
+done12:
 	CMPQ R9, $+1
-	JLT  done9
+	JLT  done14
 
-loop8:
+loop13:
 	VMOVUPS      (R8), Z20
 	VMOVUPS      (R8)(R10*1), Z21
 	VMOVUPS      (R8)(R10*2), Z22
@@ -14674,77 +19112,77 @@ loop8:
 	ADDQ         $+64, R11
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop8
+	JGE          loop13
 
-done9:
+done14:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop4
+	JGE  loop6
 
-done5:
-	MOVQ 112(AX), DX
+done7:
+	MOVQ 128(AX), DX
 
 	// Add finished chains.
-	MOVQ    72(AX), BX
-	TESTQ   BX, BX
-	JEQ     done10
-	MOVQ    152(AX), BX
-	MOVQ    104(AX), DX
-	VMOVUPS (BX), Z20
-	VADDPS  Z0, Z20, Z0
-	VMOVUPS 64(BX), Z20
-	VADDPS  Z1, Z20, Z1
-	VMOVUPS 128(BX), Z20
-	VADDPS  Z2, Z20, Z2
-	VMOVUPS 192(BX), Z20
-	VADDPS  Z3, Z20, Z3
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z20
-	VADDPS  Z4, Z20, Z4
-	VMOVUPS 64(BX), Z20
-	VADDPS  Z5, Z20, Z5
-	VMOVUPS 128(BX), Z20
-	VADDPS  Z6, Z20, Z6
-	VMOVUPS 192(BX), Z20
-	VADDPS  Z7, Z20, Z7
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z20
-	VADDPS  Z8, Z20, Z8
-	VMOVUPS 64(BX), Z20
-	VADDPS  Z9, Z20, Z9
-	VMOVUPS 128(BX), Z20
-	VADDPS  Z10, Z20, Z10
-	VMOVUPS 192(BX), Z20
-	VADDPS  Z11, Z20, Z11
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z20
-	VADDPS  Z12, Z20, Z12
-	VMOVUPS 64(BX), Z20
-	VADDPS  Z13, Z20, Z13
-	VMOVUPS 128(BX), Z20
-	VADDPS  Z14, Z20, Z14
-	VMOVUPS 192(BX), Z20
-	VADDPS  Z15, Z20, Z15
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z20
-	VADDPS  Z16, Z20, Z16
-	VMOVUPS 64(BX), Z20
-	VADDPS  Z17, Z20, Z17
-	VMOVUPS 128(BX), Z20
-	VADDPS  Z18, Z20, Z18
-	VMOVUPS 192(BX), Z20
-	VADDPS  Z19, Z20, Z19
-	ADDQ    DX, BX
-	MOVQ    BX, 152(AX)
-	MOVQ    112(AX), DX
-
-done10:
-	// Add what C holds.
 	MOVQ    80(AX), BX
 	TESTQ   BX, BX
-	JEQ     done11
-	MOVQ    160(AX), BX
+	JEQ     done15
+	MOVQ    184(AX), BX
+	MOVQ    120(AX), DX
+	VMOVUPS (BX), Z20
+	VADDPS  Z0, Z20, Z0
+	VMOVUPS 64(BX), Z20
+	VADDPS  Z1, Z20, Z1
+	VMOVUPS 128(BX), Z20
+	VADDPS  Z2, Z20, Z2
+	VMOVUPS 192(BX), Z20
+	VADDPS  Z3, Z20, Z3
+	ADDQ    DX, BX
+	VMOVUPS (BX), Z20
+	VADDPS  Z4, Z20, Z4
+	VMOVUPS 64(BX), Z20
+	VADDPS  Z5, Z20, Z5
+	VMOVUPS 128(BX), Z20
+	VADDPS  Z6, Z20, Z6
+	VMOVUPS 192(BX), Z20
+	VADDPS  Z7, Z20, Z7
+	ADDQ    DX, BX
+	VMOVUPS (BX), Z20
+	VADDPS  Z8, Z20, Z8
+	VMOVUPS 64(BX), Z20
+	VADDPS  Z9, Z20, Z9
+	VMOVUPS 128(BX), Z20
+	VADDPS  Z10, Z20, Z10
+	VMOVUPS 192(BX), Z20
+	VADDPS  Z11, Z20, Z11
+	ADDQ    DX, BX
+	VMOVUPS (BX), Z20
+	VADDPS  Z12, Z20, Z12
+	VMOVUPS 64(BX), Z20
+	VADDPS  Z13, Z20, Z13
+	VMOVUPS 128(BX), Z20
+	VADDPS  Z14, Z20, Z14
+	VMOVUPS 192(BX), Z20
+	VADDPS  Z15, Z20, Z15
+	ADDQ    DX, BX
+	VMOVUPS (BX), Z20
+	VADDPS  Z16, Z20, Z16
+	VMOVUPS 64(BX), Z20
+	VADDPS  Z17, Z20, Z17
+	VMOVUPS 128(BX), Z20
+	VADDPS  Z18, Z20, Z18
+	VMOVUPS 192(BX), Z20
+	VADDPS  Z19, Z20, Z19
+	ADDQ    DX, BX
+	MOVQ    BX, 184(AX)
+	MOVQ    128(AX), DX
+
+done15:
+	// Add what C holds.
+	MOVQ    88(AX), BX
+	TESTQ   BX, BX
+	JEQ     done16
+	MOVQ    192(AX), BX
 	VMOVUPS (BX), Z20
 	VADDPS  Z0, Z20, Z0
 	VMOVUPS 64(BX), Z20
@@ -14791,9 +19229,9 @@ done10:
 	VADDPS  Z19, Z20, Z19
 	ADDQ    DX, BX
 
-done11:
+done16:
 	// Store.
-	MOVQ    160(AX), BX
+	MOVQ    192(AX), BX
 	VMOVUPS Z0, (BX)
 	VMOVUPS Z1, 64(BX)
 	VMOVUPS Z2, 128(BX)
@@ -14819,51 +19257,100 @@ done11:
 	VMOVUPS Z18, 128(BX)
 	VMOVUPS Z19, 192(BX)
 	ADDQ    DX, BX
-	MOVQ    BX, 160(AX)
+	MOVQ    BX, 192(AX)
 
 	// To the next tile.
 	ADDQ  $+20, CX
-	MOVQ  168(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
+	MOVQ  DX, 200(AX)
 	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
+	JNE   tile3
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
-	JEQ   done3
+	JEQ   next4
 
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
+	// To the next blocks of columns.
+	MOVQ 96(AX), CX
+	ADDQ $+256, CX
+	MOVQ CX, 96(AX)
+	MOVQ 72(AX), CX
+	ADDQ $+256, CX
+	MOVQ CX, 72(AX)
+	MOVQ 168(AX), CX
+	MOVQ 80(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
+	MOVQ DX, 80(AX)
+	MOVQ 8(AX), CX
+	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 24(AX), CX
+	SHLQ $0x06, CX
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	JMP  group2
+
+next4:
+	MOVQ  56(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 56(AX)
+	TESTQ CX, CX
+	JEQ   done5
+
+	// To the next panel.
+	MOVQ 160(AX), CX
+	MOVQ 96(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 96(AX)
+	MOVQ 176(AX), CX
+	MOVQ 80(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 80(AX)
+	MOVQ 152(AX), CX
+	MOVQ 72(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 72(AX)
+	MOVQ 136(AX), CX
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 144(AX), CX
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
 	JMP  panel1
 
-done3:
+done5:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
 	RET
 
 // func gemm6x16AVX512(task *gemmTask)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·gemm6x16AVX512(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
@@ -14874,43 +19361,54 @@ TEXT ·gemm6x16AVX512(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
+	MOVQ 48(AX), CX
+	MOVQ CX, 208(AX)
 
-tile2:
+group2:
+	MOVQ 96(AX), CX
+	MOVQ CX, 192(AX)
+	MOVQ 80(AX), CX
+	MOVQ CX, 184(AX)
+	MOVQ 40(AX), CX
+	MOVQ CX, 200(AX)
+	MOVQ 64(AX), CX
+
+tile3:
 	// The chains start.
-	MOVQ    64(AX), DX
+	MOVQ    72(AX), DX
 	VMOVUPS (DX), Z0
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
 	VMOVAPS Z0, Z3
 	VMOVAPS Z0, Z4
 	VMOVAPS Z0, Z5
-	MOVQ    96(AX), DX
+	MOVQ    112(AX), DX
 	MOVQ    32(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done5
-
-loop4:
-	// A k block.
-	MOVQ (SI), R8
-	MOVQ 8(SI), R9
-	MOVQ R9, R10
-	SHLQ $0x06, R10
-	LEAQ (DI)(DX*1), R10
-	ADDQ DX, R10
-	ADDQ DX, R10
-	CMPQ R9, $+4
-	JLT  done7
+	JLT     done7
 
 loop6:
+	// A k block.
+	MOVQ  (SI), R8
+	MOVQ  8(SI), R9
+	MOVQ  R9, R10
+	SHLQ  $0x06, R10
+	LEAQ  (DI)(DX*1), R10
+	ADDQ  DX, R10
+	ADDQ  DX, R10
+	MOVQ  104(AX), R11
+	TESTQ R11, R11
+	JEQ   done8
+	CMPQ  R9, $+4
+	JLT   done10
+
+loop9:
+	PREFETCHT0   1024(R8)
+	PREFETCHT0   1088(R8)
+	PREFETCHT0   1152(R8)
+	PREFETCHT0   1216(R8)
 	VMOVUPS      (R8), Z6
 	VBROADCASTSS (DI), Z7
 	VFMADD231PS  Z6, Z7, Z0
@@ -14968,13 +19466,78 @@ loop6:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop6
+	JGE          loop9
 
-done7:
+done10:
+done8:
+	CMPQ R9, $+4
+	JLT  done12
+
+loop11:
+	VMOVUPS      (R8), Z6
+	VBROADCASTSS (DI), Z7
+	VFMADD231PS  Z6, Z7, Z0
+	VBROADCASTSS (DI)(DX*1), Z7
+	VFMADD231PS  Z6, Z7, Z1
+	VBROADCASTSS (DI)(DX*2), Z7
+	VFMADD231PS  Z6, Z7, Z2
+	VBROADCASTSS (R10), Z7
+	VFMADD231PS  Z6, Z7, Z3
+	VBROADCASTSS (R10)(DX*1), Z7
+	VFMADD231PS  Z6, Z7, Z4
+	VBROADCASTSS (R10)(DX*2), Z7
+	VFMADD231PS  Z6, Z7, Z5
+	VMOVUPS      64(R8), Z6
+	VBROADCASTSS 4(DI), Z7
+	VFMADD231PS  Z6, Z7, Z0
+	VBROADCASTSS 4(DI)(DX*1), Z7
+	VFMADD231PS  Z6, Z7, Z1
+	VBROADCASTSS 4(DI)(DX*2), Z7
+	VFMADD231PS  Z6, Z7, Z2
+	VBROADCASTSS 4(R10), Z7
+	VFMADD231PS  Z6, Z7, Z3
+	VBROADCASTSS 4(R10)(DX*1), Z7
+	VFMADD231PS  Z6, Z7, Z4
+	VBROADCASTSS 4(R10)(DX*2), Z7
+	VFMADD231PS  Z6, Z7, Z5
+	VMOVUPS      128(R8), Z6
+	VBROADCASTSS 8(DI), Z7
+	VFMADD231PS  Z6, Z7, Z0
+	VBROADCASTSS 8(DI)(DX*1), Z7
+	VFMADD231PS  Z6, Z7, Z1
+	VBROADCASTSS 8(DI)(DX*2), Z7
+	VFMADD231PS  Z6, Z7, Z2
+	VBROADCASTSS 8(R10), Z7
+	VFMADD231PS  Z6, Z7, Z3
+	VBROADCASTSS 8(R10)(DX*1), Z7
+	VFMADD231PS  Z6, Z7, Z4
+	VBROADCASTSS 8(R10)(DX*2), Z7
+	VFMADD231PS  Z6, Z7, Z5
+	VMOVUPS      192(R8), Z6
+	VBROADCASTSS 12(DI), Z7
+	VFMADD231PS  Z6, Z7, Z0
+	VBROADCASTSS 12(DI)(DX*1), Z7
+	VFMADD231PS  Z6, Z7, Z1
+	VBROADCASTSS 12(DI)(DX*2), Z7
+	VFMADD231PS  Z6, Z7, Z2
+	VBROADCASTSS 12(R10), Z7
+	VFMADD231PS  Z6, Z7, Z3
+	VBROADCASTSS 12(R10)(DX*1), Z7
+	VFMADD231PS  Z6, Z7, Z4
+	VBROADCASTSS 12(R10)(DX*2), Z7
+	VFMADD231PS  Z6, Z7, Z5
+	ADDQ         $+16, DI
+	ADDQ         $+16, R10
+	ADDQ         $+256, R8
+	ADDQ         $-4, R9
+	CMPQ         R9, $+4
+	JGE          loop11
+
+done12:
 	CMPQ R9, $+1
-	JLT  done9
+	JLT  done14
 
-loop8:
+loop13:
 	VMOVUPS      (R8), Z6
 	VBROADCASTSS (DI), Z7
 	VFMADD231PS  Z6, Z7, Z0
@@ -14993,50 +19556,50 @@ loop8:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop8
+	JGE          loop13
 
-done9:
+done14:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop4
+	JGE  loop6
 
-done5:
-	MOVQ 112(AX), BX
+done7:
+	MOVQ 128(AX), BX
 
 	// Add finished chains.
-	MOVQ    72(AX), SI
-	TESTQ   SI, SI
-	JEQ     done10
-	MOVQ    152(AX), SI
-	MOVQ    104(AX), BX
-	VMOVUPS (SI), Z6
-	VADDPS  Z0, Z6, Z0
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z6
-	VADDPS  Z1, Z6, Z1
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z6
-	VADDPS  Z2, Z6, Z2
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z6
-	VADDPS  Z3, Z6, Z3
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z6
-	VADDPS  Z4, Z6, Z4
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z6
-	VADDPS  Z5, Z6, Z5
-	ADDQ    BX, SI
-	MOVQ    SI, 152(AX)
-	MOVQ    112(AX), BX
-
-done10:
-	// Add what C holds.
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
-	JEQ     done11
-	MOVQ    160(AX), SI
+	JEQ     done15
+	MOVQ    184(AX), SI
+	MOVQ    120(AX), BX
+	VMOVUPS (SI), Z6
+	VADDPS  Z0, Z6, Z0
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z6
+	VADDPS  Z1, Z6, Z1
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z6
+	VADDPS  Z2, Z6, Z2
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z6
+	VADDPS  Z3, Z6, Z3
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z6
+	VADDPS  Z4, Z6, Z4
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z6
+	VADDPS  Z5, Z6, Z5
+	ADDQ    BX, SI
+	MOVQ    SI, 184(AX)
+	MOVQ    128(AX), BX
+
+done15:
+	// Add what C holds.
+	MOVQ    88(AX), SI
+	TESTQ   SI, SI
+	JEQ     done16
+	MOVQ    192(AX), SI
 	VMOVUPS (SI), Z6
 	VADDPS  Z0, Z6, Z0
 	ADDQ    BX, SI
@@ -15056,9 +19619,9 @@ done10:
 	VADDPS  Z5, Z6, Z5
 	ADDQ    BX, SI
 
-done11:
+done16:
 	// Store.
-	MOVQ    160(AX), SI
+	MOVQ    192(AX), SI
 	VMOVUPS Z0, (SI)
 	ADDQ    BX, SI
 	VMOVUPS Z1, (SI)
@@ -15071,7 +19634,7 @@ done11:
 	ADDQ    BX, SI
 	VMOVUPS Z5, (SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 160(AX)
+	MOVQ    SI, 192(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
@@ -15080,47 +19643,78 @@ done11:
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	MOVQ  168(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
+	MOVQ  DX, 200(AX)
 	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
+	JNE   tile3
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
-	JEQ   done3
+	JEQ   next4
 
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
+	// To the next blocks of columns.
+	MOVQ 96(AX), CX
+	ADDQ $+64, CX
+	MOVQ CX, 96(AX)
+	MOVQ 72(AX), CX
+	ADDQ $+64, CX
+	MOVQ CX, 72(AX)
+	MOVQ 168(AX), CX
+	MOVQ 80(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
+	MOVQ DX, 80(AX)
+	MOVQ 8(AX), CX
+	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
+	MOVQ 24(AX), CX
+	SHLQ $0x06, CX
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	JMP  group2
+
+next4:
+	MOVQ  56(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 56(AX)
+	TESTQ CX, CX
+	JEQ   done5
+
+	// To the next panel.
+	MOVQ 160(AX), CX
+	MOVQ 96(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 96(AX)
+	MOVQ 176(AX), CX
+	MOVQ 80(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 80(AX)
+	MOVQ 152(AX), CX
+	MOVQ 72(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 72(AX)
+	MOVQ 136(AX), CX
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 144(AX), CX
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
 	JMP  panel1
 
-done3:
+done5:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
 	RET
 
 // func gemmTN6x16AVX512(task *gemmTask)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·gemmTN6x16AVX512(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
@@ -15131,40 +19725,50 @@ TEXT ·gemmTN6x16AVX512(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
+	MOVQ 48(AX), CX
+	MOVQ CX, 208(AX)
 
-tile2:
+group2:
+	MOVQ 96(AX), CX
+	MOVQ CX, 192(AX)
+	MOVQ 80(AX), CX
+	MOVQ CX, 184(AX)
+	MOVQ 40(AX), CX
+	MOVQ CX, 200(AX)
+	MOVQ 64(AX), CX
+
+tile3:
 	// The chains start.
-	MOVQ    64(AX), DX
+	MOVQ    72(AX), DX
 	VMOVUPS (DX), Z0
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
 	VMOVAPS Z0, Z3
 	VMOVAPS Z0, Z4
 	VMOVAPS Z0, Z5
-	MOVQ    96(AX), DX
+	MOVQ    112(AX), DX
 	MOVQ    32(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done5
-
-loop4:
-	// A k block.
-	MOVQ (SI), R8
-	MOVQ 8(SI), R9
-	MOVQ R9, R10
-	SHLQ $0x06, R10
-	CMPQ R9, $+3
-	JLT  done7
+	JLT     done7
 
 loop6:
+	// A k block.
+	MOVQ  (SI), R8
+	MOVQ  8(SI), R9
+	MOVQ  R9, R10
+	SHLQ  $0x06, R10
+	MOVQ  104(AX), R10
+	TESTQ R10, R10
+	JEQ   done8
+	CMPQ  R9, $+3
+	JLT   done10
+
+loop9:
+	PREFETCHT0   1024(R8)
+	PREFETCHT0   1088(R8)
+	PREFETCHT0   1152(R8)
 	VMOVUPS      (R8), Z6
 	VBROADCASTSS (DI), Z7
 	VFMADD231PS  Z6, Z7, Z0
@@ -15210,13 +19814,66 @@ loop6:
 	ADDQ         $+192, R8
 	ADDQ         $-3, R9
 	CMPQ         R9, $+3
-	JGE          loop6
+	JGE          loop9
 
-done7:
+done10:
+done8:
+	CMPQ R9, $+3
+	JLT  done12
+
+loop11:
+	VMOVUPS      (R8), Z6
+	VBROADCASTSS (DI), Z7
+	VFMADD231PS  Z6, Z7, Z0
+	VBROADCASTSS 4(DI), Z7
+	VFMADD231PS  Z6, Z7, Z1
+	VBROADCASTSS 8(DI), Z7
+	VFMADD231PS  Z6, Z7, Z2
+	VBROADCASTSS 12(DI), Z7
+	VFMADD231PS  Z6, Z7, Z3
+	VBROADCASTSS 16(DI), Z7
+	VFMADD231PS  Z6, Z7, Z4
+	VBROADCASTSS 20(DI), Z7
+	VFMADD231PS  Z6, Z7, Z5
+	VMOVUPS      64(R8), Z6
+	VBROADCASTSS (DI)(DX*1), Z7
+	VFMADD231PS  Z6, Z7, Z0
+	VBROADCASTSS 4(DI)(DX*1), Z7
+	VFMADD231PS  Z6, Z7, Z1
+	VBROADCASTSS 8(DI)(DX*1), Z7
+	VFMADD231PS  Z6, Z7, Z2
+	VBROADCASTSS 12(DI)(DX*1), Z7
+	VFMADD231PS  Z6, Z7, Z3
+	VBROADCASTSS 16(DI)(DX*1), Z7
+	VFMADD231PS  Z6, Z7, Z4
+	VBROADCASTSS 20(DI)(DX*1), Z7
+	VFMADD231PS  Z6, Z7, Z5
+	VMOVUPS      128(R8), Z6
+	VBROADCASTSS (DI)(DX*2), Z7
+	VFMADD231PS  Z6, Z7, Z0
+	VBROADCASTSS 4(DI)(DX*2), Z7
+	VFMADD231PS  Z6, Z7, Z1
+	VBROADCASTSS 8(DI)(DX*2), Z7
+	VFMADD231PS  Z6, Z7, Z2
+	VBROADCASTSS 12(DI)(DX*2), Z7
+	VFMADD231PS  Z6, Z7, Z3
+	VBROADCASTSS 16(DI)(DX*2), Z7
+	VFMADD231PS  Z6, Z7, Z4
+	VBROADCASTSS 20(DI)(DX*2), Z7
+	VFMADD231PS  Z6, Z7, Z5
+	ADDQ         DX, DI
+	ADDQ         DX, DI
+	ADDQ         DX, DI
+	ADDQ         $+192, R8
+	ADDQ         $-3, R9
+	CMPQ         R9, $+3
+	JGE          loop11
+
+done12:
 	CMPQ R9, $+1
-	JLT  done9
+	JLT  done14
 
-loop8:
+loop13:
 	VMOVUPS      (R8), Z6
 	VBROADCASTSS (DI), Z7
 	VFMADD231PS  Z6, Z7, Z0
@@ -15234,50 +19891,50 @@ loop8:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop8
+	JGE          loop13
 
-done9:
+done14:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop4
+	JGE  loop6
 
-done5:
-	MOVQ 112(AX), DX
+done7:
+	MOVQ 128(AX), DX
 
 	// Add finished chains.
-	MOVQ    72(AX), BX
-	TESTQ   BX, BX
-	JEQ     done10
-	MOVQ    152(AX), BX
-	MOVQ    104(AX), DX
-	VMOVUPS (BX), Z6
-	VADDPS  Z0, Z6, Z0
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z6
-	VADDPS  Z1, Z6, Z1
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z6
-	VADDPS  Z2, Z6, Z2
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z6
-	VADDPS  Z3, Z6, Z3
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z6
-	VADDPS  Z4, Z6, Z4
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z6
-	VADDPS  Z5, Z6, Z5
-	ADDQ    DX, BX
-	MOVQ    BX, 152(AX)
-	MOVQ    112(AX), DX
-
-done10:
-	// Add what C holds.
 	MOVQ    80(AX), BX
 	TESTQ   BX, BX
-	JEQ     done11
-	MOVQ    160(AX), BX
+	JEQ     done15
+	MOVQ    184(AX), BX
+	MOVQ    120(AX), DX
+	VMOVUPS (BX), Z6
+	VADDPS  Z0, Z6, Z0
+	ADDQ    DX, BX
+	VMOVUPS (BX), Z6
+	VADDPS  Z1, Z6, Z1
+	ADDQ    DX, BX
+	VMOVUPS (BX), Z6
+	VADDPS  Z2, Z6, Z2
+	ADDQ    DX, BX
+	VMOVUPS (BX), Z6
+	VADDPS  Z3, Z6, Z3
+	ADDQ    DX, BX
+	VMOVUPS (BX), Z6
+	VADDPS  Z4, Z6, Z4
+	ADDQ    DX, BX
+	VMOVUPS (BX), Z6
+	VADDPS  Z5, Z6, Z5
+	ADDQ    DX, BX
+	MOVQ    BX, 184(AX)
+	MOVQ    128(AX), DX
+
+done15:
+	// Add what C holds.
+	MOVQ    88(AX), BX
+	TESTQ   BX, BX
+	JEQ     done16
+	MOVQ    192(AX), BX
 	VMOVUPS (BX), Z6
 	VADDPS  Z0, Z6, Z0
 	ADDQ    DX, BX
@@ -15297,9 +19954,9 @@ done10:
 	VADDPS  Z5, Z6, Z5
 	ADDQ    DX, BX
 
-done11:
+done16:
 	// Store.
-	MOVQ    160(AX), BX
+	MOVQ    192(AX), BX
 	VMOVUPS Z0, (BX)
 	ADDQ    DX, BX
 	VMOVUPS Z1, (BX)
@@ -15312,51 +19969,82 @@ done11:
 	ADDQ    DX, BX
 	VMOVUPS Z5, (BX)
 	ADDQ    DX, BX
-	MOVQ    BX, 160(AX)
+	MOVQ    BX, 192(AX)
 
 	// To the next tile.
 	ADDQ  $+24, CX
-	MOVQ  168(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
+	MOVQ  DX, 200(AX)
 	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
+	JNE   tile3
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
-	JEQ   done3
+	JEQ   next4
 
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
+	// To the next blocks of columns.
+	MOVQ 96(AX), CX
+	ADDQ $+64, CX
+	MOVQ CX, 96(AX)
+	MOVQ 72(AX), CX
+	ADDQ $+64, CX
+	MOVQ CX, 72(AX)
+	MOVQ 168(AX), CX
+	MOVQ 80(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
+	MOVQ DX, 80(AX)
+	MOVQ 8(AX), CX
+	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
+	MOVQ 24(AX), CX
+	SHLQ $0x06, CX
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	JMP  group2
+
+next4:
+	MOVQ  56(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 56(AX)
+	TESTQ CX, CX
+	JEQ   done5
+
+	// To the next panel.
+	MOVQ 160(AX), CX
+	MOVQ 96(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 96(AX)
+	MOVQ 176(AX), CX
+	MOVQ 80(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 80(AX)
+	MOVQ 152(AX), CX
+	MOVQ 72(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 72(AX)
+	MOVQ 136(AX), CX
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 144(AX), CX
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
 	JMP  panel1
 
-done3:
+done5:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
 	RET
 
 // func gemm6x32AVX512(task *gemmTask)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·gemm6x32AVX512(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
@@ -15367,17 +20055,21 @@ TEXT ·gemm6x32AVX512(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
+	MOVQ 48(AX), CX
+	MOVQ CX, 208(AX)
 
-tile2:
+group2:
+	MOVQ 96(AX), CX
+	MOVQ CX, 192(AX)
+	MOVQ 80(AX), CX
+	MOVQ CX, 184(AX)
+	MOVQ 40(AX), CX
+	MOVQ CX, 200(AX)
+	MOVQ 64(AX), CX
+
+tile3:
 	// The chains start.
-	MOVQ    64(AX), DX
+	MOVQ    72(AX), DX
 	VMOVUPS (DX), Z0
 	VMOVUPS 64(DX), Z1
 	VMOVAPS Z0, Z2
@@ -15390,26 +20082,37 @@ tile2:
 	VMOVAPS Z1, Z9
 	VMOVAPS Z0, Z10
 	VMOVAPS Z1, Z11
-	MOVQ    96(AX), DX
+	MOVQ    112(AX), DX
 	MOVQ    32(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done5
-
-loop4:
-	// A k block.
-	MOVQ (SI), R8
-	MOVQ 8(SI), R9
-	MOVQ R9, R10
-	SHLQ $0x06, R10
-	LEAQ (DI)(DX*1), R11
-	ADDQ DX, R11
-	ADDQ DX, R11
-	CMPQ R9, $+4
-	JLT  done7
+	JLT     done7
 
 loop6:
+	// A k block.
+	MOVQ  (SI), R8
+	MOVQ  8(SI), R9
+	MOVQ  R9, R10
+	SHLQ  $0x06, R10
+	LEAQ  (DI)(DX*1), R11
+	ADDQ  DX, R11
+	ADDQ  DX, R11
+	MOVQ  104(AX), R12
+	TESTQ R12, R12
+	JEQ   done8
+	CMPQ  R9, $+4
+	JLT   done10
+
+loop9:
+	PREFETCHT0   1024(R8)
+	PREFETCHT0   1088(R8)
+	PREFETCHT0   1152(R8)
+	PREFETCHT0   1216(R8)
+	PREFETCHT0   1024(R8)(R10*1)
+	PREFETCHT0   1088(R8)(R10*1)
+	PREFETCHT0   1152(R8)(R10*1)
+	PREFETCHT0   1216(R8)(R10*1)
 	VMOVUPS      (R8), Z12
 	VMOVUPS      (R8)(R10*1), Z13
 	VBROADCASTSS (DI), Z14
@@ -15495,13 +20198,106 @@ loop6:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop6
+	JGE          loop9
 
-done7:
+done10:
+done8:
+	CMPQ R9, $+4
+	JLT  done12
+
+loop11:
+	VMOVUPS      (R8), Z12
+	VMOVUPS      (R8)(R10*1), Z13
+	VBROADCASTSS (DI), Z14
+	VFMADD231PS  Z12, Z14, Z0
+	VFMADD231PS  Z13, Z14, Z1
+	VBROADCASTSS (DI)(DX*1), Z14
+	VFMADD231PS  Z12, Z14, Z2
+	VFMADD231PS  Z13, Z14, Z3
+	VBROADCASTSS (DI)(DX*2), Z14
+	VFMADD231PS  Z12, Z14, Z4
+	VFMADD231PS  Z13, Z14, Z5
+	VBROADCASTSS (R11), Z14
+	VFMADD231PS  Z12, Z14, Z6
+	VFMADD231PS  Z13, Z14, Z7
+	VBROADCASTSS (R11)(DX*1), Z14
+	VFMADD231PS  Z12, Z14, Z8
+	VFMADD231PS  Z13, Z14, Z9
+	VBROADCASTSS (R11)(DX*2), Z14
+	VFMADD231PS  Z12, Z14, Z10
+	VFMADD231PS  Z13, Z14, Z11
+	VMOVUPS      64(R8), Z12
+	VMOVUPS      64(R8)(R10*1), Z13
+	VBROADCASTSS 4(DI), Z14
+	VFMADD231PS  Z12, Z14, Z0
+	VFMADD231PS  Z13, Z14, Z1
+	VBROADCASTSS 4(DI)(DX*1), Z14
+	VFMADD231PS  Z12, Z14, Z2
+	VFMADD231PS  Z13, Z14, Z3
+	VBROADCASTSS 4(DI)(DX*2), Z14
+	VFMADD231PS  Z12, Z14, Z4
+	VFMADD231PS  Z13, Z14, Z5
+	VBROADCASTSS 4(R11), Z14
+	VFMADD231PS  Z12, Z14, Z6
+	VFMADD231PS  Z13, Z14, Z7
+	VBROADCASTSS 4(R11)(DX*1), Z14
+	VFMADD231PS  Z12, Z14, Z8
+	VFMADD231PS  Z13, Z14, Z9
+	VBROADCASTSS 4(R11)(DX*2), Z14
+	VFMADD231PS  Z12, Z14, Z10
+	VFMADD231PS  Z13, Z14, Z11
+	VMOVUPS      128(R8), Z12
+	VMOVUPS      128(R8)(R10*1), Z13
+	VBROADCASTSS 8(DI), Z14
+	VFMADD231PS  Z12, Z14, Z0
+	VFMADD231PS  Z13, Z14, Z1
+	VBROADCASTSS 8(DI)(DX*1), Z14
+	VFMADD231PS  Z12, Z14, Z2
+	VFMADD231PS  Z13, Z14, Z3
+	VBROADCASTSS 8(DI)(DX*2), Z14
+	VFMADD231PS  Z12, Z14, Z4
+	VFMADD231PS  Z13, Z14, Z5
+	VBROADCASTSS 8(R11), Z14
+	VFMADD231PS  Z12, Z14, Z6
+	VFMADD231PS  Z13, Z14, Z7
+	VBROADCASTSS 8(R11)(DX*1), Z14
+	VFMADD231PS  Z12, Z14, Z8
+	VFMADD231PS  Z13, Z14, Z9
+	VBROADCASTSS 8(R11)(DX*2), Z14
+	VFMADD231PS  Z12, Z14, Z10
+	VFMADD231PS  Z13, Z14, Z11
+	VMOVUPS      192(R8), Z12
+	VMOVUPS      192(R8)(R10*1), Z13
+	VBROADCASTSS 12(DI), Z14
+	VFMADD231PS  Z12, Z14, Z0
+	VFMADD231PS  Z13, Z14, Z1
+	VBROADCASTSS 12(DI)(DX*1), Z14
+	VFMADD231PS  Z12, Z14, Z2
+	VFMADD231PS  Z13, Z14, Z3
+	VBROADCASTSS 12(DI)(DX*2), Z14
+	VFMADD231PS  Z12, Z14, Z4
+	VFMADD231PS  Z13, Z14, Z5
+	VBROADCASTSS 12(R11), Z14
+	VFMADD231PS  Z12, Z14, Z6
+	VFMADD231PS  Z13, Z14, Z7
+	VBROADCASTSS 12(R11)(DX*1), Z14
+	VFMADD231PS  Z12, Z14, Z8
+	VFMADD231PS  Z13, Z14, Z9
+	VBROADCASTSS 12(R11)(DX*2), Z14
+	VFMADD231PS  Z12, Z14, Z10
+	VFMADD231PS  Z13, Z14, Z11
+	ADDQ         $+16, DI
+	ADDQ         $+16, R11
+	ADDQ         $+256, R8
+	ADDQ         $-4, R9
+	CMPQ         R9, $+4
+	JGE          loop11
+
+done12:
 	CMPQ R9, $+1
-	JLT  done9
+	JLT  done14
 
-loop8:
+loop13:
 	VMOVUPS      (R8), Z12
 	VMOVUPS      (R8)(R10*1), Z13
 	VBROADCASTSS (DI), Z14
@@ -15527,62 +20323,62 @@ loop8:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop8
+	JGE          loop13
 
-done9:
+done14:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop4
+	JGE  loop6
 
-done5:
-	MOVQ 112(AX), BX
+done7:
+	MOVQ 128(AX), BX
 
 	// Add finished chains.
-	MOVQ    72(AX), SI
-	TESTQ   SI, SI
-	JEQ     done10
-	MOVQ    152(AX), SI
-	MOVQ    104(AX), BX
-	VMOVUPS (SI), Z12
-	VADDPS  Z0, Z12, Z0
-	VMOVUPS 64(SI), Z12
-	VADDPS  Z1, Z12, Z1
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z12
-	VADDPS  Z2, Z12, Z2
-	VMOVUPS 64(SI), Z12
-	VADDPS  Z3, Z12, Z3
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z12
-	VADDPS  Z4, Z12, Z4
-	VMOVUPS 64(SI), Z12
-	VADDPS  Z5, Z12, Z5
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z12
-	VADDPS  Z6, Z12, Z6
-	VMOVUPS 64(SI), Z12
-	VADDPS  Z7, Z12, Z7
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z12
-	VADDPS  Z8, Z12, Z8
-	VMOVUPS 64(SI), Z12
-	VADDPS  Z9, Z12, Z9
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z12
-	VADDPS  Z10, Z12, Z10
-	VMOVUPS 64(SI), Z12
-	VADDPS  Z11, Z12, Z11
-	ADDQ    BX, SI
-	MOVQ    SI, 152(AX)
-	MOVQ    112(AX), BX
-
-done10:
-	// Add what C holds.
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
-	JEQ     done11
-	MOVQ    160(AX), SI
+	JEQ     done15
+	MOVQ    184(AX), SI
+	MOVQ    120(AX), BX
+	VMOVUPS (SI), Z12
+	VADDPS  Z0, Z12, Z0
+	VMOVUPS 64(SI), Z12
+	VADDPS  Z1, Z12, Z1
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z12
+	VADDPS  Z2, Z12, Z2
+	VMOVUPS 64(SI), Z12
+	VADDPS  Z3, Z12, Z3
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z12
+	VADDPS  Z4, Z12, Z4
+	VMOVUPS 64(SI), Z12
+	VADDPS  Z5, Z12, Z5
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z12
+	VADDPS  Z6, Z12, Z6
+	VMOVUPS 64(SI), Z12
+	VADDPS  Z7, Z12, Z7
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z12
+	VADDPS  Z8, Z12, Z8
+	VMOVUPS 64(SI), Z12
+	VADDPS  Z9, Z12, Z9
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z12
+	VADDPS  Z10, Z12, Z10
+	VMOVUPS 64(SI), Z12
+	VADDPS  Z11, Z12, Z11
+	ADDQ    BX, SI
+	MOVQ    SI, 184(AX)
+	MOVQ    128(AX), BX
+
+done15:
+	// Add what C holds.
+	MOVQ    88(AX), SI
+	TESTQ   SI, SI
+	JEQ     done16
+	MOVQ    192(AX), SI
 	VMOVUPS (SI), Z12
 	VADDPS  Z0, Z12, Z0
 	VMOVUPS 64(SI), Z12
@@ -15614,9 +20410,9 @@ done10:
 	VADDPS  Z11, Z12, Z11
 	ADDQ    BX, SI
 
-done11:
+done16:
 	// Store.
-	MOVQ    160(AX), SI
+	MOVQ    192(AX), SI
 	VMOVUPS Z0, (SI)
 	VMOVUPS Z1, 64(SI)
 	ADDQ    BX, SI
@@ -15635,7 +20431,7 @@ done11:
 	VMOVUPS Z10, (SI)
 	VMOVUPS Z11, 64(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 160(AX)
+	MOVQ    SI, 192(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
@@ -15644,47 +20440,84 @@ done11:
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	MOVQ  168(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
+	MOVQ  DX, 200(AX)
 	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
+	JNE   tile3
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
-	JEQ   done3
+	JEQ   next4
 
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
+	// To the next blocks of columns.
+	MOVQ 96(AX), CX
+	ADDQ $+128, CX
+	MOVQ CX, 96(AX)
+	MOVQ 72(AX), CX
+	ADDQ $+128, CX
+	MOVQ CX, 72(AX)
+	MOVQ 168(AX), CX
+	MOVQ 80(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
+	MOVQ DX, 80(AX)
+	MOVQ 8(AX), CX
+	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 24(AX), CX
+	SHLQ $0x06, CX
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	JMP  group2
+
+next4:
+	MOVQ  56(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 56(AX)
+	TESTQ CX, CX
+	JEQ   done5
+
+	// To the next panel.
+	MOVQ 160(AX), CX
+	MOVQ 96(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 96(AX)
+	MOVQ 176(AX), CX
+	MOVQ 80(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 80(AX)
+	MOVQ 152(AX), CX
+	MOVQ 72(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 72(AX)
+	MOVQ 136(AX), CX
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 144(AX), CX
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
 	JMP  panel1
 
-done3:
+done5:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
 	RET
 
 // func gemmTN6x32AVX512(task *gemmTask)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·gemmTN6x32AVX512(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
@@ -15695,17 +20528,21 @@ TEXT ·gemmTN6x32AVX512(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
+	MOVQ 48(AX), CX
+	MOVQ CX, 208(AX)
 
-tile2:
+group2:
+	MOVQ 96(AX), CX
+	MOVQ CX, 192(AX)
+	MOVQ 80(AX), CX
+	MOVQ CX, 184(AX)
+	MOVQ 40(AX), CX
+	MOVQ CX, 200(AX)
+	MOVQ 64(AX), CX
+
+tile3:
 	// The chains start.
-	MOVQ    64(AX), DX
+	MOVQ    72(AX), DX
 	VMOVUPS (DX), Z0
 	VMOVUPS 64(DX), Z1
 	VMOVAPS Z0, Z2
@@ -15718,23 +20555,32 @@ tile2:
 	VMOVAPS Z1, Z9
 	VMOVAPS Z0, Z10
 	VMOVAPS Z1, Z11
-	MOVQ    96(AX), DX
+	MOVQ    112(AX), DX
 	MOVQ    32(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done5
-
-loop4:
-	// A k block.
-	MOVQ (SI), R8
-	MOVQ 8(SI), R9
-	MOVQ R9, R10
-	SHLQ $0x06, R10
-	CMPQ R9, $+3
-	JLT  done7
+	JLT     done7
 
 loop6:
+	// A k block.
+	MOVQ  (SI), R8
+	MOVQ  8(SI), R9
+	MOVQ  R9, R10
+	SHLQ  $0x06, R10
+	MOVQ  104(AX), R11
+	TESTQ R11, R11
+	JEQ   done8
+	CMPQ  R9, $+3
+	JLT   done10
+
+loop9:
+	PREFETCHT0   1024(R8)
+	PREFETCHT0   1088(R8)
+	PREFETCHT0   1152(R8)
+	PREFETCHT0   1024(R8)(R10*1)
+	PREFETCHT0   1088(R8)(R10*1)
+	PREFETCHT0   1152(R8)(R10*1)
 	VMOVUPS      (R8), Z12
 	VMOVUPS      (R8)(R10*1), Z13
 	VBROADCASTSS (DI), Z14
@@ -15801,13 +20647,87 @@ loop6:
 	ADDQ         $+192, R8
 	ADDQ         $-3, R9
 	CMPQ         R9, $+3
-	JGE          loop6
+	JGE          loop9
 
-done7:
+done10:
+done8:
+	CMPQ R9, $+3
+	JLT  done12
+
+loop11:
+	VMOVUPS      (R8), Z12
+	VMOVUPS      (R8)(R10*1), Z13
+	VBROADCASTSS (DI), Z14
+	VFMADD231PS  Z12, Z14, Z0
+	VFMADD231PS  Z13, Z14, Z1
+	VBROADCASTSS 4(DI), Z14
+	VFMADD231PS  Z12, Z14, Z2
+	VFMADD231PS  Z13, Z14, Z3
+	VBROADCASTSS 8(DI), Z14
+	VFMADD231PS  Z12, Z14, Z4
+	VFMADD231PS  Z13, Z14, Z5
+	VBROADCASTSS 12(DI), Z14
+	VFMADD231PS  Z12, Z14, Z6
+	VFMADD231PS  Z13, Z14, Z7
+	VBROADCASTSS 16(DI), Z14
+	VFMADD231PS  Z12, Z14, Z8
+	VFMADD231PS  Z13, Z14, Z9
+	VBROADCASTSS 20(DI), Z14
+	VFMADD231PS  Z12, Z14, Z10
+	VFMADD231PS  Z13, Z14, Z11
+	VMOVUPS      64(R8), Z12
+	VMOVUPS      64(R8)(R10*1), Z13
+	VBROADCASTSS (DI)(DX*1), Z14
+	VFMADD231PS  Z12, Z14, Z0
+	VFMADD231PS  Z13, Z14, Z1
+	VBROADCASTSS 4(DI)(DX*1), Z14
+	VFMADD231PS  Z12, Z14, Z2
+	VFMADD231PS  Z13, Z14, Z3
+	VBROADCASTSS 8(DI)(DX*1), Z14
+	VFMADD231PS  Z12, Z14, Z4
+	VFMADD231PS  Z13, Z14, Z5
+	VBROADCASTSS 12(DI)(DX*1), Z14
+	VFMADD231PS  Z12, Z14, Z6
+	VFMADD231PS  Z13, Z14, Z7
+	VBROADCASTSS 16(DI)(DX*1), Z14
+	VFMADD231PS  Z12, Z14, Z8
+	VFMADD231PS  Z13, Z14, Z9
+	VBROADCASTSS 20(DI)(DX*1), Z14
+	VFMADD231PS  Z12, Z14, Z10
+	VFMADD231PS  Z13, Z14, Z11
+	VMOVUPS      128(R8), Z12
+	VMOVUPS      128(R8)(R10*1), Z13
+	VBROADCASTSS (DI)(DX*2), Z14
+	VFMADD231PS  Z12, Z14, Z0
+	VFMADD231PS  Z13, Z14, Z1
+	VBROADCASTSS 4(DI)(DX*2), Z14
+	VFMADD231PS  Z12, Z14, Z2
+	VFMADD231PS  Z13, Z14, Z3
+	VBROADCASTSS 8(DI)(DX*2), Z14
+	VFMADD231PS  Z12, Z14, Z4
+	VFMADD231PS  Z13, Z14, Z5
+	VBROADCASTSS 12(DI)(DX*2), Z14
+	VFMADD231PS  Z12, Z14, Z6
+	VFMADD231PS  Z13, Z14, Z7
+	VBROADCASTSS 16(DI)(DX*2), Z14
+	VFMADD231PS  Z12, Z14, Z8
+	VFMADD231PS  Z13, Z14, Z9
+	VBROADCASTSS 20(DI)(DX*2), Z14
+	VFMADD231PS  Z12, Z14, Z10
+	VFMADD231PS  Z13, Z14, Z11
+	ADDQ         DX, DI
+	ADDQ         DX, DI
+	ADDQ         DX, DI
+	ADDQ         $+192, R8
+	ADDQ         $-3, R9
+	CMPQ         R9, $+3
+	JGE          loop11
+
+done12:
 	CMPQ R9, $+1
-	JLT  done9
+	JLT  done14
 
-loop8:
+loop13:
 	VMOVUPS      (R8), Z12
 	VMOVUPS      (R8)(R10*1), Z13
 	VBROADCASTSS (DI), Z14
@@ -15832,62 +20752,62 @@ loop8:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop8
+	JGE          loop13
 
-done9:
+done14:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop4
+	JGE  loop6
 
-done5:
-	MOVQ 112(AX), DX
+done7:
+	MOVQ 128(AX), DX
 
 	// Add finished chains.
-	MOVQ    72(AX), BX
-	TESTQ   BX, BX
-	JEQ     done10
-	MOVQ    152(AX), BX
-	MOVQ    104(AX), DX
-	VMOVUPS (BX), Z12
-	VADDPS  Z0, Z12, Z0
-	VMOVUPS 64(BX), Z12
-	VADDPS  Z1, Z12, Z1
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z12
-	VADDPS  Z2, Z12, Z2
-	VMOVUPS 64(BX), Z12
-	VADDPS  Z3, Z12, Z3
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z12
-	VADDPS  Z4, Z12, Z4
-	VMOVUPS 64(BX), Z12
-	VADDPS  Z5, Z12, Z5
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z12
-	VADDPS  Z6, Z12, Z6
-	VMOVUPS 64(BX), Z12
-	VADDPS  Z7, Z12, Z7
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z12
-	VADDPS  Z8, Z12, Z8
-	VMOVUPS 64(BX), Z12
-	VADDPS  Z9, Z12, Z9
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z12
-	VADDPS  Z10, Z12, Z10
-	VMOVUPS 64(BX), Z12
-	VADDPS  Z11, Z12, Z11
-	ADDQ    DX, BX
-	MOVQ    BX, 152(AX)
-	MOVQ    112(AX), DX
-
-done10:
-	// Add what C holds.
 	MOVQ    80(AX), BX
 	TESTQ   BX, BX
-	JEQ     done11
-	MOVQ    160(AX), BX
+	JEQ     done15
+	MOVQ    184(AX), BX
+	MOVQ    120(AX), DX
+	VMOVUPS (BX), Z12
+	VADDPS  Z0, Z12, Z0
+	VMOVUPS 64(BX), Z12
+	VADDPS  Z1, Z12, Z1
+	ADDQ    DX, BX
+	VMOVUPS (BX), Z12
+	VADDPS  Z2, Z12, Z2
+	VMOVUPS 64(BX), Z12
+	VADDPS  Z3, Z12, Z3
+	ADDQ    DX, BX
+	VMOVUPS (BX), Z12
+	VADDPS  Z4, Z12, Z4
+	VMOVUPS 64(BX), Z12
+	VADDPS  Z5, Z12, Z5
+	ADDQ    DX, BX
+	VMOVUPS (BX), Z12
+	VADDPS  Z6, Z12, Z6
+	VMOVUPS 64(BX), Z12
+	VADDPS  Z7, Z12, Z7
+	ADDQ    DX, BX
+	VMOVUPS (BX), Z12
+	VADDPS  Z8, Z12, Z8
+	VMOVUPS 64(BX), Z12
+	VADDPS  Z9, Z12, Z9
+	ADDQ    DX, BX
+	VMOVUPS (BX), Z12
+	VADDPS  Z10, Z12, Z10
+	VMOVUPS 64(BX), Z12
+	VADDPS  Z11, Z12, Z11
+	ADDQ    DX, BX
+	MOVQ    BX, 184(AX)
+	MOVQ    128(AX), DX
+
+done15:
+	// Add what C holds.
+	MOVQ    88(AX), BX
+	TESTQ   BX, BX
+	JEQ     done16
+	MOVQ    192(AX), BX
 	VMOVUPS (BX), Z12
 	VADDPS  Z0, Z12, Z0
 	VMOVUPS 64(BX), Z12
@@ -15919,9 +20839,9 @@ done10:
 	VADDPS  Z11, Z12, Z11
 	ADDQ    DX, BX
 
-done11:
+done16:
 	// Store.
-	MOVQ    160(AX), BX
+	MOVQ    192(AX), BX
 	VMOVUPS Z0, (BX)
 	VMOVUPS Z1, 64(BX)
 	ADDQ    DX, BX
@@ -15940,51 +20860,88 @@ done11:
 	VMOVUPS Z10, (BX)
 	VMOVUPS Z11, 64(BX)
 	ADDQ    DX, BX
-	MOVQ    BX, 160(AX)
+	MOVQ    BX, 192(AX)
 
 	// To the next tile.
 	ADDQ  $+24, CX
-	MOVQ  168(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
+	MOVQ  DX, 200(AX)
 	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
+	JNE   tile3
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
-	JEQ   done3
+	JEQ   next4
 
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
+	// To the next blocks of columns.
+	MOVQ 96(AX), CX
+	ADDQ $+128, CX
+	MOVQ CX, 96(AX)
+	MOVQ 72(AX), CX
+	ADDQ $+128, CX
+	MOVQ CX, 72(AX)
+	MOVQ 168(AX), CX
+	MOVQ 80(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
+	MOVQ DX, 80(AX)
+	MOVQ 8(AX), CX
+	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 24(AX), CX
+	SHLQ $0x06, CX
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	JMP  group2
+
+next4:
+	MOVQ  56(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 56(AX)
+	TESTQ CX, CX
+	JEQ   done5
+
+	// To the next panel.
+	MOVQ 160(AX), CX
+	MOVQ 96(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 96(AX)
+	MOVQ 176(AX), CX
+	MOVQ 80(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 80(AX)
+	MOVQ 152(AX), CX
+	MOVQ 72(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 72(AX)
+	MOVQ 136(AX), CX
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 144(AX), CX
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
 	JMP  panel1
 
-done3:
+done5:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
 	RET
 
 // func gemm6x48AVX512(task *gemmTask)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·gemm6x48AVX512(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
@@ -15995,17 +20952,21 @@ TEXT ·gemm6x48AVX512(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
+	MOVQ 48(AX), CX
+	MOVQ CX, 208(AX)
 
-tile2:
+group2:
+	MOVQ 96(AX), CX
+	MOVQ CX, 192(AX)
+	MOVQ 80(AX), CX
+	MOVQ CX, 184(AX)
+	MOVQ 40(AX), CX
+	MOVQ CX, 200(AX)
+	MOVQ 64(AX), CX
+
+tile3:
 	// The chains start.
-	MOVQ    64(AX), DX
+	MOVQ    72(AX), DX
 	VMOVUPS (DX), Z0
 	VMOVUPS 64(DX), Z1
 	VMOVUPS 128(DX), Z2
@@ -16024,26 +20985,41 @@ tile2:
 	VMOVAPS Z0, Z15
 	VMOVAPS Z1, Z16
 	VMOVAPS Z2, Z17
-	MOVQ    96(AX), DX
+	MOVQ    112(AX), DX
 	MOVQ    32(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done5
-
-loop4:
-	// A k block.
-	MOVQ (SI), R8
-	MOVQ 8(SI), R9
-	MOVQ R9, R10
-	SHLQ $0x06, R10
-	LEAQ (DI)(DX*1), R11
-	ADDQ DX, R11
-	ADDQ DX, R11
-	CMPQ R9, $+4
-	JLT  done7
+	JLT     done7
 
 loop6:
+	// A k block.
+	MOVQ  (SI), R8
+	MOVQ  8(SI), R9
+	MOVQ  R9, R10
+	SHLQ  $0x06, R10
+	LEAQ  (DI)(DX*1), R11
+	ADDQ  DX, R11
+	ADDQ  DX, R11
+	MOVQ  104(AX), R12
+	TESTQ R12, R12
+	JEQ   done8
+	CMPQ  R9, $+4
+	JLT   done10
+
+loop9:
+	PREFETCHT0   1024(R8)
+	PREFETCHT0   1088(R8)
+	PREFETCHT0   1152(R8)
+	PREFETCHT0   1216(R8)
+	PREFETCHT0   1024(R8)(R10*1)
+	PREFETCHT0   1088(R8)(R10*1)
+	PREFETCHT0   1152(R8)(R10*1)
+	PREFETCHT0   1216(R8)(R10*1)
+	PREFETCHT0   1024(R8)(R10*2)
+	PREFETCHT0   1088(R8)(R10*2)
+	PREFETCHT0   1152(R8)(R10*2)
+	PREFETCHT0   1216(R8)(R10*2)
 	VMOVUPS      (R8), Z18
 	VMOVUPS      (R8)(R10*1), Z19
 	VMOVUPS      (R8)(R10*2), Z20
@@ -16157,13 +21133,134 @@ loop6:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop6
+	JGE          loop9
 
-done7:
+done10:
+done8:
+	CMPQ R9, $+4
+	JLT  done12
+
+loop11:
+	VMOVUPS      (R8), Z18
+	VMOVUPS      (R8)(R10*1), Z19
+	VMOVUPS      (R8)(R10*2), Z20
+	VBROADCASTSS (DI), Z21
+	VFMADD231PS  Z18, Z21, Z0
+	VFMADD231PS  Z19, Z21, Z1
+	VFMADD231PS  Z20, Z21, Z2
+	VBROADCASTSS (DI)(DX*1), Z21
+	VFMADD231PS  Z18, Z21, Z3
+	VFMADD231PS  Z19, Z21, Z4
+	VFMADD231PS  Z20, Z21, Z5
+	VBROADCASTSS (DI)(DX*2), Z21
+	VFMADD231PS  Z18, Z21, Z6
+	VFMADD231PS  Z19, Z21, Z7
+	VFMADD231PS  Z20, Z21, Z8
+	VBROADCASTSS (R11), Z21
+	VFMADD231PS  Z18, Z21, Z9
+	VFMADD231PS  Z19, Z21, Z10
+	VFMADD231PS  Z20, Z21, Z11
+	VBROADCASTSS (R11)(DX*1), Z21
+	VFMADD231PS  Z18, Z21, Z12
+	VFMADD231PS  Z19, Z21, Z13
+	VFMADD231PS  Z20, Z21, Z14
+	VBROADCASTSS (R11)(DX*2), Z21
+	VFMADD231PS  Z18, Z21, Z15
+	VFMADD231PS  Z19, Z21, Z16
+	VFMADD231PS  Z20, Z21, Z17
+	VMOVUPS      64(R8), Z18
+	VMOVUPS      64(R8)(R10*1), Z19
+	VMOVUPS      64(R8)(R10*2), Z20
+	VBROADCASTSS 4(DI), Z21
+	VFMADD231PS  Z18, Z21, Z0
+	VFMADD231PS  Z19, Z21, Z1
+	VFMADD231PS  Z20, Z21, Z2
+	VBROADCASTSS 4(DI)(DX*1), Z21
+	VFMADD231PS  Z18, Z21, Z3
+	VFMADD231PS  Z19, Z21, Z4
+	VFMADD231PS  Z20, Z21, Z5
+	VBROADCASTSS 4(DI)(DX*2), Z21
+	VFMADD231PS  Z18, Z21, Z6
+	VFMADD231PS  Z19, Z21, Z7
+	VFMADD231PS  Z20, Z21, Z8
+	VBROADCASTSS 4(R11), Z21
+	VFMADD231PS  Z18, Z21, Z9
+	VFMADD231PS  Z19, Z21, Z10
+	VFMADD231PS  Z20, Z21, Z11
+	VBROADCASTSS 4(R11)(DX*1), Z21
+	VFMADD231PS  Z18, Z21, Z12
+	VFMADD231PS  Z19, Z21, Z13
+	VFMADD231PS  Z20, Z21, Z14
+	VBROADCASTSS 4(R11)(DX*2), Z21
+	VFMADD231PS  Z18, Z21, Z15
+	VFMADD231PS  Z19, Z21, Z16
+	VFMADD231PS  Z20, Z21, Z17
+	VMOVUPS      128(R8), Z18
+	VMOVUPS      128(R8)(R10*1), Z19
+	VMOVUPS      128(R8)(R10*2), Z20
+	VBROADCASTSS 8(DI), Z21
+	VFMADD231PS  Z18, Z21, Z0
+	VFMADD231PS  Z19, Z21, Z1
+	VFMADD231PS  Z20, Z21, Z2
+	VBROADCASTSS 8(DI)(DX*1), Z21
+	VFMADD231PS  Z18, Z21, Z3
+	VFMADD231PS  Z19, Z21, Z4
+	VFMADD231PS  Z20, Z21, Z5
+	VBROADCASTSS 8(DI)(DX*2), Z21
+	VFMADD231PS  Z18, Z21, Z6
+	VFMADD231PS  Z19, Z21, Z7
+	VFMADD231PS  Z20, Z21, Z8
+	VBROADCASTSS 8(R11), Z21
+	VFMADD231PS  Z18, Z21, Z9
+	VFMADD231PS  Z19, Z21, Z10
+	VFMADD231PS  Z20, Z21, Z11
+	VBROADCASTSS 8(R11)(DX*1), Z21
+	VFMADD231PS  Z18, Z21, Z12
+	VFMADD231PS  Z19, Z21, Z13
+	VFMADD231PS  Z20, Z21, Z14
+	VBROADCASTSS 8(R11)(DX*2), Z21
+	VFMADD231PS  Z18, Z21, Z15
+	VFMADD231PS  Z19, Z21, Z16
+	VFMADD231PS  Z20, Z21, Z17
+	VMOVUPS      192(R8), Z18
+	VMOVUPS      192(R8)(R10*1), Z19
+	VMOVUPS      192(R8)(R10*2), Z20
+	VBROADCASTSS 12(DI), Z21
+	VFMADD231PS  Z18, Z21, Z0
+	VFMADD231PS  Z19, Z21, Z1
+	VFMADD231PS  Z20, Z21, Z2
+	VBROADCASTSS 12(DI)(DX*1), Z21
+	VFMADD231PS  Z18, Z21, Z3
+	VFMADD231PS  Z19, Z21, Z4
+	VFMADD231PS  Z20, Z21, Z5
+	VBROADCASTSS 12(DI)(DX*2), Z21
+	VFMADD231PS  Z18, Z21, Z6
+	VFMADD231PS  Z19, Z21, Z7
+	VFMADD231PS  Z20, Z21, Z8
+	VBROADCASTSS 12(R11), Z21
+	VFMADD231PS  Z18, Z21, Z9
+	VFMADD231PS  Z19, Z21, Z10
+	VFMADD231PS  Z20, Z21, Z11
+	VBROADCASTSS 12(R11)(DX*1), Z21
+	VFMADD231PS  Z18, Z21, Z12
+	VFMADD231PS  Z19, Z21, Z13
+	VFMADD231PS  Z20, Z21, Z14
+	VBROADCASTSS 12(R11)(DX*2), Z21
+	VFMADD231PS  Z18, Z21, Z15
+	VFMADD231PS  Z19, Z21, Z16
+	VFMADD231PS  Z20, Z21, Z17
+	ADDQ         $+16, DI
+	ADDQ         $+16, R11
+	ADDQ         $+256, R8
+	ADDQ         $-4, R9
+	CMPQ         R9, $+4
+	JGE          loop11
+
+done12:
 	CMPQ R9, $+1
-	JLT  done9
+	JLT  done14
 
-loop8:
+loop13:
 	VMOVUPS      (R8), Z18
 	VMOVUPS      (R8)(R10*1), Z19
 	VMOVUPS      (R8)(R10*2), Z20
@@ -16196,74 +21293,74 @@ loop8:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop8
+	JGE          loop13
 
-done9:
+done14:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop4
+	JGE  loop6
 
-done5:
-	MOVQ 112(AX), BX
+done7:
+	MOVQ 128(AX), BX
 
 	// Add finished chains.
-	MOVQ    72(AX), SI
-	TESTQ   SI, SI
-	JEQ     done10
-	MOVQ    152(AX), SI
-	MOVQ    104(AX), BX
-	VMOVUPS (SI), Z18
-	VADDPS  Z0, Z18, Z0
-	VMOVUPS 64(SI), Z18
-	VADDPS  Z1, Z18, Z1
-	VMOVUPS 128(SI), Z18
-	VADDPS  Z2, Z18, Z2
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z18
-	VADDPS  Z3, Z18, Z3
-	VMOVUPS 64(SI), Z18
-	VADDPS  Z4, Z18, Z4
-	VMOVUPS 128(SI), Z18
-	VADDPS  Z5, Z18, Z5
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z18
-	VADDPS  Z6, Z18, Z6
-	VMOVUPS 64(SI), Z18
-	VADDPS  Z7, Z18, Z7
-	VMOVUPS 128(SI), Z18
-	VADDPS  Z8, Z18, Z8
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z18
-	VADDPS  Z9, Z18, Z9
-	VMOVUPS 64(SI), Z18
-	VADDPS  Z10, Z18, Z10
-	VMOVUPS 128(SI), Z18
-	VADDPS  Z11, Z18, Z11
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z18
-	VADDPS  Z12, Z18, Z12
-	VMOVUPS 64(SI), Z18
-	VADDPS  Z13, Z18, Z13
-	VMOVUPS 128(SI), Z18
-	VADDPS  Z14, Z18, Z14
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z18
-	VADDPS  Z15, Z18, Z15
-	VMOVUPS 64(SI), Z18
-	VADDPS  Z16, Z18, Z16
-	VMOVUPS 128(SI), Z18
-	VADDPS  Z17, Z18, Z17
-	ADDQ    BX, SI
-	MOVQ    SI, 152(AX)
-	MOVQ    112(AX), BX
-
-done10:
-	// Add what C holds.
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
-	JEQ     done11
-	MOVQ    160(AX), SI
+	JEQ     done15
+	MOVQ    184(AX), SI
+	MOVQ    120(AX), BX
+	VMOVUPS (SI), Z18
+	VADDPS  Z0, Z18, Z0
+	VMOVUPS 64(SI), Z18
+	VADDPS  Z1, Z18, Z1
+	VMOVUPS 128(SI), Z18
+	VADDPS  Z2, Z18, Z2
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z18
+	VADDPS  Z3, Z18, Z3
+	VMOVUPS 64(SI), Z18
+	VADDPS  Z4, Z18, Z4
+	VMOVUPS 128(SI), Z18
+	VADDPS  Z5, Z18, Z5
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z18
+	VADDPS  Z6, Z18, Z6
+	VMOVUPS 64(SI), Z18
+	VADDPS  Z7, Z18, Z7
+	VMOVUPS 128(SI), Z18
+	VADDPS  Z8, Z18, Z8
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z18
+	VADDPS  Z9, Z18, Z9
+	VMOVUPS 64(SI), Z18
+	VADDPS  Z10, Z18, Z10
+	VMOVUPS 128(SI), Z18
+	VADDPS  Z11, Z18, Z11
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z18
+	VADDPS  Z12, Z18, Z12
+	VMOVUPS 64(SI), Z18
+	VADDPS  Z13, Z18, Z13
+	VMOVUPS 128(SI), Z18
+	VADDPS  Z14, Z18, Z14
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z18
+	VADDPS  Z15, Z18, Z15
+	VMOVUPS 64(SI), Z18
+	VADDPS  Z16, Z18, Z16
+	VMOVUPS 128(SI), Z18
+	VADDPS  Z17, Z18, Z17
+	ADDQ    BX, SI
+	MOVQ    SI, 184(AX)
+	MOVQ    128(AX), BX
+
+done15:
+	// Add what C holds.
+	MOVQ    88(AX), SI
+	TESTQ   SI, SI
+	JEQ     done16
+	MOVQ    192(AX), SI
 	VMOVUPS (SI), Z18
 	VADDPS  Z0, Z18, Z0
 	VMOVUPS 64(SI), Z18
@@ -16307,9 +21404,9 @@ done10:
 	VADDPS  Z17, Z18, Z17
 	ADDQ    BX, SI
 
-done11:
+done16:
 	// Store.
-	MOVQ    160(AX), SI
+	MOVQ    192(AX), SI
 	VMOVUPS Z0, (SI)
 	VMOVUPS Z1, 64(SI)
 	VMOVUPS Z2, 128(SI)
@@ -16334,7 +21431,7 @@ done11:
 	VMOVUPS Z16, 64(SI)
 	VMOVUPS Z17, 128(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 160(AX)
+	MOVQ    SI, 192(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
@@ -16343,47 +21440,90 @@ done11:
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	MOVQ  168(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
+	MOVQ  DX, 200(AX)
 	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
+	JNE   tile3
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
-	JEQ   done3
+	JEQ   next4
 
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
+	// To the next blocks of columns.
+	MOVQ 96(AX), CX
+	ADDQ $+192, CX
+	MOVQ CX, 96(AX)
+	MOVQ 72(AX), CX
+	ADDQ $+192, CX
+	MOVQ CX, 72(AX)
+	MOVQ 168(AX), CX
+	MOVQ 80(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
+	MOVQ DX, 80(AX)
+	MOVQ 8(AX), CX
+	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 24(AX), CX
+	SHLQ $0x06, CX
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	JMP  group2
+
+next4:
+	MOVQ  56(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 56(AX)
+	TESTQ CX, CX
+	JEQ   done5
+
+	// To the next panel.
+	MOVQ 160(AX), CX
+	MOVQ 96(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 96(AX)
+	MOVQ 176(AX), CX
+	MOVQ 80(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 80(AX)
+	MOVQ 152(AX), CX
+	MOVQ 72(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 72(AX)
+	MOVQ 136(AX), CX
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 144(AX), CX
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
 	JMP  panel1
 
-done3:
+done5:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
 	RET
 
 // func gemmTN6x48AVX512(task *gemmTask)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·gemmTN6x48AVX512(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
@@ -16394,17 +21534,21 @@ TEXT ·gemmTN6x48AVX512(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
+	MOVQ 48(AX), CX
+	MOVQ CX, 208(AX)
 
-tile2:
+group2:
+	MOVQ 96(AX), CX
+	MOVQ CX, 192(AX)
+	MOVQ 80(AX), CX
+	MOVQ CX, 184(AX)
+	MOVQ 40(AX), CX
+	MOVQ CX, 200(AX)
+	MOVQ 64(AX), CX
+
+tile3:
 	// The chains start.
-	MOVQ    64(AX), DX
+	MOVQ    72(AX), DX
 	VMOVUPS (DX), Z0
 	VMOVUPS 64(DX), Z1
 	VMOVUPS 128(DX), Z2
@@ -16423,23 +21567,35 @@ tile2:
 	VMOVAPS Z0, Z15
 	VMOVAPS Z1, Z16
 	VMOVAPS Z2, Z17
-	MOVQ    96(AX), DX
+	MOVQ    112(AX), DX
 	MOVQ    32(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done5
-
-loop4:
-	// A k block.
-	MOVQ (SI), R8
-	MOVQ 8(SI), R9
-	MOVQ R9, R10
-	SHLQ $0x06, R10
-	CMPQ R9, $+3
-	JLT  done7
+	JLT     done7
 
 loop6:
+	// A k block.
+	MOVQ  (SI), R8
+	MOVQ  8(SI), R9
+	MOVQ  R9, R10
+	SHLQ  $0x06, R10
+	MOVQ  104(AX), R11
+	TESTQ R11, R11
+	JEQ   done8
+	CMPQ  R9, $+3
+	JLT   done10
+
+loop9:
+	PREFETCHT0   1024(R8)
+	PREFETCHT0   1088(R8)
+	PREFETCHT0   1152(R8)
+	PREFETCHT0   1024(R8)(R10*1)
+	PREFETCHT0   1088(R8)(R10*1)
+	PREFETCHT0   1152(R8)(R10*1)
+	PREFETCHT0   1024(R8)(R10*2)
+	PREFETCHT0   1088(R8)(R10*2)
+	PREFETCHT0   1152(R8)(R10*2)
 	VMOVUPS      (R8), Z18
 	VMOVUPS      (R8)(R10*1), Z19
 	VMOVUPS      (R8)(R10*2), Z20
@@ -16527,13 +21683,108 @@ loop6:
 	ADDQ         $+192, R8
 	ADDQ         $-3, R9
 	CMPQ         R9, $+3
-	JGE          loop6
+	JGE          loop9
 
-done7:
+done10:
+done8:
+	CMPQ R9, $+3
+	JLT  done12
+
+loop11:
+	VMOVUPS      (R8), Z18
+	VMOVUPS      (R8)(R10*1), Z19
+	VMOVUPS      (R8)(R10*2), Z20
+	VBROADCASTSS (DI), Z21
+	VFMADD231PS  Z18, Z21, Z0
+	VFMADD231PS  Z19, Z21, Z1
+	VFMADD231PS  Z20, Z21, Z2
+	VBROADCASTSS 4(DI), Z21
+	VFMADD231PS  Z18, Z21, Z3
+	VFMADD231PS  Z19, Z21, Z4
+	VFMADD231PS  Z20, Z21, Z5
+	VBROADCASTSS 8(DI), Z21
+	VFMADD231PS  Z18, Z21, Z6
+	VFMADD231PS  Z19, Z21, Z7
+	VFMADD231PS  Z20, Z21, Z8
+	VBROADCASTSS 12(DI), Z21
+	VFMADD231PS  Z18, Z21, Z9
+	VFMADD231PS  Z19, Z21, Z10
+	VFMADD231PS  Z20, Z21, Z11
+	VBROADCASTSS 16(DI), Z21
+	VFMADD231PS  Z18, Z21, Z12
+	VFMADD231PS  Z19, Z21, Z13
+	VFMADD231PS  Z20, Z21, Z14
+	VBROADCASTSS 20(DI), Z21
+	VFMADD231PS  Z18, Z21, Z15
+	VFMADD231PS  Z19, Z21, Z16
+	VFMADD231PS  Z20, Z21, Z17
+	VMOVUPS      64(R8), Z18
+	VMOVUPS      64(R8)(R10*1), Z19
+	VMOVUPS      64(R8)(R10*2), Z20
+	VBROADCASTSS (DI)(DX*1), Z21
+	VFMADD231PS  Z18, Z21, Z0
+	VFMADD231PS  Z19, Z21, Z1
+	VFMADD231PS  Z20, Z21, Z2
+	VBROADCASTSS 4(DI)(DX*1), Z21
+	VFMADD231PS  Z18, Z21, Z3
+	VFMADD231PS  Z19, Z21, Z4
+	VFMADD231PS  Z20, Z21, Z5
+	VBROADCASTSS 8(DI)(DX*1), Z21
+	VFMADD231PS  Z18, Z21, Z6
+	VFMADD231PS  Z19, Z21, Z7
+	VFMADD231PS  Z20, Z21, Z8
+	VBROADCASTSS 12(DI)(DX*1), Z21
+	VFMADD231PS  Z18, Z21, Z9
+	VFMADD231PS  Z19, Z21, Z10
+	VFMADD231PS  Z20, Z21, Z11
+	VBROADCASTSS 16(DI)(DX*1), Z21
+	VFMADD231PS  Z18, Z21, Z12
+	VFMADD231PS  Z19, Z21, Z13
+	VFMADD231PS  Z20, Z21, Z14
+	VBROADCASTSS 20(DI)(DX*1), Z21
+	VFMADD231PS  Z18, Z21, Z15
+	VFMADD231PS  Z19, Z21, Z16
+	VFMADD231PS  Z20, Z21, Z17
+	VMOVUPS      128(R8), Z18
+	VMOVUPS      128(R8)(R10*1), Z19
+	VMOVUPS      128(R8)(R10*2), Z20
+	VBROADCASTSS (DI)(DX*2), Z21
+	VFMADD231PS  Z18, Z21, Z0
+	VFMADD231PS  Z19, Z21, Z1
+	VFMADD231PS  Z20, Z21, Z2
+	VBROADCASTSS 4(DI)(DX*2), Z21
+	VFMADD231PS  Z18, Z21, Z3
+	VFMADD231PS  Z19, Z21, Z4
+	VFMADD231PS  Z20, Z21, Z5
+	VBROADCASTSS 8(DI)(DX*2), Z21
+	VFMADD231PS  Z18, Z21, Z6
+	VFMADD231PS  Z19, Z21, Z7
+	VFMADD231PS  Z20, Z21, Z8
+	VBROADCASTSS 12(DI)(DX*2), Z21
+	VFMADD231PS  Z18, Z21, Z9
+	VFMADD231PS  Z19, Z21, Z10
+	VFMADD231PS  Z20, Z21, Z11
+	VBROADCASTSS 16(DI)(DX*2), Z21
+	VFMADD231PS  Z18, Z21, Z12
+	VFMADD231PS  Z19, Z21, Z13
+	VFMADD231PS  Z20, Z21, Z14
+	VBROADCASTSS 20(DI)(DX*2), Z21
+	VFMADD231PS  Z18, Z21, Z15
+	VFMADD231PS  Z19, Z21, Z16
+	VFMADD231PS  Z20, Z21, Z17
+	ADDQ         DX, DI
+	ADDQ         DX, DI
+	ADDQ         DX, DI
+	ADDQ         $+192, R8
+	ADDQ         $-3, R9
+	CMPQ         R9, $+3
+	JGE          loop11
+
+done12:
 	CMPQ R9, $+1
-	JLT  done9
+	JLT  done14
 
-loop8:
+loop13:
 	VMOVUPS      (R8), Z18
 	VMOVUPS      (R8)(R10*1), Z19
 	VMOVUPS      (R8)(R10*2), Z20
@@ -16565,74 +21816,74 @@ loop8:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop8
+	JGE          loop13
 
-done9:
+done14:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop4
+	JGE  loop6
 
-done5:
-	MOVQ 112(AX), DX
+done7:
+	MOVQ 128(AX), DX
 
 	// Add finished chains.
-	MOVQ    72(AX), BX
-	TESTQ   BX, BX
-	JEQ     done10
-	MOVQ    152(AX), BX
-	MOVQ    104(AX), DX
-	VMOVUPS (BX), Z18
-	VADDPS  Z0, Z18, Z0
-	VMOVUPS 64(BX), Z18
-	VADDPS  Z1, Z18, Z1
-	VMOVUPS 128(BX), Z18
-	VADDPS  Z2, Z18, Z2
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z18
-	VADDPS  Z3, Z18, Z3
-	VMOVUPS 64(BX), Z18
-	VADDPS  Z4, Z18, Z4
-	VMOVUPS 128(BX), Z18
-	VADDPS  Z5, Z18, Z5
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z18
-	VADDPS  Z6, Z18, Z6
-	VMOVUPS 64(BX), Z18
-	VADDPS  Z7, Z18, Z7
-	VMOVUPS 128(BX), Z18
-	VADDPS  Z8, Z18, Z8
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z18
-	VADDPS  Z9, Z18, Z9
-	VMOVUPS 64(BX), Z18
-	VADDPS  Z10, Z18, Z10
-	VMOVUPS 128(BX), Z18
-	VADDPS  Z11, Z18, Z11
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z18
-	VADDPS  Z12, Z18, Z12
-	VMOVUPS 64(BX), Z18
-	VADDPS  Z13, Z18, Z13
-	VMOVUPS 128(BX), Z18
-	VADDPS  Z14, Z18, Z14
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z18
-	VADDPS  Z15, Z18, Z15
-	VMOVUPS 64(BX), Z18
-	VADDPS  Z16, Z18, Z16
-	VMOVUPS 128(BX), Z18
-	VADDPS  Z17, Z18, Z17
-	ADDQ    DX, BX
-	MOVQ    BX, 152(AX)
-	MOVQ    112(AX), DX
-
-done10:
-	// Add what C holds.
 	MOVQ    80(AX), BX
 	TESTQ   BX, BX
-	JEQ     done11
-	MOVQ    160(AX), BX
+	JEQ     done15
+	MOVQ    184(AX), BX
+	MOVQ    120(AX), DX
+	VMOVUPS (BX), Z18
+	VADDPS  Z0, Z18, Z0
+	VMOVUPS 64(BX), Z18
+	VADDPS  Z1, Z18, Z1
+	VMOVUPS 128(BX), Z18
+	VADDPS  Z2, Z18, Z2
+	ADDQ    DX, BX
+	VMOVUPS (BX), Z18
+	VADDPS  Z3, Z18, Z3
+	VMOVUPS 64(BX), Z18
+	VADDPS  Z4, Z18, Z4
+	VMOVUPS 128(BX), Z18
+	VADDPS  Z5, Z18, Z5
+	ADDQ    DX, BX
+	VMOVUPS (BX), Z18
+	VADDPS  Z6, Z18, Z6
+	VMOVUPS 64(BX), Z18
+	VADDPS  Z7, Z18, Z7
+	VMOVUPS 128(BX), Z18
+	VADDPS  Z8, Z18, Z8
+	ADDQ    DX, BX
+	VMOVUPS (BX), Z18
+	VADDPS  Z9, Z18, Z9
+	VMOVUPS 64(BX), Z18
+	VADDPS  Z10, Z18, Z10
+	VMOVUPS 128(BX), Z18
+	VADDPS  Z11, Z18, Z11
+	ADDQ    DX, BX
+	VMOVUPS (BX), Z18
+	VADDPS  Z12, Z18, Z12
+	VMOVUPS 64(BX), Z18
+	VADDPS  Z13, Z18, Z13
+	VMOVUPS 128(BX), Z18
+	VADDPS  Z14, Z18, Z14
+	ADDQ    DX, BX
+	VMOVUPS (BX), Z18
+	VADDPS  Z15, Z18, Z15
+	VMOVUPS 64(BX), Z18
+	VADDPS  Z16, Z18, Z16
+	VMOVUPS 128(BX), Z18
+	VADDPS  Z17, Z18, Z17
+	ADDQ    DX, BX
+	MOVQ    BX, 184(AX)
+	MOVQ    128(AX), DX
+
+done15:
+	// Add what C holds.
+	MOVQ    88(AX), BX
+	TESTQ   BX, BX
+	JEQ     done16
+	MOVQ    192(AX), BX
 	VMOVUPS (BX), Z18
 	VADDPS  Z0, Z18, Z0
 	VMOVUPS 64(BX), Z18
@@ -16676,9 +21927,9 @@ done10:
 	VADDPS  Z17, Z18, Z17
 	ADDQ    DX, BX
 
-done11:
+done16:
 	// Store.
-	MOVQ    160(AX), BX
+	MOVQ    192(AX), BX
 	VMOVUPS Z0, (BX)
 	VMOVUPS Z1, 64(BX)
 	VMOVUPS Z2, 128(BX)
@@ -16703,51 +21954,94 @@ done11:
 	VMOVUPS Z16, 64(BX)
 	VMOVUPS Z17, 128(BX)
 	ADDQ    DX, BX
-	MOVQ    BX, 160(AX)
+	MOVQ    BX, 192(AX)
 
 	// To the next tile.
 	ADDQ  $+24, CX
-	MOVQ  168(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
+	MOVQ  DX, 200(AX)
 	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
+	JNE   tile3
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
-	JEQ   done3
+	JEQ   next4
 
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
+	// To the next blocks of columns.
+	MOVQ 96(AX), CX
+	ADDQ $+192, CX
+	MOVQ CX, 96(AX)
+	MOVQ 72(AX), CX
+	ADDQ $+192, CX
+	MOVQ CX, 72(AX)
+	MOVQ 168(AX), CX
+	MOVQ 80(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
+	MOVQ DX, 80(AX)
+	MOVQ 8(AX), CX
+	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 24(AX), CX
+	SHLQ $0x06, CX
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	JMP  group2
+
+next4:
+	MOVQ  56(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 56(AX)
+	TESTQ CX, CX
+	JEQ   done5
+
+	// To the next panel.
+	MOVQ 160(AX), CX
+	MOVQ 96(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 96(AX)
+	MOVQ 176(AX), CX
+	MOVQ 80(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 80(AX)
+	MOVQ 152(AX), CX
+	MOVQ 72(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 72(AX)
+	MOVQ 136(AX), CX
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 144(AX), CX
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
 	JMP  panel1
 
-done3:
+done5:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
 	RET
 
 // func gemm6x64AVX512(task *gemmTask)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·gemm6x64AVX512(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
@@ -16758,17 +22052,21 @@ TEXT ·gemm6x64AVX512(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
+	MOVQ 48(AX), CX
+	MOVQ CX, 208(AX)
 
-tile2:
+group2:
+	MOVQ 96(AX), CX
+	MOVQ CX, 192(AX)
+	MOVQ 80(AX), CX
+	MOVQ CX, 184(AX)
+	MOVQ 40(AX), CX
+	MOVQ CX, 200(AX)
+	MOVQ 64(AX), CX
+
+tile3:
 	// The chains start.
-	MOVQ    64(AX), DX
+	MOVQ    72(AX), DX
 	VMOVUPS (DX), Z0
 	VMOVUPS 64(DX), Z1
 	VMOVUPS 128(DX), Z2
@@ -16793,29 +22091,48 @@ tile2:
 	VMOVAPS Z1, Z21
 	VMOVAPS Z2, Z22
 	VMOVAPS Z3, Z23
-	MOVQ    96(AX), DX
+	MOVQ    112(AX), DX
 	MOVQ    32(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done5
-
-loop4:
-	// A k block.
-	MOVQ (SI), R8
-	MOVQ 8(SI), R9
-	MOVQ R9, R10
-	SHLQ $0x06, R10
-	LEAQ (R8)(R10*1), R11
-	ADDQ R10, R11
-	ADDQ R10, R11
-	LEAQ (DI)(DX*1), R12
-	ADDQ DX, R12
-	ADDQ DX, R12
-	CMPQ R9, $+4
-	JLT  done7
+	JLT     done7
 
 loop6:
+	// A k block.
+	MOVQ  (SI), R8
+	MOVQ  8(SI), R9
+	MOVQ  R9, R10
+	SHLQ  $0x06, R10
+	LEAQ  (R8)(R10*1), R11
+	ADDQ  R10, R11
+	ADDQ  R10, R11
+	LEAQ  (DI)(DX*1), R12
+	ADDQ  DX, R12
+	ADDQ  DX, R12
+	MOVQ  104(AX), R13
+	TESTQ R13, R13
+	JEQ   done8
+	CMPQ  R9, $+4
+	JLT   done10
+
+loop9:
+	PREFETCHT0   1024(R8)
+	PREFETCHT0   1088(R8)
+	PREFETCHT0   1152(R8)
+	PREFETCHT0   1216(R8)
+	PREFETCHT0   1024(R8)(R10*1)
+	PREFETCHT0   1088(R8)(R10*1)
+	PREFETCHT0   1152(R8)(R10*1)
+	PREFETCHT0   1216(R8)(R10*1)
+	PREFETCHT0   1024(R8)(R10*2)
+	PREFETCHT0   1088(R8)(R10*2)
+	PREFETCHT0   1152(R8)(R10*2)
+	PREFETCHT0   1216(R8)(R10*2)
+	PREFETCHT0   1024(R11)
+	PREFETCHT0   1088(R11)
+	PREFETCHT0   1152(R11)
+	PREFETCHT0   1216(R11)
 	VMOVUPS      (R8), Z24
 	VMOVUPS      (R8)(R10*1), Z25
 	VMOVUPS      (R8)(R10*2), Z26
@@ -16958,13 +22275,163 @@ loop6:
 	ADDQ         $+256, R11
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop6
+	JGE          loop9
 
-done7:
+done10:
+done8:
+	CMPQ R9, $+4
+	JLT  done12
+
+loop11:
+	VMOVUPS      (R8), Z24
+	VMOVUPS      (R8)(R10*1), Z25
+	VMOVUPS      (R8)(R10*2), Z26
+	VMOVUPS      (R11), Z27
+	VBROADCASTSS (DI), Z28
+	VFMADD231PS  Z24, Z28, Z0
+	VFMADD231PS  Z25, Z28, Z1
+	VFMADD231PS  Z26, Z28, Z2
+	VFMADD231PS  Z27, Z28, Z3
+	VBROADCASTSS (DI)(DX*1), Z28
+	VFMADD231PS  Z24, Z28, Z4
+	VFMADD231PS  Z25, Z28, Z5
+	VFMADD231PS  Z26, Z28, Z6
+	VFMADD231PS  Z27, Z28, Z7
+	VBROADCASTSS (DI)(DX*2), Z28
+	VFMADD231PS  Z24, Z28, Z8
+	VFMADD231PS  Z25, Z28, Z9
+	VFMADD231PS  Z26, Z28, Z10
+	VFMADD231PS  Z27, Z28, Z11
+	VBROADCASTSS (R12), Z28
+	VFMADD231PS  Z24, Z28, Z12
+	VFMADD231PS  Z25, Z28, Z13
+	VFMADD231PS  Z26, Z28, Z14
+	VFMADD231PS  Z27, Z28, Z15
+	VBROADCASTSS (R12)(DX*1), Z28
+	VFMADD231PS  Z24, Z28, Z16
+	VFMADD231PS  Z25, Z28, Z17
+	VFMADD231PS  Z26, Z28, Z18
+	VFMADD231PS  Z27, Z28, Z19
+	VBROADCASTSS (R12)(DX*2), Z28
+	VFMADD231PS  Z24, Z28, Z20
+	VFMADD231PS  Z25, Z28, Z21
+	VFMADD231PS  Z26, Z28, Z22
+	VFMADD231PS  Z27, Z28, Z23
+	VMOVUPS      64(R8), Z24
+	VMOVUPS      64(R8)(R10*1), Z25
+	VMOVUPS      64(R8)(R10*2), Z26
+	VMOVUPS      64(R11), Z27
+	VBROADCASTSS 4(DI), Z28
+	VFMADD231PS  Z24, Z28, Z0
+	VFMADD231PS  Z25, Z28, Z1
+	VFMADD231PS  Z26, Z28, Z2
+	VFMADD231PS  Z27, Z28, Z3
+	VBROADCASTSS 4(DI)(DX*1), Z28
+	VFMADD231PS  Z24, Z28, Z4
+	VFMADD231PS  Z25, Z28, Z5
+	VFMADD231PS  Z26, Z28, Z6
+	VFMADD231PS  Z27, Z28, Z7
+	VBROADCASTSS 4(DI)(DX*2), Z28
+	VFMADD231PS  Z24, Z28, Z8
+	VFMADD231PS  Z25, Z28, Z9
+	VFMADD231PS  Z26, Z28, Z10
+	VFMADD231PS  Z27, Z28, Z11
+	VBROADCASTSS 4(R12), Z28
+	VFMADD231PS  Z24, Z28, Z12
+	VFMADD231PS  Z25, Z28, Z13
+	VFMADD231PS  Z26, Z28, Z14
+	VFMADD231PS  Z27, Z28, Z15
+	VBROADCASTSS 4(R12)(DX*1), Z28
+	VFMADD231PS  Z24, Z28, Z16
+	VFMADD231PS  Z25, Z28, Z17
+	VFMADD231PS  Z26, Z28, Z18
+	VFMADD231PS  Z27, Z28, Z19
+	VBROADCASTSS 4(R12)(DX*2), Z28
+	VFMADD231PS  Z24, Z28, Z20
+	VFMADD231PS  Z25, Z28, Z21
+	VFMADD231PS  Z26, Z28, Z22
+	VFMADD231PS  Z27, Z28, Z23
+	VMOVUPS      128(R8), Z24
+	VMOVUPS      128(R8)(R10*1), Z25
+	VMOVUPS      128(R8)(R10*2), Z26
+	VMOVUPS      128(R11), Z27
+	VBROADCASTSS 8(DI), Z28
+	VFMADD231PS  Z24, Z28, Z0
+	VFMADD231PS  Z25, Z28, Z1
+	VFMADD231PS  Z26, Z28, Z2
+	VFMADD231PS  Z27, Z28, Z3
+	VBROADCASTSS 8(DI)(DX*1), Z28
+	VFMADD231PS  Z24, Z28, Z4
+	VFMADD231PS  Z25, Z28, Z5
+	VFMADD231PS  Z26, Z28, Z6
+	VFMADD231PS  Z27, Z28, Z7
+	VBROADCASTSS 8(DI)(DX*2), Z28
+	VFMADD231PS  Z24, Z28, Z8
+	VFMADD231PS  Z25, Z28, Z9
+	VFMADD231PS  Z26, Z28, Z10
+	VFMADD231PS  Z27, Z28, Z11
+	VBROADCASTSS 8(R12), Z28
+	VFMADD231PS  Z24, Z28, Z12
+	VFMADD231PS  Z25, Z28, Z13
+	VFMADD231PS  Z26, Z28, Z14
+	VFMADD231PS  Z27, Z28, Z15
+	VBROADCASTSS 8(R12)(DX*1), Z28
+	VFMADD231PS  Z24, Z28, Z16
+	VFMADD231PS  Z25, Z28, Z17
+	VFMADD231PS  Z26, Z28, Z18
+	VFMADD231PS  Z27, Z28, Z19
+	VBROADCASTSS 8(R12)(DX*2), Z28
+	VFMADD231PS  Z24, Z28, Z20
+	VFMADD231PS  Z25, Z28, Z21
+	VFMADD231PS  Z26, Z28, Z22
+	VFMADD231PS  Z27, Z28, Z23
+	VMOVUPS      192(R8), Z24
+	VMOVUPS      192(R8)(R10*1), Z25
+	VMOVUPS      192(R8)(R10*2), Z26
+	VMOVUPS      192(R11), Z27
+	VBROADCASTSS 12(DI), Z28
+	VFMADD231PS  Z24, Z28, Z0
+	VFMADD231PS  Z25, Z28, Z1
+	VFMADD231PS  Z26, Z28, Z2
+	VFMADD231PS  Z27, Z28, Z3
+	VBROADCASTSS 12(DI)(DX*1), Z28
+	VFMADD231PS  Z24, Z28, Z4
+	VFMADD231PS  Z25, Z28, Z5
+	VFMADD231PS  Z26, Z28, Z6
+	VFMADD231PS  Z27, Z28, Z7
+	VBROADCASTSS 12(DI)(DX*2), Z28
+	VFMADD231PS  Z24, Z28, Z8
+	VFMADD231PS  Z25, Z28, Z9
+	VFMADD231PS  Z26, Z28, Z10
+	VFMADD231PS  Z27, Z28, Z11
+	VBROADCASTSS 12(R12), Z28
+	VFMADD231PS  Z24, Z28, Z12
+	VFMADD231PS  Z25, Z28, Z13
+	VFMADD231PS  Z26, Z28, Z14
+	VFMADD231PS  Z27, Z28, Z15
+	VBROADCASTSS 12(R12)(DX*1), Z28
+	VFMADD231PS  Z24, Z28, Z16
+	VFMADD231PS  Z25, Z28, Z17
+	VFMADD231PS  Z26, Z28, Z18
+	VFMADD231PS  Z27, Z28, Z19
+	VBROADCASTSS 12(R12)(DX*2), Z28
+	VFMADD231PS  Z24, Z28, Z20
+	VFMADD231PS  Z25, Z28, Z21
+	VFMADD231PS  Z26, Z28, Z22
+	VFMADD231PS  Z27, Z28, Z23
+	ADDQ         $+16, DI
+	ADDQ         $+16, R12
+	ADDQ         $+256, R8
+	ADDQ         $+256, R11
+	ADDQ         $-4, R9
+	CMPQ         R9, $+4
+	JGE          loop11
+
+done12:
 	CMPQ R9, $+1
-	JLT  done9
+	JLT  done14
 
-loop8:
+loop13:
 	VMOVUPS      (R8), Z24
 	VMOVUPS      (R8)(R10*1), Z25
 	VMOVUPS      (R8)(R10*2), Z26
@@ -17005,86 +22472,86 @@ loop8:
 	ADDQ         $+64, R11
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop8
+	JGE          loop13
 
-done9:
+done14:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop4
+	JGE  loop6
 
-done5:
-	MOVQ 112(AX), BX
+done7:
+	MOVQ 128(AX), BX
 
 	// Add finished chains.
-	MOVQ    72(AX), SI
-	TESTQ   SI, SI
-	JEQ     done10
-	MOVQ    152(AX), SI
-	MOVQ    104(AX), BX
-	VMOVUPS (SI), Z24
-	VADDPS  Z0, Z24, Z0
-	VMOVUPS 64(SI), Z24
-	VADDPS  Z1, Z24, Z1
-	VMOVUPS 128(SI), Z24
-	VADDPS  Z2, Z24, Z2
-	VMOVUPS 192(SI), Z24
-	VADDPS  Z3, Z24, Z3
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z24
-	VADDPS  Z4, Z24, Z4
-	VMOVUPS 64(SI), Z24
-	VADDPS  Z5, Z24, Z5
-	VMOVUPS 128(SI), Z24
-	VADDPS  Z6, Z24, Z6
-	VMOVUPS 192(SI), Z24
-	VADDPS  Z7, Z24, Z7
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z24
-	VADDPS  Z8, Z24, Z8
-	VMOVUPS 64(SI), Z24
-	VADDPS  Z9, Z24, Z9
-	VMOVUPS 128(SI), Z24
-	VADDPS  Z10, Z24, Z10
-	VMOVUPS 192(SI), Z24
-	VADDPS  Z11, Z24, Z11
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z24
-	VADDPS  Z12, Z24, Z12
-	VMOVUPS 64(SI), Z24
-	VADDPS  Z13, Z24, Z13
-	VMOVUPS 128(SI), Z24
-	VADDPS  Z14, Z24, Z14
-	VMOVUPS 192(SI), Z24
-	VADDPS  Z15, Z24, Z15
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z24
-	VADDPS  Z16, Z24, Z16
-	VMOVUPS 64(SI), Z24
-	VADDPS  Z17, Z24, Z17
-	VMOVUPS 128(SI), Z24
-	VADDPS  Z18, Z24, Z18
-	VMOVUPS 192(SI), Z24
-	VADDPS  Z19, Z24, Z19
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z24
-	VADDPS  Z20, Z24, Z20
-	VMOVUPS 64(SI), Z24
-	VADDPS  Z21, Z24, Z21
-	VMOVUPS 128(SI), Z24
-	VADDPS  Z22, Z24, Z22
-	VMOVUPS 192(SI), Z24
-	VADDPS  Z23, Z24, Z23
-	ADDQ    BX, SI
-	MOVQ    SI, 152(AX)
-	MOVQ    112(AX), BX
-
-done10:
-	// Add what C holds.
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
-	JEQ     done11
-	MOVQ    160(AX), SI
+	JEQ     done15
+	MOVQ    184(AX), SI
+	MOVQ    120(AX), BX
+	VMOVUPS (SI), Z24
+	VADDPS  Z0, Z24, Z0
+	VMOVUPS 64(SI), Z24
+	VADDPS  Z1, Z24, Z1
+	VMOVUPS 128(SI), Z24
+	VADDPS  Z2, Z24, Z2
+	VMOVUPS 192(SI), Z24
+	VADDPS  Z3, Z24, Z3
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z24
+	VADDPS  Z4, Z24, Z4
+	VMOVUPS 64(SI), Z24
+	VADDPS  Z5, Z24, Z5
+	VMOVUPS 128(SI), Z24
+	VADDPS  Z6, Z24, Z6
+	VMOVUPS 192(SI), Z24
+	VADDPS  Z7, Z24, Z7
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z24
+	VADDPS  Z8, Z24, Z8
+	VMOVUPS 64(SI), Z24
+	VADDPS  Z9, Z24, Z9
+	VMOVUPS 128(SI), Z24
+	VADDPS  Z10, Z24, Z10
+	VMOVUPS 192(SI), Z24
+	VADDPS  Z11, Z24, Z11
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z24
+	VADDPS  Z12, Z24, Z12
+	VMOVUPS 64(SI), Z24
+	VADDPS  Z13, Z24, Z13
+	VMOVUPS 128(SI), Z24
+	VADDPS  Z14, Z24, Z14
+	VMOVUPS 192(SI), Z24
+	VADDPS  Z15, Z24, Z15
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z24
+	VADDPS  Z16, Z24, Z16
+	VMOVUPS 64(SI), Z24
+	VADDPS  Z17, Z24, Z17
+	VMOVUPS 128(SI), Z24
+	VADDPS  Z18, Z24, Z18
+	VMOVUPS 192(SI), Z24
+	VADDPS  Z19, Z24, Z19
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z24
+	VADDPS  Z20, Z24, Z20
+	VMOVUPS 64(SI), Z24
+	VADDPS  Z21, Z24, Z21
+	VMOVUPS 128(SI), Z24
+	VADDPS  Z22, Z24, Z22
+	VMOVUPS 192(SI), Z24
+	VADDPS  Z23, Z24, Z23
+	ADDQ    BX, SI
+	MOVQ    SI, 184(AX)
+	MOVQ    128(AX), BX
+
+done15:
+	// Add what C holds.
+	MOVQ    88(AX), SI
+	TESTQ   SI, SI
+	JEQ     done16
+	MOVQ    192(AX), SI
 	VMOVUPS (SI), Z24
 	VADDPS  Z0, Z24, Z0
 	VMOVUPS 64(SI), Z24
@@ -17140,9 +22607,9 @@ done10:
 	VADDPS  Z23, Z24, Z23
 	ADDQ    BX, SI
 
-done11:
+done16:
 	// Store.
-	MOVQ    160(AX), SI
+	MOVQ    192(AX), SI
 	VMOVUPS Z0, (SI)
 	VMOVUPS Z1, 64(SI)
 	VMOVUPS Z2, 128(SI)
@@ -17173,7 +22640,7 @@ done11:
 	VMOVUPS Z22, 128(SI)
 	VMOVUPS Z23, 192(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 160(AX)
+	MOVQ    SI, 192(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
@@ -17182,47 +22649,96 @@ done11:
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	MOVQ  168(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
+	MOVQ  DX, 200(AX)
 	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
+	JNE   tile3
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
-	JEQ   done3
+	JEQ   next4
 
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
+	// To the next blocks of columns.
+	MOVQ 96(AX), CX
+	ADDQ $+256, CX
+	MOVQ CX, 96(AX)
+	MOVQ 72(AX), CX
+	ADDQ $+256, CX
+	MOVQ CX, 72(AX)
+	MOVQ 168(AX), CX
+	MOVQ 80(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
+	MOVQ DX, 80(AX)
+	MOVQ 8(AX), CX
+	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 24(AX), CX
+	SHLQ $0x06, CX
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	JMP  group2
+
+next4:
+	MOVQ  56(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 56(AX)
+	TESTQ CX, CX
+	JEQ   done5
+
+	// To the next panel.
+	MOVQ 160(AX), CX
+	MOVQ 96(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 96(AX)
+	MOVQ 176(AX), CX
+	MOVQ 80(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 80(AX)
+	MOVQ 152(AX), CX
+	MOVQ 72(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 72(AX)
+	MOVQ 136(AX), CX
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 144(AX), CX
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
 	JMP  panel1
 
-done3:
+done5:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
 	RET
 
 // func gemmTN6x64AVX512(task *gemmTask)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·gemmTN6x64AVX512(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
@@ -17233,17 +22749,21 @@ TEXT ·gemmTN6x64AVX512(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
+	MOVQ 48(AX), CX
+	MOVQ CX, 208(AX)
 
-tile2:
+group2:
+	MOVQ 96(AX), CX
+	MOVQ CX, 192(AX)
+	MOVQ 80(AX), CX
+	MOVQ CX, 184(AX)
+	MOVQ 40(AX), CX
+	MOVQ CX, 200(AX)
+	MOVQ 64(AX), CX
+
+tile3:
 	// The chains start.
-	MOVQ    64(AX), DX
+	MOVQ    72(AX), DX
 	VMOVUPS (DX), Z0
 	VMOVUPS 64(DX), Z1
 	VMOVUPS 128(DX), Z2
@@ -17268,26 +22788,41 @@ tile2:
 	VMOVAPS Z1, Z21
 	VMOVAPS Z2, Z22
 	VMOVAPS Z3, Z23
-	MOVQ    96(AX), DX
+	MOVQ    112(AX), DX
 	MOVQ    32(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done5
-
-loop4:
-	// A k block.
-	MOVQ (SI), R8
-	MOVQ 8(SI), R9
-	MOVQ R9, R10
-	SHLQ $0x06, R10
-	LEAQ (R8)(R10*1), R11
-	ADDQ R10, R11
-	ADDQ R10, R11
-	CMPQ R9, $+3
-	JLT  done7
+	JLT     done7
 
 loop6:
+	// A k block.
+	MOVQ  (SI), R8
+	MOVQ  8(SI), R9
+	MOVQ  R9, R10
+	SHLQ  $0x06, R10
+	LEAQ  (R8)(R10*1), R11
+	ADDQ  R10, R11
+	ADDQ  R10, R11
+	MOVQ  104(AX), R12
+	TESTQ R12, R12
+	JEQ   done8
+	CMPQ  R9, $+3
+	JLT   done10
+
+loop9:
+	PREFETCHT0   1024(R8)
+	PREFETCHT0   1088(R8)
+	PREFETCHT0   1152(R8)
+	PREFETCHT0   1024(R8)(R10*1)
+	PREFETCHT0   1088(R8)(R10*1)
+	PREFETCHT0   1152(R8)(R10*1)
+	PREFETCHT0   1024(R8)(R10*2)
+	PREFETCHT0   1088(R8)(R10*2)
+	PREFETCHT0   1152(R8)(R10*2)
+	PREFETCHT0   1024(R11)
+	PREFETCHT0   1088(R11)
+	PREFETCHT0   1152(R11)
 	VMOVUPS      (R8), Z24
 	VMOVUPS      (R8)(R10*1), Z25
 	VMOVUPS      (R8)(R10*2), Z26
@@ -17397,13 +22932,130 @@ loop6:
 	ADDQ         $+192, R11
 	ADDQ         $-3, R9
 	CMPQ         R9, $+3
-	JGE          loop6
+	JGE          loop9
 
-done7:
+done10:
+done8:
+	CMPQ R9, $+3
+	JLT  done12
+
+loop11:
+	VMOVUPS      (R8), Z24
+	VMOVUPS      (R8)(R10*1), Z25
+	VMOVUPS      (R8)(R10*2), Z26
+	VMOVUPS      (R11), Z27
+	VBROADCASTSS (DI), Z28
+	VFMADD231PS  Z24, Z28, Z0
+	VFMADD231PS  Z25, Z28, Z1
+	VFMADD231PS  Z26, Z28, Z2
+	VFMADD231PS  Z27, Z28, Z3
+	VBROADCASTSS 4(DI), Z28
+	VFMADD231PS  Z24, Z28, Z4
+	VFMADD231PS  Z25, Z28, Z5
+	VFMADD231PS  Z26, Z28, Z6
+	VFMADD231PS  Z27, Z28, Z7
+	VBROADCASTSS 8(DI), Z28
+	VFMADD231PS  Z24, Z28, Z8
+	VFMADD231PS  Z25, Z28, Z9
+	VFMADD231PS  Z26, Z28, Z10
+	VFMADD231PS  Z27, Z28, Z11
+	VBROADCASTSS 12(DI), Z28
+	VFMADD231PS  Z24, Z28, Z12
+	VFMADD231PS  Z25, Z28, Z13
+	VFMADD231PS  Z26, Z28, Z14
+	VFMADD231PS  Z27, Z28, Z15
+	VBROADCASTSS 16(DI), Z28
+	VFMADD231PS  Z24, Z28, Z16
+	VFMADD231PS  Z25, Z28, Z17
+	VFMADD231PS  Z26, Z28, Z18
+	VFMADD231PS  Z27, Z28, Z19
+	VBROADCASTSS 20(DI), Z28
+	VFMADD231PS  Z24, Z28, Z20
+	VFMADD231PS  Z25, Z28, Z21
+	VFMADD231PS  Z26, Z28, Z22
+	VFMADD231PS  Z27, Z28, Z23
+	VMOVUPS      64(R8), Z24
+	VMOVUPS      64(R8)(R10*1), Z25
+	VMOVUPS      64(R8)(R10*2), Z26
+	VMOVUPS      64(R11), Z27
+	VBROADCASTSS (DI)(DX*1), Z28
+	VFMADD231PS  Z24, Z28, Z0
+	VFMADD231PS  Z25, Z28, Z1
+	VFMADD231PS  Z26, Z28, Z2
+	VFMADD231PS  Z27, Z28, Z3
+	VBROADCASTSS 4(DI)(DX*1), Z28
+	VFMADD231PS  Z24, Z28, Z4
+	VFMADD231PS  Z25, Z28, Z5
+	VFMADD231PS  Z26, Z28, Z6
+	VFMADD231PS  Z27, Z28, Z7
+	VBROADCASTSS 8(DI)(DX*1), Z28
+	VFMADD231PS  Z24, Z28, Z8
+	VFMADD231PS  Z25, Z28, Z9
+	VFMADD231PS  Z26, Z28, Z10
+	VFMADD231PS  Z27, Z28, Z11
+	VBROADCASTSS 12(DI)(DX*1), Z28
+	VFMADD231PS  Z24, Z28, Z12
+	VFMADD231PS  Z25, Z28, Z13
+	VFMADD231PS  Z26, Z28, Z14
+	VFMADD231PS  Z27, Z28, Z15
+	VBROADCASTSS 16(DI)(DX*1), Z28
+	VFMADD231PS  Z24, Z28, Z16
+	VFMADD231PS  Z25, Z28, Z17
+	VFMADD231PS  Z26, Z28, Z18
+	VFMADD231PS  Z27, Z28, Z19
+	VBROADCASTSS 20(DI)(DX*1), Z28
+	VFMADD231PS  Z24, Z28, Z20
+	VFMADD231PS  Z25, Z28, Z21
+	VFMADD231PS  Z26, Z28, Z22
+	VFMADD231PS  Z27, Z28, Z23
+	VMOVUPS      128(R8), Z24
+	VMOVUPS      128(R8)(R10*1), Z25
+	VMOVUPS      128(R8)(R10*2), Z26
+	VMOVUPS      128(R11), Z27
+	VBROADCASTSS (DI)(DX*2), Z28
+	VFMADD231PS  Z24, Z28, Z0
+	VFMADD231PS  Z25, Z28, Z1
+	VFMADD231PS  Z26, Z28, Z2
+	VFMADD231PS  Z27, Z28, Z3
+	VBROADCASTSS 4(DI)(DX*2), Z28
+	VFMADD231PS  Z24, Z28, Z4
+	VFMADD231PS  Z25, Z28, Z5
+	VFMADD231PS  Z26, Z28, Z6
+	VFMADD231PS  Z27, Z28, Z7
+	VBROADCASTSS 8(DI)(DX*2), Z28
+	VFMADD231PS  Z24, Z28, Z8
+	VFMADD231PS  Z25, Z28, Z9
+	VFMADD231PS  Z26, Z28, Z10
+	VFMADD231PS  Z27, Z28, Z11
+	VBROADCASTSS 12(DI)(DX*2), Z28
+	VFMADD231PS  Z24, Z28, Z12
+	VFMADD231PS  Z25, Z28, Z13
+	VFMADD231PS  Z26, Z28, Z14
+	VFMADD231PS  Z27, Z28, Z15
+	VBROADCASTSS 16(DI)(DX*2), Z28
+	VFMADD231PS  Z24, Z28, Z16
+	VFMADD231PS  Z25, Z28, Z17
+	VFMADD231PS  Z26, Z28, Z18
+	VFMADD231PS  Z27, Z28, Z19
+	VBROADCASTSS 20(DI)(DX*2), Z28
+	VFMADD231PS  Z24, Z28, Z20
+	VFMADD231PS  Z25, Z28, Z21
+	VFMADD231PS  Z26, Z28, Z22
+	VFMADD231PS  Z27, Z28, Z23
+	ADDQ         DX, DI
+	ADDQ         DX, DI
+	ADDQ         DX, DI
+	ADDQ         $+192, R8
+	ADDQ         $+192, R11
+	ADDQ         $-3, R9
+	CMPQ         R9, $+3
+	JGE          loop11
+
+done12:
 	CMPQ R9, $+1
-	JLT  done9
+	JLT  done14
 
-loop8:
+loop13:
 	VMOVUPS      (R8), Z24
 	VMOVUPS      (R8)(R10*1), Z25
 	VMOVUPS      (R8)(R10*2), Z26
@@ -17443,86 +23095,86 @@ loop8:
 	ADDQ         $+64, R11
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop8
+	JGE          loop13
 
-done9:
+done14:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop4
+	JGE  loop6
 
-done5:
-	MOVQ 112(AX), DX
+done7:
+	MOVQ 128(AX), DX
 
 	// Add finished chains.
-	MOVQ    72(AX), BX
-	TESTQ   BX, BX
-	JEQ     done10
-	MOVQ    152(AX), BX
-	MOVQ    104(AX), DX
-	VMOVUPS (BX), Z24
-	VADDPS  Z0, Z24, Z0
-	VMOVUPS 64(BX), Z24
-	VADDPS  Z1, Z24, Z1
-	VMOVUPS 128(BX), Z24
-	VADDPS  Z2, Z24, Z2
-	VMOVUPS 192(BX), Z24
-	VADDPS  Z3, Z24, Z3
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z24
-	VADDPS  Z4, Z24, Z4
-	VMOVUPS 64(BX), Z24
-	VADDPS  Z5, Z24, Z5
-	VMOVUPS 128(BX), Z24
-	VADDPS  Z6, Z24, Z6
-	VMOVUPS 192(BX), Z24
-	VADDPS  Z7, Z24, Z7
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z24
-	VADDPS  Z8, Z24, Z8
-	VMOVUPS 64(BX), Z24
-	VADDPS  Z9, Z24, Z9
-	VMOVUPS 128(BX), Z24
-	VADDPS  Z10, Z24, Z10
-	VMOVUPS 192(BX), Z24
-	VADDPS  Z11, Z24, Z11
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z24
-	VADDPS  Z12, Z24, Z12
-	VMOVUPS 64(BX), Z24
-	VADDPS  Z13, Z24, Z13
-	VMOVUPS 128(BX), Z24
-	VADDPS  Z14, Z24, Z14
-	VMOVUPS 192(BX), Z24
-	VADDPS  Z15, Z24, Z15
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z24
-	VADDPS  Z16, Z24, Z16
-	VMOVUPS 64(BX), Z24
-	VADDPS  Z17, Z24, Z17
-	VMOVUPS 128(BX), Z24
-	VADDPS  Z18, Z24, Z18
-	VMOVUPS 192(BX), Z24
-	VADDPS  Z19, Z24, Z19
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z24
-	VADDPS  Z20, Z24, Z20
-	VMOVUPS 64(BX), Z24
-	VADDPS  Z21, Z24, Z21
-	VMOVUPS 128(BX), Z24
-	VADDPS  Z22, Z24, Z22
-	VMOVUPS 192(BX), Z24
-	VADDPS  Z23, Z24, Z23
-	ADDQ    DX, BX
-	MOVQ    BX, 152(AX)
-	MOVQ    112(AX), DX
-
-done10:
-	// Add what C holds.
 	MOVQ    80(AX), BX
 	TESTQ   BX, BX
-	JEQ     done11
-	MOVQ    160(AX), BX
+	JEQ     done15
+	MOVQ    184(AX), BX
+	MOVQ    120(AX), DX
+	VMOVUPS (BX), Z24
+	VADDPS  Z0, Z24, Z0
+	VMOVUPS 64(BX), Z24
+	VADDPS  Z1, Z24, Z1
+	VMOVUPS 128(BX), Z24
+	VADDPS  Z2, Z24, Z2
+	VMOVUPS 192(BX), Z24
+	VADDPS  Z3, Z24, Z3
+	ADDQ    DX, BX
+	VMOVUPS (BX), Z24
+	VADDPS  Z4, Z24, Z4
+	VMOVUPS 64(BX), Z24
+	VADDPS  Z5, Z24, Z5
+	VMOVUPS 128(BX), Z24
+	VADDPS  Z6, Z24, Z6
+	VMOVUPS 192(BX), Z24
+	VADDPS  Z7, Z24, Z7
+	ADDQ    DX, BX
+	VMOVUPS (BX), Z24
+	VADDPS  Z8, Z24, Z8
+	VMOVUPS 64(BX), Z24
+	VADDPS  Z9, Z24, Z9
+	VMOVUPS 128(BX), Z24
+	VADDPS  Z10, Z24, Z10
+	VMOVUPS 192(BX), Z24
+	VADDPS  Z11, Z24, Z11
+	ADDQ    DX, BX
+	VMOVUPS (BX), Z24
+	VADDPS  Z12, Z24, Z12
+	VMOVUPS 64(BX), Z24
+	VADDPS  Z13, Z24, Z13
+	VMOVUPS 128(BX), Z24
+	VADDPS  Z14, Z24, Z14
+	VMOVUPS 192(BX), Z24
+	VADDPS  Z15, Z24, Z15
+	ADDQ    DX, BX
+	VMOVUPS (BX), Z24
+	VADDPS  Z16, Z24, Z16
+	VMOVUPS 64(BX), Z24
+	VADDPS  Z17, Z24, Z17
+	VMOVUPS 128(BX), Z24
+	VADDPS  Z18, Z24, Z18
+	VMOVUPS 192(BX), Z24
+	VADDPS  Z19, Z24, Z19
+	ADDQ    DX, BX
+	VMOVUPS (BX), Z24
+	VADDPS  Z20, Z24, Z20
+	VMOVUPS 64(BX), Z24
+	VADDPS  Z21, Z24, Z21
+	VMOVUPS 128(BX), Z24
+	VADDPS  Z22, Z24, Z22
+	VMOVUPS 192(BX), Z24
+	VADDPS  Z23, Z24, Z23
+	ADDQ    DX, BX
+	MOVQ    BX, 184(AX)
+	MOVQ    128(AX), DX
+
+done15:
+	// Add what C holds.
+	MOVQ    88(AX), BX
+	TESTQ   BX, BX
+	JEQ     done16
+	MOVQ    192(AX), BX
 	VMOVUPS (BX), Z24
 	VADDPS  Z0, Z24, Z0
 	VMOVUPS 64(BX), Z24
@@ -17578,9 +23230,9 @@ done10:
 	VADDPS  Z23, Z24, Z23
 	ADDQ    DX, BX
 
-done11:
+done16:
 	// Store.
-	MOVQ    160(AX), BX
+	MOVQ    192(AX), BX
 	VMOVUPS Z0, (BX)
 	VMOVUPS Z1, 64(BX)
 	VMOVUPS Z2, 128(BX)
@@ -17611,44 +23263,93 @@ done11:
 	VMOVUPS Z22, 128(BX)
 	VMOVUPS Z23, 192(BX)
 	ADDQ    DX, BX
-	MOVQ    BX, 160(AX)
+	MOVQ    BX, 192(AX)
 
 	// To the next tile.
 	ADDQ  $+24, CX
-	MOVQ  168(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
+	MOVQ  DX, 200(AX)
 	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
+	JNE   tile3
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
-	JEQ   done3
+	JEQ   next4
 
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
+	// To the next blocks of columns.
+	MOVQ 96(AX), CX
+	ADDQ $+256, CX
+	MOVQ CX, 96(AX)
+	MOVQ 72(AX), CX
+	ADDQ $+256, CX
+	MOVQ CX, 72(AX)
+	MOVQ 168(AX), CX
+	MOVQ 80(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
+	MOVQ DX, 80(AX)
+	MOVQ 8(AX), CX
+	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 24(AX), CX
+	SHLQ $0x06, CX
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	JMP  group2
+
+next4:
+	MOVQ  56(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 56(AX)
+	TESTQ CX, CX
+	JEQ   done5
+
+	// To the next panel.
+	MOVQ 160(AX), CX
+	MOVQ 96(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 96(AX)
+	MOVQ 176(AX), CX
+	MOVQ 80(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 80(AX)
+	MOVQ 152(AX), CX
+	MOVQ 72(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 72(AX)
+	MOVQ 136(AX), CX
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 144(AX), CX
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
 	JMP  panel1
 
-done3:
+done5:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)

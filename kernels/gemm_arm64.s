@@ -14,38 +14,42 @@ TEXT ·gemm1x16NEON(SB), NOSPLIT, $0-8
 	MOVD task+0(FP), R1
 
 panel1:
-	MOVD 88(R1), R2
-	MOVD R2, 160(R1)
-	MOVD 72(R1), R2
-	MOVD R2, 152(R1)
-	MOVD 40(R1), R2
-	MOVD R2, 168(R1)
-	MOVD 56(R1), R2
+	MOVD 48(R1), R2
+	MOVD R2, 208(R1)
 
-tile2:
+group2:
+	MOVD 96(R1), R2
+	MOVD R2, 192(R1)
+	MOVD 80(R1), R2
+	MOVD R2, 184(R1)
+	MOVD 40(R1), R2
+	MOVD R2, 200(R1)
+	MOVD 64(R1), R2
+
+tile3:
 	// The chains start.
-	MOVD  64(R1), R3
+	MOVD  72(R1), R3
 	FMOVQ (R3), F0
 	FMOVQ 16(R3), F1
 	FMOVQ 32(R3), F2
 	FMOVQ 48(R3), F3
-	MOVD  96(R1), R3
+	MOVD  112(R1), R3
 	MOVD  32(R1), R6
 	MOVD  R2, R8
 	MOVD  R1, R7
 	CMP   $1, R6
-	BLT   done5
+	BLT   done7
 
-loop4:
+loop6:
 	// A k block.
 	MOVD (R7), R9
 	MOVD 8(R7), R10
 	MOVD R10, R11
 	LSL  $6, R11, R11
 	CMP  $4, R10
-	BLT  done7
+	BLT  done9
 
-loop6:
+loop8:
 	FMOVQ (R8), F4
 	FLDPQ (R9), (F5, F6)
 	WORD  $0x4f8410a0 // FMLA V0.4S, V5.4S, V4.S[0]
@@ -75,13 +79,13 @@ loop6:
 	ADD   $256, R9, R9
 	ADD   $-4, R10, R10
 	CMP   $4, R10
-	BGE   loop6
+	BGE   loop8
 
-done7:
+done9:
 	CMP $1, R10
-	BLT done9
+	BLT done11
 
-loop8:
+loop10:
 	FMOVS (R8), F4
 	FLDPQ (R9), (F5, F6)
 	WORD  $0x4f8410a0 // FMLA V0.4S, V5.4S, V4.S[0]
@@ -93,41 +97,41 @@ loop8:
 	ADD   $64, R9, R9
 	ADD   $-1, R10, R10
 	CMP   $1, R10
-	BGE   loop8
+	BGE   loop10
 
-done9:
+done11:
 	ADD $16, R7, R7
 	ADD $-1, R6, R6
 	CMP $1, R6
-	BGE loop4
+	BGE loop6
 
-done5:
-	MOVD 112(R1), R6
+done7:
+	MOVD 128(R1), R6
 
 	// Add finished chains.
-	MOVD  72(R1), R7
-	CMP   $0, R7
-	BEQ   done10
-	MOVD  152(R1), R7
-	MOVD  104(R1), R6
-	FMOVQ (R7), F4
-	WORD  $0x4e20d480 // FADD V0.4S, V4.4S, V0.4S
-	FMOVQ 16(R7), F4
-	WORD  $0x4e21d481 // FADD V1.4S, V4.4S, V1.4S
-	FMOVQ 32(R7), F4
-	WORD  $0x4e22d482 // FADD V2.4S, V4.4S, V2.4S
-	FMOVQ 48(R7), F4
-	WORD  $0x4e23d483 // FADD V3.4S, V4.4S, V3.4S
-	ADD   R6, R7, R7
-	MOVD  R7, 152(R1)
-	MOVD  112(R1), R6
-
-done10:
-	// Add what C holds.
 	MOVD  80(R1), R7
 	CMP   $0, R7
-	BEQ   done11
-	MOVD  160(R1), R7
+	BEQ   done12
+	MOVD  184(R1), R7
+	MOVD  120(R1), R6
+	FMOVQ (R7), F4
+	WORD  $0x4e20d480 // FADD V0.4S, V4.4S, V0.4S
+	FMOVQ 16(R7), F4
+	WORD  $0x4e21d481 // FADD V1.4S, V4.4S, V1.4S
+	FMOVQ 32(R7), F4
+	WORD  $0x4e22d482 // FADD V2.4S, V4.4S, V2.4S
+	FMOVQ 48(R7), F4
+	WORD  $0x4e23d483 // FADD V3.4S, V4.4S, V3.4S
+	ADD   R6, R7, R7
+	MOVD  R7, 184(R1)
+	MOVD  128(R1), R6
+
+done12:
+	// Add what C holds.
+	MOVD  88(R1), R7
+	CMP   $0, R7
+	BEQ   done13
+	MOVD  192(R1), R7
 	FMOVQ (R7), F4
 	WORD  $0x4e20d480 // FADD V0.4S, V4.4S, V0.4S
 	FMOVQ 16(R7), F4
@@ -138,52 +142,83 @@ done10:
 	WORD  $0x4e23d483 // FADD V3.4S, V4.4S, V3.4S
 	ADD   R6, R7, R7
 
-done11:
+done13:
 	// Store.
-	MOVD  160(R1), R7
+	MOVD  192(R1), R7
 	FMOVQ F0, (R7)
 	FMOVQ F1, 16(R7)
 	FMOVQ F2, 32(R7)
 	FMOVQ F3, 48(R7)
 	ADD   R6, R7, R7
-	MOVD  R7, 160(R1)
+	MOVD  R7, 192(R1)
 
 	// To the next tile.
 	ADD  R3, R2, R2
-	MOVD 168(R1), R3
+	MOVD 200(R1), R3
 	ADD  $-1, R3, R3
-	MOVD R3, 168(R1)
+	MOVD R3, 200(R1)
 	CMP  $0, R3
-	BNE  tile2
-	MOVD 48(R1), R2
+	BNE  tile3
+	MOVD 208(R1), R2
 	ADD  $-1, R2, R2
-	MOVD R2, 48(R1)
+	MOVD R2, 208(R1)
 	CMP  $0, R2
-	BEQ  done3
+	BEQ  next4
 
-	// To the next panel.
-	MOVD 144(R1), R2
-	MOVD 88(R1), R3
+	// To the next blocks of columns.
+	MOVD 96(R1), R2
+	ADD  $64, R2, R2
+	MOVD R2, 96(R1)
+	MOVD 72(R1), R2
+	ADD  $64, R2, R2
+	MOVD R2, 72(R1)
+	MOVD 168(R1), R2
+	MOVD 80(R1), R3
 	ADD  R2, R3, R3
-	MOVD R3, 88(R1)
-	MOVD 136(R1), R2
-	MOVD 72(R1), R3
-	ADD  R2, R3, R3
-	MOVD R3, 72(R1)
-	MOVD 128(R1), R2
-	MOVD 64(R1), R3
-	ADD  R2, R3, R3
-	MOVD R3, 64(R1)
-	MOVD 120(R1), R2
+	MOVD R3, 80(R1)
+	MOVD 8(R1), R2
+	LSL  $6, R2, R2
 	MOVD (R1), R3
 	ADD  R2, R3, R3
 	MOVD R3, (R1)
+	MOVD 24(R1), R2
+	LSL  $6, R2, R2
+	MOVD 16(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 16(R1)
+	JMP  group2
+
+next4:
+	MOVD 56(R1), R2
+	ADD  $-1, R2, R2
+	MOVD R2, 56(R1)
+	CMP  $0, R2
+	BEQ  done5
+
+	// To the next panel.
+	MOVD 160(R1), R2
+	MOVD 96(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 96(R1)
+	MOVD 176(R1), R2
+	MOVD 80(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 80(R1)
+	MOVD 152(R1), R2
+	MOVD 72(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 72(R1)
+	MOVD 136(R1), R2
+	MOVD (R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, (R1)
+	MOVD 144(R1), R2
 	MOVD 16(R1), R3
 	ADD  R2, R3, R3
 	MOVD R3, 16(R1)
 	JMP  panel1
 
-done3:
+done5:
 	// As it was.
 	MSR R0, FPCR
 	RET
@@ -198,38 +233,42 @@ TEXT ·gemmTN1x16NEON(SB), NOSPLIT, $0-8
 	MOVD task+0(FP), R1
 
 panel1:
-	MOVD 88(R1), R2
-	MOVD R2, 160(R1)
-	MOVD 72(R1), R2
-	MOVD R2, 152(R1)
-	MOVD 40(R1), R2
-	MOVD R2, 168(R1)
-	MOVD 56(R1), R2
+	MOVD 48(R1), R2
+	MOVD R2, 208(R1)
 
-tile2:
+group2:
+	MOVD 96(R1), R2
+	MOVD R2, 192(R1)
+	MOVD 80(R1), R2
+	MOVD R2, 184(R1)
+	MOVD 40(R1), R2
+	MOVD R2, 200(R1)
+	MOVD 64(R1), R2
+
+tile3:
 	// The chains start.
-	MOVD  64(R1), R3
+	MOVD  72(R1), R3
 	FMOVQ (R3), F0
 	FMOVQ 16(R3), F1
 	FMOVQ 32(R3), F2
 	FMOVQ 48(R3), F3
-	MOVD  96(R1), R3
+	MOVD  112(R1), R3
 	MOVD  32(R1), R6
 	MOVD  R2, R8
 	MOVD  R1, R7
 	CMP   $1, R6
-	BLT   done5
+	BLT   done7
 
-loop4:
+loop6:
 	// A k block.
 	MOVD (R7), R9
 	MOVD 8(R7), R10
 	MOVD R10, R11
 	LSL  $6, R11, R11
 	CMP  $1, R10
-	BLT  done7
+	BLT  done9
 
-loop6:
+loop8:
 	FMOVS (R8), F4
 	FLDPQ (R9), (F5, F6)
 	WORD  $0x4f8410a0 // FMLA V0.4S, V5.4S, V4.S[0]
@@ -241,41 +280,41 @@ loop6:
 	ADD   $64, R9, R9
 	ADD   $-1, R10, R10
 	CMP   $1, R10
-	BGE   loop6
+	BGE   loop8
 
-done7:
+done9:
 	ADD $16, R7, R7
 	ADD $-1, R6, R6
 	CMP $1, R6
-	BGE loop4
+	BGE loop6
 
-done5:
-	MOVD 112(R1), R3
+done7:
+	MOVD 128(R1), R3
 
 	// Add finished chains.
-	MOVD  72(R1), R6
-	CMP   $0, R6
-	BEQ   done8
-	MOVD  152(R1), R6
-	MOVD  104(R1), R3
-	FMOVQ (R6), F4
-	WORD  $0x4e20d480 // FADD V0.4S, V4.4S, V0.4S
-	FMOVQ 16(R6), F4
-	WORD  $0x4e21d481 // FADD V1.4S, V4.4S, V1.4S
-	FMOVQ 32(R6), F4
-	WORD  $0x4e22d482 // FADD V2.4S, V4.4S, V2.4S
-	FMOVQ 48(R6), F4
-	WORD  $0x4e23d483 // FADD V3.4S, V4.4S, V3.4S
-	ADD   R3, R6, R6
-	MOVD  R6, 152(R1)
-	MOVD  112(R1), R3
-
-done8:
-	// Add what C holds.
 	MOVD  80(R1), R6
 	CMP   $0, R6
-	BEQ   done9
-	MOVD  160(R1), R6
+	BEQ   done10
+	MOVD  184(R1), R6
+	MOVD  120(R1), R3
+	FMOVQ (R6), F4
+	WORD  $0x4e20d480 // FADD V0.4S, V4.4S, V0.4S
+	FMOVQ 16(R6), F4
+	WORD  $0x4e21d481 // FADD V1.4S, V4.4S, V1.4S
+	FMOVQ 32(R6), F4
+	WORD  $0x4e22d482 // FADD V2.4S, V4.4S, V2.4S
+	FMOVQ 48(R6), F4
+	WORD  $0x4e23d483 // FADD V3.4S, V4.4S, V3.4S
+	ADD   R3, R6, R6
+	MOVD  R6, 184(R1)
+	MOVD  128(R1), R3
+
+done10:
+	// Add what C holds.
+	MOVD  88(R1), R6
+	CMP   $0, R6
+	BEQ   done11
+	MOVD  192(R1), R6
 	FMOVQ (R6), F4
 	WORD  $0x4e20d480 // FADD V0.4S, V4.4S, V0.4S
 	FMOVQ 16(R6), F4
@@ -286,52 +325,83 @@ done8:
 	WORD  $0x4e23d483 // FADD V3.4S, V4.4S, V3.4S
 	ADD   R3, R6, R6
 
-done9:
+done11:
 	// Store.
-	MOVD  160(R1), R6
+	MOVD  192(R1), R6
 	FMOVQ F0, (R6)
 	FMOVQ F1, 16(R6)
 	FMOVQ F2, 32(R6)
 	FMOVQ F3, 48(R6)
 	ADD   R3, R6, R6
-	MOVD  R6, 160(R1)
+	MOVD  R6, 192(R1)
 
 	// To the next tile.
 	ADD  $4, R2, R2
-	MOVD 168(R1), R3
+	MOVD 200(R1), R3
 	ADD  $-1, R3, R3
-	MOVD R3, 168(R1)
+	MOVD R3, 200(R1)
 	CMP  $0, R3
-	BNE  tile2
-	MOVD 48(R1), R2
+	BNE  tile3
+	MOVD 208(R1), R2
 	ADD  $-1, R2, R2
-	MOVD R2, 48(R1)
+	MOVD R2, 208(R1)
 	CMP  $0, R2
-	BEQ  done3
+	BEQ  next4
 
-	// To the next panel.
-	MOVD 144(R1), R2
-	MOVD 88(R1), R3
+	// To the next blocks of columns.
+	MOVD 96(R1), R2
+	ADD  $64, R2, R2
+	MOVD R2, 96(R1)
+	MOVD 72(R1), R2
+	ADD  $64, R2, R2
+	MOVD R2, 72(R1)
+	MOVD 168(R1), R2
+	MOVD 80(R1), R3
 	ADD  R2, R3, R3
-	MOVD R3, 88(R1)
-	MOVD 136(R1), R2
-	MOVD 72(R1), R3
-	ADD  R2, R3, R3
-	MOVD R3, 72(R1)
-	MOVD 128(R1), R2
-	MOVD 64(R1), R3
-	ADD  R2, R3, R3
-	MOVD R3, 64(R1)
-	MOVD 120(R1), R2
+	MOVD R3, 80(R1)
+	MOVD 8(R1), R2
+	LSL  $6, R2, R2
 	MOVD (R1), R3
 	ADD  R2, R3, R3
 	MOVD R3, (R1)
+	MOVD 24(R1), R2
+	LSL  $6, R2, R2
+	MOVD 16(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 16(R1)
+	JMP  group2
+
+next4:
+	MOVD 56(R1), R2
+	ADD  $-1, R2, R2
+	MOVD R2, 56(R1)
+	CMP  $0, R2
+	BEQ  done5
+
+	// To the next panel.
+	MOVD 160(R1), R2
+	MOVD 96(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 96(R1)
+	MOVD 176(R1), R2
+	MOVD 80(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 80(R1)
+	MOVD 152(R1), R2
+	MOVD 72(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 72(R1)
+	MOVD 136(R1), R2
+	MOVD (R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, (R1)
+	MOVD 144(R1), R2
 	MOVD 16(R1), R3
 	ADD  R2, R3, R3
 	MOVD R3, 16(R1)
 	JMP  panel1
 
-done3:
+done5:
 	// As it was.
 	MSR R0, FPCR
 	RET
@@ -346,17 +416,21 @@ TEXT ·gemm1x32NEON(SB), NOSPLIT, $0-8
 	MOVD task+0(FP), R1
 
 panel1:
-	MOVD 88(R1), R2
-	MOVD R2, 160(R1)
-	MOVD 72(R1), R2
-	MOVD R2, 152(R1)
-	MOVD 40(R1), R2
-	MOVD R2, 168(R1)
-	MOVD 56(R1), R2
+	MOVD 48(R1), R2
+	MOVD R2, 208(R1)
 
-tile2:
+group2:
+	MOVD 96(R1), R2
+	MOVD R2, 192(R1)
+	MOVD 80(R1), R2
+	MOVD R2, 184(R1)
+	MOVD 40(R1), R2
+	MOVD R2, 200(R1)
+	MOVD 64(R1), R2
+
+tile3:
 	// The chains start.
-	MOVD  64(R1), R3
+	MOVD  72(R1), R3
 	FMOVQ (R3), F0
 	FMOVQ 16(R3), F1
 	FMOVQ 32(R3), F2
@@ -365,14 +439,14 @@ tile2:
 	FMOVQ 80(R3), F5
 	FMOVQ 96(R3), F6
 	FMOVQ 112(R3), F7
-	MOVD  96(R1), R3
+	MOVD  112(R1), R3
 	MOVD  32(R1), R6
 	MOVD  R2, R8
 	MOVD  R1, R7
 	CMP   $1, R6
-	BLT   done5
+	BLT   done7
 
-loop4:
+loop6:
 	// A k block.
 	MOVD (R7), R9
 	MOVD 8(R7), R10
@@ -380,9 +454,9 @@ loop4:
 	LSL  $6, R11, R11
 	ADD  R11, R9, R11
 	CMP  $4, R10
-	BLT  done7
+	BLT  done9
 
-loop6:
+loop8:
 	FMOVQ (R8), F8
 	FLDPQ (R9), (F9, F10)
 	WORD  $0x4f881120 // FMLA V0.4S, V9.4S, V8.S[0]
@@ -437,13 +511,13 @@ loop6:
 	ADD   $256, R11, R11
 	ADD   $-4, R10, R10
 	CMP   $4, R10
-	BGE   loop6
+	BGE   loop8
 
-done7:
+done9:
 	CMP $1, R10
-	BLT done9
+	BLT done11
 
-loop8:
+loop10:
 	FMOVS (R8), F8
 	FLDPQ (R9), (F9, F10)
 	WORD  $0x4f881120 // FMLA V0.4S, V9.4S, V8.S[0]
@@ -462,49 +536,49 @@ loop8:
 	ADD   $64, R11, R11
 	ADD   $-1, R10, R10
 	CMP   $1, R10
-	BGE   loop8
+	BGE   loop10
 
-done9:
+done11:
 	ADD $16, R7, R7
 	ADD $-1, R6, R6
 	CMP $1, R6
-	BGE loop4
+	BGE loop6
 
-done5:
-	MOVD 112(R1), R6
+done7:
+	MOVD 128(R1), R6
 
 	// Add finished chains.
-	MOVD  72(R1), R7
-	CMP   $0, R7
-	BEQ   done10
-	MOVD  152(R1), R7
-	MOVD  104(R1), R6
-	FMOVQ (R7), F8
-	WORD  $0x4e20d500 // FADD V0.4S, V8.4S, V0.4S
-	FMOVQ 16(R7), F8
-	WORD  $0x4e21d501 // FADD V1.4S, V8.4S, V1.4S
-	FMOVQ 32(R7), F8
-	WORD  $0x4e22d502 // FADD V2.4S, V8.4S, V2.4S
-	FMOVQ 48(R7), F8
-	WORD  $0x4e23d503 // FADD V3.4S, V8.4S, V3.4S
-	FMOVQ 64(R7), F8
-	WORD  $0x4e24d504 // FADD V4.4S, V8.4S, V4.4S
-	FMOVQ 80(R7), F8
-	WORD  $0x4e25d505 // FADD V5.4S, V8.4S, V5.4S
-	FMOVQ 96(R7), F8
-	WORD  $0x4e26d506 // FADD V6.4S, V8.4S, V6.4S
-	FMOVQ 112(R7), F8
-	WORD  $0x4e27d507 // FADD V7.4S, V8.4S, V7.4S
-	ADD   R6, R7, R7
-	MOVD  R7, 152(R1)
-	MOVD  112(R1), R6
-
-done10:
-	// Add what C holds.
 	MOVD  80(R1), R7
 	CMP   $0, R7
-	BEQ   done11
-	MOVD  160(R1), R7
+	BEQ   done12
+	MOVD  184(R1), R7
+	MOVD  120(R1), R6
+	FMOVQ (R7), F8
+	WORD  $0x4e20d500 // FADD V0.4S, V8.4S, V0.4S
+	FMOVQ 16(R7), F8
+	WORD  $0x4e21d501 // FADD V1.4S, V8.4S, V1.4S
+	FMOVQ 32(R7), F8
+	WORD  $0x4e22d502 // FADD V2.4S, V8.4S, V2.4S
+	FMOVQ 48(R7), F8
+	WORD  $0x4e23d503 // FADD V3.4S, V8.4S, V3.4S
+	FMOVQ 64(R7), F8
+	WORD  $0x4e24d504 // FADD V4.4S, V8.4S, V4.4S
+	FMOVQ 80(R7), F8
+	WORD  $0x4e25d505 // FADD V5.4S, V8.4S, V5.4S
+	FMOVQ 96(R7), F8
+	WORD  $0x4e26d506 // FADD V6.4S, V8.4S, V6.4S
+	FMOVQ 112(R7), F8
+	WORD  $0x4e27d507 // FADD V7.4S, V8.4S, V7.4S
+	ADD   R6, R7, R7
+	MOVD  R7, 184(R1)
+	MOVD  128(R1), R6
+
+done12:
+	// Add what C holds.
+	MOVD  88(R1), R7
+	CMP   $0, R7
+	BEQ   done13
+	MOVD  192(R1), R7
 	FMOVQ (R7), F8
 	WORD  $0x4e20d500 // FADD V0.4S, V8.4S, V0.4S
 	FMOVQ 16(R7), F8
@@ -523,9 +597,9 @@ done10:
 	WORD  $0x4e27d507 // FADD V7.4S, V8.4S, V7.4S
 	ADD   R6, R7, R7
 
-done11:
+done13:
 	// Store.
-	MOVD  160(R1), R7
+	MOVD  192(R1), R7
 	FMOVQ F0, (R7)
 	FMOVQ F1, 16(R7)
 	FMOVQ F2, 32(R7)
@@ -535,44 +609,81 @@ done11:
 	FMOVQ F6, 96(R7)
 	FMOVQ F7, 112(R7)
 	ADD   R6, R7, R7
-	MOVD  R7, 160(R1)
+	MOVD  R7, 192(R1)
 
 	// To the next tile.
 	ADD  R3, R2, R2
-	MOVD 168(R1), R3
+	MOVD 200(R1), R3
 	ADD  $-1, R3, R3
-	MOVD R3, 168(R1)
+	MOVD R3, 200(R1)
 	CMP  $0, R3
-	BNE  tile2
-	MOVD 48(R1), R2
+	BNE  tile3
+	MOVD 208(R1), R2
 	ADD  $-1, R2, R2
-	MOVD R2, 48(R1)
+	MOVD R2, 208(R1)
 	CMP  $0, R2
-	BEQ  done3
+	BEQ  next4
 
-	// To the next panel.
-	MOVD 144(R1), R2
-	MOVD 88(R1), R3
+	// To the next blocks of columns.
+	MOVD 96(R1), R2
+	ADD  $128, R2, R2
+	MOVD R2, 96(R1)
+	MOVD 72(R1), R2
+	ADD  $128, R2, R2
+	MOVD R2, 72(R1)
+	MOVD 168(R1), R2
+	MOVD 80(R1), R3
 	ADD  R2, R3, R3
-	MOVD R3, 88(R1)
-	MOVD 136(R1), R2
-	MOVD 72(R1), R3
-	ADD  R2, R3, R3
-	MOVD R3, 72(R1)
-	MOVD 128(R1), R2
-	MOVD 64(R1), R3
-	ADD  R2, R3, R3
-	MOVD R3, 64(R1)
-	MOVD 120(R1), R2
+	MOVD R3, 80(R1)
+	MOVD 8(R1), R2
+	LSL  $6, R2, R2
 	MOVD (R1), R3
 	ADD  R2, R3, R3
 	MOVD R3, (R1)
+	MOVD (R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, (R1)
+	MOVD 24(R1), R2
+	LSL  $6, R2, R2
+	MOVD 16(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 16(R1)
+	MOVD 16(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 16(R1)
+	JMP  group2
+
+next4:
+	MOVD 56(R1), R2
+	ADD  $-1, R2, R2
+	MOVD R2, 56(R1)
+	CMP  $0, R2
+	BEQ  done5
+
+	// To the next panel.
+	MOVD 160(R1), R2
+	MOVD 96(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 96(R1)
+	MOVD 176(R1), R2
+	MOVD 80(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 80(R1)
+	MOVD 152(R1), R2
+	MOVD 72(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 72(R1)
+	MOVD 136(R1), R2
+	MOVD (R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, (R1)
+	MOVD 144(R1), R2
 	MOVD 16(R1), R3
 	ADD  R2, R3, R3
 	MOVD R3, 16(R1)
 	JMP  panel1
 
-done3:
+done5:
 	// As it was.
 	MSR R0, FPCR
 	RET
@@ -587,17 +698,21 @@ TEXT ·gemmTN1x32NEON(SB), NOSPLIT, $0-8
 	MOVD task+0(FP), R1
 
 panel1:
-	MOVD 88(R1), R2
-	MOVD R2, 160(R1)
-	MOVD 72(R1), R2
-	MOVD R2, 152(R1)
-	MOVD 40(R1), R2
-	MOVD R2, 168(R1)
-	MOVD 56(R1), R2
+	MOVD 48(R1), R2
+	MOVD R2, 208(R1)
 
-tile2:
+group2:
+	MOVD 96(R1), R2
+	MOVD R2, 192(R1)
+	MOVD 80(R1), R2
+	MOVD R2, 184(R1)
+	MOVD 40(R1), R2
+	MOVD R2, 200(R1)
+	MOVD 64(R1), R2
+
+tile3:
 	// The chains start.
-	MOVD  64(R1), R3
+	MOVD  72(R1), R3
 	FMOVQ (R3), F0
 	FMOVQ 16(R3), F1
 	FMOVQ 32(R3), F2
@@ -606,14 +721,14 @@ tile2:
 	FMOVQ 80(R3), F5
 	FMOVQ 96(R3), F6
 	FMOVQ 112(R3), F7
-	MOVD  96(R1), R3
+	MOVD  112(R1), R3
 	MOVD  32(R1), R6
 	MOVD  R2, R8
 	MOVD  R1, R7
 	CMP   $1, R6
-	BLT   done5
+	BLT   done7
 
-loop4:
+loop6:
 	// A k block.
 	MOVD (R7), R9
 	MOVD 8(R7), R10
@@ -621,9 +736,9 @@ loop4:
 	LSL  $6, R11, R11
 	ADD  R11, R9, R11
 	CMP  $1, R10
-	BLT  done7
+	BLT  done9
 
-loop6:
+loop8:
 	FMOVS (R8), F8
 	FLDPQ (R9), (F9, F10)
 	WORD  $0x4f881120 // FMLA V0.4S, V9.4S, V8.S[0]
@@ -642,49 +757,49 @@ loop6:
 	ADD   $64, R11, R11
 	ADD   $-1, R10, R10
 	CMP   $1, R10
-	BGE   loop6
+	BGE   loop8
 
-done7:
+done9:
 	ADD $16, R7, R7
 	ADD $-1, R6, R6
 	CMP $1, R6
-	BGE loop4
+	BGE loop6
 
-done5:
-	MOVD 112(R1), R3
+done7:
+	MOVD 128(R1), R3
 
 	// Add finished chains.
-	MOVD  72(R1), R6
-	CMP   $0, R6
-	BEQ   done8
-	MOVD  152(R1), R6
-	MOVD  104(R1), R3
-	FMOVQ (R6), F8
-	WORD  $0x4e20d500 // FADD V0.4S, V8.4S, V0.4S
-	FMOVQ 16(R6), F8
-	WORD  $0x4e21d501 // FADD V1.4S, V8.4S, V1.4S
-	FMOVQ 32(R6), F8
-	WORD  $0x4e22d502 // FADD V2.4S, V8.4S, V2.4S
-	FMOVQ 48(R6), F8
-	WORD  $0x4e23d503 // FADD V3.4S, V8.4S, V3.4S
-	FMOVQ 64(R6), F8
-	WORD  $0x4e24d504 // FADD V4.4S, V8.4S, V4.4S
-	FMOVQ 80(R6), F8
-	WORD  $0x4e25d505 // FADD V5.4S, V8.4S, V5.4S
-	FMOVQ 96(R6), F8
-	WORD  $0x4e26d506 // FADD V6.4S, V8.4S, V6.4S
-	FMOVQ 112(R6), F8
-	WORD  $0x4e27d507 // FADD V7.4S, V8.4S, V7.4S
-	ADD   R3, R6, R6
-	MOVD  R6, 152(R1)
-	MOVD  112(R1), R3
-
-done8:
-	// Add what C holds.
 	MOVD  80(R1), R6
 	CMP   $0, R6
-	BEQ   done9
-	MOVD  160(R1), R6
+	BEQ   done10
+	MOVD  184(R1), R6
+	MOVD  120(R1), R3
+	FMOVQ (R6), F8
+	WORD  $0x4e20d500 // FADD V0.4S, V8.4S, V0.4S
+	FMOVQ 16(R6), F8
+	WORD  $0x4e21d501 // FADD V1.4S, V8.4S, V1.4S
+	FMOVQ 32(R6), F8
+	WORD  $0x4e22d502 // FADD V2.4S, V8.4S, V2.4S
+	FMOVQ 48(R6), F8
+	WORD  $0x4e23d503 // FADD V3.4S, V8.4S, V3.4S
+	FMOVQ 64(R6), F8
+	WORD  $0x4e24d504 // FADD V4.4S, V8.4S, V4.4S
+	FMOVQ 80(R6), F8
+	WORD  $0x4e25d505 // FADD V5.4S, V8.4S, V5.4S
+	FMOVQ 96(R6), F8
+	WORD  $0x4e26d506 // FADD V6.4S, V8.4S, V6.4S
+	FMOVQ 112(R6), F8
+	WORD  $0x4e27d507 // FADD V7.4S, V8.4S, V7.4S
+	ADD   R3, R6, R6
+	MOVD  R6, 184(R1)
+	MOVD  128(R1), R3
+
+done10:
+	// Add what C holds.
+	MOVD  88(R1), R6
+	CMP   $0, R6
+	BEQ   done11
+	MOVD  192(R1), R6
 	FMOVQ (R6), F8
 	WORD  $0x4e20d500 // FADD V0.4S, V8.4S, V0.4S
 	FMOVQ 16(R6), F8
@@ -703,9 +818,9 @@ done8:
 	WORD  $0x4e27d507 // FADD V7.4S, V8.4S, V7.4S
 	ADD   R3, R6, R6
 
-done9:
+done11:
 	// Store.
-	MOVD  160(R1), R6
+	MOVD  192(R1), R6
 	FMOVQ F0, (R6)
 	FMOVQ F1, 16(R6)
 	FMOVQ F2, 32(R6)
@@ -715,44 +830,81 @@ done9:
 	FMOVQ F6, 96(R6)
 	FMOVQ F7, 112(R6)
 	ADD   R3, R6, R6
-	MOVD  R6, 160(R1)
+	MOVD  R6, 192(R1)
 
 	// To the next tile.
 	ADD  $4, R2, R2
-	MOVD 168(R1), R3
+	MOVD 200(R1), R3
 	ADD  $-1, R3, R3
-	MOVD R3, 168(R1)
+	MOVD R3, 200(R1)
 	CMP  $0, R3
-	BNE  tile2
-	MOVD 48(R1), R2
+	BNE  tile3
+	MOVD 208(R1), R2
 	ADD  $-1, R2, R2
-	MOVD R2, 48(R1)
+	MOVD R2, 208(R1)
 	CMP  $0, R2
-	BEQ  done3
+	BEQ  next4
 
-	// To the next panel.
-	MOVD 144(R1), R2
-	MOVD 88(R1), R3
+	// To the next blocks of columns.
+	MOVD 96(R1), R2
+	ADD  $128, R2, R2
+	MOVD R2, 96(R1)
+	MOVD 72(R1), R2
+	ADD  $128, R2, R2
+	MOVD R2, 72(R1)
+	MOVD 168(R1), R2
+	MOVD 80(R1), R3
 	ADD  R2, R3, R3
-	MOVD R3, 88(R1)
-	MOVD 136(R1), R2
-	MOVD 72(R1), R3
-	ADD  R2, R3, R3
-	MOVD R3, 72(R1)
-	MOVD 128(R1), R2
-	MOVD 64(R1), R3
-	ADD  R2, R3, R3
-	MOVD R3, 64(R1)
-	MOVD 120(R1), R2
+	MOVD R3, 80(R1)
+	MOVD 8(R1), R2
+	LSL  $6, R2, R2
 	MOVD (R1), R3
 	ADD  R2, R3, R3
 	MOVD R3, (R1)
+	MOVD (R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, (R1)
+	MOVD 24(R1), R2
+	LSL  $6, R2, R2
+	MOVD 16(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 16(R1)
+	MOVD 16(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 16(R1)
+	JMP  group2
+
+next4:
+	MOVD 56(R1), R2
+	ADD  $-1, R2, R2
+	MOVD R2, 56(R1)
+	CMP  $0, R2
+	BEQ  done5
+
+	// To the next panel.
+	MOVD 160(R1), R2
+	MOVD 96(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 96(R1)
+	MOVD 176(R1), R2
+	MOVD 80(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 80(R1)
+	MOVD 152(R1), R2
+	MOVD 72(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 72(R1)
+	MOVD 136(R1), R2
+	MOVD (R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, (R1)
+	MOVD 144(R1), R2
 	MOVD 16(R1), R3
 	ADD  R2, R3, R3
 	MOVD R3, 16(R1)
 	JMP  panel1
 
-done3:
+done5:
 	// As it was.
 	MSR R0, FPCR
 	RET
@@ -767,17 +919,21 @@ TEXT ·gemm1x48NEON(SB), NOSPLIT, $0-8
 	MOVD task+0(FP), R1
 
 panel1:
-	MOVD 88(R1), R2
-	MOVD R2, 160(R1)
-	MOVD 72(R1), R2
-	MOVD R2, 152(R1)
-	MOVD 40(R1), R2
-	MOVD R2, 168(R1)
-	MOVD 56(R1), R2
+	MOVD 48(R1), R2
+	MOVD R2, 208(R1)
 
-tile2:
+group2:
+	MOVD 96(R1), R2
+	MOVD R2, 192(R1)
+	MOVD 80(R1), R2
+	MOVD R2, 184(R1)
+	MOVD 40(R1), R2
+	MOVD R2, 200(R1)
+	MOVD 64(R1), R2
+
+tile3:
 	// The chains start.
-	MOVD  64(R1), R3
+	MOVD  72(R1), R3
 	FMOVQ (R3), F0
 	FMOVQ 16(R3), F1
 	FMOVQ 32(R3), F2
@@ -790,14 +946,14 @@ tile2:
 	FMOVQ 144(R3), F9
 	FMOVQ 160(R3), F10
 	FMOVQ 176(R3), F11
-	MOVD  96(R1), R3
+	MOVD  112(R1), R3
 	MOVD  32(R1), R6
 	MOVD  R2, R8
 	MOVD  R1, R7
 	CMP   $1, R6
-	BLT   done5
+	BLT   done7
 
-loop4:
+loop6:
 	// A k block.
 	MOVD (R7), R9
 	MOVD 8(R7), R10
@@ -806,9 +962,9 @@ loop4:
 	ADD  R11, R9, R12
 	ADD  R11, R12, R11
 	CMP  $4, R10
-	BLT  done7
+	BLT  done9
 
-loop6:
+loop8:
 	FMOVQ (R8), F12
 	FLDPQ (R9), (F13, F14)
 	WORD  $0x4f8c11a0 // FMLA V0.4S, V13.4S, V12.S[0]
@@ -888,13 +1044,13 @@ loop6:
 	ADD   $256, R11, R11
 	ADD   $-4, R10, R10
 	CMP   $4, R10
-	BGE   loop6
+	BGE   loop8
 
-done7:
+done9:
 	CMP $1, R10
-	BLT done9
+	BLT done11
 
-loop8:
+loop10:
 	FMOVS (R8), F12
 	FLDPQ (R9), (F13, F14)
 	WORD  $0x4f8c11a0 // FMLA V0.4S, V13.4S, V12.S[0]
@@ -920,57 +1076,57 @@ loop8:
 	ADD   $64, R11, R11
 	ADD   $-1, R10, R10
 	CMP   $1, R10
-	BGE   loop8
+	BGE   loop10
 
-done9:
+done11:
 	ADD $16, R7, R7
 	ADD $-1, R6, R6
 	CMP $1, R6
-	BGE loop4
+	BGE loop6
 
-done5:
-	MOVD 112(R1), R6
+done7:
+	MOVD 128(R1), R6
 
 	// Add finished chains.
-	MOVD  72(R1), R7
-	CMP   $0, R7
-	BEQ   done10
-	MOVD  152(R1), R7
-	MOVD  104(R1), R6
-	FMOVQ (R7), F12
-	WORD  $0x4e20d580 // FADD V0.4S, V12.4S, V0.4S
-	FMOVQ 16(R7), F12
-	WORD  $0x4e21d581 // FADD V1.4S, V12.4S, V1.4S
-	FMOVQ 32(R7), F12
-	WORD  $0x4e22d582 // FADD V2.4S, V12.4S, V2.4S
-	FMOVQ 48(R7), F12
-	WORD  $0x4e23d583 // FADD V3.4S, V12.4S, V3.4S
-	FMOVQ 64(R7), F12
-	WORD  $0x4e24d584 // FADD V4.4S, V12.4S, V4.4S
-	FMOVQ 80(R7), F12
-	WORD  $0x4e25d585 // FADD V5.4S, V12.4S, V5.4S
-	FMOVQ 96(R7), F12
-	WORD  $0x4e26d586 // FADD V6.4S, V12.4S, V6.4S
-	FMOVQ 112(R7), F12
-	WORD  $0x4e27d587 // FADD V7.4S, V12.4S, V7.4S
-	FMOVQ 128(R7), F12
-	WORD  $0x4e28d588 // FADD V8.4S, V12.4S, V8.4S
-	FMOVQ 144(R7), F12
-	WORD  $0x4e29d589 // FADD V9.4S, V12.4S, V9.4S
-	FMOVQ 160(R7), F12
-	WORD  $0x4e2ad58a // FADD V10.4S, V12.4S, V10.4S
-	FMOVQ 176(R7), F12
-	WORD  $0x4e2bd58b // FADD V11.4S, V12.4S, V11.4S
-	ADD   R6, R7, R7
-	MOVD  R7, 152(R1)
-	MOVD  112(R1), R6
-
-done10:
-	// Add what C holds.
 	MOVD  80(R1), R7
 	CMP   $0, R7
-	BEQ   done11
-	MOVD  160(R1), R7
+	BEQ   done12
+	MOVD  184(R1), R7
+	MOVD  120(R1), R6
+	FMOVQ (R7), F12
+	WORD  $0x4e20d580 // FADD V0.4S, V12.4S, V0.4S
+	FMOVQ 16(R7), F12
+	WORD  $0x4e21d581 // FADD V1.4S, V12.4S, V1.4S
+	FMOVQ 32(R7), F12
+	WORD  $0x4e22d582 // FADD V2.4S, V12.4S, V2.4S
+	FMOVQ 48(R7), F12
+	WORD  $0x4e23d583 // FADD V3.4S, V12.4S, V3.4S
+	FMOVQ 64(R7), F12
+	WORD  $0x4e24d584 // FADD V4.4S, V12.4S, V4.4S
+	FMOVQ 80(R7), F12
+	WORD  $0x4e25d585 // FADD V5.4S, V12.4S, V5.4S
+	FMOVQ 96(R7), F12
+	WORD  $0x4e26d586 // FADD V6.4S, V12.4S, V6.4S
+	FMOVQ 112(R7), F12
+	WORD  $0x4e27d587 // FADD V7.4S, V12.4S, V7.4S
+	FMOVQ 128(R7), F12
+	WORD  $0x4e28d588 // FADD V8.4S, V12.4S, V8.4S
+	FMOVQ 144(R7), F12
+	WORD  $0x4e29d589 // FADD V9.4S, V12.4S, V9.4S
+	FMOVQ 160(R7), F12
+	WORD  $0x4e2ad58a // FADD V10.4S, V12.4S, V10.4S
+	FMOVQ 176(R7), F12
+	WORD  $0x4e2bd58b // FADD V11.4S, V12.4S, V11.4S
+	ADD   R6, R7, R7
+	MOVD  R7, 184(R1)
+	MOVD  128(R1), R6
+
+done12:
+	// Add what C holds.
+	MOVD  88(R1), R7
+	CMP   $0, R7
+	BEQ   done13
+	MOVD  192(R1), R7
 	FMOVQ (R7), F12
 	WORD  $0x4e20d580 // FADD V0.4S, V12.4S, V0.4S
 	FMOVQ 16(R7), F12
@@ -997,9 +1153,9 @@ done10:
 	WORD  $0x4e2bd58b // FADD V11.4S, V12.4S, V11.4S
 	ADD   R6, R7, R7
 
-done11:
+done13:
 	// Store.
-	MOVD  160(R1), R7
+	MOVD  192(R1), R7
 	FMOVQ F0, (R7)
 	FMOVQ F1, 16(R7)
 	FMOVQ F2, 32(R7)
@@ -1013,44 +1169,87 @@ done11:
 	FMOVQ F10, 160(R7)
 	FMOVQ F11, 176(R7)
 	ADD   R6, R7, R7
-	MOVD  R7, 160(R1)
+	MOVD  R7, 192(R1)
 
 	// To the next tile.
 	ADD  R3, R2, R2
-	MOVD 168(R1), R3
+	MOVD 200(R1), R3
 	ADD  $-1, R3, R3
-	MOVD R3, 168(R1)
+	MOVD R3, 200(R1)
 	CMP  $0, R3
-	BNE  tile2
-	MOVD 48(R1), R2
+	BNE  tile3
+	MOVD 208(R1), R2
 	ADD  $-1, R2, R2
-	MOVD R2, 48(R1)
+	MOVD R2, 208(R1)
 	CMP  $0, R2
-	BEQ  done3
+	BEQ  next4
 
-	// To the next panel.
-	MOVD 144(R1), R2
-	MOVD 88(R1), R3
+	// To the next blocks of columns.
+	MOVD 96(R1), R2
+	ADD  $192, R2, R2
+	MOVD R2, 96(R1)
+	MOVD 72(R1), R2
+	ADD  $192, R2, R2
+	MOVD R2, 72(R1)
+	MOVD 168(R1), R2
+	MOVD 80(R1), R3
 	ADD  R2, R3, R3
-	MOVD R3, 88(R1)
-	MOVD 136(R1), R2
-	MOVD 72(R1), R3
-	ADD  R2, R3, R3
-	MOVD R3, 72(R1)
-	MOVD 128(R1), R2
-	MOVD 64(R1), R3
-	ADD  R2, R3, R3
-	MOVD R3, 64(R1)
-	MOVD 120(R1), R2
+	MOVD R3, 80(R1)
+	MOVD 8(R1), R2
+	LSL  $6, R2, R2
 	MOVD (R1), R3
 	ADD  R2, R3, R3
 	MOVD R3, (R1)
+	MOVD (R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, (R1)
+	MOVD (R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, (R1)
+	MOVD 24(R1), R2
+	LSL  $6, R2, R2
+	MOVD 16(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 16(R1)
+	MOVD 16(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 16(R1)
+	MOVD 16(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 16(R1)
+	JMP  group2
+
+next4:
+	MOVD 56(R1), R2
+	ADD  $-1, R2, R2
+	MOVD R2, 56(R1)
+	CMP  $0, R2
+	BEQ  done5
+
+	// To the next panel.
+	MOVD 160(R1), R2
+	MOVD 96(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 96(R1)
+	MOVD 176(R1), R2
+	MOVD 80(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 80(R1)
+	MOVD 152(R1), R2
+	MOVD 72(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 72(R1)
+	MOVD 136(R1), R2
+	MOVD (R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, (R1)
+	MOVD 144(R1), R2
 	MOVD 16(R1), R3
 	ADD  R2, R3, R3
 	MOVD R3, 16(R1)
 	JMP  panel1
 
-done3:
+done5:
 	// As it was.
 	MSR R0, FPCR
 	RET
@@ -1065,17 +1264,21 @@ TEXT ·gemmTN1x48NEON(SB), NOSPLIT, $0-8
 	MOVD task+0(FP), R1
 
 panel1:
-	MOVD 88(R1), R2
-	MOVD R2, 160(R1)
-	MOVD 72(R1), R2
-	MOVD R2, 152(R1)
-	MOVD 40(R1), R2
-	MOVD R2, 168(R1)
-	MOVD 56(R1), R2
+	MOVD 48(R1), R2
+	MOVD R2, 208(R1)
 
-tile2:
+group2:
+	MOVD 96(R1), R2
+	MOVD R2, 192(R1)
+	MOVD 80(R1), R2
+	MOVD R2, 184(R1)
+	MOVD 40(R1), R2
+	MOVD R2, 200(R1)
+	MOVD 64(R1), R2
+
+tile3:
 	// The chains start.
-	MOVD  64(R1), R3
+	MOVD  72(R1), R3
 	FMOVQ (R3), F0
 	FMOVQ 16(R3), F1
 	FMOVQ 32(R3), F2
@@ -1088,14 +1291,14 @@ tile2:
 	FMOVQ 144(R3), F9
 	FMOVQ 160(R3), F10
 	FMOVQ 176(R3), F11
-	MOVD  96(R1), R3
+	MOVD  112(R1), R3
 	MOVD  32(R1), R6
 	MOVD  R2, R8
 	MOVD  R1, R7
 	CMP   $1, R6
-	BLT   done5
+	BLT   done7
 
-loop4:
+loop6:
 	// A k block.
 	MOVD (R7), R9
 	MOVD 8(R7), R10
@@ -1104,9 +1307,9 @@ loop4:
 	ADD  R11, R9, R12
 	ADD  R11, R12, R11
 	CMP  $1, R10
-	BLT  done7
+	BLT  done9
 
-loop6:
+loop8:
 	FMOVS (R8), F12
 	FLDPQ (R9), (F13, F14)
 	WORD  $0x4f8c11a0 // FMLA V0.4S, V13.4S, V12.S[0]
@@ -1132,57 +1335,57 @@ loop6:
 	ADD   $64, R11, R11
 	ADD   $-1, R10, R10
 	CMP   $1, R10
-	BGE   loop6
+	BGE   loop8
 
-done7:
+done9:
 	ADD $16, R7, R7
 	ADD $-1, R6, R6
 	CMP $1, R6
-	BGE loop4
+	BGE loop6
 
-done5:
-	MOVD 112(R1), R3
+done7:
+	MOVD 128(R1), R3
 
 	// Add finished chains.
-	MOVD  72(R1), R6
-	CMP   $0, R6
-	BEQ   done8
-	MOVD  152(R1), R6
-	MOVD  104(R1), R3
-	FMOVQ (R6), F12
-	WORD  $0x4e20d580 // FADD V0.4S, V12.4S, V0.4S
-	FMOVQ 16(R6), F12
-	WORD  $0x4e21d581 // FADD V1.4S, V12.4S, V1.4S
-	FMOVQ 32(R6), F12
-	WORD  $0x4e22d582 // FADD V2.4S, V12.4S, V2.4S
-	FMOVQ 48(R6), F12
-	WORD  $0x4e23d583 // FADD V3.4S, V12.4S, V3.4S
-	FMOVQ 64(R6), F12
-	WORD  $0x4e24d584 // FADD V4.4S, V12.4S, V4.4S
-	FMOVQ 80(R6), F12
-	WORD  $0x4e25d585 // FADD V5.4S, V12.4S, V5.4S
-	FMOVQ 96(R6), F12
-	WORD  $0x4e26d586 // FADD V6.4S, V12.4S, V6.4S
-	FMOVQ 112(R6), F12
-	WORD  $0x4e27d587 // FADD V7.4S, V12.4S, V7.4S
-	FMOVQ 128(R6), F12
-	WORD  $0x4e28d588 // FADD V8.4S, V12.4S, V8.4S
-	FMOVQ 144(R6), F12
-	WORD  $0x4e29d589 // FADD V9.4S, V12.4S, V9.4S
-	FMOVQ 160(R6), F12
-	WORD  $0x4e2ad58a // FADD V10.4S, V12.4S, V10.4S
-	FMOVQ 176(R6), F12
-	WORD  $0x4e2bd58b // FADD V11.4S, V12.4S, V11.4S
-	ADD   R3, R6, R6
-	MOVD  R6, 152(R1)
-	MOVD  112(R1), R3
-
-done8:
-	// Add what C holds.
 	MOVD  80(R1), R6
 	CMP   $0, R6
-	BEQ   done9
-	MOVD  160(R1), R6
+	BEQ   done10
+	MOVD  184(R1), R6
+	MOVD  120(R1), R3
+	FMOVQ (R6), F12
+	WORD  $0x4e20d580 // FADD V0.4S, V12.4S, V0.4S
+	FMOVQ 16(R6), F12
+	WORD  $0x4e21d581 // FADD V1.4S, V12.4S, V1.4S
+	FMOVQ 32(R6), F12
+	WORD  $0x4e22d582 // FADD V2.4S, V12.4S, V2.4S
+	FMOVQ 48(R6), F12
+	WORD  $0x4e23d583 // FADD V3.4S, V12.4S, V3.4S
+	FMOVQ 64(R6), F12
+	WORD  $0x4e24d584 // FADD V4.4S, V12.4S, V4.4S
+	FMOVQ 80(R6), F12
+	WORD  $0x4e25d585 // FADD V5.4S, V12.4S, V5.4S
+	FMOVQ 96(R6), F12
+	WORD  $0x4e26d586 // FADD V6.4S, V12.4S, V6.4S
+	FMOVQ 112(R6), F12
+	WORD  $0x4e27d587 // FADD V7.4S, V12.4S, V7.4S
+	FMOVQ 128(R6), F12
+	WORD  $0x4e28d588 // FADD V8.4S, V12.4S, V8.4S
+	FMOVQ 144(R6), F12
+	WORD  $0x4e29d589 // FADD V9.4S, V12.4S, V9.4S
+	FMOVQ 160(R6), F12
+	WORD  $0x4e2ad58a // FADD V10.4S, V12.4S, V10.4S
+	FMOVQ 176(R6), F12
+	WORD  $0x4e2bd58b // FADD V11.4S, V12.4S, V11.4S
+	ADD   R3, R6, R6
+	MOVD  R6, 184(R1)
+	MOVD  128(R1), R3
+
+done10:
+	// Add what C holds.
+	MOVD  88(R1), R6
+	CMP   $0, R6
+	BEQ   done11
+	MOVD  192(R1), R6
 	FMOVQ (R6), F12
 	WORD  $0x4e20d580 // FADD V0.4S, V12.4S, V0.4S
 	FMOVQ 16(R6), F12
@@ -1209,9 +1412,9 @@ done8:
 	WORD  $0x4e2bd58b // FADD V11.4S, V12.4S, V11.4S
 	ADD   R3, R6, R6
 
-done9:
+done11:
 	// Store.
-	MOVD  160(R1), R6
+	MOVD  192(R1), R6
 	FMOVQ F0, (R6)
 	FMOVQ F1, 16(R6)
 	FMOVQ F2, 32(R6)
@@ -1225,44 +1428,87 @@ done9:
 	FMOVQ F10, 160(R6)
 	FMOVQ F11, 176(R6)
 	ADD   R3, R6, R6
-	MOVD  R6, 160(R1)
+	MOVD  R6, 192(R1)
 
 	// To the next tile.
 	ADD  $4, R2, R2
-	MOVD 168(R1), R3
+	MOVD 200(R1), R3
 	ADD  $-1, R3, R3
-	MOVD R3, 168(R1)
+	MOVD R3, 200(R1)
 	CMP  $0, R3
-	BNE  tile2
-	MOVD 48(R1), R2
+	BNE  tile3
+	MOVD 208(R1), R2
 	ADD  $-1, R2, R2
-	MOVD R2, 48(R1)
+	MOVD R2, 208(R1)
 	CMP  $0, R2
-	BEQ  done3
+	BEQ  next4
 
-	// To the next panel.
-	MOVD 144(R1), R2
-	MOVD 88(R1), R3
+	// To the next blocks of columns.
+	MOVD 96(R1), R2
+	ADD  $192, R2, R2
+	MOVD R2, 96(R1)
+	MOVD 72(R1), R2
+	ADD  $192, R2, R2
+	MOVD R2, 72(R1)
+	MOVD 168(R1), R2
+	MOVD 80(R1), R3
 	ADD  R2, R3, R3
-	MOVD R3, 88(R1)
-	MOVD 136(R1), R2
-	MOVD 72(R1), R3
-	ADD  R2, R3, R3
-	MOVD R3, 72(R1)
-	MOVD 128(R1), R2
-	MOVD 64(R1), R3
-	ADD  R2, R3, R3
-	MOVD R3, 64(R1)
-	MOVD 120(R1), R2
+	MOVD R3, 80(R1)
+	MOVD 8(R1), R2
+	LSL  $6, R2, R2
 	MOVD (R1), R3
 	ADD  R2, R3, R3
 	MOVD R3, (R1)
+	MOVD (R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, (R1)
+	MOVD (R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, (R1)
+	MOVD 24(R1), R2
+	LSL  $6, R2, R2
+	MOVD 16(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 16(R1)
+	MOVD 16(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 16(R1)
+	MOVD 16(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 16(R1)
+	JMP  group2
+
+next4:
+	MOVD 56(R1), R2
+	ADD  $-1, R2, R2
+	MOVD R2, 56(R1)
+	CMP  $0, R2
+	BEQ  done5
+
+	// To the next panel.
+	MOVD 160(R1), R2
+	MOVD 96(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 96(R1)
+	MOVD 176(R1), R2
+	MOVD 80(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 80(R1)
+	MOVD 152(R1), R2
+	MOVD 72(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 72(R1)
+	MOVD 136(R1), R2
+	MOVD (R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, (R1)
+	MOVD 144(R1), R2
 	MOVD 16(R1), R3
 	ADD  R2, R3, R3
 	MOVD R3, 16(R1)
 	JMP  panel1
 
-done3:
+done5:
 	// As it was.
 	MSR R0, FPCR
 	RET
@@ -1277,17 +1523,21 @@ TEXT ·gemm1x64NEON(SB), NOSPLIT, $0-8
 	MOVD task+0(FP), R1
 
 panel1:
-	MOVD 88(R1), R2
-	MOVD R2, 160(R1)
-	MOVD 72(R1), R2
-	MOVD R2, 152(R1)
-	MOVD 40(R1), R2
-	MOVD R2, 168(R1)
-	MOVD 56(R1), R2
+	MOVD 48(R1), R2
+	MOVD R2, 208(R1)
 
-tile2:
+group2:
+	MOVD 96(R1), R2
+	MOVD R2, 192(R1)
+	MOVD 80(R1), R2
+	MOVD R2, 184(R1)
+	MOVD 40(R1), R2
+	MOVD R2, 200(R1)
+	MOVD 64(R1), R2
+
+tile3:
 	// The chains start.
-	MOVD  64(R1), R3
+	MOVD  72(R1), R3
 	FMOVQ (R3), F0
 	FMOVQ 16(R3), F1
 	FMOVQ 32(R3), F2
@@ -1304,14 +1554,14 @@ tile2:
 	FMOVQ 208(R3), F13
 	FMOVQ 224(R3), F14
 	FMOVQ 240(R3), F15
-	MOVD  96(R1), R3
+	MOVD  112(R1), R3
 	MOVD  32(R1), R6
 	MOVD  R2, R8
 	MOVD  R1, R7
 	CMP   $1, R6
-	BLT   done5
+	BLT   done7
 
-loop4:
+loop6:
 	// A k block.
 	MOVD (R7), R9
 	MOVD 8(R7), R10
@@ -1321,9 +1571,9 @@ loop4:
 	ADD  R11, R12, R13
 	ADD  R11, R13, R11
 	CMP  $4, R10
-	BLT  done7
+	BLT  done9
 
-loop6:
+loop8:
 	FMOVQ (R8), F16
 	FLDPQ (R9), (F17, F18)
 	WORD  $0x4f901220 // FMLA V0.4S, V17.4S, V16.S[0]
@@ -1428,13 +1678,13 @@ loop6:
 	ADD   $256, R11, R11
 	ADD   $-4, R10, R10
 	CMP   $4, R10
-	BGE   loop6
+	BGE   loop8
 
-done7:
+done9:
 	CMP $1, R10
-	BLT done9
+	BLT done11
 
-loop8:
+loop10:
 	FMOVS (R8), F16
 	FLDPQ (R9), (F17, F18)
 	WORD  $0x4f901220 // FMLA V0.4S, V17.4S, V16.S[0]
@@ -1467,65 +1717,65 @@ loop8:
 	ADD   $64, R11, R11
 	ADD   $-1, R10, R10
 	CMP   $1, R10
-	BGE   loop8
+	BGE   loop10
 
-done9:
+done11:
 	ADD $16, R7, R7
 	ADD $-1, R6, R6
 	CMP $1, R6
-	BGE loop4
+	BGE loop6
 
-done5:
-	MOVD 112(R1), R6
+done7:
+	MOVD 128(R1), R6
 
 	// Add finished chains.
-	MOVD  72(R1), R7
-	CMP   $0, R7
-	BEQ   done10
-	MOVD  152(R1), R7
-	MOVD  104(R1), R6
-	FMOVQ (R7), F16
-	WORD  $0x4e20d600 // FADD V0.4S, V16.4S, V0.4S
-	FMOVQ 16(R7), F16
-	WORD  $0x4e21d601 // FADD V1.4S, V16.4S, V1.4S
-	FMOVQ 32(R7), F16
-	WORD  $0x4e22d602 // FADD V2.4S, V16.4S, V2.4S
-	FMOVQ 48(R7), F16
-	WORD  $0x4e23d603 // FADD V3.4S, V16.4S, V3.4S
-	FMOVQ 64(R7), F16
-	WORD  $0x4e24d604 // FADD V4.4S, V16.4S, V4.4S
-	FMOVQ 80(R7), F16
-	WORD  $0x4e25d605 // FADD V5.4S, V16.4S, V5.4S
-	FMOVQ 96(R7), F16
-	WORD  $0x4e26d606 // FADD V6.4S, V16.4S, V6.4S
-	FMOVQ 112(R7), F16
-	WORD  $0x4e27d607 // FADD V7.4S, V16.4S, V7.4S
-	FMOVQ 128(R7), F16
-	WORD  $0x4e28d608 // FADD V8.4S, V16.4S, V8.4S
-	FMOVQ 144(R7), F16
-	WORD  $0x4e29d609 // FADD V9.4S, V16.4S, V9.4S
-	FMOVQ 160(R7), F16
-	WORD  $0x4e2ad60a // FADD V10.4S, V16.4S, V10.4S
-	FMOVQ 176(R7), F16
-	WORD  $0x4e2bd60b // FADD V11.4S, V16.4S, V11.4S
-	FMOVQ 192(R7), F16
-	WORD  $0x4e2cd60c // FADD V12.4S, V16.4S, V12.4S
-	FMOVQ 208(R7), F16
-	WORD  $0x4e2dd60d // FADD V13.4S, V16.4S, V13.4S
-	FMOVQ 224(R7), F16
-	WORD  $0x4e2ed60e // FADD V14.4S, V16.4S, V14.4S
-	FMOVQ 240(R7), F16
-	WORD  $0x4e2fd60f // FADD V15.4S, V16.4S, V15.4S
-	ADD   R6, R7, R7
-	MOVD  R7, 152(R1)
-	MOVD  112(R1), R6
-
-done10:
-	// Add what C holds.
 	MOVD  80(R1), R7
 	CMP   $0, R7
-	BEQ   done11
-	MOVD  160(R1), R7
+	BEQ   done12
+	MOVD  184(R1), R7
+	MOVD  120(R1), R6
+	FMOVQ (R7), F16
+	WORD  $0x4e20d600 // FADD V0.4S, V16.4S, V0.4S
+	FMOVQ 16(R7), F16
+	WORD  $0x4e21d601 // FADD V1.4S, V16.4S, V1.4S
+	FMOVQ 32(R7), F16
+	WORD  $0x4e22d602 // FADD V2.4S, V16.4S, V2.4S
+	FMOVQ 48(R7), F16
+	WORD  $0x4e23d603 // FADD V3.4S, V16.4S, V3.4S
+	FMOVQ 64(R7), F16
+	WORD  $0x4e24d604 // FADD V4.4S, V16.4S, V4.4S
+	FMOVQ 80(R7), F16
+	WORD  $0x4e25d605 // FADD V5.4S, V16.4S, V5.4S
+	FMOVQ 96(R7), F16
+	WORD  $0x4e26d606 // FADD V6.4S, V16.4S, V6.4S
+	FMOVQ 112(R7), F16
+	WORD  $0x4e27d607 // FADD V7.4S, V16.4S, V7.4S
+	FMOVQ 128(R7), F16
+	WORD  $0x4e28d608 // FADD V8.4S, V16.4S, V8.4S
+	FMOVQ 144(R7), F16
+	WORD  $0x4e29d609 // FADD V9.4S, V16.4S, V9.4S
+	FMOVQ 160(R7), F16
+	WORD  $0x4e2ad60a // FADD V10.4S, V16.4S, V10.4S
+	FMOVQ 176(R7), F16
+	WORD  $0x4e2bd60b // FADD V11.4S, V16.4S, V11.4S
+	FMOVQ 192(R7), F16
+	WORD  $0x4e2cd60c // FADD V12.4S, V16.4S, V12.4S
+	FMOVQ 208(R7), F16
+	WORD  $0x4e2dd60d // FADD V13.4S, V16.4S, V13.4S
+	FMOVQ 224(R7), F16
+	WORD  $0x4e2ed60e // FADD V14.4S, V16.4S, V14.4S
+	FMOVQ 240(R7), F16
+	WORD  $0x4e2fd60f // FADD V15.4S, V16.4S, V15.4S
+	ADD   R6, R7, R7
+	MOVD  R7, 184(R1)
+	MOVD  128(R1), R6
+
+done12:
+	// Add what C holds.
+	MOVD  88(R1), R7
+	CMP   $0, R7
+	BEQ   done13
+	MOVD  192(R1), R7
 	FMOVQ (R7), F16
 	WORD  $0x4e20d600 // FADD V0.4S, V16.4S, V0.4S
 	FMOVQ 16(R7), F16
@@ -1560,9 +1810,9 @@ done10:
 	WORD  $0x4e2fd60f // FADD V15.4S, V16.4S, V15.4S
 	ADD   R6, R7, R7
 
-done11:
+done13:
 	// Store.
-	MOVD  160(R1), R7
+	MOVD  192(R1), R7
 	FMOVQ F0, (R7)
 	FMOVQ F1, 16(R7)
 	FMOVQ F2, 32(R7)
@@ -1580,44 +1830,93 @@ done11:
 	FMOVQ F14, 224(R7)
 	FMOVQ F15, 240(R7)
 	ADD   R6, R7, R7
-	MOVD  R7, 160(R1)
+	MOVD  R7, 192(R1)
 
 	// To the next tile.
 	ADD  R3, R2, R2
-	MOVD 168(R1), R3
+	MOVD 200(R1), R3
 	ADD  $-1, R3, R3
-	MOVD R3, 168(R1)
+	MOVD R3, 200(R1)
 	CMP  $0, R3
-	BNE  tile2
-	MOVD 48(R1), R2
+	BNE  tile3
+	MOVD 208(R1), R2
 	ADD  $-1, R2, R2
-	MOVD R2, 48(R1)
+	MOVD R2, 208(R1)
 	CMP  $0, R2
-	BEQ  done3
+	BEQ  next4
 
-	// To the next panel.
-	MOVD 144(R1), R2
-	MOVD 88(R1), R3
+	// To the next blocks of columns.
+	MOVD 96(R1), R2
+	ADD  $256, R2, R2
+	MOVD R2, 96(R1)
+	MOVD 72(R1), R2
+	ADD  $256, R2, R2
+	MOVD R2, 72(R1)
+	MOVD 168(R1), R2
+	MOVD 80(R1), R3
 	ADD  R2, R3, R3
-	MOVD R3, 88(R1)
-	MOVD 136(R1), R2
-	MOVD 72(R1), R3
-	ADD  R2, R3, R3
-	MOVD R3, 72(R1)
-	MOVD 128(R1), R2
-	MOVD 64(R1), R3
-	ADD  R2, R3, R3
-	MOVD R3, 64(R1)
-	MOVD 120(R1), R2
+	MOVD R3, 80(R1)
+	MOVD 8(R1), R2
+	LSL  $6, R2, R2
 	MOVD (R1), R3
 	ADD  R2, R3, R3
 	MOVD R3, (R1)
+	MOVD (R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, (R1)
+	MOVD (R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, (R1)
+	MOVD (R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, (R1)
+	MOVD 24(R1), R2
+	LSL  $6, R2, R2
+	MOVD 16(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 16(R1)
+	MOVD 16(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 16(R1)
+	MOVD 16(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 16(R1)
+	MOVD 16(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 16(R1)
+	JMP  group2
+
+next4:
+	MOVD 56(R1), R2
+	ADD  $-1, R2, R2
+	MOVD R2, 56(R1)
+	CMP  $0, R2
+	BEQ  done5
+
+	// To the next panel.
+	MOVD 160(R1), R2
+	MOVD 96(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 96(R1)
+	MOVD 176(R1), R2
+	MOVD 80(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 80(R1)
+	MOVD 152(R1), R2
+	MOVD 72(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 72(R1)
+	MOVD 136(R1), R2
+	MOVD (R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, (R1)
+	MOVD 144(R1), R2
 	MOVD 16(R1), R3
 	ADD  R2, R3, R3
 	MOVD R3, 16(R1)
 	JMP  panel1
 
-done3:
+done5:
 	// As it was.
 	MSR R0, FPCR
 	RET
@@ -1632,17 +1931,21 @@ TEXT ·gemmTN1x64NEON(SB), NOSPLIT, $0-8
 	MOVD task+0(FP), R1
 
 panel1:
-	MOVD 88(R1), R2
-	MOVD R2, 160(R1)
-	MOVD 72(R1), R2
-	MOVD R2, 152(R1)
-	MOVD 40(R1), R2
-	MOVD R2, 168(R1)
-	MOVD 56(R1), R2
+	MOVD 48(R1), R2
+	MOVD R2, 208(R1)
 
-tile2:
+group2:
+	MOVD 96(R1), R2
+	MOVD R2, 192(R1)
+	MOVD 80(R1), R2
+	MOVD R2, 184(R1)
+	MOVD 40(R1), R2
+	MOVD R2, 200(R1)
+	MOVD 64(R1), R2
+
+tile3:
 	// The chains start.
-	MOVD  64(R1), R3
+	MOVD  72(R1), R3
 	FMOVQ (R3), F0
 	FMOVQ 16(R3), F1
 	FMOVQ 32(R3), F2
@@ -1659,14 +1962,14 @@ tile2:
 	FMOVQ 208(R3), F13
 	FMOVQ 224(R3), F14
 	FMOVQ 240(R3), F15
-	MOVD  96(R1), R3
+	MOVD  112(R1), R3
 	MOVD  32(R1), R6
 	MOVD  R2, R8
 	MOVD  R1, R7
 	CMP   $1, R6
-	BLT   done5
+	BLT   done7
 
-loop4:
+loop6:
 	// A k block.
 	MOVD (R7), R9
 	MOVD 8(R7), R10
@@ -1676,9 +1979,9 @@ loop4:
 	ADD  R11, R12, R13
 	ADD  R11, R13, R11
 	CMP  $1, R10
-	BLT  done7
+	BLT  done9
 
-loop6:
+loop8:
 	FMOVS (R8), F16
 	FLDPQ (R9), (F17, F18)
 	WORD  $0x4f901220 // FMLA V0.4S, V17.4S, V16.S[0]
@@ -1711,65 +2014,65 @@ loop6:
 	ADD   $64, R11, R11
 	ADD   $-1, R10, R10
 	CMP   $1, R10
-	BGE   loop6
+	BGE   loop8
 
-done7:
+done9:
 	ADD $16, R7, R7
 	ADD $-1, R6, R6
 	CMP $1, R6
-	BGE loop4
+	BGE loop6
 
-done5:
-	MOVD 112(R1), R3
+done7:
+	MOVD 128(R1), R3
 
 	// Add finished chains.
-	MOVD  72(R1), R6
-	CMP   $0, R6
-	BEQ   done8
-	MOVD  152(R1), R6
-	MOVD  104(R1), R3
-	FMOVQ (R6), F16
-	WORD  $0x4e20d600 // FADD V0.4S, V16.4S, V0.4S
-	FMOVQ 16(R6), F16
-	WORD  $0x4e21d601 // FADD V1.4S, V16.4S, V1.4S
-	FMOVQ 32(R6), F16
-	WORD  $0x4e22d602 // FADD V2.4S, V16.4S, V2.4S
-	FMOVQ 48(R6), F16
-	WORD  $0x4e23d603 // FADD V3.4S, V16.4S, V3.4S
-	FMOVQ 64(R6), F16
-	WORD  $0x4e24d604 // FADD V4.4S, V16.4S, V4.4S
-	FMOVQ 80(R6), F16
-	WORD  $0x4e25d605 // FADD V5.4S, V16.4S, V5.4S
-	FMOVQ 96(R6), F16
-	WORD  $0x4e26d606 // FADD V6.4S, V16.4S, V6.4S
-	FMOVQ 112(R6), F16
-	WORD  $0x4e27d607 // FADD V7.4S, V16.4S, V7.4S
-	FMOVQ 128(R6), F16
-	WORD  $0x4e28d608 // FADD V8.4S, V16.4S, V8.4S
-	FMOVQ 144(R6), F16
-	WORD  $0x4e29d609 // FADD V9.4S, V16.4S, V9.4S
-	FMOVQ 160(R6), F16
-	WORD  $0x4e2ad60a // FADD V10.4S, V16.4S, V10.4S
-	FMOVQ 176(R6), F16
-	WORD  $0x4e2bd60b // FADD V11.4S, V16.4S, V11.4S
-	FMOVQ 192(R6), F16
-	WORD  $0x4e2cd60c // FADD V12.4S, V16.4S, V12.4S
-	FMOVQ 208(R6), F16
-	WORD  $0x4e2dd60d // FADD V13.4S, V16.4S, V13.4S
-	FMOVQ 224(R6), F16
-	WORD  $0x4e2ed60e // FADD V14.4S, V16.4S, V14.4S
-	FMOVQ 240(R6), F16
-	WORD  $0x4e2fd60f // FADD V15.4S, V16.4S, V15.4S
-	ADD   R3, R6, R6
-	MOVD  R6, 152(R1)
-	MOVD  112(R1), R3
-
-done8:
-	// Add what C holds.
 	MOVD  80(R1), R6
 	CMP   $0, R6
-	BEQ   done9
-	MOVD  160(R1), R6
+	BEQ   done10
+	MOVD  184(R1), R6
+	MOVD  120(R1), R3
+	FMOVQ (R6), F16
+	WORD  $0x4e20d600 // FADD V0.4S, V16.4S, V0.4S
+	FMOVQ 16(R6), F16
+	WORD  $0x4e21d601 // FADD V1.4S, V16.4S, V1.4S
+	FMOVQ 32(R6), F16
+	WORD  $0x4e22d602 // FADD V2.4S, V16.4S, V2.4S
+	FMOVQ 48(R6), F16
+	WORD  $0x4e23d603 // FADD V3.4S, V16.4S, V3.4S
+	FMOVQ 64(R6), F16
+	WORD  $0x4e24d604 // FADD V4.4S, V16.4S, V4.4S
+	FMOVQ 80(R6), F16
+	WORD  $0x4e25d605 // FADD V5.4S, V16.4S, V5.4S
+	FMOVQ 96(R6), F16
+	WORD  $0x4e26d606 // FADD V6.4S, V16.4S, V6.4S
+	FMOVQ 112(R6), F16
+	WORD  $0x4e27d607 // FADD V7.4S, V16.4S, V7.4S
+	FMOVQ 128(R6), F16
+	WORD  $0x4e28d608 // FADD V8.4S, V16.4S, V8.4S
+	FMOVQ 144(R6), F16
+	WORD  $0x4e29d609 // FADD V9.4S, V16.4S, V9.4S
+	FMOVQ 160(R6), F16
+	WORD  $0x4e2ad60a // FADD V10.4S, V16.4S, V10.4S
+	FMOVQ 176(R6), F16
+	WORD  $0x4e2bd60b // FADD V11.4S, V16.4S, V11.4S
+	FMOVQ 192(R6), F16
+	WORD  $0x4e2cd60c // FADD V12.4S, V16.4S, V12.4S
+	FMOVQ 208(R6), F16
+	WORD  $0x4e2dd60d // FADD V13.4S, V16.4S, V13.4S
+	FMOVQ 224(R6), F16
+	WORD  $0x4e2ed60e // FADD V14.4S, V16.4S, V14.4S
+	FMOVQ 240(R6), F16
+	WORD  $0x4e2fd60f // FADD V15.4S, V16.4S, V15.4S
+	ADD   R3, R6, R6
+	MOVD  R6, 184(R1)
+	MOVD  128(R1), R3
+
+done10:
+	// Add what C holds.
+	MOVD  88(R1), R6
+	CMP   $0, R6
+	BEQ   done11
+	MOVD  192(R1), R6
 	FMOVQ (R6), F16
 	WORD  $0x4e20d600 // FADD V0.4S, V16.4S, V0.4S
 	FMOVQ 16(R6), F16
@@ -1804,9 +2107,9 @@ done8:
 	WORD  $0x4e2fd60f // FADD V15.4S, V16.4S, V15.4S
 	ADD   R3, R6, R6
 
-done9:
+done11:
 	// Store.
-	MOVD  160(R1), R6
+	MOVD  192(R1), R6
 	FMOVQ F0, (R6)
 	FMOVQ F1, 16(R6)
 	FMOVQ F2, 32(R6)
@@ -1824,44 +2127,93 @@ done9:
 	FMOVQ F14, 224(R6)
 	FMOVQ F15, 240(R6)
 	ADD   R3, R6, R6
-	MOVD  R6, 160(R1)
+	MOVD  R6, 192(R1)
 
 	// To the next tile.
 	ADD  $4, R2, R2
-	MOVD 168(R1), R3
+	MOVD 200(R1), R3
 	ADD  $-1, R3, R3
-	MOVD R3, 168(R1)
+	MOVD R3, 200(R1)
 	CMP  $0, R3
-	BNE  tile2
-	MOVD 48(R1), R2
+	BNE  tile3
+	MOVD 208(R1), R2
 	ADD  $-1, R2, R2
-	MOVD R2, 48(R1)
+	MOVD R2, 208(R1)
 	CMP  $0, R2
-	BEQ  done3
+	BEQ  next4
 
-	// To the next panel.
-	MOVD 144(R1), R2
-	MOVD 88(R1), R3
+	// To the next blocks of columns.
+	MOVD 96(R1), R2
+	ADD  $256, R2, R2
+	MOVD R2, 96(R1)
+	MOVD 72(R1), R2
+	ADD  $256, R2, R2
+	MOVD R2, 72(R1)
+	MOVD 168(R1), R2
+	MOVD 80(R1), R3
 	ADD  R2, R3, R3
-	MOVD R3, 88(R1)
-	MOVD 136(R1), R2
-	MOVD 72(R1), R3
-	ADD  R2, R3, R3
-	MOVD R3, 72(R1)
-	MOVD 128(R1), R2
-	MOVD 64(R1), R3
-	ADD  R2, R3, R3
-	MOVD R3, 64(R1)
-	MOVD 120(R1), R2
+	MOVD R3, 80(R1)
+	MOVD 8(R1), R2
+	LSL  $6, R2, R2
 	MOVD (R1), R3
 	ADD  R2, R3, R3
 	MOVD R3, (R1)
+	MOVD (R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, (R1)
+	MOVD (R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, (R1)
+	MOVD (R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, (R1)
+	MOVD 24(R1), R2
+	LSL  $6, R2, R2
+	MOVD 16(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 16(R1)
+	MOVD 16(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 16(R1)
+	MOVD 16(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 16(R1)
+	MOVD 16(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 16(R1)
+	JMP  group2
+
+next4:
+	MOVD 56(R1), R2
+	ADD  $-1, R2, R2
+	MOVD R2, 56(R1)
+	CMP  $0, R2
+	BEQ  done5
+
+	// To the next panel.
+	MOVD 160(R1), R2
+	MOVD 96(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 96(R1)
+	MOVD 176(R1), R2
+	MOVD 80(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 80(R1)
+	MOVD 152(R1), R2
+	MOVD 72(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 72(R1)
+	MOVD 136(R1), R2
+	MOVD (R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, (R1)
+	MOVD 144(R1), R2
 	MOVD 16(R1), R3
 	ADD  R2, R3, R3
 	MOVD R3, 16(R1)
 	JMP  panel1
 
-done3:
+done5:
 	// As it was.
 	MSR R0, FPCR
 	RET
@@ -1876,17 +2228,21 @@ TEXT ·gemm2x16NEON(SB), NOSPLIT, $0-8
 	MOVD task+0(FP), R1
 
 panel1:
-	MOVD 88(R1), R2
-	MOVD R2, 160(R1)
-	MOVD 72(R1), R2
-	MOVD R2, 152(R1)
-	MOVD 40(R1), R2
-	MOVD R2, 168(R1)
-	MOVD 56(R1), R2
+	MOVD 48(R1), R2
+	MOVD R2, 208(R1)
 
-tile2:
+group2:
+	MOVD 96(R1), R2
+	MOVD R2, 192(R1)
+	MOVD 80(R1), R2
+	MOVD R2, 184(R1)
+	MOVD 40(R1), R2
+	MOVD R2, 200(R1)
+	MOVD 64(R1), R2
+
+tile3:
 	// The chains start.
-	MOVD  64(R1), R3
+	MOVD  72(R1), R3
 	FMOVQ (R3), F0
 	FMOVQ 16(R3), F1
 	FMOVQ 32(R3), F2
@@ -1895,14 +2251,14 @@ tile2:
 	VMOV  V1.B16, V5.B16
 	VMOV  V2.B16, V6.B16
 	VMOV  V3.B16, V7.B16
-	MOVD  96(R1), R3
+	MOVD  112(R1), R3
 	MOVD  32(R1), R6
 	MOVD  R2, R8
 	MOVD  R1, R7
 	CMP   $1, R6
-	BLT   done5
+	BLT   done7
 
-loop4:
+loop6:
 	// A k block.
 	MOVD (R7), R9
 	MOVD 8(R7), R10
@@ -1910,9 +2266,9 @@ loop4:
 	LSL  $6, R11, R11
 	ADD  R3, R8, R11
 	CMP  $4, R10
-	BLT  done7
+	BLT  done9
 
-loop6:
+loop8:
 	FMOVQ (R8), F8
 	FMOVQ (R11), F9
 	FLDPQ (R9), (F10, F11)
@@ -1960,13 +2316,13 @@ loop6:
 	ADD   $256, R9, R9
 	ADD   $-4, R10, R10
 	CMP   $4, R10
-	BGE   loop6
+	BGE   loop8
 
-done7:
+done9:
 	CMP $1, R10
-	BLT done9
+	BLT done11
 
-loop8:
+loop10:
 	FMOVS (R8), F8
 	FMOVS (R11), F9
 	FLDPQ (R9), (F10, F11)
@@ -1984,50 +2340,50 @@ loop8:
 	ADD   $64, R9, R9
 	ADD   $-1, R10, R10
 	CMP   $1, R10
-	BGE   loop8
+	BGE   loop10
 
-done9:
+done11:
 	ADD $16, R7, R7
 	ADD $-1, R6, R6
 	CMP $1, R6
-	BGE loop4
+	BGE loop6
 
-done5:
-	MOVD 112(R1), R6
+done7:
+	MOVD 128(R1), R6
 
 	// Add finished chains.
-	MOVD  72(R1), R7
-	CMP   $0, R7
-	BEQ   done10
-	MOVD  152(R1), R7
-	MOVD  104(R1), R6
-	FMOVQ (R7), F8
-	WORD  $0x4e20d500 // FADD V0.4S, V8.4S, V0.4S
-	FMOVQ 16(R7), F8
-	WORD  $0x4e21d501 // FADD V1.4S, V8.4S, V1.4S
-	FMOVQ 32(R7), F8
-	WORD  $0x4e22d502 // FADD V2.4S, V8.4S, V2.4S
-	FMOVQ 48(R7), F8
-	WORD  $0x4e23d503 // FADD V3.4S, V8.4S, V3.4S
-	ADD   R6, R7, R7
-	FMOVQ (R7), F8
-	WORD  $0x4e24d504 // FADD V4.4S, V8.4S, V4.4S
-	FMOVQ 16(R7), F8
-	WORD  $0x4e25d505 // FADD V5.4S, V8.4S, V5.4S
-	FMOVQ 32(R7), F8
-	WORD  $0x4e26d506 // FADD V6.4S, V8.4S, V6.4S
-	FMOVQ 48(R7), F8
-	WORD  $0x4e27d507 // FADD V7.4S, V8.4S, V7.4S
-	ADD   R6, R7, R7
-	MOVD  R7, 152(R1)
-	MOVD  112(R1), R6
-
-done10:
-	// Add what C holds.
 	MOVD  80(R1), R7
 	CMP   $0, R7
-	BEQ   done11
-	MOVD  160(R1), R7
+	BEQ   done12
+	MOVD  184(R1), R7
+	MOVD  120(R1), R6
+	FMOVQ (R7), F8
+	WORD  $0x4e20d500 // FADD V0.4S, V8.4S, V0.4S
+	FMOVQ 16(R7), F8
+	WORD  $0x4e21d501 // FADD V1.4S, V8.4S, V1.4S
+	FMOVQ 32(R7), F8
+	WORD  $0x4e22d502 // FADD V2.4S, V8.4S, V2.4S
+	FMOVQ 48(R7), F8
+	WORD  $0x4e23d503 // FADD V3.4S, V8.4S, V3.4S
+	ADD   R6, R7, R7
+	FMOVQ (R7), F8
+	WORD  $0x4e24d504 // FADD V4.4S, V8.4S, V4.4S
+	FMOVQ 16(R7), F8
+	WORD  $0x4e25d505 // FADD V5.4S, V8.4S, V5.4S
+	FMOVQ 32(R7), F8
+	WORD  $0x4e26d506 // FADD V6.4S, V8.4S, V6.4S
+	FMOVQ 48(R7), F8
+	WORD  $0x4e27d507 // FADD V7.4S, V8.4S, V7.4S
+	ADD   R6, R7, R7
+	MOVD  R7, 184(R1)
+	MOVD  128(R1), R6
+
+done12:
+	// Add what C holds.
+	MOVD  88(R1), R7
+	CMP   $0, R7
+	BEQ   done13
+	MOVD  192(R1), R7
 	FMOVQ (R7), F8
 	WORD  $0x4e20d500 // FADD V0.4S, V8.4S, V0.4S
 	FMOVQ 16(R7), F8
@@ -2047,9 +2403,9 @@ done10:
 	WORD  $0x4e27d507 // FADD V7.4S, V8.4S, V7.4S
 	ADD   R6, R7, R7
 
-done11:
+done13:
 	// Store.
-	MOVD  160(R1), R7
+	MOVD  192(R1), R7
 	FMOVQ F0, (R7)
 	FMOVQ F1, 16(R7)
 	FMOVQ F2, 32(R7)
@@ -2060,45 +2416,76 @@ done11:
 	FMOVQ F6, 32(R7)
 	FMOVQ F7, 48(R7)
 	ADD   R6, R7, R7
-	MOVD  R7, 160(R1)
+	MOVD  R7, 192(R1)
 
 	// To the next tile.
 	ADD  R3, R2, R2
 	ADD  R3, R2, R2
-	MOVD 168(R1), R3
+	MOVD 200(R1), R3
 	ADD  $-1, R3, R3
-	MOVD R3, 168(R1)
+	MOVD R3, 200(R1)
 	CMP  $0, R3
-	BNE  tile2
-	MOVD 48(R1), R2
+	BNE  tile3
+	MOVD 208(R1), R2
 	ADD  $-1, R2, R2
-	MOVD R2, 48(R1)
+	MOVD R2, 208(R1)
 	CMP  $0, R2
-	BEQ  done3
+	BEQ  next4
 
-	// To the next panel.
-	MOVD 144(R1), R2
-	MOVD 88(R1), R3
+	// To the next blocks of columns.
+	MOVD 96(R1), R2
+	ADD  $64, R2, R2
+	MOVD R2, 96(R1)
+	MOVD 72(R1), R2
+	ADD  $64, R2, R2
+	MOVD R2, 72(R1)
+	MOVD 168(R1), R2
+	MOVD 80(R1), R3
 	ADD  R2, R3, R3
-	MOVD R3, 88(R1)
-	MOVD 136(R1), R2
-	MOVD 72(R1), R3
-	ADD  R2, R3, R3
-	MOVD R3, 72(R1)
-	MOVD 128(R1), R2
-	MOVD 64(R1), R3
-	ADD  R2, R3, R3
-	MOVD R3, 64(R1)
-	MOVD 120(R1), R2
+	MOVD R3, 80(R1)
+	MOVD 8(R1), R2
+	LSL  $6, R2, R2
 	MOVD (R1), R3
 	ADD  R2, R3, R3
 	MOVD R3, (R1)
+	MOVD 24(R1), R2
+	LSL  $6, R2, R2
+	MOVD 16(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 16(R1)
+	JMP  group2
+
+next4:
+	MOVD 56(R1), R2
+	ADD  $-1, R2, R2
+	MOVD R2, 56(R1)
+	CMP  $0, R2
+	BEQ  done5
+
+	// To the next panel.
+	MOVD 160(R1), R2
+	MOVD 96(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 96(R1)
+	MOVD 176(R1), R2
+	MOVD 80(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 80(R1)
+	MOVD 152(R1), R2
+	MOVD 72(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 72(R1)
+	MOVD 136(R1), R2
+	MOVD (R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, (R1)
+	MOVD 144(R1), R2
 	MOVD 16(R1), R3
 	ADD  R2, R3, R3
 	MOVD R3, 16(R1)
 	JMP  panel1
 
-done3:
+done5:
 	// As it was.
 	MSR R0, FPCR
 	RET
@@ -2113,17 +2500,21 @@ TEXT ·gemmTN2x16NEON(SB), NOSPLIT, $0-8
 	MOVD task+0(FP), R1
 
 panel1:
-	MOVD 88(R1), R2
-	MOVD R2, 160(R1)
-	MOVD 72(R1), R2
-	MOVD R2, 152(R1)
-	MOVD 40(R1), R2
-	MOVD R2, 168(R1)
-	MOVD 56(R1), R2
+	MOVD 48(R1), R2
+	MOVD R2, 208(R1)
 
-tile2:
+group2:
+	MOVD 96(R1), R2
+	MOVD R2, 192(R1)
+	MOVD 80(R1), R2
+	MOVD R2, 184(R1)
+	MOVD 40(R1), R2
+	MOVD R2, 200(R1)
+	MOVD 64(R1), R2
+
+tile3:
 	// The chains start.
-	MOVD  64(R1), R3
+	MOVD  72(R1), R3
 	FMOVQ (R3), F0
 	FMOVQ 16(R3), F1
 	FMOVQ 32(R3), F2
@@ -2132,23 +2523,23 @@ tile2:
 	VMOV  V1.B16, V5.B16
 	VMOV  V2.B16, V6.B16
 	VMOV  V3.B16, V7.B16
-	MOVD  96(R1), R3
+	MOVD  112(R1), R3
 	MOVD  32(R1), R6
 	MOVD  R2, R8
 	MOVD  R1, R7
 	CMP   $1, R6
-	BLT   done5
+	BLT   done7
 
-loop4:
+loop6:
 	// A k block.
 	MOVD (R7), R9
 	MOVD 8(R7), R10
 	MOVD R10, R11
 	LSL  $6, R11, R11
 	CMP  $1, R10
-	BLT  done7
+	BLT  done9
 
-loop6:
+loop8:
 	FMOVD (R8), F8
 	FLDPQ (R9), (F9, F10)
 	WORD  $0x4f881120 // FMLA V0.4S, V9.4S, V8.S[0]
@@ -2164,50 +2555,50 @@ loop6:
 	ADD   $64, R9, R9
 	ADD   $-1, R10, R10
 	CMP   $1, R10
-	BGE   loop6
+	BGE   loop8
 
-done7:
+done9:
 	ADD $16, R7, R7
 	ADD $-1, R6, R6
 	CMP $1, R6
-	BGE loop4
+	BGE loop6
 
-done5:
-	MOVD 112(R1), R3
+done7:
+	MOVD 128(R1), R3
 
 	// Add finished chains.
-	MOVD  72(R1), R6
-	CMP   $0, R6
-	BEQ   done8
-	MOVD  152(R1), R6
-	MOVD  104(R1), R3
-	FMOVQ (R6), F8
-	WORD  $0x4e20d500 // FADD V0.4S, V8.4S, V0.4S
-	FMOVQ 16(R6), F8
-	WORD  $0x4e21d501 // FADD V1.4S, V8.4S, V1.4S
-	FMOVQ 32(R6), F8
-	WORD  $0x4e22d502 // FADD V2.4S, V8.4S, V2.4S
-	FMOVQ 48(R6), F8
-	WORD  $0x4e23d503 // FADD V3.4S, V8.4S, V3.4S
-	ADD   R3, R6, R6
-	FMOVQ (R6), F8
-	WORD  $0x4e24d504 // FADD V4.4S, V8.4S, V4.4S
-	FMOVQ 16(R6), F8
-	WORD  $0x4e25d505 // FADD V5.4S, V8.4S, V5.4S
-	FMOVQ 32(R6), F8
-	WORD  $0x4e26d506 // FADD V6.4S, V8.4S, V6.4S
-	FMOVQ 48(R6), F8
-	WORD  $0x4e27d507 // FADD V7.4S, V8.4S, V7.4S
-	ADD   R3, R6, R6
-	MOVD  R6, 152(R1)
-	MOVD  112(R1), R3
-
-done8:
-	// Add what C holds.
 	MOVD  80(R1), R6
 	CMP   $0, R6
-	BEQ   done9
-	MOVD  160(R1), R6
+	BEQ   done10
+	MOVD  184(R1), R6
+	MOVD  120(R1), R3
+	FMOVQ (R6), F8
+	WORD  $0x4e20d500 // FADD V0.4S, V8.4S, V0.4S
+	FMOVQ 16(R6), F8
+	WORD  $0x4e21d501 // FADD V1.4S, V8.4S, V1.4S
+	FMOVQ 32(R6), F8
+	WORD  $0x4e22d502 // FADD V2.4S, V8.4S, V2.4S
+	FMOVQ 48(R6), F8
+	WORD  $0x4e23d503 // FADD V3.4S, V8.4S, V3.4S
+	ADD   R3, R6, R6
+	FMOVQ (R6), F8
+	WORD  $0x4e24d504 // FADD V4.4S, V8.4S, V4.4S
+	FMOVQ 16(R6), F8
+	WORD  $0x4e25d505 // FADD V5.4S, V8.4S, V5.4S
+	FMOVQ 32(R6), F8
+	WORD  $0x4e26d506 // FADD V6.4S, V8.4S, V6.4S
+	FMOVQ 48(R6), F8
+	WORD  $0x4e27d507 // FADD V7.4S, V8.4S, V7.4S
+	ADD   R3, R6, R6
+	MOVD  R6, 184(R1)
+	MOVD  128(R1), R3
+
+done10:
+	// Add what C holds.
+	MOVD  88(R1), R6
+	CMP   $0, R6
+	BEQ   done11
+	MOVD  192(R1), R6
 	FMOVQ (R6), F8
 	WORD  $0x4e20d500 // FADD V0.4S, V8.4S, V0.4S
 	FMOVQ 16(R6), F8
@@ -2227,9 +2618,9 @@ done8:
 	WORD  $0x4e27d507 // FADD V7.4S, V8.4S, V7.4S
 	ADD   R3, R6, R6
 
-done9:
+done11:
 	// Store.
-	MOVD  160(R1), R6
+	MOVD  192(R1), R6
 	FMOVQ F0, (R6)
 	FMOVQ F1, 16(R6)
 	FMOVQ F2, 32(R6)
@@ -2240,44 +2631,75 @@ done9:
 	FMOVQ F6, 32(R6)
 	FMOVQ F7, 48(R6)
 	ADD   R3, R6, R6
-	MOVD  R6, 160(R1)
+	MOVD  R6, 192(R1)
 
 	// To the next tile.
 	ADD  $8, R2, R2
-	MOVD 168(R1), R3
+	MOVD 200(R1), R3
 	ADD  $-1, R3, R3
-	MOVD R3, 168(R1)
+	MOVD R3, 200(R1)
 	CMP  $0, R3
-	BNE  tile2
-	MOVD 48(R1), R2
+	BNE  tile3
+	MOVD 208(R1), R2
 	ADD  $-1, R2, R2
-	MOVD R2, 48(R1)
+	MOVD R2, 208(R1)
 	CMP  $0, R2
-	BEQ  done3
+	BEQ  next4
 
-	// To the next panel.
-	MOVD 144(R1), R2
-	MOVD 88(R1), R3
+	// To the next blocks of columns.
+	MOVD 96(R1), R2
+	ADD  $64, R2, R2
+	MOVD R2, 96(R1)
+	MOVD 72(R1), R2
+	ADD  $64, R2, R2
+	MOVD R2, 72(R1)
+	MOVD 168(R1), R2
+	MOVD 80(R1), R3
 	ADD  R2, R3, R3
-	MOVD R3, 88(R1)
-	MOVD 136(R1), R2
-	MOVD 72(R1), R3
-	ADD  R2, R3, R3
-	MOVD R3, 72(R1)
-	MOVD 128(R1), R2
-	MOVD 64(R1), R3
-	ADD  R2, R3, R3
-	MOVD R3, 64(R1)
-	MOVD 120(R1), R2
+	MOVD R3, 80(R1)
+	MOVD 8(R1), R2
+	LSL  $6, R2, R2
 	MOVD (R1), R3
 	ADD  R2, R3, R3
 	MOVD R3, (R1)
+	MOVD 24(R1), R2
+	LSL  $6, R2, R2
+	MOVD 16(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 16(R1)
+	JMP  group2
+
+next4:
+	MOVD 56(R1), R2
+	ADD  $-1, R2, R2
+	MOVD R2, 56(R1)
+	CMP  $0, R2
+	BEQ  done5
+
+	// To the next panel.
+	MOVD 160(R1), R2
+	MOVD 96(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 96(R1)
+	MOVD 176(R1), R2
+	MOVD 80(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 80(R1)
+	MOVD 152(R1), R2
+	MOVD 72(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 72(R1)
+	MOVD 136(R1), R2
+	MOVD (R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, (R1)
+	MOVD 144(R1), R2
 	MOVD 16(R1), R3
 	ADD  R2, R3, R3
 	MOVD R3, 16(R1)
 	JMP  panel1
 
-done3:
+done5:
 	// As it was.
 	MSR R0, FPCR
 	RET
@@ -2292,17 +2714,21 @@ TEXT ·gemm2x32NEON(SB), NOSPLIT, $0-8
 	MOVD task+0(FP), R1
 
 panel1:
-	MOVD 88(R1), R2
-	MOVD R2, 160(R1)
-	MOVD 72(R1), R2
-	MOVD R2, 152(R1)
-	MOVD 40(R1), R2
-	MOVD R2, 168(R1)
-	MOVD 56(R1), R2
+	MOVD 48(R1), R2
+	MOVD R2, 208(R1)
 
-tile2:
+group2:
+	MOVD 96(R1), R2
+	MOVD R2, 192(R1)
+	MOVD 80(R1), R2
+	MOVD R2, 184(R1)
+	MOVD 40(R1), R2
+	MOVD R2, 200(R1)
+	MOVD 64(R1), R2
+
+tile3:
 	// The chains start.
-	MOVD  64(R1), R3
+	MOVD  72(R1), R3
 	FMOVQ (R3), F0
 	FMOVQ 16(R3), F1
 	FMOVQ 32(R3), F2
@@ -2319,14 +2745,14 @@ tile2:
 	VMOV  V5.B16, V13.B16
 	VMOV  V6.B16, V14.B16
 	VMOV  V7.B16, V15.B16
-	MOVD  96(R1), R3
+	MOVD  112(R1), R3
 	MOVD  32(R1), R6
 	MOVD  R2, R8
 	MOVD  R1, R7
 	CMP   $1, R6
-	BLT   done5
+	BLT   done7
 
-loop4:
+loop6:
 	// A k block.
 	MOVD (R7), R9
 	MOVD 8(R7), R10
@@ -2335,9 +2761,9 @@ loop4:
 	ADD  R11, R9, R11
 	ADD  R3, R8, R12
 	CMP  $4, R10
-	BLT  done7
+	BLT  done9
 
-loop6:
+loop8:
 	FMOVQ (R8), F16
 	FMOVQ (R12), F17
 	FLDPQ (R9), (F18, F19)
@@ -2426,13 +2852,13 @@ loop6:
 	ADD   $256, R11, R11
 	ADD   $-4, R10, R10
 	CMP   $4, R10
-	BGE   loop6
+	BGE   loop8
 
-done7:
+done9:
 	CMP $1, R10
-	BLT done9
+	BLT done11
 
-loop8:
+loop10:
 	FMOVS (R8), F16
 	FMOVS (R12), F17
 	FLDPQ (R9), (F18, F19)
@@ -2461,66 +2887,66 @@ loop8:
 	ADD   $64, R11, R11
 	ADD   $-1, R10, R10
 	CMP   $1, R10
-	BGE   loop8
+	BGE   loop10
 
-done9:
+done11:
 	ADD $16, R7, R7
 	ADD $-1, R6, R6
 	CMP $1, R6
-	BGE loop4
+	BGE loop6
 
-done5:
-	MOVD 112(R1), R6
+done7:
+	MOVD 128(R1), R6
 
 	// Add finished chains.
-	MOVD  72(R1), R7
-	CMP   $0, R7
-	BEQ   done10
-	MOVD  152(R1), R7
-	MOVD  104(R1), R6
-	FMOVQ (R7), F16
-	WORD  $0x4e20d600 // FADD V0.4S, V16.4S, V0.4S
-	FMOVQ 16(R7), F16
-	WORD  $0x4e21d601 // FADD V1.4S, V16.4S, V1.4S
-	FMOVQ 32(R7), F16
-	WORD  $0x4e22d602 // FADD V2.4S, V16.4S, V2.4S
-	FMOVQ 48(R7), F16
-	WORD  $0x4e23d603 // FADD V3.4S, V16.4S, V3.4S
-	FMOVQ 64(R7), F16
-	WORD  $0x4e24d604 // FADD V4.4S, V16.4S, V4.4S
-	FMOVQ 80(R7), F16
-	WORD  $0x4e25d605 // FADD V5.4S, V16.4S, V5.4S
-	FMOVQ 96(R7), F16
-	WORD  $0x4e26d606 // FADD V6.4S, V16.4S, V6.4S
-	FMOVQ 112(R7), F16
-	WORD  $0x4e27d607 // FADD V7.4S, V16.4S, V7.4S
-	ADD   R6, R7, R7
-	FMOVQ (R7), F16
-	WORD  $0x4e28d608 // FADD V8.4S, V16.4S, V8.4S
-	FMOVQ 16(R7), F16
-	WORD  $0x4e29d609 // FADD V9.4S, V16.4S, V9.4S
-	FMOVQ 32(R7), F16
-	WORD  $0x4e2ad60a // FADD V10.4S, V16.4S, V10.4S
-	FMOVQ 48(R7), F16
-	WORD  $0x4e2bd60b // FADD V11.4S, V16.4S, V11.4S
-	FMOVQ 64(R7), F16
-	WORD  $0x4e2cd60c // FADD V12.4S, V16.4S, V12.4S
-	FMOVQ 80(R7), F16
-	WORD  $0x4e2dd60d // FADD V13.4S, V16.4S, V13.4S
-	FMOVQ 96(R7), F16
-	WORD  $0x4e2ed60e // FADD V14.4S, V16.4S, V14.4S
-	FMOVQ 112(R7), F16
-	WORD  $0x4e2fd60f // FADD V15.4S, V16.4S, V15.4S
-	ADD   R6, R7, R7
-	MOVD  R7, 152(R1)
-	MOVD  112(R1), R6
-
-done10:
-	// Add what C holds.
 	MOVD  80(R1), R7
 	CMP   $0, R7
-	BEQ   done11
-	MOVD  160(R1), R7
+	BEQ   done12
+	MOVD  184(R1), R7
+	MOVD  120(R1), R6
+	FMOVQ (R7), F16
+	WORD  $0x4e20d600 // FADD V0.4S, V16.4S, V0.4S
+	FMOVQ 16(R7), F16
+	WORD  $0x4e21d601 // FADD V1.4S, V16.4S, V1.4S
+	FMOVQ 32(R7), F16
+	WORD  $0x4e22d602 // FADD V2.4S, V16.4S, V2.4S
+	FMOVQ 48(R7), F16
+	WORD  $0x4e23d603 // FADD V3.4S, V16.4S, V3.4S
+	FMOVQ 64(R7), F16
+	WORD  $0x4e24d604 // FADD V4.4S, V16.4S, V4.4S
+	FMOVQ 80(R7), F16
+	WORD  $0x4e25d605 // FADD V5.4S, V16.4S, V5.4S
+	FMOVQ 96(R7), F16
+	WORD  $0x4e26d606 // FADD V6.4S, V16.4S, V6.4S
+	FMOVQ 112(R7), F16
+	WORD  $0x4e27d607 // FADD V7.4S, V16.4S, V7.4S
+	ADD   R6, R7, R7
+	FMOVQ (R7), F16
+	WORD  $0x4e28d608 // FADD V8.4S, V16.4S, V8.4S
+	FMOVQ 16(R7), F16
+	WORD  $0x4e29d609 // FADD V9.4S, V16.4S, V9.4S
+	FMOVQ 32(R7), F16
+	WORD  $0x4e2ad60a // FADD V10.4S, V16.4S, V10.4S
+	FMOVQ 48(R7), F16
+	WORD  $0x4e2bd60b // FADD V11.4S, V16.4S, V11.4S
+	FMOVQ 64(R7), F16
+	WORD  $0x4e2cd60c // FADD V12.4S, V16.4S, V12.4S
+	FMOVQ 80(R7), F16
+	WORD  $0x4e2dd60d // FADD V13.4S, V16.4S, V13.4S
+	FMOVQ 96(R7), F16
+	WORD  $0x4e2ed60e // FADD V14.4S, V16.4S, V14.4S
+	FMOVQ 112(R7), F16
+	WORD  $0x4e2fd60f // FADD V15.4S, V16.4S, V15.4S
+	ADD   R6, R7, R7
+	MOVD  R7, 184(R1)
+	MOVD  128(R1), R6
+
+done12:
+	// Add what C holds.
+	MOVD  88(R1), R7
+	CMP   $0, R7
+	BEQ   done13
+	MOVD  192(R1), R7
 	FMOVQ (R7), F16
 	WORD  $0x4e20d600 // FADD V0.4S, V16.4S, V0.4S
 	FMOVQ 16(R7), F16
@@ -2556,9 +2982,9 @@ done10:
 	WORD  $0x4e2fd60f // FADD V15.4S, V16.4S, V15.4S
 	ADD   R6, R7, R7
 
-done11:
+done13:
 	// Store.
-	MOVD  160(R1), R7
+	MOVD  192(R1), R7
 	FMOVQ F0, (R7)
 	FMOVQ F1, 16(R7)
 	FMOVQ F2, 32(R7)
@@ -2577,45 +3003,82 @@ done11:
 	FMOVQ F14, 96(R7)
 	FMOVQ F15, 112(R7)
 	ADD   R6, R7, R7
-	MOVD  R7, 160(R1)
+	MOVD  R7, 192(R1)
 
 	// To the next tile.
 	ADD  R3, R2, R2
 	ADD  R3, R2, R2
-	MOVD 168(R1), R3
+	MOVD 200(R1), R3
 	ADD  $-1, R3, R3
-	MOVD R3, 168(R1)
+	MOVD R3, 200(R1)
 	CMP  $0, R3
-	BNE  tile2
-	MOVD 48(R1), R2
+	BNE  tile3
+	MOVD 208(R1), R2
 	ADD  $-1, R2, R2
-	MOVD R2, 48(R1)
+	MOVD R2, 208(R1)
 	CMP  $0, R2
-	BEQ  done3
+	BEQ  next4
 
-	// To the next panel.
-	MOVD 144(R1), R2
-	MOVD 88(R1), R3
+	// To the next blocks of columns.
+	MOVD 96(R1), R2
+	ADD  $128, R2, R2
+	MOVD R2, 96(R1)
+	MOVD 72(R1), R2
+	ADD  $128, R2, R2
+	MOVD R2, 72(R1)
+	MOVD 168(R1), R2
+	MOVD 80(R1), R3
 	ADD  R2, R3, R3
-	MOVD R3, 88(R1)
-	MOVD 136(R1), R2
-	MOVD 72(R1), R3
-	ADD  R2, R3, R3
-	MOVD R3, 72(R1)
-	MOVD 128(R1), R2
-	MOVD 64(R1), R3
-	ADD  R2, R3, R3
-	MOVD R3, 64(R1)
-	MOVD 120(R1), R2
+	MOVD R3, 80(R1)
+	MOVD 8(R1), R2
+	LSL  $6, R2, R2
 	MOVD (R1), R3
 	ADD  R2, R3, R3
 	MOVD R3, (R1)
+	MOVD (R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, (R1)
+	MOVD 24(R1), R2
+	LSL  $6, R2, R2
+	MOVD 16(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 16(R1)
+	MOVD 16(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 16(R1)
+	JMP  group2
+
+next4:
+	MOVD 56(R1), R2
+	ADD  $-1, R2, R2
+	MOVD R2, 56(R1)
+	CMP  $0, R2
+	BEQ  done5
+
+	// To the next panel.
+	MOVD 160(R1), R2
+	MOVD 96(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 96(R1)
+	MOVD 176(R1), R2
+	MOVD 80(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 80(R1)
+	MOVD 152(R1), R2
+	MOVD 72(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 72(R1)
+	MOVD 136(R1), R2
+	MOVD (R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, (R1)
+	MOVD 144(R1), R2
 	MOVD 16(R1), R3
 	ADD  R2, R3, R3
 	MOVD R3, 16(R1)
 	JMP  panel1
 
-done3:
+done5:
 	// As it was.
 	MSR R0, FPCR
 	RET
@@ -2630,17 +3093,21 @@ TEXT ·gemmTN2x32NEON(SB), NOSPLIT, $0-8
 	MOVD task+0(FP), R1
 
 panel1:
-	MOVD 88(R1), R2
-	MOVD R2, 160(R1)
-	MOVD 72(R1), R2
-	MOVD R2, 152(R1)
-	MOVD 40(R1), R2
-	MOVD R2, 168(R1)
-	MOVD 56(R1), R2
+	MOVD 48(R1), R2
+	MOVD R2, 208(R1)
 
-tile2:
+group2:
+	MOVD 96(R1), R2
+	MOVD R2, 192(R1)
+	MOVD 80(R1), R2
+	MOVD R2, 184(R1)
+	MOVD 40(R1), R2
+	MOVD R2, 200(R1)
+	MOVD 64(R1), R2
+
+tile3:
 	// The chains start.
-	MOVD  64(R1), R3
+	MOVD  72(R1), R3
 	FMOVQ (R3), F0
 	FMOVQ 16(R3), F1
 	FMOVQ 32(R3), F2
@@ -2657,14 +3124,14 @@ tile2:
 	VMOV  V5.B16, V13.B16
 	VMOV  V6.B16, V14.B16
 	VMOV  V7.B16, V15.B16
-	MOVD  96(R1), R3
+	MOVD  112(R1), R3
 	MOVD  32(R1), R6
 	MOVD  R2, R8
 	MOVD  R1, R7
 	CMP   $1, R6
-	BLT   done5
+	BLT   done7
 
-loop4:
+loop6:
 	// A k block.
 	MOVD (R7), R9
 	MOVD 8(R7), R10
@@ -2672,9 +3139,9 @@ loop4:
 	LSL  $6, R11, R11
 	ADD  R11, R9, R11
 	CMP  $1, R10
-	BLT  done7
+	BLT  done9
 
-loop6:
+loop8:
 	FMOVD (R8), F16
 	FLDPQ (R9), (F17, F18)
 	WORD  $0x4f901220 // FMLA V0.4S, V17.4S, V16.S[0]
@@ -2701,66 +3168,66 @@ loop6:
 	ADD   $64, R11, R11
 	ADD   $-1, R10, R10
 	CMP   $1, R10
-	BGE   loop6
+	BGE   loop8
 
-done7:
+done9:
 	ADD $16, R7, R7
 	ADD $-1, R6, R6
 	CMP $1, R6
-	BGE loop4
+	BGE loop6
 
-done5:
-	MOVD 112(R1), R3
+done7:
+	MOVD 128(R1), R3
 
 	// Add finished chains.
-	MOVD  72(R1), R6
-	CMP   $0, R6
-	BEQ   done8
-	MOVD  152(R1), R6
-	MOVD  104(R1), R3
-	FMOVQ (R6), F16
-	WORD  $0x4e20d600 // FADD V0.4S, V16.4S, V0.4S
-	FMOVQ 16(R6), F16
-	WORD  $0x4e21d601 // FADD V1.4S, V16.4S, V1.4S
-	FMOVQ 32(R6), F16
-	WORD  $0x4e22d602 // FADD V2.4S, V16.4S, V2.4S
-	FMOVQ 48(R6), F16
-	WORD  $0x4e23d603 // FADD V3.4S, V16.4S, V3.4S
-	FMOVQ 64(R6), F16
-	WORD  $0x4e24d604 // FADD V4.4S, V16.4S, V4.4S
-	FMOVQ 80(R6), F16
-	WORD  $0x4e25d605 // FADD V5.4S, V16.4S, V5.4S
-	FMOVQ 96(R6), F16
-	WORD  $0x4e26d606 // FADD V6.4S, V16.4S, V6.4S
-	FMOVQ 112(R6), F16
-	WORD  $0x4e27d607 // FADD V7.4S, V16.4S, V7.4S
-	ADD   R3, R6, R6
-	FMOVQ (R6), F16
-	WORD  $0x4e28d608 // FADD V8.4S, V16.4S, V8.4S
-	FMOVQ 16(R6), F16
-	WORD  $0x4e29d609 // FADD V9.4S, V16.4S, V9.4S
-	FMOVQ 32(R6), F16
-	WORD  $0x4e2ad60a // FADD V10.4S, V16.4S, V10.4S
-	FMOVQ 48(R6), F16
-	WORD  $0x4e2bd60b // FADD V11.4S, V16.4S, V11.4S
-	FMOVQ 64(R6), F16
-	WORD  $0x4e2cd60c // FADD V12.4S, V16.4S, V12.4S
-	FMOVQ 80(R6), F16
-	WORD  $0x4e2dd60d // FADD V13.4S, V16.4S, V13.4S
-	FMOVQ 96(R6), F16
-	WORD  $0x4e2ed60e // FADD V14.4S, V16.4S, V14.4S
-	FMOVQ 112(R6), F16
-	WORD  $0x4e2fd60f // FADD V15.4S, V16.4S, V15.4S
-	ADD   R3, R6, R6
-	MOVD  R6, 152(R1)
-	MOVD  112(R1), R3
-
-done8:
-	// Add what C holds.
 	MOVD  80(R1), R6
 	CMP   $0, R6
-	BEQ   done9
-	MOVD  160(R1), R6
+	BEQ   done10
+	MOVD  184(R1), R6
+	MOVD  120(R1), R3
+	FMOVQ (R6), F16
+	WORD  $0x4e20d600 // FADD V0.4S, V16.4S, V0.4S
+	FMOVQ 16(R6), F16
+	WORD  $0x4e21d601 // FADD V1.4S, V16.4S, V1.4S
+	FMOVQ 32(R6), F16
+	WORD  $0x4e22d602 // FADD V2.4S, V16.4S, V2.4S
+	FMOVQ 48(R6), F16
+	WORD  $0x4e23d603 // FADD V3.4S, V16.4S, V3.4S
+	FMOVQ 64(R6), F16
+	WORD  $0x4e24d604 // FADD V4.4S, V16.4S, V4.4S
+	FMOVQ 80(R6), F16
+	WORD  $0x4e25d605 // FADD V5.4S, V16.4S, V5.4S
+	FMOVQ 96(R6), F16
+	WORD  $0x4e26d606 // FADD V6.4S, V16.4S, V6.4S
+	FMOVQ 112(R6), F16
+	WORD  $0x4e27d607 // FADD V7.4S, V16.4S, V7.4S
+	ADD   R3, R6, R6
+	FMOVQ (R6), F16
+	WORD  $0x4e28d608 // FADD V8.4S, V16.4S, V8.4S
+	FMOVQ 16(R6), F16
+	WORD  $0x4e29d609 // FADD V9.4S, V16.4S, V9.4S
+	FMOVQ 32(R6), F16
+	WORD  $0x4e2ad60a // FADD V10.4S, V16.4S, V10.4S
+	FMOVQ 48(R6), F16
+	WORD  $0x4e2bd60b // FADD V11.4S, V16.4S, V11.4S
+	FMOVQ 64(R6), F16
+	WORD  $0x4e2cd60c // FADD V12.4S, V16.4S, V12.4S
+	FMOVQ 80(R6), F16
+	WORD  $0x4e2dd60d // FADD V13.4S, V16.4S, V13.4S
+	FMOVQ 96(R6), F16
+	WORD  $0x4e2ed60e // FADD V14.4S, V16.4S, V14.4S
+	FMOVQ 112(R6), F16
+	WORD  $0x4e2fd60f // FADD V15.4S, V16.4S, V15.4S
+	ADD   R3, R6, R6
+	MOVD  R6, 184(R1)
+	MOVD  128(R1), R3
+
+done10:
+	// Add what C holds.
+	MOVD  88(R1), R6
+	CMP   $0, R6
+	BEQ   done11
+	MOVD  192(R1), R6
 	FMOVQ (R6), F16
 	WORD  $0x4e20d600 // FADD V0.4S, V16.4S, V0.4S
 	FMOVQ 16(R6), F16
@@ -2796,9 +3263,9 @@ done8:
 	WORD  $0x4e2fd60f // FADD V15.4S, V16.4S, V15.4S
 	ADD   R3, R6, R6
 
-done9:
+done11:
 	// Store.
-	MOVD  160(R1), R6
+	MOVD  192(R1), R6
 	FMOVQ F0, (R6)
 	FMOVQ F1, 16(R6)
 	FMOVQ F2, 32(R6)
@@ -2817,44 +3284,81 @@ done9:
 	FMOVQ F14, 96(R6)
 	FMOVQ F15, 112(R6)
 	ADD   R3, R6, R6
-	MOVD  R6, 160(R1)
+	MOVD  R6, 192(R1)
 
 	// To the next tile.
 	ADD  $8, R2, R2
-	MOVD 168(R1), R3
+	MOVD 200(R1), R3
 	ADD  $-1, R3, R3
-	MOVD R3, 168(R1)
+	MOVD R3, 200(R1)
 	CMP  $0, R3
-	BNE  tile2
-	MOVD 48(R1), R2
+	BNE  tile3
+	MOVD 208(R1), R2
 	ADD  $-1, R2, R2
-	MOVD R2, 48(R1)
+	MOVD R2, 208(R1)
 	CMP  $0, R2
-	BEQ  done3
+	BEQ  next4
 
-	// To the next panel.
-	MOVD 144(R1), R2
-	MOVD 88(R1), R3
+	// To the next blocks of columns.
+	MOVD 96(R1), R2
+	ADD  $128, R2, R2
+	MOVD R2, 96(R1)
+	MOVD 72(R1), R2
+	ADD  $128, R2, R2
+	MOVD R2, 72(R1)
+	MOVD 168(R1), R2
+	MOVD 80(R1), R3
 	ADD  R2, R3, R3
-	MOVD R3, 88(R1)
-	MOVD 136(R1), R2
-	MOVD 72(R1), R3
-	ADD  R2, R3, R3
-	MOVD R3, 72(R1)
-	MOVD 128(R1), R2
-	MOVD 64(R1), R3
-	ADD  R2, R3, R3
-	MOVD R3, 64(R1)
-	MOVD 120(R1), R2
+	MOVD R3, 80(R1)
+	MOVD 8(R1), R2
+	LSL  $6, R2, R2
 	MOVD (R1), R3
 	ADD  R2, R3, R3
 	MOVD R3, (R1)
+	MOVD (R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, (R1)
+	MOVD 24(R1), R2
+	LSL  $6, R2, R2
+	MOVD 16(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 16(R1)
+	MOVD 16(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 16(R1)
+	JMP  group2
+
+next4:
+	MOVD 56(R1), R2
+	ADD  $-1, R2, R2
+	MOVD R2, 56(R1)
+	CMP  $0, R2
+	BEQ  done5
+
+	// To the next panel.
+	MOVD 160(R1), R2
+	MOVD 96(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 96(R1)
+	MOVD 176(R1), R2
+	MOVD 80(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 80(R1)
+	MOVD 152(R1), R2
+	MOVD 72(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 72(R1)
+	MOVD 136(R1), R2
+	MOVD (R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, (R1)
+	MOVD 144(R1), R2
 	MOVD 16(R1), R3
 	ADD  R2, R3, R3
 	MOVD R3, 16(R1)
 	JMP  panel1
 
-done3:
+done5:
 	// As it was.
 	MSR R0, FPCR
 	RET
@@ -2869,17 +3373,21 @@ TEXT ·gemm3x16NEON(SB), NOSPLIT, $0-8
 	MOVD task+0(FP), R1
 
 panel1:
-	MOVD 88(R1), R2
-	MOVD R2, 160(R1)
-	MOVD 72(R1), R2
-	MOVD R2, 152(R1)
-	MOVD 40(R1), R2
-	MOVD R2, 168(R1)
-	MOVD 56(R1), R2
+	MOVD 48(R1), R2
+	MOVD R2, 208(R1)
 
-tile2:
+group2:
+	MOVD 96(R1), R2
+	MOVD R2, 192(R1)
+	MOVD 80(R1), R2
+	MOVD R2, 184(R1)
+	MOVD 40(R1), R2
+	MOVD R2, 200(R1)
+	MOVD 64(R1), R2
+
+tile3:
 	// The chains start.
-	MOVD  64(R1), R3
+	MOVD  72(R1), R3
 	FMOVQ (R3), F0
 	FMOVQ 16(R3), F1
 	FMOVQ 32(R3), F2
@@ -2892,14 +3400,14 @@ tile2:
 	VMOV  V1.B16, V9.B16
 	VMOV  V2.B16, V10.B16
 	VMOV  V3.B16, V11.B16
-	MOVD  96(R1), R3
+	MOVD  112(R1), R3
 	MOVD  32(R1), R6
 	MOVD  R2, R8
 	MOVD  R1, R7
 	CMP   $1, R6
-	BLT   done5
+	BLT   done7
 
-loop4:
+loop6:
 	// A k block.
 	MOVD (R7), R9
 	MOVD 8(R7), R10
@@ -2908,9 +3416,9 @@ loop4:
 	ADD  R3, R8, R11
 	ADD  R3, R11, R12
 	CMP  $4, R10
-	BLT  done7
+	BLT  done9
 
-loop6:
+loop8:
 	FMOVQ (R8), F12
 	FMOVQ (R11), F13
 	FMOVQ (R12), F14
@@ -2976,13 +3484,13 @@ loop6:
 	ADD   $256, R9, R9
 	ADD   $-4, R10, R10
 	CMP   $4, R10
-	BGE   loop6
+	BGE   loop8
 
-done7:
+done9:
 	CMP $1, R10
-	BLT done9
+	BLT done11
 
-loop8:
+loop10:
 	FMOVS (R8), F12
 	FMOVS (R11), F13
 	FMOVS (R12), F14
@@ -3006,59 +3514,59 @@ loop8:
 	ADD   $64, R9, R9
 	ADD   $-1, R10, R10
 	CMP   $1, R10
-	BGE   loop8
+	BGE   loop10
 
-done9:
+done11:
 	ADD $16, R7, R7
 	ADD $-1, R6, R6
 	CMP $1, R6
-	BGE loop4
+	BGE loop6
 
-done5:
-	MOVD 112(R1), R6
+done7:
+	MOVD 128(R1), R6
 
 	// Add finished chains.
-	MOVD  72(R1), R7
-	CMP   $0, R7
-	BEQ   done10
-	MOVD  152(R1), R7
-	MOVD  104(R1), R6
-	FMOVQ (R7), F12
-	WORD  $0x4e20d580 // FADD V0.4S, V12.4S, V0.4S
-	FMOVQ 16(R7), F12
-	WORD  $0x4e21d581 // FADD V1.4S, V12.4S, V1.4S
-	FMOVQ 32(R7), F12
-	WORD  $0x4e22d582 // FADD V2.4S, V12.4S, V2.4S
-	FMOVQ 48(R7), F12
-	WORD  $0x4e23d583 // FADD V3.4S, V12.4S, V3.4S
-	ADD   R6, R7, R7
-	FMOVQ (R7), F12
-	WORD  $0x4e24d584 // FADD V4.4S, V12.4S, V4.4S
-	FMOVQ 16(R7), F12
-	WORD  $0x4e25d585 // FADD V5.4S, V12.4S, V5.4S
-	FMOVQ 32(R7), F12
-	WORD  $0x4e26d586 // FADD V6.4S, V12.4S, V6.4S
-	FMOVQ 48(R7), F12
-	WORD  $0x4e27d587 // FADD V7.4S, V12.4S, V7.4S
-	ADD   R6, R7, R7
-	FMOVQ (R7), F12
-	WORD  $0x4e28d588 // FADD V8.4S, V12.4S, V8.4S
-	FMOVQ 16(R7), F12
-	WORD  $0x4e29d589 // FADD V9.4S, V12.4S, V9.4S
-	FMOVQ 32(R7), F12
-	WORD  $0x4e2ad58a // FADD V10.4S, V12.4S, V10.4S
-	FMOVQ 48(R7), F12
-	WORD  $0x4e2bd58b // FADD V11.4S, V12.4S, V11.4S
-	ADD   R6, R7, R7
-	MOVD  R7, 152(R1)
-	MOVD  112(R1), R6
-
-done10:
-	// Add what C holds.
 	MOVD  80(R1), R7
 	CMP   $0, R7
-	BEQ   done11
-	MOVD  160(R1), R7
+	BEQ   done12
+	MOVD  184(R1), R7
+	MOVD  120(R1), R6
+	FMOVQ (R7), F12
+	WORD  $0x4e20d580 // FADD V0.4S, V12.4S, V0.4S
+	FMOVQ 16(R7), F12
+	WORD  $0x4e21d581 // FADD V1.4S, V12.4S, V1.4S
+	FMOVQ 32(R7), F12
+	WORD  $0x4e22d582 // FADD V2.4S, V12.4S, V2.4S
+	FMOVQ 48(R7), F12
+	WORD  $0x4e23d583 // FADD V3.4S, V12.4S, V3.4S
+	ADD   R6, R7, R7
+	FMOVQ (R7), F12
+	WORD  $0x4e24d584 // FADD V4.4S, V12.4S, V4.4S
+	FMOVQ 16(R7), F12
+	WORD  $0x4e25d585 // FADD V5.4S, V12.4S, V5.4S
+	FMOVQ 32(R7), F12
+	WORD  $0x4e26d586 // FADD V6.4S, V12.4S, V6.4S
+	FMOVQ 48(R7), F12
+	WORD  $0x4e27d587 // FADD V7.4S, V12.4S, V7.4S
+	ADD   R6, R7, R7
+	FMOVQ (R7), F12
+	WORD  $0x4e28d588 // FADD V8.4S, V12.4S, V8.4S
+	FMOVQ 16(R7), F12
+	WORD  $0x4e29d589 // FADD V9.4S, V12.4S, V9.4S
+	FMOVQ 32(R7), F12
+	WORD  $0x4e2ad58a // FADD V10.4S, V12.4S, V10.4S
+	FMOVQ 48(R7), F12
+	WORD  $0x4e2bd58b // FADD V11.4S, V12.4S, V11.4S
+	ADD   R6, R7, R7
+	MOVD  R7, 184(R1)
+	MOVD  128(R1), R6
+
+done12:
+	// Add what C holds.
+	MOVD  88(R1), R7
+	CMP   $0, R7
+	BEQ   done13
+	MOVD  192(R1), R7
 	FMOVQ (R7), F12
 	WORD  $0x4e20d580 // FADD V0.4S, V12.4S, V0.4S
 	FMOVQ 16(R7), F12
@@ -3087,9 +3595,9 @@ done10:
 	WORD  $0x4e2bd58b // FADD V11.4S, V12.4S, V11.4S
 	ADD   R6, R7, R7
 
-done11:
+done13:
 	// Store.
-	MOVD  160(R1), R7
+	MOVD  192(R1), R7
 	FMOVQ F0, (R7)
 	FMOVQ F1, 16(R7)
 	FMOVQ F2, 32(R7)
@@ -3105,46 +3613,77 @@ done11:
 	FMOVQ F10, 32(R7)
 	FMOVQ F11, 48(R7)
 	ADD   R6, R7, R7
-	MOVD  R7, 160(R1)
+	MOVD  R7, 192(R1)
 
 	// To the next tile.
 	ADD  R3, R2, R2
 	ADD  R3, R2, R2
 	ADD  R3, R2, R2
-	MOVD 168(R1), R3
+	MOVD 200(R1), R3
 	ADD  $-1, R3, R3
-	MOVD R3, 168(R1)
+	MOVD R3, 200(R1)
 	CMP  $0, R3
-	BNE  tile2
-	MOVD 48(R1), R2
+	BNE  tile3
+	MOVD 208(R1), R2
 	ADD  $-1, R2, R2
-	MOVD R2, 48(R1)
+	MOVD R2, 208(R1)
 	CMP  $0, R2
-	BEQ  done3
+	BEQ  next4
 
-	// To the next panel.
-	MOVD 144(R1), R2
-	MOVD 88(R1), R3
+	// To the next blocks of columns.
+	MOVD 96(R1), R2
+	ADD  $64, R2, R2
+	MOVD R2, 96(R1)
+	MOVD 72(R1), R2
+	ADD  $64, R2, R2
+	MOVD R2, 72(R1)
+	MOVD 168(R1), R2
+	MOVD 80(R1), R3
 	ADD  R2, R3, R3
-	MOVD R3, 88(R1)
-	MOVD 136(R1), R2
-	MOVD 72(R1), R3
-	ADD  R2, R3, R3
-	MOVD R3, 72(R1)
-	MOVD 128(R1), R2
-	MOVD 64(R1), R3
-	ADD  R2, R3, R3
-	MOVD R3, 64(R1)
-	MOVD 120(R1), R2
+	MOVD R3, 80(R1)
+	MOVD 8(R1), R2
+	LSL  $6, R2, R2
 	MOVD (R1), R3
 	ADD  R2, R3, R3
 	MOVD R3, (R1)
+	MOVD 24(R1), R2
+	LSL  $6, R2, R2
+	MOVD 16(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 16(R1)
+	JMP  group2
+
+next4:
+	MOVD 56(R1), R2
+	ADD  $-1, R2, R2
+	MOVD R2, 56(R1)
+	CMP  $0, R2
+	BEQ  done5
+
+	// To the next panel.
+	MOVD 160(R1), R2
+	MOVD 96(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 96(R1)
+	MOVD 176(R1), R2
+	MOVD 80(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 80(R1)
+	MOVD 152(R1), R2
+	MOVD 72(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 72(R1)
+	MOVD 136(R1), R2
+	MOVD (R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, (R1)
+	MOVD 144(R1), R2
 	MOVD 16(R1), R3
 	ADD  R2, R3, R3
 	MOVD R3, 16(R1)
 	JMP  panel1
 
-done3:
+done5:
 	// As it was.
 	MSR R0, FPCR
 	RET
@@ -3159,17 +3698,21 @@ TEXT ·gemmTN3x16NEON(SB), NOSPLIT, $0-8
 	MOVD task+0(FP), R1
 
 panel1:
-	MOVD 88(R1), R2
-	MOVD R2, 160(R1)
-	MOVD 72(R1), R2
-	MOVD R2, 152(R1)
-	MOVD 40(R1), R2
-	MOVD R2, 168(R1)
-	MOVD 56(R1), R2
+	MOVD 48(R1), R2
+	MOVD R2, 208(R1)
 
-tile2:
+group2:
+	MOVD 96(R1), R2
+	MOVD R2, 192(R1)
+	MOVD 80(R1), R2
+	MOVD R2, 184(R1)
+	MOVD 40(R1), R2
+	MOVD R2, 200(R1)
+	MOVD 64(R1), R2
+
+tile3:
 	// The chains start.
-	MOVD  64(R1), R3
+	MOVD  72(R1), R3
 	FMOVQ (R3), F0
 	FMOVQ 16(R3), F1
 	FMOVQ 32(R3), F2
@@ -3182,23 +3725,23 @@ tile2:
 	VMOV  V1.B16, V9.B16
 	VMOV  V2.B16, V10.B16
 	VMOV  V3.B16, V11.B16
-	MOVD  96(R1), R3
+	MOVD  112(R1), R3
 	MOVD  32(R1), R6
 	MOVD  R2, R8
 	MOVD  R1, R7
 	CMP   $1, R6
-	BLT   done5
+	BLT   done7
 
-loop4:
+loop6:
 	// A k block.
 	MOVD (R7), R9
 	MOVD 8(R7), R10
 	MOVD R10, R11
 	LSL  $6, R11, R11
 	CMP  $1, R10
-	BLT  done7
+	BLT  done9
 
-loop6:
+loop8:
 	FMOVD (R8), F12
 	FMOVS 8(R8), F13
 	FLDPQ (R9), (F14, F15)
@@ -3219,59 +3762,59 @@ loop6:
 	ADD   $64, R9, R9
 	ADD   $-1, R10, R10
 	CMP   $1, R10
-	BGE   loop6
+	BGE   loop8
 
-done7:
+done9:
 	ADD $16, R7, R7
 	ADD $-1, R6, R6
 	CMP $1, R6
-	BGE loop4
+	BGE loop6
 
-done5:
-	MOVD 112(R1), R3
+done7:
+	MOVD 128(R1), R3
 
 	// Add finished chains.
-	MOVD  72(R1), R6
-	CMP   $0, R6
-	BEQ   done8
-	MOVD  152(R1), R6
-	MOVD  104(R1), R3
-	FMOVQ (R6), F12
-	WORD  $0x4e20d580 // FADD V0.4S, V12.4S, V0.4S
-	FMOVQ 16(R6), F12
-	WORD  $0x4e21d581 // FADD V1.4S, V12.4S, V1.4S
-	FMOVQ 32(R6), F12
-	WORD  $0x4e22d582 // FADD V2.4S, V12.4S, V2.4S
-	FMOVQ 48(R6), F12
-	WORD  $0x4e23d583 // FADD V3.4S, V12.4S, V3.4S
-	ADD   R3, R6, R6
-	FMOVQ (R6), F12
-	WORD  $0x4e24d584 // FADD V4.4S, V12.4S, V4.4S
-	FMOVQ 16(R6), F12
-	WORD  $0x4e25d585 // FADD V5.4S, V12.4S, V5.4S
-	FMOVQ 32(R6), F12
-	WORD  $0x4e26d586 // FADD V6.4S, V12.4S, V6.4S
-	FMOVQ 48(R6), F12
-	WORD  $0x4e27d587 // FADD V7.4S, V12.4S, V7.4S
-	ADD   R3, R6, R6
-	FMOVQ (R6), F12
-	WORD  $0x4e28d588 // FADD V8.4S, V12.4S, V8.4S
-	FMOVQ 16(R6), F12
-	WORD  $0x4e29d589 // FADD V9.4S, V12.4S, V9.4S
-	FMOVQ 32(R6), F12
-	WORD  $0x4e2ad58a // FADD V10.4S, V12.4S, V10.4S
-	FMOVQ 48(R6), F12
-	WORD  $0x4e2bd58b // FADD V11.4S, V12.4S, V11.4S
-	ADD   R3, R6, R6
-	MOVD  R6, 152(R1)
-	MOVD  112(R1), R3
-
-done8:
-	// Add what C holds.
 	MOVD  80(R1), R6
 	CMP   $0, R6
-	BEQ   done9
-	MOVD  160(R1), R6
+	BEQ   done10
+	MOVD  184(R1), R6
+	MOVD  120(R1), R3
+	FMOVQ (R6), F12
+	WORD  $0x4e20d580 // FADD V0.4S, V12.4S, V0.4S
+	FMOVQ 16(R6), F12
+	WORD  $0x4e21d581 // FADD V1.4S, V12.4S, V1.4S
+	FMOVQ 32(R6), F12
+	WORD  $0x4e22d582 // FADD V2.4S, V12.4S, V2.4S
+	FMOVQ 48(R6), F12
+	WORD  $0x4e23d583 // FADD V3.4S, V12.4S, V3.4S
+	ADD   R3, R6, R6
+	FMOVQ (R6), F12
+	WORD  $0x4e24d584 // FADD V4.4S, V12.4S, V4.4S
+	FMOVQ 16(R6), F12
+	WORD  $0x4e25d585 // FADD V5.4S, V12.4S, V5.4S
+	FMOVQ 32(R6), F12
+	WORD  $0x4e26d586 // FADD V6.4S, V12.4S, V6.4S
+	FMOVQ 48(R6), F12
+	WORD  $0x4e27d587 // FADD V7.4S, V12.4S, V7.4S
+	ADD   R3, R6, R6
+	FMOVQ (R6), F12
+	WORD  $0x4e28d588 // FADD V8.4S, V12.4S, V8.4S
+	FMOVQ 16(R6), F12
+	WORD  $0x4e29d589 // FADD V9.4S, V12.4S, V9.4S
+	FMOVQ 32(R6), F12
+	WORD  $0x4e2ad58a // FADD V10.4S, V12.4S, V10.4S
+	FMOVQ 48(R6), F12
+	WORD  $0x4e2bd58b // FADD V11.4S, V12.4S, V11.4S
+	ADD   R3, R6, R6
+	MOVD  R6, 184(R1)
+	MOVD  128(R1), R3
+
+done10:
+	// Add what C holds.
+	MOVD  88(R1), R6
+	CMP   $0, R6
+	BEQ   done11
+	MOVD  192(R1), R6
 	FMOVQ (R6), F12
 	WORD  $0x4e20d580 // FADD V0.4S, V12.4S, V0.4S
 	FMOVQ 16(R6), F12
@@ -3300,9 +3843,9 @@ done8:
 	WORD  $0x4e2bd58b // FADD V11.4S, V12.4S, V11.4S
 	ADD   R3, R6, R6
 
-done9:
+done11:
 	// Store.
-	MOVD  160(R1), R6
+	MOVD  192(R1), R6
 	FMOVQ F0, (R6)
 	FMOVQ F1, 16(R6)
 	FMOVQ F2, 32(R6)
@@ -3318,44 +3861,75 @@ done9:
 	FMOVQ F10, 32(R6)
 	FMOVQ F11, 48(R6)
 	ADD   R3, R6, R6
-	MOVD  R6, 160(R1)
+	MOVD  R6, 192(R1)
 
 	// To the next tile.
 	ADD  $12, R2, R2
-	MOVD 168(R1), R3
+	MOVD 200(R1), R3
 	ADD  $-1, R3, R3
-	MOVD R3, 168(R1)
+	MOVD R3, 200(R1)
 	CMP  $0, R3
-	BNE  tile2
-	MOVD 48(R1), R2
+	BNE  tile3
+	MOVD 208(R1), R2
 	ADD  $-1, R2, R2
-	MOVD R2, 48(R1)
+	MOVD R2, 208(R1)
 	CMP  $0, R2
-	BEQ  done3
+	BEQ  next4
 
-	// To the next panel.
-	MOVD 144(R1), R2
-	MOVD 88(R1), R3
+	// To the next blocks of columns.
+	MOVD 96(R1), R2
+	ADD  $64, R2, R2
+	MOVD R2, 96(R1)
+	MOVD 72(R1), R2
+	ADD  $64, R2, R2
+	MOVD R2, 72(R1)
+	MOVD 168(R1), R2
+	MOVD 80(R1), R3
 	ADD  R2, R3, R3
-	MOVD R3, 88(R1)
-	MOVD 136(R1), R2
-	MOVD 72(R1), R3
-	ADD  R2, R3, R3
-	MOVD R3, 72(R1)
-	MOVD 128(R1), R2
-	MOVD 64(R1), R3
-	ADD  R2, R3, R3
-	MOVD R3, 64(R1)
-	MOVD 120(R1), R2
+	MOVD R3, 80(R1)
+	MOVD 8(R1), R2
+	LSL  $6, R2, R2
 	MOVD (R1), R3
 	ADD  R2, R3, R3
 	MOVD R3, (R1)
+	MOVD 24(R1), R2
+	LSL  $6, R2, R2
+	MOVD 16(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 16(R1)
+	JMP  group2
+
+next4:
+	MOVD 56(R1), R2
+	ADD  $-1, R2, R2
+	MOVD R2, 56(R1)
+	CMP  $0, R2
+	BEQ  done5
+
+	// To the next panel.
+	MOVD 160(R1), R2
+	MOVD 96(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 96(R1)
+	MOVD 176(R1), R2
+	MOVD 80(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 80(R1)
+	MOVD 152(R1), R2
+	MOVD 72(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 72(R1)
+	MOVD 136(R1), R2
+	MOVD (R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, (R1)
+	MOVD 144(R1), R2
 	MOVD 16(R1), R3
 	ADD  R2, R3, R3
 	MOVD R3, 16(R1)
 	JMP  panel1
 
-done3:
+done5:
 	// As it was.
 	MSR R0, FPCR
 	RET
@@ -3370,17 +3944,21 @@ TEXT ·gemm4x16NEON(SB), NOSPLIT, $0-8
 	MOVD task+0(FP), R1
 
 panel1:
-	MOVD 88(R1), R2
-	MOVD R2, 160(R1)
-	MOVD 72(R1), R2
-	MOVD R2, 152(R1)
-	MOVD 40(R1), R2
-	MOVD R2, 168(R1)
-	MOVD 56(R1), R2
+	MOVD 48(R1), R2
+	MOVD R2, 208(R1)
 
-tile2:
+group2:
+	MOVD 96(R1), R2
+	MOVD R2, 192(R1)
+	MOVD 80(R1), R2
+	MOVD R2, 184(R1)
+	MOVD 40(R1), R2
+	MOVD R2, 200(R1)
+	MOVD 64(R1), R2
+
+tile3:
 	// The chains start.
-	MOVD  64(R1), R3
+	MOVD  72(R1), R3
 	FMOVQ (R3), F0
 	FMOVQ 16(R3), F1
 	FMOVQ 32(R3), F2
@@ -3397,14 +3975,14 @@ tile2:
 	VMOV  V1.B16, V13.B16
 	VMOV  V2.B16, V14.B16
 	VMOV  V3.B16, V15.B16
-	MOVD  96(R1), R3
+	MOVD  112(R1), R3
 	MOVD  32(R1), R6
 	MOVD  R2, R8
 	MOVD  R1, R7
 	CMP   $1, R6
-	BLT   done5
+	BLT   done7
 
-loop4:
+loop6:
 	// A k block.
 	MOVD (R7), R9
 	MOVD 8(R7), R10
@@ -3414,9 +3992,9 @@ loop4:
 	ADD  R3, R11, R12
 	ADD  R3, R12, R13
 	CMP  $4, R10
-	BLT  done7
+	BLT  done9
 
-loop6:
+loop8:
 	FMOVQ (R8), F16
 	FMOVQ (R11), F17
 	FMOVQ (R12), F18
@@ -3500,13 +4078,13 @@ loop6:
 	ADD   $256, R9, R9
 	ADD   $-4, R10, R10
 	CMP   $4, R10
-	BGE   loop6
+	BGE   loop8
 
-done7:
+done9:
 	CMP $1, R10
-	BLT done9
+	BLT done11
 
-loop8:
+loop10:
 	FMOVS (R8), F16
 	FMOVS (R11), F17
 	FMOVS (R12), F18
@@ -3536,68 +4114,68 @@ loop8:
 	ADD   $64, R9, R9
 	ADD   $-1, R10, R10
 	CMP   $1, R10
-	BGE   loop8
+	BGE   loop10
 
-done9:
+done11:
 	ADD $16, R7, R7
 	ADD $-1, R6, R6
 	CMP $1, R6
-	BGE loop4
+	BGE loop6
 
-done5:
-	MOVD 112(R1), R6
+done7:
+	MOVD 128(R1), R6
 
 	// Add finished chains.
-	MOVD  72(R1), R7
-	CMP   $0, R7
-	BEQ   done10
-	MOVD  152(R1), R7
-	MOVD  104(R1), R6
-	FMOVQ (R7), F16
-	WORD  $0x4e20d600 // FADD V0.4S, V16.4S, V0.4S
-	FMOVQ 16(R7), F16
-	WORD  $0x4e21d601 // FADD V1.4S, V16.4S, V1.4S
-	FMOVQ 32(R7), F16
-	WORD  $0x4e22d602 // FADD V2.4S, V16.4S, V2.4S
-	FMOVQ 48(R7), F16
-	WORD  $0x4e23d603 // FADD V3.4S, V16.4S, V3.4S
-	ADD   R6, R7, R7
-	FMOVQ (R7), F16
-	WORD  $0x4e24d604 // FADD V4.4S, V16.4S, V4.4S
-	FMOVQ 16(R7), F16
-	WORD  $0x4e25d605 // FADD V5.4S, V16.4S, V5.4S
-	FMOVQ 32(R7), F16
-	WORD  $0x4e26d606 // FADD V6.4S, V16.4S, V6.4S
-	FMOVQ 48(R7), F16
-	WORD  $0x4e27d607 // FADD V7.4S, V16.4S, V7.4S
-	ADD   R6, R7, R7
-	FMOVQ (R7), F16
-	WORD  $0x4e28d608 // FADD V8.4S, V16.4S, V8.4S
-	FMOVQ 16(R7), F16
-	WORD  $0x4e29d609 // FADD V9.4S, V16.4S, V9.4S
-	FMOVQ 32(R7), F16
-	WORD  $0x4e2ad60a // FADD V10.4S, V16.4S, V10.4S
-	FMOVQ 48(R7), F16
-	WORD  $0x4e2bd60b // FADD V11.4S, V16.4S, V11.4S
-	ADD   R6, R7, R7
-	FMOVQ (R7), F16
-	WORD  $0x4e2cd60c // FADD V12.4S, V16.4S, V12.4S
-	FMOVQ 16(R7), F16
-	WORD  $0x4e2dd60d // FADD V13.4S, V16.4S, V13.4S
-	FMOVQ 32(R7), F16
-	WORD  $0x4e2ed60e // FADD V14.4S, V16.4S, V14.4S
-	FMOVQ 48(R7), F16
-	WORD  $0x4e2fd60f // FADD V15.4S, V16.4S, V15.4S
-	ADD   R6, R7, R7
-	MOVD  R7, 152(R1)
-	MOVD  112(R1), R6
-
-done10:
-	// Add what C holds.
 	MOVD  80(R1), R7
 	CMP   $0, R7
-	BEQ   done11
-	MOVD  160(R1), R7
+	BEQ   done12
+	MOVD  184(R1), R7
+	MOVD  120(R1), R6
+	FMOVQ (R7), F16
+	WORD  $0x4e20d600 // FADD V0.4S, V16.4S, V0.4S
+	FMOVQ 16(R7), F16
+	WORD  $0x4e21d601 // FADD V1.4S, V16.4S, V1.4S
+	FMOVQ 32(R7), F16
+	WORD  $0x4e22d602 // FADD V2.4S, V16.4S, V2.4S
+	FMOVQ 48(R7), F16
+	WORD  $0x4e23d603 // FADD V3.4S, V16.4S, V3.4S
+	ADD   R6, R7, R7
+	FMOVQ (R7), F16
+	WORD  $0x4e24d604 // FADD V4.4S, V16.4S, V4.4S
+	FMOVQ 16(R7), F16
+	WORD  $0x4e25d605 // FADD V5.4S, V16.4S, V5.4S
+	FMOVQ 32(R7), F16
+	WORD  $0x4e26d606 // FADD V6.4S, V16.4S, V6.4S
+	FMOVQ 48(R7), F16
+	WORD  $0x4e27d607 // FADD V7.4S, V16.4S, V7.4S
+	ADD   R6, R7, R7
+	FMOVQ (R7), F16
+	WORD  $0x4e28d608 // FADD V8.4S, V16.4S, V8.4S
+	FMOVQ 16(R7), F16
+	WORD  $0x4e29d609 // FADD V9.4S, V16.4S, V9.4S
+	FMOVQ 32(R7), F16
+	WORD  $0x4e2ad60a // FADD V10.4S, V16.4S, V10.4S
+	FMOVQ 48(R7), F16
+	WORD  $0x4e2bd60b // FADD V11.4S, V16.4S, V11.4S
+	ADD   R6, R7, R7
+	FMOVQ (R7), F16
+	WORD  $0x4e2cd60c // FADD V12.4S, V16.4S, V12.4S
+	FMOVQ 16(R7), F16
+	WORD  $0x4e2dd60d // FADD V13.4S, V16.4S, V13.4S
+	FMOVQ 32(R7), F16
+	WORD  $0x4e2ed60e // FADD V14.4S, V16.4S, V14.4S
+	FMOVQ 48(R7), F16
+	WORD  $0x4e2fd60f // FADD V15.4S, V16.4S, V15.4S
+	ADD   R6, R7, R7
+	MOVD  R7, 184(R1)
+	MOVD  128(R1), R6
+
+done12:
+	// Add what C holds.
+	MOVD  88(R1), R7
+	CMP   $0, R7
+	BEQ   done13
+	MOVD  192(R1), R7
 	FMOVQ (R7), F16
 	WORD  $0x4e20d600 // FADD V0.4S, V16.4S, V0.4S
 	FMOVQ 16(R7), F16
@@ -3635,9 +4213,9 @@ done10:
 	WORD  $0x4e2fd60f // FADD V15.4S, V16.4S, V15.4S
 	ADD   R6, R7, R7
 
-done11:
+done13:
 	// Store.
-	MOVD  160(R1), R7
+	MOVD  192(R1), R7
 	FMOVQ F0, (R7)
 	FMOVQ F1, 16(R7)
 	FMOVQ F2, 32(R7)
@@ -3658,47 +4236,78 @@ done11:
 	FMOVQ F14, 32(R7)
 	FMOVQ F15, 48(R7)
 	ADD   R6, R7, R7
-	MOVD  R7, 160(R1)
+	MOVD  R7, 192(R1)
 
 	// To the next tile.
 	ADD  R3, R2, R2
 	ADD  R3, R2, R2
 	ADD  R3, R2, R2
 	ADD  R3, R2, R2
-	MOVD 168(R1), R3
+	MOVD 200(R1), R3
 	ADD  $-1, R3, R3
-	MOVD R3, 168(R1)
+	MOVD R3, 200(R1)
 	CMP  $0, R3
-	BNE  tile2
-	MOVD 48(R1), R2
+	BNE  tile3
+	MOVD 208(R1), R2
 	ADD  $-1, R2, R2
-	MOVD R2, 48(R1)
+	MOVD R2, 208(R1)
 	CMP  $0, R2
-	BEQ  done3
+	BEQ  next4
 
-	// To the next panel.
-	MOVD 144(R1), R2
-	MOVD 88(R1), R3
+	// To the next blocks of columns.
+	MOVD 96(R1), R2
+	ADD  $64, R2, R2
+	MOVD R2, 96(R1)
+	MOVD 72(R1), R2
+	ADD  $64, R2, R2
+	MOVD R2, 72(R1)
+	MOVD 168(R1), R2
+	MOVD 80(R1), R3
 	ADD  R2, R3, R3
-	MOVD R3, 88(R1)
-	MOVD 136(R1), R2
-	MOVD 72(R1), R3
-	ADD  R2, R3, R3
-	MOVD R3, 72(R1)
-	MOVD 128(R1), R2
-	MOVD 64(R1), R3
-	ADD  R2, R3, R3
-	MOVD R3, 64(R1)
-	MOVD 120(R1), R2
+	MOVD R3, 80(R1)
+	MOVD 8(R1), R2
+	LSL  $6, R2, R2
 	MOVD (R1), R3
 	ADD  R2, R3, R3
 	MOVD R3, (R1)
+	MOVD 24(R1), R2
+	LSL  $6, R2, R2
+	MOVD 16(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 16(R1)
+	JMP  group2
+
+next4:
+	MOVD 56(R1), R2
+	ADD  $-1, R2, R2
+	MOVD R2, 56(R1)
+	CMP  $0, R2
+	BEQ  done5
+
+	// To the next panel.
+	MOVD 160(R1), R2
+	MOVD 96(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 96(R1)
+	MOVD 176(R1), R2
+	MOVD 80(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 80(R1)
+	MOVD 152(R1), R2
+	MOVD 72(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 72(R1)
+	MOVD 136(R1), R2
+	MOVD (R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, (R1)
+	MOVD 144(R1), R2
 	MOVD 16(R1), R3
 	ADD  R2, R3, R3
 	MOVD R3, 16(R1)
 	JMP  panel1
 
-done3:
+done5:
 	// As it was.
 	MSR R0, FPCR
 	RET
@@ -3713,17 +4322,21 @@ TEXT ·gemmTN4x16NEON(SB), NOSPLIT, $0-8
 	MOVD task+0(FP), R1
 
 panel1:
-	MOVD 88(R1), R2
-	MOVD R2, 160(R1)
-	MOVD 72(R1), R2
-	MOVD R2, 152(R1)
-	MOVD 40(R1), R2
-	MOVD R2, 168(R1)
-	MOVD 56(R1), R2
+	MOVD 48(R1), R2
+	MOVD R2, 208(R1)
 
-tile2:
+group2:
+	MOVD 96(R1), R2
+	MOVD R2, 192(R1)
+	MOVD 80(R1), R2
+	MOVD R2, 184(R1)
+	MOVD 40(R1), R2
+	MOVD R2, 200(R1)
+	MOVD 64(R1), R2
+
+tile3:
 	// The chains start.
-	MOVD  64(R1), R3
+	MOVD  72(R1), R3
 	FMOVQ (R3), F0
 	FMOVQ 16(R3), F1
 	FMOVQ 32(R3), F2
@@ -3740,23 +4353,23 @@ tile2:
 	VMOV  V1.B16, V13.B16
 	VMOV  V2.B16, V14.B16
 	VMOV  V3.B16, V15.B16
-	MOVD  96(R1), R3
+	MOVD  112(R1), R3
 	MOVD  32(R1), R6
 	MOVD  R2, R8
 	MOVD  R1, R7
 	CMP   $1, R6
-	BLT   done5
+	BLT   done7
 
-loop4:
+loop6:
 	// A k block.
 	MOVD (R7), R9
 	MOVD 8(R7), R10
 	MOVD R10, R11
 	LSL  $6, R11, R11
 	CMP  $1, R10
-	BLT  done7
+	BLT  done9
 
-loop6:
+loop8:
 	FMOVQ (R8), F16
 	FLDPQ (R9), (F17, F18)
 	WORD  $0x4f901220 // FMLA V0.4S, V17.4S, V16.S[0]
@@ -3780,68 +4393,68 @@ loop6:
 	ADD   $64, R9, R9
 	ADD   $-1, R10, R10
 	CMP   $1, R10
-	BGE   loop6
+	BGE   loop8
 
-done7:
+done9:
 	ADD $16, R7, R7
 	ADD $-1, R6, R6
 	CMP $1, R6
-	BGE loop4
+	BGE loop6
 
-done5:
-	MOVD 112(R1), R3
+done7:
+	MOVD 128(R1), R3
 
 	// Add finished chains.
-	MOVD  72(R1), R6
-	CMP   $0, R6
-	BEQ   done8
-	MOVD  152(R1), R6
-	MOVD  104(R1), R3
-	FMOVQ (R6), F16
-	WORD  $0x4e20d600 // FADD V0.4S, V16.4S, V0.4S
-	FMOVQ 16(R6), F16
-	WORD  $0x4e21d601 // FADD V1.4S, V16.4S, V1.4S
-	FMOVQ 32(R6), F16
-	WORD  $0x4e22d602 // FADD V2.4S, V16.4S, V2.4S
-	FMOVQ 48(R6), F16
-	WORD  $0x4e23d603 // FADD V3.4S, V16.4S, V3.4S
-	ADD   R3, R6, R6
-	FMOVQ (R6), F16
-	WORD  $0x4e24d604 // FADD V4.4S, V16.4S, V4.4S
-	FMOVQ 16(R6), F16
-	WORD  $0x4e25d605 // FADD V5.4S, V16.4S, V5.4S
-	FMOVQ 32(R6), F16
-	WORD  $0x4e26d606 // FADD V6.4S, V16.4S, V6.4S
-	FMOVQ 48(R6), F16
-	WORD  $0x4e27d607 // FADD V7.4S, V16.4S, V7.4S
-	ADD   R3, R6, R6
-	FMOVQ (R6), F16
-	WORD  $0x4e28d608 // FADD V8.4S, V16.4S, V8.4S
-	FMOVQ 16(R6), F16
-	WORD  $0x4e29d609 // FADD V9.4S, V16.4S, V9.4S
-	FMOVQ 32(R6), F16
-	WORD  $0x4e2ad60a // FADD V10.4S, V16.4S, V10.4S
-	FMOVQ 48(R6), F16
-	WORD  $0x4e2bd60b // FADD V11.4S, V16.4S, V11.4S
-	ADD   R3, R6, R6
-	FMOVQ (R6), F16
-	WORD  $0x4e2cd60c // FADD V12.4S, V16.4S, V12.4S
-	FMOVQ 16(R6), F16
-	WORD  $0x4e2dd60d // FADD V13.4S, V16.4S, V13.4S
-	FMOVQ 32(R6), F16
-	WORD  $0x4e2ed60e // FADD V14.4S, V16.4S, V14.4S
-	FMOVQ 48(R6), F16
-	WORD  $0x4e2fd60f // FADD V15.4S, V16.4S, V15.4S
-	ADD   R3, R6, R6
-	MOVD  R6, 152(R1)
-	MOVD  112(R1), R3
-
-done8:
-	// Add what C holds.
 	MOVD  80(R1), R6
 	CMP   $0, R6
-	BEQ   done9
-	MOVD  160(R1), R6
+	BEQ   done10
+	MOVD  184(R1), R6
+	MOVD  120(R1), R3
+	FMOVQ (R6), F16
+	WORD  $0x4e20d600 // FADD V0.4S, V16.4S, V0.4S
+	FMOVQ 16(R6), F16
+	WORD  $0x4e21d601 // FADD V1.4S, V16.4S, V1.4S
+	FMOVQ 32(R6), F16
+	WORD  $0x4e22d602 // FADD V2.4S, V16.4S, V2.4S
+	FMOVQ 48(R6), F16
+	WORD  $0x4e23d603 // FADD V3.4S, V16.4S, V3.4S
+	ADD   R3, R6, R6
+	FMOVQ (R6), F16
+	WORD  $0x4e24d604 // FADD V4.4S, V16.4S, V4.4S
+	FMOVQ 16(R6), F16
+	WORD  $0x4e25d605 // FADD V5.4S, V16.4S, V5.4S
+	FMOVQ 32(R6), F16
+	WORD  $0x4e26d606 // FADD V6.4S, V16.4S, V6.4S
+	FMOVQ 48(R6), F16
+	WORD  $0x4e27d607 // FADD V7.4S, V16.4S, V7.4S
+	ADD   R3, R6, R6
+	FMOVQ (R6), F16
+	WORD  $0x4e28d608 // FADD V8.4S, V16.4S, V8.4S
+	FMOVQ 16(R6), F16
+	WORD  $0x4e29d609 // FADD V9.4S, V16.4S, V9.4S
+	FMOVQ 32(R6), F16
+	WORD  $0x4e2ad60a // FADD V10.4S, V16.4S, V10.4S
+	FMOVQ 48(R6), F16
+	WORD  $0x4e2bd60b // FADD V11.4S, V16.4S, V11.4S
+	ADD   R3, R6, R6
+	FMOVQ (R6), F16
+	WORD  $0x4e2cd60c // FADD V12.4S, V16.4S, V12.4S
+	FMOVQ 16(R6), F16
+	WORD  $0x4e2dd60d // FADD V13.4S, V16.4S, V13.4S
+	FMOVQ 32(R6), F16
+	WORD  $0x4e2ed60e // FADD V14.4S, V16.4S, V14.4S
+	FMOVQ 48(R6), F16
+	WORD  $0x4e2fd60f // FADD V15.4S, V16.4S, V15.4S
+	ADD   R3, R6, R6
+	MOVD  R6, 184(R1)
+	MOVD  128(R1), R3
+
+done10:
+	// Add what C holds.
+	MOVD  88(R1), R6
+	CMP   $0, R6
+	BEQ   done11
+	MOVD  192(R1), R6
 	FMOVQ (R6), F16
 	WORD  $0x4e20d600 // FADD V0.4S, V16.4S, V0.4S
 	FMOVQ 16(R6), F16
@@ -3879,9 +4492,9 @@ done8:
 	WORD  $0x4e2fd60f // FADD V15.4S, V16.4S, V15.4S
 	ADD   R3, R6, R6
 
-done9:
+done11:
 	// Store.
-	MOVD  160(R1), R6
+	MOVD  192(R1), R6
 	FMOVQ F0, (R6)
 	FMOVQ F1, 16(R6)
 	FMOVQ F2, 32(R6)
@@ -3902,44 +4515,75 @@ done9:
 	FMOVQ F14, 32(R6)
 	FMOVQ F15, 48(R6)
 	ADD   R3, R6, R6
-	MOVD  R6, 160(R1)
+	MOVD  R6, 192(R1)
 
 	// To the next tile.
 	ADD  $16, R2, R2
-	MOVD 168(R1), R3
+	MOVD 200(R1), R3
 	ADD  $-1, R3, R3
-	MOVD R3, 168(R1)
+	MOVD R3, 200(R1)
 	CMP  $0, R3
-	BNE  tile2
-	MOVD 48(R1), R2
+	BNE  tile3
+	MOVD 208(R1), R2
 	ADD  $-1, R2, R2
-	MOVD R2, 48(R1)
+	MOVD R2, 208(R1)
 	CMP  $0, R2
-	BEQ  done3
+	BEQ  next4
 
-	// To the next panel.
-	MOVD 144(R1), R2
-	MOVD 88(R1), R3
+	// To the next blocks of columns.
+	MOVD 96(R1), R2
+	ADD  $64, R2, R2
+	MOVD R2, 96(R1)
+	MOVD 72(R1), R2
+	ADD  $64, R2, R2
+	MOVD R2, 72(R1)
+	MOVD 168(R1), R2
+	MOVD 80(R1), R3
 	ADD  R2, R3, R3
-	MOVD R3, 88(R1)
-	MOVD 136(R1), R2
-	MOVD 72(R1), R3
-	ADD  R2, R3, R3
-	MOVD R3, 72(R1)
-	MOVD 128(R1), R2
-	MOVD 64(R1), R3
-	ADD  R2, R3, R3
-	MOVD R3, 64(R1)
-	MOVD 120(R1), R2
+	MOVD R3, 80(R1)
+	MOVD 8(R1), R2
+	LSL  $6, R2, R2
 	MOVD (R1), R3
 	ADD  R2, R3, R3
 	MOVD R3, (R1)
+	MOVD 24(R1), R2
+	LSL  $6, R2, R2
+	MOVD 16(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 16(R1)
+	JMP  group2
+
+next4:
+	MOVD 56(R1), R2
+	ADD  $-1, R2, R2
+	MOVD R2, 56(R1)
+	CMP  $0, R2
+	BEQ  done5
+
+	// To the next panel.
+	MOVD 160(R1), R2
+	MOVD 96(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 96(R1)
+	MOVD 176(R1), R2
+	MOVD 80(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 80(R1)
+	MOVD 152(R1), R2
+	MOVD 72(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 72(R1)
+	MOVD 136(R1), R2
+	MOVD (R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, (R1)
+	MOVD 144(R1), R2
 	MOVD 16(R1), R3
 	ADD  R2, R3, R3
 	MOVD R3, 16(R1)
 	JMP  panel1
 
-done3:
+done5:
 	// As it was.
 	MSR R0, FPCR
 	RET

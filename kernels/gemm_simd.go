@@ -1,5 +1,7 @@
 package kernels
 
+import "iter"
+
 // A gemmTask tells a tile kernel where its matrices are. The kernel works on
 // tiles of rows of A, one below the other, and some neighbouring blocks of
 // columns of a panel, then on the same blocks of the next panels. It uses the
@@ -13,33 +15,39 @@ type gemmTask struct {
 	w1 *float32 // the second k block
 	k1 int
 
-	parts         int      // k blocks of the chain: 0, 1 or 2
-	tiles, panels int      // at least 1
-	a             *float32 // first row, first input of the chain
-	init          *float32 // what chains start from, for each column
-	sum           *float32 // finished chains to be added, or nil
-	old           int      // 1: add what c holds
-	c             *float32
+	parts  int      // k blocks of the chain: 0, 1 or 2
+	tiles  int      // at least 1
+	groups int      // of neighbouring blocks in a panel, one below the other's right: at least 1
+	panels int      // at least 1
+	a      *float32 // first row, first input of the chain
+	init   *float32 // what chains start from, for each column
+	sum    *float32 // finished chains to be added, or nil
+	old    int      // 1: add what c holds
+	c      *float32
+	ahead  int // 1: fetch weights before they are used, if the kernel can
 
-	aStride, sumStride, cStride         int
-	wPanel, initPanel, sumPanel, cPanel int
+	aStride, sumStride, cStride int
+
+	// Steps from the last group of a panel to the first of the next one. From
+	// group to group c and init go on by its columns, w0 and w1 by its weights.
+	w0Panel, w1Panel, initPanel, cPanel int
+	sumGroup, sumPanel                  int // 0 if there is no sum
 
 	// State of the kernel.
 	//lint:ignore U1000 for assembly only
 	sumTile, cTile uintptr
 	//lint:ignore U1000 for assembly only
-	tilesLeft int
+	tilesLeft, groupsLeft int
 }
 
 const (
-	maxRows      = 48        // of A in one call, so that C's part of a panel stays in L1
+	maxRows      = 64        // of A in one call
 	maxLastRows  = 12        // and in one of a block that C holds in part
-	blockRows    = block     // of Aᵀ that are worked on at once: a cache line
-	minCopied    = 64        // inputs from which on it pays to copy them
-	maxCopied    = 1024      // inputs that are copied once for all panels
 	maxProducts  = 1 << 20   // multiply-adds of one call: some 50 us at 20 a ns
 	maxWeights   = 512 << 10 // bytes of W in one call, for they may come from DRAM
 	panelColumns = 4 * block
+	copyPanels   = 4       // for which one copy of columns of A serves
+	minCopied    = 1 << 20 // multiply-adds from which on it pays to copy them
 )
 
 // panelsPerCall returns how many panels one call may take, for some rows of A,
@@ -47,6 +55,20 @@ const (
 func panelsPerCall(rows, kn, blocks int) int {
 	weights := max(1, kn*blocks*block)
 	return max(1, min(maxProducts/(rows*weights), maxWeights/(4*weights)))
+}
+
+// far says whether a kernel that can do so shall fetch weights ahead: if they do
+// not stay in the first cache or, on AVX-512, in the second one. There it pays
+// beyond that only.
+func far(isa ISA, w *Panels) int {
+	near := 24 << 10
+	if isa == AVX512 {
+		near = 1536 << 10
+	}
+	if w.Bytes() > near {
+		return 1
+	}
+	return 0
 }
 
 var zeroInit [panelColumns]float32
@@ -68,10 +90,10 @@ func gemmTN(isa ISA, c, a Mat, gates, units int, b *Panels, add bool) {
 		return
 	}
 	p := matmul{isa: isa, c: c, a: a, w: b, add: add, trans: true}
-	if b.k < minCopied {
-		p.runTN(gates, units)
+	if b.k > 0 && gates*units*b.units >= minCopied/b.k {
+		p.runCopied(gates, units)
 	} else {
-		runCopied(p, gates, units)
+		p.runTN(gates, units)
 	}
 }
 
@@ -82,7 +104,7 @@ type matmul struct {
 	w          *Panels
 	bias       []float32
 	add, trans bool
-	copied     []float32 // columns of A [maxCopied][blockRows]: all inputs, or those of a chain; or nil
+	copied     []float32 // a block of columns of A [inputs of a chain][block], or nil
 }
 
 // A region is a part of C: rows, and columns by the panels and blocks of W that
@@ -94,84 +116,169 @@ type region struct {
 	from          int // the first row of A, or column if trans
 	panel, panels int
 	block, blocks int
+	descending    bool // from the last panel to the first
 }
 
 // col returns the first column of C.
 func (p *matmul) col(r region) int { return (r.panel*p.w.blocksPerPanel() + r.block) * block }
 
-// runCopied is runTN with A copied: the inputs of a column of A are a
-// stride apart, which may be a multiple of the distance at which cache lines
-// displace each other.
-//
-//go:noinline
-func runCopied(p matmul, gates, units int) {
-	var copied [maxCopied * blockRows]float32
-	p.copied = copied[:]
-	p.runTN(gates, units)
-}
-
-// copyInputs copies kn inputs of columns of A.
-func (p *matmul) copyInputs(k, kn, from, rows int) {
-	for i := range kn {
-		src := p.a.Data[(k+i)*p.a.Stride+from:]
-		dst := (*[blockRows]float32)(p.copied[i*blockRows:])
-		if rows == blockRows {
-			*dst = *(*[blockRows]float32)(src)
-		} else {
-			copy(dst[:rows], src)
-		}
-	}
-}
-
-// run works on blocks of rows, in each on all panels.
+// run works on blocks of rows, in each on all panels, back and forth: weights
+// that do not fit in a cache are still there in part.
 func (p *matmul) run(n int) {
-	for row := 0; row < n; row += maxRows {
-		p.panels(region{row: row, from: row, rows: min(maxRows, n-row)})
+	r := region{panels: p.w.len(), descending: p.w.descending}
+	for ; r.row < n; r.row += r.rows {
+		parts := (n - r.row + maxRows - 1) / maxRows
+		r.from, r.rows = r.row, (n-r.row+parts-1)/parts
+		p.panels(r)
+		r.descending = !r.descending
 	}
 }
 
-// runTN works on blocks of A's columns, in each on all panels: the inputs of a
-// block, a stride apart, are fetched once. The rows of C are in PyTorch's order.
+// runTN works on blocks of A's columns. The rows of C are in PyTorch's order.
 func (p *matmul) runTN(gates, units int) {
-	for u := 0; u < units; u += blockRows {
+	most := block
+	if gates == 1 {
+		most = maxRows
+	}
+	r := region{panels: p.w.len()}
+	for u := 0; u < units; u += most {
 		for g := range gates {
-			r := region{row: g*units + u, from: PackedIndex(gates, u, g), rows: min(blockRows, units-u)}
-			if p.copied != nil && p.w.k <= maxCopied {
-				p.copyInputs(0, p.w.k, r.from, r.rows)
-			}
+			r.row, r.from, r.rows = g*units+u, PackedIndex(gates, u, g), min(most, units-u)
 			p.panels(r)
 		}
 	}
 }
 
+// runCopied is runTN with copies of four blocks of A's columns, for a chain of
+// inputs and some panels each: the inputs of a column are a stride apart, which
+// may be a multiple of the distance at which cache lines displace each other.
+//
+//go:noinline
+func (p *matmul) runCopied(gates, units int) {
+	var copied [4][kChain * block]float32
+	var scratch [4 * block * copyPanels * panelColumns]float32
+	sums := Mat{scratch[:], copyPanels * panelColumns}
+	blockRow, step := units, block // from block to block of A in C, and in units
+	if gates == 1 {
+		blockRow, step = block, 4*block
+	}
+	for u := 0; u < units; u += step {
+		cols := packedWidth(gates, min(step, units-u))
+		for panel := 0; panel < p.w.len(); panel += copyPanels {
+			group := region{panel: panel, panels: min(copyPanels, p.w.len()-panel)}
+			for k := 0; k < p.w.k; k += kChain {
+				kn := min(kChain, p.w.k-k)
+				copyColumns(&copied, p.a.from(k, PackedIndex(gates, u, 0)), kn, cols)
+				for b := range blocks(cols) {
+					group.row, group.rows = u+b*blockRow, min(block, units-u)
+					if gates == 1 {
+						group.rows = min(block, units-u-b*block)
+					}
+					p.copied = copied[b][:]
+					p.chainOf(group, k, kn, sums.from(b*block, 0))
+				}
+			}
+		}
+	}
+}
+
+// copyColumns copies kn rows of cols columns of a by blocks of columns.
+func copyColumns(copied *[4][kChain * block]float32, a Mat, kn, cols int) {
+	for i := range kn {
+		src := a.row(i, cols)
+		for b := 0; len(src) > 0; b++ {
+			dst := (*[block]float32)(copied[b][i*block:])
+			if len(src) < block {
+				copy(dst[:], src)
+				break
+			}
+			*dst = [block]float32(src)
+			src = src[block:]
+		}
+	}
+}
+
+// chainOf computes one chain of a group of panels with copied columns of A. Sums
+// are gathered in sum and the last chain leaves them in C.
+func (p *matmul) chainOf(group region, k, kn int, sum Mat) {
+	last := k+kn == p.w.k
+	whole, rest, part := p.split(group)
+	for _, r := range [2]region{whole, rest} {
+		if r.panels*r.blocks > 0 {
+			sum := sum.from(0, p.col(r)-p.col(group))
+			out := sum
+			if last {
+				out = p.c.from(r.row, p.col(r))
+			}
+			p.chain(r, k, kn, sum, out, zeroInit[:], p.add && last)
+		}
+	}
+	if part.blocks > 0 {
+		sum := sum.from(0, p.col(part)-p.col(group))
+		p.chain(part, k, kn, sum, sum, zeroInit[:], false)
+		if last {
+			p.merge(part, sum)
+		}
+	}
+}
+
+// split returns, of all blocks of some panels, whole panels, the other blocks
+// that are whole in C, and the one that C holds in part. Any may be empty.
+func (p *matmul) split(r region) (whole, rest, part region) {
+	full, inC := p.w.blocksPerPanel(), p.w.Width()/block
+	whole = r
+	whole.panels, whole.blocks = min(r.panels, inC/full-r.panel), full
+	if whole.panels < r.panels {
+		rest = r
+		rest.panel, rest.panels, rest.blocks = inC/full, 1, inC%full
+		part = rest
+		part.block, part.blocks = rest.blocks, min(1, p.w.Width()%block)
+	}
+	return whole, rest, part
+}
+
 // panels computes all columns of some rows.
 func (p *matmul) panels(r region) {
-	full := p.w.blocksPerPanel()
-	inC := p.w.Width() / block // whole blocks
-	r.panels, r.blocks = inC/full, full
-	p.whole(r)
-	r.panel, r.panels, r.blocks = r.panels, 1, inC%full
-	p.whole(r)
-	if cols := p.w.Width() % block; cols > 0 {
-		r.block, r.blocks = r.blocks, 1
-		p.part(r, cols)
+	whole, rest, part := p.split(r)
+	if !r.descending {
+		p.whole(whole)
+	}
+	p.whole(rest)
+	if part.blocks > 0 {
+		p.part(part)
+	}
+	if r.descending {
+		p.whole(whole)
 	}
 }
 
 // whole computes whole blocks of columns.
 func (p *matmul) whole(r region) {
-	if r.panels*r.blocks == 0 {
-		return
-	}
-	if p.add && p.w.k > kChain {
+	switch {
+	case r.panels*r.blocks == 0:
+	case p.add && p.w.k > kChain:
 		p.finishFirst(r)
-		return
+	default:
+		for r := range r.calls(panelsPerCall(r.rows, min(p.w.k, kChain), r.blocks)) {
+			c := p.c.from(r.row, p.col(r))
+			p.chains(r, c, c, p.init(r), p.add)
+		}
 	}
-	most := panelsPerCall(r.rows, min(p.w.k, kChain), r.blocks)
-	for end := r.panel + r.panels; r.panel < end; r.panel += most {
-		r.panels = min(most, end-r.panel)
-		c := p.c.from(r.row, p.col(r))
-		p.chains(r, c, c, p.init(r), p.add)
+}
+
+// calls cuts r in regions of at most some panels.
+func (r region) calls(most int) iter.Seq[region] {
+	return func(yield func(region) bool) {
+		for done := 0; done < r.panels; done += most {
+			part := r
+			part.panels = min(most, r.panels-done)
+			if part.panel += done; r.descending {
+				part.panel = r.panel + r.panels - done - part.panels
+			}
+			if !yield(part) {
+				return
+			}
+		}
 	}
 }
 
@@ -180,16 +287,16 @@ func (p *matmul) whole(r region) {
 //go:noinline
 func (p *matmul) finishFirst(r region) {
 	var scratch [maxRows * panelColumns]float32
-	for end := r.panel + r.panels; r.panel < end; r.panel++ {
-		r.panels = 1
-		p.chains(r, Mat{scratch[:], panelColumns}, p.c.from(r.row, p.col(r)), zeroInit[:], true)
+	most := min(panelsPerCall(r.rows, kChain, r.blocks), maxRows/r.rows)
+	for r := range r.calls(most) {
+		p.chains(r, Mat{scratch[:], most * panelColumns}, p.c.from(r.row, p.col(r)), zeroInit[:], true)
 	}
 }
 
-// part computes one block of columns of which C holds only cols.
+// part computes one block of columns of which C holds only some.
 //
 //go:noinline
-func (p *matmul) part(r region, cols int) {
+func (p *matmul) part(r region) {
 	var scratch [maxLastRows * block]float32
 	sum := Mat{scratch[:], block}
 	var init [block]float32
@@ -199,18 +306,24 @@ func (p *matmul) part(r region, cols int) {
 	for rest := r.rows; rest > 0; rest -= r.rows {
 		r.rows = min(maxLastRows, rest)
 		p.chains(r, sum, sum, init[:], false)
-		c := p.c.from(r.row, p.col(r))
-		for b := range r.rows {
-			out := c.row(b, cols)
-			for j, v := range sum.row(b, cols) {
-				if p.add {
-					v = flush(flush(out[j]) + v)
-				}
-				out[j] = v
-			}
-		}
+		p.merge(r, sum)
 		r.row += r.rows
 		r.from += r.rows
+	}
+}
+
+// merge sets, or adds to, the columns of a block that C holds.
+func (p *matmul) merge(r region, sum Mat) {
+	cols := p.w.Width() % block
+	c := p.c.from(r.row, p.col(r))
+	for b := range r.rows {
+		out := c.row(b, cols)
+		for j, v := range sum.row(b, cols) {
+			if p.add {
+				v = flush(flush(out[j]) + v)
+			}
+			out[j] = v
+		}
 	}
 }
 
@@ -225,77 +338,93 @@ func (p *matmul) init(r region) []float32 {
 // chains computes a region chain by chain. Sums are gathered in sum, which may
 // be c, and the last chain leaves them in c, added to what c holds if old.
 func (p *matmul) chains(r region, sum, c Mat, init []float32, old bool) {
+	for k := 0; k == 0 || k < p.w.k; k += kChain {
+		kn := min(kChain, p.w.k-k)
+		if k+kn < p.w.k {
+			p.chain(r, k, kn, sum, sum, init, false)
+		} else {
+			p.chain(r, k, kn, sum, c, init, old)
+		}
+	}
+}
+
+// chain computes the chain of a region's kn inputs from k on, adds it to sum
+// unless it is the first one, and to what out holds if old, and leaves it in out.
+func (p *matmul) chain(r region, k, kn int, sum, out Mat, init []float32, old bool) {
 	full := p.w.blocksPerPanel()
 	_, nb := p.w.panel(r.panel)
 	tileBlocks := tileBlocks(p.isa)
 	tallest := len(tileBlocks) - 1
 	tiles := (r.rows + tallest - 1) / tallest
 	rows, larger := r.rows/tiles, r.rows%tiles
-	for k := 0; k == 0 || k < p.w.k; k += kChain {
-		kn := min(kChain, p.w.k-k)
-		copied := p.copied // the inputs of this chain and its rows
-		switch {
-		case copied == nil:
-		case p.w.k <= maxCopied:
-			copied = copied[k*blockRows+r.from%blockRows:]
-		default:
-			p.copyInputs(k, kn, r.from, r.rows)
+	// From panel to panel, and where the first one is.
+	weights, cols, panel, first := 4*full*block*p.w.k, 4*full*block, r.panel, 0
+	if r.descending {
+		panel, first = r.panel+r.panels-1, (r.panels-1)*full*block
+		weights, cols = -weights, -cols
+	}
+	row := 0
+	for _, t := range [2]struct{ rows, tiles int }{{rows + 1, larger}, {rows, tiles - larger}} {
+		if t.tiles == 0 {
+			continue
 		}
-		out := sum
-		if k+kn == p.w.k {
-			out = c
-		}
-		row := 0
-		for _, t := range [2]struct{ rows, tiles int }{{rows + 1, larger}, {rows, tiles - larger}} {
-			if t.tiles == 0 {
-				continue
+		for b := r.block; b < r.block+r.blocks; {
+			left := r.block + r.blocks - b
+			n := tileBlocks[t.rows]
+			n = (left + (left-1)/n) / ((left-1)/n + 1) // of equal size
+			groups := left / n
+			col := (b - r.block) * block
+			task := gemmTask{
+				k0: min(kn, kBlock), k1: max(0, kn-kBlock), parts: (kn + kBlock - 1) / kBlock,
+				tiles: t.tiles, groups: groups, panels: r.panels,
+				c:       out.at(row, first+col),
+				init:    &zeroInit[0],
+				aStride: 4 * p.a.Stride, cStride: 4 * out.Stride,
+				ahead: far(p.isa, p.w),
 			}
-			for b := r.block; b < r.block+r.blocks; b += tileBlocks[t.rows] {
-				col := (b - r.block) * block
-				task := gemmTask{
-					k0: min(kn, kBlock), k1: max(0, kn-kBlock), parts: (kn + kBlock - 1) / kBlock,
-					tiles: t.tiles, panels: r.panels,
-					init: &zeroInit[0], c: out.at(row, col),
-					aStride: 4 * p.a.Stride, cStride: 4 * out.Stride,
-					wPanel: 4 * full * block * p.w.k, cPanel: 4 * full * block,
-				}
-				if k == 0 {
+			// From a panel's last group to the next panel.
+			back := (groups - 1) * n
+			task.cPanel = cols - 4*block*back
+			task.initPanel = -4 * block * back
+			task.w0Panel = weights - 4*block*back*task.k0
+			task.w1Panel = weights - 4*block*back*task.k1
+			if k == 0 {
+				if p.bias != nil && r.panels > 1 {
+					task.init, task.initPanel = &init[first+col], task.cPanel
+				} else {
 					task.init = &init[col]
-					if p.bias != nil {
-						task.initPanel = task.cPanel
-					}
-				} else {
-					task.sum, task.sumStride = sum.at(row, col), 4*sum.Stride
-					task.sumPanel = task.cPanel
 				}
-				if old && k+kn == p.w.k {
-					task.old = 1
+			} else {
+				task.sum, task.sumStride = sum.at(row, first+col), 4*sum.Stride
+				task.sumGroup, task.sumPanel = 4*block*n, task.cPanel
+			}
+			if old {
+				task.old = 1
+			}
+			if kn > 0 {
+				w := p.w.data[panel*full*block*p.w.k+k*nb*block:]
+				task.w0 = &w[b*task.k0*block]
+				task.w1 = task.w0
+				if task.k1 > 0 {
+					task.w1 = &w[(kBlock*nb+b*task.k1)*block]
 				}
-				if kn > 0 {
-					panel := p.w.data[r.panel*full*block*p.w.k+k*nb*block:]
-					task.w0 = &panel[b*task.k0*block]
-					task.w1 = task.w0
-					if task.k1 > 0 {
-						task.w1 = &panel[(kBlock*nb+b*task.k1)*block]
-					}
-					switch {
-					case copied != nil:
-						task.a, task.aStride = &copied[row], 4*blockRows
-					case p.trans:
-						task.a = p.a.at(k, r.from+row)
-					default:
-						task.a = p.a.at(r.from+row, k)
-					}
-				}
-				blocks := min(tileBlocks[t.rows], r.block+r.blocks-b)
-				if p.trans {
-					gemmTNTile(p.isa, t.rows, blocks, &task)
-				} else {
-					gemmTile(p.isa, t.rows, blocks, &task)
+				switch {
+				case p.copied != nil:
+					task.a, task.aStride = &p.copied[row], 4*block
+				case p.trans:
+					task.a = p.a.at(k, r.from+row)
+				default:
+					task.a = p.a.at(r.from+row, k)
 				}
 			}
-			row += t.rows * t.tiles
+			if p.trans {
+				gemmTNTile(p.isa, t.rows, n, &task)
+			} else {
+				gemmTile(p.isa, t.rows, n, &task)
+			}
+			b += groups * n
 		}
+		row += t.rows * t.tiles
 	}
 }
 
@@ -304,9 +433,10 @@ func (p *matmul) chains(r region, sum, c Mat, init []float32, old bool) {
 func rowTask(y, x []float32, w *Panels, bias []float32, add bool) gemmTask {
 	task := gemmTask{
 		k0: min(w.k, kBlock), k1: max(0, w.k-kBlock), parts: (w.k + kBlock - 1) / kBlock,
-		tiles: 1, panels: w.len(),
+		tiles: 1, groups: 1, panels: w.len(),
 		init: &zeroInit[0], c: &y[0],
-		wPanel: 4 * w.gates * block * w.k, cPanel: 4 * w.gates * block,
+		w0Panel: 4 * w.gates * block * w.k, w1Panel: 4 * w.gates * block * w.k, cPanel: 4 * w.gates * block,
+		ahead: far(AVX2, w),
 	}
 	if bias != nil {
 		task.init, task.initPanel = &bias[0], task.cPanel

@@ -345,7 +345,7 @@ func TestGemmTNGates(t *testing.T) {
 	forEachISA(t, func(t *testing.T, _ ISA) {
 		for _, gates := range []int{3, 4} {
 			for _, units := range pick([]int{0, 1, 15, 16, 17, 40, 64}, []int{0, 1, 16, 37}, []int{1, 17}) {
-				for _, k := range []int{0, 3, 63, 64, 300, maxCopied + 6} {
+				for _, k := range []int{0, 3, 63, 64, 300, 1030} {
 					r := newRand(uint64(units + k))
 					cols := 37
 					b := NewPanels(1, cols, k)

@@ -29,6 +29,12 @@ const (
 // Units that pad the last block have zero weights. Any number of goroutines may
 // read Panels; Pack, SetRow and Resize need exclusive access.
 type Panels struct {
+	*panelData
+	descending bool
+}
+
+// panelData is what a Panels shares with its views.
+type panelData struct {
 	data            []float32
 	gates, units, k int
 }
@@ -47,8 +53,15 @@ func NewPanels(gates, units, k int) *Panels {
 	if hi != 0 || n > math.MaxInt/8 {
 		bad(fn, "k", k, "a size that fits in memory")
 	}
-	return &Panels{alignedSlice(int(n)), gates, units, k}
+	return &Panels{panelData: &panelData{alignedSlice(int(n)), gates, units, k}}
 }
+
+// Reversed returns a view of the same weights that products go through from the
+// last panel to the first, with the same bits. If weights do not fit in a cache,
+// and one product uses p and the next one the view, it finds there what the one
+// before has read last: a recurrent network alternates between the two from step
+// to step. What is written through one of them is seen through the other.
+func (p *Panels) Reversed() *Panels { return &Panels{p.panelData, !p.descending} }
 
 func checkGates(fn string, gates int) {
 	if gates != 1 && gates != 3 && gates != 4 {

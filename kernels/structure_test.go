@@ -149,6 +149,8 @@ func TestBoundedCalls(t *testing.T) {
 func TestProductsBounded(t *testing.T) {
 	require.LessOrEqual(t, maxRows*kChain*panelColumns, maxProducts)
 	require.LessOrEqual(t, 4*kChain*panelColumns, maxWeights)
+	require.LessOrEqual(t, block*kChain*copyPanels*panelColumns, maxProducts)
+	require.LessOrEqual(t, 4*kChain*copyPanels*panelColumns, maxWeights)
 	for rows := 1; rows <= maxRows; rows++ {
 		for kn := range kChain + 1 {
 			for blocks := 1; blocks <= 4; blocks++ {
@@ -161,7 +163,7 @@ func TestProductsBounded(t *testing.T) {
 	}
 	for _, k := range []int{0, 1, 16, 100, 256, 257} {
 		for units := range 300 {
-			whh, wih := &Panels{gates: 4, units: units, k: units}, &Panels{gates: 4, units: units, k: k}
+			whh, wih := &Panels{panelData: &panelData{gates: 4, units: units, k: units}}, &Panels{panelData: &panelData{gates: 4, units: units, k: k}}
 			if oneCall(whh, wih) {
 				require.True(t, oneCall(whh, nil))
 				require.LessOrEqual(t, 4*(k+units)*whh.Width(), maxWeights)

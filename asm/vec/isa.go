@@ -78,6 +78,10 @@ type ISA interface {
 	Branch(r GP, c Cond, k int, label string) // jumps if r c k, signed
 }
 
+// A Prefetcher is an ISA that can fetch the cache line at m, if there is memory,
+// before it is used.
+type Prefetcher interface{ Prefetch(m Mem) }
+
 // A Cond compares a register with a number.
 type Cond int
 
