@@ -26,15 +26,61 @@ func prefetch(g *vec.Gen, rows int) (onDemand, always bool) {
 	return false, false
 }
 
-// gemms emits a tile kernel for each number of rows up to the largest, and for
+// gemms emits what packs, and a tile kernel for each number of rows up to the largest, and for
 // each number of blocks of 16 columns that fit into the registers then.
 func gemms(g *vec.Gen, t target) {
+	copyBlocks(g)
 	for rows := 1; rows < len(t.blocks); rows++ {
 		for blocks := range t.blocks[rows] {
 			gemm(g, rows, blocks+1, false)
 			gemm(g, rows, blocks+1, true)
 		}
 	}
+}
+
+// copyBlocks emits
+//
+//	dst[b*dstStep+16*i+j] = src[i*srcStride+16*b+j]
+//
+// for blocks b of 16 columns j, four at a time.
+func copyBlocks(g *vec.Gen) {
+	k := g.Func("copyBlocks", "dst, src *float32, dstStep, srcStride, rows, blocks int",
+		"copies blocks of 16 columns of some rows. Steps are bytes from block to block, strides from row to row.")
+	left := k.Arg("blocks")
+	for _, n := range []int{4, 1} {
+		k.While(left, n, func() {
+			src, dst, rows := k.Arg("src"), k.Arg("dst"), k.Arg("rows")
+			stride, step := k.Arg("srcStride"), k.Arg("dstStep")
+			to := []vec.GP{dst}
+			for range n - 1 {
+				p := k.GP64()
+				k.AddWord(to[len(to)-1], step, p)
+				to = append(to, p)
+			}
+			k.While(rows, 1, func() {
+				for b, p := range to {
+					for j := 0; j < block; j += g.Lanes() {
+						r := g.ISA.Vec()
+						g.ISA.Load(vec.Mem{Base: src, Disp: 4 * (block*b + j)}, r)
+						g.ISA.Store(r, vec.Mem{Base: p, Disp: 4 * j})
+					}
+					k.AddImm(p, 4*block)
+				}
+				k.AddWord(src, stride, src)
+				k.AddImm(rows, -1)
+			})
+			k.Word(k.Param("src"), src)
+			k.AddImm(src, 4*block*n)
+			k.StoreWord(src, k.Param("src"))
+			k.Word(k.Param("dst"), dst)
+			for range n {
+				k.AddWord(dst, step, dst)
+			}
+			k.StoreWord(dst, k.Param("dst"))
+			k.AddImm(left, -n)
+		})
+	}
+	k.End()
 }
 
 // gemm emits a tile kernel, which multiplies tiles of rows of A (columns of A if

@@ -220,6 +220,18 @@ func gruBackward(isa ISA, gx, gh, dhPrev, dh, hPrev *float32, gxStride, ghStride
 	}
 }
 
+// copyBlocks copies blocks of 16 columns of some rows. Steps are bytes from block to block, strides from row to row.
+//
+//go:noinline
+func copyBlocks(isa ISA, dst, src *float32, dstStep, srcStride, rows, blocks int) {
+	switch isa {
+	case AVX512:
+		copyBlocksAVX512(dst, src, dstStep, srcStride, rows, blocks)
+	case AVX2:
+		copyBlocksAVX2(dst, src, dstStep, srcStride, rows, blocks)
+	}
+}
+
 // lstmStep computes count products of one row and 64 columns a panel, and then lstmForward.
 //
 //go:noinline

@@ -130,6 +130,13 @@ func gruBackward(isa ISA, gx, gh, dhPrev, dh, hPrev *float32, gxStride, ghStride
 	panic(unreachable)
 }
 
+// copyBlocks copies blocks of 16 columns of some rows. Steps are bytes from block to block, strides from row to row.
+//
+//go:noinline
+func copyBlocks(isa ISA, dst, src *float32, dstStep, srcStride, rows, blocks int) {
+	panic(unreachable)
+}
+
 // lstmStep computes count products of one row and 64 columns a panel, and then lstmForward.
 //
 //go:noinline

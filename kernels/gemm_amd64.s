@@ -4,6 +4,112 @@
 
 #include "textflag.h"
 
+// func copyBlocksAVX2(dst *float32, src *float32, dstStep int, srcStride int, rows int, blocks int)
+// Requires: AVX
+TEXT ·copyBlocksAVX2(SB), NOSPLIT, $8-48
+	// Flush subnormals to zero.
+	VSTMXCSR (SP)
+	MOVL     (SP), AX
+	ORL      $0x00008040, AX
+	MOVL     AX, 4(SP)
+	VLDMXCSR 4(SP)
+	MOVQ     blocks+40(FP), AX
+	CMPQ     AX, $+4
+	JLT      done2
+
+loop1:
+	MOVQ src+8(FP), CX
+	MOVQ dst+0(FP), DX
+	MOVQ rows+32(FP), BX
+	MOVQ srcStride+24(FP), SI
+	MOVQ dstStep+16(FP), DI
+	LEAQ (DX)(DI*1), R8
+	LEAQ (R8)(DI*1), R9
+	LEAQ (R9)(DI*1), R10
+	CMPQ BX, $+1
+	JLT  done4
+
+loop3:
+	VMOVUPS (CX), Y0
+	VMOVUPS Y0, (DX)
+	VMOVUPS 32(CX), Y0
+	VMOVUPS Y0, 32(DX)
+	ADDQ    $+64, DX
+	VMOVUPS 64(CX), Y0
+	VMOVUPS Y0, (R8)
+	VMOVUPS 96(CX), Y0
+	VMOVUPS Y0, 32(R8)
+	ADDQ    $+64, R8
+	VMOVUPS 128(CX), Y0
+	VMOVUPS Y0, (R9)
+	VMOVUPS 160(CX), Y0
+	VMOVUPS Y0, 32(R9)
+	ADDQ    $+64, R9
+	VMOVUPS 192(CX), Y0
+	VMOVUPS Y0, (R10)
+	VMOVUPS 224(CX), Y0
+	VMOVUPS Y0, 32(R10)
+	ADDQ    $+64, R10
+	ADDQ    SI, CX
+	ADDQ    $-1, BX
+	CMPQ    BX, $+1
+	JGE     loop3
+
+done4:
+	MOVQ src+8(FP), CX
+	ADDQ $+256, CX
+	MOVQ CX, src+8(FP)
+	MOVQ dst+0(FP), DX
+	ADDQ DI, DX
+	ADDQ DI, DX
+	ADDQ DI, DX
+	ADDQ DI, DX
+	MOVQ DX, dst+0(FP)
+	ADDQ $-4, AX
+	CMPQ AX, $+4
+	JGE  loop1
+
+done2:
+	CMPQ AX, $+1
+	JLT  done6
+
+loop5:
+	MOVQ src+8(FP), CX
+	MOVQ dst+0(FP), DX
+	MOVQ rows+32(FP), BX
+	MOVQ srcStride+24(FP), SI
+	MOVQ dstStep+16(FP), DI
+	CMPQ BX, $+1
+	JLT  done8
+
+loop7:
+	VMOVUPS (CX), Y0
+	VMOVUPS Y0, (DX)
+	VMOVUPS 32(CX), Y0
+	VMOVUPS Y0, 32(DX)
+	ADDQ    $+64, DX
+	ADDQ    SI, CX
+	ADDQ    $-1, BX
+	CMPQ    BX, $+1
+	JGE     loop7
+
+done8:
+	MOVQ src+8(FP), CX
+	ADDQ $+64, CX
+	MOVQ CX, src+8(FP)
+	MOVQ dst+0(FP), DX
+	ADDQ DI, DX
+	MOVQ DX, dst+0(FP)
+	ADDQ $-1, AX
+	CMPQ AX, $+1
+	JGE  loop5
+
+done6:
+	// As it was.
+	VZEROUPPER
+	VLDMXCSR (SP)
+	RET
+
 // func gemm1x16AVX2(task *gemmTask)
 // Requires: AVX, FMA3, MMX+
 TEXT ·gemm1x16AVX2(SB), NOSPLIT, $8-8
@@ -6454,6 +6560,102 @@ next4:
 	JMP  panel1
 
 done5:
+	// As it was.
+	VZEROUPPER
+	VLDMXCSR (SP)
+	RET
+
+// func copyBlocksAVX512(dst *float32, src *float32, dstStep int, srcStride int, rows int, blocks int)
+// Requires: AVX, AVX512F
+TEXT ·copyBlocksAVX512(SB), NOSPLIT, $8-48
+	// Flush subnormals to zero.
+	VSTMXCSR (SP)
+	MOVL     (SP), AX
+	ORL      $0x00008040, AX
+	MOVL     AX, 4(SP)
+	VLDMXCSR 4(SP)
+	MOVQ     blocks+40(FP), AX
+	CMPQ     AX, $+4
+	JLT      done2
+
+loop1:
+	MOVQ src+8(FP), CX
+	MOVQ dst+0(FP), DX
+	MOVQ rows+32(FP), BX
+	MOVQ srcStride+24(FP), SI
+	MOVQ dstStep+16(FP), DI
+	LEAQ (DX)(DI*1), R8
+	LEAQ (R8)(DI*1), R9
+	LEAQ (R9)(DI*1), R10
+	CMPQ BX, $+1
+	JLT  done4
+
+loop3:
+	VMOVUPS (CX), Z0
+	VMOVUPS Z0, (DX)
+	ADDQ    $+64, DX
+	VMOVUPS 64(CX), Z0
+	VMOVUPS Z0, (R8)
+	ADDQ    $+64, R8
+	VMOVUPS 128(CX), Z0
+	VMOVUPS Z0, (R9)
+	ADDQ    $+64, R9
+	VMOVUPS 192(CX), Z0
+	VMOVUPS Z0, (R10)
+	ADDQ    $+64, R10
+	ADDQ    SI, CX
+	ADDQ    $-1, BX
+	CMPQ    BX, $+1
+	JGE     loop3
+
+done4:
+	MOVQ src+8(FP), CX
+	ADDQ $+256, CX
+	MOVQ CX, src+8(FP)
+	MOVQ dst+0(FP), DX
+	ADDQ DI, DX
+	ADDQ DI, DX
+	ADDQ DI, DX
+	ADDQ DI, DX
+	MOVQ DX, dst+0(FP)
+	ADDQ $-4, AX
+	CMPQ AX, $+4
+	JGE  loop1
+
+done2:
+	CMPQ AX, $+1
+	JLT  done6
+
+loop5:
+	MOVQ src+8(FP), CX
+	MOVQ dst+0(FP), DX
+	MOVQ rows+32(FP), BX
+	MOVQ srcStride+24(FP), SI
+	MOVQ dstStep+16(FP), DI
+	CMPQ BX, $+1
+	JLT  done8
+
+loop7:
+	VMOVUPS (CX), Z0
+	VMOVUPS Z0, (DX)
+	ADDQ    $+64, DX
+	ADDQ    SI, CX
+	ADDQ    $-1, BX
+	CMPQ    BX, $+1
+	JGE     loop7
+
+done8:
+	MOVQ src+8(FP), CX
+	ADDQ $+64, CX
+	MOVQ CX, src+8(FP)
+	MOVQ dst+0(FP), DX
+	ADDQ DI, DX
+	MOVQ DX, dst+0(FP)
+	ADDQ $-1, AX
+	CMPQ AX, $+1
+	JGE  loop5
+
+done6:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)

@@ -4,6 +4,129 @@
 
 #include "textflag.h"
 
+// func copyBlocksNEON(dst *float32, src *float32, dstStep int, srcStride int, rows int, blocks int)
+TEXT ·copyBlocksNEON(SB), NOSPLIT, $0-48
+	// Flush subnormals to zero.
+	MRS  FPCR, R0
+	MOVD $16777216, R1
+	ORR  R0, R1, R1
+	MSR  R1, FPCR
+	MOVD blocks+40(FP), R1
+	CMP  $4, R1
+	BLT  done2
+
+loop1:
+	MOVD src+8(FP), R2
+	MOVD dst+0(FP), R3
+	MOVD rows+32(FP), R6
+	MOVD srcStride+24(FP), R7
+	MOVD dstStep+16(FP), R8
+	ADD  R8, R3, R9
+	ADD  R8, R9, R10
+	ADD  R8, R10, R11
+	CMP  $1, R6
+	BLT  done4
+
+loop3:
+	FMOVQ (R2), F0
+	FMOVQ F0, (R3)
+	FMOVQ 16(R2), F0
+	FMOVQ F0, 16(R3)
+	FMOVQ 32(R2), F0
+	FMOVQ F0, 32(R3)
+	FMOVQ 48(R2), F0
+	FMOVQ F0, 48(R3)
+	ADD   $64, R3, R3
+	FMOVQ 64(R2), F0
+	FMOVQ F0, (R9)
+	FMOVQ 80(R2), F0
+	FMOVQ F0, 16(R9)
+	FMOVQ 96(R2), F0
+	FMOVQ F0, 32(R9)
+	FMOVQ 112(R2), F0
+	FMOVQ F0, 48(R9)
+	ADD   $64, R9, R9
+	FMOVQ 128(R2), F0
+	FMOVQ F0, (R10)
+	FMOVQ 144(R2), F0
+	FMOVQ F0, 16(R10)
+	FMOVQ 160(R2), F0
+	FMOVQ F0, 32(R10)
+	FMOVQ 176(R2), F0
+	FMOVQ F0, 48(R10)
+	ADD   $64, R10, R10
+	FMOVQ 192(R2), F0
+	FMOVQ F0, (R11)
+	FMOVQ 208(R2), F0
+	FMOVQ F0, 16(R11)
+	FMOVQ 224(R2), F0
+	FMOVQ F0, 32(R11)
+	FMOVQ 240(R2), F0
+	FMOVQ F0, 48(R11)
+	ADD   $64, R11, R11
+	ADD   R7, R2, R2
+	ADD   $-1, R6, R6
+	CMP   $1, R6
+	BGE   loop3
+
+done4:
+	MOVD src+8(FP), R2
+	ADD  $256, R2, R2
+	MOVD R2, src+8(FP)
+	MOVD dst+0(FP), R3
+	ADD  R8, R3, R3
+	ADD  R8, R3, R3
+	ADD  R8, R3, R3
+	ADD  R8, R3, R3
+	MOVD R3, dst+0(FP)
+	ADD  $-4, R1, R1
+	CMP  $4, R1
+	BGE  loop1
+
+done2:
+	CMP $1, R1
+	BLT done6
+
+loop5:
+	MOVD src+8(FP), R2
+	MOVD dst+0(FP), R3
+	MOVD rows+32(FP), R6
+	MOVD srcStride+24(FP), R7
+	MOVD dstStep+16(FP), R8
+	CMP  $1, R6
+	BLT  done8
+
+loop7:
+	FMOVQ (R2), F0
+	FMOVQ F0, (R3)
+	FMOVQ 16(R2), F0
+	FMOVQ F0, 16(R3)
+	FMOVQ 32(R2), F0
+	FMOVQ F0, 32(R3)
+	FMOVQ 48(R2), F0
+	FMOVQ F0, 48(R3)
+	ADD   $64, R3, R3
+	ADD   R7, R2, R2
+	ADD   $-1, R6, R6
+	CMP   $1, R6
+	BGE   loop7
+
+done8:
+	MOVD src+8(FP), R2
+	ADD  $64, R2, R2
+	MOVD R2, src+8(FP)
+	MOVD dst+0(FP), R3
+	ADD  R8, R3, R3
+	MOVD R3, dst+0(FP)
+	ADD  $-1, R1, R1
+	CMP  $1, R1
+	BGE  loop5
+
+done6:
+	// As it was.
+	MSR R0, FPCR
+	RET
+
 // func gemm1x16NEON(task *gemmTask)
 TEXT ·gemm1x16NEON(SB), NOSPLIT, $0-8
 	// Flush subnormals to zero.

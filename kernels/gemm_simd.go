@@ -155,7 +155,7 @@ func (p *matmul) runTN(gates, units int) {
 //
 //go:noinline
 func (p *matmul) runCopied(gates, units int) {
-	var copied [4][kChain * block]float32
+	var copied [4 * kChain * block]float32
 	var scratch [4 * block * copyPanels * panelColumns]float32
 	sums := Mat{scratch[:], copyPanels * panelColumns}
 	blockRow, step := units, block // from block to block of A in C, and in units
@@ -168,32 +168,16 @@ func (p *matmul) runCopied(gates, units int) {
 			group := region{panel: panel, panels: min(copyPanels, p.w.len()-panel)}
 			for k := 0; k < p.w.k; k += kChain {
 				kn := min(kChain, p.w.k-k)
-				copyColumns(&copied, p.a.from(k, PackedIndex(gates, u, 0)), kn, cols)
+				copyRows(p.isa, copied[:], kChain*block, p.a.from(k, PackedIndex(gates, u, 0)), kn, cols)
 				for b := range blocks(cols) {
 					group.row, group.rows = u+b*blockRow, min(block, units-u)
 					if gates == 1 {
 						group.rows = min(block, units-u-b*block)
 					}
-					p.copied = copied[b][:]
+					p.copied = copied[b*kChain*block:]
 					p.chainOf(group, k, kn, sums.from(b*block, 0))
 				}
 			}
-		}
-	}
-}
-
-// copyColumns copies kn rows of cols columns of a by blocks of columns.
-func copyColumns(copied *[4][kChain * block]float32, a Mat, kn, cols int) {
-	for i := range kn {
-		src := a.row(i, cols)
-		for b := 0; len(src) > 0; b++ {
-			dst := (*[block]float32)(copied[b][i*block:])
-			if len(src) < block {
-				copy(dst[:], src)
-				break
-			}
-			*dst = [block]float32(src)
-			src = src[block:]
 		}
 	}
 }

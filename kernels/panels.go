@@ -174,17 +174,41 @@ func (p *Panels) SetRows(x Mat) {
 	if cols := p.gates * p.units; !x.holds(p.k, cols) {
 		badMat("Panels.SetRows", "x", x, p.k, cols)
 	}
+	isa := use()
 	for i := range p.len() {
 		panel, nb := p.panel(i)
 		for k0 := 0; k0 < p.k; k0 += kBlock {
 			kn := min(kBlock, p.k-k0)
+			if row, _ := p.outputs(i, 0); p.gates == 1 {
+				copyRows(isa, panel[k0*nb*block:], kn*block, x.from(k0, row), kn, min(nb*block, p.units-row))
+				continue
+			}
 			for b := range nb {
 				row, n := p.outputs(i, b)
-				dst := panel[(k0*nb+b*kn)*block:]
-				for k := range kn {
-					copy(dst[k*block:][:n], x.Data[(k0+k)*x.Stride+row:])
-				}
+				copyRows(isa, panel[(k0*nb+b*kn)*block:], 0, x.from(k0, row), kn, n)
 			}
+		}
+	}
+}
+
+// copyRows copies at most kChain rows of at most 64 columns of x to blocks of 16
+// columns [rows][16], the first of each step elements from the next.
+func copyRows(isa ISA, dst []float32, step int, x Mat, rows, cols int) {
+	whole := cols / block
+	switch {
+	case whole == 0:
+	case isa == Generic:
+		for i := range rows {
+			for b := range whole {
+				copy(dst[b*step+i*block:][:block], x.Data[i*x.Stride+b*block:])
+			}
+		}
+	default:
+		copyBlocks(isa, &dst[0], &x.Data[0], 4*step, 4*x.Stride, rows, whole)
+	}
+	if n := cols % block; n > 0 {
+		for i := range rows {
+			copy(dst[whole*step+i*block:][:n], x.Data[i*x.Stride+whole*block:])
 		}
 	}
 }

@@ -184,6 +184,11 @@ func gruForwardTrainAVX512(h, gx, gh, hPrev *float32, hStride, gxStride, ghStrid
 //go:noescape
 func gruBackwardAVX512(gx, gh, dhPrev, dh, hPrev *float32, gxStride, ghStride, dhPrevStride, dhStride, hPrevStride, rows, units int)
 
+// copyBlocksAVX2 copies blocks of 16 columns of some rows. Steps are bytes from block to block, strides from row to row.
+//
+//go:noescape
+func copyBlocksAVX2(dst, src *float32, dstStep, srcStride, rows, blocks int)
+
 // gemm1x16AVX2 multiplies tiles of 1 rows of A by 16 columns of panels.
 //
 //go:noescape
@@ -293,6 +298,11 @@ func gemm6x16AVX2(task *gemmTask)
 //
 //go:noescape
 func gemmTN6x16AVX2(task *gemmTask)
+
+// copyBlocksAVX512 copies blocks of 16 columns of some rows. Steps are bytes from block to block, strides from row to row.
+//
+//go:noescape
+func copyBlocksAVX512(dst, src *float32, dstStep, srcStride, rows, blocks int)
 
 // gemm1x16AVX512 multiplies tiles of 1 rows of A by 16 columns of panels.
 //

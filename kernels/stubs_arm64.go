@@ -94,6 +94,11 @@ func gruForwardTrainNEON(h, gx, gh, hPrev *float32, hStride, gxStride, ghStride,
 //go:noescape
 func gruBackwardNEON(gx, gh, dhPrev, dh, hPrev *float32, gxStride, ghStride, dhPrevStride, dhStride, hPrevStride, rows, units int)
 
+// copyBlocksNEON copies blocks of 16 columns of some rows. Steps are bytes from block to block, strides from row to row.
+//
+//go:noescape
+func copyBlocksNEON(dst, src *float32, dstStep, srcStride, rows, blocks int)
+
 // gemm1x16NEON multiplies tiles of 1 rows of A by 16 columns of panels.
 //
 //go:noescape
