@@ -57,7 +57,17 @@ func copyBlocks(g *vec.Gen) {
 				k.AddWord(to[len(to)-1], step, p)
 				to = append(to, p)
 			}
+			later := k.GP64() // the source some rows ahead: no processor foresees wide strides
+			k.CopyWord(stride, later)
+			k.ShlWord(later, 3)
+			k.AddWord(later, src, later)
 			k.While(rows, 1, func() {
+				if f, ok := g.ISA.(vec.Prefetcher); ok {
+					for b := range n {
+						f.Prefetch(vec.Mem{Base: later, Disp: 4 * block * b})
+					}
+					k.AddWord(later, stride, later)
+				}
 				for b, p := range to {
 					for j := 0; j < block; j += g.Lanes() {
 						r := g.ISA.Vec()
@@ -83,8 +93,9 @@ func copyBlocks(g *vec.Gen) {
 	k.End()
 }
 
-// gemm emits a tile kernel, which multiplies tiles of rows of A (columns of A if
-// trans) by some blocks of a panel of W, and goes on to the next panels.
+// gemm emits a tile kernel, which multiplies tiles of rows of A by some blocks of a
+// panel of W, and goes on to the next blocks and panels. If trans, A is a copy of
+// 16 columns of A, [inputs][16], and the tiles are of columns.
 func gemm(g *vec.Gen, rows, blocks int, trans bool) {
 	name, doc := "gemm", "rows"
 	if trans {
@@ -185,14 +196,11 @@ func product(k *vec.Func, task vec.GP, rows, blocks int, trans bool) {
 		for b := range blocks {
 			wm = append(wm, weights.At(b))
 		}
-		steps := inputs
 		var left *vec.Left
 		var advance func(n int)
 		if trans {
-			steps = min(steps, g.Reach())
-			s := k.Strided(at, aStride, 1)
-			left = &vec.Left{At: func(row, k int) vec.Mem { return g.Indexed(at, aStride, k).Offset(4 * row) }}
-			advance = s.AdvanceStrides
+			left = &vec.Left{At: func(row, k int) vec.Mem { return vec.Mem{Base: at, Disp: 4 * (block*k + row)} }}
+			advance = func(n int) { k.AddImm(at, 4*block*n) }
 		} else {
 			s := k.Strided(at, aStride, rows)
 			left = &vec.Left{At: func(row, k int) vec.Mem { return s.At(row).Offset(4 * k) }, AlongK: true}
@@ -215,12 +223,10 @@ func product(k *vec.Func, task vec.GP, rows, blocks int, trans bool) {
 		}
 		onDemand, always := prefetch(g, rows)
 		if onDemand {
-			k.If(word("ahead"), func() { loop(steps, true) })
+			k.If(word("ahead"), func() { loop(inputs, true) })
 		}
-		loop(steps, always)
-		if steps > 1 {
-			loop(1, false)
-		}
+		loop(inputs, always)
+		loop(1, false)
 		k.AddImm(part, 16) // to w1, k1
 		k.AddImm(parts, -1)
 	})

@@ -46,8 +46,7 @@ const (
 	maxProducts  = 1 << 20   // multiply-adds of one call: some 50 us at 20 a ns
 	maxWeights   = 512 << 10 // bytes of W in one call, for they may come from DRAM
 	panelColumns = 4 * block
-	copyPanels   = 4       // for which one copy of columns of A serves
-	minCopied    = 1 << 20 // multiply-adds from which on it pays to copy them
+	copyPanels   = 4 // for which one copy of columns of A serves
 )
 
 // panelsPerCall returns how many panels one call may take, for some rows of A,
@@ -90,10 +89,13 @@ func gemmTN(isa ISA, c, a Mat, gates, units int, b *Panels, add bool) {
 		return
 	}
 	p := matmul{isa: isa, c: c, a: a, w: b, add: add, trans: true}
-	if b.k > 0 && gates*units*b.units >= minCopied/b.k {
-		p.runCopied(gates, units)
-	} else {
-		p.runTN(gates, units)
+	switch {
+	case b.k <= kBlock/2:
+		p.small(gates, units)
+	case b.k <= kChain:
+		p.oneChain(gates, units)
+	default:
+		p.someChains(gates, units)
 	}
 }
 
@@ -104,7 +106,7 @@ type matmul struct {
 	w          *Panels
 	bias       []float32
 	add, trans bool
-	copied     []float32 // a block of columns of A [inputs of a chain][block], or nil
+	copied     []float32 // if trans: four blocks of columns of A
 }
 
 // A region is a part of C: rows, and columns by the panels and blocks of W that
@@ -113,7 +115,7 @@ type matmul struct {
 // chains that must be finished before they are added to C.
 type region struct {
 	row, rows     int
-	from          int // the first row of A, or column if trans
+	from          int // where A's columns start in their copy, if trans
 	panel, panels int
 	block, blocks int
 	descending    bool // from the last panel to the first
@@ -128,36 +130,45 @@ func (p *matmul) run(n int) {
 	r := region{panels: p.w.len(), descending: p.w.descending}
 	for ; r.row < n; r.row += r.rows {
 		parts := (n - r.row + maxRows - 1) / maxRows
-		r.from, r.rows = r.row, (n-r.row+parts-1)/parts
+		r.rows = (n - r.row + parts - 1) / parts
 		p.panels(r)
 		r.descending = !r.descending
 	}
 }
 
-// runTN works on blocks of A's columns. The rows of C are in PyTorch's order.
-func (p *matmul) runTN(gates, units int) {
-	most := block
-	if gates == 1 {
-		most = maxRows
-	}
-	r := region{panels: p.w.len()}
-	for u := 0; u < units; u += most {
-		for g := range gates {
-			r.row, r.from, r.rows = g*units+u, PackedIndex(gates, u, g), min(most, units-u)
-			p.panels(r)
-		}
-	}
+// Products with Aᵀ take copies of A's columns, four blocks at a time, in blocks
+// [inputs of a chain][16]: in A the inputs of a column are a stride apart, which
+// may be a multiple of the distance at which cache lines displace each other. The
+// memory for that is on the stack, no more than it takes.
+
+//go:noinline
+func (p matmul) small(gates, units int) {
+	var copied [4 * block * kBlock / 2]float32
+	var sums [block * block]float32
+	p.copied = copied[:]
+	p.runTN(gates, units, Mat{sums[:], block})
 }
 
-// runCopied is runTN with copies of four blocks of A's columns, for a chain of
-// inputs and some panels each: the inputs of a column are a stride apart, which
-// may be a multiple of the distance at which cache lines displace each other.
-//
 //go:noinline
-func (p *matmul) runCopied(gates, units int) {
-	var copied [4 * kChain * block]float32
-	var scratch [4 * block * copyPanels * panelColumns]float32
-	sums := Mat{scratch[:], copyPanels * panelColumns}
+func (p matmul) oneChain(gates, units int) {
+	var copied [4 * block * kChain]float32
+	var sums [block * block]float32
+	p.copied = copied[:]
+	p.runTN(gates, units, Mat{sums[:], block})
+}
+
+//go:noinline
+func (p matmul) someChains(gates, units int) {
+	var copied [4 * block * kChain]float32
+	var sums [4 * block * copyPanels * panelColumns]float32
+	p.copied = copied[:]
+	p.runTN(gates, units, Mat{sums[:], copyPanels * panelColumns})
+}
+
+// runTN computes a product with Aᵀ. A copy of four blocks of A's columns, the
+// inputs of a chain, serves some panels. If there are several chains, sums has
+// room for those of all blocks and panels, else for those of one block.
+func (p *matmul) runTN(gates, units int, sums Mat) {
 	blockRow, step := units, block // from block to block of A in C, and in units
 	if gates == 1 {
 		blockRow, step = block, 4*block
@@ -166,42 +177,49 @@ func (p *matmul) runCopied(gates, units int) {
 		cols := packedWidth(gates, min(step, units-u))
 		for panel := 0; panel < p.w.len(); panel += copyPanels {
 			group := region{panel: panel, panels: min(copyPanels, p.w.len()-panel)}
-			for k := 0; k < p.w.k; k += kChain {
+			for k := 0; k == 0 || k < p.w.k; k += kChain {
 				kn := min(kChain, p.w.k-k)
-				copyRows(p.isa, copied[:], kChain*block, p.a.from(k, PackedIndex(gates, u, 0)), kn, cols)
+				if kn > 0 {
+					copyRows(p.isa, p.copied, kn*block, p.a.from(k, PackedIndex(gates, u, 0)), kn, cols)
+				}
 				for b := range blocks(cols) {
 					group.row, group.rows = u+b*blockRow, min(block, units-u)
 					if gates == 1 {
 						group.rows = min(block, units-u-b*block)
 					}
-					p.copied = copied[b*kChain*block:]
-					p.chainOf(group, k, kn, sums.from(b*block, 0))
+					group.from = b * kn * block
+					p.chainOf(group, k, kn, sums, b)
 				}
 			}
 		}
 	}
 }
 
-// chainOf computes one chain of a group of panels with copied columns of A. Sums
-// are gathered in sum and the last chain leaves them in C.
-func (p *matmul) chainOf(group region, k, kn int, sum Mat) {
+// chainOf computes one chain of a group of panels with block b of the copied
+// columns of A. The last chain leaves the sums in C.
+func (p *matmul) chainOf(group region, k, kn int, sums Mat, b int) {
 	last := k+kn == p.w.k
+	in := sums
 	whole, rest, part := p.split(group)
 	for _, r := range [2]region{whole, rest} {
 		if r.panels*r.blocks > 0 {
-			sum := sum.from(0, p.col(r)-p.col(group))
-			out := sum
+			if p.w.k > kChain {
+				in = sums.from(b*block, p.col(r)-p.col(group))
+			}
+			out := in
 			if last {
 				out = p.c.from(r.row, p.col(r))
 			}
-			p.chain(r, k, kn, sum, out, zeroInit[:], p.add && last)
+			p.chain(r, k, kn, in, out, zeroInit[:], p.add && last)
 		}
 	}
 	if part.blocks > 0 {
-		sum := sum.from(0, p.col(part)-p.col(group))
-		p.chain(part, k, kn, sum, sum, zeroInit[:], false)
+		if p.w.k > kChain {
+			in = sums.from(b*block, p.col(part)-p.col(group))
+		}
+		p.chain(part, k, kn, in, in, zeroInit[:], false)
 		if last {
-			p.merge(part, sum)
+			p.merge(part, in)
 		}
 	}
 }
@@ -292,7 +310,6 @@ func (p *matmul) part(r region) {
 		p.chains(r, sum, sum, init[:], false)
 		p.merge(r, sum)
 		r.row += r.rows
-		r.from += r.rows
 	}
 }
 
@@ -393,12 +410,10 @@ func (p *matmul) chain(r region, k, kn int, sum, out Mat, init []float32, old bo
 					task.w1 = &w[(kBlock*nb+b*task.k1)*block]
 				}
 				switch {
-				case p.copied != nil:
-					task.a, task.aStride = &p.copied[row], 4*block
 				case p.trans:
-					task.a = p.a.at(k, r.from+row)
+					task.a = &p.copied[r.from+row]
 				default:
-					task.a = p.a.at(r.from+row, k)
+					task.a = p.a.at(r.row+row, k)
 				}
 			}
 			if p.trans {
