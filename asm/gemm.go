@@ -13,17 +13,11 @@ const (
 )
 
 // prefetch says whether a tile of some rows fetches weights ahead: if the task
-// asks for it, or always. Where it always does, load ports are idle, and even
-// weights in L2 come faster. Where it does on demand, the fetches would slow down
-// what runs from a near cache. Processors for NEON do without.
+// asks for it, or always. AVX2 leaves load ports idle then, and even weights in
+// the second cache come faster. Single rows are bound by the cache itself, and to
+// AVX-512 more loads are a burden unless weights come from afar.
 func prefetch(g *vec.Gen, rows int) (onDemand, always bool) {
-	switch g.Name() {
-	case "AVX2":
-		return rows == 1, rows > 1
-	case "AVX512":
-		return rows >= 4, false
-	}
-	return false, false
+	return g.Name() == "AVX512" && rows >= 4, g.Name() == "AVX2" && rows > 1
 }
 
 // gemms emits what packs, and a tile kernel for each number of rows up to the largest, and for

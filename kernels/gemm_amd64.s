@@ -124,7 +124,7 @@ done6:
 	RET
 
 // func gemm1x16AVX2(task *gemmTask)
-// Requires: AVX, FMA3, MMX+
+// Requires: AVX, FMA3
 TEXT ·gemm1x16AVX2(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
@@ -161,45 +161,14 @@ tile3:
 
 loop6:
 	// A k block.
-	MOVQ  (SI), R8
-	MOVQ  8(SI), R9
-	MOVQ  R9, R10
-	SHLQ  $0x06, R10
-	MOVQ  104(AX), R10
-	TESTQ R10, R10
-	JEQ   done8
-	CMPQ  R9, $+4
-	JLT   done10
-
-loop9:
-	PREFETCHT0   1024(R8)
-	PREFETCHT0   1088(R8)
-	PREFETCHT0   1152(R8)
-	PREFETCHT0   1216(R8)
-	VBROADCASTSS (DI), Y2
-	VFMADD231PS  (R8), Y2, Y0
-	VFMADD231PS  32(R8), Y2, Y1
-	VBROADCASTSS 4(DI), Y2
-	VFMADD231PS  64(R8), Y2, Y0
-	VFMADD231PS  96(R8), Y2, Y1
-	VBROADCASTSS 8(DI), Y2
-	VFMADD231PS  128(R8), Y2, Y0
-	VFMADD231PS  160(R8), Y2, Y1
-	VBROADCASTSS 12(DI), Y2
-	VFMADD231PS  192(R8), Y2, Y0
-	VFMADD231PS  224(R8), Y2, Y1
-	ADDQ         $+16, DI
-	ADDQ         $+256, R8
-	ADDQ         $-4, R9
-	CMPQ         R9, $+4
-	JGE          loop9
-
-done10:
-done8:
+	MOVQ (SI), R8
+	MOVQ 8(SI), R9
+	MOVQ R9, R10
+	SHLQ $0x06, R10
 	CMPQ R9, $+4
-	JLT  done12
+	JLT  done9
 
-loop11:
+loop8:
 	VBROADCASTSS (DI), Y2
 	VFMADD231PS  (R8), Y2, Y0
 	VFMADD231PS  32(R8), Y2, Y1
@@ -216,13 +185,13 @@ loop11:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop11
+	JGE          loop8
 
-done12:
+done9:
 	CMPQ R9, $+1
-	JLT  done14
+	JLT  done11
 
-loop13:
+loop10:
 	VBROADCASTSS (DI), Y2
 	VFMADD231PS  (R8), Y2, Y0
 	VFMADD231PS  32(R8), Y2, Y1
@@ -230,9 +199,9 @@ loop13:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop13
+	JGE          loop10
 
-done14:
+done11:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
@@ -244,7 +213,7 @@ done7:
 	// Add finished chains.
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
-	JEQ     done15
+	JEQ     done12
 	MOVQ    184(AX), SI
 	MOVQ    120(AX), BX
 	VMOVUPS (SI), Y2
@@ -255,11 +224,11 @@ done7:
 	MOVQ    SI, 184(AX)
 	MOVQ    128(AX), BX
 
-done15:
+done12:
 	// Add what C holds.
 	MOVQ    88(AX), SI
 	TESTQ   SI, SI
-	JEQ     done16
+	JEQ     done13
 	MOVQ    192(AX), SI
 	VMOVUPS (SI), Y2
 	VADDPS  Y0, Y2, Y0
@@ -267,7 +236,7 @@ done15:
 	VADDPS  Y1, Y2, Y1
 	ADDQ    BX, SI
 
-done16:
+done13:
 	// Store.
 	MOVQ    192(AX), SI
 	VMOVUPS Y0, (SI)
@@ -348,7 +317,7 @@ done5:
 	RET
 
 // func gemmTN1x16AVX2(task *gemmTask)
-// Requires: AVX, FMA3, MMX+
+// Requires: AVX, FMA3
 TEXT ·gemmTN1x16AVX2(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
@@ -385,45 +354,14 @@ tile3:
 
 loop6:
 	// A k block.
-	MOVQ  (BX), DI
-	MOVQ  8(BX), R8
-	MOVQ  R8, R9
-	SHLQ  $0x06, R9
-	MOVQ  104(AX), R9
-	TESTQ R9, R9
-	JEQ   done8
-	CMPQ  R8, $+4
-	JLT   done10
-
-loop9:
-	PREFETCHT0   1024(DI)
-	PREFETCHT0   1088(DI)
-	PREFETCHT0   1152(DI)
-	PREFETCHT0   1216(DI)
-	VBROADCASTSS (SI), Y2
-	VFMADD231PS  (DI), Y2, Y0
-	VFMADD231PS  32(DI), Y2, Y1
-	VBROADCASTSS 64(SI), Y2
-	VFMADD231PS  64(DI), Y2, Y0
-	VFMADD231PS  96(DI), Y2, Y1
-	VBROADCASTSS 128(SI), Y2
-	VFMADD231PS  128(DI), Y2, Y0
-	VFMADD231PS  160(DI), Y2, Y1
-	VBROADCASTSS 192(SI), Y2
-	VFMADD231PS  192(DI), Y2, Y0
-	VFMADD231PS  224(DI), Y2, Y1
-	ADDQ         $+256, SI
-	ADDQ         $+256, DI
-	ADDQ         $-4, R8
-	CMPQ         R8, $+4
-	JGE          loop9
-
-done10:
-done8:
+	MOVQ (BX), DI
+	MOVQ 8(BX), R8
+	MOVQ R8, R9
+	SHLQ $0x06, R9
 	CMPQ R8, $+4
-	JLT  done12
+	JLT  done9
 
-loop11:
+loop8:
 	VBROADCASTSS (SI), Y2
 	VFMADD231PS  (DI), Y2, Y0
 	VFMADD231PS  32(DI), Y2, Y1
@@ -440,13 +378,13 @@ loop11:
 	ADDQ         $+256, DI
 	ADDQ         $-4, R8
 	CMPQ         R8, $+4
-	JGE          loop11
+	JGE          loop8
 
-done12:
+done9:
 	CMPQ R8, $+1
-	JLT  done14
+	JLT  done11
 
-loop13:
+loop10:
 	VBROADCASTSS (SI), Y2
 	VFMADD231PS  (DI), Y2, Y0
 	VFMADD231PS  32(DI), Y2, Y1
@@ -454,9 +392,9 @@ loop13:
 	ADDQ         $+64, DI
 	ADDQ         $-1, R8
 	CMPQ         R8, $+1
-	JGE          loop13
+	JGE          loop10
 
-done14:
+done11:
 	ADDQ $+16, BX
 	ADDQ $-1, DX
 	CMPQ DX, $+1
@@ -468,7 +406,7 @@ done7:
 	// Add finished chains.
 	MOVQ    80(AX), BX
 	TESTQ   BX, BX
-	JEQ     done15
+	JEQ     done12
 	MOVQ    184(AX), BX
 	MOVQ    120(AX), DX
 	VMOVUPS (BX), Y2
@@ -479,11 +417,11 @@ done7:
 	MOVQ    BX, 184(AX)
 	MOVQ    128(AX), DX
 
-done15:
+done12:
 	// Add what C holds.
 	MOVQ    88(AX), BX
 	TESTQ   BX, BX
-	JEQ     done16
+	JEQ     done13
 	MOVQ    192(AX), BX
 	VMOVUPS (BX), Y2
 	VADDPS  Y0, Y2, Y0
@@ -491,7 +429,7 @@ done15:
 	VADDPS  Y1, Y2, Y1
 	ADDQ    DX, BX
 
-done16:
+done13:
 	// Store.
 	MOVQ    192(AX), BX
 	VMOVUPS Y0, (BX)
@@ -572,7 +510,7 @@ done5:
 	RET
 
 // func gemm1x32AVX2(task *gemmTask)
-// Requires: AVX, FMA3, MMX+
+// Requires: AVX, FMA3
 TEXT ·gemm1x32AVX2(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
@@ -611,57 +549,14 @@ tile3:
 
 loop6:
 	// A k block.
-	MOVQ  (SI), R8
-	MOVQ  8(SI), R9
-	MOVQ  R9, R10
-	SHLQ  $0x06, R10
-	MOVQ  104(AX), R11
-	TESTQ R11, R11
-	JEQ   done8
-	CMPQ  R9, $+4
-	JLT   done10
-
-loop9:
-	PREFETCHT0   1024(R8)
-	PREFETCHT0   1088(R8)
-	PREFETCHT0   1152(R8)
-	PREFETCHT0   1216(R8)
-	PREFETCHT0   1024(R8)(R10*1)
-	PREFETCHT0   1088(R8)(R10*1)
-	PREFETCHT0   1152(R8)(R10*1)
-	PREFETCHT0   1216(R8)(R10*1)
-	VBROADCASTSS (DI), Y4
-	VFMADD231PS  (R8), Y4, Y0
-	VFMADD231PS  32(R8), Y4, Y1
-	VFMADD231PS  (R8)(R10*1), Y4, Y2
-	VFMADD231PS  32(R8)(R10*1), Y4, Y3
-	VBROADCASTSS 4(DI), Y4
-	VFMADD231PS  64(R8), Y4, Y0
-	VFMADD231PS  96(R8), Y4, Y1
-	VFMADD231PS  64(R8)(R10*1), Y4, Y2
-	VFMADD231PS  96(R8)(R10*1), Y4, Y3
-	VBROADCASTSS 8(DI), Y4
-	VFMADD231PS  128(R8), Y4, Y0
-	VFMADD231PS  160(R8), Y4, Y1
-	VFMADD231PS  128(R8)(R10*1), Y4, Y2
-	VFMADD231PS  160(R8)(R10*1), Y4, Y3
-	VBROADCASTSS 12(DI), Y4
-	VFMADD231PS  192(R8), Y4, Y0
-	VFMADD231PS  224(R8), Y4, Y1
-	VFMADD231PS  192(R8)(R10*1), Y4, Y2
-	VFMADD231PS  224(R8)(R10*1), Y4, Y3
-	ADDQ         $+16, DI
-	ADDQ         $+256, R8
-	ADDQ         $-4, R9
-	CMPQ         R9, $+4
-	JGE          loop9
-
-done10:
-done8:
+	MOVQ (SI), R8
+	MOVQ 8(SI), R9
+	MOVQ R9, R10
+	SHLQ $0x06, R10
 	CMPQ R9, $+4
-	JLT  done12
+	JLT  done9
 
-loop11:
+loop8:
 	VBROADCASTSS (DI), Y4
 	VFMADD231PS  (R8), Y4, Y0
 	VFMADD231PS  32(R8), Y4, Y1
@@ -686,13 +581,13 @@ loop11:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop11
+	JGE          loop8
 
-done12:
+done9:
 	CMPQ R9, $+1
-	JLT  done14
+	JLT  done11
 
-loop13:
+loop10:
 	VBROADCASTSS (DI), Y4
 	VFMADD231PS  (R8), Y4, Y0
 	VFMADD231PS  32(R8), Y4, Y1
@@ -702,9 +597,9 @@ loop13:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop13
+	JGE          loop10
 
-done14:
+done11:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
@@ -716,7 +611,7 @@ done7:
 	// Add finished chains.
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
-	JEQ     done15
+	JEQ     done12
 	MOVQ    184(AX), SI
 	MOVQ    120(AX), BX
 	VMOVUPS (SI), Y4
@@ -731,11 +626,11 @@ done7:
 	MOVQ    SI, 184(AX)
 	MOVQ    128(AX), BX
 
-done15:
+done12:
 	// Add what C holds.
 	MOVQ    88(AX), SI
 	TESTQ   SI, SI
-	JEQ     done16
+	JEQ     done13
 	MOVQ    192(AX), SI
 	VMOVUPS (SI), Y4
 	VADDPS  Y0, Y4, Y0
@@ -747,7 +642,7 @@ done15:
 	VADDPS  Y3, Y4, Y3
 	ADDQ    BX, SI
 
-done16:
+done13:
 	// Store.
 	MOVQ    192(AX), SI
 	VMOVUPS Y0, (SI)
@@ -836,7 +731,7 @@ done5:
 	RET
 
 // func gemmTN1x32AVX2(task *gemmTask)
-// Requires: AVX, FMA3, MMX+
+// Requires: AVX, FMA3
 TEXT ·gemmTN1x32AVX2(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
@@ -875,57 +770,14 @@ tile3:
 
 loop6:
 	// A k block.
-	MOVQ  (BX), DI
-	MOVQ  8(BX), R8
-	MOVQ  R8, R9
-	SHLQ  $0x06, R9
-	MOVQ  104(AX), R10
-	TESTQ R10, R10
-	JEQ   done8
-	CMPQ  R8, $+4
-	JLT   done10
-
-loop9:
-	PREFETCHT0   1024(DI)
-	PREFETCHT0   1088(DI)
-	PREFETCHT0   1152(DI)
-	PREFETCHT0   1216(DI)
-	PREFETCHT0   1024(DI)(R9*1)
-	PREFETCHT0   1088(DI)(R9*1)
-	PREFETCHT0   1152(DI)(R9*1)
-	PREFETCHT0   1216(DI)(R9*1)
-	VBROADCASTSS (SI), Y4
-	VFMADD231PS  (DI), Y4, Y0
-	VFMADD231PS  32(DI), Y4, Y1
-	VFMADD231PS  (DI)(R9*1), Y4, Y2
-	VFMADD231PS  32(DI)(R9*1), Y4, Y3
-	VBROADCASTSS 64(SI), Y4
-	VFMADD231PS  64(DI), Y4, Y0
-	VFMADD231PS  96(DI), Y4, Y1
-	VFMADD231PS  64(DI)(R9*1), Y4, Y2
-	VFMADD231PS  96(DI)(R9*1), Y4, Y3
-	VBROADCASTSS 128(SI), Y4
-	VFMADD231PS  128(DI), Y4, Y0
-	VFMADD231PS  160(DI), Y4, Y1
-	VFMADD231PS  128(DI)(R9*1), Y4, Y2
-	VFMADD231PS  160(DI)(R9*1), Y4, Y3
-	VBROADCASTSS 192(SI), Y4
-	VFMADD231PS  192(DI), Y4, Y0
-	VFMADD231PS  224(DI), Y4, Y1
-	VFMADD231PS  192(DI)(R9*1), Y4, Y2
-	VFMADD231PS  224(DI)(R9*1), Y4, Y3
-	ADDQ         $+256, SI
-	ADDQ         $+256, DI
-	ADDQ         $-4, R8
-	CMPQ         R8, $+4
-	JGE          loop9
-
-done10:
-done8:
+	MOVQ (BX), DI
+	MOVQ 8(BX), R8
+	MOVQ R8, R9
+	SHLQ $0x06, R9
 	CMPQ R8, $+4
-	JLT  done12
+	JLT  done9
 
-loop11:
+loop8:
 	VBROADCASTSS (SI), Y4
 	VFMADD231PS  (DI), Y4, Y0
 	VFMADD231PS  32(DI), Y4, Y1
@@ -950,13 +802,13 @@ loop11:
 	ADDQ         $+256, DI
 	ADDQ         $-4, R8
 	CMPQ         R8, $+4
-	JGE          loop11
+	JGE          loop8
 
-done12:
+done9:
 	CMPQ R8, $+1
-	JLT  done14
+	JLT  done11
 
-loop13:
+loop10:
 	VBROADCASTSS (SI), Y4
 	VFMADD231PS  (DI), Y4, Y0
 	VFMADD231PS  32(DI), Y4, Y1
@@ -966,9 +818,9 @@ loop13:
 	ADDQ         $+64, DI
 	ADDQ         $-1, R8
 	CMPQ         R8, $+1
-	JGE          loop13
+	JGE          loop10
 
-done14:
+done11:
 	ADDQ $+16, BX
 	ADDQ $-1, DX
 	CMPQ DX, $+1
@@ -980,7 +832,7 @@ done7:
 	// Add finished chains.
 	MOVQ    80(AX), BX
 	TESTQ   BX, BX
-	JEQ     done15
+	JEQ     done12
 	MOVQ    184(AX), BX
 	MOVQ    120(AX), DX
 	VMOVUPS (BX), Y4
@@ -995,11 +847,11 @@ done7:
 	MOVQ    BX, 184(AX)
 	MOVQ    128(AX), DX
 
-done15:
+done12:
 	// Add what C holds.
 	MOVQ    88(AX), BX
 	TESTQ   BX, BX
-	JEQ     done16
+	JEQ     done13
 	MOVQ    192(AX), BX
 	VMOVUPS (BX), Y4
 	VADDPS  Y0, Y4, Y0
@@ -1011,7 +863,7 @@ done15:
 	VADDPS  Y3, Y4, Y3
 	ADDQ    DX, BX
 
-done16:
+done13:
 	// Store.
 	MOVQ    192(AX), BX
 	VMOVUPS Y0, (BX)
@@ -1100,7 +952,7 @@ done5:
 	RET
 
 // func gemm1x48AVX2(task *gemmTask)
-// Requires: AVX, FMA3, MMX+
+// Requires: AVX, FMA3
 TEXT ·gemm1x48AVX2(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
@@ -1141,69 +993,14 @@ tile3:
 
 loop6:
 	// A k block.
-	MOVQ  (SI), R8
-	MOVQ  8(SI), R9
-	MOVQ  R9, R10
-	SHLQ  $0x06, R10
-	MOVQ  104(AX), R11
-	TESTQ R11, R11
-	JEQ   done8
-	CMPQ  R9, $+4
-	JLT   done10
-
-loop9:
-	PREFETCHT0   1024(R8)
-	PREFETCHT0   1088(R8)
-	PREFETCHT0   1152(R8)
-	PREFETCHT0   1216(R8)
-	PREFETCHT0   1024(R8)(R10*1)
-	PREFETCHT0   1088(R8)(R10*1)
-	PREFETCHT0   1152(R8)(R10*1)
-	PREFETCHT0   1216(R8)(R10*1)
-	PREFETCHT0   1024(R8)(R10*2)
-	PREFETCHT0   1088(R8)(R10*2)
-	PREFETCHT0   1152(R8)(R10*2)
-	PREFETCHT0   1216(R8)(R10*2)
-	VBROADCASTSS (DI), Y6
-	VFMADD231PS  (R8), Y6, Y0
-	VFMADD231PS  32(R8), Y6, Y1
-	VFMADD231PS  (R8)(R10*1), Y6, Y2
-	VFMADD231PS  32(R8)(R10*1), Y6, Y3
-	VFMADD231PS  (R8)(R10*2), Y6, Y4
-	VFMADD231PS  32(R8)(R10*2), Y6, Y5
-	VBROADCASTSS 4(DI), Y6
-	VFMADD231PS  64(R8), Y6, Y0
-	VFMADD231PS  96(R8), Y6, Y1
-	VFMADD231PS  64(R8)(R10*1), Y6, Y2
-	VFMADD231PS  96(R8)(R10*1), Y6, Y3
-	VFMADD231PS  64(R8)(R10*2), Y6, Y4
-	VFMADD231PS  96(R8)(R10*2), Y6, Y5
-	VBROADCASTSS 8(DI), Y6
-	VFMADD231PS  128(R8), Y6, Y0
-	VFMADD231PS  160(R8), Y6, Y1
-	VFMADD231PS  128(R8)(R10*1), Y6, Y2
-	VFMADD231PS  160(R8)(R10*1), Y6, Y3
-	VFMADD231PS  128(R8)(R10*2), Y6, Y4
-	VFMADD231PS  160(R8)(R10*2), Y6, Y5
-	VBROADCASTSS 12(DI), Y6
-	VFMADD231PS  192(R8), Y6, Y0
-	VFMADD231PS  224(R8), Y6, Y1
-	VFMADD231PS  192(R8)(R10*1), Y6, Y2
-	VFMADD231PS  224(R8)(R10*1), Y6, Y3
-	VFMADD231PS  192(R8)(R10*2), Y6, Y4
-	VFMADD231PS  224(R8)(R10*2), Y6, Y5
-	ADDQ         $+16, DI
-	ADDQ         $+256, R8
-	ADDQ         $-4, R9
-	CMPQ         R9, $+4
-	JGE          loop9
-
-done10:
-done8:
+	MOVQ (SI), R8
+	MOVQ 8(SI), R9
+	MOVQ R9, R10
+	SHLQ $0x06, R10
 	CMPQ R9, $+4
-	JLT  done12
+	JLT  done9
 
-loop11:
+loop8:
 	VBROADCASTSS (DI), Y6
 	VFMADD231PS  (R8), Y6, Y0
 	VFMADD231PS  32(R8), Y6, Y1
@@ -1236,13 +1033,13 @@ loop11:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop11
+	JGE          loop8
 
-done12:
+done9:
 	CMPQ R9, $+1
-	JLT  done14
+	JLT  done11
 
-loop13:
+loop10:
 	VBROADCASTSS (DI), Y6
 	VFMADD231PS  (R8), Y6, Y0
 	VFMADD231PS  32(R8), Y6, Y1
@@ -1254,9 +1051,9 @@ loop13:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop13
+	JGE          loop10
 
-done14:
+done11:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
@@ -1268,7 +1065,7 @@ done7:
 	// Add finished chains.
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
-	JEQ     done15
+	JEQ     done12
 	MOVQ    184(AX), SI
 	MOVQ    120(AX), BX
 	VMOVUPS (SI), Y6
@@ -1287,11 +1084,11 @@ done7:
 	MOVQ    SI, 184(AX)
 	MOVQ    128(AX), BX
 
-done15:
+done12:
 	// Add what C holds.
 	MOVQ    88(AX), SI
 	TESTQ   SI, SI
-	JEQ     done16
+	JEQ     done13
 	MOVQ    192(AX), SI
 	VMOVUPS (SI), Y6
 	VADDPS  Y0, Y6, Y0
@@ -1307,7 +1104,7 @@ done15:
 	VADDPS  Y5, Y6, Y5
 	ADDQ    BX, SI
 
-done16:
+done13:
 	// Store.
 	MOVQ    192(AX), SI
 	VMOVUPS Y0, (SI)
@@ -1404,7 +1201,7 @@ done5:
 	RET
 
 // func gemmTN1x48AVX2(task *gemmTask)
-// Requires: AVX, FMA3, MMX+
+// Requires: AVX, FMA3
 TEXT ·gemmTN1x48AVX2(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
@@ -1445,69 +1242,14 @@ tile3:
 
 loop6:
 	// A k block.
-	MOVQ  (BX), DI
-	MOVQ  8(BX), R8
-	MOVQ  R8, R9
-	SHLQ  $0x06, R9
-	MOVQ  104(AX), R10
-	TESTQ R10, R10
-	JEQ   done8
-	CMPQ  R8, $+4
-	JLT   done10
-
-loop9:
-	PREFETCHT0   1024(DI)
-	PREFETCHT0   1088(DI)
-	PREFETCHT0   1152(DI)
-	PREFETCHT0   1216(DI)
-	PREFETCHT0   1024(DI)(R9*1)
-	PREFETCHT0   1088(DI)(R9*1)
-	PREFETCHT0   1152(DI)(R9*1)
-	PREFETCHT0   1216(DI)(R9*1)
-	PREFETCHT0   1024(DI)(R9*2)
-	PREFETCHT0   1088(DI)(R9*2)
-	PREFETCHT0   1152(DI)(R9*2)
-	PREFETCHT0   1216(DI)(R9*2)
-	VBROADCASTSS (SI), Y6
-	VFMADD231PS  (DI), Y6, Y0
-	VFMADD231PS  32(DI), Y6, Y1
-	VFMADD231PS  (DI)(R9*1), Y6, Y2
-	VFMADD231PS  32(DI)(R9*1), Y6, Y3
-	VFMADD231PS  (DI)(R9*2), Y6, Y4
-	VFMADD231PS  32(DI)(R9*2), Y6, Y5
-	VBROADCASTSS 64(SI), Y6
-	VFMADD231PS  64(DI), Y6, Y0
-	VFMADD231PS  96(DI), Y6, Y1
-	VFMADD231PS  64(DI)(R9*1), Y6, Y2
-	VFMADD231PS  96(DI)(R9*1), Y6, Y3
-	VFMADD231PS  64(DI)(R9*2), Y6, Y4
-	VFMADD231PS  96(DI)(R9*2), Y6, Y5
-	VBROADCASTSS 128(SI), Y6
-	VFMADD231PS  128(DI), Y6, Y0
-	VFMADD231PS  160(DI), Y6, Y1
-	VFMADD231PS  128(DI)(R9*1), Y6, Y2
-	VFMADD231PS  160(DI)(R9*1), Y6, Y3
-	VFMADD231PS  128(DI)(R9*2), Y6, Y4
-	VFMADD231PS  160(DI)(R9*2), Y6, Y5
-	VBROADCASTSS 192(SI), Y6
-	VFMADD231PS  192(DI), Y6, Y0
-	VFMADD231PS  224(DI), Y6, Y1
-	VFMADD231PS  192(DI)(R9*1), Y6, Y2
-	VFMADD231PS  224(DI)(R9*1), Y6, Y3
-	VFMADD231PS  192(DI)(R9*2), Y6, Y4
-	VFMADD231PS  224(DI)(R9*2), Y6, Y5
-	ADDQ         $+256, SI
-	ADDQ         $+256, DI
-	ADDQ         $-4, R8
-	CMPQ         R8, $+4
-	JGE          loop9
-
-done10:
-done8:
+	MOVQ (BX), DI
+	MOVQ 8(BX), R8
+	MOVQ R8, R9
+	SHLQ $0x06, R9
 	CMPQ R8, $+4
-	JLT  done12
+	JLT  done9
 
-loop11:
+loop8:
 	VBROADCASTSS (SI), Y6
 	VFMADD231PS  (DI), Y6, Y0
 	VFMADD231PS  32(DI), Y6, Y1
@@ -1540,13 +1282,13 @@ loop11:
 	ADDQ         $+256, DI
 	ADDQ         $-4, R8
 	CMPQ         R8, $+4
-	JGE          loop11
+	JGE          loop8
 
-done12:
+done9:
 	CMPQ R8, $+1
-	JLT  done14
+	JLT  done11
 
-loop13:
+loop10:
 	VBROADCASTSS (SI), Y6
 	VFMADD231PS  (DI), Y6, Y0
 	VFMADD231PS  32(DI), Y6, Y1
@@ -1558,9 +1300,9 @@ loop13:
 	ADDQ         $+64, DI
 	ADDQ         $-1, R8
 	CMPQ         R8, $+1
-	JGE          loop13
+	JGE          loop10
 
-done14:
+done11:
 	ADDQ $+16, BX
 	ADDQ $-1, DX
 	CMPQ DX, $+1
@@ -1572,7 +1314,7 @@ done7:
 	// Add finished chains.
 	MOVQ    80(AX), BX
 	TESTQ   BX, BX
-	JEQ     done15
+	JEQ     done12
 	MOVQ    184(AX), BX
 	MOVQ    120(AX), DX
 	VMOVUPS (BX), Y6
@@ -1591,11 +1333,11 @@ done7:
 	MOVQ    BX, 184(AX)
 	MOVQ    128(AX), DX
 
-done15:
+done12:
 	// Add what C holds.
 	MOVQ    88(AX), BX
 	TESTQ   BX, BX
-	JEQ     done16
+	JEQ     done13
 	MOVQ    192(AX), BX
 	VMOVUPS (BX), Y6
 	VADDPS  Y0, Y6, Y0
@@ -1611,7 +1353,7 @@ done15:
 	VADDPS  Y5, Y6, Y5
 	ADDQ    DX, BX
 
-done16:
+done13:
 	// Store.
 	MOVQ    192(AX), BX
 	VMOVUPS Y0, (BX)
@@ -1708,7 +1450,7 @@ done5:
 	RET
 
 // func gemm1x64AVX2(task *gemmTask)
-// Requires: AVX, FMA3, MMX+
+// Requires: AVX, FMA3
 TEXT ·gemm1x64AVX2(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
@@ -1751,85 +1493,17 @@ tile3:
 
 loop6:
 	// A k block.
-	MOVQ  (SI), R8
-	MOVQ  8(SI), R9
-	MOVQ  R9, R10
-	SHLQ  $0x06, R10
-	LEAQ  (R8)(R10*1), R11
-	ADDQ  R10, R11
-	ADDQ  R10, R11
-	MOVQ  104(AX), R12
-	TESTQ R12, R12
-	JEQ   done8
-	CMPQ  R9, $+4
-	JLT   done10
-
-loop9:
-	PREFETCHT0   1024(R8)
-	PREFETCHT0   1088(R8)
-	PREFETCHT0   1152(R8)
-	PREFETCHT0   1216(R8)
-	PREFETCHT0   1024(R8)(R10*1)
-	PREFETCHT0   1088(R8)(R10*1)
-	PREFETCHT0   1152(R8)(R10*1)
-	PREFETCHT0   1216(R8)(R10*1)
-	PREFETCHT0   1024(R8)(R10*2)
-	PREFETCHT0   1088(R8)(R10*2)
-	PREFETCHT0   1152(R8)(R10*2)
-	PREFETCHT0   1216(R8)(R10*2)
-	PREFETCHT0   1024(R11)
-	PREFETCHT0   1088(R11)
-	PREFETCHT0   1152(R11)
-	PREFETCHT0   1216(R11)
-	VBROADCASTSS (DI), Y8
-	VFMADD231PS  (R8), Y8, Y0
-	VFMADD231PS  32(R8), Y8, Y1
-	VFMADD231PS  (R8)(R10*1), Y8, Y2
-	VFMADD231PS  32(R8)(R10*1), Y8, Y3
-	VFMADD231PS  (R8)(R10*2), Y8, Y4
-	VFMADD231PS  32(R8)(R10*2), Y8, Y5
-	VFMADD231PS  (R11), Y8, Y6
-	VFMADD231PS  32(R11), Y8, Y7
-	VBROADCASTSS 4(DI), Y8
-	VFMADD231PS  64(R8), Y8, Y0
-	VFMADD231PS  96(R8), Y8, Y1
-	VFMADD231PS  64(R8)(R10*1), Y8, Y2
-	VFMADD231PS  96(R8)(R10*1), Y8, Y3
-	VFMADD231PS  64(R8)(R10*2), Y8, Y4
-	VFMADD231PS  96(R8)(R10*2), Y8, Y5
-	VFMADD231PS  64(R11), Y8, Y6
-	VFMADD231PS  96(R11), Y8, Y7
-	VBROADCASTSS 8(DI), Y8
-	VFMADD231PS  128(R8), Y8, Y0
-	VFMADD231PS  160(R8), Y8, Y1
-	VFMADD231PS  128(R8)(R10*1), Y8, Y2
-	VFMADD231PS  160(R8)(R10*1), Y8, Y3
-	VFMADD231PS  128(R8)(R10*2), Y8, Y4
-	VFMADD231PS  160(R8)(R10*2), Y8, Y5
-	VFMADD231PS  128(R11), Y8, Y6
-	VFMADD231PS  160(R11), Y8, Y7
-	VBROADCASTSS 12(DI), Y8
-	VFMADD231PS  192(R8), Y8, Y0
-	VFMADD231PS  224(R8), Y8, Y1
-	VFMADD231PS  192(R8)(R10*1), Y8, Y2
-	VFMADD231PS  224(R8)(R10*1), Y8, Y3
-	VFMADD231PS  192(R8)(R10*2), Y8, Y4
-	VFMADD231PS  224(R8)(R10*2), Y8, Y5
-	VFMADD231PS  192(R11), Y8, Y6
-	VFMADD231PS  224(R11), Y8, Y7
-	ADDQ         $+16, DI
-	ADDQ         $+256, R8
-	ADDQ         $+256, R11
-	ADDQ         $-4, R9
-	CMPQ         R9, $+4
-	JGE          loop9
-
-done10:
-done8:
+	MOVQ (SI), R8
+	MOVQ 8(SI), R9
+	MOVQ R9, R10
+	SHLQ $0x06, R10
+	LEAQ (R8)(R10*1), R11
+	ADDQ R10, R11
+	ADDQ R10, R11
 	CMPQ R9, $+4
-	JLT  done12
+	JLT  done9
 
-loop11:
+loop8:
 	VBROADCASTSS (DI), Y8
 	VFMADD231PS  (R8), Y8, Y0
 	VFMADD231PS  32(R8), Y8, Y1
@@ -1871,13 +1545,13 @@ loop11:
 	ADDQ         $+256, R11
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop11
+	JGE          loop8
 
-done12:
+done9:
 	CMPQ R9, $+1
-	JLT  done14
+	JLT  done11
 
-loop13:
+loop10:
 	VBROADCASTSS (DI), Y8
 	VFMADD231PS  (R8), Y8, Y0
 	VFMADD231PS  32(R8), Y8, Y1
@@ -1892,9 +1566,9 @@ loop13:
 	ADDQ         $+64, R11
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop13
+	JGE          loop10
 
-done14:
+done11:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
@@ -1906,7 +1580,7 @@ done7:
 	// Add finished chains.
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
-	JEQ     done15
+	JEQ     done12
 	MOVQ    184(AX), SI
 	MOVQ    120(AX), BX
 	VMOVUPS (SI), Y8
@@ -1929,11 +1603,11 @@ done7:
 	MOVQ    SI, 184(AX)
 	MOVQ    128(AX), BX
 
-done15:
+done12:
 	// Add what C holds.
 	MOVQ    88(AX), SI
 	TESTQ   SI, SI
-	JEQ     done16
+	JEQ     done13
 	MOVQ    192(AX), SI
 	VMOVUPS (SI), Y8
 	VADDPS  Y0, Y8, Y0
@@ -1953,7 +1627,7 @@ done15:
 	VADDPS  Y7, Y8, Y7
 	ADDQ    BX, SI
 
-done16:
+done13:
 	// Store.
 	MOVQ    192(AX), SI
 	VMOVUPS Y0, (SI)
@@ -2058,7 +1732,7 @@ done5:
 	RET
 
 // func gemmTN1x64AVX2(task *gemmTask)
-// Requires: AVX, FMA3, MMX+
+// Requires: AVX, FMA3
 TEXT ·gemmTN1x64AVX2(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
@@ -2101,85 +1775,17 @@ tile3:
 
 loop6:
 	// A k block.
-	MOVQ  (BX), DI
-	MOVQ  8(BX), R8
-	MOVQ  R8, R9
-	SHLQ  $0x06, R9
-	LEAQ  (DI)(R9*1), R10
-	ADDQ  R9, R10
-	ADDQ  R9, R10
-	MOVQ  104(AX), R11
-	TESTQ R11, R11
-	JEQ   done8
-	CMPQ  R8, $+4
-	JLT   done10
-
-loop9:
-	PREFETCHT0   1024(DI)
-	PREFETCHT0   1088(DI)
-	PREFETCHT0   1152(DI)
-	PREFETCHT0   1216(DI)
-	PREFETCHT0   1024(DI)(R9*1)
-	PREFETCHT0   1088(DI)(R9*1)
-	PREFETCHT0   1152(DI)(R9*1)
-	PREFETCHT0   1216(DI)(R9*1)
-	PREFETCHT0   1024(DI)(R9*2)
-	PREFETCHT0   1088(DI)(R9*2)
-	PREFETCHT0   1152(DI)(R9*2)
-	PREFETCHT0   1216(DI)(R9*2)
-	PREFETCHT0   1024(R10)
-	PREFETCHT0   1088(R10)
-	PREFETCHT0   1152(R10)
-	PREFETCHT0   1216(R10)
-	VBROADCASTSS (SI), Y8
-	VFMADD231PS  (DI), Y8, Y0
-	VFMADD231PS  32(DI), Y8, Y1
-	VFMADD231PS  (DI)(R9*1), Y8, Y2
-	VFMADD231PS  32(DI)(R9*1), Y8, Y3
-	VFMADD231PS  (DI)(R9*2), Y8, Y4
-	VFMADD231PS  32(DI)(R9*2), Y8, Y5
-	VFMADD231PS  (R10), Y8, Y6
-	VFMADD231PS  32(R10), Y8, Y7
-	VBROADCASTSS 64(SI), Y8
-	VFMADD231PS  64(DI), Y8, Y0
-	VFMADD231PS  96(DI), Y8, Y1
-	VFMADD231PS  64(DI)(R9*1), Y8, Y2
-	VFMADD231PS  96(DI)(R9*1), Y8, Y3
-	VFMADD231PS  64(DI)(R9*2), Y8, Y4
-	VFMADD231PS  96(DI)(R9*2), Y8, Y5
-	VFMADD231PS  64(R10), Y8, Y6
-	VFMADD231PS  96(R10), Y8, Y7
-	VBROADCASTSS 128(SI), Y8
-	VFMADD231PS  128(DI), Y8, Y0
-	VFMADD231PS  160(DI), Y8, Y1
-	VFMADD231PS  128(DI)(R9*1), Y8, Y2
-	VFMADD231PS  160(DI)(R9*1), Y8, Y3
-	VFMADD231PS  128(DI)(R9*2), Y8, Y4
-	VFMADD231PS  160(DI)(R9*2), Y8, Y5
-	VFMADD231PS  128(R10), Y8, Y6
-	VFMADD231PS  160(R10), Y8, Y7
-	VBROADCASTSS 192(SI), Y8
-	VFMADD231PS  192(DI), Y8, Y0
-	VFMADD231PS  224(DI), Y8, Y1
-	VFMADD231PS  192(DI)(R9*1), Y8, Y2
-	VFMADD231PS  224(DI)(R9*1), Y8, Y3
-	VFMADD231PS  192(DI)(R9*2), Y8, Y4
-	VFMADD231PS  224(DI)(R9*2), Y8, Y5
-	VFMADD231PS  192(R10), Y8, Y6
-	VFMADD231PS  224(R10), Y8, Y7
-	ADDQ         $+256, SI
-	ADDQ         $+256, DI
-	ADDQ         $+256, R10
-	ADDQ         $-4, R8
-	CMPQ         R8, $+4
-	JGE          loop9
-
-done10:
-done8:
+	MOVQ (BX), DI
+	MOVQ 8(BX), R8
+	MOVQ R8, R9
+	SHLQ $0x06, R9
+	LEAQ (DI)(R9*1), R10
+	ADDQ R9, R10
+	ADDQ R9, R10
 	CMPQ R8, $+4
-	JLT  done12
+	JLT  done9
 
-loop11:
+loop8:
 	VBROADCASTSS (SI), Y8
 	VFMADD231PS  (DI), Y8, Y0
 	VFMADD231PS  32(DI), Y8, Y1
@@ -2221,13 +1827,13 @@ loop11:
 	ADDQ         $+256, R10
 	ADDQ         $-4, R8
 	CMPQ         R8, $+4
-	JGE          loop11
+	JGE          loop8
 
-done12:
+done9:
 	CMPQ R8, $+1
-	JLT  done14
+	JLT  done11
 
-loop13:
+loop10:
 	VBROADCASTSS (SI), Y8
 	VFMADD231PS  (DI), Y8, Y0
 	VFMADD231PS  32(DI), Y8, Y1
@@ -2242,9 +1848,9 @@ loop13:
 	ADDQ         $+64, R10
 	ADDQ         $-1, R8
 	CMPQ         R8, $+1
-	JGE          loop13
+	JGE          loop10
 
-done14:
+done11:
 	ADDQ $+16, BX
 	ADDQ $-1, DX
 	CMPQ DX, $+1
@@ -2256,7 +1862,7 @@ done7:
 	// Add finished chains.
 	MOVQ    80(AX), BX
 	TESTQ   BX, BX
-	JEQ     done15
+	JEQ     done12
 	MOVQ    184(AX), BX
 	MOVQ    120(AX), DX
 	VMOVUPS (BX), Y8
@@ -2279,11 +1885,11 @@ done7:
 	MOVQ    BX, 184(AX)
 	MOVQ    128(AX), DX
 
-done15:
+done12:
 	// Add what C holds.
 	MOVQ    88(AX), BX
 	TESTQ   BX, BX
-	JEQ     done16
+	JEQ     done13
 	MOVQ    192(AX), BX
 	VMOVUPS (BX), Y8
 	VADDPS  Y0, Y8, Y0
@@ -2303,7 +1909,7 @@ done15:
 	VADDPS  Y7, Y8, Y7
 	ADDQ    DX, BX
 
-done16:
+done13:
 	// Store.
 	MOVQ    192(AX), BX
 	VMOVUPS Y0, (BX)

@@ -24,7 +24,7 @@ type gemmTask struct {
 	sum    *float32 // finished chains to be added, or nil
 	old    int      // 1: add what c holds
 	c      *float32
-	ahead  int // 1: fetch weights before they are used, if the kernel can
+	ahead  int // 1: W is far, and kernels that can fetch weights on demand do so
 
 	aStride, sumStride, cStride int
 
@@ -46,7 +46,8 @@ const (
 	maxProducts  = 1 << 20   // multiply-adds of one call: some 50 us at 20 a ns
 	maxWeights   = 512 << 10 // bytes of W in one call, for they may come from DRAM
 	panelColumns = 4 * block
-	copyPanels   = 4 // for which one copy of columns of A serves
+	farWeights   = 1536 << 10 // bytes of W that do not stay in any second cache
+	copyPanels   = 4          // for which one copy of columns of A serves
 )
 
 // panelsPerCall returns how many panels one call may take, for some rows of A,
@@ -54,20 +55,6 @@ const (
 func panelsPerCall(rows, kn, blocks int) int {
 	weights := max(1, kn*blocks*block)
 	return max(1, min(maxProducts/(rows*weights), maxWeights/(4*weights)))
-}
-
-// far says whether a kernel that can do so shall fetch weights ahead: if they do
-// not stay in the first cache or, on AVX-512, in the second one. There it pays
-// beyond that only.
-func far(isa ISA, w *Panels) int {
-	near := 24 << 10
-	if isa == AVX512 {
-		near = 1536 << 10
-	}
-	if w.Bytes() > near {
-		return 1
-	}
-	return 0
 }
 
 var zeroInit [panelColumns]float32
@@ -128,6 +115,11 @@ func (p *matmul) col(r region) int { return (r.panel*p.w.blocksPerPanel() + r.bl
 // that do not fit in a cache are still there in part.
 func (p *matmul) run(n int) {
 	r := region{panels: p.w.len(), descending: p.w.descending}
+	if p.oneCall(n) { // of which small networks make many
+		r.rows, r.blocks = n, min(p.w.blocksPerPanel(), p.w.Width()/block)
+		p.chain(r, 0, p.w.k, p.c, p.c, p.init(r), p.add)
+		return
+	}
 	for ; r.row < n; r.row += r.rows {
 		parts := (n - r.row + maxRows - 1) / maxRows
 		r.rows = (n - r.row + parts - 1) / parts
@@ -163,6 +155,16 @@ func (p matmul) someChains(gates, units int) {
 	var sums [4 * block * copyPanels * panelColumns]float32
 	p.copied = copied[:]
 	p.runTN(gates, units, Mat{sums[:], copyPanels * panelColumns})
+}
+
+// oneCall says whether one call of assembly takes a product with n rows: with at
+// most one chain of inputs, and columns that are whole panels or whole blocks of
+// one panel.
+func (p *matmul) oneCall(n int) bool {
+	width, k := p.w.Width(), p.w.k
+	columns := p.w.blocksPerPanel() * block
+	return n > 0 && n <= maxRows && width > 0 && k <= kChain && (width%columns == 0 || width < columns && width%block == 0) &&
+		width*k <= maxProducts/n && 4*width*k <= maxWeights
 }
 
 // runTN computes a product with Aᵀ. A copy of four blocks of A's columns, the
@@ -364,6 +366,10 @@ func (p *matmul) chain(r region, k, kn int, sum, out Mat, init []float32, old bo
 		panel, first = r.panel+r.panels-1, (r.panels-1)*full*block
 		weights, cols = -weights, -cols
 	}
+	ahead := 0
+	if p.w.Bytes() > farWeights {
+		ahead = 1
+	}
 	row := 0
 	for _, t := range [2]struct{ rows, tiles int }{{rows + 1, larger}, {rows, tiles - larger}} {
 		if t.tiles == 0 {
@@ -371,8 +377,7 @@ func (p *matmul) chain(r region, k, kn int, sum, out Mat, init []float32, old bo
 		}
 		for b := r.block; b < r.block+r.blocks; {
 			left := r.block + r.blocks - b
-			n := tileBlocks[t.rows]
-			n = (left + (left-1)/n) / ((left-1)/n + 1) // of equal size
+			n := min(left, tileBlocks[t.rows])
 			groups := left / n
 			col := (b - r.block) * block
 			task := gemmTask{
@@ -381,7 +386,7 @@ func (p *matmul) chain(r region, k, kn int, sum, out Mat, init []float32, old bo
 				c:       out.at(row, first+col),
 				init:    &zeroInit[0],
 				aStride: 4 * p.a.Stride, cStride: 4 * out.Stride,
-				ahead: far(p.isa, p.w),
+				ahead: ahead,
 			}
 			// From a panel's last group to the next panel.
 			back := (groups - 1) * n
@@ -435,7 +440,6 @@ func rowTask(y, x []float32, w *Panels, bias []float32, add bool) gemmTask {
 		tiles: 1, groups: 1, panels: w.len(),
 		init: &zeroInit[0], c: &y[0],
 		w0Panel: 4 * w.gates * block * w.k, w1Panel: 4 * w.gates * block * w.k, cPanel: 4 * w.gates * block,
-		ahead: far(AVX2, w),
 	}
 	if bias != nil {
 		task.init, task.initPanel = &bias[0], task.cPanel

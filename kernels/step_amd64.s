@@ -5,7 +5,7 @@
 #include "textflag.h"
 
 // func lstmStepAVX2(products *[2]gemmTask, count int, h *float32, c *float32, gates *float32, cPrev *float32, units int)
-// Requires: AVX, AVX2, FMA3, MMX+
+// Requires: AVX, AVX2, FMA3
 TEXT ·lstmStepAVX2(SB), NOSPLIT, $8-56
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
@@ -52,85 +52,17 @@ tile5:
 
 loop8:
 	// A k block.
-	MOVQ  (SI), R8
-	MOVQ  8(SI), R9
-	MOVQ  R9, R10
-	SHLQ  $0x06, R10
-	LEAQ  (R8)(R10*1), R11
-	ADDQ  R10, R11
-	ADDQ  R10, R11
-	MOVQ  104(AX), R12
-	TESTQ R12, R12
-	JEQ   done10
-	CMPQ  R9, $+4
-	JLT   done12
-
-loop11:
-	PREFETCHT0   1024(R8)
-	PREFETCHT0   1088(R8)
-	PREFETCHT0   1152(R8)
-	PREFETCHT0   1216(R8)
-	PREFETCHT0   1024(R8)(R10*1)
-	PREFETCHT0   1088(R8)(R10*1)
-	PREFETCHT0   1152(R8)(R10*1)
-	PREFETCHT0   1216(R8)(R10*1)
-	PREFETCHT0   1024(R8)(R10*2)
-	PREFETCHT0   1088(R8)(R10*2)
-	PREFETCHT0   1152(R8)(R10*2)
-	PREFETCHT0   1216(R8)(R10*2)
-	PREFETCHT0   1024(R11)
-	PREFETCHT0   1088(R11)
-	PREFETCHT0   1152(R11)
-	PREFETCHT0   1216(R11)
-	VBROADCASTSS (DI), Y8
-	VFMADD231PS  (R8), Y8, Y0
-	VFMADD231PS  32(R8), Y8, Y1
-	VFMADD231PS  (R8)(R10*1), Y8, Y2
-	VFMADD231PS  32(R8)(R10*1), Y8, Y3
-	VFMADD231PS  (R8)(R10*2), Y8, Y4
-	VFMADD231PS  32(R8)(R10*2), Y8, Y5
-	VFMADD231PS  (R11), Y8, Y6
-	VFMADD231PS  32(R11), Y8, Y7
-	VBROADCASTSS 4(DI), Y8
-	VFMADD231PS  64(R8), Y8, Y0
-	VFMADD231PS  96(R8), Y8, Y1
-	VFMADD231PS  64(R8)(R10*1), Y8, Y2
-	VFMADD231PS  96(R8)(R10*1), Y8, Y3
-	VFMADD231PS  64(R8)(R10*2), Y8, Y4
-	VFMADD231PS  96(R8)(R10*2), Y8, Y5
-	VFMADD231PS  64(R11), Y8, Y6
-	VFMADD231PS  96(R11), Y8, Y7
-	VBROADCASTSS 8(DI), Y8
-	VFMADD231PS  128(R8), Y8, Y0
-	VFMADD231PS  160(R8), Y8, Y1
-	VFMADD231PS  128(R8)(R10*1), Y8, Y2
-	VFMADD231PS  160(R8)(R10*1), Y8, Y3
-	VFMADD231PS  128(R8)(R10*2), Y8, Y4
-	VFMADD231PS  160(R8)(R10*2), Y8, Y5
-	VFMADD231PS  128(R11), Y8, Y6
-	VFMADD231PS  160(R11), Y8, Y7
-	VBROADCASTSS 12(DI), Y8
-	VFMADD231PS  192(R8), Y8, Y0
-	VFMADD231PS  224(R8), Y8, Y1
-	VFMADD231PS  192(R8)(R10*1), Y8, Y2
-	VFMADD231PS  224(R8)(R10*1), Y8, Y3
-	VFMADD231PS  192(R8)(R10*2), Y8, Y4
-	VFMADD231PS  224(R8)(R10*2), Y8, Y5
-	VFMADD231PS  192(R11), Y8, Y6
-	VFMADD231PS  224(R11), Y8, Y7
-	ADDQ         $+16, DI
-	ADDQ         $+256, R8
-	ADDQ         $+256, R11
-	ADDQ         $-4, R9
-	CMPQ         R9, $+4
-	JGE          loop11
-
-done12:
-done10:
+	MOVQ (SI), R8
+	MOVQ 8(SI), R9
+	MOVQ R9, R10
+	SHLQ $0x06, R10
+	LEAQ (R8)(R10*1), R11
+	ADDQ R10, R11
+	ADDQ R10, R11
 	CMPQ R9, $+4
-	JLT  done14
+	JLT  done11
 
-loop13:
+loop10:
 	VBROADCASTSS (DI), Y8
 	VFMADD231PS  (R8), Y8, Y0
 	VFMADD231PS  32(R8), Y8, Y1
@@ -172,13 +104,13 @@ loop13:
 	ADDQ         $+256, R11
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop13
+	JGE          loop10
 
-done14:
+done11:
 	CMPQ R9, $+1
-	JLT  done16
+	JLT  done13
 
-loop15:
+loop12:
 	VBROADCASTSS (DI), Y8
 	VFMADD231PS  (R8), Y8, Y0
 	VFMADD231PS  32(R8), Y8, Y1
@@ -193,9 +125,9 @@ loop15:
 	ADDQ         $+64, R11
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop15
+	JGE          loop12
 
-done16:
+done13:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
@@ -207,7 +139,7 @@ done9:
 	// Add finished chains.
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
-	JEQ     done17
+	JEQ     done14
 	MOVQ    184(AX), SI
 	MOVQ    120(AX), BX
 	VMOVUPS (SI), Y8
@@ -230,11 +162,11 @@ done9:
 	MOVQ    SI, 184(AX)
 	MOVQ    128(AX), BX
 
-done17:
+done14:
 	// Add what C holds.
 	MOVQ    88(AX), SI
 	TESTQ   SI, SI
-	JEQ     done18
+	JEQ     done15
 	MOVQ    192(AX), SI
 	VMOVUPS (SI), Y8
 	VADDPS  Y0, Y8, Y0
@@ -254,7 +186,7 @@ done17:
 	VADDPS  Y7, Y8, Y7
 	ADDQ    BX, SI
 
-done18:
+done15:
 	// Store.
 	MOVQ    192(AX), SI
 	VMOVUPS Y0, (SI)
@@ -378,12 +310,12 @@ done2:
 
 	// 8 elements at a time.
 	CMPQ SI, $+16
-	JLT  done20
+	JLT  done17
 
-loop19:
+loop16:
 	MOVQ $+2, DI
 
-loop21:
+loop18:
 	// Input and cell gates.
 	VMOVUPS      (DX), Y9
 	VMINPS       Y9, Y0, Y9
@@ -484,18 +416,18 @@ loop21:
 	ADDQ         $+32, BX
 	ADDQ         $-1, DI
 	TESTQ        DI, DI
-	JNE          loop21
+	JNE          loop18
 	ADDQ         $+192, DX
 	ADDQ         $-16, SI
 	CMPQ         SI, $+16
-	JGE          loop19
+	JGE          loop16
 
-done20:
+done17:
 	// 8 elements at a time.
 	CMPQ SI, $+8
-	JLT  done23
+	JLT  done20
 
-loop22:
+loop19:
 	// Input and cell gates.
 	VMOVUPS      (DX), Y9
 	VMINPS       Y9, Y0, Y9
@@ -596,12 +528,12 @@ loop22:
 	ADDQ         $+32, BX
 	ADDQ         $-8, SI
 	CMPQ         SI, $+8
-	JGE          loop22
+	JGE          loop19
 
-done23:
+done20:
 	// The last elements.
 	TESTQ   SI, SI
-	JEQ     done24
+	JEQ     done21
 	NEGQ    SI
 	LEAQ    constantsAVX2<>+896(SB), DI
 	VMOVUPS (DI)(SI*4), Y9
@@ -701,14 +633,14 @@ done23:
 	VDIVPS       Y0, Y1, Y0
 	VMASKMOVPS   Y0, Y9, (AX)
 
-done24:
+done21:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
 	RET
 
 // func gruStepAVX2(products *[2]gemmTask, count int, h *float32, gx *float32, gh *float32, hPrev *float32, units int)
-// Requires: AVX, AVX2, FMA3, MMX+
+// Requires: AVX, AVX2, FMA3
 TEXT ·gruStepAVX2(SB), NOSPLIT, $8-56
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
@@ -753,69 +685,14 @@ tile5:
 
 loop8:
 	// A k block.
-	MOVQ  (SI), R8
-	MOVQ  8(SI), R9
-	MOVQ  R9, R10
-	SHLQ  $0x06, R10
-	MOVQ  104(AX), R11
-	TESTQ R11, R11
-	JEQ   done10
-	CMPQ  R9, $+4
-	JLT   done12
-
-loop11:
-	PREFETCHT0   1024(R8)
-	PREFETCHT0   1088(R8)
-	PREFETCHT0   1152(R8)
-	PREFETCHT0   1216(R8)
-	PREFETCHT0   1024(R8)(R10*1)
-	PREFETCHT0   1088(R8)(R10*1)
-	PREFETCHT0   1152(R8)(R10*1)
-	PREFETCHT0   1216(R8)(R10*1)
-	PREFETCHT0   1024(R8)(R10*2)
-	PREFETCHT0   1088(R8)(R10*2)
-	PREFETCHT0   1152(R8)(R10*2)
-	PREFETCHT0   1216(R8)(R10*2)
-	VBROADCASTSS (DI), Y6
-	VFMADD231PS  (R8), Y6, Y0
-	VFMADD231PS  32(R8), Y6, Y1
-	VFMADD231PS  (R8)(R10*1), Y6, Y2
-	VFMADD231PS  32(R8)(R10*1), Y6, Y3
-	VFMADD231PS  (R8)(R10*2), Y6, Y4
-	VFMADD231PS  32(R8)(R10*2), Y6, Y5
-	VBROADCASTSS 4(DI), Y6
-	VFMADD231PS  64(R8), Y6, Y0
-	VFMADD231PS  96(R8), Y6, Y1
-	VFMADD231PS  64(R8)(R10*1), Y6, Y2
-	VFMADD231PS  96(R8)(R10*1), Y6, Y3
-	VFMADD231PS  64(R8)(R10*2), Y6, Y4
-	VFMADD231PS  96(R8)(R10*2), Y6, Y5
-	VBROADCASTSS 8(DI), Y6
-	VFMADD231PS  128(R8), Y6, Y0
-	VFMADD231PS  160(R8), Y6, Y1
-	VFMADD231PS  128(R8)(R10*1), Y6, Y2
-	VFMADD231PS  160(R8)(R10*1), Y6, Y3
-	VFMADD231PS  128(R8)(R10*2), Y6, Y4
-	VFMADD231PS  160(R8)(R10*2), Y6, Y5
-	VBROADCASTSS 12(DI), Y6
-	VFMADD231PS  192(R8), Y6, Y0
-	VFMADD231PS  224(R8), Y6, Y1
-	VFMADD231PS  192(R8)(R10*1), Y6, Y2
-	VFMADD231PS  224(R8)(R10*1), Y6, Y3
-	VFMADD231PS  192(R8)(R10*2), Y6, Y4
-	VFMADD231PS  224(R8)(R10*2), Y6, Y5
-	ADDQ         $+16, DI
-	ADDQ         $+256, R8
-	ADDQ         $-4, R9
-	CMPQ         R9, $+4
-	JGE          loop11
-
-done12:
-done10:
+	MOVQ (SI), R8
+	MOVQ 8(SI), R9
+	MOVQ R9, R10
+	SHLQ $0x06, R10
 	CMPQ R9, $+4
-	JLT  done14
+	JLT  done11
 
-loop13:
+loop10:
 	VBROADCASTSS (DI), Y6
 	VFMADD231PS  (R8), Y6, Y0
 	VFMADD231PS  32(R8), Y6, Y1
@@ -848,13 +725,13 @@ loop13:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop13
+	JGE          loop10
 
-done14:
+done11:
 	CMPQ R9, $+1
-	JLT  done16
+	JLT  done13
 
-loop15:
+loop12:
 	VBROADCASTSS (DI), Y6
 	VFMADD231PS  (R8), Y6, Y0
 	VFMADD231PS  32(R8), Y6, Y1
@@ -866,9 +743,9 @@ loop15:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop15
+	JGE          loop12
 
-done16:
+done13:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
@@ -880,7 +757,7 @@ done9:
 	// Add finished chains.
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
-	JEQ     done17
+	JEQ     done14
 	MOVQ    184(AX), SI
 	MOVQ    120(AX), BX
 	VMOVUPS (SI), Y6
@@ -899,11 +776,11 @@ done9:
 	MOVQ    SI, 184(AX)
 	MOVQ    128(AX), BX
 
-done17:
+done14:
 	// Add what C holds.
 	MOVQ    88(AX), SI
 	TESTQ   SI, SI
-	JEQ     done18
+	JEQ     done15
 	MOVQ    192(AX), SI
 	VMOVUPS (SI), Y6
 	VADDPS  Y0, Y6, Y0
@@ -919,7 +796,7 @@ done17:
 	VADDPS  Y5, Y6, Y5
 	ADDQ    BX, SI
 
-done18:
+done15:
 	// Store.
 	MOVQ    192(AX), SI
 	VMOVUPS Y0, (SI)
@@ -1035,12 +912,12 @@ done2:
 
 	// 8 elements at a time.
 	CMPQ SI, $+16
-	JLT  done20
+	JLT  done17
 
-loop19:
+loop16:
 	MOVQ $+2, DI
 
-loop21:
+loop18:
 	// Reset and new gates.
 	VMOVUPS      (CX), Y8
 	VMOVUPS      (DX), Y9
@@ -1112,19 +989,19 @@ loop21:
 	ADDQ         $+32, BX
 	ADDQ         $-1, DI
 	TESTQ        DI, DI
-	JNE          loop21
+	JNE          loop18
 	ADDQ         $+128, CX
 	ADDQ         $+128, DX
 	ADDQ         $-16, SI
 	CMPQ         SI, $+16
-	JGE          loop19
+	JGE          loop16
 
-done20:
+done17:
 	// 8 elements at a time.
 	CMPQ SI, $+8
-	JLT  done23
+	JLT  done20
 
-loop22:
+loop19:
 	// Reset and new gates.
 	VMOVUPS      (CX), Y8
 	VMOVUPS      (DX), Y9
@@ -1196,12 +1073,12 @@ loop22:
 	ADDQ         $+32, BX
 	ADDQ         $-8, SI
 	CMPQ         SI, $+8
-	JGE          loop22
+	JGE          loop19
 
-done23:
+done20:
 	// The last elements.
 	TESTQ   SI, SI
-	JEQ     done24
+	JEQ     done21
 	NEGQ    SI
 	LEAQ    constantsAVX2<>+896(SB), DI
 	VMOVUPS (DI)(SI*4), Y8
@@ -1272,7 +1149,7 @@ done23:
 	VFMADD231PS  Y1, Y0, Y4
 	VMASKMOVPS   Y4, Y8, (AX)
 
-done24:
+done21:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)

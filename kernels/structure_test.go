@@ -166,6 +166,22 @@ func TestProductsBounded(t *testing.T) {
 			}
 		}
 	}
+	for _, gates := range []int{1, 3, 4} {
+		for _, units := range []int{0, 1, 16, 48, 64, 100, 128, 256, 512, 5000} {
+			for _, k := range []int{0, 1, 128, 256, 257} {
+				w := &Panels{panelData: &panelData{gates: gates, units: units, k: k}}
+				for n := range maxRows + 2 {
+					if p := (matmul{w: w}); p.oneCall(n) {
+						require.LessOrEqual(t, n*k*w.Width(), maxProducts)
+						require.LessOrEqual(t, 4*k*w.Width(), maxWeights)
+						require.LessOrEqual(t, k, kChain)
+						require.LessOrEqual(t, n, maxRows)
+						require.Zero(t, w.Width()%block)
+					}
+				}
+			}
+		}
+	}
 	for _, k := range []int{0, 1, 16, 100, 256, 257} {
 		for units := range 300 {
 			whh, wih := &Panels{panelData: &panelData{gates: 4, units: units, k: units}}, &Panels{panelData: &panelData{gates: 4, units: units, k: k}}
