@@ -284,6 +284,8 @@ func gemmTile(isa ISA, rows, blocks int, task *gemmTask) {
 			gemm2x32NEON(task)
 		case 4*3 + 0:
 			gemm3x16NEON(task)
+		case 4*3 + 1:
+			gemm3x32NEON(task)
 		case 4*4 + 0:
 			gemm4x16NEON(task)
 		}
@@ -311,6 +313,8 @@ func gemmTNTile(isa ISA, rows, blocks int, task *gemmTask) {
 			gemmTN2x32NEON(task)
 		case 4*3 + 0:
 			gemmTN3x16NEON(task)
+		case 4*3 + 1:
+			gemmTN3x32NEON(task)
 		case 4*4 + 0:
 			gemmTN4x16NEON(task)
 		}
@@ -328,5 +332,5 @@ func tileBlocks(isa ISA) []int {
 }
 
 var (
-	tileBlocksNEON = [...]int{0, 4, 2, 1, 1}
+	tileBlocksNEON = [...]int{0, 4, 2, 2, 1}
 )

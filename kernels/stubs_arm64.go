@@ -169,6 +169,16 @@ func gemm3x16NEON(task *gemmTask)
 //go:noescape
 func gemmTN3x16NEON(task *gemmTask)
 
+// gemm3x32NEON multiplies tiles of 3 rows of A by 32 columns of panels.
+//
+//go:noescape
+func gemm3x32NEON(task *gemmTask)
+
+// gemmTN3x32NEON multiplies tiles of 3 columns of A by 32 columns of panels.
+//
+//go:noescape
+func gemmTN3x32NEON(task *gemmTask)
+
 // gemm4x16NEON multiplies tiles of 4 rows of A by 16 columns of panels.
 //
 //go:noescape
