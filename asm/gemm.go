@@ -24,10 +24,10 @@ func prefetch(g *vec.Gen, rows int) (onDemand, always bool) {
 // each number of blocks of 16 columns that fit into the registers then.
 func gemms(g *vec.Gen, t target) {
 	copyBlocks(g)
+	transpose(g)
 	for rows := 1; rows < len(t.blocks); rows++ {
 		for blocks := range t.blocks[rows] {
-			gemm(g, rows, blocks+1, false)
-			gemm(g, rows, blocks+1, true)
+			gemm(g, rows, blocks+1)
 		}
 	}
 }
@@ -87,17 +87,57 @@ func copyBlocks(g *vec.Gen) {
 	k.End()
 }
 
+// transpose emits
+//
+//	dst[j*dstStride+i] = src[i*srcStride+j]
+//
+// for rows i and columns j, both multiples of the lanes of a register.
+func transpose(g *vec.Gen) {
+	k := g.Func("transpose", "dst, src *float32, dstStride, srcStride, rows, cols int",
+		"copies rows and columns, multiples of 16, to columns and rows. Strides are bytes.")
+	left, srcStride, dstStride := k.Arg("rows"), k.Arg("srcStride"), k.Arg("dstStride")
+	n := g.Lanes()
+	k.While(left, n, func() {
+		from, to, cols := k.Arg("src"), k.Arg("dst"), k.Arg("cols")
+		k.While(cols, n, func() {
+			p := k.GP64()
+			k.CopyWord(from, p)
+			r := make([]vec.R, n)
+			for i := range r {
+				r[i] = g.ISA.Vec()
+				g.ISA.Load(vec.Mem{Base: p}, r[i])
+				if f, ok := g.ISA.(vec.Prefetcher); ok { // no processor foresees wide strides
+					f.Prefetch(vec.Mem{Base: p, Index: srcStride, Scale: 8})
+				}
+				k.AddWord(p, srcStride, p)
+			}
+			g.ISA.Transpose(r)
+			for _, r := range r {
+				g.ISA.Store(r, vec.Mem{Base: to})
+				k.AddWord(to, dstStride, to)
+			}
+			k.AddImm(from, 4*n)
+			k.AddImm(cols, -n)
+		})
+		p := k.Arg("src")
+		for range n {
+			k.AddWord(p, srcStride, p)
+		}
+		k.StoreWord(p, k.Param("src"))
+		k.Word(k.Param("dst"), p)
+		k.AddImm(p, 4*n)
+		k.StoreWord(p, k.Param("dst"))
+		k.AddImm(left, -n)
+	})
+	k.End()
+}
+
 // gemm emits a tile kernel, which multiplies tiles of rows of A by some blocks of a
-// panel of W, and goes on to the next blocks and panels. If trans, A is a copy of
-// 16 columns of A, [inputs][16], and the tiles are of columns.
-func gemm(g *vec.Gen, rows, blocks int, trans bool) {
-	name, doc := "gemm", "rows"
-	if trans {
-		name, doc = "gemmTN", "columns"
-	}
-	k := g.Func(fmt.Sprintf("%s%dx%d", name, rows, block*blocks), "task *gemmTask",
-		fmt.Sprintf("multiplies tiles of %d %s of A by %d columns of panels.", rows, doc, block*blocks))
-	product(k, k.Arg("task"), rows, blocks, trans)
+// panel of W, and goes on to the next blocks and panels.
+func gemm(g *vec.Gen, rows, blocks int) {
+	k := g.Func(fmt.Sprintf("gemm%dx%d", rows, block*blocks), "task *gemmTask",
+		fmt.Sprintf("multiplies tiles of %d rows of A by %d columns of panels.", rows, block*blocks))
+	product(k, k.Arg("task"), rows, blocks)
 	k.End()
 }
 
@@ -124,7 +164,7 @@ func gemm(g *vec.Gen, rows, blocks int, trans bool) {
 //	}
 //
 // gemmTask, which is used up, says where everything is.
-func product(k *vec.Func, task vec.GP, rows, blocks int, trans bool) {
+func product(k *vec.Func, task vec.GP, rows, blocks int) {
 	g := k.Gen
 	field := func(name string) vec.Mem { return k.Field(task, "gemmTask", name) }
 	word := func(name string) vec.GP {
@@ -190,16 +230,7 @@ func product(k *vec.Func, task vec.GP, rows, blocks int, trans bool) {
 		for b := range blocks {
 			wm = append(wm, weights.At(b))
 		}
-		var left *vec.Left
-		var advance func(n int)
-		if trans {
-			left = &vec.Left{At: func(row, k int) vec.Mem { return vec.Mem{Base: at, Disp: 4 * (block*k + row)} }}
-			advance = func(n int) { k.AddImm(at, 4*block*n) }
-		} else {
-			s := k.Strided(at, aStride, rows)
-			left = &vec.Left{At: func(row, k int) vec.Mem { return s.At(row).Offset(4 * k) }, AlongK: true}
-			advance = func(n int) { s.Advance(4 * n) }
-		}
+		rowsOfA := k.Strided(at, aStride, rows)
 		loop := func(steps int, fetch bool) {
 			k.While(n, steps, func() {
 				if fetch {
@@ -209,8 +240,8 @@ func product(k *vec.Func, task vec.GP, rows, blocks int, trans bool) {
 						}
 					}
 				}
-				g.Outer(acc, left, wm, steps)
-				advance(steps)
+				g.Outer(acc, rowsOfA.At, wm, steps)
+				rowsOfA.Advance(4 * steps)
 				weights.Advance(4 * block * steps)
 				k.AddImm(n, -steps)
 			})
@@ -253,12 +284,8 @@ func product(k *vec.Func, task vec.GP, rows, blocks int, trans bool) {
 	k.StoreWord(rowsOf("cTile", "cStride", func(m vec.Mem, i, j int) { g.ISA.Store(acc[i][j], m) }), field("cTile"))
 
 	k.Comment("To the next tile.")
-	if trans {
-		k.AddImm(a, 4*rows)
-	} else {
-		for range rows {
-			k.AddWord(a, aStride, a)
-		}
+	for range rows {
+		k.AddWord(a, aStride, a)
 	}
 	k.Branch(addImm("tilesLeft", -1), vec.NE, 0, tile)
 

@@ -137,6 +137,13 @@ func copyBlocks(isa ISA, dst, src *float32, dstStep, srcStride, rows, blocks int
 	copyBlocksNEON(dst, src, dstStep, srcStride, rows, blocks)
 }
 
+// transpose copies rows and columns, multiples of 16, to columns and rows. Strides are bytes.
+//
+//go:noinline
+func transpose(isa ISA, dst, src *float32, dstStride, srcStride, rows, cols int) {
+	transposeNEON(dst, src, dstStride, srcStride, rows, cols)
+}
+
 // lstmStep computes count products of one row and 64 columns a panel, and then lstmForward.
 //
 //go:noinline
@@ -288,35 +295,6 @@ func gemmTile(isa ISA, rows, blocks int, task *gemmTask) {
 			gemm3x32NEON(task)
 		case 4*4 + 0:
 			gemm4x16NEON(task)
-		}
-	}
-}
-
-// gemmTNTile works on tiles of some rows and blocks of 16 columns.
-//
-//go:noinline
-func gemmTNTile(isa ISA, rows, blocks int, task *gemmTask) {
-	switch isa {
-	case NEON:
-		switch 4*rows + blocks - 1 {
-		case 4*1 + 0:
-			gemmTN1x16NEON(task)
-		case 4*1 + 1:
-			gemmTN1x32NEON(task)
-		case 4*1 + 2:
-			gemmTN1x48NEON(task)
-		case 4*1 + 3:
-			gemmTN1x64NEON(task)
-		case 4*2 + 0:
-			gemmTN2x16NEON(task)
-		case 4*2 + 1:
-			gemmTN2x32NEON(task)
-		case 4*3 + 0:
-			gemmTN3x16NEON(task)
-		case 4*3 + 1:
-			gemmTN3x32NEON(task)
-		case 4*4 + 0:
-			gemmTN4x16NEON(task)
 		}
 	}
 }

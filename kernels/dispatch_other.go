@@ -137,6 +137,13 @@ func copyBlocks(isa ISA, dst, src *float32, dstStep, srcStride, rows, blocks int
 	panic(unreachable)
 }
 
+// transpose copies rows and columns, multiples of 16, to columns and rows. Strides are bytes.
+//
+//go:noinline
+func transpose(isa ISA, dst, src *float32, dstStride, srcStride, rows, cols int) {
+	panic(unreachable)
+}
+
 // lstmStep computes count products of one row and 64 columns a panel, and then lstmForward.
 //
 //go:noinline
@@ -267,13 +274,6 @@ func rmspropCenteredMomentum(isa ISA, p, grad, v, m, buf *float32, n int, s *RMS
 //
 //go:noinline
 func gemmTile(isa ISA, rows, blocks int, task *gemmTask) {
-	panic(unreachable)
-}
-
-// gemmTNTile works on tiles of some rows and blocks of 16 columns.
-//
-//go:noinline
-func gemmTNTile(isa ISA, rows, blocks int, task *gemmTask) {
 	panic(unreachable)
 }
 

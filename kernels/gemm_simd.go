@@ -93,7 +93,7 @@ type matmul struct {
 	w          *Panels
 	bias       []float32
 	add, trans bool
-	copied     []float32 // if trans: four blocks of columns of A
+	copied     Mat // if trans: columns of A as rows
 }
 
 // A region is a part of C: rows, and columns by the panels and blocks of W that
@@ -102,7 +102,7 @@ type matmul struct {
 // chains that must be finished before they are added to C.
 type region struct {
 	row, rows     int
-	from          int // where A's columns start in their copy, if trans
+	from          int // the first row of the copy of A's columns, if trans
 	panel, panels int
 	block, blocks int
 	descending    bool // from the last panel to the first
@@ -128,32 +128,33 @@ func (p *matmul) run(n int) {
 	}
 }
 
-// Products with Aᵀ take copies of A's columns, four blocks at a time, in blocks
-// [inputs of a chain][16]: in A the inputs of a column are a stride apart, which
-// may be a multiple of the distance at which cache lines displace each other. The
-// memory for that is on the stack, no more than it takes.
+// Products with Aᵀ copy some of A's columns to rows: there their inputs are a
+// stride apart, which may be a multiple of the distance at which cache lines
+// displace each other. The memory for that is on the stack, no more than it takes.
+
+const copyStride = kChain + block // no power of two
 
 //go:noinline
 func (p matmul) small(gates, units int) {
-	var copied [4 * block * kBlock / 2]float32
+	var copied [4 * block * (kBlock/2 + block)]float32
 	var sums [block * block]float32
-	p.copied = copied[:]
+	p.copied = Mat{copied[:], kBlock/2 + block}
 	p.runTN(gates, units, Mat{sums[:], block})
 }
 
 //go:noinline
 func (p matmul) oneChain(gates, units int) {
-	var copied [4 * block * kChain]float32
+	var copied [4 * block * copyStride]float32
 	var sums [block * block]float32
-	p.copied = copied[:]
+	p.copied = Mat{copied[:], copyStride}
 	p.runTN(gates, units, Mat{sums[:], block})
 }
 
 //go:noinline
 func (p matmul) someChains(gates, units int) {
-	var copied [4 * block * kChain]float32
+	var copied [4 * block * copyStride]float32
 	var sums [4 * block * copyPanels * panelColumns]float32
-	p.copied = copied[:]
+	p.copied = Mat{copied[:], copyStride}
 	p.runTN(gates, units, Mat{sums[:], copyPanels * panelColumns})
 }
 
@@ -182,14 +183,14 @@ func (p *matmul) runTN(gates, units int, sums Mat) {
 			for k := 0; k == 0 || k < p.w.k; k += kChain {
 				kn := min(kChain, p.w.k-k)
 				if kn > 0 {
-					copyRows(p.isa, p.copied, kn*block, p.a.from(k, PackedIndex(gates, u, 0)), kn, cols)
+					transposed(p.isa, p.copied, p.a.from(k, PackedIndex(gates, u, 0)), kn, cols)
 				}
 				for b := range blocks(cols) {
 					group.row, group.rows = u+b*blockRow, min(block, units-u)
 					if gates == 1 {
 						group.rows = min(block, units-u-b*block)
 					}
-					group.from = b * kn * block
+					group.from = b * block
 					p.chainOf(group, k, kn, sums, b)
 				}
 			}
@@ -414,18 +415,13 @@ func (p *matmul) chain(r region, k, kn int, sum, out Mat, init []float32, old bo
 				if task.k1 > 0 {
 					task.w1 = &w[(kBlock*nb+b*task.k1)*block]
 				}
-				switch {
-				case p.trans:
-					task.a = &p.copied[r.from+row]
-				default:
+				if p.trans {
+					task.a, task.aStride = p.copied.at(r.from+row, 0), 4*p.copied.Stride
+				} else {
 					task.a = p.a.at(r.row+row, k)
 				}
 			}
-			if p.trans {
-				gemmTNTile(p.isa, t.rows, n, &task)
-			} else {
-				gemmTile(p.isa, t.rows, n, &task)
-			}
+			gemmTile(p.isa, t.rows, n, &task)
 			b += groups * n
 		}
 		row += t.rows * t.tiles

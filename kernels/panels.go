@@ -141,6 +141,7 @@ func (p *Panels) Pack(w []float32) {
 	if len(w) != p.gates*p.units*p.k {
 		badLen("Panels.Pack", "w", len(w), p.gates*p.units*p.k)
 	}
+	isa := use()
 	for i := range p.len() {
 		panel, nb := p.panel(i)
 		for k0 := 0; k0 < p.k; k0 += kBlock {
@@ -148,10 +149,8 @@ func (p *Panels) Pack(w []float32) {
 			for b := range nb {
 				dst := panel[(k0*nb+b*kn)*block:][:kn*block]
 				row, n := p.outputs(i, b)
-				for u := range n {
-					for k, v := range w[(row+u)*p.k+k0:][:kn] {
-						dst[k*block+u] = v
-					}
+				if n > 0 {
+					transposed(isa, Mat{dst, block}, Mat{w[row*p.k+k0:], p.k}, n, kn)
 				}
 			}
 		}
@@ -209,6 +208,27 @@ func copyRows(isa ISA, dst []float32, step int, x Mat, rows, cols int) {
 	if n := cols % block; n > 0 {
 		for i := range rows {
 			copy(dst[whole*step+i*block:][:n], x.Data[i*x.Stride+whole*block:])
+		}
+	}
+}
+
+// transposed copies some rows and columns of x to the columns and rows of dst: at
+// most kChain rows and 64 columns, or 16 rows and kBlock columns.
+func transposed(isa ISA, dst, x Mat, rows, cols int) {
+	r, c := rows/block*block, cols/block*block
+	if isa == Generic {
+		r, c = 0, 0
+	}
+	if r > 0 && c > 0 {
+		transpose(isa, &dst.Data[0], &x.Data[0], 4*dst.Stride, 4*x.Stride, r, c)
+	}
+	for i := range rows {
+		first := 0
+		if i < r {
+			first = c
+		}
+		for j, v := range x.row(i, cols)[first:] {
+			dst.Data[(first+j)*dst.Stride+i] = v
 		}
 	}
 }

@@ -60,7 +60,7 @@ func TestPieces(t *testing.T) {
 // a function entry of its own (//go:noinline), where the scheduler can stop a
 // goroutine, and each of its elementwise kernels is called once for each of
 // tiles, or of pieces, with that tile's size and no other. sumRows, which takes
-// 256 rows of 64 columns, and copyBlocks, which takes no more, are checked by their
+// 256 rows of 64 columns, and copyBlocks and transpose, which take no more, are checked by their
 // callers' arguments, and a step by what oneCall allows.
 func TestBoundedCalls(t *testing.T) {
 	if _, err := os.Stat("mat.go"); err != nil {
@@ -121,6 +121,11 @@ func TestBoundedCalls(t *testing.T) {
 			if fn.Name == "copyBlocks" { // of at most kChain rows and 4 blocks
 				require.Equal(t, "isa &dst[0] &x.Data[0] 4 * step 4 * x.Stride rows whole", args, at.String())
 				require.LessOrEqual(t, kChain*panelColumns, maxWork)
+				return true
+			}
+			if fn.Name == "transpose" { // of at most kChain rows and 64 columns, or 16 and kBlock
+				require.Equal(t, "isa &dst.Data[0] &x.Data[0] 4 * dst.Stride 4 * x.Stride r c", args, at.String())
+				require.LessOrEqual(t, block*kBlock, maxWork)
 				return true
 			}
 			if strings.HasSuffix(fn.Name, "Step") {
