@@ -137,7 +137,7 @@ const copyStride = kChain + block // no power of two
 //go:noinline
 func (p matmul) small(gates, units int) {
 	var copied [4 * block * (kBlock/2 + block)]float32
-	var sums [block * block]float32
+	var sums [4 * block * block]float32
 	p.copied = Mat{copied[:], kBlock/2 + block}
 	p.runTN(gates, units, Mat{sums[:], block})
 }
@@ -145,7 +145,7 @@ func (p matmul) small(gates, units int) {
 //go:noinline
 func (p matmul) oneChain(gates, units int) {
 	var copied [4 * block * copyStride]float32
-	var sums [block * block]float32
+	var sums [4 * block * block]float32
 	p.copied = Mat{copied[:], copyStride}
 	p.runTN(gates, units, Mat{sums[:], block})
 }
@@ -170,44 +170,49 @@ func (p *matmul) oneCall(n int) bool {
 
 // runTN computes a product with Aᵀ. A copy of four blocks of A's columns, the
 // inputs of a chain, serves some panels. If there are several chains, sums has
-// room for those of all blocks and panels, else for those of one block.
+// room for those of all blocks and panels, else for those of a block of columns.
 func (p *matmul) runTN(gates, units int, sums Mat) {
-	blockRow, step := units, block // from block to block of A in C, and in units
+	step := block
 	if gates == 1 {
-		blockRow, step = block, 4*block
+		step = 4 * block
 	}
 	for u := 0; u < units; u += step {
 		cols := packedWidth(gates, min(step, units-u))
 		for panel := 0; panel < p.w.len(); panel += copyPanels {
-			group := region{panel: panel, panels: min(copyPanels, p.w.len()-panel)}
+			r := region{panel: panel, panels: min(copyPanels, p.w.len()-panel)}
 			for k := 0; k == 0 || k < p.w.k; k += kChain {
 				kn := min(kChain, p.w.k-k)
 				if kn > 0 {
 					transposed(p.isa, p.copied, p.a.from(k, PackedIndex(gates, u, 0)), kn, cols)
 				}
-				for b := range blocks(cols) {
-					group.row, group.rows = u+b*blockRow, min(block, units-u)
-					if gates == 1 {
-						group.rows = min(block, units-u-b*block)
-					}
-					group.from = b * block
-					p.chainOf(group, k, kn, sums, b)
+				if gates == 1 || k+kn < p.w.k {
+					r.row, r.rows, r.from = u, cols, 0
+					p.chainTN(r, k, kn, sums)
+					continue
+				}
+				for g := range gates { // their rows of C lie apart
+					r.row, r.rows, r.from = g*units+u, min(block, units-u), g*block
+					p.chainTN(r, k, kn, sums)
 				}
 			}
 		}
 	}
 }
 
-// chainOf computes one chain of a group of panels with block b of the copied
-// columns of A. The last chain leaves the sums in C.
-func (p *matmul) chainOf(group region, k, kn int, sums Mat, b int) {
+// chainTN computes one chain of copied columns of A with some panels. The last
+// chain leaves the sums in C.
+func (p *matmul) chainTN(r region, k, kn int, sums Mat) {
 	last := k+kn == p.w.k
-	in := sums
-	whole, rest, part := p.split(group)
+	first := p.col(r)
+	whole, rest, part := p.split(r)
 	for _, r := range [2]region{whole, rest} {
-		if r.panels*r.blocks > 0 {
+		if r.panels*r.blocks == 0 {
+			continue
+		}
+		for r := range r.calls(panelsPerCall(r.rows, kn, r.blocks)) {
+			in := sums
 			if p.w.k > kChain {
-				in = sums.from(b*block, p.col(r)-p.col(group))
+				in = sums.from(r.from, p.col(r)-first)
 			}
 			out := in
 			if last {
@@ -217,8 +222,9 @@ func (p *matmul) chainOf(group region, k, kn int, sums Mat, b int) {
 		}
 	}
 	if part.blocks > 0 {
+		in := sums
 		if p.w.k > kChain {
-			in = sums.from(b*block, p.col(part)-p.col(group))
+			in = sums.from(part.from, p.col(part)-first)
 		}
 		p.chain(part, k, kn, in, in, zeroInit[:], false)
 		if last {

@@ -159,8 +159,6 @@ func TestBoundedCalls(t *testing.T) {
 func TestProductsBounded(t *testing.T) {
 	require.LessOrEqual(t, maxRows*kChain*panelColumns, maxProducts)
 	require.LessOrEqual(t, 4*kChain*panelColumns, maxWeights)
-	require.LessOrEqual(t, block*kChain*copyPanels*panelColumns, maxProducts)
-	require.LessOrEqual(t, 4*kChain*copyPanels*panelColumns, maxWeights)
 	for rows := 1; rows <= maxRows; rows++ {
 		for kn := range kChain + 1 {
 			for blocks := 1; blocks <= 4; blocks++ {
