@@ -141,6 +141,8 @@ func (p *Panels) Pack(w []float32) {
 	if len(w) != p.gates*p.units*p.k {
 		badLen("Panels.Pack", "w", len(w), p.gates*p.units*p.k)
 	}
+	raceRead(w)
+	raceWrite(p.data)
 	isa := use()
 	for i := range p.len() {
 		panel, nb := p.panel(i)
@@ -170,9 +172,8 @@ func (p *Panels) outputs(i, b int) (row, n int) {
 // SetRows sets all weights from a matrix that is stored with its inputs as rows:
 // those of input k from row k of x [K][gates*units]. It panics if x is too small.
 func (p *Panels) SetRows(x Mat) {
-	if cols := p.gates * p.units; !x.holds(p.k, cols) {
-		badMat("Panels.SetRows", "x", x, p.k, cols)
-	}
+	x.reads("Panels.SetRows", "x", p.k, p.gates*p.units)
+	raceWrite(p.data)
 	isa := use()
 	for i := range p.len() {
 		panel, nb := p.panel(i)
