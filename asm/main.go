@@ -44,7 +44,7 @@ type target struct {
 var targets = []target{
 	{arch: "amd64", isa: vec.AVX2, unroll: 2, gateUnroll: 1, blocks: []int{0, 4, 2, 2, 1, 1, 1}},
 	{arch: "amd64", isa: vec.AVX512, unroll: 2, gateUnroll: 1, blocks: []int{0, 4, 4, 4, 4, 4, 4}},
-	{arch: "arm64", isa: vec.NEON, unroll: 3, gateUnroll: 2, blocks: []int{0, 4, 2, 1, 1}},
+	{arch: "arm64", isa: vec.NEON, unroll: 3, gateUnroll: 2, blocks: []int{0, 4, 2, 2, 1}},
 }
 
 // kernelsFolder and limitsFolder are those of the packages, below the root of

@@ -23,7 +23,7 @@ func products(k *vec.Func, blocks int) {
 	task, count := k.Arg("products"), k.GP64()
 	k.Word(k.Param("count"), count)
 	k.While(count, 1, func() {
-		product(k, task, 1, blocks, false)
+		product(k, task, 1, blocks)
 		k.AddImm(task, k.SizeOf("gemmTask"))
 		k.Word(k.Param("count"), count)
 		k.AddImm(count, -1)

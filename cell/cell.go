@@ -66,8 +66,10 @@ type Step struct {
 	WX   *kernels.Panels // W_ih: G gates, Units units; nil if the x part is in Gates
 	Bias []float32       // of the x part, in packed order, or nil; for WX
 
-	W  *kernels.Panels // W_hh: G gates, Units units, Ho inputs
-	WT *kernels.Panels // W_hh transposed: 1 gate, Ho units, inputs in packed order; for Backward
+	// W_hh: G gates, Units units, Ho inputs; and for Backward transposed: 1 gate,
+	// Ho units, inputs in packed order. A scan that takes their Reversed views in
+	// every second step finds more of them in the cache.
+	W, WT *kernels.Panels
 
 	// A step may be a part of one that several goroutines share: Units of its
 	// units, First on. Its weights and matrices are those of these units, but

@@ -57,6 +57,16 @@ func packed(gates, units, k int) *Panels {
 	return w
 }
 
+// backAndForth returns f for a panels and its reversed view in turn, as a
+// recurrent network uses them from step to step.
+func backAndForth(w *Panels, f func(w *Panels)) func() {
+	next, last := w, w.Reversed()
+	return func() {
+		f(next)
+		next, last = last, next
+	}
+}
+
 func randomMat(rows, cols int) Mat { return Mat{random(newRand(2), rows*cols), cols} }
 
 // BenchmarkGemm multiplies N rows by the weights of an LSTM of H units.
@@ -66,7 +76,7 @@ func BenchmarkGemm(b *testing.B) {
 			onPaths(b, fmt.Sprintf("H=%d/N=%d", h, n), func(b *testing.B, isa ISA) {
 				w, a := packed(4, h, h), randomMat(n, h)
 				c, bias := randomMat(n, w.Width()), random(newRand(3), w.Width())
-				againstFMA(b, isa, 2*n*4*h*h, func() { Gemm(c, a, n, w, bias) })
+				againstFMA(b, isa, 2*n*4*h*h, backAndForth(w, func(w *Panels) { Gemm(c, a, n, w, bias) }))
 			})
 		}
 	}
@@ -78,7 +88,22 @@ func BenchmarkGemv(b *testing.B) {
 		onPaths(b, fmt.Sprintf("H=%d", h), func(b *testing.B, isa ISA) {
 			w, x := packed(4, h, h), random(newRand(2), h)
 			y, bias := make([]float32, w.Width()), random(newRand(3), w.Width())
-			againstRead(b, isa, w.Bytes(), func() { Gemv(y, x, w, bias) })
+			againstRead(b, isa, w.Bytes(), backAndForth(w, func(w *Panels) { Gemv(y, x, w, bias) }))
+		})
+	}
+}
+
+// BenchmarkPack packs the weights of an LSTM of H units, as they are and
+// transposed. Its bytes are those that it reads and those that it writes.
+func BenchmarkPack(b *testing.B) {
+	for _, h := range []int{128, 256, 512} {
+		w, weight := NewPanels(4, h, h), randomMat(4*h, h)
+		t := NewPanels(1, h, 4*h)
+		onPaths(b, fmt.Sprintf("form=Pack/H=%d", h), func(b *testing.B, isa ISA) {
+			againstRead(b, isa, 2*w.Bytes(), func() { w.Pack(weight.Data) })
+		})
+		onPaths(b, fmt.Sprintf("form=SetRows/H=%d", h), func(b *testing.B, isa ISA) {
+			againstRead(b, isa, 2*t.Bytes(), func() { t.SetRows(weight) })
 		})
 	}
 }

@@ -220,6 +220,30 @@ func gruBackward(isa ISA, gx, gh, dhPrev, dh, hPrev *float32, gxStride, ghStride
 	}
 }
 
+// copyBlocks copies blocks of 16 columns of some rows. Steps are bytes from block to block, strides from row to row.
+//
+//go:noinline
+func copyBlocks(isa ISA, dst, src *float32, dstStep, srcStride, rows, blocks int) {
+	switch isa {
+	case AVX512:
+		copyBlocksAVX512(dst, src, dstStep, srcStride, rows, blocks)
+	case AVX2:
+		copyBlocksAVX2(dst, src, dstStep, srcStride, rows, blocks)
+	}
+}
+
+// transpose copies rows and columns, multiples of 16, to columns and rows. Strides are bytes.
+//
+//go:noinline
+func transpose(isa ISA, dst, src *float32, dstStride, srcStride, rows, cols int) {
+	switch isa {
+	case AVX512:
+		transposeAVX512(dst, src, dstStride, srcStride, rows, cols)
+	case AVX2:
+		transposeAVX2(dst, src, dstStride, srcStride, rows, cols)
+	}
+}
+
 // lstmStep computes count products of one row and 64 columns a panel, and then lstmForward.
 //
 //go:noinline
@@ -588,90 +612,6 @@ func gemmTile(isa ISA, rows, blocks int, task *gemmTask) {
 			gemm5x16AVX2(task)
 		case 4*6 + 0:
 			gemm6x16AVX2(task)
-		}
-	}
-}
-
-// gemmTNTile works on tiles of some rows and blocks of 16 columns.
-//
-//go:noinline
-func gemmTNTile(isa ISA, rows, blocks int, task *gemmTask) {
-	switch isa {
-	case AVX512:
-		switch 4*rows + blocks - 1 {
-		case 4*1 + 0:
-			gemmTN1x16AVX512(task)
-		case 4*1 + 1:
-			gemmTN1x32AVX512(task)
-		case 4*1 + 2:
-			gemmTN1x48AVX512(task)
-		case 4*1 + 3:
-			gemmTN1x64AVX512(task)
-		case 4*2 + 0:
-			gemmTN2x16AVX512(task)
-		case 4*2 + 1:
-			gemmTN2x32AVX512(task)
-		case 4*2 + 2:
-			gemmTN2x48AVX512(task)
-		case 4*2 + 3:
-			gemmTN2x64AVX512(task)
-		case 4*3 + 0:
-			gemmTN3x16AVX512(task)
-		case 4*3 + 1:
-			gemmTN3x32AVX512(task)
-		case 4*3 + 2:
-			gemmTN3x48AVX512(task)
-		case 4*3 + 3:
-			gemmTN3x64AVX512(task)
-		case 4*4 + 0:
-			gemmTN4x16AVX512(task)
-		case 4*4 + 1:
-			gemmTN4x32AVX512(task)
-		case 4*4 + 2:
-			gemmTN4x48AVX512(task)
-		case 4*4 + 3:
-			gemmTN4x64AVX512(task)
-		case 4*5 + 0:
-			gemmTN5x16AVX512(task)
-		case 4*5 + 1:
-			gemmTN5x32AVX512(task)
-		case 4*5 + 2:
-			gemmTN5x48AVX512(task)
-		case 4*5 + 3:
-			gemmTN5x64AVX512(task)
-		case 4*6 + 0:
-			gemmTN6x16AVX512(task)
-		case 4*6 + 1:
-			gemmTN6x32AVX512(task)
-		case 4*6 + 2:
-			gemmTN6x48AVX512(task)
-		case 4*6 + 3:
-			gemmTN6x64AVX512(task)
-		}
-	case AVX2:
-		switch 4*rows + blocks - 1 {
-		case 4*1 + 0:
-			gemmTN1x16AVX2(task)
-		case 4*1 + 1:
-			gemmTN1x32AVX2(task)
-		case 4*1 + 2:
-			gemmTN1x48AVX2(task)
-		case 4*1 + 3:
-			gemmTN1x64AVX2(task)
-		case 4*2 + 0:
-			gemmTN2x16AVX2(task)
-		case 4*2 + 1:
-			gemmTN2x32AVX2(task)
-		case 4*3 + 0:
-			gemmTN3x16AVX2(task)
-		case 4*3 + 1:
-			gemmTN3x32AVX2(task)
-		case 4*4 + 0:
-			gemmTN4x16AVX2(task)
-		case 4*5 + 0:
-			gemmTN5x16AVX2(task)
-		case 4*6 + 0:
-			gemmTN6x16AVX2(task)
 		}
 	}
 }

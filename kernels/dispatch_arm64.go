@@ -130,6 +130,20 @@ func gruBackward(isa ISA, gx, gh, dhPrev, dh, hPrev *float32, gxStride, ghStride
 	gruBackwardNEON(gx, gh, dhPrev, dh, hPrev, gxStride, ghStride, dhPrevStride, dhStride, hPrevStride, rows, units)
 }
 
+// copyBlocks copies blocks of 16 columns of some rows. Steps are bytes from block to block, strides from row to row.
+//
+//go:noinline
+func copyBlocks(isa ISA, dst, src *float32, dstStep, srcStride, rows, blocks int) {
+	copyBlocksNEON(dst, src, dstStep, srcStride, rows, blocks)
+}
+
+// transpose copies rows and columns, multiples of 16, to columns and rows. Strides are bytes.
+//
+//go:noinline
+func transpose(isa ISA, dst, src *float32, dstStride, srcStride, rows, cols int) {
+	transposeNEON(dst, src, dstStride, srcStride, rows, cols)
+}
+
 // lstmStep computes count products of one row and 64 columns a panel, and then lstmForward.
 //
 //go:noinline
@@ -319,35 +333,10 @@ func gemmTile(isa ISA, rows, blocks int, task *gemmTask) {
 			gemm2x32NEON(task)
 		case 4*3 + 0:
 			gemm3x16NEON(task)
+		case 4*3 + 1:
+			gemm3x32NEON(task)
 		case 4*4 + 0:
 			gemm4x16NEON(task)
-		}
-	}
-}
-
-// gemmTNTile works on tiles of some rows and blocks of 16 columns.
-//
-//go:noinline
-func gemmTNTile(isa ISA, rows, blocks int, task *gemmTask) {
-	switch isa {
-	case NEON:
-		switch 4*rows + blocks - 1 {
-		case 4*1 + 0:
-			gemmTN1x16NEON(task)
-		case 4*1 + 1:
-			gemmTN1x32NEON(task)
-		case 4*1 + 2:
-			gemmTN1x48NEON(task)
-		case 4*1 + 3:
-			gemmTN1x64NEON(task)
-		case 4*2 + 0:
-			gemmTN2x16NEON(task)
-		case 4*2 + 1:
-			gemmTN2x32NEON(task)
-		case 4*3 + 0:
-			gemmTN3x16NEON(task)
-		case 4*4 + 0:
-			gemmTN4x16NEON(task)
 		}
 	}
 }
@@ -363,5 +352,5 @@ func tileBlocks(isa ISA) []int {
 }
 
 var (
-	tileBlocksNEON = [...]int{0, 4, 2, 1, 1}
+	tileBlocksNEON = [...]int{0, 4, 2, 2, 1}
 )

@@ -130,6 +130,20 @@ func gruBackward(isa ISA, gx, gh, dhPrev, dh, hPrev *float32, gxStride, ghStride
 	panic(unreachable)
 }
 
+// copyBlocks copies blocks of 16 columns of some rows. Steps are bytes from block to block, strides from row to row.
+//
+//go:noinline
+func copyBlocks(isa ISA, dst, src *float32, dstStep, srcStride, rows, blocks int) {
+	panic(unreachable)
+}
+
+// transpose copies rows and columns, multiples of 16, to columns and rows. Strides are bytes.
+//
+//go:noinline
+func transpose(isa ISA, dst, src *float32, dstStride, srcStride, rows, cols int) {
+	panic(unreachable)
+}
+
 // lstmStep computes count products of one row and 64 columns a panel, and then lstmForward.
 //
 //go:noinline
@@ -302,13 +316,6 @@ func clip(isa ISA, x *float32, n int, lo, hi float32) {
 //
 //go:noinline
 func gemmTile(isa ISA, rows, blocks int, task *gemmTask) {
-	panic(unreachable)
-}
-
-// gemmTNTile works on tiles of some rows and blocks of 16 columns.
-//
-//go:noinline
-func gemmTNTile(isa ISA, rows, blocks int, task *gemmTask) {
 	panic(unreachable)
 }
 

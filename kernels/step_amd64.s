@@ -20,17 +20,21 @@ TEXT ·lstmStepAVX2(SB), NOSPLIT, $8-56
 
 loop1:
 panel3:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
+	MOVQ 48(AX), CX
+	MOVQ CX, 208(AX)
 
-tile4:
+group4:
+	MOVQ 96(AX), CX
+	MOVQ CX, 192(AX)
+	MOVQ 80(AX), CX
+	MOVQ CX, 184(AX)
+	MOVQ 40(AX), CX
+	MOVQ CX, 200(AX)
+	MOVQ 64(AX), CX
+
+tile5:
 	// The chains start.
-	MOVQ    64(AX), DX
+	MOVQ    72(AX), DX
 	VMOVUPS (DX), Y0
 	VMOVUPS 32(DX), Y1
 	VMOVUPS 64(DX), Y2
@@ -39,14 +43,14 @@ tile4:
 	VMOVUPS 160(DX), Y5
 	VMOVUPS 192(DX), Y6
 	VMOVUPS 224(DX), Y7
-	MOVQ    96(AX), DX
+	MOVQ    112(AX), DX
 	MOVQ    32(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done7
+	JLT     done9
 
-loop6:
+loop8:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
@@ -56,9 +60,9 @@ loop6:
 	ADDQ R10, R11
 	ADDQ R10, R11
 	CMPQ R9, $+4
-	JLT  done9
+	JLT  done11
 
-loop8:
+loop10:
 	VBROADCASTSS (DI), Y8
 	VFMADD231PS  (R8), Y8, Y0
 	VFMADD231PS  32(R8), Y8, Y1
@@ -100,13 +104,13 @@ loop8:
 	ADDQ         $+256, R11
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop8
+	JGE          loop10
 
-done9:
+done11:
 	CMPQ R9, $+1
-	JLT  done11
+	JLT  done13
 
-loop10:
+loop12:
 	VBROADCASTSS (DI), Y8
 	VFMADD231PS  (R8), Y8, Y0
 	VFMADD231PS  32(R8), Y8, Y1
@@ -121,49 +125,49 @@ loop10:
 	ADDQ         $+64, R11
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop10
+	JGE          loop12
 
-done11:
+done13:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop6
+	JGE  loop8
 
-done7:
-	MOVQ 112(AX), BX
+done9:
+	MOVQ 128(AX), BX
 
 	// Add finished chains.
-	MOVQ    72(AX), SI
-	TESTQ   SI, SI
-	JEQ     done12
-	MOVQ    152(AX), SI
-	MOVQ    104(AX), BX
-	VMOVUPS (SI), Y8
-	VADDPS  Y0, Y8, Y0
-	VMOVUPS 32(SI), Y8
-	VADDPS  Y1, Y8, Y1
-	VMOVUPS 64(SI), Y8
-	VADDPS  Y2, Y8, Y2
-	VMOVUPS 96(SI), Y8
-	VADDPS  Y3, Y8, Y3
-	VMOVUPS 128(SI), Y8
-	VADDPS  Y4, Y8, Y4
-	VMOVUPS 160(SI), Y8
-	VADDPS  Y5, Y8, Y5
-	VMOVUPS 192(SI), Y8
-	VADDPS  Y6, Y8, Y6
-	VMOVUPS 224(SI), Y8
-	VADDPS  Y7, Y8, Y7
-	ADDQ    BX, SI
-	MOVQ    SI, 152(AX)
-	MOVQ    112(AX), BX
-
-done12:
-	// Add what C holds.
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
-	JEQ     done13
-	MOVQ    160(AX), SI
+	JEQ     done14
+	MOVQ    184(AX), SI
+	MOVQ    120(AX), BX
+	VMOVUPS (SI), Y8
+	VADDPS  Y0, Y8, Y0
+	VMOVUPS 32(SI), Y8
+	VADDPS  Y1, Y8, Y1
+	VMOVUPS 64(SI), Y8
+	VADDPS  Y2, Y8, Y2
+	VMOVUPS 96(SI), Y8
+	VADDPS  Y3, Y8, Y3
+	VMOVUPS 128(SI), Y8
+	VADDPS  Y4, Y8, Y4
+	VMOVUPS 160(SI), Y8
+	VADDPS  Y5, Y8, Y5
+	VMOVUPS 192(SI), Y8
+	VADDPS  Y6, Y8, Y6
+	VMOVUPS 224(SI), Y8
+	VADDPS  Y7, Y8, Y7
+	ADDQ    BX, SI
+	MOVQ    SI, 184(AX)
+	MOVQ    128(AX), BX
+
+done14:
+	// Add what C holds.
+	MOVQ    88(AX), SI
+	TESTQ   SI, SI
+	JEQ     done15
+	MOVQ    192(AX), SI
 	VMOVUPS (SI), Y8
 	VADDPS  Y0, Y8, Y0
 	VMOVUPS 32(SI), Y8
@@ -182,9 +186,9 @@ done12:
 	VADDPS  Y7, Y8, Y7
 	ADDQ    BX, SI
 
-done13:
+done15:
 	// Store.
-	MOVQ    160(AX), SI
+	MOVQ    192(AX), SI
 	VMOVUPS Y0, (SI)
 	VMOVUPS Y1, 32(SI)
 	VMOVUPS Y2, 64(SI)
@@ -194,45 +198,94 @@ done13:
 	VMOVUPS Y6, 192(SI)
 	VMOVUPS Y7, 224(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 160(AX)
+	MOVQ    SI, 192(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
-	MOVQ  168(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
+	MOVQ  DX, 200(AX)
 	TESTQ DX, DX
-	JNE   tile4
-	MOVQ  48(AX), CX
+	JNE   tile5
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
-	JEQ   done5
+	JEQ   next6
 
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
+	// To the next blocks of columns.
+	MOVQ 96(AX), CX
+	ADDQ $+256, CX
+	MOVQ CX, 96(AX)
+	MOVQ 72(AX), CX
+	ADDQ $+256, CX
+	MOVQ CX, 72(AX)
+	MOVQ 168(AX), CX
+	MOVQ 80(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
+	MOVQ DX, 80(AX)
+	MOVQ 8(AX), CX
+	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 24(AX), CX
+	SHLQ $0x06, CX
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	JMP  group4
+
+next6:
+	MOVQ  56(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 56(AX)
+	TESTQ CX, CX
+	JEQ   done7
+
+	// To the next panel.
+	MOVQ 160(AX), CX
+	MOVQ 96(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 96(AX)
+	MOVQ 176(AX), CX
+	MOVQ 80(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 80(AX)
+	MOVQ 152(AX), CX
+	MOVQ 72(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 72(AX)
+	MOVQ 136(AX), CX
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 144(AX), CX
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
 	JMP  panel3
 
-done5:
-	ADDQ $+176, AX
+done7:
+	ADDQ $+216, AX
 	MOVQ count+8(FP), CX
 	ADDQ $-1, CX
 	MOVQ CX, count+8(FP)
@@ -257,12 +310,12 @@ done2:
 
 	// 8 elements at a time.
 	CMPQ SI, $+16
-	JLT  done15
-
-loop14:
-	MOVQ $+2, DI
+	JLT  done17
 
 loop16:
+	MOVQ $+2, DI
+
+loop18:
 	// Input and cell gates.
 	VMOVUPS      (DX), Y9
 	VMINPS       Y9, Y0, Y9
@@ -363,18 +416,18 @@ loop16:
 	ADDQ         $+32, BX
 	ADDQ         $-1, DI
 	TESTQ        DI, DI
-	JNE          loop16
+	JNE          loop18
 	ADDQ         $+192, DX
 	ADDQ         $-16, SI
 	CMPQ         SI, $+16
-	JGE          loop14
+	JGE          loop16
 
-done15:
+done17:
 	// 8 elements at a time.
 	CMPQ SI, $+8
-	JLT  done18
+	JLT  done20
 
-loop17:
+loop19:
 	// Input and cell gates.
 	VMOVUPS      (DX), Y9
 	VMINPS       Y9, Y0, Y9
@@ -475,12 +528,12 @@ loop17:
 	ADDQ         $+32, BX
 	ADDQ         $-8, SI
 	CMPQ         SI, $+8
-	JGE          loop17
+	JGE          loop19
 
-done18:
+done20:
 	// The last elements.
 	TESTQ   SI, SI
-	JEQ     done19
+	JEQ     done21
 	NEGQ    SI
 	LEAQ    constantsAVX2<>+896(SB), DI
 	VMOVUPS (DI)(SI*4), Y9
@@ -580,7 +633,7 @@ done18:
 	VDIVPS       Y0, Y1, Y0
 	VMASKMOVPS   Y0, Y9, (AX)
 
-done19:
+done21:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -602,40 +655,44 @@ TEXT ·gruStepAVX2(SB), NOSPLIT, $8-56
 
 loop1:
 panel3:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
+	MOVQ 48(AX), CX
+	MOVQ CX, 208(AX)
 
-tile4:
+group4:
+	MOVQ 96(AX), CX
+	MOVQ CX, 192(AX)
+	MOVQ 80(AX), CX
+	MOVQ CX, 184(AX)
+	MOVQ 40(AX), CX
+	MOVQ CX, 200(AX)
+	MOVQ 64(AX), CX
+
+tile5:
 	// The chains start.
-	MOVQ    64(AX), DX
+	MOVQ    72(AX), DX
 	VMOVUPS (DX), Y0
 	VMOVUPS 32(DX), Y1
 	VMOVUPS 64(DX), Y2
 	VMOVUPS 96(DX), Y3
 	VMOVUPS 128(DX), Y4
 	VMOVUPS 160(DX), Y5
-	MOVQ    96(AX), DX
+	MOVQ    112(AX), DX
 	MOVQ    32(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done7
+	JLT     done9
 
-loop6:
+loop8:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	CMPQ R9, $+4
-	JLT  done9
+	JLT  done11
 
-loop8:
+loop10:
 	VBROADCASTSS (DI), Y6
 	VFMADD231PS  (R8), Y6, Y0
 	VFMADD231PS  32(R8), Y6, Y1
@@ -668,13 +725,13 @@ loop8:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop8
+	JGE          loop10
 
-done9:
+done11:
 	CMPQ R9, $+1
-	JLT  done11
+	JLT  done13
 
-loop10:
+loop12:
 	VBROADCASTSS (DI), Y6
 	VFMADD231PS  (R8), Y6, Y0
 	VFMADD231PS  32(R8), Y6, Y1
@@ -686,45 +743,45 @@ loop10:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop10
+	JGE          loop12
 
-done11:
+done13:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop6
+	JGE  loop8
 
-done7:
-	MOVQ 112(AX), BX
+done9:
+	MOVQ 128(AX), BX
 
 	// Add finished chains.
-	MOVQ    72(AX), SI
-	TESTQ   SI, SI
-	JEQ     done12
-	MOVQ    152(AX), SI
-	MOVQ    104(AX), BX
-	VMOVUPS (SI), Y6
-	VADDPS  Y0, Y6, Y0
-	VMOVUPS 32(SI), Y6
-	VADDPS  Y1, Y6, Y1
-	VMOVUPS 64(SI), Y6
-	VADDPS  Y2, Y6, Y2
-	VMOVUPS 96(SI), Y6
-	VADDPS  Y3, Y6, Y3
-	VMOVUPS 128(SI), Y6
-	VADDPS  Y4, Y6, Y4
-	VMOVUPS 160(SI), Y6
-	VADDPS  Y5, Y6, Y5
-	ADDQ    BX, SI
-	MOVQ    SI, 152(AX)
-	MOVQ    112(AX), BX
-
-done12:
-	// Add what C holds.
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
-	JEQ     done13
-	MOVQ    160(AX), SI
+	JEQ     done14
+	MOVQ    184(AX), SI
+	MOVQ    120(AX), BX
+	VMOVUPS (SI), Y6
+	VADDPS  Y0, Y6, Y0
+	VMOVUPS 32(SI), Y6
+	VADDPS  Y1, Y6, Y1
+	VMOVUPS 64(SI), Y6
+	VADDPS  Y2, Y6, Y2
+	VMOVUPS 96(SI), Y6
+	VADDPS  Y3, Y6, Y3
+	VMOVUPS 128(SI), Y6
+	VADDPS  Y4, Y6, Y4
+	VMOVUPS 160(SI), Y6
+	VADDPS  Y5, Y6, Y5
+	ADDQ    BX, SI
+	MOVQ    SI, 184(AX)
+	MOVQ    128(AX), BX
+
+done14:
+	// Add what C holds.
+	MOVQ    88(AX), SI
+	TESTQ   SI, SI
+	JEQ     done15
+	MOVQ    192(AX), SI
 	VMOVUPS (SI), Y6
 	VADDPS  Y0, Y6, Y0
 	VMOVUPS 32(SI), Y6
@@ -739,9 +796,9 @@ done12:
 	VADDPS  Y5, Y6, Y5
 	ADDQ    BX, SI
 
-done13:
+done15:
 	// Store.
-	MOVQ    160(AX), SI
+	MOVQ    192(AX), SI
 	VMOVUPS Y0, (SI)
 	VMOVUPS Y1, 32(SI)
 	VMOVUPS Y2, 64(SI)
@@ -749,45 +806,88 @@ done13:
 	VMOVUPS Y4, 128(SI)
 	VMOVUPS Y5, 160(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 160(AX)
+	MOVQ    SI, 192(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
-	MOVQ  168(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
+	MOVQ  DX, 200(AX)
 	TESTQ DX, DX
-	JNE   tile4
-	MOVQ  48(AX), CX
+	JNE   tile5
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
-	JEQ   done5
+	JEQ   next6
 
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
+	// To the next blocks of columns.
+	MOVQ 96(AX), CX
+	ADDQ $+192, CX
+	MOVQ CX, 96(AX)
+	MOVQ 72(AX), CX
+	ADDQ $+192, CX
+	MOVQ CX, 72(AX)
+	MOVQ 168(AX), CX
+	MOVQ 80(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
+	MOVQ DX, 80(AX)
+	MOVQ 8(AX), CX
+	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 24(AX), CX
+	SHLQ $0x06, CX
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	JMP  group4
+
+next6:
+	MOVQ  56(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 56(AX)
+	TESTQ CX, CX
+	JEQ   done7
+
+	// To the next panel.
+	MOVQ 160(AX), CX
+	MOVQ 96(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 96(AX)
+	MOVQ 176(AX), CX
+	MOVQ 80(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 80(AX)
+	MOVQ 152(AX), CX
+	MOVQ 72(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 72(AX)
+	MOVQ 136(AX), CX
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 144(AX), CX
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
 	JMP  panel3
 
-done5:
-	ADDQ $+176, AX
+done7:
+	ADDQ $+216, AX
 	MOVQ count+8(FP), CX
 	ADDQ $-1, CX
 	MOVQ CX, count+8(FP)
@@ -812,12 +912,12 @@ done2:
 
 	// 8 elements at a time.
 	CMPQ SI, $+16
-	JLT  done15
-
-loop14:
-	MOVQ $+2, DI
+	JLT  done17
 
 loop16:
+	MOVQ $+2, DI
+
+loop18:
 	// Reset and new gates.
 	VMOVUPS      (CX), Y8
 	VMOVUPS      (DX), Y9
@@ -889,19 +989,19 @@ loop16:
 	ADDQ         $+32, BX
 	ADDQ         $-1, DI
 	TESTQ        DI, DI
-	JNE          loop16
+	JNE          loop18
 	ADDQ         $+128, CX
 	ADDQ         $+128, DX
 	ADDQ         $-16, SI
 	CMPQ         SI, $+16
-	JGE          loop14
+	JGE          loop16
 
-done15:
+done17:
 	// 8 elements at a time.
 	CMPQ SI, $+8
-	JLT  done18
+	JLT  done20
 
-loop17:
+loop19:
 	// Reset and new gates.
 	VMOVUPS      (CX), Y8
 	VMOVUPS      (DX), Y9
@@ -973,12 +1073,12 @@ loop17:
 	ADDQ         $+32, BX
 	ADDQ         $-8, SI
 	CMPQ         SI, $+8
-	JGE          loop17
+	JGE          loop19
 
-done18:
+done20:
 	// The last elements.
 	TESTQ   SI, SI
-	JEQ     done19
+	JEQ     done21
 	NEGQ    SI
 	LEAQ    constantsAVX2<>+896(SB), DI
 	VMOVUPS (DI)(SI*4), Y8
@@ -1049,7 +1149,7 @@ done18:
 	VFMADD231PS  Y1, Y0, Y4
 	VMASKMOVPS   Y4, Y8, (AX)
 
-done19:
+done21:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -1305,29 +1405,33 @@ TEXT ·lstmStepAVX512(SB), NOSPLIT, $8-56
 
 loop1:
 panel3:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
+	MOVQ 48(AX), CX
+	MOVQ CX, 208(AX)
 
-tile4:
+group4:
+	MOVQ 96(AX), CX
+	MOVQ CX, 192(AX)
+	MOVQ 80(AX), CX
+	MOVQ CX, 184(AX)
+	MOVQ 40(AX), CX
+	MOVQ CX, 200(AX)
+	MOVQ 64(AX), CX
+
+tile5:
 	// The chains start.
-	MOVQ    64(AX), DX
+	MOVQ    72(AX), DX
 	VMOVUPS (DX), Z0
 	VMOVUPS 64(DX), Z1
 	VMOVUPS 128(DX), Z2
 	VMOVUPS 192(DX), Z3
-	MOVQ    96(AX), DX
+	MOVQ    112(AX), DX
 	MOVQ    32(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done7
+	JLT     done9
 
-loop6:
+loop8:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
@@ -1337,9 +1441,9 @@ loop6:
 	ADDQ R10, R11
 	ADDQ R10, R11
 	CMPQ R9, $+4
-	JLT  done9
+	JLT  done11
 
-loop8:
+loop10:
 	VBROADCASTSS (DI), Z4
 	VFMADD231PS  (R8), Z4, Z0
 	VFMADD231PS  (R8)(R10*1), Z4, Z1
@@ -1365,13 +1469,13 @@ loop8:
 	ADDQ         $+256, R11
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop8
+	JGE          loop10
 
-done9:
+done11:
 	CMPQ R9, $+1
-	JLT  done11
+	JLT  done13
 
-loop10:
+loop12:
 	VBROADCASTSS (DI), Z4
 	VFMADD231PS  (R8), Z4, Z0
 	VFMADD231PS  (R8)(R10*1), Z4, Z1
@@ -1382,41 +1486,41 @@ loop10:
 	ADDQ         $+64, R11
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop10
+	JGE          loop12
 
-done11:
+done13:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop6
+	JGE  loop8
 
-done7:
-	MOVQ 112(AX), BX
+done9:
+	MOVQ 128(AX), BX
 
 	// Add finished chains.
-	MOVQ    72(AX), SI
-	TESTQ   SI, SI
-	JEQ     done12
-	MOVQ    152(AX), SI
-	MOVQ    104(AX), BX
-	VMOVUPS (SI), Z4
-	VADDPS  Z0, Z4, Z0
-	VMOVUPS 64(SI), Z4
-	VADDPS  Z1, Z4, Z1
-	VMOVUPS 128(SI), Z4
-	VADDPS  Z2, Z4, Z2
-	VMOVUPS 192(SI), Z4
-	VADDPS  Z3, Z4, Z3
-	ADDQ    BX, SI
-	MOVQ    SI, 152(AX)
-	MOVQ    112(AX), BX
-
-done12:
-	// Add what C holds.
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
-	JEQ     done13
-	MOVQ    160(AX), SI
+	JEQ     done14
+	MOVQ    184(AX), SI
+	MOVQ    120(AX), BX
+	VMOVUPS (SI), Z4
+	VADDPS  Z0, Z4, Z0
+	VMOVUPS 64(SI), Z4
+	VADDPS  Z1, Z4, Z1
+	VMOVUPS 128(SI), Z4
+	VADDPS  Z2, Z4, Z2
+	VMOVUPS 192(SI), Z4
+	VADDPS  Z3, Z4, Z3
+	ADDQ    BX, SI
+	MOVQ    SI, 184(AX)
+	MOVQ    128(AX), BX
+
+done14:
+	// Add what C holds.
+	MOVQ    88(AX), SI
+	TESTQ   SI, SI
+	JEQ     done15
+	MOVQ    192(AX), SI
 	VMOVUPS (SI), Z4
 	VADDPS  Z0, Z4, Z0
 	VMOVUPS 64(SI), Z4
@@ -1427,53 +1531,102 @@ done12:
 	VADDPS  Z3, Z4, Z3
 	ADDQ    BX, SI
 
-done13:
+done15:
 	// Store.
-	MOVQ    160(AX), SI
+	MOVQ    192(AX), SI
 	VMOVUPS Z0, (SI)
 	VMOVUPS Z1, 64(SI)
 	VMOVUPS Z2, 128(SI)
 	VMOVUPS Z3, 192(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 160(AX)
+	MOVQ    SI, 192(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
-	MOVQ  168(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
+	MOVQ  DX, 200(AX)
 	TESTQ DX, DX
-	JNE   tile4
-	MOVQ  48(AX), CX
+	JNE   tile5
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
-	JEQ   done5
+	JEQ   next6
 
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
+	// To the next blocks of columns.
+	MOVQ 96(AX), CX
+	ADDQ $+256, CX
+	MOVQ CX, 96(AX)
+	MOVQ 72(AX), CX
+	ADDQ $+256, CX
+	MOVQ CX, 72(AX)
+	MOVQ 168(AX), CX
+	MOVQ 80(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
+	MOVQ DX, 80(AX)
+	MOVQ 8(AX), CX
+	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 24(AX), CX
+	SHLQ $0x06, CX
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	JMP  group4
+
+next6:
+	MOVQ  56(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 56(AX)
+	TESTQ CX, CX
+	JEQ   done7
+
+	// To the next panel.
+	MOVQ 160(AX), CX
+	MOVQ 96(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 96(AX)
+	MOVQ 176(AX), CX
+	MOVQ 80(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 80(AX)
+	MOVQ 152(AX), CX
+	MOVQ 72(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 72(AX)
+	MOVQ 136(AX), CX
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 144(AX), CX
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
 	JMP  panel3
 
-done5:
-	ADDQ $+176, AX
+done7:
+	ADDQ $+216, AX
 	MOVQ count+8(FP), CX
 	ADDQ $-1, CX
 	MOVQ CX, count+8(FP)
@@ -1514,9 +1667,9 @@ done2:
 
 	// 16 elements at a time.
 	CMPQ SI, $+16
-	JLT  done15
+	JLT  done17
 
-loop14:
+loop16:
 	// Input and cell gates.
 	VMOVUPS      (DX), Z25
 	VMINPS       Z25, Z0, Z25
@@ -1621,12 +1774,12 @@ loop14:
 	ADDQ         $+192, DX
 	ADDQ         $-16, SI
 	CMPQ         SI, $+16
-	JGE          loop14
+	JGE          loop16
 
-done15:
+done17:
 	// The last elements.
 	TESTQ SI, SI
-	JEQ   done16
+	JEQ   done18
 	MOVL  $-1, DI
 	BZHIL SI, DI, DI
 	KMOVW DI, K1
@@ -1729,7 +1882,7 @@ done15:
 	VDIVPS       Z0, Z1, Z0
 	VMOVUPS      Z0, K1, (AX)
 
-done16:
+done18:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -1751,37 +1904,41 @@ TEXT ·gruStepAVX512(SB), NOSPLIT, $8-56
 
 loop1:
 panel3:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
+	MOVQ 48(AX), CX
+	MOVQ CX, 208(AX)
 
-tile4:
+group4:
+	MOVQ 96(AX), CX
+	MOVQ CX, 192(AX)
+	MOVQ 80(AX), CX
+	MOVQ CX, 184(AX)
+	MOVQ 40(AX), CX
+	MOVQ CX, 200(AX)
+	MOVQ 64(AX), CX
+
+tile5:
 	// The chains start.
-	MOVQ    64(AX), DX
+	MOVQ    72(AX), DX
 	VMOVUPS (DX), Z0
 	VMOVUPS 64(DX), Z1
 	VMOVUPS 128(DX), Z2
-	MOVQ    96(AX), DX
+	MOVQ    112(AX), DX
 	MOVQ    32(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done7
+	JLT     done9
 
-loop6:
+loop8:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	CMPQ R9, $+4
-	JLT  done9
+	JLT  done11
 
-loop8:
+loop10:
 	VBROADCASTSS (DI), Z3
 	VFMADD231PS  (R8), Z3, Z0
 	VFMADD231PS  (R8)(R10*1), Z3, Z1
@@ -1802,13 +1959,13 @@ loop8:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop8
+	JGE          loop10
 
-done9:
+done11:
 	CMPQ R9, $+1
-	JLT  done11
+	JLT  done13
 
-loop10:
+loop12:
 	VBROADCASTSS (DI), Z3
 	VFMADD231PS  (R8), Z3, Z0
 	VFMADD231PS  (R8)(R10*1), Z3, Z1
@@ -1817,39 +1974,39 @@ loop10:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop10
+	JGE          loop12
 
-done11:
+done13:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop6
+	JGE  loop8
 
-done7:
-	MOVQ 112(AX), BX
+done9:
+	MOVQ 128(AX), BX
 
 	// Add finished chains.
-	MOVQ    72(AX), SI
-	TESTQ   SI, SI
-	JEQ     done12
-	MOVQ    152(AX), SI
-	MOVQ    104(AX), BX
-	VMOVUPS (SI), Z3
-	VADDPS  Z0, Z3, Z0
-	VMOVUPS 64(SI), Z3
-	VADDPS  Z1, Z3, Z1
-	VMOVUPS 128(SI), Z3
-	VADDPS  Z2, Z3, Z2
-	ADDQ    BX, SI
-	MOVQ    SI, 152(AX)
-	MOVQ    112(AX), BX
-
-done12:
-	// Add what C holds.
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
-	JEQ     done13
-	MOVQ    160(AX), SI
+	JEQ     done14
+	MOVQ    184(AX), SI
+	MOVQ    120(AX), BX
+	VMOVUPS (SI), Z3
+	VADDPS  Z0, Z3, Z0
+	VMOVUPS 64(SI), Z3
+	VADDPS  Z1, Z3, Z1
+	VMOVUPS 128(SI), Z3
+	VADDPS  Z2, Z3, Z2
+	ADDQ    BX, SI
+	MOVQ    SI, 184(AX)
+	MOVQ    128(AX), BX
+
+done14:
+	// Add what C holds.
+	MOVQ    88(AX), SI
+	TESTQ   SI, SI
+	JEQ     done15
+	MOVQ    192(AX), SI
 	VMOVUPS (SI), Z3
 	VADDPS  Z0, Z3, Z0
 	VMOVUPS 64(SI), Z3
@@ -1858,52 +2015,95 @@ done12:
 	VADDPS  Z2, Z3, Z2
 	ADDQ    BX, SI
 
-done13:
+done15:
 	// Store.
-	MOVQ    160(AX), SI
+	MOVQ    192(AX), SI
 	VMOVUPS Z0, (SI)
 	VMOVUPS Z1, 64(SI)
 	VMOVUPS Z2, 128(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 160(AX)
+	MOVQ    SI, 192(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
-	MOVQ  168(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
+	MOVQ  DX, 200(AX)
 	TESTQ DX, DX
-	JNE   tile4
-	MOVQ  48(AX), CX
+	JNE   tile5
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
-	JEQ   done5
+	JEQ   next6
 
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
+	// To the next blocks of columns.
+	MOVQ 96(AX), CX
+	ADDQ $+192, CX
+	MOVQ CX, 96(AX)
+	MOVQ 72(AX), CX
+	ADDQ $+192, CX
+	MOVQ CX, 72(AX)
+	MOVQ 168(AX), CX
+	MOVQ 80(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
+	MOVQ DX, 80(AX)
+	MOVQ 8(AX), CX
+	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 24(AX), CX
+	SHLQ $0x06, CX
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	JMP  group4
+
+next6:
+	MOVQ  56(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 56(AX)
+	TESTQ CX, CX
+	JEQ   done7
+
+	// To the next panel.
+	MOVQ 160(AX), CX
+	MOVQ 96(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 96(AX)
+	MOVQ 176(AX), CX
+	MOVQ 80(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 80(AX)
+	MOVQ 152(AX), CX
+	MOVQ 72(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 72(AX)
+	MOVQ 136(AX), CX
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 144(AX), CX
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
 	JMP  panel3
 
-done5:
-	ADDQ $+176, AX
+done7:
+	ADDQ $+216, AX
 	MOVQ count+8(FP), CX
 	ADDQ $-1, CX
 	MOVQ CX, count+8(FP)
@@ -1942,9 +2142,9 @@ done2:
 
 	// 16 elements at a time.
 	CMPQ SI, $+16
-	JLT  done15
+	JLT  done17
 
-loop14:
+loop16:
 	// Reset and new gates.
 	VMOVUPS      (CX), Z22
 	VMOVUPS      (DX), Z23
@@ -2016,12 +2216,12 @@ loop14:
 	ADDQ         $+128, DX
 	ADDQ         $-16, SI
 	CMPQ         SI, $+16
-	JGE          loop14
+	JGE          loop16
 
-done15:
+done17:
 	// The last elements.
 	TESTQ SI, SI
-	JEQ   done16
+	JEQ   done18
 	MOVL  $-1, DI
 	BZHIL SI, DI, DI
 	KMOVW DI, K1
@@ -2090,7 +2290,7 @@ done15:
 	VFMADD231PS  Z1, Z0, Z4
 	VMOVUPS      Z4, K1, (AX)
 
-done16:
+done18:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)

@@ -18,17 +18,21 @@ TEXT ·lstmStepNEON(SB), NOSPLIT, $0-56
 
 loop1:
 panel3:
-	MOVD 88(R1), R2
-	MOVD R2, 160(R1)
-	MOVD 72(R1), R2
-	MOVD R2, 152(R1)
-	MOVD 40(R1), R2
-	MOVD R2, 168(R1)
-	MOVD 56(R1), R2
+	MOVD 48(R1), R2
+	MOVD R2, 208(R1)
 
-tile4:
+group4:
+	MOVD 96(R1), R2
+	MOVD R2, 192(R1)
+	MOVD 80(R1), R2
+	MOVD R2, 184(R1)
+	MOVD 40(R1), R2
+	MOVD R2, 200(R1)
+	MOVD 64(R1), R2
+
+tile5:
 	// The chains start.
-	MOVD  64(R1), R3
+	MOVD  72(R1), R3
 	FMOVQ (R3), F0
 	FMOVQ 16(R3), F1
 	FMOVQ 32(R3), F2
@@ -45,14 +49,14 @@ tile4:
 	FMOVQ 208(R3), F13
 	FMOVQ 224(R3), F14
 	FMOVQ 240(R3), F15
-	MOVD  96(R1), R3
+	MOVD  112(R1), R3
 	MOVD  32(R1), R6
 	MOVD  R2, R8
 	MOVD  R1, R7
 	CMP   $1, R6
-	BLT   done7
+	BLT   done9
 
-loop6:
+loop8:
 	// A k block.
 	MOVD (R7), R9
 	MOVD 8(R7), R10
@@ -62,9 +66,9 @@ loop6:
 	ADD  R11, R12, R13
 	ADD  R11, R13, R11
 	CMP  $4, R10
-	BLT  done9
+	BLT  done11
 
-loop8:
+loop10:
 	FMOVQ (R8), F16
 	FLDPQ (R9), (F17, F18)
 	WORD  $0x4f901220 // FMLA V0.4S, V17.4S, V16.S[0]
@@ -169,13 +173,13 @@ loop8:
 	ADD   $256, R11, R11
 	ADD   $-4, R10, R10
 	CMP   $4, R10
-	BGE   loop8
+	BGE   loop10
 
-done9:
+done11:
 	CMP $1, R10
-	BLT done11
+	BLT done13
 
-loop10:
+loop12:
 	FMOVS (R8), F16
 	FLDPQ (R9), (F17, F18)
 	WORD  $0x4f901220 // FMLA V0.4S, V17.4S, V16.S[0]
@@ -208,65 +212,65 @@ loop10:
 	ADD   $64, R11, R11
 	ADD   $-1, R10, R10
 	CMP   $1, R10
-	BGE   loop10
+	BGE   loop12
 
-done11:
+done13:
 	ADD $16, R7, R7
 	ADD $-1, R6, R6
 	CMP $1, R6
-	BGE loop6
+	BGE loop8
 
-done7:
-	MOVD 112(R1), R6
+done9:
+	MOVD 128(R1), R6
 
 	// Add finished chains.
-	MOVD  72(R1), R7
-	CMP   $0, R7
-	BEQ   done12
-	MOVD  152(R1), R7
-	MOVD  104(R1), R6
-	FMOVQ (R7), F16
-	WORD  $0x4e20d600 // FADD V0.4S, V16.4S, V0.4S
-	FMOVQ 16(R7), F16
-	WORD  $0x4e21d601 // FADD V1.4S, V16.4S, V1.4S
-	FMOVQ 32(R7), F16
-	WORD  $0x4e22d602 // FADD V2.4S, V16.4S, V2.4S
-	FMOVQ 48(R7), F16
-	WORD  $0x4e23d603 // FADD V3.4S, V16.4S, V3.4S
-	FMOVQ 64(R7), F16
-	WORD  $0x4e24d604 // FADD V4.4S, V16.4S, V4.4S
-	FMOVQ 80(R7), F16
-	WORD  $0x4e25d605 // FADD V5.4S, V16.4S, V5.4S
-	FMOVQ 96(R7), F16
-	WORD  $0x4e26d606 // FADD V6.4S, V16.4S, V6.4S
-	FMOVQ 112(R7), F16
-	WORD  $0x4e27d607 // FADD V7.4S, V16.4S, V7.4S
-	FMOVQ 128(R7), F16
-	WORD  $0x4e28d608 // FADD V8.4S, V16.4S, V8.4S
-	FMOVQ 144(R7), F16
-	WORD  $0x4e29d609 // FADD V9.4S, V16.4S, V9.4S
-	FMOVQ 160(R7), F16
-	WORD  $0x4e2ad60a // FADD V10.4S, V16.4S, V10.4S
-	FMOVQ 176(R7), F16
-	WORD  $0x4e2bd60b // FADD V11.4S, V16.4S, V11.4S
-	FMOVQ 192(R7), F16
-	WORD  $0x4e2cd60c // FADD V12.4S, V16.4S, V12.4S
-	FMOVQ 208(R7), F16
-	WORD  $0x4e2dd60d // FADD V13.4S, V16.4S, V13.4S
-	FMOVQ 224(R7), F16
-	WORD  $0x4e2ed60e // FADD V14.4S, V16.4S, V14.4S
-	FMOVQ 240(R7), F16
-	WORD  $0x4e2fd60f // FADD V15.4S, V16.4S, V15.4S
-	ADD   R6, R7, R7
-	MOVD  R7, 152(R1)
-	MOVD  112(R1), R6
-
-done12:
-	// Add what C holds.
 	MOVD  80(R1), R7
 	CMP   $0, R7
-	BEQ   done13
-	MOVD  160(R1), R7
+	BEQ   done14
+	MOVD  184(R1), R7
+	MOVD  120(R1), R6
+	FMOVQ (R7), F16
+	WORD  $0x4e20d600 // FADD V0.4S, V16.4S, V0.4S
+	FMOVQ 16(R7), F16
+	WORD  $0x4e21d601 // FADD V1.4S, V16.4S, V1.4S
+	FMOVQ 32(R7), F16
+	WORD  $0x4e22d602 // FADD V2.4S, V16.4S, V2.4S
+	FMOVQ 48(R7), F16
+	WORD  $0x4e23d603 // FADD V3.4S, V16.4S, V3.4S
+	FMOVQ 64(R7), F16
+	WORD  $0x4e24d604 // FADD V4.4S, V16.4S, V4.4S
+	FMOVQ 80(R7), F16
+	WORD  $0x4e25d605 // FADD V5.4S, V16.4S, V5.4S
+	FMOVQ 96(R7), F16
+	WORD  $0x4e26d606 // FADD V6.4S, V16.4S, V6.4S
+	FMOVQ 112(R7), F16
+	WORD  $0x4e27d607 // FADD V7.4S, V16.4S, V7.4S
+	FMOVQ 128(R7), F16
+	WORD  $0x4e28d608 // FADD V8.4S, V16.4S, V8.4S
+	FMOVQ 144(R7), F16
+	WORD  $0x4e29d609 // FADD V9.4S, V16.4S, V9.4S
+	FMOVQ 160(R7), F16
+	WORD  $0x4e2ad60a // FADD V10.4S, V16.4S, V10.4S
+	FMOVQ 176(R7), F16
+	WORD  $0x4e2bd60b // FADD V11.4S, V16.4S, V11.4S
+	FMOVQ 192(R7), F16
+	WORD  $0x4e2cd60c // FADD V12.4S, V16.4S, V12.4S
+	FMOVQ 208(R7), F16
+	WORD  $0x4e2dd60d // FADD V13.4S, V16.4S, V13.4S
+	FMOVQ 224(R7), F16
+	WORD  $0x4e2ed60e // FADD V14.4S, V16.4S, V14.4S
+	FMOVQ 240(R7), F16
+	WORD  $0x4e2fd60f // FADD V15.4S, V16.4S, V15.4S
+	ADD   R6, R7, R7
+	MOVD  R7, 184(R1)
+	MOVD  128(R1), R6
+
+done14:
+	// Add what C holds.
+	MOVD  88(R1), R7
+	CMP   $0, R7
+	BEQ   done15
+	MOVD  192(R1), R7
 	FMOVQ (R7), F16
 	WORD  $0x4e20d600 // FADD V0.4S, V16.4S, V0.4S
 	FMOVQ 16(R7), F16
@@ -301,9 +305,9 @@ done12:
 	WORD  $0x4e2fd60f // FADD V15.4S, V16.4S, V15.4S
 	ADD   R6, R7, R7
 
-done13:
+done15:
 	// Store.
-	MOVD  160(R1), R7
+	MOVD  192(R1), R7
 	FMOVQ F0, (R7)
 	FMOVQ F1, 16(R7)
 	FMOVQ F2, 32(R7)
@@ -321,45 +325,94 @@ done13:
 	FMOVQ F14, 224(R7)
 	FMOVQ F15, 240(R7)
 	ADD   R6, R7, R7
-	MOVD  R7, 160(R1)
+	MOVD  R7, 192(R1)
 
 	// To the next tile.
 	ADD  R3, R2, R2
-	MOVD 168(R1), R3
+	MOVD 200(R1), R3
 	ADD  $-1, R3, R3
-	MOVD R3, 168(R1)
+	MOVD R3, 200(R1)
 	CMP  $0, R3
-	BNE  tile4
-	MOVD 48(R1), R2
+	BNE  tile5
+	MOVD 208(R1), R2
 	ADD  $-1, R2, R2
-	MOVD R2, 48(R1)
+	MOVD R2, 208(R1)
 	CMP  $0, R2
-	BEQ  done5
+	BEQ  next6
 
-	// To the next panel.
-	MOVD 144(R1), R2
-	MOVD 88(R1), R3
+	// To the next blocks of columns.
+	MOVD 96(R1), R2
+	ADD  $256, R2, R2
+	MOVD R2, 96(R1)
+	MOVD 72(R1), R2
+	ADD  $256, R2, R2
+	MOVD R2, 72(R1)
+	MOVD 168(R1), R2
+	MOVD 80(R1), R3
 	ADD  R2, R3, R3
-	MOVD R3, 88(R1)
-	MOVD 136(R1), R2
-	MOVD 72(R1), R3
-	ADD  R2, R3, R3
-	MOVD R3, 72(R1)
-	MOVD 128(R1), R2
-	MOVD 64(R1), R3
-	ADD  R2, R3, R3
-	MOVD R3, 64(R1)
-	MOVD 120(R1), R2
+	MOVD R3, 80(R1)
+	MOVD 8(R1), R2
+	LSL  $6, R2, R2
 	MOVD (R1), R3
 	ADD  R2, R3, R3
 	MOVD R3, (R1)
+	MOVD (R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, (R1)
+	MOVD (R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, (R1)
+	MOVD (R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, (R1)
+	MOVD 24(R1), R2
+	LSL  $6, R2, R2
+	MOVD 16(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 16(R1)
+	MOVD 16(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 16(R1)
+	MOVD 16(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 16(R1)
+	MOVD 16(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 16(R1)
+	JMP  group4
+
+next6:
+	MOVD 56(R1), R2
+	ADD  $-1, R2, R2
+	MOVD R2, 56(R1)
+	CMP  $0, R2
+	BEQ  done7
+
+	// To the next panel.
+	MOVD 160(R1), R2
+	MOVD 96(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 96(R1)
+	MOVD 176(R1), R2
+	MOVD 80(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 80(R1)
+	MOVD 152(R1), R2
+	MOVD 72(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 72(R1)
+	MOVD 136(R1), R2
+	MOVD (R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, (R1)
+	MOVD 144(R1), R2
 	MOVD 16(R1), R3
 	ADD  R2, R3, R3
 	MOVD R3, 16(R1)
 	JMP  panel3
 
-done5:
-	ADD  $176, R1, R1
+done7:
+	ADD  $216, R1, R1
 	MOVD count+8(FP), R2
 	ADD  $-1, R2, R2
 	MOVD R2, count+8(FP)
@@ -394,12 +447,12 @@ done2:
 
 	// 8 elements at a time.
 	CMP $16, R8
-	BLT done15
-
-loop14:
-	MOVD $2, R9
+	BLT done17
 
 loop16:
+	MOVD $2, R9
+
+loop18:
 	// Input and cell gates.
 	FMOVQ (R6), F14
 	FMOVQ 16(R6), F15
@@ -635,18 +688,18 @@ loop16:
 	ADD   $32, R7, R7
 	ADD   $-1, R9, R9
 	CMP   $0, R9
-	BNE   loop16
+	BNE   loop18
 	ADD   $192, R6, R6
 	ADD   $-16, R8, R8
 	CMP   $16, R8
-	BGE   loop14
+	BGE   loop16
 
-done15:
+done17:
 	// 4 elements at a time.
 	CMP $4, R8
-	BLT done18
+	BLT done20
 
-loop17:
+loop19:
 	// Input and cell gates.
 	FMOVQ (R6), F14
 	WORD  $0x4ea0f5ce // FMIN V14.4S, V14.4S, V0.4S
@@ -770,14 +823,14 @@ loop17:
 	ADD   $16, R7, R7
 	ADD   $-4, R8, R8
 	CMP   $4, R8
-	BGE   loop17
+	BGE   loop19
 
-done18:
+done20:
 	// The last elements.
 	CMP $0, R8
-	BEQ done19
+	BEQ done21
 
-loop20:
+loop22:
 	// Input and cell gates.
 	FMOVS (R6), F14
 	WORD  $0x4ea0f5ce // FMIN V14.4S, V14.4S, V0.4S
@@ -901,9 +954,9 @@ loop20:
 	ADD   $4, R7, R7
 	ADD   $-1, R8, R8
 	CMP   $0, R8
-	BNE   loop20
+	BNE   loop22
 
-done19:
+done21:
 	// As it was.
 	MSR R0, FPCR
 	RET
@@ -922,17 +975,21 @@ TEXT ·gruStepNEON(SB), NOSPLIT, $0-56
 
 loop1:
 panel3:
-	MOVD 88(R1), R2
-	MOVD R2, 160(R1)
-	MOVD 72(R1), R2
-	MOVD R2, 152(R1)
-	MOVD 40(R1), R2
-	MOVD R2, 168(R1)
-	MOVD 56(R1), R2
+	MOVD 48(R1), R2
+	MOVD R2, 208(R1)
 
-tile4:
+group4:
+	MOVD 96(R1), R2
+	MOVD R2, 192(R1)
+	MOVD 80(R1), R2
+	MOVD R2, 184(R1)
+	MOVD 40(R1), R2
+	MOVD R2, 200(R1)
+	MOVD 64(R1), R2
+
+tile5:
 	// The chains start.
-	MOVD  64(R1), R3
+	MOVD  72(R1), R3
 	FMOVQ (R3), F0
 	FMOVQ 16(R3), F1
 	FMOVQ 32(R3), F2
@@ -945,14 +1002,14 @@ tile4:
 	FMOVQ 144(R3), F9
 	FMOVQ 160(R3), F10
 	FMOVQ 176(R3), F11
-	MOVD  96(R1), R3
+	MOVD  112(R1), R3
 	MOVD  32(R1), R6
 	MOVD  R2, R8
 	MOVD  R1, R7
 	CMP   $1, R6
-	BLT   done7
+	BLT   done9
 
-loop6:
+loop8:
 	// A k block.
 	MOVD (R7), R9
 	MOVD 8(R7), R10
@@ -961,9 +1018,9 @@ loop6:
 	ADD  R11, R9, R12
 	ADD  R11, R12, R11
 	CMP  $4, R10
-	BLT  done9
+	BLT  done11
 
-loop8:
+loop10:
 	FMOVQ (R8), F12
 	FLDPQ (R9), (F13, F14)
 	WORD  $0x4f8c11a0 // FMLA V0.4S, V13.4S, V12.S[0]
@@ -1043,13 +1100,13 @@ loop8:
 	ADD   $256, R11, R11
 	ADD   $-4, R10, R10
 	CMP   $4, R10
-	BGE   loop8
+	BGE   loop10
 
-done9:
+done11:
 	CMP $1, R10
-	BLT done11
+	BLT done13
 
-loop10:
+loop12:
 	FMOVS (R8), F12
 	FLDPQ (R9), (F13, F14)
 	WORD  $0x4f8c11a0 // FMLA V0.4S, V13.4S, V12.S[0]
@@ -1075,57 +1132,57 @@ loop10:
 	ADD   $64, R11, R11
 	ADD   $-1, R10, R10
 	CMP   $1, R10
-	BGE   loop10
+	BGE   loop12
 
-done11:
+done13:
 	ADD $16, R7, R7
 	ADD $-1, R6, R6
 	CMP $1, R6
-	BGE loop6
+	BGE loop8
 
-done7:
-	MOVD 112(R1), R6
+done9:
+	MOVD 128(R1), R6
 
 	// Add finished chains.
-	MOVD  72(R1), R7
-	CMP   $0, R7
-	BEQ   done12
-	MOVD  152(R1), R7
-	MOVD  104(R1), R6
-	FMOVQ (R7), F12
-	WORD  $0x4e20d580 // FADD V0.4S, V12.4S, V0.4S
-	FMOVQ 16(R7), F12
-	WORD  $0x4e21d581 // FADD V1.4S, V12.4S, V1.4S
-	FMOVQ 32(R7), F12
-	WORD  $0x4e22d582 // FADD V2.4S, V12.4S, V2.4S
-	FMOVQ 48(R7), F12
-	WORD  $0x4e23d583 // FADD V3.4S, V12.4S, V3.4S
-	FMOVQ 64(R7), F12
-	WORD  $0x4e24d584 // FADD V4.4S, V12.4S, V4.4S
-	FMOVQ 80(R7), F12
-	WORD  $0x4e25d585 // FADD V5.4S, V12.4S, V5.4S
-	FMOVQ 96(R7), F12
-	WORD  $0x4e26d586 // FADD V6.4S, V12.4S, V6.4S
-	FMOVQ 112(R7), F12
-	WORD  $0x4e27d587 // FADD V7.4S, V12.4S, V7.4S
-	FMOVQ 128(R7), F12
-	WORD  $0x4e28d588 // FADD V8.4S, V12.4S, V8.4S
-	FMOVQ 144(R7), F12
-	WORD  $0x4e29d589 // FADD V9.4S, V12.4S, V9.4S
-	FMOVQ 160(R7), F12
-	WORD  $0x4e2ad58a // FADD V10.4S, V12.4S, V10.4S
-	FMOVQ 176(R7), F12
-	WORD  $0x4e2bd58b // FADD V11.4S, V12.4S, V11.4S
-	ADD   R6, R7, R7
-	MOVD  R7, 152(R1)
-	MOVD  112(R1), R6
-
-done12:
-	// Add what C holds.
 	MOVD  80(R1), R7
 	CMP   $0, R7
-	BEQ   done13
-	MOVD  160(R1), R7
+	BEQ   done14
+	MOVD  184(R1), R7
+	MOVD  120(R1), R6
+	FMOVQ (R7), F12
+	WORD  $0x4e20d580 // FADD V0.4S, V12.4S, V0.4S
+	FMOVQ 16(R7), F12
+	WORD  $0x4e21d581 // FADD V1.4S, V12.4S, V1.4S
+	FMOVQ 32(R7), F12
+	WORD  $0x4e22d582 // FADD V2.4S, V12.4S, V2.4S
+	FMOVQ 48(R7), F12
+	WORD  $0x4e23d583 // FADD V3.4S, V12.4S, V3.4S
+	FMOVQ 64(R7), F12
+	WORD  $0x4e24d584 // FADD V4.4S, V12.4S, V4.4S
+	FMOVQ 80(R7), F12
+	WORD  $0x4e25d585 // FADD V5.4S, V12.4S, V5.4S
+	FMOVQ 96(R7), F12
+	WORD  $0x4e26d586 // FADD V6.4S, V12.4S, V6.4S
+	FMOVQ 112(R7), F12
+	WORD  $0x4e27d587 // FADD V7.4S, V12.4S, V7.4S
+	FMOVQ 128(R7), F12
+	WORD  $0x4e28d588 // FADD V8.4S, V12.4S, V8.4S
+	FMOVQ 144(R7), F12
+	WORD  $0x4e29d589 // FADD V9.4S, V12.4S, V9.4S
+	FMOVQ 160(R7), F12
+	WORD  $0x4e2ad58a // FADD V10.4S, V12.4S, V10.4S
+	FMOVQ 176(R7), F12
+	WORD  $0x4e2bd58b // FADD V11.4S, V12.4S, V11.4S
+	ADD   R6, R7, R7
+	MOVD  R7, 184(R1)
+	MOVD  128(R1), R6
+
+done14:
+	// Add what C holds.
+	MOVD  88(R1), R7
+	CMP   $0, R7
+	BEQ   done15
+	MOVD  192(R1), R7
 	FMOVQ (R7), F12
 	WORD  $0x4e20d580 // FADD V0.4S, V12.4S, V0.4S
 	FMOVQ 16(R7), F12
@@ -1152,9 +1209,9 @@ done12:
 	WORD  $0x4e2bd58b // FADD V11.4S, V12.4S, V11.4S
 	ADD   R6, R7, R7
 
-done13:
+done15:
 	// Store.
-	MOVD  160(R1), R7
+	MOVD  192(R1), R7
 	FMOVQ F0, (R7)
 	FMOVQ F1, 16(R7)
 	FMOVQ F2, 32(R7)
@@ -1168,45 +1225,88 @@ done13:
 	FMOVQ F10, 160(R7)
 	FMOVQ F11, 176(R7)
 	ADD   R6, R7, R7
-	MOVD  R7, 160(R1)
+	MOVD  R7, 192(R1)
 
 	// To the next tile.
 	ADD  R3, R2, R2
-	MOVD 168(R1), R3
+	MOVD 200(R1), R3
 	ADD  $-1, R3, R3
-	MOVD R3, 168(R1)
+	MOVD R3, 200(R1)
 	CMP  $0, R3
-	BNE  tile4
-	MOVD 48(R1), R2
+	BNE  tile5
+	MOVD 208(R1), R2
 	ADD  $-1, R2, R2
-	MOVD R2, 48(R1)
+	MOVD R2, 208(R1)
 	CMP  $0, R2
-	BEQ  done5
+	BEQ  next6
 
-	// To the next panel.
-	MOVD 144(R1), R2
-	MOVD 88(R1), R3
+	// To the next blocks of columns.
+	MOVD 96(R1), R2
+	ADD  $192, R2, R2
+	MOVD R2, 96(R1)
+	MOVD 72(R1), R2
+	ADD  $192, R2, R2
+	MOVD R2, 72(R1)
+	MOVD 168(R1), R2
+	MOVD 80(R1), R3
 	ADD  R2, R3, R3
-	MOVD R3, 88(R1)
-	MOVD 136(R1), R2
-	MOVD 72(R1), R3
-	ADD  R2, R3, R3
-	MOVD R3, 72(R1)
-	MOVD 128(R1), R2
-	MOVD 64(R1), R3
-	ADD  R2, R3, R3
-	MOVD R3, 64(R1)
-	MOVD 120(R1), R2
+	MOVD R3, 80(R1)
+	MOVD 8(R1), R2
+	LSL  $6, R2, R2
 	MOVD (R1), R3
 	ADD  R2, R3, R3
 	MOVD R3, (R1)
+	MOVD (R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, (R1)
+	MOVD (R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, (R1)
+	MOVD 24(R1), R2
+	LSL  $6, R2, R2
+	MOVD 16(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 16(R1)
+	MOVD 16(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 16(R1)
+	MOVD 16(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 16(R1)
+	JMP  group4
+
+next6:
+	MOVD 56(R1), R2
+	ADD  $-1, R2, R2
+	MOVD R2, 56(R1)
+	CMP  $0, R2
+	BEQ  done7
+
+	// To the next panel.
+	MOVD 160(R1), R2
+	MOVD 96(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 96(R1)
+	MOVD 176(R1), R2
+	MOVD 80(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 80(R1)
+	MOVD 152(R1), R2
+	MOVD 72(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 72(R1)
+	MOVD 136(R1), R2
+	MOVD (R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, (R1)
+	MOVD 144(R1), R2
 	MOVD 16(R1), R3
 	ADD  R2, R3, R3
 	MOVD R3, 16(R1)
 	JMP  panel3
 
-done5:
-	ADD  $176, R1, R1
+done7:
+	ADD  $216, R1, R1
 	MOVD count+8(FP), R2
 	ADD  $-1, R2, R2
 	MOVD R2, count+8(FP)
@@ -1241,12 +1341,12 @@ done2:
 
 	// 8 elements at a time.
 	CMP $16, R8
-	BLT done15
-
-loop14:
-	MOVD $2, R9
+	BLT done17
 
 loop16:
+	MOVD $2, R9
+
+loop18:
 	// Reset and new gates.
 	FMOVQ (R3), F14
 	FMOVQ 16(R3), F15
@@ -1402,19 +1502,19 @@ loop16:
 	ADD   $32, R7, R7
 	ADD   $-1, R9, R9
 	CMP   $0, R9
-	BNE   loop16
+	BNE   loop18
 	ADD   $128, R3, R3
 	ADD   $128, R6, R6
 	ADD   $-16, R8, R8
 	CMP   $16, R8
-	BGE   loop14
+	BGE   loop16
 
-done15:
+done17:
 	// 4 elements at a time.
 	CMP $4, R8
-	BLT done18
+	BLT done20
 
-loop17:
+loop19:
 	// Reset and new gates.
 	FMOVQ (R3), F14
 	FMOVQ (R6), F15
@@ -1497,14 +1597,14 @@ loop17:
 	ADD   $16, R7, R7
 	ADD   $-4, R8, R8
 	CMP   $4, R8
-	BGE   loop17
+	BGE   loop19
 
-done18:
+done20:
 	// The last elements.
 	CMP $0, R8
-	BEQ done19
+	BEQ done21
 
-loop20:
+loop22:
 	// Reset and new gates.
 	FMOVS (R3), F14
 	FMOVS (R6), F15
@@ -1587,9 +1687,9 @@ loop20:
 	ADD   $4, R7, R7
 	ADD   $-1, R8, R8
 	CMP   $0, R8
-	BNE   loop20
+	BNE   loop22
 
-done19:
+done21:
 	// As it was.
 	MSR R0, FPCR
 	RET

@@ -60,8 +60,8 @@ func TestPieces(t *testing.T) {
 // a function entry of its own (//go:noinline), where the scheduler can stop a
 // goroutine, and each of its elementwise kernels is called once for each of
 // tiles, or of pieces, with that tile's size and no other. sumRows, which takes
-// 256 rows of 64 columns, is checked by its caller's arguments, and a step by what
-// oneCall allows.
+// 256 rows of 64 columns, and copyBlocks and transpose, which take no more, are checked by their
+// callers' arguments, and a step by what oneCall allows.
 func TestBoundedCalls(t *testing.T) {
 	if _, err := os.Stat("mat.go"); err != nil {
 		t.Skip("no source here")
@@ -118,6 +118,16 @@ func TestBoundedCalls(t *testing.T) {
 				require.LessOrEqual(t, sumCols*kChain, maxWork)
 				return true
 			}
+			if fn.Name == "copyBlocks" { // of at most kChain rows and 4 blocks
+				require.Equal(t, "isa &dst[0] &x.Data[0] 4 * step 4 * x.Stride rows whole", args, at.String())
+				require.LessOrEqual(t, kChain*panelColumns, maxWork)
+				return true
+			}
+			if fn.Name == "transpose" { // of at most kChain rows and 64 columns, or 16 and kBlock
+				require.Equal(t, "isa &dst.Data[0] &x.Data[0] 4 * dst.Stride 4 * x.Stride r c", args, at.String())
+				require.LessOrEqual(t, block*kBlock, maxWork)
+				return true
+			}
 			if strings.HasSuffix(fn.Name, "Step") {
 				require.True(t, slices.ContainsFunc(stack, func(n ast.Node) bool {
 					s, ok := n.(*ast.IfStmt)
@@ -159,9 +169,25 @@ func TestProductsBounded(t *testing.T) {
 			}
 		}
 	}
+	for _, gates := range []int{1, 3, 4} {
+		for _, units := range []int{0, 1, 16, 48, 64, 100, 128, 256, 512, 5000} {
+			for _, k := range []int{0, 1, 128, 256, 257} {
+				w := &Panels{panelData: &panelData{gates: gates, units: units, k: k}}
+				for n := range maxRows + 2 {
+					if p := (matmul{w: w}); p.oneCall(n) {
+						require.LessOrEqual(t, n*k*w.Width(), maxProducts)
+						require.LessOrEqual(t, 4*k*w.Width(), maxWeights)
+						require.LessOrEqual(t, k, kChain)
+						require.LessOrEqual(t, n, maxRows)
+						require.Zero(t, w.Width()%block)
+					}
+				}
+			}
+		}
+	}
 	for _, k := range []int{0, 1, 16, 100, 256, 257} {
 		for units := range 300 {
-			whh, wih := &Panels{gates: 4, units: units, k: units}, &Panels{gates: 4, units: units, k: k}
+			whh, wih := &Panels{panelData: &panelData{gates: 4, units: units, k: units}}, &Panels{panelData: &panelData{gates: 4, units: units, k: k}}
 			if oneCall(whh, wih) {
 				require.True(t, oneCall(whh, nil))
 				require.LessOrEqual(t, 4*(k+units)*whh.Width(), maxWeights)

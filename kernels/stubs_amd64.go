@@ -184,355 +184,200 @@ func gruForwardTrainAVX512(h, gx, gh, hPrev *float32, hStride, gxStride, ghStrid
 //go:noescape
 func gruBackwardAVX512(gx, gh, dhPrev, dh, hPrev *float32, gxStride, ghStride, dhPrevStride, dhStride, hPrevStride, rows, units int)
 
+// copyBlocksAVX2 copies blocks of 16 columns of some rows. Steps are bytes from block to block, strides from row to row.
+//
+//go:noescape
+func copyBlocksAVX2(dst, src *float32, dstStep, srcStride, rows, blocks int)
+
+// transposeAVX2 copies rows and columns, multiples of 16, to columns and rows. Strides are bytes.
+//
+//go:noescape
+func transposeAVX2(dst, src *float32, dstStride, srcStride, rows, cols int)
+
 // gemm1x16AVX2 multiplies tiles of 1 rows of A by 16 columns of panels.
 //
 //go:noescape
 func gemm1x16AVX2(task *gemmTask)
-
-// gemmTN1x16AVX2 multiplies tiles of 1 columns of A by 16 columns of panels.
-//
-//go:noescape
-func gemmTN1x16AVX2(task *gemmTask)
 
 // gemm1x32AVX2 multiplies tiles of 1 rows of A by 32 columns of panels.
 //
 //go:noescape
 func gemm1x32AVX2(task *gemmTask)
 
-// gemmTN1x32AVX2 multiplies tiles of 1 columns of A by 32 columns of panels.
-//
-//go:noescape
-func gemmTN1x32AVX2(task *gemmTask)
-
 // gemm1x48AVX2 multiplies tiles of 1 rows of A by 48 columns of panels.
 //
 //go:noescape
 func gemm1x48AVX2(task *gemmTask)
-
-// gemmTN1x48AVX2 multiplies tiles of 1 columns of A by 48 columns of panels.
-//
-//go:noescape
-func gemmTN1x48AVX2(task *gemmTask)
 
 // gemm1x64AVX2 multiplies tiles of 1 rows of A by 64 columns of panels.
 //
 //go:noescape
 func gemm1x64AVX2(task *gemmTask)
 
-// gemmTN1x64AVX2 multiplies tiles of 1 columns of A by 64 columns of panels.
-//
-//go:noescape
-func gemmTN1x64AVX2(task *gemmTask)
-
 // gemm2x16AVX2 multiplies tiles of 2 rows of A by 16 columns of panels.
 //
 //go:noescape
 func gemm2x16AVX2(task *gemmTask)
-
-// gemmTN2x16AVX2 multiplies tiles of 2 columns of A by 16 columns of panels.
-//
-//go:noescape
-func gemmTN2x16AVX2(task *gemmTask)
 
 // gemm2x32AVX2 multiplies tiles of 2 rows of A by 32 columns of panels.
 //
 //go:noescape
 func gemm2x32AVX2(task *gemmTask)
 
-// gemmTN2x32AVX2 multiplies tiles of 2 columns of A by 32 columns of panels.
-//
-//go:noescape
-func gemmTN2x32AVX2(task *gemmTask)
-
 // gemm3x16AVX2 multiplies tiles of 3 rows of A by 16 columns of panels.
 //
 //go:noescape
 func gemm3x16AVX2(task *gemmTask)
-
-// gemmTN3x16AVX2 multiplies tiles of 3 columns of A by 16 columns of panels.
-//
-//go:noescape
-func gemmTN3x16AVX2(task *gemmTask)
 
 // gemm3x32AVX2 multiplies tiles of 3 rows of A by 32 columns of panels.
 //
 //go:noescape
 func gemm3x32AVX2(task *gemmTask)
 
-// gemmTN3x32AVX2 multiplies tiles of 3 columns of A by 32 columns of panels.
-//
-//go:noescape
-func gemmTN3x32AVX2(task *gemmTask)
-
 // gemm4x16AVX2 multiplies tiles of 4 rows of A by 16 columns of panels.
 //
 //go:noescape
 func gemm4x16AVX2(task *gemmTask)
-
-// gemmTN4x16AVX2 multiplies tiles of 4 columns of A by 16 columns of panels.
-//
-//go:noescape
-func gemmTN4x16AVX2(task *gemmTask)
 
 // gemm5x16AVX2 multiplies tiles of 5 rows of A by 16 columns of panels.
 //
 //go:noescape
 func gemm5x16AVX2(task *gemmTask)
 
-// gemmTN5x16AVX2 multiplies tiles of 5 columns of A by 16 columns of panels.
-//
-//go:noescape
-func gemmTN5x16AVX2(task *gemmTask)
-
 // gemm6x16AVX2 multiplies tiles of 6 rows of A by 16 columns of panels.
 //
 //go:noescape
 func gemm6x16AVX2(task *gemmTask)
 
-// gemmTN6x16AVX2 multiplies tiles of 6 columns of A by 16 columns of panels.
+// copyBlocksAVX512 copies blocks of 16 columns of some rows. Steps are bytes from block to block, strides from row to row.
 //
 //go:noescape
-func gemmTN6x16AVX2(task *gemmTask)
+func copyBlocksAVX512(dst, src *float32, dstStep, srcStride, rows, blocks int)
+
+// transposeAVX512 copies rows and columns, multiples of 16, to columns and rows. Strides are bytes.
+//
+//go:noescape
+func transposeAVX512(dst, src *float32, dstStride, srcStride, rows, cols int)
 
 // gemm1x16AVX512 multiplies tiles of 1 rows of A by 16 columns of panels.
 //
 //go:noescape
 func gemm1x16AVX512(task *gemmTask)
 
-// gemmTN1x16AVX512 multiplies tiles of 1 columns of A by 16 columns of panels.
-//
-//go:noescape
-func gemmTN1x16AVX512(task *gemmTask)
-
 // gemm1x32AVX512 multiplies tiles of 1 rows of A by 32 columns of panels.
 //
 //go:noescape
 func gemm1x32AVX512(task *gemmTask)
-
-// gemmTN1x32AVX512 multiplies tiles of 1 columns of A by 32 columns of panels.
-//
-//go:noescape
-func gemmTN1x32AVX512(task *gemmTask)
 
 // gemm1x48AVX512 multiplies tiles of 1 rows of A by 48 columns of panels.
 //
 //go:noescape
 func gemm1x48AVX512(task *gemmTask)
 
-// gemmTN1x48AVX512 multiplies tiles of 1 columns of A by 48 columns of panels.
-//
-//go:noescape
-func gemmTN1x48AVX512(task *gemmTask)
-
 // gemm1x64AVX512 multiplies tiles of 1 rows of A by 64 columns of panels.
 //
 //go:noescape
 func gemm1x64AVX512(task *gemmTask)
-
-// gemmTN1x64AVX512 multiplies tiles of 1 columns of A by 64 columns of panels.
-//
-//go:noescape
-func gemmTN1x64AVX512(task *gemmTask)
 
 // gemm2x16AVX512 multiplies tiles of 2 rows of A by 16 columns of panels.
 //
 //go:noescape
 func gemm2x16AVX512(task *gemmTask)
 
-// gemmTN2x16AVX512 multiplies tiles of 2 columns of A by 16 columns of panels.
-//
-//go:noescape
-func gemmTN2x16AVX512(task *gemmTask)
-
 // gemm2x32AVX512 multiplies tiles of 2 rows of A by 32 columns of panels.
 //
 //go:noescape
 func gemm2x32AVX512(task *gemmTask)
-
-// gemmTN2x32AVX512 multiplies tiles of 2 columns of A by 32 columns of panels.
-//
-//go:noescape
-func gemmTN2x32AVX512(task *gemmTask)
 
 // gemm2x48AVX512 multiplies tiles of 2 rows of A by 48 columns of panels.
 //
 //go:noescape
 func gemm2x48AVX512(task *gemmTask)
 
-// gemmTN2x48AVX512 multiplies tiles of 2 columns of A by 48 columns of panels.
-//
-//go:noescape
-func gemmTN2x48AVX512(task *gemmTask)
-
 // gemm2x64AVX512 multiplies tiles of 2 rows of A by 64 columns of panels.
 //
 //go:noescape
 func gemm2x64AVX512(task *gemmTask)
-
-// gemmTN2x64AVX512 multiplies tiles of 2 columns of A by 64 columns of panels.
-//
-//go:noescape
-func gemmTN2x64AVX512(task *gemmTask)
 
 // gemm3x16AVX512 multiplies tiles of 3 rows of A by 16 columns of panels.
 //
 //go:noescape
 func gemm3x16AVX512(task *gemmTask)
 
-// gemmTN3x16AVX512 multiplies tiles of 3 columns of A by 16 columns of panels.
-//
-//go:noescape
-func gemmTN3x16AVX512(task *gemmTask)
-
 // gemm3x32AVX512 multiplies tiles of 3 rows of A by 32 columns of panels.
 //
 //go:noescape
 func gemm3x32AVX512(task *gemmTask)
-
-// gemmTN3x32AVX512 multiplies tiles of 3 columns of A by 32 columns of panels.
-//
-//go:noescape
-func gemmTN3x32AVX512(task *gemmTask)
 
 // gemm3x48AVX512 multiplies tiles of 3 rows of A by 48 columns of panels.
 //
 //go:noescape
 func gemm3x48AVX512(task *gemmTask)
 
-// gemmTN3x48AVX512 multiplies tiles of 3 columns of A by 48 columns of panels.
-//
-//go:noescape
-func gemmTN3x48AVX512(task *gemmTask)
-
 // gemm3x64AVX512 multiplies tiles of 3 rows of A by 64 columns of panels.
 //
 //go:noescape
 func gemm3x64AVX512(task *gemmTask)
-
-// gemmTN3x64AVX512 multiplies tiles of 3 columns of A by 64 columns of panels.
-//
-//go:noescape
-func gemmTN3x64AVX512(task *gemmTask)
 
 // gemm4x16AVX512 multiplies tiles of 4 rows of A by 16 columns of panels.
 //
 //go:noescape
 func gemm4x16AVX512(task *gemmTask)
 
-// gemmTN4x16AVX512 multiplies tiles of 4 columns of A by 16 columns of panels.
-//
-//go:noescape
-func gemmTN4x16AVX512(task *gemmTask)
-
 // gemm4x32AVX512 multiplies tiles of 4 rows of A by 32 columns of panels.
 //
 //go:noescape
 func gemm4x32AVX512(task *gemmTask)
-
-// gemmTN4x32AVX512 multiplies tiles of 4 columns of A by 32 columns of panels.
-//
-//go:noescape
-func gemmTN4x32AVX512(task *gemmTask)
 
 // gemm4x48AVX512 multiplies tiles of 4 rows of A by 48 columns of panels.
 //
 //go:noescape
 func gemm4x48AVX512(task *gemmTask)
 
-// gemmTN4x48AVX512 multiplies tiles of 4 columns of A by 48 columns of panels.
-//
-//go:noescape
-func gemmTN4x48AVX512(task *gemmTask)
-
 // gemm4x64AVX512 multiplies tiles of 4 rows of A by 64 columns of panels.
 //
 //go:noescape
 func gemm4x64AVX512(task *gemmTask)
-
-// gemmTN4x64AVX512 multiplies tiles of 4 columns of A by 64 columns of panels.
-//
-//go:noescape
-func gemmTN4x64AVX512(task *gemmTask)
 
 // gemm5x16AVX512 multiplies tiles of 5 rows of A by 16 columns of panels.
 //
 //go:noescape
 func gemm5x16AVX512(task *gemmTask)
 
-// gemmTN5x16AVX512 multiplies tiles of 5 columns of A by 16 columns of panels.
-//
-//go:noescape
-func gemmTN5x16AVX512(task *gemmTask)
-
 // gemm5x32AVX512 multiplies tiles of 5 rows of A by 32 columns of panels.
 //
 //go:noescape
 func gemm5x32AVX512(task *gemmTask)
-
-// gemmTN5x32AVX512 multiplies tiles of 5 columns of A by 32 columns of panels.
-//
-//go:noescape
-func gemmTN5x32AVX512(task *gemmTask)
 
 // gemm5x48AVX512 multiplies tiles of 5 rows of A by 48 columns of panels.
 //
 //go:noescape
 func gemm5x48AVX512(task *gemmTask)
 
-// gemmTN5x48AVX512 multiplies tiles of 5 columns of A by 48 columns of panels.
-//
-//go:noescape
-func gemmTN5x48AVX512(task *gemmTask)
-
 // gemm5x64AVX512 multiplies tiles of 5 rows of A by 64 columns of panels.
 //
 //go:noescape
 func gemm5x64AVX512(task *gemmTask)
-
-// gemmTN5x64AVX512 multiplies tiles of 5 columns of A by 64 columns of panels.
-//
-//go:noescape
-func gemmTN5x64AVX512(task *gemmTask)
 
 // gemm6x16AVX512 multiplies tiles of 6 rows of A by 16 columns of panels.
 //
 //go:noescape
 func gemm6x16AVX512(task *gemmTask)
 
-// gemmTN6x16AVX512 multiplies tiles of 6 columns of A by 16 columns of panels.
-//
-//go:noescape
-func gemmTN6x16AVX512(task *gemmTask)
-
 // gemm6x32AVX512 multiplies tiles of 6 rows of A by 32 columns of panels.
 //
 //go:noescape
 func gemm6x32AVX512(task *gemmTask)
-
-// gemmTN6x32AVX512 multiplies tiles of 6 columns of A by 32 columns of panels.
-//
-//go:noescape
-func gemmTN6x32AVX512(task *gemmTask)
 
 // gemm6x48AVX512 multiplies tiles of 6 rows of A by 48 columns of panels.
 //
 //go:noescape
 func gemm6x48AVX512(task *gemmTask)
 
-// gemmTN6x48AVX512 multiplies tiles of 6 columns of A by 48 columns of panels.
-//
-//go:noescape
-func gemmTN6x48AVX512(task *gemmTask)
-
 // gemm6x64AVX512 multiplies tiles of 6 rows of A by 64 columns of panels.
 //
 //go:noescape
 func gemm6x64AVX512(task *gemmTask)
-
-// gemmTN6x64AVX512 multiplies tiles of 6 columns of A by 64 columns of panels.
-//
-//go:noescape
-func gemmTN6x64AVX512(task *gemmTask)
 
 // lstmStepAVX2 computes count products of one row and 64 columns a panel, and then lstmForward.
 //

@@ -94,85 +94,60 @@ func gruForwardTrainNEON(h, gx, gh, hPrev *float32, hStride, gxStride, ghStride,
 //go:noescape
 func gruBackwardNEON(gx, gh, dhPrev, dh, hPrev *float32, gxStride, ghStride, dhPrevStride, dhStride, hPrevStride, rows, units int)
 
+// copyBlocksNEON copies blocks of 16 columns of some rows. Steps are bytes from block to block, strides from row to row.
+//
+//go:noescape
+func copyBlocksNEON(dst, src *float32, dstStep, srcStride, rows, blocks int)
+
+// transposeNEON copies rows and columns, multiples of 16, to columns and rows. Strides are bytes.
+//
+//go:noescape
+func transposeNEON(dst, src *float32, dstStride, srcStride, rows, cols int)
+
 // gemm1x16NEON multiplies tiles of 1 rows of A by 16 columns of panels.
 //
 //go:noescape
 func gemm1x16NEON(task *gemmTask)
-
-// gemmTN1x16NEON multiplies tiles of 1 columns of A by 16 columns of panels.
-//
-//go:noescape
-func gemmTN1x16NEON(task *gemmTask)
 
 // gemm1x32NEON multiplies tiles of 1 rows of A by 32 columns of panels.
 //
 //go:noescape
 func gemm1x32NEON(task *gemmTask)
 
-// gemmTN1x32NEON multiplies tiles of 1 columns of A by 32 columns of panels.
-//
-//go:noescape
-func gemmTN1x32NEON(task *gemmTask)
-
 // gemm1x48NEON multiplies tiles of 1 rows of A by 48 columns of panels.
 //
 //go:noescape
 func gemm1x48NEON(task *gemmTask)
-
-// gemmTN1x48NEON multiplies tiles of 1 columns of A by 48 columns of panels.
-//
-//go:noescape
-func gemmTN1x48NEON(task *gemmTask)
 
 // gemm1x64NEON multiplies tiles of 1 rows of A by 64 columns of panels.
 //
 //go:noescape
 func gemm1x64NEON(task *gemmTask)
 
-// gemmTN1x64NEON multiplies tiles of 1 columns of A by 64 columns of panels.
-//
-//go:noescape
-func gemmTN1x64NEON(task *gemmTask)
-
 // gemm2x16NEON multiplies tiles of 2 rows of A by 16 columns of panels.
 //
 //go:noescape
 func gemm2x16NEON(task *gemmTask)
-
-// gemmTN2x16NEON multiplies tiles of 2 columns of A by 16 columns of panels.
-//
-//go:noescape
-func gemmTN2x16NEON(task *gemmTask)
 
 // gemm2x32NEON multiplies tiles of 2 rows of A by 32 columns of panels.
 //
 //go:noescape
 func gemm2x32NEON(task *gemmTask)
 
-// gemmTN2x32NEON multiplies tiles of 2 columns of A by 32 columns of panels.
-//
-//go:noescape
-func gemmTN2x32NEON(task *gemmTask)
-
 // gemm3x16NEON multiplies tiles of 3 rows of A by 16 columns of panels.
 //
 //go:noescape
 func gemm3x16NEON(task *gemmTask)
 
-// gemmTN3x16NEON multiplies tiles of 3 columns of A by 16 columns of panels.
+// gemm3x32NEON multiplies tiles of 3 rows of A by 32 columns of panels.
 //
 //go:noescape
-func gemmTN3x16NEON(task *gemmTask)
+func gemm3x32NEON(task *gemmTask)
 
 // gemm4x16NEON multiplies tiles of 4 rows of A by 16 columns of panels.
 //
 //go:noescape
 func gemm4x16NEON(task *gemmTask)
-
-// gemmTN4x16NEON multiplies tiles of 4 columns of A by 16 columns of panels.
-//
-//go:noescape
-func gemmTN4x16NEON(task *gemmTask)
 
 // lstmStepNEON computes count products of one row and 64 columns a panel, and then lstmForward.
 //

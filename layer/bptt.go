@@ -121,8 +121,9 @@ func (s *bptt) forward(hn, cn, h0, c0 []float32, x series, inOrder bool, p *plan
 // view sets v to the share w of a scan for the member m, which has scratch memory
 // of its own in pt.
 func (v *tapeView) view(of *bptt, m workers.Member, w share, pt *tapePart) {
-	s, zone := &v.bptt, &v.zone
+	s, zone, parts := &v.bptt, &v.zone, v.parts
 	*s = *of
+	s.parts = parts
 	lo, st := w.lo, &s.step
 	for _, x := range [...]*series{&s.gates, &s.gatesH, &s.m, &s.saved, &s.h, &s.c, &s.dhs} {
 		*x = x.rows(lo)
@@ -506,11 +507,11 @@ func (s *bptt) addGrads(member workers.Member, xs, hs, ms *kernels.Panels, p *pl
 	}
 }
 
-// packStates sets hs to what W_hh has multiplied, as packSeries does. buf is
-// scratch.
-func (s *bptt) packStates(m workers.Member, hs *kernels.Panels, p *plan, rg stepRange, buf []float32) {
+// packStates sets hs to what W_hh has multiplied, as packSeries does. part and
+// buf are scratch.
+func (s *bptt) packStates(m workers.Member, hs *kernels.Panels, p *plan, rg stepRange, part *kernels.Panels, buf []float32) {
 	h := s.h.from(s.before(0))
-	packSeries(m, hs, h, false, p, rg)
+	packSeries(m, hs, h, false, p, rg, part)
 	if p.Reset == nil && s.hMask == nil {
 		return
 	}
@@ -544,10 +545,10 @@ func (s *bptt) packStates(m workers.Member, hs *kernels.Panels, p *plan, rg step
 
 // packSeries sets panels of one gate to the rows of x, which are in the caller's
 // order or else in the plan's, at the index t*B+b of the caller, with zeros where
-// a row has no such step: the share of m. The panels have rg.rows inputs.
-func packSeries(m workers.Member, panels *kernels.Panels, x series, caller bool, p *plan, rg stepRange) {
+// a row has no such step: the share of m, for which part is scratch. The panels
+// have rg.rows inputs.
+func packSeries(m workers.Member, panels *kernels.Panels, x series, caller bool, p *plan, rg stepRange, part *kernels.Panels) {
 	if !p.ragged && x.step == p.B*x.row {
-		var part kernels.Panels
 		lo, hi := shareOf(m, panels.Units(), kernels.PartUnits(1))
 		part.SetPart(panels, lo, hi)
 		part.SetRows(kernels.Mat{Data: x.data[rg.first*x.row+lo:], Stride: x.row})

@@ -263,8 +263,8 @@ func (t *CellTape) Backward(dx, dhPrev, dcPrev, dh, dc []float32) {
 		xs, hs := t.tape.xs[0], t.tape.hs
 		xs.Resize(rg.rows)
 		hs.Resize(rg.rows)
-		packSeries(alone, xs, t.x, true, p, rg)
-		packSeries(alone, hs, t.hPrev, true, p, rg)
+		packSeries(alone, xs, t.x, true, p, rg, &t.tape.packed)
+		packSeries(alone, hs, t.hPrev, true, p, rg, &t.tape.packed)
 		s.addGrads(alone, xs, hs, nil, p, rg, s.sum)
 	}
 }

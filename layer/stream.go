@@ -86,6 +86,8 @@ func (s *Stream) newPart() *streamPart {
 		if i < r.directions() {
 			sc.xs = make([]float32, rows*r.input)
 		}
+		sc.parts[0].SetPart(sc.wx, 0, 0) // no allocation later
+		sc.parts[1].SetPart(sc.step.W, 0, 0)
 		sc.emit = func(t int) { pt.emit(sc, t) }
 	}
 	return pt

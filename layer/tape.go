@@ -33,6 +33,7 @@ type Tape struct {
 	dx                 []float32          // [T,B,D*Ho] of a layer after the first, then dy of that before
 	xs                 [2]*kernels.Panels // the input of the first layer, of the others, as a factor of gradients
 	hs, ms             *kernels.Panels    // h and m as such
+	packed             kernels.Panels     // the part of such panels that is being packed
 
 	threads
 	parts                   []*tapePart
@@ -44,12 +45,13 @@ type tapeCall struct{ dx, dy series } // no data for nil
 
 // tapePart is what one member of a team needs.
 type tapePart struct {
-	plan  plan       // of its rows
-	views []tapeView // [L*D], unless there is but one member
-	sum   []float32  // [B,Width], scratch
-	zero  [2]bool    // of the scan in the last steps
-	meets int        // number of steps in which zero was set
-	wide  []float32  // [8*H], scratch of a cell.Variant
+	plan   plan           // of its rows
+	views  []tapeView     // [L*D], unless there is but one member
+	sum    []float32      // [B,Width], scratch
+	packed kernels.Panels // as that of Tape
+	zero   [2]bool        // of the scan in the last steps
+	meets  int            // number of steps in which zero was set
+	wide   []float32      // [8*H], scratch of a cell.Variant
 }
 
 // tapeView is a member's share of a scan.
@@ -130,6 +132,7 @@ func newTape(r *recurrent, maxT, batch int) *Tape {
 	}
 	t.threads = newThreads(r)
 	t.forwardJob, t.backwardJob = t.forwardPart, t.backwardPart
+	t.packed.SetPart(t.hs, 0, 0) // no allocation later
 	t.SetThreads(1)
 	return t
 }
@@ -144,9 +147,14 @@ func (t *Tape) SetThreads(n int) {
 	}
 	for len(t.parts) < n {
 		pt := &tapePart{views: make([]tapeView, len(t.r.dirs)), sum: make([]float32, len(t.layers[0].dirs[0].sum))}
+		pt.packed.SetPart(t.hs, 0, 0)
 		for i := range pt.views {
 			v := &pt.views[i]
 			v.gather = func() kernels.Mat { return t.gather(v) }
+			s := t.scan(i)
+			v.parts[0].SetPart(s.wx, 0, 0)
+			v.parts[1].SetPart(s.step.W, 0, 0)
+			v.whhT.SetPart(s.step.WT, 0, 0)
 		}
 		if t.r.isVariant() {
 			pt.wide = make([]float32, 8*t.r.hidden)
@@ -417,9 +425,9 @@ func (t *Tape) backwardPart(m workers.Member) {
 	w := t.begin(m, false)
 	g := gradient{dhn: t.dhn, dcn: t.dcn, dh0: t.dh0, dc0: t.dc0}
 	out, inOrder := t.call.dy, false
-	sum := t.layers[0].dirs[0].sum
+	sum, part := t.layers[0].dirs[0].sum, &t.packed
 	if m.Members > 1 {
-		sum = t.parts[m.Index].sum
+		sum, part = t.parts[m.Index].sum, &t.parts[m.Index].packed
 	}
 	for k := r.layers - 1; k >= 0; k-- {
 		dirs := t.layers[k].dirs
@@ -466,12 +474,12 @@ func (t *Tape) backwardPart(m workers.Member) {
 			}
 			m.Wait()
 			if d == 0 {
-				packSeries(m, xs, x, !callers, p, rg)
+				packSeries(m, xs, x, !callers, p, rg, part)
 			}
 			if t.ms != nil {
-				packSeries(m, t.ms, s.m, false, p, rg)
+				packSeries(m, t.ms, s.m, false, p, rg, part)
 			}
-			s.packStates(m, t.hs, p, rg, sum)
+			s.packStates(m, t.hs, p, rg, part, sum)
 			m.Wait()
 			s.addGrads(m, xs, t.hs, t.ms, p, rg, sum)
 			m.Wait()

@@ -55,6 +55,16 @@ func (a *avx2) Down(x R, k int, d R) {
 	}
 }
 
+func (a *avx2) Transpose(r []R) {
+	a.transpose4(r)
+	for j := range 4 {
+		lo, hi := a.YMM(), a.YMM()
+		a.VPERM2F128(operand.U8(0x20), r[4+j], r[j], lo)
+		a.VPERM2F128(operand.U8(0x31), r[4+j], r[j], hi)
+		r[j], r[4+j] = lo, hi
+	}
+}
+
 // Tail loads a mask from a window that slides over 8 ones and 8 zeros.
 func (a *avx2) Tail(n GP, _ []GP, body func()) {
 	ones := [16]uint32{}

@@ -343,12 +343,3 @@ func (s *Strided) Advance(bytes int) {
 		s.f.AddImm(p, bytes)
 	}
 }
-
-// AdvanceStrides moves all addresses by n strides.
-func (s *Strided) AdvanceStrides(n int) {
-	for _, p := range s.ptr {
-		for range n {
-			s.f.AddWord(p, s.stride, p)
-		}
-	}
-}
