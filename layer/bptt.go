@@ -14,6 +14,7 @@ type bptt struct {
 	scan
 	grads      dirParams
 	wihT       *kernels.Panels // W_ih transposed
+	otherT     *kernels.Panels // step.WT in the other direction, as scan.other
 	h, c       series          // [T+2,B,·]
 	dh, dhPrev []float32       // [B,Ho]: the gradient of h, of two steps in turn
 	dc         []float32       // [B,H]
@@ -25,10 +26,10 @@ type bptt struct {
 
 // shared is what a scan needs to go back through a part of the units.
 type shared struct {
-	whhT   kernels.Panels // part of W_hh transposed
-	dGates series         // of the h part, of all units
-	t      int            // the step
-	zero   bool           // no gradient has come to the part's units
+	whhT   [2]kernels.Panels // part of W_hh transposed, in both directions
+	dGates series            // of the h part, of all units
+	t      int               // the step
+	zero   bool              // no gradient has come to the part's units
 	gather func() kernels.Mat
 }
 
@@ -46,7 +47,7 @@ func newBPTT(r *recurrent, index int, slots series, grads dirParams, maxT, batch
 	}
 	s.wihT = s.wih.transposed()
 	st := &s.step
-	st.WT = s.whh.transposed()
+	st.WT, s.otherT = s.whh.transposed(), s.whh.otherT
 	st.DC = kernels.Mat{Data: s.dc, Stride: cUnits}
 	st.DM = kernels.Mat{Data: make([]float32, batch*r.hidden), Stride: r.hidden}
 	if s.whr != nil {
@@ -149,8 +150,8 @@ func (v *tapeView) view(of *bptt, m workers.Member, w share, pt *tapePart) {
 	}
 	s.setUnits(m, w.from, w.to)
 	if w.back {
-		v.whhT.SetPart(st.WT, w.from, w.to)
-		st.WT, st.Gather = &v.whhT, v.gather
+		v.whhT[0].SetPart(of.whh.t, w.from, w.to)
+		st.WT, s.otherT, st.Gather = &v.whhT[0], &v.whhT[1], v.gather
 		v.dGates = s.gates
 		if s.gatesH.data != nil {
 			v.dGates = s.gatesH
@@ -278,6 +279,7 @@ func (v *tapeView) backward(g *gradient, p *plan) {
 		for b := range B {
 			v.zero = v.zero && kernels.MaxAbs(row(dh, b, cols)) == 0 && kernels.MaxAbs(row(st.DC, b, s.c.cols)) == 0
 		}
+		st.WT, s.otherT = s.otherT, st.WT
 		s.cell.Backward(st)
 		dh, dhPrev = dhPrev, dh
 	}
@@ -356,6 +358,7 @@ func (s *bptt) stepBack(g *gradient, p *plan, t, n, next, common int) {
 			}
 		}
 	}
+	st.WT, s.otherT = s.otherT, st.WT
 	s.cell.Backward(st)
 	if s.zone != nil {
 		s.zone.join(s.dhPrev, s.dc, n)

@@ -20,13 +20,16 @@ const blockUnits = 16
 type matrix struct {
 	weight []float32 // of the parameter, in PyTorch's order
 	panels *kernels.Panels
+	other  *kernels.Panels // panels in the other direction, see kernels.Panels.Reversed
 
-	once sync.Once
-	t    *kernels.Panels // the transposed panels, nil before the first tape
+	once   sync.Once
+	t      *kernels.Panels // the transposed panels, nil before the first tape
+	otherT *kernels.Panels // t in the other direction
 }
 
 func newMatrix(weight []float32, gates, units, inputs int) *matrix {
-	return &matrix{weight: weight, panels: kernels.NewPanels(gates, units, inputs)}
+	panels := kernels.NewPanels(gates, units, inputs)
+	return &matrix{weight: weight, panels: panels, other: panels.Reversed()}
 }
 
 // pack copies the weight into the panels that exist.
@@ -42,6 +45,7 @@ func (m *matrix) pack() {
 func (m *matrix) transposed() *kernels.Panels {
 	m.once.Do(func() {
 		m.t = kernels.NewPanels(1, m.panels.K(), m.panels.Width())
+		m.otherT = m.t.Reversed()
 		m.packTransposed()
 	})
 	return m.t

@@ -27,9 +27,13 @@ type scan struct {
 
 	after func(t int) // called after each step, or nil
 
+	// other is step.W in the other direction. Steps take them in turn, so that each
+	// finds in the cache what the one before has read last.
+	other *kernels.Panels
+
 	// Of a scan whose units several goroutines share.
 	member workers.Member
-	parts  [2]kernels.Panels // of W_ih and W_hh
+	parts  [3]kernels.Panels // of W_ih, of W_hh, and of that in the other direction
 }
 
 // newScan returns scan index of a Stream, or of a Tape, which keeps all steps.
@@ -43,6 +47,7 @@ func newScan(r *recurrent, index, steps, batch int, keep bool) scan {
 		reverse:   index%D == 1,
 		step:      cell.Step{Units: H, W: d.whh.panels, Bias: d.bias, BiasH: d.biasH},
 		wx:        d.wih.panels,
+		other:     d.whh.other,
 		member:    alone,
 		gates:     newSeries(make([]float32, steps*batch*width), steps, batch, width, false),
 		hPrev:     make([]float32, batch*Ho),
@@ -145,6 +150,7 @@ func (s *scan) forward(h, c series, p *plan, t0, T int, train bool) {
 	for i := range T {
 		t := s.at(i, T)
 		st.Rows = p.rows(t0 + t)
+		st.W, s.other = s.other, st.W
 		H := h.at(t)
 		st.H, st.C = kernels.Mat{Data: H.Data[st.First:], Stride: H.Stride}, c.at(t)
 		s.place(t)

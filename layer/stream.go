@@ -86,8 +86,7 @@ func (s *Stream) newPart() *streamPart {
 		if i < r.directions() {
 			sc.xs = make([]float32, rows*r.input)
 		}
-		sc.parts[0].SetPart(sc.wx, 0, 0) // no allocation later
-		sc.parts[1].SetPart(sc.step.W, 0, 0)
+		sc.newParts()
 		sc.emit = func(t int) { pt.emit(sc, t) }
 	}
 	return pt
@@ -136,6 +135,7 @@ func (s *Stream) Step(y, x []float32) {
 		st.Rows, st.X, st.WX = s.batch, in, sc.wx
 		st.H, st.C = kernels.Mat{Data: h, Stride: H}, kernels.Mat{Data: c, Stride: cUnits}
 		st.HPrev, st.CPrev = st.H, st.C
+		st.W, sc.other = sc.other, st.W
 		sc.place(0)
 		sc.cell.Forward(st)
 		in = st.H

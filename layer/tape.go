@@ -151,10 +151,10 @@ func (t *Tape) SetThreads(n int) {
 		for i := range pt.views {
 			v := &pt.views[i]
 			v.gather = func() kernels.Mat { return t.gather(v) }
-			s := t.scan(i)
-			v.parts[0].SetPart(s.wx, 0, 0)
-			v.parts[1].SetPart(s.step.W, 0, 0)
-			v.whhT.SetPart(s.step.WT, 0, 0)
+			v.direction = t.r.dirs[i]
+			v.newParts()
+			v.whhT[0].SetPart(v.whh.transposed(), 0, 0)
+			v.whhT[1] = *v.whhT[0].Reversed()
 		}
 		if t.r.isVariant() {
 			pt.wide = make([]float32, 8*t.r.hidden)

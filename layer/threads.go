@@ -197,6 +197,13 @@ func (p *plan) share(i, n int) (lo, hi int) {
 	return lo, hi
 }
 
+// newParts makes the panels that setUnits sets.
+func (s *scan) newParts() {
+	s.parts[0].SetPart(s.wih.panels, 0, 0)
+	s.parts[1].SetPart(s.whh.panels, 0, 0)
+	s.parts[2] = *s.parts[1].Reversed()
+}
+
 // setUnits makes the scan that of units from to, whose gates are in memory of its
 // own, for a team in which m is one.
 func (s *scan) setUnits(m workers.Member, from, to int) {
@@ -204,7 +211,7 @@ func (s *scan) setUnits(m workers.Member, from, to int) {
 	st.First, st.Units = from, to-from
 	s.parts[0].SetPart(d.wih.panels, from, to)
 	s.parts[1].SetPart(d.whh.panels, from, to)
-	s.wx, st.W, s.member = &s.parts[0], &s.parts[1], m
+	s.wx, st.W, s.other, s.member = &s.parts[0], &s.parts[1], &s.parts[2], m
 	col := kernels.PackedIndex(st.W.Gates(), from, 0)
 	part := func(bias []float32) []float32 {
 		if bias == nil {
@@ -215,10 +222,10 @@ func (s *scan) setUnits(m workers.Member, from, to int) {
 	st.Bias, st.BiasH = part(d.bias), part(d.biasH)
 }
 
-// allUnits undoes setUnits.
+// allUnits sets the scan to all units.
 func (s *scan) allUnits() {
 	st, d := &s.step, s.direction
 	st.First, st.Units = 0, d.whh.panels.Units()
-	s.wx, st.W, s.member = d.wih.panels, d.whh.panels, alone
+	s.wx, st.W, s.other, s.member = d.wih.panels, d.whh.panels, d.whh.other, alone
 	st.Bias, st.BiasH = d.bias, d.biasH
 }
