@@ -78,16 +78,26 @@ func allGates(g *vec.Gen, t target) {
 func rnnForward(g *vec.Gen, t target) {
 	k := g.Rows("rnnTanhForward", "sets h = tanh(gates).", plain("h"), plain("gates"))
 	g.Reserve(5 * t.gateUnroll)
-	c := newGates(g)
-	k.Map(t.gateUnroll, func() {
-		m, d := c.tanhRatio(k.Load("gates", 0))
-		k.Store("h", 0, g.Div(g.Add(m, m), d))
-	})
+	act := rnnTanh(g)
+	k.Map(t.gateUnroll, func() { k.Store("h", 0, act(k.Load("gates", 0))) })
 
-	// Adding +0 makes +0 of -0 and of subnormals.
 	k = g.Rows("rnnReLUForward", "sets h = max(gates, 0).", plain("h"), plain("gates"))
+	act = rnnReLU(g)
+	k.Map(t.gateUnroll, func() { k.Store("h", 0, act(k.Load("gates", 0))) })
+}
+
+func rnnTanh(g *vec.Gen) func(vec.V) vec.V {
+	c := newGates(g)
+	return func(x vec.V) vec.V {
+		m, d := c.tanhRatio(x)
+		return g.Div(g.Add(m, m), d)
+	}
+}
+
+// rnnReLU adds +0, which makes +0 of -0 and of subnormals.
+func rnnReLU(g *vec.Gen) func(vec.V) vec.V {
 	zero := g.Const(0)
-	k.Map(t.gateUnroll, func() { k.Store("h", 0, g.AddK(g.MaxK(k.Load("gates", 0), zero), zero)) })
+	return func(x vec.V) vec.V { return g.AddK(g.MaxK(x, zero), zero) }
 }
 
 func rnnBackward(g *vec.Gen, t target) {
@@ -114,20 +124,24 @@ func rnnBackward(g *vec.Gen, t target) {
 //
 // and in training i = K/2*R, f = 1/F, g = 2M*I*R, o = 0.5/O of the first M, K.
 func lstmForward(g *vec.Gen, t target, name, doc string, train bool) {
-	lstmGates(g.Rows(name, doc, lstmOperands()...), t, train)
+	k := g.Rows(name, doc, lstmOperands()...)
+	lstmGates(k, t, train, k.Map)
 }
+
+// walk is what takes a body through all units, as vec.Func.Map does.
+type walk = func(unroll int, body func())
 
 func lstmOperands() []vec.Operand {
 	return []vec.Operand{plain("h"), plain("c"), packed("gates", 4), plain("cPrev")}
 }
 
-func lstmGates(k *vec.Func, t target, train bool) {
+func lstmGates(k *vec.Func, t target, train bool, walk walk) {
 	g := k.Gen
 	g.Reserve(7 * t.gateUnroll)
 	e := newGates(g)
 	one, half := g.Const(1), g.Const(0.5)
 	p5, p6 := e.degree5(), e.degree6()
-	k.Map(t.gateUnroll, func() {
+	walk(t.gateUnroll, func() {
 		k.Comment("Input and cell gates.")
 		i := e.onePlusExp(k.Load("gates", 0), p5, e.half, half)
 		m, d := e.tanhRatio(k.Load("gates", 2))
@@ -187,14 +201,15 @@ func lstmBackward(g *vec.Gen, t target) {
 //	r = 1/(1+e(xr+hr));  z = 1/(1+e(xz+hz))
 //	M, K = T(fma(r, hn, xn));  n = (M+M)/K;  h = fma(z, hPrev-n, n)
 func gruForward(g *vec.Gen, t target, name, doc string, train bool) {
-	gruGates(g.Rows(name, doc, gruOperands()...), t, train)
+	k := g.Rows(name, doc, gruOperands()...)
+	gruGates(k, t, train, k.Map)
 }
 
 func gruOperands() []vec.Operand {
 	return []vec.Operand{plain("h"), packed("gx", 3), packed("gh", 3), plain("hPrev")}
 }
 
-func gruGates(k *vec.Func, t target, train bool) {
+func gruGates(k *vec.Func, t target, train bool, walk walk) {
 	g := k.Gen
 	g.Reserve(7 * t.gateUnroll)
 	e := newGates(g)
@@ -204,7 +219,7 @@ func gruGates(k *vec.Func, t target, train bool) {
 		x := g.Add(k.Load("gx", gate), k.Load("gh", gate))
 		return g.DivK(one, e.onePlusExp(x, p5, e.full, one))
 	}
-	k.Map(t.gateUnroll, func() {
+	walk(t.gateUnroll, func() {
 		k.Comment("Reset and new gates.")
 		r := sigmoid(0)
 		m, d := e.tanhRatio(g.FMA(r, k.Load("gh", 2), k.Load("gx", 2)))

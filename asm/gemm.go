@@ -8,8 +8,9 @@ import (
 )
 
 const (
-	block  = 16 // columns of a block of packed weights
-	inputs = 4  // of a product that are worked on without a branch
+	block  = 16  // columns of a block of packed weights
+	kBlock = 128 // inputs of a k block of a panel
+	inputs = 4   // of a product that are worked on without a branch
 )
 
 // gemms emits a tile kernel for each number of rows up to the largest, and for

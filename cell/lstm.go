@@ -31,11 +31,10 @@ func (LSTM) PackBias(dst, bih, bhh []float32, units int) {
 // A single row takes one call of assembly.
 func (LSTM) Forward(s *Step) {
 	if s.Rows == 1 {
-		u, x := s.Units, []float32(nil)
-		if s.WX != nil {
-			x = row(s.X, s.WX.K())
-		}
-		kernels.LSTMStep(row(s.H, u), row(s.C, u), row(s.Gates, s.W.Width()), row(s.HPrev, u), row(s.CPrev, u), s.W, x, s.WX, s.Bias)
+		kernels.LSTMSteps(&kernels.Seq{
+			T: 1, H: s.H, C: s.C, H0: row(s.HPrev, s.Units), C0: row(s.CPrev, s.Units),
+			Gates: s.Gates, X: s.X, WIH: s.WX, BIH: s.Bias, WHH: s.W,
+		})
 		return
 	}
 	s.gates()

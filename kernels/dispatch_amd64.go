@@ -220,27 +220,75 @@ func gruBackward(isa ISA, gx, gh, dhPrev, dh, hPrev *float32, gxStride, ghStride
 	}
 }
 
-// lstmStep computes count products of one row and 64 columns a panel, and then lstmForward.
+// lstmSteps makes steps of an LSTM.
 //
 //go:noinline
-func lstmStep(isa ISA, products *[2]gemmTask, count int, h, c, gates, cPrev *float32, units int) {
+func lstmSteps(isa ISA, task *stepTask) {
 	switch isa {
 	case AVX512:
-		lstmStepAVX512(products, count, h, c, gates, cPrev, units)
+		lstmStepsAVX512(task)
 	case AVX2:
-		lstmStepAVX2(products, count, h, c, gates, cPrev, units)
+		lstmStepsAVX2(task)
 	}
 }
 
-// gruStep computes count products of one row and 48 columns a panel, and then gruForward.
+// lstmStepsTrain is lstmSteps and leaves i,f,g,o in gates.
 //
 //go:noinline
-func gruStep(isa ISA, products *[2]gemmTask, count int, h, gx, gh, hPrev *float32, units int) {
+func lstmStepsTrain(isa ISA, task *stepTask) {
 	switch isa {
 	case AVX512:
-		gruStepAVX512(products, count, h, gx, gh, hPrev, units)
+		lstmStepsTrainAVX512(task)
 	case AVX2:
-		gruStepAVX2(products, count, h, gx, gh, hPrev, units)
+		lstmStepsTrainAVX2(task)
+	}
+}
+
+// gruSteps makes steps of a GRU.
+//
+//go:noinline
+func gruSteps(isa ISA, task *stepTask) {
+	switch isa {
+	case AVX512:
+		gruStepsAVX512(task)
+	case AVX2:
+		gruStepsAVX2(task)
+	}
+}
+
+// gruStepsTrain is gruSteps and leaves r,z,n in gx.
+//
+//go:noinline
+func gruStepsTrain(isa ISA, task *stepTask) {
+	switch isa {
+	case AVX512:
+		gruStepsTrainAVX512(task)
+	case AVX2:
+		gruStepsTrainAVX2(task)
+	}
+}
+
+// rnnTanhSteps makes steps of an RNN with tanh.
+//
+//go:noinline
+func rnnTanhSteps(isa ISA, task *stepTask) {
+	switch isa {
+	case AVX512:
+		rnnTanhStepsAVX512(task)
+	case AVX2:
+		rnnTanhStepsAVX2(task)
+	}
+}
+
+// rnnReLUSteps makes steps of an RNN with max(0, x).
+//
+//go:noinline
+func rnnReLUSteps(isa ISA, task *stepTask) {
+	switch isa {
+	case AVX512:
+		rnnReLUStepsAVX512(task)
+	case AVX2:
+		rnnReLUStepsAVX2(task)
 	}
 }
 

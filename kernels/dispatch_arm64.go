@@ -130,18 +130,46 @@ func gruBackward(isa ISA, gx, gh, dhPrev, dh, hPrev *float32, gxStride, ghStride
 	gruBackwardNEON(gx, gh, dhPrev, dh, hPrev, gxStride, ghStride, dhPrevStride, dhStride, hPrevStride, rows, units)
 }
 
-// lstmStep computes count products of one row and 64 columns a panel, and then lstmForward.
+// lstmSteps makes steps of an LSTM.
 //
 //go:noinline
-func lstmStep(isa ISA, products *[2]gemmTask, count int, h, c, gates, cPrev *float32, units int) {
-	lstmStepNEON(products, count, h, c, gates, cPrev, units)
+func lstmSteps(isa ISA, task *stepTask) {
+	lstmStepsNEON(task)
 }
 
-// gruStep computes count products of one row and 48 columns a panel, and then gruForward.
+// lstmStepsTrain is lstmSteps and leaves i,f,g,o in gates.
 //
 //go:noinline
-func gruStep(isa ISA, products *[2]gemmTask, count int, h, gx, gh, hPrev *float32, units int) {
-	gruStepNEON(products, count, h, gx, gh, hPrev, units)
+func lstmStepsTrain(isa ISA, task *stepTask) {
+	lstmStepsTrainNEON(task)
+}
+
+// gruSteps makes steps of a GRU.
+//
+//go:noinline
+func gruSteps(isa ISA, task *stepTask) {
+	gruStepsNEON(task)
+}
+
+// gruStepsTrain is gruSteps and leaves r,z,n in gx.
+//
+//go:noinline
+func gruStepsTrain(isa ISA, task *stepTask) {
+	gruStepsTrainNEON(task)
+}
+
+// rnnTanhSteps makes steps of an RNN with tanh.
+//
+//go:noinline
+func rnnTanhSteps(isa ISA, task *stepTask) {
+	rnnTanhStepsNEON(task)
+}
+
+// rnnReLUSteps makes steps of an RNN with max(0, x).
+//
+//go:noinline
+func rnnReLUSteps(isa ISA, task *stepTask) {
+	rnnReLUStepsNEON(task)
 }
 
 // sum sets *out to the sum of x[i].

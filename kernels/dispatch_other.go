@@ -130,17 +130,45 @@ func gruBackward(isa ISA, gx, gh, dhPrev, dh, hPrev *float32, gxStride, ghStride
 	panic(unreachable)
 }
 
-// lstmStep computes count products of one row and 64 columns a panel, and then lstmForward.
+// lstmSteps makes steps of an LSTM.
 //
 //go:noinline
-func lstmStep(isa ISA, products *[2]gemmTask, count int, h, c, gates, cPrev *float32, units int) {
+func lstmSteps(isa ISA, task *stepTask) {
 	panic(unreachable)
 }
 
-// gruStep computes count products of one row and 48 columns a panel, and then gruForward.
+// lstmStepsTrain is lstmSteps and leaves i,f,g,o in gates.
 //
 //go:noinline
-func gruStep(isa ISA, products *[2]gemmTask, count int, h, gx, gh, hPrev *float32, units int) {
+func lstmStepsTrain(isa ISA, task *stepTask) {
+	panic(unreachable)
+}
+
+// gruSteps makes steps of a GRU.
+//
+//go:noinline
+func gruSteps(isa ISA, task *stepTask) {
+	panic(unreachable)
+}
+
+// gruStepsTrain is gruSteps and leaves r,z,n in gx.
+//
+//go:noinline
+func gruStepsTrain(isa ISA, task *stepTask) {
+	panic(unreachable)
+}
+
+// rnnTanhSteps makes steps of an RNN with tanh.
+//
+//go:noinline
+func rnnTanhSteps(isa ISA, task *stepTask) {
+	panic(unreachable)
+}
+
+// rnnReLUSteps makes steps of an RNN with max(0, x).
+//
+//go:noinline
+func rnnReLUSteps(isa ISA, task *stepTask) {
 	panic(unreachable)
 }
 

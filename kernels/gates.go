@@ -18,13 +18,24 @@ func RNNTanhForward(h, gates Mat, n, units int) {
 	size2(fn, n, units)
 	h.writes(fn, "h", n, units)
 	gates.reads(fn, "gates", n, units)
-	isa := use()
-	if isa == Generic {
+	rnnForwardOn(use(), h, gates, n, units, false)
+}
+
+// rnnForwardOn is RNNTanhForward, or RNNReLUForward if relu, on the path isa.
+func rnnForwardOn(isa ISA, h, gates Mat, n, units int, relu bool) {
+	switch {
+	case isa == Generic && relu:
+		rnnReLUForwardGeneric(h, gates, n, units)
+	case isa == Generic:
 		rnnTanhForwardGeneric(h, gates, n, units)
-		return
-	}
-	for t := range tiles(n, units) {
-		rnnTanhForward(isa, t.of(h, 1), t.of(gates, 1), h.Stride, gates.Stride, t.rows, t.cols)
+	case relu:
+		for t := range tiles(n, units) {
+			rnnReLUForward(isa, t.of(h, 1), t.of(gates, 1), h.Stride, gates.Stride, t.rows, t.cols)
+		}
+	default:
+		for t := range tiles(n, units) {
+			rnnTanhForward(isa, t.of(h, 1), t.of(gates, 1), h.Stride, gates.Stride, t.rows, t.cols)
+		}
 	}
 }
 
@@ -35,14 +46,7 @@ func RNNReLUForward(h, gates Mat, n, units int) {
 	size2(fn, n, units)
 	h.writes(fn, "h", n, units)
 	gates.reads(fn, "gates", n, units)
-	isa := use()
-	if isa == Generic {
-		rnnReLUForwardGeneric(h, gates, n, units)
-		return
-	}
-	for t := range tiles(n, units) {
-		rnnReLUForward(isa, t.of(h, 1), t.of(gates, 1), h.Stride, gates.Stride, t.rows, t.cols)
-	}
+	rnnForwardOn(use(), h, gates, n, units, true)
 }
 
 // RNNTanhBackward sets dGates = dh*(1-h²) for the h of RNNTanhForward. All are
@@ -100,17 +104,22 @@ func LSTMForward(h, c, gates, cPrev Mat, n, units int) {
 	c.writes(fn, "c", n, units)
 	gates.reads(fn, "gates", n, packedWidth(4, units))
 	cPrev.reads(fn, "cPrev", n, units)
-	lstmForwardOn(use(), h, c, gates, cPrev, n, units)
+	lstmForwardOn(use(), h, c, gates, cPrev, n, units, false)
 }
 
-// lstmForwardOn is LSTMForward on the path isa.
-func lstmForwardOn(isa ISA, h, c, gates, cPrev Mat, n, units int) {
-	if isa == Generic {
-		lstmForwardGeneric(h, c, gates, cPrev, n, units, false)
-		return
-	}
-	for t := range tiles(n, units) {
-		lstmForward(isa, t.of(h, 1), t.of(c, 1), t.of(gates, 4), t.of(cPrev, 1), h.Stride, c.Stride, gates.Stride, cPrev.Stride, t.rows, t.cols)
+// lstmForwardOn is LSTMForward or LSTMForwardTrain on the path isa.
+func lstmForwardOn(isa ISA, h, c, gates, cPrev Mat, n, units int, train bool) {
+	switch {
+	case isa == Generic:
+		lstmForwardGeneric(h, c, gates, cPrev, n, units, train)
+	case train:
+		for t := range tiles(n, units) {
+			lstmForwardTrain(isa, t.of(h, 1), t.of(c, 1), t.of(gates, 4), t.of(cPrev, 1), h.Stride, c.Stride, gates.Stride, cPrev.Stride, t.rows, t.cols)
+		}
+	default:
+		for t := range tiles(n, units) {
+			lstmForward(isa, t.of(h, 1), t.of(c, 1), t.of(gates, 4), t.of(cPrev, 1), h.Stride, c.Stride, gates.Stride, cPrev.Stride, t.rows, t.cols)
+		}
 	}
 }
 
@@ -123,14 +132,7 @@ func LSTMForwardTrain(h, c, gates, cPrev Mat, n, units int) {
 	c.writes(fn, "c", n, units)
 	gates.writes(fn, "gates", n, packedWidth(4, units))
 	cPrev.reads(fn, "cPrev", n, units)
-	isa := use()
-	if isa == Generic {
-		lstmForwardGeneric(h, c, gates, cPrev, n, units, true)
-		return
-	}
-	for t := range tiles(n, units) {
-		lstmForwardTrain(isa, t.of(h, 1), t.of(c, 1), t.of(gates, 4), t.of(cPrev, 1), h.Stride, c.Stride, gates.Stride, cPrev.Stride, t.rows, t.cols)
-	}
+	lstmForwardOn(use(), h, c, gates, cPrev, n, units, true)
 }
 
 // LSTMBackward takes the activations i,f,g,o in gates, as LSTMForwardTrain left
@@ -185,17 +187,22 @@ func GRUForward(h, gx, gh, hPrev Mat, n, units int) {
 	gx.reads(fn, "gx", n, packedWidth(3, units))
 	gh.reads(fn, "gh", n, packedWidth(3, units))
 	hPrev.reads(fn, "hPrev", n, units)
-	gruForwardOn(use(), h, gx, gh, hPrev, n, units)
+	gruForwardOn(use(), h, gx, gh, hPrev, n, units, false)
 }
 
-// gruForwardOn is GRUForward on the path isa.
-func gruForwardOn(isa ISA, h, gx, gh, hPrev Mat, n, units int) {
-	if isa == Generic {
-		gruForwardGeneric(h, gx, gh, hPrev, n, units, false)
-		return
-	}
-	for t := range tiles(n, units) {
-		gruForward(isa, t.of(h, 1), t.of(gx, 3), t.of(gh, 3), t.of(hPrev, 1), h.Stride, gx.Stride, gh.Stride, hPrev.Stride, t.rows, t.cols)
+// gruForwardOn is GRUForward or GRUForwardTrain on the path isa.
+func gruForwardOn(isa ISA, h, gx, gh, hPrev Mat, n, units int, train bool) {
+	switch {
+	case isa == Generic:
+		gruForwardGeneric(h, gx, gh, hPrev, n, units, train)
+	case train:
+		for t := range tiles(n, units) {
+			gruForwardTrain(isa, t.of(h, 1), t.of(gx, 3), t.of(gh, 3), t.of(hPrev, 1), h.Stride, gx.Stride, gh.Stride, hPrev.Stride, t.rows, t.cols)
+		}
+	default:
+		for t := range tiles(n, units) {
+			gruForward(isa, t.of(h, 1), t.of(gx, 3), t.of(gh, 3), t.of(hPrev, 1), h.Stride, gx.Stride, gh.Stride, hPrev.Stride, t.rows, t.cols)
+		}
 	}
 }
 
@@ -209,14 +216,7 @@ func GRUForwardTrain(h, gx, gh, hPrev Mat, n, units int) {
 	gx.writes(fn, "gx", n, packedWidth(3, units))
 	gh.writes(fn, "gh", n, packedWidth(3, units))
 	hPrev.reads(fn, "hPrev", n, units)
-	isa := use()
-	if isa == Generic {
-		gruForwardGeneric(h, gx, gh, hPrev, n, units, true)
-		return
-	}
-	for t := range tiles(n, units) {
-		gruForwardTrain(isa, t.of(h, 1), t.of(gx, 3), t.of(gh, 3), t.of(hPrev, 1), h.Stride, gx.Stride, gh.Stride, hPrev.Stride, t.rows, t.cols)
-	}
+	gruForwardOn(use(), h, gx, gh, hPrev, n, units, true)
 }
 
 // GRUBackward takes gx and gh as GRUForwardTrain left them with hPrev, and the

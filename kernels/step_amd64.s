@@ -4,187 +4,159 @@
 
 #include "textflag.h"
 
-// func lstmStepAVX2(products *[2]gemmTask, count int, h *float32, c *float32, gates *float32, cPrev *float32, units int)
+// func lstmStepsAVX2(task *stepTask)
 // Requires: AVX, AVX2, FMA3
-TEXT ·lstmStepAVX2(SB), NOSPLIT, $8-56
+TEXT ·lstmStepsAVX2(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
 	MOVL     (SP), AX
 	ORL      $0x00008040, AX
 	MOVL     AX, 4(SP)
 	VLDMXCSR 4(SP)
-	MOVQ     products+0(FP), AX
-	MOVQ     count+8(FP), CX
-	CMPQ     CX, $+1
-	JLT      done2
+	MOVQ     task+0(FP), AX
 
-loop1:
-panel3:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
+step1:
+	// A step.
+	MOVQ 184(AX), DX
+	MOVQ 176(AX), CX
+	LEAQ (AX)(CX*1), CX
+	CMPQ DX, $+1
+	JLT  done4
 
-tile4:
-	// The chains start.
-	MOVQ    64(AX), DX
-	VMOVUPS (DX), Y0
-	VMOVUPS 32(DX), Y1
-	VMOVUPS 64(DX), Y2
-	VMOVUPS 96(DX), Y3
-	VMOVUPS 128(DX), Y4
-	VMOVUPS 160(DX), Y5
-	VMOVUPS 192(DX), Y6
-	VMOVUPS 224(DX), Y7
-	MOVQ    96(AX), DX
-	MOVQ    32(AX), BX
-	MOVQ    CX, DI
-	MOVQ    AX, SI
-	CMPQ    BX, $+1
-	JLT     done7
+loop3:
+	MOVQ (CX), BX
+	MOVQ 48(CX), SI
+	MOVQ 24(CX), DI
+	MOVQ 64(CX), R8
+	CMPQ R8, $+1
+	JLT  done6
 
-loop6:
-	// A k block.
-	MOVQ (SI), R8
-	MOVQ 8(SI), R9
-	MOVQ R9, R10
-	SHLQ $0x06, R10
-	LEAQ (R8)(R10*1), R11
-	ADDQ R10, R11
-	ADDQ R10, R11
-	CMPQ R9, $+4
+loop5:
+	// The chains of a panel.
+	VMOVUPS (DI), Y0
+	VMOVUPS 32(DI), Y1
+	VMOVUPS 64(DI), Y2
+	VMOVUPS 96(DI), Y3
+	VMOVUPS 128(DI), Y4
+	VMOVUPS 160(DI), Y5
+	VMOVUPS 192(DI), Y6
+	VMOVUPS 224(DI), Y7
+	MOVQ    32(CX), R9
+	ADDQ    R9, DI
+	MOVQ    16(CX), R9
+	MOVQ    8(CX), R10
+	CMPQ    R10, $+1
+	JLT     done8
+
+loop7:
+	MOVQ R10, R11
+	ADDQ $-128, R10
+	CMPQ R10, $+1
 	JLT  done9
-
-loop8:
-	VBROADCASTSS (DI), Y8
-	VFMADD231PS  (R8), Y8, Y0
-	VFMADD231PS  32(R8), Y8, Y1
-	VFMADD231PS  (R8)(R10*1), Y8, Y2
-	VFMADD231PS  32(R8)(R10*1), Y8, Y3
-	VFMADD231PS  (R8)(R10*2), Y8, Y4
-	VFMADD231PS  32(R8)(R10*2), Y8, Y5
-	VFMADD231PS  (R11), Y8, Y6
-	VFMADD231PS  32(R11), Y8, Y7
-	VBROADCASTSS 4(DI), Y8
-	VFMADD231PS  64(R8), Y8, Y0
-	VFMADD231PS  96(R8), Y8, Y1
-	VFMADD231PS  64(R8)(R10*1), Y8, Y2
-	VFMADD231PS  96(R8)(R10*1), Y8, Y3
-	VFMADD231PS  64(R8)(R10*2), Y8, Y4
-	VFMADD231PS  96(R8)(R10*2), Y8, Y5
-	VFMADD231PS  64(R11), Y8, Y6
-	VFMADD231PS  96(R11), Y8, Y7
-	VBROADCASTSS 8(DI), Y8
-	VFMADD231PS  128(R8), Y8, Y0
-	VFMADD231PS  160(R8), Y8, Y1
-	VFMADD231PS  128(R8)(R10*1), Y8, Y2
-	VFMADD231PS  160(R8)(R10*1), Y8, Y3
-	VFMADD231PS  128(R8)(R10*2), Y8, Y4
-	VFMADD231PS  160(R8)(R10*2), Y8, Y5
-	VFMADD231PS  128(R11), Y8, Y6
-	VFMADD231PS  160(R11), Y8, Y7
-	VBROADCASTSS 12(DI), Y8
-	VFMADD231PS  192(R8), Y8, Y0
-	VFMADD231PS  224(R8), Y8, Y1
-	VFMADD231PS  192(R8)(R10*1), Y8, Y2
-	VFMADD231PS  224(R8)(R10*1), Y8, Y3
-	VFMADD231PS  192(R8)(R10*2), Y8, Y4
-	VFMADD231PS  224(R8)(R10*2), Y8, Y5
-	VFMADD231PS  192(R11), Y8, Y6
-	VFMADD231PS  224(R11), Y8, Y7
-	ADDQ         $+16, DI
-	ADDQ         $+256, R8
-	ADDQ         $+256, R11
-	ADDQ         $-4, R9
-	CMPQ         R9, $+4
-	JGE          loop8
+	MOVQ $+128, R11
 
 done9:
-	CMPQ R9, $+1
+	MOVQ R11, R12
+	SHLQ $0x06, R12
+	LEAQ (BX)(R12*1), R13
+	ADDQ R12, R13
+	ADDQ R12, R13
+	CMPQ R11, $+4
 	JLT  done11
 
 loop10:
-	VBROADCASTSS (DI), Y8
-	VFMADD231PS  (R8), Y8, Y0
-	VFMADD231PS  32(R8), Y8, Y1
-	VFMADD231PS  (R8)(R10*1), Y8, Y2
-	VFMADD231PS  32(R8)(R10*1), Y8, Y3
-	VFMADD231PS  (R8)(R10*2), Y8, Y4
-	VFMADD231PS  32(R8)(R10*2), Y8, Y5
-	VFMADD231PS  (R11), Y8, Y6
-	VFMADD231PS  32(R11), Y8, Y7
-	ADDQ         $+4, DI
-	ADDQ         $+64, R8
-	ADDQ         $+64, R11
-	ADDQ         $-1, R9
-	CMPQ         R9, $+1
+	VBROADCASTSS (R9), Y8
+	VFMADD231PS  (BX), Y8, Y0
+	VFMADD231PS  32(BX), Y8, Y1
+	VFMADD231PS  (BX)(R12*1), Y8, Y2
+	VFMADD231PS  32(BX)(R12*1), Y8, Y3
+	VFMADD231PS  (BX)(R12*2), Y8, Y4
+	VFMADD231PS  32(BX)(R12*2), Y8, Y5
+	VFMADD231PS  (R13), Y8, Y6
+	VFMADD231PS  32(R13), Y8, Y7
+	VBROADCASTSS 4(R9), Y8
+	VFMADD231PS  64(BX), Y8, Y0
+	VFMADD231PS  96(BX), Y8, Y1
+	VFMADD231PS  64(BX)(R12*1), Y8, Y2
+	VFMADD231PS  96(BX)(R12*1), Y8, Y3
+	VFMADD231PS  64(BX)(R12*2), Y8, Y4
+	VFMADD231PS  96(BX)(R12*2), Y8, Y5
+	VFMADD231PS  64(R13), Y8, Y6
+	VFMADD231PS  96(R13), Y8, Y7
+	VBROADCASTSS 8(R9), Y8
+	VFMADD231PS  128(BX), Y8, Y0
+	VFMADD231PS  160(BX), Y8, Y1
+	VFMADD231PS  128(BX)(R12*1), Y8, Y2
+	VFMADD231PS  160(BX)(R12*1), Y8, Y3
+	VFMADD231PS  128(BX)(R12*2), Y8, Y4
+	VFMADD231PS  160(BX)(R12*2), Y8, Y5
+	VFMADD231PS  128(R13), Y8, Y6
+	VFMADD231PS  160(R13), Y8, Y7
+	VBROADCASTSS 12(R9), Y8
+	VFMADD231PS  192(BX), Y8, Y0
+	VFMADD231PS  224(BX), Y8, Y1
+	VFMADD231PS  192(BX)(R12*1), Y8, Y2
+	VFMADD231PS  224(BX)(R12*1), Y8, Y3
+	VFMADD231PS  192(BX)(R12*2), Y8, Y4
+	VFMADD231PS  224(BX)(R12*2), Y8, Y5
+	VFMADD231PS  192(R13), Y8, Y6
+	VFMADD231PS  224(R13), Y8, Y7
+	ADDQ         $+16, R9
+	ADDQ         $+256, BX
+	ADDQ         $+256, R13
+	ADDQ         $-4, R11
+	CMPQ         R11, $+4
 	JGE          loop10
 
 done11:
-	ADDQ $+16, SI
-	ADDQ $-1, BX
-	CMPQ BX, $+1
-	JGE  loop6
+	CMPQ R11, $+1
+	JLT  done13
 
-done7:
-	MOVQ 112(AX), BX
-
-	// Add finished chains.
-	MOVQ    72(AX), SI
-	TESTQ   SI, SI
-	JEQ     done12
-	MOVQ    152(AX), SI
-	MOVQ    104(AX), BX
-	VMOVUPS (SI), Y8
-	VADDPS  Y0, Y8, Y0
-	VMOVUPS 32(SI), Y8
-	VADDPS  Y1, Y8, Y1
-	VMOVUPS 64(SI), Y8
-	VADDPS  Y2, Y8, Y2
-	VMOVUPS 96(SI), Y8
-	VADDPS  Y3, Y8, Y3
-	VMOVUPS 128(SI), Y8
-	VADDPS  Y4, Y8, Y4
-	VMOVUPS 160(SI), Y8
-	VADDPS  Y5, Y8, Y5
-	VMOVUPS 192(SI), Y8
-	VADDPS  Y6, Y8, Y6
-	VMOVUPS 224(SI), Y8
-	VADDPS  Y7, Y8, Y7
-	ADDQ    BX, SI
-	MOVQ    SI, 152(AX)
-	MOVQ    112(AX), BX
-
-done12:
-	// Add what C holds.
-	MOVQ    80(AX), SI
-	TESTQ   SI, SI
-	JEQ     done13
-	MOVQ    160(AX), SI
-	VMOVUPS (SI), Y8
-	VADDPS  Y0, Y8, Y0
-	VMOVUPS 32(SI), Y8
-	VADDPS  Y1, Y8, Y1
-	VMOVUPS 64(SI), Y8
-	VADDPS  Y2, Y8, Y2
-	VMOVUPS 96(SI), Y8
-	VADDPS  Y3, Y8, Y3
-	VMOVUPS 128(SI), Y8
-	VADDPS  Y4, Y8, Y4
-	VMOVUPS 160(SI), Y8
-	VADDPS  Y5, Y8, Y5
-	VMOVUPS 192(SI), Y8
-	VADDPS  Y6, Y8, Y6
-	VMOVUPS 224(SI), Y8
-	VADDPS  Y7, Y8, Y7
-	ADDQ    BX, SI
+loop12:
+	VBROADCASTSS (R9), Y8
+	VFMADD231PS  (BX), Y8, Y0
+	VFMADD231PS  32(BX), Y8, Y1
+	VFMADD231PS  (BX)(R12*1), Y8, Y2
+	VFMADD231PS  32(BX)(R12*1), Y8, Y3
+	VFMADD231PS  (BX)(R12*2), Y8, Y4
+	VFMADD231PS  32(BX)(R12*2), Y8, Y5
+	VFMADD231PS  (R13), Y8, Y6
+	VFMADD231PS  32(R13), Y8, Y7
+	ADDQ         $+4, R9
+	ADDQ         $+64, BX
+	ADDQ         $+64, R13
+	ADDQ         $-1, R11
+	CMPQ         R11, $+1
+	JGE          loop12
 
 done13:
-	// Store.
-	MOVQ    160(AX), SI
+	MOVQ R13, BX
+	CMPQ R10, $+1
+	JGE  loop7
+
+done8:
+	// Add what is there.
+	MOVQ    40(CX), R9
+	TESTQ   R9, R9
+	JEQ     done14
+	VMOVUPS (SI), Y8
+	VADDPS  Y0, Y8, Y0
+	VMOVUPS 32(SI), Y8
+	VADDPS  Y1, Y8, Y1
+	VMOVUPS 64(SI), Y8
+	VADDPS  Y2, Y8, Y2
+	VMOVUPS 96(SI), Y8
+	VADDPS  Y3, Y8, Y3
+	VMOVUPS 128(SI), Y8
+	VADDPS  Y4, Y8, Y4
+	VMOVUPS 160(SI), Y8
+	VADDPS  Y5, Y8, Y5
+	VMOVUPS 192(SI), Y8
+	VADDPS  Y6, Y8, Y6
+	VMOVUPS 224(SI), Y8
+	VADDPS  Y7, Y8, Y7
+
+done14:
 	VMOVUPS Y0, (SI)
 	VMOVUPS Y1, 32(SI)
 	VMOVUPS Y2, 64(SI)
@@ -193,53 +165,122 @@ done13:
 	VMOVUPS Y5, 160(SI)
 	VMOVUPS Y6, 192(SI)
 	VMOVUPS Y7, 224(SI)
-	ADDQ    BX, SI
-	MOVQ    SI, 160(AX)
+	ADDQ    $+256, SI
+	ADDQ    $-1, R8
+	CMPQ    R8, $+1
+	JGE     loop5
 
-	// To the next tile.
-	ADDQ  DX, CX
-	MOVQ  168(AX), DX
-	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
-	TESTQ DX, DX
-	JNE   tile4
-	MOVQ  48(AX), CX
-	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
-	TESTQ CX, CX
-	JEQ   done5
+done6:
+	MOVQ  80(CX), R8
+	TESTQ R8, R8
+	JEQ   done15
 
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
-	MOVQ (AX), DX
-	ADDQ CX, DX
-	MOVQ DX, (AX)
-	MOVQ 16(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 16(AX)
-	JMP  panel3
+	// The chains of a panel.
+	VMOVUPS (DI), Y0
+	VMOVUPS 64(DI), Y1
+	VMOVUPS 128(DI), Y2
+	VMOVUPS 192(DI), Y3
+	MOVQ    32(CX), R8
+	ADDQ    R8, DI
+	MOVQ    16(CX), DI
+	MOVQ    8(CX), R8
+	CMPQ    R8, $+1
+	JLT     done17
 
-done5:
-	ADDQ $+176, AX
-	MOVQ count+8(FP), CX
-	ADDQ $-1, CX
-	MOVQ CX, count+8(FP)
-	CMPQ CX, $+1
-	JGE  loop1
+loop16:
+	MOVQ R8, R9
+	ADDQ $-128, R8
+	CMPQ R8, $+1
+	JLT  done18
+	MOVQ $+128, R9
 
-done2:
+done18:
+	MOVQ R9, R10
+	SHLQ $0x06, R10
+	LEAQ (BX)(R10*1), R11
+	ADDQ R10, R11
+	ADDQ R10, R11
+	CMPQ R9, $+4
+	JLT  done20
+
+loop19:
+	VBROADCASTSS (DI), Y4
+	VFMADD231PS  (BX), Y4, Y0
+	VFMADD231PS  (BX)(R10*1), Y4, Y1
+	VFMADD231PS  (BX)(R10*2), Y4, Y2
+	VFMADD231PS  (R11), Y4, Y3
+	VBROADCASTSS 4(DI), Y4
+	VFMADD231PS  64(BX), Y4, Y0
+	VFMADD231PS  64(BX)(R10*1), Y4, Y1
+	VFMADD231PS  64(BX)(R10*2), Y4, Y2
+	VFMADD231PS  64(R11), Y4, Y3
+	VBROADCASTSS 8(DI), Y4
+	VFMADD231PS  128(BX), Y4, Y0
+	VFMADD231PS  128(BX)(R10*1), Y4, Y1
+	VFMADD231PS  128(BX)(R10*2), Y4, Y2
+	VFMADD231PS  128(R11), Y4, Y3
+	VBROADCASTSS 12(DI), Y4
+	VFMADD231PS  192(BX), Y4, Y0
+	VFMADD231PS  192(BX)(R10*1), Y4, Y1
+	VFMADD231PS  192(BX)(R10*2), Y4, Y2
+	VFMADD231PS  192(R11), Y4, Y3
+	ADDQ         $+16, DI
+	ADDQ         $+256, BX
+	ADDQ         $+256, R11
+	ADDQ         $-4, R9
+	CMPQ         R9, $+4
+	JGE          loop19
+
+done20:
+	CMPQ R9, $+1
+	JLT  done22
+
+loop21:
+	VBROADCASTSS (DI), Y4
+	VFMADD231PS  (BX), Y4, Y0
+	VFMADD231PS  (BX)(R10*1), Y4, Y1
+	VFMADD231PS  (BX)(R10*2), Y4, Y2
+	VFMADD231PS  (R11), Y4, Y3
+	ADDQ         $+4, DI
+	ADDQ         $+64, BX
+	ADDQ         $+64, R11
+	ADDQ         $-1, R9
+	CMPQ         R9, $+1
+	JGE          loop21
+
+done22:
+	MOVQ R11, BX
+	CMPQ R8, $+1
+	JGE  loop16
+
+done17:
+	// Add what is there.
+	MOVQ    40(CX), BX
+	TESTQ   BX, BX
+	JEQ     done23
+	VMOVUPS (SI), Y4
+	VADDPS  Y0, Y4, Y0
+	VMOVUPS 64(SI), Y4
+	VADDPS  Y1, Y4, Y1
+	VMOVUPS 128(SI), Y4
+	VADDPS  Y2, Y4, Y2
+	VMOVUPS 192(SI), Y4
+	VADDPS  Y3, Y4, Y3
+
+done23:
+	VMOVUPS Y0, (SI)
+	VMOVUPS Y1, 64(SI)
+	VMOVUPS Y2, 128(SI)
+	VMOVUPS Y3, 192(SI)
+	ADDQ    $+256, SI
+
+done15:
+	ADDQ $+88, CX
+	ADDQ $-1, DX
+	CMPQ DX, $+1
+	JGE  loop3
+
+done4:
 	VMOVUPS constantsAVX2<>+0(SB), Y0
 	VMOVUPS constantsAVX2<>+32(SB), Y1
 	VMOVUPS constantsAVX2<>+64(SB), Y2
@@ -249,22 +290,22 @@ done2:
 	VMOVUPS constantsAVX2<>+192(SB), Y6
 	VMOVUPS constantsAVX2<>+224(SB), Y7
 	VMOVUPS constantsAVX2<>+256(SB), Y8
-	MOVQ    h+16(FP), AX
-	MOVQ    c+24(FP), CX
-	MOVQ    gates+32(FP), DX
-	MOVQ    cPrev+40(FP), BX
-	MOVQ    units+48(FP), SI
+	MOVQ    208(AX), CX
+	MOVQ    216(AX), DX
+	MOVQ    224(AX), BX
+	MOVQ    248(AX), SI
+	MOVQ    200(AX), DI
 
 	// 8 elements at a time.
-	CMPQ SI, $+16
-	JLT  done15
+	CMPQ DI, $+16
+	JLT  done25
 
-loop14:
-	MOVQ $+2, DI
+loop24:
+	MOVQ $+2, R8
 
-loop16:
+loop26:
 	// Input and cell gates.
-	VMOVUPS      (DX), Y9
+	VMOVUPS      (BX), Y9
 	VMINPS       Y9, Y0, Y9
 	VMAXPS       Y9, Y1, Y9
 	VMOVAPS      Y4, Y10
@@ -279,7 +320,7 @@ loop16:
 	VFMADD213PS  constantsAVX2<>+640(SB), Y9, Y11
 	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y11
 	VFMADD213PS  constantsAVX2<>+352(SB), Y10, Y11
-	VMOVUPS      128(DX), Y9
+	VMOVUPS      128(BX), Y9
 	VMINPS       Y9, Y5, Y9
 	VMAXPS       Y9, Y6, Y9
 	VMOVAPS      Y7, Y10
@@ -301,7 +342,7 @@ loop16:
 	VMULPS       Y9, Y10, Y9
 
 	// Forget gate and c.
-	VMOVUPS      64(DX), Y10
+	VMOVUPS      64(BX), Y10
 	VMINPS       Y10, Y0, Y10
 	VMAXPS       Y10, Y1, Y10
 	VMOVAPS      Y8, Y11
@@ -319,12 +360,12 @@ loop16:
 	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y12
 	VMOVUPS      constantsAVX2<>+480(SB), Y10
 	VDIVPS       Y12, Y10, Y10
-	VMOVUPS      (BX), Y11
+	VMOVUPS      (SI), Y11
 	VFMADD231PS  Y11, Y10, Y9
-	VMOVUPS      Y9, (CX)
+	VMOVUPS      Y9, (DX)
 
 	// Output gate and h.
-	VMOVUPS      192(DX), Y10
+	VMOVUPS      192(BX), Y10
 	VMINPS       Y10, Y0, Y10
 	VMAXPS       Y10, Y1, Y10
 	VMOVAPS      Y4, Y11
@@ -356,27 +397,27 @@ loop16:
 	VFMADD231PS  Y9, Y9, Y11
 	VMULPS       Y11, Y12, Y9
 	VDIVPS       Y9, Y10, Y9
-	VMOVUPS      Y9, (AX)
-	ADDQ         $+32, AX
+	VMOVUPS      Y9, (CX)
 	ADDQ         $+32, CX
 	ADDQ         $+32, DX
 	ADDQ         $+32, BX
-	ADDQ         $-1, DI
-	TESTQ        DI, DI
-	JNE          loop16
-	ADDQ         $+192, DX
-	ADDQ         $-16, SI
-	CMPQ         SI, $+16
-	JGE          loop14
+	ADDQ         $+32, SI
+	ADDQ         $-1, R8
+	TESTQ        R8, R8
+	JNE          loop26
+	ADDQ         $+192, BX
+	ADDQ         $-16, DI
+	CMPQ         DI, $+16
+	JGE          loop24
 
-done15:
+done25:
 	// 8 elements at a time.
-	CMPQ SI, $+8
-	JLT  done18
+	CMPQ DI, $+8
+	JLT  done28
 
-loop17:
+loop27:
 	// Input and cell gates.
-	VMOVUPS      (DX), Y9
+	VMOVUPS      (BX), Y9
 	VMINPS       Y9, Y0, Y9
 	VMAXPS       Y9, Y1, Y9
 	VMOVAPS      Y4, Y10
@@ -391,7 +432,7 @@ loop17:
 	VFMADD213PS  constantsAVX2<>+640(SB), Y9, Y11
 	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y11
 	VFMADD213PS  constantsAVX2<>+352(SB), Y10, Y11
-	VMOVUPS      128(DX), Y9
+	VMOVUPS      128(BX), Y9
 	VMINPS       Y9, Y5, Y9
 	VMAXPS       Y9, Y6, Y9
 	VMOVAPS      Y7, Y10
@@ -413,7 +454,7 @@ loop17:
 	VMULPS       Y9, Y10, Y9
 
 	// Forget gate and c.
-	VMOVUPS      64(DX), Y10
+	VMOVUPS      64(BX), Y10
 	VMINPS       Y10, Y0, Y10
 	VMAXPS       Y10, Y1, Y10
 	VMOVAPS      Y8, Y11
@@ -431,12 +472,12 @@ loop17:
 	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y12
 	VMOVUPS      constantsAVX2<>+480(SB), Y10
 	VDIVPS       Y12, Y10, Y10
-	VMOVUPS      (BX), Y11
+	VMOVUPS      (SI), Y11
 	VFMADD231PS  Y11, Y10, Y9
-	VMOVUPS      Y9, (CX)
+	VMOVUPS      Y9, (DX)
 
 	// Output gate and h.
-	VMOVUPS      192(DX), Y10
+	VMOVUPS      192(BX), Y10
 	VMINPS       Y10, Y0, Y10
 	VMAXPS       Y10, Y1, Y10
 	VMOVAPS      Y4, Y11
@@ -468,25 +509,25 @@ loop17:
 	VFMADD231PS  Y9, Y9, Y11
 	VMULPS       Y11, Y12, Y9
 	VDIVPS       Y9, Y10, Y9
-	VMOVUPS      Y9, (AX)
-	ADDQ         $+32, AX
+	VMOVUPS      Y9, (CX)
 	ADDQ         $+32, CX
 	ADDQ         $+32, DX
 	ADDQ         $+32, BX
-	ADDQ         $-8, SI
-	CMPQ         SI, $+8
-	JGE          loop17
+	ADDQ         $+32, SI
+	ADDQ         $-8, DI
+	CMPQ         DI, $+8
+	JGE          loop27
 
-done18:
+done28:
 	// The last elements.
-	TESTQ   SI, SI
-	JEQ     done19
-	NEGQ    SI
-	LEAQ    constantsAVX2<>+896(SB), DI
-	VMOVUPS (DI)(SI*4), Y9
+	TESTQ   DI, DI
+	JEQ     done29
+	NEGQ    DI
+	LEAQ    constantsAVX2<>+896(SB), R8
+	VMOVUPS (R8)(DI*4), Y9
 
 	// Input and cell gates.
-	VMASKMOVPS   (DX), Y9, Y10
+	VMASKMOVPS   (BX), Y9, Y10
 	VMINPS       Y10, Y0, Y10
 	VMAXPS       Y10, Y1, Y10
 	VMOVAPS      Y4, Y11
@@ -501,7 +542,7 @@ done18:
 	VFMADD213PS  constantsAVX2<>+640(SB), Y10, Y12
 	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y12
 	VFMADD213PS  constantsAVX2<>+352(SB), Y11, Y12
-	VMASKMOVPS   128(DX), Y9, Y10
+	VMASKMOVPS   128(BX), Y9, Y10
 	VMINPS       Y10, Y5, Y10
 	VMAXPS       Y10, Y6, Y10
 	VMOVAPS      Y7, Y11
@@ -523,7 +564,7 @@ done18:
 	VMULPS       Y10, Y11, Y10
 
 	// Forget gate and c.
-	VMASKMOVPS   64(DX), Y9, Y11
+	VMASKMOVPS   64(BX), Y9, Y11
 	VMINPS       Y11, Y0, Y11
 	VMAXPS       Y11, Y1, Y11
 	VMOVAPS      Y8, Y12
@@ -541,12 +582,12 @@ done18:
 	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y8
 	VMOVUPS      constantsAVX2<>+480(SB), Y11
 	VDIVPS       Y8, Y11, Y8
-	VMASKMOVPS   (BX), Y9, Y11
+	VMASKMOVPS   (SI), Y9, Y11
 	VFMADD231PS  Y11, Y8, Y10
-	VMASKMOVPS   Y10, Y9, (CX)
+	VMASKMOVPS   Y10, Y9, (DX)
 
 	// Output gate and h.
-	VMASKMOVPS   192(DX), Y9, Y8
+	VMASKMOVPS   192(BX), Y9, Y8
 	VMINPS       Y8, Y0, Y0
 	VMAXPS       Y0, Y1, Y0
 	VMOVAPS      Y4, Y1
@@ -578,223 +619,998 @@ done18:
 	VFMADD231PS  Y0, Y0, Y3
 	VMULPS       Y3, Y2, Y0
 	VDIVPS       Y0, Y1, Y0
-	VMASKMOVPS   Y0, Y9, (AX)
+	VMASKMOVPS   Y0, Y9, (CX)
 
-done19:
+done29:
+	// To the next step.
+	MOVQ  192(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 192(AX)
+	TESTQ CX, CX
+	JEQ   done2
+	MOVQ  208(AX), CX
+	MOVQ  CX, 240(AX)
+	MOVQ  216(AX), CX
+	MOVQ  CX, 248(AX)
+	MOVQ  208(AX), CX
+	MOVQ  256(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 208(AX)
+	MOVQ  216(AX), CX
+	MOVQ  264(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 216(AX)
+	MOVQ  224(AX), CX
+	MOVQ  272(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 224(AX)
+	MOVQ  232(AX), CX
+	MOVQ  280(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 232(AX)
+	MOVQ  16(AX), CX
+	MOVQ  288(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 16(AX)
+	MOVQ  240(AX), CX
+	MOVQ  CX, 104(AX)
+	MOVQ  48(AX), CX
+	MOVQ  56(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 48(AX)
+	MOVQ  136(AX), CX
+	MOVQ  144(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 136(AX)
+	JMP   step1
+
+done2:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
 	RET
 
-// func gruStepAVX2(products *[2]gemmTask, count int, h *float32, gx *float32, gh *float32, hPrev *float32, units int)
+// func lstmStepsTrainAVX2(task *stepTask)
 // Requires: AVX, AVX2, FMA3
-TEXT ·gruStepAVX2(SB), NOSPLIT, $8-56
+TEXT ·lstmStepsTrainAVX2(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
 	MOVL     (SP), AX
 	ORL      $0x00008040, AX
 	MOVL     AX, 4(SP)
 	VLDMXCSR 4(SP)
-	MOVQ     products+0(FP), AX
-	MOVQ     count+8(FP), CX
-	CMPQ     CX, $+1
-	JLT      done2
+	MOVQ     task+0(FP), AX
 
-loop1:
-panel3:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
+step1:
+	// A step.
+	MOVQ 184(AX), DX
+	MOVQ 176(AX), CX
+	LEAQ (AX)(CX*1), CX
+	CMPQ DX, $+1
+	JLT  done4
 
-tile4:
-	// The chains start.
-	MOVQ    64(AX), DX
-	VMOVUPS (DX), Y0
-	VMOVUPS 32(DX), Y1
-	VMOVUPS 64(DX), Y2
-	VMOVUPS 96(DX), Y3
-	VMOVUPS 128(DX), Y4
-	VMOVUPS 160(DX), Y5
-	MOVQ    96(AX), DX
-	MOVQ    32(AX), BX
-	MOVQ    CX, DI
-	MOVQ    AX, SI
-	CMPQ    BX, $+1
-	JLT     done7
+loop3:
+	MOVQ (CX), BX
+	MOVQ 48(CX), SI
+	MOVQ 24(CX), DI
+	MOVQ 64(CX), R8
+	CMPQ R8, $+1
+	JLT  done6
 
-loop6:
-	// A k block.
-	MOVQ (SI), R8
-	MOVQ 8(SI), R9
-	MOVQ R9, R10
-	SHLQ $0x06, R10
-	CMPQ R9, $+4
+loop5:
+	// The chains of a panel.
+	VMOVUPS (DI), Y0
+	VMOVUPS 32(DI), Y1
+	VMOVUPS 64(DI), Y2
+	VMOVUPS 96(DI), Y3
+	VMOVUPS 128(DI), Y4
+	VMOVUPS 160(DI), Y5
+	VMOVUPS 192(DI), Y6
+	VMOVUPS 224(DI), Y7
+	MOVQ    32(CX), R9
+	ADDQ    R9, DI
+	MOVQ    16(CX), R9
+	MOVQ    8(CX), R10
+	CMPQ    R10, $+1
+	JLT     done8
+
+loop7:
+	MOVQ R10, R11
+	ADDQ $-128, R10
+	CMPQ R10, $+1
 	JLT  done9
-
-loop8:
-	VBROADCASTSS (DI), Y6
-	VFMADD231PS  (R8), Y6, Y0
-	VFMADD231PS  32(R8), Y6, Y1
-	VFMADD231PS  (R8)(R10*1), Y6, Y2
-	VFMADD231PS  32(R8)(R10*1), Y6, Y3
-	VFMADD231PS  (R8)(R10*2), Y6, Y4
-	VFMADD231PS  32(R8)(R10*2), Y6, Y5
-	VBROADCASTSS 4(DI), Y6
-	VFMADD231PS  64(R8), Y6, Y0
-	VFMADD231PS  96(R8), Y6, Y1
-	VFMADD231PS  64(R8)(R10*1), Y6, Y2
-	VFMADD231PS  96(R8)(R10*1), Y6, Y3
-	VFMADD231PS  64(R8)(R10*2), Y6, Y4
-	VFMADD231PS  96(R8)(R10*2), Y6, Y5
-	VBROADCASTSS 8(DI), Y6
-	VFMADD231PS  128(R8), Y6, Y0
-	VFMADD231PS  160(R8), Y6, Y1
-	VFMADD231PS  128(R8)(R10*1), Y6, Y2
-	VFMADD231PS  160(R8)(R10*1), Y6, Y3
-	VFMADD231PS  128(R8)(R10*2), Y6, Y4
-	VFMADD231PS  160(R8)(R10*2), Y6, Y5
-	VBROADCASTSS 12(DI), Y6
-	VFMADD231PS  192(R8), Y6, Y0
-	VFMADD231PS  224(R8), Y6, Y1
-	VFMADD231PS  192(R8)(R10*1), Y6, Y2
-	VFMADD231PS  224(R8)(R10*1), Y6, Y3
-	VFMADD231PS  192(R8)(R10*2), Y6, Y4
-	VFMADD231PS  224(R8)(R10*2), Y6, Y5
-	ADDQ         $+16, DI
-	ADDQ         $+256, R8
-	ADDQ         $-4, R9
-	CMPQ         R9, $+4
-	JGE          loop8
+	MOVQ $+128, R11
 
 done9:
-	CMPQ R9, $+1
+	MOVQ R11, R12
+	SHLQ $0x06, R12
+	LEAQ (BX)(R12*1), R13
+	ADDQ R12, R13
+	ADDQ R12, R13
+	CMPQ R11, $+4
 	JLT  done11
 
 loop10:
-	VBROADCASTSS (DI), Y6
-	VFMADD231PS  (R8), Y6, Y0
-	VFMADD231PS  32(R8), Y6, Y1
-	VFMADD231PS  (R8)(R10*1), Y6, Y2
-	VFMADD231PS  32(R8)(R10*1), Y6, Y3
-	VFMADD231PS  (R8)(R10*2), Y6, Y4
-	VFMADD231PS  32(R8)(R10*2), Y6, Y5
-	ADDQ         $+4, DI
-	ADDQ         $+64, R8
-	ADDQ         $-1, R9
-	CMPQ         R9, $+1
+	VBROADCASTSS (R9), Y8
+	VFMADD231PS  (BX), Y8, Y0
+	VFMADD231PS  32(BX), Y8, Y1
+	VFMADD231PS  (BX)(R12*1), Y8, Y2
+	VFMADD231PS  32(BX)(R12*1), Y8, Y3
+	VFMADD231PS  (BX)(R12*2), Y8, Y4
+	VFMADD231PS  32(BX)(R12*2), Y8, Y5
+	VFMADD231PS  (R13), Y8, Y6
+	VFMADD231PS  32(R13), Y8, Y7
+	VBROADCASTSS 4(R9), Y8
+	VFMADD231PS  64(BX), Y8, Y0
+	VFMADD231PS  96(BX), Y8, Y1
+	VFMADD231PS  64(BX)(R12*1), Y8, Y2
+	VFMADD231PS  96(BX)(R12*1), Y8, Y3
+	VFMADD231PS  64(BX)(R12*2), Y8, Y4
+	VFMADD231PS  96(BX)(R12*2), Y8, Y5
+	VFMADD231PS  64(R13), Y8, Y6
+	VFMADD231PS  96(R13), Y8, Y7
+	VBROADCASTSS 8(R9), Y8
+	VFMADD231PS  128(BX), Y8, Y0
+	VFMADD231PS  160(BX), Y8, Y1
+	VFMADD231PS  128(BX)(R12*1), Y8, Y2
+	VFMADD231PS  160(BX)(R12*1), Y8, Y3
+	VFMADD231PS  128(BX)(R12*2), Y8, Y4
+	VFMADD231PS  160(BX)(R12*2), Y8, Y5
+	VFMADD231PS  128(R13), Y8, Y6
+	VFMADD231PS  160(R13), Y8, Y7
+	VBROADCASTSS 12(R9), Y8
+	VFMADD231PS  192(BX), Y8, Y0
+	VFMADD231PS  224(BX), Y8, Y1
+	VFMADD231PS  192(BX)(R12*1), Y8, Y2
+	VFMADD231PS  224(BX)(R12*1), Y8, Y3
+	VFMADD231PS  192(BX)(R12*2), Y8, Y4
+	VFMADD231PS  224(BX)(R12*2), Y8, Y5
+	VFMADD231PS  192(R13), Y8, Y6
+	VFMADD231PS  224(R13), Y8, Y7
+	ADDQ         $+16, R9
+	ADDQ         $+256, BX
+	ADDQ         $+256, R13
+	ADDQ         $-4, R11
+	CMPQ         R11, $+4
 	JGE          loop10
 
 done11:
-	ADDQ $+16, SI
-	ADDQ $-1, BX
-	CMPQ BX, $+1
-	JGE  loop6
+	CMPQ R11, $+1
+	JLT  done13
 
-done7:
-	MOVQ 112(AX), BX
-
-	// Add finished chains.
-	MOVQ    72(AX), SI
-	TESTQ   SI, SI
-	JEQ     done12
-	MOVQ    152(AX), SI
-	MOVQ    104(AX), BX
-	VMOVUPS (SI), Y6
-	VADDPS  Y0, Y6, Y0
-	VMOVUPS 32(SI), Y6
-	VADDPS  Y1, Y6, Y1
-	VMOVUPS 64(SI), Y6
-	VADDPS  Y2, Y6, Y2
-	VMOVUPS 96(SI), Y6
-	VADDPS  Y3, Y6, Y3
-	VMOVUPS 128(SI), Y6
-	VADDPS  Y4, Y6, Y4
-	VMOVUPS 160(SI), Y6
-	VADDPS  Y5, Y6, Y5
-	ADDQ    BX, SI
-	MOVQ    SI, 152(AX)
-	MOVQ    112(AX), BX
-
-done12:
-	// Add what C holds.
-	MOVQ    80(AX), SI
-	TESTQ   SI, SI
-	JEQ     done13
-	MOVQ    160(AX), SI
-	VMOVUPS (SI), Y6
-	VADDPS  Y0, Y6, Y0
-	VMOVUPS 32(SI), Y6
-	VADDPS  Y1, Y6, Y1
-	VMOVUPS 64(SI), Y6
-	VADDPS  Y2, Y6, Y2
-	VMOVUPS 96(SI), Y6
-	VADDPS  Y3, Y6, Y3
-	VMOVUPS 128(SI), Y6
-	VADDPS  Y4, Y6, Y4
-	VMOVUPS 160(SI), Y6
-	VADDPS  Y5, Y6, Y5
-	ADDQ    BX, SI
+loop12:
+	VBROADCASTSS (R9), Y8
+	VFMADD231PS  (BX), Y8, Y0
+	VFMADD231PS  32(BX), Y8, Y1
+	VFMADD231PS  (BX)(R12*1), Y8, Y2
+	VFMADD231PS  32(BX)(R12*1), Y8, Y3
+	VFMADD231PS  (BX)(R12*2), Y8, Y4
+	VFMADD231PS  32(BX)(R12*2), Y8, Y5
+	VFMADD231PS  (R13), Y8, Y6
+	VFMADD231PS  32(R13), Y8, Y7
+	ADDQ         $+4, R9
+	ADDQ         $+64, BX
+	ADDQ         $+64, R13
+	ADDQ         $-1, R11
+	CMPQ         R11, $+1
+	JGE          loop12
 
 done13:
-	// Store.
-	MOVQ    160(AX), SI
+	MOVQ R13, BX
+	CMPQ R10, $+1
+	JGE  loop7
+
+done8:
+	// Add what is there.
+	MOVQ    40(CX), R9
+	TESTQ   R9, R9
+	JEQ     done14
+	VMOVUPS (SI), Y8
+	VADDPS  Y0, Y8, Y0
+	VMOVUPS 32(SI), Y8
+	VADDPS  Y1, Y8, Y1
+	VMOVUPS 64(SI), Y8
+	VADDPS  Y2, Y8, Y2
+	VMOVUPS 96(SI), Y8
+	VADDPS  Y3, Y8, Y3
+	VMOVUPS 128(SI), Y8
+	VADDPS  Y4, Y8, Y4
+	VMOVUPS 160(SI), Y8
+	VADDPS  Y5, Y8, Y5
+	VMOVUPS 192(SI), Y8
+	VADDPS  Y6, Y8, Y6
+	VMOVUPS 224(SI), Y8
+	VADDPS  Y7, Y8, Y7
+
+done14:
 	VMOVUPS Y0, (SI)
 	VMOVUPS Y1, 32(SI)
 	VMOVUPS Y2, 64(SI)
 	VMOVUPS Y3, 96(SI)
 	VMOVUPS Y4, 128(SI)
 	VMOVUPS Y5, 160(SI)
-	ADDQ    BX, SI
-	MOVQ    SI, 160(AX)
+	VMOVUPS Y6, 192(SI)
+	VMOVUPS Y7, 224(SI)
+	ADDQ    $+256, SI
+	ADDQ    $-1, R8
+	CMPQ    R8, $+1
+	JGE     loop5
 
-	// To the next tile.
-	ADDQ  DX, CX
-	MOVQ  168(AX), DX
-	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
-	TESTQ DX, DX
-	JNE   tile4
-	MOVQ  48(AX), CX
+done6:
+	MOVQ  80(CX), R8
+	TESTQ R8, R8
+	JEQ   done15
+
+	// The chains of a panel.
+	VMOVUPS (DI), Y0
+	VMOVUPS 64(DI), Y1
+	VMOVUPS 128(DI), Y2
+	VMOVUPS 192(DI), Y3
+	MOVQ    32(CX), R8
+	ADDQ    R8, DI
+	MOVQ    16(CX), DI
+	MOVQ    8(CX), R8
+	CMPQ    R8, $+1
+	JLT     done17
+
+loop16:
+	MOVQ R8, R9
+	ADDQ $-128, R8
+	CMPQ R8, $+1
+	JLT  done18
+	MOVQ $+128, R9
+
+done18:
+	MOVQ R9, R10
+	SHLQ $0x06, R10
+	LEAQ (BX)(R10*1), R11
+	ADDQ R10, R11
+	ADDQ R10, R11
+	CMPQ R9, $+4
+	JLT  done20
+
+loop19:
+	VBROADCASTSS (DI), Y4
+	VFMADD231PS  (BX), Y4, Y0
+	VFMADD231PS  (BX)(R10*1), Y4, Y1
+	VFMADD231PS  (BX)(R10*2), Y4, Y2
+	VFMADD231PS  (R11), Y4, Y3
+	VBROADCASTSS 4(DI), Y4
+	VFMADD231PS  64(BX), Y4, Y0
+	VFMADD231PS  64(BX)(R10*1), Y4, Y1
+	VFMADD231PS  64(BX)(R10*2), Y4, Y2
+	VFMADD231PS  64(R11), Y4, Y3
+	VBROADCASTSS 8(DI), Y4
+	VFMADD231PS  128(BX), Y4, Y0
+	VFMADD231PS  128(BX)(R10*1), Y4, Y1
+	VFMADD231PS  128(BX)(R10*2), Y4, Y2
+	VFMADD231PS  128(R11), Y4, Y3
+	VBROADCASTSS 12(DI), Y4
+	VFMADD231PS  192(BX), Y4, Y0
+	VFMADD231PS  192(BX)(R10*1), Y4, Y1
+	VFMADD231PS  192(BX)(R10*2), Y4, Y2
+	VFMADD231PS  192(R11), Y4, Y3
+	ADDQ         $+16, DI
+	ADDQ         $+256, BX
+	ADDQ         $+256, R11
+	ADDQ         $-4, R9
+	CMPQ         R9, $+4
+	JGE          loop19
+
+done20:
+	CMPQ R9, $+1
+	JLT  done22
+
+loop21:
+	VBROADCASTSS (DI), Y4
+	VFMADD231PS  (BX), Y4, Y0
+	VFMADD231PS  (BX)(R10*1), Y4, Y1
+	VFMADD231PS  (BX)(R10*2), Y4, Y2
+	VFMADD231PS  (R11), Y4, Y3
+	ADDQ         $+4, DI
+	ADDQ         $+64, BX
+	ADDQ         $+64, R11
+	ADDQ         $-1, R9
+	CMPQ         R9, $+1
+	JGE          loop21
+
+done22:
+	MOVQ R11, BX
+	CMPQ R8, $+1
+	JGE  loop16
+
+done17:
+	// Add what is there.
+	MOVQ    40(CX), BX
+	TESTQ   BX, BX
+	JEQ     done23
+	VMOVUPS (SI), Y4
+	VADDPS  Y0, Y4, Y0
+	VMOVUPS 64(SI), Y4
+	VADDPS  Y1, Y4, Y1
+	VMOVUPS 128(SI), Y4
+	VADDPS  Y2, Y4, Y2
+	VMOVUPS 192(SI), Y4
+	VADDPS  Y3, Y4, Y3
+
+done23:
+	VMOVUPS Y0, (SI)
+	VMOVUPS Y1, 64(SI)
+	VMOVUPS Y2, 128(SI)
+	VMOVUPS Y3, 192(SI)
+	ADDQ    $+256, SI
+
+done15:
+	ADDQ $+88, CX
+	ADDQ $-1, DX
+	CMPQ DX, $+1
+	JGE  loop3
+
+done4:
+	VMOVUPS constantsAVX2<>+0(SB), Y0
+	VMOVUPS constantsAVX2<>+32(SB), Y1
+	VMOVUPS constantsAVX2<>+64(SB), Y2
+	VMOVUPS constantsAVX2<>+96(SB), Y3
+	VMOVUPS constantsAVX2<>+128(SB), Y4
+	VMOVUPS constantsAVX2<>+160(SB), Y5
+	VMOVUPS constantsAVX2<>+192(SB), Y6
+	VMOVUPS constantsAVX2<>+224(SB), Y7
+	VMOVUPS constantsAVX2<>+256(SB), Y8
+	MOVQ    208(AX), CX
+	MOVQ    216(AX), DX
+	MOVQ    224(AX), BX
+	MOVQ    248(AX), SI
+	MOVQ    200(AX), DI
+
+	// 8 elements at a time.
+	CMPQ DI, $+16
+	JLT  done25
+
+loop24:
+	MOVQ $+2, R8
+
+loop26:
+	// Input and cell gates.
+	VMOVUPS      (BX), Y9
+	VMINPS       Y9, Y0, Y9
+	VMAXPS       Y9, Y1, Y9
+	VMOVAPS      Y4, Y10
+	VFNMADD231PS Y2, Y9, Y10
+	VSUBPS       Y4, Y10, Y11
+	VPSLLD       $0x17, Y10, Y10
+	VFMADD231PS  Y3, Y11, Y9
+	VMOVUPS      constantsAVX2<>+544(SB), Y11
+	VFMADD231PS  constantsAVX2<>+512(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+576(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+608(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+640(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+352(SB), Y10, Y11
+	VMOVUPS      128(BX), Y9
+	VMINPS       Y9, Y5, Y9
+	VMAXPS       Y9, Y6, Y9
+	VMOVAPS      Y7, Y10
+	VFMADD231PS  Y9, Y9, Y10
+	VMOVUPS      constantsAVX2<>+320(SB), Y12
+	VFMADD231PS  constantsAVX2<>+288(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+352(SB), Y10, Y12
+	VMULPS       Y12, Y9, Y9
+	VMOVUPS      constantsAVX2<>+416(SB), Y12
+	VFMADD231PS  constantsAVX2<>+384(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+448(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y12
+	VMULPS       Y12, Y9, Y10
+	VMULPS       Y12, Y12, Y12
+	VFMADD231PS  Y9, Y9, Y12
+	VMULPS       Y12, Y11, Y9
+	VMOVUPS      constantsAVX2<>+480(SB), Y13
+	VDIVPS       Y9, Y13, Y9
+	VMULPS       Y9, Y10, Y13
+	VMULPS       constantsAVX2<>+352(SB), Y12, Y12
+	VMULPS       Y9, Y12, Y12
+	VMOVUPS      Y12, (BX)
+	VADDPS       Y10, Y10, Y10
+	VMULPS       Y11, Y10, Y10
+	VMULPS       Y9, Y10, Y9
+	VMOVUPS      Y9, 128(BX)
+
+	// Forget gate and c.
+	VMOVUPS      64(BX), Y9
+	VMINPS       Y9, Y0, Y9
+	VMAXPS       Y9, Y1, Y9
+	VMOVAPS      Y8, Y10
+	VFNMADD231PS Y2, Y9, Y10
+	VSUBPS       Y8, Y10, Y11
+	VPSLLD       $0x17, Y10, Y10
+	VFMADD231PS  Y3, Y11, Y9
+	VMOVUPS      constantsAVX2<>+704(SB), Y11
+	VFMADD231PS  constantsAVX2<>+672(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+736(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+768(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+800(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+832(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y11
+	VMOVUPS      constantsAVX2<>+480(SB), Y9
+	VDIVPS       Y11, Y9, Y9
+	VMOVUPS      (SI), Y10
+	VFMADD231PS  Y10, Y9, Y13
+	VMOVUPS      Y13, (DX)
+	VMOVUPS      Y9, 64(BX)
+
+	// Output gate and h.
+	VMOVUPS      192(BX), Y9
+	VMINPS       Y9, Y0, Y9
+	VMAXPS       Y9, Y1, Y9
+	VMOVAPS      Y4, Y10
+	VFNMADD231PS Y2, Y9, Y10
+	VSUBPS       Y4, Y10, Y11
+	VPSLLD       $0x17, Y10, Y10
+	VFMADD231PS  Y3, Y11, Y9
+	VMOVUPS      constantsAVX2<>+544(SB), Y11
+	VFMADD231PS  constantsAVX2<>+512(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+576(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+608(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+640(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+352(SB), Y10, Y11
+	VMINPS       Y13, Y5, Y9
+	VMAXPS       Y9, Y6, Y9
+	VMOVAPS      Y7, Y10
+	VFMADD231PS  Y9, Y9, Y10
+	VMOVUPS      constantsAVX2<>+320(SB), Y12
+	VFMADD231PS  constantsAVX2<>+288(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+352(SB), Y10, Y12
+	VMULPS       Y12, Y9, Y9
+	VMOVUPS      constantsAVX2<>+416(SB), Y12
+	VFMADD231PS  constantsAVX2<>+384(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+448(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y12
+	VMULPS       Y12, Y9, Y10
+	VMULPS       Y12, Y12, Y12
+	VFMADD231PS  Y9, Y9, Y12
+	VMULPS       Y12, Y11, Y9
+	VDIVPS       Y9, Y10, Y9
+	VMOVUPS      Y9, (CX)
+	VMOVUPS      constantsAVX2<>+352(SB), Y9
+	VDIVPS       Y11, Y9, Y9
+	VMOVUPS      Y9, 192(BX)
+	ADDQ         $+32, CX
+	ADDQ         $+32, DX
+	ADDQ         $+32, BX
+	ADDQ         $+32, SI
+	ADDQ         $-1, R8
+	TESTQ        R8, R8
+	JNE          loop26
+	ADDQ         $+192, BX
+	ADDQ         $-16, DI
+	CMPQ         DI, $+16
+	JGE          loop24
+
+done25:
+	// 8 elements at a time.
+	CMPQ DI, $+8
+	JLT  done28
+
+loop27:
+	// Input and cell gates.
+	VMOVUPS      (BX), Y9
+	VMINPS       Y9, Y0, Y9
+	VMAXPS       Y9, Y1, Y9
+	VMOVAPS      Y4, Y10
+	VFNMADD231PS Y2, Y9, Y10
+	VSUBPS       Y4, Y10, Y11
+	VPSLLD       $0x17, Y10, Y10
+	VFMADD231PS  Y3, Y11, Y9
+	VMOVUPS      constantsAVX2<>+544(SB), Y11
+	VFMADD231PS  constantsAVX2<>+512(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+576(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+608(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+640(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+352(SB), Y10, Y11
+	VMOVUPS      128(BX), Y9
+	VMINPS       Y9, Y5, Y9
+	VMAXPS       Y9, Y6, Y9
+	VMOVAPS      Y7, Y10
+	VFMADD231PS  Y9, Y9, Y10
+	VMOVUPS      constantsAVX2<>+320(SB), Y12
+	VFMADD231PS  constantsAVX2<>+288(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+352(SB), Y10, Y12
+	VMULPS       Y12, Y9, Y9
+	VMOVUPS      constantsAVX2<>+416(SB), Y12
+	VFMADD231PS  constantsAVX2<>+384(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+448(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y12
+	VMULPS       Y12, Y9, Y10
+	VMULPS       Y12, Y12, Y12
+	VFMADD231PS  Y9, Y9, Y12
+	VMULPS       Y12, Y11, Y9
+	VMOVUPS      constantsAVX2<>+480(SB), Y13
+	VDIVPS       Y9, Y13, Y9
+	VMULPS       Y9, Y10, Y13
+	VMULPS       constantsAVX2<>+352(SB), Y12, Y12
+	VMULPS       Y9, Y12, Y12
+	VMOVUPS      Y12, (BX)
+	VADDPS       Y10, Y10, Y10
+	VMULPS       Y11, Y10, Y10
+	VMULPS       Y9, Y10, Y9
+	VMOVUPS      Y9, 128(BX)
+
+	// Forget gate and c.
+	VMOVUPS      64(BX), Y9
+	VMINPS       Y9, Y0, Y9
+	VMAXPS       Y9, Y1, Y9
+	VMOVAPS      Y8, Y10
+	VFNMADD231PS Y2, Y9, Y10
+	VSUBPS       Y8, Y10, Y11
+	VPSLLD       $0x17, Y10, Y10
+	VFMADD231PS  Y3, Y11, Y9
+	VMOVUPS      constantsAVX2<>+704(SB), Y11
+	VFMADD231PS  constantsAVX2<>+672(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+736(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+768(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+800(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+832(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y11
+	VMOVUPS      constantsAVX2<>+480(SB), Y9
+	VDIVPS       Y11, Y9, Y9
+	VMOVUPS      (SI), Y10
+	VFMADD231PS  Y10, Y9, Y13
+	VMOVUPS      Y13, (DX)
+	VMOVUPS      Y9, 64(BX)
+
+	// Output gate and h.
+	VMOVUPS      192(BX), Y9
+	VMINPS       Y9, Y0, Y9
+	VMAXPS       Y9, Y1, Y9
+	VMOVAPS      Y4, Y10
+	VFNMADD231PS Y2, Y9, Y10
+	VSUBPS       Y4, Y10, Y11
+	VPSLLD       $0x17, Y10, Y10
+	VFMADD231PS  Y3, Y11, Y9
+	VMOVUPS      constantsAVX2<>+544(SB), Y11
+	VFMADD231PS  constantsAVX2<>+512(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+576(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+608(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+640(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+352(SB), Y10, Y11
+	VMINPS       Y13, Y5, Y9
+	VMAXPS       Y9, Y6, Y9
+	VMOVAPS      Y7, Y10
+	VFMADD231PS  Y9, Y9, Y10
+	VMOVUPS      constantsAVX2<>+320(SB), Y12
+	VFMADD231PS  constantsAVX2<>+288(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+352(SB), Y10, Y12
+	VMULPS       Y12, Y9, Y9
+	VMOVUPS      constantsAVX2<>+416(SB), Y12
+	VFMADD231PS  constantsAVX2<>+384(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+448(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y12
+	VMULPS       Y12, Y9, Y10
+	VMULPS       Y12, Y12, Y12
+	VFMADD231PS  Y9, Y9, Y12
+	VMULPS       Y12, Y11, Y9
+	VDIVPS       Y9, Y10, Y9
+	VMOVUPS      Y9, (CX)
+	VMOVUPS      constantsAVX2<>+352(SB), Y9
+	VDIVPS       Y11, Y9, Y9
+	VMOVUPS      Y9, 192(BX)
+	ADDQ         $+32, CX
+	ADDQ         $+32, DX
+	ADDQ         $+32, BX
+	ADDQ         $+32, SI
+	ADDQ         $-8, DI
+	CMPQ         DI, $+8
+	JGE          loop27
+
+done28:
+	// The last elements.
+	TESTQ   DI, DI
+	JEQ     done29
+	NEGQ    DI
+	LEAQ    constantsAVX2<>+896(SB), R8
+	VMOVUPS (R8)(DI*4), Y9
+
+	// Input and cell gates.
+	VMASKMOVPS   (BX), Y9, Y10
+	VMINPS       Y10, Y0, Y10
+	VMAXPS       Y10, Y1, Y10
+	VMOVAPS      Y4, Y11
+	VFNMADD231PS Y2, Y10, Y11
+	VSUBPS       Y4, Y11, Y12
+	VPSLLD       $0x17, Y11, Y11
+	VFMADD231PS  Y3, Y12, Y10
+	VMOVUPS      constantsAVX2<>+544(SB), Y12
+	VFMADD231PS  constantsAVX2<>+512(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+576(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+608(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+640(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+352(SB), Y11, Y12
+	VMASKMOVPS   128(BX), Y9, Y10
+	VMINPS       Y10, Y5, Y10
+	VMAXPS       Y10, Y6, Y10
+	VMOVAPS      Y7, Y11
+	VFMADD231PS  Y10, Y10, Y11
+	VMOVUPS      constantsAVX2<>+320(SB), Y13
+	VFMADD231PS  constantsAVX2<>+288(SB), Y11, Y13
+	VFMADD213PS  constantsAVX2<>+352(SB), Y11, Y13
+	VMULPS       Y13, Y10, Y10
+	VMOVUPS      constantsAVX2<>+416(SB), Y13
+	VFMADD231PS  constantsAVX2<>+384(SB), Y11, Y13
+	VFMADD213PS  constantsAVX2<>+448(SB), Y11, Y13
+	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y13
+	VMULPS       Y13, Y10, Y11
+	VMULPS       Y13, Y13, Y13
+	VFMADD231PS  Y10, Y10, Y13
+	VMULPS       Y13, Y12, Y10
+	VMOVUPS      constantsAVX2<>+480(SB), Y14
+	VDIVPS       Y10, Y14, Y10
+	VMULPS       Y10, Y11, Y14
+	VMULPS       constantsAVX2<>+352(SB), Y13, Y13
+	VMULPS       Y10, Y13, Y13
+	VMASKMOVPS   Y13, Y9, (BX)
+	VADDPS       Y11, Y11, Y11
+	VMULPS       Y12, Y11, Y11
+	VMULPS       Y10, Y11, Y10
+	VMASKMOVPS   Y10, Y9, 128(BX)
+
+	// Forget gate and c.
+	VMASKMOVPS   64(BX), Y9, Y10
+	VMINPS       Y10, Y0, Y10
+	VMAXPS       Y10, Y1, Y10
+	VMOVAPS      Y8, Y11
+	VFNMADD231PS Y2, Y10, Y11
+	VSUBPS       Y8, Y11, Y8
+	VPSLLD       $0x17, Y11, Y11
+	VFMADD231PS  Y3, Y8, Y10
+	VMOVUPS      constantsAVX2<>+704(SB), Y8
+	VFMADD231PS  constantsAVX2<>+672(SB), Y10, Y8
+	VFMADD213PS  constantsAVX2<>+736(SB), Y10, Y8
+	VFMADD213PS  constantsAVX2<>+768(SB), Y10, Y8
+	VFMADD213PS  constantsAVX2<>+800(SB), Y10, Y8
+	VFMADD213PS  constantsAVX2<>+832(SB), Y10, Y8
+	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y8
+	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y8
+	VMOVUPS      constantsAVX2<>+480(SB), Y10
+	VDIVPS       Y8, Y10, Y8
+	VMASKMOVPS   (SI), Y9, Y10
+	VFMADD231PS  Y10, Y8, Y14
+	VMASKMOVPS   Y14, Y9, (DX)
+	VMASKMOVPS   Y8, Y9, 64(BX)
+
+	// Output gate and h.
+	VMASKMOVPS   192(BX), Y9, Y8
+	VMINPS       Y8, Y0, Y0
+	VMAXPS       Y0, Y1, Y0
+	VMOVAPS      Y4, Y1
+	VFNMADD231PS Y2, Y0, Y1
+	VSUBPS       Y4, Y1, Y2
+	VPSLLD       $0x17, Y1, Y1
+	VFMADD231PS  Y3, Y2, Y0
+	VMOVUPS      constantsAVX2<>+544(SB), Y2
+	VFMADD231PS  constantsAVX2<>+512(SB), Y0, Y2
+	VFMADD213PS  constantsAVX2<>+576(SB), Y0, Y2
+	VFMADD213PS  constantsAVX2<>+608(SB), Y0, Y2
+	VFMADD213PS  constantsAVX2<>+640(SB), Y0, Y2
+	VFMADD213PS  constantsAVX2<>+480(SB), Y0, Y2
+	VFMADD213PS  constantsAVX2<>+352(SB), Y1, Y2
+	VMINPS       Y14, Y5, Y0
+	VMAXPS       Y0, Y6, Y0
+	VMOVAPS      Y7, Y1
+	VFMADD231PS  Y0, Y0, Y1
+	VMOVUPS      constantsAVX2<>+320(SB), Y3
+	VFMADD231PS  constantsAVX2<>+288(SB), Y1, Y3
+	VFMADD213PS  constantsAVX2<>+352(SB), Y1, Y3
+	VMULPS       Y3, Y0, Y0
+	VMOVUPS      constantsAVX2<>+416(SB), Y3
+	VFMADD231PS  constantsAVX2<>+384(SB), Y1, Y3
+	VFMADD213PS  constantsAVX2<>+448(SB), Y1, Y3
+	VFMADD213PS  constantsAVX2<>+480(SB), Y1, Y3
+	VMULPS       Y3, Y0, Y1
+	VMULPS       Y3, Y3, Y3
+	VFMADD231PS  Y0, Y0, Y3
+	VMULPS       Y3, Y2, Y0
+	VDIVPS       Y0, Y1, Y0
+	VMASKMOVPS   Y0, Y9, (CX)
+	VMOVUPS      constantsAVX2<>+352(SB), Y0
+	VDIVPS       Y2, Y0, Y0
+	VMASKMOVPS   Y0, Y9, 192(BX)
+
+done29:
+	// To the next step.
+	MOVQ  192(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
+	MOVQ  CX, 192(AX)
 	TESTQ CX, CX
-	JEQ   done5
-
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
-	MOVQ (AX), DX
-	ADDQ CX, DX
-	MOVQ DX, (AX)
-	MOVQ 16(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 16(AX)
-	JMP  panel3
-
-done5:
-	ADDQ $+176, AX
-	MOVQ count+8(FP), CX
-	ADDQ $-1, CX
-	MOVQ CX, count+8(FP)
-	CMPQ CX, $+1
-	JGE  loop1
+	JEQ   done2
+	MOVQ  208(AX), CX
+	MOVQ  CX, 240(AX)
+	MOVQ  216(AX), CX
+	MOVQ  CX, 248(AX)
+	MOVQ  208(AX), CX
+	MOVQ  256(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 208(AX)
+	MOVQ  216(AX), CX
+	MOVQ  264(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 216(AX)
+	MOVQ  224(AX), CX
+	MOVQ  272(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 224(AX)
+	MOVQ  232(AX), CX
+	MOVQ  280(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 232(AX)
+	MOVQ  16(AX), CX
+	MOVQ  288(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 16(AX)
+	MOVQ  240(AX), CX
+	MOVQ  CX, 104(AX)
+	MOVQ  48(AX), CX
+	MOVQ  56(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 48(AX)
+	MOVQ  136(AX), CX
+	MOVQ  144(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 136(AX)
+	JMP   step1
 
 done2:
+	// As it was.
+	VZEROUPPER
+	VLDMXCSR (SP)
+	RET
+
+// func gruStepsAVX2(task *stepTask)
+// Requires: AVX, AVX2, FMA3
+TEXT ·gruStepsAVX2(SB), NOSPLIT, $8-8
+	// Flush subnormals to zero.
+	VSTMXCSR (SP)
+	MOVL     (SP), AX
+	ORL      $0x00008040, AX
+	MOVL     AX, 4(SP)
+	VLDMXCSR 4(SP)
+	MOVQ     task+0(FP), AX
+
+step1:
+	// A step.
+	MOVQ 184(AX), DX
+	MOVQ 176(AX), CX
+	LEAQ (AX)(CX*1), CX
+	CMPQ DX, $+1
+	JLT  done4
+
+loop3:
+	MOVQ (CX), BX
+	MOVQ 48(CX), SI
+	MOVQ 24(CX), DI
+	MOVQ 64(CX), R8
+	CMPQ R8, $+1
+	JLT  done6
+
+loop5:
+	// The chains of a panel.
+	VMOVUPS (DI), Y0
+	VMOVUPS 32(DI), Y1
+	VMOVUPS 64(DI), Y2
+	VMOVUPS 96(DI), Y3
+	VMOVUPS 128(DI), Y4
+	VMOVUPS 160(DI), Y5
+	MOVQ    32(CX), R9
+	ADDQ    R9, DI
+	MOVQ    16(CX), R9
+	MOVQ    8(CX), R10
+	CMPQ    R10, $+1
+	JLT     done8
+
+loop7:
+	MOVQ R10, R11
+	ADDQ $-128, R10
+	CMPQ R10, $+1
+	JLT  done9
+	MOVQ $+128, R11
+
+done9:
+	MOVQ R11, R12
+	SHLQ $0x06, R12
+	CMPQ R11, $+4
+	JLT  done11
+
+loop10:
+	VBROADCASTSS (R9), Y6
+	VFMADD231PS  (BX), Y6, Y0
+	VFMADD231PS  32(BX), Y6, Y1
+	VFMADD231PS  (BX)(R12*1), Y6, Y2
+	VFMADD231PS  32(BX)(R12*1), Y6, Y3
+	VFMADD231PS  (BX)(R12*2), Y6, Y4
+	VFMADD231PS  32(BX)(R12*2), Y6, Y5
+	VBROADCASTSS 4(R9), Y6
+	VFMADD231PS  64(BX), Y6, Y0
+	VFMADD231PS  96(BX), Y6, Y1
+	VFMADD231PS  64(BX)(R12*1), Y6, Y2
+	VFMADD231PS  96(BX)(R12*1), Y6, Y3
+	VFMADD231PS  64(BX)(R12*2), Y6, Y4
+	VFMADD231PS  96(BX)(R12*2), Y6, Y5
+	VBROADCASTSS 8(R9), Y6
+	VFMADD231PS  128(BX), Y6, Y0
+	VFMADD231PS  160(BX), Y6, Y1
+	VFMADD231PS  128(BX)(R12*1), Y6, Y2
+	VFMADD231PS  160(BX)(R12*1), Y6, Y3
+	VFMADD231PS  128(BX)(R12*2), Y6, Y4
+	VFMADD231PS  160(BX)(R12*2), Y6, Y5
+	VBROADCASTSS 12(R9), Y6
+	VFMADD231PS  192(BX), Y6, Y0
+	VFMADD231PS  224(BX), Y6, Y1
+	VFMADD231PS  192(BX)(R12*1), Y6, Y2
+	VFMADD231PS  224(BX)(R12*1), Y6, Y3
+	VFMADD231PS  192(BX)(R12*2), Y6, Y4
+	VFMADD231PS  224(BX)(R12*2), Y6, Y5
+	ADDQ         $+16, R9
+	ADDQ         $+256, BX
+	ADDQ         $-4, R11
+	CMPQ         R11, $+4
+	JGE          loop10
+
+done11:
+	CMPQ R11, $+1
+	JLT  done13
+
+loop12:
+	VBROADCASTSS (R9), Y6
+	VFMADD231PS  (BX), Y6, Y0
+	VFMADD231PS  32(BX), Y6, Y1
+	VFMADD231PS  (BX)(R12*1), Y6, Y2
+	VFMADD231PS  32(BX)(R12*1), Y6, Y3
+	VFMADD231PS  (BX)(R12*2), Y6, Y4
+	VFMADD231PS  32(BX)(R12*2), Y6, Y5
+	ADDQ         $+4, R9
+	ADDQ         $+64, BX
+	ADDQ         $-1, R11
+	CMPQ         R11, $+1
+	JGE          loop12
+
+done13:
+	ADDQ R12, BX
+	ADDQ R12, BX
+	CMPQ R10, $+1
+	JGE  loop7
+
+done8:
+	// Add what is there.
+	MOVQ    40(CX), R9
+	TESTQ   R9, R9
+	JEQ     done14
+	VMOVUPS (SI), Y6
+	VADDPS  Y0, Y6, Y0
+	VMOVUPS 32(SI), Y6
+	VADDPS  Y1, Y6, Y1
+	VMOVUPS 64(SI), Y6
+	VADDPS  Y2, Y6, Y2
+	VMOVUPS 96(SI), Y6
+	VADDPS  Y3, Y6, Y3
+	VMOVUPS 128(SI), Y6
+	VADDPS  Y4, Y6, Y4
+	VMOVUPS 160(SI), Y6
+	VADDPS  Y5, Y6, Y5
+
+done14:
+	VMOVUPS Y0, (SI)
+	VMOVUPS Y1, 32(SI)
+	VMOVUPS Y2, 64(SI)
+	VMOVUPS Y3, 96(SI)
+	VMOVUPS Y4, 128(SI)
+	VMOVUPS Y5, 160(SI)
+	ADDQ    $+192, SI
+	ADDQ    $-1, R8
+	CMPQ    R8, $+1
+	JGE     loop5
+
+done6:
+	MOVQ  80(CX), R8
+	TESTQ R8, R8
+	JEQ   done15
+
+	// The chains of a panel.
+	VMOVUPS (DI), Y0
+	VMOVUPS 64(DI), Y1
+	VMOVUPS 128(DI), Y2
+	MOVQ    32(CX), R8
+	ADDQ    R8, DI
+	MOVQ    16(CX), DI
+	MOVQ    8(CX), R8
+	CMPQ    R8, $+1
+	JLT     done17
+
+loop16:
+	MOVQ R8, R9
+	ADDQ $-128, R8
+	CMPQ R8, $+1
+	JLT  done18
+	MOVQ $+128, R9
+
+done18:
+	MOVQ R9, R10
+	SHLQ $0x06, R10
+	CMPQ R9, $+4
+	JLT  done20
+
+loop19:
+	VBROADCASTSS (DI), Y3
+	VFMADD231PS  (BX), Y3, Y0
+	VFMADD231PS  (BX)(R10*1), Y3, Y1
+	VFMADD231PS  (BX)(R10*2), Y3, Y2
+	VBROADCASTSS 4(DI), Y3
+	VFMADD231PS  64(BX), Y3, Y0
+	VFMADD231PS  64(BX)(R10*1), Y3, Y1
+	VFMADD231PS  64(BX)(R10*2), Y3, Y2
+	VBROADCASTSS 8(DI), Y3
+	VFMADD231PS  128(BX), Y3, Y0
+	VFMADD231PS  128(BX)(R10*1), Y3, Y1
+	VFMADD231PS  128(BX)(R10*2), Y3, Y2
+	VBROADCASTSS 12(DI), Y3
+	VFMADD231PS  192(BX), Y3, Y0
+	VFMADD231PS  192(BX)(R10*1), Y3, Y1
+	VFMADD231PS  192(BX)(R10*2), Y3, Y2
+	ADDQ         $+16, DI
+	ADDQ         $+256, BX
+	ADDQ         $-4, R9
+	CMPQ         R9, $+4
+	JGE          loop19
+
+done20:
+	CMPQ R9, $+1
+	JLT  done22
+
+loop21:
+	VBROADCASTSS (DI), Y3
+	VFMADD231PS  (BX), Y3, Y0
+	VFMADD231PS  (BX)(R10*1), Y3, Y1
+	VFMADD231PS  (BX)(R10*2), Y3, Y2
+	ADDQ         $+4, DI
+	ADDQ         $+64, BX
+	ADDQ         $-1, R9
+	CMPQ         R9, $+1
+	JGE          loop21
+
+done22:
+	ADDQ R10, BX
+	ADDQ R10, BX
+	CMPQ R8, $+1
+	JGE  loop16
+
+done17:
+	// Add what is there.
+	MOVQ    40(CX), BX
+	TESTQ   BX, BX
+	JEQ     done23
+	VMOVUPS (SI), Y3
+	VADDPS  Y0, Y3, Y0
+	VMOVUPS 64(SI), Y3
+	VADDPS  Y1, Y3, Y1
+	VMOVUPS 128(SI), Y3
+	VADDPS  Y2, Y3, Y2
+
+done23:
+	VMOVUPS Y0, (SI)
+	VMOVUPS Y1, 64(SI)
+	VMOVUPS Y2, 128(SI)
+	ADDQ    $+192, SI
+
+done15:
+	ADDQ $+88, CX
+	ADDQ $-1, DX
+	CMPQ DX, $+1
+	JGE  loop3
+
+done4:
 	VMOVUPS constantsAVX2<>+0(SB), Y0
 	VMOVUPS constantsAVX2<>+32(SB), Y1
 	VMOVUPS constantsAVX2<>+64(SB), Y2
@@ -804,23 +1620,23 @@ done2:
 	VMOVUPS constantsAVX2<>+192(SB), Y5
 	VMOVUPS constantsAVX2<>+224(SB), Y6
 	VMOVUPS constantsAVX2<>+256(SB), Y7
-	MOVQ    h+16(FP), AX
-	MOVQ    gx+24(FP), CX
-	MOVQ    gh+32(FP), DX
-	MOVQ    hPrev+40(FP), BX
-	MOVQ    units+48(FP), SI
+	MOVQ    208(AX), CX
+	MOVQ    224(AX), DX
+	MOVQ    232(AX), BX
+	MOVQ    240(AX), SI
+	MOVQ    200(AX), DI
 
 	// 8 elements at a time.
-	CMPQ SI, $+16
-	JLT  done15
+	CMPQ DI, $+16
+	JLT  done25
 
-loop14:
-	MOVQ $+2, DI
+loop24:
+	MOVQ $+2, R8
 
-loop16:
+loop26:
 	// Reset and new gates.
-	VMOVUPS      (CX), Y8
-	VMOVUPS      (DX), Y9
+	VMOVUPS      (DX), Y8
+	VMOVUPS      (BX), Y9
 	VADDPS       Y9, Y8, Y8
 	VMINPS       Y8, Y0, Y8
 	VMAXPS       Y8, Y1, Y8
@@ -838,8 +1654,8 @@ loop16:
 	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y10
 	VMOVUPS      constantsAVX2<>+480(SB), Y8
 	VDIVPS       Y10, Y8, Y8
-	VMOVUPS      128(DX), Y9
-	VMOVUPS      128(CX), Y10
+	VMOVUPS      128(BX), Y9
+	VMOVUPS      128(DX), Y10
 	VFMADD231PS  Y9, Y8, Y10
 	VMINPS       Y10, Y4, Y8
 	VMAXPS       Y8, Y5, Y8
@@ -860,8 +1676,8 @@ loop16:
 	VDIVPS       Y10, Y8, Y8
 
 	// Update gate and h.
-	VMOVUPS      64(CX), Y9
-	VMOVUPS      64(DX), Y10
+	VMOVUPS      64(DX), Y9
+	VMOVUPS      64(BX), Y10
 	VADDPS       Y10, Y9, Y9
 	VMINPS       Y9, Y0, Y9
 	VMAXPS       Y9, Y1, Y9
@@ -879,32 +1695,32 @@ loop16:
 	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y11
 	VMOVUPS      constantsAVX2<>+480(SB), Y9
 	VDIVPS       Y11, Y9, Y9
-	VMOVUPS      (BX), Y10
+	VMOVUPS      (SI), Y10
 	VSUBPS       Y8, Y10, Y10
 	VFMADD231PS  Y10, Y9, Y8
-	VMOVUPS      Y8, (AX)
-	ADDQ         $+32, AX
+	VMOVUPS      Y8, (CX)
 	ADDQ         $+32, CX
 	ADDQ         $+32, DX
 	ADDQ         $+32, BX
-	ADDQ         $-1, DI
-	TESTQ        DI, DI
-	JNE          loop16
-	ADDQ         $+128, CX
+	ADDQ         $+32, SI
+	ADDQ         $-1, R8
+	TESTQ        R8, R8
+	JNE          loop26
 	ADDQ         $+128, DX
-	ADDQ         $-16, SI
-	CMPQ         SI, $+16
-	JGE          loop14
+	ADDQ         $+128, BX
+	ADDQ         $-16, DI
+	CMPQ         DI, $+16
+	JGE          loop24
 
-done15:
+done25:
 	// 8 elements at a time.
-	CMPQ SI, $+8
-	JLT  done18
+	CMPQ DI, $+8
+	JLT  done28
 
-loop17:
+loop27:
 	// Reset and new gates.
-	VMOVUPS      (CX), Y8
-	VMOVUPS      (DX), Y9
+	VMOVUPS      (DX), Y8
+	VMOVUPS      (BX), Y9
 	VADDPS       Y9, Y8, Y8
 	VMINPS       Y8, Y0, Y8
 	VMAXPS       Y8, Y1, Y8
@@ -922,8 +1738,8 @@ loop17:
 	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y10
 	VMOVUPS      constantsAVX2<>+480(SB), Y8
 	VDIVPS       Y10, Y8, Y8
-	VMOVUPS      128(DX), Y9
-	VMOVUPS      128(CX), Y10
+	VMOVUPS      128(BX), Y9
+	VMOVUPS      128(DX), Y10
 	VFMADD231PS  Y9, Y8, Y10
 	VMINPS       Y10, Y4, Y8
 	VMAXPS       Y8, Y5, Y8
@@ -944,8 +1760,8 @@ loop17:
 	VDIVPS       Y10, Y8, Y8
 
 	// Update gate and h.
-	VMOVUPS      64(CX), Y9
-	VMOVUPS      64(DX), Y10
+	VMOVUPS      64(DX), Y9
+	VMOVUPS      64(BX), Y10
 	VADDPS       Y10, Y9, Y9
 	VMINPS       Y9, Y0, Y9
 	VMAXPS       Y9, Y1, Y9
@@ -963,29 +1779,29 @@ loop17:
 	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y11
 	VMOVUPS      constantsAVX2<>+480(SB), Y9
 	VDIVPS       Y11, Y9, Y9
-	VMOVUPS      (BX), Y10
+	VMOVUPS      (SI), Y10
 	VSUBPS       Y8, Y10, Y10
 	VFMADD231PS  Y10, Y9, Y8
-	VMOVUPS      Y8, (AX)
-	ADDQ         $+32, AX
+	VMOVUPS      Y8, (CX)
 	ADDQ         $+32, CX
 	ADDQ         $+32, DX
 	ADDQ         $+32, BX
-	ADDQ         $-8, SI
-	CMPQ         SI, $+8
-	JGE          loop17
+	ADDQ         $+32, SI
+	ADDQ         $-8, DI
+	CMPQ         DI, $+8
+	JGE          loop27
 
-done18:
+done28:
 	// The last elements.
-	TESTQ   SI, SI
-	JEQ     done19
-	NEGQ    SI
-	LEAQ    constantsAVX2<>+896(SB), DI
-	VMOVUPS (DI)(SI*4), Y8
+	TESTQ   DI, DI
+	JEQ     done29
+	NEGQ    DI
+	LEAQ    constantsAVX2<>+896(SB), R8
+	VMOVUPS (R8)(DI*4), Y8
 
 	// Reset and new gates.
-	VMASKMOVPS   (CX), Y8, Y9
-	VMASKMOVPS   (DX), Y8, Y10
+	VMASKMOVPS   (DX), Y8, Y9
+	VMASKMOVPS   (BX), Y8, Y10
 	VADDPS       Y10, Y9, Y9
 	VMINPS       Y9, Y0, Y9
 	VMAXPS       Y9, Y1, Y9
@@ -1003,8 +1819,8 @@ done18:
 	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y11
 	VMOVUPS      constantsAVX2<>+480(SB), Y9
 	VDIVPS       Y11, Y9, Y9
-	VMASKMOVPS   128(DX), Y8, Y10
-	VMASKMOVPS   128(CX), Y8, Y11
+	VMASKMOVPS   128(BX), Y8, Y10
+	VMASKMOVPS   128(DX), Y8, Y11
 	VFMADD231PS  Y10, Y9, Y11
 	VMINPS       Y11, Y4, Y4
 	VMAXPS       Y4, Y5, Y4
@@ -1025,8 +1841,8 @@ done18:
 	VDIVPS       Y6, Y4, Y4
 
 	// Update gate and h.
-	VMASKMOVPS   64(CX), Y8, Y5
-	VMASKMOVPS   64(DX), Y8, Y6
+	VMASKMOVPS   64(DX), Y8, Y5
+	VMASKMOVPS   64(BX), Y8, Y6
 	VADDPS       Y6, Y5, Y5
 	VMINPS       Y5, Y0, Y0
 	VMAXPS       Y0, Y1, Y0
@@ -1044,12 +1860,1901 @@ done18:
 	VFMADD213PS  constantsAVX2<>+480(SB), Y1, Y2
 	VMOVUPS      constantsAVX2<>+480(SB), Y0
 	VDIVPS       Y2, Y0, Y0
-	VMASKMOVPS   (BX), Y8, Y1
+	VMASKMOVPS   (SI), Y8, Y1
 	VSUBPS       Y4, Y1, Y1
 	VFMADD231PS  Y1, Y0, Y4
-	VMASKMOVPS   Y4, Y8, (AX)
+	VMASKMOVPS   Y4, Y8, (CX)
 
-done19:
+done29:
+	// To the next step.
+	MOVQ  192(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 192(AX)
+	TESTQ CX, CX
+	JEQ   done2
+	MOVQ  208(AX), CX
+	MOVQ  CX, 240(AX)
+	MOVQ  216(AX), CX
+	MOVQ  CX, 248(AX)
+	MOVQ  208(AX), CX
+	MOVQ  256(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 208(AX)
+	MOVQ  216(AX), CX
+	MOVQ  264(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 216(AX)
+	MOVQ  224(AX), CX
+	MOVQ  272(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 224(AX)
+	MOVQ  232(AX), CX
+	MOVQ  280(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 232(AX)
+	MOVQ  16(AX), CX
+	MOVQ  288(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 16(AX)
+	MOVQ  240(AX), CX
+	MOVQ  CX, 104(AX)
+	MOVQ  48(AX), CX
+	MOVQ  56(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 48(AX)
+	MOVQ  136(AX), CX
+	MOVQ  144(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 136(AX)
+	JMP   step1
+
+done2:
+	// As it was.
+	VZEROUPPER
+	VLDMXCSR (SP)
+	RET
+
+// func gruStepsTrainAVX2(task *stepTask)
+// Requires: AVX, AVX2, FMA3
+TEXT ·gruStepsTrainAVX2(SB), NOSPLIT, $8-8
+	// Flush subnormals to zero.
+	VSTMXCSR (SP)
+	MOVL     (SP), AX
+	ORL      $0x00008040, AX
+	MOVL     AX, 4(SP)
+	VLDMXCSR 4(SP)
+	MOVQ     task+0(FP), AX
+
+step1:
+	// A step.
+	MOVQ 184(AX), DX
+	MOVQ 176(AX), CX
+	LEAQ (AX)(CX*1), CX
+	CMPQ DX, $+1
+	JLT  done4
+
+loop3:
+	MOVQ (CX), BX
+	MOVQ 48(CX), SI
+	MOVQ 24(CX), DI
+	MOVQ 64(CX), R8
+	CMPQ R8, $+1
+	JLT  done6
+
+loop5:
+	// The chains of a panel.
+	VMOVUPS (DI), Y0
+	VMOVUPS 32(DI), Y1
+	VMOVUPS 64(DI), Y2
+	VMOVUPS 96(DI), Y3
+	VMOVUPS 128(DI), Y4
+	VMOVUPS 160(DI), Y5
+	MOVQ    32(CX), R9
+	ADDQ    R9, DI
+	MOVQ    16(CX), R9
+	MOVQ    8(CX), R10
+	CMPQ    R10, $+1
+	JLT     done8
+
+loop7:
+	MOVQ R10, R11
+	ADDQ $-128, R10
+	CMPQ R10, $+1
+	JLT  done9
+	MOVQ $+128, R11
+
+done9:
+	MOVQ R11, R12
+	SHLQ $0x06, R12
+	CMPQ R11, $+4
+	JLT  done11
+
+loop10:
+	VBROADCASTSS (R9), Y6
+	VFMADD231PS  (BX), Y6, Y0
+	VFMADD231PS  32(BX), Y6, Y1
+	VFMADD231PS  (BX)(R12*1), Y6, Y2
+	VFMADD231PS  32(BX)(R12*1), Y6, Y3
+	VFMADD231PS  (BX)(R12*2), Y6, Y4
+	VFMADD231PS  32(BX)(R12*2), Y6, Y5
+	VBROADCASTSS 4(R9), Y6
+	VFMADD231PS  64(BX), Y6, Y0
+	VFMADD231PS  96(BX), Y6, Y1
+	VFMADD231PS  64(BX)(R12*1), Y6, Y2
+	VFMADD231PS  96(BX)(R12*1), Y6, Y3
+	VFMADD231PS  64(BX)(R12*2), Y6, Y4
+	VFMADD231PS  96(BX)(R12*2), Y6, Y5
+	VBROADCASTSS 8(R9), Y6
+	VFMADD231PS  128(BX), Y6, Y0
+	VFMADD231PS  160(BX), Y6, Y1
+	VFMADD231PS  128(BX)(R12*1), Y6, Y2
+	VFMADD231PS  160(BX)(R12*1), Y6, Y3
+	VFMADD231PS  128(BX)(R12*2), Y6, Y4
+	VFMADD231PS  160(BX)(R12*2), Y6, Y5
+	VBROADCASTSS 12(R9), Y6
+	VFMADD231PS  192(BX), Y6, Y0
+	VFMADD231PS  224(BX), Y6, Y1
+	VFMADD231PS  192(BX)(R12*1), Y6, Y2
+	VFMADD231PS  224(BX)(R12*1), Y6, Y3
+	VFMADD231PS  192(BX)(R12*2), Y6, Y4
+	VFMADD231PS  224(BX)(R12*2), Y6, Y5
+	ADDQ         $+16, R9
+	ADDQ         $+256, BX
+	ADDQ         $-4, R11
+	CMPQ         R11, $+4
+	JGE          loop10
+
+done11:
+	CMPQ R11, $+1
+	JLT  done13
+
+loop12:
+	VBROADCASTSS (R9), Y6
+	VFMADD231PS  (BX), Y6, Y0
+	VFMADD231PS  32(BX), Y6, Y1
+	VFMADD231PS  (BX)(R12*1), Y6, Y2
+	VFMADD231PS  32(BX)(R12*1), Y6, Y3
+	VFMADD231PS  (BX)(R12*2), Y6, Y4
+	VFMADD231PS  32(BX)(R12*2), Y6, Y5
+	ADDQ         $+4, R9
+	ADDQ         $+64, BX
+	ADDQ         $-1, R11
+	CMPQ         R11, $+1
+	JGE          loop12
+
+done13:
+	ADDQ R12, BX
+	ADDQ R12, BX
+	CMPQ R10, $+1
+	JGE  loop7
+
+done8:
+	// Add what is there.
+	MOVQ    40(CX), R9
+	TESTQ   R9, R9
+	JEQ     done14
+	VMOVUPS (SI), Y6
+	VADDPS  Y0, Y6, Y0
+	VMOVUPS 32(SI), Y6
+	VADDPS  Y1, Y6, Y1
+	VMOVUPS 64(SI), Y6
+	VADDPS  Y2, Y6, Y2
+	VMOVUPS 96(SI), Y6
+	VADDPS  Y3, Y6, Y3
+	VMOVUPS 128(SI), Y6
+	VADDPS  Y4, Y6, Y4
+	VMOVUPS 160(SI), Y6
+	VADDPS  Y5, Y6, Y5
+
+done14:
+	VMOVUPS Y0, (SI)
+	VMOVUPS Y1, 32(SI)
+	VMOVUPS Y2, 64(SI)
+	VMOVUPS Y3, 96(SI)
+	VMOVUPS Y4, 128(SI)
+	VMOVUPS Y5, 160(SI)
+	ADDQ    $+192, SI
+	ADDQ    $-1, R8
+	CMPQ    R8, $+1
+	JGE     loop5
+
+done6:
+	MOVQ  80(CX), R8
+	TESTQ R8, R8
+	JEQ   done15
+
+	// The chains of a panel.
+	VMOVUPS (DI), Y0
+	VMOVUPS 64(DI), Y1
+	VMOVUPS 128(DI), Y2
+	MOVQ    32(CX), R8
+	ADDQ    R8, DI
+	MOVQ    16(CX), DI
+	MOVQ    8(CX), R8
+	CMPQ    R8, $+1
+	JLT     done17
+
+loop16:
+	MOVQ R8, R9
+	ADDQ $-128, R8
+	CMPQ R8, $+1
+	JLT  done18
+	MOVQ $+128, R9
+
+done18:
+	MOVQ R9, R10
+	SHLQ $0x06, R10
+	CMPQ R9, $+4
+	JLT  done20
+
+loop19:
+	VBROADCASTSS (DI), Y3
+	VFMADD231PS  (BX), Y3, Y0
+	VFMADD231PS  (BX)(R10*1), Y3, Y1
+	VFMADD231PS  (BX)(R10*2), Y3, Y2
+	VBROADCASTSS 4(DI), Y3
+	VFMADD231PS  64(BX), Y3, Y0
+	VFMADD231PS  64(BX)(R10*1), Y3, Y1
+	VFMADD231PS  64(BX)(R10*2), Y3, Y2
+	VBROADCASTSS 8(DI), Y3
+	VFMADD231PS  128(BX), Y3, Y0
+	VFMADD231PS  128(BX)(R10*1), Y3, Y1
+	VFMADD231PS  128(BX)(R10*2), Y3, Y2
+	VBROADCASTSS 12(DI), Y3
+	VFMADD231PS  192(BX), Y3, Y0
+	VFMADD231PS  192(BX)(R10*1), Y3, Y1
+	VFMADD231PS  192(BX)(R10*2), Y3, Y2
+	ADDQ         $+16, DI
+	ADDQ         $+256, BX
+	ADDQ         $-4, R9
+	CMPQ         R9, $+4
+	JGE          loop19
+
+done20:
+	CMPQ R9, $+1
+	JLT  done22
+
+loop21:
+	VBROADCASTSS (DI), Y3
+	VFMADD231PS  (BX), Y3, Y0
+	VFMADD231PS  (BX)(R10*1), Y3, Y1
+	VFMADD231PS  (BX)(R10*2), Y3, Y2
+	ADDQ         $+4, DI
+	ADDQ         $+64, BX
+	ADDQ         $-1, R9
+	CMPQ         R9, $+1
+	JGE          loop21
+
+done22:
+	ADDQ R10, BX
+	ADDQ R10, BX
+	CMPQ R8, $+1
+	JGE  loop16
+
+done17:
+	// Add what is there.
+	MOVQ    40(CX), BX
+	TESTQ   BX, BX
+	JEQ     done23
+	VMOVUPS (SI), Y3
+	VADDPS  Y0, Y3, Y0
+	VMOVUPS 64(SI), Y3
+	VADDPS  Y1, Y3, Y1
+	VMOVUPS 128(SI), Y3
+	VADDPS  Y2, Y3, Y2
+
+done23:
+	VMOVUPS Y0, (SI)
+	VMOVUPS Y1, 64(SI)
+	VMOVUPS Y2, 128(SI)
+	ADDQ    $+192, SI
+
+done15:
+	ADDQ $+88, CX
+	ADDQ $-1, DX
+	CMPQ DX, $+1
+	JGE  loop3
+
+done4:
+	VMOVUPS constantsAVX2<>+0(SB), Y0
+	VMOVUPS constantsAVX2<>+32(SB), Y1
+	VMOVUPS constantsAVX2<>+64(SB), Y2
+	VMOVUPS constantsAVX2<>+96(SB), Y3
+	VMOVUPS constantsAVX2<>+128(SB), Y4
+	VMOVUPS constantsAVX2<>+160(SB), Y4
+	VMOVUPS constantsAVX2<>+192(SB), Y5
+	VMOVUPS constantsAVX2<>+224(SB), Y6
+	VMOVUPS constantsAVX2<>+256(SB), Y7
+	MOVQ    208(AX), CX
+	MOVQ    224(AX), DX
+	MOVQ    232(AX), BX
+	MOVQ    240(AX), SI
+	MOVQ    200(AX), DI
+
+	// 8 elements at a time.
+	CMPQ DI, $+16
+	JLT  done25
+
+loop24:
+	MOVQ $+2, R8
+
+loop26:
+	// Reset and new gates.
+	VMOVUPS      (DX), Y8
+	VMOVUPS      (BX), Y9
+	VADDPS       Y9, Y8, Y8
+	VMINPS       Y8, Y0, Y8
+	VMAXPS       Y8, Y1, Y8
+	VMOVAPS      Y7, Y9
+	VFNMADD231PS Y2, Y8, Y9
+	VSUBPS       Y7, Y9, Y10
+	VPSLLD       $0x17, Y9, Y9
+	VFMADD231PS  Y3, Y10, Y8
+	VMOVUPS      constantsAVX2<>+544(SB), Y10
+	VFMADD231PS  constantsAVX2<>+512(SB), Y8, Y10
+	VFMADD213PS  constantsAVX2<>+576(SB), Y8, Y10
+	VFMADD213PS  constantsAVX2<>+608(SB), Y8, Y10
+	VFMADD213PS  constantsAVX2<>+640(SB), Y8, Y10
+	VFMADD213PS  constantsAVX2<>+480(SB), Y8, Y10
+	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y10
+	VMOVUPS      constantsAVX2<>+480(SB), Y8
+	VDIVPS       Y10, Y8, Y8
+	VMOVUPS      128(BX), Y9
+	VMOVUPS      128(DX), Y10
+	VFMADD231PS  Y9, Y8, Y10
+	VMINPS       Y10, Y4, Y9
+	VMAXPS       Y9, Y5, Y9
+	VMOVAPS      Y6, Y10
+	VFMADD231PS  Y9, Y9, Y10
+	VMOVUPS      constantsAVX2<>+320(SB), Y11
+	VFMADD231PS  constantsAVX2<>+288(SB), Y10, Y11
+	VFMADD213PS  constantsAVX2<>+352(SB), Y10, Y11
+	VMULPS       Y11, Y9, Y9
+	VMOVUPS      constantsAVX2<>+416(SB), Y11
+	VFMADD231PS  constantsAVX2<>+384(SB), Y10, Y11
+	VFMADD213PS  constantsAVX2<>+448(SB), Y10, Y11
+	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y11
+	VMULPS       Y11, Y9, Y10
+	VMULPS       Y11, Y11, Y11
+	VFMADD231PS  Y9, Y9, Y11
+	VADDPS       Y10, Y10, Y9
+	VDIVPS       Y11, Y9, Y9
+	VMOVUPS      Y8, (DX)
+	VMOVUPS      Y9, 128(DX)
+
+	// Update gate and h.
+	VMOVUPS      64(DX), Y8
+	VMOVUPS      64(BX), Y10
+	VADDPS       Y10, Y8, Y8
+	VMINPS       Y8, Y0, Y8
+	VMAXPS       Y8, Y1, Y8
+	VMOVAPS      Y7, Y10
+	VFNMADD231PS Y2, Y8, Y10
+	VSUBPS       Y7, Y10, Y11
+	VPSLLD       $0x17, Y10, Y10
+	VFMADD231PS  Y3, Y11, Y8
+	VMOVUPS      constantsAVX2<>+544(SB), Y11
+	VFMADD231PS  constantsAVX2<>+512(SB), Y8, Y11
+	VFMADD213PS  constantsAVX2<>+576(SB), Y8, Y11
+	VFMADD213PS  constantsAVX2<>+608(SB), Y8, Y11
+	VFMADD213PS  constantsAVX2<>+640(SB), Y8, Y11
+	VFMADD213PS  constantsAVX2<>+480(SB), Y8, Y11
+	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y11
+	VMOVUPS      constantsAVX2<>+480(SB), Y8
+	VDIVPS       Y11, Y8, Y8
+	VMOVUPS      Y8, 64(DX)
+	VMOVUPS      (SI), Y10
+	VSUBPS       Y9, Y10, Y10
+	VFMADD231PS  Y10, Y8, Y9
+	VMOVUPS      Y9, (CX)
+	ADDQ         $+32, CX
+	ADDQ         $+32, DX
+	ADDQ         $+32, BX
+	ADDQ         $+32, SI
+	ADDQ         $-1, R8
+	TESTQ        R8, R8
+	JNE          loop26
+	ADDQ         $+128, DX
+	ADDQ         $+128, BX
+	ADDQ         $-16, DI
+	CMPQ         DI, $+16
+	JGE          loop24
+
+done25:
+	// 8 elements at a time.
+	CMPQ DI, $+8
+	JLT  done28
+
+loop27:
+	// Reset and new gates.
+	VMOVUPS      (DX), Y8
+	VMOVUPS      (BX), Y9
+	VADDPS       Y9, Y8, Y8
+	VMINPS       Y8, Y0, Y8
+	VMAXPS       Y8, Y1, Y8
+	VMOVAPS      Y7, Y9
+	VFNMADD231PS Y2, Y8, Y9
+	VSUBPS       Y7, Y9, Y10
+	VPSLLD       $0x17, Y9, Y9
+	VFMADD231PS  Y3, Y10, Y8
+	VMOVUPS      constantsAVX2<>+544(SB), Y10
+	VFMADD231PS  constantsAVX2<>+512(SB), Y8, Y10
+	VFMADD213PS  constantsAVX2<>+576(SB), Y8, Y10
+	VFMADD213PS  constantsAVX2<>+608(SB), Y8, Y10
+	VFMADD213PS  constantsAVX2<>+640(SB), Y8, Y10
+	VFMADD213PS  constantsAVX2<>+480(SB), Y8, Y10
+	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y10
+	VMOVUPS      constantsAVX2<>+480(SB), Y8
+	VDIVPS       Y10, Y8, Y8
+	VMOVUPS      128(BX), Y9
+	VMOVUPS      128(DX), Y10
+	VFMADD231PS  Y9, Y8, Y10
+	VMINPS       Y10, Y4, Y9
+	VMAXPS       Y9, Y5, Y9
+	VMOVAPS      Y6, Y10
+	VFMADD231PS  Y9, Y9, Y10
+	VMOVUPS      constantsAVX2<>+320(SB), Y11
+	VFMADD231PS  constantsAVX2<>+288(SB), Y10, Y11
+	VFMADD213PS  constantsAVX2<>+352(SB), Y10, Y11
+	VMULPS       Y11, Y9, Y9
+	VMOVUPS      constantsAVX2<>+416(SB), Y11
+	VFMADD231PS  constantsAVX2<>+384(SB), Y10, Y11
+	VFMADD213PS  constantsAVX2<>+448(SB), Y10, Y11
+	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y11
+	VMULPS       Y11, Y9, Y10
+	VMULPS       Y11, Y11, Y11
+	VFMADD231PS  Y9, Y9, Y11
+	VADDPS       Y10, Y10, Y9
+	VDIVPS       Y11, Y9, Y9
+	VMOVUPS      Y8, (DX)
+	VMOVUPS      Y9, 128(DX)
+
+	// Update gate and h.
+	VMOVUPS      64(DX), Y8
+	VMOVUPS      64(BX), Y10
+	VADDPS       Y10, Y8, Y8
+	VMINPS       Y8, Y0, Y8
+	VMAXPS       Y8, Y1, Y8
+	VMOVAPS      Y7, Y10
+	VFNMADD231PS Y2, Y8, Y10
+	VSUBPS       Y7, Y10, Y11
+	VPSLLD       $0x17, Y10, Y10
+	VFMADD231PS  Y3, Y11, Y8
+	VMOVUPS      constantsAVX2<>+544(SB), Y11
+	VFMADD231PS  constantsAVX2<>+512(SB), Y8, Y11
+	VFMADD213PS  constantsAVX2<>+576(SB), Y8, Y11
+	VFMADD213PS  constantsAVX2<>+608(SB), Y8, Y11
+	VFMADD213PS  constantsAVX2<>+640(SB), Y8, Y11
+	VFMADD213PS  constantsAVX2<>+480(SB), Y8, Y11
+	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y11
+	VMOVUPS      constantsAVX2<>+480(SB), Y8
+	VDIVPS       Y11, Y8, Y8
+	VMOVUPS      Y8, 64(DX)
+	VMOVUPS      (SI), Y10
+	VSUBPS       Y9, Y10, Y10
+	VFMADD231PS  Y10, Y8, Y9
+	VMOVUPS      Y9, (CX)
+	ADDQ         $+32, CX
+	ADDQ         $+32, DX
+	ADDQ         $+32, BX
+	ADDQ         $+32, SI
+	ADDQ         $-8, DI
+	CMPQ         DI, $+8
+	JGE          loop27
+
+done28:
+	// The last elements.
+	TESTQ   DI, DI
+	JEQ     done29
+	NEGQ    DI
+	LEAQ    constantsAVX2<>+896(SB), R8
+	VMOVUPS (R8)(DI*4), Y8
+
+	// Reset and new gates.
+	VMASKMOVPS   (DX), Y8, Y9
+	VMASKMOVPS   (BX), Y8, Y10
+	VADDPS       Y10, Y9, Y9
+	VMINPS       Y9, Y0, Y9
+	VMAXPS       Y9, Y1, Y9
+	VMOVAPS      Y7, Y10
+	VFNMADD231PS Y2, Y9, Y10
+	VSUBPS       Y7, Y10, Y11
+	VPSLLD       $0x17, Y10, Y10
+	VFMADD231PS  Y3, Y11, Y9
+	VMOVUPS      constantsAVX2<>+544(SB), Y11
+	VFMADD231PS  constantsAVX2<>+512(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+576(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+608(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+640(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y11
+	VMOVUPS      constantsAVX2<>+480(SB), Y9
+	VDIVPS       Y11, Y9, Y9
+	VMASKMOVPS   128(BX), Y8, Y10
+	VMASKMOVPS   128(DX), Y8, Y11
+	VFMADD231PS  Y10, Y9, Y11
+	VMINPS       Y11, Y4, Y4
+	VMAXPS       Y4, Y5, Y4
+	VMOVAPS      Y6, Y5
+	VFMADD231PS  Y4, Y4, Y5
+	VMOVUPS      constantsAVX2<>+320(SB), Y6
+	VFMADD231PS  constantsAVX2<>+288(SB), Y5, Y6
+	VFMADD213PS  constantsAVX2<>+352(SB), Y5, Y6
+	VMULPS       Y6, Y4, Y4
+	VMOVUPS      constantsAVX2<>+416(SB), Y6
+	VFMADD231PS  constantsAVX2<>+384(SB), Y5, Y6
+	VFMADD213PS  constantsAVX2<>+448(SB), Y5, Y6
+	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y6
+	VMULPS       Y6, Y4, Y5
+	VMULPS       Y6, Y6, Y6
+	VFMADD231PS  Y4, Y4, Y6
+	VADDPS       Y5, Y5, Y4
+	VDIVPS       Y6, Y4, Y4
+	VMASKMOVPS   Y9, Y8, (DX)
+	VMASKMOVPS   Y4, Y8, 128(DX)
+
+	// Update gate and h.
+	VMASKMOVPS   64(DX), Y8, Y5
+	VMASKMOVPS   64(BX), Y8, Y6
+	VADDPS       Y6, Y5, Y5
+	VMINPS       Y5, Y0, Y0
+	VMAXPS       Y0, Y1, Y0
+	VMOVAPS      Y7, Y1
+	VFNMADD231PS Y2, Y0, Y1
+	VSUBPS       Y7, Y1, Y2
+	VPSLLD       $0x17, Y1, Y1
+	VFMADD231PS  Y3, Y2, Y0
+	VMOVUPS      constantsAVX2<>+544(SB), Y2
+	VFMADD231PS  constantsAVX2<>+512(SB), Y0, Y2
+	VFMADD213PS  constantsAVX2<>+576(SB), Y0, Y2
+	VFMADD213PS  constantsAVX2<>+608(SB), Y0, Y2
+	VFMADD213PS  constantsAVX2<>+640(SB), Y0, Y2
+	VFMADD213PS  constantsAVX2<>+480(SB), Y0, Y2
+	VFMADD213PS  constantsAVX2<>+480(SB), Y1, Y2
+	VMOVUPS      constantsAVX2<>+480(SB), Y0
+	VDIVPS       Y2, Y0, Y0
+	VMASKMOVPS   Y0, Y8, 64(DX)
+	VMASKMOVPS   (SI), Y8, Y1
+	VSUBPS       Y4, Y1, Y1
+	VFMADD231PS  Y1, Y0, Y4
+	VMASKMOVPS   Y4, Y8, (CX)
+
+done29:
+	// To the next step.
+	MOVQ  192(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 192(AX)
+	TESTQ CX, CX
+	JEQ   done2
+	MOVQ  208(AX), CX
+	MOVQ  CX, 240(AX)
+	MOVQ  216(AX), CX
+	MOVQ  CX, 248(AX)
+	MOVQ  208(AX), CX
+	MOVQ  256(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 208(AX)
+	MOVQ  216(AX), CX
+	MOVQ  264(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 216(AX)
+	MOVQ  224(AX), CX
+	MOVQ  272(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 224(AX)
+	MOVQ  232(AX), CX
+	MOVQ  280(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 232(AX)
+	MOVQ  16(AX), CX
+	MOVQ  288(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 16(AX)
+	MOVQ  240(AX), CX
+	MOVQ  CX, 104(AX)
+	MOVQ  48(AX), CX
+	MOVQ  56(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 48(AX)
+	MOVQ  136(AX), CX
+	MOVQ  144(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 136(AX)
+	JMP   step1
+
+done2:
+	// As it was.
+	VZEROUPPER
+	VLDMXCSR (SP)
+	RET
+
+// func rnnTanhStepsAVX2(task *stepTask)
+// Requires: AVX, FMA3
+TEXT ·rnnTanhStepsAVX2(SB), NOSPLIT, $8-8
+	// Flush subnormals to zero.
+	VSTMXCSR (SP)
+	MOVL     (SP), AX
+	ORL      $0x00008040, AX
+	MOVL     AX, 4(SP)
+	VLDMXCSR 4(SP)
+	MOVQ     task+0(FP), AX
+
+step1:
+	// A step.
+	MOVQ 184(AX), DX
+	MOVQ 176(AX), CX
+	LEAQ (AX)(CX*1), CX
+	CMPQ DX, $+1
+	JLT  done4
+
+loop3:
+	MOVQ (CX), BX
+	MOVQ 48(CX), SI
+	MOVQ 24(CX), DI
+	MOVQ 64(CX), R8
+	CMPQ R8, $+1
+	JLT  done6
+
+loop5:
+	// The chains of a panel.
+	VMOVUPS (DI), Y0
+	VMOVUPS 32(DI), Y1
+	VMOVUPS 64(DI), Y2
+	VMOVUPS 96(DI), Y3
+	VMOVUPS 128(DI), Y4
+	VMOVUPS 160(DI), Y5
+	VMOVUPS 192(DI), Y6
+	VMOVUPS 224(DI), Y7
+	MOVQ    32(CX), R9
+	ADDQ    R9, DI
+	MOVQ    16(CX), R9
+	MOVQ    8(CX), R10
+	CMPQ    R10, $+1
+	JLT     done8
+
+loop7:
+	MOVQ R10, R11
+	ADDQ $-128, R10
+	CMPQ R10, $+1
+	JLT  done9
+	MOVQ $+128, R11
+
+done9:
+	MOVQ R11, R12
+	SHLQ $0x06, R12
+	LEAQ (BX)(R12*1), R13
+	ADDQ R12, R13
+	ADDQ R12, R13
+	CMPQ R11, $+4
+	JLT  done11
+
+loop10:
+	VBROADCASTSS (R9), Y8
+	VFMADD231PS  (BX), Y8, Y0
+	VFMADD231PS  32(BX), Y8, Y1
+	VFMADD231PS  (BX)(R12*1), Y8, Y2
+	VFMADD231PS  32(BX)(R12*1), Y8, Y3
+	VFMADD231PS  (BX)(R12*2), Y8, Y4
+	VFMADD231PS  32(BX)(R12*2), Y8, Y5
+	VFMADD231PS  (R13), Y8, Y6
+	VFMADD231PS  32(R13), Y8, Y7
+	VBROADCASTSS 4(R9), Y8
+	VFMADD231PS  64(BX), Y8, Y0
+	VFMADD231PS  96(BX), Y8, Y1
+	VFMADD231PS  64(BX)(R12*1), Y8, Y2
+	VFMADD231PS  96(BX)(R12*1), Y8, Y3
+	VFMADD231PS  64(BX)(R12*2), Y8, Y4
+	VFMADD231PS  96(BX)(R12*2), Y8, Y5
+	VFMADD231PS  64(R13), Y8, Y6
+	VFMADD231PS  96(R13), Y8, Y7
+	VBROADCASTSS 8(R9), Y8
+	VFMADD231PS  128(BX), Y8, Y0
+	VFMADD231PS  160(BX), Y8, Y1
+	VFMADD231PS  128(BX)(R12*1), Y8, Y2
+	VFMADD231PS  160(BX)(R12*1), Y8, Y3
+	VFMADD231PS  128(BX)(R12*2), Y8, Y4
+	VFMADD231PS  160(BX)(R12*2), Y8, Y5
+	VFMADD231PS  128(R13), Y8, Y6
+	VFMADD231PS  160(R13), Y8, Y7
+	VBROADCASTSS 12(R9), Y8
+	VFMADD231PS  192(BX), Y8, Y0
+	VFMADD231PS  224(BX), Y8, Y1
+	VFMADD231PS  192(BX)(R12*1), Y8, Y2
+	VFMADD231PS  224(BX)(R12*1), Y8, Y3
+	VFMADD231PS  192(BX)(R12*2), Y8, Y4
+	VFMADD231PS  224(BX)(R12*2), Y8, Y5
+	VFMADD231PS  192(R13), Y8, Y6
+	VFMADD231PS  224(R13), Y8, Y7
+	ADDQ         $+16, R9
+	ADDQ         $+256, BX
+	ADDQ         $+256, R13
+	ADDQ         $-4, R11
+	CMPQ         R11, $+4
+	JGE          loop10
+
+done11:
+	CMPQ R11, $+1
+	JLT  done13
+
+loop12:
+	VBROADCASTSS (R9), Y8
+	VFMADD231PS  (BX), Y8, Y0
+	VFMADD231PS  32(BX), Y8, Y1
+	VFMADD231PS  (BX)(R12*1), Y8, Y2
+	VFMADD231PS  32(BX)(R12*1), Y8, Y3
+	VFMADD231PS  (BX)(R12*2), Y8, Y4
+	VFMADD231PS  32(BX)(R12*2), Y8, Y5
+	VFMADD231PS  (R13), Y8, Y6
+	VFMADD231PS  32(R13), Y8, Y7
+	ADDQ         $+4, R9
+	ADDQ         $+64, BX
+	ADDQ         $+64, R13
+	ADDQ         $-1, R11
+	CMPQ         R11, $+1
+	JGE          loop12
+
+done13:
+	MOVQ R13, BX
+	CMPQ R10, $+1
+	JGE  loop7
+
+done8:
+	// Add what is there.
+	MOVQ    40(CX), R9
+	TESTQ   R9, R9
+	JEQ     done14
+	VMOVUPS (SI), Y8
+	VADDPS  Y0, Y8, Y0
+	VMOVUPS 32(SI), Y8
+	VADDPS  Y1, Y8, Y1
+	VMOVUPS 64(SI), Y8
+	VADDPS  Y2, Y8, Y2
+	VMOVUPS 96(SI), Y8
+	VADDPS  Y3, Y8, Y3
+	VMOVUPS 128(SI), Y8
+	VADDPS  Y4, Y8, Y4
+	VMOVUPS 160(SI), Y8
+	VADDPS  Y5, Y8, Y5
+	VMOVUPS 192(SI), Y8
+	VADDPS  Y6, Y8, Y6
+	VMOVUPS 224(SI), Y8
+	VADDPS  Y7, Y8, Y7
+
+done14:
+	VMOVUPS Y0, (SI)
+	VMOVUPS Y1, 32(SI)
+	VMOVUPS Y2, 64(SI)
+	VMOVUPS Y3, 96(SI)
+	VMOVUPS Y4, 128(SI)
+	VMOVUPS Y5, 160(SI)
+	VMOVUPS Y6, 192(SI)
+	VMOVUPS Y7, 224(SI)
+	ADDQ    $+256, SI
+	ADDQ    $-1, R8
+	CMPQ    R8, $+1
+	JGE     loop5
+
+done6:
+	MOVQ 72(CX), R8
+	CMPQ R8, $+1
+	JNE  done15
+
+	// The chains of a panel.
+	VMOVUPS (DI), Y0
+	VMOVUPS 32(DI), Y1
+	MOVQ    32(CX), R9
+	ADDQ    R9, DI
+	MOVQ    16(CX), R9
+	MOVQ    8(CX), R10
+	CMPQ    R10, $+1
+	JLT     done17
+
+loop16:
+	MOVQ R10, R11
+	ADDQ $-128, R10
+	CMPQ R10, $+1
+	JLT  done18
+	MOVQ $+128, R11
+
+done18:
+	MOVQ R11, R12
+	SHLQ $0x06, R12
+	CMPQ R11, $+4
+	JLT  done20
+
+loop19:
+	VBROADCASTSS (R9), Y2
+	VFMADD231PS  (BX), Y2, Y0
+	VFMADD231PS  32(BX), Y2, Y1
+	VBROADCASTSS 4(R9), Y2
+	VFMADD231PS  64(BX), Y2, Y0
+	VFMADD231PS  96(BX), Y2, Y1
+	VBROADCASTSS 8(R9), Y2
+	VFMADD231PS  128(BX), Y2, Y0
+	VFMADD231PS  160(BX), Y2, Y1
+	VBROADCASTSS 12(R9), Y2
+	VFMADD231PS  192(BX), Y2, Y0
+	VFMADD231PS  224(BX), Y2, Y1
+	ADDQ         $+16, R9
+	ADDQ         $+256, BX
+	ADDQ         $-4, R11
+	CMPQ         R11, $+4
+	JGE          loop19
+
+done20:
+	CMPQ R11, $+1
+	JLT  done22
+
+loop21:
+	VBROADCASTSS (R9), Y2
+	VFMADD231PS  (BX), Y2, Y0
+	VFMADD231PS  32(BX), Y2, Y1
+	ADDQ         $+4, R9
+	ADDQ         $+64, BX
+	ADDQ         $-1, R11
+	CMPQ         R11, $+1
+	JGE          loop21
+
+done22:
+	CMPQ R10, $+1
+	JGE  loop16
+
+done17:
+	// Add what is there.
+	MOVQ    40(CX), R9
+	TESTQ   R9, R9
+	JEQ     done23
+	VMOVUPS (SI), Y2
+	VADDPS  Y0, Y2, Y0
+	VMOVUPS 32(SI), Y2
+	VADDPS  Y1, Y2, Y1
+
+done23:
+	VMOVUPS Y0, (SI)
+	VMOVUPS Y1, 32(SI)
+	ADDQ    $+64, SI
+
+done15:
+	CMPQ R8, $+2
+	JNE  done24
+
+	// The chains of a panel.
+	VMOVUPS (DI), Y0
+	VMOVUPS 32(DI), Y1
+	VMOVUPS 64(DI), Y2
+	VMOVUPS 96(DI), Y3
+	MOVQ    32(CX), R9
+	ADDQ    R9, DI
+	MOVQ    16(CX), R9
+	MOVQ    8(CX), R10
+	CMPQ    R10, $+1
+	JLT     done26
+
+loop25:
+	MOVQ R10, R11
+	ADDQ $-128, R10
+	CMPQ R10, $+1
+	JLT  done27
+	MOVQ $+128, R11
+
+done27:
+	MOVQ R11, R12
+	SHLQ $0x06, R12
+	CMPQ R11, $+4
+	JLT  done29
+
+loop28:
+	VBROADCASTSS (R9), Y4
+	VFMADD231PS  (BX), Y4, Y0
+	VFMADD231PS  32(BX), Y4, Y1
+	VFMADD231PS  (BX)(R12*1), Y4, Y2
+	VFMADD231PS  32(BX)(R12*1), Y4, Y3
+	VBROADCASTSS 4(R9), Y4
+	VFMADD231PS  64(BX), Y4, Y0
+	VFMADD231PS  96(BX), Y4, Y1
+	VFMADD231PS  64(BX)(R12*1), Y4, Y2
+	VFMADD231PS  96(BX)(R12*1), Y4, Y3
+	VBROADCASTSS 8(R9), Y4
+	VFMADD231PS  128(BX), Y4, Y0
+	VFMADD231PS  160(BX), Y4, Y1
+	VFMADD231PS  128(BX)(R12*1), Y4, Y2
+	VFMADD231PS  160(BX)(R12*1), Y4, Y3
+	VBROADCASTSS 12(R9), Y4
+	VFMADD231PS  192(BX), Y4, Y0
+	VFMADD231PS  224(BX), Y4, Y1
+	VFMADD231PS  192(BX)(R12*1), Y4, Y2
+	VFMADD231PS  224(BX)(R12*1), Y4, Y3
+	ADDQ         $+16, R9
+	ADDQ         $+256, BX
+	ADDQ         $-4, R11
+	CMPQ         R11, $+4
+	JGE          loop28
+
+done29:
+	CMPQ R11, $+1
+	JLT  done31
+
+loop30:
+	VBROADCASTSS (R9), Y4
+	VFMADD231PS  (BX), Y4, Y0
+	VFMADD231PS  32(BX), Y4, Y1
+	VFMADD231PS  (BX)(R12*1), Y4, Y2
+	VFMADD231PS  32(BX)(R12*1), Y4, Y3
+	ADDQ         $+4, R9
+	ADDQ         $+64, BX
+	ADDQ         $-1, R11
+	CMPQ         R11, $+1
+	JGE          loop30
+
+done31:
+	ADDQ R12, BX
+	CMPQ R10, $+1
+	JGE  loop25
+
+done26:
+	// Add what is there.
+	MOVQ    40(CX), R9
+	TESTQ   R9, R9
+	JEQ     done32
+	VMOVUPS (SI), Y4
+	VADDPS  Y0, Y4, Y0
+	VMOVUPS 32(SI), Y4
+	VADDPS  Y1, Y4, Y1
+	VMOVUPS 64(SI), Y4
+	VADDPS  Y2, Y4, Y2
+	VMOVUPS 96(SI), Y4
+	VADDPS  Y3, Y4, Y3
+
+done32:
+	VMOVUPS Y0, (SI)
+	VMOVUPS Y1, 32(SI)
+	VMOVUPS Y2, 64(SI)
+	VMOVUPS Y3, 96(SI)
+	ADDQ    $+128, SI
+
+done24:
+	CMPQ R8, $+3
+	JNE  done33
+
+	// The chains of a panel.
+	VMOVUPS (DI), Y0
+	VMOVUPS 32(DI), Y1
+	VMOVUPS 64(DI), Y2
+	VMOVUPS 96(DI), Y3
+	VMOVUPS 128(DI), Y4
+	VMOVUPS 160(DI), Y5
+	MOVQ    32(CX), R8
+	ADDQ    R8, DI
+	MOVQ    16(CX), R8
+	MOVQ    8(CX), R9
+	CMPQ    R9, $+1
+	JLT     done35
+
+loop34:
+	MOVQ R9, R10
+	ADDQ $-128, R9
+	CMPQ R9, $+1
+	JLT  done36
+	MOVQ $+128, R10
+
+done36:
+	MOVQ R10, R11
+	SHLQ $0x06, R11
+	CMPQ R10, $+4
+	JLT  done38
+
+loop37:
+	VBROADCASTSS (R8), Y6
+	VFMADD231PS  (BX), Y6, Y0
+	VFMADD231PS  32(BX), Y6, Y1
+	VFMADD231PS  (BX)(R11*1), Y6, Y2
+	VFMADD231PS  32(BX)(R11*1), Y6, Y3
+	VFMADD231PS  (BX)(R11*2), Y6, Y4
+	VFMADD231PS  32(BX)(R11*2), Y6, Y5
+	VBROADCASTSS 4(R8), Y6
+	VFMADD231PS  64(BX), Y6, Y0
+	VFMADD231PS  96(BX), Y6, Y1
+	VFMADD231PS  64(BX)(R11*1), Y6, Y2
+	VFMADD231PS  96(BX)(R11*1), Y6, Y3
+	VFMADD231PS  64(BX)(R11*2), Y6, Y4
+	VFMADD231PS  96(BX)(R11*2), Y6, Y5
+	VBROADCASTSS 8(R8), Y6
+	VFMADD231PS  128(BX), Y6, Y0
+	VFMADD231PS  160(BX), Y6, Y1
+	VFMADD231PS  128(BX)(R11*1), Y6, Y2
+	VFMADD231PS  160(BX)(R11*1), Y6, Y3
+	VFMADD231PS  128(BX)(R11*2), Y6, Y4
+	VFMADD231PS  160(BX)(R11*2), Y6, Y5
+	VBROADCASTSS 12(R8), Y6
+	VFMADD231PS  192(BX), Y6, Y0
+	VFMADD231PS  224(BX), Y6, Y1
+	VFMADD231PS  192(BX)(R11*1), Y6, Y2
+	VFMADD231PS  224(BX)(R11*1), Y6, Y3
+	VFMADD231PS  192(BX)(R11*2), Y6, Y4
+	VFMADD231PS  224(BX)(R11*2), Y6, Y5
+	ADDQ         $+16, R8
+	ADDQ         $+256, BX
+	ADDQ         $-4, R10
+	CMPQ         R10, $+4
+	JGE          loop37
+
+done38:
+	CMPQ R10, $+1
+	JLT  done40
+
+loop39:
+	VBROADCASTSS (R8), Y6
+	VFMADD231PS  (BX), Y6, Y0
+	VFMADD231PS  32(BX), Y6, Y1
+	VFMADD231PS  (BX)(R11*1), Y6, Y2
+	VFMADD231PS  32(BX)(R11*1), Y6, Y3
+	VFMADD231PS  (BX)(R11*2), Y6, Y4
+	VFMADD231PS  32(BX)(R11*2), Y6, Y5
+	ADDQ         $+4, R8
+	ADDQ         $+64, BX
+	ADDQ         $-1, R10
+	CMPQ         R10, $+1
+	JGE          loop39
+
+done40:
+	ADDQ R11, BX
+	ADDQ R11, BX
+	CMPQ R9, $+1
+	JGE  loop34
+
+done35:
+	// Add what is there.
+	MOVQ    40(CX), R8
+	TESTQ   R8, R8
+	JEQ     done41
+	VMOVUPS (SI), Y6
+	VADDPS  Y0, Y6, Y0
+	VMOVUPS 32(SI), Y6
+	VADDPS  Y1, Y6, Y1
+	VMOVUPS 64(SI), Y6
+	VADDPS  Y2, Y6, Y2
+	VMOVUPS 96(SI), Y6
+	VADDPS  Y3, Y6, Y3
+	VMOVUPS 128(SI), Y6
+	VADDPS  Y4, Y6, Y4
+	VMOVUPS 160(SI), Y6
+	VADDPS  Y5, Y6, Y5
+
+done41:
+	VMOVUPS Y0, (SI)
+	VMOVUPS Y1, 32(SI)
+	VMOVUPS Y2, 64(SI)
+	VMOVUPS Y3, 96(SI)
+	VMOVUPS Y4, 128(SI)
+	VMOVUPS Y5, 160(SI)
+	ADDQ    $+192, SI
+
+done33:
+	MOVQ  80(CX), R8
+	TESTQ R8, R8
+	JEQ   done42
+
+	// The chains of a panel.
+	VMOVUPS (DI), Y0
+	MOVQ    32(CX), R8
+	ADDQ    R8, DI
+	MOVQ    16(CX), DI
+	MOVQ    8(CX), R8
+	CMPQ    R8, $+1
+	JLT     done44
+
+loop43:
+	MOVQ R8, R9
+	ADDQ $-128, R8
+	CMPQ R8, $+1
+	JLT  done45
+	MOVQ $+128, R9
+
+done45:
+	MOVQ R9, R10
+	SHLQ $0x06, R10
+	CMPQ R9, $+4
+	JLT  done47
+
+loop46:
+	VBROADCASTSS (DI), Y1
+	VFMADD231PS  (BX), Y1, Y0
+	VBROADCASTSS 4(DI), Y1
+	VFMADD231PS  64(BX), Y1, Y0
+	VBROADCASTSS 8(DI), Y1
+	VFMADD231PS  128(BX), Y1, Y0
+	VBROADCASTSS 12(DI), Y1
+	VFMADD231PS  192(BX), Y1, Y0
+	ADDQ         $+16, DI
+	ADDQ         $+256, BX
+	ADDQ         $-4, R9
+	CMPQ         R9, $+4
+	JGE          loop46
+
+done47:
+	CMPQ R9, $+1
+	JLT  done49
+
+loop48:
+	VBROADCASTSS (DI), Y1
+	VFMADD231PS  (BX), Y1, Y0
+	ADDQ         $+4, DI
+	ADDQ         $+64, BX
+	ADDQ         $-1, R9
+	CMPQ         R9, $+1
+	JGE          loop48
+
+done49:
+	CMPQ R8, $+1
+	JGE  loop43
+
+done44:
+	// Add what is there.
+	MOVQ    40(CX), BX
+	TESTQ   BX, BX
+	JEQ     done50
+	VMOVUPS (SI), Y1
+	VADDPS  Y0, Y1, Y0
+
+done50:
+	VMOVUPS Y0, (SI)
+	ADDQ    $+64, SI
+
+done42:
+	ADDQ $+88, CX
+	ADDQ $-1, DX
+	CMPQ DX, $+1
+	JGE  loop3
+
+done4:
+	VMOVUPS constantsAVX2<>+0(SB), Y0
+	VMOVUPS constantsAVX2<>+32(SB), Y0
+	VMOVUPS constantsAVX2<>+64(SB), Y0
+	VMOVUPS constantsAVX2<>+96(SB), Y0
+	VMOVUPS constantsAVX2<>+128(SB), Y0
+	VMOVUPS constantsAVX2<>+160(SB), Y0
+	VMOVUPS constantsAVX2<>+192(SB), Y1
+	VMOVUPS constantsAVX2<>+224(SB), Y2
+	VMOVUPS constantsAVX2<>+256(SB), Y3
+	VMOVUPS constantsAVX2<>+288(SB), Y3
+	VMOVUPS constantsAVX2<>+320(SB), Y4
+	MOVQ    208(AX), CX
+	MOVQ    224(AX), DX
+	MOVQ    232(AX), BX
+	MOVQ    200(AX), SI
+
+	// 8 elements at a time.
+	CMPQ SI, $+8
+	JLT  done52
+
+loop51:
+	VMOVUPS     (DX), Y5
+	VMOVUPS     (BX), Y6
+	VADDPS      Y6, Y5, Y5
+	VMINPS      Y5, Y0, Y5
+	VMAXPS      Y5, Y1, Y5
+	VMOVAPS     Y2, Y6
+	VFMADD231PS Y5, Y5, Y6
+	VMOVAPS     Y4, Y7
+	VFMADD231PS Y3, Y6, Y7
+	VFMADD213PS constantsAVX2<>+352(SB), Y6, Y7
+	VMULPS      Y7, Y5, Y5
+	VMOVUPS     constantsAVX2<>+416(SB), Y7
+	VFMADD231PS constantsAVX2<>+384(SB), Y6, Y7
+	VFMADD213PS constantsAVX2<>+448(SB), Y6, Y7
+	VFMADD213PS constantsAVX2<>+480(SB), Y6, Y7
+	VMULPS      Y7, Y5, Y6
+	VMULPS      Y7, Y7, Y7
+	VFMADD231PS Y5, Y5, Y7
+	VADDPS      Y6, Y6, Y5
+	VDIVPS      Y7, Y5, Y5
+	VMOVUPS     Y5, (CX)
+	ADDQ        $+32, CX
+	ADDQ        $+32, DX
+	ADDQ        $+32, BX
+	ADDQ        $-8, SI
+	CMPQ        SI, $+8
+	JGE         loop51
+
+done52:
+	// The last elements.
+	TESTQ       SI, SI
+	JEQ         done53
+	NEGQ        SI
+	LEAQ        constantsAVX2<>+896(SB), DI
+	VMOVUPS     (DI)(SI*4), Y5
+	VMASKMOVPS  (DX), Y5, Y6
+	VMASKMOVPS  (BX), Y5, Y7
+	VADDPS      Y7, Y6, Y6
+	VMINPS      Y6, Y0, Y0
+	VMAXPS      Y0, Y1, Y0
+	VMOVAPS     Y2, Y1
+	VFMADD231PS Y0, Y0, Y1
+	VMOVAPS     Y4, Y2
+	VFMADD231PS Y3, Y1, Y2
+	VFMADD213PS constantsAVX2<>+352(SB), Y1, Y2
+	VMULPS      Y2, Y0, Y0
+	VMOVUPS     constantsAVX2<>+416(SB), Y2
+	VFMADD231PS constantsAVX2<>+384(SB), Y1, Y2
+	VFMADD213PS constantsAVX2<>+448(SB), Y1, Y2
+	VFMADD213PS constantsAVX2<>+480(SB), Y1, Y2
+	VMULPS      Y2, Y0, Y1
+	VMULPS      Y2, Y2, Y2
+	VFMADD231PS Y0, Y0, Y2
+	VADDPS      Y1, Y1, Y0
+	VDIVPS      Y2, Y0, Y0
+	VMASKMOVPS  Y0, Y5, (CX)
+
+done53:
+	// To the next step.
+	MOVQ  192(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 192(AX)
+	TESTQ CX, CX
+	JEQ   done2
+	MOVQ  208(AX), CX
+	MOVQ  CX, 240(AX)
+	MOVQ  216(AX), CX
+	MOVQ  CX, 248(AX)
+	MOVQ  208(AX), CX
+	MOVQ  256(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 208(AX)
+	MOVQ  216(AX), CX
+	MOVQ  264(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 216(AX)
+	MOVQ  224(AX), CX
+	MOVQ  272(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 224(AX)
+	MOVQ  232(AX), CX
+	MOVQ  280(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 232(AX)
+	MOVQ  16(AX), CX
+	MOVQ  288(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 16(AX)
+	MOVQ  240(AX), CX
+	MOVQ  CX, 104(AX)
+	MOVQ  48(AX), CX
+	MOVQ  56(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 48(AX)
+	MOVQ  136(AX), CX
+	MOVQ  144(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 136(AX)
+	JMP   step1
+
+done2:
+	// As it was.
+	VZEROUPPER
+	VLDMXCSR (SP)
+	RET
+
+// func rnnReLUStepsAVX2(task *stepTask)
+// Requires: AVX, FMA3
+TEXT ·rnnReLUStepsAVX2(SB), NOSPLIT, $8-8
+	// Flush subnormals to zero.
+	VSTMXCSR (SP)
+	MOVL     (SP), AX
+	ORL      $0x00008040, AX
+	MOVL     AX, 4(SP)
+	VLDMXCSR 4(SP)
+	MOVQ     task+0(FP), AX
+
+step1:
+	// A step.
+	MOVQ 184(AX), DX
+	MOVQ 176(AX), CX
+	LEAQ (AX)(CX*1), CX
+	CMPQ DX, $+1
+	JLT  done4
+
+loop3:
+	MOVQ (CX), BX
+	MOVQ 48(CX), SI
+	MOVQ 24(CX), DI
+	MOVQ 64(CX), R8
+	CMPQ R8, $+1
+	JLT  done6
+
+loop5:
+	// The chains of a panel.
+	VMOVUPS (DI), Y0
+	VMOVUPS 32(DI), Y1
+	VMOVUPS 64(DI), Y2
+	VMOVUPS 96(DI), Y3
+	VMOVUPS 128(DI), Y4
+	VMOVUPS 160(DI), Y5
+	VMOVUPS 192(DI), Y6
+	VMOVUPS 224(DI), Y7
+	MOVQ    32(CX), R9
+	ADDQ    R9, DI
+	MOVQ    16(CX), R9
+	MOVQ    8(CX), R10
+	CMPQ    R10, $+1
+	JLT     done8
+
+loop7:
+	MOVQ R10, R11
+	ADDQ $-128, R10
+	CMPQ R10, $+1
+	JLT  done9
+	MOVQ $+128, R11
+
+done9:
+	MOVQ R11, R12
+	SHLQ $0x06, R12
+	LEAQ (BX)(R12*1), R13
+	ADDQ R12, R13
+	ADDQ R12, R13
+	CMPQ R11, $+4
+	JLT  done11
+
+loop10:
+	VBROADCASTSS (R9), Y8
+	VFMADD231PS  (BX), Y8, Y0
+	VFMADD231PS  32(BX), Y8, Y1
+	VFMADD231PS  (BX)(R12*1), Y8, Y2
+	VFMADD231PS  32(BX)(R12*1), Y8, Y3
+	VFMADD231PS  (BX)(R12*2), Y8, Y4
+	VFMADD231PS  32(BX)(R12*2), Y8, Y5
+	VFMADD231PS  (R13), Y8, Y6
+	VFMADD231PS  32(R13), Y8, Y7
+	VBROADCASTSS 4(R9), Y8
+	VFMADD231PS  64(BX), Y8, Y0
+	VFMADD231PS  96(BX), Y8, Y1
+	VFMADD231PS  64(BX)(R12*1), Y8, Y2
+	VFMADD231PS  96(BX)(R12*1), Y8, Y3
+	VFMADD231PS  64(BX)(R12*2), Y8, Y4
+	VFMADD231PS  96(BX)(R12*2), Y8, Y5
+	VFMADD231PS  64(R13), Y8, Y6
+	VFMADD231PS  96(R13), Y8, Y7
+	VBROADCASTSS 8(R9), Y8
+	VFMADD231PS  128(BX), Y8, Y0
+	VFMADD231PS  160(BX), Y8, Y1
+	VFMADD231PS  128(BX)(R12*1), Y8, Y2
+	VFMADD231PS  160(BX)(R12*1), Y8, Y3
+	VFMADD231PS  128(BX)(R12*2), Y8, Y4
+	VFMADD231PS  160(BX)(R12*2), Y8, Y5
+	VFMADD231PS  128(R13), Y8, Y6
+	VFMADD231PS  160(R13), Y8, Y7
+	VBROADCASTSS 12(R9), Y8
+	VFMADD231PS  192(BX), Y8, Y0
+	VFMADD231PS  224(BX), Y8, Y1
+	VFMADD231PS  192(BX)(R12*1), Y8, Y2
+	VFMADD231PS  224(BX)(R12*1), Y8, Y3
+	VFMADD231PS  192(BX)(R12*2), Y8, Y4
+	VFMADD231PS  224(BX)(R12*2), Y8, Y5
+	VFMADD231PS  192(R13), Y8, Y6
+	VFMADD231PS  224(R13), Y8, Y7
+	ADDQ         $+16, R9
+	ADDQ         $+256, BX
+	ADDQ         $+256, R13
+	ADDQ         $-4, R11
+	CMPQ         R11, $+4
+	JGE          loop10
+
+done11:
+	CMPQ R11, $+1
+	JLT  done13
+
+loop12:
+	VBROADCASTSS (R9), Y8
+	VFMADD231PS  (BX), Y8, Y0
+	VFMADD231PS  32(BX), Y8, Y1
+	VFMADD231PS  (BX)(R12*1), Y8, Y2
+	VFMADD231PS  32(BX)(R12*1), Y8, Y3
+	VFMADD231PS  (BX)(R12*2), Y8, Y4
+	VFMADD231PS  32(BX)(R12*2), Y8, Y5
+	VFMADD231PS  (R13), Y8, Y6
+	VFMADD231PS  32(R13), Y8, Y7
+	ADDQ         $+4, R9
+	ADDQ         $+64, BX
+	ADDQ         $+64, R13
+	ADDQ         $-1, R11
+	CMPQ         R11, $+1
+	JGE          loop12
+
+done13:
+	MOVQ R13, BX
+	CMPQ R10, $+1
+	JGE  loop7
+
+done8:
+	// Add what is there.
+	MOVQ    40(CX), R9
+	TESTQ   R9, R9
+	JEQ     done14
+	VMOVUPS (SI), Y8
+	VADDPS  Y0, Y8, Y0
+	VMOVUPS 32(SI), Y8
+	VADDPS  Y1, Y8, Y1
+	VMOVUPS 64(SI), Y8
+	VADDPS  Y2, Y8, Y2
+	VMOVUPS 96(SI), Y8
+	VADDPS  Y3, Y8, Y3
+	VMOVUPS 128(SI), Y8
+	VADDPS  Y4, Y8, Y4
+	VMOVUPS 160(SI), Y8
+	VADDPS  Y5, Y8, Y5
+	VMOVUPS 192(SI), Y8
+	VADDPS  Y6, Y8, Y6
+	VMOVUPS 224(SI), Y8
+	VADDPS  Y7, Y8, Y7
+
+done14:
+	VMOVUPS Y0, (SI)
+	VMOVUPS Y1, 32(SI)
+	VMOVUPS Y2, 64(SI)
+	VMOVUPS Y3, 96(SI)
+	VMOVUPS Y4, 128(SI)
+	VMOVUPS Y5, 160(SI)
+	VMOVUPS Y6, 192(SI)
+	VMOVUPS Y7, 224(SI)
+	ADDQ    $+256, SI
+	ADDQ    $-1, R8
+	CMPQ    R8, $+1
+	JGE     loop5
+
+done6:
+	MOVQ 72(CX), R8
+	CMPQ R8, $+1
+	JNE  done15
+
+	// The chains of a panel.
+	VMOVUPS (DI), Y0
+	VMOVUPS 32(DI), Y1
+	MOVQ    32(CX), R9
+	ADDQ    R9, DI
+	MOVQ    16(CX), R9
+	MOVQ    8(CX), R10
+	CMPQ    R10, $+1
+	JLT     done17
+
+loop16:
+	MOVQ R10, R11
+	ADDQ $-128, R10
+	CMPQ R10, $+1
+	JLT  done18
+	MOVQ $+128, R11
+
+done18:
+	MOVQ R11, R12
+	SHLQ $0x06, R12
+	CMPQ R11, $+4
+	JLT  done20
+
+loop19:
+	VBROADCASTSS (R9), Y2
+	VFMADD231PS  (BX), Y2, Y0
+	VFMADD231PS  32(BX), Y2, Y1
+	VBROADCASTSS 4(R9), Y2
+	VFMADD231PS  64(BX), Y2, Y0
+	VFMADD231PS  96(BX), Y2, Y1
+	VBROADCASTSS 8(R9), Y2
+	VFMADD231PS  128(BX), Y2, Y0
+	VFMADD231PS  160(BX), Y2, Y1
+	VBROADCASTSS 12(R9), Y2
+	VFMADD231PS  192(BX), Y2, Y0
+	VFMADD231PS  224(BX), Y2, Y1
+	ADDQ         $+16, R9
+	ADDQ         $+256, BX
+	ADDQ         $-4, R11
+	CMPQ         R11, $+4
+	JGE          loop19
+
+done20:
+	CMPQ R11, $+1
+	JLT  done22
+
+loop21:
+	VBROADCASTSS (R9), Y2
+	VFMADD231PS  (BX), Y2, Y0
+	VFMADD231PS  32(BX), Y2, Y1
+	ADDQ         $+4, R9
+	ADDQ         $+64, BX
+	ADDQ         $-1, R11
+	CMPQ         R11, $+1
+	JGE          loop21
+
+done22:
+	CMPQ R10, $+1
+	JGE  loop16
+
+done17:
+	// Add what is there.
+	MOVQ    40(CX), R9
+	TESTQ   R9, R9
+	JEQ     done23
+	VMOVUPS (SI), Y2
+	VADDPS  Y0, Y2, Y0
+	VMOVUPS 32(SI), Y2
+	VADDPS  Y1, Y2, Y1
+
+done23:
+	VMOVUPS Y0, (SI)
+	VMOVUPS Y1, 32(SI)
+	ADDQ    $+64, SI
+
+done15:
+	CMPQ R8, $+2
+	JNE  done24
+
+	// The chains of a panel.
+	VMOVUPS (DI), Y0
+	VMOVUPS 32(DI), Y1
+	VMOVUPS 64(DI), Y2
+	VMOVUPS 96(DI), Y3
+	MOVQ    32(CX), R9
+	ADDQ    R9, DI
+	MOVQ    16(CX), R9
+	MOVQ    8(CX), R10
+	CMPQ    R10, $+1
+	JLT     done26
+
+loop25:
+	MOVQ R10, R11
+	ADDQ $-128, R10
+	CMPQ R10, $+1
+	JLT  done27
+	MOVQ $+128, R11
+
+done27:
+	MOVQ R11, R12
+	SHLQ $0x06, R12
+	CMPQ R11, $+4
+	JLT  done29
+
+loop28:
+	VBROADCASTSS (R9), Y4
+	VFMADD231PS  (BX), Y4, Y0
+	VFMADD231PS  32(BX), Y4, Y1
+	VFMADD231PS  (BX)(R12*1), Y4, Y2
+	VFMADD231PS  32(BX)(R12*1), Y4, Y3
+	VBROADCASTSS 4(R9), Y4
+	VFMADD231PS  64(BX), Y4, Y0
+	VFMADD231PS  96(BX), Y4, Y1
+	VFMADD231PS  64(BX)(R12*1), Y4, Y2
+	VFMADD231PS  96(BX)(R12*1), Y4, Y3
+	VBROADCASTSS 8(R9), Y4
+	VFMADD231PS  128(BX), Y4, Y0
+	VFMADD231PS  160(BX), Y4, Y1
+	VFMADD231PS  128(BX)(R12*1), Y4, Y2
+	VFMADD231PS  160(BX)(R12*1), Y4, Y3
+	VBROADCASTSS 12(R9), Y4
+	VFMADD231PS  192(BX), Y4, Y0
+	VFMADD231PS  224(BX), Y4, Y1
+	VFMADD231PS  192(BX)(R12*1), Y4, Y2
+	VFMADD231PS  224(BX)(R12*1), Y4, Y3
+	ADDQ         $+16, R9
+	ADDQ         $+256, BX
+	ADDQ         $-4, R11
+	CMPQ         R11, $+4
+	JGE          loop28
+
+done29:
+	CMPQ R11, $+1
+	JLT  done31
+
+loop30:
+	VBROADCASTSS (R9), Y4
+	VFMADD231PS  (BX), Y4, Y0
+	VFMADD231PS  32(BX), Y4, Y1
+	VFMADD231PS  (BX)(R12*1), Y4, Y2
+	VFMADD231PS  32(BX)(R12*1), Y4, Y3
+	ADDQ         $+4, R9
+	ADDQ         $+64, BX
+	ADDQ         $-1, R11
+	CMPQ         R11, $+1
+	JGE          loop30
+
+done31:
+	ADDQ R12, BX
+	CMPQ R10, $+1
+	JGE  loop25
+
+done26:
+	// Add what is there.
+	MOVQ    40(CX), R9
+	TESTQ   R9, R9
+	JEQ     done32
+	VMOVUPS (SI), Y4
+	VADDPS  Y0, Y4, Y0
+	VMOVUPS 32(SI), Y4
+	VADDPS  Y1, Y4, Y1
+	VMOVUPS 64(SI), Y4
+	VADDPS  Y2, Y4, Y2
+	VMOVUPS 96(SI), Y4
+	VADDPS  Y3, Y4, Y3
+
+done32:
+	VMOVUPS Y0, (SI)
+	VMOVUPS Y1, 32(SI)
+	VMOVUPS Y2, 64(SI)
+	VMOVUPS Y3, 96(SI)
+	ADDQ    $+128, SI
+
+done24:
+	CMPQ R8, $+3
+	JNE  done33
+
+	// The chains of a panel.
+	VMOVUPS (DI), Y0
+	VMOVUPS 32(DI), Y1
+	VMOVUPS 64(DI), Y2
+	VMOVUPS 96(DI), Y3
+	VMOVUPS 128(DI), Y4
+	VMOVUPS 160(DI), Y5
+	MOVQ    32(CX), R8
+	ADDQ    R8, DI
+	MOVQ    16(CX), R8
+	MOVQ    8(CX), R9
+	CMPQ    R9, $+1
+	JLT     done35
+
+loop34:
+	MOVQ R9, R10
+	ADDQ $-128, R9
+	CMPQ R9, $+1
+	JLT  done36
+	MOVQ $+128, R10
+
+done36:
+	MOVQ R10, R11
+	SHLQ $0x06, R11
+	CMPQ R10, $+4
+	JLT  done38
+
+loop37:
+	VBROADCASTSS (R8), Y6
+	VFMADD231PS  (BX), Y6, Y0
+	VFMADD231PS  32(BX), Y6, Y1
+	VFMADD231PS  (BX)(R11*1), Y6, Y2
+	VFMADD231PS  32(BX)(R11*1), Y6, Y3
+	VFMADD231PS  (BX)(R11*2), Y6, Y4
+	VFMADD231PS  32(BX)(R11*2), Y6, Y5
+	VBROADCASTSS 4(R8), Y6
+	VFMADD231PS  64(BX), Y6, Y0
+	VFMADD231PS  96(BX), Y6, Y1
+	VFMADD231PS  64(BX)(R11*1), Y6, Y2
+	VFMADD231PS  96(BX)(R11*1), Y6, Y3
+	VFMADD231PS  64(BX)(R11*2), Y6, Y4
+	VFMADD231PS  96(BX)(R11*2), Y6, Y5
+	VBROADCASTSS 8(R8), Y6
+	VFMADD231PS  128(BX), Y6, Y0
+	VFMADD231PS  160(BX), Y6, Y1
+	VFMADD231PS  128(BX)(R11*1), Y6, Y2
+	VFMADD231PS  160(BX)(R11*1), Y6, Y3
+	VFMADD231PS  128(BX)(R11*2), Y6, Y4
+	VFMADD231PS  160(BX)(R11*2), Y6, Y5
+	VBROADCASTSS 12(R8), Y6
+	VFMADD231PS  192(BX), Y6, Y0
+	VFMADD231PS  224(BX), Y6, Y1
+	VFMADD231PS  192(BX)(R11*1), Y6, Y2
+	VFMADD231PS  224(BX)(R11*1), Y6, Y3
+	VFMADD231PS  192(BX)(R11*2), Y6, Y4
+	VFMADD231PS  224(BX)(R11*2), Y6, Y5
+	ADDQ         $+16, R8
+	ADDQ         $+256, BX
+	ADDQ         $-4, R10
+	CMPQ         R10, $+4
+	JGE          loop37
+
+done38:
+	CMPQ R10, $+1
+	JLT  done40
+
+loop39:
+	VBROADCASTSS (R8), Y6
+	VFMADD231PS  (BX), Y6, Y0
+	VFMADD231PS  32(BX), Y6, Y1
+	VFMADD231PS  (BX)(R11*1), Y6, Y2
+	VFMADD231PS  32(BX)(R11*1), Y6, Y3
+	VFMADD231PS  (BX)(R11*2), Y6, Y4
+	VFMADD231PS  32(BX)(R11*2), Y6, Y5
+	ADDQ         $+4, R8
+	ADDQ         $+64, BX
+	ADDQ         $-1, R10
+	CMPQ         R10, $+1
+	JGE          loop39
+
+done40:
+	ADDQ R11, BX
+	ADDQ R11, BX
+	CMPQ R9, $+1
+	JGE  loop34
+
+done35:
+	// Add what is there.
+	MOVQ    40(CX), R8
+	TESTQ   R8, R8
+	JEQ     done41
+	VMOVUPS (SI), Y6
+	VADDPS  Y0, Y6, Y0
+	VMOVUPS 32(SI), Y6
+	VADDPS  Y1, Y6, Y1
+	VMOVUPS 64(SI), Y6
+	VADDPS  Y2, Y6, Y2
+	VMOVUPS 96(SI), Y6
+	VADDPS  Y3, Y6, Y3
+	VMOVUPS 128(SI), Y6
+	VADDPS  Y4, Y6, Y4
+	VMOVUPS 160(SI), Y6
+	VADDPS  Y5, Y6, Y5
+
+done41:
+	VMOVUPS Y0, (SI)
+	VMOVUPS Y1, 32(SI)
+	VMOVUPS Y2, 64(SI)
+	VMOVUPS Y3, 96(SI)
+	VMOVUPS Y4, 128(SI)
+	VMOVUPS Y5, 160(SI)
+	ADDQ    $+192, SI
+
+done33:
+	MOVQ  80(CX), R8
+	TESTQ R8, R8
+	JEQ   done42
+
+	// The chains of a panel.
+	VMOVUPS (DI), Y0
+	MOVQ    32(CX), R8
+	ADDQ    R8, DI
+	MOVQ    16(CX), DI
+	MOVQ    8(CX), R8
+	CMPQ    R8, $+1
+	JLT     done44
+
+loop43:
+	MOVQ R8, R9
+	ADDQ $-128, R8
+	CMPQ R8, $+1
+	JLT  done45
+	MOVQ $+128, R9
+
+done45:
+	MOVQ R9, R10
+	SHLQ $0x06, R10
+	CMPQ R9, $+4
+	JLT  done47
+
+loop46:
+	VBROADCASTSS (DI), Y1
+	VFMADD231PS  (BX), Y1, Y0
+	VBROADCASTSS 4(DI), Y1
+	VFMADD231PS  64(BX), Y1, Y0
+	VBROADCASTSS 8(DI), Y1
+	VFMADD231PS  128(BX), Y1, Y0
+	VBROADCASTSS 12(DI), Y1
+	VFMADD231PS  192(BX), Y1, Y0
+	ADDQ         $+16, DI
+	ADDQ         $+256, BX
+	ADDQ         $-4, R9
+	CMPQ         R9, $+4
+	JGE          loop46
+
+done47:
+	CMPQ R9, $+1
+	JLT  done49
+
+loop48:
+	VBROADCASTSS (DI), Y1
+	VFMADD231PS  (BX), Y1, Y0
+	ADDQ         $+4, DI
+	ADDQ         $+64, BX
+	ADDQ         $-1, R9
+	CMPQ         R9, $+1
+	JGE          loop48
+
+done49:
+	CMPQ R8, $+1
+	JGE  loop43
+
+done44:
+	// Add what is there.
+	MOVQ    40(CX), BX
+	TESTQ   BX, BX
+	JEQ     done50
+	VMOVUPS (SI), Y1
+	VADDPS  Y0, Y1, Y0
+
+done50:
+	VMOVUPS Y0, (SI)
+	ADDQ    $+64, SI
+
+done42:
+	ADDQ $+88, CX
+	ADDQ $-1, DX
+	CMPQ DX, $+1
+	JGE  loop3
+
+done4:
+	VMOVUPS constantsAVX2<>+928(SB), Y0
+	MOVQ    208(AX), CX
+	MOVQ    224(AX), DX
+	MOVQ    232(AX), BX
+	MOVQ    200(AX), SI
+
+	// 8 elements at a time.
+	CMPQ SI, $+8
+	JLT  done52
+
+loop51:
+	VMOVUPS (DX), Y1
+	VMOVUPS (BX), Y2
+	VADDPS  Y2, Y1, Y1
+	VMAXPS  Y1, Y0, Y1
+	VADDPS  Y0, Y1, Y1
+	VMOVUPS Y1, (CX)
+	ADDQ    $+32, CX
+	ADDQ    $+32, DX
+	ADDQ    $+32, BX
+	ADDQ    $-8, SI
+	CMPQ    SI, $+8
+	JGE     loop51
+
+done52:
+	// The last elements.
+	TESTQ      SI, SI
+	JEQ        done53
+	NEGQ       SI
+	LEAQ       constantsAVX2<>+896(SB), DI
+	VMOVUPS    (DI)(SI*4), Y1
+	VMASKMOVPS (DX), Y1, Y2
+	VMASKMOVPS (BX), Y1, Y3
+	VADDPS     Y3, Y2, Y2
+	VMAXPS     Y2, Y0, Y2
+	VADDPS     Y0, Y2, Y0
+	VMASKMOVPS Y0, Y1, (CX)
+
+done53:
+	// To the next step.
+	MOVQ  192(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 192(AX)
+	TESTQ CX, CX
+	JEQ   done2
+	MOVQ  208(AX), CX
+	MOVQ  CX, 240(AX)
+	MOVQ  216(AX), CX
+	MOVQ  CX, 248(AX)
+	MOVQ  208(AX), CX
+	MOVQ  256(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 208(AX)
+	MOVQ  216(AX), CX
+	MOVQ  264(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 216(AX)
+	MOVQ  224(AX), CX
+	MOVQ  272(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 224(AX)
+	MOVQ  232(AX), CX
+	MOVQ  280(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 232(AX)
+	MOVQ  16(AX), CX
+	MOVQ  288(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 16(AX)
+	MOVQ  240(AX), CX
+	MOVQ  CX, 104(AX)
+	MOVQ  48(AX), CX
+	MOVQ  56(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 48(AX)
+	MOVQ  136(AX), CX
+	MOVQ  144(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 136(AX)
+	JMP   step1
+
+done2:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -1287,200 +3992,257 @@ DATA constantsAVX2<>+912(SB)/4, $0x00000000
 DATA constantsAVX2<>+916(SB)/4, $0x00000000
 DATA constantsAVX2<>+920(SB)/4, $0x00000000
 DATA constantsAVX2<>+924(SB)/4, $0x00000000
-GLOBL constantsAVX2<>(SB), RODATA|NOPTR, $928
+DATA constantsAVX2<>+928(SB)/4, $0x00000000
+DATA constantsAVX2<>+932(SB)/4, $0x00000000
+DATA constantsAVX2<>+936(SB)/4, $0x00000000
+DATA constantsAVX2<>+940(SB)/4, $0x00000000
+DATA constantsAVX2<>+944(SB)/4, $0x00000000
+DATA constantsAVX2<>+948(SB)/4, $0x00000000
+DATA constantsAVX2<>+952(SB)/4, $0x00000000
+DATA constantsAVX2<>+956(SB)/4, $0x00000000
+GLOBL constantsAVX2<>(SB), RODATA|NOPTR, $960
 
-// func lstmStepAVX512(products *[2]gemmTask, count int, h *float32, c *float32, gates *float32, cPrev *float32, units int)
+// func lstmStepsAVX512(task *stepTask)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·lstmStepAVX512(SB), NOSPLIT, $8-56
+TEXT ·lstmStepsAVX512(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
 	MOVL     (SP), AX
 	ORL      $0x00008040, AX
 	MOVL     AX, 4(SP)
 	VLDMXCSR 4(SP)
-	MOVQ     products+0(FP), AX
-	MOVQ     count+8(FP), CX
-	CMPQ     CX, $+1
-	JLT      done2
+	MOVQ     task+0(FP), AX
 
-loop1:
-panel3:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
+step1:
+	// A step.
+	MOVQ 184(AX), DX
+	MOVQ 176(AX), CX
+	LEAQ (AX)(CX*1), CX
+	CMPQ DX, $+1
+	JLT  done4
 
-tile4:
-	// The chains start.
-	MOVQ    64(AX), DX
-	VMOVUPS (DX), Z0
-	VMOVUPS 64(DX), Z1
-	VMOVUPS 128(DX), Z2
-	VMOVUPS 192(DX), Z3
-	MOVQ    96(AX), DX
-	MOVQ    32(AX), BX
-	MOVQ    CX, DI
-	MOVQ    AX, SI
-	CMPQ    BX, $+1
-	JLT     done7
+loop3:
+	MOVQ (CX), BX
+	MOVQ 48(CX), SI
+	MOVQ 24(CX), DI
+	MOVQ 64(CX), R8
+	CMPQ R8, $+1
+	JLT  done6
 
-loop6:
-	// A k block.
-	MOVQ (SI), R8
-	MOVQ 8(SI), R9
-	MOVQ R9, R10
-	SHLQ $0x06, R10
-	LEAQ (R8)(R10*1), R11
-	ADDQ R10, R11
-	ADDQ R10, R11
-	CMPQ R9, $+4
+loop5:
+	// The chains of a panel.
+	VMOVUPS (DI), Z0
+	VMOVUPS 64(DI), Z1
+	VMOVUPS 128(DI), Z2
+	VMOVUPS 192(DI), Z3
+	MOVQ    32(CX), R9
+	ADDQ    R9, DI
+	MOVQ    16(CX), R9
+	MOVQ    8(CX), R10
+	CMPQ    R10, $+1
+	JLT     done8
+
+loop7:
+	MOVQ R10, R11
+	ADDQ $-128, R10
+	CMPQ R10, $+1
 	JLT  done9
-
-loop8:
-	VBROADCASTSS (DI), Z4
-	VFMADD231PS  (R8), Z4, Z0
-	VFMADD231PS  (R8)(R10*1), Z4, Z1
-	VFMADD231PS  (R8)(R10*2), Z4, Z2
-	VFMADD231PS  (R11), Z4, Z3
-	VBROADCASTSS 4(DI), Z4
-	VFMADD231PS  64(R8), Z4, Z0
-	VFMADD231PS  64(R8)(R10*1), Z4, Z1
-	VFMADD231PS  64(R8)(R10*2), Z4, Z2
-	VFMADD231PS  64(R11), Z4, Z3
-	VBROADCASTSS 8(DI), Z4
-	VFMADD231PS  128(R8), Z4, Z0
-	VFMADD231PS  128(R8)(R10*1), Z4, Z1
-	VFMADD231PS  128(R8)(R10*2), Z4, Z2
-	VFMADD231PS  128(R11), Z4, Z3
-	VBROADCASTSS 12(DI), Z4
-	VFMADD231PS  192(R8), Z4, Z0
-	VFMADD231PS  192(R8)(R10*1), Z4, Z1
-	VFMADD231PS  192(R8)(R10*2), Z4, Z2
-	VFMADD231PS  192(R11), Z4, Z3
-	ADDQ         $+16, DI
-	ADDQ         $+256, R8
-	ADDQ         $+256, R11
-	ADDQ         $-4, R9
-	CMPQ         R9, $+4
-	JGE          loop8
+	MOVQ $+128, R11
 
 done9:
-	CMPQ R9, $+1
+	MOVQ R11, R12
+	SHLQ $0x06, R12
+	LEAQ (BX)(R12*1), R13
+	ADDQ R12, R13
+	ADDQ R12, R13
+	CMPQ R11, $+4
 	JLT  done11
 
 loop10:
-	VBROADCASTSS (DI), Z4
-	VFMADD231PS  (R8), Z4, Z0
-	VFMADD231PS  (R8)(R10*1), Z4, Z1
-	VFMADD231PS  (R8)(R10*2), Z4, Z2
-	VFMADD231PS  (R11), Z4, Z3
-	ADDQ         $+4, DI
-	ADDQ         $+64, R8
-	ADDQ         $+64, R11
-	ADDQ         $-1, R9
-	CMPQ         R9, $+1
+	VBROADCASTSS (R9), Z4
+	VFMADD231PS  (BX), Z4, Z0
+	VFMADD231PS  (BX)(R12*1), Z4, Z1
+	VFMADD231PS  (BX)(R12*2), Z4, Z2
+	VFMADD231PS  (R13), Z4, Z3
+	VBROADCASTSS 4(R9), Z4
+	VFMADD231PS  64(BX), Z4, Z0
+	VFMADD231PS  64(BX)(R12*1), Z4, Z1
+	VFMADD231PS  64(BX)(R12*2), Z4, Z2
+	VFMADD231PS  64(R13), Z4, Z3
+	VBROADCASTSS 8(R9), Z4
+	VFMADD231PS  128(BX), Z4, Z0
+	VFMADD231PS  128(BX)(R12*1), Z4, Z1
+	VFMADD231PS  128(BX)(R12*2), Z4, Z2
+	VFMADD231PS  128(R13), Z4, Z3
+	VBROADCASTSS 12(R9), Z4
+	VFMADD231PS  192(BX), Z4, Z0
+	VFMADD231PS  192(BX)(R12*1), Z4, Z1
+	VFMADD231PS  192(BX)(R12*2), Z4, Z2
+	VFMADD231PS  192(R13), Z4, Z3
+	ADDQ         $+16, R9
+	ADDQ         $+256, BX
+	ADDQ         $+256, R13
+	ADDQ         $-4, R11
+	CMPQ         R11, $+4
 	JGE          loop10
 
 done11:
-	ADDQ $+16, SI
-	ADDQ $-1, BX
-	CMPQ BX, $+1
-	JGE  loop6
+	CMPQ R11, $+1
+	JLT  done13
 
-done7:
-	MOVQ 112(AX), BX
-
-	// Add finished chains.
-	MOVQ    72(AX), SI
-	TESTQ   SI, SI
-	JEQ     done12
-	MOVQ    152(AX), SI
-	MOVQ    104(AX), BX
-	VMOVUPS (SI), Z4
-	VADDPS  Z0, Z4, Z0
-	VMOVUPS 64(SI), Z4
-	VADDPS  Z1, Z4, Z1
-	VMOVUPS 128(SI), Z4
-	VADDPS  Z2, Z4, Z2
-	VMOVUPS 192(SI), Z4
-	VADDPS  Z3, Z4, Z3
-	ADDQ    BX, SI
-	MOVQ    SI, 152(AX)
-	MOVQ    112(AX), BX
-
-done12:
-	// Add what C holds.
-	MOVQ    80(AX), SI
-	TESTQ   SI, SI
-	JEQ     done13
-	MOVQ    160(AX), SI
-	VMOVUPS (SI), Z4
-	VADDPS  Z0, Z4, Z0
-	VMOVUPS 64(SI), Z4
-	VADDPS  Z1, Z4, Z1
-	VMOVUPS 128(SI), Z4
-	VADDPS  Z2, Z4, Z2
-	VMOVUPS 192(SI), Z4
-	VADDPS  Z3, Z4, Z3
-	ADDQ    BX, SI
+loop12:
+	VBROADCASTSS (R9), Z4
+	VFMADD231PS  (BX), Z4, Z0
+	VFMADD231PS  (BX)(R12*1), Z4, Z1
+	VFMADD231PS  (BX)(R12*2), Z4, Z2
+	VFMADD231PS  (R13), Z4, Z3
+	ADDQ         $+4, R9
+	ADDQ         $+64, BX
+	ADDQ         $+64, R13
+	ADDQ         $-1, R11
+	CMPQ         R11, $+1
+	JGE          loop12
 
 done13:
-	// Store.
-	MOVQ    160(AX), SI
+	MOVQ R13, BX
+	CMPQ R10, $+1
+	JGE  loop7
+
+done8:
+	// Add what is there.
+	MOVQ    40(CX), R9
+	TESTQ   R9, R9
+	JEQ     done14
+	VMOVUPS (SI), Z4
+	VADDPS  Z0, Z4, Z0
+	VMOVUPS 64(SI), Z4
+	VADDPS  Z1, Z4, Z1
+	VMOVUPS 128(SI), Z4
+	VADDPS  Z2, Z4, Z2
+	VMOVUPS 192(SI), Z4
+	VADDPS  Z3, Z4, Z3
+
+done14:
 	VMOVUPS Z0, (SI)
 	VMOVUPS Z1, 64(SI)
 	VMOVUPS Z2, 128(SI)
 	VMOVUPS Z3, 192(SI)
-	ADDQ    BX, SI
-	MOVQ    SI, 160(AX)
+	ADDQ    $+256, SI
+	ADDQ    $-1, R8
+	CMPQ    R8, $+1
+	JGE     loop5
 
-	// To the next tile.
-	ADDQ  DX, CX
-	MOVQ  168(AX), DX
-	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
-	TESTQ DX, DX
-	JNE   tile4
-	MOVQ  48(AX), CX
-	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
-	TESTQ CX, CX
-	JEQ   done5
+done6:
+	MOVQ  80(CX), R8
+	TESTQ R8, R8
+	JEQ   done15
 
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
-	MOVQ (AX), DX
-	ADDQ CX, DX
-	MOVQ DX, (AX)
-	MOVQ 16(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 16(AX)
-	JMP  panel3
+	// The chains of a panel.
+	VMOVUPS (DI), Z0
+	VMOVUPS 64(DI), Z1
+	VMOVUPS 128(DI), Z2
+	VMOVUPS 192(DI), Z3
+	MOVQ    32(CX), R8
+	ADDQ    R8, DI
+	MOVQ    16(CX), DI
+	MOVQ    8(CX), R8
+	CMPQ    R8, $+1
+	JLT     done17
 
-done5:
-	ADDQ $+176, AX
-	MOVQ count+8(FP), CX
-	ADDQ $-1, CX
-	MOVQ CX, count+8(FP)
-	CMPQ CX, $+1
-	JGE  loop1
+loop16:
+	MOVQ R8, R9
+	ADDQ $-128, R8
+	CMPQ R8, $+1
+	JLT  done18
+	MOVQ $+128, R9
 
-done2:
+done18:
+	MOVQ R9, R10
+	SHLQ $0x06, R10
+	LEAQ (BX)(R10*1), R11
+	ADDQ R10, R11
+	ADDQ R10, R11
+	CMPQ R9, $+4
+	JLT  done20
+
+loop19:
+	VBROADCASTSS (DI), Z4
+	VFMADD231PS  (BX), Z4, Z0
+	VFMADD231PS  (BX)(R10*1), Z4, Z1
+	VFMADD231PS  (BX)(R10*2), Z4, Z2
+	VFMADD231PS  (R11), Z4, Z3
+	VBROADCASTSS 4(DI), Z4
+	VFMADD231PS  64(BX), Z4, Z0
+	VFMADD231PS  64(BX)(R10*1), Z4, Z1
+	VFMADD231PS  64(BX)(R10*2), Z4, Z2
+	VFMADD231PS  64(R11), Z4, Z3
+	VBROADCASTSS 8(DI), Z4
+	VFMADD231PS  128(BX), Z4, Z0
+	VFMADD231PS  128(BX)(R10*1), Z4, Z1
+	VFMADD231PS  128(BX)(R10*2), Z4, Z2
+	VFMADD231PS  128(R11), Z4, Z3
+	VBROADCASTSS 12(DI), Z4
+	VFMADD231PS  192(BX), Z4, Z0
+	VFMADD231PS  192(BX)(R10*1), Z4, Z1
+	VFMADD231PS  192(BX)(R10*2), Z4, Z2
+	VFMADD231PS  192(R11), Z4, Z3
+	ADDQ         $+16, DI
+	ADDQ         $+256, BX
+	ADDQ         $+256, R11
+	ADDQ         $-4, R9
+	CMPQ         R9, $+4
+	JGE          loop19
+
+done20:
+	CMPQ R9, $+1
+	JLT  done22
+
+loop21:
+	VBROADCASTSS (DI), Z4
+	VFMADD231PS  (BX), Z4, Z0
+	VFMADD231PS  (BX)(R10*1), Z4, Z1
+	VFMADD231PS  (BX)(R10*2), Z4, Z2
+	VFMADD231PS  (R11), Z4, Z3
+	ADDQ         $+4, DI
+	ADDQ         $+64, BX
+	ADDQ         $+64, R11
+	ADDQ         $-1, R9
+	CMPQ         R9, $+1
+	JGE          loop21
+
+done22:
+	MOVQ R11, BX
+	CMPQ R8, $+1
+	JGE  loop16
+
+done17:
+	// Add what is there.
+	MOVQ    40(CX), BX
+	TESTQ   BX, BX
+	JEQ     done23
+	VMOVUPS (SI), Z4
+	VADDPS  Z0, Z4, Z0
+	VMOVUPS 64(SI), Z4
+	VADDPS  Z1, Z4, Z1
+	VMOVUPS 128(SI), Z4
+	VADDPS  Z2, Z4, Z2
+	VMOVUPS 192(SI), Z4
+	VADDPS  Z3, Z4, Z3
+
+done23:
+	VMOVUPS Z0, (SI)
+	VMOVUPS Z1, 64(SI)
+	VMOVUPS Z2, 128(SI)
+	VMOVUPS Z3, 192(SI)
+	ADDQ    $+256, SI
+
+done15:
+	ADDQ $+88, CX
+	ADDQ $-1, DX
+	CMPQ DX, $+1
+	JGE  loop3
+
+done4:
 	VBROADCASTSS constantsAVX512<>+0(SB), Z0
 	VBROADCASTSS constantsAVX512<>+4(SB), Z1
 	VBROADCASTSS constantsAVX512<>+8(SB), Z2
@@ -1506,19 +4268,19 @@ done2:
 	VBROADCASTSS constantsAVX512<>+80(SB), Z22
 	VBROADCASTSS constantsAVX512<>+60(SB), Z23
 	VBROADCASTSS constantsAVX512<>+84(SB), Z24
-	MOVQ         h+16(FP), AX
-	MOVQ         c+24(FP), CX
-	MOVQ         gates+32(FP), DX
-	MOVQ         cPrev+40(FP), BX
-	MOVQ         units+48(FP), SI
+	MOVQ         208(AX), CX
+	MOVQ         216(AX), DX
+	MOVQ         224(AX), BX
+	MOVQ         248(AX), SI
+	MOVQ         200(AX), DI
 
 	// 16 elements at a time.
-	CMPQ SI, $+16
-	JLT  done15
+	CMPQ DI, $+16
+	JLT  done25
 
-loop14:
+loop24:
 	// Input and cell gates.
-	VMOVUPS      (DX), Z25
+	VMOVUPS      (BX), Z25
 	VMINPS       Z25, Z0, Z25
 	VMAXPS       Z25, Z1, Z25
 	VMOVAPS      Z4, Z26
@@ -1533,7 +4295,7 @@ loop14:
 	VFMADD213PS  Z22, Z25, Z27
 	VFMADD213PS  Z23, Z25, Z27
 	VFMADD213PS  Z17, Z26, Z27
-	VMOVUPS      128(DX), Z25
+	VMOVUPS      128(BX), Z25
 	VMINPS       Z25, Z5, Z25
 	VMAXPS       Z25, Z6, Z25
 	VMOVAPS      Z7, Z26
@@ -1554,7 +4316,7 @@ loop14:
 	VMULPS       Z25, Z26, Z25
 
 	// Forget gate and c.
-	VMOVUPS      64(DX), Z26
+	VMOVUPS      64(BX), Z26
 	VMINPS       Z26, Z0, Z26
 	VMAXPS       Z26, Z1, Z26
 	VMOVAPS      Z8, Z27
@@ -1576,12 +4338,12 @@ loop14:
 	VFMADD213PS  Z29, Z26, Z28
 	VFMADD213PS  Z16, Z27, Z28
 	VDIVPS       Z28, Z16, Z26
-	VMOVUPS      (BX), Z27
+	VMOVUPS      (SI), Z27
 	VFMADD231PS  Z27, Z26, Z25
-	VMOVUPS      Z25, (CX)
+	VMOVUPS      Z25, (DX)
 
 	// Output gate and h.
-	VMOVUPS      192(DX), Z26
+	VMOVUPS      192(BX), Z26
 	VMINPS       Z26, Z0, Z26
 	VMAXPS       Z26, Z1, Z26
 	VMOVAPS      Z4, Z27
@@ -1613,26 +4375,26 @@ loop14:
 	VFMADD231PS  Z25, Z25, Z27
 	VMULPS       Z27, Z28, Z25
 	VDIVPS       Z25, Z26, Z25
-	VMOVUPS      Z25, (AX)
-	ADDQ         $+64, AX
+	VMOVUPS      Z25, (CX)
 	ADDQ         $+64, CX
 	ADDQ         $+64, DX
 	ADDQ         $+64, BX
-	ADDQ         $+192, DX
-	ADDQ         $-16, SI
-	CMPQ         SI, $+16
-	JGE          loop14
+	ADDQ         $+64, SI
+	ADDQ         $+192, BX
+	ADDQ         $-16, DI
+	CMPQ         DI, $+16
+	JGE          loop24
 
-done15:
+done25:
 	// The last elements.
-	TESTQ SI, SI
-	JEQ   done16
-	MOVL  $-1, DI
-	BZHIL SI, DI, DI
-	KMOVW DI, K1
+	TESTQ DI, DI
+	JEQ   done26
+	MOVL  $-1, R8
+	BZHIL DI, R8, R8
+	KMOVW R8, K1
 
 	// Input and cell gates.
-	VMOVUPS.Z    (DX), K1, Z25
+	VMOVUPS.Z    (BX), K1, Z25
 	VMINPS       Z25, Z0, Z25
 	VMAXPS       Z25, Z1, Z25
 	VMOVAPS      Z4, Z26
@@ -1647,7 +4409,7 @@ done15:
 	VFMADD213PS  Z22, Z25, Z27
 	VFMADD213PS  Z23, Z25, Z27
 	VFMADD213PS  Z17, Z26, Z27
-	VMOVUPS.Z    128(DX), K1, Z25
+	VMOVUPS.Z    128(BX), K1, Z25
 	VMINPS       Z25, Z5, Z25
 	VMAXPS       Z25, Z6, Z25
 	VMOVAPS      Z7, Z26
@@ -1668,7 +4430,7 @@ done15:
 	VMULPS       Z25, Z26, Z25
 
 	// Forget gate and c.
-	VMOVUPS.Z    64(DX), K1, Z26
+	VMOVUPS.Z    64(BX), K1, Z26
 	VMINPS       Z26, Z0, Z26
 	VMAXPS       Z26, Z1, Z26
 	VMOVAPS      Z8, Z27
@@ -1690,12 +4452,12 @@ done15:
 	VFMADD213PS  Z24, Z26, Z8
 	VFMADD213PS  Z16, Z27, Z8
 	VDIVPS       Z8, Z16, Z8
-	VMOVUPS.Z    (BX), K1, Z16
+	VMOVUPS.Z    (SI), K1, Z16
 	VFMADD231PS  Z16, Z8, Z25
-	VMOVUPS      Z25, K1, (CX)
+	VMOVUPS      Z25, K1, (DX)
 
 	// Output gate and h.
-	VMOVUPS.Z    192(DX), K1, Z8
+	VMOVUPS.Z    192(BX), K1, Z8
 	VMINPS       Z8, Z0, Z0
 	VMAXPS       Z0, Z1, Z0
 	VMOVAPS      Z4, Z1
@@ -1727,190 +4489,830 @@ done15:
 	VFMADD231PS  Z0, Z0, Z3
 	VMULPS       Z3, Z2, Z0
 	VDIVPS       Z0, Z1, Z0
-	VMOVUPS      Z0, K1, (AX)
+	VMOVUPS      Z0, K1, (CX)
 
-done16:
+done26:
+	// To the next step.
+	MOVQ  192(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 192(AX)
+	TESTQ CX, CX
+	JEQ   done2
+	MOVQ  208(AX), CX
+	MOVQ  CX, 240(AX)
+	MOVQ  216(AX), CX
+	MOVQ  CX, 248(AX)
+	MOVQ  208(AX), CX
+	MOVQ  256(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 208(AX)
+	MOVQ  216(AX), CX
+	MOVQ  264(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 216(AX)
+	MOVQ  224(AX), CX
+	MOVQ  272(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 224(AX)
+	MOVQ  232(AX), CX
+	MOVQ  280(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 232(AX)
+	MOVQ  16(AX), CX
+	MOVQ  288(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 16(AX)
+	MOVQ  240(AX), CX
+	MOVQ  CX, 104(AX)
+	MOVQ  48(AX), CX
+	MOVQ  56(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 48(AX)
+	MOVQ  136(AX), CX
+	MOVQ  144(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 136(AX)
+	JMP   step1
+
+done2:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
 	RET
 
-// func gruStepAVX512(products *[2]gemmTask, count int, h *float32, gx *float32, gh *float32, hPrev *float32, units int)
+// func lstmStepsTrainAVX512(task *stepTask)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·gruStepAVX512(SB), NOSPLIT, $8-56
+TEXT ·lstmStepsTrainAVX512(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
 	MOVL     (SP), AX
 	ORL      $0x00008040, AX
 	MOVL     AX, 4(SP)
 	VLDMXCSR 4(SP)
-	MOVQ     products+0(FP), AX
-	MOVQ     count+8(FP), CX
-	CMPQ     CX, $+1
-	JLT      done2
+	MOVQ     task+0(FP), AX
 
-loop1:
-panel3:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
+step1:
+	// A step.
+	MOVQ 184(AX), DX
+	MOVQ 176(AX), CX
+	LEAQ (AX)(CX*1), CX
+	CMPQ DX, $+1
+	JLT  done4
 
-tile4:
-	// The chains start.
-	MOVQ    64(AX), DX
-	VMOVUPS (DX), Z0
-	VMOVUPS 64(DX), Z1
-	VMOVUPS 128(DX), Z2
-	MOVQ    96(AX), DX
-	MOVQ    32(AX), BX
-	MOVQ    CX, DI
-	MOVQ    AX, SI
-	CMPQ    BX, $+1
-	JLT     done7
+loop3:
+	MOVQ (CX), BX
+	MOVQ 48(CX), SI
+	MOVQ 24(CX), DI
+	MOVQ 64(CX), R8
+	CMPQ R8, $+1
+	JLT  done6
 
-loop6:
-	// A k block.
-	MOVQ (SI), R8
-	MOVQ 8(SI), R9
-	MOVQ R9, R10
-	SHLQ $0x06, R10
-	CMPQ R9, $+4
+loop5:
+	// The chains of a panel.
+	VMOVUPS (DI), Z0
+	VMOVUPS 64(DI), Z1
+	VMOVUPS 128(DI), Z2
+	VMOVUPS 192(DI), Z3
+	MOVQ    32(CX), R9
+	ADDQ    R9, DI
+	MOVQ    16(CX), R9
+	MOVQ    8(CX), R10
+	CMPQ    R10, $+1
+	JLT     done8
+
+loop7:
+	MOVQ R10, R11
+	ADDQ $-128, R10
+	CMPQ R10, $+1
 	JLT  done9
-
-loop8:
-	VBROADCASTSS (DI), Z3
-	VFMADD231PS  (R8), Z3, Z0
-	VFMADD231PS  (R8)(R10*1), Z3, Z1
-	VFMADD231PS  (R8)(R10*2), Z3, Z2
-	VBROADCASTSS 4(DI), Z3
-	VFMADD231PS  64(R8), Z3, Z0
-	VFMADD231PS  64(R8)(R10*1), Z3, Z1
-	VFMADD231PS  64(R8)(R10*2), Z3, Z2
-	VBROADCASTSS 8(DI), Z3
-	VFMADD231PS  128(R8), Z3, Z0
-	VFMADD231PS  128(R8)(R10*1), Z3, Z1
-	VFMADD231PS  128(R8)(R10*2), Z3, Z2
-	VBROADCASTSS 12(DI), Z3
-	VFMADD231PS  192(R8), Z3, Z0
-	VFMADD231PS  192(R8)(R10*1), Z3, Z1
-	VFMADD231PS  192(R8)(R10*2), Z3, Z2
-	ADDQ         $+16, DI
-	ADDQ         $+256, R8
-	ADDQ         $-4, R9
-	CMPQ         R9, $+4
-	JGE          loop8
+	MOVQ $+128, R11
 
 done9:
-	CMPQ R9, $+1
+	MOVQ R11, R12
+	SHLQ $0x06, R12
+	LEAQ (BX)(R12*1), R13
+	ADDQ R12, R13
+	ADDQ R12, R13
+	CMPQ R11, $+4
 	JLT  done11
 
 loop10:
-	VBROADCASTSS (DI), Z3
-	VFMADD231PS  (R8), Z3, Z0
-	VFMADD231PS  (R8)(R10*1), Z3, Z1
-	VFMADD231PS  (R8)(R10*2), Z3, Z2
-	ADDQ         $+4, DI
-	ADDQ         $+64, R8
-	ADDQ         $-1, R9
-	CMPQ         R9, $+1
+	VBROADCASTSS (R9), Z4
+	VFMADD231PS  (BX), Z4, Z0
+	VFMADD231PS  (BX)(R12*1), Z4, Z1
+	VFMADD231PS  (BX)(R12*2), Z4, Z2
+	VFMADD231PS  (R13), Z4, Z3
+	VBROADCASTSS 4(R9), Z4
+	VFMADD231PS  64(BX), Z4, Z0
+	VFMADD231PS  64(BX)(R12*1), Z4, Z1
+	VFMADD231PS  64(BX)(R12*2), Z4, Z2
+	VFMADD231PS  64(R13), Z4, Z3
+	VBROADCASTSS 8(R9), Z4
+	VFMADD231PS  128(BX), Z4, Z0
+	VFMADD231PS  128(BX)(R12*1), Z4, Z1
+	VFMADD231PS  128(BX)(R12*2), Z4, Z2
+	VFMADD231PS  128(R13), Z4, Z3
+	VBROADCASTSS 12(R9), Z4
+	VFMADD231PS  192(BX), Z4, Z0
+	VFMADD231PS  192(BX)(R12*1), Z4, Z1
+	VFMADD231PS  192(BX)(R12*2), Z4, Z2
+	VFMADD231PS  192(R13), Z4, Z3
+	ADDQ         $+16, R9
+	ADDQ         $+256, BX
+	ADDQ         $+256, R13
+	ADDQ         $-4, R11
+	CMPQ         R11, $+4
 	JGE          loop10
 
 done11:
-	ADDQ $+16, SI
-	ADDQ $-1, BX
-	CMPQ BX, $+1
-	JGE  loop6
+	CMPQ R11, $+1
+	JLT  done13
 
-done7:
-	MOVQ 112(AX), BX
-
-	// Add finished chains.
-	MOVQ    72(AX), SI
-	TESTQ   SI, SI
-	JEQ     done12
-	MOVQ    152(AX), SI
-	MOVQ    104(AX), BX
-	VMOVUPS (SI), Z3
-	VADDPS  Z0, Z3, Z0
-	VMOVUPS 64(SI), Z3
-	VADDPS  Z1, Z3, Z1
-	VMOVUPS 128(SI), Z3
-	VADDPS  Z2, Z3, Z2
-	ADDQ    BX, SI
-	MOVQ    SI, 152(AX)
-	MOVQ    112(AX), BX
-
-done12:
-	// Add what C holds.
-	MOVQ    80(AX), SI
-	TESTQ   SI, SI
-	JEQ     done13
-	MOVQ    160(AX), SI
-	VMOVUPS (SI), Z3
-	VADDPS  Z0, Z3, Z0
-	VMOVUPS 64(SI), Z3
-	VADDPS  Z1, Z3, Z1
-	VMOVUPS 128(SI), Z3
-	VADDPS  Z2, Z3, Z2
-	ADDQ    BX, SI
+loop12:
+	VBROADCASTSS (R9), Z4
+	VFMADD231PS  (BX), Z4, Z0
+	VFMADD231PS  (BX)(R12*1), Z4, Z1
+	VFMADD231PS  (BX)(R12*2), Z4, Z2
+	VFMADD231PS  (R13), Z4, Z3
+	ADDQ         $+4, R9
+	ADDQ         $+64, BX
+	ADDQ         $+64, R13
+	ADDQ         $-1, R11
+	CMPQ         R11, $+1
+	JGE          loop12
 
 done13:
-	// Store.
-	MOVQ    160(AX), SI
+	MOVQ R13, BX
+	CMPQ R10, $+1
+	JGE  loop7
+
+done8:
+	// Add what is there.
+	MOVQ    40(CX), R9
+	TESTQ   R9, R9
+	JEQ     done14
+	VMOVUPS (SI), Z4
+	VADDPS  Z0, Z4, Z0
+	VMOVUPS 64(SI), Z4
+	VADDPS  Z1, Z4, Z1
+	VMOVUPS 128(SI), Z4
+	VADDPS  Z2, Z4, Z2
+	VMOVUPS 192(SI), Z4
+	VADDPS  Z3, Z4, Z3
+
+done14:
 	VMOVUPS Z0, (SI)
 	VMOVUPS Z1, 64(SI)
 	VMOVUPS Z2, 128(SI)
-	ADDQ    BX, SI
-	MOVQ    SI, 160(AX)
+	VMOVUPS Z3, 192(SI)
+	ADDQ    $+256, SI
+	ADDQ    $-1, R8
+	CMPQ    R8, $+1
+	JGE     loop5
 
-	// To the next tile.
-	ADDQ  DX, CX
-	MOVQ  168(AX), DX
-	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
-	TESTQ DX, DX
-	JNE   tile4
-	MOVQ  48(AX), CX
+done6:
+	MOVQ  80(CX), R8
+	TESTQ R8, R8
+	JEQ   done15
+
+	// The chains of a panel.
+	VMOVUPS (DI), Z0
+	VMOVUPS 64(DI), Z1
+	VMOVUPS 128(DI), Z2
+	VMOVUPS 192(DI), Z3
+	MOVQ    32(CX), R8
+	ADDQ    R8, DI
+	MOVQ    16(CX), DI
+	MOVQ    8(CX), R8
+	CMPQ    R8, $+1
+	JLT     done17
+
+loop16:
+	MOVQ R8, R9
+	ADDQ $-128, R8
+	CMPQ R8, $+1
+	JLT  done18
+	MOVQ $+128, R9
+
+done18:
+	MOVQ R9, R10
+	SHLQ $0x06, R10
+	LEAQ (BX)(R10*1), R11
+	ADDQ R10, R11
+	ADDQ R10, R11
+	CMPQ R9, $+4
+	JLT  done20
+
+loop19:
+	VBROADCASTSS (DI), Z4
+	VFMADD231PS  (BX), Z4, Z0
+	VFMADD231PS  (BX)(R10*1), Z4, Z1
+	VFMADD231PS  (BX)(R10*2), Z4, Z2
+	VFMADD231PS  (R11), Z4, Z3
+	VBROADCASTSS 4(DI), Z4
+	VFMADD231PS  64(BX), Z4, Z0
+	VFMADD231PS  64(BX)(R10*1), Z4, Z1
+	VFMADD231PS  64(BX)(R10*2), Z4, Z2
+	VFMADD231PS  64(R11), Z4, Z3
+	VBROADCASTSS 8(DI), Z4
+	VFMADD231PS  128(BX), Z4, Z0
+	VFMADD231PS  128(BX)(R10*1), Z4, Z1
+	VFMADD231PS  128(BX)(R10*2), Z4, Z2
+	VFMADD231PS  128(R11), Z4, Z3
+	VBROADCASTSS 12(DI), Z4
+	VFMADD231PS  192(BX), Z4, Z0
+	VFMADD231PS  192(BX)(R10*1), Z4, Z1
+	VFMADD231PS  192(BX)(R10*2), Z4, Z2
+	VFMADD231PS  192(R11), Z4, Z3
+	ADDQ         $+16, DI
+	ADDQ         $+256, BX
+	ADDQ         $+256, R11
+	ADDQ         $-4, R9
+	CMPQ         R9, $+4
+	JGE          loop19
+
+done20:
+	CMPQ R9, $+1
+	JLT  done22
+
+loop21:
+	VBROADCASTSS (DI), Z4
+	VFMADD231PS  (BX), Z4, Z0
+	VFMADD231PS  (BX)(R10*1), Z4, Z1
+	VFMADD231PS  (BX)(R10*2), Z4, Z2
+	VFMADD231PS  (R11), Z4, Z3
+	ADDQ         $+4, DI
+	ADDQ         $+64, BX
+	ADDQ         $+64, R11
+	ADDQ         $-1, R9
+	CMPQ         R9, $+1
+	JGE          loop21
+
+done22:
+	MOVQ R11, BX
+	CMPQ R8, $+1
+	JGE  loop16
+
+done17:
+	// Add what is there.
+	MOVQ    40(CX), BX
+	TESTQ   BX, BX
+	JEQ     done23
+	VMOVUPS (SI), Z4
+	VADDPS  Z0, Z4, Z0
+	VMOVUPS 64(SI), Z4
+	VADDPS  Z1, Z4, Z1
+	VMOVUPS 128(SI), Z4
+	VADDPS  Z2, Z4, Z2
+	VMOVUPS 192(SI), Z4
+	VADDPS  Z3, Z4, Z3
+
+done23:
+	VMOVUPS Z0, (SI)
+	VMOVUPS Z1, 64(SI)
+	VMOVUPS Z2, 128(SI)
+	VMOVUPS Z3, 192(SI)
+	ADDQ    $+256, SI
+
+done15:
+	ADDQ $+88, CX
+	ADDQ $-1, DX
+	CMPQ DX, $+1
+	JGE  loop3
+
+done4:
+	VBROADCASTSS constantsAVX512<>+0(SB), Z0
+	VBROADCASTSS constantsAVX512<>+4(SB), Z1
+	VBROADCASTSS constantsAVX512<>+8(SB), Z2
+	VBROADCASTSS constantsAVX512<>+12(SB), Z3
+	VBROADCASTSS constantsAVX512<>+16(SB), Z4
+	VBROADCASTSS constantsAVX512<>+20(SB), Z5
+	VBROADCASTSS constantsAVX512<>+24(SB), Z6
+	VBROADCASTSS constantsAVX512<>+28(SB), Z7
+	VBROADCASTSS constantsAVX512<>+32(SB), Z8
+	VBROADCASTSS constantsAVX512<>+36(SB), Z9
+	VBROADCASTSS constantsAVX512<>+40(SB), Z10
+	VBROADCASTSS constantsAVX512<>+44(SB), Z11
+	VBROADCASTSS constantsAVX512<>+48(SB), Z12
+	VBROADCASTSS constantsAVX512<>+52(SB), Z13
+	VBROADCASTSS constantsAVX512<>+56(SB), Z14
+	VBROADCASTSS constantsAVX512<>+60(SB), Z15
+	VBROADCASTSS constantsAVX512<>+60(SB), Z16
+	VBROADCASTSS constantsAVX512<>+44(SB), Z17
+	VBROADCASTSS constantsAVX512<>+64(SB), Z18
+	VBROADCASTSS constantsAVX512<>+68(SB), Z19
+	VBROADCASTSS constantsAVX512<>+72(SB), Z20
+	VBROADCASTSS constantsAVX512<>+76(SB), Z21
+	VBROADCASTSS constantsAVX512<>+80(SB), Z22
+	VBROADCASTSS constantsAVX512<>+60(SB), Z23
+	VBROADCASTSS constantsAVX512<>+84(SB), Z24
+	MOVQ         208(AX), CX
+	MOVQ         216(AX), DX
+	MOVQ         224(AX), BX
+	MOVQ         248(AX), SI
+	MOVQ         200(AX), DI
+
+	// 16 elements at a time.
+	CMPQ DI, $+16
+	JLT  done25
+
+loop24:
+	// Input and cell gates.
+	VMOVUPS      (BX), Z25
+	VMINPS       Z25, Z0, Z25
+	VMAXPS       Z25, Z1, Z25
+	VMOVAPS      Z4, Z26
+	VFNMADD231PS Z2, Z25, Z26
+	VSUBPS       Z4, Z26, Z27
+	VPSLLD       $0x17, Z26, Z26
+	VFMADD231PS  Z3, Z27, Z25
+	VMOVAPS      Z19, Z27
+	VFMADD231PS  Z18, Z25, Z27
+	VFMADD213PS  Z20, Z25, Z27
+	VFMADD213PS  Z21, Z25, Z27
+	VFMADD213PS  Z22, Z25, Z27
+	VFMADD213PS  Z23, Z25, Z27
+	VFMADD213PS  Z17, Z26, Z27
+	VMOVUPS      128(BX), Z25
+	VMINPS       Z25, Z5, Z25
+	VMAXPS       Z25, Z6, Z25
+	VMOVAPS      Z7, Z26
+	VFMADD231PS  Z25, Z25, Z26
+	VMOVAPS      Z10, Z28
+	VFMADD231PS  Z9, Z26, Z28
+	VFMADD213PS  Z11, Z26, Z28
+	VMULPS       Z28, Z25, Z25
+	VMOVAPS      Z13, Z28
+	VFMADD231PS  Z12, Z26, Z28
+	VFMADD213PS  Z14, Z26, Z28
+	VFMADD213PS  Z15, Z26, Z28
+	VMULPS       Z28, Z25, Z26
+	VMULPS       Z28, Z28, Z28
+	VFMADD231PS  Z25, Z25, Z28
+	VMULPS       Z28, Z27, Z25
+	VDIVPS       Z25, Z16, Z25
+	VMULPS       Z25, Z26, Z29
+	VMULPS       Z17, Z28, Z28
+	VMULPS       Z25, Z28, Z28
+	VMOVUPS      Z28, (BX)
+	VADDPS       Z26, Z26, Z26
+	VMULPS       Z27, Z26, Z26
+	VMULPS       Z25, Z26, Z25
+	VMOVUPS      Z25, 128(BX)
+
+	// Forget gate and c.
+	VMOVUPS      64(BX), Z25
+	VMINPS       Z25, Z0, Z25
+	VMAXPS       Z25, Z1, Z25
+	VMOVAPS      Z8, Z26
+	VFNMADD231PS Z2, Z25, Z26
+	VSUBPS       Z8, Z26, Z27
+	VPSLLD       $0x17, Z26, Z26
+	VFMADD231PS  Z3, Z27, Z25
+	VBROADCASTSS constantsAVX512<>+88(SB), Z27
+	VFMADD231PS  Z24, Z25, Z27
+	VBROADCASTSS constantsAVX512<>+92(SB), Z28
+	VFMADD213PS  Z28, Z25, Z27
+	VBROADCASTSS constantsAVX512<>+96(SB), Z28
+	VFMADD213PS  Z28, Z25, Z27
+	VBROADCASTSS constantsAVX512<>+100(SB), Z28
+	VFMADD213PS  Z28, Z25, Z27
+	VBROADCASTSS constantsAVX512<>+104(SB), Z28
+	VFMADD213PS  Z28, Z25, Z27
+	VBROADCASTSS constantsAVX512<>+60(SB), Z28
+	VFMADD213PS  Z28, Z25, Z27
+	VFMADD213PS  Z16, Z26, Z27
+	VDIVPS       Z27, Z16, Z25
+	VMOVUPS      (SI), Z26
+	VFMADD231PS  Z26, Z25, Z29
+	VMOVUPS      Z29, (DX)
+	VMOVUPS      Z25, 64(BX)
+
+	// Output gate and h.
+	VMOVUPS      192(BX), Z25
+	VMINPS       Z25, Z0, Z25
+	VMAXPS       Z25, Z1, Z25
+	VMOVAPS      Z4, Z26
+	VFNMADD231PS Z2, Z25, Z26
+	VSUBPS       Z4, Z26, Z27
+	VPSLLD       $0x17, Z26, Z26
+	VFMADD231PS  Z3, Z27, Z25
+	VMOVAPS      Z19, Z27
+	VFMADD231PS  Z18, Z25, Z27
+	VFMADD213PS  Z20, Z25, Z27
+	VFMADD213PS  Z21, Z25, Z27
+	VFMADD213PS  Z22, Z25, Z27
+	VFMADD213PS  Z23, Z25, Z27
+	VFMADD213PS  Z17, Z26, Z27
+	VMINPS       Z29, Z5, Z25
+	VMAXPS       Z25, Z6, Z25
+	VMOVAPS      Z7, Z26
+	VFMADD231PS  Z25, Z25, Z26
+	VMOVAPS      Z10, Z28
+	VFMADD231PS  Z9, Z26, Z28
+	VFMADD213PS  Z11, Z26, Z28
+	VMULPS       Z28, Z25, Z25
+	VMOVAPS      Z13, Z28
+	VFMADD231PS  Z12, Z26, Z28
+	VFMADD213PS  Z14, Z26, Z28
+	VFMADD213PS  Z15, Z26, Z28
+	VMULPS       Z28, Z25, Z26
+	VMULPS       Z28, Z28, Z28
+	VFMADD231PS  Z25, Z25, Z28
+	VMULPS       Z28, Z27, Z25
+	VDIVPS       Z25, Z26, Z25
+	VMOVUPS      Z25, (CX)
+	VDIVPS       Z27, Z17, Z25
+	VMOVUPS      Z25, 192(BX)
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	ADDQ         $+64, BX
+	ADDQ         $+64, SI
+	ADDQ         $+192, BX
+	ADDQ         $-16, DI
+	CMPQ         DI, $+16
+	JGE          loop24
+
+done25:
+	// The last elements.
+	TESTQ DI, DI
+	JEQ   done26
+	MOVL  $-1, R8
+	BZHIL DI, R8, R8
+	KMOVW R8, K1
+
+	// Input and cell gates.
+	VMOVUPS.Z    (BX), K1, Z25
+	VMINPS       Z25, Z0, Z25
+	VMAXPS       Z25, Z1, Z25
+	VMOVAPS      Z4, Z26
+	VFNMADD231PS Z2, Z25, Z26
+	VSUBPS       Z4, Z26, Z27
+	VPSLLD       $0x17, Z26, Z26
+	VFMADD231PS  Z3, Z27, Z25
+	VMOVAPS      Z19, Z27
+	VFMADD231PS  Z18, Z25, Z27
+	VFMADD213PS  Z20, Z25, Z27
+	VFMADD213PS  Z21, Z25, Z27
+	VFMADD213PS  Z22, Z25, Z27
+	VFMADD213PS  Z23, Z25, Z27
+	VFMADD213PS  Z17, Z26, Z27
+	VMOVUPS.Z    128(BX), K1, Z25
+	VMINPS       Z25, Z5, Z25
+	VMAXPS       Z25, Z6, Z25
+	VMOVAPS      Z7, Z26
+	VFMADD231PS  Z25, Z25, Z26
+	VMOVAPS      Z10, Z28
+	VFMADD231PS  Z9, Z26, Z28
+	VFMADD213PS  Z11, Z26, Z28
+	VMULPS       Z28, Z25, Z25
+	VMOVAPS      Z13, Z28
+	VFMADD231PS  Z12, Z26, Z28
+	VFMADD213PS  Z14, Z26, Z28
+	VFMADD213PS  Z15, Z26, Z28
+	VMULPS       Z28, Z25, Z26
+	VMULPS       Z28, Z28, Z28
+	VFMADD231PS  Z25, Z25, Z28
+	VMULPS       Z28, Z27, Z25
+	VDIVPS       Z25, Z16, Z25
+	VMULPS       Z25, Z26, Z29
+	VMULPS       Z17, Z28, Z28
+	VMULPS       Z25, Z28, Z28
+	VMOVUPS      Z28, K1, (BX)
+	VADDPS       Z26, Z26, Z26
+	VMULPS       Z27, Z26, Z26
+	VMULPS       Z25, Z26, Z25
+	VMOVUPS      Z25, K1, 128(BX)
+
+	// Forget gate and c.
+	VMOVUPS.Z    64(BX), K1, Z25
+	VMINPS       Z25, Z0, Z25
+	VMAXPS       Z25, Z1, Z25
+	VMOVAPS      Z8, Z26
+	VFNMADD231PS Z2, Z25, Z26
+	VSUBPS       Z8, Z26, Z8
+	VPSLLD       $0x17, Z26, Z26
+	VFMADD231PS  Z3, Z8, Z25
+	VBROADCASTSS constantsAVX512<>+88(SB), Z8
+	VFMADD231PS  Z24, Z25, Z8
+	VBROADCASTSS constantsAVX512<>+92(SB), Z24
+	VFMADD213PS  Z24, Z25, Z8
+	VBROADCASTSS constantsAVX512<>+96(SB), Z24
+	VFMADD213PS  Z24, Z25, Z8
+	VBROADCASTSS constantsAVX512<>+100(SB), Z24
+	VFMADD213PS  Z24, Z25, Z8
+	VBROADCASTSS constantsAVX512<>+104(SB), Z24
+	VFMADD213PS  Z24, Z25, Z8
+	VBROADCASTSS constantsAVX512<>+60(SB), Z24
+	VFMADD213PS  Z24, Z25, Z8
+	VFMADD213PS  Z16, Z26, Z8
+	VDIVPS       Z8, Z16, Z8
+	VMOVUPS.Z    (SI), K1, Z16
+	VFMADD231PS  Z16, Z8, Z29
+	VMOVUPS      Z29, K1, (DX)
+	VMOVUPS      Z8, K1, 64(BX)
+
+	// Output gate and h.
+	VMOVUPS.Z    192(BX), K1, Z8
+	VMINPS       Z8, Z0, Z0
+	VMAXPS       Z0, Z1, Z0
+	VMOVAPS      Z4, Z1
+	VFNMADD231PS Z2, Z0, Z1
+	VSUBPS       Z4, Z1, Z2
+	VPSLLD       $0x17, Z1, Z1
+	VFMADD231PS  Z3, Z2, Z0
+	VMOVAPS      Z19, Z2
+	VFMADD231PS  Z18, Z0, Z2
+	VFMADD213PS  Z20, Z0, Z2
+	VFMADD213PS  Z21, Z0, Z2
+	VFMADD213PS  Z22, Z0, Z2
+	VFMADD213PS  Z23, Z0, Z2
+	VFMADD213PS  Z17, Z1, Z2
+	VMINPS       Z29, Z5, Z0
+	VMAXPS       Z0, Z6, Z0
+	VMOVAPS      Z7, Z1
+	VFMADD231PS  Z0, Z0, Z1
+	VMOVAPS      Z10, Z3
+	VFMADD231PS  Z9, Z1, Z3
+	VFMADD213PS  Z11, Z1, Z3
+	VMULPS       Z3, Z0, Z0
+	VMOVAPS      Z13, Z3
+	VFMADD231PS  Z12, Z1, Z3
+	VFMADD213PS  Z14, Z1, Z3
+	VFMADD213PS  Z15, Z1, Z3
+	VMULPS       Z3, Z0, Z1
+	VMULPS       Z3, Z3, Z3
+	VFMADD231PS  Z0, Z0, Z3
+	VMULPS       Z3, Z2, Z0
+	VDIVPS       Z0, Z1, Z0
+	VMOVUPS      Z0, K1, (CX)
+	VDIVPS       Z2, Z17, Z0
+	VMOVUPS      Z0, K1, 192(BX)
+
+done26:
+	// To the next step.
+	MOVQ  192(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
+	MOVQ  CX, 192(AX)
 	TESTQ CX, CX
-	JEQ   done5
-
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
-	MOVQ (AX), DX
-	ADDQ CX, DX
-	MOVQ DX, (AX)
-	MOVQ 16(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 16(AX)
-	JMP  panel3
-
-done5:
-	ADDQ $+176, AX
-	MOVQ count+8(FP), CX
-	ADDQ $-1, CX
-	MOVQ CX, count+8(FP)
-	CMPQ CX, $+1
-	JGE  loop1
+	JEQ   done2
+	MOVQ  208(AX), CX
+	MOVQ  CX, 240(AX)
+	MOVQ  216(AX), CX
+	MOVQ  CX, 248(AX)
+	MOVQ  208(AX), CX
+	MOVQ  256(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 208(AX)
+	MOVQ  216(AX), CX
+	MOVQ  264(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 216(AX)
+	MOVQ  224(AX), CX
+	MOVQ  272(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 224(AX)
+	MOVQ  232(AX), CX
+	MOVQ  280(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 232(AX)
+	MOVQ  16(AX), CX
+	MOVQ  288(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 16(AX)
+	MOVQ  240(AX), CX
+	MOVQ  CX, 104(AX)
+	MOVQ  48(AX), CX
+	MOVQ  56(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 48(AX)
+	MOVQ  136(AX), CX
+	MOVQ  144(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 136(AX)
+	JMP   step1
 
 done2:
+	// As it was.
+	VZEROUPPER
+	VLDMXCSR (SP)
+	RET
+
+// func gruStepsAVX512(task *stepTask)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·gruStepsAVX512(SB), NOSPLIT, $8-8
+	// Flush subnormals to zero.
+	VSTMXCSR (SP)
+	MOVL     (SP), AX
+	ORL      $0x00008040, AX
+	MOVL     AX, 4(SP)
+	VLDMXCSR 4(SP)
+	MOVQ     task+0(FP), AX
+
+step1:
+	// A step.
+	MOVQ 184(AX), DX
+	MOVQ 176(AX), CX
+	LEAQ (AX)(CX*1), CX
+	CMPQ DX, $+1
+	JLT  done4
+
+loop3:
+	MOVQ (CX), BX
+	MOVQ 48(CX), SI
+	MOVQ 24(CX), DI
+	MOVQ 64(CX), R8
+	CMPQ R8, $+1
+	JLT  done6
+
+loop5:
+	// The chains of a panel.
+	VMOVUPS (DI), Z0
+	VMOVUPS 64(DI), Z1
+	VMOVUPS 128(DI), Z2
+	MOVQ    32(CX), R9
+	ADDQ    R9, DI
+	MOVQ    16(CX), R9
+	MOVQ    8(CX), R10
+	CMPQ    R10, $+1
+	JLT     done8
+
+loop7:
+	MOVQ R10, R11
+	ADDQ $-128, R10
+	CMPQ R10, $+1
+	JLT  done9
+	MOVQ $+128, R11
+
+done9:
+	MOVQ R11, R12
+	SHLQ $0x06, R12
+	CMPQ R11, $+4
+	JLT  done11
+
+loop10:
+	VBROADCASTSS (R9), Z3
+	VFMADD231PS  (BX), Z3, Z0
+	VFMADD231PS  (BX)(R12*1), Z3, Z1
+	VFMADD231PS  (BX)(R12*2), Z3, Z2
+	VBROADCASTSS 4(R9), Z3
+	VFMADD231PS  64(BX), Z3, Z0
+	VFMADD231PS  64(BX)(R12*1), Z3, Z1
+	VFMADD231PS  64(BX)(R12*2), Z3, Z2
+	VBROADCASTSS 8(R9), Z3
+	VFMADD231PS  128(BX), Z3, Z0
+	VFMADD231PS  128(BX)(R12*1), Z3, Z1
+	VFMADD231PS  128(BX)(R12*2), Z3, Z2
+	VBROADCASTSS 12(R9), Z3
+	VFMADD231PS  192(BX), Z3, Z0
+	VFMADD231PS  192(BX)(R12*1), Z3, Z1
+	VFMADD231PS  192(BX)(R12*2), Z3, Z2
+	ADDQ         $+16, R9
+	ADDQ         $+256, BX
+	ADDQ         $-4, R11
+	CMPQ         R11, $+4
+	JGE          loop10
+
+done11:
+	CMPQ R11, $+1
+	JLT  done13
+
+loop12:
+	VBROADCASTSS (R9), Z3
+	VFMADD231PS  (BX), Z3, Z0
+	VFMADD231PS  (BX)(R12*1), Z3, Z1
+	VFMADD231PS  (BX)(R12*2), Z3, Z2
+	ADDQ         $+4, R9
+	ADDQ         $+64, BX
+	ADDQ         $-1, R11
+	CMPQ         R11, $+1
+	JGE          loop12
+
+done13:
+	ADDQ R12, BX
+	ADDQ R12, BX
+	CMPQ R10, $+1
+	JGE  loop7
+
+done8:
+	// Add what is there.
+	MOVQ    40(CX), R9
+	TESTQ   R9, R9
+	JEQ     done14
+	VMOVUPS (SI), Z3
+	VADDPS  Z0, Z3, Z0
+	VMOVUPS 64(SI), Z3
+	VADDPS  Z1, Z3, Z1
+	VMOVUPS 128(SI), Z3
+	VADDPS  Z2, Z3, Z2
+
+done14:
+	VMOVUPS Z0, (SI)
+	VMOVUPS Z1, 64(SI)
+	VMOVUPS Z2, 128(SI)
+	ADDQ    $+192, SI
+	ADDQ    $-1, R8
+	CMPQ    R8, $+1
+	JGE     loop5
+
+done6:
+	MOVQ  80(CX), R8
+	TESTQ R8, R8
+	JEQ   done15
+
+	// The chains of a panel.
+	VMOVUPS (DI), Z0
+	VMOVUPS 64(DI), Z1
+	VMOVUPS 128(DI), Z2
+	MOVQ    32(CX), R8
+	ADDQ    R8, DI
+	MOVQ    16(CX), DI
+	MOVQ    8(CX), R8
+	CMPQ    R8, $+1
+	JLT     done17
+
+loop16:
+	MOVQ R8, R9
+	ADDQ $-128, R8
+	CMPQ R8, $+1
+	JLT  done18
+	MOVQ $+128, R9
+
+done18:
+	MOVQ R9, R10
+	SHLQ $0x06, R10
+	CMPQ R9, $+4
+	JLT  done20
+
+loop19:
+	VBROADCASTSS (DI), Z3
+	VFMADD231PS  (BX), Z3, Z0
+	VFMADD231PS  (BX)(R10*1), Z3, Z1
+	VFMADD231PS  (BX)(R10*2), Z3, Z2
+	VBROADCASTSS 4(DI), Z3
+	VFMADD231PS  64(BX), Z3, Z0
+	VFMADD231PS  64(BX)(R10*1), Z3, Z1
+	VFMADD231PS  64(BX)(R10*2), Z3, Z2
+	VBROADCASTSS 8(DI), Z3
+	VFMADD231PS  128(BX), Z3, Z0
+	VFMADD231PS  128(BX)(R10*1), Z3, Z1
+	VFMADD231PS  128(BX)(R10*2), Z3, Z2
+	VBROADCASTSS 12(DI), Z3
+	VFMADD231PS  192(BX), Z3, Z0
+	VFMADD231PS  192(BX)(R10*1), Z3, Z1
+	VFMADD231PS  192(BX)(R10*2), Z3, Z2
+	ADDQ         $+16, DI
+	ADDQ         $+256, BX
+	ADDQ         $-4, R9
+	CMPQ         R9, $+4
+	JGE          loop19
+
+done20:
+	CMPQ R9, $+1
+	JLT  done22
+
+loop21:
+	VBROADCASTSS (DI), Z3
+	VFMADD231PS  (BX), Z3, Z0
+	VFMADD231PS  (BX)(R10*1), Z3, Z1
+	VFMADD231PS  (BX)(R10*2), Z3, Z2
+	ADDQ         $+4, DI
+	ADDQ         $+64, BX
+	ADDQ         $-1, R9
+	CMPQ         R9, $+1
+	JGE          loop21
+
+done22:
+	ADDQ R10, BX
+	ADDQ R10, BX
+	CMPQ R8, $+1
+	JGE  loop16
+
+done17:
+	// Add what is there.
+	MOVQ    40(CX), BX
+	TESTQ   BX, BX
+	JEQ     done23
+	VMOVUPS (SI), Z3
+	VADDPS  Z0, Z3, Z0
+	VMOVUPS 64(SI), Z3
+	VADDPS  Z1, Z3, Z1
+	VMOVUPS 128(SI), Z3
+	VADDPS  Z2, Z3, Z2
+
+done23:
+	VMOVUPS Z0, (SI)
+	VMOVUPS Z1, 64(SI)
+	VMOVUPS Z2, 128(SI)
+	ADDQ    $+192, SI
+
+done15:
+	ADDQ $+88, CX
+	ADDQ $-1, DX
+	CMPQ DX, $+1
+	JGE  loop3
+
+done4:
 	VBROADCASTSS constantsAVX512<>+0(SB), Z0
 	VBROADCASTSS constantsAVX512<>+4(SB), Z1
 	VBROADCASTSS constantsAVX512<>+8(SB), Z2
@@ -1934,20 +5336,20 @@ done2:
 	VBROADCASTSS constantsAVX512<>+76(SB), Z19
 	VBROADCASTSS constantsAVX512<>+80(SB), Z20
 	VBROADCASTSS constantsAVX512<>+60(SB), Z21
-	MOVQ         h+16(FP), AX
-	MOVQ         gx+24(FP), CX
-	MOVQ         gh+32(FP), DX
-	MOVQ         hPrev+40(FP), BX
-	MOVQ         units+48(FP), SI
+	MOVQ         208(AX), CX
+	MOVQ         224(AX), DX
+	MOVQ         232(AX), BX
+	MOVQ         240(AX), SI
+	MOVQ         200(AX), DI
 
 	// 16 elements at a time.
-	CMPQ SI, $+16
-	JLT  done15
+	CMPQ DI, $+16
+	JLT  done25
 
-loop14:
+loop24:
 	// Reset and new gates.
-	VMOVUPS      (CX), Z22
-	VMOVUPS      (DX), Z23
+	VMOVUPS      (DX), Z22
+	VMOVUPS      (BX), Z23
 	VADDPS       Z23, Z22, Z22
 	VMINPS       Z22, Z0, Z22
 	VMAXPS       Z22, Z1, Z22
@@ -1964,8 +5366,8 @@ loop14:
 	VFMADD213PS  Z21, Z22, Z24
 	VFMADD213PS  Z15, Z23, Z24
 	VDIVPS       Z24, Z15, Z22
-	VMOVUPS      128(DX), Z23
-	VMOVUPS      128(CX), Z24
+	VMOVUPS      128(BX), Z23
+	VMOVUPS      128(DX), Z24
 	VFMADD231PS  Z23, Z22, Z24
 	VMINPS       Z24, Z4, Z22
 	VMAXPS       Z22, Z5, Z22
@@ -1986,8 +5388,8 @@ loop14:
 	VDIVPS       Z24, Z22, Z22
 
 	// Update gate and h.
-	VMOVUPS      64(CX), Z23
-	VMOVUPS      64(DX), Z24
+	VMOVUPS      64(DX), Z23
+	VMOVUPS      64(BX), Z24
 	VADDPS       Z24, Z23, Z23
 	VMINPS       Z23, Z0, Z23
 	VMAXPS       Z23, Z1, Z23
@@ -2004,31 +5406,31 @@ loop14:
 	VFMADD213PS  Z21, Z23, Z25
 	VFMADD213PS  Z15, Z24, Z25
 	VDIVPS       Z25, Z15, Z23
-	VMOVUPS      (BX), Z24
+	VMOVUPS      (SI), Z24
 	VSUBPS       Z22, Z24, Z24
 	VFMADD231PS  Z24, Z23, Z22
-	VMOVUPS      Z22, (AX)
-	ADDQ         $+64, AX
+	VMOVUPS      Z22, (CX)
 	ADDQ         $+64, CX
 	ADDQ         $+64, DX
 	ADDQ         $+64, BX
-	ADDQ         $+128, CX
+	ADDQ         $+64, SI
 	ADDQ         $+128, DX
-	ADDQ         $-16, SI
-	CMPQ         SI, $+16
-	JGE          loop14
+	ADDQ         $+128, BX
+	ADDQ         $-16, DI
+	CMPQ         DI, $+16
+	JGE          loop24
 
-done15:
+done25:
 	// The last elements.
-	TESTQ SI, SI
-	JEQ   done16
-	MOVL  $-1, DI
-	BZHIL SI, DI, DI
-	KMOVW DI, K1
+	TESTQ DI, DI
+	JEQ   done26
+	MOVL  $-1, R8
+	BZHIL DI, R8, R8
+	KMOVW R8, K1
 
 	// Reset and new gates.
-	VMOVUPS.Z    (CX), K1, Z22
-	VMOVUPS.Z    (DX), K1, Z23
+	VMOVUPS.Z    (DX), K1, Z22
+	VMOVUPS.Z    (BX), K1, Z23
 	VADDPS       Z23, Z22, Z22
 	VMINPS       Z22, Z0, Z22
 	VMAXPS       Z22, Z1, Z22
@@ -2045,8 +5447,8 @@ done15:
 	VFMADD213PS  Z21, Z22, Z24
 	VFMADD213PS  Z15, Z23, Z24
 	VDIVPS       Z24, Z15, Z22
-	VMOVUPS.Z    128(DX), K1, Z23
-	VMOVUPS.Z    128(CX), K1, Z24
+	VMOVUPS.Z    128(BX), K1, Z23
+	VMOVUPS.Z    128(DX), K1, Z24
 	VFMADD231PS  Z23, Z22, Z24
 	VMINPS       Z24, Z4, Z4
 	VMAXPS       Z4, Z5, Z4
@@ -2067,8 +5469,8 @@ done15:
 	VDIVPS       Z6, Z4, Z4
 
 	// Update gate and h.
-	VMOVUPS.Z    64(CX), K1, Z5
-	VMOVUPS.Z    64(DX), K1, Z6
+	VMOVUPS.Z    64(DX), K1, Z5
+	VMOVUPS.Z    64(BX), K1, Z6
 	VADDPS       Z6, Z5, Z5
 	VMINPS       Z5, Z0, Z0
 	VMAXPS       Z0, Z1, Z0
@@ -2085,12 +5487,1621 @@ done15:
 	VFMADD213PS  Z21, Z0, Z2
 	VFMADD213PS  Z15, Z1, Z2
 	VDIVPS       Z2, Z15, Z0
-	VMOVUPS.Z    (BX), K1, Z1
+	VMOVUPS.Z    (SI), K1, Z1
 	VSUBPS       Z4, Z1, Z1
 	VFMADD231PS  Z1, Z0, Z4
-	VMOVUPS      Z4, K1, (AX)
+	VMOVUPS      Z4, K1, (CX)
 
-done16:
+done26:
+	// To the next step.
+	MOVQ  192(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 192(AX)
+	TESTQ CX, CX
+	JEQ   done2
+	MOVQ  208(AX), CX
+	MOVQ  CX, 240(AX)
+	MOVQ  216(AX), CX
+	MOVQ  CX, 248(AX)
+	MOVQ  208(AX), CX
+	MOVQ  256(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 208(AX)
+	MOVQ  216(AX), CX
+	MOVQ  264(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 216(AX)
+	MOVQ  224(AX), CX
+	MOVQ  272(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 224(AX)
+	MOVQ  232(AX), CX
+	MOVQ  280(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 232(AX)
+	MOVQ  16(AX), CX
+	MOVQ  288(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 16(AX)
+	MOVQ  240(AX), CX
+	MOVQ  CX, 104(AX)
+	MOVQ  48(AX), CX
+	MOVQ  56(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 48(AX)
+	MOVQ  136(AX), CX
+	MOVQ  144(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 136(AX)
+	JMP   step1
+
+done2:
+	// As it was.
+	VZEROUPPER
+	VLDMXCSR (SP)
+	RET
+
+// func gruStepsTrainAVX512(task *stepTask)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·gruStepsTrainAVX512(SB), NOSPLIT, $8-8
+	// Flush subnormals to zero.
+	VSTMXCSR (SP)
+	MOVL     (SP), AX
+	ORL      $0x00008040, AX
+	MOVL     AX, 4(SP)
+	VLDMXCSR 4(SP)
+	MOVQ     task+0(FP), AX
+
+step1:
+	// A step.
+	MOVQ 184(AX), DX
+	MOVQ 176(AX), CX
+	LEAQ (AX)(CX*1), CX
+	CMPQ DX, $+1
+	JLT  done4
+
+loop3:
+	MOVQ (CX), BX
+	MOVQ 48(CX), SI
+	MOVQ 24(CX), DI
+	MOVQ 64(CX), R8
+	CMPQ R8, $+1
+	JLT  done6
+
+loop5:
+	// The chains of a panel.
+	VMOVUPS (DI), Z0
+	VMOVUPS 64(DI), Z1
+	VMOVUPS 128(DI), Z2
+	MOVQ    32(CX), R9
+	ADDQ    R9, DI
+	MOVQ    16(CX), R9
+	MOVQ    8(CX), R10
+	CMPQ    R10, $+1
+	JLT     done8
+
+loop7:
+	MOVQ R10, R11
+	ADDQ $-128, R10
+	CMPQ R10, $+1
+	JLT  done9
+	MOVQ $+128, R11
+
+done9:
+	MOVQ R11, R12
+	SHLQ $0x06, R12
+	CMPQ R11, $+4
+	JLT  done11
+
+loop10:
+	VBROADCASTSS (R9), Z3
+	VFMADD231PS  (BX), Z3, Z0
+	VFMADD231PS  (BX)(R12*1), Z3, Z1
+	VFMADD231PS  (BX)(R12*2), Z3, Z2
+	VBROADCASTSS 4(R9), Z3
+	VFMADD231PS  64(BX), Z3, Z0
+	VFMADD231PS  64(BX)(R12*1), Z3, Z1
+	VFMADD231PS  64(BX)(R12*2), Z3, Z2
+	VBROADCASTSS 8(R9), Z3
+	VFMADD231PS  128(BX), Z3, Z0
+	VFMADD231PS  128(BX)(R12*1), Z3, Z1
+	VFMADD231PS  128(BX)(R12*2), Z3, Z2
+	VBROADCASTSS 12(R9), Z3
+	VFMADD231PS  192(BX), Z3, Z0
+	VFMADD231PS  192(BX)(R12*1), Z3, Z1
+	VFMADD231PS  192(BX)(R12*2), Z3, Z2
+	ADDQ         $+16, R9
+	ADDQ         $+256, BX
+	ADDQ         $-4, R11
+	CMPQ         R11, $+4
+	JGE          loop10
+
+done11:
+	CMPQ R11, $+1
+	JLT  done13
+
+loop12:
+	VBROADCASTSS (R9), Z3
+	VFMADD231PS  (BX), Z3, Z0
+	VFMADD231PS  (BX)(R12*1), Z3, Z1
+	VFMADD231PS  (BX)(R12*2), Z3, Z2
+	ADDQ         $+4, R9
+	ADDQ         $+64, BX
+	ADDQ         $-1, R11
+	CMPQ         R11, $+1
+	JGE          loop12
+
+done13:
+	ADDQ R12, BX
+	ADDQ R12, BX
+	CMPQ R10, $+1
+	JGE  loop7
+
+done8:
+	// Add what is there.
+	MOVQ    40(CX), R9
+	TESTQ   R9, R9
+	JEQ     done14
+	VMOVUPS (SI), Z3
+	VADDPS  Z0, Z3, Z0
+	VMOVUPS 64(SI), Z3
+	VADDPS  Z1, Z3, Z1
+	VMOVUPS 128(SI), Z3
+	VADDPS  Z2, Z3, Z2
+
+done14:
+	VMOVUPS Z0, (SI)
+	VMOVUPS Z1, 64(SI)
+	VMOVUPS Z2, 128(SI)
+	ADDQ    $+192, SI
+	ADDQ    $-1, R8
+	CMPQ    R8, $+1
+	JGE     loop5
+
+done6:
+	MOVQ  80(CX), R8
+	TESTQ R8, R8
+	JEQ   done15
+
+	// The chains of a panel.
+	VMOVUPS (DI), Z0
+	VMOVUPS 64(DI), Z1
+	VMOVUPS 128(DI), Z2
+	MOVQ    32(CX), R8
+	ADDQ    R8, DI
+	MOVQ    16(CX), DI
+	MOVQ    8(CX), R8
+	CMPQ    R8, $+1
+	JLT     done17
+
+loop16:
+	MOVQ R8, R9
+	ADDQ $-128, R8
+	CMPQ R8, $+1
+	JLT  done18
+	MOVQ $+128, R9
+
+done18:
+	MOVQ R9, R10
+	SHLQ $0x06, R10
+	CMPQ R9, $+4
+	JLT  done20
+
+loop19:
+	VBROADCASTSS (DI), Z3
+	VFMADD231PS  (BX), Z3, Z0
+	VFMADD231PS  (BX)(R10*1), Z3, Z1
+	VFMADD231PS  (BX)(R10*2), Z3, Z2
+	VBROADCASTSS 4(DI), Z3
+	VFMADD231PS  64(BX), Z3, Z0
+	VFMADD231PS  64(BX)(R10*1), Z3, Z1
+	VFMADD231PS  64(BX)(R10*2), Z3, Z2
+	VBROADCASTSS 8(DI), Z3
+	VFMADD231PS  128(BX), Z3, Z0
+	VFMADD231PS  128(BX)(R10*1), Z3, Z1
+	VFMADD231PS  128(BX)(R10*2), Z3, Z2
+	VBROADCASTSS 12(DI), Z3
+	VFMADD231PS  192(BX), Z3, Z0
+	VFMADD231PS  192(BX)(R10*1), Z3, Z1
+	VFMADD231PS  192(BX)(R10*2), Z3, Z2
+	ADDQ         $+16, DI
+	ADDQ         $+256, BX
+	ADDQ         $-4, R9
+	CMPQ         R9, $+4
+	JGE          loop19
+
+done20:
+	CMPQ R9, $+1
+	JLT  done22
+
+loop21:
+	VBROADCASTSS (DI), Z3
+	VFMADD231PS  (BX), Z3, Z0
+	VFMADD231PS  (BX)(R10*1), Z3, Z1
+	VFMADD231PS  (BX)(R10*2), Z3, Z2
+	ADDQ         $+4, DI
+	ADDQ         $+64, BX
+	ADDQ         $-1, R9
+	CMPQ         R9, $+1
+	JGE          loop21
+
+done22:
+	ADDQ R10, BX
+	ADDQ R10, BX
+	CMPQ R8, $+1
+	JGE  loop16
+
+done17:
+	// Add what is there.
+	MOVQ    40(CX), BX
+	TESTQ   BX, BX
+	JEQ     done23
+	VMOVUPS (SI), Z3
+	VADDPS  Z0, Z3, Z0
+	VMOVUPS 64(SI), Z3
+	VADDPS  Z1, Z3, Z1
+	VMOVUPS 128(SI), Z3
+	VADDPS  Z2, Z3, Z2
+
+done23:
+	VMOVUPS Z0, (SI)
+	VMOVUPS Z1, 64(SI)
+	VMOVUPS Z2, 128(SI)
+	ADDQ    $+192, SI
+
+done15:
+	ADDQ $+88, CX
+	ADDQ $-1, DX
+	CMPQ DX, $+1
+	JGE  loop3
+
+done4:
+	VBROADCASTSS constantsAVX512<>+0(SB), Z0
+	VBROADCASTSS constantsAVX512<>+4(SB), Z1
+	VBROADCASTSS constantsAVX512<>+8(SB), Z2
+	VBROADCASTSS constantsAVX512<>+12(SB), Z3
+	VBROADCASTSS constantsAVX512<>+16(SB), Z4
+	VBROADCASTSS constantsAVX512<>+20(SB), Z4
+	VBROADCASTSS constantsAVX512<>+24(SB), Z5
+	VBROADCASTSS constantsAVX512<>+28(SB), Z6
+	VBROADCASTSS constantsAVX512<>+32(SB), Z7
+	VBROADCASTSS constantsAVX512<>+36(SB), Z8
+	VBROADCASTSS constantsAVX512<>+40(SB), Z9
+	VBROADCASTSS constantsAVX512<>+44(SB), Z10
+	VBROADCASTSS constantsAVX512<>+48(SB), Z11
+	VBROADCASTSS constantsAVX512<>+52(SB), Z12
+	VBROADCASTSS constantsAVX512<>+56(SB), Z13
+	VBROADCASTSS constantsAVX512<>+60(SB), Z14
+	VBROADCASTSS constantsAVX512<>+60(SB), Z15
+	VBROADCASTSS constantsAVX512<>+64(SB), Z16
+	VBROADCASTSS constantsAVX512<>+68(SB), Z17
+	VBROADCASTSS constantsAVX512<>+72(SB), Z18
+	VBROADCASTSS constantsAVX512<>+76(SB), Z19
+	VBROADCASTSS constantsAVX512<>+80(SB), Z20
+	VBROADCASTSS constantsAVX512<>+60(SB), Z21
+	MOVQ         208(AX), CX
+	MOVQ         224(AX), DX
+	MOVQ         232(AX), BX
+	MOVQ         240(AX), SI
+	MOVQ         200(AX), DI
+
+	// 16 elements at a time.
+	CMPQ DI, $+16
+	JLT  done25
+
+loop24:
+	// Reset and new gates.
+	VMOVUPS      (DX), Z22
+	VMOVUPS      (BX), Z23
+	VADDPS       Z23, Z22, Z22
+	VMINPS       Z22, Z0, Z22
+	VMAXPS       Z22, Z1, Z22
+	VMOVAPS      Z7, Z23
+	VFNMADD231PS Z2, Z22, Z23
+	VSUBPS       Z7, Z23, Z24
+	VPSLLD       $0x17, Z23, Z23
+	VFMADD231PS  Z3, Z24, Z22
+	VMOVAPS      Z17, Z24
+	VFMADD231PS  Z16, Z22, Z24
+	VFMADD213PS  Z18, Z22, Z24
+	VFMADD213PS  Z19, Z22, Z24
+	VFMADD213PS  Z20, Z22, Z24
+	VFMADD213PS  Z21, Z22, Z24
+	VFMADD213PS  Z15, Z23, Z24
+	VDIVPS       Z24, Z15, Z22
+	VMOVUPS      128(BX), Z23
+	VMOVUPS      128(DX), Z24
+	VFMADD231PS  Z23, Z22, Z24
+	VMINPS       Z24, Z4, Z23
+	VMAXPS       Z23, Z5, Z23
+	VMOVAPS      Z6, Z24
+	VFMADD231PS  Z23, Z23, Z24
+	VMOVAPS      Z9, Z25
+	VFMADD231PS  Z8, Z24, Z25
+	VFMADD213PS  Z10, Z24, Z25
+	VMULPS       Z25, Z23, Z23
+	VMOVAPS      Z12, Z25
+	VFMADD231PS  Z11, Z24, Z25
+	VFMADD213PS  Z13, Z24, Z25
+	VFMADD213PS  Z14, Z24, Z25
+	VMULPS       Z25, Z23, Z24
+	VMULPS       Z25, Z25, Z25
+	VFMADD231PS  Z23, Z23, Z25
+	VADDPS       Z24, Z24, Z23
+	VDIVPS       Z25, Z23, Z23
+	VMOVUPS      Z22, (DX)
+	VMOVUPS      Z23, 128(DX)
+
+	// Update gate and h.
+	VMOVUPS      64(DX), Z22
+	VMOVUPS      64(BX), Z24
+	VADDPS       Z24, Z22, Z22
+	VMINPS       Z22, Z0, Z22
+	VMAXPS       Z22, Z1, Z22
+	VMOVAPS      Z7, Z24
+	VFNMADD231PS Z2, Z22, Z24
+	VSUBPS       Z7, Z24, Z25
+	VPSLLD       $0x17, Z24, Z24
+	VFMADD231PS  Z3, Z25, Z22
+	VMOVAPS      Z17, Z25
+	VFMADD231PS  Z16, Z22, Z25
+	VFMADD213PS  Z18, Z22, Z25
+	VFMADD213PS  Z19, Z22, Z25
+	VFMADD213PS  Z20, Z22, Z25
+	VFMADD213PS  Z21, Z22, Z25
+	VFMADD213PS  Z15, Z24, Z25
+	VDIVPS       Z25, Z15, Z22
+	VMOVUPS      Z22, 64(DX)
+	VMOVUPS      (SI), Z24
+	VSUBPS       Z23, Z24, Z24
+	VFMADD231PS  Z24, Z22, Z23
+	VMOVUPS      Z23, (CX)
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	ADDQ         $+64, BX
+	ADDQ         $+64, SI
+	ADDQ         $+128, DX
+	ADDQ         $+128, BX
+	ADDQ         $-16, DI
+	CMPQ         DI, $+16
+	JGE          loop24
+
+done25:
+	// The last elements.
+	TESTQ DI, DI
+	JEQ   done26
+	MOVL  $-1, R8
+	BZHIL DI, R8, R8
+	KMOVW R8, K1
+
+	// Reset and new gates.
+	VMOVUPS.Z    (DX), K1, Z22
+	VMOVUPS.Z    (BX), K1, Z23
+	VADDPS       Z23, Z22, Z22
+	VMINPS       Z22, Z0, Z22
+	VMAXPS       Z22, Z1, Z22
+	VMOVAPS      Z7, Z23
+	VFNMADD231PS Z2, Z22, Z23
+	VSUBPS       Z7, Z23, Z24
+	VPSLLD       $0x17, Z23, Z23
+	VFMADD231PS  Z3, Z24, Z22
+	VMOVAPS      Z17, Z24
+	VFMADD231PS  Z16, Z22, Z24
+	VFMADD213PS  Z18, Z22, Z24
+	VFMADD213PS  Z19, Z22, Z24
+	VFMADD213PS  Z20, Z22, Z24
+	VFMADD213PS  Z21, Z22, Z24
+	VFMADD213PS  Z15, Z23, Z24
+	VDIVPS       Z24, Z15, Z22
+	VMOVUPS.Z    128(BX), K1, Z23
+	VMOVUPS.Z    128(DX), K1, Z24
+	VFMADD231PS  Z23, Z22, Z24
+	VMINPS       Z24, Z4, Z4
+	VMAXPS       Z4, Z5, Z4
+	VMOVAPS      Z6, Z5
+	VFMADD231PS  Z4, Z4, Z5
+	VMOVAPS      Z9, Z6
+	VFMADD231PS  Z8, Z5, Z6
+	VFMADD213PS  Z10, Z5, Z6
+	VMULPS       Z6, Z4, Z4
+	VMOVAPS      Z12, Z6
+	VFMADD231PS  Z11, Z5, Z6
+	VFMADD213PS  Z13, Z5, Z6
+	VFMADD213PS  Z14, Z5, Z6
+	VMULPS       Z6, Z4, Z5
+	VMULPS       Z6, Z6, Z6
+	VFMADD231PS  Z4, Z4, Z6
+	VADDPS       Z5, Z5, Z4
+	VDIVPS       Z6, Z4, Z4
+	VMOVUPS      Z22, K1, (DX)
+	VMOVUPS      Z4, K1, 128(DX)
+
+	// Update gate and h.
+	VMOVUPS.Z    64(DX), K1, Z5
+	VMOVUPS.Z    64(BX), K1, Z6
+	VADDPS       Z6, Z5, Z5
+	VMINPS       Z5, Z0, Z0
+	VMAXPS       Z0, Z1, Z0
+	VMOVAPS      Z7, Z1
+	VFNMADD231PS Z2, Z0, Z1
+	VSUBPS       Z7, Z1, Z2
+	VPSLLD       $0x17, Z1, Z1
+	VFMADD231PS  Z3, Z2, Z0
+	VMOVAPS      Z17, Z2
+	VFMADD231PS  Z16, Z0, Z2
+	VFMADD213PS  Z18, Z0, Z2
+	VFMADD213PS  Z19, Z0, Z2
+	VFMADD213PS  Z20, Z0, Z2
+	VFMADD213PS  Z21, Z0, Z2
+	VFMADD213PS  Z15, Z1, Z2
+	VDIVPS       Z2, Z15, Z0
+	VMOVUPS      Z0, K1, 64(DX)
+	VMOVUPS.Z    (SI), K1, Z1
+	VSUBPS       Z4, Z1, Z1
+	VFMADD231PS  Z1, Z0, Z4
+	VMOVUPS      Z4, K1, (CX)
+
+done26:
+	// To the next step.
+	MOVQ  192(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 192(AX)
+	TESTQ CX, CX
+	JEQ   done2
+	MOVQ  208(AX), CX
+	MOVQ  CX, 240(AX)
+	MOVQ  216(AX), CX
+	MOVQ  CX, 248(AX)
+	MOVQ  208(AX), CX
+	MOVQ  256(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 208(AX)
+	MOVQ  216(AX), CX
+	MOVQ  264(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 216(AX)
+	MOVQ  224(AX), CX
+	MOVQ  272(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 224(AX)
+	MOVQ  232(AX), CX
+	MOVQ  280(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 232(AX)
+	MOVQ  16(AX), CX
+	MOVQ  288(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 16(AX)
+	MOVQ  240(AX), CX
+	MOVQ  CX, 104(AX)
+	MOVQ  48(AX), CX
+	MOVQ  56(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 48(AX)
+	MOVQ  136(AX), CX
+	MOVQ  144(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 136(AX)
+	JMP   step1
+
+done2:
+	// As it was.
+	VZEROUPPER
+	VLDMXCSR (SP)
+	RET
+
+// func rnnTanhStepsAVX512(task *stepTask)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·rnnTanhStepsAVX512(SB), NOSPLIT, $8-8
+	// Flush subnormals to zero.
+	VSTMXCSR (SP)
+	MOVL     (SP), AX
+	ORL      $0x00008040, AX
+	MOVL     AX, 4(SP)
+	VLDMXCSR 4(SP)
+	MOVQ     task+0(FP), AX
+
+step1:
+	// A step.
+	MOVQ 184(AX), DX
+	MOVQ 176(AX), CX
+	LEAQ (AX)(CX*1), CX
+	CMPQ DX, $+1
+	JLT  done4
+
+loop3:
+	MOVQ (CX), BX
+	MOVQ 48(CX), SI
+	MOVQ 24(CX), DI
+	MOVQ 64(CX), R8
+	CMPQ R8, $+1
+	JLT  done6
+
+loop5:
+	// The chains of a panel.
+	VMOVUPS (DI), Z0
+	VMOVUPS 64(DI), Z1
+	VMOVUPS 128(DI), Z2
+	VMOVUPS 192(DI), Z3
+	MOVQ    32(CX), R9
+	ADDQ    R9, DI
+	MOVQ    16(CX), R9
+	MOVQ    8(CX), R10
+	CMPQ    R10, $+1
+	JLT     done8
+
+loop7:
+	MOVQ R10, R11
+	ADDQ $-128, R10
+	CMPQ R10, $+1
+	JLT  done9
+	MOVQ $+128, R11
+
+done9:
+	MOVQ R11, R12
+	SHLQ $0x06, R12
+	LEAQ (BX)(R12*1), R13
+	ADDQ R12, R13
+	ADDQ R12, R13
+	CMPQ R11, $+4
+	JLT  done11
+
+loop10:
+	VBROADCASTSS (R9), Z4
+	VFMADD231PS  (BX), Z4, Z0
+	VFMADD231PS  (BX)(R12*1), Z4, Z1
+	VFMADD231PS  (BX)(R12*2), Z4, Z2
+	VFMADD231PS  (R13), Z4, Z3
+	VBROADCASTSS 4(R9), Z4
+	VFMADD231PS  64(BX), Z4, Z0
+	VFMADD231PS  64(BX)(R12*1), Z4, Z1
+	VFMADD231PS  64(BX)(R12*2), Z4, Z2
+	VFMADD231PS  64(R13), Z4, Z3
+	VBROADCASTSS 8(R9), Z4
+	VFMADD231PS  128(BX), Z4, Z0
+	VFMADD231PS  128(BX)(R12*1), Z4, Z1
+	VFMADD231PS  128(BX)(R12*2), Z4, Z2
+	VFMADD231PS  128(R13), Z4, Z3
+	VBROADCASTSS 12(R9), Z4
+	VFMADD231PS  192(BX), Z4, Z0
+	VFMADD231PS  192(BX)(R12*1), Z4, Z1
+	VFMADD231PS  192(BX)(R12*2), Z4, Z2
+	VFMADD231PS  192(R13), Z4, Z3
+	ADDQ         $+16, R9
+	ADDQ         $+256, BX
+	ADDQ         $+256, R13
+	ADDQ         $-4, R11
+	CMPQ         R11, $+4
+	JGE          loop10
+
+done11:
+	CMPQ R11, $+1
+	JLT  done13
+
+loop12:
+	VBROADCASTSS (R9), Z4
+	VFMADD231PS  (BX), Z4, Z0
+	VFMADD231PS  (BX)(R12*1), Z4, Z1
+	VFMADD231PS  (BX)(R12*2), Z4, Z2
+	VFMADD231PS  (R13), Z4, Z3
+	ADDQ         $+4, R9
+	ADDQ         $+64, BX
+	ADDQ         $+64, R13
+	ADDQ         $-1, R11
+	CMPQ         R11, $+1
+	JGE          loop12
+
+done13:
+	MOVQ R13, BX
+	CMPQ R10, $+1
+	JGE  loop7
+
+done8:
+	// Add what is there.
+	MOVQ    40(CX), R9
+	TESTQ   R9, R9
+	JEQ     done14
+	VMOVUPS (SI), Z4
+	VADDPS  Z0, Z4, Z0
+	VMOVUPS 64(SI), Z4
+	VADDPS  Z1, Z4, Z1
+	VMOVUPS 128(SI), Z4
+	VADDPS  Z2, Z4, Z2
+	VMOVUPS 192(SI), Z4
+	VADDPS  Z3, Z4, Z3
+
+done14:
+	VMOVUPS Z0, (SI)
+	VMOVUPS Z1, 64(SI)
+	VMOVUPS Z2, 128(SI)
+	VMOVUPS Z3, 192(SI)
+	ADDQ    $+256, SI
+	ADDQ    $-1, R8
+	CMPQ    R8, $+1
+	JGE     loop5
+
+done6:
+	MOVQ 72(CX), R8
+	CMPQ R8, $+1
+	JNE  done15
+
+	// The chains of a panel.
+	VMOVUPS (DI), Z0
+	MOVQ    32(CX), R9
+	ADDQ    R9, DI
+	MOVQ    16(CX), R9
+	MOVQ    8(CX), R10
+	CMPQ    R10, $+1
+	JLT     done17
+
+loop16:
+	MOVQ R10, R11
+	ADDQ $-128, R10
+	CMPQ R10, $+1
+	JLT  done18
+	MOVQ $+128, R11
+
+done18:
+	MOVQ R11, R12
+	SHLQ $0x06, R12
+	CMPQ R11, $+4
+	JLT  done20
+
+loop19:
+	VBROADCASTSS (R9), Z1
+	VFMADD231PS  (BX), Z1, Z0
+	VBROADCASTSS 4(R9), Z1
+	VFMADD231PS  64(BX), Z1, Z0
+	VBROADCASTSS 8(R9), Z1
+	VFMADD231PS  128(BX), Z1, Z0
+	VBROADCASTSS 12(R9), Z1
+	VFMADD231PS  192(BX), Z1, Z0
+	ADDQ         $+16, R9
+	ADDQ         $+256, BX
+	ADDQ         $-4, R11
+	CMPQ         R11, $+4
+	JGE          loop19
+
+done20:
+	CMPQ R11, $+1
+	JLT  done22
+
+loop21:
+	VBROADCASTSS (R9), Z1
+	VFMADD231PS  (BX), Z1, Z0
+	ADDQ         $+4, R9
+	ADDQ         $+64, BX
+	ADDQ         $-1, R11
+	CMPQ         R11, $+1
+	JGE          loop21
+
+done22:
+	CMPQ R10, $+1
+	JGE  loop16
+
+done17:
+	// Add what is there.
+	MOVQ    40(CX), R9
+	TESTQ   R9, R9
+	JEQ     done23
+	VMOVUPS (SI), Z1
+	VADDPS  Z0, Z1, Z0
+
+done23:
+	VMOVUPS Z0, (SI)
+	ADDQ    $+64, SI
+
+done15:
+	CMPQ R8, $+2
+	JNE  done24
+
+	// The chains of a panel.
+	VMOVUPS (DI), Z0
+	VMOVUPS 64(DI), Z1
+	MOVQ    32(CX), R9
+	ADDQ    R9, DI
+	MOVQ    16(CX), R9
+	MOVQ    8(CX), R10
+	CMPQ    R10, $+1
+	JLT     done26
+
+loop25:
+	MOVQ R10, R11
+	ADDQ $-128, R10
+	CMPQ R10, $+1
+	JLT  done27
+	MOVQ $+128, R11
+
+done27:
+	MOVQ R11, R12
+	SHLQ $0x06, R12
+	CMPQ R11, $+4
+	JLT  done29
+
+loop28:
+	VBROADCASTSS (R9), Z2
+	VFMADD231PS  (BX), Z2, Z0
+	VFMADD231PS  (BX)(R12*1), Z2, Z1
+	VBROADCASTSS 4(R9), Z2
+	VFMADD231PS  64(BX), Z2, Z0
+	VFMADD231PS  64(BX)(R12*1), Z2, Z1
+	VBROADCASTSS 8(R9), Z2
+	VFMADD231PS  128(BX), Z2, Z0
+	VFMADD231PS  128(BX)(R12*1), Z2, Z1
+	VBROADCASTSS 12(R9), Z2
+	VFMADD231PS  192(BX), Z2, Z0
+	VFMADD231PS  192(BX)(R12*1), Z2, Z1
+	ADDQ         $+16, R9
+	ADDQ         $+256, BX
+	ADDQ         $-4, R11
+	CMPQ         R11, $+4
+	JGE          loop28
+
+done29:
+	CMPQ R11, $+1
+	JLT  done31
+
+loop30:
+	VBROADCASTSS (R9), Z2
+	VFMADD231PS  (BX), Z2, Z0
+	VFMADD231PS  (BX)(R12*1), Z2, Z1
+	ADDQ         $+4, R9
+	ADDQ         $+64, BX
+	ADDQ         $-1, R11
+	CMPQ         R11, $+1
+	JGE          loop30
+
+done31:
+	ADDQ R12, BX
+	CMPQ R10, $+1
+	JGE  loop25
+
+done26:
+	// Add what is there.
+	MOVQ    40(CX), R9
+	TESTQ   R9, R9
+	JEQ     done32
+	VMOVUPS (SI), Z2
+	VADDPS  Z0, Z2, Z0
+	VMOVUPS 64(SI), Z2
+	VADDPS  Z1, Z2, Z1
+
+done32:
+	VMOVUPS Z0, (SI)
+	VMOVUPS Z1, 64(SI)
+	ADDQ    $+128, SI
+
+done24:
+	CMPQ R8, $+3
+	JNE  done33
+
+	// The chains of a panel.
+	VMOVUPS (DI), Z0
+	VMOVUPS 64(DI), Z1
+	VMOVUPS 128(DI), Z2
+	MOVQ    32(CX), R8
+	ADDQ    R8, DI
+	MOVQ    16(CX), R8
+	MOVQ    8(CX), R9
+	CMPQ    R9, $+1
+	JLT     done35
+
+loop34:
+	MOVQ R9, R10
+	ADDQ $-128, R9
+	CMPQ R9, $+1
+	JLT  done36
+	MOVQ $+128, R10
+
+done36:
+	MOVQ R10, R11
+	SHLQ $0x06, R11
+	CMPQ R10, $+4
+	JLT  done38
+
+loop37:
+	VBROADCASTSS (R8), Z3
+	VFMADD231PS  (BX), Z3, Z0
+	VFMADD231PS  (BX)(R11*1), Z3, Z1
+	VFMADD231PS  (BX)(R11*2), Z3, Z2
+	VBROADCASTSS 4(R8), Z3
+	VFMADD231PS  64(BX), Z3, Z0
+	VFMADD231PS  64(BX)(R11*1), Z3, Z1
+	VFMADD231PS  64(BX)(R11*2), Z3, Z2
+	VBROADCASTSS 8(R8), Z3
+	VFMADD231PS  128(BX), Z3, Z0
+	VFMADD231PS  128(BX)(R11*1), Z3, Z1
+	VFMADD231PS  128(BX)(R11*2), Z3, Z2
+	VBROADCASTSS 12(R8), Z3
+	VFMADD231PS  192(BX), Z3, Z0
+	VFMADD231PS  192(BX)(R11*1), Z3, Z1
+	VFMADD231PS  192(BX)(R11*2), Z3, Z2
+	ADDQ         $+16, R8
+	ADDQ         $+256, BX
+	ADDQ         $-4, R10
+	CMPQ         R10, $+4
+	JGE          loop37
+
+done38:
+	CMPQ R10, $+1
+	JLT  done40
+
+loop39:
+	VBROADCASTSS (R8), Z3
+	VFMADD231PS  (BX), Z3, Z0
+	VFMADD231PS  (BX)(R11*1), Z3, Z1
+	VFMADD231PS  (BX)(R11*2), Z3, Z2
+	ADDQ         $+4, R8
+	ADDQ         $+64, BX
+	ADDQ         $-1, R10
+	CMPQ         R10, $+1
+	JGE          loop39
+
+done40:
+	ADDQ R11, BX
+	ADDQ R11, BX
+	CMPQ R9, $+1
+	JGE  loop34
+
+done35:
+	// Add what is there.
+	MOVQ    40(CX), R8
+	TESTQ   R8, R8
+	JEQ     done41
+	VMOVUPS (SI), Z3
+	VADDPS  Z0, Z3, Z0
+	VMOVUPS 64(SI), Z3
+	VADDPS  Z1, Z3, Z1
+	VMOVUPS 128(SI), Z3
+	VADDPS  Z2, Z3, Z2
+
+done41:
+	VMOVUPS Z0, (SI)
+	VMOVUPS Z1, 64(SI)
+	VMOVUPS Z2, 128(SI)
+	ADDQ    $+192, SI
+
+done33:
+	MOVQ  80(CX), R8
+	TESTQ R8, R8
+	JEQ   done42
+
+	// The chains of a panel.
+	VMOVUPS (DI), Z0
+	MOVQ    32(CX), R8
+	ADDQ    R8, DI
+	MOVQ    16(CX), DI
+	MOVQ    8(CX), R8
+	CMPQ    R8, $+1
+	JLT     done44
+
+loop43:
+	MOVQ R8, R9
+	ADDQ $-128, R8
+	CMPQ R8, $+1
+	JLT  done45
+	MOVQ $+128, R9
+
+done45:
+	MOVQ R9, R10
+	SHLQ $0x06, R10
+	CMPQ R9, $+4
+	JLT  done47
+
+loop46:
+	VBROADCASTSS (DI), Z1
+	VFMADD231PS  (BX), Z1, Z0
+	VBROADCASTSS 4(DI), Z1
+	VFMADD231PS  64(BX), Z1, Z0
+	VBROADCASTSS 8(DI), Z1
+	VFMADD231PS  128(BX), Z1, Z0
+	VBROADCASTSS 12(DI), Z1
+	VFMADD231PS  192(BX), Z1, Z0
+	ADDQ         $+16, DI
+	ADDQ         $+256, BX
+	ADDQ         $-4, R9
+	CMPQ         R9, $+4
+	JGE          loop46
+
+done47:
+	CMPQ R9, $+1
+	JLT  done49
+
+loop48:
+	VBROADCASTSS (DI), Z1
+	VFMADD231PS  (BX), Z1, Z0
+	ADDQ         $+4, DI
+	ADDQ         $+64, BX
+	ADDQ         $-1, R9
+	CMPQ         R9, $+1
+	JGE          loop48
+
+done49:
+	CMPQ R8, $+1
+	JGE  loop43
+
+done44:
+	// Add what is there.
+	MOVQ    40(CX), BX
+	TESTQ   BX, BX
+	JEQ     done50
+	VMOVUPS (SI), Z1
+	VADDPS  Z0, Z1, Z0
+
+done50:
+	VMOVUPS Z0, (SI)
+	ADDQ    $+64, SI
+
+done42:
+	ADDQ $+88, CX
+	ADDQ $-1, DX
+	CMPQ DX, $+1
+	JGE  loop3
+
+done4:
+	VBROADCASTSS constantsAVX512<>+0(SB), Z0
+	VBROADCASTSS constantsAVX512<>+4(SB), Z0
+	VBROADCASTSS constantsAVX512<>+8(SB), Z0
+	VBROADCASTSS constantsAVX512<>+12(SB), Z0
+	VBROADCASTSS constantsAVX512<>+16(SB), Z0
+	VBROADCASTSS constantsAVX512<>+20(SB), Z0
+	VBROADCASTSS constantsAVX512<>+24(SB), Z1
+	VBROADCASTSS constantsAVX512<>+28(SB), Z2
+	VBROADCASTSS constantsAVX512<>+32(SB), Z3
+	VBROADCASTSS constantsAVX512<>+36(SB), Z3
+	VBROADCASTSS constantsAVX512<>+40(SB), Z4
+	VBROADCASTSS constantsAVX512<>+44(SB), Z5
+	VBROADCASTSS constantsAVX512<>+48(SB), Z6
+	VBROADCASTSS constantsAVX512<>+52(SB), Z7
+	VBROADCASTSS constantsAVX512<>+56(SB), Z8
+	VBROADCASTSS constantsAVX512<>+60(SB), Z9
+	MOVQ         208(AX), CX
+	MOVQ         224(AX), DX
+	MOVQ         232(AX), BX
+	MOVQ         200(AX), SI
+
+	// 16 elements at a time.
+	CMPQ SI, $+16
+	JLT  done52
+
+loop51:
+	VMOVUPS     (DX), Z10
+	VMOVUPS     (BX), Z11
+	VADDPS      Z11, Z10, Z10
+	VMINPS      Z10, Z0, Z10
+	VMAXPS      Z10, Z1, Z10
+	VMOVAPS     Z2, Z11
+	VFMADD231PS Z10, Z10, Z11
+	VMOVAPS     Z4, Z12
+	VFMADD231PS Z3, Z11, Z12
+	VFMADD213PS Z5, Z11, Z12
+	VMULPS      Z12, Z10, Z10
+	VMOVAPS     Z7, Z12
+	VFMADD231PS Z6, Z11, Z12
+	VFMADD213PS Z8, Z11, Z12
+	VFMADD213PS Z9, Z11, Z12
+	VMULPS      Z12, Z10, Z11
+	VMULPS      Z12, Z12, Z12
+	VFMADD231PS Z10, Z10, Z12
+	VADDPS      Z11, Z11, Z10
+	VDIVPS      Z12, Z10, Z10
+	VMOVUPS     Z10, (CX)
+	ADDQ        $+64, CX
+	ADDQ        $+64, DX
+	ADDQ        $+64, BX
+	ADDQ        $-16, SI
+	CMPQ        SI, $+16
+	JGE         loop51
+
+done52:
+	// The last elements.
+	TESTQ       SI, SI
+	JEQ         done53
+	MOVL        $-1, DI
+	BZHIL       SI, DI, DI
+	KMOVW       DI, K1
+	VMOVUPS.Z   (DX), K1, Z10
+	VMOVUPS.Z   (BX), K1, Z11
+	VADDPS      Z11, Z10, Z10
+	VMINPS      Z10, Z0, Z0
+	VMAXPS      Z0, Z1, Z0
+	VMOVAPS     Z2, Z1
+	VFMADD231PS Z0, Z0, Z1
+	VMOVAPS     Z4, Z2
+	VFMADD231PS Z3, Z1, Z2
+	VFMADD213PS Z5, Z1, Z2
+	VMULPS      Z2, Z0, Z0
+	VMOVAPS     Z7, Z2
+	VFMADD231PS Z6, Z1, Z2
+	VFMADD213PS Z8, Z1, Z2
+	VFMADD213PS Z9, Z1, Z2
+	VMULPS      Z2, Z0, Z1
+	VMULPS      Z2, Z2, Z2
+	VFMADD231PS Z0, Z0, Z2
+	VADDPS      Z1, Z1, Z0
+	VDIVPS      Z2, Z0, Z0
+	VMOVUPS     Z0, K1, (CX)
+
+done53:
+	// To the next step.
+	MOVQ  192(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 192(AX)
+	TESTQ CX, CX
+	JEQ   done2
+	MOVQ  208(AX), CX
+	MOVQ  CX, 240(AX)
+	MOVQ  216(AX), CX
+	MOVQ  CX, 248(AX)
+	MOVQ  208(AX), CX
+	MOVQ  256(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 208(AX)
+	MOVQ  216(AX), CX
+	MOVQ  264(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 216(AX)
+	MOVQ  224(AX), CX
+	MOVQ  272(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 224(AX)
+	MOVQ  232(AX), CX
+	MOVQ  280(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 232(AX)
+	MOVQ  16(AX), CX
+	MOVQ  288(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 16(AX)
+	MOVQ  240(AX), CX
+	MOVQ  CX, 104(AX)
+	MOVQ  48(AX), CX
+	MOVQ  56(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 48(AX)
+	MOVQ  136(AX), CX
+	MOVQ  144(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 136(AX)
+	JMP   step1
+
+done2:
+	// As it was.
+	VZEROUPPER
+	VLDMXCSR (SP)
+	RET
+
+// func rnnReLUStepsAVX512(task *stepTask)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·rnnReLUStepsAVX512(SB), NOSPLIT, $8-8
+	// Flush subnormals to zero.
+	VSTMXCSR (SP)
+	MOVL     (SP), AX
+	ORL      $0x00008040, AX
+	MOVL     AX, 4(SP)
+	VLDMXCSR 4(SP)
+	MOVQ     task+0(FP), AX
+
+step1:
+	// A step.
+	MOVQ 184(AX), DX
+	MOVQ 176(AX), CX
+	LEAQ (AX)(CX*1), CX
+	CMPQ DX, $+1
+	JLT  done4
+
+loop3:
+	MOVQ (CX), BX
+	MOVQ 48(CX), SI
+	MOVQ 24(CX), DI
+	MOVQ 64(CX), R8
+	CMPQ R8, $+1
+	JLT  done6
+
+loop5:
+	// The chains of a panel.
+	VMOVUPS (DI), Z0
+	VMOVUPS 64(DI), Z1
+	VMOVUPS 128(DI), Z2
+	VMOVUPS 192(DI), Z3
+	MOVQ    32(CX), R9
+	ADDQ    R9, DI
+	MOVQ    16(CX), R9
+	MOVQ    8(CX), R10
+	CMPQ    R10, $+1
+	JLT     done8
+
+loop7:
+	MOVQ R10, R11
+	ADDQ $-128, R10
+	CMPQ R10, $+1
+	JLT  done9
+	MOVQ $+128, R11
+
+done9:
+	MOVQ R11, R12
+	SHLQ $0x06, R12
+	LEAQ (BX)(R12*1), R13
+	ADDQ R12, R13
+	ADDQ R12, R13
+	CMPQ R11, $+4
+	JLT  done11
+
+loop10:
+	VBROADCASTSS (R9), Z4
+	VFMADD231PS  (BX), Z4, Z0
+	VFMADD231PS  (BX)(R12*1), Z4, Z1
+	VFMADD231PS  (BX)(R12*2), Z4, Z2
+	VFMADD231PS  (R13), Z4, Z3
+	VBROADCASTSS 4(R9), Z4
+	VFMADD231PS  64(BX), Z4, Z0
+	VFMADD231PS  64(BX)(R12*1), Z4, Z1
+	VFMADD231PS  64(BX)(R12*2), Z4, Z2
+	VFMADD231PS  64(R13), Z4, Z3
+	VBROADCASTSS 8(R9), Z4
+	VFMADD231PS  128(BX), Z4, Z0
+	VFMADD231PS  128(BX)(R12*1), Z4, Z1
+	VFMADD231PS  128(BX)(R12*2), Z4, Z2
+	VFMADD231PS  128(R13), Z4, Z3
+	VBROADCASTSS 12(R9), Z4
+	VFMADD231PS  192(BX), Z4, Z0
+	VFMADD231PS  192(BX)(R12*1), Z4, Z1
+	VFMADD231PS  192(BX)(R12*2), Z4, Z2
+	VFMADD231PS  192(R13), Z4, Z3
+	ADDQ         $+16, R9
+	ADDQ         $+256, BX
+	ADDQ         $+256, R13
+	ADDQ         $-4, R11
+	CMPQ         R11, $+4
+	JGE          loop10
+
+done11:
+	CMPQ R11, $+1
+	JLT  done13
+
+loop12:
+	VBROADCASTSS (R9), Z4
+	VFMADD231PS  (BX), Z4, Z0
+	VFMADD231PS  (BX)(R12*1), Z4, Z1
+	VFMADD231PS  (BX)(R12*2), Z4, Z2
+	VFMADD231PS  (R13), Z4, Z3
+	ADDQ         $+4, R9
+	ADDQ         $+64, BX
+	ADDQ         $+64, R13
+	ADDQ         $-1, R11
+	CMPQ         R11, $+1
+	JGE          loop12
+
+done13:
+	MOVQ R13, BX
+	CMPQ R10, $+1
+	JGE  loop7
+
+done8:
+	// Add what is there.
+	MOVQ    40(CX), R9
+	TESTQ   R9, R9
+	JEQ     done14
+	VMOVUPS (SI), Z4
+	VADDPS  Z0, Z4, Z0
+	VMOVUPS 64(SI), Z4
+	VADDPS  Z1, Z4, Z1
+	VMOVUPS 128(SI), Z4
+	VADDPS  Z2, Z4, Z2
+	VMOVUPS 192(SI), Z4
+	VADDPS  Z3, Z4, Z3
+
+done14:
+	VMOVUPS Z0, (SI)
+	VMOVUPS Z1, 64(SI)
+	VMOVUPS Z2, 128(SI)
+	VMOVUPS Z3, 192(SI)
+	ADDQ    $+256, SI
+	ADDQ    $-1, R8
+	CMPQ    R8, $+1
+	JGE     loop5
+
+done6:
+	MOVQ 72(CX), R8
+	CMPQ R8, $+1
+	JNE  done15
+
+	// The chains of a panel.
+	VMOVUPS (DI), Z0
+	MOVQ    32(CX), R9
+	ADDQ    R9, DI
+	MOVQ    16(CX), R9
+	MOVQ    8(CX), R10
+	CMPQ    R10, $+1
+	JLT     done17
+
+loop16:
+	MOVQ R10, R11
+	ADDQ $-128, R10
+	CMPQ R10, $+1
+	JLT  done18
+	MOVQ $+128, R11
+
+done18:
+	MOVQ R11, R12
+	SHLQ $0x06, R12
+	CMPQ R11, $+4
+	JLT  done20
+
+loop19:
+	VBROADCASTSS (R9), Z1
+	VFMADD231PS  (BX), Z1, Z0
+	VBROADCASTSS 4(R9), Z1
+	VFMADD231PS  64(BX), Z1, Z0
+	VBROADCASTSS 8(R9), Z1
+	VFMADD231PS  128(BX), Z1, Z0
+	VBROADCASTSS 12(R9), Z1
+	VFMADD231PS  192(BX), Z1, Z0
+	ADDQ         $+16, R9
+	ADDQ         $+256, BX
+	ADDQ         $-4, R11
+	CMPQ         R11, $+4
+	JGE          loop19
+
+done20:
+	CMPQ R11, $+1
+	JLT  done22
+
+loop21:
+	VBROADCASTSS (R9), Z1
+	VFMADD231PS  (BX), Z1, Z0
+	ADDQ         $+4, R9
+	ADDQ         $+64, BX
+	ADDQ         $-1, R11
+	CMPQ         R11, $+1
+	JGE          loop21
+
+done22:
+	CMPQ R10, $+1
+	JGE  loop16
+
+done17:
+	// Add what is there.
+	MOVQ    40(CX), R9
+	TESTQ   R9, R9
+	JEQ     done23
+	VMOVUPS (SI), Z1
+	VADDPS  Z0, Z1, Z0
+
+done23:
+	VMOVUPS Z0, (SI)
+	ADDQ    $+64, SI
+
+done15:
+	CMPQ R8, $+2
+	JNE  done24
+
+	// The chains of a panel.
+	VMOVUPS (DI), Z0
+	VMOVUPS 64(DI), Z1
+	MOVQ    32(CX), R9
+	ADDQ    R9, DI
+	MOVQ    16(CX), R9
+	MOVQ    8(CX), R10
+	CMPQ    R10, $+1
+	JLT     done26
+
+loop25:
+	MOVQ R10, R11
+	ADDQ $-128, R10
+	CMPQ R10, $+1
+	JLT  done27
+	MOVQ $+128, R11
+
+done27:
+	MOVQ R11, R12
+	SHLQ $0x06, R12
+	CMPQ R11, $+4
+	JLT  done29
+
+loop28:
+	VBROADCASTSS (R9), Z2
+	VFMADD231PS  (BX), Z2, Z0
+	VFMADD231PS  (BX)(R12*1), Z2, Z1
+	VBROADCASTSS 4(R9), Z2
+	VFMADD231PS  64(BX), Z2, Z0
+	VFMADD231PS  64(BX)(R12*1), Z2, Z1
+	VBROADCASTSS 8(R9), Z2
+	VFMADD231PS  128(BX), Z2, Z0
+	VFMADD231PS  128(BX)(R12*1), Z2, Z1
+	VBROADCASTSS 12(R9), Z2
+	VFMADD231PS  192(BX), Z2, Z0
+	VFMADD231PS  192(BX)(R12*1), Z2, Z1
+	ADDQ         $+16, R9
+	ADDQ         $+256, BX
+	ADDQ         $-4, R11
+	CMPQ         R11, $+4
+	JGE          loop28
+
+done29:
+	CMPQ R11, $+1
+	JLT  done31
+
+loop30:
+	VBROADCASTSS (R9), Z2
+	VFMADD231PS  (BX), Z2, Z0
+	VFMADD231PS  (BX)(R12*1), Z2, Z1
+	ADDQ         $+4, R9
+	ADDQ         $+64, BX
+	ADDQ         $-1, R11
+	CMPQ         R11, $+1
+	JGE          loop30
+
+done31:
+	ADDQ R12, BX
+	CMPQ R10, $+1
+	JGE  loop25
+
+done26:
+	// Add what is there.
+	MOVQ    40(CX), R9
+	TESTQ   R9, R9
+	JEQ     done32
+	VMOVUPS (SI), Z2
+	VADDPS  Z0, Z2, Z0
+	VMOVUPS 64(SI), Z2
+	VADDPS  Z1, Z2, Z1
+
+done32:
+	VMOVUPS Z0, (SI)
+	VMOVUPS Z1, 64(SI)
+	ADDQ    $+128, SI
+
+done24:
+	CMPQ R8, $+3
+	JNE  done33
+
+	// The chains of a panel.
+	VMOVUPS (DI), Z0
+	VMOVUPS 64(DI), Z1
+	VMOVUPS 128(DI), Z2
+	MOVQ    32(CX), R8
+	ADDQ    R8, DI
+	MOVQ    16(CX), R8
+	MOVQ    8(CX), R9
+	CMPQ    R9, $+1
+	JLT     done35
+
+loop34:
+	MOVQ R9, R10
+	ADDQ $-128, R9
+	CMPQ R9, $+1
+	JLT  done36
+	MOVQ $+128, R10
+
+done36:
+	MOVQ R10, R11
+	SHLQ $0x06, R11
+	CMPQ R10, $+4
+	JLT  done38
+
+loop37:
+	VBROADCASTSS (R8), Z3
+	VFMADD231PS  (BX), Z3, Z0
+	VFMADD231PS  (BX)(R11*1), Z3, Z1
+	VFMADD231PS  (BX)(R11*2), Z3, Z2
+	VBROADCASTSS 4(R8), Z3
+	VFMADD231PS  64(BX), Z3, Z0
+	VFMADD231PS  64(BX)(R11*1), Z3, Z1
+	VFMADD231PS  64(BX)(R11*2), Z3, Z2
+	VBROADCASTSS 8(R8), Z3
+	VFMADD231PS  128(BX), Z3, Z0
+	VFMADD231PS  128(BX)(R11*1), Z3, Z1
+	VFMADD231PS  128(BX)(R11*2), Z3, Z2
+	VBROADCASTSS 12(R8), Z3
+	VFMADD231PS  192(BX), Z3, Z0
+	VFMADD231PS  192(BX)(R11*1), Z3, Z1
+	VFMADD231PS  192(BX)(R11*2), Z3, Z2
+	ADDQ         $+16, R8
+	ADDQ         $+256, BX
+	ADDQ         $-4, R10
+	CMPQ         R10, $+4
+	JGE          loop37
+
+done38:
+	CMPQ R10, $+1
+	JLT  done40
+
+loop39:
+	VBROADCASTSS (R8), Z3
+	VFMADD231PS  (BX), Z3, Z0
+	VFMADD231PS  (BX)(R11*1), Z3, Z1
+	VFMADD231PS  (BX)(R11*2), Z3, Z2
+	ADDQ         $+4, R8
+	ADDQ         $+64, BX
+	ADDQ         $-1, R10
+	CMPQ         R10, $+1
+	JGE          loop39
+
+done40:
+	ADDQ R11, BX
+	ADDQ R11, BX
+	CMPQ R9, $+1
+	JGE  loop34
+
+done35:
+	// Add what is there.
+	MOVQ    40(CX), R8
+	TESTQ   R8, R8
+	JEQ     done41
+	VMOVUPS (SI), Z3
+	VADDPS  Z0, Z3, Z0
+	VMOVUPS 64(SI), Z3
+	VADDPS  Z1, Z3, Z1
+	VMOVUPS 128(SI), Z3
+	VADDPS  Z2, Z3, Z2
+
+done41:
+	VMOVUPS Z0, (SI)
+	VMOVUPS Z1, 64(SI)
+	VMOVUPS Z2, 128(SI)
+	ADDQ    $+192, SI
+
+done33:
+	MOVQ  80(CX), R8
+	TESTQ R8, R8
+	JEQ   done42
+
+	// The chains of a panel.
+	VMOVUPS (DI), Z0
+	MOVQ    32(CX), R8
+	ADDQ    R8, DI
+	MOVQ    16(CX), DI
+	MOVQ    8(CX), R8
+	CMPQ    R8, $+1
+	JLT     done44
+
+loop43:
+	MOVQ R8, R9
+	ADDQ $-128, R8
+	CMPQ R8, $+1
+	JLT  done45
+	MOVQ $+128, R9
+
+done45:
+	MOVQ R9, R10
+	SHLQ $0x06, R10
+	CMPQ R9, $+4
+	JLT  done47
+
+loop46:
+	VBROADCASTSS (DI), Z1
+	VFMADD231PS  (BX), Z1, Z0
+	VBROADCASTSS 4(DI), Z1
+	VFMADD231PS  64(BX), Z1, Z0
+	VBROADCASTSS 8(DI), Z1
+	VFMADD231PS  128(BX), Z1, Z0
+	VBROADCASTSS 12(DI), Z1
+	VFMADD231PS  192(BX), Z1, Z0
+	ADDQ         $+16, DI
+	ADDQ         $+256, BX
+	ADDQ         $-4, R9
+	CMPQ         R9, $+4
+	JGE          loop46
+
+done47:
+	CMPQ R9, $+1
+	JLT  done49
+
+loop48:
+	VBROADCASTSS (DI), Z1
+	VFMADD231PS  (BX), Z1, Z0
+	ADDQ         $+4, DI
+	ADDQ         $+64, BX
+	ADDQ         $-1, R9
+	CMPQ         R9, $+1
+	JGE          loop48
+
+done49:
+	CMPQ R8, $+1
+	JGE  loop43
+
+done44:
+	// Add what is there.
+	MOVQ    40(CX), BX
+	TESTQ   BX, BX
+	JEQ     done50
+	VMOVUPS (SI), Z1
+	VADDPS  Z0, Z1, Z0
+
+done50:
+	VMOVUPS Z0, (SI)
+	ADDQ    $+64, SI
+
+done42:
+	ADDQ $+88, CX
+	ADDQ $-1, DX
+	CMPQ DX, $+1
+	JGE  loop3
+
+done4:
+	VBROADCASTSS constantsAVX512<>+108(SB), Z0
+	MOVQ         208(AX), CX
+	MOVQ         224(AX), DX
+	MOVQ         232(AX), BX
+	MOVQ         200(AX), SI
+
+	// 16 elements at a time.
+	CMPQ SI, $+16
+	JLT  done52
+
+loop51:
+	VMOVUPS (DX), Z1
+	VMOVUPS (BX), Z2
+	VADDPS  Z2, Z1, Z1
+	VMAXPS  Z1, Z0, Z1
+	VADDPS  Z0, Z1, Z1
+	VMOVUPS Z1, (CX)
+	ADDQ    $+64, CX
+	ADDQ    $+64, DX
+	ADDQ    $+64, BX
+	ADDQ    $-16, SI
+	CMPQ    SI, $+16
+	JGE     loop51
+
+done52:
+	// The last elements.
+	TESTQ     SI, SI
+	JEQ       done53
+	MOVL      $-1, DI
+	BZHIL     SI, DI, DI
+	KMOVW     DI, K1
+	VMOVUPS.Z (DX), K1, Z1
+	VMOVUPS.Z (BX), K1, Z2
+	VADDPS    Z2, Z1, Z1
+	VMAXPS    Z1, Z0, Z1
+	VADDPS    Z0, Z1, Z0
+	VMOVUPS   Z0, K1, (CX)
+
+done53:
+	// To the next step.
+	MOVQ  192(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 192(AX)
+	TESTQ CX, CX
+	JEQ   done2
+	MOVQ  208(AX), CX
+	MOVQ  CX, 240(AX)
+	MOVQ  216(AX), CX
+	MOVQ  CX, 248(AX)
+	MOVQ  208(AX), CX
+	MOVQ  256(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 208(AX)
+	MOVQ  216(AX), CX
+	MOVQ  264(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 216(AX)
+	MOVQ  224(AX), CX
+	MOVQ  272(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 224(AX)
+	MOVQ  232(AX), CX
+	MOVQ  280(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 232(AX)
+	MOVQ  16(AX), CX
+	MOVQ  288(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 16(AX)
+	MOVQ  240(AX), CX
+	MOVQ  CX, 104(AX)
+	MOVQ  48(AX), CX
+	MOVQ  56(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 48(AX)
+	MOVQ  136(AX), CX
+	MOVQ  144(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 136(AX)
+	JMP   step1
+
+done2:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -2123,4 +7134,5 @@ DATA constantsAVX512<>+92(SB)/4, $0x3d2aac56
 DATA constantsAVX512<>+96(SB)/4, $0xbe2aaa49
 DATA constantsAVX512<>+100(SB)/4, $0x3efffffe
 DATA constantsAVX512<>+104(SB)/4, $0xbf800000
-GLOBL constantsAVX512<>(SB), RODATA|NOPTR, $108
+DATA constantsAVX512<>+108(SB)/4, $0x00000000
+GLOBL constantsAVX512<>(SB), RODATA|NOPTR, $112

@@ -534,25 +534,65 @@ func gemm6x64AVX512(task *gemmTask)
 //go:noescape
 func gemmTN6x64AVX512(task *gemmTask)
 
-// lstmStepAVX2 computes count products of one row and 64 columns a panel, and then lstmForward.
+// lstmStepsAVX2 makes steps of an LSTM.
 //
 //go:noescape
-func lstmStepAVX2(products *[2]gemmTask, count int, h, c, gates, cPrev *float32, units int)
+func lstmStepsAVX2(task *stepTask)
 
-// gruStepAVX2 computes count products of one row and 48 columns a panel, and then gruForward.
+// lstmStepsTrainAVX2 is lstmSteps and leaves i,f,g,o in gates.
 //
 //go:noescape
-func gruStepAVX2(products *[2]gemmTask, count int, h, gx, gh, hPrev *float32, units int)
+func lstmStepsTrainAVX2(task *stepTask)
 
-// lstmStepAVX512 computes count products of one row and 64 columns a panel, and then lstmForward.
+// gruStepsAVX2 makes steps of a GRU.
 //
 //go:noescape
-func lstmStepAVX512(products *[2]gemmTask, count int, h, c, gates, cPrev *float32, units int)
+func gruStepsAVX2(task *stepTask)
 
-// gruStepAVX512 computes count products of one row and 48 columns a panel, and then gruForward.
+// gruStepsTrainAVX2 is gruSteps and leaves r,z,n in gx.
 //
 //go:noescape
-func gruStepAVX512(products *[2]gemmTask, count int, h, gx, gh, hPrev *float32, units int)
+func gruStepsTrainAVX2(task *stepTask)
+
+// rnnTanhStepsAVX2 makes steps of an RNN with tanh.
+//
+//go:noescape
+func rnnTanhStepsAVX2(task *stepTask)
+
+// rnnReLUStepsAVX2 makes steps of an RNN with max(0, x).
+//
+//go:noescape
+func rnnReLUStepsAVX2(task *stepTask)
+
+// lstmStepsAVX512 makes steps of an LSTM.
+//
+//go:noescape
+func lstmStepsAVX512(task *stepTask)
+
+// lstmStepsTrainAVX512 is lstmSteps and leaves i,f,g,o in gates.
+//
+//go:noescape
+func lstmStepsTrainAVX512(task *stepTask)
+
+// gruStepsAVX512 makes steps of a GRU.
+//
+//go:noescape
+func gruStepsAVX512(task *stepTask)
+
+// gruStepsTrainAVX512 is gruSteps and leaves r,z,n in gx.
+//
+//go:noescape
+func gruStepsTrainAVX512(task *stepTask)
+
+// rnnTanhStepsAVX512 makes steps of an RNN with tanh.
+//
+//go:noescape
+func rnnTanhStepsAVX512(task *stepTask)
+
+// rnnReLUStepsAVX512 makes steps of an RNN with max(0, x).
+//
+//go:noescape
+func rnnReLUStepsAVX512(task *stepTask)
 
 // sumAVX2 sets *out to the sum of x[i].
 //

@@ -174,15 +174,35 @@ func gemm4x16NEON(task *gemmTask)
 //go:noescape
 func gemmTN4x16NEON(task *gemmTask)
 
-// lstmStepNEON computes count products of one row and 64 columns a panel, and then lstmForward.
+// lstmStepsNEON makes steps of an LSTM.
 //
 //go:noescape
-func lstmStepNEON(products *[2]gemmTask, count int, h, c, gates, cPrev *float32, units int)
+func lstmStepsNEON(task *stepTask)
 
-// gruStepNEON computes count products of one row and 48 columns a panel, and then gruForward.
+// lstmStepsTrainNEON is lstmSteps and leaves i,f,g,o in gates.
 //
 //go:noescape
-func gruStepNEON(products *[2]gemmTask, count int, h, gx, gh, hPrev *float32, units int)
+func lstmStepsTrainNEON(task *stepTask)
+
+// gruStepsNEON makes steps of a GRU.
+//
+//go:noescape
+func gruStepsNEON(task *stepTask)
+
+// gruStepsTrainNEON is gruSteps and leaves r,z,n in gx.
+//
+//go:noescape
+func gruStepsTrainNEON(task *stepTask)
+
+// rnnTanhStepsNEON makes steps of an RNN with tanh.
+//
+//go:noescape
+func rnnTanhStepsNEON(task *stepTask)
+
+// rnnReLUStepsNEON makes steps of an RNN with max(0, x).
+//
+//go:noescape
+func rnnReLUStepsNEON(task *stepTask)
 
 // sumNEON sets *out to the sum of x[i].
 //

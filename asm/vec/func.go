@@ -151,9 +151,17 @@ func (f *Func) Times(n int, body func()) {
 }
 
 // If runs body unless r is zero.
-func (f *Func) If(r GP, body func()) {
+func (f *Func) If(r GP, body func()) { f.unless(r, EQ, 0, body) }
+
+// IfEqual runs body if r = n.
+func (f *Func) IfEqual(r GP, n int, body func()) { f.unless(r, NE, n, body) }
+
+// IfAtLeast runs body if r >= n.
+func (f *Func) IfAtLeast(r GP, n int, body func()) { f.unless(r, LT, n, body) }
+
+func (f *Func) unless(r GP, c Cond, n int, body func()) {
 	done := f.NewLabel("done")
-	f.Branch(r, EQ, 0, done)
+	f.Branch(r, c, n, done)
 	body()
 	f.Label(done)
 }
@@ -200,25 +208,37 @@ func (f *Func) advance(n int) {
 // Map emits the loops of a kernel around body, which computes as many elements
 // as unroll registers hold, or one register, or the last few.
 func (f *Func) Map(unroll int, body func()) {
-	for _, o := range f.operands {
-		f.ptr[o.Name] = f.GP64()
-	}
-	n := f.GP64()
 	if f.strided {
+		n := f.newPointers()
 		f.rows(n, func() { f.columns(unroll, n, body) })
 	} else {
-		f.start(n)
-		f.columns(unroll, n, body)
+		f.Walk(unroll, f.Param, body)
 	}
 	f.End()
 }
 
-// start loads the pointers and the number of elements.
-func (f *Func) start(n GP) {
+// Walk emits the loops of Map for one row and goes on after them. word returns
+// the address of an operand's pointer, or of the number of elements.
+func (f *Func) Walk(unroll int, word func(name string) Mem, body func()) {
+	n := f.newPointers()
+	f.start(n, word)
+	f.columns(unroll, n, body)
+}
+
+// newPointers takes registers for the pointers and the number of elements.
+func (f *Func) newPointers() (n GP) {
 	for _, o := range f.operands {
-		f.Word(f.Param(o.Name), f.ptr[o.Name])
+		f.ptr[o.Name] = f.GP64()
 	}
-	f.Word(f.Param(f.count), n)
+	return f.GP64()
+}
+
+// start loads the pointers and the number of elements.
+func (f *Func) start(n GP, word func(name string) Mem) {
+	for _, o := range f.operands {
+		f.Word(word(o.Name), f.ptr[o.Name])
+	}
+	f.Word(word(f.count), n)
 }
 
 // rows runs columns for each row. Between rows the pointers and the number of
@@ -232,7 +252,7 @@ func (f *Func) rows(n GP, columns func()) {
 	f.Branch(t, LT, 1, done)
 	f.AddImm(t, -1)
 	f.StoreWord(t, f.Param("rows"))
-	f.start(n)
+	f.start(n, f.Param)
 	columns()
 	f.Comment("To the next row.")
 	for _, o := range f.operands {
@@ -335,6 +355,14 @@ func (f *Func) Strided(base, stride GP, n int) *Strided {
 // At returns address i.
 func (s *Strided) At(i int) Mem {
 	return s.f.Indexed(s.ptr[i/s.f.Reach()], s.stride, i%s.f.Reach())
+}
+
+// Copy sets d to address i.
+func (s *Strided) Copy(i int, d GP) {
+	s.f.CopyWord(s.ptr[i/s.f.Reach()], d)
+	for range i % s.f.Reach() {
+		s.f.AddWord(d, s.stride, d)
+	}
 }
 
 // Advance moves all addresses by some bytes.

@@ -61,7 +61,8 @@ type ISA interface {
 
 	// Outer adds to the tile acc [rows][vectors] the products of steps inputs:
 	// input k multiplies the scalar a.At(row, k) with the vectors that follow
-	// w[block] + k·64 bytes, 16 floats of each block.
+	// w[block] + k·64 bytes, the first of 16 floats of each block if the vectors
+	// are too few for all.
 	Outer(acc [][]R, a *Left, w []Mem, steps int)
 
 	Reach() int                               // addresses that Indexed takes from one pointer

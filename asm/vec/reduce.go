@@ -13,11 +13,8 @@ const partials = 64
 // memory.
 func (f *Func) Reduce(unroll int, out string, start *K, step func(lane V), join func(lane, other V)) {
 	const lane = "lane"
-	for _, o := range f.operands {
-		f.ptr[o.Name] = f.GP64()
-	}
-	n, frame := f.GP64(), f.GP64()
-	f.start(n)
+	n, frame := f.newPointers(), f.GP64()
+	f.start(n, f.Param)
 	f.Local(4*partials, frame)
 	at := func(i int) Mem { return Mem{Base: frame, Disp: 4 * i * f.Lanes()} }
 	acc := f.Zeros(partials / f.Lanes())
