@@ -29,11 +29,11 @@ func rnnForwardOn(isa ISA, h, gates Mat, n, units int, relu bool) {
 	case isa == Generic:
 		rnnTanhForwardGeneric(h, gates, n, units)
 	case relu:
-		for t := range tiles(n, units) {
+		for t := tiles(n, units); t.rows > 0; t = t.next(n, units) {
 			rnnReLUForward(isa, t.of(h, 1), t.of(gates, 1), h.Stride, gates.Stride, t.rows, t.cols)
 		}
 	default:
-		for t := range tiles(n, units) {
+		for t := tiles(n, units); t.rows > 0; t = t.next(n, units) {
 			rnnTanhForward(isa, t.of(h, 1), t.of(gates, 1), h.Stride, gates.Stride, t.rows, t.cols)
 		}
 	}
@@ -62,7 +62,7 @@ func RNNTanhBackward(dGates, dh, h Mat, n, units int) {
 		rnnTanhBackwardGeneric(dGates, dh, h, n, units)
 		return
 	}
-	for t := range tiles(n, units) {
+	for t := tiles(n, units); t.rows > 0; t = t.next(n, units) {
 		rnnTanhBackward(isa, t.of(dGates, 1), t.of(dh, 1), t.of(h, 1), dGates.Stride, dh.Stride, h.Stride, t.rows, t.cols)
 	}
 }
@@ -80,7 +80,7 @@ func RNNReLUBackward(dGates, dh, h Mat, n, units int) {
 		rnnReLUBackwardGeneric(dGates, dh, h, n, units)
 		return
 	}
-	for t := range tiles(n, units) {
+	for t := tiles(n, units); t.rows > 0; t = t.next(n, units) {
 		rnnReLUBackward(isa, t.of(dGates, 1), t.of(dh, 1), t.of(h, 1), dGates.Stride, dh.Stride, h.Stride, t.rows, t.cols)
 	}
 }
@@ -113,11 +113,11 @@ func lstmForwardOn(isa ISA, h, c, gates, cPrev Mat, n, units int, train bool) {
 	case isa == Generic:
 		lstmForwardGeneric(h, c, gates, cPrev, n, units, train)
 	case train:
-		for t := range tiles(n, units) {
+		for t := tiles(n, units); t.rows > 0; t = t.next(n, units) {
 			lstmForwardTrain(isa, t.of(h, 1), t.of(c, 1), t.of(gates, 4), t.of(cPrev, 1), h.Stride, c.Stride, gates.Stride, cPrev.Stride, t.rows, t.cols)
 		}
 	default:
-		for t := range tiles(n, units) {
+		for t := tiles(n, units); t.rows > 0; t = t.next(n, units) {
 			lstmForward(isa, t.of(h, 1), t.of(c, 1), t.of(gates, 4), t.of(cPrev, 1), h.Stride, c.Stride, gates.Stride, cPrev.Stride, t.rows, t.cols)
 		}
 	}
@@ -160,7 +160,7 @@ func LSTMBackward(gates, dc, dh, h, c, cPrev Mat, n, units int) {
 		lstmBackwardGeneric(gates, dc, dh, h, cPrev, n, units)
 		return
 	}
-	for t := range tiles(n, units) {
+	for t := tiles(n, units); t.rows > 0; t = t.next(n, units) {
 		lstmBackward(isa, t.of(gates, 4), t.of(dc, 1), t.of(dh, 1), t.of(h, 1), t.of(c, 1), t.of(cPrev, 1),
 			gates.Stride, dc.Stride, dh.Stride, h.Stride, c.Stride, cPrev.Stride, t.rows, t.cols)
 	}
@@ -196,11 +196,11 @@ func gruForwardOn(isa ISA, h, gx, gh, hPrev Mat, n, units int, train bool) {
 	case isa == Generic:
 		gruForwardGeneric(h, gx, gh, hPrev, n, units, train)
 	case train:
-		for t := range tiles(n, units) {
+		for t := tiles(n, units); t.rows > 0; t = t.next(n, units) {
 			gruForwardTrain(isa, t.of(h, 1), t.of(gx, 3), t.of(gh, 3), t.of(hPrev, 1), h.Stride, gx.Stride, gh.Stride, hPrev.Stride, t.rows, t.cols)
 		}
 	default:
-		for t := range tiles(n, units) {
+		for t := tiles(n, units); t.rows > 0; t = t.next(n, units) {
 			gruForward(isa, t.of(h, 1), t.of(gx, 3), t.of(gh, 3), t.of(hPrev, 1), h.Stride, gx.Stride, gh.Stride, hPrev.Stride, t.rows, t.cols)
 		}
 	}
@@ -241,7 +241,7 @@ func GRUBackward(gx, gh, dhPrev, dh, hPrev Mat, n, units int) {
 		gruBackwardGeneric(gx, gh, dhPrev, dh, hPrev, n, units)
 		return
 	}
-	for t := range tiles(n, units) {
+	for t := tiles(n, units); t.rows > 0; t = t.next(n, units) {
 		gruBackward(isa, t.of(gx, 3), t.of(gh, 3), t.of(dhPrev, 1), t.of(dh, 1), t.of(hPrev, 1),
 			gx.Stride, gh.Stride, dhPrev.Stride, dh.Stride, hPrev.Stride, t.rows, t.cols)
 	}

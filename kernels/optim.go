@@ -34,7 +34,7 @@ func Adam(p, g, m, v []float32, s AdamScalars) {
 		adamGeneric(p, g, m, v, nil, &s)
 		return
 	}
-	for t := range tiles(1, len(p)) {
+	for t := tiles(1, len(p)); t.rows > 0; t = t.next(1, len(p)) {
 		adam(isa, &p[t.col], &g[t.col], &m[t.col], &v[t.col], t.cols, &s)
 	}
 }
@@ -59,7 +59,7 @@ func AMSGrad(p, g, m, v, vmax []float32, s AdamScalars) {
 		adamGeneric(p, g, m, v, vmax, &s)
 		return
 	}
-	for t := range tiles(1, len(p)) {
+	for t := tiles(1, len(p)); t.rows > 0; t = t.next(1, len(p)) {
 		amsgrad(isa, &p[t.col], &g[t.col], &m[t.col], &v[t.col], &vmax[t.col], t.cols, &s)
 	}
 }
@@ -97,7 +97,7 @@ func SGD(p, g, buf []float32, s SGDScalars) {
 		sgdGeneric(p, g, buf, &s)
 		return
 	}
-	for t := range tiles(1, len(p)) {
+	for t := tiles(1, len(p)); t.rows > 0; t = t.next(1, len(p)) {
 		switch {
 		case buf == nil:
 			sgd(isa, &p[t.col], &g[t.col], t.cols, &s)
@@ -153,7 +153,7 @@ func RMSprop(p, g, v, m, buf []float32, s RMSpropScalars) {
 		rmspropGeneric(p, g, v, m, buf, &s)
 		return
 	}
-	for t := range tiles(1, len(p)) {
+	for t := tiles(1, len(p)); t.rows > 0; t = t.next(1, len(p)) {
 		p, g, v := &p[t.col], &g[t.col], &v[t.col]
 		switch {
 		case m == nil && buf == nil:
