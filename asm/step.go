@@ -11,8 +11,8 @@ func steps(g *vec.Gen, t target) {
 		operands  []vec.Operand
 		emit      func(k *vec.Func, walk walk)
 	}{
-		{"lstmSteps", "makes steps of an LSTM.", 4, lstmOperands(), func(k *vec.Func, w walk) { lstmGates(k, t, false, w) }},
-		{"lstmStepsTrain", "is lstmSteps and leaves i,f,g,o in gates.", 4, lstmOperands(), func(k *vec.Func, w walk) { lstmGates(k, t, true, w) }},
+		{"lstmSteps", "makes steps of an LSTM.", 4, lstmOperands(false), func(k *vec.Func, w walk) { lstmGates(k, t, false, false, w) }},
+		{"lstmStepsTrain", "is lstmSteps and leaves i,f,g,o in gates.", 4, lstmOperands(false), func(k *vec.Func, w walk) { lstmGates(k, t, true, false, w) }},
 		{"gruSteps", "makes steps of a GRU.", 3, gruOperands(), func(k *vec.Func, w walk) { gruGates(k, t, false, w) }},
 		{"gruStepsTrain", "is gruSteps and leaves r,z,n in gx.", 3, gruOperands(), func(k *vec.Func, w walk) { gruGates(k, t, true, w) }},
 		{"rnnTanhSteps", "makes steps of an RNN with tanh.", 1, rnnStepOperands(), func(k *vec.Func, w walk) { rnnStepGates(k, t, rnnTanh, w) }},
@@ -22,13 +22,13 @@ func steps(g *vec.Gen, t target) {
 		k.Over("units", s.operands...)
 		task := k.Arg("task")
 		scan(k, task, s.gates, func() {
-			s.emit(k, func(unroll int, body func()) {
-				k.Walk(unroll, func(name string) vec.Mem {
+			s.emit(k, func(unroll int, first func() []vec.V, second func([]vec.V)) {
+				k.Walk(func(name string) vec.Mem {
 					if name == "gx" {
 						name = "gates"
 					}
 					return k.Field(task, "stepTask", name)
-				}, body)
+				}, unroll, first, second)
 			})
 		})
 		k.End()
@@ -43,7 +43,10 @@ func rnnStepOperands() []vec.Operand {
 func rnnStepGates(k *vec.Func, t target, newAct func(*vec.Gen) func(vec.V) vec.V, walk walk) {
 	k.Reserve(5 * t.gateUnroll)
 	act := newAct(k.Gen)
-	walk(t.gateUnroll, func() { k.Store("h", 0, act(k.Add(k.Load("gates", 0), k.Load("gh", 0)))) })
+	walk(t.gateUnroll, func() []vec.V {
+		k.Store("h", 0, act(k.Add(k.Load("gates", 0), k.Load("gh", 0))))
+		return nil
+	}, nil)
 }
 
 // scan emits the loop over time:

@@ -8,12 +8,15 @@
 //	h part = W_hh·hPrev                one product a step
 //
 // The caller computes the x part, a cell the rest. Gates are in packed order
-// (see [kernels.PackedIndex]), PyTorch's i,f,g,o for LSTM. Backward turns the
-// gates of a step into dGates, the gradients of the pre-activations, from which
-// the caller computes those of x and of the weights, again for all steps in one
-// product:
+// (see [kernels.PackedIndex]), PyTorch's i,f,g,o for LSTM and r,z,n for GRU, whose
+// n wants the two parts apart: its x part has b_in alone, and its h part b_hn.
+// Backward turns the gates of a step into dGates, the gradients of the
+// pre-activations, from which the caller computes those of x and of the weights,
+// again for all steps in one product:
 //
 //	dx = dGates·W_ih;  dW_ih = dGatesᵀ·x;  dW_hh = dGatesᵀ·hPrev;  db = Σ dGates
+//
+// A GRU has gradients of the h part of their own, dGatesH, for W_hh and b_hh.
 //
 // Functions never allocate. They panic, through the kernels, if a matrix is too
 // small.
@@ -21,7 +24,7 @@ package cell
 
 import "github.com/simdrnn/simdrnn/kernels"
 
-// A Cell is a kind of cell: RNN or LSTM. It has no weights and no state; both
+// A Cell is a kind of cell: RNN, LSTM or GRU. It has no weights and no state; both
 // are in the Step that its methods work on.
 type Cell interface {
 	// Gates returns the number G of gates: W_ih is [G*H, I], W_hh is [G*H, H].
@@ -34,21 +37,25 @@ type Cell interface {
 	// bih and bhh are [G*H] with H = units, or nil for zeros.
 	PackBias(dst, bih, bhh []float32, units int)
 
+	// PackBiasH sets dst, in packed order, to the bias of the h part, and says
+	// whether there is one: if not, dst may be nil.
+	PackBiasH(dst, bhh []float32, units int) bool
+
 	// Forward computes H and C from the x part, HPrev and CPrev. The x part is
-	// in Gates, or computed from X if there is a WX. It leaves Gates
+	// in Gates, or computed from X if there is a WX. It leaves Gates and GatesH
 	// unspecified.
 	Forward(s *Step)
 
 	// ForwardTrain is Forward with the x part in Gates, with the same bits, and
-	// leaves in Gates what Backward needs.
+	// leaves in Gates and GatesH what Backward needs.
 	ForwardTrain(s *Step)
 
 	// Backward takes the step as ForwardTrain left it, the gradient DH of H,
 	// and in DC the gradient of C as far as it comes from later steps. It
-	// leaves dGates in Gates and the gradient of CPrev in DC, and adds that of
-	// HPrev to DHPrev:
+	// leaves dGates in Gates, dGatesH in GatesH, and the gradient of CPrev in DC,
+	// and adds that of HPrev to DHPrev:
 	//
-	//	DHPrev = DHPrev + dGates·W_hh
+	//	DHPrev = DHPrev + dGates·W_hh      GRU: fma(DH, z, DHPrev + dGatesH·W_hh)
 	Backward(s *Step)
 }
 
@@ -62,15 +69,18 @@ type Step struct {
 	WX   *kernels.Panels // W_ih: G gates, Units units; nil if the x part is in Gates
 	Bias []float32       // of the x part, in packed order, or nil; for WX
 
-	W  *kernels.Panels // W_hh: G gates, Units units, Units inputs
-	WT *kernels.Panels // W_hh transposed: 1 gate, Units units, inputs in packed order; for Backward
+	W     *kernels.Panels // W_hh: G gates, Units units, Units inputs
+	BiasH []float32       // of the h part, in packed order, or nil; GRU only
+	WT    *kernels.Panels // W_hh transposed: 1 gate, Units units, inputs in packed order; for Backward
 
 	Gates        kernels.Mat // [Rows, W.Width()], packed
+	GatesH       kernels.Mat // [Rows, W.Width()], packed: scratch, or what Backward needs; GRU only
 	HPrev, CPrev kernels.Mat // state before the step
 	H, C         kernels.Mat // state after it; C may be CPrev, in Forward H may be HPrev
 
 	DH, DHPrev kernels.Mat // gradients of H and HPrev
 	DC         kernels.Mat // gradient of C, then of CPrev
+	Z          kernels.Mat // scratch of Backward; GRU only
 }
 
 // gates completes Gates: the x part, if there is a WX, and the h part.
@@ -79,6 +89,14 @@ func (s *Step) gates() {
 		kernels.Gemm(s.Gates, s.X, s.Rows, s.WX, s.Bias)
 	}
 	kernels.GemmAdd(s.Gates, s.HPrev, s.Rows, s.W)
+}
+
+// seq returns a step of one row as a sequence.
+func (s *Step) seq() kernels.Seq {
+	return kernels.Seq{
+		T: 1, H: s.H, C: s.C, H0: row(s.HPrev, s.Units), C0: row(s.CPrev, min(s.Units, len(s.CPrev.Data))),
+		Gates: s.Gates, GatesH: s.GatesH, X: s.X, WIH: s.WX, BIH: s.Bias, WHH: s.W, BHH: s.BiasH,
+	}
 }
 
 // row returns the one row of n columns of m.

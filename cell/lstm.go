@@ -22,6 +22,9 @@ func (LSTM) PackBias(dst, bih, bhh []float32, units int) {
 	kernels.PackBias(dst, bih, bhh, 4, units)
 }
 
+// PackBiasH returns false.
+func (LSTM) PackBiasH(_, _ []float32, _ int) bool { return false }
+
 // Forward computes
 //
 //	a = x part + W_hh·hPrev
@@ -31,10 +34,8 @@ func (LSTM) PackBias(dst, bih, bhh []float32, units int) {
 // A single row takes one call of assembly.
 func (LSTM) Forward(s *Step) {
 	if s.Rows == 1 {
-		kernels.LSTMSteps(&kernels.Seq{
-			T: 1, H: s.H, C: s.C, H0: row(s.HPrev, s.Units), C0: row(s.CPrev, s.Units),
-			Gates: s.Gates, X: s.X, WIH: s.WX, BIH: s.Bias, WHH: s.W,
-		})
+		seq := s.seq()
+		kernels.LSTMSteps(&seq)
 		return
 	}
 	s.gates()

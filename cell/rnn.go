@@ -20,11 +20,25 @@ func (RNN) PackBias(dst, bih, bhh []float32, units int) {
 	kernels.PackBias(dst, bih, bhh, 1, units)
 }
 
+// PackBiasH returns false.
+func (RNN) PackBiasH(_, _ []float32, _ int) bool { return false }
+
 // Forward computes
 //
 //	gates = x part + W_hh·hPrev
 //	h = act(gates)
+//
+// A single row takes one call of assembly.
 func (c RNN) Forward(s *Step) {
+	if s.Rows == 1 {
+		seq := s.seq()
+		if c.ReLU {
+			kernels.RNNReLUSteps(&seq)
+		} else {
+			kernels.RNNTanhSteps(&seq)
+		}
+		return
+	}
 	s.gates()
 	if c.ReLU {
 		kernels.RNNReLUForward(s.H, s.Gates, s.Rows, s.Units)

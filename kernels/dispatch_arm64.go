@@ -102,11 +102,32 @@ func lstmForwardTrain(isa ISA, h, c, gates, cPrev *float32, hStride, cStride, ga
 	lstmForwardTrainNEON(h, c, gates, cPrev, hStride, cStride, gatesStride, cPrevStride, rows, units)
 }
 
+// lstmPeepholeForward is lstmForward with peepholes p.
+//
+//go:noinline
+func lstmPeepholeForward(isa ISA, h, c, gates, cPrev, p *float32, hStride, cStride, gatesStride, cPrevStride, pStride, rows, units int) {
+	lstmPeepholeForwardNEON(h, c, gates, cPrev, p, hStride, cStride, gatesStride, cPrevStride, pStride, rows, units)
+}
+
+// lstmPeepholeForwardTrain is lstmPeepholeForward and leaves i,f,g,o in gates.
+//
+//go:noinline
+func lstmPeepholeForwardTrain(isa ISA, h, c, gates, cPrev, p *float32, hStride, cStride, gatesStride, cPrevStride, pStride, rows, units int) {
+	lstmPeepholeForwardTrainNEON(h, c, gates, cPrev, p, hStride, cStride, gatesStride, cPrevStride, pStride, rows, units)
+}
+
 // lstmBackward sets gates and dc to the gradients of the pre-activations and of cPrev.
 //
 //go:noinline
 func lstmBackward(isa ISA, gates, dc, dh, h, c, cPrev *float32, gatesStride, dcStride, dhStride, hStride, cStride, cPrevStride, rows, units int) {
 	lstmBackwardNEON(gates, dc, dh, h, c, cPrev, gatesStride, dcStride, dhStride, hStride, cStride, cPrevStride, rows, units)
+}
+
+// lstmPeepholeBackward is lstmBackward with peepholes p.
+//
+//go:noinline
+func lstmPeepholeBackward(isa ISA, gates, dc, dh, h, c, cPrev, p *float32, gatesStride, dcStride, dhStride, hStride, cStride, cPrevStride, pStride, rows, units int) {
+	lstmPeepholeBackwardNEON(gates, dc, dh, h, c, cPrev, p, gatesStride, dcStride, dhStride, hStride, cStride, cPrevStride, pStride, rows, units)
 }
 
 // gruForward sets h from the pre-activations r,z,n.
@@ -123,11 +144,25 @@ func gruForwardTrain(isa ISA, h, gx, gh, hPrev *float32, hStride, gxStride, ghSt
 	gruForwardTrainNEON(h, gx, gh, hPrev, hStride, gxStride, ghStride, hPrevStride, rows, units)
 }
 
-// gruBackward sets gx, gh and dhPrev to the gradients of the pre-activations and of hPrev.
+// gruBackward sets gx and gh to the gradients of the pre-activations, and z.
 //
 //go:noinline
-func gruBackward(isa ISA, gx, gh, dhPrev, dh, hPrev *float32, gxStride, ghStride, dhPrevStride, dhStride, hPrevStride, rows, units int) {
-	gruBackwardNEON(gx, gh, dhPrev, dh, hPrev, gxStride, ghStride, dhPrevStride, dhStride, hPrevStride, rows, units)
+func gruBackward(isa ISA, gx, gh, z, dh, hPrev *float32, gxStride, ghStride, zStride, dhStride, hPrevStride, rows, units int) {
+	gruBackwardNEON(gx, gh, z, dh, hPrev, gxStride, ghStride, zStride, dhStride, hPrevStride, rows, units)
+}
+
+// mulAddRows sets c = fma(a, b, c).
+//
+//go:noinline
+func mulAddRows(isa ISA, c, a, b *float32, cStride, aStride, bStride, rows, units int) {
+	mulAddRowsNEON(c, a, b, cStride, aStride, bStride, rows, units)
+}
+
+// lstmPeepholeSums sets sum to the sums over rows of di*cPrev, df*cPrev and do*c, or adds them if add is 1.
+//
+//go:noinline
+func lstmPeepholeSums(isa ISA, sum, gates, c, cPrev *float32, gatesStride, cStride, cPrevStride, rows, units, add int) {
+	lstmPeepholeSumsNEON(sum, gates, c, cPrev, gatesStride, cStride, cPrevStride, rows, units, add)
 }
 
 // lstmSteps makes steps of an LSTM.

@@ -102,10 +102,31 @@ func lstmForwardTrain(isa ISA, h, c, gates, cPrev *float32, hStride, cStride, ga
 	panic(unreachable)
 }
 
+// lstmPeepholeForward is lstmForward with peepholes p.
+//
+//go:noinline
+func lstmPeepholeForward(isa ISA, h, c, gates, cPrev, p *float32, hStride, cStride, gatesStride, cPrevStride, pStride, rows, units int) {
+	panic(unreachable)
+}
+
+// lstmPeepholeForwardTrain is lstmPeepholeForward and leaves i,f,g,o in gates.
+//
+//go:noinline
+func lstmPeepholeForwardTrain(isa ISA, h, c, gates, cPrev, p *float32, hStride, cStride, gatesStride, cPrevStride, pStride, rows, units int) {
+	panic(unreachable)
+}
+
 // lstmBackward sets gates and dc to the gradients of the pre-activations and of cPrev.
 //
 //go:noinline
 func lstmBackward(isa ISA, gates, dc, dh, h, c, cPrev *float32, gatesStride, dcStride, dhStride, hStride, cStride, cPrevStride, rows, units int) {
+	panic(unreachable)
+}
+
+// lstmPeepholeBackward is lstmBackward with peepholes p.
+//
+//go:noinline
+func lstmPeepholeBackward(isa ISA, gates, dc, dh, h, c, cPrev, p *float32, gatesStride, dcStride, dhStride, hStride, cStride, cPrevStride, pStride, rows, units int) {
 	panic(unreachable)
 }
 
@@ -123,10 +144,24 @@ func gruForwardTrain(isa ISA, h, gx, gh, hPrev *float32, hStride, gxStride, ghSt
 	panic(unreachable)
 }
 
-// gruBackward sets gx, gh and dhPrev to the gradients of the pre-activations and of hPrev.
+// gruBackward sets gx and gh to the gradients of the pre-activations, and z.
 //
 //go:noinline
-func gruBackward(isa ISA, gx, gh, dhPrev, dh, hPrev *float32, gxStride, ghStride, dhPrevStride, dhStride, hPrevStride, rows, units int) {
+func gruBackward(isa ISA, gx, gh, z, dh, hPrev *float32, gxStride, ghStride, zStride, dhStride, hPrevStride, rows, units int) {
+	panic(unreachable)
+}
+
+// mulAddRows sets c = fma(a, b, c).
+//
+//go:noinline
+func mulAddRows(isa ISA, c, a, b *float32, cStride, aStride, bStride, rows, units int) {
+	panic(unreachable)
+}
+
+// lstmPeepholeSums sets sum to the sums over rows of di*cPrev, df*cPrev and do*c, or adds them if add is 1.
+//
+//go:noinline
+func lstmPeepholeSums(isa ISA, sum, gates, c, cPrev *float32, gatesStride, cStride, cPrevStride, rows, units, add int) {
 	panic(unreachable)
 }
 

@@ -34,19 +34,19 @@ TEXT ·adamAVX2(SB), NOSPLIT, $8-48
 
 loop1:
 	VMOVUPS     (AX), Y8
-	VMULPS      Y0, Y8, Y8
 	VMOVUPS     (CX), Y9
-	VFMADD231PS Y1, Y8, Y9
+	VMOVUPS     (BX), Y11
 	VMOVUPS     (DX), Y10
+	VMULPS      Y0, Y8, Y8
+	VMULPS      Y3, Y11, Y13
+	VFMADD231PS Y1, Y8, Y9
+	VMULPS      Y4, Y9, Y12
 	VSUBPS      Y10, Y9, Y11
 	VFMADD231PS Y2, Y11, Y10
-	VMULPS      Y4, Y9, Y11
-	VMOVUPS     (BX), Y12
-	VMULPS      Y3, Y12, Y12
-	VFMADD231PS Y9, Y11, Y12
+	VFMADD231PS Y9, Y12, Y13
 	VMOVUPS     Y10, (DX)
-	VMOVUPS     Y12, (BX)
-	VSQRTPS     Y12, Y9
+	VSQRTPS     Y13, Y9
+	VMOVUPS     Y13, (BX)
 	VDIVPS      Y6, Y9, Y9
 	VADDPS      Y7, Y9, Y9
 	VDIVPS      Y9, Y10, Y9
@@ -63,32 +63,92 @@ loop1:
 
 done2:
 	// The last elements.
-	TESTQ       SI, SI
-	JEQ         done3
-	NEGQ        SI
-	LEAQ        constantsAVX2<>+32(SB), DI
-	VMOVUPS     (DI)(SI*4), Y8
-	VMASKMOVPS  (AX), Y8, Y9
-	VMULPS      Y0, Y9, Y0
-	VMASKMOVPS  (CX), Y8, Y9
-	VFMADD231PS Y1, Y0, Y9
-	VMASKMOVPS  (DX), Y8, Y1
-	VSUBPS      Y1, Y9, Y10
-	VFMADD231PS Y2, Y10, Y1
-	VMULPS      Y4, Y9, Y2
-	VMASKMOVPS  (BX), Y8, Y4
-	VMULPS      Y3, Y4, Y3
-	VFMADD231PS Y9, Y2, Y3
-	VMASKMOVPS  Y1, Y8, (DX)
-	VMASKMOVPS  Y3, Y8, (BX)
-	VSQRTPS     Y3, Y2
-	VDIVPS      Y6, Y2, Y2
-	VADDPS      Y7, Y2, Y2
-	VDIVPS      Y2, Y1, Y1
-	VMULPS      Y5, Y1, Y1
-	VSUBPS      Y1, Y0, Y0
-	VMASKMOVPS  Y0, Y8, (AX)
+	TESTQ        SI, SI
+	JEQ          done3
+	MOVQ         SI, R8
+	NEGQ         SI
+	LEAQ         constantsAVX2<>+32(SB), DI
+	VMOVUPS      (DI)(SI*4), Y8
+	VMASKMOVPS   (AX), Y8, Y9
+	VMASKMOVPS   (CX), Y8, Y10
+	VMASKMOVPS   (DX), Y8, Y11
+	VMASKMOVPS   (BX), Y8, Y8
+	LEAQ         (DX), CX
+	TESTQ        $+4, R8
+	VMULPS       Y0, Y9, Y0
+	VMULPS       Y3, Y8, Y3
+	VFMADD231PS  Y1, Y0, Y10
+	VSUBPS       Y11, Y10, Y1
+	VMULPS       Y4, Y10, Y4
+	VFMADD231PS  Y2, Y1, Y11
+	VFMADD231PS  Y10, Y4, Y3
+	VMOVAPS      Y11, Y1
+	JEQ          stored4
+	VMOVUPS      X1, (CX)
+	ADDQ         $+16, CX
+	VEXTRACTF128 $0x01, Y1, X1
 
+stored4:
+	TESTQ    $+2, R8
+	JEQ      stored5
+	VMOVLPS  X1, (CX)
+	ADDQ     $+8, CX
+	VMOVHLPS X1, X1, X1
+
+stored5:
+	TESTQ  $+1, R8
+	JEQ    stored6
+	VMOVSS X1, (CX)
+
+stored6:
+	VMOVAPS      Y3, Y1
+	LEAQ         (BX), CX
+	TESTQ        $+4, R8
+	JEQ          stored7
+	VMOVUPS      X1, (CX)
+	ADDQ         $+16, CX
+	VEXTRACTF128 $0x01, Y1, X1
+
+stored7:
+	TESTQ    $+2, R8
+	JEQ      stored8
+	VMOVLPS  X1, (CX)
+	ADDQ     $+8, CX
+	VMOVHLPS X1, X1, X1
+
+stored8:
+	TESTQ  $+1, R8
+	JEQ    stored9
+	VMOVSS X1, (CX)
+
+stored9:
+	VSQRTPS      Y3, Y1
+	LEAQ         (AX), AX
+	TESTQ        $+4, R8
+	VDIVPS       Y6, Y1, Y1
+	VADDPS       Y7, Y1, Y1
+	VDIVPS       Y1, Y11, Y1
+	VMULPS       Y5, Y1, Y1
+	VSUBPS       Y1, Y0, Y0
+	VMOVAPS      Y0, Y0
+	JEQ          stored10
+	VMOVUPS      X0, (AX)
+	ADDQ         $+16, AX
+	VEXTRACTF128 $0x01, Y0, X0
+
+stored10:
+	TESTQ    $+2, R8
+	JEQ      stored11
+	VMOVLPS  X0, (AX)
+	ADDQ     $+8, AX
+	VMOVHLPS X0, X0, X0
+
+stored11:
+	TESTQ  $+1, R8
+	JEQ    stored12
+	VMOVSS X0, (AX)
+
+stored12:
 done3:
 	// As it was.
 	VZEROUPPER
@@ -126,24 +186,24 @@ TEXT ·amsgradAVX2(SB), NOSPLIT, $8-56
 
 loop1:
 	VMOVUPS     (AX), Y8
-	VMULPS      Y0, Y8, Y8
 	VMOVUPS     (CX), Y9
-	VFMADD231PS Y1, Y8, Y9
+	VMOVUPS     (BX), Y11
 	VMOVUPS     (DX), Y10
+	VMULPS      Y0, Y8, Y8
+	VMULPS      Y3, Y11, Y13
+	VFMADD231PS Y1, Y8, Y9
+	VMULPS      Y4, Y9, Y12
 	VSUBPS      Y10, Y9, Y11
 	VFMADD231PS Y2, Y11, Y10
-	VMULPS      Y4, Y9, Y11
-	VMOVUPS     (BX), Y12
-	VMULPS      Y3, Y12, Y12
-	VFMADD231PS Y9, Y11, Y12
+	VFMADD231PS Y9, Y12, Y13
 	VMOVUPS     Y10, (DX)
-	VMOVUPS     Y12, (BX)
+	VMOVUPS     Y13, (BX)
 	VMOVUPS     (SI), Y9
-	VMAXPS      Y12, Y9, Y11
-	VMAXPS      Y9, Y12, Y12
-	VORPS       Y11, Y12, Y12
-	VMOVUPS     Y12, (SI)
-	VSQRTPS     Y12, Y9
+	VMAXPS      Y13, Y9, Y11
+	VMAXPS      Y9, Y13, Y13
+	VORPS       Y11, Y13, Y13
+	VSQRTPS     Y13, Y9
+	VMOVUPS     Y13, (SI)
 	VDIVPS      Y6, Y9, Y9
 	VADDPS      Y7, Y9, Y9
 	VDIVPS      Y9, Y10, Y9
@@ -161,37 +221,117 @@ loop1:
 
 done2:
 	// The last elements.
-	TESTQ       DI, DI
-	JEQ         done3
-	NEGQ        DI
-	LEAQ        constantsAVX2<>+32(SB), R8
-	VMOVUPS     (R8)(DI*4), Y8
-	VMASKMOVPS  (AX), Y8, Y9
-	VMULPS      Y0, Y9, Y0
-	VMASKMOVPS  (CX), Y8, Y9
-	VFMADD231PS Y1, Y0, Y9
-	VMASKMOVPS  (DX), Y8, Y1
-	VSUBPS      Y1, Y9, Y10
-	VFMADD231PS Y2, Y10, Y1
-	VMULPS      Y4, Y9, Y2
-	VMASKMOVPS  (BX), Y8, Y4
-	VMULPS      Y3, Y4, Y3
-	VFMADD231PS Y9, Y2, Y3
-	VMASKMOVPS  Y1, Y8, (DX)
-	VMASKMOVPS  Y3, Y8, (BX)
-	VMASKMOVPS  (SI), Y8, Y2
-	VMAXPS      Y3, Y2, Y4
-	VMAXPS      Y2, Y3, Y3
-	VORPS       Y4, Y3, Y3
-	VMASKMOVPS  Y3, Y8, (SI)
-	VSQRTPS     Y3, Y2
-	VDIVPS      Y6, Y2, Y2
-	VADDPS      Y7, Y2, Y2
-	VDIVPS      Y2, Y1, Y1
-	VMULPS      Y5, Y1, Y1
-	VSUBPS      Y1, Y0, Y0
-	VMASKMOVPS  Y0, Y8, (AX)
+	TESTQ        DI, DI
+	JEQ          done3
+	MOVQ         DI, R9
+	NEGQ         DI
+	LEAQ         constantsAVX2<>+32(SB), R8
+	VMOVUPS      (R8)(DI*4), Y8
+	VMASKMOVPS   (AX), Y8, Y9
+	VMASKMOVPS   (CX), Y8, Y10
+	VMASKMOVPS   (DX), Y8, Y11
+	VMASKMOVPS   (BX), Y8, Y12
+	LEAQ         (DX), CX
+	TESTQ        $+4, R9
+	VMULPS       Y0, Y9, Y0
+	VMULPS       Y3, Y12, Y3
+	VFMADD231PS  Y1, Y0, Y10
+	VSUBPS       Y11, Y10, Y1
+	VMULPS       Y4, Y10, Y4
+	VFMADD231PS  Y2, Y1, Y11
+	VFMADD231PS  Y10, Y4, Y3
+	VMOVAPS      Y11, Y1
+	JEQ          stored4
+	VMOVUPS      X1, (CX)
+	ADDQ         $+16, CX
+	VEXTRACTF128 $0x01, Y1, X1
 
+stored4:
+	TESTQ    $+2, R9
+	JEQ      stored5
+	VMOVLPS  X1, (CX)
+	ADDQ     $+8, CX
+	VMOVHLPS X1, X1, X1
+
+stored5:
+	TESTQ  $+1, R9
+	JEQ    stored6
+	VMOVSS X1, (CX)
+
+stored6:
+	VMOVAPS      Y3, Y1
+	LEAQ         (BX), CX
+	TESTQ        $+4, R9
+	JEQ          stored7
+	VMOVUPS      X1, (CX)
+	ADDQ         $+16, CX
+	VEXTRACTF128 $0x01, Y1, X1
+
+stored7:
+	TESTQ    $+2, R9
+	JEQ      stored8
+	VMOVLPS  X1, (CX)
+	ADDQ     $+8, CX
+	VMOVHLPS X1, X1, X1
+
+stored8:
+	TESTQ  $+1, R9
+	JEQ    stored9
+	VMOVSS X1, (CX)
+
+stored9:
+	VMASKMOVPS   (SI), Y8, Y1
+	LEAQ         (SI), CX
+	TESTQ        $+4, R9
+	VMAXPS       Y3, Y1, Y2
+	VMAXPS       Y1, Y3, Y3
+	VORPS        Y2, Y3, Y3
+	VMOVAPS      Y3, Y1
+	JEQ          stored10
+	VMOVUPS      X1, (CX)
+	ADDQ         $+16, CX
+	VEXTRACTF128 $0x01, Y1, X1
+
+stored10:
+	TESTQ    $+2, R9
+	JEQ      stored11
+	VMOVLPS  X1, (CX)
+	ADDQ     $+8, CX
+	VMOVHLPS X1, X1, X1
+
+stored11:
+	TESTQ  $+1, R9
+	JEQ    stored12
+	VMOVSS X1, (CX)
+
+stored12:
+	VSQRTPS      Y3, Y1
+	LEAQ         (AX), AX
+	TESTQ        $+4, R9
+	VDIVPS       Y6, Y1, Y1
+	VADDPS       Y7, Y1, Y1
+	VDIVPS       Y1, Y11, Y1
+	VMULPS       Y5, Y1, Y1
+	VSUBPS       Y1, Y0, Y0
+	VMOVAPS      Y0, Y0
+	JEQ          stored13
+	VMOVUPS      X0, (AX)
+	ADDQ         $+16, AX
+	VEXTRACTF128 $0x01, Y0, X0
+
+stored13:
+	TESTQ    $+2, R9
+	JEQ      stored14
+	VMOVLPS  X0, (AX)
+	ADDQ     $+8, AX
+	VMOVHLPS X0, X0, X0
+
+stored14:
+	TESTQ  $+1, R9
+	JEQ    stored15
+	VMOVSS X0, (AX)
+
+stored15:
 done3:
 	// As it was.
 	VZEROUPPER
@@ -234,15 +374,35 @@ done2:
 	// The last elements.
 	TESTQ        DX, DX
 	JEQ          done3
+	MOVQ         DX, SI
 	NEGQ         DX
 	LEAQ         constantsAVX2<>+32(SB), BX
 	VMOVUPS      (BX)(DX*4), Y2
 	VMASKMOVPS   (AX), Y2, Y3
-	VMASKMOVPS   (CX), Y2, Y4
-	VFMADD231PS  Y1, Y3, Y4
-	VFNMADD231PS Y0, Y4, Y3
-	VMASKMOVPS   Y3, Y2, (AX)
+	VMASKMOVPS   (CX), Y2, Y2
+	LEAQ         (AX), AX
+	TESTQ        $+4, SI
+	VFMADD231PS  Y1, Y3, Y2
+	VFNMADD231PS Y0, Y2, Y3
+	VMOVAPS      Y3, Y0
+	JEQ          stored4
+	VMOVUPS      X0, (AX)
+	ADDQ         $+16, AX
+	VEXTRACTF128 $0x01, Y0, X0
 
+stored4:
+	TESTQ    $+2, SI
+	JEQ      stored5
+	VMOVLPS  X0, (AX)
+	ADDQ     $+8, AX
+	VMOVHLPS X0, X0, X0
+
+stored5:
+	TESTQ  $+1, SI
+	JEQ    stored6
+	VMOVSS X0, (AX)
+
+stored6:
 done3:
 	// As it was.
 	VZEROUPPER
@@ -275,12 +435,12 @@ TEXT ·sgdMomentumAVX2(SB), NOSPLIT, $8-40
 loop1:
 	VMOVUPS      (AX), Y4
 	VMOVUPS      (CX), Y5
-	VFMADD231PS  Y1, Y4, Y5
 	VMOVUPS      (DX), Y6
+	VFMADD231PS  Y1, Y4, Y5
 	VMULPS       Y2, Y6, Y6
 	VFMADD231PS  Y3, Y5, Y6
-	VMOVUPS      Y6, (DX)
 	VFNMADD231PS Y0, Y6, Y4
+	VMOVUPS      Y6, (DX)
 	VMOVUPS      Y4, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, CX
@@ -293,19 +453,59 @@ done2:
 	// The last elements.
 	TESTQ        BX, BX
 	JEQ          done3
+	MOVQ         BX, DI
 	NEGQ         BX
 	LEAQ         constantsAVX2<>+32(SB), SI
 	VMOVUPS      (SI)(BX*4), Y4
 	VMASKMOVPS   (AX), Y4, Y5
 	VMASKMOVPS   (CX), Y4, Y6
+	VMASKMOVPS   (DX), Y4, Y4
+	LEAQ         (DX), CX
+	TESTQ        $+4, DI
 	VFMADD231PS  Y1, Y5, Y6
-	VMASKMOVPS   (DX), Y4, Y1
-	VMULPS       Y2, Y1, Y1
+	VMULPS       Y2, Y4, Y1
 	VFMADD231PS  Y3, Y6, Y1
-	VMASKMOVPS   Y1, Y4, (DX)
-	VFNMADD231PS Y0, Y1, Y5
-	VMASKMOVPS   Y5, Y4, (AX)
+	VMOVAPS      Y1, Y2
+	JEQ          stored4
+	VMOVUPS      X2, (CX)
+	ADDQ         $+16, CX
+	VEXTRACTF128 $0x01, Y2, X2
 
+stored4:
+	TESTQ    $+2, DI
+	JEQ      stored5
+	VMOVLPS  X2, (CX)
+	ADDQ     $+8, CX
+	VMOVHLPS X2, X2, X2
+
+stored5:
+	TESTQ  $+1, DI
+	JEQ    stored6
+	VMOVSS X2, (CX)
+
+stored6:
+	VFNMADD231PS Y0, Y1, Y5
+	LEAQ         (AX), AX
+	TESTQ        $+4, DI
+	VMOVAPS      Y5, Y0
+	JEQ          stored7
+	VMOVUPS      X0, (AX)
+	ADDQ         $+16, AX
+	VEXTRACTF128 $0x01, Y0, X0
+
+stored7:
+	TESTQ    $+2, DI
+	JEQ      stored8
+	VMOVLPS  X0, (AX)
+	ADDQ     $+8, AX
+	VMOVHLPS X0, X0, X0
+
+stored8:
+	TESTQ  $+1, DI
+	JEQ    stored9
+	VMOVSS X0, (AX)
+
+stored9:
 done3:
 	// As it was.
 	VZEROUPPER
@@ -339,12 +539,12 @@ TEXT ·sgdNesterovAVX2(SB), NOSPLIT, $8-40
 loop1:
 	VMOVUPS      (AX), Y5
 	VMOVUPS      (CX), Y6
-	VFMADD231PS  Y1, Y5, Y6
 	VMOVUPS      (DX), Y7
+	VFMADD231PS  Y1, Y5, Y6
 	VMULPS       Y2, Y7, Y7
 	VFMADD231PS  Y3, Y6, Y7
-	VMOVUPS      Y7, (DX)
 	VFMADD231PS  Y4, Y7, Y6
+	VMOVUPS      Y7, (DX)
 	VFNMADD231PS Y0, Y6, Y5
 	VMOVUPS      Y5, (AX)
 	ADDQ         $+32, AX
@@ -358,20 +558,60 @@ done2:
 	// The last elements.
 	TESTQ        BX, BX
 	JEQ          done3
+	MOVQ         BX, DI
 	NEGQ         BX
 	LEAQ         constantsAVX2<>+32(SB), SI
 	VMOVUPS      (SI)(BX*4), Y5
 	VMASKMOVPS   (AX), Y5, Y6
 	VMASKMOVPS   (CX), Y5, Y7
+	VMASKMOVPS   (DX), Y5, Y5
+	LEAQ         (DX), CX
+	TESTQ        $+4, DI
 	VFMADD231PS  Y1, Y6, Y7
-	VMASKMOVPS   (DX), Y5, Y1
-	VMULPS       Y2, Y1, Y1
+	VMULPS       Y2, Y5, Y1
 	VFMADD231PS  Y3, Y7, Y1
-	VMASKMOVPS   Y1, Y5, (DX)
-	VFMADD231PS  Y4, Y1, Y7
-	VFNMADD231PS Y0, Y7, Y6
-	VMASKMOVPS   Y6, Y5, (AX)
+	VMOVAPS      Y1, Y2
+	JEQ          stored4
+	VMOVUPS      X2, (CX)
+	ADDQ         $+16, CX
+	VEXTRACTF128 $0x01, Y2, X2
 
+stored4:
+	TESTQ    $+2, DI
+	JEQ      stored5
+	VMOVLPS  X2, (CX)
+	ADDQ     $+8, CX
+	VMOVHLPS X2, X2, X2
+
+stored5:
+	TESTQ  $+1, DI
+	JEQ    stored6
+	VMOVSS X2, (CX)
+
+stored6:
+	VFMADD231PS  Y4, Y1, Y7
+	LEAQ         (AX), AX
+	TESTQ        $+4, DI
+	VFNMADD231PS Y0, Y7, Y6
+	VMOVAPS      Y6, Y0
+	JEQ          stored7
+	VMOVUPS      X0, (AX)
+	ADDQ         $+16, AX
+	VEXTRACTF128 $0x01, Y0, X0
+
+stored7:
+	TESTQ    $+2, DI
+	JEQ      stored8
+	VMOVLPS  X0, (AX)
+	ADDQ     $+8, AX
+	VMOVHLPS X0, X0, X0
+
+stored8:
+	TESTQ  $+1, DI
+	JEQ    stored9
+	VMOVSS X0, (AX)
+
+stored9:
 done3:
 	// As it was.
 	VZEROUPPER
@@ -405,13 +645,13 @@ TEXT ·rmspropAVX2(SB), NOSPLIT, $8-40
 loop1:
 	VMOVUPS      (AX), Y5
 	VMOVUPS      (CX), Y6
+	VMOVUPS      (DX), Y7
 	VFMADD231PS  Y1, Y5, Y6
+	VMULPS       Y2, Y7, Y8
 	VMULPS       Y3, Y6, Y7
-	VMOVUPS      (DX), Y8
-	VMULPS       Y2, Y8, Y8
 	VFMADD231PS  Y6, Y7, Y8
-	VMOVUPS      Y8, (DX)
 	VSQRTPS      Y8, Y7
+	VMOVUPS      Y8, (DX)
 	VADDPS       Y4, Y7, Y7
 	VDIVPS       Y7, Y6, Y6
 	VFNMADD231PS Y0, Y6, Y5
@@ -427,23 +667,63 @@ done2:
 	// The last elements.
 	TESTQ        BX, BX
 	JEQ          done3
+	MOVQ         BX, DI
 	NEGQ         BX
 	LEAQ         constantsAVX2<>+32(SB), SI
 	VMOVUPS      (SI)(BX*4), Y5
 	VMASKMOVPS   (AX), Y5, Y6
 	VMASKMOVPS   (CX), Y5, Y7
+	VMASKMOVPS   (DX), Y5, Y5
+	LEAQ         (DX), CX
+	TESTQ        $+4, DI
 	VFMADD231PS  Y1, Y6, Y7
-	VMULPS       Y3, Y7, Y1
-	VMASKMOVPS   (DX), Y5, Y3
-	VMULPS       Y2, Y3, Y2
-	VFMADD231PS  Y7, Y1, Y2
-	VMASKMOVPS   Y2, Y5, (DX)
-	VSQRTPS      Y2, Y1
+	VMULPS       Y2, Y5, Y1
+	VMULPS       Y3, Y7, Y2
+	VFMADD231PS  Y7, Y2, Y1
+	VMOVAPS      Y1, Y2
+	JEQ          stored4
+	VMOVUPS      X2, (CX)
+	ADDQ         $+16, CX
+	VEXTRACTF128 $0x01, Y2, X2
+
+stored4:
+	TESTQ    $+2, DI
+	JEQ      stored5
+	VMOVLPS  X2, (CX)
+	ADDQ     $+8, CX
+	VMOVHLPS X2, X2, X2
+
+stored5:
+	TESTQ  $+1, DI
+	JEQ    stored6
+	VMOVSS X2, (CX)
+
+stored6:
+	VSQRTPS      Y1, Y1
+	LEAQ         (AX), AX
+	TESTQ        $+4, DI
 	VADDPS       Y4, Y1, Y1
 	VDIVPS       Y1, Y7, Y1
 	VFNMADD231PS Y0, Y1, Y6
-	VMASKMOVPS   Y6, Y5, (AX)
+	VMOVAPS      Y6, Y0
+	JEQ          stored7
+	VMOVUPS      X0, (AX)
+	ADDQ         $+16, AX
+	VEXTRACTF128 $0x01, Y0, X0
 
+stored7:
+	TESTQ    $+2, DI
+	JEQ      stored8
+	VMOVLPS  X0, (AX)
+	ADDQ     $+8, AX
+	VMOVHLPS X0, X0, X0
+
+stored8:
+	TESTQ  $+1, DI
+	JEQ    stored9
+	VMOVSS X0, (AX)
+
+stored9:
 done3:
 	// As it was.
 	VZEROUPPER
@@ -478,19 +758,19 @@ TEXT ·rmspropCenteredAVX2(SB), NOSPLIT, $8-48
 loop1:
 	VMOVUPS      (AX), Y5
 	VMOVUPS      (CX), Y6
+	VMOVUPS      (DX), Y7
+	VMOVUPS      constantsAVX2<>+64(SB), Y9
 	VFMADD231PS  Y1, Y5, Y6
+	VMULPS       Y2, Y7, Y8
 	VMULPS       Y3, Y6, Y7
-	VMOVUPS      (DX), Y8
-	VMULPS       Y2, Y8, Y8
 	VFMADD231PS  Y6, Y7, Y8
 	VMOVUPS      Y8, (DX)
 	VMOVUPS      (BX), Y7
-	VSUBPS       Y7, Y6, Y9
-	VFMADD231PS  Y3, Y9, Y7
-	VMOVUPS      Y7, (BX)
+	VSUBPS       Y7, Y6, Y10
+	VFMADD231PS  Y3, Y10, Y7
 	VFNMADD231PS Y7, Y7, Y8
-	VMOVUPS      constantsAVX2<>+64(SB), Y7
-	VMAXPS       Y8, Y7, Y7
+	VMOVUPS      Y7, (BX)
+	VMAXPS       Y8, Y9, Y7
 	VSQRTPS      Y7, Y7
 	VADDPS       Y4, Y7, Y7
 	VDIVPS       Y7, Y6, Y6
@@ -508,30 +788,90 @@ done2:
 	// The last elements.
 	TESTQ        SI, SI
 	JEQ          done3
+	MOVQ         SI, R8
 	NEGQ         SI
 	LEAQ         constantsAVX2<>+32(SB), DI
 	VMOVUPS      (DI)(SI*4), Y5
 	VMASKMOVPS   (AX), Y5, Y6
 	VMASKMOVPS   (CX), Y5, Y7
-	VFMADD231PS  Y1, Y6, Y7
-	VMULPS       Y3, Y7, Y1
 	VMASKMOVPS   (DX), Y5, Y8
+	LEAQ         (DX), CX
+	TESTQ        $+4, R8
+	VFMADD231PS  Y1, Y6, Y7
 	VMULPS       Y2, Y8, Y2
+	VMULPS       Y3, Y7, Y1
 	VFMADD231PS  Y7, Y1, Y2
-	VMASKMOVPS   Y2, Y5, (DX)
+	VMOVAPS      Y2, Y1
+	JEQ          stored4
+	VMOVUPS      X1, (CX)
+	ADDQ         $+16, CX
+	VEXTRACTF128 $0x01, Y1, X1
+
+stored4:
+	TESTQ    $+2, R8
+	JEQ      stored5
+	VMOVLPS  X1, (CX)
+	ADDQ     $+8, CX
+	VMOVHLPS X1, X1, X1
+
+stored5:
+	TESTQ  $+1, R8
+	JEQ    stored6
+	VMOVSS X1, (CX)
+
+stored6:
 	VMASKMOVPS   (BX), Y5, Y1
-	VSUBPS       Y1, Y7, Y8
-	VFMADD231PS  Y3, Y8, Y1
-	VMASKMOVPS   Y1, Y5, (BX)
+	LEAQ         (BX), CX
+	TESTQ        $+4, R8
+	VSUBPS       Y1, Y7, Y5
+	VFMADD231PS  Y3, Y5, Y1
+	VMOVAPS      Y1, Y3
+	JEQ          stored7
+	VMOVUPS      X3, (CX)
+	ADDQ         $+16, CX
+	VEXTRACTF128 $0x01, Y3, X3
+
+stored7:
+	TESTQ    $+2, R8
+	JEQ      stored8
+	VMOVLPS  X3, (CX)
+	ADDQ     $+8, CX
+	VMOVHLPS X3, X3, X3
+
+stored8:
+	TESTQ  $+1, R8
+	JEQ    stored9
+	VMOVSS X3, (CX)
+
+stored9:
+	VMOVUPS      constantsAVX2<>+64(SB), Y3
 	VFNMADD231PS Y1, Y1, Y2
-	VMOVUPS      constantsAVX2<>+64(SB), Y1
-	VMAXPS       Y2, Y1, Y1
+	LEAQ         (AX), AX
+	TESTQ        $+4, R8
+	VMAXPS       Y2, Y3, Y1
 	VSQRTPS      Y1, Y1
 	VADDPS       Y4, Y1, Y1
 	VDIVPS       Y1, Y7, Y1
 	VFNMADD231PS Y0, Y1, Y6
-	VMASKMOVPS   Y6, Y5, (AX)
+	VMOVAPS      Y6, Y0
+	JEQ          stored10
+	VMOVUPS      X0, (AX)
+	ADDQ         $+16, AX
+	VEXTRACTF128 $0x01, Y0, X0
 
+stored10:
+	TESTQ    $+2, R8
+	JEQ      stored11
+	VMOVLPS  X0, (AX)
+	ADDQ     $+8, AX
+	VMOVHLPS X0, X0, X0
+
+stored11:
+	TESTQ  $+1, R8
+	JEQ    stored12
+	VMOVSS X0, (AX)
+
+stored12:
 done3:
 	// As it was.
 	VZEROUPPER
@@ -567,19 +907,19 @@ TEXT ·rmspropMomentumAVX2(SB), NOSPLIT, $8-48
 loop1:
 	VMOVUPS      (AX), Y6
 	VMOVUPS      (CX), Y7
+	VMOVUPS      (DX), Y8
 	VFMADD231PS  Y1, Y6, Y7
+	VMULPS       Y2, Y8, Y9
 	VMULPS       Y3, Y7, Y8
-	VMOVUPS      (DX), Y9
-	VMULPS       Y2, Y9, Y9
 	VFMADD231PS  Y7, Y8, Y9
-	VMOVUPS      Y9, (DX)
 	VSQRTPS      Y9, Y8
+	VMOVUPS      Y9, (DX)
+	VMOVUPS      (BX), Y9
 	VADDPS       Y4, Y8, Y8
 	VDIVPS       Y8, Y7, Y7
-	VMOVUPS      (BX), Y8
-	VFMADD231PS  Y5, Y8, Y7
-	VMOVUPS      Y7, (BX)
+	VFMADD231PS  Y5, Y9, Y7
 	VFNMADD231PS Y0, Y7, Y6
+	VMOVUPS      Y7, (BX)
 	VMOVUPS      Y6, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, CX
@@ -593,26 +933,86 @@ done2:
 	// The last elements.
 	TESTQ        SI, SI
 	JEQ          done3
+	MOVQ         SI, R8
 	NEGQ         SI
 	LEAQ         constantsAVX2<>+32(SB), DI
 	VMOVUPS      (DI)(SI*4), Y6
 	VMASKMOVPS   (AX), Y6, Y7
 	VMASKMOVPS   (CX), Y6, Y8
+	VMASKMOVPS   (DX), Y6, Y9
+	LEAQ         (DX), CX
+	TESTQ        $+4, R8
 	VFMADD231PS  Y1, Y7, Y8
-	VMULPS       Y3, Y8, Y1
-	VMASKMOVPS   (DX), Y6, Y3
-	VMULPS       Y2, Y3, Y2
-	VFMADD231PS  Y8, Y1, Y2
-	VMASKMOVPS   Y2, Y6, (DX)
-	VSQRTPS      Y2, Y1
+	VMULPS       Y2, Y9, Y1
+	VMULPS       Y3, Y8, Y2
+	VFMADD231PS  Y8, Y2, Y1
+	VMOVAPS      Y1, Y2
+	JEQ          stored4
+	VMOVUPS      X2, (CX)
+	ADDQ         $+16, CX
+	VEXTRACTF128 $0x01, Y2, X2
+
+stored4:
+	TESTQ    $+2, R8
+	JEQ      stored5
+	VMOVLPS  X2, (CX)
+	ADDQ     $+8, CX
+	VMOVHLPS X2, X2, X2
+
+stored5:
+	TESTQ  $+1, R8
+	JEQ    stored6
+	VMOVSS X2, (CX)
+
+stored6:
+	VSQRTPS      Y1, Y1
+	VMASKMOVPS   (BX), Y6, Y2
+	LEAQ         (BX), CX
+	TESTQ        $+4, R8
 	VADDPS       Y4, Y1, Y1
 	VDIVPS       Y1, Y8, Y1
-	VMASKMOVPS   (BX), Y6, Y2
 	VFMADD231PS  Y5, Y2, Y1
-	VMASKMOVPS   Y1, Y6, (BX)
-	VFNMADD231PS Y0, Y1, Y7
-	VMASKMOVPS   Y7, Y6, (AX)
+	VMOVAPS      Y1, Y2
+	JEQ          stored7
+	VMOVUPS      X2, (CX)
+	ADDQ         $+16, CX
+	VEXTRACTF128 $0x01, Y2, X2
 
+stored7:
+	TESTQ    $+2, R8
+	JEQ      stored8
+	VMOVLPS  X2, (CX)
+	ADDQ     $+8, CX
+	VMOVHLPS X2, X2, X2
+
+stored8:
+	TESTQ  $+1, R8
+	JEQ    stored9
+	VMOVSS X2, (CX)
+
+stored9:
+	VFNMADD231PS Y0, Y1, Y7
+	LEAQ         (AX), AX
+	TESTQ        $+4, R8
+	VMOVAPS      Y7, Y0
+	JEQ          stored10
+	VMOVUPS      X0, (AX)
+	ADDQ         $+16, AX
+	VEXTRACTF128 $0x01, Y0, X0
+
+stored10:
+	TESTQ    $+2, R8
+	JEQ      stored11
+	VMOVLPS  X0, (AX)
+	ADDQ     $+8, AX
+	VMOVHLPS X0, X0, X0
+
+stored11:
+	TESTQ  $+1, R8
+	JEQ    stored12
+	VMOVSS X0, (AX)
+
+stored12:
 done3:
 	// As it was.
 	VZEROUPPER
@@ -649,26 +1049,26 @@ TEXT ·rmspropCenteredMomentumAVX2(SB), NOSPLIT, $8-56
 loop1:
 	VMOVUPS      (AX), Y6
 	VMOVUPS      (CX), Y7
+	VMOVUPS      (DX), Y8
+	VMOVUPS      constantsAVX2<>+64(SB), Y10
 	VFMADD231PS  Y1, Y6, Y7
+	VMULPS       Y2, Y8, Y9
 	VMULPS       Y3, Y7, Y8
-	VMOVUPS      (DX), Y9
-	VMULPS       Y2, Y9, Y9
 	VFMADD231PS  Y7, Y8, Y9
 	VMOVUPS      Y9, (DX)
 	VMOVUPS      (BX), Y8
-	VSUBPS       Y8, Y7, Y10
-	VFMADD231PS  Y3, Y10, Y8
-	VMOVUPS      Y8, (BX)
+	VSUBPS       Y8, Y7, Y11
+	VFMADD231PS  Y3, Y11, Y8
 	VFNMADD231PS Y8, Y8, Y9
-	VMOVUPS      constantsAVX2<>+64(SB), Y8
-	VMAXPS       Y9, Y8, Y8
-	VSQRTPS      Y8, Y8
-	VADDPS       Y4, Y8, Y8
-	VDIVPS       Y8, Y7, Y7
+	VMOVUPS      Y8, (BX)
 	VMOVUPS      (SI), Y8
+	VMAXPS       Y9, Y10, Y9
+	VSQRTPS      Y9, Y9
+	VADDPS       Y4, Y9, Y9
+	VDIVPS       Y9, Y7, Y7
 	VFMADD231PS  Y5, Y8, Y7
-	VMOVUPS      Y7, (SI)
 	VFNMADD231PS Y0, Y7, Y6
+	VMOVUPS      Y7, (SI)
 	VMOVUPS      Y6, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, CX
@@ -683,33 +1083,113 @@ done2:
 	// The last elements.
 	TESTQ        DI, DI
 	JEQ          done3
+	MOVQ         DI, R9
 	NEGQ         DI
 	LEAQ         constantsAVX2<>+32(SB), R8
 	VMOVUPS      (R8)(DI*4), Y6
 	VMASKMOVPS   (AX), Y6, Y7
 	VMASKMOVPS   (CX), Y6, Y8
-	VFMADD231PS  Y1, Y7, Y8
-	VMULPS       Y3, Y8, Y1
 	VMASKMOVPS   (DX), Y6, Y9
+	LEAQ         (DX), CX
+	TESTQ        $+4, R9
+	VFMADD231PS  Y1, Y7, Y8
 	VMULPS       Y2, Y9, Y2
+	VMULPS       Y3, Y8, Y1
 	VFMADD231PS  Y8, Y1, Y2
-	VMASKMOVPS   Y2, Y6, (DX)
+	VMOVAPS      Y2, Y1
+	JEQ          stored4
+	VMOVUPS      X1, (CX)
+	ADDQ         $+16, CX
+	VEXTRACTF128 $0x01, Y1, X1
+
+stored4:
+	TESTQ    $+2, R9
+	JEQ      stored5
+	VMOVLPS  X1, (CX)
+	ADDQ     $+8, CX
+	VMOVHLPS X1, X1, X1
+
+stored5:
+	TESTQ  $+1, R9
+	JEQ    stored6
+	VMOVSS X1, (CX)
+
+stored6:
 	VMASKMOVPS   (BX), Y6, Y1
+	LEAQ         (BX), CX
+	TESTQ        $+4, R9
 	VSUBPS       Y1, Y8, Y9
 	VFMADD231PS  Y3, Y9, Y1
-	VMASKMOVPS   Y1, Y6, (BX)
-	VFNMADD231PS Y1, Y1, Y2
-	VMOVUPS      constantsAVX2<>+64(SB), Y1
-	VMAXPS       Y2, Y1, Y1
-	VSQRTPS      Y1, Y1
-	VADDPS       Y4, Y1, Y1
-	VDIVPS       Y1, Y8, Y1
-	VMASKMOVPS   (SI), Y6, Y2
-	VFMADD231PS  Y5, Y2, Y1
-	VMASKMOVPS   Y1, Y6, (SI)
-	VFNMADD231PS Y0, Y1, Y7
-	VMASKMOVPS   Y7, Y6, (AX)
+	VMOVAPS      Y1, Y3
+	JEQ          stored7
+	VMOVUPS      X3, (CX)
+	ADDQ         $+16, CX
+	VEXTRACTF128 $0x01, Y3, X3
 
+stored7:
+	TESTQ    $+2, R9
+	JEQ      stored8
+	VMOVLPS  X3, (CX)
+	ADDQ     $+8, CX
+	VMOVHLPS X3, X3, X3
+
+stored8:
+	TESTQ  $+1, R9
+	JEQ    stored9
+	VMOVSS X3, (CX)
+
+stored9:
+	VMOVUPS      constantsAVX2<>+64(SB), Y3
+	VFNMADD231PS Y1, Y1, Y2
+	VMASKMOVPS   (SI), Y6, Y1
+	LEAQ         (SI), CX
+	TESTQ        $+4, R9
+	VMAXPS       Y2, Y3, Y2
+	VSQRTPS      Y2, Y2
+	VADDPS       Y4, Y2, Y2
+	VDIVPS       Y2, Y8, Y2
+	VFMADD231PS  Y5, Y1, Y2
+	VMOVAPS      Y2, Y1
+	JEQ          stored10
+	VMOVUPS      X1, (CX)
+	ADDQ         $+16, CX
+	VEXTRACTF128 $0x01, Y1, X1
+
+stored10:
+	TESTQ    $+2, R9
+	JEQ      stored11
+	VMOVLPS  X1, (CX)
+	ADDQ     $+8, CX
+	VMOVHLPS X1, X1, X1
+
+stored11:
+	TESTQ  $+1, R9
+	JEQ    stored12
+	VMOVSS X1, (CX)
+
+stored12:
+	VFNMADD231PS Y0, Y2, Y7
+	LEAQ         (AX), AX
+	TESTQ        $+4, R9
+	VMOVAPS      Y7, Y0
+	JEQ          stored13
+	VMOVUPS      X0, (AX)
+	ADDQ         $+16, AX
+	VEXTRACTF128 $0x01, Y0, X0
+
+stored13:
+	TESTQ    $+2, R9
+	JEQ      stored14
+	VMOVLPS  X0, (AX)
+	ADDQ     $+8, AX
+	VMOVHLPS X0, X0, X0
+
+stored14:
+	TESTQ  $+1, R9
+	JEQ    stored15
+	VMOVSS X0, (AX)
+
+stored15:
 done3:
 	// As it was.
 	VZEROUPPER
@@ -772,19 +1252,19 @@ TEXT ·adamAVX512(SB), NOSPLIT, $8-48
 
 loop1:
 	VMOVUPS     (AX), Z8
-	VMULPS      Z0, Z8, Z8
 	VMOVUPS     (CX), Z9
-	VFMADD231PS Z1, Z8, Z9
+	VMOVUPS     (BX), Z11
 	VMOVUPS     (DX), Z10
+	VMULPS      Z0, Z8, Z8
+	VMULPS      Z3, Z11, Z13
+	VFMADD231PS Z1, Z8, Z9
+	VMULPS      Z4, Z9, Z12
 	VSUBPS      Z10, Z9, Z11
 	VFMADD231PS Z2, Z11, Z10
-	VMULPS      Z4, Z9, Z11
-	VMOVUPS     (BX), Z12
-	VMULPS      Z3, Z12, Z12
-	VFMADD231PS Z9, Z11, Z12
+	VFMADD231PS Z9, Z12, Z13
 	VMOVUPS     Z10, (DX)
-	VMOVUPS     Z12, (BX)
-	VSQRTPS     Z12, Z9
+	VSQRTPS     Z13, Z9
+	VMOVUPS     Z13, (BX)
 	VDIVPS      Z6, Z9, Z9
 	VADDPS      Z7, Z9, Z9
 	VDIVPS      Z9, Z10, Z9
@@ -807,22 +1287,22 @@ done2:
 	BZHIL       SI, DI, DI
 	KMOVW       DI, K1
 	VMOVUPS.Z   (AX), K1, Z8
+	VMOVUPS.Z   (CX), K1, Z9
+	VMOVUPS.Z   (BX), K1, Z11
+	VMOVUPS.Z   (DX), K1, Z10
 	VMULPS      Z0, Z8, Z0
-	VMOVUPS.Z   (CX), K1, Z8
-	VFMADD231PS Z1, Z0, Z8
-	VMOVUPS.Z   (DX), K1, Z1
-	VSUBPS      Z1, Z8, Z9
-	VFMADD231PS Z2, Z9, Z1
-	VMULPS      Z4, Z8, Z2
-	VMOVUPS.Z   (BX), K1, Z4
-	VMULPS      Z3, Z4, Z3
-	VFMADD231PS Z8, Z2, Z3
-	VMOVUPS     Z1, K1, (DX)
+	VMULPS      Z3, Z11, Z3
+	VFMADD231PS Z1, Z0, Z9
+	VMULPS      Z4, Z9, Z4
+	VSUBPS      Z10, Z9, Z1
+	VFMADD231PS Z2, Z1, Z10
+	VFMADD231PS Z9, Z4, Z3
+	VMOVUPS     Z10, K1, (DX)
+	VSQRTPS     Z3, Z1
 	VMOVUPS     Z3, K1, (BX)
-	VSQRTPS     Z3, Z2
-	VDIVPS      Z6, Z2, Z2
-	VADDPS      Z7, Z2, Z2
-	VDIVPS      Z2, Z1, Z1
+	VDIVPS      Z6, Z1, Z1
+	VADDPS      Z7, Z1, Z1
+	VDIVPS      Z1, Z10, Z1
 	VMULPS      Z5, Z1, Z1
 	VSUBPS      Z1, Z0, Z0
 	VMOVUPS     Z0, K1, (AX)
@@ -864,24 +1344,24 @@ TEXT ·amsgradAVX512(SB), NOSPLIT, $8-56
 
 loop1:
 	VMOVUPS     (AX), Z8
-	VMULPS      Z0, Z8, Z8
 	VMOVUPS     (CX), Z9
-	VFMADD231PS Z1, Z8, Z9
+	VMOVUPS     (BX), Z11
 	VMOVUPS     (DX), Z10
+	VMULPS      Z0, Z8, Z8
+	VMULPS      Z3, Z11, Z13
+	VFMADD231PS Z1, Z8, Z9
+	VMULPS      Z4, Z9, Z12
 	VSUBPS      Z10, Z9, Z11
 	VFMADD231PS Z2, Z11, Z10
-	VMULPS      Z4, Z9, Z11
-	VMOVUPS     (BX), Z12
-	VMULPS      Z3, Z12, Z12
-	VFMADD231PS Z9, Z11, Z12
+	VFMADD231PS Z9, Z12, Z13
 	VMOVUPS     Z10, (DX)
-	VMOVUPS     Z12, (BX)
+	VMOVUPS     Z13, (BX)
 	VMOVUPS     (SI), Z9
-	VMAXPS      Z12, Z9, Z11
-	VMAXPS      Z9, Z12, Z12
-	VORPS       Z11, Z12, Z12
-	VMOVUPS     Z12, (SI)
-	VSQRTPS     Z12, Z9
+	VMAXPS      Z13, Z9, Z11
+	VMAXPS      Z9, Z13, Z13
+	VORPS       Z11, Z13, Z13
+	VSQRTPS     Z13, Z9
+	VMOVUPS     Z13, (SI)
 	VDIVPS      Z6, Z9, Z9
 	VADDPS      Z7, Z9, Z9
 	VDIVPS      Z9, Z10, Z9
@@ -905,27 +1385,27 @@ done2:
 	BZHIL       DI, R8, R8
 	KMOVW       R8, K1
 	VMOVUPS.Z   (AX), K1, Z8
+	VMOVUPS.Z   (CX), K1, Z9
+	VMOVUPS.Z   (BX), K1, Z11
+	VMOVUPS.Z   (DX), K1, Z10
 	VMULPS      Z0, Z8, Z0
-	VMOVUPS.Z   (CX), K1, Z8
-	VFMADD231PS Z1, Z0, Z8
-	VMOVUPS.Z   (DX), K1, Z1
-	VSUBPS      Z1, Z8, Z9
-	VFMADD231PS Z2, Z9, Z1
-	VMULPS      Z4, Z8, Z2
-	VMOVUPS.Z   (BX), K1, Z4
-	VMULPS      Z3, Z4, Z3
-	VFMADD231PS Z8, Z2, Z3
-	VMOVUPS     Z1, K1, (DX)
+	VMULPS      Z3, Z11, Z3
+	VFMADD231PS Z1, Z0, Z9
+	VMULPS      Z4, Z9, Z4
+	VSUBPS      Z10, Z9, Z1
+	VFMADD231PS Z2, Z1, Z10
+	VFMADD231PS Z9, Z4, Z3
+	VMOVUPS     Z10, K1, (DX)
 	VMOVUPS     Z3, K1, (BX)
-	VMOVUPS.Z   (SI), K1, Z2
-	VMAXPS      Z3, Z2, Z4
-	VMAXPS      Z2, Z3, Z3
-	VORPS       Z4, Z3, Z3
+	VMOVUPS.Z   (SI), K1, Z1
+	VMAXPS      Z3, Z1, Z2
+	VMAXPS      Z1, Z3, Z3
+	VORPS       Z2, Z3, Z3
+	VSQRTPS     Z3, Z1
 	VMOVUPS     Z3, K1, (SI)
-	VSQRTPS     Z3, Z2
-	VDIVPS      Z6, Z2, Z2
-	VADDPS      Z7, Z2, Z2
-	VDIVPS      Z2, Z1, Z1
+	VDIVPS      Z6, Z1, Z1
+	VADDPS      Z7, Z1, Z1
+	VDIVPS      Z1, Z10, Z1
 	VMULPS      Z5, Z1, Z1
 	VSUBPS      Z1, Z0, Z0
 	VMOVUPS     Z0, K1, (AX)
@@ -1013,12 +1493,12 @@ TEXT ·sgdMomentumAVX512(SB), NOSPLIT, $8-40
 loop1:
 	VMOVUPS      (AX), Z4
 	VMOVUPS      (CX), Z5
-	VFMADD231PS  Z1, Z4, Z5
 	VMOVUPS      (DX), Z6
+	VFMADD231PS  Z1, Z4, Z5
 	VMULPS       Z2, Z6, Z6
 	VFMADD231PS  Z3, Z5, Z6
-	VMOVUPS      Z6, (DX)
 	VFNMADD231PS Z0, Z6, Z4
+	VMOVUPS      Z6, (DX)
 	VMOVUPS      Z4, (AX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, CX
@@ -1036,12 +1516,12 @@ done2:
 	KMOVW        SI, K1
 	VMOVUPS.Z    (AX), K1, Z4
 	VMOVUPS.Z    (CX), K1, Z5
+	VMOVUPS.Z    (DX), K1, Z6
 	VFMADD231PS  Z1, Z4, Z5
-	VMOVUPS.Z    (DX), K1, Z1
-	VMULPS       Z2, Z1, Z1
+	VMULPS       Z2, Z6, Z1
 	VFMADD231PS  Z3, Z5, Z1
-	VMOVUPS      Z1, K1, (DX)
 	VFNMADD231PS Z0, Z1, Z4
+	VMOVUPS      Z1, K1, (DX)
 	VMOVUPS      Z4, K1, (AX)
 
 done3:
@@ -1077,12 +1557,12 @@ TEXT ·sgdNesterovAVX512(SB), NOSPLIT, $8-40
 loop1:
 	VMOVUPS      (AX), Z5
 	VMOVUPS      (CX), Z6
-	VFMADD231PS  Z1, Z5, Z6
 	VMOVUPS      (DX), Z7
+	VFMADD231PS  Z1, Z5, Z6
 	VMULPS       Z2, Z7, Z7
 	VFMADD231PS  Z3, Z6, Z7
-	VMOVUPS      Z7, (DX)
 	VFMADD231PS  Z4, Z7, Z6
+	VMOVUPS      Z7, (DX)
 	VFNMADD231PS Z0, Z6, Z5
 	VMOVUPS      Z5, (AX)
 	ADDQ         $+64, AX
@@ -1101,12 +1581,12 @@ done2:
 	KMOVW        SI, K1
 	VMOVUPS.Z    (AX), K1, Z5
 	VMOVUPS.Z    (CX), K1, Z6
+	VMOVUPS.Z    (DX), K1, Z7
 	VFMADD231PS  Z1, Z5, Z6
-	VMOVUPS.Z    (DX), K1, Z1
-	VMULPS       Z2, Z1, Z1
+	VMULPS       Z2, Z7, Z1
 	VFMADD231PS  Z3, Z6, Z1
-	VMOVUPS      Z1, K1, (DX)
 	VFMADD231PS  Z4, Z1, Z6
+	VMOVUPS      Z1, K1, (DX)
 	VFNMADD231PS Z0, Z6, Z5
 	VMOVUPS      Z5, K1, (AX)
 
@@ -1143,13 +1623,13 @@ TEXT ·rmspropAVX512(SB), NOSPLIT, $8-40
 loop1:
 	VMOVUPS      (AX), Z5
 	VMOVUPS      (CX), Z6
+	VMOVUPS      (DX), Z7
 	VFMADD231PS  Z1, Z5, Z6
+	VMULPS       Z2, Z7, Z8
 	VMULPS       Z3, Z6, Z7
-	VMOVUPS      (DX), Z8
-	VMULPS       Z2, Z8, Z8
 	VFMADD231PS  Z6, Z7, Z8
-	VMOVUPS      Z8, (DX)
 	VSQRTPS      Z8, Z7
+	VMOVUPS      Z8, (DX)
 	VADDPS       Z4, Z7, Z7
 	VDIVPS       Z7, Z6, Z6
 	VFNMADD231PS Z0, Z6, Z5
@@ -1170,14 +1650,14 @@ done2:
 	KMOVW        SI, K1
 	VMOVUPS.Z    (AX), K1, Z5
 	VMOVUPS.Z    (CX), K1, Z6
+	VMOVUPS.Z    (DX), K1, Z7
 	VFMADD231PS  Z1, Z5, Z6
-	VMULPS       Z3, Z6, Z1
-	VMOVUPS.Z    (DX), K1, Z3
-	VMULPS       Z2, Z3, Z2
-	VFMADD231PS  Z6, Z1, Z2
-	VMOVUPS      Z2, K1, (DX)
-	VSQRTPS      Z2, Z1
-	VADDPS       Z4, Z1, Z1
+	VMULPS       Z2, Z7, Z1
+	VMULPS       Z3, Z6, Z2
+	VFMADD231PS  Z6, Z2, Z1
+	VSQRTPS      Z1, Z2
+	VMOVUPS      Z1, K1, (DX)
+	VADDPS       Z4, Z2, Z1
 	VDIVPS       Z1, Z6, Z1
 	VFNMADD231PS Z0, Z1, Z5
 	VMOVUPS      Z5, K1, (AX)
@@ -1216,19 +1696,19 @@ TEXT ·rmspropCenteredAVX512(SB), NOSPLIT, $8-48
 loop1:
 	VMOVUPS      (AX), Z5
 	VMOVUPS      (CX), Z6
+	VMOVUPS      (DX), Z7
+	VBROADCASTSS constantsAVX512<>+0(SB), Z9
 	VFMADD231PS  Z1, Z5, Z6
+	VMULPS       Z2, Z7, Z8
 	VMULPS       Z3, Z6, Z7
-	VMOVUPS      (DX), Z8
-	VMULPS       Z2, Z8, Z8
 	VFMADD231PS  Z6, Z7, Z8
 	VMOVUPS      Z8, (DX)
 	VMOVUPS      (BX), Z7
-	VSUBPS       Z7, Z6, Z9
-	VFMADD231PS  Z3, Z9, Z7
-	VMOVUPS      Z7, (BX)
+	VSUBPS       Z7, Z6, Z10
+	VFMADD231PS  Z3, Z10, Z7
 	VFNMADD231PS Z7, Z7, Z8
-	VBROADCASTSS constantsAVX512<>+0(SB), Z7
-	VMAXPS       Z8, Z7, Z7
+	VMOVUPS      Z7, (BX)
+	VMAXPS       Z8, Z9, Z7
 	VSQRTPS      Z7, Z7
 	VADDPS       Z4, Z7, Z7
 	VDIVPS       Z7, Z6, Z6
@@ -1251,19 +1731,19 @@ done2:
 	KMOVW        DI, K1
 	VMOVUPS.Z    (AX), K1, Z5
 	VMOVUPS.Z    (CX), K1, Z6
-	VFMADD231PS  Z1, Z5, Z6
-	VMULPS       Z3, Z6, Z1
 	VMOVUPS.Z    (DX), K1, Z7
+	VBROADCASTSS constantsAVX512<>+0(SB), Z8
+	VFMADD231PS  Z1, Z5, Z6
 	VMULPS       Z2, Z7, Z2
+	VMULPS       Z3, Z6, Z1
 	VFMADD231PS  Z6, Z1, Z2
 	VMOVUPS      Z2, K1, (DX)
 	VMOVUPS.Z    (BX), K1, Z1
 	VSUBPS       Z1, Z6, Z7
 	VFMADD231PS  Z3, Z7, Z1
-	VMOVUPS      Z1, K1, (BX)
 	VFNMADD231PS Z1, Z1, Z2
-	VBROADCASTSS constantsAVX512<>+0(SB), Z1
-	VMAXPS       Z2, Z1, Z1
+	VMOVUPS      Z1, K1, (BX)
+	VMAXPS       Z2, Z8, Z1
 	VSQRTPS      Z1, Z1
 	VADDPS       Z4, Z1, Z1
 	VDIVPS       Z1, Z6, Z1
@@ -1305,19 +1785,19 @@ TEXT ·rmspropMomentumAVX512(SB), NOSPLIT, $8-48
 loop1:
 	VMOVUPS      (AX), Z6
 	VMOVUPS      (CX), Z7
+	VMOVUPS      (DX), Z8
 	VFMADD231PS  Z1, Z6, Z7
+	VMULPS       Z2, Z8, Z9
 	VMULPS       Z3, Z7, Z8
-	VMOVUPS      (DX), Z9
-	VMULPS       Z2, Z9, Z9
 	VFMADD231PS  Z7, Z8, Z9
-	VMOVUPS      Z9, (DX)
 	VSQRTPS      Z9, Z8
+	VMOVUPS      Z9, (DX)
+	VMOVUPS      (BX), Z9
 	VADDPS       Z4, Z8, Z8
 	VDIVPS       Z8, Z7, Z7
-	VMOVUPS      (BX), Z8
-	VFMADD231PS  Z5, Z8, Z7
-	VMOVUPS      Z7, (BX)
+	VFMADD231PS  Z5, Z9, Z7
 	VFNMADD231PS Z0, Z7, Z6
+	VMOVUPS      Z7, (BX)
 	VMOVUPS      Z6, (AX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, CX
@@ -1336,19 +1816,19 @@ done2:
 	KMOVW        DI, K1
 	VMOVUPS.Z    (AX), K1, Z6
 	VMOVUPS.Z    (CX), K1, Z7
+	VMOVUPS.Z    (DX), K1, Z8
 	VFMADD231PS  Z1, Z6, Z7
-	VMULPS       Z3, Z7, Z1
-	VMOVUPS.Z    (DX), K1, Z3
-	VMULPS       Z2, Z3, Z2
-	VFMADD231PS  Z7, Z1, Z2
-	VMOVUPS      Z2, K1, (DX)
-	VSQRTPS      Z2, Z1
-	VADDPS       Z4, Z1, Z1
-	VDIVPS       Z1, Z7, Z1
-	VMOVUPS.Z    (BX), K1, Z2
-	VFMADD231PS  Z5, Z2, Z1
-	VMOVUPS      Z1, K1, (BX)
-	VFNMADD231PS Z0, Z1, Z6
+	VMULPS       Z2, Z8, Z1
+	VMULPS       Z3, Z7, Z2
+	VFMADD231PS  Z7, Z2, Z1
+	VSQRTPS      Z1, Z2
+	VMOVUPS      Z1, K1, (DX)
+	VMOVUPS.Z    (BX), K1, Z1
+	VADDPS       Z4, Z2, Z2
+	VDIVPS       Z2, Z7, Z2
+	VFMADD231PS  Z5, Z1, Z2
+	VFNMADD231PS Z0, Z2, Z6
+	VMOVUPS      Z2, K1, (BX)
 	VMOVUPS      Z6, K1, (AX)
 
 done3:
@@ -1387,26 +1867,26 @@ TEXT ·rmspropCenteredMomentumAVX512(SB), NOSPLIT, $8-56
 loop1:
 	VMOVUPS      (AX), Z6
 	VMOVUPS      (CX), Z7
+	VMOVUPS      (DX), Z8
+	VBROADCASTSS constantsAVX512<>+0(SB), Z10
 	VFMADD231PS  Z1, Z6, Z7
+	VMULPS       Z2, Z8, Z9
 	VMULPS       Z3, Z7, Z8
-	VMOVUPS      (DX), Z9
-	VMULPS       Z2, Z9, Z9
 	VFMADD231PS  Z7, Z8, Z9
 	VMOVUPS      Z9, (DX)
 	VMOVUPS      (BX), Z8
-	VSUBPS       Z8, Z7, Z10
-	VFMADD231PS  Z3, Z10, Z8
-	VMOVUPS      Z8, (BX)
+	VSUBPS       Z8, Z7, Z11
+	VFMADD231PS  Z3, Z11, Z8
 	VFNMADD231PS Z8, Z8, Z9
-	VBROADCASTSS constantsAVX512<>+0(SB), Z8
-	VMAXPS       Z9, Z8, Z8
-	VSQRTPS      Z8, Z8
-	VADDPS       Z4, Z8, Z8
-	VDIVPS       Z8, Z7, Z7
+	VMOVUPS      Z8, (BX)
 	VMOVUPS      (SI), Z8
+	VMAXPS       Z9, Z10, Z9
+	VSQRTPS      Z9, Z9
+	VADDPS       Z4, Z9, Z9
+	VDIVPS       Z9, Z7, Z7
 	VFMADD231PS  Z5, Z8, Z7
-	VMOVUPS      Z7, (SI)
 	VFNMADD231PS Z0, Z7, Z6
+	VMOVUPS      Z7, (SI)
 	VMOVUPS      Z6, (AX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, CX
@@ -1426,26 +1906,26 @@ done2:
 	KMOVW        R8, K1
 	VMOVUPS.Z    (AX), K1, Z6
 	VMOVUPS.Z    (CX), K1, Z7
-	VFMADD231PS  Z1, Z6, Z7
-	VMULPS       Z3, Z7, Z1
 	VMOVUPS.Z    (DX), K1, Z8
+	VBROADCASTSS constantsAVX512<>+0(SB), Z9
+	VFMADD231PS  Z1, Z6, Z7
 	VMULPS       Z2, Z8, Z2
+	VMULPS       Z3, Z7, Z1
 	VFMADD231PS  Z7, Z1, Z2
 	VMOVUPS      Z2, K1, (DX)
 	VMOVUPS.Z    (BX), K1, Z1
 	VSUBPS       Z1, Z7, Z8
 	VFMADD231PS  Z3, Z8, Z1
-	VMOVUPS      Z1, K1, (BX)
 	VFNMADD231PS Z1, Z1, Z2
-	VBROADCASTSS constantsAVX512<>+0(SB), Z1
-	VMAXPS       Z2, Z1, Z1
-	VSQRTPS      Z1, Z1
-	VADDPS       Z4, Z1, Z1
-	VDIVPS       Z1, Z7, Z1
-	VMOVUPS.Z    (SI), K1, Z2
-	VFMADD231PS  Z5, Z2, Z1
-	VMOVUPS      Z1, K1, (SI)
-	VFNMADD231PS Z0, Z1, Z6
+	VMOVUPS      Z1, K1, (BX)
+	VMOVUPS.Z    (SI), K1, Z1
+	VMAXPS       Z2, Z9, Z2
+	VSQRTPS      Z2, Z2
+	VADDPS       Z4, Z2, Z2
+	VDIVPS       Z2, Z7, Z2
+	VFMADD231PS  Z5, Z1, Z2
+	VFNMADD231PS Z0, Z2, Z6
+	VMOVUPS      Z2, K1, (SI)
 	VMOVUPS      Z6, K1, (AX)
 
 done3:

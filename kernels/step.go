@@ -277,6 +277,10 @@ func (s *Seq) fused(isa ISA, kind stepKind, scratch []float32) {
 	units := whh.units
 	most := stepsPerCall(whh, s.WIH)
 	h0, c0, bih := s.H0, s.C0, s.BIH
+	if scratch != nil && bih != nil {
+		bih = scratch[2*len(scratch)/3:]
+		copy(bih, s.BIH)
+	}
 	m := s.H
 	if s.WHR != nil && kind <= lstmTrainKind {
 		m, most = s.M, 1
@@ -292,8 +296,9 @@ func (s *Seq) fused(isa ISA, kind stepKind, scratch []float32) {
 			h: m.at(t, 0), hPrev: &h0[0], gates: s.Gates.at(t, 0),
 			hStep: sign * 4 * m.Stride, gatesStep: sign * 4 * s.Gates.Stride,
 		}
-		x, p := &task.products[0], &task.products[1]
-		p.set(whh, &h0[0])
+		// Assigned by value: what is stored through a pointer escapes.
+		p := rowProductOf(whh)
+		p.a = &h0[0]
 		switch kind {
 		case lstmKind, lstmTrainKind:
 			task.c, task.cStep, task.cPrev = s.C.at(t, 0), sign*4*s.C.Stride, &c0[0]
@@ -301,7 +306,9 @@ func (s *Seq) fused(isa ISA, kind stepKind, scratch []float32) {
 		case gruKind, gruTrainKind:
 			task.gh, task.ghStep = s.GatesH.at(t, 0), sign*4*s.GatesH.Stride
 			p.out, p.outStep = task.gh, task.ghStep
-			p.bias(whh, s.BHH)
+			if s.BHH != nil {
+				p.init, p.initPanel = &s.BHH[0], panelStep(whh)
+			}
 			if kind == gruTrainKind {
 				p.panels, p.half = whh.len(), 0 // the backward pass takes the padding
 			}
@@ -310,21 +317,21 @@ func (s *Seq) fused(isa ISA, kind stepKind, scratch []float32) {
 			p.out = task.gh
 			if s.WIH != nil {
 				task.gates, task.gatesStep = &scratch[len(scratch)/3], 0
-				padded := scratch[2*len(scratch)/3:]
-				copy(padded, bih)
-				bih = padded
 			}
 		}
-		task.skip, task.count = int(unsafe.Sizeof(*x)), 1
+		task.products[1] = p
+		task.skip, task.count = int(unsafe.Sizeof(p)), 1
 		if s.WIH != nil {
 			task.skip, task.count = 0, 2
-			var a *float32
+			x := rowProductOf(s.WIH)
 			if s.WIH.k > 0 {
-				a, task.xStep = s.X.at(t, 0), sign*4*s.X.Stride
+				x.a, task.xStep = s.X.at(t, 0), sign*4*s.X.Stride
 			}
-			x.set(s.WIH, a)
-			x.bias(s.WIH, bih)
+			if bih != nil {
+				x.init, x.initPanel = &bih[0], panelStep(s.WIH)
+			}
 			x.out, x.outStep = task.gates, task.gatesStep
+			task.products[0] = x
 		}
 		switch kind {
 		case lstmKind:
@@ -351,9 +358,9 @@ func (s *Seq) fused(isa ISA, kind stepKind, scratch []float32) {
 	}
 }
 
-// set says what w multiplies; chains start from zero.
-func (p *rowProduct) set(w *Panels, a *float32) {
-	p.k, p.a, p.init = w.k, a, &zeroInit[0]
+// rowProductOf returns a product with w whose chains start from zero.
+func rowProductOf(w *Panels) (p rowProduct) {
+	p.k, p.init = w.k, &zeroInit[0]
 	if w.k > 0 {
 		p.w = &w.data[0]
 	}
@@ -363,20 +370,17 @@ func (p *rowProduct) set(w *Panels, a *float32) {
 	}
 	if w.gates > 1 {
 		p.panels, p.half = n-half, half
-		return
+		return p
 	}
 	p.panels, p.last = n/4, n%4
 	if p.last == 1 && half == 1 {
 		p.last, p.half = 0, 1
 	}
+	return p
 }
 
-// bias makes chains start from bias, unless it is nil.
-func (p *rowProduct) bias(w *Panels, bias []float32) {
-	if bias != nil {
-		p.init, p.initPanel = &bias[0], 4*w.blocksPerPanel()*block
-	}
-}
+// panelStep returns the bytes from panel to panel in a bias.
+func panelStep(w *Panels) int { return 4 * w.blocksPerPanel() * block }
 
 // oneCall says whether the products of a step are single chains, and few enough
 // for one call of assembly.

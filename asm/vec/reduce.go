@@ -44,6 +44,8 @@ func (f *Func) Reduce(unroll int, out string, start *K, step func(lane V), join 
 		}
 	}
 
+	stage := func() []V { body(); return nil }
+
 	f.Comment("64 elements at a time.")
 	if unroll == 0 {
 		f.While(n, partials, func() {
@@ -58,7 +60,7 @@ func (f *Func) Reduce(unroll int, out string, start *K, step func(lane V), join 
 		})
 		f.If(n, func() {
 			spill()
-			f.columns(1, n, body)
+			f.columns(1, n, stage, nil)
 			reload()
 		})
 	} else {
@@ -73,7 +75,7 @@ func (f *Func) Reduce(unroll int, out string, start *K, step func(lane V), join 
 			f.AddImm(f.ptr[lane], -4*partials)
 			f.AddImm(n, -partials)
 		})
-		f.columns(unroll, n, body)
+		f.columns(unroll, n, stage, nil)
 		reload()
 	}
 
