@@ -275,7 +275,10 @@ func stepsPerCall(whh, wih *Panels) int {
 func (s *Seq) fused(isa ISA, kind stepKind, scratch []float32) {
 	whh := s.WHH
 	units := whh.units
-	most := stepsPerCall(whh, s.WIH)
+	most := 1
+	if s.T > 1 {
+		most = stepsPerCall(whh, s.WIH)
+	}
 	h0, c0, bih := s.H0, s.C0, s.BIH
 	if scratch != nil && bih != nil {
 		bih = scratch[2*len(scratch)/3:]
@@ -291,47 +294,46 @@ func (s *Seq) fused(isa ISA, kind stepKind, scratch []float32) {
 	}
 	for n := 0; n < s.T; n += most {
 		t := s.step(n)
-		task := stepTask{
-			steps: min(most, s.T-n), units: units,
-			h: m.at(t, 0), hPrev: &h0[0], gates: s.Gates.at(t, 0),
-			hStep: sign * 4 * m.Stride, gatesStep: sign * 4 * s.Gates.Stride,
-		}
-		// Assigned by value: what is stored through a pointer escapes.
-		p := rowProductOf(whh)
-		p.a = &h0[0]
+		var task stepTask
+		task.steps, task.units = min(most, s.T-n), units
+		task.h, task.hPrev, task.hStep = m.at(t, 0), &h0[0], sign*4*m.Stride
+		task.gates, task.gatesStep = s.Gates.at(t, 0), sign*4*s.Gates.Stride
+		// What is stored through a pointer escapes, and a struct that is written
+		// field by field and then copied takes long to load.
+		x, p := &task.products[0], &task.products[1]
+		p.set(whh)
+		task.products[1].a = &h0[0]
 		switch kind {
 		case lstmKind, lstmTrainKind:
 			task.c, task.cStep, task.cPrev = s.C.at(t, 0), sign*4*s.C.Stride, &c0[0]
-			p.out, p.outStep, p.add = task.gates, task.gatesStep, 1
+			task.products[1].out, p.outStep, p.add = task.gates, task.gatesStep, 1
 		case gruKind, gruTrainKind:
 			task.gh, task.ghStep = s.GatesH.at(t, 0), sign*4*s.GatesH.Stride
-			p.out, p.outStep = task.gh, task.ghStep
+			task.products[1].out, p.outStep = task.gh, task.ghStep
 			if s.BHH != nil {
-				p.init, p.initPanel = &s.BHH[0], panelStep(whh)
+				task.products[1].init, p.initPanel = &s.BHH[0], panelStep(whh)
 			}
 			if kind == gruTrainKind {
 				p.panels, p.half = whh.len(), 0 // the backward pass takes the padding
 			}
 		default:
 			task.gh = &scratch[0]
-			p.out = task.gh
+			task.products[1].out = task.gh
 			if s.WIH != nil {
 				task.gates, task.gatesStep = &scratch[len(scratch)/3], 0
 			}
 		}
-		task.products[1] = p
-		task.skip, task.count = int(unsafe.Sizeof(p)), 1
+		task.skip, task.count = int(unsafe.Sizeof(*x)), 1
 		if s.WIH != nil {
 			task.skip, task.count = 0, 2
-			x := rowProductOf(s.WIH)
+			x.set(s.WIH)
 			if s.WIH.k > 0 {
-				x.a, task.xStep = s.X.at(t, 0), sign*4*s.X.Stride
+				task.products[0].a, task.xStep = s.X.at(t, 0), sign*4*s.X.Stride
 			}
 			if bih != nil {
-				x.init, x.initPanel = &bih[0], panelStep(s.WIH)
+				task.products[0].init, x.initPanel = &bih[0], panelStep(s.WIH)
 			}
-			x.out, x.outStep = task.gates, task.gatesStep
-			task.products[0] = x
+			task.products[0].out, x.outStep = task.gates, task.gatesStep
 		}
 		switch kind {
 		case lstmKind:
@@ -347,6 +349,9 @@ func (s *Seq) fused(isa ISA, kind stepKind, scratch []float32) {
 		case rnnReLUKind:
 			rnnReLUSteps(isa, &task)
 		}
+		if n+most >= s.T && s.WHR == nil {
+			break
+		}
 		t = s.step(min(n+most, s.T) - 1)
 		h0 = s.H.row(t, whh.k)
 		if kind <= lstmTrainKind {
@@ -358,8 +363,8 @@ func (s *Seq) fused(isa ISA, kind stepKind, scratch []float32) {
 	}
 }
 
-// rowProductOf returns a product with w whose chains start from zero.
-func rowProductOf(w *Panels) (p rowProduct) {
+// set makes p a product with w whose chains start from zero.
+func (p *rowProduct) set(w *Panels) {
 	p.k, p.init = w.k, &zeroInit[0]
 	if w.k > 0 {
 		p.w = &w.data[0]
@@ -370,13 +375,12 @@ func rowProductOf(w *Panels) (p rowProduct) {
 	}
 	if w.gates > 1 {
 		p.panels, p.half = n-half, half
-		return p
+		return
 	}
 	p.panels, p.last = n/4, n%4
 	if p.last == 1 && half == 1 {
 		p.last, p.half = 0, 1
 	}
-	return p
 }
 
 // panelStep returns the bytes from panel to panel in a bias.

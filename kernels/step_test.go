@@ -244,17 +244,16 @@ func TestSteps(t *testing.T) {
 					stepCase{f, units, inputs, proj, T, n%2 == 0, n%3 == 0, n%5 < 2, n%7 < 3, int(n % 4)}.check(t, n, where)
 				}
 				for units := range pick(75, 50, 20) {
-					for _, inputs := range pick([]int{-1, 0, 1, 3, 17}, []int{-1, 1, 5}, []int{-1, 2}) {
-						check(units, inputs, -1, 3, beforeGuard)
-					}
+					check(units, -1, -1, 3, beforeGuard)
+					check(units, []int{0, 1, 3, 17}[units%4], -1, 3, beforeGuard)
 					check(units, 1, units/2, 2, at(3))
 				}
-				for _, size := range pick([][3]int{{64, 128, 30}, {130, 129, -1}, {129, 257, 0}, {257, 5, 100}, {256, 256, -1}},
+				for _, size := range pick([][3]int{{64, 128, 30}, {130, 129, -1}, {129, 257, 0}, {257, 5, 100}},
 					[][3]int{{64, 129, 30}, {140, 5, -1}, {257, 1, 129}}, [][3]int{{24, 130, 17}}) {
 					check(size[0], size[1], size[2], 2, afterGuard)
 					check(size[0], -1, -1, 3, at(3))
 				}
-				for _, T := range pick([]int{0, 1, 2, 1500}, []int{0, 1, 700}, []int{0, 1, 5}) {
+				for _, T := range pick([]int{0, 1, 700}, []int{0, 1, 700}, []int{0, 1, 5}) {
 					check(5, 1, -1, T, at(0))
 					check(9, -1, 3, T, at(1))
 				}
