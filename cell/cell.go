@@ -69,9 +69,15 @@ type Step struct {
 	WX   *kernels.Panels // W_ih: G gates, Units units; nil if the x part is in Gates
 	Bias []float32       // of the x part, in packed order, or nil; for WX
 
-	W     *kernels.Panels // W_hh: G gates, Units units, Units inputs
+	W     *kernels.Panels // W_hh: G gates, Units units, inputs as H has columns
 	BiasH []float32       // of the h part, in packed order, or nil; GRU only
-	WT    *kernels.Panels // W_hh transposed: 1 gate, Units units, inputs in packed order; for Backward
+	WT    *kernels.Panels // W_hh transposed: 1 gate, W.K() units, inputs in packed order; for Backward
+
+	// An LSTM with projection, h = W_hr·m of m = o*tanh(c). H, HPrev, DH and
+	// DHPrev have WR.Units() columns then.
+	WR    *kernels.Panels // W_hr: 1 gate, Units inputs; nil without projection
+	WRT   *kernels.Panels // W_hr transposed: 1 gate, Units units; for Backward
+	M, DM kernels.Mat     // m, and scratch of Backward for its gradient
 
 	Gates        kernels.Mat // [Rows, W.Width()], packed
 	GatesH       kernels.Mat // [Rows, W.Width()], packed: scratch, or what Backward needs; GRU only
@@ -94,8 +100,23 @@ func (s *Step) gates() {
 // seq returns a step of one row as a sequence.
 func (s *Step) seq() kernels.Seq {
 	return kernels.Seq{
-		T: 1, H: s.H, C: s.C, H0: row(s.HPrev, s.Units), C0: row(s.CPrev, min(s.Units, len(s.CPrev.Data))),
-		Gates: s.Gates, GatesH: s.GatesH, X: s.X, WIH: s.WX, BIH: s.Bias, WHH: s.W, BHH: s.BiasH,
+		T: 1, H: s.H, C: s.C, H0: row(s.HPrev, s.W.K()), C0: row(s.CPrev, min(s.Units, len(s.CPrev.Data))),
+		Gates: s.Gates, GatesH: s.GatesH, X: s.X, WIH: s.WX, BIH: s.Bias, WHH: s.W, BHH: s.BiasH, WHR: s.WR, M: s.M,
+	}
+}
+
+// m returns M, or H without projection.
+func (s *Step) m() kernels.Mat {
+	if s.WR == nil {
+		return s.H
+	}
+	return s.M
+}
+
+// project computes H from M, if there is a projection.
+func (s *Step) project() {
+	if s.WR != nil {
+		kernels.Gemm(s.H, s.M, s.Rows, s.WR, nil)
 	}
 }
 

@@ -56,7 +56,7 @@ func newStep(c Cell, rows, units int) (s *Step, w []float32) {
 // clone copies what a step writes.
 func clone(s *Step) *Step {
 	c := *s
-	for _, m := range []*kernels.Mat{&c.Gates, &c.GatesH, &c.HPrev, &c.H, &c.DH, &c.DHPrev, &c.CPrev, &c.C, &c.DC} {
+	for _, m := range []*kernels.Mat{&c.Gates, &c.GatesH, &c.HPrev, &c.H, &c.DH, &c.DHPrev, &c.CPrev, &c.C, &c.DC, &c.M} {
 		m.Data = slices.Clone(m.Data)
 	}
 	return &c
@@ -109,6 +109,60 @@ func TestStep(t *testing.T) {
 		if c.HasC() {
 			kerneltest.RequireClose(t, dWant.DC0, s.DC.Data, tolerance, 0, "DC")
 		}
+	})
+}
+
+// TestProjection compares an LSTM whose h is a projection with the reference, and
+// one row with the batch.
+func TestProjection(t *testing.T) {
+	const rows, units, proj, tolerance = 3, 18, 7, 2e-6
+	kerneltest.Each(t, func(t *testing.T, _ kernels.ISA) {
+		r := kerneltest.NewRand(5)
+		s, _ := newStep(LSTM{}, rows, units)
+		whh, whr := random(r, 4*units*proj), random(r, proj*units)
+		s.W, s.WT = kernels.NewPanels(4, units, proj), kernels.NewPanels(1, proj, s.W.Width())
+		s.W.Pack(whh)
+		for i := range 4 * units {
+			s.WT.SetRow(kernels.PackedIndex(4, i%units, i/units), whh[i*proj:][:proj])
+		}
+		s.WR, s.WRT = kernels.NewPanels(1, proj, units), kernels.NewPanels(1, units, proj)
+		s.WR.Pack(whr)
+		s.WRT.SetRows(kernels.Mat{Data: whr, Stride: units})
+		for _, m := range []*kernels.Mat{&s.HPrev, &s.H, &s.DH, &s.DHPrev} {
+			*m = kernels.Mat{Data: random(r, rows*proj), Stride: proj}
+		}
+		for _, m := range []*kernels.Mat{&s.M, &s.DM} {
+			*m = kernels.Mat{Data: random(r, rows*units), Stride: units}
+		}
+		inputs := 4 * units
+		cfg := reference.Config{Kind: reference.LSTM, Input: inputs, Hidden: units, Proj: proj, NoBias: true}
+		params := cfg.NewParams()
+		for i := range inputs {
+			params.Get("weight_ih_l0")[i*inputs+i] = 1
+		}
+		wide := kerneltest.Float64s
+		copy(params.Get("weight_hh_l0"), wide(whh))
+		copy(params.Get("weight_hr_l0"), wide(whr))
+		want := reference.Forward(cfg, params, reference.Batch{
+			T: 1, B: rows, X: wide(unpack(s.Gates, rows, 4, units)), H0: wide(s.HPrev.Data), C0: wide(s.CPrev.Data),
+		})
+		dWant := want.Backward(wide(s.DH.Data), nil, wide(s.DC.Data))
+		for i, v := range s.DHPrev.Data {
+			dWant.DH0[i] += float64(v)
+		}
+
+		one := clone(s)
+		one.Rows = 1
+		LSTM{}.ForwardTrain(s)
+		kerneltest.RequireClose(t, want.Out, s.H.Data, tolerance, 0, "H")
+		kerneltest.RequireClose(t, want.CN, s.C.Data, tolerance, 0, "C")
+		LSTM{}.Forward(one)
+		require.Equal(t, s.H.Data[:proj], one.H.Data[:proj])
+		require.Equal(t, s.C.Data[:units], one.C.Data[:units])
+		LSTM{}.Backward(s)
+		kerneltest.RequireClose(t, dWant.DX, unpack(s.Gates, rows, 4, units), tolerance, 0, "dGates")
+		kerneltest.RequireClose(t, dWant.DH0, s.DHPrev.Data, tolerance, 0, "DHPrev")
+		kerneltest.RequireClose(t, dWant.DC0, s.DC.Data, tolerance, 0, "DC")
 	})
 }
 
