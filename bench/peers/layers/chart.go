@@ -7,6 +7,7 @@ import (
 	"io"
 	"math"
 	"slices"
+	"strings"
 )
 
 // Measures of a chart, in pixels.
@@ -15,11 +16,14 @@ const (
 	barWidth    = 9
 	barGap      = 1
 	clusterGap  = 12
+	clusterMin  = 38 // a label's width
 	panelHeight = 190
 	panelTop    = 44 // its title and the ratios
 	panelBottom = 34 // labels
 	axisWidth   = 40
 	margin      = 16
+	lineHeight  = 14
+	smallWidth  = 6 // of a letter
 )
 
 // colours of the peers, legible on white and on black.
@@ -78,7 +82,6 @@ func (s scale) y(v float64) float64 {
 func (p *part) chart(w io.Writer, about string) error {
 	names := slices.DeleteFunc(p.libraries(), func(n string) bool { return n == ours })
 	s := scaleOf(p)
-	clusterWidth := len(names)*(barWidth+barGap) + clusterGap
 
 	var body bytes.Buffer
 	x, y, right := margin, 66, 0
@@ -87,7 +90,7 @@ func (p *part) chart(w io.Writer, about string) error {
 		for to < len(p.rows) && p.rows[to].row.panel == p.rows[from].row.panel {
 			to++
 		}
-		width := axisWidth + max((to-from)*clusterWidth, 8*len(p.rows[from].row.panel)-axisWidth)
+		width := axisWidth + max((to-from)*clusterWidth(names), 8*len(p.rows[from].row.panel))
 		if x > margin && x+width > chartWidth-margin {
 			x, y = margin, y+panelTop+panelHeight+panelBottom
 		}
@@ -98,25 +101,47 @@ func (p *part) chart(w io.Writer, about string) error {
 		right = max(right, x)
 		from = to
 	}
-	height := y + panelTop + panelHeight + panelBottom + 36
+	right = max(right, chartWidth*2/3)
+	notes := wrap(about, (right-2*margin)/smallWidth)
+	notes = append([]string{"Above each group of bars: the best other library's time by simdrnn's. Red: the target."}, notes...)
+	bottom := y + panelTop + panelHeight + panelBottom + lineHeight
+	height := bottom + len(notes)*lineHeight
 
-	right = max(right, 9*len(p.title())+2*margin, 5*len(about)+2*margin)
 	var out bytes.Buffer
 	title := html.EscapeString(p.title())
 	fmt.Fprintf(&out, "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%[1]d\" height=\"%[2]d\" viewBox=\"0 0 %[1]d %[2]d\" role=\"img\">\n", right, height)
 	fmt.Fprintf(&out, "<title>%s</title>\n%s", title, style)
 	fmt.Fprintf(&out, "<rect class=\"page\" x=\".5\" y=\".5\" width=\"%d\" height=\"%d\" rx=\"6\"/>\n", right-1, height-1)
-	fmt.Fprintf(&out, "<text class=\"title\" x=\"%d\" y=\"28\">%s: time by simdrnn's</text>\n", margin, title)
+	fmt.Fprintf(&out, "<text class=\"title\" x=\"%d\" y=\"28\">%s: time of others by simdrnn's</text>\n", margin, title)
 	x = margin
 	for _, n := range names {
 		fmt.Fprintf(&out, "<rect x=\"%d\" y=\"43\" width=\"11\" height=\"11\" fill=\"%s\"/><text x=\"%d\" y=\"53\">%s</text>\n", x, colour(n), x+16, html.EscapeString(n))
 		x += 30 + 7*len(n)
 	}
 	out.Write(body.Bytes())
-	fmt.Fprintf(&out, "<text class=\"small faint\" x=\"%d\" y=\"%d\">%s</text>\n", margin, height-26, "Above each group of bars: the best other library's time by simdrnn's. Red: the target.")
-	fmt.Fprintf(&out, "<text class=\"small faint\" x=\"%d\" y=\"%d\">%s</text>\n</svg>\n", margin, height-12, html.EscapeString(about))
+	for i, n := range notes {
+		fmt.Fprintf(&out, "<text class=\"small faint\" x=\"%d\" y=\"%d\">%s</text>\n", margin, bottom+i*lineHeight, html.EscapeString(n))
+	}
+	fmt.Fprintln(&out, "</svg>")
 	_, err := w.Write(out.Bytes())
 	return err
+}
+
+// clusterWidth is that of the bars of a row.
+func clusterWidth(names []string) int {
+	return max(len(names)*(barWidth+barGap)+clusterGap, clusterMin)
+}
+
+// wrap cuts a line after spaces into lines of so many letters.
+func wrap(s string, letters int) (lines []string) {
+	line := ""
+	for _, word := range strings.Fields(s) {
+		if line != "" && len(line)+1+len(word) > letters {
+			lines, line = append(lines, line), ""
+		}
+		line = strings.TrimSpace(line + " " + word)
+	}
+	return append(lines, line)
 }
 
 // panel writes the bars of some rows.
@@ -128,10 +153,11 @@ func (p *part) panel(w io.Writer, rows []*measured, names []string, s scale, wid
 			axisWidth, width, s.y(v), axisWidth-4, s.y(v)+3, v)
 	}
 	one := s.y(1)
-	cluster := len(names)*(barWidth+barGap) + clusterGap
+	bars, cluster := len(names)*(barWidth+barGap), clusterWidth(names)
 	for i, m := range rows {
-		x := axisWidth + i*cluster + clusterGap/2
-		middle := float64(x) + float64(cluster-clusterGap)/2
+		left := axisWidth + i*cluster + (cluster-bars)/2
+		middle := float64(left) + float64(bars)/2
+		x := left
 		for _, n := range names {
 			if v := m.ratio(n); v > 0 {
 				top, bottom := min(s.y(v), one), max(s.y(v), one)
@@ -141,7 +167,7 @@ func (p *part) panel(w io.Writer, rows []*measured, names []string, s scale, wid
 			x += barWidth + barGap
 		}
 		if m.Target > 0 {
-			fmt.Fprintf(w, "<line class=\"target\" x1=\"%d\" x2=\"%d\" y1=\"%.1f\" y2=\"%.1[3]f\"/>\n", x-cluster+clusterGap-2, x+2, s.y(m.Target))
+			fmt.Fprintf(w, "<line class=\"target\" x1=\"%d\" x2=\"%d\" y1=\"%.1f\" y2=\"%.1[3]f\"/>\n", left-2, x+2, s.y(m.Target))
 		}
 		if m.Ratio > 0 {
 			fmt.Fprintf(w, "<text class=\"small panel\" text-anchor=\"middle\" x=\"%.1f\" y=\"%d\">%.2f</text>\n", middle, panelTop-8, m.Ratio)

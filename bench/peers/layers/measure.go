@@ -169,6 +169,9 @@ func (p *plan) row(row *row, all []*competitor, threads int) (*measured, error) 
 				time.Sleep(5 * time.Millisecond) // the workers of the one before stop to spin
 			}
 			d, err := c.run(res.Calls)
+			if err != nil && c.name == ours {
+				return nil, err
+			}
 			if err != nil {
 				res.Absent, res.Samples = err.Error(), nil
 				continue

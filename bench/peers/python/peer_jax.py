@@ -32,6 +32,11 @@ def cell(kind, a, m, state):
     return (nn.sigmoid(o) * jnp.tanh(c), c)
 
 
+def load(task):
+    """The parameters, weights transposed: the products of a scan want them so."""
+    return {n: jnp.asarray(task[n].T.copy()) for n in task.params}
+
+
 def forward(kind, layers, directions, params, x):
     for k in range(layers):
         ys = []
@@ -39,18 +44,18 @@ def forward(kind, layers, directions, params, x):
             w, u, b, d = (params[n + "_l%d%s" % (k, end)] for n in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"))
 
             def step(state, a):
-                state = cell(kind, a, state[0] @ u.T + d, state)
+                state = cell(kind, a, state[0] @ u + d, state)
                 return state, state[0]
 
-            zero = jnp.zeros((x.shape[1], u.shape[1]))
+            zero = jnp.zeros((x.shape[1], u.shape[0]))
             state = (zero, zero) if kind == "LSTM" else (zero,)
-            ys.append(lax.scan(step, state, x @ w.T + b, reverse=end != "")[1])
+            ys.append(lax.scan(step, state, x @ w + b, reverse=end != "")[1])
         x = jnp.concatenate(ys, axis=-1) if directions == 2 else ys[0]
     return x
 
 
 def prepare(task):
-    params = {n: jnp.asarray(task[n]) for n in task.params}
+    params = load(task)
     x = jnp.asarray(task["x"])
 
     def net(params, x):
@@ -73,18 +78,17 @@ def prepare(task):
 
     def check():
         y, grads = train(params, x, dy)
-        return [jax.device_get(y)] + [jax.device_get(grads[n]) for n in task.params]
+        return [jax.device_get(y)] + [jax.device_get(grads[n]).T for n in task.params]
 
     return common.Job(lambda: jax.block_until_ready(train(params, x, dy)), check)
 
 
 def step(task, params, x):
     w, u, b, d = (params[n + "_l0"] for n in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"))
-    wT, uT = jnp.asarray(w.T.copy()), jnp.asarray(u.T.copy())
 
     @jax.jit
     def f(x, state):
-        return cell(task.cell, x @ wT + b, state[0] @ uT + d, state)
+        return cell(task.cell, x @ w + b, state[0] @ u + d, state)
 
     zero = jnp.zeros((task.B, task.H))
     start = (zero, zero) if task.cell == "LSTM" else (zero,)

@@ -74,4 +74,4 @@ def step(task):
     return common.Job(call, check, torch.inference_mode)
 
 
-common.serve({"torch": torch.__version__, "capability": torch.backends.cpu.get_cpu_capability()}, prepare)
+common.serve({"torch": "%s (%s)" % (torch.__version__, torch.backends.cpu.get_cpu_capability())}, prepare)
