@@ -21,7 +21,7 @@ package cell
 
 import "github.com/simdrnn/simdrnn/kernels"
 
-// A Cell is a kind of cell: RNN or LSTM. It has no weights and no state; both
+// A Cell is a kind of cell: RNN, LSTM, GRU or Variant. It has no weights and no state; both
 // are in the Step that its methods work on.
 type Cell interface {
 	// Gates returns the number G of gates: W_ih is [G*H, I], W_hh is [G*H, H].
@@ -80,6 +80,12 @@ type Step struct {
 	HMask kernels.Mat // [Rows, Ho], or nothing
 	HDrop kernels.Mat // scratch like HPrev; with HMask
 
+	// For a Variant. Saved is what ForwardTrain keeps for Backward, [Rows,
+	// Variant.Saved(Units)]; Kept [Rows, Units] and Wide [8*Units] are scratch.
+	Variant, DVariant *VariantParams
+	Saved, Kept       kernels.Mat
+	Wide              []float32
+
 	// For a cell that HasGatesH.
 	GatesH kernels.Mat // the h part, [Rows, W.Width()], packed
 	BiasH  []float32   // of the h part, in packed order, or nil
@@ -88,7 +94,8 @@ type Step struct {
 	WR  *kernels.Panels // W_hr: 1 gate, Ho units, Units inputs; nil without projection
 	WRT *kernels.Panels // W_hr transposed: 1 gate, Units units, Ho inputs; for Backward
 	M   kernels.Mat     // m; with WR
-	DM  kernels.Mat     // scratch for its gradient; for Backward, with WR
+
+	DM kernels.Mat // [Rows, Units], scratch for Backward
 }
 
 // gates completes Gates: the x part, if there is a WX, and the h part.

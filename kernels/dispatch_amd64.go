@@ -352,6 +352,42 @@ func amsgrad(isa ISA, p, grad, m, v, vmax *float32, n int, s *AdamScalars) {
 	}
 }
 
+// nadam makes one step of NAdam.
+//
+//go:noinline
+func nadam(isa ISA, p, grad, m, v *float32, n int, s *AdamScalars) {
+	switch isa {
+	case AVX512:
+		nadamAVX512(p, grad, m, v, n, s)
+	case AVX2:
+		nadamAVX2(p, grad, m, v, n, s)
+	}
+}
+
+// radam makes one step of RAdam.
+//
+//go:noinline
+func radam(isa ISA, p, grad, m, v *float32, n int, s *AdamScalars) {
+	switch isa {
+	case AVX512:
+		radamAVX512(p, grad, m, v, n, s)
+	case AVX2:
+		radamAVX2(p, grad, m, v, n, s)
+	}
+}
+
+// radamWarmup makes one step of RAdam whose variance is not known yet.
+//
+//go:noinline
+func radamWarmup(isa ISA, p, grad, m, v *float32, n int, s *AdamScalars) {
+	switch isa {
+	case AVX512:
+		radamWarmupAVX512(p, grad, m, v, n, s)
+	case AVX2:
+		radamWarmupAVX2(p, grad, m, v, n, s)
+	}
+}
+
 // sgd makes one step of gradient descent.
 //
 //go:noinline
@@ -433,6 +469,42 @@ func rmspropCenteredMomentum(isa ISA, p, grad, v, m, buf *float32, n int, s *RMS
 		rmspropCenteredMomentumAVX512(p, grad, v, m, buf, n, s)
 	case AVX2:
 		rmspropCenteredMomentumAVX2(p, grad, v, m, buf, n, s)
+	}
+}
+
+// adagrad makes one step of Adagrad.
+//
+//go:noinline
+func adagrad(isa ISA, p, grad, sum *float32, n int, s *AdagradScalars) {
+	switch isa {
+	case AVX512:
+		adagradAVX512(p, grad, sum, n, s)
+	case AVX2:
+		adagradAVX2(p, grad, sum, n, s)
+	}
+}
+
+// adadelta makes one step of Adadelta.
+//
+//go:noinline
+func adadelta(isa ISA, p, grad, v, acc *float32, n int, s *AdadeltaScalars) {
+	switch isa {
+	case AVX512:
+		adadeltaAVX512(p, grad, v, acc, n, s)
+	case AVX2:
+		adadeltaAVX2(p, grad, v, acc, n, s)
+	}
+}
+
+// clip limits x to lo ... hi.
+//
+//go:noinline
+func clip(isa ISA, x *float32, n int, lo, hi float32) {
+	switch isa {
+	case AVX512:
+		clipAVX512(x, n, lo, hi)
+	case AVX2:
+		clipAVX2(x, n, lo, hi)
 	}
 }
 

@@ -207,6 +207,27 @@ func amsgrad(isa ISA, p, grad, m, v, vmax *float32, n int, s *AdamScalars) {
 	amsgradNEON(p, grad, m, v, vmax, n, s)
 }
 
+// nadam makes one step of NAdam.
+//
+//go:noinline
+func nadam(isa ISA, p, grad, m, v *float32, n int, s *AdamScalars) {
+	nadamNEON(p, grad, m, v, n, s)
+}
+
+// radam makes one step of RAdam.
+//
+//go:noinline
+func radam(isa ISA, p, grad, m, v *float32, n int, s *AdamScalars) {
+	radamNEON(p, grad, m, v, n, s)
+}
+
+// radamWarmup makes one step of RAdam whose variance is not known yet.
+//
+//go:noinline
+func radamWarmup(isa ISA, p, grad, m, v *float32, n int, s *AdamScalars) {
+	radamWarmupNEON(p, grad, m, v, n, s)
+}
+
 // sgd makes one step of gradient descent.
 //
 //go:noinline
@@ -254,6 +275,27 @@ func rmspropMomentum(isa ISA, p, grad, v, buf *float32, n int, s *RMSpropScalars
 //go:noinline
 func rmspropCenteredMomentum(isa ISA, p, grad, v, m, buf *float32, n int, s *RMSpropScalars) {
 	rmspropCenteredMomentumNEON(p, grad, v, m, buf, n, s)
+}
+
+// adagrad makes one step of Adagrad.
+//
+//go:noinline
+func adagrad(isa ISA, p, grad, sum *float32, n int, s *AdagradScalars) {
+	adagradNEON(p, grad, sum, n, s)
+}
+
+// adadelta makes one step of Adadelta.
+//
+//go:noinline
+func adadelta(isa ISA, p, grad, v, acc *float32, n int, s *AdadeltaScalars) {
+	adadeltaNEON(p, grad, v, acc, n, s)
+}
+
+// clip limits x to lo ... hi.
+//
+//go:noinline
+func clip(isa ISA, x *float32, n int, lo, hi float32) {
+	clipNEON(x, n, lo, hi)
 }
 
 // gemmTile works on tiles of some rows and blocks of 16 columns.

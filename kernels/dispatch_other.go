@@ -207,6 +207,27 @@ func amsgrad(isa ISA, p, grad, m, v, vmax *float32, n int, s *AdamScalars) {
 	panic(unreachable)
 }
 
+// nadam makes one step of NAdam.
+//
+//go:noinline
+func nadam(isa ISA, p, grad, m, v *float32, n int, s *AdamScalars) {
+	panic(unreachable)
+}
+
+// radam makes one step of RAdam.
+//
+//go:noinline
+func radam(isa ISA, p, grad, m, v *float32, n int, s *AdamScalars) {
+	panic(unreachable)
+}
+
+// radamWarmup makes one step of RAdam whose variance is not known yet.
+//
+//go:noinline
+func radamWarmup(isa ISA, p, grad, m, v *float32, n int, s *AdamScalars) {
+	panic(unreachable)
+}
+
 // sgd makes one step of gradient descent.
 //
 //go:noinline
@@ -253,6 +274,27 @@ func rmspropMomentum(isa ISA, p, grad, v, buf *float32, n int, s *RMSpropScalars
 //
 //go:noinline
 func rmspropCenteredMomentum(isa ISA, p, grad, v, m, buf *float32, n int, s *RMSpropScalars) {
+	panic(unreachable)
+}
+
+// adagrad makes one step of Adagrad.
+//
+//go:noinline
+func adagrad(isa ISA, p, grad, sum *float32, n int, s *AdagradScalars) {
+	panic(unreachable)
+}
+
+// adadelta makes one step of Adadelta.
+//
+//go:noinline
+func adadelta(isa ISA, p, grad, v, acc *float32, n int, s *AdadeltaScalars) {
+	panic(unreachable)
+}
+
+// clip limits x to lo ... hi.
+//
+//go:noinline
+func clip(isa ISA, x *float32, n int, lo, hi float32) {
 	panic(unreachable)
 }
 

@@ -1,15 +1,16 @@
 // Package kernels holds the inner loops of recurrent networks: activations,
 // vector operations, sums, softmax, products with packed weights, the gates of
-// RNN, LSTM and GRU, and the updates of SGD, RMSprop and Adam. Each has a path
-// for AVX2, AVX-512 and NEON and a portable one.
+// RNN, LSTM and GRU, and the updates of SGD, RMSprop, Adagrad, Adadelta, Adam,
+// NAdam and RAdam. Each has a path for AVX2, AVX-512 and NEON and a portable one.
 //
 // # Data
 //
-// Everything is float32. Matrices are row-major; a [Mat] names its stride.
-// Weights are packed once in [Panels], in a layout that all paths share. Gates
-// stand in PyTorch's order: i,f,g,o for LSTM and r,z,n for GRU. The output of a
-// product with the weights of several gates is in packed order: 16 units of one
-// gate, the same 16 of the next one, and so on (see [PackedIndex]).
+// Everything is float32; the updates of optimizers take float64 too. Matrices
+// are row-major; a [Mat] names its stride. Weights are packed once in [Panels],
+// in a layout that all paths share. Gates stand in PyTorch's order: i,f,g,o for
+// LSTM and r,z,n for GRU. The output of a product with the weights of several
+// gates is in packed order: 16 units of one gate, the same 16 of the next one,
+// and so on (see [PackedIndex]).
 //
 // The destination comes first. Arguments must not overlap unless a function
 // says that two of them may be the same memory, from the same element on and

@@ -54,7 +54,7 @@ func (m Mat) writes(fn, arg string, rows, cols int) {
 }
 
 // reads checks a slice that the function fn reads.
-func reads(fn, arg string, s []float32, n int) {
+func reads[F Float](fn, arg string, s []F, n int) {
 	if len(s) != n {
 		badLen(fn, arg, len(s), n)
 	}
@@ -62,7 +62,7 @@ func reads(fn, arg string, s []float32, n int) {
 }
 
 // writes checks a slice that the function fn writes, or reads and writes.
-func writes(fn, arg string, s []float32, n int) {
+func writes[F Float](fn, arg string, s []F, n int) {
 	if len(s) != n {
 		badLen(fn, arg, len(s), n)
 	}

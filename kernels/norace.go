@@ -2,7 +2,7 @@
 
 package kernels
 
-func raceRead([]float32)         {}
-func raceWrite([]float32)        {}
+func raceRead[F Float]([]F)      {}
+func raceWrite[F Float]([]F)     {}
 func raceReadMat(Mat, int, int)  {}
 func raceWriteMat(Mat, int, int) {}

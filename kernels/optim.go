@@ -1,42 +1,63 @@
 package kernels
 
-// AdamScalars are the numbers of one step t of Adam, computed in float64 and
-// rounded once.
+import "unsafe"
+
+// Float is an element of an optimizer's tensors. float32 takes the path of
+// [Active]. float64 takes the portable one on every machine: it is for checks
+// and judges the float32 update, which has the same source.
+type Float interface{ float32 | float64 }
+
+// portable reports whether no assembly serves F on this path.
+func portable[F Float](isa ISA) bool {
+	var x F
+	return isa == Generic || unsafe.Sizeof(x) != unsafe.Sizeof(float32(0))
+}
+
+// single returns x where F is float32.
+func single[F Float](x *F) *float32 { return (*float32)(unsafe.Pointer(x)) }
+
+// AdamScalars are the numbers of one step t of Adam and its relatives. They are
+// rounded to float32 once, by the kernel.
 type AdamScalars struct {
-	Beta1, OneMinusBeta1 float32
-	Beta2, OneMinusBeta2 float32
-	Step                 float32 // lr / (1 - beta1^t)
-	BiasCorrection2Sqrt  float32 // sqrt(1 - beta2^t)
-	Eps                  float32
-	WeightDecay          float32 // coupled: added to the gradient
-	Decay                float32 // decoupled: 1 - lr*weight decay; 1 is none
+	OneMinusBeta1        float64
+	Beta2, OneMinusBeta2 float64
+	Step                 float64 // Adam: lr / (1 - beta1^t)
+	GradStep             float64 // of NAdam only
+	BiasCorrection2Sqrt  float64 // sqrt(1 - beta2^t); not of RAdam
+	Eps                  float64
+	WeightDecay          float64 // coupled: added to the gradient
+	Decay                float64 // decoupled: 1 - lr*weight decay; 1 is none
+	Sign                 float64 // times the gradient: 1, or -1 to maximize
 }
 
 // Adam makes one step of Adam or AdamW in parameters p with gradients g and
 // moments m, v, one rounding each operation:
 //
 //	p = p*Decay
-//	g = fma(WeightDecay, p, g)
+//	g = fma(WeightDecay, p, Sign*g)
 //	m = fma(OneMinusBeta1, g-m, m)
 //	v = fma(OneMinusBeta2*g, g, Beta2*v)
 //	p = p - Step*(m / (sqrt(v)/BiasCorrection2Sqrt + Eps))
 //
 // g is not written. No two slices may overlap. It panics if the lengths differ.
 // Source: Kingma and Ba 2014, algorithm 1; Loshchilov and Hutter 2017 for Decay.
-func Adam(p, g, m, v []float32, s AdamScalars) {
-	const fn = "Adam"
+func Adam[F Float](p, g, m, v []F, s AdamScalars) {
+	checkMoments("Adam", p, g, m, v)
+	isa := use()
+	if portable[F](isa) {
+		adamGeneric(p, g, m, v, nil, &s, plain)
+		return
+	}
+	for t := range tiles(1, len(p)) {
+		adam(isa, single(&p[t.col]), single(&g[t.col]), single(&m[t.col]), single(&v[t.col]), t.cols, &s)
+	}
+}
+
+func checkMoments[F Float](fn string, p, g, m, v []F) {
 	raceWrite(p)
 	reads(fn, "g", g, len(p))
 	writes(fn, "m", m, len(p))
 	writes(fn, "v", v, len(p))
-	isa := use()
-	if isa == Generic {
-		adamGeneric(p, g, m, v, nil, &s)
-		return
-	}
-	for t := range tiles(1, len(p)) {
-		adam(isa, &p[t.col], &g[t.col], &m[t.col], &v[t.col], t.cols, &s)
-	}
 }
 
 // AMSGrad is Adam whose last line takes, in place of v, the largest v of all
@@ -47,37 +68,85 @@ func Adam(p, g, m, v []float32, s AdamScalars) {
 //
 // vmax is NaN if v is. No two slices may overlap. It panics if the lengths
 // differ. Source: Reddi, Kale and Kumar 2018, as PyTorch computes it.
-func AMSGrad(p, g, m, v, vmax []float32, s AdamScalars) {
+func AMSGrad[F Float](p, g, m, v, vmax []F, s AdamScalars) {
 	const fn = "AMSGrad"
-	raceWrite(p)
-	reads(fn, "g", g, len(p))
-	writes(fn, "m", m, len(p))
-	writes(fn, "v", v, len(p))
+	checkMoments(fn, p, g, m, v)
 	writes(fn, "vmax", vmax, len(p))
 	isa := use()
-	if isa == Generic {
-		adamGeneric(p, g, m, v, vmax, &s)
+	if portable[F](isa) {
+		adamGeneric(p, g, m, v, vmax, &s, plain)
 		return
 	}
 	for t := range tiles(1, len(p)) {
-		amsgrad(isa, &p[t.col], &g[t.col], &m[t.col], &v[t.col], &vmax[t.col], t.cols, &s)
+		amsgrad(isa, single(&p[t.col]), single(&g[t.col]), single(&m[t.col]), single(&v[t.col]), single(&vmax[t.col]), t.cols, &s)
 	}
 }
 
-// SGDScalars are the numbers of one step of SGD, computed in float64 and rounded
-// once. PyTorch's first step is buf = g: Momentum and buf 0, OneMinusDampening 1.
+// NAdam is Adam with another last line:
+//
+//	p = p - fma(Step, m, GradStep*g) / (sqrt(v)/BiasCorrection2Sqrt + Eps)
+//
+// Here Step is lr*mu[t+1] / (1 - mu[1]*...*mu[t+1]) and GradStep is
+// lr*(1-mu[t]) / (1 - mu[1]*...*mu[t]), of the momenta mu of all steps. No two
+// slices may overlap. It panics if the lengths differ. Source: Dozat 2016, as
+// PyTorch computes it.
+func NAdam[F Float](p, g, m, v []F, s AdamScalars) {
+	checkMoments("NAdam", p, g, m, v)
+	isa := use()
+	if portable[F](isa) {
+		adamGeneric(p, g, m, v, nil, &s, nesterov)
+		return
+	}
+	for t := range tiles(1, len(p)) {
+		nadam(isa, single(&p[t.col]), single(&g[t.col]), single(&m[t.col]), single(&v[t.col]), t.cols, &s)
+	}
+}
+
+// RAdam is Adam with another last line:
+//
+//	p = p - Step*(m / (sqrt(v) + Eps)) // known: the variance of v is
+//	p = fma(-Step, m, p)               // else
+//
+// Here Step is lr / (1 - beta1^t), times the rectification and sqrt(1 - beta2^t)
+// if the variance is known. No two slices may overlap. It panics if the lengths differ.
+// Source: Liu et al. 2019, algorithm 2, as PyTorch computes it.
+func RAdam[F Float](p, g, m, v []F, known bool, s AdamScalars) {
+	checkMoments("RAdam", p, g, m, v)
+	isa := use()
+	if portable[F](isa) {
+		last := warmup
+		if known {
+			last = rectified
+		}
+		adamGeneric(p, g, m, v, nil, &s, last)
+		return
+	}
+	for t := range tiles(1, len(p)) {
+		p, g, m, v := single(&p[t.col]), single(&g[t.col]), single(&m[t.col]), single(&v[t.col])
+		if known {
+			radam(isa, p, g, m, v, t.cols, &s)
+		} else {
+			radamWarmup(isa, p, g, m, v, t.cols, &s)
+		}
+	}
+}
+
+// SGDScalars are the numbers of one step of SGD. They are rounded to float32
+// once, by the kernel. PyTorch's first step is buf = g: Momentum and buf 0,
+// OneMinusDampening 1.
 type SGDScalars struct {
-	LR                float32
-	Momentum          float32
-	OneMinusDampening float32
-	NesterovMomentum  float32 // Momentum, also in the first step; 0: no Nesterov
-	WeightDecay       float32 // added to the gradient
+	LR                float64
+	Momentum          float64
+	OneMinusDampening float64
+	NesterovMomentum  float64 // Momentum, also in the first step; 0: no Nesterov
+	WeightDecay       float64 // added to the gradient
+	Sign              float64 // times the gradient: 1, or -1 to maximize
 }
 
 // SGD makes one step of gradient descent in parameters p with gradients g and
 // the momentum buffer buf, one rounding each operation:
 //
-//	g   = fma(WeightDecay, p, g)
+//	g   = fma(WeightDecay, p, Sign*g)
 //	buf = fma(OneMinusDampening, g, Momentum*buf)
 //	g   = buf, or with Nesterov's momentum g = fma(NesterovMomentum, buf, g)
 //	p   = fma(-LR, g, p)
@@ -85,7 +154,7 @@ type SGDScalars struct {
 // Without buf (nil) there is no momentum: the first line and the last remain.
 // g is not written. No two slices may overlap. It panics if the lengths differ.
 // Source: Sutskever, Martens, Dahl and Hinton 2013, as PyTorch computes it.
-func SGD(p, g, buf []float32, s SGDScalars) {
+func SGD[F Float](p, g, buf []F, s SGDScalars) {
 	const fn = "SGD"
 	raceWrite(p)
 	reads(fn, "g", g, len(p))
@@ -93,37 +162,39 @@ func SGD(p, g, buf []float32, s SGDScalars) {
 		writes(fn, "buf", buf, len(p))
 	}
 	isa := use()
-	if isa == Generic {
+	if portable[F](isa) {
 		sgdGeneric(p, g, buf, &s)
 		return
 	}
 	for t := range tiles(1, len(p)) {
+		p, g := single(&p[t.col]), single(&g[t.col])
 		switch {
 		case buf == nil:
-			sgd(isa, &p[t.col], &g[t.col], t.cols, &s)
+			sgd(isa, p, g, t.cols, &s)
 		case s.NesterovMomentum == 0:
-			sgdMomentum(isa, &p[t.col], &g[t.col], &buf[t.col], t.cols, &s)
+			sgdMomentum(isa, p, g, single(&buf[t.col]), t.cols, &s)
 		default:
-			sgdNesterov(isa, &p[t.col], &g[t.col], &buf[t.col], t.cols, &s)
+			sgdNesterov(isa, p, g, single(&buf[t.col]), t.cols, &s)
 		}
 	}
 }
 
-// RMSpropScalars are the numbers of a step of RMSprop, computed in float64 and
-// rounded once.
+// RMSpropScalars are the numbers of a step of RMSprop. They are rounded to
+// float32 once, by the kernel.
 type RMSpropScalars struct {
-	LR                   float32
-	Alpha, OneMinusAlpha float32
-	Eps                  float32
-	Momentum             float32
-	WeightDecay          float32 // added to the gradient
+	LR                   float64
+	Alpha, OneMinusAlpha float64
+	Eps                  float64
+	Momentum             float64
+	WeightDecay          float64 // added to the gradient
+	Sign                 float64 // times the gradient: 1, or -1 to maximize
 }
 
 // RMSprop makes one step of RMSprop in parameters p with gradients g, their mean
 // square v, their mean m and the momentum buffer buf, one rounding each
 // operation:
 //
-//	g   = fma(WeightDecay, p, g)
+//	g   = fma(WeightDecay, p, Sign*g)
 //	v   = fma(OneMinusAlpha*g, g, Alpha*v)
 //	m   = fma(OneMinusAlpha, g-m, m)
 //	d   = g / (sqrt(max(fma(-m, m, v), 0)) + Eps)
@@ -137,7 +208,7 @@ type RMSpropScalars struct {
 // g is not written. No two slices may overlap. It panics if the lengths differ.
 // Source: Tieleman and Hinton 2012; Graves 2013 (centered), as PyTorch computes
 // it.
-func RMSprop(p, g, v, m, buf []float32, s RMSpropScalars) {
+func RMSprop[F Float](p, g, v, m, buf []F, s RMSpropScalars) {
 	const fn = "RMSprop"
 	raceWrite(p)
 	reads(fn, "g", g, len(p))
@@ -149,21 +220,106 @@ func RMSprop(p, g, v, m, buf []float32, s RMSpropScalars) {
 		writes(fn, "buf", buf, len(p))
 	}
 	isa := use()
-	if isa == Generic {
+	if portable[F](isa) {
 		rmspropGeneric(p, g, v, m, buf, &s)
 		return
 	}
 	for t := range tiles(1, len(p)) {
-		p, g, v := &p[t.col], &g[t.col], &v[t.col]
+		p, g, v := single(&p[t.col]), single(&g[t.col]), single(&v[t.col])
 		switch {
 		case m == nil && buf == nil:
 			rmsprop(isa, p, g, v, t.cols, &s)
 		case buf == nil:
-			rmspropCentered(isa, p, g, v, &m[t.col], t.cols, &s)
+			rmspropCentered(isa, p, g, v, single(&m[t.col]), t.cols, &s)
 		case m == nil:
-			rmspropMomentum(isa, p, g, v, &buf[t.col], t.cols, &s)
+			rmspropMomentum(isa, p, g, v, single(&buf[t.col]), t.cols, &s)
 		default:
-			rmspropCenteredMomentum(isa, p, g, v, &m[t.col], &buf[t.col], t.cols, &s)
+			rmspropCenteredMomentum(isa, p, g, v, single(&m[t.col]), single(&buf[t.col]), t.cols, &s)
 		}
+	}
+}
+
+// AdagradScalars are the numbers of one step of Adagrad. They are rounded to
+// float32 once, by the kernel.
+type AdagradScalars struct {
+	LR          float64 // decayed
+	Eps         float64
+	WeightDecay float64 // added to the gradient
+	Sign        float64 // times the gradient: 1, or -1 to maximize
+}
+
+// Adagrad makes one step of Adagrad in parameters p with gradients g and the sum
+// of their squares, one rounding each operation:
+//
+//	g   = fma(WeightDecay, p, Sign*g)
+//	sum = fma(g, g, sum)
+//	p   = fma(-LR, g / (sqrt(sum) + Eps), p)
+//
+// g is not written. No two slices may overlap. It panics if the lengths differ.
+// Source: Duchi, Hazan and Singer 2011, figure 1 with diagonal matrices.
+func Adagrad[F Float](p, g, sum []F, s AdagradScalars) {
+	const fn = "Adagrad"
+	raceWrite(p)
+	reads(fn, "g", g, len(p))
+	writes(fn, "sum", sum, len(p))
+	isa := use()
+	if portable[F](isa) {
+		adagradGeneric(p, g, sum, &s)
+		return
+	}
+	for t := range tiles(1, len(p)) {
+		adagrad(isa, single(&p[t.col]), single(&g[t.col]), single(&sum[t.col]), t.cols, &s)
+	}
+}
+
+// AdadeltaScalars are the numbers of one step of Adadelta. They are rounded to
+// float32 once, by the kernel.
+type AdadeltaScalars struct {
+	LR               float64
+	Rho, OneMinusRho float64
+	Eps              float64
+	WeightDecay      float64 // added to the gradient
+	Sign             float64 // times the gradient: 1, or -1 to maximize
+}
+
+// Adadelta makes one step of Adadelta in parameters p with gradients g, the mean
+// square v of these and the mean square acc of the updates, one rounding each
+// operation:
+//
+//	g   = fma(WeightDecay, p, Sign*g)
+//	v   = fma(OneMinusRho*g, g, Rho*v)
+//	d   = sqrt(acc + Eps) / sqrt(v + Eps) * g
+//	acc = fma(OneMinusRho*d, d, Rho*acc)
+//	p   = fma(-LR, d, p)
+//
+// g is not written. No two slices may overlap. It panics if the lengths differ.
+// Source: Zeiler 2012, algorithm 1.
+func Adadelta[F Float](p, g, v, acc []F, s AdadeltaScalars) {
+	const fn = "Adadelta"
+	raceWrite(p)
+	reads(fn, "g", g, len(p))
+	writes(fn, "v", v, len(p))
+	writes(fn, "acc", acc, len(p))
+	isa := use()
+	if portable[F](isa) {
+		adadeltaGeneric(p, g, v, acc, &s)
+		return
+	}
+	for t := range tiles(1, len(p)) {
+		adadelta(isa, single(&p[t.col]), single(&g[t.col]), single(&v[t.col]), single(&acc[t.col]), t.cols, &s)
+	}
+}
+
+// Clip sets x[i] = min(max(x[i], -bound), bound), where bound is at least 0.
+// NaN stays NaN.
+func Clip(x []float32, bound float32) {
+	raceWrite(x)
+	isa := use()
+	if isa == Generic {
+		clipGeneric(x, bound)
+		return
+	}
+	for t := range tiles(1, len(x)) {
+		clip(isa, &x[t.col], t.cols, -bound, bound)
 	}
 }

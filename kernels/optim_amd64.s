@@ -5,7 +5,7 @@
 #include "textflag.h"
 
 // func adamAVX2(p *float32, grad *float32, m *float32, v *float32, n int, s *AdamScalars)
-// Requires: AVX, FMA3
+// Requires: AVX, AVX2, FMA3
 TEXT ·adamAVX2(SB), NOSPLIT, $8-48
 	// Flush subnormals to zero.
 	VSTMXCSR     (SP)
@@ -14,14 +14,383 @@ TEXT ·adamAVX2(SB), NOSPLIT, $8-48
 	MOVL         AX, 4(SP)
 	VLDMXCSR     4(SP)
 	MOVQ         s+40(FP), AX
-	VBROADCASTSS 32(AX), Y0
-	VBROADCASTSS 28(AX), Y1
-	VBROADCASTSS 4(AX), Y2
-	VBROADCASTSS 8(AX), Y3
-	VBROADCASTSS 12(AX), Y4
-	VBROADCASTSS 16(AX), Y5
-	VBROADCASTSS 20(AX), Y6
-	VBROADCASTSS 24(AX), Y7
+	VXORPS       Y0, Y0, Y0
+	VCVTSD2SS    56(AX), X0, X0
+	VBROADCASTSS X0, Y0
+	VXORPS       Y1, Y1, Y1
+	VCVTSD2SS    72(AX), X1, X1
+	VBROADCASTSS X1, Y1
+	VXORPS       Y2, Y2, Y2
+	VCVTSD2SS    64(AX), X2, X2
+	VBROADCASTSS X2, Y2
+	VXORPS       Y3, Y3, Y3
+	VCVTSD2SS    (AX), X3, X3
+	VBROADCASTSS X3, Y3
+	VXORPS       Y4, Y4, Y4
+	VCVTSD2SS    8(AX), X4, X4
+	VBROADCASTSS X4, Y4
+	VXORPS       Y5, Y5, Y5
+	VCVTSD2SS    16(AX), X5, X5
+	VBROADCASTSS X5, Y5
+	VXORPS       Y6, Y6, Y6
+	VCVTSD2SS    24(AX), X6, X6
+	VBROADCASTSS X6, Y6
+	VXORPS       Y7, Y7, Y7
+	VCVTSD2SS    40(AX), X7, X7
+	VBROADCASTSS X7, Y7
+	VXORPS       Y8, Y8, Y8
+	VCVTSD2SS    48(AX), X8, X8
+	VBROADCASTSS X8, Y8
+	MOVQ         p+0(FP), AX
+	MOVQ         grad+8(FP), CX
+	MOVQ         m+16(FP), DX
+	MOVQ         v+24(FP), BX
+	MOVQ         n+32(FP), SI
+
+	// 8 elements at a time.
+	CMPQ SI, $+8
+	JLT  done2
+
+loop1:
+	VMOVUPS     (AX), Y9
+	VMULPS      Y2, Y9, Y9
+	VMOVUPS     (CX), Y10
+	VMULPS      Y1, Y10, Y10
+	VFMADD231PS Y0, Y9, Y10
+	VMOVUPS     (DX), Y11
+	VSUBPS      Y11, Y10, Y12
+	VFMADD231PS Y3, Y12, Y11
+	VMOVUPS     (BX), Y12
+	VMULPS      Y5, Y10, Y13
+	VMULPS      Y4, Y12, Y12
+	VFMADD231PS Y10, Y13, Y12
+	VMOVUPS     Y11, (DX)
+	VMOVUPS     Y12, (BX)
+	VSQRTPS     Y12, Y10
+	VDIVPS      Y7, Y10, Y10
+	VADDPS      Y8, Y10, Y10
+	VDIVPS      Y10, Y11, Y10
+	VMULPS      Y6, Y10, Y10
+	VSUBPS      Y10, Y9, Y9
+	VMOVUPS     Y9, (AX)
+	ADDQ        $+32, AX
+	ADDQ        $+32, CX
+	ADDQ        $+32, DX
+	ADDQ        $+32, BX
+	ADDQ        $-8, SI
+	CMPQ        SI, $+8
+	JGE         loop1
+
+done2:
+	// The last elements.
+	TESTQ       SI, SI
+	JEQ         done3
+	NEGQ        SI
+	LEAQ        constantsAVX2<>+32(SB), DI
+	VMOVUPS     (DI)(SI*4), Y9
+	VMASKMOVPS  (AX), Y9, Y10
+	VMULPS      Y2, Y10, Y2
+	VMASKMOVPS  (CX), Y9, Y10
+	VMULPS      Y1, Y10, Y1
+	VFMADD231PS Y0, Y2, Y1
+	VMASKMOVPS  (DX), Y9, Y0
+	VSUBPS      Y0, Y1, Y10
+	VFMADD231PS Y3, Y10, Y0
+	VMASKMOVPS  (BX), Y9, Y3
+	VMULPS      Y5, Y1, Y5
+	VMULPS      Y4, Y3, Y3
+	VFMADD231PS Y1, Y5, Y3
+	VMASKMOVPS  Y0, Y9, (DX)
+	VMASKMOVPS  Y3, Y9, (BX)
+	VSQRTPS     Y3, Y1
+	VDIVPS      Y7, Y1, Y1
+	VADDPS      Y8, Y1, Y1
+	VDIVPS      Y1, Y0, Y0
+	VMULPS      Y6, Y0, Y0
+	VSUBPS      Y0, Y2, Y0
+	VMASKMOVPS  Y0, Y9, (AX)
+
+done3:
+	// As it was.
+	VZEROUPPER
+	VLDMXCSR (SP)
+	RET
+
+// func amsgradAVX2(p *float32, grad *float32, m *float32, v *float32, vmax *float32, n int, s *AdamScalars)
+// Requires: AVX, AVX2, FMA3
+TEXT ·amsgradAVX2(SB), NOSPLIT, $8-56
+	// Flush subnormals to zero.
+	VSTMXCSR     (SP)
+	MOVL         (SP), AX
+	ORL          $0x00008040, AX
+	MOVL         AX, 4(SP)
+	VLDMXCSR     4(SP)
+	MOVQ         s+48(FP), AX
+	VXORPS       Y0, Y0, Y0
+	VCVTSD2SS    56(AX), X0, X0
+	VBROADCASTSS X0, Y0
+	VXORPS       Y1, Y1, Y1
+	VCVTSD2SS    72(AX), X1, X1
+	VBROADCASTSS X1, Y1
+	VXORPS       Y2, Y2, Y2
+	VCVTSD2SS    64(AX), X2, X2
+	VBROADCASTSS X2, Y2
+	VXORPS       Y3, Y3, Y3
+	VCVTSD2SS    (AX), X3, X3
+	VBROADCASTSS X3, Y3
+	VXORPS       Y4, Y4, Y4
+	VCVTSD2SS    8(AX), X4, X4
+	VBROADCASTSS X4, Y4
+	VXORPS       Y5, Y5, Y5
+	VCVTSD2SS    16(AX), X5, X5
+	VBROADCASTSS X5, Y5
+	VXORPS       Y6, Y6, Y6
+	VCVTSD2SS    24(AX), X6, X6
+	VBROADCASTSS X6, Y6
+	VXORPS       Y7, Y7, Y7
+	VCVTSD2SS    40(AX), X7, X7
+	VBROADCASTSS X7, Y7
+	VXORPS       Y8, Y8, Y8
+	VCVTSD2SS    48(AX), X8, X8
+	VBROADCASTSS X8, Y8
+	MOVQ         p+0(FP), AX
+	MOVQ         grad+8(FP), CX
+	MOVQ         m+16(FP), DX
+	MOVQ         v+24(FP), BX
+	MOVQ         vmax+32(FP), SI
+	MOVQ         n+40(FP), DI
+
+	// 8 elements at a time.
+	CMPQ DI, $+8
+	JLT  done2
+
+loop1:
+	VMOVUPS     (AX), Y9
+	VMULPS      Y2, Y9, Y9
+	VMOVUPS     (CX), Y10
+	VMULPS      Y1, Y10, Y10
+	VFMADD231PS Y0, Y9, Y10
+	VMOVUPS     (DX), Y11
+	VSUBPS      Y11, Y10, Y12
+	VFMADD231PS Y3, Y12, Y11
+	VMOVUPS     (BX), Y12
+	VMULPS      Y5, Y10, Y13
+	VMULPS      Y4, Y12, Y12
+	VFMADD231PS Y10, Y13, Y12
+	VMOVUPS     Y11, (DX)
+	VMOVUPS     Y12, (BX)
+	VMOVUPS     (SI), Y10
+	VMAXPS      Y12, Y10, Y13
+	VMAXPS      Y10, Y12, Y12
+	VORPS       Y13, Y12, Y12
+	VMOVUPS     Y12, (SI)
+	VSQRTPS     Y12, Y10
+	VDIVPS      Y7, Y10, Y10
+	VADDPS      Y8, Y10, Y10
+	VDIVPS      Y10, Y11, Y10
+	VMULPS      Y6, Y10, Y10
+	VSUBPS      Y10, Y9, Y9
+	VMOVUPS     Y9, (AX)
+	ADDQ        $+32, AX
+	ADDQ        $+32, CX
+	ADDQ        $+32, DX
+	ADDQ        $+32, BX
+	ADDQ        $+32, SI
+	ADDQ        $-8, DI
+	CMPQ        DI, $+8
+	JGE         loop1
+
+done2:
+	// The last elements.
+	TESTQ       DI, DI
+	JEQ         done3
+	NEGQ        DI
+	LEAQ        constantsAVX2<>+32(SB), R8
+	VMOVUPS     (R8)(DI*4), Y9
+	VMASKMOVPS  (AX), Y9, Y10
+	VMULPS      Y2, Y10, Y2
+	VMASKMOVPS  (CX), Y9, Y10
+	VMULPS      Y1, Y10, Y1
+	VFMADD231PS Y0, Y2, Y1
+	VMASKMOVPS  (DX), Y9, Y0
+	VSUBPS      Y0, Y1, Y10
+	VFMADD231PS Y3, Y10, Y0
+	VMASKMOVPS  (BX), Y9, Y3
+	VMULPS      Y5, Y1, Y5
+	VMULPS      Y4, Y3, Y3
+	VFMADD231PS Y1, Y5, Y3
+	VMASKMOVPS  Y0, Y9, (DX)
+	VMASKMOVPS  Y3, Y9, (BX)
+	VMASKMOVPS  (SI), Y9, Y1
+	VMAXPS      Y3, Y1, Y4
+	VMAXPS      Y1, Y3, Y3
+	VORPS       Y4, Y3, Y3
+	VMASKMOVPS  Y3, Y9, (SI)
+	VSQRTPS     Y3, Y1
+	VDIVPS      Y7, Y1, Y1
+	VADDPS      Y8, Y1, Y1
+	VDIVPS      Y1, Y0, Y0
+	VMULPS      Y6, Y0, Y0
+	VSUBPS      Y0, Y2, Y0
+	VMASKMOVPS  Y0, Y9, (AX)
+
+done3:
+	// As it was.
+	VZEROUPPER
+	VLDMXCSR (SP)
+	RET
+
+// func nadamAVX2(p *float32, grad *float32, m *float32, v *float32, n int, s *AdamScalars)
+// Requires: AVX, AVX2, FMA3
+TEXT ·nadamAVX2(SB), NOSPLIT, $8-48
+	// Flush subnormals to zero.
+	VSTMXCSR     (SP)
+	MOVL         (SP), AX
+	ORL          $0x00008040, AX
+	MOVL         AX, 4(SP)
+	VLDMXCSR     4(SP)
+	MOVQ         s+40(FP), AX
+	VXORPS       Y0, Y0, Y0
+	VCVTSD2SS    56(AX), X0, X0
+	VBROADCASTSS X0, Y0
+	VXORPS       Y1, Y1, Y1
+	VCVTSD2SS    72(AX), X1, X1
+	VBROADCASTSS X1, Y1
+	VXORPS       Y2, Y2, Y2
+	VCVTSD2SS    64(AX), X2, X2
+	VBROADCASTSS X2, Y2
+	VXORPS       Y3, Y3, Y3
+	VCVTSD2SS    (AX), X3, X3
+	VBROADCASTSS X3, Y3
+	VXORPS       Y4, Y4, Y4
+	VCVTSD2SS    8(AX), X4, X4
+	VBROADCASTSS X4, Y4
+	VXORPS       Y5, Y5, Y5
+	VCVTSD2SS    16(AX), X5, X5
+	VBROADCASTSS X5, Y5
+	VXORPS       Y6, Y6, Y6
+	VCVTSD2SS    24(AX), X6, X6
+	VBROADCASTSS X6, Y6
+	VXORPS       Y7, Y7, Y7
+	VCVTSD2SS    32(AX), X7, X7
+	VBROADCASTSS X7, Y7
+	VXORPS       Y8, Y8, Y8
+	VCVTSD2SS    40(AX), X8, X8
+	VBROADCASTSS X8, Y8
+	VXORPS       Y9, Y9, Y9
+	VCVTSD2SS    48(AX), X9, X9
+	VBROADCASTSS X9, Y9
+	MOVQ         p+0(FP), AX
+	MOVQ         grad+8(FP), CX
+	MOVQ         m+16(FP), DX
+	MOVQ         v+24(FP), BX
+	MOVQ         n+32(FP), SI
+
+	// 8 elements at a time.
+	CMPQ SI, $+8
+	JLT  done2
+
+loop1:
+	VMOVUPS     (AX), Y10
+	VMULPS      Y2, Y10, Y10
+	VMOVUPS     (CX), Y11
+	VMULPS      Y1, Y11, Y11
+	VFMADD231PS Y0, Y10, Y11
+	VMOVUPS     (DX), Y12
+	VSUBPS      Y12, Y11, Y13
+	VFMADD231PS Y3, Y13, Y12
+	VMOVUPS     (BX), Y13
+	VMULPS      Y5, Y11, Y14
+	VMULPS      Y4, Y13, Y13
+	VFMADD231PS Y11, Y14, Y13
+	VMOVUPS     Y12, (DX)
+	VMOVUPS     Y13, (BX)
+	VMULPS      Y7, Y11, Y11
+	VFMADD231PS Y6, Y12, Y11
+	VSQRTPS     Y13, Y12
+	VDIVPS      Y8, Y12, Y12
+	VADDPS      Y9, Y12, Y12
+	VDIVPS      Y12, Y11, Y11
+	VSUBPS      Y11, Y10, Y10
+	VMOVUPS     Y10, (AX)
+	ADDQ        $+32, AX
+	ADDQ        $+32, CX
+	ADDQ        $+32, DX
+	ADDQ        $+32, BX
+	ADDQ        $-8, SI
+	CMPQ        SI, $+8
+	JGE         loop1
+
+done2:
+	// The last elements.
+	TESTQ       SI, SI
+	JEQ         done3
+	NEGQ        SI
+	LEAQ        constantsAVX2<>+32(SB), DI
+	VMOVUPS     (DI)(SI*4), Y10
+	VMASKMOVPS  (AX), Y10, Y11
+	VMULPS      Y2, Y11, Y2
+	VMASKMOVPS  (CX), Y10, Y11
+	VMULPS      Y1, Y11, Y1
+	VFMADD231PS Y0, Y2, Y1
+	VMASKMOVPS  (DX), Y10, Y0
+	VSUBPS      Y0, Y1, Y11
+	VFMADD231PS Y3, Y11, Y0
+	VMASKMOVPS  (BX), Y10, Y3
+	VMULPS      Y5, Y1, Y5
+	VMULPS      Y4, Y3, Y3
+	VFMADD231PS Y1, Y5, Y3
+	VMASKMOVPS  Y0, Y10, (DX)
+	VMASKMOVPS  Y3, Y10, (BX)
+	VMULPS      Y7, Y1, Y1
+	VFMADD231PS Y6, Y0, Y1
+	VSQRTPS     Y3, Y0
+	VDIVPS      Y8, Y0, Y0
+	VADDPS      Y9, Y0, Y0
+	VDIVPS      Y0, Y1, Y0
+	VSUBPS      Y0, Y2, Y0
+	VMASKMOVPS  Y0, Y10, (AX)
+
+done3:
+	// As it was.
+	VZEROUPPER
+	VLDMXCSR (SP)
+	RET
+
+// func radamAVX2(p *float32, grad *float32, m *float32, v *float32, n int, s *AdamScalars)
+// Requires: AVX, AVX2, FMA3
+TEXT ·radamAVX2(SB), NOSPLIT, $8-48
+	// Flush subnormals to zero.
+	VSTMXCSR     (SP)
+	MOVL         (SP), AX
+	ORL          $0x00008040, AX
+	MOVL         AX, 4(SP)
+	VLDMXCSR     4(SP)
+	MOVQ         s+40(FP), AX
+	VXORPS       Y0, Y0, Y0
+	VCVTSD2SS    56(AX), X0, X0
+	VBROADCASTSS X0, Y0
+	VXORPS       Y1, Y1, Y1
+	VCVTSD2SS    72(AX), X1, X1
+	VBROADCASTSS X1, Y1
+	VXORPS       Y2, Y2, Y2
+	VCVTSD2SS    64(AX), X2, X2
+	VBROADCASTSS X2, Y2
+	VXORPS       Y3, Y3, Y3
+	VCVTSD2SS    (AX), X3, X3
+	VBROADCASTSS X3, Y3
+	VXORPS       Y4, Y4, Y4
+	VCVTSD2SS    8(AX), X4, X4
+	VBROADCASTSS X4, Y4
+	VXORPS       Y5, Y5, Y5
+	VCVTSD2SS    16(AX), X5, X5
+	VBROADCASTSS X5, Y5
+	VXORPS       Y6, Y6, Y6
+	VCVTSD2SS    24(AX), X6, X6
+	VBROADCASTSS X6, Y6
+	VXORPS       Y7, Y7, Y7
+	VCVTSD2SS    48(AX), X7, X7
+	VBROADCASTSS X7, Y7
 	MOVQ         p+0(FP), AX
 	MOVQ         grad+8(FP), CX
 	MOVQ         m+16(FP), DX
@@ -34,23 +403,23 @@ TEXT ·adamAVX2(SB), NOSPLIT, $8-48
 
 loop1:
 	VMOVUPS     (AX), Y8
-	VMULPS      Y0, Y8, Y8
+	VMULPS      Y2, Y8, Y8
 	VMOVUPS     (CX), Y9
-	VFMADD231PS Y1, Y8, Y9
+	VMULPS      Y1, Y9, Y9
+	VFMADD231PS Y0, Y8, Y9
 	VMOVUPS     (DX), Y10
 	VSUBPS      Y10, Y9, Y11
-	VFMADD231PS Y2, Y11, Y10
-	VMULPS      Y4, Y9, Y11
-	VMOVUPS     (BX), Y12
-	VMULPS      Y3, Y12, Y12
-	VFMADD231PS Y9, Y11, Y12
+	VFMADD231PS Y3, Y11, Y10
+	VMOVUPS     (BX), Y11
+	VMULPS      Y5, Y9, Y12
+	VMULPS      Y4, Y11, Y11
+	VFMADD231PS Y9, Y12, Y11
 	VMOVUPS     Y10, (DX)
-	VMOVUPS     Y12, (BX)
-	VSQRTPS     Y12, Y9
-	VDIVPS      Y6, Y9, Y9
+	VMOVUPS     Y11, (BX)
+	VSQRTPS     Y11, Y9
 	VADDPS      Y7, Y9, Y9
 	VDIVPS      Y9, Y10, Y9
-	VMULPS      Y5, Y9, Y9
+	VMULPS      Y6, Y9, Y9
 	VSUBPS      Y9, Y8, Y8
 	VMOVUPS     Y8, (AX)
 	ADDQ        $+32, AX
@@ -69,24 +438,24 @@ done2:
 	LEAQ        constantsAVX2<>+32(SB), DI
 	VMOVUPS     (DI)(SI*4), Y8
 	VMASKMOVPS  (AX), Y8, Y9
-	VMULPS      Y0, Y9, Y0
+	VMULPS      Y2, Y9, Y2
 	VMASKMOVPS  (CX), Y8, Y9
-	VFMADD231PS Y1, Y0, Y9
-	VMASKMOVPS  (DX), Y8, Y1
-	VSUBPS      Y1, Y9, Y10
-	VFMADD231PS Y2, Y10, Y1
-	VMULPS      Y4, Y9, Y2
-	VMASKMOVPS  (BX), Y8, Y4
-	VMULPS      Y3, Y4, Y3
-	VFMADD231PS Y9, Y2, Y3
-	VMASKMOVPS  Y1, Y8, (DX)
+	VMULPS      Y1, Y9, Y1
+	VFMADD231PS Y0, Y2, Y1
+	VMASKMOVPS  (DX), Y8, Y0
+	VSUBPS      Y0, Y1, Y9
+	VFMADD231PS Y3, Y9, Y0
+	VMASKMOVPS  (BX), Y8, Y3
+	VMULPS      Y5, Y1, Y5
+	VMULPS      Y4, Y3, Y3
+	VFMADD231PS Y1, Y5, Y3
+	VMASKMOVPS  Y0, Y8, (DX)
 	VMASKMOVPS  Y3, Y8, (BX)
-	VSQRTPS     Y3, Y2
-	VDIVPS      Y6, Y2, Y2
-	VADDPS      Y7, Y2, Y2
-	VDIVPS      Y2, Y1, Y1
-	VMULPS      Y5, Y1, Y1
-	VSUBPS      Y1, Y0, Y0
+	VSQRTPS     Y3, Y1
+	VADDPS      Y7, Y1, Y1
+	VDIVPS      Y1, Y0, Y0
+	VMULPS      Y6, Y0, Y0
+	VSUBPS      Y0, Y2, Y0
 	VMASKMOVPS  Y0, Y8, (AX)
 
 done3:
@@ -95,364 +464,9 @@ done3:
 	VLDMXCSR (SP)
 	RET
 
-// func amsgradAVX2(p *float32, grad *float32, m *float32, v *float32, vmax *float32, n int, s *AdamScalars)
-// Requires: AVX, FMA3
-TEXT ·amsgradAVX2(SB), NOSPLIT, $8-56
-	// Flush subnormals to zero.
-	VSTMXCSR     (SP)
-	MOVL         (SP), AX
-	ORL          $0x00008040, AX
-	MOVL         AX, 4(SP)
-	VLDMXCSR     4(SP)
-	MOVQ         s+48(FP), AX
-	VBROADCASTSS 32(AX), Y0
-	VBROADCASTSS 28(AX), Y1
-	VBROADCASTSS 4(AX), Y2
-	VBROADCASTSS 8(AX), Y3
-	VBROADCASTSS 12(AX), Y4
-	VBROADCASTSS 16(AX), Y5
-	VBROADCASTSS 20(AX), Y6
-	VBROADCASTSS 24(AX), Y7
-	MOVQ         p+0(FP), AX
-	MOVQ         grad+8(FP), CX
-	MOVQ         m+16(FP), DX
-	MOVQ         v+24(FP), BX
-	MOVQ         vmax+32(FP), SI
-	MOVQ         n+40(FP), DI
-
-	// 8 elements at a time.
-	CMPQ DI, $+8
-	JLT  done2
-
-loop1:
-	VMOVUPS     (AX), Y8
-	VMULPS      Y0, Y8, Y8
-	VMOVUPS     (CX), Y9
-	VFMADD231PS Y1, Y8, Y9
-	VMOVUPS     (DX), Y10
-	VSUBPS      Y10, Y9, Y11
-	VFMADD231PS Y2, Y11, Y10
-	VMULPS      Y4, Y9, Y11
-	VMOVUPS     (BX), Y12
-	VMULPS      Y3, Y12, Y12
-	VFMADD231PS Y9, Y11, Y12
-	VMOVUPS     Y10, (DX)
-	VMOVUPS     Y12, (BX)
-	VMOVUPS     (SI), Y9
-	VMAXPS      Y12, Y9, Y11
-	VMAXPS      Y9, Y12, Y12
-	VORPS       Y11, Y12, Y12
-	VMOVUPS     Y12, (SI)
-	VSQRTPS     Y12, Y9
-	VDIVPS      Y6, Y9, Y9
-	VADDPS      Y7, Y9, Y9
-	VDIVPS      Y9, Y10, Y9
-	VMULPS      Y5, Y9, Y9
-	VSUBPS      Y9, Y8, Y8
-	VMOVUPS     Y8, (AX)
-	ADDQ        $+32, AX
-	ADDQ        $+32, CX
-	ADDQ        $+32, DX
-	ADDQ        $+32, BX
-	ADDQ        $+32, SI
-	ADDQ        $-8, DI
-	CMPQ        DI, $+8
-	JGE         loop1
-
-done2:
-	// The last elements.
-	TESTQ       DI, DI
-	JEQ         done3
-	NEGQ        DI
-	LEAQ        constantsAVX2<>+32(SB), R8
-	VMOVUPS     (R8)(DI*4), Y8
-	VMASKMOVPS  (AX), Y8, Y9
-	VMULPS      Y0, Y9, Y0
-	VMASKMOVPS  (CX), Y8, Y9
-	VFMADD231PS Y1, Y0, Y9
-	VMASKMOVPS  (DX), Y8, Y1
-	VSUBPS      Y1, Y9, Y10
-	VFMADD231PS Y2, Y10, Y1
-	VMULPS      Y4, Y9, Y2
-	VMASKMOVPS  (BX), Y8, Y4
-	VMULPS      Y3, Y4, Y3
-	VFMADD231PS Y9, Y2, Y3
-	VMASKMOVPS  Y1, Y8, (DX)
-	VMASKMOVPS  Y3, Y8, (BX)
-	VMASKMOVPS  (SI), Y8, Y2
-	VMAXPS      Y3, Y2, Y4
-	VMAXPS      Y2, Y3, Y3
-	VORPS       Y4, Y3, Y3
-	VMASKMOVPS  Y3, Y8, (SI)
-	VSQRTPS     Y3, Y2
-	VDIVPS      Y6, Y2, Y2
-	VADDPS      Y7, Y2, Y2
-	VDIVPS      Y2, Y1, Y1
-	VMULPS      Y5, Y1, Y1
-	VSUBPS      Y1, Y0, Y0
-	VMASKMOVPS  Y0, Y8, (AX)
-
-done3:
-	// As it was.
-	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
-
-// func sgdAVX2(p *float32, grad *float32, n int, s *SGDScalars)
-// Requires: AVX, FMA3
-TEXT ·sgdAVX2(SB), NOSPLIT, $8-32
-	// Flush subnormals to zero.
-	VSTMXCSR     (SP)
-	MOVL         (SP), AX
-	ORL          $0x00008040, AX
-	MOVL         AX, 4(SP)
-	VLDMXCSR     4(SP)
-	MOVQ         s+24(FP), AX
-	VBROADCASTSS (AX), Y0
-	VBROADCASTSS 16(AX), Y1
-	MOVQ         p+0(FP), AX
-	MOVQ         grad+8(FP), CX
-	MOVQ         n+16(FP), DX
-
-	// 8 elements at a time.
-	CMPQ DX, $+8
-	JLT  done2
-
-loop1:
-	VMOVUPS      (AX), Y2
-	VMOVUPS      (CX), Y3
-	VFMADD231PS  Y1, Y2, Y3
-	VFNMADD231PS Y0, Y3, Y2
-	VMOVUPS      Y2, (AX)
-	ADDQ         $+32, AX
-	ADDQ         $+32, CX
-	ADDQ         $-8, DX
-	CMPQ         DX, $+8
-	JGE          loop1
-
-done2:
-	// The last elements.
-	TESTQ        DX, DX
-	JEQ          done3
-	NEGQ         DX
-	LEAQ         constantsAVX2<>+32(SB), BX
-	VMOVUPS      (BX)(DX*4), Y2
-	VMASKMOVPS   (AX), Y2, Y3
-	VMASKMOVPS   (CX), Y2, Y4
-	VFMADD231PS  Y1, Y3, Y4
-	VFNMADD231PS Y0, Y4, Y3
-	VMASKMOVPS   Y3, Y2, (AX)
-
-done3:
-	// As it was.
-	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
-
-// func sgdMomentumAVX2(p *float32, grad *float32, buf *float32, n int, s *SGDScalars)
-// Requires: AVX, FMA3
-TEXT ·sgdMomentumAVX2(SB), NOSPLIT, $8-40
-	// Flush subnormals to zero.
-	VSTMXCSR     (SP)
-	MOVL         (SP), AX
-	ORL          $0x00008040, AX
-	MOVL         AX, 4(SP)
-	VLDMXCSR     4(SP)
-	MOVQ         s+32(FP), AX
-	VBROADCASTSS (AX), Y0
-	VBROADCASTSS 16(AX), Y1
-	VBROADCASTSS 4(AX), Y2
-	VBROADCASTSS 8(AX), Y3
-	MOVQ         p+0(FP), AX
-	MOVQ         grad+8(FP), CX
-	MOVQ         buf+16(FP), DX
-	MOVQ         n+24(FP), BX
-
-	// 8 elements at a time.
-	CMPQ BX, $+8
-	JLT  done2
-
-loop1:
-	VMOVUPS      (AX), Y4
-	VMOVUPS      (CX), Y5
-	VFMADD231PS  Y1, Y4, Y5
-	VMOVUPS      (DX), Y6
-	VMULPS       Y2, Y6, Y6
-	VFMADD231PS  Y3, Y5, Y6
-	VMOVUPS      Y6, (DX)
-	VFNMADD231PS Y0, Y6, Y4
-	VMOVUPS      Y4, (AX)
-	ADDQ         $+32, AX
-	ADDQ         $+32, CX
-	ADDQ         $+32, DX
-	ADDQ         $-8, BX
-	CMPQ         BX, $+8
-	JGE          loop1
-
-done2:
-	// The last elements.
-	TESTQ        BX, BX
-	JEQ          done3
-	NEGQ         BX
-	LEAQ         constantsAVX2<>+32(SB), SI
-	VMOVUPS      (SI)(BX*4), Y4
-	VMASKMOVPS   (AX), Y4, Y5
-	VMASKMOVPS   (CX), Y4, Y6
-	VFMADD231PS  Y1, Y5, Y6
-	VMASKMOVPS   (DX), Y4, Y1
-	VMULPS       Y2, Y1, Y1
-	VFMADD231PS  Y3, Y6, Y1
-	VMASKMOVPS   Y1, Y4, (DX)
-	VFNMADD231PS Y0, Y1, Y5
-	VMASKMOVPS   Y5, Y4, (AX)
-
-done3:
-	// As it was.
-	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
-
-// func sgdNesterovAVX2(p *float32, grad *float32, buf *float32, n int, s *SGDScalars)
-// Requires: AVX, FMA3
-TEXT ·sgdNesterovAVX2(SB), NOSPLIT, $8-40
-	// Flush subnormals to zero.
-	VSTMXCSR     (SP)
-	MOVL         (SP), AX
-	ORL          $0x00008040, AX
-	MOVL         AX, 4(SP)
-	VLDMXCSR     4(SP)
-	MOVQ         s+32(FP), AX
-	VBROADCASTSS (AX), Y0
-	VBROADCASTSS 16(AX), Y1
-	VBROADCASTSS 4(AX), Y2
-	VBROADCASTSS 8(AX), Y3
-	VBROADCASTSS 12(AX), Y4
-	MOVQ         p+0(FP), AX
-	MOVQ         grad+8(FP), CX
-	MOVQ         buf+16(FP), DX
-	MOVQ         n+24(FP), BX
-
-	// 8 elements at a time.
-	CMPQ BX, $+8
-	JLT  done2
-
-loop1:
-	VMOVUPS      (AX), Y5
-	VMOVUPS      (CX), Y6
-	VFMADD231PS  Y1, Y5, Y6
-	VMOVUPS      (DX), Y7
-	VMULPS       Y2, Y7, Y7
-	VFMADD231PS  Y3, Y6, Y7
-	VMOVUPS      Y7, (DX)
-	VFMADD231PS  Y4, Y7, Y6
-	VFNMADD231PS Y0, Y6, Y5
-	VMOVUPS      Y5, (AX)
-	ADDQ         $+32, AX
-	ADDQ         $+32, CX
-	ADDQ         $+32, DX
-	ADDQ         $-8, BX
-	CMPQ         BX, $+8
-	JGE          loop1
-
-done2:
-	// The last elements.
-	TESTQ        BX, BX
-	JEQ          done3
-	NEGQ         BX
-	LEAQ         constantsAVX2<>+32(SB), SI
-	VMOVUPS      (SI)(BX*4), Y5
-	VMASKMOVPS   (AX), Y5, Y6
-	VMASKMOVPS   (CX), Y5, Y7
-	VFMADD231PS  Y1, Y6, Y7
-	VMASKMOVPS   (DX), Y5, Y1
-	VMULPS       Y2, Y1, Y1
-	VFMADD231PS  Y3, Y7, Y1
-	VMASKMOVPS   Y1, Y5, (DX)
-	VFMADD231PS  Y4, Y1, Y7
-	VFNMADD231PS Y0, Y7, Y6
-	VMASKMOVPS   Y6, Y5, (AX)
-
-done3:
-	// As it was.
-	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
-
-// func rmspropAVX2(p *float32, grad *float32, v *float32, n int, s *RMSpropScalars)
-// Requires: AVX, FMA3
-TEXT ·rmspropAVX2(SB), NOSPLIT, $8-40
-	// Flush subnormals to zero.
-	VSTMXCSR     (SP)
-	MOVL         (SP), AX
-	ORL          $0x00008040, AX
-	MOVL         AX, 4(SP)
-	VLDMXCSR     4(SP)
-	MOVQ         s+32(FP), AX
-	VBROADCASTSS (AX), Y0
-	VBROADCASTSS 20(AX), Y1
-	VBROADCASTSS 4(AX), Y2
-	VBROADCASTSS 8(AX), Y3
-	VBROADCASTSS 12(AX), Y4
-	MOVQ         p+0(FP), AX
-	MOVQ         grad+8(FP), CX
-	MOVQ         v+16(FP), DX
-	MOVQ         n+24(FP), BX
-
-	// 8 elements at a time.
-	CMPQ BX, $+8
-	JLT  done2
-
-loop1:
-	VMOVUPS      (AX), Y5
-	VMOVUPS      (CX), Y6
-	VFMADD231PS  Y1, Y5, Y6
-	VMULPS       Y3, Y6, Y7
-	VMOVUPS      (DX), Y8
-	VMULPS       Y2, Y8, Y8
-	VFMADD231PS  Y6, Y7, Y8
-	VMOVUPS      Y8, (DX)
-	VSQRTPS      Y8, Y7
-	VADDPS       Y4, Y7, Y7
-	VDIVPS       Y7, Y6, Y6
-	VFNMADD231PS Y0, Y6, Y5
-	VMOVUPS      Y5, (AX)
-	ADDQ         $+32, AX
-	ADDQ         $+32, CX
-	ADDQ         $+32, DX
-	ADDQ         $-8, BX
-	CMPQ         BX, $+8
-	JGE          loop1
-
-done2:
-	// The last elements.
-	TESTQ        BX, BX
-	JEQ          done3
-	NEGQ         BX
-	LEAQ         constantsAVX2<>+32(SB), SI
-	VMOVUPS      (SI)(BX*4), Y5
-	VMASKMOVPS   (AX), Y5, Y6
-	VMASKMOVPS   (CX), Y5, Y7
-	VFMADD231PS  Y1, Y6, Y7
-	VMULPS       Y3, Y7, Y1
-	VMASKMOVPS   (DX), Y5, Y3
-	VMULPS       Y2, Y3, Y2
-	VFMADD231PS  Y7, Y1, Y2
-	VMASKMOVPS   Y2, Y5, (DX)
-	VSQRTPS      Y2, Y1
-	VADDPS       Y4, Y1, Y1
-	VDIVPS       Y1, Y7, Y1
-	VFNMADD231PS Y0, Y1, Y6
-	VMASKMOVPS   Y6, Y5, (AX)
-
-done3:
-	// As it was.
-	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
-
-// func rmspropCenteredAVX2(p *float32, grad *float32, v *float32, m *float32, n int, s *RMSpropScalars)
-// Requires: AVX, FMA3
-TEXT ·rmspropCenteredAVX2(SB), NOSPLIT, $8-48
+// func radamWarmupAVX2(p *float32, grad *float32, m *float32, v *float32, n int, s *AdamScalars)
+// Requires: AVX, AVX2, FMA3
+TEXT ·radamWarmupAVX2(SB), NOSPLIT, $8-48
 	// Flush subnormals to zero.
 	VSTMXCSR     (SP)
 	MOVL         (SP), AX
@@ -460,15 +474,31 @@ TEXT ·rmspropCenteredAVX2(SB), NOSPLIT, $8-48
 	MOVL         AX, 4(SP)
 	VLDMXCSR     4(SP)
 	MOVQ         s+40(FP), AX
-	VBROADCASTSS (AX), Y0
-	VBROADCASTSS 20(AX), Y1
-	VBROADCASTSS 4(AX), Y2
-	VBROADCASTSS 8(AX), Y3
-	VBROADCASTSS 12(AX), Y4
+	VXORPS       Y0, Y0, Y0
+	VCVTSD2SS    56(AX), X0, X0
+	VBROADCASTSS X0, Y0
+	VXORPS       Y1, Y1, Y1
+	VCVTSD2SS    72(AX), X1, X1
+	VBROADCASTSS X1, Y1
+	VXORPS       Y2, Y2, Y2
+	VCVTSD2SS    64(AX), X2, X2
+	VBROADCASTSS X2, Y2
+	VXORPS       Y3, Y3, Y3
+	VCVTSD2SS    (AX), X3, X3
+	VBROADCASTSS X3, Y3
+	VXORPS       Y4, Y4, Y4
+	VCVTSD2SS    8(AX), X4, X4
+	VBROADCASTSS X4, Y4
+	VXORPS       Y5, Y5, Y5
+	VCVTSD2SS    16(AX), X5, X5
+	VBROADCASTSS X5, Y5
+	VXORPS       Y6, Y6, Y6
+	VCVTSD2SS    24(AX), X6, X6
+	VBROADCASTSS X6, Y6
 	MOVQ         p+0(FP), AX
 	MOVQ         grad+8(FP), CX
-	MOVQ         v+16(FP), DX
-	MOVQ         m+24(FP), BX
+	MOVQ         m+16(FP), DX
+	MOVQ         v+24(FP), BX
 	MOVQ         n+32(FP), SI
 
 	// 8 elements at a time.
@@ -476,26 +506,22 @@ TEXT ·rmspropCenteredAVX2(SB), NOSPLIT, $8-48
 	JLT  done2
 
 loop1:
-	VMOVUPS      (AX), Y5
-	VMOVUPS      (CX), Y6
-	VFMADD231PS  Y1, Y5, Y6
-	VMULPS       Y3, Y6, Y7
-	VMOVUPS      (DX), Y8
-	VMULPS       Y2, Y8, Y8
-	VFMADD231PS  Y6, Y7, Y8
-	VMOVUPS      Y8, (DX)
-	VMOVUPS      (BX), Y7
-	VSUBPS       Y7, Y6, Y9
-	VFMADD231PS  Y3, Y9, Y7
-	VMOVUPS      Y7, (BX)
-	VFNMADD231PS Y7, Y7, Y8
-	VMOVUPS      constantsAVX2<>+64(SB), Y7
-	VMAXPS       Y8, Y7, Y7
-	VSQRTPS      Y7, Y7
-	VADDPS       Y4, Y7, Y7
-	VDIVPS       Y7, Y6, Y6
-	VFNMADD231PS Y0, Y6, Y5
-	VMOVUPS      Y5, (AX)
+	VMOVUPS      (AX), Y7
+	VMULPS       Y2, Y7, Y7
+	VMOVUPS      (CX), Y8
+	VMULPS       Y1, Y8, Y8
+	VFMADD231PS  Y0, Y7, Y8
+	VMOVUPS      (DX), Y9
+	VSUBPS       Y9, Y8, Y10
+	VFMADD231PS  Y3, Y10, Y9
+	VMOVUPS      (BX), Y10
+	VMULPS       Y5, Y8, Y11
+	VMULPS       Y4, Y10, Y10
+	VFMADD231PS  Y8, Y11, Y10
+	VMOVUPS      Y9, (DX)
+	VMOVUPS      Y10, (BX)
+	VFNMADD231PS Y6, Y9, Y7
+	VMOVUPS      Y7, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, CX
 	ADDQ         $+32, DX
@@ -510,26 +536,158 @@ done2:
 	JEQ          done3
 	NEGQ         SI
 	LEAQ         constantsAVX2<>+32(SB), DI
-	VMOVUPS      (DI)(SI*4), Y5
+	VMOVUPS      (DI)(SI*4), Y7
+	VMASKMOVPS   (AX), Y7, Y8
+	VMULPS       Y2, Y8, Y2
+	VMASKMOVPS   (CX), Y7, Y8
+	VMULPS       Y1, Y8, Y1
+	VFMADD231PS  Y0, Y2, Y1
+	VMASKMOVPS   (DX), Y7, Y0
+	VSUBPS       Y0, Y1, Y8
+	VFMADD231PS  Y3, Y8, Y0
+	VMASKMOVPS   (BX), Y7, Y3
+	VMULPS       Y5, Y1, Y5
+	VMULPS       Y4, Y3, Y3
+	VFMADD231PS  Y1, Y5, Y3
+	VMASKMOVPS   Y0, Y7, (DX)
+	VMASKMOVPS   Y3, Y7, (BX)
+	VFNMADD231PS Y6, Y0, Y2
+	VMASKMOVPS   Y2, Y7, (AX)
+
+done3:
+	// As it was.
+	VZEROUPPER
+	VLDMXCSR (SP)
+	RET
+
+// func sgdAVX2(p *float32, grad *float32, n int, s *SGDScalars)
+// Requires: AVX, AVX2, FMA3
+TEXT ·sgdAVX2(SB), NOSPLIT, $8-32
+	// Flush subnormals to zero.
+	VSTMXCSR     (SP)
+	MOVL         (SP), AX
+	ORL          $0x00008040, AX
+	MOVL         AX, 4(SP)
+	VLDMXCSR     4(SP)
+	MOVQ         s+24(FP), AX
+	VXORPS       Y0, Y0, Y0
+	VCVTSD2SS    32(AX), X0, X0
+	VBROADCASTSS X0, Y0
+	VXORPS       Y1, Y1, Y1
+	VCVTSD2SS    40(AX), X1, X1
+	VBROADCASTSS X1, Y1
+	VXORPS       Y2, Y2, Y2
+	VCVTSD2SS    (AX), X2, X2
+	VBROADCASTSS X2, Y2
+	MOVQ         p+0(FP), AX
+	MOVQ         grad+8(FP), CX
+	MOVQ         n+16(FP), DX
+
+	// 8 elements at a time.
+	CMPQ DX, $+8
+	JLT  done2
+
+loop1:
+	VMOVUPS      (AX), Y3
+	VMOVUPS      (CX), Y4
+	VMULPS       Y1, Y4, Y4
+	VFMADD231PS  Y0, Y3, Y4
+	VFNMADD231PS Y2, Y4, Y3
+	VMOVUPS      Y3, (AX)
+	ADDQ         $+32, AX
+	ADDQ         $+32, CX
+	ADDQ         $-8, DX
+	CMPQ         DX, $+8
+	JGE          loop1
+
+done2:
+	// The last elements.
+	TESTQ        DX, DX
+	JEQ          done3
+	NEGQ         DX
+	LEAQ         constantsAVX2<>+32(SB), BX
+	VMOVUPS      (BX)(DX*4), Y3
+	VMASKMOVPS   (AX), Y3, Y4
+	VMASKMOVPS   (CX), Y3, Y5
+	VMULPS       Y1, Y5, Y1
+	VFMADD231PS  Y0, Y4, Y1
+	VFNMADD231PS Y2, Y1, Y4
+	VMASKMOVPS   Y4, Y3, (AX)
+
+done3:
+	// As it was.
+	VZEROUPPER
+	VLDMXCSR (SP)
+	RET
+
+// func sgdMomentumAVX2(p *float32, grad *float32, buf *float32, n int, s *SGDScalars)
+// Requires: AVX, AVX2, FMA3
+TEXT ·sgdMomentumAVX2(SB), NOSPLIT, $8-40
+	// Flush subnormals to zero.
+	VSTMXCSR     (SP)
+	MOVL         (SP), AX
+	ORL          $0x00008040, AX
+	MOVL         AX, 4(SP)
+	VLDMXCSR     4(SP)
+	MOVQ         s+32(FP), AX
+	VXORPS       Y0, Y0, Y0
+	VCVTSD2SS    32(AX), X0, X0
+	VBROADCASTSS X0, Y0
+	VXORPS       Y1, Y1, Y1
+	VCVTSD2SS    40(AX), X1, X1
+	VBROADCASTSS X1, Y1
+	VXORPS       Y2, Y2, Y2
+	VCVTSD2SS    (AX), X2, X2
+	VBROADCASTSS X2, Y2
+	VXORPS       Y3, Y3, Y3
+	VCVTSD2SS    8(AX), X3, X3
+	VBROADCASTSS X3, Y3
+	VXORPS       Y4, Y4, Y4
+	VCVTSD2SS    16(AX), X4, X4
+	VBROADCASTSS X4, Y4
+	MOVQ         p+0(FP), AX
+	MOVQ         grad+8(FP), CX
+	MOVQ         buf+16(FP), DX
+	MOVQ         n+24(FP), BX
+
+	// 8 elements at a time.
+	CMPQ BX, $+8
+	JLT  done2
+
+loop1:
+	VMOVUPS      (AX), Y5
+	VMOVUPS      (CX), Y6
+	VMULPS       Y1, Y6, Y6
+	VFMADD231PS  Y0, Y5, Y6
+	VMOVUPS      (DX), Y7
+	VMULPS       Y3, Y7, Y7
+	VFMADD231PS  Y4, Y6, Y7
+	VMOVUPS      Y7, (DX)
+	VFNMADD231PS Y2, Y7, Y5
+	VMOVUPS      Y5, (AX)
+	ADDQ         $+32, AX
+	ADDQ         $+32, CX
+	ADDQ         $+32, DX
+	ADDQ         $-8, BX
+	CMPQ         BX, $+8
+	JGE          loop1
+
+done2:
+	// The last elements.
+	TESTQ        BX, BX
+	JEQ          done3
+	NEGQ         BX
+	LEAQ         constantsAVX2<>+32(SB), SI
+	VMOVUPS      (SI)(BX*4), Y5
 	VMASKMOVPS   (AX), Y5, Y6
 	VMASKMOVPS   (CX), Y5, Y7
-	VFMADD231PS  Y1, Y6, Y7
-	VMULPS       Y3, Y7, Y1
-	VMASKMOVPS   (DX), Y5, Y8
-	VMULPS       Y2, Y8, Y2
-	VFMADD231PS  Y7, Y1, Y2
-	VMASKMOVPS   Y2, Y5, (DX)
-	VMASKMOVPS   (BX), Y5, Y1
-	VSUBPS       Y1, Y7, Y8
-	VFMADD231PS  Y3, Y8, Y1
-	VMASKMOVPS   Y1, Y5, (BX)
-	VFNMADD231PS Y1, Y1, Y2
-	VMOVUPS      constantsAVX2<>+64(SB), Y1
-	VMAXPS       Y2, Y1, Y1
-	VSQRTPS      Y1, Y1
-	VADDPS       Y4, Y1, Y1
-	VDIVPS       Y1, Y7, Y1
-	VFNMADD231PS Y0, Y1, Y6
+	VMULPS       Y1, Y7, Y1
+	VFMADD231PS  Y0, Y6, Y1
+	VMASKMOVPS   (DX), Y5, Y0
+	VMULPS       Y3, Y0, Y0
+	VFMADD231PS  Y4, Y1, Y0
+	VMASKMOVPS   Y0, Y5, (DX)
+	VFNMADD231PS Y2, Y0, Y6
 	VMASKMOVPS   Y6, Y5, (AX)
 
 done3:
@@ -538,9 +696,177 @@ done3:
 	VLDMXCSR (SP)
 	RET
 
-// func rmspropMomentumAVX2(p *float32, grad *float32, v *float32, buf *float32, n int, s *RMSpropScalars)
-// Requires: AVX, FMA3
-TEXT ·rmspropMomentumAVX2(SB), NOSPLIT, $8-48
+// func sgdNesterovAVX2(p *float32, grad *float32, buf *float32, n int, s *SGDScalars)
+// Requires: AVX, AVX2, FMA3
+TEXT ·sgdNesterovAVX2(SB), NOSPLIT, $8-40
+	// Flush subnormals to zero.
+	VSTMXCSR     (SP)
+	MOVL         (SP), AX
+	ORL          $0x00008040, AX
+	MOVL         AX, 4(SP)
+	VLDMXCSR     4(SP)
+	MOVQ         s+32(FP), AX
+	VXORPS       Y0, Y0, Y0
+	VCVTSD2SS    32(AX), X0, X0
+	VBROADCASTSS X0, Y0
+	VXORPS       Y1, Y1, Y1
+	VCVTSD2SS    40(AX), X1, X1
+	VBROADCASTSS X1, Y1
+	VXORPS       Y2, Y2, Y2
+	VCVTSD2SS    (AX), X2, X2
+	VBROADCASTSS X2, Y2
+	VXORPS       Y3, Y3, Y3
+	VCVTSD2SS    8(AX), X3, X3
+	VBROADCASTSS X3, Y3
+	VXORPS       Y4, Y4, Y4
+	VCVTSD2SS    16(AX), X4, X4
+	VBROADCASTSS X4, Y4
+	VXORPS       Y5, Y5, Y5
+	VCVTSD2SS    24(AX), X5, X5
+	VBROADCASTSS X5, Y5
+	MOVQ         p+0(FP), AX
+	MOVQ         grad+8(FP), CX
+	MOVQ         buf+16(FP), DX
+	MOVQ         n+24(FP), BX
+
+	// 8 elements at a time.
+	CMPQ BX, $+8
+	JLT  done2
+
+loop1:
+	VMOVUPS      (AX), Y6
+	VMOVUPS      (CX), Y7
+	VMULPS       Y1, Y7, Y7
+	VFMADD231PS  Y0, Y6, Y7
+	VMOVUPS      (DX), Y8
+	VMULPS       Y3, Y8, Y8
+	VFMADD231PS  Y4, Y7, Y8
+	VMOVUPS      Y8, (DX)
+	VFMADD231PS  Y5, Y8, Y7
+	VFNMADD231PS Y2, Y7, Y6
+	VMOVUPS      Y6, (AX)
+	ADDQ         $+32, AX
+	ADDQ         $+32, CX
+	ADDQ         $+32, DX
+	ADDQ         $-8, BX
+	CMPQ         BX, $+8
+	JGE          loop1
+
+done2:
+	// The last elements.
+	TESTQ        BX, BX
+	JEQ          done3
+	NEGQ         BX
+	LEAQ         constantsAVX2<>+32(SB), SI
+	VMOVUPS      (SI)(BX*4), Y6
+	VMASKMOVPS   (AX), Y6, Y7
+	VMASKMOVPS   (CX), Y6, Y8
+	VMULPS       Y1, Y8, Y1
+	VFMADD231PS  Y0, Y7, Y1
+	VMASKMOVPS   (DX), Y6, Y0
+	VMULPS       Y3, Y0, Y0
+	VFMADD231PS  Y4, Y1, Y0
+	VMASKMOVPS   Y0, Y6, (DX)
+	VFMADD231PS  Y5, Y0, Y1
+	VFNMADD231PS Y2, Y1, Y7
+	VMASKMOVPS   Y7, Y6, (AX)
+
+done3:
+	// As it was.
+	VZEROUPPER
+	VLDMXCSR (SP)
+	RET
+
+// func rmspropAVX2(p *float32, grad *float32, v *float32, n int, s *RMSpropScalars)
+// Requires: AVX, AVX2, FMA3
+TEXT ·rmspropAVX2(SB), NOSPLIT, $8-40
+	// Flush subnormals to zero.
+	VSTMXCSR     (SP)
+	MOVL         (SP), AX
+	ORL          $0x00008040, AX
+	MOVL         AX, 4(SP)
+	VLDMXCSR     4(SP)
+	MOVQ         s+32(FP), AX
+	VXORPS       Y0, Y0, Y0
+	VCVTSD2SS    40(AX), X0, X0
+	VBROADCASTSS X0, Y0
+	VXORPS       Y1, Y1, Y1
+	VCVTSD2SS    48(AX), X1, X1
+	VBROADCASTSS X1, Y1
+	VXORPS       Y2, Y2, Y2
+	VCVTSD2SS    (AX), X2, X2
+	VBROADCASTSS X2, Y2
+	VXORPS       Y3, Y3, Y3
+	VCVTSD2SS    8(AX), X3, X3
+	VBROADCASTSS X3, Y3
+	VXORPS       Y4, Y4, Y4
+	VCVTSD2SS    16(AX), X4, X4
+	VBROADCASTSS X4, Y4
+	VXORPS       Y5, Y5, Y5
+	VCVTSD2SS    24(AX), X5, X5
+	VBROADCASTSS X5, Y5
+	MOVQ         p+0(FP), AX
+	MOVQ         grad+8(FP), CX
+	MOVQ         v+16(FP), DX
+	MOVQ         n+24(FP), BX
+
+	// 8 elements at a time.
+	CMPQ BX, $+8
+	JLT  done2
+
+loop1:
+	VMOVUPS      (AX), Y6
+	VMOVUPS      (CX), Y7
+	VMULPS       Y1, Y7, Y7
+	VFMADD231PS  Y0, Y6, Y7
+	VMOVUPS      (DX), Y8
+	VMULPS       Y4, Y7, Y9
+	VMULPS       Y3, Y8, Y8
+	VFMADD231PS  Y7, Y9, Y8
+	VMOVUPS      Y8, (DX)
+	VSQRTPS      Y8, Y8
+	VADDPS       Y5, Y8, Y8
+	VDIVPS       Y8, Y7, Y7
+	VFNMADD231PS Y2, Y7, Y6
+	VMOVUPS      Y6, (AX)
+	ADDQ         $+32, AX
+	ADDQ         $+32, CX
+	ADDQ         $+32, DX
+	ADDQ         $-8, BX
+	CMPQ         BX, $+8
+	JGE          loop1
+
+done2:
+	// The last elements.
+	TESTQ        BX, BX
+	JEQ          done3
+	NEGQ         BX
+	LEAQ         constantsAVX2<>+32(SB), SI
+	VMOVUPS      (SI)(BX*4), Y6
+	VMASKMOVPS   (AX), Y6, Y7
+	VMASKMOVPS   (CX), Y6, Y8
+	VMULPS       Y1, Y8, Y1
+	VFMADD231PS  Y0, Y7, Y1
+	VMASKMOVPS   (DX), Y6, Y0
+	VMULPS       Y4, Y1, Y4
+	VMULPS       Y3, Y0, Y0
+	VFMADD231PS  Y1, Y4, Y0
+	VMASKMOVPS   Y0, Y6, (DX)
+	VSQRTPS      Y0, Y0
+	VADDPS       Y5, Y0, Y0
+	VDIVPS       Y0, Y1, Y0
+	VFNMADD231PS Y2, Y0, Y7
+	VMASKMOVPS   Y7, Y6, (AX)
+
+done3:
+	// As it was.
+	VZEROUPPER
+	VLDMXCSR (SP)
+	RET
+
+// func rmspropCenteredAVX2(p *float32, grad *float32, v *float32, m *float32, n int, s *RMSpropScalars)
+// Requires: AVX, AVX2, FMA3
+TEXT ·rmspropCenteredAVX2(SB), NOSPLIT, $8-48
 	// Flush subnormals to zero.
 	VSTMXCSR     (SP)
 	MOVL         (SP), AX
@@ -548,16 +874,28 @@ TEXT ·rmspropMomentumAVX2(SB), NOSPLIT, $8-48
 	MOVL         AX, 4(SP)
 	VLDMXCSR     4(SP)
 	MOVQ         s+40(FP), AX
-	VBROADCASTSS (AX), Y0
-	VBROADCASTSS 20(AX), Y1
-	VBROADCASTSS 4(AX), Y2
-	VBROADCASTSS 8(AX), Y3
-	VBROADCASTSS 12(AX), Y4
-	VBROADCASTSS 16(AX), Y5
+	VXORPS       Y0, Y0, Y0
+	VCVTSD2SS    40(AX), X0, X0
+	VBROADCASTSS X0, Y0
+	VXORPS       Y1, Y1, Y1
+	VCVTSD2SS    48(AX), X1, X1
+	VBROADCASTSS X1, Y1
+	VXORPS       Y2, Y2, Y2
+	VCVTSD2SS    (AX), X2, X2
+	VBROADCASTSS X2, Y2
+	VXORPS       Y3, Y3, Y3
+	VCVTSD2SS    8(AX), X3, X3
+	VBROADCASTSS X3, Y3
+	VXORPS       Y4, Y4, Y4
+	VCVTSD2SS    16(AX), X4, X4
+	VBROADCASTSS X4, Y4
+	VXORPS       Y5, Y5, Y5
+	VCVTSD2SS    24(AX), X5, X5
+	VBROADCASTSS X5, Y5
 	MOVQ         p+0(FP), AX
 	MOVQ         grad+8(FP), CX
 	MOVQ         v+16(FP), DX
-	MOVQ         buf+24(FP), BX
+	MOVQ         m+24(FP), BX
 	MOVQ         n+32(FP), SI
 
 	// 8 elements at a time.
@@ -567,19 +905,24 @@ TEXT ·rmspropMomentumAVX2(SB), NOSPLIT, $8-48
 loop1:
 	VMOVUPS      (AX), Y6
 	VMOVUPS      (CX), Y7
-	VFMADD231PS  Y1, Y6, Y7
-	VMULPS       Y3, Y7, Y8
-	VMOVUPS      (DX), Y9
-	VMULPS       Y2, Y9, Y9
-	VFMADD231PS  Y7, Y8, Y9
-	VMOVUPS      Y9, (DX)
-	VSQRTPS      Y9, Y8
-	VADDPS       Y4, Y8, Y8
+	VMULPS       Y1, Y7, Y7
+	VFMADD231PS  Y0, Y6, Y7
+	VMOVUPS      (DX), Y8
+	VMULPS       Y4, Y7, Y9
+	VMULPS       Y3, Y8, Y8
+	VFMADD231PS  Y7, Y9, Y8
+	VMOVUPS      Y8, (DX)
+	VMOVUPS      (BX), Y9
+	VSUBPS       Y9, Y7, Y10
+	VFMADD231PS  Y4, Y10, Y9
+	VMOVUPS      Y9, (BX)
+	VFNMADD231PS Y9, Y9, Y8
+	VMOVUPS      constantsAVX2<>+64(SB), Y9
+	VMAXPS       Y8, Y9, Y8
+	VSQRTPS      Y8, Y8
+	VADDPS       Y5, Y8, Y8
 	VDIVPS       Y8, Y7, Y7
-	VMOVUPS      (BX), Y8
-	VFMADD231PS  Y5, Y8, Y7
-	VMOVUPS      Y7, (BX)
-	VFNMADD231PS Y0, Y7, Y6
+	VFNMADD231PS Y2, Y7, Y6
 	VMOVUPS      Y6, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, CX
@@ -598,19 +941,24 @@ done2:
 	VMOVUPS      (DI)(SI*4), Y6
 	VMASKMOVPS   (AX), Y6, Y7
 	VMASKMOVPS   (CX), Y6, Y8
-	VFMADD231PS  Y1, Y7, Y8
-	VMULPS       Y3, Y8, Y1
-	VMASKMOVPS   (DX), Y6, Y3
-	VMULPS       Y2, Y3, Y2
-	VFMADD231PS  Y8, Y1, Y2
-	VMASKMOVPS   Y2, Y6, (DX)
-	VSQRTPS      Y2, Y1
-	VADDPS       Y4, Y1, Y1
-	VDIVPS       Y1, Y8, Y1
-	VMASKMOVPS   (BX), Y6, Y2
-	VFMADD231PS  Y5, Y2, Y1
-	VMASKMOVPS   Y1, Y6, (BX)
-	VFNMADD231PS Y0, Y1, Y7
+	VMULPS       Y1, Y8, Y1
+	VFMADD231PS  Y0, Y7, Y1
+	VMASKMOVPS   (DX), Y6, Y0
+	VMULPS       Y4, Y1, Y8
+	VMULPS       Y3, Y0, Y0
+	VFMADD231PS  Y1, Y8, Y0
+	VMASKMOVPS   Y0, Y6, (DX)
+	VMASKMOVPS   (BX), Y6, Y3
+	VSUBPS       Y3, Y1, Y8
+	VFMADD231PS  Y4, Y8, Y3
+	VMASKMOVPS   Y3, Y6, (BX)
+	VFNMADD231PS Y3, Y3, Y0
+	VMOVUPS      constantsAVX2<>+64(SB), Y3
+	VMAXPS       Y0, Y3, Y0
+	VSQRTPS      Y0, Y0
+	VADDPS       Y5, Y0, Y0
+	VDIVPS       Y0, Y1, Y0
+	VFNMADD231PS Y2, Y0, Y7
 	VMASKMOVPS   Y7, Y6, (AX)
 
 done3:
@@ -619,8 +967,106 @@ done3:
 	VLDMXCSR (SP)
 	RET
 
+// func rmspropMomentumAVX2(p *float32, grad *float32, v *float32, buf *float32, n int, s *RMSpropScalars)
+// Requires: AVX, AVX2, FMA3
+TEXT ·rmspropMomentumAVX2(SB), NOSPLIT, $8-48
+	// Flush subnormals to zero.
+	VSTMXCSR     (SP)
+	MOVL         (SP), AX
+	ORL          $0x00008040, AX
+	MOVL         AX, 4(SP)
+	VLDMXCSR     4(SP)
+	MOVQ         s+40(FP), AX
+	VXORPS       Y0, Y0, Y0
+	VCVTSD2SS    40(AX), X0, X0
+	VBROADCASTSS X0, Y0
+	VXORPS       Y1, Y1, Y1
+	VCVTSD2SS    48(AX), X1, X1
+	VBROADCASTSS X1, Y1
+	VXORPS       Y2, Y2, Y2
+	VCVTSD2SS    (AX), X2, X2
+	VBROADCASTSS X2, Y2
+	VXORPS       Y3, Y3, Y3
+	VCVTSD2SS    8(AX), X3, X3
+	VBROADCASTSS X3, Y3
+	VXORPS       Y4, Y4, Y4
+	VCVTSD2SS    16(AX), X4, X4
+	VBROADCASTSS X4, Y4
+	VXORPS       Y5, Y5, Y5
+	VCVTSD2SS    24(AX), X5, X5
+	VBROADCASTSS X5, Y5
+	VXORPS       Y6, Y6, Y6
+	VCVTSD2SS    32(AX), X6, X6
+	VBROADCASTSS X6, Y6
+	MOVQ         p+0(FP), AX
+	MOVQ         grad+8(FP), CX
+	MOVQ         v+16(FP), DX
+	MOVQ         buf+24(FP), BX
+	MOVQ         n+32(FP), SI
+
+	// 8 elements at a time.
+	CMPQ SI, $+8
+	JLT  done2
+
+loop1:
+	VMOVUPS      (AX), Y7
+	VMOVUPS      (CX), Y8
+	VMULPS       Y1, Y8, Y8
+	VFMADD231PS  Y0, Y7, Y8
+	VMOVUPS      (DX), Y9
+	VMULPS       Y4, Y8, Y10
+	VMULPS       Y3, Y9, Y9
+	VFMADD231PS  Y8, Y10, Y9
+	VMOVUPS      Y9, (DX)
+	VSQRTPS      Y9, Y9
+	VADDPS       Y5, Y9, Y9
+	VDIVPS       Y9, Y8, Y8
+	VMOVUPS      (BX), Y9
+	VFMADD231PS  Y6, Y9, Y8
+	VMOVUPS      Y8, (BX)
+	VFNMADD231PS Y2, Y8, Y7
+	VMOVUPS      Y7, (AX)
+	ADDQ         $+32, AX
+	ADDQ         $+32, CX
+	ADDQ         $+32, DX
+	ADDQ         $+32, BX
+	ADDQ         $-8, SI
+	CMPQ         SI, $+8
+	JGE          loop1
+
+done2:
+	// The last elements.
+	TESTQ        SI, SI
+	JEQ          done3
+	NEGQ         SI
+	LEAQ         constantsAVX2<>+32(SB), DI
+	VMOVUPS      (DI)(SI*4), Y7
+	VMASKMOVPS   (AX), Y7, Y8
+	VMASKMOVPS   (CX), Y7, Y9
+	VMULPS       Y1, Y9, Y1
+	VFMADD231PS  Y0, Y8, Y1
+	VMASKMOVPS   (DX), Y7, Y0
+	VMULPS       Y4, Y1, Y4
+	VMULPS       Y3, Y0, Y0
+	VFMADD231PS  Y1, Y4, Y0
+	VMASKMOVPS   Y0, Y7, (DX)
+	VSQRTPS      Y0, Y0
+	VADDPS       Y5, Y0, Y0
+	VDIVPS       Y0, Y1, Y0
+	VMASKMOVPS   (BX), Y7, Y1
+	VFMADD231PS  Y6, Y1, Y0
+	VMASKMOVPS   Y0, Y7, (BX)
+	VFNMADD231PS Y2, Y0, Y8
+	VMASKMOVPS   Y8, Y7, (AX)
+
+done3:
+	// As it was.
+	VZEROUPPER
+	VLDMXCSR (SP)
+	RET
+
 // func rmspropCenteredMomentumAVX2(p *float32, grad *float32, v *float32, m *float32, buf *float32, n int, s *RMSpropScalars)
-// Requires: AVX, FMA3
+// Requires: AVX, AVX2, FMA3
 TEXT ·rmspropCenteredMomentumAVX2(SB), NOSPLIT, $8-56
 	// Flush subnormals to zero.
 	VSTMXCSR     (SP)
@@ -629,12 +1075,27 @@ TEXT ·rmspropCenteredMomentumAVX2(SB), NOSPLIT, $8-56
 	MOVL         AX, 4(SP)
 	VLDMXCSR     4(SP)
 	MOVQ         s+48(FP), AX
-	VBROADCASTSS (AX), Y0
-	VBROADCASTSS 20(AX), Y1
-	VBROADCASTSS 4(AX), Y2
-	VBROADCASTSS 8(AX), Y3
-	VBROADCASTSS 12(AX), Y4
-	VBROADCASTSS 16(AX), Y5
+	VXORPS       Y0, Y0, Y0
+	VCVTSD2SS    40(AX), X0, X0
+	VBROADCASTSS X0, Y0
+	VXORPS       Y1, Y1, Y1
+	VCVTSD2SS    48(AX), X1, X1
+	VBROADCASTSS X1, Y1
+	VXORPS       Y2, Y2, Y2
+	VCVTSD2SS    (AX), X2, X2
+	VBROADCASTSS X2, Y2
+	VXORPS       Y3, Y3, Y3
+	VCVTSD2SS    8(AX), X3, X3
+	VBROADCASTSS X3, Y3
+	VXORPS       Y4, Y4, Y4
+	VCVTSD2SS    16(AX), X4, X4
+	VBROADCASTSS X4, Y4
+	VXORPS       Y5, Y5, Y5
+	VCVTSD2SS    24(AX), X5, X5
+	VBROADCASTSS X5, Y5
+	VXORPS       Y6, Y6, Y6
+	VCVTSD2SS    32(AX), X6, X6
+	VBROADCASTSS X6, Y6
 	MOVQ         p+0(FP), AX
 	MOVQ         grad+8(FP), CX
 	MOVQ         v+16(FP), DX
@@ -647,29 +1108,30 @@ TEXT ·rmspropCenteredMomentumAVX2(SB), NOSPLIT, $8-56
 	JLT  done2
 
 loop1:
-	VMOVUPS      (AX), Y6
-	VMOVUPS      (CX), Y7
-	VFMADD231PS  Y1, Y6, Y7
-	VMULPS       Y3, Y7, Y8
+	VMOVUPS      (AX), Y7
+	VMOVUPS      (CX), Y8
+	VMULPS       Y1, Y8, Y8
+	VFMADD231PS  Y0, Y7, Y8
 	VMOVUPS      (DX), Y9
-	VMULPS       Y2, Y9, Y9
-	VFMADD231PS  Y7, Y8, Y9
+	VMULPS       Y4, Y8, Y10
+	VMULPS       Y3, Y9, Y9
+	VFMADD231PS  Y8, Y10, Y9
 	VMOVUPS      Y9, (DX)
-	VMOVUPS      (BX), Y8
-	VSUBPS       Y8, Y7, Y10
-	VFMADD231PS  Y3, Y10, Y8
-	VMOVUPS      Y8, (BX)
-	VFNMADD231PS Y8, Y8, Y9
-	VMOVUPS      constantsAVX2<>+64(SB), Y8
-	VMAXPS       Y9, Y8, Y8
-	VSQRTPS      Y8, Y8
-	VADDPS       Y4, Y8, Y8
-	VDIVPS       Y8, Y7, Y7
-	VMOVUPS      (SI), Y8
-	VFMADD231PS  Y5, Y8, Y7
-	VMOVUPS      Y7, (SI)
-	VFNMADD231PS Y0, Y7, Y6
-	VMOVUPS      Y6, (AX)
+	VMOVUPS      (BX), Y10
+	VSUBPS       Y10, Y8, Y11
+	VFMADD231PS  Y4, Y11, Y10
+	VMOVUPS      Y10, (BX)
+	VFNMADD231PS Y10, Y10, Y9
+	VMOVUPS      constantsAVX2<>+64(SB), Y10
+	VMAXPS       Y9, Y10, Y9
+	VSQRTPS      Y9, Y9
+	VADDPS       Y5, Y9, Y9
+	VDIVPS       Y9, Y8, Y8
+	VMOVUPS      (SI), Y9
+	VFMADD231PS  Y6, Y9, Y8
+	VMOVUPS      Y8, (SI)
+	VFNMADD231PS Y2, Y8, Y7
+	VMOVUPS      Y7, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, CX
 	ADDQ         $+32, DX
@@ -685,32 +1147,284 @@ done2:
 	JEQ          done3
 	NEGQ         DI
 	LEAQ         constantsAVX2<>+32(SB), R8
-	VMOVUPS      (R8)(DI*4), Y6
+	VMOVUPS      (R8)(DI*4), Y7
+	VMASKMOVPS   (AX), Y7, Y8
+	VMASKMOVPS   (CX), Y7, Y9
+	VMULPS       Y1, Y9, Y1
+	VFMADD231PS  Y0, Y8, Y1
+	VMASKMOVPS   (DX), Y7, Y0
+	VMULPS       Y4, Y1, Y9
+	VMULPS       Y3, Y0, Y0
+	VFMADD231PS  Y1, Y9, Y0
+	VMASKMOVPS   Y0, Y7, (DX)
+	VMASKMOVPS   (BX), Y7, Y3
+	VSUBPS       Y3, Y1, Y9
+	VFMADD231PS  Y4, Y9, Y3
+	VMASKMOVPS   Y3, Y7, (BX)
+	VFNMADD231PS Y3, Y3, Y0
+	VMOVUPS      constantsAVX2<>+64(SB), Y3
+	VMAXPS       Y0, Y3, Y0
+	VSQRTPS      Y0, Y0
+	VADDPS       Y5, Y0, Y0
+	VDIVPS       Y0, Y1, Y0
+	VMASKMOVPS   (SI), Y7, Y1
+	VFMADD231PS  Y6, Y1, Y0
+	VMASKMOVPS   Y0, Y7, (SI)
+	VFNMADD231PS Y2, Y0, Y8
+	VMASKMOVPS   Y8, Y7, (AX)
+
+done3:
+	// As it was.
+	VZEROUPPER
+	VLDMXCSR (SP)
+	RET
+
+// func adagradAVX2(p *float32, grad *float32, sum *float32, n int, s *AdagradScalars)
+// Requires: AVX, AVX2, FMA3
+TEXT ·adagradAVX2(SB), NOSPLIT, $8-40
+	// Flush subnormals to zero.
+	VSTMXCSR     (SP)
+	MOVL         (SP), AX
+	ORL          $0x00008040, AX
+	MOVL         AX, 4(SP)
+	VLDMXCSR     4(SP)
+	MOVQ         s+32(FP), AX
+	VXORPS       Y0, Y0, Y0
+	VCVTSD2SS    16(AX), X0, X0
+	VBROADCASTSS X0, Y0
+	VXORPS       Y1, Y1, Y1
+	VCVTSD2SS    24(AX), X1, X1
+	VBROADCASTSS X1, Y1
+	VXORPS       Y2, Y2, Y2
+	VCVTSD2SS    (AX), X2, X2
+	VBROADCASTSS X2, Y2
+	VXORPS       Y3, Y3, Y3
+	VCVTSD2SS    8(AX), X3, X3
+	VBROADCASTSS X3, Y3
+	MOVQ         p+0(FP), AX
+	MOVQ         grad+8(FP), CX
+	MOVQ         sum+16(FP), DX
+	MOVQ         n+24(FP), BX
+
+	// 8 elements at a time.
+	CMPQ BX, $+8
+	JLT  done2
+
+loop1:
+	VMOVUPS      (AX), Y4
+	VMOVUPS      (CX), Y5
+	VMULPS       Y1, Y5, Y5
+	VFMADD231PS  Y0, Y4, Y5
+	VMOVUPS      (DX), Y6
+	VFMADD231PS  Y5, Y5, Y6
+	VMOVUPS      Y6, (DX)
+	VSQRTPS      Y6, Y6
+	VADDPS       Y3, Y6, Y6
+	VDIVPS       Y6, Y5, Y5
+	VFNMADD231PS Y2, Y5, Y4
+	VMOVUPS      Y4, (AX)
+	ADDQ         $+32, AX
+	ADDQ         $+32, CX
+	ADDQ         $+32, DX
+	ADDQ         $-8, BX
+	CMPQ         BX, $+8
+	JGE          loop1
+
+done2:
+	// The last elements.
+	TESTQ        BX, BX
+	JEQ          done3
+	NEGQ         BX
+	LEAQ         constantsAVX2<>+32(SB), SI
+	VMOVUPS      (SI)(BX*4), Y4
+	VMASKMOVPS   (AX), Y4, Y5
+	VMASKMOVPS   (CX), Y4, Y6
+	VMULPS       Y1, Y6, Y1
+	VFMADD231PS  Y0, Y5, Y1
+	VMASKMOVPS   (DX), Y4, Y0
+	VFMADD231PS  Y1, Y1, Y0
+	VMASKMOVPS   Y0, Y4, (DX)
+	VSQRTPS      Y0, Y0
+	VADDPS       Y3, Y0, Y0
+	VDIVPS       Y0, Y1, Y0
+	VFNMADD231PS Y2, Y0, Y5
+	VMASKMOVPS   Y5, Y4, (AX)
+
+done3:
+	// As it was.
+	VZEROUPPER
+	VLDMXCSR (SP)
+	RET
+
+// func adadeltaAVX2(p *float32, grad *float32, v *float32, acc *float32, n int, s *AdadeltaScalars)
+// Requires: AVX, AVX2, FMA3
+TEXT ·adadeltaAVX2(SB), NOSPLIT, $8-48
+	// Flush subnormals to zero.
+	VSTMXCSR     (SP)
+	MOVL         (SP), AX
+	ORL          $0x00008040, AX
+	MOVL         AX, 4(SP)
+	VLDMXCSR     4(SP)
+	MOVQ         s+40(FP), AX
+	VXORPS       Y0, Y0, Y0
+	VCVTSD2SS    32(AX), X0, X0
+	VBROADCASTSS X0, Y0
+	VXORPS       Y1, Y1, Y1
+	VCVTSD2SS    40(AX), X1, X1
+	VBROADCASTSS X1, Y1
+	VXORPS       Y2, Y2, Y2
+	VCVTSD2SS    (AX), X2, X2
+	VBROADCASTSS X2, Y2
+	VXORPS       Y3, Y3, Y3
+	VCVTSD2SS    8(AX), X3, X3
+	VBROADCASTSS X3, Y3
+	VXORPS       Y4, Y4, Y4
+	VCVTSD2SS    16(AX), X4, X4
+	VBROADCASTSS X4, Y4
+	VXORPS       Y5, Y5, Y5
+	VCVTSD2SS    24(AX), X5, X5
+	VBROADCASTSS X5, Y5
+	MOVQ         p+0(FP), AX
+	MOVQ         grad+8(FP), CX
+	MOVQ         v+16(FP), DX
+	MOVQ         acc+24(FP), BX
+	MOVQ         n+32(FP), SI
+
+	// 8 elements at a time.
+	CMPQ SI, $+8
+	JLT  done2
+
+loop1:
+	VMOVUPS      (AX), Y6
+	VMOVUPS      (CX), Y7
+	VMULPS       Y1, Y7, Y7
+	VFMADD231PS  Y0, Y6, Y7
+	VMOVUPS      (DX), Y8
+	VMULPS       Y4, Y7, Y9
+	VMULPS       Y3, Y8, Y8
+	VFMADD231PS  Y7, Y9, Y8
+	VMOVUPS      Y8, (DX)
+	VMOVUPS      (BX), Y9
+	VADDPS       Y5, Y9, Y10
+	VSQRTPS      Y10, Y10
+	VADDPS       Y5, Y8, Y8
+	VSQRTPS      Y8, Y8
+	VDIVPS       Y8, Y10, Y8
+	VMULPS       Y7, Y8, Y7
+	VMULPS       Y4, Y7, Y8
+	VMULPS       Y3, Y9, Y9
+	VFMADD231PS  Y7, Y8, Y9
+	VMOVUPS      Y9, (BX)
+	VFNMADD231PS Y2, Y7, Y6
+	VMOVUPS      Y6, (AX)
+	ADDQ         $+32, AX
+	ADDQ         $+32, CX
+	ADDQ         $+32, DX
+	ADDQ         $+32, BX
+	ADDQ         $-8, SI
+	CMPQ         SI, $+8
+	JGE          loop1
+
+done2:
+	// The last elements.
+	TESTQ        SI, SI
+	JEQ          done3
+	NEGQ         SI
+	LEAQ         constantsAVX2<>+32(SB), DI
+	VMOVUPS      (DI)(SI*4), Y6
 	VMASKMOVPS   (AX), Y6, Y7
 	VMASKMOVPS   (CX), Y6, Y8
-	VFMADD231PS  Y1, Y7, Y8
-	VMULPS       Y3, Y8, Y1
-	VMASKMOVPS   (DX), Y6, Y9
-	VMULPS       Y2, Y9, Y2
-	VFMADD231PS  Y8, Y1, Y2
-	VMASKMOVPS   Y2, Y6, (DX)
-	VMASKMOVPS   (BX), Y6, Y1
-	VSUBPS       Y1, Y8, Y9
-	VFMADD231PS  Y3, Y9, Y1
-	VMASKMOVPS   Y1, Y6, (BX)
-	VFNMADD231PS Y1, Y1, Y2
-	VMOVUPS      constantsAVX2<>+64(SB), Y1
-	VMAXPS       Y2, Y1, Y1
-	VSQRTPS      Y1, Y1
-	VADDPS       Y4, Y1, Y1
-	VDIVPS       Y1, Y8, Y1
-	VMASKMOVPS   (SI), Y6, Y2
-	VFMADD231PS  Y5, Y2, Y1
-	VMASKMOVPS   Y1, Y6, (SI)
-	VFNMADD231PS Y0, Y1, Y7
+	VMULPS       Y1, Y8, Y1
+	VFMADD231PS  Y0, Y7, Y1
+	VMASKMOVPS   (DX), Y6, Y0
+	VMULPS       Y4, Y1, Y8
+	VMULPS       Y3, Y0, Y0
+	VFMADD231PS  Y1, Y8, Y0
+	VMASKMOVPS   Y0, Y6, (DX)
+	VMASKMOVPS   (BX), Y6, Y8
+	VADDPS       Y5, Y8, Y9
+	VSQRTPS      Y9, Y9
+	VADDPS       Y5, Y0, Y0
+	VSQRTPS      Y0, Y0
+	VDIVPS       Y0, Y9, Y0
+	VMULPS       Y1, Y0, Y0
+	VMULPS       Y4, Y0, Y1
+	VMULPS       Y3, Y8, Y3
+	VFMADD231PS  Y0, Y1, Y3
+	VMASKMOVPS   Y3, Y6, (BX)
+	VFNMADD231PS Y2, Y0, Y7
 	VMASKMOVPS   Y7, Y6, (AX)
 
 done3:
+	// As it was.
+	VZEROUPPER
+	VLDMXCSR (SP)
+	RET
+
+// func clipAVX2(x *float32, n int, lo float32, hi float32)
+// Requires: AVX
+TEXT ·clipAVX2(SB), NOSPLIT, $8-24
+	// Flush subnormals to zero.
+	VSTMXCSR     (SP)
+	MOVL         (SP), AX
+	ORL          $0x00008040, AX
+	MOVL         AX, 4(SP)
+	VLDMXCSR     4(SP)
+	VBROADCASTSS lo+16(FP), Y0
+	VBROADCASTSS hi+20(FP), Y1
+	MOVQ         x+0(FP), AX
+	MOVQ         n+8(FP), CX
+
+	// 16 elements at a time.
+	CMPQ CX, $+16
+	JLT  done2
+
+loop1:
+	VMOVUPS (AX), Y2
+	VMOVUPS 32(AX), Y3
+	VMULPS  constantsAVX2<>+96(SB), Y2, Y2
+	VMULPS  constantsAVX2<>+96(SB), Y3, Y3
+	VMAXPS  Y2, Y0, Y2
+	VMINPS  Y2, Y1, Y2
+	VMAXPS  Y3, Y0, Y3
+	VMINPS  Y3, Y1, Y3
+	VMOVUPS Y2, (AX)
+	VMOVUPS Y3, 32(AX)
+	ADDQ    $+64, AX
+	ADDQ    $-16, CX
+	CMPQ    CX, $+16
+	JGE     loop1
+
+done2:
+	// 8 elements at a time.
+	CMPQ CX, $+8
+	JLT  done4
+
+loop3:
+	VMOVUPS (AX), Y2
+	VMULPS  constantsAVX2<>+96(SB), Y2, Y2
+	VMAXPS  Y2, Y0, Y2
+	VMINPS  Y2, Y1, Y2
+	VMOVUPS Y2, (AX)
+	ADDQ    $+32, AX
+	ADDQ    $-8, CX
+	CMPQ    CX, $+8
+	JGE     loop3
+
+done4:
+	// The last elements.
+	TESTQ      CX, CX
+	JEQ        done5
+	NEGQ       CX
+	LEAQ       constantsAVX2<>+32(SB), DX
+	VMOVUPS    (DX)(CX*4), Y2
+	VMASKMOVPS (AX), Y2, Y3
+	VMULPS     constantsAVX2<>+96(SB), Y3, Y3
+	VMAXPS     Y3, Y0, Y0
+	VMINPS     Y0, Y1, Y0
+	VMASKMOVPS Y0, Y2, (AX)
+
+done5:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -740,7 +1454,15 @@ DATA constantsAVX2<>+80(SB)/4, $0x00000000
 DATA constantsAVX2<>+84(SB)/4, $0x00000000
 DATA constantsAVX2<>+88(SB)/4, $0x00000000
 DATA constantsAVX2<>+92(SB)/4, $0x00000000
-GLOBL constantsAVX2<>(SB), RODATA|NOPTR, $96
+DATA constantsAVX2<>+96(SB)/4, $0x3f800000
+DATA constantsAVX2<>+100(SB)/4, $0x3f800000
+DATA constantsAVX2<>+104(SB)/4, $0x3f800000
+DATA constantsAVX2<>+108(SB)/4, $0x3f800000
+DATA constantsAVX2<>+112(SB)/4, $0x3f800000
+DATA constantsAVX2<>+116(SB)/4, $0x3f800000
+DATA constantsAVX2<>+120(SB)/4, $0x3f800000
+DATA constantsAVX2<>+124(SB)/4, $0x3f800000
+GLOBL constantsAVX2<>(SB), RODATA|NOPTR, $128
 
 // func adamAVX512(p *float32, grad *float32, m *float32, v *float32, n int, s *AdamScalars)
 // Requires: AVX, AVX512F, BMI2
@@ -752,14 +1474,33 @@ TEXT ·adamAVX512(SB), NOSPLIT, $8-48
 	MOVL         AX, 4(SP)
 	VLDMXCSR     4(SP)
 	MOVQ         s+40(FP), AX
-	VBROADCASTSS 32(AX), Z0
-	VBROADCASTSS 28(AX), Z1
-	VBROADCASTSS 4(AX), Z2
-	VBROADCASTSS 8(AX), Z3
-	VBROADCASTSS 12(AX), Z4
-	VBROADCASTSS 16(AX), Z5
-	VBROADCASTSS 20(AX), Z6
-	VBROADCASTSS 24(AX), Z7
+	VPXORD       Z0, Z0, Z0
+	VCVTSD2SS    56(AX), X0, X0
+	VBROADCASTSS X0, Z0
+	VPXORD       Z1, Z1, Z1
+	VCVTSD2SS    72(AX), X1, X1
+	VBROADCASTSS X1, Z1
+	VPXORD       Z2, Z2, Z2
+	VCVTSD2SS    64(AX), X2, X2
+	VBROADCASTSS X2, Z2
+	VPXORD       Z3, Z3, Z3
+	VCVTSD2SS    (AX), X3, X3
+	VBROADCASTSS X3, Z3
+	VPXORD       Z4, Z4, Z4
+	VCVTSD2SS    8(AX), X4, X4
+	VBROADCASTSS X4, Z4
+	VPXORD       Z5, Z5, Z5
+	VCVTSD2SS    16(AX), X5, X5
+	VBROADCASTSS X5, Z5
+	VPXORD       Z6, Z6, Z6
+	VCVTSD2SS    24(AX), X6, X6
+	VBROADCASTSS X6, Z6
+	VPXORD       Z7, Z7, Z7
+	VCVTSD2SS    40(AX), X7, X7
+	VBROADCASTSS X7, Z7
+	VPXORD       Z8, Z8, Z8
+	VCVTSD2SS    48(AX), X8, X8
+	VBROADCASTSS X8, Z8
 	MOVQ         p+0(FP), AX
 	MOVQ         grad+8(FP), CX
 	MOVQ         m+16(FP), DX
@@ -771,26 +1512,27 @@ TEXT ·adamAVX512(SB), NOSPLIT, $8-48
 	JLT  done2
 
 loop1:
-	VMOVUPS     (AX), Z8
-	VMULPS      Z0, Z8, Z8
-	VMOVUPS     (CX), Z9
-	VFMADD231PS Z1, Z8, Z9
-	VMOVUPS     (DX), Z10
-	VSUBPS      Z10, Z9, Z11
-	VFMADD231PS Z2, Z11, Z10
-	VMULPS      Z4, Z9, Z11
+	VMOVUPS     (AX), Z9
+	VMULPS      Z2, Z9, Z9
+	VMOVUPS     (CX), Z10
+	VMULPS      Z1, Z10, Z10
+	VFMADD231PS Z0, Z9, Z10
+	VMOVUPS     (DX), Z11
+	VSUBPS      Z11, Z10, Z12
+	VFMADD231PS Z3, Z12, Z11
 	VMOVUPS     (BX), Z12
-	VMULPS      Z3, Z12, Z12
-	VFMADD231PS Z9, Z11, Z12
-	VMOVUPS     Z10, (DX)
+	VMULPS      Z5, Z10, Z13
+	VMULPS      Z4, Z12, Z12
+	VFMADD231PS Z10, Z13, Z12
+	VMOVUPS     Z11, (DX)
 	VMOVUPS     Z12, (BX)
-	VSQRTPS     Z12, Z9
-	VDIVPS      Z6, Z9, Z9
-	VADDPS      Z7, Z9, Z9
-	VDIVPS      Z9, Z10, Z9
-	VMULPS      Z5, Z9, Z9
-	VSUBPS      Z9, Z8, Z8
-	VMOVUPS     Z8, (AX)
+	VSQRTPS     Z12, Z10
+	VDIVPS      Z7, Z10, Z10
+	VADDPS      Z8, Z10, Z10
+	VDIVPS      Z10, Z11, Z10
+	VMULPS      Z6, Z10, Z10
+	VSUBPS      Z10, Z9, Z9
+	VMOVUPS     Z9, (AX)
 	ADDQ        $+64, AX
 	ADDQ        $+64, CX
 	ADDQ        $+64, DX
@@ -806,25 +1548,26 @@ done2:
 	MOVL        $-1, DI
 	BZHIL       SI, DI, DI
 	KMOVW       DI, K1
-	VMOVUPS.Z   (AX), K1, Z8
-	VMULPS      Z0, Z8, Z0
-	VMOVUPS.Z   (CX), K1, Z8
-	VFMADD231PS Z1, Z0, Z8
-	VMOVUPS.Z   (DX), K1, Z1
-	VSUBPS      Z1, Z8, Z9
-	VFMADD231PS Z2, Z9, Z1
-	VMULPS      Z4, Z8, Z2
-	VMOVUPS.Z   (BX), K1, Z4
-	VMULPS      Z3, Z4, Z3
-	VFMADD231PS Z8, Z2, Z3
-	VMOVUPS     Z1, K1, (DX)
+	VMOVUPS.Z   (AX), K1, Z9
+	VMULPS      Z2, Z9, Z2
+	VMOVUPS.Z   (CX), K1, Z9
+	VMULPS      Z1, Z9, Z1
+	VFMADD231PS Z0, Z2, Z1
+	VMOVUPS.Z   (DX), K1, Z0
+	VSUBPS      Z0, Z1, Z9
+	VFMADD231PS Z3, Z9, Z0
+	VMOVUPS.Z   (BX), K1, Z3
+	VMULPS      Z5, Z1, Z5
+	VMULPS      Z4, Z3, Z3
+	VFMADD231PS Z1, Z5, Z3
+	VMOVUPS     Z0, K1, (DX)
 	VMOVUPS     Z3, K1, (BX)
-	VSQRTPS     Z3, Z2
-	VDIVPS      Z6, Z2, Z2
-	VADDPS      Z7, Z2, Z2
-	VDIVPS      Z2, Z1, Z1
-	VMULPS      Z5, Z1, Z1
-	VSUBPS      Z1, Z0, Z0
+	VSQRTPS     Z3, Z1
+	VDIVPS      Z7, Z1, Z1
+	VADDPS      Z8, Z1, Z1
+	VDIVPS      Z1, Z0, Z0
+	VMULPS      Z6, Z0, Z0
+	VSUBPS      Z0, Z2, Z0
 	VMOVUPS     Z0, K1, (AX)
 
 done3:
@@ -843,14 +1586,33 @@ TEXT ·amsgradAVX512(SB), NOSPLIT, $8-56
 	MOVL         AX, 4(SP)
 	VLDMXCSR     4(SP)
 	MOVQ         s+48(FP), AX
-	VBROADCASTSS 32(AX), Z0
-	VBROADCASTSS 28(AX), Z1
-	VBROADCASTSS 4(AX), Z2
-	VBROADCASTSS 8(AX), Z3
-	VBROADCASTSS 12(AX), Z4
-	VBROADCASTSS 16(AX), Z5
-	VBROADCASTSS 20(AX), Z6
-	VBROADCASTSS 24(AX), Z7
+	VPXORD       Z0, Z0, Z0
+	VCVTSD2SS    56(AX), X0, X0
+	VBROADCASTSS X0, Z0
+	VPXORD       Z1, Z1, Z1
+	VCVTSD2SS    72(AX), X1, X1
+	VBROADCASTSS X1, Z1
+	VPXORD       Z2, Z2, Z2
+	VCVTSD2SS    64(AX), X2, X2
+	VBROADCASTSS X2, Z2
+	VPXORD       Z3, Z3, Z3
+	VCVTSD2SS    (AX), X3, X3
+	VBROADCASTSS X3, Z3
+	VPXORD       Z4, Z4, Z4
+	VCVTSD2SS    8(AX), X4, X4
+	VBROADCASTSS X4, Z4
+	VPXORD       Z5, Z5, Z5
+	VCVTSD2SS    16(AX), X5, X5
+	VBROADCASTSS X5, Z5
+	VPXORD       Z6, Z6, Z6
+	VCVTSD2SS    24(AX), X6, X6
+	VBROADCASTSS X6, Z6
+	VPXORD       Z7, Z7, Z7
+	VCVTSD2SS    40(AX), X7, X7
+	VBROADCASTSS X7, Z7
+	VPXORD       Z8, Z8, Z8
+	VCVTSD2SS    48(AX), X8, X8
+	VBROADCASTSS X8, Z8
 	MOVQ         p+0(FP), AX
 	MOVQ         grad+8(FP), CX
 	MOVQ         m+16(FP), DX
@@ -863,31 +1625,32 @@ TEXT ·amsgradAVX512(SB), NOSPLIT, $8-56
 	JLT  done2
 
 loop1:
-	VMOVUPS     (AX), Z8
-	VMULPS      Z0, Z8, Z8
-	VMOVUPS     (CX), Z9
-	VFMADD231PS Z1, Z8, Z9
-	VMOVUPS     (DX), Z10
-	VSUBPS      Z10, Z9, Z11
-	VFMADD231PS Z2, Z11, Z10
-	VMULPS      Z4, Z9, Z11
+	VMOVUPS     (AX), Z9
+	VMULPS      Z2, Z9, Z9
+	VMOVUPS     (CX), Z10
+	VMULPS      Z1, Z10, Z10
+	VFMADD231PS Z0, Z9, Z10
+	VMOVUPS     (DX), Z11
+	VSUBPS      Z11, Z10, Z12
+	VFMADD231PS Z3, Z12, Z11
 	VMOVUPS     (BX), Z12
-	VMULPS      Z3, Z12, Z12
-	VFMADD231PS Z9, Z11, Z12
-	VMOVUPS     Z10, (DX)
+	VMULPS      Z5, Z10, Z13
+	VMULPS      Z4, Z12, Z12
+	VFMADD231PS Z10, Z13, Z12
+	VMOVUPS     Z11, (DX)
 	VMOVUPS     Z12, (BX)
-	VMOVUPS     (SI), Z9
-	VMAXPS      Z12, Z9, Z11
-	VMAXPS      Z9, Z12, Z12
-	VORPS       Z11, Z12, Z12
+	VMOVUPS     (SI), Z10
+	VMAXPS      Z12, Z10, Z13
+	VMAXPS      Z10, Z12, Z12
+	VORPS       Z13, Z12, Z12
 	VMOVUPS     Z12, (SI)
-	VSQRTPS     Z12, Z9
-	VDIVPS      Z6, Z9, Z9
-	VADDPS      Z7, Z9, Z9
-	VDIVPS      Z9, Z10, Z9
-	VMULPS      Z5, Z9, Z9
-	VSUBPS      Z9, Z8, Z8
-	VMOVUPS     Z8, (AX)
+	VSQRTPS     Z12, Z10
+	VDIVPS      Z7, Z10, Z10
+	VADDPS      Z8, Z10, Z10
+	VDIVPS      Z10, Z11, Z10
+	VMULPS      Z6, Z10, Z10
+	VSUBPS      Z10, Z9, Z9
+	VMOVUPS     Z9, (AX)
 	ADDQ        $+64, AX
 	ADDQ        $+64, CX
 	ADDQ        $+64, DX
@@ -904,31 +1667,352 @@ done2:
 	MOVL        $-1, R8
 	BZHIL       DI, R8, R8
 	KMOVW       R8, K1
-	VMOVUPS.Z   (AX), K1, Z8
-	VMULPS      Z0, Z8, Z0
-	VMOVUPS.Z   (CX), K1, Z8
-	VFMADD231PS Z1, Z0, Z8
-	VMOVUPS.Z   (DX), K1, Z1
-	VSUBPS      Z1, Z8, Z9
-	VFMADD231PS Z2, Z9, Z1
-	VMULPS      Z4, Z8, Z2
-	VMOVUPS.Z   (BX), K1, Z4
-	VMULPS      Z3, Z4, Z3
-	VFMADD231PS Z8, Z2, Z3
-	VMOVUPS     Z1, K1, (DX)
+	VMOVUPS.Z   (AX), K1, Z9
+	VMULPS      Z2, Z9, Z2
+	VMOVUPS.Z   (CX), K1, Z9
+	VMULPS      Z1, Z9, Z1
+	VFMADD231PS Z0, Z2, Z1
+	VMOVUPS.Z   (DX), K1, Z0
+	VSUBPS      Z0, Z1, Z9
+	VFMADD231PS Z3, Z9, Z0
+	VMOVUPS.Z   (BX), K1, Z3
+	VMULPS      Z5, Z1, Z5
+	VMULPS      Z4, Z3, Z3
+	VFMADD231PS Z1, Z5, Z3
+	VMOVUPS     Z0, K1, (DX)
 	VMOVUPS     Z3, K1, (BX)
-	VMOVUPS.Z   (SI), K1, Z2
-	VMAXPS      Z3, Z2, Z4
-	VMAXPS      Z2, Z3, Z3
+	VMOVUPS.Z   (SI), K1, Z1
+	VMAXPS      Z3, Z1, Z4
+	VMAXPS      Z1, Z3, Z3
 	VORPS       Z4, Z3, Z3
 	VMOVUPS     Z3, K1, (SI)
-	VSQRTPS     Z3, Z2
-	VDIVPS      Z6, Z2, Z2
-	VADDPS      Z7, Z2, Z2
-	VDIVPS      Z2, Z1, Z1
-	VMULPS      Z5, Z1, Z1
-	VSUBPS      Z1, Z0, Z0
+	VSQRTPS     Z3, Z1
+	VDIVPS      Z7, Z1, Z1
+	VADDPS      Z8, Z1, Z1
+	VDIVPS      Z1, Z0, Z0
+	VMULPS      Z6, Z0, Z0
+	VSUBPS      Z0, Z2, Z0
 	VMOVUPS     Z0, K1, (AX)
+
+done3:
+	// As it was.
+	VZEROUPPER
+	VLDMXCSR (SP)
+	RET
+
+// func nadamAVX512(p *float32, grad *float32, m *float32, v *float32, n int, s *AdamScalars)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·nadamAVX512(SB), NOSPLIT, $8-48
+	// Flush subnormals to zero.
+	VSTMXCSR     (SP)
+	MOVL         (SP), AX
+	ORL          $0x00008040, AX
+	MOVL         AX, 4(SP)
+	VLDMXCSR     4(SP)
+	MOVQ         s+40(FP), AX
+	VPXORD       Z0, Z0, Z0
+	VCVTSD2SS    56(AX), X0, X0
+	VBROADCASTSS X0, Z0
+	VPXORD       Z1, Z1, Z1
+	VCVTSD2SS    72(AX), X1, X1
+	VBROADCASTSS X1, Z1
+	VPXORD       Z2, Z2, Z2
+	VCVTSD2SS    64(AX), X2, X2
+	VBROADCASTSS X2, Z2
+	VPXORD       Z3, Z3, Z3
+	VCVTSD2SS    (AX), X3, X3
+	VBROADCASTSS X3, Z3
+	VPXORD       Z4, Z4, Z4
+	VCVTSD2SS    8(AX), X4, X4
+	VBROADCASTSS X4, Z4
+	VPXORD       Z5, Z5, Z5
+	VCVTSD2SS    16(AX), X5, X5
+	VBROADCASTSS X5, Z5
+	VPXORD       Z6, Z6, Z6
+	VCVTSD2SS    24(AX), X6, X6
+	VBROADCASTSS X6, Z6
+	VPXORD       Z7, Z7, Z7
+	VCVTSD2SS    32(AX), X7, X7
+	VBROADCASTSS X7, Z7
+	VPXORD       Z8, Z8, Z8
+	VCVTSD2SS    40(AX), X8, X8
+	VBROADCASTSS X8, Z8
+	VPXORD       Z9, Z9, Z9
+	VCVTSD2SS    48(AX), X9, X9
+	VBROADCASTSS X9, Z9
+	MOVQ         p+0(FP), AX
+	MOVQ         grad+8(FP), CX
+	MOVQ         m+16(FP), DX
+	MOVQ         v+24(FP), BX
+	MOVQ         n+32(FP), SI
+
+	// 16 elements at a time.
+	CMPQ SI, $+16
+	JLT  done2
+
+loop1:
+	VMOVUPS     (AX), Z10
+	VMULPS      Z2, Z10, Z10
+	VMOVUPS     (CX), Z11
+	VMULPS      Z1, Z11, Z11
+	VFMADD231PS Z0, Z10, Z11
+	VMOVUPS     (DX), Z12
+	VSUBPS      Z12, Z11, Z13
+	VFMADD231PS Z3, Z13, Z12
+	VMOVUPS     (BX), Z13
+	VMULPS      Z5, Z11, Z14
+	VMULPS      Z4, Z13, Z13
+	VFMADD231PS Z11, Z14, Z13
+	VMOVUPS     Z12, (DX)
+	VMOVUPS     Z13, (BX)
+	VMULPS      Z7, Z11, Z11
+	VFMADD231PS Z6, Z12, Z11
+	VSQRTPS     Z13, Z12
+	VDIVPS      Z8, Z12, Z12
+	VADDPS      Z9, Z12, Z12
+	VDIVPS      Z12, Z11, Z11
+	VSUBPS      Z11, Z10, Z10
+	VMOVUPS     Z10, (AX)
+	ADDQ        $+64, AX
+	ADDQ        $+64, CX
+	ADDQ        $+64, DX
+	ADDQ        $+64, BX
+	ADDQ        $-16, SI
+	CMPQ        SI, $+16
+	JGE         loop1
+
+done2:
+	// The last elements.
+	TESTQ       SI, SI
+	JEQ         done3
+	MOVL        $-1, DI
+	BZHIL       SI, DI, DI
+	KMOVW       DI, K1
+	VMOVUPS.Z   (AX), K1, Z10
+	VMULPS      Z2, Z10, Z2
+	VMOVUPS.Z   (CX), K1, Z10
+	VMULPS      Z1, Z10, Z1
+	VFMADD231PS Z0, Z2, Z1
+	VMOVUPS.Z   (DX), K1, Z0
+	VSUBPS      Z0, Z1, Z10
+	VFMADD231PS Z3, Z10, Z0
+	VMOVUPS.Z   (BX), K1, Z3
+	VMULPS      Z5, Z1, Z5
+	VMULPS      Z4, Z3, Z3
+	VFMADD231PS Z1, Z5, Z3
+	VMOVUPS     Z0, K1, (DX)
+	VMOVUPS     Z3, K1, (BX)
+	VMULPS      Z7, Z1, Z1
+	VFMADD231PS Z6, Z0, Z1
+	VSQRTPS     Z3, Z0
+	VDIVPS      Z8, Z0, Z0
+	VADDPS      Z9, Z0, Z0
+	VDIVPS      Z0, Z1, Z0
+	VSUBPS      Z0, Z2, Z0
+	VMOVUPS     Z0, K1, (AX)
+
+done3:
+	// As it was.
+	VZEROUPPER
+	VLDMXCSR (SP)
+	RET
+
+// func radamAVX512(p *float32, grad *float32, m *float32, v *float32, n int, s *AdamScalars)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·radamAVX512(SB), NOSPLIT, $8-48
+	// Flush subnormals to zero.
+	VSTMXCSR     (SP)
+	MOVL         (SP), AX
+	ORL          $0x00008040, AX
+	MOVL         AX, 4(SP)
+	VLDMXCSR     4(SP)
+	MOVQ         s+40(FP), AX
+	VPXORD       Z0, Z0, Z0
+	VCVTSD2SS    56(AX), X0, X0
+	VBROADCASTSS X0, Z0
+	VPXORD       Z1, Z1, Z1
+	VCVTSD2SS    72(AX), X1, X1
+	VBROADCASTSS X1, Z1
+	VPXORD       Z2, Z2, Z2
+	VCVTSD2SS    64(AX), X2, X2
+	VBROADCASTSS X2, Z2
+	VPXORD       Z3, Z3, Z3
+	VCVTSD2SS    (AX), X3, X3
+	VBROADCASTSS X3, Z3
+	VPXORD       Z4, Z4, Z4
+	VCVTSD2SS    8(AX), X4, X4
+	VBROADCASTSS X4, Z4
+	VPXORD       Z5, Z5, Z5
+	VCVTSD2SS    16(AX), X5, X5
+	VBROADCASTSS X5, Z5
+	VPXORD       Z6, Z6, Z6
+	VCVTSD2SS    24(AX), X6, X6
+	VBROADCASTSS X6, Z6
+	VPXORD       Z7, Z7, Z7
+	VCVTSD2SS    48(AX), X7, X7
+	VBROADCASTSS X7, Z7
+	MOVQ         p+0(FP), AX
+	MOVQ         grad+8(FP), CX
+	MOVQ         m+16(FP), DX
+	MOVQ         v+24(FP), BX
+	MOVQ         n+32(FP), SI
+
+	// 16 elements at a time.
+	CMPQ SI, $+16
+	JLT  done2
+
+loop1:
+	VMOVUPS     (AX), Z8
+	VMULPS      Z2, Z8, Z8
+	VMOVUPS     (CX), Z9
+	VMULPS      Z1, Z9, Z9
+	VFMADD231PS Z0, Z8, Z9
+	VMOVUPS     (DX), Z10
+	VSUBPS      Z10, Z9, Z11
+	VFMADD231PS Z3, Z11, Z10
+	VMOVUPS     (BX), Z11
+	VMULPS      Z5, Z9, Z12
+	VMULPS      Z4, Z11, Z11
+	VFMADD231PS Z9, Z12, Z11
+	VMOVUPS     Z10, (DX)
+	VMOVUPS     Z11, (BX)
+	VSQRTPS     Z11, Z9
+	VADDPS      Z7, Z9, Z9
+	VDIVPS      Z9, Z10, Z9
+	VMULPS      Z6, Z9, Z9
+	VSUBPS      Z9, Z8, Z8
+	VMOVUPS     Z8, (AX)
+	ADDQ        $+64, AX
+	ADDQ        $+64, CX
+	ADDQ        $+64, DX
+	ADDQ        $+64, BX
+	ADDQ        $-16, SI
+	CMPQ        SI, $+16
+	JGE         loop1
+
+done2:
+	// The last elements.
+	TESTQ       SI, SI
+	JEQ         done3
+	MOVL        $-1, DI
+	BZHIL       SI, DI, DI
+	KMOVW       DI, K1
+	VMOVUPS.Z   (AX), K1, Z8
+	VMULPS      Z2, Z8, Z2
+	VMOVUPS.Z   (CX), K1, Z8
+	VMULPS      Z1, Z8, Z1
+	VFMADD231PS Z0, Z2, Z1
+	VMOVUPS.Z   (DX), K1, Z0
+	VSUBPS      Z0, Z1, Z8
+	VFMADD231PS Z3, Z8, Z0
+	VMOVUPS.Z   (BX), K1, Z3
+	VMULPS      Z5, Z1, Z5
+	VMULPS      Z4, Z3, Z3
+	VFMADD231PS Z1, Z5, Z3
+	VMOVUPS     Z0, K1, (DX)
+	VMOVUPS     Z3, K1, (BX)
+	VSQRTPS     Z3, Z1
+	VADDPS      Z7, Z1, Z1
+	VDIVPS      Z1, Z0, Z0
+	VMULPS      Z6, Z0, Z0
+	VSUBPS      Z0, Z2, Z0
+	VMOVUPS     Z0, K1, (AX)
+
+done3:
+	// As it was.
+	VZEROUPPER
+	VLDMXCSR (SP)
+	RET
+
+// func radamWarmupAVX512(p *float32, grad *float32, m *float32, v *float32, n int, s *AdamScalars)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·radamWarmupAVX512(SB), NOSPLIT, $8-48
+	// Flush subnormals to zero.
+	VSTMXCSR     (SP)
+	MOVL         (SP), AX
+	ORL          $0x00008040, AX
+	MOVL         AX, 4(SP)
+	VLDMXCSR     4(SP)
+	MOVQ         s+40(FP), AX
+	VPXORD       Z0, Z0, Z0
+	VCVTSD2SS    56(AX), X0, X0
+	VBROADCASTSS X0, Z0
+	VPXORD       Z1, Z1, Z1
+	VCVTSD2SS    72(AX), X1, X1
+	VBROADCASTSS X1, Z1
+	VPXORD       Z2, Z2, Z2
+	VCVTSD2SS    64(AX), X2, X2
+	VBROADCASTSS X2, Z2
+	VPXORD       Z3, Z3, Z3
+	VCVTSD2SS    (AX), X3, X3
+	VBROADCASTSS X3, Z3
+	VPXORD       Z4, Z4, Z4
+	VCVTSD2SS    8(AX), X4, X4
+	VBROADCASTSS X4, Z4
+	VPXORD       Z5, Z5, Z5
+	VCVTSD2SS    16(AX), X5, X5
+	VBROADCASTSS X5, Z5
+	VPXORD       Z6, Z6, Z6
+	VCVTSD2SS    24(AX), X6, X6
+	VBROADCASTSS X6, Z6
+	MOVQ         p+0(FP), AX
+	MOVQ         grad+8(FP), CX
+	MOVQ         m+16(FP), DX
+	MOVQ         v+24(FP), BX
+	MOVQ         n+32(FP), SI
+
+	// 16 elements at a time.
+	CMPQ SI, $+16
+	JLT  done2
+
+loop1:
+	VMOVUPS      (AX), Z7
+	VMULPS       Z2, Z7, Z7
+	VMOVUPS      (CX), Z8
+	VMULPS       Z1, Z8, Z8
+	VFMADD231PS  Z0, Z7, Z8
+	VMOVUPS      (DX), Z9
+	VSUBPS       Z9, Z8, Z10
+	VFMADD231PS  Z3, Z10, Z9
+	VMOVUPS      (BX), Z10
+	VMULPS       Z5, Z8, Z11
+	VMULPS       Z4, Z10, Z10
+	VFMADD231PS  Z8, Z11, Z10
+	VMOVUPS      Z9, (DX)
+	VMOVUPS      Z10, (BX)
+	VFNMADD231PS Z6, Z9, Z7
+	VMOVUPS      Z7, (AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	ADDQ         $+64, BX
+	ADDQ         $-16, SI
+	CMPQ         SI, $+16
+	JGE          loop1
+
+done2:
+	// The last elements.
+	TESTQ        SI, SI
+	JEQ          done3
+	MOVL         $-1, DI
+	BZHIL        SI, DI, DI
+	KMOVW        DI, K1
+	VMOVUPS.Z    (AX), K1, Z7
+	VMULPS       Z2, Z7, Z2
+	VMOVUPS.Z    (CX), K1, Z7
+	VMULPS       Z1, Z7, Z1
+	VFMADD231PS  Z0, Z2, Z1
+	VMOVUPS.Z    (DX), K1, Z0
+	VSUBPS       Z0, Z1, Z7
+	VFMADD231PS  Z3, Z7, Z0
+	VMOVUPS.Z    (BX), K1, Z3
+	VMULPS       Z5, Z1, Z5
+	VMULPS       Z4, Z3, Z3
+	VFMADD231PS  Z1, Z5, Z3
+	VMOVUPS      Z0, K1, (DX)
+	VMOVUPS      Z3, K1, (BX)
+	VFNMADD231PS Z6, Z0, Z2
+	VMOVUPS      Z2, K1, (AX)
 
 done3:
 	// As it was.
@@ -946,8 +2030,15 @@ TEXT ·sgdAVX512(SB), NOSPLIT, $8-32
 	MOVL         AX, 4(SP)
 	VLDMXCSR     4(SP)
 	MOVQ         s+24(FP), AX
-	VBROADCASTSS (AX), Z0
-	VBROADCASTSS 16(AX), Z1
+	VPXORD       Z0, Z0, Z0
+	VCVTSD2SS    32(AX), X0, X0
+	VBROADCASTSS X0, Z0
+	VPXORD       Z1, Z1, Z1
+	VCVTSD2SS    40(AX), X1, X1
+	VBROADCASTSS X1, Z1
+	VPXORD       Z2, Z2, Z2
+	VCVTSD2SS    (AX), X2, X2
+	VBROADCASTSS X2, Z2
 	MOVQ         p+0(FP), AX
 	MOVQ         grad+8(FP), CX
 	MOVQ         n+16(FP), DX
@@ -957,11 +2048,12 @@ TEXT ·sgdAVX512(SB), NOSPLIT, $8-32
 	JLT  done2
 
 loop1:
-	VMOVUPS      (AX), Z2
-	VMOVUPS      (CX), Z3
-	VFMADD231PS  Z1, Z2, Z3
-	VFNMADD231PS Z0, Z3, Z2
-	VMOVUPS      Z2, (AX)
+	VMOVUPS      (AX), Z3
+	VMOVUPS      (CX), Z4
+	VMULPS       Z1, Z4, Z4
+	VFMADD231PS  Z0, Z3, Z4
+	VFNMADD231PS Z2, Z4, Z3
+	VMOVUPS      Z3, (AX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, CX
 	ADDQ         $-16, DX
@@ -975,11 +2067,12 @@ done2:
 	MOVL         $-1, BX
 	BZHIL        DX, BX, BX
 	KMOVW        BX, K1
-	VMOVUPS.Z    (AX), K1, Z2
-	VMOVUPS.Z    (CX), K1, Z3
-	VFMADD231PS  Z1, Z2, Z3
-	VFNMADD231PS Z0, Z3, Z2
-	VMOVUPS      Z2, K1, (AX)
+	VMOVUPS.Z    (AX), K1, Z3
+	VMOVUPS.Z    (CX), K1, Z4
+	VMULPS       Z1, Z4, Z1
+	VFMADD231PS  Z0, Z3, Z1
+	VFNMADD231PS Z2, Z1, Z3
+	VMOVUPS      Z3, K1, (AX)
 
 done3:
 	// As it was.
@@ -997,10 +2090,21 @@ TEXT ·sgdMomentumAVX512(SB), NOSPLIT, $8-40
 	MOVL         AX, 4(SP)
 	VLDMXCSR     4(SP)
 	MOVQ         s+32(FP), AX
-	VBROADCASTSS (AX), Z0
-	VBROADCASTSS 16(AX), Z1
-	VBROADCASTSS 4(AX), Z2
-	VBROADCASTSS 8(AX), Z3
+	VPXORD       Z0, Z0, Z0
+	VCVTSD2SS    32(AX), X0, X0
+	VBROADCASTSS X0, Z0
+	VPXORD       Z1, Z1, Z1
+	VCVTSD2SS    40(AX), X1, X1
+	VBROADCASTSS X1, Z1
+	VPXORD       Z2, Z2, Z2
+	VCVTSD2SS    (AX), X2, X2
+	VBROADCASTSS X2, Z2
+	VPXORD       Z3, Z3, Z3
+	VCVTSD2SS    8(AX), X3, X3
+	VBROADCASTSS X3, Z3
+	VPXORD       Z4, Z4, Z4
+	VCVTSD2SS    16(AX), X4, X4
+	VBROADCASTSS X4, Z4
 	MOVQ         p+0(FP), AX
 	MOVQ         grad+8(FP), CX
 	MOVQ         buf+16(FP), DX
@@ -1011,15 +2115,16 @@ TEXT ·sgdMomentumAVX512(SB), NOSPLIT, $8-40
 	JLT  done2
 
 loop1:
-	VMOVUPS      (AX), Z4
-	VMOVUPS      (CX), Z5
-	VFMADD231PS  Z1, Z4, Z5
-	VMOVUPS      (DX), Z6
-	VMULPS       Z2, Z6, Z6
-	VFMADD231PS  Z3, Z5, Z6
-	VMOVUPS      Z6, (DX)
-	VFNMADD231PS Z0, Z6, Z4
-	VMOVUPS      Z4, (AX)
+	VMOVUPS      (AX), Z5
+	VMOVUPS      (CX), Z6
+	VMULPS       Z1, Z6, Z6
+	VFMADD231PS  Z0, Z5, Z6
+	VMOVUPS      (DX), Z7
+	VMULPS       Z3, Z7, Z7
+	VFMADD231PS  Z4, Z6, Z7
+	VMOVUPS      Z7, (DX)
+	VFNMADD231PS Z2, Z7, Z5
+	VMOVUPS      Z5, (AX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, CX
 	ADDQ         $+64, DX
@@ -1034,15 +2139,16 @@ done2:
 	MOVL         $-1, SI
 	BZHIL        BX, SI, SI
 	KMOVW        SI, K1
-	VMOVUPS.Z    (AX), K1, Z4
-	VMOVUPS.Z    (CX), K1, Z5
-	VFMADD231PS  Z1, Z4, Z5
-	VMOVUPS.Z    (DX), K1, Z1
-	VMULPS       Z2, Z1, Z1
-	VFMADD231PS  Z3, Z5, Z1
-	VMOVUPS      Z1, K1, (DX)
-	VFNMADD231PS Z0, Z1, Z4
-	VMOVUPS      Z4, K1, (AX)
+	VMOVUPS.Z    (AX), K1, Z5
+	VMOVUPS.Z    (CX), K1, Z6
+	VMULPS       Z1, Z6, Z1
+	VFMADD231PS  Z0, Z5, Z1
+	VMOVUPS.Z    (DX), K1, Z0
+	VMULPS       Z3, Z0, Z0
+	VFMADD231PS  Z4, Z1, Z0
+	VMOVUPS      Z0, K1, (DX)
+	VFNMADD231PS Z2, Z0, Z5
+	VMOVUPS      Z5, K1, (AX)
 
 done3:
 	// As it was.
@@ -1060,11 +2166,24 @@ TEXT ·sgdNesterovAVX512(SB), NOSPLIT, $8-40
 	MOVL         AX, 4(SP)
 	VLDMXCSR     4(SP)
 	MOVQ         s+32(FP), AX
-	VBROADCASTSS (AX), Z0
-	VBROADCASTSS 16(AX), Z1
-	VBROADCASTSS 4(AX), Z2
-	VBROADCASTSS 8(AX), Z3
-	VBROADCASTSS 12(AX), Z4
+	VPXORD       Z0, Z0, Z0
+	VCVTSD2SS    32(AX), X0, X0
+	VBROADCASTSS X0, Z0
+	VPXORD       Z1, Z1, Z1
+	VCVTSD2SS    40(AX), X1, X1
+	VBROADCASTSS X1, Z1
+	VPXORD       Z2, Z2, Z2
+	VCVTSD2SS    (AX), X2, X2
+	VBROADCASTSS X2, Z2
+	VPXORD       Z3, Z3, Z3
+	VCVTSD2SS    8(AX), X3, X3
+	VBROADCASTSS X3, Z3
+	VPXORD       Z4, Z4, Z4
+	VCVTSD2SS    16(AX), X4, X4
+	VBROADCASTSS X4, Z4
+	VPXORD       Z5, Z5, Z5
+	VCVTSD2SS    24(AX), X5, X5
+	VBROADCASTSS X5, Z5
 	MOVQ         p+0(FP), AX
 	MOVQ         grad+8(FP), CX
 	MOVQ         buf+16(FP), DX
@@ -1075,16 +2194,17 @@ TEXT ·sgdNesterovAVX512(SB), NOSPLIT, $8-40
 	JLT  done2
 
 loop1:
-	VMOVUPS      (AX), Z5
-	VMOVUPS      (CX), Z6
-	VFMADD231PS  Z1, Z5, Z6
-	VMOVUPS      (DX), Z7
-	VMULPS       Z2, Z7, Z7
-	VFMADD231PS  Z3, Z6, Z7
-	VMOVUPS      Z7, (DX)
-	VFMADD231PS  Z4, Z7, Z6
-	VFNMADD231PS Z0, Z6, Z5
-	VMOVUPS      Z5, (AX)
+	VMOVUPS      (AX), Z6
+	VMOVUPS      (CX), Z7
+	VMULPS       Z1, Z7, Z7
+	VFMADD231PS  Z0, Z6, Z7
+	VMOVUPS      (DX), Z8
+	VMULPS       Z3, Z8, Z8
+	VFMADD231PS  Z4, Z7, Z8
+	VMOVUPS      Z8, (DX)
+	VFMADD231PS  Z5, Z8, Z7
+	VFNMADD231PS Z2, Z7, Z6
+	VMOVUPS      Z6, (AX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, CX
 	ADDQ         $+64, DX
@@ -1099,16 +2219,17 @@ done2:
 	MOVL         $-1, SI
 	BZHIL        BX, SI, SI
 	KMOVW        SI, K1
-	VMOVUPS.Z    (AX), K1, Z5
-	VMOVUPS.Z    (CX), K1, Z6
-	VFMADD231PS  Z1, Z5, Z6
-	VMOVUPS.Z    (DX), K1, Z1
-	VMULPS       Z2, Z1, Z1
-	VFMADD231PS  Z3, Z6, Z1
-	VMOVUPS      Z1, K1, (DX)
-	VFMADD231PS  Z4, Z1, Z6
-	VFNMADD231PS Z0, Z6, Z5
-	VMOVUPS      Z5, K1, (AX)
+	VMOVUPS.Z    (AX), K1, Z6
+	VMOVUPS.Z    (CX), K1, Z7
+	VMULPS       Z1, Z7, Z1
+	VFMADD231PS  Z0, Z6, Z1
+	VMOVUPS.Z    (DX), K1, Z0
+	VMULPS       Z3, Z0, Z0
+	VFMADD231PS  Z4, Z1, Z0
+	VMOVUPS      Z0, K1, (DX)
+	VFMADD231PS  Z5, Z0, Z1
+	VFNMADD231PS Z2, Z1, Z6
+	VMOVUPS      Z6, K1, (AX)
 
 done3:
 	// As it was.
@@ -1126,11 +2247,24 @@ TEXT ·rmspropAVX512(SB), NOSPLIT, $8-40
 	MOVL         AX, 4(SP)
 	VLDMXCSR     4(SP)
 	MOVQ         s+32(FP), AX
-	VBROADCASTSS (AX), Z0
-	VBROADCASTSS 20(AX), Z1
-	VBROADCASTSS 4(AX), Z2
-	VBROADCASTSS 8(AX), Z3
-	VBROADCASTSS 12(AX), Z4
+	VPXORD       Z0, Z0, Z0
+	VCVTSD2SS    40(AX), X0, X0
+	VBROADCASTSS X0, Z0
+	VPXORD       Z1, Z1, Z1
+	VCVTSD2SS    48(AX), X1, X1
+	VBROADCASTSS X1, Z1
+	VPXORD       Z2, Z2, Z2
+	VCVTSD2SS    (AX), X2, X2
+	VBROADCASTSS X2, Z2
+	VPXORD       Z3, Z3, Z3
+	VCVTSD2SS    8(AX), X3, X3
+	VBROADCASTSS X3, Z3
+	VPXORD       Z4, Z4, Z4
+	VCVTSD2SS    16(AX), X4, X4
+	VBROADCASTSS X4, Z4
+	VPXORD       Z5, Z5, Z5
+	VCVTSD2SS    24(AX), X5, X5
+	VBROADCASTSS X5, Z5
 	MOVQ         p+0(FP), AX
 	MOVQ         grad+8(FP), CX
 	MOVQ         v+16(FP), DX
@@ -1141,19 +2275,20 @@ TEXT ·rmspropAVX512(SB), NOSPLIT, $8-40
 	JLT  done2
 
 loop1:
-	VMOVUPS      (AX), Z5
-	VMOVUPS      (CX), Z6
-	VFMADD231PS  Z1, Z5, Z6
-	VMULPS       Z3, Z6, Z7
+	VMOVUPS      (AX), Z6
+	VMOVUPS      (CX), Z7
+	VMULPS       Z1, Z7, Z7
+	VFMADD231PS  Z0, Z6, Z7
 	VMOVUPS      (DX), Z8
-	VMULPS       Z2, Z8, Z8
-	VFMADD231PS  Z6, Z7, Z8
+	VMULPS       Z4, Z7, Z9
+	VMULPS       Z3, Z8, Z8
+	VFMADD231PS  Z7, Z9, Z8
 	VMOVUPS      Z8, (DX)
-	VSQRTPS      Z8, Z7
-	VADDPS       Z4, Z7, Z7
-	VDIVPS       Z7, Z6, Z6
-	VFNMADD231PS Z0, Z6, Z5
-	VMOVUPS      Z5, (AX)
+	VSQRTPS      Z8, Z8
+	VADDPS       Z5, Z8, Z8
+	VDIVPS       Z8, Z7, Z7
+	VFNMADD231PS Z2, Z7, Z6
+	VMOVUPS      Z6, (AX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, CX
 	ADDQ         $+64, DX
@@ -1168,19 +2303,20 @@ done2:
 	MOVL         $-1, SI
 	BZHIL        BX, SI, SI
 	KMOVW        SI, K1
-	VMOVUPS.Z    (AX), K1, Z5
-	VMOVUPS.Z    (CX), K1, Z6
-	VFMADD231PS  Z1, Z5, Z6
-	VMULPS       Z3, Z6, Z1
-	VMOVUPS.Z    (DX), K1, Z3
-	VMULPS       Z2, Z3, Z2
-	VFMADD231PS  Z6, Z1, Z2
-	VMOVUPS      Z2, K1, (DX)
-	VSQRTPS      Z2, Z1
-	VADDPS       Z4, Z1, Z1
-	VDIVPS       Z1, Z6, Z1
-	VFNMADD231PS Z0, Z1, Z5
-	VMOVUPS      Z5, K1, (AX)
+	VMOVUPS.Z    (AX), K1, Z6
+	VMOVUPS.Z    (CX), K1, Z7
+	VMULPS       Z1, Z7, Z1
+	VFMADD231PS  Z0, Z6, Z1
+	VMOVUPS.Z    (DX), K1, Z0
+	VMULPS       Z4, Z1, Z4
+	VMULPS       Z3, Z0, Z0
+	VFMADD231PS  Z1, Z4, Z0
+	VMOVUPS      Z0, K1, (DX)
+	VSQRTPS      Z0, Z0
+	VADDPS       Z5, Z0, Z0
+	VDIVPS       Z0, Z1, Z0
+	VFNMADD231PS Z2, Z0, Z6
+	VMOVUPS      Z6, K1, (AX)
 
 done3:
 	// As it was.
@@ -1198,11 +2334,24 @@ TEXT ·rmspropCenteredAVX512(SB), NOSPLIT, $8-48
 	MOVL         AX, 4(SP)
 	VLDMXCSR     4(SP)
 	MOVQ         s+40(FP), AX
-	VBROADCASTSS (AX), Z0
-	VBROADCASTSS 20(AX), Z1
-	VBROADCASTSS 4(AX), Z2
-	VBROADCASTSS 8(AX), Z3
-	VBROADCASTSS 12(AX), Z4
+	VPXORD       Z0, Z0, Z0
+	VCVTSD2SS    40(AX), X0, X0
+	VBROADCASTSS X0, Z0
+	VPXORD       Z1, Z1, Z1
+	VCVTSD2SS    48(AX), X1, X1
+	VBROADCASTSS X1, Z1
+	VPXORD       Z2, Z2, Z2
+	VCVTSD2SS    (AX), X2, X2
+	VBROADCASTSS X2, Z2
+	VPXORD       Z3, Z3, Z3
+	VCVTSD2SS    8(AX), X3, X3
+	VBROADCASTSS X3, Z3
+	VPXORD       Z4, Z4, Z4
+	VCVTSD2SS    16(AX), X4, X4
+	VBROADCASTSS X4, Z4
+	VPXORD       Z5, Z5, Z5
+	VCVTSD2SS    24(AX), X5, X5
+	VBROADCASTSS X5, Z5
 	MOVQ         p+0(FP), AX
 	MOVQ         grad+8(FP), CX
 	MOVQ         v+16(FP), DX
@@ -1214,26 +2363,27 @@ TEXT ·rmspropCenteredAVX512(SB), NOSPLIT, $8-48
 	JLT  done2
 
 loop1:
-	VMOVUPS      (AX), Z5
-	VMOVUPS      (CX), Z6
-	VFMADD231PS  Z1, Z5, Z6
-	VMULPS       Z3, Z6, Z7
+	VMOVUPS      (AX), Z6
+	VMOVUPS      (CX), Z7
+	VMULPS       Z1, Z7, Z7
+	VFMADD231PS  Z0, Z6, Z7
 	VMOVUPS      (DX), Z8
-	VMULPS       Z2, Z8, Z8
-	VFMADD231PS  Z6, Z7, Z8
+	VMULPS       Z4, Z7, Z9
+	VMULPS       Z3, Z8, Z8
+	VFMADD231PS  Z7, Z9, Z8
 	VMOVUPS      Z8, (DX)
-	VMOVUPS      (BX), Z7
-	VSUBPS       Z7, Z6, Z9
-	VFMADD231PS  Z3, Z9, Z7
-	VMOVUPS      Z7, (BX)
-	VFNMADD231PS Z7, Z7, Z8
-	VBROADCASTSS constantsAVX512<>+0(SB), Z7
-	VMAXPS       Z8, Z7, Z7
-	VSQRTPS      Z7, Z7
-	VADDPS       Z4, Z7, Z7
-	VDIVPS       Z7, Z6, Z6
-	VFNMADD231PS Z0, Z6, Z5
-	VMOVUPS      Z5, (AX)
+	VMOVUPS      (BX), Z9
+	VSUBPS       Z9, Z7, Z10
+	VFMADD231PS  Z4, Z10, Z9
+	VMOVUPS      Z9, (BX)
+	VFNMADD231PS Z9, Z9, Z8
+	VBROADCASTSS constantsAVX512<>+0(SB), Z9
+	VMAXPS       Z8, Z9, Z8
+	VSQRTPS      Z8, Z8
+	VADDPS       Z5, Z8, Z8
+	VDIVPS       Z8, Z7, Z7
+	VFNMADD231PS Z2, Z7, Z6
+	VMOVUPS      Z6, (AX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, CX
 	ADDQ         $+64, DX
@@ -1249,26 +2399,27 @@ done2:
 	MOVL         $-1, DI
 	BZHIL        SI, DI, DI
 	KMOVW        DI, K1
-	VMOVUPS.Z    (AX), K1, Z5
-	VMOVUPS.Z    (CX), K1, Z6
-	VFMADD231PS  Z1, Z5, Z6
-	VMULPS       Z3, Z6, Z1
-	VMOVUPS.Z    (DX), K1, Z7
-	VMULPS       Z2, Z7, Z2
-	VFMADD231PS  Z6, Z1, Z2
-	VMOVUPS      Z2, K1, (DX)
-	VMOVUPS.Z    (BX), K1, Z1
-	VSUBPS       Z1, Z6, Z7
-	VFMADD231PS  Z3, Z7, Z1
-	VMOVUPS      Z1, K1, (BX)
-	VFNMADD231PS Z1, Z1, Z2
-	VBROADCASTSS constantsAVX512<>+0(SB), Z1
-	VMAXPS       Z2, Z1, Z1
-	VSQRTPS      Z1, Z1
-	VADDPS       Z4, Z1, Z1
-	VDIVPS       Z1, Z6, Z1
-	VFNMADD231PS Z0, Z1, Z5
-	VMOVUPS      Z5, K1, (AX)
+	VMOVUPS.Z    (AX), K1, Z6
+	VMOVUPS.Z    (CX), K1, Z7
+	VMULPS       Z1, Z7, Z1
+	VFMADD231PS  Z0, Z6, Z1
+	VMOVUPS.Z    (DX), K1, Z0
+	VMULPS       Z4, Z1, Z7
+	VMULPS       Z3, Z0, Z0
+	VFMADD231PS  Z1, Z7, Z0
+	VMOVUPS      Z0, K1, (DX)
+	VMOVUPS.Z    (BX), K1, Z3
+	VSUBPS       Z3, Z1, Z7
+	VFMADD231PS  Z4, Z7, Z3
+	VMOVUPS      Z3, K1, (BX)
+	VFNMADD231PS Z3, Z3, Z0
+	VBROADCASTSS constantsAVX512<>+0(SB), Z3
+	VMAXPS       Z0, Z3, Z0
+	VSQRTPS      Z0, Z0
+	VADDPS       Z5, Z0, Z0
+	VDIVPS       Z0, Z1, Z0
+	VFNMADD231PS Z2, Z0, Z6
+	VMOVUPS      Z6, K1, (AX)
 
 done3:
 	// As it was.
@@ -1286,12 +2437,27 @@ TEXT ·rmspropMomentumAVX512(SB), NOSPLIT, $8-48
 	MOVL         AX, 4(SP)
 	VLDMXCSR     4(SP)
 	MOVQ         s+40(FP), AX
-	VBROADCASTSS (AX), Z0
-	VBROADCASTSS 20(AX), Z1
-	VBROADCASTSS 4(AX), Z2
-	VBROADCASTSS 8(AX), Z3
-	VBROADCASTSS 12(AX), Z4
-	VBROADCASTSS 16(AX), Z5
+	VPXORD       Z0, Z0, Z0
+	VCVTSD2SS    40(AX), X0, X0
+	VBROADCASTSS X0, Z0
+	VPXORD       Z1, Z1, Z1
+	VCVTSD2SS    48(AX), X1, X1
+	VBROADCASTSS X1, Z1
+	VPXORD       Z2, Z2, Z2
+	VCVTSD2SS    (AX), X2, X2
+	VBROADCASTSS X2, Z2
+	VPXORD       Z3, Z3, Z3
+	VCVTSD2SS    8(AX), X3, X3
+	VBROADCASTSS X3, Z3
+	VPXORD       Z4, Z4, Z4
+	VCVTSD2SS    16(AX), X4, X4
+	VBROADCASTSS X4, Z4
+	VPXORD       Z5, Z5, Z5
+	VCVTSD2SS    24(AX), X5, X5
+	VBROADCASTSS X5, Z5
+	VPXORD       Z6, Z6, Z6
+	VCVTSD2SS    32(AX), X6, X6
+	VBROADCASTSS X6, Z6
 	MOVQ         p+0(FP), AX
 	MOVQ         grad+8(FP), CX
 	MOVQ         v+16(FP), DX
@@ -1303,21 +2469,313 @@ TEXT ·rmspropMomentumAVX512(SB), NOSPLIT, $8-48
 	JLT  done2
 
 loop1:
+	VMOVUPS      (AX), Z7
+	VMOVUPS      (CX), Z8
+	VMULPS       Z1, Z8, Z8
+	VFMADD231PS  Z0, Z7, Z8
+	VMOVUPS      (DX), Z9
+	VMULPS       Z4, Z8, Z10
+	VMULPS       Z3, Z9, Z9
+	VFMADD231PS  Z8, Z10, Z9
+	VMOVUPS      Z9, (DX)
+	VSQRTPS      Z9, Z9
+	VADDPS       Z5, Z9, Z9
+	VDIVPS       Z9, Z8, Z8
+	VMOVUPS      (BX), Z9
+	VFMADD231PS  Z6, Z9, Z8
+	VMOVUPS      Z8, (BX)
+	VFNMADD231PS Z2, Z8, Z7
+	VMOVUPS      Z7, (AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	ADDQ         $+64, BX
+	ADDQ         $-16, SI
+	CMPQ         SI, $+16
+	JGE          loop1
+
+done2:
+	// The last elements.
+	TESTQ        SI, SI
+	JEQ          done3
+	MOVL         $-1, DI
+	BZHIL        SI, DI, DI
+	KMOVW        DI, K1
+	VMOVUPS.Z    (AX), K1, Z7
+	VMOVUPS.Z    (CX), K1, Z8
+	VMULPS       Z1, Z8, Z1
+	VFMADD231PS  Z0, Z7, Z1
+	VMOVUPS.Z    (DX), K1, Z0
+	VMULPS       Z4, Z1, Z4
+	VMULPS       Z3, Z0, Z0
+	VFMADD231PS  Z1, Z4, Z0
+	VMOVUPS      Z0, K1, (DX)
+	VSQRTPS      Z0, Z0
+	VADDPS       Z5, Z0, Z0
+	VDIVPS       Z0, Z1, Z0
+	VMOVUPS.Z    (BX), K1, Z1
+	VFMADD231PS  Z6, Z1, Z0
+	VMOVUPS      Z0, K1, (BX)
+	VFNMADD231PS Z2, Z0, Z7
+	VMOVUPS      Z7, K1, (AX)
+
+done3:
+	// As it was.
+	VZEROUPPER
+	VLDMXCSR (SP)
+	RET
+
+// func rmspropCenteredMomentumAVX512(p *float32, grad *float32, v *float32, m *float32, buf *float32, n int, s *RMSpropScalars)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·rmspropCenteredMomentumAVX512(SB), NOSPLIT, $8-56
+	// Flush subnormals to zero.
+	VSTMXCSR     (SP)
+	MOVL         (SP), AX
+	ORL          $0x00008040, AX
+	MOVL         AX, 4(SP)
+	VLDMXCSR     4(SP)
+	MOVQ         s+48(FP), AX
+	VPXORD       Z0, Z0, Z0
+	VCVTSD2SS    40(AX), X0, X0
+	VBROADCASTSS X0, Z0
+	VPXORD       Z1, Z1, Z1
+	VCVTSD2SS    48(AX), X1, X1
+	VBROADCASTSS X1, Z1
+	VPXORD       Z2, Z2, Z2
+	VCVTSD2SS    (AX), X2, X2
+	VBROADCASTSS X2, Z2
+	VPXORD       Z3, Z3, Z3
+	VCVTSD2SS    8(AX), X3, X3
+	VBROADCASTSS X3, Z3
+	VPXORD       Z4, Z4, Z4
+	VCVTSD2SS    16(AX), X4, X4
+	VBROADCASTSS X4, Z4
+	VPXORD       Z5, Z5, Z5
+	VCVTSD2SS    24(AX), X5, X5
+	VBROADCASTSS X5, Z5
+	VPXORD       Z6, Z6, Z6
+	VCVTSD2SS    32(AX), X6, X6
+	VBROADCASTSS X6, Z6
+	MOVQ         p+0(FP), AX
+	MOVQ         grad+8(FP), CX
+	MOVQ         v+16(FP), DX
+	MOVQ         m+24(FP), BX
+	MOVQ         buf+32(FP), SI
+	MOVQ         n+40(FP), DI
+
+	// 16 elements at a time.
+	CMPQ DI, $+16
+	JLT  done2
+
+loop1:
+	VMOVUPS      (AX), Z7
+	VMOVUPS      (CX), Z8
+	VMULPS       Z1, Z8, Z8
+	VFMADD231PS  Z0, Z7, Z8
+	VMOVUPS      (DX), Z9
+	VMULPS       Z4, Z8, Z10
+	VMULPS       Z3, Z9, Z9
+	VFMADD231PS  Z8, Z10, Z9
+	VMOVUPS      Z9, (DX)
+	VMOVUPS      (BX), Z10
+	VSUBPS       Z10, Z8, Z11
+	VFMADD231PS  Z4, Z11, Z10
+	VMOVUPS      Z10, (BX)
+	VFNMADD231PS Z10, Z10, Z9
+	VBROADCASTSS constantsAVX512<>+0(SB), Z10
+	VMAXPS       Z9, Z10, Z9
+	VSQRTPS      Z9, Z9
+	VADDPS       Z5, Z9, Z9
+	VDIVPS       Z9, Z8, Z8
+	VMOVUPS      (SI), Z9
+	VFMADD231PS  Z6, Z9, Z8
+	VMOVUPS      Z8, (SI)
+	VFNMADD231PS Z2, Z8, Z7
+	VMOVUPS      Z7, (AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	ADDQ         $+64, BX
+	ADDQ         $+64, SI
+	ADDQ         $-16, DI
+	CMPQ         DI, $+16
+	JGE          loop1
+
+done2:
+	// The last elements.
+	TESTQ        DI, DI
+	JEQ          done3
+	MOVL         $-1, R8
+	BZHIL        DI, R8, R8
+	KMOVW        R8, K1
+	VMOVUPS.Z    (AX), K1, Z7
+	VMOVUPS.Z    (CX), K1, Z8
+	VMULPS       Z1, Z8, Z1
+	VFMADD231PS  Z0, Z7, Z1
+	VMOVUPS.Z    (DX), K1, Z0
+	VMULPS       Z4, Z1, Z8
+	VMULPS       Z3, Z0, Z0
+	VFMADD231PS  Z1, Z8, Z0
+	VMOVUPS      Z0, K1, (DX)
+	VMOVUPS.Z    (BX), K1, Z3
+	VSUBPS       Z3, Z1, Z8
+	VFMADD231PS  Z4, Z8, Z3
+	VMOVUPS      Z3, K1, (BX)
+	VFNMADD231PS Z3, Z3, Z0
+	VBROADCASTSS constantsAVX512<>+0(SB), Z3
+	VMAXPS       Z0, Z3, Z0
+	VSQRTPS      Z0, Z0
+	VADDPS       Z5, Z0, Z0
+	VDIVPS       Z0, Z1, Z0
+	VMOVUPS.Z    (SI), K1, Z1
+	VFMADD231PS  Z6, Z1, Z0
+	VMOVUPS      Z0, K1, (SI)
+	VFNMADD231PS Z2, Z0, Z7
+	VMOVUPS      Z7, K1, (AX)
+
+done3:
+	// As it was.
+	VZEROUPPER
+	VLDMXCSR (SP)
+	RET
+
+// func adagradAVX512(p *float32, grad *float32, sum *float32, n int, s *AdagradScalars)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·adagradAVX512(SB), NOSPLIT, $8-40
+	// Flush subnormals to zero.
+	VSTMXCSR     (SP)
+	MOVL         (SP), AX
+	ORL          $0x00008040, AX
+	MOVL         AX, 4(SP)
+	VLDMXCSR     4(SP)
+	MOVQ         s+32(FP), AX
+	VPXORD       Z0, Z0, Z0
+	VCVTSD2SS    16(AX), X0, X0
+	VBROADCASTSS X0, Z0
+	VPXORD       Z1, Z1, Z1
+	VCVTSD2SS    24(AX), X1, X1
+	VBROADCASTSS X1, Z1
+	VPXORD       Z2, Z2, Z2
+	VCVTSD2SS    (AX), X2, X2
+	VBROADCASTSS X2, Z2
+	VPXORD       Z3, Z3, Z3
+	VCVTSD2SS    8(AX), X3, X3
+	VBROADCASTSS X3, Z3
+	MOVQ         p+0(FP), AX
+	MOVQ         grad+8(FP), CX
+	MOVQ         sum+16(FP), DX
+	MOVQ         n+24(FP), BX
+
+	// 16 elements at a time.
+	CMPQ BX, $+16
+	JLT  done2
+
+loop1:
+	VMOVUPS      (AX), Z4
+	VMOVUPS      (CX), Z5
+	VMULPS       Z1, Z5, Z5
+	VFMADD231PS  Z0, Z4, Z5
+	VMOVUPS      (DX), Z6
+	VFMADD231PS  Z5, Z5, Z6
+	VMOVUPS      Z6, (DX)
+	VSQRTPS      Z6, Z6
+	VADDPS       Z3, Z6, Z6
+	VDIVPS       Z6, Z5, Z5
+	VFNMADD231PS Z2, Z5, Z4
+	VMOVUPS      Z4, (AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	ADDQ         $-16, BX
+	CMPQ         BX, $+16
+	JGE          loop1
+
+done2:
+	// The last elements.
+	TESTQ        BX, BX
+	JEQ          done3
+	MOVL         $-1, SI
+	BZHIL        BX, SI, SI
+	KMOVW        SI, K1
+	VMOVUPS.Z    (AX), K1, Z4
+	VMOVUPS.Z    (CX), K1, Z5
+	VMULPS       Z1, Z5, Z1
+	VFMADD231PS  Z0, Z4, Z1
+	VMOVUPS.Z    (DX), K1, Z0
+	VFMADD231PS  Z1, Z1, Z0
+	VMOVUPS      Z0, K1, (DX)
+	VSQRTPS      Z0, Z0
+	VADDPS       Z3, Z0, Z0
+	VDIVPS       Z0, Z1, Z0
+	VFNMADD231PS Z2, Z0, Z4
+	VMOVUPS      Z4, K1, (AX)
+
+done3:
+	// As it was.
+	VZEROUPPER
+	VLDMXCSR (SP)
+	RET
+
+// func adadeltaAVX512(p *float32, grad *float32, v *float32, acc *float32, n int, s *AdadeltaScalars)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·adadeltaAVX512(SB), NOSPLIT, $8-48
+	// Flush subnormals to zero.
+	VSTMXCSR     (SP)
+	MOVL         (SP), AX
+	ORL          $0x00008040, AX
+	MOVL         AX, 4(SP)
+	VLDMXCSR     4(SP)
+	MOVQ         s+40(FP), AX
+	VPXORD       Z0, Z0, Z0
+	VCVTSD2SS    32(AX), X0, X0
+	VBROADCASTSS X0, Z0
+	VPXORD       Z1, Z1, Z1
+	VCVTSD2SS    40(AX), X1, X1
+	VBROADCASTSS X1, Z1
+	VPXORD       Z2, Z2, Z2
+	VCVTSD2SS    (AX), X2, X2
+	VBROADCASTSS X2, Z2
+	VPXORD       Z3, Z3, Z3
+	VCVTSD2SS    8(AX), X3, X3
+	VBROADCASTSS X3, Z3
+	VPXORD       Z4, Z4, Z4
+	VCVTSD2SS    16(AX), X4, X4
+	VBROADCASTSS X4, Z4
+	VPXORD       Z5, Z5, Z5
+	VCVTSD2SS    24(AX), X5, X5
+	VBROADCASTSS X5, Z5
+	MOVQ         p+0(FP), AX
+	MOVQ         grad+8(FP), CX
+	MOVQ         v+16(FP), DX
+	MOVQ         acc+24(FP), BX
+	MOVQ         n+32(FP), SI
+
+	// 16 elements at a time.
+	CMPQ SI, $+16
+	JLT  done2
+
+loop1:
 	VMOVUPS      (AX), Z6
 	VMOVUPS      (CX), Z7
-	VFMADD231PS  Z1, Z6, Z7
-	VMULPS       Z3, Z7, Z8
-	VMOVUPS      (DX), Z9
-	VMULPS       Z2, Z9, Z9
+	VMULPS       Z1, Z7, Z7
+	VFMADD231PS  Z0, Z6, Z7
+	VMOVUPS      (DX), Z8
+	VMULPS       Z4, Z7, Z9
+	VMULPS       Z3, Z8, Z8
+	VFMADD231PS  Z7, Z9, Z8
+	VMOVUPS      Z8, (DX)
+	VMOVUPS      (BX), Z9
+	VADDPS       Z5, Z9, Z10
+	VSQRTPS      Z10, Z10
+	VADDPS       Z5, Z8, Z8
+	VSQRTPS      Z8, Z8
+	VDIVPS       Z8, Z10, Z8
+	VMULPS       Z7, Z8, Z7
+	VMULPS       Z4, Z7, Z8
+	VMULPS       Z3, Z9, Z9
 	VFMADD231PS  Z7, Z8, Z9
-	VMOVUPS      Z9, (DX)
-	VSQRTPS      Z9, Z8
-	VADDPS       Z4, Z8, Z8
-	VDIVPS       Z8, Z7, Z7
-	VMOVUPS      (BX), Z8
-	VFMADD231PS  Z5, Z8, Z7
-	VMOVUPS      Z7, (BX)
-	VFNMADD231PS Z0, Z7, Z6
+	VMOVUPS      Z9, (BX)
+	VFNMADD231PS Z2, Z7, Z6
 	VMOVUPS      Z6, (AX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, CX
@@ -1336,19 +2794,25 @@ done2:
 	KMOVW        DI, K1
 	VMOVUPS.Z    (AX), K1, Z6
 	VMOVUPS.Z    (CX), K1, Z7
-	VFMADD231PS  Z1, Z6, Z7
-	VMULPS       Z3, Z7, Z1
-	VMOVUPS.Z    (DX), K1, Z3
-	VMULPS       Z2, Z3, Z2
-	VFMADD231PS  Z7, Z1, Z2
-	VMOVUPS      Z2, K1, (DX)
-	VSQRTPS      Z2, Z1
-	VADDPS       Z4, Z1, Z1
-	VDIVPS       Z1, Z7, Z1
-	VMOVUPS.Z    (BX), K1, Z2
-	VFMADD231PS  Z5, Z2, Z1
-	VMOVUPS      Z1, K1, (BX)
-	VFNMADD231PS Z0, Z1, Z6
+	VMULPS       Z1, Z7, Z1
+	VFMADD231PS  Z0, Z6, Z1
+	VMOVUPS.Z    (DX), K1, Z0
+	VMULPS       Z4, Z1, Z7
+	VMULPS       Z3, Z0, Z0
+	VFMADD231PS  Z1, Z7, Z0
+	VMOVUPS      Z0, K1, (DX)
+	VMOVUPS.Z    (BX), K1, Z7
+	VADDPS       Z5, Z7, Z8
+	VSQRTPS      Z8, Z8
+	VADDPS       Z5, Z0, Z0
+	VSQRTPS      Z0, Z0
+	VDIVPS       Z0, Z8, Z0
+	VMULPS       Z1, Z0, Z0
+	VMULPS       Z4, Z0, Z1
+	VMULPS       Z3, Z7, Z3
+	VFMADD231PS  Z0, Z1, Z3
+	VMOVUPS      Z3, K1, (BX)
+	VFNMADD231PS Z2, Z0, Z6
 	VMOVUPS      Z6, K1, (AX)
 
 done3:
@@ -1357,102 +2821,79 @@ done3:
 	VLDMXCSR (SP)
 	RET
 
-// func rmspropCenteredMomentumAVX512(p *float32, grad *float32, v *float32, m *float32, buf *float32, n int, s *RMSpropScalars)
+// func clipAVX512(x *float32, n int, lo float32, hi float32)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·rmspropCenteredMomentumAVX512(SB), NOSPLIT, $8-56
+TEXT ·clipAVX512(SB), NOSPLIT, $8-24
 	// Flush subnormals to zero.
 	VSTMXCSR     (SP)
 	MOVL         (SP), AX
 	ORL          $0x00008040, AX
 	MOVL         AX, 4(SP)
 	VLDMXCSR     4(SP)
-	MOVQ         s+48(FP), AX
-	VBROADCASTSS (AX), Z0
-	VBROADCASTSS 20(AX), Z1
-	VBROADCASTSS 4(AX), Z2
-	VBROADCASTSS 8(AX), Z3
-	VBROADCASTSS 12(AX), Z4
-	VBROADCASTSS 16(AX), Z5
-	MOVQ         p+0(FP), AX
-	MOVQ         grad+8(FP), CX
-	MOVQ         v+16(FP), DX
-	MOVQ         m+24(FP), BX
-	MOVQ         buf+32(FP), SI
-	MOVQ         n+40(FP), DI
+	VBROADCASTSS lo+16(FP), Z0
+	VBROADCASTSS hi+20(FP), Z1
+	MOVQ         x+0(FP), AX
+	MOVQ         n+8(FP), CX
 
-	// 16 elements at a time.
-	CMPQ DI, $+16
+	// 32 elements at a time.
+	CMPQ CX, $+32
 	JLT  done2
 
 loop1:
-	VMOVUPS      (AX), Z6
-	VMOVUPS      (CX), Z7
-	VFMADD231PS  Z1, Z6, Z7
-	VMULPS       Z3, Z7, Z8
-	VMOVUPS      (DX), Z9
-	VMULPS       Z2, Z9, Z9
-	VFMADD231PS  Z7, Z8, Z9
-	VMOVUPS      Z9, (DX)
-	VMOVUPS      (BX), Z8
-	VSUBPS       Z8, Z7, Z10
-	VFMADD231PS  Z3, Z10, Z8
-	VMOVUPS      Z8, (BX)
-	VFNMADD231PS Z8, Z8, Z9
-	VBROADCASTSS constantsAVX512<>+0(SB), Z8
-	VMAXPS       Z9, Z8, Z8
-	VSQRTPS      Z8, Z8
-	VADDPS       Z4, Z8, Z8
-	VDIVPS       Z8, Z7, Z7
-	VMOVUPS      (SI), Z8
-	VFMADD231PS  Z5, Z8, Z7
-	VMOVUPS      Z7, (SI)
-	VFNMADD231PS Z0, Z7, Z6
-	VMOVUPS      Z6, (AX)
-	ADDQ         $+64, AX
-	ADDQ         $+64, CX
-	ADDQ         $+64, DX
-	ADDQ         $+64, BX
-	ADDQ         $+64, SI
-	ADDQ         $-16, DI
-	CMPQ         DI, $+16
+	VMOVUPS      (AX), Z2
+	VMOVUPS      64(AX), Z3
+	VBROADCASTSS constantsAVX512<>+4(SB), Z4
+	VMULPS       Z4, Z2, Z2
+	VBROADCASTSS constantsAVX512<>+4(SB), Z4
+	VMULPS       Z4, Z3, Z3
+	VMAXPS       Z2, Z0, Z2
+	VMINPS       Z2, Z1, Z2
+	VMAXPS       Z3, Z0, Z3
+	VMINPS       Z3, Z1, Z3
+	VMOVUPS      Z2, (AX)
+	VMOVUPS      Z3, 64(AX)
+	ADDQ         $+128, AX
+	ADDQ         $-32, CX
+	CMPQ         CX, $+32
 	JGE          loop1
 
 done2:
-	// The last elements.
-	TESTQ        DI, DI
-	JEQ          done3
-	MOVL         $-1, R8
-	BZHIL        DI, R8, R8
-	KMOVW        R8, K1
-	VMOVUPS.Z    (AX), K1, Z6
-	VMOVUPS.Z    (CX), K1, Z7
-	VFMADD231PS  Z1, Z6, Z7
-	VMULPS       Z3, Z7, Z1
-	VMOVUPS.Z    (DX), K1, Z8
-	VMULPS       Z2, Z8, Z2
-	VFMADD231PS  Z7, Z1, Z2
-	VMOVUPS      Z2, K1, (DX)
-	VMOVUPS.Z    (BX), K1, Z1
-	VSUBPS       Z1, Z7, Z8
-	VFMADD231PS  Z3, Z8, Z1
-	VMOVUPS      Z1, K1, (BX)
-	VFNMADD231PS Z1, Z1, Z2
-	VBROADCASTSS constantsAVX512<>+0(SB), Z1
-	VMAXPS       Z2, Z1, Z1
-	VSQRTPS      Z1, Z1
-	VADDPS       Z4, Z1, Z1
-	VDIVPS       Z1, Z7, Z1
-	VMOVUPS.Z    (SI), K1, Z2
-	VFMADD231PS  Z5, Z2, Z1
-	VMOVUPS      Z1, K1, (SI)
-	VFNMADD231PS Z0, Z1, Z6
-	VMOVUPS      Z6, K1, (AX)
+	// 16 elements at a time.
+	CMPQ CX, $+16
+	JLT  done4
 
-done3:
+loop3:
+	VMOVUPS      (AX), Z2
+	VBROADCASTSS constantsAVX512<>+4(SB), Z3
+	VMULPS       Z3, Z2, Z2
+	VMAXPS       Z2, Z0, Z2
+	VMINPS       Z2, Z1, Z2
+	VMOVUPS      Z2, (AX)
+	ADDQ         $+64, AX
+	ADDQ         $-16, CX
+	CMPQ         CX, $+16
+	JGE          loop3
+
+done4:
+	// The last elements.
+	TESTQ        CX, CX
+	JEQ          done5
+	MOVL         $-1, DX
+	BZHIL        CX, DX, DX
+	KMOVW        DX, K1
+	VMOVUPS.Z    (AX), K1, Z2
+	VBROADCASTSS constantsAVX512<>+4(SB), Z3
+	VMULPS       Z3, Z2, Z2
+	VMAXPS       Z2, Z0, Z0
+	VMINPS       Z0, Z1, Z0
+	VMOVUPS      Z0, K1, (AX)
+
+done5:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
 	RET
 
 DATA constantsAVX512<>+0(SB)/4, $0x00000000
-GLOBL constantsAVX512<>(SB), RODATA|NOPTR, $4
+DATA constantsAVX512<>+4(SB)/4, $0x3f800000
+GLOBL constantsAVX512<>(SB), RODATA|NOPTR, $8

@@ -7,32 +7,399 @@
 // func adamNEON(p *float32, grad *float32, m *float32, v *float32, n int, s *AdamScalars)
 TEXT ·adamNEON(SB), NOSPLIT, $0-48
 	// Flush subnormals to zero.
-	MRS   FPCR, R0
-	MOVD  $16777216, R1
-	ORR   R0, R1, R1
-	MSR   R1, FPCR
-	MOVD  s+40(FP), R1
-	FMOVS 32(R1), F0
-	VDUP  V0.S[0], V0.S4
-	FMOVS 28(R1), F1
-	VDUP  V1.S[0], V1.S4
-	FMOVS 4(R1), F2
-	VDUP  V2.S[0], V2.S4
-	FMOVS 8(R1), F3
-	VDUP  V3.S[0], V3.S4
-	FMOVS 12(R1), F4
-	VDUP  V4.S[0], V4.S4
-	FMOVS 16(R1), F5
-	VDUP  V5.S[0], V5.S4
-	FMOVS 20(R1), F6
-	VDUP  V6.S[0], V6.S4
-	FMOVS 24(R1), F7
-	VDUP  V7.S[0], V7.S4
-	MOVD  p+0(FP), R1
-	MOVD  grad+8(FP), R2
-	MOVD  m+16(FP), R3
-	MOVD  v+24(FP), R6
-	MOVD  n+32(FP), R7
+	MRS    FPCR, R0
+	MOVD   $16777216, R1
+	ORR    R0, R1, R1
+	MSR    R1, FPCR
+	MOVD   s+40(FP), R1
+	FMOVD  56(R1), F0
+	FCVTDS F0, F0
+	VDUP   V0.S[0], V0.S4
+	FMOVD  72(R1), F1
+	FCVTDS F1, F1
+	VDUP   V1.S[0], V1.S4
+	FMOVD  64(R1), F2
+	FCVTDS F2, F2
+	VDUP   V2.S[0], V2.S4
+	FMOVD  (R1), F3
+	FCVTDS F3, F3
+	VDUP   V3.S[0], V3.S4
+	FMOVD  8(R1), F4
+	FCVTDS F4, F4
+	VDUP   V4.S[0], V4.S4
+	FMOVD  16(R1), F5
+	FCVTDS F5, F5
+	VDUP   V5.S[0], V5.S4
+	FMOVD  24(R1), F6
+	FCVTDS F6, F6
+	VDUP   V6.S[0], V6.S4
+	FMOVD  40(R1), F7
+	FCVTDS F7, F7
+	VDUP   V7.S[0], V7.S4
+	FMOVD  48(R1), F8
+	FCVTDS F8, F8
+	VDUP   V8.S[0], V8.S4
+	MOVD   p+0(FP), R1
+	MOVD   grad+8(FP), R2
+	MOVD   m+16(FP), R3
+	MOVD   v+24(FP), R6
+	MOVD   n+32(FP), R7
+
+	// 4 elements at a time.
+	CMP $4, R7
+	BLT done2
+
+loop1:
+	FMOVQ (R1), F9
+	WORD  $0x6e22dd29 // FMUL V9.4S, V9.4S, V2.4S
+	FMOVQ (R2), F10
+	WORD  $0x6e21dd4a // FMUL V10.4S, V10.4S, V1.4S
+	VFMLA V0.S4, V9.S4, V10.S4
+	FMOVQ (R3), F11
+	WORD  $0x4eabd54c // FSUB V12.4S, V10.4S, V11.4S
+	VFMLA V3.S4, V12.S4, V11.S4
+	FMOVQ (R6), F12
+	WORD  $0x6e25dd4d // FMUL V13.4S, V10.4S, V5.4S
+	WORD  $0x6e24dd8c // FMUL V12.4S, V12.4S, V4.4S
+	VFMLA V10.S4, V13.S4, V12.S4
+	FMOVQ F11, (R3)
+	FMOVQ F12, (R6)
+	WORD  $0x6ea1f98a // FSQRT V10.4S, V12.4S
+	WORD  $0x6e27fd4a // FDIV V10.4S, V10.4S, V7.4S
+	WORD  $0x4e28d54a // FADD V10.4S, V10.4S, V8.4S
+	WORD  $0x6e2afd6a // FDIV V10.4S, V11.4S, V10.4S
+	WORD  $0x6e26dd4a // FMUL V10.4S, V10.4S, V6.4S
+	WORD  $0x4eaad529 // FSUB V9.4S, V9.4S, V10.4S
+	FMOVQ F9, (R1)
+	ADD   $16, R1, R1
+	ADD   $16, R2, R2
+	ADD   $16, R3, R3
+	ADD   $16, R6, R6
+	ADD   $-4, R7, R7
+	CMP   $4, R7
+	BGE   loop1
+
+done2:
+	// The last elements.
+	CMP $0, R7
+	BEQ done3
+
+loop4:
+	FMOVS (R1), F9
+	WORD  $0x6e22dd29 // FMUL V9.4S, V9.4S, V2.4S
+	FMOVS (R2), F10
+	WORD  $0x6e21dd4a // FMUL V10.4S, V10.4S, V1.4S
+	VFMLA V0.S4, V9.S4, V10.S4
+	FMOVS (R3), F11
+	WORD  $0x4eabd54c // FSUB V12.4S, V10.4S, V11.4S
+	VFMLA V3.S4, V12.S4, V11.S4
+	FMOVS (R6), F12
+	WORD  $0x6e25dd4d // FMUL V13.4S, V10.4S, V5.4S
+	WORD  $0x6e24dd8c // FMUL V12.4S, V12.4S, V4.4S
+	VFMLA V10.S4, V13.S4, V12.S4
+	FMOVS F11, (R3)
+	FMOVS F12, (R6)
+	WORD  $0x6ea1f98a // FSQRT V10.4S, V12.4S
+	WORD  $0x6e27fd4a // FDIV V10.4S, V10.4S, V7.4S
+	WORD  $0x4e28d54a // FADD V10.4S, V10.4S, V8.4S
+	WORD  $0x6e2afd6a // FDIV V10.4S, V11.4S, V10.4S
+	WORD  $0x6e26dd4a // FMUL V10.4S, V10.4S, V6.4S
+	WORD  $0x4eaad529 // FSUB V9.4S, V9.4S, V10.4S
+	FMOVS F9, (R1)
+	ADD   $4, R1, R1
+	ADD   $4, R2, R2
+	ADD   $4, R3, R3
+	ADD   $4, R6, R6
+	ADD   $-1, R7, R7
+	CMP   $0, R7
+	BNE   loop4
+
+done3:
+	// As it was.
+	MSR R0, FPCR
+	RET
+
+// func amsgradNEON(p *float32, grad *float32, m *float32, v *float32, vmax *float32, n int, s *AdamScalars)
+TEXT ·amsgradNEON(SB), NOSPLIT, $0-56
+	// Flush subnormals to zero.
+	MRS    FPCR, R0
+	MOVD   $16777216, R1
+	ORR    R0, R1, R1
+	MSR    R1, FPCR
+	MOVD   s+48(FP), R1
+	FMOVD  56(R1), F0
+	FCVTDS F0, F0
+	VDUP   V0.S[0], V0.S4
+	FMOVD  72(R1), F1
+	FCVTDS F1, F1
+	VDUP   V1.S[0], V1.S4
+	FMOVD  64(R1), F2
+	FCVTDS F2, F2
+	VDUP   V2.S[0], V2.S4
+	FMOVD  (R1), F3
+	FCVTDS F3, F3
+	VDUP   V3.S[0], V3.S4
+	FMOVD  8(R1), F4
+	FCVTDS F4, F4
+	VDUP   V4.S[0], V4.S4
+	FMOVD  16(R1), F5
+	FCVTDS F5, F5
+	VDUP   V5.S[0], V5.S4
+	FMOVD  24(R1), F6
+	FCVTDS F6, F6
+	VDUP   V6.S[0], V6.S4
+	FMOVD  40(R1), F7
+	FCVTDS F7, F7
+	VDUP   V7.S[0], V7.S4
+	FMOVD  48(R1), F8
+	FCVTDS F8, F8
+	VDUP   V8.S[0], V8.S4
+	MOVD   p+0(FP), R1
+	MOVD   grad+8(FP), R2
+	MOVD   m+16(FP), R3
+	MOVD   v+24(FP), R6
+	MOVD   vmax+32(FP), R7
+	MOVD   n+40(FP), R8
+
+	// 4 elements at a time.
+	CMP $4, R8
+	BLT done2
+
+loop1:
+	FMOVQ (R1), F9
+	WORD  $0x6e22dd29 // FMUL V9.4S, V9.4S, V2.4S
+	FMOVQ (R2), F10
+	WORD  $0x6e21dd4a // FMUL V10.4S, V10.4S, V1.4S
+	VFMLA V0.S4, V9.S4, V10.S4
+	FMOVQ (R3), F11
+	WORD  $0x4eabd54c // FSUB V12.4S, V10.4S, V11.4S
+	VFMLA V3.S4, V12.S4, V11.S4
+	FMOVQ (R6), F12
+	WORD  $0x6e25dd4d // FMUL V13.4S, V10.4S, V5.4S
+	WORD  $0x6e24dd8c // FMUL V12.4S, V12.4S, V4.4S
+	VFMLA V10.S4, V13.S4, V12.S4
+	FMOVQ F11, (R3)
+	FMOVQ F12, (R6)
+	FMOVQ (R7), F10
+	WORD  $0x4e2af58c // FMAX V12.4S, V12.4S, V10.4S
+	FMOVQ F12, (R7)
+	WORD  $0x6ea1f98a // FSQRT V10.4S, V12.4S
+	WORD  $0x6e27fd4a // FDIV V10.4S, V10.4S, V7.4S
+	WORD  $0x4e28d54a // FADD V10.4S, V10.4S, V8.4S
+	WORD  $0x6e2afd6a // FDIV V10.4S, V11.4S, V10.4S
+	WORD  $0x6e26dd4a // FMUL V10.4S, V10.4S, V6.4S
+	WORD  $0x4eaad529 // FSUB V9.4S, V9.4S, V10.4S
+	FMOVQ F9, (R1)
+	ADD   $16, R1, R1
+	ADD   $16, R2, R2
+	ADD   $16, R3, R3
+	ADD   $16, R6, R6
+	ADD   $16, R7, R7
+	ADD   $-4, R8, R8
+	CMP   $4, R8
+	BGE   loop1
+
+done2:
+	// The last elements.
+	CMP $0, R8
+	BEQ done3
+
+loop4:
+	FMOVS (R1), F9
+	WORD  $0x6e22dd29 // FMUL V9.4S, V9.4S, V2.4S
+	FMOVS (R2), F10
+	WORD  $0x6e21dd4a // FMUL V10.4S, V10.4S, V1.4S
+	VFMLA V0.S4, V9.S4, V10.S4
+	FMOVS (R3), F11
+	WORD  $0x4eabd54c // FSUB V12.4S, V10.4S, V11.4S
+	VFMLA V3.S4, V12.S4, V11.S4
+	FMOVS (R6), F12
+	WORD  $0x6e25dd4d // FMUL V13.4S, V10.4S, V5.4S
+	WORD  $0x6e24dd8c // FMUL V12.4S, V12.4S, V4.4S
+	VFMLA V10.S4, V13.S4, V12.S4
+	FMOVS F11, (R3)
+	FMOVS F12, (R6)
+	FMOVS (R7), F10
+	WORD  $0x4e2af58c // FMAX V12.4S, V12.4S, V10.4S
+	FMOVS F12, (R7)
+	WORD  $0x6ea1f98a // FSQRT V10.4S, V12.4S
+	WORD  $0x6e27fd4a // FDIV V10.4S, V10.4S, V7.4S
+	WORD  $0x4e28d54a // FADD V10.4S, V10.4S, V8.4S
+	WORD  $0x6e2afd6a // FDIV V10.4S, V11.4S, V10.4S
+	WORD  $0x6e26dd4a // FMUL V10.4S, V10.4S, V6.4S
+	WORD  $0x4eaad529 // FSUB V9.4S, V9.4S, V10.4S
+	FMOVS F9, (R1)
+	ADD   $4, R1, R1
+	ADD   $4, R2, R2
+	ADD   $4, R3, R3
+	ADD   $4, R6, R6
+	ADD   $4, R7, R7
+	ADD   $-1, R8, R8
+	CMP   $0, R8
+	BNE   loop4
+
+done3:
+	// As it was.
+	MSR R0, FPCR
+	RET
+
+// func nadamNEON(p *float32, grad *float32, m *float32, v *float32, n int, s *AdamScalars)
+TEXT ·nadamNEON(SB), NOSPLIT, $0-48
+	// Flush subnormals to zero.
+	MRS    FPCR, R0
+	MOVD   $16777216, R1
+	ORR    R0, R1, R1
+	MSR    R1, FPCR
+	MOVD   s+40(FP), R1
+	FMOVD  56(R1), F0
+	FCVTDS F0, F0
+	VDUP   V0.S[0], V0.S4
+	FMOVD  72(R1), F1
+	FCVTDS F1, F1
+	VDUP   V1.S[0], V1.S4
+	FMOVD  64(R1), F2
+	FCVTDS F2, F2
+	VDUP   V2.S[0], V2.S4
+	FMOVD  (R1), F3
+	FCVTDS F3, F3
+	VDUP   V3.S[0], V3.S4
+	FMOVD  8(R1), F4
+	FCVTDS F4, F4
+	VDUP   V4.S[0], V4.S4
+	FMOVD  16(R1), F5
+	FCVTDS F5, F5
+	VDUP   V5.S[0], V5.S4
+	FMOVD  24(R1), F6
+	FCVTDS F6, F6
+	VDUP   V6.S[0], V6.S4
+	FMOVD  32(R1), F7
+	FCVTDS F7, F7
+	VDUP   V7.S[0], V7.S4
+	FMOVD  40(R1), F8
+	FCVTDS F8, F8
+	VDUP   V8.S[0], V8.S4
+	FMOVD  48(R1), F9
+	FCVTDS F9, F9
+	VDUP   V9.S[0], V9.S4
+	MOVD   p+0(FP), R1
+	MOVD   grad+8(FP), R2
+	MOVD   m+16(FP), R3
+	MOVD   v+24(FP), R6
+	MOVD   n+32(FP), R7
+
+	// 4 elements at a time.
+	CMP $4, R7
+	BLT done2
+
+loop1:
+	FMOVQ (R1), F10
+	WORD  $0x6e22dd4a // FMUL V10.4S, V10.4S, V2.4S
+	FMOVQ (R2), F11
+	WORD  $0x6e21dd6b // FMUL V11.4S, V11.4S, V1.4S
+	VFMLA V0.S4, V10.S4, V11.S4
+	FMOVQ (R3), F12
+	WORD  $0x4eacd56d // FSUB V13.4S, V11.4S, V12.4S
+	VFMLA V3.S4, V13.S4, V12.S4
+	FMOVQ (R6), F13
+	WORD  $0x6e25dd6e // FMUL V14.4S, V11.4S, V5.4S
+	WORD  $0x6e24ddad // FMUL V13.4S, V13.4S, V4.4S
+	VFMLA V11.S4, V14.S4, V13.S4
+	FMOVQ F12, (R3)
+	FMOVQ F13, (R6)
+	WORD  $0x6e27dd6b // FMUL V11.4S, V11.4S, V7.4S
+	VFMLA V6.S4, V12.S4, V11.S4
+	WORD  $0x6ea1f9ac // FSQRT V12.4S, V13.4S
+	WORD  $0x6e28fd8c // FDIV V12.4S, V12.4S, V8.4S
+	WORD  $0x4e29d58c // FADD V12.4S, V12.4S, V9.4S
+	WORD  $0x6e2cfd6b // FDIV V11.4S, V11.4S, V12.4S
+	WORD  $0x4eabd54a // FSUB V10.4S, V10.4S, V11.4S
+	FMOVQ F10, (R1)
+	ADD   $16, R1, R1
+	ADD   $16, R2, R2
+	ADD   $16, R3, R3
+	ADD   $16, R6, R6
+	ADD   $-4, R7, R7
+	CMP   $4, R7
+	BGE   loop1
+
+done2:
+	// The last elements.
+	CMP $0, R7
+	BEQ done3
+
+loop4:
+	FMOVS (R1), F10
+	WORD  $0x6e22dd4a // FMUL V10.4S, V10.4S, V2.4S
+	FMOVS (R2), F11
+	WORD  $0x6e21dd6b // FMUL V11.4S, V11.4S, V1.4S
+	VFMLA V0.S4, V10.S4, V11.S4
+	FMOVS (R3), F12
+	WORD  $0x4eacd56d // FSUB V13.4S, V11.4S, V12.4S
+	VFMLA V3.S4, V13.S4, V12.S4
+	FMOVS (R6), F13
+	WORD  $0x6e25dd6e // FMUL V14.4S, V11.4S, V5.4S
+	WORD  $0x6e24ddad // FMUL V13.4S, V13.4S, V4.4S
+	VFMLA V11.S4, V14.S4, V13.S4
+	FMOVS F12, (R3)
+	FMOVS F13, (R6)
+	WORD  $0x6e27dd6b // FMUL V11.4S, V11.4S, V7.4S
+	VFMLA V6.S4, V12.S4, V11.S4
+	WORD  $0x6ea1f9ac // FSQRT V12.4S, V13.4S
+	WORD  $0x6e28fd8c // FDIV V12.4S, V12.4S, V8.4S
+	WORD  $0x4e29d58c // FADD V12.4S, V12.4S, V9.4S
+	WORD  $0x6e2cfd6b // FDIV V11.4S, V11.4S, V12.4S
+	WORD  $0x4eabd54a // FSUB V10.4S, V10.4S, V11.4S
+	FMOVS F10, (R1)
+	ADD   $4, R1, R1
+	ADD   $4, R2, R2
+	ADD   $4, R3, R3
+	ADD   $4, R6, R6
+	ADD   $-1, R7, R7
+	CMP   $0, R7
+	BNE   loop4
+
+done3:
+	// As it was.
+	MSR R0, FPCR
+	RET
+
+// func radamNEON(p *float32, grad *float32, m *float32, v *float32, n int, s *AdamScalars)
+TEXT ·radamNEON(SB), NOSPLIT, $0-48
+	// Flush subnormals to zero.
+	MRS    FPCR, R0
+	MOVD   $16777216, R1
+	ORR    R0, R1, R1
+	MSR    R1, FPCR
+	MOVD   s+40(FP), R1
+	FMOVD  56(R1), F0
+	FCVTDS F0, F0
+	VDUP   V0.S[0], V0.S4
+	FMOVD  72(R1), F1
+	FCVTDS F1, F1
+	VDUP   V1.S[0], V1.S4
+	FMOVD  64(R1), F2
+	FCVTDS F2, F2
+	VDUP   V2.S[0], V2.S4
+	FMOVD  (R1), F3
+	FCVTDS F3, F3
+	VDUP   V3.S[0], V3.S4
+	FMOVD  8(R1), F4
+	FCVTDS F4, F4
+	VDUP   V4.S[0], V4.S4
+	FMOVD  16(R1), F5
+	FCVTDS F5, F5
+	VDUP   V5.S[0], V5.S4
+	FMOVD  24(R1), F6
+	FCVTDS F6, F6
+	VDUP   V6.S[0], V6.S4
+	FMOVD  48(R1), F7
+	FCVTDS F7, F7
+	VDUP   V7.S[0], V7.S4
+	MOVD   p+0(FP), R1
+	MOVD   grad+8(FP), R2
+	MOVD   m+16(FP), R3
+	MOVD   v+24(FP), R6
+	MOVD   n+32(FP), R7
 
 	// 4 elements at a time.
 	CMP $4, R7
@@ -40,23 +407,23 @@ TEXT ·adamNEON(SB), NOSPLIT, $0-48
 
 loop1:
 	FMOVQ (R1), F8
-	WORD  $0x6e20dd08 // FMUL V8.4S, V8.4S, V0.4S
+	WORD  $0x6e22dd08 // FMUL V8.4S, V8.4S, V2.4S
 	FMOVQ (R2), F9
-	VFMLA V1.S4, V8.S4, V9.S4
+	WORD  $0x6e21dd29 // FMUL V9.4S, V9.4S, V1.4S
+	VFMLA V0.S4, V8.S4, V9.S4
 	FMOVQ (R3), F10
 	WORD  $0x4eaad52b // FSUB V11.4S, V9.4S, V10.4S
-	VFMLA V2.S4, V11.S4, V10.S4
-	WORD  $0x6e24dd2b // FMUL V11.4S, V9.4S, V4.4S
-	FMOVQ (R6), F12
-	WORD  $0x6e23dd8c // FMUL V12.4S, V12.4S, V3.4S
-	VFMLA V9.S4, V11.S4, V12.S4
+	VFMLA V3.S4, V11.S4, V10.S4
+	FMOVQ (R6), F11
+	WORD  $0x6e25dd2c // FMUL V12.4S, V9.4S, V5.4S
+	WORD  $0x6e24dd6b // FMUL V11.4S, V11.4S, V4.4S
+	VFMLA V9.S4, V12.S4, V11.S4
 	FMOVQ F10, (R3)
-	FMOVQ F12, (R6)
-	WORD  $0x6ea1f989 // FSQRT V9.4S, V12.4S
-	WORD  $0x6e26fd29 // FDIV V9.4S, V9.4S, V6.4S
+	FMOVQ F11, (R6)
+	WORD  $0x6ea1f969 // FSQRT V9.4S, V11.4S
 	WORD  $0x4e27d529 // FADD V9.4S, V9.4S, V7.4S
 	WORD  $0x6e29fd49 // FDIV V9.4S, V10.4S, V9.4S
-	WORD  $0x6e25dd29 // FMUL V9.4S, V9.4S, V5.4S
+	WORD  $0x6e26dd29 // FMUL V9.4S, V9.4S, V6.4S
 	WORD  $0x4ea9d508 // FSUB V8.4S, V8.4S, V9.4S
 	FMOVQ F8, (R1)
 	ADD   $16, R1, R1
@@ -74,23 +441,23 @@ done2:
 
 loop4:
 	FMOVS (R1), F8
-	WORD  $0x6e20dd08 // FMUL V8.4S, V8.4S, V0.4S
+	WORD  $0x6e22dd08 // FMUL V8.4S, V8.4S, V2.4S
 	FMOVS (R2), F9
-	VFMLA V1.S4, V8.S4, V9.S4
+	WORD  $0x6e21dd29 // FMUL V9.4S, V9.4S, V1.4S
+	VFMLA V0.S4, V8.S4, V9.S4
 	FMOVS (R3), F10
 	WORD  $0x4eaad52b // FSUB V11.4S, V9.4S, V10.4S
-	VFMLA V2.S4, V11.S4, V10.S4
-	WORD  $0x6e24dd2b // FMUL V11.4S, V9.4S, V4.4S
-	FMOVS (R6), F12
-	WORD  $0x6e23dd8c // FMUL V12.4S, V12.4S, V3.4S
-	VFMLA V9.S4, V11.S4, V12.S4
+	VFMLA V3.S4, V11.S4, V10.S4
+	FMOVS (R6), F11
+	WORD  $0x6e25dd2c // FMUL V12.4S, V9.4S, V5.4S
+	WORD  $0x6e24dd6b // FMUL V11.4S, V11.4S, V4.4S
+	VFMLA V9.S4, V12.S4, V11.S4
 	FMOVS F10, (R3)
-	FMOVS F12, (R6)
-	WORD  $0x6ea1f989 // FSQRT V9.4S, V12.4S
-	WORD  $0x6e26fd29 // FDIV V9.4S, V9.4S, V6.4S
+	FMOVS F11, (R6)
+	WORD  $0x6ea1f969 // FSQRT V9.4S, V11.4S
 	WORD  $0x4e27d529 // FADD V9.4S, V9.4S, V7.4S
 	WORD  $0x6e29fd49 // FDIV V9.4S, V10.4S, V9.4S
-	WORD  $0x6e25dd29 // FMUL V9.4S, V9.4S, V5.4S
+	WORD  $0x6e26dd29 // FMUL V9.4S, V9.4S, V6.4S
 	WORD  $0x4ea9d508 // FSUB V8.4S, V8.4S, V9.4S
 	FMOVS F8, (R1)
 	ADD   $4, R1, R1
@@ -106,110 +473,98 @@ done3:
 	MSR R0, FPCR
 	RET
 
-// func amsgradNEON(p *float32, grad *float32, m *float32, v *float32, vmax *float32, n int, s *AdamScalars)
-TEXT ·amsgradNEON(SB), NOSPLIT, $0-56
+// func radamWarmupNEON(p *float32, grad *float32, m *float32, v *float32, n int, s *AdamScalars)
+TEXT ·radamWarmupNEON(SB), NOSPLIT, $0-48
 	// Flush subnormals to zero.
-	MRS   FPCR, R0
-	MOVD  $16777216, R1
-	ORR   R0, R1, R1
-	MSR   R1, FPCR
-	MOVD  s+48(FP), R1
-	FMOVS 32(R1), F0
-	VDUP  V0.S[0], V0.S4
-	FMOVS 28(R1), F1
-	VDUP  V1.S[0], V1.S4
-	FMOVS 4(R1), F2
-	VDUP  V2.S[0], V2.S4
-	FMOVS 8(R1), F3
-	VDUP  V3.S[0], V3.S4
-	FMOVS 12(R1), F4
-	VDUP  V4.S[0], V4.S4
-	FMOVS 16(R1), F5
-	VDUP  V5.S[0], V5.S4
-	FMOVS 20(R1), F6
-	VDUP  V6.S[0], V6.S4
-	FMOVS 24(R1), F7
-	VDUP  V7.S[0], V7.S4
-	MOVD  p+0(FP), R1
-	MOVD  grad+8(FP), R2
-	MOVD  m+16(FP), R3
-	MOVD  v+24(FP), R6
-	MOVD  vmax+32(FP), R7
-	MOVD  n+40(FP), R8
+	MRS    FPCR, R0
+	MOVD   $16777216, R1
+	ORR    R0, R1, R1
+	MSR    R1, FPCR
+	MOVD   s+40(FP), R1
+	FMOVD  56(R1), F0
+	FCVTDS F0, F0
+	VDUP   V0.S[0], V0.S4
+	FMOVD  72(R1), F1
+	FCVTDS F1, F1
+	VDUP   V1.S[0], V1.S4
+	FMOVD  64(R1), F2
+	FCVTDS F2, F2
+	VDUP   V2.S[0], V2.S4
+	FMOVD  (R1), F3
+	FCVTDS F3, F3
+	VDUP   V3.S[0], V3.S4
+	FMOVD  8(R1), F4
+	FCVTDS F4, F4
+	VDUP   V4.S[0], V4.S4
+	FMOVD  16(R1), F5
+	FCVTDS F5, F5
+	VDUP   V5.S[0], V5.S4
+	FMOVD  24(R1), F6
+	FCVTDS F6, F6
+	VDUP   V6.S[0], V6.S4
+	MOVD   p+0(FP), R1
+	MOVD   grad+8(FP), R2
+	MOVD   m+16(FP), R3
+	MOVD   v+24(FP), R6
+	MOVD   n+32(FP), R7
 
 	// 4 elements at a time.
-	CMP $4, R8
+	CMP $4, R7
 	BLT done2
 
 loop1:
-	FMOVQ (R1), F8
-	WORD  $0x6e20dd08 // FMUL V8.4S, V8.4S, V0.4S
-	FMOVQ (R2), F9
-	VFMLA V1.S4, V8.S4, V9.S4
-	FMOVQ (R3), F10
-	WORD  $0x4eaad52b // FSUB V11.4S, V9.4S, V10.4S
-	VFMLA V2.S4, V11.S4, V10.S4
-	WORD  $0x6e24dd2b // FMUL V11.4S, V9.4S, V4.4S
-	FMOVQ (R6), F12
-	WORD  $0x6e23dd8c // FMUL V12.4S, V12.4S, V3.4S
-	VFMLA V9.S4, V11.S4, V12.S4
-	FMOVQ F10, (R3)
-	FMOVQ F12, (R6)
-	FMOVQ (R7), F9
-	WORD  $0x4e29f58c // FMAX V12.4S, V12.4S, V9.4S
-	FMOVQ F12, (R7)
-	WORD  $0x6ea1f989 // FSQRT V9.4S, V12.4S
-	WORD  $0x6e26fd29 // FDIV V9.4S, V9.4S, V6.4S
-	WORD  $0x4e27d529 // FADD V9.4S, V9.4S, V7.4S
-	WORD  $0x6e29fd49 // FDIV V9.4S, V10.4S, V9.4S
-	WORD  $0x6e25dd29 // FMUL V9.4S, V9.4S, V5.4S
-	WORD  $0x4ea9d508 // FSUB V8.4S, V8.4S, V9.4S
-	FMOVQ F8, (R1)
+	FMOVQ (R1), F7
+	WORD  $0x6e22dce7 // FMUL V7.4S, V7.4S, V2.4S
+	FMOVQ (R2), F8
+	WORD  $0x6e21dd08 // FMUL V8.4S, V8.4S, V1.4S
+	VFMLA V0.S4, V7.S4, V8.S4
+	FMOVQ (R3), F9
+	WORD  $0x4ea9d50a // FSUB V10.4S, V8.4S, V9.4S
+	VFMLA V3.S4, V10.S4, V9.S4
+	FMOVQ (R6), F10
+	WORD  $0x6e25dd0b // FMUL V11.4S, V8.4S, V5.4S
+	WORD  $0x6e24dd4a // FMUL V10.4S, V10.4S, V4.4S
+	VFMLA V8.S4, V11.S4, V10.S4
+	FMOVQ F9, (R3)
+	FMOVQ F10, (R6)
+	VFMLS V6.S4, V9.S4, V7.S4
+	FMOVQ F7, (R1)
 	ADD   $16, R1, R1
 	ADD   $16, R2, R2
 	ADD   $16, R3, R3
 	ADD   $16, R6, R6
-	ADD   $16, R7, R7
-	ADD   $-4, R8, R8
-	CMP   $4, R8
+	ADD   $-4, R7, R7
+	CMP   $4, R7
 	BGE   loop1
 
 done2:
 	// The last elements.
-	CMP $0, R8
+	CMP $0, R7
 	BEQ done3
 
 loop4:
-	FMOVS (R1), F8
-	WORD  $0x6e20dd08 // FMUL V8.4S, V8.4S, V0.4S
-	FMOVS (R2), F9
-	VFMLA V1.S4, V8.S4, V9.S4
-	FMOVS (R3), F10
-	WORD  $0x4eaad52b // FSUB V11.4S, V9.4S, V10.4S
-	VFMLA V2.S4, V11.S4, V10.S4
-	WORD  $0x6e24dd2b // FMUL V11.4S, V9.4S, V4.4S
-	FMOVS (R6), F12
-	WORD  $0x6e23dd8c // FMUL V12.4S, V12.4S, V3.4S
-	VFMLA V9.S4, V11.S4, V12.S4
-	FMOVS F10, (R3)
-	FMOVS F12, (R6)
-	FMOVS (R7), F9
-	WORD  $0x4e29f58c // FMAX V12.4S, V12.4S, V9.4S
-	FMOVS F12, (R7)
-	WORD  $0x6ea1f989 // FSQRT V9.4S, V12.4S
-	WORD  $0x6e26fd29 // FDIV V9.4S, V9.4S, V6.4S
-	WORD  $0x4e27d529 // FADD V9.4S, V9.4S, V7.4S
-	WORD  $0x6e29fd49 // FDIV V9.4S, V10.4S, V9.4S
-	WORD  $0x6e25dd29 // FMUL V9.4S, V9.4S, V5.4S
-	WORD  $0x4ea9d508 // FSUB V8.4S, V8.4S, V9.4S
-	FMOVS F8, (R1)
+	FMOVS (R1), F7
+	WORD  $0x6e22dce7 // FMUL V7.4S, V7.4S, V2.4S
+	FMOVS (R2), F8
+	WORD  $0x6e21dd08 // FMUL V8.4S, V8.4S, V1.4S
+	VFMLA V0.S4, V7.S4, V8.S4
+	FMOVS (R3), F9
+	WORD  $0x4ea9d50a // FSUB V10.4S, V8.4S, V9.4S
+	VFMLA V3.S4, V10.S4, V9.S4
+	FMOVS (R6), F10
+	WORD  $0x6e25dd0b // FMUL V11.4S, V8.4S, V5.4S
+	WORD  $0x6e24dd4a // FMUL V10.4S, V10.4S, V4.4S
+	VFMLA V8.S4, V11.S4, V10.S4
+	FMOVS F9, (R3)
+	FMOVS F10, (R6)
+	VFMLS V6.S4, V9.S4, V7.S4
+	FMOVS F7, (R1)
 	ADD   $4, R1, R1
 	ADD   $4, R2, R2
 	ADD   $4, R3, R3
 	ADD   $4, R6, R6
-	ADD   $4, R7, R7
-	ADD   $-1, R8, R8
-	CMP   $0, R8
+	ADD   $-1, R7, R7
+	CMP   $0, R7
 	BNE   loop4
 
 done3:
@@ -220,29 +575,35 @@ done3:
 // func sgdNEON(p *float32, grad *float32, n int, s *SGDScalars)
 TEXT ·sgdNEON(SB), NOSPLIT, $0-32
 	// Flush subnormals to zero.
-	MRS   FPCR, R0
-	MOVD  $16777216, R1
-	ORR   R0, R1, R1
-	MSR   R1, FPCR
-	MOVD  s+24(FP), R1
-	FMOVS (R1), F0
-	VDUP  V0.S[0], V0.S4
-	FMOVS 16(R1), F1
-	VDUP  V1.S[0], V1.S4
-	MOVD  p+0(FP), R1
-	MOVD  grad+8(FP), R2
-	MOVD  n+16(FP), R3
+	MRS    FPCR, R0
+	MOVD   $16777216, R1
+	ORR    R0, R1, R1
+	MSR    R1, FPCR
+	MOVD   s+24(FP), R1
+	FMOVD  32(R1), F0
+	FCVTDS F0, F0
+	VDUP   V0.S[0], V0.S4
+	FMOVD  40(R1), F1
+	FCVTDS F1, F1
+	VDUP   V1.S[0], V1.S4
+	FMOVD  (R1), F2
+	FCVTDS F2, F2
+	VDUP   V2.S[0], V2.S4
+	MOVD   p+0(FP), R1
+	MOVD   grad+8(FP), R2
+	MOVD   n+16(FP), R3
 
 	// 4 elements at a time.
 	CMP $4, R3
 	BLT done2
 
 loop1:
-	FMOVQ (R1), F2
-	FMOVQ (R2), F3
-	VFMLA V1.S4, V2.S4, V3.S4
-	VFMLS V0.S4, V3.S4, V2.S4
-	FMOVQ F2, (R1)
+	FMOVQ (R1), F3
+	FMOVQ (R2), F4
+	WORD  $0x6e21dc84 // FMUL V4.4S, V4.4S, V1.4S
+	VFMLA V0.S4, V3.S4, V4.S4
+	VFMLS V2.S4, V4.S4, V3.S4
+	FMOVQ F3, (R1)
 	ADD   $16, R1, R1
 	ADD   $16, R2, R2
 	ADD   $-4, R3, R3
@@ -255,11 +616,12 @@ done2:
 	BEQ done3
 
 loop4:
-	FMOVS (R1), F2
-	FMOVS (R2), F3
-	VFMLA V1.S4, V2.S4, V3.S4
-	VFMLS V0.S4, V3.S4, V2.S4
-	FMOVS F2, (R1)
+	FMOVS (R1), F3
+	FMOVS (R2), F4
+	WORD  $0x6e21dc84 // FMUL V4.4S, V4.4S, V1.4S
+	VFMLA V0.S4, V3.S4, V4.S4
+	VFMLS V2.S4, V4.S4, V3.S4
+	FMOVS F3, (R1)
 	ADD   $4, R1, R1
 	ADD   $4, R2, R2
 	ADD   $-1, R3, R3
@@ -274,38 +636,46 @@ done3:
 // func sgdMomentumNEON(p *float32, grad *float32, buf *float32, n int, s *SGDScalars)
 TEXT ·sgdMomentumNEON(SB), NOSPLIT, $0-40
 	// Flush subnormals to zero.
-	MRS   FPCR, R0
-	MOVD  $16777216, R1
-	ORR   R0, R1, R1
-	MSR   R1, FPCR
-	MOVD  s+32(FP), R1
-	FMOVS (R1), F0
-	VDUP  V0.S[0], V0.S4
-	FMOVS 16(R1), F1
-	VDUP  V1.S[0], V1.S4
-	FMOVS 4(R1), F2
-	VDUP  V2.S[0], V2.S4
-	FMOVS 8(R1), F3
-	VDUP  V3.S[0], V3.S4
-	MOVD  p+0(FP), R1
-	MOVD  grad+8(FP), R2
-	MOVD  buf+16(FP), R3
-	MOVD  n+24(FP), R6
+	MRS    FPCR, R0
+	MOVD   $16777216, R1
+	ORR    R0, R1, R1
+	MSR    R1, FPCR
+	MOVD   s+32(FP), R1
+	FMOVD  32(R1), F0
+	FCVTDS F0, F0
+	VDUP   V0.S[0], V0.S4
+	FMOVD  40(R1), F1
+	FCVTDS F1, F1
+	VDUP   V1.S[0], V1.S4
+	FMOVD  (R1), F2
+	FCVTDS F2, F2
+	VDUP   V2.S[0], V2.S4
+	FMOVD  8(R1), F3
+	FCVTDS F3, F3
+	VDUP   V3.S[0], V3.S4
+	FMOVD  16(R1), F4
+	FCVTDS F4, F4
+	VDUP   V4.S[0], V4.S4
+	MOVD   p+0(FP), R1
+	MOVD   grad+8(FP), R2
+	MOVD   buf+16(FP), R3
+	MOVD   n+24(FP), R6
 
 	// 4 elements at a time.
 	CMP $4, R6
 	BLT done2
 
 loop1:
-	FMOVQ (R1), F4
-	FMOVQ (R2), F5
-	VFMLA V1.S4, V4.S4, V5.S4
-	FMOVQ (R3), F6
-	WORD  $0x6e22dcc6 // FMUL V6.4S, V6.4S, V2.4S
-	VFMLA V3.S4, V5.S4, V6.S4
-	FMOVQ F6, (R3)
-	VFMLS V0.S4, V6.S4, V4.S4
-	FMOVQ F4, (R1)
+	FMOVQ (R1), F5
+	FMOVQ (R2), F6
+	WORD  $0x6e21dcc6 // FMUL V6.4S, V6.4S, V1.4S
+	VFMLA V0.S4, V5.S4, V6.S4
+	FMOVQ (R3), F7
+	WORD  $0x6e23dce7 // FMUL V7.4S, V7.4S, V3.4S
+	VFMLA V4.S4, V6.S4, V7.S4
+	FMOVQ F7, (R3)
+	VFMLS V2.S4, V7.S4, V5.S4
+	FMOVQ F5, (R1)
 	ADD   $16, R1, R1
 	ADD   $16, R2, R2
 	ADD   $16, R3, R3
@@ -319,15 +689,16 @@ done2:
 	BEQ done3
 
 loop4:
-	FMOVS (R1), F4
-	FMOVS (R2), F5
-	VFMLA V1.S4, V4.S4, V5.S4
-	FMOVS (R3), F6
-	WORD  $0x6e22dcc6 // FMUL V6.4S, V6.4S, V2.4S
-	VFMLA V3.S4, V5.S4, V6.S4
-	FMOVS F6, (R3)
-	VFMLS V0.S4, V6.S4, V4.S4
-	FMOVS F4, (R1)
+	FMOVS (R1), F5
+	FMOVS (R2), F6
+	WORD  $0x6e21dcc6 // FMUL V6.4S, V6.4S, V1.4S
+	VFMLA V0.S4, V5.S4, V6.S4
+	FMOVS (R3), F7
+	WORD  $0x6e23dce7 // FMUL V7.4S, V7.4S, V3.4S
+	VFMLA V4.S4, V6.S4, V7.S4
+	FMOVS F7, (R3)
+	VFMLS V2.S4, V7.S4, V5.S4
+	FMOVS F5, (R1)
 	ADD   $4, R1, R1
 	ADD   $4, R2, R2
 	ADD   $4, R3, R3
@@ -343,41 +714,50 @@ done3:
 // func sgdNesterovNEON(p *float32, grad *float32, buf *float32, n int, s *SGDScalars)
 TEXT ·sgdNesterovNEON(SB), NOSPLIT, $0-40
 	// Flush subnormals to zero.
-	MRS   FPCR, R0
-	MOVD  $16777216, R1
-	ORR   R0, R1, R1
-	MSR   R1, FPCR
-	MOVD  s+32(FP), R1
-	FMOVS (R1), F0
-	VDUP  V0.S[0], V0.S4
-	FMOVS 16(R1), F1
-	VDUP  V1.S[0], V1.S4
-	FMOVS 4(R1), F2
-	VDUP  V2.S[0], V2.S4
-	FMOVS 8(R1), F3
-	VDUP  V3.S[0], V3.S4
-	FMOVS 12(R1), F4
-	VDUP  V4.S[0], V4.S4
-	MOVD  p+0(FP), R1
-	MOVD  grad+8(FP), R2
-	MOVD  buf+16(FP), R3
-	MOVD  n+24(FP), R6
+	MRS    FPCR, R0
+	MOVD   $16777216, R1
+	ORR    R0, R1, R1
+	MSR    R1, FPCR
+	MOVD   s+32(FP), R1
+	FMOVD  32(R1), F0
+	FCVTDS F0, F0
+	VDUP   V0.S[0], V0.S4
+	FMOVD  40(R1), F1
+	FCVTDS F1, F1
+	VDUP   V1.S[0], V1.S4
+	FMOVD  (R1), F2
+	FCVTDS F2, F2
+	VDUP   V2.S[0], V2.S4
+	FMOVD  8(R1), F3
+	FCVTDS F3, F3
+	VDUP   V3.S[0], V3.S4
+	FMOVD  16(R1), F4
+	FCVTDS F4, F4
+	VDUP   V4.S[0], V4.S4
+	FMOVD  24(R1), F5
+	FCVTDS F5, F5
+	VDUP   V5.S[0], V5.S4
+	MOVD   p+0(FP), R1
+	MOVD   grad+8(FP), R2
+	MOVD   buf+16(FP), R3
+	MOVD   n+24(FP), R6
 
 	// 4 elements at a time.
 	CMP $4, R6
 	BLT done2
 
 loop1:
-	FMOVQ (R1), F5
-	FMOVQ (R2), F6
-	VFMLA V1.S4, V5.S4, V6.S4
-	FMOVQ (R3), F7
-	WORD  $0x6e22dce7 // FMUL V7.4S, V7.4S, V2.4S
-	VFMLA V3.S4, V6.S4, V7.S4
-	FMOVQ F7, (R3)
-	VFMLA V4.S4, V7.S4, V6.S4
-	VFMLS V0.S4, V6.S4, V5.S4
-	FMOVQ F5, (R1)
+	FMOVQ (R1), F6
+	FMOVQ (R2), F7
+	WORD  $0x6e21dce7 // FMUL V7.4S, V7.4S, V1.4S
+	VFMLA V0.S4, V6.S4, V7.S4
+	FMOVQ (R3), F8
+	WORD  $0x6e23dd08 // FMUL V8.4S, V8.4S, V3.4S
+	VFMLA V4.S4, V7.S4, V8.S4
+	FMOVQ F8, (R3)
+	VFMLA V5.S4, V8.S4, V7.S4
+	VFMLS V2.S4, V7.S4, V6.S4
+	FMOVQ F6, (R1)
 	ADD   $16, R1, R1
 	ADD   $16, R2, R2
 	ADD   $16, R3, R3
@@ -391,16 +771,17 @@ done2:
 	BEQ done3
 
 loop4:
-	FMOVS (R1), F5
-	FMOVS (R2), F6
-	VFMLA V1.S4, V5.S4, V6.S4
-	FMOVS (R3), F7
-	WORD  $0x6e22dce7 // FMUL V7.4S, V7.4S, V2.4S
-	VFMLA V3.S4, V6.S4, V7.S4
-	FMOVS F7, (R3)
-	VFMLA V4.S4, V7.S4, V6.S4
-	VFMLS V0.S4, V6.S4, V5.S4
-	FMOVS F5, (R1)
+	FMOVS (R1), F6
+	FMOVS (R2), F7
+	WORD  $0x6e21dce7 // FMUL V7.4S, V7.4S, V1.4S
+	VFMLA V0.S4, V6.S4, V7.S4
+	FMOVS (R3), F8
+	WORD  $0x6e23dd08 // FMUL V8.4S, V8.4S, V3.4S
+	VFMLA V4.S4, V7.S4, V8.S4
+	FMOVS F8, (R3)
+	VFMLA V5.S4, V8.S4, V7.S4
+	VFMLS V2.S4, V7.S4, V6.S4
+	FMOVS F6, (R1)
 	ADD   $4, R1, R1
 	ADD   $4, R2, R2
 	ADD   $4, R3, R3
@@ -416,44 +797,53 @@ done3:
 // func rmspropNEON(p *float32, grad *float32, v *float32, n int, s *RMSpropScalars)
 TEXT ·rmspropNEON(SB), NOSPLIT, $0-40
 	// Flush subnormals to zero.
-	MRS   FPCR, R0
-	MOVD  $16777216, R1
-	ORR   R0, R1, R1
-	MSR   R1, FPCR
-	MOVD  s+32(FP), R1
-	FMOVS (R1), F0
-	VDUP  V0.S[0], V0.S4
-	FMOVS 20(R1), F1
-	VDUP  V1.S[0], V1.S4
-	FMOVS 4(R1), F2
-	VDUP  V2.S[0], V2.S4
-	FMOVS 8(R1), F3
-	VDUP  V3.S[0], V3.S4
-	FMOVS 12(R1), F4
-	VDUP  V4.S[0], V4.S4
-	MOVD  p+0(FP), R1
-	MOVD  grad+8(FP), R2
-	MOVD  v+16(FP), R3
-	MOVD  n+24(FP), R6
+	MRS    FPCR, R0
+	MOVD   $16777216, R1
+	ORR    R0, R1, R1
+	MSR    R1, FPCR
+	MOVD   s+32(FP), R1
+	FMOVD  40(R1), F0
+	FCVTDS F0, F0
+	VDUP   V0.S[0], V0.S4
+	FMOVD  48(R1), F1
+	FCVTDS F1, F1
+	VDUP   V1.S[0], V1.S4
+	FMOVD  (R1), F2
+	FCVTDS F2, F2
+	VDUP   V2.S[0], V2.S4
+	FMOVD  8(R1), F3
+	FCVTDS F3, F3
+	VDUP   V3.S[0], V3.S4
+	FMOVD  16(R1), F4
+	FCVTDS F4, F4
+	VDUP   V4.S[0], V4.S4
+	FMOVD  24(R1), F5
+	FCVTDS F5, F5
+	VDUP   V5.S[0], V5.S4
+	MOVD   p+0(FP), R1
+	MOVD   grad+8(FP), R2
+	MOVD   v+16(FP), R3
+	MOVD   n+24(FP), R6
 
 	// 4 elements at a time.
 	CMP $4, R6
 	BLT done2
 
 loop1:
-	FMOVQ (R1), F5
-	FMOVQ (R2), F6
-	VFMLA V1.S4, V5.S4, V6.S4
-	WORD  $0x6e23dcc7 // FMUL V7.4S, V6.4S, V3.4S
+	FMOVQ (R1), F6
+	FMOVQ (R2), F7
+	WORD  $0x6e21dce7 // FMUL V7.4S, V7.4S, V1.4S
+	VFMLA V0.S4, V6.S4, V7.S4
 	FMOVQ (R3), F8
-	WORD  $0x6e22dd08 // FMUL V8.4S, V8.4S, V2.4S
-	VFMLA V6.S4, V7.S4, V8.S4
+	WORD  $0x6e24dce9 // FMUL V9.4S, V7.4S, V4.4S
+	WORD  $0x6e23dd08 // FMUL V8.4S, V8.4S, V3.4S
+	VFMLA V7.S4, V9.S4, V8.S4
 	FMOVQ F8, (R3)
-	WORD  $0x6ea1f907 // FSQRT V7.4S, V8.4S
-	WORD  $0x4e24d4e7 // FADD V7.4S, V7.4S, V4.4S
-	WORD  $0x6e27fcc6 // FDIV V6.4S, V6.4S, V7.4S
-	VFMLS V0.S4, V6.S4, V5.S4
-	FMOVQ F5, (R1)
+	WORD  $0x6ea1f908 // FSQRT V8.4S, V8.4S
+	WORD  $0x4e25d508 // FADD V8.4S, V8.4S, V5.4S
+	WORD  $0x6e28fce7 // FDIV V7.4S, V7.4S, V8.4S
+	VFMLS V2.S4, V7.S4, V6.S4
+	FMOVQ F6, (R1)
 	ADD   $16, R1, R1
 	ADD   $16, R2, R2
 	ADD   $16, R3, R3
@@ -467,19 +857,20 @@ done2:
 	BEQ done3
 
 loop4:
-	FMOVS (R1), F5
-	FMOVS (R2), F6
-	VFMLA V1.S4, V5.S4, V6.S4
-	WORD  $0x6e23dcc7 // FMUL V7.4S, V6.4S, V3.4S
+	FMOVS (R1), F6
+	FMOVS (R2), F7
+	WORD  $0x6e21dce7 // FMUL V7.4S, V7.4S, V1.4S
+	VFMLA V0.S4, V6.S4, V7.S4
 	FMOVS (R3), F8
-	WORD  $0x6e22dd08 // FMUL V8.4S, V8.4S, V2.4S
-	VFMLA V6.S4, V7.S4, V8.S4
+	WORD  $0x6e24dce9 // FMUL V9.4S, V7.4S, V4.4S
+	WORD  $0x6e23dd08 // FMUL V8.4S, V8.4S, V3.4S
+	VFMLA V7.S4, V9.S4, V8.S4
 	FMOVS F8, (R3)
-	WORD  $0x6ea1f907 // FSQRT V7.4S, V8.4S
-	WORD  $0x4e24d4e7 // FADD V7.4S, V7.4S, V4.4S
-	WORD  $0x6e27fcc6 // FDIV V6.4S, V6.4S, V7.4S
-	VFMLS V0.S4, V6.S4, V5.S4
-	FMOVS F5, (R1)
+	WORD  $0x6ea1f908 // FSQRT V8.4S, V8.4S
+	WORD  $0x4e25d508 // FADD V8.4S, V8.4S, V5.4S
+	WORD  $0x6e28fce7 // FDIV V7.4S, V7.4S, V8.4S
+	VFMLS V2.S4, V7.S4, V6.S4
+	FMOVS F6, (R1)
 	ADD   $4, R1, R1
 	ADD   $4, R2, R2
 	ADD   $4, R3, R3
@@ -495,53 +886,62 @@ done3:
 // func rmspropCenteredNEON(p *float32, grad *float32, v *float32, m *float32, n int, s *RMSpropScalars)
 TEXT ·rmspropCenteredNEON(SB), NOSPLIT, $0-48
 	// Flush subnormals to zero.
-	MRS   FPCR, R0
-	MOVD  $16777216, R1
-	ORR   R0, R1, R1
-	MSR   R1, FPCR
-	MOVD  s+40(FP), R1
-	FMOVS (R1), F0
-	VDUP  V0.S[0], V0.S4
-	FMOVS 20(R1), F1
-	VDUP  V1.S[0], V1.S4
-	FMOVS 4(R1), F2
-	VDUP  V2.S[0], V2.S4
-	FMOVS 8(R1), F3
-	VDUP  V3.S[0], V3.S4
-	FMOVS 12(R1), F4
-	VDUP  V4.S[0], V4.S4
-	MOVD  $constantsNEON<>+0(SB), R1
-	MOVD  p+0(FP), R2
-	MOVD  grad+8(FP), R3
-	MOVD  v+16(FP), R6
-	MOVD  m+24(FP), R7
-	MOVD  n+32(FP), R8
+	MRS    FPCR, R0
+	MOVD   $16777216, R1
+	ORR    R0, R1, R1
+	MSR    R1, FPCR
+	MOVD   s+40(FP), R1
+	FMOVD  40(R1), F0
+	FCVTDS F0, F0
+	VDUP   V0.S[0], V0.S4
+	FMOVD  48(R1), F1
+	FCVTDS F1, F1
+	VDUP   V1.S[0], V1.S4
+	FMOVD  (R1), F2
+	FCVTDS F2, F2
+	VDUP   V2.S[0], V2.S4
+	FMOVD  8(R1), F3
+	FCVTDS F3, F3
+	VDUP   V3.S[0], V3.S4
+	FMOVD  16(R1), F4
+	FCVTDS F4, F4
+	VDUP   V4.S[0], V4.S4
+	FMOVD  24(R1), F5
+	FCVTDS F5, F5
+	VDUP   V5.S[0], V5.S4
+	MOVD   $constantsNEON<>+0(SB), R1
+	MOVD   p+0(FP), R2
+	MOVD   grad+8(FP), R3
+	MOVD   v+16(FP), R6
+	MOVD   m+24(FP), R7
+	MOVD   n+32(FP), R8
 
 	// 4 elements at a time.
 	CMP $4, R8
 	BLT done2
 
 loop1:
-	FMOVQ (R2), F5
-	FMOVQ (R3), F6
-	VFMLA V1.S4, V5.S4, V6.S4
-	WORD  $0x6e23dcc7 // FMUL V7.4S, V6.4S, V3.4S
+	FMOVQ (R2), F6
+	FMOVQ (R3), F7
+	WORD  $0x6e21dce7 // FMUL V7.4S, V7.4S, V1.4S
+	VFMLA V0.S4, V6.S4, V7.S4
 	FMOVQ (R6), F8
-	WORD  $0x6e22dd08 // FMUL V8.4S, V8.4S, V2.4S
-	VFMLA V6.S4, V7.S4, V8.S4
+	WORD  $0x6e24dce9 // FMUL V9.4S, V7.4S, V4.4S
+	WORD  $0x6e23dd08 // FMUL V8.4S, V8.4S, V3.4S
+	VFMLA V7.S4, V9.S4, V8.S4
 	FMOVQ F8, (R6)
-	FMOVQ (R7), F7
-	WORD  $0x4ea7d4c9 // FSUB V9.4S, V6.4S, V7.4S
-	VFMLA V3.S4, V9.S4, V7.S4
-	FMOVQ F7, (R7)
-	VFMLS V7.S4, V7.S4, V8.S4
-	FMOVQ (R1), F7
-	WORD  $0x4e27f507 // FMAX V7.4S, V8.4S, V7.4S
-	WORD  $0x6ea1f8e7 // FSQRT V7.4S, V7.4S
-	WORD  $0x4e24d4e7 // FADD V7.4S, V7.4S, V4.4S
-	WORD  $0x6e27fcc6 // FDIV V6.4S, V6.4S, V7.4S
-	VFMLS V0.S4, V6.S4, V5.S4
-	FMOVQ F5, (R2)
+	FMOVQ (R7), F9
+	WORD  $0x4ea9d4ea // FSUB V10.4S, V7.4S, V9.4S
+	VFMLA V4.S4, V10.S4, V9.S4
+	FMOVQ F9, (R7)
+	VFMLS V9.S4, V9.S4, V8.S4
+	FMOVQ (R1), F9
+	WORD  $0x4e29f508 // FMAX V8.4S, V8.4S, V9.4S
+	WORD  $0x6ea1f908 // FSQRT V8.4S, V8.4S
+	WORD  $0x4e25d508 // FADD V8.4S, V8.4S, V5.4S
+	WORD  $0x6e28fce7 // FDIV V7.4S, V7.4S, V8.4S
+	VFMLS V2.S4, V7.S4, V6.S4
+	FMOVQ F6, (R2)
 	ADD   $16, R2, R2
 	ADD   $16, R3, R3
 	ADD   $16, R6, R6
@@ -556,26 +956,27 @@ done2:
 	BEQ done3
 
 loop4:
-	FMOVS (R2), F5
-	FMOVS (R3), F6
-	VFMLA V1.S4, V5.S4, V6.S4
-	WORD  $0x6e23dcc7 // FMUL V7.4S, V6.4S, V3.4S
+	FMOVS (R2), F6
+	FMOVS (R3), F7
+	WORD  $0x6e21dce7 // FMUL V7.4S, V7.4S, V1.4S
+	VFMLA V0.S4, V6.S4, V7.S4
 	FMOVS (R6), F8
-	WORD  $0x6e22dd08 // FMUL V8.4S, V8.4S, V2.4S
-	VFMLA V6.S4, V7.S4, V8.S4
+	WORD  $0x6e24dce9 // FMUL V9.4S, V7.4S, V4.4S
+	WORD  $0x6e23dd08 // FMUL V8.4S, V8.4S, V3.4S
+	VFMLA V7.S4, V9.S4, V8.S4
 	FMOVS F8, (R6)
-	FMOVS (R7), F7
-	WORD  $0x4ea7d4c9 // FSUB V9.4S, V6.4S, V7.4S
-	VFMLA V3.S4, V9.S4, V7.S4
-	FMOVS F7, (R7)
-	VFMLS V7.S4, V7.S4, V8.S4
-	FMOVQ (R1), F7
-	WORD  $0x4e27f507 // FMAX V7.4S, V8.4S, V7.4S
-	WORD  $0x6ea1f8e7 // FSQRT V7.4S, V7.4S
-	WORD  $0x4e24d4e7 // FADD V7.4S, V7.4S, V4.4S
-	WORD  $0x6e27fcc6 // FDIV V6.4S, V6.4S, V7.4S
-	VFMLS V0.S4, V6.S4, V5.S4
-	FMOVS F5, (R2)
+	FMOVS (R7), F9
+	WORD  $0x4ea9d4ea // FSUB V10.4S, V7.4S, V9.4S
+	VFMLA V4.S4, V10.S4, V9.S4
+	FMOVS F9, (R7)
+	VFMLS V9.S4, V9.S4, V8.S4
+	FMOVQ (R1), F9
+	WORD  $0x4e29f508 // FMAX V8.4S, V8.4S, V9.4S
+	WORD  $0x6ea1f908 // FSQRT V8.4S, V8.4S
+	WORD  $0x4e25d508 // FADD V8.4S, V8.4S, V5.4S
+	WORD  $0x6e28fce7 // FDIV V7.4S, V7.4S, V8.4S
+	VFMLS V2.S4, V7.S4, V6.S4
+	FMOVS F6, (R2)
 	ADD   $4, R2, R2
 	ADD   $4, R3, R3
 	ADD   $4, R6, R6
@@ -592,28 +993,333 @@ done3:
 // func rmspropMomentumNEON(p *float32, grad *float32, v *float32, buf *float32, n int, s *RMSpropScalars)
 TEXT ·rmspropMomentumNEON(SB), NOSPLIT, $0-48
 	// Flush subnormals to zero.
-	MRS   FPCR, R0
-	MOVD  $16777216, R1
-	ORR   R0, R1, R1
-	MSR   R1, FPCR
-	MOVD  s+40(FP), R1
-	FMOVS (R1), F0
-	VDUP  V0.S[0], V0.S4
-	FMOVS 20(R1), F1
-	VDUP  V1.S[0], V1.S4
-	FMOVS 4(R1), F2
-	VDUP  V2.S[0], V2.S4
-	FMOVS 8(R1), F3
-	VDUP  V3.S[0], V3.S4
-	FMOVS 12(R1), F4
-	VDUP  V4.S[0], V4.S4
-	FMOVS 16(R1), F5
-	VDUP  V5.S[0], V5.S4
-	MOVD  p+0(FP), R1
-	MOVD  grad+8(FP), R2
-	MOVD  v+16(FP), R3
-	MOVD  buf+24(FP), R6
-	MOVD  n+32(FP), R7
+	MRS    FPCR, R0
+	MOVD   $16777216, R1
+	ORR    R0, R1, R1
+	MSR    R1, FPCR
+	MOVD   s+40(FP), R1
+	FMOVD  40(R1), F0
+	FCVTDS F0, F0
+	VDUP   V0.S[0], V0.S4
+	FMOVD  48(R1), F1
+	FCVTDS F1, F1
+	VDUP   V1.S[0], V1.S4
+	FMOVD  (R1), F2
+	FCVTDS F2, F2
+	VDUP   V2.S[0], V2.S4
+	FMOVD  8(R1), F3
+	FCVTDS F3, F3
+	VDUP   V3.S[0], V3.S4
+	FMOVD  16(R1), F4
+	FCVTDS F4, F4
+	VDUP   V4.S[0], V4.S4
+	FMOVD  24(R1), F5
+	FCVTDS F5, F5
+	VDUP   V5.S[0], V5.S4
+	FMOVD  32(R1), F6
+	FCVTDS F6, F6
+	VDUP   V6.S[0], V6.S4
+	MOVD   p+0(FP), R1
+	MOVD   grad+8(FP), R2
+	MOVD   v+16(FP), R3
+	MOVD   buf+24(FP), R6
+	MOVD   n+32(FP), R7
+
+	// 4 elements at a time.
+	CMP $4, R7
+	BLT done2
+
+loop1:
+	FMOVQ (R1), F7
+	FMOVQ (R2), F8
+	WORD  $0x6e21dd08 // FMUL V8.4S, V8.4S, V1.4S
+	VFMLA V0.S4, V7.S4, V8.S4
+	FMOVQ (R3), F9
+	WORD  $0x6e24dd0a // FMUL V10.4S, V8.4S, V4.4S
+	WORD  $0x6e23dd29 // FMUL V9.4S, V9.4S, V3.4S
+	VFMLA V8.S4, V10.S4, V9.S4
+	FMOVQ F9, (R3)
+	WORD  $0x6ea1f929 // FSQRT V9.4S, V9.4S
+	WORD  $0x4e25d529 // FADD V9.4S, V9.4S, V5.4S
+	WORD  $0x6e29fd08 // FDIV V8.4S, V8.4S, V9.4S
+	FMOVQ (R6), F9
+	VFMLA V6.S4, V9.S4, V8.S4
+	FMOVQ F8, (R6)
+	VFMLS V2.S4, V8.S4, V7.S4
+	FMOVQ F7, (R1)
+	ADD   $16, R1, R1
+	ADD   $16, R2, R2
+	ADD   $16, R3, R3
+	ADD   $16, R6, R6
+	ADD   $-4, R7, R7
+	CMP   $4, R7
+	BGE   loop1
+
+done2:
+	// The last elements.
+	CMP $0, R7
+	BEQ done3
+
+loop4:
+	FMOVS (R1), F7
+	FMOVS (R2), F8
+	WORD  $0x6e21dd08 // FMUL V8.4S, V8.4S, V1.4S
+	VFMLA V0.S4, V7.S4, V8.S4
+	FMOVS (R3), F9
+	WORD  $0x6e24dd0a // FMUL V10.4S, V8.4S, V4.4S
+	WORD  $0x6e23dd29 // FMUL V9.4S, V9.4S, V3.4S
+	VFMLA V8.S4, V10.S4, V9.S4
+	FMOVS F9, (R3)
+	WORD  $0x6ea1f929 // FSQRT V9.4S, V9.4S
+	WORD  $0x4e25d529 // FADD V9.4S, V9.4S, V5.4S
+	WORD  $0x6e29fd08 // FDIV V8.4S, V8.4S, V9.4S
+	FMOVS (R6), F9
+	VFMLA V6.S4, V9.S4, V8.S4
+	FMOVS F8, (R6)
+	VFMLS V2.S4, V8.S4, V7.S4
+	FMOVS F7, (R1)
+	ADD   $4, R1, R1
+	ADD   $4, R2, R2
+	ADD   $4, R3, R3
+	ADD   $4, R6, R6
+	ADD   $-1, R7, R7
+	CMP   $0, R7
+	BNE   loop4
+
+done3:
+	// As it was.
+	MSR R0, FPCR
+	RET
+
+// func rmspropCenteredMomentumNEON(p *float32, grad *float32, v *float32, m *float32, buf *float32, n int, s *RMSpropScalars)
+TEXT ·rmspropCenteredMomentumNEON(SB), NOSPLIT, $0-56
+	// Flush subnormals to zero.
+	MRS    FPCR, R0
+	MOVD   $16777216, R1
+	ORR    R0, R1, R1
+	MSR    R1, FPCR
+	MOVD   s+48(FP), R1
+	FMOVD  40(R1), F0
+	FCVTDS F0, F0
+	VDUP   V0.S[0], V0.S4
+	FMOVD  48(R1), F1
+	FCVTDS F1, F1
+	VDUP   V1.S[0], V1.S4
+	FMOVD  (R1), F2
+	FCVTDS F2, F2
+	VDUP   V2.S[0], V2.S4
+	FMOVD  8(R1), F3
+	FCVTDS F3, F3
+	VDUP   V3.S[0], V3.S4
+	FMOVD  16(R1), F4
+	FCVTDS F4, F4
+	VDUP   V4.S[0], V4.S4
+	FMOVD  24(R1), F5
+	FCVTDS F5, F5
+	VDUP   V5.S[0], V5.S4
+	FMOVD  32(R1), F6
+	FCVTDS F6, F6
+	VDUP   V6.S[0], V6.S4
+	MOVD   $constantsNEON<>+0(SB), R1
+	MOVD   p+0(FP), R2
+	MOVD   grad+8(FP), R3
+	MOVD   v+16(FP), R6
+	MOVD   m+24(FP), R7
+	MOVD   buf+32(FP), R8
+	MOVD   n+40(FP), R9
+
+	// 4 elements at a time.
+	CMP $4, R9
+	BLT done2
+
+loop1:
+	FMOVQ (R2), F7
+	FMOVQ (R3), F8
+	WORD  $0x6e21dd08 // FMUL V8.4S, V8.4S, V1.4S
+	VFMLA V0.S4, V7.S4, V8.S4
+	FMOVQ (R6), F9
+	WORD  $0x6e24dd0a // FMUL V10.4S, V8.4S, V4.4S
+	WORD  $0x6e23dd29 // FMUL V9.4S, V9.4S, V3.4S
+	VFMLA V8.S4, V10.S4, V9.S4
+	FMOVQ F9, (R6)
+	FMOVQ (R7), F10
+	WORD  $0x4eaad50b // FSUB V11.4S, V8.4S, V10.4S
+	VFMLA V4.S4, V11.S4, V10.S4
+	FMOVQ F10, (R7)
+	VFMLS V10.S4, V10.S4, V9.S4
+	FMOVQ (R1), F10
+	WORD  $0x4e2af529 // FMAX V9.4S, V9.4S, V10.4S
+	WORD  $0x6ea1f929 // FSQRT V9.4S, V9.4S
+	WORD  $0x4e25d529 // FADD V9.4S, V9.4S, V5.4S
+	WORD  $0x6e29fd08 // FDIV V8.4S, V8.4S, V9.4S
+	FMOVQ (R8), F9
+	VFMLA V6.S4, V9.S4, V8.S4
+	FMOVQ F8, (R8)
+	VFMLS V2.S4, V8.S4, V7.S4
+	FMOVQ F7, (R2)
+	ADD   $16, R2, R2
+	ADD   $16, R3, R3
+	ADD   $16, R6, R6
+	ADD   $16, R7, R7
+	ADD   $16, R8, R8
+	ADD   $-4, R9, R9
+	CMP   $4, R9
+	BGE   loop1
+
+done2:
+	// The last elements.
+	CMP $0, R9
+	BEQ done3
+
+loop4:
+	FMOVS (R2), F7
+	FMOVS (R3), F8
+	WORD  $0x6e21dd08 // FMUL V8.4S, V8.4S, V1.4S
+	VFMLA V0.S4, V7.S4, V8.S4
+	FMOVS (R6), F9
+	WORD  $0x6e24dd0a // FMUL V10.4S, V8.4S, V4.4S
+	WORD  $0x6e23dd29 // FMUL V9.4S, V9.4S, V3.4S
+	VFMLA V8.S4, V10.S4, V9.S4
+	FMOVS F9, (R6)
+	FMOVS (R7), F10
+	WORD  $0x4eaad50b // FSUB V11.4S, V8.4S, V10.4S
+	VFMLA V4.S4, V11.S4, V10.S4
+	FMOVS F10, (R7)
+	VFMLS V10.S4, V10.S4, V9.S4
+	FMOVQ (R1), F10
+	WORD  $0x4e2af529 // FMAX V9.4S, V9.4S, V10.4S
+	WORD  $0x6ea1f929 // FSQRT V9.4S, V9.4S
+	WORD  $0x4e25d529 // FADD V9.4S, V9.4S, V5.4S
+	WORD  $0x6e29fd08 // FDIV V8.4S, V8.4S, V9.4S
+	FMOVS (R8), F9
+	VFMLA V6.S4, V9.S4, V8.S4
+	FMOVS F8, (R8)
+	VFMLS V2.S4, V8.S4, V7.S4
+	FMOVS F7, (R2)
+	ADD   $4, R2, R2
+	ADD   $4, R3, R3
+	ADD   $4, R6, R6
+	ADD   $4, R7, R7
+	ADD   $4, R8, R8
+	ADD   $-1, R9, R9
+	CMP   $0, R9
+	BNE   loop4
+
+done3:
+	// As it was.
+	MSR R0, FPCR
+	RET
+
+// func adagradNEON(p *float32, grad *float32, sum *float32, n int, s *AdagradScalars)
+TEXT ·adagradNEON(SB), NOSPLIT, $0-40
+	// Flush subnormals to zero.
+	MRS    FPCR, R0
+	MOVD   $16777216, R1
+	ORR    R0, R1, R1
+	MSR    R1, FPCR
+	MOVD   s+32(FP), R1
+	FMOVD  16(R1), F0
+	FCVTDS F0, F0
+	VDUP   V0.S[0], V0.S4
+	FMOVD  24(R1), F1
+	FCVTDS F1, F1
+	VDUP   V1.S[0], V1.S4
+	FMOVD  (R1), F2
+	FCVTDS F2, F2
+	VDUP   V2.S[0], V2.S4
+	FMOVD  8(R1), F3
+	FCVTDS F3, F3
+	VDUP   V3.S[0], V3.S4
+	MOVD   p+0(FP), R1
+	MOVD   grad+8(FP), R2
+	MOVD   sum+16(FP), R3
+	MOVD   n+24(FP), R6
+
+	// 4 elements at a time.
+	CMP $4, R6
+	BLT done2
+
+loop1:
+	FMOVQ (R1), F4
+	FMOVQ (R2), F5
+	WORD  $0x6e21dca5 // FMUL V5.4S, V5.4S, V1.4S
+	VFMLA V0.S4, V4.S4, V5.S4
+	FMOVQ (R3), F6
+	VFMLA V5.S4, V5.S4, V6.S4
+	FMOVQ F6, (R3)
+	WORD  $0x6ea1f8c6 // FSQRT V6.4S, V6.4S
+	WORD  $0x4e23d4c6 // FADD V6.4S, V6.4S, V3.4S
+	WORD  $0x6e26fca5 // FDIV V5.4S, V5.4S, V6.4S
+	VFMLS V2.S4, V5.S4, V4.S4
+	FMOVQ F4, (R1)
+	ADD   $16, R1, R1
+	ADD   $16, R2, R2
+	ADD   $16, R3, R3
+	ADD   $-4, R6, R6
+	CMP   $4, R6
+	BGE   loop1
+
+done2:
+	// The last elements.
+	CMP $0, R6
+	BEQ done3
+
+loop4:
+	FMOVS (R1), F4
+	FMOVS (R2), F5
+	WORD  $0x6e21dca5 // FMUL V5.4S, V5.4S, V1.4S
+	VFMLA V0.S4, V4.S4, V5.S4
+	FMOVS (R3), F6
+	VFMLA V5.S4, V5.S4, V6.S4
+	FMOVS F6, (R3)
+	WORD  $0x6ea1f8c6 // FSQRT V6.4S, V6.4S
+	WORD  $0x4e23d4c6 // FADD V6.4S, V6.4S, V3.4S
+	WORD  $0x6e26fca5 // FDIV V5.4S, V5.4S, V6.4S
+	VFMLS V2.S4, V5.S4, V4.S4
+	FMOVS F4, (R1)
+	ADD   $4, R1, R1
+	ADD   $4, R2, R2
+	ADD   $4, R3, R3
+	ADD   $-1, R6, R6
+	CMP   $0, R6
+	BNE   loop4
+
+done3:
+	// As it was.
+	MSR R0, FPCR
+	RET
+
+// func adadeltaNEON(p *float32, grad *float32, v *float32, acc *float32, n int, s *AdadeltaScalars)
+TEXT ·adadeltaNEON(SB), NOSPLIT, $0-48
+	// Flush subnormals to zero.
+	MRS    FPCR, R0
+	MOVD   $16777216, R1
+	ORR    R0, R1, R1
+	MSR    R1, FPCR
+	MOVD   s+40(FP), R1
+	FMOVD  32(R1), F0
+	FCVTDS F0, F0
+	VDUP   V0.S[0], V0.S4
+	FMOVD  40(R1), F1
+	FCVTDS F1, F1
+	VDUP   V1.S[0], V1.S4
+	FMOVD  (R1), F2
+	FCVTDS F2, F2
+	VDUP   V2.S[0], V2.S4
+	FMOVD  8(R1), F3
+	FCVTDS F3, F3
+	VDUP   V3.S[0], V3.S4
+	FMOVD  16(R1), F4
+	FCVTDS F4, F4
+	VDUP   V4.S[0], V4.S4
+	FMOVD  24(R1), F5
+	FCVTDS F5, F5
+	VDUP   V5.S[0], V5.S4
+	MOVD   p+0(FP), R1
+	MOVD   grad+8(FP), R2
+	MOVD   v+16(FP), R3
+	MOVD   acc+24(FP), R6
+	MOVD   n+32(FP), R7
 
 	// 4 elements at a time.
 	CMP $4, R7
@@ -622,19 +1328,25 @@ TEXT ·rmspropMomentumNEON(SB), NOSPLIT, $0-48
 loop1:
 	FMOVQ (R1), F6
 	FMOVQ (R2), F7
-	VFMLA V1.S4, V6.S4, V7.S4
-	WORD  $0x6e23dce8 // FMUL V8.4S, V7.4S, V3.4S
-	FMOVQ (R3), F9
-	WORD  $0x6e22dd29 // FMUL V9.4S, V9.4S, V2.4S
+	WORD  $0x6e21dce7 // FMUL V7.4S, V7.4S, V1.4S
+	VFMLA V0.S4, V6.S4, V7.S4
+	FMOVQ (R3), F8
+	WORD  $0x6e24dce9 // FMUL V9.4S, V7.4S, V4.4S
+	WORD  $0x6e23dd08 // FMUL V8.4S, V8.4S, V3.4S
+	VFMLA V7.S4, V9.S4, V8.S4
+	FMOVQ F8, (R3)
+	FMOVQ (R6), F9
+	WORD  $0x4e25d52a // FADD V10.4S, V9.4S, V5.4S
+	WORD  $0x6ea1f94a // FSQRT V10.4S, V10.4S
+	WORD  $0x4e25d508 // FADD V8.4S, V8.4S, V5.4S
+	WORD  $0x6ea1f908 // FSQRT V8.4S, V8.4S
+	WORD  $0x6e28fd48 // FDIV V8.4S, V10.4S, V8.4S
+	WORD  $0x6e27dd07 // FMUL V7.4S, V8.4S, V7.4S
+	WORD  $0x6e24dce8 // FMUL V8.4S, V7.4S, V4.4S
+	WORD  $0x6e23dd29 // FMUL V9.4S, V9.4S, V3.4S
 	VFMLA V7.S4, V8.S4, V9.S4
-	FMOVQ F9, (R3)
-	WORD  $0x6ea1f928 // FSQRT V8.4S, V9.4S
-	WORD  $0x4e24d508 // FADD V8.4S, V8.4S, V4.4S
-	WORD  $0x6e28fce7 // FDIV V7.4S, V7.4S, V8.4S
-	FMOVQ (R6), F8
-	VFMLA V5.S4, V8.S4, V7.S4
-	FMOVQ F7, (R6)
-	VFMLS V0.S4, V7.S4, V6.S4
+	FMOVQ F9, (R6)
+	VFMLS V2.S4, V7.S4, V6.S4
 	FMOVQ F6, (R1)
 	ADD   $16, R1, R1
 	ADD   $16, R2, R2
@@ -652,19 +1364,25 @@ done2:
 loop4:
 	FMOVS (R1), F6
 	FMOVS (R2), F7
-	VFMLA V1.S4, V6.S4, V7.S4
-	WORD  $0x6e23dce8 // FMUL V8.4S, V7.4S, V3.4S
-	FMOVS (R3), F9
-	WORD  $0x6e22dd29 // FMUL V9.4S, V9.4S, V2.4S
+	WORD  $0x6e21dce7 // FMUL V7.4S, V7.4S, V1.4S
+	VFMLA V0.S4, V6.S4, V7.S4
+	FMOVS (R3), F8
+	WORD  $0x6e24dce9 // FMUL V9.4S, V7.4S, V4.4S
+	WORD  $0x6e23dd08 // FMUL V8.4S, V8.4S, V3.4S
+	VFMLA V7.S4, V9.S4, V8.S4
+	FMOVS F8, (R3)
+	FMOVS (R6), F9
+	WORD  $0x4e25d52a // FADD V10.4S, V9.4S, V5.4S
+	WORD  $0x6ea1f94a // FSQRT V10.4S, V10.4S
+	WORD  $0x4e25d508 // FADD V8.4S, V8.4S, V5.4S
+	WORD  $0x6ea1f908 // FSQRT V8.4S, V8.4S
+	WORD  $0x6e28fd48 // FDIV V8.4S, V10.4S, V8.4S
+	WORD  $0x6e27dd07 // FMUL V7.4S, V8.4S, V7.4S
+	WORD  $0x6e24dce8 // FMUL V8.4S, V7.4S, V4.4S
+	WORD  $0x6e23dd29 // FMUL V9.4S, V9.4S, V3.4S
 	VFMLA V7.S4, V8.S4, V9.S4
-	FMOVS F9, (R3)
-	WORD  $0x6ea1f928 // FSQRT V8.4S, V9.4S
-	WORD  $0x4e24d508 // FADD V8.4S, V8.4S, V4.4S
-	WORD  $0x6e28fce7 // FDIV V7.4S, V7.4S, V8.4S
-	FMOVS (R6), F8
-	VFMLA V5.S4, V8.S4, V7.S4
-	FMOVS F7, (R6)
-	VFMLS V0.S4, V7.S4, V6.S4
+	FMOVS F9, (R6)
+	VFMLS V2.S4, V7.S4, V6.S4
 	FMOVS F6, (R1)
 	ADD   $4, R1, R1
 	ADD   $4, R2, R2
@@ -679,110 +1397,84 @@ done3:
 	MSR R0, FPCR
 	RET
 
-// func rmspropCenteredMomentumNEON(p *float32, grad *float32, v *float32, m *float32, buf *float32, n int, s *RMSpropScalars)
-TEXT ·rmspropCenteredMomentumNEON(SB), NOSPLIT, $0-56
+// func clipNEON(x *float32, n int, lo float32, hi float32)
+TEXT ·clipNEON(SB), NOSPLIT, $0-24
 	// Flush subnormals to zero.
 	MRS   FPCR, R0
 	MOVD  $16777216, R1
 	ORR   R0, R1, R1
 	MSR   R1, FPCR
-	MOVD  s+48(FP), R1
-	FMOVS (R1), F0
+	FMOVS lo+16(FP), F0
 	VDUP  V0.S[0], V0.S4
-	FMOVS 20(R1), F1
+	FMOVS hi+20(FP), F1
 	VDUP  V1.S[0], V1.S4
-	FMOVS 4(R1), F2
-	VDUP  V2.S[0], V2.S4
-	FMOVS 8(R1), F3
-	VDUP  V3.S[0], V3.S4
-	FMOVS 12(R1), F4
-	VDUP  V4.S[0], V4.S4
-	FMOVS 16(R1), F5
-	VDUP  V5.S[0], V5.S4
 	MOVD  $constantsNEON<>+0(SB), R1
-	MOVD  p+0(FP), R2
-	MOVD  grad+8(FP), R3
-	MOVD  v+16(FP), R6
-	MOVD  m+24(FP), R7
-	MOVD  buf+32(FP), R8
-	MOVD  n+40(FP), R9
+	MOVD  x+0(FP), R2
+	MOVD  n+8(FP), R3
 
-	// 4 elements at a time.
-	CMP $4, R9
+	// 12 elements at a time.
+	CMP $12, R3
 	BLT done2
 
 loop1:
-	FMOVQ (R2), F6
-	FMOVQ (R3), F7
-	VFMLA V1.S4, V6.S4, V7.S4
-	WORD  $0x6e23dce8 // FMUL V8.4S, V7.4S, V3.4S
-	FMOVQ (R6), F9
-	WORD  $0x6e22dd29 // FMUL V9.4S, V9.4S, V2.4S
-	VFMLA V7.S4, V8.S4, V9.S4
-	FMOVQ F9, (R6)
-	FMOVQ (R7), F8
-	WORD  $0x4ea8d4ea // FSUB V10.4S, V7.4S, V8.4S
-	VFMLA V3.S4, V10.S4, V8.S4
-	FMOVQ F8, (R7)
-	VFMLS V8.S4, V8.S4, V9.S4
-	FMOVQ (R1), F8
-	WORD  $0x4e28f528 // FMAX V8.4S, V9.4S, V8.4S
-	WORD  $0x6ea1f908 // FSQRT V8.4S, V8.4S
-	WORD  $0x4e24d508 // FADD V8.4S, V8.4S, V4.4S
-	WORD  $0x6e28fce7 // FDIV V7.4S, V7.4S, V8.4S
-	FMOVQ (R8), F8
-	VFMLA V5.S4, V8.S4, V7.S4
-	FMOVQ F7, (R8)
-	VFMLS V0.S4, V7.S4, V6.S4
-	FMOVQ F6, (R2)
-	ADD   $16, R2, R2
-	ADD   $16, R3, R3
-	ADD   $16, R6, R6
-	ADD   $16, R7, R7
-	ADD   $16, R8, R8
-	ADD   $-4, R9, R9
-	CMP   $4, R9
+	FMOVQ (R2), F2
+	FMOVQ 16(R2), F3
+	FMOVQ 32(R2), F4
+	FMOVQ 16(R1), F5
+	WORD  $0x6e25dc42 // FMUL V2.4S, V2.4S, V5.4S
+	FMOVQ 16(R1), F5
+	WORD  $0x6e25dc63 // FMUL V3.4S, V3.4S, V5.4S
+	FMOVQ 16(R1), F5
+	WORD  $0x6e25dc84 // FMUL V4.4S, V4.4S, V5.4S
+	WORD  $0x4e20f442 // FMAX V2.4S, V2.4S, V0.4S
+	WORD  $0x4ea1f442 // FMIN V2.4S, V2.4S, V1.4S
+	WORD  $0x4e20f463 // FMAX V3.4S, V3.4S, V0.4S
+	WORD  $0x4ea1f463 // FMIN V3.4S, V3.4S, V1.4S
+	WORD  $0x4e20f484 // FMAX V4.4S, V4.4S, V0.4S
+	WORD  $0x4ea1f484 // FMIN V4.4S, V4.4S, V1.4S
+	FMOVQ F2, (R2)
+	FMOVQ F3, 16(R2)
+	FMOVQ F4, 32(R2)
+	ADD   $48, R2, R2
+	ADD   $-12, R3, R3
+	CMP   $12, R3
 	BGE   loop1
 
 done2:
+	// 4 elements at a time.
+	CMP $4, R3
+	BLT done4
+
+loop3:
+	FMOVQ (R2), F2
+	FMOVQ 16(R1), F3
+	WORD  $0x6e23dc42 // FMUL V2.4S, V2.4S, V3.4S
+	WORD  $0x4e20f442 // FMAX V2.4S, V2.4S, V0.4S
+	WORD  $0x4ea1f442 // FMIN V2.4S, V2.4S, V1.4S
+	FMOVQ F2, (R2)
+	ADD   $16, R2, R2
+	ADD   $-4, R3, R3
+	CMP   $4, R3
+	BGE   loop3
+
+done4:
 	// The last elements.
-	CMP $0, R9
-	BEQ done3
+	CMP $0, R3
+	BEQ done5
 
-loop4:
-	FMOVS (R2), F6
-	FMOVS (R3), F7
-	VFMLA V1.S4, V6.S4, V7.S4
-	WORD  $0x6e23dce8 // FMUL V8.4S, V7.4S, V3.4S
-	FMOVS (R6), F9
-	WORD  $0x6e22dd29 // FMUL V9.4S, V9.4S, V2.4S
-	VFMLA V7.S4, V8.S4, V9.S4
-	FMOVS F9, (R6)
-	FMOVS (R7), F8
-	WORD  $0x4ea8d4ea // FSUB V10.4S, V7.4S, V8.4S
-	VFMLA V3.S4, V10.S4, V8.S4
-	FMOVS F8, (R7)
-	VFMLS V8.S4, V8.S4, V9.S4
-	FMOVQ (R1), F8
-	WORD  $0x4e28f528 // FMAX V8.4S, V9.4S, V8.4S
-	WORD  $0x6ea1f908 // FSQRT V8.4S, V8.4S
-	WORD  $0x4e24d508 // FADD V8.4S, V8.4S, V4.4S
-	WORD  $0x6e28fce7 // FDIV V7.4S, V7.4S, V8.4S
-	FMOVS (R8), F8
-	VFMLA V5.S4, V8.S4, V7.S4
-	FMOVS F7, (R8)
-	VFMLS V0.S4, V7.S4, V6.S4
-	FMOVS F6, (R2)
+loop6:
+	FMOVS (R2), F2
+	FMOVQ 16(R1), F3
+	WORD  $0x6e23dc42 // FMUL V2.4S, V2.4S, V3.4S
+	WORD  $0x4e20f442 // FMAX V2.4S, V2.4S, V0.4S
+	WORD  $0x4ea1f442 // FMIN V2.4S, V2.4S, V1.4S
+	FMOVS F2, (R2)
 	ADD   $4, R2, R2
-	ADD   $4, R3, R3
-	ADD   $4, R6, R6
-	ADD   $4, R7, R7
-	ADD   $4, R8, R8
-	ADD   $-1, R9, R9
-	CMP   $0, R9
-	BNE   loop4
+	ADD   $-1, R3, R3
+	CMP   $0, R3
+	BNE   loop6
 
-done3:
+done5:
 	// As it was.
 	MSR R0, FPCR
 	RET
@@ -791,4 +1483,8 @@ DATA constantsNEON<>+0(SB)/4, $0x00000000
 DATA constantsNEON<>+4(SB)/4, $0x00000000
 DATA constantsNEON<>+8(SB)/4, $0x00000000
 DATA constantsNEON<>+12(SB)/4, $0x00000000
-GLOBL constantsNEON<>(SB), RODATA|NOPTR, $16
+DATA constantsNEON<>+16(SB)/4, $0x3f800000
+DATA constantsNEON<>+20(SB)/4, $0x3f800000
+DATA constantsNEON<>+24(SB)/4, $0x3f800000
+DATA constantsNEON<>+28(SB)/4, $0x3f800000
+GLOBL constantsNEON<>(SB), RODATA|NOPTR, $32

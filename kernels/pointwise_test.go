@@ -52,67 +52,21 @@ func sigm(x float64) float64 { return 1 / (1 + math.Exp(-x)) }
 const alpha = float32(0.7) // of Scale and Axpy
 
 var adamTest = AdamScalars{
-	Beta1: 0.9, OneMinusBeta1: 0.1, Beta2: 0.999, OneMinusBeta2: 0.001,
-	Step: 0.01, BiasCorrection2Sqrt: 0.3, Eps: 1e-8, WeightDecay: 0.02, Decay: 0.99,
-}
-
-// adamRef is Adam, or AMSGrad if v has a fifth operand.
-func adamRef(v [][]float64) {
-	s := adamTest
-	p := v[0][0] * float64(s.Decay)
-	g := v[1][0] + float64(s.WeightDecay)*p
-	m := v[2][0] + float64(s.OneMinusBeta1)*(g-v[2][0])
-	q := float64(s.Beta2)*v[3][0] + float64(s.OneMinusBeta2)*g*g
-	v[2][0], v[3][0] = m, q
-	if len(v) > 4 {
-		q = max(q, v[4][0])
-		v[4][0] = q
-	}
-	v[0][0] = p - float64(s.Step)*(m/(math.Sqrt(q)/float64(s.BiasCorrection2Sqrt)+float64(s.Eps)))
+	OneMinusBeta1: 0.1, Beta2: 0.999, OneMinusBeta2: 0.001,
+	Step: 0.01, BiasCorrection2Sqrt: 0.3, Eps: 1e-8, WeightDecay: 0.02, Decay: 0.99, Sign: 1,
 }
 
 var (
-	sgdTest      = SGDScalars{LR: 0.01, Momentum: 0.9, OneMinusDampening: 0.8, WeightDecay: 0.02}
-	nesterovTest = SGDScalars{LR: 0.01, Momentum: 0.9, OneMinusDampening: 1, NesterovMomentum: 0.9, WeightDecay: 0.02}
-	rmspropTest  = RMSpropScalars{LR: 0.01, Alpha: 0.9, OneMinusAlpha: 0.1, Eps: 1, Momentum: 0.8, WeightDecay: 0.02}
+	sgdTest      = SGDScalars{LR: 0.01, Momentum: 0.9, OneMinusDampening: 0.8, WeightDecay: 0.02, Sign: 1}
+	nesterovTest = SGDScalars{LR: 0.01, Momentum: 0.9, OneMinusDampening: 1, NesterovMomentum: 0.9, WeightDecay: 0.02, Sign: 1}
+	rmspropTest  = RMSpropScalars{LR: 0.01, Alpha: 0.9, OneMinusAlpha: 0.1, Eps: 1, Momentum: 0.8, WeightDecay: 0.02, Sign: 1}
+	nadamTest    = AdamScalars{
+		OneMinusBeta1: 0.1, Beta2: 0.999, OneMinusBeta2: 0.001,
+		Step: 0.01, GradStep: 0.002, BiasCorrection2Sqrt: 0.3, Eps: 1e-8, WeightDecay: 0.02, Decay: 0.99, Sign: -1,
+	}
+	adagradTest  = AdagradScalars{LR: 0.01, Eps: 1e-3, WeightDecay: 0.02, Sign: 1}
+	adadeltaTest = AdadeltaScalars{LR: 0.5, Rho: 0.9, OneMinusRho: 0.1, Eps: 0.01, WeightDecay: 0.02, Sign: -1}
 )
-
-// sgdRef is SGD with these scalars, with momentum if v has a third operand.
-func sgdRef(s SGDScalars) func(v [][]float64) {
-	return func(v [][]float64) {
-		g := v[1][0] + float64(s.WeightDecay)*v[0][0]
-		if len(v) > 2 {
-			buf := float64(s.Momentum)*v[2][0] + float64(s.OneMinusDampening)*g
-			v[2][0] = buf
-			if s.NesterovMomentum == 0 {
-				g = buf
-			} else {
-				g += float64(s.NesterovMomentum) * buf
-			}
-		}
-		v[0][0] -= float64(s.LR) * g
-	}
-}
-
-// rmspropRef is RMSprop with m and buf at these places of v, if above 0.
-func rmspropRef(m, buf int) func(v [][]float64) {
-	s := rmspropTest
-	return func(v [][]float64) {
-		g := v[1][0] + float64(s.WeightDecay)*v[0][0]
-		q := float64(s.Alpha)*v[2][0] + float64(s.OneMinusAlpha)*g*g
-		v[2][0] = q
-		if m > 0 {
-			v[m][0] += float64(s.OneMinusAlpha) * (g - v[m][0])
-			q = max(q-v[m][0]*v[m][0], 0)
-		}
-		g /= math.Sqrt(q) + float64(s.Eps)
-		if buf > 0 {
-			g += float64(s.Momentum) * v[buf][0]
-			v[buf][0] = g
-		}
-		v[0][0] -= float64(s.LR) * g
-	}
-}
 
 var lstmForwardOperands = []operand{{"h", "-", "w"}, {"c", "-", "w"}, {"gates", "xxxx", "===="}, {"cPrev", "s", "="}}
 
@@ -175,56 +129,92 @@ var pointwiseKernels = []pointwise{
 	{
 		name: "Adam", operands: []operand{{"p", "s", "w"}, {"g", "s", "="}, {"m", "s", "w"}, {"v", "v", "w"}},
 		run: flat(func(s [][]float32) { Adam(s[0], s[1], s[2], s[3], adamTest) }),
-		ref: adamRef,
+		ref: func(v [][]float64) { Adam(v[0], v[1], v[2], v[3], adamTest) },
 		tol: 5e-7,
 	},
 	{
 		name: "AMSGrad", operands: []operand{{"p", "s", "w"}, {"g", "s", "="}, {"m", "s", "w"}, {"v", "v", "w"}, {"vmax", "v", "w"}},
 		run: flat(func(s [][]float32) { AMSGrad(s[0], s[1], s[2], s[3], s[4], adamTest) }),
-		ref: adamRef,
+		ref: func(v [][]float64) { AMSGrad(v[0], v[1], v[2], v[3], v[4], adamTest) },
+		tol: 5e-7,
+	},
+	{
+		name: "NAdam", operands: []operand{{"p", "s", "w"}, {"g", "s", "="}, {"m", "s", "w"}, {"v", "v", "w"}},
+		run: flat(func(s [][]float32) { NAdam(s[0], s[1], s[2], s[3], nadamTest) }),
+		ref: func(v [][]float64) { NAdam(v[0], v[1], v[2], v[3], nadamTest) },
+		tol: 5e-7,
+	},
+	{
+		name: "RAdam", operands: []operand{{"p", "s", "w"}, {"g", "s", "="}, {"m", "s", "w"}, {"v", "v", "w"}},
+		run: flat(func(s [][]float32) { RAdam(s[0], s[1], s[2], s[3], true, adamTest) }),
+		ref: func(v [][]float64) { RAdam(v[0], v[1], v[2], v[3], true, adamTest) },
+		tol: 5e-7,
+	},
+	{
+		name: "RAdam/warmup", operands: []operand{{"p", "s", "w"}, {"g", "s", "="}, {"m", "s", "w"}, {"v", "v", "w"}},
+		run: flat(func(s [][]float32) { RAdam(s[0], s[1], s[2], s[3], false, adamTest) }),
+		ref: func(v [][]float64) { RAdam(v[0], v[1], v[2], v[3], false, adamTest) },
 		tol: 5e-7,
 	},
 	{
 		name: "SGD", operands: []operand{{"p", "s", "w"}, {"g", "s", "="}},
 		run: flat(func(s [][]float32) { SGD(s[0], s[1], nil, sgdTest) }),
-		ref: sgdRef(sgdTest),
+		ref: func(v [][]float64) { SGD(v[0], v[1], nil, sgdTest) },
 		tol: 5e-7,
 	},
 	{
 		name: "SGD/momentum", operands: []operand{{"p", "s", "w"}, {"g", "s", "="}, {"buf", "s", "w"}},
 		run: flat(func(s [][]float32) { SGD(s[0], s[1], s[2], sgdTest) }),
-		ref: sgdRef(sgdTest),
+		ref: func(v [][]float64) { SGD(v[0], v[1], v[2], sgdTest) },
 		tol: 5e-7,
 	},
 	{
 		name: "SGD/Nesterov", operands: []operand{{"p", "s", "w"}, {"g", "s", "="}, {"buf", "s", "w"}},
 		run: flat(func(s [][]float32) { SGD(s[0], s[1], s[2], nesterovTest) }),
-		ref: sgdRef(nesterovTest),
+		ref: func(v [][]float64) { SGD(v[0], v[1], v[2], nesterovTest) },
 		tol: 5e-7,
 	},
 	{
 		name: "RMSprop", operands: []operand{{"p", "s", "w"}, {"g", "s", "="}, {"v", "p", "w"}},
 		run: flat(func(s [][]float32) { RMSprop(s[0], s[1], s[2], nil, nil, rmspropTest) }),
-		ref: rmspropRef(0, 0),
+		ref: func(v [][]float64) { RMSprop(v[0], v[1], v[2], nil, nil, rmspropTest) },
 		tol: 5e-7,
 	},
 	{
 		name: "RMSprop/centered", operands: []operand{{"p", "s", "w"}, {"g", "s", "="}, {"v", "p", "w"}, {"m", "m", "w"}},
 		run: flat(func(s [][]float32) { RMSprop(s[0], s[1], s[2], s[3], nil, rmspropTest) }),
-		ref: rmspropRef(3, 0),
+		ref: func(v [][]float64) { RMSprop(v[0], v[1], v[2], v[3], nil, rmspropTest) },
 		tol: 5e-7,
 	},
 	{
 		name: "RMSprop/momentum", operands: []operand{{"p", "s", "w"}, {"g", "s", "="}, {"v", "p", "w"}, {"buf", "s", "w"}},
 		run: flat(func(s [][]float32) { RMSprop(s[0], s[1], s[2], nil, s[3], rmspropTest) }),
-		ref: rmspropRef(0, 3),
+		ref: func(v [][]float64) { RMSprop(v[0], v[1], v[2], nil, v[3], rmspropTest) },
 		tol: 5e-7,
 	},
 	{
 		name: "RMSprop/both", operands: []operand{{"p", "s", "w"}, {"g", "s", "="}, {"v", "p", "w"}, {"m", "m", "w"}, {"buf", "s", "w"}},
 		run: flat(func(s [][]float32) { RMSprop(s[0], s[1], s[2], s[3], s[4], rmspropTest) }),
-		ref: rmspropRef(3, 4),
+		ref: func(v [][]float64) { RMSprop(v[0], v[1], v[2], v[3], v[4], rmspropTest) },
 		tol: 5e-7,
+	},
+	{
+		name: "Adagrad", operands: []operand{{"p", "s", "w"}, {"g", "s", "="}, {"sum", "v", "w"}},
+		run: flat(func(s [][]float32) { Adagrad(s[0], s[1], s[2], adagradTest) }),
+		ref: func(v [][]float64) { Adagrad(v[0], v[1], v[2], adagradTest) },
+		tol: 5e-7,
+	},
+	{
+		name: "Adadelta", operands: []operand{{"p", "s", "w"}, {"g", "s", "="}, {"v", "v", "w"}, {"acc", "v", "w"}},
+		run: flat(func(s [][]float32) { Adadelta(s[0], s[1], s[2], s[3], adadeltaTest) }),
+		ref: func(v [][]float64) { Adadelta(v[0], v[1], v[2], v[3], adadeltaTest) },
+		tol: 5e-7,
+	},
+	{
+		name: "Clip", operands: []operand{{"x", "x", "w"}},
+		run: flat(func(s [][]float32) { Clip(s[0], 2.5) }),
+		ref: func(v [][]float64) { v[0][0] = min(max(v[0][0], -2.5), 2.5) },
+		inf: true,
 	},
 	{
 		name: "RNNTanhForward", operands: []operand{{"h", "-", "w"}, {"gates", "x", "="}}, alias: [2]int{0, 1},
@@ -764,12 +754,23 @@ func TestVectorPanics(t *testing.T) {
 		"AMSGrad: len(m)":    func(s [][]float32) { AMSGrad(s[0], s[0], s[1], s[0], s[0], adamTest) },
 		"AMSGrad: len(v)":    func(s [][]float32) { AMSGrad(s[0], s[0], s[0], s[1], s[0], adamTest) },
 		"AMSGrad: len(vmax)": func(s [][]float32) { AMSGrad(s[0], s[0], s[0], s[0], s[1], adamTest) },
+		"NAdam: len(g)":      func(s [][]float32) { NAdam(s[0], s[1], s[0], s[0], nadamTest) },
+		"NAdam: len(m)":      func(s [][]float32) { NAdam(s[0], s[0], s[1], s[0], nadamTest) },
+		"NAdam: len(v)":      func(s [][]float32) { NAdam(s[0], s[0], s[0], s[1], nadamTest) },
+		"RAdam: len(g)":      func(s [][]float32) { RAdam(s[0], s[1], s[0], s[0], true, adamTest) },
+		"RAdam: len(m)":      func(s [][]float32) { RAdam(s[0], s[0], s[1], s[0], true, adamTest) },
+		"RAdam: len(v)":      func(s [][]float32) { RAdam(s[0], s[0], s[0], s[1], false, adamTest) },
 		"SGD: len(g)":        func(s [][]float32) { SGD(s[0], s[1], nil, sgdTest) },
 		"SGD: len(buf)":      func(s [][]float32) { SGD(s[0], s[0], s[1], sgdTest) },
 		"RMSprop: len(g)":    func(s [][]float32) { RMSprop(s[0], s[1], s[0], nil, nil, rmspropTest) },
 		"RMSprop: len(v)":    func(s [][]float32) { RMSprop(s[0], s[0], s[1], nil, nil, rmspropTest) },
 		"RMSprop: len(m)":    func(s [][]float32) { RMSprop(s[0], s[0], s[0], s[1], nil, rmspropTest) },
 		"RMSprop: len(buf)":  func(s [][]float32) { RMSprop(s[0], s[0], s[0], s[0], s[1], rmspropTest) },
+		"Adagrad: len(g)":    func(s [][]float32) { Adagrad(s[0], s[1], s[0], adagradTest) },
+		"Adagrad: len(sum)":  func(s [][]float32) { Adagrad(s[0], s[0], s[1], adagradTest) },
+		"Adadelta: len(g)":   func(s [][]float32) { Adadelta(s[0], s[1], s[0], s[0], adadeltaTest) },
+		"Adadelta: len(v)":   func(s [][]float32) { Adadelta(s[0], s[0], s[1], s[0], adadeltaTest) },
+		"Adadelta: len(acc)": func(s [][]float32) { Adadelta(s[0], s[0], s[0], s[1], adadeltaTest) },
 		"Dot: len(y)":        func(s [][]float32) { Dot(s[0], s[1]) },
 		"ExpSum: len(dst)":   func(s [][]float32) { ExpSum(s[1], s[0], 0) },
 	} {

@@ -9,15 +9,15 @@ import (
 
 // The race detector does not see what assembly reads and writes. These tell it.
 
-func raceRead(s []float32) {
+func raceRead[F Float](s []F) {
 	if len(s) > 0 {
-		runtime.RaceReadRange(unsafe.Pointer(&s[0]), 4*len(s))
+		runtime.RaceReadRange(unsafe.Pointer(&s[0]), int(unsafe.Sizeof(s[0]))*len(s))
 	}
 }
 
-func raceWrite(s []float32) {
+func raceWrite[F Float](s []F) {
 	if len(s) > 0 {
-		runtime.RaceWriteRange(unsafe.Pointer(&s[0]), 4*len(s))
+		runtime.RaceWriteRange(unsafe.Pointer(&s[0]), int(unsafe.Sizeof(s[0]))*len(s))
 	}
 }
 

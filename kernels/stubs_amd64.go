@@ -634,6 +634,21 @@ func adamAVX2(p, grad, m, v *float32, n int, s *AdamScalars)
 //go:noescape
 func amsgradAVX2(p, grad, m, v, vmax *float32, n int, s *AdamScalars)
 
+// nadamAVX2 makes one step of NAdam.
+//
+//go:noescape
+func nadamAVX2(p, grad, m, v *float32, n int, s *AdamScalars)
+
+// radamAVX2 makes one step of RAdam.
+//
+//go:noescape
+func radamAVX2(p, grad, m, v *float32, n int, s *AdamScalars)
+
+// radamWarmupAVX2 makes one step of RAdam whose variance is not known yet.
+//
+//go:noescape
+func radamWarmupAVX2(p, grad, m, v *float32, n int, s *AdamScalars)
+
 // sgdAVX2 makes one step of gradient descent.
 //
 //go:noescape
@@ -669,6 +684,21 @@ func rmspropMomentumAVX2(p, grad, v, buf *float32, n int, s *RMSpropScalars)
 //go:noescape
 func rmspropCenteredMomentumAVX2(p, grad, v, m, buf *float32, n int, s *RMSpropScalars)
 
+// adagradAVX2 makes one step of Adagrad.
+//
+//go:noescape
+func adagradAVX2(p, grad, sum *float32, n int, s *AdagradScalars)
+
+// adadeltaAVX2 makes one step of Adadelta.
+//
+//go:noescape
+func adadeltaAVX2(p, grad, v, acc *float32, n int, s *AdadeltaScalars)
+
+// clipAVX2 limits x to lo ... hi.
+//
+//go:noescape
+func clipAVX2(x *float32, n int, lo, hi float32)
+
 // adamAVX512 makes one step of Adam.
 //
 //go:noescape
@@ -678,6 +708,21 @@ func adamAVX512(p, grad, m, v *float32, n int, s *AdamScalars)
 //
 //go:noescape
 func amsgradAVX512(p, grad, m, v, vmax *float32, n int, s *AdamScalars)
+
+// nadamAVX512 makes one step of NAdam.
+//
+//go:noescape
+func nadamAVX512(p, grad, m, v *float32, n int, s *AdamScalars)
+
+// radamAVX512 makes one step of RAdam.
+//
+//go:noescape
+func radamAVX512(p, grad, m, v *float32, n int, s *AdamScalars)
+
+// radamWarmupAVX512 makes one step of RAdam whose variance is not known yet.
+//
+//go:noescape
+func radamWarmupAVX512(p, grad, m, v *float32, n int, s *AdamScalars)
 
 // sgdAVX512 makes one step of gradient descent.
 //
@@ -713,3 +758,18 @@ func rmspropMomentumAVX512(p, grad, v, buf *float32, n int, s *RMSpropScalars)
 //
 //go:noescape
 func rmspropCenteredMomentumAVX512(p, grad, v, m, buf *float32, n int, s *RMSpropScalars)
+
+// adagradAVX512 makes one step of Adagrad.
+//
+//go:noescape
+func adagradAVX512(p, grad, sum *float32, n int, s *AdagradScalars)
+
+// adadeltaAVX512 makes one step of Adadelta.
+//
+//go:noescape
+func adadeltaAVX512(p, grad, v, acc *float32, n int, s *AdadeltaScalars)
+
+// clipAVX512 limits x to lo ... hi.
+//
+//go:noescape
+func clipAVX512(x *float32, n int, lo, hi float32)

@@ -229,6 +229,21 @@ func adamNEON(p, grad, m, v *float32, n int, s *AdamScalars)
 //go:noescape
 func amsgradNEON(p, grad, m, v, vmax *float32, n int, s *AdamScalars)
 
+// nadamNEON makes one step of NAdam.
+//
+//go:noescape
+func nadamNEON(p, grad, m, v *float32, n int, s *AdamScalars)
+
+// radamNEON makes one step of RAdam.
+//
+//go:noescape
+func radamNEON(p, grad, m, v *float32, n int, s *AdamScalars)
+
+// radamWarmupNEON makes one step of RAdam whose variance is not known yet.
+//
+//go:noescape
+func radamWarmupNEON(p, grad, m, v *float32, n int, s *AdamScalars)
+
 // sgdNEON makes one step of gradient descent.
 //
 //go:noescape
@@ -263,3 +278,18 @@ func rmspropMomentumNEON(p, grad, v, buf *float32, n int, s *RMSpropScalars)
 //
 //go:noescape
 func rmspropCenteredMomentumNEON(p, grad, v, m, buf *float32, n int, s *RMSpropScalars)
+
+// adagradNEON makes one step of Adagrad.
+//
+//go:noescape
+func adagradNEON(p, grad, sum *float32, n int, s *AdagradScalars)
+
+// adadeltaNEON makes one step of Adadelta.
+//
+//go:noescape
+func adadeltaNEON(p, grad, v, acc *float32, n int, s *AdadeltaScalars)
+
+// clipNEON limits x to lo ... hi.
+//
+//go:noescape
+func clipNEON(x *float32, n int, lo, hi float32)

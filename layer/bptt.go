@@ -18,6 +18,7 @@ type bptt struct {
 	dc         []float32       // [B,H]
 	dhs        series          // [T,B,P], with projection: dh of all steps
 	sum        []float32       // [B,Width], scratch
+	lo, hi     int             // backward found gradients in steps lo to hi only
 	hMask      []float32       // [B,Ho] of recurrent dropout, in the caller's order; step.HMask is in the plan's
 }
 
@@ -37,12 +38,16 @@ func newBPTT(r *recurrent, index int, slots series, grads dirParams, maxT, batch
 	st := &s.step
 	st.WT = s.whh.transposed()
 	st.DC = kernels.Mat{Data: s.dc, Stride: cUnits}
+	st.DM = kernels.Mat{Data: make([]float32, batch*r.hidden), Stride: r.hidden}
 	if s.whr != nil {
 		st.WRT = s.whr.transposed()
-		st.DM = kernels.Mat{Data: make([]float32, batch*r.hidden), Stride: r.hidden}
 		s.dhs = newSeries(make([]float32, maxT*batch*Ho), maxT, batch, Ho, false)
 	}
 	s.sum = make([]float32, batch*s.gates.cols)
+	if s.variant != nil {
+		sums := r.take(r.params[:len(r.params)/len(r.dirs)], func(p Param) []float32 { return make([]float32, len(p.Data)) })
+		st.DVariant = sums.variant
+	}
 	if r.recurrentDropout > 0 {
 		s.hMask = make([]float32, batch*Ho)
 		st.HMask = kernels.Mat{Data: make([]float32, batch*Ho), Stride: Ho}
@@ -119,6 +124,10 @@ type gradient struct {
 // dGates in gates and gatesH.
 func (s *bptt) backward(g *gradient, p *plan) {
 	T := p.steps
+	s.lo, s.hi = T, 0
+	for _, v := range s.step.DVariant.All() {
+		clear(v)
+	}
 	for i := range p.order {
 		if p.length(i) == 0 {
 			copy(s.stateRow(g.dh0, p, i, s.h.cols), s.stateRow(g.dhn, p, i, s.h.cols))
@@ -187,13 +196,7 @@ func (s *bptt) enter(dh []float32, g *gradient, p *plan, t, n int) {
 func (s *bptt) stepBack(g *gradient, p *plan, t, n, next, common int) {
 	st, Ho := &s.step, s.h.cols
 	st.Rows = n
-	st.Gates = s.gates.at(t)
-	if s.gatesH.data != nil {
-		st.GatesH = s.gatesH.at(t)
-	}
-	if st.WR != nil {
-		st.M = s.m.at(t)
-	}
+	s.place(t)
 	if s.noGradient(n) {
 		clear(st.Gates.Data[:n*st.Gates.Stride])
 		if s.gatesH.data != nil {
@@ -204,6 +207,7 @@ func (s *bptt) stepBack(g *gradient, p *plan, t, n, next, common int) {
 		}
 		return
 	}
+	s.lo, s.hi = min(s.lo, t), max(s.hi, t+1)
 	before := s.before(t)
 	st.H, st.C, st.HPrev, st.CPrev = s.h.at(t+1), s.c.at(t+1), s.h.at(before), s.c.at(before)
 	if s.zone != nil {
@@ -261,8 +265,8 @@ func (s *scan) addState(state []float32, p *plan, i int, add []float32) {
 }
 
 // toCaller brings the rows of dGates, and of dh where it is kept, to the caller's
-// order and clears those that have no such step, for products over all steps.
-func (s *bptt) toCaller(p *plan) {
+// order and clears those that have no such step, for products over many steps.
+func (s *bptt) toCaller(p *plan, rg stepRange) {
 	if !p.ragged {
 		return
 	}
@@ -271,7 +275,7 @@ func (s *bptt) toCaller(p *plan) {
 			continue
 		}
 		buf := kernels.Mat{Data: s.sum, Stride: m.cols}
-		for t := range p.steps {
+		for t := rg.lo; t < rg.hi; t++ {
 			n := p.rows(t)
 			copyRows(buf, m.at(t), n, m.cols)
 			p.scatter(m, t, buf, n)
@@ -279,8 +283,30 @@ func (s *bptt) toCaller(p *plan) {
 	}
 }
 
+// A stepRange is steps lo to hi, outside of which no gradient is. Products over
+// the index t*B+b begin at row first, where a chain does.
+type stepRange struct{ lo, hi, first, rows int }
+
+// chain is the number of products in a chain of package kernels.
+const chain = 256
+
+// rangeOf returns the steps in which any of the directions found gradients.
+func rangeOf(dirs []*bptt, p *plan) stepRange {
+	rg := stepRange{lo: p.steps}
+	for _, s := range dirs {
+		rg.lo, rg.hi = min(rg.lo, s.lo), max(rg.hi, s.hi)
+	}
+	if rg.lo >= rg.hi {
+		return stepRange{}
+	}
+	rg.first = rg.lo * p.B / chain * chain
+	rg.lo = rg.first / p.B
+	rg.rows = rg.hi*p.B - rg.first
+	return rg
+}
+
 // addInput sets dx to the gradient of the input, or adds it.
-func (s *bptt) addInput(dx series, p *plan, add bool) {
+func (s *bptt) addInput(dx series, p *plan, rg stepRange, add bool) {
 	product := func(c, a kernels.Mat, n int) {
 		if add {
 			kernels.GemmAdd(c, a, n, s.wihT)
@@ -288,24 +314,26 @@ func (s *bptt) addInput(dx series, p *plan, add bool) {
 			kernels.Gemm(c, a, n, s.wihT, nil)
 		}
 	}
+	dx, gates, n := dx.from(rg.lo), s.gates.from(rg.lo), rg.hi-rg.lo
 	if dx.step == p.B*dx.row { // time-major
-		product(dx.at(0), s.gates.at(0), p.steps*p.B)
+		product(dx.at(0), gates.at(0), n*p.B)
 		return
 	}
 	for b := range p.B {
 		product(kernels.Mat{Data: dx.data[b*dx.row:], Stride: dx.step},
-			kernels.Mat{Data: s.gates.data[b*s.gates.row:], Stride: s.gates.step}, p.steps)
+			kernels.Mat{Data: gates.data[b*gates.row:], Stride: gates.step}, n)
 	}
 }
 
 // addGrads adds the gradients of the parameters, which are sums over the index
 // t*B+b of the caller's rows. xs is the input and hs what W_hh has multiplied, ms
 // is scratch.
-func (s *bptt) addGrads(xs, hs, ms *kernels.Panels, p *plan) {
-	rows := p.steps * p.B
-	dx, dh := s.gates.at(0), s.gates.at(0)
+func (s *bptt) addGrads(xs, hs, ms *kernels.Panels, p *plan, rg stepRange) {
+	rows := func(m series) kernels.Mat { return kernels.Mat{Data: m.data[rg.first*m.row:], Stride: m.row} }
+	dx := rows(s.gates)
+	dh := dx
 	if s.gatesH.data != nil {
-		dh = s.gatesH.at(0)
+		dh = rows(s.gatesH)
 	}
 	s.wih.addGrad(s.grads.ih, dx, xs)
 	s.whh.addGrad(s.grads.hh, dh, hs)
@@ -313,29 +341,35 @@ func (s *bptt) addGrads(xs, hs, ms *kernels.Panels, p *plan) {
 		sum := s.sum[:s.gates.cols]
 		gates, H := s.cell.Gates(), s.step.Units
 		if s.gatesH.data == nil {
-			addBiasGrad(sum, dx, rows, gates, H, s.grads.bih, s.grads.bhh)
+			addBiasGrad(sum, dx, rg.rows, gates, H, s.grads.bih, s.grads.bhh)
 		} else {
-			addBiasGrad(sum, dx, rows, gates, H, s.grads.bih)
-			addBiasGrad(sum, dh, rows, gates, H, s.grads.bhh)
+			addBiasGrad(sum, dx, rg.rows, gates, H, s.grads.bih)
+			addBiasGrad(sum, dh, rg.rows, gates, H, s.grads.bhh)
 		}
 	}
+	grads := s.grads.variant.All()
+	for i, sum := range s.step.DVariant.All() {
+		kernels.Add(grads[i], grads[i], sum)
+	}
 	if s.whr != nil {
-		packSeries(ms, s.m, false, p)
-		s.whr.addGrad(s.grads.hr, s.dhs.at(0), ms)
+		packSeries(ms, s.m, false, p, rg)
+		s.whr.addGrad(s.grads.hr, rows(s.dhs), ms)
 	}
 }
 
-// packStates sets hs to what W_hh has multiplied in all steps.
-func (s *bptt) packStates(hs *kernels.Panels, p *plan) {
+// packStates sets hs to what W_hh has multiplied.
+func (s *bptt) packStates(hs *kernels.Panels, p *plan, rg stepRange) {
 	h := s.h.from(s.before(0))
-	packSeries(hs, h, false, p)
+	packSeries(hs, h, false, p, rg)
 	if p.Reset == nil && s.hMask == nil {
 		return
 	}
-	for t := range p.steps {
+	for t := rg.lo; t < rg.hi; t++ {
 		for i := range p.rows(t) {
-			k, x := t*p.B+p.order[i], h.rowAt(t, i)
+			k, x := t*p.B+p.order[i]-rg.first, h.rowAt(t, i)
 			switch {
+			case k < 0:
+				continue
 			case p.Reset == nil || !p.resets(t, i):
 				if s.hMask == nil {
 					continue
@@ -359,22 +393,23 @@ func (s *bptt) packStates(hs *kernels.Panels, p *plan) {
 // packSeries sets panels of one gate to the rows of x, which are in the caller's
 // order or else in the plan's, at the index t*B+b of the caller, with zeros where
 // a row has no such step.
-func packSeries(panels *kernels.Panels, x series, caller bool, p *plan) {
-	panels.Resize(p.steps * p.B)
+func packSeries(panels *kernels.Panels, x series, caller bool, p *plan, rg stepRange) {
+	panels.Resize(rg.rows)
 	if !p.ragged && x.step == p.B*x.row {
-		panels.SetRows(x.at(0))
+		panels.SetRows(kernels.Mat{Data: x.data[rg.first*x.row:], Stride: x.row})
 		return
 	}
-	for t := range p.steps {
+	for t := rg.lo; t < rg.hi; t++ {
 		n := p.rows(t)
 		for i, b := range p.order {
-			switch {
+			switch k := t*p.B + b - rg.first; {
+			case k < 0:
 			case i >= n:
-				panels.SetRow(t*p.B+b, nil)
+				panels.SetRow(k, nil)
 			case caller:
-				panels.SetRow(t*p.B+b, x.rowAt(t, b))
+				panels.SetRow(k, x.rowAt(t, b))
 			default:
-				panels.SetRow(t*p.B+b, x.rowAt(t, i))
+				panels.SetRow(k, x.rowAt(t, i))
 			}
 		}
 	}

@@ -65,6 +65,22 @@ func NewLSTMCell(cfg CellConfig, r *Rand) (*LSTMCell, error) {
 	return c, nil
 }
 
+// A GRUCell is the weights of PyTorch's nn.GRUCell, for callers who write the
+// loop over time themselves: a step of [GRU]. Its parameters are weight_ih [3H,I],
+// weight_hh [3H,H], bias_ih and bias_hh [3H]. Any number of goroutines may use it,
+// but for Pack and LoadStateDict.
+type GRUCell struct{ cellWeights }
+
+// NewGRUCell returns a GRUCell with the initialisation of [NewGRU], and its
+// errors.
+func NewGRUCell(cfg CellConfig, r *Rand) (*GRUCell, error) {
+	c := new(GRUCell)
+	if err := c.init(c, "GRUCell", cell.GRU{}, cfg.config(), r); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
 // cellWeights is one layer without a loop over time.
 type cellWeights struct{ weights recurrent }
 
@@ -118,13 +134,9 @@ type CellStream struct {
 // cPrev are empty for a cell without c. It panics if a length is wrong.
 func (s *CellStream) Step(h, c, x, hPrev, cPrev []float32) {
 	s.r.checkStep("CellStream.Step", s.batch, h, c, x, hPrev, cPrev)
-	st := &s.scan.step
 	s.scan.load(s.r, s.batch, h, c, x, hPrev, cPrev)
-	st.Gates = s.scan.gates.at(0)
-	if s.scan.gatesH.data != nil {
-		st.GatesH = s.scan.gatesH.at(0)
-	}
-	s.r.cell.Forward(st)
+	s.scan.place(0)
+	s.r.cell.Forward(&s.scan.step)
 }
 
 // load sets the arguments of a step forward from x.
@@ -138,6 +150,9 @@ func (s *scan) load(r *recurrent, batch int, h, c, x, hPrev, cPrev []float32) {
 
 func (r *recurrent) checkStep(fn string, B int, h, c, x, hPrev, cPrev []float32) {
 	nh, nc := B*r.hidden, B*r.cUnits()
+	if len(h) == nh && len(c) == nc && len(x) == B*r.input && len(hPrev) == nh && len(cPrev) == nc {
+		return
+	}
 	for _, a := range [...]struct {
 		arg  string
 		got  int
@@ -191,10 +206,7 @@ func (t *CellTape) Forward(h, c, x, hPrev, cPrev []float32) {
 	copy(t.cPrev.at(n).Data, cPrev)
 	s.load(r, B, h, c, x, hPrev, cPrev)
 	st := &s.step
-	st.Gates = s.gates.at(n)
-	if s.gatesH.data != nil {
-		st.GatesH = s.gatesH.at(n)
-	}
+	s.place(n)
 	kernels.Gemm(st.Gates, st.X, B, st.WX, st.Bias)
 	st.WX = nil
 	st.HPrev, st.CPrev = t.hPrev.at(n), t.cPrev.at(n) // h may be hPrev
@@ -234,10 +246,8 @@ func (t *CellTape) Backward(dx, dhPrev, dcPrev, dh, dc []float32) {
 	t.back--
 	s, n, H := t.tape.layers[0].dirs[0], t.back, r.hidden
 	st := &s.step
-	st.Rows, st.Gates = B, s.gates.at(n)
-	if s.gatesH.data != nil {
-		st.GatesH = s.gatesH.at(n)
-	}
+	st.Rows = B
+	s.place(n)
 	st.H, st.C, st.HPrev, st.CPrev = s.h.at(n+1), s.c.at(n+1), t.hPrev.at(n), t.cPrev.at(n)
 	st.DH, st.DHPrev = kernels.Mat{Data: dh, Stride: H}, kernels.Mat{Data: dhPrev, Stride: H}
 	copy(s.dc, dc)
@@ -249,8 +259,9 @@ func (t *CellTape) Backward(dx, dhPrev, dcPrev, dh, dc []float32) {
 	if t.back == 0 {
 		p := &t.tape.plan
 		p.set(&Seq{}, t.n)
-		packSeries(t.tape.xs[0], t.x, true, p)
-		packSeries(t.tape.hs, t.hPrev, true, p)
-		s.addGrads(t.tape.xs[0], t.tape.hs, nil, p)
+		rg := stepRange{0, t.n, 0, t.n * B}
+		packSeries(t.tape.xs[0], t.x, true, p, rg)
+		packSeries(t.tape.hs, t.hPrev, true, p, rg)
+		s.addGrads(t.tape.xs[0], t.tape.hs, nil, p, rg)
 	}
 }

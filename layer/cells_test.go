@@ -30,6 +30,8 @@ func newCell(t testing.TB, mode string, I, H int, noBias bool, r *Rand) cellMode
 		c, err = NewRNNCell(RNNCellConfig{Input: I, Hidden: H, NoBias: noBias, Nonlinearity: ReLU}, r)
 	case "LSTM":
 		c, err = NewLSTMCell(CellConfig{I, H, noBias}, r)
+	case "GRU":
+		c, err = NewGRUCell(CellConfig{I, H, noBias}, r)
 	}
 	require.NoError(t, err)
 	return c

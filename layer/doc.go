@@ -1,50 +1,92 @@
-// Package layer holds recurrent layers: RNN and LSTM, and the Linear layer that
-// usually follows them. They compute what the modules of PyTorch with the same
-// names compute, and name and shape their parameters alike.
+// Package layer holds recurrent networks, [RNN], [LSTM] and [GRU], and what stands
+// around them, [Embedding] and [Linear]. They compute what the modules of PyTorch
+// with the same names compute, and name and shape their parameters alike.
 //
 // # Three roles
 //
-//   - Weights ([RNN], [LSTM], [Linear]) are read by any number of goroutines.
+//   - Weights ([RNN], [LSTM], [GRU], [Linear], [Embedding]) are read by any number of
+//     goroutines.
 //   - A [Stream] runs inference: it is the state and the scratch memory of one
-//     caller.
-//   - A [Tape] (a [LinearTape]) trains: it is the activations and the gradients
-//     of one caller.
+//     caller. A [Group] steps many sequences of as many callers as one batch.
+//   - A [Tape] (a [LinearTape], an [EmbeddingTape]) trains: it is the activations
+//     and the gradients of one caller.
 //
 // A Stream carries its state from call to call. A Tape does not: Forward starts
 // from H0 and C0.
 //
+// Who writes the loop over time himself takes [RNNCell], [LSTMCell] or [GRUCell], whose
+// [CellStream] and [CellTape] compute a step each.
+//
 // Kernels read packed copies of the weights. Whoever writes to Data of a [Param]
-// calls [Params.Pack] afterwards; optimizers do it themselves. Writing and
-// packing need exclusive access, as with a map: no Stream or Tape of the model
-// may run meanwhile. NewTape only reads.
+// calls [Params.Pack] afterwards; optimizers and loaders do it themselves.
+// Writing and packing need exclusive access, as with a map: no Stream or Tape of
+// the model may run meanwhile. NewTape only reads.
 //
 // # Data
 //
 // Everything is float32, row-major. Shapes have the letters
 //
-//	T steps, B batch, I input, H hidden, L layers, D directions, G gates
+//	T steps, B batch, I input, H hidden, P projection, L layers, D directions, G gates
 //
-// Sequences are x [T,B,I] and y [T,B,H], states h and c are [L*D,B,H], L*D being
-// 1 so far. T is read from the length of x, and T = 0 is legal. The destination
-// comes first, and no two arguments may overlap.
+// and Ho, the size of h: P, or H without projection. Sequences are x [T,B,I] and
+// y [T,B,D*Ho], or with BatchFirst x [B,T,I] and y [B,T,D*Ho]. States are h
+// [L*D,B,Ho] and c [L*D,B,H], that of direction d of layer k at index k*D+d,
+// whatever BatchFirst says. PyTorch's unbatched form x [T,I] is B = 1. T is read
+// from the length of x, and T = 0 is legal: y is empty and h_n is h_0. The
+// destination comes first, and no two arguments may overlap.
+//
+// Sequences of different lengths stand in one batch with padding; a [Seq] tells
+// the lengths. [PackPadded] and its like convert from and to PyTorch's
+// PackedSequence.
 //
 // Constructors of models return errors. All other methods panic if an argument
 // has the wrong length, before they write anything. After construction nothing
 // allocates.
 //
+// # Beyond PyTorch
+//
+// A Seq also resets the state of rows at any step, and gives the states of all
+// layers at all steps, and the last output of each row. A learned initial state
+// is an [InitialState]. The configurations have, * standing for products by
+// element,
+//
+//   - InputDropout and RecurrentDropout, variational dropout: each Forward of a
+//     Tape draws one mask for each row of what a layer reads, and for each
+//     direction one of hPrev, which all steps share. W_ih multiplies mask*x and
+//     W_hh mask*hPrev; the h in z*h of a GRU stays whole. Kept elements are
+//     scaled by 1/(1-p). Source: Gal and Ghahramani 2016, "A Theoretically
+//     Grounded Application of Dropout in Recurrent Neural Networks".
+//   - ZoneoutH and ZoneoutC: in training each element of h (of c) of each step
+//     keeps its old value with that probability, in a Stream h is p*hPrev +
+//     (1-p)*h. The h that is mixed comes from the c before it is. Source:
+//     Krueger et al. 2017, "Zoneout".
+//   - LayerNorm and Peephole of an LSTM; [cell.Variant] has the equations. The
+//     parameters of a layer and direction go on with the gains weight_ln_ih,
+//     weight_ln_hh [4H] and weight_ln_c [H], in form B the shifts bias_ln_ih and
+//     bias_ln_hh [4H], which replace bias_ih and bias_hh (in form A those are the
+//     shifts), the shift bias_ln_c [H], and weight_peephole [3H] in the order i,
+//     f, o. Gains begin as 1 and shifts as 0. Sums over 4H elements are in
+//     PyTorch's order of rows.
+//
+// [Orthogonal] and [ForgetBias] initialise otherwise than PyTorch.
+//
 // # Numbers
 //
 // Every sum has one order. So AVX2, AVX-512 and NEON give the same bits, and
-// the bits of a sequence depend neither on the batch around it, nor on how it is
-// cut into calls, nor on whether a Stream or a Tape computes it:
+// the bits of a sequence depend neither on the batch around it, nor on its
+// padding, nor on how it is cut into calls, nor on whether a Stream, a Tape, a
+// Group or a cell computes it:
 //
 //   - W·x takes the inputs in order, by fused multiply-adds, in chains of 256
 //     that are added in order.
-//   - A gate is (bias + W_ih·x) + W_hh·h, with bias = b_ih + b_hh.
-//   - dh of a step is dy + W_hhᵀ·dGates, dx is W_ihᵀ·dGates, where the sums run
-//     over dGates in packed order (see [kernels.PackedIndex]).
+//   - A gate is (bias + W_ih·x) + W_hh·h, with bias = b_ih + b_hh; the n of a GRU
+//     has b_in in its first part and begins its second one with b_hn.
+//   - dh of a step is dy + W_hhᵀ·dGates, for a GRU plus dh*z of the step after it,
+//     fused; dx is W_ihᵀ·dGates, where the sums run
+//     over dGates in packed order (see [kernels.PackedIndex]); dx of two
+//     directions is that of the forward one plus that of the reverse one.
 //   - Gradients of weights are sums over the index t*B+b, added to what the
-//     gradient was.
+//     gradient was. Rows without that step count in the index and add nothing.
 //
 // Package kernels states the accuracy, the treatment of NaN and of subnormal
 // numbers, and how a path is chosen.

@@ -96,3 +96,104 @@ func ExampleTape() {
 	// step 200: loss 0.01
 	// step 300: loss 0.00
 }
+
+// Sequences of different lengths in one batch: padding is never read.
+func ExampleStream_ForwardSeq() {
+	const T, B, I, H = 4, 2, 1, 2
+	lstm, err := layer.NewLSTM(layer.LSTMConfig{Input: I, Hidden: H}, layer.NewRand(0))
+	if err != nil {
+		log.Fatal(err)
+	}
+	x := []float32{1, 5, 2, 6, 0, 7, 0, 8} // [T,B,I]: 1 2 and 5 6 7 8
+	y, last := make([]float32, T*B*H), make([]float32, B*H)
+	s := lstm.NewStream(B)
+	s.ForwardSeq(y, x, layer.Seq{Lengths: []int{2, 4}, Last: last})
+	fmt.Printf("y of the shorter: %.3f %.3f %.3f %.3f\n", y[0:2], y[4:6], y[8:10], y[12:14])
+	fmt.Printf("last outputs: %.3f\n", last)
+
+	// Output:
+	// y of the shorter: [-0.144 0.233] [-0.201 0.375] [0.000 0.000] [0.000 0.000]
+	// last outputs: [-0.201 0.375 -0.209 0.712]
+}
+
+// Two layers that read in both directions. The output has the forward half and
+// the reverse half side by side.
+func ExampleStream_bidirectional() {
+	const T, B, I, H = 3, 1, 2, 3
+	rnn, err := layer.NewRNN(layer.RNNConfig{Input: I, Hidden: H, Layers: 2, Bidirectional: true}, layer.NewRand(0))
+	if err != nil {
+		log.Fatal(err)
+	}
+	x := []float32{1, 1, 1, 1, 1, 1}
+	y := make([]float32, T*B*2*H)
+	s := rnn.NewStream(B)
+	s.Forward(y, x)
+	fmt.Printf("forward half of the last step:  %.4f\n", y[(T-1)*2*H:][:H])
+	fmt.Printf("h_n of the forward direction:   %.4f\n", s.H()[2*H:][:H])
+	fmt.Printf("reverse half of the first step: %.4f\n", y[H:][:H])
+	fmt.Printf("h_n of the reverse direction:   %.4f\n", s.H()[3*H:])
+
+	// Output:
+	// forward half of the last step:  [0.8967 0.8001 0.1263]
+	// h_n of the forward direction:   [0.8967 0.8001 0.1263]
+	// reverse half of the first step: [-0.3058 -0.8086 -0.9190]
+	// h_n of the reverse direction:   [-0.3058 -0.8086 -0.9190]
+}
+
+// A server steps the sequences of its callers as one batch.
+func ExampleGroup() {
+	lstm, err := layer.NewLSTM(layer.LSTMConfig{Input: 1, Hidden: 2}, layer.NewRand(0))
+	if err != nil {
+		log.Fatal(err)
+	}
+	g := lstm.NewGroup(64)
+	alice, _ := g.Join(nil) // from zero
+	bob, _ := g.Join(lstm.NewStream(1))
+
+	g.X(alice)[0] = 1
+	g.X(bob)[0] = 2
+	g.Step()
+	fmt.Printf("alice %.3f, bob %.3f\n", g.Y(alice), g.Y(bob))
+
+	g.X(bob)[0] = 2 // alice pauses
+	g.Step()
+	fmt.Printf("bob %.3f\n", g.Y(bob))
+
+	s := lstm.NewStream(1)
+	g.Leave(bob, s) // and goes on alone
+	y := make([]float32, 2)
+	s.Step(y, []float32{2})
+	fmt.Printf("bob %.3f\n", y)
+
+	// Output:
+	// alice [-0.144 0.233], bob [-0.154 0.351]
+	// bob [-0.209 0.376]
+	// bob [-0.221 0.385]
+}
+
+// A loop over time of one's own. Each Backward goes one step back.
+func ExampleLSTMCell() {
+	const T, B, I, H = 3, 1, 2, 3
+	cell, err := layer.NewLSTMCell(layer.CellConfig{Input: I, Hidden: H}, layer.NewRand(0))
+	if err != nil {
+		log.Fatal(err)
+	}
+	tape := cell.NewTape(T, B)
+	h, c := make([]float32, B*H), make([]float32, B*H)
+	for range T {
+		tape.Forward(h, c, []float32{1, 1}, h, c)
+	}
+	fmt.Printf("%.4f\n", h)
+
+	dh, dhPrev, dc := []float32{1, 1, 1}, make([]float32, B*H), make([]float32, B*H)
+	for range T {
+		clear(dhPrev) // no other use of that h
+		tape.Backward(nil, dhPrev, dc, dh, dc)
+		dh, dhPrev = dhPrev, dh
+	}
+	fmt.Printf("%.4f\n", dh)
+
+	// Output:
+	// [-0.4425 -0.2314 0.1386]
+	// [-0.0232 0.0439 0.0372]
+}

@@ -42,6 +42,14 @@ type RNNConfig struct {
 
 }
 
+func (cfg RNNConfig) config() config {
+	return config{
+		input: cfg.Input, hidden: cfg.Hidden, layers: cfg.Layers,
+		noBias: cfg.NoBias, batchFirst: cfg.BatchFirst, bidirectional: cfg.Bidirectional, dropout: cfg.Dropout,
+		inputDropout: cfg.InputDropout, recurrentDropout: cfg.RecurrentDropout, zoneoutH: cfg.ZoneoutH,
+	}
+}
+
 // An RNN is the weights of PyTorch's nn.RNN. Each layer and direction is
 //
 //	h[t] = act(W_ih·x[t] + b_ih + W_hh·h[t-1] + b_hh)
@@ -61,11 +69,7 @@ func NewRNN(cfg RNNConfig, r *Rand) (*RNN, error) {
 		return nil, err
 	}
 	l := new(RNN)
-	err = l.init(l, "RNN", act, config{
-		input: cfg.Input, hidden: cfg.Hidden, layers: cfg.Layers,
-		noBias: cfg.NoBias, batchFirst: cfg.BatchFirst, bidirectional: cfg.Bidirectional, dropout: cfg.Dropout,
-		inputDropout: cfg.InputDropout, recurrentDropout: cfg.RecurrentDropout, zoneoutH: cfg.ZoneoutH,
-	}, r)
+	err = l.init(l, "RNN", act, cfg.config(), r)
 	if err != nil {
 		return nil, err
 	}

@@ -25,6 +25,8 @@ func networkOf(t *testing.T, n network, r *Rand) *recurrent {
 		return &m.recurrent
 	case *RNN:
 		return &m.recurrent
+	case *GRU:
+		return &m.recurrent
 	}
 	t.Fatal(n)
 	return nil

@@ -314,36 +314,27 @@ func (t *Tape) Backward(dx, dy []float32) {
 			g.dy = out.part(d, s.h.cols)
 			s.backward(&g, p)
 		}
-		if p.steps == 0 {
-			continue
-		}
+		rg := rangeOf(dirs, p)
 		if k > 0 {
-			n := p.steps * B * r.output()
-			out, g.inOrder = newSeries(t.dx[:n], p.steps, B, r.output(), false), true
-			t.addInputs(out, dirs)
-			t.dropInputBack(k, out, true)
-			if mask := t.layers[k-1].mask; mask.data != nil {
-				kernels.Mul(out.data, out.data, mask.data[:n])
-			}
+			out, g.inOrder = newSeries(t.dx[:p.steps*B*r.output()], p.steps, B, r.output(), false), true
+			t.inputGradient(k, out, true, rg)
 		}
 		for _, s := range dirs {
-			s.toCaller(p)
+			s.toCaller(p, rg)
 		}
 		if k == 0 && dx != nil {
-			to := newSeries(dx, p.T, B, r.input, r.batchFirst)
-			t.addInputs(to, dirs)
-			t.dropInputBack(0, to, false)
+			t.inputGradient(0, newSeries(dx, p.T, B, r.input, r.batchFirst), false, rg)
+		}
+		if rg.rows == 0 {
+			continue
 		}
 		xs := t.xs[min(k, 1)]
 		x, inOrder := t.input(k)
-		packSeries(xs, x, !inOrder, p)
+		packSeries(xs, x, !inOrder, p, rg)
 		for _, s := range dirs {
-			s.packStates(t.hs, p)
-			s.addGrads(xs, t.hs, t.ms, p)
+			s.packStates(t.hs, p, rg)
+			s.addGrads(xs, t.hs, t.ms, p, rg)
 		}
-	}
-	if dx != nil {
-		p.clearFrom(newSeries(dx, p.T, B, r.input, r.batchFirst))
 	}
 	t.x, t.ran = series{}, false
 }
@@ -371,10 +362,30 @@ func (t *Tape) AddLast(dy, dLast []float32) {
 	}
 }
 
-// addInputs sets dx to the sum of the directions' gradients of the input.
-func (t *Tape) addInputs(dx series, dirs []*bptt) {
-	for d, s := range dirs {
-		s.addInput(dx, &t.plan, d > 0)
+// inputGradient sets dx, all of it, to the gradient of what layer k has read,
+// from dGates in steps rg, whose rows are in the plan's order if those of dx are.
+func (t *Tape) inputGradient(k int, dx series, inOrder bool, rg stepRange) {
+	p := &t.plan
+	for i := range p.T {
+		if i >= rg.lo && i < rg.hi || k > 0 && i >= p.steps {
+			continue
+		}
+		for b := range p.B {
+			clear(dx.rowAt(i, b))
+		}
+	}
+	if rg.rows == 0 {
+		return
+	}
+	for d, s := range t.layers[k].dirs {
+		s.addInput(dx, p, rg, d > 0)
+	}
+	t.dropInputBack(k, dx, inOrder)
+	if k > 0 {
+		if mask := t.layers[k-1].mask; mask.data != nil {
+			n := p.steps * p.B * dx.cols
+			kernels.Mul(dx.data[:n], dx.data[:n], mask.data[:n])
+		}
 	}
 }
 

@@ -1,20 +1,22 @@
 package train
 
 import (
-	"errors"
-	"fmt"
 	"math"
 
 	"github.com/simdrnn/simdrnn/kernels"
 	"github.com/simdrnn/simdrnn/layer"
 )
 
-// AdamConfig are the settings of Adam. Zero means zero: start from DefaultAdam.
+// AdamConfig are the settings of Adam. Zero means zero: start from DefaultAdam or
+// DefaultAdamW.
 type AdamConfig struct {
 	LR           float64 // learning rate
 	Beta1, Beta2 float64 // decay of the moments, in [0,1)
 	Eps          float64 // added to the root of the second moment
 	WeightDecay  float64 // times the parameter is added to the gradient
+	AMSGrad      bool    // takes the largest second moment of all steps
+	Decoupled    bool    // WeightDecay acts on the parameter, not on the gradient
+	Maximize     bool    // takes the gradient's negative
 }
 
 // DefaultAdam returns PyTorch's defaults: learning rate 1e-3, betas .9 and .999,
@@ -23,118 +25,102 @@ func DefaultAdam() AdamConfig {
 	return AdamConfig{LR: 1e-3, Beta1: .9, Beta2: .999, Eps: 1e-8}
 }
 
-func (cfg AdamConfig) check() error {
-	for _, f := range []struct {
-		name string
-		v    float64
-		beta bool
-	}{
-		{"LR", cfg.LR, false},
-		{"Beta1", cfg.Beta1, true},
-		{"Beta2", cfg.Beta2, true},
-		{"Eps", cfg.Eps, false},
-		{"WeightDecay", cfg.WeightDecay, false},
-	} {
-		switch {
-		case f.beta && !(f.v >= 0 && f.v < 1):
-			return fmt.Errorf("%s = %v, want at least 0 and below 1", f.name, f.v)
-		case !(f.v >= 0):
-			return fmt.Errorf("%s = %v, want at least 0", f.name, f.v)
-		}
-	}
-	return nil
+// DefaultAdamW returns PyTorch's defaults of AdamW: those of Adam with a
+// decoupled weight decay of 1e-2.
+//
+// Source: Loshchilov and Hutter 2019, "Decoupled Weight Decay Regularization",
+// algorithm 2.
+func DefaultAdamW() AdamConfig {
+	c := DefaultAdam()
+	c.WeightDecay, c.Decoupled = 1e-2, true
+	return c
 }
 
-// Adam is the optimizer torch.optim.Adam. Step t sets, for each element of each
-// parameter p with gradient g and moments m, v, which start at zero,
+// Adam is the optimizer torch.optim.Adam, and torch.optim.AdamW with
+// [DefaultAdamW]. Step t sets, for each element of each parameter p with gradient
+// g and moments m, v, which start at zero,
 //
-//	g = g + WeightDecay*p
-//	m = Beta1*m + (1-Beta1)*g
-//	v = Beta2*v + (1-Beta2)*g²
-//	p = p - LR/(1-Beta1^t) * m / (sqrt(v)/sqrt(1-Beta2^t) + Eps)
+//	g    = g + WeightDecay*p       // if Decoupled: p = p - LR*WeightDecay*p
+//	m    = m + (1-Beta1)*(g-m)
+//	v    = Beta2*v + (1-Beta2)*g²
+//	vmax = max(vmax, v)            // with AMSGrad vmax takes the place of v below
+//	p    = p - LR/(1-Beta1^t) * m / (sqrt(v)/sqrt(1-Beta2^t) + Eps)
 //
 // Source: Kingma and Ba 2014, "Adam: A Method for Stochastic Optimization",
-// algorithm 1.
+// algorithm 1; AMSGrad: Reddi, Kale and Kumar 2018, "On the Convergence of Adam
+// and Beyond", with bias correction as in PyTorch.
 type Adam struct {
-	cfg    AdamConfig
-	params layer.Params // those with a gradient
-	m, v   [][]float32  // of each parameter
-	t      int          // steps made
+	optimizer[AdamConfig, *AdamConfig]
 }
 
-// NewAdam returns an optimizer of params, which keeps a copy of the list. A
-// parameter without a gradient is never changed.
+// NewAdam returns an optimizer of params, which keeps a copy of the list.
 func NewAdam(params layer.Params, cfg AdamConfig) (*Adam, error) {
-	a, err := newAdam(params, cfg)
-	if err != nil {
-		return nil, fmt.Errorf("train: NewAdam: %w", err)
-	}
-	return a, nil
-}
-
-func newAdam(params layer.Params, cfg AdamConfig) (*Adam, error) {
-	if err := cfg.check(); err != nil {
+	o := &Adam{}
+	if err := o.init("Adam", params, cfg); err != nil {
 		return nil, err
 	}
-	if _, err := kernels.Active(); err != nil {
-		return nil, err
-	}
-	if len(params) == 0 {
-		return nil, errors.New("no parameters")
-	}
-	a := &Adam{cfg: cfg}
-	n := 0
-	for _, p := range params {
-		if p.Grad == nil {
-			continue
-		}
-		if len(p.Grad) != len(p.Data) {
-			return nil, fmt.Errorf("%s has %d gradients, want %d", p.Name, len(p.Grad), len(p.Data))
-		}
-		a.params = append(a.params, p)
-		n += len(p.Data)
-	}
-	if len(a.params) == 0 {
-		return nil, errors.New("no parameter has a gradient, want the parameters of a tape")
-	}
-	m, v := make([]float32, n), make([]float32, n)
-	for _, p := range a.params {
-		k := len(p.Data)
-		a.m, m = append(a.m, m[:k:k]), m[k:]
-		a.v, v = append(a.v, v[:k:k]), v[k:]
-	}
-	return a, nil
+	return o, nil
 }
 
-// Step updates the parameters from their gradients and packs them.
-func (a *Adam) Step() {
-	a.t++
-	c, t := a.cfg, float64(a.t)
-	s := kernels.AdamScalars{
-		Beta1:               float32(c.Beta1),
-		OneMinusBeta1:       float32(1 - c.Beta1),
-		Beta2:               float32(c.Beta2),
-		OneMinusBeta2:       float32(1 - c.Beta2),
-		Step:                float32(c.LR / (1 - math.Pow(c.Beta1, t))),
-		BiasCorrection2Sqrt: float32(math.Sqrt(1 - math.Pow(c.Beta2, t))),
-		Eps:                 float32(c.Eps),
-		WeightDecay:         float32(c.WeightDecay),
-		Decay:               1,
-	}
-	for i, p := range a.params {
-		kernels.Adam(p.Data, p.Grad, a.m[i], a.v[i], s)
-	}
-	a.params.Pack()
+// moments are the settings that Adam and its relatives share.
+type moments struct {
+	lr, beta1, beta2, eps, weightDecay *float64
+	decoupled, maximize                *bool
 }
 
-// LR returns the learning rate.
-func (a *Adam) LR() float64 { return a.cfg.LR }
-
-// SetLR sets the learning rate of the next steps. It panics if lr is negative or
-// NaN.
-func (a *Adam) SetLR(lr float64) {
-	if !(lr >= 0) {
-		panic(fmt.Sprintf("train: Adam.SetLR: LR = %v, want at least 0", lr))
+func (m moments) fields() []field {
+	return []field{
+		{name: "LR", key: "lr", v: m.lr, want: atLeast0},
+		{name: "Beta1", key: "beta1", v: m.beta1, want: below1},
+		{name: "Beta2", key: "beta2", v: m.beta2, want: below1},
+		{name: "Eps", key: "eps", v: m.eps, want: atLeast0},
+		{name: "WeightDecay", key: "weight_decay", v: m.weightDecay, want: atLeast0},
+		{name: "Decoupled", key: "decoupled_weight_decay", flag: m.decoupled},
+		{name: "Maximize", key: "maximize", flag: m.maximize},
 	}
-	a.cfg.LR = lr
+}
+
+func (m moments) slots() []slot {
+	return []slot{{name: "exp_avg", on: true}, {name: "exp_avg_sq", on: true}}
+}
+
+// scalars returns the numbers of step t, and the powers beta^t. Step and GradStep
+// are not set.
+func (m moments) scalars(t int, memo *memo) (s kernels.AdamScalars, power1, power2 float64) {
+	power1, power2 = memo.pow(0, *m.beta1, float64(t)), memo.pow(1, *m.beta2, float64(t))
+	s = kernels.AdamScalars{
+		OneMinusBeta1: 1 - *m.beta1, Beta2: *m.beta2, OneMinusBeta2: 1 - *m.beta2,
+		BiasCorrection2Sqrt: math.Sqrt(1 - power2), Eps: *m.eps,
+		WeightDecay: *m.weightDecay, Decay: 1, Sign: sign(*m.maximize),
+	}
+	if *m.decoupled {
+		s.WeightDecay, s.Decay = 0, 1-float64(*m.lr**m.weightDecay)
+	}
+	return s, power1, power2
+}
+
+func (c *AdamConfig) moments() moments {
+	return moments{&c.LR, &c.Beta1, &c.Beta2, &c.Eps, &c.WeightDecay, &c.Decoupled, &c.Maximize}
+}
+
+func (c *AdamConfig) fields() []field {
+	return append(c.moments().fields(), field{name: "AMSGrad", key: "amsgrad", flag: &c.AMSGrad})
+}
+
+func (c *AdamConfig) check() error { return nil }
+
+func (c *AdamConfig) slots() []slot {
+	return append(c.moments().slots(), slot{name: "max_exp_avg_sq", on: c.AMSGrad})
+}
+
+func (c *AdamConfig) step(x *tensor[float32]) { adamStep(c, x) }
+
+func adamStep[F kernels.Float](c *AdamConfig, x *tensor[F]) {
+	s, power1, _ := c.moments().scalars(x.t, x.memo)
+	s.Step = c.LR / (1 - power1)
+	if c.AMSGrad {
+		kernels.AMSGrad(x.p, x.g, x.state[0], x.state[1], x.state[2], s)
+	} else {
+		kernels.Adam(x.p, x.g, x.state[0], x.state[1], s)
+	}
 }

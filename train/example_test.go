@@ -31,7 +31,7 @@ func Example() {
 
 	tape, head := lstm.NewTape(T, B), linear.NewTape(B)
 	params := slices.Concat(tape.Params(), head.Params())
-	ce, err := train.NewCrossEntropy(classes)
+	ce, err := train.NewCrossEntropy(train.CrossEntropyConfig{Classes: classes})
 	if err != nil {
 		log.Fatal(err)
 	}

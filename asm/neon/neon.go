@@ -34,6 +34,7 @@ func (a Asm) FMAX(m, n, d reg.Register)        { a.vec("FMAX", m, n, d) }
 func (a Asm) FMIN(m, n, d reg.Register)        { a.vec("FMIN", m, n, d) }
 func (a Asm) FCMGT(m, n, d reg.Register)       { a.vec("FCMGT", m, n, d) } // d = all ones where n > m
 func (a Asm) FSQRT(n, d reg.Register)          { a.vec("FSQRT", n, d) }
+func (a Asm) FCVTDS(n, d reg.Register)         { a.vec("FCVTDS", n, d) } // lane 0, a float64, to float32
 func (a Asm) VADD(m, n, d reg.Register)        { a.vec("VADD", m, n, d) }
 func (a Asm) VAND(m, n, d reg.Register)        { a.vec("VAND", m, n, d) }
 func (a Asm) VUMAX(m, n, d reg.Register)       { a.vec("VUMAX", m, n, d) }

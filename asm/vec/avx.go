@@ -55,6 +55,13 @@ func (a *avx) Shl(x R, n uint64, d R)      { a.VPSLLD(operand.Imm(n), x, d) }
 func (a *avx) FMA(x R, y operand.Op, c R)  { a.VFMADD231PS(y, x, c) }
 func (a *avx) FNMA(x R, y operand.Op, c R) { a.VFNMADD231PS(y, x, c) }
 
+// SplatDouble clears d first, as the conversion keeps the rest of a register.
+func (a *avx) SplatDouble(m Mem, d R) {
+	a.g.ISA.Zero(d)
+	a.VCVTSD2SS(m, d.AsX(), d.AsX())
+	a.VBROADCASTSS(d.AsX(), d)
+}
+
 // Max and Min put x last in Intel's order: MAXPS and MINPS return that operand
 // where either is NaN.
 func (a *avx) Max(x, bound, d R) { a.VMAXPS(x, bound, d) }

@@ -264,6 +264,14 @@ func (g *Gen) MaxK(x V, k *K) V {
 	return g.each(len(x), func(i int, d R) { g.ISA.Max(x[i], b, d) })
 }
 
+// Within returns x limited to lo and hi, and NaN for NaN.
+func (g *Gen) Within(x, lo, hi V) V {
+	return g.each(len(x), func(i int, d R) {
+		g.ISA.Max(x[i], lo[i], d)
+		g.ISA.Min(d, hi[i], d)
+	})
+}
+
 // Lookup returns the elements of t whose indices k are in x = k + 1.5·2²³.
 func (g *Gen) Lookup(t *Table, x V) V {
 	return g.each(len(x), func(i int, d R) { g.ISA.Lookup(t, x[i], d) })

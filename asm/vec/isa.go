@@ -32,6 +32,7 @@ type ISA interface {
 	Load(m Mem, d R)                // Lanes floats
 	Store(s R, m Mem)               //
 	Splat(m Mem, d R)               // one float to all lanes
+	SplatDouble(m Mem, d R)         // one float64, rounded, to all lanes
 	Zero(d R)                       //
 	Add(a R, b operand.Op, d R)     // d = a + b
 	Sub(a R, b operand.Op, d R)     // d = a - b

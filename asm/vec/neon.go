@@ -71,6 +71,7 @@ func (a *neonISA) Copy(x, d R)                 { a.VMOV(x, d) }
 func (a *neonISA) Load(m Mem, d R)             { a.FMOVQ(m, d) }
 func (a *neonISA) Store(s R, m Mem)            { a.FMOVQstore(s, m) }
 func (a *neonISA) Splat(m Mem, d R)            { a.FMOVS(m, d); a.VDUP(d, d) }
+func (a *neonISA) SplatDouble(m Mem, d R)      { a.FMOVD(m, d); a.FCVTDS(d, d); a.VDUP(d, d) }
 func (a *neonISA) Zero(d R)                    { a.VZERO(d) }
 func (a *neonISA) Add(x R, y operand.Op, d R)  { a.FADD(y.(R), x, d) }
 func (a *neonISA) Sub(x R, y operand.Op, d R)  { a.FSUB(y.(R), x, d) }

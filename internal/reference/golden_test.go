@@ -125,11 +125,6 @@ type trainGolden struct {
 		Grads [][]float64
 		After [][]float64 `json:"params_after_each_step"`
 	}
-	CE struct {
-		Logits, DLogits []float64
-		Targets         []int
-		Loss            float64
-	} `json:"cross_entropy"`
 	SeedExample map[string]struct {
 		Init   map[string][]float64
 		CostAt map[int]float64 `json:"cost_at"`
@@ -156,19 +151,6 @@ func loadTrainGolden(t *testing.T) (g trainGolden) {
 	require.Len(t, g.SeedExample, 3)
 	require.Len(t, g.Dropout, 6)
 	return g
-}
-
-func TestCrossEntropyGolden(t *testing.T) {
-	g := loadTrainGolden(t).CE
-	loss, dlogits := CrossEntropy(g.Logits, g.Targets)
-	c := comparison{t: t, tol: 1e-14}
-	c.check("loss", []float64{g.Loss}, []float64{loss})
-	c.check("dlogits", g.DLogits, dlogits)
-	t.Logf("largest relative error %.1e", c.worst)
-
-	loss, dlogits = CrossEntropy(g.Logits[:8], []int{-100, -100})
-	require.Zero(t, loss)
-	require.Equal(t, make([]float64, 8), dlogits)
 }
 
 func TestAdamGolden(t *testing.T) {

@@ -225,14 +225,6 @@ func TestLinearNumericGradients(t *testing.T) {
 	c.check("db", numeric(loss, b), db)
 }
 
-func TestCrossEntropyNumericGradients(t *testing.T) {
-	logits := normals(rand.New(rand.NewPCG(2, 2)), 12, 2)
-	targets := []int{1, -100, 2}
-	_, d := CrossEntropy(logits, targets)
-	c := comparison{t: t, tol: 1e-8}
-	c.check("dlogits", numeric(func() float64 { l, _ := CrossEntropy(logits, targets); return l }, logits), d)
-}
-
 // A row with fewer steps equals the row alone, and no step is legal.
 func TestLengths(t *testing.T) {
 	cfg := Config{Kind: GRU, Input: 2, Hidden: 3, Layers: 2, Bidirectional: true}

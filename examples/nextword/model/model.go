@@ -70,7 +70,7 @@ func New(cfg Config) (*Model, error) {
 	drawHead(m.head.Params(), H, words, rand)
 
 	m.params = slices.Concat(m.tape.Params(), m.head.Params())
-	if m.ce, err = train.NewCrossEntropy(words); err != nil {
+	if m.ce, err = train.NewCrossEntropy(train.CrossEntropyConfig{Classes: words}); err != nil {
 		return nil, err
 	}
 	adam := train.DefaultAdam()
