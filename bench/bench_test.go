@@ -123,6 +123,9 @@ var cells = map[string]struct {
 	"rnn": {1, func(s shape, layers int, r *layer.Rand) (network, error) {
 		return layer.NewRNN(layer.RNNConfig{Input: s.I, Hidden: s.H, Layers: layers, Bidirectional: s.deep}, r)
 	}},
+	"gru": {3, func(s shape, layers int, r *layer.Rand) (network, error) {
+		return layer.NewGRU(layer.GRUConfig{Input: s.I, Hidden: s.H, Layers: layers, Bidirectional: s.deep}, r)
+	}},
 	"lstm": {4, func(s shape, layers int, r *layer.Rand) (network, error) {
 		return layer.NewLSTM(layer.LSTMConfig{Input: s.I, Hidden: s.H, Layers: layers, Bidirectional: s.deep}, r)
 	}},
@@ -138,7 +141,7 @@ func (s shape) flops() float64 {
 }
 
 // network returns fresh weights, and an input [T,B,I].
-func (s shape) network(b *testing.B) (network, []float32) {
+func (s shape) network(b testing.TB) (network, []float32) {
 	r, layers := layer.NewRand(0), 1
 	if s.deep {
 		layers = 2
@@ -151,7 +154,7 @@ func (s shape) network(b *testing.B) (network, []float32) {
 }
 
 // plain returns the plain layer with the same weights, and the same input.
-func (s shape) plain(b *testing.B) (*plainLayer, []float32) {
+func (s shape) plain(b testing.TB) (*plainLayer, []float32) {
 	net, x := s.network(b)
 	l := newPlainLayer(cells[s.cell].gates, s.T, s.B, s.I, s.H)
 	data, _ := l.params()
@@ -197,7 +200,7 @@ func grid(batches ...int) (all []shape) {
 			all = append(all, shape{cell: "lstm", T: 64, B: B, I: H, H: H})
 		}
 	}
-	for _, s := range []shape{{cell: "rnn"}, {cell: "lstm", deep: true}} {
+	for _, s := range []shape{{cell: "gru"}, {cell: "rnn"}, {cell: "lstm", deep: true}} {
 		for _, B := range batches {
 			s.T, s.B, s.I, s.H = 64, B, 256, 256
 			all = append(all, s)
@@ -216,6 +219,25 @@ func streaming(T int) (all []shape) {
 		all = append(all, shape{cell: "lstm", T: T, B: 1, I: H, H: H})
 	}
 	return all
+}
+
+// The plain layers compute the outputs and gradients of those that they are
+// compared with.
+func TestPlainLayers(t *testing.T) {
+	for cell := range cells {
+		s := shape{cell: cell, T: 5, B: 2, I: 3, H: 4}
+		net, x := s.network(t)
+		l, _ := s.plain(t)
+		tape, dy := net.NewTape(s.T, s.B), s.y()
+		layer.NewRand(1).Normal(dy, 0, 1)
+		require.InDeltaSlice(t, tape.Forward(x), l.forward(x), 1e-6, cell)
+		tape.Backward(nil, dy)
+		l.backward(dy)
+		_, grads := l.params()
+		for i, p := range tape.Params() {
+			require.InDeltaSlice(t, p.Grad, grads[i], 1e-5, "%s, %s", cell, p.Name)
+		}
+	}
 }
 
 func forwardPlain(_ shape, l *plainLayer, x []float32) func() {

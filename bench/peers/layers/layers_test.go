@@ -53,6 +53,8 @@ func TestRows(t *testing.T) {
 	for _, name := range []string{
 		"forward/LSTM/T=64/B=8/I=512/H=512",
 		"cells/RNN/T=64/B=16/I=256/H=256",
+		"cells/GRU/T=64/B=64/I=256/H=256",
+		"deepbench/GRU/T=187/B=4/I=1536/H=1536",
 		"bidirectional/LSTM/T=64/B=4/I=256/H=256/L=2/bidirectional",
 		"step/LSTM/T=16/B=1/I=1/H=20",
 		"block/LSTM/T=2048/B=1/I=512/H=512",

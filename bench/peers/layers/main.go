@@ -18,7 +18,8 @@
 // and leaves out those that have none.
 //
 // It writes README.md with the tables, results.json with all samples, and a chart
-// for each table to the directory of -o.
+// for each table to the directory of -o. An interrupt ends the run after the row
+// at hand.
 package main
 
 import (
@@ -74,7 +75,7 @@ func main() {
 	p.dir = dir
 	e := &environment{dir: filepath.Join(cache, "simdrnn-peers", "venv"), scripts: *scripts, failed: map[string]error{}}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
+	context.AfterFunc(ctx, stop) // a second interrupt does not wait for the row
 	r, err := p.measure(ctx, e)
 	if err == nil {
 		r.Quick = *quick

@@ -13,11 +13,13 @@ type network interface {
 	NewTape(maxT, batch int) *layer.Tape
 }
 
-// constructors make the network of a row, by cell. Rows of other cells are left
-// out.
+// constructors make the network of a row, by cell.
 var constructors = map[string]func(*row, *layer.Rand) (network, error){
 	"LSTM": func(r *row, random *layer.Rand) (network, error) {
 		return layer.NewLSTM(layer.LSTMConfig{Input: r.I, Hidden: r.H, Layers: r.layers, Bidirectional: r.directions == 2}, random)
+	},
+	"GRU": func(r *row, random *layer.Rand) (network, error) {
+		return layer.NewGRU(layer.GRUConfig{Input: r.I, Hidden: r.H, Layers: r.layers, Bidirectional: r.directions == 2}, random)
 	},
 	"RNN": func(r *row, random *layer.Rand) (network, error) {
 		return layer.NewRNN(layer.RNNConfig{Input: r.I, Hidden: r.H, Layers: r.layers, Bidirectional: r.directions == 2}, random)

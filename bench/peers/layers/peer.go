@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 
@@ -120,6 +121,9 @@ func (e *environment) stamp() string { return filepath.Join(e.dir, "installed.tx
 // interpreter that finds them. A package of another version is better than none.
 func (e *environment) install(p *peer) (interpreter string, err error) {
 	interpreter = filepath.Join(e.dir, "bin", "python")
+	if runtime.GOOS == "windows" {
+		interpreter = filepath.Join(e.dir, "Scripts", "python.exe")
+	}
 	key := strings.Join(p.requires, " ")
 	if err, ok := e.failed[key]; ok {
 		return "", err

@@ -83,16 +83,14 @@ var (
 	}
 )
 
-// rows are all rows whose cell the library has, in the order of the tables.
+// rows are all rows, in the order of the tables.
 func rows() (all []*row) {
 	add := func(r row) {
 		r.layers, r.directions = max(r.layers, 1), max(r.directions, 1)
 		if r.I == 0 {
 			r.I = r.H
 		}
-		if constructors[r.cell] != nil {
-			all = append(all, &r)
-		}
+		all = append(all, &r)
 	}
 	batch := func(B int) string { return fmt.Sprintf("B %d", B) }
 	units := func(H int) string { return fmt.Sprintf("H = %d", H) }

@@ -22,6 +22,7 @@ import array
 import contextlib
 import json
 import os
+import signal
 import sys
 import time
 
@@ -97,6 +98,7 @@ def write(file, results):
 
 def settings():
     """The settings. It must run before a library starts its threads."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the benchmark ends its peers itself
     s = json.loads(sys.argv[1])
     if s["cpu"] >= 0 and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {s["cpu"]})
