@@ -112,7 +112,7 @@ func (p *part) chart(w io.Writer, about string) error {
 	fmt.Fprintf(&out, "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%[1]d\" height=\"%[2]d\" viewBox=\"0 0 %[1]d %[2]d\" role=\"img\">\n", right, height)
 	fmt.Fprintf(&out, "<title>%s</title>\n%s", title, style)
 	fmt.Fprintf(&out, "<rect class=\"page\" x=\".5\" y=\".5\" width=\"%d\" height=\"%d\" rx=\"6\"/>\n", right-1, height-1)
-	fmt.Fprintf(&out, "<text class=\"title\" x=\"%d\" y=\"28\">%s: time of others by simdrnn's</text>\n", margin, title)
+	fmt.Fprintf(&out, "<text class=\"title\" x=\"%d\" y=\"28\">%s: time relative to simdrnn's</text>\n", margin, title)
 	x = margin
 	for _, n := range names {
 		fmt.Fprintf(&out, "<rect x=\"%d\" y=\"43\" width=\"11\" height=\"11\" fill=\"%s\"/><text x=\"%d\" y=\"53\">%s</text>\n", x, colour(n), x+16, html.EscapeString(n))
@@ -147,8 +147,10 @@ func wrap(s string, letters int) (lines []string) {
 // panel writes the bars of some rows.
 func (p *part) panel(w io.Writer, rows []*measured, names []string, s scale, width int) {
 	fmt.Fprintf(w, "<text class=\"panel\" x=\"%d\" y=\"16\">%s</text>\n", axisWidth, html.EscapeString(rows[0].row.panel))
-	octaves := math.Log2(s.hi / s.lo)
-	for v := s.lo; v <= s.hi; v *= math.Exp2(math.Ceil(octaves / 6)) {
+	lo, hi := math.Log2(s.lo), math.Log2(s.hi)
+	each := math.Ceil((hi - lo) / 7) // octaves
+	for k := math.Ceil(lo / each); k*each <= hi; k++ {
+		v := math.Exp2(k * each)
 		fmt.Fprintf(w, "<line class=\"grid\" x1=\"%d\" x2=\"%d\" y1=\"%.1f\" y2=\"%.1[3]f\"/><text class=\"small faint\" text-anchor=\"end\" x=\"%d\" y=\"%.1f\">%.3g×</text>\n",
 			axisWidth, width, s.y(v), axisWidth-4, s.y(v)+3, v)
 	}

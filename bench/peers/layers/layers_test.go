@@ -322,7 +322,7 @@ func example() *report {
 			if !row.quick || row.group != groupForward && row.group != groupLast && row.group != groupBlock {
 				continue
 			}
-			m := &measured{row: row, Name: row.name(), Threads: threads, Target: row.target, Results: []*result{
+			m := &measured{row: row, Name: row.name(), Threads: threads, OurThreads: 1, Target: row.target, Results: []*result{
 				res(ours, 2048e3), res("gonum", 9e8), res("torch", 3072e3), {Name: "jax", Absent: "no such wheel"}}}
 			if threads == 2 {
 				m.Target = 0
@@ -348,7 +348,7 @@ func TestMarkdown(t *testing.T) {
 		"Load averages before 0.1 0.2 0.3, after 0.4 0.5 0.6.",
 		"- jax: no such wheel",
 		"## LSTM, forward, one thread\n",
-		"## LSTM, forward, 2 threads\n",
+		"## LSTM, forward, 2 threads\n\nT = 64, I = H, from a zero state. simdrnn runs on 1 of the threads.\n",
 		"![LSTM, forward, 2 threads](forward-threads.svg)",
 		"|  | simdrnn | torch | jax | gonum | Ratio | Target |  |\n| --- | ---: | ---: | ---: | ---: | ---: | ---: | --- |\n",
 		"| H = 64, B 1 | **2.05 ms** | 3.07 ms | absent | 900 ms | 1.50 | 1.35 | met |\n",
@@ -361,6 +361,7 @@ func TestMarkdown(t *testing.T) {
 		require.Contains(t, w.String(), want)
 	}
 	require.NotContains(t, w.String(), "- jax, ")
+	require.Equal(t, 3, strings.Count(w.String(), "of the threads"))
 	for table := range strings.SplitSeq(w.String(), "\n\n") {
 		if strings.HasPrefix(table, "|") {
 			lines := strings.Split(strings.TrimSpace(table), "\n")
@@ -423,13 +424,24 @@ func TestWrite(t *testing.T) {
 		name, _, _ := strings.Cut(link, ")")
 		require.FileExists(t, filepath.Join(dir, name))
 	}
-	var back report
-	text, err = os.ReadFile(filepath.Join(dir, "results.json"))
+	results := filepath.Join(dir, "results.json")
+	back, err := readReport(results)
 	require.NoError(t, err)
-	require.NoError(t, json.Unmarshal(text, &back))
 	require.Equal(t, "forward/LSTM/T=64/B=1/I=64/H=64", back.Rows[0].Name)
 	require.InDelta(t, 1.5, back.Rows[0].Ratio, 1e-9)
 	require.Len(t, back.Rows[0].Results[0].Samples, 3)
+	again := t.TempDir()
+	require.NoError(t, back.write(again))
+	copied, err := os.ReadFile(filepath.Join(again, "README.md"))
+	require.NoError(t, err)
+	require.Equal(t, string(text), string(copied))
+
+	for bad, want := range map[string]string{"": "unexpected end", `{"rows": [{"name": "x"}]}`: `row "x"`,
+		`{"rows": [{"name": "forward/LSTM/T=64/B=1/I=64/H=64"}]}`: "no result of simdrnn"} {
+		require.NoError(t, os.WriteFile(results, []byte(bad), 0o666))
+		_, err = readReport(results)
+		require.ErrorContains(t, err, want)
+	}
 }
 
 func TestConfigure(t *testing.T) {

@@ -116,10 +116,7 @@ func (p *plan) row(row *row, all []*competitor, threads int) (*measured, error) 
 	if err != nil {
 		return nil, err
 	}
-	m := &measured{row: row, Name: row.name(), Threads: threads, Target: row.target, Load: load()}
-	if threads != 1 {
-		m.Target = 0 // they are about one thread
-	}
+	m := &measured{row: row, Name: row.name(), Threads: threads, Target: row.targetFor(threads), Load: load()}
 	var want []float32
 	var racing []*competitor
 	for i, c := range all {
@@ -157,6 +154,9 @@ func (p *plan) row(row *row, all []*competitor, threads int) (*measured, error) 
 			defer c.release()
 		}
 		m.Results = append(m.Results, res)
+	}
+	if s, ok := all[0].contender.(*simdrnn); ok {
+		m.OurThreads = s.used
 	}
 	for round := range p.rounds {
 		for i := range racing {

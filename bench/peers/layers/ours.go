@@ -32,7 +32,8 @@ const ours = "simdrnn"
 
 // simdrnn is this library as a contender.
 type simdrnn struct {
-	threads int
+	threads int // wanted
+	used    int
 	call    func()
 }
 
@@ -60,7 +61,7 @@ func (s *simdrnn) prepare(t *task) ([]float32, error) {
 	case forward:
 		stream := net.NewStream(t.B)
 		stream.Grow(t.T)
-		setThreads(stream, s.threads)
+		s.used = setThreads(stream, s.threads)
 		s.call = func() {
 			stream.Reset()
 			stream.Forward(y, t.x)
@@ -69,14 +70,14 @@ func (s *simdrnn) prepare(t *task) ([]float32, error) {
 		return y, nil
 	case step:
 		stream := net.NewStream(t.B)
-		setThreads(stream, s.threads)
+		s.used = setThreads(stream, s.threads)
 		stream.Forward(y, t.x)
 		x, out := t.x[:t.B*t.I], make([]float32, t.B*t.H)
 		s.call = func() { stream.Step(out, x) }
 		return y, nil
 	}
 	tape := net.NewTape(t.T, t.B)
-	setThreads(tape, s.threads)
+	s.used = setThreads(tape, s.threads)
 	params := tape.Params()
 	s.call = func() {
 		params.ZeroGrad()

@@ -35,14 +35,15 @@ type host struct {
 
 // measured is a row with its results.
 type measured struct {
-	row     *row
-	Name    string    `json:"name"`
-	Threads int       `json:"threads"`
-	Target  float64   `json:"target,omitempty"`
-	Best    string    `json:"best,omitempty"`  // peer
-	Ratio   float64   `json:"ratio,omitempty"` // its time by ours
-	Load    string    `json:"load"`
-	Results []*result `json:"results"`
+	row        *row
+	Name       string    `json:"name"`
+	Threads    int       `json:"threads"`
+	OurThreads int       `json:"our_threads"` // those of simdrnn, which may be fewer
+	Target     float64   `json:"target,omitempty"`
+	Best       string    `json:"best,omitempty"`  // peer
+	Ratio      float64   `json:"ratio,omitempty"` // its time by ours
+	Load       string    `json:"load"`
+	Results    []*result `json:"results"`
 }
 
 // A result is what one library made of a row.
@@ -240,7 +241,11 @@ func (r *report) markdown(w io.Writer) error {
 
 // table writes a part. absent are the peers that could not be had at all.
 func (p *part) table(w io.Writer, absent map[string]string) {
-	fmt.Fprintf(w, "\n## %s\n\n%s\n\n![%s](%s)\n\n", p.title(), p.group.note, p.title(), p.file())
+	note := p.group.note
+	if n := p.rows[0].OurThreads; n < p.threads {
+		note += fmt.Sprintf(" simdrnn runs on %d of the threads.", n)
+	}
+	fmt.Fprintf(w, "\n## %s\n\n%s\n\n![%s](%s)\n\n", p.title(), note, p.title(), p.file())
 	names := p.libraries()
 	against := ""
 	for _, m := range p.rows {

@@ -43,6 +43,14 @@ func (r *row) name() string {
 	return n
 }
 
+// targetFor is the target on so many threads: all are about one.
+func (r *row) targetFor(threads int) float64 {
+	if threads == 1 {
+		return r.target
+	}
+	return 0
+}
+
 // per is the number of time steps that the time in a table is divided by.
 func (r *row) per() float64 {
 	if r.group.perStep && r.mode != step {

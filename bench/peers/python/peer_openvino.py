@@ -70,4 +70,4 @@ def prepare(task):
     return common.Job(call, check)
 
 
-common.serve({"openvino": openvino.__version__}, prepare)
+common.serve({"openvino": openvino.__version__.split("-")[0]}, prepare)
