@@ -149,7 +149,7 @@ bench-kernels: ## a table of the kernels and the limits of this machine
 
 # Python libraries to compare with, kept in the user's cache directory. PyTorch
 # takes 5.6 GB there, for it brings CUDA; PEERS=onnxruntime,openvino does without.
-PEERS := torch,onnxruntime,openvino,jax
+PEERS ?= torch,onnxruntime,openvino,jax
 
 bench-peers: ## tables and charts of our layers and kernels beside those of other libraries
 	@go -C bench/peers run .

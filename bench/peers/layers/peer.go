@@ -30,7 +30,9 @@ type peer struct {
 
 var torch = []string{"torch==2.15.0", "numpy"}
 
-// peers are all that there are, in the order of columns.
+// peers are all that there are, in the order of columns. Another one in Python is
+// a line here and a script beside python/peer_torch.py; common.py there tells the
+// protocol.
 func peers() []peer {
 	return []peer{
 		{name: "torch", requires: torch, size: "5.6 GB, for it brings CUDA", script: "peer_torch.py",
