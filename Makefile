@@ -147,5 +147,10 @@ bench-kernels: ## a table of the kernels and the limits of this machine
 	@go test -run='^$$' -bench=. -skip='/isa=generic|//isa=generic|///isa=generic' -count=15 -benchtime=1ms $(BENCHFLAGS) ./kernels | \
 		go run ./bench/kernels
 
-bench-peers: ## a table of the kernels beside those of other Go libraries
+# Python libraries to compare with, kept in the user's cache directory. PyTorch
+# takes 5.6 GB there, for it brings CUDA; PEERS=onnxruntime,openvino does without.
+PEERS ?= torch,onnxruntime,openvino,jax
+
+bench-peers: ## tables and charts of our layers and kernels beside those of other libraries
 	@go -C bench/peers run .
+	@go -C bench/peers run ./layers -peers='$(PEERS)' $(PEERSFLAGS)
