@@ -8,6 +8,7 @@ import (
 
 const (
 	block  = 16   // columns of a block of packed weights
+	kBlock = 128  // inputs of a k block of a panel
 	inputs = 4    // of a product that are worked on without a branch
 	ahead  = 1024 // bytes of weights from those in use to those that are fetched
 )

@@ -8,12 +8,15 @@
 //	h part = W_hh·hPrev                one product a step
 //
 // The caller computes the x part, a cell the rest. Gates are in packed order
-// (see [kernels.PackedIndex]), PyTorch's i,f,g,o for LSTM. Backward turns the
-// gates of a step into dGates, the gradients of the pre-activations, from which
-// the caller computes those of x and of the weights, again for all steps in one
-// product:
+// (see [kernels.PackedIndex]), PyTorch's i,f,g,o for LSTM and r,z,n for GRU, whose
+// n wants the two parts apart: its x part has b_in alone, and its h part b_hn.
+// Backward turns the gates of a step into dGates, the gradients of the
+// pre-activations, from which the caller computes those of x and of the weights,
+// again for all steps in one product:
 //
 //	dx = dGates·W_ih;  dW_ih = dGatesᵀ·x;  dW_hh = dGatesᵀ·hPrev;  db = Σ dGates
+//
+// A GRU has gradients of the h part of their own, dGatesH, for W_hh and b_hh.
 //
 // Functions never allocate. They panic, through the kernels, if a matrix is too
 // small.
@@ -39,21 +42,31 @@ type Cell interface {
 	PackBias(x, h, bih, bhh []float32, units int)
 
 	// Forward computes H and C from the x part, HPrev and CPrev. The x part is
-	// in Gates, or computed from X if there is a WX. It leaves Gates
+	// in Gates, or computed from X if there is a WX. It leaves Gates and GatesH
 	// unspecified.
 	Forward(s *Step)
 
 	// ForwardTrain is Forward with the x part in Gates, with the same bits, and
-	// leaves in Gates what Backward needs.
+	// leaves in Gates and GatesH what Backward needs.
 	ForwardTrain(s *Step)
 
 	// Backward takes the step as ForwardTrain left it, the gradient DH of H,
 	// and in DC the gradient of C as far as it comes from later steps. It
-	// leaves dGates in Gates and the gradient of CPrev in DC, and adds that of
-	// HPrev to DHPrev:
+	// leaves dGates in Gates, dGatesH in GatesH, and the gradient of CPrev in DC,
+	// and adds that of HPrev to DHPrev:
 	//
-	//	DHPrev = DHPrev + dGates·W_hh
+	//	DHPrev = DHPrev + dGates·W_hh      GRU: fma(DH, z, DHPrev + dGatesH·W_hh)
 	Backward(s *Step)
+}
+
+// A Stepper is a Cell that has kernels for many steps of one row: less time goes
+// by between them.
+type Stepper interface {
+	Cell
+
+	// Steps computes the steps of s, with the bits of Forward, or with train those
+	// of ForwardTrain.
+	Steps(s *kernels.Seq, train bool)
 }
 
 // A Step is one time step of Rows sequences. Plain matrices are [Rows, Units].
@@ -133,7 +146,7 @@ func (s *Step) hIn() kernels.Mat {
 // single says whether the step is one that kernels compute as a whole: one row of
 // all units, as it is.
 func (s *Step) single() bool {
-	return s.Rows == 1 && s.WR == nil && s.HMask.Data == nil && s.Units == s.W.K()
+	return s.Rows == 1 && s.HMask.Data == nil && (s.WR != nil || s.Units == s.W.K())
 }
 
 // own returns HPrev of the step's own units.
@@ -173,6 +186,14 @@ func (s *Step) m() kernels.Mat {
 func (s *Step) project() {
 	if s.WR != nil {
 		kernels.Gemm(s.H, s.M, s.Rows, s.WR, nil)
+	}
+}
+
+// seq returns a step of one row as a sequence.
+func (s *Step) seq() kernels.Seq {
+	return kernels.Seq{
+		T: 1, H: s.H, C: s.C, H0: row(s.HPrev, s.W.K()), C0: row(s.CPrev, min(s.Units, len(s.CPrev.Data))),
+		Gates: s.Gates, GatesH: s.GatesH, X: s.X, WIH: s.WX, BIH: s.Bias, WHH: s.W, BHH: s.BiasH, WHR: s.WR, M: s.M,
 	}
 }
 

@@ -140,19 +140,46 @@ func BenchmarkDX(b *testing.B) {
 	}
 }
 
-// BenchmarkLSTMStep makes one step of an LSTM with I = 1 input and one row.
-func BenchmarkLSTMStep(b *testing.B) {
+// BenchmarkLSTMSteps makes steps of an LSTM with I = 1 input: T in one call, the
+// x part computed in it, or before it, all at once.
+func BenchmarkLSTMSteps(b *testing.B) {
 	for _, h := range []int{8, 16, 20, 24, 32, 40, 64, 128, 256} {
-		onPaths(b, fmt.Sprintf("I=1/H=%d", h), func(b *testing.B, isa ISA) {
-			wIH, wHH := packed(4, h, 1), packed(4, h, h)
-			bias := random(newRand(3), wIH.Width())
-			x, gates := []float32{0.5}, make([]float32, len(bias))
-			state, c := make([]float32, h), make([]float32, h)
-			for b.Loop() {
-				LSTMStep(state, c, gates, state, c, wHH, x, wIH, bias)
-			}
-		})
+		for _, T := range []int{1, 64} {
+			benchSteps(b, fmt.Sprintf("H=%d/I=1/T=%d", h, T), stepCase{stepFunc: stepFuncs[0], units: h, inputs: 1, T: T})
+		}
+		benchSteps(b, fmt.Sprintf("H=%d/I=0/T=64", h), stepCase{stepFunc: stepFuncs[0], units: h, inputs: -1, T: 64})
 	}
+}
+
+func BenchmarkGRUSteps(b *testing.B) {
+	for _, h := range []int{8, 16, 24, 32, 40, 64, 128, 256} {
+		benchSteps(b, fmt.Sprintf("H=%d/I=1/T=64", h), stepCase{stepFunc: stepFuncs[2], units: h, inputs: 1, T: 64})
+	}
+}
+
+func BenchmarkRNNTanhSteps(b *testing.B) {
+	for _, h := range []int{8, 16, 24, 32, 40, 64, 128, 256} {
+		benchSteps(b, fmt.Sprintf("H=%d/I=1/T=64", h), stepCase{stepFunc: stepFuncs[4], units: h, inputs: 1, T: 64})
+	}
+}
+
+// benchSteps reports the time of a step.
+func benchSteps(b *testing.B, name string, c stepCase) {
+	c.proj, c.bias = -1, true
+	onPaths(b, name, func(b *testing.B, isa ISA) {
+		s := c.newSeq(1)
+		scratch := []*Mat{&s.C, &s.GatesH}
+		if s.WIH != nil {
+			scratch = append(scratch, &s.Gates)
+		}
+		for _, m := range scratch {
+			m.Stride = 0
+		}
+		for b.Loop() {
+			c.run(s)
+		}
+		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(c.T), "ns/step")
+	})
 }
 
 // BenchmarkPointwise takes one row of units. Its bytes are those that the kernel

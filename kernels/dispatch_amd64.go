@@ -172,6 +172,30 @@ func lstmForwardTrain(isa ISA, h, c, gates, cPrev *float32, hStride, cStride, ga
 	}
 }
 
+// lstmPeepholeForward is lstmForward with peepholes p.
+//
+//go:noinline
+func lstmPeepholeForward(isa ISA, h, c, gates, cPrev, p *float32, hStride, cStride, gatesStride, cPrevStride, pStride, rows, units int) {
+	switch isa {
+	case AVX512:
+		lstmPeepholeForwardAVX512(h, c, gates, cPrev, p, hStride, cStride, gatesStride, cPrevStride, pStride, rows, units)
+	case AVX2:
+		lstmPeepholeForwardAVX2(h, c, gates, cPrev, p, hStride, cStride, gatesStride, cPrevStride, pStride, rows, units)
+	}
+}
+
+// lstmPeepholeForwardTrain is lstmPeepholeForward and leaves i,f,g,o in gates.
+//
+//go:noinline
+func lstmPeepholeForwardTrain(isa ISA, h, c, gates, cPrev, p *float32, hStride, cStride, gatesStride, cPrevStride, pStride, rows, units int) {
+	switch isa {
+	case AVX512:
+		lstmPeepholeForwardTrainAVX512(h, c, gates, cPrev, p, hStride, cStride, gatesStride, cPrevStride, pStride, rows, units)
+	case AVX2:
+		lstmPeepholeForwardTrainAVX2(h, c, gates, cPrev, p, hStride, cStride, gatesStride, cPrevStride, pStride, rows, units)
+	}
+}
+
 // lstmBackward sets gates and dc to the gradients of the pre-activations and of cPrev.
 //
 //go:noinline
@@ -181,6 +205,18 @@ func lstmBackward(isa ISA, gates, dc, dh, h, c, cPrev *float32, gatesStride, dcS
 		lstmBackwardAVX512(gates, dc, dh, h, c, cPrev, gatesStride, dcStride, dhStride, hStride, cStride, cPrevStride, rows, units)
 	case AVX2:
 		lstmBackwardAVX2(gates, dc, dh, h, c, cPrev, gatesStride, dcStride, dhStride, hStride, cStride, cPrevStride, rows, units)
+	}
+}
+
+// lstmPeepholeBackward is lstmBackward with peepholes p.
+//
+//go:noinline
+func lstmPeepholeBackward(isa ISA, gates, dc, dh, h, c, cPrev, p *float32, gatesStride, dcStride, dhStride, hStride, cStride, cPrevStride, pStride, rows, units int) {
+	switch isa {
+	case AVX512:
+		lstmPeepholeBackwardAVX512(gates, dc, dh, h, c, cPrev, p, gatesStride, dcStride, dhStride, hStride, cStride, cPrevStride, pStride, rows, units)
+	case AVX2:
+		lstmPeepholeBackwardAVX2(gates, dc, dh, h, c, cPrev, p, gatesStride, dcStride, dhStride, hStride, cStride, cPrevStride, pStride, rows, units)
 	}
 }
 
@@ -208,15 +244,39 @@ func gruForwardTrain(isa ISA, h, gx, gh, hPrev *float32, hStride, gxStride, ghSt
 	}
 }
 
-// gruBackward sets gx, gh and dhPrev to the gradients of the pre-activations and of hPrev.
+// gruBackward sets gx and gh to the gradients of the pre-activations, and z.
 //
 //go:noinline
-func gruBackward(isa ISA, gx, gh, dhPrev, dh, hPrev *float32, gxStride, ghStride, dhPrevStride, dhStride, hPrevStride, rows, units int) {
+func gruBackward(isa ISA, gx, gh, z, dh, hPrev *float32, gxStride, ghStride, zStride, dhStride, hPrevStride, rows, units int) {
 	switch isa {
 	case AVX512:
-		gruBackwardAVX512(gx, gh, dhPrev, dh, hPrev, gxStride, ghStride, dhPrevStride, dhStride, hPrevStride, rows, units)
+		gruBackwardAVX512(gx, gh, z, dh, hPrev, gxStride, ghStride, zStride, dhStride, hPrevStride, rows, units)
 	case AVX2:
-		gruBackwardAVX2(gx, gh, dhPrev, dh, hPrev, gxStride, ghStride, dhPrevStride, dhStride, hPrevStride, rows, units)
+		gruBackwardAVX2(gx, gh, z, dh, hPrev, gxStride, ghStride, zStride, dhStride, hPrevStride, rows, units)
+	}
+}
+
+// mulAddRows sets c = fma(a, b, c).
+//
+//go:noinline
+func mulAddRows(isa ISA, c, a, b *float32, cStride, aStride, bStride, rows, units int) {
+	switch isa {
+	case AVX512:
+		mulAddRowsAVX512(c, a, b, cStride, aStride, bStride, rows, units)
+	case AVX2:
+		mulAddRowsAVX2(c, a, b, cStride, aStride, bStride, rows, units)
+	}
+}
+
+// lstmPeepholeSums sets sum to the sums over rows of di*cPrev, df*cPrev and do*c, or adds them if add is 1.
+//
+//go:noinline
+func lstmPeepholeSums(isa ISA, sum, gates, c, cPrev *float32, gatesStride, cStride, cPrevStride, rows, units, add int) {
+	switch isa {
+	case AVX512:
+		lstmPeepholeSumsAVX512(sum, gates, c, cPrev, gatesStride, cStride, cPrevStride, rows, units, add)
+	case AVX2:
+		lstmPeepholeSumsAVX2(sum, gates, c, cPrev, gatesStride, cStride, cPrevStride, rows, units, add)
 	}
 }
 
@@ -244,27 +304,75 @@ func transpose(isa ISA, dst, src *float32, dstStride, srcStride, rows, cols int)
 	}
 }
 
-// lstmStep computes count products of one row and 64 columns a panel, and then lstmForward.
+// lstmSteps makes steps of an LSTM.
 //
 //go:noinline
-func lstmStep(isa ISA, products *[2]gemmTask, count int, h, c, gates, cPrev *float32, units int) {
+func lstmSteps(isa ISA, task *stepTask) {
 	switch isa {
 	case AVX512:
-		lstmStepAVX512(products, count, h, c, gates, cPrev, units)
+		lstmStepsAVX512(task)
 	case AVX2:
-		lstmStepAVX2(products, count, h, c, gates, cPrev, units)
+		lstmStepsAVX2(task)
 	}
 }
 
-// gruStep computes count products of one row and 48 columns a panel, and then gruForward.
+// lstmStepsTrain is lstmSteps and leaves i,f,g,o in gates.
 //
 //go:noinline
-func gruStep(isa ISA, products *[2]gemmTask, count int, h, gx, gh, hPrev *float32, units int) {
+func lstmStepsTrain(isa ISA, task *stepTask) {
 	switch isa {
 	case AVX512:
-		gruStepAVX512(products, count, h, gx, gh, hPrev, units)
+		lstmStepsTrainAVX512(task)
 	case AVX2:
-		gruStepAVX2(products, count, h, gx, gh, hPrev, units)
+		lstmStepsTrainAVX2(task)
+	}
+}
+
+// gruSteps makes steps of a GRU.
+//
+//go:noinline
+func gruSteps(isa ISA, task *stepTask) {
+	switch isa {
+	case AVX512:
+		gruStepsAVX512(task)
+	case AVX2:
+		gruStepsAVX2(task)
+	}
+}
+
+// gruStepsTrain is gruSteps and leaves r,z,n in gx.
+//
+//go:noinline
+func gruStepsTrain(isa ISA, task *stepTask) {
+	switch isa {
+	case AVX512:
+		gruStepsTrainAVX512(task)
+	case AVX2:
+		gruStepsTrainAVX2(task)
+	}
+}
+
+// rnnTanhSteps makes steps of an RNN with tanh.
+//
+//go:noinline
+func rnnTanhSteps(isa ISA, task *stepTask) {
+	switch isa {
+	case AVX512:
+		rnnTanhStepsAVX512(task)
+	case AVX2:
+		rnnTanhStepsAVX2(task)
+	}
+}
+
+// rnnReLUSteps makes steps of an RNN with max(0, x).
+//
+//go:noinline
+func rnnReLUSteps(isa ISA, task *stepTask) {
+	switch isa {
+	case AVX512:
+		rnnReLUStepsAVX512(task)
+	case AVX2:
+		rnnReLUStepsAVX2(task)
 	}
 }
 

@@ -433,28 +433,3 @@ func (p *matmul) chain(r region, k, kn int, sum, out Mat, init []float32, old bo
 		row += t.rows * t.tiles
 	}
 }
-
-// rowTask returns the task of y = bias + x·W, or of y += x·W if add, for one row
-// and weights of several gates with at most one chain of inputs.
-func rowTask(y, x []float32, w *Panels, bias []float32, add bool) gemmTask {
-	task := gemmTask{
-		k0: min(w.k, kBlock), k1: max(0, w.k-kBlock), parts: (w.k + kBlock - 1) / kBlock,
-		tiles: 1, groups: 1, panels: w.len(),
-		init: &zeroInit[0], c: &y[0],
-		w0Panel: 4 * w.gates * block * w.k, w1Panel: 4 * w.gates * block * w.k, cPanel: 4 * w.gates * block,
-	}
-	if bias != nil {
-		task.init, task.initPanel = &bias[0], task.cPanel
-	}
-	if add {
-		task.old = 1
-	}
-	if w.k > 0 {
-		task.a, task.w0 = &x[0], &w.data[0]
-		task.w1 = task.w0
-		if task.k1 > 0 {
-			task.w1 = &w.data[kBlock*w.gates*block]
-		}
-	}
-	return task
-}

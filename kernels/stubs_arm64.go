@@ -74,10 +74,25 @@ func lstmForwardNEON(h, c, gates, cPrev *float32, hStride, cStride, gatesStride,
 //go:noescape
 func lstmForwardTrainNEON(h, c, gates, cPrev *float32, hStride, cStride, gatesStride, cPrevStride, rows, units int)
 
+// lstmPeepholeForwardNEON is lstmForward with peepholes p.
+//
+//go:noescape
+func lstmPeepholeForwardNEON(h, c, gates, cPrev, p *float32, hStride, cStride, gatesStride, cPrevStride, pStride, rows, units int)
+
+// lstmPeepholeForwardTrainNEON is lstmPeepholeForward and leaves i,f,g,o in gates.
+//
+//go:noescape
+func lstmPeepholeForwardTrainNEON(h, c, gates, cPrev, p *float32, hStride, cStride, gatesStride, cPrevStride, pStride, rows, units int)
+
 // lstmBackwardNEON sets gates and dc to the gradients of the pre-activations and of cPrev.
 //
 //go:noescape
 func lstmBackwardNEON(gates, dc, dh, h, c, cPrev *float32, gatesStride, dcStride, dhStride, hStride, cStride, cPrevStride, rows, units int)
+
+// lstmPeepholeBackwardNEON is lstmBackward with peepholes p.
+//
+//go:noescape
+func lstmPeepholeBackwardNEON(gates, dc, dh, h, c, cPrev, p *float32, gatesStride, dcStride, dhStride, hStride, cStride, cPrevStride, pStride, rows, units int)
 
 // gruForwardNEON sets h from the pre-activations r,z,n.
 //
@@ -89,10 +104,20 @@ func gruForwardNEON(h, gx, gh, hPrev *float32, hStride, gxStride, ghStride, hPre
 //go:noescape
 func gruForwardTrainNEON(h, gx, gh, hPrev *float32, hStride, gxStride, ghStride, hPrevStride, rows, units int)
 
-// gruBackwardNEON sets gx, gh and dhPrev to the gradients of the pre-activations and of hPrev.
+// gruBackwardNEON sets gx and gh to the gradients of the pre-activations, and z.
 //
 //go:noescape
-func gruBackwardNEON(gx, gh, dhPrev, dh, hPrev *float32, gxStride, ghStride, dhPrevStride, dhStride, hPrevStride, rows, units int)
+func gruBackwardNEON(gx, gh, z, dh, hPrev *float32, gxStride, ghStride, zStride, dhStride, hPrevStride, rows, units int)
+
+// mulAddRowsNEON sets c = fma(a, b, c).
+//
+//go:noescape
+func mulAddRowsNEON(c, a, b *float32, cStride, aStride, bStride, rows, units int)
+
+// lstmPeepholeSumsNEON sets sum to the sums over rows of di*cPrev, df*cPrev and do*c, or adds them if add is 1.
+//
+//go:noescape
+func lstmPeepholeSumsNEON(sum, gates, c, cPrev *float32, gatesStride, cStride, cPrevStride, rows, units, add int)
 
 // copyBlocksNEON copies blocks of 16 columns of some rows. Steps are bytes from block to block, strides from row to row.
 //
@@ -149,15 +174,35 @@ func gemm3x32NEON(task *gemmTask)
 //go:noescape
 func gemm4x16NEON(task *gemmTask)
 
-// lstmStepNEON computes count products of one row and 64 columns a panel, and then lstmForward.
+// lstmStepsNEON makes steps of an LSTM.
 //
 //go:noescape
-func lstmStepNEON(products *[2]gemmTask, count int, h, c, gates, cPrev *float32, units int)
+func lstmStepsNEON(task *stepTask)
 
-// gruStepNEON computes count products of one row and 48 columns a panel, and then gruForward.
+// lstmStepsTrainNEON is lstmSteps and leaves i,f,g,o in gates.
 //
 //go:noescape
-func gruStepNEON(products *[2]gemmTask, count int, h, gx, gh, hPrev *float32, units int)
+func lstmStepsTrainNEON(task *stepTask)
+
+// gruStepsNEON makes steps of a GRU.
+//
+//go:noescape
+func gruStepsNEON(task *stepTask)
+
+// gruStepsTrainNEON is gruSteps and leaves r,z,n in gx.
+//
+//go:noescape
+func gruStepsTrainNEON(task *stepTask)
+
+// rnnTanhStepsNEON makes steps of an RNN with tanh.
+//
+//go:noescape
+func rnnTanhStepsNEON(task *stepTask)
+
+// rnnReLUStepsNEON makes steps of an RNN with max(0, x).
+//
+//go:noescape
+func rnnReLUStepsNEON(task *stepTask)
 
 // sumNEON sets *out to the sum of x[i].
 //

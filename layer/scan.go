@@ -27,6 +27,9 @@ type scan struct {
 
 	after func(t int) // called after each step, or nil
 
+	stepper cell.Stepper // the cell, for one row if it makes many steps of one at once
+	seq     kernels.Seq  // its arguments
+
 	// other is step.W in the other direction. Steps take them in turn, so that each
 	// finds in the cache what the one before has read last.
 	other *kernels.Panels
@@ -75,6 +78,10 @@ func newScan(r *recurrent, index, steps, batch int, keep bool) scan {
 	if d.whr != nil {
 		s.step.WR = d.whr.panels
 		s.m = kept(H)
+	}
+	if stepper, ok := r.cell.(cell.Stepper); ok && batch == 1 && s.zone == nil {
+		s.stepper = stepper
+		s.seq = kernels.Seq{Reverse: s.reverse, WHH: s.step.W, BHH: d.biasH, WHR: s.step.WR}
 	}
 	return s
 }
@@ -147,6 +154,10 @@ func (s *scan) gather(dst []float32, x kernels.Mat, inOrder bool, p *plan, n int
 // rows.
 func (s *scan) forward(h, c series, p *plan, t0, T int, train bool) {
 	st := &s.step
+	if s.stepper != nil && T > 1 && p.B == 1 && p.plain() && s.after == nil && st.HMask.Data == nil && s.member.Members <= 1 {
+		s.steps(h, c, T, train)
+		return
+	}
 	for i := range T {
 		t := s.at(i, T)
 		st.Rows = p.rows(t0 + t)
@@ -176,6 +187,17 @@ func (s *scan) forward(h, c series, p *plan, t0, T int, train bool) {
 			s.member.Wait()
 		}
 	}
+}
+
+// steps is forward for one row, whose steps the cell makes at once.
+func (s *scan) steps(h, c series, T int, train bool) {
+	st, q := &s.step, &s.seq
+	rows := func(x series) kernels.Mat { return kernels.Mat{Data: x.data, Stride: x.step} }
+	q.T, q.H, q.C, q.Gates, q.GatesH, q.M = T, rows(h), rows(c), rows(s.gates), rows(s.gatesH), rows(s.m)
+	q.H0, q.C0 = st.HPrev.Data[:st.W.K()], st.CPrev.Data[:c.cols]
+	s.stepper.Steps(q, train)
+	last := s.at(T-1, T)
+	st.HPrev, st.CPrev = h.at(last), c.at(last)
 }
 
 // place gives the cell the memory of step t.

@@ -94,7 +94,7 @@ func (a *avx) fmaConst(x, y R, k operand.Op) R {
 // Outer broadcasts scalars of A, and keeps them or the vectors of W in
 // registers, whichever are fewer. Those of a single row stay in memory.
 func (a *avx) Outer(acc [][]R, left func(row int) Mem, w []Mem, steps int) {
-	perBlock := block / a.lanes
+	perBlock := len(acc[0]) / len(w)
 	for k := range steps {
 		vector := func(j int) Mem { return w[j/perBlock].Offset(4 * (block*k + a.lanes*(j%perBlock))) }
 		load := func(j int) operand.Op {

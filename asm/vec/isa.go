@@ -62,7 +62,8 @@ type ISA interface {
 
 	// Outer adds to the tile acc [rows][vectors] the products of steps inputs:
 	// input k multiplies scalar k at a(row) with the vectors that follow
-	// w[block] + k·64 bytes, 16 floats of each block.
+	// w[block] + k·64 bytes, the first of 16 floats of each block if the vectors
+	// are too few for all.
 	Outer(acc [][]R, a func(row int) Mem, w []Mem, steps int)
 
 	// Transpose changes Lanes rows to columns, in new registers.

@@ -175,11 +175,12 @@ func (a *neonISA) Outer(acc [][]R, left func(row int) Mem, w []Mem, steps int) {
 	}
 	for k := range steps {
 		for b, m := range w {
-			for j := 0; j < block/4; j += 2 {
+			perBlock := len(acc[0]) / len(w)
+			for j := 0; j < perBlock; j += 2 {
 				v0, v1 := a.XMM(), a.XMM()
 				a.FLDPQ(m.Offset(4*(block*k+4*j)), v0, v1)
 				for i, row := range acc {
-					c := row[b*block/4+j:]
+					c := row[b*perBlock+j:]
 					a.FMLA(s[i][k].reg, s[i][k].lane, v0, c[0])
 					a.FMLA(s[i][k].reg, s[i][k].lane, v1, c[1])
 				}

@@ -199,8 +199,8 @@ func rows() (all []row) {
 		h  int
 		ns float64
 	}{{8, 42}, {16, 51}, {20, 78}, {24, 77}, {32, 98}, {40, 168}, {64, 428}, {128, 1600}, {256, 6300}} {
-		all = append(all, row{what: fmt.Sprintf("LSTM step, I = 1, H = %d", s.h), bench: fmt.Sprintf("LSTMStep/I=1/H=%d", s.h),
-			unit: "ns/op", avx512: s.ns, decimals: 0, shown: "ns"})
+		all = append(all, row{what: fmt.Sprintf("LSTM step, I = 1, H = %d", s.h), bench: fmt.Sprintf("LSTMSteps/H=%d/I=1/T=64", s.h),
+			unit: "ns/step", avx512: s.ns, decimals: 0, shown: "ns"})
 	}
 	return all
 }
