@@ -36,9 +36,9 @@ const (
 	wakeCall = 500e3
 
 	// minStep is the work of a step from which on its units are split: members
-	// wait for each other 0.3 us in each, and the last cache line that one of them
-	// has written must come over.
-	minStep = 2e3
+	// wait for each other 0.3 us in each, or 2 us if they must share a processor
+	// with others.
+	minStep = 4e3
 
 	// minRows is the number of rows a member that are split rather than units or
 	// directions: products with fewer read weights more often than they multiply.
