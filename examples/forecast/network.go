@@ -1,0 +1,242 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"strings"
+
+	"github.com/simdrnn/simdrnn/layer"
+	"github.com/simdrnn/simdrnn/train"
+)
+
+// recurrent is what LSTM and GRU have in common.
+type recurrent interface {
+	NewStream(batch int) *layer.Stream
+	NewTape(maxT, batch int) *layer.Tape
+	Params() layer.Params
+}
+
+// A network reads a window of rows and says at its end how the columns change
+// until the next row:
+//
+//	h = the last output of LSTM or GRU
+//	x[t+1] - x[t] = deltaStd * (W·h + b)
+//
+// W and b begin as zero, which is persistence.
+type network struct {
+	*data
+	cfg    config
+	rnn    recurrent
+	linear *layer.Linear
+}
+
+// config is what can be chosen about a network and its training.
+type config struct {
+	cell           string // lstm or gru
+	hidden, layers int
+	window         int // the longest
+	batch          int
+	batches        int // of an epoch
+	epochs         int
+	patience       int // epochs without an improvement before training stops
+	lr             float64
+	seed           int64
+}
+
+func newNetwork(d *data, cfg config) (*network, error) {
+	n := &network{data: d, cfg: cfg}
+	rnd := layer.NewRand(cfg.seed)
+	switch cfg.cell {
+	case "lstm":
+		lstm, err := layer.NewLSTM(layer.LSTMConfig{Input: d.F, Hidden: cfg.hidden, Layers: cfg.layers}, rnd)
+		if err != nil {
+			return nil, err
+		}
+		if err := layer.ForgetBias(lstm, 1); err != nil {
+			return nil, err
+		}
+		n.rnn = lstm
+	case "gru":
+		gru, err := layer.NewGRU(layer.GRUConfig{Input: d.F, Hidden: cfg.hidden, Layers: cfg.layers}, rnd)
+		if err != nil {
+			return nil, err
+		}
+		n.rnn = gru
+	}
+	var err error
+	n.linear, err = layer.NewLinear(layer.LinearConfig{Input: cfg.hidden, Output: d.C}, nil)
+	return n, err
+}
+
+func (n *network) name() string { return strings.ToUpper(n.cfg.cell) }
+
+// windows are a batch: the rows up to and including each origin, of different
+// lengths where the history is shorter than the window.
+type windows struct {
+	x       []float32 // [T,B,F]; what stands behind a window's end is never read
+	lengths []int     // [B]
+	target  []float32 // [B,C], the changes to the rows after
+	last    []float32 // [B,H], gets the last outputs
+}
+
+func (n *network) newWindows() *windows {
+	B := n.cfg.batch
+	return &windows{
+		x:       make([]float32, n.cfg.window*B*n.F),
+		lengths: make([]int, B),
+		target:  make([]float32, B*n.C),
+		last:    make([]float32, B*n.cfg.hidden),
+	}
+}
+
+// fill makes the windows that end with the origins, at most B. Rows that are left
+// have length 0.
+func (n *network) fill(w *windows, origins []int) {
+	B, F, C := n.cfg.batch, n.F, n.C
+	clear(w.lengths)
+	for b, o := range origins {
+		T := min(n.run[o], n.cfg.window)
+		w.lengths[b] = T
+		for t := range T {
+			copy(w.x[(t*B+b)*F:][:F], n.features(o-T+1+t))
+		}
+		for j := range C {
+			w.target[b*C+j] = (n.features(o + 1)[j] - n.features(o)[j]) / float32(n.deltaStd[j])
+		}
+	}
+}
+
+// train trains the network, and reports to out. It keeps the parameters that
+// were best on the validation part.
+func (n *network) train(out io.Writer) error {
+	cfg, H, C, B := n.cfg, n.cfg.hidden, n.C, n.cfg.batch
+	origins := n.origins(0, n.trainEnd, minHistory, 1)
+	valid := n.spread(n.origins(n.trainEnd, n.validEnd, minHistory, 1), 16*B)
+
+	tape, head := n.rnn.NewTape(cfg.window, B), n.linear.NewTape(B)
+	params := slices.Concat(tape.Params(), head.Params())
+	adam := train.DefaultAdam()
+	adam.LR = cfg.lr
+	opt, err := train.NewAdam(params, adam)
+	if err != nil {
+		return err
+	}
+	plateau := train.DefaultPlateau()
+	plateau.Factor, plateau.Patience = .3, 1
+	schedule, err := train.NewReduceLROnPlateau(opt, plateau)
+	if err != nil {
+		return err
+	}
+	huber := train.DefaultHuber()
+	huber.Features = C
+	loss, err := train.NewHuber(huber)
+	if err != nil {
+		return err
+	}
+
+	w := n.newWindows()
+	dy := make([]float32, B*C)
+	dlast := make([]float32, B*H)
+	dh := make([]float32, cfg.window*B*H) // zero but for the last step of each window
+	rnd := rand.New(rand.NewPCG(uint64(cfg.seed), 1))
+	batch := make([]int, B)
+	step := func() (float64, error) {
+		for b := range batch {
+			batch[b] = origins[rnd.IntN(len(origins))]
+		}
+		n.fill(w, batch)
+		tape.ForwardSeq(w.x, layer.Seq{Lengths: w.lengths, Last: w.last})
+		l, _ := loss.Forward(dy, head.Forward(w.last), w.target)
+		params.ZeroGrad()
+		head.Backward(dlast, dy)
+		clear(dh)
+		tape.AddLast(dh, dlast)
+		tape.Backward(nil, dh)
+		if _, err := train.ClipGradNorm(params, 1); err != nil {
+			return 0, err
+		}
+		opt.Step()
+		return float64(l), nil
+	}
+
+	stream := n.rnn.NewStream(B)
+	hs, y := make([]float32, len(dh)), make([]float32, B*C)
+	validate := func() float64 {
+		sum, count := 0., 0
+		for some := range slices.Chunk(valid, B) {
+			n.fill(w, some)
+			stream.Reset()
+			stream.ForwardSeq(hs, w.x, layer.Seq{Lengths: w.lengths, Last: w.last})
+			n.linear.Forward(y, w.last)
+			l, c := loss.Forward(nil, y[:len(some)*C], w.target[:len(some)*C])
+			sum, count = sum+float64(l)*float64(c), count+c
+		}
+		return sum / float64(count)
+	}
+
+	best, bestEpoch, bestData := math.Inf(1), 0, make([][]float32, len(params))
+	for epoch := 1; epoch <= cfg.epochs && epoch <= bestEpoch+cfg.patience; epoch++ {
+		sum := 0.
+		for range cfg.batches {
+			l, err := step()
+			if err != nil {
+				return err
+			}
+			sum += l
+		}
+		v := validate()
+		mark := ""
+		if v < best {
+			best, bestEpoch, mark = v, epoch, " *"
+			for i, p := range params {
+				bestData[i] = append(bestData[i][:0], p.Data...)
+			}
+		}
+		if _, err := fmt.Fprintf(out, "epoch %2d: loss %.4f, validation %.4f, learning rate %.2g%s\n", epoch, sum/float64(cfg.batches), v, opt.LR(), mark); err != nil {
+			return err
+		}
+		schedule.Step(v)
+	}
+	if bestEpoch == 0 {
+		return fmt.Errorf("the loss is not a number: try a smaller -lr than %v", cfg.lr)
+	}
+	for i, p := range params {
+		copy(p.Data, bestData[i])
+	}
+	params.Pack()
+	return nil
+}
+
+// forecast warms a Stream up with the window of each origin, and lets it go on
+// alone, each forecast being its next input.
+func (n *network) forecast(y []float64, origins []int, K int) {
+	B, F, C := n.cfg.batch, n.F, n.C
+	w := n.newWindows()
+	stream := n.rnn.NewStream(B)
+	hs := make([]float32, n.cfg.window*B*n.cfg.hidden)
+	x, dx := make([]float32, B*F), make([]float32, B*C)
+	for i := 0; i < len(origins); i += B {
+		some := origins[i:min(i+B, len(origins))]
+		n.fill(w, some)
+		for b, o := range some {
+			copy(x[b*F:][:F], n.features(o))
+		}
+		stream.Reset()
+		stream.ForwardSeq(hs, w.x, layer.Seq{Lengths: w.lengths, Last: w.last})
+		for k := range K {
+			n.linear.Forward(dx, w.last)
+			for b, o := range some {
+				row := x[b*F:][:F]
+				for j := range C {
+					row[j] += float32(dx[b*C+j] * float32(n.deltaStd[j]))
+					y[((i+b)*K+k)*C+j] = n.mean[j] + n.std[j]*float64(row[j])
+				}
+				n.calendar(row[C:], o+1+k)
+			}
+			stream.Step(w.last, x)
+		}
+	}
+}
