@@ -27,7 +27,8 @@ import (
 //
 // It is integrated by Euler's method in steps of a minute. A row is written every
 // 15 minutes: instantaneous temperatures with the noise of a sensor, and means of
-// sun and boiler. Now and then the recorder fails for some hours.
+// sun and boiler. Now and then, but not on the last day, the recorder
+// fails for some hours.
 //
 // Temperatures of buildings are commonly modelled so: Bacher and Madsen 2011,
 // "Identifying suitable models for the heat dynamics of buildings". The numbers
@@ -77,7 +78,7 @@ func ou(x *float64, h, tau float64, rnd *rand.Rand) {
 // house simulates so many days from the middle of October on.
 func house(days int, seed int64) *table {
 	rnd := rand.New(rand.NewPCG(uint64(seed), 0))
-	t := &table{name: "house", columns: []string{"outdoor", "sun", "boiler", "bedroom", "living"}, target: 4, period: rowsPerDay}
+	t := &table{name: "house", columns: []string{"outdoor_C", "sun_W_m2", "boiler_kW", "bedroom_C", "living_C"}, target: 4, period: rowsPerDay}
 	const h = 1. / 60 // hours
 	var (
 		TL, TB, ML, MB, R = 20., 19., 19., 18., 30.
@@ -163,7 +164,7 @@ func house(days int, seed int64) *table {
 		if down == 0 && rnd.Float64() < 1./(10*rowsPerDay) {
 			down = 2 + rnd.IntN(rowsPerDay/2)
 		}
-		if down > 0 {
+		if down > 0 && m < (days-1)*24*60 {
 			down--
 			for i := range row {
 				row[i] = math.NaN()

@@ -14,6 +14,7 @@ import (
 
 // recurrent is what LSTM and GRU have in common.
 type recurrent interface {
+	fmt.Stringer
 	NewStream(batch int) *layer.Stream
 	NewTape(maxT, batch int) *layer.Tape
 	Params() layer.Params
@@ -73,6 +74,16 @@ func newNetwork(d *data, cfg config) (*network, error) {
 
 func (n *network) name() string { return strings.ToUpper(n.cfg.cell) }
 
+// describe says in a line what the network is and reads.
+func (n *network) describe(origins []int) string {
+	sum, shortest, longest := 0, n.cfg.window, 0
+	for _, o := range origins {
+		T := min(n.run[o], n.cfg.window)
+		sum, shortest, longest = sum+T, min(shortest, T), max(longest, T)
+	}
+	return fmt.Sprintf("%v; windows of %d to %d rows, mean %d", n.rnn, shortest, longest, sum/len(origins))
+}
+
 // windows are a batch: the rows up to and including each origin, of different
 // lengths where the history is shorter than the window.
 type windows struct {
@@ -95,7 +106,7 @@ func (n *network) newWindows() *windows {
 // fill makes the windows that end with the origins, at most B. Rows that are left
 // have length 0.
 func (n *network) fill(w *windows, origins []int) {
-	B, F, C := n.cfg.batch, n.F, n.C
+	B, F := n.cfg.batch, n.F
 	clear(w.lengths)
 	for b, o := range origins {
 		T := min(n.run[o], n.cfg.window)
@@ -103,8 +114,14 @@ func (n *network) fill(w *windows, origins []int) {
 		for t := range T {
 			copy(w.x[(t*B+b)*F:][:F], n.features(o-T+1+t))
 		}
-		for j := range C {
-			w.target[b*C+j] = (n.features(o + 1)[j] - n.features(o)[j]) / float32(n.deltaStd[j])
+	}
+}
+
+// fillTargets sets what the network should say at the ends of the windows.
+func (n *network) fillTargets(w *windows, origins []int) {
+	for b, o := range origins {
+		for j := range n.C {
+			w.target[b*n.C+j] = (n.features(o + 1)[j] - n.features(o)[j]) / float32(n.deltaStd[j])
 		}
 	}
 }
@@ -148,6 +165,7 @@ func (n *network) train(out io.Writer) error {
 			batch[b] = origins[rnd.IntN(len(origins))]
 		}
 		n.fill(w, batch)
+		n.fillTargets(w, batch)
 		tape.ForwardSeq(w.x, layer.Seq{Lengths: w.lengths, Last: w.last})
 		l, _ := loss.Forward(dy, head.Forward(w.last), w.target)
 		params.ZeroGrad()
@@ -168,6 +186,7 @@ func (n *network) train(out io.Writer) error {
 		sum, count := 0., 0
 		for some := range slices.Chunk(valid, B) {
 			n.fill(w, some)
+			n.fillTargets(w, some)
 			stream.Reset()
 			stream.ForwardSeq(hs, w.x, layer.Seq{Lengths: w.lengths, Last: w.last})
 			n.linear.Forward(y, w.last)

@@ -79,19 +79,9 @@ func parseCSV(r io.Reader, columns []string) (*table, error) {
 	if t.columns = columns; columns == nil {
 		t.columns = all
 	}
-	at := make([]int, len(t.columns)) // where each column is in the file
-	for i, name := range t.columns {
-		switch at[i] = slices.Index(all, name); {
-		case name == "":
-			return nil, fmt.Errorf("column %d has no name", i+1)
-		case at[i] < 0:
-			return nil, fmt.Errorf("there is no column %q, only %s", name, strings.Join(all, ", "))
-		case slices.Contains(t.columns[:i], name):
-			return nil, fmt.Errorf("there are two columns %q", name)
-		}
-		if _, err := strconv.ParseFloat(name, 64); err == nil {
-			return nil, fmt.Errorf("column %q is a number, want a header with names", name)
-		}
+	at, err := find(t.columns, all)
+	if err != nil {
+		return nil, err
 	}
 	for {
 		record, err := in.Read()
@@ -112,6 +102,41 @@ func parseCSV(r io.Reader, columns []string) (*table, error) {
 	}
 	t.target = len(t.columns) - 1
 	return t, nil
+}
+
+// find returns where in a header the named columns are.
+func find(names, header []string) (at []int, err error) {
+	for i, name := range names {
+		switch n := slices.Index(header, name); {
+		case name == "":
+			return nil, fmt.Errorf("column %d has no name", i+1)
+		case n < 0:
+			return nil, fmt.Errorf("there is no column %q, want some of %s", name, strings.Join(header, ", "))
+		case slices.Contains(names[:i], name):
+			return nil, fmt.Errorf("there are two columns %q", name)
+		default:
+			at = append(at, n)
+		}
+		if _, err := strconv.ParseFloat(name, 64); err == nil {
+			return nil, fmt.Errorf("column %q is a number, want a header with names", name)
+		}
+	}
+	return at, nil
+}
+
+// choose returns a table of the named columns.
+func (t *table) choose(columns []string) (*table, error) {
+	at, err := find(columns, t.columns)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", t.name, err)
+	}
+	c := &table{name: t.name, columns: columns, target: len(columns) - 1, period: t.period}
+	for i := range t.rows() {
+		for _, j := range at {
+			c.data = append(c.data, t.row(i)[j])
+		}
+	}
+	return c, nil
 }
 
 // number reads a cell.
