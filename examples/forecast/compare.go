@@ -93,6 +93,7 @@ var colours = []color.RGBA{{0x00, 0x72, 0xb2, 0xff}, {0xd5, 0x5e, 0x00, 0xff}, {
 // distances. Numbers that are not finite are left out.
 func (c *comparison) draw(w io.Writer, format string) error {
 	name := c.columns[c.target]
+	plot.DefaultFont.Variant = "Sans"
 	top, below := plot.New(), plot.New()
 	i := c.typical()
 	o := c.origins[i]
@@ -141,9 +142,11 @@ func (c *comparison) draw(w io.Writer, format string) error {
 	if err != nil {
 		return err
 	}
-	below.Y.Min = 0
-	top.Legend.Top, top.Legend.Left = true, true
-	below.Legend.Top, below.Legend.Left = true, true
+	below.X.Min, below.Y.Min = 0, 0
+	for _, p := range []*plot.Plot{top, below} {
+		p.Legend.Top, p.Legend.YOffs = true, vg.Points(4)
+		p.X.Max += .22 * (p.X.Max - p.X.Min) // room for the legend
+	}
 
 	canvas, err := draw.NewFormattedCanvas(9*vg.Inch, 6*vg.Inch, format)
 	if err != nil {
