@@ -51,6 +51,16 @@ func (c *comparison) rmse(method, k int) float64 {
 	return math.Sqrt(sum / float64(len(c.origins)))
 }
 
+// total returns the error of a method over all K rows ahead.
+func (c *comparison) total(method int) float64 {
+	sum := 0.
+	for k := range c.K {
+		e := c.rmse(method, k+1)
+		sum += e * e
+	}
+	return math.Sqrt(sum / float64(c.K))
+}
+
 // print writes a table of the errors.
 func (c *comparison) print(w io.Writer) error {
 	ahead := []int{1, c.K / 12, c.K / 4, c.K / 2, c.K}
@@ -146,6 +156,12 @@ func (c *comparison) draw(w io.Writer, format string) error {
 	for _, p := range []*plot.Plot{top, below} {
 		p.Legend.Top, p.Legend.YOffs = true, vg.Points(4)
 		p.X.Max += .22 * (p.X.Max - p.X.Min) // room for the legend
+		var ticks plot.ConstantTicks
+		step := max(1, c.K/4)
+		for k := -past / step * step; k <= c.K; k += step {
+			ticks = append(ticks, plot.Tick{Value: float64(k), Label: fmt.Sprint(k)})
+		}
+		p.X.Tick.Marker = ticks
 	}
 
 	canvas, err := draw.NewFormattedCanvas(9*vg.Inch, 6*vg.Inch, format)

@@ -15,14 +15,13 @@ const harmonics = 3
 // the sines and cosines of the time in it, which are known of the future too.
 type data struct {
 	*table
-	C, F       int
-	run        []int     // see table.runs
-	trainEnd   int       // rows before it are for training
-	validEnd   int       // those before it for early stopping, the others for the test
-	mean, std  []float64 // [C] of the rows for training
-	deltaStd   []float64 // [C] of the normalised change from row to row
-	x          []float32 // [rows,F]
-	minHistory int       // rows that every origin has, its own included
+	C, F      int
+	run       []int     // see table.runs
+	trainEnd  int       // rows before it are for training
+	validEnd  int       // those before it for early stopping, the others for the test
+	mean, std []float64 // [C] of the rows for training
+	deltaStd  []float64 // [C] of the normalised change from row to row
+	x         []float32 // [rows,F]
 }
 
 // minHistory is the shortest window of training.

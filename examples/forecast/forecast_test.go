@@ -70,7 +70,7 @@ func epochs(t *testing.T, out string) (loss, valid []float64) {
 	for line := range strings.Lines(out) {
 		var e int
 		var l, v float64
-		if n, _ := fmt.Sscanf(line, "epoch %d: loss %f, validation %f,", &e, &l, &v); n == 3 {
+		if n, _ := fmt.Sscanf(line, "epoch %d: loss %f, validation RMSE %f", &e, &l, &v); n == 3 {
 			loss, valid = append(loss, l), append(valid, v)
 			require.Len(t, loss, e)
 		}
@@ -317,6 +317,10 @@ func TestReadCSV(t *testing.T) {
 	require.Equal(t, "[20 1 NaN NaN -3 NaN]", fmt.Sprint(tab.data))
 	require.Equal(t, []int{1, 0, 0}, tab.runs())
 	require.Equal(t, 1, tab.target)
+
+	tab, err = readCSV(write(t, "a\n1\n\n\n2\nNA\n3\n"), nil)
+	require.NoError(t, err)
+	require.Equal(t, "[1 NaN NaN 2 NaN 3]", fmt.Sprint(tab.data)) // an empty line of one column is an empty cell
 }
 
 // What is wrong with a file is said in a line.
@@ -343,9 +347,9 @@ func TestBadCSV(t *testing.T) {
 		{rows("a", 50, "1"), "", "FILE is too short: 27 windows of 8 complete rows in the part for training, want at least 32"},
 		{rows("a", 500, ""), "", "FILE is too short: 0 windows of 8 complete rows in the part for training, want at least 32"},
 		{rows("a,b", 500, "1,"), "", "FILE is too short: 0 windows of 8 complete rows in the part for training, want at least 32"},
-		{rows("a", 60, "1") + rows("", 20, "NA") + rows("", 20, "1"), "", "FILE is too short: no 8 complete rows before a row of the validation part"},
-		{rows("a", 100, "1"), "-lags 90", "FILE is too short: no 90 complete rows for -lags in the part for training"},
-		{rows("a", 100, "1"), "", "FILE is too short: no row of the test part, rows 86 to 100, has 8 complete ones up to it (-period, -lags) and 48 after it (-horizon)"},
+		{rows("a", 60, "1") + strings.Repeat("NA\n", 20) + strings.Repeat("1\n", 20), "", "FILE is too short: no row of the validation part, rows 71 to 85, has 8 complete ones up to it (-period, -lags) and 48 after it (-horizon)"},
+		{rows("a", 100, "1"), "-horizon 5 -lags 90", "FILE is too short: no 90 complete rows for -lags in the part for training"},
+		{rows("a", 90, "1") + "NA\n" + strings.Repeat("1\n", 9), "-horizon 5 -lags 20", "FILE is too short: no row of the test part, rows 86 to 100, has 20 complete ones up to it (-period, -lags) and 5 after it (-horizon)"},
 		{rows("a", 100, "1"), "-horizon 5 -period 99", "FILE is too short: no row of the test part, rows 86 to 100, has 99 complete ones up to it (-period, -lags) and 5 after it (-horizon)"},
 		{rows("a", 400, "1") + "NA\n", "-out x.csv", "-out: the last row of FILE has a missing number"},
 	} {
@@ -380,7 +384,7 @@ func TestFlags(t *testing.T) {
 		require.Contains(t, out, name)
 	}
 	file := write(t, wave(700, false))
-	out = program(t, tiny(file, "-target", "other", "-period", "20", "-patience", "1", "-lags", "0")...)
+	out = program(t, tiny(file, "-target", "other", "-period", "20", "-lags", "0")...)
 	require.Contains(t, out, "RMSE of other after ")
 	require.Contains(t, out, "\nseasonal ")
 	require.Contains(t, out, "\nlinear, 24 lags ")
@@ -398,6 +402,7 @@ func TestBadFlags(t *testing.T) {
 		{"-batch 0", "-batch is 0, want 1 to 100000"},
 		{"-period -2", "-period is -2, want -1 to 1000000"},
 		{"-window 100000 -batch 1000", "-window times -batch times -layers times -hidden is more than 67108864"},
+		{"-noise -1", "-noise is -1, want 0 to 10"},
 		{"-lr 0", "-lr is 0, want a finite number above 0"},
 		{"-lr NaN", "-lr is NaN, want a finite number above 0"},
 		{"-plot a.gif", `-plot is "a.gif", want a name that ends with .svg, .png, .pdf`},

@@ -98,9 +98,9 @@ func parse(args []string, stdout io.Writer) (options, error) {
 	fs.IntVar(&opt.window, "window", 256, "`rows` of the longest window")
 	fs.IntVar(&opt.batch, "batch", 32, "`windows` of a training step")
 	fs.IntVar(&opt.batches, "batches", 100, "training `steps` of an epoch")
-	fs.IntVar(&opt.epochs, "epochs", 20, "`epochs` at most")
-	fs.IntVar(&opt.patience, "patience", 5, "`epochs` without improvement on the validation part that end training")
-	fs.Float64Var(&opt.lr, "lr", 1e-2, "learning `rate` of Adam at the beginning")
+	fs.IntVar(&opt.epochs, "epochs", 20, "`epochs`")
+	fs.Float64Var(&opt.lr, "lr", 1e-2, "largest learning `rate` of Adam")
+	fs.Float64Var(&opt.noise, "noise", .03, "`noise` of the windows in training, in deviations of the columns")
 	fs.Int64Var(&opt.seed, "seed", 0, "`seed` of the parameters, the windows and the house")
 	fs.SetOutput(io.Discard) // no usage after an error
 	if err := fs.Parse(args); err != nil {
@@ -120,7 +120,7 @@ func parse(args []string, stdout io.Writer) (options, error) {
 	}{
 		{"period", opt.period, -1, 1e6}, {"days", opt.days, 30, 10000}, {"horizon", opt.horizon, 1, 1e5}, {"lags", opt.lags, 0, 10000},
 		{"hidden", opt.hidden, 1, 4096}, {"layers", opt.layers, 1, 100}, {"window", opt.window, minHistory, 1e6},
-		{"batch", opt.batch, 1, 1e5}, {"batches", opt.batches, 1, 1e6}, {"epochs", opt.epochs, 1, 1e6}, {"patience", opt.patience, 1, 1e6},
+		{"batch", opt.batch, 1, 1e5}, {"batches", opt.batches, 1, 1e6}, {"epochs", opt.epochs, 1, 1e6},
 	} {
 		if n.v < n.least || n.v > n.top {
 			return opt, fmt.Errorf("-%s is %d, want %d to %d", n.name, n.v, n.least, n.top)
@@ -129,6 +129,8 @@ func parse(args []string, stdout io.Writer) (options, error) {
 	switch {
 	case !(opt.lr > 0) || math.IsInf(opt.lr, 0):
 		return opt, fmt.Errorf("-lr is %v, want a finite number above 0", opt.lr)
+	case !(opt.noise >= 0 && opt.noise <= 10):
+		return opt, fmt.Errorf("-noise is %v, want 0 to 10", opt.noise)
 	case opt.cell != "lstm" && opt.cell != "gru":
 		return opt, fmt.Errorf("-cell is %q, want lstm or gru", opt.cell)
 	case opt.plot != "" && !slices.Contains(formats, filepath.Ext(opt.plot)):
@@ -182,19 +184,23 @@ func (opt options) forecast(w io.Writer) error {
 	if lags == 0 { // 10 rows for each regressor
 		lags = min(maxLags, max(1, d.trainEnd/10/d.C))
 	}
-	test := d.spread(d.origins(d.validEnd, d.rows(), max(minHistory, lags, d.period), opt.horizon), 256)
+	history := max(minHistory, lags, d.period) // of what is compared
+	test := d.spread(d.origins(d.validEnd, d.rows(), history, opt.horizon), 256)
 	windows := d.origins(0, d.trainEnd, minHistory, 1)
+	tooShort := func(part string, from, to, history int) error {
+		return fmt.Errorf("%s is too short: no row of the %s part, rows %d to %d, has %d complete ones up to it (-period, -lags) and %d after it (-horizon)",
+			d.name, part, from+1, to, history, opt.horizon)
+	}
 	switch {
 	case len(windows) < minWindows:
 		return fmt.Errorf("%s is too short: %d windows of %d complete rows in the part for training, want at least %d",
 			d.name, len(windows), minHistory, minWindows)
-	case len(d.origins(d.trainEnd, d.validEnd, minHistory, 1)) == 0:
-		return fmt.Errorf("%s is too short: no %d complete rows before a row of the validation part", d.name, minHistory)
+	case len(d.origins(d.trainEnd, d.validEnd, minHistory, opt.horizon)) == 0:
+		return tooShort("validation", d.trainEnd, d.validEnd, minHistory)
 	case len(d.origins(0, d.trainEnd, lags, 1)) == 0:
 		return fmt.Errorf("%s is too short: no %d complete rows for -lags in the part for training", d.name, lags)
 	case len(test) == 0:
-		return fmt.Errorf("%s is too short: no row of the test part, rows %d to %d, has %d complete ones up to it (-period, -lags) and %d after it (-horizon)",
-			d.name, d.validEnd+1, d.rows(), max(minHistory, lags, d.period), opt.horizon)
+		return tooShort("test", d.validEnd, d.rows(), history)
 	case opt.out != "" && d.run[d.rows()-1] == 0:
 		return fmt.Errorf("-out: the last row of %s has a missing number", d.name)
 	}
@@ -216,7 +222,7 @@ func (opt options) forecast(w io.Writer) error {
 		return err
 	}
 	fmt.Fprintln(w, net.describe(windows))
-	if err := net.train(w); err != nil {
+	if err := net.train(w, opt.horizon); err != nil {
 		return err
 	}
 	methods := []forecaster{persistence{d}}

@@ -83,7 +83,7 @@ func parseCSV(r io.Reader, columns []string) (*table, error) {
 	if err != nil {
 		return nil, err
 	}
-	for {
+	for line := 2; ; line++ {
 		record, err := in.Read()
 		if err == io.EOF {
 			break
@@ -91,10 +91,15 @@ func parseCSV(r io.Reader, columns []string) (*table, error) {
 		if err != nil {
 			return nil, csvError(err)
 		}
+		// The reader skips empty lines: with one column they are empty cells.
+		for now, _ := in.FieldPos(0); line < now; line++ {
+			if len(all) == 1 {
+				t.data = append(t.data, math.NaN())
+			}
+		}
 		for i, name := range t.columns {
 			v, err := number(record[at[i]])
 			if err != nil {
-				line, _ := in.FieldPos(at[i])
 				return nil, fmt.Errorf("line %d, column %q: %w", line, name, err)
 			}
 			t.data = append(t.data, v)
