@@ -19,17 +19,24 @@
 //
 // # What is done
 //
-// The first 70 % of the rows are for training, the next 15 % for early stopping,
-// and the last 15 % for the test. Columns are normalised by mean and deviation of
-// the rows for training. The network learns the change of all columns until the
-// next row, by Huber's loss on windows that end anywhere. For the test it reads a
-// window as a Stream, and goes on alone: each forecast is the input of the next
-// step. The table has the root mean square error of the target, over the same
-// rows for all methods: persistence (as now), seasonal (as a season ago, with
-// -period) and a linear autoregression of all columns, fitted by least squares.
+// The first 70 % of the rows are for training, the next 15 % for validation, and
+// the last 15 % for the test. Columns are normalised by mean and deviation of the
+// rows for training. The network learns the change of all columns until the next
+// row, by Huber's loss on windows that end anywhere, with Adam, whose learning
+// rate goes up and down once. To forecast, it reads a window as a Stream and goes
+// on alone: each forecast is the input of the next step. The parameters that
+// forecast the target best on the validation part, after whichever epoch, are
+// those of the test.
 //
-// The same arguments give the same output. AVX2 and AVX-512 agree, too, but
-// other architectures may differ, as the series itself does in its last bits.
+// The table has the root mean square error of the target in the test part, after
+// the same rows for all methods: persistence (as now), seasonal (as a season ago,
+// with -period) and a linear autoregression of all columns, fitted by least
+// squares. The plot shows the forecasts after a row where that of the network is
+// as good as it usually is, and the errors at all distances.
+//
+// The same arguments give the same output. AVX2 and AVX-512 agree, too; on other
+// architectures the float64 sums of the series and of least squares may differ in
+// their last bits.
 package main
 
 import (
@@ -72,8 +79,9 @@ type options struct {
 }
 
 const (
-	maxLags = 96      // chosen by -lags 0
-	maxSize = 1 << 26 // numbers of an activation of a batch: some 2 GB in all
+	maxLags       = 96      // chosen by -lags 0
+	maxRegressors = 4096    // of the autoregression
+	maxSize       = 1 << 26 // numbers of an activation of a batch: some 2 GB in all
 )
 
 // formats are the plots that can be drawn, by the end of the file's name.
@@ -135,8 +143,6 @@ func parse(args []string, stdout io.Writer) (options, error) {
 		return opt, fmt.Errorf("-cell is %q, want lstm or gru", opt.cell)
 	case opt.plot != "" && !slices.Contains(formats, filepath.Ext(opt.plot)):
 		return opt, fmt.Errorf("-plot is %q, want a name that ends with %s", opt.plot, strings.Join(formats, ", "))
-	case float64(opt.window)*float64(opt.batch)*float64(opt.layers)*float64(opt.hidden) > maxSize:
-		return opt, fmt.Errorf("-window times -batch times -layers times -hidden is more than %d", maxSize)
 	}
 	return opt, nil
 }
@@ -192,6 +198,10 @@ func (opt options) forecast(w io.Writer) error {
 			d.name, part, from+1, to, history, opt.horizon)
 	}
 	switch {
+	case float64(opt.window)*float64(opt.batch)*float64(opt.layers)*float64(max(opt.hidden, d.F)) > maxSize:
+		return fmt.Errorf("-window times -batch times -layers times -hidden (or %d features) is more than %d", d.F, maxSize)
+	case lags*d.C > maxRegressors:
+		return fmt.Errorf("-lags is %d: %d numbers of %d columns, want at most %d", lags, lags*d.C, d.C, maxRegressors)
 	case len(windows) < minWindows:
 		return fmt.Errorf("%s is too short: %d windows of %d complete rows in the part for training, want at least %d",
 			d.name, len(windows), minHistory, minWindows)
