@@ -8,12 +8,15 @@
 //	h part = W_hh·hPrev                one product a step
 //
 // The caller computes the x part, a cell the rest. Gates are in packed order
-// (see [kernels.PackedIndex]), PyTorch's i,f,g,o for LSTM. Backward turns the
-// gates of a step into dGates, the gradients of the pre-activations, from which
-// the caller computes those of x and of the weights, again for all steps in one
-// product:
+// (see [kernels.PackedIndex]), PyTorch's i,f,g,o for LSTM and r,z,n for GRU, whose
+// n wants the two parts apart: its x part has b_in alone, and its h part b_hn.
+// Backward turns the gates of a step into dGates, the gradients of the
+// pre-activations, from which the caller computes those of x and of the weights,
+// again for all steps in one product:
 //
 //	dx = dGates·W_ih;  dW_ih = dGatesᵀ·x;  dW_hh = dGatesᵀ·hPrev;  db = Σ dGates
+//
+// A GRU has gradients of the h part of their own, dGatesH, for W_hh and b_hh.
 //
 // Functions never allocate. They panic, through the kernels, if a matrix is too
 // small.
@@ -39,21 +42,31 @@ type Cell interface {
 	PackBias(x, h, bih, bhh []float32, units int)
 
 	// Forward computes H and C from the x part, HPrev and CPrev. The x part is
-	// in Gates, or computed from X if there is a WX. It leaves Gates
+	// in Gates, or computed from X if there is a WX. It leaves Gates and GatesH
 	// unspecified.
 	Forward(s *Step)
 
 	// ForwardTrain is Forward with the x part in Gates, with the same bits, and
-	// leaves in Gates what Backward needs.
+	// leaves in Gates and GatesH what Backward needs.
 	ForwardTrain(s *Step)
 
 	// Backward takes the step as ForwardTrain left it, the gradient DH of H,
 	// and in DC the gradient of C as far as it comes from later steps. It
-	// leaves dGates in Gates and the gradient of CPrev in DC, and adds that of
-	// HPrev to DHPrev:
+	// leaves dGates in Gates, dGatesH in GatesH, and the gradient of CPrev in DC,
+	// and adds that of HPrev to DHPrev:
 	//
-	//	DHPrev = DHPrev + dGates·W_hh
+	//	DHPrev = DHPrev + dGates·W_hh      GRU: fma(DH, z, DHPrev + dGatesH·W_hh)
 	Backward(s *Step)
+}
+
+// A Stepper is a Cell that has kernels for many steps of one row: less time goes
+// by between them.
+type Stepper interface {
+	Cell
+
+	// Steps computes the steps of s, with the bits of Forward, or with train those
+	// of ForwardTrain.
+	Steps(s *kernels.Seq, train bool)
 }
 
 // A Step is one time step of Rows sequences. Plain matrices are [Rows, Units].
@@ -66,8 +79,19 @@ type Step struct {
 	WX   *kernels.Panels // W_ih: G gates, Units units; nil if the x part is in Gates
 	Bias []float32       // of the x part, in packed order, or nil; for WX
 
-	W  *kernels.Panels // W_hh: G gates, Units units, Ho inputs
-	WT *kernels.Panels // W_hh transposed: 1 gate, Ho units, inputs in packed order; for Backward
+	// W_hh: G gates, Units units, Ho inputs; and for Backward transposed: 1 gate,
+	// Ho units, inputs in packed order. A scan that takes their Reversed views in
+	// every second step finds more of them in the cache.
+	W, WT *kernels.Panels
+
+	// A step may be a part of one that several goroutines share: Units of its
+	// units, First on. Its weights and matrices are those of these units, but
+	// HPrev is that of all, W.K(), which W multiplies. Backward, which comes to
+	// their part of DHPrev through the dGates of all units, takes these (of the h
+	// part) from Gather: it waits for the others, and returns nothing if all are
+	// zero.
+	First  int
+	Gather func() kernels.Mat
 
 	Gates        kernels.Mat // [Rows, W.Width()], packed
 	HPrev, CPrev kernels.Mat // state before the step
@@ -119,8 +143,24 @@ func (s *Step) hIn() kernels.Mat {
 	return s.HDrop
 }
 
+// single says whether the step is one that kernels compute as a whole: one row of
+// all units, as it is.
+func (s *Step) single() bool {
+	return s.Rows == 1 && s.HMask.Data == nil && (s.WR != nil || s.Units == s.W.K())
+}
+
+// own returns HPrev of the step's own units.
+func (s *Step) own() kernels.Mat {
+	return kernels.Mat{Data: s.HPrev.Data[s.First:], Stride: s.HPrev.Stride}
+}
+
 // addHPrev adds to DHPrev what comes through W_hh from dGates of the h part.
 func (s *Step) addHPrev(dGates kernels.Mat) {
+	if s.Gather != nil {
+		if dGates = s.Gather(); dGates.Data == nil {
+			return
+		}
+	}
 	if s.HMask.Data == nil {
 		kernels.GemmAdd(s.DHPrev, dGates, s.Rows, s.WT)
 		return
@@ -146,6 +186,14 @@ func (s *Step) m() kernels.Mat {
 func (s *Step) project() {
 	if s.WR != nil {
 		kernels.Gemm(s.H, s.M, s.Rows, s.WR, nil)
+	}
+}
+
+// seq returns a step of one row as a sequence.
+func (s *Step) seq() kernels.Seq {
+	return kernels.Seq{
+		T: 1, H: s.H, C: s.C, H0: row(s.HPrev, s.W.K()), C0: row(s.CPrev, min(s.Units, len(s.CPrev.Data))),
+		Gates: s.Gates, GatesH: s.GatesH, X: s.X, WIH: s.WX, BIH: s.Bias, WHH: s.W, BHH: s.BiasH, WHR: s.WR, M: s.M,
 	}
 }
 

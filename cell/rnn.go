@@ -27,12 +27,28 @@ func (RNN) PackBias(x, _, bih, bhh []float32, units int) {
 //
 //	gates = x part + W_hh·hPrev
 //	h = act(gates)
+//
+// A single row takes one call of assembly.
 func (c RNN) Forward(s *Step) {
+	if s.single() {
+		seq := s.seq()
+		c.Steps(&seq, false)
+		return
+	}
 	s.gates()
 	if c.ReLU {
 		kernels.RNNReLUForward(s.H, s.Gates, s.Rows, s.Units)
 	} else {
 		kernels.RNNTanhForward(s.H, s.Gates, s.Rows, s.Units)
+	}
+}
+
+// Steps makes many steps of one row.
+func (c RNN) Steps(s *kernels.Seq, _ bool) {
+	if c.ReLU {
+		kernels.RNNReLUSteps(s)
+	} else {
+		kernels.RNNTanhSteps(s)
 	}
 }
 

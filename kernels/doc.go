@@ -19,6 +19,49 @@
 // Functions check the sizes of their arguments and panic before they write
 // anything. They never allocate, and any number of goroutines may call them.
 //
+// # Products
+//
+// A product takes one of its matrices packed, in memory of the caller, and the
+// other one as it is. Of plain row-major matrices there are
+//
+//	C = A·B     w.SetRows(b); Gemm(c, a, n, w, nil)
+//	C = A·Bᵀ    w.Pack(b); Gemm(c, a, n, w, nil)
+//	C = Aᵀ·B    w.SetRows(b); GemmTN(c, a, 1, n, w, false)
+//	C = Aᵀ·Bᵀ   w.Pack(b); GemmTN(c, a, 1, n, w, false)
+//
+// with w := NewPanels(1, columns of C, K). [GemmAdd] and GemmTN also add to C, and
+// [Gemv] is the product of one row. Panels that are made for the longest K serve
+// shorter ones after [Panels.Resize]. Weights beyond the caches are best gone
+// through back and forth: see [Panels.Reversed].
+//
+// # Layout
+//
+// A panel of [Panels] is what a kernel works on at once: 64 outputs, for several
+// gates the blocks of 16 units of each. In a panel the inputs come in k blocks of
+// 128, and in a k block the 16 weights of a block of outputs for one input are
+// neighbours, those for the next input follow:
+//
+//	[panel][k block][block of outputs][input][16]
+//
+// AVX-512 reads 16 weights as one register, AVX2 as two, NEON as four, so all share
+// the layout, and a pack outlives a call of [Use]. Panels are wide so that the
+// chains of fused multiply-adds are many: one needs 8 to 16 in flight, and gets
+// them from outputs, never by splitting a sum. A k block, gate by gate, is read in
+// the order it lies in; 64-byte lines are whole and never shared by two gates.
+//
+// A chain is 256 products, two k blocks; the first begins with the bias or zero,
+// later ones with zero, and finished chains are added in order. Tiles of several
+// rows share the weights they load: 6 rows by 64 columns on AVX-512, 6 by 16 on
+// AVX2, 4 by 16 on NEON, rows split evenly so that no tile is left with one.
+// Products of many rows go through the panels there and back.
+//
+// The output of a product with several gates has 16 units of a gate beside 16 of
+// the next, so the gates of a unit are near, and the kernels of gates need no
+// other view.
+//
+// Package vec of the generator, asm/vec, says how a kernel is described, how one
+// is added, and how to read the assembly.
+//
 // # Numbers
 //
 // Each sum has one order, which its function states, and each formula one
@@ -38,6 +81,7 @@
 // # Paths
 //
 // The fastest path that the machine can run is chosen when the program starts.
+// The speed of NEON is what models of its processors say, and was not measured.
 // The environment variable SIMDRNN_ISA (generic, neon, avx2 or avx512) and [Use]
 // choose another. If SIMDRNN_ISA is wrong, [Active] returns the error and
 // kernels panic with it. The build tag purego leaves only the portable path.

@@ -29,8 +29,15 @@ const (
 // Units that pad the last block have zero weights. Any number of goroutines may
 // read Panels; Pack, SetRow and Resize need exclusive access.
 type Panels struct {
+	*panelData
+	descending bool
+}
+
+// panelData is what a Panels shares with its views.
+type panelData struct {
 	data            []float32
 	gates, units, k int
+	part            bool // of other panels
 }
 
 // NewPanels returns panels of zeros, aligned to 64 bytes. It panics unless gates
@@ -47,8 +54,15 @@ func NewPanels(gates, units, k int) *Panels {
 	if hi != 0 || n > math.MaxInt/8 {
 		bad(fn, "k", k, "a size that fits in memory")
 	}
-	return &Panels{alignedSlice(int(n)), gates, units, k}
+	return &Panels{panelData: &panelData{data: alignedSlice(int(n)), gates: gates, units: units, k: k}}
 }
+
+// Reversed returns a view of the same weights that products go through from the
+// last panel to the first, with the same bits. If weights do not fit in a cache,
+// and one product uses p and the next one the view, it finds there what the one
+// before has read last: a recurrent network alternates between the two from step
+// to step. What is written through one of them is seen through the other.
+func (p *Panels) Reversed() *Panels { return &Panels{p.panelData, !p.descending} }
 
 func checkGates(fn string, gates int) {
 	if gates != 1 && gates != 3 && gates != 4 {
@@ -122,12 +136,48 @@ func (p *Panels) panel(i int) (w []float32, nb int) {
 	return p.data[i*full*block*p.k:][:nb*block*p.k], nb
 }
 
+// PartUnits returns the number of units that parts of panels of so many gates are
+// multiples of, see SetPart: 64 for 1 gate, else 16.
+func PartUnits(gates int) int {
+	if gates == 1 {
+		return 4 * block
+	}
+	return block
+}
+
+// SetPart makes p a view of units lo to hi of w: what is written through one of
+// them is seen through the other. A product with p has the columns that these
+// units have in one with w, so several goroutines may share a product. p is valid
+// until w is resized, and cannot be resized itself. Products go through it in the
+// direction of w. The first SetPart of p allocates. It panics unless 0 <= lo <=
+// hi <= Units of w and both are multiples of PartUnits or that Units.
+func (p *Panels) SetPart(w *Panels, lo, hi int) {
+	const fn = "Panels.SetPart"
+	unit := PartUnits(w.gates)
+	if hi < 0 || hi > w.units || hi%unit != 0 && hi != w.units {
+		bad(fn, "hi", hi, fmt.Sprintf("Units = %d or a multiple of %d below", w.units, unit))
+	}
+	if lo < 0 || lo > hi || lo%unit != 0 && lo != w.units {
+		bad(fn, "lo", lo, fmt.Sprintf("a multiple of %d from 0 to hi = %d", unit, hi))
+	}
+	step := w.gates * block * w.k
+	from, to := blocks(lo)*step, blocks(hi)*step
+	if p.panelData == nil || !p.part {
+		p.panelData = new(panelData)
+	}
+	*p.panelData = panelData{w.data[from:to:to], w.gates, hi - lo, w.k, true}
+	p.descending = w.descending
+}
+
 // Pack sets all weights from w [gates*units][k], row-major, the form of a
 // PyTorch weight. It panics if len(w) is not gates*units*k.
 func (p *Panels) Pack(w []float32) {
 	if len(w) != p.gates*p.units*p.k {
 		badLen("Panels.Pack", "w", len(w), p.gates*p.units*p.k)
 	}
+	raceRead(w)
+	raceWrite(p.data)
+	isa := use()
 	for i := range p.len() {
 		panel, nb := p.panel(i)
 		for k0 := 0; k0 < p.k; k0 += kBlock {
@@ -135,10 +185,8 @@ func (p *Panels) Pack(w []float32) {
 			for b := range nb {
 				dst := panel[(k0*nb+b*kn)*block:][:kn*block]
 				row, n := p.outputs(i, b)
-				for u := range n {
-					for k, v := range w[(row+u)*p.k+k0:][:kn] {
-						dst[k*block+u] = v
-					}
+				if n > 0 {
+					transposed(isa, Mat{dst, block}, Mat{w[row*p.k+k0:], p.k}, n, kn)
 				}
 			}
 		}
@@ -158,28 +206,76 @@ func (p *Panels) outputs(i, b int) (row, n int) {
 // SetRows sets all weights from a matrix that is stored with its inputs as rows:
 // those of input k from row k of x [K][gates*units]. It panics if x is too small.
 func (p *Panels) SetRows(x Mat) {
-	if cols := p.gates * p.units; !x.holds(p.k, cols) {
-		badMat("Panels.SetRows", "x", x, p.k, cols)
-	}
+	x.reads("Panels.SetRows", "x", p.k, p.gates*p.units)
+	raceWrite(p.data)
+	isa := use()
 	for i := range p.len() {
 		panel, nb := p.panel(i)
 		for k0 := 0; k0 < p.k; k0 += kBlock {
 			kn := min(kBlock, p.k-k0)
+			if row, _ := p.outputs(i, 0); p.gates == 1 {
+				copyRows(isa, panel[k0*nb*block:], kn*block, x.from(k0, row), kn, min(nb*block, p.units-row))
+				continue
+			}
 			for b := range nb {
 				row, n := p.outputs(i, b)
-				dst := panel[(k0*nb+b*kn)*block:]
-				for k := range kn {
-					copy(dst[k*block:][:n], x.Data[(k0+k)*x.Stride+row:])
-				}
+				copyRows(isa, panel[(k0*nb+b*kn)*block:], 0, x.from(k0, row), kn, n)
 			}
+		}
+	}
+}
+
+// copyRows copies at most kChain rows of at most 64 columns of x to blocks of 16
+// columns [rows][16], the first of each step elements from the next.
+func copyRows(isa ISA, dst []float32, step int, x Mat, rows, cols int) {
+	whole := cols / block
+	switch {
+	case whole == 0:
+	case isa == Generic:
+		for i := range rows {
+			for b := range whole {
+				copy(dst[b*step+i*block:][:block], x.Data[i*x.Stride+b*block:])
+			}
+		}
+	default:
+		copyBlocks(isa, &dst[0], &x.Data[0], 4*step, 4*x.Stride, rows, whole)
+	}
+	if n := cols % block; n > 0 {
+		for i := range rows {
+			copy(dst[whole*step+i*block:][:n], x.Data[i*x.Stride+whole*block:])
+		}
+	}
+}
+
+// transposed copies some rows and columns of x to the columns and rows of dst: at
+// most kChain rows and 64 columns, or 16 rows and kBlock columns.
+func transposed(isa ISA, dst, x Mat, rows, cols int) {
+	r, c := rows/block*block, cols/block*block
+	if isa == Generic {
+		r, c = 0, 0
+	}
+	if r > 0 && c > 0 {
+		transpose(isa, &dst.Data[0], &x.Data[0], 4*dst.Stride, 4*x.Stride, r, c)
+	}
+	for i := range rows {
+		first := 0
+		if i < r {
+			first = c
+		}
+		for j, v := range x.row(i, cols)[first:] {
+			dst.Data[(first+j)*dst.Stride+i] = v
 		}
 	}
 }
 
 // Resize sets the number of inputs to k, at most that of NewPanels, in the same
 // memory. All weights become zero, unless K is k already. So panels of a
-// sequence serve shorter ones.
+// sequence serve shorter ones. It panics if there is no room, or if p is a part
+// of others and K is not k.
 func (p *Panels) Resize(k int) {
+	if p.part && k != p.k {
+		bad("Panels.Resize", "k", k, fmt.Sprintf("the K = %d of panels that are a part of others", p.k))
+	}
 	n := blocks(p.units) * p.gates * block
 	if k < 0 || n > 0 && k > cap(p.data)/n {
 		bad("Panels.Resize", "k", k, "at least 0 and at most that of NewPanels")

@@ -143,7 +143,7 @@ func TestSameBits(t *testing.T) {
 // share, on every architecture.
 func TestBits(t *testing.T) {
 	const I, H, T, B = 20, 19, 5, 7
-	want := map[string]uint64{"RNN_TANH": 0xca68be0272808bfb, "RNN_RELU": 0xea2236b313da8b80, "LSTM": 0xc2f78d4ac79cb90a}
+	want := map[string]uint64{"RNN_TANH": 0xca68be0272808bfb, "RNN_RELU": 0xea2236b313da8b80, "LSTM": 0xc2f78d4ac79cb90a, "GRU": 0x2d68610e760284f5}
 	forEachMode(t, func(t *testing.T, mode string) {
 		kerneltest.RequireHash(t, want[mode], func() []float32 {
 			r := NewRand(14)
