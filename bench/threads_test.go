@@ -65,6 +65,7 @@ func BenchmarkThreadsTrain(b *testing.B) {
 		params, dx := tape.Params(), make([]float32, len(x))
 		opt, err := train.NewAdam(params, train.DefaultAdam())
 		require.NoError(b, err)
+		opt.SetThreads(threads)
 		return func() {
 			tape.Forward(x)
 			params.ZeroGrad()

@@ -96,6 +96,12 @@ func (w *cellWeights) Params() Params { return w.weights.Params() }
 // Nobody may read the weights meanwhile.
 func (w *cellWeights) Pack() { w.weights.Pack() }
 
+// PackParts returns the number of parts of Pack, see [PartPacker].
+func (w *cellWeights) PackParts() int { return w.weights.PackParts() }
+
+// PackPart packs one part of the parameters.
+func (w *cellWeights) PackPart(i int) { w.weights.PackPart(i) }
+
 // String returns the configuration in PyTorch's form, for example
 // LSTMCell(3, 4).
 func (w *cellWeights) String() string { return w.weights.String() }

@@ -11,6 +11,14 @@ import (
 // A Packer keeps packed copies of its parameters and rewrites them from Data.
 type Packer interface{ Pack() }
 
+// A PartPacker is a Packer whose work several goroutines can share: to call
+// PackPart for 0 to PackParts()-1, each once, is Pack.
+type PartPacker interface {
+	Packer
+	PackParts() int
+	PackPart(i int)
+}
+
 // A Param is one named tensor and its gradient. Data is a view of its owner's
 // memory, Grad of a tape's; Grad is nil where nothing is trained.
 type Param struct {
