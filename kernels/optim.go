@@ -45,7 +45,7 @@ func Adam[F Float](p, g, m, v []F, s AdamScalars) {
 	checkMoments("Adam", p, g, m, v)
 	isa := use()
 	if portable[F](isa) {
-		adamGeneric(p, g, m, v, nil, &s)
+		adamGeneric(p, g, m, v, nil, &s, plain)
 		return
 	}
 	for t := range tiles(1, len(p)) {
@@ -74,7 +74,7 @@ func AMSGrad[F Float](p, g, m, v, vmax []F, s AdamScalars) {
 	writes(fn, "vmax", vmax, len(p))
 	isa := use()
 	if portable[F](isa) {
-		adamGeneric(p, g, m, v, vmax, &s)
+		adamGeneric(p, g, m, v, vmax, &s, plain)
 		return
 	}
 	for t := range tiles(1, len(p)) {
@@ -94,7 +94,7 @@ func NAdam[F Float](p, g, m, v []F, s AdamScalars) {
 	checkMoments("NAdam", p, g, m, v)
 	isa := use()
 	if portable[F](isa) {
-		nadamGeneric(p, g, m, v, &s)
+		adamGeneric(p, g, m, v, nil, &s, nesterov)
 		return
 	}
 	for t := range tiles(1, len(p)) {
@@ -104,22 +104,26 @@ func NAdam[F Float](p, g, m, v []F, s AdamScalars) {
 
 // RAdam is Adam with another last line:
 //
-//	p = p - Step*(m / (sqrt(v) + Eps)) // rectified
-//	p = fma(-Step, m, p)               // not
+//	p = p - Step*(m / (sqrt(v) + Eps)) // known: the variance of v is
+//	p = fma(-Step, m, p)               // else
 //
 // Here Step is lr / (1 - beta1^t), times the rectification and sqrt(1 - beta2^t)
-// if there is one. No two slices may overlap. It panics if the lengths differ.
+// if the variance is known. No two slices may overlap. It panics if the lengths differ.
 // Source: Liu et al. 2019, algorithm 2, as PyTorch computes it.
-func RAdam[F Float](p, g, m, v []F, rectified bool, s AdamScalars) {
+func RAdam[F Float](p, g, m, v []F, known bool, s AdamScalars) {
 	checkMoments("RAdam", p, g, m, v)
 	isa := use()
 	if portable[F](isa) {
-		radamGeneric(p, g, m, v, rectified, &s)
+		last := warmup
+		if known {
+			last = rectified
+		}
+		adamGeneric(p, g, m, v, nil, &s, last)
 		return
 	}
 	for t := range tiles(1, len(p)) {
 		p, g, m, v := single(&p[t.col]), single(&g[t.col]), single(&m[t.col]), single(&v[t.col])
-		if rectified {
+		if known {
 			radam(isa, p, g, m, v, t.cols, &s)
 		} else {
 			radamWarmup(isa, p, g, m, v, t.cols, &s)

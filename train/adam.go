@@ -86,8 +86,8 @@ func (m moments) slots() []slot {
 
 // scalars returns the numbers of step t, and the powers beta^t. Step and GradStep
 // are not set.
-func (m moments) scalars(t int) (s kernels.AdamScalars, power1, power2 float64) {
-	power1, power2 = math.Pow(*m.beta1, float64(t)), math.Pow(*m.beta2, float64(t))
+func (m moments) scalars(t int, memo *memo) (s kernels.AdamScalars, power1, power2 float64) {
+	power1, power2 = memo.pow(0, *m.beta1, float64(t)), memo.pow(1, *m.beta2, float64(t))
 	s = kernels.AdamScalars{
 		OneMinusBeta1: 1 - *m.beta1, Beta2: *m.beta2, OneMinusBeta2: 1 - *m.beta2,
 		BiasCorrection2Sqrt: math.Sqrt(1 - power2), Eps: *m.eps,
@@ -116,7 +116,7 @@ func (c *AdamConfig) slots() []slot {
 func (c *AdamConfig) step(x *tensor[float32]) { adamStep(c, x) }
 
 func adamStep[F kernels.Float](c *AdamConfig, x *tensor[F]) {
-	s, power1, _ := c.moments().scalars(x.t)
+	s, power1, _ := c.moments().scalars(x.t, x.memo)
 	s.Step = c.LR / (1 - power1)
 	if c.AMSGrad {
 		kernels.AMSGrad(x.p, x.g, x.state[0], x.state[1], x.state[2], s)

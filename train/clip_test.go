@@ -58,7 +58,7 @@ func TestClipGradNormGolden(t *testing.T) {
 func TestClipGradNormSizes(t *testing.T) {
 	make := func() layer.Params {
 		r := kerneltest.NewRand(8)
-		return gradients(kerneltest.Random(r, kerneltest.Pick(50000, 50000, 9000), 1), nil, kerneltest.Random(r, 33, 5), kerneltest.Random(r, 4097, .1))
+		return gradients(kerneltest.Random(r, 9000, 1), nil, kerneltest.Random(r, 33, 5), kerneltest.Random(r, 4097, .1))
 	}
 	for _, p := range []float64{1, 2, 3.5, math.Inf(1)} {
 		var want float64
@@ -91,7 +91,7 @@ func TestClipGradNormSizes(t *testing.T) {
 			kerneltest.RequireClose(t, scaled, grads(params), 0, 1e-6, fmt.Sprint(p))
 		})
 	}
-	kerneltest.RequireHash(t, 0xaa92305b8224205b, func() []float32 {
+	kerneltest.RequireHash(t, 0xb0af857fed7ace14, func() []float32 {
 		params := make()
 		norm, err := ClipGradNorm(params, 1)
 		require.NoError(t, err)

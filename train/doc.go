@@ -1,5 +1,6 @@
 // Package train holds what turns a tape's forward and backward passes into
-// training: losses and optimizers with PyTorch's semantics.
+// training: losses, optimizers, clipping and learning rates with PyTorch's
+// semantics.
 //
 // A step of training computes outputs, the loss and its gradient, passes the
 // gradient back, and updates the parameters:
@@ -8,6 +9,7 @@
 //	params := slices.Concat(tape.Params(), head.Params())
 //	ce, err := train.NewCrossEntropy(train.CrossEntropyConfig{Classes: classes})
 //	opt, err := train.NewAdam(params, train.DefaultAdam())
+//	schedule, err := train.NewCosineAnnealingLR(opt, steps, 0)
 //	for x, targets := range batches {
 //		h := tape.Forward(x)                                   // [T,B,H]
 //		logits := head.Forward(last(h))                        // [B,classes]
@@ -15,7 +17,9 @@
 //		params.ZeroGrad()                                      // Backward adds
 //		head.Backward(last(dh), dlogits)
 //		tape.Backward(nil, dh)                                 // nil: no dx
+//		norm, err := train.ClipGradNorm(params, 1)
 //		opt.Step()                                             // and packs
+//		schedule.Step()
 //	}
 //
 // Here last is the part of the last step, and dh is zero before it. The
@@ -49,10 +53,26 @@
 // Errors, and wrong lengths of arguments, which panic, leave everything
 // unwritten.
 //
+// # Optimizers
+//
+// Each [Optimizer] states its equations and their source. Its parameters stand in
+// groups with settings of their own; [Schedule] and [ReduceLROnPlateau] change
+// the learning rates, and some the momentum, of the groups. State and LoadState
+// of both carry a run over to another process, bit for bit.
+//
+// # Checkpoints
+//
+// A [Checkpoint] is a run in one file, from which it goes on bit for bit.
+//
 // # Numbers
 //
 // AVX2, AVX-512 and NEON give the same bits. A sum over the classes of a row or
 // over elements is in the order of [kernels.Sum]; rows are added in order in
-// float64. Logarithms come from package math, rounded to float32: about one in
-// 2^28 may differ between architectures.
+// float64. The numbers that an update shares, such as bias corrections, are
+// computed in float64 and rounded once; what it does to an element is that of its
+// kernel, [kernels.Adam] and the like. The portable path differs from the others
+// by at most 2 ulp of the largest term of an update, and that update in float64 is
+// PyTorch's within 1e-12. What comes from package math, logarithms and the powers
+// and cosines in settings, is rounded to float32: about one in 2^28 may differ
+// between architectures.
 package train

@@ -1,8 +1,6 @@
 package train
 
 import (
-	"math"
-
 	"github.com/simdrnn/simdrnn/kernels"
 	"github.com/simdrnn/simdrnn/layer"
 )
@@ -66,16 +64,17 @@ func (c *NAdamConfig) slots() []slot {
 	return append(c.moments().slots(), slot{name: "mu_product", on: true, scalar: true, initial: 1})
 }
 
-// mu returns the momentum of step t.
-func (c *NAdamConfig) mu(t int) float64 {
-	return c.Beta1 * (1 - float64(.5*math.Pow(.96, float64(t)*c.MomentumDecay)))
+// mu returns the momentum of a step t, whose power of .96 is remembered for the
+// use i.
+func (c *NAdamConfig) mu(t int, memo *memo, i int) float64 {
+	return c.Beta1 * (1 - float64(.5*memo.pow(i, .96, float64(t)*c.MomentumDecay)))
 }
 
 func (c *NAdamConfig) step(x *tensor[float32]) { nadamStep(c, x) }
 
 func nadamStep[F kernels.Float](c *NAdamConfig, x *tensor[F]) {
-	s, _, _ := c.moments().scalars(x.t)
-	mu, next := c.mu(x.t), c.mu(x.t+1)
+	s, _, _ := c.moments().scalars(x.t, x.memo)
+	mu, next := c.mu(x.t, x.memo, 2), c.mu(x.t+1, x.memo, 3)
 	product := float32(x.state[2][0]) * float32(mu)
 	x.state[2][0] = F(product)
 	s.GradStep = c.LR * (1 - mu) / (1 - float64(product))

@@ -3,6 +3,7 @@ package train
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/simdrnn/simdrnn/kernels"
@@ -133,6 +134,19 @@ type tensor[F kernels.Float] struct {
 	state [][]F // one for each slot; nil where it is not in use
 	t     int   // steps made
 	begun bool  // a late slot has been set
+	memo  *memo // of its group
+}
+
+// A memo remembers powers, as those of all parameters of a group are the same.
+type memo [4]struct{ x, y, power float64 }
+
+// pow returns x^y, y > 0, for the use i.
+func (m *memo) pow(i int, x, y float64) float64 {
+	e := &m[i]
+	if e.x != x || e.y != y {
+		e.x, e.y, e.power = x, y, math.Pow(x, y)
+	}
+	return e.power
 }
 
 // A slot describes a tensor of the state.
@@ -236,8 +250,9 @@ func (o *optimizer[C, P]) add(params layer.Params, cfg C) error {
 			g.momentum = f
 		}
 	}
+	shared := &memo{}
 	for _, p := range params {
-		g.tensors = append(g.tensors, tensor[float32]{p: p.Data, g: p.Grad})
+		g.tensors = append(g.tensors, tensor[float32]{p: p.Data, g: p.Grad, memo: shared})
 		sameOwner := func(q layer.Param) bool { return q.Owner == p.Owner }
 		if p.Grad != nil && !slices.ContainsFunc(o.owners, sameOwner) {
 			o.owners = append(o.owners, p)

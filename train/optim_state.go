@@ -157,7 +157,7 @@ func loadGroup[C any, P config[C]](g *group[C], s GroupState) (*group[C], error)
 		if ps.Name != "" && ps.Name != name {
 			return nil, fmt.Errorf("parameter %d is %s, want %s", i, ps.Name, name)
 		}
-		x := tensor[float32]{p: g.tensors[i].p, g: g.tensors[i].g}
+		x := tensor[float32]{p: g.tensors[i].p, g: g.tensors[i].g, memo: g.tensors[i].memo}
 		x.grow(slots)
 		if err := x.load(slots, ps); err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)

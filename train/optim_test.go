@@ -92,9 +92,9 @@ func algorithmOf[C any, P config[C], O Optimizer](def C, open func(layer.Params,
 	return algorithm{
 		func(params layer.Params, a args) (Optimizer, error) { return open(params, with(a)) },
 		func(a args, p, g [][]float64) func() {
-			cfg, xs := with(a), make([]tensor[float64], len(p))
+			cfg, xs, shared := with(a), make([]tensor[float64], len(p)), &memo{}
 			for i := range xs {
-				xs[i] = tensor[float64]{p: p[i], g: g[i]}
+				xs[i] = tensor[float64]{p: p[i], g: g[i], memo: shared}
 				xs[i].grow(P(&cfg).slots())
 			}
 			return func() {

@@ -68,7 +68,7 @@ func (c *RAdamConfig) slots() []slot { return c.moments().slots() }
 func (c *RAdamConfig) step(x *tensor[float32]) { radamStep(c, x) }
 
 func radamStep[F kernels.Float](c *RAdamConfig, x *tensor[F]) {
-	s, power1, power2 := c.moments().scalars(x.t)
+	s, power1, power2 := c.moments().scalars(x.t, x.memo)
 	s.Step = c.LR / (1 - power1)
 	last := 2/(1-c.Beta2) - 1
 	rho := last - 2*float64(x.t)*power2/(1-power2)

@@ -1,12 +1,13 @@
 package reference
 
-import "math"
+import (
+	"math"
 
-// Adam is torch.optim.Adam without weight decay:
-//
-//	m += (1-b1) (g-m)
-//	v = b2 v + (1-b2) g^2
-//	p -= lr/(1-b1^t) m / (sqrt(v)/sqrt(1-b2^t) + eps)
+	"github.com/simdrnn/simdrnn/kernels"
+)
+
+// Adam is torch.optim.Adam without weight decay. The update itself is
+// [kernels.Adam] on float64, whose judges are PyTorch's results.
 type Adam struct {
 	LR, Beta1, Beta2, Eps float64
 
@@ -28,13 +29,12 @@ func (a *Adam) Step(params, grads [][]float64) {
 		}
 	}
 	a.t++
-	c1, c2 := 1-math.Pow(a.Beta1, a.t), 1-math.Pow(a.Beta2, a.t)
 	for i, p := range params {
-		m, v := a.m[i], a.v[i]
-		for j, g := range grads[i] {
-			m[j] += (1 - a.Beta1) * (g - m[j])
-			v[j] = a.Beta2*v[j] + (1-a.Beta2)*g*g
-			p[j] -= a.LR / c1 * m[j] / (math.Sqrt(v[j])/math.Sqrt(c2) + a.Eps)
-		}
+		kernels.Adam(p, grads[i], a.m[i], a.v[i], kernels.AdamScalars{
+			OneMinusBeta1: 1 - a.Beta1, Beta2: a.Beta2, OneMinusBeta2: 1 - a.Beta2,
+			Step:                a.LR / (1 - math.Pow(a.Beta1, a.t)),
+			BiasCorrection2Sqrt: math.Sqrt(1 - math.Pow(a.Beta2, a.t)),
+			Eps:                 a.Eps, Decay: 1, Sign: 1,
+		})
 	}
 }
