@@ -353,7 +353,7 @@ func TestRandUnmarshalBad(t *testing.T) {
 		want  string
 	}{
 		{8, 9, "next = 1 and left = 521, want 625 in all, or that nothing is left"},
-		{8, 1, "next = 1 and left = 1, want 625 in all, or that nothing is left"},
+		{8, 1, "next = 1 and left = 513, want 625 in all, or that nothing is left"},
 		{12, 0, "a generator that has no seed"},
 		{randNext, 2, "next = 2 and left = 624, want 625 in all, or that nothing is left"},
 		{randState + 8*5 + 6, 1, "word 5 is "},
