@@ -149,3 +149,16 @@ bench-kernels: ## a table of the kernels and the limits of this machine
 
 bench-peers: ## a table of the kernels beside those of other Go libraries
 	@go -C bench/peers run .
+
+## Examples that take longer than CI has
+
+# For charlm-compare, a Python that has torch.
+PYTHON ?= python3
+
+.PHONY: charlm charlm-compare
+charlm: ## train examples/charlm for some minutes, and let it write
+	go -C examples/charlm run . -force
+	go -C examples/charlm run . sample
+
+charlm-compare: ## losses and speed of examples/charlm beside PyTorch in PYTHON
+	go -C examples/charlm run . compare -python '$(PYTHON)' -lr 2e-3

@@ -156,7 +156,7 @@ func runCompare(cfg config, opt compareOptions, w, stderr io.Writer) error {
 		}
 		return nil
 	}()
-	if e := p.stop(); err == nil && e != nil {
+	if e := p.stop(); e != nil {
 		err = fmt.Errorf("the other process: %w", e)
 	}
 	if err != nil {

@@ -25,11 +25,11 @@ import (
 	"github.com/simdrnn/simdrnn/kernels"
 )
 
-func main() { os.Exit(run1(os.Args[1:], os.Stdout, os.Stderr)) }
+func main() { os.Exit(program(os.Args[1:], os.Stdout, os.Stderr)) }
 
-// run1 is the program. What cannot be done gives one line on stderr and exit code
-// 2, and an interrupt exit code 130.
-func run1(args []string, stdout, stderr io.Writer) int {
+// program is what main does. What cannot be done gives one line on stderr and exit
+// code 2, and an interrupt exit code 130.
+func program(args []string, stdout, stderr io.Writer) int {
 	err := dispatch(args, stdout, stderr)
 	switch {
 	case err == nil || errors.Is(err, flag.ErrHelp):
