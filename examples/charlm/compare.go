@@ -81,7 +81,7 @@ func (p *peer) steps(n int) (a answer, err error) {
 // stop lets the process end, or ends it.
 func (p *peer) stop() error {
 	p.in.Close()
-	done := time.AfterFunc(10*time.Second, func() { p.cmd.Process.Kill() })
+	done := time.AfterFunc(time.Minute, func() { p.cmd.Process.Kill() })
 	defer done.Stop()
 	return p.cmd.Wait()
 }

@@ -178,9 +178,14 @@ func (c *config) check() error {
 	return nil
 }
 
-// check refuses what a run that goes on cannot change.
+// check refuses what is out of range, and what a run that goes on cannot change.
 func (o *trainOptions) check(fs *flag.FlagSet) (err error) {
-	if !o.resume {
+	switch {
+	case o.log < 0:
+		return fmt.Errorf("-log is %d, want at least 0", o.log)
+	case o.stopAfter < 0:
+		return fmt.Errorf("-stop-after is %d, want at least 0", o.stopAfter)
+	case !o.resume:
 		return nil
 	}
 	free := []string{"resume", "checkpoint", "data", "plot", "log", "stop-after"}

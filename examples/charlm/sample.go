@@ -28,9 +28,6 @@ func loadNetwork(path string, w io.Writer) (*network, vocab, error) {
 	if err := s.read(meta); err != nil {
 		return nil, nil, fmt.Errorf("%s: %w", path, err)
 	}
-	if err := s.Config.check(); err != nil {
-		return nil, nil, fmt.Errorf("%s: %w", path, err)
-	}
 	net, err := newNetwork(s.Config, s.Vocab.size(), nil)
 	if err != nil {
 		return nil, nil, err

@@ -9,8 +9,10 @@ import (
 	"math"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 	"time"
+	"unicode/utf8"
 
 	"github.com/simdrnn/simdrnn/train"
 )
@@ -70,7 +72,13 @@ func (s *settings) read(meta map[string]string) error {
 	if !ok {
 		return errors.New("a checkpoint of another program")
 	}
-	return json.Unmarshal([]byte(text), s)
+	if err := json.Unmarshal([]byte(text), s); err != nil {
+		return err
+	}
+	if !slices.IsSorted(s.Vocab) || len(s.Vocab) > 0 && s.Vocab[len(s.Vocab)-1] >= utf8.RuneSelf {
+		return errors.New("the vocabulary is not ASCII in order")
+	}
+	return s.Config.check()
 }
 
 // errInterrupted says that a run was stopped by the user, after saving it.
