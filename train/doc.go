@@ -60,6 +60,12 @@
 // the learning rates, and some the momentum, of the groups. State and LoadState
 // of both carry a run over to another process, bit for bit.
 //
+// The numbers that an update shares, such as bias corrections, are computed in
+// float64 and rounded to float32 once, powers and cosines by package math. What
+// the update does to an element is that of its kernel, [kernels.Adam] and the
+// like: its portable path differs from the others by at most 2 ulp of the largest
+// term, and on float64 it is PyTorch's within 1e-12.
+//
 // # Checkpoints
 //
 // A [Checkpoint] is a run in one file, from which it goes on bit for bit.
@@ -68,11 +74,7 @@
 //
 // AVX2, AVX-512 and NEON give the same bits. A sum over the classes of a row or
 // over elements is in the order of [kernels.Sum]; rows are added in order in
-// float64. The numbers that an update shares, such as bias corrections, are
-// computed in float64 and rounded once; what it does to an element is that of its
-// kernel, [kernels.Adam] and the like. The portable path differs from the others
-// by at most 2 ulp of the largest term of an update, and that update in float64 is
-// PyTorch's within 1e-12. What comes from package math, logarithms and the powers
-// and cosines in settings, is rounded to float32: about one in 2^28 may differ
+// float64. Logarithms come from package math, rounded to float32: about one in
+// 2^28 may differ
 // between architectures.
 package train

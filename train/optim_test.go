@@ -225,7 +225,7 @@ func optimRun(t *testing.T, a algorithm, with args, steps int, after func(step i
 func TestOptimTwin(t *testing.T) {
 	kerneltest.Each(t, func(t *testing.T, _ kernels.ISA) {
 		for name, run := range runs(t) {
-			optimRun(t, run.algorithm, run.args, kerneltest.Pick(50, 20, 4), func(step int, opt Optimizer, want [][]float64) {
+			optimRun(t, run.algorithm, run.args, kerneltest.Pick(50, 8, 3), func(step int, opt Optimizer, want [][]float64) {
 				for i, p := range opt.Params() {
 					kerneltest.RequireClose(t, want[i], p.Data, 5e-6, 5e-6, fmt.Sprintf("%s, step %d", name, step+1))
 				}
@@ -249,13 +249,13 @@ func TestOptimULP(t *testing.T) {
 		for name, run := range runs(t) {
 			r := kerneltest.NewRand(4)
 			var fast, slow layer.Params
-			for i, n := range []int{2000, 37} {
+			for i, n := range []int{kerneltest.Pick(2000, 500, 200), 37} {
 				data := kerneltest.Random(r, n, []float64{1, 0}[i]) // weights, and biases of 0
 				fast = append(fast, param("p", data, make([]float32, n)))
 				slow = append(slow, param("p", slices.Clone(data), make([]float32, n)))
 			}
 			a, b := open(t, run.algorithm, fast, run.args), open(t, run.algorithm, slow, run.args)
-			for step := range kerneltest.Pick(20, 20, 3) {
+			for step := range kerneltest.Pick(20, 6, 3) {
 				for i, p := range fast {
 					copy(p.Grad, kerneltest.Random(r, len(p.Grad), math.Pow(10, float64(-step%5))))
 					copy(slow[i].Grad, p.Grad)
@@ -323,7 +323,7 @@ func TestMaximize(t *testing.T) {
 		for name, run := range runs(t) {
 			r := kerneltest.NewRand(5)
 			data := kerneltest.Random(r, 100, 1)
-			min := param("p", data, make([]float32, 100))
+			min := param("p", slices.Clone(data), make([]float32, 100))
 			max := param("p", slices.Clone(data), make([]float32, 100))
 			up := maps.Clone(run.args)
 			if up == nil {
@@ -340,7 +340,7 @@ func TestMaximize(t *testing.T) {
 				b.Step()
 			}
 			require.Equal(t, copied(a), copied(b), name)
-			require.NotEqual(t, data[:0], min.Data)
+			require.NotEqual(t, data, min.Data)
 		}
 	})
 }
@@ -542,8 +542,8 @@ func TestNewOptimizerErrors(t *testing.T) {
 		{"RAdam", args{"beta2": 1.}, "Beta2 = 1, want at least 0 and below 1"},
 		{"SGD", args{"momentum": -1.}, "Momentum = -1, want at least 0"},
 		{"SGD", args{"dampening": nan}, "Dampening = NaN, want a number"},
-		{"SGD", args{"nesterov": true}, "Nesterov with Momentum = 0 and Dampening = 0, want Momentum above 0 and Dampening 0"},
-		{"SGD", args{"nesterov": true, "momentum": .9, "dampening": .1}, "Nesterov with Momentum = 0.9 and Dampening = 0.1, want Momentum above 0 and Dampening 0"},
+		{"SGD", args{"nesterov": true}, "with Nesterov Momentum = 0 and Dampening = 0, want Momentum above 0 and Dampening 0"},
+		{"SGD", args{"nesterov": true, "momentum": .9, "dampening": .1}, "with Nesterov Momentum = 0.9 and Dampening = 0.1, want Momentum above 0 and Dampening 0"},
 		{"RMSprop", args{"alpha": 1.5}, "Alpha = 1.5, want at least 0 and at most 1"},
 		{"Adagrad", args{"lr_decay": -1.}, "LRDecay = -1, want at least 0"},
 		{"Adagrad", args{"initial_accumulator_value": nan}, "InitialAccumulator = NaN, want at least 0"},

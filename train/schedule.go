@@ -24,6 +24,7 @@ type Schedule struct {
 	rule   rule
 	groups []*Group
 	base   []float64
+	next   []float64 // rates that are about to be set
 	t      int
 }
 
@@ -40,27 +41,46 @@ type rule struct {
 }
 
 // newSchedule makes a schedule and sets the rates of step 0. A schedule that has
-// rates of its own passes the base of each group.
-func newSchedule(name string, opt Optimizer, r rule, base []float64) *Schedule {
-	s := &Schedule{name: name, rule: r, groups: slices.Clone(opt.Groups())}
+// rates of its own passes the base of each group. It begins with the base, if
+// fresh, or with the rate that is.
+func newSchedule(name string, opt Optimizer, r rule, base []float64, fresh bool) (*Schedule, error) {
+	s := &Schedule{name: name, rule: r, groups: slices.Clone(opt.Groups()), base: base}
+	for _, g := range s.groups {
+		now := g.LR()
+		if base == nil {
+			if !g.scheduled {
+				s.base = append(s.base, now)
+			} else {
+				s.base = append(s.base, g.initialLR)
+			}
+		}
+		s.next = append(s.next, now)
+	}
+	if fresh {
+		copy(s.next, s.base)
+	}
+	if i := s.rates(0); i >= 0 {
+		return nil, fmt.Errorf("train: New%s: learning rate of group %d = %v, want %s", name, i, s.next[i], atLeast0.text)
+	}
 	for i, g := range s.groups {
-		if base != nil {
-			g.SetLR(base[i])
-		}
-		if base != nil || !g.scheduled {
-			g.initialLR, g.scheduled = g.LR(), true
-		}
-		s.base = append(s.base, g.initialLR)
+		g.initialLR, g.scheduled = s.base[i], true
 	}
 	s.set()
-	return s
+	return s, nil
 }
 
 // Step sets the learning rates of the next step. It panics if the schedule is at
-// its end, which only [NewOneCycleLR] has.
+// its end, which only [NewOneCycleLR] has, or if a function of the caller makes a
+// rate negative or NaN; nothing is changed then.
 func (s *Schedule) Step() {
 	if s.rule.last > 0 && s.t >= s.rule.last {
 		scheduleEnded(s.name, s.rule.last)
+	}
+	for i, g := range s.groups {
+		s.next[i] = g.LR()
+	}
+	if i := s.rates(s.t + 1); i >= 0 {
+		badRate(s.name, s.t+1, i, s.next[i])
 	}
 	s.t++
 	s.set()
@@ -71,9 +91,28 @@ func scheduleEnded(name string, last int) {
 	panic(fmt.Sprintf("train: %s: step %d, want at most %d", name, last+1, last))
 }
 
+//go:noinline
+func badRate(name string, t, group int, lr float64) {
+	panic(fmt.Sprintf("train: %s: learning rate of group %d at step %d = %v, want %s", name, group, t, lr, atLeast0.text))
+}
+
+// rates changes next from the learning rates before t to those at t. It returns
+// the first group whose rate is out of range, or -1.
+func (s *Schedule) rates(t int) (bad int) {
+	bad = -1
+	for i := range s.next {
+		s.next[i] = s.rule.lr(t, i, s.base[i], s.next[i])
+		if bad < 0 && !atLeast0.holds(s.next[i]) {
+			bad = i
+		}
+	}
+	return bad
+}
+
+// set writes what rates has computed, and the momenta.
 func (s *Schedule) set() {
 	for i, g := range s.groups {
-		g.SetLR(s.rule.lr(s.t, i, s.base[i], g.LR()))
+		g.SetLR(s.next[i])
 		if s.rule.momentum == nil {
 			continue
 		}
@@ -153,7 +192,7 @@ func simple(name string, opt Optimizer, lr func(t int, base, lr float64) float64
 	if err := checkArguments(name, args...); err != nil {
 		return nil, err
 	}
-	return newSchedule(name, opt, rule{lr: func(t, _ int, base, now float64) float64 { return lr(t, base, now) }}, nil), nil
+	return newSchedule(name, opt, rule{lr: func(t, _ int, base, now float64) float64 { return lr(t, base, now) }}, nil, false)
 }
 
 // NewStepLR multiplies the learning rate with gamma every size steps:
@@ -330,7 +369,7 @@ func lambda(name string, opt Optimizer, f []func(int) float64, r rule) (*Schedul
 	if i := slices.IndexFunc(f, func(f func(int) float64) bool { return f == nil }); i >= 0 {
 		return nil, fmt.Errorf("train: New%s: function %d is nil", name, i)
 	}
-	return newSchedule(name, opt, r, nil), nil
+	return newSchedule(name, opt, r, nil, false)
 }
 
 // NewChainedScheduler makes one schedule of several, whose effects are multiplied:
@@ -365,7 +404,7 @@ func NewChainedScheduler(opt Optimizer, schedules ...*Schedule) (*Schedule, erro
 			r.end(p.rule.last - p.t)
 		}
 	}
-	return &Schedule{name: name, rule: r, groups: parts[0].groups, base: slices.Clone(parts[0].base)}, nil
+	return &Schedule{name: name, rule: r, groups: parts[0].groups, base: slices.Clone(parts[0].base), next: make([]float64, len(parts[0].base))}, nil
 }
 
 // end lowers the last step.
@@ -429,12 +468,7 @@ func NewSequentialLR(opt Optimizer, schedules []*Schedule, milestones []int) (*S
 			r.end(end)
 		}
 	}
-	for _, g := range opt.Groups() {
-		if g.scheduled {
-			g.SetLR(g.initialLR)
-		}
-	}
-	return newSchedule(name, opt, r, nil), nil
+	return newSchedule(name, opt, r, nil, true)
 }
 
 // checkParts checks the schedules that a schedule is made of.

@@ -127,7 +127,7 @@ func NewCyclicLR(opt Optimizer, cfg CyclicLRConfig) (*Schedule, error) {
 			return cfg.MaxMomentum - float64((cfg.MaxMomentum-cfg.BaseMomentum)*height(t)), true
 		}
 	}
-	return newSchedule(name, opt, r, low), nil
+	return newSchedule(name, opt, r, low, true)
 }
 
 // OneCycleLRConfig are the settings of OneCycleLR. Zero means zero: start from
@@ -234,5 +234,5 @@ func NewOneCycleLR(opt Optimizer, cfg OneCycleLRConfig) (*Schedule, error) {
 	for i, peak := range peaks {
 		base[i] = first(peak)
 	}
-	return newSchedule(name, opt, r, base), nil
+	return newSchedule(name, opt, r, base, true)
 }

@@ -449,6 +449,18 @@ func TestNewScheduleErrors(t *testing.T) {
 		require.Nil(t, m.Schedule)
 	}
 	require.Equal(t, before, opt.LR())
+
+	fresh := optimizerOf(t, .1, .2)
+	late := func(t int) float64 { return float64(1 - t) }
+	_, err := NewLambdaLR(fresh, id, func(int) float64 { return nan })
+	require.EqualError(t, err, "train: NewLambdaLR: learning rate of group 1 = NaN, want at least 0")
+	require.Equal(t, optimizerOf(t, .1, .2).State(), fresh.State())
+	s := make1(NewLambdaLR(fresh, id, late))
+	require.NoError(t, s.error)
+	s.Step()
+	require.PanicsWithValue(t, "train: LambdaLR: learning rate of group 1 at step 2 = -0.2, want at least 0", s.Step)
+	require.Equal(t, 1, s.T())
+	require.Equal(t, .1, fresh.LR())
 }
 
 func TestScheduleAllocs(t *testing.T) {

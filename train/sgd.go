@@ -59,7 +59,7 @@ func (c *SGDConfig) fields() []field {
 
 func (c *SGDConfig) check() error {
 	if c.Nesterov && !(c.Momentum > 0 && c.Dampening == 0) {
-		return fmt.Errorf("Nesterov with Momentum = %v and Dampening = %v, want Momentum above 0 and Dampening 0", c.Momentum, c.Dampening)
+		return fmt.Errorf("with Nesterov Momentum = %v and Dampening = %v, want Momentum above 0 and Dampening 0", c.Momentum, c.Dampening)
 	}
 	return nil
 }
