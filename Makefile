@@ -83,7 +83,7 @@ fuzz: ## every fuzz target for FUZZTIME
 	@grep -rno --include='*_test.go' '^func Fuzz[A-Za-z0-9]*' * | while IFS=: read -r file _ name; do \
 		dir=$$(dirname "$$file"); name=$${name#func }; \
 		echo "$$dir $$name"; \
-		go test -run='^$$' -fuzz="^$$name\$$" -fuzztime=$(FUZZTIME) "./$$dir" </dev/null; \
+		go test -run='^$$' -fuzz="^$$name\$$" -fuzztime=$(FUZZTIME) -fuzzminimizetime=1x "./$$dir" </dev/null; \
 	done
 
 ## Tests on other processors, emulated

@@ -67,27 +67,42 @@ func (g *gates) tanhRatio(x vec.V) (m, k vec.V) {
 func allGates(g *vec.Gen, t target) {
 	rnnForward(g, t)
 	rnnBackward(g, t)
-	lstmForward(g, t, "lstmForward", "sets h and c from the pre-activations i,f,g,o.", false)
-	lstmForward(g, t, "lstmForwardTrain", "is lstmForward and leaves i,f,g,o in gates.", true)
-	lstmBackward(g, t)
+	lstmForward(g, t, "lstmForward", "sets h and c from the pre-activations i,f,g,o.", false, false)
+	lstmForward(g, t, "lstmForwardTrain", "is lstmForward and leaves i,f,g,o in gates.", true, false)
+	lstmForward(g, t, "lstmPeepholeForward", "is lstmForward with peepholes p.", false, true)
+	lstmForward(g, t, "lstmPeepholeForwardTrain", "is lstmPeepholeForward and leaves i,f,g,o in gates.", true, true)
+	lstmBackward(g, t, "lstmBackward", "sets gates and dc to the gradients of the pre-activations and of cPrev.", false)
+	lstmBackward(g, t, "lstmPeepholeBackward", "is lstmBackward with peepholes p.", true)
 	gruForward(g, t, "gruForward", "sets h from the pre-activations r,z,n.", false)
 	gruForward(g, t, "gruForwardTrain", "is gruForward and leaves r,z,n in gx.", true)
 	gruBackward(g, t)
+	mulAddRows(g, t)
+	lstmPeepholeSums(g)
 }
 
 func rnnForward(g *vec.Gen, t target) {
 	k := g.Rows("rnnTanhForward", "sets h = tanh(gates).", plain("h"), plain("gates"))
 	g.Reserve(5 * t.gateUnroll)
-	c := newGates(g)
-	k.Map(t.gateUnroll, func() {
-		m, d := c.tanhRatio(k.Load("gates", 0))
-		k.Store("h", 0, g.Div(g.Add(m, m), d))
-	})
+	act := rnnTanh(g)
+	k.Map(t.gateUnroll, func() { k.Store("h", 0, act(k.Load("gates", 0))) })
 
-	// Adding +0 makes +0 of -0 and of subnormals.
 	k = g.Rows("rnnReLUForward", "sets h = max(gates, 0).", plain("h"), plain("gates"))
+	act = rnnReLU(g)
+	k.Map(t.gateUnroll, func() { k.Store("h", 0, act(k.Load("gates", 0))) })
+}
+
+func rnnTanh(g *vec.Gen) func(vec.V) vec.V {
+	c := newGates(g)
+	return func(x vec.V) vec.V {
+		m, d := c.tanhRatio(x)
+		return g.Div(g.Add(m, m), d)
+	}
+}
+
+// rnnReLU adds +0, which makes +0 of -0 and of subnormals.
+func rnnReLU(g *vec.Gen) func(vec.V) vec.V {
 	zero := g.Const(0)
-	k.Map(t.gateUnroll, func() { k.Store("h", 0, g.AddK(g.MaxK(k.Load("gates", 0), zero), zero)) })
+	return func(x vec.V) vec.V { return g.AddK(g.MaxK(x, zero), zero) }
 }
 
 func rnnBackward(g *vec.Gen, t target) {
@@ -113,23 +128,53 @@ func rnnBackward(g *vec.Gen, t target) {
 //	M, K = T(c);     h = M/(O*K)
 //
 // and in training i = K/2*R, f = 1/F, g = 2M*I*R, o = 0.5/O of the first M, K.
-func lstmForward(g *vec.Gen, t target, name, doc string, train bool) {
-	lstmGates(g.Rows(name, doc, lstmOperands()...), t, train)
+// Peepholes p add to the pre-activations before that:
+//
+//	i = fma(pi, cPrev, i);  f = fma(pf, cPrev, f);  o = fma(po, c, o)
+func lstmForward(g *vec.Gen, t target, name, doc string, train, peephole bool) {
+	k := g.Rows(name, doc, lstmOperands(peephole)...)
+	lstmGates(k, t, train, peephole, k.Stages)
 }
 
-func lstmOperands() []vec.Operand {
-	return []vec.Operand{plain("h"), plain("c"), packed("gates", 4), plain("cPrev")}
+// walk is what takes both stages of a body through all units, as vec.Func.Stages
+// does.
+type walk = func(unroll int, first func() []vec.V, second func([]vec.V))
+
+func lstmOperands(peephole bool) []vec.Operand {
+	o := []vec.Operand{plain("h"), plain("c"), packed("gates", 4), plain("cPrev")}
+	if peephole {
+		o = append(o, packed("p", 3)) // i,f,o
+	}
+	return o
 }
 
-func lstmGates(k *vec.Func, t target, train bool) {
+func lstmGates(k *vec.Func, t target, train, peephole bool, walk walk) {
 	g := k.Gen
-	g.Reserve(7 * t.gateUnroll)
+	g.Reserve(t.gateRegisters)
 	e := newGates(g)
 	one, half := g.Const(1), g.Const(0.5)
 	p5, p6 := e.degree5(), e.degree6()
-	k.Map(t.gateUnroll, func() {
+	// input returns the pre-activation of a gate, which looks at c through
+	// peephole p.
+	input := func(gate, p int, c vec.V) vec.V {
+		x := k.Load("gates", gate)
+		if peephole {
+			x = g.FMA(k.Load("p", p), c, x)
+		}
+		return x
+	}
+	output := func(c vec.V) vec.V {
+		k.Comment("Output gate.")
+		o := e.onePlusExp(input(3, 2, c), p5, e.half, half)
+		if train {
+			k.Store("gates", 3, g.DivK(half, o))
+		}
+		return o
+	}
+	walk(t.gateUnroll, func() []vec.V {
 		k.Comment("Input and cell gates.")
-		i := e.onePlusExp(k.Load("gates", 0), p5, e.half, half)
+		cPrev := k.Load("cPrev", 0)
+		i := e.onePlusExp(input(0, 0, cPrev), p5, e.half, half)
 		m, d := e.tanhRatio(k.Load("gates", 2))
 		r := g.DivK(one, g.Mul(i, d))
 		in := g.Mul(m, r)
@@ -138,19 +183,27 @@ func lstmGates(k *vec.Func, t target, train bool) {
 			k.Store("gates", 2, g.Mul(g.Mul(g.Add(m, m), i), r))
 		}
 		k.Comment("Forget gate and c.")
-		f := g.DivK(one, e.onePlusExp(k.Load("gates", 1), p6, e.full, one))
-		c := g.FMA(f, k.Load("cPrev", 0), in)
+		f := g.DivK(one, e.onePlusExp(input(1, 1, cPrev), p6, e.full, one))
+		c := g.FMA(f, cPrev, in)
 		k.Store("c", 0, c)
 		if train {
 			k.Store("gates", 1, f)
 		}
-		k.Comment("Output gate and h.")
-		o := e.onePlusExp(k.Load("gates", 3), p5, e.half, half)
-		m, d = e.tanhRatio(c)
-		k.Store("h", 0, g.Div(m, g.Mul(o, d)))
-		if train {
-			k.Store("gates", 3, g.DivK(half, o))
+		if peephole {
+			return []vec.V{c}
 		}
+		return []vec.V{c, output(nil)}
+	}, func(v []vec.V) {
+		k.Comment("h of the units before.")
+		c := v[0]
+		var o vec.V
+		if peephole {
+			o = output(c)
+		} else {
+			o = v[1]
+		}
+		m, d := e.tanhRatio(c)
+		k.Store("h", 0, g.Div(m, g.Mul(o, d)))
 	})
 }
 
@@ -159,26 +212,89 @@ func lstmGates(k *vec.Func, t target, train bool) {
 //	u = o - (h/o)*h;  t = fma(dh, u, dc);  di = t*i*g*(1-i);  df = t*f*cPrev*(1-f)
 //	dg = t*i*(1-g²);  do = dh*h*(1-o);     dc = t*f
 //
-// where h/o is tanh(c).
-func lstmBackward(g *vec.Gen, t target) {
-	k := g.Rows("lstmBackward", "sets gates and dc to the gradients of the pre-activations and of cPrev.",
-		packed("gates", 4), plain("dc"), plain("dh"), plain("h"), plain("c"), plain("cPrev"))
+// where h/o is tanh(c). With peepholes p, t = fma(do, po, t) follows the first t,
+// and dc = fma(df, pf, fma(di, pi, t*f)).
+func lstmBackward(g *vec.Gen, t target, name, doc string, peephole bool) {
+	operands := []vec.Operand{packed("gates", 4), plain("dc"), plain("dh"), plain("h"), plain("c"), plain("cPrev")}
+	if peephole {
+		operands = append(operands, packed("p", 3))
+	}
+	k := g.Rows(name, doc, operands...)
 	one := g.Const(1)
+	// through adds to d what flows back through a peephole.
+	through := func(da vec.V, p int, d vec.V) vec.V {
+		if peephole {
+			d = g.FMA(k.Load("p", p), da, d)
+		}
+		return d
+	}
 	k.Map(1, func() {
 		o, h, dh := k.Load("gates", 3), k.Load("h", 0), k.Load("dh", 0)
 		u := g.FNMA(g.Div(h, o), h, g.Copy(o))
 		dc := g.FMA(dh, u, k.Load("dc", 0))
-		k.Store("gates", 3, g.Mul(g.Mul(dh, h), g.RSubK(one, o)))
+		do := g.Mul(g.Mul(dh, h), g.RSubK(one, o))
+		k.Store("gates", 3, do)
+		dc = through(do, 2, dc)
 		k.Comment("Input and cell gates.")
 		i, c := k.Load("gates", 0), k.Load("gates", 2)
 		t := g.Mul(dc, i)
-		k.Store("gates", 0, g.Mul(g.Mul(t, c), g.RSubK(one, i)))
+		di := g.Mul(g.Mul(t, c), g.RSubK(one, i))
+		k.Store("gates", 0, di)
 		k.Store("gates", 2, g.Mul(t, g.FNMA(c, c, g.Fill(one, len(c)))))
 		k.Comment("Forget gate.")
 		f := k.Load("gates", 1)
 		dcPrev := g.Mul(dc, f)
-		k.Store("gates", 1, g.Mul(g.Mul(dcPrev, k.Load("cPrev", 0)), g.RSubK(one, f)))
-		k.Store("dc", 0, dcPrev)
+		df := g.Mul(g.Mul(dcPrev, k.Load("cPrev", 0)), g.RSubK(one, f))
+		k.Store("gates", 1, df)
+		k.Store("dc", 0, through(df, 1, through(di, 0, dcPrev)))
+	})
+}
+
+// lstmPeepholeSums emits
+//
+//	for b := range rows {
+//		chain = fma(i, cPrev, chain) of di and pi, and of df and pf
+//		chain = fma(o, c, chain) of do and po
+//	}
+//	sum = chain // or sum += chain
+func lstmPeepholeSums(g *vec.Gen) {
+	k := g.Func("lstmPeepholeSums", "sum, gates, c, cPrev *float32, gatesStride, cStride, cPrevStride, rows, units, add int",
+		"sets sum to the sums over rows of di*cPrev, df*cPrev and do*c, or adds them if add is 1.")
+	k.Over("units", packed("sum", 3), packed("gates", 4), plain("c"), plain("cPrev"))
+	k.Map(1, func() {
+		chains := [3]vec.V{g.Zeros(1), g.Zeros(1), g.Zeros(1)}
+		gates, c, cPrev, b, step := k.GP64(), k.GP64(), k.GP64(), k.GP64(), k.GP64()
+		k.CopyWord(k.Pointer("gates"), gates)
+		k.CopyWord(k.Pointer("c"), c)
+		k.CopyWord(k.Pointer("cPrev"), cPrev)
+		k.Word(k.Param("rows"), b)
+		k.While(b, 1, func() {
+			for i, gate := range []int{0, 1, 3} {
+				state := cPrev
+				if gate == 3 {
+					state = c
+				}
+				g.FMA(k.LoadFrom(gates, gate), k.LoadFrom(state, 0), chains[i])
+			}
+			for _, s := range []struct {
+				name string
+				p    vec.GP
+			}{{"gates", gates}, {"c", c}, {"cPrev", cPrev}} {
+				k.Word(k.Param(s.name+"Stride"), step)
+				k.ShlWord(step, 2)
+				k.AddWord(s.p, step, s.p)
+			}
+			k.AddImm(b, -1)
+		})
+		k.Word(k.Param("add"), b)
+		k.If(b, func() {
+			for i, chain := range chains {
+				g.AddTo(chain, k.Load("sum", i))
+			}
+		})
+		for i, chain := range chains {
+			k.Store("sum", i, chain)
+		}
 	})
 }
 
@@ -187,16 +303,17 @@ func lstmBackward(g *vec.Gen, t target) {
 //	r = 1/(1+e(xr+hr));  z = 1/(1+e(xz+hz))
 //	M, K = T(fma(r, hn, xn));  n = (M+M)/K;  h = fma(z, hPrev-n, n)
 func gruForward(g *vec.Gen, t target, name, doc string, train bool) {
-	gruGates(g.Rows(name, doc, gruOperands()...), t, train)
+	k := g.Rows(name, doc, gruOperands()...)
+	gruGates(k, t, train, k.Stages)
 }
 
 func gruOperands() []vec.Operand {
 	return []vec.Operand{plain("h"), packed("gx", 3), packed("gh", 3), plain("hPrev")}
 }
 
-func gruGates(k *vec.Func, t target, train bool) {
+func gruGates(k *vec.Func, t target, train bool, walk walk) {
 	g := k.Gen
-	g.Reserve(7 * t.gateUnroll)
+	g.Reserve(t.gateRegisters)
 	e := newGates(g)
 	one := g.Const(1)
 	p5 := e.degree5()
@@ -204,38 +321,41 @@ func gruGates(k *vec.Func, t target, train bool) {
 		x := g.Add(k.Load("gx", gate), k.Load("gh", gate))
 		return g.DivK(one, e.onePlusExp(x, p5, e.full, one))
 	}
-	k.Map(t.gateUnroll, func() {
-		k.Comment("Reset and new gates.")
+	walk(t.gateUnroll, func() []vec.V {
+		k.Comment("Reset gate and update gate.")
 		r := sigmoid(0)
-		m, d := e.tanhRatio(g.FMA(r, k.Load("gh", 2), k.Load("gx", 2)))
-		n := g.Div(g.Add(m, m), d)
+		z := sigmoid(1)
+		a := g.FMA(r, k.Load("gh", 2), k.Load("gx", 2))
 		if train {
 			k.Store("gx", 0, r)
-			k.Store("gx", 2, n)
-		}
-		k.Comment("Update gate and h.")
-		z := sigmoid(1)
-		if train {
 			k.Store("gx", 1, z)
 		}
-		k.Store("h", 0, g.FMA(z, g.Sub(k.Load("hPrev", 0), n), n))
+		return []vec.V{a, z}
+	}, func(v []vec.V) {
+		k.Comment("New gate and h of the units before.")
+		m, d := e.tanhRatio(v[0])
+		n := g.Div(g.Add(m, m), d)
+		if train {
+			k.Store("gx", 2, n)
+		}
+		k.Store("h", 0, g.FMA(v[1], g.Sub(k.Load("hPrev", 0), n), n))
 	})
 }
 
 // gruBackward emits
 //
 //	dn = dh*(1-z)*(1-n²);  dz = dh*(hPrev-n)*z*(1-z);  dr = dn*hn*r*(1-r)
-//	gx = dr, dz, dn;  gh = dr, dz, dn*r;  dhPrev = dh*z
+//	gx = dr, dz, dn;  gh = dr, dz, dn*r
 func gruBackward(g *vec.Gen, t target) {
-	k := g.Rows("gruBackward", "sets gx, gh and dhPrev to the gradients of the pre-activations and of hPrev.",
-		packed("gx", 3), packed("gh", 3), plain("dhPrev"), plain("dh"), plain("hPrev"))
+	k := g.Rows("gruBackward", "sets gx and gh to the gradients of the pre-activations, and z.",
+		packed("gx", 3), packed("gh", 3), plain("z"), plain("dh"), plain("hPrev"))
 	one := g.Const(1)
 	k.Map(1, func() {
 		dh, z, n := k.Load("dh", 0), k.Load("gx", 1), k.Load("gx", 2)
 		rest := g.RSubK(one, z)
 		dn := g.Mul(g.Mul(dh, rest), g.FNMA(n, n, g.Fill(one, len(n))))
 		dz := g.Mul(g.Mul(g.Mul(dh, g.Sub(k.Load("hPrev", 0), n)), z), rest)
-		k.Store("dhPrev", 0, g.Mul(dh, z))
+		k.Store("z", 0, g.MulK(z, one)) // flushes subnormals
 		k.Store("gx", 1, dz)
 		k.Store("gh", 1, dz)
 		k.Store("gx", 2, dn)
@@ -245,4 +365,10 @@ func gruBackward(g *vec.Gen, t target) {
 		k.Store("gx", 0, dr)
 		k.Store("gh", 0, dr)
 	})
+}
+
+// mulAddRows emits c = fma(a, b, c) on matrices.
+func mulAddRows(g *vec.Gen, t target) {
+	k := g.Rows("mulAddRows", "sets c = fma(a, b, c).", plain("c"), plain("a"), plain("b"))
+	k.Map(t.unroll, func() { k.Store("c", 0, g.FMA(k.Load("a", 0), k.Load("b", 0), k.Load("c", 0))) })
 }

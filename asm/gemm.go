@@ -2,62 +2,170 @@ package main
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/simdrnn/simdrnn/asm/vec"
 )
 
 const (
-	block  = 16 // columns of a block of packed weights
-	inputs = 4  // of a product that are worked on without a branch
+	block  = 16   // columns of a block of packed weights
+	kBlock = 128  // inputs of a k block of a panel
+	inputs = 4    // of a product that are worked on without a branch
+	ahead  = 1024 // bytes of weights from those in use to those that are fetched
 )
 
-// gemms emits a tile kernel for each number of rows up to the largest, and for
+// prefetch says whether a tile of some rows fetches weights ahead: if the task
+// asks for it, or always. AVX2 leaves load ports idle then, and even weights in
+// the second cache come faster. Single rows are bound by the cache itself, and to
+// AVX-512 more loads are a burden unless weights come from afar.
+func prefetch(g *vec.Gen, rows int) (onDemand, always bool) {
+	return g.Name() == "AVX512" && rows >= 4, g.Name() == "AVX2" && rows > 1
+}
+
+// gemms emits what packs, and a tile kernel for each number of rows up to the largest, and for
 // each number of blocks of 16 columns that fit into the registers then.
 func gemms(g *vec.Gen, t target) {
+	copyBlocks(g)
+	transpose(g)
 	for rows := 1; rows < len(t.blocks); rows++ {
 		for blocks := range t.blocks[rows] {
-			gemm(g, rows, blocks+1, false)
-			gemm(g, rows, blocks+1, true)
+			gemm(g, rows, blocks+1)
 		}
 	}
 }
 
-// gemm emits a tile kernel, which multiplies tiles of rows of A (columns of A if
-// trans) by some blocks of a panel of W, and goes on to the next panels.
-func gemm(g *vec.Gen, rows, blocks int, trans bool) {
-	name, doc := "gemm", "rows"
-	if trans {
-		name, doc = "gemmTN", "columns"
+// copyBlocks emits
+//
+//	dst[b*dstStep+16*i+j] = src[i*srcStride+16*b+j]
+//
+// for blocks b of 16 columns j, four at a time.
+func copyBlocks(g *vec.Gen) {
+	k := g.Func("copyBlocks", "dst, src *float32, dstStep, srcStride, rows, blocks int",
+		"copies blocks of 16 columns of some rows. Steps are bytes from block to block, strides from row to row.")
+	left := k.Arg("blocks")
+	for _, n := range []int{4, 1} {
+		k.While(left, n, func() {
+			src, dst, rows := k.Arg("src"), k.Arg("dst"), k.Arg("rows")
+			stride, step := k.Arg("srcStride"), k.Arg("dstStep")
+			to := []vec.GP{dst}
+			for range n - 1 {
+				p := k.GP64()
+				k.AddWord(to[len(to)-1], step, p)
+				to = append(to, p)
+			}
+			later := k.GP64() // the source some rows ahead: no processor foresees wide strides
+			k.CopyWord(stride, later)
+			k.ShlWord(later, 3)
+			k.AddWord(later, src, later)
+			k.While(rows, 1, func() {
+				if f, ok := g.ISA.(vec.Prefetcher); ok {
+					for b := range n {
+						f.Prefetch(vec.Mem{Base: later, Disp: 4 * block * b})
+					}
+					k.AddWord(later, stride, later)
+				}
+				for b, p := range to {
+					for j := 0; j < block; j += g.Lanes() {
+						r := g.ISA.Vec()
+						g.ISA.Load(vec.Mem{Base: src, Disp: 4 * (block*b + j)}, r)
+						g.ISA.Store(r, vec.Mem{Base: p, Disp: 4 * j})
+					}
+					k.AddImm(p, 4*block)
+				}
+				k.AddWord(src, stride, src)
+				k.AddImm(rows, -1)
+			})
+			k.Word(k.Param("src"), src)
+			k.AddImm(src, 4*block*n)
+			k.StoreWord(src, k.Param("src"))
+			k.Word(k.Param("dst"), dst)
+			for range n {
+				k.AddWord(dst, step, dst)
+			}
+			k.StoreWord(dst, k.Param("dst"))
+			k.AddImm(left, -n)
+		})
 	}
-	k := g.Func(fmt.Sprintf("%s%dx%d", name, rows, block*blocks), "task *gemmTask",
-		fmt.Sprintf("multiplies tiles of %d %s of A by %d columns of panels.", rows, doc, block*blocks))
-	product(k, k.Arg("task"), rows, blocks, trans)
+	k.End()
+}
+
+// transpose emits
+//
+//	dst[j*dstStride+i] = src[i*srcStride+j]
+//
+// for rows i and columns j, both multiples of the lanes of a register.
+func transpose(g *vec.Gen) {
+	k := g.Func("transpose", "dst, src *float32, dstStride, srcStride, rows, cols int",
+		"copies rows and columns, multiples of 16, to columns and rows. Strides are bytes.")
+	left, srcStride, dstStride := k.Arg("rows"), k.Arg("srcStride"), k.Arg("dstStride")
+	n := g.Lanes()
+	k.While(left, n, func() {
+		from, to, cols := k.Arg("src"), k.Arg("dst"), k.Arg("cols")
+		k.While(cols, n, func() {
+			p := k.GP64()
+			k.CopyWord(from, p)
+			r := make([]vec.R, n)
+			for i := range r {
+				r[i] = g.ISA.Vec()
+				g.ISA.Load(vec.Mem{Base: p}, r[i])
+				if f, ok := g.ISA.(vec.Prefetcher); ok { // no processor foresees wide strides
+					f.Prefetch(vec.Mem{Base: p, Index: srcStride, Scale: 8})
+				}
+				k.AddWord(p, srcStride, p)
+			}
+			g.ISA.Transpose(r)
+			for _, r := range r {
+				g.ISA.Store(r, vec.Mem{Base: to})
+				k.AddWord(to, dstStride, to)
+			}
+			k.AddImm(from, 4*n)
+			k.AddImm(cols, -n)
+		})
+		p := k.Arg("src")
+		for range n {
+			k.AddWord(p, srcStride, p)
+		}
+		k.StoreWord(p, k.Param("src"))
+		k.Word(k.Param("dst"), p)
+		k.AddImm(p, 4*n)
+		k.StoreWord(p, k.Param("dst"))
+		k.AddImm(left, -n)
+	})
+	k.End()
+}
+
+// gemm emits a tile kernel, which multiplies tiles of rows of A by some blocks of a
+// panel of W, and goes on to the next blocks and panels.
+func gemm(g *vec.Gen, rows, blocks int) {
+	k := g.Func(fmt.Sprintf("gemm%dx%d", rows, block*blocks), "task *gemmTask",
+		fmt.Sprintf("multiplies tiles of %d rows of A by %d columns of panels.", rows, block*blocks))
+	product(k, k.Arg("task"), rows, blocks)
 	k.End()
 }
 
 // product emits the work of a task:
 //
 //	for range panels {
-//		for range tiles {
-//			acc := init
-//			for part := range parts { // k blocks of the chain
-//				for range part.k {
-//					acc[i][j] = fma(a[i], w[j], acc[i][j])
+//		for range groups { // of blocks of columns
+//			for range tiles {
+//				acc := init
+//				for part := range parts { // k blocks of the chain
+//					for range part.k {
+//						acc[i][j] = fma(a[i], w[j], acc[i][j])
+//					}
 //				}
+//				if sum != nil {
+//					acc += sum
+//				}
+//				if old {
+//					acc += c
+//				}
+//				c = acc
 //			}
-//			if sum != nil {
-//				acc += sum
-//			}
-//			if old {
-//				acc += c
-//			}
-//			c = acc
 //		}
 //	}
 //
 // gemmTask, which is used up, says where everything is.
-func product(k *vec.Func, task vec.GP, rows, blocks int, trans bool) {
+func product(k *vec.Func, task vec.GP, rows, blocks int) {
 	g := k.Gen
 	field := func(name string) vec.Mem { return k.Field(task, "gemmTask", name) }
 	word := func(name string) vec.GP {
@@ -70,6 +178,12 @@ func product(k *vec.Func, task vec.GP, rows, blocks int, trans bool) {
 		k.AddWord(r, step, r)
 		k.StoreWord(r, field(name))
 	}
+	addImm := func(name string, step int) vec.GP {
+		r := word(name)
+		k.AddImm(r, step)
+		k.StoreWord(r, field(name))
+		return r
+	}
 	perBlock := block / g.Lanes()
 	acc := make([][]vec.R, rows)
 	row := func(p vec.GP, f func(m vec.Mem, j int)) {
@@ -78,8 +192,11 @@ func product(k *vec.Func, task vec.GP, rows, blocks int, trans bool) {
 		}
 	}
 
-	panel, tile, done := k.NewLabel("panel"), k.NewLabel("tile"), k.NewLabel("done")
+	panel, group, tile := k.NewLabel("panel"), k.NewLabel("group"), k.NewLabel("tile")
+	next, done := k.NewLabel("next"), k.NewLabel("done")
 	k.Label(panel)
+	k.StoreWord(word("groups"), field("groupsLeft"))
+	k.Label(group)
 	k.StoreWord(word("c"), field("cTile"))
 	k.StoreWord(word("sum"), field("sumTile"))
 	k.StoreWord(word("tiles"), field("tilesLeft"))
@@ -114,27 +231,28 @@ func product(k *vec.Func, task vec.GP, rows, blocks int, trans bool) {
 		for b := range blocks {
 			wm = append(wm, weights.At(b))
 		}
-		steps := inputs
-		var left *vec.Left
-		var advance func(n int)
-		if trans {
-			steps = min(steps, g.Reach())
-			s := k.Strided(at, aStride, 1)
-			left = &vec.Left{At: func(row, k int) vec.Mem { return g.Indexed(at, aStride, k).Offset(4 * row) }}
-			advance = s.AdvanceStrides
-		} else {
-			s := k.Strided(at, aStride, rows)
-			left = &vec.Left{At: func(row, k int) vec.Mem { return s.At(row).Offset(4 * k) }, AlongK: true}
-			advance = func(n int) { s.Advance(4 * n) }
-		}
-		for _, steps := range slices.Compact([]int{steps, 1}) {
+		rowsOfA := k.Strided(at, aStride, rows)
+		loop := func(steps int, fetch bool) {
 			k.While(n, steps, func() {
-				g.Outer(acc, left, wm, steps)
-				advance(steps)
+				if fetch {
+					for _, m := range wm {
+						for i := range steps {
+							g.ISA.(vec.Prefetcher).Prefetch(m.Offset(ahead + 4*block*i))
+						}
+					}
+				}
+				g.Outer(acc, rowsOfA.At, wm, steps)
+				rowsOfA.Advance(4 * steps)
 				weights.Advance(4 * block * steps)
 				k.AddImm(n, -steps)
 			})
 		}
+		onDemand, always := prefetch(g, rows)
+		if onDemand {
+			k.If(word("ahead"), func() { loop(inputs, true) })
+		}
+		loop(inputs, always)
+		loop(1, false)
 		k.AddImm(part, 16) // to w1, k1
 		k.AddImm(parts, -1)
 	})
@@ -167,30 +285,32 @@ func product(k *vec.Func, task vec.GP, rows, blocks int, trans bool) {
 	k.StoreWord(rowsOf("cTile", "cStride", func(m vec.Mem, i, j int) { g.ISA.Store(acc[i][j], m) }), field("cTile"))
 
 	k.Comment("To the next tile.")
-	if trans {
-		k.AddImm(a, 4*rows)
-	} else {
-		for range rows {
-			k.AddWord(a, aStride, a)
-		}
+	for range rows {
+		k.AddWord(a, aStride, a)
 	}
-	left := word("tilesLeft")
-	k.AddImm(left, -1)
-	k.StoreWord(left, field("tilesLeft"))
-	k.Branch(left, vec.NE, 0, tile)
+	k.Branch(addImm("tilesLeft", -1), vec.NE, 0, tile)
 
 	// Pointers must never leave their matrices, for the task is Go memory.
-	left = word("panels")
-	k.AddImm(left, -1)
-	k.StoreWord(left, field("panels"))
-	k.Branch(left, vec.EQ, 0, done)
+	k.Branch(addImm("groupsLeft", -1), vec.EQ, 0, next)
+	k.Comment("To the next blocks of columns.")
+	addImm("c", 4*block*blocks)
+	addImm("init", 4*block*blocks)
+	addTo("sum", word("sumGroup"))
+	for _, part := range []string{"0", "1"} {
+		step := word("k" + part)
+		k.ShlWord(step, 6)
+		for range blocks {
+			addTo("w"+part, step)
+		}
+	}
+	k.Jump(group)
+
+	k.Label(next)
+	k.Branch(addImm("panels", -1), vec.EQ, 0, done)
 	k.Comment("To the next panel.")
-	addTo("c", word("cPanel"))
-	addTo("sum", word("sumPanel"))
-	addTo("init", word("initPanel"))
-	wPanel := word("wPanel")
-	addTo("w0", wPanel)
-	addTo("w1", wPanel)
+	for _, name := range []string{"c", "sum", "init", "w0", "w1"} {
+		addTo(name, word(name+"Panel"))
+	}
 	k.Jump(panel)
 	k.Label(done)
 }

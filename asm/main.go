@@ -32,19 +32,20 @@ import (
 
 // A target is an instruction set and what suits it.
 type target struct {
-	arch       string
-	isa        func(*vec.Gen) vec.ISA
-	unroll     int   // registers of a value in simple kernels
-	gateUnroll int   // and in gates
-	blocks     []int // by rows of a tile: the blocks of 16 columns that fit into the registers
+	arch          string
+	isa           func(*vec.Gen) vec.ISA
+	unroll        int   // registers of a value in simple kernels
+	gateUnroll    int   // and in gates
+	gateRegisters int   // that the gates of LSTM and GRU need, beside constants
+	blocks        []int // by rows of a tile: the blocks of 16 columns that fit into the registers
 }
 
 // An fma every half cycle with a latency of 4 wants 8 accumulators at least, on
 // the largest arm64 cores 16; AVX2 has 16 registers, the others 32.
 var targets = []target{
-	{arch: "amd64", isa: vec.AVX2, unroll: 2, gateUnroll: 1, blocks: []int{0, 4, 2, 2, 1, 1, 1}},
-	{arch: "amd64", isa: vec.AVX512, unroll: 2, gateUnroll: 1, blocks: []int{0, 4, 4, 4, 4, 4, 4}},
-	{arch: "arm64", isa: vec.NEON, unroll: 3, gateUnroll: 2, blocks: []int{0, 4, 2, 1, 1}},
+	{arch: "amd64", isa: vec.AVX2, unroll: 2, gateUnroll: 1, gateRegisters: 12, blocks: []int{0, 4, 2, 2, 1, 1, 1}},
+	{arch: "amd64", isa: vec.AVX512, unroll: 2, gateUnroll: 1, gateRegisters: 16, blocks: []int{0, 4, 4, 4, 4, 4, 4}},
+	{arch: "arm64", isa: vec.NEON, unroll: 3, gateUnroll: 2, gateRegisters: 22, blocks: []int{0, 4, 2, 2, 1}},
 }
 
 // kernelsFolder and limitsFolder are those of the packages, below the root of

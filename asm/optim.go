@@ -39,6 +39,7 @@ func newUpdate(g *vec.Gen, name, doc, typ string, operands ...string) *update {
 func (u *update) scalar(field string) vec.R {
 	d := u.Vec()
 	u.SplatDouble(u.Field(u.s, u.typ, field), d)
+	u.Keep(d)
 	return d
 }
 

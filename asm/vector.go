@@ -61,5 +61,6 @@ func sumRows(g *vec.Gen) {
 func splat(k *vec.Func, m vec.Mem) vec.R {
 	d := k.ISA.Vec()
 	k.Splat(m, d)
+	k.Keep(d)
 	return d
 }

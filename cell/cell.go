@@ -8,12 +8,15 @@
 //	h part = W_hh·hPrev                one product a step
 //
 // The caller computes the x part, a cell the rest. Gates are in packed order
-// (see [kernels.PackedIndex]), PyTorch's i,f,g,o for LSTM. Backward turns the
-// gates of a step into dGates, the gradients of the pre-activations, from which
-// the caller computes those of x and of the weights, again for all steps in one
-// product:
+// (see [kernels.PackedIndex]), PyTorch's i,f,g,o for LSTM and r,z,n for GRU, whose
+// n wants the two parts apart: its x part has b_in alone, and its h part b_hn.
+// Backward turns the gates of a step into dGates, the gradients of the
+// pre-activations, from which the caller computes those of x and of the weights,
+// again for all steps in one product:
 //
 //	dx = dGates·W_ih;  dW_ih = dGatesᵀ·x;  dW_hh = dGatesᵀ·hPrev;  db = Σ dGates
+//
+// A GRU has gradients of the h part of their own, dGatesH, for W_hh and b_hh.
 //
 // Functions never allocate. They panic, through the kernels, if a matrix is too
 // small.
@@ -21,7 +24,7 @@ package cell
 
 import "github.com/simdrnn/simdrnn/kernels"
 
-// A Cell is a kind of cell: RNN, LSTM or GRU. It has no weights and no state; both
+// A Cell is a kind of cell: RNN, LSTM, GRU or Variant. It has no weights and no state; both
 // are in the Step that its methods work on.
 type Cell interface {
 	// Gates returns the number G of gates: W_ih is [G*H, I], W_hh is [G*H, H].
@@ -39,20 +42,20 @@ type Cell interface {
 	PackBias(x, h, bih, bhh []float32, units int)
 
 	// Forward computes H and C from the x part, HPrev and CPrev. The x part is
-	// in Gates, or computed from X if there is a WX. It leaves Gates
+	// in Gates, or computed from X if there is a WX. It leaves Gates and GatesH
 	// unspecified.
 	Forward(s *Step)
 
 	// ForwardTrain is Forward with the x part in Gates, with the same bits, and
-	// leaves in Gates what Backward needs.
+	// leaves in Gates and GatesH what Backward needs.
 	ForwardTrain(s *Step)
 
 	// Backward takes the step as ForwardTrain left it, the gradient DH of H,
 	// and in DC the gradient of C as far as it comes from later steps. It
-	// leaves dGates in Gates and the gradient of CPrev in DC, and adds that of
-	// HPrev to DHPrev:
+	// leaves dGates in Gates, dGatesH in GatesH, and the gradient of CPrev in DC,
+	// and adds that of HPrev to DHPrev:
 	//
-	//	DHPrev = DHPrev + dGates·W_hh
+	//	DHPrev = DHPrev + dGates·W_hh      GRU: fma(DH, z, DHPrev + dGatesH·W_hh)
 	Backward(s *Step)
 }
 
@@ -66,8 +69,10 @@ type Step struct {
 	WX   *kernels.Panels // W_ih: G gates, Units units; nil if the x part is in Gates
 	Bias []float32       // of the x part, in packed order, or nil; for WX
 
-	W  *kernels.Panels // W_hh: G gates, Units units, Ho inputs
-	WT *kernels.Panels // W_hh transposed: 1 gate, Ho units, inputs in packed order; for Backward
+	// W_hh: G gates, Units units, Ho inputs; and for Backward transposed: 1 gate,
+	// Ho units, inputs in packed order. A scan that takes their Reversed views in
+	// every second step finds more of them in the cache.
+	W, WT *kernels.Panels
 
 	Gates        kernels.Mat // [Rows, W.Width()], packed
 	HPrev, CPrev kernels.Mat // state before the step
@@ -79,6 +84,12 @@ type Step struct {
 	// With variational dropout W_hh multiplies HMask * HPrev instead of HPrev.
 	HMask kernels.Mat // [Rows, Ho], or nothing
 	HDrop kernels.Mat // scratch like HPrev; with HMask
+
+	// For a Variant. Saved is what ForwardTrain keeps for Backward, [Rows,
+	// Variant.Saved(Units)]; Kept [Rows, Units] and Wide [8*Units] are scratch.
+	Variant, DVariant *VariantParams
+	Saved, Kept       kernels.Mat
+	Wide              []float32
 
 	// For a cell that HasGatesH.
 	GatesH kernels.Mat // the h part, [Rows, W.Width()], packed
@@ -140,6 +151,14 @@ func (s *Step) m() kernels.Mat {
 func (s *Step) project() {
 	if s.WR != nil {
 		kernels.Gemm(s.H, s.M, s.Rows, s.WR, nil)
+	}
+}
+
+// seq returns a step of one row as a sequence.
+func (s *Step) seq() kernels.Seq {
+	return kernels.Seq{
+		T: 1, H: s.H, C: s.C, H0: row(s.HPrev, s.W.K()), C0: row(s.CPrev, min(s.Units, len(s.CPrev.Data))),
+		Gates: s.Gates, GatesH: s.GatesH, X: s.X, WIH: s.WX, BIH: s.Bias, WHH: s.W, BHH: s.BiasH, WHR: s.WR, M: s.M,
 	}
 }
 

@@ -49,11 +49,8 @@ func (GRU) PackBias(x, h, bih, bhh []float32, units int) {
 // A single row takes one call of assembly.
 func (GRU) Forward(s *Step) {
 	if s.Rows == 1 && s.HMask.Data == nil {
-		u, w, x := s.Units, s.W.Width(), []float32(nil)
-		if s.WX != nil {
-			x = row(s.X, s.WX.K())
-		}
-		kernels.GRUStep(row(s.H, u), row(s.Gates, w), row(s.GatesH, w), row(s.HPrev, u), s.W, s.BiasH, x, s.WX, s.Bias)
+		seq := s.seq()
+		kernels.GRUSteps(&seq)
 		return
 	}
 	if s.WX != nil {
@@ -73,13 +70,9 @@ func (GRU) ForwardTrain(s *Step) {
 //
 //	dn = dh*(1-z)*(1-n²);  dz = dh*(hPrev-n)*z*(1-z);  dr = dn*gh_n*r*(1-r)
 //	dGates = dr, dz, dn;   dGatesH = dr, dz, dn*r
-//	dhPrev += dGatesH·W_hh
-//	dhPrev += dh*z
+//	dhPrev = fma(dh, z, dhPrev + dGatesH·W_hh)
 func (GRU) Backward(s *Step) {
 	kernels.GRUBackward(s.Gates, s.GatesH, s.DM, s.DH, s.HPrev, s.Rows, s.Units)
 	s.addHPrev(s.GatesH)
-	for b := range s.Rows {
-		d := s.DHPrev.Data[b*s.DHPrev.Stride:][:s.Units]
-		kernels.Add(d, d, s.DM.Data[b*s.DM.Stride:][:s.Units])
-	}
+	kernels.MulAdd(s.DHPrev, s.DH, s.DM, s.Rows, s.Units)
 }

@@ -33,14 +33,11 @@ func (LSTM) PackBias(x, _, bih, bhh []float32, units int) {
 //	m = σ(a_o)*tanh(c)
 //	h = m, or with a projection W_hr·m
 //
-// A single row without projection takes one call of assembly.
+// A single row takes one call of assembly, apart from the projection.
 func (LSTM) Forward(s *Step) {
-	if s.Rows == 1 && s.WR == nil && s.HMask.Data == nil {
-		u, x := s.Units, []float32(nil)
-		if s.WX != nil {
-			x = row(s.X, s.WX.K())
-		}
-		kernels.LSTMStep(row(s.H, u), row(s.C, u), row(s.Gates, s.W.Width()), row(s.HPrev, u), row(s.CPrev, u), s.W, x, s.WX, s.Bias)
+	if s.Rows == 1 && s.HMask.Data == nil {
+		seq := s.seq()
+		kernels.LSTMSteps(&seq)
 		return
 	}
 	s.gates()
@@ -62,6 +59,8 @@ func (LSTM) ForwardTrain(s *Step) {
 //	dGates = dc*g*i*(1-i), dc*cPrev*f*(1-f), dc*i*(1-g²), dm*m*(1-o)
 //	dc *= f
 //	dhPrev += dGates·W_hh
+//
+// The gradient of W_hr, dhᵀ·m, is the caller's.
 func (LSTM) Backward(s *Step) {
 	dm := s.DH
 	if s.WR != nil {

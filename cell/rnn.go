@@ -27,7 +27,18 @@ func (RNN) PackBias(x, _, bih, bhh []float32, units int) {
 //
 //	gates = x part + W_hh·hPrev
 //	h = act(gates)
+//
+// A single row takes one call of assembly.
 func (c RNN) Forward(s *Step) {
+	if s.Rows == 1 && s.HMask.Data == nil {
+		seq := s.seq()
+		if c.ReLU {
+			kernels.RNNReLUSteps(&seq)
+		} else {
+			kernels.RNNTanhSteps(&seq)
+		}
+		return
+	}
 	s.gates()
 	if c.ReLU {
 		kernels.RNNReLUForward(s.H, s.Gates, s.Rows, s.Units)

@@ -17,7 +17,7 @@ func Tanh(dst, src []float32) {
 		tanhGeneric(dst, src)
 		return
 	}
-	for t := range tiles(1, len(dst)) {
+	for t := tiles(1, len(dst)); t.rows > 0; t = t.next(1, len(dst)) {
 		tanh(isa, &dst[t.col], &src[t.col], t.cols)
 	}
 }
@@ -36,7 +36,7 @@ func Sigmoid(dst, src []float32) {
 		sigmoidGeneric(dst, src)
 		return
 	}
-	for t := range tiles(1, len(dst)) {
+	for t := tiles(1, len(dst)); t.rows > 0; t = t.next(1, len(dst)) {
 		sigmoid(isa, &dst[t.col], &src[t.col], t.cols)
 	}
 }
@@ -54,7 +54,7 @@ func Exp(dst, src []float32) {
 		expGeneric(dst, src)
 		return
 	}
-	for t := range tiles(1, len(dst)) {
+	for t := tiles(1, len(dst)); t.rows > 0; t = t.next(1, len(dst)) {
 		exp(isa, &dst[t.col], &src[t.col], t.cols)
 	}
 }

@@ -57,6 +57,16 @@ func packed(gates, units, k int) *Panels {
 	return w
 }
 
+// backAndForth returns f for a panels and its reversed view in turn, as a
+// recurrent network uses them from step to step.
+func backAndForth(w *Panels, f func(w *Panels)) func() {
+	next, last := w, w.Reversed()
+	return func() {
+		f(next)
+		next, last = last, next
+	}
+}
+
 func randomMat(rows, cols int) Mat { return Mat{random(newRand(2), rows*cols), cols} }
 
 // BenchmarkGemm multiplies N rows by the weights of an LSTM of H units.
@@ -66,7 +76,7 @@ func BenchmarkGemm(b *testing.B) {
 			onPaths(b, fmt.Sprintf("H=%d/N=%d", h, n), func(b *testing.B, isa ISA) {
 				w, a := packed(4, h, h), randomMat(n, h)
 				c, bias := randomMat(n, w.Width()), random(newRand(3), w.Width())
-				againstFMA(b, isa, 2*n*4*h*h, func() { Gemm(c, a, n, w, bias) })
+				againstFMA(b, isa, 2*n*4*h*h, backAndForth(w, func(w *Panels) { Gemm(c, a, n, w, bias) }))
 			})
 		}
 	}
@@ -78,7 +88,22 @@ func BenchmarkGemv(b *testing.B) {
 		onPaths(b, fmt.Sprintf("H=%d", h), func(b *testing.B, isa ISA) {
 			w, x := packed(4, h, h), random(newRand(2), h)
 			y, bias := make([]float32, w.Width()), random(newRand(3), w.Width())
-			againstRead(b, isa, w.Bytes(), func() { Gemv(y, x, w, bias) })
+			againstRead(b, isa, w.Bytes(), backAndForth(w, func(w *Panels) { Gemv(y, x, w, bias) }))
+		})
+	}
+}
+
+// BenchmarkPack packs the weights of an LSTM of H units, as they are and
+// transposed. Its bytes are those that it reads and those that it writes.
+func BenchmarkPack(b *testing.B) {
+	for _, h := range []int{128, 256, 512} {
+		w, weight := NewPanels(4, h, h), randomMat(4*h, h)
+		t := NewPanels(1, h, 4*h)
+		onPaths(b, fmt.Sprintf("form=Pack/H=%d", h), func(b *testing.B, isa ISA) {
+			againstRead(b, isa, 2*w.Bytes(), func() { w.Pack(weight.Data) })
+		})
+		onPaths(b, fmt.Sprintf("form=SetRows/H=%d", h), func(b *testing.B, isa ISA) {
+			againstRead(b, isa, 2*t.Bytes(), func() { t.SetRows(weight) })
 		})
 	}
 }
@@ -115,19 +140,46 @@ func BenchmarkDX(b *testing.B) {
 	}
 }
 
-// BenchmarkLSTMStep makes one step of an LSTM with I = 1 input and one row.
-func BenchmarkLSTMStep(b *testing.B) {
+// BenchmarkLSTMSteps makes steps of an LSTM with I = 1 input: T in one call, the
+// x part computed in it, or before it, all at once.
+func BenchmarkLSTMSteps(b *testing.B) {
 	for _, h := range []int{8, 16, 20, 24, 32, 40, 64, 128, 256} {
-		onPaths(b, fmt.Sprintf("I=1/H=%d", h), func(b *testing.B, isa ISA) {
-			wIH, wHH := packed(4, h, 1), packed(4, h, h)
-			bias := random(newRand(3), wIH.Width())
-			x, gates := []float32{0.5}, make([]float32, len(bias))
-			state, c := make([]float32, h), make([]float32, h)
-			for b.Loop() {
-				LSTMStep(state, c, gates, state, c, wHH, x, wIH, bias)
-			}
-		})
+		for _, T := range []int{1, 64} {
+			benchSteps(b, fmt.Sprintf("H=%d/I=1/T=%d", h, T), stepCase{stepFunc: stepFuncs[0], units: h, inputs: 1, T: T})
+		}
+		benchSteps(b, fmt.Sprintf("H=%d/I=0/T=64", h), stepCase{stepFunc: stepFuncs[0], units: h, inputs: -1, T: 64})
 	}
+}
+
+func BenchmarkGRUSteps(b *testing.B) {
+	for _, h := range []int{8, 16, 24, 32, 40, 64, 128, 256} {
+		benchSteps(b, fmt.Sprintf("H=%d/I=1/T=64", h), stepCase{stepFunc: stepFuncs[2], units: h, inputs: 1, T: 64})
+	}
+}
+
+func BenchmarkRNNTanhSteps(b *testing.B) {
+	for _, h := range []int{8, 16, 24, 32, 40, 64, 128, 256} {
+		benchSteps(b, fmt.Sprintf("H=%d/I=1/T=64", h), stepCase{stepFunc: stepFuncs[4], units: h, inputs: 1, T: 64})
+	}
+}
+
+// benchSteps reports the time of a step.
+func benchSteps(b *testing.B, name string, c stepCase) {
+	c.proj, c.bias = -1, true
+	onPaths(b, name, func(b *testing.B, isa ISA) {
+		s := c.newSeq(1)
+		scratch := []*Mat{&s.C, &s.GatesH}
+		if s.WIH != nil {
+			scratch = append(scratch, &s.Gates)
+		}
+		for _, m := range scratch {
+			m.Stride = 0
+		}
+		for b.Loop() {
+			c.run(s)
+		}
+		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(c.T), "ns/step")
+	})
 }
 
 // BenchmarkPointwise takes one row of units. Its bytes are those that the kernel

@@ -172,6 +172,30 @@ func lstmForwardTrain(isa ISA, h, c, gates, cPrev *float32, hStride, cStride, ga
 	}
 }
 
+// lstmPeepholeForward is lstmForward with peepholes p.
+//
+//go:noinline
+func lstmPeepholeForward(isa ISA, h, c, gates, cPrev, p *float32, hStride, cStride, gatesStride, cPrevStride, pStride, rows, units int) {
+	switch isa {
+	case AVX512:
+		lstmPeepholeForwardAVX512(h, c, gates, cPrev, p, hStride, cStride, gatesStride, cPrevStride, pStride, rows, units)
+	case AVX2:
+		lstmPeepholeForwardAVX2(h, c, gates, cPrev, p, hStride, cStride, gatesStride, cPrevStride, pStride, rows, units)
+	}
+}
+
+// lstmPeepholeForwardTrain is lstmPeepholeForward and leaves i,f,g,o in gates.
+//
+//go:noinline
+func lstmPeepholeForwardTrain(isa ISA, h, c, gates, cPrev, p *float32, hStride, cStride, gatesStride, cPrevStride, pStride, rows, units int) {
+	switch isa {
+	case AVX512:
+		lstmPeepholeForwardTrainAVX512(h, c, gates, cPrev, p, hStride, cStride, gatesStride, cPrevStride, pStride, rows, units)
+	case AVX2:
+		lstmPeepholeForwardTrainAVX2(h, c, gates, cPrev, p, hStride, cStride, gatesStride, cPrevStride, pStride, rows, units)
+	}
+}
+
 // lstmBackward sets gates and dc to the gradients of the pre-activations and of cPrev.
 //
 //go:noinline
@@ -181,6 +205,18 @@ func lstmBackward(isa ISA, gates, dc, dh, h, c, cPrev *float32, gatesStride, dcS
 		lstmBackwardAVX512(gates, dc, dh, h, c, cPrev, gatesStride, dcStride, dhStride, hStride, cStride, cPrevStride, rows, units)
 	case AVX2:
 		lstmBackwardAVX2(gates, dc, dh, h, c, cPrev, gatesStride, dcStride, dhStride, hStride, cStride, cPrevStride, rows, units)
+	}
+}
+
+// lstmPeepholeBackward is lstmBackward with peepholes p.
+//
+//go:noinline
+func lstmPeepholeBackward(isa ISA, gates, dc, dh, h, c, cPrev, p *float32, gatesStride, dcStride, dhStride, hStride, cStride, cPrevStride, pStride, rows, units int) {
+	switch isa {
+	case AVX512:
+		lstmPeepholeBackwardAVX512(gates, dc, dh, h, c, cPrev, p, gatesStride, dcStride, dhStride, hStride, cStride, cPrevStride, pStride, rows, units)
+	case AVX2:
+		lstmPeepholeBackwardAVX2(gates, dc, dh, h, c, cPrev, p, gatesStride, dcStride, dhStride, hStride, cStride, cPrevStride, pStride, rows, units)
 	}
 }
 
@@ -208,39 +244,135 @@ func gruForwardTrain(isa ISA, h, gx, gh, hPrev *float32, hStride, gxStride, ghSt
 	}
 }
 
-// gruBackward sets gx, gh and dhPrev to the gradients of the pre-activations and of hPrev.
+// gruBackward sets gx and gh to the gradients of the pre-activations, and z.
 //
 //go:noinline
-func gruBackward(isa ISA, gx, gh, dhPrev, dh, hPrev *float32, gxStride, ghStride, dhPrevStride, dhStride, hPrevStride, rows, units int) {
+func gruBackward(isa ISA, gx, gh, z, dh, hPrev *float32, gxStride, ghStride, zStride, dhStride, hPrevStride, rows, units int) {
 	switch isa {
 	case AVX512:
-		gruBackwardAVX512(gx, gh, dhPrev, dh, hPrev, gxStride, ghStride, dhPrevStride, dhStride, hPrevStride, rows, units)
+		gruBackwardAVX512(gx, gh, z, dh, hPrev, gxStride, ghStride, zStride, dhStride, hPrevStride, rows, units)
 	case AVX2:
-		gruBackwardAVX2(gx, gh, dhPrev, dh, hPrev, gxStride, ghStride, dhPrevStride, dhStride, hPrevStride, rows, units)
+		gruBackwardAVX2(gx, gh, z, dh, hPrev, gxStride, ghStride, zStride, dhStride, hPrevStride, rows, units)
 	}
 }
 
-// lstmStep computes count products of one row and 64 columns a panel, and then lstmForward.
+// mulAddRows sets c = fma(a, b, c).
 //
 //go:noinline
-func lstmStep(isa ISA, products *[2]gemmTask, count int, h, c, gates, cPrev *float32, units int) {
+func mulAddRows(isa ISA, c, a, b *float32, cStride, aStride, bStride, rows, units int) {
 	switch isa {
 	case AVX512:
-		lstmStepAVX512(products, count, h, c, gates, cPrev, units)
+		mulAddRowsAVX512(c, a, b, cStride, aStride, bStride, rows, units)
 	case AVX2:
-		lstmStepAVX2(products, count, h, c, gates, cPrev, units)
+		mulAddRowsAVX2(c, a, b, cStride, aStride, bStride, rows, units)
 	}
 }
 
-// gruStep computes count products of one row and 48 columns a panel, and then gruForward.
+// lstmPeepholeSums sets sum to the sums over rows of di*cPrev, df*cPrev and do*c, or adds them if add is 1.
 //
 //go:noinline
-func gruStep(isa ISA, products *[2]gemmTask, count int, h, gx, gh, hPrev *float32, units int) {
+func lstmPeepholeSums(isa ISA, sum, gates, c, cPrev *float32, gatesStride, cStride, cPrevStride, rows, units, add int) {
 	switch isa {
 	case AVX512:
-		gruStepAVX512(products, count, h, gx, gh, hPrev, units)
+		lstmPeepholeSumsAVX512(sum, gates, c, cPrev, gatesStride, cStride, cPrevStride, rows, units, add)
 	case AVX2:
-		gruStepAVX2(products, count, h, gx, gh, hPrev, units)
+		lstmPeepholeSumsAVX2(sum, gates, c, cPrev, gatesStride, cStride, cPrevStride, rows, units, add)
+	}
+}
+
+// copyBlocks copies blocks of 16 columns of some rows. Steps are bytes from block to block, strides from row to row.
+//
+//go:noinline
+func copyBlocks(isa ISA, dst, src *float32, dstStep, srcStride, rows, blocks int) {
+	switch isa {
+	case AVX512:
+		copyBlocksAVX512(dst, src, dstStep, srcStride, rows, blocks)
+	case AVX2:
+		copyBlocksAVX2(dst, src, dstStep, srcStride, rows, blocks)
+	}
+}
+
+// transpose copies rows and columns, multiples of 16, to columns and rows. Strides are bytes.
+//
+//go:noinline
+func transpose(isa ISA, dst, src *float32, dstStride, srcStride, rows, cols int) {
+	switch isa {
+	case AVX512:
+		transposeAVX512(dst, src, dstStride, srcStride, rows, cols)
+	case AVX2:
+		transposeAVX2(dst, src, dstStride, srcStride, rows, cols)
+	}
+}
+
+// lstmSteps makes steps of an LSTM.
+//
+//go:noinline
+func lstmSteps(isa ISA, task *stepTask) {
+	switch isa {
+	case AVX512:
+		lstmStepsAVX512(task)
+	case AVX2:
+		lstmStepsAVX2(task)
+	}
+}
+
+// lstmStepsTrain is lstmSteps and leaves i,f,g,o in gates.
+//
+//go:noinline
+func lstmStepsTrain(isa ISA, task *stepTask) {
+	switch isa {
+	case AVX512:
+		lstmStepsTrainAVX512(task)
+	case AVX2:
+		lstmStepsTrainAVX2(task)
+	}
+}
+
+// gruSteps makes steps of a GRU.
+//
+//go:noinline
+func gruSteps(isa ISA, task *stepTask) {
+	switch isa {
+	case AVX512:
+		gruStepsAVX512(task)
+	case AVX2:
+		gruStepsAVX2(task)
+	}
+}
+
+// gruStepsTrain is gruSteps and leaves r,z,n in gx.
+//
+//go:noinline
+func gruStepsTrain(isa ISA, task *stepTask) {
+	switch isa {
+	case AVX512:
+		gruStepsTrainAVX512(task)
+	case AVX2:
+		gruStepsTrainAVX2(task)
+	}
+}
+
+// rnnTanhSteps makes steps of an RNN with tanh.
+//
+//go:noinline
+func rnnTanhSteps(isa ISA, task *stepTask) {
+	switch isa {
+	case AVX512:
+		rnnTanhStepsAVX512(task)
+	case AVX2:
+		rnnTanhStepsAVX2(task)
+	}
+}
+
+// rnnReLUSteps makes steps of an RNN with max(0, x).
+//
+//go:noinline
+func rnnReLUSteps(isa ISA, task *stepTask) {
+	switch isa {
+	case AVX512:
+		rnnReLUStepsAVX512(task)
+	case AVX2:
+		rnnReLUStepsAVX2(task)
 	}
 }
 
@@ -588,90 +720,6 @@ func gemmTile(isa ISA, rows, blocks int, task *gemmTask) {
 			gemm5x16AVX2(task)
 		case 4*6 + 0:
 			gemm6x16AVX2(task)
-		}
-	}
-}
-
-// gemmTNTile works on tiles of some rows and blocks of 16 columns.
-//
-//go:noinline
-func gemmTNTile(isa ISA, rows, blocks int, task *gemmTask) {
-	switch isa {
-	case AVX512:
-		switch 4*rows + blocks - 1 {
-		case 4*1 + 0:
-			gemmTN1x16AVX512(task)
-		case 4*1 + 1:
-			gemmTN1x32AVX512(task)
-		case 4*1 + 2:
-			gemmTN1x48AVX512(task)
-		case 4*1 + 3:
-			gemmTN1x64AVX512(task)
-		case 4*2 + 0:
-			gemmTN2x16AVX512(task)
-		case 4*2 + 1:
-			gemmTN2x32AVX512(task)
-		case 4*2 + 2:
-			gemmTN2x48AVX512(task)
-		case 4*2 + 3:
-			gemmTN2x64AVX512(task)
-		case 4*3 + 0:
-			gemmTN3x16AVX512(task)
-		case 4*3 + 1:
-			gemmTN3x32AVX512(task)
-		case 4*3 + 2:
-			gemmTN3x48AVX512(task)
-		case 4*3 + 3:
-			gemmTN3x64AVX512(task)
-		case 4*4 + 0:
-			gemmTN4x16AVX512(task)
-		case 4*4 + 1:
-			gemmTN4x32AVX512(task)
-		case 4*4 + 2:
-			gemmTN4x48AVX512(task)
-		case 4*4 + 3:
-			gemmTN4x64AVX512(task)
-		case 4*5 + 0:
-			gemmTN5x16AVX512(task)
-		case 4*5 + 1:
-			gemmTN5x32AVX512(task)
-		case 4*5 + 2:
-			gemmTN5x48AVX512(task)
-		case 4*5 + 3:
-			gemmTN5x64AVX512(task)
-		case 4*6 + 0:
-			gemmTN6x16AVX512(task)
-		case 4*6 + 1:
-			gemmTN6x32AVX512(task)
-		case 4*6 + 2:
-			gemmTN6x48AVX512(task)
-		case 4*6 + 3:
-			gemmTN6x64AVX512(task)
-		}
-	case AVX2:
-		switch 4*rows + blocks - 1 {
-		case 4*1 + 0:
-			gemmTN1x16AVX2(task)
-		case 4*1 + 1:
-			gemmTN1x32AVX2(task)
-		case 4*1 + 2:
-			gemmTN1x48AVX2(task)
-		case 4*1 + 3:
-			gemmTN1x64AVX2(task)
-		case 4*2 + 0:
-			gemmTN2x16AVX2(task)
-		case 4*2 + 1:
-			gemmTN2x32AVX2(task)
-		case 4*3 + 0:
-			gemmTN3x16AVX2(task)
-		case 4*3 + 1:
-			gemmTN3x32AVX2(task)
-		case 4*4 + 0:
-			gemmTN4x16AVX2(task)
-		case 4*5 + 0:
-			gemmTN5x16AVX2(task)
-		case 4*6 + 0:
-			gemmTN6x16AVX2(task)
 		}
 	}
 }

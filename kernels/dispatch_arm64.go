@@ -102,11 +102,32 @@ func lstmForwardTrain(isa ISA, h, c, gates, cPrev *float32, hStride, cStride, ga
 	lstmForwardTrainNEON(h, c, gates, cPrev, hStride, cStride, gatesStride, cPrevStride, rows, units)
 }
 
+// lstmPeepholeForward is lstmForward with peepholes p.
+//
+//go:noinline
+func lstmPeepholeForward(isa ISA, h, c, gates, cPrev, p *float32, hStride, cStride, gatesStride, cPrevStride, pStride, rows, units int) {
+	lstmPeepholeForwardNEON(h, c, gates, cPrev, p, hStride, cStride, gatesStride, cPrevStride, pStride, rows, units)
+}
+
+// lstmPeepholeForwardTrain is lstmPeepholeForward and leaves i,f,g,o in gates.
+//
+//go:noinline
+func lstmPeepholeForwardTrain(isa ISA, h, c, gates, cPrev, p *float32, hStride, cStride, gatesStride, cPrevStride, pStride, rows, units int) {
+	lstmPeepholeForwardTrainNEON(h, c, gates, cPrev, p, hStride, cStride, gatesStride, cPrevStride, pStride, rows, units)
+}
+
 // lstmBackward sets gates and dc to the gradients of the pre-activations and of cPrev.
 //
 //go:noinline
 func lstmBackward(isa ISA, gates, dc, dh, h, c, cPrev *float32, gatesStride, dcStride, dhStride, hStride, cStride, cPrevStride, rows, units int) {
 	lstmBackwardNEON(gates, dc, dh, h, c, cPrev, gatesStride, dcStride, dhStride, hStride, cStride, cPrevStride, rows, units)
+}
+
+// lstmPeepholeBackward is lstmBackward with peepholes p.
+//
+//go:noinline
+func lstmPeepholeBackward(isa ISA, gates, dc, dh, h, c, cPrev, p *float32, gatesStride, dcStride, dhStride, hStride, cStride, cPrevStride, pStride, rows, units int) {
+	lstmPeepholeBackwardNEON(gates, dc, dh, h, c, cPrev, p, gatesStride, dcStride, dhStride, hStride, cStride, cPrevStride, pStride, rows, units)
 }
 
 // gruForward sets h from the pre-activations r,z,n.
@@ -123,25 +144,81 @@ func gruForwardTrain(isa ISA, h, gx, gh, hPrev *float32, hStride, gxStride, ghSt
 	gruForwardTrainNEON(h, gx, gh, hPrev, hStride, gxStride, ghStride, hPrevStride, rows, units)
 }
 
-// gruBackward sets gx, gh and dhPrev to the gradients of the pre-activations and of hPrev.
+// gruBackward sets gx and gh to the gradients of the pre-activations, and z.
 //
 //go:noinline
-func gruBackward(isa ISA, gx, gh, dhPrev, dh, hPrev *float32, gxStride, ghStride, dhPrevStride, dhStride, hPrevStride, rows, units int) {
-	gruBackwardNEON(gx, gh, dhPrev, dh, hPrev, gxStride, ghStride, dhPrevStride, dhStride, hPrevStride, rows, units)
+func gruBackward(isa ISA, gx, gh, z, dh, hPrev *float32, gxStride, ghStride, zStride, dhStride, hPrevStride, rows, units int) {
+	gruBackwardNEON(gx, gh, z, dh, hPrev, gxStride, ghStride, zStride, dhStride, hPrevStride, rows, units)
 }
 
-// lstmStep computes count products of one row and 64 columns a panel, and then lstmForward.
+// mulAddRows sets c = fma(a, b, c).
 //
 //go:noinline
-func lstmStep(isa ISA, products *[2]gemmTask, count int, h, c, gates, cPrev *float32, units int) {
-	lstmStepNEON(products, count, h, c, gates, cPrev, units)
+func mulAddRows(isa ISA, c, a, b *float32, cStride, aStride, bStride, rows, units int) {
+	mulAddRowsNEON(c, a, b, cStride, aStride, bStride, rows, units)
 }
 
-// gruStep computes count products of one row and 48 columns a panel, and then gruForward.
+// lstmPeepholeSums sets sum to the sums over rows of di*cPrev, df*cPrev and do*c, or adds them if add is 1.
 //
 //go:noinline
-func gruStep(isa ISA, products *[2]gemmTask, count int, h, gx, gh, hPrev *float32, units int) {
-	gruStepNEON(products, count, h, gx, gh, hPrev, units)
+func lstmPeepholeSums(isa ISA, sum, gates, c, cPrev *float32, gatesStride, cStride, cPrevStride, rows, units, add int) {
+	lstmPeepholeSumsNEON(sum, gates, c, cPrev, gatesStride, cStride, cPrevStride, rows, units, add)
+}
+
+// copyBlocks copies blocks of 16 columns of some rows. Steps are bytes from block to block, strides from row to row.
+//
+//go:noinline
+func copyBlocks(isa ISA, dst, src *float32, dstStep, srcStride, rows, blocks int) {
+	copyBlocksNEON(dst, src, dstStep, srcStride, rows, blocks)
+}
+
+// transpose copies rows and columns, multiples of 16, to columns and rows. Strides are bytes.
+//
+//go:noinline
+func transpose(isa ISA, dst, src *float32, dstStride, srcStride, rows, cols int) {
+	transposeNEON(dst, src, dstStride, srcStride, rows, cols)
+}
+
+// lstmSteps makes steps of an LSTM.
+//
+//go:noinline
+func lstmSteps(isa ISA, task *stepTask) {
+	lstmStepsNEON(task)
+}
+
+// lstmStepsTrain is lstmSteps and leaves i,f,g,o in gates.
+//
+//go:noinline
+func lstmStepsTrain(isa ISA, task *stepTask) {
+	lstmStepsTrainNEON(task)
+}
+
+// gruSteps makes steps of a GRU.
+//
+//go:noinline
+func gruSteps(isa ISA, task *stepTask) {
+	gruStepsNEON(task)
+}
+
+// gruStepsTrain is gruSteps and leaves r,z,n in gx.
+//
+//go:noinline
+func gruStepsTrain(isa ISA, task *stepTask) {
+	gruStepsTrainNEON(task)
+}
+
+// rnnTanhSteps makes steps of an RNN with tanh.
+//
+//go:noinline
+func rnnTanhSteps(isa ISA, task *stepTask) {
+	rnnTanhStepsNEON(task)
+}
+
+// rnnReLUSteps makes steps of an RNN with max(0, x).
+//
+//go:noinline
+func rnnReLUSteps(isa ISA, task *stepTask) {
+	rnnReLUStepsNEON(task)
 }
 
 // sum sets *out to the sum of x[i].
@@ -319,35 +396,10 @@ func gemmTile(isa ISA, rows, blocks int, task *gemmTask) {
 			gemm2x32NEON(task)
 		case 4*3 + 0:
 			gemm3x16NEON(task)
+		case 4*3 + 1:
+			gemm3x32NEON(task)
 		case 4*4 + 0:
 			gemm4x16NEON(task)
-		}
-	}
-}
-
-// gemmTNTile works on tiles of some rows and blocks of 16 columns.
-//
-//go:noinline
-func gemmTNTile(isa ISA, rows, blocks int, task *gemmTask) {
-	switch isa {
-	case NEON:
-		switch 4*rows + blocks - 1 {
-		case 4*1 + 0:
-			gemmTN1x16NEON(task)
-		case 4*1 + 1:
-			gemmTN1x32NEON(task)
-		case 4*1 + 2:
-			gemmTN1x48NEON(task)
-		case 4*1 + 3:
-			gemmTN1x64NEON(task)
-		case 4*2 + 0:
-			gemmTN2x16NEON(task)
-		case 4*2 + 1:
-			gemmTN2x32NEON(task)
-		case 4*3 + 0:
-			gemmTN3x16NEON(task)
-		case 4*4 + 0:
-			gemmTN4x16NEON(task)
 		}
 	}
 }
@@ -363,5 +415,5 @@ func tileBlocks(isa ISA) []int {
 }
 
 var (
-	tileBlocksNEON = [...]int{0, 4, 2, 1, 1}
+	tileBlocksNEON = [...]int{0, 4, 2, 2, 1}
 )

@@ -102,10 +102,31 @@ func lstmForwardTrain(isa ISA, h, c, gates, cPrev *float32, hStride, cStride, ga
 	panic(unreachable)
 }
 
+// lstmPeepholeForward is lstmForward with peepholes p.
+//
+//go:noinline
+func lstmPeepholeForward(isa ISA, h, c, gates, cPrev, p *float32, hStride, cStride, gatesStride, cPrevStride, pStride, rows, units int) {
+	panic(unreachable)
+}
+
+// lstmPeepholeForwardTrain is lstmPeepholeForward and leaves i,f,g,o in gates.
+//
+//go:noinline
+func lstmPeepholeForwardTrain(isa ISA, h, c, gates, cPrev, p *float32, hStride, cStride, gatesStride, cPrevStride, pStride, rows, units int) {
+	panic(unreachable)
+}
+
 // lstmBackward sets gates and dc to the gradients of the pre-activations and of cPrev.
 //
 //go:noinline
 func lstmBackward(isa ISA, gates, dc, dh, h, c, cPrev *float32, gatesStride, dcStride, dhStride, hStride, cStride, cPrevStride, rows, units int) {
+	panic(unreachable)
+}
+
+// lstmPeepholeBackward is lstmBackward with peepholes p.
+//
+//go:noinline
+func lstmPeepholeBackward(isa ISA, gates, dc, dh, h, c, cPrev, p *float32, gatesStride, dcStride, dhStride, hStride, cStride, cPrevStride, pStride, rows, units int) {
 	panic(unreachable)
 }
 
@@ -123,24 +144,80 @@ func gruForwardTrain(isa ISA, h, gx, gh, hPrev *float32, hStride, gxStride, ghSt
 	panic(unreachable)
 }
 
-// gruBackward sets gx, gh and dhPrev to the gradients of the pre-activations and of hPrev.
+// gruBackward sets gx and gh to the gradients of the pre-activations, and z.
 //
 //go:noinline
-func gruBackward(isa ISA, gx, gh, dhPrev, dh, hPrev *float32, gxStride, ghStride, dhPrevStride, dhStride, hPrevStride, rows, units int) {
+func gruBackward(isa ISA, gx, gh, z, dh, hPrev *float32, gxStride, ghStride, zStride, dhStride, hPrevStride, rows, units int) {
 	panic(unreachable)
 }
 
-// lstmStep computes count products of one row and 64 columns a panel, and then lstmForward.
+// mulAddRows sets c = fma(a, b, c).
 //
 //go:noinline
-func lstmStep(isa ISA, products *[2]gemmTask, count int, h, c, gates, cPrev *float32, units int) {
+func mulAddRows(isa ISA, c, a, b *float32, cStride, aStride, bStride, rows, units int) {
 	panic(unreachable)
 }
 
-// gruStep computes count products of one row and 48 columns a panel, and then gruForward.
+// lstmPeepholeSums sets sum to the sums over rows of di*cPrev, df*cPrev and do*c, or adds them if add is 1.
 //
 //go:noinline
-func gruStep(isa ISA, products *[2]gemmTask, count int, h, gx, gh, hPrev *float32, units int) {
+func lstmPeepholeSums(isa ISA, sum, gates, c, cPrev *float32, gatesStride, cStride, cPrevStride, rows, units, add int) {
+	panic(unreachable)
+}
+
+// copyBlocks copies blocks of 16 columns of some rows. Steps are bytes from block to block, strides from row to row.
+//
+//go:noinline
+func copyBlocks(isa ISA, dst, src *float32, dstStep, srcStride, rows, blocks int) {
+	panic(unreachable)
+}
+
+// transpose copies rows and columns, multiples of 16, to columns and rows. Strides are bytes.
+//
+//go:noinline
+func transpose(isa ISA, dst, src *float32, dstStride, srcStride, rows, cols int) {
+	panic(unreachable)
+}
+
+// lstmSteps makes steps of an LSTM.
+//
+//go:noinline
+func lstmSteps(isa ISA, task *stepTask) {
+	panic(unreachable)
+}
+
+// lstmStepsTrain is lstmSteps and leaves i,f,g,o in gates.
+//
+//go:noinline
+func lstmStepsTrain(isa ISA, task *stepTask) {
+	panic(unreachable)
+}
+
+// gruSteps makes steps of a GRU.
+//
+//go:noinline
+func gruSteps(isa ISA, task *stepTask) {
+	panic(unreachable)
+}
+
+// gruStepsTrain is gruSteps and leaves r,z,n in gx.
+//
+//go:noinline
+func gruStepsTrain(isa ISA, task *stepTask) {
+	panic(unreachable)
+}
+
+// rnnTanhSteps makes steps of an RNN with tanh.
+//
+//go:noinline
+func rnnTanhSteps(isa ISA, task *stepTask) {
+	panic(unreachable)
+}
+
+// rnnReLUSteps makes steps of an RNN with max(0, x).
+//
+//go:noinline
+func rnnReLUSteps(isa ISA, task *stepTask) {
 	panic(unreachable)
 }
 
@@ -302,13 +379,6 @@ func clip(isa ISA, x *float32, n int, lo, hi float32) {
 //
 //go:noinline
 func gemmTile(isa ISA, rows, blocks int, task *gemmTask) {
-	panic(unreachable)
-}
-
-// gemmTNTile works on tiles of some rows and blocks of 16 columns.
-//
-//go:noinline
-func gemmTNTile(isa ISA, rows, blocks int, task *gemmTask) {
 	panic(unreachable)
 }
 

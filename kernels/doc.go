@@ -19,6 +19,21 @@
 // Functions check the sizes of their arguments and panic before they write
 // anything. They never allocate, and any number of goroutines may call them.
 //
+// # Products
+//
+// A product takes one of its matrices packed, in memory of the caller, and the
+// other one as it is. Of plain row-major matrices there are
+//
+//	C = A·B     w.SetRows(b); Gemm(c, a, n, w, nil)
+//	C = A·Bᵀ    w.Pack(b); Gemm(c, a, n, w, nil)
+//	C = Aᵀ·B    w.SetRows(b); GemmTN(c, a, 1, n, w, false)
+//	C = Aᵀ·Bᵀ   w.Pack(b); GemmTN(c, a, 1, n, w, false)
+//
+// with w := NewPanels(1, columns of C, K). [GemmAdd] and GemmTN also add to C, and
+// [Gemv] is the product of one row. Panels that are made for the longest K serve
+// shorter ones after [Panels.Resize]. Weights beyond the caches are best gone
+// through back and forth: see [Panels.Reversed].
+//
 // # Numbers
 //
 // Each sum has one order, which its function states, and each formula one
@@ -38,6 +53,7 @@
 // # Paths
 //
 // The fastest path that the machine can run is chosen when the program starts.
+// The speed of NEON is what models of its processors say, and was not measured.
 // The environment variable SIMDRNN_ISA (generic, neon, avx2 or avx512) and [Use]
 // choose another. If SIMDRNN_ISA is wrong, [Active] returns the error and
 // kernels panic with it. The build tag purego leaves only the portable path.

@@ -61,6 +61,12 @@ func TestFPState(t *testing.T) {
 				call{"GemmAdd " + name, func() { GemmAdd(c.Mat, a.Mat, rows, p.w) }})
 		}
 	}
+	for _, f := range stepFuncs {
+		for _, units := range []int{5, 37} {
+			s := stepCase{stepFunc: f, units: units, inputs: -1, proj: -1, T: 2, bias: true}.newSeq(1)
+			calls = append(calls, call{fmt.Sprintf("%s units=%d", f.name, units), func() { f.run(s) }})
+		}
+	}
 	sum, rows := make([]float32, 37), Mat{make([]float32, 3*37), 37}
 	calls = append(calls, call{"AddRows", func() { AddRows(sum, rows, 3) }})
 

@@ -18,13 +18,24 @@ func RNNTanhForward(h, gates Mat, n, units int) {
 	size2(fn, n, units)
 	h.writes(fn, "h", n, units)
 	gates.reads(fn, "gates", n, units)
-	isa := use()
-	if isa == Generic {
+	rnnForwardOn(use(), h, gates, n, units, false)
+}
+
+// rnnForwardOn is RNNTanhForward, or RNNReLUForward if relu, on the path isa.
+func rnnForwardOn(isa ISA, h, gates Mat, n, units int, relu bool) {
+	switch {
+	case isa == Generic && relu:
+		rnnReLUForwardGeneric(h, gates, n, units)
+	case isa == Generic:
 		rnnTanhForwardGeneric(h, gates, n, units)
-		return
-	}
-	for t := range tiles(n, units) {
-		rnnTanhForward(isa, t.of(h, 1), t.of(gates, 1), h.Stride, gates.Stride, t.rows, t.cols)
+	case relu:
+		for t := tiles(n, units); t.rows > 0; t = t.next(n, units) {
+			rnnReLUForward(isa, t.of(h, 1), t.of(gates, 1), h.Stride, gates.Stride, t.rows, t.cols)
+		}
+	default:
+		for t := tiles(n, units); t.rows > 0; t = t.next(n, units) {
+			rnnTanhForward(isa, t.of(h, 1), t.of(gates, 1), h.Stride, gates.Stride, t.rows, t.cols)
+		}
 	}
 }
 
@@ -35,14 +46,7 @@ func RNNReLUForward(h, gates Mat, n, units int) {
 	size2(fn, n, units)
 	h.writes(fn, "h", n, units)
 	gates.reads(fn, "gates", n, units)
-	isa := use()
-	if isa == Generic {
-		rnnReLUForwardGeneric(h, gates, n, units)
-		return
-	}
-	for t := range tiles(n, units) {
-		rnnReLUForward(isa, t.of(h, 1), t.of(gates, 1), h.Stride, gates.Stride, t.rows, t.cols)
-	}
+	rnnForwardOn(use(), h, gates, n, units, true)
 }
 
 // RNNTanhBackward sets dGates = dh*(1-h²) for the h of RNNTanhForward. All are
@@ -58,7 +62,7 @@ func RNNTanhBackward(dGates, dh, h Mat, n, units int) {
 		rnnTanhBackwardGeneric(dGates, dh, h, n, units)
 		return
 	}
-	for t := range tiles(n, units) {
+	for t := tiles(n, units); t.rows > 0; t = t.next(n, units) {
 		rnnTanhBackward(isa, t.of(dGates, 1), t.of(dh, 1), t.of(h, 1), dGates.Stride, dh.Stride, h.Stride, t.rows, t.cols)
 	}
 }
@@ -76,7 +80,7 @@ func RNNReLUBackward(dGates, dh, h Mat, n, units int) {
 		rnnReLUBackwardGeneric(dGates, dh, h, n, units)
 		return
 	}
-	for t := range tiles(n, units) {
+	for t := tiles(n, units); t.rows > 0; t = t.next(n, units) {
 		rnnReLUBackward(isa, t.of(dGates, 1), t.of(dh, 1), t.of(h, 1), dGates.Stride, dh.Stride, h.Stride, t.rows, t.cols)
 	}
 }
@@ -100,17 +104,22 @@ func LSTMForward(h, c, gates, cPrev Mat, n, units int) {
 	c.writes(fn, "c", n, units)
 	gates.reads(fn, "gates", n, packedWidth(4, units))
 	cPrev.reads(fn, "cPrev", n, units)
-	lstmForwardOn(use(), h, c, gates, cPrev, n, units)
+	lstmForwardOn(use(), h, c, gates, cPrev, n, units, false)
 }
 
-// lstmForwardOn is LSTMForward on the path isa.
-func lstmForwardOn(isa ISA, h, c, gates, cPrev Mat, n, units int) {
-	if isa == Generic {
-		lstmForwardGeneric(h, c, gates, cPrev, n, units, false)
-		return
-	}
-	for t := range tiles(n, units) {
-		lstmForward(isa, t.of(h, 1), t.of(c, 1), t.of(gates, 4), t.of(cPrev, 1), h.Stride, c.Stride, gates.Stride, cPrev.Stride, t.rows, t.cols)
+// lstmForwardOn is LSTMForward or LSTMForwardTrain on the path isa.
+func lstmForwardOn(isa ISA, h, c, gates, cPrev Mat, n, units int, train bool) {
+	switch {
+	case isa == Generic:
+		lstmForwardGeneric(h, c, gates, cPrev, nil, n, units, train)
+	case train:
+		for t := tiles(n, units); t.rows > 0; t = t.next(n, units) {
+			lstmForwardTrain(isa, t.of(h, 1), t.of(c, 1), t.of(gates, 4), t.of(cPrev, 1), h.Stride, c.Stride, gates.Stride, cPrev.Stride, t.rows, t.cols)
+		}
+	default:
+		for t := tiles(n, units); t.rows > 0; t = t.next(n, units) {
+			lstmForward(isa, t.of(h, 1), t.of(c, 1), t.of(gates, 4), t.of(cPrev, 1), h.Stride, c.Stride, gates.Stride, cPrev.Stride, t.rows, t.cols)
+		}
 	}
 }
 
@@ -123,14 +132,7 @@ func LSTMForwardTrain(h, c, gates, cPrev Mat, n, units int) {
 	c.writes(fn, "c", n, units)
 	gates.writes(fn, "gates", n, packedWidth(4, units))
 	cPrev.reads(fn, "cPrev", n, units)
-	isa := use()
-	if isa == Generic {
-		lstmForwardGeneric(h, c, gates, cPrev, n, units, true)
-		return
-	}
-	for t := range tiles(n, units) {
-		lstmForwardTrain(isa, t.of(h, 1), t.of(c, 1), t.of(gates, 4), t.of(cPrev, 1), h.Stride, c.Stride, gates.Stride, cPrev.Stride, t.rows, t.cols)
-	}
+	lstmForwardOn(use(), h, c, gates, cPrev, n, units, true)
 }
 
 // LSTMBackward takes the activations i,f,g,o in gates, as LSTMForwardTrain left
@@ -155,12 +157,127 @@ func LSTMBackward(gates, dc, dh, h, c, cPrev Mat, n, units int) {
 	cPrev.reads(fn, "cPrev", n, units)
 	isa := use()
 	if isa == Generic {
-		lstmBackwardGeneric(gates, dc, dh, h, cPrev, n, units)
+		lstmBackwardGeneric(gates, dc, dh, h, cPrev, nil, n, units)
 		return
 	}
-	for t := range tiles(n, units) {
+	for t := tiles(n, units); t.rows > 0; t = t.next(n, units) {
 		lstmBackward(isa, t.of(gates, 4), t.of(dc, 1), t.of(dh, 1), t.of(h, 1), t.of(c, 1), t.of(cPrev, 1),
 			gates.Stride, dc.Stride, dh.Stride, h.Stride, c.Stride, cPrev.Stride, t.rows, t.cols)
+	}
+}
+
+// LSTMPeepholeForward is LSTMForward with peepholes p, by which the gates look at
+// the cell: with pi, pf and po in packed order as the gates of a GRU are,
+//
+//	i = fma(pi, cPrev, i);  f = fma(pf, cPrev, f);  o = fma(po, c, o)
+//
+// before the sigmoids. p has the width of three gates.
+func LSTMPeepholeForward(h, c, gates, cPrev Mat, p []float32, n, units int) {
+	const fn = "LSTMPeepholeForward"
+	size2(fn, n, units)
+	h.writes(fn, "h", n, units)
+	c.writes(fn, "c", n, units)
+	gates.reads(fn, "gates", n, packedWidth(4, units))
+	cPrev.reads(fn, "cPrev", n, units)
+	reads(fn, "p", p, packedWidth(3, units))
+	isa := use()
+	if isa == Generic {
+		lstmForwardGeneric(h, c, gates, cPrev, p, n, units, false)
+		return
+	}
+	for t := tiles(n, units); t.rows > 0; t = t.next(n, units) {
+		lstmPeepholeForward(isa, t.of(h, 1), t.of(c, 1), t.of(gates, 4), t.of(cPrev, 1), &p[3*t.col],
+			h.Stride, c.Stride, gates.Stride, cPrev.Stride, 0, t.rows, t.cols)
+	}
+}
+
+// LSTMPeepholeForwardTrain is LSTMPeepholeForward, with the same bits in h and c,
+// and leaves in gates the activations i,f,g,o for LSTMPeepholeBackward.
+func LSTMPeepholeForwardTrain(h, c, gates, cPrev Mat, p []float32, n, units int) {
+	const fn = "LSTMPeepholeForwardTrain"
+	size2(fn, n, units)
+	h.writes(fn, "h", n, units)
+	c.writes(fn, "c", n, units)
+	gates.writes(fn, "gates", n, packedWidth(4, units))
+	cPrev.reads(fn, "cPrev", n, units)
+	reads(fn, "p", p, packedWidth(3, units))
+	isa := use()
+	if isa == Generic {
+		lstmForwardGeneric(h, c, gates, cPrev, p, n, units, true)
+		return
+	}
+	for t := tiles(n, units); t.rows > 0; t = t.next(n, units) {
+		lstmPeepholeForwardTrain(isa, t.of(h, 1), t.of(c, 1), t.of(gates, 4), t.of(cPrev, 1), &p[3*t.col],
+			h.Stride, c.Stride, gates.Stride, cPrev.Stride, 0, t.rows, t.cols)
+	}
+}
+
+// LSTMPeepholeBackward is LSTMBackward for LSTMPeepholeForwardTrain: with do, the
+// gradient of o's pre-activation,
+//
+//	dc += dh*o*(1-tanh(c)²) + do*po
+//	dGates as LSTMBackward
+//	dc = dc*f + di*pi + df*pf
+//
+// The gradient of p is LSTMPeepholeGrad.
+func LSTMPeepholeBackward(gates, dc, dh, h, c, cPrev Mat, p []float32, n, units int) {
+	const fn = "LSTMPeepholeBackward"
+	size2(fn, n, units)
+	gates.writes(fn, "gates", n, packedWidth(4, units))
+	dc.writes(fn, "dc", n, units)
+	dh.reads(fn, "dh", n, units)
+	h.reads(fn, "h", n, units)
+	c.reads(fn, "c", n, units)
+	cPrev.reads(fn, "cPrev", n, units)
+	reads(fn, "p", p, packedWidth(3, units))
+	isa := use()
+	if isa == Generic {
+		lstmBackwardGeneric(gates, dc, dh, h, cPrev, p, n, units)
+		return
+	}
+	for t := tiles(n, units); t.rows > 0; t = t.next(n, units) {
+		lstmPeepholeBackward(isa, t.of(gates, 4), t.of(dc, 1), t.of(dh, 1), t.of(h, 1), t.of(c, 1), t.of(cPrev, 1), &p[3*t.col],
+			gates.Stride, dc.Stride, dh.Stride, h.Stride, c.Stride, cPrev.Stride, 0, t.rows, t.cols)
+	}
+}
+
+// LSTMPeepholeGrad adds to dp the gradient of peepholes over n rows, which may be
+// those of many steps, from the dGates that LSTMPeepholeBackward left:
+//
+//	dpi += Σ di*cPrev;  dpf += Σ df*cPrev;  dpo += Σ do*c
+//
+// in the order of AddRows, with fused multiply-adds. dp has the order of p and
+// must not overlap the others.
+func LSTMPeepholeGrad(dp []float32, dGates, c, cPrev Mat, n, units int) {
+	const fn = "LSTMPeepholeGrad"
+	size2(fn, n, units)
+	writes(fn, "dp", dp, packedWidth(3, units))
+	dGates.reads(fn, "dGates", n, packedWidth(4, units))
+	c.reads(fn, "c", n, units)
+	cPrev.reads(fn, "cPrev", n, units)
+	isa := use()
+	if n == 0 {
+		return
+	}
+	const cols = sumCols / 4 // a block
+	for u := 0; u < units; u += cols {
+		var sum [3 * cols]float32
+		some := min(cols, units-u)
+		for b := 0; b < n; b += kChain {
+			rows := min(kChain, n-b)
+			g, s, prev := dGates.from(b, 4*u), c.from(b, u), cPrev.from(b, u)
+			if isa == Generic {
+				lstmPeepholeSumsGeneric(sum[:], g, s, prev, rows, some, b > 0)
+			} else {
+				lstmPeepholeSums(isa, &sum[0], &g.Data[0], &s.Data[0], &prev.Data[0], g.Stride, s.Stride, prev.Stride, rows, some, min(b, 1))
+			}
+		}
+		for q := range 3 {
+			d := dp[PackedIndex(3, u, q):]
+			for i, v := range sum[q*cols:][:some] {
+				d[i] = flush(d[i] + v)
+			}
+		}
 	}
 }
 
@@ -185,17 +302,22 @@ func GRUForward(h, gx, gh, hPrev Mat, n, units int) {
 	gx.reads(fn, "gx", n, packedWidth(3, units))
 	gh.reads(fn, "gh", n, packedWidth(3, units))
 	hPrev.reads(fn, "hPrev", n, units)
-	gruForwardOn(use(), h, gx, gh, hPrev, n, units)
+	gruForwardOn(use(), h, gx, gh, hPrev, n, units, false)
 }
 
-// gruForwardOn is GRUForward on the path isa.
-func gruForwardOn(isa ISA, h, gx, gh, hPrev Mat, n, units int) {
-	if isa == Generic {
-		gruForwardGeneric(h, gx, gh, hPrev, n, units, false)
-		return
-	}
-	for t := range tiles(n, units) {
-		gruForward(isa, t.of(h, 1), t.of(gx, 3), t.of(gh, 3), t.of(hPrev, 1), h.Stride, gx.Stride, gh.Stride, hPrev.Stride, t.rows, t.cols)
+// gruForwardOn is GRUForward or GRUForwardTrain on the path isa.
+func gruForwardOn(isa ISA, h, gx, gh, hPrev Mat, n, units int, train bool) {
+	switch {
+	case isa == Generic:
+		gruForwardGeneric(h, gx, gh, hPrev, n, units, train)
+	case train:
+		for t := tiles(n, units); t.rows > 0; t = t.next(n, units) {
+			gruForwardTrain(isa, t.of(h, 1), t.of(gx, 3), t.of(gh, 3), t.of(hPrev, 1), h.Stride, gx.Stride, gh.Stride, hPrev.Stride, t.rows, t.cols)
+		}
+	default:
+		for t := tiles(n, units); t.rows > 0; t = t.next(n, units) {
+			gruForward(isa, t.of(h, 1), t.of(gx, 3), t.of(gh, 3), t.of(hPrev, 1), h.Stride, gx.Stride, gh.Stride, hPrev.Stride, t.rows, t.cols)
+		}
 	}
 }
 
@@ -209,40 +331,50 @@ func GRUForwardTrain(h, gx, gh, hPrev Mat, n, units int) {
 	gx.writes(fn, "gx", n, packedWidth(3, units))
 	gh.writes(fn, "gh", n, packedWidth(3, units))
 	hPrev.reads(fn, "hPrev", n, units)
-	isa := use()
-	if isa == Generic {
-		gruForwardGeneric(h, gx, gh, hPrev, n, units, true)
-		return
-	}
-	for t := range tiles(n, units) {
-		gruForwardTrain(isa, t.of(h, 1), t.of(gx, 3), t.of(gh, 3), t.of(hPrev, 1), h.Stride, gx.Stride, gh.Stride, hPrev.Stride, t.rows, t.cols)
-	}
+	gruForwardOn(use(), h, gx, gh, hPrev, n, units, true)
 }
 
 // GRUBackward takes gx and gh as GRUForwardTrain left them with hPrev, and the
 // gradient dh of h. It leaves in gx the gradients of xr, xz, xn, in gh those of
-// hr, hz, hn, and in dhPrev the part of hPrev's gradient that passes by the
-// gates:
+// hr, hz, hn, and z, which passes the rest of hPrev's gradient by the gates:
 //
 //	dn = dh*(1-z)*(1-n²);  dz = dh*(hPrev-n)*z*(1-z);  dr = dn*hn*r*(1-r)
-//	gx = dr, dz, dn;       gh = dr, dz, dn*r;          dhPrev = dh*z
+//	gx = dr, dz, dn;       gh = dr, dz, dn*r
 //
-// dhPrev, dh and hPrev are plain. dhPrev may be dh.
-func GRUBackward(gx, gh, dhPrev, dh, hPrev Mat, n, units int) {
+// The gradient of hPrev is dh*z + gh·W_hh; MulAdd(dhPrev, dh, z) adds the first
+// part to the second. z, dh and hPrev are plain.
+func GRUBackward(gx, gh, z, dh, hPrev Mat, n, units int) {
 	const fn = "GRUBackward"
 	size2(fn, n, units)
 	gx.writes(fn, "gx", n, packedWidth(3, units))
 	gh.writes(fn, "gh", n, packedWidth(3, units))
-	dhPrev.writes(fn, "dhPrev", n, units)
+	z.writes(fn, "z", n, units)
 	dh.reads(fn, "dh", n, units)
 	hPrev.reads(fn, "hPrev", n, units)
 	isa := use()
 	if isa == Generic {
-		gruBackwardGeneric(gx, gh, dhPrev, dh, hPrev, n, units)
+		gruBackwardGeneric(gx, gh, z, dh, hPrev, n, units)
 		return
 	}
-	for t := range tiles(n, units) {
-		gruBackward(isa, t.of(gx, 3), t.of(gh, 3), t.of(dhPrev, 1), t.of(dh, 1), t.of(hPrev, 1),
-			gx.Stride, gh.Stride, dhPrev.Stride, dh.Stride, hPrev.Stride, t.rows, t.cols)
+	for t := tiles(n, units); t.rows > 0; t = t.next(n, units) {
+		gruBackward(isa, t.of(gx, 3), t.of(gh, 3), t.of(z, 1), t.of(dh, 1), t.of(hPrev, 1),
+			gx.Stride, gh.Stride, z.Stride, dh.Stride, hPrev.Stride, t.rows, t.cols)
+	}
+}
+
+// MulAdd sets c = a*b + c by fused multiply-adds. All are plain.
+func MulAdd(c, a, b Mat, n, units int) {
+	const fn = "MulAdd"
+	size2(fn, n, units)
+	c.writes(fn, "c", n, units)
+	a.reads(fn, "a", n, units)
+	b.reads(fn, "b", n, units)
+	isa := use()
+	if isa == Generic {
+		mulAddRowsGeneric(c, a, b, n, units)
+		return
+	}
+	for t := tiles(n, units); t.rows > 0; t = t.next(n, units) {
+		mulAddRows(isa, t.of(c, 1), t.of(a, 1), t.of(b, 1), c.Stride, a.Stride, b.Stride, t.rows, t.cols)
 	}
 }

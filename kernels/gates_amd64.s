@@ -42,23 +42,23 @@ row1:
 
 loop3:
 	VMOVUPS     (CX), Y5
+	VMOVAPS     Y2, Y6
+	VMOVUPS     constantsAVX2<>+416(SB), Y8
+	VMOVAPS     Y4, Y7
 	VMINPS      Y5, Y0, Y5
 	VMAXPS      Y5, Y1, Y5
-	VMOVAPS     Y2, Y6
 	VFMADD231PS Y5, Y5, Y6
-	VMOVAPS     Y4, Y7
+	VFMADD231PS constantsAVX2<>+384(SB), Y6, Y8
 	VFMADD231PS Y3, Y6, Y7
+	VFMADD213PS constantsAVX2<>+448(SB), Y6, Y8
 	VFMADD213PS constantsAVX2<>+352(SB), Y6, Y7
+	VFMADD213PS constantsAVX2<>+480(SB), Y6, Y8
 	VMULPS      Y7, Y5, Y5
-	VMOVUPS     constantsAVX2<>+416(SB), Y7
-	VFMADD231PS constantsAVX2<>+384(SB), Y6, Y7
-	VFMADD213PS constantsAVX2<>+448(SB), Y6, Y7
-	VFMADD213PS constantsAVX2<>+480(SB), Y6, Y7
-	VMULPS      Y7, Y5, Y6
-	VMULPS      Y7, Y7, Y7
-	VFMADD231PS Y5, Y5, Y7
-	VADDPS      Y6, Y6, Y5
-	VDIVPS      Y7, Y5, Y5
+	VMULPS      Y8, Y8, Y6
+	VMULPS      Y8, Y5, Y7
+	VFMADD231PS Y5, Y5, Y6
+	VADDPS      Y7, Y7, Y5
+	VDIVPS      Y6, Y5, Y5
 	VMOVUPS     Y5, (AX)
 	ADDQ        $+32, AX
 	ADDQ        $+32, CX
@@ -68,31 +68,51 @@ loop3:
 
 done4:
 	// The last elements.
-	TESTQ       DX, DX
-	JEQ         done5
-	NEGQ        DX
-	LEAQ        constantsAVX2<>+544(SB), BX
-	VMOVUPS     (BX)(DX*4), Y5
-	VMASKMOVPS  (CX), Y5, Y6
-	VMINPS      Y6, Y0, Y6
-	VMAXPS      Y6, Y1, Y6
-	VMOVAPS     Y2, Y7
-	VFMADD231PS Y6, Y6, Y7
-	VMOVAPS     Y4, Y8
-	VFMADD231PS Y3, Y7, Y8
-	VFMADD213PS constantsAVX2<>+352(SB), Y7, Y8
-	VMULPS      Y8, Y6, Y6
-	VMOVUPS     constantsAVX2<>+416(SB), Y8
-	VFMADD231PS constantsAVX2<>+384(SB), Y7, Y8
-	VFMADD213PS constantsAVX2<>+448(SB), Y7, Y8
-	VFMADD213PS constantsAVX2<>+480(SB), Y7, Y8
-	VMULPS      Y8, Y6, Y7
-	VMULPS      Y8, Y8, Y8
-	VFMADD231PS Y6, Y6, Y8
-	VADDPS      Y7, Y7, Y6
-	VDIVPS      Y8, Y6, Y6
-	VMASKMOVPS  Y6, Y5, (AX)
+	TESTQ        DX, DX
+	JEQ          done5
+	MOVQ         DX, SI
+	NEGQ         DX
+	LEAQ         constantsAVX2<>+544(SB), BX
+	VMOVUPS      (BX)(DX*4), Y5
+	VMASKMOVPS   (CX), Y5, Y5
+	VMOVAPS      Y2, Y6
+	VMOVUPS      constantsAVX2<>+416(SB), Y8
+	VMOVAPS      Y4, Y7
+	LEAQ         (AX), AX
+	TESTQ        $+4, SI
+	VMINPS       Y5, Y0, Y5
+	VMAXPS       Y5, Y1, Y5
+	VFMADD231PS  Y5, Y5, Y6
+	VFMADD231PS  constantsAVX2<>+384(SB), Y6, Y8
+	VFMADD231PS  Y3, Y6, Y7
+	VFMADD213PS  constantsAVX2<>+448(SB), Y6, Y8
+	VFMADD213PS  constantsAVX2<>+352(SB), Y6, Y7
+	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y8
+	VMULPS       Y7, Y5, Y5
+	VMULPS       Y8, Y8, Y6
+	VMULPS       Y8, Y5, Y7
+	VFMADD231PS  Y5, Y5, Y6
+	VADDPS       Y7, Y7, Y5
+	VDIVPS       Y6, Y5, Y5
+	VMOVAPS      Y5, Y5
+	JEQ          stored6
+	VMOVUPS      X5, (AX)
+	ADDQ         $+16, AX
+	VEXTRACTF128 $0x01, Y5, X5
 
+stored6:
+	TESTQ    $+2, SI
+	JEQ      stored7
+	VMOVLPS  X5, (AX)
+	ADDQ     $+8, AX
+	VMOVHLPS X5, X5, X5
+
+stored7:
+	TESTQ  $+1, SI
+	JEQ    stored8
+	VMOVSS X5, (AX)
+
+stored8:
 done5:
 	// To the next row.
 	MOVQ hStride+16(FP), AX
@@ -152,17 +172,37 @@ loop3:
 
 done4:
 	// The last elements.
-	TESTQ      DX, DX
-	JEQ        done5
-	NEGQ       DX
-	LEAQ       constantsAVX2<>+544(SB), BX
-	VMOVUPS    (BX)(DX*4), Y0
-	VMASKMOVPS (CX), Y0, Y1
-	VMOVUPS    constantsAVX2<>+576(SB), Y2
-	VMAXPS     Y1, Y2, Y1
-	VADDPS     constantsAVX2<>+576(SB), Y1, Y1
-	VMASKMOVPS Y1, Y0, (AX)
+	TESTQ        DX, DX
+	JEQ          done5
+	MOVQ         DX, SI
+	NEGQ         DX
+	LEAQ         constantsAVX2<>+544(SB), BX
+	VMOVUPS      (BX)(DX*4), Y0
+	VMASKMOVPS   (CX), Y0, Y0
+	VMOVUPS      constantsAVX2<>+576(SB), Y1
+	LEAQ         (AX), AX
+	TESTQ        $+4, SI
+	VMAXPS       Y0, Y1, Y0
+	VADDPS       constantsAVX2<>+576(SB), Y0, Y0
+	VMOVAPS      Y0, Y0
+	JEQ          stored6
+	VMOVUPS      X0, (AX)
+	ADDQ         $+16, AX
+	VEXTRACTF128 $0x01, Y0, X0
 
+stored6:
+	TESTQ    $+2, SI
+	JEQ      stored7
+	VMOVLPS  X0, (AX)
+	ADDQ     $+8, AX
+	VMOVHLPS X0, X0, X0
+
+stored7:
+	TESTQ  $+1, SI
+	JEQ    stored8
+	VMOVSS X0, (AX)
+
+stored8:
 done5:
 	// To the next row.
 	MOVQ hStride+16(FP), AX
@@ -211,8 +251,8 @@ row1:
 
 loop3:
 	VMOVUPS      (DX), Y0
-	VMOVUPS      (CX), Y1
 	VMOVUPS      constantsAVX2<>+480(SB), Y2
+	VMOVUPS      (CX), Y1
 	VFNMADD231PS Y0, Y0, Y2
 	VMULPS       Y2, Y1, Y0
 	VMOVUPS      Y0, (AX)
@@ -227,16 +267,36 @@ done4:
 	// The last elements.
 	TESTQ        BX, BX
 	JEQ          done5
+	MOVQ         BX, DI
 	NEGQ         BX
 	LEAQ         constantsAVX2<>+544(SB), SI
 	VMOVUPS      (SI)(BX*4), Y0
 	VMASKMOVPS   (DX), Y0, Y1
-	VMASKMOVPS   (CX), Y0, Y2
-	VMOVUPS      constantsAVX2<>+480(SB), Y3
-	VFNMADD231PS Y1, Y1, Y3
-	VMULPS       Y3, Y2, Y1
-	VMASKMOVPS   Y1, Y0, (AX)
+	VMOVUPS      constantsAVX2<>+480(SB), Y2
+	VMASKMOVPS   (CX), Y0, Y0
+	LEAQ         (AX), AX
+	TESTQ        $+4, DI
+	VFNMADD231PS Y1, Y1, Y2
+	VMULPS       Y2, Y0, Y0
+	VMOVAPS      Y0, Y0
+	JEQ          stored6
+	VMOVUPS      X0, (AX)
+	ADDQ         $+16, AX
+	VEXTRACTF128 $0x01, Y0, X0
 
+stored6:
+	TESTQ    $+2, DI
+	JEQ      stored7
+	VMOVLPS  X0, (AX)
+	ADDQ     $+8, AX
+	VMOVHLPS X0, X0, X0
+
+stored7:
+	TESTQ  $+1, DI
+	JEQ    stored8
+	VMOVSS X0, (AX)
+
+stored8:
 done5:
 	// To the next row.
 	MOVQ dGatesStride+24(FP), AX
@@ -289,10 +349,10 @@ row1:
 	JLT  done4
 
 loop3:
-	VMOVUPS (DX), Y0
 	VMOVUPS (CX), Y1
-	VMULPS  constantsAVX2<>+480(SB), Y1, Y1
+	VMOVUPS (DX), Y0
 	VXORPS  Y2, Y2, Y2
+	VMULPS  constantsAVX2<>+480(SB), Y1, Y1
 	VCMPPS  $0x1e, Y2, Y0, Y0
 	VANDPS  Y0, Y1, Y0
 	VMOVUPS Y0, (AX)
@@ -305,19 +365,39 @@ loop3:
 
 done4:
 	// The last elements.
-	TESTQ      BX, BX
-	JEQ        done5
-	NEGQ       BX
-	LEAQ       constantsAVX2<>+544(SB), SI
-	VMOVUPS    (SI)(BX*4), Y0
-	VMASKMOVPS (DX), Y0, Y1
-	VMASKMOVPS (CX), Y0, Y2
-	VMULPS     constantsAVX2<>+480(SB), Y2, Y2
-	VXORPS     Y3, Y3, Y3
-	VCMPPS     $0x1e, Y3, Y1, Y1
-	VANDPS     Y1, Y2, Y1
-	VMASKMOVPS Y1, Y0, (AX)
+	TESTQ        BX, BX
+	JEQ          done5
+	MOVQ         BX, DI
+	NEGQ         BX
+	LEAQ         constantsAVX2<>+544(SB), SI
+	VMOVUPS      (SI)(BX*4), Y0
+	VMASKMOVPS   (CX), Y0, Y1
+	VMASKMOVPS   (DX), Y0, Y0
+	VXORPS       Y2, Y2, Y2
+	LEAQ         (AX), AX
+	TESTQ        $+4, DI
+	VMULPS       constantsAVX2<>+480(SB), Y1, Y1
+	VCMPPS       $0x1e, Y2, Y0, Y0
+	VANDPS       Y0, Y1, Y0
+	VMOVAPS      Y0, Y0
+	JEQ          stored6
+	VMOVUPS      X0, (AX)
+	ADDQ         $+16, AX
+	VEXTRACTF128 $0x01, Y0, X0
 
+stored6:
+	TESTQ    $+2, DI
+	JEQ      stored7
+	VMOVLPS  X0, (AX)
+	ADDQ     $+8, AX
+	VMOVHLPS X0, X0, X0
+
+stored7:
+	TESTQ  $+1, DI
+	JEQ    stored8
+	VMOVSS X0, (AX)
+
+stored8:
 done5:
 	// To the next row.
 	MOVQ dGatesStride+24(FP), AX
@@ -356,11 +436,6 @@ TEXT ·lstmForwardAVX2(SB), NOSPLIT, $8-80
 	VMOVUPS  constantsAVX2<>+32(SB), Y1
 	VMOVUPS  constantsAVX2<>+64(SB), Y2
 	VMOVUPS  constantsAVX2<>+96(SB), Y3
-	VMOVUPS  constantsAVX2<>+128(SB), Y4
-	VMOVUPS  constantsAVX2<>+160(SB), Y5
-	VMOVUPS  constantsAVX2<>+192(SB), Y6
-	VMOVUPS  constantsAVX2<>+224(SB), Y7
-	VMOVUPS  constantsAVX2<>+256(SB), Y8
 
 row1:
 	// A row.
@@ -377,218 +452,510 @@ row1:
 
 	// 8 elements at a time.
 	CMPQ SI, $+16
-	JLT  done4
+	JLT  done3
 
-loop3:
-	MOVQ $+2, DI
-
-loop5:
-	// Input and cell gates.
-	VMOVUPS      (DX), Y9
-	VMINPS       Y9, Y0, Y9
-	VMAXPS       Y9, Y1, Y9
-	VMOVAPS      Y4, Y10
-	VFNMADD231PS Y2, Y9, Y10
-	VSUBPS       Y4, Y10, Y11
-	VPSLLD       $0x17, Y10, Y10
-	VFMADD231PS  Y3, Y11, Y9
-	VMOVUPS      constantsAVX2<>+640(SB), Y11
-	VFMADD231PS  constantsAVX2<>+608(SB), Y9, Y11
-	VFMADD213PS  constantsAVX2<>+672(SB), Y9, Y11
-	VFMADD213PS  constantsAVX2<>+704(SB), Y9, Y11
-	VFMADD213PS  constantsAVX2<>+736(SB), Y9, Y11
-	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y11
-	VFMADD213PS  constantsAVX2<>+352(SB), Y10, Y11
-	VMOVUPS      128(DX), Y9
-	VMINPS       Y9, Y5, Y9
-	VMAXPS       Y9, Y6, Y9
-	VMOVAPS      Y7, Y10
-	VFMADD231PS  Y9, Y9, Y10
-	VMOVUPS      constantsAVX2<>+320(SB), Y12
-	VFMADD231PS  constantsAVX2<>+288(SB), Y10, Y12
-	VFMADD213PS  constantsAVX2<>+352(SB), Y10, Y12
-	VMULPS       Y12, Y9, Y9
-	VMOVUPS      constantsAVX2<>+416(SB), Y12
-	VFMADD231PS  constantsAVX2<>+384(SB), Y10, Y12
-	VFMADD213PS  constantsAVX2<>+448(SB), Y10, Y12
-	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y12
-	VMULPS       Y12, Y9, Y10
-	VMULPS       Y12, Y12, Y12
-	VFMADD231PS  Y9, Y9, Y12
-	VMULPS       Y12, Y11, Y9
+	// Input and cell gates. Forget gate and c. Output gate.
+	VMOVUPS      (DX), Y5
+	VMOVUPS      constantsAVX2<>+128(SB), Y6
+	VMOVUPS      64(DX), Y12
+	VMOVUPS      constantsAVX2<>+256(SB), Y13
+	VMOVUPS      128(DX), Y8
+	VMOVUPS      constantsAVX2<>+160(SB), Y11
+	VMOVUPS      constantsAVX2<>+192(SB), Y15
+	VMOVUPS      constantsAVX2<>+640(SB), Y7
+	VMOVUPS      constantsAVX2<>+224(SB), Y4
+	VMOVUPS      constantsAVX2<>+416(SB), Y9
+	VMOVUPS      constantsAVX2<>+800(SB), Y14
+	VMOVUPS      constantsAVX2<>+320(SB), Y10
+	VMINPS       Y5, Y0, Y5
+	VMINPS       Y12, Y0, Y12
+	VMINPS       Y8, Y11, Y8
 	VMOVUPS      constantsAVX2<>+480(SB), Y11
-	VDIVPS       Y9, Y11, Y9
-	VMULPS       Y9, Y10, Y9
+	VMAXPS       Y5, Y1, Y5
+	VMAXPS       Y12, Y1, Y12
+	VMAXPS       Y8, Y15, Y8
+	VMOVUPS      constantsAVX2<>+480(SB), Y15
+	VFNMADD231PS Y2, Y5, Y6
+	VFNMADD231PS Y2, Y12, Y13
+	VFMADD231PS  Y8, Y8, Y4
+	VFMADD231PS  constantsAVX2<>+384(SB), Y4, Y9
+	VFMADD231PS  constantsAVX2<>+288(SB), Y4, Y10
+	VFMADD213PS  constantsAVX2<>+448(SB), Y4, Y9
+	VFMADD213PS  constantsAVX2<>+352(SB), Y4, Y10
+	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y9
+	VSUBPS       constantsAVX2<>+128(SB), Y6, Y4
+	VMULPS       Y10, Y8, Y8
+	VSUBPS       constantsAVX2<>+256(SB), Y13, Y10
+	VPSLLD       $0x17, Y6, Y6
+	VPSLLD       $0x17, Y13, Y13
+	VFMADD231PS  Y3, Y4, Y5
+	VMOVUPS      (BX), Y4
+	VFMADD231PS  Y3, Y10, Y12
+	VMULPS       Y9, Y9, Y10
+	VMULPS       Y9, Y8, Y9
+	VFMADD231PS  constantsAVX2<>+608(SB), Y5, Y7
+	VFMADD231PS  constantsAVX2<>+768(SB), Y12, Y14
+	VFMADD231PS  Y8, Y8, Y10
+	VMOVUPS      constantsAVX2<>+128(SB), Y8
+	VFMADD213PS  constantsAVX2<>+672(SB), Y5, Y7
+	VFMADD213PS  constantsAVX2<>+832(SB), Y12, Y14
+	VFMADD213PS  constantsAVX2<>+704(SB), Y5, Y7
+	VFMADD213PS  constantsAVX2<>+864(SB), Y12, Y14
+	VFMADD213PS  constantsAVX2<>+736(SB), Y5, Y7
+	VFMADD213PS  constantsAVX2<>+896(SB), Y12, Y14
+	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y7
+	VMOVUPS      constantsAVX2<>+640(SB), Y5
+	VFMADD213PS  constantsAVX2<>+928(SB), Y12, Y14
+	VFMADD213PS  constantsAVX2<>+352(SB), Y6, Y7
+	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y14
+	VMULPS       Y10, Y7, Y6
+	VFMADD213PS  constantsAVX2<>+480(SB), Y13, Y14
+	VDIVPS       Y6, Y11, Y6
+	VDIVPS       Y14, Y15, Y7
+	VMULPS       Y6, Y9, Y6
+	VFMADD231PS  Y4, Y7, Y6
+	VMOVUPS      Y6, (CX)
+	VMOVUPS      192(DX), Y4
+	VMINPS       Y4, Y0, Y4
+	VMAXPS       Y4, Y1, Y4
+	VFNMADD231PS Y2, Y4, Y8
+	VSUBPS       constantsAVX2<>+128(SB), Y8, Y7
+	VPSLLD       $0x17, Y8, Y8
+	VFMADD231PS  Y3, Y7, Y4
+	VFMADD231PS  constantsAVX2<>+608(SB), Y4, Y5
+	VFMADD213PS  constantsAVX2<>+672(SB), Y4, Y5
+	VFMADD213PS  constantsAVX2<>+704(SB), Y4, Y5
+	VFMADD213PS  constantsAVX2<>+736(SB), Y4, Y5
+	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y5
+	VFMADD213PS  constantsAVX2<>+352(SB), Y8, Y5
+	ADDQ         $-16, SI
+	CMPQ         SI, $+16
+	JLT          done5
 
-	// Forget gate and c.
-	VMOVUPS      64(DX), Y10
-	VMINPS       Y10, Y0, Y10
-	VMAXPS       Y10, Y1, Y10
-	VMOVAPS      Y8, Y11
-	VFNMADD231PS Y2, Y10, Y11
-	VSUBPS       Y8, Y11, Y12
-	VPSLLD       $0x17, Y11, Y11
-	VFMADD231PS  Y3, Y12, Y10
-	VMOVUPS      constantsAVX2<>+800(SB), Y12
-	VFMADD231PS  constantsAVX2<>+768(SB), Y10, Y12
-	VFMADD213PS  constantsAVX2<>+832(SB), Y10, Y12
-	VFMADD213PS  constantsAVX2<>+864(SB), Y10, Y12
-	VFMADD213PS  constantsAVX2<>+896(SB), Y10, Y12
-	VFMADD213PS  constantsAVX2<>+928(SB), Y10, Y12
-	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y12
-	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y12
-	VMOVUPS      constantsAVX2<>+480(SB), Y10
-	VDIVPS       Y12, Y10, Y10
-	VMOVUPS      (BX), Y11
-	VFMADD231PS  Y11, Y10, Y9
-	VMOVUPS      Y9, (CX)
-
-	// Output gate and h.
-	VMOVUPS      192(DX), Y10
-	VMINPS       Y10, Y0, Y10
-	VMAXPS       Y10, Y1, Y10
-	VMOVAPS      Y4, Y11
-	VFNMADD231PS Y2, Y10, Y11
-	VSUBPS       Y4, Y11, Y12
-	VPSLLD       $0x17, Y11, Y11
-	VFMADD231PS  Y3, Y12, Y10
+loop4:
+	// h of the units before. Input and cell gates. Forget gate and c. Output gate.
+	VMOVUPS      32(DX), Y9
+	VMOVUPS      constantsAVX2<>+128(SB), Y4
+	VMOVUPS      96(DX), Y7
+	VMOVUPS      constantsAVX2<>+256(SB), Y13
+	VMOVUPS      160(DX), Y11
+	VMOVUPS      constantsAVX2<>+160(SB), Y14
+	VMOVUPS      constantsAVX2<>+192(SB), Y15
+	VMOVUPS      constantsAVX2<>+640(SB), Y8
+	VMOVUPS      constantsAVX2<>+224(SB), Y12
+	VMOVUPS      constantsAVX2<>+416(SB), Y10
+	VMINPS       Y9, Y0, Y9
+	VMINPS       Y7, Y0, Y7
+	VMINPS       Y11, Y14, Y11
+	VMOVUPS      constantsAVX2<>+800(SB), Y14
+	VMAXPS       Y9, Y1, Y9
+	VMAXPS       Y7, Y1, Y7
+	VMAXPS       Y11, Y15, Y11
+	VMOVUPS      constantsAVX2<>+320(SB), Y15
+	VFNMADD231PS Y2, Y9, Y4
+	VFNMADD231PS Y2, Y7, Y13
+	VFMADD231PS  Y11, Y11, Y12
+	VFMADD231PS  constantsAVX2<>+384(SB), Y12, Y10
+	VFMADD231PS  constantsAVX2<>+288(SB), Y12, Y15
+	VFMADD213PS  constantsAVX2<>+448(SB), Y12, Y10
+	VFMADD213PS  constantsAVX2<>+352(SB), Y12, Y15
+	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y10
+	VSUBPS       constantsAVX2<>+128(SB), Y4, Y12
+	VMULPS       Y15, Y11, Y15
+	VSUBPS       constantsAVX2<>+256(SB), Y13, Y11
+	VPSLLD       $0x17, Y4, Y4
+	VPSLLD       $0x17, Y13, Y13
+	VFMADD231PS  Y3, Y12, Y9
+	VMOVUPS      constantsAVX2<>+480(SB), Y12
+	VFMADD231PS  Y3, Y11, Y7
+	VMULPS       Y10, Y10, Y11
+	VMULPS       Y10, Y15, Y10
+	VFMADD231PS  constantsAVX2<>+608(SB), Y9, Y8
+	VFMADD231PS  constantsAVX2<>+768(SB), Y7, Y14
+	VFMADD231PS  Y15, Y15, Y11
+	VMOVUPS      constantsAVX2<>+480(SB), Y15
+	VFMADD213PS  constantsAVX2<>+672(SB), Y9, Y8
+	VFMADD213PS  constantsAVX2<>+832(SB), Y7, Y14
+	VFMADD213PS  constantsAVX2<>+704(SB), Y9, Y8
+	VFMADD213PS  constantsAVX2<>+864(SB), Y7, Y14
+	VFMADD213PS  constantsAVX2<>+736(SB), Y9, Y8
+	VFMADD213PS  constantsAVX2<>+896(SB), Y7, Y14
+	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y8
+	VMOVUPS      32(BX), Y9
+	VFMADD213PS  constantsAVX2<>+928(SB), Y7, Y14
+	VFMADD213PS  constantsAVX2<>+352(SB), Y4, Y8
+	VMOVUPS      constantsAVX2<>+160(SB), Y4
+	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y14
+	VMOVUPS      constantsAVX2<>+192(SB), Y7
+	VMULPS       Y11, Y8, Y11
+	VMOVUPS      constantsAVX2<>+224(SB), Y8
+	VFMADD213PS  constantsAVX2<>+480(SB), Y13, Y14
+	VMINPS       Y6, Y4, Y4
+	VMOVUPS      constantsAVX2<>+416(SB), Y6
+	VMOVUPS      constantsAVX2<>+128(SB), Y13
+	VMAXPS       Y4, Y7, Y4
+	VMOVUPS      constantsAVX2<>+320(SB), Y7
+	VDIVPS       Y11, Y12, Y11
 	VMOVUPS      constantsAVX2<>+640(SB), Y12
-	VFMADD231PS  constantsAVX2<>+608(SB), Y10, Y12
-	VFMADD213PS  constantsAVX2<>+672(SB), Y10, Y12
-	VFMADD213PS  constantsAVX2<>+704(SB), Y10, Y12
-	VFMADD213PS  constantsAVX2<>+736(SB), Y10, Y12
-	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y12
-	VFMADD213PS  constantsAVX2<>+352(SB), Y11, Y12
-	VMINPS       Y9, Y5, Y9
-	VMAXPS       Y9, Y6, Y9
-	VMOVAPS      Y7, Y10
-	VFMADD231PS  Y9, Y9, Y10
-	VMOVUPS      constantsAVX2<>+320(SB), Y11
-	VFMADD231PS  constantsAVX2<>+288(SB), Y10, Y11
-	VFMADD213PS  constantsAVX2<>+352(SB), Y10, Y11
-	VMULPS       Y11, Y9, Y9
-	VMOVUPS      constantsAVX2<>+416(SB), Y11
-	VFMADD231PS  constantsAVX2<>+384(SB), Y10, Y11
-	VFMADD213PS  constantsAVX2<>+448(SB), Y10, Y11
-	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y11
-	VMULPS       Y11, Y9, Y10
-	VMULPS       Y11, Y11, Y11
+	VDIVPS       Y14, Y15, Y14
+	VFMADD231PS  Y4, Y4, Y8
+	VFMADD231PS  constantsAVX2<>+384(SB), Y8, Y6
+	VFMADD231PS  constantsAVX2<>+288(SB), Y8, Y7
+	VFMADD213PS  constantsAVX2<>+448(SB), Y8, Y6
+	VFMADD213PS  constantsAVX2<>+352(SB), Y8, Y7
+	VMULPS       Y11, Y10, Y10
+	VFMADD213PS  constantsAVX2<>+480(SB), Y8, Y6
+	VMULPS       Y7, Y4, Y4
+	VFMADD231PS  Y9, Y14, Y10
+	VMULPS       Y6, Y6, Y7
+	VMULPS       Y6, Y4, Y6
+	VMOVUPS      Y10, 32(CX)
+	VMOVUPS      224(DX), Y8
+	VFMADD231PS  Y4, Y4, Y7
+	VMINPS       Y8, Y0, Y4
+	VMULPS       Y7, Y5, Y5
+	VMAXPS       Y4, Y1, Y4
+	VFNMADD231PS Y2, Y4, Y13
+	VDIVPS       Y5, Y6, Y5
+	VSUBPS       constantsAVX2<>+128(SB), Y13, Y6
+	VPSLLD       $0x17, Y13, Y7
+	VFMADD231PS  Y3, Y6, Y4
+	VFMADD231PS  constantsAVX2<>+608(SB), Y4, Y12
+	VMOVUPS      Y5, (AX)
+	VFMADD213PS  constantsAVX2<>+672(SB), Y4, Y12
+	VFMADD213PS  constantsAVX2<>+704(SB), Y4, Y12
+	VFMADD213PS  constantsAVX2<>+736(SB), Y4, Y12
+	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y12
+	VFMADD213PS  constantsAVX2<>+352(SB), Y7, Y12
+
+	// h of the units before. Input and cell gates. Forget gate and c. Output gate.
+	VMOVUPS      256(DX), Y7
+	VMOVUPS      constantsAVX2<>+128(SB), Y4
+	VMOVUPS      320(DX), Y5
+	VMOVUPS      constantsAVX2<>+256(SB), Y13
+	VMOVUPS      384(DX), Y9
+	VMOVUPS      constantsAVX2<>+160(SB), Y14
+	VMOVUPS      constantsAVX2<>+192(SB), Y15
+	VMOVUPS      constantsAVX2<>+640(SB), Y6
+	VMOVUPS      constantsAVX2<>+224(SB), Y11
+	VMOVUPS      constantsAVX2<>+416(SB), Y8
+	VMINPS       Y7, Y0, Y7
+	VMINPS       Y5, Y0, Y5
+	VMINPS       Y9, Y14, Y9
+	VMOVUPS      constantsAVX2<>+800(SB), Y14
+	VMAXPS       Y7, Y1, Y7
+	VMAXPS       Y5, Y1, Y5
+	VMAXPS       Y9, Y15, Y9
+	VMOVUPS      constantsAVX2<>+320(SB), Y15
+	VFNMADD231PS Y2, Y7, Y4
+	VFNMADD231PS Y2, Y5, Y13
 	VFMADD231PS  Y9, Y9, Y11
-	VMULPS       Y11, Y12, Y9
-	VDIVPS       Y9, Y10, Y9
-	VMOVUPS      Y9, (AX)
-	ADDQ         $+32, AX
-	ADDQ         $+32, CX
-	ADDQ         $+32, DX
-	ADDQ         $+32, BX
-	ADDQ         $-1, DI
-	TESTQ        DI, DI
-	JNE          loop5
+	VFMADD231PS  constantsAVX2<>+384(SB), Y11, Y8
+	VFMADD231PS  constantsAVX2<>+288(SB), Y11, Y15
+	VFMADD213PS  constantsAVX2<>+448(SB), Y11, Y8
+	VFMADD213PS  constantsAVX2<>+352(SB), Y11, Y15
+	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y8
+	VSUBPS       constantsAVX2<>+128(SB), Y4, Y11
+	VMULPS       Y15, Y9, Y15
+	VSUBPS       constantsAVX2<>+256(SB), Y13, Y9
+	VPSLLD       $0x17, Y4, Y4
+	VPSLLD       $0x17, Y13, Y13
+	VFMADD231PS  Y3, Y11, Y7
+	VMOVUPS      constantsAVX2<>+480(SB), Y11
+	VFMADD231PS  Y3, Y9, Y5
+	VMULPS       Y8, Y8, Y9
+	VMULPS       Y8, Y15, Y8
+	VFMADD231PS  constantsAVX2<>+608(SB), Y7, Y6
+	VFMADD231PS  constantsAVX2<>+768(SB), Y5, Y14
+	VFMADD231PS  Y15, Y15, Y9
+	VMOVUPS      constantsAVX2<>+480(SB), Y15
+	VFMADD213PS  constantsAVX2<>+672(SB), Y7, Y6
+	VFMADD213PS  constantsAVX2<>+832(SB), Y5, Y14
+	VFMADD213PS  constantsAVX2<>+704(SB), Y7, Y6
+	VFMADD213PS  constantsAVX2<>+864(SB), Y5, Y14
+	VFMADD213PS  constantsAVX2<>+736(SB), Y7, Y6
+	VFMADD213PS  constantsAVX2<>+896(SB), Y5, Y14
+	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y6
+	VMOVUPS      64(BX), Y7
+	VFMADD213PS  constantsAVX2<>+928(SB), Y5, Y14
+	VFMADD213PS  constantsAVX2<>+352(SB), Y4, Y6
+	VMOVUPS      constantsAVX2<>+160(SB), Y4
+	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y14
+	VMOVUPS      constantsAVX2<>+192(SB), Y5
+	VMULPS       Y9, Y6, Y9
+	VMOVUPS      constantsAVX2<>+224(SB), Y6
+	VFMADD213PS  constantsAVX2<>+480(SB), Y13, Y14
+	VMINPS       Y10, Y4, Y4
+	VMOVUPS      constantsAVX2<>+416(SB), Y10
+	VMOVUPS      constantsAVX2<>+128(SB), Y13
+	VMAXPS       Y4, Y5, Y4
+	VMOVUPS      constantsAVX2<>+320(SB), Y5
+	VDIVPS       Y9, Y11, Y9
+	VMOVUPS      constantsAVX2<>+640(SB), Y11
+	VDIVPS       Y14, Y15, Y14
+	VFMADD231PS  Y4, Y4, Y6
+	VFMADD231PS  constantsAVX2<>+384(SB), Y6, Y10
+	VFMADD231PS  constantsAVX2<>+288(SB), Y6, Y5
+	VFMADD213PS  constantsAVX2<>+448(SB), Y6, Y10
+	VFMADD213PS  constantsAVX2<>+352(SB), Y6, Y5
+	VMULPS       Y9, Y8, Y8
+	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y10
+	VMULPS       Y5, Y4, Y4
+	VFMADD231PS  Y7, Y14, Y8
+	VMULPS       Y10, Y10, Y5
+	VMULPS       Y10, Y4, Y7
+	VMOVUPS      Y8, 64(CX)
+	VMOVUPS      448(DX), Y9
+	VMOVAPS      Y8, Y6
+	VFMADD231PS  Y4, Y4, Y5
+	VMINPS       Y9, Y0, Y4
+	VMULPS       Y5, Y12, Y5
+	VMAXPS       Y4, Y1, Y4
+	VFNMADD231PS Y2, Y4, Y13
+	VDIVPS       Y5, Y7, Y5
+	VSUBPS       constantsAVX2<>+128(SB), Y13, Y7
+	VPSLLD       $0x17, Y13, Y8
+	VFMADD231PS  Y3, Y7, Y4
+	VFMADD231PS  constantsAVX2<>+608(SB), Y4, Y11
+	VMOVUPS      Y5, 32(AX)
+	VFMADD213PS  constantsAVX2<>+672(SB), Y4, Y11
+	VFMADD213PS  constantsAVX2<>+704(SB), Y4, Y11
+	VFMADD213PS  constantsAVX2<>+736(SB), Y4, Y11
+	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y11
+	VFMADD213PS  constantsAVX2<>+352(SB), Y8, Y11
+	VMOVAPS      Y11, Y5
+	ADDQ         $+64, AX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	ADDQ         $+64, BX
 	ADDQ         $+192, DX
 	ADDQ         $-16, SI
 	CMPQ         SI, $+16
-	JGE          loop3
+	JGE          loop4
 
-done4:
+done5:
+	// h of the units before. Input and cell gates. Forget gate and c. Output gate.
+	VMOVUPS      32(DX), Y9
+	VMOVUPS      constantsAVX2<>+128(SB), Y4
+	VMOVUPS      96(DX), Y7
+	VMOVUPS      constantsAVX2<>+256(SB), Y13
+	VMOVUPS      160(DX), Y11
+	VMOVUPS      constantsAVX2<>+160(SB), Y14
+	VMOVUPS      constantsAVX2<>+192(SB), Y15
+	VMOVUPS      constantsAVX2<>+640(SB), Y8
+	VMOVUPS      constantsAVX2<>+224(SB), Y12
+	VMOVUPS      constantsAVX2<>+416(SB), Y10
+	VMINPS       Y9, Y0, Y9
+	VMINPS       Y7, Y0, Y7
+	VMINPS       Y11, Y14, Y11
+	VMOVUPS      constantsAVX2<>+800(SB), Y14
+	VMAXPS       Y9, Y1, Y9
+	VMAXPS       Y7, Y1, Y7
+	VMAXPS       Y11, Y15, Y11
+	VMOVUPS      constantsAVX2<>+320(SB), Y15
+	VFNMADD231PS Y2, Y9, Y4
+	VFNMADD231PS Y2, Y7, Y13
+	VFMADD231PS  Y11, Y11, Y12
+	VFMADD231PS  constantsAVX2<>+384(SB), Y12, Y10
+	VFMADD231PS  constantsAVX2<>+288(SB), Y12, Y15
+	VFMADD213PS  constantsAVX2<>+448(SB), Y12, Y10
+	VFMADD213PS  constantsAVX2<>+352(SB), Y12, Y15
+	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y10
+	VSUBPS       constantsAVX2<>+128(SB), Y4, Y12
+	VMULPS       Y15, Y11, Y15
+	VSUBPS       constantsAVX2<>+256(SB), Y13, Y11
+	VPSLLD       $0x17, Y4, Y4
+	VPSLLD       $0x17, Y13, Y13
+	VFMADD231PS  Y3, Y12, Y9
+	VMOVUPS      constantsAVX2<>+480(SB), Y12
+	VFMADD231PS  Y3, Y11, Y7
+	VMULPS       Y10, Y10, Y11
+	VMULPS       Y10, Y15, Y10
+	VFMADD231PS  constantsAVX2<>+608(SB), Y9, Y8
+	VFMADD231PS  constantsAVX2<>+768(SB), Y7, Y14
+	VFMADD231PS  Y15, Y15, Y11
+	VMOVUPS      constantsAVX2<>+480(SB), Y15
+	VFMADD213PS  constantsAVX2<>+672(SB), Y9, Y8
+	VFMADD213PS  constantsAVX2<>+832(SB), Y7, Y14
+	VFMADD213PS  constantsAVX2<>+704(SB), Y9, Y8
+	VFMADD213PS  constantsAVX2<>+864(SB), Y7, Y14
+	VFMADD213PS  constantsAVX2<>+736(SB), Y9, Y8
+	VFMADD213PS  constantsAVX2<>+896(SB), Y7, Y14
+	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y8
+	VMOVUPS      32(BX), Y9
+	VFMADD213PS  constantsAVX2<>+928(SB), Y7, Y14
+	VFMADD213PS  constantsAVX2<>+352(SB), Y4, Y8
+	VMOVUPS      constantsAVX2<>+160(SB), Y4
+	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y14
+	VMOVUPS      constantsAVX2<>+192(SB), Y7
+	VMULPS       Y11, Y8, Y11
+	VMOVUPS      constantsAVX2<>+224(SB), Y8
+	VFMADD213PS  constantsAVX2<>+480(SB), Y13, Y14
+	VMINPS       Y6, Y4, Y4
+	VMOVUPS      constantsAVX2<>+416(SB), Y6
+	VMOVUPS      constantsAVX2<>+128(SB), Y13
+	VMAXPS       Y4, Y7, Y4
+	VMOVUPS      constantsAVX2<>+320(SB), Y7
+	VDIVPS       Y11, Y12, Y11
+	VMOVUPS      constantsAVX2<>+640(SB), Y12
+	VDIVPS       Y14, Y15, Y14
+	VFMADD231PS  Y4, Y4, Y8
+	VFMADD231PS  constantsAVX2<>+384(SB), Y8, Y6
+	VFMADD231PS  constantsAVX2<>+288(SB), Y8, Y7
+	VFMADD213PS  constantsAVX2<>+448(SB), Y8, Y6
+	VFMADD213PS  constantsAVX2<>+352(SB), Y8, Y7
+	VMULPS       Y11, Y10, Y10
+	VFMADD213PS  constantsAVX2<>+480(SB), Y8, Y6
+	VMULPS       Y7, Y4, Y4
+	VFMADD231PS  Y9, Y14, Y10
+	VMULPS       Y6, Y6, Y7
+	VMULPS       Y6, Y4, Y6
+	VMOVUPS      Y10, 32(CX)
+	VMOVUPS      224(DX), Y8
+	VFMADD231PS  Y4, Y4, Y7
+	VMINPS       Y8, Y0, Y4
+	VMULPS       Y7, Y5, Y5
+	VMAXPS       Y4, Y1, Y4
+	VFNMADD231PS Y2, Y4, Y13
+	VDIVPS       Y5, Y6, Y5
+	VSUBPS       constantsAVX2<>+128(SB), Y13, Y6
+	VPSLLD       $0x17, Y13, Y7
+	VFMADD231PS  Y3, Y6, Y4
+	VFMADD231PS  constantsAVX2<>+608(SB), Y4, Y12
+	VMOVUPS      Y5, (AX)
+	VFMADD213PS  constantsAVX2<>+672(SB), Y4, Y12
+	VFMADD213PS  constantsAVX2<>+704(SB), Y4, Y12
+	VFMADD213PS  constantsAVX2<>+736(SB), Y4, Y12
+	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y12
+	VFMADD213PS  constantsAVX2<>+352(SB), Y7, Y12
+
+	// h of the units before.
+	VMOVUPS     constantsAVX2<>+160(SB), Y4
+	VMOVUPS     constantsAVX2<>+192(SB), Y5
+	VMOVUPS     constantsAVX2<>+224(SB), Y6
+	VMOVUPS     constantsAVX2<>+416(SB), Y8
+	VMOVUPS     constantsAVX2<>+320(SB), Y7
+	VMINPS      Y10, Y4, Y4
+	VMAXPS      Y4, Y5, Y4
+	VFMADD231PS Y4, Y4, Y6
+	VFMADD231PS constantsAVX2<>+384(SB), Y6, Y8
+	VFMADD231PS constantsAVX2<>+288(SB), Y6, Y7
+	VFMADD213PS constantsAVX2<>+448(SB), Y6, Y8
+	VFMADD213PS constantsAVX2<>+352(SB), Y6, Y7
+	VFMADD213PS constantsAVX2<>+480(SB), Y6, Y8
+	VMULPS      Y7, Y4, Y4
+	VMULPS      Y8, Y8, Y5
+	VMULPS      Y8, Y4, Y6
+	VFMADD231PS Y4, Y4, Y5
+	VMULPS      Y5, Y12, Y4
+	VDIVPS      Y4, Y6, Y4
+	VMOVUPS     Y4, 32(AX)
+	ADDQ        $+64, AX
+	ADDQ        $+64, CX
+	ADDQ        $+64, DX
+	ADDQ        $+64, BX
+	ADDQ        $+192, DX
+
+done3:
 	// 8 elements at a time.
 	CMPQ SI, $+8
 	JLT  done7
 
 loop6:
-	// Input and cell gates.
-	VMOVUPS      (DX), Y9
-	VMINPS       Y9, Y0, Y9
-	VMAXPS       Y9, Y1, Y9
-	VMOVAPS      Y4, Y10
-	VFNMADD231PS Y2, Y9, Y10
-	VSUBPS       Y4, Y10, Y11
-	VPSLLD       $0x17, Y10, Y10
-	VFMADD231PS  Y3, Y11, Y9
-	VMOVUPS      constantsAVX2<>+640(SB), Y11
-	VFMADD231PS  constantsAVX2<>+608(SB), Y9, Y11
-	VFMADD213PS  constantsAVX2<>+672(SB), Y9, Y11
-	VFMADD213PS  constantsAVX2<>+704(SB), Y9, Y11
-	VFMADD213PS  constantsAVX2<>+736(SB), Y9, Y11
-	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y11
-	VFMADD213PS  constantsAVX2<>+352(SB), Y10, Y11
-	VMOVUPS      128(DX), Y9
-	VMINPS       Y9, Y5, Y9
-	VMAXPS       Y9, Y6, Y9
-	VMOVAPS      Y7, Y10
-	VFMADD231PS  Y9, Y9, Y10
-	VMOVUPS      constantsAVX2<>+320(SB), Y12
-	VFMADD231PS  constantsAVX2<>+288(SB), Y10, Y12
-	VFMADD213PS  constantsAVX2<>+352(SB), Y10, Y12
-	VMULPS       Y12, Y9, Y9
-	VMOVUPS      constantsAVX2<>+416(SB), Y12
-	VFMADD231PS  constantsAVX2<>+384(SB), Y10, Y12
-	VFMADD213PS  constantsAVX2<>+448(SB), Y10, Y12
-	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y12
-	VMULPS       Y12, Y9, Y10
-	VMULPS       Y12, Y12, Y12
-	VFMADD231PS  Y9, Y9, Y12
-	VMULPS       Y12, Y11, Y9
+	// Input and cell gates. Forget gate and c. Output gate. h of the units before.
+	VMOVUPS      (DX), Y5
+	VMOVUPS      constantsAVX2<>+128(SB), Y6
+	VMOVUPS      64(DX), Y12
+	VMOVUPS      constantsAVX2<>+256(SB), Y13
+	VMOVUPS      128(DX), Y8
+	VMOVUPS      constantsAVX2<>+160(SB), Y11
+	VMOVUPS      constantsAVX2<>+192(SB), Y15
+	VMOVUPS      constantsAVX2<>+640(SB), Y7
+	VMOVUPS      constantsAVX2<>+224(SB), Y4
+	VMOVUPS      constantsAVX2<>+416(SB), Y9
+	VMOVUPS      constantsAVX2<>+800(SB), Y14
+	VMOVUPS      constantsAVX2<>+320(SB), Y10
+	VMINPS       Y5, Y0, Y5
+	VMINPS       Y12, Y0, Y12
+	VMINPS       Y8, Y11, Y8
 	VMOVUPS      constantsAVX2<>+480(SB), Y11
-	VDIVPS       Y9, Y11, Y9
-	VMULPS       Y9, Y10, Y9
-
-	// Forget gate and c.
-	VMOVUPS      64(DX), Y10
-	VMINPS       Y10, Y0, Y10
-	VMAXPS       Y10, Y1, Y10
-	VMOVAPS      Y8, Y11
-	VFNMADD231PS Y2, Y10, Y11
-	VSUBPS       Y8, Y11, Y12
-	VPSLLD       $0x17, Y11, Y11
-	VFMADD231PS  Y3, Y12, Y10
-	VMOVUPS      constantsAVX2<>+800(SB), Y12
-	VFMADD231PS  constantsAVX2<>+768(SB), Y10, Y12
-	VFMADD213PS  constantsAVX2<>+832(SB), Y10, Y12
-	VFMADD213PS  constantsAVX2<>+864(SB), Y10, Y12
-	VFMADD213PS  constantsAVX2<>+896(SB), Y10, Y12
-	VFMADD213PS  constantsAVX2<>+928(SB), Y10, Y12
-	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y12
-	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y12
-	VMOVUPS      constantsAVX2<>+480(SB), Y10
-	VDIVPS       Y12, Y10, Y10
-	VMOVUPS      (BX), Y11
-	VFMADD231PS  Y11, Y10, Y9
-	VMOVUPS      Y9, (CX)
-
-	// Output gate and h.
-	VMOVUPS      192(DX), Y10
-	VMINPS       Y10, Y0, Y10
-	VMAXPS       Y10, Y1, Y10
-	VMOVAPS      Y4, Y11
-	VFNMADD231PS Y2, Y10, Y11
-	VSUBPS       Y4, Y11, Y12
-	VPSLLD       $0x17, Y11, Y11
-	VFMADD231PS  Y3, Y12, Y10
+	VMAXPS       Y5, Y1, Y5
+	VMAXPS       Y12, Y1, Y12
+	VMAXPS       Y8, Y15, Y8
+	VMOVUPS      constantsAVX2<>+480(SB), Y15
+	VFNMADD231PS Y2, Y5, Y6
+	VFNMADD231PS Y2, Y12, Y13
+	VFMADD231PS  Y8, Y8, Y4
+	VFMADD231PS  constantsAVX2<>+384(SB), Y4, Y9
+	VFMADD231PS  constantsAVX2<>+288(SB), Y4, Y10
+	VFMADD213PS  constantsAVX2<>+448(SB), Y4, Y9
+	VFMADD213PS  constantsAVX2<>+352(SB), Y4, Y10
+	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y9
+	VSUBPS       constantsAVX2<>+128(SB), Y6, Y4
+	VMULPS       Y10, Y8, Y8
+	VSUBPS       constantsAVX2<>+256(SB), Y13, Y10
+	VPSLLD       $0x17, Y6, Y6
+	VPSLLD       $0x17, Y13, Y13
+	VFMADD231PS  Y3, Y4, Y5
+	VMOVUPS      (BX), Y4
+	VFMADD231PS  Y3, Y10, Y12
+	VMULPS       Y9, Y9, Y10
+	VMULPS       Y9, Y8, Y9
+	VFMADD231PS  constantsAVX2<>+608(SB), Y5, Y7
+	VFMADD231PS  constantsAVX2<>+768(SB), Y12, Y14
+	VFMADD231PS  Y8, Y8, Y10
+	VMOVUPS      constantsAVX2<>+128(SB), Y8
+	VFMADD213PS  constantsAVX2<>+672(SB), Y5, Y7
+	VFMADD213PS  constantsAVX2<>+832(SB), Y12, Y14
+	VFMADD213PS  constantsAVX2<>+704(SB), Y5, Y7
+	VFMADD213PS  constantsAVX2<>+864(SB), Y12, Y14
+	VFMADD213PS  constantsAVX2<>+736(SB), Y5, Y7
+	VFMADD213PS  constantsAVX2<>+896(SB), Y12, Y14
+	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y7
+	VMOVUPS      constantsAVX2<>+160(SB), Y5
+	VFMADD213PS  constantsAVX2<>+928(SB), Y12, Y14
+	VFMADD213PS  constantsAVX2<>+352(SB), Y6, Y7
+	VMOVUPS      constantsAVX2<>+192(SB), Y6
+	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y14
 	VMOVUPS      constantsAVX2<>+640(SB), Y12
-	VFMADD231PS  constantsAVX2<>+608(SB), Y10, Y12
-	VFMADD213PS  constantsAVX2<>+672(SB), Y10, Y12
-	VFMADD213PS  constantsAVX2<>+704(SB), Y10, Y12
-	VFMADD213PS  constantsAVX2<>+736(SB), Y10, Y12
-	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y12
-	VFMADD213PS  constantsAVX2<>+352(SB), Y11, Y12
-	VMINPS       Y9, Y5, Y9
-	VMAXPS       Y9, Y6, Y9
-	VMOVAPS      Y7, Y10
-	VFMADD231PS  Y9, Y9, Y10
+	VMULPS       Y10, Y7, Y7
+	VMOVUPS      constantsAVX2<>+224(SB), Y10
+	VFMADD213PS  constantsAVX2<>+480(SB), Y13, Y14
+	VMOVUPS      constantsAVX2<>+416(SB), Y13
+	VDIVPS       Y7, Y11, Y7
 	VMOVUPS      constantsAVX2<>+320(SB), Y11
+	VDIVPS       Y14, Y15, Y14
+	VMULPS       Y7, Y9, Y7
+	VFMADD231PS  Y4, Y14, Y7
+	VMOVUPS      Y7, (CX)
+	VMOVUPS      192(DX), Y4
+	VMINPS       Y7, Y5, Y5
+	VMAXPS       Y5, Y6, Y5
+	VFMADD231PS  Y5, Y5, Y10
+	VMINPS       Y4, Y0, Y4
+	VMAXPS       Y4, Y1, Y4
+	VFMADD231PS  constantsAVX2<>+384(SB), Y10, Y13
 	VFMADD231PS  constantsAVX2<>+288(SB), Y10, Y11
+	VFNMADD231PS Y2, Y4, Y8
+	VFMADD213PS  constantsAVX2<>+448(SB), Y10, Y13
 	VFMADD213PS  constantsAVX2<>+352(SB), Y10, Y11
-	VMULPS       Y11, Y9, Y9
-	VMOVUPS      constantsAVX2<>+416(SB), Y11
-	VFMADD231PS  constantsAVX2<>+384(SB), Y10, Y11
-	VFMADD213PS  constantsAVX2<>+448(SB), Y10, Y11
-	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y11
-	VMULPS       Y11, Y9, Y10
-	VMULPS       Y11, Y11, Y11
-	VFMADD231PS  Y9, Y9, Y11
-	VMULPS       Y11, Y12, Y9
-	VDIVPS       Y9, Y10, Y9
-	VMOVUPS      Y9, (AX)
+	VSUBPS       constantsAVX2<>+128(SB), Y8, Y6
+	VPSLLD       $0x17, Y8, Y7
+	VFMADD231PS  Y3, Y6, Y4
+	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y13
+	VMULPS       Y11, Y5, Y5
+	VFMADD231PS  constantsAVX2<>+608(SB), Y4, Y12
+	VMULPS       Y13, Y13, Y6
+	VMULPS       Y13, Y5, Y8
+	VFMADD213PS  constantsAVX2<>+672(SB), Y4, Y12
+	VFMADD231PS  Y5, Y5, Y6
+	VFMADD213PS  constantsAVX2<>+704(SB), Y4, Y12
+	VFMADD213PS  constantsAVX2<>+736(SB), Y4, Y12
+	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y12
+	VFMADD213PS  constantsAVX2<>+352(SB), Y7, Y12
+	VMULPS       Y6, Y12, Y4
+	VDIVPS       Y4, Y8, Y4
+	VMOVUPS      Y4, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, CX
 	ADDQ         $+32, DX
@@ -601,105 +968,146 @@ done7:
 	// The last elements.
 	TESTQ   SI, SI
 	JEQ     done8
+	MOVQ    SI, R8
 	NEGQ    SI
 	LEAQ    constantsAVX2<>+544(SB), DI
-	VMOVUPS (DI)(SI*4), Y9
+	VMOVUPS (DI)(SI*4), Y4
 
-	// Input and cell gates.
-	VMASKMOVPS   (DX), Y9, Y10
-	VMINPS       Y10, Y0, Y10
-	VMAXPS       Y10, Y1, Y10
-	VMOVAPS      Y4, Y11
-	VFNMADD231PS Y2, Y10, Y11
-	VSUBPS       Y4, Y11, Y12
-	VPSLLD       $0x17, Y11, Y11
-	VFMADD231PS  Y3, Y12, Y10
-	VMOVUPS      constantsAVX2<>+640(SB), Y12
-	VFMADD231PS  constantsAVX2<>+608(SB), Y10, Y12
-	VFMADD213PS  constantsAVX2<>+672(SB), Y10, Y12
-	VFMADD213PS  constantsAVX2<>+704(SB), Y10, Y12
-	VFMADD213PS  constantsAVX2<>+736(SB), Y10, Y12
-	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y12
-	VFMADD213PS  constantsAVX2<>+352(SB), Y11, Y12
-	VMASKMOVPS   128(DX), Y9, Y10
-	VMINPS       Y10, Y5, Y10
-	VMAXPS       Y10, Y6, Y10
-	VMOVAPS      Y7, Y11
-	VFMADD231PS  Y10, Y10, Y11
-	VMOVUPS      constantsAVX2<>+320(SB), Y13
-	VFMADD231PS  constantsAVX2<>+288(SB), Y11, Y13
-	VFMADD213PS  constantsAVX2<>+352(SB), Y11, Y13
-	VMULPS       Y13, Y10, Y10
-	VMOVUPS      constantsAVX2<>+416(SB), Y13
-	VFMADD231PS  constantsAVX2<>+384(SB), Y11, Y13
-	VFMADD213PS  constantsAVX2<>+448(SB), Y11, Y13
-	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y13
-	VMULPS       Y13, Y10, Y11
-	VMULPS       Y13, Y13, Y13
-	VFMADD231PS  Y10, Y10, Y13
-	VMULPS       Y13, Y12, Y10
-	VMOVUPS      constantsAVX2<>+480(SB), Y12
-	VDIVPS       Y10, Y12, Y10
-	VMULPS       Y10, Y11, Y10
-
-	// Forget gate and c.
-	VMASKMOVPS   64(DX), Y9, Y11
-	VMINPS       Y11, Y0, Y11
-	VMAXPS       Y11, Y1, Y11
-	VMOVAPS      Y8, Y12
-	VFNMADD231PS Y2, Y11, Y12
-	VSUBPS       Y8, Y12, Y13
-	VPSLLD       $0x17, Y12, Y12
-	VFMADD231PS  Y3, Y13, Y11
-	VMOVUPS      constantsAVX2<>+800(SB), Y13
-	VFMADD231PS  constantsAVX2<>+768(SB), Y11, Y13
-	VFMADD213PS  constantsAVX2<>+832(SB), Y11, Y13
-	VFMADD213PS  constantsAVX2<>+864(SB), Y11, Y13
-	VFMADD213PS  constantsAVX2<>+896(SB), Y11, Y13
-	VFMADD213PS  constantsAVX2<>+928(SB), Y11, Y13
-	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y13
-	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y13
+	// Input and cell gates. Forget gate and c.
+	VMASKMOVPS   (DX), Y4, Y6
+	VMASKMOVPS   64(DX), Y4, Y12
+	VMOVUPS      constantsAVX2<>+128(SB), Y7
+	VMOVUPS      constantsAVX2<>+256(SB), Y13
+	VMASKMOVPS   128(DX), Y4, Y5
+	VMOVUPS      constantsAVX2<>+160(SB), Y10
+	VMOVUPS      constantsAVX2<>+192(SB), Y11
+	VMOVUPS      constantsAVX2<>+640(SB), Y8
+	VMOVUPS      constantsAVX2<>+224(SB), Y15
+	VMOVUPS      constantsAVX2<>+416(SB), Y9
+	VMOVUPS      constantsAVX2<>+800(SB), Y14
+	LEAQ         (CX), CX
+	TESTQ        $+4, R8
+	VMINPS       Y6, Y0, Y6
+	VMINPS       Y12, Y0, Y12
+	VMINPS       Y5, Y10, Y5
+	VMOVUPS      constantsAVX2<>+320(SB), Y10
+	VMAXPS       Y6, Y1, Y6
+	VMAXPS       Y12, Y1, Y12
+	VMAXPS       Y5, Y11, Y5
 	VMOVUPS      constantsAVX2<>+480(SB), Y11
-	VDIVPS       Y13, Y11, Y11
-	VMASKMOVPS   (BX), Y9, Y12
-	VFMADD231PS  Y12, Y11, Y10
-	VMASKMOVPS   Y10, Y9, (CX)
+	VFNMADD231PS Y2, Y6, Y7
+	VFNMADD231PS Y2, Y12, Y13
+	VFMADD231PS  Y5, Y5, Y15
+	VFMADD231PS  constantsAVX2<>+384(SB), Y15, Y9
+	VFMADD231PS  constantsAVX2<>+288(SB), Y15, Y10
+	VFMADD213PS  constantsAVX2<>+448(SB), Y15, Y9
+	VFMADD213PS  constantsAVX2<>+352(SB), Y15, Y10
+	VFMADD213PS  constantsAVX2<>+480(SB), Y15, Y9
+	VSUBPS       constantsAVX2<>+128(SB), Y7, Y15
+	VMULPS       Y10, Y5, Y5
+	VSUBPS       constantsAVX2<>+256(SB), Y13, Y10
+	VPSLLD       $0x17, Y7, Y7
+	VPSLLD       $0x17, Y13, Y13
+	VFMADD231PS  Y3, Y15, Y6
+	VMOVUPS      constantsAVX2<>+480(SB), Y15
+	VFMADD231PS  Y3, Y10, Y12
+	VMULPS       Y9, Y9, Y10
+	VMULPS       Y9, Y5, Y9
+	VFMADD231PS  constantsAVX2<>+608(SB), Y6, Y8
+	VFMADD231PS  constantsAVX2<>+768(SB), Y12, Y14
+	VFMADD231PS  Y5, Y5, Y10
+	VMASKMOVPS   (BX), Y4, Y5
+	VFMADD213PS  constantsAVX2<>+672(SB), Y6, Y8
+	VFMADD213PS  constantsAVX2<>+832(SB), Y12, Y14
+	VFMADD213PS  constantsAVX2<>+704(SB), Y6, Y8
+	VFMADD213PS  constantsAVX2<>+864(SB), Y12, Y14
+	VFMADD213PS  constantsAVX2<>+736(SB), Y6, Y8
+	VFMADD213PS  constantsAVX2<>+896(SB), Y12, Y14
+	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y8
+	VFMADD213PS  constantsAVX2<>+928(SB), Y12, Y14
+	VFMADD213PS  constantsAVX2<>+352(SB), Y7, Y8
+	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y14
+	VMULPS       Y10, Y8, Y6
+	VFMADD213PS  constantsAVX2<>+480(SB), Y13, Y14
+	VDIVPS       Y6, Y11, Y6
+	VDIVPS       Y14, Y15, Y7
+	VMULPS       Y6, Y9, Y6
+	VFMADD231PS  Y5, Y7, Y6
+	VMOVAPS      Y6, Y5
+	JEQ          stored9
+	VMOVUPS      X5, (CX)
+	ADDQ         $+16, CX
+	VEXTRACTF128 $0x01, Y5, X5
 
-	// Output gate and h.
-	VMASKMOVPS   192(DX), Y9, Y11
-	VMINPS       Y11, Y0, Y11
-	VMAXPS       Y11, Y1, Y11
-	VMOVAPS      Y4, Y12
-	VFNMADD231PS Y2, Y11, Y12
-	VSUBPS       Y4, Y12, Y13
-	VPSLLD       $0x17, Y12, Y12
-	VFMADD231PS  Y3, Y13, Y11
-	VMOVUPS      constantsAVX2<>+640(SB), Y13
-	VFMADD231PS  constantsAVX2<>+608(SB), Y11, Y13
-	VFMADD213PS  constantsAVX2<>+672(SB), Y11, Y13
-	VFMADD213PS  constantsAVX2<>+704(SB), Y11, Y13
-	VFMADD213PS  constantsAVX2<>+736(SB), Y11, Y13
-	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y13
-	VFMADD213PS  constantsAVX2<>+352(SB), Y12, Y13
-	VMINPS       Y10, Y5, Y10
-	VMAXPS       Y10, Y6, Y10
-	VMOVAPS      Y7, Y11
-	VFMADD231PS  Y10, Y10, Y11
-	VMOVUPS      constantsAVX2<>+320(SB), Y12
-	VFMADD231PS  constantsAVX2<>+288(SB), Y11, Y12
-	VFMADD213PS  constantsAVX2<>+352(SB), Y11, Y12
-	VMULPS       Y12, Y10, Y10
+stored9:
+	TESTQ    $+2, R8
+	JEQ      stored10
+	VMOVLPS  X5, (CX)
+	ADDQ     $+8, CX
+	VMOVHLPS X5, X5, X5
+
+stored10:
+	TESTQ  $+1, R8
+	JEQ    stored11
+	VMOVSS X5, (CX)
+
+stored11:
+	// Output gate. h of the units before.
+	VMASKMOVPS   192(DX), Y4, Y4
+	VMOVUPS      constantsAVX2<>+128(SB), Y5
+	VMOVUPS      constantsAVX2<>+160(SB), Y8
+	VMOVUPS      constantsAVX2<>+192(SB), Y9
+	VMOVUPS      constantsAVX2<>+640(SB), Y7
+	VMOVUPS      constantsAVX2<>+224(SB), Y10
 	VMOVUPS      constantsAVX2<>+416(SB), Y12
-	VFMADD231PS  constantsAVX2<>+384(SB), Y11, Y12
-	VFMADD213PS  constantsAVX2<>+448(SB), Y11, Y12
-	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y12
-	VMULPS       Y12, Y10, Y11
-	VMULPS       Y12, Y12, Y12
-	VFMADD231PS  Y10, Y10, Y12
-	VMULPS       Y12, Y13, Y10
-	VDIVPS       Y10, Y11, Y10
-	VMASKMOVPS   Y10, Y9, (AX)
+	VMOVUPS      constantsAVX2<>+320(SB), Y11
+	LEAQ         (AX), AX
+	TESTQ        $+4, R8
+	VMINPS       Y6, Y8, Y6
+	VMINPS       Y4, Y0, Y4
+	VMAXPS       Y6, Y9, Y6
+	VMAXPS       Y4, Y1, Y4
+	VFMADD231PS  Y6, Y6, Y10
+	VFNMADD231PS Y2, Y4, Y5
+	VFMADD231PS  constantsAVX2<>+384(SB), Y10, Y12
+	VFMADD231PS  constantsAVX2<>+288(SB), Y10, Y11
+	VSUBPS       constantsAVX2<>+128(SB), Y5, Y8
+	VPSLLD       $0x17, Y5, Y5
+	VFMADD231PS  Y3, Y8, Y4
+	VFMADD213PS  constantsAVX2<>+448(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+352(SB), Y10, Y11
+	VFMADD231PS  constantsAVX2<>+608(SB), Y4, Y7
+	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y12
+	VMULPS       Y11, Y6, Y6
+	VFMADD213PS  constantsAVX2<>+672(SB), Y4, Y7
+	VMULPS       Y12, Y12, Y8
+	VMULPS       Y12, Y6, Y9
+	VFMADD213PS  constantsAVX2<>+704(SB), Y4, Y7
+	VFMADD231PS  Y6, Y6, Y8
+	VFMADD213PS  constantsAVX2<>+736(SB), Y4, Y7
+	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y7
+	VFMADD213PS  constantsAVX2<>+352(SB), Y5, Y7
+	VMULPS       Y8, Y7, Y4
+	VDIVPS       Y4, Y9, Y4
+	VMOVAPS      Y4, Y4
+	JEQ          stored12
+	VMOVUPS      X4, (AX)
+	ADDQ         $+16, AX
+	VEXTRACTF128 $0x01, Y4, X4
 
+stored12:
+	TESTQ    $+2, R8
+	JEQ      stored13
+	VMOVLPS  X4, (AX)
+	ADDQ     $+8, AX
+	VMOVHLPS X4, X4, X4
+
+stored13:
+	TESTQ  $+1, R8
+	JEQ    stored14
+	VMOVSS X4, (AX)
+
+stored14:
 done8:
 	// To the next row.
 	MOVQ hStride+32(FP), AX
@@ -743,11 +1151,6 @@ TEXT ·lstmForwardTrainAVX2(SB), NOSPLIT, $8-80
 	VMOVUPS  constantsAVX2<>+32(SB), Y1
 	VMOVUPS  constantsAVX2<>+64(SB), Y2
 	VMOVUPS  constantsAVX2<>+96(SB), Y3
-	VMOVUPS  constantsAVX2<>+128(SB), Y4
-	VMOVUPS  constantsAVX2<>+160(SB), Y5
-	VMOVUPS  constantsAVX2<>+192(SB), Y6
-	VMOVUPS  constantsAVX2<>+224(SB), Y7
-	VMOVUPS  constantsAVX2<>+256(SB), Y8
 
 row1:
 	// A row.
@@ -764,240 +1167,565 @@ row1:
 
 	// 8 elements at a time.
 	CMPQ SI, $+16
-	JLT  done4
+	JLT  done3
 
-loop3:
-	MOVQ $+2, DI
-
-loop5:
-	// Input and cell gates.
-	VMOVUPS      (DX), Y9
-	VMINPS       Y9, Y0, Y9
-	VMAXPS       Y9, Y1, Y9
-	VMOVAPS      Y4, Y10
-	VFNMADD231PS Y2, Y9, Y10
-	VSUBPS       Y4, Y10, Y11
-	VPSLLD       $0x17, Y10, Y10
-	VFMADD231PS  Y3, Y11, Y9
-	VMOVUPS      constantsAVX2<>+640(SB), Y11
-	VFMADD231PS  constantsAVX2<>+608(SB), Y9, Y11
-	VFMADD213PS  constantsAVX2<>+672(SB), Y9, Y11
-	VFMADD213PS  constantsAVX2<>+704(SB), Y9, Y11
-	VFMADD213PS  constantsAVX2<>+736(SB), Y9, Y11
-	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y11
-	VFMADD213PS  constantsAVX2<>+352(SB), Y10, Y11
-	VMOVUPS      128(DX), Y9
-	VMINPS       Y9, Y5, Y9
-	VMAXPS       Y9, Y6, Y9
-	VMOVAPS      Y7, Y10
-	VFMADD231PS  Y9, Y9, Y10
+	// Input and cell gates. Forget gate and c. Output gate.
+	VMOVUPS      (DX), Y5
+	VMOVUPS      constantsAVX2<>+128(SB), Y6
+	VMOVUPS      128(DX), Y8
+	VMOVUPS      constantsAVX2<>+160(SB), Y9
+	VMOVUPS      constantsAVX2<>+192(SB), Y10
+	VMOVUPS      constantsAVX2<>+640(SB), Y7
+	VMOVUPS      constantsAVX2<>+224(SB), Y11
+	VMOVUPS      constantsAVX2<>+416(SB), Y13
 	VMOVUPS      constantsAVX2<>+320(SB), Y12
-	VFMADD231PS  constantsAVX2<>+288(SB), Y10, Y12
-	VFMADD213PS  constantsAVX2<>+352(SB), Y10, Y12
-	VMULPS       Y12, Y9, Y9
-	VMOVUPS      constantsAVX2<>+416(SB), Y12
-	VFMADD231PS  constantsAVX2<>+384(SB), Y10, Y12
-	VFMADD213PS  constantsAVX2<>+448(SB), Y10, Y12
-	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y12
-	VMULPS       Y12, Y9, Y10
-	VMULPS       Y12, Y12, Y12
-	VFMADD231PS  Y9, Y9, Y12
-	VMULPS       Y12, Y11, Y9
-	VMOVUPS      constantsAVX2<>+480(SB), Y13
-	VDIVPS       Y9, Y13, Y9
-	VMULPS       Y9, Y10, Y13
-	VMULPS       constantsAVX2<>+352(SB), Y12, Y12
-	VMULPS       Y9, Y12, Y12
-	VMOVUPS      Y12, (DX)
-	VADDPS       Y10, Y10, Y10
-	VMULPS       Y11, Y10, Y10
+	VMOVUPS      constantsAVX2<>+480(SB), Y14
+	VMOVUPS      (BX), Y4
+	VMINPS       Y5, Y0, Y5
+	VMINPS       Y8, Y9, Y8
+	VMAXPS       Y5, Y1, Y5
+	VMAXPS       Y8, Y10, Y9
+	VFNMADD231PS Y2, Y5, Y6
+	VFMADD231PS  Y9, Y9, Y11
+	VSUBPS       constantsAVX2<>+128(SB), Y6, Y8
+	VFMADD231PS  constantsAVX2<>+384(SB), Y11, Y13
+	VFMADD231PS  constantsAVX2<>+288(SB), Y11, Y12
+	VPSLLD       $0x17, Y6, Y6
+	VFMADD231PS  Y3, Y8, Y5
+	VFMADD213PS  constantsAVX2<>+448(SB), Y11, Y13
+	VFMADD213PS  constantsAVX2<>+352(SB), Y11, Y12
+	VFMADD231PS  constantsAVX2<>+608(SB), Y5, Y7
+	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y13
+	VMULPS       Y12, Y9, Y8
+	VFMADD213PS  constantsAVX2<>+672(SB), Y5, Y7
+	VMOVUPS      constantsAVX2<>+256(SB), Y10
+	VMULPS       Y13, Y13, Y9
+	VMULPS       Y13, Y8, Y11
+	VFMADD213PS  constantsAVX2<>+704(SB), Y5, Y7
+	VFMADD231PS  Y8, Y8, Y9
+	VADDPS       Y11, Y11, Y12
+	VFMADD213PS  constantsAVX2<>+736(SB), Y5, Y7
+	VMULPS       constantsAVX2<>+352(SB), Y9, Y8
+	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y7
+	VFMADD213PS  constantsAVX2<>+352(SB), Y6, Y7
+	VMOVUPS      constantsAVX2<>+800(SB), Y5
+	VMOVUPS      constantsAVX2<>+480(SB), Y6
+	VMOVUPS      constantsAVX2<>+128(SB), Y13
+	VMULPS       Y9, Y7, Y9
+	VMULPS       Y7, Y12, Y7
+	VDIVPS       Y9, Y14, Y9
+	VMULPS       Y9, Y8, Y8
+	VMULPS       Y9, Y7, Y7
+	VMULPS       Y9, Y11, Y9
+	VMOVUPS      constantsAVX2<>+640(SB), Y11
+	VMOVUPS      Y8, (DX)
+	VMOVUPS      Y7, 128(DX)
+	VMOVUPS      64(DX), Y7
+	VMOVUPS      constantsAVX2<>+352(SB), Y8
+	VMINPS       Y7, Y0, Y7
+	VMAXPS       Y7, Y1, Y7
+	VFNMADD231PS Y2, Y7, Y10
+	VSUBPS       constantsAVX2<>+256(SB), Y10, Y12
+	VPSLLD       $0x17, Y10, Y10
+	VFMADD231PS  Y3, Y12, Y7
+	VFMADD231PS  constantsAVX2<>+768(SB), Y7, Y5
+	VFMADD213PS  constantsAVX2<>+832(SB), Y7, Y5
+	VFMADD213PS  constantsAVX2<>+864(SB), Y7, Y5
+	VFMADD213PS  constantsAVX2<>+896(SB), Y7, Y5
+	VFMADD213PS  constantsAVX2<>+928(SB), Y7, Y5
+	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y5
+	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y5
+	VDIVPS       Y5, Y6, Y5
+	VFMADD231PS  Y4, Y5, Y9
+	VMOVUPS      Y9, (CX)
+	VMOVUPS      Y5, 64(DX)
+	VMOVUPS      192(DX), Y4
+	VMINPS       Y4, Y0, Y4
+	VMAXPS       Y4, Y1, Y4
+	VFNMADD231PS Y2, Y4, Y13
+	VSUBPS       constantsAVX2<>+128(SB), Y13, Y5
+	VPSLLD       $0x17, Y13, Y6
+	VFMADD231PS  Y3, Y5, Y4
+	VFMADD231PS  constantsAVX2<>+608(SB), Y4, Y11
+	VFMADD213PS  constantsAVX2<>+672(SB), Y4, Y11
+	VFMADD213PS  constantsAVX2<>+704(SB), Y4, Y11
+	VFMADD213PS  constantsAVX2<>+736(SB), Y4, Y11
+	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y11
+	VFMADD213PS  constantsAVX2<>+352(SB), Y6, Y11
+	VDIVPS       Y11, Y8, Y4
+	VMOVUPS      Y4, 192(DX)
+	ADDQ         $-16, SI
+	CMPQ         SI, $+16
+	JLT          done5
+
+loop4:
+	// h of the units before. Input and cell gates. Forget gate and c. Output gate.
+	VMOVUPS      32(DX), Y7
+	VMOVUPS      constantsAVX2<>+128(SB), Y4
+	VMOVUPS      160(DX), Y6
+	VMOVUPS      constantsAVX2<>+160(SB), Y8
+	VMOVUPS      constantsAVX2<>+192(SB), Y15
+	VMOVUPS      constantsAVX2<>+640(SB), Y10
+	VMOVUPS      constantsAVX2<>+224(SB), Y5
+	VMOVUPS      constantsAVX2<>+416(SB), Y13
+	VMOVUPS      constantsAVX2<>+320(SB), Y12
+	VMOVUPS      constantsAVX2<>+480(SB), Y14
+	VMINPS       Y7, Y0, Y7
+	VMINPS       Y6, Y8, Y8
+	VMOVUPS      32(BX), Y6
+	VMAXPS       Y7, Y1, Y7
+	VMAXPS       Y8, Y15, Y8
+	VMOVUPS      constantsAVX2<>+256(SB), Y15
+	VFNMADD231PS Y2, Y7, Y4
+	VFMADD231PS  Y8, Y8, Y5
+	VFMADD231PS  constantsAVX2<>+384(SB), Y5, Y13
+	VFMADD231PS  constantsAVX2<>+288(SB), Y5, Y12
+	VFMADD213PS  constantsAVX2<>+448(SB), Y5, Y13
+	VFMADD213PS  constantsAVX2<>+352(SB), Y5, Y12
+	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y13
+	VSUBPS       constantsAVX2<>+128(SB), Y4, Y5
+	VMULPS       Y12, Y8, Y12
+	VPSLLD       $0x17, Y4, Y8
+	VMOVUPS      constantsAVX2<>+160(SB), Y4
+	VFMADD231PS  Y3, Y5, Y7
+	VMOVUPS      constantsAVX2<>+192(SB), Y5
+	VMINPS       Y9, Y4, Y4
+	VMULPS       Y13, Y13, Y9
+	VFMADD231PS  constantsAVX2<>+608(SB), Y7, Y10
+	VMULPS       Y13, Y12, Y13
+	VMAXPS       Y4, Y5, Y4
+	VMOVUPS      constantsAVX2<>+224(SB), Y5
+	VFMADD231PS  Y12, Y12, Y9
+	VMOVUPS      constantsAVX2<>+800(SB), Y12
+	VFMADD213PS  constantsAVX2<>+672(SB), Y7, Y10
+	VFMADD231PS  Y4, Y4, Y5
+	VFMADD213PS  constantsAVX2<>+704(SB), Y7, Y10
+	VFMADD213PS  constantsAVX2<>+736(SB), Y7, Y10
+	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y10
+	VADDPS       Y13, Y13, Y7
+	VFMADD213PS  constantsAVX2<>+352(SB), Y8, Y10
+	VMULPS       constantsAVX2<>+352(SB), Y9, Y8
 	VMULPS       Y9, Y10, Y9
-	VMOVUPS      Y9, 128(DX)
-
-	// Forget gate and c.
-	VMOVUPS      64(DX), Y9
-	VMINPS       Y9, Y0, Y9
-	VMAXPS       Y9, Y1, Y9
-	VMOVAPS      Y8, Y10
-	VFNMADD231PS Y2, Y9, Y10
-	VSUBPS       Y8, Y10, Y11
-	VPSLLD       $0x17, Y10, Y10
-	VFMADD231PS  Y3, Y11, Y9
-	VMOVUPS      constantsAVX2<>+800(SB), Y11
-	VFMADD231PS  constantsAVX2<>+768(SB), Y9, Y11
-	VFMADD213PS  constantsAVX2<>+832(SB), Y9, Y11
-	VFMADD213PS  constantsAVX2<>+864(SB), Y9, Y11
-	VFMADD213PS  constantsAVX2<>+896(SB), Y9, Y11
-	VFMADD213PS  constantsAVX2<>+928(SB), Y9, Y11
-	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y11
-	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y11
-	VMOVUPS      constantsAVX2<>+480(SB), Y9
-	VDIVPS       Y11, Y9, Y9
-	VMOVUPS      (BX), Y10
-	VFMADD231PS  Y10, Y9, Y13
-	VMOVUPS      Y13, (CX)
-	VMOVUPS      Y9, 64(DX)
-
-	// Output gate and h.
-	VMOVUPS      192(DX), Y9
-	VMINPS       Y9, Y0, Y9
-	VMAXPS       Y9, Y1, Y9
-	VMOVAPS      Y4, Y10
-	VFNMADD231PS Y2, Y9, Y10
-	VSUBPS       Y4, Y10, Y11
-	VPSLLD       $0x17, Y10, Y10
-	VFMADD231PS  Y3, Y11, Y9
-	VMOVUPS      constantsAVX2<>+640(SB), Y11
-	VFMADD231PS  constantsAVX2<>+608(SB), Y9, Y11
-	VFMADD213PS  constantsAVX2<>+672(SB), Y9, Y11
-	VFMADD213PS  constantsAVX2<>+704(SB), Y9, Y11
-	VFMADD213PS  constantsAVX2<>+736(SB), Y9, Y11
-	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y11
-	VFMADD213PS  constantsAVX2<>+352(SB), Y10, Y11
-	VMINPS       Y13, Y5, Y9
-	VMAXPS       Y9, Y6, Y9
-	VMOVAPS      Y7, Y10
-	VFMADD231PS  Y9, Y9, Y10
-	VMOVUPS      constantsAVX2<>+320(SB), Y12
-	VFMADD231PS  constantsAVX2<>+288(SB), Y10, Y12
-	VFMADD213PS  constantsAVX2<>+352(SB), Y10, Y12
-	VMULPS       Y12, Y9, Y9
-	VMOVUPS      constantsAVX2<>+416(SB), Y12
-	VFMADD231PS  constantsAVX2<>+384(SB), Y10, Y12
-	VFMADD213PS  constantsAVX2<>+448(SB), Y10, Y12
-	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y12
-	VMULPS       Y12, Y9, Y10
-	VMULPS       Y12, Y12, Y12
-	VFMADD231PS  Y9, Y9, Y12
-	VMULPS       Y12, Y11, Y9
-	VDIVPS       Y9, Y10, Y9
-	VMOVUPS      Y9, (AX)
+	VMULPS       Y10, Y7, Y10
+	VMOVUPS      constantsAVX2<>+416(SB), Y7
+	VDIVPS       Y9, Y14, Y14
+	VMOVUPS      constantsAVX2<>+320(SB), Y9
+	VFMADD231PS  constantsAVX2<>+384(SB), Y5, Y7
+	VFMADD231PS  constantsAVX2<>+288(SB), Y5, Y9
+	VFMADD213PS  constantsAVX2<>+448(SB), Y5, Y7
+	VFMADD213PS  constantsAVX2<>+352(SB), Y5, Y9
+	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y7
+	VMULPS       Y14, Y8, Y5
+	VMULPS       Y14, Y10, Y8
+	VMULPS       Y14, Y13, Y10
+	VMULPS       Y9, Y4, Y4
+	VMOVUPS      constantsAVX2<>+480(SB), Y13
+	VMULPS       Y7, Y7, Y9
+	VMOVUPS      Y5, 32(DX)
+	VMOVUPS      Y8, 160(DX)
+	VMOVUPS      96(DX), Y5
+	VFMADD231PS  Y4, Y4, Y9
+	VMULPS       Y7, Y4, Y4
+	VMINPS       Y5, Y0, Y5
+	VMULPS       Y9, Y11, Y7
+	VMAXPS       Y5, Y1, Y5
+	VFNMADD231PS Y2, Y5, Y15
+	VDIVPS       Y7, Y4, Y4
+	VSUBPS       constantsAVX2<>+256(SB), Y15, Y7
+	VPSLLD       $0x17, Y15, Y8
+	VFMADD231PS  Y3, Y7, Y5
+	VFMADD231PS  constantsAVX2<>+768(SB), Y5, Y12
+	VMOVUPS      Y4, (AX)
+	VMOVUPS      constantsAVX2<>+128(SB), Y4
+	VMOVUPS      constantsAVX2<>+640(SB), Y7
 	VMOVUPS      constantsAVX2<>+352(SB), Y9
-	VDIVPS       Y11, Y9, Y9
-	VMOVUPS      Y9, 192(DX)
-	ADDQ         $+32, AX
-	ADDQ         $+32, CX
-	ADDQ         $+32, DX
-	ADDQ         $+32, BX
-	ADDQ         $-1, DI
-	TESTQ        DI, DI
-	JNE          loop5
+	VFMADD213PS  constantsAVX2<>+832(SB), Y5, Y12
+	VFMADD213PS  constantsAVX2<>+864(SB), Y5, Y12
+	VFMADD213PS  constantsAVX2<>+896(SB), Y5, Y12
+	VFMADD213PS  constantsAVX2<>+928(SB), Y5, Y12
+	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y12
+	VFMADD213PS  constantsAVX2<>+480(SB), Y8, Y12
+	VDIVPS       Y12, Y13, Y5
+	VFMADD231PS  Y6, Y5, Y10
+	VMOVUPS      Y10, 32(CX)
+	VMOVUPS      Y5, 96(DX)
+	VMOVUPS      224(DX), Y5
+	VMINPS       Y5, Y0, Y5
+	VMAXPS       Y5, Y1, Y5
+	VFNMADD231PS Y2, Y5, Y4
+	VSUBPS       constantsAVX2<>+128(SB), Y4, Y6
+	VPSLLD       $0x17, Y4, Y4
+	VFMADD231PS  Y3, Y6, Y5
+	VFMADD231PS  constantsAVX2<>+608(SB), Y5, Y7
+	VFMADD213PS  constantsAVX2<>+672(SB), Y5, Y7
+	VFMADD213PS  constantsAVX2<>+704(SB), Y5, Y7
+	VFMADD213PS  constantsAVX2<>+736(SB), Y5, Y7
+	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y7
+	VFMADD213PS  constantsAVX2<>+352(SB), Y4, Y7
+	VDIVPS       Y7, Y9, Y4
+	VMOVUPS      Y4, 224(DX)
+
+	// h of the units before. Input and cell gates. Forget gate and c. Output gate.
+	VMOVUPS      256(DX), Y8
+	VMOVUPS      constantsAVX2<>+128(SB), Y4
+	VMOVUPS      384(DX), Y6
+	VMOVUPS      constantsAVX2<>+160(SB), Y9
+	VMOVUPS      constantsAVX2<>+192(SB), Y15
+	VMOVUPS      constantsAVX2<>+640(SB), Y11
+	VMOVUPS      constantsAVX2<>+224(SB), Y5
+	VMOVUPS      constantsAVX2<>+416(SB), Y13
+	VMOVUPS      constantsAVX2<>+320(SB), Y12
+	VMOVUPS      constantsAVX2<>+480(SB), Y14
+	VMINPS       Y8, Y0, Y8
+	VMINPS       Y6, Y9, Y9
+	VMOVUPS      64(BX), Y6
+	VMAXPS       Y8, Y1, Y8
+	VMAXPS       Y9, Y15, Y9
+	VMOVUPS      constantsAVX2<>+256(SB), Y15
+	VFNMADD231PS Y2, Y8, Y4
+	VFMADD231PS  Y9, Y9, Y5
+	VFMADD231PS  constantsAVX2<>+384(SB), Y5, Y13
+	VFMADD231PS  constantsAVX2<>+288(SB), Y5, Y12
+	VFMADD213PS  constantsAVX2<>+448(SB), Y5, Y13
+	VFMADD213PS  constantsAVX2<>+352(SB), Y5, Y12
+	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y13
+	VSUBPS       constantsAVX2<>+128(SB), Y4, Y5
+	VMULPS       Y12, Y9, Y12
+	VPSLLD       $0x17, Y4, Y9
+	VMOVUPS      constantsAVX2<>+160(SB), Y4
+	VFMADD231PS  Y3, Y5, Y8
+	VMOVUPS      constantsAVX2<>+192(SB), Y5
+	VMINPS       Y10, Y4, Y4
+	VMULPS       Y13, Y13, Y10
+	VFMADD231PS  constantsAVX2<>+608(SB), Y8, Y11
+	VMULPS       Y13, Y12, Y13
+	VMAXPS       Y4, Y5, Y4
+	VMOVUPS      constantsAVX2<>+800(SB), Y5
+	VFMADD231PS  Y12, Y12, Y10
+	VMOVUPS      constantsAVX2<>+224(SB), Y12
+	VFMADD213PS  constantsAVX2<>+672(SB), Y8, Y11
+	VFMADD213PS  constantsAVX2<>+704(SB), Y8, Y11
+	VFMADD231PS  Y4, Y4, Y12
+	VFMADD213PS  constantsAVX2<>+736(SB), Y8, Y11
+	VFMADD213PS  constantsAVX2<>+480(SB), Y8, Y11
+	VADDPS       Y13, Y13, Y8
+	VFMADD213PS  constantsAVX2<>+352(SB), Y9, Y11
+	VMULPS       constantsAVX2<>+352(SB), Y10, Y9
+	VMULPS       Y10, Y11, Y10
+	VMULPS       Y11, Y8, Y11
+	VMOVUPS      constantsAVX2<>+416(SB), Y8
+	VDIVPS       Y10, Y14, Y14
+	VMOVUPS      constantsAVX2<>+320(SB), Y10
+	VFMADD231PS  constantsAVX2<>+384(SB), Y12, Y8
+	VFMADD231PS  constantsAVX2<>+288(SB), Y12, Y10
+	VFMADD213PS  constantsAVX2<>+448(SB), Y12, Y8
+	VFMADD213PS  constantsAVX2<>+352(SB), Y12, Y10
+	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y8
+	VMULPS       Y14, Y9, Y9
+	VMULPS       Y14, Y11, Y11
+	VMULPS       Y14, Y13, Y12
+	VMULPS       Y10, Y4, Y4
+	VMOVUPS      constantsAVX2<>+480(SB), Y13
+	VMULPS       Y8, Y8, Y10
+	VMOVUPS      Y9, 256(DX)
+	VMOVUPS      Y11, 384(DX)
+	VMOVUPS      320(DX), Y9
+	VFMADD231PS  Y4, Y4, Y10
+	VMULPS       Y8, Y4, Y4
+	VMINPS       Y9, Y0, Y8
+	VMULPS       Y10, Y7, Y7
+	VMAXPS       Y8, Y1, Y8
+	VFNMADD231PS Y2, Y8, Y15
+	VDIVPS       Y7, Y4, Y4
+	VSUBPS       constantsAVX2<>+256(SB), Y15, Y7
+	VPSLLD       $0x17, Y15, Y9
+	VFMADD231PS  Y3, Y7, Y8
+	VFMADD231PS  constantsAVX2<>+768(SB), Y8, Y5
+	VMOVUPS      Y4, 32(AX)
+	VMOVUPS      constantsAVX2<>+128(SB), Y4
+	VMOVUPS      constantsAVX2<>+640(SB), Y7
+	VMOVUPS      constantsAVX2<>+352(SB), Y10
+	VFMADD213PS  constantsAVX2<>+832(SB), Y8, Y5
+	VFMADD213PS  constantsAVX2<>+864(SB), Y8, Y5
+	VFMADD213PS  constantsAVX2<>+896(SB), Y8, Y5
+	VFMADD213PS  constantsAVX2<>+928(SB), Y8, Y5
+	VFMADD213PS  constantsAVX2<>+480(SB), Y8, Y5
+	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y5
+	VDIVPS       Y5, Y13, Y5
+	VFMADD231PS  Y6, Y5, Y12
+	VMOVUPS      Y12, 64(CX)
+	VMOVUPS      Y5, 320(DX)
+	VMOVUPS      448(DX), Y5
+	VMOVAPS      Y12, Y9
+	VMINPS       Y5, Y0, Y5
+	VMAXPS       Y5, Y1, Y5
+	VFNMADD231PS Y2, Y5, Y4
+	VSUBPS       constantsAVX2<>+128(SB), Y4, Y6
+	VPSLLD       $0x17, Y4, Y4
+	VFMADD231PS  Y3, Y6, Y5
+	VFMADD231PS  constantsAVX2<>+608(SB), Y5, Y7
+	VFMADD213PS  constantsAVX2<>+672(SB), Y5, Y7
+	VFMADD213PS  constantsAVX2<>+704(SB), Y5, Y7
+	VFMADD213PS  constantsAVX2<>+736(SB), Y5, Y7
+	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y7
+	VFMADD213PS  constantsAVX2<>+352(SB), Y4, Y7
+	VDIVPS       Y7, Y10, Y4
+	VMOVAPS      Y7, Y11
+	VMOVUPS      Y4, 448(DX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	ADDQ         $+64, BX
 	ADDQ         $+192, DX
 	ADDQ         $-16, SI
 	CMPQ         SI, $+16
-	JGE          loop3
+	JGE          loop4
 
-done4:
+done5:
+	// h of the units before. Input and cell gates. Forget gate and c. Output gate.
+	VMOVUPS      32(DX), Y7
+	VMOVUPS      constantsAVX2<>+128(SB), Y4
+	VMOVUPS      160(DX), Y6
+	VMOVUPS      constantsAVX2<>+160(SB), Y8
+	VMOVUPS      constantsAVX2<>+192(SB), Y15
+	VMOVUPS      constantsAVX2<>+640(SB), Y10
+	VMOVUPS      constantsAVX2<>+224(SB), Y5
+	VMOVUPS      constantsAVX2<>+416(SB), Y13
+	VMOVUPS      constantsAVX2<>+320(SB), Y12
+	VMOVUPS      constantsAVX2<>+480(SB), Y14
+	VMINPS       Y7, Y0, Y7
+	VMINPS       Y6, Y8, Y8
+	VMOVUPS      32(BX), Y6
+	VMAXPS       Y7, Y1, Y7
+	VMAXPS       Y8, Y15, Y8
+	VMOVUPS      constantsAVX2<>+256(SB), Y15
+	VFNMADD231PS Y2, Y7, Y4
+	VFMADD231PS  Y8, Y8, Y5
+	VFMADD231PS  constantsAVX2<>+384(SB), Y5, Y13
+	VFMADD231PS  constantsAVX2<>+288(SB), Y5, Y12
+	VFMADD213PS  constantsAVX2<>+448(SB), Y5, Y13
+	VFMADD213PS  constantsAVX2<>+352(SB), Y5, Y12
+	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y13
+	VSUBPS       constantsAVX2<>+128(SB), Y4, Y5
+	VMULPS       Y12, Y8, Y12
+	VPSLLD       $0x17, Y4, Y8
+	VMOVUPS      constantsAVX2<>+160(SB), Y4
+	VFMADD231PS  Y3, Y5, Y7
+	VMOVUPS      constantsAVX2<>+192(SB), Y5
+	VMINPS       Y9, Y4, Y4
+	VMULPS       Y13, Y13, Y9
+	VFMADD231PS  constantsAVX2<>+608(SB), Y7, Y10
+	VMULPS       Y13, Y12, Y13
+	VMAXPS       Y4, Y5, Y4
+	VMOVUPS      constantsAVX2<>+224(SB), Y5
+	VFMADD231PS  Y12, Y12, Y9
+	VMOVUPS      constantsAVX2<>+800(SB), Y12
+	VFMADD213PS  constantsAVX2<>+672(SB), Y7, Y10
+	VFMADD231PS  Y4, Y4, Y5
+	VFMADD213PS  constantsAVX2<>+704(SB), Y7, Y10
+	VFMADD213PS  constantsAVX2<>+736(SB), Y7, Y10
+	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y10
+	VADDPS       Y13, Y13, Y7
+	VFMADD213PS  constantsAVX2<>+352(SB), Y8, Y10
+	VMULPS       constantsAVX2<>+352(SB), Y9, Y8
+	VMULPS       Y9, Y10, Y9
+	VMULPS       Y10, Y7, Y10
+	VMOVUPS      constantsAVX2<>+416(SB), Y7
+	VDIVPS       Y9, Y14, Y14
+	VMOVUPS      constantsAVX2<>+320(SB), Y9
+	VFMADD231PS  constantsAVX2<>+384(SB), Y5, Y7
+	VFMADD231PS  constantsAVX2<>+288(SB), Y5, Y9
+	VFMADD213PS  constantsAVX2<>+448(SB), Y5, Y7
+	VFMADD213PS  constantsAVX2<>+352(SB), Y5, Y9
+	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y7
+	VMULPS       Y14, Y8, Y5
+	VMULPS       Y14, Y10, Y8
+	VMULPS       Y14, Y13, Y10
+	VMULPS       Y9, Y4, Y4
+	VMOVUPS      constantsAVX2<>+480(SB), Y13
+	VMULPS       Y7, Y7, Y9
+	VMOVUPS      Y5, 32(DX)
+	VMOVUPS      Y8, 160(DX)
+	VMOVUPS      96(DX), Y5
+	VFMADD231PS  Y4, Y4, Y9
+	VMULPS       Y7, Y4, Y4
+	VMINPS       Y5, Y0, Y5
+	VMULPS       Y9, Y11, Y7
+	VMAXPS       Y5, Y1, Y5
+	VFNMADD231PS Y2, Y5, Y15
+	VDIVPS       Y7, Y4, Y4
+	VSUBPS       constantsAVX2<>+256(SB), Y15, Y7
+	VPSLLD       $0x17, Y15, Y8
+	VFMADD231PS  Y3, Y7, Y5
+	VFMADD231PS  constantsAVX2<>+768(SB), Y5, Y12
+	VMOVUPS      Y4, (AX)
+	VMOVUPS      constantsAVX2<>+128(SB), Y4
+	VMOVUPS      constantsAVX2<>+640(SB), Y7
+	VMOVUPS      constantsAVX2<>+352(SB), Y9
+	VFMADD213PS  constantsAVX2<>+832(SB), Y5, Y12
+	VFMADD213PS  constantsAVX2<>+864(SB), Y5, Y12
+	VFMADD213PS  constantsAVX2<>+896(SB), Y5, Y12
+	VFMADD213PS  constantsAVX2<>+928(SB), Y5, Y12
+	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y12
+	VFMADD213PS  constantsAVX2<>+480(SB), Y8, Y12
+	VDIVPS       Y12, Y13, Y5
+	VFMADD231PS  Y6, Y5, Y10
+	VMOVUPS      Y10, 32(CX)
+	VMOVUPS      Y5, 96(DX)
+	VMOVUPS      224(DX), Y5
+	VMINPS       Y5, Y0, Y5
+	VMAXPS       Y5, Y1, Y5
+	VFNMADD231PS Y2, Y5, Y4
+	VSUBPS       constantsAVX2<>+128(SB), Y4, Y6
+	VPSLLD       $0x17, Y4, Y4
+	VFMADD231PS  Y3, Y6, Y5
+	VFMADD231PS  constantsAVX2<>+608(SB), Y5, Y7
+	VFMADD213PS  constantsAVX2<>+672(SB), Y5, Y7
+	VFMADD213PS  constantsAVX2<>+704(SB), Y5, Y7
+	VFMADD213PS  constantsAVX2<>+736(SB), Y5, Y7
+	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y7
+	VFMADD213PS  constantsAVX2<>+352(SB), Y4, Y7
+	VDIVPS       Y7, Y9, Y4
+	VMOVUPS      Y4, 224(DX)
+
+	// h of the units before.
+	VMOVUPS     constantsAVX2<>+160(SB), Y4
+	VMOVUPS     constantsAVX2<>+192(SB), Y5
+	VMOVUPS     constantsAVX2<>+224(SB), Y6
+	VMOVUPS     constantsAVX2<>+416(SB), Y9
+	VMOVUPS     constantsAVX2<>+320(SB), Y8
+	VMINPS      Y10, Y4, Y4
+	VMAXPS      Y4, Y5, Y4
+	VFMADD231PS Y4, Y4, Y6
+	VFMADD231PS constantsAVX2<>+384(SB), Y6, Y9
+	VFMADD231PS constantsAVX2<>+288(SB), Y6, Y8
+	VFMADD213PS constantsAVX2<>+448(SB), Y6, Y9
+	VFMADD213PS constantsAVX2<>+352(SB), Y6, Y8
+	VFMADD213PS constantsAVX2<>+480(SB), Y6, Y9
+	VMULPS      Y8, Y4, Y4
+	VMULPS      Y9, Y9, Y5
+	VMULPS      Y9, Y4, Y6
+	VFMADD231PS Y4, Y4, Y5
+	VMULPS      Y5, Y7, Y4
+	VDIVPS      Y4, Y6, Y4
+	VMOVUPS     Y4, 32(AX)
+	ADDQ        $+64, AX
+	ADDQ        $+64, CX
+	ADDQ        $+64, DX
+	ADDQ        $+64, BX
+	ADDQ        $+192, DX
+
+done3:
 	// 8 elements at a time.
 	CMPQ SI, $+8
 	JLT  done7
 
 loop6:
-	// Input and cell gates.
-	VMOVUPS      (DX), Y9
-	VMINPS       Y9, Y0, Y9
-	VMAXPS       Y9, Y1, Y9
-	VMOVAPS      Y4, Y10
-	VFNMADD231PS Y2, Y9, Y10
-	VSUBPS       Y4, Y10, Y11
-	VPSLLD       $0x17, Y10, Y10
-	VFMADD231PS  Y3, Y11, Y9
-	VMOVUPS      constantsAVX2<>+640(SB), Y11
-	VFMADD231PS  constantsAVX2<>+608(SB), Y9, Y11
-	VFMADD213PS  constantsAVX2<>+672(SB), Y9, Y11
-	VFMADD213PS  constantsAVX2<>+704(SB), Y9, Y11
-	VFMADD213PS  constantsAVX2<>+736(SB), Y9, Y11
-	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y11
-	VFMADD213PS  constantsAVX2<>+352(SB), Y10, Y11
-	VMOVUPS      128(DX), Y9
-	VMINPS       Y9, Y5, Y9
-	VMAXPS       Y9, Y6, Y9
-	VMOVAPS      Y7, Y10
-	VFMADD231PS  Y9, Y9, Y10
+	// Input and cell gates. Forget gate and c. Output gate. h of the units before.
+	VMOVUPS      (DX), Y5
+	VMOVUPS      constantsAVX2<>+128(SB), Y6
+	VMOVUPS      128(DX), Y8
+	VMOVUPS      constantsAVX2<>+160(SB), Y9
+	VMOVUPS      constantsAVX2<>+192(SB), Y10
+	VMOVUPS      constantsAVX2<>+640(SB), Y7
+	VMOVUPS      constantsAVX2<>+224(SB), Y11
+	VMOVUPS      constantsAVX2<>+416(SB), Y13
 	VMOVUPS      constantsAVX2<>+320(SB), Y12
-	VFMADD231PS  constantsAVX2<>+288(SB), Y10, Y12
-	VFMADD213PS  constantsAVX2<>+352(SB), Y10, Y12
-	VMULPS       Y12, Y9, Y9
-	VMOVUPS      constantsAVX2<>+416(SB), Y12
-	VFMADD231PS  constantsAVX2<>+384(SB), Y10, Y12
-	VFMADD213PS  constantsAVX2<>+448(SB), Y10, Y12
-	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y12
-	VMULPS       Y12, Y9, Y10
-	VMULPS       Y12, Y12, Y12
-	VFMADD231PS  Y9, Y9, Y12
-	VMULPS       Y12, Y11, Y9
+	VMOVUPS      (BX), Y4
+	VMINPS       Y5, Y0, Y5
+	VMINPS       Y8, Y9, Y8
+	VMAXPS       Y5, Y1, Y5
+	VMAXPS       Y8, Y10, Y9
+	VFNMADD231PS Y2, Y5, Y6
+	VFMADD231PS  Y9, Y9, Y11
+	VMOVUPS      constantsAVX2<>+480(SB), Y10
+	VSUBPS       constantsAVX2<>+128(SB), Y6, Y8
+	VFMADD231PS  constantsAVX2<>+384(SB), Y11, Y13
+	VFMADD231PS  constantsAVX2<>+288(SB), Y11, Y12
+	VPSLLD       $0x17, Y6, Y6
+	VFMADD231PS  Y3, Y8, Y5
+	VFMADD213PS  constantsAVX2<>+448(SB), Y11, Y13
+	VFMADD213PS  constantsAVX2<>+352(SB), Y11, Y12
+	VFMADD231PS  constantsAVX2<>+608(SB), Y5, Y7
+	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y13
+	VMULPS       Y12, Y9, Y8
+	VFMADD213PS  constantsAVX2<>+672(SB), Y5, Y7
+	VMULPS       Y13, Y13, Y9
+	VMULPS       Y13, Y8, Y11
+	VFMADD213PS  constantsAVX2<>+704(SB), Y5, Y7
+	VFMADD231PS  Y8, Y8, Y9
+	VADDPS       Y11, Y11, Y12
+	VFMADD213PS  constantsAVX2<>+736(SB), Y5, Y7
+	VMULPS       constantsAVX2<>+352(SB), Y9, Y8
+	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y7
+	VFMADD213PS  constantsAVX2<>+352(SB), Y6, Y7
+	VMOVUPS      constantsAVX2<>+256(SB), Y5
+	VMOVUPS      constantsAVX2<>+800(SB), Y6
 	VMOVUPS      constantsAVX2<>+480(SB), Y13
-	VDIVPS       Y9, Y13, Y9
-	VMULPS       Y9, Y10, Y13
-	VMULPS       constantsAVX2<>+352(SB), Y12, Y12
-	VMULPS       Y9, Y12, Y12
-	VMOVUPS      Y12, (DX)
-	VADDPS       Y10, Y10, Y10
-	VMULPS       Y11, Y10, Y10
-	VMULPS       Y9, Y10, Y9
-	VMOVUPS      Y9, 128(DX)
-
-	// Forget gate and c.
-	VMOVUPS      64(DX), Y9
-	VMINPS       Y9, Y0, Y9
-	VMAXPS       Y9, Y1, Y9
-	VMOVAPS      Y8, Y10
-	VFNMADD231PS Y2, Y9, Y10
-	VSUBPS       Y8, Y10, Y11
-	VPSLLD       $0x17, Y10, Y10
-	VFMADD231PS  Y3, Y11, Y9
-	VMOVUPS      constantsAVX2<>+800(SB), Y11
-	VFMADD231PS  constantsAVX2<>+768(SB), Y9, Y11
-	VFMADD213PS  constantsAVX2<>+832(SB), Y9, Y11
-	VFMADD213PS  constantsAVX2<>+864(SB), Y9, Y11
-	VFMADD213PS  constantsAVX2<>+896(SB), Y9, Y11
-	VFMADD213PS  constantsAVX2<>+928(SB), Y9, Y11
-	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y11
-	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y11
-	VMOVUPS      constantsAVX2<>+480(SB), Y9
-	VDIVPS       Y11, Y9, Y9
-	VMOVUPS      (BX), Y10
-	VFMADD231PS  Y10, Y9, Y13
-	VMOVUPS      Y13, (CX)
-	VMOVUPS      Y9, 64(DX)
-
-	// Output gate and h.
-	VMOVUPS      192(DX), Y9
-	VMINPS       Y9, Y0, Y9
-	VMAXPS       Y9, Y1, Y9
-	VMOVAPS      Y4, Y10
-	VFNMADD231PS Y2, Y9, Y10
-	VSUBPS       Y4, Y10, Y11
-	VPSLLD       $0x17, Y10, Y10
-	VFMADD231PS  Y3, Y11, Y9
-	VMOVUPS      constantsAVX2<>+640(SB), Y11
-	VFMADD231PS  constantsAVX2<>+608(SB), Y9, Y11
-	VFMADD213PS  constantsAVX2<>+672(SB), Y9, Y11
-	VFMADD213PS  constantsAVX2<>+704(SB), Y9, Y11
-	VFMADD213PS  constantsAVX2<>+736(SB), Y9, Y11
-	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y11
-	VFMADD213PS  constantsAVX2<>+352(SB), Y10, Y11
-	VMINPS       Y13, Y5, Y9
-	VMAXPS       Y9, Y6, Y9
-	VMOVAPS      Y7, Y10
-	VFMADD231PS  Y9, Y9, Y10
-	VMOVUPS      constantsAVX2<>+320(SB), Y12
-	VFMADD231PS  constantsAVX2<>+288(SB), Y10, Y12
-	VFMADD213PS  constantsAVX2<>+352(SB), Y10, Y12
-	VMULPS       Y12, Y9, Y9
-	VMOVUPS      constantsAVX2<>+416(SB), Y12
-	VFMADD231PS  constantsAVX2<>+384(SB), Y10, Y12
-	VFMADD213PS  constantsAVX2<>+448(SB), Y10, Y12
-	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y12
-	VMULPS       Y12, Y9, Y10
-	VMULPS       Y12, Y12, Y12
-	VFMADD231PS  Y9, Y9, Y12
-	VMULPS       Y12, Y11, Y9
+	VMULPS       Y9, Y7, Y9
+	VMULPS       Y7, Y12, Y7
 	VDIVPS       Y9, Y10, Y9
-	VMOVUPS      Y9, (AX)
-	VMOVUPS      constantsAVX2<>+352(SB), Y9
-	VDIVPS       Y11, Y9, Y9
-	VMOVUPS      Y9, 192(DX)
+	VMULPS       Y9, Y8, Y8
+	VMULPS       Y9, Y7, Y7
+	VMULPS       Y9, Y11, Y9
+	VMOVUPS      constantsAVX2<>+128(SB), Y10
+	VMOVUPS      Y8, (DX)
+	VMOVUPS      Y7, 128(DX)
+	VMOVUPS      64(DX), Y7
+	VMOVUPS      constantsAVX2<>+640(SB), Y8
+	VMINPS       Y7, Y0, Y7
+	VMAXPS       Y7, Y1, Y7
+	VFNMADD231PS Y2, Y7, Y5
+	VSUBPS       constantsAVX2<>+256(SB), Y5, Y11
+	VPSLLD       $0x17, Y5, Y5
+	VMOVUPS      constantsAVX2<>+352(SB), Y12
+	VFMADD231PS  Y3, Y11, Y7
+	VFMADD231PS  constantsAVX2<>+768(SB), Y7, Y6
+	VMOVUPS      constantsAVX2<>+160(SB), Y11
+	VFMADD213PS  constantsAVX2<>+832(SB), Y7, Y6
+	VFMADD213PS  constantsAVX2<>+864(SB), Y7, Y6
+	VMOVUPS      constantsAVX2<>+192(SB), Y14
+	VFMADD213PS  constantsAVX2<>+896(SB), Y7, Y6
+	VFMADD213PS  constantsAVX2<>+928(SB), Y7, Y6
+	VMOVUPS      constantsAVX2<>+224(SB), Y15
+	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y6
+	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y6
+	VMOVUPS      constantsAVX2<>+320(SB), Y5
+	VDIVPS       Y6, Y13, Y6
+	VFMADD231PS  Y4, Y6, Y9
+	VMOVUPS      Y9, (CX)
+	VMOVUPS      Y6, 64(DX)
+	VMOVUPS      192(DX), Y4
+	VMINPS       Y9, Y11, Y6
+	VMOVUPS      constantsAVX2<>+416(SB), Y7
+	VMAXPS       Y6, Y14, Y6
+	VFMADD231PS  Y6, Y6, Y15
+	VMINPS       Y4, Y0, Y4
+	VMAXPS       Y4, Y1, Y4
+	VFMADD231PS  constantsAVX2<>+384(SB), Y15, Y7
+	VFMADD231PS  constantsAVX2<>+288(SB), Y15, Y5
+	VFNMADD231PS Y2, Y4, Y10
+	VFMADD213PS  constantsAVX2<>+448(SB), Y15, Y7
+	VFMADD213PS  constantsAVX2<>+352(SB), Y15, Y5
+	VSUBPS       constantsAVX2<>+128(SB), Y10, Y9
+	VPSLLD       $0x17, Y10, Y10
+	VFMADD231PS  Y3, Y9, Y4
+	VFMADD213PS  constantsAVX2<>+480(SB), Y15, Y7
+	VMULPS       Y5, Y6, Y5
+	VFMADD231PS  constantsAVX2<>+608(SB), Y4, Y8
+	VMULPS       Y7, Y7, Y6
+	VMULPS       Y7, Y5, Y7
+	VFMADD213PS  constantsAVX2<>+672(SB), Y4, Y8
+	VFMADD231PS  Y5, Y5, Y6
+	VFMADD213PS  constantsAVX2<>+704(SB), Y4, Y8
+	VFMADD213PS  constantsAVX2<>+736(SB), Y4, Y8
+	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y8
+	VFMADD213PS  constantsAVX2<>+352(SB), Y10, Y8
+	VMULPS       Y6, Y8, Y4
+	VDIVPS       Y8, Y12, Y5
+	VDIVPS       Y4, Y7, Y4
+	VMOVUPS      Y5, 192(DX)
+	VMOVUPS      Y4, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, CX
 	ADDQ         $+32, DX
@@ -1010,116 +1738,239 @@ done7:
 	// The last elements.
 	TESTQ   SI, SI
 	JEQ     done8
+	MOVQ    SI, R8
 	NEGQ    SI
 	LEAQ    constantsAVX2<>+544(SB), DI
-	VMOVUPS (DI)(SI*4), Y9
+	VMOVUPS (DI)(SI*4), Y4
 
 	// Input and cell gates.
-	VMASKMOVPS   (DX), Y9, Y10
-	VMINPS       Y10, Y0, Y10
-	VMAXPS       Y10, Y1, Y10
-	VMOVAPS      Y4, Y11
-	VFNMADD231PS Y2, Y10, Y11
-	VSUBPS       Y4, Y11, Y12
-	VPSLLD       $0x17, Y11, Y11
-	VFMADD231PS  Y3, Y12, Y10
-	VMOVUPS      constantsAVX2<>+640(SB), Y12
-	VFMADD231PS  constantsAVX2<>+608(SB), Y10, Y12
-	VFMADD213PS  constantsAVX2<>+672(SB), Y10, Y12
-	VFMADD213PS  constantsAVX2<>+704(SB), Y10, Y12
-	VFMADD213PS  constantsAVX2<>+736(SB), Y10, Y12
-	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y12
-	VFMADD213PS  constantsAVX2<>+352(SB), Y11, Y12
-	VMASKMOVPS   128(DX), Y9, Y10
-	VMINPS       Y10, Y5, Y10
-	VMAXPS       Y10, Y6, Y10
-	VMOVAPS      Y7, Y11
-	VFMADD231PS  Y10, Y10, Y11
+	VMASKMOVPS   (DX), Y4, Y6
+	VMOVUPS      constantsAVX2<>+128(SB), Y7
+	VMASKMOVPS   128(DX), Y4, Y9
+	VMOVUPS      constantsAVX2<>+160(SB), Y10
+	VMOVUPS      constantsAVX2<>+192(SB), Y11
+	VMOVUPS      constantsAVX2<>+640(SB), Y8
+	VMOVUPS      constantsAVX2<>+224(SB), Y12
+	VMOVUPS      constantsAVX2<>+416(SB), Y14
 	VMOVUPS      constantsAVX2<>+320(SB), Y13
-	VFMADD231PS  constantsAVX2<>+288(SB), Y11, Y13
-	VFMADD213PS  constantsAVX2<>+352(SB), Y11, Y13
-	VMULPS       Y13, Y10, Y10
-	VMOVUPS      constantsAVX2<>+416(SB), Y13
-	VFMADD231PS  constantsAVX2<>+384(SB), Y11, Y13
-	VFMADD213PS  constantsAVX2<>+448(SB), Y11, Y13
-	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y13
-	VMULPS       Y13, Y10, Y11
-	VMULPS       Y13, Y13, Y13
-	VFMADD231PS  Y10, Y10, Y13
-	VMULPS       Y13, Y12, Y10
-	VMOVUPS      constantsAVX2<>+480(SB), Y14
-	VDIVPS       Y10, Y14, Y10
-	VMULPS       Y10, Y11, Y14
-	VMULPS       constantsAVX2<>+352(SB), Y13, Y13
-	VMULPS       Y10, Y13, Y13
-	VMASKMOVPS   Y13, Y9, (DX)
-	VADDPS       Y11, Y11, Y11
-	VMULPS       Y12, Y11, Y11
-	VMULPS       Y10, Y11, Y10
-	VMASKMOVPS   Y10, Y9, 128(DX)
+	VMOVUPS      constantsAVX2<>+480(SB), Y15
+	VMASKMOVPS   (BX), Y4, Y5
+	LEAQ         (DX), BX
+	TESTQ        $+4, R8
+	VMINPS       Y6, Y0, Y6
+	VMINPS       Y9, Y10, Y9
+	VMAXPS       Y6, Y1, Y6
+	VMAXPS       Y9, Y11, Y10
+	VFNMADD231PS Y2, Y6, Y7
+	VFMADD231PS  Y10, Y10, Y12
+	VSUBPS       constantsAVX2<>+128(SB), Y7, Y9
+	VFMADD231PS  constantsAVX2<>+384(SB), Y12, Y14
+	VFMADD231PS  constantsAVX2<>+288(SB), Y12, Y13
+	VPSLLD       $0x17, Y7, Y7
+	VFMADD231PS  Y3, Y9, Y6
+	VFMADD213PS  constantsAVX2<>+448(SB), Y12, Y14
+	VFMADD213PS  constantsAVX2<>+352(SB), Y12, Y13
+	VFMADD231PS  constantsAVX2<>+608(SB), Y6, Y8
+	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y14
+	VMULPS       Y13, Y10, Y9
+	VFMADD213PS  constantsAVX2<>+672(SB), Y6, Y8
+	VMULPS       Y14, Y14, Y10
+	VMULPS       Y14, Y9, Y11
+	VFMADD213PS  constantsAVX2<>+704(SB), Y6, Y8
+	VFMADD231PS  Y9, Y9, Y10
+	VFMADD213PS  constantsAVX2<>+736(SB), Y6, Y8
+	VMULPS       constantsAVX2<>+352(SB), Y10, Y9
+	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y8
+	VFMADD213PS  constantsAVX2<>+352(SB), Y7, Y8
+	VMULPS       Y10, Y8, Y6
+	VDIVPS       Y6, Y15, Y6
+	VMULPS       Y6, Y9, Y9
+	VMULPS       Y6, Y11, Y7
+	VMOVAPS      Y9, Y9
+	JEQ          stored9
+	VMOVUPS      X9, (BX)
+	ADDQ         $+16, BX
+	VEXTRACTF128 $0x01, Y9, X9
 
+stored9:
+	TESTQ    $+2, R8
+	JEQ      stored10
+	VMOVLPS  X9, (BX)
+	ADDQ     $+8, BX
+	VMOVHLPS X9, X9, X9
+
+stored10:
+	TESTQ  $+1, R8
+	JEQ    stored11
+	VMOVSS X9, (BX)
+
+stored11:
+	VADDPS       Y11, Y11, Y9
+	LEAQ         128(DX), BX
+	TESTQ        $+4, R8
+	VMULPS       Y8, Y9, Y8
+	VMULPS       Y6, Y8, Y6
+	VMOVAPS      Y6, Y6
+	JEQ          stored12
+	VMOVUPS      X6, (BX)
+	ADDQ         $+16, BX
+	VEXTRACTF128 $0x01, Y6, X6
+
+stored12:
+	TESTQ    $+2, R8
+	JEQ      stored13
+	VMOVLPS  X6, (BX)
+	ADDQ     $+8, BX
+	VMOVHLPS X6, X6, X6
+
+stored13:
+	TESTQ  $+1, R8
+	JEQ    stored14
+	VMOVSS X6, (BX)
+
+stored14:
 	// Forget gate and c.
-	VMASKMOVPS   64(DX), Y9, Y10
-	VMINPS       Y10, Y0, Y10
-	VMAXPS       Y10, Y1, Y10
-	VMOVAPS      Y8, Y11
-	VFNMADD231PS Y2, Y10, Y11
-	VSUBPS       Y8, Y11, Y12
-	VPSLLD       $0x17, Y11, Y11
-	VFMADD231PS  Y3, Y12, Y10
-	VMOVUPS      constantsAVX2<>+800(SB), Y12
-	VFMADD231PS  constantsAVX2<>+768(SB), Y10, Y12
-	VFMADD213PS  constantsAVX2<>+832(SB), Y10, Y12
-	VFMADD213PS  constantsAVX2<>+864(SB), Y10, Y12
-	VFMADD213PS  constantsAVX2<>+896(SB), Y10, Y12
-	VFMADD213PS  constantsAVX2<>+928(SB), Y10, Y12
-	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y12
-	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y12
+	VMASKMOVPS   64(DX), Y4, Y6
+	VMOVUPS      constantsAVX2<>+256(SB), Y8
+	VMOVUPS      constantsAVX2<>+800(SB), Y9
 	VMOVUPS      constantsAVX2<>+480(SB), Y10
-	VDIVPS       Y12, Y10, Y10
-	VMASKMOVPS   (BX), Y9, Y11
-	VFMADD231PS  Y11, Y10, Y14
-	VMASKMOVPS   Y14, Y9, (CX)
-	VMASKMOVPS   Y10, Y9, 64(DX)
+	LEAQ         (CX), CX
+	TESTQ        $+4, R8
+	VMINPS       Y6, Y0, Y6
+	VMAXPS       Y6, Y1, Y6
+	VFNMADD231PS Y2, Y6, Y8
+	VSUBPS       constantsAVX2<>+256(SB), Y8, Y11
+	VPSLLD       $0x17, Y8, Y8
+	VFMADD231PS  Y3, Y11, Y6
+	VFMADD231PS  constantsAVX2<>+768(SB), Y6, Y9
+	VFMADD213PS  constantsAVX2<>+832(SB), Y6, Y9
+	VFMADD213PS  constantsAVX2<>+864(SB), Y6, Y9
+	VFMADD213PS  constantsAVX2<>+896(SB), Y6, Y9
+	VFMADD213PS  constantsAVX2<>+928(SB), Y6, Y9
+	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y9
+	VFMADD213PS  constantsAVX2<>+480(SB), Y8, Y9
+	VDIVPS       Y9, Y10, Y6
+	VFMADD231PS  Y5, Y6, Y7
+	VMOVAPS      Y7, Y5
+	JEQ          stored15
+	VMOVUPS      X5, (CX)
+	ADDQ         $+16, CX
+	VEXTRACTF128 $0x01, Y5, X5
 
-	// Output gate and h.
-	VMASKMOVPS   192(DX), Y9, Y10
-	VMINPS       Y10, Y0, Y10
-	VMAXPS       Y10, Y1, Y10
-	VMOVAPS      Y4, Y11
-	VFNMADD231PS Y2, Y10, Y11
-	VSUBPS       Y4, Y11, Y12
-	VPSLLD       $0x17, Y11, Y11
-	VFMADD231PS  Y3, Y12, Y10
-	VMOVUPS      constantsAVX2<>+640(SB), Y12
-	VFMADD231PS  constantsAVX2<>+608(SB), Y10, Y12
-	VFMADD213PS  constantsAVX2<>+672(SB), Y10, Y12
-	VFMADD213PS  constantsAVX2<>+704(SB), Y10, Y12
-	VFMADD213PS  constantsAVX2<>+736(SB), Y10, Y12
-	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y12
-	VFMADD213PS  constantsAVX2<>+352(SB), Y11, Y12
-	VMINPS       Y14, Y5, Y10
-	VMAXPS       Y10, Y6, Y10
-	VMOVAPS      Y7, Y11
-	VFMADD231PS  Y10, Y10, Y11
-	VMOVUPS      constantsAVX2<>+320(SB), Y13
-	VFMADD231PS  constantsAVX2<>+288(SB), Y11, Y13
-	VFMADD213PS  constantsAVX2<>+352(SB), Y11, Y13
-	VMULPS       Y13, Y10, Y10
-	VMOVUPS      constantsAVX2<>+416(SB), Y13
-	VFMADD231PS  constantsAVX2<>+384(SB), Y11, Y13
-	VFMADD213PS  constantsAVX2<>+448(SB), Y11, Y13
-	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y13
-	VMULPS       Y13, Y10, Y11
-	VMULPS       Y13, Y13, Y13
-	VFMADD231PS  Y10, Y10, Y13
-	VMULPS       Y13, Y12, Y10
-	VDIVPS       Y10, Y11, Y10
-	VMASKMOVPS   Y10, Y9, (AX)
-	VMOVUPS      constantsAVX2<>+352(SB), Y10
-	VDIVPS       Y12, Y10, Y10
-	VMASKMOVPS   Y10, Y9, 192(DX)
+stored15:
+	TESTQ    $+2, R8
+	JEQ      stored16
+	VMOVLPS  X5, (CX)
+	ADDQ     $+8, CX
+	VMOVHLPS X5, X5, X5
 
+stored16:
+	TESTQ  $+1, R8
+	JEQ    stored17
+	VMOVSS X5, (CX)
+
+stored17:
+	VMOVAPS      Y6, Y5
+	LEAQ         64(DX), CX
+	TESTQ        $+4, R8
+	JEQ          stored18
+	VMOVUPS      X5, (CX)
+	ADDQ         $+16, CX
+	VEXTRACTF128 $0x01, Y5, X5
+
+stored18:
+	TESTQ    $+2, R8
+	JEQ      stored19
+	VMOVLPS  X5, (CX)
+	ADDQ     $+8, CX
+	VMOVHLPS X5, X5, X5
+
+stored19:
+	TESTQ  $+1, R8
+	JEQ    stored20
+	VMOVSS X5, (CX)
+
+stored20:
+	// Output gate.
+	VMASKMOVPS   192(DX), Y4, Y4
+	VMOVUPS      constantsAVX2<>+128(SB), Y5
+	VMOVUPS      constantsAVX2<>+640(SB), Y6
+	VMOVUPS      constantsAVX2<>+352(SB), Y8
+	LEAQ         192(DX), CX
+	TESTQ        $+4, R8
+	VMINPS       Y4, Y0, Y4
+	VMAXPS       Y4, Y1, Y4
+	VFNMADD231PS Y2, Y4, Y5
+	VSUBPS       constantsAVX2<>+128(SB), Y5, Y9
+	VPSLLD       $0x17, Y5, Y5
+	VFMADD231PS  Y3, Y9, Y4
+	VFMADD231PS  constantsAVX2<>+608(SB), Y4, Y6
+	VFMADD213PS  constantsAVX2<>+672(SB), Y4, Y6
+	VFMADD213PS  constantsAVX2<>+704(SB), Y4, Y6
+	VFMADD213PS  constantsAVX2<>+736(SB), Y4, Y6
+	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y6
+	VFMADD213PS  constantsAVX2<>+352(SB), Y5, Y6
+	VDIVPS       Y6, Y8, Y4
+	VMOVAPS      Y4, Y4
+	JEQ          stored21
+	VMOVUPS      X4, (CX)
+	ADDQ         $+16, CX
+	VEXTRACTF128 $0x01, Y4, X4
+
+stored21:
+	TESTQ    $+2, R8
+	JEQ      stored22
+	VMOVLPS  X4, (CX)
+	ADDQ     $+8, CX
+	VMOVHLPS X4, X4, X4
+
+stored22:
+	TESTQ  $+1, R8
+	JEQ    stored23
+	VMOVSS X4, (CX)
+
+stored23:
+	// h of the units before.
+	VMOVUPS      constantsAVX2<>+160(SB), Y4
+	VMOVUPS      constantsAVX2<>+192(SB), Y5
+	VMOVUPS      constantsAVX2<>+224(SB), Y8
+	VMOVUPS      constantsAVX2<>+416(SB), Y10
+	VMOVUPS      constantsAVX2<>+320(SB), Y9
+	LEAQ         (AX), AX
+	TESTQ        $+4, R8
+	VMINPS       Y7, Y4, Y4
+	VMAXPS       Y4, Y5, Y4
+	VFMADD231PS  Y4, Y4, Y8
+	VFMADD231PS  constantsAVX2<>+384(SB), Y8, Y10
+	VFMADD231PS  constantsAVX2<>+288(SB), Y8, Y9
+	VFMADD213PS  constantsAVX2<>+448(SB), Y8, Y10
+	VFMADD213PS  constantsAVX2<>+352(SB), Y8, Y9
+	VFMADD213PS  constantsAVX2<>+480(SB), Y8, Y10
+	VMULPS       Y9, Y4, Y4
+	VMULPS       Y10, Y10, Y5
+	VMULPS       Y10, Y4, Y7
+	VFMADD231PS  Y4, Y4, Y5
+	VMULPS       Y5, Y6, Y4
+	VDIVPS       Y4, Y7, Y4
+	VMOVAPS      Y4, Y4
+	JEQ          stored24
+	VMOVUPS      X4, (AX)
+	ADDQ         $+16, AX
+	VEXTRACTF128 $0x01, Y4, X4
+
+stored24:
+	TESTQ    $+2, R8
+	JEQ      stored25
+	VMOVLPS  X4, (AX)
+	ADDQ     $+8, AX
+	VMOVHLPS X4, X4, X4
+
+stored25:
+	TESTQ  $+1, R8
+	JEQ    stored26
+	VMOVSS X4, (AX)
+
+stored26:
 done8:
 	// To the next row.
 	MOVQ hStride+32(FP), AX
@@ -1142,6 +1993,1675 @@ done8:
 	MOVQ cPrev+24(FP), CX
 	ADDQ AX, CX
 	MOVQ CX, cPrev+24(FP)
+	JMP  row1
+
+done2:
+	// As it was.
+	VZEROUPPER
+	VLDMXCSR (SP)
+	RET
+
+// func lstmPeepholeForwardAVX2(h *float32, c *float32, gates *float32, cPrev *float32, p *float32, hStride int, cStride int, gatesStride int, cPrevStride int, pStride int, rows int, units int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·lstmPeepholeForwardAVX2(SB), NOSPLIT, $8-96
+	// Flush subnormals to zero.
+	VSTMXCSR (SP)
+	MOVL     (SP), AX
+	ORL      $0x00008040, AX
+	MOVL     AX, 4(SP)
+	VLDMXCSR 4(SP)
+	VMOVUPS  constantsAVX2<>+0(SB), Y0
+	VMOVUPS  constantsAVX2<>+32(SB), Y1
+	VMOVUPS  constantsAVX2<>+64(SB), Y2
+	VMOVUPS  constantsAVX2<>+96(SB), Y3
+
+row1:
+	// A row.
+	MOVQ rows+80(FP), AX
+	CMPQ AX, $+1
+	JLT  done2
+	ADDQ $-1, AX
+	MOVQ AX, rows+80(FP)
+	MOVQ h+0(FP), AX
+	MOVQ c+8(FP), CX
+	MOVQ gates+16(FP), DX
+	MOVQ cPrev+24(FP), BX
+	MOVQ p+32(FP), SI
+	MOVQ units+88(FP), DI
+
+	// 8 elements at a time.
+	CMPQ DI, $+16
+	JLT  done3
+
+	// Input and cell gates. Forget gate and c.
+	VMOVUPS      (BX), Y4
+	VMOVUPS      (DX), Y5
+	VMOVUPS      (SI), Y6
+	VMOVUPS      64(DX), Y14
+	VMOVUPS      64(SI), Y15
+	VMOVUPS      constantsAVX2<>+128(SB), Y7
+	VMOVUPS      128(DX), Y9
+	VMOVUPS      constantsAVX2<>+160(SB), Y10
+	VMOVUPS      constantsAVX2<>+192(SB), Y11
+	VMOVUPS      constantsAVX2<>+640(SB), Y8
+	VMOVUPS      constantsAVX2<>+224(SB), Y12
+	VMOVUPS      constantsAVX2<>+416(SB), Y13
+	VFMADD231PS  Y4, Y6, Y5
+	VMOVUPS      constantsAVX2<>+320(SB), Y6
+	VFMADD231PS  Y4, Y15, Y14
+	VMINPS       Y9, Y10, Y9
+	VMOVUPS      constantsAVX2<>+480(SB), Y10
+	VMAXPS       Y9, Y11, Y9
+	VMINPS       Y5, Y0, Y5
+	VMOVUPS      constantsAVX2<>+256(SB), Y11
+	VMINPS       Y14, Y0, Y14
+	VFMADD231PS  Y9, Y9, Y12
+	VMAXPS       Y5, Y1, Y5
+	VMAXPS       Y14, Y1, Y15
+	VFNMADD231PS Y2, Y5, Y7
+	VFNMADD231PS Y2, Y15, Y11
+	VFMADD231PS  constantsAVX2<>+384(SB), Y12, Y13
+	VFMADD231PS  constantsAVX2<>+288(SB), Y12, Y6
+	VSUBPS       constantsAVX2<>+128(SB), Y7, Y14
+	VPSLLD       $0x17, Y7, Y7
+	VFMADD213PS  constantsAVX2<>+448(SB), Y12, Y13
+	VFMADD213PS  constantsAVX2<>+352(SB), Y12, Y6
+	VFMADD231PS  Y3, Y14, Y5
+	VSUBPS       constantsAVX2<>+256(SB), Y11, Y14
+	VPSLLD       $0x17, Y11, Y11
+	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y13
+	VMOVUPS      constantsAVX2<>+800(SB), Y12
+	VFMADD231PS  Y3, Y14, Y15
+	VMULPS       Y6, Y9, Y6
+	VFMADD231PS  constantsAVX2<>+608(SB), Y5, Y8
+	VMULPS       Y13, Y13, Y9
+	VFMADD231PS  constantsAVX2<>+768(SB), Y15, Y12
+	VMULPS       Y13, Y6, Y13
+	VFMADD213PS  constantsAVX2<>+672(SB), Y5, Y8
+	VFMADD231PS  Y6, Y6, Y9
+	VFMADD213PS  constantsAVX2<>+832(SB), Y15, Y12
+	VFMADD213PS  constantsAVX2<>+704(SB), Y5, Y8
+	VFMADD213PS  constantsAVX2<>+864(SB), Y15, Y12
+	VFMADD213PS  constantsAVX2<>+736(SB), Y5, Y8
+	VFMADD213PS  constantsAVX2<>+896(SB), Y15, Y12
+	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y8
+	VFMADD213PS  constantsAVX2<>+928(SB), Y15, Y12
+	VFMADD213PS  constantsAVX2<>+352(SB), Y7, Y8
+	VMOVUPS      constantsAVX2<>+480(SB), Y5
+	VFMADD213PS  constantsAVX2<>+480(SB), Y15, Y12
+	VMULPS       Y9, Y8, Y6
+	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y12
+	VDIVPS       Y6, Y10, Y6
+	VDIVPS       Y12, Y5, Y5
+	VMULPS       Y6, Y13, Y6
+	VFMADD231PS  Y4, Y5, Y6
+	VMOVUPS      Y6, (CX)
+	ADDQ         $-16, DI
+	CMPQ         DI, $+16
+	JLT          done5
+
+loop4:
+	// h of the units before. Output gate. Input and cell gates. Forget gate and c.
+	VMOVUPS      32(BX), Y13
+	VMOVUPS      32(DX), Y14
+	VMOVUPS      32(SI), Y12
+	VMOVUPS      192(DX), Y4
+	VMOVUPS      128(SI), Y5
+	VMOVUPS      constantsAVX2<>+128(SB), Y15
+	VMOVUPS      constantsAVX2<>+128(SB), Y7
+	VMOVUPS      constantsAVX2<>+160(SB), Y9
+	VMOVUPS      constantsAVX2<>+192(SB), Y10
+	VMOVUPS      constantsAVX2<>+640(SB), Y8
+	VMOVUPS      constantsAVX2<>+224(SB), Y11
+	VFMADD231PS  Y13, Y12, Y14
+	VMOVUPS      constantsAVX2<>+416(SB), Y12
+	VFMADD231PS  Y6, Y5, Y4
+	VMINPS       Y6, Y9, Y5
+	VMOVUPS      constantsAVX2<>+320(SB), Y6
+	VMAXPS       Y5, Y10, Y5
+	VMINPS       Y14, Y0, Y9
+	VMINPS       Y4, Y0, Y4
+	VFMADD231PS  Y5, Y5, Y11
+	VMAXPS       Y9, Y1, Y9
+	VMAXPS       Y4, Y1, Y4
+	VMOVUPS      constantsAVX2<>+640(SB), Y14
+	VFNMADD231PS Y2, Y9, Y15
+	VFNMADD231PS Y2, Y4, Y7
+	VFMADD231PS  constantsAVX2<>+384(SB), Y11, Y12
+	VFMADD231PS  constantsAVX2<>+288(SB), Y11, Y6
+	VSUBPS       constantsAVX2<>+128(SB), Y15, Y10
+	VPSLLD       $0x17, Y15, Y15
+	VFMADD213PS  constantsAVX2<>+448(SB), Y11, Y12
+	VFMADD213PS  constantsAVX2<>+352(SB), Y11, Y6
+	VFMADD231PS  Y3, Y10, Y9
+	VSUBPS       constantsAVX2<>+128(SB), Y7, Y10
+	VPSLLD       $0x17, Y7, Y7
+	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y12
+	VFMADD231PS  Y3, Y10, Y4
+	VMULPS       Y6, Y5, Y5
+	VFMADD231PS  constantsAVX2<>+608(SB), Y9, Y14
+	VMULPS       Y12, Y12, Y6
+	VFMADD231PS  constantsAVX2<>+608(SB), Y4, Y8
+	VMOVUPS      160(DX), Y10
+	VMULPS       Y12, Y5, Y11
+	VFMADD213PS  constantsAVX2<>+672(SB), Y9, Y14
+	VFMADD231PS  Y5, Y5, Y6
+	VFMADD213PS  constantsAVX2<>+672(SB), Y4, Y8
+	VMOVUPS      constantsAVX2<>+160(SB), Y5
+	VFMADD213PS  constantsAVX2<>+704(SB), Y9, Y14
+	VFMADD213PS  constantsAVX2<>+704(SB), Y4, Y8
+	VMINPS       Y10, Y5, Y5
+	VFMADD213PS  constantsAVX2<>+736(SB), Y9, Y14
+	VFMADD213PS  constantsAVX2<>+736(SB), Y4, Y8
+	VMOVUPS      constantsAVX2<>+192(SB), Y10
+	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y14
+	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y8
+	VMAXPS       Y5, Y10, Y4
+	VFMADD213PS  constantsAVX2<>+352(SB), Y15, Y14
+	VFMADD213PS  constantsAVX2<>+352(SB), Y7, Y8
+	VMOVUPS      96(DX), Y12
+	VMOVUPS      constantsAVX2<>+224(SB), Y5
+	VMOVUPS      constantsAVX2<>+416(SB), Y9
+	VMOVUPS      constantsAVX2<>+320(SB), Y7
+	VMOVUPS      constantsAVX2<>+480(SB), Y10
+	VMULPS       Y6, Y8, Y6
+	VMOVUPS      96(SI), Y8
+	VFMADD231PS  Y4, Y4, Y5
+	VDIVPS       Y6, Y11, Y6
+	VFMADD231PS  Y13, Y8, Y12
+	VFMADD231PS  constantsAVX2<>+384(SB), Y5, Y9
+	VFMADD231PS  constantsAVX2<>+288(SB), Y5, Y7
+	VFMADD213PS  constantsAVX2<>+448(SB), Y5, Y9
+	VFMADD213PS  constantsAVX2<>+352(SB), Y5, Y7
+	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y9
+	VMULPS       Y7, Y4, Y4
+	VMOVUPS      Y6, (AX)
+	VMOVUPS      constantsAVX2<>+256(SB), Y5
+	VMINPS       Y12, Y0, Y6
+	VMOVUPS      constantsAVX2<>+800(SB), Y8
+	VMOVUPS      constantsAVX2<>+480(SB), Y11
+	VMAXPS       Y6, Y1, Y7
+	VMULPS       Y9, Y9, Y6
+	VMULPS       Y9, Y4, Y9
+	VFNMADD231PS Y2, Y7, Y5
+	VFMADD231PS  Y4, Y4, Y6
+	VSUBPS       constantsAVX2<>+256(SB), Y5, Y4
+	VPSLLD       $0x17, Y5, Y5
+	VMULPS       Y6, Y14, Y6
+	VFMADD231PS  Y3, Y4, Y7
+	VDIVPS       Y6, Y10, Y4
+	VFMADD231PS  constantsAVX2<>+768(SB), Y7, Y8
+	VFMADD213PS  constantsAVX2<>+832(SB), Y7, Y8
+	VFMADD213PS  constantsAVX2<>+864(SB), Y7, Y8
+	VMULPS       Y4, Y9, Y4
+	VFMADD213PS  constantsAVX2<>+896(SB), Y7, Y8
+	VFMADD213PS  constantsAVX2<>+928(SB), Y7, Y8
+	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y8
+	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y8
+	VDIVPS       Y8, Y11, Y5
+	VFMADD231PS  Y13, Y5, Y4
+	VMOVUPS      Y4, 32(CX)
+
+	// h of the units before. Output gate. Input and cell gates. Forget gate and c.
+	VMOVUPS      64(BX), Y13
+	VMOVUPS      256(DX), Y14
+	VMOVUPS      192(SI), Y12
+	VMOVUPS      224(DX), Y5
+	VMOVUPS      160(SI), Y6
+	VMOVUPS      constantsAVX2<>+128(SB), Y15
+	VMOVUPS      constantsAVX2<>+128(SB), Y7
+	VMOVUPS      constantsAVX2<>+160(SB), Y9
+	VMOVUPS      constantsAVX2<>+192(SB), Y10
+	VMOVUPS      constantsAVX2<>+640(SB), Y8
+	VMOVUPS      constantsAVX2<>+224(SB), Y11
+	VFMADD231PS  Y13, Y12, Y14
+	VMOVUPS      constantsAVX2<>+416(SB), Y12
+	VFMADD231PS  Y4, Y6, Y5
+	VMINPS       Y4, Y9, Y4
+	VMOVUPS      constantsAVX2<>+320(SB), Y6
+	VMAXPS       Y4, Y10, Y4
+	VMINPS       Y14, Y0, Y9
+	VMINPS       Y5, Y0, Y5
+	VFMADD231PS  Y4, Y4, Y11
+	VMAXPS       Y9, Y1, Y9
+	VMAXPS       Y5, Y1, Y5
+	VMOVUPS      constantsAVX2<>+640(SB), Y14
+	VFNMADD231PS Y2, Y9, Y15
+	VFNMADD231PS Y2, Y5, Y7
+	VFMADD231PS  constantsAVX2<>+384(SB), Y11, Y12
+	VFMADD231PS  constantsAVX2<>+288(SB), Y11, Y6
+	VSUBPS       constantsAVX2<>+128(SB), Y15, Y10
+	VPSLLD       $0x17, Y15, Y15
+	VFMADD213PS  constantsAVX2<>+448(SB), Y11, Y12
+	VFMADD213PS  constantsAVX2<>+352(SB), Y11, Y6
+	VFMADD231PS  Y3, Y10, Y9
+	VSUBPS       constantsAVX2<>+128(SB), Y7, Y10
+	VPSLLD       $0x17, Y7, Y7
+	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y12
+	VFMADD231PS  Y3, Y10, Y5
+	VMULPS       Y6, Y4, Y4
+	VFMADD231PS  constantsAVX2<>+608(SB), Y9, Y14
+	VMULPS       Y12, Y12, Y6
+	VFMADD231PS  constantsAVX2<>+608(SB), Y5, Y8
+	VMOVUPS      384(DX), Y10
+	VMULPS       Y12, Y4, Y11
+	VFMADD213PS  constantsAVX2<>+672(SB), Y9, Y14
+	VFMADD231PS  Y4, Y4, Y6
+	VFMADD213PS  constantsAVX2<>+672(SB), Y5, Y8
+	VMOVUPS      constantsAVX2<>+160(SB), Y4
+	VFMADD213PS  constantsAVX2<>+704(SB), Y9, Y14
+	VFMADD213PS  constantsAVX2<>+704(SB), Y5, Y8
+	VMINPS       Y10, Y4, Y4
+	VFMADD213PS  constantsAVX2<>+736(SB), Y9, Y14
+	VFMADD213PS  constantsAVX2<>+736(SB), Y5, Y8
+	VMOVUPS      constantsAVX2<>+192(SB), Y10
+	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y14
+	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y8
+	VMAXPS       Y4, Y10, Y4
+	VFMADD213PS  constantsAVX2<>+352(SB), Y15, Y14
+	VFMADD213PS  constantsAVX2<>+352(SB), Y7, Y8
+	VMOVUPS      320(DX), Y12
+	VMOVUPS      constantsAVX2<>+224(SB), Y5
+	VMOVUPS      constantsAVX2<>+416(SB), Y9
+	VMOVUPS      constantsAVX2<>+320(SB), Y7
+	VMOVUPS      constantsAVX2<>+480(SB), Y10
+	VMULPS       Y6, Y8, Y6
+	VMOVUPS      256(SI), Y8
+	VFMADD231PS  Y4, Y4, Y5
+	VDIVPS       Y6, Y11, Y6
+	VFMADD231PS  Y13, Y8, Y12
+	VFMADD231PS  constantsAVX2<>+384(SB), Y5, Y9
+	VFMADD231PS  constantsAVX2<>+288(SB), Y5, Y7
+	VFMADD213PS  constantsAVX2<>+448(SB), Y5, Y9
+	VFMADD213PS  constantsAVX2<>+352(SB), Y5, Y7
+	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y9
+	VMULPS       Y7, Y4, Y4
+	VMOVUPS      Y6, 32(AX)
+	VMOVUPS      constantsAVX2<>+256(SB), Y5
+	VMINPS       Y12, Y0, Y6
+	VMOVUPS      constantsAVX2<>+800(SB), Y8
+	VMOVUPS      constantsAVX2<>+480(SB), Y11
+	VMAXPS       Y6, Y1, Y7
+	VMULPS       Y9, Y9, Y6
+	VMULPS       Y9, Y4, Y9
+	VFNMADD231PS Y2, Y7, Y5
+	VFMADD231PS  Y4, Y4, Y6
+	VSUBPS       constantsAVX2<>+256(SB), Y5, Y4
+	VPSLLD       $0x17, Y5, Y5
+	VMULPS       Y6, Y14, Y6
+	VFMADD231PS  Y3, Y4, Y7
+	VDIVPS       Y6, Y10, Y4
+	VFMADD231PS  constantsAVX2<>+768(SB), Y7, Y8
+	VFMADD213PS  constantsAVX2<>+832(SB), Y7, Y8
+	VFMADD213PS  constantsAVX2<>+864(SB), Y7, Y8
+	VMULPS       Y4, Y9, Y4
+	VFMADD213PS  constantsAVX2<>+896(SB), Y7, Y8
+	VFMADD213PS  constantsAVX2<>+928(SB), Y7, Y8
+	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y8
+	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y8
+	VDIVPS       Y8, Y11, Y5
+	VFMADD231PS  Y13, Y5, Y4
+	VMOVUPS      Y4, 64(CX)
+	VMOVAPS      Y4, Y6
+	ADDQ         $+64, AX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	ADDQ         $+64, BX
+	ADDQ         $+64, SI
+	ADDQ         $+192, DX
+	ADDQ         $+128, SI
+	ADDQ         $-16, DI
+	CMPQ         DI, $+16
+	JGE          loop4
+
+done5:
+	// h of the units before. Output gate. Input and cell gates. Forget gate and c.
+	VMOVUPS      32(BX), Y13
+	VMOVUPS      32(DX), Y14
+	VMOVUPS      32(SI), Y12
+	VMOVUPS      192(DX), Y4
+	VMOVUPS      128(SI), Y5
+	VMOVUPS      constantsAVX2<>+128(SB), Y15
+	VMOVUPS      constantsAVX2<>+128(SB), Y7
+	VMOVUPS      constantsAVX2<>+160(SB), Y9
+	VMOVUPS      constantsAVX2<>+192(SB), Y10
+	VMOVUPS      constantsAVX2<>+640(SB), Y8
+	VMOVUPS      constantsAVX2<>+224(SB), Y11
+	VFMADD231PS  Y13, Y12, Y14
+	VMOVUPS      constantsAVX2<>+416(SB), Y12
+	VFMADD231PS  Y6, Y5, Y4
+	VMINPS       Y6, Y9, Y5
+	VMOVUPS      constantsAVX2<>+320(SB), Y6
+	VMAXPS       Y5, Y10, Y5
+	VMINPS       Y14, Y0, Y9
+	VMINPS       Y4, Y0, Y4
+	VFMADD231PS  Y5, Y5, Y11
+	VMAXPS       Y9, Y1, Y9
+	VMAXPS       Y4, Y1, Y4
+	VMOVUPS      constantsAVX2<>+640(SB), Y14
+	VFNMADD231PS Y2, Y9, Y15
+	VFNMADD231PS Y2, Y4, Y7
+	VFMADD231PS  constantsAVX2<>+384(SB), Y11, Y12
+	VFMADD231PS  constantsAVX2<>+288(SB), Y11, Y6
+	VSUBPS       constantsAVX2<>+128(SB), Y15, Y10
+	VPSLLD       $0x17, Y15, Y15
+	VFMADD213PS  constantsAVX2<>+448(SB), Y11, Y12
+	VFMADD213PS  constantsAVX2<>+352(SB), Y11, Y6
+	VFMADD231PS  Y3, Y10, Y9
+	VSUBPS       constantsAVX2<>+128(SB), Y7, Y10
+	VPSLLD       $0x17, Y7, Y7
+	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y12
+	VFMADD231PS  Y3, Y10, Y4
+	VMULPS       Y6, Y5, Y5
+	VFMADD231PS  constantsAVX2<>+608(SB), Y9, Y14
+	VMULPS       Y12, Y12, Y6
+	VFMADD231PS  constantsAVX2<>+608(SB), Y4, Y8
+	VMOVUPS      160(DX), Y10
+	VMULPS       Y12, Y5, Y11
+	VFMADD213PS  constantsAVX2<>+672(SB), Y9, Y14
+	VFMADD231PS  Y5, Y5, Y6
+	VFMADD213PS  constantsAVX2<>+672(SB), Y4, Y8
+	VMOVUPS      constantsAVX2<>+160(SB), Y5
+	VFMADD213PS  constantsAVX2<>+704(SB), Y9, Y14
+	VFMADD213PS  constantsAVX2<>+704(SB), Y4, Y8
+	VMINPS       Y10, Y5, Y5
+	VFMADD213PS  constantsAVX2<>+736(SB), Y9, Y14
+	VFMADD213PS  constantsAVX2<>+736(SB), Y4, Y8
+	VMOVUPS      constantsAVX2<>+192(SB), Y10
+	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y14
+	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y8
+	VMAXPS       Y5, Y10, Y4
+	VFMADD213PS  constantsAVX2<>+352(SB), Y15, Y14
+	VFMADD213PS  constantsAVX2<>+352(SB), Y7, Y8
+	VMOVUPS      96(DX), Y12
+	VMOVUPS      constantsAVX2<>+224(SB), Y5
+	VMOVUPS      constantsAVX2<>+416(SB), Y9
+	VMOVUPS      constantsAVX2<>+320(SB), Y7
+	VMOVUPS      constantsAVX2<>+480(SB), Y10
+	VMULPS       Y6, Y8, Y6
+	VMOVUPS      96(SI), Y8
+	VFMADD231PS  Y4, Y4, Y5
+	VDIVPS       Y6, Y11, Y6
+	VFMADD231PS  Y13, Y8, Y12
+	VFMADD231PS  constantsAVX2<>+384(SB), Y5, Y9
+	VFMADD231PS  constantsAVX2<>+288(SB), Y5, Y7
+	VFMADD213PS  constantsAVX2<>+448(SB), Y5, Y9
+	VFMADD213PS  constantsAVX2<>+352(SB), Y5, Y7
+	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y9
+	VMULPS       Y7, Y4, Y4
+	VMOVUPS      Y6, (AX)
+	VMOVUPS      constantsAVX2<>+256(SB), Y5
+	VMINPS       Y12, Y0, Y6
+	VMOVUPS      constantsAVX2<>+800(SB), Y8
+	VMOVUPS      constantsAVX2<>+480(SB), Y11
+	VMAXPS       Y6, Y1, Y7
+	VMULPS       Y9, Y9, Y6
+	VMULPS       Y9, Y4, Y9
+	VFNMADD231PS Y2, Y7, Y5
+	VFMADD231PS  Y4, Y4, Y6
+	VSUBPS       constantsAVX2<>+256(SB), Y5, Y4
+	VPSLLD       $0x17, Y5, Y5
+	VMULPS       Y6, Y14, Y6
+	VFMADD231PS  Y3, Y4, Y7
+	VDIVPS       Y6, Y10, Y4
+	VFMADD231PS  constantsAVX2<>+768(SB), Y7, Y8
+	VFMADD213PS  constantsAVX2<>+832(SB), Y7, Y8
+	VFMADD213PS  constantsAVX2<>+864(SB), Y7, Y8
+	VMULPS       Y4, Y9, Y4
+	VFMADD213PS  constantsAVX2<>+896(SB), Y7, Y8
+	VFMADD213PS  constantsAVX2<>+928(SB), Y7, Y8
+	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y8
+	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y8
+	VDIVPS       Y8, Y11, Y5
+	VFMADD231PS  Y13, Y5, Y4
+	VMOVUPS      Y4, 32(CX)
+
+	// h of the units before. Output gate.
+	VMOVUPS      224(DX), Y5
+	VMOVUPS      160(SI), Y6
+	VMOVUPS      constantsAVX2<>+128(SB), Y7
+	VMOVUPS      constantsAVX2<>+160(SB), Y9
+	VMOVUPS      constantsAVX2<>+192(SB), Y10
+	VMOVUPS      constantsAVX2<>+640(SB), Y8
+	VMOVUPS      constantsAVX2<>+224(SB), Y11
+	VMOVUPS      constantsAVX2<>+416(SB), Y13
+	VMOVUPS      constantsAVX2<>+320(SB), Y12
+	VFMADD231PS  Y4, Y6, Y5
+	VMINPS       Y4, Y9, Y4
+	VMAXPS       Y4, Y10, Y4
+	VMINPS       Y5, Y0, Y5
+	VFMADD231PS  Y4, Y4, Y11
+	VMAXPS       Y5, Y1, Y5
+	VFNMADD231PS Y2, Y5, Y7
+	VFMADD231PS  constantsAVX2<>+384(SB), Y11, Y13
+	VFMADD231PS  constantsAVX2<>+288(SB), Y11, Y12
+	VSUBPS       constantsAVX2<>+128(SB), Y7, Y6
+	VFMADD213PS  constantsAVX2<>+448(SB), Y11, Y13
+	VFMADD213PS  constantsAVX2<>+352(SB), Y11, Y12
+	VPSLLD       $0x17, Y7, Y7
+	VFMADD231PS  Y3, Y6, Y5
+	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y13
+	VMULPS       Y12, Y4, Y4
+	VFMADD231PS  constantsAVX2<>+608(SB), Y5, Y8
+	VMULPS       Y13, Y13, Y6
+	VMULPS       Y13, Y4, Y9
+	VFMADD213PS  constantsAVX2<>+672(SB), Y5, Y8
+	VFMADD231PS  Y4, Y4, Y6
+	VFMADD213PS  constantsAVX2<>+704(SB), Y5, Y8
+	VFMADD213PS  constantsAVX2<>+736(SB), Y5, Y8
+	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y8
+	VFMADD213PS  constantsAVX2<>+352(SB), Y7, Y8
+	VMULPS       Y6, Y8, Y4
+	VDIVPS       Y4, Y9, Y4
+	VMOVUPS      Y4, 32(AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	ADDQ         $+64, BX
+	ADDQ         $+64, SI
+	ADDQ         $+192, DX
+	ADDQ         $+128, SI
+
+done3:
+	// 8 elements at a time.
+	CMPQ DI, $+8
+	JLT  done7
+
+loop6:
+	// Input and cell gates. Forget gate and c. h of the units before. Output gate.
+	VMOVUPS      (BX), Y4
+	VMOVUPS      (DX), Y5
+	VMOVUPS      (SI), Y6
+	VMOVUPS      64(DX), Y13
+	VMOVUPS      64(SI), Y14
+	VMOVUPS      constantsAVX2<>+128(SB), Y7
+	VMOVUPS      constantsAVX2<>+256(SB), Y15
+	VMOVUPS      128(DX), Y9
+	VMOVUPS      constantsAVX2<>+160(SB), Y10
+	VMOVUPS      constantsAVX2<>+192(SB), Y11
+	VMOVUPS      constantsAVX2<>+640(SB), Y8
+	VMOVUPS      constantsAVX2<>+224(SB), Y12
+	VFMADD231PS  Y4, Y6, Y5
+	VMOVUPS      constantsAVX2<>+416(SB), Y6
+	VFMADD231PS  Y4, Y14, Y13
+	VMOVUPS      constantsAVX2<>+800(SB), Y14
+	VMINPS       Y9, Y10, Y9
+	VMOVUPS      constantsAVX2<>+320(SB), Y10
+	VMINPS       Y5, Y0, Y5
+	VMAXPS       Y9, Y11, Y9
+	VMOVUPS      constantsAVX2<>+480(SB), Y11
+	VMINPS       Y13, Y0, Y13
+	VMAXPS       Y5, Y1, Y5
+	VFMADD231PS  Y9, Y9, Y12
+	VMAXPS       Y13, Y1, Y13
+	VFNMADD231PS Y2, Y5, Y7
+	VFNMADD231PS Y2, Y13, Y15
+	VFMADD231PS  constantsAVX2<>+384(SB), Y12, Y6
+	VFMADD231PS  constantsAVX2<>+288(SB), Y12, Y10
+	VFMADD213PS  constantsAVX2<>+448(SB), Y12, Y6
+	VFMADD213PS  constantsAVX2<>+352(SB), Y12, Y10
+	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y6
+	VSUBPS       constantsAVX2<>+128(SB), Y7, Y12
+	VMULPS       Y10, Y9, Y9
+	VSUBPS       constantsAVX2<>+256(SB), Y15, Y10
+	VPSLLD       $0x17, Y7, Y7
+	VPSLLD       $0x17, Y15, Y15
+	VFMADD231PS  Y3, Y12, Y5
+	VMOVUPS      constantsAVX2<>+480(SB), Y12
+	VFMADD231PS  Y3, Y10, Y13
+	VMULPS       Y6, Y6, Y10
+	VMULPS       Y6, Y9, Y6
+	VFMADD231PS  constantsAVX2<>+608(SB), Y5, Y8
+	VFMADD231PS  constantsAVX2<>+768(SB), Y13, Y14
+	VFMADD231PS  Y9, Y9, Y10
+	VMOVUPS      constantsAVX2<>+128(SB), Y9
+	VFMADD213PS  constantsAVX2<>+672(SB), Y5, Y8
+	VFMADD213PS  constantsAVX2<>+832(SB), Y13, Y14
+	VFMADD213PS  constantsAVX2<>+704(SB), Y5, Y8
+	VFMADD213PS  constantsAVX2<>+864(SB), Y13, Y14
+	VFMADD213PS  constantsAVX2<>+736(SB), Y5, Y8
+	VFMADD213PS  constantsAVX2<>+896(SB), Y13, Y14
+	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y8
+	VMOVUPS      constantsAVX2<>+160(SB), Y5
+	VFMADD213PS  constantsAVX2<>+928(SB), Y13, Y14
+	VFMADD213PS  constantsAVX2<>+352(SB), Y7, Y8
+	VMOVUPS      constantsAVX2<>+192(SB), Y7
+	VFMADD213PS  constantsAVX2<>+480(SB), Y13, Y14
+	VMOVUPS      constantsAVX2<>+640(SB), Y13
+	VMULPS       Y10, Y8, Y8
+	VMOVUPS      constantsAVX2<>+224(SB), Y10
+	VFMADD213PS  constantsAVX2<>+480(SB), Y15, Y14
+	VMOVUPS      constantsAVX2<>+416(SB), Y15
+	VDIVPS       Y8, Y11, Y8
+	VMOVUPS      constantsAVX2<>+320(SB), Y11
+	VDIVPS       Y14, Y12, Y12
+	VMULPS       Y8, Y6, Y6
+	VFMADD231PS  Y4, Y12, Y6
+	VMOVUPS      Y6, (CX)
+	VMOVUPS      192(DX), Y4
+	VMOVUPS      128(SI), Y8
+	VMINPS       Y6, Y5, Y5
+	VMAXPS       Y5, Y7, Y5
+	VFMADD231PS  Y5, Y5, Y10
+	VFMADD231PS  Y6, Y8, Y4
+	VFMADD231PS  constantsAVX2<>+384(SB), Y10, Y15
+	VFMADD231PS  constantsAVX2<>+288(SB), Y10, Y11
+	VMINPS       Y4, Y0, Y4
+	VMAXPS       Y4, Y1, Y4
+	VFMADD213PS  constantsAVX2<>+448(SB), Y10, Y15
+	VFMADD213PS  constantsAVX2<>+352(SB), Y10, Y11
+	VFNMADD231PS Y2, Y4, Y9
+	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y15
+	VMULPS       Y11, Y5, Y6
+	VSUBPS       constantsAVX2<>+128(SB), Y9, Y5
+	VPSLLD       $0x17, Y9, Y7
+	VFMADD231PS  Y3, Y5, Y4
+	VMULPS       Y15, Y15, Y5
+	VMULPS       Y15, Y6, Y8
+	VFMADD231PS  constantsAVX2<>+608(SB), Y4, Y13
+	VFMADD231PS  Y6, Y6, Y5
+	VFMADD213PS  constantsAVX2<>+672(SB), Y4, Y13
+	VFMADD213PS  constantsAVX2<>+704(SB), Y4, Y13
+	VFMADD213PS  constantsAVX2<>+736(SB), Y4, Y13
+	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y13
+	VFMADD213PS  constantsAVX2<>+352(SB), Y7, Y13
+	VMULPS       Y5, Y13, Y4
+	VDIVPS       Y4, Y8, Y4
+	VMOVUPS      Y4, (AX)
+	ADDQ         $+32, AX
+	ADDQ         $+32, CX
+	ADDQ         $+32, DX
+	ADDQ         $+32, BX
+	ADDQ         $+32, SI
+	ADDQ         $-8, DI
+	CMPQ         DI, $+8
+	JGE          loop6
+
+done7:
+	// The last elements.
+	TESTQ   DI, DI
+	JEQ     done8
+	MOVQ    DI, R9
+	NEGQ    DI
+	LEAQ    constantsAVX2<>+544(SB), R8
+	VMOVUPS (R8)(DI*4), Y4
+
+	// Input and cell gates. Forget gate and c.
+	VMASKMOVPS   (BX), Y4, Y5
+	VMASKMOVPS   (DX), Y4, Y6
+	VMASKMOVPS   (SI), Y4, Y7
+	VMASKMOVPS   64(DX), Y4, Y13
+	VMASKMOVPS   64(SI), Y4, Y14
+	VMOVUPS      constantsAVX2<>+128(SB), Y8
+	VMOVUPS      constantsAVX2<>+256(SB), Y15
+	VMASKMOVPS   128(DX), Y4, Y10
+	VMOVUPS      constantsAVX2<>+160(SB), Y11
+	VMOVUPS      constantsAVX2<>+192(SB), Y12
+	VMOVUPS      constantsAVX2<>+640(SB), Y9
+	LEAQ         (CX), CX
+	TESTQ        $+4, R9
+	VFMADD231PS  Y5, Y7, Y6
+	VMOVUPS      constantsAVX2<>+224(SB), Y7
+	VFMADD231PS  Y5, Y14, Y13
+	VMINPS       Y10, Y11, Y10
+	VMOVUPS      constantsAVX2<>+416(SB), Y11
+	VMOVUPS      constantsAVX2<>+800(SB), Y14
+	VMAXPS       Y10, Y12, Y10
+	VMOVUPS      constantsAVX2<>+320(SB), Y12
+	VMINPS       Y6, Y0, Y6
+	VMINPS       Y13, Y0, Y13
+	VFMADD231PS  Y10, Y10, Y7
+	VMAXPS       Y6, Y1, Y6
+	VMAXPS       Y13, Y1, Y13
+	VFNMADD231PS Y2, Y6, Y8
+	VFNMADD231PS Y2, Y13, Y15
+	VFMADD231PS  constantsAVX2<>+384(SB), Y7, Y11
+	VFMADD231PS  constantsAVX2<>+288(SB), Y7, Y12
+	VFMADD213PS  constantsAVX2<>+448(SB), Y7, Y11
+	VFMADD213PS  constantsAVX2<>+352(SB), Y7, Y12
+	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y11
+	VSUBPS       constantsAVX2<>+128(SB), Y8, Y7
+	VMULPS       Y12, Y10, Y10
+	VSUBPS       constantsAVX2<>+256(SB), Y15, Y12
+	VPSLLD       $0x17, Y8, Y8
+	VPSLLD       $0x17, Y15, Y15
+	VFMADD231PS  Y3, Y7, Y6
+	VMOVUPS      constantsAVX2<>+480(SB), Y7
+	VFMADD231PS  Y3, Y12, Y13
+	VMULPS       Y11, Y11, Y12
+	VMULPS       Y11, Y10, Y11
+	VFMADD231PS  constantsAVX2<>+608(SB), Y6, Y9
+	VFMADD231PS  constantsAVX2<>+768(SB), Y13, Y14
+	VFMADD231PS  Y10, Y10, Y12
+	VMOVUPS      constantsAVX2<>+480(SB), Y10
+	VFMADD213PS  constantsAVX2<>+672(SB), Y6, Y9
+	VFMADD213PS  constantsAVX2<>+832(SB), Y13, Y14
+	VFMADD213PS  constantsAVX2<>+704(SB), Y6, Y9
+	VFMADD213PS  constantsAVX2<>+864(SB), Y13, Y14
+	VFMADD213PS  constantsAVX2<>+736(SB), Y6, Y9
+	VFMADD213PS  constantsAVX2<>+896(SB), Y13, Y14
+	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y9
+	VFMADD213PS  constantsAVX2<>+928(SB), Y13, Y14
+	VFMADD213PS  constantsAVX2<>+352(SB), Y8, Y9
+	VFMADD213PS  constantsAVX2<>+480(SB), Y13, Y14
+	VMULPS       Y12, Y9, Y6
+	VFMADD213PS  constantsAVX2<>+480(SB), Y15, Y14
+	VDIVPS       Y6, Y7, Y6
+	VDIVPS       Y14, Y10, Y7
+	VMULPS       Y6, Y11, Y6
+	VFMADD231PS  Y5, Y7, Y6
+	VMOVAPS      Y6, Y5
+	JEQ          stored9
+	VMOVUPS      X5, (CX)
+	ADDQ         $+16, CX
+	VEXTRACTF128 $0x01, Y5, X5
+
+stored9:
+	TESTQ    $+2, R9
+	JEQ      stored10
+	VMOVLPS  X5, (CX)
+	ADDQ     $+8, CX
+	VMOVHLPS X5, X5, X5
+
+stored10:
+	TESTQ  $+1, R9
+	JEQ    stored11
+	VMOVSS X5, (CX)
+
+stored11:
+	// h of the units before. Output gate.
+	VMASKMOVPS   192(DX), Y4, Y5
+	VMASKMOVPS   128(SI), Y4, Y4
+	VMOVUPS      constantsAVX2<>+128(SB), Y7
+	VMOVUPS      constantsAVX2<>+160(SB), Y9
+	VMOVUPS      constantsAVX2<>+192(SB), Y10
+	VMOVUPS      constantsAVX2<>+640(SB), Y8
+	VMOVUPS      constantsAVX2<>+224(SB), Y11
+	VMOVUPS      constantsAVX2<>+416(SB), Y13
+	VMOVUPS      constantsAVX2<>+320(SB), Y12
+	LEAQ         (AX), AX
+	TESTQ        $+4, R9
+	VMINPS       Y6, Y9, Y9
+	VFMADD231PS  Y6, Y4, Y5
+	VMAXPS       Y9, Y10, Y4
+	VFMADD231PS  Y4, Y4, Y11
+	VMINPS       Y5, Y0, Y5
+	VMAXPS       Y5, Y1, Y5
+	VFMADD231PS  constantsAVX2<>+384(SB), Y11, Y13
+	VFMADD231PS  constantsAVX2<>+288(SB), Y11, Y12
+	VFNMADD231PS Y2, Y5, Y7
+	VFMADD213PS  constantsAVX2<>+448(SB), Y11, Y13
+	VFMADD213PS  constantsAVX2<>+352(SB), Y11, Y12
+	VSUBPS       constantsAVX2<>+128(SB), Y7, Y6
+	VPSLLD       $0x17, Y7, Y7
+	VFMADD231PS  Y3, Y6, Y5
+	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y13
+	VMULPS       Y12, Y4, Y4
+	VFMADD231PS  constantsAVX2<>+608(SB), Y5, Y8
+	VMULPS       Y13, Y13, Y6
+	VMULPS       Y13, Y4, Y9
+	VFMADD213PS  constantsAVX2<>+672(SB), Y5, Y8
+	VFMADD231PS  Y4, Y4, Y6
+	VFMADD213PS  constantsAVX2<>+704(SB), Y5, Y8
+	VFMADD213PS  constantsAVX2<>+736(SB), Y5, Y8
+	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y8
+	VFMADD213PS  constantsAVX2<>+352(SB), Y7, Y8
+	VMULPS       Y6, Y8, Y4
+	VDIVPS       Y4, Y9, Y4
+	VMOVAPS      Y4, Y4
+	JEQ          stored12
+	VMOVUPS      X4, (AX)
+	ADDQ         $+16, AX
+	VEXTRACTF128 $0x01, Y4, X4
+
+stored12:
+	TESTQ    $+2, R9
+	JEQ      stored13
+	VMOVLPS  X4, (AX)
+	ADDQ     $+8, AX
+	VMOVHLPS X4, X4, X4
+
+stored13:
+	TESTQ  $+1, R9
+	JEQ    stored14
+	VMOVSS X4, (AX)
+
+stored14:
+done8:
+	// To the next row.
+	MOVQ hStride+40(FP), AX
+	SHLQ $0x02, AX
+	MOVQ h+0(FP), CX
+	ADDQ AX, CX
+	MOVQ CX, h+0(FP)
+	MOVQ cStride+48(FP), AX
+	SHLQ $0x02, AX
+	MOVQ c+8(FP), CX
+	ADDQ AX, CX
+	MOVQ CX, c+8(FP)
+	MOVQ gatesStride+56(FP), AX
+	SHLQ $0x02, AX
+	MOVQ gates+16(FP), CX
+	ADDQ AX, CX
+	MOVQ CX, gates+16(FP)
+	MOVQ cPrevStride+64(FP), AX
+	SHLQ $0x02, AX
+	MOVQ cPrev+24(FP), CX
+	ADDQ AX, CX
+	MOVQ CX, cPrev+24(FP)
+	MOVQ pStride+72(FP), AX
+	SHLQ $0x02, AX
+	MOVQ p+32(FP), CX
+	ADDQ AX, CX
+	MOVQ CX, p+32(FP)
+	JMP  row1
+
+done2:
+	// As it was.
+	VZEROUPPER
+	VLDMXCSR (SP)
+	RET
+
+// func lstmPeepholeForwardTrainAVX2(h *float32, c *float32, gates *float32, cPrev *float32, p *float32, hStride int, cStride int, gatesStride int, cPrevStride int, pStride int, rows int, units int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·lstmPeepholeForwardTrainAVX2(SB), NOSPLIT, $8-96
+	// Flush subnormals to zero.
+	VSTMXCSR (SP)
+	MOVL     (SP), AX
+	ORL      $0x00008040, AX
+	MOVL     AX, 4(SP)
+	VLDMXCSR 4(SP)
+	VMOVUPS  constantsAVX2<>+0(SB), Y0
+	VMOVUPS  constantsAVX2<>+32(SB), Y1
+	VMOVUPS  constantsAVX2<>+64(SB), Y2
+	VMOVUPS  constantsAVX2<>+96(SB), Y3
+
+row1:
+	// A row.
+	MOVQ rows+80(FP), AX
+	CMPQ AX, $+1
+	JLT  done2
+	ADDQ $-1, AX
+	MOVQ AX, rows+80(FP)
+	MOVQ h+0(FP), AX
+	MOVQ c+8(FP), CX
+	MOVQ gates+16(FP), DX
+	MOVQ cPrev+24(FP), BX
+	MOVQ p+32(FP), SI
+	MOVQ units+88(FP), DI
+
+	// 8 elements at a time.
+	CMPQ DI, $+16
+	JLT  done3
+
+	// Input and cell gates. Forget gate and c.
+	VMOVUPS      (BX), Y4
+	VMOVUPS      (DX), Y5
+	VMOVUPS      (SI), Y6
+	VMOVUPS      constantsAVX2<>+128(SB), Y7
+	VMOVUPS      128(DX), Y9
+	VMOVUPS      constantsAVX2<>+160(SB), Y10
+	VMOVUPS      constantsAVX2<>+192(SB), Y11
+	VMOVUPS      constantsAVX2<>+640(SB), Y8
+	VMOVUPS      constantsAVX2<>+224(SB), Y12
+	VMOVUPS      constantsAVX2<>+416(SB), Y14
+	VMOVUPS      constantsAVX2<>+320(SB), Y13
+	VMOVUPS      constantsAVX2<>+480(SB), Y15
+	VFMADD231PS  Y4, Y6, Y5
+	VMINPS       Y9, Y10, Y6
+	VMAXPS       Y6, Y11, Y6
+	VMINPS       Y5, Y0, Y5
+	VFMADD231PS  Y6, Y6, Y12
+	VMAXPS       Y5, Y1, Y5
+	VMOVUPS      constantsAVX2<>+256(SB), Y10
+	VFNMADD231PS Y2, Y5, Y7
+	VFMADD231PS  constantsAVX2<>+384(SB), Y12, Y14
+	VFMADD231PS  constantsAVX2<>+288(SB), Y12, Y13
+	VSUBPS       constantsAVX2<>+128(SB), Y7, Y9
+	VPSLLD       $0x17, Y7, Y7
+	VFMADD213PS  constantsAVX2<>+448(SB), Y12, Y14
+	VFMADD213PS  constantsAVX2<>+352(SB), Y12, Y13
+	VFMADD231PS  Y3, Y9, Y5
+	VMOVUPS      constantsAVX2<>+800(SB), Y9
+	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y14
+	VMULPS       Y13, Y6, Y6
+	VFMADD231PS  constantsAVX2<>+608(SB), Y5, Y8
+	VMULPS       Y14, Y14, Y11
+	VMULPS       Y14, Y6, Y12
+	VFMADD213PS  constantsAVX2<>+672(SB), Y5, Y8
+	VFMADD231PS  Y6, Y6, Y11
+	VADDPS       Y12, Y12, Y13
+	VFMADD213PS  constantsAVX2<>+704(SB), Y5, Y8
+	VMULPS       constantsAVX2<>+352(SB), Y11, Y6
+	VFMADD213PS  constantsAVX2<>+736(SB), Y5, Y8
+	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y8
+	VFMADD213PS  constantsAVX2<>+352(SB), Y7, Y8
+	VMOVUPS      constantsAVX2<>+480(SB), Y5
+	VMULPS       Y11, Y8, Y7
+	VMULPS       Y8, Y13, Y8
+	VDIVPS       Y7, Y15, Y7
+	VMULPS       Y7, Y6, Y6
+	VMULPS       Y7, Y8, Y8
+	VMULPS       Y7, Y12, Y7
+	VMOVUPS      Y6, (DX)
+	VMOVUPS      Y8, 128(DX)
+	VMOVUPS      64(DX), Y6
+	VMOVUPS      64(SI), Y8
+	VFMADD231PS  Y4, Y8, Y6
+	VMINPS       Y6, Y0, Y6
+	VMAXPS       Y6, Y1, Y6
+	VFNMADD231PS Y2, Y6, Y10
+	VSUBPS       constantsAVX2<>+256(SB), Y10, Y8
+	VPSLLD       $0x17, Y10, Y10
+	VFMADD231PS  Y3, Y8, Y6
+	VFMADD231PS  constantsAVX2<>+768(SB), Y6, Y9
+	VFMADD213PS  constantsAVX2<>+832(SB), Y6, Y9
+	VFMADD213PS  constantsAVX2<>+864(SB), Y6, Y9
+	VFMADD213PS  constantsAVX2<>+896(SB), Y6, Y9
+	VFMADD213PS  constantsAVX2<>+928(SB), Y6, Y9
+	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y9
+	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y9
+	VDIVPS       Y9, Y5, Y5
+	VFMADD231PS  Y4, Y5, Y7
+	VMOVUPS      Y7, (CX)
+	VMOVUPS      Y5, 64(DX)
+	ADDQ         $-16, DI
+	CMPQ         DI, $+16
+	JLT          done5
+
+loop4:
+	// h of the units before. Output gate. Input and cell gates. Forget gate and c.
+	VMOVUPS      32(BX), Y8
+	VMOVUPS      32(DX), Y9
+	VMOVUPS      32(SI), Y4
+	VMOVUPS      constantsAVX2<>+128(SB), Y10
+	VMOVUPS      160(DX), Y5
+	VMOVUPS      constantsAVX2<>+160(SB), Y6
+	VMOVUPS      constantsAVX2<>+192(SB), Y12
+	VMOVUPS      constantsAVX2<>+640(SB), Y11
+	VMOVUPS      constantsAVX2<>+224(SB), Y13
+	VMOVUPS      constantsAVX2<>+416(SB), Y15
+	VMOVUPS      constantsAVX2<>+320(SB), Y14
+	VFMADD231PS  Y8, Y4, Y9
+	VMOVUPS      192(DX), Y4
+	VMINPS       Y5, Y6, Y6
+	VMOVUPS      128(SI), Y5
+	VMAXPS       Y6, Y12, Y12
+	VMOVUPS      constantsAVX2<>+128(SB), Y6
+	VMINPS       Y9, Y0, Y9
+	VFMADD231PS  Y12, Y12, Y13
+	VMAXPS       Y9, Y1, Y9
+	VFMADD231PS  Y7, Y5, Y4
+	VMOVUPS      constantsAVX2<>+160(SB), Y5
+	VFNMADD231PS Y2, Y9, Y10
+	VFMADD231PS  constantsAVX2<>+384(SB), Y13, Y15
+	VFMADD231PS  constantsAVX2<>+288(SB), Y13, Y14
+	VMINPS       Y4, Y0, Y4
+	VMINPS       Y7, Y5, Y5
+	VMOVUPS      constantsAVX2<>+192(SB), Y7
+	VMAXPS       Y4, Y1, Y4
+	VFMADD213PS  constantsAVX2<>+448(SB), Y13, Y15
+	VFMADD213PS  constantsAVX2<>+352(SB), Y13, Y14
+	VFNMADD231PS Y2, Y4, Y6
+	VMAXPS       Y5, Y7, Y5
+	VSUBPS       constantsAVX2<>+128(SB), Y10, Y7
+	VFMADD213PS  constantsAVX2<>+480(SB), Y13, Y15
+	VMULPS       Y14, Y12, Y13
+	VMOVUPS      constantsAVX2<>+480(SB), Y14
+	VMOVUPS      constantsAVX2<>+640(SB), Y12
+	VPSLLD       $0x17, Y10, Y10
+	VFMADD231PS  Y3, Y7, Y9
+	VSUBPS       constantsAVX2<>+128(SB), Y6, Y7
+	VPSLLD       $0x17, Y6, Y6
+	VFMADD231PS  Y3, Y7, Y4
+	VMULPS       Y15, Y15, Y7
+	VFMADD231PS  constantsAVX2<>+608(SB), Y9, Y11
+	VMULPS       Y15, Y13, Y15
+	VFMADD231PS  Y13, Y13, Y7
+	VMOVUPS      constantsAVX2<>+224(SB), Y13
+	VFMADD231PS  constantsAVX2<>+608(SB), Y4, Y12
+	VFMADD213PS  constantsAVX2<>+672(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+672(SB), Y4, Y12
+	VFMADD213PS  constantsAVX2<>+704(SB), Y9, Y11
+	VFMADD231PS  Y5, Y5, Y13
+	VFMADD213PS  constantsAVX2<>+704(SB), Y4, Y12
+	VFMADD213PS  constantsAVX2<>+736(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+736(SB), Y4, Y12
+	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y11
+	VADDPS       Y15, Y15, Y9
+	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y12
+	VMULPS       constantsAVX2<>+352(SB), Y7, Y4
+	VFMADD213PS  constantsAVX2<>+352(SB), Y10, Y11
+	VMOVUPS      constantsAVX2<>+416(SB), Y10
+	VFMADD213PS  constantsAVX2<>+352(SB), Y6, Y12
+	VMOVUPS      constantsAVX2<>+320(SB), Y6
+	VMULPS       Y7, Y11, Y7
+	VMULPS       Y11, Y9, Y11
+	VMOVUPS      constantsAVX2<>+352(SB), Y9
+	VFMADD231PS  constantsAVX2<>+384(SB), Y13, Y10
+	VDIVPS       Y7, Y14, Y7
+	VFMADD231PS  constantsAVX2<>+288(SB), Y13, Y6
+	VFMADD213PS  constantsAVX2<>+448(SB), Y13, Y10
+	VDIVPS       Y12, Y9, Y9
+	VFMADD213PS  constantsAVX2<>+352(SB), Y13, Y6
+	VFMADD213PS  constantsAVX2<>+480(SB), Y13, Y10
+	VMULPS       Y6, Y5, Y5
+	VMULPS       Y10, Y10, Y6
+	VMULPS       Y7, Y4, Y4
+	VMULPS       Y7, Y11, Y11
+	VMULPS       Y10, Y5, Y10
+	VMULPS       Y7, Y15, Y7
+	VMOVUPS      Y9, 192(DX)
+	VMOVUPS      constantsAVX2<>+256(SB), Y9
+	VMOVUPS      constantsAVX2<>+800(SB), Y13
+	VMOVUPS      constantsAVX2<>+480(SB), Y14
+	VFMADD231PS  Y5, Y5, Y6
+	VMOVUPS      Y4, 32(DX)
+	VMOVUPS      Y11, 160(DX)
+	VMOVUPS      96(DX), Y4
+	VMOVUPS      96(SI), Y5
+	VMULPS       Y6, Y12, Y6
+	VFMADD231PS  Y8, Y5, Y4
+	VDIVPS       Y6, Y10, Y5
+	VMINPS       Y4, Y0, Y4
+	VMAXPS       Y4, Y1, Y4
+	VFNMADD231PS Y2, Y4, Y9
+	VSUBPS       constantsAVX2<>+256(SB), Y9, Y6
+	VPSLLD       $0x17, Y9, Y9
+	VMOVUPS      Y5, (AX)
+	VFMADD231PS  Y3, Y6, Y4
+	VFMADD231PS  constantsAVX2<>+768(SB), Y4, Y13
+	VFMADD213PS  constantsAVX2<>+832(SB), Y4, Y13
+	VFMADD213PS  constantsAVX2<>+864(SB), Y4, Y13
+	VFMADD213PS  constantsAVX2<>+896(SB), Y4, Y13
+	VFMADD213PS  constantsAVX2<>+928(SB), Y4, Y13
+	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y13
+	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y13
+	VDIVPS       Y13, Y14, Y4
+	VFMADD231PS  Y8, Y4, Y7
+	VMOVUPS      Y7, 32(CX)
+	VMOVUPS      Y4, 96(DX)
+
+	// h of the units before. Output gate. Input and cell gates. Forget gate and c.
+	VMOVUPS      64(BX), Y8
+	VMOVUPS      256(DX), Y9
+	VMOVUPS      192(SI), Y4
+	VMOVUPS      constantsAVX2<>+128(SB), Y10
+	VMOVUPS      384(DX), Y5
+	VMOVUPS      constantsAVX2<>+160(SB), Y6
+	VMOVUPS      constantsAVX2<>+192(SB), Y12
+	VMOVUPS      constantsAVX2<>+640(SB), Y11
+	VMOVUPS      constantsAVX2<>+224(SB), Y13
+	VMOVUPS      constantsAVX2<>+416(SB), Y15
+	VMOVUPS      constantsAVX2<>+320(SB), Y14
+	VFMADD231PS  Y8, Y4, Y9
+	VMOVUPS      224(DX), Y4
+	VMINPS       Y5, Y6, Y6
+	VMOVUPS      160(SI), Y5
+	VMAXPS       Y6, Y12, Y12
+	VMOVUPS      constantsAVX2<>+128(SB), Y6
+	VMINPS       Y9, Y0, Y9
+	VFMADD231PS  Y12, Y12, Y13
+	VMAXPS       Y9, Y1, Y9
+	VFMADD231PS  Y7, Y5, Y4
+	VMOVUPS      constantsAVX2<>+160(SB), Y5
+	VFNMADD231PS Y2, Y9, Y10
+	VFMADD231PS  constantsAVX2<>+384(SB), Y13, Y15
+	VFMADD231PS  constantsAVX2<>+288(SB), Y13, Y14
+	VMINPS       Y4, Y0, Y4
+	VMINPS       Y7, Y5, Y5
+	VMOVUPS      constantsAVX2<>+480(SB), Y7
+	VMAXPS       Y4, Y1, Y4
+	VFMADD213PS  constantsAVX2<>+448(SB), Y13, Y15
+	VFMADD213PS  constantsAVX2<>+352(SB), Y13, Y14
+	VFNMADD231PS Y2, Y4, Y6
+	VFMADD213PS  constantsAVX2<>+480(SB), Y13, Y15
+	VSUBPS       constantsAVX2<>+128(SB), Y10, Y13
+	VMULPS       Y14, Y12, Y12
+	VPSLLD       $0x17, Y10, Y14
+	VMOVUPS      constantsAVX2<>+192(SB), Y10
+	VFMADD231PS  Y3, Y13, Y9
+	VSUBPS       constantsAVX2<>+128(SB), Y6, Y13
+	VPSLLD       $0x17, Y6, Y6
+	VFMADD231PS  Y3, Y13, Y4
+	VMULPS       Y15, Y15, Y13
+	VFMADD231PS  constantsAVX2<>+608(SB), Y9, Y11
+	VMULPS       Y15, Y12, Y15
+	VMAXPS       Y5, Y10, Y10
+	VMOVUPS      constantsAVX2<>+640(SB), Y5
+	VFMADD231PS  Y12, Y12, Y13
+	VMOVUPS      constantsAVX2<>+224(SB), Y12
+	VFMADD213PS  constantsAVX2<>+672(SB), Y9, Y11
+	VFMADD231PS  constantsAVX2<>+608(SB), Y4, Y5
+	VFMADD213PS  constantsAVX2<>+704(SB), Y9, Y11
+	VFMADD231PS  Y10, Y10, Y12
+	VFMADD213PS  constantsAVX2<>+672(SB), Y4, Y5
+	VFMADD213PS  constantsAVX2<>+736(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+704(SB), Y4, Y5
+	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y11
+	VADDPS       Y15, Y15, Y9
+	VFMADD213PS  constantsAVX2<>+736(SB), Y4, Y5
+	VFMADD213PS  constantsAVX2<>+352(SB), Y14, Y11
+	VMULPS       constantsAVX2<>+352(SB), Y13, Y14
+	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y5
+	VMOVUPS      constantsAVX2<>+416(SB), Y4
+	VMULPS       Y13, Y11, Y13
+	VMULPS       Y11, Y9, Y11
+	VMOVUPS      constantsAVX2<>+320(SB), Y9
+	VFMADD213PS  constantsAVX2<>+352(SB), Y6, Y5
+	VMOVUPS      constantsAVX2<>+352(SB), Y6
+	VFMADD231PS  constantsAVX2<>+384(SB), Y12, Y4
+	VDIVPS       Y13, Y7, Y7
+	VFMADD231PS  constantsAVX2<>+288(SB), Y12, Y9
+	VFMADD213PS  constantsAVX2<>+448(SB), Y12, Y4
+	VDIVPS       Y5, Y6, Y6
+	VMOVUPS      constantsAVX2<>+256(SB), Y13
+	VFMADD213PS  constantsAVX2<>+352(SB), Y12, Y9
+	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y4
+	VMULPS       Y9, Y10, Y9
+	VMULPS       Y7, Y14, Y10
+	VMULPS       Y7, Y11, Y12
+	VMULPS       Y4, Y4, Y11
+	VMULPS       Y7, Y15, Y7
+	VMULPS       Y4, Y9, Y4
+	VMOVUPS      Y6, 224(DX)
+	VMOVUPS      constantsAVX2<>+800(SB), Y6
+	VMOVUPS      constantsAVX2<>+480(SB), Y14
+	VMOVUPS      Y10, 256(DX)
+	VMOVUPS      Y12, 384(DX)
+	VMOVUPS      320(DX), Y10
+	VMOVUPS      256(SI), Y12
+	VFMADD231PS  Y9, Y9, Y11
+	VFMADD231PS  Y8, Y12, Y10
+	VMULPS       Y11, Y5, Y5
+	VMINPS       Y10, Y0, Y9
+	VDIVPS       Y5, Y4, Y4
+	VMAXPS       Y9, Y1, Y5
+	VFNMADD231PS Y2, Y5, Y13
+	VSUBPS       constantsAVX2<>+256(SB), Y13, Y9
+	VPSLLD       $0x17, Y13, Y10
+	VFMADD231PS  Y3, Y9, Y5
+	VMOVUPS      Y4, 32(AX)
+	VFMADD231PS  constantsAVX2<>+768(SB), Y5, Y6
+	VFMADD213PS  constantsAVX2<>+832(SB), Y5, Y6
+	VFMADD213PS  constantsAVX2<>+864(SB), Y5, Y6
+	VFMADD213PS  constantsAVX2<>+896(SB), Y5, Y6
+	VFMADD213PS  constantsAVX2<>+928(SB), Y5, Y6
+	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y6
+	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y6
+	VDIVPS       Y6, Y14, Y4
+	VFMADD231PS  Y8, Y4, Y7
+	VMOVUPS      Y7, 64(CX)
+	VMOVUPS      Y4, 320(DX)
+	VMOVAPS      Y7, Y7
+	ADDQ         $+64, AX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	ADDQ         $+64, BX
+	ADDQ         $+64, SI
+	ADDQ         $+192, DX
+	ADDQ         $+128, SI
+	ADDQ         $-16, DI
+	CMPQ         DI, $+16
+	JGE          loop4
+
+done5:
+	// h of the units before. Output gate. Input and cell gates. Forget gate and c.
+	VMOVUPS      32(BX), Y8
+	VMOVUPS      32(DX), Y9
+	VMOVUPS      32(SI), Y4
+	VMOVUPS      constantsAVX2<>+128(SB), Y10
+	VMOVUPS      160(DX), Y5
+	VMOVUPS      constantsAVX2<>+160(SB), Y6
+	VMOVUPS      constantsAVX2<>+192(SB), Y12
+	VMOVUPS      constantsAVX2<>+640(SB), Y11
+	VMOVUPS      constantsAVX2<>+224(SB), Y13
+	VMOVUPS      constantsAVX2<>+416(SB), Y15
+	VMOVUPS      constantsAVX2<>+320(SB), Y14
+	VFMADD231PS  Y8, Y4, Y9
+	VMOVUPS      192(DX), Y4
+	VMINPS       Y5, Y6, Y6
+	VMOVUPS      128(SI), Y5
+	VMAXPS       Y6, Y12, Y12
+	VMOVUPS      constantsAVX2<>+128(SB), Y6
+	VMINPS       Y9, Y0, Y9
+	VFMADD231PS  Y12, Y12, Y13
+	VMAXPS       Y9, Y1, Y9
+	VFMADD231PS  Y7, Y5, Y4
+	VMOVUPS      constantsAVX2<>+160(SB), Y5
+	VFNMADD231PS Y2, Y9, Y10
+	VFMADD231PS  constantsAVX2<>+384(SB), Y13, Y15
+	VFMADD231PS  constantsAVX2<>+288(SB), Y13, Y14
+	VMINPS       Y4, Y0, Y4
+	VMINPS       Y7, Y5, Y5
+	VMOVUPS      constantsAVX2<>+192(SB), Y7
+	VMAXPS       Y4, Y1, Y4
+	VFMADD213PS  constantsAVX2<>+448(SB), Y13, Y15
+	VFMADD213PS  constantsAVX2<>+352(SB), Y13, Y14
+	VFNMADD231PS Y2, Y4, Y6
+	VMAXPS       Y5, Y7, Y5
+	VSUBPS       constantsAVX2<>+128(SB), Y10, Y7
+	VFMADD213PS  constantsAVX2<>+480(SB), Y13, Y15
+	VMULPS       Y14, Y12, Y13
+	VMOVUPS      constantsAVX2<>+480(SB), Y14
+	VMOVUPS      constantsAVX2<>+640(SB), Y12
+	VPSLLD       $0x17, Y10, Y10
+	VFMADD231PS  Y3, Y7, Y9
+	VSUBPS       constantsAVX2<>+128(SB), Y6, Y7
+	VPSLLD       $0x17, Y6, Y6
+	VFMADD231PS  Y3, Y7, Y4
+	VMULPS       Y15, Y15, Y7
+	VFMADD231PS  constantsAVX2<>+608(SB), Y9, Y11
+	VMULPS       Y15, Y13, Y15
+	VFMADD231PS  Y13, Y13, Y7
+	VMOVUPS      constantsAVX2<>+224(SB), Y13
+	VFMADD231PS  constantsAVX2<>+608(SB), Y4, Y12
+	VFMADD213PS  constantsAVX2<>+672(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+672(SB), Y4, Y12
+	VFMADD213PS  constantsAVX2<>+704(SB), Y9, Y11
+	VFMADD231PS  Y5, Y5, Y13
+	VFMADD213PS  constantsAVX2<>+704(SB), Y4, Y12
+	VFMADD213PS  constantsAVX2<>+736(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+736(SB), Y4, Y12
+	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y11
+	VADDPS       Y15, Y15, Y9
+	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y12
+	VMULPS       constantsAVX2<>+352(SB), Y7, Y4
+	VFMADD213PS  constantsAVX2<>+352(SB), Y10, Y11
+	VMOVUPS      constantsAVX2<>+416(SB), Y10
+	VFMADD213PS  constantsAVX2<>+352(SB), Y6, Y12
+	VMOVUPS      constantsAVX2<>+320(SB), Y6
+	VMULPS       Y7, Y11, Y7
+	VMULPS       Y11, Y9, Y11
+	VMOVUPS      constantsAVX2<>+352(SB), Y9
+	VFMADD231PS  constantsAVX2<>+384(SB), Y13, Y10
+	VDIVPS       Y7, Y14, Y7
+	VFMADD231PS  constantsAVX2<>+288(SB), Y13, Y6
+	VFMADD213PS  constantsAVX2<>+448(SB), Y13, Y10
+	VDIVPS       Y12, Y9, Y9
+	VFMADD213PS  constantsAVX2<>+352(SB), Y13, Y6
+	VFMADD213PS  constantsAVX2<>+480(SB), Y13, Y10
+	VMULPS       Y6, Y5, Y5
+	VMULPS       Y10, Y10, Y6
+	VMULPS       Y7, Y4, Y4
+	VMULPS       Y7, Y11, Y11
+	VMULPS       Y10, Y5, Y10
+	VMULPS       Y7, Y15, Y7
+	VMOVUPS      Y9, 192(DX)
+	VMOVUPS      constantsAVX2<>+256(SB), Y9
+	VMOVUPS      constantsAVX2<>+800(SB), Y13
+	VMOVUPS      constantsAVX2<>+480(SB), Y14
+	VFMADD231PS  Y5, Y5, Y6
+	VMOVUPS      Y4, 32(DX)
+	VMOVUPS      Y11, 160(DX)
+	VMOVUPS      96(DX), Y4
+	VMOVUPS      96(SI), Y5
+	VMULPS       Y6, Y12, Y6
+	VFMADD231PS  Y8, Y5, Y4
+	VDIVPS       Y6, Y10, Y5
+	VMINPS       Y4, Y0, Y4
+	VMAXPS       Y4, Y1, Y4
+	VFNMADD231PS Y2, Y4, Y9
+	VSUBPS       constantsAVX2<>+256(SB), Y9, Y6
+	VPSLLD       $0x17, Y9, Y9
+	VMOVUPS      Y5, (AX)
+	VFMADD231PS  Y3, Y6, Y4
+	VFMADD231PS  constantsAVX2<>+768(SB), Y4, Y13
+	VFMADD213PS  constantsAVX2<>+832(SB), Y4, Y13
+	VFMADD213PS  constantsAVX2<>+864(SB), Y4, Y13
+	VFMADD213PS  constantsAVX2<>+896(SB), Y4, Y13
+	VFMADD213PS  constantsAVX2<>+928(SB), Y4, Y13
+	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y13
+	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y13
+	VDIVPS       Y13, Y14, Y4
+	VFMADD231PS  Y8, Y4, Y7
+	VMOVUPS      Y7, 32(CX)
+	VMOVUPS      Y4, 96(DX)
+
+	// h of the units before. Output gate.
+	VMOVUPS      224(DX), Y4
+	VMOVUPS      160(SI), Y5
+	VMOVUPS      constantsAVX2<>+128(SB), Y6
+	VMOVUPS      constantsAVX2<>+160(SB), Y10
+	VMOVUPS      constantsAVX2<>+192(SB), Y11
+	VMOVUPS      constantsAVX2<>+640(SB), Y8
+	VMOVUPS      constantsAVX2<>+224(SB), Y12
+	VMOVUPS      constantsAVX2<>+416(SB), Y14
+	VMOVUPS      constantsAVX2<>+320(SB), Y13
+	VMOVUPS      constantsAVX2<>+352(SB), Y9
+	VFMADD231PS  Y7, Y5, Y4
+	VMINPS       Y7, Y10, Y5
+	VMAXPS       Y5, Y11, Y5
+	VMINPS       Y4, Y0, Y4
+	VFMADD231PS  Y5, Y5, Y12
+	VMAXPS       Y4, Y1, Y4
+	VFNMADD231PS Y2, Y4, Y6
+	VFMADD231PS  constantsAVX2<>+384(SB), Y12, Y14
+	VFMADD231PS  constantsAVX2<>+288(SB), Y12, Y13
+	VSUBPS       constantsAVX2<>+128(SB), Y6, Y7
+	VFMADD213PS  constantsAVX2<>+448(SB), Y12, Y14
+	VFMADD213PS  constantsAVX2<>+352(SB), Y12, Y13
+	VPSLLD       $0x17, Y6, Y6
+	VFMADD231PS  Y3, Y7, Y4
+	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y14
+	VMULPS       Y13, Y5, Y5
+	VFMADD231PS  constantsAVX2<>+608(SB), Y4, Y8
+	VMULPS       Y14, Y14, Y7
+	VMULPS       Y14, Y5, Y10
+	VFMADD213PS  constantsAVX2<>+672(SB), Y4, Y8
+	VFMADD231PS  Y5, Y5, Y7
+	VFMADD213PS  constantsAVX2<>+704(SB), Y4, Y8
+	VFMADD213PS  constantsAVX2<>+736(SB), Y4, Y8
+	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y8
+	VFMADD213PS  constantsAVX2<>+352(SB), Y6, Y8
+	VMULPS       Y7, Y8, Y4
+	VDIVPS       Y8, Y9, Y5
+	VDIVPS       Y4, Y10, Y4
+	VMOVUPS      Y5, 224(DX)
+	VMOVUPS      Y4, 32(AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	ADDQ         $+64, BX
+	ADDQ         $+64, SI
+	ADDQ         $+192, DX
+	ADDQ         $+128, SI
+
+done3:
+	// 8 elements at a time.
+	CMPQ DI, $+8
+	JLT  done7
+
+loop6:
+	// Input and cell gates. Forget gate and c. h of the units before. Output gate.
+	VMOVUPS      (BX), Y4
+	VMOVUPS      (DX), Y5
+	VMOVUPS      (SI), Y6
+	VMOVUPS      constantsAVX2<>+128(SB), Y7
+	VMOVUPS      128(DX), Y9
+	VMOVUPS      constantsAVX2<>+160(SB), Y10
+	VMOVUPS      constantsAVX2<>+192(SB), Y11
+	VMOVUPS      constantsAVX2<>+640(SB), Y8
+	VMOVUPS      constantsAVX2<>+224(SB), Y12
+	VMOVUPS      constantsAVX2<>+416(SB), Y14
+	VMOVUPS      constantsAVX2<>+320(SB), Y13
+	VFMADD231PS  Y4, Y6, Y5
+	VMINPS       Y9, Y10, Y6
+	VMAXPS       Y6, Y11, Y6
+	VMINPS       Y5, Y0, Y5
+	VFMADD231PS  Y6, Y6, Y12
+	VMAXPS       Y5, Y1, Y5
+	VMOVUPS      constantsAVX2<>+480(SB), Y10
+	VFNMADD231PS Y2, Y5, Y7
+	VFMADD231PS  constantsAVX2<>+384(SB), Y12, Y14
+	VFMADD231PS  constantsAVX2<>+288(SB), Y12, Y13
+	VSUBPS       constantsAVX2<>+128(SB), Y7, Y9
+	VPSLLD       $0x17, Y7, Y7
+	VFMADD213PS  constantsAVX2<>+448(SB), Y12, Y14
+	VFMADD213PS  constantsAVX2<>+352(SB), Y12, Y13
+	VFMADD231PS  Y3, Y9, Y5
+	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y14
+	VMULPS       Y13, Y6, Y6
+	VFMADD231PS  constantsAVX2<>+608(SB), Y5, Y8
+	VMULPS       Y14, Y14, Y9
+	VMULPS       Y14, Y6, Y11
+	VFMADD213PS  constantsAVX2<>+672(SB), Y5, Y8
+	VFMADD231PS  Y6, Y6, Y9
+	VADDPS       Y11, Y11, Y12
+	VFMADD213PS  constantsAVX2<>+704(SB), Y5, Y8
+	VMULPS       constantsAVX2<>+352(SB), Y9, Y6
+	VFMADD213PS  constantsAVX2<>+736(SB), Y5, Y8
+	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y8
+	VFMADD213PS  constantsAVX2<>+352(SB), Y7, Y8
+	VMOVUPS      constantsAVX2<>+256(SB), Y5
+	VMOVUPS      constantsAVX2<>+800(SB), Y7
+	VMOVUPS      constantsAVX2<>+480(SB), Y13
+	VMULPS       Y9, Y8, Y9
+	VMULPS       Y8, Y12, Y8
+	VDIVPS       Y9, Y10, Y9
+	VMULPS       Y9, Y6, Y6
+	VMULPS       Y9, Y8, Y8
+	VMULPS       Y9, Y11, Y9
+	VMOVUPS      Y6, (DX)
+	VMOVUPS      Y8, 128(DX)
+	VMOVUPS      64(DX), Y6
+	VMOVUPS      64(SI), Y8
+	VMOVUPS      constantsAVX2<>+128(SB), Y10
+	VMOVUPS      constantsAVX2<>+640(SB), Y11
+	VFMADD231PS  Y4, Y8, Y6
+	VMINPS       Y6, Y0, Y6
+	VMAXPS       Y6, Y1, Y6
+	VFNMADD231PS Y2, Y6, Y5
+	VSUBPS       constantsAVX2<>+256(SB), Y5, Y8
+	VPSLLD       $0x17, Y5, Y5
+	VMOVUPS      constantsAVX2<>+352(SB), Y12
+	VFMADD231PS  Y3, Y8, Y6
+	VFMADD231PS  constantsAVX2<>+768(SB), Y6, Y7
+	VMOVUPS      constantsAVX2<>+160(SB), Y8
+	VFMADD213PS  constantsAVX2<>+832(SB), Y6, Y7
+	VFMADD213PS  constantsAVX2<>+864(SB), Y6, Y7
+	VMOVUPS      constantsAVX2<>+192(SB), Y14
+	VFMADD213PS  constantsAVX2<>+896(SB), Y6, Y7
+	VFMADD213PS  constantsAVX2<>+928(SB), Y6, Y7
+	VMOVUPS      constantsAVX2<>+224(SB), Y15
+	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y7
+	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y7
+	VMOVUPS      constantsAVX2<>+320(SB), Y5
+	VDIVPS       Y7, Y13, Y6
+	VFMADD231PS  Y4, Y6, Y9
+	VMOVUPS      Y9, (CX)
+	VMOVUPS      Y6, 64(DX)
+	VMOVUPS      192(DX), Y4
+	VMOVUPS      128(SI), Y6
+	VMINPS       Y9, Y8, Y7
+	VMOVUPS      constantsAVX2<>+416(SB), Y8
+	VMAXPS       Y7, Y14, Y7
+	VFMADD231PS  Y9, Y6, Y4
+	VFMADD231PS  Y7, Y7, Y15
+	VMINPS       Y4, Y0, Y4
+	VFMADD231PS  constantsAVX2<>+384(SB), Y15, Y8
+	VFMADD231PS  constantsAVX2<>+288(SB), Y15, Y5
+	VMAXPS       Y4, Y1, Y4
+	VFNMADD231PS Y2, Y4, Y10
+	VFMADD213PS  constantsAVX2<>+448(SB), Y15, Y8
+	VFMADD213PS  constantsAVX2<>+352(SB), Y15, Y5
+	VSUBPS       constantsAVX2<>+128(SB), Y10, Y6
+	VFMADD213PS  constantsAVX2<>+480(SB), Y15, Y8
+	VMULPS       Y5, Y7, Y5
+	VPSLLD       $0x17, Y10, Y7
+	VFMADD231PS  Y3, Y6, Y4
+	VMULPS       Y8, Y8, Y6
+	VMULPS       Y8, Y5, Y8
+	VFMADD231PS  constantsAVX2<>+608(SB), Y4, Y11
+	VFMADD231PS  Y5, Y5, Y6
+	VFMADD213PS  constantsAVX2<>+672(SB), Y4, Y11
+	VFMADD213PS  constantsAVX2<>+704(SB), Y4, Y11
+	VFMADD213PS  constantsAVX2<>+736(SB), Y4, Y11
+	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y11
+	VFMADD213PS  constantsAVX2<>+352(SB), Y7, Y11
+	VMULPS       Y6, Y11, Y4
+	VDIVPS       Y11, Y12, Y5
+	VDIVPS       Y4, Y8, Y4
+	VMOVUPS      Y5, 192(DX)
+	VMOVUPS      Y4, (AX)
+	ADDQ         $+32, AX
+	ADDQ         $+32, CX
+	ADDQ         $+32, DX
+	ADDQ         $+32, BX
+	ADDQ         $+32, SI
+	ADDQ         $-8, DI
+	CMPQ         DI, $+8
+	JGE          loop6
+
+done7:
+	// The last elements.
+	TESTQ   DI, DI
+	JEQ     done8
+	MOVQ    DI, R9
+	NEGQ    DI
+	LEAQ    constantsAVX2<>+544(SB), R8
+	VMOVUPS (R8)(DI*4), Y4
+
+	// Input and cell gates.
+	VMASKMOVPS   (BX), Y4, Y5
+	VMASKMOVPS   (DX), Y4, Y6
+	VMASKMOVPS   (SI), Y4, Y7
+	VMOVUPS      constantsAVX2<>+128(SB), Y8
+	VMASKMOVPS   128(DX), Y4, Y10
+	VMOVUPS      constantsAVX2<>+160(SB), Y11
+	VMOVUPS      constantsAVX2<>+192(SB), Y12
+	VMOVUPS      constantsAVX2<>+640(SB), Y9
+	VMOVUPS      constantsAVX2<>+224(SB), Y13
+	VMOVUPS      constantsAVX2<>+416(SB), Y15
+	VMOVUPS      constantsAVX2<>+320(SB), Y14
+	LEAQ         (DX), BX
+	TESTQ        $+4, R9
+	VFMADD231PS  Y5, Y7, Y6
+	VMOVUPS      constantsAVX2<>+480(SB), Y7
+	VMINPS       Y10, Y11, Y10
+	VMAXPS       Y10, Y12, Y10
+	VMINPS       Y6, Y0, Y6
+	VFMADD231PS  Y10, Y10, Y13
+	VMAXPS       Y6, Y1, Y6
+	VFNMADD231PS Y2, Y6, Y8
+	VFMADD231PS  constantsAVX2<>+384(SB), Y13, Y15
+	VFMADD231PS  constantsAVX2<>+288(SB), Y13, Y14
+	VSUBPS       constantsAVX2<>+128(SB), Y8, Y11
+	VPSLLD       $0x17, Y8, Y8
+	VFMADD213PS  constantsAVX2<>+448(SB), Y13, Y15
+	VFMADD213PS  constantsAVX2<>+352(SB), Y13, Y14
+	VFMADD231PS  Y3, Y11, Y6
+	VFMADD213PS  constantsAVX2<>+480(SB), Y13, Y15
+	VMULPS       Y14, Y10, Y10
+	VFMADD231PS  constantsAVX2<>+608(SB), Y6, Y9
+	VMULPS       Y15, Y15, Y11
+	VMULPS       Y15, Y10, Y12
+	VFMADD213PS  constantsAVX2<>+672(SB), Y6, Y9
+	VFMADD231PS  Y10, Y10, Y11
+	VFMADD213PS  constantsAVX2<>+704(SB), Y6, Y9
+	VMULPS       constantsAVX2<>+352(SB), Y11, Y10
+	VFMADD213PS  constantsAVX2<>+736(SB), Y6, Y9
+	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y9
+	VFMADD213PS  constantsAVX2<>+352(SB), Y8, Y9
+	VMULPS       Y11, Y9, Y6
+	VDIVPS       Y6, Y7, Y6
+	VMULPS       Y6, Y10, Y8
+	VMULPS       Y6, Y12, Y7
+	VMOVAPS      Y8, Y8
+	JEQ          stored9
+	VMOVUPS      X8, (BX)
+	ADDQ         $+16, BX
+	VEXTRACTF128 $0x01, Y8, X8
+
+stored9:
+	TESTQ    $+2, R9
+	JEQ      stored10
+	VMOVLPS  X8, (BX)
+	ADDQ     $+8, BX
+	VMOVHLPS X8, X8, X8
+
+stored10:
+	TESTQ  $+1, R9
+	JEQ    stored11
+	VMOVSS X8, (BX)
+
+stored11:
+	VADDPS       Y12, Y12, Y8
+	LEAQ         128(DX), BX
+	TESTQ        $+4, R9
+	VMULPS       Y9, Y8, Y8
+	VMULPS       Y6, Y8, Y6
+	VMOVAPS      Y6, Y6
+	JEQ          stored12
+	VMOVUPS      X6, (BX)
+	ADDQ         $+16, BX
+	VEXTRACTF128 $0x01, Y6, X6
+
+stored12:
+	TESTQ    $+2, R9
+	JEQ      stored13
+	VMOVLPS  X6, (BX)
+	ADDQ     $+8, BX
+	VMOVHLPS X6, X6, X6
+
+stored13:
+	TESTQ  $+1, R9
+	JEQ    stored14
+	VMOVSS X6, (BX)
+
+stored14:
+	// Forget gate and c.
+	VMASKMOVPS   64(DX), Y4, Y6
+	VMASKMOVPS   64(SI), Y4, Y8
+	VMOVUPS      constantsAVX2<>+256(SB), Y9
+	VMOVUPS      constantsAVX2<>+800(SB), Y10
+	VMOVUPS      constantsAVX2<>+480(SB), Y11
+	LEAQ         (CX), CX
+	TESTQ        $+4, R9
+	VFMADD231PS  Y5, Y8, Y6
+	VMINPS       Y6, Y0, Y6
+	VMAXPS       Y6, Y1, Y6
+	VFNMADD231PS Y2, Y6, Y9
+	VSUBPS       constantsAVX2<>+256(SB), Y9, Y8
+	VPSLLD       $0x17, Y9, Y9
+	VFMADD231PS  Y3, Y8, Y6
+	VFMADD231PS  constantsAVX2<>+768(SB), Y6, Y10
+	VFMADD213PS  constantsAVX2<>+832(SB), Y6, Y10
+	VFMADD213PS  constantsAVX2<>+864(SB), Y6, Y10
+	VFMADD213PS  constantsAVX2<>+896(SB), Y6, Y10
+	VFMADD213PS  constantsAVX2<>+928(SB), Y6, Y10
+	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y10
+	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y10
+	VDIVPS       Y10, Y11, Y6
+	VFMADD231PS  Y5, Y6, Y7
+	VMOVAPS      Y7, Y5
+	JEQ          stored15
+	VMOVUPS      X5, (CX)
+	ADDQ         $+16, CX
+	VEXTRACTF128 $0x01, Y5, X5
+
+stored15:
+	TESTQ    $+2, R9
+	JEQ      stored16
+	VMOVLPS  X5, (CX)
+	ADDQ     $+8, CX
+	VMOVHLPS X5, X5, X5
+
+stored16:
+	TESTQ  $+1, R9
+	JEQ    stored17
+	VMOVSS X5, (CX)
+
+stored17:
+	VMOVAPS      Y6, Y5
+	LEAQ         64(DX), CX
+	TESTQ        $+4, R9
+	JEQ          stored18
+	VMOVUPS      X5, (CX)
+	ADDQ         $+16, CX
+	VEXTRACTF128 $0x01, Y5, X5
+
+stored18:
+	TESTQ    $+2, R9
+	JEQ      stored19
+	VMOVLPS  X5, (CX)
+	ADDQ     $+8, CX
+	VMOVHLPS X5, X5, X5
+
+stored19:
+	TESTQ  $+1, R9
+	JEQ    stored20
+	VMOVSS X5, (CX)
+
+stored20:
+	// h of the units before. Output gate.
+	VMASKMOVPS   192(DX), Y4, Y5
+	VMASKMOVPS   128(SI), Y4, Y4
+	VMOVUPS      constantsAVX2<>+128(SB), Y6
+	VMOVUPS      constantsAVX2<>+640(SB), Y8
+	VMOVUPS      constantsAVX2<>+352(SB), Y9
+	LEAQ         192(DX), CX
+	TESTQ        $+4, R9
+	VFMADD231PS  Y7, Y4, Y5
+	VMINPS       Y5, Y0, Y4
+	VMAXPS       Y4, Y1, Y4
+	VFNMADD231PS Y2, Y4, Y6
+	VSUBPS       constantsAVX2<>+128(SB), Y6, Y5
+	VPSLLD       $0x17, Y6, Y6
+	VFMADD231PS  Y3, Y5, Y4
+	VFMADD231PS  constantsAVX2<>+608(SB), Y4, Y8
+	VFMADD213PS  constantsAVX2<>+672(SB), Y4, Y8
+	VFMADD213PS  constantsAVX2<>+704(SB), Y4, Y8
+	VFMADD213PS  constantsAVX2<>+736(SB), Y4, Y8
+	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y8
+	VFMADD213PS  constantsAVX2<>+352(SB), Y6, Y8
+	VDIVPS       Y8, Y9, Y4
+	VMOVAPS      Y4, Y4
+	JEQ          stored21
+	VMOVUPS      X4, (CX)
+	ADDQ         $+16, CX
+	VEXTRACTF128 $0x01, Y4, X4
+
+stored21:
+	TESTQ    $+2, R9
+	JEQ      stored22
+	VMOVLPS  X4, (CX)
+	ADDQ     $+8, CX
+	VMOVHLPS X4, X4, X4
+
+stored22:
+	TESTQ  $+1, R9
+	JEQ    stored23
+	VMOVSS X4, (CX)
+
+stored23:
+	VMOVUPS      constantsAVX2<>+160(SB), Y4
+	VMOVUPS      constantsAVX2<>+192(SB), Y5
+	VMOVUPS      constantsAVX2<>+224(SB), Y6
+	VMOVUPS      constantsAVX2<>+416(SB), Y10
+	VMOVUPS      constantsAVX2<>+320(SB), Y9
+	LEAQ         (AX), AX
+	TESTQ        $+4, R9
+	VMINPS       Y7, Y4, Y4
+	VMAXPS       Y4, Y5, Y4
+	VFMADD231PS  Y4, Y4, Y6
+	VFMADD231PS  constantsAVX2<>+384(SB), Y6, Y10
+	VFMADD231PS  constantsAVX2<>+288(SB), Y6, Y9
+	VFMADD213PS  constantsAVX2<>+448(SB), Y6, Y10
+	VFMADD213PS  constantsAVX2<>+352(SB), Y6, Y9
+	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y10
+	VMULPS       Y9, Y4, Y4
+	VMULPS       Y10, Y10, Y5
+	VMULPS       Y10, Y4, Y6
+	VFMADD231PS  Y4, Y4, Y5
+	VMULPS       Y5, Y8, Y4
+	VDIVPS       Y4, Y6, Y4
+	VMOVAPS      Y4, Y4
+	JEQ          stored24
+	VMOVUPS      X4, (AX)
+	ADDQ         $+16, AX
+	VEXTRACTF128 $0x01, Y4, X4
+
+stored24:
+	TESTQ    $+2, R9
+	JEQ      stored25
+	VMOVLPS  X4, (AX)
+	ADDQ     $+8, AX
+	VMOVHLPS X4, X4, X4
+
+stored25:
+	TESTQ  $+1, R9
+	JEQ    stored26
+	VMOVSS X4, (AX)
+
+stored26:
+done8:
+	// To the next row.
+	MOVQ hStride+40(FP), AX
+	SHLQ $0x02, AX
+	MOVQ h+0(FP), CX
+	ADDQ AX, CX
+	MOVQ CX, h+0(FP)
+	MOVQ cStride+48(FP), AX
+	SHLQ $0x02, AX
+	MOVQ c+8(FP), CX
+	ADDQ AX, CX
+	MOVQ CX, c+8(FP)
+	MOVQ gatesStride+56(FP), AX
+	SHLQ $0x02, AX
+	MOVQ gates+16(FP), CX
+	ADDQ AX, CX
+	MOVQ CX, gates+16(FP)
+	MOVQ cPrevStride+64(FP), AX
+	SHLQ $0x02, AX
+	MOVQ cPrev+24(FP), CX
+	ADDQ AX, CX
+	MOVQ CX, cPrev+24(FP)
+	MOVQ pStride+72(FP), AX
+	SHLQ $0x02, AX
+	MOVQ p+32(FP), CX
+	ADDQ AX, CX
+	MOVQ CX, p+32(FP)
 	JMP  row1
 
 done2:
@@ -1183,57 +3703,54 @@ loop3:
 	MOVQ $+2, R9
 
 loop5:
+	// Input and cell gates. Forget gate.
 	VMOVUPS      192(AX), Y0
 	VMOVUPS      (BX), Y1
 	VMOVUPS      (DX), Y2
+	VMOVUPS      constantsAVX2<>+480(SB), Y7
+	VMOVUPS      (CX), Y5
+	VMOVUPS      constantsAVX2<>+480(SB), Y9
+	VMOVUPS      constantsAVX2<>+480(SB), Y8
+	VMOVUPS      constantsAVX2<>+480(SB), Y10
 	VDIVPS       Y0, Y1, Y3
+	VMULPS       Y1, Y2, Y6
 	VMOVAPS      Y0, Y4
-	VFNMADD231PS Y1, Y3, Y4
-	VMOVUPS      (CX), Y3
-	VFMADD231PS  Y4, Y2, Y3
-	VMULPS       Y1, Y2, Y1
-	VMOVUPS      constantsAVX2<>+480(SB), Y2
-	VSUBPS       Y0, Y2, Y0
-	VMULPS       Y0, Y1, Y0
+	VSUBPS       Y0, Y7, Y0
+	VMULPS       Y0, Y6, Y0
 	VMOVUPS      Y0, 192(AX)
-
-	// Input and cell gates.
 	VMOVUPS      (AX), Y0
-	VMOVUPS      128(AX), Y1
-	VMULPS       Y0, Y3, Y2
-	VMULPS       Y1, Y2, Y4
-	VMOVUPS      constantsAVX2<>+480(SB), Y5
-	VSUBPS       Y0, Y5, Y0
-	VMULPS       Y0, Y4, Y0
-	VMOVUPS      Y0, (AX)
-	VMOVUPS      constantsAVX2<>+480(SB), Y0
-	VFNMADD231PS Y1, Y1, Y0
-	VMULPS       Y0, Y2, Y0
+	VMOVUPS      128(AX), Y6
+	VFNMADD231PS Y1, Y3, Y4
+	VFNMADD231PS Y6, Y6, Y9
+	VSUBPS       Y0, Y8, Y1
+	VFMADD231PS  Y4, Y2, Y5
+	VMULPS       Y0, Y5, Y0
+	VMULPS       Y6, Y0, Y2
+	VMULPS       Y9, Y0, Y0
+	VMULPS       Y1, Y2, Y1
+	VMOVUPS      Y1, (AX)
 	VMOVUPS      Y0, 128(AX)
-
-	// Forget gate.
-	VMOVUPS 64(AX), Y0
-	VMULPS  Y0, Y3, Y1
-	VMOVUPS (DI), Y2
-	VMULPS  Y2, Y1, Y2
-	VMOVUPS constantsAVX2<>+480(SB), Y3
-	VSUBPS  Y0, Y3, Y0
-	VMULPS  Y0, Y2, Y0
-	VMOVUPS Y0, 64(AX)
-	VMOVUPS Y1, (CX)
-	ADDQ    $+32, AX
-	ADDQ    $+32, CX
-	ADDQ    $+32, DX
-	ADDQ    $+32, BX
-	ADDQ    $+32, SI
-	ADDQ    $+32, DI
-	ADDQ    $-1, R9
-	TESTQ   R9, R9
-	JNE     loop5
-	ADDQ    $+192, AX
-	ADDQ    $-16, R8
-	CMPQ    R8, $+16
-	JGE     loop3
+	VMOVUPS      64(AX), Y0
+	VMOVUPS      (DI), Y1
+	VMULPS       Y0, Y5, Y2
+	VSUBPS       Y0, Y10, Y0
+	VMULPS       Y1, Y2, Y1
+	VMULPS       Y0, Y1, Y0
+	VMOVUPS      Y0, 64(AX)
+	VMOVUPS      Y2, (CX)
+	ADDQ         $+32, AX
+	ADDQ         $+32, CX
+	ADDQ         $+32, DX
+	ADDQ         $+32, BX
+	ADDQ         $+32, SI
+	ADDQ         $+32, DI
+	ADDQ         $-1, R9
+	TESTQ        R9, R9
+	JNE          loop5
+	ADDQ         $+192, AX
+	ADDQ         $-16, R8
+	CMPQ         R8, $+16
+	JGE          loop3
 
 done4:
 	// 8 elements at a time.
@@ -1241,100 +3758,195 @@ done4:
 	JLT  done7
 
 loop6:
+	// Input and cell gates. Forget gate.
 	VMOVUPS      192(AX), Y0
 	VMOVUPS      (BX), Y1
 	VMOVUPS      (DX), Y2
+	VMOVUPS      constantsAVX2<>+480(SB), Y7
+	VMOVUPS      (CX), Y5
+	VMOVUPS      constantsAVX2<>+480(SB), Y9
+	VMOVUPS      constantsAVX2<>+480(SB), Y8
+	VMOVUPS      constantsAVX2<>+480(SB), Y10
 	VDIVPS       Y0, Y1, Y3
+	VMULPS       Y1, Y2, Y6
 	VMOVAPS      Y0, Y4
-	VFNMADD231PS Y1, Y3, Y4
-	VMOVUPS      (CX), Y3
-	VFMADD231PS  Y4, Y2, Y3
-	VMULPS       Y1, Y2, Y1
-	VMOVUPS      constantsAVX2<>+480(SB), Y2
-	VSUBPS       Y0, Y2, Y0
-	VMULPS       Y0, Y1, Y0
+	VSUBPS       Y0, Y7, Y0
+	VMULPS       Y0, Y6, Y0
 	VMOVUPS      Y0, 192(AX)
-
-	// Input and cell gates.
 	VMOVUPS      (AX), Y0
-	VMOVUPS      128(AX), Y1
-	VMULPS       Y0, Y3, Y2
-	VMULPS       Y1, Y2, Y4
-	VMOVUPS      constantsAVX2<>+480(SB), Y5
-	VSUBPS       Y0, Y5, Y0
-	VMULPS       Y0, Y4, Y0
-	VMOVUPS      Y0, (AX)
-	VMOVUPS      constantsAVX2<>+480(SB), Y0
-	VFNMADD231PS Y1, Y1, Y0
-	VMULPS       Y0, Y2, Y0
+	VMOVUPS      128(AX), Y6
+	VFNMADD231PS Y1, Y3, Y4
+	VFNMADD231PS Y6, Y6, Y9
+	VSUBPS       Y0, Y8, Y1
+	VFMADD231PS  Y4, Y2, Y5
+	VMULPS       Y0, Y5, Y0
+	VMULPS       Y6, Y0, Y2
+	VMULPS       Y9, Y0, Y0
+	VMULPS       Y1, Y2, Y1
+	VMOVUPS      Y1, (AX)
 	VMOVUPS      Y0, 128(AX)
-
-	// Forget gate.
-	VMOVUPS 64(AX), Y0
-	VMULPS  Y0, Y3, Y1
-	VMOVUPS (DI), Y2
-	VMULPS  Y2, Y1, Y2
-	VMOVUPS constantsAVX2<>+480(SB), Y3
-	VSUBPS  Y0, Y3, Y0
-	VMULPS  Y0, Y2, Y0
-	VMOVUPS Y0, 64(AX)
-	VMOVUPS Y1, (CX)
-	ADDQ    $+32, AX
-	ADDQ    $+32, CX
-	ADDQ    $+32, DX
-	ADDQ    $+32, BX
-	ADDQ    $+32, SI
-	ADDQ    $+32, DI
-	ADDQ    $-8, R8
-	CMPQ    R8, $+8
-	JGE     loop6
+	VMOVUPS      64(AX), Y0
+	VMOVUPS      (DI), Y1
+	VMULPS       Y0, Y5, Y2
+	VSUBPS       Y0, Y10, Y0
+	VMULPS       Y1, Y2, Y1
+	VMULPS       Y0, Y1, Y0
+	VMOVUPS      Y0, 64(AX)
+	VMOVUPS      Y2, (CX)
+	ADDQ         $+32, AX
+	ADDQ         $+32, CX
+	ADDQ         $+32, DX
+	ADDQ         $+32, BX
+	ADDQ         $+32, SI
+	ADDQ         $+32, DI
+	ADDQ         $-8, R8
+	CMPQ         R8, $+8
+	JGE          loop6
 
 done7:
 	// The last elements.
 	TESTQ        R8, R8
 	JEQ          done8
+	MOVQ         R8, R9
 	NEGQ         R8
 	LEAQ         constantsAVX2<>+544(SB), SI
 	VMOVUPS      (SI)(R8*4), Y0
 	VMASKMOVPS   192(AX), Y0, Y1
 	VMASKMOVPS   (BX), Y0, Y2
 	VMASKMOVPS   (DX), Y0, Y3
+	VMOVUPS      constantsAVX2<>+480(SB), Y8
+	VMASKMOVPS   (CX), Y0, Y6
+	LEAQ         192(AX), DX
+	TESTQ        $+4, R9
 	VDIVPS       Y1, Y2, Y4
 	VMOVAPS      Y1, Y5
+	VMULPS       Y2, Y3, Y7
+	VSUBPS       Y1, Y8, Y1
+	VMULPS       Y1, Y7, Y1
+	VMOVAPS      Y1, Y1
 	VFNMADD231PS Y2, Y4, Y5
-	VMASKMOVPS   (CX), Y0, Y4
-	VFMADD231PS  Y5, Y3, Y4
-	VMULPS       Y2, Y3, Y2
-	VMOVUPS      constantsAVX2<>+480(SB), Y3
-	VSUBPS       Y1, Y3, Y1
-	VMULPS       Y1, Y2, Y1
-	VMASKMOVPS   Y1, Y0, 192(AX)
+	VFMADD231PS  Y5, Y3, Y6
+	JEQ          stored9
+	VMOVUPS      X1, (DX)
+	ADDQ         $+16, DX
+	VEXTRACTF128 $0x01, Y1, X1
 
+stored9:
+	TESTQ    $+2, R9
+	JEQ      stored10
+	VMOVLPS  X1, (DX)
+	ADDQ     $+8, DX
+	VMOVHLPS X1, X1, X1
+
+stored10:
+	TESTQ  $+1, R9
+	JEQ    stored11
+	VMOVSS X1, (DX)
+
+stored11:
 	// Input and cell gates.
 	VMASKMOVPS   (AX), Y0, Y1
 	VMASKMOVPS   128(AX), Y0, Y2
-	VMULPS       Y1, Y4, Y3
-	VMULPS       Y2, Y3, Y5
-	VMOVUPS      constantsAVX2<>+480(SB), Y6
-	VSUBPS       Y1, Y6, Y1
-	VMULPS       Y1, Y5, Y1
-	VMASKMOVPS   Y1, Y0, (AX)
+	VMOVUPS      constantsAVX2<>+480(SB), Y4
+	LEAQ         (AX), DX
+	TESTQ        $+4, R9
+	VMULPS       Y1, Y6, Y3
+	VSUBPS       Y1, Y4, Y4
+	VMULPS       Y2, Y3, Y1
+	VMULPS       Y4, Y1, Y1
+	VMOVAPS      Y1, Y1
+	JEQ          stored12
+	VMOVUPS      X1, (DX)
+	ADDQ         $+16, DX
+	VEXTRACTF128 $0x01, Y1, X1
+
+stored12:
+	TESTQ    $+2, R9
+	JEQ      stored13
+	VMOVLPS  X1, (DX)
+	ADDQ     $+8, DX
+	VMOVHLPS X1, X1, X1
+
+stored13:
+	TESTQ  $+1, R9
+	JEQ    stored14
+	VMOVSS X1, (DX)
+
+stored14:
 	VMOVUPS      constantsAVX2<>+480(SB), Y1
+	LEAQ         128(AX), DX
+	TESTQ        $+4, R9
 	VFNMADD231PS Y2, Y2, Y1
 	VMULPS       Y1, Y3, Y1
-	VMASKMOVPS   Y1, Y0, 128(AX)
+	VMOVAPS      Y1, Y1
+	JEQ          stored15
+	VMOVUPS      X1, (DX)
+	ADDQ         $+16, DX
+	VEXTRACTF128 $0x01, Y1, X1
 
+stored15:
+	TESTQ    $+2, R9
+	JEQ      stored16
+	VMOVLPS  X1, (DX)
+	ADDQ     $+8, DX
+	VMOVHLPS X1, X1, X1
+
+stored16:
+	TESTQ  $+1, R9
+	JEQ    stored17
+	VMOVSS X1, (DX)
+
+stored17:
 	// Forget gate.
-	VMASKMOVPS 64(AX), Y0, Y1
-	VMULPS     Y1, Y4, Y2
-	VMASKMOVPS (DI), Y0, Y3
-	VMULPS     Y3, Y2, Y3
-	VMOVUPS    constantsAVX2<>+480(SB), Y4
-	VSUBPS     Y1, Y4, Y1
-	VMULPS     Y1, Y3, Y1
-	VMASKMOVPS Y1, Y0, 64(AX)
-	VMASKMOVPS Y2, Y0, (CX)
+	VMASKMOVPS   64(AX), Y0, Y1
+	VMASKMOVPS   (DI), Y0, Y0
+	VMOVUPS      constantsAVX2<>+480(SB), Y2
+	LEAQ         64(AX), AX
+	TESTQ        $+4, R9
+	VMULPS       Y1, Y6, Y3
+	VSUBPS       Y1, Y2, Y1
+	VMULPS       Y0, Y3, Y0
+	VMULPS       Y1, Y0, Y0
+	VMOVAPS      Y0, Y0
+	JEQ          stored18
+	VMOVUPS      X0, (AX)
+	ADDQ         $+16, AX
+	VEXTRACTF128 $0x01, Y0, X0
 
+stored18:
+	TESTQ    $+2, R9
+	JEQ      stored19
+	VMOVLPS  X0, (AX)
+	ADDQ     $+8, AX
+	VMOVHLPS X0, X0, X0
+
+stored19:
+	TESTQ  $+1, R9
+	JEQ    stored20
+	VMOVSS X0, (AX)
+
+stored20:
+	VMOVAPS      Y3, Y0
+	LEAQ         (CX), AX
+	TESTQ        $+4, R9
+	JEQ          stored21
+	VMOVUPS      X0, (AX)
+	ADDQ         $+16, AX
+	VEXTRACTF128 $0x01, Y0, X0
+
+stored21:
+	TESTQ    $+2, R9
+	JEQ      stored22
+	VMOVLPS  X0, (AX)
+	ADDQ     $+8, AX
+	VMOVHLPS X0, X0, X0
+
+stored22:
+	TESTQ  $+1, R9
+	JEQ    stored23
+	VMOVSS X0, (AX)
+
+stored23:
 done8:
 	// To the next row.
 	MOVQ gatesStride+48(FP), AX
@@ -1375,6 +3987,350 @@ done2:
 	VLDMXCSR (SP)
 	RET
 
+// func lstmPeepholeBackwardAVX2(gates *float32, dc *float32, dh *float32, h *float32, c *float32, cPrev *float32, p *float32, gatesStride int, dcStride int, dhStride int, hStride int, cStride int, cPrevStride int, pStride int, rows int, units int)
+// Requires: AVX, FMA3
+TEXT ·lstmPeepholeBackwardAVX2(SB), NOSPLIT, $8-128
+	// Flush subnormals to zero.
+	VSTMXCSR (SP)
+	MOVL     (SP), AX
+	ORL      $0x00008040, AX
+	MOVL     AX, 4(SP)
+	VLDMXCSR 4(SP)
+
+row1:
+	// A row.
+	MOVQ rows+112(FP), AX
+	CMPQ AX, $+1
+	JLT  done2
+	ADDQ $-1, AX
+	MOVQ AX, rows+112(FP)
+	MOVQ gates+0(FP), AX
+	MOVQ dc+8(FP), CX
+	MOVQ dh+16(FP), DX
+	MOVQ h+24(FP), BX
+	MOVQ c+32(FP), SI
+	MOVQ cPrev+40(FP), DI
+	MOVQ p+48(FP), R8
+	MOVQ units+120(FP), R9
+
+	// 8 elements at a time.
+	CMPQ R9, $+16
+	JLT  done4
+
+loop3:
+	MOVQ $+2, R10
+
+loop5:
+	// Input and cell gates. Forget gate.
+	VMOVUPS      192(AX), Y0
+	VMOVUPS      (BX), Y1
+	VMOVUPS      (DX), Y2
+	VMOVUPS      constantsAVX2<>+480(SB), Y7
+	VMOVUPS      (CX), Y5
+	VMOVUPS      constantsAVX2<>+480(SB), Y9
+	VMOVUPS      constantsAVX2<>+480(SB), Y8
+	VMOVUPS      constantsAVX2<>+480(SB), Y10
+	VDIVPS       Y0, Y1, Y3
+	VMULPS       Y1, Y2, Y6
+	VMOVAPS      Y0, Y4
+	VSUBPS       Y0, Y7, Y0
+	VMULPS       Y0, Y6, Y0
+	VMOVUPS      Y0, 192(AX)
+	VMOVUPS      128(R8), Y6
+	VMOVUPS      (AX), Y7
+	VMOVUPS      128(AX), Y11
+	VFNMADD231PS Y1, Y3, Y4
+	VFNMADD231PS Y11, Y11, Y9
+	VSUBPS       Y7, Y8, Y1
+	VFMADD231PS  Y4, Y2, Y5
+	VFMADD231PS  Y0, Y6, Y5
+	VMULPS       Y7, Y5, Y0
+	VMULPS       Y11, Y0, Y2
+	VMULPS       Y9, Y0, Y0
+	VMULPS       Y1, Y2, Y1
+	VMOVUPS      Y1, (AX)
+	VMOVUPS      Y0, 128(AX)
+	VMOVUPS      64(AX), Y0
+	VMOVUPS      (DI), Y2
+	VMULPS       Y0, Y5, Y3
+	VSUBPS       Y0, Y10, Y0
+	VMULPS       Y2, Y3, Y2
+	VMULPS       Y0, Y2, Y0
+	VMOVUPS      Y0, 64(AX)
+	VMOVUPS      (R8), Y2
+	VMOVUPS      64(R8), Y4
+	VFMADD231PS  Y1, Y2, Y3
+	VFMADD231PS  Y0, Y4, Y3
+	VMOVUPS      Y3, (CX)
+	ADDQ         $+32, AX
+	ADDQ         $+32, CX
+	ADDQ         $+32, DX
+	ADDQ         $+32, BX
+	ADDQ         $+32, SI
+	ADDQ         $+32, DI
+	ADDQ         $+32, R8
+	ADDQ         $-1, R10
+	TESTQ        R10, R10
+	JNE          loop5
+	ADDQ         $+192, AX
+	ADDQ         $+128, R8
+	ADDQ         $-16, R9
+	CMPQ         R9, $+16
+	JGE          loop3
+
+done4:
+	// 8 elements at a time.
+	CMPQ R9, $+8
+	JLT  done7
+
+loop6:
+	// Input and cell gates. Forget gate.
+	VMOVUPS      192(AX), Y0
+	VMOVUPS      (BX), Y1
+	VMOVUPS      (DX), Y2
+	VMOVUPS      constantsAVX2<>+480(SB), Y7
+	VMOVUPS      (CX), Y5
+	VMOVUPS      constantsAVX2<>+480(SB), Y9
+	VMOVUPS      constantsAVX2<>+480(SB), Y8
+	VMOVUPS      constantsAVX2<>+480(SB), Y10
+	VDIVPS       Y0, Y1, Y3
+	VMULPS       Y1, Y2, Y6
+	VMOVAPS      Y0, Y4
+	VSUBPS       Y0, Y7, Y0
+	VMULPS       Y0, Y6, Y0
+	VMOVUPS      Y0, 192(AX)
+	VMOVUPS      128(R8), Y6
+	VMOVUPS      (AX), Y7
+	VMOVUPS      128(AX), Y11
+	VFNMADD231PS Y1, Y3, Y4
+	VFNMADD231PS Y11, Y11, Y9
+	VSUBPS       Y7, Y8, Y1
+	VFMADD231PS  Y4, Y2, Y5
+	VFMADD231PS  Y0, Y6, Y5
+	VMULPS       Y7, Y5, Y0
+	VMULPS       Y11, Y0, Y2
+	VMULPS       Y9, Y0, Y0
+	VMULPS       Y1, Y2, Y1
+	VMOVUPS      Y1, (AX)
+	VMOVUPS      Y0, 128(AX)
+	VMOVUPS      64(AX), Y0
+	VMOVUPS      (DI), Y2
+	VMULPS       Y0, Y5, Y3
+	VSUBPS       Y0, Y10, Y0
+	VMULPS       Y2, Y3, Y2
+	VMULPS       Y0, Y2, Y0
+	VMOVUPS      Y0, 64(AX)
+	VMOVUPS      (R8), Y2
+	VMOVUPS      64(R8), Y4
+	VFMADD231PS  Y1, Y2, Y3
+	VFMADD231PS  Y0, Y4, Y3
+	VMOVUPS      Y3, (CX)
+	ADDQ         $+32, AX
+	ADDQ         $+32, CX
+	ADDQ         $+32, DX
+	ADDQ         $+32, BX
+	ADDQ         $+32, SI
+	ADDQ         $+32, DI
+	ADDQ         $+32, R8
+	ADDQ         $-8, R9
+	CMPQ         R9, $+8
+	JGE          loop6
+
+done7:
+	// The last elements.
+	TESTQ        R9, R9
+	JEQ          done8
+	MOVQ         R9, R10
+	NEGQ         R9
+	LEAQ         constantsAVX2<>+544(SB), SI
+	VMOVUPS      (SI)(R9*4), Y0
+	VMASKMOVPS   192(AX), Y0, Y1
+	VMASKMOVPS   (BX), Y0, Y2
+	VMASKMOVPS   (DX), Y0, Y3
+	VMOVUPS      constantsAVX2<>+480(SB), Y8
+	VMASKMOVPS   (CX), Y0, Y6
+	LEAQ         192(AX), DX
+	TESTQ        $+4, R10
+	VDIVPS       Y1, Y2, Y4
+	VMOVAPS      Y1, Y5
+	VMULPS       Y2, Y3, Y7
+	VSUBPS       Y1, Y8, Y1
+	VMULPS       Y1, Y7, Y1
+	VMOVAPS      Y1, Y7
+	VFNMADD231PS Y2, Y4, Y5
+	VFMADD231PS  Y5, Y3, Y6
+	JEQ          stored9
+	VMOVUPS      X7, (DX)
+	ADDQ         $+16, DX
+	VEXTRACTF128 $0x01, Y7, X7
+
+stored9:
+	TESTQ    $+2, R10
+	JEQ      stored10
+	VMOVLPS  X7, (DX)
+	ADDQ     $+8, DX
+	VMOVHLPS X7, X7, X7
+
+stored10:
+	TESTQ  $+1, R10
+	JEQ    stored11
+	VMOVSS X7, (DX)
+
+stored11:
+	// Input and cell gates.
+	VMASKMOVPS   128(R8), Y0, Y2
+	VMASKMOVPS   (AX), Y0, Y3
+	VMASKMOVPS   128(AX), Y0, Y4
+	VMOVUPS      constantsAVX2<>+480(SB), Y5
+	LEAQ         (AX), DX
+	TESTQ        $+4, R10
+	VFMADD231PS  Y1, Y2, Y6
+	VSUBPS       Y3, Y5, Y1
+	VMULPS       Y3, Y6, Y2
+	VMULPS       Y4, Y2, Y3
+	VMULPS       Y1, Y3, Y1
+	VMOVAPS      Y1, Y3
+	JEQ          stored12
+	VMOVUPS      X3, (DX)
+	ADDQ         $+16, DX
+	VEXTRACTF128 $0x01, Y3, X3
+
+stored12:
+	TESTQ    $+2, R10
+	JEQ      stored13
+	VMOVLPS  X3, (DX)
+	ADDQ     $+8, DX
+	VMOVHLPS X3, X3, X3
+
+stored13:
+	TESTQ  $+1, R10
+	JEQ    stored14
+	VMOVSS X3, (DX)
+
+stored14:
+	VMOVUPS      constantsAVX2<>+480(SB), Y3
+	LEAQ         128(AX), DX
+	TESTQ        $+4, R10
+	VFNMADD231PS Y4, Y4, Y3
+	VMULPS       Y3, Y2, Y2
+	VMOVAPS      Y2, Y2
+	JEQ          stored15
+	VMOVUPS      X2, (DX)
+	ADDQ         $+16, DX
+	VEXTRACTF128 $0x01, Y2, X2
+
+stored15:
+	TESTQ    $+2, R10
+	JEQ      stored16
+	VMOVLPS  X2, (DX)
+	ADDQ     $+8, DX
+	VMOVHLPS X2, X2, X2
+
+stored16:
+	TESTQ  $+1, R10
+	JEQ    stored17
+	VMOVSS X2, (DX)
+
+stored17:
+	// Forget gate.
+	VMASKMOVPS   64(AX), Y0, Y2
+	VMASKMOVPS   (DI), Y0, Y3
+	VMOVUPS      constantsAVX2<>+480(SB), Y4
+	LEAQ         64(AX), AX
+	TESTQ        $+4, R10
+	VMULPS       Y2, Y6, Y5
+	VSUBPS       Y2, Y4, Y2
+	VMULPS       Y3, Y5, Y3
+	VMULPS       Y2, Y3, Y2
+	VMOVAPS      Y2, Y3
+	JEQ          stored18
+	VMOVUPS      X3, (AX)
+	ADDQ         $+16, AX
+	VEXTRACTF128 $0x01, Y3, X3
+
+stored18:
+	TESTQ    $+2, R10
+	JEQ      stored19
+	VMOVLPS  X3, (AX)
+	ADDQ     $+8, AX
+	VMOVHLPS X3, X3, X3
+
+stored19:
+	TESTQ  $+1, R10
+	JEQ    stored20
+	VMOVSS X3, (AX)
+
+stored20:
+	VMASKMOVPS   (R8), Y0, Y3
+	VMASKMOVPS   64(R8), Y0, Y0
+	LEAQ         (CX), AX
+	TESTQ        $+4, R10
+	VFMADD231PS  Y1, Y3, Y5
+	VFMADD231PS  Y2, Y0, Y5
+	VMOVAPS      Y5, Y0
+	JEQ          stored21
+	VMOVUPS      X0, (AX)
+	ADDQ         $+16, AX
+	VEXTRACTF128 $0x01, Y0, X0
+
+stored21:
+	TESTQ    $+2, R10
+	JEQ      stored22
+	VMOVLPS  X0, (AX)
+	ADDQ     $+8, AX
+	VMOVHLPS X0, X0, X0
+
+stored22:
+	TESTQ  $+1, R10
+	JEQ    stored23
+	VMOVSS X0, (AX)
+
+stored23:
+done8:
+	// To the next row.
+	MOVQ gatesStride+56(FP), AX
+	SHLQ $0x02, AX
+	MOVQ gates+0(FP), CX
+	ADDQ AX, CX
+	MOVQ CX, gates+0(FP)
+	MOVQ dcStride+64(FP), AX
+	SHLQ $0x02, AX
+	MOVQ dc+8(FP), CX
+	ADDQ AX, CX
+	MOVQ CX, dc+8(FP)
+	MOVQ dhStride+72(FP), AX
+	SHLQ $0x02, AX
+	MOVQ dh+16(FP), CX
+	ADDQ AX, CX
+	MOVQ CX, dh+16(FP)
+	MOVQ hStride+80(FP), AX
+	SHLQ $0x02, AX
+	MOVQ h+24(FP), CX
+	ADDQ AX, CX
+	MOVQ CX, h+24(FP)
+	MOVQ cStride+88(FP), AX
+	SHLQ $0x02, AX
+	MOVQ c+32(FP), CX
+	ADDQ AX, CX
+	MOVQ CX, c+32(FP)
+	MOVQ cPrevStride+96(FP), AX
+	SHLQ $0x02, AX
+	MOVQ cPrev+40(FP), CX
+	ADDQ AX, CX
+	MOVQ CX, cPrev+40(FP)
+	MOVQ pStride+104(FP), AX
+	SHLQ $0x02, AX
+	MOVQ p+48(FP), CX
+	ADDQ AX, CX
+	MOVQ CX, p+48(FP)
+	JMP  row1
+
+done2:
+	// As it was.
+	VZEROUPPER
+	VLDMXCSR (SP)
+	RET
+
 // func gruForwardAVX2(h *float32, gx *float32, gh *float32, hPrev *float32, hStride int, gxStride int, ghStride int, hPrevStride int, rows int, units int)
 // Requires: AVX, AVX2, FMA3
 TEXT ·gruForwardAVX2(SB), NOSPLIT, $8-80
@@ -1388,11 +4344,6 @@ TEXT ·gruForwardAVX2(SB), NOSPLIT, $8-80
 	VMOVUPS  constantsAVX2<>+32(SB), Y1
 	VMOVUPS  constantsAVX2<>+64(SB), Y2
 	VMOVUPS  constantsAVX2<>+96(SB), Y3
-	VMOVUPS  constantsAVX2<>+128(SB), Y4
-	VMOVUPS  constantsAVX2<>+160(SB), Y4
-	VMOVUPS  constantsAVX2<>+192(SB), Y5
-	VMOVUPS  constantsAVX2<>+224(SB), Y6
-	VMOVUPS  constantsAVX2<>+256(SB), Y7
 
 row1:
 	// A row.
@@ -1409,161 +4360,367 @@ row1:
 
 	// 8 elements at a time.
 	CMPQ SI, $+16
-	JLT  done4
+	JLT  done3
 
-loop3:
-	MOVQ $+2, DI
-
-loop5:
-	// Reset and new gates.
-	VMOVUPS      (CX), Y8
-	VMOVUPS      (DX), Y9
-	VADDPS       Y9, Y8, Y8
-	VMINPS       Y8, Y0, Y8
-	VMAXPS       Y8, Y1, Y8
-	VMOVAPS      Y7, Y9
-	VFNMADD231PS Y2, Y8, Y9
-	VSUBPS       Y7, Y9, Y10
-	VPSLLD       $0x17, Y9, Y9
-	VFMADD231PS  Y3, Y10, Y8
-	VMOVUPS      constantsAVX2<>+640(SB), Y10
-	VFMADD231PS  constantsAVX2<>+608(SB), Y8, Y10
-	VFMADD213PS  constantsAVX2<>+672(SB), Y8, Y10
-	VFMADD213PS  constantsAVX2<>+704(SB), Y8, Y10
-	VFMADD213PS  constantsAVX2<>+736(SB), Y8, Y10
-	VFMADD213PS  constantsAVX2<>+480(SB), Y8, Y10
-	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y10
-	VMOVUPS      constantsAVX2<>+480(SB), Y8
-	VDIVPS       Y10, Y8, Y8
-	VMOVUPS      128(DX), Y9
-	VMOVUPS      128(CX), Y10
-	VFMADD231PS  Y9, Y8, Y10
-	VMINPS       Y10, Y4, Y8
-	VMAXPS       Y8, Y5, Y8
-	VMOVAPS      Y6, Y9
-	VFMADD231PS  Y8, Y8, Y9
-	VMOVUPS      constantsAVX2<>+320(SB), Y10
-	VFMADD231PS  constantsAVX2<>+288(SB), Y9, Y10
-	VFMADD213PS  constantsAVX2<>+352(SB), Y9, Y10
-	VMULPS       Y10, Y8, Y8
-	VMOVUPS      constantsAVX2<>+416(SB), Y10
-	VFMADD231PS  constantsAVX2<>+384(SB), Y9, Y10
-	VFMADD213PS  constantsAVX2<>+448(SB), Y9, Y10
-	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y10
-	VMULPS       Y10, Y8, Y9
-	VMULPS       Y10, Y10, Y10
-	VFMADD231PS  Y8, Y8, Y10
-	VADDPS       Y9, Y9, Y8
-	VDIVPS       Y10, Y8, Y8
-
-	// Update gate and h.
+	// Reset gate and update gate.
+	VMOVUPS      (CX), Y4
+	VMOVUPS      (DX), Y5
 	VMOVUPS      64(CX), Y9
 	VMOVUPS      64(DX), Y10
-	VADDPS       Y10, Y9, Y9
-	VMINPS       Y9, Y0, Y9
-	VMAXPS       Y9, Y1, Y9
-	VMOVAPS      Y7, Y10
-	VFNMADD231PS Y2, Y9, Y10
-	VSUBPS       Y7, Y10, Y11
-	VPSLLD       $0x17, Y10, Y10
-	VFMADD231PS  Y3, Y11, Y9
-	VMOVUPS      constantsAVX2<>+640(SB), Y11
-	VFMADD231PS  constantsAVX2<>+608(SB), Y9, Y11
-	VFMADD213PS  constantsAVX2<>+672(SB), Y9, Y11
-	VFMADD213PS  constantsAVX2<>+704(SB), Y9, Y11
-	VFMADD213PS  constantsAVX2<>+736(SB), Y9, Y11
-	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y11
-	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y11
+	VMOVUPS      constantsAVX2<>+256(SB), Y6
+	VMOVUPS      constantsAVX2<>+256(SB), Y11
+	VMOVUPS      constantsAVX2<>+640(SB), Y7
+	VMOVUPS      constantsAVX2<>+640(SB), Y12
+	VMOVUPS      constantsAVX2<>+480(SB), Y8
+	VMOVUPS      constantsAVX2<>+480(SB), Y13
+	VMOVUPS      128(DX), Y14
+	VMOVUPS      128(CX), Y15
+	VADDPS       Y5, Y4, Y4
+	VADDPS       Y10, Y9, Y5
+	VMINPS       Y4, Y0, Y4
+	VMINPS       Y5, Y0, Y5
+	VMAXPS       Y4, Y1, Y4
+	VMAXPS       Y5, Y1, Y9
+	VFNMADD231PS Y2, Y4, Y6
+	VFNMADD231PS Y2, Y9, Y11
+	VSUBPS       constantsAVX2<>+256(SB), Y6, Y5
+	VSUBPS       constantsAVX2<>+256(SB), Y11, Y10
+	VPSLLD       $0x17, Y6, Y6
+	VPSLLD       $0x17, Y11, Y11
+	VFMADD231PS  Y3, Y5, Y4
+	VFMADD231PS  Y3, Y10, Y9
+	VFMADD231PS  constantsAVX2<>+608(SB), Y4, Y7
+	VFMADD231PS  constantsAVX2<>+608(SB), Y9, Y12
+	VFMADD213PS  constantsAVX2<>+672(SB), Y4, Y7
+	VFMADD213PS  constantsAVX2<>+672(SB), Y9, Y12
+	VFMADD213PS  constantsAVX2<>+704(SB), Y4, Y7
+	VFMADD213PS  constantsAVX2<>+704(SB), Y9, Y12
+	VFMADD213PS  constantsAVX2<>+736(SB), Y4, Y7
+	VFMADD213PS  constantsAVX2<>+736(SB), Y9, Y12
+	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y7
+	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y12
+	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y7
+	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y12
+	VDIVPS       Y7, Y8, Y4
+	VDIVPS       Y12, Y13, Y5
+	VFMADD231PS  Y14, Y4, Y15
+	ADDQ         $-16, SI
+	CMPQ         SI, $+16
+	JLT          done5
+
+loop4:
+	// New gate and h of the units before. Reset gate and update gate.
+	VMOVUPS      32(CX), Y10
+	VMOVUPS      32(DX), Y11
+	VMOVUPS      constantsAVX2<>+256(SB), Y12
+	VMOVUPS      constantsAVX2<>+160(SB), Y4
+	VMOVUPS      96(CX), Y14
+	VMOVUPS      constantsAVX2<>+192(SB), Y6
+	VMOVUPS      constantsAVX2<>+224(SB), Y7
+	VMOVUPS      constantsAVX2<>+416(SB), Y9
+	VMOVUPS      constantsAVX2<>+640(SB), Y13
+	VMOVUPS      constantsAVX2<>+320(SB), Y8
+	VADDPS       Y11, Y10, Y10
+	VMINPS       Y15, Y4, Y4
+	VMOVUPS      96(DX), Y15
+	VMOVUPS      constantsAVX2<>+480(SB), Y11
+	VMAXPS       Y4, Y6, Y4
+	VMOVUPS      (BX), Y6
+	VMINPS       Y10, Y0, Y10
+	VFMADD231PS  Y4, Y4, Y7
+	VADDPS       Y15, Y14, Y14
+	VMAXPS       Y10, Y1, Y10
+	VMOVUPS      constantsAVX2<>+256(SB), Y15
+	VFNMADD231PS Y2, Y10, Y12
+	VMINPS       Y14, Y0, Y14
+	VFMADD231PS  constantsAVX2<>+384(SB), Y7, Y9
+	VFMADD231PS  constantsAVX2<>+288(SB), Y7, Y8
+	VMAXPS       Y14, Y1, Y14
+	VFNMADD231PS Y2, Y14, Y15
+	VFMADD213PS  constantsAVX2<>+448(SB), Y7, Y9
+	VFMADD213PS  constantsAVX2<>+352(SB), Y7, Y8
+	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y9
+	VSUBPS       constantsAVX2<>+256(SB), Y12, Y7
+	VMULPS       Y8, Y4, Y4
+	VSUBPS       constantsAVX2<>+256(SB), Y15, Y8
+	VPSLLD       $0x17, Y12, Y12
+	VPSLLD       $0x17, Y15, Y15
+	VFMADD231PS  Y3, Y7, Y10
+	VMOVUPS      constantsAVX2<>+640(SB), Y7
+	VFMADD231PS  Y3, Y8, Y14
+	VMULPS       Y9, Y9, Y8
+	VMULPS       Y9, Y4, Y9
+	VFMADD231PS  constantsAVX2<>+608(SB), Y10, Y13
+	VFMADD231PS  constantsAVX2<>+608(SB), Y14, Y7
+	VFMADD231PS  Y4, Y4, Y8
+	VADDPS       Y9, Y9, Y4
 	VMOVUPS      constantsAVX2<>+480(SB), Y9
-	VDIVPS       Y11, Y9, Y9
-	VMOVUPS      (BX), Y10
-	VSUBPS       Y8, Y10, Y10
-	VFMADD231PS  Y10, Y9, Y8
-	VMOVUPS      Y8, (AX)
-	ADDQ         $+32, AX
-	ADDQ         $+32, CX
-	ADDQ         $+32, DX
-	ADDQ         $+32, BX
-	ADDQ         $-1, DI
-	TESTQ        DI, DI
-	JNE          loop5
+	VFMADD213PS  constantsAVX2<>+672(SB), Y10, Y13
+	VFMADD213PS  constantsAVX2<>+672(SB), Y14, Y7
+	VDIVPS       Y8, Y4, Y4
+	VMOVUPS      160(DX), Y8
+	VFMADD213PS  constantsAVX2<>+704(SB), Y10, Y13
+	VFMADD213PS  constantsAVX2<>+704(SB), Y14, Y7
+	VFMADD213PS  constantsAVX2<>+736(SB), Y10, Y13
+	VFMADD213PS  constantsAVX2<>+736(SB), Y14, Y7
+	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y13
+	VSUBPS       Y4, Y6, Y6
+	VMOVUPS      160(CX), Y10
+	VFMADD213PS  constantsAVX2<>+480(SB), Y14, Y7
+	VFMADD231PS  Y6, Y5, Y4
+	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y13
+	VFMADD213PS  constantsAVX2<>+480(SB), Y15, Y7
+	VMOVUPS      Y4, (AX)
+	VDIVPS       Y13, Y11, Y4
+	VDIVPS       Y7, Y9, Y5
+	VFMADD231PS  Y8, Y4, Y10
+
+	// New gate and h of the units before. Reset gate and update gate.
+	VMOVUPS      192(CX), Y11
+	VMOVUPS      192(DX), Y14
+	VMOVUPS      256(CX), Y8
+	VMOVUPS      256(DX), Y9
+	VMOVUPS      constantsAVX2<>+256(SB), Y12
+	VMOVUPS      constantsAVX2<>+160(SB), Y4
+	VMOVUPS      constantsAVX2<>+256(SB), Y15
+	VMOVUPS      constantsAVX2<>+192(SB), Y6
+	VMOVUPS      constantsAVX2<>+224(SB), Y7
+	VMOVUPS      constantsAVX2<>+640(SB), Y13
+	VADDPS       Y14, Y11, Y11
+	VADDPS       Y9, Y8, Y14
+	VMOVUPS      constantsAVX2<>+416(SB), Y9
+	VMOVUPS      constantsAVX2<>+320(SB), Y8
+	VMINPS       Y10, Y4, Y4
+	VMOVUPS      constantsAVX2<>+640(SB), Y10
+	VMINPS       Y11, Y0, Y11
+	VMINPS       Y14, Y0, Y14
+	VMAXPS       Y4, Y6, Y4
+	VMOVUPS      constantsAVX2<>+480(SB), Y6
+	VMAXPS       Y11, Y1, Y11
+	VMAXPS       Y14, Y1, Y14
+	VFMADD231PS  Y4, Y4, Y7
+	VFNMADD231PS Y2, Y11, Y12
+	VFNMADD231PS Y2, Y14, Y15
+	VFMADD231PS  constantsAVX2<>+384(SB), Y7, Y9
+	VFMADD231PS  constantsAVX2<>+288(SB), Y7, Y8
+	VFMADD213PS  constantsAVX2<>+448(SB), Y7, Y9
+	VFMADD213PS  constantsAVX2<>+352(SB), Y7, Y8
+	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y9
+	VSUBPS       constantsAVX2<>+256(SB), Y12, Y7
+	VMULPS       Y8, Y4, Y4
+	VSUBPS       constantsAVX2<>+256(SB), Y15, Y8
+	VPSLLD       $0x17, Y12, Y12
+	VPSLLD       $0x17, Y15, Y15
+	VFMADD231PS  Y3, Y7, Y11
+	VMOVUPS      constantsAVX2<>+480(SB), Y7
+	VFMADD231PS  Y3, Y8, Y14
+	VMULPS       Y9, Y9, Y8
+	VMULPS       Y9, Y4, Y9
+	VFMADD231PS  constantsAVX2<>+608(SB), Y11, Y13
+	VFMADD231PS  constantsAVX2<>+608(SB), Y14, Y10
+	VFMADD231PS  Y4, Y4, Y8
+	VMOVUPS      32(BX), Y4
+	VADDPS       Y9, Y9, Y9
+	VFMADD213PS  constantsAVX2<>+672(SB), Y11, Y13
+	VFMADD213PS  constantsAVX2<>+672(SB), Y14, Y10
+	VDIVPS       Y8, Y9, Y8
+	VMOVUPS      320(DX), Y9
+	VFMADD213PS  constantsAVX2<>+704(SB), Y11, Y13
+	VFMADD213PS  constantsAVX2<>+704(SB), Y14, Y10
+	VFMADD213PS  constantsAVX2<>+736(SB), Y11, Y13
+	VFMADD213PS  constantsAVX2<>+736(SB), Y14, Y10
+	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y13
+	VMOVUPS      320(CX), Y11
+	VSUBPS       Y8, Y4, Y4
+	VFMADD213PS  constantsAVX2<>+480(SB), Y14, Y10
+	VFMADD231PS  Y4, Y5, Y8
+	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y13
+	VFMADD213PS  constantsAVX2<>+480(SB), Y15, Y10
+	VMOVUPS      Y8, 32(AX)
+	VDIVPS       Y13, Y6, Y4
+	VDIVPS       Y10, Y7, Y5
+	VFMADD231PS  Y9, Y4, Y11
+	VMOVAPS      Y5, Y5
+	VMOVAPS      Y11, Y15
+	ADDQ         $+64, AX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	ADDQ         $+64, BX
 	ADDQ         $+128, CX
 	ADDQ         $+128, DX
 	ADDQ         $-16, SI
 	CMPQ         SI, $+16
-	JGE          loop3
+	JGE          loop4
 
-done4:
+done5:
+	// New gate and h of the units before. Reset gate and update gate.
+	VMOVUPS      32(CX), Y10
+	VMOVUPS      32(DX), Y11
+	VMOVUPS      constantsAVX2<>+256(SB), Y12
+	VMOVUPS      constantsAVX2<>+160(SB), Y4
+	VMOVUPS      96(CX), Y14
+	VMOVUPS      constantsAVX2<>+192(SB), Y6
+	VMOVUPS      constantsAVX2<>+224(SB), Y7
+	VMOVUPS      constantsAVX2<>+416(SB), Y9
+	VMOVUPS      constantsAVX2<>+640(SB), Y13
+	VMOVUPS      constantsAVX2<>+320(SB), Y8
+	VADDPS       Y11, Y10, Y10
+	VMINPS       Y15, Y4, Y4
+	VMOVUPS      96(DX), Y15
+	VMOVUPS      constantsAVX2<>+480(SB), Y11
+	VMAXPS       Y4, Y6, Y4
+	VMOVUPS      (BX), Y6
+	VMINPS       Y10, Y0, Y10
+	VFMADD231PS  Y4, Y4, Y7
+	VADDPS       Y15, Y14, Y14
+	VMAXPS       Y10, Y1, Y10
+	VMOVUPS      constantsAVX2<>+256(SB), Y15
+	VFNMADD231PS Y2, Y10, Y12
+	VMINPS       Y14, Y0, Y14
+	VFMADD231PS  constantsAVX2<>+384(SB), Y7, Y9
+	VFMADD231PS  constantsAVX2<>+288(SB), Y7, Y8
+	VMAXPS       Y14, Y1, Y14
+	VFNMADD231PS Y2, Y14, Y15
+	VFMADD213PS  constantsAVX2<>+448(SB), Y7, Y9
+	VFMADD213PS  constantsAVX2<>+352(SB), Y7, Y8
+	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y9
+	VSUBPS       constantsAVX2<>+256(SB), Y12, Y7
+	VMULPS       Y8, Y4, Y4
+	VSUBPS       constantsAVX2<>+256(SB), Y15, Y8
+	VPSLLD       $0x17, Y12, Y12
+	VPSLLD       $0x17, Y15, Y15
+	VFMADD231PS  Y3, Y7, Y10
+	VMOVUPS      constantsAVX2<>+640(SB), Y7
+	VFMADD231PS  Y3, Y8, Y14
+	VMULPS       Y9, Y9, Y8
+	VMULPS       Y9, Y4, Y9
+	VFMADD231PS  constantsAVX2<>+608(SB), Y10, Y13
+	VFMADD231PS  constantsAVX2<>+608(SB), Y14, Y7
+	VFMADD231PS  Y4, Y4, Y8
+	VADDPS       Y9, Y9, Y4
+	VMOVUPS      constantsAVX2<>+480(SB), Y9
+	VFMADD213PS  constantsAVX2<>+672(SB), Y10, Y13
+	VFMADD213PS  constantsAVX2<>+672(SB), Y14, Y7
+	VDIVPS       Y8, Y4, Y4
+	VMOVUPS      160(DX), Y8
+	VFMADD213PS  constantsAVX2<>+704(SB), Y10, Y13
+	VFMADD213PS  constantsAVX2<>+704(SB), Y14, Y7
+	VFMADD213PS  constantsAVX2<>+736(SB), Y10, Y13
+	VFMADD213PS  constantsAVX2<>+736(SB), Y14, Y7
+	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y13
+	VSUBPS       Y4, Y6, Y6
+	VMOVUPS      160(CX), Y10
+	VFMADD213PS  constantsAVX2<>+480(SB), Y14, Y7
+	VFMADD231PS  Y6, Y5, Y4
+	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y13
+	VFMADD213PS  constantsAVX2<>+480(SB), Y15, Y7
+	VMOVUPS      Y4, (AX)
+	VDIVPS       Y13, Y11, Y4
+	VDIVPS       Y7, Y9, Y5
+	VFMADD231PS  Y8, Y4, Y10
+
+	// New gate and h of the units before.
+	VMOVUPS     constantsAVX2<>+160(SB), Y4
+	VMOVUPS     constantsAVX2<>+192(SB), Y6
+	VMOVUPS     constantsAVX2<>+224(SB), Y7
+	VMOVUPS     constantsAVX2<>+416(SB), Y9
+	VMOVUPS     constantsAVX2<>+320(SB), Y8
+	VMOVUPS     32(BX), Y11
+	VMINPS      Y10, Y4, Y4
+	VMAXPS      Y4, Y6, Y4
+	VFMADD231PS Y4, Y4, Y7
+	VFMADD231PS constantsAVX2<>+384(SB), Y7, Y9
+	VFMADD231PS constantsAVX2<>+288(SB), Y7, Y8
+	VFMADD213PS constantsAVX2<>+448(SB), Y7, Y9
+	VFMADD213PS constantsAVX2<>+352(SB), Y7, Y8
+	VFMADD213PS constantsAVX2<>+480(SB), Y7, Y9
+	VMULPS      Y8, Y4, Y4
+	VMULPS      Y9, Y9, Y6
+	VMULPS      Y9, Y4, Y7
+	VFMADD231PS Y4, Y4, Y6
+	VADDPS      Y7, Y7, Y4
+	VDIVPS      Y6, Y4, Y4
+	VSUBPS      Y4, Y11, Y6
+	VFMADD231PS Y6, Y5, Y4
+	VMOVUPS     Y4, 32(AX)
+	ADDQ        $+64, AX
+	ADDQ        $+64, CX
+	ADDQ        $+64, DX
+	ADDQ        $+64, BX
+	ADDQ        $+128, CX
+	ADDQ        $+128, DX
+
+done3:
 	// 8 elements at a time.
 	CMPQ SI, $+8
 	JLT  done7
 
 loop6:
-	// Reset and new gates.
-	VMOVUPS      (CX), Y8
-	VMOVUPS      (DX), Y9
-	VADDPS       Y9, Y8, Y8
-	VMINPS       Y8, Y0, Y8
-	VMAXPS       Y8, Y1, Y8
-	VMOVAPS      Y7, Y9
-	VFNMADD231PS Y2, Y8, Y9
-	VSUBPS       Y7, Y9, Y10
-	VPSLLD       $0x17, Y9, Y9
-	VFMADD231PS  Y3, Y10, Y8
-	VMOVUPS      constantsAVX2<>+640(SB), Y10
-	VFMADD231PS  constantsAVX2<>+608(SB), Y8, Y10
-	VFMADD213PS  constantsAVX2<>+672(SB), Y8, Y10
-	VFMADD213PS  constantsAVX2<>+704(SB), Y8, Y10
-	VFMADD213PS  constantsAVX2<>+736(SB), Y8, Y10
-	VFMADD213PS  constantsAVX2<>+480(SB), Y8, Y10
-	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y10
+	// Reset gate and update gate. New gate and h of the units before.
+	VMOVUPS      (CX), Y4
+	VMOVUPS      (DX), Y5
+	VMOVUPS      constantsAVX2<>+256(SB), Y6
+	VMOVUPS      constantsAVX2<>+640(SB), Y7
 	VMOVUPS      constantsAVX2<>+480(SB), Y8
-	VDIVPS       Y10, Y8, Y8
-	VMOVUPS      128(DX), Y9
-	VMOVUPS      128(CX), Y10
-	VFMADD231PS  Y9, Y8, Y10
-	VMINPS       Y10, Y4, Y8
-	VMAXPS       Y8, Y5, Y8
-	VMOVAPS      Y6, Y9
-	VFMADD231PS  Y8, Y8, Y9
-	VMOVUPS      constantsAVX2<>+320(SB), Y10
-	VFMADD231PS  constantsAVX2<>+288(SB), Y9, Y10
-	VFMADD213PS  constantsAVX2<>+352(SB), Y9, Y10
-	VMULPS       Y10, Y8, Y8
-	VMOVUPS      constantsAVX2<>+416(SB), Y10
-	VFMADD231PS  constantsAVX2<>+384(SB), Y9, Y10
-	VFMADD213PS  constantsAVX2<>+448(SB), Y9, Y10
-	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y10
-	VMULPS       Y10, Y8, Y9
-	VMULPS       Y10, Y10, Y10
-	VFMADD231PS  Y8, Y8, Y10
-	VADDPS       Y9, Y9, Y8
-	VDIVPS       Y10, Y8, Y8
-
-	// Update gate and h.
 	VMOVUPS      64(CX), Y9
 	VMOVUPS      64(DX), Y10
-	VADDPS       Y10, Y9, Y9
-	VMINPS       Y9, Y0, Y9
-	VMAXPS       Y9, Y1, Y9
-	VMOVAPS      Y7, Y10
-	VFNMADD231PS Y2, Y9, Y10
-	VSUBPS       Y7, Y10, Y11
-	VPSLLD       $0x17, Y10, Y10
-	VFMADD231PS  Y3, Y11, Y9
-	VMOVUPS      constantsAVX2<>+640(SB), Y11
-	VFMADD231PS  constantsAVX2<>+608(SB), Y9, Y11
-	VFMADD213PS  constantsAVX2<>+672(SB), Y9, Y11
-	VFMADD213PS  constantsAVX2<>+704(SB), Y9, Y11
-	VFMADD213PS  constantsAVX2<>+736(SB), Y9, Y11
-	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y11
-	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y11
-	VMOVUPS      constantsAVX2<>+480(SB), Y9
-	VDIVPS       Y11, Y9, Y9
-	VMOVUPS      (BX), Y10
-	VSUBPS       Y8, Y10, Y10
-	VFMADD231PS  Y10, Y9, Y8
-	VMOVUPS      Y8, (AX)
+	VMOVUPS      constantsAVX2<>+256(SB), Y11
+	VMOVUPS      constantsAVX2<>+640(SB), Y12
+	VADDPS       Y5, Y4, Y4
+	VADDPS       Y10, Y9, Y5
+	VMINPS       Y4, Y0, Y4
+	VMINPS       Y5, Y0, Y5
+	VMAXPS       Y4, Y1, Y4
+	VMAXPS       Y5, Y1, Y9
+	VFNMADD231PS Y2, Y4, Y6
+	VFNMADD231PS Y2, Y9, Y11
+	VSUBPS       constantsAVX2<>+256(SB), Y6, Y5
+	VPSLLD       $0x17, Y6, Y6
+	VMOVUPS      constantsAVX2<>+480(SB), Y13
+	VSUBPS       constantsAVX2<>+256(SB), Y11, Y10
+	VPSLLD       $0x17, Y11, Y11
+	VFMADD231PS  Y3, Y5, Y4
+	VMOVUPS      128(DX), Y5
+	VFMADD231PS  Y3, Y10, Y9
+	VFMADD231PS  constantsAVX2<>+608(SB), Y4, Y7
+	VMOVUPS      128(CX), Y10
+	VFMADD231PS  constantsAVX2<>+608(SB), Y9, Y12
+	VFMADD213PS  constantsAVX2<>+672(SB), Y4, Y7
+	VFMADD213PS  constantsAVX2<>+672(SB), Y9, Y12
+	VFMADD213PS  constantsAVX2<>+704(SB), Y4, Y7
+	VMOVUPS      constantsAVX2<>+160(SB), Y14
+	VFMADD213PS  constantsAVX2<>+704(SB), Y9, Y12
+	VFMADD213PS  constantsAVX2<>+736(SB), Y4, Y7
+	VFMADD213PS  constantsAVX2<>+736(SB), Y9, Y12
+	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y7
+	VMOVUPS      constantsAVX2<>+192(SB), Y4
+	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y12
+	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y7
+	VMOVUPS      constantsAVX2<>+224(SB), Y6
+	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y12
+	VDIVPS       Y7, Y8, Y7
+	VMOVUPS      constantsAVX2<>+416(SB), Y9
+	VMOVUPS      constantsAVX2<>+320(SB), Y8
+	VMOVUPS      (BX), Y11
+	VDIVPS       Y12, Y13, Y12
+	VFMADD231PS  Y5, Y7, Y10
+	VMINPS       Y10, Y14, Y5
+	VMAXPS       Y5, Y4, Y4
+	VFMADD231PS  Y4, Y4, Y6
+	VFMADD231PS  constantsAVX2<>+384(SB), Y6, Y9
+	VFMADD231PS  constantsAVX2<>+288(SB), Y6, Y8
+	VFMADD213PS  constantsAVX2<>+448(SB), Y6, Y9
+	VFMADD213PS  constantsAVX2<>+352(SB), Y6, Y8
+	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y9
+	VMULPS       Y8, Y4, Y4
+	VMULPS       Y9, Y9, Y5
+	VMULPS       Y9, Y4, Y6
+	VFMADD231PS  Y4, Y4, Y5
+	VADDPS       Y6, Y6, Y4
+	VDIVPS       Y5, Y4, Y4
+	VSUBPS       Y4, Y11, Y5
+	VFMADD231PS  Y5, Y12, Y4
+	VMOVUPS      Y4, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, CX
 	ADDQ         $+32, DX
@@ -1576,76 +4733,96 @@ done7:
 	// The last elements.
 	TESTQ   SI, SI
 	JEQ     done8
+	MOVQ    SI, R8
 	NEGQ    SI
 	LEAQ    constantsAVX2<>+544(SB), DI
-	VMOVUPS (DI)(SI*4), Y8
+	VMOVUPS (DI)(SI*4), Y4
 
-	// Reset and new gates.
-	VMASKMOVPS   (CX), Y8, Y9
-	VMASKMOVPS   (DX), Y8, Y10
-	VADDPS       Y10, Y9, Y9
-	VMINPS       Y9, Y0, Y9
-	VMAXPS       Y9, Y1, Y9
-	VMOVAPS      Y7, Y10
-	VFNMADD231PS Y2, Y9, Y10
-	VSUBPS       Y7, Y10, Y11
-	VPSLLD       $0x17, Y10, Y10
-	VFMADD231PS  Y3, Y11, Y9
-	VMOVUPS      constantsAVX2<>+640(SB), Y11
-	VFMADD231PS  constantsAVX2<>+608(SB), Y9, Y11
-	VFMADD213PS  constantsAVX2<>+672(SB), Y9, Y11
-	VFMADD213PS  constantsAVX2<>+704(SB), Y9, Y11
-	VFMADD213PS  constantsAVX2<>+736(SB), Y9, Y11
-	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y11
-	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y11
+	// Reset gate and update gate. New gate and h of the units before.
+	VMASKMOVPS   (CX), Y4, Y5
+	VMASKMOVPS   (DX), Y4, Y6
+	VMOVUPS      constantsAVX2<>+256(SB), Y7
+	VMOVUPS      constantsAVX2<>+640(SB), Y8
 	VMOVUPS      constantsAVX2<>+480(SB), Y9
-	VDIVPS       Y11, Y9, Y9
-	VMASKMOVPS   128(DX), Y8, Y10
-	VMASKMOVPS   128(CX), Y8, Y11
-	VFMADD231PS  Y10, Y9, Y11
-	VMINPS       Y11, Y4, Y9
-	VMAXPS       Y9, Y5, Y9
-	VMOVAPS      Y6, Y10
-	VFMADD231PS  Y9, Y9, Y10
-	VMOVUPS      constantsAVX2<>+320(SB), Y11
-	VFMADD231PS  constantsAVX2<>+288(SB), Y10, Y11
-	VFMADD213PS  constantsAVX2<>+352(SB), Y10, Y11
-	VMULPS       Y11, Y9, Y9
-	VMOVUPS      constantsAVX2<>+416(SB), Y11
-	VFMADD231PS  constantsAVX2<>+384(SB), Y10, Y11
-	VFMADD213PS  constantsAVX2<>+448(SB), Y10, Y11
-	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y11
-	VMULPS       Y11, Y9, Y10
-	VMULPS       Y11, Y11, Y11
-	VFMADD231PS  Y9, Y9, Y11
-	VADDPS       Y10, Y10, Y9
-	VDIVPS       Y11, Y9, Y9
+	VMASKMOVPS   64(CX), Y4, Y10
+	VMASKMOVPS   64(DX), Y4, Y11
+	VMOVUPS      constantsAVX2<>+256(SB), Y12
+	VMOVUPS      constantsAVX2<>+640(SB), Y13
+	VADDPS       Y6, Y5, Y5
+	VADDPS       Y11, Y10, Y6
+	VMINPS       Y5, Y0, Y5
+	VMINPS       Y6, Y0, Y6
+	VMAXPS       Y5, Y1, Y5
+	VMAXPS       Y6, Y1, Y10
+	VFNMADD231PS Y2, Y5, Y7
+	VFNMADD231PS Y2, Y10, Y12
+	VSUBPS       constantsAVX2<>+256(SB), Y7, Y6
+	VPSLLD       $0x17, Y7, Y7
+	VMOVUPS      constantsAVX2<>+480(SB), Y14
+	VSUBPS       constantsAVX2<>+256(SB), Y12, Y11
+	VPSLLD       $0x17, Y12, Y12
+	VFMADD231PS  Y3, Y6, Y5
+	VMASKMOVPS   128(DX), Y4, Y6
+	VMASKMOVPS   128(CX), Y4, Y15
+	VFMADD231PS  Y3, Y11, Y10
+	VFMADD231PS  constantsAVX2<>+608(SB), Y5, Y8
+	VFMADD231PS  constantsAVX2<>+608(SB), Y10, Y13
+	VFMADD213PS  constantsAVX2<>+672(SB), Y5, Y8
+	VMOVUPS      constantsAVX2<>+160(SB), Y11
+	VFMADD213PS  constantsAVX2<>+672(SB), Y10, Y13
+	VFMADD213PS  constantsAVX2<>+704(SB), Y5, Y8
+	VFMADD213PS  constantsAVX2<>+704(SB), Y10, Y13
+	VFMADD213PS  constantsAVX2<>+736(SB), Y5, Y8
+	VFMADD213PS  constantsAVX2<>+736(SB), Y10, Y13
+	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y8
+	VMOVUPS      constantsAVX2<>+192(SB), Y5
+	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y13
+	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y8
+	VMOVUPS      constantsAVX2<>+224(SB), Y7
+	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y13
+	VDIVPS       Y8, Y9, Y8
+	VMOVUPS      constantsAVX2<>+416(SB), Y10
+	VMOVUPS      constantsAVX2<>+320(SB), Y9
+	VMASKMOVPS   (BX), Y4, Y4
+	VDIVPS       Y13, Y14, Y12
+	LEAQ         (AX), AX
+	TESTQ        $+4, R8
+	VFMADD231PS  Y6, Y8, Y15
+	VMINPS       Y15, Y11, Y6
+	VMAXPS       Y6, Y5, Y5
+	VFMADD231PS  Y5, Y5, Y7
+	VFMADD231PS  constantsAVX2<>+384(SB), Y7, Y10
+	VFMADD231PS  constantsAVX2<>+288(SB), Y7, Y9
+	VFMADD213PS  constantsAVX2<>+448(SB), Y7, Y10
+	VFMADD213PS  constantsAVX2<>+352(SB), Y7, Y9
+	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y10
+	VMULPS       Y9, Y5, Y5
+	VMULPS       Y10, Y10, Y6
+	VMULPS       Y10, Y5, Y7
+	VFMADD231PS  Y5, Y5, Y6
+	VADDPS       Y7, Y7, Y5
+	VDIVPS       Y6, Y5, Y5
+	VSUBPS       Y5, Y4, Y4
+	VFMADD231PS  Y4, Y12, Y5
+	VMOVAPS      Y5, Y4
+	JEQ          stored9
+	VMOVUPS      X4, (AX)
+	ADDQ         $+16, AX
+	VEXTRACTF128 $0x01, Y4, X4
 
-	// Update gate and h.
-	VMASKMOVPS   64(CX), Y8, Y10
-	VMASKMOVPS   64(DX), Y8, Y11
-	VADDPS       Y11, Y10, Y10
-	VMINPS       Y10, Y0, Y10
-	VMAXPS       Y10, Y1, Y10
-	VMOVAPS      Y7, Y11
-	VFNMADD231PS Y2, Y10, Y11
-	VSUBPS       Y7, Y11, Y12
-	VPSLLD       $0x17, Y11, Y11
-	VFMADD231PS  Y3, Y12, Y10
-	VMOVUPS      constantsAVX2<>+640(SB), Y12
-	VFMADD231PS  constantsAVX2<>+608(SB), Y10, Y12
-	VFMADD213PS  constantsAVX2<>+672(SB), Y10, Y12
-	VFMADD213PS  constantsAVX2<>+704(SB), Y10, Y12
-	VFMADD213PS  constantsAVX2<>+736(SB), Y10, Y12
-	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y12
-	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y12
-	VMOVUPS      constantsAVX2<>+480(SB), Y10
-	VDIVPS       Y12, Y10, Y10
-	VMASKMOVPS   (BX), Y8, Y11
-	VSUBPS       Y9, Y11, Y11
-	VFMADD231PS  Y11, Y10, Y9
-	VMASKMOVPS   Y9, Y8, (AX)
+stored9:
+	TESTQ    $+2, R8
+	JEQ      stored10
+	VMOVLPS  X4, (AX)
+	ADDQ     $+8, AX
+	VMOVHLPS X4, X4, X4
 
+stored10:
+	TESTQ  $+1, R8
+	JEQ    stored11
+	VMOVSS X4, (AX)
+
+stored11:
 done8:
 	// To the next row.
 	MOVQ hStride+32(FP), AX
@@ -1689,11 +4866,6 @@ TEXT ·gruForwardTrainAVX2(SB), NOSPLIT, $8-80
 	VMOVUPS  constantsAVX2<>+32(SB), Y1
 	VMOVUPS  constantsAVX2<>+64(SB), Y2
 	VMOVUPS  constantsAVX2<>+96(SB), Y3
-	VMOVUPS  constantsAVX2<>+128(SB), Y4
-	VMOVUPS  constantsAVX2<>+160(SB), Y4
-	VMOVUPS  constantsAVX2<>+192(SB), Y5
-	VMOVUPS  constantsAVX2<>+224(SB), Y6
-	VMOVUPS  constantsAVX2<>+256(SB), Y7
 
 row1:
 	// A row.
@@ -1710,167 +4882,382 @@ row1:
 
 	// 8 elements at a time.
 	CMPQ SI, $+16
-	JLT  done4
+	JLT  done3
 
-loop3:
-	MOVQ $+2, DI
-
-loop5:
-	// Reset and new gates.
-	VMOVUPS      (CX), Y8
-	VMOVUPS      (DX), Y9
-	VADDPS       Y9, Y8, Y8
-	VMINPS       Y8, Y0, Y8
-	VMAXPS       Y8, Y1, Y8
-	VMOVAPS      Y7, Y9
-	VFNMADD231PS Y2, Y8, Y9
-	VSUBPS       Y7, Y9, Y10
-	VPSLLD       $0x17, Y9, Y9
-	VFMADD231PS  Y3, Y10, Y8
-	VMOVUPS      constantsAVX2<>+640(SB), Y10
-	VFMADD231PS  constantsAVX2<>+608(SB), Y8, Y10
-	VFMADD213PS  constantsAVX2<>+672(SB), Y8, Y10
-	VFMADD213PS  constantsAVX2<>+704(SB), Y8, Y10
-	VFMADD213PS  constantsAVX2<>+736(SB), Y8, Y10
-	VFMADD213PS  constantsAVX2<>+480(SB), Y8, Y10
-	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y10
-	VMOVUPS      constantsAVX2<>+480(SB), Y8
-	VDIVPS       Y10, Y8, Y8
-	VMOVUPS      128(DX), Y9
-	VMOVUPS      128(CX), Y10
-	VFMADD231PS  Y9, Y8, Y10
-	VMINPS       Y10, Y4, Y9
-	VMAXPS       Y9, Y5, Y9
-	VMOVAPS      Y6, Y10
-	VFMADD231PS  Y9, Y9, Y10
-	VMOVUPS      constantsAVX2<>+320(SB), Y11
-	VFMADD231PS  constantsAVX2<>+288(SB), Y10, Y11
-	VFMADD213PS  constantsAVX2<>+352(SB), Y10, Y11
-	VMULPS       Y11, Y9, Y9
-	VMOVUPS      constantsAVX2<>+416(SB), Y11
-	VFMADD231PS  constantsAVX2<>+384(SB), Y10, Y11
-	VFMADD213PS  constantsAVX2<>+448(SB), Y10, Y11
-	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y11
-	VMULPS       Y11, Y9, Y10
-	VMULPS       Y11, Y11, Y11
-	VFMADD231PS  Y9, Y9, Y11
-	VADDPS       Y10, Y10, Y9
-	VDIVPS       Y11, Y9, Y9
-	VMOVUPS      Y8, (CX)
-	VMOVUPS      Y9, 128(CX)
-
-	// Update gate and h.
-	VMOVUPS      64(CX), Y8
+	// Reset gate and update gate.
+	VMOVUPS      (CX), Y4
+	VMOVUPS      (DX), Y5
+	VMOVUPS      64(CX), Y9
 	VMOVUPS      64(DX), Y10
-	VADDPS       Y10, Y8, Y8
-	VMINPS       Y8, Y0, Y8
-	VMAXPS       Y8, Y1, Y8
-	VMOVAPS      Y7, Y10
-	VFNMADD231PS Y2, Y8, Y10
-	VSUBPS       Y7, Y10, Y11
-	VPSLLD       $0x17, Y10, Y10
-	VFMADD231PS  Y3, Y11, Y8
-	VMOVUPS      constantsAVX2<>+640(SB), Y11
-	VFMADD231PS  constantsAVX2<>+608(SB), Y8, Y11
-	VFMADD213PS  constantsAVX2<>+672(SB), Y8, Y11
-	VFMADD213PS  constantsAVX2<>+704(SB), Y8, Y11
-	VFMADD213PS  constantsAVX2<>+736(SB), Y8, Y11
-	VFMADD213PS  constantsAVX2<>+480(SB), Y8, Y11
-	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y11
+	VMOVUPS      constantsAVX2<>+256(SB), Y6
+	VMOVUPS      constantsAVX2<>+256(SB), Y11
+	VMOVUPS      constantsAVX2<>+640(SB), Y7
+	VMOVUPS      constantsAVX2<>+640(SB), Y12
 	VMOVUPS      constantsAVX2<>+480(SB), Y8
-	VDIVPS       Y11, Y8, Y8
-	VMOVUPS      Y8, 64(CX)
+	VMOVUPS      constantsAVX2<>+480(SB), Y13
+	VMOVUPS      128(DX), Y14
+	VMOVUPS      128(CX), Y15
+	VADDPS       Y5, Y4, Y4
+	VADDPS       Y10, Y9, Y5
+	VMINPS       Y4, Y0, Y4
+	VMINPS       Y5, Y0, Y5
+	VMAXPS       Y4, Y1, Y4
+	VMAXPS       Y5, Y1, Y9
+	VFNMADD231PS Y2, Y4, Y6
+	VFNMADD231PS Y2, Y9, Y11
+	VSUBPS       constantsAVX2<>+256(SB), Y6, Y5
+	VSUBPS       constantsAVX2<>+256(SB), Y11, Y10
+	VPSLLD       $0x17, Y6, Y6
+	VPSLLD       $0x17, Y11, Y11
+	VFMADD231PS  Y3, Y5, Y4
+	VFMADD231PS  Y3, Y10, Y9
+	VFMADD231PS  constantsAVX2<>+608(SB), Y4, Y7
+	VFMADD231PS  constantsAVX2<>+608(SB), Y9, Y12
+	VFMADD213PS  constantsAVX2<>+672(SB), Y4, Y7
+	VFMADD213PS  constantsAVX2<>+672(SB), Y9, Y12
+	VFMADD213PS  constantsAVX2<>+704(SB), Y4, Y7
+	VFMADD213PS  constantsAVX2<>+704(SB), Y9, Y12
+	VFMADD213PS  constantsAVX2<>+736(SB), Y4, Y7
+	VFMADD213PS  constantsAVX2<>+736(SB), Y9, Y12
+	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y7
+	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y12
+	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y7
+	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y12
+	VDIVPS       Y7, Y8, Y4
+	VDIVPS       Y12, Y13, Y5
+	VFMADD231PS  Y14, Y4, Y15
+	VMOVUPS      Y4, (CX)
+	VMOVUPS      Y5, 64(CX)
+	ADDQ         $-16, SI
+	CMPQ         SI, $+16
+	JLT          done5
+
+loop4:
+	// New gate and h of the units before. Reset gate and update gate.
+	VMOVUPS      32(CX), Y10
+	VMOVUPS      32(DX), Y11
+	VMOVUPS      96(CX), Y13
+	VMOVUPS      constantsAVX2<>+160(SB), Y4
+	VMOVUPS      96(DX), Y14
+	VMOVUPS      constantsAVX2<>+192(SB), Y6
+	VMOVUPS      constantsAVX2<>+256(SB), Y12
+	VMOVUPS      constantsAVX2<>+224(SB), Y7
+	VMOVUPS      constantsAVX2<>+416(SB), Y9
+	VMOVUPS      constantsAVX2<>+320(SB), Y8
+	VADDPS       Y11, Y10, Y10
+	VMINPS       Y15, Y4, Y4
+	VMOVUPS      constantsAVX2<>+640(SB), Y11
+	VMOVUPS      constantsAVX2<>+480(SB), Y15
+	VADDPS       Y14, Y13, Y13
+	VMAXPS       Y4, Y6, Y4
+	VMOVUPS      constantsAVX2<>+256(SB), Y6
+	VMINPS       Y10, Y0, Y10
+	VMINPS       Y13, Y0, Y13
+	VFMADD231PS  Y4, Y4, Y7
+	VMAXPS       Y10, Y1, Y10
+	VMAXPS       Y13, Y1, Y14
+	VFNMADD231PS Y2, Y10, Y12
+	VFNMADD231PS Y2, Y14, Y6
+	VFMADD231PS  constantsAVX2<>+384(SB), Y7, Y9
+	VFMADD231PS  constantsAVX2<>+288(SB), Y7, Y8
+	VSUBPS       constantsAVX2<>+256(SB), Y12, Y13
+	VPSLLD       $0x17, Y12, Y12
+	VFMADD213PS  constantsAVX2<>+448(SB), Y7, Y9
+	VFMADD213PS  constantsAVX2<>+352(SB), Y7, Y8
+	VFMADD231PS  Y3, Y13, Y10
+	VSUBPS       constantsAVX2<>+256(SB), Y6, Y13
+	VPSLLD       $0x17, Y6, Y6
+	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y9
+	VFMADD231PS  Y3, Y13, Y14
+	VMULPS       Y8, Y4, Y4
+	VMOVUPS      constantsAVX2<>+640(SB), Y8
+	VFMADD231PS  constantsAVX2<>+608(SB), Y10, Y11
+	VMULPS       Y9, Y9, Y7
+	VMULPS       Y9, Y4, Y9
+	VFMADD231PS  constantsAVX2<>+608(SB), Y14, Y8
+	VFMADD213PS  constantsAVX2<>+672(SB), Y10, Y11
+	VFMADD231PS  Y4, Y4, Y7
+	VMOVUPS      constantsAVX2<>+480(SB), Y4
+	VADDPS       Y9, Y9, Y9
+	VFMADD213PS  constantsAVX2<>+672(SB), Y14, Y8
+	VFMADD213PS  constantsAVX2<>+704(SB), Y10, Y11
+	VDIVPS       Y7, Y9, Y7
+	VMOVUPS      160(DX), Y9
+	VFMADD213PS  constantsAVX2<>+704(SB), Y14, Y8
+	VFMADD213PS  constantsAVX2<>+736(SB), Y10, Y11
+	VFMADD213PS  constantsAVX2<>+736(SB), Y14, Y8
+	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y11
+	VFMADD213PS  constantsAVX2<>+480(SB), Y14, Y8
+	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y11
+	VMOVUPS      Y7, 128(CX)
 	VMOVUPS      (BX), Y10
-	VSUBPS       Y9, Y10, Y10
-	VFMADD231PS  Y10, Y8, Y9
-	VMOVUPS      Y9, (AX)
-	ADDQ         $+32, AX
-	ADDQ         $+32, CX
-	ADDQ         $+32, DX
-	ADDQ         $+32, BX
-	ADDQ         $-1, DI
-	TESTQ        DI, DI
-	JNE          loop5
+	VMOVUPS      160(CX), Y12
+	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y8
+	VDIVPS       Y11, Y15, Y6
+	VSUBPS       Y7, Y10, Y10
+	VDIVPS       Y8, Y4, Y4
+	VFMADD231PS  Y10, Y5, Y7
+	VMOVUPS      Y7, (AX)
+	VFMADD231PS  Y9, Y6, Y12
+	VMOVUPS      Y6, 32(CX)
+	VMOVUPS      Y4, 96(CX)
+
+	// New gate and h of the units before. Reset gate and update gate.
+	VMOVUPS      192(CX), Y10
+	VMOVUPS      192(DX), Y14
+	VMOVUPS      256(CX), Y8
+	VMOVUPS      256(DX), Y13
+	VMOVUPS      constantsAVX2<>+160(SB), Y5
+	VMOVUPS      constantsAVX2<>+256(SB), Y11
+	VMOVUPS      constantsAVX2<>+192(SB), Y6
+	VMOVUPS      constantsAVX2<>+224(SB), Y7
+	VMOVUPS      constantsAVX2<>+256(SB), Y15
+	VMOVUPS      constantsAVX2<>+416(SB), Y9
+	VADDPS       Y14, Y10, Y10
+	VADDPS       Y13, Y8, Y14
+	VMOVUPS      constantsAVX2<>+320(SB), Y8
+	VMOVUPS      constantsAVX2<>+640(SB), Y13
+	VMINPS       Y12, Y5, Y5
+	VMOVUPS      constantsAVX2<>+640(SB), Y12
+	VMINPS       Y10, Y0, Y10
+	VMINPS       Y14, Y0, Y14
+	VMAXPS       Y5, Y6, Y5
+	VMOVUPS      constantsAVX2<>+480(SB), Y6
+	VMAXPS       Y10, Y1, Y10
+	VMAXPS       Y14, Y1, Y14
+	VFMADD231PS  Y5, Y5, Y7
+	VFNMADD231PS Y2, Y10, Y11
+	VFNMADD231PS Y2, Y14, Y15
+	VFMADD231PS  constantsAVX2<>+384(SB), Y7, Y9
+	VFMADD231PS  constantsAVX2<>+288(SB), Y7, Y8
+	VFMADD213PS  constantsAVX2<>+448(SB), Y7, Y9
+	VFMADD213PS  constantsAVX2<>+352(SB), Y7, Y8
+	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y9
+	VSUBPS       constantsAVX2<>+256(SB), Y11, Y7
+	VMULPS       Y8, Y5, Y5
+	VSUBPS       constantsAVX2<>+256(SB), Y15, Y8
+	VPSLLD       $0x17, Y11, Y11
+	VPSLLD       $0x17, Y15, Y15
+	VFMADD231PS  Y3, Y7, Y10
+	VMOVUPS      constantsAVX2<>+480(SB), Y7
+	VFMADD231PS  Y3, Y8, Y14
+	VMULPS       Y9, Y9, Y8
+	VMULPS       Y9, Y5, Y9
+	VFMADD231PS  constantsAVX2<>+608(SB), Y10, Y13
+	VFMADD231PS  constantsAVX2<>+608(SB), Y14, Y12
+	VFMADD231PS  Y5, Y5, Y8
+	VMOVUPS      320(DX), Y5
+	VADDPS       Y9, Y9, Y9
+	VFMADD213PS  constantsAVX2<>+672(SB), Y10, Y13
+	VFMADD213PS  constantsAVX2<>+672(SB), Y14, Y12
+	VDIVPS       Y8, Y9, Y8
+	VMOVUPS      320(CX), Y9
+	VFMADD213PS  constantsAVX2<>+704(SB), Y10, Y13
+	VFMADD213PS  constantsAVX2<>+704(SB), Y14, Y12
+	VFMADD213PS  constantsAVX2<>+736(SB), Y10, Y13
+	VFMADD213PS  constantsAVX2<>+736(SB), Y14, Y12
+	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y13
+	VMOVUPS      Y8, 160(CX)
+	VMOVUPS      32(BX), Y10
+	VFMADD213PS  constantsAVX2<>+480(SB), Y14, Y12
+	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y13
+	VFMADD213PS  constantsAVX2<>+480(SB), Y15, Y12
+	VSUBPS       Y8, Y10, Y10
+	VDIVPS       Y13, Y6, Y6
+	VFMADD231PS  Y10, Y4, Y8
+	VDIVPS       Y12, Y7, Y4
+	VMOVUPS      Y8, 32(AX)
+	VFMADD231PS  Y5, Y6, Y9
+	VMOVUPS      Y6, 192(CX)
+	VMOVUPS      Y4, 256(CX)
+	VMOVAPS      Y4, Y5
+	VMOVAPS      Y9, Y15
+	ADDQ         $+64, AX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	ADDQ         $+64, BX
 	ADDQ         $+128, CX
 	ADDQ         $+128, DX
 	ADDQ         $-16, SI
 	CMPQ         SI, $+16
-	JGE          loop3
+	JGE          loop4
 
-done4:
+done5:
+	// New gate and h of the units before. Reset gate and update gate.
+	VMOVUPS      32(CX), Y10
+	VMOVUPS      32(DX), Y11
+	VMOVUPS      96(CX), Y13
+	VMOVUPS      constantsAVX2<>+160(SB), Y4
+	VMOVUPS      96(DX), Y14
+	VMOVUPS      constantsAVX2<>+192(SB), Y6
+	VMOVUPS      constantsAVX2<>+256(SB), Y12
+	VMOVUPS      constantsAVX2<>+224(SB), Y7
+	VMOVUPS      constantsAVX2<>+416(SB), Y9
+	VMOVUPS      constantsAVX2<>+320(SB), Y8
+	VADDPS       Y11, Y10, Y10
+	VMINPS       Y15, Y4, Y4
+	VMOVUPS      constantsAVX2<>+640(SB), Y11
+	VMOVUPS      constantsAVX2<>+480(SB), Y15
+	VADDPS       Y14, Y13, Y13
+	VMAXPS       Y4, Y6, Y4
+	VMOVUPS      constantsAVX2<>+256(SB), Y6
+	VMINPS       Y10, Y0, Y10
+	VMINPS       Y13, Y0, Y13
+	VFMADD231PS  Y4, Y4, Y7
+	VMAXPS       Y10, Y1, Y10
+	VMAXPS       Y13, Y1, Y14
+	VFNMADD231PS Y2, Y10, Y12
+	VFNMADD231PS Y2, Y14, Y6
+	VFMADD231PS  constantsAVX2<>+384(SB), Y7, Y9
+	VFMADD231PS  constantsAVX2<>+288(SB), Y7, Y8
+	VSUBPS       constantsAVX2<>+256(SB), Y12, Y13
+	VPSLLD       $0x17, Y12, Y12
+	VFMADD213PS  constantsAVX2<>+448(SB), Y7, Y9
+	VFMADD213PS  constantsAVX2<>+352(SB), Y7, Y8
+	VFMADD231PS  Y3, Y13, Y10
+	VSUBPS       constantsAVX2<>+256(SB), Y6, Y13
+	VPSLLD       $0x17, Y6, Y6
+	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y9
+	VFMADD231PS  Y3, Y13, Y14
+	VMULPS       Y8, Y4, Y4
+	VMOVUPS      constantsAVX2<>+640(SB), Y8
+	VFMADD231PS  constantsAVX2<>+608(SB), Y10, Y11
+	VMULPS       Y9, Y9, Y7
+	VMULPS       Y9, Y4, Y9
+	VFMADD231PS  constantsAVX2<>+608(SB), Y14, Y8
+	VFMADD213PS  constantsAVX2<>+672(SB), Y10, Y11
+	VFMADD231PS  Y4, Y4, Y7
+	VMOVUPS      constantsAVX2<>+480(SB), Y4
+	VADDPS       Y9, Y9, Y9
+	VFMADD213PS  constantsAVX2<>+672(SB), Y14, Y8
+	VFMADD213PS  constantsAVX2<>+704(SB), Y10, Y11
+	VDIVPS       Y7, Y9, Y7
+	VMOVUPS      160(DX), Y9
+	VFMADD213PS  constantsAVX2<>+704(SB), Y14, Y8
+	VFMADD213PS  constantsAVX2<>+736(SB), Y10, Y11
+	VFMADD213PS  constantsAVX2<>+736(SB), Y14, Y8
+	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y11
+	VFMADD213PS  constantsAVX2<>+480(SB), Y14, Y8
+	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y11
+	VMOVUPS      Y7, 128(CX)
+	VMOVUPS      (BX), Y10
+	VMOVUPS      160(CX), Y12
+	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y8
+	VDIVPS       Y11, Y15, Y6
+	VSUBPS       Y7, Y10, Y10
+	VDIVPS       Y8, Y4, Y4
+	VFMADD231PS  Y10, Y5, Y7
+	VMOVUPS      Y7, (AX)
+	VFMADD231PS  Y9, Y6, Y12
+	VMOVUPS      Y6, 32(CX)
+	VMOVUPS      Y4, 96(CX)
+
+	// New gate and h of the units before.
+	VMOVUPS     constantsAVX2<>+160(SB), Y5
+	VMOVUPS     constantsAVX2<>+192(SB), Y6
+	VMOVUPS     constantsAVX2<>+224(SB), Y7
+	VMOVUPS     constantsAVX2<>+416(SB), Y9
+	VMOVUPS     constantsAVX2<>+320(SB), Y8
+	VMINPS      Y12, Y5, Y5
+	VMAXPS      Y5, Y6, Y5
+	VFMADD231PS Y5, Y5, Y7
+	VFMADD231PS constantsAVX2<>+384(SB), Y7, Y9
+	VFMADD231PS constantsAVX2<>+288(SB), Y7, Y8
+	VFMADD213PS constantsAVX2<>+448(SB), Y7, Y9
+	VFMADD213PS constantsAVX2<>+352(SB), Y7, Y8
+	VFMADD213PS constantsAVX2<>+480(SB), Y7, Y9
+	VMULPS      Y8, Y5, Y5
+	VMULPS      Y9, Y9, Y6
+	VMULPS      Y9, Y5, Y7
+	VFMADD231PS Y5, Y5, Y6
+	VADDPS      Y7, Y7, Y5
+	VDIVPS      Y6, Y5, Y5
+	VMOVUPS     Y5, 160(CX)
+	VMOVUPS     32(BX), Y6
+	VSUBPS      Y5, Y6, Y6
+	VFMADD231PS Y6, Y4, Y5
+	VMOVUPS     Y5, 32(AX)
+	ADDQ        $+64, AX
+	ADDQ        $+64, CX
+	ADDQ        $+64, DX
+	ADDQ        $+64, BX
+	ADDQ        $+128, CX
+	ADDQ        $+128, DX
+
+done3:
 	// 8 elements at a time.
 	CMPQ SI, $+8
 	JLT  done7
 
 loop6:
-	// Reset and new gates.
-	VMOVUPS      (CX), Y8
-	VMOVUPS      (DX), Y9
-	VADDPS       Y9, Y8, Y8
-	VMINPS       Y8, Y0, Y8
-	VMAXPS       Y8, Y1, Y8
-	VMOVAPS      Y7, Y9
-	VFNMADD231PS Y2, Y8, Y9
-	VSUBPS       Y7, Y9, Y10
-	VPSLLD       $0x17, Y9, Y9
-	VFMADD231PS  Y3, Y10, Y8
-	VMOVUPS      constantsAVX2<>+640(SB), Y10
-	VFMADD231PS  constantsAVX2<>+608(SB), Y8, Y10
-	VFMADD213PS  constantsAVX2<>+672(SB), Y8, Y10
-	VFMADD213PS  constantsAVX2<>+704(SB), Y8, Y10
-	VFMADD213PS  constantsAVX2<>+736(SB), Y8, Y10
-	VFMADD213PS  constantsAVX2<>+480(SB), Y8, Y10
-	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y10
+	// Reset gate and update gate. New gate and h of the units before.
+	VMOVUPS      (CX), Y4
+	VMOVUPS      (DX), Y5
+	VMOVUPS      constantsAVX2<>+256(SB), Y6
+	VMOVUPS      constantsAVX2<>+640(SB), Y7
 	VMOVUPS      constantsAVX2<>+480(SB), Y8
-	VDIVPS       Y10, Y8, Y8
-	VMOVUPS      128(DX), Y9
-	VMOVUPS      128(CX), Y10
-	VFMADD231PS  Y9, Y8, Y10
-	VMINPS       Y10, Y4, Y9
-	VMAXPS       Y9, Y5, Y9
-	VMOVAPS      Y6, Y10
-	VFMADD231PS  Y9, Y9, Y10
-	VMOVUPS      constantsAVX2<>+320(SB), Y11
-	VFMADD231PS  constantsAVX2<>+288(SB), Y10, Y11
-	VFMADD213PS  constantsAVX2<>+352(SB), Y10, Y11
-	VMULPS       Y11, Y9, Y9
-	VMOVUPS      constantsAVX2<>+416(SB), Y11
-	VFMADD231PS  constantsAVX2<>+384(SB), Y10, Y11
-	VFMADD213PS  constantsAVX2<>+448(SB), Y10, Y11
-	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y11
-	VMULPS       Y11, Y9, Y10
-	VMULPS       Y11, Y11, Y11
-	VFMADD231PS  Y9, Y9, Y11
-	VADDPS       Y10, Y10, Y9
-	VDIVPS       Y11, Y9, Y9
-	VMOVUPS      Y8, (CX)
-	VMOVUPS      Y9, 128(CX)
-
-	// Update gate and h.
-	VMOVUPS      64(CX), Y8
+	VMOVUPS      64(CX), Y9
 	VMOVUPS      64(DX), Y10
-	VADDPS       Y10, Y8, Y8
-	VMINPS       Y8, Y0, Y8
-	VMAXPS       Y8, Y1, Y8
-	VMOVAPS      Y7, Y10
-	VFNMADD231PS Y2, Y8, Y10
-	VSUBPS       Y7, Y10, Y11
-	VPSLLD       $0x17, Y10, Y10
-	VFMADD231PS  Y3, Y11, Y8
-	VMOVUPS      constantsAVX2<>+640(SB), Y11
-	VFMADD231PS  constantsAVX2<>+608(SB), Y8, Y11
-	VFMADD213PS  constantsAVX2<>+672(SB), Y8, Y11
-	VFMADD213PS  constantsAVX2<>+704(SB), Y8, Y11
-	VFMADD213PS  constantsAVX2<>+736(SB), Y8, Y11
-	VFMADD213PS  constantsAVX2<>+480(SB), Y8, Y11
-	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y11
-	VMOVUPS      constantsAVX2<>+480(SB), Y8
-	VDIVPS       Y11, Y8, Y8
-	VMOVUPS      Y8, 64(CX)
-	VMOVUPS      (BX), Y10
-	VSUBPS       Y9, Y10, Y10
-	VFMADD231PS  Y10, Y8, Y9
-	VMOVUPS      Y9, (AX)
+	VMOVUPS      constantsAVX2<>+256(SB), Y11
+	VMOVUPS      constantsAVX2<>+640(SB), Y12
+	VADDPS       Y5, Y4, Y4
+	VADDPS       Y10, Y9, Y5
+	VMINPS       Y4, Y0, Y4
+	VMINPS       Y5, Y0, Y5
+	VMAXPS       Y4, Y1, Y4
+	VMAXPS       Y5, Y1, Y9
+	VFNMADD231PS Y2, Y4, Y6
+	VFNMADD231PS Y2, Y9, Y11
+	VSUBPS       constantsAVX2<>+256(SB), Y6, Y5
+	VPSLLD       $0x17, Y6, Y6
+	VMOVUPS      constantsAVX2<>+480(SB), Y13
+	VSUBPS       constantsAVX2<>+256(SB), Y11, Y10
+	VPSLLD       $0x17, Y11, Y11
+	VFMADD231PS  Y3, Y5, Y4
+	VMOVUPS      128(DX), Y5
+	VMOVUPS      128(CX), Y14
+	VFMADD231PS  Y3, Y10, Y9
+	VFMADD231PS  constantsAVX2<>+608(SB), Y4, Y7
+	VFMADD231PS  constantsAVX2<>+608(SB), Y9, Y12
+	VFMADD213PS  constantsAVX2<>+672(SB), Y4, Y7
+	VFMADD213PS  constantsAVX2<>+672(SB), Y9, Y12
+	VFMADD213PS  constantsAVX2<>+704(SB), Y4, Y7
+	VFMADD213PS  constantsAVX2<>+704(SB), Y9, Y12
+	VFMADD213PS  constantsAVX2<>+736(SB), Y4, Y7
+	VMOVUPS      constantsAVX2<>+160(SB), Y10
+	VFMADD213PS  constantsAVX2<>+736(SB), Y9, Y12
+	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y7
+	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y12
+	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y7
+	VMOVUPS      constantsAVX2<>+192(SB), Y4
+	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y12
+	VDIVPS       Y7, Y8, Y6
+	VMOVUPS      constantsAVX2<>+224(SB), Y7
+	VMOVUPS      constantsAVX2<>+416(SB), Y9
+	VMOVUPS      constantsAVX2<>+320(SB), Y8
+	VDIVPS       Y12, Y13, Y11
+	VFMADD231PS  Y5, Y6, Y14
+	VMOVUPS      Y6, (CX)
+	VMOVUPS      Y11, 64(CX)
+	VMINPS       Y14, Y10, Y5
+	VMAXPS       Y5, Y4, Y4
+	VFMADD231PS  Y4, Y4, Y7
+	VFMADD231PS  constantsAVX2<>+384(SB), Y7, Y9
+	VFMADD231PS  constantsAVX2<>+288(SB), Y7, Y8
+	VFMADD213PS  constantsAVX2<>+448(SB), Y7, Y9
+	VFMADD213PS  constantsAVX2<>+352(SB), Y7, Y8
+	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y9
+	VMULPS       Y8, Y4, Y4
+	VMULPS       Y9, Y9, Y5
+	VMULPS       Y9, Y4, Y6
+	VFMADD231PS  Y4, Y4, Y5
+	VADDPS       Y6, Y6, Y4
+	VDIVPS       Y5, Y4, Y4
+	VMOVUPS      Y4, 128(CX)
+	VMOVUPS      (BX), Y5
+	VSUBPS       Y4, Y5, Y5
+	VFMADD231PS  Y5, Y11, Y4
+	VMOVUPS      Y4, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, CX
 	ADDQ         $+32, DX
@@ -1883,79 +5270,160 @@ done7:
 	// The last elements.
 	TESTQ   SI, SI
 	JEQ     done8
+	MOVQ    SI, R8
 	NEGQ    SI
 	LEAQ    constantsAVX2<>+544(SB), DI
-	VMOVUPS (DI)(SI*4), Y8
+	VMOVUPS (DI)(SI*4), Y4
 
-	// Reset and new gates.
-	VMASKMOVPS   (CX), Y8, Y9
-	VMASKMOVPS   (DX), Y8, Y10
-	VADDPS       Y10, Y9, Y9
-	VMINPS       Y9, Y0, Y9
-	VMAXPS       Y9, Y1, Y9
-	VMOVAPS      Y7, Y10
-	VFNMADD231PS Y2, Y9, Y10
-	VSUBPS       Y7, Y10, Y11
-	VPSLLD       $0x17, Y10, Y10
-	VFMADD231PS  Y3, Y11, Y9
-	VMOVUPS      constantsAVX2<>+640(SB), Y11
-	VFMADD231PS  constantsAVX2<>+608(SB), Y9, Y11
-	VFMADD213PS  constantsAVX2<>+672(SB), Y9, Y11
-	VFMADD213PS  constantsAVX2<>+704(SB), Y9, Y11
-	VFMADD213PS  constantsAVX2<>+736(SB), Y9, Y11
-	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y11
-	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y11
+	// Reset gate and update gate.
+	VMASKMOVPS   (CX), Y4, Y5
+	VMASKMOVPS   (DX), Y4, Y6
+	VMASKMOVPS   64(CX), Y4, Y10
+	VMASKMOVPS   64(DX), Y4, Y11
+	VMOVUPS      constantsAVX2<>+256(SB), Y7
+	VMOVUPS      constantsAVX2<>+256(SB), Y12
+	VMOVUPS      constantsAVX2<>+640(SB), Y8
+	VMOVUPS      constantsAVX2<>+640(SB), Y13
 	VMOVUPS      constantsAVX2<>+480(SB), Y9
-	VDIVPS       Y11, Y9, Y9
-	VMASKMOVPS   128(DX), Y8, Y10
-	VMASKMOVPS   128(CX), Y8, Y11
-	VFMADD231PS  Y10, Y9, Y11
-	VMINPS       Y11, Y4, Y10
-	VMAXPS       Y10, Y5, Y10
-	VMOVAPS      Y6, Y11
-	VFMADD231PS  Y10, Y10, Y11
-	VMOVUPS      constantsAVX2<>+320(SB), Y12
-	VFMADD231PS  constantsAVX2<>+288(SB), Y11, Y12
-	VFMADD213PS  constantsAVX2<>+352(SB), Y11, Y12
-	VMULPS       Y12, Y10, Y10
-	VMOVUPS      constantsAVX2<>+416(SB), Y12
-	VFMADD231PS  constantsAVX2<>+384(SB), Y11, Y12
-	VFMADD213PS  constantsAVX2<>+448(SB), Y11, Y12
-	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y12
-	VMULPS       Y12, Y10, Y11
-	VMULPS       Y12, Y12, Y12
-	VFMADD231PS  Y10, Y10, Y12
-	VADDPS       Y11, Y11, Y10
-	VDIVPS       Y12, Y10, Y10
-	VMASKMOVPS   Y9, Y8, (CX)
-	VMASKMOVPS   Y10, Y8, 128(CX)
+	VMOVUPS      constantsAVX2<>+480(SB), Y14
+	VMASKMOVPS   128(DX), Y4, Y15
+	LEAQ         (CX), DX
+	TESTQ        $+4, R8
+	VADDPS       Y6, Y5, Y5
+	VADDPS       Y11, Y10, Y6
+	VMASKMOVPS   128(CX), Y4, Y10
+	VMINPS       Y5, Y0, Y5
+	VMINPS       Y6, Y0, Y6
+	VMAXPS       Y5, Y1, Y5
+	VMAXPS       Y6, Y1, Y11
+	VFNMADD231PS Y2, Y5, Y7
+	VFNMADD231PS Y2, Y11, Y12
+	VSUBPS       constantsAVX2<>+256(SB), Y7, Y6
+	VPSLLD       $0x17, Y7, Y7
+	VFMADD231PS  Y3, Y6, Y5
+	VSUBPS       constantsAVX2<>+256(SB), Y12, Y6
+	VPSLLD       $0x17, Y12, Y12
+	VFMADD231PS  Y3, Y6, Y11
+	VFMADD231PS  constantsAVX2<>+608(SB), Y5, Y8
+	VFMADD231PS  constantsAVX2<>+608(SB), Y11, Y13
+	VFMADD213PS  constantsAVX2<>+672(SB), Y5, Y8
+	VFMADD213PS  constantsAVX2<>+672(SB), Y11, Y13
+	VFMADD213PS  constantsAVX2<>+704(SB), Y5, Y8
+	VFMADD213PS  constantsAVX2<>+704(SB), Y11, Y13
+	VFMADD213PS  constantsAVX2<>+736(SB), Y5, Y8
+	VFMADD213PS  constantsAVX2<>+736(SB), Y11, Y13
+	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y8
+	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y13
+	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y8
+	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y13
+	VDIVPS       Y8, Y9, Y5
+	VDIVPS       Y13, Y14, Y6
+	VFMADD231PS  Y15, Y5, Y10
+	VMOVAPS      Y5, Y5
+	JEQ          stored9
+	VMOVUPS      X5, (DX)
+	ADDQ         $+16, DX
+	VEXTRACTF128 $0x01, Y5, X5
 
-	// Update gate and h.
-	VMASKMOVPS   64(CX), Y8, Y9
-	VMASKMOVPS   64(DX), Y8, Y11
-	VADDPS       Y11, Y9, Y9
-	VMINPS       Y9, Y0, Y9
-	VMAXPS       Y9, Y1, Y9
-	VMOVAPS      Y7, Y11
-	VFNMADD231PS Y2, Y9, Y11
-	VSUBPS       Y7, Y11, Y12
-	VPSLLD       $0x17, Y11, Y11
-	VFMADD231PS  Y3, Y12, Y9
-	VMOVUPS      constantsAVX2<>+640(SB), Y12
-	VFMADD231PS  constantsAVX2<>+608(SB), Y9, Y12
-	VFMADD213PS  constantsAVX2<>+672(SB), Y9, Y12
-	VFMADD213PS  constantsAVX2<>+704(SB), Y9, Y12
-	VFMADD213PS  constantsAVX2<>+736(SB), Y9, Y12
-	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y12
-	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y12
-	VMOVUPS      constantsAVX2<>+480(SB), Y9
-	VDIVPS       Y12, Y9, Y9
-	VMASKMOVPS   Y9, Y8, 64(CX)
-	VMASKMOVPS   (BX), Y8, Y11
-	VSUBPS       Y10, Y11, Y11
-	VFMADD231PS  Y11, Y9, Y10
-	VMASKMOVPS   Y10, Y8, (AX)
+stored9:
+	TESTQ    $+2, R8
+	JEQ      stored10
+	VMOVLPS  X5, (DX)
+	ADDQ     $+8, DX
+	VMOVHLPS X5, X5, X5
 
+stored10:
+	TESTQ  $+1, R8
+	JEQ    stored11
+	VMOVSS X5, (DX)
+
+stored11:
+	VMOVAPS      Y6, Y5
+	LEAQ         64(CX), DX
+	TESTQ        $+4, R8
+	JEQ          stored12
+	VMOVUPS      X5, (DX)
+	ADDQ         $+16, DX
+	VEXTRACTF128 $0x01, Y5, X5
+
+stored12:
+	TESTQ    $+2, R8
+	JEQ      stored13
+	VMOVLPS  X5, (DX)
+	ADDQ     $+8, DX
+	VMOVHLPS X5, X5, X5
+
+stored13:
+	TESTQ  $+1, R8
+	JEQ    stored14
+	VMOVSS X5, (DX)
+
+stored14:
+	// New gate and h of the units before.
+	VMOVUPS      constantsAVX2<>+160(SB), Y5
+	VMOVUPS      constantsAVX2<>+192(SB), Y7
+	VMOVUPS      constantsAVX2<>+224(SB), Y8
+	VMOVUPS      constantsAVX2<>+416(SB), Y11
+	VMOVUPS      constantsAVX2<>+320(SB), Y9
+	LEAQ         128(CX), CX
+	TESTQ        $+4, R8
+	VMINPS       Y10, Y5, Y5
+	VMAXPS       Y5, Y7, Y5
+	VFMADD231PS  Y5, Y5, Y8
+	VFMADD231PS  constantsAVX2<>+384(SB), Y8, Y11
+	VFMADD231PS  constantsAVX2<>+288(SB), Y8, Y9
+	VFMADD213PS  constantsAVX2<>+448(SB), Y8, Y11
+	VFMADD213PS  constantsAVX2<>+352(SB), Y8, Y9
+	VFMADD213PS  constantsAVX2<>+480(SB), Y8, Y11
+	VMULPS       Y9, Y5, Y5
+	VMULPS       Y11, Y11, Y7
+	VMULPS       Y11, Y5, Y8
+	VFMADD231PS  Y5, Y5, Y7
+	VADDPS       Y8, Y8, Y5
+	VDIVPS       Y7, Y5, Y5
+	VMOVAPS      Y5, Y7
+	JEQ          stored15
+	VMOVUPS      X7, (CX)
+	ADDQ         $+16, CX
+	VEXTRACTF128 $0x01, Y7, X7
+
+stored15:
+	TESTQ    $+2, R8
+	JEQ      stored16
+	VMOVLPS  X7, (CX)
+	ADDQ     $+8, CX
+	VMOVHLPS X7, X7, X7
+
+stored16:
+	TESTQ  $+1, R8
+	JEQ    stored17
+	VMOVSS X7, (CX)
+
+stored17:
+	VMASKMOVPS   (BX), Y4, Y4
+	LEAQ         (AX), AX
+	TESTQ        $+4, R8
+	VSUBPS       Y5, Y4, Y4
+	VFMADD231PS  Y4, Y6, Y5
+	VMOVAPS      Y5, Y4
+	JEQ          stored18
+	VMOVUPS      X4, (AX)
+	ADDQ         $+16, AX
+	VEXTRACTF128 $0x01, Y4, X4
+
+stored18:
+	TESTQ    $+2, R8
+	JEQ      stored19
+	VMOVLPS  X4, (AX)
+	ADDQ     $+8, AX
+	VMOVHLPS X4, X4, X4
+
+stored19:
+	TESTQ  $+1, R8
+	JEQ    stored20
+	VMOVSS X4, (AX)
+
+stored20:
 done8:
 	// To the next row.
 	MOVQ hStride+32(FP), AX
@@ -1986,7 +5454,7 @@ done2:
 	VLDMXCSR (SP)
 	RET
 
-// func gruBackwardAVX2(gx *float32, gh *float32, dhPrev *float32, dh *float32, hPrev *float32, gxStride int, ghStride int, dhPrevStride int, dhStride int, hPrevStride int, rows int, units int)
+// func gruBackwardAVX2(gx *float32, gh *float32, z *float32, dh *float32, hPrev *float32, gxStride int, ghStride int, zStride int, dhStride int, hPrevStride int, rows int, units int)
 // Requires: AVX, FMA3
 TEXT ·gruBackwardAVX2(SB), NOSPLIT, $8-96
 	// Flush subnormals to zero.
@@ -2005,7 +5473,7 @@ row1:
 	MOVQ AX, rows+80(FP)
 	MOVQ gx+0(FP), AX
 	MOVQ gh+8(FP), CX
-	MOVQ dhPrev+16(FP), DX
+	MOVQ z+16(FP), DX
 	MOVQ dh+24(FP), BX
 	MOVQ hPrev+32(FP), SI
 	MOVQ units+88(FP), DI
@@ -2018,36 +5486,36 @@ loop3:
 	MOVQ $+2, R8
 
 loop5:
+	VMOVUPS      128(AX), Y2
+	VMOVUPS      (SI), Y5
 	VMOVUPS      (BX), Y0
 	VMOVUPS      64(AX), Y1
-	VMOVUPS      128(AX), Y2
 	VMOVUPS      constantsAVX2<>+480(SB), Y3
+	VMOVUPS      constantsAVX2<>+480(SB), Y4
+	VMOVUPS      constantsAVX2<>+480(SB), Y6
+	VSUBPS       Y2, Y5, Y5
+	VMULPS       constantsAVX2<>+480(SB), Y1, Y7
 	VSUBPS       Y1, Y3, Y3
-	VMULPS       Y3, Y0, Y4
-	VMOVUPS      constantsAVX2<>+480(SB), Y5
-	VFNMADD231PS Y2, Y2, Y5
-	VMULPS       Y5, Y4, Y4
-	VMOVUPS      (SI), Y5
-	VSUBPS       Y2, Y5, Y2
+	VFNMADD231PS Y2, Y2, Y4
+	VMULPS       Y5, Y0, Y2
+	VMULPS       Y3, Y0, Y0
+	VMOVUPS      Y7, (DX)
+	VMULPS       Y1, Y2, Y1
+	VMULPS       Y4, Y0, Y0
+	VMULPS       Y3, Y1, Y1
+	VMOVUPS      Y1, 64(AX)
+	VMOVUPS      Y1, 64(CX)
+	VMOVUPS      Y0, 128(AX)
+	VMOVUPS      128(CX), Y2
+	VMOVUPS      (AX), Y1
 	VMULPS       Y2, Y0, Y2
-	VMULPS       Y1, Y2, Y2
-	VMULPS       Y3, Y2, Y2
+	VSUBPS       Y1, Y6, Y3
 	VMULPS       Y1, Y0, Y0
-	VMOVUPS      Y0, (DX)
-	VMOVUPS      Y2, 64(AX)
-	VMOVUPS      Y2, 64(CX)
-	VMOVUPS      Y4, 128(AX)
-	VMOVUPS      (AX), Y0
-	VMOVUPS      128(CX), Y1
-	VMULPS       Y1, Y4, Y1
-	VMULPS       Y0, Y1, Y1
-	VMOVUPS      constantsAVX2<>+480(SB), Y2
-	VSUBPS       Y0, Y2, Y2
-	VMULPS       Y2, Y1, Y1
-	VMULPS       Y0, Y4, Y0
+	VMULPS       Y1, Y2, Y1
 	VMOVUPS      Y0, 128(CX)
-	VMOVUPS      Y1, (AX)
-	VMOVUPS      Y1, (CX)
+	VMULPS       Y3, Y1, Y0
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y0, (CX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, CX
 	ADDQ         $+32, DX
@@ -2068,36 +5536,36 @@ done4:
 	JLT  done7
 
 loop6:
+	VMOVUPS      128(AX), Y2
+	VMOVUPS      (SI), Y5
 	VMOVUPS      (BX), Y0
 	VMOVUPS      64(AX), Y1
-	VMOVUPS      128(AX), Y2
 	VMOVUPS      constantsAVX2<>+480(SB), Y3
+	VMOVUPS      constantsAVX2<>+480(SB), Y4
+	VMOVUPS      constantsAVX2<>+480(SB), Y6
+	VSUBPS       Y2, Y5, Y5
+	VMULPS       constantsAVX2<>+480(SB), Y1, Y7
 	VSUBPS       Y1, Y3, Y3
-	VMULPS       Y3, Y0, Y4
-	VMOVUPS      constantsAVX2<>+480(SB), Y5
-	VFNMADD231PS Y2, Y2, Y5
-	VMULPS       Y5, Y4, Y4
-	VMOVUPS      (SI), Y5
-	VSUBPS       Y2, Y5, Y2
+	VFNMADD231PS Y2, Y2, Y4
+	VMULPS       Y5, Y0, Y2
+	VMULPS       Y3, Y0, Y0
+	VMOVUPS      Y7, (DX)
+	VMULPS       Y1, Y2, Y1
+	VMULPS       Y4, Y0, Y0
+	VMULPS       Y3, Y1, Y1
+	VMOVUPS      Y1, 64(AX)
+	VMOVUPS      Y1, 64(CX)
+	VMOVUPS      Y0, 128(AX)
+	VMOVUPS      128(CX), Y2
+	VMOVUPS      (AX), Y1
 	VMULPS       Y2, Y0, Y2
-	VMULPS       Y1, Y2, Y2
-	VMULPS       Y3, Y2, Y2
+	VSUBPS       Y1, Y6, Y3
 	VMULPS       Y1, Y0, Y0
-	VMOVUPS      Y0, (DX)
-	VMOVUPS      Y2, 64(AX)
-	VMOVUPS      Y2, 64(CX)
-	VMOVUPS      Y4, 128(AX)
-	VMOVUPS      (AX), Y0
-	VMOVUPS      128(CX), Y1
-	VMULPS       Y1, Y4, Y1
-	VMULPS       Y0, Y1, Y1
-	VMOVUPS      constantsAVX2<>+480(SB), Y2
-	VSUBPS       Y0, Y2, Y2
-	VMULPS       Y2, Y1, Y1
-	VMULPS       Y0, Y4, Y0
+	VMULPS       Y1, Y2, Y1
 	VMOVUPS      Y0, 128(CX)
-	VMOVUPS      Y1, (AX)
-	VMOVUPS      Y1, (CX)
+	VMULPS       Y3, Y1, Y0
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y0, (CX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, CX
 	ADDQ         $+32, DX
@@ -2111,40 +5579,180 @@ done7:
 	// The last elements.
 	TESTQ        DI, DI
 	JEQ          done8
+	MOVQ         DI, R9
 	NEGQ         DI
 	LEAQ         constantsAVX2<>+544(SB), R8
 	VMOVUPS      (R8)(DI*4), Y0
+	VMASKMOVPS   128(AX), Y0, Y3
+	VMASKMOVPS   (SI), Y0, Y6
 	VMASKMOVPS   (BX), Y0, Y1
 	VMASKMOVPS   64(AX), Y0, Y2
-	VMASKMOVPS   128(AX), Y0, Y3
 	VMOVUPS      constantsAVX2<>+480(SB), Y4
+	VMOVUPS      constantsAVX2<>+480(SB), Y5
+	LEAQ         (DX), DX
+	TESTQ        $+4, R9
+	VSUBPS       Y3, Y6, Y6
 	VSUBPS       Y2, Y4, Y4
-	VMULPS       Y4, Y1, Y5
-	VMOVUPS      constantsAVX2<>+480(SB), Y6
-	VFNMADD231PS Y3, Y3, Y6
-	VMULPS       Y6, Y5, Y5
-	VMASKMOVPS   (SI), Y0, Y6
-	VSUBPS       Y3, Y6, Y3
-	VMULPS       Y3, Y1, Y3
-	VMULPS       Y2, Y3, Y3
-	VMULPS       Y4, Y3, Y3
-	VMULPS       Y2, Y1, Y1
-	VMASKMOVPS   Y1, Y0, (DX)
-	VMASKMOVPS   Y3, Y0, 64(AX)
-	VMASKMOVPS   Y3, Y0, 64(CX)
-	VMASKMOVPS   Y5, Y0, 128(AX)
-	VMASKMOVPS   (AX), Y0, Y1
-	VMASKMOVPS   128(CX), Y0, Y2
-	VMULPS       Y2, Y5, Y2
-	VMULPS       Y1, Y2, Y2
-	VMOVUPS      constantsAVX2<>+480(SB), Y3
-	VSUBPS       Y1, Y3, Y3
-	VMULPS       Y3, Y2, Y2
-	VMULPS       Y1, Y5, Y1
-	VMASKMOVPS   Y1, Y0, 128(CX)
-	VMASKMOVPS   Y2, Y0, (AX)
-	VMASKMOVPS   Y2, Y0, (CX)
+	VFNMADD231PS Y3, Y3, Y5
+	VMULPS       constantsAVX2<>+480(SB), Y2, Y3
+	VMULPS       Y6, Y1, Y6
+	VMULPS       Y4, Y1, Y1
+	VMOVAPS      Y3, Y3
+	VMULPS       Y2, Y6, Y2
+	VMULPS       Y5, Y1, Y1
+	VMULPS       Y4, Y2, Y2
+	JEQ          stored9
+	VMOVUPS      X3, (DX)
+	ADDQ         $+16, DX
+	VEXTRACTF128 $0x01, Y3, X3
 
+stored9:
+	TESTQ    $+2, R9
+	JEQ      stored10
+	VMOVLPS  X3, (DX)
+	ADDQ     $+8, DX
+	VMOVHLPS X3, X3, X3
+
+stored10:
+	TESTQ  $+1, R9
+	JEQ    stored11
+	VMOVSS X3, (DX)
+
+stored11:
+	VMOVAPS      Y2, Y3
+	LEAQ         64(AX), DX
+	TESTQ        $+4, R9
+	JEQ          stored12
+	VMOVUPS      X3, (DX)
+	ADDQ         $+16, DX
+	VEXTRACTF128 $0x01, Y3, X3
+
+stored12:
+	TESTQ    $+2, R9
+	JEQ      stored13
+	VMOVLPS  X3, (DX)
+	ADDQ     $+8, DX
+	VMOVHLPS X3, X3, X3
+
+stored13:
+	TESTQ  $+1, R9
+	JEQ    stored14
+	VMOVSS X3, (DX)
+
+stored14:
+	VMOVAPS      Y2, Y2
+	LEAQ         64(CX), DX
+	TESTQ        $+4, R9
+	JEQ          stored15
+	VMOVUPS      X2, (DX)
+	ADDQ         $+16, DX
+	VEXTRACTF128 $0x01, Y2, X2
+
+stored15:
+	TESTQ    $+2, R9
+	JEQ      stored16
+	VMOVLPS  X2, (DX)
+	ADDQ     $+8, DX
+	VMOVHLPS X2, X2, X2
+
+stored16:
+	TESTQ  $+1, R9
+	JEQ    stored17
+	VMOVSS X2, (DX)
+
+stored17:
+	VMOVAPS      Y1, Y2
+	LEAQ         128(AX), DX
+	TESTQ        $+4, R9
+	JEQ          stored18
+	VMOVUPS      X2, (DX)
+	ADDQ         $+16, DX
+	VEXTRACTF128 $0x01, Y2, X2
+
+stored18:
+	TESTQ    $+2, R9
+	JEQ      stored19
+	VMOVLPS  X2, (DX)
+	ADDQ     $+8, DX
+	VMOVHLPS X2, X2, X2
+
+stored19:
+	TESTQ  $+1, R9
+	JEQ    stored20
+	VMOVSS X2, (DX)
+
+stored20:
+	VMASKMOVPS   128(CX), Y0, Y2
+	VMASKMOVPS   (AX), Y0, Y0
+	VMOVUPS      constantsAVX2<>+480(SB), Y3
+	LEAQ         128(CX), DX
+	TESTQ        $+4, R9
+	VMULPS       Y2, Y1, Y2
+	VSUBPS       Y0, Y3, Y3
+	VMULPS       Y0, Y1, Y1
+	VMULPS       Y0, Y2, Y0
+	VMOVAPS      Y1, Y1
+	VMULPS       Y3, Y0, Y0
+	JEQ          stored21
+	VMOVUPS      X1, (DX)
+	ADDQ         $+16, DX
+	VEXTRACTF128 $0x01, Y1, X1
+
+stored21:
+	TESTQ    $+2, R9
+	JEQ      stored22
+	VMOVLPS  X1, (DX)
+	ADDQ     $+8, DX
+	VMOVHLPS X1, X1, X1
+
+stored22:
+	TESTQ  $+1, R9
+	JEQ    stored23
+	VMOVSS X1, (DX)
+
+stored23:
+	VMOVAPS      Y0, Y1
+	LEAQ         (AX), AX
+	TESTQ        $+4, R9
+	JEQ          stored24
+	VMOVUPS      X1, (AX)
+	ADDQ         $+16, AX
+	VEXTRACTF128 $0x01, Y1, X1
+
+stored24:
+	TESTQ    $+2, R9
+	JEQ      stored25
+	VMOVLPS  X1, (AX)
+	ADDQ     $+8, AX
+	VMOVHLPS X1, X1, X1
+
+stored25:
+	TESTQ  $+1, R9
+	JEQ    stored26
+	VMOVSS X1, (AX)
+
+stored26:
+	VMOVAPS      Y0, Y0
+	LEAQ         (CX), AX
+	TESTQ        $+4, R9
+	JEQ          stored27
+	VMOVUPS      X0, (AX)
+	ADDQ         $+16, AX
+	VEXTRACTF128 $0x01, Y0, X0
+
+stored27:
+	TESTQ    $+2, R9
+	JEQ      stored28
+	VMOVLPS  X0, (AX)
+	ADDQ     $+8, AX
+	VMOVHLPS X0, X0, X0
+
+stored28:
+	TESTQ  $+1, R9
+	JEQ    stored29
+	VMOVSS X0, (AX)
+
+stored29:
 done8:
 	// To the next row.
 	MOVQ gxStride+40(FP), AX
@@ -2157,11 +5765,11 @@ done8:
 	MOVQ gh+8(FP), CX
 	ADDQ AX, CX
 	MOVQ CX, gh+8(FP)
-	MOVQ dhPrevStride+56(FP), AX
+	MOVQ zStride+56(FP), AX
 	SHLQ $0x02, AX
-	MOVQ dhPrev+16(FP), CX
+	MOVQ z+16(FP), CX
 	ADDQ AX, CX
-	MOVQ CX, dhPrev+16(FP)
+	MOVQ CX, z+16(FP)
 	MOVQ dhStride+64(FP), AX
 	SHLQ $0x02, AX
 	MOVQ dh+24(FP), CX
@@ -2175,6 +5783,392 @@ done8:
 	JMP  row1
 
 done2:
+	// As it was.
+	VZEROUPPER
+	VLDMXCSR (SP)
+	RET
+
+// func mulAddRowsAVX2(c *float32, a *float32, b *float32, cStride int, aStride int, bStride int, rows int, units int)
+// Requires: AVX, FMA3
+TEXT ·mulAddRowsAVX2(SB), NOSPLIT, $8-64
+	// Flush subnormals to zero.
+	VSTMXCSR (SP)
+	MOVL     (SP), AX
+	ORL      $0x00008040, AX
+	MOVL     AX, 4(SP)
+	VLDMXCSR 4(SP)
+
+row1:
+	// A row.
+	MOVQ rows+48(FP), AX
+	CMPQ AX, $+1
+	JLT  done2
+	ADDQ $-1, AX
+	MOVQ AX, rows+48(FP)
+	MOVQ c+0(FP), AX
+	MOVQ a+8(FP), CX
+	MOVQ b+16(FP), DX
+	MOVQ units+56(FP), BX
+
+	// 16 elements at a time.
+	CMPQ BX, $+16
+	JLT  done4
+
+loop3:
+	VMOVUPS     (CX), Y0
+	VMOVUPS     32(CX), Y1
+	VMOVUPS     (DX), Y2
+	VMOVUPS     32(DX), Y3
+	VMOVUPS     (AX), Y4
+	VMOVUPS     32(AX), Y5
+	VFMADD231PS Y2, Y0, Y4
+	VFMADD231PS Y3, Y1, Y5
+	VMOVUPS     Y4, (AX)
+	VMOVUPS     Y5, 32(AX)
+	ADDQ        $+64, AX
+	ADDQ        $+64, CX
+	ADDQ        $+64, DX
+	ADDQ        $-16, BX
+	CMPQ        BX, $+16
+	JGE         loop3
+
+done4:
+	// 8 elements at a time.
+	CMPQ BX, $+8
+	JLT  done6
+
+loop5:
+	VMOVUPS     (CX), Y0
+	VMOVUPS     (DX), Y1
+	VMOVUPS     (AX), Y2
+	VFMADD231PS Y1, Y0, Y2
+	VMOVUPS     Y2, (AX)
+	ADDQ        $+32, AX
+	ADDQ        $+32, CX
+	ADDQ        $+32, DX
+	ADDQ        $-8, BX
+	CMPQ        BX, $+8
+	JGE         loop5
+
+done6:
+	// The last elements.
+	TESTQ        BX, BX
+	JEQ          done7
+	MOVQ         BX, DI
+	NEGQ         BX
+	LEAQ         constantsAVX2<>+544(SB), SI
+	VMOVUPS      (SI)(BX*4), Y0
+	VMASKMOVPS   (CX), Y0, Y1
+	VMASKMOVPS   (DX), Y0, Y2
+	VMASKMOVPS   (AX), Y0, Y0
+	LEAQ         (AX), AX
+	TESTQ        $+4, DI
+	VFMADD231PS  Y2, Y1, Y0
+	VMOVAPS      Y0, Y0
+	JEQ          stored8
+	VMOVUPS      X0, (AX)
+	ADDQ         $+16, AX
+	VEXTRACTF128 $0x01, Y0, X0
+
+stored8:
+	TESTQ    $+2, DI
+	JEQ      stored9
+	VMOVLPS  X0, (AX)
+	ADDQ     $+8, AX
+	VMOVHLPS X0, X0, X0
+
+stored9:
+	TESTQ  $+1, DI
+	JEQ    stored10
+	VMOVSS X0, (AX)
+
+stored10:
+done7:
+	// To the next row.
+	MOVQ cStride+24(FP), AX
+	SHLQ $0x02, AX
+	MOVQ c+0(FP), CX
+	ADDQ AX, CX
+	MOVQ CX, c+0(FP)
+	MOVQ aStride+32(FP), AX
+	SHLQ $0x02, AX
+	MOVQ a+8(FP), CX
+	ADDQ AX, CX
+	MOVQ CX, a+8(FP)
+	MOVQ bStride+40(FP), AX
+	SHLQ $0x02, AX
+	MOVQ b+16(FP), CX
+	ADDQ AX, CX
+	MOVQ CX, b+16(FP)
+	JMP  row1
+
+done2:
+	// As it was.
+	VZEROUPPER
+	VLDMXCSR (SP)
+	RET
+
+// func lstmPeepholeSumsAVX2(sum *float32, gates *float32, c *float32, cPrev *float32, gatesStride int, cStride int, cPrevStride int, rows int, units int, add int)
+// Requires: AVX, FMA3
+TEXT ·lstmPeepholeSumsAVX2(SB), NOSPLIT, $8-80
+	// Flush subnormals to zero.
+	VSTMXCSR (SP)
+	MOVL     (SP), AX
+	ORL      $0x00008040, AX
+	MOVL     AX, 4(SP)
+	VLDMXCSR 4(SP)
+	MOVQ     sum+0(FP), AX
+	MOVQ     gates+8(FP), CX
+	MOVQ     c+16(FP), DX
+	MOVQ     cPrev+24(FP), BX
+	MOVQ     units+64(FP), SI
+
+	// 8 elements at a time.
+	CMPQ SI, $+16
+	JLT  done2
+
+loop1:
+	MOVQ $+2, DI
+
+loop3:
+	MOVQ   CX, R8
+	MOVQ   DX, R9
+	MOVQ   BX, R10
+	MOVQ   rows+56(FP), R11
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	CMPQ   R11, $+1
+	JLT    done5
+
+loop4:
+	VMOVUPS     (R8), Y3
+	VMOVUPS     (R10), Y4
+	VMOVUPS     64(R8), Y5
+	VMOVUPS     (R10), Y6
+	VMOVUPS     192(R8), Y7
+	VMOVUPS     (R9), Y8
+	MOVQ        gatesStride+32(FP), R12
+	SHLQ        $0x02, R12
+	ADDQ        R12, R8
+	MOVQ        cStride+40(FP), R12
+	SHLQ        $0x02, R12
+	VFMADD231PS Y4, Y3, Y0
+	VFMADD231PS Y6, Y5, Y1
+	VFMADD231PS Y8, Y7, Y2
+	ADDQ        R12, R9
+	MOVQ        cPrevStride+48(FP), R12
+	SHLQ        $0x02, R12
+	ADDQ        R12, R10
+	ADDQ        $-1, R11
+	CMPQ        R11, $+1
+	JGE         loop4
+
+done5:
+	MOVQ    add+72(FP), R11
+	TESTQ   R11, R11
+	JEQ     done6
+	VMOVUPS (AX), Y3
+	VMOVUPS 64(AX), Y4
+	VMOVUPS 128(AX), Y5
+	VADDPS  Y3, Y0, Y0
+	VADDPS  Y4, Y1, Y1
+	VADDPS  Y5, Y2, Y2
+
+done6:
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 64(AX)
+	VMOVUPS Y2, 128(AX)
+	ADDQ    $+32, AX
+	ADDQ    $+32, CX
+	ADDQ    $+32, DX
+	ADDQ    $+32, BX
+	ADDQ    $-1, DI
+	TESTQ   DI, DI
+	JNE     loop3
+	ADDQ    $+128, AX
+	ADDQ    $+192, CX
+	ADDQ    $-16, SI
+	CMPQ    SI, $+16
+	JGE     loop1
+
+done2:
+	// 8 elements at a time.
+	CMPQ SI, $+8
+	JLT  done8
+
+loop7:
+	MOVQ   CX, DI
+	MOVQ   DX, R8
+	MOVQ   BX, R9
+	MOVQ   rows+56(FP), R10
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	CMPQ   R10, $+1
+	JLT    done10
+
+loop9:
+	VMOVUPS     (DI), Y3
+	VMOVUPS     (R9), Y4
+	VMOVUPS     64(DI), Y5
+	VMOVUPS     (R9), Y6
+	VMOVUPS     192(DI), Y7
+	VMOVUPS     (R8), Y8
+	MOVQ        gatesStride+32(FP), R11
+	SHLQ        $0x02, R11
+	ADDQ        R11, DI
+	MOVQ        cStride+40(FP), R11
+	SHLQ        $0x02, R11
+	VFMADD231PS Y4, Y3, Y0
+	VFMADD231PS Y6, Y5, Y1
+	VFMADD231PS Y8, Y7, Y2
+	ADDQ        R11, R8
+	MOVQ        cPrevStride+48(FP), R11
+	SHLQ        $0x02, R11
+	ADDQ        R11, R9
+	ADDQ        $-1, R10
+	CMPQ        R10, $+1
+	JGE         loop9
+
+done10:
+	MOVQ    add+72(FP), R10
+	TESTQ   R10, R10
+	JEQ     done11
+	VMOVUPS (AX), Y3
+	VMOVUPS 64(AX), Y4
+	VMOVUPS 128(AX), Y5
+	VADDPS  Y3, Y0, Y0
+	VADDPS  Y4, Y1, Y1
+	VADDPS  Y5, Y2, Y2
+
+done11:
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 64(AX)
+	VMOVUPS Y2, 128(AX)
+	ADDQ    $+32, AX
+	ADDQ    $+32, CX
+	ADDQ    $+32, DX
+	ADDQ    $+32, BX
+	ADDQ    $-8, SI
+	CMPQ    SI, $+8
+	JGE     loop7
+
+done8:
+	// The last elements.
+	TESTQ   SI, SI
+	JEQ     done12
+	MOVQ    SI, R8
+	NEGQ    SI
+	LEAQ    constantsAVX2<>+544(SB), DI
+	VMOVUPS (DI)(SI*4), Y0
+	MOVQ    DX, DX
+	MOVQ    rows+56(FP), SI
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	CMPQ    SI, $+1
+	JLT     done14
+
+loop13:
+	VMASKMOVPS  (CX), Y0, Y4
+	VMASKMOVPS  (BX), Y0, Y5
+	VMASKMOVPS  64(CX), Y0, Y6
+	VMASKMOVPS  (BX), Y0, Y7
+	VMASKMOVPS  192(CX), Y0, Y8
+	VMASKMOVPS  (DX), Y0, Y9
+	MOVQ        gatesStride+32(FP), DI
+	SHLQ        $0x02, DI
+	ADDQ        DI, CX
+	MOVQ        cStride+40(FP), DI
+	SHLQ        $0x02, DI
+	ADDQ        DI, DX
+	MOVQ        cPrevStride+48(FP), DI
+	VFMADD231PS Y5, Y4, Y1
+	VFMADD231PS Y7, Y6, Y2
+	VFMADD231PS Y9, Y8, Y3
+	SHLQ        $0x02, DI
+	ADDQ        DI, BX
+	ADDQ        $-1, SI
+	CMPQ        SI, $+1
+	JGE         loop13
+
+done14:
+	MOVQ       add+72(FP), SI
+	TESTQ      SI, SI
+	JEQ        done15
+	VMASKMOVPS (AX), Y0, Y4
+	VMASKMOVPS 64(AX), Y0, Y5
+	VMASKMOVPS 128(AX), Y0, Y0
+	VADDPS     Y4, Y1, Y1
+	VADDPS     Y5, Y2, Y2
+	VADDPS     Y0, Y3, Y3
+
+done15:
+	VMOVAPS      Y1, Y0
+	LEAQ         (AX), CX
+	TESTQ        $+4, R8
+	JEQ          stored16
+	VMOVUPS      X0, (CX)
+	ADDQ         $+16, CX
+	VEXTRACTF128 $0x01, Y0, X0
+
+stored16:
+	TESTQ    $+2, R8
+	JEQ      stored17
+	VMOVLPS  X0, (CX)
+	ADDQ     $+8, CX
+	VMOVHLPS X0, X0, X0
+
+stored17:
+	TESTQ  $+1, R8
+	JEQ    stored18
+	VMOVSS X0, (CX)
+
+stored18:
+	VMOVAPS      Y2, Y0
+	LEAQ         64(AX), CX
+	TESTQ        $+4, R8
+	JEQ          stored19
+	VMOVUPS      X0, (CX)
+	ADDQ         $+16, CX
+	VEXTRACTF128 $0x01, Y0, X0
+
+stored19:
+	TESTQ    $+2, R8
+	JEQ      stored20
+	VMOVLPS  X0, (CX)
+	ADDQ     $+8, CX
+	VMOVHLPS X0, X0, X0
+
+stored20:
+	TESTQ  $+1, R8
+	JEQ    stored21
+	VMOVSS X0, (CX)
+
+stored21:
+	VMOVAPS      Y3, Y0
+	LEAQ         128(AX), AX
+	TESTQ        $+4, R8
+	JEQ          stored22
+	VMOVUPS      X0, (AX)
+	ADDQ         $+16, AX
+	VEXTRACTF128 $0x01, Y0, X0
+
+stored22:
+	TESTQ    $+2, R8
+	JEQ      stored23
+	VMOVLPS  X0, (AX)
+	ADDQ     $+8, AX
+	VMOVHLPS X0, X0, X0
+
+stored23:
+	TESTQ  $+1, R8
+	JEQ    stored24
+	VMOVSS X0, (AX)
+
+stored24:
+done12:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -2465,23 +6459,23 @@ row1:
 
 loop3:
 	VMOVUPS     (CX), Z10
+	VMOVAPS     Z2, Z11
+	VMOVAPS     Z7, Z13
+	VMOVAPS     Z4, Z12
 	VMINPS      Z10, Z0, Z10
 	VMAXPS      Z10, Z1, Z10
-	VMOVAPS     Z2, Z11
 	VFMADD231PS Z10, Z10, Z11
-	VMOVAPS     Z4, Z12
+	VFMADD231PS Z6, Z11, Z13
 	VFMADD231PS Z3, Z11, Z12
+	VFMADD213PS Z8, Z11, Z13
 	VFMADD213PS Z5, Z11, Z12
+	VFMADD213PS Z9, Z11, Z13
 	VMULPS      Z12, Z10, Z10
-	VMOVAPS     Z7, Z12
-	VFMADD231PS Z6, Z11, Z12
-	VFMADD213PS Z8, Z11, Z12
-	VFMADD213PS Z9, Z11, Z12
-	VMULPS      Z12, Z10, Z11
-	VMULPS      Z12, Z12, Z12
-	VFMADD231PS Z10, Z10, Z12
-	VADDPS      Z11, Z11, Z10
-	VDIVPS      Z12, Z10, Z10
+	VMULPS      Z13, Z13, Z11
+	VMULPS      Z13, Z10, Z12
+	VFMADD231PS Z10, Z10, Z11
+	VADDPS      Z12, Z12, Z10
+	VDIVPS      Z11, Z10, Z10
 	VMOVUPS     Z10, (AX)
 	ADDQ        $+64, AX
 	ADDQ        $+64, CX
@@ -2497,23 +6491,23 @@ done4:
 	BZHIL       DX, BX, BX
 	KMOVW       BX, K1
 	VMOVUPS.Z   (CX), K1, Z10
+	VMOVAPS     Z2, Z11
+	VMOVAPS     Z7, Z13
+	VMOVAPS     Z4, Z12
 	VMINPS      Z10, Z0, Z10
 	VMAXPS      Z10, Z1, Z10
-	VMOVAPS     Z2, Z11
 	VFMADD231PS Z10, Z10, Z11
-	VMOVAPS     Z4, Z12
+	VFMADD231PS Z6, Z11, Z13
 	VFMADD231PS Z3, Z11, Z12
+	VFMADD213PS Z8, Z11, Z13
 	VFMADD213PS Z5, Z11, Z12
+	VFMADD213PS Z9, Z11, Z13
 	VMULPS      Z12, Z10, Z10
-	VMOVAPS     Z7, Z12
-	VFMADD231PS Z6, Z11, Z12
-	VFMADD213PS Z8, Z11, Z12
-	VFMADD213PS Z9, Z11, Z12
-	VMULPS      Z12, Z10, Z11
-	VMULPS      Z12, Z12, Z12
-	VFMADD231PS Z10, Z10, Z12
-	VADDPS      Z11, Z11, Z10
-	VDIVPS      Z12, Z10, Z10
+	VMULPS      Z13, Z13, Z11
+	VMULPS      Z13, Z10, Z12
+	VFMADD231PS Z10, Z10, Z11
+	VADDPS      Z12, Z12, Z10
+	VDIVPS      Z11, Z10, Z10
 	VMOVUPS     Z10, K1, (AX)
 
 done5:
@@ -2564,9 +6558,9 @@ row1:
 loop3:
 	VMOVUPS      (CX), Z0
 	VBROADCASTSS constantsAVX512<>+64(SB), Z1
+	VBROADCASTSS constantsAVX512<>+64(SB), Z2
 	VMAXPS       Z0, Z1, Z0
-	VBROADCASTSS constantsAVX512<>+64(SB), Z1
-	VADDPS       Z1, Z0, Z0
+	VADDPS       Z2, Z0, Z0
 	VMOVUPS      Z0, (AX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, CX
@@ -2583,9 +6577,9 @@ done4:
 	KMOVW        BX, K1
 	VMOVUPS.Z    (CX), K1, Z0
 	VBROADCASTSS constantsAVX512<>+64(SB), Z1
+	VBROADCASTSS constantsAVX512<>+64(SB), Z2
 	VMAXPS       Z0, Z1, Z0
-	VBROADCASTSS constantsAVX512<>+64(SB), Z1
-	VADDPS       Z1, Z0, Z0
+	VADDPS       Z2, Z0, Z0
 	VMOVUPS      Z0, K1, (AX)
 
 done5:
@@ -2636,8 +6630,8 @@ row1:
 
 loop3:
 	VMOVUPS      (DX), Z0
-	VMOVUPS      (CX), Z1
 	VBROADCASTSS constantsAVX512<>+60(SB), Z2
+	VMOVUPS      (CX), Z1
 	VFNMADD231PS Z0, Z0, Z2
 	VMULPS       Z2, Z1, Z0
 	VMOVUPS      Z0, (AX)
@@ -2656,8 +6650,8 @@ done4:
 	BZHIL        BX, SI, SI
 	KMOVW        SI, K1
 	VMOVUPS.Z    (DX), K1, Z0
-	VMOVUPS.Z    (CX), K1, Z1
 	VBROADCASTSS constantsAVX512<>+60(SB), Z2
+	VMOVUPS.Z    (CX), K1, Z1
 	VFNMADD231PS Z0, Z0, Z2
 	VMULPS       Z2, Z1, Z0
 	VMOVUPS      Z0, K1, (AX)
@@ -2714,11 +6708,11 @@ row1:
 	JLT  done4
 
 loop3:
-	VMOVUPS      (DX), Z0
 	VMOVUPS      (CX), Z1
 	VBROADCASTSS constantsAVX512<>+60(SB), Z2
-	VMULPS       Z2, Z1, Z1
+	VMOVUPS      (DX), Z0
 	VPXORD       Z3, Z3, Z3
+	VMULPS       Z2, Z1, Z1
 	VCMPPS       $0x1e, Z3, Z0, K1
 	VMOVAPS.Z    Z1, K1, Z0
 	VMOVUPS      Z0, (AX)
@@ -2736,11 +6730,11 @@ done4:
 	MOVL         $-1, SI
 	BZHIL        BX, SI, SI
 	KMOVW        SI, K1
-	VMOVUPS.Z    (DX), K1, Z0
 	VMOVUPS.Z    (CX), K1, Z1
 	VBROADCASTSS constantsAVX512<>+60(SB), Z2
-	VMULPS       Z2, Z1, Z1
+	VMOVUPS.Z    (DX), K1, Z0
 	VPXORD       Z4, Z4, Z4
+	VMULPS       Z2, Z1, Z1
 	VCMPPS       $0x1e, Z4, Z0, K2
 	VMOVAPS.Z    Z1, K2, Z0
 	VMOVUPS      Z0, K1, (AX)
@@ -2795,15 +6789,6 @@ TEXT ·lstmForwardAVX512(SB), NOSPLIT, $8-80
 	VBROADCASTSS constantsAVX512<>+52(SB), Z13
 	VBROADCASTSS constantsAVX512<>+56(SB), Z14
 	VBROADCASTSS constantsAVX512<>+60(SB), Z15
-	VBROADCASTSS constantsAVX512<>+60(SB), Z16
-	VBROADCASTSS constantsAVX512<>+44(SB), Z17
-	VBROADCASTSS constantsAVX512<>+68(SB), Z18
-	VBROADCASTSS constantsAVX512<>+72(SB), Z19
-	VBROADCASTSS constantsAVX512<>+76(SB), Z20
-	VBROADCASTSS constantsAVX512<>+80(SB), Z21
-	VBROADCASTSS constantsAVX512<>+84(SB), Z22
-	VBROADCASTSS constantsAVX512<>+60(SB), Z23
-	VBROADCASTSS constantsAVX512<>+88(SB), Z24
 
 row1:
 	// A row.
@@ -2820,106 +6805,215 @@ row1:
 
 	// 16 elements at a time.
 	CMPQ SI, $+16
-	JLT  done4
+	JLT  done3
 
-loop3:
-	// Input and cell gates.
-	VMOVUPS      (DX), Z25
+	// Input and cell gates. Forget gate and c. Output gate.
+	VMOVUPS      (DX), Z17
+	VMOVUPS      64(DX), Z25
+	VMOVAPS      Z4, Z18
+	VMOVUPS      128(DX), Z20
+	VMOVAPS      Z8, Z26
+	VBROADCASTSS constantsAVX512<>+72(SB), Z19
+	VBROADCASTSS constantsAVX512<>+68(SB), Z16
+	VBROADCASTSS constantsAVX512<>+76(SB), Z28
+	VMOVAPS      Z7, Z30
+	VBROADCASTSS constantsAVX512<>+92(SB), Z27
+	VBROADCASTSS constantsAVX512<>+88(SB), Z21
+	VBROADCASTSS constantsAVX512<>+80(SB), Z29
+	VMOVAPS      Z13, Z22
+	VBROADCASTSS constantsAVX512<>+96(SB), Z23
+	VBROADCASTSS constantsAVX512<>+84(SB), Z31
+	VMOVAPS      Z10, Z24
+	VMINPS       Z17, Z0, Z17
 	VMINPS       Z25, Z0, Z25
+	VMINPS       Z20, Z5, Z20
+	VMAXPS       Z17, Z1, Z17
 	VMAXPS       Z25, Z1, Z25
-	VMOVAPS      Z4, Z26
+	VMAXPS       Z20, Z6, Z20
+	VFNMADD231PS Z2, Z17, Z18
 	VFNMADD231PS Z2, Z25, Z26
-	VSUBPS       Z4, Z26, Z27
+	VFMADD231PS  Z20, Z20, Z30
+	VFMADD231PS  Z12, Z30, Z22
+	VFMADD231PS  Z9, Z30, Z24
+	VFMADD213PS  Z14, Z30, Z22
+	VFMADD213PS  Z11, Z30, Z24
+	VFMADD213PS  Z15, Z30, Z22
+	VSUBPS       Z4, Z18, Z30
+	VMULPS       Z24, Z20, Z24
+	VSUBPS       Z8, Z26, Z20
+	VPSLLD       $0x17, Z18, Z18
 	VPSLLD       $0x17, Z26, Z26
-	VFMADD231PS  Z3, Z27, Z25
-	VMOVAPS      Z19, Z27
-	VFMADD231PS  Z18, Z25, Z27
-	VFMADD213PS  Z20, Z25, Z27
-	VFMADD213PS  Z21, Z25, Z27
-	VFMADD213PS  Z22, Z25, Z27
+	VFMADD231PS  Z3, Z30, Z17
+	VBROADCASTSS constantsAVX512<>+100(SB), Z30
+	VFMADD231PS  Z3, Z20, Z25
+	VBROADCASTSS constantsAVX512<>+60(SB), Z20
+	VFMADD231PS  Z16, Z17, Z19
+	VBROADCASTSS constantsAVX512<>+104(SB), Z16
+	VFMADD231PS  Z21, Z25, Z27
+	VBROADCASTSS constantsAVX512<>+44(SB), Z21
+	VFMADD213PS  Z28, Z17, Z19
+	VBROADCASTSS constantsAVX512<>+108(SB), Z28
 	VFMADD213PS  Z23, Z25, Z27
-	VFMADD213PS  Z17, Z26, Z27
-	VMOVUPS      128(DX), Z25
-	VMINPS       Z25, Z5, Z25
-	VMAXPS       Z25, Z6, Z25
-	VMOVAPS      Z7, Z26
-	VFMADD231PS  Z25, Z25, Z26
-	VMOVAPS      Z10, Z28
-	VFMADD231PS  Z9, Z26, Z28
-	VFMADD213PS  Z11, Z26, Z28
-	VMULPS       Z28, Z25, Z25
-	VMOVAPS      Z13, Z28
-	VFMADD231PS  Z12, Z26, Z28
-	VFMADD213PS  Z14, Z26, Z28
-	VFMADD213PS  Z15, Z26, Z28
-	VMULPS       Z28, Z25, Z26
-	VMULPS       Z28, Z28, Z28
-	VFMADD231PS  Z25, Z25, Z28
-	VMULPS       Z28, Z27, Z25
-	VDIVPS       Z25, Z16, Z25
-	VMULPS       Z25, Z26, Z25
-
-	// Forget gate and c.
-	VMOVUPS      64(DX), Z26
-	VMINPS       Z26, Z0, Z26
-	VMAXPS       Z26, Z1, Z26
-	VMOVAPS      Z8, Z27
-	VFNMADD231PS Z2, Z26, Z27
-	VSUBPS       Z8, Z27, Z28
-	VPSLLD       $0x17, Z27, Z27
-	VFMADD231PS  Z3, Z28, Z26
-	VBROADCASTSS constantsAVX512<>+92(SB), Z28
-	VFMADD231PS  Z24, Z26, Z28
-	VBROADCASTSS constantsAVX512<>+96(SB), Z29
-	VFMADD213PS  Z29, Z26, Z28
-	VBROADCASTSS constantsAVX512<>+100(SB), Z29
-	VFMADD213PS  Z29, Z26, Z28
-	VBROADCASTSS constantsAVX512<>+104(SB), Z29
-	VFMADD213PS  Z29, Z26, Z28
-	VBROADCASTSS constantsAVX512<>+108(SB), Z29
-	VFMADD213PS  Z29, Z26, Z28
+	VMULPS       Z22, Z22, Z23
+	VMULPS       Z22, Z24, Z22
+	VFMADD213PS  Z29, Z17, Z19
 	VBROADCASTSS constantsAVX512<>+60(SB), Z29
-	VFMADD213PS  Z29, Z26, Z28
-	VFMADD213PS  Z16, Z27, Z28
-	VDIVPS       Z28, Z16, Z26
-	VMOVUPS      (BX), Z27
-	VFMADD231PS  Z27, Z26, Z25
-	VMOVUPS      Z25, (CX)
+	VFMADD213PS  Z30, Z25, Z27
+	VFMADD231PS  Z24, Z24, Z23
+	VBROADCASTSS constantsAVX512<>+60(SB), Z24
+	VBROADCASTSS constantsAVX512<>+60(SB), Z30
+	VFMADD213PS  Z31, Z17, Z19
+	VBROADCASTSS constantsAVX512<>+60(SB), Z31
+	VFMADD213PS  Z16, Z25, Z27
+	VMOVUPS      (BX), Z16
+	VFMADD213PS  Z20, Z17, Z19
+	VMOVAPS      Z4, Z17
+	VBROADCASTSS constantsAVX512<>+72(SB), Z20
+	VFMADD213PS  Z28, Z25, Z27
+	VBROADCASTSS constantsAVX512<>+68(SB), Z28
+	VFMADD213PS  Z21, Z18, Z19
+	VBROADCASTSS constantsAVX512<>+76(SB), Z18
+	VBROADCASTSS constantsAVX512<>+80(SB), Z21
+	VFMADD213PS  Z29, Z25, Z27
+	VBROADCASTSS constantsAVX512<>+84(SB), Z25
+	VBROADCASTSS constantsAVX512<>+60(SB), Z29
+	VMULPS       Z23, Z19, Z19
+	VBROADCASTSS constantsAVX512<>+44(SB), Z23
+	VFMADD213PS  Z30, Z26, Z27
+	VDIVPS       Z19, Z24, Z19
+	VDIVPS       Z27, Z31, Z24
+	VMULPS       Z19, Z22, Z19
+	VFMADD231PS  Z16, Z24, Z19
+	VMOVUPS      Z19, (CX)
+	VMOVUPS      192(DX), Z16
+	VMINPS       Z16, Z0, Z16
+	VMAXPS       Z16, Z1, Z16
+	VFNMADD231PS Z2, Z16, Z17
+	VSUBPS       Z4, Z17, Z22
+	VPSLLD       $0x17, Z17, Z17
+	VFMADD231PS  Z3, Z22, Z16
+	VFMADD231PS  Z28, Z16, Z20
+	VFMADD213PS  Z18, Z16, Z20
+	VFMADD213PS  Z21, Z16, Z20
+	VFMADD213PS  Z25, Z16, Z20
+	VFMADD213PS  Z29, Z16, Z20
+	VFMADD213PS  Z23, Z17, Z20
+	ADDQ         $-16, SI
+	CMPQ         SI, $+16
+	JLT          done5
 
-	// Output gate and h.
-	VMOVUPS      192(DX), Z26
-	VMINPS       Z26, Z0, Z26
-	VMAXPS       Z26, Z1, Z26
-	VMOVAPS      Z4, Z27
-	VFNMADD231PS Z2, Z26, Z27
-	VSUBPS       Z4, Z27, Z28
-	VPSLLD       $0x17, Z27, Z27
-	VFMADD231PS  Z3, Z28, Z26
-	VMOVAPS      Z19, Z28
-	VFMADD231PS  Z18, Z26, Z28
-	VFMADD213PS  Z20, Z26, Z28
-	VFMADD213PS  Z21, Z26, Z28
-	VFMADD213PS  Z22, Z26, Z28
-	VFMADD213PS  Z23, Z26, Z28
-	VFMADD213PS  Z17, Z27, Z28
-	VMINPS       Z25, Z5, Z25
-	VMAXPS       Z25, Z6, Z25
-	VMOVAPS      Z7, Z26
-	VFMADD231PS  Z25, Z25, Z26
-	VMOVAPS      Z10, Z27
-	VFMADD231PS  Z9, Z26, Z27
-	VFMADD213PS  Z11, Z26, Z27
-	VMULPS       Z27, Z25, Z25
-	VMOVAPS      Z13, Z27
-	VFMADD231PS  Z12, Z26, Z27
-	VFMADD213PS  Z14, Z26, Z27
-	VFMADD213PS  Z15, Z26, Z27
-	VMULPS       Z27, Z25, Z26
-	VMULPS       Z27, Z27, Z27
-	VFMADD231PS  Z25, Z25, Z27
-	VMULPS       Z27, Z28, Z25
-	VDIVPS       Z25, Z26, Z25
-	VMOVUPS      Z25, (AX)
+loop4:
+	// h of the units before. Input and cell gates. Forget gate and c. Output gate.
+	VMOVUPS      256(DX), Z17
+	VMOVUPS      64(BX), Z16
+	VMINPS       Z19, Z5, Z18
+	VMOVAPS      Z7, Z19
+	VMOVAPS      Z13, Z22
+	VMOVAPS      Z10, Z21
+	VMAXPS       Z18, Z6, Z18
+	VMOVAPS      Z4, Z23
+	VFMADD231PS  Z18, Z18, Z19
+	VMINPS       Z17, Z0, Z17
+	VMAXPS       Z17, Z1, Z17
+	VFMADD231PS  Z12, Z19, Z22
+	VFMADD231PS  Z9, Z19, Z21
+	VFNMADD231PS Z2, Z17, Z23
+	VFMADD213PS  Z14, Z19, Z22
+	VFMADD213PS  Z11, Z19, Z21
+	VBROADCASTSS constantsAVX512<>+72(SB), Z25
+	VSUBPS       Z4, Z23, Z24
+	VPSLLD       $0x17, Z23, Z23
+	VFMADD231PS  Z3, Z24, Z17
+	VFMADD213PS  Z15, Z19, Z22
+	VMULPS       Z21, Z18, Z18
+	VBROADCASTSS constantsAVX512<>+68(SB), Z21
+	VBROADCASTSS constantsAVX512<>+76(SB), Z24
+	VBROADCASTSS constantsAVX512<>+80(SB), Z26
+	VMULPS       Z22, Z22, Z19
+	VMULPS       Z22, Z18, Z22
+	VBROADCASTSS constantsAVX512<>+84(SB), Z27
+	VFMADD231PS  Z21, Z17, Z25
+	VFMADD231PS  Z18, Z18, Z19
+	VFMADD213PS  Z24, Z17, Z25
+	VMULPS       Z19, Z20, Z18
+	VBROADCASTSS constantsAVX512<>+60(SB), Z19
+	VFMADD213PS  Z26, Z17, Z25
+	VDIVPS       Z18, Z22, Z18
+	VFMADD213PS  Z27, Z17, Z25
+	VFMADD213PS  Z19, Z17, Z25
+	VMOVUPS      Z18, (AX)
+	VMOVUPS      384(DX), Z18
+	VMOVAPS      Z7, Z19
+	VMOVAPS      Z13, Z21
+	VMOVAPS      Z10, Z20
+	VBROADCASTSS constantsAVX512<>+44(SB), Z17
+	VBROADCASTSS constantsAVX512<>+60(SB), Z22
+	VMINPS       Z18, Z5, Z18
+	VFMADD213PS  Z17, Z23, Z25
+	VMOVUPS      320(DX), Z17
+	VMAXPS       Z18, Z6, Z18
+	VMOVAPS      Z8, Z23
+	VFMADD231PS  Z18, Z18, Z19
+	VMINPS       Z17, Z0, Z17
+	VMAXPS       Z17, Z1, Z17
+	VFMADD231PS  Z12, Z19, Z21
+	VFMADD231PS  Z9, Z19, Z20
+	VFNMADD231PS Z2, Z17, Z23
+	VFMADD213PS  Z14, Z19, Z21
+	VFMADD213PS  Z11, Z19, Z20
+	VBROADCASTSS constantsAVX512<>+92(SB), Z26
+	VSUBPS       Z8, Z23, Z24
+	VPSLLD       $0x17, Z23, Z23
+	VFMADD213PS  Z15, Z19, Z21
+	VFMADD231PS  Z3, Z24, Z17
+	VMULPS       Z20, Z18, Z18
+	VBROADCASTSS constantsAVX512<>+88(SB), Z20
+	VBROADCASTSS constantsAVX512<>+96(SB), Z24
+	VBROADCASTSS constantsAVX512<>+100(SB), Z27
+	VMULPS       Z21, Z21, Z19
+	VMULPS       Z21, Z18, Z21
+	VBROADCASTSS constantsAVX512<>+104(SB), Z28
+	VFMADD231PS  Z20, Z17, Z26
+	VFMADD231PS  Z18, Z18, Z19
+	VFMADD213PS  Z24, Z17, Z26
+	VMULPS       Z19, Z25, Z18
+	VBROADCASTSS constantsAVX512<>+108(SB), Z19
+	VFMADD213PS  Z27, Z17, Z26
+	VDIVPS       Z18, Z22, Z18
+	VBROADCASTSS constantsAVX512<>+60(SB), Z20
+	VFMADD213PS  Z28, Z17, Z26
+	VFMADD213PS  Z19, Z17, Z26
+	VMULPS       Z18, Z21, Z18
+	VBROADCASTSS constantsAVX512<>+60(SB), Z19
+	VFMADD213PS  Z20, Z17, Z26
+	VBROADCASTSS constantsAVX512<>+60(SB), Z17
+	VMOVAPS      Z4, Z20
+	VBROADCASTSS constantsAVX512<>+72(SB), Z21
+	VBROADCASTSS constantsAVX512<>+68(SB), Z22
+	VBROADCASTSS constantsAVX512<>+76(SB), Z24
+	VBROADCASTSS constantsAVX512<>+80(SB), Z25
+	VBROADCASTSS constantsAVX512<>+84(SB), Z27
+	VFMADD213PS  Z19, Z23, Z26
+	VBROADCASTSS constantsAVX512<>+60(SB), Z23
+	VDIVPS       Z26, Z17, Z17
+	VFMADD231PS  Z16, Z17, Z18
+	VBROADCASTSS constantsAVX512<>+44(SB), Z17
+	VMOVUPS      Z18, 64(CX)
+	VMOVUPS      448(DX), Z16
+	VMOVAPS      Z18, Z19
+	VMINPS       Z16, Z0, Z16
+	VMAXPS       Z16, Z1, Z16
+	VFNMADD231PS Z2, Z16, Z20
+	VSUBPS       Z4, Z20, Z18
+	VPSLLD       $0x17, Z20, Z20
+	VFMADD231PS  Z3, Z18, Z16
+	VFMADD231PS  Z22, Z16, Z21
+	VFMADD213PS  Z24, Z16, Z21
+	VFMADD213PS  Z25, Z16, Z21
+	VFMADD213PS  Z27, Z16, Z21
+	VFMADD213PS  Z23, Z16, Z21
+	VFMADD213PS  Z17, Z20, Z21
+	VMOVAPS      Z21, Z20
 	ADDQ         $+64, AX
 	ADDQ         $+64, CX
 	ADDQ         $+64, DX
@@ -2927,115 +7021,153 @@ loop3:
 	ADDQ         $+192, DX
 	ADDQ         $-16, SI
 	CMPQ         SI, $+16
-	JGE          loop3
+	JGE          loop4
 
-done4:
+done5:
+	// h of the units before.
+	VMINPS      Z19, Z5, Z16
+	VMOVAPS     Z7, Z17
+	VMOVAPS     Z13, Z19
+	VMOVAPS     Z10, Z18
+	VMAXPS      Z16, Z6, Z16
+	VFMADD231PS Z16, Z16, Z17
+	VFMADD231PS Z12, Z17, Z19
+	VFMADD231PS Z9, Z17, Z18
+	VFMADD213PS Z14, Z17, Z19
+	VFMADD213PS Z11, Z17, Z18
+	VFMADD213PS Z15, Z17, Z19
+	VMULPS      Z18, Z16, Z16
+	VMULPS      Z19, Z19, Z17
+	VMULPS      Z19, Z16, Z18
+	VFMADD231PS Z16, Z16, Z17
+	VMULPS      Z17, Z20, Z16
+	VDIVPS      Z16, Z18, Z16
+	VMOVUPS     Z16, (AX)
+	ADDQ        $+64, AX
+	ADDQ        $+64, CX
+	ADDQ        $+64, DX
+	ADDQ        $+64, BX
+	ADDQ        $+192, DX
+
+done3:
 	// The last elements.
 	TESTQ SI, SI
-	JEQ   done5
+	JEQ   done6
 	MOVL  $-1, DI
 	BZHIL SI, DI, DI
 	KMOVW DI, K1
 
-	// Input and cell gates.
-	VMOVUPS.Z    (DX), K1, Z25
+	// Input and cell gates. Forget gate and c. Output gate. h of the units before.
+	VMOVUPS.Z    (DX), K1, Z17
+	VMOVUPS.Z    64(DX), K1, Z25
+	VMOVAPS      Z4, Z18
+	VMOVUPS.Z    128(DX), K1, Z20
+	VMOVAPS      Z8, Z26
+	VBROADCASTSS constantsAVX512<>+72(SB), Z19
+	VBROADCASTSS constantsAVX512<>+68(SB), Z16
+	VBROADCASTSS constantsAVX512<>+76(SB), Z28
+	VMOVAPS      Z7, Z30
+	VBROADCASTSS constantsAVX512<>+92(SB), Z27
+	VBROADCASTSS constantsAVX512<>+88(SB), Z21
+	VBROADCASTSS constantsAVX512<>+80(SB), Z29
+	VMOVAPS      Z13, Z22
+	VBROADCASTSS constantsAVX512<>+96(SB), Z23
+	VBROADCASTSS constantsAVX512<>+84(SB), Z31
+	VMOVAPS      Z10, Z24
+	VMINPS       Z17, Z0, Z17
 	VMINPS       Z25, Z0, Z25
+	VMINPS       Z20, Z5, Z20
+	VMAXPS       Z17, Z1, Z17
 	VMAXPS       Z25, Z1, Z25
-	VMOVAPS      Z4, Z26
+	VMAXPS       Z20, Z6, Z20
+	VFNMADD231PS Z2, Z17, Z18
 	VFNMADD231PS Z2, Z25, Z26
-	VSUBPS       Z4, Z26, Z27
+	VFMADD231PS  Z20, Z20, Z30
+	VFMADD231PS  Z12, Z30, Z22
+	VFMADD231PS  Z9, Z30, Z24
+	VFMADD213PS  Z14, Z30, Z22
+	VFMADD213PS  Z11, Z30, Z24
+	VFMADD213PS  Z15, Z30, Z22
+	VSUBPS       Z4, Z18, Z30
+	VMULPS       Z24, Z20, Z24
+	VSUBPS       Z8, Z26, Z20
+	VPSLLD       $0x17, Z18, Z18
 	VPSLLD       $0x17, Z26, Z26
-	VFMADD231PS  Z3, Z27, Z25
-	VMOVAPS      Z19, Z27
-	VFMADD231PS  Z18, Z25, Z27
-	VFMADD213PS  Z20, Z25, Z27
-	VFMADD213PS  Z21, Z25, Z27
-	VFMADD213PS  Z22, Z25, Z27
+	VFMADD231PS  Z3, Z30, Z17
+	VBROADCASTSS constantsAVX512<>+100(SB), Z30
+	VFMADD231PS  Z3, Z20, Z25
+	VBROADCASTSS constantsAVX512<>+60(SB), Z20
+	VFMADD231PS  Z16, Z17, Z19
+	VBROADCASTSS constantsAVX512<>+104(SB), Z16
+	VFMADD231PS  Z21, Z25, Z27
+	VBROADCASTSS constantsAVX512<>+44(SB), Z21
+	VFMADD213PS  Z28, Z17, Z19
+	VBROADCASTSS constantsAVX512<>+108(SB), Z28
 	VFMADD213PS  Z23, Z25, Z27
-	VFMADD213PS  Z17, Z26, Z27
-	VMOVUPS.Z    128(DX), K1, Z25
-	VMINPS       Z25, Z5, Z25
-	VMAXPS       Z25, Z6, Z25
-	VMOVAPS      Z7, Z26
-	VFMADD231PS  Z25, Z25, Z26
-	VMOVAPS      Z10, Z28
-	VFMADD231PS  Z9, Z26, Z28
-	VFMADD213PS  Z11, Z26, Z28
-	VMULPS       Z28, Z25, Z25
-	VMOVAPS      Z13, Z28
-	VFMADD231PS  Z12, Z26, Z28
-	VFMADD213PS  Z14, Z26, Z28
-	VFMADD213PS  Z15, Z26, Z28
-	VMULPS       Z28, Z25, Z26
-	VMULPS       Z28, Z28, Z28
-	VFMADD231PS  Z25, Z25, Z28
-	VMULPS       Z28, Z27, Z25
-	VDIVPS       Z25, Z16, Z25
-	VMULPS       Z25, Z26, Z25
-
-	// Forget gate and c.
-	VMOVUPS.Z    64(DX), K1, Z26
-	VMINPS       Z26, Z0, Z26
-	VMAXPS       Z26, Z1, Z26
-	VMOVAPS      Z8, Z27
-	VFNMADD231PS Z2, Z26, Z27
-	VSUBPS       Z8, Z27, Z28
-	VPSLLD       $0x17, Z27, Z27
-	VFMADD231PS  Z3, Z28, Z26
-	VBROADCASTSS constantsAVX512<>+92(SB), Z28
-	VFMADD231PS  Z24, Z26, Z28
-	VBROADCASTSS constantsAVX512<>+96(SB), Z29
-	VFMADD213PS  Z29, Z26, Z28
-	VBROADCASTSS constantsAVX512<>+100(SB), Z29
-	VFMADD213PS  Z29, Z26, Z28
-	VBROADCASTSS constantsAVX512<>+104(SB), Z29
-	VFMADD213PS  Z29, Z26, Z28
-	VBROADCASTSS constantsAVX512<>+108(SB), Z29
-	VFMADD213PS  Z29, Z26, Z28
+	VMULPS       Z22, Z22, Z23
+	VMULPS       Z22, Z24, Z22
+	VFMADD213PS  Z29, Z17, Z19
 	VBROADCASTSS constantsAVX512<>+60(SB), Z29
-	VFMADD213PS  Z29, Z26, Z28
-	VFMADD213PS  Z16, Z27, Z28
-	VDIVPS       Z28, Z16, Z26
-	VMOVUPS.Z    (BX), K1, Z27
-	VFMADD231PS  Z27, Z26, Z25
-	VMOVUPS      Z25, K1, (CX)
+	VFMADD213PS  Z30, Z25, Z27
+	VFMADD231PS  Z24, Z24, Z23
+	VBROADCASTSS constantsAVX512<>+60(SB), Z24
+	VBROADCASTSS constantsAVX512<>+60(SB), Z30
+	VFMADD213PS  Z31, Z17, Z19
+	VBROADCASTSS constantsAVX512<>+60(SB), Z31
+	VFMADD213PS  Z16, Z25, Z27
+	VMOVUPS.Z    (BX), K1, Z16
+	VFMADD213PS  Z20, Z17, Z19
+	VMOVAPS      Z4, Z17
+	VBROADCASTSS constantsAVX512<>+72(SB), Z20
+	VFMADD213PS  Z28, Z25, Z27
+	VBROADCASTSS constantsAVX512<>+68(SB), Z28
+	VFMADD213PS  Z21, Z18, Z19
+	VBROADCASTSS constantsAVX512<>+76(SB), Z18
+	VMOVAPS      Z7, Z21
+	VFMADD213PS  Z29, Z25, Z27
+	VBROADCASTSS constantsAVX512<>+80(SB), Z25
+	VMOVAPS      Z13, Z29
+	VMULPS       Z23, Z19, Z19
+	VBROADCASTSS constantsAVX512<>+84(SB), Z23
+	VFMADD213PS  Z30, Z26, Z27
+	VMOVAPS      Z10, Z30
+	VBROADCASTSS constantsAVX512<>+60(SB), Z26
+	VDIVPS       Z19, Z24, Z19
+	VBROADCASTSS constantsAVX512<>+44(SB), Z24
+	VDIVPS       Z27, Z31, Z27
+	VMULPS       Z19, Z22, Z19
+	VFMADD231PS  Z16, Z27, Z19
+	VMOVUPS      Z19, K1, (CX)
+	VMOVUPS.Z    192(DX), K1, Z16
+	VMINPS       Z19, Z5, Z19
+	VMAXPS       Z19, Z6, Z19
+	VFMADD231PS  Z19, Z19, Z21
+	VMINPS       Z16, Z0, Z16
+	VMAXPS       Z16, Z1, Z16
+	VFMADD231PS  Z12, Z21, Z29
+	VFMADD231PS  Z9, Z21, Z30
+	VFNMADD231PS Z2, Z16, Z17
+	VFMADD213PS  Z14, Z21, Z29
+	VFMADD213PS  Z11, Z21, Z30
+	VSUBPS       Z4, Z17, Z22
+	VPSLLD       $0x17, Z17, Z17
+	VFMADD231PS  Z3, Z22, Z16
+	VFMADD213PS  Z15, Z21, Z29
+	VMULPS       Z30, Z19, Z19
+	VFMADD231PS  Z28, Z16, Z20
+	VMULPS       Z29, Z29, Z21
+	VMULPS       Z29, Z19, Z22
+	VFMADD213PS  Z18, Z16, Z20
+	VFMADD231PS  Z19, Z19, Z21
+	VFMADD213PS  Z25, Z16, Z20
+	VFMADD213PS  Z23, Z16, Z20
+	VFMADD213PS  Z26, Z16, Z20
+	VFMADD213PS  Z24, Z17, Z20
+	VMULPS       Z21, Z20, Z16
+	VDIVPS       Z16, Z22, Z16
+	VMOVUPS      Z16, K1, (AX)
 
-	// Output gate and h.
-	VMOVUPS.Z    192(DX), K1, Z26
-	VMINPS       Z26, Z0, Z26
-	VMAXPS       Z26, Z1, Z26
-	VMOVAPS      Z4, Z27
-	VFNMADD231PS Z2, Z26, Z27
-	VSUBPS       Z4, Z27, Z28
-	VPSLLD       $0x17, Z27, Z27
-	VFMADD231PS  Z3, Z28, Z26
-	VMOVAPS      Z19, Z28
-	VFMADD231PS  Z18, Z26, Z28
-	VFMADD213PS  Z20, Z26, Z28
-	VFMADD213PS  Z21, Z26, Z28
-	VFMADD213PS  Z22, Z26, Z28
-	VFMADD213PS  Z23, Z26, Z28
-	VFMADD213PS  Z17, Z27, Z28
-	VMINPS       Z25, Z5, Z25
-	VMAXPS       Z25, Z6, Z25
-	VMOVAPS      Z7, Z26
-	VFMADD231PS  Z25, Z25, Z26
-	VMOVAPS      Z10, Z27
-	VFMADD231PS  Z9, Z26, Z27
-	VFMADD213PS  Z11, Z26, Z27
-	VMULPS       Z27, Z25, Z25
-	VMOVAPS      Z13, Z27
-	VFMADD231PS  Z12, Z26, Z27
-	VFMADD213PS  Z14, Z26, Z27
-	VFMADD213PS  Z15, Z26, Z27
-	VMULPS       Z27, Z25, Z26
-	VMULPS       Z27, Z27, Z27
-	VFMADD231PS  Z25, Z25, Z27
-	VMULPS       Z27, Z28, Z25
-	VDIVPS       Z25, Z26, Z25
-	VMOVUPS      Z25, K1, (AX)
-
-done5:
+done6:
 	// To the next row.
 	MOVQ hStride+32(FP), AX
 	SHLQ $0x02, AX
@@ -3090,15 +7222,6 @@ TEXT ·lstmForwardTrainAVX512(SB), NOSPLIT, $8-80
 	VBROADCASTSS constantsAVX512<>+52(SB), Z13
 	VBROADCASTSS constantsAVX512<>+56(SB), Z14
 	VBROADCASTSS constantsAVX512<>+60(SB), Z15
-	VBROADCASTSS constantsAVX512<>+60(SB), Z16
-	VBROADCASTSS constantsAVX512<>+44(SB), Z17
-	VBROADCASTSS constantsAVX512<>+68(SB), Z18
-	VBROADCASTSS constantsAVX512<>+72(SB), Z19
-	VBROADCASTSS constantsAVX512<>+76(SB), Z20
-	VBROADCASTSS constantsAVX512<>+80(SB), Z21
-	VBROADCASTSS constantsAVX512<>+84(SB), Z22
-	VBROADCASTSS constantsAVX512<>+60(SB), Z23
-	VBROADCASTSS constantsAVX512<>+88(SB), Z24
 
 row1:
 	// A row.
@@ -3115,116 +7238,239 @@ row1:
 
 	// 16 elements at a time.
 	CMPQ SI, $+16
-	JLT  done4
+	JLT  done3
 
-loop3:
-	// Input and cell gates.
-	VMOVUPS      (DX), Z25
-	VMINPS       Z25, Z0, Z25
-	VMAXPS       Z25, Z1, Z25
-	VMOVAPS      Z4, Z26
-	VFNMADD231PS Z2, Z25, Z26
-	VSUBPS       Z4, Z26, Z27
-	VPSLLD       $0x17, Z26, Z26
-	VFMADD231PS  Z3, Z27, Z25
-	VMOVAPS      Z19, Z27
-	VFMADD231PS  Z18, Z25, Z27
-	VFMADD213PS  Z20, Z25, Z27
-	VFMADD213PS  Z21, Z25, Z27
-	VFMADD213PS  Z22, Z25, Z27
-	VFMADD213PS  Z23, Z25, Z27
-	VFMADD213PS  Z17, Z26, Z27
-	VMOVUPS      128(DX), Z25
-	VMINPS       Z25, Z5, Z25
-	VMAXPS       Z25, Z6, Z25
-	VMOVAPS      Z7, Z26
-	VFMADD231PS  Z25, Z25, Z26
+	// Input and cell gates. Forget gate and c. Output gate.
+	VMOVUPS      (DX), Z17
+	VMOVAPS      Z4, Z18
+	VMOVUPS      128(DX), Z26
+	VBROADCASTSS constantsAVX512<>+72(SB), Z19
+	VBROADCASTSS constantsAVX512<>+68(SB), Z20
+	VBROADCASTSS constantsAVX512<>+76(SB), Z21
+	VMOVAPS      Z7, Z27
+	VBROADCASTSS constantsAVX512<>+80(SB), Z22
+	VBROADCASTSS constantsAVX512<>+84(SB), Z23
 	VMOVAPS      Z10, Z28
-	VFMADD231PS  Z9, Z26, Z28
-	VFMADD213PS  Z11, Z26, Z28
-	VMULPS       Z28, Z25, Z25
-	VMOVAPS      Z13, Z28
-	VFMADD231PS  Z12, Z26, Z28
-	VFMADD213PS  Z14, Z26, Z28
-	VFMADD213PS  Z15, Z26, Z28
-	VMULPS       Z28, Z25, Z26
-	VMULPS       Z28, Z28, Z28
-	VFMADD231PS  Z25, Z25, Z28
-	VMULPS       Z28, Z27, Z25
-	VDIVPS       Z25, Z16, Z25
-	VMULPS       Z25, Z26, Z29
-	VMULPS       Z17, Z28, Z28
-	VMULPS       Z25, Z28, Z28
-	VMOVUPS      Z28, (DX)
-	VADDPS       Z26, Z26, Z26
-	VMULPS       Z27, Z26, Z26
-	VMULPS       Z25, Z26, Z25
-	VMOVUPS      Z25, 128(DX)
-
-	// Forget gate and c.
-	VMOVUPS      64(DX), Z25
-	VMINPS       Z25, Z0, Z25
-	VMAXPS       Z25, Z1, Z25
-	VMOVAPS      Z8, Z26
-	VFNMADD231PS Z2, Z25, Z26
-	VSUBPS       Z8, Z26, Z27
-	VPSLLD       $0x17, Z26, Z26
-	VFMADD231PS  Z3, Z27, Z25
-	VBROADCASTSS constantsAVX512<>+92(SB), Z27
-	VFMADD231PS  Z24, Z25, Z27
-	VBROADCASTSS constantsAVX512<>+96(SB), Z28
-	VFMADD213PS  Z28, Z25, Z27
-	VBROADCASTSS constantsAVX512<>+100(SB), Z28
-	VFMADD213PS  Z28, Z25, Z27
-	VBROADCASTSS constantsAVX512<>+104(SB), Z28
-	VFMADD213PS  Z28, Z25, Z27
-	VBROADCASTSS constantsAVX512<>+108(SB), Z28
-	VFMADD213PS  Z28, Z25, Z27
+	VBROADCASTSS constantsAVX512<>+60(SB), Z24
+	VBROADCASTSS constantsAVX512<>+44(SB), Z25
+	VMOVUPS      (BX), Z16
+	VMOVAPS      Z13, Z29
+	VMINPS       Z17, Z0, Z17
+	VMINPS       Z26, Z5, Z26
+	VMAXPS       Z17, Z1, Z17
+	VMAXPS       Z26, Z6, Z30
+	VFNMADD231PS Z2, Z17, Z18
+	VFMADD231PS  Z30, Z30, Z27
+	VSUBPS       Z4, Z18, Z26
+	VFMADD231PS  Z12, Z27, Z29
+	VFMADD231PS  Z9, Z27, Z28
+	VPSLLD       $0x17, Z18, Z18
+	VFMADD231PS  Z3, Z26, Z17
+	VBROADCASTSS constantsAVX512<>+60(SB), Z26
+	VFMADD213PS  Z14, Z27, Z29
+	VFMADD213PS  Z11, Z27, Z28
+	VFMADD231PS  Z20, Z17, Z19
+	VBROADCASTSS constantsAVX512<>+44(SB), Z20
+	VFMADD213PS  Z15, Z27, Z29
+	VMULPS       Z28, Z30, Z27
+	VFMADD213PS  Z21, Z17, Z19
+	VMULPS       Z29, Z29, Z21
+	VMULPS       Z29, Z27, Z28
+	VFMADD213PS  Z22, Z17, Z19
+	VFMADD231PS  Z27, Z27, Z21
+	VADDPS       Z28, Z28, Z22
+	VFMADD213PS  Z23, Z17, Z19
+	VMULPS       Z20, Z21, Z20
+	VFMADD213PS  Z24, Z17, Z19
+	VFMADD213PS  Z25, Z18, Z19
+	VMOVAPS      Z8, Z17
+	VBROADCASTSS constantsAVX512<>+92(SB), Z18
+	VBROADCASTSS constantsAVX512<>+88(SB), Z23
+	VBROADCASTSS constantsAVX512<>+96(SB), Z24
+	VBROADCASTSS constantsAVX512<>+100(SB), Z25
+	VBROADCASTSS constantsAVX512<>+104(SB), Z27
+	VBROADCASTSS constantsAVX512<>+108(SB), Z29
+	VMULPS       Z21, Z19, Z21
+	VMULPS       Z19, Z22, Z19
+	VBROADCASTSS constantsAVX512<>+60(SB), Z22
+	VDIVPS       Z21, Z26, Z21
+	VMULPS       Z21, Z20, Z20
+	VMULPS       Z21, Z19, Z19
+	VMULPS       Z21, Z28, Z21
+	VBROADCASTSS constantsAVX512<>+60(SB), Z26
 	VBROADCASTSS constantsAVX512<>+60(SB), Z28
-	VFMADD213PS  Z28, Z25, Z27
-	VFMADD213PS  Z16, Z26, Z27
-	VDIVPS       Z27, Z16, Z25
-	VMOVUPS      (BX), Z26
-	VFMADD231PS  Z26, Z25, Z29
-	VMOVUPS      Z29, (CX)
-	VMOVUPS      Z25, 64(DX)
+	VMOVUPS      Z20, (DX)
+	VMOVUPS      Z19, 128(DX)
+	VMOVUPS      64(DX), Z19
+	VMINPS       Z19, Z0, Z19
+	VMOVAPS      Z4, Z20
+	VMAXPS       Z19, Z1, Z19
+	VFNMADD231PS Z2, Z19, Z17
+	VSUBPS       Z8, Z17, Z30
+	VPSLLD       $0x17, Z17, Z17
+	VBROADCASTSS constantsAVX512<>+72(SB), Z31
+	VFMADD231PS  Z3, Z30, Z19
+	VBROADCASTSS constantsAVX512<>+68(SB), Z30
+	VFMADD231PS  Z23, Z19, Z18
+	VBROADCASTSS constantsAVX512<>+76(SB), Z23
+	VFMADD213PS  Z24, Z19, Z18
+	VBROADCASTSS constantsAVX512<>+80(SB), Z24
+	VFMADD213PS  Z25, Z19, Z18
+	VBROADCASTSS constantsAVX512<>+84(SB), Z25
+	VFMADD213PS  Z27, Z19, Z18
+	VBROADCASTSS constantsAVX512<>+60(SB), Z27
+	VFMADD213PS  Z29, Z19, Z18
+	VBROADCASTSS constantsAVX512<>+44(SB), Z29
+	VFMADD213PS  Z22, Z19, Z18
+	VBROADCASTSS constantsAVX512<>+44(SB), Z19
+	VFMADD213PS  Z26, Z17, Z18
+	VDIVPS       Z18, Z28, Z17
+	VFMADD231PS  Z16, Z17, Z21
+	VMOVUPS      Z21, (CX)
+	VMOVUPS      Z17, 64(DX)
+	VMOVUPS      192(DX), Z16
+	VMINPS       Z16, Z0, Z16
+	VMAXPS       Z16, Z1, Z16
+	VFNMADD231PS Z2, Z16, Z20
+	VSUBPS       Z4, Z20, Z17
+	VPSLLD       $0x17, Z20, Z18
+	VFMADD231PS  Z3, Z17, Z16
+	VFMADD231PS  Z30, Z16, Z31
+	VFMADD213PS  Z23, Z16, Z31
+	VFMADD213PS  Z24, Z16, Z31
+	VFMADD213PS  Z25, Z16, Z31
+	VFMADD213PS  Z27, Z16, Z31
+	VFMADD213PS  Z29, Z18, Z31
+	VDIVPS       Z31, Z19, Z16
+	VMOVUPS      Z16, 192(DX)
+	ADDQ         $-16, SI
+	CMPQ         SI, $+16
+	JLT          done5
 
-	// Output gate and h.
-	VMOVUPS      192(DX), Z25
-	VMINPS       Z25, Z0, Z25
-	VMAXPS       Z25, Z1, Z25
-	VMOVAPS      Z4, Z26
-	VFNMADD231PS Z2, Z25, Z26
-	VSUBPS       Z4, Z26, Z27
-	VPSLLD       $0x17, Z26, Z26
-	VFMADD231PS  Z3, Z27, Z25
-	VMOVAPS      Z19, Z27
-	VFMADD231PS  Z18, Z25, Z27
-	VFMADD213PS  Z20, Z25, Z27
-	VFMADD213PS  Z21, Z25, Z27
-	VFMADD213PS  Z22, Z25, Z27
-	VFMADD213PS  Z23, Z25, Z27
-	VFMADD213PS  Z17, Z26, Z27
-	VMINPS       Z29, Z5, Z25
-	VMAXPS       Z25, Z6, Z25
-	VMOVAPS      Z7, Z26
-	VFMADD231PS  Z25, Z25, Z26
-	VMOVAPS      Z10, Z28
-	VFMADD231PS  Z9, Z26, Z28
-	VFMADD213PS  Z11, Z26, Z28
-	VMULPS       Z28, Z25, Z25
-	VMOVAPS      Z13, Z28
-	VFMADD231PS  Z12, Z26, Z28
-	VFMADD213PS  Z14, Z26, Z28
-	VFMADD213PS  Z15, Z26, Z28
-	VMULPS       Z28, Z25, Z26
-	VMULPS       Z28, Z28, Z28
-	VFMADD231PS  Z25, Z25, Z28
-	VMULPS       Z28, Z27, Z25
-	VDIVPS       Z25, Z26, Z25
-	VMOVUPS      Z25, (AX)
-	VDIVPS       Z27, Z17, Z25
-	VMOVUPS      Z25, 192(DX)
+loop4:
+	// h of the units before. Input and cell gates. Forget gate and c. Output gate.
+	VMOVUPS      256(DX), Z17
+	VMOVAPS      Z4, Z18
+	VMOVUPS      64(BX), Z16
+	VMINPS       Z21, Z5, Z19
+	VMOVAPS      Z7, Z20
+	VMOVAPS      Z13, Z22
+	VMOVAPS      Z10, Z21
+	VMAXPS       Z19, Z6, Z19
+	VFMADD231PS  Z19, Z19, Z20
+	VBROADCASTSS constantsAVX512<>+72(SB), Z23
+	VBROADCASTSS constantsAVX512<>+68(SB), Z24
+	VMINPS       Z17, Z0, Z17
+	VMAXPS       Z17, Z1, Z17
+	VFMADD231PS  Z12, Z20, Z22
+	VFMADD231PS  Z9, Z20, Z21
+	VFNMADD231PS Z2, Z17, Z18
+	VFMADD213PS  Z14, Z20, Z22
+	VFMADD213PS  Z11, Z20, Z21
+	VBROADCASTSS constantsAVX512<>+76(SB), Z26
+	VSUBPS       Z4, Z18, Z25
+	VPSLLD       $0x17, Z18, Z18
+	VFMADD231PS  Z3, Z25, Z17
+	VFMADD213PS  Z15, Z20, Z22
+	VMULPS       Z21, Z19, Z19
+	VBROADCASTSS constantsAVX512<>+80(SB), Z20
+	VBROADCASTSS constantsAVX512<>+84(SB), Z21
+	VFMADD231PS  Z24, Z17, Z23
+	VMULPS       Z22, Z22, Z24
+	VMULPS       Z22, Z19, Z22
+	VBROADCASTSS constantsAVX512<>+60(SB), Z25
+	VFMADD213PS  Z26, Z17, Z23
+	VFMADD231PS  Z19, Z19, Z24
+	VBROADCASTSS constantsAVX512<>+44(SB), Z19
+	VFMADD213PS  Z20, Z17, Z23
+	VMULPS       Z24, Z31, Z20
+	VFMADD213PS  Z21, Z17, Z23
+	VDIVPS       Z20, Z22, Z20
+	VMOVUPS      384(DX), Z21
+	VFMADD213PS  Z25, Z17, Z23
+	VFMADD213PS  Z19, Z18, Z23
+	VMOVUPS      Z20, (AX)
+	VMINPS       Z21, Z5, Z17
+	VMOVAPS      Z7, Z18
+	VMOVAPS      Z13, Z20
+	VMOVAPS      Z10, Z19
+	VBROADCASTSS constantsAVX512<>+60(SB), Z21
+	VBROADCASTSS constantsAVX512<>+44(SB), Z22
+	VMAXPS       Z17, Z6, Z17
+	VFMADD231PS  Z17, Z17, Z18
+	VFMADD231PS  Z12, Z18, Z20
+	VFMADD231PS  Z9, Z18, Z19
+	VFMADD213PS  Z14, Z18, Z20
+	VFMADD213PS  Z11, Z18, Z19
+	VMOVAPS      Z8, Z24
+	VFMADD213PS  Z15, Z18, Z20
+	VMULPS       Z19, Z17, Z17
+	VBROADCASTSS constantsAVX512<>+92(SB), Z19
+	VMULPS       Z20, Z20, Z18
+	VMULPS       Z20, Z17, Z20
+	VBROADCASTSS constantsAVX512<>+88(SB), Z25
+	VFMADD231PS  Z17, Z17, Z18
+	VADDPS       Z20, Z20, Z17
+	VBROADCASTSS constantsAVX512<>+96(SB), Z26
+	VMULPS       Z23, Z17, Z17
+	VMULPS       Z18, Z23, Z23
+	VMULPS       Z22, Z18, Z18
+	VBROADCASTSS constantsAVX512<>+100(SB), Z22
+	VDIVPS       Z23, Z21, Z21
+	VMULPS       Z21, Z18, Z18
+	VMULPS       Z21, Z17, Z17
+	VMULPS       Z21, Z20, Z20
+	VBROADCASTSS constantsAVX512<>+104(SB), Z21
+	VBROADCASTSS constantsAVX512<>+108(SB), Z23
+	VMOVUPS      Z18, 256(DX)
+	VMOVUPS      Z17, 384(DX)
+	VMOVUPS      320(DX), Z17
+	VBROADCASTSS constantsAVX512<>+60(SB), Z18
+	VBROADCASTSS constantsAVX512<>+60(SB), Z27
+	VBROADCASTSS constantsAVX512<>+60(SB), Z28
+	VMINPS       Z17, Z0, Z17
+	VMAXPS       Z17, Z1, Z17
+	VFNMADD231PS Z2, Z17, Z24
+	VSUBPS       Z8, Z24, Z29
+	VPSLLD       $0x17, Z24, Z24
+	VFMADD231PS  Z3, Z29, Z17
+	VMOVAPS      Z4, Z29
+	VFMADD231PS  Z25, Z17, Z19
+	VFMADD213PS  Z26, Z17, Z19
+	VBROADCASTSS constantsAVX512<>+72(SB), Z25
+	VBROADCASTSS constantsAVX512<>+68(SB), Z26
+	VFMADD213PS  Z22, Z17, Z19
+	VBROADCASTSS constantsAVX512<>+76(SB), Z22
+	VFMADD213PS  Z21, Z17, Z19
+	VBROADCASTSS constantsAVX512<>+80(SB), Z30
+	VFMADD213PS  Z23, Z17, Z19
+	VBROADCASTSS constantsAVX512<>+84(SB), Z23
+	VFMADD213PS  Z18, Z17, Z19
+	VBROADCASTSS constantsAVX512<>+60(SB), Z17
+	VFMADD213PS  Z27, Z24, Z19
+	VBROADCASTSS constantsAVX512<>+44(SB), Z18
+	VDIVPS       Z19, Z28, Z19
+	VFMADD231PS  Z16, Z19, Z20
+	VBROADCASTSS constantsAVX512<>+44(SB), Z16
+	VMOVUPS      Z20, 64(CX)
+	VMOVUPS      Z19, 320(DX)
+	VMOVUPS      448(DX), Z19
+	VMOVAPS      Z20, Z21
+	VMINPS       Z19, Z0, Z19
+	VMAXPS       Z19, Z1, Z19
+	VFNMADD231PS Z2, Z19, Z29
+	VSUBPS       Z4, Z29, Z20
+	VPSLLD       $0x17, Z29, Z24
+	VFMADD231PS  Z3, Z20, Z19
+	VFMADD231PS  Z26, Z19, Z25
+	VFMADD213PS  Z22, Z19, Z25
+	VFMADD213PS  Z30, Z19, Z25
+	VFMADD213PS  Z23, Z19, Z25
+	VFMADD213PS  Z17, Z19, Z25
+	VFMADD213PS  Z18, Z24, Z25
+	VDIVPS       Z25, Z16, Z16
+	VMOVAPS      Z25, Z31
+	VMOVUPS      Z16, 448(DX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, CX
 	ADDQ         $+64, DX
@@ -3232,125 +7478,165 @@ loop3:
 	ADDQ         $+192, DX
 	ADDQ         $-16, SI
 	CMPQ         SI, $+16
-	JGE          loop3
+	JGE          loop4
 
-done4:
+done5:
+	// h of the units before.
+	VMINPS      Z21, Z5, Z16
+	VMOVAPS     Z7, Z17
+	VMOVAPS     Z13, Z19
+	VMOVAPS     Z10, Z18
+	VMAXPS      Z16, Z6, Z16
+	VFMADD231PS Z16, Z16, Z17
+	VFMADD231PS Z12, Z17, Z19
+	VFMADD231PS Z9, Z17, Z18
+	VFMADD213PS Z14, Z17, Z19
+	VFMADD213PS Z11, Z17, Z18
+	VFMADD213PS Z15, Z17, Z19
+	VMULPS      Z18, Z16, Z16
+	VMULPS      Z19, Z19, Z17
+	VMULPS      Z19, Z16, Z18
+	VFMADD231PS Z16, Z16, Z17
+	VMULPS      Z17, Z31, Z16
+	VDIVPS      Z16, Z18, Z16
+	VMOVUPS     Z16, (AX)
+	ADDQ        $+64, AX
+	ADDQ        $+64, CX
+	ADDQ        $+64, DX
+	ADDQ        $+64, BX
+	ADDQ        $+192, DX
+
+done3:
 	// The last elements.
 	TESTQ SI, SI
-	JEQ   done5
+	JEQ   done6
 	MOVL  $-1, DI
 	BZHIL SI, DI, DI
 	KMOVW DI, K1
 
-	// Input and cell gates.
-	VMOVUPS.Z    (DX), K1, Z25
-	VMINPS       Z25, Z0, Z25
-	VMAXPS       Z25, Z1, Z25
-	VMOVAPS      Z4, Z26
-	VFNMADD231PS Z2, Z25, Z26
-	VSUBPS       Z4, Z26, Z27
-	VPSLLD       $0x17, Z26, Z26
-	VFMADD231PS  Z3, Z27, Z25
-	VMOVAPS      Z19, Z27
-	VFMADD231PS  Z18, Z25, Z27
-	VFMADD213PS  Z20, Z25, Z27
-	VFMADD213PS  Z21, Z25, Z27
-	VFMADD213PS  Z22, Z25, Z27
-	VFMADD213PS  Z23, Z25, Z27
-	VFMADD213PS  Z17, Z26, Z27
-	VMOVUPS.Z    128(DX), K1, Z25
-	VMINPS       Z25, Z5, Z25
-	VMAXPS       Z25, Z6, Z25
-	VMOVAPS      Z7, Z26
-	VFMADD231PS  Z25, Z25, Z26
-	VMOVAPS      Z10, Z28
-	VFMADD231PS  Z9, Z26, Z28
-	VFMADD213PS  Z11, Z26, Z28
-	VMULPS       Z28, Z25, Z25
-	VMOVAPS      Z13, Z28
-	VFMADD231PS  Z12, Z26, Z28
-	VFMADD213PS  Z14, Z26, Z28
-	VFMADD213PS  Z15, Z26, Z28
-	VMULPS       Z28, Z25, Z26
-	VMULPS       Z28, Z28, Z28
-	VFMADD231PS  Z25, Z25, Z28
-	VMULPS       Z28, Z27, Z25
-	VDIVPS       Z25, Z16, Z25
-	VMULPS       Z25, Z26, Z29
-	VMULPS       Z17, Z28, Z28
-	VMULPS       Z25, Z28, Z28
-	VMOVUPS      Z28, K1, (DX)
-	VADDPS       Z26, Z26, Z26
-	VMULPS       Z27, Z26, Z26
-	VMULPS       Z25, Z26, Z25
-	VMOVUPS      Z25, K1, 128(DX)
-
-	// Forget gate and c.
-	VMOVUPS.Z    64(DX), K1, Z25
-	VMINPS       Z25, Z0, Z25
-	VMAXPS       Z25, Z1, Z25
-	VMOVAPS      Z8, Z26
-	VFNMADD231PS Z2, Z25, Z26
-	VSUBPS       Z8, Z26, Z27
-	VPSLLD       $0x17, Z26, Z26
-	VFMADD231PS  Z3, Z27, Z25
-	VBROADCASTSS constantsAVX512<>+92(SB), Z27
-	VFMADD231PS  Z24, Z25, Z27
-	VBROADCASTSS constantsAVX512<>+96(SB), Z28
-	VFMADD213PS  Z28, Z25, Z27
-	VBROADCASTSS constantsAVX512<>+100(SB), Z28
-	VFMADD213PS  Z28, Z25, Z27
-	VBROADCASTSS constantsAVX512<>+104(SB), Z28
-	VFMADD213PS  Z28, Z25, Z27
-	VBROADCASTSS constantsAVX512<>+108(SB), Z28
-	VFMADD213PS  Z28, Z25, Z27
+	// Input and cell gates. Forget gate and c. Output gate. h of the units before.
+	VMOVUPS.Z    (DX), K1, Z17
+	VMOVAPS      Z4, Z18
+	VMOVUPS.Z    128(DX), K1, Z26
+	VBROADCASTSS constantsAVX512<>+72(SB), Z19
+	VBROADCASTSS constantsAVX512<>+68(SB), Z20
+	VBROADCASTSS constantsAVX512<>+76(SB), Z21
+	VBROADCASTSS constantsAVX512<>+80(SB), Z22
+	VBROADCASTSS constantsAVX512<>+84(SB), Z23
+	VBROADCASTSS constantsAVX512<>+60(SB), Z24
+	VBROADCASTSS constantsAVX512<>+44(SB), Z25
+	VMOVUPS.Z    (BX), K1, Z16
+	VMINPS       Z17, Z0, Z17
+	VMINPS       Z26, Z5, Z26
+	VMOVAPS      Z7, Z27
+	VMAXPS       Z17, Z1, Z17
+	VMAXPS       Z26, Z6, Z28
+	VMOVAPS      Z10, Z29
+	VFNMADD231PS Z2, Z17, Z18
+	VFMADD231PS  Z28, Z28, Z27
+	VSUBPS       Z4, Z18, Z26
+	VFMADD231PS  Z9, Z27, Z29
+	VPSLLD       $0x17, Z18, Z18
+	VFMADD231PS  Z3, Z26, Z17
+	VMOVAPS      Z13, Z26
+	VFMADD231PS  Z12, Z27, Z26
+	VFMADD213PS  Z11, Z27, Z29
+	VFMADD231PS  Z20, Z17, Z19
+	VFMADD213PS  Z14, Z27, Z26
+	VMULPS       Z29, Z28, Z20
+	VFMADD213PS  Z21, Z17, Z19
+	VFMADD213PS  Z15, Z27, Z26
+	VFMADD213PS  Z22, Z17, Z19
+	VBROADCASTSS constantsAVX512<>+60(SB), Z22
+	VMULPS       Z26, Z26, Z21
+	VMULPS       Z26, Z20, Z26
+	VFMADD213PS  Z23, Z17, Z19
+	VFMADD231PS  Z20, Z20, Z21
+	VFMADD213PS  Z24, Z17, Z19
+	VBROADCASTSS constantsAVX512<>+44(SB), Z17
+	VFMADD213PS  Z25, Z18, Z19
+	VADDPS       Z26, Z26, Z18
+	VMOVAPS      Z8, Z20
+	VBROADCASTSS constantsAVX512<>+92(SB), Z23
+	VMULPS       Z17, Z21, Z17
+	VBROADCASTSS constantsAVX512<>+88(SB), Z24
+	VMULPS       Z21, Z19, Z21
+	VMULPS       Z19, Z18, Z18
+	VBROADCASTSS constantsAVX512<>+96(SB), Z19
+	VDIVPS       Z21, Z22, Z21
+	VBROADCASTSS constantsAVX512<>+100(SB), Z22
+	VMULPS       Z21, Z17, Z17
+	VMULPS       Z21, Z18, Z18
+	VMULPS       Z21, Z26, Z21
+	VBROADCASTSS constantsAVX512<>+104(SB), Z25
+	VBROADCASTSS constantsAVX512<>+108(SB), Z26
+	VMOVUPS      Z17, K1, (DX)
+	VMOVUPS      Z18, K1, 128(DX)
+	VMOVUPS.Z    64(DX), K1, Z17
+	VBROADCASTSS constantsAVX512<>+60(SB), Z18
+	VBROADCASTSS constantsAVX512<>+60(SB), Z27
 	VBROADCASTSS constantsAVX512<>+60(SB), Z28
-	VFMADD213PS  Z28, Z25, Z27
-	VFMADD213PS  Z16, Z26, Z27
-	VDIVPS       Z27, Z16, Z25
-	VMOVUPS.Z    (BX), K1, Z26
-	VFMADD231PS  Z26, Z25, Z29
-	VMOVUPS      Z29, K1, (CX)
-	VMOVUPS      Z25, K1, 64(DX)
-
-	// Output gate and h.
-	VMOVUPS.Z    192(DX), K1, Z25
-	VMINPS       Z25, Z0, Z25
-	VMAXPS       Z25, Z1, Z25
-	VMOVAPS      Z4, Z26
-	VFNMADD231PS Z2, Z25, Z26
-	VSUBPS       Z4, Z26, Z27
-	VPSLLD       $0x17, Z26, Z26
-	VFMADD231PS  Z3, Z27, Z25
-	VMOVAPS      Z19, Z27
-	VFMADD231PS  Z18, Z25, Z27
-	VFMADD213PS  Z20, Z25, Z27
-	VFMADD213PS  Z21, Z25, Z27
-	VFMADD213PS  Z22, Z25, Z27
-	VFMADD213PS  Z23, Z25, Z27
-	VFMADD213PS  Z17, Z26, Z27
-	VMINPS       Z29, Z5, Z25
-	VMAXPS       Z25, Z6, Z25
-	VMOVAPS      Z7, Z26
-	VFMADD231PS  Z25, Z25, Z26
+	VMINPS       Z17, Z0, Z17
+	VMAXPS       Z17, Z1, Z17
+	VFNMADD231PS Z2, Z17, Z20
+	VSUBPS       Z8, Z20, Z29
+	VPSLLD       $0x17, Z20, Z20
+	VFMADD231PS  Z3, Z29, Z17
+	VMOVAPS      Z4, Z29
+	VFMADD231PS  Z24, Z17, Z23
+	VFMADD213PS  Z19, Z17, Z23
+	VBROADCASTSS constantsAVX512<>+72(SB), Z19
+	VFMADD213PS  Z22, Z17, Z23
+	VBROADCASTSS constantsAVX512<>+68(SB), Z22
+	VFMADD213PS  Z25, Z17, Z23
+	VBROADCASTSS constantsAVX512<>+76(SB), Z24
+	VFMADD213PS  Z26, Z17, Z23
+	VBROADCASTSS constantsAVX512<>+80(SB), Z25
+	VFMADD213PS  Z18, Z17, Z23
+	VBROADCASTSS constantsAVX512<>+84(SB), Z17
+	VFMADD213PS  Z27, Z20, Z23
+	VBROADCASTSS constantsAVX512<>+60(SB), Z18
+	VDIVPS       Z23, Z28, Z20
+	VBROADCASTSS constantsAVX512<>+44(SB), Z23
+	VFMADD231PS  Z16, Z20, Z21
+	VMOVUPS      Z21, K1, (CX)
+	VMOVUPS      Z20, K1, 64(DX)
+	VMOVUPS.Z    192(DX), K1, Z16
+	VBROADCASTSS constantsAVX512<>+44(SB), Z20
+	VMINPS       Z16, Z0, Z16
+	VMINPS       Z21, Z5, Z21
+	VMAXPS       Z16, Z1, Z16
+	VMAXPS       Z21, Z6, Z26
+	VMOVAPS      Z7, Z27
+	VFNMADD231PS Z2, Z16, Z29
+	VFMADD231PS  Z26, Z26, Z27
+	VSUBPS       Z4, Z29, Z21
 	VMOVAPS      Z10, Z28
-	VFMADD231PS  Z9, Z26, Z28
-	VFMADD213PS  Z11, Z26, Z28
-	VMULPS       Z28, Z25, Z25
-	VMOVAPS      Z13, Z28
-	VFMADD231PS  Z12, Z26, Z28
-	VFMADD213PS  Z14, Z26, Z28
-	VFMADD213PS  Z15, Z26, Z28
-	VMULPS       Z28, Z25, Z26
-	VMULPS       Z28, Z28, Z28
-	VFMADD231PS  Z25, Z25, Z28
-	VMULPS       Z28, Z27, Z25
-	VDIVPS       Z25, Z26, Z25
-	VMOVUPS      Z25, K1, (AX)
-	VDIVPS       Z27, Z17, Z25
-	VMOVUPS      Z25, K1, 192(DX)
+	VPSLLD       $0x17, Z29, Z29
+	VFMADD231PS  Z9, Z27, Z28
+	VFMADD231PS  Z3, Z21, Z16
+	VMOVAPS      Z13, Z21
+	VFMADD213PS  Z11, Z27, Z28
+	VFMADD231PS  Z22, Z16, Z19
+	VFMADD231PS  Z12, Z27, Z21
+	VMULPS       Z28, Z26, Z22
+	VFMADD213PS  Z24, Z16, Z19
+	VFMADD213PS  Z14, Z27, Z21
+	VFMADD213PS  Z25, Z16, Z19
+	VFMADD213PS  Z15, Z27, Z21
+	VFMADD213PS  Z17, Z16, Z19
+	VMULPS       Z21, Z21, Z17
+	VMULPS       Z21, Z22, Z21
+	VFMADD213PS  Z18, Z16, Z19
+	VFMADD231PS  Z22, Z22, Z17
+	VFMADD213PS  Z23, Z29, Z19
+	VMULPS       Z17, Z19, Z16
+	VDIVPS       Z19, Z20, Z17
+	VDIVPS       Z16, Z21, Z16
+	VMOVUPS      Z17, K1, 192(DX)
+	VMOVUPS      Z16, K1, (AX)
 
-done5:
+done6:
 	// To the next row.
 	MOVQ hStride+32(FP), AX
 	SHLQ $0x02, AX
@@ -3372,6 +7658,962 @@ done5:
 	MOVQ cPrev+24(FP), CX
 	ADDQ AX, CX
 	MOVQ CX, cPrev+24(FP)
+	JMP  row1
+
+done2:
+	// As it was.
+	VZEROUPPER
+	VLDMXCSR (SP)
+	RET
+
+// func lstmPeepholeForwardAVX512(h *float32, c *float32, gates *float32, cPrev *float32, p *float32, hStride int, cStride int, gatesStride int, cPrevStride int, pStride int, rows int, units int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·lstmPeepholeForwardAVX512(SB), NOSPLIT, $8-96
+	// Flush subnormals to zero.
+	VSTMXCSR     (SP)
+	MOVL         (SP), AX
+	ORL          $0x00008040, AX
+	MOVL         AX, 4(SP)
+	VLDMXCSR     4(SP)
+	VBROADCASTSS constantsAVX512<>+0(SB), Z0
+	VBROADCASTSS constantsAVX512<>+4(SB), Z1
+	VBROADCASTSS constantsAVX512<>+8(SB), Z2
+	VBROADCASTSS constantsAVX512<>+12(SB), Z3
+	VBROADCASTSS constantsAVX512<>+16(SB), Z4
+	VBROADCASTSS constantsAVX512<>+20(SB), Z5
+	VBROADCASTSS constantsAVX512<>+24(SB), Z6
+	VBROADCASTSS constantsAVX512<>+28(SB), Z7
+	VBROADCASTSS constantsAVX512<>+32(SB), Z8
+	VBROADCASTSS constantsAVX512<>+36(SB), Z9
+	VBROADCASTSS constantsAVX512<>+40(SB), Z10
+	VBROADCASTSS constantsAVX512<>+44(SB), Z11
+	VBROADCASTSS constantsAVX512<>+48(SB), Z12
+	VBROADCASTSS constantsAVX512<>+52(SB), Z13
+	VBROADCASTSS constantsAVX512<>+56(SB), Z14
+	VBROADCASTSS constantsAVX512<>+60(SB), Z15
+
+row1:
+	// A row.
+	MOVQ rows+80(FP), AX
+	CMPQ AX, $+1
+	JLT  done2
+	ADDQ $-1, AX
+	MOVQ AX, rows+80(FP)
+	MOVQ h+0(FP), AX
+	MOVQ c+8(FP), CX
+	MOVQ gates+16(FP), DX
+	MOVQ cPrev+24(FP), BX
+	MOVQ p+32(FP), SI
+	MOVQ units+88(FP), DI
+
+	// 16 elements at a time.
+	CMPQ DI, $+16
+	JLT  done3
+
+	// Input and cell gates. Forget gate and c.
+	VMOVUPS      (BX), Z16
+	VMOVUPS      (DX), Z17
+	VMOVUPS      (SI), Z18
+	VMOVUPS      64(DX), Z29
+	VMOVUPS      64(SI), Z30
+	VMOVAPS      Z4, Z19
+	VMOVUPS      128(DX), Z25
+	VMOVAPS      Z8, Z31
+	VBROADCASTSS constantsAVX512<>+72(SB), Z20
+	VBROADCASTSS constantsAVX512<>+68(SB), Z21
+	VBROADCASTSS constantsAVX512<>+76(SB), Z22
+	VMOVAPS      Z7, Z26
+	VBROADCASTSS constantsAVX512<>+80(SB), Z23
+	VMOVAPS      Z13, Z28
+	VBROADCASTSS constantsAVX512<>+84(SB), Z24
+	VMOVAPS      Z10, Z27
+	VFMADD231PS  Z16, Z18, Z17
+	VBROADCASTSS constantsAVX512<>+60(SB), Z18
+	VFMADD231PS  Z16, Z30, Z29
+	VMINPS       Z25, Z5, Z30
+	VBROADCASTSS constantsAVX512<>+44(SB), Z25
+	VMAXPS       Z30, Z6, Z30
+	VMINPS       Z17, Z0, Z17
+	VMINPS       Z29, Z0, Z29
+	VFMADD231PS  Z30, Z30, Z26
+	VMAXPS       Z17, Z1, Z17
+	VMAXPS       Z29, Z1, Z29
+	VFNMADD231PS Z2, Z17, Z19
+	VFNMADD231PS Z2, Z29, Z31
+	VFMADD231PS  Z12, Z26, Z28
+	VFMADD231PS  Z9, Z26, Z27
+	VFMADD213PS  Z14, Z26, Z28
+	VFMADD213PS  Z11, Z26, Z27
+	VFMADD213PS  Z15, Z26, Z28
+	VSUBPS       Z4, Z19, Z26
+	VMULPS       Z27, Z30, Z27
+	VSUBPS       Z8, Z31, Z30
+	VPSLLD       $0x17, Z19, Z19
+	VPSLLD       $0x17, Z31, Z31
+	VFMADD231PS  Z3, Z26, Z17
+	VBROADCASTSS constantsAVX512<>+92(SB), Z26
+	VFMADD231PS  Z3, Z30, Z29
+	VBROADCASTSS constantsAVX512<>+88(SB), Z30
+	VFMADD231PS  Z21, Z17, Z20
+	VBROADCASTSS constantsAVX512<>+96(SB), Z21
+	VFMADD231PS  Z30, Z29, Z26
+	VBROADCASTSS constantsAVX512<>+100(SB), Z30
+	VFMADD213PS  Z22, Z17, Z20
+	VBROADCASTSS constantsAVX512<>+104(SB), Z22
+	VFMADD213PS  Z21, Z29, Z26
+	VBROADCASTSS constantsAVX512<>+108(SB), Z21
+	VFMADD213PS  Z23, Z17, Z20
+	VMULPS       Z28, Z28, Z23
+	VMULPS       Z28, Z27, Z28
+	VFMADD213PS  Z30, Z29, Z26
+	VBROADCASTSS constantsAVX512<>+60(SB), Z30
+	VFMADD213PS  Z24, Z17, Z20
+	VFMADD231PS  Z27, Z27, Z23
+	VBROADCASTSS constantsAVX512<>+60(SB), Z24
+	VBROADCASTSS constantsAVX512<>+60(SB), Z27
+	VFMADD213PS  Z22, Z29, Z26
+	VFMADD213PS  Z18, Z17, Z20
+	VBROADCASTSS constantsAVX512<>+60(SB), Z17
+	VFMADD213PS  Z21, Z29, Z26
+	VFMADD213PS  Z25, Z19, Z20
+	VFMADD213PS  Z30, Z29, Z26
+	VMULPS       Z23, Z20, Z18
+	VFMADD213PS  Z27, Z31, Z26
+	VDIVPS       Z18, Z24, Z18
+	VDIVPS       Z26, Z17, Z17
+	VMULPS       Z18, Z28, Z18
+	VFMADD231PS  Z16, Z17, Z18
+	VMOVUPS      Z18, (CX)
+	ADDQ         $-16, DI
+	CMPQ         DI, $+16
+	JLT          done5
+
+loop4:
+	// h of the units before. Output gate. Input and cell gates. Forget gate and c.
+	VMOVUPS      64(BX), Z28
+	VMOVUPS      256(DX), Z29
+	VMOVUPS      192(SI), Z30
+	VMOVUPS      192(DX), Z16
+	VMOVUPS      128(SI), Z17
+	VMOVAPS      Z4, Z31
+	VMOVAPS      Z4, Z19
+	VBROADCASTSS constantsAVX512<>+72(SB), Z20
+	VBROADCASTSS constantsAVX512<>+68(SB), Z21
+	VMINPS       Z18, Z5, Z25
+	VBROADCASTSS constantsAVX512<>+76(SB), Z22
+	VMOVAPS      Z7, Z26
+	VBROADCASTSS constantsAVX512<>+80(SB), Z23
+	VMOVAPS      Z13, Z27
+	VBROADCASTSS constantsAVX512<>+84(SB), Z24
+	VMAXPS       Z25, Z6, Z25
+	VFMADD231PS  Z28, Z30, Z29
+	VMOVAPS      Z10, Z30
+	VFMADD231PS  Z18, Z17, Z16
+	VBROADCASTSS constantsAVX512<>+72(SB), Z17
+	VFMADD231PS  Z25, Z25, Z26
+	VMINPS       Z29, Z0, Z18
+	VMINPS       Z16, Z0, Z16
+	VFMADD231PS  Z12, Z26, Z27
+	VMAXPS       Z18, Z1, Z18
+	VFMADD231PS  Z9, Z26, Z30
+	VMAXPS       Z16, Z1, Z16
+	VFNMADD231PS Z2, Z18, Z31
+	VFNMADD231PS Z2, Z16, Z19
+	VFMADD213PS  Z14, Z26, Z27
+	VFMADD213PS  Z11, Z26, Z30
+	VFMADD213PS  Z15, Z26, Z27
+	VSUBPS       Z4, Z31, Z26
+	VPSLLD       $0x17, Z31, Z29
+	VMULPS       Z30, Z25, Z25
+	VBROADCASTSS constantsAVX512<>+68(SB), Z30
+	VFMADD231PS  Z3, Z26, Z18
+	VBROADCASTSS constantsAVX512<>+76(SB), Z26
+	VFMADD231PS  Z30, Z18, Z17
+	VSUBPS       Z4, Z19, Z30
+	VPSLLD       $0x17, Z19, Z19
+	VFMADD231PS  Z3, Z30, Z16
+	VBROADCASTSS constantsAVX512<>+80(SB), Z30
+	VFMADD213PS  Z26, Z18, Z17
+	VBROADCASTSS constantsAVX512<>+84(SB), Z26
+	VFMADD231PS  Z21, Z16, Z20
+	VBROADCASTSS constantsAVX512<>+60(SB), Z21
+	VFMADD213PS  Z30, Z18, Z17
+	VBROADCASTSS constantsAVX512<>+44(SB), Z30
+	VFMADD213PS  Z22, Z16, Z20
+	VMOVUPS      384(DX), Z22
+	VFMADD213PS  Z26, Z18, Z17
+	VBROADCASTSS constantsAVX512<>+60(SB), Z26
+	VFMADD213PS  Z23, Z16, Z20
+	VBROADCASTSS constantsAVX512<>+44(SB), Z23
+	VMINPS       Z22, Z5, Z22
+	VFMADD213PS  Z21, Z18, Z17
+	VMULPS       Z27, Z27, Z18
+	VMULPS       Z27, Z25, Z21
+	VMAXPS       Z22, Z6, Z22
+	VFMADD213PS  Z24, Z16, Z20
+	VMOVAPS      Z7, Z24
+	VFMADD231PS  Z22, Z22, Z24
+	VFMADD213PS  Z30, Z29, Z17
+	VFMADD231PS  Z25, Z25, Z18
+	VFMADD213PS  Z26, Z16, Z20
+	VMOVAPS      Z10, Z16
+	VFMADD231PS  Z9, Z24, Z16
+	VFMADD213PS  Z23, Z19, Z20
+	VMOVUPS      320(DX), Z25
+	VMOVUPS      256(SI), Z26
+	VMOVAPS      Z13, Z19
+	VFMADD231PS  Z12, Z24, Z19
+	VFMADD213PS  Z11, Z24, Z16
+	VBROADCASTSS constantsAVX512<>+60(SB), Z23
+	VMULPS       Z18, Z20, Z18
+	VFMADD231PS  Z28, Z26, Z25
+	VFMADD213PS  Z14, Z24, Z19
+	VMULPS       Z16, Z22, Z16
+	VDIVPS       Z18, Z21, Z18
+	VMINPS       Z25, Z0, Z20
+	VFMADD213PS  Z15, Z24, Z19
+	VMAXPS       Z20, Z1, Z21
+	VMULPS       Z19, Z19, Z20
+	VMULPS       Z19, Z16, Z19
+	VFMADD231PS  Z16, Z16, Z20
+	VMOVUPS      Z18, (AX)
+	VMOVAPS      Z8, Z16
+	VBROADCASTSS constantsAVX512<>+92(SB), Z18
+	VBROADCASTSS constantsAVX512<>+88(SB), Z22
+	VFNMADD231PS Z2, Z21, Z16
+	VBROADCASTSS constantsAVX512<>+96(SB), Z24
+	VBROADCASTSS constantsAVX512<>+100(SB), Z25
+	VBROADCASTSS constantsAVX512<>+104(SB), Z26
+	VBROADCASTSS constantsAVX512<>+108(SB), Z27
+	VBROADCASTSS constantsAVX512<>+60(SB), Z29
+	VBROADCASTSS constantsAVX512<>+60(SB), Z30
+	VMULPS       Z20, Z17, Z17
+	VBROADCASTSS constantsAVX512<>+60(SB), Z20
+	VDIVPS       Z17, Z23, Z17
+	VSUBPS       Z8, Z16, Z23
+	VPSLLD       $0x17, Z16, Z16
+	VFMADD231PS  Z3, Z23, Z21
+	VFMADD231PS  Z22, Z21, Z18
+	VFMADD213PS  Z24, Z21, Z18
+	VMULPS       Z17, Z19, Z17
+	VFMADD213PS  Z25, Z21, Z18
+	VFMADD213PS  Z26, Z21, Z18
+	VFMADD213PS  Z27, Z21, Z18
+	VFMADD213PS  Z29, Z21, Z18
+	VFMADD213PS  Z30, Z16, Z18
+	VDIVPS       Z18, Z20, Z16
+	VFMADD231PS  Z28, Z16, Z17
+	VMOVUPS      Z17, 64(CX)
+	VMOVAPS      Z17, Z18
+	ADDQ         $+64, AX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	ADDQ         $+64, BX
+	ADDQ         $+64, SI
+	ADDQ         $+192, DX
+	ADDQ         $+128, SI
+	ADDQ         $-16, DI
+	CMPQ         DI, $+16
+	JGE          loop4
+
+done5:
+	// h of the units before. Output gate.
+	VMOVUPS      192(DX), Z16
+	VMOVUPS      128(SI), Z17
+	VMOVAPS      Z4, Z19
+	VBROADCASTSS constantsAVX512<>+72(SB), Z20
+	VBROADCASTSS constantsAVX512<>+68(SB), Z21
+	VMINPS       Z18, Z5, Z25
+	VBROADCASTSS constantsAVX512<>+76(SB), Z22
+	VMOVAPS      Z7, Z28
+	VBROADCASTSS constantsAVX512<>+80(SB), Z23
+	VMOVAPS      Z13, Z30
+	VBROADCASTSS constantsAVX512<>+84(SB), Z24
+	VMOVAPS      Z10, Z29
+	VMAXPS       Z25, Z6, Z27
+	VBROADCASTSS constantsAVX512<>+60(SB), Z25
+	VBROADCASTSS constantsAVX512<>+44(SB), Z26
+	VFMADD231PS  Z18, Z17, Z16
+	VFMADD231PS  Z27, Z27, Z28
+	VMINPS       Z16, Z0, Z16
+	VFMADD231PS  Z12, Z28, Z30
+	VFMADD231PS  Z9, Z28, Z29
+	VMAXPS       Z16, Z1, Z16
+	VFNMADD231PS Z2, Z16, Z19
+	VFMADD213PS  Z14, Z28, Z30
+	VFMADD213PS  Z11, Z28, Z29
+	VSUBPS       Z4, Z19, Z17
+	VFMADD213PS  Z15, Z28, Z30
+	VMULPS       Z29, Z27, Z18
+	VPSLLD       $0x17, Z19, Z19
+	VFMADD231PS  Z3, Z17, Z16
+	VMULPS       Z30, Z30, Z17
+	VMULPS       Z30, Z18, Z27
+	VFMADD231PS  Z21, Z16, Z20
+	VFMADD231PS  Z18, Z18, Z17
+	VFMADD213PS  Z22, Z16, Z20
+	VFMADD213PS  Z23, Z16, Z20
+	VFMADD213PS  Z24, Z16, Z20
+	VFMADD213PS  Z25, Z16, Z20
+	VFMADD213PS  Z26, Z19, Z20
+	VMULPS       Z17, Z20, Z16
+	VDIVPS       Z16, Z27, Z16
+	VMOVUPS      Z16, (AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	ADDQ         $+64, BX
+	ADDQ         $+64, SI
+	ADDQ         $+192, DX
+	ADDQ         $+128, SI
+
+done3:
+	// The last elements.
+	TESTQ DI, DI
+	JEQ   done6
+	MOVL  $-1, R8
+	BZHIL DI, R8, R8
+	KMOVW R8, K1
+
+	// Input and cell gates. Forget gate and c. h of the units before. Output gate.
+	VMOVUPS.Z    (BX), K1, Z16
+	VMOVUPS.Z    (DX), K1, Z17
+	VMOVUPS.Z    (SI), K1, Z18
+	VMOVUPS.Z    64(DX), K1, Z29
+	VMOVUPS.Z    64(SI), K1, Z30
+	VMOVAPS      Z4, Z19
+	VMOVUPS.Z    128(DX), K1, Z25
+	VMOVAPS      Z8, Z31
+	VBROADCASTSS constantsAVX512<>+72(SB), Z20
+	VBROADCASTSS constantsAVX512<>+68(SB), Z21
+	VBROADCASTSS constantsAVX512<>+76(SB), Z22
+	VMOVAPS      Z7, Z26
+	VBROADCASTSS constantsAVX512<>+80(SB), Z23
+	VMOVAPS      Z13, Z28
+	VBROADCASTSS constantsAVX512<>+84(SB), Z24
+	VMOVAPS      Z10, Z27
+	VFMADD231PS  Z16, Z18, Z17
+	VBROADCASTSS constantsAVX512<>+60(SB), Z18
+	VFMADD231PS  Z16, Z30, Z29
+	VMINPS       Z25, Z5, Z30
+	VBROADCASTSS constantsAVX512<>+44(SB), Z25
+	VMAXPS       Z30, Z6, Z30
+	VMINPS       Z17, Z0, Z17
+	VMINPS       Z29, Z0, Z29
+	VFMADD231PS  Z30, Z30, Z26
+	VMAXPS       Z17, Z1, Z17
+	VMAXPS       Z29, Z1, Z29
+	VFNMADD231PS Z2, Z17, Z19
+	VFNMADD231PS Z2, Z29, Z31
+	VFMADD231PS  Z12, Z26, Z28
+	VFMADD231PS  Z9, Z26, Z27
+	VFMADD213PS  Z14, Z26, Z28
+	VFMADD213PS  Z11, Z26, Z27
+	VFMADD213PS  Z15, Z26, Z28
+	VSUBPS       Z4, Z19, Z26
+	VMULPS       Z27, Z30, Z27
+	VSUBPS       Z8, Z31, Z30
+	VPSLLD       $0x17, Z19, Z19
+	VPSLLD       $0x17, Z31, Z31
+	VFMADD231PS  Z3, Z26, Z17
+	VBROADCASTSS constantsAVX512<>+92(SB), Z26
+	VFMADD231PS  Z3, Z30, Z29
+	VBROADCASTSS constantsAVX512<>+88(SB), Z30
+	VFMADD231PS  Z21, Z17, Z20
+	VBROADCASTSS constantsAVX512<>+96(SB), Z21
+	VFMADD231PS  Z30, Z29, Z26
+	VBROADCASTSS constantsAVX512<>+100(SB), Z30
+	VFMADD213PS  Z22, Z17, Z20
+	VBROADCASTSS constantsAVX512<>+104(SB), Z22
+	VFMADD213PS  Z21, Z29, Z26
+	VBROADCASTSS constantsAVX512<>+108(SB), Z21
+	VFMADD213PS  Z23, Z17, Z20
+	VMULPS       Z28, Z28, Z23
+	VMULPS       Z28, Z27, Z28
+	VFMADD213PS  Z30, Z29, Z26
+	VBROADCASTSS constantsAVX512<>+60(SB), Z30
+	VFMADD213PS  Z24, Z17, Z20
+	VFMADD231PS  Z27, Z27, Z23
+	VBROADCASTSS constantsAVX512<>+60(SB), Z24
+	VBROADCASTSS constantsAVX512<>+60(SB), Z27
+	VFMADD213PS  Z22, Z29, Z26
+	VBROADCASTSS constantsAVX512<>+60(SB), Z22
+	VFMADD213PS  Z18, Z17, Z20
+	VFMADD213PS  Z21, Z29, Z26
+	VFMADD213PS  Z25, Z19, Z20
+	VMOVAPS      Z4, Z17
+	VBROADCASTSS constantsAVX512<>+72(SB), Z18
+	VBROADCASTSS constantsAVX512<>+68(SB), Z19
+	VBROADCASTSS constantsAVX512<>+76(SB), Z21
+	VBROADCASTSS constantsAVX512<>+80(SB), Z25
+	VFMADD213PS  Z30, Z29, Z26
+	VMULPS       Z23, Z20, Z20
+	VBROADCASTSS constantsAVX512<>+84(SB), Z23
+	VFMADD213PS  Z27, Z31, Z26
+	VDIVPS       Z20, Z24, Z20
+	VBROADCASTSS constantsAVX512<>+60(SB), Z24
+	VDIVPS       Z26, Z22, Z22
+	VMULPS       Z20, Z28, Z20
+	VMOVAPS      Z7, Z27
+	VMOVAPS      Z13, Z29
+	VMOVAPS      Z10, Z28
+	VBROADCASTSS constantsAVX512<>+44(SB), Z26
+	VFMADD231PS  Z16, Z22, Z20
+	VMOVUPS      Z20, K1, (CX)
+	VMOVUPS.Z    192(DX), K1, Z16
+	VMOVUPS.Z    128(SI), K1, Z22
+	VMINPS       Z20, Z5, Z30
+	VMAXPS       Z30, Z6, Z30
+	VFMADD231PS  Z30, Z30, Z27
+	VFMADD231PS  Z20, Z22, Z16
+	VFMADD231PS  Z12, Z27, Z29
+	VFMADD231PS  Z9, Z27, Z28
+	VMINPS       Z16, Z0, Z16
+	VMAXPS       Z16, Z1, Z16
+	VFMADD213PS  Z14, Z27, Z29
+	VFMADD213PS  Z11, Z27, Z28
+	VFNMADD231PS Z2, Z16, Z17
+	VFMADD213PS  Z15, Z27, Z29
+	VMULPS       Z28, Z30, Z22
+	VSUBPS       Z4, Z17, Z20
+	VPSLLD       $0x17, Z17, Z17
+	VFMADD231PS  Z3, Z20, Z16
+	VMULPS       Z29, Z29, Z20
+	VMULPS       Z29, Z22, Z27
+	VFMADD231PS  Z19, Z16, Z18
+	VFMADD231PS  Z22, Z22, Z20
+	VFMADD213PS  Z21, Z16, Z18
+	VFMADD213PS  Z25, Z16, Z18
+	VFMADD213PS  Z23, Z16, Z18
+	VFMADD213PS  Z24, Z16, Z18
+	VFMADD213PS  Z26, Z17, Z18
+	VMULPS       Z20, Z18, Z16
+	VDIVPS       Z16, Z27, Z16
+	VMOVUPS      Z16, K1, (AX)
+
+done6:
+	// To the next row.
+	MOVQ hStride+40(FP), AX
+	SHLQ $0x02, AX
+	MOVQ h+0(FP), CX
+	ADDQ AX, CX
+	MOVQ CX, h+0(FP)
+	MOVQ cStride+48(FP), AX
+	SHLQ $0x02, AX
+	MOVQ c+8(FP), CX
+	ADDQ AX, CX
+	MOVQ CX, c+8(FP)
+	MOVQ gatesStride+56(FP), AX
+	SHLQ $0x02, AX
+	MOVQ gates+16(FP), CX
+	ADDQ AX, CX
+	MOVQ CX, gates+16(FP)
+	MOVQ cPrevStride+64(FP), AX
+	SHLQ $0x02, AX
+	MOVQ cPrev+24(FP), CX
+	ADDQ AX, CX
+	MOVQ CX, cPrev+24(FP)
+	MOVQ pStride+72(FP), AX
+	SHLQ $0x02, AX
+	MOVQ p+32(FP), CX
+	ADDQ AX, CX
+	MOVQ CX, p+32(FP)
+	JMP  row1
+
+done2:
+	// As it was.
+	VZEROUPPER
+	VLDMXCSR (SP)
+	RET
+
+// func lstmPeepholeForwardTrainAVX512(h *float32, c *float32, gates *float32, cPrev *float32, p *float32, hStride int, cStride int, gatesStride int, cPrevStride int, pStride int, rows int, units int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·lstmPeepholeForwardTrainAVX512(SB), NOSPLIT, $8-96
+	// Flush subnormals to zero.
+	VSTMXCSR     (SP)
+	MOVL         (SP), AX
+	ORL          $0x00008040, AX
+	MOVL         AX, 4(SP)
+	VLDMXCSR     4(SP)
+	VBROADCASTSS constantsAVX512<>+0(SB), Z0
+	VBROADCASTSS constantsAVX512<>+4(SB), Z1
+	VBROADCASTSS constantsAVX512<>+8(SB), Z2
+	VBROADCASTSS constantsAVX512<>+12(SB), Z3
+	VBROADCASTSS constantsAVX512<>+16(SB), Z4
+	VBROADCASTSS constantsAVX512<>+20(SB), Z5
+	VBROADCASTSS constantsAVX512<>+24(SB), Z6
+	VBROADCASTSS constantsAVX512<>+28(SB), Z7
+	VBROADCASTSS constantsAVX512<>+32(SB), Z8
+	VBROADCASTSS constantsAVX512<>+36(SB), Z9
+	VBROADCASTSS constantsAVX512<>+40(SB), Z10
+	VBROADCASTSS constantsAVX512<>+44(SB), Z11
+	VBROADCASTSS constantsAVX512<>+48(SB), Z12
+	VBROADCASTSS constantsAVX512<>+52(SB), Z13
+	VBROADCASTSS constantsAVX512<>+56(SB), Z14
+	VBROADCASTSS constantsAVX512<>+60(SB), Z15
+
+row1:
+	// A row.
+	MOVQ rows+80(FP), AX
+	CMPQ AX, $+1
+	JLT  done2
+	ADDQ $-1, AX
+	MOVQ AX, rows+80(FP)
+	MOVQ h+0(FP), AX
+	MOVQ c+8(FP), CX
+	MOVQ gates+16(FP), DX
+	MOVQ cPrev+24(FP), BX
+	MOVQ p+32(FP), SI
+	MOVQ units+88(FP), DI
+
+	// 16 elements at a time.
+	CMPQ DI, $+16
+	JLT  done3
+
+	// Input and cell gates. Forget gate and c.
+	VMOVUPS      (BX), Z16
+	VMOVUPS      (DX), Z17
+	VMOVUPS      (SI), Z18
+	VMOVAPS      Z4, Z19
+	VMOVUPS      128(DX), Z27
+	VBROADCASTSS constantsAVX512<>+72(SB), Z20
+	VBROADCASTSS constantsAVX512<>+68(SB), Z21
+	VBROADCASTSS constantsAVX512<>+76(SB), Z22
+	VMOVAPS      Z7, Z28
+	VBROADCASTSS constantsAVX512<>+80(SB), Z23
+	VMOVAPS      Z13, Z30
+	VBROADCASTSS constantsAVX512<>+84(SB), Z24
+	VMOVAPS      Z10, Z29
+	VBROADCASTSS constantsAVX512<>+60(SB), Z25
+	VBROADCASTSS constantsAVX512<>+44(SB), Z26
+	VFMADD231PS  Z16, Z18, Z17
+	VMINPS       Z27, Z5, Z18
+	VMAXPS       Z18, Z6, Z18
+	VMINPS       Z17, Z0, Z17
+	VFMADD231PS  Z18, Z18, Z28
+	VMAXPS       Z17, Z1, Z17
+	VBROADCASTSS constantsAVX512<>+60(SB), Z31
+	VFNMADD231PS Z2, Z17, Z19
+	VFMADD231PS  Z12, Z28, Z30
+	VFMADD231PS  Z9, Z28, Z29
+	VSUBPS       Z4, Z19, Z27
+	VPSLLD       $0x17, Z19, Z19
+	VFMADD213PS  Z14, Z28, Z30
+	VFMADD213PS  Z11, Z28, Z29
+	VFMADD231PS  Z3, Z27, Z17
+	VBROADCASTSS constantsAVX512<>+44(SB), Z27
+	VFMADD213PS  Z15, Z28, Z30
+	VMULPS       Z29, Z18, Z18
+	VFMADD231PS  Z21, Z17, Z20
+	VMULPS       Z30, Z30, Z21
+	VMULPS       Z30, Z18, Z28
+	VFMADD213PS  Z22, Z17, Z20
+	VFMADD231PS  Z18, Z18, Z21
+	VADDPS       Z28, Z28, Z18
+	VFMADD213PS  Z23, Z17, Z20
+	VMULPS       Z27, Z21, Z22
+	VFMADD213PS  Z24, Z17, Z20
+	VFMADD213PS  Z25, Z17, Z20
+	VMOVAPS      Z8, Z17
+	VFMADD213PS  Z26, Z19, Z20
+	VBROADCASTSS constantsAVX512<>+92(SB), Z19
+	VBROADCASTSS constantsAVX512<>+88(SB), Z23
+	VBROADCASTSS constantsAVX512<>+96(SB), Z24
+	VBROADCASTSS constantsAVX512<>+100(SB), Z25
+	VBROADCASTSS constantsAVX512<>+104(SB), Z26
+	VBROADCASTSS constantsAVX512<>+108(SB), Z27
+	VBROADCASTSS constantsAVX512<>+60(SB), Z29
+	VBROADCASTSS constantsAVX512<>+60(SB), Z30
+	VMULPS       Z21, Z20, Z21
+	VMULPS       Z20, Z18, Z18
+	VBROADCASTSS constantsAVX512<>+60(SB), Z20
+	VDIVPS       Z21, Z31, Z21
+	VMULPS       Z21, Z22, Z22
+	VMULPS       Z21, Z18, Z18
+	VMULPS       Z21, Z28, Z21
+	VMOVUPS      Z22, (DX)
+	VMOVUPS      Z18, 128(DX)
+	VMOVUPS      64(DX), Z18
+	VMOVUPS      64(SI), Z22
+	VFMADD231PS  Z16, Z22, Z18
+	VMINPS       Z18, Z0, Z18
+	VMAXPS       Z18, Z1, Z18
+	VFNMADD231PS Z2, Z18, Z17
+	VSUBPS       Z8, Z17, Z22
+	VPSLLD       $0x17, Z17, Z17
+	VFMADD231PS  Z3, Z22, Z18
+	VFMADD231PS  Z23, Z18, Z19
+	VFMADD213PS  Z24, Z18, Z19
+	VFMADD213PS  Z25, Z18, Z19
+	VFMADD213PS  Z26, Z18, Z19
+	VFMADD213PS  Z27, Z18, Z19
+	VFMADD213PS  Z29, Z18, Z19
+	VFMADD213PS  Z30, Z17, Z19
+	VDIVPS       Z19, Z20, Z17
+	VFMADD231PS  Z16, Z17, Z21
+	VMOVUPS      Z21, (CX)
+	VMOVUPS      Z17, 64(DX)
+	ADDQ         $-16, DI
+	CMPQ         DI, $+16
+	JLT          done5
+
+loop4:
+	// h of the units before. Output gate. Input and cell gates. Forget gate and c.
+	VMOVUPS      64(BX), Z18
+	VMOVUPS      256(DX), Z19
+	VMOVUPS      192(SI), Z16
+	VMOVAPS      Z4, Z17
+	VMOVUPS      384(DX), Z22
+	VBROADCASTSS constantsAVX512<>+72(SB), Z23
+	VBROADCASTSS constantsAVX512<>+68(SB), Z24
+	VBROADCASTSS constantsAVX512<>+76(SB), Z25
+	VMOVAPS      Z7, Z20
+	VBROADCASTSS constantsAVX512<>+80(SB), Z26
+	VMOVAPS      Z13, Z31
+	VBROADCASTSS constantsAVX512<>+84(SB), Z27
+	VMOVAPS      Z10, Z30
+	VBROADCASTSS constantsAVX512<>+60(SB), Z28
+	VBROADCASTSS constantsAVX512<>+44(SB), Z29
+	VFMADD231PS  Z18, Z16, Z19
+	VMOVUPS      192(DX), Z16
+	VMINPS       Z22, Z5, Z22
+	VMAXPS       Z22, Z6, Z22
+	VMINPS       Z19, Z0, Z19
+	VFMADD231PS  Z22, Z22, Z20
+	VMAXPS       Z19, Z1, Z19
+	VFNMADD231PS Z2, Z19, Z17
+	VFMADD231PS  Z12, Z20, Z31
+	VFMADD231PS  Z9, Z20, Z30
+	VFMADD213PS  Z14, Z20, Z31
+	VFMADD213PS  Z11, Z20, Z30
+	VFMADD213PS  Z15, Z20, Z31
+	VSUBPS       Z4, Z17, Z20
+	VMULPS       Z30, Z22, Z30
+	VPSLLD       $0x17, Z17, Z22
+	VMOVUPS      128(SI), Z17
+	VFMADD231PS  Z3, Z20, Z19
+	VBROADCASTSS constantsAVX512<>+60(SB), Z20
+	VFMADD231PS  Z21, Z17, Z16
+	VMULPS       Z31, Z31, Z17
+	VFMADD231PS  Z24, Z19, Z23
+	VMULPS       Z31, Z30, Z31
+	VMOVAPS      Z4, Z24
+	VFMADD231PS  Z30, Z30, Z17
+	VMINPS       Z16, Z0, Z16
+	VBROADCASTSS constantsAVX512<>+72(SB), Z30
+	VFMADD213PS  Z25, Z19, Z23
+	VBROADCASTSS constantsAVX512<>+68(SB), Z25
+	VMAXPS       Z16, Z1, Z16
+	VFNMADD231PS Z2, Z16, Z24
+	VFMADD213PS  Z26, Z19, Z23
+	VBROADCASTSS constantsAVX512<>+44(SB), Z26
+	VFMADD213PS  Z27, Z19, Z23
+	VSUBPS       Z4, Z24, Z27
+	VMULPS       Z26, Z17, Z26
+	VPSLLD       $0x17, Z24, Z24
+	VFMADD231PS  Z3, Z27, Z16
+	VADDPS       Z31, Z31, Z27
+	VFMADD213PS  Z28, Z19, Z23
+	VMINPS       Z21, Z5, Z21
+	VBROADCASTSS constantsAVX512<>+76(SB), Z19
+	VMAXPS       Z21, Z6, Z21
+	VFMADD231PS  Z25, Z16, Z30
+	VMOVAPS      Z7, Z25
+	VFMADD213PS  Z29, Z22, Z23
+	VFMADD231PS  Z21, Z21, Z25
+	VBROADCASTSS constantsAVX512<>+80(SB), Z22
+	VMOVAPS      Z13, Z28
+	VFMADD213PS  Z19, Z16, Z30
+	VBROADCASTSS constantsAVX512<>+84(SB), Z19
+	VMULPS       Z17, Z23, Z17
+	VMULPS       Z23, Z27, Z27
+	VMOVAPS      Z10, Z23
+	VFMADD231PS  Z12, Z25, Z28
+	VFMADD231PS  Z9, Z25, Z23
+	VFMADD213PS  Z22, Z16, Z30
+	VMOVAPS      Z8, Z22
+	VDIVPS       Z17, Z20, Z20
+	VBROADCASTSS constantsAVX512<>+60(SB), Z17
+	VFMADD213PS  Z14, Z25, Z28
+	VFMADD213PS  Z11, Z25, Z23
+	VFMADD213PS  Z19, Z16, Z30
+	VBROADCASTSS constantsAVX512<>+44(SB), Z19
+	VFMADD213PS  Z15, Z25, Z28
+	VMULPS       Z23, Z21, Z23
+	VBROADCASTSS constantsAVX512<>+44(SB), Z21
+	VFMADD213PS  Z17, Z16, Z30
+	VMULPS       Z28, Z28, Z16
+	VMULPS       Z28, Z23, Z17
+	VMULPS       Z20, Z26, Z25
+	VMULPS       Z20, Z27, Z26
+	VFMADD213PS  Z19, Z24, Z30
+	VBROADCASTSS constantsAVX512<>+92(SB), Z19
+	VBROADCASTSS constantsAVX512<>+88(SB), Z24
+	VMULPS       Z20, Z31, Z20
+	VFMADD231PS  Z23, Z23, Z16
+	VMOVUPS      Z25, 256(DX)
+	VMOVUPS      Z26, 384(DX)
+	VMOVUPS      320(DX), Z23
+	VMOVUPS      256(SI), Z25
+	VDIVPS       Z30, Z21, Z21
+	VMULPS       Z16, Z30, Z16
+	VFMADD231PS  Z18, Z25, Z23
+	VDIVPS       Z16, Z17, Z16
+	VMINPS       Z23, Z0, Z17
+	VMAXPS       Z17, Z1, Z17
+	VMOVUPS      Z21, 192(DX)
+	VBROADCASTSS constantsAVX512<>+96(SB), Z23
+	VBROADCASTSS constantsAVX512<>+100(SB), Z25
+	VBROADCASTSS constantsAVX512<>+104(SB), Z26
+	VFNMADD231PS Z2, Z17, Z22
+	VBROADCASTSS constantsAVX512<>+108(SB), Z27
+	VBROADCASTSS constantsAVX512<>+60(SB), Z28
+	VBROADCASTSS constantsAVX512<>+60(SB), Z29
+	VBROADCASTSS constantsAVX512<>+60(SB), Z30
+	VSUBPS       Z8, Z22, Z21
+	VPSLLD       $0x17, Z22, Z22
+	VMOVUPS      Z16, (AX)
+	VFMADD231PS  Z3, Z21, Z17
+	VFMADD231PS  Z24, Z17, Z19
+	VFMADD213PS  Z23, Z17, Z19
+	VFMADD213PS  Z25, Z17, Z19
+	VFMADD213PS  Z26, Z17, Z19
+	VFMADD213PS  Z27, Z17, Z19
+	VFMADD213PS  Z28, Z17, Z19
+	VFMADD213PS  Z29, Z22, Z19
+	VDIVPS       Z19, Z30, Z16
+	VFMADD231PS  Z18, Z16, Z20
+	VMOVUPS      Z20, 64(CX)
+	VMOVUPS      Z16, 320(DX)
+	VMOVAPS      Z20, Z21
+	ADDQ         $+64, AX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	ADDQ         $+64, BX
+	ADDQ         $+64, SI
+	ADDQ         $+192, DX
+	ADDQ         $+128, SI
+	ADDQ         $-16, DI
+	CMPQ         DI, $+16
+	JGE          loop4
+
+done5:
+	// h of the units before. Output gate.
+	VMOVUPS      192(DX), Z16
+	VMOVUPS      128(SI), Z17
+	VMOVAPS      Z4, Z18
+	VBROADCASTSS constantsAVX512<>+72(SB), Z19
+	VBROADCASTSS constantsAVX512<>+68(SB), Z20
+	VMINPS       Z21, Z5, Z25
+	VBROADCASTSS constantsAVX512<>+76(SB), Z22
+	VMOVAPS      Z7, Z29
+	VBROADCASTSS constantsAVX512<>+80(SB), Z23
+	VMOVAPS      Z13, Z31
+	VBROADCASTSS constantsAVX512<>+84(SB), Z24
+	VMOVAPS      Z10, Z30
+	VMAXPS       Z25, Z6, Z28
+	VBROADCASTSS constantsAVX512<>+60(SB), Z25
+	VBROADCASTSS constantsAVX512<>+44(SB), Z26
+	VBROADCASTSS constantsAVX512<>+44(SB), Z27
+	VFMADD231PS  Z21, Z17, Z16
+	VFMADD231PS  Z28, Z28, Z29
+	VMINPS       Z16, Z0, Z16
+	VFMADD231PS  Z12, Z29, Z31
+	VFMADD231PS  Z9, Z29, Z30
+	VMAXPS       Z16, Z1, Z16
+	VFNMADD231PS Z2, Z16, Z18
+	VFMADD213PS  Z14, Z29, Z31
+	VFMADD213PS  Z11, Z29, Z30
+	VSUBPS       Z4, Z18, Z17
+	VFMADD213PS  Z15, Z29, Z31
+	VMULPS       Z30, Z28, Z21
+	VPSLLD       $0x17, Z18, Z18
+	VFMADD231PS  Z3, Z17, Z16
+	VMULPS       Z31, Z31, Z17
+	VMULPS       Z31, Z21, Z28
+	VFMADD231PS  Z20, Z16, Z19
+	VFMADD231PS  Z21, Z21, Z17
+	VFMADD213PS  Z22, Z16, Z19
+	VFMADD213PS  Z23, Z16, Z19
+	VFMADD213PS  Z24, Z16, Z19
+	VFMADD213PS  Z25, Z16, Z19
+	VFMADD213PS  Z26, Z18, Z19
+	VMULPS       Z17, Z19, Z16
+	VDIVPS       Z19, Z27, Z17
+	VDIVPS       Z16, Z28, Z16
+	VMOVUPS      Z17, 192(DX)
+	VMOVUPS      Z16, (AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	ADDQ         $+64, BX
+	ADDQ         $+64, SI
+	ADDQ         $+192, DX
+	ADDQ         $+128, SI
+
+done3:
+	// The last elements.
+	TESTQ DI, DI
+	JEQ   done6
+	MOVL  $-1, R8
+	BZHIL DI, R8, R8
+	KMOVW R8, K1
+
+	// Input and cell gates. Forget gate and c. h of the units before. Output gate.
+	VMOVUPS.Z    (BX), K1, Z16
+	VMOVUPS.Z    (DX), K1, Z17
+	VMOVUPS.Z    (SI), K1, Z18
+	VMOVAPS      Z4, Z19
+	VMOVUPS.Z    128(DX), K1, Z27
+	VBROADCASTSS constantsAVX512<>+72(SB), Z20
+	VBROADCASTSS constantsAVX512<>+68(SB), Z21
+	VBROADCASTSS constantsAVX512<>+76(SB), Z22
+	VBROADCASTSS constantsAVX512<>+80(SB), Z23
+	VBROADCASTSS constantsAVX512<>+84(SB), Z24
+	VBROADCASTSS constantsAVX512<>+60(SB), Z25
+	VBROADCASTSS constantsAVX512<>+44(SB), Z26
+	VFMADD231PS  Z16, Z18, Z17
+	VMOVAPS      Z7, Z18
+	VMINPS       Z27, Z5, Z27
+	VMAXPS       Z27, Z6, Z27
+	VMINPS       Z17, Z0, Z17
+	VFMADD231PS  Z27, Z27, Z18
+	VMAXPS       Z17, Z1, Z17
+	VMOVAPS      Z10, Z29
+	VFNMADD231PS Z2, Z17, Z19
+	VFMADD231PS  Z9, Z18, Z29
+	VSUBPS       Z4, Z19, Z28
+	VPSLLD       $0x17, Z19, Z19
+	VMOVAPS      Z13, Z30
+	VFMADD213PS  Z11, Z18, Z29
+	VFMADD231PS  Z3, Z28, Z17
+	VFMADD231PS  Z12, Z18, Z30
+	VMULPS       Z29, Z27, Z27
+	VFMADD231PS  Z21, Z17, Z20
+	VFMADD213PS  Z14, Z18, Z30
+	VFMADD213PS  Z22, Z17, Z20
+	VFMADD213PS  Z15, Z18, Z30
+	VFMADD213PS  Z23, Z17, Z20
+	VMULPS       Z30, Z30, Z18
+	VBROADCASTSS constantsAVX512<>+60(SB), Z21
+	VMULPS       Z30, Z27, Z22
+	VFMADD213PS  Z24, Z17, Z20
+	VFMADD231PS  Z27, Z27, Z18
+	VBROADCASTSS constantsAVX512<>+44(SB), Z23
+	VFMADD213PS  Z25, Z17, Z20
+	VMULPS       Z23, Z18, Z17
+	VFMADD213PS  Z26, Z19, Z20
+	VADDPS       Z22, Z22, Z19
+	VMOVAPS      Z8, Z23
+	VBROADCASTSS constantsAVX512<>+92(SB), Z24
+	VBROADCASTSS constantsAVX512<>+88(SB), Z25
+	VMULPS       Z18, Z20, Z18
+	VMULPS       Z20, Z19, Z19
+	VBROADCASTSS constantsAVX512<>+96(SB), Z20
+	VDIVPS       Z18, Z21, Z18
+	VMULPS       Z18, Z17, Z17
+	VMULPS       Z18, Z19, Z19
+	VMULPS       Z18, Z22, Z18
+	VBROADCASTSS constantsAVX512<>+100(SB), Z21
+	VBROADCASTSS constantsAVX512<>+104(SB), Z22
+	VMOVUPS      Z17, K1, (DX)
+	VMOVUPS      Z19, K1, 128(DX)
+	VMOVUPS.Z    64(DX), K1, Z17
+	VMOVUPS.Z    64(SI), K1, Z19
+	VBROADCASTSS constantsAVX512<>+108(SB), Z26
+	VBROADCASTSS constantsAVX512<>+60(SB), Z27
+	VBROADCASTSS constantsAVX512<>+60(SB), Z28
+	VBROADCASTSS constantsAVX512<>+60(SB), Z29
+	VFMADD231PS  Z16, Z19, Z17
+	VMINPS       Z17, Z0, Z17
+	VMAXPS       Z17, Z1, Z17
+	VFNMADD231PS Z2, Z17, Z23
+	VSUBPS       Z8, Z23, Z19
+	VPSLLD       $0x17, Z23, Z23
+	VFMADD231PS  Z3, Z19, Z17
+	VMOVAPS      Z4, Z19
+	VFMADD231PS  Z25, Z17, Z24
+	VFMADD213PS  Z20, Z17, Z24
+	VFMADD213PS  Z21, Z17, Z24
+	VBROADCASTSS constantsAVX512<>+72(SB), Z20
+	VBROADCASTSS constantsAVX512<>+68(SB), Z21
+	VFMADD213PS  Z22, Z17, Z24
+	VBROADCASTSS constantsAVX512<>+76(SB), Z22
+	VFMADD213PS  Z26, Z17, Z24
+	VBROADCASTSS constantsAVX512<>+80(SB), Z25
+	VFMADD213PS  Z27, Z17, Z24
+	VBROADCASTSS constantsAVX512<>+84(SB), Z17
+	VFMADD213PS  Z28, Z23, Z24
+	VBROADCASTSS constantsAVX512<>+60(SB), Z23
+	VDIVPS       Z24, Z29, Z24
+	VFMADD231PS  Z16, Z24, Z18
+	VBROADCASTSS constantsAVX512<>+44(SB), Z16
+	VMOVUPS      Z18, K1, (CX)
+	VMOVUPS      Z24, K1, 64(DX)
+	VMOVUPS.Z    192(DX), K1, Z24
+	VMOVUPS.Z    128(SI), K1, Z26
+	VBROADCASTSS constantsAVX512<>+44(SB), Z27
+	VFMADD231PS  Z18, Z26, Z24
+	VMINPS       Z18, Z5, Z18
+	VMINPS       Z24, Z0, Z24
+	VMAXPS       Z18, Z6, Z18
+	VMAXPS       Z24, Z1, Z24
+	VMOVAPS      Z7, Z28
+	VFMADD231PS  Z18, Z18, Z28
+	VFNMADD231PS Z2, Z24, Z19
+	VMOVAPS      Z10, Z29
+	VSUBPS       Z4, Z19, Z26
+	VFMADD231PS  Z9, Z28, Z29
+	VPSLLD       $0x17, Z19, Z19
+	VFMADD231PS  Z3, Z26, Z24
+	VMOVAPS      Z13, Z26
+	VFMADD231PS  Z12, Z28, Z26
+	VFMADD213PS  Z11, Z28, Z29
+	VFMADD231PS  Z21, Z24, Z20
+	VFMADD213PS  Z14, Z28, Z26
+	VMULPS       Z29, Z18, Z18
+	VFMADD213PS  Z22, Z24, Z20
+	VFMADD213PS  Z15, Z28, Z26
+	VFMADD213PS  Z25, Z24, Z20
+	VMULPS       Z26, Z26, Z21
+	VMULPS       Z26, Z18, Z22
+	VFMADD213PS  Z17, Z24, Z20
+	VFMADD231PS  Z18, Z18, Z21
+	VFMADD213PS  Z23, Z24, Z20
+	VFMADD213PS  Z16, Z19, Z20
+	VMULPS       Z21, Z20, Z16
+	VDIVPS       Z20, Z27, Z17
+	VDIVPS       Z16, Z22, Z16
+	VMOVUPS      Z17, K1, 192(DX)
+	VMOVUPS      Z16, K1, (AX)
+
+done6:
+	// To the next row.
+	MOVQ hStride+40(FP), AX
+	SHLQ $0x02, AX
+	MOVQ h+0(FP), CX
+	ADDQ AX, CX
+	MOVQ CX, h+0(FP)
+	MOVQ cStride+48(FP), AX
+	SHLQ $0x02, AX
+	MOVQ c+8(FP), CX
+	ADDQ AX, CX
+	MOVQ CX, c+8(FP)
+	MOVQ gatesStride+56(FP), AX
+	SHLQ $0x02, AX
+	MOVQ gates+16(FP), CX
+	ADDQ AX, CX
+	MOVQ CX, gates+16(FP)
+	MOVQ cPrevStride+64(FP), AX
+	SHLQ $0x02, AX
+	MOVQ cPrev+24(FP), CX
+	ADDQ AX, CX
+	MOVQ CX, cPrev+24(FP)
+	MOVQ pStride+72(FP), AX
+	SHLQ $0x02, AX
+	MOVQ p+32(FP), CX
+	ADDQ AX, CX
+	MOVQ CX, p+32(FP)
 	JMP  row1
 
 done2:
@@ -3410,44 +8652,41 @@ row1:
 	JLT  done4
 
 loop3:
+	// Input and cell gates. Forget gate.
 	VMOVUPS      192(AX), Z0
 	VMOVUPS      (BX), Z1
 	VMOVUPS      (DX), Z2
+	VBROADCASTSS constantsAVX512<>+60(SB), Z7
+	VMOVUPS      (CX), Z5
+	VBROADCASTSS constantsAVX512<>+60(SB), Z9
+	VBROADCASTSS constantsAVX512<>+60(SB), Z8
+	VBROADCASTSS constantsAVX512<>+60(SB), Z10
 	VDIVPS       Z0, Z1, Z3
+	VMULPS       Z1, Z2, Z6
 	VMOVAPS      Z0, Z4
-	VFNMADD231PS Z1, Z3, Z4
-	VMOVUPS      (CX), Z3
-	VFMADD231PS  Z4, Z2, Z3
-	VMULPS       Z1, Z2, Z1
-	VBROADCASTSS constantsAVX512<>+60(SB), Z2
-	VSUBPS       Z0, Z2, Z0
-	VMULPS       Z0, Z1, Z0
+	VSUBPS       Z0, Z7, Z0
+	VMULPS       Z0, Z6, Z0
 	VMOVUPS      Z0, 192(AX)
-
-	// Input and cell gates.
 	VMOVUPS      (AX), Z0
-	VMOVUPS      128(AX), Z1
-	VMULPS       Z0, Z3, Z2
-	VMULPS       Z1, Z2, Z4
-	VBROADCASTSS constantsAVX512<>+60(SB), Z5
-	VSUBPS       Z0, Z5, Z0
-	VMULPS       Z0, Z4, Z0
-	VMOVUPS      Z0, (AX)
-	VBROADCASTSS constantsAVX512<>+60(SB), Z0
-	VFNMADD231PS Z1, Z1, Z0
-	VMULPS       Z0, Z2, Z0
+	VMOVUPS      128(AX), Z6
+	VFNMADD231PS Z1, Z3, Z4
+	VFNMADD231PS Z6, Z6, Z9
+	VSUBPS       Z0, Z8, Z1
+	VFMADD231PS  Z4, Z2, Z5
+	VMULPS       Z0, Z5, Z0
+	VMULPS       Z6, Z0, Z2
+	VMULPS       Z9, Z0, Z0
+	VMULPS       Z1, Z2, Z1
+	VMOVUPS      Z1, (AX)
 	VMOVUPS      Z0, 128(AX)
-
-	// Forget gate.
 	VMOVUPS      64(AX), Z0
-	VMULPS       Z0, Z3, Z1
-	VMOVUPS      (DI), Z2
-	VMULPS       Z2, Z1, Z2
-	VBROADCASTSS constantsAVX512<>+60(SB), Z3
-	VSUBPS       Z0, Z3, Z0
-	VMULPS       Z0, Z2, Z0
+	VMOVUPS      (DI), Z1
+	VMULPS       Z0, Z5, Z2
+	VSUBPS       Z0, Z10, Z0
+	VMULPS       Z1, Z2, Z1
+	VMULPS       Z0, Z1, Z0
 	VMOVUPS      Z0, 64(AX)
-	VMOVUPS      Z1, (CX)
+	VMOVUPS      Z2, (CX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, CX
 	ADDQ         $+64, DX
@@ -3461,49 +8700,47 @@ loop3:
 
 done4:
 	// The last elements.
-	TESTQ        R8, R8
-	JEQ          done5
-	MOVL         $-1, SI
-	BZHIL        R8, SI, SI
-	KMOVW        SI, K1
+	TESTQ R8, R8
+	JEQ   done5
+	MOVL  $-1, SI
+	BZHIL R8, SI, SI
+	KMOVW SI, K1
+
+	// Input and cell gates. Forget gate.
 	VMOVUPS.Z    192(AX), K1, Z0
 	VMOVUPS.Z    (BX), K1, Z1
 	VMOVUPS.Z    (DX), K1, Z2
+	VBROADCASTSS constantsAVX512<>+60(SB), Z7
+	VMOVUPS.Z    (CX), K1, Z5
+	VBROADCASTSS constantsAVX512<>+60(SB), Z9
+	VBROADCASTSS constantsAVX512<>+60(SB), Z8
+	VBROADCASTSS constantsAVX512<>+60(SB), Z10
 	VDIVPS       Z0, Z1, Z3
+	VMULPS       Z1, Z2, Z6
 	VMOVAPS      Z0, Z4
-	VFNMADD231PS Z1, Z3, Z4
-	VMOVUPS.Z    (CX), K1, Z3
-	VFMADD231PS  Z4, Z2, Z3
-	VMULPS       Z1, Z2, Z1
-	VBROADCASTSS constantsAVX512<>+60(SB), Z2
-	VSUBPS       Z0, Z2, Z0
-	VMULPS       Z0, Z1, Z0
+	VSUBPS       Z0, Z7, Z0
+	VMULPS       Z0, Z6, Z0
 	VMOVUPS      Z0, K1, 192(AX)
-
-	// Input and cell gates.
 	VMOVUPS.Z    (AX), K1, Z0
-	VMOVUPS.Z    128(AX), K1, Z1
-	VMULPS       Z0, Z3, Z2
-	VMULPS       Z1, Z2, Z4
-	VBROADCASTSS constantsAVX512<>+60(SB), Z5
-	VSUBPS       Z0, Z5, Z0
-	VMULPS       Z0, Z4, Z0
-	VMOVUPS      Z0, K1, (AX)
-	VBROADCASTSS constantsAVX512<>+60(SB), Z0
-	VFNMADD231PS Z1, Z1, Z0
-	VMULPS       Z0, Z2, Z0
+	VMOVUPS.Z    128(AX), K1, Z6
+	VFNMADD231PS Z1, Z3, Z4
+	VFNMADD231PS Z6, Z6, Z9
+	VSUBPS       Z0, Z8, Z1
+	VFMADD231PS  Z4, Z2, Z5
+	VMULPS       Z0, Z5, Z0
+	VMULPS       Z6, Z0, Z2
+	VMULPS       Z9, Z0, Z0
+	VMULPS       Z1, Z2, Z1
+	VMOVUPS      Z1, K1, (AX)
 	VMOVUPS      Z0, K1, 128(AX)
-
-	// Forget gate.
 	VMOVUPS.Z    64(AX), K1, Z0
-	VMULPS       Z0, Z3, Z1
-	VMOVUPS.Z    (DI), K1, Z2
-	VMULPS       Z2, Z1, Z2
-	VBROADCASTSS constantsAVX512<>+60(SB), Z3
-	VSUBPS       Z0, Z3, Z0
-	VMULPS       Z0, Z2, Z0
+	VMOVUPS.Z    (DI), K1, Z1
+	VMULPS       Z0, Z5, Z2
+	VSUBPS       Z0, Z10, Z0
+	VMULPS       Z1, Z2, Z1
+	VMULPS       Z0, Z1, Z0
 	VMOVUPS      Z0, K1, 64(AX)
-	VMOVUPS      Z1, K1, (CX)
+	VMOVUPS      Z2, K1, (CX)
 
 done5:
 	// To the next row.
@@ -3545,6 +8782,186 @@ done2:
 	VLDMXCSR (SP)
 	RET
 
+// func lstmPeepholeBackwardAVX512(gates *float32, dc *float32, dh *float32, h *float32, c *float32, cPrev *float32, p *float32, gatesStride int, dcStride int, dhStride int, hStride int, cStride int, cPrevStride int, pStride int, rows int, units int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·lstmPeepholeBackwardAVX512(SB), NOSPLIT, $8-128
+	// Flush subnormals to zero.
+	VSTMXCSR (SP)
+	MOVL     (SP), AX
+	ORL      $0x00008040, AX
+	MOVL     AX, 4(SP)
+	VLDMXCSR 4(SP)
+
+row1:
+	// A row.
+	MOVQ rows+112(FP), AX
+	CMPQ AX, $+1
+	JLT  done2
+	ADDQ $-1, AX
+	MOVQ AX, rows+112(FP)
+	MOVQ gates+0(FP), AX
+	MOVQ dc+8(FP), CX
+	MOVQ dh+16(FP), DX
+	MOVQ h+24(FP), BX
+	MOVQ c+32(FP), SI
+	MOVQ cPrev+40(FP), DI
+	MOVQ p+48(FP), R8
+	MOVQ units+120(FP), R9
+
+	// 16 elements at a time.
+	CMPQ R9, $+16
+	JLT  done4
+
+loop3:
+	// Input and cell gates. Forget gate.
+	VMOVUPS      192(AX), Z0
+	VMOVUPS      (BX), Z1
+	VMOVUPS      (DX), Z2
+	VBROADCASTSS constantsAVX512<>+60(SB), Z7
+	VMOVUPS      (CX), Z5
+	VBROADCASTSS constantsAVX512<>+60(SB), Z9
+	VBROADCASTSS constantsAVX512<>+60(SB), Z8
+	VBROADCASTSS constantsAVX512<>+60(SB), Z10
+	VDIVPS       Z0, Z1, Z3
+	VMULPS       Z1, Z2, Z6
+	VMOVAPS      Z0, Z4
+	VSUBPS       Z0, Z7, Z0
+	VMULPS       Z0, Z6, Z0
+	VMOVUPS      Z0, 192(AX)
+	VMOVUPS      128(R8), Z6
+	VMOVUPS      (AX), Z7
+	VMOVUPS      128(AX), Z11
+	VFNMADD231PS Z1, Z3, Z4
+	VFNMADD231PS Z11, Z11, Z9
+	VSUBPS       Z7, Z8, Z1
+	VFMADD231PS  Z4, Z2, Z5
+	VFMADD231PS  Z0, Z6, Z5
+	VMULPS       Z7, Z5, Z0
+	VMULPS       Z11, Z0, Z2
+	VMULPS       Z9, Z0, Z0
+	VMULPS       Z1, Z2, Z1
+	VMOVUPS      Z1, (AX)
+	VMOVUPS      Z0, 128(AX)
+	VMOVUPS      64(AX), Z0
+	VMOVUPS      (DI), Z2
+	VMULPS       Z0, Z5, Z3
+	VSUBPS       Z0, Z10, Z0
+	VMULPS       Z2, Z3, Z2
+	VMULPS       Z0, Z2, Z0
+	VMOVUPS      Z0, 64(AX)
+	VMOVUPS      (R8), Z2
+	VMOVUPS      64(R8), Z4
+	VFMADD231PS  Z1, Z2, Z3
+	VFMADD231PS  Z0, Z4, Z3
+	VMOVUPS      Z3, (CX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	ADDQ         $+64, BX
+	ADDQ         $+64, SI
+	ADDQ         $+64, DI
+	ADDQ         $+64, R8
+	ADDQ         $+192, AX
+	ADDQ         $+128, R8
+	ADDQ         $-16, R9
+	CMPQ         R9, $+16
+	JGE          loop3
+
+done4:
+	// The last elements.
+	TESTQ R9, R9
+	JEQ   done5
+	MOVL  $-1, SI
+	BZHIL R9, SI, SI
+	KMOVW SI, K1
+
+	// Input and cell gates. Forget gate.
+	VMOVUPS.Z    192(AX), K1, Z0
+	VMOVUPS.Z    (BX), K1, Z1
+	VMOVUPS.Z    (DX), K1, Z2
+	VBROADCASTSS constantsAVX512<>+60(SB), Z7
+	VMOVUPS.Z    (CX), K1, Z5
+	VBROADCASTSS constantsAVX512<>+60(SB), Z9
+	VBROADCASTSS constantsAVX512<>+60(SB), Z8
+	VBROADCASTSS constantsAVX512<>+60(SB), Z10
+	VDIVPS       Z0, Z1, Z3
+	VMULPS       Z1, Z2, Z6
+	VMOVAPS      Z0, Z4
+	VSUBPS       Z0, Z7, Z0
+	VMULPS       Z0, Z6, Z0
+	VMOVUPS      Z0, K1, 192(AX)
+	VMOVUPS.Z    128(R8), K1, Z6
+	VMOVUPS.Z    (AX), K1, Z7
+	VMOVUPS.Z    128(AX), K1, Z11
+	VFNMADD231PS Z1, Z3, Z4
+	VFNMADD231PS Z11, Z11, Z9
+	VSUBPS       Z7, Z8, Z1
+	VFMADD231PS  Z4, Z2, Z5
+	VFMADD231PS  Z0, Z6, Z5
+	VMULPS       Z7, Z5, Z0
+	VMULPS       Z11, Z0, Z2
+	VMULPS       Z9, Z0, Z0
+	VMULPS       Z1, Z2, Z1
+	VMOVUPS      Z1, K1, (AX)
+	VMOVUPS      Z0, K1, 128(AX)
+	VMOVUPS.Z    64(AX), K1, Z0
+	VMOVUPS.Z    (DI), K1, Z2
+	VMULPS       Z0, Z5, Z3
+	VSUBPS       Z0, Z10, Z0
+	VMULPS       Z2, Z3, Z2
+	VMULPS       Z0, Z2, Z0
+	VMOVUPS      Z0, K1, 64(AX)
+	VMOVUPS.Z    (R8), K1, Z2
+	VMOVUPS.Z    64(R8), K1, Z4
+	VFMADD231PS  Z1, Z2, Z3
+	VFMADD231PS  Z0, Z4, Z3
+	VMOVUPS      Z3, K1, (CX)
+
+done5:
+	// To the next row.
+	MOVQ gatesStride+56(FP), AX
+	SHLQ $0x02, AX
+	MOVQ gates+0(FP), CX
+	ADDQ AX, CX
+	MOVQ CX, gates+0(FP)
+	MOVQ dcStride+64(FP), AX
+	SHLQ $0x02, AX
+	MOVQ dc+8(FP), CX
+	ADDQ AX, CX
+	MOVQ CX, dc+8(FP)
+	MOVQ dhStride+72(FP), AX
+	SHLQ $0x02, AX
+	MOVQ dh+16(FP), CX
+	ADDQ AX, CX
+	MOVQ CX, dh+16(FP)
+	MOVQ hStride+80(FP), AX
+	SHLQ $0x02, AX
+	MOVQ h+24(FP), CX
+	ADDQ AX, CX
+	MOVQ CX, h+24(FP)
+	MOVQ cStride+88(FP), AX
+	SHLQ $0x02, AX
+	MOVQ c+32(FP), CX
+	ADDQ AX, CX
+	MOVQ CX, c+32(FP)
+	MOVQ cPrevStride+96(FP), AX
+	SHLQ $0x02, AX
+	MOVQ cPrev+40(FP), CX
+	ADDQ AX, CX
+	MOVQ CX, cPrev+40(FP)
+	MOVQ pStride+104(FP), AX
+	SHLQ $0x02, AX
+	MOVQ p+48(FP), CX
+	ADDQ AX, CX
+	MOVQ CX, p+48(FP)
+	JMP  row1
+
+done2:
+	// As it was.
+	VZEROUPPER
+	VLDMXCSR (SP)
+	RET
+
 // func gruForwardAVX512(h *float32, gx *float32, gh *float32, hPrev *float32, hStride int, gxStride int, ghStride int, hPrevStride int, rows int, units int)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·gruForwardAVX512(SB), NOSPLIT, $8-80
@@ -3570,13 +8987,6 @@ TEXT ·gruForwardAVX512(SB), NOSPLIT, $8-80
 	VBROADCASTSS constantsAVX512<>+52(SB), Z12
 	VBROADCASTSS constantsAVX512<>+56(SB), Z13
 	VBROADCASTSS constantsAVX512<>+60(SB), Z14
-	VBROADCASTSS constantsAVX512<>+60(SB), Z15
-	VBROADCASTSS constantsAVX512<>+68(SB), Z16
-	VBROADCASTSS constantsAVX512<>+72(SB), Z17
-	VBROADCASTSS constantsAVX512<>+76(SB), Z18
-	VBROADCASTSS constantsAVX512<>+80(SB), Z19
-	VBROADCASTSS constantsAVX512<>+84(SB), Z20
-	VBROADCASTSS constantsAVX512<>+60(SB), Z21
 
 row1:
 	// A row.
@@ -3593,72 +9003,144 @@ row1:
 
 	// 16 elements at a time.
 	CMPQ SI, $+16
-	JLT  done4
+	JLT  done3
 
-loop3:
-	// Reset and new gates.
-	VMOVUPS      (CX), Z22
-	VMOVUPS      (DX), Z23
-	VADDPS       Z23, Z22, Z22
-	VMINPS       Z22, Z0, Z22
-	VMAXPS       Z22, Z1, Z22
-	VMOVAPS      Z7, Z23
-	VFNMADD231PS Z2, Z22, Z23
-	VSUBPS       Z7, Z23, Z24
-	VPSLLD       $0x17, Z23, Z23
-	VFMADD231PS  Z3, Z24, Z22
-	VMOVAPS      Z17, Z24
-	VFMADD231PS  Z16, Z22, Z24
-	VFMADD213PS  Z18, Z22, Z24
-	VFMADD213PS  Z19, Z22, Z24
-	VFMADD213PS  Z20, Z22, Z24
-	VFMADD213PS  Z21, Z22, Z24
-	VFMADD213PS  Z15, Z23, Z24
-	VDIVPS       Z24, Z15, Z22
-	VMOVUPS      128(DX), Z23
-	VMOVUPS      128(CX), Z24
-	VFMADD231PS  Z23, Z22, Z24
-	VMINPS       Z24, Z4, Z22
-	VMAXPS       Z22, Z5, Z22
+	// Reset gate and update gate.
+	VMOVUPS      (CX), Z15
+	VMOVUPS      (DX), Z16
+	VMOVAPS      Z7, Z17
+	VBROADCASTSS constantsAVX512<>+72(SB), Z18
+	VBROADCASTSS constantsAVX512<>+68(SB), Z19
+	VBROADCASTSS constantsAVX512<>+76(SB), Z20
+	VBROADCASTSS constantsAVX512<>+80(SB), Z21
+	VBROADCASTSS constantsAVX512<>+84(SB), Z22
+	VBROADCASTSS constantsAVX512<>+60(SB), Z23
+	VBROADCASTSS constantsAVX512<>+60(SB), Z24
+	VBROADCASTSS constantsAVX512<>+60(SB), Z25
+	VADDPS       Z16, Z15, Z15
+	VMOVUPS      64(CX), Z16
+	VMINPS       Z15, Z0, Z15
+	VMOVUPS      64(DX), Z26
+	VMAXPS       Z15, Z1, Z15
+	VFNMADD231PS Z2, Z15, Z17
+	VADDPS       Z26, Z16, Z16
+	VMINPS       Z16, Z0, Z26
+	VSUBPS       Z7, Z17, Z16
+	VMOVAPS      Z7, Z27
+	VPSLLD       $0x17, Z17, Z17
+	VMAXPS       Z26, Z1, Z26
+	VFMADD231PS  Z3, Z16, Z15
+	VFNMADD231PS Z2, Z26, Z27
+	VFMADD231PS  Z19, Z15, Z18
+	VBROADCASTSS constantsAVX512<>+72(SB), Z19
+	VBROADCASTSS constantsAVX512<>+68(SB), Z28
+	VSUBPS       Z7, Z27, Z16
+	VPSLLD       $0x17, Z27, Z27
+	VFMADD231PS  Z3, Z16, Z26
+	VFMADD213PS  Z20, Z15, Z18
+	VBROADCASTSS constantsAVX512<>+76(SB), Z16
+	VFMADD231PS  Z28, Z26, Z19
+	VFMADD213PS  Z21, Z15, Z18
+	VBROADCASTSS constantsAVX512<>+80(SB), Z20
+	VFMADD213PS  Z16, Z26, Z19
+	VFMADD213PS  Z22, Z15, Z18
+	VBROADCASTSS constantsAVX512<>+84(SB), Z16
+	VFMADD213PS  Z20, Z26, Z19
+	VFMADD213PS  Z23, Z15, Z18
+	VBROADCASTSS constantsAVX512<>+60(SB), Z15
+	VFMADD213PS  Z16, Z26, Z19
+	VFMADD213PS  Z24, Z17, Z18
+	VBROADCASTSS constantsAVX512<>+60(SB), Z16
+	VFMADD213PS  Z15, Z26, Z19
+	VDIVPS       Z18, Z25, Z15
+	VBROADCASTSS constantsAVX512<>+60(SB), Z17
+	VMOVUPS      128(DX), Z18
+	VMOVUPS      128(CX), Z20
+	VFMADD213PS  Z16, Z27, Z19
+	VDIVPS       Z19, Z17, Z16
+	VFMADD231PS  Z18, Z15, Z20
+	ADDQ         $-16, SI
+	CMPQ         SI, $+16
+	JLT          done5
+
+loop4:
+	// New gate and h of the units before. Reset gate and update gate.
+	VMOVUPS      192(CX), Z15
+	VMOVUPS      192(DX), Z17
+	VMOVUPS      256(CX), Z19
+	VMOVUPS      256(DX), Z21
+	VMOVAPS      Z7, Z18
+	VMOVAPS      Z7, Z22
+	VMINPS       Z20, Z4, Z20
+	VBROADCASTSS constantsAVX512<>+72(SB), Z24
+	VBROADCASTSS constantsAVX512<>+68(SB), Z25
 	VMOVAPS      Z6, Z23
-	VFMADD231PS  Z22, Z22, Z23
-	VMOVAPS      Z9, Z24
-	VFMADD231PS  Z8, Z23, Z24
-	VFMADD213PS  Z10, Z23, Z24
-	VMULPS       Z24, Z22, Z22
-	VMOVAPS      Z12, Z24
-	VFMADD231PS  Z11, Z23, Z24
-	VFMADD213PS  Z13, Z23, Z24
-	VFMADD213PS  Z14, Z23, Z24
-	VMULPS       Z24, Z22, Z23
-	VMULPS       Z24, Z24, Z24
-	VFMADD231PS  Z22, Z22, Z24
-	VADDPS       Z23, Z23, Z22
-	VDIVPS       Z24, Z22, Z22
-
-	// Update gate and h.
-	VMOVUPS      64(CX), Z23
-	VMOVUPS      64(DX), Z24
-	VADDPS       Z24, Z23, Z23
-	VMINPS       Z23, Z0, Z23
-	VMAXPS       Z23, Z1, Z23
-	VMOVAPS      Z7, Z24
-	VFNMADD231PS Z2, Z23, Z24
-	VSUBPS       Z7, Z24, Z25
-	VPSLLD       $0x17, Z24, Z24
-	VFMADD231PS  Z3, Z25, Z23
-	VMOVAPS      Z17, Z25
-	VFMADD231PS  Z16, Z23, Z25
-	VFMADD213PS  Z18, Z23, Z25
-	VFMADD213PS  Z19, Z23, Z25
-	VFMADD213PS  Z20, Z23, Z25
-	VFMADD213PS  Z21, Z23, Z25
-	VFMADD213PS  Z15, Z24, Z25
-	VDIVPS       Z25, Z15, Z23
-	VMOVUPS      (BX), Z24
-	VSUBPS       Z22, Z24, Z24
-	VFMADD231PS  Z24, Z23, Z22
-	VMOVUPS      Z22, (AX)
+	VBROADCASTSS constantsAVX512<>+76(SB), Z26
+	VBROADCASTSS constantsAVX512<>+72(SB), Z27
+	VMAXPS       Z20, Z5, Z20
+	VBROADCASTSS constantsAVX512<>+68(SB), Z29
+	VMOVAPS      Z12, Z28
+	VADDPS       Z17, Z15, Z15
+	VADDPS       Z21, Z19, Z21
+	VMOVAPS      Z9, Z17
+	VBROADCASTSS constantsAVX512<>+80(SB), Z19
+	VFMADD231PS  Z20, Z20, Z23
+	VMINPS       Z15, Z0, Z15
+	VMINPS       Z21, Z0, Z21
+	VMAXPS       Z15, Z1, Z15
+	VMAXPS       Z21, Z1, Z21
+	VFMADD231PS  Z11, Z23, Z28
+	VFMADD231PS  Z8, Z23, Z17
+	VFNMADD231PS Z2, Z15, Z18
+	VFNMADD231PS Z2, Z21, Z22
+	VFMADD213PS  Z13, Z23, Z28
+	VFMADD213PS  Z10, Z23, Z17
+	VFMADD213PS  Z14, Z23, Z28
+	VSUBPS       Z7, Z18, Z23
+	VMULPS       Z17, Z20, Z17
+	VSUBPS       Z7, Z22, Z20
+	VPSLLD       $0x17, Z18, Z18
+	VPSLLD       $0x17, Z22, Z22
+	VFMADD231PS  Z3, Z23, Z15
+	VBROADCASTSS constantsAVX512<>+76(SB), Z23
+	VFMADD231PS  Z3, Z20, Z21
+	VBROADCASTSS constantsAVX512<>+84(SB), Z20
+	VFMADD231PS  Z25, Z15, Z24
+	VBROADCASTSS constantsAVX512<>+80(SB), Z25
+	VFMADD231PS  Z29, Z21, Z27
+	VBROADCASTSS constantsAVX512<>+60(SB), Z29
+	VFMADD213PS  Z26, Z15, Z24
+	VBROADCASTSS constantsAVX512<>+84(SB), Z26
+	VFMADD213PS  Z23, Z21, Z27
+	VMULPS       Z28, Z28, Z23
+	VMULPS       Z28, Z17, Z28
+	VFMADD213PS  Z19, Z15, Z24
+	VBROADCASTSS constantsAVX512<>+60(SB), Z19
+	VFMADD213PS  Z25, Z21, Z27
+	VBROADCASTSS constantsAVX512<>+60(SB), Z25
+	VFMADD231PS  Z17, Z17, Z23
+	VBROADCASTSS constantsAVX512<>+60(SB), Z17
+	VADDPS       Z28, Z28, Z28
+	VFMADD213PS  Z20, Z15, Z24
+	VBROADCASTSS constantsAVX512<>+60(SB), Z20
+	VFMADD213PS  Z26, Z21, Z27
+	VDIVPS       Z23, Z28, Z23
+	VBROADCASTSS constantsAVX512<>+60(SB), Z28
+	VMOVUPS      (BX), Z26
+	VFMADD213PS  Z29, Z15, Z24
+	VMOVUPS      320(DX), Z15
+	VMOVUPS      320(CX), Z29
+	VFMADD213PS  Z25, Z21, Z27
+	VFMADD213PS  Z19, Z18, Z24
+	VFMADD213PS  Z20, Z22, Z27
+	VDIVPS       Z24, Z17, Z17
+	VSUBPS       Z23, Z26, Z18
+	VDIVPS       Z27, Z28, Z19
+	VFMADD231PS  Z18, Z16, Z23
+	VMOVUPS      Z23, (AX)
+	VFMADD231PS  Z15, Z17, Z29
+	VMOVAPS      Z19, Z16
+	VMOVAPS      Z29, Z20
 	ADDQ         $+64, AX
 	ADDQ         $+64, CX
 	ADDQ         $+64, DX
@@ -3667,81 +9149,123 @@ loop3:
 	ADDQ         $+128, DX
 	ADDQ         $-16, SI
 	CMPQ         SI, $+16
-	JGE          loop3
+	JGE          loop4
 
-done4:
+done5:
+	// New gate and h of the units before.
+	VMINPS      Z20, Z4, Z15
+	VMOVAPS     Z6, Z17
+	VMOVAPS     Z12, Z19
+	VMOVAPS     Z9, Z18
+	VMOVUPS     (BX), Z20
+	VMAXPS      Z15, Z5, Z15
+	VFMADD231PS Z15, Z15, Z17
+	VFMADD231PS Z11, Z17, Z19
+	VFMADD231PS Z8, Z17, Z18
+	VFMADD213PS Z13, Z17, Z19
+	VFMADD213PS Z10, Z17, Z18
+	VFMADD213PS Z14, Z17, Z19
+	VMULPS      Z18, Z15, Z15
+	VMULPS      Z19, Z19, Z17
+	VMULPS      Z19, Z15, Z18
+	VFMADD231PS Z15, Z15, Z17
+	VADDPS      Z18, Z18, Z15
+	VDIVPS      Z17, Z15, Z15
+	VSUBPS      Z15, Z20, Z17
+	VFMADD231PS Z17, Z16, Z15
+	VMOVUPS     Z15, (AX)
+	ADDQ        $+64, AX
+	ADDQ        $+64, CX
+	ADDQ        $+64, DX
+	ADDQ        $+64, BX
+	ADDQ        $+128, CX
+	ADDQ        $+128, DX
+
+done3:
 	// The last elements.
 	TESTQ SI, SI
-	JEQ   done5
+	JEQ   done6
 	MOVL  $-1, DI
 	BZHIL SI, DI, DI
 	KMOVW DI, K1
 
-	// Reset and new gates.
-	VMOVUPS.Z    (CX), K1, Z22
-	VMOVUPS.Z    (DX), K1, Z23
-	VADDPS       Z23, Z22, Z22
-	VMINPS       Z22, Z0, Z22
-	VMAXPS       Z22, Z1, Z22
-	VMOVAPS      Z7, Z23
-	VFNMADD231PS Z2, Z22, Z23
-	VSUBPS       Z7, Z23, Z24
-	VPSLLD       $0x17, Z23, Z23
-	VFMADD231PS  Z3, Z24, Z22
-	VMOVAPS      Z17, Z24
-	VFMADD231PS  Z16, Z22, Z24
-	VFMADD213PS  Z18, Z22, Z24
-	VFMADD213PS  Z19, Z22, Z24
-	VFMADD213PS  Z20, Z22, Z24
-	VFMADD213PS  Z21, Z22, Z24
-	VFMADD213PS  Z15, Z23, Z24
-	VDIVPS       Z24, Z15, Z22
-	VMOVUPS.Z    128(DX), K1, Z23
-	VMOVUPS.Z    128(CX), K1, Z24
-	VFMADD231PS  Z23, Z22, Z24
-	VMINPS       Z24, Z4, Z22
-	VMAXPS       Z22, Z5, Z22
-	VMOVAPS      Z6, Z23
-	VFMADD231PS  Z22, Z22, Z23
-	VMOVAPS      Z9, Z24
-	VFMADD231PS  Z8, Z23, Z24
-	VFMADD213PS  Z10, Z23, Z24
-	VMULPS       Z24, Z22, Z22
-	VMOVAPS      Z12, Z24
-	VFMADD231PS  Z11, Z23, Z24
-	VFMADD213PS  Z13, Z23, Z24
-	VFMADD213PS  Z14, Z23, Z24
-	VMULPS       Z24, Z22, Z23
-	VMULPS       Z24, Z24, Z24
-	VFMADD231PS  Z22, Z22, Z24
-	VADDPS       Z23, Z23, Z22
-	VDIVPS       Z24, Z22, Z22
+	// Reset gate and update gate. New gate and h of the units before.
+	VMOVUPS.Z    (CX), K1, Z15
+	VMOVUPS.Z    (DX), K1, Z16
+	VMOVAPS      Z7, Z17
+	VBROADCASTSS constantsAVX512<>+72(SB), Z18
+	VBROADCASTSS constantsAVX512<>+68(SB), Z19
+	VBROADCASTSS constantsAVX512<>+76(SB), Z20
+	VBROADCASTSS constantsAVX512<>+80(SB), Z21
+	VBROADCASTSS constantsAVX512<>+84(SB), Z22
+	VBROADCASTSS constantsAVX512<>+60(SB), Z23
+	VBROADCASTSS constantsAVX512<>+60(SB), Z24
+	VBROADCASTSS constantsAVX512<>+60(SB), Z25
+	VMOVUPS.Z    64(CX), K1, Z26
+	VMOVUPS.Z    64(DX), K1, Z27
+	VMOVAPS      Z7, Z28
+	VADDPS       Z16, Z15, Z15
+	VMINPS       Z15, Z0, Z15
+	VADDPS       Z27, Z26, Z16
+	VBROADCASTSS constantsAVX512<>+72(SB), Z26
+	VMAXPS       Z15, Z1, Z15
+	VBROADCASTSS constantsAVX512<>+68(SB), Z27
+	VMINPS       Z16, Z0, Z16
+	VFNMADD231PS Z2, Z15, Z17
+	VBROADCASTSS constantsAVX512<>+76(SB), Z30
+	VMAXPS       Z16, Z1, Z29
+	VFNMADD231PS Z2, Z29, Z28
+	VSUBPS       Z7, Z17, Z16
+	VPSLLD       $0x17, Z17, Z17
+	VFMADD231PS  Z3, Z16, Z15
+	VSUBPS       Z7, Z28, Z16
+	VPSLLD       $0x17, Z28, Z28
+	VFMADD231PS  Z3, Z16, Z29
+	VBROADCASTSS constantsAVX512<>+80(SB), Z16
+	VFMADD231PS  Z19, Z15, Z18
+	VBROADCASTSS constantsAVX512<>+84(SB), Z19
+	VFMADD231PS  Z27, Z29, Z26
+	VBROADCASTSS constantsAVX512<>+60(SB), Z27
+	VFMADD213PS  Z20, Z15, Z18
+	VBROADCASTSS constantsAVX512<>+60(SB), Z20
+	VFMADD213PS  Z30, Z29, Z26
+	VFMADD213PS  Z21, Z15, Z18
+	VBROADCASTSS constantsAVX512<>+60(SB), Z21
+	VFMADD213PS  Z16, Z29, Z26
+	VFMADD213PS  Z22, Z15, Z18
+	VMOVUPS.Z    128(DX), K1, Z16
+	VMOVUPS.Z    128(CX), K1, Z22
+	VFMADD213PS  Z19, Z29, Z26
+	VFMADD213PS  Z23, Z15, Z18
+	VFMADD213PS  Z27, Z29, Z26
+	VFMADD213PS  Z24, Z17, Z18
+	VMOVAPS      Z6, Z15
+	VFMADD213PS  Z20, Z28, Z26
+	VDIVPS       Z18, Z25, Z17
+	VMOVAPS      Z12, Z19
+	VMOVAPS      Z9, Z18
+	VMOVUPS.Z    (BX), K1, Z20
+	VDIVPS       Z26, Z21, Z21
+	VFMADD231PS  Z16, Z17, Z22
+	VMINPS       Z22, Z4, Z16
+	VMAXPS       Z16, Z5, Z16
+	VFMADD231PS  Z16, Z16, Z15
+	VFMADD231PS  Z11, Z15, Z19
+	VFMADD231PS  Z8, Z15, Z18
+	VFMADD213PS  Z13, Z15, Z19
+	VFMADD213PS  Z10, Z15, Z18
+	VFMADD213PS  Z14, Z15, Z19
+	VMULPS       Z18, Z16, Z15
+	VMULPS       Z19, Z19, Z16
+	VMULPS       Z19, Z15, Z17
+	VFMADD231PS  Z15, Z15, Z16
+	VADDPS       Z17, Z17, Z15
+	VDIVPS       Z16, Z15, Z15
+	VSUBPS       Z15, Z20, Z16
+	VFMADD231PS  Z16, Z21, Z15
+	VMOVUPS      Z15, K1, (AX)
 
-	// Update gate and h.
-	VMOVUPS.Z    64(CX), K1, Z23
-	VMOVUPS.Z    64(DX), K1, Z24
-	VADDPS       Z24, Z23, Z23
-	VMINPS       Z23, Z0, Z23
-	VMAXPS       Z23, Z1, Z23
-	VMOVAPS      Z7, Z24
-	VFNMADD231PS Z2, Z23, Z24
-	VSUBPS       Z7, Z24, Z25
-	VPSLLD       $0x17, Z24, Z24
-	VFMADD231PS  Z3, Z25, Z23
-	VMOVAPS      Z17, Z25
-	VFMADD231PS  Z16, Z23, Z25
-	VFMADD213PS  Z18, Z23, Z25
-	VFMADD213PS  Z19, Z23, Z25
-	VFMADD213PS  Z20, Z23, Z25
-	VFMADD213PS  Z21, Z23, Z25
-	VFMADD213PS  Z15, Z24, Z25
-	VDIVPS       Z25, Z15, Z23
-	VMOVUPS.Z    (BX), K1, Z24
-	VSUBPS       Z22, Z24, Z24
-	VFMADD231PS  Z24, Z23, Z22
-	VMOVUPS      Z22, K1, (AX)
-
-done5:
+done6:
 	// To the next row.
 	MOVQ hStride+32(FP), AX
 	SHLQ $0x02, AX
@@ -3796,13 +9320,6 @@ TEXT ·gruForwardTrainAVX512(SB), NOSPLIT, $8-80
 	VBROADCASTSS constantsAVX512<>+52(SB), Z12
 	VBROADCASTSS constantsAVX512<>+56(SB), Z13
 	VBROADCASTSS constantsAVX512<>+60(SB), Z14
-	VBROADCASTSS constantsAVX512<>+60(SB), Z15
-	VBROADCASTSS constantsAVX512<>+68(SB), Z16
-	VBROADCASTSS constantsAVX512<>+72(SB), Z17
-	VBROADCASTSS constantsAVX512<>+76(SB), Z18
-	VBROADCASTSS constantsAVX512<>+80(SB), Z19
-	VBROADCASTSS constantsAVX512<>+84(SB), Z20
-	VBROADCASTSS constantsAVX512<>+60(SB), Z21
 
 row1:
 	// A row.
@@ -3819,75 +9336,149 @@ row1:
 
 	// 16 elements at a time.
 	CMPQ SI, $+16
-	JLT  done4
+	JLT  done3
 
-loop3:
-	// Reset and new gates.
-	VMOVUPS      (CX), Z22
-	VMOVUPS      (DX), Z23
-	VADDPS       Z23, Z22, Z22
-	VMINPS       Z22, Z0, Z22
-	VMAXPS       Z22, Z1, Z22
-	VMOVAPS      Z7, Z23
-	VFNMADD231PS Z2, Z22, Z23
-	VSUBPS       Z7, Z23, Z24
-	VPSLLD       $0x17, Z23, Z23
-	VFMADD231PS  Z3, Z24, Z22
-	VMOVAPS      Z17, Z24
-	VFMADD231PS  Z16, Z22, Z24
-	VFMADD213PS  Z18, Z22, Z24
-	VFMADD213PS  Z19, Z22, Z24
-	VFMADD213PS  Z20, Z22, Z24
-	VFMADD213PS  Z21, Z22, Z24
-	VFMADD213PS  Z15, Z23, Z24
-	VDIVPS       Z24, Z15, Z22
-	VMOVUPS      128(DX), Z23
-	VMOVUPS      128(CX), Z24
-	VFMADD231PS  Z23, Z22, Z24
-	VMINPS       Z24, Z4, Z23
-	VMAXPS       Z23, Z5, Z23
-	VMOVAPS      Z6, Z24
-	VFMADD231PS  Z23, Z23, Z24
-	VMOVAPS      Z9, Z25
-	VFMADD231PS  Z8, Z24, Z25
-	VFMADD213PS  Z10, Z24, Z25
-	VMULPS       Z25, Z23, Z23
-	VMOVAPS      Z12, Z25
-	VFMADD231PS  Z11, Z24, Z25
-	VFMADD213PS  Z13, Z24, Z25
-	VFMADD213PS  Z14, Z24, Z25
-	VMULPS       Z25, Z23, Z24
-	VMULPS       Z25, Z25, Z25
-	VFMADD231PS  Z23, Z23, Z25
-	VADDPS       Z24, Z24, Z23
-	VDIVPS       Z25, Z23, Z23
-	VMOVUPS      Z22, (CX)
-	VMOVUPS      Z23, 128(CX)
+	// Reset gate and update gate.
+	VMOVUPS      (CX), Z15
+	VMOVUPS      (DX), Z16
+	VMOVUPS      64(CX), Z26
+	VMOVAPS      Z7, Z17
+	VBROADCASTSS constantsAVX512<>+72(SB), Z18
+	VBROADCASTSS constantsAVX512<>+68(SB), Z19
+	VBROADCASTSS constantsAVX512<>+76(SB), Z20
+	VBROADCASTSS constantsAVX512<>+80(SB), Z21
+	VBROADCASTSS constantsAVX512<>+84(SB), Z22
+	VBROADCASTSS constantsAVX512<>+60(SB), Z23
+	VBROADCASTSS constantsAVX512<>+60(SB), Z24
+	VBROADCASTSS constantsAVX512<>+60(SB), Z25
+	VADDPS       Z16, Z15, Z15
+	VMOVUPS      64(DX), Z16
+	VMINPS       Z15, Z0, Z15
+	VADDPS       Z16, Z26, Z16
+	VMAXPS       Z15, Z1, Z15
+	VFNMADD231PS Z2, Z15, Z17
+	VMOVAPS      Z7, Z26
+	VMINPS       Z16, Z0, Z16
+	VMAXPS       Z16, Z1, Z27
+	VSUBPS       Z7, Z17, Z16
+	VPSLLD       $0x17, Z17, Z17
+	VFNMADD231PS Z2, Z27, Z26
+	VFMADD231PS  Z3, Z16, Z15
+	VBROADCASTSS constantsAVX512<>+72(SB), Z28
+	VSUBPS       Z7, Z26, Z16
+	VPSLLD       $0x17, Z26, Z26
+	VFMADD231PS  Z19, Z15, Z18
+	VBROADCASTSS constantsAVX512<>+68(SB), Z19
+	VFMADD231PS  Z3, Z16, Z27
+	VFMADD213PS  Z20, Z15, Z18
+	VBROADCASTSS constantsAVX512<>+76(SB), Z16
+	VFMADD231PS  Z19, Z27, Z28
+	VFMADD213PS  Z21, Z15, Z18
+	VBROADCASTSS constantsAVX512<>+80(SB), Z19
+	VFMADD213PS  Z16, Z27, Z28
+	VFMADD213PS  Z22, Z15, Z18
+	VBROADCASTSS constantsAVX512<>+84(SB), Z16
+	VFMADD213PS  Z19, Z27, Z28
+	VFMADD213PS  Z23, Z15, Z18
+	VBROADCASTSS constantsAVX512<>+60(SB), Z15
+	VFMADD213PS  Z16, Z27, Z28
+	VFMADD213PS  Z24, Z17, Z18
+	VBROADCASTSS constantsAVX512<>+60(SB), Z16
+	VFMADD213PS  Z15, Z27, Z28
+	VDIVPS       Z18, Z25, Z15
+	VBROADCASTSS constantsAVX512<>+60(SB), Z17
+	VMOVUPS      128(DX), Z18
+	VMOVUPS      128(CX), Z19
+	VFMADD213PS  Z16, Z26, Z28
+	VDIVPS       Z28, Z17, Z16
+	VFMADD231PS  Z18, Z15, Z19
+	VMOVUPS      Z15, (CX)
+	VMOVUPS      Z16, 64(CX)
+	ADDQ         $-16, SI
+	CMPQ         SI, $+16
+	JLT          done5
 
-	// Update gate and h.
-	VMOVUPS      64(CX), Z22
-	VMOVUPS      64(DX), Z24
-	VADDPS       Z24, Z22, Z22
-	VMINPS       Z22, Z0, Z22
-	VMAXPS       Z22, Z1, Z22
+loop4:
+	// New gate and h of the units before. Reset gate and update gate.
+	VMOVUPS      192(CX), Z15
+	VMOVUPS      192(DX), Z17
+	VMOVUPS      256(CX), Z18
+	VMOVUPS      256(DX), Z20
+	VMINPS       Z19, Z4, Z19
 	VMOVAPS      Z7, Z24
-	VFNMADD231PS Z2, Z22, Z24
-	VSUBPS       Z7, Z24, Z25
+	VMOVAPS      Z6, Z21
+	VMOVAPS      Z7, Z27
+	VMOVAPS      Z12, Z23
+	VBROADCASTSS constantsAVX512<>+72(SB), Z25
+	VBROADCASTSS constantsAVX512<>+68(SB), Z26
+	VMOVAPS      Z9, Z22
+	VMAXPS       Z19, Z5, Z19
+	VBROADCASTSS constantsAVX512<>+76(SB), Z28
+	VBROADCASTSS constantsAVX512<>+72(SB), Z29
+	VADDPS       Z17, Z15, Z15
+	VADDPS       Z20, Z18, Z18
+	VBROADCASTSS constantsAVX512<>+68(SB), Z20
+	VBROADCASTSS constantsAVX512<>+80(SB), Z17
+	VFMADD231PS  Z19, Z19, Z21
+	VMINPS       Z15, Z0, Z15
+	VMINPS       Z18, Z0, Z18
+	VMAXPS       Z15, Z1, Z15
+	VMAXPS       Z18, Z1, Z18
+	VFMADD231PS  Z11, Z21, Z23
+	VFMADD231PS  Z8, Z21, Z22
+	VFNMADD231PS Z2, Z15, Z24
+	VFNMADD231PS Z2, Z18, Z27
+	VFMADD213PS  Z13, Z21, Z23
+	VFMADD213PS  Z10, Z21, Z22
+	VFMADD213PS  Z14, Z21, Z23
+	VSUBPS       Z7, Z24, Z21
+	VMULPS       Z22, Z19, Z19
+	VSUBPS       Z7, Z27, Z22
 	VPSLLD       $0x17, Z24, Z24
-	VFMADD231PS  Z3, Z25, Z22
-	VMOVAPS      Z17, Z25
-	VFMADD231PS  Z16, Z22, Z25
-	VFMADD213PS  Z18, Z22, Z25
-	VFMADD213PS  Z19, Z22, Z25
-	VFMADD213PS  Z20, Z22, Z25
-	VFMADD213PS  Z21, Z22, Z25
-	VFMADD213PS  Z15, Z24, Z25
-	VDIVPS       Z25, Z15, Z22
-	VMOVUPS      Z22, 64(CX)
-	VMOVUPS      (BX), Z24
-	VSUBPS       Z23, Z24, Z24
-	VFMADD231PS  Z24, Z22, Z23
-	VMOVUPS      Z23, (AX)
+	VPSLLD       $0x17, Z27, Z27
+	VFMADD231PS  Z3, Z21, Z15
+	VBROADCASTSS constantsAVX512<>+76(SB), Z21
+	VFMADD231PS  Z3, Z22, Z18
+	VBROADCASTSS constantsAVX512<>+84(SB), Z22
+	VFMADD231PS  Z26, Z15, Z25
+	VBROADCASTSS constantsAVX512<>+80(SB), Z26
+	VFMADD231PS  Z20, Z18, Z29
+	VMULPS       Z23, Z23, Z20
+	VMULPS       Z23, Z19, Z23
+	VFMADD213PS  Z28, Z15, Z25
+	VBROADCASTSS constantsAVX512<>+60(SB), Z28
+	VFMADD213PS  Z21, Z18, Z29
+	VBROADCASTSS constantsAVX512<>+84(SB), Z21
+	VFMADD231PS  Z19, Z19, Z20
+	VBROADCASTSS constantsAVX512<>+60(SB), Z19
+	VADDPS       Z23, Z23, Z23
+	VFMADD213PS  Z17, Z15, Z25
+	VBROADCASTSS constantsAVX512<>+60(SB), Z17
+	VFMADD213PS  Z26, Z18, Z29
+	VDIVPS       Z20, Z23, Z20
+	VBROADCASTSS constantsAVX512<>+60(SB), Z23
+	VBROADCASTSS constantsAVX512<>+60(SB), Z26
+	VFMADD213PS  Z22, Z15, Z25
+	VBROADCASTSS constantsAVX512<>+60(SB), Z22
+	VFMADD213PS  Z21, Z18, Z29
+	VMOVUPS      320(DX), Z21
+	VFMADD213PS  Z28, Z15, Z25
+	VMOVUPS      320(CX), Z15
+	VFMADD213PS  Z17, Z18, Z29
+	VFMADD213PS  Z19, Z24, Z25
+	VMOVUPS      Z20, 128(CX)
+	VMOVUPS      (BX), Z17
+	VFMADD213PS  Z26, Z27, Z29
+	VDIVPS       Z25, Z23, Z18
+	VDIVPS       Z29, Z22, Z19
+	VSUBPS       Z20, Z17, Z17
+	VFMADD231PS  Z17, Z16, Z20
+	VMOVUPS      Z20, (AX)
+	VFMADD231PS  Z21, Z18, Z15
+	VMOVUPS      Z18, 192(CX)
+	VMOVUPS      Z19, 256(CX)
+	VMOVAPS      Z19, Z16
+	VMOVAPS      Z15, Z19
 	ADDQ         $+64, AX
 	ADDQ         $+64, CX
 	ADDQ         $+64, DX
@@ -3896,84 +9487,127 @@ loop3:
 	ADDQ         $+128, DX
 	ADDQ         $-16, SI
 	CMPQ         SI, $+16
-	JGE          loop3
+	JGE          loop4
 
-done4:
+done5:
+	// New gate and h of the units before.
+	VMINPS      Z19, Z4, Z15
+	VMOVAPS     Z6, Z17
+	VMOVAPS     Z12, Z19
+	VMOVAPS     Z9, Z18
+	VMAXPS      Z15, Z5, Z15
+	VFMADD231PS Z15, Z15, Z17
+	VFMADD231PS Z11, Z17, Z19
+	VFMADD231PS Z8, Z17, Z18
+	VFMADD213PS Z13, Z17, Z19
+	VFMADD213PS Z10, Z17, Z18
+	VFMADD213PS Z14, Z17, Z19
+	VMULPS      Z18, Z15, Z15
+	VMULPS      Z19, Z19, Z17
+	VMULPS      Z19, Z15, Z18
+	VFMADD231PS Z15, Z15, Z17
+	VADDPS      Z18, Z18, Z15
+	VDIVPS      Z17, Z15, Z15
+	VMOVUPS     Z15, 128(CX)
+	VMOVUPS     (BX), Z17
+	VSUBPS      Z15, Z17, Z17
+	VFMADD231PS Z17, Z16, Z15
+	VMOVUPS     Z15, (AX)
+	ADDQ        $+64, AX
+	ADDQ        $+64, CX
+	ADDQ        $+64, DX
+	ADDQ        $+64, BX
+	ADDQ        $+128, CX
+	ADDQ        $+128, DX
+
+done3:
 	// The last elements.
 	TESTQ SI, SI
-	JEQ   done5
+	JEQ   done6
 	MOVL  $-1, DI
 	BZHIL SI, DI, DI
 	KMOVW DI, K1
 
-	// Reset and new gates.
-	VMOVUPS.Z    (CX), K1, Z22
-	VMOVUPS.Z    (DX), K1, Z23
-	VADDPS       Z23, Z22, Z22
-	VMINPS       Z22, Z0, Z22
-	VMAXPS       Z22, Z1, Z22
-	VMOVAPS      Z7, Z23
-	VFNMADD231PS Z2, Z22, Z23
-	VSUBPS       Z7, Z23, Z24
-	VPSLLD       $0x17, Z23, Z23
-	VFMADD231PS  Z3, Z24, Z22
-	VMOVAPS      Z17, Z24
-	VFMADD231PS  Z16, Z22, Z24
-	VFMADD213PS  Z18, Z22, Z24
-	VFMADD213PS  Z19, Z22, Z24
-	VFMADD213PS  Z20, Z22, Z24
-	VFMADD213PS  Z21, Z22, Z24
-	VFMADD213PS  Z15, Z23, Z24
-	VDIVPS       Z24, Z15, Z22
-	VMOVUPS.Z    128(DX), K1, Z23
-	VMOVUPS.Z    128(CX), K1, Z24
-	VFMADD231PS  Z23, Z22, Z24
-	VMINPS       Z24, Z4, Z23
-	VMAXPS       Z23, Z5, Z23
-	VMOVAPS      Z6, Z24
-	VFMADD231PS  Z23, Z23, Z24
-	VMOVAPS      Z9, Z25
-	VFMADD231PS  Z8, Z24, Z25
-	VFMADD213PS  Z10, Z24, Z25
-	VMULPS       Z25, Z23, Z23
-	VMOVAPS      Z12, Z25
-	VFMADD231PS  Z11, Z24, Z25
-	VFMADD213PS  Z13, Z24, Z25
-	VFMADD213PS  Z14, Z24, Z25
-	VMULPS       Z25, Z23, Z24
-	VMULPS       Z25, Z25, Z25
-	VFMADD231PS  Z23, Z23, Z25
-	VADDPS       Z24, Z24, Z23
-	VDIVPS       Z25, Z23, Z23
-	VMOVUPS      Z22, K1, (CX)
-	VMOVUPS      Z23, K1, 128(CX)
+	// Reset gate and update gate. New gate and h of the units before.
+	VMOVUPS.Z    (CX), K1, Z15
+	VMOVUPS.Z    (DX), K1, Z16
+	VMOVAPS      Z7, Z17
+	VBROADCASTSS constantsAVX512<>+72(SB), Z18
+	VBROADCASTSS constantsAVX512<>+68(SB), Z19
+	VBROADCASTSS constantsAVX512<>+76(SB), Z20
+	VBROADCASTSS constantsAVX512<>+80(SB), Z21
+	VBROADCASTSS constantsAVX512<>+84(SB), Z22
+	VBROADCASTSS constantsAVX512<>+60(SB), Z23
+	VBROADCASTSS constantsAVX512<>+60(SB), Z24
+	VBROADCASTSS constantsAVX512<>+60(SB), Z25
+	VADDPS       Z16, Z15, Z15
+	VMINPS       Z15, Z0, Z15
+	VMOVUPS.Z    64(CX), K1, Z16
+	VMAXPS       Z15, Z1, Z15
+	VMOVUPS.Z    64(DX), K1, Z26
+	VFNMADD231PS Z2, Z15, Z17
+	VADDPS       Z26, Z16, Z26
+	VSUBPS       Z7, Z17, Z16
+	VPSLLD       $0x17, Z17, Z17
+	VMOVAPS      Z7, Z27
+	VMINPS       Z26, Z0, Z26
+	VFMADD231PS  Z3, Z16, Z15
+	VMAXPS       Z26, Z1, Z16
+	VFNMADD231PS Z2, Z16, Z27
+	VFMADD231PS  Z19, Z15, Z18
+	VBROADCASTSS constantsAVX512<>+72(SB), Z26
+	VSUBPS       Z7, Z27, Z19
+	VPSLLD       $0x17, Z27, Z27
+	VFMADD213PS  Z20, Z15, Z18
+	VBROADCASTSS constantsAVX512<>+68(SB), Z20
+	VFMADD231PS  Z3, Z19, Z16
+	VFMADD213PS  Z21, Z15, Z18
+	VBROADCASTSS constantsAVX512<>+76(SB), Z19
+	VFMADD231PS  Z20, Z16, Z26
+	VFMADD213PS  Z22, Z15, Z18
+	VBROADCASTSS constantsAVX512<>+80(SB), Z20
+	VFMADD213PS  Z19, Z16, Z26
+	VFMADD213PS  Z23, Z15, Z18
+	VBROADCASTSS constantsAVX512<>+84(SB), Z15
+	VFMADD213PS  Z20, Z16, Z26
+	VFMADD213PS  Z24, Z17, Z18
+	VBROADCASTSS constantsAVX512<>+60(SB), Z17
+	VFMADD213PS  Z15, Z16, Z26
+	VDIVPS       Z18, Z25, Z15
+	VMOVUPS.Z    128(DX), K1, Z20
+	VMOVUPS.Z    128(CX), K1, Z21
+	VMOVAPS      Z6, Z22
+	VMOVAPS      Z12, Z24
+	VMOVAPS      Z9, Z23
+	VBROADCASTSS constantsAVX512<>+60(SB), Z18
+	VBROADCASTSS constantsAVX512<>+60(SB), Z19
+	VFMADD213PS  Z17, Z16, Z26
+	VFMADD213PS  Z18, Z27, Z26
+	VDIVPS       Z26, Z19, Z16
+	VFMADD231PS  Z20, Z15, Z21
+	VMOVUPS      Z15, K1, (CX)
+	VMINPS       Z21, Z4, Z15
+	VMAXPS       Z15, Z5, Z15
+	VFMADD231PS  Z15, Z15, Z22
+	VMOVUPS      Z16, K1, 64(CX)
+	VFMADD231PS  Z11, Z22, Z24
+	VFMADD231PS  Z8, Z22, Z23
+	VFMADD213PS  Z13, Z22, Z24
+	VFMADD213PS  Z10, Z22, Z23
+	VFMADD213PS  Z14, Z22, Z24
+	VMULPS       Z23, Z15, Z15
+	VMULPS       Z24, Z24, Z17
+	VMULPS       Z24, Z15, Z18
+	VFMADD231PS  Z15, Z15, Z17
+	VADDPS       Z18, Z18, Z15
+	VDIVPS       Z17, Z15, Z15
+	VMOVUPS      Z15, K1, 128(CX)
+	VMOVUPS.Z    (BX), K1, Z17
+	VSUBPS       Z15, Z17, Z17
+	VFMADD231PS  Z17, Z16, Z15
+	VMOVUPS      Z15, K1, (AX)
 
-	// Update gate and h.
-	VMOVUPS.Z    64(CX), K1, Z22
-	VMOVUPS.Z    64(DX), K1, Z24
-	VADDPS       Z24, Z22, Z22
-	VMINPS       Z22, Z0, Z22
-	VMAXPS       Z22, Z1, Z22
-	VMOVAPS      Z7, Z24
-	VFNMADD231PS Z2, Z22, Z24
-	VSUBPS       Z7, Z24, Z25
-	VPSLLD       $0x17, Z24, Z24
-	VFMADD231PS  Z3, Z25, Z22
-	VMOVAPS      Z17, Z25
-	VFMADD231PS  Z16, Z22, Z25
-	VFMADD213PS  Z18, Z22, Z25
-	VFMADD213PS  Z19, Z22, Z25
-	VFMADD213PS  Z20, Z22, Z25
-	VFMADD213PS  Z21, Z22, Z25
-	VFMADD213PS  Z15, Z24, Z25
-	VDIVPS       Z25, Z15, Z22
-	VMOVUPS      Z22, K1, 64(CX)
-	VMOVUPS.Z    (BX), K1, Z24
-	VSUBPS       Z23, Z24, Z24
-	VFMADD231PS  Z24, Z22, Z23
-	VMOVUPS      Z23, K1, (AX)
-
-done5:
+done6:
 	// To the next row.
 	MOVQ hStride+32(FP), AX
 	SHLQ $0x02, AX
@@ -4003,7 +9637,7 @@ done2:
 	VLDMXCSR (SP)
 	RET
 
-// func gruBackwardAVX512(gx *float32, gh *float32, dhPrev *float32, dh *float32, hPrev *float32, gxStride int, ghStride int, dhPrevStride int, dhStride int, hPrevStride int, rows int, units int)
+// func gruBackwardAVX512(gx *float32, gh *float32, z *float32, dh *float32, hPrev *float32, gxStride int, ghStride int, zStride int, dhStride int, hPrevStride int, rows int, units int)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·gruBackwardAVX512(SB), NOSPLIT, $8-96
 	// Flush subnormals to zero.
@@ -4022,7 +9656,7 @@ row1:
 	MOVQ AX, rows+80(FP)
 	MOVQ gx+0(FP), AX
 	MOVQ gh+8(FP), CX
-	MOVQ dhPrev+16(FP), DX
+	MOVQ z+16(FP), DX
 	MOVQ dh+24(FP), BX
 	MOVQ hPrev+32(FP), SI
 	MOVQ units+88(FP), DI
@@ -4032,36 +9666,37 @@ row1:
 	JLT  done4
 
 loop3:
+	VMOVUPS      128(AX), Z2
+	VMOVUPS      (SI), Z5
 	VMOVUPS      (BX), Z0
 	VMOVUPS      64(AX), Z1
-	VMOVUPS      128(AX), Z2
 	VBROADCASTSS constantsAVX512<>+60(SB), Z3
+	VBROADCASTSS constantsAVX512<>+60(SB), Z4
+	VBROADCASTSS constantsAVX512<>+60(SB), Z6
+	VBROADCASTSS constantsAVX512<>+60(SB), Z7
+	VSUBPS       Z2, Z5, Z5
 	VSUBPS       Z1, Z3, Z3
-	VMULPS       Z3, Z0, Z4
-	VBROADCASTSS constantsAVX512<>+60(SB), Z5
-	VFNMADD231PS Z2, Z2, Z5
-	VMULPS       Z5, Z4, Z4
-	VMOVUPS      (SI), Z5
-	VSUBPS       Z2, Z5, Z2
+	VFNMADD231PS Z2, Z2, Z4
+	VMULPS       Z6, Z1, Z2
+	VMULPS       Z5, Z0, Z5
+	VMULPS       Z3, Z0, Z0
+	VMOVUPS      Z2, (DX)
+	VMULPS       Z1, Z5, Z1
+	VMULPS       Z4, Z0, Z0
+	VMULPS       Z3, Z1, Z1
+	VMOVUPS      Z1, 64(AX)
+	VMOVUPS      Z1, 64(CX)
+	VMOVUPS      Z0, 128(AX)
+	VMOVUPS      128(CX), Z2
+	VMOVUPS      (AX), Z1
 	VMULPS       Z2, Z0, Z2
-	VMULPS       Z1, Z2, Z2
-	VMULPS       Z3, Z2, Z2
+	VSUBPS       Z1, Z7, Z3
 	VMULPS       Z1, Z0, Z0
-	VMOVUPS      Z0, (DX)
-	VMOVUPS      Z2, 64(AX)
-	VMOVUPS      Z2, 64(CX)
-	VMOVUPS      Z4, 128(AX)
-	VMOVUPS      (AX), Z0
-	VMOVUPS      128(CX), Z1
-	VMULPS       Z1, Z4, Z1
-	VMULPS       Z0, Z1, Z1
-	VBROADCASTSS constantsAVX512<>+60(SB), Z2
-	VSUBPS       Z0, Z2, Z2
-	VMULPS       Z2, Z1, Z1
-	VMULPS       Z0, Z4, Z0
+	VMULPS       Z1, Z2, Z1
 	VMOVUPS      Z0, 128(CX)
-	VMOVUPS      Z1, (AX)
-	VMOVUPS      Z1, (CX)
+	VMULPS       Z3, Z1, Z0
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z0, (CX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, CX
 	ADDQ         $+64, DX
@@ -4080,36 +9715,37 @@ done4:
 	MOVL         $-1, R8
 	BZHIL        DI, R8, R8
 	KMOVW        R8, K1
+	VMOVUPS.Z    128(AX), K1, Z2
+	VMOVUPS.Z    (SI), K1, Z5
 	VMOVUPS.Z    (BX), K1, Z0
 	VMOVUPS.Z    64(AX), K1, Z1
-	VMOVUPS.Z    128(AX), K1, Z2
 	VBROADCASTSS constantsAVX512<>+60(SB), Z3
+	VBROADCASTSS constantsAVX512<>+60(SB), Z4
+	VBROADCASTSS constantsAVX512<>+60(SB), Z6
+	VBROADCASTSS constantsAVX512<>+60(SB), Z7
+	VSUBPS       Z2, Z5, Z5
 	VSUBPS       Z1, Z3, Z3
-	VMULPS       Z3, Z0, Z4
-	VBROADCASTSS constantsAVX512<>+60(SB), Z5
-	VFNMADD231PS Z2, Z2, Z5
-	VMULPS       Z5, Z4, Z4
-	VMOVUPS.Z    (SI), K1, Z5
-	VSUBPS       Z2, Z5, Z2
+	VFNMADD231PS Z2, Z2, Z4
+	VMULPS       Z6, Z1, Z2
+	VMULPS       Z5, Z0, Z5
+	VMULPS       Z3, Z0, Z0
+	VMOVUPS      Z2, K1, (DX)
+	VMULPS       Z1, Z5, Z1
+	VMULPS       Z4, Z0, Z0
+	VMULPS       Z3, Z1, Z1
+	VMOVUPS      Z1, K1, 64(AX)
+	VMOVUPS      Z1, K1, 64(CX)
+	VMOVUPS      Z0, K1, 128(AX)
+	VMOVUPS.Z    128(CX), K1, Z2
+	VMOVUPS.Z    (AX), K1, Z1
 	VMULPS       Z2, Z0, Z2
-	VMULPS       Z1, Z2, Z2
-	VMULPS       Z3, Z2, Z2
+	VSUBPS       Z1, Z7, Z3
 	VMULPS       Z1, Z0, Z0
-	VMOVUPS      Z0, K1, (DX)
-	VMOVUPS      Z2, K1, 64(AX)
-	VMOVUPS      Z2, K1, 64(CX)
-	VMOVUPS      Z4, K1, 128(AX)
-	VMOVUPS.Z    (AX), K1, Z0
-	VMOVUPS.Z    128(CX), K1, Z1
-	VMULPS       Z1, Z4, Z1
-	VMULPS       Z0, Z1, Z1
-	VBROADCASTSS constantsAVX512<>+60(SB), Z2
-	VSUBPS       Z0, Z2, Z2
-	VMULPS       Z2, Z1, Z1
-	VMULPS       Z0, Z4, Z0
+	VMULPS       Z1, Z2, Z1
 	VMOVUPS      Z0, K1, 128(CX)
-	VMOVUPS      Z1, K1, (AX)
-	VMOVUPS      Z1, K1, (CX)
+	VMULPS       Z3, Z1, Z0
+	VMOVUPS      Z0, K1, (AX)
+	VMOVUPS      Z0, K1, (CX)
 
 done5:
 	// To the next row.
@@ -4123,11 +9759,11 @@ done5:
 	MOVQ gh+8(FP), CX
 	ADDQ AX, CX
 	MOVQ CX, gh+8(FP)
-	MOVQ dhPrevStride+56(FP), AX
+	MOVQ zStride+56(FP), AX
 	SHLQ $0x02, AX
-	MOVQ dhPrev+16(FP), CX
+	MOVQ z+16(FP), CX
 	ADDQ AX, CX
-	MOVQ CX, dhPrev+16(FP)
+	MOVQ CX, z+16(FP)
 	MOVQ dhStride+64(FP), AX
 	SHLQ $0x02, AX
 	MOVQ dh+24(FP), CX
@@ -4141,6 +9777,244 @@ done5:
 	JMP  row1
 
 done2:
+	// As it was.
+	VZEROUPPER
+	VLDMXCSR (SP)
+	RET
+
+// func mulAddRowsAVX512(c *float32, a *float32, b *float32, cStride int, aStride int, bStride int, rows int, units int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·mulAddRowsAVX512(SB), NOSPLIT, $8-64
+	// Flush subnormals to zero.
+	VSTMXCSR (SP)
+	MOVL     (SP), AX
+	ORL      $0x00008040, AX
+	MOVL     AX, 4(SP)
+	VLDMXCSR 4(SP)
+
+row1:
+	// A row.
+	MOVQ rows+48(FP), AX
+	CMPQ AX, $+1
+	JLT  done2
+	ADDQ $-1, AX
+	MOVQ AX, rows+48(FP)
+	MOVQ c+0(FP), AX
+	MOVQ a+8(FP), CX
+	MOVQ b+16(FP), DX
+	MOVQ units+56(FP), BX
+
+	// 32 elements at a time.
+	CMPQ BX, $+32
+	JLT  done4
+
+loop3:
+	VMOVUPS     (CX), Z0
+	VMOVUPS     64(CX), Z1
+	VMOVUPS     (DX), Z2
+	VMOVUPS     64(DX), Z3
+	VMOVUPS     (AX), Z4
+	VMOVUPS     64(AX), Z5
+	VFMADD231PS Z2, Z0, Z4
+	VFMADD231PS Z3, Z1, Z5
+	VMOVUPS     Z4, (AX)
+	VMOVUPS     Z5, 64(AX)
+	ADDQ        $+128, AX
+	ADDQ        $+128, CX
+	ADDQ        $+128, DX
+	ADDQ        $-32, BX
+	CMPQ        BX, $+32
+	JGE         loop3
+
+done4:
+	// 16 elements at a time.
+	CMPQ BX, $+16
+	JLT  done6
+
+loop5:
+	VMOVUPS     (CX), Z0
+	VMOVUPS     (DX), Z1
+	VMOVUPS     (AX), Z2
+	VFMADD231PS Z1, Z0, Z2
+	VMOVUPS     Z2, (AX)
+	ADDQ        $+64, AX
+	ADDQ        $+64, CX
+	ADDQ        $+64, DX
+	ADDQ        $-16, BX
+	CMPQ        BX, $+16
+	JGE         loop5
+
+done6:
+	// The last elements.
+	TESTQ       BX, BX
+	JEQ         done7
+	MOVL        $-1, SI
+	BZHIL       BX, SI, SI
+	KMOVW       SI, K1
+	VMOVUPS.Z   (CX), K1, Z0
+	VMOVUPS.Z   (DX), K1, Z1
+	VMOVUPS.Z   (AX), K1, Z2
+	VFMADD231PS Z1, Z0, Z2
+	VMOVUPS     Z2, K1, (AX)
+
+done7:
+	// To the next row.
+	MOVQ cStride+24(FP), AX
+	SHLQ $0x02, AX
+	MOVQ c+0(FP), CX
+	ADDQ AX, CX
+	MOVQ CX, c+0(FP)
+	MOVQ aStride+32(FP), AX
+	SHLQ $0x02, AX
+	MOVQ a+8(FP), CX
+	ADDQ AX, CX
+	MOVQ CX, a+8(FP)
+	MOVQ bStride+40(FP), AX
+	SHLQ $0x02, AX
+	MOVQ b+16(FP), CX
+	ADDQ AX, CX
+	MOVQ CX, b+16(FP)
+	JMP  row1
+
+done2:
+	// As it was.
+	VZEROUPPER
+	VLDMXCSR (SP)
+	RET
+
+// func lstmPeepholeSumsAVX512(sum *float32, gates *float32, c *float32, cPrev *float32, gatesStride int, cStride int, cPrevStride int, rows int, units int, add int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·lstmPeepholeSumsAVX512(SB), NOSPLIT, $8-80
+	// Flush subnormals to zero.
+	VSTMXCSR (SP)
+	MOVL     (SP), AX
+	ORL      $0x00008040, AX
+	MOVL     AX, 4(SP)
+	VLDMXCSR 4(SP)
+	MOVQ     sum+0(FP), AX
+	MOVQ     gates+8(FP), CX
+	MOVQ     c+16(FP), DX
+	MOVQ     cPrev+24(FP), BX
+	MOVQ     units+64(FP), SI
+
+	// 16 elements at a time.
+	CMPQ SI, $+16
+	JLT  done2
+
+loop1:
+	MOVQ   CX, DI
+	MOVQ   DX, R8
+	MOVQ   BX, R9
+	MOVQ   rows+56(FP), R10
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	CMPQ   R10, $+1
+	JLT    done4
+
+loop3:
+	VMOVUPS     (DI), Z3
+	VMOVUPS     (R9), Z4
+	VMOVUPS     64(DI), Z5
+	VMOVUPS     (R9), Z6
+	VMOVUPS     192(DI), Z7
+	VMOVUPS     (R8), Z8
+	MOVQ        gatesStride+32(FP), R11
+	SHLQ        $0x02, R11
+	ADDQ        R11, DI
+	MOVQ        cStride+40(FP), R11
+	SHLQ        $0x02, R11
+	VFMADD231PS Z4, Z3, Z0
+	VFMADD231PS Z6, Z5, Z1
+	VFMADD231PS Z8, Z7, Z2
+	ADDQ        R11, R8
+	MOVQ        cPrevStride+48(FP), R11
+	SHLQ        $0x02, R11
+	ADDQ        R11, R9
+	ADDQ        $-1, R10
+	CMPQ        R10, $+1
+	JGE         loop3
+
+done4:
+	MOVQ    add+72(FP), R10
+	TESTQ   R10, R10
+	JEQ     done5
+	VMOVUPS (AX), Z3
+	VMOVUPS 64(AX), Z4
+	VMOVUPS 128(AX), Z5
+	VADDPS  Z3, Z0, Z0
+	VADDPS  Z4, Z1, Z1
+	VADDPS  Z5, Z2, Z2
+
+done5:
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VMOVUPS Z2, 128(AX)
+	ADDQ    $+64, AX
+	ADDQ    $+64, CX
+	ADDQ    $+64, DX
+	ADDQ    $+64, BX
+	ADDQ    $+128, AX
+	ADDQ    $+192, CX
+	ADDQ    $-16, SI
+	CMPQ    SI, $+16
+	JGE     loop1
+
+done2:
+	// The last elements.
+	TESTQ  SI, SI
+	JEQ    done6
+	MOVL   $-1, DI
+	BZHIL  SI, DI, DI
+	KMOVW  DI, K1
+	MOVQ   DX, DX
+	MOVQ   rows+56(FP), SI
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	CMPQ   SI, $+1
+	JLT    done8
+
+loop7:
+	VMOVUPS.Z   (CX), K1, Z0
+	VMOVUPS.Z   (BX), K1, Z1
+	VMOVUPS.Z   64(CX), K1, Z2
+	VMOVUPS.Z   (BX), K1, Z3
+	VMOVUPS.Z   192(CX), K1, Z4
+	VMOVUPS.Z   (DX), K1, Z5
+	MOVQ        gatesStride+32(FP), DI
+	SHLQ        $0x02, DI
+	ADDQ        DI, CX
+	MOVQ        cStride+40(FP), DI
+	SHLQ        $0x02, DI
+	VFMADD231PS Z1, Z0, Z9
+	VFMADD231PS Z3, Z2, Z10
+	VFMADD231PS Z5, Z4, Z11
+	ADDQ        DI, DX
+	MOVQ        cPrevStride+48(FP), DI
+	SHLQ        $0x02, DI
+	ADDQ        DI, BX
+	ADDQ        $-1, SI
+	CMPQ        SI, $+1
+	JGE         loop7
+
+done8:
+	MOVQ      add+72(FP), SI
+	TESTQ     SI, SI
+	JEQ       done9
+	VMOVUPS.Z (AX), K1, Z0
+	VMOVUPS.Z 64(AX), K1, Z1
+	VMOVUPS.Z 128(AX), K1, Z2
+	VADDPS    Z0, Z9, Z9
+	VADDPS    Z1, Z10, Z10
+	VADDPS    Z2, Z11, Z11
+
+done9:
+	VMOVUPS Z9, K1, (AX)
+	VMOVUPS Z10, K1, 64(AX)
+	VMOVUPS Z11, K1, 128(AX)
+
+done6:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)

@@ -42,8 +42,8 @@ func rnnReLUBackwardGeneric(dGates, dh, h Mat, n, units int) {
 	}
 }
 
-// lstmForwardGeneric stores the activations if train.
-func lstmForwardGeneric(h, c, gates, cPrev Mat, n, units int, train bool) {
+// lstmForwardGeneric stores the activations if train. p are peepholes, or nil.
+func lstmForwardGeneric(h, c, gates, cPrev Mat, p []float32, n, units int, train bool) {
 	for b := range n {
 		h, c, cPrev := h.row(b, units), c.row(b, units), cPrev.row(b, units)
 		gates := gates.row(b, packedWidth(4, units))
@@ -52,12 +52,20 @@ func lstmForwardGeneric(h, c, gates, cPrev Mat, n, units int, train bool) {
 			i := &gate[0]
 			f, g, o := &gate[block], &gate[2*block], &gate[3*block]
 
-			hi := 0.5 * (1 + expNeg5(wide(*i)))
-			df := 1 + expNeg6(wide(*f))
-			ho := 0.5 * (1 + expNeg5(wide(*o)))
+			// through adds to x what peephole q lets through.
+			through := func(x float32, q int, c float64) float64 {
+				if p == nil {
+					return wide(x)
+				}
+				return float64(wide(p[PackedIndex(3, u, q)])*c) + wide(x)
+			}
+			old := wide(cPrev[u])
+			hi := 0.5 * (1 + expNeg5(through(*i, 0, old)))
+			df := 1 + expNeg6(through(*f, 1, old))
 			m, k := tanhRatio(wide(*g))
 			ri, fo := 1/(hi*k), 1/df
-			cNew := narrow(float64(fo*wide(cPrev[u])) + float64(m*ri))
+			cNew := narrow(float64(fo*old) + float64(m*ri))
+			ho := 0.5 * (1 + expNeg5(through(*o, 2, float64(cNew))))
 			mc, kc := tanhRatio(float64(cNew))
 			c[u] = cNew
 			h[u] = narrow(mc / (ho * kc))
@@ -71,7 +79,8 @@ func lstmForwardGeneric(h, c, gates, cPrev Mat, n, units int, train bool) {
 	}
 }
 
-func lstmBackwardGeneric(gates, dc, dh, h, cPrev Mat, n, units int) {
+// lstmBackwardGeneric takes peepholes p, or nil.
+func lstmBackwardGeneric(gates, dc, dh, h, cPrev Mat, p []float32, n, units int) {
 	for b := range n {
 		dc, dh, h, cPrev := dc.row(b, units), dh.row(b, units), h.row(b, units), cPrev.row(b, units)
 		gates := gates.row(b, packedWidth(4, units))
@@ -81,11 +90,41 @@ func lstmBackwardGeneric(gates, dc, dh, h, cPrev Mat, n, units int) {
 			m, d := wide(h[u]), wide(dh[u])
 
 			t := wide(dc[u]) + float64(d*(o-float64(m*(m/o))))
-			gate[0] = narrow(t * i * g * (1 - i))
-			gate[block] = narrow(t * f * wide(cPrev[u]) * (1 - f))
+			do := d * m * (1 - o)
+			if p != nil {
+				t += float64(do * wide(p[PackedIndex(3, u, 2)]))
+			}
+			di, df := t*i*g*(1-i), t*f*wide(cPrev[u])*(1-f)
+			old := t * f
+			if p != nil {
+				old += float64(di * wide(p[PackedIndex(3, u, 0)]))
+				old += float64(df * wide(p[PackedIndex(3, u, 1)]))
+			}
+			gate[0], gate[block], gate[3*block] = narrow(di), narrow(df), narrow(do)
 			gate[2*block] = narrow(t * i * (1 - float64(g*g)))
-			gate[3*block] = narrow(d * m * (1 - o))
-			dc[u] = narrow(t * f)
+			dc[u] = narrow(old)
+		}
+	}
+}
+
+// lstmPeepholeSumsGeneric sets sum to the sums over rows, or adds them.
+func lstmPeepholeSumsGeneric(sum []float32, gates, c, cPrev Mat, rows, units int, add bool) {
+	for u := range units {
+		for q, gate := range [3]int{0, 1, 3} {
+			state := cPrev
+			if gate == 3 {
+				state = c
+			}
+			var chain float32
+			for b := range rows {
+				d := wide(*gates.at(b, PackedIndex(4, u, gate)))
+				chain = narrow(float64(d*wide(*state.at(b, u))) + float64(chain))
+			}
+			s := &sum[PackedIndex(3, u, q)]
+			if add {
+				chain += *s
+			}
+			*s = chain
 		}
 	}
 }
@@ -111,9 +150,9 @@ func gruForwardGeneric(h, gx, gh, hPrev Mat, n, units int, train bool) {
 	}
 }
 
-func gruBackwardGeneric(gx, gh, dhPrev, dh, hPrev Mat, n, units int) {
+func gruBackwardGeneric(gx, gh, z, dh, hPrev Mat, n, units int) {
 	for b := range n {
-		dhPrev, dh, hPrev := dhPrev.row(b, units), dh.row(b, units), hPrev.row(b, units)
+		zs, dh, hPrev := z.row(b, units), dh.row(b, units), hPrev.row(b, units)
 		gx, gh := gx.row(b, packedWidth(3, units)), gh.row(b, packedWidth(3, units))
 		for u := range dh {
 			p := PackedIndex(3, u, 0)
@@ -126,7 +165,16 @@ func gruBackwardGeneric(gx, gh, dhPrev, dh, hPrev Mat, n, units int) {
 			dr := dn * wide(y[2*block]) * r * (1 - r)
 			x[0], x[block], x[2*block] = narrow(dr), narrow(dz), narrow(dn)
 			y[0], y[block], y[2*block] = narrow(dr), narrow(dz), narrow(dn*r)
-			dhPrev[u] = narrow(d * z)
+			zs[u] = narrow(z)
+		}
+	}
+}
+
+func mulAddRowsGeneric(c, a, b Mat, n, units int) {
+	for i := range n {
+		c, a, b := c.row(i, units), a.row(i, units), b.row(i, units)
+		for u := range c {
+			c[u] = narrow(float64(wide(a[u])*wide(b[u])) + wide(c[u]))
 		}
 	}
 }

@@ -57,7 +57,7 @@ func Gemv(y, x []float32, w *Panels, bias []float32) {
 // K inputs. A [K][Width] has the columns of gates*units outputs in packed order,
 // and C [gates*units][Units] its rows in PyTorch's. The sums are those of Gemm,
 // with a[k][i] for a[i][k]. It computes the gradient of a weight from all steps at
-// once. c must not overlap a. It panics if c or a is too small, if gates is not 1,
+// once. With one gate it is the plain product, of units rows. c must not overlap a. It panics if c or a is too small, if gates is not 1,
 // 3 or 4, or if b has more than one gate.
 func GemmTN(c, a Mat, gates, units int, b *Panels, add bool) {
 	const fn = "GemmTN"

@@ -4,6 +4,242 @@
 
 #include "textflag.h"
 
+// func copyBlocksAVX2(dst *float32, src *float32, dstStep int, srcStride int, rows int, blocks int)
+// Requires: AVX, MMX+
+TEXT ·copyBlocksAVX2(SB), NOSPLIT, $8-48
+	// Flush subnormals to zero.
+	VSTMXCSR (SP)
+	MOVL     (SP), AX
+	ORL      $0x00008040, AX
+	MOVL     AX, 4(SP)
+	VLDMXCSR 4(SP)
+	MOVQ     blocks+40(FP), AX
+	CMPQ     AX, $+4
+	JLT      done2
+
+loop1:
+	MOVQ src+8(FP), CX
+	MOVQ dst+0(FP), DX
+	MOVQ rows+32(FP), BX
+	MOVQ srcStride+24(FP), SI
+	MOVQ dstStep+16(FP), DI
+	LEAQ (DX)(DI*1), R8
+	LEAQ (R8)(DI*1), R9
+	LEAQ (R9)(DI*1), R10
+	MOVQ SI, R11
+	SHLQ $0x03, R11
+	ADDQ CX, R11
+	CMPQ BX, $+1
+	JLT  done4
+
+loop3:
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	PREFETCHT0 128(R11)
+	PREFETCHT0 192(R11)
+	ADDQ       SI, R11
+	VMOVUPS    (CX), Y0
+	VMOVUPS    Y0, (DX)
+	VMOVUPS    32(CX), Y0
+	VMOVUPS    Y0, 32(DX)
+	ADDQ       $+64, DX
+	VMOVUPS    64(CX), Y0
+	VMOVUPS    Y0, (R8)
+	VMOVUPS    96(CX), Y0
+	VMOVUPS    Y0, 32(R8)
+	ADDQ       $+64, R8
+	VMOVUPS    128(CX), Y0
+	VMOVUPS    Y0, (R9)
+	VMOVUPS    160(CX), Y0
+	VMOVUPS    Y0, 32(R9)
+	ADDQ       $+64, R9
+	VMOVUPS    192(CX), Y0
+	VMOVUPS    Y0, (R10)
+	VMOVUPS    224(CX), Y0
+	VMOVUPS    Y0, 32(R10)
+	ADDQ       $+64, R10
+	ADDQ       SI, CX
+	ADDQ       $-1, BX
+	CMPQ       BX, $+1
+	JGE        loop3
+
+done4:
+	MOVQ src+8(FP), CX
+	ADDQ $+256, CX
+	MOVQ CX, src+8(FP)
+	MOVQ dst+0(FP), DX
+	ADDQ DI, DX
+	ADDQ DI, DX
+	ADDQ DI, DX
+	ADDQ DI, DX
+	MOVQ DX, dst+0(FP)
+	ADDQ $-4, AX
+	CMPQ AX, $+4
+	JGE  loop1
+
+done2:
+	CMPQ AX, $+1
+	JLT  done6
+
+loop5:
+	MOVQ src+8(FP), CX
+	MOVQ dst+0(FP), DX
+	MOVQ rows+32(FP), BX
+	MOVQ srcStride+24(FP), SI
+	MOVQ dstStep+16(FP), DI
+	MOVQ SI, R8
+	SHLQ $0x03, R8
+	ADDQ CX, R8
+	CMPQ BX, $+1
+	JLT  done8
+
+loop7:
+	PREFETCHT0 (R8)
+	ADDQ       SI, R8
+	VMOVUPS    (CX), Y0
+	VMOVUPS    Y0, (DX)
+	VMOVUPS    32(CX), Y0
+	VMOVUPS    Y0, 32(DX)
+	ADDQ       $+64, DX
+	ADDQ       SI, CX
+	ADDQ       $-1, BX
+	CMPQ       BX, $+1
+	JGE        loop7
+
+done8:
+	MOVQ src+8(FP), CX
+	ADDQ $+64, CX
+	MOVQ CX, src+8(FP)
+	MOVQ dst+0(FP), DX
+	ADDQ DI, DX
+	MOVQ DX, dst+0(FP)
+	ADDQ $-1, AX
+	CMPQ AX, $+1
+	JGE  loop5
+
+done6:
+	// As it was.
+	VZEROUPPER
+	VLDMXCSR (SP)
+	RET
+
+// func transposeAVX2(dst *float32, src *float32, dstStride int, srcStride int, rows int, cols int)
+// Requires: AVX, MMX+
+TEXT ·transposeAVX2(SB), NOSPLIT, $8-48
+	// Flush subnormals to zero.
+	VSTMXCSR (SP)
+	MOVL     (SP), AX
+	ORL      $0x00008040, AX
+	MOVL     AX, 4(SP)
+	VLDMXCSR 4(SP)
+	MOVQ     rows+32(FP), AX
+	MOVQ     srcStride+24(FP), CX
+	MOVQ     dstStride+16(FP), DX
+	CMPQ     AX, $+8
+	JLT      done2
+
+loop1:
+	MOVQ src+8(FP), BX
+	MOVQ dst+0(FP), SI
+	MOVQ cols+40(FP), DI
+	CMPQ DI, $+8
+	JLT  done4
+
+loop3:
+	MOVQ       BX, R8
+	VMOVUPS    (R8), Y0
+	PREFETCHT0 (R8)(CX*8)
+	ADDQ       CX, R8
+	VMOVUPS    (R8), Y1
+	PREFETCHT0 (R8)(CX*8)
+	ADDQ       CX, R8
+	VMOVUPS    (R8), Y2
+	PREFETCHT0 (R8)(CX*8)
+	ADDQ       CX, R8
+	VMOVUPS    (R8), Y3
+	PREFETCHT0 (R8)(CX*8)
+	ADDQ       CX, R8
+	VMOVUPS    (R8), Y4
+	PREFETCHT0 (R8)(CX*8)
+	ADDQ       CX, R8
+	VMOVUPS    (R8), Y5
+	PREFETCHT0 (R8)(CX*8)
+	ADDQ       CX, R8
+	VMOVUPS    (R8), Y6
+	PREFETCHT0 (R8)(CX*8)
+	ADDQ       CX, R8
+	VMOVUPS    (R8), Y7
+	PREFETCHT0 (R8)(CX*8)
+	ADDQ       CX, R8
+	VUNPCKLPS  Y1, Y0, Y8
+	VUNPCKHPS  Y1, Y0, Y0
+	VUNPCKLPS  Y3, Y2, Y1
+	VUNPCKHPS  Y3, Y2, Y2
+	VUNPCKLPD  Y1, Y8, Y3
+	VUNPCKHPD  Y1, Y8, Y1
+	VUNPCKLPD  Y2, Y0, Y8
+	VUNPCKHPD  Y2, Y0, Y0
+	VUNPCKLPS  Y5, Y4, Y2
+	VUNPCKHPS  Y5, Y4, Y4
+	VUNPCKLPS  Y7, Y6, Y5
+	VUNPCKHPS  Y7, Y6, Y6
+	VUNPCKLPD  Y5, Y2, Y7
+	VUNPCKHPD  Y5, Y2, Y2
+	VUNPCKLPD  Y6, Y4, Y5
+	VUNPCKHPD  Y6, Y4, Y4
+	VPERM2F128 $0x20, Y7, Y3, Y6
+	VPERM2F128 $0x31, Y7, Y3, Y3
+	VPERM2F128 $0x20, Y2, Y1, Y7
+	VPERM2F128 $0x31, Y2, Y1, Y1
+	VPERM2F128 $0x20, Y5, Y8, Y2
+	VPERM2F128 $0x31, Y5, Y8, Y5
+	VPERM2F128 $0x20, Y4, Y0, Y8
+	VPERM2F128 $0x31, Y4, Y0, Y0
+	VMOVUPS    Y6, (SI)
+	ADDQ       DX, SI
+	VMOVUPS    Y7, (SI)
+	ADDQ       DX, SI
+	VMOVUPS    Y2, (SI)
+	ADDQ       DX, SI
+	VMOVUPS    Y8, (SI)
+	ADDQ       DX, SI
+	VMOVUPS    Y3, (SI)
+	ADDQ       DX, SI
+	VMOVUPS    Y1, (SI)
+	ADDQ       DX, SI
+	VMOVUPS    Y5, (SI)
+	ADDQ       DX, SI
+	VMOVUPS    Y0, (SI)
+	ADDQ       DX, SI
+	ADDQ       $+32, BX
+	ADDQ       $-8, DI
+	CMPQ       DI, $+8
+	JGE        loop3
+
+done4:
+	MOVQ src+8(FP), BX
+	ADDQ CX, BX
+	ADDQ CX, BX
+	ADDQ CX, BX
+	ADDQ CX, BX
+	ADDQ CX, BX
+	ADDQ CX, BX
+	ADDQ CX, BX
+	ADDQ CX, BX
+	MOVQ BX, src+8(FP)
+	MOVQ dst+0(FP), BX
+	ADDQ $+32, BX
+	MOVQ BX, dst+0(FP)
+	ADDQ $-8, AX
+	CMPQ AX, $+8
+	JGE  loop1
+
+done2:
+	// As it was.
+	VZEROUPPER
+	VLDMXCSR (SP)
+	RET
+
 // func gemm1x16AVX2(task *gemmTask)
 // Requires: AVX, FMA3
 TEXT ·gemm1x16AVX2(SB), NOSPLIT, $8-8
@@ -16,36 +252,40 @@ TEXT ·gemm1x16AVX2(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
+	MOVQ 48(AX), CX
+	MOVQ CX, 208(AX)
 
-tile2:
+group2:
+	MOVQ 96(AX), CX
+	MOVQ CX, 192(AX)
+	MOVQ 80(AX), CX
+	MOVQ CX, 184(AX)
+	MOVQ 40(AX), CX
+	MOVQ CX, 200(AX)
+	MOVQ 64(AX), CX
+
+tile3:
 	// The chains start.
-	MOVQ    64(AX), DX
+	MOVQ    72(AX), DX
 	VMOVUPS (DX), Y0
 	VMOVUPS 32(DX), Y1
-	MOVQ    96(AX), DX
+	MOVQ    112(AX), DX
 	MOVQ    32(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done5
+	JLT     done7
 
-loop4:
+loop6:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	CMPQ R9, $+4
-	JLT  done7
+	JLT  done9
 
-loop6:
+loop8:
 	VBROADCASTSS (DI), Y2
 	VFMADD231PS  (R8), Y2, Y0
 	VFMADD231PS  32(R8), Y2, Y1
@@ -62,13 +302,13 @@ loop6:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop6
+	JGE          loop8
 
-done7:
+done9:
 	CMPQ R9, $+1
-	JLT  done9
+	JLT  done11
 
-loop8:
+loop10:
 	VBROADCASTSS (DI), Y2
 	VFMADD231PS  (R8), Y2, Y0
 	VFMADD231PS  32(R8), Y2, Y1
@@ -76,244 +316,118 @@ loop8:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop8
+	JGE          loop10
 
-done9:
+done11:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop4
+	JGE  loop6
 
-done5:
-	MOVQ 112(AX), BX
+done7:
+	MOVQ 128(AX), BX
 
 	// Add finished chains.
-	MOVQ    72(AX), SI
-	TESTQ   SI, SI
-	JEQ     done10
-	MOVQ    152(AX), SI
-	MOVQ    104(AX), BX
-	VMOVUPS (SI), Y2
-	VADDPS  Y0, Y2, Y0
-	VMOVUPS 32(SI), Y2
-	VADDPS  Y1, Y2, Y1
-	ADDQ    BX, SI
-	MOVQ    SI, 152(AX)
-	MOVQ    112(AX), BX
-
-done10:
-	// Add what C holds.
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
-	JEQ     done11
-	MOVQ    160(AX), SI
+	JEQ     done12
+	MOVQ    184(AX), SI
+	MOVQ    120(AX), BX
+	VMOVUPS (SI), Y2
+	VADDPS  Y0, Y2, Y0
+	VMOVUPS 32(SI), Y2
+	VADDPS  Y1, Y2, Y1
+	ADDQ    BX, SI
+	MOVQ    SI, 184(AX)
+	MOVQ    128(AX), BX
+
+done12:
+	// Add what C holds.
+	MOVQ    88(AX), SI
+	TESTQ   SI, SI
+	JEQ     done13
+	MOVQ    192(AX), SI
 	VMOVUPS (SI), Y2
 	VADDPS  Y0, Y2, Y0
 	VMOVUPS 32(SI), Y2
 	VADDPS  Y1, Y2, Y1
 	ADDQ    BX, SI
 
-done11:
+done13:
 	// Store.
-	MOVQ    160(AX), SI
+	MOVQ    192(AX), SI
 	VMOVUPS Y0, (SI)
 	VMOVUPS Y1, 32(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 160(AX)
+	MOVQ    SI, 192(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
-	MOVQ  168(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
+	MOVQ  DX, 200(AX)
 	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
+	JNE   tile3
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
-	JEQ   done3
+	JEQ   next4
 
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
+	// To the next blocks of columns.
+	MOVQ 96(AX), CX
+	ADDQ $+64, CX
+	MOVQ CX, 96(AX)
+	MOVQ 72(AX), CX
+	ADDQ $+64, CX
+	MOVQ CX, 72(AX)
+	MOVQ 168(AX), CX
+	MOVQ 80(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
+	MOVQ DX, 80(AX)
+	MOVQ 8(AX), CX
+	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
+	MOVQ 24(AX), CX
+	SHLQ $0x06, CX
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	JMP  group2
+
+next4:
+	MOVQ  56(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 56(AX)
+	TESTQ CX, CX
+	JEQ   done5
+
+	// To the next panel.
+	MOVQ 160(AX), CX
+	MOVQ 96(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 96(AX)
+	MOVQ 176(AX), CX
+	MOVQ 80(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 80(AX)
+	MOVQ 152(AX), CX
+	MOVQ 72(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 72(AX)
+	MOVQ 136(AX), CX
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 144(AX), CX
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
 	JMP  panel1
-
-done3:
-	// As it was.
-	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
-
-// func gemmTN1x16AVX2(task *gemmTask)
-// Requires: AVX, FMA3
-TEXT ·gemmTN1x16AVX2(SB), NOSPLIT, $8-8
-	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
-	VLDMXCSR 4(SP)
-	MOVQ     task+0(FP), AX
-
-panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
-
-tile2:
-	// The chains start.
-	MOVQ    64(AX), DX
-	VMOVUPS (DX), Y0
-	VMOVUPS 32(DX), Y1
-	MOVQ    96(AX), DX
-	MOVQ    32(AX), BX
-	MOVQ    CX, DI
-	MOVQ    AX, SI
-	CMPQ    BX, $+1
-	JLT     done5
-
-loop4:
-	// A k block.
-	MOVQ (SI), R8
-	MOVQ 8(SI), R9
-	MOVQ R9, R10
-	SHLQ $0x06, R10
-	CMPQ R9, $+3
-	JLT  done7
-
-loop6:
-	VBROADCASTSS (DI), Y2
-	VFMADD231PS  (R8), Y2, Y0
-	VFMADD231PS  32(R8), Y2, Y1
-	VBROADCASTSS (DI)(DX*1), Y2
-	VFMADD231PS  64(R8), Y2, Y0
-	VFMADD231PS  96(R8), Y2, Y1
-	VBROADCASTSS (DI)(DX*2), Y2
-	VFMADD231PS  128(R8), Y2, Y0
-	VFMADD231PS  160(R8), Y2, Y1
-	ADDQ         DX, DI
-	ADDQ         DX, DI
-	ADDQ         DX, DI
-	ADDQ         $+192, R8
-	ADDQ         $-3, R9
-	CMPQ         R9, $+3
-	JGE          loop6
-
-done7:
-	CMPQ R9, $+1
-	JLT  done9
-
-loop8:
-	VBROADCASTSS (DI), Y2
-	VFMADD231PS  (R8), Y2, Y0
-	VFMADD231PS  32(R8), Y2, Y1
-	ADDQ         DX, DI
-	ADDQ         $+64, R8
-	ADDQ         $-1, R9
-	CMPQ         R9, $+1
-	JGE          loop8
-
-done9:
-	ADDQ $+16, SI
-	ADDQ $-1, BX
-	CMPQ BX, $+1
-	JGE  loop4
 
 done5:
-	MOVQ 112(AX), DX
-
-	// Add finished chains.
-	MOVQ    72(AX), BX
-	TESTQ   BX, BX
-	JEQ     done10
-	MOVQ    152(AX), BX
-	MOVQ    104(AX), DX
-	VMOVUPS (BX), Y2
-	VADDPS  Y0, Y2, Y0
-	VMOVUPS 32(BX), Y2
-	VADDPS  Y1, Y2, Y1
-	ADDQ    DX, BX
-	MOVQ    BX, 152(AX)
-	MOVQ    112(AX), DX
-
-done10:
-	// Add what C holds.
-	MOVQ    80(AX), BX
-	TESTQ   BX, BX
-	JEQ     done11
-	MOVQ    160(AX), BX
-	VMOVUPS (BX), Y2
-	VADDPS  Y0, Y2, Y0
-	VMOVUPS 32(BX), Y2
-	VADDPS  Y1, Y2, Y1
-	ADDQ    DX, BX
-
-done11:
-	// Store.
-	MOVQ    160(AX), BX
-	VMOVUPS Y0, (BX)
-	VMOVUPS Y1, 32(BX)
-	ADDQ    DX, BX
-	MOVQ    BX, 160(AX)
-
-	// To the next tile.
-	ADDQ  $+4, CX
-	MOVQ  168(AX), DX
-	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
-	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
-	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
-	TESTQ CX, CX
-	JEQ   done3
-
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
-	MOVQ (AX), DX
-	ADDQ CX, DX
-	MOVQ DX, (AX)
-	MOVQ 16(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 16(AX)
-	JMP  panel1
-
-done3:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -331,38 +445,42 @@ TEXT ·gemm1x32AVX2(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
+	MOVQ 48(AX), CX
+	MOVQ CX, 208(AX)
 
-tile2:
+group2:
+	MOVQ 96(AX), CX
+	MOVQ CX, 192(AX)
+	MOVQ 80(AX), CX
+	MOVQ CX, 184(AX)
+	MOVQ 40(AX), CX
+	MOVQ CX, 200(AX)
+	MOVQ 64(AX), CX
+
+tile3:
 	// The chains start.
-	MOVQ    64(AX), DX
+	MOVQ    72(AX), DX
 	VMOVUPS (DX), Y0
 	VMOVUPS 32(DX), Y1
 	VMOVUPS 64(DX), Y2
 	VMOVUPS 96(DX), Y3
-	MOVQ    96(AX), DX
+	MOVQ    112(AX), DX
 	MOVQ    32(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done5
+	JLT     done7
 
-loop4:
+loop6:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	CMPQ R9, $+4
-	JLT  done7
+	JLT  done9
 
-loop6:
+loop8:
 	VBROADCASTSS (DI), Y4
 	VFMADD231PS  (R8), Y4, Y0
 	VFMADD231PS  32(R8), Y4, Y1
@@ -387,13 +505,13 @@ loop6:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop6
+	JGE          loop8
 
-done7:
+done9:
 	CMPQ R9, $+1
-	JLT  done9
+	JLT  done11
 
-loop8:
+loop10:
 	VBROADCASTSS (DI), Y4
 	VFMADD231PS  (R8), Y4, Y0
 	VFMADD231PS  32(R8), Y4, Y1
@@ -403,41 +521,41 @@ loop8:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop8
+	JGE          loop10
 
-done9:
+done11:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop4
+	JGE  loop6
 
-done5:
-	MOVQ 112(AX), BX
+done7:
+	MOVQ 128(AX), BX
 
 	// Add finished chains.
-	MOVQ    72(AX), SI
-	TESTQ   SI, SI
-	JEQ     done10
-	MOVQ    152(AX), SI
-	MOVQ    104(AX), BX
-	VMOVUPS (SI), Y4
-	VADDPS  Y0, Y4, Y0
-	VMOVUPS 32(SI), Y4
-	VADDPS  Y1, Y4, Y1
-	VMOVUPS 64(SI), Y4
-	VADDPS  Y2, Y4, Y2
-	VMOVUPS 96(SI), Y4
-	VADDPS  Y3, Y4, Y3
-	ADDQ    BX, SI
-	MOVQ    SI, 152(AX)
-	MOVQ    112(AX), BX
-
-done10:
-	// Add what C holds.
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
-	JEQ     done11
-	MOVQ    160(AX), SI
+	JEQ     done12
+	MOVQ    184(AX), SI
+	MOVQ    120(AX), BX
+	VMOVUPS (SI), Y4
+	VADDPS  Y0, Y4, Y0
+	VMOVUPS 32(SI), Y4
+	VADDPS  Y1, Y4, Y1
+	VMOVUPS 64(SI), Y4
+	VADDPS  Y2, Y4, Y2
+	VMOVUPS 96(SI), Y4
+	VADDPS  Y3, Y4, Y3
+	ADDQ    BX, SI
+	MOVQ    SI, 184(AX)
+	MOVQ    128(AX), BX
+
+done12:
+	// Add what C holds.
+	MOVQ    88(AX), SI
+	TESTQ   SI, SI
+	JEQ     done13
+	MOVQ    192(AX), SI
 	VMOVUPS (SI), Y4
 	VADDPS  Y0, Y4, Y0
 	VMOVUPS 32(SI), Y4
@@ -448,229 +566,89 @@ done10:
 	VADDPS  Y3, Y4, Y3
 	ADDQ    BX, SI
 
-done11:
+done13:
 	// Store.
-	MOVQ    160(AX), SI
+	MOVQ    192(AX), SI
 	VMOVUPS Y0, (SI)
 	VMOVUPS Y1, 32(SI)
 	VMOVUPS Y2, 64(SI)
 	VMOVUPS Y3, 96(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 160(AX)
+	MOVQ    SI, 192(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
-	MOVQ  168(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
+	MOVQ  DX, 200(AX)
 	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
+	JNE   tile3
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
-	JEQ   done3
+	JEQ   next4
 
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
+	// To the next blocks of columns.
+	MOVQ 96(AX), CX
+	ADDQ $+128, CX
+	MOVQ CX, 96(AX)
+	MOVQ 72(AX), CX
+	ADDQ $+128, CX
+	MOVQ CX, 72(AX)
+	MOVQ 168(AX), CX
+	MOVQ 80(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
+	MOVQ DX, 80(AX)
+	MOVQ 8(AX), CX
+	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 24(AX), CX
+	SHLQ $0x06, CX
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	JMP  group2
+
+next4:
+	MOVQ  56(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 56(AX)
+	TESTQ CX, CX
+	JEQ   done5
+
+	// To the next panel.
+	MOVQ 160(AX), CX
+	MOVQ 96(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 96(AX)
+	MOVQ 176(AX), CX
+	MOVQ 80(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 80(AX)
+	MOVQ 152(AX), CX
+	MOVQ 72(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 72(AX)
+	MOVQ 136(AX), CX
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 144(AX), CX
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
 	JMP  panel1
-
-done3:
-	// As it was.
-	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
-
-// func gemmTN1x32AVX2(task *gemmTask)
-// Requires: AVX, FMA3
-TEXT ·gemmTN1x32AVX2(SB), NOSPLIT, $8-8
-	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
-	VLDMXCSR 4(SP)
-	MOVQ     task+0(FP), AX
-
-panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
-
-tile2:
-	// The chains start.
-	MOVQ    64(AX), DX
-	VMOVUPS (DX), Y0
-	VMOVUPS 32(DX), Y1
-	VMOVUPS 64(DX), Y2
-	VMOVUPS 96(DX), Y3
-	MOVQ    96(AX), DX
-	MOVQ    32(AX), BX
-	MOVQ    CX, DI
-	MOVQ    AX, SI
-	CMPQ    BX, $+1
-	JLT     done5
-
-loop4:
-	// A k block.
-	MOVQ (SI), R8
-	MOVQ 8(SI), R9
-	MOVQ R9, R10
-	SHLQ $0x06, R10
-	CMPQ R9, $+3
-	JLT  done7
-
-loop6:
-	VBROADCASTSS (DI), Y4
-	VFMADD231PS  (R8), Y4, Y0
-	VFMADD231PS  32(R8), Y4, Y1
-	VFMADD231PS  (R8)(R10*1), Y4, Y2
-	VFMADD231PS  32(R8)(R10*1), Y4, Y3
-	VBROADCASTSS (DI)(DX*1), Y4
-	VFMADD231PS  64(R8), Y4, Y0
-	VFMADD231PS  96(R8), Y4, Y1
-	VFMADD231PS  64(R8)(R10*1), Y4, Y2
-	VFMADD231PS  96(R8)(R10*1), Y4, Y3
-	VBROADCASTSS (DI)(DX*2), Y4
-	VFMADD231PS  128(R8), Y4, Y0
-	VFMADD231PS  160(R8), Y4, Y1
-	VFMADD231PS  128(R8)(R10*1), Y4, Y2
-	VFMADD231PS  160(R8)(R10*1), Y4, Y3
-	ADDQ         DX, DI
-	ADDQ         DX, DI
-	ADDQ         DX, DI
-	ADDQ         $+192, R8
-	ADDQ         $-3, R9
-	CMPQ         R9, $+3
-	JGE          loop6
-
-done7:
-	CMPQ R9, $+1
-	JLT  done9
-
-loop8:
-	VBROADCASTSS (DI), Y4
-	VFMADD231PS  (R8), Y4, Y0
-	VFMADD231PS  32(R8), Y4, Y1
-	VFMADD231PS  (R8)(R10*1), Y4, Y2
-	VFMADD231PS  32(R8)(R10*1), Y4, Y3
-	ADDQ         DX, DI
-	ADDQ         $+64, R8
-	ADDQ         $-1, R9
-	CMPQ         R9, $+1
-	JGE          loop8
-
-done9:
-	ADDQ $+16, SI
-	ADDQ $-1, BX
-	CMPQ BX, $+1
-	JGE  loop4
 
 done5:
-	MOVQ 112(AX), DX
-
-	// Add finished chains.
-	MOVQ    72(AX), BX
-	TESTQ   BX, BX
-	JEQ     done10
-	MOVQ    152(AX), BX
-	MOVQ    104(AX), DX
-	VMOVUPS (BX), Y4
-	VADDPS  Y0, Y4, Y0
-	VMOVUPS 32(BX), Y4
-	VADDPS  Y1, Y4, Y1
-	VMOVUPS 64(BX), Y4
-	VADDPS  Y2, Y4, Y2
-	VMOVUPS 96(BX), Y4
-	VADDPS  Y3, Y4, Y3
-	ADDQ    DX, BX
-	MOVQ    BX, 152(AX)
-	MOVQ    112(AX), DX
-
-done10:
-	// Add what C holds.
-	MOVQ    80(AX), BX
-	TESTQ   BX, BX
-	JEQ     done11
-	MOVQ    160(AX), BX
-	VMOVUPS (BX), Y4
-	VADDPS  Y0, Y4, Y0
-	VMOVUPS 32(BX), Y4
-	VADDPS  Y1, Y4, Y1
-	VMOVUPS 64(BX), Y4
-	VADDPS  Y2, Y4, Y2
-	VMOVUPS 96(BX), Y4
-	VADDPS  Y3, Y4, Y3
-	ADDQ    DX, BX
-
-done11:
-	// Store.
-	MOVQ    160(AX), BX
-	VMOVUPS Y0, (BX)
-	VMOVUPS Y1, 32(BX)
-	VMOVUPS Y2, 64(BX)
-	VMOVUPS Y3, 96(BX)
-	ADDQ    DX, BX
-	MOVQ    BX, 160(AX)
-
-	// To the next tile.
-	ADDQ  $+4, CX
-	MOVQ  168(AX), DX
-	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
-	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
-	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
-	TESTQ CX, CX
-	JEQ   done3
-
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
-	MOVQ (AX), DX
-	ADDQ CX, DX
-	MOVQ DX, (AX)
-	MOVQ 16(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 16(AX)
-	JMP  panel1
-
-done3:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -688,40 +666,44 @@ TEXT ·gemm1x48AVX2(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
+	MOVQ 48(AX), CX
+	MOVQ CX, 208(AX)
 
-tile2:
+group2:
+	MOVQ 96(AX), CX
+	MOVQ CX, 192(AX)
+	MOVQ 80(AX), CX
+	MOVQ CX, 184(AX)
+	MOVQ 40(AX), CX
+	MOVQ CX, 200(AX)
+	MOVQ 64(AX), CX
+
+tile3:
 	// The chains start.
-	MOVQ    64(AX), DX
+	MOVQ    72(AX), DX
 	VMOVUPS (DX), Y0
 	VMOVUPS 32(DX), Y1
 	VMOVUPS 64(DX), Y2
 	VMOVUPS 96(DX), Y3
 	VMOVUPS 128(DX), Y4
 	VMOVUPS 160(DX), Y5
-	MOVQ    96(AX), DX
+	MOVQ    112(AX), DX
 	MOVQ    32(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done5
+	JLT     done7
 
-loop4:
+loop6:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	CMPQ R9, $+4
-	JLT  done7
+	JLT  done9
 
-loop6:
+loop8:
 	VBROADCASTSS (DI), Y6
 	VFMADD231PS  (R8), Y6, Y0
 	VFMADD231PS  32(R8), Y6, Y1
@@ -754,13 +736,13 @@ loop6:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop6
+	JGE          loop8
 
-done7:
+done9:
 	CMPQ R9, $+1
-	JLT  done9
+	JLT  done11
 
-loop8:
+loop10:
 	VBROADCASTSS (DI), Y6
 	VFMADD231PS  (R8), Y6, Y0
 	VFMADD231PS  32(R8), Y6, Y1
@@ -772,45 +754,45 @@ loop8:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop8
+	JGE          loop10
 
-done9:
+done11:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop4
+	JGE  loop6
 
-done5:
-	MOVQ 112(AX), BX
+done7:
+	MOVQ 128(AX), BX
 
 	// Add finished chains.
-	MOVQ    72(AX), SI
-	TESTQ   SI, SI
-	JEQ     done10
-	MOVQ    152(AX), SI
-	MOVQ    104(AX), BX
-	VMOVUPS (SI), Y6
-	VADDPS  Y0, Y6, Y0
-	VMOVUPS 32(SI), Y6
-	VADDPS  Y1, Y6, Y1
-	VMOVUPS 64(SI), Y6
-	VADDPS  Y2, Y6, Y2
-	VMOVUPS 96(SI), Y6
-	VADDPS  Y3, Y6, Y3
-	VMOVUPS 128(SI), Y6
-	VADDPS  Y4, Y6, Y4
-	VMOVUPS 160(SI), Y6
-	VADDPS  Y5, Y6, Y5
-	ADDQ    BX, SI
-	MOVQ    SI, 152(AX)
-	MOVQ    112(AX), BX
-
-done10:
-	// Add what C holds.
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
-	JEQ     done11
-	MOVQ    160(AX), SI
+	JEQ     done12
+	MOVQ    184(AX), SI
+	MOVQ    120(AX), BX
+	VMOVUPS (SI), Y6
+	VADDPS  Y0, Y6, Y0
+	VMOVUPS 32(SI), Y6
+	VADDPS  Y1, Y6, Y1
+	VMOVUPS 64(SI), Y6
+	VADDPS  Y2, Y6, Y2
+	VMOVUPS 96(SI), Y6
+	VADDPS  Y3, Y6, Y3
+	VMOVUPS 128(SI), Y6
+	VADDPS  Y4, Y6, Y4
+	VMOVUPS 160(SI), Y6
+	VADDPS  Y5, Y6, Y5
+	ADDQ    BX, SI
+	MOVQ    SI, 184(AX)
+	MOVQ    128(AX), BX
+
+done12:
+	// Add what C holds.
+	MOVQ    88(AX), SI
+	TESTQ   SI, SI
+	JEQ     done13
+	MOVQ    192(AX), SI
 	VMOVUPS (SI), Y6
 	VADDPS  Y0, Y6, Y0
 	VMOVUPS 32(SI), Y6
@@ -825,9 +807,9 @@ done10:
 	VADDPS  Y5, Y6, Y5
 	ADDQ    BX, SI
 
-done11:
+done13:
 	// Store.
-	MOVQ    160(AX), SI
+	MOVQ    192(AX), SI
 	VMOVUPS Y0, (SI)
 	VMOVUPS Y1, 32(SI)
 	VMOVUPS Y2, 64(SI)
@@ -835,241 +817,87 @@ done11:
 	VMOVUPS Y4, 128(SI)
 	VMOVUPS Y5, 160(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 160(AX)
+	MOVQ    SI, 192(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
-	MOVQ  168(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
+	MOVQ  DX, 200(AX)
 	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
+	JNE   tile3
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
-	JEQ   done3
+	JEQ   next4
 
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
+	// To the next blocks of columns.
+	MOVQ 96(AX), CX
+	ADDQ $+192, CX
+	MOVQ CX, 96(AX)
+	MOVQ 72(AX), CX
+	ADDQ $+192, CX
+	MOVQ CX, 72(AX)
+	MOVQ 168(AX), CX
+	MOVQ 80(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
+	MOVQ DX, 80(AX)
+	MOVQ 8(AX), CX
+	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 24(AX), CX
+	SHLQ $0x06, CX
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	JMP  group2
+
+next4:
+	MOVQ  56(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 56(AX)
+	TESTQ CX, CX
+	JEQ   done5
+
+	// To the next panel.
+	MOVQ 160(AX), CX
+	MOVQ 96(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 96(AX)
+	MOVQ 176(AX), CX
+	MOVQ 80(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 80(AX)
+	MOVQ 152(AX), CX
+	MOVQ 72(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 72(AX)
+	MOVQ 136(AX), CX
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 144(AX), CX
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
 	JMP  panel1
-
-done3:
-	// As it was.
-	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
-
-// func gemmTN1x48AVX2(task *gemmTask)
-// Requires: AVX, FMA3
-TEXT ·gemmTN1x48AVX2(SB), NOSPLIT, $8-8
-	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
-	VLDMXCSR 4(SP)
-	MOVQ     task+0(FP), AX
-
-panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
-
-tile2:
-	// The chains start.
-	MOVQ    64(AX), DX
-	VMOVUPS (DX), Y0
-	VMOVUPS 32(DX), Y1
-	VMOVUPS 64(DX), Y2
-	VMOVUPS 96(DX), Y3
-	VMOVUPS 128(DX), Y4
-	VMOVUPS 160(DX), Y5
-	MOVQ    96(AX), DX
-	MOVQ    32(AX), BX
-	MOVQ    CX, DI
-	MOVQ    AX, SI
-	CMPQ    BX, $+1
-	JLT     done5
-
-loop4:
-	// A k block.
-	MOVQ (SI), R8
-	MOVQ 8(SI), R9
-	MOVQ R9, R10
-	SHLQ $0x06, R10
-	CMPQ R9, $+3
-	JLT  done7
-
-loop6:
-	VBROADCASTSS (DI), Y6
-	VFMADD231PS  (R8), Y6, Y0
-	VFMADD231PS  32(R8), Y6, Y1
-	VFMADD231PS  (R8)(R10*1), Y6, Y2
-	VFMADD231PS  32(R8)(R10*1), Y6, Y3
-	VFMADD231PS  (R8)(R10*2), Y6, Y4
-	VFMADD231PS  32(R8)(R10*2), Y6, Y5
-	VBROADCASTSS (DI)(DX*1), Y6
-	VFMADD231PS  64(R8), Y6, Y0
-	VFMADD231PS  96(R8), Y6, Y1
-	VFMADD231PS  64(R8)(R10*1), Y6, Y2
-	VFMADD231PS  96(R8)(R10*1), Y6, Y3
-	VFMADD231PS  64(R8)(R10*2), Y6, Y4
-	VFMADD231PS  96(R8)(R10*2), Y6, Y5
-	VBROADCASTSS (DI)(DX*2), Y6
-	VFMADD231PS  128(R8), Y6, Y0
-	VFMADD231PS  160(R8), Y6, Y1
-	VFMADD231PS  128(R8)(R10*1), Y6, Y2
-	VFMADD231PS  160(R8)(R10*1), Y6, Y3
-	VFMADD231PS  128(R8)(R10*2), Y6, Y4
-	VFMADD231PS  160(R8)(R10*2), Y6, Y5
-	ADDQ         DX, DI
-	ADDQ         DX, DI
-	ADDQ         DX, DI
-	ADDQ         $+192, R8
-	ADDQ         $-3, R9
-	CMPQ         R9, $+3
-	JGE          loop6
-
-done7:
-	CMPQ R9, $+1
-	JLT  done9
-
-loop8:
-	VBROADCASTSS (DI), Y6
-	VFMADD231PS  (R8), Y6, Y0
-	VFMADD231PS  32(R8), Y6, Y1
-	VFMADD231PS  (R8)(R10*1), Y6, Y2
-	VFMADD231PS  32(R8)(R10*1), Y6, Y3
-	VFMADD231PS  (R8)(R10*2), Y6, Y4
-	VFMADD231PS  32(R8)(R10*2), Y6, Y5
-	ADDQ         DX, DI
-	ADDQ         $+64, R8
-	ADDQ         $-1, R9
-	CMPQ         R9, $+1
-	JGE          loop8
-
-done9:
-	ADDQ $+16, SI
-	ADDQ $-1, BX
-	CMPQ BX, $+1
-	JGE  loop4
 
 done5:
-	MOVQ 112(AX), DX
-
-	// Add finished chains.
-	MOVQ    72(AX), BX
-	TESTQ   BX, BX
-	JEQ     done10
-	MOVQ    152(AX), BX
-	MOVQ    104(AX), DX
-	VMOVUPS (BX), Y6
-	VADDPS  Y0, Y6, Y0
-	VMOVUPS 32(BX), Y6
-	VADDPS  Y1, Y6, Y1
-	VMOVUPS 64(BX), Y6
-	VADDPS  Y2, Y6, Y2
-	VMOVUPS 96(BX), Y6
-	VADDPS  Y3, Y6, Y3
-	VMOVUPS 128(BX), Y6
-	VADDPS  Y4, Y6, Y4
-	VMOVUPS 160(BX), Y6
-	VADDPS  Y5, Y6, Y5
-	ADDQ    DX, BX
-	MOVQ    BX, 152(AX)
-	MOVQ    112(AX), DX
-
-done10:
-	// Add what C holds.
-	MOVQ    80(AX), BX
-	TESTQ   BX, BX
-	JEQ     done11
-	MOVQ    160(AX), BX
-	VMOVUPS (BX), Y6
-	VADDPS  Y0, Y6, Y0
-	VMOVUPS 32(BX), Y6
-	VADDPS  Y1, Y6, Y1
-	VMOVUPS 64(BX), Y6
-	VADDPS  Y2, Y6, Y2
-	VMOVUPS 96(BX), Y6
-	VADDPS  Y3, Y6, Y3
-	VMOVUPS 128(BX), Y6
-	VADDPS  Y4, Y6, Y4
-	VMOVUPS 160(BX), Y6
-	VADDPS  Y5, Y6, Y5
-	ADDQ    DX, BX
-
-done11:
-	// Store.
-	MOVQ    160(AX), BX
-	VMOVUPS Y0, (BX)
-	VMOVUPS Y1, 32(BX)
-	VMOVUPS Y2, 64(BX)
-	VMOVUPS Y3, 96(BX)
-	VMOVUPS Y4, 128(BX)
-	VMOVUPS Y5, 160(BX)
-	ADDQ    DX, BX
-	MOVQ    BX, 160(AX)
-
-	// To the next tile.
-	ADDQ  $+4, CX
-	MOVQ  168(AX), DX
-	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
-	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
-	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
-	TESTQ CX, CX
-	JEQ   done3
-
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
-	MOVQ (AX), DX
-	ADDQ CX, DX
-	MOVQ DX, (AX)
-	MOVQ 16(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 16(AX)
-	JMP  panel1
-
-done3:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -1087,17 +915,21 @@ TEXT ·gemm1x64AVX2(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
+	MOVQ 48(AX), CX
+	MOVQ CX, 208(AX)
 
-tile2:
+group2:
+	MOVQ 96(AX), CX
+	MOVQ CX, 192(AX)
+	MOVQ 80(AX), CX
+	MOVQ CX, 184(AX)
+	MOVQ 40(AX), CX
+	MOVQ CX, 200(AX)
+	MOVQ 64(AX), CX
+
+tile3:
 	// The chains start.
-	MOVQ    64(AX), DX
+	MOVQ    72(AX), DX
 	VMOVUPS (DX), Y0
 	VMOVUPS 32(DX), Y1
 	VMOVUPS 64(DX), Y2
@@ -1106,14 +938,14 @@ tile2:
 	VMOVUPS 160(DX), Y5
 	VMOVUPS 192(DX), Y6
 	VMOVUPS 224(DX), Y7
-	MOVQ    96(AX), DX
+	MOVQ    112(AX), DX
 	MOVQ    32(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done5
+	JLT     done7
 
-loop4:
+loop6:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
@@ -1123,9 +955,9 @@ loop4:
 	ADDQ R10, R11
 	ADDQ R10, R11
 	CMPQ R9, $+4
-	JLT  done7
+	JLT  done9
 
-loop6:
+loop8:
 	VBROADCASTSS (DI), Y8
 	VFMADD231PS  (R8), Y8, Y0
 	VFMADD231PS  32(R8), Y8, Y1
@@ -1167,13 +999,13 @@ loop6:
 	ADDQ         $+256, R11
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop6
+	JGE          loop8
 
-done7:
+done9:
 	CMPQ R9, $+1
-	JLT  done9
+	JLT  done11
 
-loop8:
+loop10:
 	VBROADCASTSS (DI), Y8
 	VFMADD231PS  (R8), Y8, Y0
 	VFMADD231PS  32(R8), Y8, Y1
@@ -1188,49 +1020,49 @@ loop8:
 	ADDQ         $+64, R11
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop8
+	JGE          loop10
 
-done9:
+done11:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop4
+	JGE  loop6
 
-done5:
-	MOVQ 112(AX), BX
+done7:
+	MOVQ 128(AX), BX
 
 	// Add finished chains.
-	MOVQ    72(AX), SI
-	TESTQ   SI, SI
-	JEQ     done10
-	MOVQ    152(AX), SI
-	MOVQ    104(AX), BX
-	VMOVUPS (SI), Y8
-	VADDPS  Y0, Y8, Y0
-	VMOVUPS 32(SI), Y8
-	VADDPS  Y1, Y8, Y1
-	VMOVUPS 64(SI), Y8
-	VADDPS  Y2, Y8, Y2
-	VMOVUPS 96(SI), Y8
-	VADDPS  Y3, Y8, Y3
-	VMOVUPS 128(SI), Y8
-	VADDPS  Y4, Y8, Y4
-	VMOVUPS 160(SI), Y8
-	VADDPS  Y5, Y8, Y5
-	VMOVUPS 192(SI), Y8
-	VADDPS  Y6, Y8, Y6
-	VMOVUPS 224(SI), Y8
-	VADDPS  Y7, Y8, Y7
-	ADDQ    BX, SI
-	MOVQ    SI, 152(AX)
-	MOVQ    112(AX), BX
-
-done10:
-	// Add what C holds.
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
-	JEQ     done11
-	MOVQ    160(AX), SI
+	JEQ     done12
+	MOVQ    184(AX), SI
+	MOVQ    120(AX), BX
+	VMOVUPS (SI), Y8
+	VADDPS  Y0, Y8, Y0
+	VMOVUPS 32(SI), Y8
+	VADDPS  Y1, Y8, Y1
+	VMOVUPS 64(SI), Y8
+	VADDPS  Y2, Y8, Y2
+	VMOVUPS 96(SI), Y8
+	VADDPS  Y3, Y8, Y3
+	VMOVUPS 128(SI), Y8
+	VADDPS  Y4, Y8, Y4
+	VMOVUPS 160(SI), Y8
+	VADDPS  Y5, Y8, Y5
+	VMOVUPS 192(SI), Y8
+	VADDPS  Y6, Y8, Y6
+	VMOVUPS 224(SI), Y8
+	VADDPS  Y7, Y8, Y7
+	ADDQ    BX, SI
+	MOVQ    SI, 184(AX)
+	MOVQ    128(AX), BX
+
+done12:
+	// Add what C holds.
+	MOVQ    88(AX), SI
+	TESTQ   SI, SI
+	JEQ     done13
+	MOVQ    192(AX), SI
 	VMOVUPS (SI), Y8
 	VADDPS  Y0, Y8, Y0
 	VMOVUPS 32(SI), Y8
@@ -1249,9 +1081,9 @@ done10:
 	VADDPS  Y7, Y8, Y7
 	ADDQ    BX, SI
 
-done11:
+done13:
 	// Store.
-	MOVQ    160(AX), SI
+	MOVQ    192(AX), SI
 	VMOVUPS Y0, (SI)
 	VMOVUPS Y1, 32(SI)
 	VMOVUPS Y2, 64(SI)
@@ -1261,273 +1093,100 @@ done11:
 	VMOVUPS Y6, 192(SI)
 	VMOVUPS Y7, 224(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 160(AX)
+	MOVQ    SI, 192(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
-	MOVQ  168(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
+	MOVQ  DX, 200(AX)
 	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
+	JNE   tile3
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
-	JEQ   done3
+	JEQ   next4
 
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
+	// To the next blocks of columns.
+	MOVQ 96(AX), CX
+	ADDQ $+256, CX
+	MOVQ CX, 96(AX)
+	MOVQ 72(AX), CX
+	ADDQ $+256, CX
+	MOVQ CX, 72(AX)
+	MOVQ 168(AX), CX
+	MOVQ 80(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
+	MOVQ DX, 80(AX)
+	MOVQ 8(AX), CX
+	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 24(AX), CX
+	SHLQ $0x06, CX
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	JMP  group2
+
+next4:
+	MOVQ  56(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 56(AX)
+	TESTQ CX, CX
+	JEQ   done5
+
+	// To the next panel.
+	MOVQ 160(AX), CX
+	MOVQ 96(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 96(AX)
+	MOVQ 176(AX), CX
+	MOVQ 80(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 80(AX)
+	MOVQ 152(AX), CX
+	MOVQ 72(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 72(AX)
+	MOVQ 136(AX), CX
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 144(AX), CX
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
 	JMP  panel1
-
-done3:
-	// As it was.
-	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
-
-// func gemmTN1x64AVX2(task *gemmTask)
-// Requires: AVX, FMA3
-TEXT ·gemmTN1x64AVX2(SB), NOSPLIT, $8-8
-	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
-	VLDMXCSR 4(SP)
-	MOVQ     task+0(FP), AX
-
-panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
-
-tile2:
-	// The chains start.
-	MOVQ    64(AX), DX
-	VMOVUPS (DX), Y0
-	VMOVUPS 32(DX), Y1
-	VMOVUPS 64(DX), Y2
-	VMOVUPS 96(DX), Y3
-	VMOVUPS 128(DX), Y4
-	VMOVUPS 160(DX), Y5
-	VMOVUPS 192(DX), Y6
-	VMOVUPS 224(DX), Y7
-	MOVQ    96(AX), DX
-	MOVQ    32(AX), BX
-	MOVQ    CX, DI
-	MOVQ    AX, SI
-	CMPQ    BX, $+1
-	JLT     done5
-
-loop4:
-	// A k block.
-	MOVQ (SI), R8
-	MOVQ 8(SI), R9
-	MOVQ R9, R10
-	SHLQ $0x06, R10
-	LEAQ (R8)(R10*1), R11
-	ADDQ R10, R11
-	ADDQ R10, R11
-	CMPQ R9, $+3
-	JLT  done7
-
-loop6:
-	VBROADCASTSS (DI), Y8
-	VFMADD231PS  (R8), Y8, Y0
-	VFMADD231PS  32(R8), Y8, Y1
-	VFMADD231PS  (R8)(R10*1), Y8, Y2
-	VFMADD231PS  32(R8)(R10*1), Y8, Y3
-	VFMADD231PS  (R8)(R10*2), Y8, Y4
-	VFMADD231PS  32(R8)(R10*2), Y8, Y5
-	VFMADD231PS  (R11), Y8, Y6
-	VFMADD231PS  32(R11), Y8, Y7
-	VBROADCASTSS (DI)(DX*1), Y8
-	VFMADD231PS  64(R8), Y8, Y0
-	VFMADD231PS  96(R8), Y8, Y1
-	VFMADD231PS  64(R8)(R10*1), Y8, Y2
-	VFMADD231PS  96(R8)(R10*1), Y8, Y3
-	VFMADD231PS  64(R8)(R10*2), Y8, Y4
-	VFMADD231PS  96(R8)(R10*2), Y8, Y5
-	VFMADD231PS  64(R11), Y8, Y6
-	VFMADD231PS  96(R11), Y8, Y7
-	VBROADCASTSS (DI)(DX*2), Y8
-	VFMADD231PS  128(R8), Y8, Y0
-	VFMADD231PS  160(R8), Y8, Y1
-	VFMADD231PS  128(R8)(R10*1), Y8, Y2
-	VFMADD231PS  160(R8)(R10*1), Y8, Y3
-	VFMADD231PS  128(R8)(R10*2), Y8, Y4
-	VFMADD231PS  160(R8)(R10*2), Y8, Y5
-	VFMADD231PS  128(R11), Y8, Y6
-	VFMADD231PS  160(R11), Y8, Y7
-	ADDQ         DX, DI
-	ADDQ         DX, DI
-	ADDQ         DX, DI
-	ADDQ         $+192, R8
-	ADDQ         $+192, R11
-	ADDQ         $-3, R9
-	CMPQ         R9, $+3
-	JGE          loop6
-
-done7:
-	CMPQ R9, $+1
-	JLT  done9
-
-loop8:
-	VBROADCASTSS (DI), Y8
-	VFMADD231PS  (R8), Y8, Y0
-	VFMADD231PS  32(R8), Y8, Y1
-	VFMADD231PS  (R8)(R10*1), Y8, Y2
-	VFMADD231PS  32(R8)(R10*1), Y8, Y3
-	VFMADD231PS  (R8)(R10*2), Y8, Y4
-	VFMADD231PS  32(R8)(R10*2), Y8, Y5
-	VFMADD231PS  (R11), Y8, Y6
-	VFMADD231PS  32(R11), Y8, Y7
-	ADDQ         DX, DI
-	ADDQ         $+64, R8
-	ADDQ         $+64, R11
-	ADDQ         $-1, R9
-	CMPQ         R9, $+1
-	JGE          loop8
-
-done9:
-	ADDQ $+16, SI
-	ADDQ $-1, BX
-	CMPQ BX, $+1
-	JGE  loop4
 
 done5:
-	MOVQ 112(AX), DX
-
-	// Add finished chains.
-	MOVQ    72(AX), BX
-	TESTQ   BX, BX
-	JEQ     done10
-	MOVQ    152(AX), BX
-	MOVQ    104(AX), DX
-	VMOVUPS (BX), Y8
-	VADDPS  Y0, Y8, Y0
-	VMOVUPS 32(BX), Y8
-	VADDPS  Y1, Y8, Y1
-	VMOVUPS 64(BX), Y8
-	VADDPS  Y2, Y8, Y2
-	VMOVUPS 96(BX), Y8
-	VADDPS  Y3, Y8, Y3
-	VMOVUPS 128(BX), Y8
-	VADDPS  Y4, Y8, Y4
-	VMOVUPS 160(BX), Y8
-	VADDPS  Y5, Y8, Y5
-	VMOVUPS 192(BX), Y8
-	VADDPS  Y6, Y8, Y6
-	VMOVUPS 224(BX), Y8
-	VADDPS  Y7, Y8, Y7
-	ADDQ    DX, BX
-	MOVQ    BX, 152(AX)
-	MOVQ    112(AX), DX
-
-done10:
-	// Add what C holds.
-	MOVQ    80(AX), BX
-	TESTQ   BX, BX
-	JEQ     done11
-	MOVQ    160(AX), BX
-	VMOVUPS (BX), Y8
-	VADDPS  Y0, Y8, Y0
-	VMOVUPS 32(BX), Y8
-	VADDPS  Y1, Y8, Y1
-	VMOVUPS 64(BX), Y8
-	VADDPS  Y2, Y8, Y2
-	VMOVUPS 96(BX), Y8
-	VADDPS  Y3, Y8, Y3
-	VMOVUPS 128(BX), Y8
-	VADDPS  Y4, Y8, Y4
-	VMOVUPS 160(BX), Y8
-	VADDPS  Y5, Y8, Y5
-	VMOVUPS 192(BX), Y8
-	VADDPS  Y6, Y8, Y6
-	VMOVUPS 224(BX), Y8
-	VADDPS  Y7, Y8, Y7
-	ADDQ    DX, BX
-
-done11:
-	// Store.
-	MOVQ    160(AX), BX
-	VMOVUPS Y0, (BX)
-	VMOVUPS Y1, 32(BX)
-	VMOVUPS Y2, 64(BX)
-	VMOVUPS Y3, 96(BX)
-	VMOVUPS Y4, 128(BX)
-	VMOVUPS Y5, 160(BX)
-	VMOVUPS Y6, 192(BX)
-	VMOVUPS Y7, 224(BX)
-	ADDQ    DX, BX
-	MOVQ    BX, 160(AX)
-
-	// To the next tile.
-	ADDQ  $+4, CX
-	MOVQ  168(AX), DX
-	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
-	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
-	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
-	TESTQ CX, CX
-	JEQ   done3
-
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
-	MOVQ (AX), DX
-	ADDQ CX, DX
-	MOVQ DX, (AX)
-	MOVQ 16(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 16(AX)
-	JMP  panel1
-
-done3:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
 	RET
 
 // func gemm2x16AVX2(task *gemmTask)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·gemm2x16AVX2(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
@@ -1538,38 +1197,46 @@ TEXT ·gemm2x16AVX2(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
+	MOVQ 48(AX), CX
+	MOVQ CX, 208(AX)
 
-tile2:
+group2:
+	MOVQ 96(AX), CX
+	MOVQ CX, 192(AX)
+	MOVQ 80(AX), CX
+	MOVQ CX, 184(AX)
+	MOVQ 40(AX), CX
+	MOVQ CX, 200(AX)
+	MOVQ 64(AX), CX
+
+tile3:
 	// The chains start.
-	MOVQ    64(AX), DX
+	MOVQ    72(AX), DX
 	VMOVUPS (DX), Y0
 	VMOVUPS 32(DX), Y1
 	VMOVAPS Y0, Y2
 	VMOVAPS Y1, Y3
-	MOVQ    96(AX), DX
+	MOVQ    112(AX), DX
 	MOVQ    32(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done5
+	JLT     done7
 
-loop4:
+loop6:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	CMPQ R9, $+4
-	JLT  done7
+	JLT  done9
 
-loop6:
+loop8:
+	PREFETCHT0   1024(R8)
+	PREFETCHT0   1088(R8)
+	PREFETCHT0   1152(R8)
+	PREFETCHT0   1216(R8)
 	VBROADCASTSS (DI), Y4
 	VBROADCASTSS (DI)(DX*1), Y5
 	VMOVUPS      (R8), Y6
@@ -1606,13 +1273,13 @@ loop6:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop6
+	JGE          loop8
 
-done7:
+done9:
 	CMPQ R9, $+1
-	JLT  done9
+	JLT  done11
 
-loop8:
+loop10:
 	VBROADCASTSS (DI), Y4
 	VBROADCASTSS (DI)(DX*1), Y5
 	VMOVUPS      (R8), Y6
@@ -1625,42 +1292,42 @@ loop8:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop8
+	JGE          loop10
 
-done9:
+done11:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop4
+	JGE  loop6
 
-done5:
-	MOVQ 112(AX), BX
+done7:
+	MOVQ 128(AX), BX
 
 	// Add finished chains.
-	MOVQ    72(AX), SI
-	TESTQ   SI, SI
-	JEQ     done10
-	MOVQ    152(AX), SI
-	MOVQ    104(AX), BX
-	VMOVUPS (SI), Y4
-	VADDPS  Y0, Y4, Y0
-	VMOVUPS 32(SI), Y4
-	VADDPS  Y1, Y4, Y1
-	ADDQ    BX, SI
-	VMOVUPS (SI), Y4
-	VADDPS  Y2, Y4, Y2
-	VMOVUPS 32(SI), Y4
-	VADDPS  Y3, Y4, Y3
-	ADDQ    BX, SI
-	MOVQ    SI, 152(AX)
-	MOVQ    112(AX), BX
-
-done10:
-	// Add what C holds.
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
-	JEQ     done11
-	MOVQ    160(AX), SI
+	JEQ     done12
+	MOVQ    184(AX), SI
+	MOVQ    120(AX), BX
+	VMOVUPS (SI), Y4
+	VADDPS  Y0, Y4, Y0
+	VMOVUPS 32(SI), Y4
+	VADDPS  Y1, Y4, Y1
+	ADDQ    BX, SI
+	VMOVUPS (SI), Y4
+	VADDPS  Y2, Y4, Y2
+	VMOVUPS 32(SI), Y4
+	VADDPS  Y3, Y4, Y3
+	ADDQ    BX, SI
+	MOVQ    SI, 184(AX)
+	MOVQ    128(AX), BX
+
+done12:
+	// Add what C holds.
+	MOVQ    88(AX), SI
+	TESTQ   SI, SI
+	JEQ     done13
+	MOVQ    192(AX), SI
 	VMOVUPS (SI), Y4
 	VADDPS  Y0, Y4, Y0
 	VMOVUPS 32(SI), Y4
@@ -1672,253 +1339,92 @@ done10:
 	VADDPS  Y3, Y4, Y3
 	ADDQ    BX, SI
 
-done11:
+done13:
 	// Store.
-	MOVQ    160(AX), SI
+	MOVQ    192(AX), SI
 	VMOVUPS Y0, (SI)
 	VMOVUPS Y1, 32(SI)
 	ADDQ    BX, SI
 	VMOVUPS Y2, (SI)
 	VMOVUPS Y3, 32(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 160(AX)
+	MOVQ    SI, 192(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	MOVQ  168(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
+	MOVQ  DX, 200(AX)
 	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
+	JNE   tile3
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
-	JEQ   done3
+	JEQ   next4
 
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
+	// To the next blocks of columns.
+	MOVQ 96(AX), CX
+	ADDQ $+64, CX
+	MOVQ CX, 96(AX)
+	MOVQ 72(AX), CX
+	ADDQ $+64, CX
+	MOVQ CX, 72(AX)
+	MOVQ 168(AX), CX
+	MOVQ 80(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
+	MOVQ DX, 80(AX)
+	MOVQ 8(AX), CX
+	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
+	MOVQ 24(AX), CX
+	SHLQ $0x06, CX
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	JMP  group2
+
+next4:
+	MOVQ  56(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 56(AX)
+	TESTQ CX, CX
+	JEQ   done5
+
+	// To the next panel.
+	MOVQ 160(AX), CX
+	MOVQ 96(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 96(AX)
+	MOVQ 176(AX), CX
+	MOVQ 80(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 80(AX)
+	MOVQ 152(AX), CX
+	MOVQ 72(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 72(AX)
+	MOVQ 136(AX), CX
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 144(AX), CX
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
 	JMP  panel1
-
-done3:
-	// As it was.
-	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
-
-// func gemmTN2x16AVX2(task *gemmTask)
-// Requires: AVX, FMA3
-TEXT ·gemmTN2x16AVX2(SB), NOSPLIT, $8-8
-	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
-	VLDMXCSR 4(SP)
-	MOVQ     task+0(FP), AX
-
-panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
-
-tile2:
-	// The chains start.
-	MOVQ    64(AX), DX
-	VMOVUPS (DX), Y0
-	VMOVUPS 32(DX), Y1
-	VMOVAPS Y0, Y2
-	VMOVAPS Y1, Y3
-	MOVQ    96(AX), DX
-	MOVQ    32(AX), BX
-	MOVQ    CX, DI
-	MOVQ    AX, SI
-	CMPQ    BX, $+1
-	JLT     done5
-
-loop4:
-	// A k block.
-	MOVQ (SI), R8
-	MOVQ 8(SI), R9
-	MOVQ R9, R10
-	SHLQ $0x06, R10
-	CMPQ R9, $+3
-	JLT  done7
-
-loop6:
-	VBROADCASTSS (DI), Y4
-	VBROADCASTSS 4(DI), Y5
-	VMOVUPS      (R8), Y6
-	VFMADD231PS  Y6, Y4, Y0
-	VFMADD231PS  Y6, Y5, Y2
-	VMOVUPS      32(R8), Y6
-	VFMADD231PS  Y6, Y4, Y1
-	VFMADD231PS  Y6, Y5, Y3
-	VBROADCASTSS (DI)(DX*1), Y4
-	VBROADCASTSS 4(DI)(DX*1), Y5
-	VMOVUPS      64(R8), Y6
-	VFMADD231PS  Y6, Y4, Y0
-	VFMADD231PS  Y6, Y5, Y2
-	VMOVUPS      96(R8), Y6
-	VFMADD231PS  Y6, Y4, Y1
-	VFMADD231PS  Y6, Y5, Y3
-	VBROADCASTSS (DI)(DX*2), Y4
-	VBROADCASTSS 4(DI)(DX*2), Y5
-	VMOVUPS      128(R8), Y6
-	VFMADD231PS  Y6, Y4, Y0
-	VFMADD231PS  Y6, Y5, Y2
-	VMOVUPS      160(R8), Y6
-	VFMADD231PS  Y6, Y4, Y1
-	VFMADD231PS  Y6, Y5, Y3
-	ADDQ         DX, DI
-	ADDQ         DX, DI
-	ADDQ         DX, DI
-	ADDQ         $+192, R8
-	ADDQ         $-3, R9
-	CMPQ         R9, $+3
-	JGE          loop6
-
-done7:
-	CMPQ R9, $+1
-	JLT  done9
-
-loop8:
-	VBROADCASTSS (DI), Y4
-	VBROADCASTSS 4(DI), Y5
-	VMOVUPS      (R8), Y6
-	VFMADD231PS  Y6, Y4, Y0
-	VFMADD231PS  Y6, Y5, Y2
-	VMOVUPS      32(R8), Y6
-	VFMADD231PS  Y6, Y4, Y1
-	VFMADD231PS  Y6, Y5, Y3
-	ADDQ         DX, DI
-	ADDQ         $+64, R8
-	ADDQ         $-1, R9
-	CMPQ         R9, $+1
-	JGE          loop8
-
-done9:
-	ADDQ $+16, SI
-	ADDQ $-1, BX
-	CMPQ BX, $+1
-	JGE  loop4
 
 done5:
-	MOVQ 112(AX), DX
-
-	// Add finished chains.
-	MOVQ    72(AX), BX
-	TESTQ   BX, BX
-	JEQ     done10
-	MOVQ    152(AX), BX
-	MOVQ    104(AX), DX
-	VMOVUPS (BX), Y4
-	VADDPS  Y0, Y4, Y0
-	VMOVUPS 32(BX), Y4
-	VADDPS  Y1, Y4, Y1
-	ADDQ    DX, BX
-	VMOVUPS (BX), Y4
-	VADDPS  Y2, Y4, Y2
-	VMOVUPS 32(BX), Y4
-	VADDPS  Y3, Y4, Y3
-	ADDQ    DX, BX
-	MOVQ    BX, 152(AX)
-	MOVQ    112(AX), DX
-
-done10:
-	// Add what C holds.
-	MOVQ    80(AX), BX
-	TESTQ   BX, BX
-	JEQ     done11
-	MOVQ    160(AX), BX
-	VMOVUPS (BX), Y4
-	VADDPS  Y0, Y4, Y0
-	VMOVUPS 32(BX), Y4
-	VADDPS  Y1, Y4, Y1
-	ADDQ    DX, BX
-	VMOVUPS (BX), Y4
-	VADDPS  Y2, Y4, Y2
-	VMOVUPS 32(BX), Y4
-	VADDPS  Y3, Y4, Y3
-	ADDQ    DX, BX
-
-done11:
-	// Store.
-	MOVQ    160(AX), BX
-	VMOVUPS Y0, (BX)
-	VMOVUPS Y1, 32(BX)
-	ADDQ    DX, BX
-	VMOVUPS Y2, (BX)
-	VMOVUPS Y3, 32(BX)
-	ADDQ    DX, BX
-	MOVQ    BX, 160(AX)
-
-	// To the next tile.
-	ADDQ  $+8, CX
-	MOVQ  168(AX), DX
-	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
-	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
-	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
-	TESTQ CX, CX
-	JEQ   done3
-
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
-	MOVQ (AX), DX
-	ADDQ CX, DX
-	MOVQ DX, (AX)
-	MOVQ 16(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 16(AX)
-	JMP  panel1
-
-done3:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
 	RET
 
 // func gemm2x32AVX2(task *gemmTask)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·gemm2x32AVX2(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
@@ -1929,17 +1435,21 @@ TEXT ·gemm2x32AVX2(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
+	MOVQ 48(AX), CX
+	MOVQ CX, 208(AX)
 
-tile2:
+group2:
+	MOVQ 96(AX), CX
+	MOVQ CX, 192(AX)
+	MOVQ 80(AX), CX
+	MOVQ CX, 184(AX)
+	MOVQ 40(AX), CX
+	MOVQ CX, 200(AX)
+	MOVQ 64(AX), CX
+
+tile3:
 	// The chains start.
-	MOVQ    64(AX), DX
+	MOVQ    72(AX), DX
 	VMOVUPS (DX), Y0
 	VMOVUPS 32(DX), Y1
 	VMOVUPS 64(DX), Y2
@@ -1948,23 +1458,31 @@ tile2:
 	VMOVAPS Y1, Y5
 	VMOVAPS Y2, Y6
 	VMOVAPS Y3, Y7
-	MOVQ    96(AX), DX
+	MOVQ    112(AX), DX
 	MOVQ    32(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done5
+	JLT     done7
 
-loop4:
+loop6:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	CMPQ R9, $+4
-	JLT  done7
+	JLT  done9
 
-loop6:
+loop8:
+	PREFETCHT0   1024(R8)
+	PREFETCHT0   1088(R8)
+	PREFETCHT0   1152(R8)
+	PREFETCHT0   1216(R8)
+	PREFETCHT0   1024(R8)(R10*1)
+	PREFETCHT0   1088(R8)(R10*1)
+	PREFETCHT0   1152(R8)(R10*1)
+	PREFETCHT0   1216(R8)(R10*1)
 	VBROADCASTSS (DI), Y8
 	VBROADCASTSS (DI)(DX*1), Y9
 	VMOVUPS      (R8), Y10
@@ -2025,13 +1543,13 @@ loop6:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop6
+	JGE          loop8
 
-done7:
+done9:
 	CMPQ R9, $+1
-	JLT  done9
+	JLT  done11
 
-loop8:
+loop10:
 	VBROADCASTSS (DI), Y8
 	VBROADCASTSS (DI)(DX*1), Y9
 	VMOVUPS      (R8), Y10
@@ -2050,50 +1568,50 @@ loop8:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop8
+	JGE          loop10
 
-done9:
+done11:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop4
+	JGE  loop6
 
-done5:
-	MOVQ 112(AX), BX
+done7:
+	MOVQ 128(AX), BX
 
 	// Add finished chains.
-	MOVQ    72(AX), SI
-	TESTQ   SI, SI
-	JEQ     done10
-	MOVQ    152(AX), SI
-	MOVQ    104(AX), BX
-	VMOVUPS (SI), Y8
-	VADDPS  Y0, Y8, Y0
-	VMOVUPS 32(SI), Y8
-	VADDPS  Y1, Y8, Y1
-	VMOVUPS 64(SI), Y8
-	VADDPS  Y2, Y8, Y2
-	VMOVUPS 96(SI), Y8
-	VADDPS  Y3, Y8, Y3
-	ADDQ    BX, SI
-	VMOVUPS (SI), Y8
-	VADDPS  Y4, Y8, Y4
-	VMOVUPS 32(SI), Y8
-	VADDPS  Y5, Y8, Y5
-	VMOVUPS 64(SI), Y8
-	VADDPS  Y6, Y8, Y6
-	VMOVUPS 96(SI), Y8
-	VADDPS  Y7, Y8, Y7
-	ADDQ    BX, SI
-	MOVQ    SI, 152(AX)
-	MOVQ    112(AX), BX
-
-done10:
-	// Add what C holds.
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
-	JEQ     done11
-	MOVQ    160(AX), SI
+	JEQ     done12
+	MOVQ    184(AX), SI
+	MOVQ    120(AX), BX
+	VMOVUPS (SI), Y8
+	VADDPS  Y0, Y8, Y0
+	VMOVUPS 32(SI), Y8
+	VADDPS  Y1, Y8, Y1
+	VMOVUPS 64(SI), Y8
+	VADDPS  Y2, Y8, Y2
+	VMOVUPS 96(SI), Y8
+	VADDPS  Y3, Y8, Y3
+	ADDQ    BX, SI
+	VMOVUPS (SI), Y8
+	VADDPS  Y4, Y8, Y4
+	VMOVUPS 32(SI), Y8
+	VADDPS  Y5, Y8, Y5
+	VMOVUPS 64(SI), Y8
+	VADDPS  Y6, Y8, Y6
+	VMOVUPS 96(SI), Y8
+	VADDPS  Y7, Y8, Y7
+	ADDQ    BX, SI
+	MOVQ    SI, 184(AX)
+	MOVQ    128(AX), BX
+
+done12:
+	// Add what C holds.
+	MOVQ    88(AX), SI
+	TESTQ   SI, SI
+	JEQ     done13
+	MOVQ    192(AX), SI
 	VMOVUPS (SI), Y8
 	VADDPS  Y0, Y8, Y0
 	VMOVUPS 32(SI), Y8
@@ -2113,9 +1631,9 @@ done10:
 	VADDPS  Y7, Y8, Y7
 	ADDQ    BX, SI
 
-done11:
+done13:
 	// Store.
-	MOVQ    160(AX), SI
+	MOVQ    192(AX), SI
 	VMOVUPS Y0, (SI)
 	VMOVUPS Y1, 32(SI)
 	VMOVUPS Y2, 64(SI)
@@ -2126,292 +1644,89 @@ done11:
 	VMOVUPS Y6, 64(SI)
 	VMOVUPS Y7, 96(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 160(AX)
+	MOVQ    SI, 192(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	MOVQ  168(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
+	MOVQ  DX, 200(AX)
 	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
+	JNE   tile3
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
-	JEQ   done3
+	JEQ   next4
 
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
+	// To the next blocks of columns.
+	MOVQ 96(AX), CX
+	ADDQ $+128, CX
+	MOVQ CX, 96(AX)
+	MOVQ 72(AX), CX
+	ADDQ $+128, CX
+	MOVQ CX, 72(AX)
+	MOVQ 168(AX), CX
+	MOVQ 80(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
+	MOVQ DX, 80(AX)
+	MOVQ 8(AX), CX
+	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 24(AX), CX
+	SHLQ $0x06, CX
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	JMP  group2
+
+next4:
+	MOVQ  56(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 56(AX)
+	TESTQ CX, CX
+	JEQ   done5
+
+	// To the next panel.
+	MOVQ 160(AX), CX
+	MOVQ 96(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 96(AX)
+	MOVQ 176(AX), CX
+	MOVQ 80(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 80(AX)
+	MOVQ 152(AX), CX
+	MOVQ 72(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 72(AX)
+	MOVQ 136(AX), CX
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 144(AX), CX
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
 	JMP  panel1
-
-done3:
-	// As it was.
-	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
-
-// func gemmTN2x32AVX2(task *gemmTask)
-// Requires: AVX, FMA3
-TEXT ·gemmTN2x32AVX2(SB), NOSPLIT, $8-8
-	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
-	VLDMXCSR 4(SP)
-	MOVQ     task+0(FP), AX
-
-panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
-
-tile2:
-	// The chains start.
-	MOVQ    64(AX), DX
-	VMOVUPS (DX), Y0
-	VMOVUPS 32(DX), Y1
-	VMOVUPS 64(DX), Y2
-	VMOVUPS 96(DX), Y3
-	VMOVAPS Y0, Y4
-	VMOVAPS Y1, Y5
-	VMOVAPS Y2, Y6
-	VMOVAPS Y3, Y7
-	MOVQ    96(AX), DX
-	MOVQ    32(AX), BX
-	MOVQ    CX, DI
-	MOVQ    AX, SI
-	CMPQ    BX, $+1
-	JLT     done5
-
-loop4:
-	// A k block.
-	MOVQ (SI), R8
-	MOVQ 8(SI), R9
-	MOVQ R9, R10
-	SHLQ $0x06, R10
-	CMPQ R9, $+3
-	JLT  done7
-
-loop6:
-	VBROADCASTSS (DI), Y8
-	VBROADCASTSS 4(DI), Y9
-	VMOVUPS      (R8), Y10
-	VFMADD231PS  Y10, Y8, Y0
-	VFMADD231PS  Y10, Y9, Y4
-	VMOVUPS      32(R8), Y10
-	VFMADD231PS  Y10, Y8, Y1
-	VFMADD231PS  Y10, Y9, Y5
-	VMOVUPS      (R8)(R10*1), Y10
-	VFMADD231PS  Y10, Y8, Y2
-	VFMADD231PS  Y10, Y9, Y6
-	VMOVUPS      32(R8)(R10*1), Y10
-	VFMADD231PS  Y10, Y8, Y3
-	VFMADD231PS  Y10, Y9, Y7
-	VBROADCASTSS (DI)(DX*1), Y8
-	VBROADCASTSS 4(DI)(DX*1), Y9
-	VMOVUPS      64(R8), Y10
-	VFMADD231PS  Y10, Y8, Y0
-	VFMADD231PS  Y10, Y9, Y4
-	VMOVUPS      96(R8), Y10
-	VFMADD231PS  Y10, Y8, Y1
-	VFMADD231PS  Y10, Y9, Y5
-	VMOVUPS      64(R8)(R10*1), Y10
-	VFMADD231PS  Y10, Y8, Y2
-	VFMADD231PS  Y10, Y9, Y6
-	VMOVUPS      96(R8)(R10*1), Y10
-	VFMADD231PS  Y10, Y8, Y3
-	VFMADD231PS  Y10, Y9, Y7
-	VBROADCASTSS (DI)(DX*2), Y8
-	VBROADCASTSS 4(DI)(DX*2), Y9
-	VMOVUPS      128(R8), Y10
-	VFMADD231PS  Y10, Y8, Y0
-	VFMADD231PS  Y10, Y9, Y4
-	VMOVUPS      160(R8), Y10
-	VFMADD231PS  Y10, Y8, Y1
-	VFMADD231PS  Y10, Y9, Y5
-	VMOVUPS      128(R8)(R10*1), Y10
-	VFMADD231PS  Y10, Y8, Y2
-	VFMADD231PS  Y10, Y9, Y6
-	VMOVUPS      160(R8)(R10*1), Y10
-	VFMADD231PS  Y10, Y8, Y3
-	VFMADD231PS  Y10, Y9, Y7
-	ADDQ         DX, DI
-	ADDQ         DX, DI
-	ADDQ         DX, DI
-	ADDQ         $+192, R8
-	ADDQ         $-3, R9
-	CMPQ         R9, $+3
-	JGE          loop6
-
-done7:
-	CMPQ R9, $+1
-	JLT  done9
-
-loop8:
-	VBROADCASTSS (DI), Y8
-	VBROADCASTSS 4(DI), Y9
-	VMOVUPS      (R8), Y10
-	VFMADD231PS  Y10, Y8, Y0
-	VFMADD231PS  Y10, Y9, Y4
-	VMOVUPS      32(R8), Y10
-	VFMADD231PS  Y10, Y8, Y1
-	VFMADD231PS  Y10, Y9, Y5
-	VMOVUPS      (R8)(R10*1), Y10
-	VFMADD231PS  Y10, Y8, Y2
-	VFMADD231PS  Y10, Y9, Y6
-	VMOVUPS      32(R8)(R10*1), Y10
-	VFMADD231PS  Y10, Y8, Y3
-	VFMADD231PS  Y10, Y9, Y7
-	ADDQ         DX, DI
-	ADDQ         $+64, R8
-	ADDQ         $-1, R9
-	CMPQ         R9, $+1
-	JGE          loop8
-
-done9:
-	ADDQ $+16, SI
-	ADDQ $-1, BX
-	CMPQ BX, $+1
-	JGE  loop4
 
 done5:
-	MOVQ 112(AX), DX
-
-	// Add finished chains.
-	MOVQ    72(AX), BX
-	TESTQ   BX, BX
-	JEQ     done10
-	MOVQ    152(AX), BX
-	MOVQ    104(AX), DX
-	VMOVUPS (BX), Y8
-	VADDPS  Y0, Y8, Y0
-	VMOVUPS 32(BX), Y8
-	VADDPS  Y1, Y8, Y1
-	VMOVUPS 64(BX), Y8
-	VADDPS  Y2, Y8, Y2
-	VMOVUPS 96(BX), Y8
-	VADDPS  Y3, Y8, Y3
-	ADDQ    DX, BX
-	VMOVUPS (BX), Y8
-	VADDPS  Y4, Y8, Y4
-	VMOVUPS 32(BX), Y8
-	VADDPS  Y5, Y8, Y5
-	VMOVUPS 64(BX), Y8
-	VADDPS  Y6, Y8, Y6
-	VMOVUPS 96(BX), Y8
-	VADDPS  Y7, Y8, Y7
-	ADDQ    DX, BX
-	MOVQ    BX, 152(AX)
-	MOVQ    112(AX), DX
-
-done10:
-	// Add what C holds.
-	MOVQ    80(AX), BX
-	TESTQ   BX, BX
-	JEQ     done11
-	MOVQ    160(AX), BX
-	VMOVUPS (BX), Y8
-	VADDPS  Y0, Y8, Y0
-	VMOVUPS 32(BX), Y8
-	VADDPS  Y1, Y8, Y1
-	VMOVUPS 64(BX), Y8
-	VADDPS  Y2, Y8, Y2
-	VMOVUPS 96(BX), Y8
-	VADDPS  Y3, Y8, Y3
-	ADDQ    DX, BX
-	VMOVUPS (BX), Y8
-	VADDPS  Y4, Y8, Y4
-	VMOVUPS 32(BX), Y8
-	VADDPS  Y5, Y8, Y5
-	VMOVUPS 64(BX), Y8
-	VADDPS  Y6, Y8, Y6
-	VMOVUPS 96(BX), Y8
-	VADDPS  Y7, Y8, Y7
-	ADDQ    DX, BX
-
-done11:
-	// Store.
-	MOVQ    160(AX), BX
-	VMOVUPS Y0, (BX)
-	VMOVUPS Y1, 32(BX)
-	VMOVUPS Y2, 64(BX)
-	VMOVUPS Y3, 96(BX)
-	ADDQ    DX, BX
-	VMOVUPS Y4, (BX)
-	VMOVUPS Y5, 32(BX)
-	VMOVUPS Y6, 64(BX)
-	VMOVUPS Y7, 96(BX)
-	ADDQ    DX, BX
-	MOVQ    BX, 160(AX)
-
-	// To the next tile.
-	ADDQ  $+8, CX
-	MOVQ  168(AX), DX
-	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
-	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
-	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
-	TESTQ CX, CX
-	JEQ   done3
-
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
-	MOVQ (AX), DX
-	ADDQ CX, DX
-	MOVQ DX, (AX)
-	MOVQ 16(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 16(AX)
-	JMP  panel1
-
-done3:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
 	RET
 
 // func gemm3x16AVX2(task *gemmTask)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·gemm3x16AVX2(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
@@ -2422,40 +1737,48 @@ TEXT ·gemm3x16AVX2(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
+	MOVQ 48(AX), CX
+	MOVQ CX, 208(AX)
 
-tile2:
+group2:
+	MOVQ 96(AX), CX
+	MOVQ CX, 192(AX)
+	MOVQ 80(AX), CX
+	MOVQ CX, 184(AX)
+	MOVQ 40(AX), CX
+	MOVQ CX, 200(AX)
+	MOVQ 64(AX), CX
+
+tile3:
 	// The chains start.
-	MOVQ    64(AX), DX
+	MOVQ    72(AX), DX
 	VMOVUPS (DX), Y0
 	VMOVUPS 32(DX), Y1
 	VMOVAPS Y0, Y2
 	VMOVAPS Y1, Y3
 	VMOVAPS Y0, Y4
 	VMOVAPS Y1, Y5
-	MOVQ    96(AX), DX
+	MOVQ    112(AX), DX
 	MOVQ    32(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done5
+	JLT     done7
 
-loop4:
+loop6:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	CMPQ R9, $+4
-	JLT  done7
+	JLT  done9
 
-loop6:
+loop8:
+	PREFETCHT0   1024(R8)
+	PREFETCHT0   1088(R8)
+	PREFETCHT0   1152(R8)
+	PREFETCHT0   1216(R8)
 	VMOVUPS      (R8), Y6
 	VMOVUPS      32(R8), Y7
 	VBROADCASTSS (DI), Y8
@@ -2504,13 +1827,13 @@ loop6:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop6
+	JGE          loop8
 
-done7:
+done9:
 	CMPQ R9, $+1
-	JLT  done9
+	JLT  done11
 
-loop8:
+loop10:
 	VMOVUPS      (R8), Y6
 	VMOVUPS      32(R8), Y7
 	VBROADCASTSS (DI), Y8
@@ -2526,47 +1849,47 @@ loop8:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop8
+	JGE          loop10
 
-done9:
+done11:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop4
+	JGE  loop6
 
-done5:
-	MOVQ 112(AX), BX
+done7:
+	MOVQ 128(AX), BX
 
 	// Add finished chains.
-	MOVQ    72(AX), SI
-	TESTQ   SI, SI
-	JEQ     done10
-	MOVQ    152(AX), SI
-	MOVQ    104(AX), BX
-	VMOVUPS (SI), Y6
-	VADDPS  Y0, Y6, Y0
-	VMOVUPS 32(SI), Y6
-	VADDPS  Y1, Y6, Y1
-	ADDQ    BX, SI
-	VMOVUPS (SI), Y6
-	VADDPS  Y2, Y6, Y2
-	VMOVUPS 32(SI), Y6
-	VADDPS  Y3, Y6, Y3
-	ADDQ    BX, SI
-	VMOVUPS (SI), Y6
-	VADDPS  Y4, Y6, Y4
-	VMOVUPS 32(SI), Y6
-	VADDPS  Y5, Y6, Y5
-	ADDQ    BX, SI
-	MOVQ    SI, 152(AX)
-	MOVQ    112(AX), BX
-
-done10:
-	// Add what C holds.
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
-	JEQ     done11
-	MOVQ    160(AX), SI
+	JEQ     done12
+	MOVQ    184(AX), SI
+	MOVQ    120(AX), BX
+	VMOVUPS (SI), Y6
+	VADDPS  Y0, Y6, Y0
+	VMOVUPS 32(SI), Y6
+	VADDPS  Y1, Y6, Y1
+	ADDQ    BX, SI
+	VMOVUPS (SI), Y6
+	VADDPS  Y2, Y6, Y2
+	VMOVUPS 32(SI), Y6
+	VADDPS  Y3, Y6, Y3
+	ADDQ    BX, SI
+	VMOVUPS (SI), Y6
+	VADDPS  Y4, Y6, Y4
+	VMOVUPS 32(SI), Y6
+	VADDPS  Y5, Y6, Y5
+	ADDQ    BX, SI
+	MOVQ    SI, 184(AX)
+	MOVQ    128(AX), BX
+
+done12:
+	// Add what C holds.
+	MOVQ    88(AX), SI
+	TESTQ   SI, SI
+	JEQ     done13
+	MOVQ    192(AX), SI
 	VMOVUPS (SI), Y6
 	VADDPS  Y0, Y6, Y0
 	VMOVUPS 32(SI), Y6
@@ -2583,9 +1906,9 @@ done10:
 	VADDPS  Y5, Y6, Y5
 	ADDQ    BX, SI
 
-done11:
+done13:
 	// Store.
-	MOVQ    160(AX), SI
+	MOVQ    192(AX), SI
 	VMOVUPS Y0, (SI)
 	VMOVUPS Y1, 32(SI)
 	ADDQ    BX, SI
@@ -2595,272 +1918,84 @@ done11:
 	VMOVUPS Y4, (SI)
 	VMOVUPS Y5, 32(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 160(AX)
+	MOVQ    SI, 192(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	MOVQ  168(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
+	MOVQ  DX, 200(AX)
 	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
+	JNE   tile3
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
-	JEQ   done3
+	JEQ   next4
 
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
+	// To the next blocks of columns.
+	MOVQ 96(AX), CX
+	ADDQ $+64, CX
+	MOVQ CX, 96(AX)
+	MOVQ 72(AX), CX
+	ADDQ $+64, CX
+	MOVQ CX, 72(AX)
+	MOVQ 168(AX), CX
+	MOVQ 80(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
+	MOVQ DX, 80(AX)
+	MOVQ 8(AX), CX
+	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
+	MOVQ 24(AX), CX
+	SHLQ $0x06, CX
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	JMP  group2
+
+next4:
+	MOVQ  56(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 56(AX)
+	TESTQ CX, CX
+	JEQ   done5
+
+	// To the next panel.
+	MOVQ 160(AX), CX
+	MOVQ 96(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 96(AX)
+	MOVQ 176(AX), CX
+	MOVQ 80(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 80(AX)
+	MOVQ 152(AX), CX
+	MOVQ 72(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 72(AX)
+	MOVQ 136(AX), CX
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 144(AX), CX
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
 	JMP  panel1
-
-done3:
-	// As it was.
-	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
-
-// func gemmTN3x16AVX2(task *gemmTask)
-// Requires: AVX, FMA3
-TEXT ·gemmTN3x16AVX2(SB), NOSPLIT, $8-8
-	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
-	VLDMXCSR 4(SP)
-	MOVQ     task+0(FP), AX
-
-panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
-
-tile2:
-	// The chains start.
-	MOVQ    64(AX), DX
-	VMOVUPS (DX), Y0
-	VMOVUPS 32(DX), Y1
-	VMOVAPS Y0, Y2
-	VMOVAPS Y1, Y3
-	VMOVAPS Y0, Y4
-	VMOVAPS Y1, Y5
-	MOVQ    96(AX), DX
-	MOVQ    32(AX), BX
-	MOVQ    CX, DI
-	MOVQ    AX, SI
-	CMPQ    BX, $+1
-	JLT     done5
-
-loop4:
-	// A k block.
-	MOVQ (SI), R8
-	MOVQ 8(SI), R9
-	MOVQ R9, R10
-	SHLQ $0x06, R10
-	CMPQ R9, $+3
-	JLT  done7
-
-loop6:
-	VMOVUPS      (R8), Y6
-	VMOVUPS      32(R8), Y7
-	VBROADCASTSS (DI), Y8
-	VFMADD231PS  Y6, Y8, Y0
-	VFMADD231PS  Y7, Y8, Y1
-	VBROADCASTSS 4(DI), Y8
-	VFMADD231PS  Y6, Y8, Y2
-	VFMADD231PS  Y7, Y8, Y3
-	VBROADCASTSS 8(DI), Y8
-	VFMADD231PS  Y6, Y8, Y4
-	VFMADD231PS  Y7, Y8, Y5
-	VMOVUPS      64(R8), Y6
-	VMOVUPS      96(R8), Y7
-	VBROADCASTSS (DI)(DX*1), Y8
-	VFMADD231PS  Y6, Y8, Y0
-	VFMADD231PS  Y7, Y8, Y1
-	VBROADCASTSS 4(DI)(DX*1), Y8
-	VFMADD231PS  Y6, Y8, Y2
-	VFMADD231PS  Y7, Y8, Y3
-	VBROADCASTSS 8(DI)(DX*1), Y8
-	VFMADD231PS  Y6, Y8, Y4
-	VFMADD231PS  Y7, Y8, Y5
-	VMOVUPS      128(R8), Y6
-	VMOVUPS      160(R8), Y7
-	VBROADCASTSS (DI)(DX*2), Y8
-	VFMADD231PS  Y6, Y8, Y0
-	VFMADD231PS  Y7, Y8, Y1
-	VBROADCASTSS 4(DI)(DX*2), Y8
-	VFMADD231PS  Y6, Y8, Y2
-	VFMADD231PS  Y7, Y8, Y3
-	VBROADCASTSS 8(DI)(DX*2), Y8
-	VFMADD231PS  Y6, Y8, Y4
-	VFMADD231PS  Y7, Y8, Y5
-	ADDQ         DX, DI
-	ADDQ         DX, DI
-	ADDQ         DX, DI
-	ADDQ         $+192, R8
-	ADDQ         $-3, R9
-	CMPQ         R9, $+3
-	JGE          loop6
-
-done7:
-	CMPQ R9, $+1
-	JLT  done9
-
-loop8:
-	VMOVUPS      (R8), Y6
-	VMOVUPS      32(R8), Y7
-	VBROADCASTSS (DI), Y8
-	VFMADD231PS  Y6, Y8, Y0
-	VFMADD231PS  Y7, Y8, Y1
-	VBROADCASTSS 4(DI), Y8
-	VFMADD231PS  Y6, Y8, Y2
-	VFMADD231PS  Y7, Y8, Y3
-	VBROADCASTSS 8(DI), Y8
-	VFMADD231PS  Y6, Y8, Y4
-	VFMADD231PS  Y7, Y8, Y5
-	ADDQ         DX, DI
-	ADDQ         $+64, R8
-	ADDQ         $-1, R9
-	CMPQ         R9, $+1
-	JGE          loop8
-
-done9:
-	ADDQ $+16, SI
-	ADDQ $-1, BX
-	CMPQ BX, $+1
-	JGE  loop4
 
 done5:
-	MOVQ 112(AX), DX
-
-	// Add finished chains.
-	MOVQ    72(AX), BX
-	TESTQ   BX, BX
-	JEQ     done10
-	MOVQ    152(AX), BX
-	MOVQ    104(AX), DX
-	VMOVUPS (BX), Y6
-	VADDPS  Y0, Y6, Y0
-	VMOVUPS 32(BX), Y6
-	VADDPS  Y1, Y6, Y1
-	ADDQ    DX, BX
-	VMOVUPS (BX), Y6
-	VADDPS  Y2, Y6, Y2
-	VMOVUPS 32(BX), Y6
-	VADDPS  Y3, Y6, Y3
-	ADDQ    DX, BX
-	VMOVUPS (BX), Y6
-	VADDPS  Y4, Y6, Y4
-	VMOVUPS 32(BX), Y6
-	VADDPS  Y5, Y6, Y5
-	ADDQ    DX, BX
-	MOVQ    BX, 152(AX)
-	MOVQ    112(AX), DX
-
-done10:
-	// Add what C holds.
-	MOVQ    80(AX), BX
-	TESTQ   BX, BX
-	JEQ     done11
-	MOVQ    160(AX), BX
-	VMOVUPS (BX), Y6
-	VADDPS  Y0, Y6, Y0
-	VMOVUPS 32(BX), Y6
-	VADDPS  Y1, Y6, Y1
-	ADDQ    DX, BX
-	VMOVUPS (BX), Y6
-	VADDPS  Y2, Y6, Y2
-	VMOVUPS 32(BX), Y6
-	VADDPS  Y3, Y6, Y3
-	ADDQ    DX, BX
-	VMOVUPS (BX), Y6
-	VADDPS  Y4, Y6, Y4
-	VMOVUPS 32(BX), Y6
-	VADDPS  Y5, Y6, Y5
-	ADDQ    DX, BX
-
-done11:
-	// Store.
-	MOVQ    160(AX), BX
-	VMOVUPS Y0, (BX)
-	VMOVUPS Y1, 32(BX)
-	ADDQ    DX, BX
-	VMOVUPS Y2, (BX)
-	VMOVUPS Y3, 32(BX)
-	ADDQ    DX, BX
-	VMOVUPS Y4, (BX)
-	VMOVUPS Y5, 32(BX)
-	ADDQ    DX, BX
-	MOVQ    BX, 160(AX)
-
-	// To the next tile.
-	ADDQ  $+12, CX
-	MOVQ  168(AX), DX
-	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
-	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
-	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
-	TESTQ CX, CX
-	JEQ   done3
-
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
-	MOVQ (AX), DX
-	ADDQ CX, DX
-	MOVQ DX, (AX)
-	MOVQ 16(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 16(AX)
-	JMP  panel1
-
-done3:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
 	RET
 
 // func gemm3x32AVX2(task *gemmTask)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·gemm3x32AVX2(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
@@ -2871,17 +2006,21 @@ TEXT ·gemm3x32AVX2(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
+	MOVQ 48(AX), CX
+	MOVQ CX, 208(AX)
 
-tile2:
+group2:
+	MOVQ 96(AX), CX
+	MOVQ CX, 192(AX)
+	MOVQ 80(AX), CX
+	MOVQ CX, 184(AX)
+	MOVQ 40(AX), CX
+	MOVQ CX, 200(AX)
+	MOVQ 64(AX), CX
+
+tile3:
 	// The chains start.
-	MOVQ    64(AX), DX
+	MOVQ    72(AX), DX
 	VMOVUPS (DX), Y0
 	VMOVUPS 32(DX), Y1
 	VMOVUPS 64(DX), Y2
@@ -2894,23 +2033,31 @@ tile2:
 	VMOVAPS Y1, Y9
 	VMOVAPS Y2, Y10
 	VMOVAPS Y3, Y11
-	MOVQ    96(AX), DX
+	MOVQ    112(AX), DX
 	MOVQ    32(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done5
+	JLT     done7
 
-loop4:
+loop6:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	CMPQ R9, $+4
-	JLT  done7
+	JLT  done9
 
-loop6:
+loop8:
+	PREFETCHT0   1024(R8)
+	PREFETCHT0   1088(R8)
+	PREFETCHT0   1152(R8)
+	PREFETCHT0   1216(R8)
+	PREFETCHT0   1024(R8)(R10*1)
+	PREFETCHT0   1088(R8)(R10*1)
+	PREFETCHT0   1152(R8)(R10*1)
+	PREFETCHT0   1216(R8)(R10*1)
 	VBROADCASTSS (DI), Y12
 	VBROADCASTSS (DI)(DX*1), Y13
 	VBROADCASTSS (DI)(DX*2), Y14
@@ -2991,13 +2138,13 @@ loop6:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop6
+	JGE          loop8
 
-done7:
+done9:
 	CMPQ R9, $+1
-	JLT  done9
+	JLT  done11
 
-loop8:
+loop10:
 	VBROADCASTSS (DI), Y12
 	VBROADCASTSS (DI)(DX*1), Y13
 	VBROADCASTSS (DI)(DX*2), Y14
@@ -3021,59 +2168,59 @@ loop8:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop8
+	JGE          loop10
 
-done9:
+done11:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop4
+	JGE  loop6
 
-done5:
-	MOVQ 112(AX), BX
+done7:
+	MOVQ 128(AX), BX
 
 	// Add finished chains.
-	MOVQ    72(AX), SI
-	TESTQ   SI, SI
-	JEQ     done10
-	MOVQ    152(AX), SI
-	MOVQ    104(AX), BX
-	VMOVUPS (SI), Y12
-	VADDPS  Y0, Y12, Y0
-	VMOVUPS 32(SI), Y12
-	VADDPS  Y1, Y12, Y1
-	VMOVUPS 64(SI), Y12
-	VADDPS  Y2, Y12, Y2
-	VMOVUPS 96(SI), Y12
-	VADDPS  Y3, Y12, Y3
-	ADDQ    BX, SI
-	VMOVUPS (SI), Y12
-	VADDPS  Y4, Y12, Y4
-	VMOVUPS 32(SI), Y12
-	VADDPS  Y5, Y12, Y5
-	VMOVUPS 64(SI), Y12
-	VADDPS  Y6, Y12, Y6
-	VMOVUPS 96(SI), Y12
-	VADDPS  Y7, Y12, Y7
-	ADDQ    BX, SI
-	VMOVUPS (SI), Y12
-	VADDPS  Y8, Y12, Y8
-	VMOVUPS 32(SI), Y12
-	VADDPS  Y9, Y12, Y9
-	VMOVUPS 64(SI), Y12
-	VADDPS  Y10, Y12, Y10
-	VMOVUPS 96(SI), Y12
-	VADDPS  Y11, Y12, Y11
-	ADDQ    BX, SI
-	MOVQ    SI, 152(AX)
-	MOVQ    112(AX), BX
-
-done10:
-	// Add what C holds.
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
-	JEQ     done11
-	MOVQ    160(AX), SI
+	JEQ     done12
+	MOVQ    184(AX), SI
+	MOVQ    120(AX), BX
+	VMOVUPS (SI), Y12
+	VADDPS  Y0, Y12, Y0
+	VMOVUPS 32(SI), Y12
+	VADDPS  Y1, Y12, Y1
+	VMOVUPS 64(SI), Y12
+	VADDPS  Y2, Y12, Y2
+	VMOVUPS 96(SI), Y12
+	VADDPS  Y3, Y12, Y3
+	ADDQ    BX, SI
+	VMOVUPS (SI), Y12
+	VADDPS  Y4, Y12, Y4
+	VMOVUPS 32(SI), Y12
+	VADDPS  Y5, Y12, Y5
+	VMOVUPS 64(SI), Y12
+	VADDPS  Y6, Y12, Y6
+	VMOVUPS 96(SI), Y12
+	VADDPS  Y7, Y12, Y7
+	ADDQ    BX, SI
+	VMOVUPS (SI), Y12
+	VADDPS  Y8, Y12, Y8
+	VMOVUPS 32(SI), Y12
+	VADDPS  Y9, Y12, Y9
+	VMOVUPS 64(SI), Y12
+	VADDPS  Y10, Y12, Y10
+	VMOVUPS 96(SI), Y12
+	VADDPS  Y11, Y12, Y11
+	ADDQ    BX, SI
+	MOVQ    SI, 184(AX)
+	MOVQ    128(AX), BX
+
+done12:
+	// Add what C holds.
+	MOVQ    88(AX), SI
+	TESTQ   SI, SI
+	JEQ     done13
+	MOVQ    192(AX), SI
 	VMOVUPS (SI), Y12
 	VADDPS  Y0, Y12, Y0
 	VMOVUPS 32(SI), Y12
@@ -3102,9 +2249,9 @@ done10:
 	VADDPS  Y11, Y12, Y11
 	ADDQ    BX, SI
 
-done11:
+done13:
 	// Store.
-	MOVQ    160(AX), SI
+	MOVQ    192(AX), SI
 	VMOVUPS Y0, (SI)
 	VMOVUPS Y1, 32(SI)
 	VMOVUPS Y2, 64(SI)
@@ -3120,340 +2267,90 @@ done11:
 	VMOVUPS Y10, 64(SI)
 	VMOVUPS Y11, 96(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 160(AX)
+	MOVQ    SI, 192(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	MOVQ  168(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
+	MOVQ  DX, 200(AX)
 	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
+	JNE   tile3
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
-	JEQ   done3
+	JEQ   next4
 
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
+	// To the next blocks of columns.
+	MOVQ 96(AX), CX
+	ADDQ $+128, CX
+	MOVQ CX, 96(AX)
+	MOVQ 72(AX), CX
+	ADDQ $+128, CX
+	MOVQ CX, 72(AX)
+	MOVQ 168(AX), CX
+	MOVQ 80(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
+	MOVQ DX, 80(AX)
+	MOVQ 8(AX), CX
+	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 24(AX), CX
+	SHLQ $0x06, CX
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	JMP  group2
+
+next4:
+	MOVQ  56(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 56(AX)
+	TESTQ CX, CX
+	JEQ   done5
+
+	// To the next panel.
+	MOVQ 160(AX), CX
+	MOVQ 96(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 96(AX)
+	MOVQ 176(AX), CX
+	MOVQ 80(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 80(AX)
+	MOVQ 152(AX), CX
+	MOVQ 72(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 72(AX)
+	MOVQ 136(AX), CX
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 144(AX), CX
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
 	JMP  panel1
-
-done3:
-	// As it was.
-	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
-
-// func gemmTN3x32AVX2(task *gemmTask)
-// Requires: AVX, FMA3
-TEXT ·gemmTN3x32AVX2(SB), NOSPLIT, $8-8
-	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
-	VLDMXCSR 4(SP)
-	MOVQ     task+0(FP), AX
-
-panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
-
-tile2:
-	// The chains start.
-	MOVQ    64(AX), DX
-	VMOVUPS (DX), Y0
-	VMOVUPS 32(DX), Y1
-	VMOVUPS 64(DX), Y2
-	VMOVUPS 96(DX), Y3
-	VMOVAPS Y0, Y4
-	VMOVAPS Y1, Y5
-	VMOVAPS Y2, Y6
-	VMOVAPS Y3, Y7
-	VMOVAPS Y0, Y8
-	VMOVAPS Y1, Y9
-	VMOVAPS Y2, Y10
-	VMOVAPS Y3, Y11
-	MOVQ    96(AX), DX
-	MOVQ    32(AX), BX
-	MOVQ    CX, DI
-	MOVQ    AX, SI
-	CMPQ    BX, $+1
-	JLT     done5
-
-loop4:
-	// A k block.
-	MOVQ (SI), R8
-	MOVQ 8(SI), R9
-	MOVQ R9, R10
-	SHLQ $0x06, R10
-	CMPQ R9, $+3
-	JLT  done7
-
-loop6:
-	VBROADCASTSS (DI), Y12
-	VBROADCASTSS 4(DI), Y13
-	VBROADCASTSS 8(DI), Y14
-	VMOVUPS      (R8), Y15
-	VFMADD231PS  Y15, Y12, Y0
-	VFMADD231PS  Y15, Y13, Y4
-	VFMADD231PS  Y15, Y14, Y8
-	VMOVUPS      32(R8), Y15
-	VFMADD231PS  Y15, Y12, Y1
-	VFMADD231PS  Y15, Y13, Y5
-	VFMADD231PS  Y15, Y14, Y9
-	VMOVUPS      (R8)(R10*1), Y15
-	VFMADD231PS  Y15, Y12, Y2
-	VFMADD231PS  Y15, Y13, Y6
-	VFMADD231PS  Y15, Y14, Y10
-	VMOVUPS      32(R8)(R10*1), Y15
-	VFMADD231PS  Y15, Y12, Y3
-	VFMADD231PS  Y15, Y13, Y7
-	VFMADD231PS  Y15, Y14, Y11
-	VBROADCASTSS (DI)(DX*1), Y12
-	VBROADCASTSS 4(DI)(DX*1), Y13
-	VBROADCASTSS 8(DI)(DX*1), Y14
-	VMOVUPS      64(R8), Y15
-	VFMADD231PS  Y15, Y12, Y0
-	VFMADD231PS  Y15, Y13, Y4
-	VFMADD231PS  Y15, Y14, Y8
-	VMOVUPS      96(R8), Y15
-	VFMADD231PS  Y15, Y12, Y1
-	VFMADD231PS  Y15, Y13, Y5
-	VFMADD231PS  Y15, Y14, Y9
-	VMOVUPS      64(R8)(R10*1), Y15
-	VFMADD231PS  Y15, Y12, Y2
-	VFMADD231PS  Y15, Y13, Y6
-	VFMADD231PS  Y15, Y14, Y10
-	VMOVUPS      96(R8)(R10*1), Y15
-	VFMADD231PS  Y15, Y12, Y3
-	VFMADD231PS  Y15, Y13, Y7
-	VFMADD231PS  Y15, Y14, Y11
-	VBROADCASTSS (DI)(DX*2), Y12
-	VBROADCASTSS 4(DI)(DX*2), Y13
-	VBROADCASTSS 8(DI)(DX*2), Y14
-	VMOVUPS      128(R8), Y15
-	VFMADD231PS  Y15, Y12, Y0
-	VFMADD231PS  Y15, Y13, Y4
-	VFMADD231PS  Y15, Y14, Y8
-	VMOVUPS      160(R8), Y15
-	VFMADD231PS  Y15, Y12, Y1
-	VFMADD231PS  Y15, Y13, Y5
-	VFMADD231PS  Y15, Y14, Y9
-	VMOVUPS      128(R8)(R10*1), Y15
-	VFMADD231PS  Y15, Y12, Y2
-	VFMADD231PS  Y15, Y13, Y6
-	VFMADD231PS  Y15, Y14, Y10
-	VMOVUPS      160(R8)(R10*1), Y15
-	VFMADD231PS  Y15, Y12, Y3
-	VFMADD231PS  Y15, Y13, Y7
-	VFMADD231PS  Y15, Y14, Y11
-	ADDQ         DX, DI
-	ADDQ         DX, DI
-	ADDQ         DX, DI
-	ADDQ         $+192, R8
-	ADDQ         $-3, R9
-	CMPQ         R9, $+3
-	JGE          loop6
-
-done7:
-	CMPQ R9, $+1
-	JLT  done9
-
-loop8:
-	VBROADCASTSS (DI), Y12
-	VBROADCASTSS 4(DI), Y13
-	VBROADCASTSS 8(DI), Y14
-	VMOVUPS      (R8), Y15
-	VFMADD231PS  Y15, Y12, Y0
-	VFMADD231PS  Y15, Y13, Y4
-	VFMADD231PS  Y15, Y14, Y8
-	VMOVUPS      32(R8), Y15
-	VFMADD231PS  Y15, Y12, Y1
-	VFMADD231PS  Y15, Y13, Y5
-	VFMADD231PS  Y15, Y14, Y9
-	VMOVUPS      (R8)(R10*1), Y15
-	VFMADD231PS  Y15, Y12, Y2
-	VFMADD231PS  Y15, Y13, Y6
-	VFMADD231PS  Y15, Y14, Y10
-	VMOVUPS      32(R8)(R10*1), Y15
-	VFMADD231PS  Y15, Y12, Y3
-	VFMADD231PS  Y15, Y13, Y7
-	VFMADD231PS  Y15, Y14, Y11
-	ADDQ         DX, DI
-	ADDQ         $+64, R8
-	ADDQ         $-1, R9
-	CMPQ         R9, $+1
-	JGE          loop8
-
-done9:
-	ADDQ $+16, SI
-	ADDQ $-1, BX
-	CMPQ BX, $+1
-	JGE  loop4
 
 done5:
-	MOVQ 112(AX), DX
-
-	// Add finished chains.
-	MOVQ    72(AX), BX
-	TESTQ   BX, BX
-	JEQ     done10
-	MOVQ    152(AX), BX
-	MOVQ    104(AX), DX
-	VMOVUPS (BX), Y12
-	VADDPS  Y0, Y12, Y0
-	VMOVUPS 32(BX), Y12
-	VADDPS  Y1, Y12, Y1
-	VMOVUPS 64(BX), Y12
-	VADDPS  Y2, Y12, Y2
-	VMOVUPS 96(BX), Y12
-	VADDPS  Y3, Y12, Y3
-	ADDQ    DX, BX
-	VMOVUPS (BX), Y12
-	VADDPS  Y4, Y12, Y4
-	VMOVUPS 32(BX), Y12
-	VADDPS  Y5, Y12, Y5
-	VMOVUPS 64(BX), Y12
-	VADDPS  Y6, Y12, Y6
-	VMOVUPS 96(BX), Y12
-	VADDPS  Y7, Y12, Y7
-	ADDQ    DX, BX
-	VMOVUPS (BX), Y12
-	VADDPS  Y8, Y12, Y8
-	VMOVUPS 32(BX), Y12
-	VADDPS  Y9, Y12, Y9
-	VMOVUPS 64(BX), Y12
-	VADDPS  Y10, Y12, Y10
-	VMOVUPS 96(BX), Y12
-	VADDPS  Y11, Y12, Y11
-	ADDQ    DX, BX
-	MOVQ    BX, 152(AX)
-	MOVQ    112(AX), DX
-
-done10:
-	// Add what C holds.
-	MOVQ    80(AX), BX
-	TESTQ   BX, BX
-	JEQ     done11
-	MOVQ    160(AX), BX
-	VMOVUPS (BX), Y12
-	VADDPS  Y0, Y12, Y0
-	VMOVUPS 32(BX), Y12
-	VADDPS  Y1, Y12, Y1
-	VMOVUPS 64(BX), Y12
-	VADDPS  Y2, Y12, Y2
-	VMOVUPS 96(BX), Y12
-	VADDPS  Y3, Y12, Y3
-	ADDQ    DX, BX
-	VMOVUPS (BX), Y12
-	VADDPS  Y4, Y12, Y4
-	VMOVUPS 32(BX), Y12
-	VADDPS  Y5, Y12, Y5
-	VMOVUPS 64(BX), Y12
-	VADDPS  Y6, Y12, Y6
-	VMOVUPS 96(BX), Y12
-	VADDPS  Y7, Y12, Y7
-	ADDQ    DX, BX
-	VMOVUPS (BX), Y12
-	VADDPS  Y8, Y12, Y8
-	VMOVUPS 32(BX), Y12
-	VADDPS  Y9, Y12, Y9
-	VMOVUPS 64(BX), Y12
-	VADDPS  Y10, Y12, Y10
-	VMOVUPS 96(BX), Y12
-	VADDPS  Y11, Y12, Y11
-	ADDQ    DX, BX
-
-done11:
-	// Store.
-	MOVQ    160(AX), BX
-	VMOVUPS Y0, (BX)
-	VMOVUPS Y1, 32(BX)
-	VMOVUPS Y2, 64(BX)
-	VMOVUPS Y3, 96(BX)
-	ADDQ    DX, BX
-	VMOVUPS Y4, (BX)
-	VMOVUPS Y5, 32(BX)
-	VMOVUPS Y6, 64(BX)
-	VMOVUPS Y7, 96(BX)
-	ADDQ    DX, BX
-	VMOVUPS Y8, (BX)
-	VMOVUPS Y9, 32(BX)
-	VMOVUPS Y10, 64(BX)
-	VMOVUPS Y11, 96(BX)
-	ADDQ    DX, BX
-	MOVQ    BX, 160(AX)
-
-	// To the next tile.
-	ADDQ  $+12, CX
-	MOVQ  168(AX), DX
-	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
-	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
-	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
-	TESTQ CX, CX
-	JEQ   done3
-
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
-	MOVQ (AX), DX
-	ADDQ CX, DX
-	MOVQ DX, (AX)
-	MOVQ 16(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 16(AX)
-	JMP  panel1
-
-done3:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
 	RET
 
 // func gemm4x16AVX2(task *gemmTask)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·gemm4x16AVX2(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
@@ -3464,17 +2361,21 @@ TEXT ·gemm4x16AVX2(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
+	MOVQ 48(AX), CX
+	MOVQ CX, 208(AX)
 
-tile2:
+group2:
+	MOVQ 96(AX), CX
+	MOVQ CX, 192(AX)
+	MOVQ 80(AX), CX
+	MOVQ CX, 184(AX)
+	MOVQ 40(AX), CX
+	MOVQ CX, 200(AX)
+	MOVQ 64(AX), CX
+
+tile3:
 	// The chains start.
-	MOVQ    64(AX), DX
+	MOVQ    72(AX), DX
 	VMOVUPS (DX), Y0
 	VMOVUPS 32(DX), Y1
 	VMOVAPS Y0, Y2
@@ -3483,14 +2384,14 @@ tile2:
 	VMOVAPS Y1, Y5
 	VMOVAPS Y0, Y6
 	VMOVAPS Y1, Y7
-	MOVQ    96(AX), DX
+	MOVQ    112(AX), DX
 	MOVQ    32(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done5
+	JLT     done7
 
-loop4:
+loop6:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
@@ -3500,9 +2401,13 @@ loop4:
 	ADDQ DX, R10
 	ADDQ DX, R10
 	CMPQ R9, $+4
-	JLT  done7
+	JLT  done9
 
-loop6:
+loop8:
+	PREFETCHT0   1024(R8)
+	PREFETCHT0   1088(R8)
+	PREFETCHT0   1152(R8)
+	PREFETCHT0   1216(R8)
 	VMOVUPS      (R8), Y8
 	VMOVUPS      32(R8), Y9
 	VBROADCASTSS (DI), Y10
@@ -3564,13 +2469,13 @@ loop6:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop6
+	JGE          loop8
 
-done7:
+done9:
 	CMPQ R9, $+1
-	JLT  done9
+	JLT  done11
 
-loop8:
+loop10:
 	VMOVUPS      (R8), Y8
 	VMOVUPS      32(R8), Y9
 	VBROADCASTSS (DI), Y10
@@ -3590,52 +2495,52 @@ loop8:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop8
+	JGE          loop10
 
-done9:
+done11:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop4
+	JGE  loop6
 
-done5:
-	MOVQ 112(AX), BX
+done7:
+	MOVQ 128(AX), BX
 
 	// Add finished chains.
-	MOVQ    72(AX), SI
-	TESTQ   SI, SI
-	JEQ     done10
-	MOVQ    152(AX), SI
-	MOVQ    104(AX), BX
-	VMOVUPS (SI), Y8
-	VADDPS  Y0, Y8, Y0
-	VMOVUPS 32(SI), Y8
-	VADDPS  Y1, Y8, Y1
-	ADDQ    BX, SI
-	VMOVUPS (SI), Y8
-	VADDPS  Y2, Y8, Y2
-	VMOVUPS 32(SI), Y8
-	VADDPS  Y3, Y8, Y3
-	ADDQ    BX, SI
-	VMOVUPS (SI), Y8
-	VADDPS  Y4, Y8, Y4
-	VMOVUPS 32(SI), Y8
-	VADDPS  Y5, Y8, Y5
-	ADDQ    BX, SI
-	VMOVUPS (SI), Y8
-	VADDPS  Y6, Y8, Y6
-	VMOVUPS 32(SI), Y8
-	VADDPS  Y7, Y8, Y7
-	ADDQ    BX, SI
-	MOVQ    SI, 152(AX)
-	MOVQ    112(AX), BX
-
-done10:
-	// Add what C holds.
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
-	JEQ     done11
-	MOVQ    160(AX), SI
+	JEQ     done12
+	MOVQ    184(AX), SI
+	MOVQ    120(AX), BX
+	VMOVUPS (SI), Y8
+	VADDPS  Y0, Y8, Y0
+	VMOVUPS 32(SI), Y8
+	VADDPS  Y1, Y8, Y1
+	ADDQ    BX, SI
+	VMOVUPS (SI), Y8
+	VADDPS  Y2, Y8, Y2
+	VMOVUPS 32(SI), Y8
+	VADDPS  Y3, Y8, Y3
+	ADDQ    BX, SI
+	VMOVUPS (SI), Y8
+	VADDPS  Y4, Y8, Y4
+	VMOVUPS 32(SI), Y8
+	VADDPS  Y5, Y8, Y5
+	ADDQ    BX, SI
+	VMOVUPS (SI), Y8
+	VADDPS  Y6, Y8, Y6
+	VMOVUPS 32(SI), Y8
+	VADDPS  Y7, Y8, Y7
+	ADDQ    BX, SI
+	MOVQ    SI, 184(AX)
+	MOVQ    128(AX), BX
+
+done12:
+	// Add what C holds.
+	MOVQ    88(AX), SI
+	TESTQ   SI, SI
+	JEQ     done13
+	MOVQ    192(AX), SI
 	VMOVUPS (SI), Y8
 	VADDPS  Y0, Y8, Y0
 	VMOVUPS 32(SI), Y8
@@ -3657,9 +2562,9 @@ done10:
 	VADDPS  Y7, Y8, Y7
 	ADDQ    BX, SI
 
-done11:
+done13:
 	// Store.
-	MOVQ    160(AX), SI
+	MOVQ    192(AX), SI
 	VMOVUPS Y0, (SI)
 	VMOVUPS Y1, 32(SI)
 	ADDQ    BX, SI
@@ -3672,300 +2577,85 @@ done11:
 	VMOVUPS Y6, (SI)
 	VMOVUPS Y7, 32(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 160(AX)
+	MOVQ    SI, 192(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	MOVQ  168(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
+	MOVQ  DX, 200(AX)
 	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
+	JNE   tile3
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
-	JEQ   done3
+	JEQ   next4
 
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
+	// To the next blocks of columns.
+	MOVQ 96(AX), CX
+	ADDQ $+64, CX
+	MOVQ CX, 96(AX)
+	MOVQ 72(AX), CX
+	ADDQ $+64, CX
+	MOVQ CX, 72(AX)
+	MOVQ 168(AX), CX
+	MOVQ 80(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
+	MOVQ DX, 80(AX)
+	MOVQ 8(AX), CX
+	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
+	MOVQ 24(AX), CX
+	SHLQ $0x06, CX
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	JMP  group2
+
+next4:
+	MOVQ  56(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 56(AX)
+	TESTQ CX, CX
+	JEQ   done5
+
+	// To the next panel.
+	MOVQ 160(AX), CX
+	MOVQ 96(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 96(AX)
+	MOVQ 176(AX), CX
+	MOVQ 80(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 80(AX)
+	MOVQ 152(AX), CX
+	MOVQ 72(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 72(AX)
+	MOVQ 136(AX), CX
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 144(AX), CX
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
 	JMP  panel1
-
-done3:
-	// As it was.
-	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
-
-// func gemmTN4x16AVX2(task *gemmTask)
-// Requires: AVX, FMA3
-TEXT ·gemmTN4x16AVX2(SB), NOSPLIT, $8-8
-	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
-	VLDMXCSR 4(SP)
-	MOVQ     task+0(FP), AX
-
-panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
-
-tile2:
-	// The chains start.
-	MOVQ    64(AX), DX
-	VMOVUPS (DX), Y0
-	VMOVUPS 32(DX), Y1
-	VMOVAPS Y0, Y2
-	VMOVAPS Y1, Y3
-	VMOVAPS Y0, Y4
-	VMOVAPS Y1, Y5
-	VMOVAPS Y0, Y6
-	VMOVAPS Y1, Y7
-	MOVQ    96(AX), DX
-	MOVQ    32(AX), BX
-	MOVQ    CX, DI
-	MOVQ    AX, SI
-	CMPQ    BX, $+1
-	JLT     done5
-
-loop4:
-	// A k block.
-	MOVQ (SI), R8
-	MOVQ 8(SI), R9
-	MOVQ R9, R10
-	SHLQ $0x06, R10
-	CMPQ R9, $+3
-	JLT  done7
-
-loop6:
-	VMOVUPS      (R8), Y8
-	VMOVUPS      32(R8), Y9
-	VBROADCASTSS (DI), Y10
-	VFMADD231PS  Y8, Y10, Y0
-	VFMADD231PS  Y9, Y10, Y1
-	VBROADCASTSS 4(DI), Y10
-	VFMADD231PS  Y8, Y10, Y2
-	VFMADD231PS  Y9, Y10, Y3
-	VBROADCASTSS 8(DI), Y10
-	VFMADD231PS  Y8, Y10, Y4
-	VFMADD231PS  Y9, Y10, Y5
-	VBROADCASTSS 12(DI), Y10
-	VFMADD231PS  Y8, Y10, Y6
-	VFMADD231PS  Y9, Y10, Y7
-	VMOVUPS      64(R8), Y8
-	VMOVUPS      96(R8), Y9
-	VBROADCASTSS (DI)(DX*1), Y10
-	VFMADD231PS  Y8, Y10, Y0
-	VFMADD231PS  Y9, Y10, Y1
-	VBROADCASTSS 4(DI)(DX*1), Y10
-	VFMADD231PS  Y8, Y10, Y2
-	VFMADD231PS  Y9, Y10, Y3
-	VBROADCASTSS 8(DI)(DX*1), Y10
-	VFMADD231PS  Y8, Y10, Y4
-	VFMADD231PS  Y9, Y10, Y5
-	VBROADCASTSS 12(DI)(DX*1), Y10
-	VFMADD231PS  Y8, Y10, Y6
-	VFMADD231PS  Y9, Y10, Y7
-	VMOVUPS      128(R8), Y8
-	VMOVUPS      160(R8), Y9
-	VBROADCASTSS (DI)(DX*2), Y10
-	VFMADD231PS  Y8, Y10, Y0
-	VFMADD231PS  Y9, Y10, Y1
-	VBROADCASTSS 4(DI)(DX*2), Y10
-	VFMADD231PS  Y8, Y10, Y2
-	VFMADD231PS  Y9, Y10, Y3
-	VBROADCASTSS 8(DI)(DX*2), Y10
-	VFMADD231PS  Y8, Y10, Y4
-	VFMADD231PS  Y9, Y10, Y5
-	VBROADCASTSS 12(DI)(DX*2), Y10
-	VFMADD231PS  Y8, Y10, Y6
-	VFMADD231PS  Y9, Y10, Y7
-	ADDQ         DX, DI
-	ADDQ         DX, DI
-	ADDQ         DX, DI
-	ADDQ         $+192, R8
-	ADDQ         $-3, R9
-	CMPQ         R9, $+3
-	JGE          loop6
-
-done7:
-	CMPQ R9, $+1
-	JLT  done9
-
-loop8:
-	VMOVUPS      (R8), Y8
-	VMOVUPS      32(R8), Y9
-	VBROADCASTSS (DI), Y10
-	VFMADD231PS  Y8, Y10, Y0
-	VFMADD231PS  Y9, Y10, Y1
-	VBROADCASTSS 4(DI), Y10
-	VFMADD231PS  Y8, Y10, Y2
-	VFMADD231PS  Y9, Y10, Y3
-	VBROADCASTSS 8(DI), Y10
-	VFMADD231PS  Y8, Y10, Y4
-	VFMADD231PS  Y9, Y10, Y5
-	VBROADCASTSS 12(DI), Y10
-	VFMADD231PS  Y8, Y10, Y6
-	VFMADD231PS  Y9, Y10, Y7
-	ADDQ         DX, DI
-	ADDQ         $+64, R8
-	ADDQ         $-1, R9
-	CMPQ         R9, $+1
-	JGE          loop8
-
-done9:
-	ADDQ $+16, SI
-	ADDQ $-1, BX
-	CMPQ BX, $+1
-	JGE  loop4
 
 done5:
-	MOVQ 112(AX), DX
-
-	// Add finished chains.
-	MOVQ    72(AX), BX
-	TESTQ   BX, BX
-	JEQ     done10
-	MOVQ    152(AX), BX
-	MOVQ    104(AX), DX
-	VMOVUPS (BX), Y8
-	VADDPS  Y0, Y8, Y0
-	VMOVUPS 32(BX), Y8
-	VADDPS  Y1, Y8, Y1
-	ADDQ    DX, BX
-	VMOVUPS (BX), Y8
-	VADDPS  Y2, Y8, Y2
-	VMOVUPS 32(BX), Y8
-	VADDPS  Y3, Y8, Y3
-	ADDQ    DX, BX
-	VMOVUPS (BX), Y8
-	VADDPS  Y4, Y8, Y4
-	VMOVUPS 32(BX), Y8
-	VADDPS  Y5, Y8, Y5
-	ADDQ    DX, BX
-	VMOVUPS (BX), Y8
-	VADDPS  Y6, Y8, Y6
-	VMOVUPS 32(BX), Y8
-	VADDPS  Y7, Y8, Y7
-	ADDQ    DX, BX
-	MOVQ    BX, 152(AX)
-	MOVQ    112(AX), DX
-
-done10:
-	// Add what C holds.
-	MOVQ    80(AX), BX
-	TESTQ   BX, BX
-	JEQ     done11
-	MOVQ    160(AX), BX
-	VMOVUPS (BX), Y8
-	VADDPS  Y0, Y8, Y0
-	VMOVUPS 32(BX), Y8
-	VADDPS  Y1, Y8, Y1
-	ADDQ    DX, BX
-	VMOVUPS (BX), Y8
-	VADDPS  Y2, Y8, Y2
-	VMOVUPS 32(BX), Y8
-	VADDPS  Y3, Y8, Y3
-	ADDQ    DX, BX
-	VMOVUPS (BX), Y8
-	VADDPS  Y4, Y8, Y4
-	VMOVUPS 32(BX), Y8
-	VADDPS  Y5, Y8, Y5
-	ADDQ    DX, BX
-	VMOVUPS (BX), Y8
-	VADDPS  Y6, Y8, Y6
-	VMOVUPS 32(BX), Y8
-	VADDPS  Y7, Y8, Y7
-	ADDQ    DX, BX
-
-done11:
-	// Store.
-	MOVQ    160(AX), BX
-	VMOVUPS Y0, (BX)
-	VMOVUPS Y1, 32(BX)
-	ADDQ    DX, BX
-	VMOVUPS Y2, (BX)
-	VMOVUPS Y3, 32(BX)
-	ADDQ    DX, BX
-	VMOVUPS Y4, (BX)
-	VMOVUPS Y5, 32(BX)
-	ADDQ    DX, BX
-	VMOVUPS Y6, (BX)
-	VMOVUPS Y7, 32(BX)
-	ADDQ    DX, BX
-	MOVQ    BX, 160(AX)
-
-	// To the next tile.
-	ADDQ  $+16, CX
-	MOVQ  168(AX), DX
-	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
-	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
-	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
-	TESTQ CX, CX
-	JEQ   done3
-
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
-	MOVQ (AX), DX
-	ADDQ CX, DX
-	MOVQ DX, (AX)
-	MOVQ 16(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 16(AX)
-	JMP  panel1
-
-done3:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
 	RET
 
 // func gemm5x16AVX2(task *gemmTask)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·gemm5x16AVX2(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
@@ -3976,17 +2666,21 @@ TEXT ·gemm5x16AVX2(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
+	MOVQ 48(AX), CX
+	MOVQ CX, 208(AX)
 
-tile2:
+group2:
+	MOVQ 96(AX), CX
+	MOVQ CX, 192(AX)
+	MOVQ 80(AX), CX
+	MOVQ CX, 184(AX)
+	MOVQ 40(AX), CX
+	MOVQ CX, 200(AX)
+	MOVQ 64(AX), CX
+
+tile3:
 	// The chains start.
-	MOVQ    64(AX), DX
+	MOVQ    72(AX), DX
 	VMOVUPS (DX), Y0
 	VMOVUPS 32(DX), Y1
 	VMOVAPS Y0, Y2
@@ -3997,14 +2691,14 @@ tile2:
 	VMOVAPS Y1, Y7
 	VMOVAPS Y0, Y8
 	VMOVAPS Y1, Y9
-	MOVQ    96(AX), DX
+	MOVQ    112(AX), DX
 	MOVQ    32(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done5
+	JLT     done7
 
-loop4:
+loop6:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
@@ -4014,9 +2708,13 @@ loop4:
 	ADDQ DX, R10
 	ADDQ DX, R10
 	CMPQ R9, $+4
-	JLT  done7
+	JLT  done9
 
-loop6:
+loop8:
+	PREFETCHT0   1024(R8)
+	PREFETCHT0   1088(R8)
+	PREFETCHT0   1152(R8)
+	PREFETCHT0   1216(R8)
 	VMOVUPS      (R8), Y10
 	VMOVUPS      32(R8), Y11
 	VBROADCASTSS (DI), Y12
@@ -4090,13 +2788,13 @@ loop6:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop6
+	JGE          loop8
 
-done7:
+done9:
 	CMPQ R9, $+1
-	JLT  done9
+	JLT  done11
 
-loop8:
+loop10:
 	VMOVUPS      (R8), Y10
 	VMOVUPS      32(R8), Y11
 	VBROADCASTSS (DI), Y12
@@ -4119,57 +2817,57 @@ loop8:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop8
+	JGE          loop10
 
-done9:
+done11:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop4
+	JGE  loop6
 
-done5:
-	MOVQ 112(AX), BX
+done7:
+	MOVQ 128(AX), BX
 
 	// Add finished chains.
-	MOVQ    72(AX), SI
-	TESTQ   SI, SI
-	JEQ     done10
-	MOVQ    152(AX), SI
-	MOVQ    104(AX), BX
-	VMOVUPS (SI), Y10
-	VADDPS  Y0, Y10, Y0
-	VMOVUPS 32(SI), Y10
-	VADDPS  Y1, Y10, Y1
-	ADDQ    BX, SI
-	VMOVUPS (SI), Y10
-	VADDPS  Y2, Y10, Y2
-	VMOVUPS 32(SI), Y10
-	VADDPS  Y3, Y10, Y3
-	ADDQ    BX, SI
-	VMOVUPS (SI), Y10
-	VADDPS  Y4, Y10, Y4
-	VMOVUPS 32(SI), Y10
-	VADDPS  Y5, Y10, Y5
-	ADDQ    BX, SI
-	VMOVUPS (SI), Y10
-	VADDPS  Y6, Y10, Y6
-	VMOVUPS 32(SI), Y10
-	VADDPS  Y7, Y10, Y7
-	ADDQ    BX, SI
-	VMOVUPS (SI), Y10
-	VADDPS  Y8, Y10, Y8
-	VMOVUPS 32(SI), Y10
-	VADDPS  Y9, Y10, Y9
-	ADDQ    BX, SI
-	MOVQ    SI, 152(AX)
-	MOVQ    112(AX), BX
-
-done10:
-	// Add what C holds.
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
-	JEQ     done11
-	MOVQ    160(AX), SI
+	JEQ     done12
+	MOVQ    184(AX), SI
+	MOVQ    120(AX), BX
+	VMOVUPS (SI), Y10
+	VADDPS  Y0, Y10, Y0
+	VMOVUPS 32(SI), Y10
+	VADDPS  Y1, Y10, Y1
+	ADDQ    BX, SI
+	VMOVUPS (SI), Y10
+	VADDPS  Y2, Y10, Y2
+	VMOVUPS 32(SI), Y10
+	VADDPS  Y3, Y10, Y3
+	ADDQ    BX, SI
+	VMOVUPS (SI), Y10
+	VADDPS  Y4, Y10, Y4
+	VMOVUPS 32(SI), Y10
+	VADDPS  Y5, Y10, Y5
+	ADDQ    BX, SI
+	VMOVUPS (SI), Y10
+	VADDPS  Y6, Y10, Y6
+	VMOVUPS 32(SI), Y10
+	VADDPS  Y7, Y10, Y7
+	ADDQ    BX, SI
+	VMOVUPS (SI), Y10
+	VADDPS  Y8, Y10, Y8
+	VMOVUPS 32(SI), Y10
+	VADDPS  Y9, Y10, Y9
+	ADDQ    BX, SI
+	MOVQ    SI, 184(AX)
+	MOVQ    128(AX), BX
+
+done12:
+	// Add what C holds.
+	MOVQ    88(AX), SI
+	TESTQ   SI, SI
+	JEQ     done13
+	MOVQ    192(AX), SI
 	VMOVUPS (SI), Y10
 	VADDPS  Y0, Y10, Y0
 	VMOVUPS 32(SI), Y10
@@ -4196,9 +2894,9 @@ done10:
 	VADDPS  Y9, Y10, Y9
 	ADDQ    BX, SI
 
-done11:
+done13:
 	// Store.
-	MOVQ    160(AX), SI
+	MOVQ    192(AX), SI
 	VMOVUPS Y0, (SI)
 	VMOVUPS Y1, 32(SI)
 	ADDQ    BX, SI
@@ -4214,7 +2912,7 @@ done11:
 	VMOVUPS Y8, (SI)
 	VMOVUPS Y9, 32(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 160(AX)
+	MOVQ    SI, 192(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
@@ -4222,320 +2920,78 @@ done11:
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	MOVQ  168(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
+	MOVQ  DX, 200(AX)
 	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
+	JNE   tile3
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
-	JEQ   done3
+	JEQ   next4
 
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
+	// To the next blocks of columns.
+	MOVQ 96(AX), CX
+	ADDQ $+64, CX
+	MOVQ CX, 96(AX)
+	MOVQ 72(AX), CX
+	ADDQ $+64, CX
+	MOVQ CX, 72(AX)
+	MOVQ 168(AX), CX
+	MOVQ 80(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
+	MOVQ DX, 80(AX)
+	MOVQ 8(AX), CX
+	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
+	MOVQ 24(AX), CX
+	SHLQ $0x06, CX
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	JMP  group2
+
+next4:
+	MOVQ  56(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 56(AX)
+	TESTQ CX, CX
+	JEQ   done5
+
+	// To the next panel.
+	MOVQ 160(AX), CX
+	MOVQ 96(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 96(AX)
+	MOVQ 176(AX), CX
+	MOVQ 80(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 80(AX)
+	MOVQ 152(AX), CX
+	MOVQ 72(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 72(AX)
+	MOVQ 136(AX), CX
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 144(AX), CX
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
 	JMP  panel1
-
-done3:
-	// As it was.
-	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
-
-// func gemmTN5x16AVX2(task *gemmTask)
-// Requires: AVX, FMA3
-TEXT ·gemmTN5x16AVX2(SB), NOSPLIT, $8-8
-	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
-	VLDMXCSR 4(SP)
-	MOVQ     task+0(FP), AX
-
-panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
-
-tile2:
-	// The chains start.
-	MOVQ    64(AX), DX
-	VMOVUPS (DX), Y0
-	VMOVUPS 32(DX), Y1
-	VMOVAPS Y0, Y2
-	VMOVAPS Y1, Y3
-	VMOVAPS Y0, Y4
-	VMOVAPS Y1, Y5
-	VMOVAPS Y0, Y6
-	VMOVAPS Y1, Y7
-	VMOVAPS Y0, Y8
-	VMOVAPS Y1, Y9
-	MOVQ    96(AX), DX
-	MOVQ    32(AX), BX
-	MOVQ    CX, DI
-	MOVQ    AX, SI
-	CMPQ    BX, $+1
-	JLT     done5
-
-loop4:
-	// A k block.
-	MOVQ (SI), R8
-	MOVQ 8(SI), R9
-	MOVQ R9, R10
-	SHLQ $0x06, R10
-	CMPQ R9, $+3
-	JLT  done7
-
-loop6:
-	VMOVUPS      (R8), Y10
-	VMOVUPS      32(R8), Y11
-	VBROADCASTSS (DI), Y12
-	VFMADD231PS  Y10, Y12, Y0
-	VFMADD231PS  Y11, Y12, Y1
-	VBROADCASTSS 4(DI), Y12
-	VFMADD231PS  Y10, Y12, Y2
-	VFMADD231PS  Y11, Y12, Y3
-	VBROADCASTSS 8(DI), Y12
-	VFMADD231PS  Y10, Y12, Y4
-	VFMADD231PS  Y11, Y12, Y5
-	VBROADCASTSS 12(DI), Y12
-	VFMADD231PS  Y10, Y12, Y6
-	VFMADD231PS  Y11, Y12, Y7
-	VBROADCASTSS 16(DI), Y12
-	VFMADD231PS  Y10, Y12, Y8
-	VFMADD231PS  Y11, Y12, Y9
-	VMOVUPS      64(R8), Y10
-	VMOVUPS      96(R8), Y11
-	VBROADCASTSS (DI)(DX*1), Y12
-	VFMADD231PS  Y10, Y12, Y0
-	VFMADD231PS  Y11, Y12, Y1
-	VBROADCASTSS 4(DI)(DX*1), Y12
-	VFMADD231PS  Y10, Y12, Y2
-	VFMADD231PS  Y11, Y12, Y3
-	VBROADCASTSS 8(DI)(DX*1), Y12
-	VFMADD231PS  Y10, Y12, Y4
-	VFMADD231PS  Y11, Y12, Y5
-	VBROADCASTSS 12(DI)(DX*1), Y12
-	VFMADD231PS  Y10, Y12, Y6
-	VFMADD231PS  Y11, Y12, Y7
-	VBROADCASTSS 16(DI)(DX*1), Y12
-	VFMADD231PS  Y10, Y12, Y8
-	VFMADD231PS  Y11, Y12, Y9
-	VMOVUPS      128(R8), Y10
-	VMOVUPS      160(R8), Y11
-	VBROADCASTSS (DI)(DX*2), Y12
-	VFMADD231PS  Y10, Y12, Y0
-	VFMADD231PS  Y11, Y12, Y1
-	VBROADCASTSS 4(DI)(DX*2), Y12
-	VFMADD231PS  Y10, Y12, Y2
-	VFMADD231PS  Y11, Y12, Y3
-	VBROADCASTSS 8(DI)(DX*2), Y12
-	VFMADD231PS  Y10, Y12, Y4
-	VFMADD231PS  Y11, Y12, Y5
-	VBROADCASTSS 12(DI)(DX*2), Y12
-	VFMADD231PS  Y10, Y12, Y6
-	VFMADD231PS  Y11, Y12, Y7
-	VBROADCASTSS 16(DI)(DX*2), Y12
-	VFMADD231PS  Y10, Y12, Y8
-	VFMADD231PS  Y11, Y12, Y9
-	ADDQ         DX, DI
-	ADDQ         DX, DI
-	ADDQ         DX, DI
-	ADDQ         $+192, R8
-	ADDQ         $-3, R9
-	CMPQ         R9, $+3
-	JGE          loop6
-
-done7:
-	CMPQ R9, $+1
-	JLT  done9
-
-loop8:
-	VMOVUPS      (R8), Y10
-	VMOVUPS      32(R8), Y11
-	VBROADCASTSS (DI), Y12
-	VFMADD231PS  Y10, Y12, Y0
-	VFMADD231PS  Y11, Y12, Y1
-	VBROADCASTSS 4(DI), Y12
-	VFMADD231PS  Y10, Y12, Y2
-	VFMADD231PS  Y11, Y12, Y3
-	VBROADCASTSS 8(DI), Y12
-	VFMADD231PS  Y10, Y12, Y4
-	VFMADD231PS  Y11, Y12, Y5
-	VBROADCASTSS 12(DI), Y12
-	VFMADD231PS  Y10, Y12, Y6
-	VFMADD231PS  Y11, Y12, Y7
-	VBROADCASTSS 16(DI), Y12
-	VFMADD231PS  Y10, Y12, Y8
-	VFMADD231PS  Y11, Y12, Y9
-	ADDQ         DX, DI
-	ADDQ         $+64, R8
-	ADDQ         $-1, R9
-	CMPQ         R9, $+1
-	JGE          loop8
-
-done9:
-	ADDQ $+16, SI
-	ADDQ $-1, BX
-	CMPQ BX, $+1
-	JGE  loop4
 
 done5:
-	MOVQ 112(AX), DX
-
-	// Add finished chains.
-	MOVQ    72(AX), BX
-	TESTQ   BX, BX
-	JEQ     done10
-	MOVQ    152(AX), BX
-	MOVQ    104(AX), DX
-	VMOVUPS (BX), Y10
-	VADDPS  Y0, Y10, Y0
-	VMOVUPS 32(BX), Y10
-	VADDPS  Y1, Y10, Y1
-	ADDQ    DX, BX
-	VMOVUPS (BX), Y10
-	VADDPS  Y2, Y10, Y2
-	VMOVUPS 32(BX), Y10
-	VADDPS  Y3, Y10, Y3
-	ADDQ    DX, BX
-	VMOVUPS (BX), Y10
-	VADDPS  Y4, Y10, Y4
-	VMOVUPS 32(BX), Y10
-	VADDPS  Y5, Y10, Y5
-	ADDQ    DX, BX
-	VMOVUPS (BX), Y10
-	VADDPS  Y6, Y10, Y6
-	VMOVUPS 32(BX), Y10
-	VADDPS  Y7, Y10, Y7
-	ADDQ    DX, BX
-	VMOVUPS (BX), Y10
-	VADDPS  Y8, Y10, Y8
-	VMOVUPS 32(BX), Y10
-	VADDPS  Y9, Y10, Y9
-	ADDQ    DX, BX
-	MOVQ    BX, 152(AX)
-	MOVQ    112(AX), DX
-
-done10:
-	// Add what C holds.
-	MOVQ    80(AX), BX
-	TESTQ   BX, BX
-	JEQ     done11
-	MOVQ    160(AX), BX
-	VMOVUPS (BX), Y10
-	VADDPS  Y0, Y10, Y0
-	VMOVUPS 32(BX), Y10
-	VADDPS  Y1, Y10, Y1
-	ADDQ    DX, BX
-	VMOVUPS (BX), Y10
-	VADDPS  Y2, Y10, Y2
-	VMOVUPS 32(BX), Y10
-	VADDPS  Y3, Y10, Y3
-	ADDQ    DX, BX
-	VMOVUPS (BX), Y10
-	VADDPS  Y4, Y10, Y4
-	VMOVUPS 32(BX), Y10
-	VADDPS  Y5, Y10, Y5
-	ADDQ    DX, BX
-	VMOVUPS (BX), Y10
-	VADDPS  Y6, Y10, Y6
-	VMOVUPS 32(BX), Y10
-	VADDPS  Y7, Y10, Y7
-	ADDQ    DX, BX
-	VMOVUPS (BX), Y10
-	VADDPS  Y8, Y10, Y8
-	VMOVUPS 32(BX), Y10
-	VADDPS  Y9, Y10, Y9
-	ADDQ    DX, BX
-
-done11:
-	// Store.
-	MOVQ    160(AX), BX
-	VMOVUPS Y0, (BX)
-	VMOVUPS Y1, 32(BX)
-	ADDQ    DX, BX
-	VMOVUPS Y2, (BX)
-	VMOVUPS Y3, 32(BX)
-	ADDQ    DX, BX
-	VMOVUPS Y4, (BX)
-	VMOVUPS Y5, 32(BX)
-	ADDQ    DX, BX
-	VMOVUPS Y6, (BX)
-	VMOVUPS Y7, 32(BX)
-	ADDQ    DX, BX
-	VMOVUPS Y8, (BX)
-	VMOVUPS Y9, 32(BX)
-	ADDQ    DX, BX
-	MOVQ    BX, 160(AX)
-
-	// To the next tile.
-	ADDQ  $+20, CX
-	MOVQ  168(AX), DX
-	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
-	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
-	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
-	TESTQ CX, CX
-	JEQ   done3
-
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
-	MOVQ (AX), DX
-	ADDQ CX, DX
-	MOVQ DX, (AX)
-	MOVQ 16(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 16(AX)
-	JMP  panel1
-
-done3:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
 	RET
 
 // func gemm6x16AVX2(task *gemmTask)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·gemm6x16AVX2(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
@@ -4546,17 +3002,21 @@ TEXT ·gemm6x16AVX2(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
+	MOVQ 48(AX), CX
+	MOVQ CX, 208(AX)
 
-tile2:
+group2:
+	MOVQ 96(AX), CX
+	MOVQ CX, 192(AX)
+	MOVQ 80(AX), CX
+	MOVQ CX, 184(AX)
+	MOVQ 40(AX), CX
+	MOVQ CX, 200(AX)
+	MOVQ 64(AX), CX
+
+tile3:
 	// The chains start.
-	MOVQ    64(AX), DX
+	MOVQ    72(AX), DX
 	VMOVUPS (DX), Y0
 	VMOVUPS 32(DX), Y1
 	VMOVAPS Y0, Y2
@@ -4569,14 +3029,14 @@ tile2:
 	VMOVAPS Y1, Y9
 	VMOVAPS Y0, Y10
 	VMOVAPS Y1, Y11
-	MOVQ    96(AX), DX
+	MOVQ    112(AX), DX
 	MOVQ    32(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done5
+	JLT     done7
 
-loop4:
+loop6:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
@@ -4586,9 +3046,13 @@ loop4:
 	ADDQ DX, R10
 	ADDQ DX, R10
 	CMPQ R9, $+4
-	JLT  done7
+	JLT  done9
 
-loop6:
+loop8:
+	PREFETCHT0   1024(R8)
+	PREFETCHT0   1088(R8)
+	PREFETCHT0   1152(R8)
+	PREFETCHT0   1216(R8)
 	VMOVUPS      (R8), Y12
 	VMOVUPS      32(R8), Y13
 	VBROADCASTSS (DI), Y14
@@ -4674,13 +3138,13 @@ loop6:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop6
+	JGE          loop8
 
-done7:
+done9:
 	CMPQ R9, $+1
-	JLT  done9
+	JLT  done11
 
-loop8:
+loop10:
 	VMOVUPS      (R8), Y12
 	VMOVUPS      32(R8), Y13
 	VBROADCASTSS (DI), Y14
@@ -4706,62 +3170,62 @@ loop8:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop8
+	JGE          loop10
 
-done9:
+done11:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop4
+	JGE  loop6
 
-done5:
-	MOVQ 112(AX), BX
+done7:
+	MOVQ 128(AX), BX
 
 	// Add finished chains.
-	MOVQ    72(AX), SI
-	TESTQ   SI, SI
-	JEQ     done10
-	MOVQ    152(AX), SI
-	MOVQ    104(AX), BX
-	VMOVUPS (SI), Y12
-	VADDPS  Y0, Y12, Y0
-	VMOVUPS 32(SI), Y12
-	VADDPS  Y1, Y12, Y1
-	ADDQ    BX, SI
-	VMOVUPS (SI), Y12
-	VADDPS  Y2, Y12, Y2
-	VMOVUPS 32(SI), Y12
-	VADDPS  Y3, Y12, Y3
-	ADDQ    BX, SI
-	VMOVUPS (SI), Y12
-	VADDPS  Y4, Y12, Y4
-	VMOVUPS 32(SI), Y12
-	VADDPS  Y5, Y12, Y5
-	ADDQ    BX, SI
-	VMOVUPS (SI), Y12
-	VADDPS  Y6, Y12, Y6
-	VMOVUPS 32(SI), Y12
-	VADDPS  Y7, Y12, Y7
-	ADDQ    BX, SI
-	VMOVUPS (SI), Y12
-	VADDPS  Y8, Y12, Y8
-	VMOVUPS 32(SI), Y12
-	VADDPS  Y9, Y12, Y9
-	ADDQ    BX, SI
-	VMOVUPS (SI), Y12
-	VADDPS  Y10, Y12, Y10
-	VMOVUPS 32(SI), Y12
-	VADDPS  Y11, Y12, Y11
-	ADDQ    BX, SI
-	MOVQ    SI, 152(AX)
-	MOVQ    112(AX), BX
-
-done10:
-	// Add what C holds.
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
-	JEQ     done11
-	MOVQ    160(AX), SI
+	JEQ     done12
+	MOVQ    184(AX), SI
+	MOVQ    120(AX), BX
+	VMOVUPS (SI), Y12
+	VADDPS  Y0, Y12, Y0
+	VMOVUPS 32(SI), Y12
+	VADDPS  Y1, Y12, Y1
+	ADDQ    BX, SI
+	VMOVUPS (SI), Y12
+	VADDPS  Y2, Y12, Y2
+	VMOVUPS 32(SI), Y12
+	VADDPS  Y3, Y12, Y3
+	ADDQ    BX, SI
+	VMOVUPS (SI), Y12
+	VADDPS  Y4, Y12, Y4
+	VMOVUPS 32(SI), Y12
+	VADDPS  Y5, Y12, Y5
+	ADDQ    BX, SI
+	VMOVUPS (SI), Y12
+	VADDPS  Y6, Y12, Y6
+	VMOVUPS 32(SI), Y12
+	VADDPS  Y7, Y12, Y7
+	ADDQ    BX, SI
+	VMOVUPS (SI), Y12
+	VADDPS  Y8, Y12, Y8
+	VMOVUPS 32(SI), Y12
+	VADDPS  Y9, Y12, Y9
+	ADDQ    BX, SI
+	VMOVUPS (SI), Y12
+	VADDPS  Y10, Y12, Y10
+	VMOVUPS 32(SI), Y12
+	VADDPS  Y11, Y12, Y11
+	ADDQ    BX, SI
+	MOVQ    SI, 184(AX)
+	MOVQ    128(AX), BX
+
+done12:
+	// Add what C holds.
+	MOVQ    88(AX), SI
+	TESTQ   SI, SI
+	JEQ     done13
+	MOVQ    192(AX), SI
 	VMOVUPS (SI), Y12
 	VADDPS  Y0, Y12, Y0
 	VMOVUPS 32(SI), Y12
@@ -4793,9 +3257,9 @@ done10:
 	VADDPS  Y11, Y12, Y11
 	ADDQ    BX, SI
 
-done11:
+done13:
 	// Store.
-	MOVQ    160(AX), SI
+	MOVQ    192(AX), SI
 	VMOVUPS Y0, (SI)
 	VMOVUPS Y1, 32(SI)
 	ADDQ    BX, SI
@@ -4814,7 +3278,7 @@ done11:
 	VMOVUPS Y10, (SI)
 	VMOVUPS Y11, 32(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 160(AX)
+	MOVQ    SI, 192(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
@@ -4823,340 +3287,385 @@ done11:
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	MOVQ  168(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
+	MOVQ  DX, 200(AX)
 	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
+	JNE   tile3
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
-	JEQ   done3
+	JEQ   next4
 
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
+	// To the next blocks of columns.
+	MOVQ 96(AX), CX
+	ADDQ $+64, CX
+	MOVQ CX, 96(AX)
+	MOVQ 72(AX), CX
+	ADDQ $+64, CX
+	MOVQ CX, 72(AX)
+	MOVQ 168(AX), CX
+	MOVQ 80(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
+	MOVQ DX, 80(AX)
+	MOVQ 8(AX), CX
+	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
+	MOVQ 24(AX), CX
+	SHLQ $0x06, CX
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	JMP  group2
+
+next4:
+	MOVQ  56(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 56(AX)
+	TESTQ CX, CX
+	JEQ   done5
+
+	// To the next panel.
+	MOVQ 160(AX), CX
+	MOVQ 96(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 96(AX)
+	MOVQ 176(AX), CX
+	MOVQ 80(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 80(AX)
+	MOVQ 152(AX), CX
+	MOVQ 72(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 72(AX)
+	MOVQ 136(AX), CX
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 144(AX), CX
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
 	JMP  panel1
 
-done3:
+done5:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
 	RET
 
-// func gemmTN6x16AVX2(task *gemmTask)
-// Requires: AVX, FMA3
-TEXT ·gemmTN6x16AVX2(SB), NOSPLIT, $8-8
+// func copyBlocksAVX512(dst *float32, src *float32, dstStep int, srcStride int, rows int, blocks int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·copyBlocksAVX512(SB), NOSPLIT, $8-48
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
 	MOVL     (SP), AX
 	ORL      $0x00008040, AX
 	MOVL     AX, 4(SP)
 	VLDMXCSR 4(SP)
-	MOVQ     task+0(FP), AX
+	MOVQ     blocks+40(FP), AX
+	CMPQ     AX, $+4
+	JLT      done2
 
-panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
-
-tile2:
-	// The chains start.
-	MOVQ    64(AX), DX
-	VMOVUPS (DX), Y0
-	VMOVUPS 32(DX), Y1
-	VMOVAPS Y0, Y2
-	VMOVAPS Y1, Y3
-	VMOVAPS Y0, Y4
-	VMOVAPS Y1, Y5
-	VMOVAPS Y0, Y6
-	VMOVAPS Y1, Y7
-	VMOVAPS Y0, Y8
-	VMOVAPS Y1, Y9
-	VMOVAPS Y0, Y10
-	VMOVAPS Y1, Y11
-	MOVQ    96(AX), DX
-	MOVQ    32(AX), BX
-	MOVQ    CX, DI
-	MOVQ    AX, SI
-	CMPQ    BX, $+1
-	JLT     done5
-
-loop4:
-	// A k block.
-	MOVQ (SI), R8
-	MOVQ 8(SI), R9
-	MOVQ R9, R10
-	SHLQ $0x06, R10
-	CMPQ R9, $+3
-	JLT  done7
-
-loop6:
-	VMOVUPS      (R8), Y12
-	VMOVUPS      32(R8), Y13
-	VBROADCASTSS (DI), Y14
-	VFMADD231PS  Y12, Y14, Y0
-	VFMADD231PS  Y13, Y14, Y1
-	VBROADCASTSS 4(DI), Y14
-	VFMADD231PS  Y12, Y14, Y2
-	VFMADD231PS  Y13, Y14, Y3
-	VBROADCASTSS 8(DI), Y14
-	VFMADD231PS  Y12, Y14, Y4
-	VFMADD231PS  Y13, Y14, Y5
-	VBROADCASTSS 12(DI), Y14
-	VFMADD231PS  Y12, Y14, Y6
-	VFMADD231PS  Y13, Y14, Y7
-	VBROADCASTSS 16(DI), Y14
-	VFMADD231PS  Y12, Y14, Y8
-	VFMADD231PS  Y13, Y14, Y9
-	VBROADCASTSS 20(DI), Y14
-	VFMADD231PS  Y12, Y14, Y10
-	VFMADD231PS  Y13, Y14, Y11
-	VMOVUPS      64(R8), Y12
-	VMOVUPS      96(R8), Y13
-	VBROADCASTSS (DI)(DX*1), Y14
-	VFMADD231PS  Y12, Y14, Y0
-	VFMADD231PS  Y13, Y14, Y1
-	VBROADCASTSS 4(DI)(DX*1), Y14
-	VFMADD231PS  Y12, Y14, Y2
-	VFMADD231PS  Y13, Y14, Y3
-	VBROADCASTSS 8(DI)(DX*1), Y14
-	VFMADD231PS  Y12, Y14, Y4
-	VFMADD231PS  Y13, Y14, Y5
-	VBROADCASTSS 12(DI)(DX*1), Y14
-	VFMADD231PS  Y12, Y14, Y6
-	VFMADD231PS  Y13, Y14, Y7
-	VBROADCASTSS 16(DI)(DX*1), Y14
-	VFMADD231PS  Y12, Y14, Y8
-	VFMADD231PS  Y13, Y14, Y9
-	VBROADCASTSS 20(DI)(DX*1), Y14
-	VFMADD231PS  Y12, Y14, Y10
-	VFMADD231PS  Y13, Y14, Y11
-	VMOVUPS      128(R8), Y12
-	VMOVUPS      160(R8), Y13
-	VBROADCASTSS (DI)(DX*2), Y14
-	VFMADD231PS  Y12, Y14, Y0
-	VFMADD231PS  Y13, Y14, Y1
-	VBROADCASTSS 4(DI)(DX*2), Y14
-	VFMADD231PS  Y12, Y14, Y2
-	VFMADD231PS  Y13, Y14, Y3
-	VBROADCASTSS 8(DI)(DX*2), Y14
-	VFMADD231PS  Y12, Y14, Y4
-	VFMADD231PS  Y13, Y14, Y5
-	VBROADCASTSS 12(DI)(DX*2), Y14
-	VFMADD231PS  Y12, Y14, Y6
-	VFMADD231PS  Y13, Y14, Y7
-	VBROADCASTSS 16(DI)(DX*2), Y14
-	VFMADD231PS  Y12, Y14, Y8
-	VFMADD231PS  Y13, Y14, Y9
-	VBROADCASTSS 20(DI)(DX*2), Y14
-	VFMADD231PS  Y12, Y14, Y10
-	VFMADD231PS  Y13, Y14, Y11
-	ADDQ         DX, DI
-	ADDQ         DX, DI
-	ADDQ         DX, DI
-	ADDQ         $+192, R8
-	ADDQ         $-3, R9
-	CMPQ         R9, $+3
-	JGE          loop6
-
-done7:
-	CMPQ R9, $+1
-	JLT  done9
-
-loop8:
-	VMOVUPS      (R8), Y12
-	VMOVUPS      32(R8), Y13
-	VBROADCASTSS (DI), Y14
-	VFMADD231PS  Y12, Y14, Y0
-	VFMADD231PS  Y13, Y14, Y1
-	VBROADCASTSS 4(DI), Y14
-	VFMADD231PS  Y12, Y14, Y2
-	VFMADD231PS  Y13, Y14, Y3
-	VBROADCASTSS 8(DI), Y14
-	VFMADD231PS  Y12, Y14, Y4
-	VFMADD231PS  Y13, Y14, Y5
-	VBROADCASTSS 12(DI), Y14
-	VFMADD231PS  Y12, Y14, Y6
-	VFMADD231PS  Y13, Y14, Y7
-	VBROADCASTSS 16(DI), Y14
-	VFMADD231PS  Y12, Y14, Y8
-	VFMADD231PS  Y13, Y14, Y9
-	VBROADCASTSS 20(DI), Y14
-	VFMADD231PS  Y12, Y14, Y10
-	VFMADD231PS  Y13, Y14, Y11
-	ADDQ         DX, DI
-	ADDQ         $+64, R8
-	ADDQ         $-1, R9
-	CMPQ         R9, $+1
-	JGE          loop8
-
-done9:
-	ADDQ $+16, SI
-	ADDQ $-1, BX
+loop1:
+	MOVQ src+8(FP), CX
+	MOVQ dst+0(FP), DX
+	MOVQ rows+32(FP), BX
+	MOVQ srcStride+24(FP), SI
+	MOVQ dstStep+16(FP), DI
+	LEAQ (DX)(DI*1), R8
+	LEAQ (R8)(DI*1), R9
+	LEAQ (R9)(DI*1), R10
+	MOVQ SI, R11
+	SHLQ $0x03, R11
+	ADDQ CX, R11
 	CMPQ BX, $+1
-	JGE  loop4
+	JLT  done4
 
-done5:
-	MOVQ 112(AX), DX
+loop3:
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	PREFETCHT0 128(R11)
+	PREFETCHT0 192(R11)
+	ADDQ       SI, R11
+	VMOVUPS    (CX), Z0
+	VMOVUPS    Z0, (DX)
+	ADDQ       $+64, DX
+	VMOVUPS    64(CX), Z0
+	VMOVUPS    Z0, (R8)
+	ADDQ       $+64, R8
+	VMOVUPS    128(CX), Z0
+	VMOVUPS    Z0, (R9)
+	ADDQ       $+64, R9
+	VMOVUPS    192(CX), Z0
+	VMOVUPS    Z0, (R10)
+	ADDQ       $+64, R10
+	ADDQ       SI, CX
+	ADDQ       $-1, BX
+	CMPQ       BX, $+1
+	JGE        loop3
 
-	// Add finished chains.
-	MOVQ    72(AX), BX
-	TESTQ   BX, BX
-	JEQ     done10
-	MOVQ    152(AX), BX
-	MOVQ    104(AX), DX
-	VMOVUPS (BX), Y12
-	VADDPS  Y0, Y12, Y0
-	VMOVUPS 32(BX), Y12
-	VADDPS  Y1, Y12, Y1
-	ADDQ    DX, BX
-	VMOVUPS (BX), Y12
-	VADDPS  Y2, Y12, Y2
-	VMOVUPS 32(BX), Y12
-	VADDPS  Y3, Y12, Y3
-	ADDQ    DX, BX
-	VMOVUPS (BX), Y12
-	VADDPS  Y4, Y12, Y4
-	VMOVUPS 32(BX), Y12
-	VADDPS  Y5, Y12, Y5
-	ADDQ    DX, BX
-	VMOVUPS (BX), Y12
-	VADDPS  Y6, Y12, Y6
-	VMOVUPS 32(BX), Y12
-	VADDPS  Y7, Y12, Y7
-	ADDQ    DX, BX
-	VMOVUPS (BX), Y12
-	VADDPS  Y8, Y12, Y8
-	VMOVUPS 32(BX), Y12
-	VADDPS  Y9, Y12, Y9
-	ADDQ    DX, BX
-	VMOVUPS (BX), Y12
-	VADDPS  Y10, Y12, Y10
-	VMOVUPS 32(BX), Y12
-	VADDPS  Y11, Y12, Y11
-	ADDQ    DX, BX
-	MOVQ    BX, 152(AX)
-	MOVQ    112(AX), DX
+done4:
+	MOVQ src+8(FP), CX
+	ADDQ $+256, CX
+	MOVQ CX, src+8(FP)
+	MOVQ dst+0(FP), DX
+	ADDQ DI, DX
+	ADDQ DI, DX
+	ADDQ DI, DX
+	ADDQ DI, DX
+	MOVQ DX, dst+0(FP)
+	ADDQ $-4, AX
+	CMPQ AX, $+4
+	JGE  loop1
 
-done10:
-	// Add what C holds.
-	MOVQ    80(AX), BX
-	TESTQ   BX, BX
-	JEQ     done11
-	MOVQ    160(AX), BX
-	VMOVUPS (BX), Y12
-	VADDPS  Y0, Y12, Y0
-	VMOVUPS 32(BX), Y12
-	VADDPS  Y1, Y12, Y1
-	ADDQ    DX, BX
-	VMOVUPS (BX), Y12
-	VADDPS  Y2, Y12, Y2
-	VMOVUPS 32(BX), Y12
-	VADDPS  Y3, Y12, Y3
-	ADDQ    DX, BX
-	VMOVUPS (BX), Y12
-	VADDPS  Y4, Y12, Y4
-	VMOVUPS 32(BX), Y12
-	VADDPS  Y5, Y12, Y5
-	ADDQ    DX, BX
-	VMOVUPS (BX), Y12
-	VADDPS  Y6, Y12, Y6
-	VMOVUPS 32(BX), Y12
-	VADDPS  Y7, Y12, Y7
-	ADDQ    DX, BX
-	VMOVUPS (BX), Y12
-	VADDPS  Y8, Y12, Y8
-	VMOVUPS 32(BX), Y12
-	VADDPS  Y9, Y12, Y9
-	ADDQ    DX, BX
-	VMOVUPS (BX), Y12
-	VADDPS  Y10, Y12, Y10
-	VMOVUPS 32(BX), Y12
-	VADDPS  Y11, Y12, Y11
-	ADDQ    DX, BX
+done2:
+	CMPQ AX, $+1
+	JLT  done6
 
-done11:
-	// Store.
-	MOVQ    160(AX), BX
-	VMOVUPS Y0, (BX)
-	VMOVUPS Y1, 32(BX)
-	ADDQ    DX, BX
-	VMOVUPS Y2, (BX)
-	VMOVUPS Y3, 32(BX)
-	ADDQ    DX, BX
-	VMOVUPS Y4, (BX)
-	VMOVUPS Y5, 32(BX)
-	ADDQ    DX, BX
-	VMOVUPS Y6, (BX)
-	VMOVUPS Y7, 32(BX)
-	ADDQ    DX, BX
-	VMOVUPS Y8, (BX)
-	VMOVUPS Y9, 32(BX)
-	ADDQ    DX, BX
-	VMOVUPS Y10, (BX)
-	VMOVUPS Y11, 32(BX)
-	ADDQ    DX, BX
-	MOVQ    BX, 160(AX)
+loop5:
+	MOVQ src+8(FP), CX
+	MOVQ dst+0(FP), DX
+	MOVQ rows+32(FP), BX
+	MOVQ srcStride+24(FP), SI
+	MOVQ dstStep+16(FP), DI
+	MOVQ SI, R8
+	SHLQ $0x03, R8
+	ADDQ CX, R8
+	CMPQ BX, $+1
+	JLT  done8
 
-	// To the next tile.
-	ADDQ  $+24, CX
-	MOVQ  168(AX), DX
-	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
-	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
-	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
-	TESTQ CX, CX
-	JEQ   done3
+loop7:
+	PREFETCHT0 (R8)
+	ADDQ       SI, R8
+	VMOVUPS    (CX), Z0
+	VMOVUPS    Z0, (DX)
+	ADDQ       $+64, DX
+	ADDQ       SI, CX
+	ADDQ       $-1, BX
+	CMPQ       BX, $+1
+	JGE        loop7
 
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
-	MOVQ (AX), DX
-	ADDQ CX, DX
-	MOVQ DX, (AX)
-	MOVQ 16(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 16(AX)
-	JMP  panel1
+done8:
+	MOVQ src+8(FP), CX
+	ADDQ $+64, CX
+	MOVQ CX, src+8(FP)
+	MOVQ dst+0(FP), DX
+	ADDQ DI, DX
+	MOVQ DX, dst+0(FP)
+	ADDQ $-1, AX
+	CMPQ AX, $+1
+	JGE  loop5
 
-done3:
+done6:
+	// As it was.
+	VZEROUPPER
+	VLDMXCSR (SP)
+	RET
+
+// func transposeAVX512(dst *float32, src *float32, dstStride int, srcStride int, rows int, cols int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·transposeAVX512(SB), NOSPLIT, $8-48
+	// Flush subnormals to zero.
+	VSTMXCSR (SP)
+	MOVL     (SP), AX
+	ORL      $0x00008040, AX
+	MOVL     AX, 4(SP)
+	VLDMXCSR 4(SP)
+	MOVQ     rows+32(FP), AX
+	MOVQ     srcStride+24(FP), CX
+	MOVQ     dstStride+16(FP), DX
+	CMPQ     AX, $+16
+	JLT      done2
+
+loop1:
+	MOVQ src+8(FP), BX
+	MOVQ dst+0(FP), SI
+	MOVQ cols+40(FP), DI
+	CMPQ DI, $+16
+	JLT  done4
+
+loop3:
+	MOVQ       BX, R8
+	VMOVUPS    (R8), Z0
+	PREFETCHT0 (R8)(CX*8)
+	ADDQ       CX, R8
+	VMOVUPS    (R8), Z1
+	PREFETCHT0 (R8)(CX*8)
+	ADDQ       CX, R8
+	VMOVUPS    (R8), Z2
+	PREFETCHT0 (R8)(CX*8)
+	ADDQ       CX, R8
+	VMOVUPS    (R8), Z3
+	PREFETCHT0 (R8)(CX*8)
+	ADDQ       CX, R8
+	VMOVUPS    (R8), Z4
+	PREFETCHT0 (R8)(CX*8)
+	ADDQ       CX, R8
+	VMOVUPS    (R8), Z5
+	PREFETCHT0 (R8)(CX*8)
+	ADDQ       CX, R8
+	VMOVUPS    (R8), Z6
+	PREFETCHT0 (R8)(CX*8)
+	ADDQ       CX, R8
+	VMOVUPS    (R8), Z7
+	PREFETCHT0 (R8)(CX*8)
+	ADDQ       CX, R8
+	VMOVUPS    (R8), Z8
+	PREFETCHT0 (R8)(CX*8)
+	ADDQ       CX, R8
+	VMOVUPS    (R8), Z9
+	PREFETCHT0 (R8)(CX*8)
+	ADDQ       CX, R8
+	VMOVUPS    (R8), Z10
+	PREFETCHT0 (R8)(CX*8)
+	ADDQ       CX, R8
+	VMOVUPS    (R8), Z11
+	PREFETCHT0 (R8)(CX*8)
+	ADDQ       CX, R8
+	VMOVUPS    (R8), Z12
+	PREFETCHT0 (R8)(CX*8)
+	ADDQ       CX, R8
+	VMOVUPS    (R8), Z13
+	PREFETCHT0 (R8)(CX*8)
+	ADDQ       CX, R8
+	VMOVUPS    (R8), Z14
+	PREFETCHT0 (R8)(CX*8)
+	ADDQ       CX, R8
+	VMOVUPS    (R8), Z15
+	PREFETCHT0 (R8)(CX*8)
+	ADDQ       CX, R8
+	VUNPCKLPS  Z1, Z0, Z16
+	VUNPCKHPS  Z1, Z0, Z0
+	VUNPCKLPS  Z3, Z2, Z1
+	VUNPCKHPS  Z3, Z2, Z2
+	VUNPCKLPD  Z1, Z16, Z3
+	VUNPCKHPD  Z1, Z16, Z1
+	VUNPCKLPD  Z2, Z0, Z16
+	VUNPCKHPD  Z2, Z0, Z0
+	VUNPCKLPS  Z5, Z4, Z2
+	VUNPCKHPS  Z5, Z4, Z4
+	VUNPCKLPS  Z7, Z6, Z5
+	VUNPCKHPS  Z7, Z6, Z6
+	VUNPCKLPD  Z5, Z2, Z7
+	VUNPCKHPD  Z5, Z2, Z2
+	VUNPCKLPD  Z6, Z4, Z5
+	VUNPCKHPD  Z6, Z4, Z4
+	VUNPCKLPS  Z9, Z8, Z6
+	VUNPCKHPS  Z9, Z8, Z8
+	VUNPCKLPS  Z11, Z10, Z9
+	VUNPCKHPS  Z11, Z10, Z10
+	VUNPCKLPD  Z9, Z6, Z11
+	VUNPCKHPD  Z9, Z6, Z6
+	VUNPCKLPD  Z10, Z8, Z9
+	VUNPCKHPD  Z10, Z8, Z8
+	VUNPCKLPS  Z13, Z12, Z10
+	VUNPCKHPS  Z13, Z12, Z12
+	VUNPCKLPS  Z15, Z14, Z13
+	VUNPCKHPS  Z15, Z14, Z14
+	VUNPCKLPD  Z13, Z10, Z15
+	VUNPCKHPD  Z13, Z10, Z10
+	VUNPCKLPD  Z14, Z12, Z13
+	VUNPCKHPD  Z14, Z12, Z12
+	VSHUFF32X4 $0x88, Z7, Z3, Z14
+	VSHUFF32X4 $0xdd, Z7, Z3, Z3
+	VSHUFF32X4 $0x88, Z15, Z11, Z7
+	VSHUFF32X4 $0xdd, Z15, Z11, Z11
+	VSHUFF32X4 $0x88, Z7, Z14, Z15
+	VSHUFF32X4 $0x88, Z11, Z3, Z17
+	VSHUFF32X4 $0xdd, Z7, Z14, Z7
+	VSHUFF32X4 $0xdd, Z11, Z3, Z3
+	VSHUFF32X4 $0x88, Z2, Z1, Z11
+	VSHUFF32X4 $0xdd, Z2, Z1, Z1
+	VSHUFF32X4 $0x88, Z10, Z6, Z2
+	VSHUFF32X4 $0xdd, Z10, Z6, Z6
+	VSHUFF32X4 $0x88, Z2, Z11, Z10
+	VSHUFF32X4 $0x88, Z6, Z1, Z14
+	VSHUFF32X4 $0xdd, Z2, Z11, Z2
+	VSHUFF32X4 $0xdd, Z6, Z1, Z1
+	VSHUFF32X4 $0x88, Z5, Z16, Z6
+	VSHUFF32X4 $0xdd, Z5, Z16, Z5
+	VSHUFF32X4 $0x88, Z13, Z9, Z11
+	VSHUFF32X4 $0xdd, Z13, Z9, Z9
+	VSHUFF32X4 $0x88, Z11, Z6, Z13
+	VSHUFF32X4 $0x88, Z9, Z5, Z16
+	VSHUFF32X4 $0xdd, Z11, Z6, Z6
+	VSHUFF32X4 $0xdd, Z9, Z5, Z5
+	VSHUFF32X4 $0x88, Z4, Z0, Z9
+	VSHUFF32X4 $0xdd, Z4, Z0, Z0
+	VSHUFF32X4 $0x88, Z12, Z8, Z4
+	VSHUFF32X4 $0xdd, Z12, Z8, Z8
+	VSHUFF32X4 $0x88, Z4, Z9, Z11
+	VSHUFF32X4 $0x88, Z8, Z0, Z12
+	VSHUFF32X4 $0xdd, Z4, Z9, Z4
+	VSHUFF32X4 $0xdd, Z8, Z0, Z0
+	VMOVUPS    Z15, (SI)
+	ADDQ       DX, SI
+	VMOVUPS    Z10, (SI)
+	ADDQ       DX, SI
+	VMOVUPS    Z13, (SI)
+	ADDQ       DX, SI
+	VMOVUPS    Z11, (SI)
+	ADDQ       DX, SI
+	VMOVUPS    Z17, (SI)
+	ADDQ       DX, SI
+	VMOVUPS    Z14, (SI)
+	ADDQ       DX, SI
+	VMOVUPS    Z16, (SI)
+	ADDQ       DX, SI
+	VMOVUPS    Z12, (SI)
+	ADDQ       DX, SI
+	VMOVUPS    Z7, (SI)
+	ADDQ       DX, SI
+	VMOVUPS    Z2, (SI)
+	ADDQ       DX, SI
+	VMOVUPS    Z6, (SI)
+	ADDQ       DX, SI
+	VMOVUPS    Z4, (SI)
+	ADDQ       DX, SI
+	VMOVUPS    Z3, (SI)
+	ADDQ       DX, SI
+	VMOVUPS    Z1, (SI)
+	ADDQ       DX, SI
+	VMOVUPS    Z5, (SI)
+	ADDQ       DX, SI
+	VMOVUPS    Z0, (SI)
+	ADDQ       DX, SI
+	ADDQ       $+64, BX
+	ADDQ       $-16, DI
+	CMPQ       DI, $+16
+	JGE        loop3
+
+done4:
+	MOVQ src+8(FP), BX
+	ADDQ CX, BX
+	ADDQ CX, BX
+	ADDQ CX, BX
+	ADDQ CX, BX
+	ADDQ CX, BX
+	ADDQ CX, BX
+	ADDQ CX, BX
+	ADDQ CX, BX
+	ADDQ CX, BX
+	ADDQ CX, BX
+	ADDQ CX, BX
+	ADDQ CX, BX
+	ADDQ CX, BX
+	ADDQ CX, BX
+	ADDQ CX, BX
+	ADDQ CX, BX
+	MOVQ BX, src+8(FP)
+	MOVQ dst+0(FP), BX
+	ADDQ $+64, BX
+	MOVQ BX, dst+0(FP)
+	ADDQ $-16, AX
+	CMPQ AX, $+16
+	JGE  loop1
+
+done2:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -5174,35 +3683,39 @@ TEXT ·gemm1x16AVX512(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
+	MOVQ 48(AX), CX
+	MOVQ CX, 208(AX)
 
-tile2:
+group2:
+	MOVQ 96(AX), CX
+	MOVQ CX, 192(AX)
+	MOVQ 80(AX), CX
+	MOVQ CX, 184(AX)
+	MOVQ 40(AX), CX
+	MOVQ CX, 200(AX)
+	MOVQ 64(AX), CX
+
+tile3:
 	// The chains start.
-	MOVQ    64(AX), DX
+	MOVQ    72(AX), DX
 	VMOVUPS (DX), Z0
-	MOVQ    96(AX), DX
+	MOVQ    112(AX), DX
 	MOVQ    32(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done5
+	JLT     done7
 
-loop4:
+loop6:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	CMPQ R9, $+4
-	JLT  done7
+	JLT  done9
 
-loop6:
+loop8:
 	VBROADCASTSS (DI), Z1
 	VFMADD231PS  (R8), Z1, Z0
 	VBROADCASTSS 4(DI), Z1
@@ -5215,242 +3728,126 @@ loop6:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop6
+	JGE          loop8
 
-done7:
+done9:
 	CMPQ R9, $+1
-	JLT  done9
+	JLT  done11
 
-loop8:
+loop10:
 	VBROADCASTSS (DI), Z1
 	VFMADD231PS  (R8), Z1, Z0
 	ADDQ         $+4, DI
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop8
+	JGE          loop10
 
-done9:
+done11:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop4
+	JGE  loop6
 
-done5:
-	MOVQ 112(AX), BX
+done7:
+	MOVQ 128(AX), BX
 
 	// Add finished chains.
-	MOVQ    72(AX), SI
-	TESTQ   SI, SI
-	JEQ     done10
-	MOVQ    152(AX), SI
-	MOVQ    104(AX), BX
-	VMOVUPS (SI), Z1
-	VADDPS  Z0, Z1, Z0
-	ADDQ    BX, SI
-	MOVQ    SI, 152(AX)
-	MOVQ    112(AX), BX
-
-done10:
-	// Add what C holds.
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
-	JEQ     done11
-	MOVQ    160(AX), SI
+	JEQ     done12
+	MOVQ    184(AX), SI
+	MOVQ    120(AX), BX
+	VMOVUPS (SI), Z1
+	VADDPS  Z0, Z1, Z0
+	ADDQ    BX, SI
+	MOVQ    SI, 184(AX)
+	MOVQ    128(AX), BX
+
+done12:
+	// Add what C holds.
+	MOVQ    88(AX), SI
+	TESTQ   SI, SI
+	JEQ     done13
+	MOVQ    192(AX), SI
 	VMOVUPS (SI), Z1
 	VADDPS  Z0, Z1, Z0
 	ADDQ    BX, SI
 
-done11:
+done13:
 	// Store.
-	MOVQ    160(AX), SI
+	MOVQ    192(AX), SI
 	VMOVUPS Z0, (SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 160(AX)
+	MOVQ    SI, 192(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
-	MOVQ  168(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
+	MOVQ  DX, 200(AX)
 	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
+	JNE   tile3
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
-	JEQ   done3
+	JEQ   next4
 
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
+	// To the next blocks of columns.
+	MOVQ 96(AX), CX
+	ADDQ $+64, CX
+	MOVQ CX, 96(AX)
+	MOVQ 72(AX), CX
+	ADDQ $+64, CX
+	MOVQ CX, 72(AX)
+	MOVQ 168(AX), CX
+	MOVQ 80(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
+	MOVQ DX, 80(AX)
+	MOVQ 8(AX), CX
+	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
+	MOVQ 24(AX), CX
+	SHLQ $0x06, CX
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	JMP  group2
+
+next4:
+	MOVQ  56(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 56(AX)
+	TESTQ CX, CX
+	JEQ   done5
+
+	// To the next panel.
+	MOVQ 160(AX), CX
+	MOVQ 96(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 96(AX)
+	MOVQ 176(AX), CX
+	MOVQ 80(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 80(AX)
+	MOVQ 152(AX), CX
+	MOVQ 72(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 72(AX)
+	MOVQ 136(AX), CX
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 144(AX), CX
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
 	JMP  panel1
-
-done3:
-	// As it was.
-	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
-
-// func gemmTN1x16AVX512(task *gemmTask)
-// Requires: AVX, AVX512F
-TEXT ·gemmTN1x16AVX512(SB), NOSPLIT, $8-8
-	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
-	VLDMXCSR 4(SP)
-	MOVQ     task+0(FP), AX
-
-panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
-
-tile2:
-	// The chains start.
-	MOVQ    64(AX), DX
-	VMOVUPS (DX), Z0
-	MOVQ    96(AX), DX
-	MOVQ    32(AX), BX
-	MOVQ    CX, DI
-	MOVQ    AX, SI
-	CMPQ    BX, $+1
-	JLT     done5
-
-loop4:
-	// A k block.
-	MOVQ (SI), R8
-	MOVQ 8(SI), R9
-	MOVQ R9, R10
-	SHLQ $0x06, R10
-	CMPQ R9, $+3
-	JLT  done7
-
-loop6:
-	VBROADCASTSS (DI), Z1
-	VFMADD231PS  (R8), Z1, Z0
-	VBROADCASTSS (DI)(DX*1), Z1
-	VFMADD231PS  64(R8), Z1, Z0
-	VBROADCASTSS (DI)(DX*2), Z1
-	VFMADD231PS  128(R8), Z1, Z0
-	ADDQ         DX, DI
-	ADDQ         DX, DI
-	ADDQ         DX, DI
-	ADDQ         $+192, R8
-	ADDQ         $-3, R9
-	CMPQ         R9, $+3
-	JGE          loop6
-
-done7:
-	CMPQ R9, $+1
-	JLT  done9
-
-loop8:
-	VBROADCASTSS (DI), Z1
-	VFMADD231PS  (R8), Z1, Z0
-	ADDQ         DX, DI
-	ADDQ         $+64, R8
-	ADDQ         $-1, R9
-	CMPQ         R9, $+1
-	JGE          loop8
-
-done9:
-	ADDQ $+16, SI
-	ADDQ $-1, BX
-	CMPQ BX, $+1
-	JGE  loop4
 
 done5:
-	MOVQ 112(AX), DX
-
-	// Add finished chains.
-	MOVQ    72(AX), BX
-	TESTQ   BX, BX
-	JEQ     done10
-	MOVQ    152(AX), BX
-	MOVQ    104(AX), DX
-	VMOVUPS (BX), Z1
-	VADDPS  Z0, Z1, Z0
-	ADDQ    DX, BX
-	MOVQ    BX, 152(AX)
-	MOVQ    112(AX), DX
-
-done10:
-	// Add what C holds.
-	MOVQ    80(AX), BX
-	TESTQ   BX, BX
-	JEQ     done11
-	MOVQ    160(AX), BX
-	VMOVUPS (BX), Z1
-	VADDPS  Z0, Z1, Z0
-	ADDQ    DX, BX
-
-done11:
-	// Store.
-	MOVQ    160(AX), BX
-	VMOVUPS Z0, (BX)
-	ADDQ    DX, BX
-	MOVQ    BX, 160(AX)
-
-	// To the next tile.
-	ADDQ  $+4, CX
-	MOVQ  168(AX), DX
-	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
-	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
-	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
-	TESTQ CX, CX
-	JEQ   done3
-
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
-	MOVQ (AX), DX
-	ADDQ CX, DX
-	MOVQ DX, (AX)
-	MOVQ 16(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 16(AX)
-	JMP  panel1
-
-done3:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -5468,36 +3865,40 @@ TEXT ·gemm1x32AVX512(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
+	MOVQ 48(AX), CX
+	MOVQ CX, 208(AX)
 
-tile2:
+group2:
+	MOVQ 96(AX), CX
+	MOVQ CX, 192(AX)
+	MOVQ 80(AX), CX
+	MOVQ CX, 184(AX)
+	MOVQ 40(AX), CX
+	MOVQ CX, 200(AX)
+	MOVQ 64(AX), CX
+
+tile3:
 	// The chains start.
-	MOVQ    64(AX), DX
+	MOVQ    72(AX), DX
 	VMOVUPS (DX), Z0
 	VMOVUPS 64(DX), Z1
-	MOVQ    96(AX), DX
+	MOVQ    112(AX), DX
 	MOVQ    32(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done5
+	JLT     done7
 
-loop4:
+loop6:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	CMPQ R9, $+4
-	JLT  done7
+	JLT  done9
 
-loop6:
+loop8:
 	VBROADCASTSS (DI), Z2
 	VFMADD231PS  (R8), Z2, Z0
 	VFMADD231PS  (R8)(R10*1), Z2, Z1
@@ -5514,13 +3915,13 @@ loop6:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop6
+	JGE          loop8
 
-done7:
+done9:
 	CMPQ R9, $+1
-	JLT  done9
+	JLT  done11
 
-loop8:
+loop10:
 	VBROADCASTSS (DI), Z2
 	VFMADD231PS  (R8), Z2, Z0
 	VFMADD231PS  (R8)(R10*1), Z2, Z1
@@ -5528,244 +3929,124 @@ loop8:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop8
+	JGE          loop10
 
-done9:
+done11:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop4
+	JGE  loop6
 
-done5:
-	MOVQ 112(AX), BX
+done7:
+	MOVQ 128(AX), BX
 
 	// Add finished chains.
-	MOVQ    72(AX), SI
-	TESTQ   SI, SI
-	JEQ     done10
-	MOVQ    152(AX), SI
-	MOVQ    104(AX), BX
-	VMOVUPS (SI), Z2
-	VADDPS  Z0, Z2, Z0
-	VMOVUPS 64(SI), Z2
-	VADDPS  Z1, Z2, Z1
-	ADDQ    BX, SI
-	MOVQ    SI, 152(AX)
-	MOVQ    112(AX), BX
-
-done10:
-	// Add what C holds.
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
-	JEQ     done11
-	MOVQ    160(AX), SI
+	JEQ     done12
+	MOVQ    184(AX), SI
+	MOVQ    120(AX), BX
+	VMOVUPS (SI), Z2
+	VADDPS  Z0, Z2, Z0
+	VMOVUPS 64(SI), Z2
+	VADDPS  Z1, Z2, Z1
+	ADDQ    BX, SI
+	MOVQ    SI, 184(AX)
+	MOVQ    128(AX), BX
+
+done12:
+	// Add what C holds.
+	MOVQ    88(AX), SI
+	TESTQ   SI, SI
+	JEQ     done13
+	MOVQ    192(AX), SI
 	VMOVUPS (SI), Z2
 	VADDPS  Z0, Z2, Z0
 	VMOVUPS 64(SI), Z2
 	VADDPS  Z1, Z2, Z1
 	ADDQ    BX, SI
 
-done11:
+done13:
 	// Store.
-	MOVQ    160(AX), SI
+	MOVQ    192(AX), SI
 	VMOVUPS Z0, (SI)
 	VMOVUPS Z1, 64(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 160(AX)
+	MOVQ    SI, 192(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
-	MOVQ  168(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
+	MOVQ  DX, 200(AX)
 	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
+	JNE   tile3
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
-	JEQ   done3
+	JEQ   next4
 
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
+	// To the next blocks of columns.
+	MOVQ 96(AX), CX
+	ADDQ $+128, CX
+	MOVQ CX, 96(AX)
+	MOVQ 72(AX), CX
+	ADDQ $+128, CX
+	MOVQ CX, 72(AX)
+	MOVQ 168(AX), CX
+	MOVQ 80(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
+	MOVQ DX, 80(AX)
+	MOVQ 8(AX), CX
+	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 24(AX), CX
+	SHLQ $0x06, CX
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	JMP  group2
+
+next4:
+	MOVQ  56(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 56(AX)
+	TESTQ CX, CX
+	JEQ   done5
+
+	// To the next panel.
+	MOVQ 160(AX), CX
+	MOVQ 96(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 96(AX)
+	MOVQ 176(AX), CX
+	MOVQ 80(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 80(AX)
+	MOVQ 152(AX), CX
+	MOVQ 72(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 72(AX)
+	MOVQ 136(AX), CX
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 144(AX), CX
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
 	JMP  panel1
-
-done3:
-	// As it was.
-	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
-
-// func gemmTN1x32AVX512(task *gemmTask)
-// Requires: AVX, AVX512F
-TEXT ·gemmTN1x32AVX512(SB), NOSPLIT, $8-8
-	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
-	VLDMXCSR 4(SP)
-	MOVQ     task+0(FP), AX
-
-panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
-
-tile2:
-	// The chains start.
-	MOVQ    64(AX), DX
-	VMOVUPS (DX), Z0
-	VMOVUPS 64(DX), Z1
-	MOVQ    96(AX), DX
-	MOVQ    32(AX), BX
-	MOVQ    CX, DI
-	MOVQ    AX, SI
-	CMPQ    BX, $+1
-	JLT     done5
-
-loop4:
-	// A k block.
-	MOVQ (SI), R8
-	MOVQ 8(SI), R9
-	MOVQ R9, R10
-	SHLQ $0x06, R10
-	CMPQ R9, $+3
-	JLT  done7
-
-loop6:
-	VBROADCASTSS (DI), Z2
-	VFMADD231PS  (R8), Z2, Z0
-	VFMADD231PS  (R8)(R10*1), Z2, Z1
-	VBROADCASTSS (DI)(DX*1), Z2
-	VFMADD231PS  64(R8), Z2, Z0
-	VFMADD231PS  64(R8)(R10*1), Z2, Z1
-	VBROADCASTSS (DI)(DX*2), Z2
-	VFMADD231PS  128(R8), Z2, Z0
-	VFMADD231PS  128(R8)(R10*1), Z2, Z1
-	ADDQ         DX, DI
-	ADDQ         DX, DI
-	ADDQ         DX, DI
-	ADDQ         $+192, R8
-	ADDQ         $-3, R9
-	CMPQ         R9, $+3
-	JGE          loop6
-
-done7:
-	CMPQ R9, $+1
-	JLT  done9
-
-loop8:
-	VBROADCASTSS (DI), Z2
-	VFMADD231PS  (R8), Z2, Z0
-	VFMADD231PS  (R8)(R10*1), Z2, Z1
-	ADDQ         DX, DI
-	ADDQ         $+64, R8
-	ADDQ         $-1, R9
-	CMPQ         R9, $+1
-	JGE          loop8
-
-done9:
-	ADDQ $+16, SI
-	ADDQ $-1, BX
-	CMPQ BX, $+1
-	JGE  loop4
 
 done5:
-	MOVQ 112(AX), DX
-
-	// Add finished chains.
-	MOVQ    72(AX), BX
-	TESTQ   BX, BX
-	JEQ     done10
-	MOVQ    152(AX), BX
-	MOVQ    104(AX), DX
-	VMOVUPS (BX), Z2
-	VADDPS  Z0, Z2, Z0
-	VMOVUPS 64(BX), Z2
-	VADDPS  Z1, Z2, Z1
-	ADDQ    DX, BX
-	MOVQ    BX, 152(AX)
-	MOVQ    112(AX), DX
-
-done10:
-	// Add what C holds.
-	MOVQ    80(AX), BX
-	TESTQ   BX, BX
-	JEQ     done11
-	MOVQ    160(AX), BX
-	VMOVUPS (BX), Z2
-	VADDPS  Z0, Z2, Z0
-	VMOVUPS 64(BX), Z2
-	VADDPS  Z1, Z2, Z1
-	ADDQ    DX, BX
-
-done11:
-	// Store.
-	MOVQ    160(AX), BX
-	VMOVUPS Z0, (BX)
-	VMOVUPS Z1, 64(BX)
-	ADDQ    DX, BX
-	MOVQ    BX, 160(AX)
-
-	// To the next tile.
-	ADDQ  $+4, CX
-	MOVQ  168(AX), DX
-	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
-	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
-	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
-	TESTQ CX, CX
-	JEQ   done3
-
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
-	MOVQ (AX), DX
-	ADDQ CX, DX
-	MOVQ DX, (AX)
-	MOVQ 16(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 16(AX)
-	JMP  panel1
-
-done3:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -5783,37 +4064,41 @@ TEXT ·gemm1x48AVX512(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
+	MOVQ 48(AX), CX
+	MOVQ CX, 208(AX)
 
-tile2:
+group2:
+	MOVQ 96(AX), CX
+	MOVQ CX, 192(AX)
+	MOVQ 80(AX), CX
+	MOVQ CX, 184(AX)
+	MOVQ 40(AX), CX
+	MOVQ CX, 200(AX)
+	MOVQ 64(AX), CX
+
+tile3:
 	// The chains start.
-	MOVQ    64(AX), DX
+	MOVQ    72(AX), DX
 	VMOVUPS (DX), Z0
 	VMOVUPS 64(DX), Z1
 	VMOVUPS 128(DX), Z2
-	MOVQ    96(AX), DX
+	MOVQ    112(AX), DX
 	MOVQ    32(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done5
+	JLT     done7
 
-loop4:
+loop6:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	CMPQ R9, $+4
-	JLT  done7
+	JLT  done9
 
-loop6:
+loop8:
 	VBROADCASTSS (DI), Z3
 	VFMADD231PS  (R8), Z3, Z0
 	VFMADD231PS  (R8)(R10*1), Z3, Z1
@@ -5834,13 +4119,13 @@ loop6:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop6
+	JGE          loop8
 
-done7:
+done9:
 	CMPQ R9, $+1
-	JLT  done9
+	JLT  done11
 
-loop8:
+loop10:
 	VBROADCASTSS (DI), Z3
 	VFMADD231PS  (R8), Z3, Z0
 	VFMADD231PS  (R8)(R10*1), Z3, Z1
@@ -5849,39 +4134,39 @@ loop8:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop8
+	JGE          loop10
 
-done9:
+done11:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop4
+	JGE  loop6
 
-done5:
-	MOVQ 112(AX), BX
+done7:
+	MOVQ 128(AX), BX
 
 	// Add finished chains.
-	MOVQ    72(AX), SI
-	TESTQ   SI, SI
-	JEQ     done10
-	MOVQ    152(AX), SI
-	MOVQ    104(AX), BX
-	VMOVUPS (SI), Z3
-	VADDPS  Z0, Z3, Z0
-	VMOVUPS 64(SI), Z3
-	VADDPS  Z1, Z3, Z1
-	VMOVUPS 128(SI), Z3
-	VADDPS  Z2, Z3, Z2
-	ADDQ    BX, SI
-	MOVQ    SI, 152(AX)
-	MOVQ    112(AX), BX
-
-done10:
-	// Add what C holds.
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
-	JEQ     done11
-	MOVQ    160(AX), SI
+	JEQ     done12
+	MOVQ    184(AX), SI
+	MOVQ    120(AX), BX
+	VMOVUPS (SI), Z3
+	VADDPS  Z0, Z3, Z0
+	VMOVUPS 64(SI), Z3
+	VADDPS  Z1, Z3, Z1
+	VMOVUPS 128(SI), Z3
+	VADDPS  Z2, Z3, Z2
+	ADDQ    BX, SI
+	MOVQ    SI, 184(AX)
+	MOVQ    128(AX), BX
+
+done12:
+	// Add what C holds.
+	MOVQ    88(AX), SI
+	TESTQ   SI, SI
+	JEQ     done13
+	MOVQ    192(AX), SI
 	VMOVUPS (SI), Z3
 	VADDPS  Z0, Z3, Z0
 	VMOVUPS 64(SI), Z3
@@ -5890,218 +4175,94 @@ done10:
 	VADDPS  Z2, Z3, Z2
 	ADDQ    BX, SI
 
-done11:
+done13:
 	// Store.
-	MOVQ    160(AX), SI
+	MOVQ    192(AX), SI
 	VMOVUPS Z0, (SI)
 	VMOVUPS Z1, 64(SI)
 	VMOVUPS Z2, 128(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 160(AX)
+	MOVQ    SI, 192(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
-	MOVQ  168(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
+	MOVQ  DX, 200(AX)
 	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
+	JNE   tile3
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
-	JEQ   done3
+	JEQ   next4
 
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
+	// To the next blocks of columns.
+	MOVQ 96(AX), CX
+	ADDQ $+192, CX
+	MOVQ CX, 96(AX)
+	MOVQ 72(AX), CX
+	ADDQ $+192, CX
+	MOVQ CX, 72(AX)
+	MOVQ 168(AX), CX
+	MOVQ 80(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
+	MOVQ DX, 80(AX)
+	MOVQ 8(AX), CX
+	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 24(AX), CX
+	SHLQ $0x06, CX
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	JMP  group2
+
+next4:
+	MOVQ  56(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 56(AX)
+	TESTQ CX, CX
+	JEQ   done5
+
+	// To the next panel.
+	MOVQ 160(AX), CX
+	MOVQ 96(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 96(AX)
+	MOVQ 176(AX), CX
+	MOVQ 80(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 80(AX)
+	MOVQ 152(AX), CX
+	MOVQ 72(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 72(AX)
+	MOVQ 136(AX), CX
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 144(AX), CX
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
 	JMP  panel1
-
-done3:
-	// As it was.
-	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
-
-// func gemmTN1x48AVX512(task *gemmTask)
-// Requires: AVX, AVX512F
-TEXT ·gemmTN1x48AVX512(SB), NOSPLIT, $8-8
-	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
-	VLDMXCSR 4(SP)
-	MOVQ     task+0(FP), AX
-
-panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
-
-tile2:
-	// The chains start.
-	MOVQ    64(AX), DX
-	VMOVUPS (DX), Z0
-	VMOVUPS 64(DX), Z1
-	VMOVUPS 128(DX), Z2
-	MOVQ    96(AX), DX
-	MOVQ    32(AX), BX
-	MOVQ    CX, DI
-	MOVQ    AX, SI
-	CMPQ    BX, $+1
-	JLT     done5
-
-loop4:
-	// A k block.
-	MOVQ (SI), R8
-	MOVQ 8(SI), R9
-	MOVQ R9, R10
-	SHLQ $0x06, R10
-	CMPQ R9, $+3
-	JLT  done7
-
-loop6:
-	VBROADCASTSS (DI), Z3
-	VFMADD231PS  (R8), Z3, Z0
-	VFMADD231PS  (R8)(R10*1), Z3, Z1
-	VFMADD231PS  (R8)(R10*2), Z3, Z2
-	VBROADCASTSS (DI)(DX*1), Z3
-	VFMADD231PS  64(R8), Z3, Z0
-	VFMADD231PS  64(R8)(R10*1), Z3, Z1
-	VFMADD231PS  64(R8)(R10*2), Z3, Z2
-	VBROADCASTSS (DI)(DX*2), Z3
-	VFMADD231PS  128(R8), Z3, Z0
-	VFMADD231PS  128(R8)(R10*1), Z3, Z1
-	VFMADD231PS  128(R8)(R10*2), Z3, Z2
-	ADDQ         DX, DI
-	ADDQ         DX, DI
-	ADDQ         DX, DI
-	ADDQ         $+192, R8
-	ADDQ         $-3, R9
-	CMPQ         R9, $+3
-	JGE          loop6
-
-done7:
-	CMPQ R9, $+1
-	JLT  done9
-
-loop8:
-	VBROADCASTSS (DI), Z3
-	VFMADD231PS  (R8), Z3, Z0
-	VFMADD231PS  (R8)(R10*1), Z3, Z1
-	VFMADD231PS  (R8)(R10*2), Z3, Z2
-	ADDQ         DX, DI
-	ADDQ         $+64, R8
-	ADDQ         $-1, R9
-	CMPQ         R9, $+1
-	JGE          loop8
-
-done9:
-	ADDQ $+16, SI
-	ADDQ $-1, BX
-	CMPQ BX, $+1
-	JGE  loop4
 
 done5:
-	MOVQ 112(AX), DX
-
-	// Add finished chains.
-	MOVQ    72(AX), BX
-	TESTQ   BX, BX
-	JEQ     done10
-	MOVQ    152(AX), BX
-	MOVQ    104(AX), DX
-	VMOVUPS (BX), Z3
-	VADDPS  Z0, Z3, Z0
-	VMOVUPS 64(BX), Z3
-	VADDPS  Z1, Z3, Z1
-	VMOVUPS 128(BX), Z3
-	VADDPS  Z2, Z3, Z2
-	ADDQ    DX, BX
-	MOVQ    BX, 152(AX)
-	MOVQ    112(AX), DX
-
-done10:
-	// Add what C holds.
-	MOVQ    80(AX), BX
-	TESTQ   BX, BX
-	JEQ     done11
-	MOVQ    160(AX), BX
-	VMOVUPS (BX), Z3
-	VADDPS  Z0, Z3, Z0
-	VMOVUPS 64(BX), Z3
-	VADDPS  Z1, Z3, Z1
-	VMOVUPS 128(BX), Z3
-	VADDPS  Z2, Z3, Z2
-	ADDQ    DX, BX
-
-done11:
-	// Store.
-	MOVQ    160(AX), BX
-	VMOVUPS Z0, (BX)
-	VMOVUPS Z1, 64(BX)
-	VMOVUPS Z2, 128(BX)
-	ADDQ    DX, BX
-	MOVQ    BX, 160(AX)
-
-	// To the next tile.
-	ADDQ  $+4, CX
-	MOVQ  168(AX), DX
-	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
-	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
-	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
-	TESTQ CX, CX
-	JEQ   done3
-
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
-	MOVQ (AX), DX
-	ADDQ CX, DX
-	MOVQ DX, (AX)
-	MOVQ 16(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 16(AX)
-	JMP  panel1
-
-done3:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -6119,29 +4280,33 @@ TEXT ·gemm1x64AVX512(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
+	MOVQ 48(AX), CX
+	MOVQ CX, 208(AX)
 
-tile2:
+group2:
+	MOVQ 96(AX), CX
+	MOVQ CX, 192(AX)
+	MOVQ 80(AX), CX
+	MOVQ CX, 184(AX)
+	MOVQ 40(AX), CX
+	MOVQ CX, 200(AX)
+	MOVQ 64(AX), CX
+
+tile3:
 	// The chains start.
-	MOVQ    64(AX), DX
+	MOVQ    72(AX), DX
 	VMOVUPS (DX), Z0
 	VMOVUPS 64(DX), Z1
 	VMOVUPS 128(DX), Z2
 	VMOVUPS 192(DX), Z3
-	MOVQ    96(AX), DX
+	MOVQ    112(AX), DX
 	MOVQ    32(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done5
+	JLT     done7
 
-loop4:
+loop6:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
@@ -6151,9 +4316,9 @@ loop4:
 	ADDQ R10, R11
 	ADDQ R10, R11
 	CMPQ R9, $+4
-	JLT  done7
+	JLT  done9
 
-loop6:
+loop8:
 	VBROADCASTSS (DI), Z4
 	VFMADD231PS  (R8), Z4, Z0
 	VFMADD231PS  (R8)(R10*1), Z4, Z1
@@ -6179,13 +4344,13 @@ loop6:
 	ADDQ         $+256, R11
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop6
+	JGE          loop8
 
-done7:
+done9:
 	CMPQ R9, $+1
-	JLT  done9
+	JLT  done11
 
-loop8:
+loop10:
 	VBROADCASTSS (DI), Z4
 	VFMADD231PS  (R8), Z4, Z0
 	VFMADD231PS  (R8)(R10*1), Z4, Z1
@@ -6196,41 +4361,41 @@ loop8:
 	ADDQ         $+64, R11
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop8
+	JGE          loop10
 
-done9:
+done11:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop4
+	JGE  loop6
 
-done5:
-	MOVQ 112(AX), BX
+done7:
+	MOVQ 128(AX), BX
 
 	// Add finished chains.
-	MOVQ    72(AX), SI
-	TESTQ   SI, SI
-	JEQ     done10
-	MOVQ    152(AX), SI
-	MOVQ    104(AX), BX
-	VMOVUPS (SI), Z4
-	VADDPS  Z0, Z4, Z0
-	VMOVUPS 64(SI), Z4
-	VADDPS  Z1, Z4, Z1
-	VMOVUPS 128(SI), Z4
-	VADDPS  Z2, Z4, Z2
-	VMOVUPS 192(SI), Z4
-	VADDPS  Z3, Z4, Z3
-	ADDQ    BX, SI
-	MOVQ    SI, 152(AX)
-	MOVQ    112(AX), BX
-
-done10:
-	// Add what C holds.
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
-	JEQ     done11
-	MOVQ    160(AX), SI
+	JEQ     done12
+	MOVQ    184(AX), SI
+	MOVQ    120(AX), BX
+	VMOVUPS (SI), Z4
+	VADDPS  Z0, Z4, Z0
+	VMOVUPS 64(SI), Z4
+	VADDPS  Z1, Z4, Z1
+	VMOVUPS 128(SI), Z4
+	VADDPS  Z2, Z4, Z2
+	VMOVUPS 192(SI), Z4
+	VADDPS  Z3, Z4, Z3
+	ADDQ    BX, SI
+	MOVQ    SI, 184(AX)
+	MOVQ    128(AX), BX
+
+done12:
+	// Add what C holds.
+	MOVQ    88(AX), SI
+	TESTQ   SI, SI
+	JEQ     done13
+	MOVQ    192(AX), SI
 	VMOVUPS (SI), Z4
 	VADDPS  Z0, Z4, Z0
 	VMOVUPS 64(SI), Z4
@@ -6241,234 +4406,101 @@ done10:
 	VADDPS  Z3, Z4, Z3
 	ADDQ    BX, SI
 
-done11:
+done13:
 	// Store.
-	MOVQ    160(AX), SI
+	MOVQ    192(AX), SI
 	VMOVUPS Z0, (SI)
 	VMOVUPS Z1, 64(SI)
 	VMOVUPS Z2, 128(SI)
 	VMOVUPS Z3, 192(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 160(AX)
+	MOVQ    SI, 192(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
-	MOVQ  168(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
+	MOVQ  DX, 200(AX)
 	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
+	JNE   tile3
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
-	JEQ   done3
+	JEQ   next4
 
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
+	// To the next blocks of columns.
+	MOVQ 96(AX), CX
+	ADDQ $+256, CX
+	MOVQ CX, 96(AX)
+	MOVQ 72(AX), CX
+	ADDQ $+256, CX
+	MOVQ CX, 72(AX)
+	MOVQ 168(AX), CX
+	MOVQ 80(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
+	MOVQ DX, 80(AX)
+	MOVQ 8(AX), CX
+	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 24(AX), CX
+	SHLQ $0x06, CX
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	JMP  group2
+
+next4:
+	MOVQ  56(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 56(AX)
+	TESTQ CX, CX
+	JEQ   done5
+
+	// To the next panel.
+	MOVQ 160(AX), CX
+	MOVQ 96(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 96(AX)
+	MOVQ 176(AX), CX
+	MOVQ 80(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 80(AX)
+	MOVQ 152(AX), CX
+	MOVQ 72(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 72(AX)
+	MOVQ 136(AX), CX
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 144(AX), CX
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
 	JMP  panel1
-
-done3:
-	// As it was.
-	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
-
-// func gemmTN1x64AVX512(task *gemmTask)
-// Requires: AVX, AVX512F
-TEXT ·gemmTN1x64AVX512(SB), NOSPLIT, $8-8
-	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
-	VLDMXCSR 4(SP)
-	MOVQ     task+0(FP), AX
-
-panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
-
-tile2:
-	// The chains start.
-	MOVQ    64(AX), DX
-	VMOVUPS (DX), Z0
-	VMOVUPS 64(DX), Z1
-	VMOVUPS 128(DX), Z2
-	VMOVUPS 192(DX), Z3
-	MOVQ    96(AX), DX
-	MOVQ    32(AX), BX
-	MOVQ    CX, DI
-	MOVQ    AX, SI
-	CMPQ    BX, $+1
-	JLT     done5
-
-loop4:
-	// A k block.
-	MOVQ (SI), R8
-	MOVQ 8(SI), R9
-	MOVQ R9, R10
-	SHLQ $0x06, R10
-	LEAQ (R8)(R10*1), R11
-	ADDQ R10, R11
-	ADDQ R10, R11
-	CMPQ R9, $+3
-	JLT  done7
-
-loop6:
-	VBROADCASTSS (DI), Z4
-	VFMADD231PS  (R8), Z4, Z0
-	VFMADD231PS  (R8)(R10*1), Z4, Z1
-	VFMADD231PS  (R8)(R10*2), Z4, Z2
-	VFMADD231PS  (R11), Z4, Z3
-	VBROADCASTSS (DI)(DX*1), Z4
-	VFMADD231PS  64(R8), Z4, Z0
-	VFMADD231PS  64(R8)(R10*1), Z4, Z1
-	VFMADD231PS  64(R8)(R10*2), Z4, Z2
-	VFMADD231PS  64(R11), Z4, Z3
-	VBROADCASTSS (DI)(DX*2), Z4
-	VFMADD231PS  128(R8), Z4, Z0
-	VFMADD231PS  128(R8)(R10*1), Z4, Z1
-	VFMADD231PS  128(R8)(R10*2), Z4, Z2
-	VFMADD231PS  128(R11), Z4, Z3
-	ADDQ         DX, DI
-	ADDQ         DX, DI
-	ADDQ         DX, DI
-	ADDQ         $+192, R8
-	ADDQ         $+192, R11
-	ADDQ         $-3, R9
-	CMPQ         R9, $+3
-	JGE          loop6
-
-done7:
-	CMPQ R9, $+1
-	JLT  done9
-
-loop8:
-	VBROADCASTSS (DI), Z4
-	VFMADD231PS  (R8), Z4, Z0
-	VFMADD231PS  (R8)(R10*1), Z4, Z1
-	VFMADD231PS  (R8)(R10*2), Z4, Z2
-	VFMADD231PS  (R11), Z4, Z3
-	ADDQ         DX, DI
-	ADDQ         $+64, R8
-	ADDQ         $+64, R11
-	ADDQ         $-1, R9
-	CMPQ         R9, $+1
-	JGE          loop8
-
-done9:
-	ADDQ $+16, SI
-	ADDQ $-1, BX
-	CMPQ BX, $+1
-	JGE  loop4
 
 done5:
-	MOVQ 112(AX), DX
-
-	// Add finished chains.
-	MOVQ    72(AX), BX
-	TESTQ   BX, BX
-	JEQ     done10
-	MOVQ    152(AX), BX
-	MOVQ    104(AX), DX
-	VMOVUPS (BX), Z4
-	VADDPS  Z0, Z4, Z0
-	VMOVUPS 64(BX), Z4
-	VADDPS  Z1, Z4, Z1
-	VMOVUPS 128(BX), Z4
-	VADDPS  Z2, Z4, Z2
-	VMOVUPS 192(BX), Z4
-	VADDPS  Z3, Z4, Z3
-	ADDQ    DX, BX
-	MOVQ    BX, 152(AX)
-	MOVQ    112(AX), DX
-
-done10:
-	// Add what C holds.
-	MOVQ    80(AX), BX
-	TESTQ   BX, BX
-	JEQ     done11
-	MOVQ    160(AX), BX
-	VMOVUPS (BX), Z4
-	VADDPS  Z0, Z4, Z0
-	VMOVUPS 64(BX), Z4
-	VADDPS  Z1, Z4, Z1
-	VMOVUPS 128(BX), Z4
-	VADDPS  Z2, Z4, Z2
-	VMOVUPS 192(BX), Z4
-	VADDPS  Z3, Z4, Z3
-	ADDQ    DX, BX
-
-done11:
-	// Store.
-	MOVQ    160(AX), BX
-	VMOVUPS Z0, (BX)
-	VMOVUPS Z1, 64(BX)
-	VMOVUPS Z2, 128(BX)
-	VMOVUPS Z3, 192(BX)
-	ADDQ    DX, BX
-	MOVQ    BX, 160(AX)
-
-	// To the next tile.
-	ADDQ  $+4, CX
-	MOVQ  168(AX), DX
-	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
-	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
-	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
-	TESTQ CX, CX
-	JEQ   done3
-
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
-	MOVQ (AX), DX
-	ADDQ CX, DX
-	MOVQ DX, (AX)
-	MOVQ 16(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 16(AX)
-	JMP  panel1
-
-done3:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -6486,36 +4518,40 @@ TEXT ·gemm2x16AVX512(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
+	MOVQ 48(AX), CX
+	MOVQ CX, 208(AX)
 
-tile2:
+group2:
+	MOVQ 96(AX), CX
+	MOVQ CX, 192(AX)
+	MOVQ 80(AX), CX
+	MOVQ CX, 184(AX)
+	MOVQ 40(AX), CX
+	MOVQ CX, 200(AX)
+	MOVQ 64(AX), CX
+
+tile3:
 	// The chains start.
-	MOVQ    64(AX), DX
+	MOVQ    72(AX), DX
 	VMOVUPS (DX), Z0
 	VMOVAPS Z0, Z1
-	MOVQ    96(AX), DX
+	MOVQ    112(AX), DX
 	MOVQ    32(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done5
+	JLT     done7
 
-loop4:
+loop6:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	CMPQ R9, $+4
-	JLT  done7
+	JLT  done9
 
-loop6:
+loop8:
 	VMOVUPS      (R8), Z2
 	VBROADCASTSS (DI), Z3
 	VFMADD231PS  Z2, Z3, Z0
@@ -6540,13 +4576,13 @@ loop6:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop6
+	JGE          loop8
 
-done7:
+done9:
 	CMPQ R9, $+1
-	JLT  done9
+	JLT  done11
 
-loop8:
+loop10:
 	VMOVUPS      (R8), Z2
 	VBROADCASTSS (DI), Z3
 	VFMADD231PS  Z2, Z3, Z0
@@ -6556,38 +4592,38 @@ loop8:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop8
+	JGE          loop10
 
-done9:
+done11:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop4
+	JGE  loop6
 
-done5:
-	MOVQ 112(AX), BX
+done7:
+	MOVQ 128(AX), BX
 
 	// Add finished chains.
-	MOVQ    72(AX), SI
-	TESTQ   SI, SI
-	JEQ     done10
-	MOVQ    152(AX), SI
-	MOVQ    104(AX), BX
-	VMOVUPS (SI), Z2
-	VADDPS  Z0, Z2, Z0
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z2
-	VADDPS  Z1, Z2, Z1
-	ADDQ    BX, SI
-	MOVQ    SI, 152(AX)
-	MOVQ    112(AX), BX
-
-done10:
-	// Add what C holds.
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
-	JEQ     done11
-	MOVQ    160(AX), SI
+	JEQ     done12
+	MOVQ    184(AX), SI
+	MOVQ    120(AX), BX
+	VMOVUPS (SI), Z2
+	VADDPS  Z0, Z2, Z0
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z2
+	VADDPS  Z1, Z2, Z1
+	ADDQ    BX, SI
+	MOVQ    SI, 184(AX)
+	MOVQ    128(AX), BX
+
+done12:
+	// Add what C holds.
+	MOVQ    88(AX), SI
+	TESTQ   SI, SI
+	JEQ     done13
+	MOVQ    192(AX), SI
 	VMOVUPS (SI), Z2
 	VADDPS  Z0, Z2, Z0
 	ADDQ    BX, SI
@@ -6595,220 +4631,83 @@ done10:
 	VADDPS  Z1, Z2, Z1
 	ADDQ    BX, SI
 
-done11:
+done13:
 	// Store.
-	MOVQ    160(AX), SI
+	MOVQ    192(AX), SI
 	VMOVUPS Z0, (SI)
 	ADDQ    BX, SI
 	VMOVUPS Z1, (SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 160(AX)
+	MOVQ    SI, 192(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	MOVQ  168(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
+	MOVQ  DX, 200(AX)
 	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
+	JNE   tile3
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
-	JEQ   done3
+	JEQ   next4
 
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
+	// To the next blocks of columns.
+	MOVQ 96(AX), CX
+	ADDQ $+64, CX
+	MOVQ CX, 96(AX)
+	MOVQ 72(AX), CX
+	ADDQ $+64, CX
+	MOVQ CX, 72(AX)
+	MOVQ 168(AX), CX
+	MOVQ 80(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
+	MOVQ DX, 80(AX)
+	MOVQ 8(AX), CX
+	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
+	MOVQ 24(AX), CX
+	SHLQ $0x06, CX
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	JMP  group2
+
+next4:
+	MOVQ  56(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 56(AX)
+	TESTQ CX, CX
+	JEQ   done5
+
+	// To the next panel.
+	MOVQ 160(AX), CX
+	MOVQ 96(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 96(AX)
+	MOVQ 176(AX), CX
+	MOVQ 80(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 80(AX)
+	MOVQ 152(AX), CX
+	MOVQ 72(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 72(AX)
+	MOVQ 136(AX), CX
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 144(AX), CX
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
 	JMP  panel1
-
-done3:
-	// As it was.
-	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
-
-// func gemmTN2x16AVX512(task *gemmTask)
-// Requires: AVX, AVX512F
-TEXT ·gemmTN2x16AVX512(SB), NOSPLIT, $8-8
-	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
-	VLDMXCSR 4(SP)
-	MOVQ     task+0(FP), AX
-
-panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
-
-tile2:
-	// The chains start.
-	MOVQ    64(AX), DX
-	VMOVUPS (DX), Z0
-	VMOVAPS Z0, Z1
-	MOVQ    96(AX), DX
-	MOVQ    32(AX), BX
-	MOVQ    CX, DI
-	MOVQ    AX, SI
-	CMPQ    BX, $+1
-	JLT     done5
-
-loop4:
-	// A k block.
-	MOVQ (SI), R8
-	MOVQ 8(SI), R9
-	MOVQ R9, R10
-	SHLQ $0x06, R10
-	CMPQ R9, $+3
-	JLT  done7
-
-loop6:
-	VMOVUPS      (R8), Z2
-	VBROADCASTSS (DI), Z3
-	VFMADD231PS  Z2, Z3, Z0
-	VBROADCASTSS 4(DI), Z3
-	VFMADD231PS  Z2, Z3, Z1
-	VMOVUPS      64(R8), Z2
-	VBROADCASTSS (DI)(DX*1), Z3
-	VFMADD231PS  Z2, Z3, Z0
-	VBROADCASTSS 4(DI)(DX*1), Z3
-	VFMADD231PS  Z2, Z3, Z1
-	VMOVUPS      128(R8), Z2
-	VBROADCASTSS (DI)(DX*2), Z3
-	VFMADD231PS  Z2, Z3, Z0
-	VBROADCASTSS 4(DI)(DX*2), Z3
-	VFMADD231PS  Z2, Z3, Z1
-	ADDQ         DX, DI
-	ADDQ         DX, DI
-	ADDQ         DX, DI
-	ADDQ         $+192, R8
-	ADDQ         $-3, R9
-	CMPQ         R9, $+3
-	JGE          loop6
-
-done7:
-	CMPQ R9, $+1
-	JLT  done9
-
-loop8:
-	VMOVUPS      (R8), Z2
-	VBROADCASTSS (DI), Z3
-	VFMADD231PS  Z2, Z3, Z0
-	VBROADCASTSS 4(DI), Z3
-	VFMADD231PS  Z2, Z3, Z1
-	ADDQ         DX, DI
-	ADDQ         $+64, R8
-	ADDQ         $-1, R9
-	CMPQ         R9, $+1
-	JGE          loop8
-
-done9:
-	ADDQ $+16, SI
-	ADDQ $-1, BX
-	CMPQ BX, $+1
-	JGE  loop4
 
 done5:
-	MOVQ 112(AX), DX
-
-	// Add finished chains.
-	MOVQ    72(AX), BX
-	TESTQ   BX, BX
-	JEQ     done10
-	MOVQ    152(AX), BX
-	MOVQ    104(AX), DX
-	VMOVUPS (BX), Z2
-	VADDPS  Z0, Z2, Z0
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z2
-	VADDPS  Z1, Z2, Z1
-	ADDQ    DX, BX
-	MOVQ    BX, 152(AX)
-	MOVQ    112(AX), DX
-
-done10:
-	// Add what C holds.
-	MOVQ    80(AX), BX
-	TESTQ   BX, BX
-	JEQ     done11
-	MOVQ    160(AX), BX
-	VMOVUPS (BX), Z2
-	VADDPS  Z0, Z2, Z0
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z2
-	VADDPS  Z1, Z2, Z1
-	ADDQ    DX, BX
-
-done11:
-	// Store.
-	MOVQ    160(AX), BX
-	VMOVUPS Z0, (BX)
-	ADDQ    DX, BX
-	VMOVUPS Z1, (BX)
-	ADDQ    DX, BX
-	MOVQ    BX, 160(AX)
-
-	// To the next tile.
-	ADDQ  $+8, CX
-	MOVQ  168(AX), DX
-	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
-	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
-	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
-	TESTQ CX, CX
-	JEQ   done3
-
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
-	MOVQ (AX), DX
-	ADDQ CX, DX
-	MOVQ DX, (AX)
-	MOVQ 16(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 16(AX)
-	JMP  panel1
-
-done3:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -6826,38 +4725,42 @@ TEXT ·gemm2x32AVX512(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
+	MOVQ 48(AX), CX
+	MOVQ CX, 208(AX)
 
-tile2:
+group2:
+	MOVQ 96(AX), CX
+	MOVQ CX, 192(AX)
+	MOVQ 80(AX), CX
+	MOVQ CX, 184(AX)
+	MOVQ 40(AX), CX
+	MOVQ CX, 200(AX)
+	MOVQ 64(AX), CX
+
+tile3:
 	// The chains start.
-	MOVQ    64(AX), DX
+	MOVQ    72(AX), DX
 	VMOVUPS (DX), Z0
 	VMOVUPS 64(DX), Z1
 	VMOVAPS Z0, Z2
 	VMOVAPS Z1, Z3
-	MOVQ    96(AX), DX
+	MOVQ    112(AX), DX
 	MOVQ    32(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done5
+	JLT     done7
 
-loop4:
+loop6:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	CMPQ R9, $+4
-	JLT  done7
+	JLT  done9
 
-loop6:
+loop8:
 	VBROADCASTSS (DI), Z4
 	VBROADCASTSS (DI)(DX*1), Z5
 	VMOVUPS      (R8), Z6
@@ -6894,13 +4797,13 @@ loop6:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop6
+	JGE          loop8
 
-done7:
+done9:
 	CMPQ R9, $+1
-	JLT  done9
+	JLT  done11
 
-loop8:
+loop10:
 	VBROADCASTSS (DI), Z4
 	VBROADCASTSS (DI)(DX*1), Z5
 	VMOVUPS      (R8), Z6
@@ -6913,42 +4816,42 @@ loop8:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop8
+	JGE          loop10
 
-done9:
+done11:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop4
+	JGE  loop6
 
-done5:
-	MOVQ 112(AX), BX
+done7:
+	MOVQ 128(AX), BX
 
 	// Add finished chains.
-	MOVQ    72(AX), SI
-	TESTQ   SI, SI
-	JEQ     done10
-	MOVQ    152(AX), SI
-	MOVQ    104(AX), BX
-	VMOVUPS (SI), Z4
-	VADDPS  Z0, Z4, Z0
-	VMOVUPS 64(SI), Z4
-	VADDPS  Z1, Z4, Z1
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z4
-	VADDPS  Z2, Z4, Z2
-	VMOVUPS 64(SI), Z4
-	VADDPS  Z3, Z4, Z3
-	ADDQ    BX, SI
-	MOVQ    SI, 152(AX)
-	MOVQ    112(AX), BX
-
-done10:
-	// Add what C holds.
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
-	JEQ     done11
-	MOVQ    160(AX), SI
+	JEQ     done12
+	MOVQ    184(AX), SI
+	MOVQ    120(AX), BX
+	VMOVUPS (SI), Z4
+	VADDPS  Z0, Z4, Z0
+	VMOVUPS 64(SI), Z4
+	VADDPS  Z1, Z4, Z1
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z4
+	VADDPS  Z2, Z4, Z2
+	VMOVUPS 64(SI), Z4
+	VADDPS  Z3, Z4, Z3
+	ADDQ    BX, SI
+	MOVQ    SI, 184(AX)
+	MOVQ    128(AX), BX
+
+done12:
+	// Add what C holds.
+	MOVQ    88(AX), SI
+	TESTQ   SI, SI
+	JEQ     done13
+	MOVQ    192(AX), SI
 	VMOVUPS (SI), Z4
 	VADDPS  Z0, Z4, Z0
 	VMOVUPS 64(SI), Z4
@@ -6960,246 +4863,91 @@ done10:
 	VADDPS  Z3, Z4, Z3
 	ADDQ    BX, SI
 
-done11:
+done13:
 	// Store.
-	MOVQ    160(AX), SI
+	MOVQ    192(AX), SI
 	VMOVUPS Z0, (SI)
 	VMOVUPS Z1, 64(SI)
 	ADDQ    BX, SI
 	VMOVUPS Z2, (SI)
 	VMOVUPS Z3, 64(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 160(AX)
+	MOVQ    SI, 192(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	MOVQ  168(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
+	MOVQ  DX, 200(AX)
 	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
+	JNE   tile3
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
-	JEQ   done3
+	JEQ   next4
 
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
+	// To the next blocks of columns.
+	MOVQ 96(AX), CX
+	ADDQ $+128, CX
+	MOVQ CX, 96(AX)
+	MOVQ 72(AX), CX
+	ADDQ $+128, CX
+	MOVQ CX, 72(AX)
+	MOVQ 168(AX), CX
+	MOVQ 80(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
+	MOVQ DX, 80(AX)
+	MOVQ 8(AX), CX
+	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 24(AX), CX
+	SHLQ $0x06, CX
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	JMP  group2
+
+next4:
+	MOVQ  56(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 56(AX)
+	TESTQ CX, CX
+	JEQ   done5
+
+	// To the next panel.
+	MOVQ 160(AX), CX
+	MOVQ 96(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 96(AX)
+	MOVQ 176(AX), CX
+	MOVQ 80(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 80(AX)
+	MOVQ 152(AX), CX
+	MOVQ 72(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 72(AX)
+	MOVQ 136(AX), CX
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 144(AX), CX
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
 	JMP  panel1
-
-done3:
-	// As it was.
-	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
-
-// func gemmTN2x32AVX512(task *gemmTask)
-// Requires: AVX, AVX512F
-TEXT ·gemmTN2x32AVX512(SB), NOSPLIT, $8-8
-	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
-	VLDMXCSR 4(SP)
-	MOVQ     task+0(FP), AX
-
-panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
-
-tile2:
-	// The chains start.
-	MOVQ    64(AX), DX
-	VMOVUPS (DX), Z0
-	VMOVUPS 64(DX), Z1
-	VMOVAPS Z0, Z2
-	VMOVAPS Z1, Z3
-	MOVQ    96(AX), DX
-	MOVQ    32(AX), BX
-	MOVQ    CX, DI
-	MOVQ    AX, SI
-	CMPQ    BX, $+1
-	JLT     done5
-
-loop4:
-	// A k block.
-	MOVQ (SI), R8
-	MOVQ 8(SI), R9
-	MOVQ R9, R10
-	SHLQ $0x06, R10
-	CMPQ R9, $+3
-	JLT  done7
-
-loop6:
-	VBROADCASTSS (DI), Z4
-	VBROADCASTSS 4(DI), Z5
-	VMOVUPS      (R8), Z6
-	VFMADD231PS  Z6, Z4, Z0
-	VFMADD231PS  Z6, Z5, Z2
-	VMOVUPS      (R8)(R10*1), Z6
-	VFMADD231PS  Z6, Z4, Z1
-	VFMADD231PS  Z6, Z5, Z3
-	VBROADCASTSS (DI)(DX*1), Z4
-	VBROADCASTSS 4(DI)(DX*1), Z5
-	VMOVUPS      64(R8), Z6
-	VFMADD231PS  Z6, Z4, Z0
-	VFMADD231PS  Z6, Z5, Z2
-	VMOVUPS      64(R8)(R10*1), Z6
-	VFMADD231PS  Z6, Z4, Z1
-	VFMADD231PS  Z6, Z5, Z3
-	VBROADCASTSS (DI)(DX*2), Z4
-	VBROADCASTSS 4(DI)(DX*2), Z5
-	VMOVUPS      128(R8), Z6
-	VFMADD231PS  Z6, Z4, Z0
-	VFMADD231PS  Z6, Z5, Z2
-	VMOVUPS      128(R8)(R10*1), Z6
-	VFMADD231PS  Z6, Z4, Z1
-	VFMADD231PS  Z6, Z5, Z3
-	ADDQ         DX, DI
-	ADDQ         DX, DI
-	ADDQ         DX, DI
-	ADDQ         $+192, R8
-	ADDQ         $-3, R9
-	CMPQ         R9, $+3
-	JGE          loop6
-
-done7:
-	CMPQ R9, $+1
-	JLT  done9
-
-loop8:
-	VBROADCASTSS (DI), Z4
-	VBROADCASTSS 4(DI), Z5
-	VMOVUPS      (R8), Z6
-	VFMADD231PS  Z6, Z4, Z0
-	VFMADD231PS  Z6, Z5, Z2
-	VMOVUPS      (R8)(R10*1), Z6
-	VFMADD231PS  Z6, Z4, Z1
-	VFMADD231PS  Z6, Z5, Z3
-	ADDQ         DX, DI
-	ADDQ         $+64, R8
-	ADDQ         $-1, R9
-	CMPQ         R9, $+1
-	JGE          loop8
-
-done9:
-	ADDQ $+16, SI
-	ADDQ $-1, BX
-	CMPQ BX, $+1
-	JGE  loop4
 
 done5:
-	MOVQ 112(AX), DX
-
-	// Add finished chains.
-	MOVQ    72(AX), BX
-	TESTQ   BX, BX
-	JEQ     done10
-	MOVQ    152(AX), BX
-	MOVQ    104(AX), DX
-	VMOVUPS (BX), Z4
-	VADDPS  Z0, Z4, Z0
-	VMOVUPS 64(BX), Z4
-	VADDPS  Z1, Z4, Z1
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z4
-	VADDPS  Z2, Z4, Z2
-	VMOVUPS 64(BX), Z4
-	VADDPS  Z3, Z4, Z3
-	ADDQ    DX, BX
-	MOVQ    BX, 152(AX)
-	MOVQ    112(AX), DX
-
-done10:
-	// Add what C holds.
-	MOVQ    80(AX), BX
-	TESTQ   BX, BX
-	JEQ     done11
-	MOVQ    160(AX), BX
-	VMOVUPS (BX), Z4
-	VADDPS  Z0, Z4, Z0
-	VMOVUPS 64(BX), Z4
-	VADDPS  Z1, Z4, Z1
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z4
-	VADDPS  Z2, Z4, Z2
-	VMOVUPS 64(BX), Z4
-	VADDPS  Z3, Z4, Z3
-	ADDQ    DX, BX
-
-done11:
-	// Store.
-	MOVQ    160(AX), BX
-	VMOVUPS Z0, (BX)
-	VMOVUPS Z1, 64(BX)
-	ADDQ    DX, BX
-	VMOVUPS Z2, (BX)
-	VMOVUPS Z3, 64(BX)
-	ADDQ    DX, BX
-	MOVQ    BX, 160(AX)
-
-	// To the next tile.
-	ADDQ  $+8, CX
-	MOVQ  168(AX), DX
-	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
-	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
-	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
-	TESTQ CX, CX
-	JEQ   done3
-
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
-	MOVQ (AX), DX
-	ADDQ CX, DX
-	MOVQ DX, (AX)
-	MOVQ 16(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 16(AX)
-	JMP  panel1
-
-done3:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -7217,40 +4965,44 @@ TEXT ·gemm2x48AVX512(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
+	MOVQ 48(AX), CX
+	MOVQ CX, 208(AX)
 
-tile2:
+group2:
+	MOVQ 96(AX), CX
+	MOVQ CX, 192(AX)
+	MOVQ 80(AX), CX
+	MOVQ CX, 184(AX)
+	MOVQ 40(AX), CX
+	MOVQ CX, 200(AX)
+	MOVQ 64(AX), CX
+
+tile3:
 	// The chains start.
-	MOVQ    64(AX), DX
+	MOVQ    72(AX), DX
 	VMOVUPS (DX), Z0
 	VMOVUPS 64(DX), Z1
 	VMOVUPS 128(DX), Z2
 	VMOVAPS Z0, Z3
 	VMOVAPS Z1, Z4
 	VMOVAPS Z2, Z5
-	MOVQ    96(AX), DX
+	MOVQ    112(AX), DX
 	MOVQ    32(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done5
+	JLT     done7
 
-loop4:
+loop6:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	CMPQ R9, $+4
-	JLT  done7
+	JLT  done9
 
-loop6:
+loop8:
 	VBROADCASTSS (DI), Z6
 	VBROADCASTSS (DI)(DX*1), Z7
 	VMOVUPS      (R8), Z8
@@ -7299,13 +5051,13 @@ loop6:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop6
+	JGE          loop8
 
-done7:
+done9:
 	CMPQ R9, $+1
-	JLT  done9
+	JLT  done11
 
-loop8:
+loop10:
 	VBROADCASTSS (DI), Z6
 	VBROADCASTSS (DI)(DX*1), Z7
 	VMOVUPS      (R8), Z8
@@ -7321,46 +5073,46 @@ loop8:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop8
+	JGE          loop10
 
-done9:
+done11:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop4
+	JGE  loop6
 
-done5:
-	MOVQ 112(AX), BX
+done7:
+	MOVQ 128(AX), BX
 
 	// Add finished chains.
-	MOVQ    72(AX), SI
-	TESTQ   SI, SI
-	JEQ     done10
-	MOVQ    152(AX), SI
-	MOVQ    104(AX), BX
-	VMOVUPS (SI), Z6
-	VADDPS  Z0, Z6, Z0
-	VMOVUPS 64(SI), Z6
-	VADDPS  Z1, Z6, Z1
-	VMOVUPS 128(SI), Z6
-	VADDPS  Z2, Z6, Z2
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z6
-	VADDPS  Z3, Z6, Z3
-	VMOVUPS 64(SI), Z6
-	VADDPS  Z4, Z6, Z4
-	VMOVUPS 128(SI), Z6
-	VADDPS  Z5, Z6, Z5
-	ADDQ    BX, SI
-	MOVQ    SI, 152(AX)
-	MOVQ    112(AX), BX
-
-done10:
-	// Add what C holds.
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
-	JEQ     done11
-	MOVQ    160(AX), SI
+	JEQ     done12
+	MOVQ    184(AX), SI
+	MOVQ    120(AX), BX
+	VMOVUPS (SI), Z6
+	VADDPS  Z0, Z6, Z0
+	VMOVUPS 64(SI), Z6
+	VADDPS  Z1, Z6, Z1
+	VMOVUPS 128(SI), Z6
+	VADDPS  Z2, Z6, Z2
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z6
+	VADDPS  Z3, Z6, Z3
+	VMOVUPS 64(SI), Z6
+	VADDPS  Z4, Z6, Z4
+	VMOVUPS 128(SI), Z6
+	VADDPS  Z5, Z6, Z5
+	ADDQ    BX, SI
+	MOVQ    SI, 184(AX)
+	MOVQ    128(AX), BX
+
+done12:
+	// Add what C holds.
+	MOVQ    88(AX), SI
+	TESTQ   SI, SI
+	JEQ     done13
+	MOVQ    192(AX), SI
 	VMOVUPS (SI), Z6
 	VADDPS  Z0, Z6, Z0
 	VMOVUPS 64(SI), Z6
@@ -7376,9 +5128,9 @@ done10:
 	VADDPS  Z5, Z6, Z5
 	ADDQ    BX, SI
 
-done11:
+done13:
 	// Store.
-	MOVQ    160(AX), SI
+	MOVQ    192(AX), SI
 	VMOVUPS Z0, (SI)
 	VMOVUPS Z1, 64(SI)
 	VMOVUPS Z2, 128(SI)
@@ -7387,261 +5139,88 @@ done11:
 	VMOVUPS Z4, 64(SI)
 	VMOVUPS Z5, 128(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 160(AX)
+	MOVQ    SI, 192(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	MOVQ  168(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
+	MOVQ  DX, 200(AX)
 	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
+	JNE   tile3
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
-	JEQ   done3
+	JEQ   next4
 
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
+	// To the next blocks of columns.
+	MOVQ 96(AX), CX
+	ADDQ $+192, CX
+	MOVQ CX, 96(AX)
+	MOVQ 72(AX), CX
+	ADDQ $+192, CX
+	MOVQ CX, 72(AX)
+	MOVQ 168(AX), CX
+	MOVQ 80(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
+	MOVQ DX, 80(AX)
+	MOVQ 8(AX), CX
+	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 24(AX), CX
+	SHLQ $0x06, CX
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	JMP  group2
+
+next4:
+	MOVQ  56(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 56(AX)
+	TESTQ CX, CX
+	JEQ   done5
+
+	// To the next panel.
+	MOVQ 160(AX), CX
+	MOVQ 96(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 96(AX)
+	MOVQ 176(AX), CX
+	MOVQ 80(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 80(AX)
+	MOVQ 152(AX), CX
+	MOVQ 72(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 72(AX)
+	MOVQ 136(AX), CX
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 144(AX), CX
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
 	JMP  panel1
-
-done3:
-	// As it was.
-	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
-
-// func gemmTN2x48AVX512(task *gemmTask)
-// Requires: AVX, AVX512F
-TEXT ·gemmTN2x48AVX512(SB), NOSPLIT, $8-8
-	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
-	VLDMXCSR 4(SP)
-	MOVQ     task+0(FP), AX
-
-panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
-
-tile2:
-	// The chains start.
-	MOVQ    64(AX), DX
-	VMOVUPS (DX), Z0
-	VMOVUPS 64(DX), Z1
-	VMOVUPS 128(DX), Z2
-	VMOVAPS Z0, Z3
-	VMOVAPS Z1, Z4
-	VMOVAPS Z2, Z5
-	MOVQ    96(AX), DX
-	MOVQ    32(AX), BX
-	MOVQ    CX, DI
-	MOVQ    AX, SI
-	CMPQ    BX, $+1
-	JLT     done5
-
-loop4:
-	// A k block.
-	MOVQ (SI), R8
-	MOVQ 8(SI), R9
-	MOVQ R9, R10
-	SHLQ $0x06, R10
-	CMPQ R9, $+3
-	JLT  done7
-
-loop6:
-	VBROADCASTSS (DI), Z6
-	VBROADCASTSS 4(DI), Z7
-	VMOVUPS      (R8), Z8
-	VFMADD231PS  Z8, Z6, Z0
-	VFMADD231PS  Z8, Z7, Z3
-	VMOVUPS      (R8)(R10*1), Z8
-	VFMADD231PS  Z8, Z6, Z1
-	VFMADD231PS  Z8, Z7, Z4
-	VMOVUPS      (R8)(R10*2), Z8
-	VFMADD231PS  Z8, Z6, Z2
-	VFMADD231PS  Z8, Z7, Z5
-	VBROADCASTSS (DI)(DX*1), Z6
-	VBROADCASTSS 4(DI)(DX*1), Z7
-	VMOVUPS      64(R8), Z8
-	VFMADD231PS  Z8, Z6, Z0
-	VFMADD231PS  Z8, Z7, Z3
-	VMOVUPS      64(R8)(R10*1), Z8
-	VFMADD231PS  Z8, Z6, Z1
-	VFMADD231PS  Z8, Z7, Z4
-	VMOVUPS      64(R8)(R10*2), Z8
-	VFMADD231PS  Z8, Z6, Z2
-	VFMADD231PS  Z8, Z7, Z5
-	VBROADCASTSS (DI)(DX*2), Z6
-	VBROADCASTSS 4(DI)(DX*2), Z7
-	VMOVUPS      128(R8), Z8
-	VFMADD231PS  Z8, Z6, Z0
-	VFMADD231PS  Z8, Z7, Z3
-	VMOVUPS      128(R8)(R10*1), Z8
-	VFMADD231PS  Z8, Z6, Z1
-	VFMADD231PS  Z8, Z7, Z4
-	VMOVUPS      128(R8)(R10*2), Z8
-	VFMADD231PS  Z8, Z6, Z2
-	VFMADD231PS  Z8, Z7, Z5
-	ADDQ         DX, DI
-	ADDQ         DX, DI
-	ADDQ         DX, DI
-	ADDQ         $+192, R8
-	ADDQ         $-3, R9
-	CMPQ         R9, $+3
-	JGE          loop6
-
-done7:
-	CMPQ R9, $+1
-	JLT  done9
-
-loop8:
-	VBROADCASTSS (DI), Z6
-	VBROADCASTSS 4(DI), Z7
-	VMOVUPS      (R8), Z8
-	VFMADD231PS  Z8, Z6, Z0
-	VFMADD231PS  Z8, Z7, Z3
-	VMOVUPS      (R8)(R10*1), Z8
-	VFMADD231PS  Z8, Z6, Z1
-	VFMADD231PS  Z8, Z7, Z4
-	VMOVUPS      (R8)(R10*2), Z8
-	VFMADD231PS  Z8, Z6, Z2
-	VFMADD231PS  Z8, Z7, Z5
-	ADDQ         DX, DI
-	ADDQ         $+64, R8
-	ADDQ         $-1, R9
-	CMPQ         R9, $+1
-	JGE          loop8
-
-done9:
-	ADDQ $+16, SI
-	ADDQ $-1, BX
-	CMPQ BX, $+1
-	JGE  loop4
 
 done5:
-	MOVQ 112(AX), DX
-
-	// Add finished chains.
-	MOVQ    72(AX), BX
-	TESTQ   BX, BX
-	JEQ     done10
-	MOVQ    152(AX), BX
-	MOVQ    104(AX), DX
-	VMOVUPS (BX), Z6
-	VADDPS  Z0, Z6, Z0
-	VMOVUPS 64(BX), Z6
-	VADDPS  Z1, Z6, Z1
-	VMOVUPS 128(BX), Z6
-	VADDPS  Z2, Z6, Z2
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z6
-	VADDPS  Z3, Z6, Z3
-	VMOVUPS 64(BX), Z6
-	VADDPS  Z4, Z6, Z4
-	VMOVUPS 128(BX), Z6
-	VADDPS  Z5, Z6, Z5
-	ADDQ    DX, BX
-	MOVQ    BX, 152(AX)
-	MOVQ    112(AX), DX
-
-done10:
-	// Add what C holds.
-	MOVQ    80(AX), BX
-	TESTQ   BX, BX
-	JEQ     done11
-	MOVQ    160(AX), BX
-	VMOVUPS (BX), Z6
-	VADDPS  Z0, Z6, Z0
-	VMOVUPS 64(BX), Z6
-	VADDPS  Z1, Z6, Z1
-	VMOVUPS 128(BX), Z6
-	VADDPS  Z2, Z6, Z2
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z6
-	VADDPS  Z3, Z6, Z3
-	VMOVUPS 64(BX), Z6
-	VADDPS  Z4, Z6, Z4
-	VMOVUPS 128(BX), Z6
-	VADDPS  Z5, Z6, Z5
-	ADDQ    DX, BX
-
-done11:
-	// Store.
-	MOVQ    160(AX), BX
-	VMOVUPS Z0, (BX)
-	VMOVUPS Z1, 64(BX)
-	VMOVUPS Z2, 128(BX)
-	ADDQ    DX, BX
-	VMOVUPS Z3, (BX)
-	VMOVUPS Z4, 64(BX)
-	VMOVUPS Z5, 128(BX)
-	ADDQ    DX, BX
-	MOVQ    BX, 160(AX)
-
-	// To the next tile.
-	ADDQ  $+8, CX
-	MOVQ  168(AX), DX
-	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
-	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
-	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
-	TESTQ CX, CX
-	JEQ   done3
-
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
-	MOVQ (AX), DX
-	ADDQ CX, DX
-	MOVQ DX, (AX)
-	MOVQ 16(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 16(AX)
-	JMP  panel1
-
-done3:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -7659,17 +5238,21 @@ TEXT ·gemm2x64AVX512(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
+	MOVQ 48(AX), CX
+	MOVQ CX, 208(AX)
 
-tile2:
+group2:
+	MOVQ 96(AX), CX
+	MOVQ CX, 192(AX)
+	MOVQ 80(AX), CX
+	MOVQ CX, 184(AX)
+	MOVQ 40(AX), CX
+	MOVQ CX, 200(AX)
+	MOVQ 64(AX), CX
+
+tile3:
 	// The chains start.
-	MOVQ    64(AX), DX
+	MOVQ    72(AX), DX
 	VMOVUPS (DX), Z0
 	VMOVUPS 64(DX), Z1
 	VMOVUPS 128(DX), Z2
@@ -7678,14 +5261,14 @@ tile2:
 	VMOVAPS Z1, Z5
 	VMOVAPS Z2, Z6
 	VMOVAPS Z3, Z7
-	MOVQ    96(AX), DX
+	MOVQ    112(AX), DX
 	MOVQ    32(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done5
+	JLT     done7
 
-loop4:
+loop6:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
@@ -7695,9 +5278,9 @@ loop4:
 	ADDQ R10, R11
 	ADDQ R10, R11
 	CMPQ R9, $+4
-	JLT  done7
+	JLT  done9
 
-loop6:
+loop8:
 	VBROADCASTSS (DI), Z8
 	VBROADCASTSS (DI)(DX*1), Z9
 	VMOVUPS      (R8), Z10
@@ -7759,13 +5342,13 @@ loop6:
 	ADDQ         $+256, R11
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop6
+	JGE          loop8
 
-done7:
+done9:
 	CMPQ R9, $+1
-	JLT  done9
+	JLT  done11
 
-loop8:
+loop10:
 	VBROADCASTSS (DI), Z8
 	VBROADCASTSS (DI)(DX*1), Z9
 	VMOVUPS      (R8), Z10
@@ -7785,50 +5368,50 @@ loop8:
 	ADDQ         $+64, R11
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop8
+	JGE          loop10
 
-done9:
+done11:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop4
+	JGE  loop6
 
-done5:
-	MOVQ 112(AX), BX
+done7:
+	MOVQ 128(AX), BX
 
 	// Add finished chains.
-	MOVQ    72(AX), SI
-	TESTQ   SI, SI
-	JEQ     done10
-	MOVQ    152(AX), SI
-	MOVQ    104(AX), BX
-	VMOVUPS (SI), Z8
-	VADDPS  Z0, Z8, Z0
-	VMOVUPS 64(SI), Z8
-	VADDPS  Z1, Z8, Z1
-	VMOVUPS 128(SI), Z8
-	VADDPS  Z2, Z8, Z2
-	VMOVUPS 192(SI), Z8
-	VADDPS  Z3, Z8, Z3
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z8
-	VADDPS  Z4, Z8, Z4
-	VMOVUPS 64(SI), Z8
-	VADDPS  Z5, Z8, Z5
-	VMOVUPS 128(SI), Z8
-	VADDPS  Z6, Z8, Z6
-	VMOVUPS 192(SI), Z8
-	VADDPS  Z7, Z8, Z7
-	ADDQ    BX, SI
-	MOVQ    SI, 152(AX)
-	MOVQ    112(AX), BX
-
-done10:
-	// Add what C holds.
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
-	JEQ     done11
-	MOVQ    160(AX), SI
+	JEQ     done12
+	MOVQ    184(AX), SI
+	MOVQ    120(AX), BX
+	VMOVUPS (SI), Z8
+	VADDPS  Z0, Z8, Z0
+	VMOVUPS 64(SI), Z8
+	VADDPS  Z1, Z8, Z1
+	VMOVUPS 128(SI), Z8
+	VADDPS  Z2, Z8, Z2
+	VMOVUPS 192(SI), Z8
+	VADDPS  Z3, Z8, Z3
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z8
+	VADDPS  Z4, Z8, Z4
+	VMOVUPS 64(SI), Z8
+	VADDPS  Z5, Z8, Z5
+	VMOVUPS 128(SI), Z8
+	VADDPS  Z6, Z8, Z6
+	VMOVUPS 192(SI), Z8
+	VADDPS  Z7, Z8, Z7
+	ADDQ    BX, SI
+	MOVQ    SI, 184(AX)
+	MOVQ    128(AX), BX
+
+done12:
+	// Add what C holds.
+	MOVQ    88(AX), SI
+	TESTQ   SI, SI
+	JEQ     done13
+	MOVQ    192(AX), SI
 	VMOVUPS (SI), Z8
 	VADDPS  Z0, Z8, Z0
 	VMOVUPS 64(SI), Z8
@@ -7848,9 +5431,9 @@ done10:
 	VADDPS  Z7, Z8, Z7
 	ADDQ    BX, SI
 
-done11:
+done13:
 	// Store.
-	MOVQ    160(AX), SI
+	MOVQ    192(AX), SI
 	VMOVUPS Z0, (SI)
 	VMOVUPS Z1, 64(SI)
 	VMOVUPS Z2, 128(SI)
@@ -7861,290 +5444,94 @@ done11:
 	VMOVUPS Z6, 128(SI)
 	VMOVUPS Z7, 192(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 160(AX)
+	MOVQ    SI, 192(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	MOVQ  168(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
+	MOVQ  DX, 200(AX)
 	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
+	JNE   tile3
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
-	JEQ   done3
+	JEQ   next4
 
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
+	// To the next blocks of columns.
+	MOVQ 96(AX), CX
+	ADDQ $+256, CX
+	MOVQ CX, 96(AX)
+	MOVQ 72(AX), CX
+	ADDQ $+256, CX
+	MOVQ CX, 72(AX)
+	MOVQ 168(AX), CX
+	MOVQ 80(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
+	MOVQ DX, 80(AX)
+	MOVQ 8(AX), CX
+	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 24(AX), CX
+	SHLQ $0x06, CX
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	JMP  group2
+
+next4:
+	MOVQ  56(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 56(AX)
+	TESTQ CX, CX
+	JEQ   done5
+
+	// To the next panel.
+	MOVQ 160(AX), CX
+	MOVQ 96(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 96(AX)
+	MOVQ 176(AX), CX
+	MOVQ 80(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 80(AX)
+	MOVQ 152(AX), CX
+	MOVQ 72(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 72(AX)
+	MOVQ 136(AX), CX
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 144(AX), CX
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
 	JMP  panel1
-
-done3:
-	// As it was.
-	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
-
-// func gemmTN2x64AVX512(task *gemmTask)
-// Requires: AVX, AVX512F
-TEXT ·gemmTN2x64AVX512(SB), NOSPLIT, $8-8
-	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
-	VLDMXCSR 4(SP)
-	MOVQ     task+0(FP), AX
-
-panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
-
-tile2:
-	// The chains start.
-	MOVQ    64(AX), DX
-	VMOVUPS (DX), Z0
-	VMOVUPS 64(DX), Z1
-	VMOVUPS 128(DX), Z2
-	VMOVUPS 192(DX), Z3
-	VMOVAPS Z0, Z4
-	VMOVAPS Z1, Z5
-	VMOVAPS Z2, Z6
-	VMOVAPS Z3, Z7
-	MOVQ    96(AX), DX
-	MOVQ    32(AX), BX
-	MOVQ    CX, DI
-	MOVQ    AX, SI
-	CMPQ    BX, $+1
-	JLT     done5
-
-loop4:
-	// A k block.
-	MOVQ (SI), R8
-	MOVQ 8(SI), R9
-	MOVQ R9, R10
-	SHLQ $0x06, R10
-	LEAQ (R8)(R10*1), R11
-	ADDQ R10, R11
-	ADDQ R10, R11
-	CMPQ R9, $+3
-	JLT  done7
-
-loop6:
-	VBROADCASTSS (DI), Z8
-	VBROADCASTSS 4(DI), Z9
-	VMOVUPS      (R8), Z10
-	VFMADD231PS  Z10, Z8, Z0
-	VFMADD231PS  Z10, Z9, Z4
-	VMOVUPS      (R8)(R10*1), Z10
-	VFMADD231PS  Z10, Z8, Z1
-	VFMADD231PS  Z10, Z9, Z5
-	VMOVUPS      (R8)(R10*2), Z10
-	VFMADD231PS  Z10, Z8, Z2
-	VFMADD231PS  Z10, Z9, Z6
-	VMOVUPS      (R11), Z10
-	VFMADD231PS  Z10, Z8, Z3
-	VFMADD231PS  Z10, Z9, Z7
-	VBROADCASTSS (DI)(DX*1), Z8
-	VBROADCASTSS 4(DI)(DX*1), Z9
-	VMOVUPS      64(R8), Z10
-	VFMADD231PS  Z10, Z8, Z0
-	VFMADD231PS  Z10, Z9, Z4
-	VMOVUPS      64(R8)(R10*1), Z10
-	VFMADD231PS  Z10, Z8, Z1
-	VFMADD231PS  Z10, Z9, Z5
-	VMOVUPS      64(R8)(R10*2), Z10
-	VFMADD231PS  Z10, Z8, Z2
-	VFMADD231PS  Z10, Z9, Z6
-	VMOVUPS      64(R11), Z10
-	VFMADD231PS  Z10, Z8, Z3
-	VFMADD231PS  Z10, Z9, Z7
-	VBROADCASTSS (DI)(DX*2), Z8
-	VBROADCASTSS 4(DI)(DX*2), Z9
-	VMOVUPS      128(R8), Z10
-	VFMADD231PS  Z10, Z8, Z0
-	VFMADD231PS  Z10, Z9, Z4
-	VMOVUPS      128(R8)(R10*1), Z10
-	VFMADD231PS  Z10, Z8, Z1
-	VFMADD231PS  Z10, Z9, Z5
-	VMOVUPS      128(R8)(R10*2), Z10
-	VFMADD231PS  Z10, Z8, Z2
-	VFMADD231PS  Z10, Z9, Z6
-	VMOVUPS      128(R11), Z10
-	VFMADD231PS  Z10, Z8, Z3
-	VFMADD231PS  Z10, Z9, Z7
-	ADDQ         DX, DI
-	ADDQ         DX, DI
-	ADDQ         DX, DI
-	ADDQ         $+192, R8
-	ADDQ         $+192, R11
-	ADDQ         $-3, R9
-	CMPQ         R9, $+3
-	JGE          loop6
-
-done7:
-	CMPQ R9, $+1
-	JLT  done9
-
-loop8:
-	VBROADCASTSS (DI), Z8
-	VBROADCASTSS 4(DI), Z9
-	VMOVUPS      (R8), Z10
-	VFMADD231PS  Z10, Z8, Z0
-	VFMADD231PS  Z10, Z9, Z4
-	VMOVUPS      (R8)(R10*1), Z10
-	VFMADD231PS  Z10, Z8, Z1
-	VFMADD231PS  Z10, Z9, Z5
-	VMOVUPS      (R8)(R10*2), Z10
-	VFMADD231PS  Z10, Z8, Z2
-	VFMADD231PS  Z10, Z9, Z6
-	VMOVUPS      (R11), Z10
-	VFMADD231PS  Z10, Z8, Z3
-	VFMADD231PS  Z10, Z9, Z7
-	ADDQ         DX, DI
-	ADDQ         $+64, R8
-	ADDQ         $+64, R11
-	ADDQ         $-1, R9
-	CMPQ         R9, $+1
-	JGE          loop8
-
-done9:
-	ADDQ $+16, SI
-	ADDQ $-1, BX
-	CMPQ BX, $+1
-	JGE  loop4
 
 done5:
-	MOVQ 112(AX), DX
-
-	// Add finished chains.
-	MOVQ    72(AX), BX
-	TESTQ   BX, BX
-	JEQ     done10
-	MOVQ    152(AX), BX
-	MOVQ    104(AX), DX
-	VMOVUPS (BX), Z8
-	VADDPS  Z0, Z8, Z0
-	VMOVUPS 64(BX), Z8
-	VADDPS  Z1, Z8, Z1
-	VMOVUPS 128(BX), Z8
-	VADDPS  Z2, Z8, Z2
-	VMOVUPS 192(BX), Z8
-	VADDPS  Z3, Z8, Z3
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z8
-	VADDPS  Z4, Z8, Z4
-	VMOVUPS 64(BX), Z8
-	VADDPS  Z5, Z8, Z5
-	VMOVUPS 128(BX), Z8
-	VADDPS  Z6, Z8, Z6
-	VMOVUPS 192(BX), Z8
-	VADDPS  Z7, Z8, Z7
-	ADDQ    DX, BX
-	MOVQ    BX, 152(AX)
-	MOVQ    112(AX), DX
-
-done10:
-	// Add what C holds.
-	MOVQ    80(AX), BX
-	TESTQ   BX, BX
-	JEQ     done11
-	MOVQ    160(AX), BX
-	VMOVUPS (BX), Z8
-	VADDPS  Z0, Z8, Z0
-	VMOVUPS 64(BX), Z8
-	VADDPS  Z1, Z8, Z1
-	VMOVUPS 128(BX), Z8
-	VADDPS  Z2, Z8, Z2
-	VMOVUPS 192(BX), Z8
-	VADDPS  Z3, Z8, Z3
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z8
-	VADDPS  Z4, Z8, Z4
-	VMOVUPS 64(BX), Z8
-	VADDPS  Z5, Z8, Z5
-	VMOVUPS 128(BX), Z8
-	VADDPS  Z6, Z8, Z6
-	VMOVUPS 192(BX), Z8
-	VADDPS  Z7, Z8, Z7
-	ADDQ    DX, BX
-
-done11:
-	// Store.
-	MOVQ    160(AX), BX
-	VMOVUPS Z0, (BX)
-	VMOVUPS Z1, 64(BX)
-	VMOVUPS Z2, 128(BX)
-	VMOVUPS Z3, 192(BX)
-	ADDQ    DX, BX
-	VMOVUPS Z4, (BX)
-	VMOVUPS Z5, 64(BX)
-	VMOVUPS Z6, 128(BX)
-	VMOVUPS Z7, 192(BX)
-	ADDQ    DX, BX
-	MOVQ    BX, 160(AX)
-
-	// To the next tile.
-	ADDQ  $+8, CX
-	MOVQ  168(AX), DX
-	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
-	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
-	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
-	TESTQ CX, CX
-	JEQ   done3
-
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
-	MOVQ (AX), DX
-	ADDQ CX, DX
-	MOVQ DX, (AX)
-	MOVQ 16(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 16(AX)
-	JMP  panel1
-
-done3:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -8162,37 +5549,41 @@ TEXT ·gemm3x16AVX512(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
+	MOVQ 48(AX), CX
+	MOVQ CX, 208(AX)
 
-tile2:
+group2:
+	MOVQ 96(AX), CX
+	MOVQ CX, 192(AX)
+	MOVQ 80(AX), CX
+	MOVQ CX, 184(AX)
+	MOVQ 40(AX), CX
+	MOVQ CX, 200(AX)
+	MOVQ 64(AX), CX
+
+tile3:
 	// The chains start.
-	MOVQ    64(AX), DX
+	MOVQ    72(AX), DX
 	VMOVUPS (DX), Z0
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
-	MOVQ    96(AX), DX
+	MOVQ    112(AX), DX
 	MOVQ    32(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done5
+	JLT     done7
 
-loop4:
+loop6:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	CMPQ R9, $+4
-	JLT  done7
+	JLT  done9
 
-loop6:
+loop8:
 	VMOVUPS      (R8), Z3
 	VBROADCASTSS (DI), Z4
 	VFMADD231PS  Z3, Z4, Z0
@@ -8225,13 +5616,13 @@ loop6:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop6
+	JGE          loop8
 
-done7:
+done9:
 	CMPQ R9, $+1
-	JLT  done9
+	JLT  done11
 
-loop8:
+loop10:
 	VMOVUPS      (R8), Z3
 	VBROADCASTSS (DI), Z4
 	VFMADD231PS  Z3, Z4, Z0
@@ -8243,41 +5634,41 @@ loop8:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop8
+	JGE          loop10
 
-done9:
+done11:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop4
+	JGE  loop6
 
-done5:
-	MOVQ 112(AX), BX
+done7:
+	MOVQ 128(AX), BX
 
 	// Add finished chains.
-	MOVQ    72(AX), SI
-	TESTQ   SI, SI
-	JEQ     done10
-	MOVQ    152(AX), SI
-	MOVQ    104(AX), BX
-	VMOVUPS (SI), Z3
-	VADDPS  Z0, Z3, Z0
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z3
-	VADDPS  Z1, Z3, Z1
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z3
-	VADDPS  Z2, Z3, Z2
-	ADDQ    BX, SI
-	MOVQ    SI, 152(AX)
-	MOVQ    112(AX), BX
-
-done10:
-	// Add what C holds.
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
-	JEQ     done11
-	MOVQ    160(AX), SI
+	JEQ     done12
+	MOVQ    184(AX), SI
+	MOVQ    120(AX), BX
+	VMOVUPS (SI), Z3
+	VADDPS  Z0, Z3, Z0
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z3
+	VADDPS  Z1, Z3, Z1
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z3
+	VADDPS  Z2, Z3, Z2
+	ADDQ    BX, SI
+	MOVQ    SI, 184(AX)
+	MOVQ    128(AX), BX
+
+done12:
+	// Add what C holds.
+	MOVQ    88(AX), SI
+	TESTQ   SI, SI
+	JEQ     done13
+	MOVQ    192(AX), SI
 	VMOVUPS (SI), Z3
 	VADDPS  Z0, Z3, Z0
 	ADDQ    BX, SI
@@ -8288,240 +5679,86 @@ done10:
 	VADDPS  Z2, Z3, Z2
 	ADDQ    BX, SI
 
-done11:
+done13:
 	// Store.
-	MOVQ    160(AX), SI
+	MOVQ    192(AX), SI
 	VMOVUPS Z0, (SI)
 	ADDQ    BX, SI
 	VMOVUPS Z1, (SI)
 	ADDQ    BX, SI
 	VMOVUPS Z2, (SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 160(AX)
+	MOVQ    SI, 192(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	MOVQ  168(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
+	MOVQ  DX, 200(AX)
 	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
+	JNE   tile3
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
-	JEQ   done3
+	JEQ   next4
 
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
+	// To the next blocks of columns.
+	MOVQ 96(AX), CX
+	ADDQ $+64, CX
+	MOVQ CX, 96(AX)
+	MOVQ 72(AX), CX
+	ADDQ $+64, CX
+	MOVQ CX, 72(AX)
+	MOVQ 168(AX), CX
+	MOVQ 80(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
+	MOVQ DX, 80(AX)
+	MOVQ 8(AX), CX
+	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
+	MOVQ 24(AX), CX
+	SHLQ $0x06, CX
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	JMP  group2
+
+next4:
+	MOVQ  56(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 56(AX)
+	TESTQ CX, CX
+	JEQ   done5
+
+	// To the next panel.
+	MOVQ 160(AX), CX
+	MOVQ 96(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 96(AX)
+	MOVQ 176(AX), CX
+	MOVQ 80(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 80(AX)
+	MOVQ 152(AX), CX
+	MOVQ 72(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 72(AX)
+	MOVQ 136(AX), CX
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 144(AX), CX
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
 	JMP  panel1
-
-done3:
-	// As it was.
-	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
-
-// func gemmTN3x16AVX512(task *gemmTask)
-// Requires: AVX, AVX512F
-TEXT ·gemmTN3x16AVX512(SB), NOSPLIT, $8-8
-	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
-	VLDMXCSR 4(SP)
-	MOVQ     task+0(FP), AX
-
-panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
-
-tile2:
-	// The chains start.
-	MOVQ    64(AX), DX
-	VMOVUPS (DX), Z0
-	VMOVAPS Z0, Z1
-	VMOVAPS Z0, Z2
-	MOVQ    96(AX), DX
-	MOVQ    32(AX), BX
-	MOVQ    CX, DI
-	MOVQ    AX, SI
-	CMPQ    BX, $+1
-	JLT     done5
-
-loop4:
-	// A k block.
-	MOVQ (SI), R8
-	MOVQ 8(SI), R9
-	MOVQ R9, R10
-	SHLQ $0x06, R10
-	CMPQ R9, $+3
-	JLT  done7
-
-loop6:
-	VMOVUPS      (R8), Z3
-	VBROADCASTSS (DI), Z4
-	VFMADD231PS  Z3, Z4, Z0
-	VBROADCASTSS 4(DI), Z4
-	VFMADD231PS  Z3, Z4, Z1
-	VBROADCASTSS 8(DI), Z4
-	VFMADD231PS  Z3, Z4, Z2
-	VMOVUPS      64(R8), Z3
-	VBROADCASTSS (DI)(DX*1), Z4
-	VFMADD231PS  Z3, Z4, Z0
-	VBROADCASTSS 4(DI)(DX*1), Z4
-	VFMADD231PS  Z3, Z4, Z1
-	VBROADCASTSS 8(DI)(DX*1), Z4
-	VFMADD231PS  Z3, Z4, Z2
-	VMOVUPS      128(R8), Z3
-	VBROADCASTSS (DI)(DX*2), Z4
-	VFMADD231PS  Z3, Z4, Z0
-	VBROADCASTSS 4(DI)(DX*2), Z4
-	VFMADD231PS  Z3, Z4, Z1
-	VBROADCASTSS 8(DI)(DX*2), Z4
-	VFMADD231PS  Z3, Z4, Z2
-	ADDQ         DX, DI
-	ADDQ         DX, DI
-	ADDQ         DX, DI
-	ADDQ         $+192, R8
-	ADDQ         $-3, R9
-	CMPQ         R9, $+3
-	JGE          loop6
-
-done7:
-	CMPQ R9, $+1
-	JLT  done9
-
-loop8:
-	VMOVUPS      (R8), Z3
-	VBROADCASTSS (DI), Z4
-	VFMADD231PS  Z3, Z4, Z0
-	VBROADCASTSS 4(DI), Z4
-	VFMADD231PS  Z3, Z4, Z1
-	VBROADCASTSS 8(DI), Z4
-	VFMADD231PS  Z3, Z4, Z2
-	ADDQ         DX, DI
-	ADDQ         $+64, R8
-	ADDQ         $-1, R9
-	CMPQ         R9, $+1
-	JGE          loop8
-
-done9:
-	ADDQ $+16, SI
-	ADDQ $-1, BX
-	CMPQ BX, $+1
-	JGE  loop4
 
 done5:
-	MOVQ 112(AX), DX
-
-	// Add finished chains.
-	MOVQ    72(AX), BX
-	TESTQ   BX, BX
-	JEQ     done10
-	MOVQ    152(AX), BX
-	MOVQ    104(AX), DX
-	VMOVUPS (BX), Z3
-	VADDPS  Z0, Z3, Z0
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z3
-	VADDPS  Z1, Z3, Z1
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z3
-	VADDPS  Z2, Z3, Z2
-	ADDQ    DX, BX
-	MOVQ    BX, 152(AX)
-	MOVQ    112(AX), DX
-
-done10:
-	// Add what C holds.
-	MOVQ    80(AX), BX
-	TESTQ   BX, BX
-	JEQ     done11
-	MOVQ    160(AX), BX
-	VMOVUPS (BX), Z3
-	VADDPS  Z0, Z3, Z0
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z3
-	VADDPS  Z1, Z3, Z1
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z3
-	VADDPS  Z2, Z3, Z2
-	ADDQ    DX, BX
-
-done11:
-	// Store.
-	MOVQ    160(AX), BX
-	VMOVUPS Z0, (BX)
-	ADDQ    DX, BX
-	VMOVUPS Z1, (BX)
-	ADDQ    DX, BX
-	VMOVUPS Z2, (BX)
-	ADDQ    DX, BX
-	MOVQ    BX, 160(AX)
-
-	// To the next tile.
-	ADDQ  $+12, CX
-	MOVQ  168(AX), DX
-	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
-	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
-	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
-	TESTQ CX, CX
-	JEQ   done3
-
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
-	MOVQ (AX), DX
-	ADDQ CX, DX
-	MOVQ DX, (AX)
-	MOVQ 16(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 16(AX)
-	JMP  panel1
-
-done3:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -8539,40 +5776,44 @@ TEXT ·gemm3x32AVX512(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
+	MOVQ 48(AX), CX
+	MOVQ CX, 208(AX)
 
-tile2:
+group2:
+	MOVQ 96(AX), CX
+	MOVQ CX, 192(AX)
+	MOVQ 80(AX), CX
+	MOVQ CX, 184(AX)
+	MOVQ 40(AX), CX
+	MOVQ CX, 200(AX)
+	MOVQ 64(AX), CX
+
+tile3:
 	// The chains start.
-	MOVQ    64(AX), DX
+	MOVQ    72(AX), DX
 	VMOVUPS (DX), Z0
 	VMOVUPS 64(DX), Z1
 	VMOVAPS Z0, Z2
 	VMOVAPS Z1, Z3
 	VMOVAPS Z0, Z4
 	VMOVAPS Z1, Z5
-	MOVQ    96(AX), DX
+	MOVQ    112(AX), DX
 	MOVQ    32(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done5
+	JLT     done7
 
-loop4:
+loop6:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	CMPQ R9, $+4
-	JLT  done7
+	JLT  done9
 
-loop6:
+loop8:
 	VMOVUPS      (R8), Z6
 	VMOVUPS      (R8)(R10*1), Z7
 	VBROADCASTSS (DI), Z8
@@ -8621,13 +5862,13 @@ loop6:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop6
+	JGE          loop8
 
-done7:
+done9:
 	CMPQ R9, $+1
-	JLT  done9
+	JLT  done11
 
-loop8:
+loop10:
 	VMOVUPS      (R8), Z6
 	VMOVUPS      (R8)(R10*1), Z7
 	VBROADCASTSS (DI), Z8
@@ -8643,47 +5884,47 @@ loop8:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop8
+	JGE          loop10
 
-done9:
+done11:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop4
+	JGE  loop6
 
-done5:
-	MOVQ 112(AX), BX
+done7:
+	MOVQ 128(AX), BX
 
 	// Add finished chains.
-	MOVQ    72(AX), SI
-	TESTQ   SI, SI
-	JEQ     done10
-	MOVQ    152(AX), SI
-	MOVQ    104(AX), BX
-	VMOVUPS (SI), Z6
-	VADDPS  Z0, Z6, Z0
-	VMOVUPS 64(SI), Z6
-	VADDPS  Z1, Z6, Z1
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z6
-	VADDPS  Z2, Z6, Z2
-	VMOVUPS 64(SI), Z6
-	VADDPS  Z3, Z6, Z3
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z6
-	VADDPS  Z4, Z6, Z4
-	VMOVUPS 64(SI), Z6
-	VADDPS  Z5, Z6, Z5
-	ADDQ    BX, SI
-	MOVQ    SI, 152(AX)
-	MOVQ    112(AX), BX
-
-done10:
-	// Add what C holds.
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
-	JEQ     done11
-	MOVQ    160(AX), SI
+	JEQ     done12
+	MOVQ    184(AX), SI
+	MOVQ    120(AX), BX
+	VMOVUPS (SI), Z6
+	VADDPS  Z0, Z6, Z0
+	VMOVUPS 64(SI), Z6
+	VADDPS  Z1, Z6, Z1
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z6
+	VADDPS  Z2, Z6, Z2
+	VMOVUPS 64(SI), Z6
+	VADDPS  Z3, Z6, Z3
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z6
+	VADDPS  Z4, Z6, Z4
+	VMOVUPS 64(SI), Z6
+	VADDPS  Z5, Z6, Z5
+	ADDQ    BX, SI
+	MOVQ    SI, 184(AX)
+	MOVQ    128(AX), BX
+
+done12:
+	// Add what C holds.
+	MOVQ    88(AX), SI
+	TESTQ   SI, SI
+	JEQ     done13
+	MOVQ    192(AX), SI
 	VMOVUPS (SI), Z6
 	VADDPS  Z0, Z6, Z0
 	VMOVUPS 64(SI), Z6
@@ -8700,9 +5941,9 @@ done10:
 	VADDPS  Z5, Z6, Z5
 	ADDQ    BX, SI
 
-done11:
+done13:
 	// Store.
-	MOVQ    160(AX), SI
+	MOVQ    192(AX), SI
 	VMOVUPS Z0, (SI)
 	VMOVUPS Z1, 64(SI)
 	ADDQ    BX, SI
@@ -8712,265 +5953,83 @@ done11:
 	VMOVUPS Z4, (SI)
 	VMOVUPS Z5, 64(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 160(AX)
+	MOVQ    SI, 192(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	MOVQ  168(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
+	MOVQ  DX, 200(AX)
 	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
+	JNE   tile3
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
-	JEQ   done3
+	JEQ   next4
 
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
+	// To the next blocks of columns.
+	MOVQ 96(AX), CX
+	ADDQ $+128, CX
+	MOVQ CX, 96(AX)
+	MOVQ 72(AX), CX
+	ADDQ $+128, CX
+	MOVQ CX, 72(AX)
+	MOVQ 168(AX), CX
+	MOVQ 80(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
+	MOVQ DX, 80(AX)
+	MOVQ 8(AX), CX
+	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 24(AX), CX
+	SHLQ $0x06, CX
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	JMP  group2
+
+next4:
+	MOVQ  56(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 56(AX)
+	TESTQ CX, CX
+	JEQ   done5
+
+	// To the next panel.
+	MOVQ 160(AX), CX
+	MOVQ 96(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 96(AX)
+	MOVQ 176(AX), CX
+	MOVQ 80(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 80(AX)
+	MOVQ 152(AX), CX
+	MOVQ 72(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 72(AX)
+	MOVQ 136(AX), CX
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 144(AX), CX
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
 	JMP  panel1
-
-done3:
-	// As it was.
-	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
-
-// func gemmTN3x32AVX512(task *gemmTask)
-// Requires: AVX, AVX512F
-TEXT ·gemmTN3x32AVX512(SB), NOSPLIT, $8-8
-	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
-	VLDMXCSR 4(SP)
-	MOVQ     task+0(FP), AX
-
-panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
-
-tile2:
-	// The chains start.
-	MOVQ    64(AX), DX
-	VMOVUPS (DX), Z0
-	VMOVUPS 64(DX), Z1
-	VMOVAPS Z0, Z2
-	VMOVAPS Z1, Z3
-	VMOVAPS Z0, Z4
-	VMOVAPS Z1, Z5
-	MOVQ    96(AX), DX
-	MOVQ    32(AX), BX
-	MOVQ    CX, DI
-	MOVQ    AX, SI
-	CMPQ    BX, $+1
-	JLT     done5
-
-loop4:
-	// A k block.
-	MOVQ (SI), R8
-	MOVQ 8(SI), R9
-	MOVQ R9, R10
-	SHLQ $0x06, R10
-	CMPQ R9, $+3
-	JLT  done7
-
-loop6:
-	VMOVUPS      (R8), Z6
-	VMOVUPS      (R8)(R10*1), Z7
-	VBROADCASTSS (DI), Z8
-	VFMADD231PS  Z6, Z8, Z0
-	VFMADD231PS  Z7, Z8, Z1
-	VBROADCASTSS 4(DI), Z8
-	VFMADD231PS  Z6, Z8, Z2
-	VFMADD231PS  Z7, Z8, Z3
-	VBROADCASTSS 8(DI), Z8
-	VFMADD231PS  Z6, Z8, Z4
-	VFMADD231PS  Z7, Z8, Z5
-	VMOVUPS      64(R8), Z6
-	VMOVUPS      64(R8)(R10*1), Z7
-	VBROADCASTSS (DI)(DX*1), Z8
-	VFMADD231PS  Z6, Z8, Z0
-	VFMADD231PS  Z7, Z8, Z1
-	VBROADCASTSS 4(DI)(DX*1), Z8
-	VFMADD231PS  Z6, Z8, Z2
-	VFMADD231PS  Z7, Z8, Z3
-	VBROADCASTSS 8(DI)(DX*1), Z8
-	VFMADD231PS  Z6, Z8, Z4
-	VFMADD231PS  Z7, Z8, Z5
-	VMOVUPS      128(R8), Z6
-	VMOVUPS      128(R8)(R10*1), Z7
-	VBROADCASTSS (DI)(DX*2), Z8
-	VFMADD231PS  Z6, Z8, Z0
-	VFMADD231PS  Z7, Z8, Z1
-	VBROADCASTSS 4(DI)(DX*2), Z8
-	VFMADD231PS  Z6, Z8, Z2
-	VFMADD231PS  Z7, Z8, Z3
-	VBROADCASTSS 8(DI)(DX*2), Z8
-	VFMADD231PS  Z6, Z8, Z4
-	VFMADD231PS  Z7, Z8, Z5
-	ADDQ         DX, DI
-	ADDQ         DX, DI
-	ADDQ         DX, DI
-	ADDQ         $+192, R8
-	ADDQ         $-3, R9
-	CMPQ         R9, $+3
-	JGE          loop6
-
-done7:
-	CMPQ R9, $+1
-	JLT  done9
-
-loop8:
-	VMOVUPS      (R8), Z6
-	VMOVUPS      (R8)(R10*1), Z7
-	VBROADCASTSS (DI), Z8
-	VFMADD231PS  Z6, Z8, Z0
-	VFMADD231PS  Z7, Z8, Z1
-	VBROADCASTSS 4(DI), Z8
-	VFMADD231PS  Z6, Z8, Z2
-	VFMADD231PS  Z7, Z8, Z3
-	VBROADCASTSS 8(DI), Z8
-	VFMADD231PS  Z6, Z8, Z4
-	VFMADD231PS  Z7, Z8, Z5
-	ADDQ         DX, DI
-	ADDQ         $+64, R8
-	ADDQ         $-1, R9
-	CMPQ         R9, $+1
-	JGE          loop8
-
-done9:
-	ADDQ $+16, SI
-	ADDQ $-1, BX
-	CMPQ BX, $+1
-	JGE  loop4
 
 done5:
-	MOVQ 112(AX), DX
-
-	// Add finished chains.
-	MOVQ    72(AX), BX
-	TESTQ   BX, BX
-	JEQ     done10
-	MOVQ    152(AX), BX
-	MOVQ    104(AX), DX
-	VMOVUPS (BX), Z6
-	VADDPS  Z0, Z6, Z0
-	VMOVUPS 64(BX), Z6
-	VADDPS  Z1, Z6, Z1
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z6
-	VADDPS  Z2, Z6, Z2
-	VMOVUPS 64(BX), Z6
-	VADDPS  Z3, Z6, Z3
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z6
-	VADDPS  Z4, Z6, Z4
-	VMOVUPS 64(BX), Z6
-	VADDPS  Z5, Z6, Z5
-	ADDQ    DX, BX
-	MOVQ    BX, 152(AX)
-	MOVQ    112(AX), DX
-
-done10:
-	// Add what C holds.
-	MOVQ    80(AX), BX
-	TESTQ   BX, BX
-	JEQ     done11
-	MOVQ    160(AX), BX
-	VMOVUPS (BX), Z6
-	VADDPS  Z0, Z6, Z0
-	VMOVUPS 64(BX), Z6
-	VADDPS  Z1, Z6, Z1
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z6
-	VADDPS  Z2, Z6, Z2
-	VMOVUPS 64(BX), Z6
-	VADDPS  Z3, Z6, Z3
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z6
-	VADDPS  Z4, Z6, Z4
-	VMOVUPS 64(BX), Z6
-	VADDPS  Z5, Z6, Z5
-	ADDQ    DX, BX
-
-done11:
-	// Store.
-	MOVQ    160(AX), BX
-	VMOVUPS Z0, (BX)
-	VMOVUPS Z1, 64(BX)
-	ADDQ    DX, BX
-	VMOVUPS Z2, (BX)
-	VMOVUPS Z3, 64(BX)
-	ADDQ    DX, BX
-	VMOVUPS Z4, (BX)
-	VMOVUPS Z5, 64(BX)
-	ADDQ    DX, BX
-	MOVQ    BX, 160(AX)
-
-	// To the next tile.
-	ADDQ  $+12, CX
-	MOVQ  168(AX), DX
-	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
-	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
-	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
-	TESTQ CX, CX
-	JEQ   done3
-
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
-	MOVQ (AX), DX
-	ADDQ CX, DX
-	MOVQ DX, (AX)
-	MOVQ 16(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 16(AX)
-	JMP  panel1
-
-done3:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -8988,17 +6047,21 @@ TEXT ·gemm3x48AVX512(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
+	MOVQ 48(AX), CX
+	MOVQ CX, 208(AX)
 
-tile2:
+group2:
+	MOVQ 96(AX), CX
+	MOVQ CX, 192(AX)
+	MOVQ 80(AX), CX
+	MOVQ CX, 184(AX)
+	MOVQ 40(AX), CX
+	MOVQ CX, 200(AX)
+	MOVQ 64(AX), CX
+
+tile3:
 	// The chains start.
-	MOVQ    64(AX), DX
+	MOVQ    72(AX), DX
 	VMOVUPS (DX), Z0
 	VMOVUPS 64(DX), Z1
 	VMOVUPS 128(DX), Z2
@@ -9008,23 +6071,23 @@ tile2:
 	VMOVAPS Z0, Z6
 	VMOVAPS Z1, Z7
 	VMOVAPS Z2, Z8
-	MOVQ    96(AX), DX
+	MOVQ    112(AX), DX
 	MOVQ    32(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done5
+	JLT     done7
 
-loop4:
+loop6:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	CMPQ R9, $+4
-	JLT  done7
+	JLT  done9
 
-loop6:
+loop8:
 	VBROADCASTSS (DI), Z9
 	VBROADCASTSS (DI)(DX*1), Z10
 	VBROADCASTSS (DI)(DX*2), Z11
@@ -9089,13 +6152,13 @@ loop6:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop6
+	JGE          loop8
 
-done7:
+done9:
 	CMPQ R9, $+1
-	JLT  done9
+	JLT  done11
 
-loop8:
+loop10:
 	VBROADCASTSS (DI), Z9
 	VBROADCASTSS (DI)(DX*1), Z10
 	VBROADCASTSS (DI)(DX*2), Z11
@@ -9115,53 +6178,53 @@ loop8:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop8
+	JGE          loop10
 
-done9:
+done11:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop4
+	JGE  loop6
 
-done5:
-	MOVQ 112(AX), BX
+done7:
+	MOVQ 128(AX), BX
 
 	// Add finished chains.
-	MOVQ    72(AX), SI
-	TESTQ   SI, SI
-	JEQ     done10
-	MOVQ    152(AX), SI
-	MOVQ    104(AX), BX
-	VMOVUPS (SI), Z9
-	VADDPS  Z0, Z9, Z0
-	VMOVUPS 64(SI), Z9
-	VADDPS  Z1, Z9, Z1
-	VMOVUPS 128(SI), Z9
-	VADDPS  Z2, Z9, Z2
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z9
-	VADDPS  Z3, Z9, Z3
-	VMOVUPS 64(SI), Z9
-	VADDPS  Z4, Z9, Z4
-	VMOVUPS 128(SI), Z9
-	VADDPS  Z5, Z9, Z5
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z9
-	VADDPS  Z6, Z9, Z6
-	VMOVUPS 64(SI), Z9
-	VADDPS  Z7, Z9, Z7
-	VMOVUPS 128(SI), Z9
-	VADDPS  Z8, Z9, Z8
-	ADDQ    BX, SI
-	MOVQ    SI, 152(AX)
-	MOVQ    112(AX), BX
-
-done10:
-	// Add what C holds.
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
-	JEQ     done11
-	MOVQ    160(AX), SI
+	JEQ     done12
+	MOVQ    184(AX), SI
+	MOVQ    120(AX), BX
+	VMOVUPS (SI), Z9
+	VADDPS  Z0, Z9, Z0
+	VMOVUPS 64(SI), Z9
+	VADDPS  Z1, Z9, Z1
+	VMOVUPS 128(SI), Z9
+	VADDPS  Z2, Z9, Z2
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z9
+	VADDPS  Z3, Z9, Z3
+	VMOVUPS 64(SI), Z9
+	VADDPS  Z4, Z9, Z4
+	VMOVUPS 128(SI), Z9
+	VADDPS  Z5, Z9, Z5
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z9
+	VADDPS  Z6, Z9, Z6
+	VMOVUPS 64(SI), Z9
+	VADDPS  Z7, Z9, Z7
+	VMOVUPS 128(SI), Z9
+	VADDPS  Z8, Z9, Z8
+	ADDQ    BX, SI
+	MOVQ    SI, 184(AX)
+	MOVQ    128(AX), BX
+
+done12:
+	// Add what C holds.
+	MOVQ    88(AX), SI
+	TESTQ   SI, SI
+	JEQ     done13
+	MOVQ    192(AX), SI
 	VMOVUPS (SI), Z9
 	VADDPS  Z0, Z9, Z0
 	VMOVUPS 64(SI), Z9
@@ -9184,9 +6247,9 @@ done10:
 	VADDPS  Z8, Z9, Z8
 	ADDQ    BX, SI
 
-done11:
+done13:
 	// Store.
-	MOVQ    160(AX), SI
+	MOVQ    192(AX), SI
 	VMOVUPS Z0, (SI)
 	VMOVUPS Z1, 64(SI)
 	VMOVUPS Z2, 128(SI)
@@ -9199,299 +6262,89 @@ done11:
 	VMOVUPS Z7, 64(SI)
 	VMOVUPS Z8, 128(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 160(AX)
+	MOVQ    SI, 192(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	MOVQ  168(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
+	MOVQ  DX, 200(AX)
 	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
+	JNE   tile3
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
-	JEQ   done3
+	JEQ   next4
 
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
+	// To the next blocks of columns.
+	MOVQ 96(AX), CX
+	ADDQ $+192, CX
+	MOVQ CX, 96(AX)
+	MOVQ 72(AX), CX
+	ADDQ $+192, CX
+	MOVQ CX, 72(AX)
+	MOVQ 168(AX), CX
+	MOVQ 80(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
+	MOVQ DX, 80(AX)
+	MOVQ 8(AX), CX
+	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 24(AX), CX
+	SHLQ $0x06, CX
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	JMP  group2
+
+next4:
+	MOVQ  56(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 56(AX)
+	TESTQ CX, CX
+	JEQ   done5
+
+	// To the next panel.
+	MOVQ 160(AX), CX
+	MOVQ 96(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 96(AX)
+	MOVQ 176(AX), CX
+	MOVQ 80(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 80(AX)
+	MOVQ 152(AX), CX
+	MOVQ 72(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 72(AX)
+	MOVQ 136(AX), CX
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 144(AX), CX
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
 	JMP  panel1
-
-done3:
-	// As it was.
-	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
-
-// func gemmTN3x48AVX512(task *gemmTask)
-// Requires: AVX, AVX512F
-TEXT ·gemmTN3x48AVX512(SB), NOSPLIT, $8-8
-	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
-	VLDMXCSR 4(SP)
-	MOVQ     task+0(FP), AX
-
-panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
-
-tile2:
-	// The chains start.
-	MOVQ    64(AX), DX
-	VMOVUPS (DX), Z0
-	VMOVUPS 64(DX), Z1
-	VMOVUPS 128(DX), Z2
-	VMOVAPS Z0, Z3
-	VMOVAPS Z1, Z4
-	VMOVAPS Z2, Z5
-	VMOVAPS Z0, Z6
-	VMOVAPS Z1, Z7
-	VMOVAPS Z2, Z8
-	MOVQ    96(AX), DX
-	MOVQ    32(AX), BX
-	MOVQ    CX, DI
-	MOVQ    AX, SI
-	CMPQ    BX, $+1
-	JLT     done5
-
-loop4:
-	// A k block.
-	MOVQ (SI), R8
-	MOVQ 8(SI), R9
-	MOVQ R9, R10
-	SHLQ $0x06, R10
-	CMPQ R9, $+3
-	JLT  done7
-
-loop6:
-	VBROADCASTSS (DI), Z9
-	VBROADCASTSS 4(DI), Z10
-	VBROADCASTSS 8(DI), Z11
-	VMOVUPS      (R8), Z12
-	VFMADD231PS  Z12, Z9, Z0
-	VFMADD231PS  Z12, Z10, Z3
-	VFMADD231PS  Z12, Z11, Z6
-	VMOVUPS      (R8)(R10*1), Z12
-	VFMADD231PS  Z12, Z9, Z1
-	VFMADD231PS  Z12, Z10, Z4
-	VFMADD231PS  Z12, Z11, Z7
-	VMOVUPS      (R8)(R10*2), Z12
-	VFMADD231PS  Z12, Z9, Z2
-	VFMADD231PS  Z12, Z10, Z5
-	VFMADD231PS  Z12, Z11, Z8
-	VBROADCASTSS (DI)(DX*1), Z9
-	VBROADCASTSS 4(DI)(DX*1), Z10
-	VBROADCASTSS 8(DI)(DX*1), Z11
-	VMOVUPS      64(R8), Z12
-	VFMADD231PS  Z12, Z9, Z0
-	VFMADD231PS  Z12, Z10, Z3
-	VFMADD231PS  Z12, Z11, Z6
-	VMOVUPS      64(R8)(R10*1), Z12
-	VFMADD231PS  Z12, Z9, Z1
-	VFMADD231PS  Z12, Z10, Z4
-	VFMADD231PS  Z12, Z11, Z7
-	VMOVUPS      64(R8)(R10*2), Z12
-	VFMADD231PS  Z12, Z9, Z2
-	VFMADD231PS  Z12, Z10, Z5
-	VFMADD231PS  Z12, Z11, Z8
-	VBROADCASTSS (DI)(DX*2), Z9
-	VBROADCASTSS 4(DI)(DX*2), Z10
-	VBROADCASTSS 8(DI)(DX*2), Z11
-	VMOVUPS      128(R8), Z12
-	VFMADD231PS  Z12, Z9, Z0
-	VFMADD231PS  Z12, Z10, Z3
-	VFMADD231PS  Z12, Z11, Z6
-	VMOVUPS      128(R8)(R10*1), Z12
-	VFMADD231PS  Z12, Z9, Z1
-	VFMADD231PS  Z12, Z10, Z4
-	VFMADD231PS  Z12, Z11, Z7
-	VMOVUPS      128(R8)(R10*2), Z12
-	VFMADD231PS  Z12, Z9, Z2
-	VFMADD231PS  Z12, Z10, Z5
-	VFMADD231PS  Z12, Z11, Z8
-	ADDQ         DX, DI
-	ADDQ         DX, DI
-	ADDQ         DX, DI
-	ADDQ         $+192, R8
-	ADDQ         $-3, R9
-	CMPQ         R9, $+3
-	JGE          loop6
-
-done7:
-	CMPQ R9, $+1
-	JLT  done9
-
-loop8:
-	VBROADCASTSS (DI), Z9
-	VBROADCASTSS 4(DI), Z10
-	VBROADCASTSS 8(DI), Z11
-	VMOVUPS      (R8), Z12
-	VFMADD231PS  Z12, Z9, Z0
-	VFMADD231PS  Z12, Z10, Z3
-	VFMADD231PS  Z12, Z11, Z6
-	VMOVUPS      (R8)(R10*1), Z12
-	VFMADD231PS  Z12, Z9, Z1
-	VFMADD231PS  Z12, Z10, Z4
-	VFMADD231PS  Z12, Z11, Z7
-	VMOVUPS      (R8)(R10*2), Z12
-	VFMADD231PS  Z12, Z9, Z2
-	VFMADD231PS  Z12, Z10, Z5
-	VFMADD231PS  Z12, Z11, Z8
-	ADDQ         DX, DI
-	ADDQ         $+64, R8
-	ADDQ         $-1, R9
-	CMPQ         R9, $+1
-	JGE          loop8
-
-done9:
-	ADDQ $+16, SI
-	ADDQ $-1, BX
-	CMPQ BX, $+1
-	JGE  loop4
 
 done5:
-	MOVQ 112(AX), DX
-
-	// Add finished chains.
-	MOVQ    72(AX), BX
-	TESTQ   BX, BX
-	JEQ     done10
-	MOVQ    152(AX), BX
-	MOVQ    104(AX), DX
-	VMOVUPS (BX), Z9
-	VADDPS  Z0, Z9, Z0
-	VMOVUPS 64(BX), Z9
-	VADDPS  Z1, Z9, Z1
-	VMOVUPS 128(BX), Z9
-	VADDPS  Z2, Z9, Z2
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z9
-	VADDPS  Z3, Z9, Z3
-	VMOVUPS 64(BX), Z9
-	VADDPS  Z4, Z9, Z4
-	VMOVUPS 128(BX), Z9
-	VADDPS  Z5, Z9, Z5
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z9
-	VADDPS  Z6, Z9, Z6
-	VMOVUPS 64(BX), Z9
-	VADDPS  Z7, Z9, Z7
-	VMOVUPS 128(BX), Z9
-	VADDPS  Z8, Z9, Z8
-	ADDQ    DX, BX
-	MOVQ    BX, 152(AX)
-	MOVQ    112(AX), DX
-
-done10:
-	// Add what C holds.
-	MOVQ    80(AX), BX
-	TESTQ   BX, BX
-	JEQ     done11
-	MOVQ    160(AX), BX
-	VMOVUPS (BX), Z9
-	VADDPS  Z0, Z9, Z0
-	VMOVUPS 64(BX), Z9
-	VADDPS  Z1, Z9, Z1
-	VMOVUPS 128(BX), Z9
-	VADDPS  Z2, Z9, Z2
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z9
-	VADDPS  Z3, Z9, Z3
-	VMOVUPS 64(BX), Z9
-	VADDPS  Z4, Z9, Z4
-	VMOVUPS 128(BX), Z9
-	VADDPS  Z5, Z9, Z5
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z9
-	VADDPS  Z6, Z9, Z6
-	VMOVUPS 64(BX), Z9
-	VADDPS  Z7, Z9, Z7
-	VMOVUPS 128(BX), Z9
-	VADDPS  Z8, Z9, Z8
-	ADDQ    DX, BX
-
-done11:
-	// Store.
-	MOVQ    160(AX), BX
-	VMOVUPS Z0, (BX)
-	VMOVUPS Z1, 64(BX)
-	VMOVUPS Z2, 128(BX)
-	ADDQ    DX, BX
-	VMOVUPS Z3, (BX)
-	VMOVUPS Z4, 64(BX)
-	VMOVUPS Z5, 128(BX)
-	ADDQ    DX, BX
-	VMOVUPS Z6, (BX)
-	VMOVUPS Z7, 64(BX)
-	VMOVUPS Z8, 128(BX)
-	ADDQ    DX, BX
-	MOVQ    BX, 160(AX)
-
-	// To the next tile.
-	ADDQ  $+12, CX
-	MOVQ  168(AX), DX
-	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
-	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
-	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
-	TESTQ CX, CX
-	JEQ   done3
-
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
-	MOVQ (AX), DX
-	ADDQ CX, DX
-	MOVQ DX, (AX)
-	MOVQ 16(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 16(AX)
-	JMP  panel1
-
-done3:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -9509,17 +6362,21 @@ TEXT ·gemm3x64AVX512(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
+	MOVQ 48(AX), CX
+	MOVQ CX, 208(AX)
 
-tile2:
+group2:
+	MOVQ 96(AX), CX
+	MOVQ CX, 192(AX)
+	MOVQ 80(AX), CX
+	MOVQ CX, 184(AX)
+	MOVQ 40(AX), CX
+	MOVQ CX, 200(AX)
+	MOVQ 64(AX), CX
+
+tile3:
 	// The chains start.
-	MOVQ    64(AX), DX
+	MOVQ    72(AX), DX
 	VMOVUPS (DX), Z0
 	VMOVUPS 64(DX), Z1
 	VMOVUPS 128(DX), Z2
@@ -9532,14 +6389,14 @@ tile2:
 	VMOVAPS Z1, Z9
 	VMOVAPS Z2, Z10
 	VMOVAPS Z3, Z11
-	MOVQ    96(AX), DX
+	MOVQ    112(AX), DX
 	MOVQ    32(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done5
+	JLT     done7
 
-loop4:
+loop6:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
@@ -9549,9 +6406,9 @@ loop4:
 	ADDQ R10, R11
 	ADDQ R10, R11
 	CMPQ R9, $+4
-	JLT  done7
+	JLT  done9
 
-loop6:
+loop8:
 	VBROADCASTSS (DI), Z12
 	VBROADCASTSS (DI)(DX*1), Z13
 	VBROADCASTSS (DI)(DX*2), Z14
@@ -9633,13 +6490,13 @@ loop6:
 	ADDQ         $+256, R11
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop6
+	JGE          loop8
 
-done7:
+done9:
 	CMPQ R9, $+1
-	JLT  done9
+	JLT  done11
 
-loop8:
+loop10:
 	VBROADCASTSS (DI), Z12
 	VBROADCASTSS (DI)(DX*1), Z13
 	VBROADCASTSS (DI)(DX*2), Z14
@@ -9664,59 +6521,59 @@ loop8:
 	ADDQ         $+64, R11
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop8
+	JGE          loop10
 
-done9:
+done11:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop4
+	JGE  loop6
 
-done5:
-	MOVQ 112(AX), BX
+done7:
+	MOVQ 128(AX), BX
 
 	// Add finished chains.
-	MOVQ    72(AX), SI
-	TESTQ   SI, SI
-	JEQ     done10
-	MOVQ    152(AX), SI
-	MOVQ    104(AX), BX
-	VMOVUPS (SI), Z12
-	VADDPS  Z0, Z12, Z0
-	VMOVUPS 64(SI), Z12
-	VADDPS  Z1, Z12, Z1
-	VMOVUPS 128(SI), Z12
-	VADDPS  Z2, Z12, Z2
-	VMOVUPS 192(SI), Z12
-	VADDPS  Z3, Z12, Z3
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z12
-	VADDPS  Z4, Z12, Z4
-	VMOVUPS 64(SI), Z12
-	VADDPS  Z5, Z12, Z5
-	VMOVUPS 128(SI), Z12
-	VADDPS  Z6, Z12, Z6
-	VMOVUPS 192(SI), Z12
-	VADDPS  Z7, Z12, Z7
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z12
-	VADDPS  Z8, Z12, Z8
-	VMOVUPS 64(SI), Z12
-	VADDPS  Z9, Z12, Z9
-	VMOVUPS 128(SI), Z12
-	VADDPS  Z10, Z12, Z10
-	VMOVUPS 192(SI), Z12
-	VADDPS  Z11, Z12, Z11
-	ADDQ    BX, SI
-	MOVQ    SI, 152(AX)
-	MOVQ    112(AX), BX
-
-done10:
-	// Add what C holds.
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
-	JEQ     done11
-	MOVQ    160(AX), SI
+	JEQ     done12
+	MOVQ    184(AX), SI
+	MOVQ    120(AX), BX
+	VMOVUPS (SI), Z12
+	VADDPS  Z0, Z12, Z0
+	VMOVUPS 64(SI), Z12
+	VADDPS  Z1, Z12, Z1
+	VMOVUPS 128(SI), Z12
+	VADDPS  Z2, Z12, Z2
+	VMOVUPS 192(SI), Z12
+	VADDPS  Z3, Z12, Z3
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z12
+	VADDPS  Z4, Z12, Z4
+	VMOVUPS 64(SI), Z12
+	VADDPS  Z5, Z12, Z5
+	VMOVUPS 128(SI), Z12
+	VADDPS  Z6, Z12, Z6
+	VMOVUPS 192(SI), Z12
+	VADDPS  Z7, Z12, Z7
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z12
+	VADDPS  Z8, Z12, Z8
+	VMOVUPS 64(SI), Z12
+	VADDPS  Z9, Z12, Z9
+	VMOVUPS 128(SI), Z12
+	VADDPS  Z10, Z12, Z10
+	VMOVUPS 192(SI), Z12
+	VADDPS  Z11, Z12, Z11
+	ADDQ    BX, SI
+	MOVQ    SI, 184(AX)
+	MOVQ    128(AX), BX
+
+done12:
+	// Add what C holds.
+	MOVQ    88(AX), SI
+	TESTQ   SI, SI
+	JEQ     done13
+	MOVQ    192(AX), SI
 	VMOVUPS (SI), Z12
 	VADDPS  Z0, Z12, Z0
 	VMOVUPS 64(SI), Z12
@@ -9745,9 +6602,9 @@ done10:
 	VADDPS  Z11, Z12, Z11
 	ADDQ    BX, SI
 
-done11:
+done13:
 	// Store.
-	MOVQ    160(AX), SI
+	MOVQ    192(AX), SI
 	VMOVUPS Z0, (SI)
 	VMOVUPS Z1, 64(SI)
 	VMOVUPS Z2, 128(SI)
@@ -9763,345 +6620,102 @@ done11:
 	VMOVUPS Z10, 128(SI)
 	VMOVUPS Z11, 192(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 160(AX)
+	MOVQ    SI, 192(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	MOVQ  168(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
+	MOVQ  DX, 200(AX)
 	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
+	JNE   tile3
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
-	JEQ   done3
+	JEQ   next4
 
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
+	// To the next blocks of columns.
+	MOVQ 96(AX), CX
+	ADDQ $+256, CX
+	MOVQ CX, 96(AX)
+	MOVQ 72(AX), CX
+	ADDQ $+256, CX
+	MOVQ CX, 72(AX)
+	MOVQ 168(AX), CX
+	MOVQ 80(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
+	MOVQ DX, 80(AX)
+	MOVQ 8(AX), CX
+	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 24(AX), CX
+	SHLQ $0x06, CX
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	JMP  group2
+
+next4:
+	MOVQ  56(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 56(AX)
+	TESTQ CX, CX
+	JEQ   done5
+
+	// To the next panel.
+	MOVQ 160(AX), CX
+	MOVQ 96(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 96(AX)
+	MOVQ 176(AX), CX
+	MOVQ 80(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 80(AX)
+	MOVQ 152(AX), CX
+	MOVQ 72(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 72(AX)
+	MOVQ 136(AX), CX
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 144(AX), CX
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
 	JMP  panel1
-
-done3:
-	// As it was.
-	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
-
-// func gemmTN3x64AVX512(task *gemmTask)
-// Requires: AVX, AVX512F
-TEXT ·gemmTN3x64AVX512(SB), NOSPLIT, $8-8
-	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
-	VLDMXCSR 4(SP)
-	MOVQ     task+0(FP), AX
-
-panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
-
-tile2:
-	// The chains start.
-	MOVQ    64(AX), DX
-	VMOVUPS (DX), Z0
-	VMOVUPS 64(DX), Z1
-	VMOVUPS 128(DX), Z2
-	VMOVUPS 192(DX), Z3
-	VMOVAPS Z0, Z4
-	VMOVAPS Z1, Z5
-	VMOVAPS Z2, Z6
-	VMOVAPS Z3, Z7
-	VMOVAPS Z0, Z8
-	VMOVAPS Z1, Z9
-	VMOVAPS Z2, Z10
-	VMOVAPS Z3, Z11
-	MOVQ    96(AX), DX
-	MOVQ    32(AX), BX
-	MOVQ    CX, DI
-	MOVQ    AX, SI
-	CMPQ    BX, $+1
-	JLT     done5
-
-loop4:
-	// A k block.
-	MOVQ (SI), R8
-	MOVQ 8(SI), R9
-	MOVQ R9, R10
-	SHLQ $0x06, R10
-	LEAQ (R8)(R10*1), R11
-	ADDQ R10, R11
-	ADDQ R10, R11
-	CMPQ R9, $+3
-	JLT  done7
-
-loop6:
-	VBROADCASTSS (DI), Z12
-	VBROADCASTSS 4(DI), Z13
-	VBROADCASTSS 8(DI), Z14
-	VMOVUPS      (R8), Z15
-	VFMADD231PS  Z15, Z12, Z0
-	VFMADD231PS  Z15, Z13, Z4
-	VFMADD231PS  Z15, Z14, Z8
-	VMOVUPS      (R8)(R10*1), Z15
-	VFMADD231PS  Z15, Z12, Z1
-	VFMADD231PS  Z15, Z13, Z5
-	VFMADD231PS  Z15, Z14, Z9
-	VMOVUPS      (R8)(R10*2), Z15
-	VFMADD231PS  Z15, Z12, Z2
-	VFMADD231PS  Z15, Z13, Z6
-	VFMADD231PS  Z15, Z14, Z10
-	VMOVUPS      (R11), Z15
-	VFMADD231PS  Z15, Z12, Z3
-	VFMADD231PS  Z15, Z13, Z7
-	VFMADD231PS  Z15, Z14, Z11
-	VBROADCASTSS (DI)(DX*1), Z12
-	VBROADCASTSS 4(DI)(DX*1), Z13
-	VBROADCASTSS 8(DI)(DX*1), Z14
-	VMOVUPS      64(R8), Z15
-	VFMADD231PS  Z15, Z12, Z0
-	VFMADD231PS  Z15, Z13, Z4
-	VFMADD231PS  Z15, Z14, Z8
-	VMOVUPS      64(R8)(R10*1), Z15
-	VFMADD231PS  Z15, Z12, Z1
-	VFMADD231PS  Z15, Z13, Z5
-	VFMADD231PS  Z15, Z14, Z9
-	VMOVUPS      64(R8)(R10*2), Z15
-	VFMADD231PS  Z15, Z12, Z2
-	VFMADD231PS  Z15, Z13, Z6
-	VFMADD231PS  Z15, Z14, Z10
-	VMOVUPS      64(R11), Z15
-	VFMADD231PS  Z15, Z12, Z3
-	VFMADD231PS  Z15, Z13, Z7
-	VFMADD231PS  Z15, Z14, Z11
-	VBROADCASTSS (DI)(DX*2), Z12
-	VBROADCASTSS 4(DI)(DX*2), Z13
-	VBROADCASTSS 8(DI)(DX*2), Z14
-	VMOVUPS      128(R8), Z15
-	VFMADD231PS  Z15, Z12, Z0
-	VFMADD231PS  Z15, Z13, Z4
-	VFMADD231PS  Z15, Z14, Z8
-	VMOVUPS      128(R8)(R10*1), Z15
-	VFMADD231PS  Z15, Z12, Z1
-	VFMADD231PS  Z15, Z13, Z5
-	VFMADD231PS  Z15, Z14, Z9
-	VMOVUPS      128(R8)(R10*2), Z15
-	VFMADD231PS  Z15, Z12, Z2
-	VFMADD231PS  Z15, Z13, Z6
-	VFMADD231PS  Z15, Z14, Z10
-	VMOVUPS      128(R11), Z15
-	VFMADD231PS  Z15, Z12, Z3
-	VFMADD231PS  Z15, Z13, Z7
-	VFMADD231PS  Z15, Z14, Z11
-	ADDQ         DX, DI
-	ADDQ         DX, DI
-	ADDQ         DX, DI
-	ADDQ         $+192, R8
-	ADDQ         $+192, R11
-	ADDQ         $-3, R9
-	CMPQ         R9, $+3
-	JGE          loop6
-
-done7:
-	CMPQ R9, $+1
-	JLT  done9
-
-loop8:
-	VBROADCASTSS (DI), Z12
-	VBROADCASTSS 4(DI), Z13
-	VBROADCASTSS 8(DI), Z14
-	VMOVUPS      (R8), Z15
-	VFMADD231PS  Z15, Z12, Z0
-	VFMADD231PS  Z15, Z13, Z4
-	VFMADD231PS  Z15, Z14, Z8
-	VMOVUPS      (R8)(R10*1), Z15
-	VFMADD231PS  Z15, Z12, Z1
-	VFMADD231PS  Z15, Z13, Z5
-	VFMADD231PS  Z15, Z14, Z9
-	VMOVUPS      (R8)(R10*2), Z15
-	VFMADD231PS  Z15, Z12, Z2
-	VFMADD231PS  Z15, Z13, Z6
-	VFMADD231PS  Z15, Z14, Z10
-	VMOVUPS      (R11), Z15
-	VFMADD231PS  Z15, Z12, Z3
-	VFMADD231PS  Z15, Z13, Z7
-	VFMADD231PS  Z15, Z14, Z11
-	ADDQ         DX, DI
-	ADDQ         $+64, R8
-	ADDQ         $+64, R11
-	ADDQ         $-1, R9
-	CMPQ         R9, $+1
-	JGE          loop8
-
-done9:
-	ADDQ $+16, SI
-	ADDQ $-1, BX
-	CMPQ BX, $+1
-	JGE  loop4
 
 done5:
-	MOVQ 112(AX), DX
-
-	// Add finished chains.
-	MOVQ    72(AX), BX
-	TESTQ   BX, BX
-	JEQ     done10
-	MOVQ    152(AX), BX
-	MOVQ    104(AX), DX
-	VMOVUPS (BX), Z12
-	VADDPS  Z0, Z12, Z0
-	VMOVUPS 64(BX), Z12
-	VADDPS  Z1, Z12, Z1
-	VMOVUPS 128(BX), Z12
-	VADDPS  Z2, Z12, Z2
-	VMOVUPS 192(BX), Z12
-	VADDPS  Z3, Z12, Z3
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z12
-	VADDPS  Z4, Z12, Z4
-	VMOVUPS 64(BX), Z12
-	VADDPS  Z5, Z12, Z5
-	VMOVUPS 128(BX), Z12
-	VADDPS  Z6, Z12, Z6
-	VMOVUPS 192(BX), Z12
-	VADDPS  Z7, Z12, Z7
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z12
-	VADDPS  Z8, Z12, Z8
-	VMOVUPS 64(BX), Z12
-	VADDPS  Z9, Z12, Z9
-	VMOVUPS 128(BX), Z12
-	VADDPS  Z10, Z12, Z10
-	VMOVUPS 192(BX), Z12
-	VADDPS  Z11, Z12, Z11
-	ADDQ    DX, BX
-	MOVQ    BX, 152(AX)
-	MOVQ    112(AX), DX
-
-done10:
-	// Add what C holds.
-	MOVQ    80(AX), BX
-	TESTQ   BX, BX
-	JEQ     done11
-	MOVQ    160(AX), BX
-	VMOVUPS (BX), Z12
-	VADDPS  Z0, Z12, Z0
-	VMOVUPS 64(BX), Z12
-	VADDPS  Z1, Z12, Z1
-	VMOVUPS 128(BX), Z12
-	VADDPS  Z2, Z12, Z2
-	VMOVUPS 192(BX), Z12
-	VADDPS  Z3, Z12, Z3
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z12
-	VADDPS  Z4, Z12, Z4
-	VMOVUPS 64(BX), Z12
-	VADDPS  Z5, Z12, Z5
-	VMOVUPS 128(BX), Z12
-	VADDPS  Z6, Z12, Z6
-	VMOVUPS 192(BX), Z12
-	VADDPS  Z7, Z12, Z7
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z12
-	VADDPS  Z8, Z12, Z8
-	VMOVUPS 64(BX), Z12
-	VADDPS  Z9, Z12, Z9
-	VMOVUPS 128(BX), Z12
-	VADDPS  Z10, Z12, Z10
-	VMOVUPS 192(BX), Z12
-	VADDPS  Z11, Z12, Z11
-	ADDQ    DX, BX
-
-done11:
-	// Store.
-	MOVQ    160(AX), BX
-	VMOVUPS Z0, (BX)
-	VMOVUPS Z1, 64(BX)
-	VMOVUPS Z2, 128(BX)
-	VMOVUPS Z3, 192(BX)
-	ADDQ    DX, BX
-	VMOVUPS Z4, (BX)
-	VMOVUPS Z5, 64(BX)
-	VMOVUPS Z6, 128(BX)
-	VMOVUPS Z7, 192(BX)
-	ADDQ    DX, BX
-	VMOVUPS Z8, (BX)
-	VMOVUPS Z9, 64(BX)
-	VMOVUPS Z10, 128(BX)
-	VMOVUPS Z11, 192(BX)
-	ADDQ    DX, BX
-	MOVQ    BX, 160(AX)
-
-	// To the next tile.
-	ADDQ  $+12, CX
-	MOVQ  168(AX), DX
-	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
-	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
-	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
-	TESTQ CX, CX
-	JEQ   done3
-
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
-	MOVQ (AX), DX
-	ADDQ CX, DX
-	MOVQ DX, (AX)
-	MOVQ 16(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 16(AX)
-	JMP  panel1
-
-done3:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
 	RET
 
 // func gemm4x16AVX512(task *gemmTask)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·gemm4x16AVX512(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
@@ -10112,41 +6726,52 @@ TEXT ·gemm4x16AVX512(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
+	MOVQ 48(AX), CX
+	MOVQ CX, 208(AX)
 
-tile2:
+group2:
+	MOVQ 96(AX), CX
+	MOVQ CX, 192(AX)
+	MOVQ 80(AX), CX
+	MOVQ CX, 184(AX)
+	MOVQ 40(AX), CX
+	MOVQ CX, 200(AX)
+	MOVQ 64(AX), CX
+
+tile3:
 	// The chains start.
-	MOVQ    64(AX), DX
+	MOVQ    72(AX), DX
 	VMOVUPS (DX), Z0
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
 	VMOVAPS Z0, Z3
-	MOVQ    96(AX), DX
+	MOVQ    112(AX), DX
 	MOVQ    32(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done5
-
-loop4:
-	// A k block.
-	MOVQ (SI), R8
-	MOVQ 8(SI), R9
-	MOVQ R9, R10
-	SHLQ $0x06, R10
-	LEAQ (DI)(DX*1), R10
-	ADDQ DX, R10
-	ADDQ DX, R10
-	CMPQ R9, $+4
-	JLT  done7
+	JLT     done7
 
 loop6:
+	// A k block.
+	MOVQ  (SI), R8
+	MOVQ  8(SI), R9
+	MOVQ  R9, R10
+	SHLQ  $0x06, R10
+	LEAQ  (DI)(DX*1), R10
+	ADDQ  DX, R10
+	ADDQ  DX, R10
+	MOVQ  104(AX), R11
+	TESTQ R11, R11
+	JEQ   done8
+	CMPQ  R9, $+4
+	JLT   done10
+
+loop9:
+	PREFETCHT0   1024(R8)
+	PREFETCHT0   1088(R8)
+	PREFETCHT0   1152(R8)
+	PREFETCHT0   1216(R8)
 	VMOVUPS      (R8), Z4
 	VBROADCASTSS (DI), Z5
 	VFMADD231PS  Z4, Z5, Z0
@@ -10188,13 +6813,62 @@ loop6:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop6
+	JGE          loop9
 
-done7:
+done10:
+done8:
+	CMPQ R9, $+4
+	JLT  done12
+
+loop11:
+	VMOVUPS      (R8), Z4
+	VBROADCASTSS (DI), Z5
+	VFMADD231PS  Z4, Z5, Z0
+	VBROADCASTSS (DI)(DX*1), Z5
+	VFMADD231PS  Z4, Z5, Z1
+	VBROADCASTSS (DI)(DX*2), Z5
+	VFMADD231PS  Z4, Z5, Z2
+	VBROADCASTSS (R10), Z5
+	VFMADD231PS  Z4, Z5, Z3
+	VMOVUPS      64(R8), Z4
+	VBROADCASTSS 4(DI), Z5
+	VFMADD231PS  Z4, Z5, Z0
+	VBROADCASTSS 4(DI)(DX*1), Z5
+	VFMADD231PS  Z4, Z5, Z1
+	VBROADCASTSS 4(DI)(DX*2), Z5
+	VFMADD231PS  Z4, Z5, Z2
+	VBROADCASTSS 4(R10), Z5
+	VFMADD231PS  Z4, Z5, Z3
+	VMOVUPS      128(R8), Z4
+	VBROADCASTSS 8(DI), Z5
+	VFMADD231PS  Z4, Z5, Z0
+	VBROADCASTSS 8(DI)(DX*1), Z5
+	VFMADD231PS  Z4, Z5, Z1
+	VBROADCASTSS 8(DI)(DX*2), Z5
+	VFMADD231PS  Z4, Z5, Z2
+	VBROADCASTSS 8(R10), Z5
+	VFMADD231PS  Z4, Z5, Z3
+	VMOVUPS      192(R8), Z4
+	VBROADCASTSS 12(DI), Z5
+	VFMADD231PS  Z4, Z5, Z0
+	VBROADCASTSS 12(DI)(DX*1), Z5
+	VFMADD231PS  Z4, Z5, Z1
+	VBROADCASTSS 12(DI)(DX*2), Z5
+	VFMADD231PS  Z4, Z5, Z2
+	VBROADCASTSS 12(R10), Z5
+	VFMADD231PS  Z4, Z5, Z3
+	ADDQ         $+16, DI
+	ADDQ         $+16, R10
+	ADDQ         $+256, R8
+	ADDQ         $-4, R9
+	CMPQ         R9, $+4
+	JGE          loop11
+
+done12:
 	CMPQ R9, $+1
-	JLT  done9
+	JLT  done14
 
-loop8:
+loop13:
 	VMOVUPS      (R8), Z4
 	VBROADCASTSS (DI), Z5
 	VFMADD231PS  Z4, Z5, Z0
@@ -10209,44 +6883,44 @@ loop8:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop8
+	JGE          loop13
 
-done9:
+done14:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop4
+	JGE  loop6
 
-done5:
-	MOVQ 112(AX), BX
+done7:
+	MOVQ 128(AX), BX
 
 	// Add finished chains.
-	MOVQ    72(AX), SI
-	TESTQ   SI, SI
-	JEQ     done10
-	MOVQ    152(AX), SI
-	MOVQ    104(AX), BX
-	VMOVUPS (SI), Z4
-	VADDPS  Z0, Z4, Z0
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z4
-	VADDPS  Z1, Z4, Z1
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z4
-	VADDPS  Z2, Z4, Z2
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z4
-	VADDPS  Z3, Z4, Z3
-	ADDQ    BX, SI
-	MOVQ    SI, 152(AX)
-	MOVQ    112(AX), BX
-
-done10:
-	// Add what C holds.
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
-	JEQ     done11
-	MOVQ    160(AX), SI
+	JEQ     done15
+	MOVQ    184(AX), SI
+	MOVQ    120(AX), BX
+	VMOVUPS (SI), Z4
+	VADDPS  Z0, Z4, Z0
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z4
+	VADDPS  Z1, Z4, Z1
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z4
+	VADDPS  Z2, Z4, Z2
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z4
+	VADDPS  Z3, Z4, Z3
+	ADDQ    BX, SI
+	MOVQ    SI, 184(AX)
+	MOVQ    128(AX), BX
+
+done15:
+	// Add what C holds.
+	MOVQ    88(AX), SI
+	TESTQ   SI, SI
+	JEQ     done16
+	MOVQ    192(AX), SI
 	VMOVUPS (SI), Z4
 	VADDPS  Z0, Z4, Z0
 	ADDQ    BX, SI
@@ -10260,9 +6934,9 @@ done10:
 	VADDPS  Z3, Z4, Z3
 	ADDQ    BX, SI
 
-done11:
+done16:
 	// Store.
-	MOVQ    160(AX), SI
+	MOVQ    192(AX), SI
 	VMOVUPS Z0, (SI)
 	ADDQ    BX, SI
 	VMOVUPS Z1, (SI)
@@ -10271,256 +6945,85 @@ done11:
 	ADDQ    BX, SI
 	VMOVUPS Z3, (SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 160(AX)
+	MOVQ    SI, 192(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	MOVQ  168(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
+	MOVQ  DX, 200(AX)
 	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
+	JNE   tile3
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
-	JEQ   done3
+	JEQ   next4
 
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
+	// To the next blocks of columns.
+	MOVQ 96(AX), CX
+	ADDQ $+64, CX
+	MOVQ CX, 96(AX)
+	MOVQ 72(AX), CX
+	ADDQ $+64, CX
+	MOVQ CX, 72(AX)
+	MOVQ 168(AX), CX
+	MOVQ 80(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
+	MOVQ DX, 80(AX)
+	MOVQ 8(AX), CX
+	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
+	MOVQ 24(AX), CX
+	SHLQ $0x06, CX
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	JMP  group2
+
+next4:
+	MOVQ  56(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 56(AX)
+	TESTQ CX, CX
+	JEQ   done5
+
+	// To the next panel.
+	MOVQ 160(AX), CX
+	MOVQ 96(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 96(AX)
+	MOVQ 176(AX), CX
+	MOVQ 80(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 80(AX)
+	MOVQ 152(AX), CX
+	MOVQ 72(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 72(AX)
+	MOVQ 136(AX), CX
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 144(AX), CX
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
 	JMP  panel1
-
-done3:
-	// As it was.
-	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
-
-// func gemmTN4x16AVX512(task *gemmTask)
-// Requires: AVX, AVX512F
-TEXT ·gemmTN4x16AVX512(SB), NOSPLIT, $8-8
-	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
-	VLDMXCSR 4(SP)
-	MOVQ     task+0(FP), AX
-
-panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
-
-tile2:
-	// The chains start.
-	MOVQ    64(AX), DX
-	VMOVUPS (DX), Z0
-	VMOVAPS Z0, Z1
-	VMOVAPS Z0, Z2
-	VMOVAPS Z0, Z3
-	MOVQ    96(AX), DX
-	MOVQ    32(AX), BX
-	MOVQ    CX, DI
-	MOVQ    AX, SI
-	CMPQ    BX, $+1
-	JLT     done5
-
-loop4:
-	// A k block.
-	MOVQ (SI), R8
-	MOVQ 8(SI), R9
-	MOVQ R9, R10
-	SHLQ $0x06, R10
-	CMPQ R9, $+3
-	JLT  done7
-
-loop6:
-	VMOVUPS      (R8), Z4
-	VBROADCASTSS (DI), Z5
-	VFMADD231PS  Z4, Z5, Z0
-	VBROADCASTSS 4(DI), Z5
-	VFMADD231PS  Z4, Z5, Z1
-	VBROADCASTSS 8(DI), Z5
-	VFMADD231PS  Z4, Z5, Z2
-	VBROADCASTSS 12(DI), Z5
-	VFMADD231PS  Z4, Z5, Z3
-	VMOVUPS      64(R8), Z4
-	VBROADCASTSS (DI)(DX*1), Z5
-	VFMADD231PS  Z4, Z5, Z0
-	VBROADCASTSS 4(DI)(DX*1), Z5
-	VFMADD231PS  Z4, Z5, Z1
-	VBROADCASTSS 8(DI)(DX*1), Z5
-	VFMADD231PS  Z4, Z5, Z2
-	VBROADCASTSS 12(DI)(DX*1), Z5
-	VFMADD231PS  Z4, Z5, Z3
-	VMOVUPS      128(R8), Z4
-	VBROADCASTSS (DI)(DX*2), Z5
-	VFMADD231PS  Z4, Z5, Z0
-	VBROADCASTSS 4(DI)(DX*2), Z5
-	VFMADD231PS  Z4, Z5, Z1
-	VBROADCASTSS 8(DI)(DX*2), Z5
-	VFMADD231PS  Z4, Z5, Z2
-	VBROADCASTSS 12(DI)(DX*2), Z5
-	VFMADD231PS  Z4, Z5, Z3
-	ADDQ         DX, DI
-	ADDQ         DX, DI
-	ADDQ         DX, DI
-	ADDQ         $+192, R8
-	ADDQ         $-3, R9
-	CMPQ         R9, $+3
-	JGE          loop6
-
-done7:
-	CMPQ R9, $+1
-	JLT  done9
-
-loop8:
-	VMOVUPS      (R8), Z4
-	VBROADCASTSS (DI), Z5
-	VFMADD231PS  Z4, Z5, Z0
-	VBROADCASTSS 4(DI), Z5
-	VFMADD231PS  Z4, Z5, Z1
-	VBROADCASTSS 8(DI), Z5
-	VFMADD231PS  Z4, Z5, Z2
-	VBROADCASTSS 12(DI), Z5
-	VFMADD231PS  Z4, Z5, Z3
-	ADDQ         DX, DI
-	ADDQ         $+64, R8
-	ADDQ         $-1, R9
-	CMPQ         R9, $+1
-	JGE          loop8
-
-done9:
-	ADDQ $+16, SI
-	ADDQ $-1, BX
-	CMPQ BX, $+1
-	JGE  loop4
 
 done5:
-	MOVQ 112(AX), DX
-
-	// Add finished chains.
-	MOVQ    72(AX), BX
-	TESTQ   BX, BX
-	JEQ     done10
-	MOVQ    152(AX), BX
-	MOVQ    104(AX), DX
-	VMOVUPS (BX), Z4
-	VADDPS  Z0, Z4, Z0
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z4
-	VADDPS  Z1, Z4, Z1
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z4
-	VADDPS  Z2, Z4, Z2
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z4
-	VADDPS  Z3, Z4, Z3
-	ADDQ    DX, BX
-	MOVQ    BX, 152(AX)
-	MOVQ    112(AX), DX
-
-done10:
-	// Add what C holds.
-	MOVQ    80(AX), BX
-	TESTQ   BX, BX
-	JEQ     done11
-	MOVQ    160(AX), BX
-	VMOVUPS (BX), Z4
-	VADDPS  Z0, Z4, Z0
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z4
-	VADDPS  Z1, Z4, Z1
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z4
-	VADDPS  Z2, Z4, Z2
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z4
-	VADDPS  Z3, Z4, Z3
-	ADDQ    DX, BX
-
-done11:
-	// Store.
-	MOVQ    160(AX), BX
-	VMOVUPS Z0, (BX)
-	ADDQ    DX, BX
-	VMOVUPS Z1, (BX)
-	ADDQ    DX, BX
-	VMOVUPS Z2, (BX)
-	ADDQ    DX, BX
-	VMOVUPS Z3, (BX)
-	ADDQ    DX, BX
-	MOVQ    BX, 160(AX)
-
-	// To the next tile.
-	ADDQ  $+16, CX
-	MOVQ  168(AX), DX
-	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
-	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
-	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
-	TESTQ CX, CX
-	JEQ   done3
-
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
-	MOVQ (AX), DX
-	ADDQ CX, DX
-	MOVQ DX, (AX)
-	MOVQ 16(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 16(AX)
-	JMP  panel1
-
-done3:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
 	RET
 
 // func gemm4x32AVX512(task *gemmTask)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·gemm4x32AVX512(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
@@ -10531,17 +7034,21 @@ TEXT ·gemm4x32AVX512(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
+	MOVQ 48(AX), CX
+	MOVQ CX, 208(AX)
 
-tile2:
+group2:
+	MOVQ 96(AX), CX
+	MOVQ CX, 192(AX)
+	MOVQ 80(AX), CX
+	MOVQ CX, 184(AX)
+	MOVQ 40(AX), CX
+	MOVQ CX, 200(AX)
+	MOVQ 64(AX), CX
+
+tile3:
 	// The chains start.
-	MOVQ    64(AX), DX
+	MOVQ    72(AX), DX
 	VMOVUPS (DX), Z0
 	VMOVUPS 64(DX), Z1
 	VMOVAPS Z0, Z2
@@ -10550,26 +7057,37 @@ tile2:
 	VMOVAPS Z1, Z5
 	VMOVAPS Z0, Z6
 	VMOVAPS Z1, Z7
-	MOVQ    96(AX), DX
+	MOVQ    112(AX), DX
 	MOVQ    32(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done5
-
-loop4:
-	// A k block.
-	MOVQ (SI), R8
-	MOVQ 8(SI), R9
-	MOVQ R9, R10
-	SHLQ $0x06, R10
-	LEAQ (DI)(DX*1), R11
-	ADDQ DX, R11
-	ADDQ DX, R11
-	CMPQ R9, $+4
-	JLT  done7
+	JLT     done7
 
 loop6:
+	// A k block.
+	MOVQ  (SI), R8
+	MOVQ  8(SI), R9
+	MOVQ  R9, R10
+	SHLQ  $0x06, R10
+	LEAQ  (DI)(DX*1), R11
+	ADDQ  DX, R11
+	ADDQ  DX, R11
+	MOVQ  104(AX), R12
+	TESTQ R12, R12
+	JEQ   done8
+	CMPQ  R9, $+4
+	JLT   done10
+
+loop9:
+	PREFETCHT0   1024(R8)
+	PREFETCHT0   1088(R8)
+	PREFETCHT0   1152(R8)
+	PREFETCHT0   1216(R8)
+	PREFETCHT0   1024(R8)(R10*1)
+	PREFETCHT0   1088(R8)(R10*1)
+	PREFETCHT0   1152(R8)(R10*1)
+	PREFETCHT0   1216(R8)(R10*1)
 	VMOVUPS      (R8), Z8
 	VMOVUPS      (R8)(R10*1), Z9
 	VBROADCASTSS (DI), Z10
@@ -10631,13 +7149,82 @@ loop6:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop6
+	JGE          loop9
 
-done7:
+done10:
+done8:
+	CMPQ R9, $+4
+	JLT  done12
+
+loop11:
+	VMOVUPS      (R8), Z8
+	VMOVUPS      (R8)(R10*1), Z9
+	VBROADCASTSS (DI), Z10
+	VFMADD231PS  Z8, Z10, Z0
+	VFMADD231PS  Z9, Z10, Z1
+	VBROADCASTSS (DI)(DX*1), Z10
+	VFMADD231PS  Z8, Z10, Z2
+	VFMADD231PS  Z9, Z10, Z3
+	VBROADCASTSS (DI)(DX*2), Z10
+	VFMADD231PS  Z8, Z10, Z4
+	VFMADD231PS  Z9, Z10, Z5
+	VBROADCASTSS (R11), Z10
+	VFMADD231PS  Z8, Z10, Z6
+	VFMADD231PS  Z9, Z10, Z7
+	VMOVUPS      64(R8), Z8
+	VMOVUPS      64(R8)(R10*1), Z9
+	VBROADCASTSS 4(DI), Z10
+	VFMADD231PS  Z8, Z10, Z0
+	VFMADD231PS  Z9, Z10, Z1
+	VBROADCASTSS 4(DI)(DX*1), Z10
+	VFMADD231PS  Z8, Z10, Z2
+	VFMADD231PS  Z9, Z10, Z3
+	VBROADCASTSS 4(DI)(DX*2), Z10
+	VFMADD231PS  Z8, Z10, Z4
+	VFMADD231PS  Z9, Z10, Z5
+	VBROADCASTSS 4(R11), Z10
+	VFMADD231PS  Z8, Z10, Z6
+	VFMADD231PS  Z9, Z10, Z7
+	VMOVUPS      128(R8), Z8
+	VMOVUPS      128(R8)(R10*1), Z9
+	VBROADCASTSS 8(DI), Z10
+	VFMADD231PS  Z8, Z10, Z0
+	VFMADD231PS  Z9, Z10, Z1
+	VBROADCASTSS 8(DI)(DX*1), Z10
+	VFMADD231PS  Z8, Z10, Z2
+	VFMADD231PS  Z9, Z10, Z3
+	VBROADCASTSS 8(DI)(DX*2), Z10
+	VFMADD231PS  Z8, Z10, Z4
+	VFMADD231PS  Z9, Z10, Z5
+	VBROADCASTSS 8(R11), Z10
+	VFMADD231PS  Z8, Z10, Z6
+	VFMADD231PS  Z9, Z10, Z7
+	VMOVUPS      192(R8), Z8
+	VMOVUPS      192(R8)(R10*1), Z9
+	VBROADCASTSS 12(DI), Z10
+	VFMADD231PS  Z8, Z10, Z0
+	VFMADD231PS  Z9, Z10, Z1
+	VBROADCASTSS 12(DI)(DX*1), Z10
+	VFMADD231PS  Z8, Z10, Z2
+	VFMADD231PS  Z9, Z10, Z3
+	VBROADCASTSS 12(DI)(DX*2), Z10
+	VFMADD231PS  Z8, Z10, Z4
+	VFMADD231PS  Z9, Z10, Z5
+	VBROADCASTSS 12(R11), Z10
+	VFMADD231PS  Z8, Z10, Z6
+	VFMADD231PS  Z9, Z10, Z7
+	ADDQ         $+16, DI
+	ADDQ         $+16, R11
+	ADDQ         $+256, R8
+	ADDQ         $-4, R9
+	CMPQ         R9, $+4
+	JGE          loop11
+
+done12:
 	CMPQ R9, $+1
-	JLT  done9
+	JLT  done14
 
-loop8:
+loop13:
 	VMOVUPS      (R8), Z8
 	VMOVUPS      (R8)(R10*1), Z9
 	VBROADCASTSS (DI), Z10
@@ -10657,52 +7244,52 @@ loop8:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop8
+	JGE          loop13
 
-done9:
+done14:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop4
+	JGE  loop6
 
-done5:
-	MOVQ 112(AX), BX
+done7:
+	MOVQ 128(AX), BX
 
 	// Add finished chains.
-	MOVQ    72(AX), SI
-	TESTQ   SI, SI
-	JEQ     done10
-	MOVQ    152(AX), SI
-	MOVQ    104(AX), BX
-	VMOVUPS (SI), Z8
-	VADDPS  Z0, Z8, Z0
-	VMOVUPS 64(SI), Z8
-	VADDPS  Z1, Z8, Z1
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z8
-	VADDPS  Z2, Z8, Z2
-	VMOVUPS 64(SI), Z8
-	VADDPS  Z3, Z8, Z3
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z8
-	VADDPS  Z4, Z8, Z4
-	VMOVUPS 64(SI), Z8
-	VADDPS  Z5, Z8, Z5
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z8
-	VADDPS  Z6, Z8, Z6
-	VMOVUPS 64(SI), Z8
-	VADDPS  Z7, Z8, Z7
-	ADDQ    BX, SI
-	MOVQ    SI, 152(AX)
-	MOVQ    112(AX), BX
-
-done10:
-	// Add what C holds.
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
-	JEQ     done11
-	MOVQ    160(AX), SI
+	JEQ     done15
+	MOVQ    184(AX), SI
+	MOVQ    120(AX), BX
+	VMOVUPS (SI), Z8
+	VADDPS  Z0, Z8, Z0
+	VMOVUPS 64(SI), Z8
+	VADDPS  Z1, Z8, Z1
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z8
+	VADDPS  Z2, Z8, Z2
+	VMOVUPS 64(SI), Z8
+	VADDPS  Z3, Z8, Z3
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z8
+	VADDPS  Z4, Z8, Z4
+	VMOVUPS 64(SI), Z8
+	VADDPS  Z5, Z8, Z5
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z8
+	VADDPS  Z6, Z8, Z6
+	VMOVUPS 64(SI), Z8
+	VADDPS  Z7, Z8, Z7
+	ADDQ    BX, SI
+	MOVQ    SI, 184(AX)
+	MOVQ    128(AX), BX
+
+done15:
+	// Add what C holds.
+	MOVQ    88(AX), SI
+	TESTQ   SI, SI
+	JEQ     done16
+	MOVQ    192(AX), SI
 	VMOVUPS (SI), Z8
 	VADDPS  Z0, Z8, Z0
 	VMOVUPS 64(SI), Z8
@@ -10724,9 +7311,9 @@ done10:
 	VADDPS  Z7, Z8, Z7
 	ADDQ    BX, SI
 
-done11:
+done16:
 	// Store.
-	MOVQ    160(AX), SI
+	MOVQ    192(AX), SI
 	VMOVUPS Z0, (SI)
 	VMOVUPS Z1, 64(SI)
 	ADDQ    BX, SI
@@ -10739,300 +7326,91 @@ done11:
 	VMOVUPS Z6, (SI)
 	VMOVUPS Z7, 64(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 160(AX)
+	MOVQ    SI, 192(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	MOVQ  168(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
+	MOVQ  DX, 200(AX)
 	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
+	JNE   tile3
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
-	JEQ   done3
+	JEQ   next4
 
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
+	// To the next blocks of columns.
+	MOVQ 96(AX), CX
+	ADDQ $+128, CX
+	MOVQ CX, 96(AX)
+	MOVQ 72(AX), CX
+	ADDQ $+128, CX
+	MOVQ CX, 72(AX)
+	MOVQ 168(AX), CX
+	MOVQ 80(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
+	MOVQ DX, 80(AX)
+	MOVQ 8(AX), CX
+	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 24(AX), CX
+	SHLQ $0x06, CX
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	JMP  group2
+
+next4:
+	MOVQ  56(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 56(AX)
+	TESTQ CX, CX
+	JEQ   done5
+
+	// To the next panel.
+	MOVQ 160(AX), CX
+	MOVQ 96(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 96(AX)
+	MOVQ 176(AX), CX
+	MOVQ 80(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 80(AX)
+	MOVQ 152(AX), CX
+	MOVQ 72(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 72(AX)
+	MOVQ 136(AX), CX
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 144(AX), CX
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
 	JMP  panel1
-
-done3:
-	// As it was.
-	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
-
-// func gemmTN4x32AVX512(task *gemmTask)
-// Requires: AVX, AVX512F
-TEXT ·gemmTN4x32AVX512(SB), NOSPLIT, $8-8
-	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
-	VLDMXCSR 4(SP)
-	MOVQ     task+0(FP), AX
-
-panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
-
-tile2:
-	// The chains start.
-	MOVQ    64(AX), DX
-	VMOVUPS (DX), Z0
-	VMOVUPS 64(DX), Z1
-	VMOVAPS Z0, Z2
-	VMOVAPS Z1, Z3
-	VMOVAPS Z0, Z4
-	VMOVAPS Z1, Z5
-	VMOVAPS Z0, Z6
-	VMOVAPS Z1, Z7
-	MOVQ    96(AX), DX
-	MOVQ    32(AX), BX
-	MOVQ    CX, DI
-	MOVQ    AX, SI
-	CMPQ    BX, $+1
-	JLT     done5
-
-loop4:
-	// A k block.
-	MOVQ (SI), R8
-	MOVQ 8(SI), R9
-	MOVQ R9, R10
-	SHLQ $0x06, R10
-	CMPQ R9, $+3
-	JLT  done7
-
-loop6:
-	VMOVUPS      (R8), Z8
-	VMOVUPS      (R8)(R10*1), Z9
-	VBROADCASTSS (DI), Z10
-	VFMADD231PS  Z8, Z10, Z0
-	VFMADD231PS  Z9, Z10, Z1
-	VBROADCASTSS 4(DI), Z10
-	VFMADD231PS  Z8, Z10, Z2
-	VFMADD231PS  Z9, Z10, Z3
-	VBROADCASTSS 8(DI), Z10
-	VFMADD231PS  Z8, Z10, Z4
-	VFMADD231PS  Z9, Z10, Z5
-	VBROADCASTSS 12(DI), Z10
-	VFMADD231PS  Z8, Z10, Z6
-	VFMADD231PS  Z9, Z10, Z7
-	VMOVUPS      64(R8), Z8
-	VMOVUPS      64(R8)(R10*1), Z9
-	VBROADCASTSS (DI)(DX*1), Z10
-	VFMADD231PS  Z8, Z10, Z0
-	VFMADD231PS  Z9, Z10, Z1
-	VBROADCASTSS 4(DI)(DX*1), Z10
-	VFMADD231PS  Z8, Z10, Z2
-	VFMADD231PS  Z9, Z10, Z3
-	VBROADCASTSS 8(DI)(DX*1), Z10
-	VFMADD231PS  Z8, Z10, Z4
-	VFMADD231PS  Z9, Z10, Z5
-	VBROADCASTSS 12(DI)(DX*1), Z10
-	VFMADD231PS  Z8, Z10, Z6
-	VFMADD231PS  Z9, Z10, Z7
-	VMOVUPS      128(R8), Z8
-	VMOVUPS      128(R8)(R10*1), Z9
-	VBROADCASTSS (DI)(DX*2), Z10
-	VFMADD231PS  Z8, Z10, Z0
-	VFMADD231PS  Z9, Z10, Z1
-	VBROADCASTSS 4(DI)(DX*2), Z10
-	VFMADD231PS  Z8, Z10, Z2
-	VFMADD231PS  Z9, Z10, Z3
-	VBROADCASTSS 8(DI)(DX*2), Z10
-	VFMADD231PS  Z8, Z10, Z4
-	VFMADD231PS  Z9, Z10, Z5
-	VBROADCASTSS 12(DI)(DX*2), Z10
-	VFMADD231PS  Z8, Z10, Z6
-	VFMADD231PS  Z9, Z10, Z7
-	ADDQ         DX, DI
-	ADDQ         DX, DI
-	ADDQ         DX, DI
-	ADDQ         $+192, R8
-	ADDQ         $-3, R9
-	CMPQ         R9, $+3
-	JGE          loop6
-
-done7:
-	CMPQ R9, $+1
-	JLT  done9
-
-loop8:
-	VMOVUPS      (R8), Z8
-	VMOVUPS      (R8)(R10*1), Z9
-	VBROADCASTSS (DI), Z10
-	VFMADD231PS  Z8, Z10, Z0
-	VFMADD231PS  Z9, Z10, Z1
-	VBROADCASTSS 4(DI), Z10
-	VFMADD231PS  Z8, Z10, Z2
-	VFMADD231PS  Z9, Z10, Z3
-	VBROADCASTSS 8(DI), Z10
-	VFMADD231PS  Z8, Z10, Z4
-	VFMADD231PS  Z9, Z10, Z5
-	VBROADCASTSS 12(DI), Z10
-	VFMADD231PS  Z8, Z10, Z6
-	VFMADD231PS  Z9, Z10, Z7
-	ADDQ         DX, DI
-	ADDQ         $+64, R8
-	ADDQ         $-1, R9
-	CMPQ         R9, $+1
-	JGE          loop8
-
-done9:
-	ADDQ $+16, SI
-	ADDQ $-1, BX
-	CMPQ BX, $+1
-	JGE  loop4
 
 done5:
-	MOVQ 112(AX), DX
-
-	// Add finished chains.
-	MOVQ    72(AX), BX
-	TESTQ   BX, BX
-	JEQ     done10
-	MOVQ    152(AX), BX
-	MOVQ    104(AX), DX
-	VMOVUPS (BX), Z8
-	VADDPS  Z0, Z8, Z0
-	VMOVUPS 64(BX), Z8
-	VADDPS  Z1, Z8, Z1
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z8
-	VADDPS  Z2, Z8, Z2
-	VMOVUPS 64(BX), Z8
-	VADDPS  Z3, Z8, Z3
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z8
-	VADDPS  Z4, Z8, Z4
-	VMOVUPS 64(BX), Z8
-	VADDPS  Z5, Z8, Z5
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z8
-	VADDPS  Z6, Z8, Z6
-	VMOVUPS 64(BX), Z8
-	VADDPS  Z7, Z8, Z7
-	ADDQ    DX, BX
-	MOVQ    BX, 152(AX)
-	MOVQ    112(AX), DX
-
-done10:
-	// Add what C holds.
-	MOVQ    80(AX), BX
-	TESTQ   BX, BX
-	JEQ     done11
-	MOVQ    160(AX), BX
-	VMOVUPS (BX), Z8
-	VADDPS  Z0, Z8, Z0
-	VMOVUPS 64(BX), Z8
-	VADDPS  Z1, Z8, Z1
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z8
-	VADDPS  Z2, Z8, Z2
-	VMOVUPS 64(BX), Z8
-	VADDPS  Z3, Z8, Z3
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z8
-	VADDPS  Z4, Z8, Z4
-	VMOVUPS 64(BX), Z8
-	VADDPS  Z5, Z8, Z5
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z8
-	VADDPS  Z6, Z8, Z6
-	VMOVUPS 64(BX), Z8
-	VADDPS  Z7, Z8, Z7
-	ADDQ    DX, BX
-
-done11:
-	// Store.
-	MOVQ    160(AX), BX
-	VMOVUPS Z0, (BX)
-	VMOVUPS Z1, 64(BX)
-	ADDQ    DX, BX
-	VMOVUPS Z2, (BX)
-	VMOVUPS Z3, 64(BX)
-	ADDQ    DX, BX
-	VMOVUPS Z4, (BX)
-	VMOVUPS Z5, 64(BX)
-	ADDQ    DX, BX
-	VMOVUPS Z6, (BX)
-	VMOVUPS Z7, 64(BX)
-	ADDQ    DX, BX
-	MOVQ    BX, 160(AX)
-
-	// To the next tile.
-	ADDQ  $+16, CX
-	MOVQ  168(AX), DX
-	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
-	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
-	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
-	TESTQ CX, CX
-	JEQ   done3
-
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
-	MOVQ (AX), DX
-	ADDQ CX, DX
-	MOVQ DX, (AX)
-	MOVQ 16(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 16(AX)
-	JMP  panel1
-
-done3:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
 	RET
 
 // func gemm4x48AVX512(task *gemmTask)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·gemm4x48AVX512(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
@@ -11043,17 +7421,21 @@ TEXT ·gemm4x48AVX512(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
+	MOVQ 48(AX), CX
+	MOVQ CX, 208(AX)
 
-tile2:
+group2:
+	MOVQ 96(AX), CX
+	MOVQ CX, 192(AX)
+	MOVQ 80(AX), CX
+	MOVQ CX, 184(AX)
+	MOVQ 40(AX), CX
+	MOVQ CX, 200(AX)
+	MOVQ 64(AX), CX
+
+tile3:
 	// The chains start.
-	MOVQ    64(AX), DX
+	MOVQ    72(AX), DX
 	VMOVUPS (DX), Z0
 	VMOVUPS 64(DX), Z1
 	VMOVUPS 128(DX), Z2
@@ -11066,26 +7448,41 @@ tile2:
 	VMOVAPS Z0, Z9
 	VMOVAPS Z1, Z10
 	VMOVAPS Z2, Z11
-	MOVQ    96(AX), DX
+	MOVQ    112(AX), DX
 	MOVQ    32(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done5
-
-loop4:
-	// A k block.
-	MOVQ (SI), R8
-	MOVQ 8(SI), R9
-	MOVQ R9, R10
-	SHLQ $0x06, R10
-	LEAQ (DI)(DX*1), R11
-	ADDQ DX, R11
-	ADDQ DX, R11
-	CMPQ R9, $+4
-	JLT  done7
+	JLT     done7
 
 loop6:
+	// A k block.
+	MOVQ  (SI), R8
+	MOVQ  8(SI), R9
+	MOVQ  R9, R10
+	SHLQ  $0x06, R10
+	LEAQ  (DI)(DX*1), R11
+	ADDQ  DX, R11
+	ADDQ  DX, R11
+	MOVQ  104(AX), R12
+	TESTQ R12, R12
+	JEQ   done8
+	CMPQ  R9, $+4
+	JLT   done10
+
+loop9:
+	PREFETCHT0   1024(R8)
+	PREFETCHT0   1088(R8)
+	PREFETCHT0   1152(R8)
+	PREFETCHT0   1216(R8)
+	PREFETCHT0   1024(R8)(R10*1)
+	PREFETCHT0   1088(R8)(R10*1)
+	PREFETCHT0   1152(R8)(R10*1)
+	PREFETCHT0   1216(R8)(R10*1)
+	PREFETCHT0   1024(R8)(R10*2)
+	PREFETCHT0   1088(R8)(R10*2)
+	PREFETCHT0   1152(R8)(R10*2)
+	PREFETCHT0   1216(R8)(R10*2)
 	VMOVUPS      (R8), Z12
 	VMOVUPS      (R8)(R10*1), Z13
 	VMOVUPS      (R8)(R10*2), Z14
@@ -11167,13 +7564,102 @@ loop6:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop6
+	JGE          loop9
 
-done7:
+done10:
+done8:
+	CMPQ R9, $+4
+	JLT  done12
+
+loop11:
+	VMOVUPS      (R8), Z12
+	VMOVUPS      (R8)(R10*1), Z13
+	VMOVUPS      (R8)(R10*2), Z14
+	VBROADCASTSS (DI), Z15
+	VFMADD231PS  Z12, Z15, Z0
+	VFMADD231PS  Z13, Z15, Z1
+	VFMADD231PS  Z14, Z15, Z2
+	VBROADCASTSS (DI)(DX*1), Z15
+	VFMADD231PS  Z12, Z15, Z3
+	VFMADD231PS  Z13, Z15, Z4
+	VFMADD231PS  Z14, Z15, Z5
+	VBROADCASTSS (DI)(DX*2), Z15
+	VFMADD231PS  Z12, Z15, Z6
+	VFMADD231PS  Z13, Z15, Z7
+	VFMADD231PS  Z14, Z15, Z8
+	VBROADCASTSS (R11), Z15
+	VFMADD231PS  Z12, Z15, Z9
+	VFMADD231PS  Z13, Z15, Z10
+	VFMADD231PS  Z14, Z15, Z11
+	VMOVUPS      64(R8), Z12
+	VMOVUPS      64(R8)(R10*1), Z13
+	VMOVUPS      64(R8)(R10*2), Z14
+	VBROADCASTSS 4(DI), Z15
+	VFMADD231PS  Z12, Z15, Z0
+	VFMADD231PS  Z13, Z15, Z1
+	VFMADD231PS  Z14, Z15, Z2
+	VBROADCASTSS 4(DI)(DX*1), Z15
+	VFMADD231PS  Z12, Z15, Z3
+	VFMADD231PS  Z13, Z15, Z4
+	VFMADD231PS  Z14, Z15, Z5
+	VBROADCASTSS 4(DI)(DX*2), Z15
+	VFMADD231PS  Z12, Z15, Z6
+	VFMADD231PS  Z13, Z15, Z7
+	VFMADD231PS  Z14, Z15, Z8
+	VBROADCASTSS 4(R11), Z15
+	VFMADD231PS  Z12, Z15, Z9
+	VFMADD231PS  Z13, Z15, Z10
+	VFMADD231PS  Z14, Z15, Z11
+	VMOVUPS      128(R8), Z12
+	VMOVUPS      128(R8)(R10*1), Z13
+	VMOVUPS      128(R8)(R10*2), Z14
+	VBROADCASTSS 8(DI), Z15
+	VFMADD231PS  Z12, Z15, Z0
+	VFMADD231PS  Z13, Z15, Z1
+	VFMADD231PS  Z14, Z15, Z2
+	VBROADCASTSS 8(DI)(DX*1), Z15
+	VFMADD231PS  Z12, Z15, Z3
+	VFMADD231PS  Z13, Z15, Z4
+	VFMADD231PS  Z14, Z15, Z5
+	VBROADCASTSS 8(DI)(DX*2), Z15
+	VFMADD231PS  Z12, Z15, Z6
+	VFMADD231PS  Z13, Z15, Z7
+	VFMADD231PS  Z14, Z15, Z8
+	VBROADCASTSS 8(R11), Z15
+	VFMADD231PS  Z12, Z15, Z9
+	VFMADD231PS  Z13, Z15, Z10
+	VFMADD231PS  Z14, Z15, Z11
+	VMOVUPS      192(R8), Z12
+	VMOVUPS      192(R8)(R10*1), Z13
+	VMOVUPS      192(R8)(R10*2), Z14
+	VBROADCASTSS 12(DI), Z15
+	VFMADD231PS  Z12, Z15, Z0
+	VFMADD231PS  Z13, Z15, Z1
+	VFMADD231PS  Z14, Z15, Z2
+	VBROADCASTSS 12(DI)(DX*1), Z15
+	VFMADD231PS  Z12, Z15, Z3
+	VFMADD231PS  Z13, Z15, Z4
+	VFMADD231PS  Z14, Z15, Z5
+	VBROADCASTSS 12(DI)(DX*2), Z15
+	VFMADD231PS  Z12, Z15, Z6
+	VFMADD231PS  Z13, Z15, Z7
+	VFMADD231PS  Z14, Z15, Z8
+	VBROADCASTSS 12(R11), Z15
+	VFMADD231PS  Z12, Z15, Z9
+	VFMADD231PS  Z13, Z15, Z10
+	VFMADD231PS  Z14, Z15, Z11
+	ADDQ         $+16, DI
+	ADDQ         $+16, R11
+	ADDQ         $+256, R8
+	ADDQ         $-4, R9
+	CMPQ         R9, $+4
+	JGE          loop11
+
+done12:
 	CMPQ R9, $+1
-	JLT  done9
+	JLT  done14
 
-loop8:
+loop13:
 	VMOVUPS      (R8), Z12
 	VMOVUPS      (R8)(R10*1), Z13
 	VMOVUPS      (R8)(R10*2), Z14
@@ -11198,60 +7684,60 @@ loop8:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop8
+	JGE          loop13
 
-done9:
+done14:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop4
+	JGE  loop6
 
-done5:
-	MOVQ 112(AX), BX
+done7:
+	MOVQ 128(AX), BX
 
 	// Add finished chains.
-	MOVQ    72(AX), SI
-	TESTQ   SI, SI
-	JEQ     done10
-	MOVQ    152(AX), SI
-	MOVQ    104(AX), BX
-	VMOVUPS (SI), Z12
-	VADDPS  Z0, Z12, Z0
-	VMOVUPS 64(SI), Z12
-	VADDPS  Z1, Z12, Z1
-	VMOVUPS 128(SI), Z12
-	VADDPS  Z2, Z12, Z2
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z12
-	VADDPS  Z3, Z12, Z3
-	VMOVUPS 64(SI), Z12
-	VADDPS  Z4, Z12, Z4
-	VMOVUPS 128(SI), Z12
-	VADDPS  Z5, Z12, Z5
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z12
-	VADDPS  Z6, Z12, Z6
-	VMOVUPS 64(SI), Z12
-	VADDPS  Z7, Z12, Z7
-	VMOVUPS 128(SI), Z12
-	VADDPS  Z8, Z12, Z8
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z12
-	VADDPS  Z9, Z12, Z9
-	VMOVUPS 64(SI), Z12
-	VADDPS  Z10, Z12, Z10
-	VMOVUPS 128(SI), Z12
-	VADDPS  Z11, Z12, Z11
-	ADDQ    BX, SI
-	MOVQ    SI, 152(AX)
-	MOVQ    112(AX), BX
-
-done10:
-	// Add what C holds.
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
-	JEQ     done11
-	MOVQ    160(AX), SI
+	JEQ     done15
+	MOVQ    184(AX), SI
+	MOVQ    120(AX), BX
+	VMOVUPS (SI), Z12
+	VADDPS  Z0, Z12, Z0
+	VMOVUPS 64(SI), Z12
+	VADDPS  Z1, Z12, Z1
+	VMOVUPS 128(SI), Z12
+	VADDPS  Z2, Z12, Z2
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z12
+	VADDPS  Z3, Z12, Z3
+	VMOVUPS 64(SI), Z12
+	VADDPS  Z4, Z12, Z4
+	VMOVUPS 128(SI), Z12
+	VADDPS  Z5, Z12, Z5
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z12
+	VADDPS  Z6, Z12, Z6
+	VMOVUPS 64(SI), Z12
+	VADDPS  Z7, Z12, Z7
+	VMOVUPS 128(SI), Z12
+	VADDPS  Z8, Z12, Z8
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z12
+	VADDPS  Z9, Z12, Z9
+	VMOVUPS 64(SI), Z12
+	VADDPS  Z10, Z12, Z10
+	VMOVUPS 128(SI), Z12
+	VADDPS  Z11, Z12, Z11
+	ADDQ    BX, SI
+	MOVQ    SI, 184(AX)
+	MOVQ    128(AX), BX
+
+done15:
+	// Add what C holds.
+	MOVQ    88(AX), SI
+	TESTQ   SI, SI
+	JEQ     done16
+	MOVQ    192(AX), SI
 	VMOVUPS (SI), Z12
 	VADDPS  Z0, Z12, Z0
 	VMOVUPS 64(SI), Z12
@@ -11281,9 +7767,9 @@ done10:
 	VADDPS  Z11, Z12, Z11
 	ADDQ    BX, SI
 
-done11:
+done16:
 	// Store.
-	MOVQ    160(AX), SI
+	MOVQ    192(AX), SI
 	VMOVUPS Z0, (SI)
 	VMOVUPS Z1, 64(SI)
 	VMOVUPS Z2, 128(SI)
@@ -11300,344 +7786,97 @@ done11:
 	VMOVUPS Z10, 64(SI)
 	VMOVUPS Z11, 128(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 160(AX)
+	MOVQ    SI, 192(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	MOVQ  168(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
+	MOVQ  DX, 200(AX)
 	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
+	JNE   tile3
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
-	JEQ   done3
+	JEQ   next4
 
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
+	// To the next blocks of columns.
+	MOVQ 96(AX), CX
+	ADDQ $+192, CX
+	MOVQ CX, 96(AX)
+	MOVQ 72(AX), CX
+	ADDQ $+192, CX
+	MOVQ CX, 72(AX)
+	MOVQ 168(AX), CX
+	MOVQ 80(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
+	MOVQ DX, 80(AX)
+	MOVQ 8(AX), CX
+	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 24(AX), CX
+	SHLQ $0x06, CX
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	JMP  group2
+
+next4:
+	MOVQ  56(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 56(AX)
+	TESTQ CX, CX
+	JEQ   done5
+
+	// To the next panel.
+	MOVQ 160(AX), CX
+	MOVQ 96(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 96(AX)
+	MOVQ 176(AX), CX
+	MOVQ 80(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 80(AX)
+	MOVQ 152(AX), CX
+	MOVQ 72(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 72(AX)
+	MOVQ 136(AX), CX
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 144(AX), CX
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
 	JMP  panel1
-
-done3:
-	// As it was.
-	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
-
-// func gemmTN4x48AVX512(task *gemmTask)
-// Requires: AVX, AVX512F
-TEXT ·gemmTN4x48AVX512(SB), NOSPLIT, $8-8
-	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
-	VLDMXCSR 4(SP)
-	MOVQ     task+0(FP), AX
-
-panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
-
-tile2:
-	// The chains start.
-	MOVQ    64(AX), DX
-	VMOVUPS (DX), Z0
-	VMOVUPS 64(DX), Z1
-	VMOVUPS 128(DX), Z2
-	VMOVAPS Z0, Z3
-	VMOVAPS Z1, Z4
-	VMOVAPS Z2, Z5
-	VMOVAPS Z0, Z6
-	VMOVAPS Z1, Z7
-	VMOVAPS Z2, Z8
-	VMOVAPS Z0, Z9
-	VMOVAPS Z1, Z10
-	VMOVAPS Z2, Z11
-	MOVQ    96(AX), DX
-	MOVQ    32(AX), BX
-	MOVQ    CX, DI
-	MOVQ    AX, SI
-	CMPQ    BX, $+1
-	JLT     done5
-
-loop4:
-	// A k block.
-	MOVQ (SI), R8
-	MOVQ 8(SI), R9
-	MOVQ R9, R10
-	SHLQ $0x06, R10
-	CMPQ R9, $+3
-	JLT  done7
-
-loop6:
-	VMOVUPS      (R8), Z12
-	VMOVUPS      (R8)(R10*1), Z13
-	VMOVUPS      (R8)(R10*2), Z14
-	VBROADCASTSS (DI), Z15
-	VFMADD231PS  Z12, Z15, Z0
-	VFMADD231PS  Z13, Z15, Z1
-	VFMADD231PS  Z14, Z15, Z2
-	VBROADCASTSS 4(DI), Z15
-	VFMADD231PS  Z12, Z15, Z3
-	VFMADD231PS  Z13, Z15, Z4
-	VFMADD231PS  Z14, Z15, Z5
-	VBROADCASTSS 8(DI), Z15
-	VFMADD231PS  Z12, Z15, Z6
-	VFMADD231PS  Z13, Z15, Z7
-	VFMADD231PS  Z14, Z15, Z8
-	VBROADCASTSS 12(DI), Z15
-	VFMADD231PS  Z12, Z15, Z9
-	VFMADD231PS  Z13, Z15, Z10
-	VFMADD231PS  Z14, Z15, Z11
-	VMOVUPS      64(R8), Z12
-	VMOVUPS      64(R8)(R10*1), Z13
-	VMOVUPS      64(R8)(R10*2), Z14
-	VBROADCASTSS (DI)(DX*1), Z15
-	VFMADD231PS  Z12, Z15, Z0
-	VFMADD231PS  Z13, Z15, Z1
-	VFMADD231PS  Z14, Z15, Z2
-	VBROADCASTSS 4(DI)(DX*1), Z15
-	VFMADD231PS  Z12, Z15, Z3
-	VFMADD231PS  Z13, Z15, Z4
-	VFMADD231PS  Z14, Z15, Z5
-	VBROADCASTSS 8(DI)(DX*1), Z15
-	VFMADD231PS  Z12, Z15, Z6
-	VFMADD231PS  Z13, Z15, Z7
-	VFMADD231PS  Z14, Z15, Z8
-	VBROADCASTSS 12(DI)(DX*1), Z15
-	VFMADD231PS  Z12, Z15, Z9
-	VFMADD231PS  Z13, Z15, Z10
-	VFMADD231PS  Z14, Z15, Z11
-	VMOVUPS      128(R8), Z12
-	VMOVUPS      128(R8)(R10*1), Z13
-	VMOVUPS      128(R8)(R10*2), Z14
-	VBROADCASTSS (DI)(DX*2), Z15
-	VFMADD231PS  Z12, Z15, Z0
-	VFMADD231PS  Z13, Z15, Z1
-	VFMADD231PS  Z14, Z15, Z2
-	VBROADCASTSS 4(DI)(DX*2), Z15
-	VFMADD231PS  Z12, Z15, Z3
-	VFMADD231PS  Z13, Z15, Z4
-	VFMADD231PS  Z14, Z15, Z5
-	VBROADCASTSS 8(DI)(DX*2), Z15
-	VFMADD231PS  Z12, Z15, Z6
-	VFMADD231PS  Z13, Z15, Z7
-	VFMADD231PS  Z14, Z15, Z8
-	VBROADCASTSS 12(DI)(DX*2), Z15
-	VFMADD231PS  Z12, Z15, Z9
-	VFMADD231PS  Z13, Z15, Z10
-	VFMADD231PS  Z14, Z15, Z11
-	ADDQ         DX, DI
-	ADDQ         DX, DI
-	ADDQ         DX, DI
-	ADDQ         $+192, R8
-	ADDQ         $-3, R9
-	CMPQ         R9, $+3
-	JGE          loop6
-
-done7:
-	CMPQ R9, $+1
-	JLT  done9
-
-loop8:
-	VMOVUPS      (R8), Z12
-	VMOVUPS      (R8)(R10*1), Z13
-	VMOVUPS      (R8)(R10*2), Z14
-	VBROADCASTSS (DI), Z15
-	VFMADD231PS  Z12, Z15, Z0
-	VFMADD231PS  Z13, Z15, Z1
-	VFMADD231PS  Z14, Z15, Z2
-	VBROADCASTSS 4(DI), Z15
-	VFMADD231PS  Z12, Z15, Z3
-	VFMADD231PS  Z13, Z15, Z4
-	VFMADD231PS  Z14, Z15, Z5
-	VBROADCASTSS 8(DI), Z15
-	VFMADD231PS  Z12, Z15, Z6
-	VFMADD231PS  Z13, Z15, Z7
-	VFMADD231PS  Z14, Z15, Z8
-	VBROADCASTSS 12(DI), Z15
-	VFMADD231PS  Z12, Z15, Z9
-	VFMADD231PS  Z13, Z15, Z10
-	VFMADD231PS  Z14, Z15, Z11
-	ADDQ         DX, DI
-	ADDQ         $+64, R8
-	ADDQ         $-1, R9
-	CMPQ         R9, $+1
-	JGE          loop8
-
-done9:
-	ADDQ $+16, SI
-	ADDQ $-1, BX
-	CMPQ BX, $+1
-	JGE  loop4
 
 done5:
-	MOVQ 112(AX), DX
-
-	// Add finished chains.
-	MOVQ    72(AX), BX
-	TESTQ   BX, BX
-	JEQ     done10
-	MOVQ    152(AX), BX
-	MOVQ    104(AX), DX
-	VMOVUPS (BX), Z12
-	VADDPS  Z0, Z12, Z0
-	VMOVUPS 64(BX), Z12
-	VADDPS  Z1, Z12, Z1
-	VMOVUPS 128(BX), Z12
-	VADDPS  Z2, Z12, Z2
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z12
-	VADDPS  Z3, Z12, Z3
-	VMOVUPS 64(BX), Z12
-	VADDPS  Z4, Z12, Z4
-	VMOVUPS 128(BX), Z12
-	VADDPS  Z5, Z12, Z5
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z12
-	VADDPS  Z6, Z12, Z6
-	VMOVUPS 64(BX), Z12
-	VADDPS  Z7, Z12, Z7
-	VMOVUPS 128(BX), Z12
-	VADDPS  Z8, Z12, Z8
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z12
-	VADDPS  Z9, Z12, Z9
-	VMOVUPS 64(BX), Z12
-	VADDPS  Z10, Z12, Z10
-	VMOVUPS 128(BX), Z12
-	VADDPS  Z11, Z12, Z11
-	ADDQ    DX, BX
-	MOVQ    BX, 152(AX)
-	MOVQ    112(AX), DX
-
-done10:
-	// Add what C holds.
-	MOVQ    80(AX), BX
-	TESTQ   BX, BX
-	JEQ     done11
-	MOVQ    160(AX), BX
-	VMOVUPS (BX), Z12
-	VADDPS  Z0, Z12, Z0
-	VMOVUPS 64(BX), Z12
-	VADDPS  Z1, Z12, Z1
-	VMOVUPS 128(BX), Z12
-	VADDPS  Z2, Z12, Z2
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z12
-	VADDPS  Z3, Z12, Z3
-	VMOVUPS 64(BX), Z12
-	VADDPS  Z4, Z12, Z4
-	VMOVUPS 128(BX), Z12
-	VADDPS  Z5, Z12, Z5
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z12
-	VADDPS  Z6, Z12, Z6
-	VMOVUPS 64(BX), Z12
-	VADDPS  Z7, Z12, Z7
-	VMOVUPS 128(BX), Z12
-	VADDPS  Z8, Z12, Z8
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z12
-	VADDPS  Z9, Z12, Z9
-	VMOVUPS 64(BX), Z12
-	VADDPS  Z10, Z12, Z10
-	VMOVUPS 128(BX), Z12
-	VADDPS  Z11, Z12, Z11
-	ADDQ    DX, BX
-
-done11:
-	// Store.
-	MOVQ    160(AX), BX
-	VMOVUPS Z0, (BX)
-	VMOVUPS Z1, 64(BX)
-	VMOVUPS Z2, 128(BX)
-	ADDQ    DX, BX
-	VMOVUPS Z3, (BX)
-	VMOVUPS Z4, 64(BX)
-	VMOVUPS Z5, 128(BX)
-	ADDQ    DX, BX
-	VMOVUPS Z6, (BX)
-	VMOVUPS Z7, 64(BX)
-	VMOVUPS Z8, 128(BX)
-	ADDQ    DX, BX
-	VMOVUPS Z9, (BX)
-	VMOVUPS Z10, 64(BX)
-	VMOVUPS Z11, 128(BX)
-	ADDQ    DX, BX
-	MOVQ    BX, 160(AX)
-
-	// To the next tile.
-	ADDQ  $+16, CX
-	MOVQ  168(AX), DX
-	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
-	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
-	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
-	TESTQ CX, CX
-	JEQ   done3
-
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
-	MOVQ (AX), DX
-	ADDQ CX, DX
-	MOVQ DX, (AX)
-	MOVQ 16(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 16(AX)
-	JMP  panel1
-
-done3:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
 	RET
 
 // func gemm4x64AVX512(task *gemmTask)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·gemm4x64AVX512(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
@@ -11648,17 +7887,21 @@ TEXT ·gemm4x64AVX512(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
+	MOVQ 48(AX), CX
+	MOVQ CX, 208(AX)
 
-tile2:
+group2:
+	MOVQ 96(AX), CX
+	MOVQ CX, 192(AX)
+	MOVQ 80(AX), CX
+	MOVQ CX, 184(AX)
+	MOVQ 40(AX), CX
+	MOVQ CX, 200(AX)
+	MOVQ 64(AX), CX
+
+tile3:
 	// The chains start.
-	MOVQ    64(AX), DX
+	MOVQ    72(AX), DX
 	VMOVUPS (DX), Z0
 	VMOVUPS 64(DX), Z1
 	VMOVUPS 128(DX), Z2
@@ -11675,29 +7918,48 @@ tile2:
 	VMOVAPS Z1, Z13
 	VMOVAPS Z2, Z14
 	VMOVAPS Z3, Z15
-	MOVQ    96(AX), DX
+	MOVQ    112(AX), DX
 	MOVQ    32(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done5
-
-loop4:
-	// A k block.
-	MOVQ (SI), R8
-	MOVQ 8(SI), R9
-	MOVQ R9, R10
-	SHLQ $0x06, R10
-	LEAQ (R8)(R10*1), R11
-	ADDQ R10, R11
-	ADDQ R10, R11
-	LEAQ (DI)(DX*1), R12
-	ADDQ DX, R12
-	ADDQ DX, R12
-	CMPQ R9, $+4
-	JLT  done7
+	JLT     done7
 
 loop6:
+	// A k block.
+	MOVQ  (SI), R8
+	MOVQ  8(SI), R9
+	MOVQ  R9, R10
+	SHLQ  $0x06, R10
+	LEAQ  (R8)(R10*1), R11
+	ADDQ  R10, R11
+	ADDQ  R10, R11
+	LEAQ  (DI)(DX*1), R12
+	ADDQ  DX, R12
+	ADDQ  DX, R12
+	MOVQ  104(AX), R13
+	TESTQ R13, R13
+	JEQ   done8
+	CMPQ  R9, $+4
+	JLT   done10
+
+loop9:
+	PREFETCHT0   1024(R8)
+	PREFETCHT0   1088(R8)
+	PREFETCHT0   1152(R8)
+	PREFETCHT0   1216(R8)
+	PREFETCHT0   1024(R8)(R10*1)
+	PREFETCHT0   1088(R8)(R10*1)
+	PREFETCHT0   1152(R8)(R10*1)
+	PREFETCHT0   1216(R8)(R10*1)
+	PREFETCHT0   1024(R8)(R10*2)
+	PREFETCHT0   1088(R8)(R10*2)
+	PREFETCHT0   1152(R8)(R10*2)
+	PREFETCHT0   1216(R8)(R10*2)
+	PREFETCHT0   1024(R11)
+	PREFETCHT0   1088(R11)
+	PREFETCHT0   1152(R11)
+	PREFETCHT0   1216(R11)
 	VBROADCASTSS (DI), Z16
 	VBROADCASTSS (DI)(DX*1), Z17
 	VBROADCASTSS (DI)(DX*2), Z18
@@ -11800,13 +8062,123 @@ loop6:
 	ADDQ         $+256, R11
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop6
+	JGE          loop9
 
-done7:
+done10:
+done8:
+	CMPQ R9, $+4
+	JLT  done12
+
+loop11:
+	VBROADCASTSS (DI), Z16
+	VBROADCASTSS (DI)(DX*1), Z17
+	VBROADCASTSS (DI)(DX*2), Z18
+	VBROADCASTSS (R12), Z19
+	VMOVUPS      (R8), Z20
+	VFMADD231PS  Z20, Z16, Z0
+	VFMADD231PS  Z20, Z17, Z4
+	VFMADD231PS  Z20, Z18, Z8
+	VFMADD231PS  Z20, Z19, Z12
+	VMOVUPS      (R8)(R10*1), Z20
+	VFMADD231PS  Z20, Z16, Z1
+	VFMADD231PS  Z20, Z17, Z5
+	VFMADD231PS  Z20, Z18, Z9
+	VFMADD231PS  Z20, Z19, Z13
+	VMOVUPS      (R8)(R10*2), Z20
+	VFMADD231PS  Z20, Z16, Z2
+	VFMADD231PS  Z20, Z17, Z6
+	VFMADD231PS  Z20, Z18, Z10
+	VFMADD231PS  Z20, Z19, Z14
+	VMOVUPS      (R11), Z20
+	VFMADD231PS  Z20, Z16, Z3
+	VFMADD231PS  Z20, Z17, Z7
+	VFMADD231PS  Z20, Z18, Z11
+	VFMADD231PS  Z20, Z19, Z15
+	VBROADCASTSS 4(DI), Z16
+	VBROADCASTSS 4(DI)(DX*1), Z17
+	VBROADCASTSS 4(DI)(DX*2), Z18
+	VBROADCASTSS 4(R12), Z19
+	VMOVUPS      64(R8), Z20
+	VFMADD231PS  Z20, Z16, Z0
+	VFMADD231PS  Z20, Z17, Z4
+	VFMADD231PS  Z20, Z18, Z8
+	VFMADD231PS  Z20, Z19, Z12
+	VMOVUPS      64(R8)(R10*1), Z20
+	VFMADD231PS  Z20, Z16, Z1
+	VFMADD231PS  Z20, Z17, Z5
+	VFMADD231PS  Z20, Z18, Z9
+	VFMADD231PS  Z20, Z19, Z13
+	VMOVUPS      64(R8)(R10*2), Z20
+	VFMADD231PS  Z20, Z16, Z2
+	VFMADD231PS  Z20, Z17, Z6
+	VFMADD231PS  Z20, Z18, Z10
+	VFMADD231PS  Z20, Z19, Z14
+	VMOVUPS      64(R11), Z20
+	VFMADD231PS  Z20, Z16, Z3
+	VFMADD231PS  Z20, Z17, Z7
+	VFMADD231PS  Z20, Z18, Z11
+	VFMADD231PS  Z20, Z19, Z15
+	VBROADCASTSS 8(DI), Z16
+	VBROADCASTSS 8(DI)(DX*1), Z17
+	VBROADCASTSS 8(DI)(DX*2), Z18
+	VBROADCASTSS 8(R12), Z19
+	VMOVUPS      128(R8), Z20
+	VFMADD231PS  Z20, Z16, Z0
+	VFMADD231PS  Z20, Z17, Z4
+	VFMADD231PS  Z20, Z18, Z8
+	VFMADD231PS  Z20, Z19, Z12
+	VMOVUPS      128(R8)(R10*1), Z20
+	VFMADD231PS  Z20, Z16, Z1
+	VFMADD231PS  Z20, Z17, Z5
+	VFMADD231PS  Z20, Z18, Z9
+	VFMADD231PS  Z20, Z19, Z13
+	VMOVUPS      128(R8)(R10*2), Z20
+	VFMADD231PS  Z20, Z16, Z2
+	VFMADD231PS  Z20, Z17, Z6
+	VFMADD231PS  Z20, Z18, Z10
+	VFMADD231PS  Z20, Z19, Z14
+	VMOVUPS      128(R11), Z20
+	VFMADD231PS  Z20, Z16, Z3
+	VFMADD231PS  Z20, Z17, Z7
+	VFMADD231PS  Z20, Z18, Z11
+	VFMADD231PS  Z20, Z19, Z15
+	VBROADCASTSS 12(DI), Z16
+	VBROADCASTSS 12(DI)(DX*1), Z17
+	VBROADCASTSS 12(DI)(DX*2), Z18
+	VBROADCASTSS 12(R12), Z19
+	VMOVUPS      192(R8), Z20
+	VFMADD231PS  Z20, Z16, Z0
+	VFMADD231PS  Z20, Z17, Z4
+	VFMADD231PS  Z20, Z18, Z8
+	VFMADD231PS  Z20, Z19, Z12
+	VMOVUPS      192(R8)(R10*1), Z20
+	VFMADD231PS  Z20, Z16, Z1
+	VFMADD231PS  Z20, Z17, Z5
+	VFMADD231PS  Z20, Z18, Z9
+	VFMADD231PS  Z20, Z19, Z13
+	VMOVUPS      192(R8)(R10*2), Z20
+	VFMADD231PS  Z20, Z16, Z2
+	VFMADD231PS  Z20, Z17, Z6
+	VFMADD231PS  Z20, Z18, Z10
+	VFMADD231PS  Z20, Z19, Z14
+	VMOVUPS      192(R11), Z20
+	VFMADD231PS  Z20, Z16, Z3
+	VFMADD231PS  Z20, Z17, Z7
+	VFMADD231PS  Z20, Z18, Z11
+	VFMADD231PS  Z20, Z19, Z15
+	ADDQ         $+16, DI
+	ADDQ         $+16, R12
+	ADDQ         $+256, R8
+	ADDQ         $+256, R11
+	ADDQ         $-4, R9
+	CMPQ         R9, $+4
+	JGE          loop11
+
+done12:
 	CMPQ R9, $+1
-	JLT  done9
+	JLT  done14
 
-loop8:
+loop13:
 	VBROADCASTSS (DI), Z16
 	VBROADCASTSS (DI)(DX*1), Z17
 	VBROADCASTSS (DI)(DX*2), Z18
@@ -11837,68 +8209,68 @@ loop8:
 	ADDQ         $+64, R11
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop8
+	JGE          loop13
 
-done9:
+done14:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop4
+	JGE  loop6
 
-done5:
-	MOVQ 112(AX), BX
+done7:
+	MOVQ 128(AX), BX
 
 	// Add finished chains.
-	MOVQ    72(AX), SI
-	TESTQ   SI, SI
-	JEQ     done10
-	MOVQ    152(AX), SI
-	MOVQ    104(AX), BX
-	VMOVUPS (SI), Z16
-	VADDPS  Z0, Z16, Z0
-	VMOVUPS 64(SI), Z16
-	VADDPS  Z1, Z16, Z1
-	VMOVUPS 128(SI), Z16
-	VADDPS  Z2, Z16, Z2
-	VMOVUPS 192(SI), Z16
-	VADDPS  Z3, Z16, Z3
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z16
-	VADDPS  Z4, Z16, Z4
-	VMOVUPS 64(SI), Z16
-	VADDPS  Z5, Z16, Z5
-	VMOVUPS 128(SI), Z16
-	VADDPS  Z6, Z16, Z6
-	VMOVUPS 192(SI), Z16
-	VADDPS  Z7, Z16, Z7
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z16
-	VADDPS  Z8, Z16, Z8
-	VMOVUPS 64(SI), Z16
-	VADDPS  Z9, Z16, Z9
-	VMOVUPS 128(SI), Z16
-	VADDPS  Z10, Z16, Z10
-	VMOVUPS 192(SI), Z16
-	VADDPS  Z11, Z16, Z11
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z16
-	VADDPS  Z12, Z16, Z12
-	VMOVUPS 64(SI), Z16
-	VADDPS  Z13, Z16, Z13
-	VMOVUPS 128(SI), Z16
-	VADDPS  Z14, Z16, Z14
-	VMOVUPS 192(SI), Z16
-	VADDPS  Z15, Z16, Z15
-	ADDQ    BX, SI
-	MOVQ    SI, 152(AX)
-	MOVQ    112(AX), BX
-
-done10:
-	// Add what C holds.
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
-	JEQ     done11
-	MOVQ    160(AX), SI
+	JEQ     done15
+	MOVQ    184(AX), SI
+	MOVQ    120(AX), BX
+	VMOVUPS (SI), Z16
+	VADDPS  Z0, Z16, Z0
+	VMOVUPS 64(SI), Z16
+	VADDPS  Z1, Z16, Z1
+	VMOVUPS 128(SI), Z16
+	VADDPS  Z2, Z16, Z2
+	VMOVUPS 192(SI), Z16
+	VADDPS  Z3, Z16, Z3
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z16
+	VADDPS  Z4, Z16, Z4
+	VMOVUPS 64(SI), Z16
+	VADDPS  Z5, Z16, Z5
+	VMOVUPS 128(SI), Z16
+	VADDPS  Z6, Z16, Z6
+	VMOVUPS 192(SI), Z16
+	VADDPS  Z7, Z16, Z7
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z16
+	VADDPS  Z8, Z16, Z8
+	VMOVUPS 64(SI), Z16
+	VADDPS  Z9, Z16, Z9
+	VMOVUPS 128(SI), Z16
+	VADDPS  Z10, Z16, Z10
+	VMOVUPS 192(SI), Z16
+	VADDPS  Z11, Z16, Z11
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z16
+	VADDPS  Z12, Z16, Z12
+	VMOVUPS 64(SI), Z16
+	VADDPS  Z13, Z16, Z13
+	VMOVUPS 128(SI), Z16
+	VADDPS  Z14, Z16, Z14
+	VMOVUPS 192(SI), Z16
+	VADDPS  Z15, Z16, Z15
+	ADDQ    BX, SI
+	MOVQ    SI, 184(AX)
+	MOVQ    128(AX), BX
+
+done15:
+	// Add what C holds.
+	MOVQ    88(AX), SI
+	TESTQ   SI, SI
+	JEQ     done16
+	MOVQ    192(AX), SI
 	VMOVUPS (SI), Z16
 	VADDPS  Z0, Z16, Z0
 	VMOVUPS 64(SI), Z16
@@ -11936,9 +8308,9 @@ done10:
 	VADDPS  Z15, Z16, Z15
 	ADDQ    BX, SI
 
-done11:
+done16:
 	// Store.
-	MOVQ    160(AX), SI
+	MOVQ    192(AX), SI
 	VMOVUPS Z0, (SI)
 	VMOVUPS Z1, 64(SI)
 	VMOVUPS Z2, 128(SI)
@@ -11959,393 +8331,103 @@ done11:
 	VMOVUPS Z14, 128(SI)
 	VMOVUPS Z15, 192(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 160(AX)
+	MOVQ    SI, 192(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	MOVQ  168(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
+	MOVQ  DX, 200(AX)
 	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
+	JNE   tile3
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
-	JEQ   done3
+	JEQ   next4
 
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
+	// To the next blocks of columns.
+	MOVQ 96(AX), CX
+	ADDQ $+256, CX
+	MOVQ CX, 96(AX)
+	MOVQ 72(AX), CX
+	ADDQ $+256, CX
+	MOVQ CX, 72(AX)
+	MOVQ 168(AX), CX
+	MOVQ 80(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
+	MOVQ DX, 80(AX)
+	MOVQ 8(AX), CX
+	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 24(AX), CX
+	SHLQ $0x06, CX
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	JMP  group2
+
+next4:
+	MOVQ  56(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 56(AX)
+	TESTQ CX, CX
+	JEQ   done5
+
+	// To the next panel.
+	MOVQ 160(AX), CX
+	MOVQ 96(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 96(AX)
+	MOVQ 176(AX), CX
+	MOVQ 80(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 80(AX)
+	MOVQ 152(AX), CX
+	MOVQ 72(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 72(AX)
+	MOVQ 136(AX), CX
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 144(AX), CX
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
 	JMP  panel1
-
-done3:
-	// As it was.
-	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
-
-// func gemmTN4x64AVX512(task *gemmTask)
-// Requires: AVX, AVX512F
-TEXT ·gemmTN4x64AVX512(SB), NOSPLIT, $8-8
-	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
-	VLDMXCSR 4(SP)
-	MOVQ     task+0(FP), AX
-
-panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
-
-tile2:
-	// The chains start.
-	MOVQ    64(AX), DX
-	VMOVUPS (DX), Z0
-	VMOVUPS 64(DX), Z1
-	VMOVUPS 128(DX), Z2
-	VMOVUPS 192(DX), Z3
-	VMOVAPS Z0, Z4
-	VMOVAPS Z1, Z5
-	VMOVAPS Z2, Z6
-	VMOVAPS Z3, Z7
-	VMOVAPS Z0, Z8
-	VMOVAPS Z1, Z9
-	VMOVAPS Z2, Z10
-	VMOVAPS Z3, Z11
-	VMOVAPS Z0, Z12
-	VMOVAPS Z1, Z13
-	VMOVAPS Z2, Z14
-	VMOVAPS Z3, Z15
-	MOVQ    96(AX), DX
-	MOVQ    32(AX), BX
-	MOVQ    CX, DI
-	MOVQ    AX, SI
-	CMPQ    BX, $+1
-	JLT     done5
-
-loop4:
-	// A k block.
-	MOVQ (SI), R8
-	MOVQ 8(SI), R9
-	MOVQ R9, R10
-	SHLQ $0x06, R10
-	LEAQ (R8)(R10*1), R11
-	ADDQ R10, R11
-	ADDQ R10, R11
-	CMPQ R9, $+3
-	JLT  done7
-
-loop6:
-	VBROADCASTSS (DI), Z16
-	VBROADCASTSS 4(DI), Z17
-	VBROADCASTSS 8(DI), Z18
-	VBROADCASTSS 12(DI), Z19
-	VMOVUPS      (R8), Z20
-	VFMADD231PS  Z20, Z16, Z0
-	VFMADD231PS  Z20, Z17, Z4
-	VFMADD231PS  Z20, Z18, Z8
-	VFMADD231PS  Z20, Z19, Z12
-	VMOVUPS      (R8)(R10*1), Z20
-	VFMADD231PS  Z20, Z16, Z1
-	VFMADD231PS  Z20, Z17, Z5
-	VFMADD231PS  Z20, Z18, Z9
-	VFMADD231PS  Z20, Z19, Z13
-	VMOVUPS      (R8)(R10*2), Z20
-	VFMADD231PS  Z20, Z16, Z2
-	VFMADD231PS  Z20, Z17, Z6
-	VFMADD231PS  Z20, Z18, Z10
-	VFMADD231PS  Z20, Z19, Z14
-	VMOVUPS      (R11), Z20
-	VFMADD231PS  Z20, Z16, Z3
-	VFMADD231PS  Z20, Z17, Z7
-	VFMADD231PS  Z20, Z18, Z11
-	VFMADD231PS  Z20, Z19, Z15
-	VBROADCASTSS (DI)(DX*1), Z16
-	VBROADCASTSS 4(DI)(DX*1), Z17
-	VBROADCASTSS 8(DI)(DX*1), Z18
-	VBROADCASTSS 12(DI)(DX*1), Z19
-	VMOVUPS      64(R8), Z20
-	VFMADD231PS  Z20, Z16, Z0
-	VFMADD231PS  Z20, Z17, Z4
-	VFMADD231PS  Z20, Z18, Z8
-	VFMADD231PS  Z20, Z19, Z12
-	VMOVUPS      64(R8)(R10*1), Z20
-	VFMADD231PS  Z20, Z16, Z1
-	VFMADD231PS  Z20, Z17, Z5
-	VFMADD231PS  Z20, Z18, Z9
-	VFMADD231PS  Z20, Z19, Z13
-	VMOVUPS      64(R8)(R10*2), Z20
-	VFMADD231PS  Z20, Z16, Z2
-	VFMADD231PS  Z20, Z17, Z6
-	VFMADD231PS  Z20, Z18, Z10
-	VFMADD231PS  Z20, Z19, Z14
-	VMOVUPS      64(R11), Z20
-	VFMADD231PS  Z20, Z16, Z3
-	VFMADD231PS  Z20, Z17, Z7
-	VFMADD231PS  Z20, Z18, Z11
-	VFMADD231PS  Z20, Z19, Z15
-	VBROADCASTSS (DI)(DX*2), Z16
-	VBROADCASTSS 4(DI)(DX*2), Z17
-	VBROADCASTSS 8(DI)(DX*2), Z18
-	VBROADCASTSS 12(DI)(DX*2), Z19
-	VMOVUPS      128(R8), Z20
-	VFMADD231PS  Z20, Z16, Z0
-	VFMADD231PS  Z20, Z17, Z4
-	VFMADD231PS  Z20, Z18, Z8
-	VFMADD231PS  Z20, Z19, Z12
-	VMOVUPS      128(R8)(R10*1), Z20
-	VFMADD231PS  Z20, Z16, Z1
-	VFMADD231PS  Z20, Z17, Z5
-	VFMADD231PS  Z20, Z18, Z9
-	VFMADD231PS  Z20, Z19, Z13
-	VMOVUPS      128(R8)(R10*2), Z20
-	VFMADD231PS  Z20, Z16, Z2
-	VFMADD231PS  Z20, Z17, Z6
-	VFMADD231PS  Z20, Z18, Z10
-	VFMADD231PS  Z20, Z19, Z14
-	VMOVUPS      128(R11), Z20
-	VFMADD231PS  Z20, Z16, Z3
-	VFMADD231PS  Z20, Z17, Z7
-	VFMADD231PS  Z20, Z18, Z11
-	VFMADD231PS  Z20, Z19, Z15
-	ADDQ         DX, DI
-	ADDQ         DX, DI
-	ADDQ         DX, DI
-	ADDQ         $+192, R8
-	ADDQ         $+192, R11
-	ADDQ         $-3, R9
-	CMPQ         R9, $+3
-	JGE          loop6
-
-done7:
-	CMPQ R9, $+1
-	JLT  done9
-
-loop8:
-	VBROADCASTSS (DI), Z16
-	VBROADCASTSS 4(DI), Z17
-	VBROADCASTSS 8(DI), Z18
-	VBROADCASTSS 12(DI), Z19
-	VMOVUPS      (R8), Z20
-	VFMADD231PS  Z20, Z16, Z0
-	VFMADD231PS  Z20, Z17, Z4
-	VFMADD231PS  Z20, Z18, Z8
-	VFMADD231PS  Z20, Z19, Z12
-	VMOVUPS      (R8)(R10*1), Z20
-	VFMADD231PS  Z20, Z16, Z1
-	VFMADD231PS  Z20, Z17, Z5
-	VFMADD231PS  Z20, Z18, Z9
-	VFMADD231PS  Z20, Z19, Z13
-	VMOVUPS      (R8)(R10*2), Z20
-	VFMADD231PS  Z20, Z16, Z2
-	VFMADD231PS  Z20, Z17, Z6
-	VFMADD231PS  Z20, Z18, Z10
-	VFMADD231PS  Z20, Z19, Z14
-	VMOVUPS      (R11), Z20
-	VFMADD231PS  Z20, Z16, Z3
-	VFMADD231PS  Z20, Z17, Z7
-	VFMADD231PS  Z20, Z18, Z11
-	VFMADD231PS  Z20, Z19, Z15
-	ADDQ         DX, DI
-	ADDQ         $+64, R8
-	ADDQ         $+64, R11
-	ADDQ         $-1, R9
-	CMPQ         R9, $+1
-	JGE          loop8
-
-done9:
-	ADDQ $+16, SI
-	ADDQ $-1, BX
-	CMPQ BX, $+1
-	JGE  loop4
 
 done5:
-	MOVQ 112(AX), DX
-
-	// Add finished chains.
-	MOVQ    72(AX), BX
-	TESTQ   BX, BX
-	JEQ     done10
-	MOVQ    152(AX), BX
-	MOVQ    104(AX), DX
-	VMOVUPS (BX), Z16
-	VADDPS  Z0, Z16, Z0
-	VMOVUPS 64(BX), Z16
-	VADDPS  Z1, Z16, Z1
-	VMOVUPS 128(BX), Z16
-	VADDPS  Z2, Z16, Z2
-	VMOVUPS 192(BX), Z16
-	VADDPS  Z3, Z16, Z3
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z16
-	VADDPS  Z4, Z16, Z4
-	VMOVUPS 64(BX), Z16
-	VADDPS  Z5, Z16, Z5
-	VMOVUPS 128(BX), Z16
-	VADDPS  Z6, Z16, Z6
-	VMOVUPS 192(BX), Z16
-	VADDPS  Z7, Z16, Z7
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z16
-	VADDPS  Z8, Z16, Z8
-	VMOVUPS 64(BX), Z16
-	VADDPS  Z9, Z16, Z9
-	VMOVUPS 128(BX), Z16
-	VADDPS  Z10, Z16, Z10
-	VMOVUPS 192(BX), Z16
-	VADDPS  Z11, Z16, Z11
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z16
-	VADDPS  Z12, Z16, Z12
-	VMOVUPS 64(BX), Z16
-	VADDPS  Z13, Z16, Z13
-	VMOVUPS 128(BX), Z16
-	VADDPS  Z14, Z16, Z14
-	VMOVUPS 192(BX), Z16
-	VADDPS  Z15, Z16, Z15
-	ADDQ    DX, BX
-	MOVQ    BX, 152(AX)
-	MOVQ    112(AX), DX
-
-done10:
-	// Add what C holds.
-	MOVQ    80(AX), BX
-	TESTQ   BX, BX
-	JEQ     done11
-	MOVQ    160(AX), BX
-	VMOVUPS (BX), Z16
-	VADDPS  Z0, Z16, Z0
-	VMOVUPS 64(BX), Z16
-	VADDPS  Z1, Z16, Z1
-	VMOVUPS 128(BX), Z16
-	VADDPS  Z2, Z16, Z2
-	VMOVUPS 192(BX), Z16
-	VADDPS  Z3, Z16, Z3
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z16
-	VADDPS  Z4, Z16, Z4
-	VMOVUPS 64(BX), Z16
-	VADDPS  Z5, Z16, Z5
-	VMOVUPS 128(BX), Z16
-	VADDPS  Z6, Z16, Z6
-	VMOVUPS 192(BX), Z16
-	VADDPS  Z7, Z16, Z7
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z16
-	VADDPS  Z8, Z16, Z8
-	VMOVUPS 64(BX), Z16
-	VADDPS  Z9, Z16, Z9
-	VMOVUPS 128(BX), Z16
-	VADDPS  Z10, Z16, Z10
-	VMOVUPS 192(BX), Z16
-	VADDPS  Z11, Z16, Z11
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z16
-	VADDPS  Z12, Z16, Z12
-	VMOVUPS 64(BX), Z16
-	VADDPS  Z13, Z16, Z13
-	VMOVUPS 128(BX), Z16
-	VADDPS  Z14, Z16, Z14
-	VMOVUPS 192(BX), Z16
-	VADDPS  Z15, Z16, Z15
-	ADDQ    DX, BX
-
-done11:
-	// Store.
-	MOVQ    160(AX), BX
-	VMOVUPS Z0, (BX)
-	VMOVUPS Z1, 64(BX)
-	VMOVUPS Z2, 128(BX)
-	VMOVUPS Z3, 192(BX)
-	ADDQ    DX, BX
-	VMOVUPS Z4, (BX)
-	VMOVUPS Z5, 64(BX)
-	VMOVUPS Z6, 128(BX)
-	VMOVUPS Z7, 192(BX)
-	ADDQ    DX, BX
-	VMOVUPS Z8, (BX)
-	VMOVUPS Z9, 64(BX)
-	VMOVUPS Z10, 128(BX)
-	VMOVUPS Z11, 192(BX)
-	ADDQ    DX, BX
-	VMOVUPS Z12, (BX)
-	VMOVUPS Z13, 64(BX)
-	VMOVUPS Z14, 128(BX)
-	VMOVUPS Z15, 192(BX)
-	ADDQ    DX, BX
-	MOVQ    BX, 160(AX)
-
-	// To the next tile.
-	ADDQ  $+16, CX
-	MOVQ  168(AX), DX
-	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
-	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
-	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
-	TESTQ CX, CX
-	JEQ   done3
-
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
-	MOVQ (AX), DX
-	ADDQ CX, DX
-	MOVQ DX, (AX)
-	MOVQ 16(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 16(AX)
-	JMP  panel1
-
-done3:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
 	RET
 
 // func gemm5x16AVX512(task *gemmTask)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·gemm5x16AVX512(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
@@ -12356,42 +8438,53 @@ TEXT ·gemm5x16AVX512(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
+	MOVQ 48(AX), CX
+	MOVQ CX, 208(AX)
 
-tile2:
+group2:
+	MOVQ 96(AX), CX
+	MOVQ CX, 192(AX)
+	MOVQ 80(AX), CX
+	MOVQ CX, 184(AX)
+	MOVQ 40(AX), CX
+	MOVQ CX, 200(AX)
+	MOVQ 64(AX), CX
+
+tile3:
 	// The chains start.
-	MOVQ    64(AX), DX
+	MOVQ    72(AX), DX
 	VMOVUPS (DX), Z0
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
 	VMOVAPS Z0, Z3
 	VMOVAPS Z0, Z4
-	MOVQ    96(AX), DX
+	MOVQ    112(AX), DX
 	MOVQ    32(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done5
-
-loop4:
-	// A k block.
-	MOVQ (SI), R8
-	MOVQ 8(SI), R9
-	MOVQ R9, R10
-	SHLQ $0x06, R10
-	LEAQ (DI)(DX*1), R10
-	ADDQ DX, R10
-	ADDQ DX, R10
-	CMPQ R9, $+4
-	JLT  done7
+	JLT     done7
 
 loop6:
+	// A k block.
+	MOVQ  (SI), R8
+	MOVQ  8(SI), R9
+	MOVQ  R9, R10
+	SHLQ  $0x06, R10
+	LEAQ  (DI)(DX*1), R10
+	ADDQ  DX, R10
+	ADDQ  DX, R10
+	MOVQ  104(AX), R11
+	TESTQ R11, R11
+	JEQ   done8
+	CMPQ  R9, $+4
+	JLT   done10
+
+loop9:
+	PREFETCHT0   1024(R8)
+	PREFETCHT0   1088(R8)
+	PREFETCHT0   1152(R8)
+	PREFETCHT0   1216(R8)
 	VMOVUPS      (R8), Z5
 	VBROADCASTSS (DI), Z6
 	VFMADD231PS  Z5, Z6, Z0
@@ -12441,13 +8534,70 @@ loop6:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop6
+	JGE          loop9
 
-done7:
+done10:
+done8:
+	CMPQ R9, $+4
+	JLT  done12
+
+loop11:
+	VMOVUPS      (R8), Z5
+	VBROADCASTSS (DI), Z6
+	VFMADD231PS  Z5, Z6, Z0
+	VBROADCASTSS (DI)(DX*1), Z6
+	VFMADD231PS  Z5, Z6, Z1
+	VBROADCASTSS (DI)(DX*2), Z6
+	VFMADD231PS  Z5, Z6, Z2
+	VBROADCASTSS (R10), Z6
+	VFMADD231PS  Z5, Z6, Z3
+	VBROADCASTSS (R10)(DX*1), Z6
+	VFMADD231PS  Z5, Z6, Z4
+	VMOVUPS      64(R8), Z5
+	VBROADCASTSS 4(DI), Z6
+	VFMADD231PS  Z5, Z6, Z0
+	VBROADCASTSS 4(DI)(DX*1), Z6
+	VFMADD231PS  Z5, Z6, Z1
+	VBROADCASTSS 4(DI)(DX*2), Z6
+	VFMADD231PS  Z5, Z6, Z2
+	VBROADCASTSS 4(R10), Z6
+	VFMADD231PS  Z5, Z6, Z3
+	VBROADCASTSS 4(R10)(DX*1), Z6
+	VFMADD231PS  Z5, Z6, Z4
+	VMOVUPS      128(R8), Z5
+	VBROADCASTSS 8(DI), Z6
+	VFMADD231PS  Z5, Z6, Z0
+	VBROADCASTSS 8(DI)(DX*1), Z6
+	VFMADD231PS  Z5, Z6, Z1
+	VBROADCASTSS 8(DI)(DX*2), Z6
+	VFMADD231PS  Z5, Z6, Z2
+	VBROADCASTSS 8(R10), Z6
+	VFMADD231PS  Z5, Z6, Z3
+	VBROADCASTSS 8(R10)(DX*1), Z6
+	VFMADD231PS  Z5, Z6, Z4
+	VMOVUPS      192(R8), Z5
+	VBROADCASTSS 12(DI), Z6
+	VFMADD231PS  Z5, Z6, Z0
+	VBROADCASTSS 12(DI)(DX*1), Z6
+	VFMADD231PS  Z5, Z6, Z1
+	VBROADCASTSS 12(DI)(DX*2), Z6
+	VFMADD231PS  Z5, Z6, Z2
+	VBROADCASTSS 12(R10), Z6
+	VFMADD231PS  Z5, Z6, Z3
+	VBROADCASTSS 12(R10)(DX*1), Z6
+	VFMADD231PS  Z5, Z6, Z4
+	ADDQ         $+16, DI
+	ADDQ         $+16, R10
+	ADDQ         $+256, R8
+	ADDQ         $-4, R9
+	CMPQ         R9, $+4
+	JGE          loop11
+
+done12:
 	CMPQ R9, $+1
-	JLT  done9
+	JLT  done14
 
-loop8:
+loop13:
 	VMOVUPS      (R8), Z5
 	VBROADCASTSS (DI), Z6
 	VFMADD231PS  Z5, Z6, Z0
@@ -12464,47 +8614,47 @@ loop8:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop8
+	JGE          loop13
 
-done9:
+done14:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop4
+	JGE  loop6
 
-done5:
-	MOVQ 112(AX), BX
+done7:
+	MOVQ 128(AX), BX
 
 	// Add finished chains.
-	MOVQ    72(AX), SI
-	TESTQ   SI, SI
-	JEQ     done10
-	MOVQ    152(AX), SI
-	MOVQ    104(AX), BX
-	VMOVUPS (SI), Z5
-	VADDPS  Z0, Z5, Z0
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z5
-	VADDPS  Z1, Z5, Z1
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z5
-	VADDPS  Z2, Z5, Z2
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z5
-	VADDPS  Z3, Z5, Z3
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z5
-	VADDPS  Z4, Z5, Z4
-	ADDQ    BX, SI
-	MOVQ    SI, 152(AX)
-	MOVQ    112(AX), BX
-
-done10:
-	// Add what C holds.
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
-	JEQ     done11
-	MOVQ    160(AX), SI
+	JEQ     done15
+	MOVQ    184(AX), SI
+	MOVQ    120(AX), BX
+	VMOVUPS (SI), Z5
+	VADDPS  Z0, Z5, Z0
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z5
+	VADDPS  Z1, Z5, Z1
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z5
+	VADDPS  Z2, Z5, Z2
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z5
+	VADDPS  Z3, Z5, Z3
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z5
+	VADDPS  Z4, Z5, Z4
+	ADDQ    BX, SI
+	MOVQ    SI, 184(AX)
+	MOVQ    128(AX), BX
+
+done15:
+	// Add what C holds.
+	MOVQ    88(AX), SI
+	TESTQ   SI, SI
+	JEQ     done16
+	MOVQ    192(AX), SI
 	VMOVUPS (SI), Z5
 	VADDPS  Z0, Z5, Z0
 	ADDQ    BX, SI
@@ -12521,9 +8671,9 @@ done10:
 	VADDPS  Z4, Z5, Z4
 	ADDQ    BX, SI
 
-done11:
+done16:
 	// Store.
-	MOVQ    160(AX), SI
+	MOVQ    192(AX), SI
 	VMOVUPS Z0, (SI)
 	ADDQ    BX, SI
 	VMOVUPS Z1, (SI)
@@ -12534,7 +8684,7 @@ done11:
 	ADDQ    BX, SI
 	VMOVUPS Z4, (SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 160(AX)
+	MOVQ    SI, 192(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
@@ -12542,266 +8692,78 @@ done11:
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	MOVQ  168(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
+	MOVQ  DX, 200(AX)
 	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
+	JNE   tile3
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
-	JEQ   done3
+	JEQ   next4
 
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
+	// To the next blocks of columns.
+	MOVQ 96(AX), CX
+	ADDQ $+64, CX
+	MOVQ CX, 96(AX)
+	MOVQ 72(AX), CX
+	ADDQ $+64, CX
+	MOVQ CX, 72(AX)
+	MOVQ 168(AX), CX
+	MOVQ 80(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
+	MOVQ DX, 80(AX)
+	MOVQ 8(AX), CX
+	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
+	MOVQ 24(AX), CX
+	SHLQ $0x06, CX
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	JMP  group2
+
+next4:
+	MOVQ  56(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 56(AX)
+	TESTQ CX, CX
+	JEQ   done5
+
+	// To the next panel.
+	MOVQ 160(AX), CX
+	MOVQ 96(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 96(AX)
+	MOVQ 176(AX), CX
+	MOVQ 80(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 80(AX)
+	MOVQ 152(AX), CX
+	MOVQ 72(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 72(AX)
+	MOVQ 136(AX), CX
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 144(AX), CX
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
 	JMP  panel1
-
-done3:
-	// As it was.
-	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
-
-// func gemmTN5x16AVX512(task *gemmTask)
-// Requires: AVX, AVX512F
-TEXT ·gemmTN5x16AVX512(SB), NOSPLIT, $8-8
-	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
-	VLDMXCSR 4(SP)
-	MOVQ     task+0(FP), AX
-
-panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
-
-tile2:
-	// The chains start.
-	MOVQ    64(AX), DX
-	VMOVUPS (DX), Z0
-	VMOVAPS Z0, Z1
-	VMOVAPS Z0, Z2
-	VMOVAPS Z0, Z3
-	VMOVAPS Z0, Z4
-	MOVQ    96(AX), DX
-	MOVQ    32(AX), BX
-	MOVQ    CX, DI
-	MOVQ    AX, SI
-	CMPQ    BX, $+1
-	JLT     done5
-
-loop4:
-	// A k block.
-	MOVQ (SI), R8
-	MOVQ 8(SI), R9
-	MOVQ R9, R10
-	SHLQ $0x06, R10
-	CMPQ R9, $+3
-	JLT  done7
-
-loop6:
-	VMOVUPS      (R8), Z5
-	VBROADCASTSS (DI), Z6
-	VFMADD231PS  Z5, Z6, Z0
-	VBROADCASTSS 4(DI), Z6
-	VFMADD231PS  Z5, Z6, Z1
-	VBROADCASTSS 8(DI), Z6
-	VFMADD231PS  Z5, Z6, Z2
-	VBROADCASTSS 12(DI), Z6
-	VFMADD231PS  Z5, Z6, Z3
-	VBROADCASTSS 16(DI), Z6
-	VFMADD231PS  Z5, Z6, Z4
-	VMOVUPS      64(R8), Z5
-	VBROADCASTSS (DI)(DX*1), Z6
-	VFMADD231PS  Z5, Z6, Z0
-	VBROADCASTSS 4(DI)(DX*1), Z6
-	VFMADD231PS  Z5, Z6, Z1
-	VBROADCASTSS 8(DI)(DX*1), Z6
-	VFMADD231PS  Z5, Z6, Z2
-	VBROADCASTSS 12(DI)(DX*1), Z6
-	VFMADD231PS  Z5, Z6, Z3
-	VBROADCASTSS 16(DI)(DX*1), Z6
-	VFMADD231PS  Z5, Z6, Z4
-	VMOVUPS      128(R8), Z5
-	VBROADCASTSS (DI)(DX*2), Z6
-	VFMADD231PS  Z5, Z6, Z0
-	VBROADCASTSS 4(DI)(DX*2), Z6
-	VFMADD231PS  Z5, Z6, Z1
-	VBROADCASTSS 8(DI)(DX*2), Z6
-	VFMADD231PS  Z5, Z6, Z2
-	VBROADCASTSS 12(DI)(DX*2), Z6
-	VFMADD231PS  Z5, Z6, Z3
-	VBROADCASTSS 16(DI)(DX*2), Z6
-	VFMADD231PS  Z5, Z6, Z4
-	ADDQ         DX, DI
-	ADDQ         DX, DI
-	ADDQ         DX, DI
-	ADDQ         $+192, R8
-	ADDQ         $-3, R9
-	CMPQ         R9, $+3
-	JGE          loop6
-
-done7:
-	CMPQ R9, $+1
-	JLT  done9
-
-loop8:
-	VMOVUPS      (R8), Z5
-	VBROADCASTSS (DI), Z6
-	VFMADD231PS  Z5, Z6, Z0
-	VBROADCASTSS 4(DI), Z6
-	VFMADD231PS  Z5, Z6, Z1
-	VBROADCASTSS 8(DI), Z6
-	VFMADD231PS  Z5, Z6, Z2
-	VBROADCASTSS 12(DI), Z6
-	VFMADD231PS  Z5, Z6, Z3
-	VBROADCASTSS 16(DI), Z6
-	VFMADD231PS  Z5, Z6, Z4
-	ADDQ         DX, DI
-	ADDQ         $+64, R8
-	ADDQ         $-1, R9
-	CMPQ         R9, $+1
-	JGE          loop8
-
-done9:
-	ADDQ $+16, SI
-	ADDQ $-1, BX
-	CMPQ BX, $+1
-	JGE  loop4
 
 done5:
-	MOVQ 112(AX), DX
-
-	// Add finished chains.
-	MOVQ    72(AX), BX
-	TESTQ   BX, BX
-	JEQ     done10
-	MOVQ    152(AX), BX
-	MOVQ    104(AX), DX
-	VMOVUPS (BX), Z5
-	VADDPS  Z0, Z5, Z0
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z5
-	VADDPS  Z1, Z5, Z1
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z5
-	VADDPS  Z2, Z5, Z2
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z5
-	VADDPS  Z3, Z5, Z3
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z5
-	VADDPS  Z4, Z5, Z4
-	ADDQ    DX, BX
-	MOVQ    BX, 152(AX)
-	MOVQ    112(AX), DX
-
-done10:
-	// Add what C holds.
-	MOVQ    80(AX), BX
-	TESTQ   BX, BX
-	JEQ     done11
-	MOVQ    160(AX), BX
-	VMOVUPS (BX), Z5
-	VADDPS  Z0, Z5, Z0
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z5
-	VADDPS  Z1, Z5, Z1
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z5
-	VADDPS  Z2, Z5, Z2
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z5
-	VADDPS  Z3, Z5, Z3
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z5
-	VADDPS  Z4, Z5, Z4
-	ADDQ    DX, BX
-
-done11:
-	// Store.
-	MOVQ    160(AX), BX
-	VMOVUPS Z0, (BX)
-	ADDQ    DX, BX
-	VMOVUPS Z1, (BX)
-	ADDQ    DX, BX
-	VMOVUPS Z2, (BX)
-	ADDQ    DX, BX
-	VMOVUPS Z3, (BX)
-	ADDQ    DX, BX
-	VMOVUPS Z4, (BX)
-	ADDQ    DX, BX
-	MOVQ    BX, 160(AX)
-
-	// To the next tile.
-	ADDQ  $+20, CX
-	MOVQ  168(AX), DX
-	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
-	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
-	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
-	TESTQ CX, CX
-	JEQ   done3
-
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
-	MOVQ (AX), DX
-	ADDQ CX, DX
-	MOVQ DX, (AX)
-	MOVQ 16(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 16(AX)
-	JMP  panel1
-
-done3:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
 	RET
 
 // func gemm5x32AVX512(task *gemmTask)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·gemm5x32AVX512(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
@@ -12812,17 +8774,21 @@ TEXT ·gemm5x32AVX512(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
+	MOVQ 48(AX), CX
+	MOVQ CX, 208(AX)
 
-tile2:
+group2:
+	MOVQ 96(AX), CX
+	MOVQ CX, 192(AX)
+	MOVQ 80(AX), CX
+	MOVQ CX, 184(AX)
+	MOVQ 40(AX), CX
+	MOVQ CX, 200(AX)
+	MOVQ 64(AX), CX
+
+tile3:
 	// The chains start.
-	MOVQ    64(AX), DX
+	MOVQ    72(AX), DX
 	VMOVUPS (DX), Z0
 	VMOVUPS 64(DX), Z1
 	VMOVAPS Z0, Z2
@@ -12833,26 +8799,37 @@ tile2:
 	VMOVAPS Z1, Z7
 	VMOVAPS Z0, Z8
 	VMOVAPS Z1, Z9
-	MOVQ    96(AX), DX
+	MOVQ    112(AX), DX
 	MOVQ    32(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done5
-
-loop4:
-	// A k block.
-	MOVQ (SI), R8
-	MOVQ 8(SI), R9
-	MOVQ R9, R10
-	SHLQ $0x06, R10
-	LEAQ (DI)(DX*1), R11
-	ADDQ DX, R11
-	ADDQ DX, R11
-	CMPQ R9, $+4
-	JLT  done7
+	JLT     done7
 
 loop6:
+	// A k block.
+	MOVQ  (SI), R8
+	MOVQ  8(SI), R9
+	MOVQ  R9, R10
+	SHLQ  $0x06, R10
+	LEAQ  (DI)(DX*1), R11
+	ADDQ  DX, R11
+	ADDQ  DX, R11
+	MOVQ  104(AX), R12
+	TESTQ R12, R12
+	JEQ   done8
+	CMPQ  R9, $+4
+	JLT   done10
+
+loop9:
+	PREFETCHT0   1024(R8)
+	PREFETCHT0   1088(R8)
+	PREFETCHT0   1152(R8)
+	PREFETCHT0   1216(R8)
+	PREFETCHT0   1024(R8)(R10*1)
+	PREFETCHT0   1088(R8)(R10*1)
+	PREFETCHT0   1152(R8)(R10*1)
+	PREFETCHT0   1216(R8)(R10*1)
 	VMOVUPS      (R8), Z10
 	VMOVUPS      (R8)(R10*1), Z11
 	VBROADCASTSS (DI), Z12
@@ -12926,13 +8903,94 @@ loop6:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop6
+	JGE          loop9
 
-done7:
+done10:
+done8:
+	CMPQ R9, $+4
+	JLT  done12
+
+loop11:
+	VMOVUPS      (R8), Z10
+	VMOVUPS      (R8)(R10*1), Z11
+	VBROADCASTSS (DI), Z12
+	VFMADD231PS  Z10, Z12, Z0
+	VFMADD231PS  Z11, Z12, Z1
+	VBROADCASTSS (DI)(DX*1), Z12
+	VFMADD231PS  Z10, Z12, Z2
+	VFMADD231PS  Z11, Z12, Z3
+	VBROADCASTSS (DI)(DX*2), Z12
+	VFMADD231PS  Z10, Z12, Z4
+	VFMADD231PS  Z11, Z12, Z5
+	VBROADCASTSS (R11), Z12
+	VFMADD231PS  Z10, Z12, Z6
+	VFMADD231PS  Z11, Z12, Z7
+	VBROADCASTSS (R11)(DX*1), Z12
+	VFMADD231PS  Z10, Z12, Z8
+	VFMADD231PS  Z11, Z12, Z9
+	VMOVUPS      64(R8), Z10
+	VMOVUPS      64(R8)(R10*1), Z11
+	VBROADCASTSS 4(DI), Z12
+	VFMADD231PS  Z10, Z12, Z0
+	VFMADD231PS  Z11, Z12, Z1
+	VBROADCASTSS 4(DI)(DX*1), Z12
+	VFMADD231PS  Z10, Z12, Z2
+	VFMADD231PS  Z11, Z12, Z3
+	VBROADCASTSS 4(DI)(DX*2), Z12
+	VFMADD231PS  Z10, Z12, Z4
+	VFMADD231PS  Z11, Z12, Z5
+	VBROADCASTSS 4(R11), Z12
+	VFMADD231PS  Z10, Z12, Z6
+	VFMADD231PS  Z11, Z12, Z7
+	VBROADCASTSS 4(R11)(DX*1), Z12
+	VFMADD231PS  Z10, Z12, Z8
+	VFMADD231PS  Z11, Z12, Z9
+	VMOVUPS      128(R8), Z10
+	VMOVUPS      128(R8)(R10*1), Z11
+	VBROADCASTSS 8(DI), Z12
+	VFMADD231PS  Z10, Z12, Z0
+	VFMADD231PS  Z11, Z12, Z1
+	VBROADCASTSS 8(DI)(DX*1), Z12
+	VFMADD231PS  Z10, Z12, Z2
+	VFMADD231PS  Z11, Z12, Z3
+	VBROADCASTSS 8(DI)(DX*2), Z12
+	VFMADD231PS  Z10, Z12, Z4
+	VFMADD231PS  Z11, Z12, Z5
+	VBROADCASTSS 8(R11), Z12
+	VFMADD231PS  Z10, Z12, Z6
+	VFMADD231PS  Z11, Z12, Z7
+	VBROADCASTSS 8(R11)(DX*1), Z12
+	VFMADD231PS  Z10, Z12, Z8
+	VFMADD231PS  Z11, Z12, Z9
+	VMOVUPS      192(R8), Z10
+	VMOVUPS      192(R8)(R10*1), Z11
+	VBROADCASTSS 12(DI), Z12
+	VFMADD231PS  Z10, Z12, Z0
+	VFMADD231PS  Z11, Z12, Z1
+	VBROADCASTSS 12(DI)(DX*1), Z12
+	VFMADD231PS  Z10, Z12, Z2
+	VFMADD231PS  Z11, Z12, Z3
+	VBROADCASTSS 12(DI)(DX*2), Z12
+	VFMADD231PS  Z10, Z12, Z4
+	VFMADD231PS  Z11, Z12, Z5
+	VBROADCASTSS 12(R11), Z12
+	VFMADD231PS  Z10, Z12, Z6
+	VFMADD231PS  Z11, Z12, Z7
+	VBROADCASTSS 12(R11)(DX*1), Z12
+	VFMADD231PS  Z10, Z12, Z8
+	VFMADD231PS  Z11, Z12, Z9
+	ADDQ         $+16, DI
+	ADDQ         $+16, R11
+	ADDQ         $+256, R8
+	ADDQ         $-4, R9
+	CMPQ         R9, $+4
+	JGE          loop11
+
+done12:
 	CMPQ R9, $+1
-	JLT  done9
+	JLT  done14
 
-loop8:
+loop13:
 	VMOVUPS      (R8), Z10
 	VMOVUPS      (R8)(R10*1), Z11
 	VBROADCASTSS (DI), Z12
@@ -12955,57 +9013,57 @@ loop8:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop8
+	JGE          loop13
 
-done9:
+done14:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop4
+	JGE  loop6
 
-done5:
-	MOVQ 112(AX), BX
+done7:
+	MOVQ 128(AX), BX
 
 	// Add finished chains.
-	MOVQ    72(AX), SI
-	TESTQ   SI, SI
-	JEQ     done10
-	MOVQ    152(AX), SI
-	MOVQ    104(AX), BX
-	VMOVUPS (SI), Z10
-	VADDPS  Z0, Z10, Z0
-	VMOVUPS 64(SI), Z10
-	VADDPS  Z1, Z10, Z1
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z10
-	VADDPS  Z2, Z10, Z2
-	VMOVUPS 64(SI), Z10
-	VADDPS  Z3, Z10, Z3
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z10
-	VADDPS  Z4, Z10, Z4
-	VMOVUPS 64(SI), Z10
-	VADDPS  Z5, Z10, Z5
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z10
-	VADDPS  Z6, Z10, Z6
-	VMOVUPS 64(SI), Z10
-	VADDPS  Z7, Z10, Z7
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z10
-	VADDPS  Z8, Z10, Z8
-	VMOVUPS 64(SI), Z10
-	VADDPS  Z9, Z10, Z9
-	ADDQ    BX, SI
-	MOVQ    SI, 152(AX)
-	MOVQ    112(AX), BX
-
-done10:
-	// Add what C holds.
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
-	JEQ     done11
-	MOVQ    160(AX), SI
+	JEQ     done15
+	MOVQ    184(AX), SI
+	MOVQ    120(AX), BX
+	VMOVUPS (SI), Z10
+	VADDPS  Z0, Z10, Z0
+	VMOVUPS 64(SI), Z10
+	VADDPS  Z1, Z10, Z1
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z10
+	VADDPS  Z2, Z10, Z2
+	VMOVUPS 64(SI), Z10
+	VADDPS  Z3, Z10, Z3
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z10
+	VADDPS  Z4, Z10, Z4
+	VMOVUPS 64(SI), Z10
+	VADDPS  Z5, Z10, Z5
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z10
+	VADDPS  Z6, Z10, Z6
+	VMOVUPS 64(SI), Z10
+	VADDPS  Z7, Z10, Z7
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z10
+	VADDPS  Z8, Z10, Z8
+	VMOVUPS 64(SI), Z10
+	VADDPS  Z9, Z10, Z9
+	ADDQ    BX, SI
+	MOVQ    SI, 184(AX)
+	MOVQ    128(AX), BX
+
+done15:
+	// Add what C holds.
+	MOVQ    88(AX), SI
+	TESTQ   SI, SI
+	JEQ     done16
+	MOVQ    192(AX), SI
 	VMOVUPS (SI), Z10
 	VADDPS  Z0, Z10, Z0
 	VMOVUPS 64(SI), Z10
@@ -13032,9 +9090,9 @@ done10:
 	VADDPS  Z9, Z10, Z9
 	ADDQ    BX, SI
 
-done11:
+done16:
 	// Store.
-	MOVQ    160(AX), SI
+	MOVQ    192(AX), SI
 	VMOVUPS Z0, (SI)
 	VMOVUPS Z1, 64(SI)
 	ADDQ    BX, SI
@@ -13050,7 +9108,7 @@ done11:
 	VMOVUPS Z8, (SI)
 	VMOVUPS Z9, 64(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 160(AX)
+	MOVQ    SI, 192(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
@@ -13058,320 +9116,84 @@ done11:
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	MOVQ  168(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
+	MOVQ  DX, 200(AX)
 	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
+	JNE   tile3
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
-	JEQ   done3
+	JEQ   next4
 
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
+	// To the next blocks of columns.
+	MOVQ 96(AX), CX
+	ADDQ $+128, CX
+	MOVQ CX, 96(AX)
+	MOVQ 72(AX), CX
+	ADDQ $+128, CX
+	MOVQ CX, 72(AX)
+	MOVQ 168(AX), CX
+	MOVQ 80(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
+	MOVQ DX, 80(AX)
+	MOVQ 8(AX), CX
+	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 24(AX), CX
+	SHLQ $0x06, CX
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	JMP  group2
+
+next4:
+	MOVQ  56(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 56(AX)
+	TESTQ CX, CX
+	JEQ   done5
+
+	// To the next panel.
+	MOVQ 160(AX), CX
+	MOVQ 96(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 96(AX)
+	MOVQ 176(AX), CX
+	MOVQ 80(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 80(AX)
+	MOVQ 152(AX), CX
+	MOVQ 72(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 72(AX)
+	MOVQ 136(AX), CX
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 144(AX), CX
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
 	JMP  panel1
-
-done3:
-	// As it was.
-	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
-
-// func gemmTN5x32AVX512(task *gemmTask)
-// Requires: AVX, AVX512F
-TEXT ·gemmTN5x32AVX512(SB), NOSPLIT, $8-8
-	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
-	VLDMXCSR 4(SP)
-	MOVQ     task+0(FP), AX
-
-panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
-
-tile2:
-	// The chains start.
-	MOVQ    64(AX), DX
-	VMOVUPS (DX), Z0
-	VMOVUPS 64(DX), Z1
-	VMOVAPS Z0, Z2
-	VMOVAPS Z1, Z3
-	VMOVAPS Z0, Z4
-	VMOVAPS Z1, Z5
-	VMOVAPS Z0, Z6
-	VMOVAPS Z1, Z7
-	VMOVAPS Z0, Z8
-	VMOVAPS Z1, Z9
-	MOVQ    96(AX), DX
-	MOVQ    32(AX), BX
-	MOVQ    CX, DI
-	MOVQ    AX, SI
-	CMPQ    BX, $+1
-	JLT     done5
-
-loop4:
-	// A k block.
-	MOVQ (SI), R8
-	MOVQ 8(SI), R9
-	MOVQ R9, R10
-	SHLQ $0x06, R10
-	CMPQ R9, $+3
-	JLT  done7
-
-loop6:
-	VMOVUPS      (R8), Z10
-	VMOVUPS      (R8)(R10*1), Z11
-	VBROADCASTSS (DI), Z12
-	VFMADD231PS  Z10, Z12, Z0
-	VFMADD231PS  Z11, Z12, Z1
-	VBROADCASTSS 4(DI), Z12
-	VFMADD231PS  Z10, Z12, Z2
-	VFMADD231PS  Z11, Z12, Z3
-	VBROADCASTSS 8(DI), Z12
-	VFMADD231PS  Z10, Z12, Z4
-	VFMADD231PS  Z11, Z12, Z5
-	VBROADCASTSS 12(DI), Z12
-	VFMADD231PS  Z10, Z12, Z6
-	VFMADD231PS  Z11, Z12, Z7
-	VBROADCASTSS 16(DI), Z12
-	VFMADD231PS  Z10, Z12, Z8
-	VFMADD231PS  Z11, Z12, Z9
-	VMOVUPS      64(R8), Z10
-	VMOVUPS      64(R8)(R10*1), Z11
-	VBROADCASTSS (DI)(DX*1), Z12
-	VFMADD231PS  Z10, Z12, Z0
-	VFMADD231PS  Z11, Z12, Z1
-	VBROADCASTSS 4(DI)(DX*1), Z12
-	VFMADD231PS  Z10, Z12, Z2
-	VFMADD231PS  Z11, Z12, Z3
-	VBROADCASTSS 8(DI)(DX*1), Z12
-	VFMADD231PS  Z10, Z12, Z4
-	VFMADD231PS  Z11, Z12, Z5
-	VBROADCASTSS 12(DI)(DX*1), Z12
-	VFMADD231PS  Z10, Z12, Z6
-	VFMADD231PS  Z11, Z12, Z7
-	VBROADCASTSS 16(DI)(DX*1), Z12
-	VFMADD231PS  Z10, Z12, Z8
-	VFMADD231PS  Z11, Z12, Z9
-	VMOVUPS      128(R8), Z10
-	VMOVUPS      128(R8)(R10*1), Z11
-	VBROADCASTSS (DI)(DX*2), Z12
-	VFMADD231PS  Z10, Z12, Z0
-	VFMADD231PS  Z11, Z12, Z1
-	VBROADCASTSS 4(DI)(DX*2), Z12
-	VFMADD231PS  Z10, Z12, Z2
-	VFMADD231PS  Z11, Z12, Z3
-	VBROADCASTSS 8(DI)(DX*2), Z12
-	VFMADD231PS  Z10, Z12, Z4
-	VFMADD231PS  Z11, Z12, Z5
-	VBROADCASTSS 12(DI)(DX*2), Z12
-	VFMADD231PS  Z10, Z12, Z6
-	VFMADD231PS  Z11, Z12, Z7
-	VBROADCASTSS 16(DI)(DX*2), Z12
-	VFMADD231PS  Z10, Z12, Z8
-	VFMADD231PS  Z11, Z12, Z9
-	ADDQ         DX, DI
-	ADDQ         DX, DI
-	ADDQ         DX, DI
-	ADDQ         $+192, R8
-	ADDQ         $-3, R9
-	CMPQ         R9, $+3
-	JGE          loop6
-
-done7:
-	CMPQ R9, $+1
-	JLT  done9
-
-loop8:
-	VMOVUPS      (R8), Z10
-	VMOVUPS      (R8)(R10*1), Z11
-	VBROADCASTSS (DI), Z12
-	VFMADD231PS  Z10, Z12, Z0
-	VFMADD231PS  Z11, Z12, Z1
-	VBROADCASTSS 4(DI), Z12
-	VFMADD231PS  Z10, Z12, Z2
-	VFMADD231PS  Z11, Z12, Z3
-	VBROADCASTSS 8(DI), Z12
-	VFMADD231PS  Z10, Z12, Z4
-	VFMADD231PS  Z11, Z12, Z5
-	VBROADCASTSS 12(DI), Z12
-	VFMADD231PS  Z10, Z12, Z6
-	VFMADD231PS  Z11, Z12, Z7
-	VBROADCASTSS 16(DI), Z12
-	VFMADD231PS  Z10, Z12, Z8
-	VFMADD231PS  Z11, Z12, Z9
-	ADDQ         DX, DI
-	ADDQ         $+64, R8
-	ADDQ         $-1, R9
-	CMPQ         R9, $+1
-	JGE          loop8
-
-done9:
-	ADDQ $+16, SI
-	ADDQ $-1, BX
-	CMPQ BX, $+1
-	JGE  loop4
 
 done5:
-	MOVQ 112(AX), DX
-
-	// Add finished chains.
-	MOVQ    72(AX), BX
-	TESTQ   BX, BX
-	JEQ     done10
-	MOVQ    152(AX), BX
-	MOVQ    104(AX), DX
-	VMOVUPS (BX), Z10
-	VADDPS  Z0, Z10, Z0
-	VMOVUPS 64(BX), Z10
-	VADDPS  Z1, Z10, Z1
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z10
-	VADDPS  Z2, Z10, Z2
-	VMOVUPS 64(BX), Z10
-	VADDPS  Z3, Z10, Z3
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z10
-	VADDPS  Z4, Z10, Z4
-	VMOVUPS 64(BX), Z10
-	VADDPS  Z5, Z10, Z5
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z10
-	VADDPS  Z6, Z10, Z6
-	VMOVUPS 64(BX), Z10
-	VADDPS  Z7, Z10, Z7
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z10
-	VADDPS  Z8, Z10, Z8
-	VMOVUPS 64(BX), Z10
-	VADDPS  Z9, Z10, Z9
-	ADDQ    DX, BX
-	MOVQ    BX, 152(AX)
-	MOVQ    112(AX), DX
-
-done10:
-	// Add what C holds.
-	MOVQ    80(AX), BX
-	TESTQ   BX, BX
-	JEQ     done11
-	MOVQ    160(AX), BX
-	VMOVUPS (BX), Z10
-	VADDPS  Z0, Z10, Z0
-	VMOVUPS 64(BX), Z10
-	VADDPS  Z1, Z10, Z1
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z10
-	VADDPS  Z2, Z10, Z2
-	VMOVUPS 64(BX), Z10
-	VADDPS  Z3, Z10, Z3
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z10
-	VADDPS  Z4, Z10, Z4
-	VMOVUPS 64(BX), Z10
-	VADDPS  Z5, Z10, Z5
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z10
-	VADDPS  Z6, Z10, Z6
-	VMOVUPS 64(BX), Z10
-	VADDPS  Z7, Z10, Z7
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z10
-	VADDPS  Z8, Z10, Z8
-	VMOVUPS 64(BX), Z10
-	VADDPS  Z9, Z10, Z9
-	ADDQ    DX, BX
-
-done11:
-	// Store.
-	MOVQ    160(AX), BX
-	VMOVUPS Z0, (BX)
-	VMOVUPS Z1, 64(BX)
-	ADDQ    DX, BX
-	VMOVUPS Z2, (BX)
-	VMOVUPS Z3, 64(BX)
-	ADDQ    DX, BX
-	VMOVUPS Z4, (BX)
-	VMOVUPS Z5, 64(BX)
-	ADDQ    DX, BX
-	VMOVUPS Z6, (BX)
-	VMOVUPS Z7, 64(BX)
-	ADDQ    DX, BX
-	VMOVUPS Z8, (BX)
-	VMOVUPS Z9, 64(BX)
-	ADDQ    DX, BX
-	MOVQ    BX, 160(AX)
-
-	// To the next tile.
-	ADDQ  $+20, CX
-	MOVQ  168(AX), DX
-	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
-	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
-	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
-	TESTQ CX, CX
-	JEQ   done3
-
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
-	MOVQ (AX), DX
-	ADDQ CX, DX
-	MOVQ DX, (AX)
-	MOVQ 16(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 16(AX)
-	JMP  panel1
-
-done3:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
 	RET
 
 // func gemm5x48AVX512(task *gemmTask)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·gemm5x48AVX512(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
@@ -13382,17 +9204,21 @@ TEXT ·gemm5x48AVX512(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
+	MOVQ 48(AX), CX
+	MOVQ CX, 208(AX)
 
-tile2:
+group2:
+	MOVQ 96(AX), CX
+	MOVQ CX, 192(AX)
+	MOVQ 80(AX), CX
+	MOVQ CX, 184(AX)
+	MOVQ 40(AX), CX
+	MOVQ CX, 200(AX)
+	MOVQ 64(AX), CX
+
+tile3:
 	// The chains start.
-	MOVQ    64(AX), DX
+	MOVQ    72(AX), DX
 	VMOVUPS (DX), Z0
 	VMOVUPS 64(DX), Z1
 	VMOVUPS 128(DX), Z2
@@ -13408,26 +9234,41 @@ tile2:
 	VMOVAPS Z0, Z12
 	VMOVAPS Z1, Z13
 	VMOVAPS Z2, Z14
-	MOVQ    96(AX), DX
+	MOVQ    112(AX), DX
 	MOVQ    32(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done5
-
-loop4:
-	// A k block.
-	MOVQ (SI), R8
-	MOVQ 8(SI), R9
-	MOVQ R9, R10
-	SHLQ $0x06, R10
-	LEAQ (DI)(DX*1), R11
-	ADDQ DX, R11
-	ADDQ DX, R11
-	CMPQ R9, $+4
-	JLT  done7
+	JLT     done7
 
 loop6:
+	// A k block.
+	MOVQ  (SI), R8
+	MOVQ  8(SI), R9
+	MOVQ  R9, R10
+	SHLQ  $0x06, R10
+	LEAQ  (DI)(DX*1), R11
+	ADDQ  DX, R11
+	ADDQ  DX, R11
+	MOVQ  104(AX), R12
+	TESTQ R12, R12
+	JEQ   done8
+	CMPQ  R9, $+4
+	JLT   done10
+
+loop9:
+	PREFETCHT0   1024(R8)
+	PREFETCHT0   1088(R8)
+	PREFETCHT0   1152(R8)
+	PREFETCHT0   1216(R8)
+	PREFETCHT0   1024(R8)(R10*1)
+	PREFETCHT0   1088(R8)(R10*1)
+	PREFETCHT0   1152(R8)(R10*1)
+	PREFETCHT0   1216(R8)(R10*1)
+	PREFETCHT0   1024(R8)(R10*2)
+	PREFETCHT0   1088(R8)(R10*2)
+	PREFETCHT0   1152(R8)(R10*2)
+	PREFETCHT0   1216(R8)(R10*2)
 	VMOVUPS      (R8), Z15
 	VMOVUPS      (R8)(R10*1), Z16
 	VMOVUPS      (R8)(R10*2), Z17
@@ -13525,13 +9366,118 @@ loop6:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop6
+	JGE          loop9
 
-done7:
+done10:
+done8:
+	CMPQ R9, $+4
+	JLT  done12
+
+loop11:
+	VMOVUPS      (R8), Z15
+	VMOVUPS      (R8)(R10*1), Z16
+	VMOVUPS      (R8)(R10*2), Z17
+	VBROADCASTSS (DI), Z18
+	VFMADD231PS  Z15, Z18, Z0
+	VFMADD231PS  Z16, Z18, Z1
+	VFMADD231PS  Z17, Z18, Z2
+	VBROADCASTSS (DI)(DX*1), Z18
+	VFMADD231PS  Z15, Z18, Z3
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VBROADCASTSS (DI)(DX*2), Z18
+	VFMADD231PS  Z15, Z18, Z6
+	VFMADD231PS  Z16, Z18, Z7
+	VFMADD231PS  Z17, Z18, Z8
+	VBROADCASTSS (R11), Z18
+	VFMADD231PS  Z15, Z18, Z9
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Z17, Z18, Z11
+	VBROADCASTSS (R11)(DX*1), Z18
+	VFMADD231PS  Z15, Z18, Z12
+	VFMADD231PS  Z16, Z18, Z13
+	VFMADD231PS  Z17, Z18, Z14
+	VMOVUPS      64(R8), Z15
+	VMOVUPS      64(R8)(R10*1), Z16
+	VMOVUPS      64(R8)(R10*2), Z17
+	VBROADCASTSS 4(DI), Z18
+	VFMADD231PS  Z15, Z18, Z0
+	VFMADD231PS  Z16, Z18, Z1
+	VFMADD231PS  Z17, Z18, Z2
+	VBROADCASTSS 4(DI)(DX*1), Z18
+	VFMADD231PS  Z15, Z18, Z3
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VBROADCASTSS 4(DI)(DX*2), Z18
+	VFMADD231PS  Z15, Z18, Z6
+	VFMADD231PS  Z16, Z18, Z7
+	VFMADD231PS  Z17, Z18, Z8
+	VBROADCASTSS 4(R11), Z18
+	VFMADD231PS  Z15, Z18, Z9
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Z17, Z18, Z11
+	VBROADCASTSS 4(R11)(DX*1), Z18
+	VFMADD231PS  Z15, Z18, Z12
+	VFMADD231PS  Z16, Z18, Z13
+	VFMADD231PS  Z17, Z18, Z14
+	VMOVUPS      128(R8), Z15
+	VMOVUPS      128(R8)(R10*1), Z16
+	VMOVUPS      128(R8)(R10*2), Z17
+	VBROADCASTSS 8(DI), Z18
+	VFMADD231PS  Z15, Z18, Z0
+	VFMADD231PS  Z16, Z18, Z1
+	VFMADD231PS  Z17, Z18, Z2
+	VBROADCASTSS 8(DI)(DX*1), Z18
+	VFMADD231PS  Z15, Z18, Z3
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VBROADCASTSS 8(DI)(DX*2), Z18
+	VFMADD231PS  Z15, Z18, Z6
+	VFMADD231PS  Z16, Z18, Z7
+	VFMADD231PS  Z17, Z18, Z8
+	VBROADCASTSS 8(R11), Z18
+	VFMADD231PS  Z15, Z18, Z9
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Z17, Z18, Z11
+	VBROADCASTSS 8(R11)(DX*1), Z18
+	VFMADD231PS  Z15, Z18, Z12
+	VFMADD231PS  Z16, Z18, Z13
+	VFMADD231PS  Z17, Z18, Z14
+	VMOVUPS      192(R8), Z15
+	VMOVUPS      192(R8)(R10*1), Z16
+	VMOVUPS      192(R8)(R10*2), Z17
+	VBROADCASTSS 12(DI), Z18
+	VFMADD231PS  Z15, Z18, Z0
+	VFMADD231PS  Z16, Z18, Z1
+	VFMADD231PS  Z17, Z18, Z2
+	VBROADCASTSS 12(DI)(DX*1), Z18
+	VFMADD231PS  Z15, Z18, Z3
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VBROADCASTSS 12(DI)(DX*2), Z18
+	VFMADD231PS  Z15, Z18, Z6
+	VFMADD231PS  Z16, Z18, Z7
+	VFMADD231PS  Z17, Z18, Z8
+	VBROADCASTSS 12(R11), Z18
+	VFMADD231PS  Z15, Z18, Z9
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Z17, Z18, Z11
+	VBROADCASTSS 12(R11)(DX*1), Z18
+	VFMADD231PS  Z15, Z18, Z12
+	VFMADD231PS  Z16, Z18, Z13
+	VFMADD231PS  Z17, Z18, Z14
+	ADDQ         $+16, DI
+	ADDQ         $+16, R11
+	ADDQ         $+256, R8
+	ADDQ         $-4, R9
+	CMPQ         R9, $+4
+	JGE          loop11
+
+done12:
 	CMPQ R9, $+1
-	JLT  done9
+	JLT  done14
 
-loop8:
+loop13:
 	VMOVUPS      (R8), Z15
 	VMOVUPS      (R8)(R10*1), Z16
 	VMOVUPS      (R8)(R10*2), Z17
@@ -13560,67 +9506,67 @@ loop8:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop8
+	JGE          loop13
 
-done9:
+done14:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop4
+	JGE  loop6
 
-done5:
-	MOVQ 112(AX), BX
+done7:
+	MOVQ 128(AX), BX
 
 	// Add finished chains.
-	MOVQ    72(AX), SI
-	TESTQ   SI, SI
-	JEQ     done10
-	MOVQ    152(AX), SI
-	MOVQ    104(AX), BX
-	VMOVUPS (SI), Z15
-	VADDPS  Z0, Z15, Z0
-	VMOVUPS 64(SI), Z15
-	VADDPS  Z1, Z15, Z1
-	VMOVUPS 128(SI), Z15
-	VADDPS  Z2, Z15, Z2
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z15
-	VADDPS  Z3, Z15, Z3
-	VMOVUPS 64(SI), Z15
-	VADDPS  Z4, Z15, Z4
-	VMOVUPS 128(SI), Z15
-	VADDPS  Z5, Z15, Z5
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z15
-	VADDPS  Z6, Z15, Z6
-	VMOVUPS 64(SI), Z15
-	VADDPS  Z7, Z15, Z7
-	VMOVUPS 128(SI), Z15
-	VADDPS  Z8, Z15, Z8
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z15
-	VADDPS  Z9, Z15, Z9
-	VMOVUPS 64(SI), Z15
-	VADDPS  Z10, Z15, Z10
-	VMOVUPS 128(SI), Z15
-	VADDPS  Z11, Z15, Z11
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z15
-	VADDPS  Z12, Z15, Z12
-	VMOVUPS 64(SI), Z15
-	VADDPS  Z13, Z15, Z13
-	VMOVUPS 128(SI), Z15
-	VADDPS  Z14, Z15, Z14
-	ADDQ    BX, SI
-	MOVQ    SI, 152(AX)
-	MOVQ    112(AX), BX
-
-done10:
-	// Add what C holds.
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
-	JEQ     done11
-	MOVQ    160(AX), SI
+	JEQ     done15
+	MOVQ    184(AX), SI
+	MOVQ    120(AX), BX
+	VMOVUPS (SI), Z15
+	VADDPS  Z0, Z15, Z0
+	VMOVUPS 64(SI), Z15
+	VADDPS  Z1, Z15, Z1
+	VMOVUPS 128(SI), Z15
+	VADDPS  Z2, Z15, Z2
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z15
+	VADDPS  Z3, Z15, Z3
+	VMOVUPS 64(SI), Z15
+	VADDPS  Z4, Z15, Z4
+	VMOVUPS 128(SI), Z15
+	VADDPS  Z5, Z15, Z5
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z15
+	VADDPS  Z6, Z15, Z6
+	VMOVUPS 64(SI), Z15
+	VADDPS  Z7, Z15, Z7
+	VMOVUPS 128(SI), Z15
+	VADDPS  Z8, Z15, Z8
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z15
+	VADDPS  Z9, Z15, Z9
+	VMOVUPS 64(SI), Z15
+	VADDPS  Z10, Z15, Z10
+	VMOVUPS 128(SI), Z15
+	VADDPS  Z11, Z15, Z11
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z15
+	VADDPS  Z12, Z15, Z12
+	VMOVUPS 64(SI), Z15
+	VADDPS  Z13, Z15, Z13
+	VMOVUPS 128(SI), Z15
+	VADDPS  Z14, Z15, Z14
+	ADDQ    BX, SI
+	MOVQ    SI, 184(AX)
+	MOVQ    128(AX), BX
+
+done15:
+	// Add what C holds.
+	MOVQ    88(AX), SI
+	TESTQ   SI, SI
+	JEQ     done16
+	MOVQ    192(AX), SI
 	VMOVUPS (SI), Z15
 	VADDPS  Z0, Z15, Z0
 	VMOVUPS 64(SI), Z15
@@ -13657,9 +9603,9 @@ done10:
 	VADDPS  Z14, Z15, Z14
 	ADDQ    BX, SI
 
-done11:
+done16:
 	// Store.
-	MOVQ    160(AX), SI
+	MOVQ    192(AX), SI
 	VMOVUPS Z0, (SI)
 	VMOVUPS Z1, 64(SI)
 	VMOVUPS Z2, 128(SI)
@@ -13680,7 +9626,7 @@ done11:
 	VMOVUPS Z13, 64(SI)
 	VMOVUPS Z14, 128(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 160(AX)
+	MOVQ    SI, 192(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
@@ -13688,374 +9634,90 @@ done11:
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	MOVQ  168(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
+	MOVQ  DX, 200(AX)
 	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
+	JNE   tile3
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
-	JEQ   done3
+	JEQ   next4
 
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
+	// To the next blocks of columns.
+	MOVQ 96(AX), CX
+	ADDQ $+192, CX
+	MOVQ CX, 96(AX)
+	MOVQ 72(AX), CX
+	ADDQ $+192, CX
+	MOVQ CX, 72(AX)
+	MOVQ 168(AX), CX
+	MOVQ 80(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
+	MOVQ DX, 80(AX)
+	MOVQ 8(AX), CX
+	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 24(AX), CX
+	SHLQ $0x06, CX
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	JMP  group2
+
+next4:
+	MOVQ  56(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 56(AX)
+	TESTQ CX, CX
+	JEQ   done5
+
+	// To the next panel.
+	MOVQ 160(AX), CX
+	MOVQ 96(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 96(AX)
+	MOVQ 176(AX), CX
+	MOVQ 80(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 80(AX)
+	MOVQ 152(AX), CX
+	MOVQ 72(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 72(AX)
+	MOVQ 136(AX), CX
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 144(AX), CX
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
 	JMP  panel1
-
-done3:
-	// As it was.
-	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
-
-// func gemmTN5x48AVX512(task *gemmTask)
-// Requires: AVX, AVX512F
-TEXT ·gemmTN5x48AVX512(SB), NOSPLIT, $8-8
-	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
-	VLDMXCSR 4(SP)
-	MOVQ     task+0(FP), AX
-
-panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
-
-tile2:
-	// The chains start.
-	MOVQ    64(AX), DX
-	VMOVUPS (DX), Z0
-	VMOVUPS 64(DX), Z1
-	VMOVUPS 128(DX), Z2
-	VMOVAPS Z0, Z3
-	VMOVAPS Z1, Z4
-	VMOVAPS Z2, Z5
-	VMOVAPS Z0, Z6
-	VMOVAPS Z1, Z7
-	VMOVAPS Z2, Z8
-	VMOVAPS Z0, Z9
-	VMOVAPS Z1, Z10
-	VMOVAPS Z2, Z11
-	VMOVAPS Z0, Z12
-	VMOVAPS Z1, Z13
-	VMOVAPS Z2, Z14
-	MOVQ    96(AX), DX
-	MOVQ    32(AX), BX
-	MOVQ    CX, DI
-	MOVQ    AX, SI
-	CMPQ    BX, $+1
-	JLT     done5
-
-loop4:
-	// A k block.
-	MOVQ (SI), R8
-	MOVQ 8(SI), R9
-	MOVQ R9, R10
-	SHLQ $0x06, R10
-	CMPQ R9, $+3
-	JLT  done7
-
-loop6:
-	VMOVUPS      (R8), Z15
-	VMOVUPS      (R8)(R10*1), Z16
-	VMOVUPS      (R8)(R10*2), Z17
-	VBROADCASTSS (DI), Z18
-	VFMADD231PS  Z15, Z18, Z0
-	VFMADD231PS  Z16, Z18, Z1
-	VFMADD231PS  Z17, Z18, Z2
-	VBROADCASTSS 4(DI), Z18
-	VFMADD231PS  Z15, Z18, Z3
-	VFMADD231PS  Z16, Z18, Z4
-	VFMADD231PS  Z17, Z18, Z5
-	VBROADCASTSS 8(DI), Z18
-	VFMADD231PS  Z15, Z18, Z6
-	VFMADD231PS  Z16, Z18, Z7
-	VFMADD231PS  Z17, Z18, Z8
-	VBROADCASTSS 12(DI), Z18
-	VFMADD231PS  Z15, Z18, Z9
-	VFMADD231PS  Z16, Z18, Z10
-	VFMADD231PS  Z17, Z18, Z11
-	VBROADCASTSS 16(DI), Z18
-	VFMADD231PS  Z15, Z18, Z12
-	VFMADD231PS  Z16, Z18, Z13
-	VFMADD231PS  Z17, Z18, Z14
-	VMOVUPS      64(R8), Z15
-	VMOVUPS      64(R8)(R10*1), Z16
-	VMOVUPS      64(R8)(R10*2), Z17
-	VBROADCASTSS (DI)(DX*1), Z18
-	VFMADD231PS  Z15, Z18, Z0
-	VFMADD231PS  Z16, Z18, Z1
-	VFMADD231PS  Z17, Z18, Z2
-	VBROADCASTSS 4(DI)(DX*1), Z18
-	VFMADD231PS  Z15, Z18, Z3
-	VFMADD231PS  Z16, Z18, Z4
-	VFMADD231PS  Z17, Z18, Z5
-	VBROADCASTSS 8(DI)(DX*1), Z18
-	VFMADD231PS  Z15, Z18, Z6
-	VFMADD231PS  Z16, Z18, Z7
-	VFMADD231PS  Z17, Z18, Z8
-	VBROADCASTSS 12(DI)(DX*1), Z18
-	VFMADD231PS  Z15, Z18, Z9
-	VFMADD231PS  Z16, Z18, Z10
-	VFMADD231PS  Z17, Z18, Z11
-	VBROADCASTSS 16(DI)(DX*1), Z18
-	VFMADD231PS  Z15, Z18, Z12
-	VFMADD231PS  Z16, Z18, Z13
-	VFMADD231PS  Z17, Z18, Z14
-	VMOVUPS      128(R8), Z15
-	VMOVUPS      128(R8)(R10*1), Z16
-	VMOVUPS      128(R8)(R10*2), Z17
-	VBROADCASTSS (DI)(DX*2), Z18
-	VFMADD231PS  Z15, Z18, Z0
-	VFMADD231PS  Z16, Z18, Z1
-	VFMADD231PS  Z17, Z18, Z2
-	VBROADCASTSS 4(DI)(DX*2), Z18
-	VFMADD231PS  Z15, Z18, Z3
-	VFMADD231PS  Z16, Z18, Z4
-	VFMADD231PS  Z17, Z18, Z5
-	VBROADCASTSS 8(DI)(DX*2), Z18
-	VFMADD231PS  Z15, Z18, Z6
-	VFMADD231PS  Z16, Z18, Z7
-	VFMADD231PS  Z17, Z18, Z8
-	VBROADCASTSS 12(DI)(DX*2), Z18
-	VFMADD231PS  Z15, Z18, Z9
-	VFMADD231PS  Z16, Z18, Z10
-	VFMADD231PS  Z17, Z18, Z11
-	VBROADCASTSS 16(DI)(DX*2), Z18
-	VFMADD231PS  Z15, Z18, Z12
-	VFMADD231PS  Z16, Z18, Z13
-	VFMADD231PS  Z17, Z18, Z14
-	ADDQ         DX, DI
-	ADDQ         DX, DI
-	ADDQ         DX, DI
-	ADDQ         $+192, R8
-	ADDQ         $-3, R9
-	CMPQ         R9, $+3
-	JGE          loop6
-
-done7:
-	CMPQ R9, $+1
-	JLT  done9
-
-loop8:
-	VMOVUPS      (R8), Z15
-	VMOVUPS      (R8)(R10*1), Z16
-	VMOVUPS      (R8)(R10*2), Z17
-	VBROADCASTSS (DI), Z18
-	VFMADD231PS  Z15, Z18, Z0
-	VFMADD231PS  Z16, Z18, Z1
-	VFMADD231PS  Z17, Z18, Z2
-	VBROADCASTSS 4(DI), Z18
-	VFMADD231PS  Z15, Z18, Z3
-	VFMADD231PS  Z16, Z18, Z4
-	VFMADD231PS  Z17, Z18, Z5
-	VBROADCASTSS 8(DI), Z18
-	VFMADD231PS  Z15, Z18, Z6
-	VFMADD231PS  Z16, Z18, Z7
-	VFMADD231PS  Z17, Z18, Z8
-	VBROADCASTSS 12(DI), Z18
-	VFMADD231PS  Z15, Z18, Z9
-	VFMADD231PS  Z16, Z18, Z10
-	VFMADD231PS  Z17, Z18, Z11
-	VBROADCASTSS 16(DI), Z18
-	VFMADD231PS  Z15, Z18, Z12
-	VFMADD231PS  Z16, Z18, Z13
-	VFMADD231PS  Z17, Z18, Z14
-	ADDQ         DX, DI
-	ADDQ         $+64, R8
-	ADDQ         $-1, R9
-	CMPQ         R9, $+1
-	JGE          loop8
-
-done9:
-	ADDQ $+16, SI
-	ADDQ $-1, BX
-	CMPQ BX, $+1
-	JGE  loop4
 
 done5:
-	MOVQ 112(AX), DX
-
-	// Add finished chains.
-	MOVQ    72(AX), BX
-	TESTQ   BX, BX
-	JEQ     done10
-	MOVQ    152(AX), BX
-	MOVQ    104(AX), DX
-	VMOVUPS (BX), Z15
-	VADDPS  Z0, Z15, Z0
-	VMOVUPS 64(BX), Z15
-	VADDPS  Z1, Z15, Z1
-	VMOVUPS 128(BX), Z15
-	VADDPS  Z2, Z15, Z2
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z15
-	VADDPS  Z3, Z15, Z3
-	VMOVUPS 64(BX), Z15
-	VADDPS  Z4, Z15, Z4
-	VMOVUPS 128(BX), Z15
-	VADDPS  Z5, Z15, Z5
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z15
-	VADDPS  Z6, Z15, Z6
-	VMOVUPS 64(BX), Z15
-	VADDPS  Z7, Z15, Z7
-	VMOVUPS 128(BX), Z15
-	VADDPS  Z8, Z15, Z8
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z15
-	VADDPS  Z9, Z15, Z9
-	VMOVUPS 64(BX), Z15
-	VADDPS  Z10, Z15, Z10
-	VMOVUPS 128(BX), Z15
-	VADDPS  Z11, Z15, Z11
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z15
-	VADDPS  Z12, Z15, Z12
-	VMOVUPS 64(BX), Z15
-	VADDPS  Z13, Z15, Z13
-	VMOVUPS 128(BX), Z15
-	VADDPS  Z14, Z15, Z14
-	ADDQ    DX, BX
-	MOVQ    BX, 152(AX)
-	MOVQ    112(AX), DX
-
-done10:
-	// Add what C holds.
-	MOVQ    80(AX), BX
-	TESTQ   BX, BX
-	JEQ     done11
-	MOVQ    160(AX), BX
-	VMOVUPS (BX), Z15
-	VADDPS  Z0, Z15, Z0
-	VMOVUPS 64(BX), Z15
-	VADDPS  Z1, Z15, Z1
-	VMOVUPS 128(BX), Z15
-	VADDPS  Z2, Z15, Z2
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z15
-	VADDPS  Z3, Z15, Z3
-	VMOVUPS 64(BX), Z15
-	VADDPS  Z4, Z15, Z4
-	VMOVUPS 128(BX), Z15
-	VADDPS  Z5, Z15, Z5
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z15
-	VADDPS  Z6, Z15, Z6
-	VMOVUPS 64(BX), Z15
-	VADDPS  Z7, Z15, Z7
-	VMOVUPS 128(BX), Z15
-	VADDPS  Z8, Z15, Z8
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z15
-	VADDPS  Z9, Z15, Z9
-	VMOVUPS 64(BX), Z15
-	VADDPS  Z10, Z15, Z10
-	VMOVUPS 128(BX), Z15
-	VADDPS  Z11, Z15, Z11
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z15
-	VADDPS  Z12, Z15, Z12
-	VMOVUPS 64(BX), Z15
-	VADDPS  Z13, Z15, Z13
-	VMOVUPS 128(BX), Z15
-	VADDPS  Z14, Z15, Z14
-	ADDQ    DX, BX
-
-done11:
-	// Store.
-	MOVQ    160(AX), BX
-	VMOVUPS Z0, (BX)
-	VMOVUPS Z1, 64(BX)
-	VMOVUPS Z2, 128(BX)
-	ADDQ    DX, BX
-	VMOVUPS Z3, (BX)
-	VMOVUPS Z4, 64(BX)
-	VMOVUPS Z5, 128(BX)
-	ADDQ    DX, BX
-	VMOVUPS Z6, (BX)
-	VMOVUPS Z7, 64(BX)
-	VMOVUPS Z8, 128(BX)
-	ADDQ    DX, BX
-	VMOVUPS Z9, (BX)
-	VMOVUPS Z10, 64(BX)
-	VMOVUPS Z11, 128(BX)
-	ADDQ    DX, BX
-	VMOVUPS Z12, (BX)
-	VMOVUPS Z13, 64(BX)
-	VMOVUPS Z14, 128(BX)
-	ADDQ    DX, BX
-	MOVQ    BX, 160(AX)
-
-	// To the next tile.
-	ADDQ  $+20, CX
-	MOVQ  168(AX), DX
-	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
-	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
-	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
-	TESTQ CX, CX
-	JEQ   done3
-
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
-	MOVQ (AX), DX
-	ADDQ CX, DX
-	MOVQ DX, (AX)
-	MOVQ 16(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 16(AX)
-	JMP  panel1
-
-done3:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
 	RET
 
 // func gemm5x64AVX512(task *gemmTask)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·gemm5x64AVX512(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
@@ -14066,17 +9728,21 @@ TEXT ·gemm5x64AVX512(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
+	MOVQ 48(AX), CX
+	MOVQ CX, 208(AX)
 
-tile2:
+group2:
+	MOVQ 96(AX), CX
+	MOVQ CX, 192(AX)
+	MOVQ 80(AX), CX
+	MOVQ CX, 184(AX)
+	MOVQ 40(AX), CX
+	MOVQ CX, 200(AX)
+	MOVQ 64(AX), CX
+
+tile3:
 	// The chains start.
-	MOVQ    64(AX), DX
+	MOVQ    72(AX), DX
 	VMOVUPS (DX), Z0
 	VMOVUPS 64(DX), Z1
 	VMOVUPS 128(DX), Z2
@@ -14097,29 +9763,48 @@ tile2:
 	VMOVAPS Z1, Z17
 	VMOVAPS Z2, Z18
 	VMOVAPS Z3, Z19
-	MOVQ    96(AX), DX
+	MOVQ    112(AX), DX
 	MOVQ    32(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done5
-
-loop4:
-	// A k block.
-	MOVQ (SI), R8
-	MOVQ 8(SI), R9
-	MOVQ R9, R10
-	SHLQ $0x06, R10
-	LEAQ (R8)(R10*1), R11
-	ADDQ R10, R11
-	ADDQ R10, R11
-	LEAQ (DI)(DX*1), R12
-	ADDQ DX, R12
-	ADDQ DX, R12
-	CMPQ R9, $+4
-	JLT  done7
+	JLT     done7
 
 loop6:
+	// A k block.
+	MOVQ  (SI), R8
+	MOVQ  8(SI), R9
+	MOVQ  R9, R10
+	SHLQ  $0x06, R10
+	LEAQ  (R8)(R10*1), R11
+	ADDQ  R10, R11
+	ADDQ  R10, R11
+	LEAQ  (DI)(DX*1), R12
+	ADDQ  DX, R12
+	ADDQ  DX, R12
+	MOVQ  104(AX), R13
+	TESTQ R13, R13
+	JEQ   done8
+	CMPQ  R9, $+4
+	JLT   done10
+
+loop9:
+	PREFETCHT0   1024(R8)
+	PREFETCHT0   1088(R8)
+	PREFETCHT0   1152(R8)
+	PREFETCHT0   1216(R8)
+	PREFETCHT0   1024(R8)(R10*1)
+	PREFETCHT0   1088(R8)(R10*1)
+	PREFETCHT0   1152(R8)(R10*1)
+	PREFETCHT0   1216(R8)(R10*1)
+	PREFETCHT0   1024(R8)(R10*2)
+	PREFETCHT0   1088(R8)(R10*2)
+	PREFETCHT0   1152(R8)(R10*2)
+	PREFETCHT0   1216(R8)(R10*2)
+	PREFETCHT0   1024(R11)
+	PREFETCHT0   1088(R11)
+	PREFETCHT0   1152(R11)
+	PREFETCHT0   1216(R11)
 	VMOVUPS      (R8), Z20
 	VMOVUPS      (R8)(R10*1), Z21
 	VMOVUPS      (R8)(R10*2), Z22
@@ -14242,13 +9927,143 @@ loop6:
 	ADDQ         $+256, R11
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop6
+	JGE          loop9
 
-done7:
+done10:
+done8:
+	CMPQ R9, $+4
+	JLT  done12
+
+loop11:
+	VMOVUPS      (R8), Z20
+	VMOVUPS      (R8)(R10*1), Z21
+	VMOVUPS      (R8)(R10*2), Z22
+	VMOVUPS      (R11), Z23
+	VBROADCASTSS (DI), Z24
+	VFMADD231PS  Z20, Z24, Z0
+	VFMADD231PS  Z21, Z24, Z1
+	VFMADD231PS  Z22, Z24, Z2
+	VFMADD231PS  Z23, Z24, Z3
+	VBROADCASTSS (DI)(DX*1), Z24
+	VFMADD231PS  Z20, Z24, Z4
+	VFMADD231PS  Z21, Z24, Z5
+	VFMADD231PS  Z22, Z24, Z6
+	VFMADD231PS  Z23, Z24, Z7
+	VBROADCASTSS (DI)(DX*2), Z24
+	VFMADD231PS  Z20, Z24, Z8
+	VFMADD231PS  Z21, Z24, Z9
+	VFMADD231PS  Z22, Z24, Z10
+	VFMADD231PS  Z23, Z24, Z11
+	VBROADCASTSS (R12), Z24
+	VFMADD231PS  Z20, Z24, Z12
+	VFMADD231PS  Z21, Z24, Z13
+	VFMADD231PS  Z22, Z24, Z14
+	VFMADD231PS  Z23, Z24, Z15
+	VBROADCASTSS (R12)(DX*1), Z24
+	VFMADD231PS  Z20, Z24, Z16
+	VFMADD231PS  Z21, Z24, Z17
+	VFMADD231PS  Z22, Z24, Z18
+	VFMADD231PS  Z23, Z24, Z19
+	VMOVUPS      64(R8), Z20
+	VMOVUPS      64(R8)(R10*1), Z21
+	VMOVUPS      64(R8)(R10*2), Z22
+	VMOVUPS      64(R11), Z23
+	VBROADCASTSS 4(DI), Z24
+	VFMADD231PS  Z20, Z24, Z0
+	VFMADD231PS  Z21, Z24, Z1
+	VFMADD231PS  Z22, Z24, Z2
+	VFMADD231PS  Z23, Z24, Z3
+	VBROADCASTSS 4(DI)(DX*1), Z24
+	VFMADD231PS  Z20, Z24, Z4
+	VFMADD231PS  Z21, Z24, Z5
+	VFMADD231PS  Z22, Z24, Z6
+	VFMADD231PS  Z23, Z24, Z7
+	VBROADCASTSS 4(DI)(DX*2), Z24
+	VFMADD231PS  Z20, Z24, Z8
+	VFMADD231PS  Z21, Z24, Z9
+	VFMADD231PS  Z22, Z24, Z10
+	VFMADD231PS  Z23, Z24, Z11
+	VBROADCASTSS 4(R12), Z24
+	VFMADD231PS  Z20, Z24, Z12
+	VFMADD231PS  Z21, Z24, Z13
+	VFMADD231PS  Z22, Z24, Z14
+	VFMADD231PS  Z23, Z24, Z15
+	VBROADCASTSS 4(R12)(DX*1), Z24
+	VFMADD231PS  Z20, Z24, Z16
+	VFMADD231PS  Z21, Z24, Z17
+	VFMADD231PS  Z22, Z24, Z18
+	VFMADD231PS  Z23, Z24, Z19
+	VMOVUPS      128(R8), Z20
+	VMOVUPS      128(R8)(R10*1), Z21
+	VMOVUPS      128(R8)(R10*2), Z22
+	VMOVUPS      128(R11), Z23
+	VBROADCASTSS 8(DI), Z24
+	VFMADD231PS  Z20, Z24, Z0
+	VFMADD231PS  Z21, Z24, Z1
+	VFMADD231PS  Z22, Z24, Z2
+	VFMADD231PS  Z23, Z24, Z3
+	VBROADCASTSS 8(DI)(DX*1), Z24
+	VFMADD231PS  Z20, Z24, Z4
+	VFMADD231PS  Z21, Z24, Z5
+	VFMADD231PS  Z22, Z24, Z6
+	VFMADD231PS  Z23, Z24, Z7
+	VBROADCASTSS 8(DI)(DX*2), Z24
+	VFMADD231PS  Z20, Z24, Z8
+	VFMADD231PS  Z21, Z24, Z9
+	VFMADD231PS  Z22, Z24, Z10
+	VFMADD231PS  Z23, Z24, Z11
+	VBROADCASTSS 8(R12), Z24
+	VFMADD231PS  Z20, Z24, Z12
+	VFMADD231PS  Z21, Z24, Z13
+	VFMADD231PS  Z22, Z24, Z14
+	VFMADD231PS  Z23, Z24, Z15
+	VBROADCASTSS 8(R12)(DX*1), Z24
+	VFMADD231PS  Z20, Z24, Z16
+	VFMADD231PS  Z21, Z24, Z17
+	VFMADD231PS  Z22, Z24, Z18
+	VFMADD231PS  Z23, Z24, Z19
+	VMOVUPS      192(R8), Z20
+	VMOVUPS      192(R8)(R10*1), Z21
+	VMOVUPS      192(R8)(R10*2), Z22
+	VMOVUPS      192(R11), Z23
+	VBROADCASTSS 12(DI), Z24
+	VFMADD231PS  Z20, Z24, Z0
+	VFMADD231PS  Z21, Z24, Z1
+	VFMADD231PS  Z22, Z24, Z2
+	VFMADD231PS  Z23, Z24, Z3
+	VBROADCASTSS 12(DI)(DX*1), Z24
+	VFMADD231PS  Z20, Z24, Z4
+	VFMADD231PS  Z21, Z24, Z5
+	VFMADD231PS  Z22, Z24, Z6
+	VFMADD231PS  Z23, Z24, Z7
+	VBROADCASTSS 12(DI)(DX*2), Z24
+	VFMADD231PS  Z20, Z24, Z8
+	VFMADD231PS  Z21, Z24, Z9
+	VFMADD231PS  Z22, Z24, Z10
+	VFMADD231PS  Z23, Z24, Z11
+	VBROADCASTSS 12(R12), Z24
+	VFMADD231PS  Z20, Z24, Z12
+	VFMADD231PS  Z21, Z24, Z13
+	VFMADD231PS  Z22, Z24, Z14
+	VFMADD231PS  Z23, Z24, Z15
+	VBROADCASTSS 12(R12)(DX*1), Z24
+	VFMADD231PS  Z20, Z24, Z16
+	VFMADD231PS  Z21, Z24, Z17
+	VFMADD231PS  Z22, Z24, Z18
+	VFMADD231PS  Z23, Z24, Z19
+	ADDQ         $+16, DI
+	ADDQ         $+16, R12
+	ADDQ         $+256, R8
+	ADDQ         $+256, R11
+	ADDQ         $-4, R9
+	CMPQ         R9, $+4
+	JGE          loop11
+
+done12:
 	CMPQ R9, $+1
-	JLT  done9
+	JLT  done14
 
-loop8:
+loop13:
 	VMOVUPS      (R8), Z20
 	VMOVUPS      (R8)(R10*1), Z21
 	VMOVUPS      (R8)(R10*2), Z22
@@ -14284,77 +10099,77 @@ loop8:
 	ADDQ         $+64, R11
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop8
+	JGE          loop13
 
-done9:
+done14:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop4
+	JGE  loop6
 
-done5:
-	MOVQ 112(AX), BX
+done7:
+	MOVQ 128(AX), BX
 
 	// Add finished chains.
-	MOVQ    72(AX), SI
-	TESTQ   SI, SI
-	JEQ     done10
-	MOVQ    152(AX), SI
-	MOVQ    104(AX), BX
-	VMOVUPS (SI), Z20
-	VADDPS  Z0, Z20, Z0
-	VMOVUPS 64(SI), Z20
-	VADDPS  Z1, Z20, Z1
-	VMOVUPS 128(SI), Z20
-	VADDPS  Z2, Z20, Z2
-	VMOVUPS 192(SI), Z20
-	VADDPS  Z3, Z20, Z3
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z20
-	VADDPS  Z4, Z20, Z4
-	VMOVUPS 64(SI), Z20
-	VADDPS  Z5, Z20, Z5
-	VMOVUPS 128(SI), Z20
-	VADDPS  Z6, Z20, Z6
-	VMOVUPS 192(SI), Z20
-	VADDPS  Z7, Z20, Z7
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z20
-	VADDPS  Z8, Z20, Z8
-	VMOVUPS 64(SI), Z20
-	VADDPS  Z9, Z20, Z9
-	VMOVUPS 128(SI), Z20
-	VADDPS  Z10, Z20, Z10
-	VMOVUPS 192(SI), Z20
-	VADDPS  Z11, Z20, Z11
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z20
-	VADDPS  Z12, Z20, Z12
-	VMOVUPS 64(SI), Z20
-	VADDPS  Z13, Z20, Z13
-	VMOVUPS 128(SI), Z20
-	VADDPS  Z14, Z20, Z14
-	VMOVUPS 192(SI), Z20
-	VADDPS  Z15, Z20, Z15
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z20
-	VADDPS  Z16, Z20, Z16
-	VMOVUPS 64(SI), Z20
-	VADDPS  Z17, Z20, Z17
-	VMOVUPS 128(SI), Z20
-	VADDPS  Z18, Z20, Z18
-	VMOVUPS 192(SI), Z20
-	VADDPS  Z19, Z20, Z19
-	ADDQ    BX, SI
-	MOVQ    SI, 152(AX)
-	MOVQ    112(AX), BX
-
-done10:
-	// Add what C holds.
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
-	JEQ     done11
-	MOVQ    160(AX), SI
+	JEQ     done15
+	MOVQ    184(AX), SI
+	MOVQ    120(AX), BX
+	VMOVUPS (SI), Z20
+	VADDPS  Z0, Z20, Z0
+	VMOVUPS 64(SI), Z20
+	VADDPS  Z1, Z20, Z1
+	VMOVUPS 128(SI), Z20
+	VADDPS  Z2, Z20, Z2
+	VMOVUPS 192(SI), Z20
+	VADDPS  Z3, Z20, Z3
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z20
+	VADDPS  Z4, Z20, Z4
+	VMOVUPS 64(SI), Z20
+	VADDPS  Z5, Z20, Z5
+	VMOVUPS 128(SI), Z20
+	VADDPS  Z6, Z20, Z6
+	VMOVUPS 192(SI), Z20
+	VADDPS  Z7, Z20, Z7
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z20
+	VADDPS  Z8, Z20, Z8
+	VMOVUPS 64(SI), Z20
+	VADDPS  Z9, Z20, Z9
+	VMOVUPS 128(SI), Z20
+	VADDPS  Z10, Z20, Z10
+	VMOVUPS 192(SI), Z20
+	VADDPS  Z11, Z20, Z11
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z20
+	VADDPS  Z12, Z20, Z12
+	VMOVUPS 64(SI), Z20
+	VADDPS  Z13, Z20, Z13
+	VMOVUPS 128(SI), Z20
+	VADDPS  Z14, Z20, Z14
+	VMOVUPS 192(SI), Z20
+	VADDPS  Z15, Z20, Z15
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z20
+	VADDPS  Z16, Z20, Z16
+	VMOVUPS 64(SI), Z20
+	VADDPS  Z17, Z20, Z17
+	VMOVUPS 128(SI), Z20
+	VADDPS  Z18, Z20, Z18
+	VMOVUPS 192(SI), Z20
+	VADDPS  Z19, Z20, Z19
+	ADDQ    BX, SI
+	MOVQ    SI, 184(AX)
+	MOVQ    128(AX), BX
+
+done15:
+	// Add what C holds.
+	MOVQ    88(AX), SI
+	TESTQ   SI, SI
+	JEQ     done16
+	MOVQ    192(AX), SI
 	VMOVUPS (SI), Z20
 	VADDPS  Z0, Z20, Z0
 	VMOVUPS 64(SI), Z20
@@ -14401,9 +10216,9 @@ done10:
 	VADDPS  Z19, Z20, Z19
 	ADDQ    BX, SI
 
-done11:
+done16:
 	// Store.
-	MOVQ    160(AX), SI
+	MOVQ    192(AX), SI
 	VMOVUPS Z0, (SI)
 	VMOVUPS Z1, 64(SI)
 	VMOVUPS Z2, 128(SI)
@@ -14429,7 +10244,7 @@ done11:
 	VMOVUPS Z18, 128(SI)
 	VMOVUPS Z19, 192(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 160(AX)
+	MOVQ    SI, 192(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
@@ -14437,433 +10252,96 @@ done11:
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	MOVQ  168(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
+	MOVQ  DX, 200(AX)
 	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
+	JNE   tile3
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
-	JEQ   done3
+	JEQ   next4
 
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
+	// To the next blocks of columns.
+	MOVQ 96(AX), CX
+	ADDQ $+256, CX
+	MOVQ CX, 96(AX)
+	MOVQ 72(AX), CX
+	ADDQ $+256, CX
+	MOVQ CX, 72(AX)
+	MOVQ 168(AX), CX
+	MOVQ 80(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
+	MOVQ DX, 80(AX)
+	MOVQ 8(AX), CX
+	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 24(AX), CX
+	SHLQ $0x06, CX
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	JMP  group2
+
+next4:
+	MOVQ  56(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 56(AX)
+	TESTQ CX, CX
+	JEQ   done5
+
+	// To the next panel.
+	MOVQ 160(AX), CX
+	MOVQ 96(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 96(AX)
+	MOVQ 176(AX), CX
+	MOVQ 80(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 80(AX)
+	MOVQ 152(AX), CX
+	MOVQ 72(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 72(AX)
+	MOVQ 136(AX), CX
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 144(AX), CX
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
 	JMP  panel1
-
-done3:
-	// As it was.
-	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
-
-// func gemmTN5x64AVX512(task *gemmTask)
-// Requires: AVX, AVX512F
-TEXT ·gemmTN5x64AVX512(SB), NOSPLIT, $8-8
-	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
-	VLDMXCSR 4(SP)
-	MOVQ     task+0(FP), AX
-
-panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
-
-tile2:
-	// The chains start.
-	MOVQ    64(AX), DX
-	VMOVUPS (DX), Z0
-	VMOVUPS 64(DX), Z1
-	VMOVUPS 128(DX), Z2
-	VMOVUPS 192(DX), Z3
-	VMOVAPS Z0, Z4
-	VMOVAPS Z1, Z5
-	VMOVAPS Z2, Z6
-	VMOVAPS Z3, Z7
-	VMOVAPS Z0, Z8
-	VMOVAPS Z1, Z9
-	VMOVAPS Z2, Z10
-	VMOVAPS Z3, Z11
-	VMOVAPS Z0, Z12
-	VMOVAPS Z1, Z13
-	VMOVAPS Z2, Z14
-	VMOVAPS Z3, Z15
-	VMOVAPS Z0, Z16
-	VMOVAPS Z1, Z17
-	VMOVAPS Z2, Z18
-	VMOVAPS Z3, Z19
-	MOVQ    96(AX), DX
-	MOVQ    32(AX), BX
-	MOVQ    CX, DI
-	MOVQ    AX, SI
-	CMPQ    BX, $+1
-	JLT     done5
-
-loop4:
-	// A k block.
-	MOVQ (SI), R8
-	MOVQ 8(SI), R9
-	MOVQ R9, R10
-	SHLQ $0x06, R10
-	LEAQ (R8)(R10*1), R11
-	ADDQ R10, R11
-	ADDQ R10, R11
-	CMPQ R9, $+3
-	JLT  done7
-
-loop6:
-	VMOVUPS      (R8), Z20
-	VMOVUPS      (R8)(R10*1), Z21
-	VMOVUPS      (R8)(R10*2), Z22
-	VMOVUPS      (R11), Z23
-	VBROADCASTSS (DI), Z24
-	VFMADD231PS  Z20, Z24, Z0
-	VFMADD231PS  Z21, Z24, Z1
-	VFMADD231PS  Z22, Z24, Z2
-	VFMADD231PS  Z23, Z24, Z3
-	VBROADCASTSS 4(DI), Z24
-	VFMADD231PS  Z20, Z24, Z4
-	VFMADD231PS  Z21, Z24, Z5
-	VFMADD231PS  Z22, Z24, Z6
-	VFMADD231PS  Z23, Z24, Z7
-	VBROADCASTSS 8(DI), Z24
-	VFMADD231PS  Z20, Z24, Z8
-	VFMADD231PS  Z21, Z24, Z9
-	VFMADD231PS  Z22, Z24, Z10
-	VFMADD231PS  Z23, Z24, Z11
-	VBROADCASTSS 12(DI), Z24
-	VFMADD231PS  Z20, Z24, Z12
-	VFMADD231PS  Z21, Z24, Z13
-	VFMADD231PS  Z22, Z24, Z14
-	VFMADD231PS  Z23, Z24, Z15
-	VBROADCASTSS 16(DI), Z24
-	VFMADD231PS  Z20, Z24, Z16
-	VFMADD231PS  Z21, Z24, Z17
-	VFMADD231PS  Z22, Z24, Z18
-	VFMADD231PS  Z23, Z24, Z19
-	VMOVUPS      64(R8), Z20
-	VMOVUPS      64(R8)(R10*1), Z21
-	VMOVUPS      64(R8)(R10*2), Z22
-	VMOVUPS      64(R11), Z23
-	VBROADCASTSS (DI)(DX*1), Z24
-	VFMADD231PS  Z20, Z24, Z0
-	VFMADD231PS  Z21, Z24, Z1
-	VFMADD231PS  Z22, Z24, Z2
-	VFMADD231PS  Z23, Z24, Z3
-	VBROADCASTSS 4(DI)(DX*1), Z24
-	VFMADD231PS  Z20, Z24, Z4
-	VFMADD231PS  Z21, Z24, Z5
-	VFMADD231PS  Z22, Z24, Z6
-	VFMADD231PS  Z23, Z24, Z7
-	VBROADCASTSS 8(DI)(DX*1), Z24
-	VFMADD231PS  Z20, Z24, Z8
-	VFMADD231PS  Z21, Z24, Z9
-	VFMADD231PS  Z22, Z24, Z10
-	VFMADD231PS  Z23, Z24, Z11
-	VBROADCASTSS 12(DI)(DX*1), Z24
-	VFMADD231PS  Z20, Z24, Z12
-	VFMADD231PS  Z21, Z24, Z13
-	VFMADD231PS  Z22, Z24, Z14
-	VFMADD231PS  Z23, Z24, Z15
-	VBROADCASTSS 16(DI)(DX*1), Z24
-	VFMADD231PS  Z20, Z24, Z16
-	VFMADD231PS  Z21, Z24, Z17
-	VFMADD231PS  Z22, Z24, Z18
-	VFMADD231PS  Z23, Z24, Z19
-	VMOVUPS      128(R8), Z20
-	VMOVUPS      128(R8)(R10*1), Z21
-	VMOVUPS      128(R8)(R10*2), Z22
-	VMOVUPS      128(R11), Z23
-	VBROADCASTSS (DI)(DX*2), Z24
-	VFMADD231PS  Z20, Z24, Z0
-	VFMADD231PS  Z21, Z24, Z1
-	VFMADD231PS  Z22, Z24, Z2
-	VFMADD231PS  Z23, Z24, Z3
-	VBROADCASTSS 4(DI)(DX*2), Z24
-	VFMADD231PS  Z20, Z24, Z4
-	VFMADD231PS  Z21, Z24, Z5
-	VFMADD231PS  Z22, Z24, Z6
-	VFMADD231PS  Z23, Z24, Z7
-	VBROADCASTSS 8(DI)(DX*2), Z24
-	VFMADD231PS  Z20, Z24, Z8
-	VFMADD231PS  Z21, Z24, Z9
-	VFMADD231PS  Z22, Z24, Z10
-	VFMADD231PS  Z23, Z24, Z11
-	VBROADCASTSS 12(DI)(DX*2), Z24
-	VFMADD231PS  Z20, Z24, Z12
-	VFMADD231PS  Z21, Z24, Z13
-	VFMADD231PS  Z22, Z24, Z14
-	VFMADD231PS  Z23, Z24, Z15
-	VBROADCASTSS 16(DI)(DX*2), Z24
-	VFMADD231PS  Z20, Z24, Z16
-	VFMADD231PS  Z21, Z24, Z17
-	VFMADD231PS  Z22, Z24, Z18
-	VFMADD231PS  Z23, Z24, Z19
-	ADDQ         DX, DI
-	ADDQ         DX, DI
-	ADDQ         DX, DI
-	ADDQ         $+192, R8
-	ADDQ         $+192, R11
-	ADDQ         $-3, R9
-	CMPQ         R9, $+3
-	JGE          loop6
-
-done7:
-	CMPQ R9, $+1
-	JLT  done9
-
-loop8:
-	VMOVUPS      (R8), Z20
-	VMOVUPS      (R8)(R10*1), Z21
-	VMOVUPS      (R8)(R10*2), Z22
-	VMOVUPS      (R11), Z23
-	VBROADCASTSS (DI), Z24
-	VFMADD231PS  Z20, Z24, Z0
-	VFMADD231PS  Z21, Z24, Z1
-	VFMADD231PS  Z22, Z24, Z2
-	VFMADD231PS  Z23, Z24, Z3
-	VBROADCASTSS 4(DI), Z24
-	VFMADD231PS  Z20, Z24, Z4
-	VFMADD231PS  Z21, Z24, Z5
-	VFMADD231PS  Z22, Z24, Z6
-	VFMADD231PS  Z23, Z24, Z7
-	VBROADCASTSS 8(DI), Z24
-	VFMADD231PS  Z20, Z24, Z8
-	VFMADD231PS  Z21, Z24, Z9
-	VFMADD231PS  Z22, Z24, Z10
-	VFMADD231PS  Z23, Z24, Z11
-	VBROADCASTSS 12(DI), Z24
-	VFMADD231PS  Z20, Z24, Z12
-	VFMADD231PS  Z21, Z24, Z13
-	VFMADD231PS  Z22, Z24, Z14
-	VFMADD231PS  Z23, Z24, Z15
-	VBROADCASTSS 16(DI), Z24
-	VFMADD231PS  Z20, Z24, Z16
-	VFMADD231PS  Z21, Z24, Z17
-	VFMADD231PS  Z22, Z24, Z18
-	VFMADD231PS  Z23, Z24, Z19
-	ADDQ         DX, DI
-	ADDQ         $+64, R8
-	ADDQ         $+64, R11
-	ADDQ         $-1, R9
-	CMPQ         R9, $+1
-	JGE          loop8
-
-done9:
-	ADDQ $+16, SI
-	ADDQ $-1, BX
-	CMPQ BX, $+1
-	JGE  loop4
 
 done5:
-	MOVQ 112(AX), DX
-
-	// Add finished chains.
-	MOVQ    72(AX), BX
-	TESTQ   BX, BX
-	JEQ     done10
-	MOVQ    152(AX), BX
-	MOVQ    104(AX), DX
-	VMOVUPS (BX), Z20
-	VADDPS  Z0, Z20, Z0
-	VMOVUPS 64(BX), Z20
-	VADDPS  Z1, Z20, Z1
-	VMOVUPS 128(BX), Z20
-	VADDPS  Z2, Z20, Z2
-	VMOVUPS 192(BX), Z20
-	VADDPS  Z3, Z20, Z3
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z20
-	VADDPS  Z4, Z20, Z4
-	VMOVUPS 64(BX), Z20
-	VADDPS  Z5, Z20, Z5
-	VMOVUPS 128(BX), Z20
-	VADDPS  Z6, Z20, Z6
-	VMOVUPS 192(BX), Z20
-	VADDPS  Z7, Z20, Z7
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z20
-	VADDPS  Z8, Z20, Z8
-	VMOVUPS 64(BX), Z20
-	VADDPS  Z9, Z20, Z9
-	VMOVUPS 128(BX), Z20
-	VADDPS  Z10, Z20, Z10
-	VMOVUPS 192(BX), Z20
-	VADDPS  Z11, Z20, Z11
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z20
-	VADDPS  Z12, Z20, Z12
-	VMOVUPS 64(BX), Z20
-	VADDPS  Z13, Z20, Z13
-	VMOVUPS 128(BX), Z20
-	VADDPS  Z14, Z20, Z14
-	VMOVUPS 192(BX), Z20
-	VADDPS  Z15, Z20, Z15
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z20
-	VADDPS  Z16, Z20, Z16
-	VMOVUPS 64(BX), Z20
-	VADDPS  Z17, Z20, Z17
-	VMOVUPS 128(BX), Z20
-	VADDPS  Z18, Z20, Z18
-	VMOVUPS 192(BX), Z20
-	VADDPS  Z19, Z20, Z19
-	ADDQ    DX, BX
-	MOVQ    BX, 152(AX)
-	MOVQ    112(AX), DX
-
-done10:
-	// Add what C holds.
-	MOVQ    80(AX), BX
-	TESTQ   BX, BX
-	JEQ     done11
-	MOVQ    160(AX), BX
-	VMOVUPS (BX), Z20
-	VADDPS  Z0, Z20, Z0
-	VMOVUPS 64(BX), Z20
-	VADDPS  Z1, Z20, Z1
-	VMOVUPS 128(BX), Z20
-	VADDPS  Z2, Z20, Z2
-	VMOVUPS 192(BX), Z20
-	VADDPS  Z3, Z20, Z3
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z20
-	VADDPS  Z4, Z20, Z4
-	VMOVUPS 64(BX), Z20
-	VADDPS  Z5, Z20, Z5
-	VMOVUPS 128(BX), Z20
-	VADDPS  Z6, Z20, Z6
-	VMOVUPS 192(BX), Z20
-	VADDPS  Z7, Z20, Z7
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z20
-	VADDPS  Z8, Z20, Z8
-	VMOVUPS 64(BX), Z20
-	VADDPS  Z9, Z20, Z9
-	VMOVUPS 128(BX), Z20
-	VADDPS  Z10, Z20, Z10
-	VMOVUPS 192(BX), Z20
-	VADDPS  Z11, Z20, Z11
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z20
-	VADDPS  Z12, Z20, Z12
-	VMOVUPS 64(BX), Z20
-	VADDPS  Z13, Z20, Z13
-	VMOVUPS 128(BX), Z20
-	VADDPS  Z14, Z20, Z14
-	VMOVUPS 192(BX), Z20
-	VADDPS  Z15, Z20, Z15
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z20
-	VADDPS  Z16, Z20, Z16
-	VMOVUPS 64(BX), Z20
-	VADDPS  Z17, Z20, Z17
-	VMOVUPS 128(BX), Z20
-	VADDPS  Z18, Z20, Z18
-	VMOVUPS 192(BX), Z20
-	VADDPS  Z19, Z20, Z19
-	ADDQ    DX, BX
-
-done11:
-	// Store.
-	MOVQ    160(AX), BX
-	VMOVUPS Z0, (BX)
-	VMOVUPS Z1, 64(BX)
-	VMOVUPS Z2, 128(BX)
-	VMOVUPS Z3, 192(BX)
-	ADDQ    DX, BX
-	VMOVUPS Z4, (BX)
-	VMOVUPS Z5, 64(BX)
-	VMOVUPS Z6, 128(BX)
-	VMOVUPS Z7, 192(BX)
-	ADDQ    DX, BX
-	VMOVUPS Z8, (BX)
-	VMOVUPS Z9, 64(BX)
-	VMOVUPS Z10, 128(BX)
-	VMOVUPS Z11, 192(BX)
-	ADDQ    DX, BX
-	VMOVUPS Z12, (BX)
-	VMOVUPS Z13, 64(BX)
-	VMOVUPS Z14, 128(BX)
-	VMOVUPS Z15, 192(BX)
-	ADDQ    DX, BX
-	VMOVUPS Z16, (BX)
-	VMOVUPS Z17, 64(BX)
-	VMOVUPS Z18, 128(BX)
-	VMOVUPS Z19, 192(BX)
-	ADDQ    DX, BX
-	MOVQ    BX, 160(AX)
-
-	// To the next tile.
-	ADDQ  $+20, CX
-	MOVQ  168(AX), DX
-	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
-	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
-	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
-	TESTQ CX, CX
-	JEQ   done3
-
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
-	MOVQ (AX), DX
-	ADDQ CX, DX
-	MOVQ DX, (AX)
-	MOVQ 16(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 16(AX)
-	JMP  panel1
-
-done3:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
 	RET
 
 // func gemm6x16AVX512(task *gemmTask)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·gemm6x16AVX512(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
@@ -14874,43 +10352,54 @@ TEXT ·gemm6x16AVX512(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
+	MOVQ 48(AX), CX
+	MOVQ CX, 208(AX)
 
-tile2:
+group2:
+	MOVQ 96(AX), CX
+	MOVQ CX, 192(AX)
+	MOVQ 80(AX), CX
+	MOVQ CX, 184(AX)
+	MOVQ 40(AX), CX
+	MOVQ CX, 200(AX)
+	MOVQ 64(AX), CX
+
+tile3:
 	// The chains start.
-	MOVQ    64(AX), DX
+	MOVQ    72(AX), DX
 	VMOVUPS (DX), Z0
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
 	VMOVAPS Z0, Z3
 	VMOVAPS Z0, Z4
 	VMOVAPS Z0, Z5
-	MOVQ    96(AX), DX
+	MOVQ    112(AX), DX
 	MOVQ    32(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done5
-
-loop4:
-	// A k block.
-	MOVQ (SI), R8
-	MOVQ 8(SI), R9
-	MOVQ R9, R10
-	SHLQ $0x06, R10
-	LEAQ (DI)(DX*1), R10
-	ADDQ DX, R10
-	ADDQ DX, R10
-	CMPQ R9, $+4
-	JLT  done7
+	JLT     done7
 
 loop6:
+	// A k block.
+	MOVQ  (SI), R8
+	MOVQ  8(SI), R9
+	MOVQ  R9, R10
+	SHLQ  $0x06, R10
+	LEAQ  (DI)(DX*1), R10
+	ADDQ  DX, R10
+	ADDQ  DX, R10
+	MOVQ  104(AX), R11
+	TESTQ R11, R11
+	JEQ   done8
+	CMPQ  R9, $+4
+	JLT   done10
+
+loop9:
+	PREFETCHT0   1024(R8)
+	PREFETCHT0   1088(R8)
+	PREFETCHT0   1152(R8)
+	PREFETCHT0   1216(R8)
 	VMOVUPS      (R8), Z6
 	VBROADCASTSS (DI), Z7
 	VFMADD231PS  Z6, Z7, Z0
@@ -14968,13 +10457,78 @@ loop6:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop6
+	JGE          loop9
 
-done7:
+done10:
+done8:
+	CMPQ R9, $+4
+	JLT  done12
+
+loop11:
+	VMOVUPS      (R8), Z6
+	VBROADCASTSS (DI), Z7
+	VFMADD231PS  Z6, Z7, Z0
+	VBROADCASTSS (DI)(DX*1), Z7
+	VFMADD231PS  Z6, Z7, Z1
+	VBROADCASTSS (DI)(DX*2), Z7
+	VFMADD231PS  Z6, Z7, Z2
+	VBROADCASTSS (R10), Z7
+	VFMADD231PS  Z6, Z7, Z3
+	VBROADCASTSS (R10)(DX*1), Z7
+	VFMADD231PS  Z6, Z7, Z4
+	VBROADCASTSS (R10)(DX*2), Z7
+	VFMADD231PS  Z6, Z7, Z5
+	VMOVUPS      64(R8), Z6
+	VBROADCASTSS 4(DI), Z7
+	VFMADD231PS  Z6, Z7, Z0
+	VBROADCASTSS 4(DI)(DX*1), Z7
+	VFMADD231PS  Z6, Z7, Z1
+	VBROADCASTSS 4(DI)(DX*2), Z7
+	VFMADD231PS  Z6, Z7, Z2
+	VBROADCASTSS 4(R10), Z7
+	VFMADD231PS  Z6, Z7, Z3
+	VBROADCASTSS 4(R10)(DX*1), Z7
+	VFMADD231PS  Z6, Z7, Z4
+	VBROADCASTSS 4(R10)(DX*2), Z7
+	VFMADD231PS  Z6, Z7, Z5
+	VMOVUPS      128(R8), Z6
+	VBROADCASTSS 8(DI), Z7
+	VFMADD231PS  Z6, Z7, Z0
+	VBROADCASTSS 8(DI)(DX*1), Z7
+	VFMADD231PS  Z6, Z7, Z1
+	VBROADCASTSS 8(DI)(DX*2), Z7
+	VFMADD231PS  Z6, Z7, Z2
+	VBROADCASTSS 8(R10), Z7
+	VFMADD231PS  Z6, Z7, Z3
+	VBROADCASTSS 8(R10)(DX*1), Z7
+	VFMADD231PS  Z6, Z7, Z4
+	VBROADCASTSS 8(R10)(DX*2), Z7
+	VFMADD231PS  Z6, Z7, Z5
+	VMOVUPS      192(R8), Z6
+	VBROADCASTSS 12(DI), Z7
+	VFMADD231PS  Z6, Z7, Z0
+	VBROADCASTSS 12(DI)(DX*1), Z7
+	VFMADD231PS  Z6, Z7, Z1
+	VBROADCASTSS 12(DI)(DX*2), Z7
+	VFMADD231PS  Z6, Z7, Z2
+	VBROADCASTSS 12(R10), Z7
+	VFMADD231PS  Z6, Z7, Z3
+	VBROADCASTSS 12(R10)(DX*1), Z7
+	VFMADD231PS  Z6, Z7, Z4
+	VBROADCASTSS 12(R10)(DX*2), Z7
+	VFMADD231PS  Z6, Z7, Z5
+	ADDQ         $+16, DI
+	ADDQ         $+16, R10
+	ADDQ         $+256, R8
+	ADDQ         $-4, R9
+	CMPQ         R9, $+4
+	JGE          loop11
+
+done12:
 	CMPQ R9, $+1
-	JLT  done9
+	JLT  done14
 
-loop8:
+loop13:
 	VMOVUPS      (R8), Z6
 	VBROADCASTSS (DI), Z7
 	VFMADD231PS  Z6, Z7, Z0
@@ -14993,50 +10547,50 @@ loop8:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop8
+	JGE          loop13
 
-done9:
+done14:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop4
+	JGE  loop6
 
-done5:
-	MOVQ 112(AX), BX
+done7:
+	MOVQ 128(AX), BX
 
 	// Add finished chains.
-	MOVQ    72(AX), SI
-	TESTQ   SI, SI
-	JEQ     done10
-	MOVQ    152(AX), SI
-	MOVQ    104(AX), BX
-	VMOVUPS (SI), Z6
-	VADDPS  Z0, Z6, Z0
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z6
-	VADDPS  Z1, Z6, Z1
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z6
-	VADDPS  Z2, Z6, Z2
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z6
-	VADDPS  Z3, Z6, Z3
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z6
-	VADDPS  Z4, Z6, Z4
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z6
-	VADDPS  Z5, Z6, Z5
-	ADDQ    BX, SI
-	MOVQ    SI, 152(AX)
-	MOVQ    112(AX), BX
-
-done10:
-	// Add what C holds.
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
-	JEQ     done11
-	MOVQ    160(AX), SI
+	JEQ     done15
+	MOVQ    184(AX), SI
+	MOVQ    120(AX), BX
+	VMOVUPS (SI), Z6
+	VADDPS  Z0, Z6, Z0
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z6
+	VADDPS  Z1, Z6, Z1
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z6
+	VADDPS  Z2, Z6, Z2
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z6
+	VADDPS  Z3, Z6, Z3
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z6
+	VADDPS  Z4, Z6, Z4
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z6
+	VADDPS  Z5, Z6, Z5
+	ADDQ    BX, SI
+	MOVQ    SI, 184(AX)
+	MOVQ    128(AX), BX
+
+done15:
+	// Add what C holds.
+	MOVQ    88(AX), SI
+	TESTQ   SI, SI
+	JEQ     done16
+	MOVQ    192(AX), SI
 	VMOVUPS (SI), Z6
 	VADDPS  Z0, Z6, Z0
 	ADDQ    BX, SI
@@ -15056,9 +10610,9 @@ done10:
 	VADDPS  Z5, Z6, Z5
 	ADDQ    BX, SI
 
-done11:
+done16:
 	// Store.
-	MOVQ    160(AX), SI
+	MOVQ    192(AX), SI
 	VMOVUPS Z0, (SI)
 	ADDQ    BX, SI
 	VMOVUPS Z1, (SI)
@@ -15071,7 +10625,7 @@ done11:
 	ADDQ    BX, SI
 	VMOVUPS Z5, (SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 160(AX)
+	MOVQ    SI, 192(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
@@ -15080,283 +10634,78 @@ done11:
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	MOVQ  168(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
+	MOVQ  DX, 200(AX)
 	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
+	JNE   tile3
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
-	JEQ   done3
+	JEQ   next4
 
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
+	// To the next blocks of columns.
+	MOVQ 96(AX), CX
+	ADDQ $+64, CX
+	MOVQ CX, 96(AX)
+	MOVQ 72(AX), CX
+	ADDQ $+64, CX
+	MOVQ CX, 72(AX)
+	MOVQ 168(AX), CX
+	MOVQ 80(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
+	MOVQ DX, 80(AX)
+	MOVQ 8(AX), CX
+	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
+	MOVQ 24(AX), CX
+	SHLQ $0x06, CX
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	JMP  group2
+
+next4:
+	MOVQ  56(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 56(AX)
+	TESTQ CX, CX
+	JEQ   done5
+
+	// To the next panel.
+	MOVQ 160(AX), CX
+	MOVQ 96(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 96(AX)
+	MOVQ 176(AX), CX
+	MOVQ 80(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 80(AX)
+	MOVQ 152(AX), CX
+	MOVQ 72(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 72(AX)
+	MOVQ 136(AX), CX
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 144(AX), CX
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
 	JMP  panel1
-
-done3:
-	// As it was.
-	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
-
-// func gemmTN6x16AVX512(task *gemmTask)
-// Requires: AVX, AVX512F
-TEXT ·gemmTN6x16AVX512(SB), NOSPLIT, $8-8
-	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
-	VLDMXCSR 4(SP)
-	MOVQ     task+0(FP), AX
-
-panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
-
-tile2:
-	// The chains start.
-	MOVQ    64(AX), DX
-	VMOVUPS (DX), Z0
-	VMOVAPS Z0, Z1
-	VMOVAPS Z0, Z2
-	VMOVAPS Z0, Z3
-	VMOVAPS Z0, Z4
-	VMOVAPS Z0, Z5
-	MOVQ    96(AX), DX
-	MOVQ    32(AX), BX
-	MOVQ    CX, DI
-	MOVQ    AX, SI
-	CMPQ    BX, $+1
-	JLT     done5
-
-loop4:
-	// A k block.
-	MOVQ (SI), R8
-	MOVQ 8(SI), R9
-	MOVQ R9, R10
-	SHLQ $0x06, R10
-	CMPQ R9, $+3
-	JLT  done7
-
-loop6:
-	VMOVUPS      (R8), Z6
-	VBROADCASTSS (DI), Z7
-	VFMADD231PS  Z6, Z7, Z0
-	VBROADCASTSS 4(DI), Z7
-	VFMADD231PS  Z6, Z7, Z1
-	VBROADCASTSS 8(DI), Z7
-	VFMADD231PS  Z6, Z7, Z2
-	VBROADCASTSS 12(DI), Z7
-	VFMADD231PS  Z6, Z7, Z3
-	VBROADCASTSS 16(DI), Z7
-	VFMADD231PS  Z6, Z7, Z4
-	VBROADCASTSS 20(DI), Z7
-	VFMADD231PS  Z6, Z7, Z5
-	VMOVUPS      64(R8), Z6
-	VBROADCASTSS (DI)(DX*1), Z7
-	VFMADD231PS  Z6, Z7, Z0
-	VBROADCASTSS 4(DI)(DX*1), Z7
-	VFMADD231PS  Z6, Z7, Z1
-	VBROADCASTSS 8(DI)(DX*1), Z7
-	VFMADD231PS  Z6, Z7, Z2
-	VBROADCASTSS 12(DI)(DX*1), Z7
-	VFMADD231PS  Z6, Z7, Z3
-	VBROADCASTSS 16(DI)(DX*1), Z7
-	VFMADD231PS  Z6, Z7, Z4
-	VBROADCASTSS 20(DI)(DX*1), Z7
-	VFMADD231PS  Z6, Z7, Z5
-	VMOVUPS      128(R8), Z6
-	VBROADCASTSS (DI)(DX*2), Z7
-	VFMADD231PS  Z6, Z7, Z0
-	VBROADCASTSS 4(DI)(DX*2), Z7
-	VFMADD231PS  Z6, Z7, Z1
-	VBROADCASTSS 8(DI)(DX*2), Z7
-	VFMADD231PS  Z6, Z7, Z2
-	VBROADCASTSS 12(DI)(DX*2), Z7
-	VFMADD231PS  Z6, Z7, Z3
-	VBROADCASTSS 16(DI)(DX*2), Z7
-	VFMADD231PS  Z6, Z7, Z4
-	VBROADCASTSS 20(DI)(DX*2), Z7
-	VFMADD231PS  Z6, Z7, Z5
-	ADDQ         DX, DI
-	ADDQ         DX, DI
-	ADDQ         DX, DI
-	ADDQ         $+192, R8
-	ADDQ         $-3, R9
-	CMPQ         R9, $+3
-	JGE          loop6
-
-done7:
-	CMPQ R9, $+1
-	JLT  done9
-
-loop8:
-	VMOVUPS      (R8), Z6
-	VBROADCASTSS (DI), Z7
-	VFMADD231PS  Z6, Z7, Z0
-	VBROADCASTSS 4(DI), Z7
-	VFMADD231PS  Z6, Z7, Z1
-	VBROADCASTSS 8(DI), Z7
-	VFMADD231PS  Z6, Z7, Z2
-	VBROADCASTSS 12(DI), Z7
-	VFMADD231PS  Z6, Z7, Z3
-	VBROADCASTSS 16(DI), Z7
-	VFMADD231PS  Z6, Z7, Z4
-	VBROADCASTSS 20(DI), Z7
-	VFMADD231PS  Z6, Z7, Z5
-	ADDQ         DX, DI
-	ADDQ         $+64, R8
-	ADDQ         $-1, R9
-	CMPQ         R9, $+1
-	JGE          loop8
-
-done9:
-	ADDQ $+16, SI
-	ADDQ $-1, BX
-	CMPQ BX, $+1
-	JGE  loop4
 
 done5:
-	MOVQ 112(AX), DX
-
-	// Add finished chains.
-	MOVQ    72(AX), BX
-	TESTQ   BX, BX
-	JEQ     done10
-	MOVQ    152(AX), BX
-	MOVQ    104(AX), DX
-	VMOVUPS (BX), Z6
-	VADDPS  Z0, Z6, Z0
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z6
-	VADDPS  Z1, Z6, Z1
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z6
-	VADDPS  Z2, Z6, Z2
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z6
-	VADDPS  Z3, Z6, Z3
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z6
-	VADDPS  Z4, Z6, Z4
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z6
-	VADDPS  Z5, Z6, Z5
-	ADDQ    DX, BX
-	MOVQ    BX, 152(AX)
-	MOVQ    112(AX), DX
-
-done10:
-	// Add what C holds.
-	MOVQ    80(AX), BX
-	TESTQ   BX, BX
-	JEQ     done11
-	MOVQ    160(AX), BX
-	VMOVUPS (BX), Z6
-	VADDPS  Z0, Z6, Z0
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z6
-	VADDPS  Z1, Z6, Z1
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z6
-	VADDPS  Z2, Z6, Z2
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z6
-	VADDPS  Z3, Z6, Z3
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z6
-	VADDPS  Z4, Z6, Z4
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z6
-	VADDPS  Z5, Z6, Z5
-	ADDQ    DX, BX
-
-done11:
-	// Store.
-	MOVQ    160(AX), BX
-	VMOVUPS Z0, (BX)
-	ADDQ    DX, BX
-	VMOVUPS Z1, (BX)
-	ADDQ    DX, BX
-	VMOVUPS Z2, (BX)
-	ADDQ    DX, BX
-	VMOVUPS Z3, (BX)
-	ADDQ    DX, BX
-	VMOVUPS Z4, (BX)
-	ADDQ    DX, BX
-	VMOVUPS Z5, (BX)
-	ADDQ    DX, BX
-	MOVQ    BX, 160(AX)
-
-	// To the next tile.
-	ADDQ  $+24, CX
-	MOVQ  168(AX), DX
-	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
-	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
-	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
-	TESTQ CX, CX
-	JEQ   done3
-
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
-	MOVQ (AX), DX
-	ADDQ CX, DX
-	MOVQ DX, (AX)
-	MOVQ 16(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 16(AX)
-	JMP  panel1
-
-done3:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
 	RET
 
 // func gemm6x32AVX512(task *gemmTask)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·gemm6x32AVX512(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
@@ -15367,17 +10716,21 @@ TEXT ·gemm6x32AVX512(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
+	MOVQ 48(AX), CX
+	MOVQ CX, 208(AX)
 
-tile2:
+group2:
+	MOVQ 96(AX), CX
+	MOVQ CX, 192(AX)
+	MOVQ 80(AX), CX
+	MOVQ CX, 184(AX)
+	MOVQ 40(AX), CX
+	MOVQ CX, 200(AX)
+	MOVQ 64(AX), CX
+
+tile3:
 	// The chains start.
-	MOVQ    64(AX), DX
+	MOVQ    72(AX), DX
 	VMOVUPS (DX), Z0
 	VMOVUPS 64(DX), Z1
 	VMOVAPS Z0, Z2
@@ -15390,26 +10743,37 @@ tile2:
 	VMOVAPS Z1, Z9
 	VMOVAPS Z0, Z10
 	VMOVAPS Z1, Z11
-	MOVQ    96(AX), DX
+	MOVQ    112(AX), DX
 	MOVQ    32(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done5
-
-loop4:
-	// A k block.
-	MOVQ (SI), R8
-	MOVQ 8(SI), R9
-	MOVQ R9, R10
-	SHLQ $0x06, R10
-	LEAQ (DI)(DX*1), R11
-	ADDQ DX, R11
-	ADDQ DX, R11
-	CMPQ R9, $+4
-	JLT  done7
+	JLT     done7
 
 loop6:
+	// A k block.
+	MOVQ  (SI), R8
+	MOVQ  8(SI), R9
+	MOVQ  R9, R10
+	SHLQ  $0x06, R10
+	LEAQ  (DI)(DX*1), R11
+	ADDQ  DX, R11
+	ADDQ  DX, R11
+	MOVQ  104(AX), R12
+	TESTQ R12, R12
+	JEQ   done8
+	CMPQ  R9, $+4
+	JLT   done10
+
+loop9:
+	PREFETCHT0   1024(R8)
+	PREFETCHT0   1088(R8)
+	PREFETCHT0   1152(R8)
+	PREFETCHT0   1216(R8)
+	PREFETCHT0   1024(R8)(R10*1)
+	PREFETCHT0   1088(R8)(R10*1)
+	PREFETCHT0   1152(R8)(R10*1)
+	PREFETCHT0   1216(R8)(R10*1)
 	VMOVUPS      (R8), Z12
 	VMOVUPS      (R8)(R10*1), Z13
 	VBROADCASTSS (DI), Z14
@@ -15495,13 +10859,106 @@ loop6:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop6
+	JGE          loop9
 
-done7:
+done10:
+done8:
+	CMPQ R9, $+4
+	JLT  done12
+
+loop11:
+	VMOVUPS      (R8), Z12
+	VMOVUPS      (R8)(R10*1), Z13
+	VBROADCASTSS (DI), Z14
+	VFMADD231PS  Z12, Z14, Z0
+	VFMADD231PS  Z13, Z14, Z1
+	VBROADCASTSS (DI)(DX*1), Z14
+	VFMADD231PS  Z12, Z14, Z2
+	VFMADD231PS  Z13, Z14, Z3
+	VBROADCASTSS (DI)(DX*2), Z14
+	VFMADD231PS  Z12, Z14, Z4
+	VFMADD231PS  Z13, Z14, Z5
+	VBROADCASTSS (R11), Z14
+	VFMADD231PS  Z12, Z14, Z6
+	VFMADD231PS  Z13, Z14, Z7
+	VBROADCASTSS (R11)(DX*1), Z14
+	VFMADD231PS  Z12, Z14, Z8
+	VFMADD231PS  Z13, Z14, Z9
+	VBROADCASTSS (R11)(DX*2), Z14
+	VFMADD231PS  Z12, Z14, Z10
+	VFMADD231PS  Z13, Z14, Z11
+	VMOVUPS      64(R8), Z12
+	VMOVUPS      64(R8)(R10*1), Z13
+	VBROADCASTSS 4(DI), Z14
+	VFMADD231PS  Z12, Z14, Z0
+	VFMADD231PS  Z13, Z14, Z1
+	VBROADCASTSS 4(DI)(DX*1), Z14
+	VFMADD231PS  Z12, Z14, Z2
+	VFMADD231PS  Z13, Z14, Z3
+	VBROADCASTSS 4(DI)(DX*2), Z14
+	VFMADD231PS  Z12, Z14, Z4
+	VFMADD231PS  Z13, Z14, Z5
+	VBROADCASTSS 4(R11), Z14
+	VFMADD231PS  Z12, Z14, Z6
+	VFMADD231PS  Z13, Z14, Z7
+	VBROADCASTSS 4(R11)(DX*1), Z14
+	VFMADD231PS  Z12, Z14, Z8
+	VFMADD231PS  Z13, Z14, Z9
+	VBROADCASTSS 4(R11)(DX*2), Z14
+	VFMADD231PS  Z12, Z14, Z10
+	VFMADD231PS  Z13, Z14, Z11
+	VMOVUPS      128(R8), Z12
+	VMOVUPS      128(R8)(R10*1), Z13
+	VBROADCASTSS 8(DI), Z14
+	VFMADD231PS  Z12, Z14, Z0
+	VFMADD231PS  Z13, Z14, Z1
+	VBROADCASTSS 8(DI)(DX*1), Z14
+	VFMADD231PS  Z12, Z14, Z2
+	VFMADD231PS  Z13, Z14, Z3
+	VBROADCASTSS 8(DI)(DX*2), Z14
+	VFMADD231PS  Z12, Z14, Z4
+	VFMADD231PS  Z13, Z14, Z5
+	VBROADCASTSS 8(R11), Z14
+	VFMADD231PS  Z12, Z14, Z6
+	VFMADD231PS  Z13, Z14, Z7
+	VBROADCASTSS 8(R11)(DX*1), Z14
+	VFMADD231PS  Z12, Z14, Z8
+	VFMADD231PS  Z13, Z14, Z9
+	VBROADCASTSS 8(R11)(DX*2), Z14
+	VFMADD231PS  Z12, Z14, Z10
+	VFMADD231PS  Z13, Z14, Z11
+	VMOVUPS      192(R8), Z12
+	VMOVUPS      192(R8)(R10*1), Z13
+	VBROADCASTSS 12(DI), Z14
+	VFMADD231PS  Z12, Z14, Z0
+	VFMADD231PS  Z13, Z14, Z1
+	VBROADCASTSS 12(DI)(DX*1), Z14
+	VFMADD231PS  Z12, Z14, Z2
+	VFMADD231PS  Z13, Z14, Z3
+	VBROADCASTSS 12(DI)(DX*2), Z14
+	VFMADD231PS  Z12, Z14, Z4
+	VFMADD231PS  Z13, Z14, Z5
+	VBROADCASTSS 12(R11), Z14
+	VFMADD231PS  Z12, Z14, Z6
+	VFMADD231PS  Z13, Z14, Z7
+	VBROADCASTSS 12(R11)(DX*1), Z14
+	VFMADD231PS  Z12, Z14, Z8
+	VFMADD231PS  Z13, Z14, Z9
+	VBROADCASTSS 12(R11)(DX*2), Z14
+	VFMADD231PS  Z12, Z14, Z10
+	VFMADD231PS  Z13, Z14, Z11
+	ADDQ         $+16, DI
+	ADDQ         $+16, R11
+	ADDQ         $+256, R8
+	ADDQ         $-4, R9
+	CMPQ         R9, $+4
+	JGE          loop11
+
+done12:
 	CMPQ R9, $+1
-	JLT  done9
+	JLT  done14
 
-loop8:
+loop13:
 	VMOVUPS      (R8), Z12
 	VMOVUPS      (R8)(R10*1), Z13
 	VBROADCASTSS (DI), Z14
@@ -15527,62 +10984,62 @@ loop8:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop8
+	JGE          loop13
 
-done9:
+done14:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop4
+	JGE  loop6
 
-done5:
-	MOVQ 112(AX), BX
+done7:
+	MOVQ 128(AX), BX
 
 	// Add finished chains.
-	MOVQ    72(AX), SI
-	TESTQ   SI, SI
-	JEQ     done10
-	MOVQ    152(AX), SI
-	MOVQ    104(AX), BX
-	VMOVUPS (SI), Z12
-	VADDPS  Z0, Z12, Z0
-	VMOVUPS 64(SI), Z12
-	VADDPS  Z1, Z12, Z1
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z12
-	VADDPS  Z2, Z12, Z2
-	VMOVUPS 64(SI), Z12
-	VADDPS  Z3, Z12, Z3
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z12
-	VADDPS  Z4, Z12, Z4
-	VMOVUPS 64(SI), Z12
-	VADDPS  Z5, Z12, Z5
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z12
-	VADDPS  Z6, Z12, Z6
-	VMOVUPS 64(SI), Z12
-	VADDPS  Z7, Z12, Z7
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z12
-	VADDPS  Z8, Z12, Z8
-	VMOVUPS 64(SI), Z12
-	VADDPS  Z9, Z12, Z9
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z12
-	VADDPS  Z10, Z12, Z10
-	VMOVUPS 64(SI), Z12
-	VADDPS  Z11, Z12, Z11
-	ADDQ    BX, SI
-	MOVQ    SI, 152(AX)
-	MOVQ    112(AX), BX
-
-done10:
-	// Add what C holds.
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
-	JEQ     done11
-	MOVQ    160(AX), SI
+	JEQ     done15
+	MOVQ    184(AX), SI
+	MOVQ    120(AX), BX
+	VMOVUPS (SI), Z12
+	VADDPS  Z0, Z12, Z0
+	VMOVUPS 64(SI), Z12
+	VADDPS  Z1, Z12, Z1
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z12
+	VADDPS  Z2, Z12, Z2
+	VMOVUPS 64(SI), Z12
+	VADDPS  Z3, Z12, Z3
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z12
+	VADDPS  Z4, Z12, Z4
+	VMOVUPS 64(SI), Z12
+	VADDPS  Z5, Z12, Z5
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z12
+	VADDPS  Z6, Z12, Z6
+	VMOVUPS 64(SI), Z12
+	VADDPS  Z7, Z12, Z7
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z12
+	VADDPS  Z8, Z12, Z8
+	VMOVUPS 64(SI), Z12
+	VADDPS  Z9, Z12, Z9
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z12
+	VADDPS  Z10, Z12, Z10
+	VMOVUPS 64(SI), Z12
+	VADDPS  Z11, Z12, Z11
+	ADDQ    BX, SI
+	MOVQ    SI, 184(AX)
+	MOVQ    128(AX), BX
+
+done15:
+	// Add what C holds.
+	MOVQ    88(AX), SI
+	TESTQ   SI, SI
+	JEQ     done16
+	MOVQ    192(AX), SI
 	VMOVUPS (SI), Z12
 	VADDPS  Z0, Z12, Z0
 	VMOVUPS 64(SI), Z12
@@ -15614,9 +11071,9 @@ done10:
 	VADDPS  Z11, Z12, Z11
 	ADDQ    BX, SI
 
-done11:
+done16:
 	// Store.
-	MOVQ    160(AX), SI
+	MOVQ    192(AX), SI
 	VMOVUPS Z0, (SI)
 	VMOVUPS Z1, 64(SI)
 	ADDQ    BX, SI
@@ -15635,7 +11092,7 @@ done11:
 	VMOVUPS Z10, (SI)
 	VMOVUPS Z11, 64(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 160(AX)
+	MOVQ    SI, 192(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
@@ -15644,347 +11101,84 @@ done11:
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	MOVQ  168(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
+	MOVQ  DX, 200(AX)
 	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
+	JNE   tile3
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
-	JEQ   done3
+	JEQ   next4
 
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
+	// To the next blocks of columns.
+	MOVQ 96(AX), CX
+	ADDQ $+128, CX
+	MOVQ CX, 96(AX)
+	MOVQ 72(AX), CX
+	ADDQ $+128, CX
+	MOVQ CX, 72(AX)
+	MOVQ 168(AX), CX
+	MOVQ 80(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
+	MOVQ DX, 80(AX)
+	MOVQ 8(AX), CX
+	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 24(AX), CX
+	SHLQ $0x06, CX
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	JMP  group2
+
+next4:
+	MOVQ  56(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 56(AX)
+	TESTQ CX, CX
+	JEQ   done5
+
+	// To the next panel.
+	MOVQ 160(AX), CX
+	MOVQ 96(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 96(AX)
+	MOVQ 176(AX), CX
+	MOVQ 80(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 80(AX)
+	MOVQ 152(AX), CX
+	MOVQ 72(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 72(AX)
+	MOVQ 136(AX), CX
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 144(AX), CX
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
 	JMP  panel1
-
-done3:
-	// As it was.
-	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
-
-// func gemmTN6x32AVX512(task *gemmTask)
-// Requires: AVX, AVX512F
-TEXT ·gemmTN6x32AVX512(SB), NOSPLIT, $8-8
-	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
-	VLDMXCSR 4(SP)
-	MOVQ     task+0(FP), AX
-
-panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
-
-tile2:
-	// The chains start.
-	MOVQ    64(AX), DX
-	VMOVUPS (DX), Z0
-	VMOVUPS 64(DX), Z1
-	VMOVAPS Z0, Z2
-	VMOVAPS Z1, Z3
-	VMOVAPS Z0, Z4
-	VMOVAPS Z1, Z5
-	VMOVAPS Z0, Z6
-	VMOVAPS Z1, Z7
-	VMOVAPS Z0, Z8
-	VMOVAPS Z1, Z9
-	VMOVAPS Z0, Z10
-	VMOVAPS Z1, Z11
-	MOVQ    96(AX), DX
-	MOVQ    32(AX), BX
-	MOVQ    CX, DI
-	MOVQ    AX, SI
-	CMPQ    BX, $+1
-	JLT     done5
-
-loop4:
-	// A k block.
-	MOVQ (SI), R8
-	MOVQ 8(SI), R9
-	MOVQ R9, R10
-	SHLQ $0x06, R10
-	CMPQ R9, $+3
-	JLT  done7
-
-loop6:
-	VMOVUPS      (R8), Z12
-	VMOVUPS      (R8)(R10*1), Z13
-	VBROADCASTSS (DI), Z14
-	VFMADD231PS  Z12, Z14, Z0
-	VFMADD231PS  Z13, Z14, Z1
-	VBROADCASTSS 4(DI), Z14
-	VFMADD231PS  Z12, Z14, Z2
-	VFMADD231PS  Z13, Z14, Z3
-	VBROADCASTSS 8(DI), Z14
-	VFMADD231PS  Z12, Z14, Z4
-	VFMADD231PS  Z13, Z14, Z5
-	VBROADCASTSS 12(DI), Z14
-	VFMADD231PS  Z12, Z14, Z6
-	VFMADD231PS  Z13, Z14, Z7
-	VBROADCASTSS 16(DI), Z14
-	VFMADD231PS  Z12, Z14, Z8
-	VFMADD231PS  Z13, Z14, Z9
-	VBROADCASTSS 20(DI), Z14
-	VFMADD231PS  Z12, Z14, Z10
-	VFMADD231PS  Z13, Z14, Z11
-	VMOVUPS      64(R8), Z12
-	VMOVUPS      64(R8)(R10*1), Z13
-	VBROADCASTSS (DI)(DX*1), Z14
-	VFMADD231PS  Z12, Z14, Z0
-	VFMADD231PS  Z13, Z14, Z1
-	VBROADCASTSS 4(DI)(DX*1), Z14
-	VFMADD231PS  Z12, Z14, Z2
-	VFMADD231PS  Z13, Z14, Z3
-	VBROADCASTSS 8(DI)(DX*1), Z14
-	VFMADD231PS  Z12, Z14, Z4
-	VFMADD231PS  Z13, Z14, Z5
-	VBROADCASTSS 12(DI)(DX*1), Z14
-	VFMADD231PS  Z12, Z14, Z6
-	VFMADD231PS  Z13, Z14, Z7
-	VBROADCASTSS 16(DI)(DX*1), Z14
-	VFMADD231PS  Z12, Z14, Z8
-	VFMADD231PS  Z13, Z14, Z9
-	VBROADCASTSS 20(DI)(DX*1), Z14
-	VFMADD231PS  Z12, Z14, Z10
-	VFMADD231PS  Z13, Z14, Z11
-	VMOVUPS      128(R8), Z12
-	VMOVUPS      128(R8)(R10*1), Z13
-	VBROADCASTSS (DI)(DX*2), Z14
-	VFMADD231PS  Z12, Z14, Z0
-	VFMADD231PS  Z13, Z14, Z1
-	VBROADCASTSS 4(DI)(DX*2), Z14
-	VFMADD231PS  Z12, Z14, Z2
-	VFMADD231PS  Z13, Z14, Z3
-	VBROADCASTSS 8(DI)(DX*2), Z14
-	VFMADD231PS  Z12, Z14, Z4
-	VFMADD231PS  Z13, Z14, Z5
-	VBROADCASTSS 12(DI)(DX*2), Z14
-	VFMADD231PS  Z12, Z14, Z6
-	VFMADD231PS  Z13, Z14, Z7
-	VBROADCASTSS 16(DI)(DX*2), Z14
-	VFMADD231PS  Z12, Z14, Z8
-	VFMADD231PS  Z13, Z14, Z9
-	VBROADCASTSS 20(DI)(DX*2), Z14
-	VFMADD231PS  Z12, Z14, Z10
-	VFMADD231PS  Z13, Z14, Z11
-	ADDQ         DX, DI
-	ADDQ         DX, DI
-	ADDQ         DX, DI
-	ADDQ         $+192, R8
-	ADDQ         $-3, R9
-	CMPQ         R9, $+3
-	JGE          loop6
-
-done7:
-	CMPQ R9, $+1
-	JLT  done9
-
-loop8:
-	VMOVUPS      (R8), Z12
-	VMOVUPS      (R8)(R10*1), Z13
-	VBROADCASTSS (DI), Z14
-	VFMADD231PS  Z12, Z14, Z0
-	VFMADD231PS  Z13, Z14, Z1
-	VBROADCASTSS 4(DI), Z14
-	VFMADD231PS  Z12, Z14, Z2
-	VFMADD231PS  Z13, Z14, Z3
-	VBROADCASTSS 8(DI), Z14
-	VFMADD231PS  Z12, Z14, Z4
-	VFMADD231PS  Z13, Z14, Z5
-	VBROADCASTSS 12(DI), Z14
-	VFMADD231PS  Z12, Z14, Z6
-	VFMADD231PS  Z13, Z14, Z7
-	VBROADCASTSS 16(DI), Z14
-	VFMADD231PS  Z12, Z14, Z8
-	VFMADD231PS  Z13, Z14, Z9
-	VBROADCASTSS 20(DI), Z14
-	VFMADD231PS  Z12, Z14, Z10
-	VFMADD231PS  Z13, Z14, Z11
-	ADDQ         DX, DI
-	ADDQ         $+64, R8
-	ADDQ         $-1, R9
-	CMPQ         R9, $+1
-	JGE          loop8
-
-done9:
-	ADDQ $+16, SI
-	ADDQ $-1, BX
-	CMPQ BX, $+1
-	JGE  loop4
 
 done5:
-	MOVQ 112(AX), DX
-
-	// Add finished chains.
-	MOVQ    72(AX), BX
-	TESTQ   BX, BX
-	JEQ     done10
-	MOVQ    152(AX), BX
-	MOVQ    104(AX), DX
-	VMOVUPS (BX), Z12
-	VADDPS  Z0, Z12, Z0
-	VMOVUPS 64(BX), Z12
-	VADDPS  Z1, Z12, Z1
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z12
-	VADDPS  Z2, Z12, Z2
-	VMOVUPS 64(BX), Z12
-	VADDPS  Z3, Z12, Z3
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z12
-	VADDPS  Z4, Z12, Z4
-	VMOVUPS 64(BX), Z12
-	VADDPS  Z5, Z12, Z5
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z12
-	VADDPS  Z6, Z12, Z6
-	VMOVUPS 64(BX), Z12
-	VADDPS  Z7, Z12, Z7
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z12
-	VADDPS  Z8, Z12, Z8
-	VMOVUPS 64(BX), Z12
-	VADDPS  Z9, Z12, Z9
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z12
-	VADDPS  Z10, Z12, Z10
-	VMOVUPS 64(BX), Z12
-	VADDPS  Z11, Z12, Z11
-	ADDQ    DX, BX
-	MOVQ    BX, 152(AX)
-	MOVQ    112(AX), DX
-
-done10:
-	// Add what C holds.
-	MOVQ    80(AX), BX
-	TESTQ   BX, BX
-	JEQ     done11
-	MOVQ    160(AX), BX
-	VMOVUPS (BX), Z12
-	VADDPS  Z0, Z12, Z0
-	VMOVUPS 64(BX), Z12
-	VADDPS  Z1, Z12, Z1
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z12
-	VADDPS  Z2, Z12, Z2
-	VMOVUPS 64(BX), Z12
-	VADDPS  Z3, Z12, Z3
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z12
-	VADDPS  Z4, Z12, Z4
-	VMOVUPS 64(BX), Z12
-	VADDPS  Z5, Z12, Z5
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z12
-	VADDPS  Z6, Z12, Z6
-	VMOVUPS 64(BX), Z12
-	VADDPS  Z7, Z12, Z7
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z12
-	VADDPS  Z8, Z12, Z8
-	VMOVUPS 64(BX), Z12
-	VADDPS  Z9, Z12, Z9
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z12
-	VADDPS  Z10, Z12, Z10
-	VMOVUPS 64(BX), Z12
-	VADDPS  Z11, Z12, Z11
-	ADDQ    DX, BX
-
-done11:
-	// Store.
-	MOVQ    160(AX), BX
-	VMOVUPS Z0, (BX)
-	VMOVUPS Z1, 64(BX)
-	ADDQ    DX, BX
-	VMOVUPS Z2, (BX)
-	VMOVUPS Z3, 64(BX)
-	ADDQ    DX, BX
-	VMOVUPS Z4, (BX)
-	VMOVUPS Z5, 64(BX)
-	ADDQ    DX, BX
-	VMOVUPS Z6, (BX)
-	VMOVUPS Z7, 64(BX)
-	ADDQ    DX, BX
-	VMOVUPS Z8, (BX)
-	VMOVUPS Z9, 64(BX)
-	ADDQ    DX, BX
-	VMOVUPS Z10, (BX)
-	VMOVUPS Z11, 64(BX)
-	ADDQ    DX, BX
-	MOVQ    BX, 160(AX)
-
-	// To the next tile.
-	ADDQ  $+24, CX
-	MOVQ  168(AX), DX
-	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
-	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
-	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
-	TESTQ CX, CX
-	JEQ   done3
-
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
-	MOVQ (AX), DX
-	ADDQ CX, DX
-	MOVQ DX, (AX)
-	MOVQ 16(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 16(AX)
-	JMP  panel1
-
-done3:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
 	RET
 
 // func gemm6x48AVX512(task *gemmTask)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·gemm6x48AVX512(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
@@ -15995,17 +11189,21 @@ TEXT ·gemm6x48AVX512(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
+	MOVQ 48(AX), CX
+	MOVQ CX, 208(AX)
 
-tile2:
+group2:
+	MOVQ 96(AX), CX
+	MOVQ CX, 192(AX)
+	MOVQ 80(AX), CX
+	MOVQ CX, 184(AX)
+	MOVQ 40(AX), CX
+	MOVQ CX, 200(AX)
+	MOVQ 64(AX), CX
+
+tile3:
 	// The chains start.
-	MOVQ    64(AX), DX
+	MOVQ    72(AX), DX
 	VMOVUPS (DX), Z0
 	VMOVUPS 64(DX), Z1
 	VMOVUPS 128(DX), Z2
@@ -16024,26 +11222,41 @@ tile2:
 	VMOVAPS Z0, Z15
 	VMOVAPS Z1, Z16
 	VMOVAPS Z2, Z17
-	MOVQ    96(AX), DX
+	MOVQ    112(AX), DX
 	MOVQ    32(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done5
-
-loop4:
-	// A k block.
-	MOVQ (SI), R8
-	MOVQ 8(SI), R9
-	MOVQ R9, R10
-	SHLQ $0x06, R10
-	LEAQ (DI)(DX*1), R11
-	ADDQ DX, R11
-	ADDQ DX, R11
-	CMPQ R9, $+4
-	JLT  done7
+	JLT     done7
 
 loop6:
+	// A k block.
+	MOVQ  (SI), R8
+	MOVQ  8(SI), R9
+	MOVQ  R9, R10
+	SHLQ  $0x06, R10
+	LEAQ  (DI)(DX*1), R11
+	ADDQ  DX, R11
+	ADDQ  DX, R11
+	MOVQ  104(AX), R12
+	TESTQ R12, R12
+	JEQ   done8
+	CMPQ  R9, $+4
+	JLT   done10
+
+loop9:
+	PREFETCHT0   1024(R8)
+	PREFETCHT0   1088(R8)
+	PREFETCHT0   1152(R8)
+	PREFETCHT0   1216(R8)
+	PREFETCHT0   1024(R8)(R10*1)
+	PREFETCHT0   1088(R8)(R10*1)
+	PREFETCHT0   1152(R8)(R10*1)
+	PREFETCHT0   1216(R8)(R10*1)
+	PREFETCHT0   1024(R8)(R10*2)
+	PREFETCHT0   1088(R8)(R10*2)
+	PREFETCHT0   1152(R8)(R10*2)
+	PREFETCHT0   1216(R8)(R10*2)
 	VMOVUPS      (R8), Z18
 	VMOVUPS      (R8)(R10*1), Z19
 	VMOVUPS      (R8)(R10*2), Z20
@@ -16157,13 +11370,134 @@ loop6:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop6
+	JGE          loop9
 
-done7:
+done10:
+done8:
+	CMPQ R9, $+4
+	JLT  done12
+
+loop11:
+	VMOVUPS      (R8), Z18
+	VMOVUPS      (R8)(R10*1), Z19
+	VMOVUPS      (R8)(R10*2), Z20
+	VBROADCASTSS (DI), Z21
+	VFMADD231PS  Z18, Z21, Z0
+	VFMADD231PS  Z19, Z21, Z1
+	VFMADD231PS  Z20, Z21, Z2
+	VBROADCASTSS (DI)(DX*1), Z21
+	VFMADD231PS  Z18, Z21, Z3
+	VFMADD231PS  Z19, Z21, Z4
+	VFMADD231PS  Z20, Z21, Z5
+	VBROADCASTSS (DI)(DX*2), Z21
+	VFMADD231PS  Z18, Z21, Z6
+	VFMADD231PS  Z19, Z21, Z7
+	VFMADD231PS  Z20, Z21, Z8
+	VBROADCASTSS (R11), Z21
+	VFMADD231PS  Z18, Z21, Z9
+	VFMADD231PS  Z19, Z21, Z10
+	VFMADD231PS  Z20, Z21, Z11
+	VBROADCASTSS (R11)(DX*1), Z21
+	VFMADD231PS  Z18, Z21, Z12
+	VFMADD231PS  Z19, Z21, Z13
+	VFMADD231PS  Z20, Z21, Z14
+	VBROADCASTSS (R11)(DX*2), Z21
+	VFMADD231PS  Z18, Z21, Z15
+	VFMADD231PS  Z19, Z21, Z16
+	VFMADD231PS  Z20, Z21, Z17
+	VMOVUPS      64(R8), Z18
+	VMOVUPS      64(R8)(R10*1), Z19
+	VMOVUPS      64(R8)(R10*2), Z20
+	VBROADCASTSS 4(DI), Z21
+	VFMADD231PS  Z18, Z21, Z0
+	VFMADD231PS  Z19, Z21, Z1
+	VFMADD231PS  Z20, Z21, Z2
+	VBROADCASTSS 4(DI)(DX*1), Z21
+	VFMADD231PS  Z18, Z21, Z3
+	VFMADD231PS  Z19, Z21, Z4
+	VFMADD231PS  Z20, Z21, Z5
+	VBROADCASTSS 4(DI)(DX*2), Z21
+	VFMADD231PS  Z18, Z21, Z6
+	VFMADD231PS  Z19, Z21, Z7
+	VFMADD231PS  Z20, Z21, Z8
+	VBROADCASTSS 4(R11), Z21
+	VFMADD231PS  Z18, Z21, Z9
+	VFMADD231PS  Z19, Z21, Z10
+	VFMADD231PS  Z20, Z21, Z11
+	VBROADCASTSS 4(R11)(DX*1), Z21
+	VFMADD231PS  Z18, Z21, Z12
+	VFMADD231PS  Z19, Z21, Z13
+	VFMADD231PS  Z20, Z21, Z14
+	VBROADCASTSS 4(R11)(DX*2), Z21
+	VFMADD231PS  Z18, Z21, Z15
+	VFMADD231PS  Z19, Z21, Z16
+	VFMADD231PS  Z20, Z21, Z17
+	VMOVUPS      128(R8), Z18
+	VMOVUPS      128(R8)(R10*1), Z19
+	VMOVUPS      128(R8)(R10*2), Z20
+	VBROADCASTSS 8(DI), Z21
+	VFMADD231PS  Z18, Z21, Z0
+	VFMADD231PS  Z19, Z21, Z1
+	VFMADD231PS  Z20, Z21, Z2
+	VBROADCASTSS 8(DI)(DX*1), Z21
+	VFMADD231PS  Z18, Z21, Z3
+	VFMADD231PS  Z19, Z21, Z4
+	VFMADD231PS  Z20, Z21, Z5
+	VBROADCASTSS 8(DI)(DX*2), Z21
+	VFMADD231PS  Z18, Z21, Z6
+	VFMADD231PS  Z19, Z21, Z7
+	VFMADD231PS  Z20, Z21, Z8
+	VBROADCASTSS 8(R11), Z21
+	VFMADD231PS  Z18, Z21, Z9
+	VFMADD231PS  Z19, Z21, Z10
+	VFMADD231PS  Z20, Z21, Z11
+	VBROADCASTSS 8(R11)(DX*1), Z21
+	VFMADD231PS  Z18, Z21, Z12
+	VFMADD231PS  Z19, Z21, Z13
+	VFMADD231PS  Z20, Z21, Z14
+	VBROADCASTSS 8(R11)(DX*2), Z21
+	VFMADD231PS  Z18, Z21, Z15
+	VFMADD231PS  Z19, Z21, Z16
+	VFMADD231PS  Z20, Z21, Z17
+	VMOVUPS      192(R8), Z18
+	VMOVUPS      192(R8)(R10*1), Z19
+	VMOVUPS      192(R8)(R10*2), Z20
+	VBROADCASTSS 12(DI), Z21
+	VFMADD231PS  Z18, Z21, Z0
+	VFMADD231PS  Z19, Z21, Z1
+	VFMADD231PS  Z20, Z21, Z2
+	VBROADCASTSS 12(DI)(DX*1), Z21
+	VFMADD231PS  Z18, Z21, Z3
+	VFMADD231PS  Z19, Z21, Z4
+	VFMADD231PS  Z20, Z21, Z5
+	VBROADCASTSS 12(DI)(DX*2), Z21
+	VFMADD231PS  Z18, Z21, Z6
+	VFMADD231PS  Z19, Z21, Z7
+	VFMADD231PS  Z20, Z21, Z8
+	VBROADCASTSS 12(R11), Z21
+	VFMADD231PS  Z18, Z21, Z9
+	VFMADD231PS  Z19, Z21, Z10
+	VFMADD231PS  Z20, Z21, Z11
+	VBROADCASTSS 12(R11)(DX*1), Z21
+	VFMADD231PS  Z18, Z21, Z12
+	VFMADD231PS  Z19, Z21, Z13
+	VFMADD231PS  Z20, Z21, Z14
+	VBROADCASTSS 12(R11)(DX*2), Z21
+	VFMADD231PS  Z18, Z21, Z15
+	VFMADD231PS  Z19, Z21, Z16
+	VFMADD231PS  Z20, Z21, Z17
+	ADDQ         $+16, DI
+	ADDQ         $+16, R11
+	ADDQ         $+256, R8
+	ADDQ         $-4, R9
+	CMPQ         R9, $+4
+	JGE          loop11
+
+done12:
 	CMPQ R9, $+1
-	JLT  done9
+	JLT  done14
 
-loop8:
+loop13:
 	VMOVUPS      (R8), Z18
 	VMOVUPS      (R8)(R10*1), Z19
 	VMOVUPS      (R8)(R10*2), Z20
@@ -16196,74 +11530,74 @@ loop8:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop8
+	JGE          loop13
 
-done9:
+done14:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop4
+	JGE  loop6
 
-done5:
-	MOVQ 112(AX), BX
+done7:
+	MOVQ 128(AX), BX
 
 	// Add finished chains.
-	MOVQ    72(AX), SI
-	TESTQ   SI, SI
-	JEQ     done10
-	MOVQ    152(AX), SI
-	MOVQ    104(AX), BX
-	VMOVUPS (SI), Z18
-	VADDPS  Z0, Z18, Z0
-	VMOVUPS 64(SI), Z18
-	VADDPS  Z1, Z18, Z1
-	VMOVUPS 128(SI), Z18
-	VADDPS  Z2, Z18, Z2
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z18
-	VADDPS  Z3, Z18, Z3
-	VMOVUPS 64(SI), Z18
-	VADDPS  Z4, Z18, Z4
-	VMOVUPS 128(SI), Z18
-	VADDPS  Z5, Z18, Z5
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z18
-	VADDPS  Z6, Z18, Z6
-	VMOVUPS 64(SI), Z18
-	VADDPS  Z7, Z18, Z7
-	VMOVUPS 128(SI), Z18
-	VADDPS  Z8, Z18, Z8
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z18
-	VADDPS  Z9, Z18, Z9
-	VMOVUPS 64(SI), Z18
-	VADDPS  Z10, Z18, Z10
-	VMOVUPS 128(SI), Z18
-	VADDPS  Z11, Z18, Z11
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z18
-	VADDPS  Z12, Z18, Z12
-	VMOVUPS 64(SI), Z18
-	VADDPS  Z13, Z18, Z13
-	VMOVUPS 128(SI), Z18
-	VADDPS  Z14, Z18, Z14
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z18
-	VADDPS  Z15, Z18, Z15
-	VMOVUPS 64(SI), Z18
-	VADDPS  Z16, Z18, Z16
-	VMOVUPS 128(SI), Z18
-	VADDPS  Z17, Z18, Z17
-	ADDQ    BX, SI
-	MOVQ    SI, 152(AX)
-	MOVQ    112(AX), BX
-
-done10:
-	// Add what C holds.
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
-	JEQ     done11
-	MOVQ    160(AX), SI
+	JEQ     done15
+	MOVQ    184(AX), SI
+	MOVQ    120(AX), BX
+	VMOVUPS (SI), Z18
+	VADDPS  Z0, Z18, Z0
+	VMOVUPS 64(SI), Z18
+	VADDPS  Z1, Z18, Z1
+	VMOVUPS 128(SI), Z18
+	VADDPS  Z2, Z18, Z2
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z18
+	VADDPS  Z3, Z18, Z3
+	VMOVUPS 64(SI), Z18
+	VADDPS  Z4, Z18, Z4
+	VMOVUPS 128(SI), Z18
+	VADDPS  Z5, Z18, Z5
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z18
+	VADDPS  Z6, Z18, Z6
+	VMOVUPS 64(SI), Z18
+	VADDPS  Z7, Z18, Z7
+	VMOVUPS 128(SI), Z18
+	VADDPS  Z8, Z18, Z8
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z18
+	VADDPS  Z9, Z18, Z9
+	VMOVUPS 64(SI), Z18
+	VADDPS  Z10, Z18, Z10
+	VMOVUPS 128(SI), Z18
+	VADDPS  Z11, Z18, Z11
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z18
+	VADDPS  Z12, Z18, Z12
+	VMOVUPS 64(SI), Z18
+	VADDPS  Z13, Z18, Z13
+	VMOVUPS 128(SI), Z18
+	VADDPS  Z14, Z18, Z14
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z18
+	VADDPS  Z15, Z18, Z15
+	VMOVUPS 64(SI), Z18
+	VADDPS  Z16, Z18, Z16
+	VMOVUPS 128(SI), Z18
+	VADDPS  Z17, Z18, Z17
+	ADDQ    BX, SI
+	MOVQ    SI, 184(AX)
+	MOVQ    128(AX), BX
+
+done15:
+	// Add what C holds.
+	MOVQ    88(AX), SI
+	TESTQ   SI, SI
+	JEQ     done16
+	MOVQ    192(AX), SI
 	VMOVUPS (SI), Z18
 	VADDPS  Z0, Z18, Z0
 	VMOVUPS 64(SI), Z18
@@ -16307,9 +11641,9 @@ done10:
 	VADDPS  Z17, Z18, Z17
 	ADDQ    BX, SI
 
-done11:
+done16:
 	// Store.
-	MOVQ    160(AX), SI
+	MOVQ    192(AX), SI
 	VMOVUPS Z0, (SI)
 	VMOVUPS Z1, 64(SI)
 	VMOVUPS Z2, 128(SI)
@@ -16334,7 +11668,7 @@ done11:
 	VMOVUPS Z16, 64(SI)
 	VMOVUPS Z17, 128(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 160(AX)
+	MOVQ    SI, 192(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
@@ -16343,411 +11677,90 @@ done11:
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	MOVQ  168(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
+	MOVQ  DX, 200(AX)
 	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
+	JNE   tile3
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
-	JEQ   done3
+	JEQ   next4
 
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
+	// To the next blocks of columns.
+	MOVQ 96(AX), CX
+	ADDQ $+192, CX
+	MOVQ CX, 96(AX)
+	MOVQ 72(AX), CX
+	ADDQ $+192, CX
+	MOVQ CX, 72(AX)
+	MOVQ 168(AX), CX
+	MOVQ 80(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
+	MOVQ DX, 80(AX)
+	MOVQ 8(AX), CX
+	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 24(AX), CX
+	SHLQ $0x06, CX
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	JMP  group2
+
+next4:
+	MOVQ  56(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 56(AX)
+	TESTQ CX, CX
+	JEQ   done5
+
+	// To the next panel.
+	MOVQ 160(AX), CX
+	MOVQ 96(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 96(AX)
+	MOVQ 176(AX), CX
+	MOVQ 80(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 80(AX)
+	MOVQ 152(AX), CX
+	MOVQ 72(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 72(AX)
+	MOVQ 136(AX), CX
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 144(AX), CX
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
 	JMP  panel1
-
-done3:
-	// As it was.
-	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
-
-// func gemmTN6x48AVX512(task *gemmTask)
-// Requires: AVX, AVX512F
-TEXT ·gemmTN6x48AVX512(SB), NOSPLIT, $8-8
-	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
-	VLDMXCSR 4(SP)
-	MOVQ     task+0(FP), AX
-
-panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
-
-tile2:
-	// The chains start.
-	MOVQ    64(AX), DX
-	VMOVUPS (DX), Z0
-	VMOVUPS 64(DX), Z1
-	VMOVUPS 128(DX), Z2
-	VMOVAPS Z0, Z3
-	VMOVAPS Z1, Z4
-	VMOVAPS Z2, Z5
-	VMOVAPS Z0, Z6
-	VMOVAPS Z1, Z7
-	VMOVAPS Z2, Z8
-	VMOVAPS Z0, Z9
-	VMOVAPS Z1, Z10
-	VMOVAPS Z2, Z11
-	VMOVAPS Z0, Z12
-	VMOVAPS Z1, Z13
-	VMOVAPS Z2, Z14
-	VMOVAPS Z0, Z15
-	VMOVAPS Z1, Z16
-	VMOVAPS Z2, Z17
-	MOVQ    96(AX), DX
-	MOVQ    32(AX), BX
-	MOVQ    CX, DI
-	MOVQ    AX, SI
-	CMPQ    BX, $+1
-	JLT     done5
-
-loop4:
-	// A k block.
-	MOVQ (SI), R8
-	MOVQ 8(SI), R9
-	MOVQ R9, R10
-	SHLQ $0x06, R10
-	CMPQ R9, $+3
-	JLT  done7
-
-loop6:
-	VMOVUPS      (R8), Z18
-	VMOVUPS      (R8)(R10*1), Z19
-	VMOVUPS      (R8)(R10*2), Z20
-	VBROADCASTSS (DI), Z21
-	VFMADD231PS  Z18, Z21, Z0
-	VFMADD231PS  Z19, Z21, Z1
-	VFMADD231PS  Z20, Z21, Z2
-	VBROADCASTSS 4(DI), Z21
-	VFMADD231PS  Z18, Z21, Z3
-	VFMADD231PS  Z19, Z21, Z4
-	VFMADD231PS  Z20, Z21, Z5
-	VBROADCASTSS 8(DI), Z21
-	VFMADD231PS  Z18, Z21, Z6
-	VFMADD231PS  Z19, Z21, Z7
-	VFMADD231PS  Z20, Z21, Z8
-	VBROADCASTSS 12(DI), Z21
-	VFMADD231PS  Z18, Z21, Z9
-	VFMADD231PS  Z19, Z21, Z10
-	VFMADD231PS  Z20, Z21, Z11
-	VBROADCASTSS 16(DI), Z21
-	VFMADD231PS  Z18, Z21, Z12
-	VFMADD231PS  Z19, Z21, Z13
-	VFMADD231PS  Z20, Z21, Z14
-	VBROADCASTSS 20(DI), Z21
-	VFMADD231PS  Z18, Z21, Z15
-	VFMADD231PS  Z19, Z21, Z16
-	VFMADD231PS  Z20, Z21, Z17
-	VMOVUPS      64(R8), Z18
-	VMOVUPS      64(R8)(R10*1), Z19
-	VMOVUPS      64(R8)(R10*2), Z20
-	VBROADCASTSS (DI)(DX*1), Z21
-	VFMADD231PS  Z18, Z21, Z0
-	VFMADD231PS  Z19, Z21, Z1
-	VFMADD231PS  Z20, Z21, Z2
-	VBROADCASTSS 4(DI)(DX*1), Z21
-	VFMADD231PS  Z18, Z21, Z3
-	VFMADD231PS  Z19, Z21, Z4
-	VFMADD231PS  Z20, Z21, Z5
-	VBROADCASTSS 8(DI)(DX*1), Z21
-	VFMADD231PS  Z18, Z21, Z6
-	VFMADD231PS  Z19, Z21, Z7
-	VFMADD231PS  Z20, Z21, Z8
-	VBROADCASTSS 12(DI)(DX*1), Z21
-	VFMADD231PS  Z18, Z21, Z9
-	VFMADD231PS  Z19, Z21, Z10
-	VFMADD231PS  Z20, Z21, Z11
-	VBROADCASTSS 16(DI)(DX*1), Z21
-	VFMADD231PS  Z18, Z21, Z12
-	VFMADD231PS  Z19, Z21, Z13
-	VFMADD231PS  Z20, Z21, Z14
-	VBROADCASTSS 20(DI)(DX*1), Z21
-	VFMADD231PS  Z18, Z21, Z15
-	VFMADD231PS  Z19, Z21, Z16
-	VFMADD231PS  Z20, Z21, Z17
-	VMOVUPS      128(R8), Z18
-	VMOVUPS      128(R8)(R10*1), Z19
-	VMOVUPS      128(R8)(R10*2), Z20
-	VBROADCASTSS (DI)(DX*2), Z21
-	VFMADD231PS  Z18, Z21, Z0
-	VFMADD231PS  Z19, Z21, Z1
-	VFMADD231PS  Z20, Z21, Z2
-	VBROADCASTSS 4(DI)(DX*2), Z21
-	VFMADD231PS  Z18, Z21, Z3
-	VFMADD231PS  Z19, Z21, Z4
-	VFMADD231PS  Z20, Z21, Z5
-	VBROADCASTSS 8(DI)(DX*2), Z21
-	VFMADD231PS  Z18, Z21, Z6
-	VFMADD231PS  Z19, Z21, Z7
-	VFMADD231PS  Z20, Z21, Z8
-	VBROADCASTSS 12(DI)(DX*2), Z21
-	VFMADD231PS  Z18, Z21, Z9
-	VFMADD231PS  Z19, Z21, Z10
-	VFMADD231PS  Z20, Z21, Z11
-	VBROADCASTSS 16(DI)(DX*2), Z21
-	VFMADD231PS  Z18, Z21, Z12
-	VFMADD231PS  Z19, Z21, Z13
-	VFMADD231PS  Z20, Z21, Z14
-	VBROADCASTSS 20(DI)(DX*2), Z21
-	VFMADD231PS  Z18, Z21, Z15
-	VFMADD231PS  Z19, Z21, Z16
-	VFMADD231PS  Z20, Z21, Z17
-	ADDQ         DX, DI
-	ADDQ         DX, DI
-	ADDQ         DX, DI
-	ADDQ         $+192, R8
-	ADDQ         $-3, R9
-	CMPQ         R9, $+3
-	JGE          loop6
-
-done7:
-	CMPQ R9, $+1
-	JLT  done9
-
-loop8:
-	VMOVUPS      (R8), Z18
-	VMOVUPS      (R8)(R10*1), Z19
-	VMOVUPS      (R8)(R10*2), Z20
-	VBROADCASTSS (DI), Z21
-	VFMADD231PS  Z18, Z21, Z0
-	VFMADD231PS  Z19, Z21, Z1
-	VFMADD231PS  Z20, Z21, Z2
-	VBROADCASTSS 4(DI), Z21
-	VFMADD231PS  Z18, Z21, Z3
-	VFMADD231PS  Z19, Z21, Z4
-	VFMADD231PS  Z20, Z21, Z5
-	VBROADCASTSS 8(DI), Z21
-	VFMADD231PS  Z18, Z21, Z6
-	VFMADD231PS  Z19, Z21, Z7
-	VFMADD231PS  Z20, Z21, Z8
-	VBROADCASTSS 12(DI), Z21
-	VFMADD231PS  Z18, Z21, Z9
-	VFMADD231PS  Z19, Z21, Z10
-	VFMADD231PS  Z20, Z21, Z11
-	VBROADCASTSS 16(DI), Z21
-	VFMADD231PS  Z18, Z21, Z12
-	VFMADD231PS  Z19, Z21, Z13
-	VFMADD231PS  Z20, Z21, Z14
-	VBROADCASTSS 20(DI), Z21
-	VFMADD231PS  Z18, Z21, Z15
-	VFMADD231PS  Z19, Z21, Z16
-	VFMADD231PS  Z20, Z21, Z17
-	ADDQ         DX, DI
-	ADDQ         $+64, R8
-	ADDQ         $-1, R9
-	CMPQ         R9, $+1
-	JGE          loop8
-
-done9:
-	ADDQ $+16, SI
-	ADDQ $-1, BX
-	CMPQ BX, $+1
-	JGE  loop4
 
 done5:
-	MOVQ 112(AX), DX
-
-	// Add finished chains.
-	MOVQ    72(AX), BX
-	TESTQ   BX, BX
-	JEQ     done10
-	MOVQ    152(AX), BX
-	MOVQ    104(AX), DX
-	VMOVUPS (BX), Z18
-	VADDPS  Z0, Z18, Z0
-	VMOVUPS 64(BX), Z18
-	VADDPS  Z1, Z18, Z1
-	VMOVUPS 128(BX), Z18
-	VADDPS  Z2, Z18, Z2
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z18
-	VADDPS  Z3, Z18, Z3
-	VMOVUPS 64(BX), Z18
-	VADDPS  Z4, Z18, Z4
-	VMOVUPS 128(BX), Z18
-	VADDPS  Z5, Z18, Z5
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z18
-	VADDPS  Z6, Z18, Z6
-	VMOVUPS 64(BX), Z18
-	VADDPS  Z7, Z18, Z7
-	VMOVUPS 128(BX), Z18
-	VADDPS  Z8, Z18, Z8
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z18
-	VADDPS  Z9, Z18, Z9
-	VMOVUPS 64(BX), Z18
-	VADDPS  Z10, Z18, Z10
-	VMOVUPS 128(BX), Z18
-	VADDPS  Z11, Z18, Z11
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z18
-	VADDPS  Z12, Z18, Z12
-	VMOVUPS 64(BX), Z18
-	VADDPS  Z13, Z18, Z13
-	VMOVUPS 128(BX), Z18
-	VADDPS  Z14, Z18, Z14
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z18
-	VADDPS  Z15, Z18, Z15
-	VMOVUPS 64(BX), Z18
-	VADDPS  Z16, Z18, Z16
-	VMOVUPS 128(BX), Z18
-	VADDPS  Z17, Z18, Z17
-	ADDQ    DX, BX
-	MOVQ    BX, 152(AX)
-	MOVQ    112(AX), DX
-
-done10:
-	// Add what C holds.
-	MOVQ    80(AX), BX
-	TESTQ   BX, BX
-	JEQ     done11
-	MOVQ    160(AX), BX
-	VMOVUPS (BX), Z18
-	VADDPS  Z0, Z18, Z0
-	VMOVUPS 64(BX), Z18
-	VADDPS  Z1, Z18, Z1
-	VMOVUPS 128(BX), Z18
-	VADDPS  Z2, Z18, Z2
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z18
-	VADDPS  Z3, Z18, Z3
-	VMOVUPS 64(BX), Z18
-	VADDPS  Z4, Z18, Z4
-	VMOVUPS 128(BX), Z18
-	VADDPS  Z5, Z18, Z5
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z18
-	VADDPS  Z6, Z18, Z6
-	VMOVUPS 64(BX), Z18
-	VADDPS  Z7, Z18, Z7
-	VMOVUPS 128(BX), Z18
-	VADDPS  Z8, Z18, Z8
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z18
-	VADDPS  Z9, Z18, Z9
-	VMOVUPS 64(BX), Z18
-	VADDPS  Z10, Z18, Z10
-	VMOVUPS 128(BX), Z18
-	VADDPS  Z11, Z18, Z11
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z18
-	VADDPS  Z12, Z18, Z12
-	VMOVUPS 64(BX), Z18
-	VADDPS  Z13, Z18, Z13
-	VMOVUPS 128(BX), Z18
-	VADDPS  Z14, Z18, Z14
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z18
-	VADDPS  Z15, Z18, Z15
-	VMOVUPS 64(BX), Z18
-	VADDPS  Z16, Z18, Z16
-	VMOVUPS 128(BX), Z18
-	VADDPS  Z17, Z18, Z17
-	ADDQ    DX, BX
-
-done11:
-	// Store.
-	MOVQ    160(AX), BX
-	VMOVUPS Z0, (BX)
-	VMOVUPS Z1, 64(BX)
-	VMOVUPS Z2, 128(BX)
-	ADDQ    DX, BX
-	VMOVUPS Z3, (BX)
-	VMOVUPS Z4, 64(BX)
-	VMOVUPS Z5, 128(BX)
-	ADDQ    DX, BX
-	VMOVUPS Z6, (BX)
-	VMOVUPS Z7, 64(BX)
-	VMOVUPS Z8, 128(BX)
-	ADDQ    DX, BX
-	VMOVUPS Z9, (BX)
-	VMOVUPS Z10, 64(BX)
-	VMOVUPS Z11, 128(BX)
-	ADDQ    DX, BX
-	VMOVUPS Z12, (BX)
-	VMOVUPS Z13, 64(BX)
-	VMOVUPS Z14, 128(BX)
-	ADDQ    DX, BX
-	VMOVUPS Z15, (BX)
-	VMOVUPS Z16, 64(BX)
-	VMOVUPS Z17, 128(BX)
-	ADDQ    DX, BX
-	MOVQ    BX, 160(AX)
-
-	// To the next tile.
-	ADDQ  $+24, CX
-	MOVQ  168(AX), DX
-	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
-	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
-	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
-	TESTQ CX, CX
-	JEQ   done3
-
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
-	MOVQ (AX), DX
-	ADDQ CX, DX
-	MOVQ DX, (AX)
-	MOVQ 16(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 16(AX)
-	JMP  panel1
-
-done3:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
 	RET
 
 // func gemm6x64AVX512(task *gemmTask)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·gemm6x64AVX512(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
@@ -16758,17 +11771,21 @@ TEXT ·gemm6x64AVX512(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
+	MOVQ 48(AX), CX
+	MOVQ CX, 208(AX)
 
-tile2:
+group2:
+	MOVQ 96(AX), CX
+	MOVQ CX, 192(AX)
+	MOVQ 80(AX), CX
+	MOVQ CX, 184(AX)
+	MOVQ 40(AX), CX
+	MOVQ CX, 200(AX)
+	MOVQ 64(AX), CX
+
+tile3:
 	// The chains start.
-	MOVQ    64(AX), DX
+	MOVQ    72(AX), DX
 	VMOVUPS (DX), Z0
 	VMOVUPS 64(DX), Z1
 	VMOVUPS 128(DX), Z2
@@ -16793,29 +11810,48 @@ tile2:
 	VMOVAPS Z1, Z21
 	VMOVAPS Z2, Z22
 	VMOVAPS Z3, Z23
-	MOVQ    96(AX), DX
+	MOVQ    112(AX), DX
 	MOVQ    32(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done5
-
-loop4:
-	// A k block.
-	MOVQ (SI), R8
-	MOVQ 8(SI), R9
-	MOVQ R9, R10
-	SHLQ $0x06, R10
-	LEAQ (R8)(R10*1), R11
-	ADDQ R10, R11
-	ADDQ R10, R11
-	LEAQ (DI)(DX*1), R12
-	ADDQ DX, R12
-	ADDQ DX, R12
-	CMPQ R9, $+4
-	JLT  done7
+	JLT     done7
 
 loop6:
+	// A k block.
+	MOVQ  (SI), R8
+	MOVQ  8(SI), R9
+	MOVQ  R9, R10
+	SHLQ  $0x06, R10
+	LEAQ  (R8)(R10*1), R11
+	ADDQ  R10, R11
+	ADDQ  R10, R11
+	LEAQ  (DI)(DX*1), R12
+	ADDQ  DX, R12
+	ADDQ  DX, R12
+	MOVQ  104(AX), R13
+	TESTQ R13, R13
+	JEQ   done8
+	CMPQ  R9, $+4
+	JLT   done10
+
+loop9:
+	PREFETCHT0   1024(R8)
+	PREFETCHT0   1088(R8)
+	PREFETCHT0   1152(R8)
+	PREFETCHT0   1216(R8)
+	PREFETCHT0   1024(R8)(R10*1)
+	PREFETCHT0   1088(R8)(R10*1)
+	PREFETCHT0   1152(R8)(R10*1)
+	PREFETCHT0   1216(R8)(R10*1)
+	PREFETCHT0   1024(R8)(R10*2)
+	PREFETCHT0   1088(R8)(R10*2)
+	PREFETCHT0   1152(R8)(R10*2)
+	PREFETCHT0   1216(R8)(R10*2)
+	PREFETCHT0   1024(R11)
+	PREFETCHT0   1088(R11)
+	PREFETCHT0   1152(R11)
+	PREFETCHT0   1216(R11)
 	VMOVUPS      (R8), Z24
 	VMOVUPS      (R8)(R10*1), Z25
 	VMOVUPS      (R8)(R10*2), Z26
@@ -16958,13 +11994,163 @@ loop6:
 	ADDQ         $+256, R11
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop6
+	JGE          loop9
 
-done7:
+done10:
+done8:
+	CMPQ R9, $+4
+	JLT  done12
+
+loop11:
+	VMOVUPS      (R8), Z24
+	VMOVUPS      (R8)(R10*1), Z25
+	VMOVUPS      (R8)(R10*2), Z26
+	VMOVUPS      (R11), Z27
+	VBROADCASTSS (DI), Z28
+	VFMADD231PS  Z24, Z28, Z0
+	VFMADD231PS  Z25, Z28, Z1
+	VFMADD231PS  Z26, Z28, Z2
+	VFMADD231PS  Z27, Z28, Z3
+	VBROADCASTSS (DI)(DX*1), Z28
+	VFMADD231PS  Z24, Z28, Z4
+	VFMADD231PS  Z25, Z28, Z5
+	VFMADD231PS  Z26, Z28, Z6
+	VFMADD231PS  Z27, Z28, Z7
+	VBROADCASTSS (DI)(DX*2), Z28
+	VFMADD231PS  Z24, Z28, Z8
+	VFMADD231PS  Z25, Z28, Z9
+	VFMADD231PS  Z26, Z28, Z10
+	VFMADD231PS  Z27, Z28, Z11
+	VBROADCASTSS (R12), Z28
+	VFMADD231PS  Z24, Z28, Z12
+	VFMADD231PS  Z25, Z28, Z13
+	VFMADD231PS  Z26, Z28, Z14
+	VFMADD231PS  Z27, Z28, Z15
+	VBROADCASTSS (R12)(DX*1), Z28
+	VFMADD231PS  Z24, Z28, Z16
+	VFMADD231PS  Z25, Z28, Z17
+	VFMADD231PS  Z26, Z28, Z18
+	VFMADD231PS  Z27, Z28, Z19
+	VBROADCASTSS (R12)(DX*2), Z28
+	VFMADD231PS  Z24, Z28, Z20
+	VFMADD231PS  Z25, Z28, Z21
+	VFMADD231PS  Z26, Z28, Z22
+	VFMADD231PS  Z27, Z28, Z23
+	VMOVUPS      64(R8), Z24
+	VMOVUPS      64(R8)(R10*1), Z25
+	VMOVUPS      64(R8)(R10*2), Z26
+	VMOVUPS      64(R11), Z27
+	VBROADCASTSS 4(DI), Z28
+	VFMADD231PS  Z24, Z28, Z0
+	VFMADD231PS  Z25, Z28, Z1
+	VFMADD231PS  Z26, Z28, Z2
+	VFMADD231PS  Z27, Z28, Z3
+	VBROADCASTSS 4(DI)(DX*1), Z28
+	VFMADD231PS  Z24, Z28, Z4
+	VFMADD231PS  Z25, Z28, Z5
+	VFMADD231PS  Z26, Z28, Z6
+	VFMADD231PS  Z27, Z28, Z7
+	VBROADCASTSS 4(DI)(DX*2), Z28
+	VFMADD231PS  Z24, Z28, Z8
+	VFMADD231PS  Z25, Z28, Z9
+	VFMADD231PS  Z26, Z28, Z10
+	VFMADD231PS  Z27, Z28, Z11
+	VBROADCASTSS 4(R12), Z28
+	VFMADD231PS  Z24, Z28, Z12
+	VFMADD231PS  Z25, Z28, Z13
+	VFMADD231PS  Z26, Z28, Z14
+	VFMADD231PS  Z27, Z28, Z15
+	VBROADCASTSS 4(R12)(DX*1), Z28
+	VFMADD231PS  Z24, Z28, Z16
+	VFMADD231PS  Z25, Z28, Z17
+	VFMADD231PS  Z26, Z28, Z18
+	VFMADD231PS  Z27, Z28, Z19
+	VBROADCASTSS 4(R12)(DX*2), Z28
+	VFMADD231PS  Z24, Z28, Z20
+	VFMADD231PS  Z25, Z28, Z21
+	VFMADD231PS  Z26, Z28, Z22
+	VFMADD231PS  Z27, Z28, Z23
+	VMOVUPS      128(R8), Z24
+	VMOVUPS      128(R8)(R10*1), Z25
+	VMOVUPS      128(R8)(R10*2), Z26
+	VMOVUPS      128(R11), Z27
+	VBROADCASTSS 8(DI), Z28
+	VFMADD231PS  Z24, Z28, Z0
+	VFMADD231PS  Z25, Z28, Z1
+	VFMADD231PS  Z26, Z28, Z2
+	VFMADD231PS  Z27, Z28, Z3
+	VBROADCASTSS 8(DI)(DX*1), Z28
+	VFMADD231PS  Z24, Z28, Z4
+	VFMADD231PS  Z25, Z28, Z5
+	VFMADD231PS  Z26, Z28, Z6
+	VFMADD231PS  Z27, Z28, Z7
+	VBROADCASTSS 8(DI)(DX*2), Z28
+	VFMADD231PS  Z24, Z28, Z8
+	VFMADD231PS  Z25, Z28, Z9
+	VFMADD231PS  Z26, Z28, Z10
+	VFMADD231PS  Z27, Z28, Z11
+	VBROADCASTSS 8(R12), Z28
+	VFMADD231PS  Z24, Z28, Z12
+	VFMADD231PS  Z25, Z28, Z13
+	VFMADD231PS  Z26, Z28, Z14
+	VFMADD231PS  Z27, Z28, Z15
+	VBROADCASTSS 8(R12)(DX*1), Z28
+	VFMADD231PS  Z24, Z28, Z16
+	VFMADD231PS  Z25, Z28, Z17
+	VFMADD231PS  Z26, Z28, Z18
+	VFMADD231PS  Z27, Z28, Z19
+	VBROADCASTSS 8(R12)(DX*2), Z28
+	VFMADD231PS  Z24, Z28, Z20
+	VFMADD231PS  Z25, Z28, Z21
+	VFMADD231PS  Z26, Z28, Z22
+	VFMADD231PS  Z27, Z28, Z23
+	VMOVUPS      192(R8), Z24
+	VMOVUPS      192(R8)(R10*1), Z25
+	VMOVUPS      192(R8)(R10*2), Z26
+	VMOVUPS      192(R11), Z27
+	VBROADCASTSS 12(DI), Z28
+	VFMADD231PS  Z24, Z28, Z0
+	VFMADD231PS  Z25, Z28, Z1
+	VFMADD231PS  Z26, Z28, Z2
+	VFMADD231PS  Z27, Z28, Z3
+	VBROADCASTSS 12(DI)(DX*1), Z28
+	VFMADD231PS  Z24, Z28, Z4
+	VFMADD231PS  Z25, Z28, Z5
+	VFMADD231PS  Z26, Z28, Z6
+	VFMADD231PS  Z27, Z28, Z7
+	VBROADCASTSS 12(DI)(DX*2), Z28
+	VFMADD231PS  Z24, Z28, Z8
+	VFMADD231PS  Z25, Z28, Z9
+	VFMADD231PS  Z26, Z28, Z10
+	VFMADD231PS  Z27, Z28, Z11
+	VBROADCASTSS 12(R12), Z28
+	VFMADD231PS  Z24, Z28, Z12
+	VFMADD231PS  Z25, Z28, Z13
+	VFMADD231PS  Z26, Z28, Z14
+	VFMADD231PS  Z27, Z28, Z15
+	VBROADCASTSS 12(R12)(DX*1), Z28
+	VFMADD231PS  Z24, Z28, Z16
+	VFMADD231PS  Z25, Z28, Z17
+	VFMADD231PS  Z26, Z28, Z18
+	VFMADD231PS  Z27, Z28, Z19
+	VBROADCASTSS 12(R12)(DX*2), Z28
+	VFMADD231PS  Z24, Z28, Z20
+	VFMADD231PS  Z25, Z28, Z21
+	VFMADD231PS  Z26, Z28, Z22
+	VFMADD231PS  Z27, Z28, Z23
+	ADDQ         $+16, DI
+	ADDQ         $+16, R12
+	ADDQ         $+256, R8
+	ADDQ         $+256, R11
+	ADDQ         $-4, R9
+	CMPQ         R9, $+4
+	JGE          loop11
+
+done12:
 	CMPQ R9, $+1
-	JLT  done9
+	JLT  done14
 
-loop8:
+loop13:
 	VMOVUPS      (R8), Z24
 	VMOVUPS      (R8)(R10*1), Z25
 	VMOVUPS      (R8)(R10*2), Z26
@@ -17005,86 +12191,86 @@ loop8:
 	ADDQ         $+64, R11
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop8
+	JGE          loop13
 
-done9:
+done14:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop4
+	JGE  loop6
 
-done5:
-	MOVQ 112(AX), BX
+done7:
+	MOVQ 128(AX), BX
 
 	// Add finished chains.
-	MOVQ    72(AX), SI
-	TESTQ   SI, SI
-	JEQ     done10
-	MOVQ    152(AX), SI
-	MOVQ    104(AX), BX
-	VMOVUPS (SI), Z24
-	VADDPS  Z0, Z24, Z0
-	VMOVUPS 64(SI), Z24
-	VADDPS  Z1, Z24, Z1
-	VMOVUPS 128(SI), Z24
-	VADDPS  Z2, Z24, Z2
-	VMOVUPS 192(SI), Z24
-	VADDPS  Z3, Z24, Z3
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z24
-	VADDPS  Z4, Z24, Z4
-	VMOVUPS 64(SI), Z24
-	VADDPS  Z5, Z24, Z5
-	VMOVUPS 128(SI), Z24
-	VADDPS  Z6, Z24, Z6
-	VMOVUPS 192(SI), Z24
-	VADDPS  Z7, Z24, Z7
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z24
-	VADDPS  Z8, Z24, Z8
-	VMOVUPS 64(SI), Z24
-	VADDPS  Z9, Z24, Z9
-	VMOVUPS 128(SI), Z24
-	VADDPS  Z10, Z24, Z10
-	VMOVUPS 192(SI), Z24
-	VADDPS  Z11, Z24, Z11
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z24
-	VADDPS  Z12, Z24, Z12
-	VMOVUPS 64(SI), Z24
-	VADDPS  Z13, Z24, Z13
-	VMOVUPS 128(SI), Z24
-	VADDPS  Z14, Z24, Z14
-	VMOVUPS 192(SI), Z24
-	VADDPS  Z15, Z24, Z15
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z24
-	VADDPS  Z16, Z24, Z16
-	VMOVUPS 64(SI), Z24
-	VADDPS  Z17, Z24, Z17
-	VMOVUPS 128(SI), Z24
-	VADDPS  Z18, Z24, Z18
-	VMOVUPS 192(SI), Z24
-	VADDPS  Z19, Z24, Z19
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z24
-	VADDPS  Z20, Z24, Z20
-	VMOVUPS 64(SI), Z24
-	VADDPS  Z21, Z24, Z21
-	VMOVUPS 128(SI), Z24
-	VADDPS  Z22, Z24, Z22
-	VMOVUPS 192(SI), Z24
-	VADDPS  Z23, Z24, Z23
-	ADDQ    BX, SI
-	MOVQ    SI, 152(AX)
-	MOVQ    112(AX), BX
-
-done10:
-	// Add what C holds.
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
-	JEQ     done11
-	MOVQ    160(AX), SI
+	JEQ     done15
+	MOVQ    184(AX), SI
+	MOVQ    120(AX), BX
+	VMOVUPS (SI), Z24
+	VADDPS  Z0, Z24, Z0
+	VMOVUPS 64(SI), Z24
+	VADDPS  Z1, Z24, Z1
+	VMOVUPS 128(SI), Z24
+	VADDPS  Z2, Z24, Z2
+	VMOVUPS 192(SI), Z24
+	VADDPS  Z3, Z24, Z3
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z24
+	VADDPS  Z4, Z24, Z4
+	VMOVUPS 64(SI), Z24
+	VADDPS  Z5, Z24, Z5
+	VMOVUPS 128(SI), Z24
+	VADDPS  Z6, Z24, Z6
+	VMOVUPS 192(SI), Z24
+	VADDPS  Z7, Z24, Z7
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z24
+	VADDPS  Z8, Z24, Z8
+	VMOVUPS 64(SI), Z24
+	VADDPS  Z9, Z24, Z9
+	VMOVUPS 128(SI), Z24
+	VADDPS  Z10, Z24, Z10
+	VMOVUPS 192(SI), Z24
+	VADDPS  Z11, Z24, Z11
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z24
+	VADDPS  Z12, Z24, Z12
+	VMOVUPS 64(SI), Z24
+	VADDPS  Z13, Z24, Z13
+	VMOVUPS 128(SI), Z24
+	VADDPS  Z14, Z24, Z14
+	VMOVUPS 192(SI), Z24
+	VADDPS  Z15, Z24, Z15
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z24
+	VADDPS  Z16, Z24, Z16
+	VMOVUPS 64(SI), Z24
+	VADDPS  Z17, Z24, Z17
+	VMOVUPS 128(SI), Z24
+	VADDPS  Z18, Z24, Z18
+	VMOVUPS 192(SI), Z24
+	VADDPS  Z19, Z24, Z19
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z24
+	VADDPS  Z20, Z24, Z20
+	VMOVUPS 64(SI), Z24
+	VADDPS  Z21, Z24, Z21
+	VMOVUPS 128(SI), Z24
+	VADDPS  Z22, Z24, Z22
+	VMOVUPS 192(SI), Z24
+	VADDPS  Z23, Z24, Z23
+	ADDQ    BX, SI
+	MOVQ    SI, 184(AX)
+	MOVQ    128(AX), BX
+
+done15:
+	// Add what C holds.
+	MOVQ    88(AX), SI
+	TESTQ   SI, SI
+	JEQ     done16
+	MOVQ    192(AX), SI
 	VMOVUPS (SI), Z24
 	VADDPS  Z0, Z24, Z0
 	VMOVUPS 64(SI), Z24
@@ -17140,9 +12326,9 @@ done10:
 	VADDPS  Z23, Z24, Z23
 	ADDQ    BX, SI
 
-done11:
+done16:
 	// Store.
-	MOVQ    160(AX), SI
+	MOVQ    192(AX), SI
 	VMOVUPS Z0, (SI)
 	VMOVUPS Z1, 64(SI)
 	VMOVUPS Z2, 128(SI)
@@ -17173,7 +12359,7 @@ done11:
 	VMOVUPS Z22, 128(SI)
 	VMOVUPS Z23, 192(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 160(AX)
+	MOVQ    SI, 192(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
@@ -17182,473 +12368,89 @@ done11:
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	MOVQ  168(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
+	MOVQ  DX, 200(AX)
 	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
+	JNE   tile3
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
-	JEQ   done3
+	JEQ   next4
 
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
+	// To the next blocks of columns.
+	MOVQ 96(AX), CX
+	ADDQ $+256, CX
+	MOVQ CX, 96(AX)
+	MOVQ 72(AX), CX
+	ADDQ $+256, CX
+	MOVQ CX, 72(AX)
+	MOVQ 168(AX), CX
+	MOVQ 80(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
+	MOVQ DX, 80(AX)
+	MOVQ 8(AX), CX
+	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 24(AX), CX
+	SHLQ $0x06, CX
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	MOVQ 16(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 16(AX)
+	JMP  group2
+
+next4:
+	MOVQ  56(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 56(AX)
+	TESTQ CX, CX
+	JEQ   done5
+
+	// To the next panel.
+	MOVQ 160(AX), CX
+	MOVQ 96(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 96(AX)
+	MOVQ 176(AX), CX
+	MOVQ 80(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 80(AX)
+	MOVQ 152(AX), CX
+	MOVQ 72(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 72(AX)
+	MOVQ 136(AX), CX
+	MOVQ (AX), DX
+	ADDQ CX, DX
+	MOVQ DX, (AX)
+	MOVQ 144(AX), CX
 	MOVQ 16(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 16(AX)
 	JMP  panel1
-
-done3:
-	// As it was.
-	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
-
-// func gemmTN6x64AVX512(task *gemmTask)
-// Requires: AVX, AVX512F
-TEXT ·gemmTN6x64AVX512(SB), NOSPLIT, $8-8
-	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
-	VLDMXCSR 4(SP)
-	MOVQ     task+0(FP), AX
-
-panel1:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
-
-tile2:
-	// The chains start.
-	MOVQ    64(AX), DX
-	VMOVUPS (DX), Z0
-	VMOVUPS 64(DX), Z1
-	VMOVUPS 128(DX), Z2
-	VMOVUPS 192(DX), Z3
-	VMOVAPS Z0, Z4
-	VMOVAPS Z1, Z5
-	VMOVAPS Z2, Z6
-	VMOVAPS Z3, Z7
-	VMOVAPS Z0, Z8
-	VMOVAPS Z1, Z9
-	VMOVAPS Z2, Z10
-	VMOVAPS Z3, Z11
-	VMOVAPS Z0, Z12
-	VMOVAPS Z1, Z13
-	VMOVAPS Z2, Z14
-	VMOVAPS Z3, Z15
-	VMOVAPS Z0, Z16
-	VMOVAPS Z1, Z17
-	VMOVAPS Z2, Z18
-	VMOVAPS Z3, Z19
-	VMOVAPS Z0, Z20
-	VMOVAPS Z1, Z21
-	VMOVAPS Z2, Z22
-	VMOVAPS Z3, Z23
-	MOVQ    96(AX), DX
-	MOVQ    32(AX), BX
-	MOVQ    CX, DI
-	MOVQ    AX, SI
-	CMPQ    BX, $+1
-	JLT     done5
-
-loop4:
-	// A k block.
-	MOVQ (SI), R8
-	MOVQ 8(SI), R9
-	MOVQ R9, R10
-	SHLQ $0x06, R10
-	LEAQ (R8)(R10*1), R11
-	ADDQ R10, R11
-	ADDQ R10, R11
-	CMPQ R9, $+3
-	JLT  done7
-
-loop6:
-	VMOVUPS      (R8), Z24
-	VMOVUPS      (R8)(R10*1), Z25
-	VMOVUPS      (R8)(R10*2), Z26
-	VMOVUPS      (R11), Z27
-	VBROADCASTSS (DI), Z28
-	VFMADD231PS  Z24, Z28, Z0
-	VFMADD231PS  Z25, Z28, Z1
-	VFMADD231PS  Z26, Z28, Z2
-	VFMADD231PS  Z27, Z28, Z3
-	VBROADCASTSS 4(DI), Z28
-	VFMADD231PS  Z24, Z28, Z4
-	VFMADD231PS  Z25, Z28, Z5
-	VFMADD231PS  Z26, Z28, Z6
-	VFMADD231PS  Z27, Z28, Z7
-	VBROADCASTSS 8(DI), Z28
-	VFMADD231PS  Z24, Z28, Z8
-	VFMADD231PS  Z25, Z28, Z9
-	VFMADD231PS  Z26, Z28, Z10
-	VFMADD231PS  Z27, Z28, Z11
-	VBROADCASTSS 12(DI), Z28
-	VFMADD231PS  Z24, Z28, Z12
-	VFMADD231PS  Z25, Z28, Z13
-	VFMADD231PS  Z26, Z28, Z14
-	VFMADD231PS  Z27, Z28, Z15
-	VBROADCASTSS 16(DI), Z28
-	VFMADD231PS  Z24, Z28, Z16
-	VFMADD231PS  Z25, Z28, Z17
-	VFMADD231PS  Z26, Z28, Z18
-	VFMADD231PS  Z27, Z28, Z19
-	VBROADCASTSS 20(DI), Z28
-	VFMADD231PS  Z24, Z28, Z20
-	VFMADD231PS  Z25, Z28, Z21
-	VFMADD231PS  Z26, Z28, Z22
-	VFMADD231PS  Z27, Z28, Z23
-	VMOVUPS      64(R8), Z24
-	VMOVUPS      64(R8)(R10*1), Z25
-	VMOVUPS      64(R8)(R10*2), Z26
-	VMOVUPS      64(R11), Z27
-	VBROADCASTSS (DI)(DX*1), Z28
-	VFMADD231PS  Z24, Z28, Z0
-	VFMADD231PS  Z25, Z28, Z1
-	VFMADD231PS  Z26, Z28, Z2
-	VFMADD231PS  Z27, Z28, Z3
-	VBROADCASTSS 4(DI)(DX*1), Z28
-	VFMADD231PS  Z24, Z28, Z4
-	VFMADD231PS  Z25, Z28, Z5
-	VFMADD231PS  Z26, Z28, Z6
-	VFMADD231PS  Z27, Z28, Z7
-	VBROADCASTSS 8(DI)(DX*1), Z28
-	VFMADD231PS  Z24, Z28, Z8
-	VFMADD231PS  Z25, Z28, Z9
-	VFMADD231PS  Z26, Z28, Z10
-	VFMADD231PS  Z27, Z28, Z11
-	VBROADCASTSS 12(DI)(DX*1), Z28
-	VFMADD231PS  Z24, Z28, Z12
-	VFMADD231PS  Z25, Z28, Z13
-	VFMADD231PS  Z26, Z28, Z14
-	VFMADD231PS  Z27, Z28, Z15
-	VBROADCASTSS 16(DI)(DX*1), Z28
-	VFMADD231PS  Z24, Z28, Z16
-	VFMADD231PS  Z25, Z28, Z17
-	VFMADD231PS  Z26, Z28, Z18
-	VFMADD231PS  Z27, Z28, Z19
-	VBROADCASTSS 20(DI)(DX*1), Z28
-	VFMADD231PS  Z24, Z28, Z20
-	VFMADD231PS  Z25, Z28, Z21
-	VFMADD231PS  Z26, Z28, Z22
-	VFMADD231PS  Z27, Z28, Z23
-	VMOVUPS      128(R8), Z24
-	VMOVUPS      128(R8)(R10*1), Z25
-	VMOVUPS      128(R8)(R10*2), Z26
-	VMOVUPS      128(R11), Z27
-	VBROADCASTSS (DI)(DX*2), Z28
-	VFMADD231PS  Z24, Z28, Z0
-	VFMADD231PS  Z25, Z28, Z1
-	VFMADD231PS  Z26, Z28, Z2
-	VFMADD231PS  Z27, Z28, Z3
-	VBROADCASTSS 4(DI)(DX*2), Z28
-	VFMADD231PS  Z24, Z28, Z4
-	VFMADD231PS  Z25, Z28, Z5
-	VFMADD231PS  Z26, Z28, Z6
-	VFMADD231PS  Z27, Z28, Z7
-	VBROADCASTSS 8(DI)(DX*2), Z28
-	VFMADD231PS  Z24, Z28, Z8
-	VFMADD231PS  Z25, Z28, Z9
-	VFMADD231PS  Z26, Z28, Z10
-	VFMADD231PS  Z27, Z28, Z11
-	VBROADCASTSS 12(DI)(DX*2), Z28
-	VFMADD231PS  Z24, Z28, Z12
-	VFMADD231PS  Z25, Z28, Z13
-	VFMADD231PS  Z26, Z28, Z14
-	VFMADD231PS  Z27, Z28, Z15
-	VBROADCASTSS 16(DI)(DX*2), Z28
-	VFMADD231PS  Z24, Z28, Z16
-	VFMADD231PS  Z25, Z28, Z17
-	VFMADD231PS  Z26, Z28, Z18
-	VFMADD231PS  Z27, Z28, Z19
-	VBROADCASTSS 20(DI)(DX*2), Z28
-	VFMADD231PS  Z24, Z28, Z20
-	VFMADD231PS  Z25, Z28, Z21
-	VFMADD231PS  Z26, Z28, Z22
-	VFMADD231PS  Z27, Z28, Z23
-	ADDQ         DX, DI
-	ADDQ         DX, DI
-	ADDQ         DX, DI
-	ADDQ         $+192, R8
-	ADDQ         $+192, R11
-	ADDQ         $-3, R9
-	CMPQ         R9, $+3
-	JGE          loop6
-
-done7:
-	CMPQ R9, $+1
-	JLT  done9
-
-loop8:
-	VMOVUPS      (R8), Z24
-	VMOVUPS      (R8)(R10*1), Z25
-	VMOVUPS      (R8)(R10*2), Z26
-	VMOVUPS      (R11), Z27
-	VBROADCASTSS (DI), Z28
-	VFMADD231PS  Z24, Z28, Z0
-	VFMADD231PS  Z25, Z28, Z1
-	VFMADD231PS  Z26, Z28, Z2
-	VFMADD231PS  Z27, Z28, Z3
-	VBROADCASTSS 4(DI), Z28
-	VFMADD231PS  Z24, Z28, Z4
-	VFMADD231PS  Z25, Z28, Z5
-	VFMADD231PS  Z26, Z28, Z6
-	VFMADD231PS  Z27, Z28, Z7
-	VBROADCASTSS 8(DI), Z28
-	VFMADD231PS  Z24, Z28, Z8
-	VFMADD231PS  Z25, Z28, Z9
-	VFMADD231PS  Z26, Z28, Z10
-	VFMADD231PS  Z27, Z28, Z11
-	VBROADCASTSS 12(DI), Z28
-	VFMADD231PS  Z24, Z28, Z12
-	VFMADD231PS  Z25, Z28, Z13
-	VFMADD231PS  Z26, Z28, Z14
-	VFMADD231PS  Z27, Z28, Z15
-	VBROADCASTSS 16(DI), Z28
-	VFMADD231PS  Z24, Z28, Z16
-	VFMADD231PS  Z25, Z28, Z17
-	VFMADD231PS  Z26, Z28, Z18
-	VFMADD231PS  Z27, Z28, Z19
-	VBROADCASTSS 20(DI), Z28
-	VFMADD231PS  Z24, Z28, Z20
-	VFMADD231PS  Z25, Z28, Z21
-	VFMADD231PS  Z26, Z28, Z22
-	VFMADD231PS  Z27, Z28, Z23
-	ADDQ         DX, DI
-	ADDQ         $+64, R8
-	ADDQ         $+64, R11
-	ADDQ         $-1, R9
-	CMPQ         R9, $+1
-	JGE          loop8
-
-done9:
-	ADDQ $+16, SI
-	ADDQ $-1, BX
-	CMPQ BX, $+1
-	JGE  loop4
 
 done5:
-	MOVQ 112(AX), DX
-
-	// Add finished chains.
-	MOVQ    72(AX), BX
-	TESTQ   BX, BX
-	JEQ     done10
-	MOVQ    152(AX), BX
-	MOVQ    104(AX), DX
-	VMOVUPS (BX), Z24
-	VADDPS  Z0, Z24, Z0
-	VMOVUPS 64(BX), Z24
-	VADDPS  Z1, Z24, Z1
-	VMOVUPS 128(BX), Z24
-	VADDPS  Z2, Z24, Z2
-	VMOVUPS 192(BX), Z24
-	VADDPS  Z3, Z24, Z3
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z24
-	VADDPS  Z4, Z24, Z4
-	VMOVUPS 64(BX), Z24
-	VADDPS  Z5, Z24, Z5
-	VMOVUPS 128(BX), Z24
-	VADDPS  Z6, Z24, Z6
-	VMOVUPS 192(BX), Z24
-	VADDPS  Z7, Z24, Z7
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z24
-	VADDPS  Z8, Z24, Z8
-	VMOVUPS 64(BX), Z24
-	VADDPS  Z9, Z24, Z9
-	VMOVUPS 128(BX), Z24
-	VADDPS  Z10, Z24, Z10
-	VMOVUPS 192(BX), Z24
-	VADDPS  Z11, Z24, Z11
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z24
-	VADDPS  Z12, Z24, Z12
-	VMOVUPS 64(BX), Z24
-	VADDPS  Z13, Z24, Z13
-	VMOVUPS 128(BX), Z24
-	VADDPS  Z14, Z24, Z14
-	VMOVUPS 192(BX), Z24
-	VADDPS  Z15, Z24, Z15
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z24
-	VADDPS  Z16, Z24, Z16
-	VMOVUPS 64(BX), Z24
-	VADDPS  Z17, Z24, Z17
-	VMOVUPS 128(BX), Z24
-	VADDPS  Z18, Z24, Z18
-	VMOVUPS 192(BX), Z24
-	VADDPS  Z19, Z24, Z19
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z24
-	VADDPS  Z20, Z24, Z20
-	VMOVUPS 64(BX), Z24
-	VADDPS  Z21, Z24, Z21
-	VMOVUPS 128(BX), Z24
-	VADDPS  Z22, Z24, Z22
-	VMOVUPS 192(BX), Z24
-	VADDPS  Z23, Z24, Z23
-	ADDQ    DX, BX
-	MOVQ    BX, 152(AX)
-	MOVQ    112(AX), DX
-
-done10:
-	// Add what C holds.
-	MOVQ    80(AX), BX
-	TESTQ   BX, BX
-	JEQ     done11
-	MOVQ    160(AX), BX
-	VMOVUPS (BX), Z24
-	VADDPS  Z0, Z24, Z0
-	VMOVUPS 64(BX), Z24
-	VADDPS  Z1, Z24, Z1
-	VMOVUPS 128(BX), Z24
-	VADDPS  Z2, Z24, Z2
-	VMOVUPS 192(BX), Z24
-	VADDPS  Z3, Z24, Z3
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z24
-	VADDPS  Z4, Z24, Z4
-	VMOVUPS 64(BX), Z24
-	VADDPS  Z5, Z24, Z5
-	VMOVUPS 128(BX), Z24
-	VADDPS  Z6, Z24, Z6
-	VMOVUPS 192(BX), Z24
-	VADDPS  Z7, Z24, Z7
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z24
-	VADDPS  Z8, Z24, Z8
-	VMOVUPS 64(BX), Z24
-	VADDPS  Z9, Z24, Z9
-	VMOVUPS 128(BX), Z24
-	VADDPS  Z10, Z24, Z10
-	VMOVUPS 192(BX), Z24
-	VADDPS  Z11, Z24, Z11
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z24
-	VADDPS  Z12, Z24, Z12
-	VMOVUPS 64(BX), Z24
-	VADDPS  Z13, Z24, Z13
-	VMOVUPS 128(BX), Z24
-	VADDPS  Z14, Z24, Z14
-	VMOVUPS 192(BX), Z24
-	VADDPS  Z15, Z24, Z15
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z24
-	VADDPS  Z16, Z24, Z16
-	VMOVUPS 64(BX), Z24
-	VADDPS  Z17, Z24, Z17
-	VMOVUPS 128(BX), Z24
-	VADDPS  Z18, Z24, Z18
-	VMOVUPS 192(BX), Z24
-	VADDPS  Z19, Z24, Z19
-	ADDQ    DX, BX
-	VMOVUPS (BX), Z24
-	VADDPS  Z20, Z24, Z20
-	VMOVUPS 64(BX), Z24
-	VADDPS  Z21, Z24, Z21
-	VMOVUPS 128(BX), Z24
-	VADDPS  Z22, Z24, Z22
-	VMOVUPS 192(BX), Z24
-	VADDPS  Z23, Z24, Z23
-	ADDQ    DX, BX
-
-done11:
-	// Store.
-	MOVQ    160(AX), BX
-	VMOVUPS Z0, (BX)
-	VMOVUPS Z1, 64(BX)
-	VMOVUPS Z2, 128(BX)
-	VMOVUPS Z3, 192(BX)
-	ADDQ    DX, BX
-	VMOVUPS Z4, (BX)
-	VMOVUPS Z5, 64(BX)
-	VMOVUPS Z6, 128(BX)
-	VMOVUPS Z7, 192(BX)
-	ADDQ    DX, BX
-	VMOVUPS Z8, (BX)
-	VMOVUPS Z9, 64(BX)
-	VMOVUPS Z10, 128(BX)
-	VMOVUPS Z11, 192(BX)
-	ADDQ    DX, BX
-	VMOVUPS Z12, (BX)
-	VMOVUPS Z13, 64(BX)
-	VMOVUPS Z14, 128(BX)
-	VMOVUPS Z15, 192(BX)
-	ADDQ    DX, BX
-	VMOVUPS Z16, (BX)
-	VMOVUPS Z17, 64(BX)
-	VMOVUPS Z18, 128(BX)
-	VMOVUPS Z19, 192(BX)
-	ADDQ    DX, BX
-	VMOVUPS Z20, (BX)
-	VMOVUPS Z21, 64(BX)
-	VMOVUPS Z22, 128(BX)
-	VMOVUPS Z23, 192(BX)
-	ADDQ    DX, BX
-	MOVQ    BX, 160(AX)
-
-	// To the next tile.
-	ADDQ  $+24, CX
-	MOVQ  168(AX), DX
-	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
-	TESTQ DX, DX
-	JNE   tile2
-	MOVQ  48(AX), CX
-	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
-	TESTQ CX, CX
-	JEQ   done3
-
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
-	MOVQ (AX), DX
-	ADDQ CX, DX
-	MOVQ DX, (AX)
-	MOVQ 16(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 16(AX)
-	JMP  panel1
-
-done3:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)

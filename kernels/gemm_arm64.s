@@ -4,6 +4,205 @@
 
 #include "textflag.h"
 
+// func copyBlocksNEON(dst *float32, src *float32, dstStep int, srcStride int, rows int, blocks int)
+TEXT ·copyBlocksNEON(SB), NOSPLIT, $0-48
+	// Flush subnormals to zero.
+	MRS  FPCR, R0
+	MOVD $16777216, R1
+	ORR  R0, R1, R1
+	MSR  R1, FPCR
+	MOVD blocks+40(FP), R1
+	CMP  $4, R1
+	BLT  done2
+
+loop1:
+	MOVD src+8(FP), R2
+	MOVD dst+0(FP), R3
+	MOVD rows+32(FP), R6
+	MOVD srcStride+24(FP), R7
+	MOVD dstStep+16(FP), R8
+	ADD  R8, R3, R9
+	ADD  R8, R9, R10
+	ADD  R8, R10, R11
+	MOVD R7, R12
+	LSL  $3, R12, R12
+	ADD  R2, R12, R12
+	CMP  $1, R6
+	BLT  done4
+
+loop3:
+	FMOVQ (R2), F0
+	FMOVQ F0, (R3)
+	FMOVQ 16(R2), F0
+	FMOVQ F0, 16(R3)
+	FMOVQ 32(R2), F0
+	FMOVQ F0, 32(R3)
+	FMOVQ 48(R2), F0
+	FMOVQ F0, 48(R3)
+	ADD   $64, R3, R3
+	FMOVQ 64(R2), F0
+	FMOVQ F0, (R9)
+	FMOVQ 80(R2), F0
+	FMOVQ F0, 16(R9)
+	FMOVQ 96(R2), F0
+	FMOVQ F0, 32(R9)
+	FMOVQ 112(R2), F0
+	FMOVQ F0, 48(R9)
+	ADD   $64, R9, R9
+	FMOVQ 128(R2), F0
+	FMOVQ F0, (R10)
+	FMOVQ 144(R2), F0
+	FMOVQ F0, 16(R10)
+	FMOVQ 160(R2), F0
+	FMOVQ F0, 32(R10)
+	FMOVQ 176(R2), F0
+	FMOVQ F0, 48(R10)
+	ADD   $64, R10, R10
+	FMOVQ 192(R2), F0
+	FMOVQ F0, (R11)
+	FMOVQ 208(R2), F0
+	FMOVQ F0, 16(R11)
+	FMOVQ 224(R2), F0
+	FMOVQ F0, 32(R11)
+	FMOVQ 240(R2), F0
+	FMOVQ F0, 48(R11)
+	ADD   $64, R11, R11
+	ADD   R7, R2, R2
+	ADD   $-1, R6, R6
+	CMP   $1, R6
+	BGE   loop3
+
+done4:
+	MOVD src+8(FP), R2
+	ADD  $256, R2, R2
+	MOVD R2, src+8(FP)
+	MOVD dst+0(FP), R3
+	ADD  R8, R3, R3
+	ADD  R8, R3, R3
+	ADD  R8, R3, R3
+	ADD  R8, R3, R3
+	MOVD R3, dst+0(FP)
+	ADD  $-4, R1, R1
+	CMP  $4, R1
+	BGE  loop1
+
+done2:
+	CMP $1, R1
+	BLT done6
+
+loop5:
+	MOVD src+8(FP), R2
+	MOVD dst+0(FP), R3
+	MOVD rows+32(FP), R6
+	MOVD srcStride+24(FP), R7
+	MOVD dstStep+16(FP), R8
+	MOVD R7, R9
+	LSL  $3, R9, R9
+	ADD  R2, R9, R9
+	CMP  $1, R6
+	BLT  done8
+
+loop7:
+	FMOVQ (R2), F0
+	FMOVQ F0, (R3)
+	FMOVQ 16(R2), F0
+	FMOVQ F0, 16(R3)
+	FMOVQ 32(R2), F0
+	FMOVQ F0, 32(R3)
+	FMOVQ 48(R2), F0
+	FMOVQ F0, 48(R3)
+	ADD   $64, R3, R3
+	ADD   R7, R2, R2
+	ADD   $-1, R6, R6
+	CMP   $1, R6
+	BGE   loop7
+
+done8:
+	MOVD src+8(FP), R2
+	ADD  $64, R2, R2
+	MOVD R2, src+8(FP)
+	MOVD dst+0(FP), R3
+	ADD  R8, R3, R3
+	MOVD R3, dst+0(FP)
+	ADD  $-1, R1, R1
+	CMP  $1, R1
+	BGE  loop5
+
+done6:
+	// As it was.
+	MSR R0, FPCR
+	RET
+
+// func transposeNEON(dst *float32, src *float32, dstStride int, srcStride int, rows int, cols int)
+TEXT ·transposeNEON(SB), NOSPLIT, $0-48
+	// Flush subnormals to zero.
+	MRS  FPCR, R0
+	MOVD $16777216, R1
+	ORR  R0, R1, R1
+	MSR  R1, FPCR
+	MOVD rows+32(FP), R1
+	MOVD srcStride+24(FP), R2
+	MOVD dstStride+16(FP), R3
+	CMP  $4, R1
+	BLT  done2
+
+loop1:
+	MOVD src+8(FP), R6
+	MOVD dst+0(FP), R7
+	MOVD cols+40(FP), R8
+	CMP  $4, R8
+	BLT  done4
+
+loop3:
+	MOVD  R6, R9
+	FMOVQ (R9), F0
+	ADD   R2, R9, R9
+	FMOVQ (R9), F1
+	ADD   R2, R9, R9
+	FMOVQ (R9), F2
+	ADD   R2, R9, R9
+	FMOVQ (R9), F3
+	ADD   R2, R9, R9
+	VTRN1 V1.S4, V0.S4, V4.S4
+	VTRN2 V1.S4, V0.S4, V0.S4
+	VTRN1 V3.S4, V2.S4, V1.S4
+	VTRN2 V3.S4, V2.S4, V2.S4
+	VZIP1 V1.D2, V4.D2, V3.D2
+	VZIP1 V2.D2, V0.D2, V5.D2
+	VZIP2 V1.D2, V4.D2, V1.D2
+	VZIP2 V2.D2, V0.D2, V0.D2
+	FMOVQ F3, (R7)
+	ADD   R3, R7, R7
+	FMOVQ F5, (R7)
+	ADD   R3, R7, R7
+	FMOVQ F1, (R7)
+	ADD   R3, R7, R7
+	FMOVQ F0, (R7)
+	ADD   R3, R7, R7
+	ADD   $16, R6, R6
+	ADD   $-4, R8, R8
+	CMP   $4, R8
+	BGE   loop3
+
+done4:
+	MOVD src+8(FP), R6
+	ADD  R2, R6, R6
+	ADD  R2, R6, R6
+	ADD  R2, R6, R6
+	ADD  R2, R6, R6
+	MOVD R6, src+8(FP)
+	MOVD dst+0(FP), R6
+	ADD  $16, R6, R6
+	MOVD R6, dst+0(FP)
+	ADD  $-4, R1, R1
+	CMP  $4, R1
+	BGE  loop1
+
+done2:
+	// As it was.
+	MSR R0, FPCR
+	RET
+
 // func gemm1x16NEON(task *gemmTask)
 TEXT ·gemm1x16NEON(SB), NOSPLIT, $0-8
 	// Flush subnormals to zero.
@@ -14,38 +213,42 @@ TEXT ·gemm1x16NEON(SB), NOSPLIT, $0-8
 	MOVD task+0(FP), R1
 
 panel1:
-	MOVD 88(R1), R2
-	MOVD R2, 160(R1)
-	MOVD 72(R1), R2
-	MOVD R2, 152(R1)
-	MOVD 40(R1), R2
-	MOVD R2, 168(R1)
-	MOVD 56(R1), R2
+	MOVD 48(R1), R2
+	MOVD R2, 208(R1)
 
-tile2:
+group2:
+	MOVD 96(R1), R2
+	MOVD R2, 192(R1)
+	MOVD 80(R1), R2
+	MOVD R2, 184(R1)
+	MOVD 40(R1), R2
+	MOVD R2, 200(R1)
+	MOVD 64(R1), R2
+
+tile3:
 	// The chains start.
-	MOVD  64(R1), R3
+	MOVD  72(R1), R3
 	FMOVQ (R3), F0
 	FMOVQ 16(R3), F1
 	FMOVQ 32(R3), F2
 	FMOVQ 48(R3), F3
-	MOVD  96(R1), R3
+	MOVD  112(R1), R3
 	MOVD  32(R1), R6
 	MOVD  R2, R8
 	MOVD  R1, R7
 	CMP   $1, R6
-	BLT   done5
+	BLT   done7
 
-loop4:
+loop6:
 	// A k block.
 	MOVD (R7), R9
 	MOVD 8(R7), R10
 	MOVD R10, R11
 	LSL  $6, R11, R11
 	CMP  $4, R10
-	BLT  done7
+	BLT  done9
 
-loop6:
+loop8:
 	FMOVQ (R8), F4
 	FLDPQ (R9), (F5, F6)
 	WORD  $0x4f8410a0 // FMLA V0.4S, V5.4S, V4.S[0]
@@ -75,13 +278,13 @@ loop6:
 	ADD   $256, R9, R9
 	ADD   $-4, R10, R10
 	CMP   $4, R10
-	BGE   loop6
+	BGE   loop8
 
-done7:
+done9:
 	CMP $1, R10
-	BLT done9
+	BLT done11
 
-loop8:
+loop10:
 	FMOVS (R8), F4
 	FLDPQ (R9), (F5, F6)
 	WORD  $0x4f8410a0 // FMLA V0.4S, V5.4S, V4.S[0]
@@ -93,41 +296,41 @@ loop8:
 	ADD   $64, R9, R9
 	ADD   $-1, R10, R10
 	CMP   $1, R10
-	BGE   loop8
+	BGE   loop10
 
-done9:
+done11:
 	ADD $16, R7, R7
 	ADD $-1, R6, R6
 	CMP $1, R6
-	BGE loop4
+	BGE loop6
 
-done5:
-	MOVD 112(R1), R6
+done7:
+	MOVD 128(R1), R6
 
 	// Add finished chains.
-	MOVD  72(R1), R7
-	CMP   $0, R7
-	BEQ   done10
-	MOVD  152(R1), R7
-	MOVD  104(R1), R6
-	FMOVQ (R7), F4
-	WORD  $0x4e20d480 // FADD V0.4S, V4.4S, V0.4S
-	FMOVQ 16(R7), F4
-	WORD  $0x4e21d481 // FADD V1.4S, V4.4S, V1.4S
-	FMOVQ 32(R7), F4
-	WORD  $0x4e22d482 // FADD V2.4S, V4.4S, V2.4S
-	FMOVQ 48(R7), F4
-	WORD  $0x4e23d483 // FADD V3.4S, V4.4S, V3.4S
-	ADD   R6, R7, R7
-	MOVD  R7, 152(R1)
-	MOVD  112(R1), R6
-
-done10:
-	// Add what C holds.
 	MOVD  80(R1), R7
 	CMP   $0, R7
-	BEQ   done11
-	MOVD  160(R1), R7
+	BEQ   done12
+	MOVD  184(R1), R7
+	MOVD  120(R1), R6
+	FMOVQ (R7), F4
+	WORD  $0x4e20d480 // FADD V0.4S, V4.4S, V0.4S
+	FMOVQ 16(R7), F4
+	WORD  $0x4e21d481 // FADD V1.4S, V4.4S, V1.4S
+	FMOVQ 32(R7), F4
+	WORD  $0x4e22d482 // FADD V2.4S, V4.4S, V2.4S
+	FMOVQ 48(R7), F4
+	WORD  $0x4e23d483 // FADD V3.4S, V4.4S, V3.4S
+	ADD   R6, R7, R7
+	MOVD  R7, 184(R1)
+	MOVD  128(R1), R6
+
+done12:
+	// Add what C holds.
+	MOVD  88(R1), R7
+	CMP   $0, R7
+	BEQ   done13
+	MOVD  192(R1), R7
 	FMOVQ (R7), F4
 	WORD  $0x4e20d480 // FADD V0.4S, V4.4S, V0.4S
 	FMOVQ 16(R7), F4
@@ -138,200 +341,83 @@ done10:
 	WORD  $0x4e23d483 // FADD V3.4S, V4.4S, V3.4S
 	ADD   R6, R7, R7
 
-done11:
+done13:
 	// Store.
-	MOVD  160(R1), R7
+	MOVD  192(R1), R7
 	FMOVQ F0, (R7)
 	FMOVQ F1, 16(R7)
 	FMOVQ F2, 32(R7)
 	FMOVQ F3, 48(R7)
 	ADD   R6, R7, R7
-	MOVD  R7, 160(R1)
+	MOVD  R7, 192(R1)
 
 	// To the next tile.
 	ADD  R3, R2, R2
-	MOVD 168(R1), R3
+	MOVD 200(R1), R3
 	ADD  $-1, R3, R3
-	MOVD R3, 168(R1)
+	MOVD R3, 200(R1)
 	CMP  $0, R3
-	BNE  tile2
-	MOVD 48(R1), R2
+	BNE  tile3
+	MOVD 208(R1), R2
 	ADD  $-1, R2, R2
-	MOVD R2, 48(R1)
+	MOVD R2, 208(R1)
 	CMP  $0, R2
-	BEQ  done3
+	BEQ  next4
 
-	// To the next panel.
-	MOVD 144(R1), R2
-	MOVD 88(R1), R3
+	// To the next blocks of columns.
+	MOVD 96(R1), R2
+	ADD  $64, R2, R2
+	MOVD R2, 96(R1)
+	MOVD 72(R1), R2
+	ADD  $64, R2, R2
+	MOVD R2, 72(R1)
+	MOVD 168(R1), R2
+	MOVD 80(R1), R3
 	ADD  R2, R3, R3
-	MOVD R3, 88(R1)
-	MOVD 136(R1), R2
-	MOVD 72(R1), R3
-	ADD  R2, R3, R3
-	MOVD R3, 72(R1)
-	MOVD 128(R1), R2
-	MOVD 64(R1), R3
-	ADD  R2, R3, R3
-	MOVD R3, 64(R1)
-	MOVD 120(R1), R2
+	MOVD R3, 80(R1)
+	MOVD 8(R1), R2
+	LSL  $6, R2, R2
 	MOVD (R1), R3
 	ADD  R2, R3, R3
 	MOVD R3, (R1)
+	MOVD 24(R1), R2
+	LSL  $6, R2, R2
+	MOVD 16(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 16(R1)
+	JMP  group2
+
+next4:
+	MOVD 56(R1), R2
+	ADD  $-1, R2, R2
+	MOVD R2, 56(R1)
+	CMP  $0, R2
+	BEQ  done5
+
+	// To the next panel.
+	MOVD 160(R1), R2
+	MOVD 96(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 96(R1)
+	MOVD 176(R1), R2
+	MOVD 80(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 80(R1)
+	MOVD 152(R1), R2
+	MOVD 72(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 72(R1)
+	MOVD 136(R1), R2
+	MOVD (R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, (R1)
+	MOVD 144(R1), R2
 	MOVD 16(R1), R3
 	ADD  R2, R3, R3
 	MOVD R3, 16(R1)
 	JMP  panel1
-
-done3:
-	// As it was.
-	MSR R0, FPCR
-	RET
-
-// func gemmTN1x16NEON(task *gemmTask)
-TEXT ·gemmTN1x16NEON(SB), NOSPLIT, $0-8
-	// Flush subnormals to zero.
-	MRS  FPCR, R0
-	MOVD $16777216, R1
-	ORR  R0, R1, R1
-	MSR  R1, FPCR
-	MOVD task+0(FP), R1
-
-panel1:
-	MOVD 88(R1), R2
-	MOVD R2, 160(R1)
-	MOVD 72(R1), R2
-	MOVD R2, 152(R1)
-	MOVD 40(R1), R2
-	MOVD R2, 168(R1)
-	MOVD 56(R1), R2
-
-tile2:
-	// The chains start.
-	MOVD  64(R1), R3
-	FMOVQ (R3), F0
-	FMOVQ 16(R3), F1
-	FMOVQ 32(R3), F2
-	FMOVQ 48(R3), F3
-	MOVD  96(R1), R3
-	MOVD  32(R1), R6
-	MOVD  R2, R8
-	MOVD  R1, R7
-	CMP   $1, R6
-	BLT   done5
-
-loop4:
-	// A k block.
-	MOVD (R7), R9
-	MOVD 8(R7), R10
-	MOVD R10, R11
-	LSL  $6, R11, R11
-	CMP  $1, R10
-	BLT  done7
-
-loop6:
-	FMOVS (R8), F4
-	FLDPQ (R9), (F5, F6)
-	WORD  $0x4f8410a0 // FMLA V0.4S, V5.4S, V4.S[0]
-	WORD  $0x4f8410c1 // FMLA V1.4S, V6.4S, V4.S[0]
-	FLDPQ 32(R9), (F5, F6)
-	WORD  $0x4f8410a2 // FMLA V2.4S, V5.4S, V4.S[0]
-	WORD  $0x4f8410c3 // FMLA V3.4S, V6.4S, V4.S[0]
-	ADD   R3, R8, R8
-	ADD   $64, R9, R9
-	ADD   $-1, R10, R10
-	CMP   $1, R10
-	BGE   loop6
-
-done7:
-	ADD $16, R7, R7
-	ADD $-1, R6, R6
-	CMP $1, R6
-	BGE loop4
 
 done5:
-	MOVD 112(R1), R3
-
-	// Add finished chains.
-	MOVD  72(R1), R6
-	CMP   $0, R6
-	BEQ   done8
-	MOVD  152(R1), R6
-	MOVD  104(R1), R3
-	FMOVQ (R6), F4
-	WORD  $0x4e20d480 // FADD V0.4S, V4.4S, V0.4S
-	FMOVQ 16(R6), F4
-	WORD  $0x4e21d481 // FADD V1.4S, V4.4S, V1.4S
-	FMOVQ 32(R6), F4
-	WORD  $0x4e22d482 // FADD V2.4S, V4.4S, V2.4S
-	FMOVQ 48(R6), F4
-	WORD  $0x4e23d483 // FADD V3.4S, V4.4S, V3.4S
-	ADD   R3, R6, R6
-	MOVD  R6, 152(R1)
-	MOVD  112(R1), R3
-
-done8:
-	// Add what C holds.
-	MOVD  80(R1), R6
-	CMP   $0, R6
-	BEQ   done9
-	MOVD  160(R1), R6
-	FMOVQ (R6), F4
-	WORD  $0x4e20d480 // FADD V0.4S, V4.4S, V0.4S
-	FMOVQ 16(R6), F4
-	WORD  $0x4e21d481 // FADD V1.4S, V4.4S, V1.4S
-	FMOVQ 32(R6), F4
-	WORD  $0x4e22d482 // FADD V2.4S, V4.4S, V2.4S
-	FMOVQ 48(R6), F4
-	WORD  $0x4e23d483 // FADD V3.4S, V4.4S, V3.4S
-	ADD   R3, R6, R6
-
-done9:
-	// Store.
-	MOVD  160(R1), R6
-	FMOVQ F0, (R6)
-	FMOVQ F1, 16(R6)
-	FMOVQ F2, 32(R6)
-	FMOVQ F3, 48(R6)
-	ADD   R3, R6, R6
-	MOVD  R6, 160(R1)
-
-	// To the next tile.
-	ADD  $4, R2, R2
-	MOVD 168(R1), R3
-	ADD  $-1, R3, R3
-	MOVD R3, 168(R1)
-	CMP  $0, R3
-	BNE  tile2
-	MOVD 48(R1), R2
-	ADD  $-1, R2, R2
-	MOVD R2, 48(R1)
-	CMP  $0, R2
-	BEQ  done3
-
-	// To the next panel.
-	MOVD 144(R1), R2
-	MOVD 88(R1), R3
-	ADD  R2, R3, R3
-	MOVD R3, 88(R1)
-	MOVD 136(R1), R2
-	MOVD 72(R1), R3
-	ADD  R2, R3, R3
-	MOVD R3, 72(R1)
-	MOVD 128(R1), R2
-	MOVD 64(R1), R3
-	ADD  R2, R3, R3
-	MOVD R3, 64(R1)
-	MOVD 120(R1), R2
-	MOVD (R1), R3
-	ADD  R2, R3, R3
-	MOVD R3, (R1)
-	MOVD 16(R1), R3
-	ADD  R2, R3, R3
-	MOVD R3, 16(R1)
-	JMP  panel1
-
-done3:
 	// As it was.
 	MSR R0, FPCR
 	RET
@@ -346,17 +432,21 @@ TEXT ·gemm1x32NEON(SB), NOSPLIT, $0-8
 	MOVD task+0(FP), R1
 
 panel1:
-	MOVD 88(R1), R2
-	MOVD R2, 160(R1)
-	MOVD 72(R1), R2
-	MOVD R2, 152(R1)
-	MOVD 40(R1), R2
-	MOVD R2, 168(R1)
-	MOVD 56(R1), R2
+	MOVD 48(R1), R2
+	MOVD R2, 208(R1)
 
-tile2:
+group2:
+	MOVD 96(R1), R2
+	MOVD R2, 192(R1)
+	MOVD 80(R1), R2
+	MOVD R2, 184(R1)
+	MOVD 40(R1), R2
+	MOVD R2, 200(R1)
+	MOVD 64(R1), R2
+
+tile3:
 	// The chains start.
-	MOVD  64(R1), R3
+	MOVD  72(R1), R3
 	FMOVQ (R3), F0
 	FMOVQ 16(R3), F1
 	FMOVQ 32(R3), F2
@@ -365,14 +455,14 @@ tile2:
 	FMOVQ 80(R3), F5
 	FMOVQ 96(R3), F6
 	FMOVQ 112(R3), F7
-	MOVD  96(R1), R3
+	MOVD  112(R1), R3
 	MOVD  32(R1), R6
 	MOVD  R2, R8
 	MOVD  R1, R7
 	CMP   $1, R6
-	BLT   done5
+	BLT   done7
 
-loop4:
+loop6:
 	// A k block.
 	MOVD (R7), R9
 	MOVD 8(R7), R10
@@ -380,9 +470,9 @@ loop4:
 	LSL  $6, R11, R11
 	ADD  R11, R9, R11
 	CMP  $4, R10
-	BLT  done7
+	BLT  done9
 
-loop6:
+loop8:
 	FMOVQ (R8), F8
 	FLDPQ (R9), (F9, F10)
 	WORD  $0x4f881120 // FMLA V0.4S, V9.4S, V8.S[0]
@@ -437,13 +527,13 @@ loop6:
 	ADD   $256, R11, R11
 	ADD   $-4, R10, R10
 	CMP   $4, R10
-	BGE   loop6
+	BGE   loop8
 
-done7:
+done9:
 	CMP $1, R10
-	BLT done9
+	BLT done11
 
-loop8:
+loop10:
 	FMOVS (R8), F8
 	FLDPQ (R9), (F9, F10)
 	WORD  $0x4f881120 // FMLA V0.4S, V9.4S, V8.S[0]
@@ -462,49 +552,49 @@ loop8:
 	ADD   $64, R11, R11
 	ADD   $-1, R10, R10
 	CMP   $1, R10
-	BGE   loop8
+	BGE   loop10
 
-done9:
+done11:
 	ADD $16, R7, R7
 	ADD $-1, R6, R6
 	CMP $1, R6
-	BGE loop4
+	BGE loop6
 
-done5:
-	MOVD 112(R1), R6
+done7:
+	MOVD 128(R1), R6
 
 	// Add finished chains.
-	MOVD  72(R1), R7
-	CMP   $0, R7
-	BEQ   done10
-	MOVD  152(R1), R7
-	MOVD  104(R1), R6
-	FMOVQ (R7), F8
-	WORD  $0x4e20d500 // FADD V0.4S, V8.4S, V0.4S
-	FMOVQ 16(R7), F8
-	WORD  $0x4e21d501 // FADD V1.4S, V8.4S, V1.4S
-	FMOVQ 32(R7), F8
-	WORD  $0x4e22d502 // FADD V2.4S, V8.4S, V2.4S
-	FMOVQ 48(R7), F8
-	WORD  $0x4e23d503 // FADD V3.4S, V8.4S, V3.4S
-	FMOVQ 64(R7), F8
-	WORD  $0x4e24d504 // FADD V4.4S, V8.4S, V4.4S
-	FMOVQ 80(R7), F8
-	WORD  $0x4e25d505 // FADD V5.4S, V8.4S, V5.4S
-	FMOVQ 96(R7), F8
-	WORD  $0x4e26d506 // FADD V6.4S, V8.4S, V6.4S
-	FMOVQ 112(R7), F8
-	WORD  $0x4e27d507 // FADD V7.4S, V8.4S, V7.4S
-	ADD   R6, R7, R7
-	MOVD  R7, 152(R1)
-	MOVD  112(R1), R6
-
-done10:
-	// Add what C holds.
 	MOVD  80(R1), R7
 	CMP   $0, R7
-	BEQ   done11
-	MOVD  160(R1), R7
+	BEQ   done12
+	MOVD  184(R1), R7
+	MOVD  120(R1), R6
+	FMOVQ (R7), F8
+	WORD  $0x4e20d500 // FADD V0.4S, V8.4S, V0.4S
+	FMOVQ 16(R7), F8
+	WORD  $0x4e21d501 // FADD V1.4S, V8.4S, V1.4S
+	FMOVQ 32(R7), F8
+	WORD  $0x4e22d502 // FADD V2.4S, V8.4S, V2.4S
+	FMOVQ 48(R7), F8
+	WORD  $0x4e23d503 // FADD V3.4S, V8.4S, V3.4S
+	FMOVQ 64(R7), F8
+	WORD  $0x4e24d504 // FADD V4.4S, V8.4S, V4.4S
+	FMOVQ 80(R7), F8
+	WORD  $0x4e25d505 // FADD V5.4S, V8.4S, V5.4S
+	FMOVQ 96(R7), F8
+	WORD  $0x4e26d506 // FADD V6.4S, V8.4S, V6.4S
+	FMOVQ 112(R7), F8
+	WORD  $0x4e27d507 // FADD V7.4S, V8.4S, V7.4S
+	ADD   R6, R7, R7
+	MOVD  R7, 184(R1)
+	MOVD  128(R1), R6
+
+done12:
+	// Add what C holds.
+	MOVD  88(R1), R7
+	CMP   $0, R7
+	BEQ   done13
+	MOVD  192(R1), R7
 	FMOVQ (R7), F8
 	WORD  $0x4e20d500 // FADD V0.4S, V8.4S, V0.4S
 	FMOVQ 16(R7), F8
@@ -523,9 +613,9 @@ done10:
 	WORD  $0x4e27d507 // FADD V7.4S, V8.4S, V7.4S
 	ADD   R6, R7, R7
 
-done11:
+done13:
 	// Store.
-	MOVD  160(R1), R7
+	MOVD  192(R1), R7
 	FMOVQ F0, (R7)
 	FMOVQ F1, 16(R7)
 	FMOVQ F2, 32(R7)
@@ -535,224 +625,81 @@ done11:
 	FMOVQ F6, 96(R7)
 	FMOVQ F7, 112(R7)
 	ADD   R6, R7, R7
-	MOVD  R7, 160(R1)
+	MOVD  R7, 192(R1)
 
 	// To the next tile.
 	ADD  R3, R2, R2
-	MOVD 168(R1), R3
+	MOVD 200(R1), R3
 	ADD  $-1, R3, R3
-	MOVD R3, 168(R1)
+	MOVD R3, 200(R1)
 	CMP  $0, R3
-	BNE  tile2
-	MOVD 48(R1), R2
+	BNE  tile3
+	MOVD 208(R1), R2
 	ADD  $-1, R2, R2
-	MOVD R2, 48(R1)
+	MOVD R2, 208(R1)
 	CMP  $0, R2
-	BEQ  done3
+	BEQ  next4
 
-	// To the next panel.
-	MOVD 144(R1), R2
-	MOVD 88(R1), R3
+	// To the next blocks of columns.
+	MOVD 96(R1), R2
+	ADD  $128, R2, R2
+	MOVD R2, 96(R1)
+	MOVD 72(R1), R2
+	ADD  $128, R2, R2
+	MOVD R2, 72(R1)
+	MOVD 168(R1), R2
+	MOVD 80(R1), R3
 	ADD  R2, R3, R3
-	MOVD R3, 88(R1)
-	MOVD 136(R1), R2
-	MOVD 72(R1), R3
-	ADD  R2, R3, R3
-	MOVD R3, 72(R1)
-	MOVD 128(R1), R2
-	MOVD 64(R1), R3
-	ADD  R2, R3, R3
-	MOVD R3, 64(R1)
-	MOVD 120(R1), R2
+	MOVD R3, 80(R1)
+	MOVD 8(R1), R2
+	LSL  $6, R2, R2
 	MOVD (R1), R3
 	ADD  R2, R3, R3
 	MOVD R3, (R1)
+	MOVD (R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, (R1)
+	MOVD 24(R1), R2
+	LSL  $6, R2, R2
+	MOVD 16(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 16(R1)
+	MOVD 16(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 16(R1)
+	JMP  group2
+
+next4:
+	MOVD 56(R1), R2
+	ADD  $-1, R2, R2
+	MOVD R2, 56(R1)
+	CMP  $0, R2
+	BEQ  done5
+
+	// To the next panel.
+	MOVD 160(R1), R2
+	MOVD 96(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 96(R1)
+	MOVD 176(R1), R2
+	MOVD 80(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 80(R1)
+	MOVD 152(R1), R2
+	MOVD 72(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 72(R1)
+	MOVD 136(R1), R2
+	MOVD (R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, (R1)
+	MOVD 144(R1), R2
 	MOVD 16(R1), R3
 	ADD  R2, R3, R3
 	MOVD R3, 16(R1)
 	JMP  panel1
-
-done3:
-	// As it was.
-	MSR R0, FPCR
-	RET
-
-// func gemmTN1x32NEON(task *gemmTask)
-TEXT ·gemmTN1x32NEON(SB), NOSPLIT, $0-8
-	// Flush subnormals to zero.
-	MRS  FPCR, R0
-	MOVD $16777216, R1
-	ORR  R0, R1, R1
-	MSR  R1, FPCR
-	MOVD task+0(FP), R1
-
-panel1:
-	MOVD 88(R1), R2
-	MOVD R2, 160(R1)
-	MOVD 72(R1), R2
-	MOVD R2, 152(R1)
-	MOVD 40(R1), R2
-	MOVD R2, 168(R1)
-	MOVD 56(R1), R2
-
-tile2:
-	// The chains start.
-	MOVD  64(R1), R3
-	FMOVQ (R3), F0
-	FMOVQ 16(R3), F1
-	FMOVQ 32(R3), F2
-	FMOVQ 48(R3), F3
-	FMOVQ 64(R3), F4
-	FMOVQ 80(R3), F5
-	FMOVQ 96(R3), F6
-	FMOVQ 112(R3), F7
-	MOVD  96(R1), R3
-	MOVD  32(R1), R6
-	MOVD  R2, R8
-	MOVD  R1, R7
-	CMP   $1, R6
-	BLT   done5
-
-loop4:
-	// A k block.
-	MOVD (R7), R9
-	MOVD 8(R7), R10
-	MOVD R10, R11
-	LSL  $6, R11, R11
-	ADD  R11, R9, R11
-	CMP  $1, R10
-	BLT  done7
-
-loop6:
-	FMOVS (R8), F8
-	FLDPQ (R9), (F9, F10)
-	WORD  $0x4f881120 // FMLA V0.4S, V9.4S, V8.S[0]
-	WORD  $0x4f881141 // FMLA V1.4S, V10.4S, V8.S[0]
-	FLDPQ 32(R9), (F9, F10)
-	WORD  $0x4f881122 // FMLA V2.4S, V9.4S, V8.S[0]
-	WORD  $0x4f881143 // FMLA V3.4S, V10.4S, V8.S[0]
-	FLDPQ (R11), (F9, F10)
-	WORD  $0x4f881124 // FMLA V4.4S, V9.4S, V8.S[0]
-	WORD  $0x4f881145 // FMLA V5.4S, V10.4S, V8.S[0]
-	FLDPQ 32(R11), (F9, F10)
-	WORD  $0x4f881126 // FMLA V6.4S, V9.4S, V8.S[0]
-	WORD  $0x4f881147 // FMLA V7.4S, V10.4S, V8.S[0]
-	ADD   R3, R8, R8
-	ADD   $64, R9, R9
-	ADD   $64, R11, R11
-	ADD   $-1, R10, R10
-	CMP   $1, R10
-	BGE   loop6
-
-done7:
-	ADD $16, R7, R7
-	ADD $-1, R6, R6
-	CMP $1, R6
-	BGE loop4
 
 done5:
-	MOVD 112(R1), R3
-
-	// Add finished chains.
-	MOVD  72(R1), R6
-	CMP   $0, R6
-	BEQ   done8
-	MOVD  152(R1), R6
-	MOVD  104(R1), R3
-	FMOVQ (R6), F8
-	WORD  $0x4e20d500 // FADD V0.4S, V8.4S, V0.4S
-	FMOVQ 16(R6), F8
-	WORD  $0x4e21d501 // FADD V1.4S, V8.4S, V1.4S
-	FMOVQ 32(R6), F8
-	WORD  $0x4e22d502 // FADD V2.4S, V8.4S, V2.4S
-	FMOVQ 48(R6), F8
-	WORD  $0x4e23d503 // FADD V3.4S, V8.4S, V3.4S
-	FMOVQ 64(R6), F8
-	WORD  $0x4e24d504 // FADD V4.4S, V8.4S, V4.4S
-	FMOVQ 80(R6), F8
-	WORD  $0x4e25d505 // FADD V5.4S, V8.4S, V5.4S
-	FMOVQ 96(R6), F8
-	WORD  $0x4e26d506 // FADD V6.4S, V8.4S, V6.4S
-	FMOVQ 112(R6), F8
-	WORD  $0x4e27d507 // FADD V7.4S, V8.4S, V7.4S
-	ADD   R3, R6, R6
-	MOVD  R6, 152(R1)
-	MOVD  112(R1), R3
-
-done8:
-	// Add what C holds.
-	MOVD  80(R1), R6
-	CMP   $0, R6
-	BEQ   done9
-	MOVD  160(R1), R6
-	FMOVQ (R6), F8
-	WORD  $0x4e20d500 // FADD V0.4S, V8.4S, V0.4S
-	FMOVQ 16(R6), F8
-	WORD  $0x4e21d501 // FADD V1.4S, V8.4S, V1.4S
-	FMOVQ 32(R6), F8
-	WORD  $0x4e22d502 // FADD V2.4S, V8.4S, V2.4S
-	FMOVQ 48(R6), F8
-	WORD  $0x4e23d503 // FADD V3.4S, V8.4S, V3.4S
-	FMOVQ 64(R6), F8
-	WORD  $0x4e24d504 // FADD V4.4S, V8.4S, V4.4S
-	FMOVQ 80(R6), F8
-	WORD  $0x4e25d505 // FADD V5.4S, V8.4S, V5.4S
-	FMOVQ 96(R6), F8
-	WORD  $0x4e26d506 // FADD V6.4S, V8.4S, V6.4S
-	FMOVQ 112(R6), F8
-	WORD  $0x4e27d507 // FADD V7.4S, V8.4S, V7.4S
-	ADD   R3, R6, R6
-
-done9:
-	// Store.
-	MOVD  160(R1), R6
-	FMOVQ F0, (R6)
-	FMOVQ F1, 16(R6)
-	FMOVQ F2, 32(R6)
-	FMOVQ F3, 48(R6)
-	FMOVQ F4, 64(R6)
-	FMOVQ F5, 80(R6)
-	FMOVQ F6, 96(R6)
-	FMOVQ F7, 112(R6)
-	ADD   R3, R6, R6
-	MOVD  R6, 160(R1)
-
-	// To the next tile.
-	ADD  $4, R2, R2
-	MOVD 168(R1), R3
-	ADD  $-1, R3, R3
-	MOVD R3, 168(R1)
-	CMP  $0, R3
-	BNE  tile2
-	MOVD 48(R1), R2
-	ADD  $-1, R2, R2
-	MOVD R2, 48(R1)
-	CMP  $0, R2
-	BEQ  done3
-
-	// To the next panel.
-	MOVD 144(R1), R2
-	MOVD 88(R1), R3
-	ADD  R2, R3, R3
-	MOVD R3, 88(R1)
-	MOVD 136(R1), R2
-	MOVD 72(R1), R3
-	ADD  R2, R3, R3
-	MOVD R3, 72(R1)
-	MOVD 128(R1), R2
-	MOVD 64(R1), R3
-	ADD  R2, R3, R3
-	MOVD R3, 64(R1)
-	MOVD 120(R1), R2
-	MOVD (R1), R3
-	ADD  R2, R3, R3
-	MOVD R3, (R1)
-	MOVD 16(R1), R3
-	ADD  R2, R3, R3
-	MOVD R3, 16(R1)
-	JMP  panel1
-
-done3:
 	// As it was.
 	MSR R0, FPCR
 	RET
@@ -767,17 +714,21 @@ TEXT ·gemm1x48NEON(SB), NOSPLIT, $0-8
 	MOVD task+0(FP), R1
 
 panel1:
-	MOVD 88(R1), R2
-	MOVD R2, 160(R1)
-	MOVD 72(R1), R2
-	MOVD R2, 152(R1)
-	MOVD 40(R1), R2
-	MOVD R2, 168(R1)
-	MOVD 56(R1), R2
+	MOVD 48(R1), R2
+	MOVD R2, 208(R1)
 
-tile2:
+group2:
+	MOVD 96(R1), R2
+	MOVD R2, 192(R1)
+	MOVD 80(R1), R2
+	MOVD R2, 184(R1)
+	MOVD 40(R1), R2
+	MOVD R2, 200(R1)
+	MOVD 64(R1), R2
+
+tile3:
 	// The chains start.
-	MOVD  64(R1), R3
+	MOVD  72(R1), R3
 	FMOVQ (R3), F0
 	FMOVQ 16(R3), F1
 	FMOVQ 32(R3), F2
@@ -790,14 +741,14 @@ tile2:
 	FMOVQ 144(R3), F9
 	FMOVQ 160(R3), F10
 	FMOVQ 176(R3), F11
-	MOVD  96(R1), R3
+	MOVD  112(R1), R3
 	MOVD  32(R1), R6
 	MOVD  R2, R8
 	MOVD  R1, R7
 	CMP   $1, R6
-	BLT   done5
+	BLT   done7
 
-loop4:
+loop6:
 	// A k block.
 	MOVD (R7), R9
 	MOVD 8(R7), R10
@@ -806,9 +757,9 @@ loop4:
 	ADD  R11, R9, R12
 	ADD  R11, R12, R11
 	CMP  $4, R10
-	BLT  done7
+	BLT  done9
 
-loop6:
+loop8:
 	FMOVQ (R8), F12
 	FLDPQ (R9), (F13, F14)
 	WORD  $0x4f8c11a0 // FMLA V0.4S, V13.4S, V12.S[0]
@@ -888,13 +839,13 @@ loop6:
 	ADD   $256, R11, R11
 	ADD   $-4, R10, R10
 	CMP   $4, R10
-	BGE   loop6
+	BGE   loop8
 
-done7:
+done9:
 	CMP $1, R10
-	BLT done9
+	BLT done11
 
-loop8:
+loop10:
 	FMOVS (R8), F12
 	FLDPQ (R9), (F13, F14)
 	WORD  $0x4f8c11a0 // FMLA V0.4S, V13.4S, V12.S[0]
@@ -920,57 +871,57 @@ loop8:
 	ADD   $64, R11, R11
 	ADD   $-1, R10, R10
 	CMP   $1, R10
-	BGE   loop8
+	BGE   loop10
 
-done9:
+done11:
 	ADD $16, R7, R7
 	ADD $-1, R6, R6
 	CMP $1, R6
-	BGE loop4
+	BGE loop6
 
-done5:
-	MOVD 112(R1), R6
+done7:
+	MOVD 128(R1), R6
 
 	// Add finished chains.
-	MOVD  72(R1), R7
-	CMP   $0, R7
-	BEQ   done10
-	MOVD  152(R1), R7
-	MOVD  104(R1), R6
-	FMOVQ (R7), F12
-	WORD  $0x4e20d580 // FADD V0.4S, V12.4S, V0.4S
-	FMOVQ 16(R7), F12
-	WORD  $0x4e21d581 // FADD V1.4S, V12.4S, V1.4S
-	FMOVQ 32(R7), F12
-	WORD  $0x4e22d582 // FADD V2.4S, V12.4S, V2.4S
-	FMOVQ 48(R7), F12
-	WORD  $0x4e23d583 // FADD V3.4S, V12.4S, V3.4S
-	FMOVQ 64(R7), F12
-	WORD  $0x4e24d584 // FADD V4.4S, V12.4S, V4.4S
-	FMOVQ 80(R7), F12
-	WORD  $0x4e25d585 // FADD V5.4S, V12.4S, V5.4S
-	FMOVQ 96(R7), F12
-	WORD  $0x4e26d586 // FADD V6.4S, V12.4S, V6.4S
-	FMOVQ 112(R7), F12
-	WORD  $0x4e27d587 // FADD V7.4S, V12.4S, V7.4S
-	FMOVQ 128(R7), F12
-	WORD  $0x4e28d588 // FADD V8.4S, V12.4S, V8.4S
-	FMOVQ 144(R7), F12
-	WORD  $0x4e29d589 // FADD V9.4S, V12.4S, V9.4S
-	FMOVQ 160(R7), F12
-	WORD  $0x4e2ad58a // FADD V10.4S, V12.4S, V10.4S
-	FMOVQ 176(R7), F12
-	WORD  $0x4e2bd58b // FADD V11.4S, V12.4S, V11.4S
-	ADD   R6, R7, R7
-	MOVD  R7, 152(R1)
-	MOVD  112(R1), R6
-
-done10:
-	// Add what C holds.
 	MOVD  80(R1), R7
 	CMP   $0, R7
-	BEQ   done11
-	MOVD  160(R1), R7
+	BEQ   done12
+	MOVD  184(R1), R7
+	MOVD  120(R1), R6
+	FMOVQ (R7), F12
+	WORD  $0x4e20d580 // FADD V0.4S, V12.4S, V0.4S
+	FMOVQ 16(R7), F12
+	WORD  $0x4e21d581 // FADD V1.4S, V12.4S, V1.4S
+	FMOVQ 32(R7), F12
+	WORD  $0x4e22d582 // FADD V2.4S, V12.4S, V2.4S
+	FMOVQ 48(R7), F12
+	WORD  $0x4e23d583 // FADD V3.4S, V12.4S, V3.4S
+	FMOVQ 64(R7), F12
+	WORD  $0x4e24d584 // FADD V4.4S, V12.4S, V4.4S
+	FMOVQ 80(R7), F12
+	WORD  $0x4e25d585 // FADD V5.4S, V12.4S, V5.4S
+	FMOVQ 96(R7), F12
+	WORD  $0x4e26d586 // FADD V6.4S, V12.4S, V6.4S
+	FMOVQ 112(R7), F12
+	WORD  $0x4e27d587 // FADD V7.4S, V12.4S, V7.4S
+	FMOVQ 128(R7), F12
+	WORD  $0x4e28d588 // FADD V8.4S, V12.4S, V8.4S
+	FMOVQ 144(R7), F12
+	WORD  $0x4e29d589 // FADD V9.4S, V12.4S, V9.4S
+	FMOVQ 160(R7), F12
+	WORD  $0x4e2ad58a // FADD V10.4S, V12.4S, V10.4S
+	FMOVQ 176(R7), F12
+	WORD  $0x4e2bd58b // FADD V11.4S, V12.4S, V11.4S
+	ADD   R6, R7, R7
+	MOVD  R7, 184(R1)
+	MOVD  128(R1), R6
+
+done12:
+	// Add what C holds.
+	MOVD  88(R1), R7
+	CMP   $0, R7
+	BEQ   done13
+	MOVD  192(R1), R7
 	FMOVQ (R7), F12
 	WORD  $0x4e20d580 // FADD V0.4S, V12.4S, V0.4S
 	FMOVQ 16(R7), F12
@@ -997,9 +948,9 @@ done10:
 	WORD  $0x4e2bd58b // FADD V11.4S, V12.4S, V11.4S
 	ADD   R6, R7, R7
 
-done11:
+done13:
 	// Store.
-	MOVD  160(R1), R7
+	MOVD  192(R1), R7
 	FMOVQ F0, (R7)
 	FMOVQ F1, 16(R7)
 	FMOVQ F2, 32(R7)
@@ -1013,256 +964,87 @@ done11:
 	FMOVQ F10, 160(R7)
 	FMOVQ F11, 176(R7)
 	ADD   R6, R7, R7
-	MOVD  R7, 160(R1)
+	MOVD  R7, 192(R1)
 
 	// To the next tile.
 	ADD  R3, R2, R2
-	MOVD 168(R1), R3
+	MOVD 200(R1), R3
 	ADD  $-1, R3, R3
-	MOVD R3, 168(R1)
+	MOVD R3, 200(R1)
 	CMP  $0, R3
-	BNE  tile2
-	MOVD 48(R1), R2
+	BNE  tile3
+	MOVD 208(R1), R2
 	ADD  $-1, R2, R2
-	MOVD R2, 48(R1)
+	MOVD R2, 208(R1)
 	CMP  $0, R2
-	BEQ  done3
+	BEQ  next4
 
-	// To the next panel.
-	MOVD 144(R1), R2
-	MOVD 88(R1), R3
+	// To the next blocks of columns.
+	MOVD 96(R1), R2
+	ADD  $192, R2, R2
+	MOVD R2, 96(R1)
+	MOVD 72(R1), R2
+	ADD  $192, R2, R2
+	MOVD R2, 72(R1)
+	MOVD 168(R1), R2
+	MOVD 80(R1), R3
 	ADD  R2, R3, R3
-	MOVD R3, 88(R1)
-	MOVD 136(R1), R2
-	MOVD 72(R1), R3
-	ADD  R2, R3, R3
-	MOVD R3, 72(R1)
-	MOVD 128(R1), R2
-	MOVD 64(R1), R3
-	ADD  R2, R3, R3
-	MOVD R3, 64(R1)
-	MOVD 120(R1), R2
+	MOVD R3, 80(R1)
+	MOVD 8(R1), R2
+	LSL  $6, R2, R2
 	MOVD (R1), R3
 	ADD  R2, R3, R3
 	MOVD R3, (R1)
+	MOVD (R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, (R1)
+	MOVD (R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, (R1)
+	MOVD 24(R1), R2
+	LSL  $6, R2, R2
+	MOVD 16(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 16(R1)
+	MOVD 16(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 16(R1)
+	MOVD 16(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 16(R1)
+	JMP  group2
+
+next4:
+	MOVD 56(R1), R2
+	ADD  $-1, R2, R2
+	MOVD R2, 56(R1)
+	CMP  $0, R2
+	BEQ  done5
+
+	// To the next panel.
+	MOVD 160(R1), R2
+	MOVD 96(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 96(R1)
+	MOVD 176(R1), R2
+	MOVD 80(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 80(R1)
+	MOVD 152(R1), R2
+	MOVD 72(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 72(R1)
+	MOVD 136(R1), R2
+	MOVD (R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, (R1)
+	MOVD 144(R1), R2
 	MOVD 16(R1), R3
 	ADD  R2, R3, R3
 	MOVD R3, 16(R1)
 	JMP  panel1
-
-done3:
-	// As it was.
-	MSR R0, FPCR
-	RET
-
-// func gemmTN1x48NEON(task *gemmTask)
-TEXT ·gemmTN1x48NEON(SB), NOSPLIT, $0-8
-	// Flush subnormals to zero.
-	MRS  FPCR, R0
-	MOVD $16777216, R1
-	ORR  R0, R1, R1
-	MSR  R1, FPCR
-	MOVD task+0(FP), R1
-
-panel1:
-	MOVD 88(R1), R2
-	MOVD R2, 160(R1)
-	MOVD 72(R1), R2
-	MOVD R2, 152(R1)
-	MOVD 40(R1), R2
-	MOVD R2, 168(R1)
-	MOVD 56(R1), R2
-
-tile2:
-	// The chains start.
-	MOVD  64(R1), R3
-	FMOVQ (R3), F0
-	FMOVQ 16(R3), F1
-	FMOVQ 32(R3), F2
-	FMOVQ 48(R3), F3
-	FMOVQ 64(R3), F4
-	FMOVQ 80(R3), F5
-	FMOVQ 96(R3), F6
-	FMOVQ 112(R3), F7
-	FMOVQ 128(R3), F8
-	FMOVQ 144(R3), F9
-	FMOVQ 160(R3), F10
-	FMOVQ 176(R3), F11
-	MOVD  96(R1), R3
-	MOVD  32(R1), R6
-	MOVD  R2, R8
-	MOVD  R1, R7
-	CMP   $1, R6
-	BLT   done5
-
-loop4:
-	// A k block.
-	MOVD (R7), R9
-	MOVD 8(R7), R10
-	MOVD R10, R11
-	LSL  $6, R11, R11
-	ADD  R11, R9, R12
-	ADD  R11, R12, R11
-	CMP  $1, R10
-	BLT  done7
-
-loop6:
-	FMOVS (R8), F12
-	FLDPQ (R9), (F13, F14)
-	WORD  $0x4f8c11a0 // FMLA V0.4S, V13.4S, V12.S[0]
-	WORD  $0x4f8c11c1 // FMLA V1.4S, V14.4S, V12.S[0]
-	FLDPQ 32(R9), (F13, F14)
-	WORD  $0x4f8c11a2 // FMLA V2.4S, V13.4S, V12.S[0]
-	WORD  $0x4f8c11c3 // FMLA V3.4S, V14.4S, V12.S[0]
-	FLDPQ (R12), (F13, F14)
-	WORD  $0x4f8c11a4 // FMLA V4.4S, V13.4S, V12.S[0]
-	WORD  $0x4f8c11c5 // FMLA V5.4S, V14.4S, V12.S[0]
-	FLDPQ 32(R12), (F13, F14)
-	WORD  $0x4f8c11a6 // FMLA V6.4S, V13.4S, V12.S[0]
-	WORD  $0x4f8c11c7 // FMLA V7.4S, V14.4S, V12.S[0]
-	FLDPQ (R11), (F13, F14)
-	WORD  $0x4f8c11a8 // FMLA V8.4S, V13.4S, V12.S[0]
-	WORD  $0x4f8c11c9 // FMLA V9.4S, V14.4S, V12.S[0]
-	FLDPQ 32(R11), (F13, F14)
-	WORD  $0x4f8c11aa // FMLA V10.4S, V13.4S, V12.S[0]
-	WORD  $0x4f8c11cb // FMLA V11.4S, V14.4S, V12.S[0]
-	ADD   R3, R8, R8
-	ADD   $64, R9, R9
-	ADD   $64, R12, R12
-	ADD   $64, R11, R11
-	ADD   $-1, R10, R10
-	CMP   $1, R10
-	BGE   loop6
-
-done7:
-	ADD $16, R7, R7
-	ADD $-1, R6, R6
-	CMP $1, R6
-	BGE loop4
 
 done5:
-	MOVD 112(R1), R3
-
-	// Add finished chains.
-	MOVD  72(R1), R6
-	CMP   $0, R6
-	BEQ   done8
-	MOVD  152(R1), R6
-	MOVD  104(R1), R3
-	FMOVQ (R6), F12
-	WORD  $0x4e20d580 // FADD V0.4S, V12.4S, V0.4S
-	FMOVQ 16(R6), F12
-	WORD  $0x4e21d581 // FADD V1.4S, V12.4S, V1.4S
-	FMOVQ 32(R6), F12
-	WORD  $0x4e22d582 // FADD V2.4S, V12.4S, V2.4S
-	FMOVQ 48(R6), F12
-	WORD  $0x4e23d583 // FADD V3.4S, V12.4S, V3.4S
-	FMOVQ 64(R6), F12
-	WORD  $0x4e24d584 // FADD V4.4S, V12.4S, V4.4S
-	FMOVQ 80(R6), F12
-	WORD  $0x4e25d585 // FADD V5.4S, V12.4S, V5.4S
-	FMOVQ 96(R6), F12
-	WORD  $0x4e26d586 // FADD V6.4S, V12.4S, V6.4S
-	FMOVQ 112(R6), F12
-	WORD  $0x4e27d587 // FADD V7.4S, V12.4S, V7.4S
-	FMOVQ 128(R6), F12
-	WORD  $0x4e28d588 // FADD V8.4S, V12.4S, V8.4S
-	FMOVQ 144(R6), F12
-	WORD  $0x4e29d589 // FADD V9.4S, V12.4S, V9.4S
-	FMOVQ 160(R6), F12
-	WORD  $0x4e2ad58a // FADD V10.4S, V12.4S, V10.4S
-	FMOVQ 176(R6), F12
-	WORD  $0x4e2bd58b // FADD V11.4S, V12.4S, V11.4S
-	ADD   R3, R6, R6
-	MOVD  R6, 152(R1)
-	MOVD  112(R1), R3
-
-done8:
-	// Add what C holds.
-	MOVD  80(R1), R6
-	CMP   $0, R6
-	BEQ   done9
-	MOVD  160(R1), R6
-	FMOVQ (R6), F12
-	WORD  $0x4e20d580 // FADD V0.4S, V12.4S, V0.4S
-	FMOVQ 16(R6), F12
-	WORD  $0x4e21d581 // FADD V1.4S, V12.4S, V1.4S
-	FMOVQ 32(R6), F12
-	WORD  $0x4e22d582 // FADD V2.4S, V12.4S, V2.4S
-	FMOVQ 48(R6), F12
-	WORD  $0x4e23d583 // FADD V3.4S, V12.4S, V3.4S
-	FMOVQ 64(R6), F12
-	WORD  $0x4e24d584 // FADD V4.4S, V12.4S, V4.4S
-	FMOVQ 80(R6), F12
-	WORD  $0x4e25d585 // FADD V5.4S, V12.4S, V5.4S
-	FMOVQ 96(R6), F12
-	WORD  $0x4e26d586 // FADD V6.4S, V12.4S, V6.4S
-	FMOVQ 112(R6), F12
-	WORD  $0x4e27d587 // FADD V7.4S, V12.4S, V7.4S
-	FMOVQ 128(R6), F12
-	WORD  $0x4e28d588 // FADD V8.4S, V12.4S, V8.4S
-	FMOVQ 144(R6), F12
-	WORD  $0x4e29d589 // FADD V9.4S, V12.4S, V9.4S
-	FMOVQ 160(R6), F12
-	WORD  $0x4e2ad58a // FADD V10.4S, V12.4S, V10.4S
-	FMOVQ 176(R6), F12
-	WORD  $0x4e2bd58b // FADD V11.4S, V12.4S, V11.4S
-	ADD   R3, R6, R6
-
-done9:
-	// Store.
-	MOVD  160(R1), R6
-	FMOVQ F0, (R6)
-	FMOVQ F1, 16(R6)
-	FMOVQ F2, 32(R6)
-	FMOVQ F3, 48(R6)
-	FMOVQ F4, 64(R6)
-	FMOVQ F5, 80(R6)
-	FMOVQ F6, 96(R6)
-	FMOVQ F7, 112(R6)
-	FMOVQ F8, 128(R6)
-	FMOVQ F9, 144(R6)
-	FMOVQ F10, 160(R6)
-	FMOVQ F11, 176(R6)
-	ADD   R3, R6, R6
-	MOVD  R6, 160(R1)
-
-	// To the next tile.
-	ADD  $4, R2, R2
-	MOVD 168(R1), R3
-	ADD  $-1, R3, R3
-	MOVD R3, 168(R1)
-	CMP  $0, R3
-	BNE  tile2
-	MOVD 48(R1), R2
-	ADD  $-1, R2, R2
-	MOVD R2, 48(R1)
-	CMP  $0, R2
-	BEQ  done3
-
-	// To the next panel.
-	MOVD 144(R1), R2
-	MOVD 88(R1), R3
-	ADD  R2, R3, R3
-	MOVD R3, 88(R1)
-	MOVD 136(R1), R2
-	MOVD 72(R1), R3
-	ADD  R2, R3, R3
-	MOVD R3, 72(R1)
-	MOVD 128(R1), R2
-	MOVD 64(R1), R3
-	ADD  R2, R3, R3
-	MOVD R3, 64(R1)
-	MOVD 120(R1), R2
-	MOVD (R1), R3
-	ADD  R2, R3, R3
-	MOVD R3, (R1)
-	MOVD 16(R1), R3
-	ADD  R2, R3, R3
-	MOVD R3, 16(R1)
-	JMP  panel1
-
-done3:
 	// As it was.
 	MSR R0, FPCR
 	RET
@@ -1277,17 +1059,21 @@ TEXT ·gemm1x64NEON(SB), NOSPLIT, $0-8
 	MOVD task+0(FP), R1
 
 panel1:
-	MOVD 88(R1), R2
-	MOVD R2, 160(R1)
-	MOVD 72(R1), R2
-	MOVD R2, 152(R1)
-	MOVD 40(R1), R2
-	MOVD R2, 168(R1)
-	MOVD 56(R1), R2
+	MOVD 48(R1), R2
+	MOVD R2, 208(R1)
 
-tile2:
+group2:
+	MOVD 96(R1), R2
+	MOVD R2, 192(R1)
+	MOVD 80(R1), R2
+	MOVD R2, 184(R1)
+	MOVD 40(R1), R2
+	MOVD R2, 200(R1)
+	MOVD 64(R1), R2
+
+tile3:
 	// The chains start.
-	MOVD  64(R1), R3
+	MOVD  72(R1), R3
 	FMOVQ (R3), F0
 	FMOVQ 16(R3), F1
 	FMOVQ 32(R3), F2
@@ -1304,14 +1090,14 @@ tile2:
 	FMOVQ 208(R3), F13
 	FMOVQ 224(R3), F14
 	FMOVQ 240(R3), F15
-	MOVD  96(R1), R3
+	MOVD  112(R1), R3
 	MOVD  32(R1), R6
 	MOVD  R2, R8
 	MOVD  R1, R7
 	CMP   $1, R6
-	BLT   done5
+	BLT   done7
 
-loop4:
+loop6:
 	// A k block.
 	MOVD (R7), R9
 	MOVD 8(R7), R10
@@ -1321,9 +1107,9 @@ loop4:
 	ADD  R11, R12, R13
 	ADD  R11, R13, R11
 	CMP  $4, R10
-	BLT  done7
+	BLT  done9
 
-loop6:
+loop8:
 	FMOVQ (R8), F16
 	FLDPQ (R9), (F17, F18)
 	WORD  $0x4f901220 // FMLA V0.4S, V17.4S, V16.S[0]
@@ -1428,13 +1214,13 @@ loop6:
 	ADD   $256, R11, R11
 	ADD   $-4, R10, R10
 	CMP   $4, R10
-	BGE   loop6
+	BGE   loop8
 
-done7:
+done9:
 	CMP $1, R10
-	BLT done9
+	BLT done11
 
-loop8:
+loop10:
 	FMOVS (R8), F16
 	FLDPQ (R9), (F17, F18)
 	WORD  $0x4f901220 // FMLA V0.4S, V17.4S, V16.S[0]
@@ -1467,65 +1253,65 @@ loop8:
 	ADD   $64, R11, R11
 	ADD   $-1, R10, R10
 	CMP   $1, R10
-	BGE   loop8
+	BGE   loop10
 
-done9:
+done11:
 	ADD $16, R7, R7
 	ADD $-1, R6, R6
 	CMP $1, R6
-	BGE loop4
+	BGE loop6
 
-done5:
-	MOVD 112(R1), R6
+done7:
+	MOVD 128(R1), R6
 
 	// Add finished chains.
-	MOVD  72(R1), R7
-	CMP   $0, R7
-	BEQ   done10
-	MOVD  152(R1), R7
-	MOVD  104(R1), R6
-	FMOVQ (R7), F16
-	WORD  $0x4e20d600 // FADD V0.4S, V16.4S, V0.4S
-	FMOVQ 16(R7), F16
-	WORD  $0x4e21d601 // FADD V1.4S, V16.4S, V1.4S
-	FMOVQ 32(R7), F16
-	WORD  $0x4e22d602 // FADD V2.4S, V16.4S, V2.4S
-	FMOVQ 48(R7), F16
-	WORD  $0x4e23d603 // FADD V3.4S, V16.4S, V3.4S
-	FMOVQ 64(R7), F16
-	WORD  $0x4e24d604 // FADD V4.4S, V16.4S, V4.4S
-	FMOVQ 80(R7), F16
-	WORD  $0x4e25d605 // FADD V5.4S, V16.4S, V5.4S
-	FMOVQ 96(R7), F16
-	WORD  $0x4e26d606 // FADD V6.4S, V16.4S, V6.4S
-	FMOVQ 112(R7), F16
-	WORD  $0x4e27d607 // FADD V7.4S, V16.4S, V7.4S
-	FMOVQ 128(R7), F16
-	WORD  $0x4e28d608 // FADD V8.4S, V16.4S, V8.4S
-	FMOVQ 144(R7), F16
-	WORD  $0x4e29d609 // FADD V9.4S, V16.4S, V9.4S
-	FMOVQ 160(R7), F16
-	WORD  $0x4e2ad60a // FADD V10.4S, V16.4S, V10.4S
-	FMOVQ 176(R7), F16
-	WORD  $0x4e2bd60b // FADD V11.4S, V16.4S, V11.4S
-	FMOVQ 192(R7), F16
-	WORD  $0x4e2cd60c // FADD V12.4S, V16.4S, V12.4S
-	FMOVQ 208(R7), F16
-	WORD  $0x4e2dd60d // FADD V13.4S, V16.4S, V13.4S
-	FMOVQ 224(R7), F16
-	WORD  $0x4e2ed60e // FADD V14.4S, V16.4S, V14.4S
-	FMOVQ 240(R7), F16
-	WORD  $0x4e2fd60f // FADD V15.4S, V16.4S, V15.4S
-	ADD   R6, R7, R7
-	MOVD  R7, 152(R1)
-	MOVD  112(R1), R6
-
-done10:
-	// Add what C holds.
 	MOVD  80(R1), R7
 	CMP   $0, R7
-	BEQ   done11
-	MOVD  160(R1), R7
+	BEQ   done12
+	MOVD  184(R1), R7
+	MOVD  120(R1), R6
+	FMOVQ (R7), F16
+	WORD  $0x4e20d600 // FADD V0.4S, V16.4S, V0.4S
+	FMOVQ 16(R7), F16
+	WORD  $0x4e21d601 // FADD V1.4S, V16.4S, V1.4S
+	FMOVQ 32(R7), F16
+	WORD  $0x4e22d602 // FADD V2.4S, V16.4S, V2.4S
+	FMOVQ 48(R7), F16
+	WORD  $0x4e23d603 // FADD V3.4S, V16.4S, V3.4S
+	FMOVQ 64(R7), F16
+	WORD  $0x4e24d604 // FADD V4.4S, V16.4S, V4.4S
+	FMOVQ 80(R7), F16
+	WORD  $0x4e25d605 // FADD V5.4S, V16.4S, V5.4S
+	FMOVQ 96(R7), F16
+	WORD  $0x4e26d606 // FADD V6.4S, V16.4S, V6.4S
+	FMOVQ 112(R7), F16
+	WORD  $0x4e27d607 // FADD V7.4S, V16.4S, V7.4S
+	FMOVQ 128(R7), F16
+	WORD  $0x4e28d608 // FADD V8.4S, V16.4S, V8.4S
+	FMOVQ 144(R7), F16
+	WORD  $0x4e29d609 // FADD V9.4S, V16.4S, V9.4S
+	FMOVQ 160(R7), F16
+	WORD  $0x4e2ad60a // FADD V10.4S, V16.4S, V10.4S
+	FMOVQ 176(R7), F16
+	WORD  $0x4e2bd60b // FADD V11.4S, V16.4S, V11.4S
+	FMOVQ 192(R7), F16
+	WORD  $0x4e2cd60c // FADD V12.4S, V16.4S, V12.4S
+	FMOVQ 208(R7), F16
+	WORD  $0x4e2dd60d // FADD V13.4S, V16.4S, V13.4S
+	FMOVQ 224(R7), F16
+	WORD  $0x4e2ed60e // FADD V14.4S, V16.4S, V14.4S
+	FMOVQ 240(R7), F16
+	WORD  $0x4e2fd60f // FADD V15.4S, V16.4S, V15.4S
+	ADD   R6, R7, R7
+	MOVD  R7, 184(R1)
+	MOVD  128(R1), R6
+
+done12:
+	// Add what C holds.
+	MOVD  88(R1), R7
+	CMP   $0, R7
+	BEQ   done13
+	MOVD  192(R1), R7
 	FMOVQ (R7), F16
 	WORD  $0x4e20d600 // FADD V0.4S, V16.4S, V0.4S
 	FMOVQ 16(R7), F16
@@ -1560,9 +1346,9 @@ done10:
 	WORD  $0x4e2fd60f // FADD V15.4S, V16.4S, V15.4S
 	ADD   R6, R7, R7
 
-done11:
+done13:
 	// Store.
-	MOVD  160(R1), R7
+	MOVD  192(R1), R7
 	FMOVQ F0, (R7)
 	FMOVQ F1, 16(R7)
 	FMOVQ F2, 32(R7)
@@ -1580,288 +1366,93 @@ done11:
 	FMOVQ F14, 224(R7)
 	FMOVQ F15, 240(R7)
 	ADD   R6, R7, R7
-	MOVD  R7, 160(R1)
+	MOVD  R7, 192(R1)
 
 	// To the next tile.
 	ADD  R3, R2, R2
-	MOVD 168(R1), R3
+	MOVD 200(R1), R3
 	ADD  $-1, R3, R3
-	MOVD R3, 168(R1)
+	MOVD R3, 200(R1)
 	CMP  $0, R3
-	BNE  tile2
-	MOVD 48(R1), R2
+	BNE  tile3
+	MOVD 208(R1), R2
 	ADD  $-1, R2, R2
-	MOVD R2, 48(R1)
+	MOVD R2, 208(R1)
 	CMP  $0, R2
-	BEQ  done3
+	BEQ  next4
 
-	// To the next panel.
-	MOVD 144(R1), R2
-	MOVD 88(R1), R3
+	// To the next blocks of columns.
+	MOVD 96(R1), R2
+	ADD  $256, R2, R2
+	MOVD R2, 96(R1)
+	MOVD 72(R1), R2
+	ADD  $256, R2, R2
+	MOVD R2, 72(R1)
+	MOVD 168(R1), R2
+	MOVD 80(R1), R3
 	ADD  R2, R3, R3
-	MOVD R3, 88(R1)
-	MOVD 136(R1), R2
-	MOVD 72(R1), R3
-	ADD  R2, R3, R3
-	MOVD R3, 72(R1)
-	MOVD 128(R1), R2
-	MOVD 64(R1), R3
-	ADD  R2, R3, R3
-	MOVD R3, 64(R1)
-	MOVD 120(R1), R2
+	MOVD R3, 80(R1)
+	MOVD 8(R1), R2
+	LSL  $6, R2, R2
 	MOVD (R1), R3
 	ADD  R2, R3, R3
 	MOVD R3, (R1)
+	MOVD (R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, (R1)
+	MOVD (R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, (R1)
+	MOVD (R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, (R1)
+	MOVD 24(R1), R2
+	LSL  $6, R2, R2
+	MOVD 16(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 16(R1)
+	MOVD 16(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 16(R1)
+	MOVD 16(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 16(R1)
+	MOVD 16(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 16(R1)
+	JMP  group2
+
+next4:
+	MOVD 56(R1), R2
+	ADD  $-1, R2, R2
+	MOVD R2, 56(R1)
+	CMP  $0, R2
+	BEQ  done5
+
+	// To the next panel.
+	MOVD 160(R1), R2
+	MOVD 96(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 96(R1)
+	MOVD 176(R1), R2
+	MOVD 80(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 80(R1)
+	MOVD 152(R1), R2
+	MOVD 72(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 72(R1)
+	MOVD 136(R1), R2
+	MOVD (R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, (R1)
+	MOVD 144(R1), R2
 	MOVD 16(R1), R3
 	ADD  R2, R3, R3
 	MOVD R3, 16(R1)
 	JMP  panel1
-
-done3:
-	// As it was.
-	MSR R0, FPCR
-	RET
-
-// func gemmTN1x64NEON(task *gemmTask)
-TEXT ·gemmTN1x64NEON(SB), NOSPLIT, $0-8
-	// Flush subnormals to zero.
-	MRS  FPCR, R0
-	MOVD $16777216, R1
-	ORR  R0, R1, R1
-	MSR  R1, FPCR
-	MOVD task+0(FP), R1
-
-panel1:
-	MOVD 88(R1), R2
-	MOVD R2, 160(R1)
-	MOVD 72(R1), R2
-	MOVD R2, 152(R1)
-	MOVD 40(R1), R2
-	MOVD R2, 168(R1)
-	MOVD 56(R1), R2
-
-tile2:
-	// The chains start.
-	MOVD  64(R1), R3
-	FMOVQ (R3), F0
-	FMOVQ 16(R3), F1
-	FMOVQ 32(R3), F2
-	FMOVQ 48(R3), F3
-	FMOVQ 64(R3), F4
-	FMOVQ 80(R3), F5
-	FMOVQ 96(R3), F6
-	FMOVQ 112(R3), F7
-	FMOVQ 128(R3), F8
-	FMOVQ 144(R3), F9
-	FMOVQ 160(R3), F10
-	FMOVQ 176(R3), F11
-	FMOVQ 192(R3), F12
-	FMOVQ 208(R3), F13
-	FMOVQ 224(R3), F14
-	FMOVQ 240(R3), F15
-	MOVD  96(R1), R3
-	MOVD  32(R1), R6
-	MOVD  R2, R8
-	MOVD  R1, R7
-	CMP   $1, R6
-	BLT   done5
-
-loop4:
-	// A k block.
-	MOVD (R7), R9
-	MOVD 8(R7), R10
-	MOVD R10, R11
-	LSL  $6, R11, R11
-	ADD  R11, R9, R12
-	ADD  R11, R12, R13
-	ADD  R11, R13, R11
-	CMP  $1, R10
-	BLT  done7
-
-loop6:
-	FMOVS (R8), F16
-	FLDPQ (R9), (F17, F18)
-	WORD  $0x4f901220 // FMLA V0.4S, V17.4S, V16.S[0]
-	WORD  $0x4f901241 // FMLA V1.4S, V18.4S, V16.S[0]
-	FLDPQ 32(R9), (F17, F18)
-	WORD  $0x4f901222 // FMLA V2.4S, V17.4S, V16.S[0]
-	WORD  $0x4f901243 // FMLA V3.4S, V18.4S, V16.S[0]
-	FLDPQ (R12), (F17, F18)
-	WORD  $0x4f901224 // FMLA V4.4S, V17.4S, V16.S[0]
-	WORD  $0x4f901245 // FMLA V5.4S, V18.4S, V16.S[0]
-	FLDPQ 32(R12), (F17, F18)
-	WORD  $0x4f901226 // FMLA V6.4S, V17.4S, V16.S[0]
-	WORD  $0x4f901247 // FMLA V7.4S, V18.4S, V16.S[0]
-	FLDPQ (R13), (F17, F18)
-	WORD  $0x4f901228 // FMLA V8.4S, V17.4S, V16.S[0]
-	WORD  $0x4f901249 // FMLA V9.4S, V18.4S, V16.S[0]
-	FLDPQ 32(R13), (F17, F18)
-	WORD  $0x4f90122a // FMLA V10.4S, V17.4S, V16.S[0]
-	WORD  $0x4f90124b // FMLA V11.4S, V18.4S, V16.S[0]
-	FLDPQ (R11), (F17, F18)
-	WORD  $0x4f90122c // FMLA V12.4S, V17.4S, V16.S[0]
-	WORD  $0x4f90124d // FMLA V13.4S, V18.4S, V16.S[0]
-	FLDPQ 32(R11), (F17, F18)
-	WORD  $0x4f90122e // FMLA V14.4S, V17.4S, V16.S[0]
-	WORD  $0x4f90124f // FMLA V15.4S, V18.4S, V16.S[0]
-	ADD   R3, R8, R8
-	ADD   $64, R9, R9
-	ADD   $64, R12, R12
-	ADD   $64, R13, R13
-	ADD   $64, R11, R11
-	ADD   $-1, R10, R10
-	CMP   $1, R10
-	BGE   loop6
-
-done7:
-	ADD $16, R7, R7
-	ADD $-1, R6, R6
-	CMP $1, R6
-	BGE loop4
 
 done5:
-	MOVD 112(R1), R3
-
-	// Add finished chains.
-	MOVD  72(R1), R6
-	CMP   $0, R6
-	BEQ   done8
-	MOVD  152(R1), R6
-	MOVD  104(R1), R3
-	FMOVQ (R6), F16
-	WORD  $0x4e20d600 // FADD V0.4S, V16.4S, V0.4S
-	FMOVQ 16(R6), F16
-	WORD  $0x4e21d601 // FADD V1.4S, V16.4S, V1.4S
-	FMOVQ 32(R6), F16
-	WORD  $0x4e22d602 // FADD V2.4S, V16.4S, V2.4S
-	FMOVQ 48(R6), F16
-	WORD  $0x4e23d603 // FADD V3.4S, V16.4S, V3.4S
-	FMOVQ 64(R6), F16
-	WORD  $0x4e24d604 // FADD V4.4S, V16.4S, V4.4S
-	FMOVQ 80(R6), F16
-	WORD  $0x4e25d605 // FADD V5.4S, V16.4S, V5.4S
-	FMOVQ 96(R6), F16
-	WORD  $0x4e26d606 // FADD V6.4S, V16.4S, V6.4S
-	FMOVQ 112(R6), F16
-	WORD  $0x4e27d607 // FADD V7.4S, V16.4S, V7.4S
-	FMOVQ 128(R6), F16
-	WORD  $0x4e28d608 // FADD V8.4S, V16.4S, V8.4S
-	FMOVQ 144(R6), F16
-	WORD  $0x4e29d609 // FADD V9.4S, V16.4S, V9.4S
-	FMOVQ 160(R6), F16
-	WORD  $0x4e2ad60a // FADD V10.4S, V16.4S, V10.4S
-	FMOVQ 176(R6), F16
-	WORD  $0x4e2bd60b // FADD V11.4S, V16.4S, V11.4S
-	FMOVQ 192(R6), F16
-	WORD  $0x4e2cd60c // FADD V12.4S, V16.4S, V12.4S
-	FMOVQ 208(R6), F16
-	WORD  $0x4e2dd60d // FADD V13.4S, V16.4S, V13.4S
-	FMOVQ 224(R6), F16
-	WORD  $0x4e2ed60e // FADD V14.4S, V16.4S, V14.4S
-	FMOVQ 240(R6), F16
-	WORD  $0x4e2fd60f // FADD V15.4S, V16.4S, V15.4S
-	ADD   R3, R6, R6
-	MOVD  R6, 152(R1)
-	MOVD  112(R1), R3
-
-done8:
-	// Add what C holds.
-	MOVD  80(R1), R6
-	CMP   $0, R6
-	BEQ   done9
-	MOVD  160(R1), R6
-	FMOVQ (R6), F16
-	WORD  $0x4e20d600 // FADD V0.4S, V16.4S, V0.4S
-	FMOVQ 16(R6), F16
-	WORD  $0x4e21d601 // FADD V1.4S, V16.4S, V1.4S
-	FMOVQ 32(R6), F16
-	WORD  $0x4e22d602 // FADD V2.4S, V16.4S, V2.4S
-	FMOVQ 48(R6), F16
-	WORD  $0x4e23d603 // FADD V3.4S, V16.4S, V3.4S
-	FMOVQ 64(R6), F16
-	WORD  $0x4e24d604 // FADD V4.4S, V16.4S, V4.4S
-	FMOVQ 80(R6), F16
-	WORD  $0x4e25d605 // FADD V5.4S, V16.4S, V5.4S
-	FMOVQ 96(R6), F16
-	WORD  $0x4e26d606 // FADD V6.4S, V16.4S, V6.4S
-	FMOVQ 112(R6), F16
-	WORD  $0x4e27d607 // FADD V7.4S, V16.4S, V7.4S
-	FMOVQ 128(R6), F16
-	WORD  $0x4e28d608 // FADD V8.4S, V16.4S, V8.4S
-	FMOVQ 144(R6), F16
-	WORD  $0x4e29d609 // FADD V9.4S, V16.4S, V9.4S
-	FMOVQ 160(R6), F16
-	WORD  $0x4e2ad60a // FADD V10.4S, V16.4S, V10.4S
-	FMOVQ 176(R6), F16
-	WORD  $0x4e2bd60b // FADD V11.4S, V16.4S, V11.4S
-	FMOVQ 192(R6), F16
-	WORD  $0x4e2cd60c // FADD V12.4S, V16.4S, V12.4S
-	FMOVQ 208(R6), F16
-	WORD  $0x4e2dd60d // FADD V13.4S, V16.4S, V13.4S
-	FMOVQ 224(R6), F16
-	WORD  $0x4e2ed60e // FADD V14.4S, V16.4S, V14.4S
-	FMOVQ 240(R6), F16
-	WORD  $0x4e2fd60f // FADD V15.4S, V16.4S, V15.4S
-	ADD   R3, R6, R6
-
-done9:
-	// Store.
-	MOVD  160(R1), R6
-	FMOVQ F0, (R6)
-	FMOVQ F1, 16(R6)
-	FMOVQ F2, 32(R6)
-	FMOVQ F3, 48(R6)
-	FMOVQ F4, 64(R6)
-	FMOVQ F5, 80(R6)
-	FMOVQ F6, 96(R6)
-	FMOVQ F7, 112(R6)
-	FMOVQ F8, 128(R6)
-	FMOVQ F9, 144(R6)
-	FMOVQ F10, 160(R6)
-	FMOVQ F11, 176(R6)
-	FMOVQ F12, 192(R6)
-	FMOVQ F13, 208(R6)
-	FMOVQ F14, 224(R6)
-	FMOVQ F15, 240(R6)
-	ADD   R3, R6, R6
-	MOVD  R6, 160(R1)
-
-	// To the next tile.
-	ADD  $4, R2, R2
-	MOVD 168(R1), R3
-	ADD  $-1, R3, R3
-	MOVD R3, 168(R1)
-	CMP  $0, R3
-	BNE  tile2
-	MOVD 48(R1), R2
-	ADD  $-1, R2, R2
-	MOVD R2, 48(R1)
-	CMP  $0, R2
-	BEQ  done3
-
-	// To the next panel.
-	MOVD 144(R1), R2
-	MOVD 88(R1), R3
-	ADD  R2, R3, R3
-	MOVD R3, 88(R1)
-	MOVD 136(R1), R2
-	MOVD 72(R1), R3
-	ADD  R2, R3, R3
-	MOVD R3, 72(R1)
-	MOVD 128(R1), R2
-	MOVD 64(R1), R3
-	ADD  R2, R3, R3
-	MOVD R3, 64(R1)
-	MOVD 120(R1), R2
-	MOVD (R1), R3
-	ADD  R2, R3, R3
-	MOVD R3, (R1)
-	MOVD 16(R1), R3
-	ADD  R2, R3, R3
-	MOVD R3, 16(R1)
-	JMP  panel1
-
-done3:
 	// As it was.
 	MSR R0, FPCR
 	RET
@@ -1876,17 +1467,21 @@ TEXT ·gemm2x16NEON(SB), NOSPLIT, $0-8
 	MOVD task+0(FP), R1
 
 panel1:
-	MOVD 88(R1), R2
-	MOVD R2, 160(R1)
-	MOVD 72(R1), R2
-	MOVD R2, 152(R1)
-	MOVD 40(R1), R2
-	MOVD R2, 168(R1)
-	MOVD 56(R1), R2
+	MOVD 48(R1), R2
+	MOVD R2, 208(R1)
 
-tile2:
+group2:
+	MOVD 96(R1), R2
+	MOVD R2, 192(R1)
+	MOVD 80(R1), R2
+	MOVD R2, 184(R1)
+	MOVD 40(R1), R2
+	MOVD R2, 200(R1)
+	MOVD 64(R1), R2
+
+tile3:
 	// The chains start.
-	MOVD  64(R1), R3
+	MOVD  72(R1), R3
 	FMOVQ (R3), F0
 	FMOVQ 16(R3), F1
 	FMOVQ 32(R3), F2
@@ -1895,14 +1490,14 @@ tile2:
 	VMOV  V1.B16, V5.B16
 	VMOV  V2.B16, V6.B16
 	VMOV  V3.B16, V7.B16
-	MOVD  96(R1), R3
+	MOVD  112(R1), R3
 	MOVD  32(R1), R6
 	MOVD  R2, R8
 	MOVD  R1, R7
 	CMP   $1, R6
-	BLT   done5
+	BLT   done7
 
-loop4:
+loop6:
 	// A k block.
 	MOVD (R7), R9
 	MOVD 8(R7), R10
@@ -1910,9 +1505,9 @@ loop4:
 	LSL  $6, R11, R11
 	ADD  R3, R8, R11
 	CMP  $4, R10
-	BLT  done7
+	BLT  done9
 
-loop6:
+loop8:
 	FMOVQ (R8), F8
 	FMOVQ (R11), F9
 	FLDPQ (R9), (F10, F11)
@@ -1960,13 +1555,13 @@ loop6:
 	ADD   $256, R9, R9
 	ADD   $-4, R10, R10
 	CMP   $4, R10
-	BGE   loop6
+	BGE   loop8
 
-done7:
+done9:
 	CMP $1, R10
-	BLT done9
+	BLT done11
 
-loop8:
+loop10:
 	FMOVS (R8), F8
 	FMOVS (R11), F9
 	FLDPQ (R9), (F10, F11)
@@ -1984,50 +1579,50 @@ loop8:
 	ADD   $64, R9, R9
 	ADD   $-1, R10, R10
 	CMP   $1, R10
-	BGE   loop8
+	BGE   loop10
 
-done9:
+done11:
 	ADD $16, R7, R7
 	ADD $-1, R6, R6
 	CMP $1, R6
-	BGE loop4
+	BGE loop6
 
-done5:
-	MOVD 112(R1), R6
+done7:
+	MOVD 128(R1), R6
 
 	// Add finished chains.
-	MOVD  72(R1), R7
-	CMP   $0, R7
-	BEQ   done10
-	MOVD  152(R1), R7
-	MOVD  104(R1), R6
-	FMOVQ (R7), F8
-	WORD  $0x4e20d500 // FADD V0.4S, V8.4S, V0.4S
-	FMOVQ 16(R7), F8
-	WORD  $0x4e21d501 // FADD V1.4S, V8.4S, V1.4S
-	FMOVQ 32(R7), F8
-	WORD  $0x4e22d502 // FADD V2.4S, V8.4S, V2.4S
-	FMOVQ 48(R7), F8
-	WORD  $0x4e23d503 // FADD V3.4S, V8.4S, V3.4S
-	ADD   R6, R7, R7
-	FMOVQ (R7), F8
-	WORD  $0x4e24d504 // FADD V4.4S, V8.4S, V4.4S
-	FMOVQ 16(R7), F8
-	WORD  $0x4e25d505 // FADD V5.4S, V8.4S, V5.4S
-	FMOVQ 32(R7), F8
-	WORD  $0x4e26d506 // FADD V6.4S, V8.4S, V6.4S
-	FMOVQ 48(R7), F8
-	WORD  $0x4e27d507 // FADD V7.4S, V8.4S, V7.4S
-	ADD   R6, R7, R7
-	MOVD  R7, 152(R1)
-	MOVD  112(R1), R6
-
-done10:
-	// Add what C holds.
 	MOVD  80(R1), R7
 	CMP   $0, R7
-	BEQ   done11
-	MOVD  160(R1), R7
+	BEQ   done12
+	MOVD  184(R1), R7
+	MOVD  120(R1), R6
+	FMOVQ (R7), F8
+	WORD  $0x4e20d500 // FADD V0.4S, V8.4S, V0.4S
+	FMOVQ 16(R7), F8
+	WORD  $0x4e21d501 // FADD V1.4S, V8.4S, V1.4S
+	FMOVQ 32(R7), F8
+	WORD  $0x4e22d502 // FADD V2.4S, V8.4S, V2.4S
+	FMOVQ 48(R7), F8
+	WORD  $0x4e23d503 // FADD V3.4S, V8.4S, V3.4S
+	ADD   R6, R7, R7
+	FMOVQ (R7), F8
+	WORD  $0x4e24d504 // FADD V4.4S, V8.4S, V4.4S
+	FMOVQ 16(R7), F8
+	WORD  $0x4e25d505 // FADD V5.4S, V8.4S, V5.4S
+	FMOVQ 32(R7), F8
+	WORD  $0x4e26d506 // FADD V6.4S, V8.4S, V6.4S
+	FMOVQ 48(R7), F8
+	WORD  $0x4e27d507 // FADD V7.4S, V8.4S, V7.4S
+	ADD   R6, R7, R7
+	MOVD  R7, 184(R1)
+	MOVD  128(R1), R6
+
+done12:
+	// Add what C holds.
+	MOVD  88(R1), R7
+	CMP   $0, R7
+	BEQ   done13
+	MOVD  192(R1), R7
 	FMOVQ (R7), F8
 	WORD  $0x4e20d500 // FADD V0.4S, V8.4S, V0.4S
 	FMOVQ 16(R7), F8
@@ -2047,9 +1642,9 @@ done10:
 	WORD  $0x4e27d507 // FADD V7.4S, V8.4S, V7.4S
 	ADD   R6, R7, R7
 
-done11:
+done13:
 	// Store.
-	MOVD  160(R1), R7
+	MOVD  192(R1), R7
 	FMOVQ F0, (R7)
 	FMOVQ F1, 16(R7)
 	FMOVQ F2, 32(R7)
@@ -2060,224 +1655,76 @@ done11:
 	FMOVQ F6, 32(R7)
 	FMOVQ F7, 48(R7)
 	ADD   R6, R7, R7
-	MOVD  R7, 160(R1)
+	MOVD  R7, 192(R1)
 
 	// To the next tile.
 	ADD  R3, R2, R2
 	ADD  R3, R2, R2
-	MOVD 168(R1), R3
+	MOVD 200(R1), R3
 	ADD  $-1, R3, R3
-	MOVD R3, 168(R1)
+	MOVD R3, 200(R1)
 	CMP  $0, R3
-	BNE  tile2
-	MOVD 48(R1), R2
+	BNE  tile3
+	MOVD 208(R1), R2
 	ADD  $-1, R2, R2
-	MOVD R2, 48(R1)
+	MOVD R2, 208(R1)
 	CMP  $0, R2
-	BEQ  done3
+	BEQ  next4
 
-	// To the next panel.
-	MOVD 144(R1), R2
-	MOVD 88(R1), R3
+	// To the next blocks of columns.
+	MOVD 96(R1), R2
+	ADD  $64, R2, R2
+	MOVD R2, 96(R1)
+	MOVD 72(R1), R2
+	ADD  $64, R2, R2
+	MOVD R2, 72(R1)
+	MOVD 168(R1), R2
+	MOVD 80(R1), R3
 	ADD  R2, R3, R3
-	MOVD R3, 88(R1)
-	MOVD 136(R1), R2
-	MOVD 72(R1), R3
-	ADD  R2, R3, R3
-	MOVD R3, 72(R1)
-	MOVD 128(R1), R2
-	MOVD 64(R1), R3
-	ADD  R2, R3, R3
-	MOVD R3, 64(R1)
-	MOVD 120(R1), R2
+	MOVD R3, 80(R1)
+	MOVD 8(R1), R2
+	LSL  $6, R2, R2
 	MOVD (R1), R3
 	ADD  R2, R3, R3
 	MOVD R3, (R1)
+	MOVD 24(R1), R2
+	LSL  $6, R2, R2
+	MOVD 16(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 16(R1)
+	JMP  group2
+
+next4:
+	MOVD 56(R1), R2
+	ADD  $-1, R2, R2
+	MOVD R2, 56(R1)
+	CMP  $0, R2
+	BEQ  done5
+
+	// To the next panel.
+	MOVD 160(R1), R2
+	MOVD 96(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 96(R1)
+	MOVD 176(R1), R2
+	MOVD 80(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 80(R1)
+	MOVD 152(R1), R2
+	MOVD 72(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 72(R1)
+	MOVD 136(R1), R2
+	MOVD (R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, (R1)
+	MOVD 144(R1), R2
 	MOVD 16(R1), R3
 	ADD  R2, R3, R3
 	MOVD R3, 16(R1)
 	JMP  panel1
-
-done3:
-	// As it was.
-	MSR R0, FPCR
-	RET
-
-// func gemmTN2x16NEON(task *gemmTask)
-TEXT ·gemmTN2x16NEON(SB), NOSPLIT, $0-8
-	// Flush subnormals to zero.
-	MRS  FPCR, R0
-	MOVD $16777216, R1
-	ORR  R0, R1, R1
-	MSR  R1, FPCR
-	MOVD task+0(FP), R1
-
-panel1:
-	MOVD 88(R1), R2
-	MOVD R2, 160(R1)
-	MOVD 72(R1), R2
-	MOVD R2, 152(R1)
-	MOVD 40(R1), R2
-	MOVD R2, 168(R1)
-	MOVD 56(R1), R2
-
-tile2:
-	// The chains start.
-	MOVD  64(R1), R3
-	FMOVQ (R3), F0
-	FMOVQ 16(R3), F1
-	FMOVQ 32(R3), F2
-	FMOVQ 48(R3), F3
-	VMOV  V0.B16, V4.B16
-	VMOV  V1.B16, V5.B16
-	VMOV  V2.B16, V6.B16
-	VMOV  V3.B16, V7.B16
-	MOVD  96(R1), R3
-	MOVD  32(R1), R6
-	MOVD  R2, R8
-	MOVD  R1, R7
-	CMP   $1, R6
-	BLT   done5
-
-loop4:
-	// A k block.
-	MOVD (R7), R9
-	MOVD 8(R7), R10
-	MOVD R10, R11
-	LSL  $6, R11, R11
-	CMP  $1, R10
-	BLT  done7
-
-loop6:
-	FMOVD (R8), F8
-	FLDPQ (R9), (F9, F10)
-	WORD  $0x4f881120 // FMLA V0.4S, V9.4S, V8.S[0]
-	WORD  $0x4f881141 // FMLA V1.4S, V10.4S, V8.S[0]
-	WORD  $0x4fa81124 // FMLA V4.4S, V9.4S, V8.S[1]
-	WORD  $0x4fa81145 // FMLA V5.4S, V10.4S, V8.S[1]
-	FLDPQ 32(R9), (F9, F10)
-	WORD  $0x4f881122 // FMLA V2.4S, V9.4S, V8.S[0]
-	WORD  $0x4f881143 // FMLA V3.4S, V10.4S, V8.S[0]
-	WORD  $0x4fa81126 // FMLA V6.4S, V9.4S, V8.S[1]
-	WORD  $0x4fa81147 // FMLA V7.4S, V10.4S, V8.S[1]
-	ADD   R3, R8, R8
-	ADD   $64, R9, R9
-	ADD   $-1, R10, R10
-	CMP   $1, R10
-	BGE   loop6
-
-done7:
-	ADD $16, R7, R7
-	ADD $-1, R6, R6
-	CMP $1, R6
-	BGE loop4
 
 done5:
-	MOVD 112(R1), R3
-
-	// Add finished chains.
-	MOVD  72(R1), R6
-	CMP   $0, R6
-	BEQ   done8
-	MOVD  152(R1), R6
-	MOVD  104(R1), R3
-	FMOVQ (R6), F8
-	WORD  $0x4e20d500 // FADD V0.4S, V8.4S, V0.4S
-	FMOVQ 16(R6), F8
-	WORD  $0x4e21d501 // FADD V1.4S, V8.4S, V1.4S
-	FMOVQ 32(R6), F8
-	WORD  $0x4e22d502 // FADD V2.4S, V8.4S, V2.4S
-	FMOVQ 48(R6), F8
-	WORD  $0x4e23d503 // FADD V3.4S, V8.4S, V3.4S
-	ADD   R3, R6, R6
-	FMOVQ (R6), F8
-	WORD  $0x4e24d504 // FADD V4.4S, V8.4S, V4.4S
-	FMOVQ 16(R6), F8
-	WORD  $0x4e25d505 // FADD V5.4S, V8.4S, V5.4S
-	FMOVQ 32(R6), F8
-	WORD  $0x4e26d506 // FADD V6.4S, V8.4S, V6.4S
-	FMOVQ 48(R6), F8
-	WORD  $0x4e27d507 // FADD V7.4S, V8.4S, V7.4S
-	ADD   R3, R6, R6
-	MOVD  R6, 152(R1)
-	MOVD  112(R1), R3
-
-done8:
-	// Add what C holds.
-	MOVD  80(R1), R6
-	CMP   $0, R6
-	BEQ   done9
-	MOVD  160(R1), R6
-	FMOVQ (R6), F8
-	WORD  $0x4e20d500 // FADD V0.4S, V8.4S, V0.4S
-	FMOVQ 16(R6), F8
-	WORD  $0x4e21d501 // FADD V1.4S, V8.4S, V1.4S
-	FMOVQ 32(R6), F8
-	WORD  $0x4e22d502 // FADD V2.4S, V8.4S, V2.4S
-	FMOVQ 48(R6), F8
-	WORD  $0x4e23d503 // FADD V3.4S, V8.4S, V3.4S
-	ADD   R3, R6, R6
-	FMOVQ (R6), F8
-	WORD  $0x4e24d504 // FADD V4.4S, V8.4S, V4.4S
-	FMOVQ 16(R6), F8
-	WORD  $0x4e25d505 // FADD V5.4S, V8.4S, V5.4S
-	FMOVQ 32(R6), F8
-	WORD  $0x4e26d506 // FADD V6.4S, V8.4S, V6.4S
-	FMOVQ 48(R6), F8
-	WORD  $0x4e27d507 // FADD V7.4S, V8.4S, V7.4S
-	ADD   R3, R6, R6
-
-done9:
-	// Store.
-	MOVD  160(R1), R6
-	FMOVQ F0, (R6)
-	FMOVQ F1, 16(R6)
-	FMOVQ F2, 32(R6)
-	FMOVQ F3, 48(R6)
-	ADD   R3, R6, R6
-	FMOVQ F4, (R6)
-	FMOVQ F5, 16(R6)
-	FMOVQ F6, 32(R6)
-	FMOVQ F7, 48(R6)
-	ADD   R3, R6, R6
-	MOVD  R6, 160(R1)
-
-	// To the next tile.
-	ADD  $8, R2, R2
-	MOVD 168(R1), R3
-	ADD  $-1, R3, R3
-	MOVD R3, 168(R1)
-	CMP  $0, R3
-	BNE  tile2
-	MOVD 48(R1), R2
-	ADD  $-1, R2, R2
-	MOVD R2, 48(R1)
-	CMP  $0, R2
-	BEQ  done3
-
-	// To the next panel.
-	MOVD 144(R1), R2
-	MOVD 88(R1), R3
-	ADD  R2, R3, R3
-	MOVD R3, 88(R1)
-	MOVD 136(R1), R2
-	MOVD 72(R1), R3
-	ADD  R2, R3, R3
-	MOVD R3, 72(R1)
-	MOVD 128(R1), R2
-	MOVD 64(R1), R3
-	ADD  R2, R3, R3
-	MOVD R3, 64(R1)
-	MOVD 120(R1), R2
-	MOVD (R1), R3
-	ADD  R2, R3, R3
-	MOVD R3, (R1)
-	MOVD 16(R1), R3
-	ADD  R2, R3, R3
-	MOVD R3, 16(R1)
-	JMP  panel1
-
-done3:
 	// As it was.
 	MSR R0, FPCR
 	RET
@@ -2292,17 +1739,21 @@ TEXT ·gemm2x32NEON(SB), NOSPLIT, $0-8
 	MOVD task+0(FP), R1
 
 panel1:
-	MOVD 88(R1), R2
-	MOVD R2, 160(R1)
-	MOVD 72(R1), R2
-	MOVD R2, 152(R1)
-	MOVD 40(R1), R2
-	MOVD R2, 168(R1)
-	MOVD 56(R1), R2
+	MOVD 48(R1), R2
+	MOVD R2, 208(R1)
 
-tile2:
+group2:
+	MOVD 96(R1), R2
+	MOVD R2, 192(R1)
+	MOVD 80(R1), R2
+	MOVD R2, 184(R1)
+	MOVD 40(R1), R2
+	MOVD R2, 200(R1)
+	MOVD 64(R1), R2
+
+tile3:
 	// The chains start.
-	MOVD  64(R1), R3
+	MOVD  72(R1), R3
 	FMOVQ (R3), F0
 	FMOVQ 16(R3), F1
 	FMOVQ 32(R3), F2
@@ -2319,14 +1770,14 @@ tile2:
 	VMOV  V5.B16, V13.B16
 	VMOV  V6.B16, V14.B16
 	VMOV  V7.B16, V15.B16
-	MOVD  96(R1), R3
+	MOVD  112(R1), R3
 	MOVD  32(R1), R6
 	MOVD  R2, R8
 	MOVD  R1, R7
 	CMP   $1, R6
-	BLT   done5
+	BLT   done7
 
-loop4:
+loop6:
 	// A k block.
 	MOVD (R7), R9
 	MOVD 8(R7), R10
@@ -2335,9 +1786,9 @@ loop4:
 	ADD  R11, R9, R11
 	ADD  R3, R8, R12
 	CMP  $4, R10
-	BLT  done7
+	BLT  done9
 
-loop6:
+loop8:
 	FMOVQ (R8), F16
 	FMOVQ (R12), F17
 	FLDPQ (R9), (F18, F19)
@@ -2426,13 +1877,13 @@ loop6:
 	ADD   $256, R11, R11
 	ADD   $-4, R10, R10
 	CMP   $4, R10
-	BGE   loop6
+	BGE   loop8
 
-done7:
+done9:
 	CMP $1, R10
-	BLT done9
+	BLT done11
 
-loop8:
+loop10:
 	FMOVS (R8), F16
 	FMOVS (R12), F17
 	FLDPQ (R9), (F18, F19)
@@ -2461,66 +1912,66 @@ loop8:
 	ADD   $64, R11, R11
 	ADD   $-1, R10, R10
 	CMP   $1, R10
-	BGE   loop8
+	BGE   loop10
 
-done9:
+done11:
 	ADD $16, R7, R7
 	ADD $-1, R6, R6
 	CMP $1, R6
-	BGE loop4
+	BGE loop6
 
-done5:
-	MOVD 112(R1), R6
+done7:
+	MOVD 128(R1), R6
 
 	// Add finished chains.
-	MOVD  72(R1), R7
-	CMP   $0, R7
-	BEQ   done10
-	MOVD  152(R1), R7
-	MOVD  104(R1), R6
-	FMOVQ (R7), F16
-	WORD  $0x4e20d600 // FADD V0.4S, V16.4S, V0.4S
-	FMOVQ 16(R7), F16
-	WORD  $0x4e21d601 // FADD V1.4S, V16.4S, V1.4S
-	FMOVQ 32(R7), F16
-	WORD  $0x4e22d602 // FADD V2.4S, V16.4S, V2.4S
-	FMOVQ 48(R7), F16
-	WORD  $0x4e23d603 // FADD V3.4S, V16.4S, V3.4S
-	FMOVQ 64(R7), F16
-	WORD  $0x4e24d604 // FADD V4.4S, V16.4S, V4.4S
-	FMOVQ 80(R7), F16
-	WORD  $0x4e25d605 // FADD V5.4S, V16.4S, V5.4S
-	FMOVQ 96(R7), F16
-	WORD  $0x4e26d606 // FADD V6.4S, V16.4S, V6.4S
-	FMOVQ 112(R7), F16
-	WORD  $0x4e27d607 // FADD V7.4S, V16.4S, V7.4S
-	ADD   R6, R7, R7
-	FMOVQ (R7), F16
-	WORD  $0x4e28d608 // FADD V8.4S, V16.4S, V8.4S
-	FMOVQ 16(R7), F16
-	WORD  $0x4e29d609 // FADD V9.4S, V16.4S, V9.4S
-	FMOVQ 32(R7), F16
-	WORD  $0x4e2ad60a // FADD V10.4S, V16.4S, V10.4S
-	FMOVQ 48(R7), F16
-	WORD  $0x4e2bd60b // FADD V11.4S, V16.4S, V11.4S
-	FMOVQ 64(R7), F16
-	WORD  $0x4e2cd60c // FADD V12.4S, V16.4S, V12.4S
-	FMOVQ 80(R7), F16
-	WORD  $0x4e2dd60d // FADD V13.4S, V16.4S, V13.4S
-	FMOVQ 96(R7), F16
-	WORD  $0x4e2ed60e // FADD V14.4S, V16.4S, V14.4S
-	FMOVQ 112(R7), F16
-	WORD  $0x4e2fd60f // FADD V15.4S, V16.4S, V15.4S
-	ADD   R6, R7, R7
-	MOVD  R7, 152(R1)
-	MOVD  112(R1), R6
-
-done10:
-	// Add what C holds.
 	MOVD  80(R1), R7
 	CMP   $0, R7
-	BEQ   done11
-	MOVD  160(R1), R7
+	BEQ   done12
+	MOVD  184(R1), R7
+	MOVD  120(R1), R6
+	FMOVQ (R7), F16
+	WORD  $0x4e20d600 // FADD V0.4S, V16.4S, V0.4S
+	FMOVQ 16(R7), F16
+	WORD  $0x4e21d601 // FADD V1.4S, V16.4S, V1.4S
+	FMOVQ 32(R7), F16
+	WORD  $0x4e22d602 // FADD V2.4S, V16.4S, V2.4S
+	FMOVQ 48(R7), F16
+	WORD  $0x4e23d603 // FADD V3.4S, V16.4S, V3.4S
+	FMOVQ 64(R7), F16
+	WORD  $0x4e24d604 // FADD V4.4S, V16.4S, V4.4S
+	FMOVQ 80(R7), F16
+	WORD  $0x4e25d605 // FADD V5.4S, V16.4S, V5.4S
+	FMOVQ 96(R7), F16
+	WORD  $0x4e26d606 // FADD V6.4S, V16.4S, V6.4S
+	FMOVQ 112(R7), F16
+	WORD  $0x4e27d607 // FADD V7.4S, V16.4S, V7.4S
+	ADD   R6, R7, R7
+	FMOVQ (R7), F16
+	WORD  $0x4e28d608 // FADD V8.4S, V16.4S, V8.4S
+	FMOVQ 16(R7), F16
+	WORD  $0x4e29d609 // FADD V9.4S, V16.4S, V9.4S
+	FMOVQ 32(R7), F16
+	WORD  $0x4e2ad60a // FADD V10.4S, V16.4S, V10.4S
+	FMOVQ 48(R7), F16
+	WORD  $0x4e2bd60b // FADD V11.4S, V16.4S, V11.4S
+	FMOVQ 64(R7), F16
+	WORD  $0x4e2cd60c // FADD V12.4S, V16.4S, V12.4S
+	FMOVQ 80(R7), F16
+	WORD  $0x4e2dd60d // FADD V13.4S, V16.4S, V13.4S
+	FMOVQ 96(R7), F16
+	WORD  $0x4e2ed60e // FADD V14.4S, V16.4S, V14.4S
+	FMOVQ 112(R7), F16
+	WORD  $0x4e2fd60f // FADD V15.4S, V16.4S, V15.4S
+	ADD   R6, R7, R7
+	MOVD  R7, 184(R1)
+	MOVD  128(R1), R6
+
+done12:
+	// Add what C holds.
+	MOVD  88(R1), R7
+	CMP   $0, R7
+	BEQ   done13
+	MOVD  192(R1), R7
 	FMOVQ (R7), F16
 	WORD  $0x4e20d600 // FADD V0.4S, V16.4S, V0.4S
 	FMOVQ 16(R7), F16
@@ -2556,9 +2007,9 @@ done10:
 	WORD  $0x4e2fd60f // FADD V15.4S, V16.4S, V15.4S
 	ADD   R6, R7, R7
 
-done11:
+done13:
 	// Store.
-	MOVD  160(R1), R7
+	MOVD  192(R1), R7
 	FMOVQ F0, (R7)
 	FMOVQ F1, 16(R7)
 	FMOVQ F2, 32(R7)
@@ -2577,284 +2028,82 @@ done11:
 	FMOVQ F14, 96(R7)
 	FMOVQ F15, 112(R7)
 	ADD   R6, R7, R7
-	MOVD  R7, 160(R1)
+	MOVD  R7, 192(R1)
 
 	// To the next tile.
 	ADD  R3, R2, R2
 	ADD  R3, R2, R2
-	MOVD 168(R1), R3
+	MOVD 200(R1), R3
 	ADD  $-1, R3, R3
-	MOVD R3, 168(R1)
+	MOVD R3, 200(R1)
 	CMP  $0, R3
-	BNE  tile2
-	MOVD 48(R1), R2
+	BNE  tile3
+	MOVD 208(R1), R2
 	ADD  $-1, R2, R2
-	MOVD R2, 48(R1)
+	MOVD R2, 208(R1)
 	CMP  $0, R2
-	BEQ  done3
+	BEQ  next4
 
-	// To the next panel.
-	MOVD 144(R1), R2
-	MOVD 88(R1), R3
+	// To the next blocks of columns.
+	MOVD 96(R1), R2
+	ADD  $128, R2, R2
+	MOVD R2, 96(R1)
+	MOVD 72(R1), R2
+	ADD  $128, R2, R2
+	MOVD R2, 72(R1)
+	MOVD 168(R1), R2
+	MOVD 80(R1), R3
 	ADD  R2, R3, R3
-	MOVD R3, 88(R1)
-	MOVD 136(R1), R2
-	MOVD 72(R1), R3
-	ADD  R2, R3, R3
-	MOVD R3, 72(R1)
-	MOVD 128(R1), R2
-	MOVD 64(R1), R3
-	ADD  R2, R3, R3
-	MOVD R3, 64(R1)
-	MOVD 120(R1), R2
+	MOVD R3, 80(R1)
+	MOVD 8(R1), R2
+	LSL  $6, R2, R2
 	MOVD (R1), R3
 	ADD  R2, R3, R3
 	MOVD R3, (R1)
+	MOVD (R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, (R1)
+	MOVD 24(R1), R2
+	LSL  $6, R2, R2
+	MOVD 16(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 16(R1)
+	MOVD 16(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 16(R1)
+	JMP  group2
+
+next4:
+	MOVD 56(R1), R2
+	ADD  $-1, R2, R2
+	MOVD R2, 56(R1)
+	CMP  $0, R2
+	BEQ  done5
+
+	// To the next panel.
+	MOVD 160(R1), R2
+	MOVD 96(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 96(R1)
+	MOVD 176(R1), R2
+	MOVD 80(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 80(R1)
+	MOVD 152(R1), R2
+	MOVD 72(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 72(R1)
+	MOVD 136(R1), R2
+	MOVD (R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, (R1)
+	MOVD 144(R1), R2
 	MOVD 16(R1), R3
 	ADD  R2, R3, R3
 	MOVD R3, 16(R1)
 	JMP  panel1
-
-done3:
-	// As it was.
-	MSR R0, FPCR
-	RET
-
-// func gemmTN2x32NEON(task *gemmTask)
-TEXT ·gemmTN2x32NEON(SB), NOSPLIT, $0-8
-	// Flush subnormals to zero.
-	MRS  FPCR, R0
-	MOVD $16777216, R1
-	ORR  R0, R1, R1
-	MSR  R1, FPCR
-	MOVD task+0(FP), R1
-
-panel1:
-	MOVD 88(R1), R2
-	MOVD R2, 160(R1)
-	MOVD 72(R1), R2
-	MOVD R2, 152(R1)
-	MOVD 40(R1), R2
-	MOVD R2, 168(R1)
-	MOVD 56(R1), R2
-
-tile2:
-	// The chains start.
-	MOVD  64(R1), R3
-	FMOVQ (R3), F0
-	FMOVQ 16(R3), F1
-	FMOVQ 32(R3), F2
-	FMOVQ 48(R3), F3
-	FMOVQ 64(R3), F4
-	FMOVQ 80(R3), F5
-	FMOVQ 96(R3), F6
-	FMOVQ 112(R3), F7
-	VMOV  V0.B16, V8.B16
-	VMOV  V1.B16, V9.B16
-	VMOV  V2.B16, V10.B16
-	VMOV  V3.B16, V11.B16
-	VMOV  V4.B16, V12.B16
-	VMOV  V5.B16, V13.B16
-	VMOV  V6.B16, V14.B16
-	VMOV  V7.B16, V15.B16
-	MOVD  96(R1), R3
-	MOVD  32(R1), R6
-	MOVD  R2, R8
-	MOVD  R1, R7
-	CMP   $1, R6
-	BLT   done5
-
-loop4:
-	// A k block.
-	MOVD (R7), R9
-	MOVD 8(R7), R10
-	MOVD R10, R11
-	LSL  $6, R11, R11
-	ADD  R11, R9, R11
-	CMP  $1, R10
-	BLT  done7
-
-loop6:
-	FMOVD (R8), F16
-	FLDPQ (R9), (F17, F18)
-	WORD  $0x4f901220 // FMLA V0.4S, V17.4S, V16.S[0]
-	WORD  $0x4f901241 // FMLA V1.4S, V18.4S, V16.S[0]
-	WORD  $0x4fb01228 // FMLA V8.4S, V17.4S, V16.S[1]
-	WORD  $0x4fb01249 // FMLA V9.4S, V18.4S, V16.S[1]
-	FLDPQ 32(R9), (F17, F18)
-	WORD  $0x4f901222 // FMLA V2.4S, V17.4S, V16.S[0]
-	WORD  $0x4f901243 // FMLA V3.4S, V18.4S, V16.S[0]
-	WORD  $0x4fb0122a // FMLA V10.4S, V17.4S, V16.S[1]
-	WORD  $0x4fb0124b // FMLA V11.4S, V18.4S, V16.S[1]
-	FLDPQ (R11), (F17, F18)
-	WORD  $0x4f901224 // FMLA V4.4S, V17.4S, V16.S[0]
-	WORD  $0x4f901245 // FMLA V5.4S, V18.4S, V16.S[0]
-	WORD  $0x4fb0122c // FMLA V12.4S, V17.4S, V16.S[1]
-	WORD  $0x4fb0124d // FMLA V13.4S, V18.4S, V16.S[1]
-	FLDPQ 32(R11), (F17, F18)
-	WORD  $0x4f901226 // FMLA V6.4S, V17.4S, V16.S[0]
-	WORD  $0x4f901247 // FMLA V7.4S, V18.4S, V16.S[0]
-	WORD  $0x4fb0122e // FMLA V14.4S, V17.4S, V16.S[1]
-	WORD  $0x4fb0124f // FMLA V15.4S, V18.4S, V16.S[1]
-	ADD   R3, R8, R8
-	ADD   $64, R9, R9
-	ADD   $64, R11, R11
-	ADD   $-1, R10, R10
-	CMP   $1, R10
-	BGE   loop6
-
-done7:
-	ADD $16, R7, R7
-	ADD $-1, R6, R6
-	CMP $1, R6
-	BGE loop4
 
 done5:
-	MOVD 112(R1), R3
-
-	// Add finished chains.
-	MOVD  72(R1), R6
-	CMP   $0, R6
-	BEQ   done8
-	MOVD  152(R1), R6
-	MOVD  104(R1), R3
-	FMOVQ (R6), F16
-	WORD  $0x4e20d600 // FADD V0.4S, V16.4S, V0.4S
-	FMOVQ 16(R6), F16
-	WORD  $0x4e21d601 // FADD V1.4S, V16.4S, V1.4S
-	FMOVQ 32(R6), F16
-	WORD  $0x4e22d602 // FADD V2.4S, V16.4S, V2.4S
-	FMOVQ 48(R6), F16
-	WORD  $0x4e23d603 // FADD V3.4S, V16.4S, V3.4S
-	FMOVQ 64(R6), F16
-	WORD  $0x4e24d604 // FADD V4.4S, V16.4S, V4.4S
-	FMOVQ 80(R6), F16
-	WORD  $0x4e25d605 // FADD V5.4S, V16.4S, V5.4S
-	FMOVQ 96(R6), F16
-	WORD  $0x4e26d606 // FADD V6.4S, V16.4S, V6.4S
-	FMOVQ 112(R6), F16
-	WORD  $0x4e27d607 // FADD V7.4S, V16.4S, V7.4S
-	ADD   R3, R6, R6
-	FMOVQ (R6), F16
-	WORD  $0x4e28d608 // FADD V8.4S, V16.4S, V8.4S
-	FMOVQ 16(R6), F16
-	WORD  $0x4e29d609 // FADD V9.4S, V16.4S, V9.4S
-	FMOVQ 32(R6), F16
-	WORD  $0x4e2ad60a // FADD V10.4S, V16.4S, V10.4S
-	FMOVQ 48(R6), F16
-	WORD  $0x4e2bd60b // FADD V11.4S, V16.4S, V11.4S
-	FMOVQ 64(R6), F16
-	WORD  $0x4e2cd60c // FADD V12.4S, V16.4S, V12.4S
-	FMOVQ 80(R6), F16
-	WORD  $0x4e2dd60d // FADD V13.4S, V16.4S, V13.4S
-	FMOVQ 96(R6), F16
-	WORD  $0x4e2ed60e // FADD V14.4S, V16.4S, V14.4S
-	FMOVQ 112(R6), F16
-	WORD  $0x4e2fd60f // FADD V15.4S, V16.4S, V15.4S
-	ADD   R3, R6, R6
-	MOVD  R6, 152(R1)
-	MOVD  112(R1), R3
-
-done8:
-	// Add what C holds.
-	MOVD  80(R1), R6
-	CMP   $0, R6
-	BEQ   done9
-	MOVD  160(R1), R6
-	FMOVQ (R6), F16
-	WORD  $0x4e20d600 // FADD V0.4S, V16.4S, V0.4S
-	FMOVQ 16(R6), F16
-	WORD  $0x4e21d601 // FADD V1.4S, V16.4S, V1.4S
-	FMOVQ 32(R6), F16
-	WORD  $0x4e22d602 // FADD V2.4S, V16.4S, V2.4S
-	FMOVQ 48(R6), F16
-	WORD  $0x4e23d603 // FADD V3.4S, V16.4S, V3.4S
-	FMOVQ 64(R6), F16
-	WORD  $0x4e24d604 // FADD V4.4S, V16.4S, V4.4S
-	FMOVQ 80(R6), F16
-	WORD  $0x4e25d605 // FADD V5.4S, V16.4S, V5.4S
-	FMOVQ 96(R6), F16
-	WORD  $0x4e26d606 // FADD V6.4S, V16.4S, V6.4S
-	FMOVQ 112(R6), F16
-	WORD  $0x4e27d607 // FADD V7.4S, V16.4S, V7.4S
-	ADD   R3, R6, R6
-	FMOVQ (R6), F16
-	WORD  $0x4e28d608 // FADD V8.4S, V16.4S, V8.4S
-	FMOVQ 16(R6), F16
-	WORD  $0x4e29d609 // FADD V9.4S, V16.4S, V9.4S
-	FMOVQ 32(R6), F16
-	WORD  $0x4e2ad60a // FADD V10.4S, V16.4S, V10.4S
-	FMOVQ 48(R6), F16
-	WORD  $0x4e2bd60b // FADD V11.4S, V16.4S, V11.4S
-	FMOVQ 64(R6), F16
-	WORD  $0x4e2cd60c // FADD V12.4S, V16.4S, V12.4S
-	FMOVQ 80(R6), F16
-	WORD  $0x4e2dd60d // FADD V13.4S, V16.4S, V13.4S
-	FMOVQ 96(R6), F16
-	WORD  $0x4e2ed60e // FADD V14.4S, V16.4S, V14.4S
-	FMOVQ 112(R6), F16
-	WORD  $0x4e2fd60f // FADD V15.4S, V16.4S, V15.4S
-	ADD   R3, R6, R6
-
-done9:
-	// Store.
-	MOVD  160(R1), R6
-	FMOVQ F0, (R6)
-	FMOVQ F1, 16(R6)
-	FMOVQ F2, 32(R6)
-	FMOVQ F3, 48(R6)
-	FMOVQ F4, 64(R6)
-	FMOVQ F5, 80(R6)
-	FMOVQ F6, 96(R6)
-	FMOVQ F7, 112(R6)
-	ADD   R3, R6, R6
-	FMOVQ F8, (R6)
-	FMOVQ F9, 16(R6)
-	FMOVQ F10, 32(R6)
-	FMOVQ F11, 48(R6)
-	FMOVQ F12, 64(R6)
-	FMOVQ F13, 80(R6)
-	FMOVQ F14, 96(R6)
-	FMOVQ F15, 112(R6)
-	ADD   R3, R6, R6
-	MOVD  R6, 160(R1)
-
-	// To the next tile.
-	ADD  $8, R2, R2
-	MOVD 168(R1), R3
-	ADD  $-1, R3, R3
-	MOVD R3, 168(R1)
-	CMP  $0, R3
-	BNE  tile2
-	MOVD 48(R1), R2
-	ADD  $-1, R2, R2
-	MOVD R2, 48(R1)
-	CMP  $0, R2
-	BEQ  done3
-
-	// To the next panel.
-	MOVD 144(R1), R2
-	MOVD 88(R1), R3
-	ADD  R2, R3, R3
-	MOVD R3, 88(R1)
-	MOVD 136(R1), R2
-	MOVD 72(R1), R3
-	ADD  R2, R3, R3
-	MOVD R3, 72(R1)
-	MOVD 128(R1), R2
-	MOVD 64(R1), R3
-	ADD  R2, R3, R3
-	MOVD R3, 64(R1)
-	MOVD 120(R1), R2
-	MOVD (R1), R3
-	ADD  R2, R3, R3
-	MOVD R3, (R1)
-	MOVD 16(R1), R3
-	ADD  R2, R3, R3
-	MOVD R3, 16(R1)
-	JMP  panel1
-
-done3:
 	// As it was.
 	MSR R0, FPCR
 	RET
@@ -2869,17 +2118,21 @@ TEXT ·gemm3x16NEON(SB), NOSPLIT, $0-8
 	MOVD task+0(FP), R1
 
 panel1:
-	MOVD 88(R1), R2
-	MOVD R2, 160(R1)
-	MOVD 72(R1), R2
-	MOVD R2, 152(R1)
-	MOVD 40(R1), R2
-	MOVD R2, 168(R1)
-	MOVD 56(R1), R2
+	MOVD 48(R1), R2
+	MOVD R2, 208(R1)
 
-tile2:
+group2:
+	MOVD 96(R1), R2
+	MOVD R2, 192(R1)
+	MOVD 80(R1), R2
+	MOVD R2, 184(R1)
+	MOVD 40(R1), R2
+	MOVD R2, 200(R1)
+	MOVD 64(R1), R2
+
+tile3:
 	// The chains start.
-	MOVD  64(R1), R3
+	MOVD  72(R1), R3
 	FMOVQ (R3), F0
 	FMOVQ 16(R3), F1
 	FMOVQ 32(R3), F2
@@ -2892,14 +2145,14 @@ tile2:
 	VMOV  V1.B16, V9.B16
 	VMOV  V2.B16, V10.B16
 	VMOV  V3.B16, V11.B16
-	MOVD  96(R1), R3
+	MOVD  112(R1), R3
 	MOVD  32(R1), R6
 	MOVD  R2, R8
 	MOVD  R1, R7
 	CMP   $1, R6
-	BLT   done5
+	BLT   done7
 
-loop4:
+loop6:
 	// A k block.
 	MOVD (R7), R9
 	MOVD 8(R7), R10
@@ -2908,9 +2161,9 @@ loop4:
 	ADD  R3, R8, R11
 	ADD  R3, R11, R12
 	CMP  $4, R10
-	BLT  done7
+	BLT  done9
 
-loop6:
+loop8:
 	FMOVQ (R8), F12
 	FMOVQ (R11), F13
 	FMOVQ (R12), F14
@@ -2976,13 +2229,13 @@ loop6:
 	ADD   $256, R9, R9
 	ADD   $-4, R10, R10
 	CMP   $4, R10
-	BGE   loop6
+	BGE   loop8
 
-done7:
+done9:
 	CMP $1, R10
-	BLT done9
+	BLT done11
 
-loop8:
+loop10:
 	FMOVS (R8), F12
 	FMOVS (R11), F13
 	FMOVS (R12), F14
@@ -3006,59 +2259,59 @@ loop8:
 	ADD   $64, R9, R9
 	ADD   $-1, R10, R10
 	CMP   $1, R10
-	BGE   loop8
+	BGE   loop10
 
-done9:
+done11:
 	ADD $16, R7, R7
 	ADD $-1, R6, R6
 	CMP $1, R6
-	BGE loop4
+	BGE loop6
 
-done5:
-	MOVD 112(R1), R6
+done7:
+	MOVD 128(R1), R6
 
 	// Add finished chains.
-	MOVD  72(R1), R7
-	CMP   $0, R7
-	BEQ   done10
-	MOVD  152(R1), R7
-	MOVD  104(R1), R6
-	FMOVQ (R7), F12
-	WORD  $0x4e20d580 // FADD V0.4S, V12.4S, V0.4S
-	FMOVQ 16(R7), F12
-	WORD  $0x4e21d581 // FADD V1.4S, V12.4S, V1.4S
-	FMOVQ 32(R7), F12
-	WORD  $0x4e22d582 // FADD V2.4S, V12.4S, V2.4S
-	FMOVQ 48(R7), F12
-	WORD  $0x4e23d583 // FADD V3.4S, V12.4S, V3.4S
-	ADD   R6, R7, R7
-	FMOVQ (R7), F12
-	WORD  $0x4e24d584 // FADD V4.4S, V12.4S, V4.4S
-	FMOVQ 16(R7), F12
-	WORD  $0x4e25d585 // FADD V5.4S, V12.4S, V5.4S
-	FMOVQ 32(R7), F12
-	WORD  $0x4e26d586 // FADD V6.4S, V12.4S, V6.4S
-	FMOVQ 48(R7), F12
-	WORD  $0x4e27d587 // FADD V7.4S, V12.4S, V7.4S
-	ADD   R6, R7, R7
-	FMOVQ (R7), F12
-	WORD  $0x4e28d588 // FADD V8.4S, V12.4S, V8.4S
-	FMOVQ 16(R7), F12
-	WORD  $0x4e29d589 // FADD V9.4S, V12.4S, V9.4S
-	FMOVQ 32(R7), F12
-	WORD  $0x4e2ad58a // FADD V10.4S, V12.4S, V10.4S
-	FMOVQ 48(R7), F12
-	WORD  $0x4e2bd58b // FADD V11.4S, V12.4S, V11.4S
-	ADD   R6, R7, R7
-	MOVD  R7, 152(R1)
-	MOVD  112(R1), R6
-
-done10:
-	// Add what C holds.
 	MOVD  80(R1), R7
 	CMP   $0, R7
-	BEQ   done11
-	MOVD  160(R1), R7
+	BEQ   done12
+	MOVD  184(R1), R7
+	MOVD  120(R1), R6
+	FMOVQ (R7), F12
+	WORD  $0x4e20d580 // FADD V0.4S, V12.4S, V0.4S
+	FMOVQ 16(R7), F12
+	WORD  $0x4e21d581 // FADD V1.4S, V12.4S, V1.4S
+	FMOVQ 32(R7), F12
+	WORD  $0x4e22d582 // FADD V2.4S, V12.4S, V2.4S
+	FMOVQ 48(R7), F12
+	WORD  $0x4e23d583 // FADD V3.4S, V12.4S, V3.4S
+	ADD   R6, R7, R7
+	FMOVQ (R7), F12
+	WORD  $0x4e24d584 // FADD V4.4S, V12.4S, V4.4S
+	FMOVQ 16(R7), F12
+	WORD  $0x4e25d585 // FADD V5.4S, V12.4S, V5.4S
+	FMOVQ 32(R7), F12
+	WORD  $0x4e26d586 // FADD V6.4S, V12.4S, V6.4S
+	FMOVQ 48(R7), F12
+	WORD  $0x4e27d587 // FADD V7.4S, V12.4S, V7.4S
+	ADD   R6, R7, R7
+	FMOVQ (R7), F12
+	WORD  $0x4e28d588 // FADD V8.4S, V12.4S, V8.4S
+	FMOVQ 16(R7), F12
+	WORD  $0x4e29d589 // FADD V9.4S, V12.4S, V9.4S
+	FMOVQ 32(R7), F12
+	WORD  $0x4e2ad58a // FADD V10.4S, V12.4S, V10.4S
+	FMOVQ 48(R7), F12
+	WORD  $0x4e2bd58b // FADD V11.4S, V12.4S, V11.4S
+	ADD   R6, R7, R7
+	MOVD  R7, 184(R1)
+	MOVD  128(R1), R6
+
+done12:
+	// Add what C holds.
+	MOVD  88(R1), R7
+	CMP   $0, R7
+	BEQ   done13
+	MOVD  192(R1), R7
 	FMOVQ (R7), F12
 	WORD  $0x4e20d580 // FADD V0.4S, V12.4S, V0.4S
 	FMOVQ 16(R7), F12
@@ -3087,9 +2340,9 @@ done10:
 	WORD  $0x4e2bd58b // FADD V11.4S, V12.4S, V11.4S
 	ADD   R6, R7, R7
 
-done11:
+done13:
 	// Store.
-	MOVD  160(R1), R7
+	MOVD  192(R1), R7
 	FMOVQ F0, (R7)
 	FMOVQ F1, 16(R7)
 	FMOVQ F2, 32(R7)
@@ -3105,52 +2358,83 @@ done11:
 	FMOVQ F10, 32(R7)
 	FMOVQ F11, 48(R7)
 	ADD   R6, R7, R7
-	MOVD  R7, 160(R1)
+	MOVD  R7, 192(R1)
 
 	// To the next tile.
 	ADD  R3, R2, R2
 	ADD  R3, R2, R2
 	ADD  R3, R2, R2
-	MOVD 168(R1), R3
+	MOVD 200(R1), R3
 	ADD  $-1, R3, R3
-	MOVD R3, 168(R1)
+	MOVD R3, 200(R1)
 	CMP  $0, R3
-	BNE  tile2
-	MOVD 48(R1), R2
+	BNE  tile3
+	MOVD 208(R1), R2
 	ADD  $-1, R2, R2
-	MOVD R2, 48(R1)
+	MOVD R2, 208(R1)
 	CMP  $0, R2
-	BEQ  done3
+	BEQ  next4
 
-	// To the next panel.
-	MOVD 144(R1), R2
-	MOVD 88(R1), R3
+	// To the next blocks of columns.
+	MOVD 96(R1), R2
+	ADD  $64, R2, R2
+	MOVD R2, 96(R1)
+	MOVD 72(R1), R2
+	ADD  $64, R2, R2
+	MOVD R2, 72(R1)
+	MOVD 168(R1), R2
+	MOVD 80(R1), R3
 	ADD  R2, R3, R3
-	MOVD R3, 88(R1)
-	MOVD 136(R1), R2
-	MOVD 72(R1), R3
-	ADD  R2, R3, R3
-	MOVD R3, 72(R1)
-	MOVD 128(R1), R2
-	MOVD 64(R1), R3
-	ADD  R2, R3, R3
-	MOVD R3, 64(R1)
-	MOVD 120(R1), R2
+	MOVD R3, 80(R1)
+	MOVD 8(R1), R2
+	LSL  $6, R2, R2
 	MOVD (R1), R3
 	ADD  R2, R3, R3
 	MOVD R3, (R1)
+	MOVD 24(R1), R2
+	LSL  $6, R2, R2
+	MOVD 16(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 16(R1)
+	JMP  group2
+
+next4:
+	MOVD 56(R1), R2
+	ADD  $-1, R2, R2
+	MOVD R2, 56(R1)
+	CMP  $0, R2
+	BEQ  done5
+
+	// To the next panel.
+	MOVD 160(R1), R2
+	MOVD 96(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 96(R1)
+	MOVD 176(R1), R2
+	MOVD 80(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 80(R1)
+	MOVD 152(R1), R2
+	MOVD 72(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 72(R1)
+	MOVD 136(R1), R2
+	MOVD (R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, (R1)
+	MOVD 144(R1), R2
 	MOVD 16(R1), R3
 	ADD  R2, R3, R3
 	MOVD R3, 16(R1)
 	JMP  panel1
 
-done3:
+done5:
 	// As it was.
 	MSR R0, FPCR
 	RET
 
-// func gemmTN3x16NEON(task *gemmTask)
-TEXT ·gemmTN3x16NEON(SB), NOSPLIT, $0-8
+// func gemm3x32NEON(task *gemmTask)
+TEXT ·gemm3x32NEON(SB), NOSPLIT, $0-8
 	// Flush subnormals to zero.
 	MRS  FPCR, R0
 	MOVD $16777216, R1
@@ -3159,203 +2443,468 @@ TEXT ·gemmTN3x16NEON(SB), NOSPLIT, $0-8
 	MOVD task+0(FP), R1
 
 panel1:
-	MOVD 88(R1), R2
-	MOVD R2, 160(R1)
-	MOVD 72(R1), R2
-	MOVD R2, 152(R1)
-	MOVD 40(R1), R2
-	MOVD R2, 168(R1)
-	MOVD 56(R1), R2
+	MOVD 48(R1), R2
+	MOVD R2, 208(R1)
 
-tile2:
+group2:
+	MOVD 96(R1), R2
+	MOVD R2, 192(R1)
+	MOVD 80(R1), R2
+	MOVD R2, 184(R1)
+	MOVD 40(R1), R2
+	MOVD R2, 200(R1)
+	MOVD 64(R1), R2
+
+tile3:
 	// The chains start.
-	MOVD  64(R1), R3
+	MOVD  72(R1), R3
 	FMOVQ (R3), F0
 	FMOVQ 16(R3), F1
 	FMOVQ 32(R3), F2
 	FMOVQ 48(R3), F3
-	VMOV  V0.B16, V4.B16
-	VMOV  V1.B16, V5.B16
-	VMOV  V2.B16, V6.B16
-	VMOV  V3.B16, V7.B16
+	FMOVQ 64(R3), F4
+	FMOVQ 80(R3), F5
+	FMOVQ 96(R3), F6
+	FMOVQ 112(R3), F7
 	VMOV  V0.B16, V8.B16
 	VMOV  V1.B16, V9.B16
 	VMOV  V2.B16, V10.B16
 	VMOV  V3.B16, V11.B16
-	MOVD  96(R1), R3
+	VMOV  V4.B16, V12.B16
+	VMOV  V5.B16, V13.B16
+	VMOV  V6.B16, V14.B16
+	VMOV  V7.B16, V15.B16
+	VMOV  V0.B16, V16.B16
+	VMOV  V1.B16, V17.B16
+	VMOV  V2.B16, V18.B16
+	VMOV  V3.B16, V19.B16
+	VMOV  V4.B16, V20.B16
+	VMOV  V5.B16, V21.B16
+	VMOV  V6.B16, V22.B16
+	VMOV  V7.B16, V23.B16
+	MOVD  112(R1), R3
 	MOVD  32(R1), R6
 	MOVD  R2, R8
 	MOVD  R1, R7
 	CMP   $1, R6
-	BLT   done5
+	BLT   done7
 
-loop4:
+loop6:
 	// A k block.
 	MOVD (R7), R9
 	MOVD 8(R7), R10
 	MOVD R10, R11
 	LSL  $6, R11, R11
-	CMP  $1, R10
-	BLT  done7
+	ADD  R11, R9, R11
+	ADD  R3, R8, R12
+	ADD  R3, R12, R13
+	CMP  $4, R10
+	BLT  done9
 
-loop6:
-	FMOVD (R8), F12
-	FMOVS 8(R8), F13
-	FLDPQ (R9), (F14, F15)
-	WORD  $0x4f8c11c0 // FMLA V0.4S, V14.4S, V12.S[0]
-	WORD  $0x4f8c11e1 // FMLA V1.4S, V15.4S, V12.S[0]
-	WORD  $0x4fac11c4 // FMLA V4.4S, V14.4S, V12.S[1]
-	WORD  $0x4fac11e5 // FMLA V5.4S, V15.4S, V12.S[1]
-	WORD  $0x4f8d11c8 // FMLA V8.4S, V14.4S, V13.S[0]
-	WORD  $0x4f8d11e9 // FMLA V9.4S, V15.4S, V13.S[0]
-	FLDPQ 32(R9), (F14, F15)
-	WORD  $0x4f8c11c2 // FMLA V2.4S, V14.4S, V12.S[0]
-	WORD  $0x4f8c11e3 // FMLA V3.4S, V15.4S, V12.S[0]
-	WORD  $0x4fac11c6 // FMLA V6.4S, V14.4S, V12.S[1]
-	WORD  $0x4fac11e7 // FMLA V7.4S, V15.4S, V12.S[1]
-	WORD  $0x4f8d11ca // FMLA V10.4S, V14.4S, V13.S[0]
-	WORD  $0x4f8d11eb // FMLA V11.4S, V15.4S, V13.S[0]
-	ADD   R3, R8, R8
+loop8:
+	FMOVQ (R8), F24
+	FMOVQ (R12), F25
+	FMOVQ (R13), F26
+	FLDPQ (R9), (F27, F28)
+	WORD  $0x4f981360 // FMLA V0.4S, V27.4S, V24.S[0]
+	WORD  $0x4f981381 // FMLA V1.4S, V28.4S, V24.S[0]
+	WORD  $0x4f991368 // FMLA V8.4S, V27.4S, V25.S[0]
+	WORD  $0x4f991389 // FMLA V9.4S, V28.4S, V25.S[0]
+	WORD  $0x4f9a1370 // FMLA V16.4S, V27.4S, V26.S[0]
+	WORD  $0x4f9a1391 // FMLA V17.4S, V28.4S, V26.S[0]
+	FLDPQ 32(R9), (F27, F28)
+	WORD  $0x4f981362 // FMLA V2.4S, V27.4S, V24.S[0]
+	WORD  $0x4f981383 // FMLA V3.4S, V28.4S, V24.S[0]
+	WORD  $0x4f99136a // FMLA V10.4S, V27.4S, V25.S[0]
+	WORD  $0x4f99138b // FMLA V11.4S, V28.4S, V25.S[0]
+	WORD  $0x4f9a1372 // FMLA V18.4S, V27.4S, V26.S[0]
+	WORD  $0x4f9a1393 // FMLA V19.4S, V28.4S, V26.S[0]
+	FLDPQ (R11), (F27, F28)
+	WORD  $0x4f981364 // FMLA V4.4S, V27.4S, V24.S[0]
+	WORD  $0x4f981385 // FMLA V5.4S, V28.4S, V24.S[0]
+	WORD  $0x4f99136c // FMLA V12.4S, V27.4S, V25.S[0]
+	WORD  $0x4f99138d // FMLA V13.4S, V28.4S, V25.S[0]
+	WORD  $0x4f9a1374 // FMLA V20.4S, V27.4S, V26.S[0]
+	WORD  $0x4f9a1395 // FMLA V21.4S, V28.4S, V26.S[0]
+	FLDPQ 32(R11), (F27, F28)
+	WORD  $0x4f981366 // FMLA V6.4S, V27.4S, V24.S[0]
+	WORD  $0x4f981387 // FMLA V7.4S, V28.4S, V24.S[0]
+	WORD  $0x4f99136e // FMLA V14.4S, V27.4S, V25.S[0]
+	WORD  $0x4f99138f // FMLA V15.4S, V28.4S, V25.S[0]
+	WORD  $0x4f9a1376 // FMLA V22.4S, V27.4S, V26.S[0]
+	WORD  $0x4f9a1397 // FMLA V23.4S, V28.4S, V26.S[0]
+	FLDPQ 64(R9), (F27, F28)
+	WORD  $0x4fb81360 // FMLA V0.4S, V27.4S, V24.S[1]
+	WORD  $0x4fb81381 // FMLA V1.4S, V28.4S, V24.S[1]
+	WORD  $0x4fb91368 // FMLA V8.4S, V27.4S, V25.S[1]
+	WORD  $0x4fb91389 // FMLA V9.4S, V28.4S, V25.S[1]
+	WORD  $0x4fba1370 // FMLA V16.4S, V27.4S, V26.S[1]
+	WORD  $0x4fba1391 // FMLA V17.4S, V28.4S, V26.S[1]
+	FLDPQ 96(R9), (F27, F28)
+	WORD  $0x4fb81362 // FMLA V2.4S, V27.4S, V24.S[1]
+	WORD  $0x4fb81383 // FMLA V3.4S, V28.4S, V24.S[1]
+	WORD  $0x4fb9136a // FMLA V10.4S, V27.4S, V25.S[1]
+	WORD  $0x4fb9138b // FMLA V11.4S, V28.4S, V25.S[1]
+	WORD  $0x4fba1372 // FMLA V18.4S, V27.4S, V26.S[1]
+	WORD  $0x4fba1393 // FMLA V19.4S, V28.4S, V26.S[1]
+	FLDPQ 64(R11), (F27, F28)
+	WORD  $0x4fb81364 // FMLA V4.4S, V27.4S, V24.S[1]
+	WORD  $0x4fb81385 // FMLA V5.4S, V28.4S, V24.S[1]
+	WORD  $0x4fb9136c // FMLA V12.4S, V27.4S, V25.S[1]
+	WORD  $0x4fb9138d // FMLA V13.4S, V28.4S, V25.S[1]
+	WORD  $0x4fba1374 // FMLA V20.4S, V27.4S, V26.S[1]
+	WORD  $0x4fba1395 // FMLA V21.4S, V28.4S, V26.S[1]
+	FLDPQ 96(R11), (F27, F28)
+	WORD  $0x4fb81366 // FMLA V6.4S, V27.4S, V24.S[1]
+	WORD  $0x4fb81387 // FMLA V7.4S, V28.4S, V24.S[1]
+	WORD  $0x4fb9136e // FMLA V14.4S, V27.4S, V25.S[1]
+	WORD  $0x4fb9138f // FMLA V15.4S, V28.4S, V25.S[1]
+	WORD  $0x4fba1376 // FMLA V22.4S, V27.4S, V26.S[1]
+	WORD  $0x4fba1397 // FMLA V23.4S, V28.4S, V26.S[1]
+	FLDPQ 128(R9), (F27, F28)
+	WORD  $0x4f981b60 // FMLA V0.4S, V27.4S, V24.S[2]
+	WORD  $0x4f981b81 // FMLA V1.4S, V28.4S, V24.S[2]
+	WORD  $0x4f991b68 // FMLA V8.4S, V27.4S, V25.S[2]
+	WORD  $0x4f991b89 // FMLA V9.4S, V28.4S, V25.S[2]
+	WORD  $0x4f9a1b70 // FMLA V16.4S, V27.4S, V26.S[2]
+	WORD  $0x4f9a1b91 // FMLA V17.4S, V28.4S, V26.S[2]
+	FLDPQ 160(R9), (F27, F28)
+	WORD  $0x4f981b62 // FMLA V2.4S, V27.4S, V24.S[2]
+	WORD  $0x4f981b83 // FMLA V3.4S, V28.4S, V24.S[2]
+	WORD  $0x4f991b6a // FMLA V10.4S, V27.4S, V25.S[2]
+	WORD  $0x4f991b8b // FMLA V11.4S, V28.4S, V25.S[2]
+	WORD  $0x4f9a1b72 // FMLA V18.4S, V27.4S, V26.S[2]
+	WORD  $0x4f9a1b93 // FMLA V19.4S, V28.4S, V26.S[2]
+	FLDPQ 128(R11), (F27, F28)
+	WORD  $0x4f981b64 // FMLA V4.4S, V27.4S, V24.S[2]
+	WORD  $0x4f981b85 // FMLA V5.4S, V28.4S, V24.S[2]
+	WORD  $0x4f991b6c // FMLA V12.4S, V27.4S, V25.S[2]
+	WORD  $0x4f991b8d // FMLA V13.4S, V28.4S, V25.S[2]
+	WORD  $0x4f9a1b74 // FMLA V20.4S, V27.4S, V26.S[2]
+	WORD  $0x4f9a1b95 // FMLA V21.4S, V28.4S, V26.S[2]
+	FLDPQ 160(R11), (F27, F28)
+	WORD  $0x4f981b66 // FMLA V6.4S, V27.4S, V24.S[2]
+	WORD  $0x4f981b87 // FMLA V7.4S, V28.4S, V24.S[2]
+	WORD  $0x4f991b6e // FMLA V14.4S, V27.4S, V25.S[2]
+	WORD  $0x4f991b8f // FMLA V15.4S, V28.4S, V25.S[2]
+	WORD  $0x4f9a1b76 // FMLA V22.4S, V27.4S, V26.S[2]
+	WORD  $0x4f9a1b97 // FMLA V23.4S, V28.4S, V26.S[2]
+	FLDPQ 192(R9), (F27, F28)
+	WORD  $0x4fb81b60 // FMLA V0.4S, V27.4S, V24.S[3]
+	WORD  $0x4fb81b81 // FMLA V1.4S, V28.4S, V24.S[3]
+	WORD  $0x4fb91b68 // FMLA V8.4S, V27.4S, V25.S[3]
+	WORD  $0x4fb91b89 // FMLA V9.4S, V28.4S, V25.S[3]
+	WORD  $0x4fba1b70 // FMLA V16.4S, V27.4S, V26.S[3]
+	WORD  $0x4fba1b91 // FMLA V17.4S, V28.4S, V26.S[3]
+	FLDPQ 224(R9), (F27, F28)
+	WORD  $0x4fb81b62 // FMLA V2.4S, V27.4S, V24.S[3]
+	WORD  $0x4fb81b83 // FMLA V3.4S, V28.4S, V24.S[3]
+	WORD  $0x4fb91b6a // FMLA V10.4S, V27.4S, V25.S[3]
+	WORD  $0x4fb91b8b // FMLA V11.4S, V28.4S, V25.S[3]
+	WORD  $0x4fba1b72 // FMLA V18.4S, V27.4S, V26.S[3]
+	WORD  $0x4fba1b93 // FMLA V19.4S, V28.4S, V26.S[3]
+	FLDPQ 192(R11), (F27, F28)
+	WORD  $0x4fb81b64 // FMLA V4.4S, V27.4S, V24.S[3]
+	WORD  $0x4fb81b85 // FMLA V5.4S, V28.4S, V24.S[3]
+	WORD  $0x4fb91b6c // FMLA V12.4S, V27.4S, V25.S[3]
+	WORD  $0x4fb91b8d // FMLA V13.4S, V28.4S, V25.S[3]
+	WORD  $0x4fba1b74 // FMLA V20.4S, V27.4S, V26.S[3]
+	WORD  $0x4fba1b95 // FMLA V21.4S, V28.4S, V26.S[3]
+	FLDPQ 224(R11), (F27, F28)
+	WORD  $0x4fb81b66 // FMLA V6.4S, V27.4S, V24.S[3]
+	WORD  $0x4fb81b87 // FMLA V7.4S, V28.4S, V24.S[3]
+	WORD  $0x4fb91b6e // FMLA V14.4S, V27.4S, V25.S[3]
+	WORD  $0x4fb91b8f // FMLA V15.4S, V28.4S, V25.S[3]
+	WORD  $0x4fba1b76 // FMLA V22.4S, V27.4S, V26.S[3]
+	WORD  $0x4fba1b97 // FMLA V23.4S, V28.4S, V26.S[3]
+	ADD   $16, R8, R8
+	ADD   $16, R12, R12
+	ADD   $16, R13, R13
+	ADD   $256, R9, R9
+	ADD   $256, R11, R11
+	ADD   $-4, R10, R10
+	CMP   $4, R10
+	BGE   loop8
+
+done9:
+	CMP $1, R10
+	BLT done11
+
+loop10:
+	FMOVS (R8), F24
+	FMOVS (R12), F25
+	FMOVS (R13), F26
+	FLDPQ (R9), (F27, F28)
+	WORD  $0x4f981360 // FMLA V0.4S, V27.4S, V24.S[0]
+	WORD  $0x4f981381 // FMLA V1.4S, V28.4S, V24.S[0]
+	WORD  $0x4f991368 // FMLA V8.4S, V27.4S, V25.S[0]
+	WORD  $0x4f991389 // FMLA V9.4S, V28.4S, V25.S[0]
+	WORD  $0x4f9a1370 // FMLA V16.4S, V27.4S, V26.S[0]
+	WORD  $0x4f9a1391 // FMLA V17.4S, V28.4S, V26.S[0]
+	FLDPQ 32(R9), (F27, F28)
+	WORD  $0x4f981362 // FMLA V2.4S, V27.4S, V24.S[0]
+	WORD  $0x4f981383 // FMLA V3.4S, V28.4S, V24.S[0]
+	WORD  $0x4f99136a // FMLA V10.4S, V27.4S, V25.S[0]
+	WORD  $0x4f99138b // FMLA V11.4S, V28.4S, V25.S[0]
+	WORD  $0x4f9a1372 // FMLA V18.4S, V27.4S, V26.S[0]
+	WORD  $0x4f9a1393 // FMLA V19.4S, V28.4S, V26.S[0]
+	FLDPQ (R11), (F27, F28)
+	WORD  $0x4f981364 // FMLA V4.4S, V27.4S, V24.S[0]
+	WORD  $0x4f981385 // FMLA V5.4S, V28.4S, V24.S[0]
+	WORD  $0x4f99136c // FMLA V12.4S, V27.4S, V25.S[0]
+	WORD  $0x4f99138d // FMLA V13.4S, V28.4S, V25.S[0]
+	WORD  $0x4f9a1374 // FMLA V20.4S, V27.4S, V26.S[0]
+	WORD  $0x4f9a1395 // FMLA V21.4S, V28.4S, V26.S[0]
+	FLDPQ 32(R11), (F27, F28)
+	WORD  $0x4f981366 // FMLA V6.4S, V27.4S, V24.S[0]
+	WORD  $0x4f981387 // FMLA V7.4S, V28.4S, V24.S[0]
+	WORD  $0x4f99136e // FMLA V14.4S, V27.4S, V25.S[0]
+	WORD  $0x4f99138f // FMLA V15.4S, V28.4S, V25.S[0]
+	WORD  $0x4f9a1376 // FMLA V22.4S, V27.4S, V26.S[0]
+	WORD  $0x4f9a1397 // FMLA V23.4S, V28.4S, V26.S[0]
+	ADD   $4, R8, R8
+	ADD   $4, R12, R12
+	ADD   $4, R13, R13
 	ADD   $64, R9, R9
+	ADD   $64, R11, R11
 	ADD   $-1, R10, R10
 	CMP   $1, R10
-	BGE   loop6
+	BGE   loop10
 
-done7:
+done11:
 	ADD $16, R7, R7
 	ADD $-1, R6, R6
 	CMP $1, R6
-	BGE loop4
+	BGE loop6
 
-done5:
-	MOVD 112(R1), R3
+done7:
+	MOVD 128(R1), R6
 
 	// Add finished chains.
-	MOVD  72(R1), R6
-	CMP   $0, R6
-	BEQ   done8
-	MOVD  152(R1), R6
-	MOVD  104(R1), R3
-	FMOVQ (R6), F12
-	WORD  $0x4e20d580 // FADD V0.4S, V12.4S, V0.4S
-	FMOVQ 16(R6), F12
-	WORD  $0x4e21d581 // FADD V1.4S, V12.4S, V1.4S
-	FMOVQ 32(R6), F12
-	WORD  $0x4e22d582 // FADD V2.4S, V12.4S, V2.4S
-	FMOVQ 48(R6), F12
-	WORD  $0x4e23d583 // FADD V3.4S, V12.4S, V3.4S
-	ADD   R3, R6, R6
-	FMOVQ (R6), F12
-	WORD  $0x4e24d584 // FADD V4.4S, V12.4S, V4.4S
-	FMOVQ 16(R6), F12
-	WORD  $0x4e25d585 // FADD V5.4S, V12.4S, V5.4S
-	FMOVQ 32(R6), F12
-	WORD  $0x4e26d586 // FADD V6.4S, V12.4S, V6.4S
-	FMOVQ 48(R6), F12
-	WORD  $0x4e27d587 // FADD V7.4S, V12.4S, V7.4S
-	ADD   R3, R6, R6
-	FMOVQ (R6), F12
-	WORD  $0x4e28d588 // FADD V8.4S, V12.4S, V8.4S
-	FMOVQ 16(R6), F12
-	WORD  $0x4e29d589 // FADD V9.4S, V12.4S, V9.4S
-	FMOVQ 32(R6), F12
-	WORD  $0x4e2ad58a // FADD V10.4S, V12.4S, V10.4S
-	FMOVQ 48(R6), F12
-	WORD  $0x4e2bd58b // FADD V11.4S, V12.4S, V11.4S
-	ADD   R3, R6, R6
-	MOVD  R6, 152(R1)
-	MOVD  112(R1), R3
+	MOVD  80(R1), R7
+	CMP   $0, R7
+	BEQ   done12
+	MOVD  184(R1), R7
+	MOVD  120(R1), R6
+	FMOVQ (R7), F24
+	WORD  $0x4e20d700 // FADD V0.4S, V24.4S, V0.4S
+	FMOVQ 16(R7), F24
+	WORD  $0x4e21d701 // FADD V1.4S, V24.4S, V1.4S
+	FMOVQ 32(R7), F24
+	WORD  $0x4e22d702 // FADD V2.4S, V24.4S, V2.4S
+	FMOVQ 48(R7), F24
+	WORD  $0x4e23d703 // FADD V3.4S, V24.4S, V3.4S
+	FMOVQ 64(R7), F24
+	WORD  $0x4e24d704 // FADD V4.4S, V24.4S, V4.4S
+	FMOVQ 80(R7), F24
+	WORD  $0x4e25d705 // FADD V5.4S, V24.4S, V5.4S
+	FMOVQ 96(R7), F24
+	WORD  $0x4e26d706 // FADD V6.4S, V24.4S, V6.4S
+	FMOVQ 112(R7), F24
+	WORD  $0x4e27d707 // FADD V7.4S, V24.4S, V7.4S
+	ADD   R6, R7, R7
+	FMOVQ (R7), F24
+	WORD  $0x4e28d708 // FADD V8.4S, V24.4S, V8.4S
+	FMOVQ 16(R7), F24
+	WORD  $0x4e29d709 // FADD V9.4S, V24.4S, V9.4S
+	FMOVQ 32(R7), F24
+	WORD  $0x4e2ad70a // FADD V10.4S, V24.4S, V10.4S
+	FMOVQ 48(R7), F24
+	WORD  $0x4e2bd70b // FADD V11.4S, V24.4S, V11.4S
+	FMOVQ 64(R7), F24
+	WORD  $0x4e2cd70c // FADD V12.4S, V24.4S, V12.4S
+	FMOVQ 80(R7), F24
+	WORD  $0x4e2dd70d // FADD V13.4S, V24.4S, V13.4S
+	FMOVQ 96(R7), F24
+	WORD  $0x4e2ed70e // FADD V14.4S, V24.4S, V14.4S
+	FMOVQ 112(R7), F24
+	WORD  $0x4e2fd70f // FADD V15.4S, V24.4S, V15.4S
+	ADD   R6, R7, R7
+	FMOVQ (R7), F24
+	WORD  $0x4e30d710 // FADD V16.4S, V24.4S, V16.4S
+	FMOVQ 16(R7), F24
+	WORD  $0x4e31d711 // FADD V17.4S, V24.4S, V17.4S
+	FMOVQ 32(R7), F24
+	WORD  $0x4e32d712 // FADD V18.4S, V24.4S, V18.4S
+	FMOVQ 48(R7), F24
+	WORD  $0x4e33d713 // FADD V19.4S, V24.4S, V19.4S
+	FMOVQ 64(R7), F24
+	WORD  $0x4e34d714 // FADD V20.4S, V24.4S, V20.4S
+	FMOVQ 80(R7), F24
+	WORD  $0x4e35d715 // FADD V21.4S, V24.4S, V21.4S
+	FMOVQ 96(R7), F24
+	WORD  $0x4e36d716 // FADD V22.4S, V24.4S, V22.4S
+	FMOVQ 112(R7), F24
+	WORD  $0x4e37d717 // FADD V23.4S, V24.4S, V23.4S
+	ADD   R6, R7, R7
+	MOVD  R7, 184(R1)
+	MOVD  128(R1), R6
 
-done8:
+done12:
 	// Add what C holds.
-	MOVD  80(R1), R6
-	CMP   $0, R6
-	BEQ   done9
-	MOVD  160(R1), R6
-	FMOVQ (R6), F12
-	WORD  $0x4e20d580 // FADD V0.4S, V12.4S, V0.4S
-	FMOVQ 16(R6), F12
-	WORD  $0x4e21d581 // FADD V1.4S, V12.4S, V1.4S
-	FMOVQ 32(R6), F12
-	WORD  $0x4e22d582 // FADD V2.4S, V12.4S, V2.4S
-	FMOVQ 48(R6), F12
-	WORD  $0x4e23d583 // FADD V3.4S, V12.4S, V3.4S
-	ADD   R3, R6, R6
-	FMOVQ (R6), F12
-	WORD  $0x4e24d584 // FADD V4.4S, V12.4S, V4.4S
-	FMOVQ 16(R6), F12
-	WORD  $0x4e25d585 // FADD V5.4S, V12.4S, V5.4S
-	FMOVQ 32(R6), F12
-	WORD  $0x4e26d586 // FADD V6.4S, V12.4S, V6.4S
-	FMOVQ 48(R6), F12
-	WORD  $0x4e27d587 // FADD V7.4S, V12.4S, V7.4S
-	ADD   R3, R6, R6
-	FMOVQ (R6), F12
-	WORD  $0x4e28d588 // FADD V8.4S, V12.4S, V8.4S
-	FMOVQ 16(R6), F12
-	WORD  $0x4e29d589 // FADD V9.4S, V12.4S, V9.4S
-	FMOVQ 32(R6), F12
-	WORD  $0x4e2ad58a // FADD V10.4S, V12.4S, V10.4S
-	FMOVQ 48(R6), F12
-	WORD  $0x4e2bd58b // FADD V11.4S, V12.4S, V11.4S
-	ADD   R3, R6, R6
+	MOVD  88(R1), R7
+	CMP   $0, R7
+	BEQ   done13
+	MOVD  192(R1), R7
+	FMOVQ (R7), F24
+	WORD  $0x4e20d700 // FADD V0.4S, V24.4S, V0.4S
+	FMOVQ 16(R7), F24
+	WORD  $0x4e21d701 // FADD V1.4S, V24.4S, V1.4S
+	FMOVQ 32(R7), F24
+	WORD  $0x4e22d702 // FADD V2.4S, V24.4S, V2.4S
+	FMOVQ 48(R7), F24
+	WORD  $0x4e23d703 // FADD V3.4S, V24.4S, V3.4S
+	FMOVQ 64(R7), F24
+	WORD  $0x4e24d704 // FADD V4.4S, V24.4S, V4.4S
+	FMOVQ 80(R7), F24
+	WORD  $0x4e25d705 // FADD V5.4S, V24.4S, V5.4S
+	FMOVQ 96(R7), F24
+	WORD  $0x4e26d706 // FADD V6.4S, V24.4S, V6.4S
+	FMOVQ 112(R7), F24
+	WORD  $0x4e27d707 // FADD V7.4S, V24.4S, V7.4S
+	ADD   R6, R7, R7
+	FMOVQ (R7), F24
+	WORD  $0x4e28d708 // FADD V8.4S, V24.4S, V8.4S
+	FMOVQ 16(R7), F24
+	WORD  $0x4e29d709 // FADD V9.4S, V24.4S, V9.4S
+	FMOVQ 32(R7), F24
+	WORD  $0x4e2ad70a // FADD V10.4S, V24.4S, V10.4S
+	FMOVQ 48(R7), F24
+	WORD  $0x4e2bd70b // FADD V11.4S, V24.4S, V11.4S
+	FMOVQ 64(R7), F24
+	WORD  $0x4e2cd70c // FADD V12.4S, V24.4S, V12.4S
+	FMOVQ 80(R7), F24
+	WORD  $0x4e2dd70d // FADD V13.4S, V24.4S, V13.4S
+	FMOVQ 96(R7), F24
+	WORD  $0x4e2ed70e // FADD V14.4S, V24.4S, V14.4S
+	FMOVQ 112(R7), F24
+	WORD  $0x4e2fd70f // FADD V15.4S, V24.4S, V15.4S
+	ADD   R6, R7, R7
+	FMOVQ (R7), F24
+	WORD  $0x4e30d710 // FADD V16.4S, V24.4S, V16.4S
+	FMOVQ 16(R7), F24
+	WORD  $0x4e31d711 // FADD V17.4S, V24.4S, V17.4S
+	FMOVQ 32(R7), F24
+	WORD  $0x4e32d712 // FADD V18.4S, V24.4S, V18.4S
+	FMOVQ 48(R7), F24
+	WORD  $0x4e33d713 // FADD V19.4S, V24.4S, V19.4S
+	FMOVQ 64(R7), F24
+	WORD  $0x4e34d714 // FADD V20.4S, V24.4S, V20.4S
+	FMOVQ 80(R7), F24
+	WORD  $0x4e35d715 // FADD V21.4S, V24.4S, V21.4S
+	FMOVQ 96(R7), F24
+	WORD  $0x4e36d716 // FADD V22.4S, V24.4S, V22.4S
+	FMOVQ 112(R7), F24
+	WORD  $0x4e37d717 // FADD V23.4S, V24.4S, V23.4S
+	ADD   R6, R7, R7
 
-done9:
+done13:
 	// Store.
-	MOVD  160(R1), R6
-	FMOVQ F0, (R6)
-	FMOVQ F1, 16(R6)
-	FMOVQ F2, 32(R6)
-	FMOVQ F3, 48(R6)
-	ADD   R3, R6, R6
-	FMOVQ F4, (R6)
-	FMOVQ F5, 16(R6)
-	FMOVQ F6, 32(R6)
-	FMOVQ F7, 48(R6)
-	ADD   R3, R6, R6
-	FMOVQ F8, (R6)
-	FMOVQ F9, 16(R6)
-	FMOVQ F10, 32(R6)
-	FMOVQ F11, 48(R6)
-	ADD   R3, R6, R6
-	MOVD  R6, 160(R1)
+	MOVD  192(R1), R7
+	FMOVQ F0, (R7)
+	FMOVQ F1, 16(R7)
+	FMOVQ F2, 32(R7)
+	FMOVQ F3, 48(R7)
+	FMOVQ F4, 64(R7)
+	FMOVQ F5, 80(R7)
+	FMOVQ F6, 96(R7)
+	FMOVQ F7, 112(R7)
+	ADD   R6, R7, R7
+	FMOVQ F8, (R7)
+	FMOVQ F9, 16(R7)
+	FMOVQ F10, 32(R7)
+	FMOVQ F11, 48(R7)
+	FMOVQ F12, 64(R7)
+	FMOVQ F13, 80(R7)
+	FMOVQ F14, 96(R7)
+	FMOVQ F15, 112(R7)
+	ADD   R6, R7, R7
+	FMOVQ F16, (R7)
+	FMOVQ F17, 16(R7)
+	FMOVQ F18, 32(R7)
+	FMOVQ F19, 48(R7)
+	FMOVQ F20, 64(R7)
+	FMOVQ F21, 80(R7)
+	FMOVQ F22, 96(R7)
+	FMOVQ F23, 112(R7)
+	ADD   R6, R7, R7
+	MOVD  R7, 192(R1)
 
 	// To the next tile.
-	ADD  $12, R2, R2
-	MOVD 168(R1), R3
+	ADD  R3, R2, R2
+	ADD  R3, R2, R2
+	ADD  R3, R2, R2
+	MOVD 200(R1), R3
 	ADD  $-1, R3, R3
-	MOVD R3, 168(R1)
+	MOVD R3, 200(R1)
 	CMP  $0, R3
-	BNE  tile2
-	MOVD 48(R1), R2
+	BNE  tile3
+	MOVD 208(R1), R2
 	ADD  $-1, R2, R2
-	MOVD R2, 48(R1)
+	MOVD R2, 208(R1)
 	CMP  $0, R2
-	BEQ  done3
+	BEQ  next4
 
-	// To the next panel.
-	MOVD 144(R1), R2
-	MOVD 88(R1), R3
+	// To the next blocks of columns.
+	MOVD 96(R1), R2
+	ADD  $128, R2, R2
+	MOVD R2, 96(R1)
+	MOVD 72(R1), R2
+	ADD  $128, R2, R2
+	MOVD R2, 72(R1)
+	MOVD 168(R1), R2
+	MOVD 80(R1), R3
 	ADD  R2, R3, R3
-	MOVD R3, 88(R1)
-	MOVD 136(R1), R2
-	MOVD 72(R1), R3
-	ADD  R2, R3, R3
-	MOVD R3, 72(R1)
-	MOVD 128(R1), R2
-	MOVD 64(R1), R3
-	ADD  R2, R3, R3
-	MOVD R3, 64(R1)
-	MOVD 120(R1), R2
+	MOVD R3, 80(R1)
+	MOVD 8(R1), R2
+	LSL  $6, R2, R2
 	MOVD (R1), R3
 	ADD  R2, R3, R3
 	MOVD R3, (R1)
+	MOVD (R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, (R1)
+	MOVD 24(R1), R2
+	LSL  $6, R2, R2
+	MOVD 16(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 16(R1)
+	MOVD 16(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 16(R1)
+	JMP  group2
+
+next4:
+	MOVD 56(R1), R2
+	ADD  $-1, R2, R2
+	MOVD R2, 56(R1)
+	CMP  $0, R2
+	BEQ  done5
+
+	// To the next panel.
+	MOVD 160(R1), R2
+	MOVD 96(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 96(R1)
+	MOVD 176(R1), R2
+	MOVD 80(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 80(R1)
+	MOVD 152(R1), R2
+	MOVD 72(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 72(R1)
+	MOVD 136(R1), R2
+	MOVD (R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, (R1)
+	MOVD 144(R1), R2
 	MOVD 16(R1), R3
 	ADD  R2, R3, R3
 	MOVD R3, 16(R1)
 	JMP  panel1
 
-done3:
+done5:
 	// As it was.
 	MSR R0, FPCR
 	RET
@@ -3370,17 +2919,21 @@ TEXT ·gemm4x16NEON(SB), NOSPLIT, $0-8
 	MOVD task+0(FP), R1
 
 panel1:
-	MOVD 88(R1), R2
-	MOVD R2, 160(R1)
-	MOVD 72(R1), R2
-	MOVD R2, 152(R1)
-	MOVD 40(R1), R2
-	MOVD R2, 168(R1)
-	MOVD 56(R1), R2
+	MOVD 48(R1), R2
+	MOVD R2, 208(R1)
 
-tile2:
+group2:
+	MOVD 96(R1), R2
+	MOVD R2, 192(R1)
+	MOVD 80(R1), R2
+	MOVD R2, 184(R1)
+	MOVD 40(R1), R2
+	MOVD R2, 200(R1)
+	MOVD 64(R1), R2
+
+tile3:
 	// The chains start.
-	MOVD  64(R1), R3
+	MOVD  72(R1), R3
 	FMOVQ (R3), F0
 	FMOVQ 16(R3), F1
 	FMOVQ 32(R3), F2
@@ -3397,14 +2950,14 @@ tile2:
 	VMOV  V1.B16, V13.B16
 	VMOV  V2.B16, V14.B16
 	VMOV  V3.B16, V15.B16
-	MOVD  96(R1), R3
+	MOVD  112(R1), R3
 	MOVD  32(R1), R6
 	MOVD  R2, R8
 	MOVD  R1, R7
 	CMP   $1, R6
-	BLT   done5
+	BLT   done7
 
-loop4:
+loop6:
 	// A k block.
 	MOVD (R7), R9
 	MOVD 8(R7), R10
@@ -3414,9 +2967,9 @@ loop4:
 	ADD  R3, R11, R12
 	ADD  R3, R12, R13
 	CMP  $4, R10
-	BLT  done7
+	BLT  done9
 
-loop6:
+loop8:
 	FMOVQ (R8), F16
 	FMOVQ (R11), F17
 	FMOVQ (R12), F18
@@ -3500,13 +3053,13 @@ loop6:
 	ADD   $256, R9, R9
 	ADD   $-4, R10, R10
 	CMP   $4, R10
-	BGE   loop6
+	BGE   loop8
 
-done7:
+done9:
 	CMP $1, R10
-	BLT done9
+	BLT done11
 
-loop8:
+loop10:
 	FMOVS (R8), F16
 	FMOVS (R11), F17
 	FMOVS (R12), F18
@@ -3536,68 +3089,68 @@ loop8:
 	ADD   $64, R9, R9
 	ADD   $-1, R10, R10
 	CMP   $1, R10
-	BGE   loop8
+	BGE   loop10
 
-done9:
+done11:
 	ADD $16, R7, R7
 	ADD $-1, R6, R6
 	CMP $1, R6
-	BGE loop4
+	BGE loop6
 
-done5:
-	MOVD 112(R1), R6
+done7:
+	MOVD 128(R1), R6
 
 	// Add finished chains.
-	MOVD  72(R1), R7
-	CMP   $0, R7
-	BEQ   done10
-	MOVD  152(R1), R7
-	MOVD  104(R1), R6
-	FMOVQ (R7), F16
-	WORD  $0x4e20d600 // FADD V0.4S, V16.4S, V0.4S
-	FMOVQ 16(R7), F16
-	WORD  $0x4e21d601 // FADD V1.4S, V16.4S, V1.4S
-	FMOVQ 32(R7), F16
-	WORD  $0x4e22d602 // FADD V2.4S, V16.4S, V2.4S
-	FMOVQ 48(R7), F16
-	WORD  $0x4e23d603 // FADD V3.4S, V16.4S, V3.4S
-	ADD   R6, R7, R7
-	FMOVQ (R7), F16
-	WORD  $0x4e24d604 // FADD V4.4S, V16.4S, V4.4S
-	FMOVQ 16(R7), F16
-	WORD  $0x4e25d605 // FADD V5.4S, V16.4S, V5.4S
-	FMOVQ 32(R7), F16
-	WORD  $0x4e26d606 // FADD V6.4S, V16.4S, V6.4S
-	FMOVQ 48(R7), F16
-	WORD  $0x4e27d607 // FADD V7.4S, V16.4S, V7.4S
-	ADD   R6, R7, R7
-	FMOVQ (R7), F16
-	WORD  $0x4e28d608 // FADD V8.4S, V16.4S, V8.4S
-	FMOVQ 16(R7), F16
-	WORD  $0x4e29d609 // FADD V9.4S, V16.4S, V9.4S
-	FMOVQ 32(R7), F16
-	WORD  $0x4e2ad60a // FADD V10.4S, V16.4S, V10.4S
-	FMOVQ 48(R7), F16
-	WORD  $0x4e2bd60b // FADD V11.4S, V16.4S, V11.4S
-	ADD   R6, R7, R7
-	FMOVQ (R7), F16
-	WORD  $0x4e2cd60c // FADD V12.4S, V16.4S, V12.4S
-	FMOVQ 16(R7), F16
-	WORD  $0x4e2dd60d // FADD V13.4S, V16.4S, V13.4S
-	FMOVQ 32(R7), F16
-	WORD  $0x4e2ed60e // FADD V14.4S, V16.4S, V14.4S
-	FMOVQ 48(R7), F16
-	WORD  $0x4e2fd60f // FADD V15.4S, V16.4S, V15.4S
-	ADD   R6, R7, R7
-	MOVD  R7, 152(R1)
-	MOVD  112(R1), R6
-
-done10:
-	// Add what C holds.
 	MOVD  80(R1), R7
 	CMP   $0, R7
-	BEQ   done11
-	MOVD  160(R1), R7
+	BEQ   done12
+	MOVD  184(R1), R7
+	MOVD  120(R1), R6
+	FMOVQ (R7), F16
+	WORD  $0x4e20d600 // FADD V0.4S, V16.4S, V0.4S
+	FMOVQ 16(R7), F16
+	WORD  $0x4e21d601 // FADD V1.4S, V16.4S, V1.4S
+	FMOVQ 32(R7), F16
+	WORD  $0x4e22d602 // FADD V2.4S, V16.4S, V2.4S
+	FMOVQ 48(R7), F16
+	WORD  $0x4e23d603 // FADD V3.4S, V16.4S, V3.4S
+	ADD   R6, R7, R7
+	FMOVQ (R7), F16
+	WORD  $0x4e24d604 // FADD V4.4S, V16.4S, V4.4S
+	FMOVQ 16(R7), F16
+	WORD  $0x4e25d605 // FADD V5.4S, V16.4S, V5.4S
+	FMOVQ 32(R7), F16
+	WORD  $0x4e26d606 // FADD V6.4S, V16.4S, V6.4S
+	FMOVQ 48(R7), F16
+	WORD  $0x4e27d607 // FADD V7.4S, V16.4S, V7.4S
+	ADD   R6, R7, R7
+	FMOVQ (R7), F16
+	WORD  $0x4e28d608 // FADD V8.4S, V16.4S, V8.4S
+	FMOVQ 16(R7), F16
+	WORD  $0x4e29d609 // FADD V9.4S, V16.4S, V9.4S
+	FMOVQ 32(R7), F16
+	WORD  $0x4e2ad60a // FADD V10.4S, V16.4S, V10.4S
+	FMOVQ 48(R7), F16
+	WORD  $0x4e2bd60b // FADD V11.4S, V16.4S, V11.4S
+	ADD   R6, R7, R7
+	FMOVQ (R7), F16
+	WORD  $0x4e2cd60c // FADD V12.4S, V16.4S, V12.4S
+	FMOVQ 16(R7), F16
+	WORD  $0x4e2dd60d // FADD V13.4S, V16.4S, V13.4S
+	FMOVQ 32(R7), F16
+	WORD  $0x4e2ed60e // FADD V14.4S, V16.4S, V14.4S
+	FMOVQ 48(R7), F16
+	WORD  $0x4e2fd60f // FADD V15.4S, V16.4S, V15.4S
+	ADD   R6, R7, R7
+	MOVD  R7, 184(R1)
+	MOVD  128(R1), R6
+
+done12:
+	// Add what C holds.
+	MOVD  88(R1), R7
+	CMP   $0, R7
+	BEQ   done13
+	MOVD  192(R1), R7
 	FMOVQ (R7), F16
 	WORD  $0x4e20d600 // FADD V0.4S, V16.4S, V0.4S
 	FMOVQ 16(R7), F16
@@ -3635,9 +3188,9 @@ done10:
 	WORD  $0x4e2fd60f // FADD V15.4S, V16.4S, V15.4S
 	ADD   R6, R7, R7
 
-done11:
+done13:
 	// Store.
-	MOVD  160(R1), R7
+	MOVD  192(R1), R7
 	FMOVQ F0, (R7)
 	FMOVQ F1, 16(R7)
 	FMOVQ F2, 32(R7)
@@ -3658,288 +3211,78 @@ done11:
 	FMOVQ F14, 32(R7)
 	FMOVQ F15, 48(R7)
 	ADD   R6, R7, R7
-	MOVD  R7, 160(R1)
+	MOVD  R7, 192(R1)
 
 	// To the next tile.
 	ADD  R3, R2, R2
 	ADD  R3, R2, R2
 	ADD  R3, R2, R2
 	ADD  R3, R2, R2
-	MOVD 168(R1), R3
+	MOVD 200(R1), R3
 	ADD  $-1, R3, R3
-	MOVD R3, 168(R1)
+	MOVD R3, 200(R1)
 	CMP  $0, R3
-	BNE  tile2
-	MOVD 48(R1), R2
+	BNE  tile3
+	MOVD 208(R1), R2
 	ADD  $-1, R2, R2
-	MOVD R2, 48(R1)
+	MOVD R2, 208(R1)
 	CMP  $0, R2
-	BEQ  done3
+	BEQ  next4
 
-	// To the next panel.
-	MOVD 144(R1), R2
-	MOVD 88(R1), R3
+	// To the next blocks of columns.
+	MOVD 96(R1), R2
+	ADD  $64, R2, R2
+	MOVD R2, 96(R1)
+	MOVD 72(R1), R2
+	ADD  $64, R2, R2
+	MOVD R2, 72(R1)
+	MOVD 168(R1), R2
+	MOVD 80(R1), R3
 	ADD  R2, R3, R3
-	MOVD R3, 88(R1)
-	MOVD 136(R1), R2
-	MOVD 72(R1), R3
-	ADD  R2, R3, R3
-	MOVD R3, 72(R1)
-	MOVD 128(R1), R2
-	MOVD 64(R1), R3
-	ADD  R2, R3, R3
-	MOVD R3, 64(R1)
-	MOVD 120(R1), R2
+	MOVD R3, 80(R1)
+	MOVD 8(R1), R2
+	LSL  $6, R2, R2
 	MOVD (R1), R3
 	ADD  R2, R3, R3
 	MOVD R3, (R1)
+	MOVD 24(R1), R2
+	LSL  $6, R2, R2
+	MOVD 16(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 16(R1)
+	JMP  group2
+
+next4:
+	MOVD 56(R1), R2
+	ADD  $-1, R2, R2
+	MOVD R2, 56(R1)
+	CMP  $0, R2
+	BEQ  done5
+
+	// To the next panel.
+	MOVD 160(R1), R2
+	MOVD 96(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 96(R1)
+	MOVD 176(R1), R2
+	MOVD 80(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 80(R1)
+	MOVD 152(R1), R2
+	MOVD 72(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 72(R1)
+	MOVD 136(R1), R2
+	MOVD (R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, (R1)
+	MOVD 144(R1), R2
 	MOVD 16(R1), R3
 	ADD  R2, R3, R3
 	MOVD R3, 16(R1)
 	JMP  panel1
-
-done3:
-	// As it was.
-	MSR R0, FPCR
-	RET
-
-// func gemmTN4x16NEON(task *gemmTask)
-TEXT ·gemmTN4x16NEON(SB), NOSPLIT, $0-8
-	// Flush subnormals to zero.
-	MRS  FPCR, R0
-	MOVD $16777216, R1
-	ORR  R0, R1, R1
-	MSR  R1, FPCR
-	MOVD task+0(FP), R1
-
-panel1:
-	MOVD 88(R1), R2
-	MOVD R2, 160(R1)
-	MOVD 72(R1), R2
-	MOVD R2, 152(R1)
-	MOVD 40(R1), R2
-	MOVD R2, 168(R1)
-	MOVD 56(R1), R2
-
-tile2:
-	// The chains start.
-	MOVD  64(R1), R3
-	FMOVQ (R3), F0
-	FMOVQ 16(R3), F1
-	FMOVQ 32(R3), F2
-	FMOVQ 48(R3), F3
-	VMOV  V0.B16, V4.B16
-	VMOV  V1.B16, V5.B16
-	VMOV  V2.B16, V6.B16
-	VMOV  V3.B16, V7.B16
-	VMOV  V0.B16, V8.B16
-	VMOV  V1.B16, V9.B16
-	VMOV  V2.B16, V10.B16
-	VMOV  V3.B16, V11.B16
-	VMOV  V0.B16, V12.B16
-	VMOV  V1.B16, V13.B16
-	VMOV  V2.B16, V14.B16
-	VMOV  V3.B16, V15.B16
-	MOVD  96(R1), R3
-	MOVD  32(R1), R6
-	MOVD  R2, R8
-	MOVD  R1, R7
-	CMP   $1, R6
-	BLT   done5
-
-loop4:
-	// A k block.
-	MOVD (R7), R9
-	MOVD 8(R7), R10
-	MOVD R10, R11
-	LSL  $6, R11, R11
-	CMP  $1, R10
-	BLT  done7
-
-loop6:
-	FMOVQ (R8), F16
-	FLDPQ (R9), (F17, F18)
-	WORD  $0x4f901220 // FMLA V0.4S, V17.4S, V16.S[0]
-	WORD  $0x4f901241 // FMLA V1.4S, V18.4S, V16.S[0]
-	WORD  $0x4fb01224 // FMLA V4.4S, V17.4S, V16.S[1]
-	WORD  $0x4fb01245 // FMLA V5.4S, V18.4S, V16.S[1]
-	WORD  $0x4f901a28 // FMLA V8.4S, V17.4S, V16.S[2]
-	WORD  $0x4f901a49 // FMLA V9.4S, V18.4S, V16.S[2]
-	WORD  $0x4fb01a2c // FMLA V12.4S, V17.4S, V16.S[3]
-	WORD  $0x4fb01a4d // FMLA V13.4S, V18.4S, V16.S[3]
-	FLDPQ 32(R9), (F17, F18)
-	WORD  $0x4f901222 // FMLA V2.4S, V17.4S, V16.S[0]
-	WORD  $0x4f901243 // FMLA V3.4S, V18.4S, V16.S[0]
-	WORD  $0x4fb01226 // FMLA V6.4S, V17.4S, V16.S[1]
-	WORD  $0x4fb01247 // FMLA V7.4S, V18.4S, V16.S[1]
-	WORD  $0x4f901a2a // FMLA V10.4S, V17.4S, V16.S[2]
-	WORD  $0x4f901a4b // FMLA V11.4S, V18.4S, V16.S[2]
-	WORD  $0x4fb01a2e // FMLA V14.4S, V17.4S, V16.S[3]
-	WORD  $0x4fb01a4f // FMLA V15.4S, V18.4S, V16.S[3]
-	ADD   R3, R8, R8
-	ADD   $64, R9, R9
-	ADD   $-1, R10, R10
-	CMP   $1, R10
-	BGE   loop6
-
-done7:
-	ADD $16, R7, R7
-	ADD $-1, R6, R6
-	CMP $1, R6
-	BGE loop4
 
 done5:
-	MOVD 112(R1), R3
-
-	// Add finished chains.
-	MOVD  72(R1), R6
-	CMP   $0, R6
-	BEQ   done8
-	MOVD  152(R1), R6
-	MOVD  104(R1), R3
-	FMOVQ (R6), F16
-	WORD  $0x4e20d600 // FADD V0.4S, V16.4S, V0.4S
-	FMOVQ 16(R6), F16
-	WORD  $0x4e21d601 // FADD V1.4S, V16.4S, V1.4S
-	FMOVQ 32(R6), F16
-	WORD  $0x4e22d602 // FADD V2.4S, V16.4S, V2.4S
-	FMOVQ 48(R6), F16
-	WORD  $0x4e23d603 // FADD V3.4S, V16.4S, V3.4S
-	ADD   R3, R6, R6
-	FMOVQ (R6), F16
-	WORD  $0x4e24d604 // FADD V4.4S, V16.4S, V4.4S
-	FMOVQ 16(R6), F16
-	WORD  $0x4e25d605 // FADD V5.4S, V16.4S, V5.4S
-	FMOVQ 32(R6), F16
-	WORD  $0x4e26d606 // FADD V6.4S, V16.4S, V6.4S
-	FMOVQ 48(R6), F16
-	WORD  $0x4e27d607 // FADD V7.4S, V16.4S, V7.4S
-	ADD   R3, R6, R6
-	FMOVQ (R6), F16
-	WORD  $0x4e28d608 // FADD V8.4S, V16.4S, V8.4S
-	FMOVQ 16(R6), F16
-	WORD  $0x4e29d609 // FADD V9.4S, V16.4S, V9.4S
-	FMOVQ 32(R6), F16
-	WORD  $0x4e2ad60a // FADD V10.4S, V16.4S, V10.4S
-	FMOVQ 48(R6), F16
-	WORD  $0x4e2bd60b // FADD V11.4S, V16.4S, V11.4S
-	ADD   R3, R6, R6
-	FMOVQ (R6), F16
-	WORD  $0x4e2cd60c // FADD V12.4S, V16.4S, V12.4S
-	FMOVQ 16(R6), F16
-	WORD  $0x4e2dd60d // FADD V13.4S, V16.4S, V13.4S
-	FMOVQ 32(R6), F16
-	WORD  $0x4e2ed60e // FADD V14.4S, V16.4S, V14.4S
-	FMOVQ 48(R6), F16
-	WORD  $0x4e2fd60f // FADD V15.4S, V16.4S, V15.4S
-	ADD   R3, R6, R6
-	MOVD  R6, 152(R1)
-	MOVD  112(R1), R3
-
-done8:
-	// Add what C holds.
-	MOVD  80(R1), R6
-	CMP   $0, R6
-	BEQ   done9
-	MOVD  160(R1), R6
-	FMOVQ (R6), F16
-	WORD  $0x4e20d600 // FADD V0.4S, V16.4S, V0.4S
-	FMOVQ 16(R6), F16
-	WORD  $0x4e21d601 // FADD V1.4S, V16.4S, V1.4S
-	FMOVQ 32(R6), F16
-	WORD  $0x4e22d602 // FADD V2.4S, V16.4S, V2.4S
-	FMOVQ 48(R6), F16
-	WORD  $0x4e23d603 // FADD V3.4S, V16.4S, V3.4S
-	ADD   R3, R6, R6
-	FMOVQ (R6), F16
-	WORD  $0x4e24d604 // FADD V4.4S, V16.4S, V4.4S
-	FMOVQ 16(R6), F16
-	WORD  $0x4e25d605 // FADD V5.4S, V16.4S, V5.4S
-	FMOVQ 32(R6), F16
-	WORD  $0x4e26d606 // FADD V6.4S, V16.4S, V6.4S
-	FMOVQ 48(R6), F16
-	WORD  $0x4e27d607 // FADD V7.4S, V16.4S, V7.4S
-	ADD   R3, R6, R6
-	FMOVQ (R6), F16
-	WORD  $0x4e28d608 // FADD V8.4S, V16.4S, V8.4S
-	FMOVQ 16(R6), F16
-	WORD  $0x4e29d609 // FADD V9.4S, V16.4S, V9.4S
-	FMOVQ 32(R6), F16
-	WORD  $0x4e2ad60a // FADD V10.4S, V16.4S, V10.4S
-	FMOVQ 48(R6), F16
-	WORD  $0x4e2bd60b // FADD V11.4S, V16.4S, V11.4S
-	ADD   R3, R6, R6
-	FMOVQ (R6), F16
-	WORD  $0x4e2cd60c // FADD V12.4S, V16.4S, V12.4S
-	FMOVQ 16(R6), F16
-	WORD  $0x4e2dd60d // FADD V13.4S, V16.4S, V13.4S
-	FMOVQ 32(R6), F16
-	WORD  $0x4e2ed60e // FADD V14.4S, V16.4S, V14.4S
-	FMOVQ 48(R6), F16
-	WORD  $0x4e2fd60f // FADD V15.4S, V16.4S, V15.4S
-	ADD   R3, R6, R6
-
-done9:
-	// Store.
-	MOVD  160(R1), R6
-	FMOVQ F0, (R6)
-	FMOVQ F1, 16(R6)
-	FMOVQ F2, 32(R6)
-	FMOVQ F3, 48(R6)
-	ADD   R3, R6, R6
-	FMOVQ F4, (R6)
-	FMOVQ F5, 16(R6)
-	FMOVQ F6, 32(R6)
-	FMOVQ F7, 48(R6)
-	ADD   R3, R6, R6
-	FMOVQ F8, (R6)
-	FMOVQ F9, 16(R6)
-	FMOVQ F10, 32(R6)
-	FMOVQ F11, 48(R6)
-	ADD   R3, R6, R6
-	FMOVQ F12, (R6)
-	FMOVQ F13, 16(R6)
-	FMOVQ F14, 32(R6)
-	FMOVQ F15, 48(R6)
-	ADD   R3, R6, R6
-	MOVD  R6, 160(R1)
-
-	// To the next tile.
-	ADD  $16, R2, R2
-	MOVD 168(R1), R3
-	ADD  $-1, R3, R3
-	MOVD R3, 168(R1)
-	CMP  $0, R3
-	BNE  tile2
-	MOVD 48(R1), R2
-	ADD  $-1, R2, R2
-	MOVD R2, 48(R1)
-	CMP  $0, R2
-	BEQ  done3
-
-	// To the next panel.
-	MOVD 144(R1), R2
-	MOVD 88(R1), R3
-	ADD  R2, R3, R3
-	MOVD R3, 88(R1)
-	MOVD 136(R1), R2
-	MOVD 72(R1), R3
-	ADD  R2, R3, R3
-	MOVD R3, 72(R1)
-	MOVD 128(R1), R2
-	MOVD 64(R1), R3
-	ADD  R2, R3, R3
-	MOVD R3, 64(R1)
-	MOVD 120(R1), R2
-	MOVD (R1), R3
-	ADD  R2, R3, R3
-	MOVD R3, (R1)
-	MOVD 16(R1), R3
-	ADD  R2, R3, R3
-	MOVD R3, 16(R1)
-	JMP  panel1
-
-done3:
 	// As it was.
 	MSR R0, FPCR
 	RET

@@ -1,5 +1,7 @@
 package kernels
 
+import "iter"
+
 // A gemmTask tells a tile kernel where its matrices are. The kernel works on
 // tiles of rows of A, one below the other, and some neighbouring blocks of
 // columns of a panel, then on the same blocks of the next panels. It uses the
@@ -13,33 +15,39 @@ type gemmTask struct {
 	w1 *float32 // the second k block
 	k1 int
 
-	parts         int      // k blocks of the chain: 0, 1 or 2
-	tiles, panels int      // at least 1
-	a             *float32 // first row, first input of the chain
-	init          *float32 // what chains start from, for each column
-	sum           *float32 // finished chains to be added, or nil
-	old           int      // 1: add what c holds
-	c             *float32
+	parts  int      // k blocks of the chain: 0, 1 or 2
+	tiles  int      // at least 1
+	groups int      // of neighbouring blocks in a panel, one below the other's right: at least 1
+	panels int      // at least 1
+	a      *float32 // first row, first input of the chain
+	init   *float32 // what chains start from, for each column
+	sum    *float32 // finished chains to be added, or nil
+	old    int      // 1: add what c holds
+	c      *float32
+	ahead  int // 1: W is far, and kernels that can fetch weights on demand do so
 
-	aStride, sumStride, cStride         int
-	wPanel, initPanel, sumPanel, cPanel int
+	aStride, sumStride, cStride int
+
+	// Steps from the last group of a panel to the first of the next one. From
+	// group to group c and init go on by its columns, w0 and w1 by its weights.
+	w0Panel, w1Panel, initPanel, cPanel int
+	sumGroup, sumPanel                  int // 0 if there is no sum
 
 	// State of the kernel.
 	//lint:ignore U1000 for assembly only
 	sumTile, cTile uintptr
 	//lint:ignore U1000 for assembly only
-	tilesLeft int
+	tilesLeft, groupsLeft int
 }
 
 const (
-	maxRows      = 48        // of A in one call, so that C's part of a panel stays in L1
+	maxRows      = 64        // of A in one call
 	maxLastRows  = 12        // and in one of a block that C holds in part
-	blockRows    = block     // of Aᵀ that are worked on at once: a cache line
-	minCopied    = 64        // inputs from which on it pays to copy them
-	maxCopied    = 1024      // inputs that are copied once for all panels
 	maxProducts  = 1 << 20   // multiply-adds of one call: some 50 us at 20 a ns
 	maxWeights   = 512 << 10 // bytes of W in one call, for they may come from DRAM
 	panelColumns = 4 * block
+	farWeights   = 1536 << 10 // bytes of W that do not stay in any second cache
+	copyPanels   = 4          // for which one copy of columns of A serves
 )
 
 // panelsPerCall returns how many panels one call may take, for some rows of A,
@@ -68,10 +76,13 @@ func gemmTN(isa ISA, c, a Mat, gates, units int, b *Panels, add bool) {
 		return
 	}
 	p := matmul{isa: isa, c: c, a: a, w: b, add: add, trans: true}
-	if b.k < minCopied {
-		p.runTN(gates, units)
-	} else {
-		runCopied(p, gates, units)
+	switch {
+	case b.k <= kBlock/2:
+		p.small(gates, units)
+	case b.k <= kChain:
+		p.oneChain(gates, units)
+	default:
+		p.someChains(gates, units)
 	}
 }
 
@@ -82,7 +93,7 @@ type matmul struct {
 	w          *Panels
 	bias       []float32
 	add, trans bool
-	copied     []float32 // columns of A [maxCopied][blockRows]: all inputs, or those of a chain; or nil
+	copied     Mat // if trans: columns of A as rows
 }
 
 // A region is a part of C: rows, and columns by the panels and blocks of W that
@@ -91,87 +102,194 @@ type matmul struct {
 // chains that must be finished before they are added to C.
 type region struct {
 	row, rows     int
-	from          int // the first row of A, or column if trans
+	from          int // the first row of the copy of A's columns, if trans
 	panel, panels int
 	block, blocks int
+	descending    bool // from the last panel to the first
 }
 
 // col returns the first column of C.
 func (p *matmul) col(r region) int { return (r.panel*p.w.blocksPerPanel() + r.block) * block }
 
-// runCopied is runTN with A copied: the inputs of a column of A are a
-// stride apart, which may be a multiple of the distance at which cache lines
-// displace each other.
-//
-//go:noinline
-func runCopied(p matmul, gates, units int) {
-	var copied [maxCopied * blockRows]float32
-	p.copied = copied[:]
-	p.runTN(gates, units)
-}
-
-// copyInputs copies kn inputs of columns of A.
-func (p *matmul) copyInputs(k, kn, from, rows int) {
-	for i := range kn {
-		src := p.a.Data[(k+i)*p.a.Stride+from:]
-		dst := (*[blockRows]float32)(p.copied[i*blockRows:])
-		if rows == blockRows {
-			*dst = *(*[blockRows]float32)(src)
-		} else {
-			copy(dst[:rows], src)
-		}
-	}
-}
-
-// run works on blocks of rows, in each on all panels.
+// run works on blocks of rows, in each on all panels, back and forth: weights
+// that do not fit in a cache are still there in part.
 func (p *matmul) run(n int) {
-	for row := 0; row < n; row += maxRows {
-		p.panels(region{row: row, from: row, rows: min(maxRows, n-row)})
+	r := region{panels: p.w.len(), descending: p.w.descending}
+	if p.oneCall(n) { // of which small networks make many
+		r.rows, r.blocks = n, min(p.w.blocksPerPanel(), p.w.Width()/block)
+		p.chain(r, 0, p.w.k, p.c, p.c, p.init(r), p.add)
+		return
+	}
+	for ; r.row < n; r.row += r.rows {
+		parts := (n - r.row + maxRows - 1) / maxRows
+		r.rows = (n - r.row + parts - 1) / parts
+		p.panels(r)
+		r.descending = !r.descending
 	}
 }
 
-// runTN works on blocks of A's columns, in each on all panels: the inputs of a
-// block, a stride apart, are fetched once. The rows of C are in PyTorch's order.
-func (p *matmul) runTN(gates, units int) {
-	for u := 0; u < units; u += blockRows {
-		for g := range gates {
-			r := region{row: g*units + u, from: PackedIndex(gates, u, g), rows: min(blockRows, units-u)}
-			if p.copied != nil && p.w.k <= maxCopied {
-				p.copyInputs(0, p.w.k, r.from, r.rows)
+// Products with Aᵀ copy some of A's columns to rows: there their inputs are a
+// stride apart, which may be a multiple of the distance at which cache lines
+// displace each other. The memory for that is on the stack, no more than it takes.
+
+const copyStride = kChain + block // no power of two
+
+//go:noinline
+func (p matmul) small(gates, units int) {
+	var copied [4 * block * (kBlock/2 + block)]float32
+	var sums [4 * block * block]float32
+	p.copied = Mat{copied[:], kBlock/2 + block}
+	p.runTN(gates, units, Mat{sums[:], block})
+}
+
+//go:noinline
+func (p matmul) oneChain(gates, units int) {
+	var copied [4 * block * copyStride]float32
+	var sums [4 * block * block]float32
+	p.copied = Mat{copied[:], copyStride}
+	p.runTN(gates, units, Mat{sums[:], block})
+}
+
+//go:noinline
+func (p matmul) someChains(gates, units int) {
+	var copied [4 * block * copyStride]float32
+	var sums [4 * block * copyPanels * panelColumns]float32
+	p.copied = Mat{copied[:], copyStride}
+	p.runTN(gates, units, Mat{sums[:], copyPanels * panelColumns})
+}
+
+// oneCall says whether one call of assembly takes a product with n rows: with at
+// most one chain of inputs, and columns that are whole panels or whole blocks of
+// one panel.
+func (p *matmul) oneCall(n int) bool {
+	width, k := p.w.Width(), p.w.k
+	columns := p.w.blocksPerPanel() * block
+	return n > 0 && n <= maxRows && width > 0 && k <= kChain && (width%columns == 0 || width < columns && width%block == 0) &&
+		width*k <= maxProducts/n && 4*width*k <= maxWeights
+}
+
+// runTN computes a product with Aᵀ. A copy of four blocks of A's columns, the
+// inputs of a chain, serves some panels. If there are several chains, sums has
+// room for those of all blocks and panels, else for those of a block of columns.
+func (p *matmul) runTN(gates, units int, sums Mat) {
+	step := block
+	if gates == 1 {
+		step = 4 * block
+	}
+	for u := 0; u < units; u += step {
+		cols := packedWidth(gates, min(step, units-u))
+		for panel := 0; panel < p.w.len(); panel += copyPanels {
+			r := region{panel: panel, panels: min(copyPanels, p.w.len()-panel)}
+			for k := 0; k == 0 || k < p.w.k; k += kChain {
+				kn := min(kChain, p.w.k-k)
+				if kn > 0 {
+					transposed(p.isa, p.copied, p.a.from(k, PackedIndex(gates, u, 0)), kn, cols)
+				}
+				if gates == 1 || k+kn < p.w.k {
+					r.row, r.rows, r.from = u, cols, 0
+					p.chainTN(r, k, kn, sums)
+					continue
+				}
+				for g := range gates { // their rows of C lie apart
+					r.row, r.rows, r.from = g*units+u, min(block, units-u), g*block
+					p.chainTN(r, k, kn, sums)
+				}
 			}
-			p.panels(r)
 		}
 	}
+}
+
+// chainTN computes one chain of copied columns of A with some panels. The last
+// chain leaves the sums in C.
+func (p *matmul) chainTN(r region, k, kn int, sums Mat) {
+	last := k+kn == p.w.k
+	first := p.col(r)
+	whole, rest, part := p.split(r)
+	for _, r := range [2]region{whole, rest} {
+		if r.panels*r.blocks == 0 {
+			continue
+		}
+		for r := range r.calls(panelsPerCall(r.rows, kn, r.blocks)) {
+			in := sums
+			if p.w.k > kChain {
+				in = sums.from(r.from, p.col(r)-first)
+			}
+			out := in
+			if last {
+				out = p.c.from(r.row, p.col(r))
+			}
+			p.chain(r, k, kn, in, out, zeroInit[:], p.add && last)
+		}
+	}
+	if part.blocks > 0 {
+		in := sums
+		if p.w.k > kChain {
+			in = sums.from(part.from, p.col(part)-first)
+		}
+		p.chain(part, k, kn, in, in, zeroInit[:], false)
+		if last {
+			p.merge(part, in)
+		}
+	}
+}
+
+// split returns, of all blocks of some panels, whole panels, the other blocks
+// that are whole in C, and the one that C holds in part. Any may be empty.
+func (p *matmul) split(r region) (whole, rest, part region) {
+	full, inC := p.w.blocksPerPanel(), p.w.Width()/block
+	whole = r
+	whole.panels, whole.blocks = min(r.panels, inC/full-r.panel), full
+	if whole.panels < r.panels {
+		rest = r
+		rest.panel, rest.panels, rest.blocks = inC/full, 1, inC%full
+		part = rest
+		part.block, part.blocks = rest.blocks, min(1, p.w.Width()%block)
+	}
+	return whole, rest, part
 }
 
 // panels computes all columns of some rows.
 func (p *matmul) panels(r region) {
-	full := p.w.blocksPerPanel()
-	inC := p.w.Width() / block // whole blocks
-	r.panels, r.blocks = inC/full, full
-	p.whole(r)
-	r.panel, r.panels, r.blocks = r.panels, 1, inC%full
-	p.whole(r)
-	if cols := p.w.Width() % block; cols > 0 {
-		r.block, r.blocks = r.blocks, 1
-		p.part(r, cols)
+	whole, rest, part := p.split(r)
+	if !r.descending {
+		p.whole(whole)
+	}
+	p.whole(rest)
+	if part.blocks > 0 {
+		p.part(part)
+	}
+	if r.descending {
+		p.whole(whole)
 	}
 }
 
 // whole computes whole blocks of columns.
 func (p *matmul) whole(r region) {
-	if r.panels*r.blocks == 0 {
-		return
-	}
-	if p.add && p.w.k > kChain {
+	switch {
+	case r.panels*r.blocks == 0:
+	case p.add && p.w.k > kChain:
 		p.finishFirst(r)
-		return
+	default:
+		for r := range r.calls(panelsPerCall(r.rows, min(p.w.k, kChain), r.blocks)) {
+			c := p.c.from(r.row, p.col(r))
+			p.chains(r, c, c, p.init(r), p.add)
+		}
 	}
-	most := panelsPerCall(r.rows, min(p.w.k, kChain), r.blocks)
-	for end := r.panel + r.panels; r.panel < end; r.panel += most {
-		r.panels = min(most, end-r.panel)
-		c := p.c.from(r.row, p.col(r))
-		p.chains(r, c, c, p.init(r), p.add)
+}
+
+// calls cuts r in regions of at most some panels.
+func (r region) calls(most int) iter.Seq[region] {
+	return func(yield func(region) bool) {
+		for done := 0; done < r.panels; done += most {
+			part := r
+			part.panels = min(most, r.panels-done)
+			if part.panel += done; r.descending {
+				part.panel = r.panel + r.panels - done - part.panels
+			}
+			if !yield(part) {
+				return
+			}
+		}
 	}
 }
 
@@ -180,16 +298,16 @@ func (p *matmul) whole(r region) {
 //go:noinline
 func (p *matmul) finishFirst(r region) {
 	var scratch [maxRows * panelColumns]float32
-	for end := r.panel + r.panels; r.panel < end; r.panel++ {
-		r.panels = 1
-		p.chains(r, Mat{scratch[:], panelColumns}, p.c.from(r.row, p.col(r)), zeroInit[:], true)
+	most := min(panelsPerCall(r.rows, kChain, r.blocks), maxRows/r.rows)
+	for r := range r.calls(most) {
+		p.chains(r, Mat{scratch[:], most * panelColumns}, p.c.from(r.row, p.col(r)), zeroInit[:], true)
 	}
 }
 
-// part computes one block of columns of which C holds only cols.
+// part computes one block of columns of which C holds only some.
 //
 //go:noinline
-func (p *matmul) part(r region, cols int) {
+func (p *matmul) part(r region) {
 	var scratch [maxLastRows * block]float32
 	sum := Mat{scratch[:], block}
 	var init [block]float32
@@ -199,18 +317,23 @@ func (p *matmul) part(r region, cols int) {
 	for rest := r.rows; rest > 0; rest -= r.rows {
 		r.rows = min(maxLastRows, rest)
 		p.chains(r, sum, sum, init[:], false)
-		c := p.c.from(r.row, p.col(r))
-		for b := range r.rows {
-			out := c.row(b, cols)
-			for j, v := range sum.row(b, cols) {
-				if p.add {
-					v = flush(flush(out[j]) + v)
-				}
-				out[j] = v
-			}
-		}
+		p.merge(r, sum)
 		r.row += r.rows
-		r.from += r.rows
+	}
+}
+
+// merge sets, or adds to, the columns of a block that C holds.
+func (p *matmul) merge(r region, sum Mat) {
+	cols := p.w.Width() % block
+	c := p.c.from(r.row, p.col(r))
+	for b := range r.rows {
+		out := c.row(b, cols)
+		for j, v := range sum.row(b, cols) {
+			if p.add {
+				v = flush(flush(out[j]) + v)
+			}
+			out[j] = v
+		}
 	}
 }
 
@@ -225,101 +348,88 @@ func (p *matmul) init(r region) []float32 {
 // chains computes a region chain by chain. Sums are gathered in sum, which may
 // be c, and the last chain leaves them in c, added to what c holds if old.
 func (p *matmul) chains(r region, sum, c Mat, init []float32, old bool) {
+	for k := 0; k == 0 || k < p.w.k; k += kChain {
+		kn := min(kChain, p.w.k-k)
+		if k+kn < p.w.k {
+			p.chain(r, k, kn, sum, sum, init, false)
+		} else {
+			p.chain(r, k, kn, sum, c, init, old)
+		}
+	}
+}
+
+// chain computes the chain of a region's kn inputs from k on, adds it to sum
+// unless it is the first one, and to what out holds if old, and leaves it in out.
+func (p *matmul) chain(r region, k, kn int, sum, out Mat, init []float32, old bool) {
 	full := p.w.blocksPerPanel()
 	_, nb := p.w.panel(r.panel)
 	tileBlocks := tileBlocks(p.isa)
 	tallest := len(tileBlocks) - 1
 	tiles := (r.rows + tallest - 1) / tallest
 	rows, larger := r.rows/tiles, r.rows%tiles
-	for k := 0; k == 0 || k < p.w.k; k += kChain {
-		kn := min(kChain, p.w.k-k)
-		copied := p.copied // the inputs of this chain and its rows
-		switch {
-		case copied == nil:
-		case p.w.k <= maxCopied:
-			copied = copied[k*blockRows+r.from%blockRows:]
-		default:
-			p.copyInputs(k, kn, r.from, r.rows)
+	// From panel to panel, and where the first one is.
+	weights, cols, panel, first := 4*full*block*p.w.k, 4*full*block, r.panel, 0
+	if r.descending {
+		panel, first = r.panel+r.panels-1, (r.panels-1)*full*block
+		weights, cols = -weights, -cols
+	}
+	ahead := 0
+	if p.w.Bytes() > farWeights {
+		ahead = 1
+	}
+	row := 0
+	for _, t := range [2]struct{ rows, tiles int }{{rows + 1, larger}, {rows, tiles - larger}} {
+		if t.tiles == 0 {
+			continue
 		}
-		out := sum
-		if k+kn == p.w.k {
-			out = c
-		}
-		row := 0
-		for _, t := range [2]struct{ rows, tiles int }{{rows + 1, larger}, {rows, tiles - larger}} {
-			if t.tiles == 0 {
-				continue
+		for b := r.block; b < r.block+r.blocks; {
+			left := r.block + r.blocks - b
+			n := min(left, tileBlocks[t.rows])
+			groups := left / n
+			col := (b - r.block) * block
+			task := gemmTask{
+				k0: min(kn, kBlock), k1: max(0, kn-kBlock), parts: (kn + kBlock - 1) / kBlock,
+				tiles: t.tiles, groups: groups, panels: r.panels,
+				c:       out.at(row, first+col),
+				init:    &zeroInit[0],
+				aStride: 4 * p.a.Stride, cStride: 4 * out.Stride,
+				ahead: ahead,
 			}
-			for b := r.block; b < r.block+r.blocks; b += tileBlocks[t.rows] {
-				col := (b - r.block) * block
-				task := gemmTask{
-					k0: min(kn, kBlock), k1: max(0, kn-kBlock), parts: (kn + kBlock - 1) / kBlock,
-					tiles: t.tiles, panels: r.panels,
-					init: &zeroInit[0], c: out.at(row, col),
-					aStride: 4 * p.a.Stride, cStride: 4 * out.Stride,
-					wPanel: 4 * full * block * p.w.k, cPanel: 4 * full * block,
-				}
-				if k == 0 {
+			// From a panel's last group to the next panel.
+			back := (groups - 1) * n
+			task.cPanel = cols - 4*block*back
+			task.initPanel = -4 * block * back
+			task.w0Panel = weights - 4*block*back*task.k0
+			task.w1Panel = weights - 4*block*back*task.k1
+			if k == 0 {
+				if p.bias != nil && r.panels > 1 {
+					task.init, task.initPanel = &init[first+col], task.cPanel
+				} else {
 					task.init = &init[col]
-					if p.bias != nil {
-						task.initPanel = task.cPanel
-					}
-				} else {
-					task.sum, task.sumStride = sum.at(row, col), 4*sum.Stride
-					task.sumPanel = task.cPanel
 				}
-				if old && k+kn == p.w.k {
-					task.old = 1
+			} else {
+				task.sum, task.sumStride = sum.at(row, first+col), 4*sum.Stride
+				task.sumGroup, task.sumPanel = 4*block*n, task.cPanel
+			}
+			if old {
+				task.old = 1
+			}
+			if kn > 0 {
+				w := p.w.data[panel*full*block*p.w.k+k*nb*block:]
+				task.w0 = &w[b*task.k0*block]
+				task.w1 = task.w0
+				if task.k1 > 0 {
+					task.w1 = &w[(kBlock*nb+b*task.k1)*block]
 				}
-				if kn > 0 {
-					panel := p.w.data[r.panel*full*block*p.w.k+k*nb*block:]
-					task.w0 = &panel[b*task.k0*block]
-					task.w1 = task.w0
-					if task.k1 > 0 {
-						task.w1 = &panel[(kBlock*nb+b*task.k1)*block]
-					}
-					switch {
-					case copied != nil:
-						task.a, task.aStride = &copied[row], 4*blockRows
-					case p.trans:
-						task.a = p.a.at(k, r.from+row)
-					default:
-						task.a = p.a.at(r.from+row, k)
-					}
-				}
-				blocks := min(tileBlocks[t.rows], r.block+r.blocks-b)
 				if p.trans {
-					gemmTNTile(p.isa, t.rows, blocks, &task)
+					task.a, task.aStride = p.copied.at(r.from+row, 0), 4*p.copied.Stride
 				} else {
-					gemmTile(p.isa, t.rows, blocks, &task)
+					task.a = p.a.at(r.row+row, k)
 				}
 			}
-			row += t.rows * t.tiles
+			gemmTile(p.isa, t.rows, n, &task)
+			b += groups * n
 		}
+		row += t.rows * t.tiles
 	}
-}
-
-// rowTask returns the task of y = bias + x·W, or of y += x·W if add, for one row
-// and weights of several gates with at most one chain of inputs.
-func rowTask(y, x []float32, w *Panels, bias []float32, add bool) gemmTask {
-	task := gemmTask{
-		k0: min(w.k, kBlock), k1: max(0, w.k-kBlock), parts: (w.k + kBlock - 1) / kBlock,
-		tiles: 1, panels: w.len(),
-		init: &zeroInit[0], c: &y[0],
-		wPanel: 4 * w.gates * block * w.k, cPanel: 4 * w.gates * block,
-	}
-	if bias != nil {
-		task.init, task.initPanel = &bias[0], task.cPanel
-	}
-	if add {
-		task.old = 1
-	}
-	if w.k > 0 {
-		task.a, task.w0 = &x[0], &w.data[0]
-		task.w1 = task.w0
-		if task.k1 > 0 {
-			task.w1 = &w.data[kBlock*w.gates*block]
-		}
-	}
-	return task
 }

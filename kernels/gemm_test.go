@@ -15,6 +15,7 @@ type product struct {
 	gates, units, k, n int
 	trans              bool
 	w                  *Panels
+	use                *Panels   // w, or a view of it
 	weights            []float32 // [gates*units][k]
 	a                  []float32 // [n][k]
 	bias               []float32 // packed
@@ -26,6 +27,9 @@ func newProduct(seed uint64, gates, units, k, n int, trans bool) *product {
 	p := &product{gates: gates, units: units, k: k, n: n, trans: trans, w: NewPanels(gates, units, k)}
 	p.weights, p.a = random(r, gates*units*k), random(r, n*k)
 	p.w.Pack(p.weights)
+	if p.use = p.w; seed%2 == 1 {
+		p.use = p.w.Reversed()
+	}
 	p.bias = make([]float32, p.w.Width())
 	PackBias(p.bias, random(r, gates*units), nil, gates, units)
 	p.c = random(r, n*p.w.Width())
@@ -132,13 +136,13 @@ func (p *product) check(t *testing.T, isa ISA, want, bias []float32, add bool, w
 	}
 	switch {
 	case p.trans:
-		GemmTN(c.Mat, a.Mat, 1, n, p.w, add)
+		GemmTN(c.Mat, a.Mat, 1, n, p.use, add)
 	case add:
-		GemmAdd(c.Mat, a.Mat, n, p.w)
+		GemmAdd(c.Mat, a.Mat, n, p.use)
 	case n == 1:
-		Gemv(c.row(0, width), a.row(0, p.k), p.w, bias)
+		Gemv(c.row(0, width), a.row(0, p.k), p.use, bias)
 	default:
-		Gemm(c.Mat, a.Mat, n, p.w, bias)
+		Gemm(c.Mat, a.Mat, n, p.use, bias)
 	}
 	what := fmt.Sprintf("gates=%d units=%d k=%d n=%d trans=%v add=%v bias=%v %s gap=%d", p.gates, p.units, p.k, n, p.trans, add, bias != nil, where.name, gap)
 	if isa == Generic {
@@ -253,7 +257,7 @@ func TestGemmLarge(t *testing.T) {
 		}
 		for _, b := range []int{0, 1, 64, n - 1} {
 			one := newProduct(30, form.gates, 0, k, 1, false)
-			one.units, one.w, one.weights, one.a = units, p.w, p.weights, p.a[b*k:][:k]
+			one.units, one.w, one.use, one.weights, one.a = units, p.w, p.use, p.weights, p.a[b*k:][:k]
 			one.c = make([]float32, p.w.Width())
 			one.check(t, isa, one.exact(nil, false), nil, false, at(0), 1, 0)
 			y := make([]float32, p.w.Width())
@@ -340,12 +344,47 @@ func TestGemmSpecial(t *testing.T) {
 	})
 }
 
+// TestReversed: a view has the weights of its panels, and products with it have
+// the same bits, also beyond one call of assembly and after Resize.
+func TestReversed(t *testing.T) {
+	forEachForm(t, func(t *testing.T, form product, isa ISA) {
+		units := pick(150, 150, 70)
+		for _, n := range pick([]int{1, 2, 7, maxRows + 1, 3*maxRows + 2}, []int{1, maxRows + 3}, []int{2}) {
+			for _, k := range []int{20, 300} {
+				p := newProduct(70, form.gates, units, k, n, form.trans)
+				reversed := p.w.Reversed()
+				for range 2 {
+					a, want := p.operands(t, at(0), n, 0)
+					_, got := p.operands(t, at(0), n, 0)
+					multiply := func(c view, w *Panels) {
+						if p.trans {
+							GemmTN(c.Mat, a.Mat, 1, n, w, true)
+							return
+						}
+						Gemm(c.Mat, a.Mat, n, w, p.bias)
+						GemmAdd(c.Mat, a.Mat, n, w)
+					}
+					multiply(want, p.w)
+					multiply(got, reversed)
+					requireSame(t, want.all, got.all, "gates=%d n=%d k=%d", p.gates, n, p.k)
+					p.k = k / 2
+					reversed.Resize(p.k)
+					require.Equal(t, p.k, p.w.K())
+					p.weights, p.a = random(newRand(71), p.gates*units*p.k), p.a[:n*p.k]
+					p.w.Pack(p.weights)
+				}
+				require.Equal(t, p.w, reversed.Reversed())
+			}
+		}
+	})
+}
+
 // TestGemmTNGates: each gate's rows of C are those of a product of that gate alone.
 func TestGemmTNGates(t *testing.T) {
 	forEachISA(t, func(t *testing.T, _ ISA) {
 		for _, gates := range []int{3, 4} {
 			for _, units := range pick([]int{0, 1, 15, 16, 17, 40, 64}, []int{0, 1, 16, 37}, []int{1, 17}) {
-				for _, k := range []int{0, 3, 63, 64, 300, maxCopied + 6} {
+				for _, k := range []int{0, 3, 63, 64, 300, 1030} {
 					r := newRand(uint64(units + k))
 					cols := 37
 					b := NewPanels(1, cols, k)

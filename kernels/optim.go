@@ -48,7 +48,7 @@ func Adam[F Float](p, g, m, v []F, s AdamScalars) {
 		adamGeneric(p, g, m, v, nil, &s, plain)
 		return
 	}
-	for t := range tiles(1, len(p)) {
+	for t := tiles(1, len(p)); t.rows > 0; t = t.next(1, len(p)) {
 		adam(isa, single(&p[t.col]), single(&g[t.col]), single(&m[t.col]), single(&v[t.col]), t.cols, &s)
 	}
 }
@@ -77,7 +77,7 @@ func AMSGrad[F Float](p, g, m, v, vmax []F, s AdamScalars) {
 		adamGeneric(p, g, m, v, vmax, &s, plain)
 		return
 	}
-	for t := range tiles(1, len(p)) {
+	for t := tiles(1, len(p)); t.rows > 0; t = t.next(1, len(p)) {
 		amsgrad(isa, single(&p[t.col]), single(&g[t.col]), single(&m[t.col]), single(&v[t.col]), single(&vmax[t.col]), t.cols, &s)
 	}
 }
@@ -97,7 +97,7 @@ func NAdam[F Float](p, g, m, v []F, s AdamScalars) {
 		adamGeneric(p, g, m, v, nil, &s, nesterov)
 		return
 	}
-	for t := range tiles(1, len(p)) {
+	for t := tiles(1, len(p)); t.rows > 0; t = t.next(1, len(p)) {
 		nadam(isa, single(&p[t.col]), single(&g[t.col]), single(&m[t.col]), single(&v[t.col]), t.cols, &s)
 	}
 }
@@ -121,7 +121,7 @@ func RAdam[F Float](p, g, m, v []F, known bool, s AdamScalars) {
 		adamGeneric(p, g, m, v, nil, &s, last)
 		return
 	}
-	for t := range tiles(1, len(p)) {
+	for t := tiles(1, len(p)); t.rows > 0; t = t.next(1, len(p)) {
 		p, g, m, v := single(&p[t.col]), single(&g[t.col]), single(&m[t.col]), single(&v[t.col])
 		if known {
 			radam(isa, p, g, m, v, t.cols, &s)
@@ -166,7 +166,7 @@ func SGD[F Float](p, g, buf []F, s SGDScalars) {
 		sgdGeneric(p, g, buf, &s)
 		return
 	}
-	for t := range tiles(1, len(p)) {
+	for t := tiles(1, len(p)); t.rows > 0; t = t.next(1, len(p)) {
 		p, g := single(&p[t.col]), single(&g[t.col])
 		switch {
 		case buf == nil:
@@ -224,7 +224,7 @@ func RMSprop[F Float](p, g, v, m, buf []F, s RMSpropScalars) {
 		rmspropGeneric(p, g, v, m, buf, &s)
 		return
 	}
-	for t := range tiles(1, len(p)) {
+	for t := tiles(1, len(p)); t.rows > 0; t = t.next(1, len(p)) {
 		p, g, v := single(&p[t.col]), single(&g[t.col]), single(&v[t.col])
 		switch {
 		case m == nil && buf == nil:
@@ -267,7 +267,7 @@ func Adagrad[F Float](p, g, sum []F, s AdagradScalars) {
 		adagradGeneric(p, g, sum, &s)
 		return
 	}
-	for t := range tiles(1, len(p)) {
+	for t := tiles(1, len(p)); t.rows > 0; t = t.next(1, len(p)) {
 		adagrad(isa, single(&p[t.col]), single(&g[t.col]), single(&sum[t.col]), t.cols, &s)
 	}
 }
@@ -305,7 +305,7 @@ func Adadelta[F Float](p, g, v, acc []F, s AdadeltaScalars) {
 		adadeltaGeneric(p, g, v, acc, &s)
 		return
 	}
-	for t := range tiles(1, len(p)) {
+	for t := tiles(1, len(p)); t.rows > 0; t = t.next(1, len(p)) {
 		adadelta(isa, single(&p[t.col]), single(&g[t.col]), single(&v[t.col]), single(&acc[t.col]), t.cols, &s)
 	}
 }
@@ -319,7 +319,7 @@ func Clip(x []float32, bound float32) {
 		clipGeneric(x, bound)
 		return
 	}
-	for t := range tiles(1, len(x)) {
+	for t := tiles(1, len(x)); t.rows > 0; t = t.next(1, len(x)) {
 		clip(isa, &x[t.col], t.cols, -bound, bound)
 	}
 }

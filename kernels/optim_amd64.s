@@ -53,20 +53,20 @@ TEXT ·adamAVX2(SB), NOSPLIT, $8-48
 
 loop1:
 	VMOVUPS     (AX), Y9
-	VMULPS      Y2, Y9, Y9
 	VMOVUPS     (CX), Y10
-	VMULPS      Y1, Y10, Y10
-	VFMADD231PS Y0, Y9, Y10
+	VMOVUPS     (BX), Y12
 	VMOVUPS     (DX), Y11
+	VMULPS      Y2, Y9, Y9
+	VMULPS      Y1, Y10, Y10
+	VMULPS      Y4, Y12, Y14
+	VFMADD231PS Y0, Y9, Y10
+	VMULPS      Y5, Y10, Y13
 	VSUBPS      Y11, Y10, Y12
 	VFMADD231PS Y3, Y12, Y11
-	VMOVUPS     (BX), Y12
-	VMULPS      Y5, Y10, Y13
-	VMULPS      Y4, Y12, Y12
-	VFMADD231PS Y10, Y13, Y12
+	VFMADD231PS Y10, Y13, Y14
 	VMOVUPS     Y11, (DX)
-	VMOVUPS     Y12, (BX)
-	VSQRTPS     Y12, Y10
+	VSQRTPS     Y14, Y10
+	VMOVUPS     Y14, (BX)
 	VDIVPS      Y7, Y10, Y10
 	VADDPS      Y8, Y10, Y10
 	VDIVPS      Y10, Y11, Y10
@@ -83,33 +83,93 @@ loop1:
 
 done2:
 	// The last elements.
-	TESTQ       SI, SI
-	JEQ         done3
-	NEGQ        SI
-	LEAQ        constantsAVX2<>+32(SB), DI
-	VMOVUPS     (DI)(SI*4), Y9
-	VMASKMOVPS  (AX), Y9, Y10
-	VMULPS      Y2, Y10, Y2
-	VMASKMOVPS  (CX), Y9, Y10
-	VMULPS      Y1, Y10, Y1
-	VFMADD231PS Y0, Y2, Y1
-	VMASKMOVPS  (DX), Y9, Y0
-	VSUBPS      Y0, Y1, Y10
-	VFMADD231PS Y3, Y10, Y0
-	VMASKMOVPS  (BX), Y9, Y3
-	VMULPS      Y5, Y1, Y5
-	VMULPS      Y4, Y3, Y3
-	VFMADD231PS Y1, Y5, Y3
-	VMASKMOVPS  Y0, Y9, (DX)
-	VMASKMOVPS  Y3, Y9, (BX)
-	VSQRTPS     Y3, Y1
-	VDIVPS      Y7, Y1, Y1
-	VADDPS      Y8, Y1, Y1
-	VDIVPS      Y1, Y0, Y0
-	VMULPS      Y6, Y0, Y0
-	VSUBPS      Y0, Y2, Y0
-	VMASKMOVPS  Y0, Y9, (AX)
+	TESTQ        SI, SI
+	JEQ          done3
+	MOVQ         SI, R8
+	NEGQ         SI
+	LEAQ         constantsAVX2<>+32(SB), DI
+	VMOVUPS      (DI)(SI*4), Y9
+	VMASKMOVPS   (AX), Y9, Y10
+	VMASKMOVPS   (CX), Y9, Y11
+	VMASKMOVPS   (DX), Y9, Y12
+	VMASKMOVPS   (BX), Y9, Y9
+	LEAQ         (DX), CX
+	TESTQ        $+4, R8
+	VMULPS       Y2, Y10, Y2
+	VMULPS       Y1, Y11, Y1
+	VMULPS       Y4, Y9, Y4
+	VFMADD231PS  Y0, Y2, Y1
+	VSUBPS       Y12, Y1, Y0
+	VMULPS       Y5, Y1, Y5
+	VFMADD231PS  Y3, Y0, Y12
+	VFMADD231PS  Y1, Y5, Y4
+	VMOVAPS      Y12, Y0
+	JEQ          stored4
+	VMOVUPS      X0, (CX)
+	ADDQ         $+16, CX
+	VEXTRACTF128 $0x01, Y0, X0
 
+stored4:
+	TESTQ    $+2, R8
+	JEQ      stored5
+	VMOVLPS  X0, (CX)
+	ADDQ     $+8, CX
+	VMOVHLPS X0, X0, X0
+
+stored5:
+	TESTQ  $+1, R8
+	JEQ    stored6
+	VMOVSS X0, (CX)
+
+stored6:
+	VMOVAPS      Y4, Y0
+	LEAQ         (BX), CX
+	TESTQ        $+4, R8
+	JEQ          stored7
+	VMOVUPS      X0, (CX)
+	ADDQ         $+16, CX
+	VEXTRACTF128 $0x01, Y0, X0
+
+stored7:
+	TESTQ    $+2, R8
+	JEQ      stored8
+	VMOVLPS  X0, (CX)
+	ADDQ     $+8, CX
+	VMOVHLPS X0, X0, X0
+
+stored8:
+	TESTQ  $+1, R8
+	JEQ    stored9
+	VMOVSS X0, (CX)
+
+stored9:
+	VSQRTPS      Y4, Y0
+	LEAQ         (AX), AX
+	TESTQ        $+4, R8
+	VDIVPS       Y7, Y0, Y0
+	VADDPS       Y8, Y0, Y0
+	VDIVPS       Y0, Y12, Y0
+	VMULPS       Y6, Y0, Y0
+	VSUBPS       Y0, Y2, Y0
+	VMOVAPS      Y0, Y0
+	JEQ          stored10
+	VMOVUPS      X0, (AX)
+	ADDQ         $+16, AX
+	VEXTRACTF128 $0x01, Y0, X0
+
+stored10:
+	TESTQ    $+2, R8
+	JEQ      stored11
+	VMOVLPS  X0, (AX)
+	ADDQ     $+8, AX
+	VMOVHLPS X0, X0, X0
+
+stored11:
+	TESTQ  $+1, R8
+	JEQ    stored12
+	VMOVSS X0, (AX)
+
+stored12:
 done3:
 	// As it was.
 	VZEROUPPER
@@ -166,25 +226,25 @@ TEXT ·amsgradAVX2(SB), NOSPLIT, $8-56
 
 loop1:
 	VMOVUPS     (AX), Y9
-	VMULPS      Y2, Y9, Y9
 	VMOVUPS     (CX), Y10
-	VMULPS      Y1, Y10, Y10
-	VFMADD231PS Y0, Y9, Y10
+	VMOVUPS     (BX), Y12
 	VMOVUPS     (DX), Y11
+	VMULPS      Y2, Y9, Y9
+	VMULPS      Y1, Y10, Y10
+	VMULPS      Y4, Y12, Y14
+	VFMADD231PS Y0, Y9, Y10
+	VMULPS      Y5, Y10, Y13
 	VSUBPS      Y11, Y10, Y12
 	VFMADD231PS Y3, Y12, Y11
-	VMOVUPS     (BX), Y12
-	VMULPS      Y5, Y10, Y13
-	VMULPS      Y4, Y12, Y12
-	VFMADD231PS Y10, Y13, Y12
+	VFMADD231PS Y10, Y13, Y14
 	VMOVUPS     Y11, (DX)
-	VMOVUPS     Y12, (BX)
+	VMOVUPS     Y14, (BX)
 	VMOVUPS     (SI), Y10
-	VMAXPS      Y12, Y10, Y13
-	VMAXPS      Y10, Y12, Y12
-	VORPS       Y13, Y12, Y12
-	VMOVUPS     Y12, (SI)
-	VSQRTPS     Y12, Y10
+	VMAXPS      Y14, Y10, Y12
+	VMAXPS      Y10, Y14, Y14
+	VORPS       Y12, Y14, Y14
+	VSQRTPS     Y14, Y10
+	VMOVUPS     Y14, (SI)
 	VDIVPS      Y7, Y10, Y10
 	VADDPS      Y8, Y10, Y10
 	VDIVPS      Y10, Y11, Y10
@@ -202,38 +262,118 @@ loop1:
 
 done2:
 	// The last elements.
-	TESTQ       DI, DI
-	JEQ         done3
-	NEGQ        DI
-	LEAQ        constantsAVX2<>+32(SB), R8
-	VMOVUPS     (R8)(DI*4), Y9
-	VMASKMOVPS  (AX), Y9, Y10
-	VMULPS      Y2, Y10, Y2
-	VMASKMOVPS  (CX), Y9, Y10
-	VMULPS      Y1, Y10, Y1
-	VFMADD231PS Y0, Y2, Y1
-	VMASKMOVPS  (DX), Y9, Y0
-	VSUBPS      Y0, Y1, Y10
-	VFMADD231PS Y3, Y10, Y0
-	VMASKMOVPS  (BX), Y9, Y3
-	VMULPS      Y5, Y1, Y5
-	VMULPS      Y4, Y3, Y3
-	VFMADD231PS Y1, Y5, Y3
-	VMASKMOVPS  Y0, Y9, (DX)
-	VMASKMOVPS  Y3, Y9, (BX)
-	VMASKMOVPS  (SI), Y9, Y1
-	VMAXPS      Y3, Y1, Y4
-	VMAXPS      Y1, Y3, Y3
-	VORPS       Y4, Y3, Y3
-	VMASKMOVPS  Y3, Y9, (SI)
-	VSQRTPS     Y3, Y1
-	VDIVPS      Y7, Y1, Y1
-	VADDPS      Y8, Y1, Y1
-	VDIVPS      Y1, Y0, Y0
-	VMULPS      Y6, Y0, Y0
-	VSUBPS      Y0, Y2, Y0
-	VMASKMOVPS  Y0, Y9, (AX)
+	TESTQ        DI, DI
+	JEQ          done3
+	MOVQ         DI, R9
+	NEGQ         DI
+	LEAQ         constantsAVX2<>+32(SB), R8
+	VMOVUPS      (R8)(DI*4), Y9
+	VMASKMOVPS   (AX), Y9, Y10
+	VMASKMOVPS   (CX), Y9, Y11
+	VMASKMOVPS   (DX), Y9, Y12
+	VMASKMOVPS   (BX), Y9, Y13
+	LEAQ         (DX), CX
+	TESTQ        $+4, R9
+	VMULPS       Y2, Y10, Y2
+	VMULPS       Y1, Y11, Y1
+	VMULPS       Y4, Y13, Y4
+	VFMADD231PS  Y0, Y2, Y1
+	VSUBPS       Y12, Y1, Y0
+	VMULPS       Y5, Y1, Y5
+	VFMADD231PS  Y3, Y0, Y12
+	VFMADD231PS  Y1, Y5, Y4
+	VMOVAPS      Y12, Y0
+	JEQ          stored4
+	VMOVUPS      X0, (CX)
+	ADDQ         $+16, CX
+	VEXTRACTF128 $0x01, Y0, X0
 
+stored4:
+	TESTQ    $+2, R9
+	JEQ      stored5
+	VMOVLPS  X0, (CX)
+	ADDQ     $+8, CX
+	VMOVHLPS X0, X0, X0
+
+stored5:
+	TESTQ  $+1, R9
+	JEQ    stored6
+	VMOVSS X0, (CX)
+
+stored6:
+	VMOVAPS      Y4, Y0
+	LEAQ         (BX), CX
+	TESTQ        $+4, R9
+	JEQ          stored7
+	VMOVUPS      X0, (CX)
+	ADDQ         $+16, CX
+	VEXTRACTF128 $0x01, Y0, X0
+
+stored7:
+	TESTQ    $+2, R9
+	JEQ      stored8
+	VMOVLPS  X0, (CX)
+	ADDQ     $+8, CX
+	VMOVHLPS X0, X0, X0
+
+stored8:
+	TESTQ  $+1, R9
+	JEQ    stored9
+	VMOVSS X0, (CX)
+
+stored9:
+	VMASKMOVPS   (SI), Y9, Y0
+	LEAQ         (SI), CX
+	TESTQ        $+4, R9
+	VMAXPS       Y4, Y0, Y1
+	VMAXPS       Y0, Y4, Y4
+	VORPS        Y1, Y4, Y4
+	VMOVAPS      Y4, Y0
+	JEQ          stored10
+	VMOVUPS      X0, (CX)
+	ADDQ         $+16, CX
+	VEXTRACTF128 $0x01, Y0, X0
+
+stored10:
+	TESTQ    $+2, R9
+	JEQ      stored11
+	VMOVLPS  X0, (CX)
+	ADDQ     $+8, CX
+	VMOVHLPS X0, X0, X0
+
+stored11:
+	TESTQ  $+1, R9
+	JEQ    stored12
+	VMOVSS X0, (CX)
+
+stored12:
+	VSQRTPS      Y4, Y0
+	LEAQ         (AX), AX
+	TESTQ        $+4, R9
+	VDIVPS       Y7, Y0, Y0
+	VADDPS       Y8, Y0, Y0
+	VDIVPS       Y0, Y12, Y0
+	VMULPS       Y6, Y0, Y0
+	VSUBPS       Y0, Y2, Y0
+	VMOVAPS      Y0, Y0
+	JEQ          stored13
+	VMOVUPS      X0, (AX)
+	ADDQ         $+16, AX
+	VEXTRACTF128 $0x01, Y0, X0
+
+stored13:
+	TESTQ    $+2, R9
+	JEQ      stored14
+	VMOVLPS  X0, (AX)
+	ADDQ     $+8, AX
+	VMOVHLPS X0, X0, X0
+
+stored14:
+	TESTQ  $+1, R9
+	JEQ    stored15
+	VMOVSS X0, (AX)
+
+stored15:
 done3:
 	// As it was.
 	VZEROUPPER
@@ -292,25 +432,25 @@ TEXT ·nadamAVX2(SB), NOSPLIT, $8-48
 
 loop1:
 	VMOVUPS     (AX), Y10
-	VMULPS      Y2, Y10, Y10
 	VMOVUPS     (CX), Y11
-	VMULPS      Y1, Y11, Y11
-	VFMADD231PS Y0, Y10, Y11
+	VMOVUPS     (BX), Y13
 	VMOVUPS     (DX), Y12
+	VMULPS      Y2, Y10, Y10
+	VMULPS      Y1, Y11, Y11
+	VMULPS      Y4, Y13, Y15
+	VFMADD231PS Y0, Y10, Y11
+	VMULPS      Y5, Y11, Y14
 	VSUBPS      Y12, Y11, Y13
 	VFMADD231PS Y3, Y13, Y12
-	VMOVUPS     (BX), Y13
-	VMULPS      Y5, Y11, Y14
-	VMULPS      Y4, Y13, Y13
-	VFMADD231PS Y11, Y14, Y13
+	VMULPS      Y7, Y11, Y13
+	VFMADD231PS Y11, Y14, Y15
+	VFMADD231PS Y6, Y12, Y13
 	VMOVUPS     Y12, (DX)
-	VMOVUPS     Y13, (BX)
-	VMULPS      Y7, Y11, Y11
-	VFMADD231PS Y6, Y12, Y11
-	VSQRTPS     Y13, Y12
-	VDIVPS      Y8, Y12, Y12
-	VADDPS      Y9, Y12, Y12
-	VDIVPS      Y12, Y11, Y11
+	VSQRTPS     Y15, Y11
+	VMOVUPS     Y15, (BX)
+	VDIVPS      Y8, Y11, Y11
+	VADDPS      Y9, Y11, Y11
+	VDIVPS      Y11, Y13, Y11
 	VSUBPS      Y11, Y10, Y10
 	VMOVUPS     Y10, (AX)
 	ADDQ        $+32, AX
@@ -323,34 +463,94 @@ loop1:
 
 done2:
 	// The last elements.
-	TESTQ       SI, SI
-	JEQ         done3
-	NEGQ        SI
-	LEAQ        constantsAVX2<>+32(SB), DI
-	VMOVUPS     (DI)(SI*4), Y10
-	VMASKMOVPS  (AX), Y10, Y11
-	VMULPS      Y2, Y11, Y2
-	VMASKMOVPS  (CX), Y10, Y11
-	VMULPS      Y1, Y11, Y1
-	VFMADD231PS Y0, Y2, Y1
-	VMASKMOVPS  (DX), Y10, Y0
-	VSUBPS      Y0, Y1, Y11
-	VFMADD231PS Y3, Y11, Y0
-	VMASKMOVPS  (BX), Y10, Y3
-	VMULPS      Y5, Y1, Y5
-	VMULPS      Y4, Y3, Y3
-	VFMADD231PS Y1, Y5, Y3
-	VMASKMOVPS  Y0, Y10, (DX)
-	VMASKMOVPS  Y3, Y10, (BX)
-	VMULPS      Y7, Y1, Y1
-	VFMADD231PS Y6, Y0, Y1
-	VSQRTPS     Y3, Y0
-	VDIVPS      Y8, Y0, Y0
-	VADDPS      Y9, Y0, Y0
-	VDIVPS      Y0, Y1, Y0
-	VSUBPS      Y0, Y2, Y0
-	VMASKMOVPS  Y0, Y10, (AX)
+	TESTQ        SI, SI
+	JEQ          done3
+	MOVQ         SI, R8
+	NEGQ         SI
+	LEAQ         constantsAVX2<>+32(SB), DI
+	VMOVUPS      (DI)(SI*4), Y10
+	VMASKMOVPS   (AX), Y10, Y11
+	VMASKMOVPS   (CX), Y10, Y12
+	VMASKMOVPS   (DX), Y10, Y13
+	VMASKMOVPS   (BX), Y10, Y10
+	LEAQ         (DX), CX
+	TESTQ        $+4, R8
+	VMULPS       Y2, Y11, Y2
+	VMULPS       Y1, Y12, Y1
+	VMULPS       Y4, Y10, Y4
+	VFMADD231PS  Y0, Y2, Y1
+	VSUBPS       Y13, Y1, Y0
+	VMULPS       Y5, Y1, Y5
+	VFMADD231PS  Y3, Y0, Y13
+	VFMADD231PS  Y1, Y5, Y4
+	VMOVAPS      Y13, Y0
+	JEQ          stored4
+	VMOVUPS      X0, (CX)
+	ADDQ         $+16, CX
+	VEXTRACTF128 $0x01, Y0, X0
 
+stored4:
+	TESTQ    $+2, R8
+	JEQ      stored5
+	VMOVLPS  X0, (CX)
+	ADDQ     $+8, CX
+	VMOVHLPS X0, X0, X0
+
+stored5:
+	TESTQ  $+1, R8
+	JEQ    stored6
+	VMOVSS X0, (CX)
+
+stored6:
+	VMOVAPS      Y4, Y0
+	LEAQ         (BX), CX
+	TESTQ        $+4, R8
+	JEQ          stored7
+	VMOVUPS      X0, (CX)
+	ADDQ         $+16, CX
+	VEXTRACTF128 $0x01, Y0, X0
+
+stored7:
+	TESTQ    $+2, R8
+	JEQ      stored8
+	VMOVLPS  X0, (CX)
+	ADDQ     $+8, CX
+	VMOVHLPS X0, X0, X0
+
+stored8:
+	TESTQ  $+1, R8
+	JEQ    stored9
+	VMOVSS X0, (CX)
+
+stored9:
+	VSQRTPS      Y4, Y0
+	VMULPS       Y7, Y1, Y1
+	LEAQ         (AX), AX
+	TESTQ        $+4, R8
+	VFMADD231PS  Y6, Y13, Y1
+	VDIVPS       Y8, Y0, Y0
+	VADDPS       Y9, Y0, Y0
+	VDIVPS       Y0, Y1, Y0
+	VSUBPS       Y0, Y2, Y0
+	VMOVAPS      Y0, Y0
+	JEQ          stored10
+	VMOVUPS      X0, (AX)
+	ADDQ         $+16, AX
+	VEXTRACTF128 $0x01, Y0, X0
+
+stored10:
+	TESTQ    $+2, R8
+	JEQ      stored11
+	VMOVLPS  X0, (AX)
+	ADDQ     $+8, AX
+	VMOVHLPS X0, X0, X0
+
+stored11:
+	TESTQ  $+1, R8
+	JEQ    stored12
+	VMOVSS X0, (AX)
+
+stored12:
 done3:
 	// As it was.
 	VZEROUPPER
@@ -403,20 +603,20 @@ TEXT ·radamAVX2(SB), NOSPLIT, $8-48
 
 loop1:
 	VMOVUPS     (AX), Y8
-	VMULPS      Y2, Y8, Y8
 	VMOVUPS     (CX), Y9
-	VMULPS      Y1, Y9, Y9
-	VFMADD231PS Y0, Y8, Y9
+	VMOVUPS     (BX), Y11
 	VMOVUPS     (DX), Y10
+	VMULPS      Y2, Y8, Y8
+	VMULPS      Y1, Y9, Y9
+	VMULPS      Y4, Y11, Y13
+	VFMADD231PS Y0, Y8, Y9
+	VMULPS      Y5, Y9, Y12
 	VSUBPS      Y10, Y9, Y11
 	VFMADD231PS Y3, Y11, Y10
-	VMOVUPS     (BX), Y11
-	VMULPS      Y5, Y9, Y12
-	VMULPS      Y4, Y11, Y11
-	VFMADD231PS Y9, Y12, Y11
+	VFMADD231PS Y9, Y12, Y13
 	VMOVUPS     Y10, (DX)
-	VMOVUPS     Y11, (BX)
-	VSQRTPS     Y11, Y9
+	VSQRTPS     Y13, Y9
+	VMOVUPS     Y13, (BX)
 	VADDPS      Y7, Y9, Y9
 	VDIVPS      Y9, Y10, Y9
 	VMULPS      Y6, Y9, Y9
@@ -432,32 +632,92 @@ loop1:
 
 done2:
 	// The last elements.
-	TESTQ       SI, SI
-	JEQ         done3
-	NEGQ        SI
-	LEAQ        constantsAVX2<>+32(SB), DI
-	VMOVUPS     (DI)(SI*4), Y8
-	VMASKMOVPS  (AX), Y8, Y9
-	VMULPS      Y2, Y9, Y2
-	VMASKMOVPS  (CX), Y8, Y9
-	VMULPS      Y1, Y9, Y1
-	VFMADD231PS Y0, Y2, Y1
-	VMASKMOVPS  (DX), Y8, Y0
-	VSUBPS      Y0, Y1, Y9
-	VFMADD231PS Y3, Y9, Y0
-	VMASKMOVPS  (BX), Y8, Y3
-	VMULPS      Y5, Y1, Y5
-	VMULPS      Y4, Y3, Y3
-	VFMADD231PS Y1, Y5, Y3
-	VMASKMOVPS  Y0, Y8, (DX)
-	VMASKMOVPS  Y3, Y8, (BX)
-	VSQRTPS     Y3, Y1
-	VADDPS      Y7, Y1, Y1
-	VDIVPS      Y1, Y0, Y0
-	VMULPS      Y6, Y0, Y0
-	VSUBPS      Y0, Y2, Y0
-	VMASKMOVPS  Y0, Y8, (AX)
+	TESTQ        SI, SI
+	JEQ          done3
+	MOVQ         SI, R8
+	NEGQ         SI
+	LEAQ         constantsAVX2<>+32(SB), DI
+	VMOVUPS      (DI)(SI*4), Y8
+	VMASKMOVPS   (AX), Y8, Y9
+	VMASKMOVPS   (CX), Y8, Y10
+	VMASKMOVPS   (DX), Y8, Y11
+	VMASKMOVPS   (BX), Y8, Y8
+	LEAQ         (DX), CX
+	TESTQ        $+4, R8
+	VMULPS       Y2, Y9, Y2
+	VMULPS       Y1, Y10, Y1
+	VMULPS       Y4, Y8, Y4
+	VFMADD231PS  Y0, Y2, Y1
+	VSUBPS       Y11, Y1, Y0
+	VMULPS       Y5, Y1, Y5
+	VFMADD231PS  Y3, Y0, Y11
+	VFMADD231PS  Y1, Y5, Y4
+	VMOVAPS      Y11, Y0
+	JEQ          stored4
+	VMOVUPS      X0, (CX)
+	ADDQ         $+16, CX
+	VEXTRACTF128 $0x01, Y0, X0
 
+stored4:
+	TESTQ    $+2, R8
+	JEQ      stored5
+	VMOVLPS  X0, (CX)
+	ADDQ     $+8, CX
+	VMOVHLPS X0, X0, X0
+
+stored5:
+	TESTQ  $+1, R8
+	JEQ    stored6
+	VMOVSS X0, (CX)
+
+stored6:
+	VMOVAPS      Y4, Y0
+	LEAQ         (BX), CX
+	TESTQ        $+4, R8
+	JEQ          stored7
+	VMOVUPS      X0, (CX)
+	ADDQ         $+16, CX
+	VEXTRACTF128 $0x01, Y0, X0
+
+stored7:
+	TESTQ    $+2, R8
+	JEQ      stored8
+	VMOVLPS  X0, (CX)
+	ADDQ     $+8, CX
+	VMOVHLPS X0, X0, X0
+
+stored8:
+	TESTQ  $+1, R8
+	JEQ    stored9
+	VMOVSS X0, (CX)
+
+stored9:
+	VSQRTPS      Y4, Y0
+	LEAQ         (AX), AX
+	TESTQ        $+4, R8
+	VADDPS       Y7, Y0, Y0
+	VDIVPS       Y0, Y11, Y0
+	VMULPS       Y6, Y0, Y0
+	VSUBPS       Y0, Y2, Y0
+	VMOVAPS      Y0, Y0
+	JEQ          stored10
+	VMOVUPS      X0, (AX)
+	ADDQ         $+16, AX
+	VEXTRACTF128 $0x01, Y0, X0
+
+stored10:
+	TESTQ    $+2, R8
+	JEQ      stored11
+	VMOVLPS  X0, (AX)
+	ADDQ     $+8, AX
+	VMOVHLPS X0, X0, X0
+
+stored11:
+	TESTQ  $+1, R8
+	JEQ    stored12
+	VMOVSS X0, (AX)
+
+stored12:
 done3:
 	// As it was.
 	VZEROUPPER
@@ -507,20 +767,20 @@ TEXT ·radamWarmupAVX2(SB), NOSPLIT, $8-48
 
 loop1:
 	VMOVUPS      (AX), Y7
-	VMULPS       Y2, Y7, Y7
 	VMOVUPS      (CX), Y8
-	VMULPS       Y1, Y8, Y8
-	VFMADD231PS  Y0, Y7, Y8
 	VMOVUPS      (DX), Y9
-	VSUBPS       Y9, Y8, Y10
-	VFMADD231PS  Y3, Y10, Y9
 	VMOVUPS      (BX), Y10
+	VMULPS       Y2, Y7, Y7
+	VMULPS       Y1, Y8, Y8
+	VMULPS       Y4, Y10, Y12
+	VFMADD231PS  Y0, Y7, Y8
+	VSUBPS       Y9, Y8, Y10
 	VMULPS       Y5, Y8, Y11
-	VMULPS       Y4, Y10, Y10
-	VFMADD231PS  Y8, Y11, Y10
-	VMOVUPS      Y9, (DX)
-	VMOVUPS      Y10, (BX)
+	VFMADD231PS  Y3, Y10, Y9
+	VFMADD231PS  Y8, Y11, Y12
 	VFNMADD231PS Y6, Y9, Y7
+	VMOVUPS      Y9, (DX)
+	VMOVUPS      Y12, (BX)
 	VMOVUPS      Y7, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, CX
@@ -534,26 +794,86 @@ done2:
 	// The last elements.
 	TESTQ        SI, SI
 	JEQ          done3
+	MOVQ         SI, R8
 	NEGQ         SI
 	LEAQ         constantsAVX2<>+32(SB), DI
 	VMOVUPS      (DI)(SI*4), Y7
 	VMASKMOVPS   (AX), Y7, Y8
+	VMASKMOVPS   (CX), Y7, Y9
+	VMASKMOVPS   (DX), Y7, Y10
+	VMASKMOVPS   (BX), Y7, Y7
+	LEAQ         (DX), CX
+	TESTQ        $+4, R8
 	VMULPS       Y2, Y8, Y2
-	VMASKMOVPS   (CX), Y7, Y8
-	VMULPS       Y1, Y8, Y1
+	VMULPS       Y1, Y9, Y1
+	VMULPS       Y4, Y7, Y4
 	VFMADD231PS  Y0, Y2, Y1
-	VMASKMOVPS   (DX), Y7, Y0
-	VSUBPS       Y0, Y1, Y8
-	VFMADD231PS  Y3, Y8, Y0
-	VMASKMOVPS   (BX), Y7, Y3
+	VSUBPS       Y10, Y1, Y0
 	VMULPS       Y5, Y1, Y5
-	VMULPS       Y4, Y3, Y3
-	VFMADD231PS  Y1, Y5, Y3
-	VMASKMOVPS   Y0, Y7, (DX)
-	VMASKMOVPS   Y3, Y7, (BX)
-	VFNMADD231PS Y6, Y0, Y2
-	VMASKMOVPS   Y2, Y7, (AX)
+	VFMADD231PS  Y3, Y0, Y10
+	VFMADD231PS  Y1, Y5, Y4
+	VMOVAPS      Y10, Y0
+	JEQ          stored4
+	VMOVUPS      X0, (CX)
+	ADDQ         $+16, CX
+	VEXTRACTF128 $0x01, Y0, X0
 
+stored4:
+	TESTQ    $+2, R8
+	JEQ      stored5
+	VMOVLPS  X0, (CX)
+	ADDQ     $+8, CX
+	VMOVHLPS X0, X0, X0
+
+stored5:
+	TESTQ  $+1, R8
+	JEQ    stored6
+	VMOVSS X0, (CX)
+
+stored6:
+	VMOVAPS      Y4, Y0
+	LEAQ         (BX), CX
+	TESTQ        $+4, R8
+	JEQ          stored7
+	VMOVUPS      X0, (CX)
+	ADDQ         $+16, CX
+	VEXTRACTF128 $0x01, Y0, X0
+
+stored7:
+	TESTQ    $+2, R8
+	JEQ      stored8
+	VMOVLPS  X0, (CX)
+	ADDQ     $+8, CX
+	VMOVHLPS X0, X0, X0
+
+stored8:
+	TESTQ  $+1, R8
+	JEQ    stored9
+	VMOVSS X0, (CX)
+
+stored9:
+	VFNMADD231PS Y6, Y10, Y2
+	LEAQ         (AX), AX
+	TESTQ        $+4, R8
+	VMOVAPS      Y2, Y0
+	JEQ          stored10
+	VMOVUPS      X0, (AX)
+	ADDQ         $+16, AX
+	VEXTRACTF128 $0x01, Y0, X0
+
+stored10:
+	TESTQ    $+2, R8
+	JEQ      stored11
+	VMOVLPS  X0, (AX)
+	ADDQ     $+8, AX
+	VMOVHLPS X0, X0, X0
+
+stored11:
+	TESTQ  $+1, R8
+	JEQ    stored12
+	VMOVSS X0, (AX)
+
+stored12:
 done3:
 	// As it was.
 	VZEROUPPER
@@ -588,8 +908,8 @@ TEXT ·sgdAVX2(SB), NOSPLIT, $8-32
 	JLT  done2
 
 loop1:
-	VMOVUPS      (AX), Y3
 	VMOVUPS      (CX), Y4
+	VMOVUPS      (AX), Y3
 	VMULPS       Y1, Y4, Y4
 	VFMADD231PS  Y0, Y3, Y4
 	VFNMADD231PS Y2, Y4, Y3
@@ -604,16 +924,36 @@ done2:
 	// The last elements.
 	TESTQ        DX, DX
 	JEQ          done3
+	MOVQ         DX, SI
 	NEGQ         DX
 	LEAQ         constantsAVX2<>+32(SB), BX
 	VMOVUPS      (BX)(DX*4), Y3
-	VMASKMOVPS   (AX), Y3, Y4
-	VMASKMOVPS   (CX), Y3, Y5
-	VMULPS       Y1, Y5, Y1
-	VFMADD231PS  Y0, Y4, Y1
-	VFNMADD231PS Y2, Y1, Y4
-	VMASKMOVPS   Y4, Y3, (AX)
+	VMASKMOVPS   (CX), Y3, Y4
+	VMASKMOVPS   (AX), Y3, Y3
+	LEAQ         (AX), AX
+	TESTQ        $+4, SI
+	VMULPS       Y1, Y4, Y1
+	VFMADD231PS  Y0, Y3, Y1
+	VFNMADD231PS Y2, Y1, Y3
+	VMOVAPS      Y3, Y0
+	JEQ          stored4
+	VMOVUPS      X0, (AX)
+	ADDQ         $+16, AX
+	VEXTRACTF128 $0x01, Y0, X0
 
+stored4:
+	TESTQ    $+2, SI
+	JEQ      stored5
+	VMOVLPS  X0, (AX)
+	ADDQ     $+8, AX
+	VMOVHLPS X0, X0, X0
+
+stored5:
+	TESTQ  $+1, SI
+	JEQ    stored6
+	VMOVSS X0, (AX)
+
+stored6:
 done3:
 	// As it was.
 	VZEROUPPER
@@ -655,15 +995,15 @@ TEXT ·sgdMomentumAVX2(SB), NOSPLIT, $8-40
 	JLT  done2
 
 loop1:
-	VMOVUPS      (AX), Y5
 	VMOVUPS      (CX), Y6
-	VMULPS       Y1, Y6, Y6
-	VFMADD231PS  Y0, Y5, Y6
+	VMOVUPS      (AX), Y5
 	VMOVUPS      (DX), Y7
+	VMULPS       Y1, Y6, Y6
 	VMULPS       Y3, Y7, Y7
+	VFMADD231PS  Y0, Y5, Y6
 	VFMADD231PS  Y4, Y6, Y7
-	VMOVUPS      Y7, (DX)
 	VFNMADD231PS Y2, Y7, Y5
+	VMOVUPS      Y7, (DX)
 	VMOVUPS      Y5, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, CX
@@ -676,20 +1016,60 @@ done2:
 	// The last elements.
 	TESTQ        BX, BX
 	JEQ          done3
+	MOVQ         BX, DI
 	NEGQ         BX
 	LEAQ         constantsAVX2<>+32(SB), SI
 	VMOVUPS      (SI)(BX*4), Y5
-	VMASKMOVPS   (AX), Y5, Y6
 	VMASKMOVPS   (CX), Y5, Y7
+	VMASKMOVPS   (AX), Y5, Y6
+	VMASKMOVPS   (DX), Y5, Y5
+	LEAQ         (DX), CX
+	TESTQ        $+4, DI
 	VMULPS       Y1, Y7, Y1
+	VMULPS       Y3, Y5, Y3
 	VFMADD231PS  Y0, Y6, Y1
-	VMASKMOVPS   (DX), Y5, Y0
-	VMULPS       Y3, Y0, Y0
-	VFMADD231PS  Y4, Y1, Y0
-	VMASKMOVPS   Y0, Y5, (DX)
-	VFNMADD231PS Y2, Y0, Y6
-	VMASKMOVPS   Y6, Y5, (AX)
+	VFMADD231PS  Y4, Y1, Y3
+	VMOVAPS      Y3, Y0
+	JEQ          stored4
+	VMOVUPS      X0, (CX)
+	ADDQ         $+16, CX
+	VEXTRACTF128 $0x01, Y0, X0
 
+stored4:
+	TESTQ    $+2, DI
+	JEQ      stored5
+	VMOVLPS  X0, (CX)
+	ADDQ     $+8, CX
+	VMOVHLPS X0, X0, X0
+
+stored5:
+	TESTQ  $+1, DI
+	JEQ    stored6
+	VMOVSS X0, (CX)
+
+stored6:
+	VFNMADD231PS Y2, Y3, Y6
+	LEAQ         (AX), AX
+	TESTQ        $+4, DI
+	VMOVAPS      Y6, Y0
+	JEQ          stored7
+	VMOVUPS      X0, (AX)
+	ADDQ         $+16, AX
+	VEXTRACTF128 $0x01, Y0, X0
+
+stored7:
+	TESTQ    $+2, DI
+	JEQ      stored8
+	VMOVLPS  X0, (AX)
+	ADDQ     $+8, AX
+	VMOVHLPS X0, X0, X0
+
+stored8:
+	TESTQ  $+1, DI
+	JEQ    stored9
+	VMOVSS X0, (AX)
+
+stored9:
 done3:
 	// As it was.
 	VZEROUPPER
@@ -734,15 +1114,15 @@ TEXT ·sgdNesterovAVX2(SB), NOSPLIT, $8-40
 	JLT  done2
 
 loop1:
-	VMOVUPS      (AX), Y6
 	VMOVUPS      (CX), Y7
-	VMULPS       Y1, Y7, Y7
-	VFMADD231PS  Y0, Y6, Y7
+	VMOVUPS      (AX), Y6
 	VMOVUPS      (DX), Y8
+	VMULPS       Y1, Y7, Y7
 	VMULPS       Y3, Y8, Y8
+	VFMADD231PS  Y0, Y6, Y7
 	VFMADD231PS  Y4, Y7, Y8
-	VMOVUPS      Y8, (DX)
 	VFMADD231PS  Y5, Y8, Y7
+	VMOVUPS      Y8, (DX)
 	VFNMADD231PS Y2, Y7, Y6
 	VMOVUPS      Y6, (AX)
 	ADDQ         $+32, AX
@@ -756,21 +1136,61 @@ done2:
 	// The last elements.
 	TESTQ        BX, BX
 	JEQ          done3
+	MOVQ         BX, DI
 	NEGQ         BX
 	LEAQ         constantsAVX2<>+32(SB), SI
 	VMOVUPS      (SI)(BX*4), Y6
-	VMASKMOVPS   (AX), Y6, Y7
 	VMASKMOVPS   (CX), Y6, Y8
+	VMASKMOVPS   (AX), Y6, Y7
+	VMASKMOVPS   (DX), Y6, Y6
+	LEAQ         (DX), CX
+	TESTQ        $+4, DI
 	VMULPS       Y1, Y8, Y1
+	VMULPS       Y3, Y6, Y3
 	VFMADD231PS  Y0, Y7, Y1
-	VMASKMOVPS   (DX), Y6, Y0
-	VMULPS       Y3, Y0, Y0
-	VFMADD231PS  Y4, Y1, Y0
-	VMASKMOVPS   Y0, Y6, (DX)
-	VFMADD231PS  Y5, Y0, Y1
-	VFNMADD231PS Y2, Y1, Y7
-	VMASKMOVPS   Y7, Y6, (AX)
+	VFMADD231PS  Y4, Y1, Y3
+	VMOVAPS      Y3, Y0
+	JEQ          stored4
+	VMOVUPS      X0, (CX)
+	ADDQ         $+16, CX
+	VEXTRACTF128 $0x01, Y0, X0
 
+stored4:
+	TESTQ    $+2, DI
+	JEQ      stored5
+	VMOVLPS  X0, (CX)
+	ADDQ     $+8, CX
+	VMOVHLPS X0, X0, X0
+
+stored5:
+	TESTQ  $+1, DI
+	JEQ    stored6
+	VMOVSS X0, (CX)
+
+stored6:
+	VFMADD231PS  Y5, Y3, Y1
+	LEAQ         (AX), AX
+	TESTQ        $+4, DI
+	VFNMADD231PS Y2, Y1, Y7
+	VMOVAPS      Y7, Y0
+	JEQ          stored7
+	VMOVUPS      X0, (AX)
+	ADDQ         $+16, AX
+	VEXTRACTF128 $0x01, Y0, X0
+
+stored7:
+	TESTQ    $+2, DI
+	JEQ      stored8
+	VMOVLPS  X0, (AX)
+	ADDQ     $+8, AX
+	VMOVHLPS X0, X0, X0
+
+stored8:
+	TESTQ  $+1, DI
+	JEQ    stored9
+	VMOVSS X0, (AX)
+
+stored9:
 done3:
 	// As it was.
 	VZEROUPPER
@@ -815,16 +1235,16 @@ TEXT ·rmspropAVX2(SB), NOSPLIT, $8-40
 	JLT  done2
 
 loop1:
-	VMOVUPS      (AX), Y6
 	VMOVUPS      (CX), Y7
-	VMULPS       Y1, Y7, Y7
-	VFMADD231PS  Y0, Y6, Y7
+	VMOVUPS      (AX), Y6
 	VMOVUPS      (DX), Y8
-	VMULPS       Y4, Y7, Y9
-	VMULPS       Y3, Y8, Y8
-	VFMADD231PS  Y7, Y9, Y8
-	VMOVUPS      Y8, (DX)
-	VSQRTPS      Y8, Y8
+	VMULPS       Y1, Y7, Y7
+	VMULPS       Y3, Y8, Y9
+	VFMADD231PS  Y0, Y6, Y7
+	VMULPS       Y4, Y7, Y8
+	VFMADD231PS  Y7, Y8, Y9
+	VSQRTPS      Y9, Y8
+	VMOVUPS      Y9, (DX)
 	VADDPS       Y5, Y8, Y8
 	VDIVPS       Y8, Y7, Y7
 	VFNMADD231PS Y2, Y7, Y6
@@ -840,24 +1260,64 @@ done2:
 	// The last elements.
 	TESTQ        BX, BX
 	JEQ          done3
+	MOVQ         BX, DI
 	NEGQ         BX
 	LEAQ         constantsAVX2<>+32(SB), SI
 	VMOVUPS      (SI)(BX*4), Y6
-	VMASKMOVPS   (AX), Y6, Y7
 	VMASKMOVPS   (CX), Y6, Y8
+	VMASKMOVPS   (AX), Y6, Y7
+	VMASKMOVPS   (DX), Y6, Y6
+	LEAQ         (DX), CX
+	TESTQ        $+4, DI
 	VMULPS       Y1, Y8, Y1
+	VMULPS       Y3, Y6, Y3
 	VFMADD231PS  Y0, Y7, Y1
-	VMASKMOVPS   (DX), Y6, Y0
-	VMULPS       Y4, Y1, Y4
-	VMULPS       Y3, Y0, Y0
-	VFMADD231PS  Y1, Y4, Y0
-	VMASKMOVPS   Y0, Y6, (DX)
-	VSQRTPS      Y0, Y0
+	VMULPS       Y4, Y1, Y0
+	VFMADD231PS  Y1, Y0, Y3
+	VMOVAPS      Y3, Y0
+	JEQ          stored4
+	VMOVUPS      X0, (CX)
+	ADDQ         $+16, CX
+	VEXTRACTF128 $0x01, Y0, X0
+
+stored4:
+	TESTQ    $+2, DI
+	JEQ      stored5
+	VMOVLPS  X0, (CX)
+	ADDQ     $+8, CX
+	VMOVHLPS X0, X0, X0
+
+stored5:
+	TESTQ  $+1, DI
+	JEQ    stored6
+	VMOVSS X0, (CX)
+
+stored6:
+	VSQRTPS      Y3, Y0
+	LEAQ         (AX), AX
+	TESTQ        $+4, DI
 	VADDPS       Y5, Y0, Y0
 	VDIVPS       Y0, Y1, Y0
 	VFNMADD231PS Y2, Y0, Y7
-	VMASKMOVPS   Y7, Y6, (AX)
+	VMOVAPS      Y7, Y0
+	JEQ          stored7
+	VMOVUPS      X0, (AX)
+	ADDQ         $+16, AX
+	VEXTRACTF128 $0x01, Y0, X0
 
+stored7:
+	TESTQ    $+2, DI
+	JEQ      stored8
+	VMOVLPS  X0, (AX)
+	ADDQ     $+8, AX
+	VMOVHLPS X0, X0, X0
+
+stored8:
+	TESTQ  $+1, DI
+	JEQ    stored9
+	VMOVSS X0, (AX)
+
+stored9:
 done3:
 	// As it was.
 	VZEROUPPER
@@ -903,22 +1363,22 @@ TEXT ·rmspropCenteredAVX2(SB), NOSPLIT, $8-48
 	JLT  done2
 
 loop1:
-	VMOVUPS      (AX), Y6
 	VMOVUPS      (CX), Y7
-	VMULPS       Y1, Y7, Y7
-	VFMADD231PS  Y0, Y6, Y7
+	VMOVUPS      (AX), Y6
 	VMOVUPS      (DX), Y8
-	VMULPS       Y4, Y7, Y9
-	VMULPS       Y3, Y8, Y8
-	VFMADD231PS  Y7, Y9, Y8
-	VMOVUPS      Y8, (DX)
-	VMOVUPS      (BX), Y9
-	VSUBPS       Y9, Y7, Y10
-	VFMADD231PS  Y4, Y10, Y9
-	VMOVUPS      Y9, (BX)
-	VFNMADD231PS Y9, Y9, Y8
 	VMOVUPS      constantsAVX2<>+64(SB), Y9
-	VMAXPS       Y8, Y9, Y8
+	VMULPS       Y1, Y7, Y7
+	VMULPS       Y3, Y8, Y10
+	VFMADD231PS  Y0, Y6, Y7
+	VMULPS       Y4, Y7, Y8
+	VFMADD231PS  Y7, Y8, Y10
+	VMOVUPS      Y10, (DX)
+	VMOVUPS      (BX), Y8
+	VSUBPS       Y8, Y7, Y11
+	VFMADD231PS  Y4, Y11, Y8
+	VFNMADD231PS Y8, Y8, Y10
+	VMOVUPS      Y8, (BX)
+	VMAXPS       Y10, Y9, Y8
 	VSQRTPS      Y8, Y8
 	VADDPS       Y5, Y8, Y8
 	VDIVPS       Y8, Y7, Y7
@@ -936,31 +1396,91 @@ done2:
 	// The last elements.
 	TESTQ        SI, SI
 	JEQ          done3
+	MOVQ         SI, R8
 	NEGQ         SI
 	LEAQ         constantsAVX2<>+32(SB), DI
 	VMOVUPS      (DI)(SI*4), Y6
-	VMASKMOVPS   (AX), Y6, Y7
 	VMASKMOVPS   (CX), Y6, Y8
+	VMASKMOVPS   (AX), Y6, Y7
+	VMASKMOVPS   (DX), Y6, Y9
+	LEAQ         (DX), CX
+	TESTQ        $+4, R8
 	VMULPS       Y1, Y8, Y1
+	VMULPS       Y3, Y9, Y3
 	VFMADD231PS  Y0, Y7, Y1
-	VMASKMOVPS   (DX), Y6, Y0
-	VMULPS       Y4, Y1, Y8
-	VMULPS       Y3, Y0, Y0
-	VFMADD231PS  Y1, Y8, Y0
-	VMASKMOVPS   Y0, Y6, (DX)
-	VMASKMOVPS   (BX), Y6, Y3
-	VSUBPS       Y3, Y1, Y8
-	VFMADD231PS  Y4, Y8, Y3
-	VMASKMOVPS   Y3, Y6, (BX)
-	VFNMADD231PS Y3, Y3, Y0
-	VMOVUPS      constantsAVX2<>+64(SB), Y3
-	VMAXPS       Y0, Y3, Y0
+	VMULPS       Y4, Y1, Y0
+	VFMADD231PS  Y1, Y0, Y3
+	VMOVAPS      Y3, Y0
+	JEQ          stored4
+	VMOVUPS      X0, (CX)
+	ADDQ         $+16, CX
+	VEXTRACTF128 $0x01, Y0, X0
+
+stored4:
+	TESTQ    $+2, R8
+	JEQ      stored5
+	VMOVLPS  X0, (CX)
+	ADDQ     $+8, CX
+	VMOVHLPS X0, X0, X0
+
+stored5:
+	TESTQ  $+1, R8
+	JEQ    stored6
+	VMOVSS X0, (CX)
+
+stored6:
+	VMASKMOVPS   (BX), Y6, Y0
+	LEAQ         (BX), CX
+	TESTQ        $+4, R8
+	VSUBPS       Y0, Y1, Y6
+	VFMADD231PS  Y4, Y6, Y0
+	VMOVAPS      Y0, Y4
+	JEQ          stored7
+	VMOVUPS      X4, (CX)
+	ADDQ         $+16, CX
+	VEXTRACTF128 $0x01, Y4, X4
+
+stored7:
+	TESTQ    $+2, R8
+	JEQ      stored8
+	VMOVLPS  X4, (CX)
+	ADDQ     $+8, CX
+	VMOVHLPS X4, X4, X4
+
+stored8:
+	TESTQ  $+1, R8
+	JEQ    stored9
+	VMOVSS X4, (CX)
+
+stored9:
+	VMOVUPS      constantsAVX2<>+64(SB), Y4
+	VFNMADD231PS Y0, Y0, Y3
+	LEAQ         (AX), AX
+	TESTQ        $+4, R8
+	VMAXPS       Y3, Y4, Y0
 	VSQRTPS      Y0, Y0
 	VADDPS       Y5, Y0, Y0
 	VDIVPS       Y0, Y1, Y0
 	VFNMADD231PS Y2, Y0, Y7
-	VMASKMOVPS   Y7, Y6, (AX)
+	VMOVAPS      Y7, Y0
+	JEQ          stored10
+	VMOVUPS      X0, (AX)
+	ADDQ         $+16, AX
+	VEXTRACTF128 $0x01, Y0, X0
 
+stored10:
+	TESTQ    $+2, R8
+	JEQ      stored11
+	VMOVLPS  X0, (AX)
+	ADDQ     $+8, AX
+	VMOVHLPS X0, X0, X0
+
+stored11:
+	TESTQ  $+1, R8
+	JEQ    stored12
+	VMOVSS X0, (AX)
+
+stored12:
 done3:
 	// As it was.
 	VZEROUPPER
@@ -1009,22 +1529,22 @@ TEXT ·rmspropMomentumAVX2(SB), NOSPLIT, $8-48
 	JLT  done2
 
 loop1:
-	VMOVUPS      (AX), Y7
 	VMOVUPS      (CX), Y8
-	VMULPS       Y1, Y8, Y8
-	VFMADD231PS  Y0, Y7, Y8
+	VMOVUPS      (AX), Y7
 	VMOVUPS      (DX), Y9
-	VMULPS       Y4, Y8, Y10
-	VMULPS       Y3, Y9, Y9
-	VFMADD231PS  Y8, Y10, Y9
-	VMOVUPS      Y9, (DX)
-	VSQRTPS      Y9, Y9
+	VMULPS       Y1, Y8, Y8
+	VMULPS       Y3, Y9, Y10
+	VFMADD231PS  Y0, Y7, Y8
+	VMULPS       Y4, Y8, Y9
+	VFMADD231PS  Y8, Y9, Y10
+	VSQRTPS      Y10, Y9
+	VMOVUPS      Y10, (DX)
+	VMOVUPS      (BX), Y10
 	VADDPS       Y5, Y9, Y9
 	VDIVPS       Y9, Y8, Y8
-	VMOVUPS      (BX), Y9
-	VFMADD231PS  Y6, Y9, Y8
-	VMOVUPS      Y8, (BX)
+	VFMADD231PS  Y6, Y10, Y8
 	VFNMADD231PS Y2, Y8, Y7
+	VMOVUPS      Y8, (BX)
 	VMOVUPS      Y7, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, CX
@@ -1038,27 +1558,87 @@ done2:
 	// The last elements.
 	TESTQ        SI, SI
 	JEQ          done3
+	MOVQ         SI, R8
 	NEGQ         SI
 	LEAQ         constantsAVX2<>+32(SB), DI
 	VMOVUPS      (DI)(SI*4), Y7
-	VMASKMOVPS   (AX), Y7, Y8
 	VMASKMOVPS   (CX), Y7, Y9
+	VMASKMOVPS   (AX), Y7, Y8
+	VMASKMOVPS   (DX), Y7, Y10
+	LEAQ         (DX), CX
+	TESTQ        $+4, R8
 	VMULPS       Y1, Y9, Y1
+	VMULPS       Y3, Y10, Y3
 	VFMADD231PS  Y0, Y8, Y1
-	VMASKMOVPS   (DX), Y7, Y0
-	VMULPS       Y4, Y1, Y4
-	VMULPS       Y3, Y0, Y0
-	VFMADD231PS  Y1, Y4, Y0
-	VMASKMOVPS   Y0, Y7, (DX)
-	VSQRTPS      Y0, Y0
+	VMULPS       Y4, Y1, Y0
+	VFMADD231PS  Y1, Y0, Y3
+	VMOVAPS      Y3, Y0
+	JEQ          stored4
+	VMOVUPS      X0, (CX)
+	ADDQ         $+16, CX
+	VEXTRACTF128 $0x01, Y0, X0
+
+stored4:
+	TESTQ    $+2, R8
+	JEQ      stored5
+	VMOVLPS  X0, (CX)
+	ADDQ     $+8, CX
+	VMOVHLPS X0, X0, X0
+
+stored5:
+	TESTQ  $+1, R8
+	JEQ    stored6
+	VMOVSS X0, (CX)
+
+stored6:
+	VSQRTPS      Y3, Y0
+	VMASKMOVPS   (BX), Y7, Y3
+	LEAQ         (BX), CX
+	TESTQ        $+4, R8
 	VADDPS       Y5, Y0, Y0
 	VDIVPS       Y0, Y1, Y0
-	VMASKMOVPS   (BX), Y7, Y1
-	VFMADD231PS  Y6, Y1, Y0
-	VMASKMOVPS   Y0, Y7, (BX)
-	VFNMADD231PS Y2, Y0, Y8
-	VMASKMOVPS   Y8, Y7, (AX)
+	VFMADD231PS  Y6, Y3, Y0
+	VMOVAPS      Y0, Y1
+	JEQ          stored7
+	VMOVUPS      X1, (CX)
+	ADDQ         $+16, CX
+	VEXTRACTF128 $0x01, Y1, X1
 
+stored7:
+	TESTQ    $+2, R8
+	JEQ      stored8
+	VMOVLPS  X1, (CX)
+	ADDQ     $+8, CX
+	VMOVHLPS X1, X1, X1
+
+stored8:
+	TESTQ  $+1, R8
+	JEQ    stored9
+	VMOVSS X1, (CX)
+
+stored9:
+	VFNMADD231PS Y2, Y0, Y8
+	LEAQ         (AX), AX
+	TESTQ        $+4, R8
+	VMOVAPS      Y8, Y0
+	JEQ          stored10
+	VMOVUPS      X0, (AX)
+	ADDQ         $+16, AX
+	VEXTRACTF128 $0x01, Y0, X0
+
+stored10:
+	TESTQ    $+2, R8
+	JEQ      stored11
+	VMOVLPS  X0, (AX)
+	ADDQ     $+8, AX
+	VMOVHLPS X0, X0, X0
+
+stored11:
+	TESTQ  $+1, R8
+	JEQ    stored12
+	VMOVSS X0, (AX)
+
+stored12:
 done3:
 	// As it was.
 	VZEROUPPER
@@ -1108,29 +1688,29 @@ TEXT ·rmspropCenteredMomentumAVX2(SB), NOSPLIT, $8-56
 	JLT  done2
 
 loop1:
-	VMOVUPS      (AX), Y7
 	VMOVUPS      (CX), Y8
-	VMULPS       Y1, Y8, Y8
-	VFMADD231PS  Y0, Y7, Y8
+	VMOVUPS      (AX), Y7
 	VMOVUPS      (DX), Y9
-	VMULPS       Y4, Y8, Y10
-	VMULPS       Y3, Y9, Y9
-	VFMADD231PS  Y8, Y10, Y9
-	VMOVUPS      Y9, (DX)
-	VMOVUPS      (BX), Y10
-	VSUBPS       Y10, Y8, Y11
-	VFMADD231PS  Y4, Y11, Y10
-	VMOVUPS      Y10, (BX)
-	VFNMADD231PS Y10, Y10, Y9
 	VMOVUPS      constantsAVX2<>+64(SB), Y10
-	VMAXPS       Y9, Y10, Y9
-	VSQRTPS      Y9, Y9
-	VADDPS       Y5, Y9, Y9
-	VDIVPS       Y9, Y8, Y8
+	VMULPS       Y1, Y8, Y8
+	VMULPS       Y3, Y9, Y11
+	VFMADD231PS  Y0, Y7, Y8
+	VMULPS       Y4, Y8, Y9
+	VFMADD231PS  Y8, Y9, Y11
+	VMOVUPS      Y11, (DX)
+	VMOVUPS      (BX), Y9
+	VSUBPS       Y9, Y8, Y12
+	VFMADD231PS  Y4, Y12, Y9
+	VFNMADD231PS Y9, Y9, Y11
+	VMOVUPS      Y9, (BX)
 	VMOVUPS      (SI), Y9
+	VMAXPS       Y11, Y10, Y10
+	VSQRTPS      Y10, Y10
+	VADDPS       Y5, Y10, Y10
+	VDIVPS       Y10, Y8, Y8
 	VFMADD231PS  Y6, Y9, Y8
-	VMOVUPS      Y8, (SI)
 	VFNMADD231PS Y2, Y8, Y7
+	VMOVUPS      Y8, (SI)
 	VMOVUPS      Y7, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, CX
@@ -1145,34 +1725,114 @@ done2:
 	// The last elements.
 	TESTQ        DI, DI
 	JEQ          done3
+	MOVQ         DI, R9
 	NEGQ         DI
 	LEAQ         constantsAVX2<>+32(SB), R8
 	VMOVUPS      (R8)(DI*4), Y7
-	VMASKMOVPS   (AX), Y7, Y8
 	VMASKMOVPS   (CX), Y7, Y9
+	VMASKMOVPS   (AX), Y7, Y8
+	VMASKMOVPS   (DX), Y7, Y10
+	LEAQ         (DX), CX
+	TESTQ        $+4, R9
 	VMULPS       Y1, Y9, Y1
+	VMULPS       Y3, Y10, Y3
 	VFMADD231PS  Y0, Y8, Y1
-	VMASKMOVPS   (DX), Y7, Y0
-	VMULPS       Y4, Y1, Y9
-	VMULPS       Y3, Y0, Y0
-	VFMADD231PS  Y1, Y9, Y0
-	VMASKMOVPS   Y0, Y7, (DX)
-	VMASKMOVPS   (BX), Y7, Y3
-	VSUBPS       Y3, Y1, Y9
-	VFMADD231PS  Y4, Y9, Y3
-	VMASKMOVPS   Y3, Y7, (BX)
-	VFNMADD231PS Y3, Y3, Y0
-	VMOVUPS      constantsAVX2<>+64(SB), Y3
-	VMAXPS       Y0, Y3, Y0
-	VSQRTPS      Y0, Y0
-	VADDPS       Y5, Y0, Y0
-	VDIVPS       Y0, Y1, Y0
-	VMASKMOVPS   (SI), Y7, Y1
-	VFMADD231PS  Y6, Y1, Y0
-	VMASKMOVPS   Y0, Y7, (SI)
-	VFNMADD231PS Y2, Y0, Y8
-	VMASKMOVPS   Y8, Y7, (AX)
+	VMULPS       Y4, Y1, Y0
+	VFMADD231PS  Y1, Y0, Y3
+	VMOVAPS      Y3, Y0
+	JEQ          stored4
+	VMOVUPS      X0, (CX)
+	ADDQ         $+16, CX
+	VEXTRACTF128 $0x01, Y0, X0
 
+stored4:
+	TESTQ    $+2, R9
+	JEQ      stored5
+	VMOVLPS  X0, (CX)
+	ADDQ     $+8, CX
+	VMOVHLPS X0, X0, X0
+
+stored5:
+	TESTQ  $+1, R9
+	JEQ    stored6
+	VMOVSS X0, (CX)
+
+stored6:
+	VMASKMOVPS   (BX), Y7, Y0
+	LEAQ         (BX), CX
+	TESTQ        $+4, R9
+	VSUBPS       Y0, Y1, Y9
+	VFMADD231PS  Y4, Y9, Y0
+	VMOVAPS      Y0, Y4
+	JEQ          stored7
+	VMOVUPS      X4, (CX)
+	ADDQ         $+16, CX
+	VEXTRACTF128 $0x01, Y4, X4
+
+stored7:
+	TESTQ    $+2, R9
+	JEQ      stored8
+	VMOVLPS  X4, (CX)
+	ADDQ     $+8, CX
+	VMOVHLPS X4, X4, X4
+
+stored8:
+	TESTQ  $+1, R9
+	JEQ    stored9
+	VMOVSS X4, (CX)
+
+stored9:
+	VMOVUPS      constantsAVX2<>+64(SB), Y4
+	VFNMADD231PS Y0, Y0, Y3
+	VMASKMOVPS   (SI), Y7, Y0
+	LEAQ         (SI), CX
+	TESTQ        $+4, R9
+	VMAXPS       Y3, Y4, Y3
+	VSQRTPS      Y3, Y3
+	VADDPS       Y5, Y3, Y3
+	VDIVPS       Y3, Y1, Y1
+	VFMADD231PS  Y6, Y0, Y1
+	VMOVAPS      Y1, Y0
+	JEQ          stored10
+	VMOVUPS      X0, (CX)
+	ADDQ         $+16, CX
+	VEXTRACTF128 $0x01, Y0, X0
+
+stored10:
+	TESTQ    $+2, R9
+	JEQ      stored11
+	VMOVLPS  X0, (CX)
+	ADDQ     $+8, CX
+	VMOVHLPS X0, X0, X0
+
+stored11:
+	TESTQ  $+1, R9
+	JEQ    stored12
+	VMOVSS X0, (CX)
+
+stored12:
+	VFNMADD231PS Y2, Y1, Y8
+	LEAQ         (AX), AX
+	TESTQ        $+4, R9
+	VMOVAPS      Y8, Y0
+	JEQ          stored13
+	VMOVUPS      X0, (AX)
+	ADDQ         $+16, AX
+	VEXTRACTF128 $0x01, Y0, X0
+
+stored13:
+	TESTQ    $+2, R9
+	JEQ      stored14
+	VMOVLPS  X0, (AX)
+	ADDQ     $+8, AX
+	VMOVHLPS X0, X0, X0
+
+stored14:
+	TESTQ  $+1, R9
+	JEQ    stored15
+	VMOVSS X0, (AX)
+
+stored15:
 done3:
 	// As it was.
 	VZEROUPPER
@@ -1211,15 +1871,15 @@ TEXT ·adagradAVX2(SB), NOSPLIT, $8-40
 	JLT  done2
 
 loop1:
-	VMOVUPS      (AX), Y4
 	VMOVUPS      (CX), Y5
+	VMOVUPS      (AX), Y4
+	VMOVUPS      (DX), Y6
 	VMULPS       Y1, Y5, Y5
 	VFMADD231PS  Y0, Y4, Y5
-	VMOVUPS      (DX), Y6
 	VFMADD231PS  Y5, Y5, Y6
+	VSQRTPS      Y6, Y7
 	VMOVUPS      Y6, (DX)
-	VSQRTPS      Y6, Y6
-	VADDPS       Y3, Y6, Y6
+	VADDPS       Y3, Y7, Y6
 	VDIVPS       Y6, Y5, Y5
 	VFNMADD231PS Y2, Y5, Y4
 	VMOVUPS      Y4, (AX)
@@ -1234,22 +1894,62 @@ done2:
 	// The last elements.
 	TESTQ        BX, BX
 	JEQ          done3
+	MOVQ         BX, DI
 	NEGQ         BX
 	LEAQ         constantsAVX2<>+32(SB), SI
 	VMOVUPS      (SI)(BX*4), Y4
-	VMASKMOVPS   (AX), Y4, Y5
 	VMASKMOVPS   (CX), Y4, Y6
+	VMASKMOVPS   (AX), Y4, Y5
+	VMASKMOVPS   (DX), Y4, Y4
+	LEAQ         (DX), CX
+	TESTQ        $+4, DI
 	VMULPS       Y1, Y6, Y1
 	VFMADD231PS  Y0, Y5, Y1
-	VMASKMOVPS   (DX), Y4, Y0
-	VFMADD231PS  Y1, Y1, Y0
-	VMASKMOVPS   Y0, Y4, (DX)
-	VSQRTPS      Y0, Y0
+	VFMADD231PS  Y1, Y1, Y4
+	VMOVAPS      Y4, Y0
+	JEQ          stored4
+	VMOVUPS      X0, (CX)
+	ADDQ         $+16, CX
+	VEXTRACTF128 $0x01, Y0, X0
+
+stored4:
+	TESTQ    $+2, DI
+	JEQ      stored5
+	VMOVLPS  X0, (CX)
+	ADDQ     $+8, CX
+	VMOVHLPS X0, X0, X0
+
+stored5:
+	TESTQ  $+1, DI
+	JEQ    stored6
+	VMOVSS X0, (CX)
+
+stored6:
+	VSQRTPS      Y4, Y0
+	LEAQ         (AX), AX
+	TESTQ        $+4, DI
 	VADDPS       Y3, Y0, Y0
 	VDIVPS       Y0, Y1, Y0
 	VFNMADD231PS Y2, Y0, Y5
-	VMASKMOVPS   Y5, Y4, (AX)
+	VMOVAPS      Y5, Y0
+	JEQ          stored7
+	VMOVUPS      X0, (AX)
+	ADDQ         $+16, AX
+	VEXTRACTF128 $0x01, Y0, X0
 
+stored7:
+	TESTQ    $+2, DI
+	JEQ      stored8
+	VMOVLPS  X0, (AX)
+	ADDQ     $+8, AX
+	VMOVHLPS X0, X0, X0
+
+stored8:
+	TESTQ  $+1, DI
+	JEQ    stored9
+	VMOVSS X0, (AX)
+
+stored9:
 done3:
 	// As it was.
 	VZEROUPPER
@@ -1295,27 +1995,27 @@ TEXT ·adadeltaAVX2(SB), NOSPLIT, $8-48
 	JLT  done2
 
 loop1:
-	VMOVUPS      (AX), Y6
 	VMOVUPS      (CX), Y7
-	VMULPS       Y1, Y7, Y7
-	VFMADD231PS  Y0, Y6, Y7
+	VMOVUPS      (AX), Y6
 	VMOVUPS      (DX), Y8
-	VMULPS       Y4, Y7, Y9
-	VMULPS       Y3, Y8, Y8
-	VFMADD231PS  Y7, Y9, Y8
-	VMOVUPS      Y8, (DX)
-	VMOVUPS      (BX), Y9
-	VADDPS       Y5, Y9, Y10
-	VSQRTPS      Y10, Y10
-	VADDPS       Y5, Y8, Y8
-	VSQRTPS      Y8, Y8
-	VDIVPS       Y8, Y10, Y8
-	VMULPS       Y7, Y8, Y7
+	VMULPS       Y1, Y7, Y7
+	VMULPS       Y3, Y8, Y9
+	VFMADD231PS  Y0, Y6, Y7
 	VMULPS       Y4, Y7, Y8
-	VMULPS       Y3, Y9, Y9
 	VFMADD231PS  Y7, Y8, Y9
-	VMOVUPS      Y9, (BX)
+	VMOVUPS      Y9, (DX)
+	VMOVUPS      (BX), Y8
+	VADDPS       Y5, Y9, Y9
+	VSQRTPS      Y9, Y10
+	VADDPS       Y5, Y8, Y9
+	VMULPS       Y3, Y8, Y8
+	VSQRTPS      Y9, Y9
+	VDIVPS       Y10, Y9, Y9
+	VMULPS       Y7, Y9, Y7
+	VMULPS       Y4, Y7, Y9
 	VFNMADD231PS Y2, Y7, Y6
+	VFMADD231PS  Y7, Y9, Y8
+	VMOVUPS      Y8, (BX)
 	VMOVUPS      Y6, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, CX
@@ -1329,32 +2029,92 @@ done2:
 	// The last elements.
 	TESTQ        SI, SI
 	JEQ          done3
+	MOVQ         SI, R8
 	NEGQ         SI
 	LEAQ         constantsAVX2<>+32(SB), DI
 	VMOVUPS      (DI)(SI*4), Y6
-	VMASKMOVPS   (AX), Y6, Y7
 	VMASKMOVPS   (CX), Y6, Y8
+	VMASKMOVPS   (AX), Y6, Y7
+	VMASKMOVPS   (DX), Y6, Y9
+	LEAQ         (DX), CX
+	TESTQ        $+4, R8
 	VMULPS       Y1, Y8, Y1
+	VMULPS       Y3, Y9, Y8
 	VFMADD231PS  Y0, Y7, Y1
-	VMASKMOVPS   (DX), Y6, Y0
-	VMULPS       Y4, Y1, Y8
-	VMULPS       Y3, Y0, Y0
-	VFMADD231PS  Y1, Y8, Y0
-	VMASKMOVPS   Y0, Y6, (DX)
-	VMASKMOVPS   (BX), Y6, Y8
-	VADDPS       Y5, Y8, Y9
-	VSQRTPS      Y9, Y9
-	VADDPS       Y5, Y0, Y0
-	VSQRTPS      Y0, Y0
-	VDIVPS       Y0, Y9, Y0
-	VMULPS       Y1, Y0, Y0
-	VMULPS       Y4, Y0, Y1
-	VMULPS       Y3, Y8, Y3
-	VFMADD231PS  Y0, Y1, Y3
-	VMASKMOVPS   Y3, Y6, (BX)
-	VFNMADD231PS Y2, Y0, Y7
-	VMASKMOVPS   Y7, Y6, (AX)
+	VMULPS       Y4, Y1, Y0
+	VFMADD231PS  Y1, Y0, Y8
+	VMOVAPS      Y8, Y0
+	JEQ          stored4
+	VMOVUPS      X0, (CX)
+	ADDQ         $+16, CX
+	VEXTRACTF128 $0x01, Y0, X0
 
+stored4:
+	TESTQ    $+2, R8
+	JEQ      stored5
+	VMOVLPS  X0, (CX)
+	ADDQ     $+8, CX
+	VMOVHLPS X0, X0, X0
+
+stored5:
+	TESTQ  $+1, R8
+	JEQ    stored6
+	VMOVSS X0, (CX)
+
+stored6:
+	VMASKMOVPS   (BX), Y6, Y0
+	VADDPS       Y5, Y8, Y6
+	LEAQ         (BX), CX
+	TESTQ        $+4, R8
+	VSQRTPS      Y6, Y6
+	VADDPS       Y5, Y0, Y5
+	VMULPS       Y3, Y0, Y0
+	VSQRTPS      Y5, Y3
+	VDIVPS       Y6, Y3, Y3
+	VMULPS       Y1, Y3, Y1
+	VMULPS       Y4, Y1, Y3
+	VFMADD231PS  Y1, Y3, Y0
+	VMOVAPS      Y0, Y0
+	JEQ          stored7
+	VMOVUPS      X0, (CX)
+	ADDQ         $+16, CX
+	VEXTRACTF128 $0x01, Y0, X0
+
+stored7:
+	TESTQ    $+2, R8
+	JEQ      stored8
+	VMOVLPS  X0, (CX)
+	ADDQ     $+8, CX
+	VMOVHLPS X0, X0, X0
+
+stored8:
+	TESTQ  $+1, R8
+	JEQ    stored9
+	VMOVSS X0, (CX)
+
+stored9:
+	VFNMADD231PS Y2, Y1, Y7
+	LEAQ         (AX), AX
+	TESTQ        $+4, R8
+	VMOVAPS      Y7, Y0
+	JEQ          stored10
+	VMOVUPS      X0, (AX)
+	ADDQ         $+16, AX
+	VEXTRACTF128 $0x01, Y0, X0
+
+stored10:
+	TESTQ    $+2, R8
+	JEQ      stored11
+	VMOVLPS  X0, (AX)
+	ADDQ     $+8, AX
+	VMOVHLPS X0, X0, X0
+
+stored11:
+	TESTQ  $+1, R8
+	JEQ    stored12
+	VMOVSS X0, (AX)
+
+stored12:
 done3:
 	// As it was.
 	VZEROUPPER
@@ -1385,8 +2145,8 @@ loop1:
 	VMULPS  constantsAVX2<>+96(SB), Y2, Y2
 	VMULPS  constantsAVX2<>+96(SB), Y3, Y3
 	VMAXPS  Y2, Y0, Y2
-	VMINPS  Y2, Y1, Y2
 	VMAXPS  Y3, Y0, Y3
+	VMINPS  Y2, Y1, Y2
 	VMINPS  Y3, Y1, Y3
 	VMOVUPS Y2, (AX)
 	VMOVUPS Y3, 32(AX)
@@ -1413,17 +2173,37 @@ loop3:
 
 done4:
 	// The last elements.
-	TESTQ      CX, CX
-	JEQ        done5
-	NEGQ       CX
-	LEAQ       constantsAVX2<>+32(SB), DX
-	VMOVUPS    (DX)(CX*4), Y2
-	VMASKMOVPS (AX), Y2, Y3
-	VMULPS     constantsAVX2<>+96(SB), Y3, Y3
-	VMAXPS     Y3, Y0, Y0
-	VMINPS     Y0, Y1, Y0
-	VMASKMOVPS Y0, Y2, (AX)
+	TESTQ        CX, CX
+	JEQ          done5
+	MOVQ         CX, BX
+	NEGQ         CX
+	LEAQ         constantsAVX2<>+32(SB), DX
+	VMOVUPS      (DX)(CX*4), Y2
+	VMASKMOVPS   (AX), Y2, Y2
+	LEAQ         (AX), AX
+	TESTQ        $+4, BX
+	VMULPS       constantsAVX2<>+96(SB), Y2, Y2
+	VMAXPS       Y2, Y0, Y0
+	VMINPS       Y0, Y1, Y0
+	VMOVAPS      Y0, Y0
+	JEQ          stored6
+	VMOVUPS      X0, (AX)
+	ADDQ         $+16, AX
+	VEXTRACTF128 $0x01, Y0, X0
 
+stored6:
+	TESTQ    $+2, BX
+	JEQ      stored7
+	VMOVLPS  X0, (AX)
+	ADDQ     $+8, AX
+	VMOVHLPS X0, X0, X0
+
+stored7:
+	TESTQ  $+1, BX
+	JEQ    stored8
+	VMOVSS X0, (AX)
+
+stored8:
 done5:
 	// As it was.
 	VZEROUPPER
@@ -1513,20 +2293,20 @@ TEXT ·adamAVX512(SB), NOSPLIT, $8-48
 
 loop1:
 	VMOVUPS     (AX), Z9
-	VMULPS      Z2, Z9, Z9
 	VMOVUPS     (CX), Z10
-	VMULPS      Z1, Z10, Z10
-	VFMADD231PS Z0, Z9, Z10
+	VMOVUPS     (BX), Z12
 	VMOVUPS     (DX), Z11
+	VMULPS      Z2, Z9, Z9
+	VMULPS      Z1, Z10, Z10
+	VMULPS      Z4, Z12, Z14
+	VFMADD231PS Z0, Z9, Z10
+	VMULPS      Z5, Z10, Z13
 	VSUBPS      Z11, Z10, Z12
 	VFMADD231PS Z3, Z12, Z11
-	VMOVUPS     (BX), Z12
-	VMULPS      Z5, Z10, Z13
-	VMULPS      Z4, Z12, Z12
-	VFMADD231PS Z10, Z13, Z12
+	VFMADD231PS Z10, Z13, Z14
 	VMOVUPS     Z11, (DX)
-	VMOVUPS     Z12, (BX)
-	VSQRTPS     Z12, Z10
+	VSQRTPS     Z14, Z10
+	VMOVUPS     Z14, (BX)
 	VDIVPS      Z7, Z10, Z10
 	VADDPS      Z8, Z10, Z10
 	VDIVPS      Z10, Z11, Z10
@@ -1549,23 +2329,23 @@ done2:
 	BZHIL       SI, DI, DI
 	KMOVW       DI, K1
 	VMOVUPS.Z   (AX), K1, Z9
+	VMOVUPS.Z   (CX), K1, Z10
+	VMOVUPS.Z   (BX), K1, Z12
+	VMOVUPS.Z   (DX), K1, Z11
 	VMULPS      Z2, Z9, Z2
-	VMOVUPS.Z   (CX), K1, Z9
-	VMULPS      Z1, Z9, Z1
+	VMULPS      Z1, Z10, Z1
+	VMULPS      Z4, Z12, Z4
 	VFMADD231PS Z0, Z2, Z1
-	VMOVUPS.Z   (DX), K1, Z0
-	VSUBPS      Z0, Z1, Z9
-	VFMADD231PS Z3, Z9, Z0
-	VMOVUPS.Z   (BX), K1, Z3
 	VMULPS      Z5, Z1, Z5
-	VMULPS      Z4, Z3, Z3
-	VFMADD231PS Z1, Z5, Z3
-	VMOVUPS     Z0, K1, (DX)
-	VMOVUPS     Z3, K1, (BX)
-	VSQRTPS     Z3, Z1
-	VDIVPS      Z7, Z1, Z1
-	VADDPS      Z8, Z1, Z1
-	VDIVPS      Z1, Z0, Z0
+	VSUBPS      Z11, Z1, Z0
+	VFMADD231PS Z3, Z0, Z11
+	VFMADD231PS Z1, Z5, Z4
+	VMOVUPS     Z11, K1, (DX)
+	VSQRTPS     Z4, Z0
+	VMOVUPS     Z4, K1, (BX)
+	VDIVPS      Z7, Z0, Z0
+	VADDPS      Z8, Z0, Z0
+	VDIVPS      Z0, Z11, Z0
 	VMULPS      Z6, Z0, Z0
 	VSUBPS      Z0, Z2, Z0
 	VMOVUPS     Z0, K1, (AX)
@@ -1626,25 +2406,25 @@ TEXT ·amsgradAVX512(SB), NOSPLIT, $8-56
 
 loop1:
 	VMOVUPS     (AX), Z9
-	VMULPS      Z2, Z9, Z9
 	VMOVUPS     (CX), Z10
-	VMULPS      Z1, Z10, Z10
-	VFMADD231PS Z0, Z9, Z10
+	VMOVUPS     (BX), Z12
 	VMOVUPS     (DX), Z11
+	VMULPS      Z2, Z9, Z9
+	VMULPS      Z1, Z10, Z10
+	VMULPS      Z4, Z12, Z14
+	VFMADD231PS Z0, Z9, Z10
+	VMULPS      Z5, Z10, Z13
 	VSUBPS      Z11, Z10, Z12
 	VFMADD231PS Z3, Z12, Z11
-	VMOVUPS     (BX), Z12
-	VMULPS      Z5, Z10, Z13
-	VMULPS      Z4, Z12, Z12
-	VFMADD231PS Z10, Z13, Z12
+	VFMADD231PS Z10, Z13, Z14
 	VMOVUPS     Z11, (DX)
-	VMOVUPS     Z12, (BX)
+	VMOVUPS     Z14, (BX)
 	VMOVUPS     (SI), Z10
-	VMAXPS      Z12, Z10, Z13
-	VMAXPS      Z10, Z12, Z12
-	VORPS       Z13, Z12, Z12
-	VMOVUPS     Z12, (SI)
-	VSQRTPS     Z12, Z10
+	VMAXPS      Z14, Z10, Z12
+	VMAXPS      Z10, Z14, Z14
+	VORPS       Z12, Z14, Z14
+	VSQRTPS     Z14, Z10
+	VMOVUPS     Z14, (SI)
 	VDIVPS      Z7, Z10, Z10
 	VADDPS      Z8, Z10, Z10
 	VDIVPS      Z10, Z11, Z10
@@ -1668,28 +2448,28 @@ done2:
 	BZHIL       DI, R8, R8
 	KMOVW       R8, K1
 	VMOVUPS.Z   (AX), K1, Z9
+	VMOVUPS.Z   (CX), K1, Z10
+	VMOVUPS.Z   (BX), K1, Z12
+	VMOVUPS.Z   (DX), K1, Z11
 	VMULPS      Z2, Z9, Z2
-	VMOVUPS.Z   (CX), K1, Z9
-	VMULPS      Z1, Z9, Z1
+	VMULPS      Z1, Z10, Z1
+	VMULPS      Z4, Z12, Z4
 	VFMADD231PS Z0, Z2, Z1
-	VMOVUPS.Z   (DX), K1, Z0
-	VSUBPS      Z0, Z1, Z9
-	VFMADD231PS Z3, Z9, Z0
-	VMOVUPS.Z   (BX), K1, Z3
 	VMULPS      Z5, Z1, Z5
-	VMULPS      Z4, Z3, Z3
-	VFMADD231PS Z1, Z5, Z3
-	VMOVUPS     Z0, K1, (DX)
-	VMOVUPS     Z3, K1, (BX)
-	VMOVUPS.Z   (SI), K1, Z1
-	VMAXPS      Z3, Z1, Z4
-	VMAXPS      Z1, Z3, Z3
-	VORPS       Z4, Z3, Z3
-	VMOVUPS     Z3, K1, (SI)
-	VSQRTPS     Z3, Z1
-	VDIVPS      Z7, Z1, Z1
-	VADDPS      Z8, Z1, Z1
-	VDIVPS      Z1, Z0, Z0
+	VSUBPS      Z11, Z1, Z0
+	VFMADD231PS Z3, Z0, Z11
+	VFMADD231PS Z1, Z5, Z4
+	VMOVUPS     Z11, K1, (DX)
+	VMOVUPS     Z4, K1, (BX)
+	VMOVUPS.Z   (SI), K1, Z0
+	VMAXPS      Z4, Z0, Z1
+	VMAXPS      Z0, Z4, Z4
+	VORPS       Z1, Z4, Z4
+	VSQRTPS     Z4, Z0
+	VMOVUPS     Z4, K1, (SI)
+	VDIVPS      Z7, Z0, Z0
+	VADDPS      Z8, Z0, Z0
+	VDIVPS      Z0, Z11, Z0
 	VMULPS      Z6, Z0, Z0
 	VSUBPS      Z0, Z2, Z0
 	VMOVUPS     Z0, K1, (AX)
@@ -1752,25 +2532,25 @@ TEXT ·nadamAVX512(SB), NOSPLIT, $8-48
 
 loop1:
 	VMOVUPS     (AX), Z10
-	VMULPS      Z2, Z10, Z10
 	VMOVUPS     (CX), Z11
-	VMULPS      Z1, Z11, Z11
-	VFMADD231PS Z0, Z10, Z11
-	VMOVUPS     (DX), Z12
-	VSUBPS      Z12, Z11, Z13
-	VFMADD231PS Z3, Z13, Z12
 	VMOVUPS     (BX), Z13
+	VMOVUPS     (DX), Z12
+	VMULPS      Z2, Z10, Z10
+	VMULPS      Z1, Z11, Z11
+	VMULPS      Z4, Z13, Z15
+	VFMADD231PS Z0, Z10, Z11
 	VMULPS      Z5, Z11, Z14
-	VMULPS      Z4, Z13, Z13
-	VFMADD231PS Z11, Z14, Z13
+	VSUBPS      Z12, Z11, Z13
+	VMULPS      Z7, Z11, Z16
+	VFMADD231PS Z3, Z13, Z12
+	VFMADD231PS Z11, Z14, Z15
+	VFMADD231PS Z6, Z12, Z16
 	VMOVUPS     Z12, (DX)
-	VMOVUPS     Z13, (BX)
-	VMULPS      Z7, Z11, Z11
-	VFMADD231PS Z6, Z12, Z11
-	VSQRTPS     Z13, Z12
-	VDIVPS      Z8, Z12, Z12
-	VADDPS      Z9, Z12, Z12
-	VDIVPS      Z12, Z11, Z11
+	VSQRTPS     Z15, Z11
+	VMOVUPS     Z15, (BX)
+	VDIVPS      Z8, Z11, Z11
+	VADDPS      Z9, Z11, Z11
+	VDIVPS      Z11, Z16, Z11
 	VSUBPS      Z11, Z10, Z10
 	VMOVUPS     Z10, (AX)
 	ADDQ        $+64, AX
@@ -1789,25 +2569,25 @@ done2:
 	BZHIL       SI, DI, DI
 	KMOVW       DI, K1
 	VMOVUPS.Z   (AX), K1, Z10
+	VMOVUPS.Z   (CX), K1, Z11
+	VMOVUPS.Z   (BX), K1, Z13
+	VMOVUPS.Z   (DX), K1, Z12
 	VMULPS      Z2, Z10, Z2
-	VMOVUPS.Z   (CX), K1, Z10
-	VMULPS      Z1, Z10, Z1
+	VMULPS      Z1, Z11, Z1
+	VMULPS      Z4, Z13, Z4
 	VFMADD231PS Z0, Z2, Z1
-	VMOVUPS.Z   (DX), K1, Z0
-	VSUBPS      Z0, Z1, Z10
-	VFMADD231PS Z3, Z10, Z0
-	VMOVUPS.Z   (BX), K1, Z3
 	VMULPS      Z5, Z1, Z5
-	VMULPS      Z4, Z3, Z3
-	VFMADD231PS Z1, Z5, Z3
-	VMOVUPS     Z0, K1, (DX)
-	VMOVUPS     Z3, K1, (BX)
-	VMULPS      Z7, Z1, Z1
-	VFMADD231PS Z6, Z0, Z1
-	VSQRTPS     Z3, Z0
+	VSUBPS      Z12, Z1, Z0
+	VMULPS      Z7, Z1, Z7
+	VFMADD231PS Z3, Z0, Z12
+	VFMADD231PS Z1, Z5, Z4
+	VFMADD231PS Z6, Z12, Z7
+	VMOVUPS     Z12, K1, (DX)
+	VSQRTPS     Z4, Z0
+	VMOVUPS     Z4, K1, (BX)
 	VDIVPS      Z8, Z0, Z0
 	VADDPS      Z9, Z0, Z0
-	VDIVPS      Z0, Z1, Z0
+	VDIVPS      Z0, Z7, Z0
 	VSUBPS      Z0, Z2, Z0
 	VMOVUPS     Z0, K1, (AX)
 
@@ -1863,20 +2643,20 @@ TEXT ·radamAVX512(SB), NOSPLIT, $8-48
 
 loop1:
 	VMOVUPS     (AX), Z8
-	VMULPS      Z2, Z8, Z8
 	VMOVUPS     (CX), Z9
-	VMULPS      Z1, Z9, Z9
-	VFMADD231PS Z0, Z8, Z9
+	VMOVUPS     (BX), Z11
 	VMOVUPS     (DX), Z10
+	VMULPS      Z2, Z8, Z8
+	VMULPS      Z1, Z9, Z9
+	VMULPS      Z4, Z11, Z13
+	VFMADD231PS Z0, Z8, Z9
+	VMULPS      Z5, Z9, Z12
 	VSUBPS      Z10, Z9, Z11
 	VFMADD231PS Z3, Z11, Z10
-	VMOVUPS     (BX), Z11
-	VMULPS      Z5, Z9, Z12
-	VMULPS      Z4, Z11, Z11
-	VFMADD231PS Z9, Z12, Z11
+	VFMADD231PS Z9, Z12, Z13
 	VMOVUPS     Z10, (DX)
-	VMOVUPS     Z11, (BX)
-	VSQRTPS     Z11, Z9
+	VSQRTPS     Z13, Z9
+	VMOVUPS     Z13, (BX)
 	VADDPS      Z7, Z9, Z9
 	VDIVPS      Z9, Z10, Z9
 	VMULPS      Z6, Z9, Z9
@@ -1898,22 +2678,22 @@ done2:
 	BZHIL       SI, DI, DI
 	KMOVW       DI, K1
 	VMOVUPS.Z   (AX), K1, Z8
+	VMOVUPS.Z   (CX), K1, Z9
+	VMOVUPS.Z   (BX), K1, Z11
+	VMOVUPS.Z   (DX), K1, Z10
 	VMULPS      Z2, Z8, Z2
-	VMOVUPS.Z   (CX), K1, Z8
-	VMULPS      Z1, Z8, Z1
+	VMULPS      Z1, Z9, Z1
+	VMULPS      Z4, Z11, Z4
 	VFMADD231PS Z0, Z2, Z1
-	VMOVUPS.Z   (DX), K1, Z0
-	VSUBPS      Z0, Z1, Z8
-	VFMADD231PS Z3, Z8, Z0
-	VMOVUPS.Z   (BX), K1, Z3
 	VMULPS      Z5, Z1, Z5
-	VMULPS      Z4, Z3, Z3
-	VFMADD231PS Z1, Z5, Z3
-	VMOVUPS     Z0, K1, (DX)
-	VMOVUPS     Z3, K1, (BX)
-	VSQRTPS     Z3, Z1
-	VADDPS      Z7, Z1, Z1
-	VDIVPS      Z1, Z0, Z0
+	VSUBPS      Z10, Z1, Z0
+	VFMADD231PS Z3, Z0, Z10
+	VFMADD231PS Z1, Z5, Z4
+	VMOVUPS     Z10, K1, (DX)
+	VSQRTPS     Z4, Z0
+	VMOVUPS     Z4, K1, (BX)
+	VADDPS      Z7, Z0, Z0
+	VDIVPS      Z0, Z10, Z0
 	VMULPS      Z6, Z0, Z0
 	VSUBPS      Z0, Z2, Z0
 	VMOVUPS     Z0, K1, (AX)
@@ -1967,20 +2747,20 @@ TEXT ·radamWarmupAVX512(SB), NOSPLIT, $8-48
 
 loop1:
 	VMOVUPS      (AX), Z7
-	VMULPS       Z2, Z7, Z7
 	VMOVUPS      (CX), Z8
-	VMULPS       Z1, Z8, Z8
-	VFMADD231PS  Z0, Z7, Z8
 	VMOVUPS      (DX), Z9
-	VSUBPS       Z9, Z8, Z10
-	VFMADD231PS  Z3, Z10, Z9
 	VMOVUPS      (BX), Z10
+	VMULPS       Z2, Z7, Z7
+	VMULPS       Z1, Z8, Z8
+	VMULPS       Z4, Z10, Z12
+	VFMADD231PS  Z0, Z7, Z8
+	VSUBPS       Z9, Z8, Z10
 	VMULPS       Z5, Z8, Z11
-	VMULPS       Z4, Z10, Z10
-	VFMADD231PS  Z8, Z11, Z10
-	VMOVUPS      Z9, (DX)
-	VMOVUPS      Z10, (BX)
+	VFMADD231PS  Z3, Z10, Z9
+	VFMADD231PS  Z8, Z11, Z12
 	VFNMADD231PS Z6, Z9, Z7
+	VMOVUPS      Z9, (DX)
+	VMOVUPS      Z12, (BX)
 	VMOVUPS      Z7, (AX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, CX
@@ -1998,20 +2778,20 @@ done2:
 	BZHIL        SI, DI, DI
 	KMOVW        DI, K1
 	VMOVUPS.Z    (AX), K1, Z7
+	VMOVUPS.Z    (CX), K1, Z8
+	VMOVUPS.Z    (DX), K1, Z9
+	VMOVUPS.Z    (BX), K1, Z10
 	VMULPS       Z2, Z7, Z2
-	VMOVUPS.Z    (CX), K1, Z7
-	VMULPS       Z1, Z7, Z1
+	VMULPS       Z1, Z8, Z1
+	VMULPS       Z4, Z10, Z4
 	VFMADD231PS  Z0, Z2, Z1
-	VMOVUPS.Z    (DX), K1, Z0
-	VSUBPS       Z0, Z1, Z7
-	VFMADD231PS  Z3, Z7, Z0
-	VMOVUPS.Z    (BX), K1, Z3
+	VSUBPS       Z9, Z1, Z0
 	VMULPS       Z5, Z1, Z5
-	VMULPS       Z4, Z3, Z3
-	VFMADD231PS  Z1, Z5, Z3
-	VMOVUPS      Z0, K1, (DX)
-	VMOVUPS      Z3, K1, (BX)
-	VFNMADD231PS Z6, Z0, Z2
+	VFMADD231PS  Z3, Z0, Z9
+	VFMADD231PS  Z1, Z5, Z4
+	VFNMADD231PS Z6, Z9, Z2
+	VMOVUPS      Z9, K1, (DX)
+	VMOVUPS      Z4, K1, (BX)
 	VMOVUPS      Z2, K1, (AX)
 
 done3:
@@ -2048,8 +2828,8 @@ TEXT ·sgdAVX512(SB), NOSPLIT, $8-32
 	JLT  done2
 
 loop1:
-	VMOVUPS      (AX), Z3
 	VMOVUPS      (CX), Z4
+	VMOVUPS      (AX), Z3
 	VMULPS       Z1, Z4, Z4
 	VFMADD231PS  Z0, Z3, Z4
 	VFNMADD231PS Z2, Z4, Z3
@@ -2067,8 +2847,8 @@ done2:
 	MOVL         $-1, BX
 	BZHIL        DX, BX, BX
 	KMOVW        BX, K1
-	VMOVUPS.Z    (AX), K1, Z3
 	VMOVUPS.Z    (CX), K1, Z4
+	VMOVUPS.Z    (AX), K1, Z3
 	VMULPS       Z1, Z4, Z1
 	VFMADD231PS  Z0, Z3, Z1
 	VFNMADD231PS Z2, Z1, Z3
@@ -2115,15 +2895,15 @@ TEXT ·sgdMomentumAVX512(SB), NOSPLIT, $8-40
 	JLT  done2
 
 loop1:
-	VMOVUPS      (AX), Z5
 	VMOVUPS      (CX), Z6
-	VMULPS       Z1, Z6, Z6
-	VFMADD231PS  Z0, Z5, Z6
+	VMOVUPS      (AX), Z5
 	VMOVUPS      (DX), Z7
+	VMULPS       Z1, Z6, Z6
 	VMULPS       Z3, Z7, Z7
+	VFMADD231PS  Z0, Z5, Z6
 	VFMADD231PS  Z4, Z6, Z7
-	VMOVUPS      Z7, (DX)
 	VFNMADD231PS Z2, Z7, Z5
+	VMOVUPS      Z7, (DX)
 	VMOVUPS      Z5, (AX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, CX
@@ -2139,15 +2919,15 @@ done2:
 	MOVL         $-1, SI
 	BZHIL        BX, SI, SI
 	KMOVW        SI, K1
-	VMOVUPS.Z    (AX), K1, Z5
 	VMOVUPS.Z    (CX), K1, Z6
+	VMOVUPS.Z    (AX), K1, Z5
+	VMOVUPS.Z    (DX), K1, Z7
 	VMULPS       Z1, Z6, Z1
+	VMULPS       Z3, Z7, Z3
 	VFMADD231PS  Z0, Z5, Z1
-	VMOVUPS.Z    (DX), K1, Z0
-	VMULPS       Z3, Z0, Z0
-	VFMADD231PS  Z4, Z1, Z0
-	VMOVUPS      Z0, K1, (DX)
-	VFNMADD231PS Z2, Z0, Z5
+	VFMADD231PS  Z4, Z1, Z3
+	VFNMADD231PS Z2, Z3, Z5
+	VMOVUPS      Z3, K1, (DX)
 	VMOVUPS      Z5, K1, (AX)
 
 done3:
@@ -2194,15 +2974,15 @@ TEXT ·sgdNesterovAVX512(SB), NOSPLIT, $8-40
 	JLT  done2
 
 loop1:
-	VMOVUPS      (AX), Z6
 	VMOVUPS      (CX), Z7
-	VMULPS       Z1, Z7, Z7
-	VFMADD231PS  Z0, Z6, Z7
+	VMOVUPS      (AX), Z6
 	VMOVUPS      (DX), Z8
+	VMULPS       Z1, Z7, Z7
 	VMULPS       Z3, Z8, Z8
+	VFMADD231PS  Z0, Z6, Z7
 	VFMADD231PS  Z4, Z7, Z8
-	VMOVUPS      Z8, (DX)
 	VFMADD231PS  Z5, Z8, Z7
+	VMOVUPS      Z8, (DX)
 	VFNMADD231PS Z2, Z7, Z6
 	VMOVUPS      Z6, (AX)
 	ADDQ         $+64, AX
@@ -2219,15 +2999,15 @@ done2:
 	MOVL         $-1, SI
 	BZHIL        BX, SI, SI
 	KMOVW        SI, K1
-	VMOVUPS.Z    (AX), K1, Z6
 	VMOVUPS.Z    (CX), K1, Z7
+	VMOVUPS.Z    (AX), K1, Z6
+	VMOVUPS.Z    (DX), K1, Z8
 	VMULPS       Z1, Z7, Z1
+	VMULPS       Z3, Z8, Z3
 	VFMADD231PS  Z0, Z6, Z1
-	VMOVUPS.Z    (DX), K1, Z0
-	VMULPS       Z3, Z0, Z0
-	VFMADD231PS  Z4, Z1, Z0
-	VMOVUPS      Z0, K1, (DX)
-	VFMADD231PS  Z5, Z0, Z1
+	VFMADD231PS  Z4, Z1, Z3
+	VFMADD231PS  Z5, Z3, Z1
+	VMOVUPS      Z3, K1, (DX)
 	VFNMADD231PS Z2, Z1, Z6
 	VMOVUPS      Z6, K1, (AX)
 
@@ -2275,16 +3055,16 @@ TEXT ·rmspropAVX512(SB), NOSPLIT, $8-40
 	JLT  done2
 
 loop1:
-	VMOVUPS      (AX), Z6
 	VMOVUPS      (CX), Z7
-	VMULPS       Z1, Z7, Z7
-	VFMADD231PS  Z0, Z6, Z7
+	VMOVUPS      (AX), Z6
 	VMOVUPS      (DX), Z8
-	VMULPS       Z4, Z7, Z9
-	VMULPS       Z3, Z8, Z8
-	VFMADD231PS  Z7, Z9, Z8
-	VMOVUPS      Z8, (DX)
-	VSQRTPS      Z8, Z8
+	VMULPS       Z1, Z7, Z7
+	VMULPS       Z3, Z8, Z9
+	VFMADD231PS  Z0, Z6, Z7
+	VMULPS       Z4, Z7, Z8
+	VFMADD231PS  Z7, Z8, Z9
+	VSQRTPS      Z9, Z8
+	VMOVUPS      Z9, (DX)
 	VADDPS       Z5, Z8, Z8
 	VDIVPS       Z8, Z7, Z7
 	VFNMADD231PS Z2, Z7, Z6
@@ -2303,16 +3083,16 @@ done2:
 	MOVL         $-1, SI
 	BZHIL        BX, SI, SI
 	KMOVW        SI, K1
-	VMOVUPS.Z    (AX), K1, Z6
 	VMOVUPS.Z    (CX), K1, Z7
+	VMOVUPS.Z    (AX), K1, Z6
+	VMOVUPS.Z    (DX), K1, Z8
 	VMULPS       Z1, Z7, Z1
+	VMULPS       Z3, Z8, Z3
 	VFMADD231PS  Z0, Z6, Z1
-	VMOVUPS.Z    (DX), K1, Z0
-	VMULPS       Z4, Z1, Z4
-	VMULPS       Z3, Z0, Z0
-	VFMADD231PS  Z1, Z4, Z0
-	VMOVUPS      Z0, K1, (DX)
-	VSQRTPS      Z0, Z0
+	VMULPS       Z4, Z1, Z0
+	VFMADD231PS  Z1, Z0, Z3
+	VSQRTPS      Z3, Z0
+	VMOVUPS      Z3, K1, (DX)
 	VADDPS       Z5, Z0, Z0
 	VDIVPS       Z0, Z1, Z0
 	VFNMADD231PS Z2, Z0, Z6
@@ -2363,22 +3143,22 @@ TEXT ·rmspropCenteredAVX512(SB), NOSPLIT, $8-48
 	JLT  done2
 
 loop1:
-	VMOVUPS      (AX), Z6
 	VMOVUPS      (CX), Z7
-	VMULPS       Z1, Z7, Z7
-	VFMADD231PS  Z0, Z6, Z7
+	VMOVUPS      (AX), Z6
 	VMOVUPS      (DX), Z8
-	VMULPS       Z4, Z7, Z9
-	VMULPS       Z3, Z8, Z8
-	VFMADD231PS  Z7, Z9, Z8
-	VMOVUPS      Z8, (DX)
-	VMOVUPS      (BX), Z9
-	VSUBPS       Z9, Z7, Z10
-	VFMADD231PS  Z4, Z10, Z9
-	VMOVUPS      Z9, (BX)
-	VFNMADD231PS Z9, Z9, Z8
 	VBROADCASTSS constantsAVX512<>+0(SB), Z9
-	VMAXPS       Z8, Z9, Z8
+	VMULPS       Z1, Z7, Z7
+	VMULPS       Z3, Z8, Z10
+	VFMADD231PS  Z0, Z6, Z7
+	VMULPS       Z4, Z7, Z8
+	VFMADD231PS  Z7, Z8, Z10
+	VMOVUPS      Z10, (DX)
+	VMOVUPS      (BX), Z8
+	VSUBPS       Z8, Z7, Z11
+	VFMADD231PS  Z4, Z11, Z8
+	VFNMADD231PS Z8, Z8, Z10
+	VMOVUPS      Z8, (BX)
+	VMAXPS       Z10, Z9, Z8
 	VSQRTPS      Z8, Z8
 	VADDPS       Z5, Z8, Z8
 	VDIVPS       Z8, Z7, Z7
@@ -2399,22 +3179,22 @@ done2:
 	MOVL         $-1, DI
 	BZHIL        SI, DI, DI
 	KMOVW        DI, K1
-	VMOVUPS.Z    (AX), K1, Z6
 	VMOVUPS.Z    (CX), K1, Z7
+	VMOVUPS.Z    (AX), K1, Z6
+	VMOVUPS.Z    (DX), K1, Z8
+	VBROADCASTSS constantsAVX512<>+0(SB), Z9
 	VMULPS       Z1, Z7, Z1
+	VMULPS       Z3, Z8, Z3
 	VFMADD231PS  Z0, Z6, Z1
-	VMOVUPS.Z    (DX), K1, Z0
-	VMULPS       Z4, Z1, Z7
-	VMULPS       Z3, Z0, Z0
-	VFMADD231PS  Z1, Z7, Z0
-	VMOVUPS      Z0, K1, (DX)
-	VMOVUPS.Z    (BX), K1, Z3
-	VSUBPS       Z3, Z1, Z7
-	VFMADD231PS  Z4, Z7, Z3
-	VMOVUPS      Z3, K1, (BX)
-	VFNMADD231PS Z3, Z3, Z0
-	VBROADCASTSS constantsAVX512<>+0(SB), Z3
-	VMAXPS       Z0, Z3, Z0
+	VMULPS       Z4, Z1, Z0
+	VFMADD231PS  Z1, Z0, Z3
+	VMOVUPS      Z3, K1, (DX)
+	VMOVUPS.Z    (BX), K1, Z0
+	VSUBPS       Z0, Z1, Z7
+	VFMADD231PS  Z4, Z7, Z0
+	VFNMADD231PS Z0, Z0, Z3
+	VMOVUPS      Z0, K1, (BX)
+	VMAXPS       Z3, Z9, Z0
 	VSQRTPS      Z0, Z0
 	VADDPS       Z5, Z0, Z0
 	VDIVPS       Z0, Z1, Z0
@@ -2469,22 +3249,22 @@ TEXT ·rmspropMomentumAVX512(SB), NOSPLIT, $8-48
 	JLT  done2
 
 loop1:
-	VMOVUPS      (AX), Z7
 	VMOVUPS      (CX), Z8
-	VMULPS       Z1, Z8, Z8
-	VFMADD231PS  Z0, Z7, Z8
+	VMOVUPS      (AX), Z7
 	VMOVUPS      (DX), Z9
-	VMULPS       Z4, Z8, Z10
-	VMULPS       Z3, Z9, Z9
-	VFMADD231PS  Z8, Z10, Z9
-	VMOVUPS      Z9, (DX)
-	VSQRTPS      Z9, Z9
+	VMULPS       Z1, Z8, Z8
+	VMULPS       Z3, Z9, Z10
+	VFMADD231PS  Z0, Z7, Z8
+	VMULPS       Z4, Z8, Z9
+	VFMADD231PS  Z8, Z9, Z10
+	VSQRTPS      Z10, Z9
+	VMOVUPS      Z10, (DX)
+	VMOVUPS      (BX), Z10
 	VADDPS       Z5, Z9, Z9
 	VDIVPS       Z9, Z8, Z8
-	VMOVUPS      (BX), Z9
-	VFMADD231PS  Z6, Z9, Z8
-	VMOVUPS      Z8, (BX)
+	VFMADD231PS  Z6, Z10, Z8
 	VFNMADD231PS Z2, Z8, Z7
+	VMOVUPS      Z8, (BX)
 	VMOVUPS      Z7, (AX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, CX
@@ -2501,22 +3281,22 @@ done2:
 	MOVL         $-1, DI
 	BZHIL        SI, DI, DI
 	KMOVW        DI, K1
-	VMOVUPS.Z    (AX), K1, Z7
 	VMOVUPS.Z    (CX), K1, Z8
+	VMOVUPS.Z    (AX), K1, Z7
+	VMOVUPS.Z    (DX), K1, Z9
 	VMULPS       Z1, Z8, Z1
+	VMULPS       Z3, Z9, Z3
 	VFMADD231PS  Z0, Z7, Z1
-	VMOVUPS.Z    (DX), K1, Z0
-	VMULPS       Z4, Z1, Z4
-	VMULPS       Z3, Z0, Z0
-	VFMADD231PS  Z1, Z4, Z0
-	VMOVUPS      Z0, K1, (DX)
-	VSQRTPS      Z0, Z0
+	VMULPS       Z4, Z1, Z0
+	VFMADD231PS  Z1, Z0, Z3
+	VSQRTPS      Z3, Z0
+	VMOVUPS      Z3, K1, (DX)
+	VMOVUPS.Z    (BX), K1, Z3
 	VADDPS       Z5, Z0, Z0
 	VDIVPS       Z0, Z1, Z0
-	VMOVUPS.Z    (BX), K1, Z1
-	VFMADD231PS  Z6, Z1, Z0
-	VMOVUPS      Z0, K1, (BX)
+	VFMADD231PS  Z6, Z3, Z0
 	VFNMADD231PS Z2, Z0, Z7
+	VMOVUPS      Z0, K1, (BX)
 	VMOVUPS      Z7, K1, (AX)
 
 done3:
@@ -2568,29 +3348,29 @@ TEXT ·rmspropCenteredMomentumAVX512(SB), NOSPLIT, $8-56
 	JLT  done2
 
 loop1:
-	VMOVUPS      (AX), Z7
 	VMOVUPS      (CX), Z8
-	VMULPS       Z1, Z8, Z8
-	VFMADD231PS  Z0, Z7, Z8
+	VMOVUPS      (AX), Z7
 	VMOVUPS      (DX), Z9
-	VMULPS       Z4, Z8, Z10
-	VMULPS       Z3, Z9, Z9
-	VFMADD231PS  Z8, Z10, Z9
-	VMOVUPS      Z9, (DX)
-	VMOVUPS      (BX), Z10
-	VSUBPS       Z10, Z8, Z11
-	VFMADD231PS  Z4, Z11, Z10
-	VMOVUPS      Z10, (BX)
-	VFNMADD231PS Z10, Z10, Z9
 	VBROADCASTSS constantsAVX512<>+0(SB), Z10
-	VMAXPS       Z9, Z10, Z9
-	VSQRTPS      Z9, Z9
-	VADDPS       Z5, Z9, Z9
-	VDIVPS       Z9, Z8, Z8
+	VMULPS       Z1, Z8, Z8
+	VMULPS       Z3, Z9, Z11
+	VFMADD231PS  Z0, Z7, Z8
+	VMULPS       Z4, Z8, Z9
+	VFMADD231PS  Z8, Z9, Z11
+	VMOVUPS      Z11, (DX)
+	VMOVUPS      (BX), Z9
+	VSUBPS       Z9, Z8, Z12
+	VFMADD231PS  Z4, Z12, Z9
+	VFNMADD231PS Z9, Z9, Z11
+	VMOVUPS      Z9, (BX)
 	VMOVUPS      (SI), Z9
+	VMAXPS       Z11, Z10, Z10
+	VSQRTPS      Z10, Z10
+	VADDPS       Z5, Z10, Z10
+	VDIVPS       Z10, Z8, Z8
 	VFMADD231PS  Z6, Z9, Z8
-	VMOVUPS      Z8, (SI)
 	VFNMADD231PS Z2, Z8, Z7
+	VMOVUPS      Z8, (SI)
 	VMOVUPS      Z7, (AX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, CX
@@ -2608,29 +3388,29 @@ done2:
 	MOVL         $-1, R8
 	BZHIL        DI, R8, R8
 	KMOVW        R8, K1
-	VMOVUPS.Z    (AX), K1, Z7
 	VMOVUPS.Z    (CX), K1, Z8
+	VMOVUPS.Z    (AX), K1, Z7
+	VMOVUPS.Z    (DX), K1, Z9
+	VBROADCASTSS constantsAVX512<>+0(SB), Z10
 	VMULPS       Z1, Z8, Z1
+	VMULPS       Z3, Z9, Z3
 	VFMADD231PS  Z0, Z7, Z1
-	VMOVUPS.Z    (DX), K1, Z0
-	VMULPS       Z4, Z1, Z8
-	VMULPS       Z3, Z0, Z0
-	VFMADD231PS  Z1, Z8, Z0
-	VMOVUPS      Z0, K1, (DX)
-	VMOVUPS.Z    (BX), K1, Z3
-	VSUBPS       Z3, Z1, Z8
-	VFMADD231PS  Z4, Z8, Z3
-	VMOVUPS      Z3, K1, (BX)
-	VFNMADD231PS Z3, Z3, Z0
-	VBROADCASTSS constantsAVX512<>+0(SB), Z3
-	VMAXPS       Z0, Z3, Z0
-	VSQRTPS      Z0, Z0
-	VADDPS       Z5, Z0, Z0
-	VDIVPS       Z0, Z1, Z0
-	VMOVUPS.Z    (SI), K1, Z1
-	VFMADD231PS  Z6, Z1, Z0
-	VMOVUPS      Z0, K1, (SI)
-	VFNMADD231PS Z2, Z0, Z7
+	VMULPS       Z4, Z1, Z0
+	VFMADD231PS  Z1, Z0, Z3
+	VMOVUPS      Z3, K1, (DX)
+	VMOVUPS.Z    (BX), K1, Z0
+	VSUBPS       Z0, Z1, Z8
+	VFMADD231PS  Z4, Z8, Z0
+	VFNMADD231PS Z0, Z0, Z3
+	VMOVUPS      Z0, K1, (BX)
+	VMOVUPS.Z    (SI), K1, Z0
+	VMAXPS       Z3, Z10, Z3
+	VSQRTPS      Z3, Z3
+	VADDPS       Z5, Z3, Z3
+	VDIVPS       Z3, Z1, Z1
+	VFMADD231PS  Z6, Z0, Z1
+	VFNMADD231PS Z2, Z1, Z7
+	VMOVUPS      Z1, K1, (SI)
 	VMOVUPS      Z7, K1, (AX)
 
 done3:
@@ -2671,15 +3451,15 @@ TEXT ·adagradAVX512(SB), NOSPLIT, $8-40
 	JLT  done2
 
 loop1:
-	VMOVUPS      (AX), Z4
 	VMOVUPS      (CX), Z5
+	VMOVUPS      (AX), Z4
+	VMOVUPS      (DX), Z6
 	VMULPS       Z1, Z5, Z5
 	VFMADD231PS  Z0, Z4, Z5
-	VMOVUPS      (DX), Z6
 	VFMADD231PS  Z5, Z5, Z6
+	VSQRTPS      Z6, Z7
 	VMOVUPS      Z6, (DX)
-	VSQRTPS      Z6, Z6
-	VADDPS       Z3, Z6, Z6
+	VADDPS       Z3, Z7, Z6
 	VDIVPS       Z6, Z5, Z5
 	VFNMADD231PS Z2, Z5, Z4
 	VMOVUPS      Z4, (AX)
@@ -2697,14 +3477,14 @@ done2:
 	MOVL         $-1, SI
 	BZHIL        BX, SI, SI
 	KMOVW        SI, K1
-	VMOVUPS.Z    (AX), K1, Z4
 	VMOVUPS.Z    (CX), K1, Z5
+	VMOVUPS.Z    (AX), K1, Z4
+	VMOVUPS.Z    (DX), K1, Z6
 	VMULPS       Z1, Z5, Z1
 	VFMADD231PS  Z0, Z4, Z1
-	VMOVUPS.Z    (DX), K1, Z0
-	VFMADD231PS  Z1, Z1, Z0
-	VMOVUPS      Z0, K1, (DX)
-	VSQRTPS      Z0, Z0
+	VFMADD231PS  Z1, Z1, Z6
+	VSQRTPS      Z6, Z0
+	VMOVUPS      Z6, K1, (DX)
 	VADDPS       Z3, Z0, Z0
 	VDIVPS       Z0, Z1, Z0
 	VFNMADD231PS Z2, Z0, Z4
@@ -2755,27 +3535,27 @@ TEXT ·adadeltaAVX512(SB), NOSPLIT, $8-48
 	JLT  done2
 
 loop1:
-	VMOVUPS      (AX), Z6
 	VMOVUPS      (CX), Z7
-	VMULPS       Z1, Z7, Z7
-	VFMADD231PS  Z0, Z6, Z7
+	VMOVUPS      (AX), Z6
 	VMOVUPS      (DX), Z8
-	VMULPS       Z4, Z7, Z9
-	VMULPS       Z3, Z8, Z8
-	VFMADD231PS  Z7, Z9, Z8
-	VMOVUPS      Z8, (DX)
-	VMOVUPS      (BX), Z9
-	VADDPS       Z5, Z9, Z10
-	VSQRTPS      Z10, Z10
-	VADDPS       Z5, Z8, Z8
-	VSQRTPS      Z8, Z8
-	VDIVPS       Z8, Z10, Z8
-	VMULPS       Z7, Z8, Z7
+	VMULPS       Z1, Z7, Z7
+	VMULPS       Z3, Z8, Z9
+	VFMADD231PS  Z0, Z6, Z7
 	VMULPS       Z4, Z7, Z8
-	VMULPS       Z3, Z9, Z9
 	VFMADD231PS  Z7, Z8, Z9
-	VMOVUPS      Z9, (BX)
+	VMOVUPS      Z9, (DX)
+	VMOVUPS      (BX), Z8
+	VADDPS       Z5, Z9, Z9
+	VSQRTPS      Z9, Z10
+	VADDPS       Z5, Z8, Z9
+	VMULPS       Z3, Z8, Z8
+	VSQRTPS      Z9, Z9
+	VDIVPS       Z10, Z9, Z9
+	VMULPS       Z7, Z9, Z7
+	VMULPS       Z4, Z7, Z9
 	VFNMADD231PS Z2, Z7, Z6
+	VFMADD231PS  Z7, Z9, Z8
+	VMOVUPS      Z8, (BX)
 	VMOVUPS      Z6, (AX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, CX
@@ -2792,27 +3572,27 @@ done2:
 	MOVL         $-1, DI
 	BZHIL        SI, DI, DI
 	KMOVW        DI, K1
-	VMOVUPS.Z    (AX), K1, Z6
 	VMOVUPS.Z    (CX), K1, Z7
+	VMOVUPS.Z    (AX), K1, Z6
+	VMOVUPS.Z    (DX), K1, Z8
 	VMULPS       Z1, Z7, Z1
+	VMULPS       Z3, Z8, Z7
 	VFMADD231PS  Z0, Z6, Z1
-	VMOVUPS.Z    (DX), K1, Z0
-	VMULPS       Z4, Z1, Z7
+	VMULPS       Z4, Z1, Z0
+	VFMADD231PS  Z1, Z0, Z7
+	VMOVUPS      Z7, K1, (DX)
+	VMOVUPS.Z    (BX), K1, Z0
+	VADDPS       Z5, Z7, Z7
+	VSQRTPS      Z7, Z7
+	VADDPS       Z5, Z0, Z5
 	VMULPS       Z3, Z0, Z0
-	VFMADD231PS  Z1, Z7, Z0
-	VMOVUPS      Z0, K1, (DX)
-	VMOVUPS.Z    (BX), K1, Z7
-	VADDPS       Z5, Z7, Z8
-	VSQRTPS      Z8, Z8
-	VADDPS       Z5, Z0, Z0
-	VSQRTPS      Z0, Z0
-	VDIVPS       Z0, Z8, Z0
-	VMULPS       Z1, Z0, Z0
-	VMULPS       Z4, Z0, Z1
-	VMULPS       Z3, Z7, Z3
-	VFMADD231PS  Z0, Z1, Z3
-	VMOVUPS      Z3, K1, (BX)
-	VFNMADD231PS Z2, Z0, Z6
+	VSQRTPS      Z5, Z3
+	VDIVPS       Z7, Z3, Z3
+	VMULPS       Z1, Z3, Z1
+	VMULPS       Z4, Z1, Z3
+	VFNMADD231PS Z2, Z1, Z6
+	VFMADD231PS  Z1, Z3, Z0
+	VMOVUPS      Z0, K1, (BX)
 	VMOVUPS      Z6, K1, (AX)
 
 done3:
@@ -2843,12 +3623,12 @@ loop1:
 	VMOVUPS      (AX), Z2
 	VMOVUPS      64(AX), Z3
 	VBROADCASTSS constantsAVX512<>+4(SB), Z4
+	VBROADCASTSS constantsAVX512<>+4(SB), Z5
 	VMULPS       Z4, Z2, Z2
-	VBROADCASTSS constantsAVX512<>+4(SB), Z4
-	VMULPS       Z4, Z3, Z3
+	VMULPS       Z5, Z3, Z3
 	VMAXPS       Z2, Z0, Z2
-	VMINPS       Z2, Z1, Z2
 	VMAXPS       Z3, Z0, Z3
+	VMINPS       Z2, Z1, Z2
 	VMINPS       Z3, Z1, Z3
 	VMOVUPS      Z2, (AX)
 	VMOVUPS      Z3, 64(AX)

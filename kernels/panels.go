@@ -29,6 +29,12 @@ const (
 // Units that pad the last block have zero weights. Any number of goroutines may
 // read Panels; Pack, SetRow and Resize need exclusive access.
 type Panels struct {
+	*panelData
+	descending bool
+}
+
+// panelData is what a Panels shares with its views.
+type panelData struct {
 	data            []float32
 	gates, units, k int
 }
@@ -47,8 +53,15 @@ func NewPanels(gates, units, k int) *Panels {
 	if hi != 0 || n > math.MaxInt/8 {
 		bad(fn, "k", k, "a size that fits in memory")
 	}
-	return &Panels{alignedSlice(int(n)), gates, units, k}
+	return &Panels{panelData: &panelData{alignedSlice(int(n)), gates, units, k}}
 }
+
+// Reversed returns a view of the same weights that products go through from the
+// last panel to the first, with the same bits. If weights do not fit in a cache,
+// and one product uses p and the next one the view, it finds there what the one
+// before has read last: a recurrent network alternates between the two from step
+// to step. What is written through one of them is seen through the other.
+func (p *Panels) Reversed() *Panels { return &Panels{p.panelData, !p.descending} }
 
 func checkGates(fn string, gates int) {
 	if gates != 1 && gates != 3 && gates != 4 {
@@ -128,6 +141,9 @@ func (p *Panels) Pack(w []float32) {
 	if len(w) != p.gates*p.units*p.k {
 		badLen("Panels.Pack", "w", len(w), p.gates*p.units*p.k)
 	}
+	raceRead(w)
+	raceWrite(p.data)
+	isa := use()
 	for i := range p.len() {
 		panel, nb := p.panel(i)
 		for k0 := 0; k0 < p.k; k0 += kBlock {
@@ -135,10 +151,8 @@ func (p *Panels) Pack(w []float32) {
 			for b := range nb {
 				dst := panel[(k0*nb+b*kn)*block:][:kn*block]
 				row, n := p.outputs(i, b)
-				for u := range n {
-					for k, v := range w[(row+u)*p.k+k0:][:kn] {
-						dst[k*block+u] = v
-					}
+				if n > 0 {
+					transposed(isa, Mat{dst, block}, Mat{w[row*p.k+k0:], p.k}, n, kn)
 				}
 			}
 		}
@@ -158,20 +172,64 @@ func (p *Panels) outputs(i, b int) (row, n int) {
 // SetRows sets all weights from a matrix that is stored with its inputs as rows:
 // those of input k from row k of x [K][gates*units]. It panics if x is too small.
 func (p *Panels) SetRows(x Mat) {
-	if cols := p.gates * p.units; !x.holds(p.k, cols) {
-		badMat("Panels.SetRows", "x", x, p.k, cols)
-	}
+	x.reads("Panels.SetRows", "x", p.k, p.gates*p.units)
+	raceWrite(p.data)
+	isa := use()
 	for i := range p.len() {
 		panel, nb := p.panel(i)
 		for k0 := 0; k0 < p.k; k0 += kBlock {
 			kn := min(kBlock, p.k-k0)
+			if row, _ := p.outputs(i, 0); p.gates == 1 {
+				copyRows(isa, panel[k0*nb*block:], kn*block, x.from(k0, row), kn, min(nb*block, p.units-row))
+				continue
+			}
 			for b := range nb {
 				row, n := p.outputs(i, b)
-				dst := panel[(k0*nb+b*kn)*block:]
-				for k := range kn {
-					copy(dst[k*block:][:n], x.Data[(k0+k)*x.Stride+row:])
-				}
+				copyRows(isa, panel[(k0*nb+b*kn)*block:], 0, x.from(k0, row), kn, n)
 			}
+		}
+	}
+}
+
+// copyRows copies at most kChain rows of at most 64 columns of x to blocks of 16
+// columns [rows][16], the first of each step elements from the next.
+func copyRows(isa ISA, dst []float32, step int, x Mat, rows, cols int) {
+	whole := cols / block
+	switch {
+	case whole == 0:
+	case isa == Generic:
+		for i := range rows {
+			for b := range whole {
+				copy(dst[b*step+i*block:][:block], x.Data[i*x.Stride+b*block:])
+			}
+		}
+	default:
+		copyBlocks(isa, &dst[0], &x.Data[0], 4*step, 4*x.Stride, rows, whole)
+	}
+	if n := cols % block; n > 0 {
+		for i := range rows {
+			copy(dst[whole*step+i*block:][:n], x.Data[i*x.Stride+whole*block:])
+		}
+	}
+}
+
+// transposed copies some rows and columns of x to the columns and rows of dst: at
+// most kChain rows and 64 columns, or 16 rows and kBlock columns.
+func transposed(isa ISA, dst, x Mat, rows, cols int) {
+	r, c := rows/block*block, cols/block*block
+	if isa == Generic {
+		r, c = 0, 0
+	}
+	if r > 0 && c > 0 {
+		transpose(isa, &dst.Data[0], &x.Data[0], 4*dst.Stride, 4*x.Stride, r, c)
+	}
+	for i := range rows {
+		first := 0
+		if i < r {
+			first = c
+		}
+		for j, v := range x.row(i, cols)[first:] {
+			dst.Data[(first+j)*dst.Stride+i] = v
 		}
 	}
 }

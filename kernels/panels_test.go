@@ -178,15 +178,3 @@ func TestPanelsPanics(t *testing.T) {
 	requireSame(t, filled(64, 7), dst, "dst was written")
 	requireSame(t, make([]float32, len(p.data)), p.data, "p was written")
 }
-
-func BenchmarkPack(b *testing.B) {
-	for _, h := range []int{64, 256} {
-		p, w := NewPanels(4, h, h), make([]float32, 4*h*h)
-		b.Run(fmt.Sprintf("gates=4/H=%d", h), func(b *testing.B) {
-			b.SetBytes(int64(p.Bytes()))
-			for b.Loop() {
-				p.Pack(w)
-			}
-		})
-	}
-}

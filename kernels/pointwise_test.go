@@ -32,6 +32,7 @@ type pointwise struct {
 	ref      func(v [][]float64) // one unit: v[operand][gate]
 	tol      float64             // of max(1, |want|); 0: the rounded reference
 	inf      bool                // infinite inputs agree with the portable path
+	shared   int                 // 1 + the operand of which all rows use one slice, or 0
 }
 
 // flat makes a kernel on matrices of one on slices.
@@ -74,6 +75,36 @@ func lstmForwardRef(v [][]float64) {
 	a := v[2]
 	c := sigm(a[1])*v[3][0] + sigm(a[0])*math.Tanh(a[2])
 	v[0][0], v[1][0] = sigm(a[3])*math.Tanh(c), c
+}
+
+// throughPeepholes adds to the pre-activations what their peepholes, the fifth
+// operand, let through.
+func throughPeepholes(v [][]float64) {
+	a, cPrev, p := v[2], v[3][0], v[4]
+	a[0] += p[0] * cPrev
+	a[1] += p[1] * cPrev
+	c := sigm(a[1])*cPrev + sigm(a[0])*math.Tanh(a[2])
+	a[3] += p[2] * c
+}
+
+func lstmActivations(a []float64) {
+	a[0], a[1], a[2], a[3] = sigm(a[0]), sigm(a[1]), math.Tanh(a[2]), sigm(a[3])
+}
+
+// lstmBackwardRef is LSTMBackward, or LSTMPeepholeBackward if p is not nil.
+func lstmBackwardRef(v [][]float64, p []float64) {
+	a, dh, h := v[0], v[2][0], v[3][0]
+	i, f, g, o := a[0], a[1], a[2], a[3]
+	dc := v[1][0] + dh*(o-h*(h/o))
+	a[3] = dh * h * (1 - o)
+	if p != nil {
+		dc += a[3] * p[2]
+	}
+	a[0], a[1], a[2] = dc*g*i*(1-i), dc*v[5][0]*f*(1-f), dc*i*(1-g*g)
+	v[1][0] = dc * f
+	if p != nil {
+		v[1][0] += a[0]*p[0] + a[1]*p[1]
+	}
 }
 
 func gruForwardRef(v [][]float64) {
@@ -256,8 +287,7 @@ var pointwiseKernels = []pointwise{
 		run:      func(m []Mat, n, units int) { LSTMForwardTrain(m[0], m[1], m[2], m[3], n, units) },
 		ref: func(v [][]float64) {
 			lstmForwardRef(v)
-			a := v[2]
-			a[0], a[1], a[2], a[3] = sigm(a[0]), sigm(a[1]), math.Tanh(a[2]), sigm(a[3])
+			lstmActivations(v[2])
 		},
 		tol: 5e-7, inf: true,
 	},
@@ -265,14 +295,43 @@ var pointwiseKernels = []pointwise{
 		name:     "LSTMBackward",
 		operands: []operand{{"gates", "ppsp", "wwww"}, {"dc", "s", "w"}, {"dh", "s", "="}, {"h", "m", "="}, {"c", "s", "="}, {"cPrev", "s", "="}},
 		run:      func(m []Mat, n, units int) { LSTMBackward(m[0], m[1], m[2], m[3], m[4], m[5], n, units) },
-		ref: func(v [][]float64) {
-			a, dh, h := v[0], v[2][0], v[3][0]
-			i, f, g, o := a[0], a[1], a[2], a[3]
-			dc := v[1][0] + dh*(o-h*(h/o))
-			a[0], a[1], a[2], a[3] = dc*g*i*(1-i), dc*v[5][0]*f*(1-f), dc*i*(1-g*g), dh*h*(1-o)
-			v[1][0] = dc * f
+		ref:      func(v [][]float64) { lstmBackwardRef(v, nil) },
+		tol:      5e-7,
+	},
+	{
+		name: "LSTMPeepholeForward", alias: [2]int{1, 3},
+		operands: append(slices.Clone(lstmForwardOperands), operand{"p", "sss", "==="}),
+		run: func(m []Mat, n, units int) {
+			LSTMPeepholeForward(m[0], m[1], m[2], m[3], m[4].row(0, packedWidth(3, units)), n, units)
 		},
-		tol: 5e-7,
+		ref: func(v [][]float64) {
+			throughPeepholes(v)
+			lstmForwardRef(v)
+		},
+		tol: 5e-7, shared: 5,
+	},
+	{
+		name: "LSTMPeepholeForwardTrain", alias: [2]int{1, 3},
+		operands: []operand{{"h", "-", "w"}, {"c", "-", "w"}, {"gates", "xxxx", "wwww"}, {"cPrev", "s", "="}, {"p", "sss", "==="}},
+		run: func(m []Mat, n, units int) {
+			LSTMPeepholeForwardTrain(m[0], m[1], m[2], m[3], m[4].row(0, packedWidth(3, units)), n, units)
+		},
+		ref: func(v [][]float64) {
+			throughPeepholes(v)
+			lstmForwardRef(v)
+			lstmActivations(v[2])
+		},
+		tol: 5e-7, shared: 5,
+	},
+	{
+		name: "LSTMPeepholeBackward",
+		operands: []operand{{"gates", "ppsp", "wwww"}, {"dc", "s", "w"}, {"dh", "s", "="}, {"h", "m", "="}, {"c", "s", "="}, {"cPrev", "s", "="},
+			{"p", "sss", "==="}},
+		run: func(m []Mat, n, units int) {
+			LSTMPeepholeBackward(m[0], m[1], m[2], m[3], m[4], m[5], m[6].row(0, packedWidth(3, units)), n, units)
+		},
+		ref: func(v [][]float64) { lstmBackwardRef(v, v[6]) },
+		tol: 5e-7, shared: 7,
 	},
 	{
 		name: "GRUForward", alias: [2]int{0, 3},
@@ -294,8 +353,8 @@ var pointwiseKernels = []pointwise{
 		tol: 5e-7,
 	},
 	{
-		name: "GRUBackward", alias: [2]int{2, 3},
-		operands: []operand{{"gx", "pps", "www"}, {"gh", "--s", "www"}, {"dhPrev", "-", "w"}, {"dh", "s", "="}, {"hPrev", "s", "="}},
+		name:     "GRUBackward",
+		operands: []operand{{"gx", "pps", "www"}, {"gh", "--s", "www"}, {"z", "-", "w"}, {"dh", "s", "="}, {"hPrev", "s", "="}},
 		run:      func(m []Mat, n, units int) { GRUBackward(m[0], m[1], m[2], m[3], m[4], n, units) },
 		ref: func(v [][]float64) {
 			x, y, d := v[0], v[1], v[3][0]
@@ -305,9 +364,16 @@ var pointwiseKernels = []pointwise{
 			dr := dn * y[2] * r * (1 - r)
 			x[0], x[1], x[2] = dr, dz, dn
 			y[0], y[1], y[2] = dr, dz, dn*r
-			v[2][0] = d * z
+			v[2][0] = z
 		},
 		tol: 5e-7,
+	},
+	{
+		name:     "MulAdd",
+		operands: []operand{{"c", "s", "w"}, {"a", "s", "="}, {"b", "s", "="}},
+		run:      func(m []Mat, n, units int) { MulAdd(m[0], m[1], m[2], n, units) },
+		ref:      func(v [][]float64) { v[0][0] += v[1][0] * v[2][0] },
+		tol:      2e-7, inf: true,
 	},
 }
 
@@ -446,6 +512,9 @@ func (k *pointwise) results(d data) (s []float32) {
 // with what eval says: results, operands that stay, padding and surroundings.
 func (k *pointwise) check(t *testing.T, in, want data, count int, p place, n, units, gap int, aliased bool) {
 	t.Helper()
+	if k.shared > 0 {
+		n = 1
+	}
 	views := make([]view, len(k.operands))
 	mats := make([]Mat, len(views))
 	first := n*7 + units // unit 0 of row 0
@@ -673,7 +742,7 @@ func TestPointwiseNaN(t *testing.T) {
 		const n = 40
 		for i, o := range k.operands {
 			for g, letter := range o.in {
-				if letter == '-' || k.name == "RNNReLUBackward" || k.name == "LSTMBackward" && o.name == "c" {
+				if letter == '-' || k.name == "RNNReLUBackward" || strings.HasPrefix(k.name, "LSTM") && strings.HasSuffix(k.name, "Backward") && o.name == "c" {
 					continue
 				}
 				in := k.random(7, n)
@@ -717,10 +786,13 @@ func TestPointwisePanics(t *testing.T) {
 				requireSame(t, filled(len(whole[i].Data), 0.25), whole[i].Data, "%s", k.operands[i].name)
 			}
 		}
-		if !strings.HasSuffix(k.name, "ward") && !strings.HasSuffix(k.name, "Train") {
+		if !strings.HasSuffix(k.name, "ward") && !strings.HasSuffix(k.name, "Train") && k.name != "MulAdd" {
 			return // of slices, see TestVectorPanics
 		}
 		for i, o := range k.operands {
+			if i == k.shared-1 {
+				continue
+			}
 			w := k.width(i, units)
 			try(fmt.Sprintf("kernels: %s: len(%s.Data) = %d, want %d rows of %d columns at stride %d", k.name, o.name, span(n, w, w+2)-1, n, w, w+2), func(m []Mat) (int, int) {
 				m[i].Data = m[i].Data[:len(m[i].Data)-1]
@@ -803,7 +875,7 @@ func TestTrainingBits(t *testing.T) {
 	find := func(name string) *pointwise {
 		return &pointwiseKernels[slices.IndexFunc(pointwiseKernels, func(k pointwise) bool { return k.name == name })]
 	}
-	for _, name := range []string{"LSTMForward", "GRUForward"} {
+	for _, name := range []string{"LSTMForward", "LSTMPeepholeForward", "GRUForward"} {
 		t.Run(name, func(t *testing.T) {
 			forEachISA(t, func(t *testing.T, _ ISA) {
 				k := find(name)
@@ -965,8 +1037,8 @@ func TestActivationExact(t *testing.T) {
 	})
 }
 
-// TestAxpyFused: SIMD rounds once.
-func TestAxpyFused(t *testing.T) {
+// TestFused: SIMD rounds once.
+func TestFused(t *testing.T) {
 	for _, isa := range simd() {
 		onISA(isa, func() {
 			r := newRand(10)
@@ -977,6 +1049,12 @@ func TestAxpyFused(t *testing.T) {
 			}
 			Axpy(y, alpha, x)
 			requireSame(t, want, y, "%v", isa)
+			z := random(r, len(x))
+			for i := range x {
+				want[i] = fmaRef(x[i], y[i], z[i])
+			}
+			MulAdd(rowMat(z), rowMat(x), rowMat(y), 1, len(x))
+			requireSame(t, want, z, "%v", isa)
 		})
 	}
 	skipWithoutSIMD(t)
@@ -1040,4 +1118,72 @@ func TestAddRows(t *testing.T) {
 			require.PanicsWithValue(t, message, f)
 		}
 	})
+}
+
+// TestPeepholes: all rows look at the cell through the same peepholes, and the
+// gradient of these has the documented order.
+func TestPeepholes(t *testing.T) {
+	forEachISA(t, func(t *testing.T, isa ISA) {
+		const units, width = 37, 3 * 48
+		r := newRand(21)
+		p := random(r, width)
+		mat := func(rows, cols int) Mat { return Mat{random(r, rows*(cols+3)), cols + 3} }
+		one := func(m Mat, b int) Mat { return m.from(b, 0) }
+		const n = 5
+		h, c, gates, cPrev, dc, dh := mat(n, units), mat(n, units), mat(n, 4*48), mat(n, units), mat(n, units), mat(n, units)
+		h1, c1, gates1, dc1 := mat(n, units), mat(n, units), Mat{slices.Clone(gates.Data), gates.Stride}, Mat{slices.Clone(dc.Data), dc.Stride}
+		LSTMPeepholeForwardTrain(h, c, gates, cPrev, p, n, units)
+		LSTMPeepholeBackward(gates, dc, dh, h, c, cPrev, p, n, units)
+		for b := range n {
+			LSTMPeepholeForwardTrain(one(h1, b), one(c1, b), one(gates1, b), one(cPrev, b), p, 1, units)
+			LSTMPeepholeBackward(one(gates1, b), one(dc1, b), one(dh, b), one(h1, b), one(c1, b), one(cPrev, b), p, 1, units)
+			requireSame(t, h.row(b, units), h1.row(b, units), "h")
+			requireSame(t, c.row(b, units), c1.row(b, units), "c")
+			requireSame(t, dc.row(b, units), dc1.row(b, units), "dc")
+		}
+		requireSame(t, gates.Data, gates1.Data, "gates")
+
+		for _, n := range pick([]int{0, 1, 2, 256, 257, 700}, []int{0, 1, 300}, []int{0, 1, 258}) {
+			gates, c, cPrev := mat(n, 4*48), mat(n, units), mat(n, units)
+			dp := filled(width, canary)
+			want := slices.Clone(dp)
+			for q, gate := range []int{0, 1, 3} {
+				for u := range units {
+					i := PackedIndex(3, u, q)
+					dp[i] = uniform(r, -1, 1)
+					want[i] = dp[i]
+					var sum float32
+					for b0 := 0; b0 < n; b0 += 256 {
+						var chain float32
+						for b := b0; b < min(b0+256, n); b++ {
+							x, y := *gates.at(b, PackedIndex(4, u, gate)), *cPrev.at(b, u)
+							if gate == 3 {
+								y = *c.at(b, u)
+							}
+							if isa == Generic {
+								chain = float32(float64(float64(x)*float64(y)) + float64(chain))
+							} else {
+								chain = fmaRef(x, y, chain)
+							}
+						}
+						if b0 == 0 {
+							sum = chain
+						} else {
+							sum += chain
+						}
+					}
+					if n > 0 {
+						want[i] += sum
+					}
+				}
+			}
+			LSTMPeepholeGrad(dp, gates, c, cPrev, n, units)
+			requireSame(t, want, dp, "n=%d", n)
+			requireFPState(t, "LSTMPeepholeGrad")
+			require.Zero(t, testing.AllocsPerRun(1, func() { LSTMPeepholeGrad(dp, gates, c, cPrev, n, units) }))
+		}
+	})
+	p, m := make([]float32, 48), Mat{make([]float32, 64), 64}
+	require.PanicsWithValue(t, "kernels: LSTMPeepholeForward: len(p) = 47, want 48", func() { LSTMPeepholeForward(m, m, m, m, p[:47], 1, 5) })
+	require.PanicsWithValue(t, "kernels: LSTMPeepholeGrad: len(dp) = 47, want 48", func() { LSTMPeepholeGrad(p[:47], m, m, m, 1, 5) })
 }

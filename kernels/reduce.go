@@ -12,7 +12,7 @@ const piece = 4096
 func pieces(n int) iter.Seq[tile] {
 	return func(yield func(tile) bool) {
 		for j := 0; j < n; j += piece {
-			if !yield(tile{0, 1, j, min(piece, n-j)}) {
+			if !yield(tile{rows: 1, col: j, cols: min(piece, n-j)}) {
 				return
 			}
 		}

@@ -1,110 +1,390 @@
 package kernels
 
-import "strconv"
+import (
+	"strconv"
+	"unsafe"
+)
 
-// Steps of one sequence. What a small network needs is done in one call of
-// assembly, with the bits of the separate functions.
-
-// LSTMStep computes one step of one sequence:
+// A Seq is T steps of one sequence, for LSTMSteps, GRUSteps, RNNTanhSteps and
+// RNNReLUSteps. What a small network needs is done in one call of assembly for
+// many steps, with the bits of the separate functions.
 //
-//	Gemv(gates, x, wih, bias)
-//	GemmAdd(gates, hPrev, whh)
+// Row t of each matrix belongs to step t; if its Stride is 0, all steps use its
+// one row. Let units stand for WHH.Units() and width for WHH.Width(). Arguments
+// must not overlap, except that H0 and C0 may be the rows of the first step in H
+// and C.
+type Seq struct {
+	T       int  // steps
+	Reverse bool // from step T-1 down to step 0
+
+	H  Mat       // [T, units]: h after each step
+	C  Mat       // [T, units]: c after each step; LSTM only
+	H0 []float32 // [units]: h before the first step
+	C0 []float32 // [units]: c before it; LSTM only
+
+	Gates  Mat       // [T, width]: the x part of the pre-activations, or scratch if there is a WIH
+	GatesH Mat       // [T, width]: scratch for the h part; GRU only
+	X      Mat       // [T, WIH.K()]: inputs, if there is a WIH
+	WIH    *Panels   // input weights, of the gates and units of WHH, or nil
+	BIH    []float32 // [width]: bias of the x part, or nil; for WIH
+	WHH    *Panels   // recurrent weights: units inputs, or those of H if there is a WHR
+	BHH    []float32 // [width]: bias of the h part, or nil; GRU only
+
+	// An LSTM with projection: h = WHR·m with m = o*tanh(c). H and H0 have
+	// WHR.Units() columns then.
+	WHR *Panels // 1 gate, units inputs, or nil
+	M   Mat     // [T, units]
+}
+
+// LSTMSteps computes, for each step,
+//
+//	Gemv(gates, x, WIH, BIH)        if there is a WIH
+//	GemmAdd(gates, hPrev, WHH)
 //	LSTMForward(h, c, gates, cPrev)
 //
-// without the first line if wih is nil: gates holds the x part then. gates, and
-// bias unless it is nil, have the Width of whh; h, c, hPrev and cPrev have its
-// Units elements, x has K of wih. h may be hPrev and c may be cPrev. It panics if
-// a length is wrong, or unless whh has 4 gates and as many units as inputs, and
-// wih the same gates and units.
-func LSTMStep(h, c, gates, hPrev, cPrev []float32, whh *Panels, x []float32, wih *Panels, bias []float32) {
-	const fn = "LSTMStep"
-	checkStep(fn, 4, whh, wih, x, bias)
-	writes(fn, "h", h, whh.units)
-	writes(fn, "c", c, whh.units)
-	writes(fn, "gates", gates, whh.Width())
-	reads(fn, "hPrev", hPrev, whh.units)
-	reads(fn, "cPrev", cPrev, whh.units)
-	isa := use()
-	if isa != Generic && oneCall(whh, wih) {
-		var products [2]gemmTask
-		n := 0
-		if wih != nil {
-			products[0] = rowTask(gates, x, wih, bias, false)
-			n = 1
-		}
-		products[n] = rowTask(gates, hPrev, whh, nil, true)
-		lstmStep(isa, &products, n+1, &h[0], &c[0], &gates[0], &cPrev[0], whh.units)
-		return
-	}
-	if wih != nil {
-		gemm(isa, rowMat(gates), rowMat(x), 1, wih, bias, false)
-	}
-	gemm(isa, rowMat(gates), rowMat(hPrev), 1, whh, nil, true)
-	lstmForwardOn(isa, rowMat(h), rowMat(c), rowMat(gates), rowMat(cPrev), 1, whh.units)
-}
+// and with projection LSTMForward(m, c, gates, cPrev), Gemv(h, m, WHR, nil). It
+// leaves Gates unspecified. It panics if a size is wrong, or unless WHH has 4
+// gates.
+func LSTMSteps(s *Seq) { s.run("LSTMSteps", lstmKind) }
 
-// GRUStep computes one step of one sequence:
-//
-//	Gemv(gx, x, wih, bih)
-//	Gemv(gh, hPrev, whh, bhh)
-//	GRUForward(h, gx, gh, hPrev)
-//
-// without the first line if wih is nil: gx holds the x part then. gx, gh, and bih
-// and bhh unless they are nil, have the Width of whh; h and hPrev have its Units
-// elements, x has K of wih. h may be hPrev. It panics if a length is wrong, or
-// unless whh has 3 gates and as many units as inputs, and wih the same gates and
-// units.
-func GRUStep(h, gx, gh, hPrev []float32, whh *Panels, bhh, x []float32, wih *Panels, bih []float32) {
-	const fn = "GRUStep"
-	checkStep(fn, 3, whh, wih, x, bih)
-	writes(fn, "h", h, whh.units)
-	writes(fn, "gx", gx, whh.Width())
-	writes(fn, "gh", gh, whh.Width())
-	reads(fn, "hPrev", hPrev, whh.units)
-	if bhh != nil {
-		reads(fn, "bhh", bhh, whh.Width())
-	}
-	isa := use()
-	if isa != Generic && oneCall(whh, wih) {
-		var products [2]gemmTask
-		n := 0
-		if wih != nil {
-			products[0] = rowTask(gx, x, wih, bih, false)
-			n = 1
-		}
-		products[n] = rowTask(gh, hPrev, whh, bhh, false)
-		gruStep(isa, &products, n+1, &h[0], &gx[0], &gh[0], &hPrev[0], whh.units)
-		return
-	}
-	if wih != nil {
-		gemm(isa, rowMat(gx), rowMat(x), 1, wih, bih, false)
-	}
-	gemm(isa, rowMat(gh), rowMat(hPrev), 1, whh, bhh, false)
-	gruForwardOn(isa, rowMat(h), rowMat(gx), rowMat(gh), rowMat(hPrev), 1, whh.units)
-}
+// LSTMStepsTrain is LSTMSteps with LSTMForwardTrain. It panics also if there is a
+// WIH.
+func LSTMStepsTrain(s *Seq) { s.run("LSTMStepsTrain", lstmTrainKind) }
 
-// checkStep checks the weights, the input and its bias.
-func checkStep(fn string, gates int, whh, wih *Panels, x, bias []float32) {
+// GRUSteps computes, for each step,
+//
+//	Gemv(gates, x, WIH, BIH)        if there is a WIH
+//	Gemv(gatesH, hPrev, WHH, BHH)
+//	GRUForward(h, gates, gatesH, hPrev)
+//
+// It leaves Gates and GatesH unspecified. It panics if a size is wrong, or unless
+// WHH has 3 gates.
+func GRUSteps(s *Seq) { s.run("GRUSteps", gruKind) }
+
+// GRUStepsTrain is GRUSteps with GRUForwardTrain. It panics also if there is a
+// WIH.
+func GRUStepsTrain(s *Seq) { s.run("GRUStepsTrain", gruTrainKind) }
+
+// RNNTanhSteps computes, for each step,
+//
+//	Gemv(gates, x, WIH, BIH)        if there is a WIH
+//	GemmAdd(gates, hPrev, WHH)
+//	RNNTanhForward(h, gates)
+//
+// It leaves Gates unspecified. It panics if a size is wrong, or unless WHH has 1
+// gate.
+func RNNTanhSteps(s *Seq) { s.run("RNNTanhSteps", rnnTanhKind) }
+
+// RNNReLUSteps is RNNTanhSteps with RNNReLUForward.
+func RNNReLUSteps(s *Seq) { s.run("RNNReLUSteps", rnnReLUKind) }
+
+// stepKind says what steps are made of.
+type stepKind uint8
+
+const (
+	lstmKind stepKind = iota
+	lstmTrainKind
+	gruKind
+	gruTrainKind
+	rnnTanhKind
+	rnnReLUKind
+)
+
+func (k stepKind) gates() int  { return [...]int{4, 4, 3, 3, 1, 1}[k] }
+func (k stepKind) train() bool { return k == lstmTrainKind || k == gruTrainKind }
+
+func (s *Seq) run(fn string, kind stepKind) {
+	s.check(fn, kind)
+	isa := use()
 	switch {
-	case whh.gates != gates:
-		bad(fn, "whh.Gates()", whh.gates, strconv.Itoa(gates))
-	case whh.k != whh.units:
-		bad(fn, "whh.K()", whh.k, strconv.Itoa(whh.units))
-	case wih == nil:
-		raceRead(whh.data)
-		return
-	case wih.gates != gates:
-		bad(fn, "wih.Gates()", wih.gates, strconv.Itoa(gates))
-	case wih.units != whh.units:
-		bad(fn, "wih.Units()", wih.units, strconv.Itoa(whh.units))
+	case s.T == 0 || s.WHH.units == 0:
+	case isa == Generic || !oneCall(s.WHH, s.WIH):
+		s.separate(isa, kind)
+	case kind < rnnTanhKind:
+		s.fused(isa, kind, nil)
+	case s.WHH.units <= panelColumns:
+		var scratch [3 * panelColumns]float32
+		s.fused(isa, kind, scratch[:])
+	default:
+		s.fusedLarge(isa, kind)
 	}
-	reads(fn, "x", x, wih.k)
-	if bias != nil {
-		reads(fn, "bias", bias, wih.Width())
+}
+
+//go:noinline
+func (s *Seq) fusedLarge(isa ISA, kind stepKind) {
+	var scratch [3 * kChain]float32
+	s.fused(isa, kind, scratch[:])
+}
+
+func (s *Seq) check(fn string, kind stepKind) {
+	size(fn, "T", s.T)
+	whh, gates := s.WHH, kind.gates()
+	units, out := whh.units, whh.units
+	if whh.gates != gates {
+		bad(fn, "WHH.Gates()", whh.gates, strconv.Itoa(gates))
+	}
+	if gates == 4 && s.WHR != nil {
+		if s.WHR.gates != 1 {
+			bad(fn, "WHR.Gates()", s.WHR.gates, "1")
+		}
+		if s.WHR.k != units {
+			bad(fn, "WHR.K()", s.WHR.k, strconv.Itoa(units))
+		}
+		out = s.WHR.units
+		s.writes(fn, "M", s.M, units)
+		raceRead(s.WHR.data)
+	}
+	if whh.k != out {
+		bad(fn, "WHH.K()", whh.k, strconv.Itoa(out))
+	}
+	width := whh.Width()
+	s.writes(fn, "H", s.H, out)
+	reads(fn, "H0", s.H0, out)
+	s.writes(fn, "Gates", s.Gates, width)
+	switch gates {
+	case 4:
+		s.writes(fn, "C", s.C, units)
+		reads(fn, "C0", s.C0, units)
+	case 3:
+		s.writes(fn, "GatesH", s.GatesH, width)
+		if s.BHH != nil {
+			reads(fn, "BHH", s.BHH, width)
+		}
 	}
 	raceRead(whh.data)
-	raceRead(wih.data)
+	if s.WIH == nil {
+		return
+	}
+	switch wih := s.WIH; {
+	case kind.train():
+		bad(fn, "WIH.K()", wih.k, "no WIH")
+	case wih.gates != gates:
+		bad(fn, "WIH.Gates()", wih.gates, strconv.Itoa(gates))
+	case wih.units != units:
+		bad(fn, "WIH.Units()", wih.units, strconv.Itoa(units))
+	}
+	if m := s.X; m.Stride == 0 {
+		m.reads(fn, "X", min(s.T, 1), s.WIH.k)
+	} else {
+		m.reads(fn, "X", s.T, s.WIH.k)
+	}
+	if s.BIH != nil {
+		reads(fn, "BIH", s.BIH, width)
+	}
+	raceRead(s.WIH.data)
 }
+
+// writes checks a matrix, which has one row if its Stride is 0.
+func (s *Seq) writes(fn, arg string, m Mat, cols int) {
+	rows := s.T
+	if m.Stride == 0 {
+		m.Stride, rows = cols, min(rows, 1)
+	}
+	m.writes(fn, arg, rows, cols)
+}
+
+// step returns the row of the nth step.
+func (s *Seq) step(n int) int {
+	if s.Reverse {
+		return s.T - 1 - n
+	}
+	return n
+}
+
+// separate calls the functions that a step stands for.
+func (s *Seq) separate(isa ISA, kind stepKind) {
+	units, width := s.WHH.units, s.WHH.Width()
+	hPrev, cPrev := s.H0, s.C0
+	for n := range s.T {
+		t := s.step(n)
+		h, gates := s.H.row(t, s.WHH.k), s.Gates.row(t, width)
+		if s.WIH != nil {
+			gemm(isa, rowMat(gates), rowMat(s.X.row(t, s.WIH.k)), 1, s.WIH, s.BIH, false)
+		}
+		switch kind {
+		case lstmKind, lstmTrainKind:
+			gemm(isa, rowMat(gates), rowMat(hPrev), 1, s.WHH, nil, true)
+			m, c := h, s.C.row(t, units)
+			if s.WHR != nil {
+				m = s.M.row(t, units)
+			}
+			lstmForwardOn(isa, rowMat(m), rowMat(c), rowMat(gates), rowMat(cPrev), 1, units, kind.train())
+			if s.WHR != nil {
+				gemm(isa, rowMat(h), rowMat(m), 1, s.WHR, nil, false)
+			}
+			cPrev = c
+		case gruKind, gruTrainKind:
+			gatesH := s.GatesH.row(t, width)
+			gemm(isa, rowMat(gatesH), rowMat(hPrev), 1, s.WHH, s.BHH, false)
+			gruForwardOn(isa, rowMat(h), rowMat(gates), rowMat(gatesH), rowMat(hPrev), 1, units, kind.train())
+		default:
+			gemm(isa, rowMat(gates), rowMat(hPrev), 1, s.WHH, nil, true)
+			rnnForwardOn(isa, rowMat(h), rowMat(gates), 1, units, kind == rnnReLUKind)
+		}
+		hPrev = h
+	}
+}
+
+// A rowProduct tells the kernel of a step where the matrices of out = init + a·w
+// are, or of out += a·w, for one row and a single chain of inputs.
+type rowProduct struct {
+	w         *float32
+	k         int      // inputs
+	a         *float32 // k elements
+	init      *float32 // what chains start from, for each column
+	initPanel int      // bytes from panel to panel
+	add       int      // 1: add what out holds
+	out       *float32
+	outStep   int // bytes from step to step
+
+	panels int // whole ones
+	last   int // blocks of one more panel, if there is 1 gate
+	half   int // 1: one more panel, or block if there is 1 gate, whose upper halves are padding
+}
+
+// A stepTask tells the kernel of a step where everything is. The kernel uses it
+// up. Strides are bytes from step to step.
+type stepTask struct {
+	products    [2]rowProduct // x part, h part
+	skip, count int           // bytes before the first of products, and how many
+	steps       int           // at least 1
+	units       int
+
+	h, c, gates, gh, hPrev, cPrev          *float32
+	hStep, cStep, gatesStep, ghStep, xStep int
+}
+
+const (
+	stepNs   = 40000 // of one call, about
+	fixedNs  = 64    // of a step, apart from its units
+	unitNs   = 4
+	productN = 16 // multiply-adds a nanosecond
+)
+
+// stepsPerCall returns how many steps one call may take.
+func stepsPerCall(whh, wih *Panels) int {
+	k := whh.k
+	if wih != nil {
+		k += wih.k
+	}
+	return max(1, stepNs/(fixedNs+unitNs*whh.units+k*whh.Width()/productN))
+}
+
+// fused makes all steps in few calls. scratch is for an RNN: both parts of the
+// pre-activations, and the bias, with the padding that Gates and BIH lack.
+func (s *Seq) fused(isa ISA, kind stepKind, scratch []float32) {
+	whh := s.WHH
+	units := whh.units
+	most := 1
+	if s.T > 1 {
+		most = stepsPerCall(whh, s.WIH)
+	}
+	h0, c0, bih := s.H0, s.C0, s.BIH
+	if scratch != nil && bih != nil {
+		bih = scratch[2*len(scratch)/3:]
+		copy(bih, s.BIH)
+	}
+	m := s.H
+	if s.WHR != nil && kind <= lstmTrainKind {
+		m, most = s.M, 1
+	}
+	sign := 1
+	if s.Reverse {
+		sign = -1
+	}
+	for n := 0; n < s.T; n += most {
+		t := s.step(n)
+		var task stepTask
+		task.steps, task.units = min(most, s.T-n), units
+		task.h, task.hPrev, task.hStep = m.at(t, 0), &h0[0], sign*4*m.Stride
+		task.gates, task.gatesStep = s.Gates.at(t, 0), sign*4*s.Gates.Stride
+		// What is stored through a pointer escapes, and a struct that is written
+		// field by field and then copied takes long to load.
+		x, p := &task.products[0], &task.products[1]
+		p.set(whh)
+		task.products[1].a = &h0[0]
+		switch kind {
+		case lstmKind, lstmTrainKind:
+			task.c, task.cStep, task.cPrev = s.C.at(t, 0), sign*4*s.C.Stride, &c0[0]
+			task.products[1].out, p.outStep, p.add = task.gates, task.gatesStep, 1
+		case gruKind, gruTrainKind:
+			task.gh, task.ghStep = s.GatesH.at(t, 0), sign*4*s.GatesH.Stride
+			task.products[1].out, p.outStep = task.gh, task.ghStep
+			if s.BHH != nil {
+				task.products[1].init, p.initPanel = &s.BHH[0], panelStep(whh)
+			}
+			if kind == gruTrainKind {
+				p.panels, p.half = whh.len(), 0 // the backward pass takes the padding
+			}
+		default:
+			task.gh = &scratch[0]
+			task.products[1].out = task.gh
+			if s.WIH != nil {
+				task.gates, task.gatesStep = &scratch[len(scratch)/3], 0
+			}
+		}
+		task.skip, task.count = int(unsafe.Sizeof(*x)), 1
+		if s.WIH != nil {
+			task.skip, task.count = 0, 2
+			x.set(s.WIH)
+			if s.WIH.k > 0 {
+				task.products[0].a, task.xStep = s.X.at(t, 0), sign*4*s.X.Stride
+			}
+			if bih != nil {
+				task.products[0].init, x.initPanel = &bih[0], panelStep(s.WIH)
+			}
+			task.products[0].out, x.outStep = task.gates, task.gatesStep
+		}
+		switch kind {
+		case lstmKind:
+			lstmSteps(isa, &task)
+		case lstmTrainKind:
+			lstmStepsTrain(isa, &task)
+		case gruKind:
+			gruSteps(isa, &task)
+		case gruTrainKind:
+			gruStepsTrain(isa, &task)
+		case rnnTanhKind:
+			rnnTanhSteps(isa, &task)
+		case rnnReLUKind:
+			rnnReLUSteps(isa, &task)
+		}
+		if n+most >= s.T && s.WHR == nil {
+			break
+		}
+		t = s.step(min(n+most, s.T) - 1)
+		h0 = s.H.row(t, whh.k)
+		if kind <= lstmTrainKind {
+			c0 = s.C.row(t, units)
+			if s.WHR != nil {
+				gemm(isa, rowMat(h0), rowMat(s.M.row(t, units)), 1, s.WHR, nil, false)
+			}
+		}
+	}
+}
+
+// set makes p a product with w whose chains start from zero.
+func (p *rowProduct) set(w *Panels) {
+	p.k, p.init = w.k, &zeroInit[0]
+	if w.k > 0 {
+		p.w = &w.data[0]
+	}
+	n, half := blocks(w.units), 0
+	if rest := w.units % block; 0 < rest && rest <= block/2 {
+		half = 1
+	}
+	if w.gates > 1 {
+		p.panels, p.half = n-half, half
+		return
+	}
+	p.panels, p.last = n/4, n%4
+	if p.last == 1 && half == 1 {
+		p.last, p.half = 0, 1
+	}
+}
+
+// panelStep returns the bytes from panel to panel in a bias.
+func panelStep(w *Panels) int { return 4 * w.blocksPerPanel() * block }
 
 // oneCall says whether the products of a step are single chains, and few enough
 // for one call of assembly.
@@ -115,7 +395,7 @@ func oneCall(whh, wih *Panels) bool {
 		longest = max(longest, wih.k)
 	}
 	weights := k * whh.Width()
-	return whh.units > 0 && longest <= kChain && weights <= maxProducts && 4*weights <= maxWeights
+	return whh.units > 0 && whh.k > 0 && longest <= kChain && weights <= maxProducts && 4*weights <= maxWeights
 }
 
 // rowMat returns the matrix of one row.

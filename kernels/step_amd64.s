@@ -4,187 +4,159 @@
 
 #include "textflag.h"
 
-// func lstmStepAVX2(products *[2]gemmTask, count int, h *float32, c *float32, gates *float32, cPrev *float32, units int)
+// func lstmStepsAVX2(task *stepTask)
 // Requires: AVX, AVX2, FMA3
-TEXT ·lstmStepAVX2(SB), NOSPLIT, $8-56
+TEXT ·lstmStepsAVX2(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
 	MOVL     (SP), AX
 	ORL      $0x00008040, AX
 	MOVL     AX, 4(SP)
 	VLDMXCSR 4(SP)
-	MOVQ     products+0(FP), AX
-	MOVQ     count+8(FP), CX
-	CMPQ     CX, $+1
-	JLT      done2
+	MOVQ     task+0(FP), AX
 
-loop1:
-panel3:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
+step1:
+	// A step.
+	MOVQ 184(AX), DX
+	MOVQ 176(AX), CX
+	LEAQ (AX)(CX*1), CX
+	CMPQ DX, $+1
+	JLT  done4
 
-tile4:
-	// The chains start.
-	MOVQ    64(AX), DX
-	VMOVUPS (DX), Y0
-	VMOVUPS 32(DX), Y1
-	VMOVUPS 64(DX), Y2
-	VMOVUPS 96(DX), Y3
-	VMOVUPS 128(DX), Y4
-	VMOVUPS 160(DX), Y5
-	VMOVUPS 192(DX), Y6
-	VMOVUPS 224(DX), Y7
-	MOVQ    96(AX), DX
-	MOVQ    32(AX), BX
-	MOVQ    CX, DI
-	MOVQ    AX, SI
-	CMPQ    BX, $+1
-	JLT     done7
+loop3:
+	MOVQ (CX), BX
+	MOVQ 48(CX), SI
+	MOVQ 24(CX), DI
+	MOVQ 64(CX), R8
+	CMPQ R8, $+1
+	JLT  done6
 
-loop6:
-	// A k block.
-	MOVQ (SI), R8
-	MOVQ 8(SI), R9
-	MOVQ R9, R10
-	SHLQ $0x06, R10
-	LEAQ (R8)(R10*1), R11
-	ADDQ R10, R11
-	ADDQ R10, R11
-	CMPQ R9, $+4
+loop5:
+	// The chains of a panel.
+	VMOVUPS (DI), Y0
+	VMOVUPS 32(DI), Y1
+	VMOVUPS 64(DI), Y2
+	VMOVUPS 96(DI), Y3
+	VMOVUPS 128(DI), Y4
+	VMOVUPS 160(DI), Y5
+	VMOVUPS 192(DI), Y6
+	VMOVUPS 224(DI), Y7
+	MOVQ    32(CX), R9
+	ADDQ    R9, DI
+	MOVQ    16(CX), R9
+	MOVQ    8(CX), R10
+	CMPQ    R10, $+1
+	JLT     done8
+
+loop7:
+	MOVQ R10, R11
+	ADDQ $-128, R10
+	CMPQ R10, $+1
 	JLT  done9
-
-loop8:
-	VBROADCASTSS (DI), Y8
-	VFMADD231PS  (R8), Y8, Y0
-	VFMADD231PS  32(R8), Y8, Y1
-	VFMADD231PS  (R8)(R10*1), Y8, Y2
-	VFMADD231PS  32(R8)(R10*1), Y8, Y3
-	VFMADD231PS  (R8)(R10*2), Y8, Y4
-	VFMADD231PS  32(R8)(R10*2), Y8, Y5
-	VFMADD231PS  (R11), Y8, Y6
-	VFMADD231PS  32(R11), Y8, Y7
-	VBROADCASTSS 4(DI), Y8
-	VFMADD231PS  64(R8), Y8, Y0
-	VFMADD231PS  96(R8), Y8, Y1
-	VFMADD231PS  64(R8)(R10*1), Y8, Y2
-	VFMADD231PS  96(R8)(R10*1), Y8, Y3
-	VFMADD231PS  64(R8)(R10*2), Y8, Y4
-	VFMADD231PS  96(R8)(R10*2), Y8, Y5
-	VFMADD231PS  64(R11), Y8, Y6
-	VFMADD231PS  96(R11), Y8, Y7
-	VBROADCASTSS 8(DI), Y8
-	VFMADD231PS  128(R8), Y8, Y0
-	VFMADD231PS  160(R8), Y8, Y1
-	VFMADD231PS  128(R8)(R10*1), Y8, Y2
-	VFMADD231PS  160(R8)(R10*1), Y8, Y3
-	VFMADD231PS  128(R8)(R10*2), Y8, Y4
-	VFMADD231PS  160(R8)(R10*2), Y8, Y5
-	VFMADD231PS  128(R11), Y8, Y6
-	VFMADD231PS  160(R11), Y8, Y7
-	VBROADCASTSS 12(DI), Y8
-	VFMADD231PS  192(R8), Y8, Y0
-	VFMADD231PS  224(R8), Y8, Y1
-	VFMADD231PS  192(R8)(R10*1), Y8, Y2
-	VFMADD231PS  224(R8)(R10*1), Y8, Y3
-	VFMADD231PS  192(R8)(R10*2), Y8, Y4
-	VFMADD231PS  224(R8)(R10*2), Y8, Y5
-	VFMADD231PS  192(R11), Y8, Y6
-	VFMADD231PS  224(R11), Y8, Y7
-	ADDQ         $+16, DI
-	ADDQ         $+256, R8
-	ADDQ         $+256, R11
-	ADDQ         $-4, R9
-	CMPQ         R9, $+4
-	JGE          loop8
+	MOVQ $+128, R11
 
 done9:
-	CMPQ R9, $+1
+	MOVQ R11, R12
+	SHLQ $0x06, R12
+	LEAQ (BX)(R12*1), R13
+	ADDQ R12, R13
+	ADDQ R12, R13
+	CMPQ R11, $+4
 	JLT  done11
 
 loop10:
-	VBROADCASTSS (DI), Y8
-	VFMADD231PS  (R8), Y8, Y0
-	VFMADD231PS  32(R8), Y8, Y1
-	VFMADD231PS  (R8)(R10*1), Y8, Y2
-	VFMADD231PS  32(R8)(R10*1), Y8, Y3
-	VFMADD231PS  (R8)(R10*2), Y8, Y4
-	VFMADD231PS  32(R8)(R10*2), Y8, Y5
-	VFMADD231PS  (R11), Y8, Y6
-	VFMADD231PS  32(R11), Y8, Y7
-	ADDQ         $+4, DI
-	ADDQ         $+64, R8
-	ADDQ         $+64, R11
-	ADDQ         $-1, R9
-	CMPQ         R9, $+1
+	VBROADCASTSS (R9), Y8
+	VFMADD231PS  (BX), Y8, Y0
+	VFMADD231PS  32(BX), Y8, Y1
+	VFMADD231PS  (BX)(R12*1), Y8, Y2
+	VFMADD231PS  32(BX)(R12*1), Y8, Y3
+	VFMADD231PS  (BX)(R12*2), Y8, Y4
+	VFMADD231PS  32(BX)(R12*2), Y8, Y5
+	VFMADD231PS  (R13), Y8, Y6
+	VFMADD231PS  32(R13), Y8, Y7
+	VBROADCASTSS 4(R9), Y8
+	VFMADD231PS  64(BX), Y8, Y0
+	VFMADD231PS  96(BX), Y8, Y1
+	VFMADD231PS  64(BX)(R12*1), Y8, Y2
+	VFMADD231PS  96(BX)(R12*1), Y8, Y3
+	VFMADD231PS  64(BX)(R12*2), Y8, Y4
+	VFMADD231PS  96(BX)(R12*2), Y8, Y5
+	VFMADD231PS  64(R13), Y8, Y6
+	VFMADD231PS  96(R13), Y8, Y7
+	VBROADCASTSS 8(R9), Y8
+	VFMADD231PS  128(BX), Y8, Y0
+	VFMADD231PS  160(BX), Y8, Y1
+	VFMADD231PS  128(BX)(R12*1), Y8, Y2
+	VFMADD231PS  160(BX)(R12*1), Y8, Y3
+	VFMADD231PS  128(BX)(R12*2), Y8, Y4
+	VFMADD231PS  160(BX)(R12*2), Y8, Y5
+	VFMADD231PS  128(R13), Y8, Y6
+	VFMADD231PS  160(R13), Y8, Y7
+	VBROADCASTSS 12(R9), Y8
+	VFMADD231PS  192(BX), Y8, Y0
+	VFMADD231PS  224(BX), Y8, Y1
+	VFMADD231PS  192(BX)(R12*1), Y8, Y2
+	VFMADD231PS  224(BX)(R12*1), Y8, Y3
+	VFMADD231PS  192(BX)(R12*2), Y8, Y4
+	VFMADD231PS  224(BX)(R12*2), Y8, Y5
+	VFMADD231PS  192(R13), Y8, Y6
+	VFMADD231PS  224(R13), Y8, Y7
+	ADDQ         $+16, R9
+	ADDQ         $+256, BX
+	ADDQ         $+256, R13
+	ADDQ         $-4, R11
+	CMPQ         R11, $+4
 	JGE          loop10
 
 done11:
-	ADDQ $+16, SI
-	ADDQ $-1, BX
-	CMPQ BX, $+1
-	JGE  loop6
+	CMPQ R11, $+1
+	JLT  done13
 
-done7:
-	MOVQ 112(AX), BX
-
-	// Add finished chains.
-	MOVQ    72(AX), SI
-	TESTQ   SI, SI
-	JEQ     done12
-	MOVQ    152(AX), SI
-	MOVQ    104(AX), BX
-	VMOVUPS (SI), Y8
-	VADDPS  Y0, Y8, Y0
-	VMOVUPS 32(SI), Y8
-	VADDPS  Y1, Y8, Y1
-	VMOVUPS 64(SI), Y8
-	VADDPS  Y2, Y8, Y2
-	VMOVUPS 96(SI), Y8
-	VADDPS  Y3, Y8, Y3
-	VMOVUPS 128(SI), Y8
-	VADDPS  Y4, Y8, Y4
-	VMOVUPS 160(SI), Y8
-	VADDPS  Y5, Y8, Y5
-	VMOVUPS 192(SI), Y8
-	VADDPS  Y6, Y8, Y6
-	VMOVUPS 224(SI), Y8
-	VADDPS  Y7, Y8, Y7
-	ADDQ    BX, SI
-	MOVQ    SI, 152(AX)
-	MOVQ    112(AX), BX
-
-done12:
-	// Add what C holds.
-	MOVQ    80(AX), SI
-	TESTQ   SI, SI
-	JEQ     done13
-	MOVQ    160(AX), SI
-	VMOVUPS (SI), Y8
-	VADDPS  Y0, Y8, Y0
-	VMOVUPS 32(SI), Y8
-	VADDPS  Y1, Y8, Y1
-	VMOVUPS 64(SI), Y8
-	VADDPS  Y2, Y8, Y2
-	VMOVUPS 96(SI), Y8
-	VADDPS  Y3, Y8, Y3
-	VMOVUPS 128(SI), Y8
-	VADDPS  Y4, Y8, Y4
-	VMOVUPS 160(SI), Y8
-	VADDPS  Y5, Y8, Y5
-	VMOVUPS 192(SI), Y8
-	VADDPS  Y6, Y8, Y6
-	VMOVUPS 224(SI), Y8
-	VADDPS  Y7, Y8, Y7
-	ADDQ    BX, SI
+loop12:
+	VBROADCASTSS (R9), Y8
+	VFMADD231PS  (BX), Y8, Y0
+	VFMADD231PS  32(BX), Y8, Y1
+	VFMADD231PS  (BX)(R12*1), Y8, Y2
+	VFMADD231PS  32(BX)(R12*1), Y8, Y3
+	VFMADD231PS  (BX)(R12*2), Y8, Y4
+	VFMADD231PS  32(BX)(R12*2), Y8, Y5
+	VFMADD231PS  (R13), Y8, Y6
+	VFMADD231PS  32(R13), Y8, Y7
+	ADDQ         $+4, R9
+	ADDQ         $+64, BX
+	ADDQ         $+64, R13
+	ADDQ         $-1, R11
+	CMPQ         R11, $+1
+	JGE          loop12
 
 done13:
-	// Store.
-	MOVQ    160(AX), SI
+	MOVQ R13, BX
+	CMPQ R10, $+1
+	JGE  loop7
+
+done8:
+	// Add what is there.
+	MOVQ    40(CX), R9
+	TESTQ   R9, R9
+	JEQ     done14
+	VMOVUPS (SI), Y8
+	VADDPS  Y0, Y8, Y0
+	VMOVUPS 32(SI), Y8
+	VADDPS  Y1, Y8, Y1
+	VMOVUPS 64(SI), Y8
+	VADDPS  Y2, Y8, Y2
+	VMOVUPS 96(SI), Y8
+	VADDPS  Y3, Y8, Y3
+	VMOVUPS 128(SI), Y8
+	VADDPS  Y4, Y8, Y4
+	VMOVUPS 160(SI), Y8
+	VADDPS  Y5, Y8, Y5
+	VMOVUPS 192(SI), Y8
+	VADDPS  Y6, Y8, Y6
+	VMOVUPS 224(SI), Y8
+	VADDPS  Y7, Y8, Y7
+
+done14:
 	VMOVUPS Y0, (SI)
 	VMOVUPS Y1, 32(SI)
 	VMOVUPS Y2, 64(SI)
@@ -193,863 +165,4919 @@ done13:
 	VMOVUPS Y5, 160(SI)
 	VMOVUPS Y6, 192(SI)
 	VMOVUPS Y7, 224(SI)
-	ADDQ    BX, SI
-	MOVQ    SI, 160(AX)
+	ADDQ    $+256, SI
+	ADDQ    $-1, R8
+	CMPQ    R8, $+1
+	JGE     loop5
 
-	// To the next tile.
-	ADDQ  DX, CX
-	MOVQ  168(AX), DX
-	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
-	TESTQ DX, DX
-	JNE   tile4
-	MOVQ  48(AX), CX
-	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
-	TESTQ CX, CX
-	JEQ   done5
+done6:
+	MOVQ  80(CX), R8
+	TESTQ R8, R8
+	JEQ   done15
 
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
-	MOVQ (AX), DX
-	ADDQ CX, DX
-	MOVQ DX, (AX)
-	MOVQ 16(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 16(AX)
-	JMP  panel3
+	// The chains of a panel.
+	VMOVUPS (DI), Y0
+	VMOVUPS 64(DI), Y1
+	VMOVUPS 128(DI), Y2
+	VMOVUPS 192(DI), Y3
+	MOVQ    32(CX), R8
+	ADDQ    R8, DI
+	MOVQ    16(CX), DI
+	MOVQ    8(CX), R8
+	CMPQ    R8, $+1
+	JLT     done17
 
-done5:
-	ADDQ $+176, AX
-	MOVQ count+8(FP), CX
-	ADDQ $-1, CX
-	MOVQ CX, count+8(FP)
-	CMPQ CX, $+1
-	JGE  loop1
+loop16:
+	MOVQ R8, R9
+	ADDQ $-128, R8
+	CMPQ R8, $+1
+	JLT  done18
+	MOVQ $+128, R9
 
-done2:
+done18:
+	MOVQ R9, R10
+	SHLQ $0x06, R10
+	LEAQ (BX)(R10*1), R11
+	ADDQ R10, R11
+	ADDQ R10, R11
+	CMPQ R9, $+4
+	JLT  done20
+
+loop19:
+	VBROADCASTSS (DI), Y4
+	VFMADD231PS  (BX), Y4, Y0
+	VFMADD231PS  (BX)(R10*1), Y4, Y1
+	VFMADD231PS  (BX)(R10*2), Y4, Y2
+	VFMADD231PS  (R11), Y4, Y3
+	VBROADCASTSS 4(DI), Y4
+	VFMADD231PS  64(BX), Y4, Y0
+	VFMADD231PS  64(BX)(R10*1), Y4, Y1
+	VFMADD231PS  64(BX)(R10*2), Y4, Y2
+	VFMADD231PS  64(R11), Y4, Y3
+	VBROADCASTSS 8(DI), Y4
+	VFMADD231PS  128(BX), Y4, Y0
+	VFMADD231PS  128(BX)(R10*1), Y4, Y1
+	VFMADD231PS  128(BX)(R10*2), Y4, Y2
+	VFMADD231PS  128(R11), Y4, Y3
+	VBROADCASTSS 12(DI), Y4
+	VFMADD231PS  192(BX), Y4, Y0
+	VFMADD231PS  192(BX)(R10*1), Y4, Y1
+	VFMADD231PS  192(BX)(R10*2), Y4, Y2
+	VFMADD231PS  192(R11), Y4, Y3
+	ADDQ         $+16, DI
+	ADDQ         $+256, BX
+	ADDQ         $+256, R11
+	ADDQ         $-4, R9
+	CMPQ         R9, $+4
+	JGE          loop19
+
+done20:
+	CMPQ R9, $+1
+	JLT  done22
+
+loop21:
+	VBROADCASTSS (DI), Y4
+	VFMADD231PS  (BX), Y4, Y0
+	VFMADD231PS  (BX)(R10*1), Y4, Y1
+	VFMADD231PS  (BX)(R10*2), Y4, Y2
+	VFMADD231PS  (R11), Y4, Y3
+	ADDQ         $+4, DI
+	ADDQ         $+64, BX
+	ADDQ         $+64, R11
+	ADDQ         $-1, R9
+	CMPQ         R9, $+1
+	JGE          loop21
+
+done22:
+	MOVQ R11, BX
+	CMPQ R8, $+1
+	JGE  loop16
+
+done17:
+	// Add what is there.
+	MOVQ    40(CX), BX
+	TESTQ   BX, BX
+	JEQ     done23
+	VMOVUPS (SI), Y4
+	VADDPS  Y0, Y4, Y0
+	VMOVUPS 64(SI), Y4
+	VADDPS  Y1, Y4, Y1
+	VMOVUPS 128(SI), Y4
+	VADDPS  Y2, Y4, Y2
+	VMOVUPS 192(SI), Y4
+	VADDPS  Y3, Y4, Y3
+
+done23:
+	VMOVUPS Y0, (SI)
+	VMOVUPS Y1, 64(SI)
+	VMOVUPS Y2, 128(SI)
+	VMOVUPS Y3, 192(SI)
+	ADDQ    $+256, SI
+
+done15:
+	ADDQ $+88, CX
+	ADDQ $-1, DX
+	CMPQ DX, $+1
+	JGE  loop3
+
+done4:
 	VMOVUPS constantsAVX2<>+0(SB), Y0
 	VMOVUPS constantsAVX2<>+32(SB), Y1
 	VMOVUPS constantsAVX2<>+64(SB), Y2
 	VMOVUPS constantsAVX2<>+96(SB), Y3
-	VMOVUPS constantsAVX2<>+128(SB), Y4
-	VMOVUPS constantsAVX2<>+160(SB), Y5
-	VMOVUPS constantsAVX2<>+192(SB), Y6
-	VMOVUPS constantsAVX2<>+224(SB), Y7
-	VMOVUPS constantsAVX2<>+256(SB), Y8
-	MOVQ    h+16(FP), AX
-	MOVQ    c+24(FP), CX
-	MOVQ    gates+32(FP), DX
-	MOVQ    cPrev+40(FP), BX
-	MOVQ    units+48(FP), SI
+	MOVQ    208(AX), CX
+	MOVQ    216(AX), DX
+	MOVQ    224(AX), BX
+	MOVQ    248(AX), SI
+	MOVQ    200(AX), DI
 
 	// 8 elements at a time.
-	CMPQ SI, $+16
-	JLT  done15
+	CMPQ DI, $+16
+	JLT  done24
 
-loop14:
-	MOVQ $+2, DI
-
-loop16:
-	// Input and cell gates.
-	VMOVUPS      (DX), Y9
-	VMINPS       Y9, Y0, Y9
-	VMAXPS       Y9, Y1, Y9
-	VMOVAPS      Y4, Y10
-	VFNMADD231PS Y2, Y9, Y10
-	VSUBPS       Y4, Y10, Y11
-	VPSLLD       $0x17, Y10, Y10
-	VFMADD231PS  Y3, Y11, Y9
-	VMOVUPS      constantsAVX2<>+544(SB), Y11
-	VFMADD231PS  constantsAVX2<>+512(SB), Y9, Y11
-	VFMADD213PS  constantsAVX2<>+576(SB), Y9, Y11
-	VFMADD213PS  constantsAVX2<>+608(SB), Y9, Y11
-	VFMADD213PS  constantsAVX2<>+640(SB), Y9, Y11
-	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y11
-	VFMADD213PS  constantsAVX2<>+352(SB), Y10, Y11
-	VMOVUPS      128(DX), Y9
-	VMINPS       Y9, Y5, Y9
-	VMAXPS       Y9, Y6, Y9
-	VMOVAPS      Y7, Y10
-	VFMADD231PS  Y9, Y9, Y10
-	VMOVUPS      constantsAVX2<>+320(SB), Y12
-	VFMADD231PS  constantsAVX2<>+288(SB), Y10, Y12
-	VFMADD213PS  constantsAVX2<>+352(SB), Y10, Y12
-	VMULPS       Y12, Y9, Y9
-	VMOVUPS      constantsAVX2<>+416(SB), Y12
-	VFMADD231PS  constantsAVX2<>+384(SB), Y10, Y12
-	VFMADD213PS  constantsAVX2<>+448(SB), Y10, Y12
-	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y12
-	VMULPS       Y12, Y9, Y10
-	VMULPS       Y12, Y12, Y12
-	VFMADD231PS  Y9, Y9, Y12
-	VMULPS       Y12, Y11, Y9
+	// Input and cell gates. Forget gate and c. Output gate.
+	VMOVUPS      (BX), Y5
+	VMOVUPS      constantsAVX2<>+128(SB), Y6
+	VMOVUPS      64(BX), Y12
+	VMOVUPS      constantsAVX2<>+256(SB), Y13
+	VMOVUPS      128(BX), Y8
+	VMOVUPS      constantsAVX2<>+160(SB), Y11
+	VMOVUPS      constantsAVX2<>+192(SB), Y15
+	VMOVUPS      constantsAVX2<>+544(SB), Y7
+	VMOVUPS      constantsAVX2<>+224(SB), Y4
+	VMOVUPS      constantsAVX2<>+416(SB), Y9
+	VMOVUPS      constantsAVX2<>+704(SB), Y14
+	VMOVUPS      constantsAVX2<>+320(SB), Y10
+	VMINPS       Y5, Y0, Y5
+	VMINPS       Y12, Y0, Y12
+	VMINPS       Y8, Y11, Y8
 	VMOVUPS      constantsAVX2<>+480(SB), Y11
-	VDIVPS       Y9, Y11, Y9
-	VMULPS       Y9, Y10, Y9
+	VMAXPS       Y5, Y1, Y5
+	VMAXPS       Y12, Y1, Y12
+	VMAXPS       Y8, Y15, Y8
+	VMOVUPS      constantsAVX2<>+480(SB), Y15
+	VFNMADD231PS Y2, Y5, Y6
+	VFNMADD231PS Y2, Y12, Y13
+	VFMADD231PS  Y8, Y8, Y4
+	VFMADD231PS  constantsAVX2<>+384(SB), Y4, Y9
+	VFMADD231PS  constantsAVX2<>+288(SB), Y4, Y10
+	VFMADD213PS  constantsAVX2<>+448(SB), Y4, Y9
+	VFMADD213PS  constantsAVX2<>+352(SB), Y4, Y10
+	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y9
+	VSUBPS       constantsAVX2<>+128(SB), Y6, Y4
+	VMULPS       Y10, Y8, Y8
+	VSUBPS       constantsAVX2<>+256(SB), Y13, Y10
+	VPSLLD       $0x17, Y6, Y6
+	VPSLLD       $0x17, Y13, Y13
+	VFMADD231PS  Y3, Y4, Y5
+	VMOVUPS      (SI), Y4
+	VFMADD231PS  Y3, Y10, Y12
+	VMULPS       Y9, Y9, Y10
+	VMULPS       Y9, Y8, Y9
+	VFMADD231PS  constantsAVX2<>+512(SB), Y5, Y7
+	VFMADD231PS  constantsAVX2<>+672(SB), Y12, Y14
+	VFMADD231PS  Y8, Y8, Y10
+	VMOVUPS      constantsAVX2<>+128(SB), Y8
+	VFMADD213PS  constantsAVX2<>+576(SB), Y5, Y7
+	VFMADD213PS  constantsAVX2<>+736(SB), Y12, Y14
+	VFMADD213PS  constantsAVX2<>+608(SB), Y5, Y7
+	VFMADD213PS  constantsAVX2<>+768(SB), Y12, Y14
+	VFMADD213PS  constantsAVX2<>+640(SB), Y5, Y7
+	VFMADD213PS  constantsAVX2<>+800(SB), Y12, Y14
+	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y7
+	VMOVUPS      constantsAVX2<>+544(SB), Y5
+	VFMADD213PS  constantsAVX2<>+832(SB), Y12, Y14
+	VFMADD213PS  constantsAVX2<>+352(SB), Y6, Y7
+	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y14
+	VMULPS       Y10, Y7, Y6
+	VFMADD213PS  constantsAVX2<>+480(SB), Y13, Y14
+	VDIVPS       Y6, Y11, Y6
+	VDIVPS       Y14, Y15, Y7
+	VMULPS       Y6, Y9, Y6
+	VFMADD231PS  Y4, Y7, Y6
+	VMOVUPS      Y6, (DX)
+	VMOVUPS      192(BX), Y4
+	VMINPS       Y4, Y0, Y4
+	VMAXPS       Y4, Y1, Y4
+	VFNMADD231PS Y2, Y4, Y8
+	VSUBPS       constantsAVX2<>+128(SB), Y8, Y7
+	VPSLLD       $0x17, Y8, Y8
+	VFMADD231PS  Y3, Y7, Y4
+	VFMADD231PS  constantsAVX2<>+512(SB), Y4, Y5
+	VFMADD213PS  constantsAVX2<>+576(SB), Y4, Y5
+	VFMADD213PS  constantsAVX2<>+608(SB), Y4, Y5
+	VFMADD213PS  constantsAVX2<>+640(SB), Y4, Y5
+	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y5
+	VFMADD213PS  constantsAVX2<>+352(SB), Y8, Y5
+	ADDQ         $-16, DI
+	CMPQ         DI, $+16
+	JLT          done26
 
-	// Forget gate and c.
-	VMOVUPS      64(DX), Y10
-	VMINPS       Y10, Y0, Y10
-	VMAXPS       Y10, Y1, Y10
-	VMOVAPS      Y8, Y11
-	VFNMADD231PS Y2, Y10, Y11
-	VSUBPS       Y8, Y11, Y12
-	VPSLLD       $0x17, Y11, Y11
-	VFMADD231PS  Y3, Y12, Y10
-	VMOVUPS      constantsAVX2<>+704(SB), Y12
-	VFMADD231PS  constantsAVX2<>+672(SB), Y10, Y12
-	VFMADD213PS  constantsAVX2<>+736(SB), Y10, Y12
-	VFMADD213PS  constantsAVX2<>+768(SB), Y10, Y12
-	VFMADD213PS  constantsAVX2<>+800(SB), Y10, Y12
-	VFMADD213PS  constantsAVX2<>+832(SB), Y10, Y12
-	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y12
-	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y12
-	VMOVUPS      constantsAVX2<>+480(SB), Y10
-	VDIVPS       Y12, Y10, Y10
-	VMOVUPS      (BX), Y11
-	VFMADD231PS  Y11, Y10, Y9
-	VMOVUPS      Y9, (CX)
-
-	// Output gate and h.
-	VMOVUPS      192(DX), Y10
-	VMINPS       Y10, Y0, Y10
-	VMAXPS       Y10, Y1, Y10
-	VMOVAPS      Y4, Y11
-	VFNMADD231PS Y2, Y10, Y11
-	VSUBPS       Y4, Y11, Y12
-	VPSLLD       $0x17, Y11, Y11
-	VFMADD231PS  Y3, Y12, Y10
-	VMOVUPS      constantsAVX2<>+544(SB), Y12
-	VFMADD231PS  constantsAVX2<>+512(SB), Y10, Y12
-	VFMADD213PS  constantsAVX2<>+576(SB), Y10, Y12
-	VFMADD213PS  constantsAVX2<>+608(SB), Y10, Y12
-	VFMADD213PS  constantsAVX2<>+640(SB), Y10, Y12
-	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y12
-	VFMADD213PS  constantsAVX2<>+352(SB), Y11, Y12
-	VMINPS       Y9, Y5, Y9
-	VMAXPS       Y9, Y6, Y9
-	VMOVAPS      Y7, Y10
-	VFMADD231PS  Y9, Y9, Y10
-	VMOVUPS      constantsAVX2<>+320(SB), Y11
-	VFMADD231PS  constantsAVX2<>+288(SB), Y10, Y11
-	VFMADD213PS  constantsAVX2<>+352(SB), Y10, Y11
-	VMULPS       Y11, Y9, Y9
-	VMOVUPS      constantsAVX2<>+416(SB), Y11
-	VFMADD231PS  constantsAVX2<>+384(SB), Y10, Y11
-	VFMADD213PS  constantsAVX2<>+448(SB), Y10, Y11
-	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y11
-	VMULPS       Y11, Y9, Y10
-	VMULPS       Y11, Y11, Y11
-	VFMADD231PS  Y9, Y9, Y11
-	VMULPS       Y11, Y12, Y9
-	VDIVPS       Y9, Y10, Y9
-	VMOVUPS      Y9, (AX)
-	ADDQ         $+32, AX
-	ADDQ         $+32, CX
-	ADDQ         $+32, DX
-	ADDQ         $+32, BX
-	ADDQ         $-1, DI
-	TESTQ        DI, DI
-	JNE          loop16
-	ADDQ         $+192, DX
-	ADDQ         $-16, SI
-	CMPQ         SI, $+16
-	JGE          loop14
-
-done15:
-	// 8 elements at a time.
-	CMPQ SI, $+8
-	JLT  done18
-
-loop17:
-	// Input and cell gates.
-	VMOVUPS      (DX), Y9
+loop25:
+	// h of the units before. Input and cell gates. Forget gate and c. Output gate.
+	VMOVUPS      32(BX), Y9
+	VMOVUPS      constantsAVX2<>+128(SB), Y4
+	VMOVUPS      96(BX), Y7
+	VMOVUPS      constantsAVX2<>+256(SB), Y13
+	VMOVUPS      160(BX), Y11
+	VMOVUPS      constantsAVX2<>+160(SB), Y14
+	VMOVUPS      constantsAVX2<>+192(SB), Y15
+	VMOVUPS      constantsAVX2<>+544(SB), Y8
+	VMOVUPS      constantsAVX2<>+224(SB), Y12
+	VMOVUPS      constantsAVX2<>+416(SB), Y10
 	VMINPS       Y9, Y0, Y9
+	VMINPS       Y7, Y0, Y7
+	VMINPS       Y11, Y14, Y11
+	VMOVUPS      constantsAVX2<>+704(SB), Y14
 	VMAXPS       Y9, Y1, Y9
-	VMOVAPS      Y4, Y10
-	VFNMADD231PS Y2, Y9, Y10
-	VSUBPS       Y4, Y10, Y11
-	VPSLLD       $0x17, Y10, Y10
-	VFMADD231PS  Y3, Y11, Y9
-	VMOVUPS      constantsAVX2<>+544(SB), Y11
-	VFMADD231PS  constantsAVX2<>+512(SB), Y9, Y11
-	VFMADD213PS  constantsAVX2<>+576(SB), Y9, Y11
-	VFMADD213PS  constantsAVX2<>+608(SB), Y9, Y11
-	VFMADD213PS  constantsAVX2<>+640(SB), Y9, Y11
-	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y11
-	VFMADD213PS  constantsAVX2<>+352(SB), Y10, Y11
-	VMOVUPS      128(DX), Y9
-	VMINPS       Y9, Y5, Y9
-	VMAXPS       Y9, Y6, Y9
-	VMOVAPS      Y7, Y10
-	VFMADD231PS  Y9, Y9, Y10
-	VMOVUPS      constantsAVX2<>+320(SB), Y12
-	VFMADD231PS  constantsAVX2<>+288(SB), Y10, Y12
-	VFMADD213PS  constantsAVX2<>+352(SB), Y10, Y12
-	VMULPS       Y12, Y9, Y9
-	VMOVUPS      constantsAVX2<>+416(SB), Y12
-	VFMADD231PS  constantsAVX2<>+384(SB), Y10, Y12
-	VFMADD213PS  constantsAVX2<>+448(SB), Y10, Y12
-	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y12
-	VMULPS       Y12, Y9, Y10
-	VMULPS       Y12, Y12, Y12
-	VFMADD231PS  Y9, Y9, Y12
-	VMULPS       Y12, Y11, Y9
-	VMOVUPS      constantsAVX2<>+480(SB), Y11
-	VDIVPS       Y9, Y11, Y9
-	VMULPS       Y9, Y10, Y9
-
-	// Forget gate and c.
-	VMOVUPS      64(DX), Y10
-	VMINPS       Y10, Y0, Y10
-	VMAXPS       Y10, Y1, Y10
-	VMOVAPS      Y8, Y11
-	VFNMADD231PS Y2, Y10, Y11
-	VSUBPS       Y8, Y11, Y12
-	VPSLLD       $0x17, Y11, Y11
-	VFMADD231PS  Y3, Y12, Y10
-	VMOVUPS      constantsAVX2<>+704(SB), Y12
-	VFMADD231PS  constantsAVX2<>+672(SB), Y10, Y12
-	VFMADD213PS  constantsAVX2<>+736(SB), Y10, Y12
-	VFMADD213PS  constantsAVX2<>+768(SB), Y10, Y12
-	VFMADD213PS  constantsAVX2<>+800(SB), Y10, Y12
-	VFMADD213PS  constantsAVX2<>+832(SB), Y10, Y12
-	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y12
-	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y12
-	VMOVUPS      constantsAVX2<>+480(SB), Y10
-	VDIVPS       Y12, Y10, Y10
-	VMOVUPS      (BX), Y11
-	VFMADD231PS  Y11, Y10, Y9
-	VMOVUPS      Y9, (CX)
-
-	// Output gate and h.
-	VMOVUPS      192(DX), Y10
-	VMINPS       Y10, Y0, Y10
-	VMAXPS       Y10, Y1, Y10
-	VMOVAPS      Y4, Y11
-	VFNMADD231PS Y2, Y10, Y11
-	VSUBPS       Y4, Y11, Y12
-	VPSLLD       $0x17, Y11, Y11
-	VFMADD231PS  Y3, Y12, Y10
-	VMOVUPS      constantsAVX2<>+544(SB), Y12
-	VFMADD231PS  constantsAVX2<>+512(SB), Y10, Y12
-	VFMADD213PS  constantsAVX2<>+576(SB), Y10, Y12
-	VFMADD213PS  constantsAVX2<>+608(SB), Y10, Y12
-	VFMADD213PS  constantsAVX2<>+640(SB), Y10, Y12
-	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y12
-	VFMADD213PS  constantsAVX2<>+352(SB), Y11, Y12
-	VMINPS       Y9, Y5, Y9
-	VMAXPS       Y9, Y6, Y9
-	VMOVAPS      Y7, Y10
-	VFMADD231PS  Y9, Y9, Y10
-	VMOVUPS      constantsAVX2<>+320(SB), Y11
-	VFMADD231PS  constantsAVX2<>+288(SB), Y10, Y11
-	VFMADD213PS  constantsAVX2<>+352(SB), Y10, Y11
-	VMULPS       Y11, Y9, Y9
-	VMOVUPS      constantsAVX2<>+416(SB), Y11
-	VFMADD231PS  constantsAVX2<>+384(SB), Y10, Y11
-	VFMADD213PS  constantsAVX2<>+448(SB), Y10, Y11
-	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y11
-	VMULPS       Y11, Y9, Y10
-	VMULPS       Y11, Y11, Y11
-	VFMADD231PS  Y9, Y9, Y11
-	VMULPS       Y11, Y12, Y9
-	VDIVPS       Y9, Y10, Y9
-	VMOVUPS      Y9, (AX)
-	ADDQ         $+32, AX
-	ADDQ         $+32, CX
-	ADDQ         $+32, DX
-	ADDQ         $+32, BX
-	ADDQ         $-8, SI
-	CMPQ         SI, $+8
-	JGE          loop17
-
-done18:
-	// The last elements.
-	TESTQ   SI, SI
-	JEQ     done19
-	NEGQ    SI
-	LEAQ    constantsAVX2<>+896(SB), DI
-	VMOVUPS (DI)(SI*4), Y9
-
-	// Input and cell gates.
-	VMASKMOVPS   (DX), Y9, Y10
-	VMINPS       Y10, Y0, Y10
-	VMAXPS       Y10, Y1, Y10
-	VMOVAPS      Y4, Y11
-	VFNMADD231PS Y2, Y10, Y11
-	VSUBPS       Y4, Y11, Y12
-	VPSLLD       $0x17, Y11, Y11
-	VFMADD231PS  Y3, Y12, Y10
-	VMOVUPS      constantsAVX2<>+544(SB), Y12
-	VFMADD231PS  constantsAVX2<>+512(SB), Y10, Y12
-	VFMADD213PS  constantsAVX2<>+576(SB), Y10, Y12
-	VFMADD213PS  constantsAVX2<>+608(SB), Y10, Y12
-	VFMADD213PS  constantsAVX2<>+640(SB), Y10, Y12
-	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y12
-	VFMADD213PS  constantsAVX2<>+352(SB), Y11, Y12
-	VMASKMOVPS   128(DX), Y9, Y10
-	VMINPS       Y10, Y5, Y10
-	VMAXPS       Y10, Y6, Y10
-	VMOVAPS      Y7, Y11
-	VFMADD231PS  Y10, Y10, Y11
-	VMOVUPS      constantsAVX2<>+320(SB), Y13
-	VFMADD231PS  constantsAVX2<>+288(SB), Y11, Y13
-	VFMADD213PS  constantsAVX2<>+352(SB), Y11, Y13
-	VMULPS       Y13, Y10, Y10
-	VMOVUPS      constantsAVX2<>+416(SB), Y13
-	VFMADD231PS  constantsAVX2<>+384(SB), Y11, Y13
-	VFMADD213PS  constantsAVX2<>+448(SB), Y11, Y13
-	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y13
-	VMULPS       Y13, Y10, Y11
-	VMULPS       Y13, Y13, Y13
-	VFMADD231PS  Y10, Y10, Y13
-	VMULPS       Y13, Y12, Y10
+	VMAXPS       Y7, Y1, Y7
+	VMAXPS       Y11, Y15, Y11
+	VMOVUPS      constantsAVX2<>+320(SB), Y15
+	VFNMADD231PS Y2, Y9, Y4
+	VFNMADD231PS Y2, Y7, Y13
+	VFMADD231PS  Y11, Y11, Y12
+	VFMADD231PS  constantsAVX2<>+384(SB), Y12, Y10
+	VFMADD231PS  constantsAVX2<>+288(SB), Y12, Y15
+	VFMADD213PS  constantsAVX2<>+448(SB), Y12, Y10
+	VFMADD213PS  constantsAVX2<>+352(SB), Y12, Y15
+	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y10
+	VSUBPS       constantsAVX2<>+128(SB), Y4, Y12
+	VMULPS       Y15, Y11, Y15
+	VSUBPS       constantsAVX2<>+256(SB), Y13, Y11
+	VPSLLD       $0x17, Y4, Y4
+	VPSLLD       $0x17, Y13, Y13
+	VFMADD231PS  Y3, Y12, Y9
 	VMOVUPS      constantsAVX2<>+480(SB), Y12
-	VDIVPS       Y10, Y12, Y10
-	VMULPS       Y10, Y11, Y10
+	VFMADD231PS  Y3, Y11, Y7
+	VMULPS       Y10, Y10, Y11
+	VMULPS       Y10, Y15, Y10
+	VFMADD231PS  constantsAVX2<>+512(SB), Y9, Y8
+	VFMADD231PS  constantsAVX2<>+672(SB), Y7, Y14
+	VFMADD231PS  Y15, Y15, Y11
+	VMOVUPS      constantsAVX2<>+480(SB), Y15
+	VFMADD213PS  constantsAVX2<>+576(SB), Y9, Y8
+	VFMADD213PS  constantsAVX2<>+736(SB), Y7, Y14
+	VFMADD213PS  constantsAVX2<>+608(SB), Y9, Y8
+	VFMADD213PS  constantsAVX2<>+768(SB), Y7, Y14
+	VFMADD213PS  constantsAVX2<>+640(SB), Y9, Y8
+	VFMADD213PS  constantsAVX2<>+800(SB), Y7, Y14
+	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y8
+	VMOVUPS      32(SI), Y9
+	VFMADD213PS  constantsAVX2<>+832(SB), Y7, Y14
+	VFMADD213PS  constantsAVX2<>+352(SB), Y4, Y8
+	VMOVUPS      constantsAVX2<>+160(SB), Y4
+	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y14
+	VMOVUPS      constantsAVX2<>+192(SB), Y7
+	VMULPS       Y11, Y8, Y11
+	VMOVUPS      constantsAVX2<>+224(SB), Y8
+	VFMADD213PS  constantsAVX2<>+480(SB), Y13, Y14
+	VMINPS       Y6, Y4, Y4
+	VMOVUPS      constantsAVX2<>+416(SB), Y6
+	VMOVUPS      constantsAVX2<>+128(SB), Y13
+	VMAXPS       Y4, Y7, Y4
+	VMOVUPS      constantsAVX2<>+320(SB), Y7
+	VDIVPS       Y11, Y12, Y11
+	VMOVUPS      constantsAVX2<>+544(SB), Y12
+	VDIVPS       Y14, Y15, Y14
+	VFMADD231PS  Y4, Y4, Y8
+	VFMADD231PS  constantsAVX2<>+384(SB), Y8, Y6
+	VFMADD231PS  constantsAVX2<>+288(SB), Y8, Y7
+	VFMADD213PS  constantsAVX2<>+448(SB), Y8, Y6
+	VFMADD213PS  constantsAVX2<>+352(SB), Y8, Y7
+	VMULPS       Y11, Y10, Y10
+	VFMADD213PS  constantsAVX2<>+480(SB), Y8, Y6
+	VMULPS       Y7, Y4, Y4
+	VFMADD231PS  Y9, Y14, Y10
+	VMULPS       Y6, Y6, Y7
+	VMULPS       Y6, Y4, Y6
+	VMOVUPS      Y10, 32(DX)
+	VMOVUPS      224(BX), Y8
+	VFMADD231PS  Y4, Y4, Y7
+	VMINPS       Y8, Y0, Y4
+	VMULPS       Y7, Y5, Y5
+	VMAXPS       Y4, Y1, Y4
+	VFNMADD231PS Y2, Y4, Y13
+	VDIVPS       Y5, Y6, Y5
+	VSUBPS       constantsAVX2<>+128(SB), Y13, Y6
+	VPSLLD       $0x17, Y13, Y7
+	VFMADD231PS  Y3, Y6, Y4
+	VFMADD231PS  constantsAVX2<>+512(SB), Y4, Y12
+	VMOVUPS      Y5, (CX)
+	VFMADD213PS  constantsAVX2<>+576(SB), Y4, Y12
+	VFMADD213PS  constantsAVX2<>+608(SB), Y4, Y12
+	VFMADD213PS  constantsAVX2<>+640(SB), Y4, Y12
+	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y12
+	VFMADD213PS  constantsAVX2<>+352(SB), Y7, Y12
 
-	// Forget gate and c.
-	VMASKMOVPS   64(DX), Y9, Y11
-	VMINPS       Y11, Y0, Y11
-	VMAXPS       Y11, Y1, Y11
-	VMOVAPS      Y8, Y12
-	VFNMADD231PS Y2, Y11, Y12
-	VSUBPS       Y8, Y12, Y8
-	VPSLLD       $0x17, Y12, Y12
-	VFMADD231PS  Y3, Y8, Y11
-	VMOVUPS      constantsAVX2<>+704(SB), Y8
-	VFMADD231PS  constantsAVX2<>+672(SB), Y11, Y8
-	VFMADD213PS  constantsAVX2<>+736(SB), Y11, Y8
-	VFMADD213PS  constantsAVX2<>+768(SB), Y11, Y8
-	VFMADD213PS  constantsAVX2<>+800(SB), Y11, Y8
-	VFMADD213PS  constantsAVX2<>+832(SB), Y11, Y8
+	// h of the units before. Input and cell gates. Forget gate and c. Output gate.
+	VMOVUPS      256(BX), Y7
+	VMOVUPS      constantsAVX2<>+128(SB), Y4
+	VMOVUPS      320(BX), Y5
+	VMOVUPS      constantsAVX2<>+256(SB), Y13
+	VMOVUPS      384(BX), Y9
+	VMOVUPS      constantsAVX2<>+160(SB), Y14
+	VMOVUPS      constantsAVX2<>+192(SB), Y15
+	VMOVUPS      constantsAVX2<>+544(SB), Y6
+	VMOVUPS      constantsAVX2<>+224(SB), Y11
+	VMOVUPS      constantsAVX2<>+416(SB), Y8
+	VMINPS       Y7, Y0, Y7
+	VMINPS       Y5, Y0, Y5
+	VMINPS       Y9, Y14, Y9
+	VMOVUPS      constantsAVX2<>+704(SB), Y14
+	VMAXPS       Y7, Y1, Y7
+	VMAXPS       Y5, Y1, Y5
+	VMAXPS       Y9, Y15, Y9
+	VMOVUPS      constantsAVX2<>+320(SB), Y15
+	VFNMADD231PS Y2, Y7, Y4
+	VFNMADD231PS Y2, Y5, Y13
+	VFMADD231PS  Y9, Y9, Y11
+	VFMADD231PS  constantsAVX2<>+384(SB), Y11, Y8
+	VFMADD231PS  constantsAVX2<>+288(SB), Y11, Y15
+	VFMADD213PS  constantsAVX2<>+448(SB), Y11, Y8
+	VFMADD213PS  constantsAVX2<>+352(SB), Y11, Y15
 	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y8
-	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y8
+	VSUBPS       constantsAVX2<>+128(SB), Y4, Y11
+	VMULPS       Y15, Y9, Y15
+	VSUBPS       constantsAVX2<>+256(SB), Y13, Y9
+	VPSLLD       $0x17, Y4, Y4
+	VPSLLD       $0x17, Y13, Y13
+	VFMADD231PS  Y3, Y11, Y7
 	VMOVUPS      constantsAVX2<>+480(SB), Y11
-	VDIVPS       Y8, Y11, Y8
-	VMASKMOVPS   (BX), Y9, Y11
-	VFMADD231PS  Y11, Y8, Y10
-	VMASKMOVPS   Y10, Y9, (CX)
+	VFMADD231PS  Y3, Y9, Y5
+	VMULPS       Y8, Y8, Y9
+	VMULPS       Y8, Y15, Y8
+	VFMADD231PS  constantsAVX2<>+512(SB), Y7, Y6
+	VFMADD231PS  constantsAVX2<>+672(SB), Y5, Y14
+	VFMADD231PS  Y15, Y15, Y9
+	VMOVUPS      constantsAVX2<>+480(SB), Y15
+	VFMADD213PS  constantsAVX2<>+576(SB), Y7, Y6
+	VFMADD213PS  constantsAVX2<>+736(SB), Y5, Y14
+	VFMADD213PS  constantsAVX2<>+608(SB), Y7, Y6
+	VFMADD213PS  constantsAVX2<>+768(SB), Y5, Y14
+	VFMADD213PS  constantsAVX2<>+640(SB), Y7, Y6
+	VFMADD213PS  constantsAVX2<>+800(SB), Y5, Y14
+	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y6
+	VMOVUPS      64(SI), Y7
+	VFMADD213PS  constantsAVX2<>+832(SB), Y5, Y14
+	VFMADD213PS  constantsAVX2<>+352(SB), Y4, Y6
+	VMOVUPS      constantsAVX2<>+160(SB), Y4
+	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y14
+	VMOVUPS      constantsAVX2<>+192(SB), Y5
+	VMULPS       Y9, Y6, Y9
+	VMOVUPS      constantsAVX2<>+224(SB), Y6
+	VFMADD213PS  constantsAVX2<>+480(SB), Y13, Y14
+	VMINPS       Y10, Y4, Y4
+	VMOVUPS      constantsAVX2<>+416(SB), Y10
+	VMOVUPS      constantsAVX2<>+128(SB), Y13
+	VMAXPS       Y4, Y5, Y4
+	VMOVUPS      constantsAVX2<>+320(SB), Y5
+	VDIVPS       Y9, Y11, Y9
+	VMOVUPS      constantsAVX2<>+544(SB), Y11
+	VDIVPS       Y14, Y15, Y14
+	VFMADD231PS  Y4, Y4, Y6
+	VFMADD231PS  constantsAVX2<>+384(SB), Y6, Y10
+	VFMADD231PS  constantsAVX2<>+288(SB), Y6, Y5
+	VFMADD213PS  constantsAVX2<>+448(SB), Y6, Y10
+	VFMADD213PS  constantsAVX2<>+352(SB), Y6, Y5
+	VMULPS       Y9, Y8, Y8
+	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y10
+	VMULPS       Y5, Y4, Y4
+	VFMADD231PS  Y7, Y14, Y8
+	VMULPS       Y10, Y10, Y5
+	VMULPS       Y10, Y4, Y7
+	VMOVUPS      Y8, 64(DX)
+	VMOVUPS      448(BX), Y9
+	VMOVAPS      Y8, Y6
+	VFMADD231PS  Y4, Y4, Y5
+	VMINPS       Y9, Y0, Y4
+	VMULPS       Y5, Y12, Y5
+	VMAXPS       Y4, Y1, Y4
+	VFNMADD231PS Y2, Y4, Y13
+	VDIVPS       Y5, Y7, Y5
+	VSUBPS       constantsAVX2<>+128(SB), Y13, Y7
+	VPSLLD       $0x17, Y13, Y8
+	VFMADD231PS  Y3, Y7, Y4
+	VFMADD231PS  constantsAVX2<>+512(SB), Y4, Y11
+	VMOVUPS      Y5, 32(CX)
+	VFMADD213PS  constantsAVX2<>+576(SB), Y4, Y11
+	VFMADD213PS  constantsAVX2<>+608(SB), Y4, Y11
+	VFMADD213PS  constantsAVX2<>+640(SB), Y4, Y11
+	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y11
+	VFMADD213PS  constantsAVX2<>+352(SB), Y8, Y11
+	VMOVAPS      Y11, Y5
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	ADDQ         $+64, BX
+	ADDQ         $+64, SI
+	ADDQ         $+192, BX
+	ADDQ         $-16, DI
+	CMPQ         DI, $+16
+	JGE          loop25
 
-	// Output gate and h.
-	VMASKMOVPS   192(DX), Y9, Y8
-	VMINPS       Y8, Y0, Y0
+done26:
+	// h of the units before. Input and cell gates. Forget gate and c. Output gate.
+	VMOVUPS      32(BX), Y9
+	VMOVUPS      constantsAVX2<>+128(SB), Y4
+	VMOVUPS      96(BX), Y7
+	VMOVUPS      constantsAVX2<>+256(SB), Y13
+	VMOVUPS      160(BX), Y11
+	VMOVUPS      constantsAVX2<>+160(SB), Y14
+	VMOVUPS      constantsAVX2<>+192(SB), Y15
+	VMOVUPS      constantsAVX2<>+544(SB), Y8
+	VMOVUPS      constantsAVX2<>+224(SB), Y12
+	VMOVUPS      constantsAVX2<>+416(SB), Y10
+	VMINPS       Y9, Y0, Y9
+	VMINPS       Y7, Y0, Y7
+	VMINPS       Y11, Y14, Y11
+	VMOVUPS      constantsAVX2<>+704(SB), Y14
+	VMAXPS       Y9, Y1, Y9
+	VMAXPS       Y7, Y1, Y7
+	VMAXPS       Y11, Y15, Y11
+	VMOVUPS      constantsAVX2<>+320(SB), Y15
+	VFNMADD231PS Y2, Y9, Y4
+	VFNMADD231PS Y2, Y7, Y13
+	VFMADD231PS  Y11, Y11, Y12
+	VFMADD231PS  constantsAVX2<>+384(SB), Y12, Y10
+	VFMADD231PS  constantsAVX2<>+288(SB), Y12, Y15
+	VFMADD213PS  constantsAVX2<>+448(SB), Y12, Y10
+	VFMADD213PS  constantsAVX2<>+352(SB), Y12, Y15
+	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y10
+	VSUBPS       constantsAVX2<>+128(SB), Y4, Y12
+	VMULPS       Y15, Y11, Y15
+	VSUBPS       constantsAVX2<>+256(SB), Y13, Y11
+	VPSLLD       $0x17, Y4, Y4
+	VPSLLD       $0x17, Y13, Y13
+	VFMADD231PS  Y3, Y12, Y9
+	VMOVUPS      constantsAVX2<>+480(SB), Y12
+	VFMADD231PS  Y3, Y11, Y7
+	VMULPS       Y10, Y10, Y11
+	VMULPS       Y10, Y15, Y10
+	VFMADD231PS  constantsAVX2<>+512(SB), Y9, Y8
+	VFMADD231PS  constantsAVX2<>+672(SB), Y7, Y14
+	VFMADD231PS  Y15, Y15, Y11
+	VMOVUPS      constantsAVX2<>+480(SB), Y15
+	VFMADD213PS  constantsAVX2<>+576(SB), Y9, Y8
+	VFMADD213PS  constantsAVX2<>+736(SB), Y7, Y14
+	VFMADD213PS  constantsAVX2<>+608(SB), Y9, Y8
+	VFMADD213PS  constantsAVX2<>+768(SB), Y7, Y14
+	VFMADD213PS  constantsAVX2<>+640(SB), Y9, Y8
+	VFMADD213PS  constantsAVX2<>+800(SB), Y7, Y14
+	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y8
+	VMOVUPS      32(SI), Y9
+	VFMADD213PS  constantsAVX2<>+832(SB), Y7, Y14
+	VFMADD213PS  constantsAVX2<>+352(SB), Y4, Y8
+	VMOVUPS      constantsAVX2<>+160(SB), Y4
+	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y14
+	VMOVUPS      constantsAVX2<>+192(SB), Y7
+	VMULPS       Y11, Y8, Y11
+	VMOVUPS      constantsAVX2<>+224(SB), Y8
+	VFMADD213PS  constantsAVX2<>+480(SB), Y13, Y14
+	VMINPS       Y6, Y4, Y4
+	VMOVUPS      constantsAVX2<>+416(SB), Y6
+	VMOVUPS      constantsAVX2<>+128(SB), Y13
+	VMAXPS       Y4, Y7, Y4
+	VMOVUPS      constantsAVX2<>+320(SB), Y7
+	VDIVPS       Y11, Y12, Y11
+	VMOVUPS      constantsAVX2<>+544(SB), Y12
+	VDIVPS       Y14, Y15, Y14
+	VFMADD231PS  Y4, Y4, Y8
+	VFMADD231PS  constantsAVX2<>+384(SB), Y8, Y6
+	VFMADD231PS  constantsAVX2<>+288(SB), Y8, Y7
+	VFMADD213PS  constantsAVX2<>+448(SB), Y8, Y6
+	VFMADD213PS  constantsAVX2<>+352(SB), Y8, Y7
+	VMULPS       Y11, Y10, Y10
+	VFMADD213PS  constantsAVX2<>+480(SB), Y8, Y6
+	VMULPS       Y7, Y4, Y4
+	VFMADD231PS  Y9, Y14, Y10
+	VMULPS       Y6, Y6, Y7
+	VMULPS       Y6, Y4, Y6
+	VMOVUPS      Y10, 32(DX)
+	VMOVUPS      224(BX), Y8
+	VFMADD231PS  Y4, Y4, Y7
+	VMINPS       Y8, Y0, Y4
+	VMULPS       Y7, Y5, Y5
+	VMAXPS       Y4, Y1, Y4
+	VFNMADD231PS Y2, Y4, Y13
+	VDIVPS       Y5, Y6, Y5
+	VSUBPS       constantsAVX2<>+128(SB), Y13, Y6
+	VPSLLD       $0x17, Y13, Y7
+	VFMADD231PS  Y3, Y6, Y4
+	VFMADD231PS  constantsAVX2<>+512(SB), Y4, Y12
+	VMOVUPS      Y5, (CX)
+	VFMADD213PS  constantsAVX2<>+576(SB), Y4, Y12
+	VFMADD213PS  constantsAVX2<>+608(SB), Y4, Y12
+	VFMADD213PS  constantsAVX2<>+640(SB), Y4, Y12
+	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y12
+	VFMADD213PS  constantsAVX2<>+352(SB), Y7, Y12
+
+	// h of the units before.
+	VMOVUPS     constantsAVX2<>+160(SB), Y4
+	VMOVUPS     constantsAVX2<>+192(SB), Y5
+	VMOVUPS     constantsAVX2<>+224(SB), Y6
+	VMOVUPS     constantsAVX2<>+416(SB), Y8
+	VMOVUPS     constantsAVX2<>+320(SB), Y7
+	VMINPS      Y10, Y4, Y4
+	VMAXPS      Y4, Y5, Y4
+	VFMADD231PS Y4, Y4, Y6
+	VFMADD231PS constantsAVX2<>+384(SB), Y6, Y8
+	VFMADD231PS constantsAVX2<>+288(SB), Y6, Y7
+	VFMADD213PS constantsAVX2<>+448(SB), Y6, Y8
+	VFMADD213PS constantsAVX2<>+352(SB), Y6, Y7
+	VFMADD213PS constantsAVX2<>+480(SB), Y6, Y8
+	VMULPS      Y7, Y4, Y4
+	VMULPS      Y8, Y8, Y5
+	VMULPS      Y8, Y4, Y6
+	VFMADD231PS Y4, Y4, Y5
+	VMULPS      Y5, Y12, Y4
+	VDIVPS      Y4, Y6, Y4
+	VMOVUPS     Y4, 32(CX)
+	ADDQ        $+64, CX
+	ADDQ        $+64, DX
+	ADDQ        $+64, BX
+	ADDQ        $+64, SI
+	ADDQ        $+192, BX
+
+done24:
+	// 8 elements at a time.
+	CMPQ DI, $+8
+	JLT  done28
+
+loop27:
+	// Input and cell gates. Forget gate and c. Output gate. h of the units before.
+	VMOVUPS      (BX), Y5
+	VMOVUPS      constantsAVX2<>+128(SB), Y6
+	VMOVUPS      64(BX), Y12
+	VMOVUPS      constantsAVX2<>+256(SB), Y13
+	VMOVUPS      128(BX), Y8
+	VMOVUPS      constantsAVX2<>+160(SB), Y11
+	VMOVUPS      constantsAVX2<>+192(SB), Y15
+	VMOVUPS      constantsAVX2<>+544(SB), Y7
+	VMOVUPS      constantsAVX2<>+224(SB), Y4
+	VMOVUPS      constantsAVX2<>+416(SB), Y9
+	VMOVUPS      constantsAVX2<>+704(SB), Y14
+	VMOVUPS      constantsAVX2<>+320(SB), Y10
+	VMINPS       Y5, Y0, Y5
+	VMINPS       Y12, Y0, Y12
+	VMINPS       Y8, Y11, Y8
+	VMOVUPS      constantsAVX2<>+480(SB), Y11
+	VMAXPS       Y5, Y1, Y5
+	VMAXPS       Y12, Y1, Y12
+	VMAXPS       Y8, Y15, Y8
+	VMOVUPS      constantsAVX2<>+480(SB), Y15
+	VFNMADD231PS Y2, Y5, Y6
+	VFNMADD231PS Y2, Y12, Y13
+	VFMADD231PS  Y8, Y8, Y4
+	VFMADD231PS  constantsAVX2<>+384(SB), Y4, Y9
+	VFMADD231PS  constantsAVX2<>+288(SB), Y4, Y10
+	VFMADD213PS  constantsAVX2<>+448(SB), Y4, Y9
+	VFMADD213PS  constantsAVX2<>+352(SB), Y4, Y10
+	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y9
+	VSUBPS       constantsAVX2<>+128(SB), Y6, Y4
+	VMULPS       Y10, Y8, Y8
+	VSUBPS       constantsAVX2<>+256(SB), Y13, Y10
+	VPSLLD       $0x17, Y6, Y6
+	VPSLLD       $0x17, Y13, Y13
+	VFMADD231PS  Y3, Y4, Y5
+	VMOVUPS      (SI), Y4
+	VFMADD231PS  Y3, Y10, Y12
+	VMULPS       Y9, Y9, Y10
+	VMULPS       Y9, Y8, Y9
+	VFMADD231PS  constantsAVX2<>+512(SB), Y5, Y7
+	VFMADD231PS  constantsAVX2<>+672(SB), Y12, Y14
+	VFMADD231PS  Y8, Y8, Y10
+	VMOVUPS      constantsAVX2<>+128(SB), Y8
+	VFMADD213PS  constantsAVX2<>+576(SB), Y5, Y7
+	VFMADD213PS  constantsAVX2<>+736(SB), Y12, Y14
+	VFMADD213PS  constantsAVX2<>+608(SB), Y5, Y7
+	VFMADD213PS  constantsAVX2<>+768(SB), Y12, Y14
+	VFMADD213PS  constantsAVX2<>+640(SB), Y5, Y7
+	VFMADD213PS  constantsAVX2<>+800(SB), Y12, Y14
+	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y7
+	VMOVUPS      constantsAVX2<>+160(SB), Y5
+	VFMADD213PS  constantsAVX2<>+832(SB), Y12, Y14
+	VFMADD213PS  constantsAVX2<>+352(SB), Y6, Y7
+	VMOVUPS      constantsAVX2<>+192(SB), Y6
+	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y14
+	VMOVUPS      constantsAVX2<>+544(SB), Y12
+	VMULPS       Y10, Y7, Y7
+	VMOVUPS      constantsAVX2<>+224(SB), Y10
+	VFMADD213PS  constantsAVX2<>+480(SB), Y13, Y14
+	VMOVUPS      constantsAVX2<>+416(SB), Y13
+	VDIVPS       Y7, Y11, Y7
+	VMOVUPS      constantsAVX2<>+320(SB), Y11
+	VDIVPS       Y14, Y15, Y14
+	VMULPS       Y7, Y9, Y7
+	VFMADD231PS  Y4, Y14, Y7
+	VMOVUPS      Y7, (DX)
+	VMOVUPS      192(BX), Y4
+	VMINPS       Y7, Y5, Y5
+	VMAXPS       Y5, Y6, Y5
+	VFMADD231PS  Y5, Y5, Y10
+	VMINPS       Y4, Y0, Y4
+	VMAXPS       Y4, Y1, Y4
+	VFMADD231PS  constantsAVX2<>+384(SB), Y10, Y13
+	VFMADD231PS  constantsAVX2<>+288(SB), Y10, Y11
+	VFNMADD231PS Y2, Y4, Y8
+	VFMADD213PS  constantsAVX2<>+448(SB), Y10, Y13
+	VFMADD213PS  constantsAVX2<>+352(SB), Y10, Y11
+	VSUBPS       constantsAVX2<>+128(SB), Y8, Y6
+	VPSLLD       $0x17, Y8, Y7
+	VFMADD231PS  Y3, Y6, Y4
+	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y13
+	VMULPS       Y11, Y5, Y5
+	VFMADD231PS  constantsAVX2<>+512(SB), Y4, Y12
+	VMULPS       Y13, Y13, Y6
+	VMULPS       Y13, Y5, Y8
+	VFMADD213PS  constantsAVX2<>+576(SB), Y4, Y12
+	VFMADD231PS  Y5, Y5, Y6
+	VFMADD213PS  constantsAVX2<>+608(SB), Y4, Y12
+	VFMADD213PS  constantsAVX2<>+640(SB), Y4, Y12
+	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y12
+	VFMADD213PS  constantsAVX2<>+352(SB), Y7, Y12
+	VMULPS       Y6, Y12, Y4
+	VDIVPS       Y4, Y8, Y4
+	VMOVUPS      Y4, (CX)
+	ADDQ         $+32, CX
+	ADDQ         $+32, DX
+	ADDQ         $+32, BX
+	ADDQ         $+32, SI
+	ADDQ         $-8, DI
+	CMPQ         DI, $+8
+	JGE          loop27
+
+done28:
+	// The last elements.
+	TESTQ   DI, DI
+	JEQ     done29
+	MOVQ    DI, R9
+	NEGQ    DI
+	LEAQ    constantsAVX2<>+896(SB), R8
+	VMOVUPS (R8)(DI*4), Y4
+
+	// Input and cell gates. Forget gate and c.
+	VMASKMOVPS   (BX), Y4, Y6
+	VMASKMOVPS   64(BX), Y4, Y12
+	VMOVUPS      constantsAVX2<>+128(SB), Y7
+	VMOVUPS      constantsAVX2<>+256(SB), Y13
+	VMASKMOVPS   128(BX), Y4, Y5
+	VMOVUPS      constantsAVX2<>+160(SB), Y10
+	VMOVUPS      constantsAVX2<>+192(SB), Y11
+	VMOVUPS      constantsAVX2<>+544(SB), Y8
+	VMOVUPS      constantsAVX2<>+224(SB), Y15
+	VMOVUPS      constantsAVX2<>+416(SB), Y9
+	VMOVUPS      constantsAVX2<>+704(SB), Y14
+	LEAQ         (DX), DX
+	TESTQ        $+4, R9
+	VMINPS       Y6, Y0, Y6
+	VMINPS       Y12, Y0, Y12
+	VMINPS       Y5, Y10, Y5
+	VMOVUPS      constantsAVX2<>+320(SB), Y10
+	VMAXPS       Y6, Y1, Y6
+	VMAXPS       Y12, Y1, Y12
+	VMAXPS       Y5, Y11, Y5
+	VMOVUPS      constantsAVX2<>+480(SB), Y11
+	VFNMADD231PS Y2, Y6, Y7
+	VFNMADD231PS Y2, Y12, Y13
+	VFMADD231PS  Y5, Y5, Y15
+	VFMADD231PS  constantsAVX2<>+384(SB), Y15, Y9
+	VFMADD231PS  constantsAVX2<>+288(SB), Y15, Y10
+	VFMADD213PS  constantsAVX2<>+448(SB), Y15, Y9
+	VFMADD213PS  constantsAVX2<>+352(SB), Y15, Y10
+	VFMADD213PS  constantsAVX2<>+480(SB), Y15, Y9
+	VSUBPS       constantsAVX2<>+128(SB), Y7, Y15
+	VMULPS       Y10, Y5, Y5
+	VSUBPS       constantsAVX2<>+256(SB), Y13, Y10
+	VPSLLD       $0x17, Y7, Y7
+	VPSLLD       $0x17, Y13, Y13
+	VFMADD231PS  Y3, Y15, Y6
+	VMOVUPS      constantsAVX2<>+480(SB), Y15
+	VFMADD231PS  Y3, Y10, Y12
+	VMULPS       Y9, Y9, Y10
+	VMULPS       Y9, Y5, Y9
+	VFMADD231PS  constantsAVX2<>+512(SB), Y6, Y8
+	VFMADD231PS  constantsAVX2<>+672(SB), Y12, Y14
+	VFMADD231PS  Y5, Y5, Y10
+	VMASKMOVPS   (SI), Y4, Y5
+	VFMADD213PS  constantsAVX2<>+576(SB), Y6, Y8
+	VFMADD213PS  constantsAVX2<>+736(SB), Y12, Y14
+	VFMADD213PS  constantsAVX2<>+608(SB), Y6, Y8
+	VFMADD213PS  constantsAVX2<>+768(SB), Y12, Y14
+	VFMADD213PS  constantsAVX2<>+640(SB), Y6, Y8
+	VFMADD213PS  constantsAVX2<>+800(SB), Y12, Y14
+	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y8
+	VFMADD213PS  constantsAVX2<>+832(SB), Y12, Y14
+	VFMADD213PS  constantsAVX2<>+352(SB), Y7, Y8
+	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y14
+	VMULPS       Y10, Y8, Y6
+	VFMADD213PS  constantsAVX2<>+480(SB), Y13, Y14
+	VDIVPS       Y6, Y11, Y6
+	VDIVPS       Y14, Y15, Y7
+	VMULPS       Y6, Y9, Y6
+	VFMADD231PS  Y5, Y7, Y6
+	VMOVAPS      Y6, Y5
+	JEQ          stored30
+	VMOVUPS      X5, (DX)
+	ADDQ         $+16, DX
+	VEXTRACTF128 $0x01, Y5, X5
+
+stored30:
+	TESTQ    $+2, R9
+	JEQ      stored31
+	VMOVLPS  X5, (DX)
+	ADDQ     $+8, DX
+	VMOVHLPS X5, X5, X5
+
+stored31:
+	TESTQ  $+1, R9
+	JEQ    stored32
+	VMOVSS X5, (DX)
+
+stored32:
+	// Output gate. h of the units before.
+	VMASKMOVPS   192(BX), Y4, Y4
+	VMOVUPS      constantsAVX2<>+128(SB), Y5
+	VMOVUPS      constantsAVX2<>+160(SB), Y8
+	VMOVUPS      constantsAVX2<>+192(SB), Y9
+	VMOVUPS      constantsAVX2<>+544(SB), Y7
+	VMOVUPS      constantsAVX2<>+224(SB), Y10
+	VMOVUPS      constantsAVX2<>+416(SB), Y12
+	VMOVUPS      constantsAVX2<>+320(SB), Y11
+	LEAQ         (CX), CX
+	TESTQ        $+4, R9
+	VMINPS       Y6, Y8, Y6
+	VMINPS       Y4, Y0, Y0
+	VMAXPS       Y6, Y9, Y4
 	VMAXPS       Y0, Y1, Y0
-	VMOVAPS      Y4, Y1
-	VFNMADD231PS Y2, Y0, Y1
-	VSUBPS       Y4, Y1, Y2
-	VPSLLD       $0x17, Y1, Y1
-	VFMADD231PS  Y3, Y2, Y0
-	VMOVUPS      constantsAVX2<>+544(SB), Y2
-	VFMADD231PS  constantsAVX2<>+512(SB), Y0, Y2
-	VFMADD213PS  constantsAVX2<>+576(SB), Y0, Y2
-	VFMADD213PS  constantsAVX2<>+608(SB), Y0, Y2
-	VFMADD213PS  constantsAVX2<>+640(SB), Y0, Y2
-	VFMADD213PS  constantsAVX2<>+480(SB), Y0, Y2
-	VFMADD213PS  constantsAVX2<>+352(SB), Y1, Y2
-	VMINPS       Y10, Y5, Y0
-	VMAXPS       Y0, Y6, Y0
-	VMOVAPS      Y7, Y1
-	VFMADD231PS  Y0, Y0, Y1
-	VMOVUPS      constantsAVX2<>+320(SB), Y3
-	VFMADD231PS  constantsAVX2<>+288(SB), Y1, Y3
-	VFMADD213PS  constantsAVX2<>+352(SB), Y1, Y3
-	VMULPS       Y3, Y0, Y0
-	VMOVUPS      constantsAVX2<>+416(SB), Y3
-	VFMADD231PS  constantsAVX2<>+384(SB), Y1, Y3
-	VFMADD213PS  constantsAVX2<>+448(SB), Y1, Y3
-	VFMADD213PS  constantsAVX2<>+480(SB), Y1, Y3
-	VMULPS       Y3, Y0, Y1
-	VMULPS       Y3, Y3, Y3
-	VFMADD231PS  Y0, Y0, Y3
-	VMULPS       Y3, Y2, Y0
-	VDIVPS       Y0, Y1, Y0
-	VMASKMOVPS   Y0, Y9, (AX)
+	VFMADD231PS  Y4, Y4, Y10
+	VFNMADD231PS Y2, Y0, Y5
+	VFMADD231PS  constantsAVX2<>+384(SB), Y10, Y12
+	VFMADD231PS  constantsAVX2<>+288(SB), Y10, Y11
+	VSUBPS       constantsAVX2<>+128(SB), Y5, Y1
+	VPSLLD       $0x17, Y5, Y2
+	VFMADD231PS  Y3, Y1, Y0
+	VFMADD213PS  constantsAVX2<>+448(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+352(SB), Y10, Y11
+	VFMADD231PS  constantsAVX2<>+512(SB), Y0, Y7
+	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y12
+	VMULPS       Y11, Y4, Y1
+	VFMADD213PS  constantsAVX2<>+576(SB), Y0, Y7
+	VMULPS       Y12, Y12, Y3
+	VMULPS       Y12, Y1, Y4
+	VFMADD213PS  constantsAVX2<>+608(SB), Y0, Y7
+	VFMADD231PS  Y1, Y1, Y3
+	VFMADD213PS  constantsAVX2<>+640(SB), Y0, Y7
+	VFMADD213PS  constantsAVX2<>+480(SB), Y0, Y7
+	VFMADD213PS  constantsAVX2<>+352(SB), Y2, Y7
+	VMULPS       Y3, Y7, Y0
+	VDIVPS       Y0, Y4, Y0
+	VMOVAPS      Y0, Y0
+	JEQ          stored33
+	VMOVUPS      X0, (CX)
+	ADDQ         $+16, CX
+	VEXTRACTF128 $0x01, Y0, X0
 
-done19:
+stored33:
+	TESTQ    $+2, R9
+	JEQ      stored34
+	VMOVLPS  X0, (CX)
+	ADDQ     $+8, CX
+	VMOVHLPS X0, X0, X0
+
+stored34:
+	TESTQ  $+1, R9
+	JEQ    stored35
+	VMOVSS X0, (CX)
+
+stored35:
+done29:
+	// To the next step.
+	MOVQ  192(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 192(AX)
+	TESTQ CX, CX
+	JEQ   done2
+	MOVQ  208(AX), CX
+	MOVQ  CX, 240(AX)
+	MOVQ  216(AX), CX
+	MOVQ  CX, 248(AX)
+	MOVQ  208(AX), CX
+	MOVQ  256(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 208(AX)
+	MOVQ  216(AX), CX
+	MOVQ  264(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 216(AX)
+	MOVQ  224(AX), CX
+	MOVQ  272(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 224(AX)
+	MOVQ  232(AX), CX
+	MOVQ  280(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 232(AX)
+	MOVQ  16(AX), CX
+	MOVQ  288(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 16(AX)
+	MOVQ  240(AX), CX
+	MOVQ  CX, 104(AX)
+	MOVQ  48(AX), CX
+	MOVQ  56(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 48(AX)
+	MOVQ  136(AX), CX
+	MOVQ  144(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 136(AX)
+	JMP   step1
+
+done2:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
 	RET
 
-// func gruStepAVX2(products *[2]gemmTask, count int, h *float32, gx *float32, gh *float32, hPrev *float32, units int)
+// func lstmStepsTrainAVX2(task *stepTask)
 // Requires: AVX, AVX2, FMA3
-TEXT ·gruStepAVX2(SB), NOSPLIT, $8-56
+TEXT ·lstmStepsTrainAVX2(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
 	MOVL     (SP), AX
 	ORL      $0x00008040, AX
 	MOVL     AX, 4(SP)
 	VLDMXCSR 4(SP)
-	MOVQ     products+0(FP), AX
-	MOVQ     count+8(FP), CX
-	CMPQ     CX, $+1
-	JLT      done2
+	MOVQ     task+0(FP), AX
 
-loop1:
-panel3:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
+step1:
+	// A step.
+	MOVQ 184(AX), DX
+	MOVQ 176(AX), CX
+	LEAQ (AX)(CX*1), CX
+	CMPQ DX, $+1
+	JLT  done4
 
-tile4:
-	// The chains start.
-	MOVQ    64(AX), DX
-	VMOVUPS (DX), Y0
-	VMOVUPS 32(DX), Y1
-	VMOVUPS 64(DX), Y2
-	VMOVUPS 96(DX), Y3
-	VMOVUPS 128(DX), Y4
-	VMOVUPS 160(DX), Y5
-	MOVQ    96(AX), DX
-	MOVQ    32(AX), BX
-	MOVQ    CX, DI
-	MOVQ    AX, SI
-	CMPQ    BX, $+1
-	JLT     done7
+loop3:
+	MOVQ (CX), BX
+	MOVQ 48(CX), SI
+	MOVQ 24(CX), DI
+	MOVQ 64(CX), R8
+	CMPQ R8, $+1
+	JLT  done6
 
-loop6:
-	// A k block.
-	MOVQ (SI), R8
-	MOVQ 8(SI), R9
-	MOVQ R9, R10
-	SHLQ $0x06, R10
-	CMPQ R9, $+4
+loop5:
+	// The chains of a panel.
+	VMOVUPS (DI), Y0
+	VMOVUPS 32(DI), Y1
+	VMOVUPS 64(DI), Y2
+	VMOVUPS 96(DI), Y3
+	VMOVUPS 128(DI), Y4
+	VMOVUPS 160(DI), Y5
+	VMOVUPS 192(DI), Y6
+	VMOVUPS 224(DI), Y7
+	MOVQ    32(CX), R9
+	ADDQ    R9, DI
+	MOVQ    16(CX), R9
+	MOVQ    8(CX), R10
+	CMPQ    R10, $+1
+	JLT     done8
+
+loop7:
+	MOVQ R10, R11
+	ADDQ $-128, R10
+	CMPQ R10, $+1
 	JLT  done9
-
-loop8:
-	VBROADCASTSS (DI), Y6
-	VFMADD231PS  (R8), Y6, Y0
-	VFMADD231PS  32(R8), Y6, Y1
-	VFMADD231PS  (R8)(R10*1), Y6, Y2
-	VFMADD231PS  32(R8)(R10*1), Y6, Y3
-	VFMADD231PS  (R8)(R10*2), Y6, Y4
-	VFMADD231PS  32(R8)(R10*2), Y6, Y5
-	VBROADCASTSS 4(DI), Y6
-	VFMADD231PS  64(R8), Y6, Y0
-	VFMADD231PS  96(R8), Y6, Y1
-	VFMADD231PS  64(R8)(R10*1), Y6, Y2
-	VFMADD231PS  96(R8)(R10*1), Y6, Y3
-	VFMADD231PS  64(R8)(R10*2), Y6, Y4
-	VFMADD231PS  96(R8)(R10*2), Y6, Y5
-	VBROADCASTSS 8(DI), Y6
-	VFMADD231PS  128(R8), Y6, Y0
-	VFMADD231PS  160(R8), Y6, Y1
-	VFMADD231PS  128(R8)(R10*1), Y6, Y2
-	VFMADD231PS  160(R8)(R10*1), Y6, Y3
-	VFMADD231PS  128(R8)(R10*2), Y6, Y4
-	VFMADD231PS  160(R8)(R10*2), Y6, Y5
-	VBROADCASTSS 12(DI), Y6
-	VFMADD231PS  192(R8), Y6, Y0
-	VFMADD231PS  224(R8), Y6, Y1
-	VFMADD231PS  192(R8)(R10*1), Y6, Y2
-	VFMADD231PS  224(R8)(R10*1), Y6, Y3
-	VFMADD231PS  192(R8)(R10*2), Y6, Y4
-	VFMADD231PS  224(R8)(R10*2), Y6, Y5
-	ADDQ         $+16, DI
-	ADDQ         $+256, R8
-	ADDQ         $-4, R9
-	CMPQ         R9, $+4
-	JGE          loop8
+	MOVQ $+128, R11
 
 done9:
-	CMPQ R9, $+1
+	MOVQ R11, R12
+	SHLQ $0x06, R12
+	LEAQ (BX)(R12*1), R13
+	ADDQ R12, R13
+	ADDQ R12, R13
+	CMPQ R11, $+4
 	JLT  done11
 
 loop10:
-	VBROADCASTSS (DI), Y6
-	VFMADD231PS  (R8), Y6, Y0
-	VFMADD231PS  32(R8), Y6, Y1
-	VFMADD231PS  (R8)(R10*1), Y6, Y2
-	VFMADD231PS  32(R8)(R10*1), Y6, Y3
-	VFMADD231PS  (R8)(R10*2), Y6, Y4
-	VFMADD231PS  32(R8)(R10*2), Y6, Y5
-	ADDQ         $+4, DI
-	ADDQ         $+64, R8
-	ADDQ         $-1, R9
-	CMPQ         R9, $+1
+	VBROADCASTSS (R9), Y8
+	VFMADD231PS  (BX), Y8, Y0
+	VFMADD231PS  32(BX), Y8, Y1
+	VFMADD231PS  (BX)(R12*1), Y8, Y2
+	VFMADD231PS  32(BX)(R12*1), Y8, Y3
+	VFMADD231PS  (BX)(R12*2), Y8, Y4
+	VFMADD231PS  32(BX)(R12*2), Y8, Y5
+	VFMADD231PS  (R13), Y8, Y6
+	VFMADD231PS  32(R13), Y8, Y7
+	VBROADCASTSS 4(R9), Y8
+	VFMADD231PS  64(BX), Y8, Y0
+	VFMADD231PS  96(BX), Y8, Y1
+	VFMADD231PS  64(BX)(R12*1), Y8, Y2
+	VFMADD231PS  96(BX)(R12*1), Y8, Y3
+	VFMADD231PS  64(BX)(R12*2), Y8, Y4
+	VFMADD231PS  96(BX)(R12*2), Y8, Y5
+	VFMADD231PS  64(R13), Y8, Y6
+	VFMADD231PS  96(R13), Y8, Y7
+	VBROADCASTSS 8(R9), Y8
+	VFMADD231PS  128(BX), Y8, Y0
+	VFMADD231PS  160(BX), Y8, Y1
+	VFMADD231PS  128(BX)(R12*1), Y8, Y2
+	VFMADD231PS  160(BX)(R12*1), Y8, Y3
+	VFMADD231PS  128(BX)(R12*2), Y8, Y4
+	VFMADD231PS  160(BX)(R12*2), Y8, Y5
+	VFMADD231PS  128(R13), Y8, Y6
+	VFMADD231PS  160(R13), Y8, Y7
+	VBROADCASTSS 12(R9), Y8
+	VFMADD231PS  192(BX), Y8, Y0
+	VFMADD231PS  224(BX), Y8, Y1
+	VFMADD231PS  192(BX)(R12*1), Y8, Y2
+	VFMADD231PS  224(BX)(R12*1), Y8, Y3
+	VFMADD231PS  192(BX)(R12*2), Y8, Y4
+	VFMADD231PS  224(BX)(R12*2), Y8, Y5
+	VFMADD231PS  192(R13), Y8, Y6
+	VFMADD231PS  224(R13), Y8, Y7
+	ADDQ         $+16, R9
+	ADDQ         $+256, BX
+	ADDQ         $+256, R13
+	ADDQ         $-4, R11
+	CMPQ         R11, $+4
 	JGE          loop10
 
 done11:
-	ADDQ $+16, SI
-	ADDQ $-1, BX
-	CMPQ BX, $+1
-	JGE  loop6
+	CMPQ R11, $+1
+	JLT  done13
 
-done7:
-	MOVQ 112(AX), BX
-
-	// Add finished chains.
-	MOVQ    72(AX), SI
-	TESTQ   SI, SI
-	JEQ     done12
-	MOVQ    152(AX), SI
-	MOVQ    104(AX), BX
-	VMOVUPS (SI), Y6
-	VADDPS  Y0, Y6, Y0
-	VMOVUPS 32(SI), Y6
-	VADDPS  Y1, Y6, Y1
-	VMOVUPS 64(SI), Y6
-	VADDPS  Y2, Y6, Y2
-	VMOVUPS 96(SI), Y6
-	VADDPS  Y3, Y6, Y3
-	VMOVUPS 128(SI), Y6
-	VADDPS  Y4, Y6, Y4
-	VMOVUPS 160(SI), Y6
-	VADDPS  Y5, Y6, Y5
-	ADDQ    BX, SI
-	MOVQ    SI, 152(AX)
-	MOVQ    112(AX), BX
-
-done12:
-	// Add what C holds.
-	MOVQ    80(AX), SI
-	TESTQ   SI, SI
-	JEQ     done13
-	MOVQ    160(AX), SI
-	VMOVUPS (SI), Y6
-	VADDPS  Y0, Y6, Y0
-	VMOVUPS 32(SI), Y6
-	VADDPS  Y1, Y6, Y1
-	VMOVUPS 64(SI), Y6
-	VADDPS  Y2, Y6, Y2
-	VMOVUPS 96(SI), Y6
-	VADDPS  Y3, Y6, Y3
-	VMOVUPS 128(SI), Y6
-	VADDPS  Y4, Y6, Y4
-	VMOVUPS 160(SI), Y6
-	VADDPS  Y5, Y6, Y5
-	ADDQ    BX, SI
+loop12:
+	VBROADCASTSS (R9), Y8
+	VFMADD231PS  (BX), Y8, Y0
+	VFMADD231PS  32(BX), Y8, Y1
+	VFMADD231PS  (BX)(R12*1), Y8, Y2
+	VFMADD231PS  32(BX)(R12*1), Y8, Y3
+	VFMADD231PS  (BX)(R12*2), Y8, Y4
+	VFMADD231PS  32(BX)(R12*2), Y8, Y5
+	VFMADD231PS  (R13), Y8, Y6
+	VFMADD231PS  32(R13), Y8, Y7
+	ADDQ         $+4, R9
+	ADDQ         $+64, BX
+	ADDQ         $+64, R13
+	ADDQ         $-1, R11
+	CMPQ         R11, $+1
+	JGE          loop12
 
 done13:
-	// Store.
-	MOVQ    160(AX), SI
+	MOVQ R13, BX
+	CMPQ R10, $+1
+	JGE  loop7
+
+done8:
+	// Add what is there.
+	MOVQ    40(CX), R9
+	TESTQ   R9, R9
+	JEQ     done14
+	VMOVUPS (SI), Y8
+	VADDPS  Y0, Y8, Y0
+	VMOVUPS 32(SI), Y8
+	VADDPS  Y1, Y8, Y1
+	VMOVUPS 64(SI), Y8
+	VADDPS  Y2, Y8, Y2
+	VMOVUPS 96(SI), Y8
+	VADDPS  Y3, Y8, Y3
+	VMOVUPS 128(SI), Y8
+	VADDPS  Y4, Y8, Y4
+	VMOVUPS 160(SI), Y8
+	VADDPS  Y5, Y8, Y5
+	VMOVUPS 192(SI), Y8
+	VADDPS  Y6, Y8, Y6
+	VMOVUPS 224(SI), Y8
+	VADDPS  Y7, Y8, Y7
+
+done14:
 	VMOVUPS Y0, (SI)
 	VMOVUPS Y1, 32(SI)
 	VMOVUPS Y2, 64(SI)
 	VMOVUPS Y3, 96(SI)
 	VMOVUPS Y4, 128(SI)
 	VMOVUPS Y5, 160(SI)
-	ADDQ    BX, SI
-	MOVQ    SI, 160(AX)
+	VMOVUPS Y6, 192(SI)
+	VMOVUPS Y7, 224(SI)
+	ADDQ    $+256, SI
+	ADDQ    $-1, R8
+	CMPQ    R8, $+1
+	JGE     loop5
 
-	// To the next tile.
-	ADDQ  DX, CX
-	MOVQ  168(AX), DX
-	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
-	TESTQ DX, DX
-	JNE   tile4
-	MOVQ  48(AX), CX
-	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
-	TESTQ CX, CX
-	JEQ   done5
+done6:
+	MOVQ  80(CX), R8
+	TESTQ R8, R8
+	JEQ   done15
 
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
-	MOVQ (AX), DX
-	ADDQ CX, DX
-	MOVQ DX, (AX)
-	MOVQ 16(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 16(AX)
-	JMP  panel3
+	// The chains of a panel.
+	VMOVUPS (DI), Y0
+	VMOVUPS 64(DI), Y1
+	VMOVUPS 128(DI), Y2
+	VMOVUPS 192(DI), Y3
+	MOVQ    32(CX), R8
+	ADDQ    R8, DI
+	MOVQ    16(CX), DI
+	MOVQ    8(CX), R8
+	CMPQ    R8, $+1
+	JLT     done17
 
-done5:
-	ADDQ $+176, AX
-	MOVQ count+8(FP), CX
-	ADDQ $-1, CX
-	MOVQ CX, count+8(FP)
-	CMPQ CX, $+1
-	JGE  loop1
+loop16:
+	MOVQ R8, R9
+	ADDQ $-128, R8
+	CMPQ R8, $+1
+	JLT  done18
+	MOVQ $+128, R9
 
-done2:
+done18:
+	MOVQ R9, R10
+	SHLQ $0x06, R10
+	LEAQ (BX)(R10*1), R11
+	ADDQ R10, R11
+	ADDQ R10, R11
+	CMPQ R9, $+4
+	JLT  done20
+
+loop19:
+	VBROADCASTSS (DI), Y4
+	VFMADD231PS  (BX), Y4, Y0
+	VFMADD231PS  (BX)(R10*1), Y4, Y1
+	VFMADD231PS  (BX)(R10*2), Y4, Y2
+	VFMADD231PS  (R11), Y4, Y3
+	VBROADCASTSS 4(DI), Y4
+	VFMADD231PS  64(BX), Y4, Y0
+	VFMADD231PS  64(BX)(R10*1), Y4, Y1
+	VFMADD231PS  64(BX)(R10*2), Y4, Y2
+	VFMADD231PS  64(R11), Y4, Y3
+	VBROADCASTSS 8(DI), Y4
+	VFMADD231PS  128(BX), Y4, Y0
+	VFMADD231PS  128(BX)(R10*1), Y4, Y1
+	VFMADD231PS  128(BX)(R10*2), Y4, Y2
+	VFMADD231PS  128(R11), Y4, Y3
+	VBROADCASTSS 12(DI), Y4
+	VFMADD231PS  192(BX), Y4, Y0
+	VFMADD231PS  192(BX)(R10*1), Y4, Y1
+	VFMADD231PS  192(BX)(R10*2), Y4, Y2
+	VFMADD231PS  192(R11), Y4, Y3
+	ADDQ         $+16, DI
+	ADDQ         $+256, BX
+	ADDQ         $+256, R11
+	ADDQ         $-4, R9
+	CMPQ         R9, $+4
+	JGE          loop19
+
+done20:
+	CMPQ R9, $+1
+	JLT  done22
+
+loop21:
+	VBROADCASTSS (DI), Y4
+	VFMADD231PS  (BX), Y4, Y0
+	VFMADD231PS  (BX)(R10*1), Y4, Y1
+	VFMADD231PS  (BX)(R10*2), Y4, Y2
+	VFMADD231PS  (R11), Y4, Y3
+	ADDQ         $+4, DI
+	ADDQ         $+64, BX
+	ADDQ         $+64, R11
+	ADDQ         $-1, R9
+	CMPQ         R9, $+1
+	JGE          loop21
+
+done22:
+	MOVQ R11, BX
+	CMPQ R8, $+1
+	JGE  loop16
+
+done17:
+	// Add what is there.
+	MOVQ    40(CX), BX
+	TESTQ   BX, BX
+	JEQ     done23
+	VMOVUPS (SI), Y4
+	VADDPS  Y0, Y4, Y0
+	VMOVUPS 64(SI), Y4
+	VADDPS  Y1, Y4, Y1
+	VMOVUPS 128(SI), Y4
+	VADDPS  Y2, Y4, Y2
+	VMOVUPS 192(SI), Y4
+	VADDPS  Y3, Y4, Y3
+
+done23:
+	VMOVUPS Y0, (SI)
+	VMOVUPS Y1, 64(SI)
+	VMOVUPS Y2, 128(SI)
+	VMOVUPS Y3, 192(SI)
+	ADDQ    $+256, SI
+
+done15:
+	ADDQ $+88, CX
+	ADDQ $-1, DX
+	CMPQ DX, $+1
+	JGE  loop3
+
+done4:
 	VMOVUPS constantsAVX2<>+0(SB), Y0
 	VMOVUPS constantsAVX2<>+32(SB), Y1
 	VMOVUPS constantsAVX2<>+64(SB), Y2
 	VMOVUPS constantsAVX2<>+96(SB), Y3
-	VMOVUPS constantsAVX2<>+128(SB), Y4
-	VMOVUPS constantsAVX2<>+160(SB), Y4
-	VMOVUPS constantsAVX2<>+192(SB), Y5
-	VMOVUPS constantsAVX2<>+224(SB), Y6
-	VMOVUPS constantsAVX2<>+256(SB), Y7
-	MOVQ    h+16(FP), AX
-	MOVQ    gx+24(FP), CX
-	MOVQ    gh+32(FP), DX
-	MOVQ    hPrev+40(FP), BX
-	MOVQ    units+48(FP), SI
+	MOVQ    208(AX), CX
+	MOVQ    216(AX), DX
+	MOVQ    224(AX), BX
+	MOVQ    248(AX), SI
+	MOVQ    200(AX), DI
 
 	// 8 elements at a time.
-	CMPQ SI, $+16
-	JLT  done15
+	CMPQ DI, $+16
+	JLT  done24
 
-loop14:
-	MOVQ $+2, DI
+	// Input and cell gates. Forget gate and c. Output gate.
+	VMOVUPS      (BX), Y5
+	VMOVUPS      constantsAVX2<>+128(SB), Y6
+	VMOVUPS      128(BX), Y8
+	VMOVUPS      constantsAVX2<>+160(SB), Y9
+	VMOVUPS      constantsAVX2<>+192(SB), Y10
+	VMOVUPS      constantsAVX2<>+544(SB), Y7
+	VMOVUPS      constantsAVX2<>+224(SB), Y11
+	VMOVUPS      constantsAVX2<>+416(SB), Y13
+	VMOVUPS      constantsAVX2<>+320(SB), Y12
+	VMOVUPS      constantsAVX2<>+480(SB), Y14
+	VMOVUPS      (SI), Y4
+	VMINPS       Y5, Y0, Y5
+	VMINPS       Y8, Y9, Y8
+	VMAXPS       Y5, Y1, Y5
+	VMAXPS       Y8, Y10, Y9
+	VFNMADD231PS Y2, Y5, Y6
+	VFMADD231PS  Y9, Y9, Y11
+	VSUBPS       constantsAVX2<>+128(SB), Y6, Y8
+	VFMADD231PS  constantsAVX2<>+384(SB), Y11, Y13
+	VFMADD231PS  constantsAVX2<>+288(SB), Y11, Y12
+	VPSLLD       $0x17, Y6, Y6
+	VFMADD231PS  Y3, Y8, Y5
+	VFMADD213PS  constantsAVX2<>+448(SB), Y11, Y13
+	VFMADD213PS  constantsAVX2<>+352(SB), Y11, Y12
+	VFMADD231PS  constantsAVX2<>+512(SB), Y5, Y7
+	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y13
+	VMULPS       Y12, Y9, Y8
+	VFMADD213PS  constantsAVX2<>+576(SB), Y5, Y7
+	VMOVUPS      constantsAVX2<>+256(SB), Y10
+	VMULPS       Y13, Y13, Y9
+	VMULPS       Y13, Y8, Y11
+	VFMADD213PS  constantsAVX2<>+608(SB), Y5, Y7
+	VFMADD231PS  Y8, Y8, Y9
+	VADDPS       Y11, Y11, Y12
+	VFMADD213PS  constantsAVX2<>+640(SB), Y5, Y7
+	VMULPS       constantsAVX2<>+352(SB), Y9, Y8
+	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y7
+	VFMADD213PS  constantsAVX2<>+352(SB), Y6, Y7
+	VMOVUPS      constantsAVX2<>+704(SB), Y5
+	VMOVUPS      constantsAVX2<>+480(SB), Y6
+	VMOVUPS      constantsAVX2<>+128(SB), Y13
+	VMULPS       Y9, Y7, Y9
+	VMULPS       Y7, Y12, Y7
+	VDIVPS       Y9, Y14, Y9
+	VMULPS       Y9, Y8, Y8
+	VMULPS       Y9, Y7, Y7
+	VMULPS       Y9, Y11, Y9
+	VMOVUPS      constantsAVX2<>+544(SB), Y11
+	VMOVUPS      Y8, (BX)
+	VMOVUPS      Y7, 128(BX)
+	VMOVUPS      64(BX), Y7
+	VMOVUPS      constantsAVX2<>+352(SB), Y8
+	VMINPS       Y7, Y0, Y7
+	VMAXPS       Y7, Y1, Y7
+	VFNMADD231PS Y2, Y7, Y10
+	VSUBPS       constantsAVX2<>+256(SB), Y10, Y12
+	VPSLLD       $0x17, Y10, Y10
+	VFMADD231PS  Y3, Y12, Y7
+	VFMADD231PS  constantsAVX2<>+672(SB), Y7, Y5
+	VFMADD213PS  constantsAVX2<>+736(SB), Y7, Y5
+	VFMADD213PS  constantsAVX2<>+768(SB), Y7, Y5
+	VFMADD213PS  constantsAVX2<>+800(SB), Y7, Y5
+	VFMADD213PS  constantsAVX2<>+832(SB), Y7, Y5
+	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y5
+	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y5
+	VDIVPS       Y5, Y6, Y5
+	VFMADD231PS  Y4, Y5, Y9
+	VMOVUPS      Y9, (DX)
+	VMOVUPS      Y5, 64(BX)
+	VMOVUPS      192(BX), Y4
+	VMINPS       Y4, Y0, Y4
+	VMAXPS       Y4, Y1, Y4
+	VFNMADD231PS Y2, Y4, Y13
+	VSUBPS       constantsAVX2<>+128(SB), Y13, Y5
+	VPSLLD       $0x17, Y13, Y6
+	VFMADD231PS  Y3, Y5, Y4
+	VFMADD231PS  constantsAVX2<>+512(SB), Y4, Y11
+	VFMADD213PS  constantsAVX2<>+576(SB), Y4, Y11
+	VFMADD213PS  constantsAVX2<>+608(SB), Y4, Y11
+	VFMADD213PS  constantsAVX2<>+640(SB), Y4, Y11
+	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y11
+	VFMADD213PS  constantsAVX2<>+352(SB), Y6, Y11
+	VDIVPS       Y11, Y8, Y4
+	VMOVUPS      Y4, 192(BX)
+	ADDQ         $-16, DI
+	CMPQ         DI, $+16
+	JLT          done26
+
+loop25:
+	// h of the units before. Input and cell gates. Forget gate and c. Output gate.
+	VMOVUPS      32(BX), Y7
+	VMOVUPS      constantsAVX2<>+128(SB), Y4
+	VMOVUPS      160(BX), Y6
+	VMOVUPS      constantsAVX2<>+160(SB), Y8
+	VMOVUPS      constantsAVX2<>+192(SB), Y15
+	VMOVUPS      constantsAVX2<>+544(SB), Y10
+	VMOVUPS      constantsAVX2<>+224(SB), Y5
+	VMOVUPS      constantsAVX2<>+416(SB), Y13
+	VMOVUPS      constantsAVX2<>+320(SB), Y12
+	VMOVUPS      constantsAVX2<>+480(SB), Y14
+	VMINPS       Y7, Y0, Y7
+	VMINPS       Y6, Y8, Y8
+	VMOVUPS      32(SI), Y6
+	VMAXPS       Y7, Y1, Y7
+	VMAXPS       Y8, Y15, Y8
+	VMOVUPS      constantsAVX2<>+256(SB), Y15
+	VFNMADD231PS Y2, Y7, Y4
+	VFMADD231PS  Y8, Y8, Y5
+	VFMADD231PS  constantsAVX2<>+384(SB), Y5, Y13
+	VFMADD231PS  constantsAVX2<>+288(SB), Y5, Y12
+	VFMADD213PS  constantsAVX2<>+448(SB), Y5, Y13
+	VFMADD213PS  constantsAVX2<>+352(SB), Y5, Y12
+	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y13
+	VSUBPS       constantsAVX2<>+128(SB), Y4, Y5
+	VMULPS       Y12, Y8, Y12
+	VPSLLD       $0x17, Y4, Y8
+	VMOVUPS      constantsAVX2<>+160(SB), Y4
+	VFMADD231PS  Y3, Y5, Y7
+	VMOVUPS      constantsAVX2<>+192(SB), Y5
+	VMINPS       Y9, Y4, Y4
+	VMULPS       Y13, Y13, Y9
+	VFMADD231PS  constantsAVX2<>+512(SB), Y7, Y10
+	VMULPS       Y13, Y12, Y13
+	VMAXPS       Y4, Y5, Y4
+	VMOVUPS      constantsAVX2<>+224(SB), Y5
+	VFMADD231PS  Y12, Y12, Y9
+	VMOVUPS      constantsAVX2<>+704(SB), Y12
+	VFMADD213PS  constantsAVX2<>+576(SB), Y7, Y10
+	VFMADD231PS  Y4, Y4, Y5
+	VFMADD213PS  constantsAVX2<>+608(SB), Y7, Y10
+	VFMADD213PS  constantsAVX2<>+640(SB), Y7, Y10
+	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y10
+	VADDPS       Y13, Y13, Y7
+	VFMADD213PS  constantsAVX2<>+352(SB), Y8, Y10
+	VMULPS       constantsAVX2<>+352(SB), Y9, Y8
+	VMULPS       Y9, Y10, Y9
+	VMULPS       Y10, Y7, Y10
+	VMOVUPS      constantsAVX2<>+416(SB), Y7
+	VDIVPS       Y9, Y14, Y14
+	VMOVUPS      constantsAVX2<>+320(SB), Y9
+	VFMADD231PS  constantsAVX2<>+384(SB), Y5, Y7
+	VFMADD231PS  constantsAVX2<>+288(SB), Y5, Y9
+	VFMADD213PS  constantsAVX2<>+448(SB), Y5, Y7
+	VFMADD213PS  constantsAVX2<>+352(SB), Y5, Y9
+	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y7
+	VMULPS       Y14, Y8, Y5
+	VMULPS       Y14, Y10, Y8
+	VMULPS       Y14, Y13, Y10
+	VMULPS       Y9, Y4, Y4
+	VMOVUPS      constantsAVX2<>+480(SB), Y13
+	VMULPS       Y7, Y7, Y9
+	VMOVUPS      Y5, 32(BX)
+	VMOVUPS      Y8, 160(BX)
+	VMOVUPS      96(BX), Y5
+	VFMADD231PS  Y4, Y4, Y9
+	VMULPS       Y7, Y4, Y4
+	VMINPS       Y5, Y0, Y5
+	VMULPS       Y9, Y11, Y7
+	VMAXPS       Y5, Y1, Y5
+	VFNMADD231PS Y2, Y5, Y15
+	VDIVPS       Y7, Y4, Y4
+	VSUBPS       constantsAVX2<>+256(SB), Y15, Y7
+	VPSLLD       $0x17, Y15, Y8
+	VFMADD231PS  Y3, Y7, Y5
+	VFMADD231PS  constantsAVX2<>+672(SB), Y5, Y12
+	VMOVUPS      Y4, (CX)
+	VMOVUPS      constantsAVX2<>+128(SB), Y4
+	VMOVUPS      constantsAVX2<>+544(SB), Y7
+	VMOVUPS      constantsAVX2<>+352(SB), Y9
+	VFMADD213PS  constantsAVX2<>+736(SB), Y5, Y12
+	VFMADD213PS  constantsAVX2<>+768(SB), Y5, Y12
+	VFMADD213PS  constantsAVX2<>+800(SB), Y5, Y12
+	VFMADD213PS  constantsAVX2<>+832(SB), Y5, Y12
+	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y12
+	VFMADD213PS  constantsAVX2<>+480(SB), Y8, Y12
+	VDIVPS       Y12, Y13, Y5
+	VFMADD231PS  Y6, Y5, Y10
+	VMOVUPS      Y10, 32(DX)
+	VMOVUPS      Y5, 96(BX)
+	VMOVUPS      224(BX), Y5
+	VMINPS       Y5, Y0, Y5
+	VMAXPS       Y5, Y1, Y5
+	VFNMADD231PS Y2, Y5, Y4
+	VSUBPS       constantsAVX2<>+128(SB), Y4, Y6
+	VPSLLD       $0x17, Y4, Y4
+	VFMADD231PS  Y3, Y6, Y5
+	VFMADD231PS  constantsAVX2<>+512(SB), Y5, Y7
+	VFMADD213PS  constantsAVX2<>+576(SB), Y5, Y7
+	VFMADD213PS  constantsAVX2<>+608(SB), Y5, Y7
+	VFMADD213PS  constantsAVX2<>+640(SB), Y5, Y7
+	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y7
+	VFMADD213PS  constantsAVX2<>+352(SB), Y4, Y7
+	VDIVPS       Y7, Y9, Y4
+	VMOVUPS      Y4, 224(BX)
+
+	// h of the units before. Input and cell gates. Forget gate and c. Output gate.
+	VMOVUPS      256(BX), Y8
+	VMOVUPS      constantsAVX2<>+128(SB), Y4
+	VMOVUPS      384(BX), Y6
+	VMOVUPS      constantsAVX2<>+160(SB), Y9
+	VMOVUPS      constantsAVX2<>+192(SB), Y15
+	VMOVUPS      constantsAVX2<>+544(SB), Y11
+	VMOVUPS      constantsAVX2<>+224(SB), Y5
+	VMOVUPS      constantsAVX2<>+416(SB), Y13
+	VMOVUPS      constantsAVX2<>+320(SB), Y12
+	VMOVUPS      constantsAVX2<>+480(SB), Y14
+	VMINPS       Y8, Y0, Y8
+	VMINPS       Y6, Y9, Y9
+	VMOVUPS      64(SI), Y6
+	VMAXPS       Y8, Y1, Y8
+	VMAXPS       Y9, Y15, Y9
+	VMOVUPS      constantsAVX2<>+256(SB), Y15
+	VFNMADD231PS Y2, Y8, Y4
+	VFMADD231PS  Y9, Y9, Y5
+	VFMADD231PS  constantsAVX2<>+384(SB), Y5, Y13
+	VFMADD231PS  constantsAVX2<>+288(SB), Y5, Y12
+	VFMADD213PS  constantsAVX2<>+448(SB), Y5, Y13
+	VFMADD213PS  constantsAVX2<>+352(SB), Y5, Y12
+	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y13
+	VSUBPS       constantsAVX2<>+128(SB), Y4, Y5
+	VMULPS       Y12, Y9, Y12
+	VPSLLD       $0x17, Y4, Y9
+	VMOVUPS      constantsAVX2<>+160(SB), Y4
+	VFMADD231PS  Y3, Y5, Y8
+	VMOVUPS      constantsAVX2<>+192(SB), Y5
+	VMINPS       Y10, Y4, Y4
+	VMULPS       Y13, Y13, Y10
+	VFMADD231PS  constantsAVX2<>+512(SB), Y8, Y11
+	VMULPS       Y13, Y12, Y13
+	VMAXPS       Y4, Y5, Y4
+	VMOVUPS      constantsAVX2<>+704(SB), Y5
+	VFMADD231PS  Y12, Y12, Y10
+	VMOVUPS      constantsAVX2<>+224(SB), Y12
+	VFMADD213PS  constantsAVX2<>+576(SB), Y8, Y11
+	VFMADD213PS  constantsAVX2<>+608(SB), Y8, Y11
+	VFMADD231PS  Y4, Y4, Y12
+	VFMADD213PS  constantsAVX2<>+640(SB), Y8, Y11
+	VFMADD213PS  constantsAVX2<>+480(SB), Y8, Y11
+	VADDPS       Y13, Y13, Y8
+	VFMADD213PS  constantsAVX2<>+352(SB), Y9, Y11
+	VMULPS       constantsAVX2<>+352(SB), Y10, Y9
+	VMULPS       Y10, Y11, Y10
+	VMULPS       Y11, Y8, Y11
+	VMOVUPS      constantsAVX2<>+416(SB), Y8
+	VDIVPS       Y10, Y14, Y14
+	VMOVUPS      constantsAVX2<>+320(SB), Y10
+	VFMADD231PS  constantsAVX2<>+384(SB), Y12, Y8
+	VFMADD231PS  constantsAVX2<>+288(SB), Y12, Y10
+	VFMADD213PS  constantsAVX2<>+448(SB), Y12, Y8
+	VFMADD213PS  constantsAVX2<>+352(SB), Y12, Y10
+	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y8
+	VMULPS       Y14, Y9, Y9
+	VMULPS       Y14, Y11, Y11
+	VMULPS       Y14, Y13, Y12
+	VMULPS       Y10, Y4, Y4
+	VMOVUPS      constantsAVX2<>+480(SB), Y13
+	VMULPS       Y8, Y8, Y10
+	VMOVUPS      Y9, 256(BX)
+	VMOVUPS      Y11, 384(BX)
+	VMOVUPS      320(BX), Y9
+	VFMADD231PS  Y4, Y4, Y10
+	VMULPS       Y8, Y4, Y4
+	VMINPS       Y9, Y0, Y8
+	VMULPS       Y10, Y7, Y7
+	VMAXPS       Y8, Y1, Y8
+	VFNMADD231PS Y2, Y8, Y15
+	VDIVPS       Y7, Y4, Y4
+	VSUBPS       constantsAVX2<>+256(SB), Y15, Y7
+	VPSLLD       $0x17, Y15, Y9
+	VFMADD231PS  Y3, Y7, Y8
+	VFMADD231PS  constantsAVX2<>+672(SB), Y8, Y5
+	VMOVUPS      Y4, 32(CX)
+	VMOVUPS      constantsAVX2<>+128(SB), Y4
+	VMOVUPS      constantsAVX2<>+544(SB), Y7
+	VMOVUPS      constantsAVX2<>+352(SB), Y10
+	VFMADD213PS  constantsAVX2<>+736(SB), Y8, Y5
+	VFMADD213PS  constantsAVX2<>+768(SB), Y8, Y5
+	VFMADD213PS  constantsAVX2<>+800(SB), Y8, Y5
+	VFMADD213PS  constantsAVX2<>+832(SB), Y8, Y5
+	VFMADD213PS  constantsAVX2<>+480(SB), Y8, Y5
+	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y5
+	VDIVPS       Y5, Y13, Y5
+	VFMADD231PS  Y6, Y5, Y12
+	VMOVUPS      Y12, 64(DX)
+	VMOVUPS      Y5, 320(BX)
+	VMOVUPS      448(BX), Y5
+	VMOVAPS      Y12, Y9
+	VMINPS       Y5, Y0, Y5
+	VMAXPS       Y5, Y1, Y5
+	VFNMADD231PS Y2, Y5, Y4
+	VSUBPS       constantsAVX2<>+128(SB), Y4, Y6
+	VPSLLD       $0x17, Y4, Y4
+	VFMADD231PS  Y3, Y6, Y5
+	VFMADD231PS  constantsAVX2<>+512(SB), Y5, Y7
+	VFMADD213PS  constantsAVX2<>+576(SB), Y5, Y7
+	VFMADD213PS  constantsAVX2<>+608(SB), Y5, Y7
+	VFMADD213PS  constantsAVX2<>+640(SB), Y5, Y7
+	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y7
+	VFMADD213PS  constantsAVX2<>+352(SB), Y4, Y7
+	VDIVPS       Y7, Y10, Y4
+	VMOVAPS      Y7, Y11
+	VMOVUPS      Y4, 448(BX)
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	ADDQ         $+64, BX
+	ADDQ         $+64, SI
+	ADDQ         $+192, BX
+	ADDQ         $-16, DI
+	CMPQ         DI, $+16
+	JGE          loop25
+
+done26:
+	// h of the units before. Input and cell gates. Forget gate and c. Output gate.
+	VMOVUPS      32(BX), Y7
+	VMOVUPS      constantsAVX2<>+128(SB), Y4
+	VMOVUPS      160(BX), Y6
+	VMOVUPS      constantsAVX2<>+160(SB), Y8
+	VMOVUPS      constantsAVX2<>+192(SB), Y15
+	VMOVUPS      constantsAVX2<>+544(SB), Y10
+	VMOVUPS      constantsAVX2<>+224(SB), Y5
+	VMOVUPS      constantsAVX2<>+416(SB), Y13
+	VMOVUPS      constantsAVX2<>+320(SB), Y12
+	VMOVUPS      constantsAVX2<>+480(SB), Y14
+	VMINPS       Y7, Y0, Y7
+	VMINPS       Y6, Y8, Y8
+	VMOVUPS      32(SI), Y6
+	VMAXPS       Y7, Y1, Y7
+	VMAXPS       Y8, Y15, Y8
+	VMOVUPS      constantsAVX2<>+256(SB), Y15
+	VFNMADD231PS Y2, Y7, Y4
+	VFMADD231PS  Y8, Y8, Y5
+	VFMADD231PS  constantsAVX2<>+384(SB), Y5, Y13
+	VFMADD231PS  constantsAVX2<>+288(SB), Y5, Y12
+	VFMADD213PS  constantsAVX2<>+448(SB), Y5, Y13
+	VFMADD213PS  constantsAVX2<>+352(SB), Y5, Y12
+	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y13
+	VSUBPS       constantsAVX2<>+128(SB), Y4, Y5
+	VMULPS       Y12, Y8, Y12
+	VPSLLD       $0x17, Y4, Y8
+	VMOVUPS      constantsAVX2<>+160(SB), Y4
+	VFMADD231PS  Y3, Y5, Y7
+	VMOVUPS      constantsAVX2<>+192(SB), Y5
+	VMINPS       Y9, Y4, Y4
+	VMULPS       Y13, Y13, Y9
+	VFMADD231PS  constantsAVX2<>+512(SB), Y7, Y10
+	VMULPS       Y13, Y12, Y13
+	VMAXPS       Y4, Y5, Y4
+	VMOVUPS      constantsAVX2<>+224(SB), Y5
+	VFMADD231PS  Y12, Y12, Y9
+	VMOVUPS      constantsAVX2<>+704(SB), Y12
+	VFMADD213PS  constantsAVX2<>+576(SB), Y7, Y10
+	VFMADD231PS  Y4, Y4, Y5
+	VFMADD213PS  constantsAVX2<>+608(SB), Y7, Y10
+	VFMADD213PS  constantsAVX2<>+640(SB), Y7, Y10
+	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y10
+	VADDPS       Y13, Y13, Y7
+	VFMADD213PS  constantsAVX2<>+352(SB), Y8, Y10
+	VMULPS       constantsAVX2<>+352(SB), Y9, Y8
+	VMULPS       Y9, Y10, Y9
+	VMULPS       Y10, Y7, Y10
+	VMOVUPS      constantsAVX2<>+416(SB), Y7
+	VDIVPS       Y9, Y14, Y14
+	VMOVUPS      constantsAVX2<>+320(SB), Y9
+	VFMADD231PS  constantsAVX2<>+384(SB), Y5, Y7
+	VFMADD231PS  constantsAVX2<>+288(SB), Y5, Y9
+	VFMADD213PS  constantsAVX2<>+448(SB), Y5, Y7
+	VFMADD213PS  constantsAVX2<>+352(SB), Y5, Y9
+	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y7
+	VMULPS       Y14, Y8, Y5
+	VMULPS       Y14, Y10, Y8
+	VMULPS       Y14, Y13, Y10
+	VMULPS       Y9, Y4, Y4
+	VMOVUPS      constantsAVX2<>+480(SB), Y13
+	VMULPS       Y7, Y7, Y9
+	VMOVUPS      Y5, 32(BX)
+	VMOVUPS      Y8, 160(BX)
+	VMOVUPS      96(BX), Y5
+	VFMADD231PS  Y4, Y4, Y9
+	VMULPS       Y7, Y4, Y4
+	VMINPS       Y5, Y0, Y5
+	VMULPS       Y9, Y11, Y7
+	VMAXPS       Y5, Y1, Y5
+	VFNMADD231PS Y2, Y5, Y15
+	VDIVPS       Y7, Y4, Y4
+	VSUBPS       constantsAVX2<>+256(SB), Y15, Y7
+	VPSLLD       $0x17, Y15, Y8
+	VFMADD231PS  Y3, Y7, Y5
+	VFMADD231PS  constantsAVX2<>+672(SB), Y5, Y12
+	VMOVUPS      Y4, (CX)
+	VMOVUPS      constantsAVX2<>+128(SB), Y4
+	VMOVUPS      constantsAVX2<>+544(SB), Y7
+	VMOVUPS      constantsAVX2<>+352(SB), Y9
+	VFMADD213PS  constantsAVX2<>+736(SB), Y5, Y12
+	VFMADD213PS  constantsAVX2<>+768(SB), Y5, Y12
+	VFMADD213PS  constantsAVX2<>+800(SB), Y5, Y12
+	VFMADD213PS  constantsAVX2<>+832(SB), Y5, Y12
+	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y12
+	VFMADD213PS  constantsAVX2<>+480(SB), Y8, Y12
+	VDIVPS       Y12, Y13, Y5
+	VFMADD231PS  Y6, Y5, Y10
+	VMOVUPS      Y10, 32(DX)
+	VMOVUPS      Y5, 96(BX)
+	VMOVUPS      224(BX), Y5
+	VMINPS       Y5, Y0, Y5
+	VMAXPS       Y5, Y1, Y5
+	VFNMADD231PS Y2, Y5, Y4
+	VSUBPS       constantsAVX2<>+128(SB), Y4, Y6
+	VPSLLD       $0x17, Y4, Y4
+	VFMADD231PS  Y3, Y6, Y5
+	VFMADD231PS  constantsAVX2<>+512(SB), Y5, Y7
+	VFMADD213PS  constantsAVX2<>+576(SB), Y5, Y7
+	VFMADD213PS  constantsAVX2<>+608(SB), Y5, Y7
+	VFMADD213PS  constantsAVX2<>+640(SB), Y5, Y7
+	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y7
+	VFMADD213PS  constantsAVX2<>+352(SB), Y4, Y7
+	VDIVPS       Y7, Y9, Y4
+	VMOVUPS      Y4, 224(BX)
+
+	// h of the units before.
+	VMOVUPS     constantsAVX2<>+160(SB), Y4
+	VMOVUPS     constantsAVX2<>+192(SB), Y5
+	VMOVUPS     constantsAVX2<>+224(SB), Y6
+	VMOVUPS     constantsAVX2<>+416(SB), Y9
+	VMOVUPS     constantsAVX2<>+320(SB), Y8
+	VMINPS      Y10, Y4, Y4
+	VMAXPS      Y4, Y5, Y4
+	VFMADD231PS Y4, Y4, Y6
+	VFMADD231PS constantsAVX2<>+384(SB), Y6, Y9
+	VFMADD231PS constantsAVX2<>+288(SB), Y6, Y8
+	VFMADD213PS constantsAVX2<>+448(SB), Y6, Y9
+	VFMADD213PS constantsAVX2<>+352(SB), Y6, Y8
+	VFMADD213PS constantsAVX2<>+480(SB), Y6, Y9
+	VMULPS      Y8, Y4, Y4
+	VMULPS      Y9, Y9, Y5
+	VMULPS      Y9, Y4, Y6
+	VFMADD231PS Y4, Y4, Y5
+	VMULPS      Y5, Y7, Y4
+	VDIVPS      Y4, Y6, Y4
+	VMOVUPS     Y4, 32(CX)
+	ADDQ        $+64, CX
+	ADDQ        $+64, DX
+	ADDQ        $+64, BX
+	ADDQ        $+64, SI
+	ADDQ        $+192, BX
+
+done24:
+	// 8 elements at a time.
+	CMPQ DI, $+8
+	JLT  done28
+
+loop27:
+	// Input and cell gates. Forget gate and c. Output gate. h of the units before.
+	VMOVUPS      (BX), Y5
+	VMOVUPS      constantsAVX2<>+128(SB), Y6
+	VMOVUPS      128(BX), Y8
+	VMOVUPS      constantsAVX2<>+160(SB), Y9
+	VMOVUPS      constantsAVX2<>+192(SB), Y10
+	VMOVUPS      constantsAVX2<>+544(SB), Y7
+	VMOVUPS      constantsAVX2<>+224(SB), Y11
+	VMOVUPS      constantsAVX2<>+416(SB), Y13
+	VMOVUPS      constantsAVX2<>+320(SB), Y12
+	VMOVUPS      (SI), Y4
+	VMINPS       Y5, Y0, Y5
+	VMINPS       Y8, Y9, Y8
+	VMAXPS       Y5, Y1, Y5
+	VMAXPS       Y8, Y10, Y9
+	VFNMADD231PS Y2, Y5, Y6
+	VFMADD231PS  Y9, Y9, Y11
+	VMOVUPS      constantsAVX2<>+480(SB), Y10
+	VSUBPS       constantsAVX2<>+128(SB), Y6, Y8
+	VFMADD231PS  constantsAVX2<>+384(SB), Y11, Y13
+	VFMADD231PS  constantsAVX2<>+288(SB), Y11, Y12
+	VPSLLD       $0x17, Y6, Y6
+	VFMADD231PS  Y3, Y8, Y5
+	VFMADD213PS  constantsAVX2<>+448(SB), Y11, Y13
+	VFMADD213PS  constantsAVX2<>+352(SB), Y11, Y12
+	VFMADD231PS  constantsAVX2<>+512(SB), Y5, Y7
+	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y13
+	VMULPS       Y12, Y9, Y8
+	VFMADD213PS  constantsAVX2<>+576(SB), Y5, Y7
+	VMULPS       Y13, Y13, Y9
+	VMULPS       Y13, Y8, Y11
+	VFMADD213PS  constantsAVX2<>+608(SB), Y5, Y7
+	VFMADD231PS  Y8, Y8, Y9
+	VADDPS       Y11, Y11, Y12
+	VFMADD213PS  constantsAVX2<>+640(SB), Y5, Y7
+	VMULPS       constantsAVX2<>+352(SB), Y9, Y8
+	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y7
+	VFMADD213PS  constantsAVX2<>+352(SB), Y6, Y7
+	VMOVUPS      constantsAVX2<>+256(SB), Y5
+	VMOVUPS      constantsAVX2<>+704(SB), Y6
+	VMOVUPS      constantsAVX2<>+480(SB), Y13
+	VMULPS       Y9, Y7, Y9
+	VMULPS       Y7, Y12, Y7
+	VDIVPS       Y9, Y10, Y9
+	VMULPS       Y9, Y8, Y8
+	VMULPS       Y9, Y7, Y7
+	VMULPS       Y9, Y11, Y9
+	VMOVUPS      constantsAVX2<>+128(SB), Y10
+	VMOVUPS      Y8, (BX)
+	VMOVUPS      Y7, 128(BX)
+	VMOVUPS      64(BX), Y7
+	VMOVUPS      constantsAVX2<>+544(SB), Y8
+	VMINPS       Y7, Y0, Y7
+	VMAXPS       Y7, Y1, Y7
+	VFNMADD231PS Y2, Y7, Y5
+	VSUBPS       constantsAVX2<>+256(SB), Y5, Y11
+	VPSLLD       $0x17, Y5, Y5
+	VMOVUPS      constantsAVX2<>+352(SB), Y12
+	VFMADD231PS  Y3, Y11, Y7
+	VFMADD231PS  constantsAVX2<>+672(SB), Y7, Y6
+	VMOVUPS      constantsAVX2<>+160(SB), Y11
+	VFMADD213PS  constantsAVX2<>+736(SB), Y7, Y6
+	VFMADD213PS  constantsAVX2<>+768(SB), Y7, Y6
+	VMOVUPS      constantsAVX2<>+192(SB), Y14
+	VFMADD213PS  constantsAVX2<>+800(SB), Y7, Y6
+	VFMADD213PS  constantsAVX2<>+832(SB), Y7, Y6
+	VMOVUPS      constantsAVX2<>+224(SB), Y15
+	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y6
+	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y6
+	VMOVUPS      constantsAVX2<>+320(SB), Y5
+	VDIVPS       Y6, Y13, Y6
+	VFMADD231PS  Y4, Y6, Y9
+	VMOVUPS      Y9, (DX)
+	VMOVUPS      Y6, 64(BX)
+	VMOVUPS      192(BX), Y4
+	VMINPS       Y9, Y11, Y6
+	VMOVUPS      constantsAVX2<>+416(SB), Y7
+	VMAXPS       Y6, Y14, Y6
+	VFMADD231PS  Y6, Y6, Y15
+	VMINPS       Y4, Y0, Y4
+	VMAXPS       Y4, Y1, Y4
+	VFMADD231PS  constantsAVX2<>+384(SB), Y15, Y7
+	VFMADD231PS  constantsAVX2<>+288(SB), Y15, Y5
+	VFNMADD231PS Y2, Y4, Y10
+	VFMADD213PS  constantsAVX2<>+448(SB), Y15, Y7
+	VFMADD213PS  constantsAVX2<>+352(SB), Y15, Y5
+	VSUBPS       constantsAVX2<>+128(SB), Y10, Y9
+	VPSLLD       $0x17, Y10, Y10
+	VFMADD231PS  Y3, Y9, Y4
+	VFMADD213PS  constantsAVX2<>+480(SB), Y15, Y7
+	VMULPS       Y5, Y6, Y5
+	VFMADD231PS  constantsAVX2<>+512(SB), Y4, Y8
+	VMULPS       Y7, Y7, Y6
+	VMULPS       Y7, Y5, Y7
+	VFMADD213PS  constantsAVX2<>+576(SB), Y4, Y8
+	VFMADD231PS  Y5, Y5, Y6
+	VFMADD213PS  constantsAVX2<>+608(SB), Y4, Y8
+	VFMADD213PS  constantsAVX2<>+640(SB), Y4, Y8
+	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y8
+	VFMADD213PS  constantsAVX2<>+352(SB), Y10, Y8
+	VMULPS       Y6, Y8, Y4
+	VDIVPS       Y8, Y12, Y5
+	VDIVPS       Y4, Y7, Y4
+	VMOVUPS      Y5, 192(BX)
+	VMOVUPS      Y4, (CX)
+	ADDQ         $+32, CX
+	ADDQ         $+32, DX
+	ADDQ         $+32, BX
+	ADDQ         $+32, SI
+	ADDQ         $-8, DI
+	CMPQ         DI, $+8
+	JGE          loop27
+
+done28:
+	// The last elements.
+	TESTQ   DI, DI
+	JEQ     done29
+	MOVQ    DI, R9
+	NEGQ    DI
+	LEAQ    constantsAVX2<>+896(SB), R8
+	VMOVUPS (R8)(DI*4), Y4
+
+	// Input and cell gates.
+	VMASKMOVPS   (BX), Y4, Y6
+	VMOVUPS      constantsAVX2<>+128(SB), Y7
+	VMASKMOVPS   128(BX), Y4, Y9
+	VMOVUPS      constantsAVX2<>+160(SB), Y10
+	VMOVUPS      constantsAVX2<>+192(SB), Y11
+	VMOVUPS      constantsAVX2<>+544(SB), Y8
+	VMOVUPS      constantsAVX2<>+224(SB), Y12
+	VMOVUPS      constantsAVX2<>+416(SB), Y14
+	VMOVUPS      constantsAVX2<>+320(SB), Y13
+	VMOVUPS      constantsAVX2<>+480(SB), Y15
+	VMASKMOVPS   (SI), Y4, Y5
+	LEAQ         (BX), SI
+	TESTQ        $+4, R9
+	VMINPS       Y6, Y0, Y6
+	VMINPS       Y9, Y10, Y9
+	VMAXPS       Y6, Y1, Y6
+	VMAXPS       Y9, Y11, Y10
+	VFNMADD231PS Y2, Y6, Y7
+	VFMADD231PS  Y10, Y10, Y12
+	VSUBPS       constantsAVX2<>+128(SB), Y7, Y9
+	VFMADD231PS  constantsAVX2<>+384(SB), Y12, Y14
+	VFMADD231PS  constantsAVX2<>+288(SB), Y12, Y13
+	VPSLLD       $0x17, Y7, Y7
+	VFMADD231PS  Y3, Y9, Y6
+	VFMADD213PS  constantsAVX2<>+448(SB), Y12, Y14
+	VFMADD213PS  constantsAVX2<>+352(SB), Y12, Y13
+	VFMADD231PS  constantsAVX2<>+512(SB), Y6, Y8
+	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y14
+	VMULPS       Y13, Y10, Y9
+	VFMADD213PS  constantsAVX2<>+576(SB), Y6, Y8
+	VMULPS       Y14, Y14, Y10
+	VMULPS       Y14, Y9, Y11
+	VFMADD213PS  constantsAVX2<>+608(SB), Y6, Y8
+	VFMADD231PS  Y9, Y9, Y10
+	VFMADD213PS  constantsAVX2<>+640(SB), Y6, Y8
+	VMULPS       constantsAVX2<>+352(SB), Y10, Y9
+	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y8
+	VFMADD213PS  constantsAVX2<>+352(SB), Y7, Y8
+	VMULPS       Y10, Y8, Y6
+	VDIVPS       Y6, Y15, Y6
+	VMULPS       Y6, Y9, Y9
+	VMULPS       Y6, Y11, Y7
+	VMOVAPS      Y9, Y9
+	JEQ          stored30
+	VMOVUPS      X9, (SI)
+	ADDQ         $+16, SI
+	VEXTRACTF128 $0x01, Y9, X9
+
+stored30:
+	TESTQ    $+2, R9
+	JEQ      stored31
+	VMOVLPS  X9, (SI)
+	ADDQ     $+8, SI
+	VMOVHLPS X9, X9, X9
+
+stored31:
+	TESTQ  $+1, R9
+	JEQ    stored32
+	VMOVSS X9, (SI)
+
+stored32:
+	VADDPS       Y11, Y11, Y9
+	LEAQ         128(BX), SI
+	TESTQ        $+4, R9
+	VMULPS       Y8, Y9, Y8
+	VMULPS       Y6, Y8, Y6
+	VMOVAPS      Y6, Y6
+	JEQ          stored33
+	VMOVUPS      X6, (SI)
+	ADDQ         $+16, SI
+	VEXTRACTF128 $0x01, Y6, X6
+
+stored33:
+	TESTQ    $+2, R9
+	JEQ      stored34
+	VMOVLPS  X6, (SI)
+	ADDQ     $+8, SI
+	VMOVHLPS X6, X6, X6
+
+stored34:
+	TESTQ  $+1, R9
+	JEQ    stored35
+	VMOVSS X6, (SI)
+
+stored35:
+	// Forget gate and c.
+	VMASKMOVPS   64(BX), Y4, Y6
+	VMOVUPS      constantsAVX2<>+256(SB), Y8
+	VMOVUPS      constantsAVX2<>+704(SB), Y9
+	VMOVUPS      constantsAVX2<>+480(SB), Y10
+	LEAQ         (DX), DX
+	TESTQ        $+4, R9
+	VMINPS       Y6, Y0, Y6
+	VMAXPS       Y6, Y1, Y6
+	VFNMADD231PS Y2, Y6, Y8
+	VSUBPS       constantsAVX2<>+256(SB), Y8, Y11
+	VPSLLD       $0x17, Y8, Y8
+	VFMADD231PS  Y3, Y11, Y6
+	VFMADD231PS  constantsAVX2<>+672(SB), Y6, Y9
+	VFMADD213PS  constantsAVX2<>+736(SB), Y6, Y9
+	VFMADD213PS  constantsAVX2<>+768(SB), Y6, Y9
+	VFMADD213PS  constantsAVX2<>+800(SB), Y6, Y9
+	VFMADD213PS  constantsAVX2<>+832(SB), Y6, Y9
+	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y9
+	VFMADD213PS  constantsAVX2<>+480(SB), Y8, Y9
+	VDIVPS       Y9, Y10, Y6
+	VFMADD231PS  Y5, Y6, Y7
+	VMOVAPS      Y7, Y5
+	JEQ          stored36
+	VMOVUPS      X5, (DX)
+	ADDQ         $+16, DX
+	VEXTRACTF128 $0x01, Y5, X5
+
+stored36:
+	TESTQ    $+2, R9
+	JEQ      stored37
+	VMOVLPS  X5, (DX)
+	ADDQ     $+8, DX
+	VMOVHLPS X5, X5, X5
+
+stored37:
+	TESTQ  $+1, R9
+	JEQ    stored38
+	VMOVSS X5, (DX)
+
+stored38:
+	VMOVAPS      Y6, Y5
+	LEAQ         64(BX), DX
+	TESTQ        $+4, R9
+	JEQ          stored39
+	VMOVUPS      X5, (DX)
+	ADDQ         $+16, DX
+	VEXTRACTF128 $0x01, Y5, X5
+
+stored39:
+	TESTQ    $+2, R9
+	JEQ      stored40
+	VMOVLPS  X5, (DX)
+	ADDQ     $+8, DX
+	VMOVHLPS X5, X5, X5
+
+stored40:
+	TESTQ  $+1, R9
+	JEQ    stored41
+	VMOVSS X5, (DX)
+
+stored41:
+	// Output gate.
+	VMASKMOVPS   192(BX), Y4, Y4
+	VMOVUPS      constantsAVX2<>+128(SB), Y5
+	VMOVUPS      constantsAVX2<>+544(SB), Y6
+	VMOVUPS      constantsAVX2<>+352(SB), Y8
+	LEAQ         192(BX), DX
+	TESTQ        $+4, R9
+	VMINPS       Y4, Y0, Y0
+	VMAXPS       Y0, Y1, Y0
+	VFNMADD231PS Y2, Y0, Y5
+	VSUBPS       constantsAVX2<>+128(SB), Y5, Y1
+	VPSLLD       $0x17, Y5, Y2
+	VFMADD231PS  Y3, Y1, Y0
+	VFMADD231PS  constantsAVX2<>+512(SB), Y0, Y6
+	VFMADD213PS  constantsAVX2<>+576(SB), Y0, Y6
+	VFMADD213PS  constantsAVX2<>+608(SB), Y0, Y6
+	VFMADD213PS  constantsAVX2<>+640(SB), Y0, Y6
+	VFMADD213PS  constantsAVX2<>+480(SB), Y0, Y6
+	VFMADD213PS  constantsAVX2<>+352(SB), Y2, Y6
+	VDIVPS       Y6, Y8, Y0
+	VMOVAPS      Y0, Y0
+	JEQ          stored42
+	VMOVUPS      X0, (DX)
+	ADDQ         $+16, DX
+	VEXTRACTF128 $0x01, Y0, X0
+
+stored42:
+	TESTQ    $+2, R9
+	JEQ      stored43
+	VMOVLPS  X0, (DX)
+	ADDQ     $+8, DX
+	VMOVHLPS X0, X0, X0
+
+stored43:
+	TESTQ  $+1, R9
+	JEQ    stored44
+	VMOVSS X0, (DX)
+
+stored44:
+	// h of the units before.
+	VMOVUPS      constantsAVX2<>+160(SB), Y0
+	VMOVUPS      constantsAVX2<>+192(SB), Y1
+	VMOVUPS      constantsAVX2<>+224(SB), Y2
+	VMOVUPS      constantsAVX2<>+416(SB), Y4
+	VMOVUPS      constantsAVX2<>+320(SB), Y3
+	LEAQ         (CX), CX
+	TESTQ        $+4, R9
+	VMINPS       Y7, Y0, Y0
+	VMAXPS       Y0, Y1, Y0
+	VFMADD231PS  Y0, Y0, Y2
+	VFMADD231PS  constantsAVX2<>+384(SB), Y2, Y4
+	VFMADD231PS  constantsAVX2<>+288(SB), Y2, Y3
+	VFMADD213PS  constantsAVX2<>+448(SB), Y2, Y4
+	VFMADD213PS  constantsAVX2<>+352(SB), Y2, Y3
+	VFMADD213PS  constantsAVX2<>+480(SB), Y2, Y4
+	VMULPS       Y3, Y0, Y0
+	VMULPS       Y4, Y4, Y1
+	VMULPS       Y4, Y0, Y2
+	VFMADD231PS  Y0, Y0, Y1
+	VMULPS       Y1, Y6, Y0
+	VDIVPS       Y0, Y2, Y0
+	VMOVAPS      Y0, Y0
+	JEQ          stored45
+	VMOVUPS      X0, (CX)
+	ADDQ         $+16, CX
+	VEXTRACTF128 $0x01, Y0, X0
+
+stored45:
+	TESTQ    $+2, R9
+	JEQ      stored46
+	VMOVLPS  X0, (CX)
+	ADDQ     $+8, CX
+	VMOVHLPS X0, X0, X0
+
+stored46:
+	TESTQ  $+1, R9
+	JEQ    stored47
+	VMOVSS X0, (CX)
+
+stored47:
+done29:
+	// To the next step.
+	MOVQ  192(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 192(AX)
+	TESTQ CX, CX
+	JEQ   done2
+	MOVQ  208(AX), CX
+	MOVQ  CX, 240(AX)
+	MOVQ  216(AX), CX
+	MOVQ  CX, 248(AX)
+	MOVQ  208(AX), CX
+	MOVQ  256(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 208(AX)
+	MOVQ  216(AX), CX
+	MOVQ  264(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 216(AX)
+	MOVQ  224(AX), CX
+	MOVQ  272(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 224(AX)
+	MOVQ  232(AX), CX
+	MOVQ  280(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 232(AX)
+	MOVQ  16(AX), CX
+	MOVQ  288(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 16(AX)
+	MOVQ  240(AX), CX
+	MOVQ  CX, 104(AX)
+	MOVQ  48(AX), CX
+	MOVQ  56(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 48(AX)
+	MOVQ  136(AX), CX
+	MOVQ  144(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 136(AX)
+	JMP   step1
+
+done2:
+	// As it was.
+	VZEROUPPER
+	VLDMXCSR (SP)
+	RET
+
+// func gruStepsAVX2(task *stepTask)
+// Requires: AVX, AVX2, FMA3
+TEXT ·gruStepsAVX2(SB), NOSPLIT, $8-8
+	// Flush subnormals to zero.
+	VSTMXCSR (SP)
+	MOVL     (SP), AX
+	ORL      $0x00008040, AX
+	MOVL     AX, 4(SP)
+	VLDMXCSR 4(SP)
+	MOVQ     task+0(FP), AX
+
+step1:
+	// A step.
+	MOVQ 184(AX), DX
+	MOVQ 176(AX), CX
+	LEAQ (AX)(CX*1), CX
+	CMPQ DX, $+1
+	JLT  done4
+
+loop3:
+	MOVQ (CX), BX
+	MOVQ 48(CX), SI
+	MOVQ 24(CX), DI
+	MOVQ 64(CX), R8
+	CMPQ R8, $+1
+	JLT  done6
+
+loop5:
+	// The chains of a panel.
+	VMOVUPS (DI), Y0
+	VMOVUPS 32(DI), Y1
+	VMOVUPS 64(DI), Y2
+	VMOVUPS 96(DI), Y3
+	VMOVUPS 128(DI), Y4
+	VMOVUPS 160(DI), Y5
+	MOVQ    32(CX), R9
+	ADDQ    R9, DI
+	MOVQ    16(CX), R9
+	MOVQ    8(CX), R10
+	CMPQ    R10, $+1
+	JLT     done8
+
+loop7:
+	MOVQ R10, R11
+	ADDQ $-128, R10
+	CMPQ R10, $+1
+	JLT  done9
+	MOVQ $+128, R11
+
+done9:
+	MOVQ R11, R12
+	SHLQ $0x06, R12
+	CMPQ R11, $+4
+	JLT  done11
+
+loop10:
+	VBROADCASTSS (R9), Y6
+	VFMADD231PS  (BX), Y6, Y0
+	VFMADD231PS  32(BX), Y6, Y1
+	VFMADD231PS  (BX)(R12*1), Y6, Y2
+	VFMADD231PS  32(BX)(R12*1), Y6, Y3
+	VFMADD231PS  (BX)(R12*2), Y6, Y4
+	VFMADD231PS  32(BX)(R12*2), Y6, Y5
+	VBROADCASTSS 4(R9), Y6
+	VFMADD231PS  64(BX), Y6, Y0
+	VFMADD231PS  96(BX), Y6, Y1
+	VFMADD231PS  64(BX)(R12*1), Y6, Y2
+	VFMADD231PS  96(BX)(R12*1), Y6, Y3
+	VFMADD231PS  64(BX)(R12*2), Y6, Y4
+	VFMADD231PS  96(BX)(R12*2), Y6, Y5
+	VBROADCASTSS 8(R9), Y6
+	VFMADD231PS  128(BX), Y6, Y0
+	VFMADD231PS  160(BX), Y6, Y1
+	VFMADD231PS  128(BX)(R12*1), Y6, Y2
+	VFMADD231PS  160(BX)(R12*1), Y6, Y3
+	VFMADD231PS  128(BX)(R12*2), Y6, Y4
+	VFMADD231PS  160(BX)(R12*2), Y6, Y5
+	VBROADCASTSS 12(R9), Y6
+	VFMADD231PS  192(BX), Y6, Y0
+	VFMADD231PS  224(BX), Y6, Y1
+	VFMADD231PS  192(BX)(R12*1), Y6, Y2
+	VFMADD231PS  224(BX)(R12*1), Y6, Y3
+	VFMADD231PS  192(BX)(R12*2), Y6, Y4
+	VFMADD231PS  224(BX)(R12*2), Y6, Y5
+	ADDQ         $+16, R9
+	ADDQ         $+256, BX
+	ADDQ         $-4, R11
+	CMPQ         R11, $+4
+	JGE          loop10
+
+done11:
+	CMPQ R11, $+1
+	JLT  done13
+
+loop12:
+	VBROADCASTSS (R9), Y6
+	VFMADD231PS  (BX), Y6, Y0
+	VFMADD231PS  32(BX), Y6, Y1
+	VFMADD231PS  (BX)(R12*1), Y6, Y2
+	VFMADD231PS  32(BX)(R12*1), Y6, Y3
+	VFMADD231PS  (BX)(R12*2), Y6, Y4
+	VFMADD231PS  32(BX)(R12*2), Y6, Y5
+	ADDQ         $+4, R9
+	ADDQ         $+64, BX
+	ADDQ         $-1, R11
+	CMPQ         R11, $+1
+	JGE          loop12
+
+done13:
+	ADDQ R12, BX
+	ADDQ R12, BX
+	CMPQ R10, $+1
+	JGE  loop7
+
+done8:
+	// Add what is there.
+	MOVQ    40(CX), R9
+	TESTQ   R9, R9
+	JEQ     done14
+	VMOVUPS (SI), Y6
+	VADDPS  Y0, Y6, Y0
+	VMOVUPS 32(SI), Y6
+	VADDPS  Y1, Y6, Y1
+	VMOVUPS 64(SI), Y6
+	VADDPS  Y2, Y6, Y2
+	VMOVUPS 96(SI), Y6
+	VADDPS  Y3, Y6, Y3
+	VMOVUPS 128(SI), Y6
+	VADDPS  Y4, Y6, Y4
+	VMOVUPS 160(SI), Y6
+	VADDPS  Y5, Y6, Y5
+
+done14:
+	VMOVUPS Y0, (SI)
+	VMOVUPS Y1, 32(SI)
+	VMOVUPS Y2, 64(SI)
+	VMOVUPS Y3, 96(SI)
+	VMOVUPS Y4, 128(SI)
+	VMOVUPS Y5, 160(SI)
+	ADDQ    $+192, SI
+	ADDQ    $-1, R8
+	CMPQ    R8, $+1
+	JGE     loop5
+
+done6:
+	MOVQ  80(CX), R8
+	TESTQ R8, R8
+	JEQ   done15
+
+	// The chains of a panel.
+	VMOVUPS (DI), Y0
+	VMOVUPS 64(DI), Y1
+	VMOVUPS 128(DI), Y2
+	MOVQ    32(CX), R8
+	ADDQ    R8, DI
+	MOVQ    16(CX), DI
+	MOVQ    8(CX), R8
+	CMPQ    R8, $+1
+	JLT     done17
 
 loop16:
-	// Reset and new gates.
-	VMOVUPS      (CX), Y8
-	VMOVUPS      (DX), Y9
-	VADDPS       Y9, Y8, Y8
-	VMINPS       Y8, Y0, Y8
-	VMAXPS       Y8, Y1, Y8
-	VMOVAPS      Y7, Y9
-	VFNMADD231PS Y2, Y8, Y9
-	VSUBPS       Y7, Y9, Y10
-	VPSLLD       $0x17, Y9, Y9
-	VFMADD231PS  Y3, Y10, Y8
-	VMOVUPS      constantsAVX2<>+544(SB), Y10
-	VFMADD231PS  constantsAVX2<>+512(SB), Y8, Y10
-	VFMADD213PS  constantsAVX2<>+576(SB), Y8, Y10
-	VFMADD213PS  constantsAVX2<>+608(SB), Y8, Y10
-	VFMADD213PS  constantsAVX2<>+640(SB), Y8, Y10
-	VFMADD213PS  constantsAVX2<>+480(SB), Y8, Y10
-	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y10
-	VMOVUPS      constantsAVX2<>+480(SB), Y8
-	VDIVPS       Y10, Y8, Y8
-	VMOVUPS      128(DX), Y9
-	VMOVUPS      128(CX), Y10
-	VFMADD231PS  Y9, Y8, Y10
-	VMINPS       Y10, Y4, Y8
-	VMAXPS       Y8, Y5, Y8
-	VMOVAPS      Y6, Y9
-	VFMADD231PS  Y8, Y8, Y9
-	VMOVUPS      constantsAVX2<>+320(SB), Y10
-	VFMADD231PS  constantsAVX2<>+288(SB), Y9, Y10
-	VFMADD213PS  constantsAVX2<>+352(SB), Y9, Y10
-	VMULPS       Y10, Y8, Y8
-	VMOVUPS      constantsAVX2<>+416(SB), Y10
-	VFMADD231PS  constantsAVX2<>+384(SB), Y9, Y10
-	VFMADD213PS  constantsAVX2<>+448(SB), Y9, Y10
-	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y10
-	VMULPS       Y10, Y8, Y9
-	VMULPS       Y10, Y10, Y10
-	VFMADD231PS  Y8, Y8, Y10
-	VADDPS       Y9, Y9, Y8
-	VDIVPS       Y10, Y8, Y8
-
-	// Update gate and h.
-	VMOVUPS      64(CX), Y9
-	VMOVUPS      64(DX), Y10
-	VADDPS       Y10, Y9, Y9
-	VMINPS       Y9, Y0, Y9
-	VMAXPS       Y9, Y1, Y9
-	VMOVAPS      Y7, Y10
-	VFNMADD231PS Y2, Y9, Y10
-	VSUBPS       Y7, Y10, Y11
-	VPSLLD       $0x17, Y10, Y10
-	VFMADD231PS  Y3, Y11, Y9
-	VMOVUPS      constantsAVX2<>+544(SB), Y11
-	VFMADD231PS  constantsAVX2<>+512(SB), Y9, Y11
-	VFMADD213PS  constantsAVX2<>+576(SB), Y9, Y11
-	VFMADD213PS  constantsAVX2<>+608(SB), Y9, Y11
-	VFMADD213PS  constantsAVX2<>+640(SB), Y9, Y11
-	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y11
-	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y11
-	VMOVUPS      constantsAVX2<>+480(SB), Y9
-	VDIVPS       Y11, Y9, Y9
-	VMOVUPS      (BX), Y10
-	VSUBPS       Y8, Y10, Y10
-	VFMADD231PS  Y10, Y9, Y8
-	VMOVUPS      Y8, (AX)
-	ADDQ         $+32, AX
-	ADDQ         $+32, CX
-	ADDQ         $+32, DX
-	ADDQ         $+32, BX
-	ADDQ         $-1, DI
-	TESTQ        DI, DI
-	JNE          loop16
-	ADDQ         $+128, CX
-	ADDQ         $+128, DX
-	ADDQ         $-16, SI
-	CMPQ         SI, $+16
-	JGE          loop14
-
-done15:
-	// 8 elements at a time.
-	CMPQ SI, $+8
+	MOVQ R8, R9
+	ADDQ $-128, R8
+	CMPQ R8, $+1
 	JLT  done18
-
-loop17:
-	// Reset and new gates.
-	VMOVUPS      (CX), Y8
-	VMOVUPS      (DX), Y9
-	VADDPS       Y9, Y8, Y8
-	VMINPS       Y8, Y0, Y8
-	VMAXPS       Y8, Y1, Y8
-	VMOVAPS      Y7, Y9
-	VFNMADD231PS Y2, Y8, Y9
-	VSUBPS       Y7, Y9, Y10
-	VPSLLD       $0x17, Y9, Y9
-	VFMADD231PS  Y3, Y10, Y8
-	VMOVUPS      constantsAVX2<>+544(SB), Y10
-	VFMADD231PS  constantsAVX2<>+512(SB), Y8, Y10
-	VFMADD213PS  constantsAVX2<>+576(SB), Y8, Y10
-	VFMADD213PS  constantsAVX2<>+608(SB), Y8, Y10
-	VFMADD213PS  constantsAVX2<>+640(SB), Y8, Y10
-	VFMADD213PS  constantsAVX2<>+480(SB), Y8, Y10
-	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y10
-	VMOVUPS      constantsAVX2<>+480(SB), Y8
-	VDIVPS       Y10, Y8, Y8
-	VMOVUPS      128(DX), Y9
-	VMOVUPS      128(CX), Y10
-	VFMADD231PS  Y9, Y8, Y10
-	VMINPS       Y10, Y4, Y8
-	VMAXPS       Y8, Y5, Y8
-	VMOVAPS      Y6, Y9
-	VFMADD231PS  Y8, Y8, Y9
-	VMOVUPS      constantsAVX2<>+320(SB), Y10
-	VFMADD231PS  constantsAVX2<>+288(SB), Y9, Y10
-	VFMADD213PS  constantsAVX2<>+352(SB), Y9, Y10
-	VMULPS       Y10, Y8, Y8
-	VMOVUPS      constantsAVX2<>+416(SB), Y10
-	VFMADD231PS  constantsAVX2<>+384(SB), Y9, Y10
-	VFMADD213PS  constantsAVX2<>+448(SB), Y9, Y10
-	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y10
-	VMULPS       Y10, Y8, Y9
-	VMULPS       Y10, Y10, Y10
-	VFMADD231PS  Y8, Y8, Y10
-	VADDPS       Y9, Y9, Y8
-	VDIVPS       Y10, Y8, Y8
-
-	// Update gate and h.
-	VMOVUPS      64(CX), Y9
-	VMOVUPS      64(DX), Y10
-	VADDPS       Y10, Y9, Y9
-	VMINPS       Y9, Y0, Y9
-	VMAXPS       Y9, Y1, Y9
-	VMOVAPS      Y7, Y10
-	VFNMADD231PS Y2, Y9, Y10
-	VSUBPS       Y7, Y10, Y11
-	VPSLLD       $0x17, Y10, Y10
-	VFMADD231PS  Y3, Y11, Y9
-	VMOVUPS      constantsAVX2<>+544(SB), Y11
-	VFMADD231PS  constantsAVX2<>+512(SB), Y9, Y11
-	VFMADD213PS  constantsAVX2<>+576(SB), Y9, Y11
-	VFMADD213PS  constantsAVX2<>+608(SB), Y9, Y11
-	VFMADD213PS  constantsAVX2<>+640(SB), Y9, Y11
-	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y11
-	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y11
-	VMOVUPS      constantsAVX2<>+480(SB), Y9
-	VDIVPS       Y11, Y9, Y9
-	VMOVUPS      (BX), Y10
-	VSUBPS       Y8, Y10, Y10
-	VFMADD231PS  Y10, Y9, Y8
-	VMOVUPS      Y8, (AX)
-	ADDQ         $+32, AX
-	ADDQ         $+32, CX
-	ADDQ         $+32, DX
-	ADDQ         $+32, BX
-	ADDQ         $-8, SI
-	CMPQ         SI, $+8
-	JGE          loop17
+	MOVQ $+128, R9
 
 done18:
-	// The last elements.
-	TESTQ   SI, SI
-	JEQ     done19
-	NEGQ    SI
-	LEAQ    constantsAVX2<>+896(SB), DI
-	VMOVUPS (DI)(SI*4), Y8
+	MOVQ R9, R10
+	SHLQ $0x06, R10
+	CMPQ R9, $+4
+	JLT  done20
 
-	// Reset and new gates.
-	VMASKMOVPS   (CX), Y8, Y9
-	VMASKMOVPS   (DX), Y8, Y10
-	VADDPS       Y10, Y9, Y9
-	VMINPS       Y9, Y0, Y9
-	VMAXPS       Y9, Y1, Y9
-	VMOVAPS      Y7, Y10
-	VFNMADD231PS Y2, Y9, Y10
-	VSUBPS       Y7, Y10, Y11
-	VPSLLD       $0x17, Y10, Y10
-	VFMADD231PS  Y3, Y11, Y9
-	VMOVUPS      constantsAVX2<>+544(SB), Y11
-	VFMADD231PS  constantsAVX2<>+512(SB), Y9, Y11
-	VFMADD213PS  constantsAVX2<>+576(SB), Y9, Y11
-	VFMADD213PS  constantsAVX2<>+608(SB), Y9, Y11
-	VFMADD213PS  constantsAVX2<>+640(SB), Y9, Y11
-	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y11
-	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y11
+loop19:
+	VBROADCASTSS (DI), Y3
+	VFMADD231PS  (BX), Y3, Y0
+	VFMADD231PS  (BX)(R10*1), Y3, Y1
+	VFMADD231PS  (BX)(R10*2), Y3, Y2
+	VBROADCASTSS 4(DI), Y3
+	VFMADD231PS  64(BX), Y3, Y0
+	VFMADD231PS  64(BX)(R10*1), Y3, Y1
+	VFMADD231PS  64(BX)(R10*2), Y3, Y2
+	VBROADCASTSS 8(DI), Y3
+	VFMADD231PS  128(BX), Y3, Y0
+	VFMADD231PS  128(BX)(R10*1), Y3, Y1
+	VFMADD231PS  128(BX)(R10*2), Y3, Y2
+	VBROADCASTSS 12(DI), Y3
+	VFMADD231PS  192(BX), Y3, Y0
+	VFMADD231PS  192(BX)(R10*1), Y3, Y1
+	VFMADD231PS  192(BX)(R10*2), Y3, Y2
+	ADDQ         $+16, DI
+	ADDQ         $+256, BX
+	ADDQ         $-4, R9
+	CMPQ         R9, $+4
+	JGE          loop19
+
+done20:
+	CMPQ R9, $+1
+	JLT  done22
+
+loop21:
+	VBROADCASTSS (DI), Y3
+	VFMADD231PS  (BX), Y3, Y0
+	VFMADD231PS  (BX)(R10*1), Y3, Y1
+	VFMADD231PS  (BX)(R10*2), Y3, Y2
+	ADDQ         $+4, DI
+	ADDQ         $+64, BX
+	ADDQ         $-1, R9
+	CMPQ         R9, $+1
+	JGE          loop21
+
+done22:
+	ADDQ R10, BX
+	ADDQ R10, BX
+	CMPQ R8, $+1
+	JGE  loop16
+
+done17:
+	// Add what is there.
+	MOVQ    40(CX), BX
+	TESTQ   BX, BX
+	JEQ     done23
+	VMOVUPS (SI), Y3
+	VADDPS  Y0, Y3, Y0
+	VMOVUPS 64(SI), Y3
+	VADDPS  Y1, Y3, Y1
+	VMOVUPS 128(SI), Y3
+	VADDPS  Y2, Y3, Y2
+
+done23:
+	VMOVUPS Y0, (SI)
+	VMOVUPS Y1, 64(SI)
+	VMOVUPS Y2, 128(SI)
+	ADDQ    $+192, SI
+
+done15:
+	ADDQ $+88, CX
+	ADDQ $-1, DX
+	CMPQ DX, $+1
+	JGE  loop3
+
+done4:
+	VMOVUPS constantsAVX2<>+0(SB), Y0
+	VMOVUPS constantsAVX2<>+32(SB), Y1
+	VMOVUPS constantsAVX2<>+64(SB), Y2
+	VMOVUPS constantsAVX2<>+96(SB), Y3
+	MOVQ    208(AX), CX
+	MOVQ    224(AX), DX
+	MOVQ    232(AX), BX
+	MOVQ    240(AX), SI
+	MOVQ    200(AX), DI
+
+	// 8 elements at a time.
+	CMPQ DI, $+16
+	JLT  done24
+
+	// Reset gate and update gate.
+	VMOVUPS      (DX), Y4
+	VMOVUPS      (BX), Y5
+	VMOVUPS      64(DX), Y9
+	VMOVUPS      64(BX), Y10
+	VMOVUPS      constantsAVX2<>+256(SB), Y6
+	VMOVUPS      constantsAVX2<>+256(SB), Y11
+	VMOVUPS      constantsAVX2<>+544(SB), Y7
+	VMOVUPS      constantsAVX2<>+544(SB), Y12
+	VMOVUPS      constantsAVX2<>+480(SB), Y8
+	VMOVUPS      constantsAVX2<>+480(SB), Y13
+	VMOVUPS      128(BX), Y14
+	VMOVUPS      128(DX), Y15
+	VADDPS       Y5, Y4, Y4
+	VADDPS       Y10, Y9, Y5
+	VMINPS       Y4, Y0, Y4
+	VMINPS       Y5, Y0, Y5
+	VMAXPS       Y4, Y1, Y4
+	VMAXPS       Y5, Y1, Y9
+	VFNMADD231PS Y2, Y4, Y6
+	VFNMADD231PS Y2, Y9, Y11
+	VSUBPS       constantsAVX2<>+256(SB), Y6, Y5
+	VSUBPS       constantsAVX2<>+256(SB), Y11, Y10
+	VPSLLD       $0x17, Y6, Y6
+	VPSLLD       $0x17, Y11, Y11
+	VFMADD231PS  Y3, Y5, Y4
+	VFMADD231PS  Y3, Y10, Y9
+	VFMADD231PS  constantsAVX2<>+512(SB), Y4, Y7
+	VFMADD231PS  constantsAVX2<>+512(SB), Y9, Y12
+	VFMADD213PS  constantsAVX2<>+576(SB), Y4, Y7
+	VFMADD213PS  constantsAVX2<>+576(SB), Y9, Y12
+	VFMADD213PS  constantsAVX2<>+608(SB), Y4, Y7
+	VFMADD213PS  constantsAVX2<>+608(SB), Y9, Y12
+	VFMADD213PS  constantsAVX2<>+640(SB), Y4, Y7
+	VFMADD213PS  constantsAVX2<>+640(SB), Y9, Y12
+	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y7
+	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y12
+	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y7
+	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y12
+	VDIVPS       Y7, Y8, Y4
+	VDIVPS       Y12, Y13, Y5
+	VFMADD231PS  Y14, Y4, Y15
+	ADDQ         $-16, DI
+	CMPQ         DI, $+16
+	JLT          done26
+
+loop25:
+	// New gate and h of the units before. Reset gate and update gate.
+	VMOVUPS      32(DX), Y10
+	VMOVUPS      32(BX), Y11
+	VMOVUPS      constantsAVX2<>+256(SB), Y12
+	VMOVUPS      constantsAVX2<>+160(SB), Y4
+	VMOVUPS      96(DX), Y14
+	VMOVUPS      constantsAVX2<>+192(SB), Y6
+	VMOVUPS      constantsAVX2<>+224(SB), Y7
+	VMOVUPS      constantsAVX2<>+416(SB), Y9
+	VMOVUPS      constantsAVX2<>+544(SB), Y13
+	VMOVUPS      constantsAVX2<>+320(SB), Y8
+	VADDPS       Y11, Y10, Y10
+	VMINPS       Y15, Y4, Y4
+	VMOVUPS      96(BX), Y15
+	VMOVUPS      constantsAVX2<>+480(SB), Y11
+	VMAXPS       Y4, Y6, Y4
+	VMOVUPS      (SI), Y6
+	VMINPS       Y10, Y0, Y10
+	VFMADD231PS  Y4, Y4, Y7
+	VADDPS       Y15, Y14, Y14
+	VMAXPS       Y10, Y1, Y10
+	VMOVUPS      constantsAVX2<>+256(SB), Y15
+	VFNMADD231PS Y2, Y10, Y12
+	VMINPS       Y14, Y0, Y14
+	VFMADD231PS  constantsAVX2<>+384(SB), Y7, Y9
+	VFMADD231PS  constantsAVX2<>+288(SB), Y7, Y8
+	VMAXPS       Y14, Y1, Y14
+	VFNMADD231PS Y2, Y14, Y15
+	VFMADD213PS  constantsAVX2<>+448(SB), Y7, Y9
+	VFMADD213PS  constantsAVX2<>+352(SB), Y7, Y8
+	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y9
+	VSUBPS       constantsAVX2<>+256(SB), Y12, Y7
+	VMULPS       Y8, Y4, Y4
+	VSUBPS       constantsAVX2<>+256(SB), Y15, Y8
+	VPSLLD       $0x17, Y12, Y12
+	VPSLLD       $0x17, Y15, Y15
+	VFMADD231PS  Y3, Y7, Y10
+	VMOVUPS      constantsAVX2<>+544(SB), Y7
+	VFMADD231PS  Y3, Y8, Y14
+	VMULPS       Y9, Y9, Y8
+	VMULPS       Y9, Y4, Y9
+	VFMADD231PS  constantsAVX2<>+512(SB), Y10, Y13
+	VFMADD231PS  constantsAVX2<>+512(SB), Y14, Y7
+	VFMADD231PS  Y4, Y4, Y8
+	VADDPS       Y9, Y9, Y4
 	VMOVUPS      constantsAVX2<>+480(SB), Y9
-	VDIVPS       Y11, Y9, Y9
-	VMASKMOVPS   128(DX), Y8, Y10
-	VMASKMOVPS   128(CX), Y8, Y11
-	VFMADD231PS  Y10, Y9, Y11
-	VMINPS       Y11, Y4, Y4
-	VMAXPS       Y4, Y5, Y4
-	VMOVAPS      Y6, Y5
-	VFMADD231PS  Y4, Y4, Y5
-	VMOVUPS      constantsAVX2<>+320(SB), Y6
-	VFMADD231PS  constantsAVX2<>+288(SB), Y5, Y6
-	VFMADD213PS  constantsAVX2<>+352(SB), Y5, Y6
-	VMULPS       Y6, Y4, Y4
-	VMOVUPS      constantsAVX2<>+416(SB), Y6
-	VFMADD231PS  constantsAVX2<>+384(SB), Y5, Y6
-	VFMADD213PS  constantsAVX2<>+448(SB), Y5, Y6
-	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y6
-	VMULPS       Y6, Y4, Y5
-	VMULPS       Y6, Y6, Y6
-	VFMADD231PS  Y4, Y4, Y6
-	VADDPS       Y5, Y5, Y4
-	VDIVPS       Y6, Y4, Y4
+	VFMADD213PS  constantsAVX2<>+576(SB), Y10, Y13
+	VFMADD213PS  constantsAVX2<>+576(SB), Y14, Y7
+	VDIVPS       Y8, Y4, Y4
+	VMOVUPS      160(BX), Y8
+	VFMADD213PS  constantsAVX2<>+608(SB), Y10, Y13
+	VFMADD213PS  constantsAVX2<>+608(SB), Y14, Y7
+	VFMADD213PS  constantsAVX2<>+640(SB), Y10, Y13
+	VFMADD213PS  constantsAVX2<>+640(SB), Y14, Y7
+	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y13
+	VSUBPS       Y4, Y6, Y6
+	VMOVUPS      160(DX), Y10
+	VFMADD213PS  constantsAVX2<>+480(SB), Y14, Y7
+	VFMADD231PS  Y6, Y5, Y4
+	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y13
+	VFMADD213PS  constantsAVX2<>+480(SB), Y15, Y7
+	VMOVUPS      Y4, (CX)
+	VDIVPS       Y13, Y11, Y4
+	VDIVPS       Y7, Y9, Y5
+	VFMADD231PS  Y8, Y4, Y10
 
-	// Update gate and h.
-	VMASKMOVPS   64(CX), Y8, Y5
-	VMASKMOVPS   64(DX), Y8, Y6
+	// New gate and h of the units before. Reset gate and update gate.
+	VMOVUPS      192(DX), Y11
+	VMOVUPS      192(BX), Y14
+	VMOVUPS      256(DX), Y8
+	VMOVUPS      256(BX), Y9
+	VMOVUPS      constantsAVX2<>+256(SB), Y12
+	VMOVUPS      constantsAVX2<>+160(SB), Y4
+	VMOVUPS      constantsAVX2<>+256(SB), Y15
+	VMOVUPS      constantsAVX2<>+192(SB), Y6
+	VMOVUPS      constantsAVX2<>+224(SB), Y7
+	VMOVUPS      constantsAVX2<>+544(SB), Y13
+	VADDPS       Y14, Y11, Y11
+	VADDPS       Y9, Y8, Y14
+	VMOVUPS      constantsAVX2<>+416(SB), Y9
+	VMOVUPS      constantsAVX2<>+320(SB), Y8
+	VMINPS       Y10, Y4, Y4
+	VMOVUPS      constantsAVX2<>+544(SB), Y10
+	VMINPS       Y11, Y0, Y11
+	VMINPS       Y14, Y0, Y14
+	VMAXPS       Y4, Y6, Y4
+	VMOVUPS      constantsAVX2<>+480(SB), Y6
+	VMAXPS       Y11, Y1, Y11
+	VMAXPS       Y14, Y1, Y14
+	VFMADD231PS  Y4, Y4, Y7
+	VFNMADD231PS Y2, Y11, Y12
+	VFNMADD231PS Y2, Y14, Y15
+	VFMADD231PS  constantsAVX2<>+384(SB), Y7, Y9
+	VFMADD231PS  constantsAVX2<>+288(SB), Y7, Y8
+	VFMADD213PS  constantsAVX2<>+448(SB), Y7, Y9
+	VFMADD213PS  constantsAVX2<>+352(SB), Y7, Y8
+	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y9
+	VSUBPS       constantsAVX2<>+256(SB), Y12, Y7
+	VMULPS       Y8, Y4, Y4
+	VSUBPS       constantsAVX2<>+256(SB), Y15, Y8
+	VPSLLD       $0x17, Y12, Y12
+	VPSLLD       $0x17, Y15, Y15
+	VFMADD231PS  Y3, Y7, Y11
+	VMOVUPS      constantsAVX2<>+480(SB), Y7
+	VFMADD231PS  Y3, Y8, Y14
+	VMULPS       Y9, Y9, Y8
+	VMULPS       Y9, Y4, Y9
+	VFMADD231PS  constantsAVX2<>+512(SB), Y11, Y13
+	VFMADD231PS  constantsAVX2<>+512(SB), Y14, Y10
+	VFMADD231PS  Y4, Y4, Y8
+	VMOVUPS      32(SI), Y4
+	VADDPS       Y9, Y9, Y9
+	VFMADD213PS  constantsAVX2<>+576(SB), Y11, Y13
+	VFMADD213PS  constantsAVX2<>+576(SB), Y14, Y10
+	VDIVPS       Y8, Y9, Y8
+	VMOVUPS      320(BX), Y9
+	VFMADD213PS  constantsAVX2<>+608(SB), Y11, Y13
+	VFMADD213PS  constantsAVX2<>+608(SB), Y14, Y10
+	VFMADD213PS  constantsAVX2<>+640(SB), Y11, Y13
+	VFMADD213PS  constantsAVX2<>+640(SB), Y14, Y10
+	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y13
+	VMOVUPS      320(DX), Y11
+	VSUBPS       Y8, Y4, Y4
+	VFMADD213PS  constantsAVX2<>+480(SB), Y14, Y10
+	VFMADD231PS  Y4, Y5, Y8
+	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y13
+	VFMADD213PS  constantsAVX2<>+480(SB), Y15, Y10
+	VMOVUPS      Y8, 32(CX)
+	VDIVPS       Y13, Y6, Y4
+	VDIVPS       Y10, Y7, Y5
+	VFMADD231PS  Y9, Y4, Y11
+	VMOVAPS      Y5, Y5
+	VMOVAPS      Y11, Y15
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	ADDQ         $+64, BX
+	ADDQ         $+64, SI
+	ADDQ         $+128, DX
+	ADDQ         $+128, BX
+	ADDQ         $-16, DI
+	CMPQ         DI, $+16
+	JGE          loop25
+
+done26:
+	// New gate and h of the units before. Reset gate and update gate.
+	VMOVUPS      32(DX), Y10
+	VMOVUPS      32(BX), Y11
+	VMOVUPS      constantsAVX2<>+256(SB), Y12
+	VMOVUPS      constantsAVX2<>+160(SB), Y4
+	VMOVUPS      96(DX), Y14
+	VMOVUPS      constantsAVX2<>+192(SB), Y6
+	VMOVUPS      constantsAVX2<>+224(SB), Y7
+	VMOVUPS      constantsAVX2<>+416(SB), Y9
+	VMOVUPS      constantsAVX2<>+544(SB), Y13
+	VMOVUPS      constantsAVX2<>+320(SB), Y8
+	VADDPS       Y11, Y10, Y10
+	VMINPS       Y15, Y4, Y4
+	VMOVUPS      96(BX), Y15
+	VMOVUPS      constantsAVX2<>+480(SB), Y11
+	VMAXPS       Y4, Y6, Y4
+	VMOVUPS      (SI), Y6
+	VMINPS       Y10, Y0, Y10
+	VFMADD231PS  Y4, Y4, Y7
+	VADDPS       Y15, Y14, Y14
+	VMAXPS       Y10, Y1, Y10
+	VMOVUPS      constantsAVX2<>+256(SB), Y15
+	VFNMADD231PS Y2, Y10, Y12
+	VMINPS       Y14, Y0, Y14
+	VFMADD231PS  constantsAVX2<>+384(SB), Y7, Y9
+	VFMADD231PS  constantsAVX2<>+288(SB), Y7, Y8
+	VMAXPS       Y14, Y1, Y14
+	VFNMADD231PS Y2, Y14, Y15
+	VFMADD213PS  constantsAVX2<>+448(SB), Y7, Y9
+	VFMADD213PS  constantsAVX2<>+352(SB), Y7, Y8
+	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y9
+	VSUBPS       constantsAVX2<>+256(SB), Y12, Y7
+	VMULPS       Y8, Y4, Y4
+	VSUBPS       constantsAVX2<>+256(SB), Y15, Y8
+	VPSLLD       $0x17, Y12, Y12
+	VPSLLD       $0x17, Y15, Y15
+	VFMADD231PS  Y3, Y7, Y10
+	VMOVUPS      constantsAVX2<>+544(SB), Y7
+	VFMADD231PS  Y3, Y8, Y14
+	VMULPS       Y9, Y9, Y8
+	VMULPS       Y9, Y4, Y9
+	VFMADD231PS  constantsAVX2<>+512(SB), Y10, Y13
+	VFMADD231PS  constantsAVX2<>+512(SB), Y14, Y7
+	VFMADD231PS  Y4, Y4, Y8
+	VADDPS       Y9, Y9, Y4
+	VMOVUPS      constantsAVX2<>+480(SB), Y9
+	VFMADD213PS  constantsAVX2<>+576(SB), Y10, Y13
+	VFMADD213PS  constantsAVX2<>+576(SB), Y14, Y7
+	VDIVPS       Y8, Y4, Y4
+	VMOVUPS      160(BX), Y8
+	VFMADD213PS  constantsAVX2<>+608(SB), Y10, Y13
+	VFMADD213PS  constantsAVX2<>+608(SB), Y14, Y7
+	VFMADD213PS  constantsAVX2<>+640(SB), Y10, Y13
+	VFMADD213PS  constantsAVX2<>+640(SB), Y14, Y7
+	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y13
+	VSUBPS       Y4, Y6, Y6
+	VMOVUPS      160(DX), Y10
+	VFMADD213PS  constantsAVX2<>+480(SB), Y14, Y7
+	VFMADD231PS  Y6, Y5, Y4
+	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y13
+	VFMADD213PS  constantsAVX2<>+480(SB), Y15, Y7
+	VMOVUPS      Y4, (CX)
+	VDIVPS       Y13, Y11, Y4
+	VDIVPS       Y7, Y9, Y5
+	VFMADD231PS  Y8, Y4, Y10
+
+	// New gate and h of the units before.
+	VMOVUPS     constantsAVX2<>+160(SB), Y4
+	VMOVUPS     constantsAVX2<>+192(SB), Y6
+	VMOVUPS     constantsAVX2<>+224(SB), Y7
+	VMOVUPS     constantsAVX2<>+416(SB), Y9
+	VMOVUPS     constantsAVX2<>+320(SB), Y8
+	VMOVUPS     32(SI), Y11
+	VMINPS      Y10, Y4, Y4
+	VMAXPS      Y4, Y6, Y4
+	VFMADD231PS Y4, Y4, Y7
+	VFMADD231PS constantsAVX2<>+384(SB), Y7, Y9
+	VFMADD231PS constantsAVX2<>+288(SB), Y7, Y8
+	VFMADD213PS constantsAVX2<>+448(SB), Y7, Y9
+	VFMADD213PS constantsAVX2<>+352(SB), Y7, Y8
+	VFMADD213PS constantsAVX2<>+480(SB), Y7, Y9
+	VMULPS      Y8, Y4, Y4
+	VMULPS      Y9, Y9, Y6
+	VMULPS      Y9, Y4, Y7
+	VFMADD231PS Y4, Y4, Y6
+	VADDPS      Y7, Y7, Y4
+	VDIVPS      Y6, Y4, Y4
+	VSUBPS      Y4, Y11, Y6
+	VFMADD231PS Y6, Y5, Y4
+	VMOVUPS     Y4, 32(CX)
+	ADDQ        $+64, CX
+	ADDQ        $+64, DX
+	ADDQ        $+64, BX
+	ADDQ        $+64, SI
+	ADDQ        $+128, DX
+	ADDQ        $+128, BX
+
+done24:
+	// 8 elements at a time.
+	CMPQ DI, $+8
+	JLT  done28
+
+loop27:
+	// Reset gate and update gate. New gate and h of the units before.
+	VMOVUPS      (DX), Y4
+	VMOVUPS      (BX), Y5
+	VMOVUPS      constantsAVX2<>+256(SB), Y6
+	VMOVUPS      constantsAVX2<>+544(SB), Y7
+	VMOVUPS      constantsAVX2<>+480(SB), Y8
+	VMOVUPS      64(DX), Y9
+	VMOVUPS      64(BX), Y10
+	VMOVUPS      constantsAVX2<>+256(SB), Y11
+	VMOVUPS      constantsAVX2<>+544(SB), Y12
+	VADDPS       Y5, Y4, Y4
+	VADDPS       Y10, Y9, Y5
+	VMINPS       Y4, Y0, Y4
+	VMINPS       Y5, Y0, Y5
+	VMAXPS       Y4, Y1, Y4
+	VMAXPS       Y5, Y1, Y9
+	VFNMADD231PS Y2, Y4, Y6
+	VFNMADD231PS Y2, Y9, Y11
+	VSUBPS       constantsAVX2<>+256(SB), Y6, Y5
+	VPSLLD       $0x17, Y6, Y6
+	VMOVUPS      constantsAVX2<>+480(SB), Y13
+	VSUBPS       constantsAVX2<>+256(SB), Y11, Y10
+	VPSLLD       $0x17, Y11, Y11
+	VFMADD231PS  Y3, Y5, Y4
+	VMOVUPS      128(BX), Y5
+	VFMADD231PS  Y3, Y10, Y9
+	VFMADD231PS  constantsAVX2<>+512(SB), Y4, Y7
+	VMOVUPS      128(DX), Y10
+	VFMADD231PS  constantsAVX2<>+512(SB), Y9, Y12
+	VFMADD213PS  constantsAVX2<>+576(SB), Y4, Y7
+	VFMADD213PS  constantsAVX2<>+576(SB), Y9, Y12
+	VFMADD213PS  constantsAVX2<>+608(SB), Y4, Y7
+	VMOVUPS      constantsAVX2<>+160(SB), Y14
+	VFMADD213PS  constantsAVX2<>+608(SB), Y9, Y12
+	VFMADD213PS  constantsAVX2<>+640(SB), Y4, Y7
+	VFMADD213PS  constantsAVX2<>+640(SB), Y9, Y12
+	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y7
+	VMOVUPS      constantsAVX2<>+192(SB), Y4
+	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y12
+	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y7
+	VMOVUPS      constantsAVX2<>+224(SB), Y6
+	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y12
+	VDIVPS       Y7, Y8, Y7
+	VMOVUPS      constantsAVX2<>+416(SB), Y9
+	VMOVUPS      constantsAVX2<>+320(SB), Y8
+	VMOVUPS      (SI), Y11
+	VDIVPS       Y12, Y13, Y12
+	VFMADD231PS  Y5, Y7, Y10
+	VMINPS       Y10, Y14, Y5
+	VMAXPS       Y5, Y4, Y4
+	VFMADD231PS  Y4, Y4, Y6
+	VFMADD231PS  constantsAVX2<>+384(SB), Y6, Y9
+	VFMADD231PS  constantsAVX2<>+288(SB), Y6, Y8
+	VFMADD213PS  constantsAVX2<>+448(SB), Y6, Y9
+	VFMADD213PS  constantsAVX2<>+352(SB), Y6, Y8
+	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y9
+	VMULPS       Y8, Y4, Y4
+	VMULPS       Y9, Y9, Y5
+	VMULPS       Y9, Y4, Y6
+	VFMADD231PS  Y4, Y4, Y5
+	VADDPS       Y6, Y6, Y4
+	VDIVPS       Y5, Y4, Y4
+	VSUBPS       Y4, Y11, Y5
+	VFMADD231PS  Y5, Y12, Y4
+	VMOVUPS      Y4, (CX)
+	ADDQ         $+32, CX
+	ADDQ         $+32, DX
+	ADDQ         $+32, BX
+	ADDQ         $+32, SI
+	ADDQ         $-8, DI
+	CMPQ         DI, $+8
+	JGE          loop27
+
+done28:
+	// The last elements.
+	TESTQ   DI, DI
+	JEQ     done29
+	MOVQ    DI, R9
+	NEGQ    DI
+	LEAQ    constantsAVX2<>+896(SB), R8
+	VMOVUPS (R8)(DI*4), Y4
+
+	// Reset gate and update gate. New gate and h of the units before.
+	VMASKMOVPS   (DX), Y4, Y5
+	VMASKMOVPS   (BX), Y4, Y6
+	VMOVUPS      constantsAVX2<>+256(SB), Y7
+	VMOVUPS      constantsAVX2<>+544(SB), Y8
+	VMOVUPS      constantsAVX2<>+480(SB), Y9
+	VMASKMOVPS   64(DX), Y4, Y10
+	VMASKMOVPS   64(BX), Y4, Y11
+	VMOVUPS      constantsAVX2<>+256(SB), Y12
+	VMOVUPS      constantsAVX2<>+544(SB), Y13
 	VADDPS       Y6, Y5, Y5
+	VADDPS       Y11, Y10, Y6
+	VMINPS       Y5, Y0, Y5
+	VMINPS       Y6, Y0, Y0
+	VMAXPS       Y5, Y1, Y5
+	VMAXPS       Y0, Y1, Y0
+	VFNMADD231PS Y2, Y5, Y7
+	VFNMADD231PS Y2, Y0, Y12
+	VSUBPS       constantsAVX2<>+256(SB), Y7, Y1
+	VPSLLD       $0x17, Y7, Y2
+	VMOVUPS      constantsAVX2<>+480(SB), Y7
+	VSUBPS       constantsAVX2<>+256(SB), Y12, Y6
+	VPSLLD       $0x17, Y12, Y10
+	VFMADD231PS  Y3, Y1, Y5
+	VMASKMOVPS   128(BX), Y4, Y1
+	VMASKMOVPS   128(DX), Y4, Y11
+	VFMADD231PS  Y3, Y6, Y0
+	VFMADD231PS  constantsAVX2<>+512(SB), Y5, Y8
+	VFMADD231PS  constantsAVX2<>+512(SB), Y0, Y13
+	VFMADD213PS  constantsAVX2<>+576(SB), Y5, Y8
+	VMOVUPS      constantsAVX2<>+160(SB), Y3
+	VFMADD213PS  constantsAVX2<>+576(SB), Y0, Y13
+	VFMADD213PS  constantsAVX2<>+608(SB), Y5, Y8
+	VFMADD213PS  constantsAVX2<>+608(SB), Y0, Y13
+	VFMADD213PS  constantsAVX2<>+640(SB), Y5, Y8
+	VFMADD213PS  constantsAVX2<>+640(SB), Y0, Y13
+	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y8
+	VMOVUPS      constantsAVX2<>+192(SB), Y5
+	VFMADD213PS  constantsAVX2<>+480(SB), Y0, Y13
+	VFMADD213PS  constantsAVX2<>+480(SB), Y2, Y8
+	VMOVUPS      constantsAVX2<>+224(SB), Y0
+	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y13
+	VDIVPS       Y8, Y9, Y2
+	VMOVUPS      constantsAVX2<>+416(SB), Y8
+	VMOVUPS      constantsAVX2<>+320(SB), Y6
+	VMASKMOVPS   (SI), Y4, Y4
+	VDIVPS       Y13, Y7, Y7
+	LEAQ         (CX), CX
+	TESTQ        $+4, R9
+	VFMADD231PS  Y1, Y2, Y11
+	VMINPS       Y11, Y3, Y1
+	VMAXPS       Y1, Y5, Y1
+	VFMADD231PS  Y1, Y1, Y0
+	VFMADD231PS  constantsAVX2<>+384(SB), Y0, Y8
+	VFMADD231PS  constantsAVX2<>+288(SB), Y0, Y6
+	VFMADD213PS  constantsAVX2<>+448(SB), Y0, Y8
+	VFMADD213PS  constantsAVX2<>+352(SB), Y0, Y6
+	VFMADD213PS  constantsAVX2<>+480(SB), Y0, Y8
+	VMULPS       Y6, Y1, Y0
+	VMULPS       Y8, Y8, Y1
+	VMULPS       Y8, Y0, Y2
+	VFMADD231PS  Y0, Y0, Y1
+	VADDPS       Y2, Y2, Y0
+	VDIVPS       Y1, Y0, Y0
+	VSUBPS       Y0, Y4, Y1
+	VFMADD231PS  Y1, Y7, Y0
+	VMOVAPS      Y0, Y0
+	JEQ          stored30
+	VMOVUPS      X0, (CX)
+	ADDQ         $+16, CX
+	VEXTRACTF128 $0x01, Y0, X0
+
+stored30:
+	TESTQ    $+2, R9
+	JEQ      stored31
+	VMOVLPS  X0, (CX)
+	ADDQ     $+8, CX
+	VMOVHLPS X0, X0, X0
+
+stored31:
+	TESTQ  $+1, R9
+	JEQ    stored32
+	VMOVSS X0, (CX)
+
+stored32:
+done29:
+	// To the next step.
+	MOVQ  192(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 192(AX)
+	TESTQ CX, CX
+	JEQ   done2
+	MOVQ  208(AX), CX
+	MOVQ  CX, 240(AX)
+	MOVQ  216(AX), CX
+	MOVQ  CX, 248(AX)
+	MOVQ  208(AX), CX
+	MOVQ  256(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 208(AX)
+	MOVQ  216(AX), CX
+	MOVQ  264(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 216(AX)
+	MOVQ  224(AX), CX
+	MOVQ  272(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 224(AX)
+	MOVQ  232(AX), CX
+	MOVQ  280(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 232(AX)
+	MOVQ  16(AX), CX
+	MOVQ  288(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 16(AX)
+	MOVQ  240(AX), CX
+	MOVQ  CX, 104(AX)
+	MOVQ  48(AX), CX
+	MOVQ  56(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 48(AX)
+	MOVQ  136(AX), CX
+	MOVQ  144(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 136(AX)
+	JMP   step1
+
+done2:
+	// As it was.
+	VZEROUPPER
+	VLDMXCSR (SP)
+	RET
+
+// func gruStepsTrainAVX2(task *stepTask)
+// Requires: AVX, AVX2, FMA3
+TEXT ·gruStepsTrainAVX2(SB), NOSPLIT, $8-8
+	// Flush subnormals to zero.
+	VSTMXCSR (SP)
+	MOVL     (SP), AX
+	ORL      $0x00008040, AX
+	MOVL     AX, 4(SP)
+	VLDMXCSR 4(SP)
+	MOVQ     task+0(FP), AX
+
+step1:
+	// A step.
+	MOVQ 184(AX), DX
+	MOVQ 176(AX), CX
+	LEAQ (AX)(CX*1), CX
+	CMPQ DX, $+1
+	JLT  done4
+
+loop3:
+	MOVQ (CX), BX
+	MOVQ 48(CX), SI
+	MOVQ 24(CX), DI
+	MOVQ 64(CX), R8
+	CMPQ R8, $+1
+	JLT  done6
+
+loop5:
+	// The chains of a panel.
+	VMOVUPS (DI), Y0
+	VMOVUPS 32(DI), Y1
+	VMOVUPS 64(DI), Y2
+	VMOVUPS 96(DI), Y3
+	VMOVUPS 128(DI), Y4
+	VMOVUPS 160(DI), Y5
+	MOVQ    32(CX), R9
+	ADDQ    R9, DI
+	MOVQ    16(CX), R9
+	MOVQ    8(CX), R10
+	CMPQ    R10, $+1
+	JLT     done8
+
+loop7:
+	MOVQ R10, R11
+	ADDQ $-128, R10
+	CMPQ R10, $+1
+	JLT  done9
+	MOVQ $+128, R11
+
+done9:
+	MOVQ R11, R12
+	SHLQ $0x06, R12
+	CMPQ R11, $+4
+	JLT  done11
+
+loop10:
+	VBROADCASTSS (R9), Y6
+	VFMADD231PS  (BX), Y6, Y0
+	VFMADD231PS  32(BX), Y6, Y1
+	VFMADD231PS  (BX)(R12*1), Y6, Y2
+	VFMADD231PS  32(BX)(R12*1), Y6, Y3
+	VFMADD231PS  (BX)(R12*2), Y6, Y4
+	VFMADD231PS  32(BX)(R12*2), Y6, Y5
+	VBROADCASTSS 4(R9), Y6
+	VFMADD231PS  64(BX), Y6, Y0
+	VFMADD231PS  96(BX), Y6, Y1
+	VFMADD231PS  64(BX)(R12*1), Y6, Y2
+	VFMADD231PS  96(BX)(R12*1), Y6, Y3
+	VFMADD231PS  64(BX)(R12*2), Y6, Y4
+	VFMADD231PS  96(BX)(R12*2), Y6, Y5
+	VBROADCASTSS 8(R9), Y6
+	VFMADD231PS  128(BX), Y6, Y0
+	VFMADD231PS  160(BX), Y6, Y1
+	VFMADD231PS  128(BX)(R12*1), Y6, Y2
+	VFMADD231PS  160(BX)(R12*1), Y6, Y3
+	VFMADD231PS  128(BX)(R12*2), Y6, Y4
+	VFMADD231PS  160(BX)(R12*2), Y6, Y5
+	VBROADCASTSS 12(R9), Y6
+	VFMADD231PS  192(BX), Y6, Y0
+	VFMADD231PS  224(BX), Y6, Y1
+	VFMADD231PS  192(BX)(R12*1), Y6, Y2
+	VFMADD231PS  224(BX)(R12*1), Y6, Y3
+	VFMADD231PS  192(BX)(R12*2), Y6, Y4
+	VFMADD231PS  224(BX)(R12*2), Y6, Y5
+	ADDQ         $+16, R9
+	ADDQ         $+256, BX
+	ADDQ         $-4, R11
+	CMPQ         R11, $+4
+	JGE          loop10
+
+done11:
+	CMPQ R11, $+1
+	JLT  done13
+
+loop12:
+	VBROADCASTSS (R9), Y6
+	VFMADD231PS  (BX), Y6, Y0
+	VFMADD231PS  32(BX), Y6, Y1
+	VFMADD231PS  (BX)(R12*1), Y6, Y2
+	VFMADD231PS  32(BX)(R12*1), Y6, Y3
+	VFMADD231PS  (BX)(R12*2), Y6, Y4
+	VFMADD231PS  32(BX)(R12*2), Y6, Y5
+	ADDQ         $+4, R9
+	ADDQ         $+64, BX
+	ADDQ         $-1, R11
+	CMPQ         R11, $+1
+	JGE          loop12
+
+done13:
+	ADDQ R12, BX
+	ADDQ R12, BX
+	CMPQ R10, $+1
+	JGE  loop7
+
+done8:
+	// Add what is there.
+	MOVQ    40(CX), R9
+	TESTQ   R9, R9
+	JEQ     done14
+	VMOVUPS (SI), Y6
+	VADDPS  Y0, Y6, Y0
+	VMOVUPS 32(SI), Y6
+	VADDPS  Y1, Y6, Y1
+	VMOVUPS 64(SI), Y6
+	VADDPS  Y2, Y6, Y2
+	VMOVUPS 96(SI), Y6
+	VADDPS  Y3, Y6, Y3
+	VMOVUPS 128(SI), Y6
+	VADDPS  Y4, Y6, Y4
+	VMOVUPS 160(SI), Y6
+	VADDPS  Y5, Y6, Y5
+
+done14:
+	VMOVUPS Y0, (SI)
+	VMOVUPS Y1, 32(SI)
+	VMOVUPS Y2, 64(SI)
+	VMOVUPS Y3, 96(SI)
+	VMOVUPS Y4, 128(SI)
+	VMOVUPS Y5, 160(SI)
+	ADDQ    $+192, SI
+	ADDQ    $-1, R8
+	CMPQ    R8, $+1
+	JGE     loop5
+
+done6:
+	MOVQ  80(CX), R8
+	TESTQ R8, R8
+	JEQ   done15
+
+	// The chains of a panel.
+	VMOVUPS (DI), Y0
+	VMOVUPS 64(DI), Y1
+	VMOVUPS 128(DI), Y2
+	MOVQ    32(CX), R8
+	ADDQ    R8, DI
+	MOVQ    16(CX), DI
+	MOVQ    8(CX), R8
+	CMPQ    R8, $+1
+	JLT     done17
+
+loop16:
+	MOVQ R8, R9
+	ADDQ $-128, R8
+	CMPQ R8, $+1
+	JLT  done18
+	MOVQ $+128, R9
+
+done18:
+	MOVQ R9, R10
+	SHLQ $0x06, R10
+	CMPQ R9, $+4
+	JLT  done20
+
+loop19:
+	VBROADCASTSS (DI), Y3
+	VFMADD231PS  (BX), Y3, Y0
+	VFMADD231PS  (BX)(R10*1), Y3, Y1
+	VFMADD231PS  (BX)(R10*2), Y3, Y2
+	VBROADCASTSS 4(DI), Y3
+	VFMADD231PS  64(BX), Y3, Y0
+	VFMADD231PS  64(BX)(R10*1), Y3, Y1
+	VFMADD231PS  64(BX)(R10*2), Y3, Y2
+	VBROADCASTSS 8(DI), Y3
+	VFMADD231PS  128(BX), Y3, Y0
+	VFMADD231PS  128(BX)(R10*1), Y3, Y1
+	VFMADD231PS  128(BX)(R10*2), Y3, Y2
+	VBROADCASTSS 12(DI), Y3
+	VFMADD231PS  192(BX), Y3, Y0
+	VFMADD231PS  192(BX)(R10*1), Y3, Y1
+	VFMADD231PS  192(BX)(R10*2), Y3, Y2
+	ADDQ         $+16, DI
+	ADDQ         $+256, BX
+	ADDQ         $-4, R9
+	CMPQ         R9, $+4
+	JGE          loop19
+
+done20:
+	CMPQ R9, $+1
+	JLT  done22
+
+loop21:
+	VBROADCASTSS (DI), Y3
+	VFMADD231PS  (BX), Y3, Y0
+	VFMADD231PS  (BX)(R10*1), Y3, Y1
+	VFMADD231PS  (BX)(R10*2), Y3, Y2
+	ADDQ         $+4, DI
+	ADDQ         $+64, BX
+	ADDQ         $-1, R9
+	CMPQ         R9, $+1
+	JGE          loop21
+
+done22:
+	ADDQ R10, BX
+	ADDQ R10, BX
+	CMPQ R8, $+1
+	JGE  loop16
+
+done17:
+	// Add what is there.
+	MOVQ    40(CX), BX
+	TESTQ   BX, BX
+	JEQ     done23
+	VMOVUPS (SI), Y3
+	VADDPS  Y0, Y3, Y0
+	VMOVUPS 64(SI), Y3
+	VADDPS  Y1, Y3, Y1
+	VMOVUPS 128(SI), Y3
+	VADDPS  Y2, Y3, Y2
+
+done23:
+	VMOVUPS Y0, (SI)
+	VMOVUPS Y1, 64(SI)
+	VMOVUPS Y2, 128(SI)
+	ADDQ    $+192, SI
+
+done15:
+	ADDQ $+88, CX
+	ADDQ $-1, DX
+	CMPQ DX, $+1
+	JGE  loop3
+
+done4:
+	VMOVUPS constantsAVX2<>+0(SB), Y0
+	VMOVUPS constantsAVX2<>+32(SB), Y1
+	VMOVUPS constantsAVX2<>+64(SB), Y2
+	VMOVUPS constantsAVX2<>+96(SB), Y3
+	MOVQ    208(AX), CX
+	MOVQ    224(AX), DX
+	MOVQ    232(AX), BX
+	MOVQ    240(AX), SI
+	MOVQ    200(AX), DI
+
+	// 8 elements at a time.
+	CMPQ DI, $+16
+	JLT  done24
+
+	// Reset gate and update gate.
+	VMOVUPS      (DX), Y4
+	VMOVUPS      (BX), Y5
+	VMOVUPS      64(DX), Y9
+	VMOVUPS      64(BX), Y10
+	VMOVUPS      constantsAVX2<>+256(SB), Y6
+	VMOVUPS      constantsAVX2<>+256(SB), Y11
+	VMOVUPS      constantsAVX2<>+544(SB), Y7
+	VMOVUPS      constantsAVX2<>+544(SB), Y12
+	VMOVUPS      constantsAVX2<>+480(SB), Y8
+	VMOVUPS      constantsAVX2<>+480(SB), Y13
+	VMOVUPS      128(BX), Y14
+	VMOVUPS      128(DX), Y15
+	VADDPS       Y5, Y4, Y4
+	VADDPS       Y10, Y9, Y5
+	VMINPS       Y4, Y0, Y4
+	VMINPS       Y5, Y0, Y5
+	VMAXPS       Y4, Y1, Y4
+	VMAXPS       Y5, Y1, Y9
+	VFNMADD231PS Y2, Y4, Y6
+	VFNMADD231PS Y2, Y9, Y11
+	VSUBPS       constantsAVX2<>+256(SB), Y6, Y5
+	VSUBPS       constantsAVX2<>+256(SB), Y11, Y10
+	VPSLLD       $0x17, Y6, Y6
+	VPSLLD       $0x17, Y11, Y11
+	VFMADD231PS  Y3, Y5, Y4
+	VFMADD231PS  Y3, Y10, Y9
+	VFMADD231PS  constantsAVX2<>+512(SB), Y4, Y7
+	VFMADD231PS  constantsAVX2<>+512(SB), Y9, Y12
+	VFMADD213PS  constantsAVX2<>+576(SB), Y4, Y7
+	VFMADD213PS  constantsAVX2<>+576(SB), Y9, Y12
+	VFMADD213PS  constantsAVX2<>+608(SB), Y4, Y7
+	VFMADD213PS  constantsAVX2<>+608(SB), Y9, Y12
+	VFMADD213PS  constantsAVX2<>+640(SB), Y4, Y7
+	VFMADD213PS  constantsAVX2<>+640(SB), Y9, Y12
+	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y7
+	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y12
+	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y7
+	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y12
+	VDIVPS       Y7, Y8, Y4
+	VDIVPS       Y12, Y13, Y5
+	VFMADD231PS  Y14, Y4, Y15
+	VMOVUPS      Y4, (DX)
+	VMOVUPS      Y5, 64(DX)
+	ADDQ         $-16, DI
+	CMPQ         DI, $+16
+	JLT          done26
+
+loop25:
+	// New gate and h of the units before. Reset gate and update gate.
+	VMOVUPS      32(DX), Y10
+	VMOVUPS      32(BX), Y11
+	VMOVUPS      96(DX), Y13
+	VMOVUPS      constantsAVX2<>+160(SB), Y4
+	VMOVUPS      96(BX), Y14
+	VMOVUPS      constantsAVX2<>+192(SB), Y6
+	VMOVUPS      constantsAVX2<>+256(SB), Y12
+	VMOVUPS      constantsAVX2<>+224(SB), Y7
+	VMOVUPS      constantsAVX2<>+416(SB), Y9
+	VMOVUPS      constantsAVX2<>+320(SB), Y8
+	VADDPS       Y11, Y10, Y10
+	VMINPS       Y15, Y4, Y4
+	VMOVUPS      constantsAVX2<>+544(SB), Y11
+	VMOVUPS      constantsAVX2<>+480(SB), Y15
+	VADDPS       Y14, Y13, Y13
+	VMAXPS       Y4, Y6, Y4
+	VMOVUPS      constantsAVX2<>+256(SB), Y6
+	VMINPS       Y10, Y0, Y10
+	VMINPS       Y13, Y0, Y13
+	VFMADD231PS  Y4, Y4, Y7
+	VMAXPS       Y10, Y1, Y10
+	VMAXPS       Y13, Y1, Y14
+	VFNMADD231PS Y2, Y10, Y12
+	VFNMADD231PS Y2, Y14, Y6
+	VFMADD231PS  constantsAVX2<>+384(SB), Y7, Y9
+	VFMADD231PS  constantsAVX2<>+288(SB), Y7, Y8
+	VSUBPS       constantsAVX2<>+256(SB), Y12, Y13
+	VPSLLD       $0x17, Y12, Y12
+	VFMADD213PS  constantsAVX2<>+448(SB), Y7, Y9
+	VFMADD213PS  constantsAVX2<>+352(SB), Y7, Y8
+	VFMADD231PS  Y3, Y13, Y10
+	VSUBPS       constantsAVX2<>+256(SB), Y6, Y13
+	VPSLLD       $0x17, Y6, Y6
+	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y9
+	VFMADD231PS  Y3, Y13, Y14
+	VMULPS       Y8, Y4, Y4
+	VMOVUPS      constantsAVX2<>+544(SB), Y8
+	VFMADD231PS  constantsAVX2<>+512(SB), Y10, Y11
+	VMULPS       Y9, Y9, Y7
+	VMULPS       Y9, Y4, Y9
+	VFMADD231PS  constantsAVX2<>+512(SB), Y14, Y8
+	VFMADD213PS  constantsAVX2<>+576(SB), Y10, Y11
+	VFMADD231PS  Y4, Y4, Y7
+	VMOVUPS      constantsAVX2<>+480(SB), Y4
+	VADDPS       Y9, Y9, Y9
+	VFMADD213PS  constantsAVX2<>+576(SB), Y14, Y8
+	VFMADD213PS  constantsAVX2<>+608(SB), Y10, Y11
+	VDIVPS       Y7, Y9, Y7
+	VMOVUPS      160(BX), Y9
+	VFMADD213PS  constantsAVX2<>+608(SB), Y14, Y8
+	VFMADD213PS  constantsAVX2<>+640(SB), Y10, Y11
+	VFMADD213PS  constantsAVX2<>+640(SB), Y14, Y8
+	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y11
+	VFMADD213PS  constantsAVX2<>+480(SB), Y14, Y8
+	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y11
+	VMOVUPS      Y7, 128(DX)
+	VMOVUPS      (SI), Y10
+	VMOVUPS      160(DX), Y12
+	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y8
+	VDIVPS       Y11, Y15, Y6
+	VSUBPS       Y7, Y10, Y10
+	VDIVPS       Y8, Y4, Y4
+	VFMADD231PS  Y10, Y5, Y7
+	VMOVUPS      Y7, (CX)
+	VFMADD231PS  Y9, Y6, Y12
+	VMOVUPS      Y6, 32(DX)
+	VMOVUPS      Y4, 96(DX)
+
+	// New gate and h of the units before. Reset gate and update gate.
+	VMOVUPS      192(DX), Y10
+	VMOVUPS      192(BX), Y14
+	VMOVUPS      256(DX), Y8
+	VMOVUPS      256(BX), Y13
+	VMOVUPS      constantsAVX2<>+160(SB), Y5
+	VMOVUPS      constantsAVX2<>+256(SB), Y11
+	VMOVUPS      constantsAVX2<>+192(SB), Y6
+	VMOVUPS      constantsAVX2<>+224(SB), Y7
+	VMOVUPS      constantsAVX2<>+256(SB), Y15
+	VMOVUPS      constantsAVX2<>+416(SB), Y9
+	VADDPS       Y14, Y10, Y10
+	VADDPS       Y13, Y8, Y14
+	VMOVUPS      constantsAVX2<>+320(SB), Y8
+	VMOVUPS      constantsAVX2<>+544(SB), Y13
+	VMINPS       Y12, Y5, Y5
+	VMOVUPS      constantsAVX2<>+544(SB), Y12
+	VMINPS       Y10, Y0, Y10
+	VMINPS       Y14, Y0, Y14
+	VMAXPS       Y5, Y6, Y5
+	VMOVUPS      constantsAVX2<>+480(SB), Y6
+	VMAXPS       Y10, Y1, Y10
+	VMAXPS       Y14, Y1, Y14
+	VFMADD231PS  Y5, Y5, Y7
+	VFNMADD231PS Y2, Y10, Y11
+	VFNMADD231PS Y2, Y14, Y15
+	VFMADD231PS  constantsAVX2<>+384(SB), Y7, Y9
+	VFMADD231PS  constantsAVX2<>+288(SB), Y7, Y8
+	VFMADD213PS  constantsAVX2<>+448(SB), Y7, Y9
+	VFMADD213PS  constantsAVX2<>+352(SB), Y7, Y8
+	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y9
+	VSUBPS       constantsAVX2<>+256(SB), Y11, Y7
+	VMULPS       Y8, Y5, Y5
+	VSUBPS       constantsAVX2<>+256(SB), Y15, Y8
+	VPSLLD       $0x17, Y11, Y11
+	VPSLLD       $0x17, Y15, Y15
+	VFMADD231PS  Y3, Y7, Y10
+	VMOVUPS      constantsAVX2<>+480(SB), Y7
+	VFMADD231PS  Y3, Y8, Y14
+	VMULPS       Y9, Y9, Y8
+	VMULPS       Y9, Y5, Y9
+	VFMADD231PS  constantsAVX2<>+512(SB), Y10, Y13
+	VFMADD231PS  constantsAVX2<>+512(SB), Y14, Y12
+	VFMADD231PS  Y5, Y5, Y8
+	VMOVUPS      320(BX), Y5
+	VADDPS       Y9, Y9, Y9
+	VFMADD213PS  constantsAVX2<>+576(SB), Y10, Y13
+	VFMADD213PS  constantsAVX2<>+576(SB), Y14, Y12
+	VDIVPS       Y8, Y9, Y8
+	VMOVUPS      320(DX), Y9
+	VFMADD213PS  constantsAVX2<>+608(SB), Y10, Y13
+	VFMADD213PS  constantsAVX2<>+608(SB), Y14, Y12
+	VFMADD213PS  constantsAVX2<>+640(SB), Y10, Y13
+	VFMADD213PS  constantsAVX2<>+640(SB), Y14, Y12
+	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y13
+	VMOVUPS      Y8, 160(DX)
+	VMOVUPS      32(SI), Y10
+	VFMADD213PS  constantsAVX2<>+480(SB), Y14, Y12
+	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y13
+	VFMADD213PS  constantsAVX2<>+480(SB), Y15, Y12
+	VSUBPS       Y8, Y10, Y10
+	VDIVPS       Y13, Y6, Y6
+	VFMADD231PS  Y10, Y4, Y8
+	VDIVPS       Y12, Y7, Y4
+	VMOVUPS      Y8, 32(CX)
+	VFMADD231PS  Y5, Y6, Y9
+	VMOVUPS      Y6, 192(DX)
+	VMOVUPS      Y4, 256(DX)
+	VMOVAPS      Y4, Y5
+	VMOVAPS      Y9, Y15
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	ADDQ         $+64, BX
+	ADDQ         $+64, SI
+	ADDQ         $+128, DX
+	ADDQ         $+128, BX
+	ADDQ         $-16, DI
+	CMPQ         DI, $+16
+	JGE          loop25
+
+done26:
+	// New gate and h of the units before. Reset gate and update gate.
+	VMOVUPS      32(DX), Y10
+	VMOVUPS      32(BX), Y11
+	VMOVUPS      96(DX), Y13
+	VMOVUPS      constantsAVX2<>+160(SB), Y4
+	VMOVUPS      96(BX), Y14
+	VMOVUPS      constantsAVX2<>+192(SB), Y6
+	VMOVUPS      constantsAVX2<>+256(SB), Y12
+	VMOVUPS      constantsAVX2<>+224(SB), Y7
+	VMOVUPS      constantsAVX2<>+416(SB), Y9
+	VMOVUPS      constantsAVX2<>+320(SB), Y8
+	VADDPS       Y11, Y10, Y10
+	VMINPS       Y15, Y4, Y4
+	VMOVUPS      constantsAVX2<>+544(SB), Y11
+	VMOVUPS      constantsAVX2<>+480(SB), Y15
+	VADDPS       Y14, Y13, Y13
+	VMAXPS       Y4, Y6, Y4
+	VMOVUPS      constantsAVX2<>+256(SB), Y6
+	VMINPS       Y10, Y0, Y10
+	VMINPS       Y13, Y0, Y13
+	VFMADD231PS  Y4, Y4, Y7
+	VMAXPS       Y10, Y1, Y10
+	VMAXPS       Y13, Y1, Y14
+	VFNMADD231PS Y2, Y10, Y12
+	VFNMADD231PS Y2, Y14, Y6
+	VFMADD231PS  constantsAVX2<>+384(SB), Y7, Y9
+	VFMADD231PS  constantsAVX2<>+288(SB), Y7, Y8
+	VSUBPS       constantsAVX2<>+256(SB), Y12, Y13
+	VPSLLD       $0x17, Y12, Y12
+	VFMADD213PS  constantsAVX2<>+448(SB), Y7, Y9
+	VFMADD213PS  constantsAVX2<>+352(SB), Y7, Y8
+	VFMADD231PS  Y3, Y13, Y10
+	VSUBPS       constantsAVX2<>+256(SB), Y6, Y13
+	VPSLLD       $0x17, Y6, Y6
+	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y9
+	VFMADD231PS  Y3, Y13, Y14
+	VMULPS       Y8, Y4, Y4
+	VMOVUPS      constantsAVX2<>+544(SB), Y8
+	VFMADD231PS  constantsAVX2<>+512(SB), Y10, Y11
+	VMULPS       Y9, Y9, Y7
+	VMULPS       Y9, Y4, Y9
+	VFMADD231PS  constantsAVX2<>+512(SB), Y14, Y8
+	VFMADD213PS  constantsAVX2<>+576(SB), Y10, Y11
+	VFMADD231PS  Y4, Y4, Y7
+	VMOVUPS      constantsAVX2<>+480(SB), Y4
+	VADDPS       Y9, Y9, Y9
+	VFMADD213PS  constantsAVX2<>+576(SB), Y14, Y8
+	VFMADD213PS  constantsAVX2<>+608(SB), Y10, Y11
+	VDIVPS       Y7, Y9, Y7
+	VMOVUPS      160(BX), Y9
+	VFMADD213PS  constantsAVX2<>+608(SB), Y14, Y8
+	VFMADD213PS  constantsAVX2<>+640(SB), Y10, Y11
+	VFMADD213PS  constantsAVX2<>+640(SB), Y14, Y8
+	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y11
+	VFMADD213PS  constantsAVX2<>+480(SB), Y14, Y8
+	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y11
+	VMOVUPS      Y7, 128(DX)
+	VMOVUPS      (SI), Y10
+	VMOVUPS      160(DX), Y12
+	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y8
+	VDIVPS       Y11, Y15, Y6
+	VSUBPS       Y7, Y10, Y10
+	VDIVPS       Y8, Y4, Y4
+	VFMADD231PS  Y10, Y5, Y7
+	VMOVUPS      Y7, (CX)
+	VFMADD231PS  Y9, Y6, Y12
+	VMOVUPS      Y6, 32(DX)
+	VMOVUPS      Y4, 96(DX)
+
+	// New gate and h of the units before.
+	VMOVUPS     constantsAVX2<>+160(SB), Y5
+	VMOVUPS     constantsAVX2<>+192(SB), Y6
+	VMOVUPS     constantsAVX2<>+224(SB), Y7
+	VMOVUPS     constantsAVX2<>+416(SB), Y9
+	VMOVUPS     constantsAVX2<>+320(SB), Y8
+	VMINPS      Y12, Y5, Y5
+	VMAXPS      Y5, Y6, Y5
+	VFMADD231PS Y5, Y5, Y7
+	VFMADD231PS constantsAVX2<>+384(SB), Y7, Y9
+	VFMADD231PS constantsAVX2<>+288(SB), Y7, Y8
+	VFMADD213PS constantsAVX2<>+448(SB), Y7, Y9
+	VFMADD213PS constantsAVX2<>+352(SB), Y7, Y8
+	VFMADD213PS constantsAVX2<>+480(SB), Y7, Y9
+	VMULPS      Y8, Y5, Y5
+	VMULPS      Y9, Y9, Y6
+	VMULPS      Y9, Y5, Y7
+	VFMADD231PS Y5, Y5, Y6
+	VADDPS      Y7, Y7, Y5
+	VDIVPS      Y6, Y5, Y5
+	VMOVUPS     Y5, 160(DX)
+	VMOVUPS     32(SI), Y6
+	VSUBPS      Y5, Y6, Y6
+	VFMADD231PS Y6, Y4, Y5
+	VMOVUPS     Y5, 32(CX)
+	ADDQ        $+64, CX
+	ADDQ        $+64, DX
+	ADDQ        $+64, BX
+	ADDQ        $+64, SI
+	ADDQ        $+128, DX
+	ADDQ        $+128, BX
+
+done24:
+	// 8 elements at a time.
+	CMPQ DI, $+8
+	JLT  done28
+
+loop27:
+	// Reset gate and update gate. New gate and h of the units before.
+	VMOVUPS      (DX), Y4
+	VMOVUPS      (BX), Y5
+	VMOVUPS      constantsAVX2<>+256(SB), Y6
+	VMOVUPS      constantsAVX2<>+544(SB), Y7
+	VMOVUPS      constantsAVX2<>+480(SB), Y8
+	VMOVUPS      64(DX), Y9
+	VMOVUPS      64(BX), Y10
+	VMOVUPS      constantsAVX2<>+256(SB), Y11
+	VMOVUPS      constantsAVX2<>+544(SB), Y12
+	VADDPS       Y5, Y4, Y4
+	VADDPS       Y10, Y9, Y5
+	VMINPS       Y4, Y0, Y4
+	VMINPS       Y5, Y0, Y5
+	VMAXPS       Y4, Y1, Y4
+	VMAXPS       Y5, Y1, Y9
+	VFNMADD231PS Y2, Y4, Y6
+	VFNMADD231PS Y2, Y9, Y11
+	VSUBPS       constantsAVX2<>+256(SB), Y6, Y5
+	VPSLLD       $0x17, Y6, Y6
+	VMOVUPS      constantsAVX2<>+480(SB), Y13
+	VSUBPS       constantsAVX2<>+256(SB), Y11, Y10
+	VPSLLD       $0x17, Y11, Y11
+	VFMADD231PS  Y3, Y5, Y4
+	VMOVUPS      128(BX), Y5
+	VMOVUPS      128(DX), Y14
+	VFMADD231PS  Y3, Y10, Y9
+	VFMADD231PS  constantsAVX2<>+512(SB), Y4, Y7
+	VFMADD231PS  constantsAVX2<>+512(SB), Y9, Y12
+	VFMADD213PS  constantsAVX2<>+576(SB), Y4, Y7
+	VFMADD213PS  constantsAVX2<>+576(SB), Y9, Y12
+	VFMADD213PS  constantsAVX2<>+608(SB), Y4, Y7
+	VFMADD213PS  constantsAVX2<>+608(SB), Y9, Y12
+	VFMADD213PS  constantsAVX2<>+640(SB), Y4, Y7
+	VMOVUPS      constantsAVX2<>+160(SB), Y10
+	VFMADD213PS  constantsAVX2<>+640(SB), Y9, Y12
+	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y7
+	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y12
+	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y7
+	VMOVUPS      constantsAVX2<>+192(SB), Y4
+	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y12
+	VDIVPS       Y7, Y8, Y6
+	VMOVUPS      constantsAVX2<>+224(SB), Y7
+	VMOVUPS      constantsAVX2<>+416(SB), Y9
+	VMOVUPS      constantsAVX2<>+320(SB), Y8
+	VDIVPS       Y12, Y13, Y11
+	VFMADD231PS  Y5, Y6, Y14
+	VMOVUPS      Y6, (DX)
+	VMOVUPS      Y11, 64(DX)
+	VMINPS       Y14, Y10, Y5
+	VMAXPS       Y5, Y4, Y4
+	VFMADD231PS  Y4, Y4, Y7
+	VFMADD231PS  constantsAVX2<>+384(SB), Y7, Y9
+	VFMADD231PS  constantsAVX2<>+288(SB), Y7, Y8
+	VFMADD213PS  constantsAVX2<>+448(SB), Y7, Y9
+	VFMADD213PS  constantsAVX2<>+352(SB), Y7, Y8
+	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y9
+	VMULPS       Y8, Y4, Y4
+	VMULPS       Y9, Y9, Y5
+	VMULPS       Y9, Y4, Y6
+	VFMADD231PS  Y4, Y4, Y5
+	VADDPS       Y6, Y6, Y4
+	VDIVPS       Y5, Y4, Y4
+	VMOVUPS      Y4, 128(DX)
+	VMOVUPS      (SI), Y5
+	VSUBPS       Y4, Y5, Y5
+	VFMADD231PS  Y5, Y11, Y4
+	VMOVUPS      Y4, (CX)
+	ADDQ         $+32, CX
+	ADDQ         $+32, DX
+	ADDQ         $+32, BX
+	ADDQ         $+32, SI
+	ADDQ         $-8, DI
+	CMPQ         DI, $+8
+	JGE          loop27
+
+done28:
+	// The last elements.
+	TESTQ   DI, DI
+	JEQ     done29
+	MOVQ    DI, R9
+	NEGQ    DI
+	LEAQ    constantsAVX2<>+896(SB), R8
+	VMOVUPS (R8)(DI*4), Y4
+
+	// Reset gate and update gate.
+	VMASKMOVPS   (DX), Y4, Y5
+	VMASKMOVPS   (BX), Y4, Y6
+	VMASKMOVPS   64(DX), Y4, Y10
+	VMASKMOVPS   64(BX), Y4, Y11
+	VMOVUPS      constantsAVX2<>+256(SB), Y7
+	VMOVUPS      constantsAVX2<>+256(SB), Y12
+	VMOVUPS      constantsAVX2<>+544(SB), Y8
+	VMOVUPS      constantsAVX2<>+544(SB), Y13
+	VMOVUPS      constantsAVX2<>+480(SB), Y9
+	VMOVUPS      constantsAVX2<>+480(SB), Y14
+	VMASKMOVPS   128(BX), Y4, Y15
+	LEAQ         (DX), BX
+	TESTQ        $+4, R9
+	VADDPS       Y6, Y5, Y5
+	VADDPS       Y11, Y10, Y6
+	VMASKMOVPS   128(DX), Y4, Y10
+	VMINPS       Y5, Y0, Y5
+	VMINPS       Y6, Y0, Y0
+	VMAXPS       Y5, Y1, Y5
+	VMAXPS       Y0, Y1, Y0
+	VFNMADD231PS Y2, Y5, Y7
+	VFNMADD231PS Y2, Y0, Y12
+	VSUBPS       constantsAVX2<>+256(SB), Y7, Y1
+	VPSLLD       $0x17, Y7, Y2
+	VFMADD231PS  Y3, Y1, Y5
+	VSUBPS       constantsAVX2<>+256(SB), Y12, Y1
+	VPSLLD       $0x17, Y12, Y6
+	VFMADD231PS  Y3, Y1, Y0
+	VFMADD231PS  constantsAVX2<>+512(SB), Y5, Y8
+	VFMADD231PS  constantsAVX2<>+512(SB), Y0, Y13
+	VFMADD213PS  constantsAVX2<>+576(SB), Y5, Y8
+	VFMADD213PS  constantsAVX2<>+576(SB), Y0, Y13
+	VFMADD213PS  constantsAVX2<>+608(SB), Y5, Y8
+	VFMADD213PS  constantsAVX2<>+608(SB), Y0, Y13
+	VFMADD213PS  constantsAVX2<>+640(SB), Y5, Y8
+	VFMADD213PS  constantsAVX2<>+640(SB), Y0, Y13
+	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y8
+	VFMADD213PS  constantsAVX2<>+480(SB), Y0, Y13
+	VFMADD213PS  constantsAVX2<>+480(SB), Y2, Y8
+	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y13
+	VDIVPS       Y8, Y9, Y0
+	VDIVPS       Y13, Y14, Y1
+	VFMADD231PS  Y15, Y0, Y10
+	VMOVAPS      Y0, Y0
+	JEQ          stored30
+	VMOVUPS      X0, (BX)
+	ADDQ         $+16, BX
+	VEXTRACTF128 $0x01, Y0, X0
+
+stored30:
+	TESTQ    $+2, R9
+	JEQ      stored31
+	VMOVLPS  X0, (BX)
+	ADDQ     $+8, BX
+	VMOVHLPS X0, X0, X0
+
+stored31:
+	TESTQ  $+1, R9
+	JEQ    stored32
+	VMOVSS X0, (BX)
+
+stored32:
+	VMOVAPS      Y1, Y0
+	LEAQ         64(DX), BX
+	TESTQ        $+4, R9
+	JEQ          stored33
+	VMOVUPS      X0, (BX)
+	ADDQ         $+16, BX
+	VEXTRACTF128 $0x01, Y0, X0
+
+stored33:
+	TESTQ    $+2, R9
+	JEQ      stored34
+	VMOVLPS  X0, (BX)
+	ADDQ     $+8, BX
+	VMOVHLPS X0, X0, X0
+
+stored34:
+	TESTQ  $+1, R9
+	JEQ    stored35
+	VMOVSS X0, (BX)
+
+stored35:
+	// New gate and h of the units before.
+	VMOVUPS      constantsAVX2<>+160(SB), Y0
+	VMOVUPS      constantsAVX2<>+192(SB), Y2
+	VMOVUPS      constantsAVX2<>+224(SB), Y3
+	VMOVUPS      constantsAVX2<>+416(SB), Y6
+	VMOVUPS      constantsAVX2<>+320(SB), Y5
+	LEAQ         128(DX), DX
+	TESTQ        $+4, R9
+	VMINPS       Y10, Y0, Y0
+	VMAXPS       Y0, Y2, Y0
+	VFMADD231PS  Y0, Y0, Y3
+	VFMADD231PS  constantsAVX2<>+384(SB), Y3, Y6
+	VFMADD231PS  constantsAVX2<>+288(SB), Y3, Y5
+	VFMADD213PS  constantsAVX2<>+448(SB), Y3, Y6
+	VFMADD213PS  constantsAVX2<>+352(SB), Y3, Y5
+	VFMADD213PS  constantsAVX2<>+480(SB), Y3, Y6
+	VMULPS       Y5, Y0, Y0
+	VMULPS       Y6, Y6, Y2
+	VMULPS       Y6, Y0, Y3
+	VFMADD231PS  Y0, Y0, Y2
+	VADDPS       Y3, Y3, Y0
+	VDIVPS       Y2, Y0, Y0
+	VMOVAPS      Y0, Y2
+	JEQ          stored36
+	VMOVUPS      X2, (DX)
+	ADDQ         $+16, DX
+	VEXTRACTF128 $0x01, Y2, X2
+
+stored36:
+	TESTQ    $+2, R9
+	JEQ      stored37
+	VMOVLPS  X2, (DX)
+	ADDQ     $+8, DX
+	VMOVHLPS X2, X2, X2
+
+stored37:
+	TESTQ  $+1, R9
+	JEQ    stored38
+	VMOVSS X2, (DX)
+
+stored38:
+	VMASKMOVPS   (SI), Y4, Y2
+	LEAQ         (CX), CX
+	TESTQ        $+4, R9
+	VSUBPS       Y0, Y2, Y2
+	VFMADD231PS  Y2, Y1, Y0
+	VMOVAPS      Y0, Y0
+	JEQ          stored39
+	VMOVUPS      X0, (CX)
+	ADDQ         $+16, CX
+	VEXTRACTF128 $0x01, Y0, X0
+
+stored39:
+	TESTQ    $+2, R9
+	JEQ      stored40
+	VMOVLPS  X0, (CX)
+	ADDQ     $+8, CX
+	VMOVHLPS X0, X0, X0
+
+stored40:
+	TESTQ  $+1, R9
+	JEQ    stored41
+	VMOVSS X0, (CX)
+
+stored41:
+done29:
+	// To the next step.
+	MOVQ  192(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 192(AX)
+	TESTQ CX, CX
+	JEQ   done2
+	MOVQ  208(AX), CX
+	MOVQ  CX, 240(AX)
+	MOVQ  216(AX), CX
+	MOVQ  CX, 248(AX)
+	MOVQ  208(AX), CX
+	MOVQ  256(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 208(AX)
+	MOVQ  216(AX), CX
+	MOVQ  264(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 216(AX)
+	MOVQ  224(AX), CX
+	MOVQ  272(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 224(AX)
+	MOVQ  232(AX), CX
+	MOVQ  280(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 232(AX)
+	MOVQ  16(AX), CX
+	MOVQ  288(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 16(AX)
+	MOVQ  240(AX), CX
+	MOVQ  CX, 104(AX)
+	MOVQ  48(AX), CX
+	MOVQ  56(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 48(AX)
+	MOVQ  136(AX), CX
+	MOVQ  144(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 136(AX)
+	JMP   step1
+
+done2:
+	// As it was.
+	VZEROUPPER
+	VLDMXCSR (SP)
+	RET
+
+// func rnnTanhStepsAVX2(task *stepTask)
+// Requires: AVX, FMA3
+TEXT ·rnnTanhStepsAVX2(SB), NOSPLIT, $8-8
+	// Flush subnormals to zero.
+	VSTMXCSR (SP)
+	MOVL     (SP), AX
+	ORL      $0x00008040, AX
+	MOVL     AX, 4(SP)
+	VLDMXCSR 4(SP)
+	MOVQ     task+0(FP), AX
+
+step1:
+	// A step.
+	MOVQ 184(AX), DX
+	MOVQ 176(AX), CX
+	LEAQ (AX)(CX*1), CX
+	CMPQ DX, $+1
+	JLT  done4
+
+loop3:
+	MOVQ (CX), BX
+	MOVQ 48(CX), SI
+	MOVQ 24(CX), DI
+	MOVQ 64(CX), R8
+	CMPQ R8, $+1
+	JLT  done6
+
+loop5:
+	// The chains of a panel.
+	VMOVUPS (DI), Y0
+	VMOVUPS 32(DI), Y1
+	VMOVUPS 64(DI), Y2
+	VMOVUPS 96(DI), Y3
+	VMOVUPS 128(DI), Y4
+	VMOVUPS 160(DI), Y5
+	VMOVUPS 192(DI), Y6
+	VMOVUPS 224(DI), Y7
+	MOVQ    32(CX), R9
+	ADDQ    R9, DI
+	MOVQ    16(CX), R9
+	MOVQ    8(CX), R10
+	CMPQ    R10, $+1
+	JLT     done8
+
+loop7:
+	MOVQ R10, R11
+	ADDQ $-128, R10
+	CMPQ R10, $+1
+	JLT  done9
+	MOVQ $+128, R11
+
+done9:
+	MOVQ R11, R12
+	SHLQ $0x06, R12
+	LEAQ (BX)(R12*1), R13
+	ADDQ R12, R13
+	ADDQ R12, R13
+	CMPQ R11, $+4
+	JLT  done11
+
+loop10:
+	VBROADCASTSS (R9), Y8
+	VFMADD231PS  (BX), Y8, Y0
+	VFMADD231PS  32(BX), Y8, Y1
+	VFMADD231PS  (BX)(R12*1), Y8, Y2
+	VFMADD231PS  32(BX)(R12*1), Y8, Y3
+	VFMADD231PS  (BX)(R12*2), Y8, Y4
+	VFMADD231PS  32(BX)(R12*2), Y8, Y5
+	VFMADD231PS  (R13), Y8, Y6
+	VFMADD231PS  32(R13), Y8, Y7
+	VBROADCASTSS 4(R9), Y8
+	VFMADD231PS  64(BX), Y8, Y0
+	VFMADD231PS  96(BX), Y8, Y1
+	VFMADD231PS  64(BX)(R12*1), Y8, Y2
+	VFMADD231PS  96(BX)(R12*1), Y8, Y3
+	VFMADD231PS  64(BX)(R12*2), Y8, Y4
+	VFMADD231PS  96(BX)(R12*2), Y8, Y5
+	VFMADD231PS  64(R13), Y8, Y6
+	VFMADD231PS  96(R13), Y8, Y7
+	VBROADCASTSS 8(R9), Y8
+	VFMADD231PS  128(BX), Y8, Y0
+	VFMADD231PS  160(BX), Y8, Y1
+	VFMADD231PS  128(BX)(R12*1), Y8, Y2
+	VFMADD231PS  160(BX)(R12*1), Y8, Y3
+	VFMADD231PS  128(BX)(R12*2), Y8, Y4
+	VFMADD231PS  160(BX)(R12*2), Y8, Y5
+	VFMADD231PS  128(R13), Y8, Y6
+	VFMADD231PS  160(R13), Y8, Y7
+	VBROADCASTSS 12(R9), Y8
+	VFMADD231PS  192(BX), Y8, Y0
+	VFMADD231PS  224(BX), Y8, Y1
+	VFMADD231PS  192(BX)(R12*1), Y8, Y2
+	VFMADD231PS  224(BX)(R12*1), Y8, Y3
+	VFMADD231PS  192(BX)(R12*2), Y8, Y4
+	VFMADD231PS  224(BX)(R12*2), Y8, Y5
+	VFMADD231PS  192(R13), Y8, Y6
+	VFMADD231PS  224(R13), Y8, Y7
+	ADDQ         $+16, R9
+	ADDQ         $+256, BX
+	ADDQ         $+256, R13
+	ADDQ         $-4, R11
+	CMPQ         R11, $+4
+	JGE          loop10
+
+done11:
+	CMPQ R11, $+1
+	JLT  done13
+
+loop12:
+	VBROADCASTSS (R9), Y8
+	VFMADD231PS  (BX), Y8, Y0
+	VFMADD231PS  32(BX), Y8, Y1
+	VFMADD231PS  (BX)(R12*1), Y8, Y2
+	VFMADD231PS  32(BX)(R12*1), Y8, Y3
+	VFMADD231PS  (BX)(R12*2), Y8, Y4
+	VFMADD231PS  32(BX)(R12*2), Y8, Y5
+	VFMADD231PS  (R13), Y8, Y6
+	VFMADD231PS  32(R13), Y8, Y7
+	ADDQ         $+4, R9
+	ADDQ         $+64, BX
+	ADDQ         $+64, R13
+	ADDQ         $-1, R11
+	CMPQ         R11, $+1
+	JGE          loop12
+
+done13:
+	MOVQ R13, BX
+	CMPQ R10, $+1
+	JGE  loop7
+
+done8:
+	// Add what is there.
+	MOVQ    40(CX), R9
+	TESTQ   R9, R9
+	JEQ     done14
+	VMOVUPS (SI), Y8
+	VADDPS  Y0, Y8, Y0
+	VMOVUPS 32(SI), Y8
+	VADDPS  Y1, Y8, Y1
+	VMOVUPS 64(SI), Y8
+	VADDPS  Y2, Y8, Y2
+	VMOVUPS 96(SI), Y8
+	VADDPS  Y3, Y8, Y3
+	VMOVUPS 128(SI), Y8
+	VADDPS  Y4, Y8, Y4
+	VMOVUPS 160(SI), Y8
+	VADDPS  Y5, Y8, Y5
+	VMOVUPS 192(SI), Y8
+	VADDPS  Y6, Y8, Y6
+	VMOVUPS 224(SI), Y8
+	VADDPS  Y7, Y8, Y7
+
+done14:
+	VMOVUPS Y0, (SI)
+	VMOVUPS Y1, 32(SI)
+	VMOVUPS Y2, 64(SI)
+	VMOVUPS Y3, 96(SI)
+	VMOVUPS Y4, 128(SI)
+	VMOVUPS Y5, 160(SI)
+	VMOVUPS Y6, 192(SI)
+	VMOVUPS Y7, 224(SI)
+	ADDQ    $+256, SI
+	ADDQ    $-1, R8
+	CMPQ    R8, $+1
+	JGE     loop5
+
+done6:
+	MOVQ 72(CX), R8
+	CMPQ R8, $+1
+	JNE  done15
+
+	// The chains of a panel.
+	VMOVUPS (DI), Y0
+	VMOVUPS 32(DI), Y1
+	MOVQ    32(CX), R9
+	ADDQ    R9, DI
+	MOVQ    16(CX), R9
+	MOVQ    8(CX), R10
+	CMPQ    R10, $+1
+	JLT     done17
+
+loop16:
+	MOVQ R10, R11
+	ADDQ $-128, R10
+	CMPQ R10, $+1
+	JLT  done18
+	MOVQ $+128, R11
+
+done18:
+	MOVQ R11, R12
+	SHLQ $0x06, R12
+	CMPQ R11, $+4
+	JLT  done20
+
+loop19:
+	VBROADCASTSS (R9), Y2
+	VFMADD231PS  (BX), Y2, Y0
+	VFMADD231PS  32(BX), Y2, Y1
+	VBROADCASTSS 4(R9), Y2
+	VFMADD231PS  64(BX), Y2, Y0
+	VFMADD231PS  96(BX), Y2, Y1
+	VBROADCASTSS 8(R9), Y2
+	VFMADD231PS  128(BX), Y2, Y0
+	VFMADD231PS  160(BX), Y2, Y1
+	VBROADCASTSS 12(R9), Y2
+	VFMADD231PS  192(BX), Y2, Y0
+	VFMADD231PS  224(BX), Y2, Y1
+	ADDQ         $+16, R9
+	ADDQ         $+256, BX
+	ADDQ         $-4, R11
+	CMPQ         R11, $+4
+	JGE          loop19
+
+done20:
+	CMPQ R11, $+1
+	JLT  done22
+
+loop21:
+	VBROADCASTSS (R9), Y2
+	VFMADD231PS  (BX), Y2, Y0
+	VFMADD231PS  32(BX), Y2, Y1
+	ADDQ         $+4, R9
+	ADDQ         $+64, BX
+	ADDQ         $-1, R11
+	CMPQ         R11, $+1
+	JGE          loop21
+
+done22:
+	CMPQ R10, $+1
+	JGE  loop16
+
+done17:
+	// Add what is there.
+	MOVQ    40(CX), R9
+	TESTQ   R9, R9
+	JEQ     done23
+	VMOVUPS (SI), Y2
+	VADDPS  Y0, Y2, Y0
+	VMOVUPS 32(SI), Y2
+	VADDPS  Y1, Y2, Y1
+
+done23:
+	VMOVUPS Y0, (SI)
+	VMOVUPS Y1, 32(SI)
+	ADDQ    $+64, SI
+
+done15:
+	CMPQ R8, $+2
+	JNE  done24
+
+	// The chains of a panel.
+	VMOVUPS (DI), Y0
+	VMOVUPS 32(DI), Y1
+	VMOVUPS 64(DI), Y2
+	VMOVUPS 96(DI), Y3
+	MOVQ    32(CX), R9
+	ADDQ    R9, DI
+	MOVQ    16(CX), R9
+	MOVQ    8(CX), R10
+	CMPQ    R10, $+1
+	JLT     done26
+
+loop25:
+	MOVQ R10, R11
+	ADDQ $-128, R10
+	CMPQ R10, $+1
+	JLT  done27
+	MOVQ $+128, R11
+
+done27:
+	MOVQ R11, R12
+	SHLQ $0x06, R12
+	CMPQ R11, $+4
+	JLT  done29
+
+loop28:
+	VBROADCASTSS (R9), Y4
+	VFMADD231PS  (BX), Y4, Y0
+	VFMADD231PS  32(BX), Y4, Y1
+	VFMADD231PS  (BX)(R12*1), Y4, Y2
+	VFMADD231PS  32(BX)(R12*1), Y4, Y3
+	VBROADCASTSS 4(R9), Y4
+	VFMADD231PS  64(BX), Y4, Y0
+	VFMADD231PS  96(BX), Y4, Y1
+	VFMADD231PS  64(BX)(R12*1), Y4, Y2
+	VFMADD231PS  96(BX)(R12*1), Y4, Y3
+	VBROADCASTSS 8(R9), Y4
+	VFMADD231PS  128(BX), Y4, Y0
+	VFMADD231PS  160(BX), Y4, Y1
+	VFMADD231PS  128(BX)(R12*1), Y4, Y2
+	VFMADD231PS  160(BX)(R12*1), Y4, Y3
+	VBROADCASTSS 12(R9), Y4
+	VFMADD231PS  192(BX), Y4, Y0
+	VFMADD231PS  224(BX), Y4, Y1
+	VFMADD231PS  192(BX)(R12*1), Y4, Y2
+	VFMADD231PS  224(BX)(R12*1), Y4, Y3
+	ADDQ         $+16, R9
+	ADDQ         $+256, BX
+	ADDQ         $-4, R11
+	CMPQ         R11, $+4
+	JGE          loop28
+
+done29:
+	CMPQ R11, $+1
+	JLT  done31
+
+loop30:
+	VBROADCASTSS (R9), Y4
+	VFMADD231PS  (BX), Y4, Y0
+	VFMADD231PS  32(BX), Y4, Y1
+	VFMADD231PS  (BX)(R12*1), Y4, Y2
+	VFMADD231PS  32(BX)(R12*1), Y4, Y3
+	ADDQ         $+4, R9
+	ADDQ         $+64, BX
+	ADDQ         $-1, R11
+	CMPQ         R11, $+1
+	JGE          loop30
+
+done31:
+	ADDQ R12, BX
+	CMPQ R10, $+1
+	JGE  loop25
+
+done26:
+	// Add what is there.
+	MOVQ    40(CX), R9
+	TESTQ   R9, R9
+	JEQ     done32
+	VMOVUPS (SI), Y4
+	VADDPS  Y0, Y4, Y0
+	VMOVUPS 32(SI), Y4
+	VADDPS  Y1, Y4, Y1
+	VMOVUPS 64(SI), Y4
+	VADDPS  Y2, Y4, Y2
+	VMOVUPS 96(SI), Y4
+	VADDPS  Y3, Y4, Y3
+
+done32:
+	VMOVUPS Y0, (SI)
+	VMOVUPS Y1, 32(SI)
+	VMOVUPS Y2, 64(SI)
+	VMOVUPS Y3, 96(SI)
+	ADDQ    $+128, SI
+
+done24:
+	CMPQ R8, $+3
+	JNE  done33
+
+	// The chains of a panel.
+	VMOVUPS (DI), Y0
+	VMOVUPS 32(DI), Y1
+	VMOVUPS 64(DI), Y2
+	VMOVUPS 96(DI), Y3
+	VMOVUPS 128(DI), Y4
+	VMOVUPS 160(DI), Y5
+	MOVQ    32(CX), R8
+	ADDQ    R8, DI
+	MOVQ    16(CX), R8
+	MOVQ    8(CX), R9
+	CMPQ    R9, $+1
+	JLT     done35
+
+loop34:
+	MOVQ R9, R10
+	ADDQ $-128, R9
+	CMPQ R9, $+1
+	JLT  done36
+	MOVQ $+128, R10
+
+done36:
+	MOVQ R10, R11
+	SHLQ $0x06, R11
+	CMPQ R10, $+4
+	JLT  done38
+
+loop37:
+	VBROADCASTSS (R8), Y6
+	VFMADD231PS  (BX), Y6, Y0
+	VFMADD231PS  32(BX), Y6, Y1
+	VFMADD231PS  (BX)(R11*1), Y6, Y2
+	VFMADD231PS  32(BX)(R11*1), Y6, Y3
+	VFMADD231PS  (BX)(R11*2), Y6, Y4
+	VFMADD231PS  32(BX)(R11*2), Y6, Y5
+	VBROADCASTSS 4(R8), Y6
+	VFMADD231PS  64(BX), Y6, Y0
+	VFMADD231PS  96(BX), Y6, Y1
+	VFMADD231PS  64(BX)(R11*1), Y6, Y2
+	VFMADD231PS  96(BX)(R11*1), Y6, Y3
+	VFMADD231PS  64(BX)(R11*2), Y6, Y4
+	VFMADD231PS  96(BX)(R11*2), Y6, Y5
+	VBROADCASTSS 8(R8), Y6
+	VFMADD231PS  128(BX), Y6, Y0
+	VFMADD231PS  160(BX), Y6, Y1
+	VFMADD231PS  128(BX)(R11*1), Y6, Y2
+	VFMADD231PS  160(BX)(R11*1), Y6, Y3
+	VFMADD231PS  128(BX)(R11*2), Y6, Y4
+	VFMADD231PS  160(BX)(R11*2), Y6, Y5
+	VBROADCASTSS 12(R8), Y6
+	VFMADD231PS  192(BX), Y6, Y0
+	VFMADD231PS  224(BX), Y6, Y1
+	VFMADD231PS  192(BX)(R11*1), Y6, Y2
+	VFMADD231PS  224(BX)(R11*1), Y6, Y3
+	VFMADD231PS  192(BX)(R11*2), Y6, Y4
+	VFMADD231PS  224(BX)(R11*2), Y6, Y5
+	ADDQ         $+16, R8
+	ADDQ         $+256, BX
+	ADDQ         $-4, R10
+	CMPQ         R10, $+4
+	JGE          loop37
+
+done38:
+	CMPQ R10, $+1
+	JLT  done40
+
+loop39:
+	VBROADCASTSS (R8), Y6
+	VFMADD231PS  (BX), Y6, Y0
+	VFMADD231PS  32(BX), Y6, Y1
+	VFMADD231PS  (BX)(R11*1), Y6, Y2
+	VFMADD231PS  32(BX)(R11*1), Y6, Y3
+	VFMADD231PS  (BX)(R11*2), Y6, Y4
+	VFMADD231PS  32(BX)(R11*2), Y6, Y5
+	ADDQ         $+4, R8
+	ADDQ         $+64, BX
+	ADDQ         $-1, R10
+	CMPQ         R10, $+1
+	JGE          loop39
+
+done40:
+	ADDQ R11, BX
+	ADDQ R11, BX
+	CMPQ R9, $+1
+	JGE  loop34
+
+done35:
+	// Add what is there.
+	MOVQ    40(CX), R8
+	TESTQ   R8, R8
+	JEQ     done41
+	VMOVUPS (SI), Y6
+	VADDPS  Y0, Y6, Y0
+	VMOVUPS 32(SI), Y6
+	VADDPS  Y1, Y6, Y1
+	VMOVUPS 64(SI), Y6
+	VADDPS  Y2, Y6, Y2
+	VMOVUPS 96(SI), Y6
+	VADDPS  Y3, Y6, Y3
+	VMOVUPS 128(SI), Y6
+	VADDPS  Y4, Y6, Y4
+	VMOVUPS 160(SI), Y6
+	VADDPS  Y5, Y6, Y5
+
+done41:
+	VMOVUPS Y0, (SI)
+	VMOVUPS Y1, 32(SI)
+	VMOVUPS Y2, 64(SI)
+	VMOVUPS Y3, 96(SI)
+	VMOVUPS Y4, 128(SI)
+	VMOVUPS Y5, 160(SI)
+	ADDQ    $+192, SI
+
+done33:
+	MOVQ  80(CX), R8
+	TESTQ R8, R8
+	JEQ   done42
+
+	// The chains of a panel.
+	VMOVUPS (DI), Y0
+	MOVQ    32(CX), R8
+	ADDQ    R8, DI
+	MOVQ    16(CX), DI
+	MOVQ    8(CX), R8
+	CMPQ    R8, $+1
+	JLT     done44
+
+loop43:
+	MOVQ R8, R9
+	ADDQ $-128, R8
+	CMPQ R8, $+1
+	JLT  done45
+	MOVQ $+128, R9
+
+done45:
+	MOVQ R9, R10
+	SHLQ $0x06, R10
+	CMPQ R9, $+4
+	JLT  done47
+
+loop46:
+	VBROADCASTSS (DI), Y1
+	VFMADD231PS  (BX), Y1, Y0
+	VBROADCASTSS 4(DI), Y1
+	VFMADD231PS  64(BX), Y1, Y0
+	VBROADCASTSS 8(DI), Y1
+	VFMADD231PS  128(BX), Y1, Y0
+	VBROADCASTSS 12(DI), Y1
+	VFMADD231PS  192(BX), Y1, Y0
+	ADDQ         $+16, DI
+	ADDQ         $+256, BX
+	ADDQ         $-4, R9
+	CMPQ         R9, $+4
+	JGE          loop46
+
+done47:
+	CMPQ R9, $+1
+	JLT  done49
+
+loop48:
+	VBROADCASTSS (DI), Y1
+	VFMADD231PS  (BX), Y1, Y0
+	ADDQ         $+4, DI
+	ADDQ         $+64, BX
+	ADDQ         $-1, R9
+	CMPQ         R9, $+1
+	JGE          loop48
+
+done49:
+	CMPQ R8, $+1
+	JGE  loop43
+
+done44:
+	// Add what is there.
+	MOVQ    40(CX), BX
+	TESTQ   BX, BX
+	JEQ     done50
+	VMOVUPS (SI), Y1
+	VADDPS  Y0, Y1, Y0
+
+done50:
+	VMOVUPS Y0, (SI)
+	ADDQ    $+64, SI
+
+done42:
+	ADDQ $+88, CX
+	ADDQ $-1, DX
+	CMPQ DX, $+1
+	JGE  loop3
+
+done4:
+	VMOVUPS constantsAVX2<>+0(SB), Y0
+	VMOVUPS constantsAVX2<>+32(SB), Y0
+	VMOVUPS constantsAVX2<>+64(SB), Y0
+	VMOVUPS constantsAVX2<>+96(SB), Y0
+	VMOVUPS constantsAVX2<>+128(SB), Y0
+	VMOVUPS constantsAVX2<>+160(SB), Y0
+	VMOVUPS constantsAVX2<>+192(SB), Y1
+	VMOVUPS constantsAVX2<>+224(SB), Y2
+	VMOVUPS constantsAVX2<>+256(SB), Y3
+	VMOVUPS constantsAVX2<>+288(SB), Y3
+	VMOVUPS constantsAVX2<>+320(SB), Y4
+	MOVQ    208(AX), CX
+	MOVQ    224(AX), DX
+	MOVQ    232(AX), BX
+	MOVQ    200(AX), SI
+
+	// 8 elements at a time.
+	CMPQ SI, $+8
+	JLT  done52
+
+loop51:
+	VMOVUPS     (DX), Y5
+	VMOVUPS     (BX), Y6
+	VMOVAPS     Y2, Y7
+	VMOVUPS     constantsAVX2<>+416(SB), Y9
+	VMOVAPS     Y4, Y8
+	VADDPS      Y6, Y5, Y5
+	VMINPS      Y5, Y0, Y5
+	VMAXPS      Y5, Y1, Y5
+	VFMADD231PS Y5, Y5, Y7
+	VFMADD231PS constantsAVX2<>+384(SB), Y7, Y9
+	VFMADD231PS Y3, Y7, Y8
+	VFMADD213PS constantsAVX2<>+448(SB), Y7, Y9
+	VFMADD213PS constantsAVX2<>+352(SB), Y7, Y8
+	VFMADD213PS constantsAVX2<>+480(SB), Y7, Y9
+	VMULPS      Y8, Y5, Y5
+	VMULPS      Y9, Y9, Y6
+	VMULPS      Y9, Y5, Y7
+	VFMADD231PS Y5, Y5, Y6
+	VADDPS      Y7, Y7, Y5
+	VDIVPS      Y6, Y5, Y5
+	VMOVUPS     Y5, (CX)
+	ADDQ        $+32, CX
+	ADDQ        $+32, DX
+	ADDQ        $+32, BX
+	ADDQ        $-8, SI
+	CMPQ        SI, $+8
+	JGE         loop51
+
+done52:
+	// The last elements.
+	TESTQ        SI, SI
+	JEQ          done53
+	MOVQ         SI, R8
+	NEGQ         SI
+	LEAQ         constantsAVX2<>+896(SB), DI
+	VMOVUPS      (DI)(SI*4), Y5
+	VMASKMOVPS   (DX), Y5, Y6
+	VMASKMOVPS   (BX), Y5, Y5
+	VMOVAPS      Y2, Y2
+	VMOVUPS      constantsAVX2<>+416(SB), Y7
+	LEAQ         (CX), CX
+	TESTQ        $+4, R8
+	VADDPS       Y5, Y6, Y5
+	VMOVAPS      Y4, Y4
 	VMINPS       Y5, Y0, Y0
 	VMAXPS       Y0, Y1, Y0
-	VMOVAPS      Y7, Y1
-	VFNMADD231PS Y2, Y0, Y1
-	VSUBPS       Y7, Y1, Y2
-	VPSLLD       $0x17, Y1, Y1
-	VFMADD231PS  Y3, Y2, Y0
-	VMOVUPS      constantsAVX2<>+544(SB), Y2
-	VFMADD231PS  constantsAVX2<>+512(SB), Y0, Y2
-	VFMADD213PS  constantsAVX2<>+576(SB), Y0, Y2
-	VFMADD213PS  constantsAVX2<>+608(SB), Y0, Y2
-	VFMADD213PS  constantsAVX2<>+640(SB), Y0, Y2
-	VFMADD213PS  constantsAVX2<>+480(SB), Y0, Y2
-	VFMADD213PS  constantsAVX2<>+480(SB), Y1, Y2
-	VMOVUPS      constantsAVX2<>+480(SB), Y0
-	VDIVPS       Y2, Y0, Y0
-	VMASKMOVPS   (BX), Y8, Y1
-	VSUBPS       Y4, Y1, Y1
-	VFMADD231PS  Y1, Y0, Y4
-	VMASKMOVPS   Y4, Y8, (AX)
+	VFMADD231PS  Y0, Y0, Y2
+	VFMADD231PS  constantsAVX2<>+384(SB), Y2, Y7
+	VFMADD231PS  Y3, Y2, Y4
+	VFMADD213PS  constantsAVX2<>+448(SB), Y2, Y7
+	VFMADD213PS  constantsAVX2<>+352(SB), Y2, Y4
+	VFMADD213PS  constantsAVX2<>+480(SB), Y2, Y7
+	VMULPS       Y4, Y0, Y0
+	VMULPS       Y7, Y7, Y1
+	VMULPS       Y7, Y0, Y2
+	VFMADD231PS  Y0, Y0, Y1
+	VADDPS       Y2, Y2, Y0
+	VDIVPS       Y1, Y0, Y0
+	VMOVAPS      Y0, Y0
+	JEQ          stored54
+	VMOVUPS      X0, (CX)
+	ADDQ         $+16, CX
+	VEXTRACTF128 $0x01, Y0, X0
 
-done19:
+stored54:
+	TESTQ    $+2, R8
+	JEQ      stored55
+	VMOVLPS  X0, (CX)
+	ADDQ     $+8, CX
+	VMOVHLPS X0, X0, X0
+
+stored55:
+	TESTQ  $+1, R8
+	JEQ    stored56
+	VMOVSS X0, (CX)
+
+stored56:
+done53:
+	// To the next step.
+	MOVQ  192(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 192(AX)
+	TESTQ CX, CX
+	JEQ   done2
+	MOVQ  208(AX), CX
+	MOVQ  CX, 240(AX)
+	MOVQ  216(AX), CX
+	MOVQ  CX, 248(AX)
+	MOVQ  208(AX), CX
+	MOVQ  256(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 208(AX)
+	MOVQ  216(AX), CX
+	MOVQ  264(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 216(AX)
+	MOVQ  224(AX), CX
+	MOVQ  272(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 224(AX)
+	MOVQ  232(AX), CX
+	MOVQ  280(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 232(AX)
+	MOVQ  16(AX), CX
+	MOVQ  288(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 16(AX)
+	MOVQ  240(AX), CX
+	MOVQ  CX, 104(AX)
+	MOVQ  48(AX), CX
+	MOVQ  56(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 48(AX)
+	MOVQ  136(AX), CX
+	MOVQ  144(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 136(AX)
+	JMP   step1
+
+done2:
+	// As it was.
+	VZEROUPPER
+	VLDMXCSR (SP)
+	RET
+
+// func rnnReLUStepsAVX2(task *stepTask)
+// Requires: AVX, FMA3
+TEXT ·rnnReLUStepsAVX2(SB), NOSPLIT, $8-8
+	// Flush subnormals to zero.
+	VSTMXCSR (SP)
+	MOVL     (SP), AX
+	ORL      $0x00008040, AX
+	MOVL     AX, 4(SP)
+	VLDMXCSR 4(SP)
+	MOVQ     task+0(FP), AX
+
+step1:
+	// A step.
+	MOVQ 184(AX), DX
+	MOVQ 176(AX), CX
+	LEAQ (AX)(CX*1), CX
+	CMPQ DX, $+1
+	JLT  done4
+
+loop3:
+	MOVQ (CX), BX
+	MOVQ 48(CX), SI
+	MOVQ 24(CX), DI
+	MOVQ 64(CX), R8
+	CMPQ R8, $+1
+	JLT  done6
+
+loop5:
+	// The chains of a panel.
+	VMOVUPS (DI), Y0
+	VMOVUPS 32(DI), Y1
+	VMOVUPS 64(DI), Y2
+	VMOVUPS 96(DI), Y3
+	VMOVUPS 128(DI), Y4
+	VMOVUPS 160(DI), Y5
+	VMOVUPS 192(DI), Y6
+	VMOVUPS 224(DI), Y7
+	MOVQ    32(CX), R9
+	ADDQ    R9, DI
+	MOVQ    16(CX), R9
+	MOVQ    8(CX), R10
+	CMPQ    R10, $+1
+	JLT     done8
+
+loop7:
+	MOVQ R10, R11
+	ADDQ $-128, R10
+	CMPQ R10, $+1
+	JLT  done9
+	MOVQ $+128, R11
+
+done9:
+	MOVQ R11, R12
+	SHLQ $0x06, R12
+	LEAQ (BX)(R12*1), R13
+	ADDQ R12, R13
+	ADDQ R12, R13
+	CMPQ R11, $+4
+	JLT  done11
+
+loop10:
+	VBROADCASTSS (R9), Y8
+	VFMADD231PS  (BX), Y8, Y0
+	VFMADD231PS  32(BX), Y8, Y1
+	VFMADD231PS  (BX)(R12*1), Y8, Y2
+	VFMADD231PS  32(BX)(R12*1), Y8, Y3
+	VFMADD231PS  (BX)(R12*2), Y8, Y4
+	VFMADD231PS  32(BX)(R12*2), Y8, Y5
+	VFMADD231PS  (R13), Y8, Y6
+	VFMADD231PS  32(R13), Y8, Y7
+	VBROADCASTSS 4(R9), Y8
+	VFMADD231PS  64(BX), Y8, Y0
+	VFMADD231PS  96(BX), Y8, Y1
+	VFMADD231PS  64(BX)(R12*1), Y8, Y2
+	VFMADD231PS  96(BX)(R12*1), Y8, Y3
+	VFMADD231PS  64(BX)(R12*2), Y8, Y4
+	VFMADD231PS  96(BX)(R12*2), Y8, Y5
+	VFMADD231PS  64(R13), Y8, Y6
+	VFMADD231PS  96(R13), Y8, Y7
+	VBROADCASTSS 8(R9), Y8
+	VFMADD231PS  128(BX), Y8, Y0
+	VFMADD231PS  160(BX), Y8, Y1
+	VFMADD231PS  128(BX)(R12*1), Y8, Y2
+	VFMADD231PS  160(BX)(R12*1), Y8, Y3
+	VFMADD231PS  128(BX)(R12*2), Y8, Y4
+	VFMADD231PS  160(BX)(R12*2), Y8, Y5
+	VFMADD231PS  128(R13), Y8, Y6
+	VFMADD231PS  160(R13), Y8, Y7
+	VBROADCASTSS 12(R9), Y8
+	VFMADD231PS  192(BX), Y8, Y0
+	VFMADD231PS  224(BX), Y8, Y1
+	VFMADD231PS  192(BX)(R12*1), Y8, Y2
+	VFMADD231PS  224(BX)(R12*1), Y8, Y3
+	VFMADD231PS  192(BX)(R12*2), Y8, Y4
+	VFMADD231PS  224(BX)(R12*2), Y8, Y5
+	VFMADD231PS  192(R13), Y8, Y6
+	VFMADD231PS  224(R13), Y8, Y7
+	ADDQ         $+16, R9
+	ADDQ         $+256, BX
+	ADDQ         $+256, R13
+	ADDQ         $-4, R11
+	CMPQ         R11, $+4
+	JGE          loop10
+
+done11:
+	CMPQ R11, $+1
+	JLT  done13
+
+loop12:
+	VBROADCASTSS (R9), Y8
+	VFMADD231PS  (BX), Y8, Y0
+	VFMADD231PS  32(BX), Y8, Y1
+	VFMADD231PS  (BX)(R12*1), Y8, Y2
+	VFMADD231PS  32(BX)(R12*1), Y8, Y3
+	VFMADD231PS  (BX)(R12*2), Y8, Y4
+	VFMADD231PS  32(BX)(R12*2), Y8, Y5
+	VFMADD231PS  (R13), Y8, Y6
+	VFMADD231PS  32(R13), Y8, Y7
+	ADDQ         $+4, R9
+	ADDQ         $+64, BX
+	ADDQ         $+64, R13
+	ADDQ         $-1, R11
+	CMPQ         R11, $+1
+	JGE          loop12
+
+done13:
+	MOVQ R13, BX
+	CMPQ R10, $+1
+	JGE  loop7
+
+done8:
+	// Add what is there.
+	MOVQ    40(CX), R9
+	TESTQ   R9, R9
+	JEQ     done14
+	VMOVUPS (SI), Y8
+	VADDPS  Y0, Y8, Y0
+	VMOVUPS 32(SI), Y8
+	VADDPS  Y1, Y8, Y1
+	VMOVUPS 64(SI), Y8
+	VADDPS  Y2, Y8, Y2
+	VMOVUPS 96(SI), Y8
+	VADDPS  Y3, Y8, Y3
+	VMOVUPS 128(SI), Y8
+	VADDPS  Y4, Y8, Y4
+	VMOVUPS 160(SI), Y8
+	VADDPS  Y5, Y8, Y5
+	VMOVUPS 192(SI), Y8
+	VADDPS  Y6, Y8, Y6
+	VMOVUPS 224(SI), Y8
+	VADDPS  Y7, Y8, Y7
+
+done14:
+	VMOVUPS Y0, (SI)
+	VMOVUPS Y1, 32(SI)
+	VMOVUPS Y2, 64(SI)
+	VMOVUPS Y3, 96(SI)
+	VMOVUPS Y4, 128(SI)
+	VMOVUPS Y5, 160(SI)
+	VMOVUPS Y6, 192(SI)
+	VMOVUPS Y7, 224(SI)
+	ADDQ    $+256, SI
+	ADDQ    $-1, R8
+	CMPQ    R8, $+1
+	JGE     loop5
+
+done6:
+	MOVQ 72(CX), R8
+	CMPQ R8, $+1
+	JNE  done15
+
+	// The chains of a panel.
+	VMOVUPS (DI), Y0
+	VMOVUPS 32(DI), Y1
+	MOVQ    32(CX), R9
+	ADDQ    R9, DI
+	MOVQ    16(CX), R9
+	MOVQ    8(CX), R10
+	CMPQ    R10, $+1
+	JLT     done17
+
+loop16:
+	MOVQ R10, R11
+	ADDQ $-128, R10
+	CMPQ R10, $+1
+	JLT  done18
+	MOVQ $+128, R11
+
+done18:
+	MOVQ R11, R12
+	SHLQ $0x06, R12
+	CMPQ R11, $+4
+	JLT  done20
+
+loop19:
+	VBROADCASTSS (R9), Y2
+	VFMADD231PS  (BX), Y2, Y0
+	VFMADD231PS  32(BX), Y2, Y1
+	VBROADCASTSS 4(R9), Y2
+	VFMADD231PS  64(BX), Y2, Y0
+	VFMADD231PS  96(BX), Y2, Y1
+	VBROADCASTSS 8(R9), Y2
+	VFMADD231PS  128(BX), Y2, Y0
+	VFMADD231PS  160(BX), Y2, Y1
+	VBROADCASTSS 12(R9), Y2
+	VFMADD231PS  192(BX), Y2, Y0
+	VFMADD231PS  224(BX), Y2, Y1
+	ADDQ         $+16, R9
+	ADDQ         $+256, BX
+	ADDQ         $-4, R11
+	CMPQ         R11, $+4
+	JGE          loop19
+
+done20:
+	CMPQ R11, $+1
+	JLT  done22
+
+loop21:
+	VBROADCASTSS (R9), Y2
+	VFMADD231PS  (BX), Y2, Y0
+	VFMADD231PS  32(BX), Y2, Y1
+	ADDQ         $+4, R9
+	ADDQ         $+64, BX
+	ADDQ         $-1, R11
+	CMPQ         R11, $+1
+	JGE          loop21
+
+done22:
+	CMPQ R10, $+1
+	JGE  loop16
+
+done17:
+	// Add what is there.
+	MOVQ    40(CX), R9
+	TESTQ   R9, R9
+	JEQ     done23
+	VMOVUPS (SI), Y2
+	VADDPS  Y0, Y2, Y0
+	VMOVUPS 32(SI), Y2
+	VADDPS  Y1, Y2, Y1
+
+done23:
+	VMOVUPS Y0, (SI)
+	VMOVUPS Y1, 32(SI)
+	ADDQ    $+64, SI
+
+done15:
+	CMPQ R8, $+2
+	JNE  done24
+
+	// The chains of a panel.
+	VMOVUPS (DI), Y0
+	VMOVUPS 32(DI), Y1
+	VMOVUPS 64(DI), Y2
+	VMOVUPS 96(DI), Y3
+	MOVQ    32(CX), R9
+	ADDQ    R9, DI
+	MOVQ    16(CX), R9
+	MOVQ    8(CX), R10
+	CMPQ    R10, $+1
+	JLT     done26
+
+loop25:
+	MOVQ R10, R11
+	ADDQ $-128, R10
+	CMPQ R10, $+1
+	JLT  done27
+	MOVQ $+128, R11
+
+done27:
+	MOVQ R11, R12
+	SHLQ $0x06, R12
+	CMPQ R11, $+4
+	JLT  done29
+
+loop28:
+	VBROADCASTSS (R9), Y4
+	VFMADD231PS  (BX), Y4, Y0
+	VFMADD231PS  32(BX), Y4, Y1
+	VFMADD231PS  (BX)(R12*1), Y4, Y2
+	VFMADD231PS  32(BX)(R12*1), Y4, Y3
+	VBROADCASTSS 4(R9), Y4
+	VFMADD231PS  64(BX), Y4, Y0
+	VFMADD231PS  96(BX), Y4, Y1
+	VFMADD231PS  64(BX)(R12*1), Y4, Y2
+	VFMADD231PS  96(BX)(R12*1), Y4, Y3
+	VBROADCASTSS 8(R9), Y4
+	VFMADD231PS  128(BX), Y4, Y0
+	VFMADD231PS  160(BX), Y4, Y1
+	VFMADD231PS  128(BX)(R12*1), Y4, Y2
+	VFMADD231PS  160(BX)(R12*1), Y4, Y3
+	VBROADCASTSS 12(R9), Y4
+	VFMADD231PS  192(BX), Y4, Y0
+	VFMADD231PS  224(BX), Y4, Y1
+	VFMADD231PS  192(BX)(R12*1), Y4, Y2
+	VFMADD231PS  224(BX)(R12*1), Y4, Y3
+	ADDQ         $+16, R9
+	ADDQ         $+256, BX
+	ADDQ         $-4, R11
+	CMPQ         R11, $+4
+	JGE          loop28
+
+done29:
+	CMPQ R11, $+1
+	JLT  done31
+
+loop30:
+	VBROADCASTSS (R9), Y4
+	VFMADD231PS  (BX), Y4, Y0
+	VFMADD231PS  32(BX), Y4, Y1
+	VFMADD231PS  (BX)(R12*1), Y4, Y2
+	VFMADD231PS  32(BX)(R12*1), Y4, Y3
+	ADDQ         $+4, R9
+	ADDQ         $+64, BX
+	ADDQ         $-1, R11
+	CMPQ         R11, $+1
+	JGE          loop30
+
+done31:
+	ADDQ R12, BX
+	CMPQ R10, $+1
+	JGE  loop25
+
+done26:
+	// Add what is there.
+	MOVQ    40(CX), R9
+	TESTQ   R9, R9
+	JEQ     done32
+	VMOVUPS (SI), Y4
+	VADDPS  Y0, Y4, Y0
+	VMOVUPS 32(SI), Y4
+	VADDPS  Y1, Y4, Y1
+	VMOVUPS 64(SI), Y4
+	VADDPS  Y2, Y4, Y2
+	VMOVUPS 96(SI), Y4
+	VADDPS  Y3, Y4, Y3
+
+done32:
+	VMOVUPS Y0, (SI)
+	VMOVUPS Y1, 32(SI)
+	VMOVUPS Y2, 64(SI)
+	VMOVUPS Y3, 96(SI)
+	ADDQ    $+128, SI
+
+done24:
+	CMPQ R8, $+3
+	JNE  done33
+
+	// The chains of a panel.
+	VMOVUPS (DI), Y0
+	VMOVUPS 32(DI), Y1
+	VMOVUPS 64(DI), Y2
+	VMOVUPS 96(DI), Y3
+	VMOVUPS 128(DI), Y4
+	VMOVUPS 160(DI), Y5
+	MOVQ    32(CX), R8
+	ADDQ    R8, DI
+	MOVQ    16(CX), R8
+	MOVQ    8(CX), R9
+	CMPQ    R9, $+1
+	JLT     done35
+
+loop34:
+	MOVQ R9, R10
+	ADDQ $-128, R9
+	CMPQ R9, $+1
+	JLT  done36
+	MOVQ $+128, R10
+
+done36:
+	MOVQ R10, R11
+	SHLQ $0x06, R11
+	CMPQ R10, $+4
+	JLT  done38
+
+loop37:
+	VBROADCASTSS (R8), Y6
+	VFMADD231PS  (BX), Y6, Y0
+	VFMADD231PS  32(BX), Y6, Y1
+	VFMADD231PS  (BX)(R11*1), Y6, Y2
+	VFMADD231PS  32(BX)(R11*1), Y6, Y3
+	VFMADD231PS  (BX)(R11*2), Y6, Y4
+	VFMADD231PS  32(BX)(R11*2), Y6, Y5
+	VBROADCASTSS 4(R8), Y6
+	VFMADD231PS  64(BX), Y6, Y0
+	VFMADD231PS  96(BX), Y6, Y1
+	VFMADD231PS  64(BX)(R11*1), Y6, Y2
+	VFMADD231PS  96(BX)(R11*1), Y6, Y3
+	VFMADD231PS  64(BX)(R11*2), Y6, Y4
+	VFMADD231PS  96(BX)(R11*2), Y6, Y5
+	VBROADCASTSS 8(R8), Y6
+	VFMADD231PS  128(BX), Y6, Y0
+	VFMADD231PS  160(BX), Y6, Y1
+	VFMADD231PS  128(BX)(R11*1), Y6, Y2
+	VFMADD231PS  160(BX)(R11*1), Y6, Y3
+	VFMADD231PS  128(BX)(R11*2), Y6, Y4
+	VFMADD231PS  160(BX)(R11*2), Y6, Y5
+	VBROADCASTSS 12(R8), Y6
+	VFMADD231PS  192(BX), Y6, Y0
+	VFMADD231PS  224(BX), Y6, Y1
+	VFMADD231PS  192(BX)(R11*1), Y6, Y2
+	VFMADD231PS  224(BX)(R11*1), Y6, Y3
+	VFMADD231PS  192(BX)(R11*2), Y6, Y4
+	VFMADD231PS  224(BX)(R11*2), Y6, Y5
+	ADDQ         $+16, R8
+	ADDQ         $+256, BX
+	ADDQ         $-4, R10
+	CMPQ         R10, $+4
+	JGE          loop37
+
+done38:
+	CMPQ R10, $+1
+	JLT  done40
+
+loop39:
+	VBROADCASTSS (R8), Y6
+	VFMADD231PS  (BX), Y6, Y0
+	VFMADD231PS  32(BX), Y6, Y1
+	VFMADD231PS  (BX)(R11*1), Y6, Y2
+	VFMADD231PS  32(BX)(R11*1), Y6, Y3
+	VFMADD231PS  (BX)(R11*2), Y6, Y4
+	VFMADD231PS  32(BX)(R11*2), Y6, Y5
+	ADDQ         $+4, R8
+	ADDQ         $+64, BX
+	ADDQ         $-1, R10
+	CMPQ         R10, $+1
+	JGE          loop39
+
+done40:
+	ADDQ R11, BX
+	ADDQ R11, BX
+	CMPQ R9, $+1
+	JGE  loop34
+
+done35:
+	// Add what is there.
+	MOVQ    40(CX), R8
+	TESTQ   R8, R8
+	JEQ     done41
+	VMOVUPS (SI), Y6
+	VADDPS  Y0, Y6, Y0
+	VMOVUPS 32(SI), Y6
+	VADDPS  Y1, Y6, Y1
+	VMOVUPS 64(SI), Y6
+	VADDPS  Y2, Y6, Y2
+	VMOVUPS 96(SI), Y6
+	VADDPS  Y3, Y6, Y3
+	VMOVUPS 128(SI), Y6
+	VADDPS  Y4, Y6, Y4
+	VMOVUPS 160(SI), Y6
+	VADDPS  Y5, Y6, Y5
+
+done41:
+	VMOVUPS Y0, (SI)
+	VMOVUPS Y1, 32(SI)
+	VMOVUPS Y2, 64(SI)
+	VMOVUPS Y3, 96(SI)
+	VMOVUPS Y4, 128(SI)
+	VMOVUPS Y5, 160(SI)
+	ADDQ    $+192, SI
+
+done33:
+	MOVQ  80(CX), R8
+	TESTQ R8, R8
+	JEQ   done42
+
+	// The chains of a panel.
+	VMOVUPS (DI), Y0
+	MOVQ    32(CX), R8
+	ADDQ    R8, DI
+	MOVQ    16(CX), DI
+	MOVQ    8(CX), R8
+	CMPQ    R8, $+1
+	JLT     done44
+
+loop43:
+	MOVQ R8, R9
+	ADDQ $-128, R8
+	CMPQ R8, $+1
+	JLT  done45
+	MOVQ $+128, R9
+
+done45:
+	MOVQ R9, R10
+	SHLQ $0x06, R10
+	CMPQ R9, $+4
+	JLT  done47
+
+loop46:
+	VBROADCASTSS (DI), Y1
+	VFMADD231PS  (BX), Y1, Y0
+	VBROADCASTSS 4(DI), Y1
+	VFMADD231PS  64(BX), Y1, Y0
+	VBROADCASTSS 8(DI), Y1
+	VFMADD231PS  128(BX), Y1, Y0
+	VBROADCASTSS 12(DI), Y1
+	VFMADD231PS  192(BX), Y1, Y0
+	ADDQ         $+16, DI
+	ADDQ         $+256, BX
+	ADDQ         $-4, R9
+	CMPQ         R9, $+4
+	JGE          loop46
+
+done47:
+	CMPQ R9, $+1
+	JLT  done49
+
+loop48:
+	VBROADCASTSS (DI), Y1
+	VFMADD231PS  (BX), Y1, Y0
+	ADDQ         $+4, DI
+	ADDQ         $+64, BX
+	ADDQ         $-1, R9
+	CMPQ         R9, $+1
+	JGE          loop48
+
+done49:
+	CMPQ R8, $+1
+	JGE  loop43
+
+done44:
+	// Add what is there.
+	MOVQ    40(CX), BX
+	TESTQ   BX, BX
+	JEQ     done50
+	VMOVUPS (SI), Y1
+	VADDPS  Y0, Y1, Y0
+
+done50:
+	VMOVUPS Y0, (SI)
+	ADDQ    $+64, SI
+
+done42:
+	ADDQ $+88, CX
+	ADDQ $-1, DX
+	CMPQ DX, $+1
+	JGE  loop3
+
+done4:
+	VMOVUPS constantsAVX2<>+928(SB), Y0
+	MOVQ    208(AX), CX
+	MOVQ    224(AX), DX
+	MOVQ    232(AX), BX
+	MOVQ    200(AX), SI
+
+	// 8 elements at a time.
+	CMPQ SI, $+8
+	JLT  done52
+
+loop51:
+	VMOVUPS (DX), Y1
+	VMOVUPS (BX), Y2
+	VADDPS  Y2, Y1, Y1
+	VMAXPS  Y1, Y0, Y1
+	VADDPS  Y0, Y1, Y1
+	VMOVUPS Y1, (CX)
+	ADDQ    $+32, CX
+	ADDQ    $+32, DX
+	ADDQ    $+32, BX
+	ADDQ    $-8, SI
+	CMPQ    SI, $+8
+	JGE     loop51
+
+done52:
+	// The last elements.
+	TESTQ        SI, SI
+	JEQ          done53
+	MOVQ         SI, R8
+	NEGQ         SI
+	LEAQ         constantsAVX2<>+896(SB), DI
+	VMOVUPS      (DI)(SI*4), Y1
+	VMASKMOVPS   (DX), Y1, Y2
+	VMASKMOVPS   (BX), Y1, Y1
+	LEAQ         (CX), CX
+	TESTQ        $+4, R8
+	VADDPS       Y1, Y2, Y1
+	VMAXPS       Y1, Y0, Y1
+	VADDPS       Y0, Y1, Y0
+	VMOVAPS      Y0, Y0
+	JEQ          stored54
+	VMOVUPS      X0, (CX)
+	ADDQ         $+16, CX
+	VEXTRACTF128 $0x01, Y0, X0
+
+stored54:
+	TESTQ    $+2, R8
+	JEQ      stored55
+	VMOVLPS  X0, (CX)
+	ADDQ     $+8, CX
+	VMOVHLPS X0, X0, X0
+
+stored55:
+	TESTQ  $+1, R8
+	JEQ    stored56
+	VMOVSS X0, (CX)
+
+stored56:
+done53:
+	// To the next step.
+	MOVQ  192(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 192(AX)
+	TESTQ CX, CX
+	JEQ   done2
+	MOVQ  208(AX), CX
+	MOVQ  CX, 240(AX)
+	MOVQ  216(AX), CX
+	MOVQ  CX, 248(AX)
+	MOVQ  208(AX), CX
+	MOVQ  256(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 208(AX)
+	MOVQ  216(AX), CX
+	MOVQ  264(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 216(AX)
+	MOVQ  224(AX), CX
+	MOVQ  272(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 224(AX)
+	MOVQ  232(AX), CX
+	MOVQ  280(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 232(AX)
+	MOVQ  16(AX), CX
+	MOVQ  288(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 16(AX)
+	MOVQ  240(AX), CX
+	MOVQ  CX, 104(AX)
+	MOVQ  48(AX), CX
+	MOVQ  56(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 48(AX)
+	MOVQ  136(AX), CX
+	MOVQ  144(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 136(AX)
+	JMP   step1
+
+done2:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -1287,200 +5315,257 @@ DATA constantsAVX2<>+912(SB)/4, $0x00000000
 DATA constantsAVX2<>+916(SB)/4, $0x00000000
 DATA constantsAVX2<>+920(SB)/4, $0x00000000
 DATA constantsAVX2<>+924(SB)/4, $0x00000000
-GLOBL constantsAVX2<>(SB), RODATA|NOPTR, $928
+DATA constantsAVX2<>+928(SB)/4, $0x00000000
+DATA constantsAVX2<>+932(SB)/4, $0x00000000
+DATA constantsAVX2<>+936(SB)/4, $0x00000000
+DATA constantsAVX2<>+940(SB)/4, $0x00000000
+DATA constantsAVX2<>+944(SB)/4, $0x00000000
+DATA constantsAVX2<>+948(SB)/4, $0x00000000
+DATA constantsAVX2<>+952(SB)/4, $0x00000000
+DATA constantsAVX2<>+956(SB)/4, $0x00000000
+GLOBL constantsAVX2<>(SB), RODATA|NOPTR, $960
 
-// func lstmStepAVX512(products *[2]gemmTask, count int, h *float32, c *float32, gates *float32, cPrev *float32, units int)
+// func lstmStepsAVX512(task *stepTask)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·lstmStepAVX512(SB), NOSPLIT, $8-56
+TEXT ·lstmStepsAVX512(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
 	MOVL     (SP), AX
 	ORL      $0x00008040, AX
 	MOVL     AX, 4(SP)
 	VLDMXCSR 4(SP)
-	MOVQ     products+0(FP), AX
-	MOVQ     count+8(FP), CX
-	CMPQ     CX, $+1
-	JLT      done2
+	MOVQ     task+0(FP), AX
 
-loop1:
-panel3:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
+step1:
+	// A step.
+	MOVQ 184(AX), DX
+	MOVQ 176(AX), CX
+	LEAQ (AX)(CX*1), CX
+	CMPQ DX, $+1
+	JLT  done4
 
-tile4:
-	// The chains start.
-	MOVQ    64(AX), DX
-	VMOVUPS (DX), Z0
-	VMOVUPS 64(DX), Z1
-	VMOVUPS 128(DX), Z2
-	VMOVUPS 192(DX), Z3
-	MOVQ    96(AX), DX
-	MOVQ    32(AX), BX
-	MOVQ    CX, DI
-	MOVQ    AX, SI
-	CMPQ    BX, $+1
-	JLT     done7
+loop3:
+	MOVQ (CX), BX
+	MOVQ 48(CX), SI
+	MOVQ 24(CX), DI
+	MOVQ 64(CX), R8
+	CMPQ R8, $+1
+	JLT  done6
 
-loop6:
-	// A k block.
-	MOVQ (SI), R8
-	MOVQ 8(SI), R9
-	MOVQ R9, R10
-	SHLQ $0x06, R10
-	LEAQ (R8)(R10*1), R11
-	ADDQ R10, R11
-	ADDQ R10, R11
-	CMPQ R9, $+4
+loop5:
+	// The chains of a panel.
+	VMOVUPS (DI), Z0
+	VMOVUPS 64(DI), Z1
+	VMOVUPS 128(DI), Z2
+	VMOVUPS 192(DI), Z3
+	MOVQ    32(CX), R9
+	ADDQ    R9, DI
+	MOVQ    16(CX), R9
+	MOVQ    8(CX), R10
+	CMPQ    R10, $+1
+	JLT     done8
+
+loop7:
+	MOVQ R10, R11
+	ADDQ $-128, R10
+	CMPQ R10, $+1
 	JLT  done9
-
-loop8:
-	VBROADCASTSS (DI), Z4
-	VFMADD231PS  (R8), Z4, Z0
-	VFMADD231PS  (R8)(R10*1), Z4, Z1
-	VFMADD231PS  (R8)(R10*2), Z4, Z2
-	VFMADD231PS  (R11), Z4, Z3
-	VBROADCASTSS 4(DI), Z4
-	VFMADD231PS  64(R8), Z4, Z0
-	VFMADD231PS  64(R8)(R10*1), Z4, Z1
-	VFMADD231PS  64(R8)(R10*2), Z4, Z2
-	VFMADD231PS  64(R11), Z4, Z3
-	VBROADCASTSS 8(DI), Z4
-	VFMADD231PS  128(R8), Z4, Z0
-	VFMADD231PS  128(R8)(R10*1), Z4, Z1
-	VFMADD231PS  128(R8)(R10*2), Z4, Z2
-	VFMADD231PS  128(R11), Z4, Z3
-	VBROADCASTSS 12(DI), Z4
-	VFMADD231PS  192(R8), Z4, Z0
-	VFMADD231PS  192(R8)(R10*1), Z4, Z1
-	VFMADD231PS  192(R8)(R10*2), Z4, Z2
-	VFMADD231PS  192(R11), Z4, Z3
-	ADDQ         $+16, DI
-	ADDQ         $+256, R8
-	ADDQ         $+256, R11
-	ADDQ         $-4, R9
-	CMPQ         R9, $+4
-	JGE          loop8
+	MOVQ $+128, R11
 
 done9:
-	CMPQ R9, $+1
+	MOVQ R11, R12
+	SHLQ $0x06, R12
+	LEAQ (BX)(R12*1), R13
+	ADDQ R12, R13
+	ADDQ R12, R13
+	CMPQ R11, $+4
 	JLT  done11
 
 loop10:
-	VBROADCASTSS (DI), Z4
-	VFMADD231PS  (R8), Z4, Z0
-	VFMADD231PS  (R8)(R10*1), Z4, Z1
-	VFMADD231PS  (R8)(R10*2), Z4, Z2
-	VFMADD231PS  (R11), Z4, Z3
-	ADDQ         $+4, DI
-	ADDQ         $+64, R8
-	ADDQ         $+64, R11
-	ADDQ         $-1, R9
-	CMPQ         R9, $+1
+	VBROADCASTSS (R9), Z4
+	VFMADD231PS  (BX), Z4, Z0
+	VFMADD231PS  (BX)(R12*1), Z4, Z1
+	VFMADD231PS  (BX)(R12*2), Z4, Z2
+	VFMADD231PS  (R13), Z4, Z3
+	VBROADCASTSS 4(R9), Z4
+	VFMADD231PS  64(BX), Z4, Z0
+	VFMADD231PS  64(BX)(R12*1), Z4, Z1
+	VFMADD231PS  64(BX)(R12*2), Z4, Z2
+	VFMADD231PS  64(R13), Z4, Z3
+	VBROADCASTSS 8(R9), Z4
+	VFMADD231PS  128(BX), Z4, Z0
+	VFMADD231PS  128(BX)(R12*1), Z4, Z1
+	VFMADD231PS  128(BX)(R12*2), Z4, Z2
+	VFMADD231PS  128(R13), Z4, Z3
+	VBROADCASTSS 12(R9), Z4
+	VFMADD231PS  192(BX), Z4, Z0
+	VFMADD231PS  192(BX)(R12*1), Z4, Z1
+	VFMADD231PS  192(BX)(R12*2), Z4, Z2
+	VFMADD231PS  192(R13), Z4, Z3
+	ADDQ         $+16, R9
+	ADDQ         $+256, BX
+	ADDQ         $+256, R13
+	ADDQ         $-4, R11
+	CMPQ         R11, $+4
 	JGE          loop10
 
 done11:
-	ADDQ $+16, SI
-	ADDQ $-1, BX
-	CMPQ BX, $+1
-	JGE  loop6
+	CMPQ R11, $+1
+	JLT  done13
 
-done7:
-	MOVQ 112(AX), BX
-
-	// Add finished chains.
-	MOVQ    72(AX), SI
-	TESTQ   SI, SI
-	JEQ     done12
-	MOVQ    152(AX), SI
-	MOVQ    104(AX), BX
-	VMOVUPS (SI), Z4
-	VADDPS  Z0, Z4, Z0
-	VMOVUPS 64(SI), Z4
-	VADDPS  Z1, Z4, Z1
-	VMOVUPS 128(SI), Z4
-	VADDPS  Z2, Z4, Z2
-	VMOVUPS 192(SI), Z4
-	VADDPS  Z3, Z4, Z3
-	ADDQ    BX, SI
-	MOVQ    SI, 152(AX)
-	MOVQ    112(AX), BX
-
-done12:
-	// Add what C holds.
-	MOVQ    80(AX), SI
-	TESTQ   SI, SI
-	JEQ     done13
-	MOVQ    160(AX), SI
-	VMOVUPS (SI), Z4
-	VADDPS  Z0, Z4, Z0
-	VMOVUPS 64(SI), Z4
-	VADDPS  Z1, Z4, Z1
-	VMOVUPS 128(SI), Z4
-	VADDPS  Z2, Z4, Z2
-	VMOVUPS 192(SI), Z4
-	VADDPS  Z3, Z4, Z3
-	ADDQ    BX, SI
+loop12:
+	VBROADCASTSS (R9), Z4
+	VFMADD231PS  (BX), Z4, Z0
+	VFMADD231PS  (BX)(R12*1), Z4, Z1
+	VFMADD231PS  (BX)(R12*2), Z4, Z2
+	VFMADD231PS  (R13), Z4, Z3
+	ADDQ         $+4, R9
+	ADDQ         $+64, BX
+	ADDQ         $+64, R13
+	ADDQ         $-1, R11
+	CMPQ         R11, $+1
+	JGE          loop12
 
 done13:
-	// Store.
-	MOVQ    160(AX), SI
+	MOVQ R13, BX
+	CMPQ R10, $+1
+	JGE  loop7
+
+done8:
+	// Add what is there.
+	MOVQ    40(CX), R9
+	TESTQ   R9, R9
+	JEQ     done14
+	VMOVUPS (SI), Z4
+	VADDPS  Z0, Z4, Z0
+	VMOVUPS 64(SI), Z4
+	VADDPS  Z1, Z4, Z1
+	VMOVUPS 128(SI), Z4
+	VADDPS  Z2, Z4, Z2
+	VMOVUPS 192(SI), Z4
+	VADDPS  Z3, Z4, Z3
+
+done14:
 	VMOVUPS Z0, (SI)
 	VMOVUPS Z1, 64(SI)
 	VMOVUPS Z2, 128(SI)
 	VMOVUPS Z3, 192(SI)
-	ADDQ    BX, SI
-	MOVQ    SI, 160(AX)
+	ADDQ    $+256, SI
+	ADDQ    $-1, R8
+	CMPQ    R8, $+1
+	JGE     loop5
 
-	// To the next tile.
-	ADDQ  DX, CX
-	MOVQ  168(AX), DX
-	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
-	TESTQ DX, DX
-	JNE   tile4
-	MOVQ  48(AX), CX
-	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
-	TESTQ CX, CX
-	JEQ   done5
+done6:
+	MOVQ  80(CX), R8
+	TESTQ R8, R8
+	JEQ   done15
 
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
-	MOVQ (AX), DX
-	ADDQ CX, DX
-	MOVQ DX, (AX)
-	MOVQ 16(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 16(AX)
-	JMP  panel3
+	// The chains of a panel.
+	VMOVUPS (DI), Z0
+	VMOVUPS 64(DI), Z1
+	VMOVUPS 128(DI), Z2
+	VMOVUPS 192(DI), Z3
+	MOVQ    32(CX), R8
+	ADDQ    R8, DI
+	MOVQ    16(CX), DI
+	MOVQ    8(CX), R8
+	CMPQ    R8, $+1
+	JLT     done17
 
-done5:
-	ADDQ $+176, AX
-	MOVQ count+8(FP), CX
-	ADDQ $-1, CX
-	MOVQ CX, count+8(FP)
-	CMPQ CX, $+1
-	JGE  loop1
+loop16:
+	MOVQ R8, R9
+	ADDQ $-128, R8
+	CMPQ R8, $+1
+	JLT  done18
+	MOVQ $+128, R9
 
-done2:
+done18:
+	MOVQ R9, R10
+	SHLQ $0x06, R10
+	LEAQ (BX)(R10*1), R11
+	ADDQ R10, R11
+	ADDQ R10, R11
+	CMPQ R9, $+4
+	JLT  done20
+
+loop19:
+	VBROADCASTSS (DI), Z4
+	VFMADD231PS  (BX), Z4, Z0
+	VFMADD231PS  (BX)(R10*1), Z4, Z1
+	VFMADD231PS  (BX)(R10*2), Z4, Z2
+	VFMADD231PS  (R11), Z4, Z3
+	VBROADCASTSS 4(DI), Z4
+	VFMADD231PS  64(BX), Z4, Z0
+	VFMADD231PS  64(BX)(R10*1), Z4, Z1
+	VFMADD231PS  64(BX)(R10*2), Z4, Z2
+	VFMADD231PS  64(R11), Z4, Z3
+	VBROADCASTSS 8(DI), Z4
+	VFMADD231PS  128(BX), Z4, Z0
+	VFMADD231PS  128(BX)(R10*1), Z4, Z1
+	VFMADD231PS  128(BX)(R10*2), Z4, Z2
+	VFMADD231PS  128(R11), Z4, Z3
+	VBROADCASTSS 12(DI), Z4
+	VFMADD231PS  192(BX), Z4, Z0
+	VFMADD231PS  192(BX)(R10*1), Z4, Z1
+	VFMADD231PS  192(BX)(R10*2), Z4, Z2
+	VFMADD231PS  192(R11), Z4, Z3
+	ADDQ         $+16, DI
+	ADDQ         $+256, BX
+	ADDQ         $+256, R11
+	ADDQ         $-4, R9
+	CMPQ         R9, $+4
+	JGE          loop19
+
+done20:
+	CMPQ R9, $+1
+	JLT  done22
+
+loop21:
+	VBROADCASTSS (DI), Z4
+	VFMADD231PS  (BX), Z4, Z0
+	VFMADD231PS  (BX)(R10*1), Z4, Z1
+	VFMADD231PS  (BX)(R10*2), Z4, Z2
+	VFMADD231PS  (R11), Z4, Z3
+	ADDQ         $+4, DI
+	ADDQ         $+64, BX
+	ADDQ         $+64, R11
+	ADDQ         $-1, R9
+	CMPQ         R9, $+1
+	JGE          loop21
+
+done22:
+	MOVQ R11, BX
+	CMPQ R8, $+1
+	JGE  loop16
+
+done17:
+	// Add what is there.
+	MOVQ    40(CX), BX
+	TESTQ   BX, BX
+	JEQ     done23
+	VMOVUPS (SI), Z4
+	VADDPS  Z0, Z4, Z0
+	VMOVUPS 64(SI), Z4
+	VADDPS  Z1, Z4, Z1
+	VMOVUPS 128(SI), Z4
+	VADDPS  Z2, Z4, Z2
+	VMOVUPS 192(SI), Z4
+	VADDPS  Z3, Z4, Z3
+
+done23:
+	VMOVUPS Z0, (SI)
+	VMOVUPS Z1, 64(SI)
+	VMOVUPS Z2, 128(SI)
+	VMOVUPS Z3, 192(SI)
+	ADDQ    $+256, SI
+
+done15:
+	ADDQ $+88, CX
+	ADDQ $-1, DX
+	CMPQ DX, $+1
+	JGE  loop3
+
+done4:
 	VBROADCASTSS constantsAVX512<>+0(SB), Z0
 	VBROADCASTSS constantsAVX512<>+4(SB), Z1
 	VBROADCASTSS constantsAVX512<>+8(SB), Z2
@@ -1497,420 +5582,1352 @@ done2:
 	VBROADCASTSS constantsAVX512<>+52(SB), Z13
 	VBROADCASTSS constantsAVX512<>+56(SB), Z14
 	VBROADCASTSS constantsAVX512<>+60(SB), Z15
-	VBROADCASTSS constantsAVX512<>+60(SB), Z16
-	VBROADCASTSS constantsAVX512<>+44(SB), Z17
-	VBROADCASTSS constantsAVX512<>+64(SB), Z18
-	VBROADCASTSS constantsAVX512<>+68(SB), Z19
-	VBROADCASTSS constantsAVX512<>+72(SB), Z20
-	VBROADCASTSS constantsAVX512<>+76(SB), Z21
-	VBROADCASTSS constantsAVX512<>+80(SB), Z22
-	VBROADCASTSS constantsAVX512<>+60(SB), Z23
-	VBROADCASTSS constantsAVX512<>+84(SB), Z24
-	MOVQ         h+16(FP), AX
-	MOVQ         c+24(FP), CX
-	MOVQ         gates+32(FP), DX
-	MOVQ         cPrev+40(FP), BX
-	MOVQ         units+48(FP), SI
+	MOVQ         208(AX), CX
+	MOVQ         216(AX), DX
+	MOVQ         224(AX), BX
+	MOVQ         248(AX), SI
+	MOVQ         200(AX), DI
 
 	// 16 elements at a time.
-	CMPQ SI, $+16
-	JLT  done15
+	CMPQ DI, $+16
+	JLT  done24
 
-loop14:
-	// Input and cell gates.
-	VMOVUPS      (DX), Z25
+	// Input and cell gates. Forget gate and c. Output gate.
+	VMOVUPS      (BX), Z17
+	VMOVUPS      64(BX), Z25
+	VMOVAPS      Z4, Z18
+	VMOVUPS      128(BX), Z20
+	VMOVAPS      Z8, Z26
+	VBROADCASTSS constantsAVX512<>+68(SB), Z19
+	VBROADCASTSS constantsAVX512<>+64(SB), Z16
+	VBROADCASTSS constantsAVX512<>+72(SB), Z28
+	VMOVAPS      Z7, Z30
+	VBROADCASTSS constantsAVX512<>+88(SB), Z27
+	VBROADCASTSS constantsAVX512<>+84(SB), Z21
+	VBROADCASTSS constantsAVX512<>+76(SB), Z29
+	VMOVAPS      Z13, Z22
+	VBROADCASTSS constantsAVX512<>+92(SB), Z23
+	VBROADCASTSS constantsAVX512<>+80(SB), Z31
+	VMOVAPS      Z10, Z24
+	VMINPS       Z17, Z0, Z17
 	VMINPS       Z25, Z0, Z25
+	VMINPS       Z20, Z5, Z20
+	VMAXPS       Z17, Z1, Z17
 	VMAXPS       Z25, Z1, Z25
-	VMOVAPS      Z4, Z26
+	VMAXPS       Z20, Z6, Z20
+	VFNMADD231PS Z2, Z17, Z18
 	VFNMADD231PS Z2, Z25, Z26
-	VSUBPS       Z4, Z26, Z27
+	VFMADD231PS  Z20, Z20, Z30
+	VFMADD231PS  Z12, Z30, Z22
+	VFMADD231PS  Z9, Z30, Z24
+	VFMADD213PS  Z14, Z30, Z22
+	VFMADD213PS  Z11, Z30, Z24
+	VFMADD213PS  Z15, Z30, Z22
+	VSUBPS       Z4, Z18, Z30
+	VMULPS       Z24, Z20, Z24
+	VSUBPS       Z8, Z26, Z20
+	VPSLLD       $0x17, Z18, Z18
 	VPSLLD       $0x17, Z26, Z26
-	VFMADD231PS  Z3, Z27, Z25
-	VMOVAPS      Z19, Z27
-	VFMADD231PS  Z18, Z25, Z27
-	VFMADD213PS  Z20, Z25, Z27
-	VFMADD213PS  Z21, Z25, Z27
-	VFMADD213PS  Z22, Z25, Z27
+	VFMADD231PS  Z3, Z30, Z17
+	VBROADCASTSS constantsAVX512<>+96(SB), Z30
+	VFMADD231PS  Z3, Z20, Z25
+	VBROADCASTSS constantsAVX512<>+60(SB), Z20
+	VFMADD231PS  Z16, Z17, Z19
+	VBROADCASTSS constantsAVX512<>+100(SB), Z16
+	VFMADD231PS  Z21, Z25, Z27
+	VBROADCASTSS constantsAVX512<>+44(SB), Z21
+	VFMADD213PS  Z28, Z17, Z19
+	VBROADCASTSS constantsAVX512<>+104(SB), Z28
 	VFMADD213PS  Z23, Z25, Z27
-	VFMADD213PS  Z17, Z26, Z27
-	VMOVUPS      128(DX), Z25
-	VMINPS       Z25, Z5, Z25
-	VMAXPS       Z25, Z6, Z25
-	VMOVAPS      Z7, Z26
-	VFMADD231PS  Z25, Z25, Z26
-	VMOVAPS      Z10, Z28
-	VFMADD231PS  Z9, Z26, Z28
-	VFMADD213PS  Z11, Z26, Z28
-	VMULPS       Z28, Z25, Z25
-	VMOVAPS      Z13, Z28
-	VFMADD231PS  Z12, Z26, Z28
-	VFMADD213PS  Z14, Z26, Z28
-	VFMADD213PS  Z15, Z26, Z28
-	VMULPS       Z28, Z25, Z26
-	VMULPS       Z28, Z28, Z28
-	VFMADD231PS  Z25, Z25, Z28
-	VMULPS       Z28, Z27, Z25
-	VDIVPS       Z25, Z16, Z25
-	VMULPS       Z25, Z26, Z25
-
-	// Forget gate and c.
-	VMOVUPS      64(DX), Z26
-	VMINPS       Z26, Z0, Z26
-	VMAXPS       Z26, Z1, Z26
-	VMOVAPS      Z8, Z27
-	VFNMADD231PS Z2, Z26, Z27
-	VSUBPS       Z8, Z27, Z28
-	VPSLLD       $0x17, Z27, Z27
-	VFMADD231PS  Z3, Z28, Z26
-	VBROADCASTSS constantsAVX512<>+88(SB), Z28
-	VFMADD231PS  Z24, Z26, Z28
-	VBROADCASTSS constantsAVX512<>+92(SB), Z29
-	VFMADD213PS  Z29, Z26, Z28
-	VBROADCASTSS constantsAVX512<>+96(SB), Z29
-	VFMADD213PS  Z29, Z26, Z28
-	VBROADCASTSS constantsAVX512<>+100(SB), Z29
-	VFMADD213PS  Z29, Z26, Z28
-	VBROADCASTSS constantsAVX512<>+104(SB), Z29
-	VFMADD213PS  Z29, Z26, Z28
+	VMULPS       Z22, Z22, Z23
+	VMULPS       Z22, Z24, Z22
+	VFMADD213PS  Z29, Z17, Z19
 	VBROADCASTSS constantsAVX512<>+60(SB), Z29
-	VFMADD213PS  Z29, Z26, Z28
-	VFMADD213PS  Z16, Z27, Z28
-	VDIVPS       Z28, Z16, Z26
-	VMOVUPS      (BX), Z27
-	VFMADD231PS  Z27, Z26, Z25
-	VMOVUPS      Z25, (CX)
+	VFMADD213PS  Z30, Z25, Z27
+	VFMADD231PS  Z24, Z24, Z23
+	VBROADCASTSS constantsAVX512<>+60(SB), Z24
+	VBROADCASTSS constantsAVX512<>+60(SB), Z30
+	VFMADD213PS  Z31, Z17, Z19
+	VBROADCASTSS constantsAVX512<>+60(SB), Z31
+	VFMADD213PS  Z16, Z25, Z27
+	VMOVUPS      (SI), Z16
+	VFMADD213PS  Z20, Z17, Z19
+	VMOVAPS      Z4, Z17
+	VBROADCASTSS constantsAVX512<>+68(SB), Z20
+	VFMADD213PS  Z28, Z25, Z27
+	VBROADCASTSS constantsAVX512<>+64(SB), Z28
+	VFMADD213PS  Z21, Z18, Z19
+	VBROADCASTSS constantsAVX512<>+72(SB), Z18
+	VBROADCASTSS constantsAVX512<>+76(SB), Z21
+	VFMADD213PS  Z29, Z25, Z27
+	VBROADCASTSS constantsAVX512<>+80(SB), Z25
+	VBROADCASTSS constantsAVX512<>+60(SB), Z29
+	VMULPS       Z23, Z19, Z19
+	VBROADCASTSS constantsAVX512<>+44(SB), Z23
+	VFMADD213PS  Z30, Z26, Z27
+	VDIVPS       Z19, Z24, Z19
+	VDIVPS       Z27, Z31, Z24
+	VMULPS       Z19, Z22, Z19
+	VFMADD231PS  Z16, Z24, Z19
+	VMOVUPS      Z19, (DX)
+	VMOVUPS      192(BX), Z16
+	VMINPS       Z16, Z0, Z16
+	VMAXPS       Z16, Z1, Z16
+	VFNMADD231PS Z2, Z16, Z17
+	VSUBPS       Z4, Z17, Z22
+	VPSLLD       $0x17, Z17, Z17
+	VFMADD231PS  Z3, Z22, Z16
+	VFMADD231PS  Z28, Z16, Z20
+	VFMADD213PS  Z18, Z16, Z20
+	VFMADD213PS  Z21, Z16, Z20
+	VFMADD213PS  Z25, Z16, Z20
+	VFMADD213PS  Z29, Z16, Z20
+	VFMADD213PS  Z23, Z17, Z20
+	ADDQ         $-16, DI
+	CMPQ         DI, $+16
+	JLT          done26
 
-	// Output gate and h.
-	VMOVUPS      192(DX), Z26
-	VMINPS       Z26, Z0, Z26
-	VMAXPS       Z26, Z1, Z26
-	VMOVAPS      Z4, Z27
-	VFNMADD231PS Z2, Z26, Z27
-	VSUBPS       Z4, Z27, Z28
-	VPSLLD       $0x17, Z27, Z27
-	VFMADD231PS  Z3, Z28, Z26
-	VMOVAPS      Z19, Z28
-	VFMADD231PS  Z18, Z26, Z28
-	VFMADD213PS  Z20, Z26, Z28
-	VFMADD213PS  Z21, Z26, Z28
-	VFMADD213PS  Z22, Z26, Z28
-	VFMADD213PS  Z23, Z26, Z28
-	VFMADD213PS  Z17, Z27, Z28
-	VMINPS       Z25, Z5, Z25
-	VMAXPS       Z25, Z6, Z25
-	VMOVAPS      Z7, Z26
-	VFMADD231PS  Z25, Z25, Z26
-	VMOVAPS      Z10, Z27
-	VFMADD231PS  Z9, Z26, Z27
-	VFMADD213PS  Z11, Z26, Z27
-	VMULPS       Z27, Z25, Z25
-	VMOVAPS      Z13, Z27
-	VFMADD231PS  Z12, Z26, Z27
-	VFMADD213PS  Z14, Z26, Z27
-	VFMADD213PS  Z15, Z26, Z27
-	VMULPS       Z27, Z25, Z26
-	VMULPS       Z27, Z27, Z27
-	VFMADD231PS  Z25, Z25, Z27
-	VMULPS       Z27, Z28, Z25
-	VDIVPS       Z25, Z26, Z25
-	VMOVUPS      Z25, (AX)
-	ADDQ         $+64, AX
+loop25:
+	// h of the units before. Input and cell gates. Forget gate and c. Output gate.
+	VMOVUPS      256(BX), Z17
+	VMOVUPS      64(SI), Z16
+	VMINPS       Z19, Z5, Z18
+	VMOVAPS      Z7, Z19
+	VMOVAPS      Z13, Z22
+	VMOVAPS      Z10, Z21
+	VMAXPS       Z18, Z6, Z18
+	VMOVAPS      Z4, Z23
+	VFMADD231PS  Z18, Z18, Z19
+	VMINPS       Z17, Z0, Z17
+	VMAXPS       Z17, Z1, Z17
+	VFMADD231PS  Z12, Z19, Z22
+	VFMADD231PS  Z9, Z19, Z21
+	VFNMADD231PS Z2, Z17, Z23
+	VFMADD213PS  Z14, Z19, Z22
+	VFMADD213PS  Z11, Z19, Z21
+	VBROADCASTSS constantsAVX512<>+68(SB), Z25
+	VSUBPS       Z4, Z23, Z24
+	VPSLLD       $0x17, Z23, Z23
+	VFMADD231PS  Z3, Z24, Z17
+	VFMADD213PS  Z15, Z19, Z22
+	VMULPS       Z21, Z18, Z18
+	VBROADCASTSS constantsAVX512<>+64(SB), Z21
+	VBROADCASTSS constantsAVX512<>+72(SB), Z24
+	VBROADCASTSS constantsAVX512<>+76(SB), Z26
+	VMULPS       Z22, Z22, Z19
+	VMULPS       Z22, Z18, Z22
+	VBROADCASTSS constantsAVX512<>+80(SB), Z27
+	VFMADD231PS  Z21, Z17, Z25
+	VFMADD231PS  Z18, Z18, Z19
+	VFMADD213PS  Z24, Z17, Z25
+	VMULPS       Z19, Z20, Z18
+	VBROADCASTSS constantsAVX512<>+60(SB), Z19
+	VFMADD213PS  Z26, Z17, Z25
+	VDIVPS       Z18, Z22, Z18
+	VFMADD213PS  Z27, Z17, Z25
+	VFMADD213PS  Z19, Z17, Z25
+	VMOVUPS      Z18, (CX)
+	VMOVUPS      384(BX), Z18
+	VMOVAPS      Z7, Z19
+	VMOVAPS      Z13, Z21
+	VMOVAPS      Z10, Z20
+	VBROADCASTSS constantsAVX512<>+44(SB), Z17
+	VBROADCASTSS constantsAVX512<>+60(SB), Z22
+	VMINPS       Z18, Z5, Z18
+	VFMADD213PS  Z17, Z23, Z25
+	VMOVUPS      320(BX), Z17
+	VMAXPS       Z18, Z6, Z18
+	VMOVAPS      Z8, Z23
+	VFMADD231PS  Z18, Z18, Z19
+	VMINPS       Z17, Z0, Z17
+	VMAXPS       Z17, Z1, Z17
+	VFMADD231PS  Z12, Z19, Z21
+	VFMADD231PS  Z9, Z19, Z20
+	VFNMADD231PS Z2, Z17, Z23
+	VFMADD213PS  Z14, Z19, Z21
+	VFMADD213PS  Z11, Z19, Z20
+	VBROADCASTSS constantsAVX512<>+88(SB), Z26
+	VSUBPS       Z8, Z23, Z24
+	VPSLLD       $0x17, Z23, Z23
+	VFMADD213PS  Z15, Z19, Z21
+	VFMADD231PS  Z3, Z24, Z17
+	VMULPS       Z20, Z18, Z18
+	VBROADCASTSS constantsAVX512<>+84(SB), Z20
+	VBROADCASTSS constantsAVX512<>+92(SB), Z24
+	VBROADCASTSS constantsAVX512<>+96(SB), Z27
+	VMULPS       Z21, Z21, Z19
+	VMULPS       Z21, Z18, Z21
+	VBROADCASTSS constantsAVX512<>+100(SB), Z28
+	VFMADD231PS  Z20, Z17, Z26
+	VFMADD231PS  Z18, Z18, Z19
+	VFMADD213PS  Z24, Z17, Z26
+	VMULPS       Z19, Z25, Z18
+	VBROADCASTSS constantsAVX512<>+104(SB), Z19
+	VFMADD213PS  Z27, Z17, Z26
+	VDIVPS       Z18, Z22, Z18
+	VBROADCASTSS constantsAVX512<>+60(SB), Z20
+	VFMADD213PS  Z28, Z17, Z26
+	VFMADD213PS  Z19, Z17, Z26
+	VMULPS       Z18, Z21, Z18
+	VBROADCASTSS constantsAVX512<>+60(SB), Z19
+	VFMADD213PS  Z20, Z17, Z26
+	VBROADCASTSS constantsAVX512<>+60(SB), Z17
+	VMOVAPS      Z4, Z20
+	VBROADCASTSS constantsAVX512<>+68(SB), Z21
+	VBROADCASTSS constantsAVX512<>+64(SB), Z22
+	VBROADCASTSS constantsAVX512<>+72(SB), Z24
+	VBROADCASTSS constantsAVX512<>+76(SB), Z25
+	VBROADCASTSS constantsAVX512<>+80(SB), Z27
+	VFMADD213PS  Z19, Z23, Z26
+	VBROADCASTSS constantsAVX512<>+60(SB), Z23
+	VDIVPS       Z26, Z17, Z17
+	VFMADD231PS  Z16, Z17, Z18
+	VBROADCASTSS constantsAVX512<>+44(SB), Z17
+	VMOVUPS      Z18, 64(DX)
+	VMOVUPS      448(BX), Z16
+	VMOVAPS      Z18, Z19
+	VMINPS       Z16, Z0, Z16
+	VMAXPS       Z16, Z1, Z16
+	VFNMADD231PS Z2, Z16, Z20
+	VSUBPS       Z4, Z20, Z18
+	VPSLLD       $0x17, Z20, Z20
+	VFMADD231PS  Z3, Z18, Z16
+	VFMADD231PS  Z22, Z16, Z21
+	VFMADD213PS  Z24, Z16, Z21
+	VFMADD213PS  Z25, Z16, Z21
+	VFMADD213PS  Z27, Z16, Z21
+	VFMADD213PS  Z23, Z16, Z21
+	VFMADD213PS  Z17, Z20, Z21
+	VMOVAPS      Z21, Z20
 	ADDQ         $+64, CX
 	ADDQ         $+64, DX
 	ADDQ         $+64, BX
-	ADDQ         $+192, DX
-	ADDQ         $-16, SI
-	CMPQ         SI, $+16
-	JGE          loop14
+	ADDQ         $+64, SI
+	ADDQ         $+192, BX
+	ADDQ         $-16, DI
+	CMPQ         DI, $+16
+	JGE          loop25
 
-done15:
+done26:
+	// h of the units before.
+	VMINPS      Z19, Z5, Z16
+	VMOVAPS     Z7, Z17
+	VMOVAPS     Z13, Z19
+	VMOVAPS     Z10, Z18
+	VMAXPS      Z16, Z6, Z16
+	VFMADD231PS Z16, Z16, Z17
+	VFMADD231PS Z12, Z17, Z19
+	VFMADD231PS Z9, Z17, Z18
+	VFMADD213PS Z14, Z17, Z19
+	VFMADD213PS Z11, Z17, Z18
+	VFMADD213PS Z15, Z17, Z19
+	VMULPS      Z18, Z16, Z16
+	VMULPS      Z19, Z19, Z17
+	VMULPS      Z19, Z16, Z18
+	VFMADD231PS Z16, Z16, Z17
+	VMULPS      Z17, Z20, Z16
+	VDIVPS      Z16, Z18, Z16
+	VMOVUPS     Z16, (CX)
+	ADDQ        $+64, CX
+	ADDQ        $+64, DX
+	ADDQ        $+64, BX
+	ADDQ        $+64, SI
+	ADDQ        $+192, BX
+
+done24:
 	// The last elements.
-	TESTQ SI, SI
-	JEQ   done16
-	MOVL  $-1, DI
-	BZHIL SI, DI, DI
-	KMOVW DI, K1
+	TESTQ DI, DI
+	JEQ   done27
+	MOVL  $-1, R8
+	BZHIL DI, R8, R8
+	KMOVW R8, K1
 
-	// Input and cell gates.
-	VMOVUPS.Z    (DX), K1, Z25
-	VMINPS       Z25, Z0, Z25
-	VMAXPS       Z25, Z1, Z25
-	VMOVAPS      Z4, Z26
-	VFNMADD231PS Z2, Z25, Z26
-	VSUBPS       Z4, Z26, Z27
-	VPSLLD       $0x17, Z26, Z26
-	VFMADD231PS  Z3, Z27, Z25
-	VMOVAPS      Z19, Z27
-	VFMADD231PS  Z18, Z25, Z27
-	VFMADD213PS  Z20, Z25, Z27
-	VFMADD213PS  Z21, Z25, Z27
-	VFMADD213PS  Z22, Z25, Z27
-	VFMADD213PS  Z23, Z25, Z27
-	VFMADD213PS  Z17, Z26, Z27
-	VMOVUPS.Z    128(DX), K1, Z25
-	VMINPS       Z25, Z5, Z25
-	VMAXPS       Z25, Z6, Z25
-	VMOVAPS      Z7, Z26
-	VFMADD231PS  Z25, Z25, Z26
-	VMOVAPS      Z10, Z28
-	VFMADD231PS  Z9, Z26, Z28
-	VFMADD213PS  Z11, Z26, Z28
-	VMULPS       Z28, Z25, Z25
-	VMOVAPS      Z13, Z28
-	VFMADD231PS  Z12, Z26, Z28
-	VFMADD213PS  Z14, Z26, Z28
-	VFMADD213PS  Z15, Z26, Z28
-	VMULPS       Z28, Z25, Z26
-	VMULPS       Z28, Z28, Z28
-	VFMADD231PS  Z25, Z25, Z28
-	VMULPS       Z28, Z27, Z25
-	VDIVPS       Z25, Z16, Z25
-	VMULPS       Z25, Z26, Z25
-
-	// Forget gate and c.
-	VMOVUPS.Z    64(DX), K1, Z26
-	VMINPS       Z26, Z0, Z26
-	VMAXPS       Z26, Z1, Z26
-	VMOVAPS      Z8, Z27
-	VFNMADD231PS Z2, Z26, Z27
-	VSUBPS       Z8, Z27, Z8
-	VPSLLD       $0x17, Z27, Z27
-	VFMADD231PS  Z3, Z8, Z26
-	VBROADCASTSS constantsAVX512<>+88(SB), Z8
-	VFMADD231PS  Z24, Z26, Z8
-	VBROADCASTSS constantsAVX512<>+92(SB), Z24
-	VFMADD213PS  Z24, Z26, Z8
-	VBROADCASTSS constantsAVX512<>+96(SB), Z24
-	VFMADD213PS  Z24, Z26, Z8
-	VBROADCASTSS constantsAVX512<>+100(SB), Z24
-	VFMADD213PS  Z24, Z26, Z8
-	VBROADCASTSS constantsAVX512<>+104(SB), Z24
-	VFMADD213PS  Z24, Z26, Z8
-	VBROADCASTSS constantsAVX512<>+60(SB), Z24
-	VFMADD213PS  Z24, Z26, Z8
-	VFMADD213PS  Z16, Z27, Z8
-	VDIVPS       Z8, Z16, Z8
+	// Input and cell gates. Forget gate and c. Output gate. h of the units before.
 	VMOVUPS.Z    (BX), K1, Z16
-	VFMADD231PS  Z16, Z8, Z25
-	VMOVUPS      Z25, K1, (CX)
-
-	// Output gate and h.
-	VMOVUPS.Z    192(DX), K1, Z8
-	VMINPS       Z8, Z0, Z0
+	VMOVUPS.Z    64(BX), K1, Z27
+	VMOVAPS      Z4, Z17
+	VMOVUPS.Z    128(BX), K1, Z23
+	VMOVAPS      Z8, Z28
+	VBROADCASTSS constantsAVX512<>+68(SB), Z18
+	VBROADCASTSS constantsAVX512<>+64(SB), Z19
+	VBROADCASTSS constantsAVX512<>+72(SB), Z20
+	VMOVAPS      Z7, Z24
+	VBROADCASTSS constantsAVX512<>+88(SB), Z29
+	VBROADCASTSS constantsAVX512<>+84(SB), Z30
+	VBROADCASTSS constantsAVX512<>+76(SB), Z21
+	VMOVAPS      Z13, Z26
+	VBROADCASTSS constantsAVX512<>+92(SB), Z31
+	VBROADCASTSS constantsAVX512<>+80(SB), Z22
+	VMOVAPS      Z10, Z25
+	VMINPS       Z16, Z0, Z16
+	VMINPS       Z27, Z0, Z27
+	VMINPS       Z23, Z5, Z23
+	VMAXPS       Z16, Z1, Z16
+	VMAXPS       Z27, Z1, Z27
+	VMAXPS       Z23, Z6, Z23
+	VFNMADD231PS Z2, Z16, Z17
+	VFNMADD231PS Z2, Z27, Z28
+	VFMADD231PS  Z23, Z23, Z24
+	VFMADD231PS  Z12, Z24, Z26
+	VFMADD231PS  Z9, Z24, Z25
+	VFMADD213PS  Z14, Z24, Z26
+	VFMADD213PS  Z11, Z24, Z25
+	VFMADD213PS  Z15, Z24, Z26
+	VSUBPS       Z4, Z17, Z24
+	VMULPS       Z25, Z23, Z23
+	VSUBPS       Z8, Z28, Z8
+	VPSLLD       $0x17, Z17, Z17
+	VPSLLD       $0x17, Z28, Z25
+	VFMADD231PS  Z3, Z24, Z16
+	VBROADCASTSS constantsAVX512<>+96(SB), Z24
+	VFMADD231PS  Z3, Z8, Z27
+	VBROADCASTSS constantsAVX512<>+60(SB), Z8
+	VFMADD231PS  Z19, Z16, Z18
+	VBROADCASTSS constantsAVX512<>+100(SB), Z19
+	VFMADD231PS  Z30, Z27, Z29
+	VBROADCASTSS constantsAVX512<>+44(SB), Z28
+	VFMADD213PS  Z20, Z16, Z18
+	VBROADCASTSS constantsAVX512<>+104(SB), Z20
+	VFMADD213PS  Z31, Z27, Z29
+	VMULPS       Z26, Z26, Z30
+	VMULPS       Z26, Z23, Z26
+	VFMADD213PS  Z21, Z16, Z18
+	VBROADCASTSS constantsAVX512<>+60(SB), Z21
+	VFMADD213PS  Z24, Z27, Z29
+	VFMADD231PS  Z23, Z23, Z30
+	VBROADCASTSS constantsAVX512<>+60(SB), Z23
+	VBROADCASTSS constantsAVX512<>+60(SB), Z24
+	VFMADD213PS  Z22, Z16, Z18
+	VBROADCASTSS constantsAVX512<>+60(SB), Z22
+	VFMADD213PS  Z19, Z27, Z29
+	VMOVUPS.Z    (SI), K1, Z19
+	VFMADD213PS  Z8, Z16, Z18
+	VMOVAPS      Z4, Z8
+	VBROADCASTSS constantsAVX512<>+68(SB), Z16
+	VFMADD213PS  Z20, Z27, Z29
+	VBROADCASTSS constantsAVX512<>+64(SB), Z20
+	VFMADD213PS  Z28, Z17, Z18
+	VBROADCASTSS constantsAVX512<>+72(SB), Z17
+	VMOVAPS      Z7, Z7
+	VFMADD213PS  Z21, Z27, Z29
+	VBROADCASTSS constantsAVX512<>+76(SB), Z21
+	VMOVAPS      Z13, Z13
+	VMULPS       Z30, Z18, Z18
+	VBROADCASTSS constantsAVX512<>+80(SB), Z27
+	VFMADD213PS  Z24, Z25, Z29
+	VMOVAPS      Z10, Z24
+	VBROADCASTSS constantsAVX512<>+60(SB), Z10
+	VDIVPS       Z18, Z23, Z18
+	VBROADCASTSS constantsAVX512<>+44(SB), Z23
+	VDIVPS       Z29, Z22, Z22
+	VMULPS       Z18, Z26, Z18
+	VFMADD231PS  Z19, Z22, Z18
+	VMOVUPS      Z18, K1, (DX)
+	VMOVUPS.Z    192(BX), K1, Z19
+	VMINPS       Z18, Z5, Z5
+	VMAXPS       Z5, Z6, Z5
+	VFMADD231PS  Z5, Z5, Z7
+	VMINPS       Z19, Z0, Z0
 	VMAXPS       Z0, Z1, Z0
-	VMOVAPS      Z4, Z1
-	VFNMADD231PS Z2, Z0, Z1
-	VSUBPS       Z4, Z1, Z2
-	VPSLLD       $0x17, Z1, Z1
-	VFMADD231PS  Z3, Z2, Z0
-	VMOVAPS      Z19, Z2
-	VFMADD231PS  Z18, Z0, Z2
-	VFMADD213PS  Z20, Z0, Z2
-	VFMADD213PS  Z21, Z0, Z2
-	VFMADD213PS  Z22, Z0, Z2
-	VFMADD213PS  Z23, Z0, Z2
-	VFMADD213PS  Z17, Z1, Z2
-	VMINPS       Z25, Z5, Z0
-	VMAXPS       Z0, Z6, Z0
-	VMOVAPS      Z7, Z1
-	VFMADD231PS  Z0, Z0, Z1
-	VMOVAPS      Z10, Z3
-	VFMADD231PS  Z9, Z1, Z3
-	VFMADD213PS  Z11, Z1, Z3
-	VMULPS       Z3, Z0, Z0
-	VMOVAPS      Z13, Z3
-	VFMADD231PS  Z12, Z1, Z3
-	VFMADD213PS  Z14, Z1, Z3
-	VFMADD213PS  Z15, Z1, Z3
-	VMULPS       Z3, Z0, Z1
-	VMULPS       Z3, Z3, Z3
-	VFMADD231PS  Z0, Z0, Z3
-	VMULPS       Z3, Z2, Z0
-	VDIVPS       Z0, Z1, Z0
-	VMOVUPS      Z0, K1, (AX)
+	VFMADD231PS  Z12, Z7, Z13
+	VFMADD231PS  Z9, Z7, Z24
+	VFNMADD231PS Z2, Z0, Z8
+	VFMADD213PS  Z14, Z7, Z13
+	VFMADD213PS  Z11, Z7, Z24
+	VSUBPS       Z4, Z8, Z1
+	VPSLLD       $0x17, Z8, Z2
+	VFMADD231PS  Z3, Z1, Z0
+	VFMADD213PS  Z15, Z7, Z13
+	VMULPS       Z24, Z5, Z1
+	VFMADD231PS  Z20, Z0, Z16
+	VMULPS       Z13, Z13, Z3
+	VMULPS       Z13, Z1, Z4
+	VFMADD213PS  Z17, Z0, Z16
+	VFMADD231PS  Z1, Z1, Z3
+	VFMADD213PS  Z21, Z0, Z16
+	VFMADD213PS  Z27, Z0, Z16
+	VFMADD213PS  Z10, Z0, Z16
+	VFMADD213PS  Z23, Z2, Z16
+	VMULPS       Z3, Z16, Z0
+	VDIVPS       Z0, Z4, Z0
+	VMOVUPS      Z0, K1, (CX)
 
-done16:
+done27:
+	// To the next step.
+	MOVQ  192(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 192(AX)
+	TESTQ CX, CX
+	JEQ   done2
+	MOVQ  208(AX), CX
+	MOVQ  CX, 240(AX)
+	MOVQ  216(AX), CX
+	MOVQ  CX, 248(AX)
+	MOVQ  208(AX), CX
+	MOVQ  256(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 208(AX)
+	MOVQ  216(AX), CX
+	MOVQ  264(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 216(AX)
+	MOVQ  224(AX), CX
+	MOVQ  272(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 224(AX)
+	MOVQ  232(AX), CX
+	MOVQ  280(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 232(AX)
+	MOVQ  16(AX), CX
+	MOVQ  288(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 16(AX)
+	MOVQ  240(AX), CX
+	MOVQ  CX, 104(AX)
+	MOVQ  48(AX), CX
+	MOVQ  56(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 48(AX)
+	MOVQ  136(AX), CX
+	MOVQ  144(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 136(AX)
+	JMP   step1
+
+done2:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
 	RET
 
-// func gruStepAVX512(products *[2]gemmTask, count int, h *float32, gx *float32, gh *float32, hPrev *float32, units int)
+// func lstmStepsTrainAVX512(task *stepTask)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·gruStepAVX512(SB), NOSPLIT, $8-56
+TEXT ·lstmStepsTrainAVX512(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
 	MOVL     (SP), AX
 	ORL      $0x00008040, AX
 	MOVL     AX, 4(SP)
 	VLDMXCSR 4(SP)
-	MOVQ     products+0(FP), AX
-	MOVQ     count+8(FP), CX
-	CMPQ     CX, $+1
-	JLT      done2
+	MOVQ     task+0(FP), AX
 
-loop1:
-panel3:
-	MOVQ 88(AX), CX
-	MOVQ CX, 160(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 152(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 168(AX)
-	MOVQ 56(AX), CX
+step1:
+	// A step.
+	MOVQ 184(AX), DX
+	MOVQ 176(AX), CX
+	LEAQ (AX)(CX*1), CX
+	CMPQ DX, $+1
+	JLT  done4
 
-tile4:
-	// The chains start.
-	MOVQ    64(AX), DX
-	VMOVUPS (DX), Z0
-	VMOVUPS 64(DX), Z1
-	VMOVUPS 128(DX), Z2
-	MOVQ    96(AX), DX
-	MOVQ    32(AX), BX
-	MOVQ    CX, DI
-	MOVQ    AX, SI
-	CMPQ    BX, $+1
-	JLT     done7
+loop3:
+	MOVQ (CX), BX
+	MOVQ 48(CX), SI
+	MOVQ 24(CX), DI
+	MOVQ 64(CX), R8
+	CMPQ R8, $+1
+	JLT  done6
 
-loop6:
-	// A k block.
-	MOVQ (SI), R8
-	MOVQ 8(SI), R9
-	MOVQ R9, R10
-	SHLQ $0x06, R10
-	CMPQ R9, $+4
+loop5:
+	// The chains of a panel.
+	VMOVUPS (DI), Z0
+	VMOVUPS 64(DI), Z1
+	VMOVUPS 128(DI), Z2
+	VMOVUPS 192(DI), Z3
+	MOVQ    32(CX), R9
+	ADDQ    R9, DI
+	MOVQ    16(CX), R9
+	MOVQ    8(CX), R10
+	CMPQ    R10, $+1
+	JLT     done8
+
+loop7:
+	MOVQ R10, R11
+	ADDQ $-128, R10
+	CMPQ R10, $+1
 	JLT  done9
-
-loop8:
-	VBROADCASTSS (DI), Z3
-	VFMADD231PS  (R8), Z3, Z0
-	VFMADD231PS  (R8)(R10*1), Z3, Z1
-	VFMADD231PS  (R8)(R10*2), Z3, Z2
-	VBROADCASTSS 4(DI), Z3
-	VFMADD231PS  64(R8), Z3, Z0
-	VFMADD231PS  64(R8)(R10*1), Z3, Z1
-	VFMADD231PS  64(R8)(R10*2), Z3, Z2
-	VBROADCASTSS 8(DI), Z3
-	VFMADD231PS  128(R8), Z3, Z0
-	VFMADD231PS  128(R8)(R10*1), Z3, Z1
-	VFMADD231PS  128(R8)(R10*2), Z3, Z2
-	VBROADCASTSS 12(DI), Z3
-	VFMADD231PS  192(R8), Z3, Z0
-	VFMADD231PS  192(R8)(R10*1), Z3, Z1
-	VFMADD231PS  192(R8)(R10*2), Z3, Z2
-	ADDQ         $+16, DI
-	ADDQ         $+256, R8
-	ADDQ         $-4, R9
-	CMPQ         R9, $+4
-	JGE          loop8
+	MOVQ $+128, R11
 
 done9:
-	CMPQ R9, $+1
+	MOVQ R11, R12
+	SHLQ $0x06, R12
+	LEAQ (BX)(R12*1), R13
+	ADDQ R12, R13
+	ADDQ R12, R13
+	CMPQ R11, $+4
 	JLT  done11
 
 loop10:
-	VBROADCASTSS (DI), Z3
-	VFMADD231PS  (R8), Z3, Z0
-	VFMADD231PS  (R8)(R10*1), Z3, Z1
-	VFMADD231PS  (R8)(R10*2), Z3, Z2
-	ADDQ         $+4, DI
-	ADDQ         $+64, R8
-	ADDQ         $-1, R9
-	CMPQ         R9, $+1
+	VBROADCASTSS (R9), Z4
+	VFMADD231PS  (BX), Z4, Z0
+	VFMADD231PS  (BX)(R12*1), Z4, Z1
+	VFMADD231PS  (BX)(R12*2), Z4, Z2
+	VFMADD231PS  (R13), Z4, Z3
+	VBROADCASTSS 4(R9), Z4
+	VFMADD231PS  64(BX), Z4, Z0
+	VFMADD231PS  64(BX)(R12*1), Z4, Z1
+	VFMADD231PS  64(BX)(R12*2), Z4, Z2
+	VFMADD231PS  64(R13), Z4, Z3
+	VBROADCASTSS 8(R9), Z4
+	VFMADD231PS  128(BX), Z4, Z0
+	VFMADD231PS  128(BX)(R12*1), Z4, Z1
+	VFMADD231PS  128(BX)(R12*2), Z4, Z2
+	VFMADD231PS  128(R13), Z4, Z3
+	VBROADCASTSS 12(R9), Z4
+	VFMADD231PS  192(BX), Z4, Z0
+	VFMADD231PS  192(BX)(R12*1), Z4, Z1
+	VFMADD231PS  192(BX)(R12*2), Z4, Z2
+	VFMADD231PS  192(R13), Z4, Z3
+	ADDQ         $+16, R9
+	ADDQ         $+256, BX
+	ADDQ         $+256, R13
+	ADDQ         $-4, R11
+	CMPQ         R11, $+4
 	JGE          loop10
 
 done11:
-	ADDQ $+16, SI
-	ADDQ $-1, BX
-	CMPQ BX, $+1
-	JGE  loop6
+	CMPQ R11, $+1
+	JLT  done13
 
-done7:
-	MOVQ 112(AX), BX
-
-	// Add finished chains.
-	MOVQ    72(AX), SI
-	TESTQ   SI, SI
-	JEQ     done12
-	MOVQ    152(AX), SI
-	MOVQ    104(AX), BX
-	VMOVUPS (SI), Z3
-	VADDPS  Z0, Z3, Z0
-	VMOVUPS 64(SI), Z3
-	VADDPS  Z1, Z3, Z1
-	VMOVUPS 128(SI), Z3
-	VADDPS  Z2, Z3, Z2
-	ADDQ    BX, SI
-	MOVQ    SI, 152(AX)
-	MOVQ    112(AX), BX
-
-done12:
-	// Add what C holds.
-	MOVQ    80(AX), SI
-	TESTQ   SI, SI
-	JEQ     done13
-	MOVQ    160(AX), SI
-	VMOVUPS (SI), Z3
-	VADDPS  Z0, Z3, Z0
-	VMOVUPS 64(SI), Z3
-	VADDPS  Z1, Z3, Z1
-	VMOVUPS 128(SI), Z3
-	VADDPS  Z2, Z3, Z2
-	ADDQ    BX, SI
+loop12:
+	VBROADCASTSS (R9), Z4
+	VFMADD231PS  (BX), Z4, Z0
+	VFMADD231PS  (BX)(R12*1), Z4, Z1
+	VFMADD231PS  (BX)(R12*2), Z4, Z2
+	VFMADD231PS  (R13), Z4, Z3
+	ADDQ         $+4, R9
+	ADDQ         $+64, BX
+	ADDQ         $+64, R13
+	ADDQ         $-1, R11
+	CMPQ         R11, $+1
+	JGE          loop12
 
 done13:
-	// Store.
-	MOVQ    160(AX), SI
+	MOVQ R13, BX
+	CMPQ R10, $+1
+	JGE  loop7
+
+done8:
+	// Add what is there.
+	MOVQ    40(CX), R9
+	TESTQ   R9, R9
+	JEQ     done14
+	VMOVUPS (SI), Z4
+	VADDPS  Z0, Z4, Z0
+	VMOVUPS 64(SI), Z4
+	VADDPS  Z1, Z4, Z1
+	VMOVUPS 128(SI), Z4
+	VADDPS  Z2, Z4, Z2
+	VMOVUPS 192(SI), Z4
+	VADDPS  Z3, Z4, Z3
+
+done14:
 	VMOVUPS Z0, (SI)
 	VMOVUPS Z1, 64(SI)
 	VMOVUPS Z2, 128(SI)
-	ADDQ    BX, SI
-	MOVQ    SI, 160(AX)
+	VMOVUPS Z3, 192(SI)
+	ADDQ    $+256, SI
+	ADDQ    $-1, R8
+	CMPQ    R8, $+1
+	JGE     loop5
 
-	// To the next tile.
-	ADDQ  DX, CX
-	MOVQ  168(AX), DX
-	ADDQ  $-1, DX
-	MOVQ  DX, 168(AX)
-	TESTQ DX, DX
-	JNE   tile4
-	MOVQ  48(AX), CX
+done6:
+	MOVQ  80(CX), R8
+	TESTQ R8, R8
+	JEQ   done15
+
+	// The chains of a panel.
+	VMOVUPS (DI), Z0
+	VMOVUPS 64(DI), Z1
+	VMOVUPS 128(DI), Z2
+	VMOVUPS 192(DI), Z3
+	MOVQ    32(CX), R8
+	ADDQ    R8, DI
+	MOVQ    16(CX), DI
+	MOVQ    8(CX), R8
+	CMPQ    R8, $+1
+	JLT     done17
+
+loop16:
+	MOVQ R8, R9
+	ADDQ $-128, R8
+	CMPQ R8, $+1
+	JLT  done18
+	MOVQ $+128, R9
+
+done18:
+	MOVQ R9, R10
+	SHLQ $0x06, R10
+	LEAQ (BX)(R10*1), R11
+	ADDQ R10, R11
+	ADDQ R10, R11
+	CMPQ R9, $+4
+	JLT  done20
+
+loop19:
+	VBROADCASTSS (DI), Z4
+	VFMADD231PS  (BX), Z4, Z0
+	VFMADD231PS  (BX)(R10*1), Z4, Z1
+	VFMADD231PS  (BX)(R10*2), Z4, Z2
+	VFMADD231PS  (R11), Z4, Z3
+	VBROADCASTSS 4(DI), Z4
+	VFMADD231PS  64(BX), Z4, Z0
+	VFMADD231PS  64(BX)(R10*1), Z4, Z1
+	VFMADD231PS  64(BX)(R10*2), Z4, Z2
+	VFMADD231PS  64(R11), Z4, Z3
+	VBROADCASTSS 8(DI), Z4
+	VFMADD231PS  128(BX), Z4, Z0
+	VFMADD231PS  128(BX)(R10*1), Z4, Z1
+	VFMADD231PS  128(BX)(R10*2), Z4, Z2
+	VFMADD231PS  128(R11), Z4, Z3
+	VBROADCASTSS 12(DI), Z4
+	VFMADD231PS  192(BX), Z4, Z0
+	VFMADD231PS  192(BX)(R10*1), Z4, Z1
+	VFMADD231PS  192(BX)(R10*2), Z4, Z2
+	VFMADD231PS  192(R11), Z4, Z3
+	ADDQ         $+16, DI
+	ADDQ         $+256, BX
+	ADDQ         $+256, R11
+	ADDQ         $-4, R9
+	CMPQ         R9, $+4
+	JGE          loop19
+
+done20:
+	CMPQ R9, $+1
+	JLT  done22
+
+loop21:
+	VBROADCASTSS (DI), Z4
+	VFMADD231PS  (BX), Z4, Z0
+	VFMADD231PS  (BX)(R10*1), Z4, Z1
+	VFMADD231PS  (BX)(R10*2), Z4, Z2
+	VFMADD231PS  (R11), Z4, Z3
+	ADDQ         $+4, DI
+	ADDQ         $+64, BX
+	ADDQ         $+64, R11
+	ADDQ         $-1, R9
+	CMPQ         R9, $+1
+	JGE          loop21
+
+done22:
+	MOVQ R11, BX
+	CMPQ R8, $+1
+	JGE  loop16
+
+done17:
+	// Add what is there.
+	MOVQ    40(CX), BX
+	TESTQ   BX, BX
+	JEQ     done23
+	VMOVUPS (SI), Z4
+	VADDPS  Z0, Z4, Z0
+	VMOVUPS 64(SI), Z4
+	VADDPS  Z1, Z4, Z1
+	VMOVUPS 128(SI), Z4
+	VADDPS  Z2, Z4, Z2
+	VMOVUPS 192(SI), Z4
+	VADDPS  Z3, Z4, Z3
+
+done23:
+	VMOVUPS Z0, (SI)
+	VMOVUPS Z1, 64(SI)
+	VMOVUPS Z2, 128(SI)
+	VMOVUPS Z3, 192(SI)
+	ADDQ    $+256, SI
+
+done15:
+	ADDQ $+88, CX
+	ADDQ $-1, DX
+	CMPQ DX, $+1
+	JGE  loop3
+
+done4:
+	VBROADCASTSS constantsAVX512<>+0(SB), Z0
+	VBROADCASTSS constantsAVX512<>+4(SB), Z1
+	VBROADCASTSS constantsAVX512<>+8(SB), Z2
+	VBROADCASTSS constantsAVX512<>+12(SB), Z3
+	VBROADCASTSS constantsAVX512<>+16(SB), Z4
+	VBROADCASTSS constantsAVX512<>+20(SB), Z5
+	VBROADCASTSS constantsAVX512<>+24(SB), Z6
+	VBROADCASTSS constantsAVX512<>+28(SB), Z7
+	VBROADCASTSS constantsAVX512<>+32(SB), Z8
+	VBROADCASTSS constantsAVX512<>+36(SB), Z9
+	VBROADCASTSS constantsAVX512<>+40(SB), Z10
+	VBROADCASTSS constantsAVX512<>+44(SB), Z11
+	VBROADCASTSS constantsAVX512<>+48(SB), Z12
+	VBROADCASTSS constantsAVX512<>+52(SB), Z13
+	VBROADCASTSS constantsAVX512<>+56(SB), Z14
+	VBROADCASTSS constantsAVX512<>+60(SB), Z15
+	MOVQ         208(AX), CX
+	MOVQ         216(AX), DX
+	MOVQ         224(AX), BX
+	MOVQ         248(AX), SI
+	MOVQ         200(AX), DI
+
+	// 16 elements at a time.
+	CMPQ DI, $+16
+	JLT  done24
+
+	// Input and cell gates. Forget gate and c. Output gate.
+	VMOVUPS      (BX), Z17
+	VMOVAPS      Z4, Z18
+	VMOVUPS      128(BX), Z26
+	VBROADCASTSS constantsAVX512<>+68(SB), Z19
+	VBROADCASTSS constantsAVX512<>+64(SB), Z20
+	VBROADCASTSS constantsAVX512<>+72(SB), Z21
+	VMOVAPS      Z7, Z27
+	VBROADCASTSS constantsAVX512<>+76(SB), Z22
+	VBROADCASTSS constantsAVX512<>+80(SB), Z23
+	VMOVAPS      Z10, Z28
+	VBROADCASTSS constantsAVX512<>+60(SB), Z24
+	VBROADCASTSS constantsAVX512<>+44(SB), Z25
+	VMOVUPS      (SI), Z16
+	VMOVAPS      Z13, Z29
+	VMINPS       Z17, Z0, Z17
+	VMINPS       Z26, Z5, Z26
+	VMAXPS       Z17, Z1, Z17
+	VMAXPS       Z26, Z6, Z30
+	VFNMADD231PS Z2, Z17, Z18
+	VFMADD231PS  Z30, Z30, Z27
+	VSUBPS       Z4, Z18, Z26
+	VFMADD231PS  Z12, Z27, Z29
+	VFMADD231PS  Z9, Z27, Z28
+	VPSLLD       $0x17, Z18, Z18
+	VFMADD231PS  Z3, Z26, Z17
+	VBROADCASTSS constantsAVX512<>+60(SB), Z26
+	VFMADD213PS  Z14, Z27, Z29
+	VFMADD213PS  Z11, Z27, Z28
+	VFMADD231PS  Z20, Z17, Z19
+	VBROADCASTSS constantsAVX512<>+44(SB), Z20
+	VFMADD213PS  Z15, Z27, Z29
+	VMULPS       Z28, Z30, Z27
+	VFMADD213PS  Z21, Z17, Z19
+	VMULPS       Z29, Z29, Z21
+	VMULPS       Z29, Z27, Z28
+	VFMADD213PS  Z22, Z17, Z19
+	VFMADD231PS  Z27, Z27, Z21
+	VADDPS       Z28, Z28, Z22
+	VFMADD213PS  Z23, Z17, Z19
+	VMULPS       Z20, Z21, Z20
+	VFMADD213PS  Z24, Z17, Z19
+	VFMADD213PS  Z25, Z18, Z19
+	VMOVAPS      Z8, Z17
+	VBROADCASTSS constantsAVX512<>+88(SB), Z18
+	VBROADCASTSS constantsAVX512<>+84(SB), Z23
+	VBROADCASTSS constantsAVX512<>+92(SB), Z24
+	VBROADCASTSS constantsAVX512<>+96(SB), Z25
+	VBROADCASTSS constantsAVX512<>+100(SB), Z27
+	VBROADCASTSS constantsAVX512<>+104(SB), Z29
+	VMULPS       Z21, Z19, Z21
+	VMULPS       Z19, Z22, Z19
+	VBROADCASTSS constantsAVX512<>+60(SB), Z22
+	VDIVPS       Z21, Z26, Z21
+	VMULPS       Z21, Z20, Z20
+	VMULPS       Z21, Z19, Z19
+	VMULPS       Z21, Z28, Z21
+	VBROADCASTSS constantsAVX512<>+60(SB), Z26
+	VBROADCASTSS constantsAVX512<>+60(SB), Z28
+	VMOVUPS      Z20, (BX)
+	VMOVUPS      Z19, 128(BX)
+	VMOVUPS      64(BX), Z19
+	VMINPS       Z19, Z0, Z19
+	VMOVAPS      Z4, Z20
+	VMAXPS       Z19, Z1, Z19
+	VFNMADD231PS Z2, Z19, Z17
+	VSUBPS       Z8, Z17, Z30
+	VPSLLD       $0x17, Z17, Z17
+	VBROADCASTSS constantsAVX512<>+68(SB), Z31
+	VFMADD231PS  Z3, Z30, Z19
+	VBROADCASTSS constantsAVX512<>+64(SB), Z30
+	VFMADD231PS  Z23, Z19, Z18
+	VBROADCASTSS constantsAVX512<>+72(SB), Z23
+	VFMADD213PS  Z24, Z19, Z18
+	VBROADCASTSS constantsAVX512<>+76(SB), Z24
+	VFMADD213PS  Z25, Z19, Z18
+	VBROADCASTSS constantsAVX512<>+80(SB), Z25
+	VFMADD213PS  Z27, Z19, Z18
+	VBROADCASTSS constantsAVX512<>+60(SB), Z27
+	VFMADD213PS  Z29, Z19, Z18
+	VBROADCASTSS constantsAVX512<>+44(SB), Z29
+	VFMADD213PS  Z22, Z19, Z18
+	VBROADCASTSS constantsAVX512<>+44(SB), Z19
+	VFMADD213PS  Z26, Z17, Z18
+	VDIVPS       Z18, Z28, Z17
+	VFMADD231PS  Z16, Z17, Z21
+	VMOVUPS      Z21, (DX)
+	VMOVUPS      Z17, 64(BX)
+	VMOVUPS      192(BX), Z16
+	VMINPS       Z16, Z0, Z16
+	VMAXPS       Z16, Z1, Z16
+	VFNMADD231PS Z2, Z16, Z20
+	VSUBPS       Z4, Z20, Z17
+	VPSLLD       $0x17, Z20, Z18
+	VFMADD231PS  Z3, Z17, Z16
+	VFMADD231PS  Z30, Z16, Z31
+	VFMADD213PS  Z23, Z16, Z31
+	VFMADD213PS  Z24, Z16, Z31
+	VFMADD213PS  Z25, Z16, Z31
+	VFMADD213PS  Z27, Z16, Z31
+	VFMADD213PS  Z29, Z18, Z31
+	VDIVPS       Z31, Z19, Z16
+	VMOVUPS      Z16, 192(BX)
+	ADDQ         $-16, DI
+	CMPQ         DI, $+16
+	JLT          done26
+
+loop25:
+	// h of the units before. Input and cell gates. Forget gate and c. Output gate.
+	VMOVUPS      256(BX), Z17
+	VMOVAPS      Z4, Z18
+	VMOVUPS      64(SI), Z16
+	VMINPS       Z21, Z5, Z19
+	VMOVAPS      Z7, Z20
+	VMOVAPS      Z13, Z22
+	VMOVAPS      Z10, Z21
+	VMAXPS       Z19, Z6, Z19
+	VFMADD231PS  Z19, Z19, Z20
+	VBROADCASTSS constantsAVX512<>+68(SB), Z23
+	VBROADCASTSS constantsAVX512<>+64(SB), Z24
+	VMINPS       Z17, Z0, Z17
+	VMAXPS       Z17, Z1, Z17
+	VFMADD231PS  Z12, Z20, Z22
+	VFMADD231PS  Z9, Z20, Z21
+	VFNMADD231PS Z2, Z17, Z18
+	VFMADD213PS  Z14, Z20, Z22
+	VFMADD213PS  Z11, Z20, Z21
+	VBROADCASTSS constantsAVX512<>+72(SB), Z26
+	VSUBPS       Z4, Z18, Z25
+	VPSLLD       $0x17, Z18, Z18
+	VFMADD231PS  Z3, Z25, Z17
+	VFMADD213PS  Z15, Z20, Z22
+	VMULPS       Z21, Z19, Z19
+	VBROADCASTSS constantsAVX512<>+76(SB), Z20
+	VBROADCASTSS constantsAVX512<>+80(SB), Z21
+	VFMADD231PS  Z24, Z17, Z23
+	VMULPS       Z22, Z22, Z24
+	VMULPS       Z22, Z19, Z22
+	VBROADCASTSS constantsAVX512<>+60(SB), Z25
+	VFMADD213PS  Z26, Z17, Z23
+	VFMADD231PS  Z19, Z19, Z24
+	VBROADCASTSS constantsAVX512<>+44(SB), Z19
+	VFMADD213PS  Z20, Z17, Z23
+	VMULPS       Z24, Z31, Z20
+	VFMADD213PS  Z21, Z17, Z23
+	VDIVPS       Z20, Z22, Z20
+	VMOVUPS      384(BX), Z21
+	VFMADD213PS  Z25, Z17, Z23
+	VFMADD213PS  Z19, Z18, Z23
+	VMOVUPS      Z20, (CX)
+	VMINPS       Z21, Z5, Z17
+	VMOVAPS      Z7, Z18
+	VMOVAPS      Z13, Z20
+	VMOVAPS      Z10, Z19
+	VBROADCASTSS constantsAVX512<>+60(SB), Z21
+	VBROADCASTSS constantsAVX512<>+44(SB), Z22
+	VMAXPS       Z17, Z6, Z17
+	VFMADD231PS  Z17, Z17, Z18
+	VFMADD231PS  Z12, Z18, Z20
+	VFMADD231PS  Z9, Z18, Z19
+	VFMADD213PS  Z14, Z18, Z20
+	VFMADD213PS  Z11, Z18, Z19
+	VMOVAPS      Z8, Z24
+	VFMADD213PS  Z15, Z18, Z20
+	VMULPS       Z19, Z17, Z17
+	VBROADCASTSS constantsAVX512<>+88(SB), Z19
+	VMULPS       Z20, Z20, Z18
+	VMULPS       Z20, Z17, Z20
+	VBROADCASTSS constantsAVX512<>+84(SB), Z25
+	VFMADD231PS  Z17, Z17, Z18
+	VADDPS       Z20, Z20, Z17
+	VBROADCASTSS constantsAVX512<>+92(SB), Z26
+	VMULPS       Z23, Z17, Z17
+	VMULPS       Z18, Z23, Z23
+	VMULPS       Z22, Z18, Z18
+	VBROADCASTSS constantsAVX512<>+96(SB), Z22
+	VDIVPS       Z23, Z21, Z21
+	VMULPS       Z21, Z18, Z18
+	VMULPS       Z21, Z17, Z17
+	VMULPS       Z21, Z20, Z20
+	VBROADCASTSS constantsAVX512<>+100(SB), Z21
+	VBROADCASTSS constantsAVX512<>+104(SB), Z23
+	VMOVUPS      Z18, 256(BX)
+	VMOVUPS      Z17, 384(BX)
+	VMOVUPS      320(BX), Z17
+	VBROADCASTSS constantsAVX512<>+60(SB), Z18
+	VBROADCASTSS constantsAVX512<>+60(SB), Z27
+	VBROADCASTSS constantsAVX512<>+60(SB), Z28
+	VMINPS       Z17, Z0, Z17
+	VMAXPS       Z17, Z1, Z17
+	VFNMADD231PS Z2, Z17, Z24
+	VSUBPS       Z8, Z24, Z29
+	VPSLLD       $0x17, Z24, Z24
+	VFMADD231PS  Z3, Z29, Z17
+	VMOVAPS      Z4, Z29
+	VFMADD231PS  Z25, Z17, Z19
+	VFMADD213PS  Z26, Z17, Z19
+	VBROADCASTSS constantsAVX512<>+68(SB), Z25
+	VBROADCASTSS constantsAVX512<>+64(SB), Z26
+	VFMADD213PS  Z22, Z17, Z19
+	VBROADCASTSS constantsAVX512<>+72(SB), Z22
+	VFMADD213PS  Z21, Z17, Z19
+	VBROADCASTSS constantsAVX512<>+76(SB), Z30
+	VFMADD213PS  Z23, Z17, Z19
+	VBROADCASTSS constantsAVX512<>+80(SB), Z23
+	VFMADD213PS  Z18, Z17, Z19
+	VBROADCASTSS constantsAVX512<>+60(SB), Z17
+	VFMADD213PS  Z27, Z24, Z19
+	VBROADCASTSS constantsAVX512<>+44(SB), Z18
+	VDIVPS       Z19, Z28, Z19
+	VFMADD231PS  Z16, Z19, Z20
+	VBROADCASTSS constantsAVX512<>+44(SB), Z16
+	VMOVUPS      Z20, 64(DX)
+	VMOVUPS      Z19, 320(BX)
+	VMOVUPS      448(BX), Z19
+	VMOVAPS      Z20, Z21
+	VMINPS       Z19, Z0, Z19
+	VMAXPS       Z19, Z1, Z19
+	VFNMADD231PS Z2, Z19, Z29
+	VSUBPS       Z4, Z29, Z20
+	VPSLLD       $0x17, Z29, Z24
+	VFMADD231PS  Z3, Z20, Z19
+	VFMADD231PS  Z26, Z19, Z25
+	VFMADD213PS  Z22, Z19, Z25
+	VFMADD213PS  Z30, Z19, Z25
+	VFMADD213PS  Z23, Z19, Z25
+	VFMADD213PS  Z17, Z19, Z25
+	VFMADD213PS  Z18, Z24, Z25
+	VDIVPS       Z25, Z16, Z16
+	VMOVAPS      Z25, Z31
+	VMOVUPS      Z16, 448(BX)
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	ADDQ         $+64, BX
+	ADDQ         $+64, SI
+	ADDQ         $+192, BX
+	ADDQ         $-16, DI
+	CMPQ         DI, $+16
+	JGE          loop25
+
+done26:
+	// h of the units before.
+	VMINPS      Z21, Z5, Z16
+	VMOVAPS     Z7, Z17
+	VMOVAPS     Z13, Z19
+	VMOVAPS     Z10, Z18
+	VMAXPS      Z16, Z6, Z16
+	VFMADD231PS Z16, Z16, Z17
+	VFMADD231PS Z12, Z17, Z19
+	VFMADD231PS Z9, Z17, Z18
+	VFMADD213PS Z14, Z17, Z19
+	VFMADD213PS Z11, Z17, Z18
+	VFMADD213PS Z15, Z17, Z19
+	VMULPS      Z18, Z16, Z16
+	VMULPS      Z19, Z19, Z17
+	VMULPS      Z19, Z16, Z18
+	VFMADD231PS Z16, Z16, Z17
+	VMULPS      Z17, Z31, Z16
+	VDIVPS      Z16, Z18, Z16
+	VMOVUPS     Z16, (CX)
+	ADDQ        $+64, CX
+	ADDQ        $+64, DX
+	ADDQ        $+64, BX
+	ADDQ        $+64, SI
+	ADDQ        $+192, BX
+
+done24:
+	// The last elements.
+	TESTQ DI, DI
+	JEQ   done27
+	MOVL  $-1, R8
+	BZHIL DI, R8, R8
+	KMOVW R8, K1
+
+	// Input and cell gates. Forget gate and c. Output gate. h of the units before.
+	VMOVUPS.Z    (BX), K1, Z17
+	VMOVAPS      Z4, Z18
+	VMOVUPS.Z    128(BX), K1, Z26
+	VBROADCASTSS constantsAVX512<>+68(SB), Z19
+	VBROADCASTSS constantsAVX512<>+64(SB), Z20
+	VBROADCASTSS constantsAVX512<>+72(SB), Z21
+	VBROADCASTSS constantsAVX512<>+76(SB), Z22
+	VBROADCASTSS constantsAVX512<>+80(SB), Z23
+	VBROADCASTSS constantsAVX512<>+60(SB), Z24
+	VBROADCASTSS constantsAVX512<>+44(SB), Z25
+	VMOVUPS.Z    (SI), K1, Z16
+	VMINPS       Z17, Z0, Z17
+	VMINPS       Z26, Z5, Z26
+	VMOVAPS      Z7, Z27
+	VMAXPS       Z17, Z1, Z17
+	VMAXPS       Z26, Z6, Z28
+	VMOVAPS      Z10, Z29
+	VFNMADD231PS Z2, Z17, Z18
+	VFMADD231PS  Z28, Z28, Z27
+	VSUBPS       Z4, Z18, Z26
+	VFMADD231PS  Z9, Z27, Z29
+	VPSLLD       $0x17, Z18, Z18
+	VFMADD231PS  Z3, Z26, Z17
+	VMOVAPS      Z13, Z26
+	VFMADD231PS  Z12, Z27, Z26
+	VFMADD213PS  Z11, Z27, Z29
+	VFMADD231PS  Z20, Z17, Z19
+	VFMADD213PS  Z14, Z27, Z26
+	VMULPS       Z29, Z28, Z20
+	VFMADD213PS  Z21, Z17, Z19
+	VFMADD213PS  Z15, Z27, Z26
+	VFMADD213PS  Z22, Z17, Z19
+	VBROADCASTSS constantsAVX512<>+60(SB), Z22
+	VMULPS       Z26, Z26, Z21
+	VMULPS       Z26, Z20, Z26
+	VFMADD213PS  Z23, Z17, Z19
+	VFMADD231PS  Z20, Z20, Z21
+	VFMADD213PS  Z24, Z17, Z19
+	VBROADCASTSS constantsAVX512<>+44(SB), Z17
+	VFMADD213PS  Z25, Z18, Z19
+	VADDPS       Z26, Z26, Z18
+	VMOVAPS      Z8, Z20
+	VBROADCASTSS constantsAVX512<>+88(SB), Z23
+	VMULPS       Z17, Z21, Z17
+	VBROADCASTSS constantsAVX512<>+84(SB), Z24
+	VMULPS       Z21, Z19, Z21
+	VMULPS       Z19, Z18, Z18
+	VBROADCASTSS constantsAVX512<>+92(SB), Z19
+	VDIVPS       Z21, Z22, Z21
+	VBROADCASTSS constantsAVX512<>+96(SB), Z22
+	VMULPS       Z21, Z17, Z17
+	VMULPS       Z21, Z18, Z18
+	VMULPS       Z21, Z26, Z21
+	VBROADCASTSS constantsAVX512<>+100(SB), Z25
+	VBROADCASTSS constantsAVX512<>+104(SB), Z26
+	VMOVUPS      Z17, K1, (BX)
+	VMOVUPS      Z18, K1, 128(BX)
+	VMOVUPS.Z    64(BX), K1, Z17
+	VBROADCASTSS constantsAVX512<>+60(SB), Z18
+	VBROADCASTSS constantsAVX512<>+60(SB), Z27
+	VBROADCASTSS constantsAVX512<>+60(SB), Z28
+	VMINPS       Z17, Z0, Z17
+	VMAXPS       Z17, Z1, Z17
+	VFNMADD231PS Z2, Z17, Z20
+	VSUBPS       Z8, Z20, Z8
+	VPSLLD       $0x17, Z20, Z20
+	VFMADD231PS  Z3, Z8, Z17
+	VMOVAPS      Z4, Z8
+	VFMADD231PS  Z24, Z17, Z23
+	VFMADD213PS  Z19, Z17, Z23
+	VBROADCASTSS constantsAVX512<>+68(SB), Z19
+	VFMADD213PS  Z22, Z17, Z23
+	VBROADCASTSS constantsAVX512<>+64(SB), Z22
+	VFMADD213PS  Z25, Z17, Z23
+	VBROADCASTSS constantsAVX512<>+72(SB), Z24
+	VFMADD213PS  Z26, Z17, Z23
+	VBROADCASTSS constantsAVX512<>+76(SB), Z25
+	VFMADD213PS  Z18, Z17, Z23
+	VBROADCASTSS constantsAVX512<>+80(SB), Z17
+	VFMADD213PS  Z27, Z20, Z23
+	VBROADCASTSS constantsAVX512<>+60(SB), Z18
+	VDIVPS       Z23, Z28, Z20
+	VBROADCASTSS constantsAVX512<>+44(SB), Z23
+	VFMADD231PS  Z16, Z20, Z21
+	VMOVUPS      Z21, K1, (DX)
+	VMOVUPS      Z20, K1, 64(BX)
+	VMOVUPS.Z    192(BX), K1, Z16
+	VBROADCASTSS constantsAVX512<>+44(SB), Z20
+	VMINPS       Z16, Z0, Z0
+	VMINPS       Z21, Z5, Z5
+	VMAXPS       Z0, Z1, Z0
+	VMAXPS       Z5, Z6, Z1
+	VMOVAPS      Z7, Z5
+	VFNMADD231PS Z2, Z0, Z8
+	VFMADD231PS  Z1, Z1, Z5
+	VSUBPS       Z4, Z8, Z2
+	VMOVAPS      Z10, Z4
+	VPSLLD       $0x17, Z8, Z6
+	VFMADD231PS  Z9, Z5, Z4
+	VFMADD231PS  Z3, Z2, Z0
+	VMOVAPS      Z13, Z2
+	VFMADD213PS  Z11, Z5, Z4
+	VFMADD231PS  Z22, Z0, Z19
+	VFMADD231PS  Z12, Z5, Z2
+	VMULPS       Z4, Z1, Z1
+	VFMADD213PS  Z24, Z0, Z19
+	VFMADD213PS  Z14, Z5, Z2
+	VFMADD213PS  Z25, Z0, Z19
+	VFMADD213PS  Z15, Z5, Z2
+	VFMADD213PS  Z17, Z0, Z19
+	VMULPS       Z2, Z2, Z3
+	VMULPS       Z2, Z1, Z2
+	VFMADD213PS  Z18, Z0, Z19
+	VFMADD231PS  Z1, Z1, Z3
+	VFMADD213PS  Z23, Z6, Z19
+	VMULPS       Z3, Z19, Z0
+	VDIVPS       Z19, Z20, Z1
+	VDIVPS       Z0, Z2, Z0
+	VMOVUPS      Z1, K1, 192(BX)
+	VMOVUPS      Z0, K1, (CX)
+
+done27:
+	// To the next step.
+	MOVQ  192(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 48(AX)
+	MOVQ  CX, 192(AX)
 	TESTQ CX, CX
-	JEQ   done5
-
-	// To the next panel.
-	MOVQ 144(AX), CX
-	MOVQ 88(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 88(AX)
-	MOVQ 136(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 128(AX), CX
-	MOVQ 64(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 64(AX)
-	MOVQ 120(AX), CX
-	MOVQ (AX), DX
-	ADDQ CX, DX
-	MOVQ DX, (AX)
-	MOVQ 16(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 16(AX)
-	JMP  panel3
-
-done5:
-	ADDQ $+176, AX
-	MOVQ count+8(FP), CX
-	ADDQ $-1, CX
-	MOVQ CX, count+8(FP)
-	CMPQ CX, $+1
-	JGE  loop1
+	JEQ   done2
+	MOVQ  208(AX), CX
+	MOVQ  CX, 240(AX)
+	MOVQ  216(AX), CX
+	MOVQ  CX, 248(AX)
+	MOVQ  208(AX), CX
+	MOVQ  256(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 208(AX)
+	MOVQ  216(AX), CX
+	MOVQ  264(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 216(AX)
+	MOVQ  224(AX), CX
+	MOVQ  272(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 224(AX)
+	MOVQ  232(AX), CX
+	MOVQ  280(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 232(AX)
+	MOVQ  16(AX), CX
+	MOVQ  288(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 16(AX)
+	MOVQ  240(AX), CX
+	MOVQ  CX, 104(AX)
+	MOVQ  48(AX), CX
+	MOVQ  56(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 48(AX)
+	MOVQ  136(AX), CX
+	MOVQ  144(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 136(AX)
+	JMP   step1
 
 done2:
+	// As it was.
+	VZEROUPPER
+	VLDMXCSR (SP)
+	RET
+
+// func gruStepsAVX512(task *stepTask)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·gruStepsAVX512(SB), NOSPLIT, $8-8
+	// Flush subnormals to zero.
+	VSTMXCSR (SP)
+	MOVL     (SP), AX
+	ORL      $0x00008040, AX
+	MOVL     AX, 4(SP)
+	VLDMXCSR 4(SP)
+	MOVQ     task+0(FP), AX
+
+step1:
+	// A step.
+	MOVQ 184(AX), DX
+	MOVQ 176(AX), CX
+	LEAQ (AX)(CX*1), CX
+	CMPQ DX, $+1
+	JLT  done4
+
+loop3:
+	MOVQ (CX), BX
+	MOVQ 48(CX), SI
+	MOVQ 24(CX), DI
+	MOVQ 64(CX), R8
+	CMPQ R8, $+1
+	JLT  done6
+
+loop5:
+	// The chains of a panel.
+	VMOVUPS (DI), Z0
+	VMOVUPS 64(DI), Z1
+	VMOVUPS 128(DI), Z2
+	MOVQ    32(CX), R9
+	ADDQ    R9, DI
+	MOVQ    16(CX), R9
+	MOVQ    8(CX), R10
+	CMPQ    R10, $+1
+	JLT     done8
+
+loop7:
+	MOVQ R10, R11
+	ADDQ $-128, R10
+	CMPQ R10, $+1
+	JLT  done9
+	MOVQ $+128, R11
+
+done9:
+	MOVQ R11, R12
+	SHLQ $0x06, R12
+	CMPQ R11, $+4
+	JLT  done11
+
+loop10:
+	VBROADCASTSS (R9), Z3
+	VFMADD231PS  (BX), Z3, Z0
+	VFMADD231PS  (BX)(R12*1), Z3, Z1
+	VFMADD231PS  (BX)(R12*2), Z3, Z2
+	VBROADCASTSS 4(R9), Z3
+	VFMADD231PS  64(BX), Z3, Z0
+	VFMADD231PS  64(BX)(R12*1), Z3, Z1
+	VFMADD231PS  64(BX)(R12*2), Z3, Z2
+	VBROADCASTSS 8(R9), Z3
+	VFMADD231PS  128(BX), Z3, Z0
+	VFMADD231PS  128(BX)(R12*1), Z3, Z1
+	VFMADD231PS  128(BX)(R12*2), Z3, Z2
+	VBROADCASTSS 12(R9), Z3
+	VFMADD231PS  192(BX), Z3, Z0
+	VFMADD231PS  192(BX)(R12*1), Z3, Z1
+	VFMADD231PS  192(BX)(R12*2), Z3, Z2
+	ADDQ         $+16, R9
+	ADDQ         $+256, BX
+	ADDQ         $-4, R11
+	CMPQ         R11, $+4
+	JGE          loop10
+
+done11:
+	CMPQ R11, $+1
+	JLT  done13
+
+loop12:
+	VBROADCASTSS (R9), Z3
+	VFMADD231PS  (BX), Z3, Z0
+	VFMADD231PS  (BX)(R12*1), Z3, Z1
+	VFMADD231PS  (BX)(R12*2), Z3, Z2
+	ADDQ         $+4, R9
+	ADDQ         $+64, BX
+	ADDQ         $-1, R11
+	CMPQ         R11, $+1
+	JGE          loop12
+
+done13:
+	ADDQ R12, BX
+	ADDQ R12, BX
+	CMPQ R10, $+1
+	JGE  loop7
+
+done8:
+	// Add what is there.
+	MOVQ    40(CX), R9
+	TESTQ   R9, R9
+	JEQ     done14
+	VMOVUPS (SI), Z3
+	VADDPS  Z0, Z3, Z0
+	VMOVUPS 64(SI), Z3
+	VADDPS  Z1, Z3, Z1
+	VMOVUPS 128(SI), Z3
+	VADDPS  Z2, Z3, Z2
+
+done14:
+	VMOVUPS Z0, (SI)
+	VMOVUPS Z1, 64(SI)
+	VMOVUPS Z2, 128(SI)
+	ADDQ    $+192, SI
+	ADDQ    $-1, R8
+	CMPQ    R8, $+1
+	JGE     loop5
+
+done6:
+	MOVQ  80(CX), R8
+	TESTQ R8, R8
+	JEQ   done15
+
+	// The chains of a panel.
+	VMOVUPS (DI), Z0
+	VMOVUPS 64(DI), Z1
+	VMOVUPS 128(DI), Z2
+	MOVQ    32(CX), R8
+	ADDQ    R8, DI
+	MOVQ    16(CX), DI
+	MOVQ    8(CX), R8
+	CMPQ    R8, $+1
+	JLT     done17
+
+loop16:
+	MOVQ R8, R9
+	ADDQ $-128, R8
+	CMPQ R8, $+1
+	JLT  done18
+	MOVQ $+128, R9
+
+done18:
+	MOVQ R9, R10
+	SHLQ $0x06, R10
+	CMPQ R9, $+4
+	JLT  done20
+
+loop19:
+	VBROADCASTSS (DI), Z3
+	VFMADD231PS  (BX), Z3, Z0
+	VFMADD231PS  (BX)(R10*1), Z3, Z1
+	VFMADD231PS  (BX)(R10*2), Z3, Z2
+	VBROADCASTSS 4(DI), Z3
+	VFMADD231PS  64(BX), Z3, Z0
+	VFMADD231PS  64(BX)(R10*1), Z3, Z1
+	VFMADD231PS  64(BX)(R10*2), Z3, Z2
+	VBROADCASTSS 8(DI), Z3
+	VFMADD231PS  128(BX), Z3, Z0
+	VFMADD231PS  128(BX)(R10*1), Z3, Z1
+	VFMADD231PS  128(BX)(R10*2), Z3, Z2
+	VBROADCASTSS 12(DI), Z3
+	VFMADD231PS  192(BX), Z3, Z0
+	VFMADD231PS  192(BX)(R10*1), Z3, Z1
+	VFMADD231PS  192(BX)(R10*2), Z3, Z2
+	ADDQ         $+16, DI
+	ADDQ         $+256, BX
+	ADDQ         $-4, R9
+	CMPQ         R9, $+4
+	JGE          loop19
+
+done20:
+	CMPQ R9, $+1
+	JLT  done22
+
+loop21:
+	VBROADCASTSS (DI), Z3
+	VFMADD231PS  (BX), Z3, Z0
+	VFMADD231PS  (BX)(R10*1), Z3, Z1
+	VFMADD231PS  (BX)(R10*2), Z3, Z2
+	ADDQ         $+4, DI
+	ADDQ         $+64, BX
+	ADDQ         $-1, R9
+	CMPQ         R9, $+1
+	JGE          loop21
+
+done22:
+	ADDQ R10, BX
+	ADDQ R10, BX
+	CMPQ R8, $+1
+	JGE  loop16
+
+done17:
+	// Add what is there.
+	MOVQ    40(CX), BX
+	TESTQ   BX, BX
+	JEQ     done23
+	VMOVUPS (SI), Z3
+	VADDPS  Z0, Z3, Z0
+	VMOVUPS 64(SI), Z3
+	VADDPS  Z1, Z3, Z1
+	VMOVUPS 128(SI), Z3
+	VADDPS  Z2, Z3, Z2
+
+done23:
+	VMOVUPS Z0, (SI)
+	VMOVUPS Z1, 64(SI)
+	VMOVUPS Z2, 128(SI)
+	ADDQ    $+192, SI
+
+done15:
+	ADDQ $+88, CX
+	ADDQ $-1, DX
+	CMPQ DX, $+1
+	JGE  loop3
+
+done4:
 	VBROADCASTSS constantsAVX512<>+0(SB), Z0
 	VBROADCASTSS constantsAVX512<>+4(SB), Z1
 	VBROADCASTSS constantsAVX512<>+8(SB), Z2
@@ -1927,170 +6944,1996 @@ done2:
 	VBROADCASTSS constantsAVX512<>+52(SB), Z12
 	VBROADCASTSS constantsAVX512<>+56(SB), Z13
 	VBROADCASTSS constantsAVX512<>+60(SB), Z14
-	VBROADCASTSS constantsAVX512<>+60(SB), Z15
-	VBROADCASTSS constantsAVX512<>+64(SB), Z16
-	VBROADCASTSS constantsAVX512<>+68(SB), Z17
-	VBROADCASTSS constantsAVX512<>+72(SB), Z18
-	VBROADCASTSS constantsAVX512<>+76(SB), Z19
-	VBROADCASTSS constantsAVX512<>+80(SB), Z20
-	VBROADCASTSS constantsAVX512<>+60(SB), Z21
-	MOVQ         h+16(FP), AX
-	MOVQ         gx+24(FP), CX
-	MOVQ         gh+32(FP), DX
-	MOVQ         hPrev+40(FP), BX
-	MOVQ         units+48(FP), SI
+	MOVQ         208(AX), CX
+	MOVQ         224(AX), DX
+	MOVQ         232(AX), BX
+	MOVQ         240(AX), SI
+	MOVQ         200(AX), DI
 
 	// 16 elements at a time.
-	CMPQ SI, $+16
-	JLT  done15
+	CMPQ DI, $+16
+	JLT  done24
 
-loop14:
-	// Reset and new gates.
-	VMOVUPS      (CX), Z22
-	VMOVUPS      (DX), Z23
-	VADDPS       Z23, Z22, Z22
-	VMINPS       Z22, Z0, Z22
-	VMAXPS       Z22, Z1, Z22
-	VMOVAPS      Z7, Z23
-	VFNMADD231PS Z2, Z22, Z23
-	VSUBPS       Z7, Z23, Z24
-	VPSLLD       $0x17, Z23, Z23
-	VFMADD231PS  Z3, Z24, Z22
-	VMOVAPS      Z17, Z24
-	VFMADD231PS  Z16, Z22, Z24
-	VFMADD213PS  Z18, Z22, Z24
-	VFMADD213PS  Z19, Z22, Z24
-	VFMADD213PS  Z20, Z22, Z24
-	VFMADD213PS  Z21, Z22, Z24
-	VFMADD213PS  Z15, Z23, Z24
-	VDIVPS       Z24, Z15, Z22
-	VMOVUPS      128(DX), Z23
-	VMOVUPS      128(CX), Z24
-	VFMADD231PS  Z23, Z22, Z24
-	VMINPS       Z24, Z4, Z22
-	VMAXPS       Z22, Z5, Z22
+	// Reset gate and update gate.
+	VMOVUPS      (DX), Z15
+	VMOVUPS      (BX), Z16
+	VMOVAPS      Z7, Z17
+	VBROADCASTSS constantsAVX512<>+68(SB), Z18
+	VBROADCASTSS constantsAVX512<>+64(SB), Z19
+	VBROADCASTSS constantsAVX512<>+72(SB), Z20
+	VBROADCASTSS constantsAVX512<>+76(SB), Z21
+	VBROADCASTSS constantsAVX512<>+80(SB), Z22
+	VBROADCASTSS constantsAVX512<>+60(SB), Z23
+	VBROADCASTSS constantsAVX512<>+60(SB), Z24
+	VBROADCASTSS constantsAVX512<>+60(SB), Z25
+	VADDPS       Z16, Z15, Z15
+	VMOVUPS      64(DX), Z16
+	VMINPS       Z15, Z0, Z15
+	VMOVUPS      64(BX), Z26
+	VMAXPS       Z15, Z1, Z15
+	VFNMADD231PS Z2, Z15, Z17
+	VADDPS       Z26, Z16, Z16
+	VMINPS       Z16, Z0, Z26
+	VSUBPS       Z7, Z17, Z16
+	VMOVAPS      Z7, Z27
+	VPSLLD       $0x17, Z17, Z17
+	VMAXPS       Z26, Z1, Z26
+	VFMADD231PS  Z3, Z16, Z15
+	VFNMADD231PS Z2, Z26, Z27
+	VFMADD231PS  Z19, Z15, Z18
+	VBROADCASTSS constantsAVX512<>+68(SB), Z19
+	VBROADCASTSS constantsAVX512<>+64(SB), Z28
+	VSUBPS       Z7, Z27, Z16
+	VPSLLD       $0x17, Z27, Z27
+	VFMADD231PS  Z3, Z16, Z26
+	VFMADD213PS  Z20, Z15, Z18
+	VBROADCASTSS constantsAVX512<>+72(SB), Z16
+	VFMADD231PS  Z28, Z26, Z19
+	VFMADD213PS  Z21, Z15, Z18
+	VBROADCASTSS constantsAVX512<>+76(SB), Z20
+	VFMADD213PS  Z16, Z26, Z19
+	VFMADD213PS  Z22, Z15, Z18
+	VBROADCASTSS constantsAVX512<>+80(SB), Z16
+	VFMADD213PS  Z20, Z26, Z19
+	VFMADD213PS  Z23, Z15, Z18
+	VBROADCASTSS constantsAVX512<>+60(SB), Z15
+	VFMADD213PS  Z16, Z26, Z19
+	VFMADD213PS  Z24, Z17, Z18
+	VBROADCASTSS constantsAVX512<>+60(SB), Z16
+	VFMADD213PS  Z15, Z26, Z19
+	VDIVPS       Z18, Z25, Z15
+	VBROADCASTSS constantsAVX512<>+60(SB), Z17
+	VMOVUPS      128(BX), Z18
+	VMOVUPS      128(DX), Z20
+	VFMADD213PS  Z16, Z27, Z19
+	VDIVPS       Z19, Z17, Z16
+	VFMADD231PS  Z18, Z15, Z20
+	ADDQ         $-16, DI
+	CMPQ         DI, $+16
+	JLT          done26
+
+loop25:
+	// New gate and h of the units before. Reset gate and update gate.
+	VMOVUPS      192(DX), Z15
+	VMOVUPS      192(BX), Z17
+	VMOVUPS      256(DX), Z19
+	VMOVUPS      256(BX), Z21
+	VMOVAPS      Z7, Z18
+	VMOVAPS      Z7, Z22
+	VMINPS       Z20, Z4, Z20
+	VBROADCASTSS constantsAVX512<>+68(SB), Z24
+	VBROADCASTSS constantsAVX512<>+64(SB), Z25
 	VMOVAPS      Z6, Z23
-	VFMADD231PS  Z22, Z22, Z23
-	VMOVAPS      Z9, Z24
-	VFMADD231PS  Z8, Z23, Z24
-	VFMADD213PS  Z10, Z23, Z24
-	VMULPS       Z24, Z22, Z22
-	VMOVAPS      Z12, Z24
-	VFMADD231PS  Z11, Z23, Z24
-	VFMADD213PS  Z13, Z23, Z24
-	VFMADD213PS  Z14, Z23, Z24
-	VMULPS       Z24, Z22, Z23
-	VMULPS       Z24, Z24, Z24
-	VFMADD231PS  Z22, Z22, Z24
-	VADDPS       Z23, Z23, Z22
-	VDIVPS       Z24, Z22, Z22
-
-	// Update gate and h.
-	VMOVUPS      64(CX), Z23
-	VMOVUPS      64(DX), Z24
-	VADDPS       Z24, Z23, Z23
-	VMINPS       Z23, Z0, Z23
-	VMAXPS       Z23, Z1, Z23
-	VMOVAPS      Z7, Z24
-	VFNMADD231PS Z2, Z23, Z24
-	VSUBPS       Z7, Z24, Z25
-	VPSLLD       $0x17, Z24, Z24
-	VFMADD231PS  Z3, Z25, Z23
-	VMOVAPS      Z17, Z25
-	VFMADD231PS  Z16, Z23, Z25
-	VFMADD213PS  Z18, Z23, Z25
-	VFMADD213PS  Z19, Z23, Z25
-	VFMADD213PS  Z20, Z23, Z25
-	VFMADD213PS  Z21, Z23, Z25
-	VFMADD213PS  Z15, Z24, Z25
-	VDIVPS       Z25, Z15, Z23
-	VMOVUPS      (BX), Z24
-	VSUBPS       Z22, Z24, Z24
-	VFMADD231PS  Z24, Z23, Z22
-	VMOVUPS      Z22, (AX)
-	ADDQ         $+64, AX
+	VBROADCASTSS constantsAVX512<>+72(SB), Z26
+	VBROADCASTSS constantsAVX512<>+68(SB), Z27
+	VMAXPS       Z20, Z5, Z20
+	VBROADCASTSS constantsAVX512<>+64(SB), Z29
+	VMOVAPS      Z12, Z28
+	VADDPS       Z17, Z15, Z15
+	VADDPS       Z21, Z19, Z21
+	VMOVAPS      Z9, Z17
+	VBROADCASTSS constantsAVX512<>+76(SB), Z19
+	VFMADD231PS  Z20, Z20, Z23
+	VMINPS       Z15, Z0, Z15
+	VMINPS       Z21, Z0, Z21
+	VMAXPS       Z15, Z1, Z15
+	VMAXPS       Z21, Z1, Z21
+	VFMADD231PS  Z11, Z23, Z28
+	VFMADD231PS  Z8, Z23, Z17
+	VFNMADD231PS Z2, Z15, Z18
+	VFNMADD231PS Z2, Z21, Z22
+	VFMADD213PS  Z13, Z23, Z28
+	VFMADD213PS  Z10, Z23, Z17
+	VFMADD213PS  Z14, Z23, Z28
+	VSUBPS       Z7, Z18, Z23
+	VMULPS       Z17, Z20, Z17
+	VSUBPS       Z7, Z22, Z20
+	VPSLLD       $0x17, Z18, Z18
+	VPSLLD       $0x17, Z22, Z22
+	VFMADD231PS  Z3, Z23, Z15
+	VBROADCASTSS constantsAVX512<>+72(SB), Z23
+	VFMADD231PS  Z3, Z20, Z21
+	VBROADCASTSS constantsAVX512<>+80(SB), Z20
+	VFMADD231PS  Z25, Z15, Z24
+	VBROADCASTSS constantsAVX512<>+76(SB), Z25
+	VFMADD231PS  Z29, Z21, Z27
+	VBROADCASTSS constantsAVX512<>+60(SB), Z29
+	VFMADD213PS  Z26, Z15, Z24
+	VBROADCASTSS constantsAVX512<>+80(SB), Z26
+	VFMADD213PS  Z23, Z21, Z27
+	VMULPS       Z28, Z28, Z23
+	VMULPS       Z28, Z17, Z28
+	VFMADD213PS  Z19, Z15, Z24
+	VBROADCASTSS constantsAVX512<>+60(SB), Z19
+	VFMADD213PS  Z25, Z21, Z27
+	VBROADCASTSS constantsAVX512<>+60(SB), Z25
+	VFMADD231PS  Z17, Z17, Z23
+	VBROADCASTSS constantsAVX512<>+60(SB), Z17
+	VADDPS       Z28, Z28, Z28
+	VFMADD213PS  Z20, Z15, Z24
+	VBROADCASTSS constantsAVX512<>+60(SB), Z20
+	VFMADD213PS  Z26, Z21, Z27
+	VDIVPS       Z23, Z28, Z23
+	VBROADCASTSS constantsAVX512<>+60(SB), Z28
+	VMOVUPS      (SI), Z26
+	VFMADD213PS  Z29, Z15, Z24
+	VMOVUPS      320(BX), Z15
+	VMOVUPS      320(DX), Z29
+	VFMADD213PS  Z25, Z21, Z27
+	VFMADD213PS  Z19, Z18, Z24
+	VFMADD213PS  Z20, Z22, Z27
+	VDIVPS       Z24, Z17, Z17
+	VSUBPS       Z23, Z26, Z18
+	VDIVPS       Z27, Z28, Z19
+	VFMADD231PS  Z18, Z16, Z23
+	VMOVUPS      Z23, (CX)
+	VFMADD231PS  Z15, Z17, Z29
+	VMOVAPS      Z19, Z16
+	VMOVAPS      Z29, Z20
 	ADDQ         $+64, CX
 	ADDQ         $+64, DX
 	ADDQ         $+64, BX
-	ADDQ         $+128, CX
+	ADDQ         $+64, SI
 	ADDQ         $+128, DX
-	ADDQ         $-16, SI
-	CMPQ         SI, $+16
-	JGE          loop14
+	ADDQ         $+128, BX
+	ADDQ         $-16, DI
+	CMPQ         DI, $+16
+	JGE          loop25
+
+done26:
+	// New gate and h of the units before.
+	VMINPS      Z20, Z4, Z15
+	VMOVAPS     Z6, Z17
+	VMOVAPS     Z12, Z19
+	VMOVAPS     Z9, Z18
+	VMOVUPS     (SI), Z20
+	VMAXPS      Z15, Z5, Z15
+	VFMADD231PS Z15, Z15, Z17
+	VFMADD231PS Z11, Z17, Z19
+	VFMADD231PS Z8, Z17, Z18
+	VFMADD213PS Z13, Z17, Z19
+	VFMADD213PS Z10, Z17, Z18
+	VFMADD213PS Z14, Z17, Z19
+	VMULPS      Z18, Z15, Z15
+	VMULPS      Z19, Z19, Z17
+	VMULPS      Z19, Z15, Z18
+	VFMADD231PS Z15, Z15, Z17
+	VADDPS      Z18, Z18, Z15
+	VDIVPS      Z17, Z15, Z15
+	VSUBPS      Z15, Z20, Z17
+	VFMADD231PS Z17, Z16, Z15
+	VMOVUPS     Z15, (CX)
+	ADDQ        $+64, CX
+	ADDQ        $+64, DX
+	ADDQ        $+64, BX
+	ADDQ        $+64, SI
+	ADDQ        $+128, DX
+	ADDQ        $+128, BX
+
+done24:
+	// The last elements.
+	TESTQ DI, DI
+	JEQ   done27
+	MOVL  $-1, R8
+	BZHIL DI, R8, R8
+	KMOVW R8, K1
+
+	// Reset gate and update gate. New gate and h of the units before.
+	VMOVUPS.Z    (DX), K1, Z15
+	VMOVUPS.Z    (BX), K1, Z16
+	VMOVAPS      Z7, Z17
+	VBROADCASTSS constantsAVX512<>+68(SB), Z18
+	VBROADCASTSS constantsAVX512<>+64(SB), Z19
+	VBROADCASTSS constantsAVX512<>+72(SB), Z20
+	VBROADCASTSS constantsAVX512<>+76(SB), Z21
+	VBROADCASTSS constantsAVX512<>+80(SB), Z22
+	VBROADCASTSS constantsAVX512<>+60(SB), Z23
+	VBROADCASTSS constantsAVX512<>+60(SB), Z24
+	VBROADCASTSS constantsAVX512<>+60(SB), Z25
+	VMOVUPS.Z    64(DX), K1, Z26
+	VMOVUPS.Z    64(BX), K1, Z27
+	VMOVAPS      Z7, Z28
+	VADDPS       Z16, Z15, Z15
+	VMINPS       Z15, Z0, Z15
+	VADDPS       Z27, Z26, Z16
+	VBROADCASTSS constantsAVX512<>+68(SB), Z26
+	VMAXPS       Z15, Z1, Z15
+	VBROADCASTSS constantsAVX512<>+64(SB), Z27
+	VMINPS       Z16, Z0, Z0
+	VFNMADD231PS Z2, Z15, Z17
+	VBROADCASTSS constantsAVX512<>+72(SB), Z16
+	VMAXPS       Z0, Z1, Z0
+	VFNMADD231PS Z2, Z0, Z28
+	VSUBPS       Z7, Z17, Z1
+	VPSLLD       $0x17, Z17, Z2
+	VFMADD231PS  Z3, Z1, Z15
+	VSUBPS       Z7, Z28, Z1
+	VPSLLD       $0x17, Z28, Z7
+	VFMADD231PS  Z3, Z1, Z0
+	VBROADCASTSS constantsAVX512<>+76(SB), Z1
+	VFMADD231PS  Z19, Z15, Z18
+	VBROADCASTSS constantsAVX512<>+80(SB), Z3
+	VFMADD231PS  Z27, Z0, Z26
+	VBROADCASTSS constantsAVX512<>+60(SB), Z17
+	VFMADD213PS  Z20, Z15, Z18
+	VBROADCASTSS constantsAVX512<>+60(SB), Z19
+	VFMADD213PS  Z16, Z0, Z26
+	VFMADD213PS  Z21, Z15, Z18
+	VBROADCASTSS constantsAVX512<>+60(SB), Z16
+	VFMADD213PS  Z1, Z0, Z26
+	VFMADD213PS  Z22, Z15, Z18
+	VMOVUPS.Z    128(BX), K1, Z1
+	VMOVUPS.Z    128(DX), K1, Z20
+	VFMADD213PS  Z3, Z0, Z26
+	VFMADD213PS  Z23, Z15, Z18
+	VFMADD213PS  Z17, Z0, Z26
+	VFMADD213PS  Z24, Z2, Z18
+	VMOVAPS      Z6, Z0
+	VFMADD213PS  Z19, Z7, Z26
+	VDIVPS       Z18, Z25, Z2
+	VMOVAPS      Z12, Z3
+	VMOVAPS      Z9, Z6
+	VMOVUPS.Z    (SI), K1, Z7
+	VDIVPS       Z26, Z16, Z9
+	VFMADD231PS  Z1, Z2, Z20
+	VMINPS       Z20, Z4, Z1
+	VMAXPS       Z1, Z5, Z1
+	VFMADD231PS  Z1, Z1, Z0
+	VFMADD231PS  Z11, Z0, Z3
+	VFMADD231PS  Z8, Z0, Z6
+	VFMADD213PS  Z13, Z0, Z3
+	VFMADD213PS  Z10, Z0, Z6
+	VFMADD213PS  Z14, Z0, Z3
+	VMULPS       Z6, Z1, Z0
+	VMULPS       Z3, Z3, Z1
+	VMULPS       Z3, Z0, Z2
+	VFMADD231PS  Z0, Z0, Z1
+	VADDPS       Z2, Z2, Z0
+	VDIVPS       Z1, Z0, Z0
+	VSUBPS       Z0, Z7, Z1
+	VFMADD231PS  Z1, Z9, Z0
+	VMOVUPS      Z0, K1, (CX)
+
+done27:
+	// To the next step.
+	MOVQ  192(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 192(AX)
+	TESTQ CX, CX
+	JEQ   done2
+	MOVQ  208(AX), CX
+	MOVQ  CX, 240(AX)
+	MOVQ  216(AX), CX
+	MOVQ  CX, 248(AX)
+	MOVQ  208(AX), CX
+	MOVQ  256(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 208(AX)
+	MOVQ  216(AX), CX
+	MOVQ  264(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 216(AX)
+	MOVQ  224(AX), CX
+	MOVQ  272(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 224(AX)
+	MOVQ  232(AX), CX
+	MOVQ  280(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 232(AX)
+	MOVQ  16(AX), CX
+	MOVQ  288(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 16(AX)
+	MOVQ  240(AX), CX
+	MOVQ  CX, 104(AX)
+	MOVQ  48(AX), CX
+	MOVQ  56(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 48(AX)
+	MOVQ  136(AX), CX
+	MOVQ  144(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 136(AX)
+	JMP   step1
+
+done2:
+	// As it was.
+	VZEROUPPER
+	VLDMXCSR (SP)
+	RET
+
+// func gruStepsTrainAVX512(task *stepTask)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·gruStepsTrainAVX512(SB), NOSPLIT, $8-8
+	// Flush subnormals to zero.
+	VSTMXCSR (SP)
+	MOVL     (SP), AX
+	ORL      $0x00008040, AX
+	MOVL     AX, 4(SP)
+	VLDMXCSR 4(SP)
+	MOVQ     task+0(FP), AX
+
+step1:
+	// A step.
+	MOVQ 184(AX), DX
+	MOVQ 176(AX), CX
+	LEAQ (AX)(CX*1), CX
+	CMPQ DX, $+1
+	JLT  done4
+
+loop3:
+	MOVQ (CX), BX
+	MOVQ 48(CX), SI
+	MOVQ 24(CX), DI
+	MOVQ 64(CX), R8
+	CMPQ R8, $+1
+	JLT  done6
+
+loop5:
+	// The chains of a panel.
+	VMOVUPS (DI), Z0
+	VMOVUPS 64(DI), Z1
+	VMOVUPS 128(DI), Z2
+	MOVQ    32(CX), R9
+	ADDQ    R9, DI
+	MOVQ    16(CX), R9
+	MOVQ    8(CX), R10
+	CMPQ    R10, $+1
+	JLT     done8
+
+loop7:
+	MOVQ R10, R11
+	ADDQ $-128, R10
+	CMPQ R10, $+1
+	JLT  done9
+	MOVQ $+128, R11
+
+done9:
+	MOVQ R11, R12
+	SHLQ $0x06, R12
+	CMPQ R11, $+4
+	JLT  done11
+
+loop10:
+	VBROADCASTSS (R9), Z3
+	VFMADD231PS  (BX), Z3, Z0
+	VFMADD231PS  (BX)(R12*1), Z3, Z1
+	VFMADD231PS  (BX)(R12*2), Z3, Z2
+	VBROADCASTSS 4(R9), Z3
+	VFMADD231PS  64(BX), Z3, Z0
+	VFMADD231PS  64(BX)(R12*1), Z3, Z1
+	VFMADD231PS  64(BX)(R12*2), Z3, Z2
+	VBROADCASTSS 8(R9), Z3
+	VFMADD231PS  128(BX), Z3, Z0
+	VFMADD231PS  128(BX)(R12*1), Z3, Z1
+	VFMADD231PS  128(BX)(R12*2), Z3, Z2
+	VBROADCASTSS 12(R9), Z3
+	VFMADD231PS  192(BX), Z3, Z0
+	VFMADD231PS  192(BX)(R12*1), Z3, Z1
+	VFMADD231PS  192(BX)(R12*2), Z3, Z2
+	ADDQ         $+16, R9
+	ADDQ         $+256, BX
+	ADDQ         $-4, R11
+	CMPQ         R11, $+4
+	JGE          loop10
+
+done11:
+	CMPQ R11, $+1
+	JLT  done13
+
+loop12:
+	VBROADCASTSS (R9), Z3
+	VFMADD231PS  (BX), Z3, Z0
+	VFMADD231PS  (BX)(R12*1), Z3, Z1
+	VFMADD231PS  (BX)(R12*2), Z3, Z2
+	ADDQ         $+4, R9
+	ADDQ         $+64, BX
+	ADDQ         $-1, R11
+	CMPQ         R11, $+1
+	JGE          loop12
+
+done13:
+	ADDQ R12, BX
+	ADDQ R12, BX
+	CMPQ R10, $+1
+	JGE  loop7
+
+done8:
+	// Add what is there.
+	MOVQ    40(CX), R9
+	TESTQ   R9, R9
+	JEQ     done14
+	VMOVUPS (SI), Z3
+	VADDPS  Z0, Z3, Z0
+	VMOVUPS 64(SI), Z3
+	VADDPS  Z1, Z3, Z1
+	VMOVUPS 128(SI), Z3
+	VADDPS  Z2, Z3, Z2
+
+done14:
+	VMOVUPS Z0, (SI)
+	VMOVUPS Z1, 64(SI)
+	VMOVUPS Z2, 128(SI)
+	ADDQ    $+192, SI
+	ADDQ    $-1, R8
+	CMPQ    R8, $+1
+	JGE     loop5
+
+done6:
+	MOVQ  80(CX), R8
+	TESTQ R8, R8
+	JEQ   done15
+
+	// The chains of a panel.
+	VMOVUPS (DI), Z0
+	VMOVUPS 64(DI), Z1
+	VMOVUPS 128(DI), Z2
+	MOVQ    32(CX), R8
+	ADDQ    R8, DI
+	MOVQ    16(CX), DI
+	MOVQ    8(CX), R8
+	CMPQ    R8, $+1
+	JLT     done17
+
+loop16:
+	MOVQ R8, R9
+	ADDQ $-128, R8
+	CMPQ R8, $+1
+	JLT  done18
+	MOVQ $+128, R9
+
+done18:
+	MOVQ R9, R10
+	SHLQ $0x06, R10
+	CMPQ R9, $+4
+	JLT  done20
+
+loop19:
+	VBROADCASTSS (DI), Z3
+	VFMADD231PS  (BX), Z3, Z0
+	VFMADD231PS  (BX)(R10*1), Z3, Z1
+	VFMADD231PS  (BX)(R10*2), Z3, Z2
+	VBROADCASTSS 4(DI), Z3
+	VFMADD231PS  64(BX), Z3, Z0
+	VFMADD231PS  64(BX)(R10*1), Z3, Z1
+	VFMADD231PS  64(BX)(R10*2), Z3, Z2
+	VBROADCASTSS 8(DI), Z3
+	VFMADD231PS  128(BX), Z3, Z0
+	VFMADD231PS  128(BX)(R10*1), Z3, Z1
+	VFMADD231PS  128(BX)(R10*2), Z3, Z2
+	VBROADCASTSS 12(DI), Z3
+	VFMADD231PS  192(BX), Z3, Z0
+	VFMADD231PS  192(BX)(R10*1), Z3, Z1
+	VFMADD231PS  192(BX)(R10*2), Z3, Z2
+	ADDQ         $+16, DI
+	ADDQ         $+256, BX
+	ADDQ         $-4, R9
+	CMPQ         R9, $+4
+	JGE          loop19
+
+done20:
+	CMPQ R9, $+1
+	JLT  done22
+
+loop21:
+	VBROADCASTSS (DI), Z3
+	VFMADD231PS  (BX), Z3, Z0
+	VFMADD231PS  (BX)(R10*1), Z3, Z1
+	VFMADD231PS  (BX)(R10*2), Z3, Z2
+	ADDQ         $+4, DI
+	ADDQ         $+64, BX
+	ADDQ         $-1, R9
+	CMPQ         R9, $+1
+	JGE          loop21
+
+done22:
+	ADDQ R10, BX
+	ADDQ R10, BX
+	CMPQ R8, $+1
+	JGE  loop16
+
+done17:
+	// Add what is there.
+	MOVQ    40(CX), BX
+	TESTQ   BX, BX
+	JEQ     done23
+	VMOVUPS (SI), Z3
+	VADDPS  Z0, Z3, Z0
+	VMOVUPS 64(SI), Z3
+	VADDPS  Z1, Z3, Z1
+	VMOVUPS 128(SI), Z3
+	VADDPS  Z2, Z3, Z2
+
+done23:
+	VMOVUPS Z0, (SI)
+	VMOVUPS Z1, 64(SI)
+	VMOVUPS Z2, 128(SI)
+	ADDQ    $+192, SI
 
 done15:
+	ADDQ $+88, CX
+	ADDQ $-1, DX
+	CMPQ DX, $+1
+	JGE  loop3
+
+done4:
+	VBROADCASTSS constantsAVX512<>+0(SB), Z0
+	VBROADCASTSS constantsAVX512<>+4(SB), Z1
+	VBROADCASTSS constantsAVX512<>+8(SB), Z2
+	VBROADCASTSS constantsAVX512<>+12(SB), Z3
+	VBROADCASTSS constantsAVX512<>+16(SB), Z4
+	VBROADCASTSS constantsAVX512<>+20(SB), Z4
+	VBROADCASTSS constantsAVX512<>+24(SB), Z5
+	VBROADCASTSS constantsAVX512<>+28(SB), Z6
+	VBROADCASTSS constantsAVX512<>+32(SB), Z7
+	VBROADCASTSS constantsAVX512<>+36(SB), Z8
+	VBROADCASTSS constantsAVX512<>+40(SB), Z9
+	VBROADCASTSS constantsAVX512<>+44(SB), Z10
+	VBROADCASTSS constantsAVX512<>+48(SB), Z11
+	VBROADCASTSS constantsAVX512<>+52(SB), Z12
+	VBROADCASTSS constantsAVX512<>+56(SB), Z13
+	VBROADCASTSS constantsAVX512<>+60(SB), Z14
+	MOVQ         208(AX), CX
+	MOVQ         224(AX), DX
+	MOVQ         232(AX), BX
+	MOVQ         240(AX), SI
+	MOVQ         200(AX), DI
+
+	// 16 elements at a time.
+	CMPQ DI, $+16
+	JLT  done24
+
+	// Reset gate and update gate.
+	VMOVUPS      (DX), Z15
+	VMOVUPS      (BX), Z16
+	VMOVUPS      64(DX), Z26
+	VMOVAPS      Z7, Z17
+	VBROADCASTSS constantsAVX512<>+68(SB), Z18
+	VBROADCASTSS constantsAVX512<>+64(SB), Z19
+	VBROADCASTSS constantsAVX512<>+72(SB), Z20
+	VBROADCASTSS constantsAVX512<>+76(SB), Z21
+	VBROADCASTSS constantsAVX512<>+80(SB), Z22
+	VBROADCASTSS constantsAVX512<>+60(SB), Z23
+	VBROADCASTSS constantsAVX512<>+60(SB), Z24
+	VBROADCASTSS constantsAVX512<>+60(SB), Z25
+	VADDPS       Z16, Z15, Z15
+	VMOVUPS      64(BX), Z16
+	VMINPS       Z15, Z0, Z15
+	VADDPS       Z16, Z26, Z16
+	VMAXPS       Z15, Z1, Z15
+	VFNMADD231PS Z2, Z15, Z17
+	VMOVAPS      Z7, Z26
+	VMINPS       Z16, Z0, Z16
+	VMAXPS       Z16, Z1, Z27
+	VSUBPS       Z7, Z17, Z16
+	VPSLLD       $0x17, Z17, Z17
+	VFNMADD231PS Z2, Z27, Z26
+	VFMADD231PS  Z3, Z16, Z15
+	VBROADCASTSS constantsAVX512<>+68(SB), Z28
+	VSUBPS       Z7, Z26, Z16
+	VPSLLD       $0x17, Z26, Z26
+	VFMADD231PS  Z19, Z15, Z18
+	VBROADCASTSS constantsAVX512<>+64(SB), Z19
+	VFMADD231PS  Z3, Z16, Z27
+	VFMADD213PS  Z20, Z15, Z18
+	VBROADCASTSS constantsAVX512<>+72(SB), Z16
+	VFMADD231PS  Z19, Z27, Z28
+	VFMADD213PS  Z21, Z15, Z18
+	VBROADCASTSS constantsAVX512<>+76(SB), Z19
+	VFMADD213PS  Z16, Z27, Z28
+	VFMADD213PS  Z22, Z15, Z18
+	VBROADCASTSS constantsAVX512<>+80(SB), Z16
+	VFMADD213PS  Z19, Z27, Z28
+	VFMADD213PS  Z23, Z15, Z18
+	VBROADCASTSS constantsAVX512<>+60(SB), Z15
+	VFMADD213PS  Z16, Z27, Z28
+	VFMADD213PS  Z24, Z17, Z18
+	VBROADCASTSS constantsAVX512<>+60(SB), Z16
+	VFMADD213PS  Z15, Z27, Z28
+	VDIVPS       Z18, Z25, Z15
+	VBROADCASTSS constantsAVX512<>+60(SB), Z17
+	VMOVUPS      128(BX), Z18
+	VMOVUPS      128(DX), Z19
+	VFMADD213PS  Z16, Z26, Z28
+	VDIVPS       Z28, Z17, Z16
+	VFMADD231PS  Z18, Z15, Z19
+	VMOVUPS      Z15, (DX)
+	VMOVUPS      Z16, 64(DX)
+	ADDQ         $-16, DI
+	CMPQ         DI, $+16
+	JLT          done26
+
+loop25:
+	// New gate and h of the units before. Reset gate and update gate.
+	VMOVUPS      192(DX), Z15
+	VMOVUPS      192(BX), Z17
+	VMOVUPS      256(DX), Z18
+	VMOVUPS      256(BX), Z20
+	VMINPS       Z19, Z4, Z19
+	VMOVAPS      Z7, Z24
+	VMOVAPS      Z6, Z21
+	VMOVAPS      Z7, Z27
+	VMOVAPS      Z12, Z23
+	VBROADCASTSS constantsAVX512<>+68(SB), Z25
+	VBROADCASTSS constantsAVX512<>+64(SB), Z26
+	VMOVAPS      Z9, Z22
+	VMAXPS       Z19, Z5, Z19
+	VBROADCASTSS constantsAVX512<>+72(SB), Z28
+	VBROADCASTSS constantsAVX512<>+68(SB), Z29
+	VADDPS       Z17, Z15, Z15
+	VADDPS       Z20, Z18, Z18
+	VBROADCASTSS constantsAVX512<>+64(SB), Z20
+	VBROADCASTSS constantsAVX512<>+76(SB), Z17
+	VFMADD231PS  Z19, Z19, Z21
+	VMINPS       Z15, Z0, Z15
+	VMINPS       Z18, Z0, Z18
+	VMAXPS       Z15, Z1, Z15
+	VMAXPS       Z18, Z1, Z18
+	VFMADD231PS  Z11, Z21, Z23
+	VFMADD231PS  Z8, Z21, Z22
+	VFNMADD231PS Z2, Z15, Z24
+	VFNMADD231PS Z2, Z18, Z27
+	VFMADD213PS  Z13, Z21, Z23
+	VFMADD213PS  Z10, Z21, Z22
+	VFMADD213PS  Z14, Z21, Z23
+	VSUBPS       Z7, Z24, Z21
+	VMULPS       Z22, Z19, Z19
+	VSUBPS       Z7, Z27, Z22
+	VPSLLD       $0x17, Z24, Z24
+	VPSLLD       $0x17, Z27, Z27
+	VFMADD231PS  Z3, Z21, Z15
+	VBROADCASTSS constantsAVX512<>+72(SB), Z21
+	VFMADD231PS  Z3, Z22, Z18
+	VBROADCASTSS constantsAVX512<>+80(SB), Z22
+	VFMADD231PS  Z26, Z15, Z25
+	VBROADCASTSS constantsAVX512<>+76(SB), Z26
+	VFMADD231PS  Z20, Z18, Z29
+	VMULPS       Z23, Z23, Z20
+	VMULPS       Z23, Z19, Z23
+	VFMADD213PS  Z28, Z15, Z25
+	VBROADCASTSS constantsAVX512<>+60(SB), Z28
+	VFMADD213PS  Z21, Z18, Z29
+	VBROADCASTSS constantsAVX512<>+80(SB), Z21
+	VFMADD231PS  Z19, Z19, Z20
+	VBROADCASTSS constantsAVX512<>+60(SB), Z19
+	VADDPS       Z23, Z23, Z23
+	VFMADD213PS  Z17, Z15, Z25
+	VBROADCASTSS constantsAVX512<>+60(SB), Z17
+	VFMADD213PS  Z26, Z18, Z29
+	VDIVPS       Z20, Z23, Z20
+	VBROADCASTSS constantsAVX512<>+60(SB), Z23
+	VBROADCASTSS constantsAVX512<>+60(SB), Z26
+	VFMADD213PS  Z22, Z15, Z25
+	VBROADCASTSS constantsAVX512<>+60(SB), Z22
+	VFMADD213PS  Z21, Z18, Z29
+	VMOVUPS      320(BX), Z21
+	VFMADD213PS  Z28, Z15, Z25
+	VMOVUPS      320(DX), Z15
+	VFMADD213PS  Z17, Z18, Z29
+	VFMADD213PS  Z19, Z24, Z25
+	VMOVUPS      Z20, 128(DX)
+	VMOVUPS      (SI), Z17
+	VFMADD213PS  Z26, Z27, Z29
+	VDIVPS       Z25, Z23, Z18
+	VDIVPS       Z29, Z22, Z19
+	VSUBPS       Z20, Z17, Z17
+	VFMADD231PS  Z17, Z16, Z20
+	VMOVUPS      Z20, (CX)
+	VFMADD231PS  Z21, Z18, Z15
+	VMOVUPS      Z18, 192(DX)
+	VMOVUPS      Z19, 256(DX)
+	VMOVAPS      Z19, Z16
+	VMOVAPS      Z15, Z19
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	ADDQ         $+64, BX
+	ADDQ         $+64, SI
+	ADDQ         $+128, DX
+	ADDQ         $+128, BX
+	ADDQ         $-16, DI
+	CMPQ         DI, $+16
+	JGE          loop25
+
+done26:
+	// New gate and h of the units before.
+	VMINPS      Z19, Z4, Z15
+	VMOVAPS     Z6, Z17
+	VMOVAPS     Z12, Z19
+	VMOVAPS     Z9, Z18
+	VMAXPS      Z15, Z5, Z15
+	VFMADD231PS Z15, Z15, Z17
+	VFMADD231PS Z11, Z17, Z19
+	VFMADD231PS Z8, Z17, Z18
+	VFMADD213PS Z13, Z17, Z19
+	VFMADD213PS Z10, Z17, Z18
+	VFMADD213PS Z14, Z17, Z19
+	VMULPS      Z18, Z15, Z15
+	VMULPS      Z19, Z19, Z17
+	VMULPS      Z19, Z15, Z18
+	VFMADD231PS Z15, Z15, Z17
+	VADDPS      Z18, Z18, Z15
+	VDIVPS      Z17, Z15, Z15
+	VMOVUPS     Z15, 128(DX)
+	VMOVUPS     (SI), Z17
+	VSUBPS      Z15, Z17, Z17
+	VFMADD231PS Z17, Z16, Z15
+	VMOVUPS     Z15, (CX)
+	ADDQ        $+64, CX
+	ADDQ        $+64, DX
+	ADDQ        $+64, BX
+	ADDQ        $+64, SI
+	ADDQ        $+128, DX
+	ADDQ        $+128, BX
+
+done24:
 	// The last elements.
-	TESTQ SI, SI
-	JEQ   done16
-	MOVL  $-1, DI
-	BZHIL SI, DI, DI
-	KMOVW DI, K1
+	TESTQ DI, DI
+	JEQ   done27
+	MOVL  $-1, R8
+	BZHIL DI, R8, R8
+	KMOVW R8, K1
 
-	// Reset and new gates.
-	VMOVUPS.Z    (CX), K1, Z22
-	VMOVUPS.Z    (DX), K1, Z23
-	VADDPS       Z23, Z22, Z22
-	VMINPS       Z22, Z0, Z22
-	VMAXPS       Z22, Z1, Z22
-	VMOVAPS      Z7, Z23
-	VFNMADD231PS Z2, Z22, Z23
-	VSUBPS       Z7, Z23, Z24
-	VPSLLD       $0x17, Z23, Z23
-	VFMADD231PS  Z3, Z24, Z22
-	VMOVAPS      Z17, Z24
-	VFMADD231PS  Z16, Z22, Z24
-	VFMADD213PS  Z18, Z22, Z24
-	VFMADD213PS  Z19, Z22, Z24
-	VFMADD213PS  Z20, Z22, Z24
-	VFMADD213PS  Z21, Z22, Z24
-	VFMADD213PS  Z15, Z23, Z24
-	VDIVPS       Z24, Z15, Z22
-	VMOVUPS.Z    128(DX), K1, Z23
-	VMOVUPS.Z    128(CX), K1, Z24
-	VFMADD231PS  Z23, Z22, Z24
-	VMINPS       Z24, Z4, Z4
-	VMAXPS       Z4, Z5, Z4
-	VMOVAPS      Z6, Z5
-	VFMADD231PS  Z4, Z4, Z5
-	VMOVAPS      Z9, Z6
-	VFMADD231PS  Z8, Z5, Z6
-	VFMADD213PS  Z10, Z5, Z6
-	VMULPS       Z6, Z4, Z4
-	VMOVAPS      Z12, Z6
-	VFMADD231PS  Z11, Z5, Z6
-	VFMADD213PS  Z13, Z5, Z6
-	VFMADD213PS  Z14, Z5, Z6
-	VMULPS       Z6, Z4, Z5
-	VMULPS       Z6, Z6, Z6
-	VFMADD231PS  Z4, Z4, Z6
-	VADDPS       Z5, Z5, Z4
-	VDIVPS       Z6, Z4, Z4
-
-	// Update gate and h.
-	VMOVUPS.Z    64(CX), K1, Z5
-	VMOVUPS.Z    64(DX), K1, Z6
-	VADDPS       Z6, Z5, Z5
-	VMINPS       Z5, Z0, Z0
+	// Reset gate and update gate. New gate and h of the units before.
+	VMOVUPS.Z    (DX), K1, Z15
+	VMOVUPS.Z    (BX), K1, Z16
+	VMOVAPS      Z7, Z17
+	VBROADCASTSS constantsAVX512<>+68(SB), Z18
+	VBROADCASTSS constantsAVX512<>+64(SB), Z19
+	VBROADCASTSS constantsAVX512<>+72(SB), Z20
+	VBROADCASTSS constantsAVX512<>+76(SB), Z21
+	VBROADCASTSS constantsAVX512<>+80(SB), Z22
+	VBROADCASTSS constantsAVX512<>+60(SB), Z23
+	VBROADCASTSS constantsAVX512<>+60(SB), Z24
+	VBROADCASTSS constantsAVX512<>+60(SB), Z25
+	VADDPS       Z16, Z15, Z15
+	VMINPS       Z15, Z0, Z15
+	VMOVUPS.Z    64(DX), K1, Z16
+	VMAXPS       Z15, Z1, Z15
+	VMOVUPS.Z    64(BX), K1, Z26
+	VFNMADD231PS Z2, Z15, Z17
+	VADDPS       Z26, Z16, Z26
+	VSUBPS       Z7, Z17, Z16
+	VPSLLD       $0x17, Z17, Z17
+	VMOVAPS      Z7, Z27
+	VMINPS       Z26, Z0, Z0
+	VFMADD231PS  Z3, Z16, Z15
 	VMAXPS       Z0, Z1, Z0
-	VMOVAPS      Z7, Z1
-	VFNMADD231PS Z2, Z0, Z1
-	VSUBPS       Z7, Z1, Z2
-	VPSLLD       $0x17, Z1, Z1
+	VFNMADD231PS Z2, Z0, Z27
+	VFMADD231PS  Z19, Z15, Z18
+	VBROADCASTSS constantsAVX512<>+68(SB), Z1
+	VSUBPS       Z7, Z27, Z2
+	VPSLLD       $0x17, Z27, Z7
+	VFMADD213PS  Z20, Z15, Z18
+	VBROADCASTSS constantsAVX512<>+64(SB), Z16
 	VFMADD231PS  Z3, Z2, Z0
-	VMOVAPS      Z17, Z2
-	VFMADD231PS  Z16, Z0, Z2
-	VFMADD213PS  Z18, Z0, Z2
-	VFMADD213PS  Z19, Z0, Z2
-	VFMADD213PS  Z20, Z0, Z2
-	VFMADD213PS  Z21, Z0, Z2
-	VFMADD213PS  Z15, Z1, Z2
-	VDIVPS       Z2, Z15, Z0
-	VMOVUPS.Z    (BX), K1, Z1
-	VSUBPS       Z4, Z1, Z1
-	VFMADD231PS  Z1, Z0, Z4
-	VMOVUPS      Z4, K1, (AX)
+	VFMADD213PS  Z21, Z15, Z18
+	VBROADCASTSS constantsAVX512<>+72(SB), Z2
+	VFMADD231PS  Z16, Z0, Z1
+	VFMADD213PS  Z22, Z15, Z18
+	VBROADCASTSS constantsAVX512<>+76(SB), Z3
+	VFMADD213PS  Z2, Z0, Z1
+	VFMADD213PS  Z23, Z15, Z18
+	VBROADCASTSS constantsAVX512<>+80(SB), Z2
+	VFMADD213PS  Z3, Z0, Z1
+	VFMADD213PS  Z24, Z17, Z18
+	VBROADCASTSS constantsAVX512<>+60(SB), Z3
+	VFMADD213PS  Z2, Z0, Z1
+	VDIVPS       Z18, Z25, Z2
+	VMOVUPS.Z    128(BX), K1, Z15
+	VMOVUPS.Z    128(DX), K1, Z16
+	VMOVAPS      Z6, Z6
+	VMOVAPS      Z12, Z12
+	VMOVAPS      Z9, Z18
+	VBROADCASTSS constantsAVX512<>+60(SB), Z9
+	VBROADCASTSS constantsAVX512<>+60(SB), Z17
+	VFMADD213PS  Z3, Z0, Z1
+	VFMADD213PS  Z9, Z7, Z1
+	VDIVPS       Z1, Z17, Z0
+	VFMADD231PS  Z15, Z2, Z16
+	VMOVUPS      Z2, K1, (DX)
+	VMINPS       Z16, Z4, Z1
+	VMAXPS       Z1, Z5, Z1
+	VFMADD231PS  Z1, Z1, Z6
+	VMOVUPS      Z0, K1, 64(DX)
+	VFMADD231PS  Z11, Z6, Z12
+	VFMADD231PS  Z8, Z6, Z18
+	VFMADD213PS  Z13, Z6, Z12
+	VFMADD213PS  Z10, Z6, Z18
+	VFMADD213PS  Z14, Z6, Z12
+	VMULPS       Z18, Z1, Z1
+	VMULPS       Z12, Z12, Z2
+	VMULPS       Z12, Z1, Z3
+	VFMADD231PS  Z1, Z1, Z2
+	VADDPS       Z3, Z3, Z1
+	VDIVPS       Z2, Z1, Z1
+	VMOVUPS      Z1, K1, 128(DX)
+	VMOVUPS.Z    (SI), K1, Z2
+	VSUBPS       Z1, Z2, Z2
+	VFMADD231PS  Z2, Z0, Z1
+	VMOVUPS      Z1, K1, (CX)
 
-done16:
+done27:
+	// To the next step.
+	MOVQ  192(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 192(AX)
+	TESTQ CX, CX
+	JEQ   done2
+	MOVQ  208(AX), CX
+	MOVQ  CX, 240(AX)
+	MOVQ  216(AX), CX
+	MOVQ  CX, 248(AX)
+	MOVQ  208(AX), CX
+	MOVQ  256(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 208(AX)
+	MOVQ  216(AX), CX
+	MOVQ  264(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 216(AX)
+	MOVQ  224(AX), CX
+	MOVQ  272(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 224(AX)
+	MOVQ  232(AX), CX
+	MOVQ  280(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 232(AX)
+	MOVQ  16(AX), CX
+	MOVQ  288(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 16(AX)
+	MOVQ  240(AX), CX
+	MOVQ  CX, 104(AX)
+	MOVQ  48(AX), CX
+	MOVQ  56(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 48(AX)
+	MOVQ  136(AX), CX
+	MOVQ  144(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 136(AX)
+	JMP   step1
+
+done2:
+	// As it was.
+	VZEROUPPER
+	VLDMXCSR (SP)
+	RET
+
+// func rnnTanhStepsAVX512(task *stepTask)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·rnnTanhStepsAVX512(SB), NOSPLIT, $8-8
+	// Flush subnormals to zero.
+	VSTMXCSR (SP)
+	MOVL     (SP), AX
+	ORL      $0x00008040, AX
+	MOVL     AX, 4(SP)
+	VLDMXCSR 4(SP)
+	MOVQ     task+0(FP), AX
+
+step1:
+	// A step.
+	MOVQ 184(AX), DX
+	MOVQ 176(AX), CX
+	LEAQ (AX)(CX*1), CX
+	CMPQ DX, $+1
+	JLT  done4
+
+loop3:
+	MOVQ (CX), BX
+	MOVQ 48(CX), SI
+	MOVQ 24(CX), DI
+	MOVQ 64(CX), R8
+	CMPQ R8, $+1
+	JLT  done6
+
+loop5:
+	// The chains of a panel.
+	VMOVUPS (DI), Z0
+	VMOVUPS 64(DI), Z1
+	VMOVUPS 128(DI), Z2
+	VMOVUPS 192(DI), Z3
+	MOVQ    32(CX), R9
+	ADDQ    R9, DI
+	MOVQ    16(CX), R9
+	MOVQ    8(CX), R10
+	CMPQ    R10, $+1
+	JLT     done8
+
+loop7:
+	MOVQ R10, R11
+	ADDQ $-128, R10
+	CMPQ R10, $+1
+	JLT  done9
+	MOVQ $+128, R11
+
+done9:
+	MOVQ R11, R12
+	SHLQ $0x06, R12
+	LEAQ (BX)(R12*1), R13
+	ADDQ R12, R13
+	ADDQ R12, R13
+	CMPQ R11, $+4
+	JLT  done11
+
+loop10:
+	VBROADCASTSS (R9), Z4
+	VFMADD231PS  (BX), Z4, Z0
+	VFMADD231PS  (BX)(R12*1), Z4, Z1
+	VFMADD231PS  (BX)(R12*2), Z4, Z2
+	VFMADD231PS  (R13), Z4, Z3
+	VBROADCASTSS 4(R9), Z4
+	VFMADD231PS  64(BX), Z4, Z0
+	VFMADD231PS  64(BX)(R12*1), Z4, Z1
+	VFMADD231PS  64(BX)(R12*2), Z4, Z2
+	VFMADD231PS  64(R13), Z4, Z3
+	VBROADCASTSS 8(R9), Z4
+	VFMADD231PS  128(BX), Z4, Z0
+	VFMADD231PS  128(BX)(R12*1), Z4, Z1
+	VFMADD231PS  128(BX)(R12*2), Z4, Z2
+	VFMADD231PS  128(R13), Z4, Z3
+	VBROADCASTSS 12(R9), Z4
+	VFMADD231PS  192(BX), Z4, Z0
+	VFMADD231PS  192(BX)(R12*1), Z4, Z1
+	VFMADD231PS  192(BX)(R12*2), Z4, Z2
+	VFMADD231PS  192(R13), Z4, Z3
+	ADDQ         $+16, R9
+	ADDQ         $+256, BX
+	ADDQ         $+256, R13
+	ADDQ         $-4, R11
+	CMPQ         R11, $+4
+	JGE          loop10
+
+done11:
+	CMPQ R11, $+1
+	JLT  done13
+
+loop12:
+	VBROADCASTSS (R9), Z4
+	VFMADD231PS  (BX), Z4, Z0
+	VFMADD231PS  (BX)(R12*1), Z4, Z1
+	VFMADD231PS  (BX)(R12*2), Z4, Z2
+	VFMADD231PS  (R13), Z4, Z3
+	ADDQ         $+4, R9
+	ADDQ         $+64, BX
+	ADDQ         $+64, R13
+	ADDQ         $-1, R11
+	CMPQ         R11, $+1
+	JGE          loop12
+
+done13:
+	MOVQ R13, BX
+	CMPQ R10, $+1
+	JGE  loop7
+
+done8:
+	// Add what is there.
+	MOVQ    40(CX), R9
+	TESTQ   R9, R9
+	JEQ     done14
+	VMOVUPS (SI), Z4
+	VADDPS  Z0, Z4, Z0
+	VMOVUPS 64(SI), Z4
+	VADDPS  Z1, Z4, Z1
+	VMOVUPS 128(SI), Z4
+	VADDPS  Z2, Z4, Z2
+	VMOVUPS 192(SI), Z4
+	VADDPS  Z3, Z4, Z3
+
+done14:
+	VMOVUPS Z0, (SI)
+	VMOVUPS Z1, 64(SI)
+	VMOVUPS Z2, 128(SI)
+	VMOVUPS Z3, 192(SI)
+	ADDQ    $+256, SI
+	ADDQ    $-1, R8
+	CMPQ    R8, $+1
+	JGE     loop5
+
+done6:
+	MOVQ 72(CX), R8
+	CMPQ R8, $+1
+	JNE  done15
+
+	// The chains of a panel.
+	VMOVUPS (DI), Z0
+	MOVQ    32(CX), R9
+	ADDQ    R9, DI
+	MOVQ    16(CX), R9
+	MOVQ    8(CX), R10
+	CMPQ    R10, $+1
+	JLT     done17
+
+loop16:
+	MOVQ R10, R11
+	ADDQ $-128, R10
+	CMPQ R10, $+1
+	JLT  done18
+	MOVQ $+128, R11
+
+done18:
+	MOVQ R11, R12
+	SHLQ $0x06, R12
+	CMPQ R11, $+4
+	JLT  done20
+
+loop19:
+	VBROADCASTSS (R9), Z1
+	VFMADD231PS  (BX), Z1, Z0
+	VBROADCASTSS 4(R9), Z1
+	VFMADD231PS  64(BX), Z1, Z0
+	VBROADCASTSS 8(R9), Z1
+	VFMADD231PS  128(BX), Z1, Z0
+	VBROADCASTSS 12(R9), Z1
+	VFMADD231PS  192(BX), Z1, Z0
+	ADDQ         $+16, R9
+	ADDQ         $+256, BX
+	ADDQ         $-4, R11
+	CMPQ         R11, $+4
+	JGE          loop19
+
+done20:
+	CMPQ R11, $+1
+	JLT  done22
+
+loop21:
+	VBROADCASTSS (R9), Z1
+	VFMADD231PS  (BX), Z1, Z0
+	ADDQ         $+4, R9
+	ADDQ         $+64, BX
+	ADDQ         $-1, R11
+	CMPQ         R11, $+1
+	JGE          loop21
+
+done22:
+	CMPQ R10, $+1
+	JGE  loop16
+
+done17:
+	// Add what is there.
+	MOVQ    40(CX), R9
+	TESTQ   R9, R9
+	JEQ     done23
+	VMOVUPS (SI), Z1
+	VADDPS  Z0, Z1, Z0
+
+done23:
+	VMOVUPS Z0, (SI)
+	ADDQ    $+64, SI
+
+done15:
+	CMPQ R8, $+2
+	JNE  done24
+
+	// The chains of a panel.
+	VMOVUPS (DI), Z0
+	VMOVUPS 64(DI), Z1
+	MOVQ    32(CX), R9
+	ADDQ    R9, DI
+	MOVQ    16(CX), R9
+	MOVQ    8(CX), R10
+	CMPQ    R10, $+1
+	JLT     done26
+
+loop25:
+	MOVQ R10, R11
+	ADDQ $-128, R10
+	CMPQ R10, $+1
+	JLT  done27
+	MOVQ $+128, R11
+
+done27:
+	MOVQ R11, R12
+	SHLQ $0x06, R12
+	CMPQ R11, $+4
+	JLT  done29
+
+loop28:
+	VBROADCASTSS (R9), Z2
+	VFMADD231PS  (BX), Z2, Z0
+	VFMADD231PS  (BX)(R12*1), Z2, Z1
+	VBROADCASTSS 4(R9), Z2
+	VFMADD231PS  64(BX), Z2, Z0
+	VFMADD231PS  64(BX)(R12*1), Z2, Z1
+	VBROADCASTSS 8(R9), Z2
+	VFMADD231PS  128(BX), Z2, Z0
+	VFMADD231PS  128(BX)(R12*1), Z2, Z1
+	VBROADCASTSS 12(R9), Z2
+	VFMADD231PS  192(BX), Z2, Z0
+	VFMADD231PS  192(BX)(R12*1), Z2, Z1
+	ADDQ         $+16, R9
+	ADDQ         $+256, BX
+	ADDQ         $-4, R11
+	CMPQ         R11, $+4
+	JGE          loop28
+
+done29:
+	CMPQ R11, $+1
+	JLT  done31
+
+loop30:
+	VBROADCASTSS (R9), Z2
+	VFMADD231PS  (BX), Z2, Z0
+	VFMADD231PS  (BX)(R12*1), Z2, Z1
+	ADDQ         $+4, R9
+	ADDQ         $+64, BX
+	ADDQ         $-1, R11
+	CMPQ         R11, $+1
+	JGE          loop30
+
+done31:
+	ADDQ R12, BX
+	CMPQ R10, $+1
+	JGE  loop25
+
+done26:
+	// Add what is there.
+	MOVQ    40(CX), R9
+	TESTQ   R9, R9
+	JEQ     done32
+	VMOVUPS (SI), Z2
+	VADDPS  Z0, Z2, Z0
+	VMOVUPS 64(SI), Z2
+	VADDPS  Z1, Z2, Z1
+
+done32:
+	VMOVUPS Z0, (SI)
+	VMOVUPS Z1, 64(SI)
+	ADDQ    $+128, SI
+
+done24:
+	CMPQ R8, $+3
+	JNE  done33
+
+	// The chains of a panel.
+	VMOVUPS (DI), Z0
+	VMOVUPS 64(DI), Z1
+	VMOVUPS 128(DI), Z2
+	MOVQ    32(CX), R8
+	ADDQ    R8, DI
+	MOVQ    16(CX), R8
+	MOVQ    8(CX), R9
+	CMPQ    R9, $+1
+	JLT     done35
+
+loop34:
+	MOVQ R9, R10
+	ADDQ $-128, R9
+	CMPQ R9, $+1
+	JLT  done36
+	MOVQ $+128, R10
+
+done36:
+	MOVQ R10, R11
+	SHLQ $0x06, R11
+	CMPQ R10, $+4
+	JLT  done38
+
+loop37:
+	VBROADCASTSS (R8), Z3
+	VFMADD231PS  (BX), Z3, Z0
+	VFMADD231PS  (BX)(R11*1), Z3, Z1
+	VFMADD231PS  (BX)(R11*2), Z3, Z2
+	VBROADCASTSS 4(R8), Z3
+	VFMADD231PS  64(BX), Z3, Z0
+	VFMADD231PS  64(BX)(R11*1), Z3, Z1
+	VFMADD231PS  64(BX)(R11*2), Z3, Z2
+	VBROADCASTSS 8(R8), Z3
+	VFMADD231PS  128(BX), Z3, Z0
+	VFMADD231PS  128(BX)(R11*1), Z3, Z1
+	VFMADD231PS  128(BX)(R11*2), Z3, Z2
+	VBROADCASTSS 12(R8), Z3
+	VFMADD231PS  192(BX), Z3, Z0
+	VFMADD231PS  192(BX)(R11*1), Z3, Z1
+	VFMADD231PS  192(BX)(R11*2), Z3, Z2
+	ADDQ         $+16, R8
+	ADDQ         $+256, BX
+	ADDQ         $-4, R10
+	CMPQ         R10, $+4
+	JGE          loop37
+
+done38:
+	CMPQ R10, $+1
+	JLT  done40
+
+loop39:
+	VBROADCASTSS (R8), Z3
+	VFMADD231PS  (BX), Z3, Z0
+	VFMADD231PS  (BX)(R11*1), Z3, Z1
+	VFMADD231PS  (BX)(R11*2), Z3, Z2
+	ADDQ         $+4, R8
+	ADDQ         $+64, BX
+	ADDQ         $-1, R10
+	CMPQ         R10, $+1
+	JGE          loop39
+
+done40:
+	ADDQ R11, BX
+	ADDQ R11, BX
+	CMPQ R9, $+1
+	JGE  loop34
+
+done35:
+	// Add what is there.
+	MOVQ    40(CX), R8
+	TESTQ   R8, R8
+	JEQ     done41
+	VMOVUPS (SI), Z3
+	VADDPS  Z0, Z3, Z0
+	VMOVUPS 64(SI), Z3
+	VADDPS  Z1, Z3, Z1
+	VMOVUPS 128(SI), Z3
+	VADDPS  Z2, Z3, Z2
+
+done41:
+	VMOVUPS Z0, (SI)
+	VMOVUPS Z1, 64(SI)
+	VMOVUPS Z2, 128(SI)
+	ADDQ    $+192, SI
+
+done33:
+	MOVQ  80(CX), R8
+	TESTQ R8, R8
+	JEQ   done42
+
+	// The chains of a panel.
+	VMOVUPS (DI), Z0
+	MOVQ    32(CX), R8
+	ADDQ    R8, DI
+	MOVQ    16(CX), DI
+	MOVQ    8(CX), R8
+	CMPQ    R8, $+1
+	JLT     done44
+
+loop43:
+	MOVQ R8, R9
+	ADDQ $-128, R8
+	CMPQ R8, $+1
+	JLT  done45
+	MOVQ $+128, R9
+
+done45:
+	MOVQ R9, R10
+	SHLQ $0x06, R10
+	CMPQ R9, $+4
+	JLT  done47
+
+loop46:
+	VBROADCASTSS (DI), Z1
+	VFMADD231PS  (BX), Z1, Z0
+	VBROADCASTSS 4(DI), Z1
+	VFMADD231PS  64(BX), Z1, Z0
+	VBROADCASTSS 8(DI), Z1
+	VFMADD231PS  128(BX), Z1, Z0
+	VBROADCASTSS 12(DI), Z1
+	VFMADD231PS  192(BX), Z1, Z0
+	ADDQ         $+16, DI
+	ADDQ         $+256, BX
+	ADDQ         $-4, R9
+	CMPQ         R9, $+4
+	JGE          loop46
+
+done47:
+	CMPQ R9, $+1
+	JLT  done49
+
+loop48:
+	VBROADCASTSS (DI), Z1
+	VFMADD231PS  (BX), Z1, Z0
+	ADDQ         $+4, DI
+	ADDQ         $+64, BX
+	ADDQ         $-1, R9
+	CMPQ         R9, $+1
+	JGE          loop48
+
+done49:
+	CMPQ R8, $+1
+	JGE  loop43
+
+done44:
+	// Add what is there.
+	MOVQ    40(CX), BX
+	TESTQ   BX, BX
+	JEQ     done50
+	VMOVUPS (SI), Z1
+	VADDPS  Z0, Z1, Z0
+
+done50:
+	VMOVUPS Z0, (SI)
+	ADDQ    $+64, SI
+
+done42:
+	ADDQ $+88, CX
+	ADDQ $-1, DX
+	CMPQ DX, $+1
+	JGE  loop3
+
+done4:
+	VBROADCASTSS constantsAVX512<>+0(SB), Z0
+	VBROADCASTSS constantsAVX512<>+4(SB), Z0
+	VBROADCASTSS constantsAVX512<>+8(SB), Z0
+	VBROADCASTSS constantsAVX512<>+12(SB), Z0
+	VBROADCASTSS constantsAVX512<>+16(SB), Z0
+	VBROADCASTSS constantsAVX512<>+20(SB), Z0
+	VBROADCASTSS constantsAVX512<>+24(SB), Z1
+	VBROADCASTSS constantsAVX512<>+28(SB), Z2
+	VBROADCASTSS constantsAVX512<>+32(SB), Z3
+	VBROADCASTSS constantsAVX512<>+36(SB), Z3
+	VBROADCASTSS constantsAVX512<>+40(SB), Z4
+	VBROADCASTSS constantsAVX512<>+44(SB), Z5
+	VBROADCASTSS constantsAVX512<>+48(SB), Z6
+	VBROADCASTSS constantsAVX512<>+52(SB), Z7
+	VBROADCASTSS constantsAVX512<>+56(SB), Z8
+	VBROADCASTSS constantsAVX512<>+60(SB), Z9
+	MOVQ         208(AX), CX
+	MOVQ         224(AX), DX
+	MOVQ         232(AX), BX
+	MOVQ         200(AX), SI
+
+	// 16 elements at a time.
+	CMPQ SI, $+16
+	JLT  done52
+
+loop51:
+	VMOVUPS     (DX), Z10
+	VMOVUPS     (BX), Z11
+	VMOVAPS     Z2, Z12
+	VMOVAPS     Z7, Z14
+	VMOVAPS     Z4, Z13
+	VADDPS      Z11, Z10, Z10
+	VMINPS      Z10, Z0, Z10
+	VMAXPS      Z10, Z1, Z10
+	VFMADD231PS Z10, Z10, Z12
+	VFMADD231PS Z6, Z12, Z14
+	VFMADD231PS Z3, Z12, Z13
+	VFMADD213PS Z8, Z12, Z14
+	VFMADD213PS Z5, Z12, Z13
+	VFMADD213PS Z9, Z12, Z14
+	VMULPS      Z13, Z10, Z10
+	VMULPS      Z14, Z14, Z11
+	VMULPS      Z14, Z10, Z12
+	VFMADD231PS Z10, Z10, Z11
+	VADDPS      Z12, Z12, Z10
+	VDIVPS      Z11, Z10, Z10
+	VMOVUPS     Z10, (CX)
+	ADDQ        $+64, CX
+	ADDQ        $+64, DX
+	ADDQ        $+64, BX
+	ADDQ        $-16, SI
+	CMPQ        SI, $+16
+	JGE         loop51
+
+done52:
+	// The last elements.
+	TESTQ       SI, SI
+	JEQ         done53
+	MOVL        $-1, DI
+	BZHIL       SI, DI, DI
+	KMOVW       DI, K1
+	VMOVUPS.Z   (DX), K1, Z10
+	VMOVUPS.Z   (BX), K1, Z11
+	VMOVAPS     Z2, Z2
+	VMOVAPS     Z7, Z7
+	VMOVAPS     Z4, Z4
+	VADDPS      Z11, Z10, Z10
+	VMINPS      Z10, Z0, Z0
+	VMAXPS      Z0, Z1, Z0
+	VFMADD231PS Z0, Z0, Z2
+	VFMADD231PS Z6, Z2, Z7
+	VFMADD231PS Z3, Z2, Z4
+	VFMADD213PS Z8, Z2, Z7
+	VFMADD213PS Z5, Z2, Z4
+	VFMADD213PS Z9, Z2, Z7
+	VMULPS      Z4, Z0, Z0
+	VMULPS      Z7, Z7, Z1
+	VMULPS      Z7, Z0, Z2
+	VFMADD231PS Z0, Z0, Z1
+	VADDPS      Z2, Z2, Z0
+	VDIVPS      Z1, Z0, Z0
+	VMOVUPS     Z0, K1, (CX)
+
+done53:
+	// To the next step.
+	MOVQ  192(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 192(AX)
+	TESTQ CX, CX
+	JEQ   done2
+	MOVQ  208(AX), CX
+	MOVQ  CX, 240(AX)
+	MOVQ  216(AX), CX
+	MOVQ  CX, 248(AX)
+	MOVQ  208(AX), CX
+	MOVQ  256(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 208(AX)
+	MOVQ  216(AX), CX
+	MOVQ  264(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 216(AX)
+	MOVQ  224(AX), CX
+	MOVQ  272(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 224(AX)
+	MOVQ  232(AX), CX
+	MOVQ  280(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 232(AX)
+	MOVQ  16(AX), CX
+	MOVQ  288(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 16(AX)
+	MOVQ  240(AX), CX
+	MOVQ  CX, 104(AX)
+	MOVQ  48(AX), CX
+	MOVQ  56(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 48(AX)
+	MOVQ  136(AX), CX
+	MOVQ  144(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 136(AX)
+	JMP   step1
+
+done2:
+	// As it was.
+	VZEROUPPER
+	VLDMXCSR (SP)
+	RET
+
+// func rnnReLUStepsAVX512(task *stepTask)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·rnnReLUStepsAVX512(SB), NOSPLIT, $8-8
+	// Flush subnormals to zero.
+	VSTMXCSR (SP)
+	MOVL     (SP), AX
+	ORL      $0x00008040, AX
+	MOVL     AX, 4(SP)
+	VLDMXCSR 4(SP)
+	MOVQ     task+0(FP), AX
+
+step1:
+	// A step.
+	MOVQ 184(AX), DX
+	MOVQ 176(AX), CX
+	LEAQ (AX)(CX*1), CX
+	CMPQ DX, $+1
+	JLT  done4
+
+loop3:
+	MOVQ (CX), BX
+	MOVQ 48(CX), SI
+	MOVQ 24(CX), DI
+	MOVQ 64(CX), R8
+	CMPQ R8, $+1
+	JLT  done6
+
+loop5:
+	// The chains of a panel.
+	VMOVUPS (DI), Z0
+	VMOVUPS 64(DI), Z1
+	VMOVUPS 128(DI), Z2
+	VMOVUPS 192(DI), Z3
+	MOVQ    32(CX), R9
+	ADDQ    R9, DI
+	MOVQ    16(CX), R9
+	MOVQ    8(CX), R10
+	CMPQ    R10, $+1
+	JLT     done8
+
+loop7:
+	MOVQ R10, R11
+	ADDQ $-128, R10
+	CMPQ R10, $+1
+	JLT  done9
+	MOVQ $+128, R11
+
+done9:
+	MOVQ R11, R12
+	SHLQ $0x06, R12
+	LEAQ (BX)(R12*1), R13
+	ADDQ R12, R13
+	ADDQ R12, R13
+	CMPQ R11, $+4
+	JLT  done11
+
+loop10:
+	VBROADCASTSS (R9), Z4
+	VFMADD231PS  (BX), Z4, Z0
+	VFMADD231PS  (BX)(R12*1), Z4, Z1
+	VFMADD231PS  (BX)(R12*2), Z4, Z2
+	VFMADD231PS  (R13), Z4, Z3
+	VBROADCASTSS 4(R9), Z4
+	VFMADD231PS  64(BX), Z4, Z0
+	VFMADD231PS  64(BX)(R12*1), Z4, Z1
+	VFMADD231PS  64(BX)(R12*2), Z4, Z2
+	VFMADD231PS  64(R13), Z4, Z3
+	VBROADCASTSS 8(R9), Z4
+	VFMADD231PS  128(BX), Z4, Z0
+	VFMADD231PS  128(BX)(R12*1), Z4, Z1
+	VFMADD231PS  128(BX)(R12*2), Z4, Z2
+	VFMADD231PS  128(R13), Z4, Z3
+	VBROADCASTSS 12(R9), Z4
+	VFMADD231PS  192(BX), Z4, Z0
+	VFMADD231PS  192(BX)(R12*1), Z4, Z1
+	VFMADD231PS  192(BX)(R12*2), Z4, Z2
+	VFMADD231PS  192(R13), Z4, Z3
+	ADDQ         $+16, R9
+	ADDQ         $+256, BX
+	ADDQ         $+256, R13
+	ADDQ         $-4, R11
+	CMPQ         R11, $+4
+	JGE          loop10
+
+done11:
+	CMPQ R11, $+1
+	JLT  done13
+
+loop12:
+	VBROADCASTSS (R9), Z4
+	VFMADD231PS  (BX), Z4, Z0
+	VFMADD231PS  (BX)(R12*1), Z4, Z1
+	VFMADD231PS  (BX)(R12*2), Z4, Z2
+	VFMADD231PS  (R13), Z4, Z3
+	ADDQ         $+4, R9
+	ADDQ         $+64, BX
+	ADDQ         $+64, R13
+	ADDQ         $-1, R11
+	CMPQ         R11, $+1
+	JGE          loop12
+
+done13:
+	MOVQ R13, BX
+	CMPQ R10, $+1
+	JGE  loop7
+
+done8:
+	// Add what is there.
+	MOVQ    40(CX), R9
+	TESTQ   R9, R9
+	JEQ     done14
+	VMOVUPS (SI), Z4
+	VADDPS  Z0, Z4, Z0
+	VMOVUPS 64(SI), Z4
+	VADDPS  Z1, Z4, Z1
+	VMOVUPS 128(SI), Z4
+	VADDPS  Z2, Z4, Z2
+	VMOVUPS 192(SI), Z4
+	VADDPS  Z3, Z4, Z3
+
+done14:
+	VMOVUPS Z0, (SI)
+	VMOVUPS Z1, 64(SI)
+	VMOVUPS Z2, 128(SI)
+	VMOVUPS Z3, 192(SI)
+	ADDQ    $+256, SI
+	ADDQ    $-1, R8
+	CMPQ    R8, $+1
+	JGE     loop5
+
+done6:
+	MOVQ 72(CX), R8
+	CMPQ R8, $+1
+	JNE  done15
+
+	// The chains of a panel.
+	VMOVUPS (DI), Z0
+	MOVQ    32(CX), R9
+	ADDQ    R9, DI
+	MOVQ    16(CX), R9
+	MOVQ    8(CX), R10
+	CMPQ    R10, $+1
+	JLT     done17
+
+loop16:
+	MOVQ R10, R11
+	ADDQ $-128, R10
+	CMPQ R10, $+1
+	JLT  done18
+	MOVQ $+128, R11
+
+done18:
+	MOVQ R11, R12
+	SHLQ $0x06, R12
+	CMPQ R11, $+4
+	JLT  done20
+
+loop19:
+	VBROADCASTSS (R9), Z1
+	VFMADD231PS  (BX), Z1, Z0
+	VBROADCASTSS 4(R9), Z1
+	VFMADD231PS  64(BX), Z1, Z0
+	VBROADCASTSS 8(R9), Z1
+	VFMADD231PS  128(BX), Z1, Z0
+	VBROADCASTSS 12(R9), Z1
+	VFMADD231PS  192(BX), Z1, Z0
+	ADDQ         $+16, R9
+	ADDQ         $+256, BX
+	ADDQ         $-4, R11
+	CMPQ         R11, $+4
+	JGE          loop19
+
+done20:
+	CMPQ R11, $+1
+	JLT  done22
+
+loop21:
+	VBROADCASTSS (R9), Z1
+	VFMADD231PS  (BX), Z1, Z0
+	ADDQ         $+4, R9
+	ADDQ         $+64, BX
+	ADDQ         $-1, R11
+	CMPQ         R11, $+1
+	JGE          loop21
+
+done22:
+	CMPQ R10, $+1
+	JGE  loop16
+
+done17:
+	// Add what is there.
+	MOVQ    40(CX), R9
+	TESTQ   R9, R9
+	JEQ     done23
+	VMOVUPS (SI), Z1
+	VADDPS  Z0, Z1, Z0
+
+done23:
+	VMOVUPS Z0, (SI)
+	ADDQ    $+64, SI
+
+done15:
+	CMPQ R8, $+2
+	JNE  done24
+
+	// The chains of a panel.
+	VMOVUPS (DI), Z0
+	VMOVUPS 64(DI), Z1
+	MOVQ    32(CX), R9
+	ADDQ    R9, DI
+	MOVQ    16(CX), R9
+	MOVQ    8(CX), R10
+	CMPQ    R10, $+1
+	JLT     done26
+
+loop25:
+	MOVQ R10, R11
+	ADDQ $-128, R10
+	CMPQ R10, $+1
+	JLT  done27
+	MOVQ $+128, R11
+
+done27:
+	MOVQ R11, R12
+	SHLQ $0x06, R12
+	CMPQ R11, $+4
+	JLT  done29
+
+loop28:
+	VBROADCASTSS (R9), Z2
+	VFMADD231PS  (BX), Z2, Z0
+	VFMADD231PS  (BX)(R12*1), Z2, Z1
+	VBROADCASTSS 4(R9), Z2
+	VFMADD231PS  64(BX), Z2, Z0
+	VFMADD231PS  64(BX)(R12*1), Z2, Z1
+	VBROADCASTSS 8(R9), Z2
+	VFMADD231PS  128(BX), Z2, Z0
+	VFMADD231PS  128(BX)(R12*1), Z2, Z1
+	VBROADCASTSS 12(R9), Z2
+	VFMADD231PS  192(BX), Z2, Z0
+	VFMADD231PS  192(BX)(R12*1), Z2, Z1
+	ADDQ         $+16, R9
+	ADDQ         $+256, BX
+	ADDQ         $-4, R11
+	CMPQ         R11, $+4
+	JGE          loop28
+
+done29:
+	CMPQ R11, $+1
+	JLT  done31
+
+loop30:
+	VBROADCASTSS (R9), Z2
+	VFMADD231PS  (BX), Z2, Z0
+	VFMADD231PS  (BX)(R12*1), Z2, Z1
+	ADDQ         $+4, R9
+	ADDQ         $+64, BX
+	ADDQ         $-1, R11
+	CMPQ         R11, $+1
+	JGE          loop30
+
+done31:
+	ADDQ R12, BX
+	CMPQ R10, $+1
+	JGE  loop25
+
+done26:
+	// Add what is there.
+	MOVQ    40(CX), R9
+	TESTQ   R9, R9
+	JEQ     done32
+	VMOVUPS (SI), Z2
+	VADDPS  Z0, Z2, Z0
+	VMOVUPS 64(SI), Z2
+	VADDPS  Z1, Z2, Z1
+
+done32:
+	VMOVUPS Z0, (SI)
+	VMOVUPS Z1, 64(SI)
+	ADDQ    $+128, SI
+
+done24:
+	CMPQ R8, $+3
+	JNE  done33
+
+	// The chains of a panel.
+	VMOVUPS (DI), Z0
+	VMOVUPS 64(DI), Z1
+	VMOVUPS 128(DI), Z2
+	MOVQ    32(CX), R8
+	ADDQ    R8, DI
+	MOVQ    16(CX), R8
+	MOVQ    8(CX), R9
+	CMPQ    R9, $+1
+	JLT     done35
+
+loop34:
+	MOVQ R9, R10
+	ADDQ $-128, R9
+	CMPQ R9, $+1
+	JLT  done36
+	MOVQ $+128, R10
+
+done36:
+	MOVQ R10, R11
+	SHLQ $0x06, R11
+	CMPQ R10, $+4
+	JLT  done38
+
+loop37:
+	VBROADCASTSS (R8), Z3
+	VFMADD231PS  (BX), Z3, Z0
+	VFMADD231PS  (BX)(R11*1), Z3, Z1
+	VFMADD231PS  (BX)(R11*2), Z3, Z2
+	VBROADCASTSS 4(R8), Z3
+	VFMADD231PS  64(BX), Z3, Z0
+	VFMADD231PS  64(BX)(R11*1), Z3, Z1
+	VFMADD231PS  64(BX)(R11*2), Z3, Z2
+	VBROADCASTSS 8(R8), Z3
+	VFMADD231PS  128(BX), Z3, Z0
+	VFMADD231PS  128(BX)(R11*1), Z3, Z1
+	VFMADD231PS  128(BX)(R11*2), Z3, Z2
+	VBROADCASTSS 12(R8), Z3
+	VFMADD231PS  192(BX), Z3, Z0
+	VFMADD231PS  192(BX)(R11*1), Z3, Z1
+	VFMADD231PS  192(BX)(R11*2), Z3, Z2
+	ADDQ         $+16, R8
+	ADDQ         $+256, BX
+	ADDQ         $-4, R10
+	CMPQ         R10, $+4
+	JGE          loop37
+
+done38:
+	CMPQ R10, $+1
+	JLT  done40
+
+loop39:
+	VBROADCASTSS (R8), Z3
+	VFMADD231PS  (BX), Z3, Z0
+	VFMADD231PS  (BX)(R11*1), Z3, Z1
+	VFMADD231PS  (BX)(R11*2), Z3, Z2
+	ADDQ         $+4, R8
+	ADDQ         $+64, BX
+	ADDQ         $-1, R10
+	CMPQ         R10, $+1
+	JGE          loop39
+
+done40:
+	ADDQ R11, BX
+	ADDQ R11, BX
+	CMPQ R9, $+1
+	JGE  loop34
+
+done35:
+	// Add what is there.
+	MOVQ    40(CX), R8
+	TESTQ   R8, R8
+	JEQ     done41
+	VMOVUPS (SI), Z3
+	VADDPS  Z0, Z3, Z0
+	VMOVUPS 64(SI), Z3
+	VADDPS  Z1, Z3, Z1
+	VMOVUPS 128(SI), Z3
+	VADDPS  Z2, Z3, Z2
+
+done41:
+	VMOVUPS Z0, (SI)
+	VMOVUPS Z1, 64(SI)
+	VMOVUPS Z2, 128(SI)
+	ADDQ    $+192, SI
+
+done33:
+	MOVQ  80(CX), R8
+	TESTQ R8, R8
+	JEQ   done42
+
+	// The chains of a panel.
+	VMOVUPS (DI), Z0
+	MOVQ    32(CX), R8
+	ADDQ    R8, DI
+	MOVQ    16(CX), DI
+	MOVQ    8(CX), R8
+	CMPQ    R8, $+1
+	JLT     done44
+
+loop43:
+	MOVQ R8, R9
+	ADDQ $-128, R8
+	CMPQ R8, $+1
+	JLT  done45
+	MOVQ $+128, R9
+
+done45:
+	MOVQ R9, R10
+	SHLQ $0x06, R10
+	CMPQ R9, $+4
+	JLT  done47
+
+loop46:
+	VBROADCASTSS (DI), Z1
+	VFMADD231PS  (BX), Z1, Z0
+	VBROADCASTSS 4(DI), Z1
+	VFMADD231PS  64(BX), Z1, Z0
+	VBROADCASTSS 8(DI), Z1
+	VFMADD231PS  128(BX), Z1, Z0
+	VBROADCASTSS 12(DI), Z1
+	VFMADD231PS  192(BX), Z1, Z0
+	ADDQ         $+16, DI
+	ADDQ         $+256, BX
+	ADDQ         $-4, R9
+	CMPQ         R9, $+4
+	JGE          loop46
+
+done47:
+	CMPQ R9, $+1
+	JLT  done49
+
+loop48:
+	VBROADCASTSS (DI), Z1
+	VFMADD231PS  (BX), Z1, Z0
+	ADDQ         $+4, DI
+	ADDQ         $+64, BX
+	ADDQ         $-1, R9
+	CMPQ         R9, $+1
+	JGE          loop48
+
+done49:
+	CMPQ R8, $+1
+	JGE  loop43
+
+done44:
+	// Add what is there.
+	MOVQ    40(CX), BX
+	TESTQ   BX, BX
+	JEQ     done50
+	VMOVUPS (SI), Z1
+	VADDPS  Z0, Z1, Z0
+
+done50:
+	VMOVUPS Z0, (SI)
+	ADDQ    $+64, SI
+
+done42:
+	ADDQ $+88, CX
+	ADDQ $-1, DX
+	CMPQ DX, $+1
+	JGE  loop3
+
+done4:
+	VBROADCASTSS constantsAVX512<>+108(SB), Z0
+	MOVQ         208(AX), CX
+	MOVQ         224(AX), DX
+	MOVQ         232(AX), BX
+	MOVQ         200(AX), SI
+
+	// 16 elements at a time.
+	CMPQ SI, $+16
+	JLT  done52
+
+loop51:
+	VMOVUPS (DX), Z1
+	VMOVUPS (BX), Z2
+	VADDPS  Z2, Z1, Z1
+	VMAXPS  Z1, Z0, Z1
+	VADDPS  Z0, Z1, Z1
+	VMOVUPS Z1, (CX)
+	ADDQ    $+64, CX
+	ADDQ    $+64, DX
+	ADDQ    $+64, BX
+	ADDQ    $-16, SI
+	CMPQ    SI, $+16
+	JGE     loop51
+
+done52:
+	// The last elements.
+	TESTQ     SI, SI
+	JEQ       done53
+	MOVL      $-1, DI
+	BZHIL     SI, DI, DI
+	KMOVW     DI, K1
+	VMOVUPS.Z (DX), K1, Z1
+	VMOVUPS.Z (BX), K1, Z2
+	VADDPS    Z2, Z1, Z1
+	VMAXPS    Z1, Z0, Z1
+	VADDPS    Z0, Z1, Z0
+	VMOVUPS   Z0, K1, (CX)
+
+done53:
+	// To the next step.
+	MOVQ  192(AX), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, 192(AX)
+	TESTQ CX, CX
+	JEQ   done2
+	MOVQ  208(AX), CX
+	MOVQ  CX, 240(AX)
+	MOVQ  216(AX), CX
+	MOVQ  CX, 248(AX)
+	MOVQ  208(AX), CX
+	MOVQ  256(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 208(AX)
+	MOVQ  216(AX), CX
+	MOVQ  264(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 216(AX)
+	MOVQ  224(AX), CX
+	MOVQ  272(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 224(AX)
+	MOVQ  232(AX), CX
+	MOVQ  280(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 232(AX)
+	MOVQ  16(AX), CX
+	MOVQ  288(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 16(AX)
+	MOVQ  240(AX), CX
+	MOVQ  CX, 104(AX)
+	MOVQ  48(AX), CX
+	MOVQ  56(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 48(AX)
+	MOVQ  136(AX), CX
+	MOVQ  144(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 136(AX)
+	JMP   step1
+
+done2:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -2123,4 +8966,5 @@ DATA constantsAVX512<>+92(SB)/4, $0x3d2aac56
 DATA constantsAVX512<>+96(SB)/4, $0xbe2aaa49
 DATA constantsAVX512<>+100(SB)/4, $0x3efffffe
 DATA constantsAVX512<>+104(SB)/4, $0xbf800000
-GLOBL constantsAVX512<>(SB), RODATA|NOPTR, $108
+DATA constantsAVX512<>+108(SB)/4, $0x00000000
+GLOBL constantsAVX512<>(SB), RODATA|NOPTR, $112

@@ -8,98 +8,254 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A stepCase is the arguments of a step and of the functions it stands for.
-type stepCase struct {
-	gates, units, inputs int // without an x part if inputs < 0
-	whh, wih             *Panels
-	bias, biasH          []float32
-	hPrev, cPrev, x      []float32
-	gx, gh               []float32 // what they hold before
+// A stepFunc is one of the functions that make steps.
+type stepFunc struct {
+	name  string
+	gates int
+	train bool
+	run   func(s *Seq)
 }
 
-func newStepCase(seed uint64, gates, units, inputs int, bias bool) *stepCase {
-	r := newRand(seed)
-	s := &stepCase{gates: gates, units: units, inputs: inputs, whh: NewPanels(gates, units, units)}
-	s.whh.Pack(random(r, gates*units*units))
-	width := s.whh.Width()
-	if inputs >= 0 {
-		s.wih = NewPanels(gates, units, inputs)
-		s.wih.Pack(random(r, gates*units*inputs))
-		s.x = random(r, inputs)
-		if bias {
-			s.bias = make([]float32, width)
-			PackBias(s.bias, random(r, gates*units), nil, gates, units)
+var stepFuncs = []stepFunc{
+	{"LSTMSteps", 4, false, LSTMSteps},
+	{"LSTMStepsTrain", 4, true, LSTMStepsTrain},
+	{"GRUSteps", 3, false, GRUSteps},
+	{"GRUStepsTrain", 3, true, GRUStepsTrain},
+	{"RNNTanhSteps", 1, false, RNNTanhSteps},
+	{"RNNReLUSteps", 1, false, RNNReLUSteps},
+}
+
+// A stepCase is a sequence and how it lies in memory.
+type stepCase struct {
+	stepFunc
+	units, inputs, proj, T int // without an x part if inputs < 0, without projection if proj < 0
+	bias, reverse          bool
+	oneRow                 bool // for state and scratch
+	inPlace                bool // H0 and C0 are the rows of the first step
+	gap                    int  // of strides
+}
+
+// columns lists the matrices of s, and the columns of each.
+func columns(s *Seq) map[*Mat]int {
+	out := s.WHH.k
+	m := map[*Mat]int{&s.H: out, &s.Gates: s.WHH.Width()}
+	switch s.WHH.gates {
+	case 4:
+		m[&s.C] = s.WHH.units
+		if s.WHR != nil {
+			m[&s.M] = s.WHH.units
 		}
+	case 3:
+		m[&s.GatesH] = s.WHH.Width()
 	}
-	if bias {
-		s.biasH = make([]float32, width)
-		PackBias(s.biasH, random(r, gates*units), nil, gates, units)
+	if s.WIH != nil {
+		m[&s.X] = s.WIH.k
 	}
-	s.hPrev, s.cPrev, s.gx, s.gh = random(r, units), random(r, units), random(r, width), random(r, width)
+	return m
+}
+
+// newSeq returns the sequence of a case, with random weights, inputs and state,
+// all with a row for each step.
+func (c stepCase) newSeq(seed uint64) *Seq {
+	r := newRand(seed)
+	weights := func(gates, units, k int) *Panels {
+		p := NewPanels(gates, units, k)
+		p.Pack(random(r, gates*units*k))
+		return p
+	}
+	bias := func() []float32 {
+		b := make([]float32, packedWidth(c.gates, c.units))
+		if c.bias {
+			PackBias(b, random(r, c.gates*c.units), nil, c.gates, c.units)
+			return b
+		}
+		return nil
+	}
+	s := &Seq{T: c.T, Reverse: c.reverse}
+	out := c.units
+	if c.proj >= 0 {
+		out = c.proj
+		s.WHR = weights(1, c.proj, c.units)
+	}
+	s.WHH = weights(c.gates, c.units, out)
+	s.H0 = random(r, out)
+	if c.gates == 4 {
+		s.C0 = random(r, c.units)
+	}
+	if c.gates == 3 {
+		s.BHH = bias()
+	}
+	if c.inputs >= 0 {
+		s.WIH, s.BIH = weights(c.gates, c.units, c.inputs), bias()
+	}
+	for m, cols := range columns(s) {
+		*m = Mat{make([]float32, c.T*cols), cols}
+	}
+	copy(s.X.Data, random(r, len(s.X.Data)))
+	copy(s.Gates.Data, random(r, len(s.Gates.Data)))
 	return s
 }
 
-// separate returns h and c of the functions that a step stands for.
-func (s *stepCase) separate() (h, c []float32) {
-	h, c = make([]float32, s.units), make([]float32, s.units)
-	gx, gh, u := slices.Clone(s.gx), slices.Clone(s.gh), s.units
-	if s.wih != nil {
-		Gemv(gx, s.x, s.wih, s.bias)
+// separate makes the steps by the functions that they stand for.
+func (c stepCase) separate(s *Seq) {
+	h, cell := slices.Clone(s.H0), slices.Clone(s.C0)
+	for n := range s.T {
+		t := n
+		if s.Reverse {
+			t = s.T - 1 - n
+		}
+		at := func(m Mat) Mat { return Mat{m.Data[t*m.Stride:], m.Stride} }
+		if s.WIH != nil {
+			Gemv(s.Gates.row(t, s.WHH.Width()), s.X.row(t, c.inputs), s.WIH, s.BIH)
+		}
+		switch {
+		case c.gates == 4:
+			GemmAdd(at(s.Gates), rowMat(h), 1, s.WHH)
+			m := at(s.H)
+			if s.WHR != nil {
+				m = at(s.M)
+			}
+			if c.train {
+				LSTMForwardTrain(m, at(s.C), at(s.Gates), rowMat(cell), 1, c.units)
+			} else {
+				LSTMForward(m, at(s.C), at(s.Gates), rowMat(cell), 1, c.units)
+			}
+			if s.WHR != nil {
+				Gemv(s.H.row(t, c.proj), m.Data[:c.units], s.WHR, nil)
+			}
+			copy(cell, s.C.row(t, c.units))
+		case c.gates == 3:
+			Gemv(s.GatesH.row(t, s.WHH.Width()), h, s.WHH, s.BHH)
+			if c.train {
+				GRUForwardTrain(at(s.H), at(s.Gates), at(s.GatesH), rowMat(h), 1, c.units)
+			} else {
+				GRUForward(at(s.H), at(s.Gates), at(s.GatesH), rowMat(h), 1, c.units)
+			}
+		default:
+			GemmAdd(at(s.Gates), rowMat(h), 1, s.WHH)
+			if c.name == "RNNReLUSteps" {
+				RNNReLUForward(at(s.H), at(s.Gates), 1, c.units)
+			} else {
+				RNNTanhForward(at(s.H), at(s.Gates), 1, c.units)
+			}
+		}
+		copy(h, s.H.row(t, len(h)))
 	}
-	if s.gates == 4 {
-		GemmAdd(rowMat(gx), rowMat(s.hPrev), 1, s.whh)
-		LSTMForward(Mat{h, u}, Mat{c, u}, rowMat(gx), rowMat(s.cPrev), 1, u)
-	} else {
-		Gemv(gh, s.hPrev, s.whh, s.biasH)
-		GRUForward(Mat{h, u}, rowMat(gx), rowMat(gh), rowMat(s.hPrev), 1, u)
-	}
-	return h, c
 }
 
-// check runs the step at a place and compares it, with new states or over the
-// old ones.
-func (s *stepCase) check(t *testing.T, where place, inPlace bool) {
+// check makes the steps at a place and compares what they leave.
+func (c stepCase) check(t *testing.T, seed uint64, where place) {
 	t.Helper()
-	put := func(x []float32) []float32 {
-		if x == nil {
-			return nil
-		}
-		v := where.make(t, 1, len(x), len(x))
+	want, s := c.newSeq(seed), c.newSeq(seed)
+	c.separate(want)
+	views := map[*Mat]view{}
+	place := func(m Mat, rows, cols int) view {
+		v := where.make(t, rows, cols, cols+c.gap)
 		t.Cleanup(func() { where.release(v) })
 		copy(v.all, filled(len(v.all), canary))
-		copy(v.Data, x)
-		return v.Data
+		for b := range rows {
+			copy(v.row(b, cols), m.row(b, cols))
+		}
+		return v
 	}
-	wantH, wantC := s.separate()
-	hPrev, cPrev := put(s.hPrev), put(s.cPrev)
-	h, c := hPrev, cPrev
-	if !inPlace {
-		h, c = put(make([]float32, s.units)), put(make([]float32, s.units))
+	scratch := func(m *Mat) bool { // that all steps may share
+		return m == &s.H || m == &s.C && !c.train || m == &s.M || (m == &s.Gates || m == &s.GatesH) && !c.train && (m != &s.Gates || c.inputs >= 0)
 	}
-	x := put(s.x)
-	if s.gates == 4 {
-		LSTMStep(h, c, put(s.gx), hPrev, cPrev, s.whh, x, s.wih, put(s.bias))
-		requireSame(t, wantC, c, "c")
-	} else {
-		GRUStep(h, put(s.gx), put(s.gh), hPrev, s.whh, put(s.biasH), x, s.wih, put(s.bias))
+	for m, cols := range columns(s) {
+		rows := c.T
+		if c.oneRow && scratch(m) {
+			rows = min(rows, 1)
+		}
+		views[m] = place(*m, rows, cols)
+		*m = views[m].Mat
+		if c.oneRow && scratch(m) {
+			m.Stride = 0
+		}
 	}
-	requireSame(t, wantH, h, "h")
-	requireFPState(t, "step")
+	for m, state := range map[*Mat]*[]float32{&s.H: &s.H0, &s.C: &s.C0} {
+		if *state == nil {
+			continue
+		}
+		v := place(rowMat(*state), 1, len(*state))
+		if c.inPlace && c.T > 0 {
+			first := 0
+			if c.reverse {
+				first = c.T - 1
+			}
+			row := m.row(first, len(*state))
+			copy(row, *state)
+			*state = row
+		} else {
+			*state = v.Data
+		}
+	}
+	for _, b := range []*[]float32{&s.BIH, &s.BHH} {
+		if *b != nil {
+			*b = place(rowMat(*b), 1, len(*b)).Data
+		}
+	}
+	c.run(s)
+	requireFPState(t, c.name)
+	compare := func(name string, got, w *Mat, cols int) {
+		for n := range c.T {
+			row := n
+			if got.Stride == 0 { // it holds the last step
+				if last := c.T - 1; c.reverse && n > 0 || !c.reverse && n < last {
+					continue
+				}
+			}
+			requireSame(t, w.row(n, cols), got.row(row, cols), "%+v: row %d of %s", c, n, name)
+		}
+	}
+	compare("H", &s.H, &want.H, s.WHH.k)
+	if c.gates == 4 {
+		compare("C", &s.C, &want.C, c.units)
+	}
+	if c.train {
+		compare("Gates", &s.Gates, &want.Gates, s.WHH.Width())
+		if c.gates == 3 {
+			compare("GatesH", &s.GatesH, &want.GatesH, s.WHH.Width())
+		}
+	}
+	for m, cols := range columns(s) { // nothing beside the rows was written
+		v := views[m]
+		for i, x := range v.all {
+			if i < v.start || i >= v.start+len(v.Data) || (i-v.start)%(cols+c.gap) >= cols {
+				require.True(t, same(x, canary), "%+v: written outside", c)
+			}
+		}
+	}
 }
 
-// TestSteps: a step has the bits of the functions it stands for.
+// TestSteps: steps have the bits of the functions that they stand for.
 func TestSteps(t *testing.T) {
-	for _, gates := range []int{3, 4} {
-		t.Run(fmt.Sprintf("gates=%d", gates), func(t *testing.T) {
+	for _, f := range stepFuncs {
+		t.Run(f.name, func(t *testing.T) {
 			forEachISA(t, func(t *testing.T, _ ISA) {
-				for units := range pick(50, 35, 20) {
-					for _, inputs := range []int{-1, 0, 1, 3, 17} {
-						newStepCase(uint64(units), gates, units, inputs, units%2 == 0).check(t, beforeGuard, units%3 == 0)
+				n := uint64(0)
+				check := func(units, inputs, proj, T int, where place) {
+					n++
+					if f.train {
+						inputs = -1
 					}
+					if f.gates != 4 {
+						proj = -1
+					}
+					stepCase{f, units, inputs, proj, T, n%2 == 0, n%3 == 0, n%5 < 2, n%7 < 3, int(n % 4)}.check(t, n, where)
 				}
-				for _, size := range pick([][2]int{{64, 128}, {130, 129}, {129, 257}, {257, 5}, {256, 256}}, [][2]int{{64, 129}, {140, 5}, {257, 1}}, [][2]int{{24, 130}}) {
-					newStepCase(1, gates, size[0], size[1], true).check(t, afterGuard, true)
-					newStepCase(2, gates, size[0], -1, true).check(t, at(3), false)
+				for units := range pick(75, 50, 20) {
+					check(units, -1, -1, 3, beforeGuard)
+					check(units, []int{0, 1, 3, 17}[units%4], -1, 3, beforeGuard)
+					check(units, 1, units/2, 2, at(3))
+				}
+				for _, size := range pick([][3]int{{64, 128, 30}, {130, 129, -1}, {129, 257, 0}, {257, 5, 100}},
+					[][3]int{{64, 129, 30}, {140, 5, -1}, {257, 1, 129}}, [][3]int{{24, 130, 17}}) {
+					check(size[0], size[1], size[2], 2, afterGuard)
+					check(size[0], -1, -1, 3, at(3))
+				}
+				for _, T := range pick([]int{0, 1, 700}, []int{0, 1, 700}, []int{0, 1, 5}) {
+					check(5, 1, -1, T, at(0))
+					check(9, -1, 3, T, at(1))
 				}
 			})
 		})
@@ -107,39 +263,61 @@ func TestSteps(t *testing.T) {
 }
 
 func TestStepPanics(t *testing.T) {
-	l, g := newStepCase(1, 4, 5, 3, true), newStepCase(1, 3, 5, 3, true)
-	h, c := filled(5, 0.25), filled(5, 0.25)
-	lstm := func(l stepCase) { LSTMStep(h, c, l.gx, l.hPrev, l.cPrev, l.whh, l.x, l.wih, l.bias) }
-	gru := func(g stepCase) { GRUStep(h, g.gx, g.gh, g.hPrev, g.whh, g.biasH, g.x, g.wih, g.bias) }
-	for message, f := range map[string]func(l, g stepCase){
-		"LSTMStep: len(gates) = 63, want 64": func(l, _ stepCase) { l.gx = l.gx[:63]; lstm(l) },
-		"LSTMStep: len(hPrev) = 4, want 5":   func(l, _ stepCase) { l.hPrev = l.hPrev[:4]; lstm(l) },
-		"LSTMStep: len(cPrev) = 4, want 5":   func(l, _ stepCase) { l.cPrev = l.cPrev[:4]; lstm(l) },
-		"LSTMStep: len(x) = 2, want 3":       func(l, _ stepCase) { l.x = l.x[:2]; lstm(l) },
-		"LSTMStep: len(bias) = 63, want 64":  func(l, _ stepCase) { l.bias = l.bias[:63]; lstm(l) },
-		"LSTMStep: whh.Gates() = 3, want 4":  func(l, g stepCase) { l.whh = g.whh; lstm(l) },
-		"LSTMStep: wih.Gates() = 3, want 4":  func(l, g stepCase) { l.wih = g.wih; lstm(l) },
-		"LSTMStep: whh.K() = 3, want 5":      func(l, _ stepCase) { l.whh = l.wih; lstm(l) },
-		"LSTMStep: wih.Units() = 6, want 5":  func(l, _ stepCase) { l.wih = NewPanels(4, 6, 3); lstm(l) },
-		"GRUStep: len(gx) = 47, want 48":     func(_, g stepCase) { g.gx = g.gx[:47]; gru(g) },
-		"GRUStep: len(gh) = 47, want 48":     func(_, g stepCase) { g.gh = g.gh[:47]; gru(g) },
-		"GRUStep: len(bhh) = 47, want 48":    func(_, g stepCase) { g.biasH = g.biasH[:47]; gru(g) },
-		"GRUStep: whh.Gates() = 4, want 3":   func(l, g stepCase) { g.whh = l.whh; gru(g) },
-	} {
-		require.PanicsWithValue(t, "kernels: "+message, func() { f(*l, *g) })
+	f := func(i, inputs, proj int) (stepFunc, *Seq) {
+		c := stepCase{stepFunc: stepFuncs[i], units: 5, inputs: inputs, proj: proj, T: 3, bias: true}
+		return c.stepFunc, c.newSeq(1)
 	}
-	requireSame(t, filled(5, 0.25), h, "h was written")
-	requireSame(t, filled(5, 0.25), c, "c was written")
+	for _, c := range []struct {
+		want         string
+		kind         int
+		inputs, proj int
+		change       func(s *Seq)
+	}{
+		{"LSTMSteps: T = -1, want at least 0", 0, 3, -1, func(s *Seq) { s.T = -1 }},
+		{"LSTMSteps: len(Gates.Data) = 191, want 3 rows of 64 columns at stride 64", 0, 3, -1, func(s *Seq) { s.Gates.Data = s.Gates.Data[:191] }},
+		{"LSTMSteps: len(Gates.Data) = 63, want 1 rows of 64 columns at stride 64", 0, 3, -1, func(s *Seq) { s.Gates = Mat{s.Gates.Data[:63], 0} }},
+		{"LSTMSteps: H.Stride = 4, want at least 5 columns", 0, 3, -1, func(s *Seq) { s.H.Stride = 4 }},
+		{"LSTMSteps: len(C.Data) = 14, want 3 rows of 5 columns at stride 5", 0, 3, -1, func(s *Seq) { s.C.Data = s.C.Data[:14] }},
+		{"LSTMSteps: len(H0) = 4, want 5", 0, 3, -1, func(s *Seq) { s.H0 = s.H0[:4] }},
+		{"LSTMSteps: len(C0) = 4, want 5", 0, 3, -1, func(s *Seq) { s.C0 = s.C0[:4] }},
+		{"LSTMSteps: len(X.Data) = 8, want 3 rows of 3 columns at stride 3", 0, 3, -1, func(s *Seq) { s.X.Data = s.X.Data[:8] }},
+		{"LSTMSteps: len(BIH) = 63, want 64", 0, 3, -1, func(s *Seq) { s.BIH = s.BIH[:63] }},
+		{"LSTMSteps: WHH.Gates() = 3, want 4", 0, 3, -1, func(s *Seq) { s.WHH = NewPanels(3, 5, 5) }},
+		{"LSTMSteps: WIH.Gates() = 3, want 4", 0, 3, -1, func(s *Seq) { s.WIH = NewPanels(3, 5, 3) }},
+		{"LSTMSteps: WHH.K() = 3, want 5", 0, 3, -1, func(s *Seq) { s.WHH = s.WIH }},
+		{"LSTMSteps: WIH.Units() = 6, want 5", 0, 3, -1, func(s *Seq) { s.WIH = NewPanels(4, 6, 3) }},
+		{"LSTMSteps: WHH.K() = 2, want 3", 0, 3, 2, func(s *Seq) { s.WHR = NewPanels(1, 3, 5) }},
+		{"LSTMSteps: WHR.K() = 4, want 5", 0, 3, 2, func(s *Seq) { s.WHR = NewPanels(1, 2, 4) }},
+		{"LSTMSteps: WHR.Gates() = 3, want 1", 0, 3, 2, func(s *Seq) { s.WHR = NewPanels(3, 2, 5) }},
+		{"LSTMSteps: len(M.Data) = 14, want 3 rows of 5 columns at stride 5", 0, 3, 2, func(s *Seq) { s.M.Data = s.M.Data[:14] }},
+		{"LSTMStepsTrain: WIH.K() = 3, want no WIH", 1, 3, -1, func(*Seq) {}},
+		{"GRUSteps: len(GatesH.Data) = 143, want 3 rows of 48 columns at stride 48", 2, 3, -1, func(s *Seq) { s.GatesH.Data = s.GatesH.Data[:143] }},
+		{"GRUSteps: len(BHH) = 47, want 48", 2, 3, -1, func(s *Seq) { s.BHH = s.BHH[:47] }},
+		{"GRUSteps: WHH.Gates() = 4, want 3", 2, 3, -1, func(s *Seq) { s.WHH = NewPanels(4, 5, 5) }},
+		{"RNNTanhSteps: len(Gates.Data) = 14, want 3 rows of 5 columns at stride 5", 4, 3, -1, func(s *Seq) { s.Gates.Data = s.Gates.Data[:14] }},
+		{"RNNReLUSteps: len(BIH) = 4, want 5", 5, 3, -1, func(s *Seq) { s.BIH = s.BIH[:4] }},
+	} {
+		fn, s := f(c.kind, c.inputs, c.proj)
+		whole := map[*Mat][]float32{&s.H: s.H.Data, &s.C: s.C.Data, &s.M: s.M.Data}
+		c.change(s)
+		require.PanicsWithValue(t, "kernels: "+c.want, func() { fn.run(s) })
+		for m, data := range whole {
+			requireSame(t, make([]float32, len(data)), data, "%s: %v was written", c.want, m)
+		}
+	}
 }
 
 func TestStepAllocs(t *testing.T) {
 	forEachISA(t, func(t *testing.T, _ ISA) {
-		for _, units := range []int{20, 260} {
-			l, g := newStepCase(1, 4, units, 3, true), newStepCase(1, 3, units, 3, true)
-			require.Zero(t, testing.AllocsPerRun(10, func() {
-				LSTMStep(l.hPrev, l.cPrev, l.gx, l.hPrev, l.cPrev, l.whh, l.x, l.wih, l.bias)
-				GRUStep(g.hPrev, g.gx, g.gh, g.hPrev, g.whh, g.biasH, g.x, g.wih, g.bias)
-			}))
+		for _, f := range stepFuncs {
+			for _, units := range []int{20, 70, 260} {
+				c := stepCase{stepFunc: f, units: units, inputs: 1, proj: -1, T: 2, bias: true}
+				if f.train {
+					c.inputs = -1
+				}
+				s := c.newSeq(1)
+				require.Zero(t, testing.AllocsPerRun(10, func() { f.run(s) }), fmt.Sprint(f.name, units))
+			}
 		}
 	})
 }

@@ -5,7 +5,6 @@ import (
 	"go/parser"
 	"go/token"
 	"os"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -23,7 +22,7 @@ func TestTiles(t *testing.T) {
 				continue
 			}
 			seen := make([]bool, rows*cols)
-			for p := range tiles(rows, cols) {
+			for p := tiles(rows, cols); p.rows > 0; p = p.next(rows, cols) {
 				require.Positive(t, p.rows*p.cols)
 				require.LessOrEqual(t, p.rows*p.cols, maxWork)
 				require.Zero(t, p.col%block)
@@ -60,8 +59,9 @@ func TestPieces(t *testing.T) {
 // a function entry of its own (//go:noinline), where the scheduler can stop a
 // goroutine, and each of its elementwise kernels is called once for each of
 // tiles, or of pieces, with that tile's size and no other. sumRows, which takes
-// 256 rows of 64 columns, is checked by its caller's arguments, and a step by what
-// oneCall allows.
+// 256 rows of 64 columns, and copyBlocks and transpose, which take no more, are
+// checked by their callers' arguments, and steps by what oneCall and stepsPerCall
+// allow.
 func TestBoundedCalls(t *testing.T) {
 	if _, err := os.Stat("mat.go"); err != nil {
 		t.Skip("no source here")
@@ -118,17 +118,38 @@ func TestBoundedCalls(t *testing.T) {
 				require.LessOrEqual(t, sumCols*kChain, maxWork)
 				return true
 			}
-			if strings.HasSuffix(fn.Name, "Step") {
+			if fn.Name == "copyBlocks" { // of at most kChain rows and 4 blocks
+				require.Equal(t, "isa &dst[0] &x.Data[0] 4 * step 4 * x.Stride rows whole", args, at.String())
+				require.LessOrEqual(t, kChain*panelColumns, maxWork)
+				return true
+			}
+			if fn.Name == "transpose" { // of at most kChain rows and 64 columns, or 16 and kBlock
+				require.Equal(t, "isa &dst.Data[0] &x.Data[0] 4 * dst.Stride 4 * x.Stride r c", args, at.String())
+				require.LessOrEqual(t, block*kBlock, maxWork)
+				return true
+			}
+			if fn.Name == "lstmPeepholeSums" {
+				require.Equal(t, "isa &sum[0] &g.Data[0] &s.Data[0] &prev.Data[0] g.Stride s.Stride prev.Stride rows some min(b,1)", args, at.String())
+				return true
+			}
+			if strings.Contains(fn.Name, "Steps") {
 				require.True(t, slices.ContainsFunc(stack, func(n ast.Node) bool {
-					s, ok := n.(*ast.IfStmt)
-					return ok && strings.HasSuffix(source([]ast.Expr{s.Cond}), "&& oneCall(whh,wih)")
-				}), "%v: %s unless oneCall", at, fn.Name)
+					f, ok := n.(*ast.FuncDecl)
+					return ok && f.Name.Name == "fused" // see TestProductsBounded
+				}), "%v: %s", at, fn.Name)
 				return true
 			}
 			inTiles := false
 			for _, s := range stack {
-				r, ok := s.(*ast.RangeStmt)
-				inTiles = inTiles || ok && regexp.MustCompile(`^(tiles|pieces)\(`).MatchString(source([]ast.Expr{r.X})) && source([]ast.Expr{r.Key}) == "t"
+				switch s := s.(type) {
+				case *ast.RangeStmt:
+					inTiles = inTiles || strings.HasPrefix(source([]ast.Expr{s.X}), "pieces(") && source([]ast.Expr{s.Key}) == "t"
+				case *ast.ForStmt:
+					init, ok := s.Init.(*ast.AssignStmt)
+					inTiles = inTiles || ok && strings.HasPrefix(source(init.Rhs), "tiles(") && source(init.Lhs) == "t" &&
+						source([]ast.Expr{s.Cond}) == "t.rows > 0" &&
+						source(s.Post.(*ast.AssignStmt).Rhs) == strings.Replace(source(init.Rhs), "tiles", "t.next", 1)
+				}
 			}
 			require.True(t, inTiles, "%v: %s outside a loop over tiles", at, fn.Name)
 			words := " " + args + " "
@@ -159,14 +180,33 @@ func TestProductsBounded(t *testing.T) {
 			}
 		}
 	}
+	for _, gates := range []int{1, 3, 4} {
+		for _, units := range []int{0, 1, 16, 48, 64, 100, 128, 256, 512, 5000} {
+			for _, k := range []int{0, 1, 128, 256, 257} {
+				w := &Panels{panelData: &panelData{gates: gates, units: units, k: k}}
+				for n := range maxRows + 2 {
+					if p := (matmul{w: w}); p.oneCall(n) {
+						require.LessOrEqual(t, n*k*w.Width(), maxProducts)
+						require.LessOrEqual(t, 4*k*w.Width(), maxWeights)
+						require.LessOrEqual(t, k, kChain)
+						require.LessOrEqual(t, n, maxRows)
+						require.Zero(t, w.Width()%block)
+					}
+				}
+			}
+		}
+	}
 	for _, k := range []int{0, 1, 16, 100, 256, 257} {
 		for units := range 300 {
-			whh, wih := &Panels{gates: 4, units: units, k: units}, &Panels{gates: 4, units: units, k: k}
+			whh, wih := &Panels{panelData: &panelData{gates: 4, units: units, k: units}}, &Panels{panelData: &panelData{gates: 4, units: units, k: k}}
 			if oneCall(whh, wih) {
 				require.True(t, oneCall(whh, nil))
+				n := stepsPerCall(whh, wih)
+				require.Positive(t, n)
 				require.LessOrEqual(t, 4*(k+units)*whh.Width(), maxWeights)
-				require.LessOrEqual(t, (k+units)*whh.Width(), maxProducts)
-				require.LessOrEqual(t, 4*units, maxWork)
+				require.LessOrEqual(t, n*(k+units)*whh.Width(), maxProducts)
+				require.LessOrEqual(t, n*units, maxWork)
+				require.LessOrEqual(t, n, stepNs/fixedNs)
 			}
 		}
 	}

@@ -114,10 +114,25 @@ func lstmForwardAVX2(h, c, gates, cPrev *float32, hStride, cStride, gatesStride,
 //go:noescape
 func lstmForwardTrainAVX2(h, c, gates, cPrev *float32, hStride, cStride, gatesStride, cPrevStride, rows, units int)
 
+// lstmPeepholeForwardAVX2 is lstmForward with peepholes p.
+//
+//go:noescape
+func lstmPeepholeForwardAVX2(h, c, gates, cPrev, p *float32, hStride, cStride, gatesStride, cPrevStride, pStride, rows, units int)
+
+// lstmPeepholeForwardTrainAVX2 is lstmPeepholeForward and leaves i,f,g,o in gates.
+//
+//go:noescape
+func lstmPeepholeForwardTrainAVX2(h, c, gates, cPrev, p *float32, hStride, cStride, gatesStride, cPrevStride, pStride, rows, units int)
+
 // lstmBackwardAVX2 sets gates and dc to the gradients of the pre-activations and of cPrev.
 //
 //go:noescape
 func lstmBackwardAVX2(gates, dc, dh, h, c, cPrev *float32, gatesStride, dcStride, dhStride, hStride, cStride, cPrevStride, rows, units int)
+
+// lstmPeepholeBackwardAVX2 is lstmBackward with peepholes p.
+//
+//go:noescape
+func lstmPeepholeBackwardAVX2(gates, dc, dh, h, c, cPrev, p *float32, gatesStride, dcStride, dhStride, hStride, cStride, cPrevStride, pStride, rows, units int)
 
 // gruForwardAVX2 sets h from the pre-activations r,z,n.
 //
@@ -129,10 +144,20 @@ func gruForwardAVX2(h, gx, gh, hPrev *float32, hStride, gxStride, ghStride, hPre
 //go:noescape
 func gruForwardTrainAVX2(h, gx, gh, hPrev *float32, hStride, gxStride, ghStride, hPrevStride, rows, units int)
 
-// gruBackwardAVX2 sets gx, gh and dhPrev to the gradients of the pre-activations and of hPrev.
+// gruBackwardAVX2 sets gx and gh to the gradients of the pre-activations, and z.
 //
 //go:noescape
-func gruBackwardAVX2(gx, gh, dhPrev, dh, hPrev *float32, gxStride, ghStride, dhPrevStride, dhStride, hPrevStride, rows, units int)
+func gruBackwardAVX2(gx, gh, z, dh, hPrev *float32, gxStride, ghStride, zStride, dhStride, hPrevStride, rows, units int)
+
+// mulAddRowsAVX2 sets c = fma(a, b, c).
+//
+//go:noescape
+func mulAddRowsAVX2(c, a, b *float32, cStride, aStride, bStride, rows, units int)
+
+// lstmPeepholeSumsAVX2 sets sum to the sums over rows of di*cPrev, df*cPrev and do*c, or adds them if add is 1.
+//
+//go:noescape
+func lstmPeepholeSumsAVX2(sum, gates, c, cPrev *float32, gatesStride, cStride, cPrevStride, rows, units, add int)
 
 // rnnTanhForwardAVX512 sets h = tanh(gates).
 //
@@ -164,10 +189,25 @@ func lstmForwardAVX512(h, c, gates, cPrev *float32, hStride, cStride, gatesStrid
 //go:noescape
 func lstmForwardTrainAVX512(h, c, gates, cPrev *float32, hStride, cStride, gatesStride, cPrevStride, rows, units int)
 
+// lstmPeepholeForwardAVX512 is lstmForward with peepholes p.
+//
+//go:noescape
+func lstmPeepholeForwardAVX512(h, c, gates, cPrev, p *float32, hStride, cStride, gatesStride, cPrevStride, pStride, rows, units int)
+
+// lstmPeepholeForwardTrainAVX512 is lstmPeepholeForward and leaves i,f,g,o in gates.
+//
+//go:noescape
+func lstmPeepholeForwardTrainAVX512(h, c, gates, cPrev, p *float32, hStride, cStride, gatesStride, cPrevStride, pStride, rows, units int)
+
 // lstmBackwardAVX512 sets gates and dc to the gradients of the pre-activations and of cPrev.
 //
 //go:noescape
 func lstmBackwardAVX512(gates, dc, dh, h, c, cPrev *float32, gatesStride, dcStride, dhStride, hStride, cStride, cPrevStride, rows, units int)
+
+// lstmPeepholeBackwardAVX512 is lstmBackward with peepholes p.
+//
+//go:noescape
+func lstmPeepholeBackwardAVX512(gates, dc, dh, h, c, cPrev, p *float32, gatesStride, dcStride, dhStride, hStride, cStride, cPrevStride, pStride, rows, units int)
 
 // gruForwardAVX512 sets h from the pre-activations r,z,n.
 //
@@ -179,380 +219,275 @@ func gruForwardAVX512(h, gx, gh, hPrev *float32, hStride, gxStride, ghStride, hP
 //go:noescape
 func gruForwardTrainAVX512(h, gx, gh, hPrev *float32, hStride, gxStride, ghStride, hPrevStride, rows, units int)
 
-// gruBackwardAVX512 sets gx, gh and dhPrev to the gradients of the pre-activations and of hPrev.
+// gruBackwardAVX512 sets gx and gh to the gradients of the pre-activations, and z.
 //
 //go:noescape
-func gruBackwardAVX512(gx, gh, dhPrev, dh, hPrev *float32, gxStride, ghStride, dhPrevStride, dhStride, hPrevStride, rows, units int)
+func gruBackwardAVX512(gx, gh, z, dh, hPrev *float32, gxStride, ghStride, zStride, dhStride, hPrevStride, rows, units int)
+
+// mulAddRowsAVX512 sets c = fma(a, b, c).
+//
+//go:noescape
+func mulAddRowsAVX512(c, a, b *float32, cStride, aStride, bStride, rows, units int)
+
+// lstmPeepholeSumsAVX512 sets sum to the sums over rows of di*cPrev, df*cPrev and do*c, or adds them if add is 1.
+//
+//go:noescape
+func lstmPeepholeSumsAVX512(sum, gates, c, cPrev *float32, gatesStride, cStride, cPrevStride, rows, units, add int)
+
+// copyBlocksAVX2 copies blocks of 16 columns of some rows. Steps are bytes from block to block, strides from row to row.
+//
+//go:noescape
+func copyBlocksAVX2(dst, src *float32, dstStep, srcStride, rows, blocks int)
+
+// transposeAVX2 copies rows and columns, multiples of 16, to columns and rows. Strides are bytes.
+//
+//go:noescape
+func transposeAVX2(dst, src *float32, dstStride, srcStride, rows, cols int)
 
 // gemm1x16AVX2 multiplies tiles of 1 rows of A by 16 columns of panels.
 //
 //go:noescape
 func gemm1x16AVX2(task *gemmTask)
 
-// gemmTN1x16AVX2 multiplies tiles of 1 columns of A by 16 columns of panels.
-//
-//go:noescape
-func gemmTN1x16AVX2(task *gemmTask)
-
 // gemm1x32AVX2 multiplies tiles of 1 rows of A by 32 columns of panels.
 //
 //go:noescape
 func gemm1x32AVX2(task *gemmTask)
-
-// gemmTN1x32AVX2 multiplies tiles of 1 columns of A by 32 columns of panels.
-//
-//go:noescape
-func gemmTN1x32AVX2(task *gemmTask)
 
 // gemm1x48AVX2 multiplies tiles of 1 rows of A by 48 columns of panels.
 //
 //go:noescape
 func gemm1x48AVX2(task *gemmTask)
 
-// gemmTN1x48AVX2 multiplies tiles of 1 columns of A by 48 columns of panels.
-//
-//go:noescape
-func gemmTN1x48AVX2(task *gemmTask)
-
 // gemm1x64AVX2 multiplies tiles of 1 rows of A by 64 columns of panels.
 //
 //go:noescape
 func gemm1x64AVX2(task *gemmTask)
-
-// gemmTN1x64AVX2 multiplies tiles of 1 columns of A by 64 columns of panels.
-//
-//go:noescape
-func gemmTN1x64AVX2(task *gemmTask)
 
 // gemm2x16AVX2 multiplies tiles of 2 rows of A by 16 columns of panels.
 //
 //go:noescape
 func gemm2x16AVX2(task *gemmTask)
 
-// gemmTN2x16AVX2 multiplies tiles of 2 columns of A by 16 columns of panels.
-//
-//go:noescape
-func gemmTN2x16AVX2(task *gemmTask)
-
 // gemm2x32AVX2 multiplies tiles of 2 rows of A by 32 columns of panels.
 //
 //go:noescape
 func gemm2x32AVX2(task *gemmTask)
-
-// gemmTN2x32AVX2 multiplies tiles of 2 columns of A by 32 columns of panels.
-//
-//go:noescape
-func gemmTN2x32AVX2(task *gemmTask)
 
 // gemm3x16AVX2 multiplies tiles of 3 rows of A by 16 columns of panels.
 //
 //go:noescape
 func gemm3x16AVX2(task *gemmTask)
 
-// gemmTN3x16AVX2 multiplies tiles of 3 columns of A by 16 columns of panels.
-//
-//go:noescape
-func gemmTN3x16AVX2(task *gemmTask)
-
 // gemm3x32AVX2 multiplies tiles of 3 rows of A by 32 columns of panels.
 //
 //go:noescape
 func gemm3x32AVX2(task *gemmTask)
-
-// gemmTN3x32AVX2 multiplies tiles of 3 columns of A by 32 columns of panels.
-//
-//go:noescape
-func gemmTN3x32AVX2(task *gemmTask)
 
 // gemm4x16AVX2 multiplies tiles of 4 rows of A by 16 columns of panels.
 //
 //go:noescape
 func gemm4x16AVX2(task *gemmTask)
 
-// gemmTN4x16AVX2 multiplies tiles of 4 columns of A by 16 columns of panels.
-//
-//go:noescape
-func gemmTN4x16AVX2(task *gemmTask)
-
 // gemm5x16AVX2 multiplies tiles of 5 rows of A by 16 columns of panels.
 //
 //go:noescape
 func gemm5x16AVX2(task *gemmTask)
-
-// gemmTN5x16AVX2 multiplies tiles of 5 columns of A by 16 columns of panels.
-//
-//go:noescape
-func gemmTN5x16AVX2(task *gemmTask)
 
 // gemm6x16AVX2 multiplies tiles of 6 rows of A by 16 columns of panels.
 //
 //go:noescape
 func gemm6x16AVX2(task *gemmTask)
 
-// gemmTN6x16AVX2 multiplies tiles of 6 columns of A by 16 columns of panels.
+// copyBlocksAVX512 copies blocks of 16 columns of some rows. Steps are bytes from block to block, strides from row to row.
 //
 //go:noescape
-func gemmTN6x16AVX2(task *gemmTask)
+func copyBlocksAVX512(dst, src *float32, dstStep, srcStride, rows, blocks int)
+
+// transposeAVX512 copies rows and columns, multiples of 16, to columns and rows. Strides are bytes.
+//
+//go:noescape
+func transposeAVX512(dst, src *float32, dstStride, srcStride, rows, cols int)
 
 // gemm1x16AVX512 multiplies tiles of 1 rows of A by 16 columns of panels.
 //
 //go:noescape
 func gemm1x16AVX512(task *gemmTask)
 
-// gemmTN1x16AVX512 multiplies tiles of 1 columns of A by 16 columns of panels.
-//
-//go:noescape
-func gemmTN1x16AVX512(task *gemmTask)
-
 // gemm1x32AVX512 multiplies tiles of 1 rows of A by 32 columns of panels.
 //
 //go:noescape
 func gemm1x32AVX512(task *gemmTask)
-
-// gemmTN1x32AVX512 multiplies tiles of 1 columns of A by 32 columns of panels.
-//
-//go:noescape
-func gemmTN1x32AVX512(task *gemmTask)
 
 // gemm1x48AVX512 multiplies tiles of 1 rows of A by 48 columns of panels.
 //
 //go:noescape
 func gemm1x48AVX512(task *gemmTask)
 
-// gemmTN1x48AVX512 multiplies tiles of 1 columns of A by 48 columns of panels.
-//
-//go:noescape
-func gemmTN1x48AVX512(task *gemmTask)
-
 // gemm1x64AVX512 multiplies tiles of 1 rows of A by 64 columns of panels.
 //
 //go:noescape
 func gemm1x64AVX512(task *gemmTask)
-
-// gemmTN1x64AVX512 multiplies tiles of 1 columns of A by 64 columns of panels.
-//
-//go:noescape
-func gemmTN1x64AVX512(task *gemmTask)
 
 // gemm2x16AVX512 multiplies tiles of 2 rows of A by 16 columns of panels.
 //
 //go:noescape
 func gemm2x16AVX512(task *gemmTask)
 
-// gemmTN2x16AVX512 multiplies tiles of 2 columns of A by 16 columns of panels.
-//
-//go:noescape
-func gemmTN2x16AVX512(task *gemmTask)
-
 // gemm2x32AVX512 multiplies tiles of 2 rows of A by 32 columns of panels.
 //
 //go:noescape
 func gemm2x32AVX512(task *gemmTask)
-
-// gemmTN2x32AVX512 multiplies tiles of 2 columns of A by 32 columns of panels.
-//
-//go:noescape
-func gemmTN2x32AVX512(task *gemmTask)
 
 // gemm2x48AVX512 multiplies tiles of 2 rows of A by 48 columns of panels.
 //
 //go:noescape
 func gemm2x48AVX512(task *gemmTask)
 
-// gemmTN2x48AVX512 multiplies tiles of 2 columns of A by 48 columns of panels.
-//
-//go:noescape
-func gemmTN2x48AVX512(task *gemmTask)
-
 // gemm2x64AVX512 multiplies tiles of 2 rows of A by 64 columns of panels.
 //
 //go:noescape
 func gemm2x64AVX512(task *gemmTask)
-
-// gemmTN2x64AVX512 multiplies tiles of 2 columns of A by 64 columns of panels.
-//
-//go:noescape
-func gemmTN2x64AVX512(task *gemmTask)
 
 // gemm3x16AVX512 multiplies tiles of 3 rows of A by 16 columns of panels.
 //
 //go:noescape
 func gemm3x16AVX512(task *gemmTask)
 
-// gemmTN3x16AVX512 multiplies tiles of 3 columns of A by 16 columns of panels.
-//
-//go:noescape
-func gemmTN3x16AVX512(task *gemmTask)
-
 // gemm3x32AVX512 multiplies tiles of 3 rows of A by 32 columns of panels.
 //
 //go:noescape
 func gemm3x32AVX512(task *gemmTask)
-
-// gemmTN3x32AVX512 multiplies tiles of 3 columns of A by 32 columns of panels.
-//
-//go:noescape
-func gemmTN3x32AVX512(task *gemmTask)
 
 // gemm3x48AVX512 multiplies tiles of 3 rows of A by 48 columns of panels.
 //
 //go:noescape
 func gemm3x48AVX512(task *gemmTask)
 
-// gemmTN3x48AVX512 multiplies tiles of 3 columns of A by 48 columns of panels.
-//
-//go:noescape
-func gemmTN3x48AVX512(task *gemmTask)
-
 // gemm3x64AVX512 multiplies tiles of 3 rows of A by 64 columns of panels.
 //
 //go:noescape
 func gemm3x64AVX512(task *gemmTask)
-
-// gemmTN3x64AVX512 multiplies tiles of 3 columns of A by 64 columns of panels.
-//
-//go:noescape
-func gemmTN3x64AVX512(task *gemmTask)
 
 // gemm4x16AVX512 multiplies tiles of 4 rows of A by 16 columns of panels.
 //
 //go:noescape
 func gemm4x16AVX512(task *gemmTask)
 
-// gemmTN4x16AVX512 multiplies tiles of 4 columns of A by 16 columns of panels.
-//
-//go:noescape
-func gemmTN4x16AVX512(task *gemmTask)
-
 // gemm4x32AVX512 multiplies tiles of 4 rows of A by 32 columns of panels.
 //
 //go:noescape
 func gemm4x32AVX512(task *gemmTask)
-
-// gemmTN4x32AVX512 multiplies tiles of 4 columns of A by 32 columns of panels.
-//
-//go:noescape
-func gemmTN4x32AVX512(task *gemmTask)
 
 // gemm4x48AVX512 multiplies tiles of 4 rows of A by 48 columns of panels.
 //
 //go:noescape
 func gemm4x48AVX512(task *gemmTask)
 
-// gemmTN4x48AVX512 multiplies tiles of 4 columns of A by 48 columns of panels.
-//
-//go:noescape
-func gemmTN4x48AVX512(task *gemmTask)
-
 // gemm4x64AVX512 multiplies tiles of 4 rows of A by 64 columns of panels.
 //
 //go:noescape
 func gemm4x64AVX512(task *gemmTask)
-
-// gemmTN4x64AVX512 multiplies tiles of 4 columns of A by 64 columns of panels.
-//
-//go:noescape
-func gemmTN4x64AVX512(task *gemmTask)
 
 // gemm5x16AVX512 multiplies tiles of 5 rows of A by 16 columns of panels.
 //
 //go:noescape
 func gemm5x16AVX512(task *gemmTask)
 
-// gemmTN5x16AVX512 multiplies tiles of 5 columns of A by 16 columns of panels.
-//
-//go:noescape
-func gemmTN5x16AVX512(task *gemmTask)
-
 // gemm5x32AVX512 multiplies tiles of 5 rows of A by 32 columns of panels.
 //
 //go:noescape
 func gemm5x32AVX512(task *gemmTask)
-
-// gemmTN5x32AVX512 multiplies tiles of 5 columns of A by 32 columns of panels.
-//
-//go:noescape
-func gemmTN5x32AVX512(task *gemmTask)
 
 // gemm5x48AVX512 multiplies tiles of 5 rows of A by 48 columns of panels.
 //
 //go:noescape
 func gemm5x48AVX512(task *gemmTask)
 
-// gemmTN5x48AVX512 multiplies tiles of 5 columns of A by 48 columns of panels.
-//
-//go:noescape
-func gemmTN5x48AVX512(task *gemmTask)
-
 // gemm5x64AVX512 multiplies tiles of 5 rows of A by 64 columns of panels.
 //
 //go:noescape
 func gemm5x64AVX512(task *gemmTask)
-
-// gemmTN5x64AVX512 multiplies tiles of 5 columns of A by 64 columns of panels.
-//
-//go:noescape
-func gemmTN5x64AVX512(task *gemmTask)
 
 // gemm6x16AVX512 multiplies tiles of 6 rows of A by 16 columns of panels.
 //
 //go:noescape
 func gemm6x16AVX512(task *gemmTask)
 
-// gemmTN6x16AVX512 multiplies tiles of 6 columns of A by 16 columns of panels.
-//
-//go:noescape
-func gemmTN6x16AVX512(task *gemmTask)
-
 // gemm6x32AVX512 multiplies tiles of 6 rows of A by 32 columns of panels.
 //
 //go:noescape
 func gemm6x32AVX512(task *gemmTask)
-
-// gemmTN6x32AVX512 multiplies tiles of 6 columns of A by 32 columns of panels.
-//
-//go:noescape
-func gemmTN6x32AVX512(task *gemmTask)
 
 // gemm6x48AVX512 multiplies tiles of 6 rows of A by 48 columns of panels.
 //
 //go:noescape
 func gemm6x48AVX512(task *gemmTask)
 
-// gemmTN6x48AVX512 multiplies tiles of 6 columns of A by 48 columns of panels.
-//
-//go:noescape
-func gemmTN6x48AVX512(task *gemmTask)
-
 // gemm6x64AVX512 multiplies tiles of 6 rows of A by 64 columns of panels.
 //
 //go:noescape
 func gemm6x64AVX512(task *gemmTask)
 
-// gemmTN6x64AVX512 multiplies tiles of 6 columns of A by 64 columns of panels.
+// lstmStepsAVX2 makes steps of an LSTM.
 //
 //go:noescape
-func gemmTN6x64AVX512(task *gemmTask)
+func lstmStepsAVX2(task *stepTask)
 
-// lstmStepAVX2 computes count products of one row and 64 columns a panel, and then lstmForward.
+// lstmStepsTrainAVX2 is lstmSteps and leaves i,f,g,o in gates.
 //
 //go:noescape
-func lstmStepAVX2(products *[2]gemmTask, count int, h, c, gates, cPrev *float32, units int)
+func lstmStepsTrainAVX2(task *stepTask)
 
-// gruStepAVX2 computes count products of one row and 48 columns a panel, and then gruForward.
+// gruStepsAVX2 makes steps of a GRU.
 //
 //go:noescape
-func gruStepAVX2(products *[2]gemmTask, count int, h, gx, gh, hPrev *float32, units int)
+func gruStepsAVX2(task *stepTask)
 
-// lstmStepAVX512 computes count products of one row and 64 columns a panel, and then lstmForward.
+// gruStepsTrainAVX2 is gruSteps and leaves r,z,n in gx.
 //
 //go:noescape
-func lstmStepAVX512(products *[2]gemmTask, count int, h, c, gates, cPrev *float32, units int)
+func gruStepsTrainAVX2(task *stepTask)
 
-// gruStepAVX512 computes count products of one row and 48 columns a panel, and then gruForward.
+// rnnTanhStepsAVX2 makes steps of an RNN with tanh.
 //
 //go:noescape
-func gruStepAVX512(products *[2]gemmTask, count int, h, gx, gh, hPrev *float32, units int)
+func rnnTanhStepsAVX2(task *stepTask)
+
+// rnnReLUStepsAVX2 makes steps of an RNN with max(0, x).
+//
+//go:noescape
+func rnnReLUStepsAVX2(task *stepTask)
+
+// lstmStepsAVX512 makes steps of an LSTM.
+//
+//go:noescape
+func lstmStepsAVX512(task *stepTask)
+
+// lstmStepsTrainAVX512 is lstmSteps and leaves i,f,g,o in gates.
+//
+//go:noescape
+func lstmStepsTrainAVX512(task *stepTask)
+
+// gruStepsAVX512 makes steps of a GRU.
+//
+//go:noescape
+func gruStepsAVX512(task *stepTask)
+
+// gruStepsTrainAVX512 is gruSteps and leaves r,z,n in gx.
+//
+//go:noescape
+func gruStepsTrainAVX512(task *stepTask)
+
+// rnnTanhStepsAVX512 makes steps of an RNN with tanh.
+//
+//go:noescape
+func rnnTanhStepsAVX512(task *stepTask)
+
+// rnnReLUStepsAVX512 makes steps of an RNN with max(0, x).
+//
+//go:noescape
+func rnnReLUStepsAVX512(task *stepTask)
 
 // sumAVX2 sets *out to the sum of x[i].
 //

@@ -74,10 +74,25 @@ func lstmForwardNEON(h, c, gates, cPrev *float32, hStride, cStride, gatesStride,
 //go:noescape
 func lstmForwardTrainNEON(h, c, gates, cPrev *float32, hStride, cStride, gatesStride, cPrevStride, rows, units int)
 
+// lstmPeepholeForwardNEON is lstmForward with peepholes p.
+//
+//go:noescape
+func lstmPeepholeForwardNEON(h, c, gates, cPrev, p *float32, hStride, cStride, gatesStride, cPrevStride, pStride, rows, units int)
+
+// lstmPeepholeForwardTrainNEON is lstmPeepholeForward and leaves i,f,g,o in gates.
+//
+//go:noescape
+func lstmPeepholeForwardTrainNEON(h, c, gates, cPrev, p *float32, hStride, cStride, gatesStride, cPrevStride, pStride, rows, units int)
+
 // lstmBackwardNEON sets gates and dc to the gradients of the pre-activations and of cPrev.
 //
 //go:noescape
 func lstmBackwardNEON(gates, dc, dh, h, c, cPrev *float32, gatesStride, dcStride, dhStride, hStride, cStride, cPrevStride, rows, units int)
+
+// lstmPeepholeBackwardNEON is lstmBackward with peepholes p.
+//
+//go:noescape
+func lstmPeepholeBackwardNEON(gates, dc, dh, h, c, cPrev, p *float32, gatesStride, dcStride, dhStride, hStride, cStride, cPrevStride, pStride, rows, units int)
 
 // gruForwardNEON sets h from the pre-activations r,z,n.
 //
@@ -89,100 +104,105 @@ func gruForwardNEON(h, gx, gh, hPrev *float32, hStride, gxStride, ghStride, hPre
 //go:noescape
 func gruForwardTrainNEON(h, gx, gh, hPrev *float32, hStride, gxStride, ghStride, hPrevStride, rows, units int)
 
-// gruBackwardNEON sets gx, gh and dhPrev to the gradients of the pre-activations and of hPrev.
+// gruBackwardNEON sets gx and gh to the gradients of the pre-activations, and z.
 //
 //go:noescape
-func gruBackwardNEON(gx, gh, dhPrev, dh, hPrev *float32, gxStride, ghStride, dhPrevStride, dhStride, hPrevStride, rows, units int)
+func gruBackwardNEON(gx, gh, z, dh, hPrev *float32, gxStride, ghStride, zStride, dhStride, hPrevStride, rows, units int)
+
+// mulAddRowsNEON sets c = fma(a, b, c).
+//
+//go:noescape
+func mulAddRowsNEON(c, a, b *float32, cStride, aStride, bStride, rows, units int)
+
+// lstmPeepholeSumsNEON sets sum to the sums over rows of di*cPrev, df*cPrev and do*c, or adds them if add is 1.
+//
+//go:noescape
+func lstmPeepholeSumsNEON(sum, gates, c, cPrev *float32, gatesStride, cStride, cPrevStride, rows, units, add int)
+
+// copyBlocksNEON copies blocks of 16 columns of some rows. Steps are bytes from block to block, strides from row to row.
+//
+//go:noescape
+func copyBlocksNEON(dst, src *float32, dstStep, srcStride, rows, blocks int)
+
+// transposeNEON copies rows and columns, multiples of 16, to columns and rows. Strides are bytes.
+//
+//go:noescape
+func transposeNEON(dst, src *float32, dstStride, srcStride, rows, cols int)
 
 // gemm1x16NEON multiplies tiles of 1 rows of A by 16 columns of panels.
 //
 //go:noescape
 func gemm1x16NEON(task *gemmTask)
 
-// gemmTN1x16NEON multiplies tiles of 1 columns of A by 16 columns of panels.
-//
-//go:noescape
-func gemmTN1x16NEON(task *gemmTask)
-
 // gemm1x32NEON multiplies tiles of 1 rows of A by 32 columns of panels.
 //
 //go:noescape
 func gemm1x32NEON(task *gemmTask)
-
-// gemmTN1x32NEON multiplies tiles of 1 columns of A by 32 columns of panels.
-//
-//go:noescape
-func gemmTN1x32NEON(task *gemmTask)
 
 // gemm1x48NEON multiplies tiles of 1 rows of A by 48 columns of panels.
 //
 //go:noescape
 func gemm1x48NEON(task *gemmTask)
 
-// gemmTN1x48NEON multiplies tiles of 1 columns of A by 48 columns of panels.
-//
-//go:noescape
-func gemmTN1x48NEON(task *gemmTask)
-
 // gemm1x64NEON multiplies tiles of 1 rows of A by 64 columns of panels.
 //
 //go:noescape
 func gemm1x64NEON(task *gemmTask)
-
-// gemmTN1x64NEON multiplies tiles of 1 columns of A by 64 columns of panels.
-//
-//go:noescape
-func gemmTN1x64NEON(task *gemmTask)
 
 // gemm2x16NEON multiplies tiles of 2 rows of A by 16 columns of panels.
 //
 //go:noescape
 func gemm2x16NEON(task *gemmTask)
 
-// gemmTN2x16NEON multiplies tiles of 2 columns of A by 16 columns of panels.
-//
-//go:noescape
-func gemmTN2x16NEON(task *gemmTask)
-
 // gemm2x32NEON multiplies tiles of 2 rows of A by 32 columns of panels.
 //
 //go:noescape
 func gemm2x32NEON(task *gemmTask)
-
-// gemmTN2x32NEON multiplies tiles of 2 columns of A by 32 columns of panels.
-//
-//go:noescape
-func gemmTN2x32NEON(task *gemmTask)
 
 // gemm3x16NEON multiplies tiles of 3 rows of A by 16 columns of panels.
 //
 //go:noescape
 func gemm3x16NEON(task *gemmTask)
 
-// gemmTN3x16NEON multiplies tiles of 3 columns of A by 16 columns of panels.
+// gemm3x32NEON multiplies tiles of 3 rows of A by 32 columns of panels.
 //
 //go:noescape
-func gemmTN3x16NEON(task *gemmTask)
+func gemm3x32NEON(task *gemmTask)
 
 // gemm4x16NEON multiplies tiles of 4 rows of A by 16 columns of panels.
 //
 //go:noescape
 func gemm4x16NEON(task *gemmTask)
 
-// gemmTN4x16NEON multiplies tiles of 4 columns of A by 16 columns of panels.
+// lstmStepsNEON makes steps of an LSTM.
 //
 //go:noescape
-func gemmTN4x16NEON(task *gemmTask)
+func lstmStepsNEON(task *stepTask)
 
-// lstmStepNEON computes count products of one row and 64 columns a panel, and then lstmForward.
+// lstmStepsTrainNEON is lstmSteps and leaves i,f,g,o in gates.
 //
 //go:noescape
-func lstmStepNEON(products *[2]gemmTask, count int, h, c, gates, cPrev *float32, units int)
+func lstmStepsTrainNEON(task *stepTask)
 
-// gruStepNEON computes count products of one row and 48 columns a panel, and then gruForward.
+// gruStepsNEON makes steps of a GRU.
 //
 //go:noescape
-func gruStepNEON(products *[2]gemmTask, count int, h, gx, gh, hPrev *float32, units int)
+func gruStepsNEON(task *stepTask)
+
+// gruStepsTrainNEON is gruSteps and leaves r,z,n in gx.
+//
+//go:noescape
+func gruStepsTrainNEON(task *stepTask)
+
+// rnnTanhStepsNEON makes steps of an RNN with tanh.
+//
+//go:noescape
+func rnnTanhStepsNEON(task *stepTask)
+
+// rnnReLUStepsNEON makes steps of an RNN with max(0, x).
+//
+//go:noescape
+func rnnReLUStepsNEON(task *stepTask)
 
 // sumNEON sets *out to the sum of x[i].
 //

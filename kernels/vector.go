@@ -12,7 +12,7 @@ func Add(dst, x, y []float32) {
 		addGeneric(dst, x, y)
 		return
 	}
-	for t := range tiles(1, len(dst)) {
+	for t := tiles(1, len(dst)); t.rows > 0; t = t.next(1, len(dst)) {
 		add(isa, &dst[t.col], &x[t.col], &y[t.col], t.cols)
 	}
 }
@@ -29,7 +29,7 @@ func Mul(dst, x, y []float32) {
 		mulGeneric(dst, x, y)
 		return
 	}
-	for t := range tiles(1, len(dst)) {
+	for t := tiles(1, len(dst)); t.rows > 0; t = t.next(1, len(dst)) {
 		mul(isa, &dst[t.col], &x[t.col], &y[t.col], t.cols)
 	}
 }
@@ -48,7 +48,7 @@ func scaleBy(isa ISA, dst []float32, alpha float32, x []float32) {
 		scaleGeneric(dst, alpha, x)
 		return
 	}
-	for t := range tiles(1, len(dst)) {
+	for t := tiles(1, len(dst)); t.rows > 0; t = t.next(1, len(dst)) {
 		scale(isa, &dst[t.col], &x[t.col], t.cols, alpha)
 	}
 }
@@ -64,7 +64,7 @@ func Axpy(y []float32, alpha float32, x []float32) {
 		axpyGeneric(y, alpha, x)
 		return
 	}
-	for t := range tiles(1, len(y)) {
+	for t := tiles(1, len(y)); t.rows > 0; t = t.next(1, len(y)) {
 		axpy(isa, &y[t.col], &x[t.col], t.cols, alpha)
 	}
 }

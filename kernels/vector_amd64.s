@@ -57,16 +57,36 @@ loop3:
 
 done4:
 	// The last elements.
-	TESTQ      BX, BX
-	JEQ        done5
-	NEGQ       BX
-	LEAQ       constantsAVX2<>+32(SB), SI
-	VMOVUPS    (SI)(BX*4), Y0
-	VMASKMOVPS (CX), Y0, Y1
-	VMASKMOVPS (DX), Y0, Y2
-	VADDPS     Y2, Y1, Y1
-	VMASKMOVPS Y1, Y0, (AX)
+	TESTQ        BX, BX
+	JEQ          done5
+	MOVQ         BX, DI
+	NEGQ         BX
+	LEAQ         constantsAVX2<>+32(SB), SI
+	VMOVUPS      (SI)(BX*4), Y0
+	VMASKMOVPS   (CX), Y0, Y1
+	VMASKMOVPS   (DX), Y0, Y0
+	LEAQ         (AX), AX
+	TESTQ        $+4, DI
+	VADDPS       Y0, Y1, Y0
+	VMOVAPS      Y0, Y0
+	JEQ          stored6
+	VMOVUPS      X0, (AX)
+	ADDQ         $+16, AX
+	VEXTRACTF128 $0x01, Y0, X0
 
+stored6:
+	TESTQ    $+2, DI
+	JEQ      stored7
+	VMOVLPS  X0, (AX)
+	ADDQ     $+8, AX
+	VMOVHLPS X0, X0, X0
+
+stored7:
+	TESTQ  $+1, DI
+	JEQ    stored8
+	VMOVSS X0, (AX)
+
+stored8:
 done5:
 	// As it was.
 	VZEROUPPER
@@ -126,16 +146,36 @@ loop3:
 
 done4:
 	// The last elements.
-	TESTQ      BX, BX
-	JEQ        done5
-	NEGQ       BX
-	LEAQ       constantsAVX2<>+32(SB), SI
-	VMOVUPS    (SI)(BX*4), Y0
-	VMASKMOVPS (CX), Y0, Y1
-	VMASKMOVPS (DX), Y0, Y2
-	VMULPS     Y2, Y1, Y1
-	VMASKMOVPS Y1, Y0, (AX)
+	TESTQ        BX, BX
+	JEQ          done5
+	MOVQ         BX, DI
+	NEGQ         BX
+	LEAQ         constantsAVX2<>+32(SB), SI
+	VMOVUPS      (SI)(BX*4), Y0
+	VMASKMOVPS   (CX), Y0, Y1
+	VMASKMOVPS   (DX), Y0, Y0
+	LEAQ         (AX), AX
+	TESTQ        $+4, DI
+	VMULPS       Y0, Y1, Y0
+	VMOVAPS      Y0, Y0
+	JEQ          stored6
+	VMOVUPS      X0, (AX)
+	ADDQ         $+16, AX
+	VEXTRACTF128 $0x01, Y0, X0
 
+stored6:
+	TESTQ    $+2, DI
+	JEQ      stored7
+	VMOVLPS  X0, (AX)
+	ADDQ     $+8, AX
+	VMOVHLPS X0, X0, X0
+
+stored7:
+	TESTQ  $+1, DI
+	JEQ    stored8
+	VMOVSS X0, (AX)
+
+stored8:
 done5:
 	// As it was.
 	VZEROUPPER
@@ -190,15 +230,35 @@ loop3:
 
 done4:
 	// The last elements.
-	TESTQ      DX, DX
-	JEQ        done5
-	NEGQ       DX
-	LEAQ       constantsAVX2<>+32(SB), BX
-	VMOVUPS    (BX)(DX*4), Y1
-	VMASKMOVPS (CX), Y1, Y2
-	VMULPS     Y0, Y2, Y0
-	VMASKMOVPS Y0, Y1, (AX)
+	TESTQ        DX, DX
+	JEQ          done5
+	MOVQ         DX, SI
+	NEGQ         DX
+	LEAQ         constantsAVX2<>+32(SB), BX
+	VMOVUPS      (BX)(DX*4), Y1
+	VMASKMOVPS   (CX), Y1, Y1
+	LEAQ         (AX), AX
+	TESTQ        $+4, SI
+	VMULPS       Y0, Y1, Y0
+	VMOVAPS      Y0, Y0
+	JEQ          stored6
+	VMOVUPS      X0, (AX)
+	ADDQ         $+16, AX
+	VEXTRACTF128 $0x01, Y0, X0
 
+stored6:
+	TESTQ    $+2, SI
+	JEQ      stored7
+	VMOVLPS  X0, (AX)
+	ADDQ     $+8, AX
+	VMOVHLPS X0, X0, X0
+
+stored7:
+	TESTQ  $+1, SI
+	JEQ    stored8
+	VMOVSS X0, (AX)
+
+stored8:
 done5:
 	// As it was.
 	VZEROUPPER
@@ -256,16 +316,36 @@ loop3:
 
 done4:
 	// The last elements.
-	TESTQ       DX, DX
-	JEQ         done5
-	NEGQ        DX
-	LEAQ        constantsAVX2<>+32(SB), BX
-	VMOVUPS     (BX)(DX*4), Y1
-	VMASKMOVPS  (CX), Y1, Y2
-	VMASKMOVPS  (AX), Y1, Y3
-	VFMADD231PS Y0, Y2, Y3
-	VMASKMOVPS  Y3, Y1, (AX)
+	TESTQ        DX, DX
+	JEQ          done5
+	MOVQ         DX, SI
+	NEGQ         DX
+	LEAQ         constantsAVX2<>+32(SB), BX
+	VMOVUPS      (BX)(DX*4), Y1
+	VMASKMOVPS   (CX), Y1, Y2
+	VMASKMOVPS   (AX), Y1, Y1
+	LEAQ         (AX), AX
+	TESTQ        $+4, SI
+	VFMADD231PS  Y0, Y2, Y1
+	VMOVAPS      Y1, Y0
+	JEQ          stored6
+	VMOVUPS      X0, (AX)
+	ADDQ         $+16, AX
+	VEXTRACTF128 $0x01, Y0, X0
 
+stored6:
+	TESTQ    $+2, SI
+	JEQ      stored7
+	VMOVLPS  X0, (AX)
+	ADDQ     $+8, AX
+	VMOVHLPS X0, X0, X0
+
+stored7:
+	TESTQ  $+1, SI
+	JEQ    stored8
+	VMOVSS X0, (AX)
+
+stored8:
 done5:
 	// As it was.
 	VZEROUPPER
@@ -292,12 +372,12 @@ TEXT ·sumRowsAVX2(SB), NOSPLIT, $8-48
 	JLT  done2
 
 loop1:
+	MOVQ   SI, CX
+	MOVQ   rows+24(FP), DX
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
-	MOVQ   SI, CX
-	MOVQ   rows+24(FP), DX
 	CMPQ   DX, $+1
 	JLT    done4
 
@@ -306,13 +386,13 @@ loop3:
 	VMOVUPS 32(CX), Y5
 	VMOVUPS 64(CX), Y6
 	VMOVUPS 96(CX), Y7
+	ADDQ    AX, CX
+	ADDQ    $-1, DX
+	CMPQ    DX, $+1
 	VADDPS  Y4, Y0, Y0
 	VADDPS  Y5, Y1, Y1
 	VADDPS  Y6, Y2, Y2
 	VADDPS  Y7, Y3, Y3
-	ADDQ    AX, CX
-	ADDQ    $-1, DX
-	CMPQ    DX, $+1
 	JGE     loop3
 
 done4:
@@ -345,18 +425,18 @@ done2:
 	JLT  done7
 
 loop6:
-	VXORPS Y0, Y0, Y0
 	MOVQ   SI, CX
 	MOVQ   rows+24(FP), DX
+	VXORPS Y0, Y0, Y0
 	CMPQ   DX, $+1
 	JLT    done9
 
 loop8:
 	VMOVUPS (CX), Y1
-	VADDPS  Y1, Y0, Y0
 	ADDQ    AX, CX
 	ADDQ    $-1, DX
 	CMPQ    DX, $+1
+	VADDPS  Y1, Y0, Y0
 	JGE     loop8
 
 done9:
@@ -378,33 +458,53 @@ done7:
 	// The last elements.
 	TESTQ   DI, DI
 	JEQ     done11
+	MOVQ    DI, R8
 	NEGQ    DI
 	LEAQ    constantsAVX2<>+32(SB), CX
 	VMOVUPS (CX)(DI*4), Y0
-	VXORPS  Y1, Y1, Y1
 	MOVQ    SI, CX
 	MOVQ    rows+24(FP), DX
+	VXORPS  Y1, Y1, Y1
 	CMPQ    DX, $+1
 	JLT     done13
 
 loop12:
 	VMASKMOVPS (CX), Y0, Y2
-	VADDPS     Y2, Y1, Y1
 	ADDQ       AX, CX
 	ADDQ       $-1, DX
 	CMPQ       DX, $+1
+	VADDPS     Y2, Y1, Y1
 	JGE        loop12
 
 done13:
 	MOVQ       add+40(FP), DX
 	TESTQ      DX, DX
 	JEQ        done14
-	VMASKMOVPS (BX), Y0, Y2
-	VADDPS     Y1, Y2, Y1
+	VMASKMOVPS (BX), Y0, Y0
+	VADDPS     Y1, Y0, Y1
 
 done14:
-	VMASKMOVPS Y1, Y0, (BX)
+	VMOVAPS      Y1, Y0
+	LEAQ         (BX), AX
+	TESTQ        $+4, R8
+	JEQ          stored15
+	VMOVUPS      X0, (AX)
+	ADDQ         $+16, AX
+	VEXTRACTF128 $0x01, Y0, X0
 
+stored15:
+	TESTQ    $+2, R8
+	JEQ      stored16
+	VMOVLPS  X0, (AX)
+	ADDQ     $+8, AX
+	VMOVHLPS X0, X0, X0
+
+stored16:
+	TESTQ  $+1, R8
+	JEQ    stored17
+	VMOVSS X0, (AX)
+
+stored17:
 done11:
 	// As it was.
 	VZEROUPPER
@@ -717,12 +817,12 @@ TEXT ·sumRowsAVX512(SB), NOSPLIT, $8-48
 	JLT  done2
 
 loop1:
+	MOVQ   SI, CX
+	MOVQ   rows+24(FP), DX
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
-	MOVQ   SI, CX
-	MOVQ   rows+24(FP), DX
 	CMPQ   DX, $+1
 	JLT    done4
 
@@ -731,13 +831,13 @@ loop3:
 	VMOVUPS 64(CX), Z5
 	VMOVUPS 128(CX), Z6
 	VMOVUPS 192(CX), Z7
+	ADDQ    AX, CX
+	ADDQ    $-1, DX
+	CMPQ    DX, $+1
 	VADDPS  Z4, Z0, Z0
 	VADDPS  Z5, Z1, Z1
 	VADDPS  Z6, Z2, Z2
 	VADDPS  Z7, Z3, Z3
-	ADDQ    AX, CX
-	ADDQ    $-1, DX
-	CMPQ    DX, $+1
 	JGE     loop3
 
 done4:
@@ -770,18 +870,18 @@ done2:
 	JLT  done7
 
 loop6:
-	VPXORD Z8, Z8, Z8
 	MOVQ   SI, CX
 	MOVQ   rows+24(FP), DX
+	VPXORD Z8, Z8, Z8
 	CMPQ   DX, $+1
 	JLT    done9
 
 loop8:
 	VMOVUPS (CX), Z0
-	VADDPS  Z0, Z8, Z8
 	ADDQ    AX, CX
 	ADDQ    $-1, DX
 	CMPQ    DX, $+1
+	VADDPS  Z0, Z8, Z8
 	JGE     loop8
 
 done9:
@@ -806,18 +906,18 @@ done7:
 	MOVL   $-1, CX
 	BZHIL  DI, CX, CX
 	KMOVW  CX, K1
-	VPXORD Z9, Z9, Z9
 	MOVQ   SI, CX
 	MOVQ   rows+24(FP), DX
+	VPXORD Z9, Z9, Z9
 	CMPQ   DX, $+1
 	JLT    done13
 
 loop12:
 	VMOVUPS.Z (CX), K1, Z0
-	VADDPS    Z0, Z9, Z9
 	ADDQ      AX, CX
 	ADDQ      $-1, DX
 	CMPQ      DX, $+1
+	VADDPS    Z0, Z9, Z9
 	JGE       loop12
 
 done13:

@@ -313,12 +313,12 @@ TEXT ·sumRowsNEON(SB), NOSPLIT, $0-48
 	BLT done2
 
 loop1:
+	MOVD  R7, R2
+	MOVD  rows+24(FP), R3
 	VMOVI $0, V0.B16
 	VMOVI $0, V1.B16
 	VMOVI $0, V2.B16
 	VMOVI $0, V3.B16
-	MOVD  R7, R2
-	MOVD  rows+24(FP), R3
 	CMP   $1, R3
 	BLT   done4
 
@@ -327,13 +327,13 @@ loop3:
 	FMOVQ 16(R2), F5
 	FMOVQ 32(R2), F6
 	FMOVQ 48(R2), F7
+	ADD   R1, R2, R2
+	ADD   $-1, R3, R3
+	CMP   $1, R3
 	WORD  $0x4e24d400 // FADD V0.4S, V0.4S, V4.4S
 	WORD  $0x4e25d421 // FADD V1.4S, V1.4S, V5.4S
 	WORD  $0x4e26d442 // FADD V2.4S, V2.4S, V6.4S
 	WORD  $0x4e27d463 // FADD V3.4S, V3.4S, V7.4S
-	ADD   R1, R2, R2
-	ADD   $-1, R3, R3
-	CMP   $1, R3
 	BGE   loop3
 
 done4:
@@ -366,18 +366,18 @@ done2:
 	BLT done7
 
 loop6:
-	VMOVI $0, V0.B16
 	MOVD  R7, R2
 	MOVD  rows+24(FP), R3
+	VMOVI $0, V0.B16
 	CMP   $1, R3
 	BLT   done9
 
 loop8:
 	FMOVQ (R2), F1
-	WORD  $0x4e21d400 // FADD V0.4S, V0.4S, V1.4S
 	ADD   R1, R2, R2
 	ADD   $-1, R3, R3
 	CMP   $1, R3
+	WORD  $0x4e21d400 // FADD V0.4S, V0.4S, V1.4S
 	BGE   loop8
 
 done9:
@@ -401,18 +401,18 @@ done7:
 	BEQ done11
 
 loop12:
-	VMOVI $0, V0.B16
 	MOVD  R7, R2
 	MOVD  rows+24(FP), R3
+	VMOVI $0, V0.B16
 	CMP   $1, R3
 	BLT   done14
 
 loop13:
 	FMOVS (R2), F1
-	WORD  $0x4e21d400 // FADD V0.4S, V0.4S, V1.4S
 	ADD   R1, R2, R2
 	ADD   $-1, R3, R3
 	CMP   $1, R3
+	WORD  $0x4e21d400 // FADD V0.4S, V0.4S, V1.4S
 	BGE   loop13
 
 done14:

@@ -44,6 +44,10 @@ func newBPTT(r *recurrent, index int, slots series, grads dirParams, maxT, batch
 		s.dhs = newSeries(make([]float32, maxT*batch*Ho), maxT, batch, Ho, false)
 	}
 	s.sum = make([]float32, batch*s.gates.cols)
+	if s.variant != nil {
+		sums := r.take(r.params[:len(r.params)/len(r.dirs)], func(p Param) []float32 { return make([]float32, len(p.Data)) })
+		st.DVariant = sums.variant
+	}
 	if r.recurrentDropout > 0 {
 		s.hMask = make([]float32, batch*Ho)
 		st.HMask = kernels.Mat{Data: make([]float32, batch*Ho), Stride: Ho}
@@ -121,6 +125,9 @@ type gradient struct {
 func (s *bptt) backward(g *gradient, p *plan) {
 	T := p.steps
 	s.lo, s.hi = T, 0
+	for _, v := range s.step.DVariant.All() {
+		clear(v)
+	}
 	for i := range p.order {
 		if p.length(i) == 0 {
 			copy(s.stateRow(g.dh0, p, i, s.h.cols), s.stateRow(g.dhn, p, i, s.h.cols))
@@ -189,13 +196,7 @@ func (s *bptt) enter(dh []float32, g *gradient, p *plan, t, n int) {
 func (s *bptt) stepBack(g *gradient, p *plan, t, n, next, common int) {
 	st, Ho := &s.step, s.h.cols
 	st.Rows = n
-	st.Gates = s.gates.at(t)
-	if s.gatesH.data != nil {
-		st.GatesH = s.gatesH.at(t)
-	}
-	if st.WR != nil {
-		st.M = s.m.at(t)
-	}
+	s.place(t)
 	if s.noGradient(n) {
 		clear(st.Gates.Data[:n*st.Gates.Stride])
 		if s.gatesH.data != nil {
@@ -345,6 +346,10 @@ func (s *bptt) addGrads(xs, hs, ms *kernels.Panels, p *plan, rg stepRange) {
 			addBiasGrad(sum, dx, rg.rows, gates, H, s.grads.bih)
 			addBiasGrad(sum, dh, rg.rows, gates, H, s.grads.bhh)
 		}
+	}
+	grads := s.grads.variant.All()
+	for i, sum := range s.step.DVariant.All() {
+		kernels.Add(grads[i], grads[i], sum)
 	}
 	if s.whr != nil {
 		packSeries(ms, s.m, false, p, rg)

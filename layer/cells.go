@@ -134,13 +134,9 @@ type CellStream struct {
 // cPrev are empty for a cell without c. It panics if a length is wrong.
 func (s *CellStream) Step(h, c, x, hPrev, cPrev []float32) {
 	s.r.checkStep("CellStream.Step", s.batch, h, c, x, hPrev, cPrev)
-	st := &s.scan.step
 	s.scan.load(s.r, s.batch, h, c, x, hPrev, cPrev)
-	st.Gates = s.scan.gates.at(0)
-	if s.scan.gatesH.data != nil {
-		st.GatesH = s.scan.gatesH.at(0)
-	}
-	s.r.cell.Forward(st)
+	s.scan.place(0)
+	s.r.cell.Forward(&s.scan.step)
 }
 
 // load sets the arguments of a step forward from x.
@@ -154,6 +150,9 @@ func (s *scan) load(r *recurrent, batch int, h, c, x, hPrev, cPrev []float32) {
 
 func (r *recurrent) checkStep(fn string, B int, h, c, x, hPrev, cPrev []float32) {
 	nh, nc := B*r.hidden, B*r.cUnits()
+	if len(h) == nh && len(c) == nc && len(x) == B*r.input && len(hPrev) == nh && len(cPrev) == nc {
+		return
+	}
 	for _, a := range [...]struct {
 		arg  string
 		got  int
@@ -207,10 +206,7 @@ func (t *CellTape) Forward(h, c, x, hPrev, cPrev []float32) {
 	copy(t.cPrev.at(n).Data, cPrev)
 	s.load(r, B, h, c, x, hPrev, cPrev)
 	st := &s.step
-	st.Gates = s.gates.at(n)
-	if s.gatesH.data != nil {
-		st.GatesH = s.gatesH.at(n)
-	}
+	s.place(n)
 	kernels.Gemm(st.Gates, st.X, B, st.WX, st.Bias)
 	st.WX = nil
 	st.HPrev, st.CPrev = t.hPrev.at(n), t.cPrev.at(n) // h may be hPrev
@@ -250,10 +246,8 @@ func (t *CellTape) Backward(dx, dhPrev, dcPrev, dh, dc []float32) {
 	t.back--
 	s, n, H := t.tape.layers[0].dirs[0], t.back, r.hidden
 	st := &s.step
-	st.Rows, st.Gates = B, s.gates.at(n)
-	if s.gatesH.data != nil {
-		st.GatesH = s.gatesH.at(n)
-	}
+	st.Rows = B
+	s.place(n)
 	st.H, st.C, st.HPrev, st.CPrev = s.h.at(n+1), s.c.at(n+1), t.hPrev.at(n), t.cPrev.at(n)
 	st.DH, st.DHPrev = kernels.Mat{Data: dh, Stride: H}, kernels.Mat{Data: dhPrev, Stride: H}
 	copy(s.dc, dc)

@@ -60,6 +60,13 @@
 //     keeps its old value with that probability, in a Stream h is p*hPrev +
 //     (1-p)*h. The h that is mixed comes from the c before it is. Source:
 //     Krueger et al. 2017, "Zoneout".
+//   - LayerNorm and Peephole of an LSTM; [cell.Variant] has the equations. The
+//     parameters of a layer and direction go on with the gains weight_ln_ih,
+//     weight_ln_hh [4H] and weight_ln_c [H], in form B the shifts bias_ln_ih and
+//     bias_ln_hh [4H], which replace bias_ih and bias_hh (in form A those are the
+//     shifts), the shift bias_ln_c [H], and weight_peephole [3H] in the order i,
+//     f, o. Gains begin as 1 and shifts as 0. Sums over 4H elements are in
+//     PyTorch's order of rows.
 //
 // [Orthogonal] and [ForgetBias] initialise otherwise than PyTorch.
 //

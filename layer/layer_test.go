@@ -143,7 +143,7 @@ func TestSameBits(t *testing.T) {
 // share, on every architecture.
 func TestBits(t *testing.T) {
 	const I, H, T, B = 20, 19, 5, 7
-	want := map[string]uint64{"RNN_TANH": 0xca68be0272808bfb, "RNN_RELU": 0xea2236b313da8b80, "LSTM": 0xc2f78d4ac79cb90a}
+	want := map[string]uint64{"RNN_TANH": 0xca68be0272808bfb, "RNN_RELU": 0xea2236b313da8b80, "LSTM": 0xc2f78d4ac79cb90a, "GRU": 0x2d68610e760284f5}
 	forEachMode(t, func(t *testing.T, mode string) {
 		kerneltest.RequireHash(t, want[mode], func() []float32 {
 			r := NewRand(14)
@@ -470,6 +470,7 @@ func TestLinearPanics(t *testing.T) {
 }
 
 func TestErrors(t *testing.T) {
+	of := func(cfg LSTMConfig) error { _, err := NewLSTM(cfg, nil); return err }
 	lstm := func(I, H int) error { _, err := NewLSTM(LSTMConfig{Input: I, Hidden: H}, nil); return err }
 	rnn := func(I, H int, n Nonlinearity) error {
 		_, err := NewRNN(RNNConfig{Input: I, Hidden: H, Nonlinearity: n}, nil)
@@ -489,9 +490,21 @@ func TestErrors(t *testing.T) {
 		fmt.Sprintf("NewLSTM: Hidden = %d, want a size that fits in memory", 1<<30):  lstm(1, 1<<30),
 		fmt.Sprintf("NewLinear: Input = %d, want a size that fits in memory", huge):  linear(huge, 1),
 		fmt.Sprintf("NewLinear: Output = %d, want a size that fits in memory", huge): linear(1, huge),
+		"NewLSTM: Layers = -1, want at least 1, or 0 for 1":                          of(LSTMConfig{Input: 1, Hidden: 1, Layers: -1}),
+		"NewLSTM: Proj = -1, want at least 1, or 0 for none":                         of(LSTMConfig{Input: 1, Hidden: 1, Proj: -1}),
+		"NewLSTM: Proj = 3, want less than Hidden = 3":                               of(LSTMConfig{Input: 1, Hidden: 3, Proj: 3}),
+		"NewLSTM: Dropout = 1.5, want 0 to 1":                                        of(LSTMConfig{Input: 1, Hidden: 1, Dropout: 1.5}),
+		"NewLSTM: Dropout = NaN, want 0 to 1":                                        of(LSTMConfig{Input: 1, Hidden: 1, Dropout: math.NaN()}),
+		"NewLSTM: InputDropout = -1, want 0 to 1":                                    of(LSTMConfig{Input: 1, Hidden: 1, InputDropout: -1}),
+		"NewLSTM: RecurrentDropout = 2, want 0 to 1":                                 of(LSTMConfig{Input: 1, Hidden: 1, RecurrentDropout: 2}),
+		"NewLSTM: ZoneoutH = 2, want 0 to 1":                                         of(LSTMConfig{Input: 1, Hidden: 1, ZoneoutH: 2}),
+		"NewLSTM: ZoneoutC = 2, want 0 to 1":                                         of(LSTMConfig{Input: 1, Hidden: 1, ZoneoutC: 2}),
+		"NewLSTM: LayerNorm = 3, want NoLayerNorm, LayerNormA or LayerNormB":         of(LSTMConfig{Input: 1, Hidden: 1, LayerNorm: 3}),
+		fmt.Sprintf("NewLSTM: Layers = %d, want a size that fits in memory", huge):   of(LSTMConfig{Input: 1, Hidden: 1, Layers: huge}),
 	} {
 		require.EqualError(t, err, "layer: "+want)
 	}
+	require.Equal(t, "none A B LayerNorm(3)", fmt.Sprint(NoLayerNorm, LayerNormA, LayerNormB, LayerNorm(3)))
 	require.Equal(t, "tanh relu Nonlinearity(2)", fmt.Sprint(Tanh, ReLU, Nonlinearity(2)))
 }
 

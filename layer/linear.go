@@ -55,7 +55,7 @@ func NewLinear(cfg LinearConfig, r *Rand) (*Linear, error) {
 		l.params = append(l.params, Param{Name: "bias", Shape: []int{cfg.Output}, Owner: l})
 	}
 	l.params.alloc()
-	l.params.uniform(r, 1/math.Sqrt(float64(cfg.Input)))
+	l.params.init(r, 1/math.Sqrt(float64(cfg.Input)))
 	l.weight = newMatrix(l.params[0].Data, 1, cfg.Output, cfg.Input)
 	if !cfg.NoBias {
 		l.bias = l.params[1].Data // one gate is in packed order as it is

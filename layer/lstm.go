@@ -1,6 +1,28 @@
 package layer
 
-import "github.com/simdrnn/simdrnn/cell"
+import (
+	"fmt"
+
+	"github.com/simdrnn/simdrnn/cell"
+)
+
+// A LayerNorm says where an LSTM normalises. The two forms are different
+// functions; neither can take the other's weights.
+type LayerNorm uint8
+
+const (
+	NoLayerNorm LayerNorm = iota
+	LayerNormA            // W_ih·x, W_hh·h, and c inside tanh; c is carried as it is
+	LayerNormB            // W_ih·x, W_hh·h, and c, which is carried normalised
+)
+
+// String returns "none", "A" or "B".
+func (n LayerNorm) String() string {
+	if n > LayerNormB {
+		return fmt.Sprintf("LayerNorm(%d)", uint8(n))
+	}
+	return [...]string{"none", "A", "B"}[n]
+}
 
 // LSTMConfig are the arguments of nn.LSTM; zero values are its defaults.
 type LSTMConfig struct {
@@ -13,17 +35,28 @@ type LSTMConfig struct {
 	Proj          int     // P, the size of h, below H; 0 is no projection
 
 	// Beyond PyTorch; see the package documentation.
-	InputDropout     float64 // variational dropout of what each layer reads, in training
-	RecurrentDropout float64 // variational dropout of the h that W_hh multiplies, in training
-	ZoneoutH         float64 // the probability that an element of h keeps its old value
-	ZoneoutC         float64 // and of c
+	InputDropout     float64   // variational dropout of what each layer reads, in training
+	RecurrentDropout float64   // variational dropout of the h that W_hh multiplies, in training
+	ZoneoutH         float64   // the probability that an element of h keeps its old value
+	ZoneoutC         float64   // and of c
+	LayerNorm        LayerNorm // form B has shifts instead of biases
+	Peephole         bool      // the gates i, f and o look at c
+}
+
+// lstm returns the cell of an LSTM.
+func (c *config) lstm() cell.Cell {
+	if c.isVariant() {
+		return cell.Variant{Norm: c.norm, Peephole: c.peephole}
+	}
+	return cell.LSTM{}
 }
 
 func (cfg LSTMConfig) config() config {
 	return config{
 		input: cfg.Input, hidden: cfg.Hidden, layers: cfg.Layers, proj: cfg.Proj,
-		noBias: cfg.NoBias, batchFirst: cfg.BatchFirst, bidirectional: cfg.Bidirectional, dropout: cfg.Dropout,
+		noBias: cfg.NoBias && cfg.LayerNorm != LayerNormB, batchFirst: cfg.BatchFirst, bidirectional: cfg.Bidirectional, dropout: cfg.Dropout,
 		inputDropout: cfg.InputDropout, recurrentDropout: cfg.RecurrentDropout, zoneoutH: cfg.ZoneoutH, zoneoutC: cfg.ZoneoutC,
+		norm: cell.Norm(cfg.LayerNorm), peephole: cfg.Peephole,
 	}
 }
 
@@ -56,8 +89,12 @@ type LSTM struct{ recurrent }
 // will be loaded. The error is about cfg or, from kernels.Active, about
 // SIMDRNN_ISA.
 func NewLSTM(cfg LSTMConfig, r *Rand) (*LSTM, error) {
+	if cfg.LayerNorm > LayerNormB {
+		return nil, fmt.Errorf("layer: NewLSTM: LayerNorm = %d, want NoLayerNorm, LayerNormA or LayerNormB", cfg.LayerNorm)
+	}
 	l := new(LSTM)
-	err := l.init(l, "LSTM", cell.LSTM{}, cfg.config(), r)
+	c := cfg.config()
+	err := l.init(l, "LSTM", c.lstm(), c, r)
 	if err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -20,14 +21,16 @@ type network struct {
 	noBias, batchFirst, bidirectional bool
 	dropout, input, recurrent         float64 // probabilities
 	zoneoutH, zoneoutC                float64
+	norm                              LayerNorm
+	peephole                          bool
 }
 
 // random says whether training draws random numbers.
 func (n network) random() bool { return n.dropout+n.input+n.recurrent+n.zoneoutH+n.zoneoutC > 0 }
 
 func (n network) String() string {
-	return fmt.Sprintf("%s I=%d H=%d L=%d P=%d bias=%t batchFirst=%t bidirectional=%t dropout=%v", n.mode, n.I, n.H, n.L, n.P, !n.noBias, n.batchFirst, n.bidirectional,
-		[]float64{n.dropout, n.input, n.recurrent, n.zoneoutH, n.zoneoutC})
+	return fmt.Sprintf("%s I=%d H=%d L=%d P=%d bias=%t batchFirst=%t bidirectional=%t dropout=%v norm=%v peephole=%t", n.mode, n.I, n.H, n.L, n.P, !n.noBias, n.batchFirst, n.bidirectional,
+		[]float64{n.dropout, n.input, n.recurrent, n.zoneoutH, n.zoneoutC}, n.norm, n.peephole)
 }
 
 func (n network) build(t testing.TB, r *Rand) model {
@@ -44,17 +47,26 @@ func (n network) build(t testing.TB, r *Rand) model {
 		m, err = NewRNN(cfg, r)
 	case "LSTM":
 		m, err = NewLSTM(LSTMConfig{Input: n.I, Hidden: n.H, Layers: n.L, NoBias: n.noBias, BatchFirst: n.batchFirst, Dropout: n.dropout, Bidirectional: n.bidirectional, Proj: n.P,
-			InputDropout: n.input, RecurrentDropout: n.recurrent, ZoneoutH: n.zoneoutH, ZoneoutC: n.zoneoutC}, r)
+			InputDropout: n.input, RecurrentDropout: n.recurrent, ZoneoutH: n.zoneoutH, ZoneoutC: n.zoneoutC,
+			LayerNorm: n.norm, Peephole: n.peephole}, r)
 	case "GRU":
 		m, err = NewGRU(GRUConfig{Input: n.I, Hidden: n.H, Layers: n.L, NoBias: n.noBias, BatchFirst: n.batchFirst, Dropout: n.dropout, Bidirectional: n.bidirectional,
 			InputDropout: n.input, RecurrentDropout: n.recurrent, ZoneoutH: n.zoneoutH}, r)
 	}
 	require.NoError(t, err)
+	if n.norm != NoLayerNorm && r != nil {
+		for _, q := range m.Params() {
+			if strings.Contains(q.Name, "_ln_") {
+				r.Uniform(q.Data, .5, 1.5)
+			}
+		}
+	}
 	return m
 }
 
 func (n network) reference() reference.Config {
-	return reference.Config{Kind: referenceKinds[n.mode], Input: n.I, Hidden: n.H, Layers: n.L, NoBias: n.noBias, Bidirectional: n.bidirectional, Proj: n.P}
+	return reference.Config{Kind: referenceKinds[n.mode], Input: n.I, Hidden: n.H, Layers: n.L, NoBias: n.noBias, Bidirectional: n.bidirectional, Proj: n.P,
+		LayerNorm: reference.LayerNorm(n.norm), Peephole: n.peephole}
 }
 
 // A run is a batch of sequences for a network and the loss
@@ -172,6 +184,12 @@ var networks = []network{
 	{mode: "RNN_TANH", I: 3, H: 17, L: 2, bidirectional: true, noBias: true},
 	{mode: "RNN_TANH", I: 6, H: 4, batchFirst: true},
 	{mode: "RNN_RELU", I: 7, H: 19, L: 4, bidirectional: true},
+	{mode: "LSTM", I: 3, H: 18, norm: LayerNormA},
+	{mode: "LSTM", I: 3, H: 5, L: 2, norm: LayerNormA, noBias: true, bidirectional: true},
+	{mode: "LSTM", I: 4, H: 17, L: 2, P: 7, norm: LayerNormB, batchFirst: true},
+	{mode: "LSTM", I: 4, H: 20, peephole: true},
+	{mode: "LSTM", I: 4, H: 6, L: 3, P: 4, bidirectional: true, norm: LayerNormB, peephole: true, noBias: true},
+	{mode: "LSTM", I: 4, H: 9, L: 2, bidirectional: true, norm: LayerNormA, peephole: true, dropout: .2, recurrent: .3, zoneoutH: .2, zoneoutC: .2},
 	{mode: "GRU", I: 3, H: 17, L: 2},
 	{mode: "GRU", I: 4, H: 6, L: 3, bidirectional: true, batchFirst: true},
 	{mode: "GRU", I: 4, H: 33, noBias: true},
@@ -209,6 +227,9 @@ func forEachRun(t *testing.T, f func(t *testing.T, m model, p *run, r *Rand)) {
 				if v.T > 20 && (kerneltest.Emulated() || i%3 > 0) {
 					continue
 				}
+				if kerneltest.Emulated() && (i+j)%4 > 0 { // each network and each variant, not each pair
+					continue
+				}
 				r := NewRand(int64(100*i + j))
 				m := n.build(t, r)
 				p := newRun(n, v.T, v.B, v.lengths, v.resets, r)
@@ -221,8 +242,12 @@ func forEachRun(t *testing.T, f func(t *testing.T, m model, p *run, r *Rand)) {
 
 // TestNetworks compares Stream and Tape with float64.
 func TestNetworks(t *testing.T) {
-	var worst errs
+	plain, steep := new(errs), &errs{steep: 9}
 	forEachRun(t, func(t *testing.T, m model, p *run, _ *Rand) {
+		worst := plain
+		if p.norm != NoLayerNorm { // which divides by what may be little
+			worst = steep
+		}
 		cfg := p.reference()
 		params := cfg.NewParams()
 		require.Len(t, m.Params(), len(params))
@@ -266,7 +291,7 @@ func TestNetworks(t *testing.T) {
 			}
 		})
 	})
-	t.Logf("largest errors: forward %.1e, gradients %.1e", worst.forward, worst.gradient)
+	t.Logf("largest errors: forward %.1e, gradients %.1e; with layer norm %.1e, %.1e", plain.forward, plain.gradient, steep.forward, steep.gradient)
 }
 
 // constant returns n times p, or nothing for 0.
@@ -538,4 +563,83 @@ func fillTrue(x []bool) {
 	for i := range x {
 		x[i] = true
 	}
+}
+
+// TestCuts: however a sequence is cut into calls, the bits are the same.
+func TestCuts(t *testing.T) {
+	const T, B = 7, 2
+	kerneltest.Each(t, func(t *testing.T, _ kernels.ISA) {
+		for _, n := range networks {
+			if n.bidirectional {
+				continue
+			}
+			n.batchFirst = false
+			r := NewRand(7)
+			m := n.build(t, r)
+			p := newRun(n, T, B, nil, false, r)
+			p.stream(m.NewStream(B))
+			for cuts := range 1 << (T - 1) { // bit t: a cut after step t
+				if kerneltest.Emulated() && cuts%9 > 0 {
+					continue
+				}
+				s := m.NewStream(B)
+				copy(s.H(), p.h0)
+				copy(s.C(), p.c0)
+				y := make([]float32, len(p.y))
+				for from, to := 0, 1; to <= T; to++ {
+					if to < T && cuts>>(to-1)&1 == 0 {
+						continue
+					}
+					yt, xt := y[from*B*p.out:to*B*p.out], p.x[from*B*p.in:to*B*p.in]
+					if to == from+1 {
+						s.Step(yt, xt)
+					} else {
+						s.Forward(yt, xt)
+					}
+					from = to
+				}
+				requireBits(t, p.y, y, fmt.Sprintf("%s cut at %b", n, cuts))
+				requireBits(t, p.hn, s.H(), "h")
+				requireBits(t, p.cn, s.C(), "c")
+			}
+		}
+	})
+}
+
+// FuzzNetwork: whatever the configuration, the sizes and the lengths, a Tape and
+// a Stream agree, nothing panics, and finite numbers stay finite.
+func FuzzNetwork(f *testing.F) {
+	f.Add(uint8(2), uint8(3), uint8(5), uint8(1), uint8(2), uint8(0), uint8(4), uint8(3), uint64(0x0123))
+	f.Add(uint8(3), uint8(1), uint8(17), uint8(0), uint8(1), uint8(255), uint8(9), uint8(2), uint64(0))
+	f.Fuzz(func(t *testing.T, mode, I, H, P, L, flags, T, B uint8, lengths uint64) {
+		n := network{mode: modes[mode%4], I: int(I%40) + 1, H: int(H%40) + 1, L: int(L%3) + 1,
+			noBias: flags&1 > 0, batchFirst: flags&2 > 0, bidirectional: flags&4 > 0}
+		if n.mode == "LSTM" {
+			n.P = int(P) % n.H
+			n.norm, n.peephole = LayerNorm(flags>>5%3), flags&8 > 0
+		}
+		r := NewRand(int64(lengths))
+		steps, rows := int(T%20), int(B%9)+1
+		var lens []int
+		if flags&16 > 0 {
+			for b := range rows {
+				lens = append(lens, int(lengths>>(5*b)&31)%(steps+1))
+			}
+		}
+		m := n.build(t, r)
+		p := newRun(n, steps, rows, lens, lengths&1 > 0, r)
+		p.tape(m.NewTape(steps, rows))
+		s := *p
+		s.stream(m.NewStream(rows))
+		for _, c := range [][2][]float32{{p.y, s.y}, {p.hn, s.hn}, {p.cn, s.cn}, {p.hAll, s.hAll}, {p.cAll, s.cAll}, {p.last, s.last}} {
+			requireBits(t, c[0], c[1], "Stream")
+		}
+		for _, x := range append(p.grads, p.y, p.dx, p.dh0, p.dc0) {
+			for _, v := range x {
+				if v-v != 0 {
+					t.Fatal("not finite")
+				}
+			}
+		}
+	})
 }

@@ -1,6 +1,9 @@
 package layer
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // A Packer keeps packed copies of its parameters and rewrites them from Data.
 type Packer interface{ Pack() }
@@ -57,13 +60,19 @@ func (ps Params) withGrad() Params {
 	return ps
 }
 
-// uniform draws all Data from [-bound, bound), in order. A nil r leaves it.
-func (ps Params) uniform(r *Rand, bound float64) {
-	if r == nil {
-		return
-	}
+// init sets the gains and shifts of layer norm to 1 and 0, and draws all other
+// Data from [-bound, bound), in order. A nil r leaves those.
+func (ps Params) init(r *Rand, bound float64) {
 	for _, p := range ps {
-		r.Uniform(p.Data, -bound, bound)
+		switch {
+		case strings.HasPrefix(p.Name, "weight_ln_"):
+			for i := range p.Data {
+				p.Data[i] = 1
+			}
+		case strings.HasPrefix(p.Name, "bias_ln_"):
+		case r != nil:
+			r.Uniform(p.Data, -bound, bound)
+		}
 	}
 }
 

@@ -17,6 +17,8 @@ type config struct {
 	dropout                           float64
 	inputDropout, recurrentDropout    float64
 	zoneoutH, zoneoutC                float64
+	norm                              cell.Norm
+	peephole                          bool
 	single                            bool // a cell of its own, whose names have no layer
 }
 
@@ -56,6 +58,13 @@ func (c *config) inputs(k int) int {
 	return c.output()
 }
 
+// hasBias says whether there are bias_ih and bias_hh: layer norm of form B has
+// shifts instead.
+func (c *config) hasBias() bool { return !c.noBias && c.norm != cell.NormB }
+
+// isVariant says whether the cell is a cell.Variant.
+func (c *config) isVariant() bool { return c.norm != cell.NoNorm || c.peephole }
+
 // random says whether training draws random numbers.
 func (c *config) random() bool {
 	return c.dropout > 0 && c.layers > 1 || c.inputDropout > 0 || c.recurrentDropout > 0 || c.zoneoutH > 0 || c.zoneoutC > 0
@@ -79,7 +88,10 @@ type direction struct {
 
 // dirParams are the parameters of one direction of one layer, or their gradients.
 // Those that it has not are nil.
-type dirParams struct{ ih, hh, bih, bhh, hr []float32 }
+type dirParams struct {
+	ih, hh, bih, bhh, hr []float32
+	variant              *cell.VariantParams
+}
 
 // init makes the network that owner embeds.
 func (r *recurrent) init(owner Packer, name string, c cell.Cell, cfg config, rnd *Rand) error {
@@ -95,7 +107,7 @@ func (r *recurrent) init(owner Packer, name string, c cell.Cell, cfg config, rnd
 	r.config, r.name, r.cell = cfg, name, c
 	r.params = cfg.params(owner, c.Gates())
 	r.params.alloc()
-	r.params.uniform(rnd, 1/math.Sqrt(float64(cfg.hidden)))
+	r.params.init(rnd, 1/math.Sqrt(float64(cfg.hidden)))
 
 	per := len(r.params) / (cfg.layers * cfg.directions())
 	for i := 0; i < len(r.params); i += per {
@@ -105,7 +117,7 @@ func (r *recurrent) init(owner Packer, name string, c cell.Cell, cfg config, rnd
 		if cfg.proj > 0 {
 			d.whr = newMatrix(d.hr, 1, cfg.proj, cfg.hidden)
 		}
-		if !cfg.noBias {
+		if cfg.hasBias() && cfg.norm == cell.NoNorm {
 			d.bias = make([]float32, d.whh.panels.Width())
 			if c.HasGatesH() {
 				d.biasH = make([]float32, d.whh.panels.Width())
@@ -175,12 +187,25 @@ func (c *config) dirParams(owner Packer, k, d, rows int) Params {
 	}
 	add("weight_ih", rows, c.inputs(k))
 	add("weight_hh", rows, c.hUnits())
-	if !c.noBias {
+	if c.hasBias() {
 		add("bias_ih", rows)
 		add("bias_hh", rows)
 	}
 	if c.proj > 0 {
 		add("weight_hr", c.proj, c.hidden)
+	}
+	if c.norm != cell.NoNorm {
+		add("weight_ln_ih", rows)
+		add("weight_ln_hh", rows)
+		add("weight_ln_c", c.hidden)
+		if c.norm == cell.NormB {
+			add("bias_ln_ih", rows)
+			add("bias_ln_hh", rows)
+		}
+		add("bias_ln_c", c.hidden)
+	}
+	if c.peephole {
+		add("weight_peephole", 3*c.hidden)
 	}
 	return ps
 }
@@ -193,11 +218,28 @@ func (c *config) take(ps Params, of func(Param) []float32) (p dirParams) {
 		return v
 	}
 	p.ih, p.hh = next(), next()
-	if !c.noBias {
+	if c.hasBias() {
 		p.bih, p.bhh = next(), next()
 	}
 	if c.proj > 0 {
 		p.hr = next()
+	}
+	if !c.isVariant() {
+		return p
+	}
+	v := new(cell.VariantParams)
+	p.variant = v
+	if c.norm != cell.NoNorm {
+		v.GainIH, v.GainHH, v.GainC = next(), next(), next()
+		if c.norm == cell.NormB {
+			v.ShiftIH, v.ShiftHH = next(), next()
+		} else {
+			v.ShiftIH, v.ShiftHH = p.bih, p.bhh
+		}
+		v.ShiftC = next()
+	}
+	if c.peephole {
+		v.Peephole = next()
 	}
 	return p
 }

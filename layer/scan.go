@@ -17,6 +17,7 @@ type scan struct {
 	gates   series    // [steps,B,Width], packed
 	gatesH  series    // the h part, for a cell that keeps it apart
 	m       series    // [steps,B,H], with projection
+	saved   series    // [steps,B,·], for a cell.Variant
 	hPrev   []float32 // [B,Ho], the state before a step with resets
 	cPrev   []float32 // [B,H]
 	xs      []float32 // [B,inputs], the input of a step in the plan's order
@@ -48,6 +49,12 @@ func newScan(r *recurrent, index, steps, batch int, keep bool) scan {
 	}
 	if r.cell.HasGatesH() {
 		s.gatesH = kept(width)
+	}
+	if v, ok := r.cell.(cell.Variant); ok {
+		s.saved = kept(v.Saved(H))
+		s.step.Variant = d.variant
+		s.step.Kept = kernels.Mat{Data: make([]float32, batch*H), Stride: H}
+		s.step.Wide = make([]float32, 8*H)
 	}
 	if r.zoneoutH > 0 || r.zoneoutC > 0 {
 		s.zone = newZoneout(r, steps, batch, keep)
@@ -110,13 +117,8 @@ func (s *scan) forward(h, c series, p *plan, t0, T int, train bool) {
 	for i := range T {
 		t := s.at(i, T)
 		st.Rows = p.rows(t0 + t)
-		st.Gates, st.H, st.C = s.gates.at(t), h.at(t), c.at(t)
-		if s.gatesH.data != nil {
-			st.GatesH = s.gatesH.at(t)
-		}
-		if st.WR != nil {
-			st.M = s.m.at(t)
-		}
+		st.H, st.C = h.at(t), c.at(t)
+		s.place(t)
 		if p.anyReset(t0+t, st.Rows) {
 			s.reset(p, t0+t)
 		}
@@ -135,6 +137,21 @@ func (s *scan) forward(h, c series, p *plan, t0, T int, train bool) {
 		if s.after != nil {
 			s.after(t0 + t)
 		}
+	}
+}
+
+// place gives the cell the memory of step t.
+func (s *scan) place(t int) {
+	st := &s.step
+	st.Gates = s.gates.at(t)
+	if s.gatesH.data != nil {
+		st.GatesH = s.gatesH.at(t)
+	}
+	if st.WR != nil {
+		st.M = s.m.at(t)
+	}
+	if s.saved.data != nil {
+		st.Saved = s.saved.at(t)
 	}
 }
 

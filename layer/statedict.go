@@ -345,6 +345,7 @@ func LoadLSTM(sd StateDict, prefix string, cfg LSTMConfig) (*LSTM, error) {
 		return nil, err
 	}
 	cfg.Input, cfg.Hidden, cfg.Layers, cfg.NoBias, cfg.Bidirectional, cfg.Proj = s.input, s.hidden, s.layers, s.noBias, s.bidirectional, s.proj
+	cfg.LayerNorm, cfg.Peephole = LayerNorm(s.norm), s.peephole
 	l, err := NewLSTM(cfg, nil)
 	if err == nil {
 		err = l.LoadStateDict(sd, prefix)
@@ -468,18 +469,19 @@ func (ps Params) present(name string, sd StateDict, prefix string) error {
 // A recurrentShape is what tensors tell of a recurrent layer.
 type recurrentShape struct {
 	gates, input, hidden, layers, proj int // proj is 0 without a projection
-	bidirectional, noBias              bool
+	bidirectional, noBias, peephole    bool
+	norm                               cell.Norm
 }
 
 // params names and shapes the parameters, in PyTorch's order.
 func (s recurrentShape) params() Params {
-	c := config{input: s.input, hidden: s.hidden, layers: s.layers, proj: s.proj, noBias: s.noBias, bidirectional: s.bidirectional}
+	c := config{input: s.input, hidden: s.hidden, layers: s.layers, proj: s.proj, noBias: s.noBias, bidirectional: s.bidirectional, norm: s.norm, peephole: s.peephole}
 	return c.params(nil, s.gates)
 }
 
 // shape returns what tensors can tell of a configuration.
 func (c config) shape() recurrentShape {
-	return recurrentShape{input: c.input, hidden: c.hidden, layers: c.layers, proj: c.proj, noBias: c.noBias, bidirectional: c.bidirectional}
+	return recurrentShape{input: c.input, hidden: c.hidden, layers: c.layers, proj: c.proj, noBias: c.noBias, bidirectional: c.bidirectional, norm: c.norm, peephole: c.peephole}
 }
 
 // kinds are the recurrent layers by their number of gates.
@@ -502,6 +504,8 @@ func loadShape(name string, c cell.Cell, sd StateDict, prefix string, cfg recurr
 		{"Proj", cfg.proj, s.proj, cfg.proj != 0},
 		{"Bidirectional", cfg.bidirectional, s.bidirectional, cfg.bidirectional},
 		{"NoBias", cfg.noBias, s.noBias, cfg.noBias},
+		{"LayerNorm", LayerNorm(cfg.norm), LayerNorm(s.norm), cfg.norm != cell.NoNorm},
+		{"Peephole", cfg.peephole, s.peephole, cfg.peephole},
 	})
 }
 
@@ -528,6 +532,13 @@ func inferRecurrent(name string, sd StateDict, prefix string) (recurrentShape, e
 		proj = proj || m[2] == "hr"
 	}
 	s.layers = min(s.layers, names) // a name may have any number
+	if _, ok := sd[prefix+"weight_ln_ih_l0"]; ok {
+		s.norm = cell.NormA
+	}
+	if _, ok := sd[prefix+"bias_ln_ih_l0"]; ok {
+		s.norm, s.noBias = cell.NormB, false
+	}
+	_, s.peephole = sd[prefix+"weight_peephole_l0"]
 
 	const ih, hh, hr = "weight_ih_l0", "weight_hh_l0", "weight_hr_l0"
 	first := matrices(ih, hh)

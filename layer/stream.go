@@ -83,7 +83,23 @@ func (s *Stream) Step(y, x []float32) {
 	if n := s.batch * r.output(); len(y) != n {
 		badLen(fn, "y", len(y), "B*Ho", n)
 	}
-	s.forward(y, x, 1, &Seq{})
+	if s.scans[0].zone != nil {
+		s.forward(y, x, 1, &Seq{})
+		return
+	}
+	in, H, cUnits := kernels.Mat{Data: x, Stride: r.input}, r.hUnits(), r.cUnits()
+	for i := range s.scans {
+		sc := &s.scans[i]
+		st := &sc.step
+		h, c := s.h[i*s.batch*H:], s.c[i*s.batch*cUnits:]
+		st.Rows, st.X, st.WX, st.Bias = s.batch, in, sc.wih.panels, sc.bias
+		st.H, st.C = kernels.Mat{Data: h, Stride: H}, kernels.Mat{Data: c, Stride: cUnits}
+		st.HPrev, st.CPrev = st.H, st.C
+		sc.place(0)
+		sc.cell.Forward(st)
+		in = st.H
+	}
+	copy(y, in.Data)
 }
 
 // Forward computes the T steps of x [T,B,I], the same bits as T calls of Step:

@@ -11,15 +11,16 @@ import (
 //
 // In inference z is a probability, in training 1 where it is drawn and else 0.
 type zoneout struct {
-	h, c   series // of the cell: h [steps,B,Ho], which training keeps, c [B,H]
+	h, c   series // of the cell, [steps,B,·], which training keeps
 	zh, zc series // z, [T,B,·] or, the same in all steps, one row
 	dh, dc []float32
 }
 
 func newZoneout(r *recurrent, steps, batch int, train bool) *zoneout {
 	Ho, cUnits := r.hUnits(), r.cUnits()
-	z := &zoneout{h: inPlace(make([]float32, batch*Ho), Ho), c: inPlace(make([]float32, batch*cUnits), cUnits)}
+	z := new(zoneout)
 	if !train {
+		z.h, z.c = inPlace(make([]float32, batch*Ho), Ho), inPlace(make([]float32, batch*cUnits), cUnits)
 		constant := func(p float64, cols int) series {
 			row := make([]float32, cols)
 			for i := range row {
@@ -33,7 +34,7 @@ func newZoneout(r *recurrent, steps, batch int, train bool) *zoneout {
 	kept := func(cols int) series {
 		return newSeries(make([]float32, steps*batch*cols), steps, batch, cols, false)
 	}
-	z.h, z.zh, z.zc = kept(Ho), kept(Ho), kept(cUnits)
+	z.h, z.c, z.zh, z.zc = kept(Ho), kept(cUnits), kept(Ho), kept(cUnits)
 	z.dh, z.dc = make([]float32, batch*Ho), make([]float32, batch*cUnits)
 	return z
 }

@@ -143,7 +143,7 @@ func (c *CTC) forward(m method, dlogp, logp []float32, targets, targetLengths []
 	var total float64
 	first := 0
 	for b, S := range targetLengths {
-		x := sequence{logp: logp, dlogp: dlogp, C: C, T: T, steps: T, first: b, stride: B}
+		x := ctcSequence{logp: logp, dlogp: dlogp, C: C, T: T, steps: T, first: b, stride: B}
 		if seq.Lengths != nil {
 			x.steps = seq.Lengths[b]
 		}
@@ -157,8 +157,7 @@ func (c *CTC) forward(m method, dlogp, logp []float32, targets, targetLengths []
 			count = float64(max(1, S))
 			scale = 1 / (float64(B) * count)
 		}
-		zero := math.IsInf(l, 1) && c.cfg.ZeroInfinity
-		if zero {
+		if c.cfg.ZeroInfinity && math.IsInf(l, 1) {
 			l, x.steps = 0, 0
 		}
 		if dlogp != nil {
@@ -166,10 +165,7 @@ func (c *CTC) forward(m method, dlogp, logp []float32, targets, targetLengths []
 		}
 		seq.set(b, l)
 		total += l / count
-		first += S
-		if stride >= 0 {
-			first = (b + 1) * stride
-		}
+		first += max(S, stride)
 	}
 	if c.cfg.Reduction == Mean {
 		total /= float64(B)
@@ -177,7 +173,7 @@ func (c *CTC) forward(m method, dlogp, logp []float32, targets, targetLengths []
 	return float32(total), B, nil
 }
 
-// checkTargets returns S if targets are padded, and -1 if they are not.
+// checkTargets returns S if targets are padded, and 0 if they are not.
 func (c *CTC) checkTargets(m method, targets, targetLengths []int) (stride int, err error) {
 	most, sum, B := 0, 0, len(targetLengths)
 	for b, S := range targetLengths {
@@ -186,7 +182,6 @@ func (c *CTC) checkTargets(m method, targets, targetLengths []int) (stride int, 
 		}
 		most, sum = max(most, S), sum+S
 	}
-	stride = -1
 	if len(targets) != sum {
 		if B == 0 || len(targets)%B != 0 || len(targets)/B < most {
 			m.bad("len(targets)", len(targets), fmt.Sprintf("the sum of targetLengths = %d or B*S with S at least %d", sum, most))
@@ -194,29 +189,26 @@ func (c *CTC) checkTargets(m method, targets, targetLengths []int) (stride int, 
 		stride = len(targets) / B
 	}
 	first := 0
-	for b, S := range targetLengths {
-		if stride >= 0 {
-			first = b * stride
-		}
+	for _, S := range targetLengths {
 		for i, y := range targets[first:][:S] {
 			if uint(y) >= uint(c.cfg.Classes) || y == c.cfg.Blank {
 				return 0, fmt.Errorf("train: %v: targets[%d] = %d, want 0 to %d and not the blank, %d", m, first+i, y, c.cfg.Classes-1, c.cfg.Blank)
 			}
 		}
-		first += S
+		first += max(S, stride)
 	}
 	return stride, nil
 }
 
-// A sequence is one of a batch.
-type sequence struct {
+// A ctcSequence is one of a batch.
+type ctcSequence struct {
 	logp, dlogp   []float32
 	C, T, steps   int
 	first, stride int // rows
 }
 
 // row returns the row of step t in logp or dlogp.
-func (x *sequence) row(of []float32, t int) []float32 {
+func (x *ctcSequence) row(of []float32, t int) []float32 {
 	return of[(x.first+t*x.stride)*x.C:][:x.C]
 }
 
@@ -237,7 +229,7 @@ var infinity = math.Inf(1)
 
 // likelihood computes alpha, which for step t and state s is the logarithm of
 // what the beginnings of alignments that end there sum to, and returns the loss.
-func (c *CTC) likelihood(x sequence) float64 {
+func (c *CTC) likelihood(x ctcSequence) float64 {
 	L := len(c.labels)
 	if x.steps == 0 {
 		if L == 1 {
@@ -280,7 +272,7 @@ func (c *CTC) likelihood(x sequence) float64 {
 }
 
 // gradient sets x.dlogp to g times the gradient, from alpha and the loss l.
-func (c *CTC) gradient(x sequence, l float64, g float32) {
+func (c *CTC) gradient(x ctcSequence, l float64, g float32) {
 	L := len(c.labels)
 	beta, mid, exp := c.beta[:L], c.mid[:L], c.exp[:L]
 	for t := x.T - 1; t >= 0; t-- {

@@ -83,21 +83,18 @@ func LogSoftmax(dst, src []float32, C int) {
 //
 //	dx[n,c] = dy[n,c] - exp(logp[n,c]) * sum over k of dy[n,k]
 //
-// dx, dy, logp [N,C]. dx may be dy or logp. It panics if C < 1 or if a length is
-// wrong.
+// dx, dy, logp [N,C]. dx may be logp, and must not overlap dy. It panics if C < 1
+// or if a length is wrong.
 func LogSoftmaxBackward(dx, dy, logp []float32, C int) {
 	m := method{loss: "LogSoftmaxBackward"}
 	checkRows(m, "dy", dy, C, "dx", dx)
 	m.length("logp", len(logp), "N*C", len(dy))
-	var p [256]float32
+	kernels.Exp(dx, logp)
 	for i := 0; i < len(dy); i += C {
-		sum := float32(kernels.Sum(dy[i:][:C]))
-		for c := 0; c < C; c += len(p) {
-			j, k := i+c, min(len(p), C-c)
-			kernels.Exp(p[:k], logp[j:][:k])
-			for a, e := range p[:k] {
-				dx[j+a] = dy[j+a] - float32(e*sum)
-			}
+		row, drow := dy[i:][:C], dx[i:][:C]
+		sum := float32(kernels.Sum(row))
+		for c, e := range drow {
+			drow[c] = row[c] - float32(e*sum)
 		}
 	}
 }

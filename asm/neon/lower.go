@@ -141,6 +141,8 @@ func syntax(opcode string, op operand.Op) string {
 			return fmt.Sprintf("F%d", op.PhysicalIndex())
 		case opcode == "VAND", opcode == "VORR", opcode == "VMOV", opcode == "VMOVI", opcode == "VTBL", opcode == "VEXT":
 			return fmt.Sprintf("V%d.B16", op.PhysicalIndex())
+		case opcode == "VZIP1", opcode == "VZIP2":
+			return fmt.Sprintf("V%d.D2", op.PhysicalIndex())
 		}
 		return fmt.Sprintf("V%d.S4", op.PhysicalIndex())
 	case operand.Mem:

@@ -46,6 +46,14 @@ func (a Asm) VFMLS(m, n, d reg.Register)       { a.acc("VFMLS", m, n, d) } // d 
 func (a Asm) VMOV(n, d reg.Register)           { a.vec("VMOV", n, d) }
 func (a Asm) VSHL(k uint64, n, d reg.Register) { a.op("VSHL", ops(operand.Imm(k), n), ops(d)) }
 
+// VTRN1 and VTRN2 take the even and the odd lanes of n and m by turns, VZIP1 and
+// VZIP2 the first and the second halves.
+
+func (a Asm) VTRN1(m, n, d reg.Register) { a.vec("VTRN1", m, n, d) }
+func (a Asm) VTRN2(m, n, d reg.Register) { a.vec("VTRN2", m, n, d) }
+func (a Asm) VZIP1(m, n, d reg.Register) { a.vec("VZIP1", m, n, d) }
+func (a Asm) VZIP2(m, n, d reg.Register) { a.vec("VZIP2", m, n, d) }
+
 // VEXT takes 16 bytes from byte k on of n followed by m.
 func (a Asm) VEXT(k uint64, m, n, d reg.Register) { a.op("VEXT", ops(operand.Imm(k), m, n), ops(d)) }
 

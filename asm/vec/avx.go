@@ -43,6 +43,7 @@ func (a *avx) Lanes() int { return a.lanes }
 func (a *avx) Copy(x, d R)                 { a.VMOVAPS(x, d) }
 func (a *avx) Load(m Mem, d R)             { a.VMOVUPS(m, d) }
 func (a *avx) Store(s R, m Mem)            { a.VMOVUPS(s, m) }
+func (a *avx) Prefetch(m Mem)              { a.PREFETCHT0(m) }
 func (a *avx) Splat(m Mem, d R)            { a.VBROADCASTSS(m, d) }
 func (a *avx) Add(x R, y operand.Op, d R)  { a.VADDPS(y, x, d) }
 func (a *avx) Sub(x R, y operand.Op, d R)  { a.VSUBPS(y, x, d) }
@@ -92,8 +93,8 @@ func (a *avx) fmaConst(x, y R, k operand.Op) R {
 
 // Outer broadcasts scalars of A, and keeps them or the vectors of W in
 // registers, whichever are fewer. Those of a single row stay in memory.
-func (a *avx) Outer(acc [][]R, l *Left, w []Mem, steps int) {
-	perBlock := block / a.lanes
+func (a *avx) Outer(acc [][]R, left func(row int) Mem, w []Mem, steps int) {
+	perBlock := len(acc[0]) / len(w)
 	for k := range steps {
 		vector := func(j int) Mem { return w[j/perBlock].Offset(4 * (block*k + a.lanes*(j%perBlock))) }
 		load := func(j int) operand.Op {
@@ -106,7 +107,7 @@ func (a *avx) Outer(acc [][]R, l *Left, w []Mem, steps int) {
 		}
 		splat := func(i int) R {
 			s := a.g.ISA.Vec()
-			a.VBROADCASTSS(l.At(i, k), s)
+			a.VBROADCASTSS(left(i).Offset(4*k), s)
 			return s
 		}
 		if len(acc) <= len(acc[0]) {
@@ -132,6 +133,27 @@ func (a *avx) Outer(acc [][]R, l *Left, w []Mem, steps int) {
 				a.VFMADD231PS(v[j], s, c)
 			}
 		}
+	}
+}
+
+// transpose4 transposes the 4x4 matrices in the 128-bit lanes of each four rows.
+func (a *avx) transpose4(r []R) {
+	for ; len(r) > 0; r = r[4:] {
+		t := [4]R{}
+		for i := range t {
+			t[i] = a.g.ISA.Vec()
+		}
+		a.VUNPCKLPS(r[1], r[0], t[0])
+		a.VUNPCKHPS(r[1], r[0], t[1])
+		a.VUNPCKLPS(r[3], r[2], t[2])
+		a.VUNPCKHPS(r[3], r[2], t[3])
+		for i := range t {
+			r[i] = a.g.ISA.Vec()
+		}
+		a.VUNPCKLPD(t[2], t[0], r[0])
+		a.VUNPCKHPD(t[2], t[0], r[1])
+		a.VUNPCKLPD(t[3], t[1], r[2])
+		a.VUNPCKHPD(t[3], t[1], r[3])
 	}
 }
 

@@ -4,7 +4,8 @@ import "github.com/mmcloughlin/avo/operand"
 
 type avx2 struct {
 	avx
-	mask R
+	mask  R
+	count GP // of the last elements
 }
 
 // AVX2 returns the instruction set AVX2 with FMA.
@@ -29,7 +30,32 @@ func (a *avx2) LoadTable(*Table)            {}
 func (a *avx2) Zero(d R)                    { a.VXORPS(d, d, d) }
 func (a *avx2) Lookup(t *Table, index, d R) { a.VPERMPS(t.mem, index, d) }
 func (a *avx2) LoadTail(m Mem, d R)         { a.VMASKMOVPS(m, a.mask, d) }
-func (a *avx2) StoreTail(s R, m Mem)        { a.VMASKMOVPS(s, a.mask, m) }
+
+// StoreTail stores 4, 2 and 1 elements: AMD's processors take some 20 cycles for
+// a masked store.
+func (a *avx2) StoreTail(s R, m Mem) {
+	d, p := a.YMM(), a.GP64()
+	a.VMOVAPS(s, d)
+	a.LEAQ(m, p)
+	for _, n := range []int{4, 2, 1} {
+		done := a.g.NewLabel("stored")
+		a.TESTQ(operand.I32(n), a.count)
+		a.JEQ(operand.LabelRef(done))
+		switch n {
+		case 4:
+			a.VMOVUPS(d.AsX(), Mem{Base: p})
+			a.ADDQ(operand.I32(16), p)
+			a.VEXTRACTF128(operand.U8(1), d, d.AsX())
+		case 2:
+			a.VMOVLPS(d.AsX(), Mem{Base: p})
+			a.ADDQ(operand.I32(8), p)
+			a.VMOVHLPS(d.AsX(), d.AsX(), d.AsX())
+		case 1:
+			a.VMOVSS(d.AsX(), Mem{Base: p})
+		}
+		a.Label(done)
+	}
+}
 
 // MergeTail avoids the masked store, from which a load cannot take its value.
 func (a *avx2) MergeTail(s R, m Mem) {
@@ -55,6 +81,16 @@ func (a *avx2) Down(x R, k int, d R) {
 	}
 }
 
+func (a *avx2) Transpose(r []R) {
+	a.transpose4(r)
+	for j := range 4 {
+		lo, hi := a.YMM(), a.YMM()
+		a.VPERM2F128(operand.U8(0x20), r[4+j], r[j], lo)
+		a.VPERM2F128(operand.U8(0x31), r[4+j], r[j], hi)
+		r[j], r[4+j] = lo, hi
+	}
+}
+
 // Tail loads a mask from a window that slides over 8 ones and 8 zeros.
 func (a *avx2) Tail(n GP, _ []GP, body func()) {
 	ones := [16]uint32{}
@@ -63,8 +99,12 @@ func (a *avx2) Tail(n GP, _ []GP, body func()) {
 	}
 	p := a.GP64()
 	a.mask = a.YMM()
+	a.count = a.GP64()
+	a.MOVQ(n, a.count)
 	a.NEGQ(n)
 	a.LEAQ(a.g.data(ones[:]...).Offset(32), p)
 	a.VMOVUPS(Mem{Base: p, Index: n, Scale: 4}, a.mask)
+	a.g.Keep(a.mask)
 	body()
+	delete(a.g.kept, a.mask.ID())
 }

@@ -67,6 +67,21 @@ func (a *avx512) Down(x R, k int, d R) {
 	}
 }
 
+func (a *avx512) Transpose(r []R) {
+	a.transpose4(r)
+	const even, odd = 0b10_00_10_00, 0b11_01_11_01 // 128-bit lanes of two registers
+	lanes := func(which uint8, x, y R) R {
+		d := a.ZMM()
+		a.VSHUFF32X4(operand.U8(which), y, x, d)
+		return d
+	}
+	for j := range 4 {
+		e0, o0 := lanes(even, r[j], r[4+j]), lanes(odd, r[j], r[4+j])
+		e1, o1 := lanes(even, r[8+j], r[12+j]), lanes(odd, r[8+j], r[12+j])
+		r[j], r[4+j], r[8+j], r[12+j] = lanes(even, e0, e1), lanes(even, o0, o1), lanes(odd, e0, e1), lanes(odd, o0, o1)
+	}
+}
+
 func (a *avx512) Tail(n GP, _ []GP, body func()) {
 	bits, mask := a.GP32(), a.K()
 	a.MOVL(operand.I32(-1), bits)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/mmcloughlin/avo/attr"
 	"github.com/mmcloughlin/avo/gotypes"
+	"github.com/mmcloughlin/avo/reg"
 )
 
 // block is the number of units whose gates lie together in packed order.
@@ -27,6 +28,7 @@ type Func struct {
 	tail     bool          // the elements at ptr are fewer than a register holds
 	n        int           // registers of a value
 	first    int           // registers between ptr and the value
+	ahead    int           // elements between them, apart from those
 }
 
 // An Operand is a parameter *float32 of a kernel. Of a packed one, Gates 3 or 4,
@@ -51,7 +53,7 @@ func (g *Gen) Func(name, params, doc string) *Func {
 	g.Pragma("noescape")
 	g.Signature(sig)
 	g.Context.Doc(full + " " + doc)
-	g.labels, g.spare = 0, 0
+	g.labels, g.spare, g.kept = 0, 0, map[reg.ID]bool{}
 	g.Begin()
 	return f
 }
@@ -151,9 +153,17 @@ func (f *Func) Times(n int, body func()) {
 }
 
 // If runs body unless r is zero.
-func (f *Func) If(r GP, body func()) {
+func (f *Func) If(r GP, body func()) { f.unless(r, EQ, 0, body) }
+
+// IfEqual runs body if r = n.
+func (f *Func) IfEqual(r GP, n int, body func()) { f.unless(r, NE, n, body) }
+
+// IfAtLeast runs body if r >= n.
+func (f *Func) IfAtLeast(r GP, n int, body func()) { f.unless(r, LT, n, body) }
+
+func (f *Func) unless(r GP, c Cond, n int, body func()) {
 	done := f.NewLabel("done")
-	f.Branch(r, EQ, 0, done)
+	f.Branch(r, c, n, done)
 	body()
 	f.Label(done)
 }
@@ -181,7 +191,12 @@ func (f *Func) Store(operand string, gate int, v V) {
 }
 
 func (f *Func) at(operand string, gate, i int) Mem {
-	return Mem{Base: f.ptr[operand], Disp: 4 * (gate*block + (f.first+i)*f.Lanes())}
+	disp := gate*block + (f.first+i)*f.Lanes()
+	if f.ahead > 0 {
+		i := slices.IndexFunc(f.operands, func(o Operand) bool { return o.Name == operand })
+		disp += f.ahead * f.operands[i].Gates
+	}
+	return Mem{Base: f.ptr[operand], Disp: 4 * disp}
 }
 
 // Pointer returns the register that points to the current elements.
@@ -200,25 +215,44 @@ func (f *Func) advance(n int) {
 // Map emits the loops of a kernel around body, which computes as many elements
 // as unroll registers hold, or one register, or the last few.
 func (f *Func) Map(unroll int, body func()) {
-	for _, o := range f.operands {
-		f.ptr[o.Name] = f.GP64()
-	}
-	n := f.GP64()
+	f.Stages(unroll, func() []V { body(); return nil }, nil)
+}
+
+// Stages is Map with a body in two stages: while second works on some elements,
+// first works on the next ones, so that their chains run side by side. second
+// takes what first returned. It may be nil.
+func (f *Func) Stages(unroll int, first func() []V, second func([]V)) {
 	if f.strided {
-		f.rows(n, func() { f.columns(unroll, n, body) })
+		n := f.newPointers()
+		f.rows(n, func() { f.columns(unroll, n, first, second) })
 	} else {
-		f.start(n)
-		f.columns(unroll, n, body)
+		f.Walk(f.Param, unroll, first, second)
 	}
 	f.End()
 }
 
-// start loads the pointers and the number of elements.
-func (f *Func) start(n GP) {
+// Walk emits the loops of Stages for one row and goes on after them. word returns
+// the address of an operand's pointer, or of the number of elements.
+func (f *Func) Walk(word func(name string) Mem, unroll int, first func() []V, second func([]V)) {
+	n := f.newPointers()
+	f.start(n, word)
+	f.columns(unroll, n, first, second)
+}
+
+// newPointers takes registers for the pointers and the number of elements.
+func (f *Func) newPointers() (n GP) {
 	for _, o := range f.operands {
-		f.Word(f.Param(o.Name), f.ptr[o.Name])
+		f.ptr[o.Name] = f.GP64()
 	}
-	f.Word(f.Param(f.count), n)
+	return f.GP64()
+}
+
+// start loads the pointers and the number of elements.
+func (f *Func) start(n GP, word func(name string) Mem) {
+	for _, o := range f.operands {
+		f.Word(word(o.Name), f.ptr[o.Name])
+	}
+	f.Word(word(f.count), n)
 }
 
 // rows runs columns for each row. Between rows the pointers and the number of
@@ -232,7 +266,7 @@ func (f *Func) rows(n GP, columns func()) {
 	f.Branch(t, LT, 1, done)
 	f.AddImm(t, -1)
 	f.StoreWord(t, f.Param("rows"))
-	f.start(n)
+	f.start(n, f.Param)
 	columns()
 	f.Comment("To the next row.")
 	for _, o := range f.operands {
@@ -246,28 +280,36 @@ func (f *Func) rows(n GP, columns func()) {
 	f.Label(done)
 }
 
-// columns runs body over n elements.
-func (f *Func) columns(unroll int, n GP, body func()) {
+// columns runs both stages over n elements.
+func (f *Func) columns(unroll int, n GP, first func() []V, second func([]V)) {
 	lanes := f.Lanes()
 	chunk, step := unroll*lanes, unroll*lanes
 	packed := slices.ContainsFunc(f.operands, func(o Operand) bool { return o.Gates > 1 })
 	if packed {
 		step = block
 	}
-	f.Comment(fmt.Sprintf("%d elements at a time.", chunk))
-	f.While(n, step, func() {
-		f.Times(step/chunk, func() {
-			f.n = unroll
-			body()
-			f.advance(chunk)
-		})
-		for _, o := range f.operands {
-			if o.Gates > 1 {
-				f.AddImm(f.ptr[o.Name], 4*block*(o.Gates-1))
+	body := func() {
+		f.Schedule(nil, func() {
+			v := first()
+			if second != nil {
+				second(v)
 			}
-		}
-		f.AddImm(n, -step)
-	})
+		})
+	}
+	f.Comment(fmt.Sprintf("%d elements at a time.", chunk))
+	if second != nil {
+		f.pipeline(unroll, n, step, first, second)
+	} else {
+		f.While(n, step, func() {
+			f.Times(step/chunk, func() {
+				f.n = unroll
+				body()
+				f.advance(chunk)
+			})
+			f.skipGates()
+			f.AddImm(n, -step)
+		})
+	}
 	if step > lanes {
 		f.Comment(fmt.Sprintf("%d elements at a time.", lanes))
 		f.While(n, lanes, func() {
@@ -289,10 +331,81 @@ func (f *Func) columns(unroll int, n GP, body func()) {
 	})
 }
 
+// pipeline works on step elements at a time, as long as there are so many: the
+// second stage of some beside the first stage of the next.
+func (f *Func) pipeline(unroll int, n GP, step int, first func() []V, second func([]V)) {
+	chunks := step / (unroll * f.Lanes())
+	f.n = unroll
+	done := f.NewLabel("done")
+	f.Branch(n, LT, step, done)
+	var carried []V // between the stages, at the start of the loop
+	f.Schedule(&carried, func() { carried = first() })
+	f.AddImm(n, -step)
+	// stages emits the second stage of chunk i beside the first one of the next.
+	stages := func(i int, v []V, last bool) (next []V) {
+		f.Schedule(&next, func() {
+			f.first = i * unroll
+			second(v)
+			f.first = 0
+		}, func() {
+			if i+1 < chunks {
+				f.first = (i + 1) * unroll
+			} else {
+				f.ahead = step
+			}
+			next = first()
+			f.first, f.ahead = 0, 0
+			if last {
+				for k, v := range next {
+					for j, r := range v {
+						f.ISA.Copy(r, carried[k][j])
+					}
+				}
+				next = carried
+			}
+		})
+		return next
+	}
+	f.While(n, step, func() {
+		v := carried
+		for i := range chunks {
+			v = stages(i, v, i == chunks-1)
+		}
+		f.advance(step)
+		f.skipGates()
+		f.AddImm(n, -step)
+	})
+	v := carried
+	for i := range chunks - 1 {
+		v = stages(i, v, false)
+	}
+	f.Schedule(nil, func() {
+		f.first = (chunks - 1) * unroll
+		second(v)
+		f.first = 0
+	})
+	f.advance(step)
+	f.skipGates()
+	f.Label(done)
+}
+
+// skipGates moves the pointers to packed operands from the end of a block's first
+// gate to the next block.
+func (f *Func) skipGates() {
+	for _, o := range f.operands {
+		if o.Gates > 1 {
+			f.AddImm(f.ptr[o.Name], 4*block*(o.Gates-1))
+		}
+	}
+}
+
 // LoadAt returns the elements at p, as many as Load.
-func (f *Func) LoadAt(p GP) V {
+func (f *Func) LoadAt(p GP) V { return f.LoadFrom(p, 0) }
+
+// LoadFrom returns the elements of a gate at p, as many as Load.
+func (f *Func) LoadFrom(p GP, gate int) V {
 	return f.each(f.n, func(i int, d R) {
-		if m := (Mem{Base: p, Disp: 4 * i * f.Lanes()}); f.tail {
+		if m := (Mem{Base: p, Disp: 4 * (gate*block + i*f.Lanes())}); f.tail {
 			f.LoadTail(m, d)
 		} else {
 			f.ISA.Load(m, d)
@@ -337,18 +450,17 @@ func (s *Strided) At(i int) Mem {
 	return s.f.Indexed(s.ptr[i/s.f.Reach()], s.stride, i%s.f.Reach())
 }
 
+// Copy sets d to address i.
+func (s *Strided) Copy(i int, d GP) {
+	s.f.CopyWord(s.ptr[i/s.f.Reach()], d)
+	for range i % s.f.Reach() {
+		s.f.AddWord(d, s.stride, d)
+	}
+}
+
 // Advance moves all addresses by some bytes.
 func (s *Strided) Advance(bytes int) {
 	for _, p := range s.ptr {
 		s.f.AddImm(p, bytes)
-	}
-}
-
-// AdvanceStrides moves all addresses by n strides.
-func (s *Strided) AdvanceStrides(n int) {
-	for _, p := range s.ptr {
-		for range n {
-			s.f.AddWord(p, s.stride, p)
-		}
 	}
 }

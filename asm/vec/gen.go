@@ -18,6 +18,7 @@ import (
 	"github.com/mmcloughlin/avo/build"
 	"github.com/mmcloughlin/avo/ir"
 	"github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
 )
 
 // V is a value: registers that hold consecutive vectors of float32.
@@ -33,7 +34,8 @@ type Gen struct {
 	pool   *ir.Global     // constants
 	consts map[string]Mem
 	labels int
-	spare  int // registers that constants of this function may still keep
+	spare  int             // registers that constants of this function may still keep
+	kept   map[reg.ID]bool // registers that stay what they are
 	err    error
 }
 
@@ -102,6 +104,7 @@ func (g *Gen) Bits(b uint32) *K {
 		r := g.ISA.Vec()
 		g.LoadConst(k, r)
 		k.reg = r
+		g.Keep(r)
 	}
 	return k
 }
@@ -116,11 +119,14 @@ func (g *Gen) Table(floats [8]float32) *Table {
 	g.UsePool(t.mem)
 	g.LoadTable(t)
 	g.spare -= len(t.reg)
+	for _, r := range t.reg {
+		g.kept[r.ID()] = true
+	}
 	return t
 }
 
-// reg returns a register that holds k and must not be changed.
-func (g *Gen) reg(k *K) R {
+// held returns a register that holds k and must not be changed.
+func (g *Gen) held(k *K) R {
 	if k.reg != nil {
 		return k.reg
 	}
@@ -242,25 +248,25 @@ func (g *Gen) AndK(a V, k *K) V {
 
 // DivK returns k / a.
 func (g *Gen) DivK(k *K, a V) V {
-	n := g.reg(k)
+	n := g.held(k)
 	return g.each(len(a), func(i int, d R) { g.ISA.Div(n, a[i], d) })
 }
 
 // RSubK returns k - a.
 func (g *Gen) RSubK(k *K, a V) V {
-	n := g.reg(k)
+	n := g.held(k)
 	return g.each(len(a), func(i int, d R) { g.ISA.Sub(n, a[i], d) })
 }
 
 // MinK returns the smaller of x and k, and NaN for NaN.
 func (g *Gen) MinK(x V, k *K) V {
-	b := g.reg(k)
+	b := g.held(k)
 	return g.each(len(x), func(i int, d R) { g.ISA.Min(x[i], b, d) })
 }
 
 // MaxK returns the larger of x and k, and NaN for NaN.
 func (g *Gen) MaxK(x V, k *K) V {
-	b := g.reg(k)
+	b := g.held(k)
 	return g.each(len(x), func(i int, d R) { g.ISA.Max(x[i], b, d) })
 }
 

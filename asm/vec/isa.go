@@ -61,9 +61,13 @@ type ISA interface {
 	Local(bytes int, d GP)          // d = the address of new memory in the frame
 
 	// Outer adds to the tile acc [rows][vectors] the products of steps inputs:
-	// input k multiplies the scalar a.At(row, k) with the vectors that follow
-	// w[block] + k·64 bytes, 16 floats of each block.
-	Outer(acc [][]R, a *Left, w []Mem, steps int)
+	// input k multiplies scalar k at a(row) with the vectors that follow
+	// w[block] + k·64 bytes, the first of 16 floats of each block if the vectors
+	// are too few for all.
+	Outer(acc [][]R, a func(row int) Mem, w []Mem, steps int)
+
+	// Transpose changes Lanes rows to columns, in new registers.
+	Transpose(r []R)
 
 	Reach() int                               // addresses that Indexed takes from one pointer
 	Indexed(base, stride GP, i int) Mem       // base + i·stride, i < Reach
@@ -78,6 +82,10 @@ type ISA interface {
 	Jump(label string)                        //
 	Branch(r GP, c Cond, k int, label string) // jumps if r c k, signed
 }
+
+// A Prefetcher is an ISA that can fetch the cache line at m, if there is memory,
+// before it is used.
+type Prefetcher interface{ Prefetch(m Mem) }
 
 // A Cond compares a register with a number.
 type Cond int
@@ -99,10 +107,4 @@ type K struct {
 type Table struct {
 	mem Mem
 	reg []reg.Register // registers that hold it throughout, if any
-}
-
-// Left is how Outer finds the scalars of its left matrix.
-type Left struct {
-	At     func(row, k int) Mem
-	AlongK bool // k+1 follows k in memory; else row+1 follows row
 }

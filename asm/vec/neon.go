@@ -137,6 +137,24 @@ func (a *neonISA) words(w ...uint32) R {
 	return d
 }
 
+func (a *neonISA) Transpose(r []R) {
+	var t [4]R
+	for i := range t {
+		t[i] = a.XMM()
+	}
+	a.VTRN1(r[1], r[0], t[0])
+	a.VTRN2(r[1], r[0], t[1])
+	a.VTRN1(r[3], r[2], t[2])
+	a.VTRN2(r[3], r[2], t[3])
+	for i := range r {
+		r[i] = a.XMM()
+	}
+	a.VZIP1(t[2], t[0], r[0])
+	a.VZIP1(t[3], t[1], r[1])
+	a.VZIP2(t[2], t[0], r[2])
+	a.VZIP2(t[3], t[1], r[3])
+}
+
 // Tail takes one element at a time: at most three.
 func (a *neonISA) Tail(n GP, p []GP, body func()) {
 	loop := a.g.NewLabel("loop")
@@ -150,30 +168,21 @@ func (a *neonISA) Tail(n GP, p []GP, body func()) {
 }
 
 // Outer holds the scalars of A in registers and multiplies by element.
-func (a *neonISA) Outer(acc [][]R, l *Left, w []Mem, steps int) {
-	var along [][]scalar // [row][k]
-	if l.AlongK {
-		for i := range acc {
-			along = append(along, a.scalars(l.At(i, 0), steps))
-		}
+func (a *neonISA) Outer(acc [][]R, left func(row int) Mem, w []Mem, steps int) {
+	var s [][]scalar // [row][k]
+	for i := range acc {
+		s = append(s, a.scalars(left(i), steps))
 	}
 	for k := range steps {
-		s := make([]scalar, len(acc))
-		if l.AlongK {
-			for i := range s {
-				s[i] = along[i][k]
-			}
-		} else {
-			s = a.scalars(l.At(0, k), len(acc))
-		}
 		for b, m := range w {
-			for j := 0; j < block/4; j += 2 {
+			perBlock := len(acc[0]) / len(w)
+			for j := 0; j < perBlock; j += 2 {
 				v0, v1 := a.XMM(), a.XMM()
 				a.FLDPQ(m.Offset(4*(block*k+4*j)), v0, v1)
 				for i, row := range acc {
-					c := row[b*block/4+j:]
-					a.FMLA(s[i].reg, s[i].lane, v0, c[0])
-					a.FMLA(s[i].reg, s[i].lane, v1, c[1])
+					c := row[b*perBlock+j:]
+					a.FMLA(s[i][k].reg, s[i][k].lane, v0, c[0])
+					a.FMLA(s[i][k].reg, s[i][k].lane, v1, c[1])
 				}
 			}
 		}

@@ -13,11 +13,8 @@ const partials = 64
 // memory.
 func (f *Func) Reduce(unroll int, out string, start *K, step func(lane V), join func(lane, other V)) {
 	const lane = "lane"
-	for _, o := range f.operands {
-		f.ptr[o.Name] = f.GP64()
-	}
-	n, frame := f.GP64(), f.GP64()
-	f.start(n)
+	n, frame := f.newPointers(), f.GP64()
+	f.start(n, f.Param)
 	f.Local(4*partials, frame)
 	at := func(i int) Mem { return Mem{Base: frame, Disp: 4 * i * f.Lanes()} }
 	acc := f.Zeros(partials / f.Lanes())
@@ -47,6 +44,8 @@ func (f *Func) Reduce(unroll int, out string, start *K, step func(lane V), join 
 		}
 	}
 
+	stage := func() []V { body(); return nil }
+
 	f.Comment("64 elements at a time.")
 	if unroll == 0 {
 		f.While(n, partials, func() {
@@ -61,7 +60,7 @@ func (f *Func) Reduce(unroll int, out string, start *K, step func(lane V), join 
 		})
 		f.If(n, func() {
 			spill()
-			f.columns(1, n, body)
+			f.columns(1, n, stage, nil)
 			reload()
 		})
 	} else {
@@ -76,7 +75,7 @@ func (f *Func) Reduce(unroll int, out string, start *K, step func(lane V), join 
 			f.AddImm(f.ptr[lane], -4*partials)
 			f.AddImm(n, -partials)
 		})
-		f.columns(unroll, n, body)
+		f.columns(unroll, n, stage, nil)
 		reload()
 	}
 

@@ -29,7 +29,7 @@ func TestTable(t *testing.T) {
 	for _, want := range []string{
 		"| Gemm, H = 128, N = 16 | avx512 | ≥ 88 % | not available here | – | – | – |",
 		"| Gemm, H = 128, N = 16 | avx2 | ≥ 92 % | 93.0 GFLOP/s | 100.0 GFLOP/s | 94 % | met |",
-		"| Gemm, H = 128, N = 2 | avx2 | – | not measured | – | – | – |",
+		"| Gemm, H = 128, N = 2 | avx2 | ≥ 70 % | not measured | – | – | – |",
 		"| Tanh, n = 4096, an element | avx2 | ≤ 0.3 ns | 0.303 ns | – | – | short |",
 	} {
 		require.Contains(t, lines, want)

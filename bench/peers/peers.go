@@ -69,7 +69,7 @@ func tasks() (all []task) {
 		all = append(all, gemm(4*s[0], s[0], s[1]))
 	}
 	for _, n := range []int{128, 1024, 4096} {
-		all = append(all, axpy(n))
+		all = append(all, axpy(n), dot(n))
 	}
 	const n = 4096
 	all = append(all,
@@ -165,6 +165,28 @@ func axpy(n int) task {
 	} {
 		y := append([]float32{}, start...)
 		t.add(c.name, func() { c.f(y) }, at(y))
+	}
+	return t
+}
+
+// dot is Σ x·y. Ours adds pieces of 4096 in float64.
+func dot(n int) task {
+	r := rand.New(rand.NewPCG(5, uint64(n)))
+	x, y := random(r, n, 1), random(r, n, 1)
+	t := task{name: fmt.Sprintf("Dot/n=%d", n), work: 2 * float64(n), unit: gflops, want: product(x, y, 1, n, 1)}
+	for _, c := range []struct {
+		name string
+		f    func() float32
+	}{
+		{ours, func() float32 { return float32(kernels.Dot(x, y)) }},
+		{"gonum", func() float32 {
+			return blas32.Dot(blas32.Vector{N: n, Data: x, Inc: 1}, blas32.Vector{N: n, Data: y, Inc: 1})
+		}},
+		{"vek", func() float32 { return vek32.Dot(x, y) }},
+		{"tphakala/simd", func() float32 { return f32.DotProduct(x, y) }},
+	} {
+		sum := make([]float32, 1)
+		t.add(c.name, func() { sum[0] = c.f() }, at(sum))
 	}
 	return t
 }
