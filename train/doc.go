@@ -75,6 +75,5 @@
 // AVX2, AVX-512 and NEON give the same bits. A sum over the classes of a row or
 // over elements is in the order of [kernels.Sum]; rows are added in order in
 // float64. Logarithms come from package math, rounded to float32: about one in
-// 2^28 may differ
-// between architectures.
+// 2^28 may differ between architectures.
 package train

@@ -14,10 +14,11 @@ func drawCurve(path string, h history, baselines []baseline) error {
 	p := plot.New()
 	p.Title.Text = "Bits per character"
 	p.X.Label.Text = "million characters trained on"
-	p.Y.Min = 0
+	p.Y.Min, p.Y.Max = 0, 9 // there is room for the legend above log2 of all bytes
 	p.Legend.Top = true
 	p.Add(plotter.NewGrid())
 	end := float64(h.Chars[len(h.Chars)-1]) / 1e6
+	p.X.Min, p.X.Max = 0, end
 	add := func(name string, points plotter.XYs, c color.Color, dashes ...vg.Length) error {
 		line, err := plotter.NewLine(points)
 		if err != nil {
@@ -48,5 +49,6 @@ func drawCurve(path string, h history, baselines []baseline) error {
 	if err := add("held out", points(h.Valid), color.RGBA{R: 200, G: 60, B: 40, A: 255}); err != nil {
 		return err
 	}
+	p.Legend.XOffs, p.Title.Padding = -vg.Points(6), vg.Points(6)
 	return p.Save(7*vg.Inch, 4*vg.Inch, path)
 }
