@@ -357,6 +357,24 @@ func TestVocab(t *testing.T) {
 	require.Equal(t, []byte{border, 3, border, 4, 4, border}, c.join([][]byte{[]byte("a"), []byte("bb")}))
 }
 
+// The pieces are whole lines, and all of the text.
+func TestShuffle(t *testing.T) {
+	var lines, want []string
+	for i := range 3000 {
+		lines = append(lines, fmt.Sprintf("line %d.", i))
+	}
+	text := strings.Join(lines, "\n") + "\n"
+	got := shuffle([]byte(text), '\n', 1)
+	require.NotEqual(t, text, string(got))
+	require.Equal(t, got, shuffle([]byte(text), '\n', 1))
+	require.NotEqual(t, got, shuffle([]byte(text), '\n', 2))
+	want = slices.Sorted(strings.SplitSeq(text, "\n"))
+	require.Equal(t, want, slices.Sorted(strings.SplitSeq(string(got), "\n")))
+	text = strings.Repeat("x", 3*pieceLength)
+	require.Equal(t, text, string(shuffle([]byte(text), '\n', 1)))
+	require.Empty(t, shuffle(nil, '\n', 1))
+}
+
 // The streams cover the text in order, and each target is the next input.
 func TestReader(t *testing.T) {
 	text := []byte("abcdefghijklmnopq") // 2 streams of 8

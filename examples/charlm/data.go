@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -147,7 +148,7 @@ func readCorpus(path, match string, seed int64) (*corpus, error) {
 		about += ": its end is held out"
 	}
 	c := &corpus{vocab: newVocab(train)}
-	c.train, c.valid = c.join(train), c.join(valid)
+	c.train, c.valid = shuffle(c.join(train), c.vocab.encode(nil, []byte{'\n'})[0], seed), c.join(valid)
 	c.about = fmt.Sprintf("%s; %.1f and %.1f million characters, %d symbols",
 		about, float64(len(c.train))/1e6, float64(len(c.valid))/1e6, c.vocab.size())
 	return c, nil
@@ -167,6 +168,30 @@ func (c *corpus) join(texts [][]byte) []byte {
 
 // generated is how generated files say so (go help generate).
 var generated = regexp.MustCompile(`(?m)^// Code generated .* DO NOT EDIT\.$`)
+
+// pieceLength is the least length of the pieces of text that are shuffled.
+const pieceLength = 2048
+
+// shuffle cuts text at line ends into pieces and puts them in another order.
+// Streams that read a long file at the same time would make a network forget what
+// others are like.
+func shuffle(text []byte, newline byte, seed int64) []byte {
+	var pieces [][]byte
+	for rest := text; len(rest) > 0; {
+		n := len(rest)
+		if n > pieceLength {
+			if i := bytes.IndexByte(rest[pieceLength:], newline); i >= 0 {
+				n = pieceLength + i + 1
+			}
+		}
+		pieces = append(pieces, rest[:n])
+		rest = rest[n:]
+	}
+	rand.New(rand.NewPCG(uint64(seed), 0)).Shuffle(len(pieces), func(i, j int) {
+		pieces[i], pieces[j] = pieces[j], pieces[i]
+	})
+	return slices.Concat(pieces...)
+}
 
 // readDir returns the texts in a folder, and how many files are left out.
 func readDir(dir, match string, seed int64) (train, valid [][]byte, skipped int, err error) {
