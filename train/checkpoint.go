@@ -281,6 +281,7 @@ func (c *Checkpoint) read(r *checkpointReader) {
 	}
 	if o := c.Optimizer; o != nil {
 		state := readOptimizer(r)
+		c.checkSettings(r, state)
 		// Comes last: an error of it changes nothing, and needs no way back.
 		r.try(func() error { return o.LoadState(state) }, nil)
 	}
@@ -378,6 +379,23 @@ func readOptimizer(r *checkpointReader) OptimizerState {
 		}
 	}
 	return s
+}
+
+// checkSettings misses the settings that the optimizer has and s has not. That s
+// is of another optimizer is for LoadState to say.
+func (c *Checkpoint) checkSettings(r *checkpointReader, s OptimizerState) {
+	now := c.Optimizer.State()
+	if now.Optimizer != s.Optimizer {
+		return
+	}
+	for g, group := range now.Groups {
+		for _, want := range group.Settings {
+			same := func(v Setting) bool { return v.Name == want.Name }
+			if g < len(s.Groups) && !slices.ContainsFunc(s.Groups[g].Settings, same) && (want.Name != initialLR || c.Schedule != nil) {
+				r.missing = append(r.missing, optimizerPrefix+strconv.Itoa(g)+"."+want.Name)
+			}
+		}
+	}
 }
 
 // typed says whether v is one of the types that State may hold, and not nil.

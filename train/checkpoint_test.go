@@ -387,6 +387,40 @@ func TestCheckpointAltered(t *testing.T) {
 	require.Equal(t, []any{1, float32(1), 4}, []any{n, x[0], c.Step})
 }
 
+// A file with the right checksum but the wrong tensors is refused, and never more
+// than that.
+func TestCheckpointCrafted(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "run")
+	file, r := newTrial(t, trialConfigs[0], 1), newTrial(t, trialConfigs[0], 2)
+	file.train(t, 3)
+	whole := checkpointWriter{metadata: map[string]string{"format": "pt", versionKey: version}}
+	file.write(&whole)
+	before := r.snapshot(t)
+	refused := func(w checkpointWriter, what string) {
+		t.Helper()
+		w.metadata = maps.Clone(w.metadata)
+		require.NoError(t, w.sign())
+		require.NoError(t, safetensors.WriteFile(path, w.metadata, w.tensors))
+		require.ErrorContains(t, r.Load(path), "train: Checkpoint.Load: "+path+": ", what)
+		require.Equal(t, before, r.snapshot(t), what)
+	}
+	for i, x := range whole.tensors {
+		w := whole
+		w.tensors = slices.Delete(slices.Clone(whole.tensors), i, i+1)
+		refused(w, "without "+x.Name)
+
+		w.tensors = slices.Clone(whole.tensors)
+		w.tensors[i].Name += ".x"
+		refused(w, x.Name+".x")
+
+		w.tensors[i] = x
+		w.tensors = append(w.tensors, safetensors.Tensor{Name: "optimizer." + strconv.Itoa(i) + "." + x.Name, DType: safetensors.Bool, Shape: []int{0}})
+		refused(w, "more than "+x.Name)
+	}
+	require.NoError(t, file.Save(path))
+	require.NoError(t, r.Load(path))
+}
+
 // With Previous the file before stays, whatever happens to the new one.
 func TestCheckpointPrevious(t *testing.T) {
 	dir := t.TempDir()
