@@ -137,18 +137,23 @@ mod: ## go.mod is tidy, and a user's module graph holds what it must and no more
 
 ## Benchmarks
 
-.PHONY: bench bench-kernels bench-peers
+.PHONY: bench bench-kernels bench-peers neon-model
 bench: ## compare our own paths, and plain Go
 	go test -run='^$$' -bench=. $(BENCHFLAGS) ./bench
 
-# Many short samples: on a machine with other work the median is of undisturbed
-# ones then. To see the numbers themselves, run the first command.
 bench-kernels: ## a table of the kernels and the limits of this machine
-	@go test -run='^$$' -bench=. -skip='/isa=generic|//isa=generic|///isa=generic' -count=15 -benchtime=1ms $(BENCHFLAGS) ./kernels | \
-		go run ./bench/kernels
+	@go run ./bench/kernels -rounds=7
 
-bench-peers: ## a table of the kernels beside those of other Go libraries
+neon-model: ## what llvm-mca says of the inner loops of NEON (LLVM 17 or later)
+	go -C asm test -count=1 -v -run NEONModel .
+
+# Python libraries to compare with, kept in the user's cache directory. PyTorch
+# takes 5.6 GB there, for it brings CUDA; PEERS=onnxruntime,openvino does without.
+PEERS ?= torch,onnxruntime,openvino,jax
+
+bench-peers: ## tables and charts of our layers and kernels beside those of other libraries
 	@go -C bench/peers run .
+	@go -C bench/peers run ./layers -peers='$(PEERS)' $(PEERSFLAGS)
 
 ## Examples that take longer than CI has
 

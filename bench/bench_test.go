@@ -15,9 +15,13 @@ import (
 
 func TestMain(m *testing.M) { kerneltest.Main(m) }
 
-// compare benchmarks simd on every path under test, then plain. Both make what
-// they need and return the operation to time. flops is the number of
-// floating-point operations in its products, or 0 if that is not of interest.
+// slow is the number of floating-point operations from which on plain Go would
+// take a second or more, and is left out.
+const slow = 2e9
+
+// compare benchmarks simd on every path under test, then plain, if there is one.
+// Both make what they need and return the operation to time. flops is the number
+// of floating-point operations in its products, or 0 if that is not of interest.
 func compare(b *testing.B, shape string, flops float64, simd, plain func(b *testing.B) (op func())) {
 	run := func(impl string, setup func(b *testing.B) func()) {
 		b.Run(shape+"/impl="+impl, func(b *testing.B) {
@@ -32,9 +36,14 @@ func compare(b *testing.B, shape string, flops float64, simd, plain func(b *test
 		})
 	}
 	for _, isa := range kerneltest.Paths() {
+		if isa == kernels.Generic && flops > slow {
+			continue
+		}
 		kerneltest.On(isa, func() { run(isa.String(), simd) })
 	}
-	run("plain", plain)
+	if plain != nil && flops <= slow {
+		run("plain", plain)
+	}
 }
 
 // nextword returns the model of the example in both implementations, with the
@@ -84,98 +93,220 @@ func BenchmarkTrainEpoch(b *testing.B) {
 	}
 }
 
-// A shape of an LSTM with as many inputs as units.
-type shape struct{ T, B, H int }
-
-func (s shape) String() string { return fmt.Sprintf("T=%d/B=%d/H=%d", s.T, s.B, s.H) }
-
-// lstm returns fresh weights, and an input [T,B,H].
-func (s shape) lstm(b *testing.B) (*layer.LSTM, []float32) {
-	r := layer.NewRand(0)
-	lstm, err := layer.NewLSTM(layer.LSTMConfig{Input: s.H, Hidden: s.H}, r)
-	require.NoError(b, err)
-	x := make([]float32, s.T*s.B*s.H)
-	r.Normal(x, 0, 1)
-	return lstm, x
+// A shape of a network.
+type shape struct {
+	cell       string
+	T, B, I, H int
+	deep       bool // two layers of both directions
 }
 
-// plain returns the plain LSTM with the same weights, and the same input.
-func (s shape) plain(b *testing.B) (*plainLayer, []float32) {
-	lstm, x := s.lstm(b)
-	l := newPlainLayer(4, s.T, s.B, s.H, s.H)
+func (s shape) String() string {
+	name := fmt.Sprintf("cell=%s/T=%d/B=%d/I=%d/H=%d", s.cell, s.T, s.B, s.I, s.H)
+	if s.deep {
+		name += "/deep"
+	}
+	return name
+}
+
+// network is what the layers of all cells have.
+type network interface {
+	Params() layer.Params
+	NewStream(batch int) *layer.Stream
+	NewTape(maxT, batch int) *layer.Tape
+}
+
+// cells are those to compare: their gates, and how to make one.
+var cells = map[string]struct {
+	gates int
+	make  func(s shape, layers int, r *layer.Rand) (network, error)
+}{
+	"rnn": {1, func(s shape, layers int, r *layer.Rand) (network, error) {
+		return layer.NewRNN(layer.RNNConfig{Input: s.I, Hidden: s.H, Layers: layers, Bidirectional: s.deep}, r)
+	}},
+	"gru": {3, func(s shape, layers int, r *layer.Rand) (network, error) {
+		return layer.NewGRU(layer.GRUConfig{Input: s.I, Hidden: s.H, Layers: layers, Bidirectional: s.deep}, r)
+	}},
+	"lstm": {4, func(s shape, layers int, r *layer.Rand) (network, error) {
+		return layer.NewLSTM(layer.LSTMConfig{Input: s.I, Hidden: s.H, Layers: layers, Bidirectional: s.deep}, r)
+	}},
+}
+
+// flops is the number of operations in the products of a forward pass.
+func (s shape) flops() float64 {
+	per := 2 * float64(s.T*s.B) * float64(cells[s.cell].gates*s.H)
+	if s.deep {
+		return per * float64(2*(s.I+s.H)+2*(2*s.H+s.H))
+	}
+	return per * float64(s.I+s.H)
+}
+
+// network returns fresh weights, and an input [T,B,I].
+func (s shape) network(b testing.TB) (network, []float32) {
+	r, layers := layer.NewRand(0), 1
+	if s.deep {
+		layers = 2
+	}
+	net, err := cells[s.cell].make(s, layers, r)
+	require.NoError(b, err)
+	x := make([]float32, s.T*s.B*s.I)
+	r.Normal(x, 0, 1)
+	return net, x
+}
+
+// plain returns the plain layer with the same weights, and the same input.
+func (s shape) plain(b testing.TB) (*plainLayer, []float32) {
+	net, x := s.network(b)
+	l := newPlainLayer(cells[s.cell].gates, s.T, s.B, s.I, s.H)
 	data, _ := l.params()
-	for i, p := range lstm.Params() {
+	for i, p := range net.Params() {
 		copy(data[i], p.Data)
 	}
 	return l, x
 }
 
-// compareLSTM benchmarks LSTMs of T steps whose products do so many times the
-// work of a forward pass.
-func compareLSTM(b *testing.B, T int, passes float64,
-	simd func(b *testing.B, s shape, lstm *layer.LSTM, x []float32) (op func()), plain func(l *plainLayer, x []float32) (op func())) {
-	for _, H := range []int{64, 128, 256} {
-		for _, B := range []int{1, 16} {
-			s := shape{T, B, H}
-			forward := 2 * float64(T*B) * float64(4*H) * float64(H+H)
-			compare(b, s.String(), passes*forward,
-				func(b *testing.B) func() {
-					lstm, x := s.lstm(b)
-					return simd(b, s, lstm, x)
-				},
-				func(b *testing.B) func() { return plain(s.plain(b)) })
+// y returns the room for an output, or a gradient of it.
+func (s shape) y() []float32 {
+	if s.deep {
+		return make([]float32, s.T*s.B*2*s.H)
+	}
+	return make([]float32, s.T*s.B*s.H)
+}
+
+// compareShapes benchmarks networks whose products do so many times the work of
+// a forward pass.
+func compareShapes(b *testing.B, passes float64, shapes []shape,
+	simd func(b *testing.B, s shape, net network, x []float32) (op func()), plain func(s shape, l *plainLayer, x []float32) (op func())) {
+	for _, s := range shapes {
+		plainSetup := func(b *testing.B) func() {
+			l, x := s.plain(b)
+			return plain(s, l, x)
+		}
+		if s.deep {
+			plainSetup = nil
+		}
+		compare(b, s.String(), passes*s.flops(),
+			func(b *testing.B) func() {
+				net, x := s.network(b)
+				return simd(b, s, net, x)
+			}, plainSetup)
+	}
+}
+
+// grid are LSTMs of 64 steps with as many inputs as units, then the other cells
+// and two layers of both directions.
+func grid(batches ...int) (all []shape) {
+	for _, H := range []int{64, 128, 256, 512} {
+		for _, B := range batches {
+			all = append(all, shape{cell: "lstm", T: 64, B: B, I: H, H: H})
+		}
+	}
+	for _, s := range []shape{{cell: "gru"}, {cell: "rnn"}, {cell: "lstm", deep: true}} {
+		for _, B := range batches {
+			s.T, s.B, s.I, s.H = 64, B, 256, 256
+			all = append(all, s)
+		}
+	}
+	return all
+}
+
+// streaming are LSTMs for one sequence of T steps: of audio, with one input, and
+// with as many inputs as units.
+func streaming(T int) (all []shape) {
+	for _, H := range []int{8, 16, 20, 24, 32, 40, 64} {
+		all = append(all, shape{cell: "lstm", T: T, B: 1, I: 1, H: H})
+	}
+	for _, H := range []int{64, 128, 256, 512} {
+		all = append(all, shape{cell: "lstm", T: T, B: 1, I: H, H: H})
+	}
+	return all
+}
+
+// The plain layers compute the outputs and gradients of those that they are
+// compared with.
+func TestPlainLayers(t *testing.T) {
+	for cell := range cells {
+		s := shape{cell: cell, T: 5, B: 2, I: 3, H: 4}
+		net, x := s.network(t)
+		l, _ := s.plain(t)
+		tape, dy := net.NewTape(s.T, s.B), s.y()
+		layer.NewRand(1).Normal(dy, 0, 1)
+		require.InDeltaSlice(t, tape.Forward(x), l.forward(x), 1e-6, cell)
+		tape.Backward(nil, dy)
+		l.backward(dy)
+		_, grads := l.params()
+		for i, p := range tape.Params() {
+			require.InDeltaSlice(t, p.Grad, grads[i], 1e-5, "%s, %s", cell, p.Name)
 		}
 	}
 }
 
+func forwardPlain(_ shape, l *plainLayer, x []float32) func() {
+	return func() { l.forward(x) }
+}
+
 // A sequence, without gradients.
-func BenchmarkLSTMForward(b *testing.B) {
-	compareLSTM(b, 64, 1,
-		func(_ *testing.B, s shape, lstm *layer.LSTM, x []float32) func() {
-			stream, y := lstm.NewStream(s.B), make([]float32, len(x))
+func BenchmarkForward(b *testing.B) {
+	compareShapes(b, 1, append(grid(1, 2, 4, 8, 16, 64), streaming(2048)...),
+		func(_ *testing.B, s shape, net network, x []float32) func() {
+			stream, y := net.NewStream(s.B), s.y()
+			stream.Grow(s.T)
 			return func() { stream.Forward(y, x) }
-		},
-		func(l *plainLayer, x []float32) func() {
-			return func() { l.forward(x) }
-		})
+		}, forwardPlain)
 }
 
 // One step, as a real-time program makes it.
-func BenchmarkLSTMStep(b *testing.B) {
-	compareLSTM(b, 1, 1,
-		func(_ *testing.B, s shape, lstm *layer.LSTM, x []float32) func() {
-			stream, y := lstm.NewStream(s.B), make([]float32, len(x))
+func BenchmarkStep(b *testing.B) {
+	compareShapes(b, 1, streaming(1),
+		func(_ *testing.B, s shape, net network, x []float32) func() {
+			stream, y := net.NewStream(s.B), s.y()
 			return func() { stream.Step(y, x) }
-		},
-		func(l *plainLayer, x []float32) func() {
-			return func() { l.forward(x) }
-		})
+		}, forwardPlain)
 }
 
-// A training step: forward, backward without dx, and Adam, with a gradient for
-// each output.
-func BenchmarkLSTMTrain(b *testing.B) {
-	compareLSTM(b, 64, 2.5, // forward, dW, and dh, which has half the weights
-		func(b *testing.B, s shape, lstm *layer.LSTM, x []float32) func() {
-			tape := lstm.NewTape(s.T, s.B)
+// benchmarkTrain benchmarks forward, backward without dx, and Adam, with a
+// gradient for each output from step first on.
+func benchmarkTrain(b *testing.B, shapes []shape, first func(s shape) int) {
+	gradient := func(s shape) []float32 {
+		dy := s.y()
+		layer.NewRand(1).Normal(dy[first(s)*len(dy)/s.T:], 0, 1)
+		return dy
+	}
+	compareShapes(b, 2.5, shapes, // forward, dW, and dh, which has half the weights
+		func(b *testing.B, s shape, net network, x []float32) func() {
+			tape, dy := net.NewTape(s.T, s.B), gradient(s)
 			params := tape.Params()
 			opt, err := train.NewAdam(params, train.DefaultAdam())
 			require.NoError(b, err)
 			return func() {
 				tape.Forward(x)
 				params.ZeroGrad()
-				tape.Backward(nil, x) // x serves as dy
+				tape.Backward(nil, dy)
 				opt.Step()
 			}
 		},
-		func(l *plainLayer, x []float32) func() {
+		func(s shape, l *plainLayer, x []float32) func() {
 			data, grad := l.params()
-			opt := newPlainAdam(data, grad, train.DefaultAdam().LR)
+			opt, dy := newPlainAdam(data, grad, train.DefaultAdam().LR), gradient(s)
 			return func() {
 				l.forward(x)
 				opt.zeroGrad()
-				l.backward(x)
+				l.backward(dy)
 				opt.step()
 			}
 		})
+}
+
+// A training step with a loss on every step.
+func BenchmarkTrain(b *testing.B) {
+	benchmarkTrain(b, grid(1, 16, 64), func(shape) int { return 0 })
+}
+
+// A training step with a loss on the last step alone, whose gradients become
+// subnormal.
+func BenchmarkTrainLast(b *testing.B) {
+	var shapes []shape
+	for _, T := range []int{256, 512} {
+		shapes = append(shapes, shape{cell: "lstm", T: T, B: 16, I: 128, H: 128})
+	}
+	benchmarkTrain(b, shapes, func(s shape) int { return s.T - 1 })
 }

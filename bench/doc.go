@@ -4,10 +4,12 @@
 //	go test -bench . ./bench
 //	go test -bench TrainEpoch ./bench
 //
-// Benchmarks are named by their shape: T steps, B batch, H hidden and input
-// units. impl is a path of package kernels or plain.
+// Benchmarks are named by their shape: T steps, B batch, I inputs, H hidden
+// units; deep is two layers of both directions. impl is a path of package kernels
+// or plain. Generic and plain are left out where they would take seconds.
 //
 // Kernels alone are compared with the limits of the machine by make
-// bench-kernels (packages limits and kernels below this one), and with other Go
-// libraries by make bench-peers (the module in peers).
+// bench-kernels (packages limits and kernels below this one). Layers and kernels
+// are compared with other libraries, in Go and Python, by make bench-peers (the
+// module in peers).
 package bench

@@ -6,16 +6,17 @@ import "math"
 // loops and package math. It allocates nothing after construction.
 
 // plainLayer is a recurrent layer with PyTorch's parameters: LSTM with 4 gates
-// i,f,g,o, tanh RNN with 1.
+// i,f,g,o, GRU with 3, r,z,n, tanh RNN with 1.
 type plainLayer struct {
 	gates, T, B, I, H      int
 	wIH, wHH, bIH, bHH     []float32 // [gates*H,I], [gates*H,H], [gates*H] twice
 	dwIH, dwHH, dbIH, dbHH []float32
 	x                      []float32 // [T,B,I]
 	a                      []float32 // activated gates [T,B,gates*H]
+	m                      []float32 // what GRU's r multiplies [T,B,H]
 	h, c                   []float32 // [T+1,B,H], from the state before the first step
 	dh, dc                 []float32 // [B,H]
-	da                     []float32 // [gates*H]
+	da, dm                 []float32 // [gates*H], of the products with x and with h
 }
 
 func newPlainLayer(gates, T, B, I, H int) *plainLayer {
@@ -25,8 +26,8 @@ func newPlainLayer(gates, T, B, I, H int) *plainLayer {
 		gates: gates, T: T, B: B, I: I, H: H,
 		wIH: f(G * I), wHH: f(G * H), bIH: f(G), bHH: f(G),
 		dwIH: f(G * I), dwHH: f(G * H), dbIH: f(G), dbHH: f(G),
-		a: f(T * B * G), h: f((T + 1) * B * H), c: f((T + 1) * B * H),
-		dh: f(B * H), dc: f(B * H), da: f(G),
+		a: f(T * B * G), m: f(T * B * H), h: f((T + 1) * B * H), c: f((T + 1) * B * H),
+		dh: f(B * H), dc: f(B * H), da: f(G), dm: f(G),
 	}
 }
 
@@ -50,24 +51,37 @@ func (l *plainLayer) step(t int) {
 	H, G := l.H, l.gates*l.H
 	for b := range l.B {
 		x, h := l.at(l.x, t, b, l.I), l.at(l.h, t, b, H)
-		a := l.at(l.a, t, b, G)
+		a, m := l.at(l.a, t, b, G), l.at(l.m, t, b, H)
 		for j := range a {
-			s := l.bIH[j] + l.bHH[j]
+			s := l.bIH[j]
 			w := l.wIH[j*l.I:][:l.I]
 			for k, v := range x {
 				s += w[k] * v
 			}
+			r := l.bHH[j]
 			w = l.wHH[j*H:][:H]
 			for k, v := range h {
-				s += w[k] * v
+				r += w[k] * v
 			}
-			a[j] = s
+			if l.gates == 3 && j >= 2*H {
+				m[j-2*H], r = r, 0
+			}
+			a[j] = s + r
 		}
 		hNext := l.at(l.h, t+1, b, H)
 		if l.gates == 1 {
 			for j, v := range a {
 				a[j] = plainTanh(v)
 				hNext[j] = a[j]
+			}
+			continue
+		}
+		if l.gates == 3 {
+			r, z, n := a[:H], a[H:2*H], a[2*H:]
+			for j := range hNext {
+				r[j], z[j] = plainSigmoid(r[j]), plainSigmoid(z[j])
+				n[j] = plainTanh(n[j] + r[j]*m[j])
+				hNext[j] = n[j] + z[j]*(h[j]-n[j])
 			}
 			continue
 		}
@@ -85,19 +99,36 @@ func (l *plainLayer) step(t int) {
 func (l *plainLayer) backward(dy []float32) {
 	clear(l.dh)
 	clear(l.dc)
-	H, da := l.H, l.da
+	H, da, dm := l.H, l.da, l.da
+	if l.gates == 3 {
+		dm = l.dm
+	}
 	for t := l.T - 1; t >= 0; t-- {
 		for b := range l.B {
 			dh, dc := l.dh[b*H:][:H], l.dc[b*H:][:H]
 			for j, v := range l.at(dy, t, b, H) {
 				dh[j] += v
 			}
+			x, h := l.at(l.x, t, b, l.I), l.at(l.h, t, b, H)
 			a := l.at(l.a, t, b, l.gates*H)
-			if l.gates == 1 {
+			switch l.gates {
+			case 1:
 				for j, v := range a {
 					da[j] = dh[j] * (1 - v*v)
 				}
-			} else {
+				clear(dh)
+			case 3:
+				m := l.at(l.m, t, b, H)
+				r, z, n := a[:H], a[H:2*H], a[2*H:]
+				for j, d := range dh {
+					dn := d * (1 - z[j]) * (1 - n[j]*n[j])
+					da[j] = dn * m[j] * r[j] * (1 - r[j])
+					da[H+j] = d * (h[j] - n[j]) * z[j] * (1 - z[j])
+					da[2*H+j] = dn
+					dm[j], dm[H+j], dm[2*H+j] = da[j], da[H+j], dn*r[j]
+					dh[j] = d * z[j]
+				}
+			default:
 				c, cNext := l.at(l.c, t, b, H), l.at(l.c, t+1, b, H)
 				i, f, g, o := a[:H], a[H:2*H], a[2*H:3*H], a[3*H:]
 				for j := range dh {
@@ -109,16 +140,16 @@ func (l *plainLayer) backward(dy []float32) {
 					da[3*H+j] = dh[j] * tc * o[j] * (1 - o[j])
 					dc[j] = dcj * f[j]
 				}
+				clear(dh)
 			}
-			clear(dh)
-			x, h := l.at(l.x, t, b, l.I), l.at(l.h, t, b, H)
 			for j, d := range da {
 				l.dbIH[j] += d
-				l.dbHH[j] += d
 				dw := l.dwIH[j*l.I:][:l.I]
 				for k, v := range x {
 					dw[k] += d * v
 				}
+				d = dm[j]
+				l.dbHH[j] += d
 				dw, w := l.dwHH[j*H:][:H], l.wHH[j*H:][:H]
 				for k, v := range h {
 					dw[k] += d * v

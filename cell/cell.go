@@ -59,6 +59,16 @@ type Cell interface {
 	Backward(s *Step)
 }
 
+// A Stepper is a Cell that has kernels for many steps of one row: less time goes
+// by between them.
+type Stepper interface {
+	Cell
+
+	// Steps computes the steps of s, with the bits of Forward, or with train those
+	// of ForwardTrain.
+	Steps(s *kernels.Seq, train bool)
+}
+
 // A Step is one time step of Rows sequences. Plain matrices are [Rows, Units].
 // The matrices of a cell without c, and those of a pass that does not run, may
 // be empty.
@@ -73,6 +83,15 @@ type Step struct {
 	// Ho units, inputs in packed order. A scan that takes their Reversed views in
 	// every second step finds more of them in the cache.
 	W, WT *kernels.Panels
+
+	// A step may be a part of one that several goroutines share: Units of its
+	// units, First on. Its weights and matrices are those of these units, but
+	// HPrev is that of all, W.K(), which W multiplies. Backward, which comes to
+	// their part of DHPrev through the dGates of all units, takes these (of the h
+	// part) from Gather: it waits for the others, and returns nothing if all are
+	// zero.
+	First  int
+	Gather func() kernels.Mat
 
 	Gates        kernels.Mat // [Rows, W.Width()], packed
 	HPrev, CPrev kernels.Mat // state before the step
@@ -124,8 +143,24 @@ func (s *Step) hIn() kernels.Mat {
 	return s.HDrop
 }
 
+// single says whether the step is one that kernels compute as a whole: one row of
+// all units, as it is.
+func (s *Step) single() bool {
+	return s.Rows == 1 && s.HMask.Data == nil && (s.WR != nil || s.Units == s.W.K())
+}
+
+// own returns HPrev of the step's own units.
+func (s *Step) own() kernels.Mat {
+	return kernels.Mat{Data: s.HPrev.Data[s.First:], Stride: s.HPrev.Stride}
+}
+
 // addHPrev adds to DHPrev what comes through W_hh from dGates of the h part.
 func (s *Step) addHPrev(dGates kernels.Mat) {
+	if s.Gather != nil {
+		if dGates = s.Gather(); dGates.Data == nil {
+			return
+		}
+	}
 	if s.HMask.Data == nil {
 		kernels.GemmAdd(s.DHPrev, dGates, s.Rows, s.WT)
 		return

@@ -48,7 +48,7 @@ func (GRU) PackBias(x, h, bih, bhh []float32, units int) {
 //
 // A single row takes one call of assembly.
 func (GRU) Forward(s *Step) {
-	if s.Rows == 1 && s.HMask.Data == nil {
+	if s.single() {
 		seq := s.seq()
 		kernels.GRUSteps(&seq)
 		return
@@ -57,13 +57,22 @@ func (GRU) Forward(s *Step) {
 		kernels.Gemm(s.Gates, s.X, s.Rows, s.WX, s.Bias)
 	}
 	kernels.Gemm(s.GatesH, s.hIn(), s.Rows, s.W, s.BiasH)
-	kernels.GRUForward(s.H, s.Gates, s.GatesH, s.HPrev, s.Rows, s.Units)
+	kernels.GRUForward(s.H, s.Gates, s.GatesH, s.own(), s.Rows, s.Units)
+}
+
+// Steps makes many steps of one row.
+func (GRU) Steps(s *kernels.Seq, train bool) {
+	if train {
+		kernels.GRUStepsTrain(s)
+	} else {
+		kernels.GRUSteps(s)
+	}
 }
 
 // ForwardTrain is Forward and leaves r,z,n in Gates and gh_n in GatesH.
 func (GRU) ForwardTrain(s *Step) {
 	kernels.Gemm(s.GatesH, s.hIn(), s.Rows, s.W, s.BiasH)
-	kernels.GRUForwardTrain(s.H, s.Gates, s.GatesH, s.HPrev, s.Rows, s.Units)
+	kernels.GRUForwardTrain(s.H, s.Gates, s.GatesH, s.own(), s.Rows, s.Units)
 }
 
 // Backward computes
@@ -72,7 +81,7 @@ func (GRU) ForwardTrain(s *Step) {
 //	dGates = dr, dz, dn;   dGatesH = dr, dz, dn*r
 //	dhPrev = fma(dh, z, dhPrev + dGatesH·W_hh)
 func (GRU) Backward(s *Step) {
-	kernels.GRUBackward(s.Gates, s.GatesH, s.DM, s.DH, s.HPrev, s.Rows, s.Units)
+	kernels.GRUBackward(s.Gates, s.GatesH, s.DM, s.DH, s.own(), s.Rows, s.Units)
 	s.addHPrev(s.GatesH)
 	kernels.MulAdd(s.DHPrev, s.DH, s.DM, s.Rows, s.Units)
 }

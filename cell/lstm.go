@@ -35,7 +35,7 @@ func (LSTM) PackBias(x, _, bih, bhh []float32, units int) {
 //
 // A single row takes one call of assembly, apart from the projection.
 func (LSTM) Forward(s *Step) {
-	if s.Rows == 1 && s.HMask.Data == nil {
+	if s.single() {
 		seq := s.seq()
 		kernels.LSTMSteps(&seq)
 		return
@@ -43,6 +43,15 @@ func (LSTM) Forward(s *Step) {
 	s.gates()
 	kernels.LSTMForward(s.m(), s.C, s.Gates, s.CPrev, s.Rows, s.Units)
 	s.project()
+}
+
+// Steps makes many steps of one row.
+func (LSTM) Steps(s *kernels.Seq, train bool) {
+	if train {
+		kernels.LSTMStepsTrain(s)
+	} else {
+		kernels.LSTMSteps(s)
+	}
 }
 
 // ForwardTrain is Forward and leaves i,f,g,o in Gates and m in M.

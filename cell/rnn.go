@@ -30,13 +30,9 @@ func (RNN) PackBias(x, _, bih, bhh []float32, units int) {
 //
 // A single row takes one call of assembly.
 func (c RNN) Forward(s *Step) {
-	if s.Rows == 1 && s.HMask.Data == nil {
+	if s.single() {
 		seq := s.seq()
-		if c.ReLU {
-			kernels.RNNReLUSteps(&seq)
-		} else {
-			kernels.RNNTanhSteps(&seq)
-		}
+		c.Steps(&seq, false)
 		return
 	}
 	s.gates()
@@ -44,6 +40,15 @@ func (c RNN) Forward(s *Step) {
 		kernels.RNNReLUForward(s.H, s.Gates, s.Rows, s.Units)
 	} else {
 		kernels.RNNTanhForward(s.H, s.Gates, s.Rows, s.Units)
+	}
+}
+
+// Steps makes many steps of one row.
+func (c RNN) Steps(s *kernels.Seq, _ bool) {
+	if c.ReLU {
+		kernels.RNNReLUSteps(s)
+	} else {
+		kernels.RNNTanhSteps(s)
 	}
 }
 

@@ -34,6 +34,34 @@
 // shorter ones after [Panels.Resize]. Weights beyond the caches are best gone
 // through back and forth: see [Panels.Reversed].
 //
+// # Layout
+//
+// A panel of [Panels] is what a kernel works on at once: 64 outputs, for several
+// gates the blocks of 16 units of each. In a panel the inputs come in k blocks of
+// 128, and in a k block the 16 weights of a block of outputs for one input are
+// neighbours, those for the next input follow:
+//
+//	[panel][k block][block of outputs][input][16]
+//
+// AVX-512 reads 16 weights as one register, AVX2 as two, NEON as four, so all share
+// the layout, and a pack outlives a call of [Use]. Panels are wide so that the
+// chains of fused multiply-adds are many: one needs 8 to 16 in flight, and gets
+// them from outputs, never by splitting a sum. A k block, gate by gate, is read in
+// the order it lies in; 64-byte lines are whole and never shared by two gates.
+//
+// A chain is 256 products, two k blocks; the first begins with the bias or zero,
+// later ones with zero, and finished chains are added in order. Tiles of several
+// rows share the weights they load: 6 rows by 64 columns on AVX-512, 6 by 16 on
+// AVX2, 4 by 16 on NEON, rows split evenly so that no tile is left with one.
+// Products of many rows go through the panels there and back.
+//
+// The output of a product with several gates has 16 units of a gate beside 16 of
+// the next, so the gates of a unit are near, and the kernels of gates need no
+// other view.
+//
+// Package vec of the generator, asm/vec, says how a kernel is described, how one
+// is added, and how to read the assembly.
+//
 // # Numbers
 //
 // Each sum has one order, which its function states, and each formula one

@@ -1,5 +1,7 @@
 package kernels
 
+import "fmt"
+
 // Gemm sets C = bias + A·W for A [n][K], C [n][Width], bias of Width elements
 // or nil for zeros:
 //
@@ -60,14 +62,45 @@ func Gemv(y, x []float32, w *Panels, bias []float32) {
 // once. With one gate it is the plain product, of units rows. c must not overlap a. It panics if c or a is too small, if gates is not 1,
 // 3 or 4, or if b has more than one gate.
 func GemmTN(c, a Mat, gates, units int, b *Panels, add bool) {
-	const fn = "GemmTN"
+	gemmTNUnits("GemmTN", c, a, gates, units, 0, units, b, add)
+}
+
+// GemmTNPart is GemmTN for units lo to hi of each gate: it neither reads nor writes
+// the columns of A and the rows of C for the others, so several goroutines may
+// share a product. It panics as GemmTN does, or unless 0 <= lo <= hi <= units and
+// lo is a multiple of 16 or units.
+func GemmTNPart(c, a Mat, gates, units, lo, hi int, b *Panels, add bool) {
+	const fn = "GemmTNPart"
+	if hi < 0 || hi > units {
+		bad(fn, "hi", hi, fmt.Sprintf("0 to units = %d", units))
+	}
+	if lo < 0 || lo > hi || lo%block != 0 && lo != units {
+		bad(fn, "lo", lo, fmt.Sprintf("a multiple of 16 from 0 to hi = %d", hi))
+	}
+	gemmTNUnits(fn, c, a, gates, units, lo, hi, b, add)
+}
+
+func gemmTNUnits(fn string, c, a Mat, gates, units, lo, hi int, b *Panels, add bool) {
 	checkGates(fn, gates)
 	size(fn, "units", units)
 	if b.gates != 1 {
 		bad(fn, "b.Gates()", b.gates, "1")
 	}
-	c.writes(fn, "c", gates*units, b.units)
-	a.reads(fn, "a", b.k, packedWidth(gates, units))
+	if !c.holds(gates*units, b.units) {
+		badMat(fn, "c", c, gates*units, b.units)
+	}
+	if width := packedWidth(gates, units); !a.holds(b.k, width) {
+		badMat(fn, "a", a, b.k, width)
+	}
+	if lo == hi || b.units == 0 {
+		return
+	}
+	for g := range gates {
+		raceWriteMat(c.from(g*units+lo, 0), hi-lo, b.units)
+	}
+	if from := PackedIndex(gates, lo, 0); b.k > 0 {
+		raceReadMat(a.from(0, from), b.k, packedWidth(gates, hi)-from)
+	}
 	raceRead(b.data)
-	gemmTN(use(), c, a, gates, units, b, add)
+	gemmTN(use(), c, a, gates, units, lo, hi, b, add)
 }

@@ -4,14 +4,14 @@ func gemmGeneric(c, a Mat, n int, w *Panels, bias []float32, add bool) {
 	productGeneric(c, a, n, w, bias, add, false)
 }
 
-func gemmTNGeneric(c, a Mat, gates, units int, b *Panels, add bool) {
+func gemmTNGeneric(c, a Mat, gates, units, lo, hi int, b *Panels, add bool) {
 	for g := range gates {
-		for u := 0; u < units && b.units > 0; u += block {
+		for u := lo; u < hi; u += block {
 			inputs := a
 			if b.k > 0 {
 				inputs = a.from(0, PackedIndex(gates, u, g))
 			}
-			productGeneric(c.from(g*units+u, 0), inputs, min(block, units-u), b, nil, add, true)
+			productGeneric(c.from(g*units+u, 0), inputs, min(block, hi-u), b, nil, add, true)
 		}
 	}
 }

@@ -69,20 +69,20 @@ func gemm(isa ISA, c, a Mat, n int, w *Panels, bias []float32, add bool) {
 	p.run(n)
 }
 
-// gemmTN is GemmTN on the path isa.
-func gemmTN(isa ISA, c, a Mat, gates, units int, b *Panels, add bool) {
+// gemmTN is GemmTN for units lo to hi on the path isa.
+func gemmTN(isa ISA, c, a Mat, gates, units, lo, hi int, b *Panels, add bool) {
 	if isa == Generic {
-		gemmTNGeneric(c, a, gates, units, b, add)
+		gemmTNGeneric(c, a, gates, units, lo, hi, b, add)
 		return
 	}
 	p := matmul{isa: isa, c: c, a: a, w: b, add: add, trans: true}
 	switch {
 	case b.k <= kBlock/2:
-		p.small(gates, units)
+		p.small(gates, units, lo, hi)
 	case b.k <= kChain:
-		p.oneChain(gates, units)
+		p.oneChain(gates, units, lo, hi)
 	default:
-		p.someChains(gates, units)
+		p.someChains(gates, units, lo, hi)
 	}
 }
 
@@ -135,27 +135,27 @@ func (p *matmul) run(n int) {
 const copyStride = kChain + block // no power of two
 
 //go:noinline
-func (p matmul) small(gates, units int) {
+func (p matmul) small(gates, units, lo, hi int) {
 	var copied [4 * block * (kBlock/2 + block)]float32
 	var sums [4 * block * block]float32
 	p.copied = Mat{copied[:], kBlock/2 + block}
-	p.runTN(gates, units, Mat{sums[:], block})
+	p.runTN(gates, units, lo, hi, Mat{sums[:], block})
 }
 
 //go:noinline
-func (p matmul) oneChain(gates, units int) {
+func (p matmul) oneChain(gates, units, lo, hi int) {
 	var copied [4 * block * copyStride]float32
 	var sums [4 * block * block]float32
 	p.copied = Mat{copied[:], copyStride}
-	p.runTN(gates, units, Mat{sums[:], block})
+	p.runTN(gates, units, lo, hi, Mat{sums[:], block})
 }
 
 //go:noinline
-func (p matmul) someChains(gates, units int) {
+func (p matmul) someChains(gates, units, lo, hi int) {
 	var copied [4 * block * copyStride]float32
 	var sums [4 * block * copyPanels * panelColumns]float32
 	p.copied = Mat{copied[:], copyStride}
-	p.runTN(gates, units, Mat{sums[:], copyPanels * panelColumns})
+	p.runTN(gates, units, lo, hi, Mat{sums[:], copyPanels * panelColumns})
 }
 
 // oneCall says whether one call of assembly takes a product with n rows: with at
@@ -168,16 +168,16 @@ func (p *matmul) oneCall(n int) bool {
 		width*k <= maxProducts/n && 4*width*k <= maxWeights
 }
 
-// runTN computes a product with Aᵀ. A copy of four blocks of A's columns, the
+// runTN computes units lo to hi of a product with Aᵀ. A copy of four blocks of A's columns, the
 // inputs of a chain, serves some panels. If there are several chains, sums has
 // room for those of all blocks and panels, else for those of a block of columns.
-func (p *matmul) runTN(gates, units int, sums Mat) {
+func (p *matmul) runTN(gates, units, lo, hi int, sums Mat) {
 	step := block
 	if gates == 1 {
 		step = 4 * block
 	}
-	for u := 0; u < units; u += step {
-		cols := packedWidth(gates, min(step, units-u))
+	for u := lo; u < hi; u += step {
+		cols := packedWidth(gates, min(step, hi-u))
 		for panel := 0; panel < p.w.len(); panel += copyPanels {
 			r := region{panel: panel, panels: min(copyPanels, p.w.len()-panel)}
 			for k := 0; k == 0 || k < p.w.k; k += kChain {
@@ -191,7 +191,7 @@ func (p *matmul) runTN(gates, units int, sums Mat) {
 					continue
 				}
 				for g := range gates { // their rows of C lie apart
-					r.row, r.rows, r.from = g*units+u, min(block, units-u), g*block
+					r.row, r.rows, r.from = g*units+u, min(block, hi-u), g*block
 					p.chainTN(r, k, kn, sums)
 				}
 			}

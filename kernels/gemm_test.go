@@ -402,8 +402,14 @@ func TestGemmTNGates(t *testing.T) {
 						}
 						GemmTN(Mat{want[g*units*cols:], cols}, Mat{one, units}, 1, units, b, true)
 					}
+					old := slices.Clone(got.Data)
 					GemmTN(got, a, gates, units, b, true)
 					requireSame(t, want, got.Data, "gates=%d units=%d k=%d", gates, units, k)
+					copy(got.Data, old)
+					for lo := 0; lo < units; lo += 32 {
+						GemmTNPart(got, a, gates, units, lo, min(lo+32, units), b, true)
+					}
+					requireSame(t, want, got.Data, "parts, gates=%d units=%d k=%d", gates, units, k)
 				}
 			}
 		}
@@ -438,6 +444,8 @@ func TestGemmPanics(t *testing.T) {
 			"GemmTN: gates = 2, want 1, 3 or 4":                                  func() { GemmTN(c1, a1, 2, n, w1, true) },
 			"GemmTN: units = -1, want at least 0":                                func() { GemmTN(c1, a1, 1, -1, w1, true) },
 			"GemmTN: b.Gates() = 4, want 1":                                      func() { GemmTN(c, a1, 1, n, w4, false) },
+			"GemmTNPart: hi = 4, want 0 to units = 3":                            func() { GemmTNPart(c1, a1, 1, n, 0, 4, w1, false) },
+			"GemmTNPart: lo = 2, want a multiple of 16 from 0 to hi = 3":         func() { GemmTNPart(c1, a1, 1, n, 2, 3, w1, false) },
 		} {
 			require.PanicsWithValue(t, "kernels: "+message, f)
 		}

@@ -37,6 +37,7 @@ type Panels struct {
 type panelData struct {
 	data            []float32
 	gates, units, k int
+	part            bool // of other panels
 }
 
 // NewPanels returns panels of zeros, aligned to 64 bytes. It panics unless gates
@@ -53,7 +54,7 @@ func NewPanels(gates, units, k int) *Panels {
 	if hi != 0 || n > math.MaxInt/8 {
 		bad(fn, "k", k, "a size that fits in memory")
 	}
-	return &Panels{panelData: &panelData{alignedSlice(int(n)), gates, units, k}}
+	return &Panels{panelData: &panelData{data: alignedSlice(int(n)), gates: gates, units: units, k: k}}
 }
 
 // Reversed returns a view of the same weights that products go through from the
@@ -133,6 +134,39 @@ func (p *Panels) panel(i int) (w []float32, nb int) {
 	full := p.blocksPerPanel()
 	nb = min(full, blocks(p.units)*p.gates-i*full)
 	return p.data[i*full*block*p.k:][:nb*block*p.k], nb
+}
+
+// PartUnits returns the number of units that parts of panels of so many gates are
+// multiples of, see SetPart: 64 for 1 gate, else 16.
+func PartUnits(gates int) int {
+	if gates == 1 {
+		return 4 * block
+	}
+	return block
+}
+
+// SetPart makes p a view of units lo to hi of w: what is written through one of
+// them is seen through the other. A product with p has the columns that these
+// units have in one with w, so several goroutines may share a product. p is valid
+// until w is resized, and cannot be resized itself. Products go through it in the
+// direction of w. The first SetPart of p allocates. It panics unless 0 <= lo <=
+// hi <= Units of w and both are multiples of PartUnits or that Units.
+func (p *Panels) SetPart(w *Panels, lo, hi int) {
+	const fn = "Panels.SetPart"
+	unit := PartUnits(w.gates)
+	if hi < 0 || hi > w.units || hi%unit != 0 && hi != w.units {
+		bad(fn, "hi", hi, fmt.Sprintf("Units = %d or a multiple of %d below", w.units, unit))
+	}
+	if lo < 0 || lo > hi || lo%unit != 0 && lo != w.units {
+		bad(fn, "lo", lo, fmt.Sprintf("a multiple of %d from 0 to hi = %d", unit, hi))
+	}
+	step := w.gates * block * w.k
+	from, to := blocks(lo)*step, blocks(hi)*step
+	if p.panelData == nil || !p.part {
+		p.panelData = new(panelData)
+	}
+	*p.panelData = panelData{w.data[from:to:to], w.gates, hi - lo, w.k, true}
+	p.descending = w.descending
 }
 
 // Pack sets all weights from w [gates*units][k], row-major, the form of a
@@ -236,8 +270,12 @@ func transposed(isa ISA, dst, x Mat, rows, cols int) {
 
 // Resize sets the number of inputs to k, at most that of NewPanels, in the same
 // memory. All weights become zero, unless K is k already. So panels of a
-// sequence serve shorter ones.
+// sequence serve shorter ones. It panics if there is no room, or if p is a part
+// of others and K is not k.
 func (p *Panels) Resize(k int) {
+	if p.part && k != p.k {
+		bad("Panels.Resize", "k", k, fmt.Sprintf("the K = %d of panels that are a part of others", p.k))
+	}
 	n := blocks(p.units) * p.gates * block
 	if k < 0 || n > 0 && k > cap(p.data)/n {
 		bad("Panels.Resize", "k", k, "at least 0 and at most that of NewPanels")

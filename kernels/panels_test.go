@@ -107,6 +107,56 @@ func TestPanelsResize(t *testing.T) {
 	}
 }
 
+// TestPanelsPart: products with parts are the columns of one with all, and parts
+// share the weights.
+func TestPanelsPart(t *testing.T) {
+	forEachISA(t, func(t *testing.T, _ ISA) {
+		for _, gates := range []int{1, 3, 4} {
+			const units, k, n = 150, 70, 3
+			unit := PartUnits(gates)
+			r := newRand(5)
+			w, part := NewPanels(gates, units, k), new(Panels)
+			w.Pack(random(r, gates*units*k))
+			a := Mat{random(r, n*k), k}
+			want := Mat{make([]float32, n*w.Width()), w.Width()}
+			got := Mat{make([]float32, n*w.Width()), w.Width()}
+			bias := random(r, w.Width())
+			Gemm(want, a, n, w, bias)
+			for lo := 0; lo < units; lo += 2 * unit {
+				hi := min(units, lo+2*unit)
+				part.SetPart(w, lo, hi)
+				col := PackedIndex(gates, lo, 0)
+				Gemm(got.from(0, col), a, n, part, bias[col:][:part.Width()])
+			}
+			requireSame(t, want.Data, got.Data, "gates=%d", gates)
+
+			part.SetPart(w, unit, units)
+			require.Equal(t, []int{gates, units - unit, k}, []int{part.Gates(), part.Units(), part.K()})
+			part.SetRow(2, nil)
+			row := make([]float32, k)
+			row[2] = 1
+			Gemv(want.row(0, w.Width()), row, w, nil)
+			for u := range units {
+				require.Equal(t, u >= unit, want.Data[PackedIndex(gates, u, gates-1)] == 0, "unit %d", u)
+			}
+			part.Resize(k)
+			part.SetPart(w, units, units)
+			require.Zero(t, part.Width())
+			for _, f := range []func(){
+				func() { part.Resize(k - 1) },
+				func() { part.SetPart(w, -unit, unit) },
+				func() { part.SetPart(w, 1, unit) },
+				func() { part.SetPart(w, 0, unit+1) },
+				func() { part.SetPart(w, 0, units+unit) },
+				func() { part.SetPart(w, 2*unit, unit) },
+			} {
+				require.Panics(t, f)
+			}
+			require.Zero(t, testing.AllocsPerRun(5, func() { part.SetPart(w, 0, unit) }))
+		}
+	})
+}
+
 func TestPackedIndex(t *testing.T) {
 	require.Equal(t, 37, PackedIndex(1, 37, 0))
 	require.Equal(t, 2*64+3*16+5, PackedIndex(4, 37, 3))

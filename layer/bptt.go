@@ -1,6 +1,7 @@
 package layer
 
 import (
+	"github.com/simdrnn/simdrnn/internal/workers"
 	"github.com/simdrnn/simdrnn/kernels"
 )
 
@@ -13,6 +14,7 @@ type bptt struct {
 	scan
 	grads      dirParams
 	wihT       *kernels.Panels // W_ih transposed
+	otherT     *kernels.Panels // step.WT in the other direction, as scan.other
 	h, c       series          // [T+2,B,·]
 	dh, dhPrev []float32       // [B,Ho]: the gradient of h, of two steps in turn
 	dc         []float32       // [B,H]
@@ -20,6 +22,15 @@ type bptt struct {
 	sum        []float32       // [B,Width], scratch
 	lo, hi     int             // backward found gradients in steps lo to hi only
 	hMask      []float32       // [B,Ho] of recurrent dropout, in the caller's order; step.HMask is in the plan's
+}
+
+// shared is what a scan needs to go back through a part of the units.
+type shared struct {
+	whhT   [2]kernels.Panels // part of W_hh transposed, in both directions
+	dGates series            // of the h part, of all units
+	t      int               // the step
+	zero   bool              // no gradient has come to the part's units
+	gather func() kernels.Mat
 }
 
 // newBPTT returns scan index for at most maxT steps, whose h is part of slots.
@@ -36,7 +47,7 @@ func newBPTT(r *recurrent, index int, slots series, grads dirParams, maxT, batch
 	}
 	s.wihT = s.wih.transposed()
 	st := &s.step
-	st.WT = s.whh.transposed()
+	st.WT, s.otherT = s.whh.transposed(), s.whh.otherT
 	st.DC = kernels.Mat{Data: s.dc, Stride: cUnits}
 	st.DM = kernels.Mat{Data: make([]float32, batch*r.hidden), Stride: r.hidden}
 	if s.whr != nil {
@@ -80,23 +91,88 @@ func (s *bptt) before(t int) int {
 	return t
 }
 
-// forward computes all steps of p from x, beginning with h0 and c0, to hn and
-// cn, which are [L*D,B,·].
-func (s *bptt) forward(hn, cn, h0, c0 []float32, x series, inOrder bool, p *plan) {
+// forward computes all steps of p from x, unless their x part is there already,
+// beginning with h0 and c0, to hn and cn, which are [L*D,B,·].
+func (s *bptt) forward(hn, cn, h0, c0 []float32, x series, inOrder bool, p *plan, projected bool) {
+	h, Ho, cUnits := s.h, s.h.cols, s.c.row
+	if s.member.Members > 1 {
+		h = h.columns(s.step.First, s.step.Units)
+	}
 	for i := range p.order {
-		copy(s.h.rowAt(s.first(p, i), i), s.stateRow(h0, p, i, s.h.cols))
-		copy(s.c.rowAt(s.first(p, i), i), s.stateRow(c0, p, i, s.c.cols))
+		copy(h.rowAt(s.first(p, i), i), s.own(h0, p, i, Ho))
+		copy(s.c.rowAt(s.first(p, i), i), s.own(c0, p, i, cUnits))
 	}
 	if T := p.steps; T > 0 {
-		s.project(x, inOrder, p, 0, T)
+		if !projected {
+			s.project(x, inOrder, p, 0, T)
+		}
+		if s.member.Members > 1 {
+			s.member.Wait()
+		}
 		before := s.before(s.at(0, T))
 		s.step.WX, s.step.HPrev, s.step.CPrev = nil, s.h.at(before), s.c.at(before)
 		s.scan.forward(s.h.from(1), s.c.from(1), p, 0, T, true)
 	}
 	for i := range p.order {
-		copy(s.stateRow(hn, p, i, s.h.cols), s.h.rowAt(s.last(p, i), i))
-		copy(s.stateRow(cn, p, i, s.c.cols), s.c.rowAt(s.last(p, i), i))
+		copy(s.own(hn, p, i, Ho), h.rowAt(s.last(p, i), i))
+		copy(s.own(cn, p, i, cUnits), s.c.rowAt(s.last(p, i), i))
 	}
+}
+
+// view sets v to the share w of a scan for the member m, which has scratch memory
+// of its own in pt.
+func (v *tapeView) view(of *bptt, m workers.Member, w share, pt *tapePart) {
+	s, zone, parts := &v.bptt, &v.zone, v.parts
+	*s = *of
+	s.parts = parts
+	lo, st := w.lo, &s.step
+	for _, x := range [...]*series{&s.gates, &s.gatesH, &s.m, &s.saved, &s.h, &s.c, &s.dhs} {
+		*x = x.rows(lo)
+	}
+	inputs, Ho, cUnits := of.wih.panels.K(), of.h.cols, of.c.cols
+	for _, x := range [...]struct {
+		data *[]float32
+		cols int
+	}{{&s.hPrev, Ho}, {&s.cPrev, cUnits}, {&s.xs, inputs}, {&s.dh, Ho}, {&s.dhPrev, Ho}, {&s.dc, cUnits}} {
+		*x.data = rowsFrom(*x.data, lo, x.cols)
+	}
+	for _, x := range [...]*kernels.Mat{&st.DC, &st.DM, &st.HMask, &st.HDrop, &st.Kept} {
+		x.Data = rowsFrom(x.Data, lo, x.Stride)
+	}
+	if s.zone != nil {
+		zone.view(of.zone, lo)
+		s.zone = zone
+	}
+	st.Wide, s.sum = pt.wide, pt.sum
+	s.lo, s.hi = 0, 0
+	if w.split != byUnits {
+		return
+	}
+	s.setUnits(m, w.from, w.to)
+	if w.back {
+		v.whhT[0].SetPart(of.whh.t, w.from, w.to)
+		st.WT, s.otherT, st.Gather = &v.whhT[0], &v.whhT[1], v.gather
+		v.dGates = s.gates
+		if s.gatesH.data != nil {
+			v.dGates = s.gatesH
+		}
+	}
+	col, width := kernels.PackedIndex(st.W.Gates(), w.from, 0), st.W.Width()
+	s.gates, s.gatesH = s.gates.columns(col, width), s.gatesH.columns(col, width)
+	s.c = s.c.columns(w.from, min(st.Units, cUnits))
+}
+
+// rowsFrom returns the rows of x [·,cols] from row lo on.
+func rowsFrom(x []float32, lo, cols int) []float32 { return x[min(lo*cols, len(x)):] }
+
+// own returns what is the scan's own of row i in a state [L*D,B,cols] of the
+// caller.
+func (s *bptt) own(state []float32, p *plan, i, cols int) []float32 {
+	row := s.stateRow(state, p, i, cols)
+	if cols > 0 && s.member.Members > 1 {
+		row = row[s.step.First:][:s.step.Units]
+	}
+	return row
 }
 
 // draw draws the masks of a call.
@@ -158,6 +234,61 @@ func (s *bptt) backward(g *gradient, p *plan) {
 	}
 }
 
+// backward is that of bptt, or its part for a share of the units, without resets
+// and with all rows in all steps.
+func (v *tapeView) backward(g *gradient, p *plan) {
+	s, st := &v.bptt, &v.step
+	if st.Gather == nil {
+		s.backward(g, p)
+		return
+	}
+	T, B, Ho, cUnits := p.steps, p.B, s.h.cols, s.c.row
+	own := func(x []float32, cols int) kernels.Mat {
+		if cols == 0 {
+			return kernels.Mat{}
+		}
+		return kernels.Mat{Data: x[st.First:], Stride: cols}
+	}
+	dy, cols := g.dy.columns(st.First, st.Units), st.Units
+	output := func(dh kernels.Mat, i int) {
+		if i >= 0 && dy.data != nil {
+			copyRows(dh, dy.at(s.at(i, T)), B, cols)
+			return
+		}
+		for b := range B {
+			clear(row(dh, b, cols))
+		}
+	}
+	dh, dhPrev := own(s.dh, Ho), own(s.dhPrev, Ho)
+	st.Rows, st.DC, st.DM = B, own(s.dc, cUnits), own(st.DM.Data, st.DM.Stride)
+	s.lo, s.hi = T, 0
+	output(dh, T-1)
+	for b := range B {
+		d := row(dh, b, cols)
+		kernels.Add(d, d, s.own(g.dhn, p, b, Ho))
+		copy(row(st.DC, b, s.c.cols), s.own(g.dcn, p, b, cUnits))
+	}
+	for i := T - 1; i >= 0; i-- {
+		t := s.at(i, T)
+		before := s.before(t)
+		s.place(t)
+		st.H, st.C, st.HPrev, st.CPrev = own(s.h.at(t+1).Data, s.h.row), s.c.at(t+1), s.h.at(before), s.c.at(before)
+		output(dhPrev, i-1)
+		st.DH, st.DHPrev = dh, dhPrev
+		v.t, v.zero = t, true
+		for b := range B {
+			v.zero = v.zero && kernels.MaxAbs(row(dh, b, cols)) == 0 && kernels.MaxAbs(row(st.DC, b, s.c.cols)) == 0
+		}
+		st.WT, s.otherT = s.otherT, st.WT
+		s.cell.Backward(st)
+		dh, dhPrev = dhPrev, dh
+	}
+	for b := range B {
+		copy(s.own(g.dh0, p, b, Ho), row(dh, b, cols))
+		copy(s.own(g.dc0, p, b, cUnits), row(st.DC, b, s.c.cols))
+	}
+}
+
 // output sets rows from to to of dh to the gradient of the output of step t.
 func (s *bptt) output(dh []float32, g *gradient, p *plan, t, from, to int) {
 	cols := s.h.cols
@@ -165,7 +296,7 @@ func (s *bptt) output(dh []float32, g *gradient, p *plan, t, from, to int) {
 	switch {
 	case g.dy.data == nil:
 		clear(dh)
-	case g.inOrder || p.sorted:
+	case g.inOrder:
 		dy := g.dy.at(t)
 		dy.Data = dy.Data[min(from*dy.Stride, len(dy.Data)):]
 		copyRows(kernels.Mat{Data: dh, Stride: cols}, dy, to-from, cols)
@@ -227,6 +358,7 @@ func (s *bptt) stepBack(g *gradient, p *plan, t, n, next, common int) {
 			}
 		}
 	}
+	st.WT, s.otherT = s.otherT, st.WT
 	s.cell.Backward(st)
 	if s.zone != nil {
 		s.zone.join(s.dhPrev, s.dc, n)
@@ -266,7 +398,7 @@ func (s *scan) addState(state []float32, p *plan, i int, add []float32) {
 
 // toCaller brings the rows of dGates, and of dh where it is kept, to the caller's
 // order and clears those that have no such step, for products over many steps.
-func (s *bptt) toCaller(p *plan, rg stepRange) {
+func (s *bptt) toCaller(p *plan, rg stepRange, sum []float32) {
 	if !p.ragged {
 		return
 	}
@@ -274,7 +406,7 @@ func (s *bptt) toCaller(p *plan, rg stepRange) {
 		if m.data == nil {
 			continue
 		}
-		buf := kernels.Mat{Data: s.sum, Stride: m.cols}
+		buf := kernels.Mat{Data: sum, Stride: m.cols}
 		for t := rg.lo; t < rg.hi; t++ {
 			n := p.rows(t)
 			copyRows(buf, m.at(t), n, m.cols)
@@ -294,8 +426,27 @@ const chain = 256
 func rangeOf(dirs []*bptt, p *plan) stepRange {
 	rg := stepRange{lo: p.steps}
 	for _, s := range dirs {
+		rg.add(s)
+	}
+	return rg.chains(p)
+}
+
+// add adds the steps in which s found gradients.
+func (rg *stepRange) add(s *bptt) {
+	if s.lo < s.hi {
 		rg.lo, rg.hi = min(rg.lo, s.lo), max(rg.hi, s.hi)
 	}
+}
+
+// share returns the steps of m.
+func (rg stepRange) share(m workers.Member) stepRange {
+	lo, hi := m.Share(rg.hi - rg.lo)
+	rg.lo, rg.hi = rg.lo+lo, rg.lo+hi
+	return rg
+}
+
+// chains completes a range of steps.
+func (rg stepRange) chains(p *plan) stepRange {
 	if rg.lo >= rg.hi {
 		return stepRange{}
 	}
@@ -326,45 +477,50 @@ func (s *bptt) addInput(dx series, p *plan, rg stepRange, add bool) {
 }
 
 // addGrads adds the gradients of the parameters, which are sums over the index
-// t*B+b of the caller's rows. xs is the input and hs what W_hh has multiplied, ms
-// is scratch.
-func (s *bptt) addGrads(xs, hs, ms *kernels.Panels, p *plan, rg stepRange) {
+// t*B+b of the caller's rows: those of the units of m. xs is the input, hs what
+// W_hh has multiplied, and ms is m. sum is scratch.
+func (s *bptt) addGrads(member workers.Member, xs, hs, ms *kernels.Panels, p *plan, rg stepRange, sum []float32) {
 	rows := func(m series) kernels.Mat { return kernels.Mat{Data: m.data[rg.first*m.row:], Stride: m.row} }
 	dx := rows(s.gates)
 	dh := dx
 	if s.gatesH.data != nil {
 		dh = rows(s.gatesH)
 	}
-	s.wih.addGrad(s.grads.ih, dx, xs)
-	s.whh.addGrad(s.grads.hh, dh, hs)
+	gates, H := s.cell.Gates(), s.step.Units
+	lo, hi := shareOf(member, H, blockUnits)
+	s.wih.addGrad(s.grads.ih, dx, xs, lo, hi)
+	s.whh.addGrad(s.grads.hh, dh, hs, lo, hi)
 	if s.bias != nil {
-		sum := s.sum[:s.gates.cols]
-		gates, H := s.cell.Gates(), s.step.Units
 		if s.gatesH.data == nil {
-			addBiasGrad(sum, dx, rg.rows, gates, H, s.grads.bih, s.grads.bhh)
+			addBiasGrad(sum, dx, rg.rows, gates, H, lo, hi, s.grads.bih, s.grads.bhh)
 		} else {
-			addBiasGrad(sum, dx, rg.rows, gates, H, s.grads.bih)
-			addBiasGrad(sum, dh, rg.rows, gates, H, s.grads.bhh)
+			addBiasGrad(sum, dx, rg.rows, gates, H, lo, hi, s.grads.bih)
+			addBiasGrad(sum, dh, rg.rows, gates, H, lo, hi, s.grads.bhh)
 		}
 	}
-	grads := s.grads.variant.All()
-	for i, sum := range s.step.DVariant.All() {
-		kernels.Add(grads[i], grads[i], sum)
+	if member.Index == 0 {
+		grads := s.grads.variant.All()
+		for i, sum := range s.step.DVariant.All() {
+			kernels.Add(grads[i], grads[i], sum)
+		}
 	}
 	if s.whr != nil {
-		packSeries(ms, s.m, false, p, rg)
-		s.whr.addGrad(s.grads.hr, rows(s.dhs), ms)
+		lo, hi := shareOf(member, s.h.cols, blockUnits)
+		s.whr.addGrad(s.grads.hr, rows(s.dhs), ms, lo, hi)
 	}
 }
 
-// packStates sets hs to what W_hh has multiplied.
-func (s *bptt) packStates(hs *kernels.Panels, p *plan, rg stepRange) {
+// packStates sets hs to what W_hh has multiplied, as packSeries does. part and
+// buf are scratch.
+func (s *bptt) packStates(m workers.Member, hs *kernels.Panels, p *plan, rg stepRange, part *kernels.Panels, buf []float32) {
 	h := s.h.from(s.before(0))
-	packSeries(hs, h, false, p, rg)
+	packSeries(m, hs, h, false, p, rg, part)
 	if p.Reset == nil && s.hMask == nil {
 		return
 	}
-	for t := rg.lo; t < rg.hi; t++ {
+	m.Wait()
+	own := rg.share(m)
+	for t := own.lo; t < own.hi; t++ {
 		for i := range p.rows(t) {
 			k, x := t*p.B+p.order[i]-rg.first, h.rowAt(t, i)
 			switch {
@@ -381,7 +537,7 @@ func (s *bptt) packStates(hs *kernels.Panels, p *plan, rg stepRange) {
 				x = s.stateRow(p.ResetH, p, i, h.cols)
 			}
 			if s.hMask != nil {
-				d := s.hPrev[:h.cols]
+				d := buf[:h.cols]
 				kernels.Mul(d, x, row(s.step.HMask, i, h.cols))
 				x = d
 			}
@@ -392,13 +548,16 @@ func (s *bptt) packStates(hs *kernels.Panels, p *plan, rg stepRange) {
 
 // packSeries sets panels of one gate to the rows of x, which are in the caller's
 // order or else in the plan's, at the index t*B+b of the caller, with zeros where
-// a row has no such step.
-func packSeries(panels *kernels.Panels, x series, caller bool, p *plan, rg stepRange) {
-	panels.Resize(rg.rows)
+// a row has no such step: the share of m, for which part is scratch. The panels
+// have rg.rows inputs.
+func packSeries(m workers.Member, panels *kernels.Panels, x series, caller bool, p *plan, rg stepRange, part *kernels.Panels) {
 	if !p.ragged && x.step == p.B*x.row {
-		panels.SetRows(kernels.Mat{Data: x.data[rg.first*x.row:], Stride: x.row})
+		lo, hi := shareOf(m, panels.Units(), kernels.PartUnits(1))
+		part.SetPart(panels, lo, hi)
+		part.SetRows(kernels.Mat{Data: x.data[rg.first*x.row+lo:], Stride: x.row})
 		return
 	}
+	rg = rg.share(m)
 	for t := rg.lo; t < rg.hi; t++ {
 		n := p.rows(t)
 		for i, b := range p.order {

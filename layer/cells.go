@@ -96,6 +96,12 @@ func (w *cellWeights) Params() Params { return w.weights.Params() }
 // Nobody may read the weights meanwhile.
 func (w *cellWeights) Pack() { w.weights.Pack() }
 
+// PackParts returns the number of parts of Pack, see [PartPacker].
+func (w *cellWeights) PackParts() int { return w.weights.PackParts() }
+
+// PackPart packs one part of the parameters.
+func (w *cellWeights) PackPart(i int) { w.weights.PackPart(i) }
+
 // String returns the configuration in PyTorch's form, for example
 // LSTMCell(3, 4).
 func (w *cellWeights) String() string { return w.weights.String() }
@@ -260,8 +266,11 @@ func (t *CellTape) Backward(dx, dhPrev, dcPrev, dh, dc []float32) {
 		p := &t.tape.plan
 		p.set(&Seq{}, t.n)
 		rg := stepRange{0, t.n, 0, t.n * B}
-		packSeries(t.tape.xs[0], t.x, true, p, rg)
-		packSeries(t.tape.hs, t.hPrev, true, p, rg)
-		s.addGrads(t.tape.xs[0], t.tape.hs, nil, p, rg)
+		xs, hs := t.tape.xs[0], t.tape.hs
+		xs.Resize(rg.rows)
+		hs.Resize(rg.rows)
+		packSeries(alone, xs, t.x, true, p, rg, &t.tape.packed)
+		packSeries(alone, hs, t.hPrev, true, p, rg, &t.tape.packed)
+		s.addGrads(alone, xs, hs, nil, p, rg, s.sum)
 	}
 }

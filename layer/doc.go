@@ -43,6 +43,15 @@
 // has the wrong length, before they write anything. After construction nothing
 // allocates.
 //
+// # Threads
+//
+// Different callers run at the same time, each with a Stream or a Tape of its own,
+// and so use all processors. A single caller has [Stream.SetThreads] and
+// [Tape.SetThreads], 1 at first: a call then borrows idle goroutines of one pool,
+// and shares with them the rows of its batch, its directions, or the units of each
+// step, whichever pays. If none does, or the pool is busy, the caller works alone.
+// A training loop that cuts its batch itself adds up with [AddGrads].
+//
 // # Beyond PyTorch
 //
 // A Seq also resets the state of rows at any step, and gives the states of all
@@ -75,7 +84,7 @@
 // Every sum has one order. So AVX2, AVX-512 and NEON give the same bits, and
 // the bits of a sequence depend neither on the batch around it, nor on its
 // padding, nor on how it is cut into calls, nor on whether a Stream, a Tape, a
-// Group or a cell computes it:
+// Group or a cell computes it, nor on the number of threads:
 //
 //   - W·x takes the inputs in order, by fused multiply-adds, in chains of 256
 //     that are added in order.

@@ -50,6 +50,26 @@ func ExampleStream_Forward() {
 	// [-0.3877 -0.7310 0.6806]
 }
 
+// Two threads for one caller, with the bits of one thread.
+func ExampleStream_SetThreads() {
+	const T, B, I, H = 20, 32, 64, 128
+	r := layer.NewRand(0)
+	lstm, err := layer.NewLSTM(layer.LSTMConfig{Input: I, Hidden: H}, r)
+	if err != nil {
+		log.Fatal(err)
+	}
+	x := make([]float32, T*B*I)
+	r.Normal(x, 0, 1)
+	one, two := make([]float32, T*B*H), make([]float32, T*B*H)
+	lstm.NewStream(B).Forward(one, x)
+	s := lstm.NewStream(B)
+	s.SetThreads(2)
+	s.Forward(two, x)
+	fmt.Println(slices.Equal(one, two))
+
+	// Output: true
+}
+
 // An LSTM and a Linear learn, by gradient descent, to tell the first of three
 // numbers after they have heard the last one.
 func ExampleTape() {

@@ -168,9 +168,9 @@ func (t *LinearTape) Backward(dx, dy []float32) {
 	}
 	if N > 0 {
 		packRows(t.xs, kernels.Mat{Data: t.x, Stride: l.input}, N)
-		l.weight.addGrad(t.params[0].Grad, d, t.xs)
+		l.weight.addGrad(t.params[0].Grad, d, t.xs, 0, l.output)
 		if l.bias != nil {
-			addBiasGrad(t.sum, d, N, 1, l.output, t.params[1].Grad)
+			addBiasGrad(t.sum, d, N, 1, l.output, 0, l.output, t.params[1].Grad)
 		}
 	}
 	t.x, t.N = nil, -1

@@ -20,13 +20,16 @@ const blockUnits = 16
 type matrix struct {
 	weight []float32 // of the parameter, in PyTorch's order
 	panels *kernels.Panels
+	other  *kernels.Panels // panels in the other direction, see kernels.Panels.Reversed
 
-	once sync.Once
-	t    *kernels.Panels // the transposed panels, nil before the first tape
+	once   sync.Once
+	t      *kernels.Panels // the transposed panels, nil before the first tape
+	otherT *kernels.Panels // t in the other direction
 }
 
 func newMatrix(weight []float32, gates, units, inputs int) *matrix {
-	return &matrix{weight: weight, panels: kernels.NewPanels(gates, units, inputs)}
+	panels := kernels.NewPanels(gates, units, inputs)
+	return &matrix{weight: weight, panels: panels, other: panels.Reversed()}
 }
 
 // pack copies the weight into the panels that exist.
@@ -42,6 +45,7 @@ func (m *matrix) pack() {
 func (m *matrix) transposed() *kernels.Panels {
 	m.once.Do(func() {
 		m.t = kernels.NewPanels(1, m.panels.K(), m.panels.Width())
+		m.otherT = m.t.Reversed()
 		m.packTransposed()
 	})
 	return m.t
@@ -57,20 +61,29 @@ func (m *matrix) packTransposed() {
 	}
 }
 
-// addGrad adds dyᵀ·x to dW, for panels x [rows] of one gate and dy [rows][Width].
-func (m *matrix) addGrad(dW []float32, dy kernels.Mat, x *kernels.Panels) {
+// addGrad adds dyᵀ·x to dW, for panels x [rows] of one gate and dy [rows][Width]:
+// the rows of units lo to hi, of which lo is a multiple of blockUnits.
+func (m *matrix) addGrad(dW []float32, dy kernels.Mat, x *kernels.Panels, lo, hi int) {
 	inputs := m.panels.K()
-	kernels.GemmTN(kernels.Mat{Data: dW, Stride: inputs}, dy, m.panels.Gates(), m.panels.Units(), x, true)
+	kernels.GemmTNPart(kernels.Mat{Data: dW, Stride: inputs}, dy, m.panels.Gates(), m.panels.Units(), lo, hi, x, true)
 }
 
-// addBiasGrad adds the rows of dy [rows][len(sum)], in packed order, to each of
-// the biases' gradients db. sum is scratch memory.
-func addBiasGrad(sum []float32, dy kernels.Mat, rows, gates, units int, db ...[]float32) {
+// addBiasGrad adds the rows of dy [rows][Width], in packed order, to each of the
+// biases' gradients db, in units lo to hi as addGrad does. sum is scratch memory
+// of Width elements.
+func addBiasGrad(sum []float32, dy kernels.Mat, rows, gates, units, lo, hi int, db ...[]float32) {
+	if lo == hi || rows == 0 {
+		return
+	}
+	from, to := kernels.PackedIndex(gates, lo, 0), kernels.PackedIndex(gates, hi-1, gates-1)+1
+	dy.Data, sum = dy.Data[from:], sum[:to-from]
 	clear(sum)
 	kernels.AddRows(sum, dy, rows)
 	for _, d := range db {
-		for i := range d {
-			d[i] += sum[kernels.PackedIndex(gates, i%units, i/units)]
+		for g := range gates {
+			for u := lo; u < hi; u++ {
+				d[g*units+u] += sum[kernels.PackedIndex(gates, u, g)-from]
+			}
 		}
 	}
 }

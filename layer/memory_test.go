@@ -46,7 +46,7 @@ func TestMemory(t *testing.T) {
 				tape += T * B * 2 * D * H // x of the other layers, and dx
 			}
 			for k := range L {
-				stream += D * (streamRows*c.gates*H + B*(c.apart*H+(2+D)*c.states*H+m.inputs(k)))
+				stream += D * (streamRows*(c.gates*H+m.inputs(k)) + B*(c.apart+(2+D)*c.states)*H)
 				tape += T * B * D * ((c.gates+c.apart)*H + c.states*H)
 			}
 			if L > 1 && D == 1 {
@@ -54,7 +54,7 @@ func TestMemory(t *testing.T) {
 			}
 			got := [2]float64{allocated(func() { m.NewStream(B) }), allocated(func() { m.NewTape(T, B) })}
 			for i, want := range [2]int{4 * stream, 4 * tape} {
-				require.LessOrEqual(t, math.Abs(got[i]/float64(want)-1), .12, "%s %d: %.0f bytes, formula %d", n, i, got[i], want)
+				require.LessOrEqual(t, math.Abs(got[i]/float64(want)-1), .15, "%s %d: %.0f bytes, formula %d", n, i, got[i], want)
 			}
 			t.Logf("%s L=%d D=%d I=%d H=%d, B=%d T=%d: Stream %.0f KiB, Tape %.1f MiB", n.mode, L, D, I, H, B, T, got[0]/1024, got[1]/(1<<20))
 		}

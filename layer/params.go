@@ -2,11 +2,22 @@ package layer
 
 import (
 	"slices"
+	"strconv"
+
+	"github.com/simdrnn/simdrnn/kernels"
 	"strings"
 )
 
 // A Packer keeps packed copies of its parameters and rewrites them from Data.
 type Packer interface{ Pack() }
+
+// A PartPacker is a Packer whose work several goroutines can share: to call
+// PackPart for 0 to PackParts()-1, each once, is Pack.
+type PartPacker interface {
+	Packer
+	PackParts() int
+	PackPart(i int)
+}
 
 // A Param is one named tensor and its gradient. Data is a view of its owner's
 // memory, Grad of a tape's; Grad is nil where nothing is trained.
@@ -26,6 +37,40 @@ type Params []Param
 func (ps Params) ZeroGrad() {
 	for _, p := range ps {
 		clear(p.Grad)
+	}
+}
+
+// AddGrads adds the gradients of srcs to those of dst, in order:
+//
+//	for i := range dst {
+//		for _, src := range srcs {
+//			dst[i].Grad += src[i].Grad
+//		}
+//	}
+//
+// It serves a batch that is cut into pieces, each with a Tape of its own in a
+// goroutine of its own: the sum does not depend on which ends first, only on how
+// the batch is cut. One Tape with SetThreads does without. Where dst has no
+// gradient nothing is added. It panics if parameters differ in number, or
+// gradients in length.
+func AddGrads(dst Params, srcs ...Params) {
+	const fn = "AddGrads"
+	for i, src := range srcs {
+		if len(src) != len(dst) {
+			badLen(fn, "srcs["+strconv.Itoa(i)+"]", len(src), "len(dst)", len(dst))
+		}
+		for j, p := range dst {
+			if p.Grad != nil && len(src[j].Grad) != len(p.Grad) {
+				badLen(fn, "srcs["+strconv.Itoa(i)+"]["+strconv.Itoa(j)+"].Grad", len(src[j].Grad), "that of "+p.Name, len(p.Grad))
+			}
+		}
+	}
+	for j, p := range dst {
+		for _, src := range srcs {
+			if p.Grad != nil {
+				kernels.Add(p.Grad, p.Grad, src[j].Grad)
+			}
+		}
 	}
 }
 

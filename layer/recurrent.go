@@ -251,15 +251,27 @@ func (r *recurrent) Params() Params { return slices.Clone(r.params) }
 // Pack makes the kernels see what was written to the Data of the parameters.
 // Nobody may read the weights meanwhile.
 func (r *recurrent) Pack() {
-	for _, d := range r.dirs {
+	for i := range r.PackParts() {
+		r.PackPart(i)
+	}
+}
+
+// PackParts returns the number of parts of Pack, see [PartPacker].
+func (r *recurrent) PackParts() int { return 2 * len(r.dirs) }
+
+// PackPart packs one part of the parameters.
+func (r *recurrent) PackPart(i int) {
+	d := r.dirs[i/2]
+	if i%2 == 0 {
 		d.wih.pack()
-		d.whh.pack()
-		if d.whr != nil {
-			d.whr.pack()
-		}
-		if d.bias != nil {
-			r.cell.PackBias(d.bias, d.biasH, d.bih, d.bhh, r.hidden)
-		}
+		return
+	}
+	d.whh.pack()
+	if d.whr != nil {
+		d.whr.pack()
+	}
+	if d.bias != nil {
+		r.cell.PackBias(d.bias, d.biasH, d.bih, d.bhh, r.hidden)
 	}
 }
 

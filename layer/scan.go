@@ -2,6 +2,7 @@ package layer
 
 import (
 	"github.com/simdrnn/simdrnn/cell"
+	"github.com/simdrnn/simdrnn/internal/workers"
 	"github.com/simdrnn/simdrnn/kernels"
 )
 
@@ -11,19 +12,31 @@ import (
 type scan struct {
 	*direction
 	cell    cell.Cell
-	index   int       // layer*D + direction
-	reverse bool      // takes the steps from the last to the first
-	step    cell.Step // the arguments of cell
-	gates   series    // [steps,B,Width], packed
-	gatesH  series    // the h part, for a cell that keeps it apart
-	m       series    // [steps,B,H], with projection
-	saved   series    // [steps,B,·], for a cell.Variant
-	hPrev   []float32 // [B,Ho], the state before a step with resets
-	cPrev   []float32 // [B,H]
-	xs      []float32 // [B,inputs], the input of a step in the plan's order
-	zone    *zoneout  // or nil
+	index   int             // layer*D + direction
+	reverse bool            // takes the steps from the last to the first
+	step    cell.Step       // the arguments of cell
+	wx      *kernels.Panels // W_ih
+	gates   series          // [steps,B,Width], packed
+	gatesH  series          // the h part, for a cell that keeps it apart
+	m       series          // [steps,B,H], with projection
+	saved   series          // [steps,B,·], for a cell.Variant
+	hPrev   []float32       // [B,Ho], the state before a step with resets
+	cPrev   []float32       // [B,H]
+	xs      []float32       // [B,inputs], or of more rows, the input of a step in the plan's order
+	zone    *zoneout        // or nil
 
 	after func(t int) // called after each step, or nil
+
+	stepper cell.Stepper // the cell, for one row if it makes many steps of one at once
+	seq     kernels.Seq  // its arguments
+
+	// other is step.W in the other direction. Steps take them in turn, so that each
+	// finds in the cache what the one before has read last.
+	other *kernels.Panels
+
+	// Of a scan whose units several goroutines share.
+	member workers.Member
+	parts  [3]kernels.Panels // of W_ih, of W_hh, and of that in the other direction
 }
 
 // newScan returns scan index of a Stream, or of a Tape, which keeps all steps.
@@ -35,7 +48,10 @@ func newScan(r *recurrent, index, steps, batch int, keep bool) scan {
 		cell:      r.cell,
 		index:     index,
 		reverse:   index%D == 1,
-		step:      cell.Step{Units: H, W: d.whh.panels, BiasH: d.biasH},
+		step:      cell.Step{Units: H, W: d.whh.panels, Bias: d.bias, BiasH: d.biasH},
+		wx:        d.wih.panels,
+		other:     d.whh.other,
+		member:    alone,
 		gates:     newSeries(make([]float32, steps*batch*width), steps, batch, width, false),
 		hPrev:     make([]float32, batch*Ho),
 		cPrev:     make([]float32, batch*r.cUnits()),
@@ -63,6 +79,10 @@ func newScan(r *recurrent, index, steps, batch int, keep bool) scan {
 		s.step.WR = d.whr.panels
 		s.m = kept(H)
 	}
+	if stepper, ok := r.cell.(cell.Stepper); ok && batch == 1 && s.zone == nil {
+		s.stepper = stepper
+		s.seq = kernels.Seq{Reverse: s.reverse, WHH: s.step.W, BHH: d.biasH, WHR: s.step.WR}
+	}
 	return s
 }
 
@@ -78,34 +98,54 @@ func (s *scan) at(i, T int) int {
 // t0, that of step t0+t in gates.at(t). inOrder says that the rows of x are in the
 // plan's order.
 func (s *scan) project(x series, inOrder bool, p *plan, t0, T int) {
-	B, w, g := p.B, s.wih.panels, s.gates
-	inOrder = inOrder || p.sorted
-	switch {
-	case !p.ragged && inOrder && x.step == B*x.row: // time-major
-		kernels.Gemm(g.at(0), x.at(0), T*B, w, s.bias)
+	B, w, g, bias := len(p.order), s.wx, s.gates, s.step.Bias
+	x, inOrder = p.rowsOf(x, inOrder)
+	whole := !p.ragged && g.step == B*g.row
+	switch cols := w.K(); {
+	case whole && p.timeMajor(x, inOrder):
+		s.projectRows(x, 0, T*B)
+	case whole && T*B*cols <= len(s.xs):
+		for t := range T {
+			s.gather(s.xs[t*B*cols:], x.at(t), inOrder, p, B)
+		}
+		kernels.Gemm(g.at(0), kernels.Mat{Data: s.xs, Stride: cols}, T*B, w, bias)
 	case !p.ragged && inOrder && T >= B: // batch-first
 		for b := range B {
 			kernels.Gemm(kernels.Mat{Data: g.data[b*g.row:], Stride: g.step},
-				kernels.Mat{Data: x.data[b*x.row:], Stride: x.step}, T, w, s.bias)
+				kernels.Mat{Data: x.data[b*x.row:], Stride: x.step}, T, w, bias)
 		}
 	default:
 		for t := range T {
 			n := p.rows(t0 + t)
-			kernels.Gemm(g.at(t), s.input(x.at(t), inOrder, p, n), n, w, s.bias)
+			kernels.Gemm(g.at(t), s.input(x.at(t), inOrder, p, n), n, w, bias)
 		}
 	}
 }
 
+// projectRows computes the x part of rows lo to hi of all steps, if that of x and
+// of gates are one matrix.
+func (s *scan) projectRows(x series, lo, hi int) {
+	kernels.Gemm(s.gates.rows(lo).at(0), x.rows(lo).at(0), hi-lo, s.wx, s.step.Bias)
+}
+
 // input returns n rows of x, a step's input, in the plan's order.
 func (s *scan) input(x kernels.Mat, inOrder bool, p *plan, n int) kernels.Mat {
-	if inOrder || p.sorted {
+	if inOrder {
 		return x
 	}
-	cols := s.wih.panels.K()
+	s.gather(s.xs, x, false, p, n)
+	return kernels.Mat{Data: s.xs, Stride: s.wx.K()}
+}
+
+// gather copies n rows of x, a step's input, to dst in the plan's order.
+func (s *scan) gather(dst []float32, x kernels.Mat, inOrder bool, p *plan, n int) {
+	cols := s.wx.K()
 	for i, b := range p.order[:n] {
-		copy(s.xs[i*cols:], row(x, b, cols))
+		if inOrder {
+			b = i
+		}
+		copy(dst[i*cols:], row(x, b, cols))
 	}
-	return kernels.Mat{Data: s.xs, Stride: cols}
 }
 
 // forward computes the states of steps t0 to t0+T from the x part in gates, that
@@ -114,10 +154,16 @@ func (s *scan) input(x kernels.Mat, inOrder bool, p *plan, n int) kernels.Mat {
 // rows.
 func (s *scan) forward(h, c series, p *plan, t0, T int, train bool) {
 	st := &s.step
+	if s.stepper != nil && T > 1 && p.B == 1 && p.plain() && s.after == nil && st.HMask.Data == nil && s.member.Members <= 1 {
+		s.steps(h, c, T, train)
+		return
+	}
 	for i := range T {
 		t := s.at(i, T)
 		st.Rows = p.rows(t0 + t)
-		st.H, st.C = h.at(t), c.at(t)
+		st.W, s.other = s.other, st.W
+		H := h.at(t)
+		st.H, st.C = kernels.Mat{Data: H.Data[st.First:], Stride: H.Stride}, c.at(t)
 		s.place(t)
 		if p.anyReset(t0+t, st.Rows) {
 			s.reset(p, t0+t)
@@ -131,13 +177,27 @@ func (s *scan) forward(h, c series, p *plan, t0, T int, train bool) {
 			s.cell.Forward(st)
 		}
 		if s.zone != nil {
-			s.zone.after(st, h.at(t), c.at(t), t)
+			s.zone.after(st, H, c.at(t), t)
 		}
-		st.HPrev, st.CPrev = st.H, st.C
+		st.HPrev, st.CPrev = H, st.C
 		if s.after != nil {
 			s.after(t0 + t)
 		}
+		if s.member.Members > 1 {
+			s.member.Wait()
+		}
 	}
+}
+
+// steps is forward for one row, whose steps the cell makes at once.
+func (s *scan) steps(h, c series, T int, train bool) {
+	st, q := &s.step, &s.seq
+	rows := func(x series) kernels.Mat { return kernels.Mat{Data: x.data, Stride: x.step} }
+	q.T, q.H, q.C, q.Gates, q.GatesH, q.M = T, rows(h), rows(c), rows(s.gates), rows(s.gatesH), rows(s.m)
+	q.H0, q.C0 = st.HPrev.Data[:st.W.K()], st.CPrev.Data[:c.cols]
+	s.stepper.Steps(q, train)
+	last := s.at(T-1, T)
+	st.HPrev, st.CPrev = h.at(last), c.at(last)
 }
 
 // place gives the cell the memory of step t.
@@ -158,9 +218,8 @@ func (s *scan) place(t int) {
 // reset replaces step.HPrev and step.CPrev by copies with the resets of step t.
 func (s *scan) reset(p *plan, t int) {
 	st := &s.step
-	one := func(m *kernels.Mat, buf, to []float32) {
-		cols := len(buf) / p.B
-		if cols == 0 {
+	one := func(m *kernels.Mat, buf, to []float32, cols int) {
+		if len(buf) == 0 {
 			return
 		}
 		for i := range st.Rows {
@@ -175,8 +234,8 @@ func (s *scan) reset(p *plan, t int) {
 		}
 		*m = kernels.Mat{Data: buf, Stride: cols}
 	}
-	one(&st.HPrev, s.hPrev, p.ResetH)
-	one(&st.CPrev, s.cPrev, p.ResetC)
+	one(&st.HPrev, s.hPrev, p.ResetH, st.W.K())
+	one(&st.CPrev, s.cPrev, p.ResetC, st.Units)
 }
 
 // stateRow returns that of row i in a state [L*D,B,cols] of the caller.

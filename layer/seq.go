@@ -87,6 +87,7 @@ type plan struct {
 	ragged     bool  // some row is shorter than T
 	sorted     bool  // order is that of the caller
 	order      []int // the caller's index of each row
+	first      int   // the rows are those of a greater plan from this one on
 }
 
 func newPlan(B int, batchFirst bool) plan {
@@ -108,6 +109,30 @@ func (p *plan) set(q *Seq, T int) {
 	p.ragged = q.Lengths[p.order[p.B-1]] < T
 }
 
+// setRows makes p the plan of rows lo to hi of a greater one.
+func (p *plan) setRows(of *plan, lo, hi int) {
+	*p = *of
+	p.order, p.first, p.steps = of.order[lo:hi], lo, 0
+	if lo < hi {
+		p.steps = p.length(0)
+	}
+}
+
+// rowsOf returns a series of the caller's, unless it is in the plan's order
+// already, from the first row of the plan on if that has the caller's order. It
+// says whether the rows are in the plan's order then.
+func (p *plan) rowsOf(x series, inOrder bool) (series, bool) {
+	if !inOrder && p.sorted {
+		return x.rows(p.first), true
+	}
+	return x, inOrder
+}
+
+// timeMajor says whether the steps of x are one matrix with the rows of the plan.
+func (p *plan) timeMajor(x series, inOrder bool) bool {
+	return !p.ragged && (inOrder || p.sorted) && x.step == len(p.order)*x.row
+}
+
 // plain says that all rows take all steps as they come.
 func (p *plan) plain() bool { return !p.ragged && p.Reset == nil }
 
@@ -122,9 +147,9 @@ func (p *plan) length(i int) int {
 // rows returns the number of rows that step t has.
 func (p *plan) rows(t int) int {
 	if !p.ragged {
-		return p.B
+		return len(p.order)
 	}
-	return sort.Search(p.B, func(i int) bool { return p.length(i) <= t })
+	return sort.Search(len(p.order), func(i int) bool { return p.length(i) <= t })
 }
 
 // resets says whether the state of row i is replaced before step t.

@@ -27,8 +27,17 @@ func (s series) from(t int) series {
 }
 
 // part returns columns i*cols to (i+1)*cols of the series.
-func (s series) part(i, cols int) series {
-	s.data, s.cols = s.data[min(i*cols, len(s.data)):], cols
+func (s series) part(i, cols int) series { return s.columns(i*cols, cols) }
+
+// rows returns the series from row b on.
+func (s series) rows(b int) series {
+	s.data = s.data[min(b*s.row, len(s.data)):]
+	return s
+}
+
+// columns returns cols columns of the series from column j on.
+func (s series) columns(j, cols int) series {
+	s.data, s.cols = s.data[min(j, len(s.data)):], cols
 	return s
 }
 

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/simdrnn/simdrnn/internal/workers"
 	"github.com/simdrnn/simdrnn/kernels"
 )
 
@@ -21,13 +22,27 @@ const streamRows = 48
 type Stream struct {
 	r      *recurrent
 	batch  int
-	chunk  int         // steps at once
-	h, c   []float32   // [L*D,B,Ho], [L*D,B,H]
-	h0, c0 []float32   // h and c, unless bidirectional
-	hs, cs []float32   // h and c in the plan's order, while a call needs one
-	mid    []float32   // [chunk,B,Ho] between layers; [T,B,2*Ho] if bidirectional
-	scans  []streaming // [L*D]
+	h, c   []float32 // [L*D,B,Ho], [L*D,B,H]
+	h0, c0 []float32 // h and c, unless bidirectional
+	hs, cs []float32 // h and c in the plan's order, while a call needs one
+	mid    []float32 // [T,B,2*Ho] between layers, if bidirectional
 	plan   plan
+	x, y   series // of the call
+	parts  []*streamPart
+	scans  []streaming // of the first part
+
+	threads
+	job func(workers.Member)
+}
+
+// streamPart is what one member of a team needs, the only one without a team.
+type streamPart struct {
+	s     *Stream
+	plan  plan // of its rows
+	share share
+	chunk int         // steps at once
+	mid   []float32   // [chunk,B,Ho] between layers, unless bidirectional
+	scans []streaming // [L*D]
 }
 
 // streaming is a scan of a Stream.
@@ -41,13 +56,7 @@ type streaming struct {
 func newStream(r *recurrent, batch int) *Stream {
 	LD := len(r.dirs)
 	r.checkBatch(r.name+".NewStream", batch)
-	s := &Stream{
-		r:     r,
-		batch: batch,
-		chunk: max(1, streamRows/batch),
-		plan:  newPlan(batch, r.batchFirst),
-		scans: make([]streaming, LD),
-	}
+	s := &Stream{r: r, batch: batch, plan: newPlan(batch, r.batchFirst), threads: newThreads(r)}
 	for _, h := range []*[]float32{&s.h, &s.hs} {
 		*h = make([]float32, LD*batch*r.hUnits())
 	}
@@ -57,15 +66,46 @@ func newStream(r *recurrent, batch int) *Stream {
 	s.h0, s.c0 = s.h, s.c
 	if r.bidirectional {
 		s.h0, s.c0 = slices.Clone(s.h), slices.Clone(s.c)
-	} else if r.layers > 1 {
-		s.mid = make([]float32, s.chunk*batch*r.hUnits())
 	}
-	for i := range s.scans {
-		sc := &s.scans[i]
-		sc.scan = newScan(r, i, s.chunk, batch, false)
-		sc.emit = func(t int) { s.emit(sc, t) }
-	}
+	s.job = s.part
+	s.SetThreads(1)
+	s.scans = s.parts[0].scans
 	return s
+}
+
+func (s *Stream) newPart() *streamPart {
+	r := s.r
+	rows := max(streamRows, s.batch)
+	pt := &streamPart{s: s, scans: make([]streaming, len(r.dirs))}
+	if !r.bidirectional && r.layers > 1 {
+		pt.mid = make([]float32, rows*r.hUnits())
+	}
+	for i := range pt.scans {
+		sc := &pt.scans[i]
+		sc.scan = newScan(r, i, (rows+s.batch-1)/s.batch, s.batch, false)
+		if i < r.directions() {
+			sc.xs = make([]float32, rows*r.input)
+		}
+		sc.newParts()
+		sc.emit = func(t int) { pt.emit(sc, t) }
+	}
+	return pt
+}
+
+// SetThreads sets the number of threads that a call may use, the caller included;
+// it is 1 at first. It makes what they need, and so it allocates. The bits of
+// results do not depend on it.
+//
+// Threads are borrowed call by call from one pool of GOMAXPROCS-1 goroutines for
+// the whole process, as far as it has idle ones, and only if the work of the call
+// pays for it: a large batch, two directions, or many hidden units. While no call
+// wants them they take no processor time. It panics if n is less than 1.
+func (s *Stream) SetThreads(n int) {
+	n = s.threads.set("Stream.SetThreads", n)
+	for len(s.parts) < n {
+		s.parts = append(s.parts, s.newPart())
+	}
+	s.parts = slices.Delete(s.parts, n, len(s.parts))
 }
 
 // Step computes one step, from x [B,I] to y [B,Ho], and moves the state on. y
@@ -83,7 +123,7 @@ func (s *Stream) Step(y, x []float32) {
 	if n := s.batch * r.output(); len(y) != n {
 		badLen(fn, "y", len(y), "B*Ho", n)
 	}
-	if s.scans[0].zone != nil {
+	if s.scans[0].zone != nil || s.team != nil {
 		s.forward(y, x, 1, &Seq{})
 		return
 	}
@@ -92,9 +132,10 @@ func (s *Stream) Step(y, x []float32) {
 		sc := &s.scans[i]
 		st := &sc.step
 		h, c := s.h[i*s.batch*H:], s.c[i*s.batch*cUnits:]
-		st.Rows, st.X, st.WX, st.Bias = s.batch, in, sc.wih.panels, sc.bias
+		st.Rows, st.X, st.WX = s.batch, in, sc.wx
 		st.H, st.C = kernels.Mat{Data: h, Stride: H}, kernels.Mat{Data: c, Stride: cUnits}
 		st.HPrev, st.CPrev = st.H, st.C
+		st.W, sc.other = sc.other, st.W
 		sc.place(0)
 		sc.cell.Forward(st)
 		in = st.H
@@ -138,73 +179,130 @@ func (s *Stream) Grow(T int) {
 }
 
 // forward computes the T steps of a checked call.
-func (s *Stream) forward(yData, xData []float32, T int, q *Seq) {
+func (s *Stream) forward(y, x []float32, T int, q *Seq) {
 	r, p, B := s.r, &s.plan, s.batch
 	p.set(q, T)
-	x := newSeries(xData, T, B, r.input, r.batchFirst)
-	y := newSeries(yData, T, B, r.output(), r.batchFirst)
+	s.x, s.y = newSeries(x, T, B, r.input, r.batchFirst), newSeries(y, T, B, r.output(), r.batchFirst)
 	if r.bidirectional {
 		copy(s.h, s.h0)
 		copy(s.c, s.c0)
 	}
-	for i := range s.scans {
-		sc := &s.scans[i]
+	s.run(s.threads.work(p.steps, B), p, false, s.job)
+	p.lastOutputs(s.y)
+	p.Seq, s.x, s.y = Seq{}, series{}, series{}
+}
+
+// part does the share of one member.
+func (s *Stream) part(m workers.Member) {
+	pt := s.parts[m.Index]
+	pt.begin(m)
+	p := &pt.plan
+	if s.r.bidirectional {
+		pt.layers(m, 0, p.steps)
+	} else {
+		for t := 0; t < p.steps; t += pt.chunk {
+			pt.layers(m, t, min(pt.chunk, p.steps-t))
+		}
+	}
+	pt.end()
+}
+
+// begin prepares the scans for the share of m.
+func (pt *streamPart) begin(m workers.Member) {
+	r, s := pt.s.r, pt.s
+	pt.share = r.share(m, s.split(&s.plan, m.Members, false), &s.plan, false)
+	w, p := pt.share, &pt.plan
+	p.setRows(&s.plan, w.lo, w.hi)
+	pt.chunk = max(1, streamRows/max(1, w.hi-w.lo))
+	for i := range pt.scans {
+		sc := &pt.scans[i]
+		if w.split == byUnits {
+			sc.setUnits(m, w.from, w.to)
+		} else if sc.member.Members > 1 {
+			sc.allUnits()
+		}
+		width := sc.step.W.Width()
+		sc.gates = newSeries(sc.gates.data, pt.chunk, w.hi-w.lo, width, false)
+		if sc.gatesH.data != nil {
+			sc.gatesH = inPlace(sc.gatesH.data, width)
+		}
 		sc.after = nil
-		if !p.plain() {
+		if !p.plain() || p.HAll != nil || p.CAll != nil {
+			sc.after = sc.emit
+		}
+		if !p.plain() && pt.takes(sc) {
 			sc.order(p, s.hs, s.h, r.hUnits(), true)
 			sc.order(p, s.cs, s.c, r.cUnits(), true)
 		}
-		if !p.plain() || q.HAll != nil || q.CAll != nil {
-			sc.after = sc.emit
-		}
 	}
-	if r.bidirectional {
-		s.layers(y, x, 0, p.steps)
-	} else {
-		for t := 0; t < p.steps; t += s.chunk {
-			s.layers(y.from(t), x.from(t), t, min(s.chunk, p.steps-t))
-		}
-	}
-	if !p.plain() {
-		for i := range s.scans {
-			s.scans[i].order(p, s.hs, s.h, r.hUnits(), false)
-			s.scans[i].order(p, s.cs, s.c, r.cUnits(), false)
-		}
-	}
-	p.clearFrom(y)
-	for i := range s.scans {
-		p.clearFrom(p.history(q.HAll, i, r.hUnits()))
-		p.clearFrom(p.history(q.CAll, i, r.cUnits()))
-	}
-	p.lastOutputs(y)
-	p.Seq = Seq{}
 }
 
-// layers computes steps t0 to t0+T through all layers; x and y begin at step t0.
-func (s *Stream) layers(y, x series, t0, T int) {
-	r := s.r
+// takes says whether the scan is of a direction that the member takes.
+func (pt *streamPart) takes(sc *streaming) bool {
+	d := sc.index % pt.s.r.directions()
+	return pt.share.d0 <= d && d < pt.share.d1
+}
+
+// end leaves the states where the caller looks for them, and clears what no step
+// has written.
+func (pt *streamPart) end() {
+	r, p, s := pt.s.r, &pt.plan, pt.s
+	if p.plain() {
+		return
+	}
+	for i := range pt.scans {
+		sc := &pt.scans[i]
+		if !pt.takes(sc) {
+			continue
+		}
+		sc.order(p, s.hs, s.h, r.hUnits(), false)
+		sc.order(p, s.cs, s.c, r.cUnits(), false)
+		p.clearFrom(p.history(p.HAll, i, r.hUnits()))
+		p.clearFrom(p.history(p.CAll, i, r.cUnits()))
+		if i/r.directions() == r.layers-1 {
+			p.clearFrom(s.y.part(i%r.directions(), r.hUnits()))
+		}
+	}
+}
+
+// layers computes steps t0 to t0+T through all layers.
+func (pt *streamPart) layers(m workers.Member, t0, T int) {
+	r, s, p, w := pt.s.r, pt.s, &pt.plan, pt.share
 	D, Ho := r.directions(), r.hUnits()
-	in := x
+	in, y := s.x.from(t0), s.y.from(t0)
 	for k := range r.layers {
 		out := y
 		switch after := r.layers - 1 - k; {
 		case after == 0:
+			if p.plain() {
+				out = y.rows(p.first)
+			}
+			if w.split == byRows && D == 2 && r.layers > 2 {
+				m.Wait() // until nobody reads from y what stood between layers
+			}
 		case D == 2 && after%2 == 0: // y is still free
-			out = newSeries(y.data, T, s.batch, D*Ho, false)
+			out = newSeries(y.data, T, s.batch, D*Ho, false).rows(p.first)
+		case D == 2:
+			out = newSeries(s.mid, T, s.batch, D*Ho, false).rows(p.first)
+		case w.split == byUnits: // others read what the layer before has left
+			out = newSeries(s.parts[k%2].mid, T, s.batch, Ho, false)
 		default: // one direction may overwrite its own input
-			out = newSeries(s.mid, T, s.batch, D*Ho, false)
+			out = newSeries(pt.mid, T, len(p.order), Ho, false)
 		}
-		for d := range D {
-			sc := &s.scans[k*D+d]
+		for d := w.d0; d < w.d1; d++ {
+			sc := &pt.scans[k*D+d]
 			sc.out, sc.base = out.part(d, Ho), t0
-			for i := 0; i < T; i += s.chunk {
-				n := min(s.chunk, T-i)
+			for i := 0; i < T; i += pt.chunk {
+				n := min(pt.chunk, T-i)
 				from := i
 				if sc.reverse {
 					from = T - i - n
 				}
-				s.steps(sc, in.from(from), k > 0, from, n)
+				pt.steps(sc, in.from(from), k > 0, from, n)
 			}
+		}
+		if w.split == byDirections {
+			m.Wait()
 		}
 		in = out
 	}
@@ -212,35 +310,41 @@ func (s *Stream) layers(y, x series, t0, T int) {
 
 // steps computes n steps of one scan, the first of which is step from of
 // sc.out and of x.
-func (s *Stream) steps(sc *streaming, x series, inOrder bool, from, n int) {
-	r, p, st := s.r, &s.plan, &sc.step
-	t0 := sc.base + from
+func (pt *streamPart) steps(sc *streaming, x series, inOrder bool, from, n int) {
+	r, s, p, st := pt.s.r, pt.s, &pt.plan, &sc.step
+	t0, Ho, cUnits := sc.base+from, r.hUnits(), r.cUnits()
 	h, c := s.h, s.c
 	if !p.plain() {
 		h, c = s.hs, s.cs
 	}
-	nh, nc := s.batch*r.hUnits(), s.batch*r.cUnits()
-	h, c = h[sc.index*nh:][:nh], c[sc.index*nc:][:nc]
-	st.HPrev, st.CPrev = kernels.Mat{Data: h, Stride: r.hUnits()}, kernels.Mat{Data: c, Stride: r.cUnits()}
+	row := sc.index*s.batch + p.first
+	hs, cs := inPlace(h[row*Ho:], Ho), inPlace(c[row*cUnits:], cUnits).columns(st.First, min(st.Units, cUnits))
+	st.HPrev, st.CPrev = hs.at(0), cs.at(0)
 
 	st.WX = nil
 	if n == 1 {
-		st.X, st.WX, st.Bias = sc.input(x.at(0), inOrder, p, p.rows(t0)), sc.wih.panels, sc.bias
+		x, inOrder = p.rowsOf(x, inOrder)
+		st.X, st.WX = sc.input(x.at(0), inOrder, p, p.rows(t0)), sc.wx
 	} else {
 		sc.project(x, inOrder, p, t0, n)
 	}
 	if !p.plain() {
-		sc.forward(inPlace(h, r.hUnits()), inPlace(c, r.cUnits()), p, t0, n, false)
+		sc.forward(hs, cs, p, t0, n, false)
 		return
 	}
-	sc.forward(sc.out.from(from), inPlace(c, r.cUnits()), p, t0, n, false)
-	copyRows(kernels.Mat{Data: h, Stride: r.hUnits()}, st.HPrev, s.batch, r.hUnits())
+	sc.forward(sc.out.from(from), cs, p, t0, n, false)
+	if sc.member.Members == 1 {
+		copyRows(hs.at(0), st.HPrev, len(p.order), Ho)
+		return
+	}
+	copyRows(hs.columns(st.First, st.Units).at(0), st.H, len(p.order), st.Units)
+	sc.member.Wait()
 }
 
 // emit writes the state after step t to where the caller wants it.
-func (s *Stream) emit(sc *streaming, t int) {
-	p, st := &s.plan, &sc.step
-	Ho, last := s.r.hUnits(), sc.index/s.r.directions() == s.r.layers-1
+func (pt *streamPart) emit(sc *streaming, t int) {
+	r, p, st := pt.s.r, &pt.plan, &sc.step
+	Ho, last := r.hUnits(), sc.index/r.directions() == r.layers-1
 	switch {
 	case p.plain():
 	case last:
@@ -248,11 +352,19 @@ func (s *Stream) emit(sc *streaming, t int) {
 	default:
 		copyRows(sc.out.at(t-sc.base), st.H, st.Rows, Ho)
 	}
-	if p.HAll != nil {
-		p.scatter(p.history(p.HAll, sc.index, Ho), t, st.H, st.Rows)
-	}
-	if p.CAll != nil {
-		p.scatter(p.history(p.CAll, sc.index, s.r.cUnits()), t, st.C, st.Rows)
+	for _, s := range [...]struct {
+		all  []float32
+		cols int
+		m    kernels.Mat
+	}{{p.HAll, Ho, st.H}, {p.CAll, r.cUnits(), st.C}} {
+		if s.all == nil {
+			continue
+		}
+		to := p.history(s.all, sc.index, s.cols)
+		if sc.member.Members > 1 {
+			to = to.columns(st.First, st.Units)
+		}
+		p.scatter(to, t, s.m, st.Rows)
 	}
 }
 
@@ -262,7 +374,7 @@ func (s *scan) order(p *plan, ordered, caller []float32, cols int, forth bool) {
 		if p.length(i) == 0 {
 			break // nor do those after it take part
 		}
-		a, b := ordered[(s.index*p.B+i)*cols:][:cols], s.stateRow(caller, p, i, cols)
+		a, b := ordered[(s.index*p.B+p.first+i)*cols:][:cols], s.stateRow(caller, p, i, cols)
 		if forth {
 			copy(a, b)
 		} else {
@@ -317,6 +429,7 @@ func (s *Stream) Clone() *Stream {
 	copy(c.c, s.c)
 	copy(c.h0, s.h0)
 	copy(c.c0, s.c0)
+	c.SetThreads(s.n)
 	c.Grow(len(s.mid) / (s.batch * s.r.output()))
 	return c
 }

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/simdrnn/simdrnn/internal/workers"
 	"github.com/simdrnn/simdrnn/kernels"
 )
 
@@ -23,6 +24,7 @@ type Tape struct {
 	params Params
 	rand   *Rand
 	plan   plan
+	call   tapeCall
 
 	h0, c0, hn, cn     []float32 // [L*D,B,·]
 	dh0, dc0, dhn, dcn []float32
@@ -31,6 +33,32 @@ type Tape struct {
 	dx                 []float32          // [T,B,D*Ho] of a layer after the first, then dy of that before
 	xs                 [2]*kernels.Panels // the input of the first layer, of the others, as a factor of gradients
 	hs, ms             *kernels.Panels    // h and m as such
+	packed             kernels.Panels     // the part of such panels that is being packed
+
+	threads
+	parts                   []*tapePart
+	forwardJob, backwardJob func(workers.Member)
+}
+
+// tapeCall is the arguments of Backward.
+type tapeCall struct{ dx, dy series } // no data for nil
+
+// tapePart is what one member of a team needs.
+type tapePart struct {
+	plan   plan           // of its rows
+	views  []tapeView     // [L*D], unless there is but one member
+	sum    []float32      // [B,Width], scratch
+	packed kernels.Panels // as that of Tape
+	zero   [2]bool        // of the scan in the last steps
+	meets  int            // number of steps in which zero was set
+	wide   []float32      // [8*H], scratch of a cell.Variant
+}
+
+// tapeView is a member's share of a scan.
+type tapeView struct {
+	bptt
+	shared
+	zone zoneout
 }
 
 // tapeLayer is one layer of a Tape.
@@ -102,7 +130,63 @@ func newTape(r *recurrent, maxT, batch int) *Tape {
 			l.dirs = append(l.dirs, newBPTT(r, i, l.h, grads, maxT, batch))
 		}
 	}
+	t.threads = newThreads(r)
+	t.forwardJob, t.backwardJob = t.forwardPart, t.backwardPart
+	t.packed.SetPart(t.hs, 0, 0) // no allocation later
+	t.SetThreads(1)
 	return t
+}
+
+// SetThreads sets the number of threads that Forward and Backward may use, as
+// that of a Stream does. The bits of results and gradients do not depend on it.
+// It panics if n is less than 1.
+func (t *Tape) SetThreads(n int) {
+	n = t.threads.set("Tape.SetThreads", n)
+	if n == 1 {
+		n = 0 // no views
+	}
+	for len(t.parts) < n {
+		pt := &tapePart{views: make([]tapeView, len(t.r.dirs)), sum: make([]float32, len(t.layers[0].dirs[0].sum))}
+		pt.packed.SetPart(t.hs, 0, 0)
+		for i := range pt.views {
+			v := &pt.views[i]
+			v.gather = func() kernels.Mat { return t.gather(v) }
+			v.direction = t.r.dirs[i]
+			v.newParts()
+			v.whhT[0].SetPart(v.whh.transposed(), 0, 0)
+			v.whhT[1] = *v.whhT[0].Reversed()
+		}
+		if t.r.isVariant() {
+			pt.wide = make([]float32, 8*t.r.hidden)
+		}
+		t.parts = append(t.parts, pt)
+	}
+	t.parts = slices.Delete(t.parts, n, len(t.parts))
+}
+
+// begin prepares the share of m of a pass.
+func (t *Tape) begin(m workers.Member, forward bool) share {
+	r, p := t.r, &t.plan
+	if m.Members == 1 {
+		return r.share(m, bySelf, p, !forward)
+	}
+	pt := t.parts[m.Index]
+	pt.meets = 0
+	w := r.share(m, t.passSplit(m.Members, forward), p, !forward)
+	if !forward && r.isVariant() {
+		if w.lo, w.hi = 0, p.B; m.Index >= r.directions() {
+			w.hi = 0
+		}
+	}
+	if w.lo == w.hi {
+		w.d1 = w.d0
+	}
+	pt.plan.setRows(p, w.lo, w.hi)
+	for i := range pt.views {
+		v := &pt.views[i]
+		v.view(t.scan(i), m, w, pt)
+	}
+	return w
 }
 
 // Params returns the parameters of the network with the gradients of this Tape.
@@ -148,20 +232,46 @@ func (t *Tape) forward(fn string, xData []float32, q *Seq) []float32 {
 	clear(t.dhn)
 	clear(t.dcn)
 	t.draw()
-	for k := range t.layers {
-		l := &t.layers[k]
-		t.dropInput(k)
-		x, inOrder := t.input(k)
-		for _, s := range l.dirs {
-			s.forward(t.hn, t.cn, t.h0, t.c0, x, inOrder, p)
-		}
-		if l.mask.data != nil {
-			n := p.steps * B * l.h.cols
-			kernels.Mul(l.drop.data[:n], l.h.from(1).data[:n], l.mask.data[:n])
-		}
-	}
+	t.run(t.work(p.steps, B), p, true, t.forwardJob)
 	t.histories()
 	return t.output()
+}
+
+// forwardPart does the share of m of a call of Forward.
+func (t *Tape) forwardPart(m workers.Member) {
+	p, B := &t.plan, t.batch
+	w := t.begin(m, true)
+	own := stepRange{hi: p.steps}.share(m)
+	for k := range t.layers {
+		l := &t.layers[k]
+		if l.xMask != nil {
+			t.dropInput(k, own)
+			m.Wait()
+		}
+		x, inOrder := t.input(k)
+		shared := w.split == byRows && p.timeMajor(x, inOrder)
+		if shared { // a few large products rather than one a step
+			lo, hi := m.Share(p.steps * B)
+			for _, s := range l.dirs {
+				s.projectRows(x, lo, hi)
+			}
+			m.Wait()
+		}
+		for d := w.d0; d < w.d1; d++ {
+			s, sp := t.shareOf(m, k, d)
+			in := x
+			if inOrder {
+				in = x.rows(sp.first)
+			}
+			s.forward(t.hn, t.cn, t.h0, t.c0, in, inOrder, sp, shared)
+		}
+		m.Wait()
+		if l.mask.data != nil {
+			from, to := own.lo*B*l.h.cols, own.hi*B*l.h.cols
+			kernels.Mul(l.drop.data[from:to], l.h.from(1).data[from:to], l.mask.data[from:to])
+			m.Wait()
+		}
+	}
 }
 
 // source returns the output of the layer before k, or the input of the network,
@@ -184,14 +294,11 @@ func (t *Tape) input(k int) (x series, inOrder bool) {
 	return t.source(k)
 }
 
-// dropInput drops from the input of layer k.
-func (t *Tape) dropInput(k int) {
+// dropInput drops from the input of layer k in some steps.
+func (t *Tape) dropInput(k int, own stepRange) {
 	l, p := &t.layers[k], &t.plan
-	if l.xMask == nil {
-		return
-	}
 	x, inOrder := t.source(k)
-	for i := range p.steps {
+	for i := own.lo; i < own.hi; i++ {
 		for j, b := range p.order[:p.rows(i)] {
 			from := b
 			if inOrder {
@@ -203,12 +310,12 @@ func (t *Tape) dropInput(k int) {
 }
 
 // dropInputBack goes back through it, in dx.
-func (t *Tape) dropInputBack(k int, dx series, inOrder bool) {
+func (t *Tape) dropInputBack(k int, dx series, inOrder bool, own stepRange) {
 	l, p := &t.layers[k], &t.plan
 	if l.xMask == nil {
 		return
 	}
-	for i := range p.steps {
+	for i := own.lo; i < own.hi; i++ {
 		for j, b := range p.order[:p.rows(i)] {
 			to := b
 			if inOrder {
@@ -306,37 +413,146 @@ func (t *Tape) Backward(dx, dy []float32) {
 	if n := p.T * B * r.output(); dy != nil && len(dy) != n {
 		badLen(fn, "dy", len(dy), "T*B*D*Ho", n)
 	}
+	t.call.dy = newSeries(dy, p.T, B, r.output(), r.batchFirst)
+	t.call.dx = newSeries(dx, p.T, B, r.input, r.batchFirst)
+	t.run(2*t.work(p.steps, B), p, true, t.backwardJob)
+	t.x, t.call, t.ran = series{}, tapeCall{}, false
+}
+
+// backwardPart does the share of m of a call of Backward.
+func (t *Tape) backwardPart(m workers.Member) {
+	r, p, B := t.r, &t.plan, t.batch
+	w := t.begin(m, false)
 	g := gradient{dhn: t.dhn, dcn: t.dcn, dh0: t.dh0, dc0: t.dc0}
-	out := newSeries(dy, p.T, B, r.output(), r.batchFirst)
+	out, inOrder := t.call.dy, false
+	sum, part := t.layers[0].dirs[0].sum, &t.packed
+	if m.Members > 1 {
+		sum, part = t.parts[m.Index].sum, &t.parts[m.Index].packed
+	}
 	for k := r.layers - 1; k >= 0; k-- {
 		dirs := t.layers[k].dirs
-		for d, s := range dirs {
+		for d := w.d0; d < w.d1; d++ {
+			s, sp := t.shareOf(m, k, d)
 			g.dy = out.part(d, s.h.cols)
-			s.backward(&g, p)
+			if g.inOrder = inOrder; inOrder {
+				g.dy = g.dy.rows(sp.first)
+			} else {
+				g.dy, g.inOrder = sp.rowsOf(g.dy, false)
+			}
+			if m.Members == 1 {
+				s.backward(&g, sp)
+			} else {
+				t.parts[m.Index].views[k*r.directions()+d].backward(&g, sp)
+			}
 		}
-		rg := rangeOf(dirs, p)
+		m.Wait()
+		rg := t.rangeOf(m, k)
+		own := rg.share(m)
 		if k > 0 {
-			out, g.inOrder = newSeries(t.dx[:p.steps*B*r.output()], p.steps, B, r.output(), false), true
-			t.inputGradient(k, out, true, rg)
+			out, inOrder = newSeries(t.dx[:p.steps*B*r.output()], p.steps, B, r.output(), false), true
+			t.inputGradient(m, k, out, true, rg, own)
 		}
 		for _, s := range dirs {
-			s.toCaller(p, rg)
+			s.toCaller(p, own, sum)
 		}
-		if k == 0 && dx != nil {
-			t.inputGradient(0, newSeries(dx, p.T, B, r.input, r.batchFirst), false, rg)
+		if k == 0 && t.call.dx.data != nil {
+			t.inputGradient(m, 0, t.call.dx, false, rg, own)
 		}
 		if rg.rows == 0 {
+			m.Wait() // for dx
 			continue
 		}
 		xs := t.xs[min(k, 1)]
-		x, inOrder := t.input(k)
-		packSeries(xs, x, !inOrder, p, rg)
-		for _, s := range dirs {
-			s.packStates(t.hs, p, rg)
-			s.addGrads(xs, t.hs, t.ms, p, rg)
+		x, callers := t.input(k)
+		for d, s := range dirs {
+			if m.Index == 0 {
+				for _, panels := range [...]*kernels.Panels{xs, t.hs, t.ms} {
+					if panels != nil {
+						panels.Resize(rg.rows)
+					}
+				}
+			}
+			m.Wait()
+			if d == 0 {
+				packSeries(m, xs, x, !callers, p, rg, part)
+			}
+			if t.ms != nil {
+				packSeries(m, t.ms, s.m, false, p, rg, part)
+			}
+			s.packStates(m, t.hs, p, rg, part, sum)
+			m.Wait()
+			s.addGrads(m, xs, t.hs, t.ms, p, rg, sum)
+			m.Wait()
 		}
 	}
-	t.x, t.ran = series{}, false
+}
+
+// gather is Step.Gather of v.
+func (t *Tape) gather(v *tapeView) kernels.Mat {
+	m, slot := v.member, t.parts[v.member.Index].meets%2
+	pt := t.parts[m.Index]
+	pt.meets++
+	pt.zero[slot] = v.zero // in two slots in turn: nobody is two steps ahead
+	m.Wait()
+	zero := true
+	for _, other := range t.parts[:m.Members] {
+		zero = zero && other.zero[slot]
+	}
+	if !zero {
+		v.lo, v.hi = min(v.lo, v.t), max(v.hi, v.t+1)
+		return v.dGates.at(v.t)
+	}
+	for _, x := range [...]series{v.gates, v.gatesH} {
+		for b := range t.batch {
+			if x.data != nil {
+				clear(x.rowAt(v.t, b))
+			}
+		}
+	}
+	return kernels.Mat{}
+}
+
+// passSplit says how the recurrence of a pass is split: going back not by the rows
+// of a cell.Variant, which sums over them.
+func (t *Tape) passSplit(members int, forward bool) split {
+	s := t.split(&t.plan, members, true)
+	if !forward && t.r.isVariant() {
+		if s = bySelf; t.r.bidirectional {
+			s = byDirections
+		}
+	}
+	return s
+}
+
+// scan returns scan i.
+func (t *Tape) scan(i int) *bptt {
+	D := t.r.directions()
+	return t.layers[i/D].dirs[i%D]
+}
+
+// shareOf returns the share of m of direction d of layer k, and the plan of its
+// rows.
+func (t *Tape) shareOf(m workers.Member, k, d int) (*bptt, *plan) {
+	i := k*t.r.directions() + d
+	if m.Members == 1 {
+		return t.scan(i), &t.plan
+	}
+	pt := t.parts[m.Index]
+	return &pt.views[i].bptt, &pt.plan
+}
+
+// rangeOf returns the steps in which any member found gradients in layer k.
+func (t *Tape) rangeOf(m workers.Member, k int) stepRange {
+	if m.Members == 1 {
+		return rangeOf(t.layers[k].dirs, &t.plan)
+	}
+	rg, D := stepRange{lo: t.plan.steps}, t.r.directions()
+	for _, pt := range t.parts[:m.Members] {
+		for d := range D {
+			rg.add(&pt.views[k*D+d].bptt)
+		}
+	}
+	return rg.chains(&t.plan)
 }
 
 // AddLast adds dLast [B,D*Ho], the gradient of Seq.Last in the last Forward, to
@@ -363,10 +579,12 @@ func (t *Tape) AddLast(dy, dLast []float32) {
 }
 
 // inputGradient sets dx, all of it, to the gradient of what layer k has read,
-// from dGates in steps rg, whose rows are in the plan's order if those of dx are.
-func (t *Tape) inputGradient(k int, dx series, inOrder bool, rg stepRange) {
+// from dGates in steps rg, whose rows are in the plan's order if those of dx are:
+// the share of m, of rg the steps own.
+func (t *Tape) inputGradient(m workers.Member, k int, dx series, inOrder bool, rg, own stepRange) {
 	p := &t.plan
-	for i := range p.T {
+	lo, hi := m.Share(p.T)
+	for i := lo; i < hi; i++ {
 		if i >= rg.lo && i < rg.hi || k > 0 && i >= p.steps {
 			continue
 		}
@@ -374,17 +592,17 @@ func (t *Tape) inputGradient(k int, dx series, inOrder bool, rg stepRange) {
 			clear(dx.rowAt(i, b))
 		}
 	}
-	if rg.rows == 0 {
+	if own.lo == own.hi {
 		return
 	}
 	for d, s := range t.layers[k].dirs {
-		s.addInput(dx, p, rg, d > 0)
+		s.addInput(dx, p, own, d > 0)
 	}
-	t.dropInputBack(k, dx, inOrder)
+	t.dropInputBack(k, dx, inOrder, own)
 	if k > 0 {
 		if mask := t.layers[k-1].mask; mask.data != nil {
-			n := p.steps * p.B * dx.cols
-			kernels.Mul(dx.data[:n], dx.data[:n], mask.data[:n])
+			from, to := own.lo*p.B*dx.cols, own.hi*p.B*dx.cols
+			kernels.Mul(dx.data[from:to], dx.data[from:to], mask.data[from:to])
 		}
 	}
 }

@@ -58,6 +58,11 @@ func (z *zoneout) draw(r *Rand, p *plan, ph, pc float64) {
 	}
 }
 
+// view sets z to the rows of a greater batch from row lo on.
+func (z *zoneout) view(of *zoneout, lo int) {
+	*z = zoneout{of.h.rows(lo), of.c.rows(lo), of.zh.rows(lo), of.zc.rows(lo), rowsFrom(of.dh, lo, of.h.cols), rowsFrom(of.dc, lo, of.c.cols)}
+}
+
 // before makes the cell write step t aside.
 func (z *zoneout) before(st *cell.Step, t int) { st.H, st.C = z.h.at(t), z.c.at(t) }
 

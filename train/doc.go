@@ -27,7 +27,8 @@
 // writes the model, so nobody may read it during Step.
 //
 // Constructors return errors. After construction nothing allocates. A loss and
-// an optimizer serve one goroutine at a time.
+// an optimizer serve one goroutine at a time; SetThreads of an optimizer makes Step
+// share its work, as that of a tape does.
 //
 // # Losses
 //

@@ -21,6 +21,8 @@ type Optimizer interface {
 	Step()
 	// ZeroGrad sets every gradient to zero.
 	ZeroGrad()
+	// SetThreads sets the number of threads that Step may use.
+	SetThreads(n int)
 	// Params returns the parameters of all groups, in order.
 	Params() layer.Params
 	// Groups returns the groups, in order.
@@ -204,6 +206,9 @@ type optimizer[C any, P config[C]] struct {
 	list   []*Group
 	params layer.Params
 	owners layer.Params // a parameter of each owner
+
+	threads optimThreads
+	shares  []share[C]
 }
 
 type group[C any] struct {
@@ -266,6 +271,7 @@ func (o *optimizer[C, P]) add(params layer.Params, cfg C) error {
 	}
 	g.grow()
 	o.groups, o.list = append(o.groups, g), append(o.list, &g.Group)
+	o.cut()
 	o.params = append(o.params, params...)
 	return nil
 }
@@ -302,6 +308,10 @@ func (o *optimizer[C, P]) checkParams(params layer.Params) error {
 // Step updates the parameters from their gradients and packs them, once for each
 // owner.
 func (o *optimizer[C, P]) Step() {
+	if o.threads.team != nil {
+		o.stepThreads()
+		return
+	}
 	for _, g := range o.groups {
 		c := P(&g.cfg)
 		for i := range g.tensors {

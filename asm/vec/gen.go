@@ -1,11 +1,3 @@
-// Package vec describes kernels once for several instruction sets.
-//
-// A [Gen] holds an avo context and an [ISA], the operations of an instruction
-// set on single registers. A kernel is written on values [V], which are several
-// registers that are worked on side by side, on constants [K] and polynomials
-// [Poly], inside the loops of a [Func]. One float32 of one element goes through
-// the same sequence of IEEE operations on every instruction set, and so gets
-// the same bits.
 package vec
 
 import (

@@ -1,9 +1,9 @@
 // Nextword trains a small network to say the third word of six sentences, first
-// with an RNN, then with an LSTM. It prints the costs that the same program on
-// PyTorch prints after torch.manual_seed(seed).
+// with an RNN, then with an LSTM, or with the cells that -cell names. It prints
+// the costs that the same program on PyTorch prints after torch.manual_seed(seed).
 //
 //	go run ./examples/nextword
-//	go run ./examples/nextword -cell lstm -hidden 16 -seed 7
+//	go run ./examples/nextword -cell gru -hidden 16 -seed 7
 package main
 
 import (
@@ -13,6 +13,7 @@ import (
 	"io"
 	"math"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/simdrnn/simdrnn/examples/nextword/model"
@@ -50,7 +51,7 @@ const maxHidden = 4096
 func parse(args []string, stdout io.Writer) (options, error) {
 	var opt options
 	fs := flag.NewFlagSet("nextword", flag.ContinueOnError)
-	cell := fs.String("cell", "all", "rnn, lstm or all")
+	cells := fs.String("cell", "rnn,lstm", "`cells` to train in turn: rnn, lstm, gru")
 	fs.IntVar(&opt.epochs, "epochs", 500, "training `steps`")
 	fs.IntVar(&opt.Hidden, "hidden", 5, "hidden `units`")
 	fs.Float64Var(&opt.LR, "lr", .01, "learning `rate` of Adam")
@@ -64,13 +65,11 @@ func parse(args []string, stdout io.Writer) (options, error) {
 		}
 		return opt, err
 	}
-	switch *cell {
-	case "all":
-		opt.cells = []string{"rnn", "lstm"}
-	case "rnn", "lstm":
-		opt.cells = []string{*cell}
-	default:
-		return opt, fmt.Errorf("-cell is %q, want rnn, lstm or all", *cell)
+	opt.cells = strings.Split(*cells, ",")
+	for _, cell := range opt.cells {
+		if !slices.Contains(model.Cells, cell) {
+			return opt, fmt.Errorf("-cell has %q, want one of %s, or several with commas", cell, strings.Join(model.Cells, ", "))
+		}
 	}
 	switch {
 	case fs.NArg() > 0:

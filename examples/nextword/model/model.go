@@ -22,12 +22,15 @@ var Sentences = []string{
 	"you like cat", "you love milk", "you hate coffee",
 }
 
+// Cells are what Config.Cell may be.
+var Cells = []string{"rnn", "lstm", "gru"}
+
 // T is the number of words that are read.
 const T = 2
 
 // Config are the settings of a Model.
 type Config struct {
-	Cell   string // "rnn" or "lstm"
+	Cell   string // one of Cells
 	Hidden int    // H
 	LR     float64
 	Seed   int64 // the parameters are those of torch.manual_seed(Seed)
@@ -123,8 +126,14 @@ func newTape(cfg Config, input, B int, rand *layer.Rand) (*layer.Tape, error) {
 			return nil, err
 		}
 		return lstm.NewTape(T, B), nil
+	case "gru":
+		gru, err := layer.NewGRU(layer.GRUConfig{Input: input, Hidden: cfg.Hidden}, rand)
+		if err != nil {
+			return nil, err
+		}
+		return gru.NewTape(T, B), nil
 	}
-	return nil, fmt.Errorf("model: cell %q, want rnn or lstm", cfg.Cell)
+	return nil, fmt.Errorf("model: cell %q, want one of %s", cfg.Cell, strings.Join(Cells, ", "))
 }
 
 // drawHead draws W [H,words] and b [words] from N(0,1). A Linear layer keeps W

@@ -1,0 +1,180 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"html"
+	"io"
+	"math"
+	"slices"
+	"strings"
+)
+
+// Measures of a chart, in pixels.
+const (
+	chartWidth  = 900
+	barWidth    = 9
+	barGap      = 1
+	clusterGap  = 12
+	clusterMin  = 38 // a label's width
+	panelHeight = 190
+	panelTop    = 44 // its title and the ratios
+	panelBottom = 34 // labels
+	axisWidth   = 40
+	margin      = 16
+	lineHeight  = 14
+	smallWidth  = 6 // of a letter
+)
+
+// colours of the peers, legible on white and on black.
+var colours = []string{"#e8590c", "#f2a65a", "#2b83d8", "#8a63d2", "#1f9d61", "#8c8c8c", "#c29a00"}
+
+func colour(name string) string {
+	i := slices.IndexFunc(peers(), func(p peer) bool { return p.name == name })
+	return colours[max(i, 0)%len(colours)]
+}
+
+// The chart has its own background, for it may stand on a page of either theme.
+const style = `<style>
+text { font: 12px system-ui, -apple-system, "Segoe UI", Helvetica, Arial, sans-serif; fill: #24292f }
+.title { font-size: 15px; font-weight: 600 }
+.panel { font-weight: 600 }
+.small { font-size: 10px }
+.faint { fill: #57606a }
+.page { fill: #ffffff; stroke: #d0d7de }
+.grid { stroke: #d8dee4 }
+.one { stroke: #24292f; stroke-width: 1.5 }
+.target { stroke: #cf222e; stroke-width: 2 }
+@media (prefers-color-scheme: dark) {
+text { fill: #e6edf3 }
+.faint { fill: #9198a1 }
+.page { fill: #0d1117; stroke: #3d444d }
+.grid { stroke: #30363d }
+.one { stroke: #e6edf3 }
+.target { stroke: #ff7b72 }
+}
+</style>
+`
+
+// A scale is logarithmic, from lo to hi.
+type scale struct{ lo, hi float64 }
+
+// scaleOf covers the ratios of a part, from and to powers of 2.
+func scaleOf(p *part) scale {
+	s := scale{lo: .5, hi: 2}
+	for _, m := range p.rows {
+		for _, r := range m.Results {
+			if v := m.ratio(r.Name); v > 0 {
+				s.lo, s.hi = min(s.lo, v), max(s.hi, v)
+			}
+		}
+	}
+	return scale{lo: math.Exp2(math.Floor(math.Log2(s.lo))), hi: math.Exp2(math.Ceil(math.Log2(s.hi)))}
+}
+
+// y is where v stands in a panel.
+func (s scale) y(v float64) float64 {
+	return panelTop + panelHeight*(1-math.Log(v/s.lo)/math.Log(s.hi/s.lo))
+}
+
+// chart writes a part as bars: up for libraries that take longer than simdrnn,
+// which is the line at 1, down for those that are faster.
+func (p *part) chart(w io.Writer, about string) error {
+	names := slices.DeleteFunc(p.libraries(), func(n string) bool { return n == ours })
+	s := scaleOf(p)
+
+	var body bytes.Buffer
+	x, y, right := margin, 66, 0
+	for from := 0; from < len(p.rows); {
+		to := from + 1
+		for to < len(p.rows) && p.rows[to].row.panel == p.rows[from].row.panel {
+			to++
+		}
+		width := axisWidth + max((to-from)*clusterWidth(names), 8*len(p.rows[from].row.panel))
+		if x > margin && x+width > chartWidth-margin {
+			x, y = margin, y+panelTop+panelHeight+panelBottom
+		}
+		fmt.Fprintf(&body, "<g transform=\"translate(%d %d)\">\n", x, y)
+		p.panel(&body, p.rows[from:to], names, s, width)
+		fmt.Fprint(&body, "</g>\n")
+		x += width + margin
+		right = max(right, x)
+		from = to
+	}
+	right = max(right, chartWidth*2/3)
+	notes := wrap(about, (right-2*margin)/smallWidth)
+	notes = append([]string{"Above each group of bars: the best other library's time by simdrnn's. Red: the target."}, notes...)
+	bottom := y + panelTop + panelHeight + panelBottom + lineHeight
+	height := bottom + len(notes)*lineHeight
+
+	var out bytes.Buffer
+	title := html.EscapeString(p.title())
+	fmt.Fprintf(&out, "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%[1]d\" height=\"%[2]d\" viewBox=\"0 0 %[1]d %[2]d\" role=\"img\">\n", right, height)
+	fmt.Fprintf(&out, "<title>%s</title>\n%s", title, style)
+	fmt.Fprintf(&out, "<rect class=\"page\" x=\".5\" y=\".5\" width=\"%d\" height=\"%d\" rx=\"6\"/>\n", right-1, height-1)
+	fmt.Fprintf(&out, "<text class=\"title\" x=\"%d\" y=\"28\">%s: time relative to simdrnn's</text>\n", margin, title)
+	x = margin
+	for _, n := range names {
+		fmt.Fprintf(&out, "<rect x=\"%d\" y=\"43\" width=\"11\" height=\"11\" fill=\"%s\"/><text x=\"%d\" y=\"53\">%s</text>\n", x, colour(n), x+16, html.EscapeString(n))
+		x += 30 + 7*len(n)
+	}
+	out.Write(body.Bytes())
+	for i, n := range notes {
+		fmt.Fprintf(&out, "<text class=\"small faint\" x=\"%d\" y=\"%d\">%s</text>\n", margin, bottom+i*lineHeight, html.EscapeString(n))
+	}
+	fmt.Fprintln(&out, "</svg>")
+	_, err := w.Write(out.Bytes())
+	return err
+}
+
+// clusterWidth is that of the bars of a row.
+func clusterWidth(names []string) int {
+	return max(len(names)*(barWidth+barGap)+clusterGap, clusterMin)
+}
+
+// wrap cuts a line after spaces into lines of so many letters.
+func wrap(s string, letters int) (lines []string) {
+	line := ""
+	for _, word := range strings.Fields(s) {
+		if line != "" && len(line)+1+len(word) > letters {
+			lines, line = append(lines, line), ""
+		}
+		line = strings.TrimSpace(line + " " + word)
+	}
+	return append(lines, line)
+}
+
+// panel writes the bars of some rows.
+func (p *part) panel(w io.Writer, rows []*measured, names []string, s scale, width int) {
+	fmt.Fprintf(w, "<text class=\"panel\" x=\"%d\" y=\"16\">%s</text>\n", axisWidth, html.EscapeString(rows[0].row.panel))
+	lo, hi := math.Log2(s.lo), math.Log2(s.hi)
+	each := math.Ceil((hi - lo) / 7) // octaves
+	for k := math.Ceil(lo / each); k*each <= hi; k++ {
+		v := math.Exp2(k * each)
+		fmt.Fprintf(w, "<line class=\"grid\" x1=\"%d\" x2=\"%d\" y1=\"%.1f\" y2=\"%.1[3]f\"/><text class=\"small faint\" text-anchor=\"end\" x=\"%d\" y=\"%.1f\">%.3g×</text>\n",
+			axisWidth, width, s.y(v), axisWidth-4, s.y(v)+3, v)
+	}
+	one := s.y(1)
+	bars, cluster := len(names)*(barWidth+barGap), clusterWidth(names)
+	for i, m := range rows {
+		left := axisWidth + i*cluster + (cluster-bars)/2
+		middle := float64(left) + float64(bars)/2
+		x := left
+		for _, n := range names {
+			if v := m.ratio(n); v > 0 {
+				top, bottom := min(s.y(v), one), max(s.y(v), one)
+				fmt.Fprintf(w, "<rect x=\"%d\" y=\"%.1f\" width=\"%d\" height=\"%.1f\" fill=\"%s\"><title>%s, %s: %s, %.2f times ours</title></rect>\n",
+					x, top, barWidth, bottom-top, colour(n), html.EscapeString(n), html.EscapeString(m.Name), duration(m.of(n).Median), v)
+			}
+			x += barWidth + barGap
+		}
+		if m.Target > 0 {
+			fmt.Fprintf(w, "<line class=\"target\" x1=\"%d\" x2=\"%d\" y1=\"%.1f\" y2=\"%.1[3]f\"/>\n", left-2, x+2, s.y(m.Target))
+		}
+		if m.Ratio > 0 {
+			fmt.Fprintf(w, "<text class=\"small panel\" text-anchor=\"middle\" x=\"%.1f\" y=\"%d\">%.2f</text>\n", middle, panelTop-8, m.Ratio)
+		}
+		fmt.Fprintf(w, "<text class=\"small\" text-anchor=\"middle\" x=\"%.1f\" y=\"%d\">%s</text>\n", middle, panelTop+panelHeight+16, html.EscapeString(m.row.label))
+	}
+	fmt.Fprintf(w, "<line class=\"one\" x1=\"%d\" x2=\"%d\" y1=\"%.1f\" y2=\"%.1[3]f\"/>\n", axisWidth, width, one)
+}

@@ -1,0 +1,608 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/simdrnn/simdrnn/kernels"
+)
+
+func TestMain(m *testing.M) {
+	if _, err := kernels.Active(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(2)
+	}
+	os.Exit(m.Run())
+}
+
+// Rows have names of their own, and every group has some, also in a quick run.
+func TestRows(t *testing.T) {
+	names := map[string]bool{}
+	inGroup, quick := map[*group]int{}, map[*group]int{}
+	for _, r := range rows() {
+		require.False(t, names[r.name()], "two rows %s", r.name())
+		names[r.name()] = true
+		inGroup[r.group]++
+		if r.quick {
+			quick[r.group]++
+		}
+		require.NotEmpty(t, r.panel, r.name())
+		require.NotEmpty(t, r.label, r.name())
+		require.NotNil(t, constructors[r.cell], r.name())
+	}
+	for _, g := range groups {
+		require.Positive(t, inGroup[g], g.name)
+		require.Positive(t, quick[g], g.name)
+	}
+	for _, name := range []string{
+		"forward/LSTM/T=64/B=8/I=512/H=512",
+		"cells/RNN/T=64/B=16/I=256/H=256",
+		"cells/GRU/T=64/B=64/I=256/H=256",
+		"deepbench/GRU/T=187/B=4/I=1536/H=1536",
+		"bidirectional/LSTM/T=64/B=4/I=256/H=256/L=2/bidirectional",
+		"step/LSTM/T=16/B=1/I=1/H=20",
+		"block/LSTM/T=2048/B=1/I=512/H=512",
+		"train/LSTM/T=64/B=64/I=512/H=512",
+		"last/LSTM/T=512/B=16/I=128/H=128",
+		"deepbench/LSTM/T=25/B=32/I=512/H=512",
+		"deepbench/RNN/T=672/B=1/I=32/H=32",
+	} {
+		require.True(t, names[name], name)
+	}
+}
+
+// small is a row that is quick to compute.
+func small(m mode, cell string) *row {
+	return &row{group: groupForward, mode: m, cell: cell, T: 5, B: 2, I: 3, H: 4, layers: 1, directions: 1, panel: "H = 4", label: "B 2", target: 1.5}
+}
+
+func prepared(t *testing.T, c contender, r *row) (*task, []float32) {
+	task, err := newTask(r, t.TempDir())
+	require.NoError(t, err)
+	results, err := c.prepare(task)
+	require.NoError(t, err)
+	return task, results
+}
+
+// What is assembled from other libraries computes what we do, and what is timed
+// runs.
+func TestAssembled(t *testing.T) {
+	for name, c := range map[string]*assembled{"gonum": newGonum(), "tphakala": newTphakala()} {
+		for _, m := range []mode{forward, step} {
+			for _, cell := range []string{"LSTM", "RNN"} {
+				r := small(m, cell)
+				_, want := prepared(t, &simdrnn{threads: 1}, r)
+				task, got := prepared(t, c, r)
+				diff, err := task.compare(got, want)
+				require.NoError(t, err)
+				require.LessOrEqual(t, diff, tolerance, "%s %s %s", name, m, cell)
+				d, err := c.run(3)
+				require.NoError(t, err)
+				require.Positive(t, d)
+				c.release()
+			}
+		}
+		task, err := newTask(small(train, "LSTM"), t.TempDir())
+		require.NoError(t, err)
+		_, err = c.prepare(task)
+		require.ErrorAs(t, err, new(unsupported), name)
+	}
+}
+
+// Every mode runs on simdrnn, calls give the same results again, and none
+// allocates.
+func TestOurs(t *testing.T) {
+	for _, m := range []mode{forward, step, train, last} {
+		c := &simdrnn{threads: 1}
+		task, first := prepared(t, c, small(m, "LSTM"))
+		want := task.outputs()
+		if m.training() {
+			for _, p := range task.params {
+				want += len(p.Data)
+			}
+		}
+		require.Len(t, first, want, m)
+		first = slices.Clone(first)
+		require.Zero(t, testing.AllocsPerRun(5, c.call), m)
+		_, again := prepared(t, c, small(m, "LSTM"))
+		require.Equal(t, first, again, m)
+	}
+}
+
+func TestCompare(t *testing.T) {
+	task := &task{row: small(train, "RNN")}
+	net, err := newNetwork(task.row, nil)
+	require.NoError(t, err)
+	task.params = net.Params()
+	n := task.outputs()
+	for _, p := range task.params {
+		n += len(p.Data)
+	}
+	want := make([]float32, n)
+	for i := range want {
+		want[i] = 2
+	}
+	for name, c := range map[string]struct {
+		at   int
+		v    float32
+		diff float64
+	}{
+		"same":           {0, 2, 0},
+		"output":         {3, 2.5, .5},
+		"gradient":       {task.outputs(), 4, 2 / math.Sqrt(4*12)}, // one of the 12 of weight_ih
+		"output is NaN":  {1, float32(math.NaN()), math.Inf(1)},
+		"gradient is +∞": {n - 1, float32(math.Inf(1)), math.Inf(1)},
+	} {
+		got := slices.Clone(want)
+		got[c.at] = c.v
+		diff, err := task.compare(got, want)
+		require.NoError(t, err, name)
+		if math.IsInf(c.diff, 1) {
+			require.True(t, math.IsInf(diff, 1), name)
+		} else {
+			require.InDelta(t, c.diff, diff, 1e-9, name)
+		}
+	}
+	_, err = task.compare(want[1:], want)
+	require.ErrorContains(t, err, "results, want")
+}
+
+// served is a python whose other end is a function.
+func served(t *testing.T, reply func(request) string) *python {
+	inR, inW := io.Pipe()
+	outR, outW := io.Pipe()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		defer outW.Close()
+		for lines := bufio.NewScanner(inR); lines.Scan(); {
+			var r request
+			if err := json.Unmarshal(lines.Bytes(), &r); err != nil {
+				return
+			}
+			s := reply(r)
+			if s == "" {
+				return
+			}
+			fmt.Fprintln(outW, s)
+		}
+	}()
+	p := &python{in: inW, out: bufio.NewReader(outR),
+		kill: func() { inR.Close(); outW.Close() },
+		wait: func() string { <-done; return "bye" }}
+	t.Cleanup(p.close)
+	return p
+}
+
+func TestProtocol(t *testing.T) {
+	var got []request
+	var data, results []float32
+	answers := map[string]string{
+		"hello":   `{"versions": {"x": "1.2"}}`,
+		"prepare": `{}`,
+		"run":     `{"seconds": 0.25}`,
+		"release": `{}`,
+	}
+	p := served(t, func(r request) string {
+		got = append(got, r)
+		if r.Task != nil {
+			data, _ = readFloats(r.Task.Data)
+			writeFloats(r.Task.Results, []float32{1, 2}, results)
+		}
+		return answers[r.Op]
+	})
+	results = []float32{3}
+	task, y := prepared(t, p, small(last, "RNN"))
+	require.Equal(t, []float32{1, 2, 3}, y)
+	require.Equal(t, "RNN", got[0].Task.Cell)
+	require.Equal(t, last, got[0].Task.Mode)
+	require.Equal(t, []int{5, 2, 3, 4, 1, 1}, []int{got[0].Task.T, got[0].Task.B, got[0].Task.I, got[0].Task.H, got[0].Task.Layers, got[0].Task.Directions})
+	require.Equal(t, param{"weight_ih_l0", []int{4, 3}}, got[0].Task.Params[0])
+	want := []float32{}
+	for _, p := range task.params {
+		want = append(want, p.Data...)
+	}
+	want = append(append(want, task.x...), task.dy...)
+	require.Equal(t, want, data)
+	zero := task.dy[:4*2*4]
+	require.Equal(t, make([]float32, len(zero)), zero, "only the last step has a gradient")
+
+	d, err := p.run(7)
+	require.NoError(t, err)
+	require.Equal(t, 250*time.Millisecond, d)
+	require.Equal(t, request{Op: "run", N: 7}, got[1])
+
+	answers["prepare"] = `{"unsupported": "no dreams"}`
+	_, err = p.prepare(task)
+	require.ErrorAs(t, err, new(unsupported))
+	answers["run"] = `{"error": "out of luck"}`
+	_, err = p.run(1)
+	require.EqualError(t, err, "out of luck")
+	answers["run"] = `no JSON`
+	for range 2 {
+		_, err = p.run(1)
+		require.ErrorContains(t, err, "its last words: bye")
+	}
+}
+
+// fixed is a contender with given results and times.
+type fixed struct {
+	results []float32
+	err     error
+	time    time.Duration
+	times   int // it runs; then it fails
+}
+
+func (f *fixed) prepare(*task) ([]float32, error) { return f.results, f.err }
+func (f *fixed) release()                         {}
+func (f *fixed) run(n int) (time.Duration, error) {
+	if f.times--; f.times < 0 {
+		return 0, errors.New("gone")
+	}
+	return f.time * time.Duration(n), nil
+}
+
+func TestMeasure(t *testing.T) {
+	r := small(forward, "LSTM")
+	r.target, r.against = 3, "slow"
+	y := make([]float32, r.outputs())
+	off := slices.Clone(y)
+	off[5] = 2e-5
+	p := plan{rounds: 8, sample: time.Millisecond, dir: t.TempDir()}
+	m, err := p.row(r, []*competitor{
+		{contender: &fixed{results: y, time: 100, times: 1e6}, name: ours},
+		{contender: &fixed{results: y, time: 400, times: 1e6}, name: "slow"},
+		{contender: &fixed{results: y, time: 150, times: 1e6}, name: "fast"},
+		{contender: &fixed{results: off, time: 10, times: 1e6}, name: "wrong"},
+		{contender: &fixed{results: y, time: 20, times: 5}, name: "dies"},
+		{contender: &fixed{err: unsupported("no LSTM"), time: 10}, name: "lacks"},
+		{contender: &fixed{err: errors.New("broken")}, name: "broken"},
+		{contender: nil, name: "absent", why: errors.New("not found")},
+		{contender: &fixed{results: y, time: 10, times: 1e6}, name: "trains", modes: []mode{train}},
+	}, 1)
+	require.NoError(t, err)
+	require.Equal(t, "fast", m.Best)
+	require.InDelta(t, 1.5, m.Ratio, 1e-9)
+	require.InDelta(t, 4, m.judged(), 1e-9)
+	require.InDelta(t, 3, m.Target, 0)
+	require.Len(t, m.of(ours).Samples, 8)
+	require.Equal(t, 10000, m.of(ours).Calls)
+	require.Contains(t, m.of("wrong").Absent, "differ by 2e-05")
+	require.Equal(t, "gone", m.of("dies").Absent)
+	require.Equal(t, "broken", m.of("broken").Absent)
+	require.Equal(t, "not found", m.of("absent").Absent)
+	require.Nil(t, m.of("lacks"))
+	require.Nil(t, m.of("trains"))
+	m, err = p.row(r, []*competitor{{contender: &fixed{results: y, time: 100, times: 1e6}, name: ours}}, 2)
+	require.NoError(t, err)
+	require.Zero(t, m.Target, "targets are about one thread")
+	_, err = p.row(r, []*competitor{{contender: &fixed{results: y, time: 100, times: 3}, name: ours}}, 1)
+	require.Error(t, err, "there is nothing to compare with")
+}
+
+func TestMedian(t *testing.T) {
+	require.InDelta(t, 2, median([]float64{3, 1, 2}), 0)
+	require.InDelta(t, 2.5, median([]float64{4, 1, 3, 2}), 0)
+}
+
+func TestDuration(t *testing.T) {
+	for ns, want := range map[float64]string{.5: "0.50 ns", 42: "42.0 ns", 999: "999 ns", 1234: "1.23 µs", 99960: "100 µs", 12.3e6: "12.3 ms", 2.5e9: "2.50 s"} {
+		require.Equal(t, want, duration(ns))
+	}
+}
+
+// example is a report with all that a report can have.
+func example() *report {
+	res := func(name string, ns float64) *result {
+		return &result{Name: name, Calls: 3, Samples: []float64{ns, ns, ns}}
+	}
+	r := &report{
+		Date: "2026-01-02", Host: host{CPU: "A & B <CPU>", CPUs: 2, OS: "linux/amd64", Go: "go1.26"}, Path: "avx2", Rounds: 7, SampleMS: 5, Quick: true,
+		LoadBefore: "0.1 0.2 0.3", LoadAfter: "0.4 0.5 0.6",
+		Versions: map[string]string{"torch": "2.15.0", "gonum": "v0.17.0"}, Absent: map[string]string{"jax": "no such wheel"},
+	}
+	for _, threads := range []int{1, 2} {
+		for _, row := range rows() {
+			if !row.quick || row.group != groupForward && row.group != groupLast && row.group != groupBlock {
+				continue
+			}
+			m := &measured{row: row, Name: row.name(), Threads: threads, OurThreads: 1, Target: row.target, Results: []*result{
+				res(ours, 2048e3), res("gonum", 9e8), res("torch", 3072e3), {Name: "jax", Absent: "no such wheel"}}}
+			if threads == 2 {
+				m.Target = 0
+			}
+			if row.group == groupLast {
+				m.Results = append(m.Results[:1:1], res("torch, flushing", 1e6), res("torch", 20480e3+1))
+			}
+			if row.H == 256 {
+				m.Results[2] = &result{Name: "torch", Absent: "wrong: its results differ by 1"}
+			}
+			m.conclude()
+			r.Rows = append(r.Rows, m)
+		}
+	}
+	return r
+}
+
+func TestMarkdown(t *testing.T) {
+	var w strings.Builder
+	require.NoError(t, example().markdown(&w))
+	for _, want := range []string{
+		"2026-01-02, A & B <CPU>, 2 CPUs, linux/amd64; simdrnn on avx2, go1.26, gonum v0.17.0, torch 2.15.0.",
+		"Load averages before 0.1 0.2 0.3, after 0.4 0.5 0.6.",
+		"- jax: no such wheel",
+		"## LSTM, forward, one thread\n",
+		"## LSTM, forward, 2 threads\n\nT = 64, I = H, from a zero state. simdrnn runs on 1 of the threads.\n",
+		"![LSTM, forward, 2 threads](forward-threads.svg)",
+		"|  | simdrnn | torch | jax | gonum | Ratio | Target |  |\n| --- | ---: | ---: | ---: | ---: | ---: | ---: | --- |\n",
+		"| H = 64, B 1 | **2.05 ms** | 3.07 ms | absent | 900 ms | 1.50 | 1.35 | met |\n",
+		"| H = 256, B 1 | **2.05 ms** | absent | absent | 900 ms | 439.45 | 1.40 | met |\n",
+		"- torch, forward/LSTM/T=64/B=1/I=256/H=256: wrong: its results differ by 1\n",
+		"| I = 1, H 16 | **1.00 µs** | 1.50 µs |",
+		"|  | simdrnn | torch | torch, flushing | Ratio | Ratio to torch | Target |  |\n",
+		"| H = 128, T 256 | 2.05 ms | 20.5 ms | **1.00 ms** | 0.49 | 10.00 | 10.00 | met |\n",
+	} {
+		require.Contains(t, w.String(), want)
+	}
+	require.NotContains(t, w.String(), "- jax, ")
+	require.Equal(t, 3, strings.Count(w.String(), "of the threads"))
+	for table := range strings.SplitSeq(w.String(), "\n\n") {
+		if strings.HasPrefix(table, "|") {
+			lines := strings.Split(strings.TrimSpace(table), "\n")
+			for _, l := range lines {
+				require.Equal(t, strings.Count(lines[0], "|"), strings.Count(l, "|"), l)
+			}
+		}
+	}
+}
+
+// Charts are well-formed XML without numbers that are none, and nothing lies
+// outside.
+func TestChart(t *testing.T) {
+	r := example()
+	require.Len(t, r.parts(), 6)
+	for _, p := range r.parts() {
+		var w strings.Builder
+		require.NoError(t, p.chart(&w, r.about()))
+		require.NotContains(t, w.String(), "NaN")
+		require.NotContains(t, w.String(), "Inf")
+		require.NotContains(t, w.String(), "%!")
+		bars := 0
+		d := xml.NewDecoder(strings.NewReader(w.String()))
+		for {
+			token, err := d.Token()
+			if err == io.EOF {
+				break
+			}
+			require.NoError(t, err)
+			if e, ok := token.(xml.StartElement); ok && e.Name.Local == "rect" {
+				bars++
+				for _, a := range e.Attr {
+					require.False(t, strings.HasPrefix(a.Value, "-"), "%s %s=%s", p.file(), a.Name.Local, a.Value)
+				}
+			}
+		}
+		want := 1 + len(p.libraries()) - 1 // background, legend
+		for _, m := range p.rows {
+			for _, res := range m.Results {
+				if res.Absent == "" && res.Name != ours {
+					want++
+				}
+			}
+		}
+		require.Equal(t, want, bars, p.file())
+	}
+	require.Equal(t, []string{"one two", "three", "extraordinary", "x"}, wrap("one two three extraordinary x", 8))
+	s := scale{.5, 8}
+	require.InDelta(t, panelTop+panelHeight, s.y(.5), 1e-9)
+	require.InDelta(t, panelTop, s.y(8), 1e-9)
+	require.InDelta(t, panelTop+.75*panelHeight, s.y(1), 1e-9)
+}
+
+func TestWrite(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "new")
+	require.NoError(t, example().write(dir))
+	text, err := os.ReadFile(filepath.Join(dir, "README.md"))
+	require.NoError(t, err)
+	for _, link := range strings.Split(string(text), "](")[1:] {
+		name, _, _ := strings.Cut(link, ")")
+		require.FileExists(t, filepath.Join(dir, name))
+	}
+	results := filepath.Join(dir, "results.json")
+	back, err := readReport(results)
+	require.NoError(t, err)
+	require.Equal(t, "forward/LSTM/T=64/B=1/I=64/H=64", back.Rows[0].Name)
+	require.InDelta(t, 1.5, back.Rows[0].Ratio, 1e-9)
+	require.Len(t, back.Rows[0].Results[0].Samples, 3)
+	again := t.TempDir()
+	require.NoError(t, back.write(again))
+	copied, err := os.ReadFile(filepath.Join(again, "README.md"))
+	require.NoError(t, err)
+	require.Equal(t, string(text), string(copied))
+
+	for bad, want := range map[string]string{"": "unexpected end", `{"rows": [{"name": "x"}]}`: `row "x"`,
+		`{"rows": [{"name": "forward/LSTM/T=64/B=1/I=64/H=64"}]}`: "no result of simdrnn"} {
+		require.NoError(t, os.WriteFile(results, []byte(bad), 0o666))
+		_, err = readReport(results)
+		require.ErrorContains(t, err, want)
+	}
+}
+
+func TestConfigure(t *testing.T) {
+	configure := func(peers, pattern, threads string, rounds int, quick bool) (plan, error) {
+		p := plan{rounds: rounds}
+		err := p.configure(peers, pattern, threads, quick)
+		return p, err
+	}
+	p, err := configure("torch,openvino", "^forward/.*/B=1/", "both", 7, false)
+	require.NoError(t, err)
+	require.Len(t, p.rows, 4)
+	var names []string
+	for _, peer := range p.peers {
+		names = append(names, peer.name)
+	}
+	require.Equal(t, []string{"torch", "torch, flushing", "openvino", "gonum", "tphakala/simd"}, names)
+	require.Equal(t, 1, p.threads[0])
+	p, err = configure("", "", "one", 9, true)
+	require.NoError(t, err)
+	require.Len(t, p.peers, 2)
+	require.Less(t, len(p.rows), 40)
+	for _, c := range []struct {
+		peers, pattern, threads string
+		rounds                  int
+		want                    string
+	}{
+		{"tensorflow", "", "both", 7, `peer "tensorflow", want some of torch,onnxruntime,openvino,jax`},
+		{"", "(", "both", 7, "missing closing"},
+		{"", "none", "both", 7, "no row"},
+		{"", "", "many", 7, "want one, all or both"},
+		{"", "", "both", 6, "6 rounds, want at least 7"},
+	} {
+		_, err := configure(c.peers, c.pattern, c.threads, c.rounds, false)
+		require.ErrorContains(t, err, c.want)
+	}
+}
+
+// AVX2 is forced only on a machine that has more.
+func TestHeld(t *testing.T) {
+	wide := []kernels.ISA{kernels.Generic, kernels.AVX2, kernels.AVX512}
+	for _, p := range peers() {
+		for _, c := range []struct {
+			active    kernels.ISA
+			available []kernels.ISA
+		}{{kernels.AVX512, wide}, {kernels.AVX2, wide[:2]}, {kernels.Generic, wide}} {
+			env, err := p.held(c.active, c.available)
+			require.NoError(t, err)
+			require.Empty(t, env)
+		}
+		env, err := p.held(kernels.AVX2, wide)
+		require.Equal(t, p.avx2 == "", err != nil, p.name)
+		require.Equal(t, p.avx2, strings.Join(env, " "))
+	}
+}
+
+// A peer that cannot be installed is absent, and it is tried once.
+func TestInstall(t *testing.T) {
+	t.Setenv("PYTHON", filepath.Join(t.TempDir(), "no-python"))
+	e := &environment{dir: filepath.Join(t.TempDir(), "venv"), failed: map[string]error{}}
+	for _, p := range peers() {
+		if p.in == nil {
+			_, err := e.install(&p)
+			require.ErrorContains(t, err, "no-python")
+		}
+	}
+	require.Len(t, e.failed, 4)
+	p := peers()[0]
+	e = &environment{dir: t.TempDir(), failed: map[string]error{}}
+	require.NoError(t, os.WriteFile(e.stamp(), []byte(strings.Join(p.requires, " ")+"\n"), 0o666))
+	interpreter, err := e.install(&p)
+	require.NoError(t, err)
+	require.Equal(t, filepath.Join(e.dir, "bin", "python"), interpreter)
+}
+
+func python3(t *testing.T) string {
+	name, err := exec.LookPath("python3")
+	if err != nil {
+		t.Skip("no python3")
+	}
+	return name
+}
+
+func TestScriptsCompile(t *testing.T) {
+	files, err := filepath.Glob("../python/*.py")
+	require.NoError(t, err)
+	require.NotEmpty(t, files)
+	const compile = "import sys\nfor f in sys.argv[1:]: compile(open(f).read(), f, 'exec')"
+	out, err := exec.Command(python3(t), append([]string{"-c", compile}, files...)...).CombinedOutput()
+	require.NoError(t, err, string(out))
+	for _, p := range peers() {
+		if p.in == nil {
+			require.FileExists(t, filepath.Join("../python", p.script))
+		}
+	}
+}
+
+// The protocol from end to end, with a peer in plain Python.
+func TestPython(t *testing.T) {
+	interpreter := python3(t)
+	start := func(options ...string) *python {
+		p, err := startPython(interpreter, "../python/peer_plain.py", settings{Threads: 1, CPU: lastCPU(), Options: options}, nil)
+		require.NoError(t, err)
+		t.Cleanup(p.close)
+		require.Equal(t, map[string]string{"plain": "1"}, p.version)
+		return p
+	}
+	right, wrong, crash := start([]string{}...), start("wrong"), start("crash")
+	for _, m := range []mode{forward, step} {
+		r := small(m, "RNN")
+		_, want := prepared(t, &simdrnn{threads: 1}, r)
+		task, got := prepared(t, right, r)
+		diff, err := task.compare(got, want)
+		require.NoError(t, err)
+		require.LessOrEqual(t, diff, tolerance)
+		d, err := right.run(10)
+		require.NoError(t, err)
+		require.Positive(t, d)
+		_, got = prepared(t, wrong, r)
+		diff, err = task.compare(got, want)
+		require.NoError(t, err)
+		require.Greater(t, diff, tolerance)
+	}
+	task, err := newTask(small(train, "RNN"), t.TempDir())
+	require.NoError(t, err)
+	_, err = right.prepare(task)
+	require.ErrorAs(t, err, new(unsupported))
+	right.release()
+	_, err = right.run(1)
+	require.ErrorContains(t, err, "AttributeError")
+
+	prepared(t, crash, small(forward, "RNN"))
+	_, err = crash.run(1)
+	require.ErrorContains(t, err, "about to crash")
+	_, err = startPython(interpreter, "../python/no_such.py", settings{Options: []string{}}, nil)
+	require.ErrorContains(t, err, "No such file")
+}
+
+// A whole run, which leaves the process as it was.
+func TestRun(t *testing.T) {
+	before := runtime.GOMAXPROCS(0)
+	p := plan{
+		rows: []*row{small(forward, "LSTM"), small(train, "RNN")}, threads: []int{1, 2}, rounds: leastRounds,
+		sample: time.Microsecond, log: io.Discard, dir: t.TempDir(),
+		peers: slices.DeleteFunc(peers(), func(p peer) bool { return p.name == "torch" || p.name == "jax" }),
+	}
+	t.Setenv("PYTHON", "no-python")
+	e := &environment{dir: filepath.Join(t.TempDir(), "venv"), failed: map[string]error{}}
+	r, err := p.measure(context.Background(), e)
+	require.NoError(t, err)
+	require.Len(t, r.Rows, 4)
+	require.Contains(t, r.Absent, "openvino")
+	for _, m := range r.Rows {
+		require.Len(t, m.of(ours).Samples, leastRounds)
+	}
+	require.Positive(t, r.Rows[0].of("gonum").Median)
+	require.NoError(t, r.write(t.TempDir()))
+	require.Equal(t, before, runtime.GOMAXPROCS(0))
+
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	r, err = p.measure(ctx, e)
+	require.NoError(t, err)
+	require.Empty(t, r.Rows)
+}

@@ -1,0 +1,98 @@
+package main
+
+import (
+	"time"
+
+	"github.com/simdrnn/simdrnn/layer"
+)
+
+// network is what layers of all cells have.
+type network interface {
+	Params() layer.Params
+	NewStream(batch int) *layer.Stream
+	NewTape(maxT, batch int) *layer.Tape
+}
+
+// constructors make the network of a row, by cell.
+var constructors = map[string]func(*row, *layer.Rand) (network, error){
+	"LSTM": func(r *row, random *layer.Rand) (network, error) {
+		return layer.NewLSTM(layer.LSTMConfig{Input: r.I, Hidden: r.H, Layers: r.layers, Bidirectional: r.directions == 2}, random)
+	},
+	"GRU": func(r *row, random *layer.Rand) (network, error) {
+		return layer.NewGRU(layer.GRUConfig{Input: r.I, Hidden: r.H, Layers: r.layers, Bidirectional: r.directions == 2}, random)
+	},
+	"RNN": func(r *row, random *layer.Rand) (network, error) {
+		return layer.NewRNN(layer.RNNConfig{Input: r.I, Hidden: r.H, Layers: r.layers, Bidirectional: r.directions == 2}, random)
+	},
+}
+
+func newNetwork(r *row, random *layer.Rand) (network, error) { return constructors[r.cell](r, random) }
+
+const ours = "simdrnn"
+
+// simdrnn is this library as a contender.
+type simdrnn struct {
+	threads int // wanted
+	used    int
+	call    func()
+}
+
+// setThreads makes a Stream or Tape use so many threads, and returns how many it
+// uses.
+func setThreads(streamOrTape any, n int) int {
+	if s, ok := streamOrTape.(interface{ SetThreads(n int) }); ok {
+		s.SetThreads(n)
+		return n
+	}
+	return 1
+}
+
+func (s *simdrnn) prepare(t *task) ([]float32, error) {
+	net, err := newNetwork(t.row, nil)
+	if err != nil {
+		return nil, err
+	}
+	for i, p := range net.Params() {
+		copy(p.Data, t.params[i].Data)
+	}
+	net.Params().Pack()
+	y := make([]float32, t.outputs())
+	switch t.mode {
+	case forward:
+		stream := net.NewStream(t.B)
+		stream.Grow(t.T)
+		s.used = setThreads(stream, s.threads)
+		s.call = func() {
+			stream.Reset()
+			stream.Forward(y, t.x)
+		}
+		s.call()
+		return y, nil
+	case step:
+		stream := net.NewStream(t.B)
+		s.used = setThreads(stream, s.threads)
+		stream.Forward(y, t.x)
+		x, out := t.x[:t.B*t.I], make([]float32, t.B*t.H)
+		s.call = func() { stream.Step(out, x) }
+		return y, nil
+	}
+	tape := net.NewTape(t.T, t.B)
+	s.used = setThreads(tape, s.threads)
+	params := tape.Params()
+	s.call = func() {
+		params.ZeroGrad()
+		y = tape.Forward(t.x)
+		tape.Backward(nil, t.dy)
+		params.Pack()
+	}
+	s.call()
+	results := append([]float32{}, y...)
+	for _, p := range params {
+		results = append(results, p.Grad...)
+	}
+	return results, nil
+}
+
+func (s *simdrnn) run(n int) (time.Duration, error) { return elapsed(s.call, n), nil }
+
+func (s *simdrnn) release() { s.call = nil }

@@ -1,0 +1,14 @@
+//go:build !linux
+
+package main
+
+import "runtime"
+
+// lastCPU returns -1: no CPU can be chosen here.
+func lastCPU() int { return -1 }
+
+// pin does nothing but set how many goroutines run at a time.
+func pin(cpu int) error {
+	runtime.GOMAXPROCS(runtime.NumCPU())
+	return nil
+}

@@ -1,0 +1,178 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// patience is how long an answer may take.
+const patience = 10 * time.Minute
+
+// A python is a library behind the protocol of python/common.py. It is the other
+// end's process, or anything that answers likewise.
+type python struct {
+	in      io.WriteCloser
+	out     *bufio.Reader
+	kill    func()        // ends the other end
+	wait    func() string // for its end, and returns what it said last
+	broken  error
+	version map[string]string
+}
+
+// settings are the argument of a peer's script.
+type settings struct {
+	Threads int      `json:"threads"`
+	CPU     int      `json:"cpu"` // the one to run on, or -1 for all
+	Options []string `json:"options"`
+}
+
+type request struct {
+	Op   string   `json:"op"`
+	N    int      `json:"n,omitempty"`
+	Task *message `json:"task,omitempty"`
+}
+
+// message is a task.
+type message struct {
+	Mode       mode    `json:"mode"`
+	Cell       string  `json:"cell"`
+	T          int     `json:"T"`
+	B          int     `json:"B"`
+	I          int     `json:"I"`
+	H          int     `json:"H"`
+	Layers     int     `json:"layers"`
+	Directions int     `json:"directions"`
+	Params     []param `json:"params"`
+	Data       string  `json:"data"`
+	Results    string  `json:"results"`
+}
+
+type param struct {
+	Name  string `json:"name"`
+	Shape []int  `json:"shape"`
+}
+
+type answer struct {
+	Versions    map[string]string `json:"versions"`
+	Seconds     float64           `json:"seconds"`
+	Unsupported string            `json:"unsupported"`
+	Error       string            `json:"error"`
+}
+
+// startPython starts a script and waits until its library is loaded.
+func startPython(interpreter, script string, set settings, env []string) (*python, error) {
+	arg, err := json.Marshal(set)
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.Command(interpreter, script, string(arg))
+	cmd.Env = append(os.Environ(), "PYTHONDONTWRITEBYTECODE=1", fmt.Sprint("OMP_NUM_THREADS=", set.Threads))
+	cmd.Env = append(cmd.Env, env...)
+	var said bytes.Buffer
+	cmd.Stderr = &said
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	p := &python{
+		in:   in,
+		out:  bufio.NewReader(out),
+		kill: func() { cmd.Process.Kill() },
+		wait: func() string {
+			cmd.Wait()
+			lines := strings.Split(strings.TrimSpace(said.String()), "\n")
+			return lines[len(lines)-1]
+		},
+	}
+	a, err := p.ask(request{Op: "hello"})
+	if err != nil {
+		p.close()
+		return nil, err
+	}
+	p.version = a.Versions
+	return p, nil
+}
+
+// ask sends a request and returns the answer. After an end that was not asked
+// for, all requests fail.
+func (p *python) ask(r request) (a answer, err error) {
+	if p.broken != nil {
+		return a, p.broken
+	}
+	line, err := json.Marshal(r)
+	if err != nil {
+		return a, err
+	}
+	late := time.AfterFunc(patience, p.kill)
+	defer late.Stop()
+	_, err = p.in.Write(append(line, '\n'))
+	if err == nil {
+		line, err = p.out.ReadBytes('\n')
+	}
+	if err == nil {
+		err = json.Unmarshal(line, &a)
+	}
+	if err != nil {
+		p.kill()
+		p.broken = fmt.Errorf("ended: %w; its last words: %s", err, p.wait())
+		return a, p.broken
+	}
+	switch {
+	case a.Unsupported != "":
+		return a, unsupported(a.Unsupported)
+	case a.Error != "":
+		return a, errors.New(a.Error)
+	}
+	return a, nil
+}
+
+func (p *python) prepare(t *task) ([]float32, error) {
+	m := &message{
+		Mode: t.mode, Cell: t.cell, T: t.T, B: t.B, I: t.I, H: t.H, Layers: t.layers, Directions: t.directions,
+		Data: filepath.Join(t.dir, "data"), Results: filepath.Join(t.dir, "results"),
+	}
+	var data [][]float32
+	for _, p := range t.params {
+		m.Params = append(m.Params, param{p.Name, p.Shape})
+		data = append(data, p.Data)
+	}
+	if err := writeFloats(m.Data, append(data, t.x, t.dy)...); err != nil {
+		return nil, err
+	}
+	if _, err := p.ask(request{Op: "prepare", Task: m}); err != nil {
+		return nil, err
+	}
+	return readFloats(m.Results)
+}
+
+func (p *python) run(n int) (time.Duration, error) {
+	a, err := p.ask(request{Op: "run", N: n})
+	return time.Duration(a.Seconds * 1e9), err
+}
+
+func (p *python) release() { p.ask(request{Op: "release"}) }
+
+// close ends the other end.
+func (p *python) close() {
+	if p.broken == nil {
+		p.in.Close()
+		p.wait()
+		p.broken = errors.New("closed")
+	}
+}
