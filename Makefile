@@ -166,4 +166,4 @@ charlm: ## train examples/charlm for some minutes, and let it write
 	go -C examples/charlm run . sample
 
 charlm-compare: ## losses and speed of examples/charlm beside PyTorch in PYTHON
-	go -C examples/charlm run . compare -python '$(PYTHON)' -lr 5e-4
+	go -C examples/charlm run . compare -python '$(PYTHON)'
