@@ -136,6 +136,12 @@ func (v *tapeView) view(of *bptt, m workers.Member, w share, pt *tapePart) {
 	}{{&s.hPrev, Ho}, {&s.cPrev, cUnits}, {&s.xs, inputs}, {&s.dh, Ho}, {&s.dhPrev, Ho}, {&s.dc, cUnits}} {
 		*x.data = rowsFrom(*x.data, lo, x.cols)
 	}
+	// It may gather many steps where there is room, so it gets no more than its own.
+	// Members that share units read the same rows, in order, and gather nothing.
+	s.xs = s.xs[:min(len(s.xs), (w.hi-lo)*inputs)]
+	if w.split == byUnits {
+		s.xs = nil
+	}
 	for _, x := range [...]*kernels.Mat{&st.DC, &st.DM, &st.HMask, &st.HDrop, &st.Kept} {
 		x.Data = rowsFrom(x.Data, lo, x.Stride)
 	}
