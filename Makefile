@@ -154,3 +154,16 @@ PEERS ?= torch,onnxruntime,openvino,jax
 bench-peers: ## tables and charts of our layers and kernels beside those of other libraries
 	@go -C bench/peers run .
 	@go -C bench/peers run ./layers -peers='$(PEERS)' $(PEERSFLAGS)
+
+## Examples that take longer than CI has
+
+# For charlm-compare, a Python that has torch.
+PYTHON ?= python3
+
+.PHONY: charlm charlm-compare
+charlm: ## train examples/charlm for some minutes, and let it write
+	go -C examples/charlm run . -force
+	go -C examples/charlm run . sample
+
+charlm-compare: ## losses and speed of examples/charlm beside PyTorch in PYTHON
+	go -C examples/charlm run . compare -python '$(PYTHON)'

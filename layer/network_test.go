@@ -219,15 +219,22 @@ var variants = []struct {
 	{T: 70, B: 2, lengths: []int{60, 70}},
 }
 
-// forEachRun runs f as a subtest for all networks and variants.
+// forEachRun runs f as a subtest for all networks and variants, if there is time
+// all pairs.
 func forEachRun(t *testing.T, f func(t *testing.T, m model, p *run, r *Rand)) {
+	forEachNthRun(t, kerneltest.Pick(1, 4, 4), f)
+}
+
+// forEachNthRun runs f for every nth pair of a network and a variant.
+func forEachNthRun(t *testing.T, n int, f func(t *testing.T, m model, p *run, r *Rand)) {
+	every := n
 	for i, n := range networks {
 		t.Run(n.String(), func(t *testing.T) {
 			for j, v := range variants {
 				if v.T > 20 && (kerneltest.Emulated() || i%3 > 0) {
 					continue
 				}
-				if kerneltest.Emulated() && (i+j)%4 > 0 { // each network and each variant, not each pair
+				if (i+j)%every > 0 {
 					continue
 				}
 				r := NewRand(int64(100*i + j))

@@ -1,6 +1,8 @@
 package layer
 
 import (
+	"encoding/binary"
+	"errors"
 	"fmt"
 	"math"
 )
@@ -12,6 +14,7 @@ import (
 // 8(1), 1998), 32 bits a word. A Rand must not be used by two goroutines at
 // once; two Rands share nothing.
 type Rand struct {
+	seed  int64
 	state [mtN]uint32
 	next  int // index in state of the next word; mtN: none left
 
@@ -29,13 +32,107 @@ const (
 // NewRand returns a generator in the state after torch.manual_seed(seed). As
 // in PyTorch only seed modulo 2^32 counts, also for a negative seed.
 func NewRand(seed int64) *Rand {
-	r := &Rand{next: mtN}
+	r := &Rand{seed: seed, next: mtN}
 	r.state[0] = uint32(seed)
 	for i := 1; i < mtN; i++ {
 		prev := r.state[i-1]
 		r.state[i] = 1812433253*(prev^prev>>30) + uint32(i)
 	}
 	return r
+}
+
+// The form of a marshalled Rand is that of torch.get_rng_state(), 5056 bytes,
+// little-endian:
+//
+//	0     seed                      int64
+//	8     left = 625 - next         int32; 1 if no word is left
+//	12    1                         int32
+//	16    next                      uint64; 0 if no word is left
+//	24    state                     [624]uint64
+//	5024  second normal value       float64
+//	5040  1 if there is one         int32
+//
+// The other bytes are 0.
+const (
+	randNext   = 16
+	randState  = 24
+	randNormal = randState + 8*mtN + 8
+	randCached = randNormal + 16
+	randSize   = randCached + 16
+)
+
+// AppendBinary appends what MarshalBinary returns to b.
+func (r *Rand) AppendBinary(b []byte) ([]byte, error) {
+	var state [randSize]byte
+	le := binary.LittleEndian
+	next := r.next % mtN
+	left := mtN + 1 - next
+	if next == 0 {
+		left = 1
+	}
+	le.PutUint64(state[:], uint64(r.seed))
+	le.PutUint32(state[8:], uint32(left))
+	le.PutUint32(state[12:], 1)
+	le.PutUint64(state[randNext:], uint64(next))
+	for i, word := range r.state {
+		le.PutUint64(state[randState+8*i:], uint64(word))
+	}
+	if r.hasCached {
+		le.PutUint64(state[randNormal:], math.Float64bits(r.cached))
+		state[randCached] = 1
+	}
+	return append(b, state[:]...), nil
+}
+
+// MarshalBinary returns the state, for UnmarshalBinary here or for PyTorch:
+//
+//	torch.set_rng_state(torch.frombuffer(bytearray(data), dtype=torch.uint8))
+//
+// The error is always nil.
+func (r *Rand) MarshalBinary() ([]byte, error) { return r.AppendBinary(nil) }
+
+// UnmarshalBinary sets the state to one that MarshalBinary returned, or the bytes
+// of torch.get_rng_state(). If data is something else, it is an error and the
+// state stays as it is.
+func (r *Rand) UnmarshalBinary(data []byte) error {
+	if err := r.unmarshal(data); err != nil {
+		return fmt.Errorf("layer: Rand.UnmarshalBinary: %w", err)
+	}
+	return nil
+}
+
+func (r *Rand) unmarshal(data []byte) error {
+	if len(data) != randSize {
+		return fmt.Errorf("%d bytes, want %d", len(data), randSize)
+	}
+	le := binary.LittleEndian
+	left, next := le.Uint32(data[8:]), le.Uint64(data[randNext:])
+	n := Rand{seed: int64(le.Uint64(data)), next: mtN}
+	switch {
+	case le.Uint32(data[12:]) != 1:
+		return errors.New("a generator that has no seed")
+	case left == 1 && (next == 0 || next == mtN): // PyTorch has both
+	case left > 1 && left <= mtN && next == uint64(mtN+1-left):
+		n.next = int(next)
+	default:
+		return fmt.Errorf("next = %d and left = %d, want %d in all, or that nothing is left", next, left, mtN+1)
+	}
+	for i := range n.state {
+		word := le.Uint64(data[randState+8*i:])
+		if word > math.MaxUint32 {
+			return fmt.Errorf("word %d is %d, want 32 bits", i, word)
+		}
+		n.state[i] = uint32(word)
+	}
+	switch has := le.Uint32(data[randCached:]); has {
+	case 0:
+	case 1:
+		n.cached, n.hasCached = math.Float64frombits(le.Uint64(data[randNormal:])), true
+	default:
+		return fmt.Errorf("normal_is_valid = %d, want 0 or 1", has)
+	}
+	*r = n
+	return nil
 }
 
 // Uint32 returns the next word of MT19937.

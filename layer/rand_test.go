@@ -1,6 +1,9 @@
 package layer
 
 import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
 	"encoding/json"
 	"math"
 	"math/big"
@@ -103,9 +106,10 @@ func TestMT19937(t *testing.T) {
 }
 
 func TestRandSeed(t *testing.T) {
-	require.Equal(t, NewRand(1<<32-3), NewRand(-3))
-	require.Equal(t, NewRand(7), NewRand(1<<40+7))
-	require.NotEqual(t, NewRand(0), NewRand(1))
+	state := func(seed int64) [mtN]uint32 { return NewRand(seed).state }
+	require.Equal(t, state(1<<32-3), state(-3))
+	require.Equal(t, state(7), state(1<<40+7))
+	require.NotEqual(t, state(0), state(1))
 }
 
 func TestRandCheckValues(t *testing.T) {
@@ -271,4 +275,98 @@ func BenchmarkRandNormal(b *testing.B) {
 	for b.Loop() {
 		r.Normal(x, 0, 1)
 	}
+}
+
+// The marshalled state is torch.get_rng_state(), whose hash PyTorch 2.15 printed.
+func TestRandMarshal(t *testing.T) {
+	r := NewRand(7)
+	normal := make([]float32, 1)
+	for _, step := range []struct {
+		want string
+		draw func()
+	}{
+		{"daf9268b18e87b0267a6ad240c6093eb98fe6f03872986bd31a497ba5ea2371a", func() {}},
+		{"a5865e82ce5cf57668983df9234de0f3559f3a7210ca0d6af1d5bf6c353dcf6d", func() { r.Uniform(make([]float32, 10), 0, 1) }},
+		{"3747561b56949a59302ea3fc42cdcd260b856c16f6d2032bc88746433f5ce774", func() { r.Normal(normal, 0, 1) }},
+		{"b9ac3060a5772cec4ff8068de81beac880b45fcdbcbf03311ea74a987f3543d3", func() { r.Normal(normal, 0, 1) }},
+		{"e1e0461c2e78bb8393c08e9cf19e8acd0d8f2bb2e031f67957a7b0b41313ad85", func() { r.Uniform(make([]float32, 1000), 0, 1) }},
+		{"8f688d367714efbc19a017268e477f797a7c36173fd81b17b0f6b938aef2bfd6", func() { r = NewRand(-7) }},
+	} {
+		step.draw()
+		data, err := r.MarshalBinary()
+		require.NoError(t, err)
+		sum := sha256.Sum256(data)
+		require.Equal(t, step.want, hex.EncodeToString(sum[:]))
+	}
+}
+
+// A restored Rand draws what the first one would have drawn, from any word on.
+func TestRandUnmarshal(t *testing.T) {
+	draw := func(r *Rand) []float32 {
+		x := make([]float32, 700)
+		r.Normal(x[:3], 0, 1)
+		r.Uniform(x[3:], 0, 1)
+		return x
+	}
+	for _, words := range []int{0, 1, 2, 623, 624, 625, 1248} {
+		for _, normals := range []int{0, 1} {
+			r := NewRand(3)
+			r.Normal(make([]float32, normals), 0, 1)
+			for range words {
+				r.Uint32()
+			}
+			data, err := r.MarshalBinary()
+			require.NoError(t, err)
+			s := NewRand(4)
+			s.Normal(make([]float32, 1), 0, 1)
+			require.NoError(t, s.UnmarshalBinary(data))
+			require.Equal(t, draw(r), draw(s), "%d words, %d normals", words, normals)
+		}
+	}
+}
+
+// PyTorch has two numbers for a state without a word left.
+func TestRandUnmarshalNext(t *testing.T) {
+	var words [2]uint32
+	for i, next := range []uint64{0, 624} {
+		r := NewRand(3)
+		for range 624 {
+			r.Uint32()
+		}
+		data, err := r.MarshalBinary()
+		require.NoError(t, err)
+		binary.LittleEndian.PutUint64(data[randNext:], next)
+		require.NoError(t, r.UnmarshalBinary(data))
+		words[i] = r.Uint32()
+	}
+	require.Equal(t, words[0], words[1])
+}
+
+func TestRandUnmarshalBad(t *testing.T) {
+	r := NewRand(1)
+	r.Uint32()
+	good, err := r.MarshalBinary()
+	require.NoError(t, err)
+	for _, c := range []struct {
+		at    int
+		value byte
+		want  string
+	}{
+		{8, 9, "next = 1 and left = 521, want 625 in all, or that nothing is left"},
+		{8, 1, "next = 1 and left = 513, want 625 in all, or that nothing is left"},
+		{12, 0, "a generator that has no seed"},
+		{randNext, 2, "next = 2 and left = 624, want 625 in all, or that nothing is left"},
+		{randState + 8*5 + 6, 1, "word 5 is "},
+		{randCached, 2, "normal_is_valid = 2, want 0 or 1"},
+	} {
+		data := append([]byte(nil), good...)
+		data[c.at] = c.value
+		err := r.UnmarshalBinary(data)
+		require.ErrorContains(t, err, "layer: Rand.UnmarshalBinary: "+c.want)
+		same, err := r.MarshalBinary()
+		require.NoError(t, err)
+		require.Equal(t, good, same)
+	}
+	require.EqualError(t, r.UnmarshalBinary(good[1:]), "layer: Rand.UnmarshalBinary: 5055 bytes, want 5056")
+	require.EqualError(t, r.UnmarshalBinary(nil), "layer: Rand.UnmarshalBinary: 0 bytes, want 5056")
 }

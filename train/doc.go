@@ -67,6 +67,10 @@
 // like: its portable path differs from the others by at most 2 ulp of the largest
 // term, and on float64 it is PyTorch's within 1e-12.
 //
+// # Checkpoints
+//
+// A [Checkpoint] is a run in one file, from which it goes on bit for bit.
+//
 // # Numbers
 //
 // AVX2, AVX-512 and NEON give the same bits. A sum over the classes of a row or

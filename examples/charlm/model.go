@@ -1,0 +1,304 @@
+package main
+
+import (
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/simdrnn/simdrnn/kernels"
+	"github.com/simdrnn/simdrnn/layer"
+	"github.com/simdrnn/simdrnn/train"
+)
+
+// A config is all that decides what a run computes, but for its text.
+type config struct {
+	Cell    string  `json:"cell"`   // "lstm" or "gru"
+	Embed   int     `json:"embed"`  // size of the vector of a character
+	Hidden  int     `json:"hidden"` // H
+	Layers  int     `json:"layers"`
+	Dropout float64 `json:"dropout"` // between layers
+	Batch   int     `json:"batch"`   // B, parallel streams of text
+	Unroll  int     `json:"unroll"`  // T, steps that gradients go back
+	Steps   int     `json:"steps"`   // of the optimizer
+	Warmup  int     `json:"warmup"`  // steps in which the learning rate rises
+	LR      float64 `json:"lr"`
+	Clip    float64 `json:"clip"` // norm of the gradient
+	Every   int     `json:"every"`
+	Valid   int     `json:"valid"` // characters of each measurement on text that is held out
+	Seed    int64   `json:"seed"`
+}
+
+var defaults = config{
+	Cell: "lstm", Embed: 64, Hidden: 256, Layers: 1, Batch: 16, Unroll: 64,
+	Steps: 9000, Warmup: 200, LR: 4e-3, Clip: 1, Every: 500, Valid: 100_000, Seed: 1,
+}
+
+// recurrent is an LSTM or a GRU.
+type recurrent interface {
+	NewTape(maxT, batch int) *layer.Tape
+	NewStream(batch int) *layer.Stream
+	Params() layer.Params
+}
+
+// A network says what follows a character:
+//
+//	x = embedding of the character
+//	h = rnn(x), which carries the text before
+//	logits = head(h)
+type network struct {
+	cfg       config
+	V         int
+	embedding *layer.Embedding
+	rnn       recurrent
+	head      *layer.Linear
+}
+
+// newNetwork draws the weights as PyTorch does for nn.Embedding, nn.LSTM or
+// nn.GRU, and nn.Linear, made in this order.
+func newNetwork(cfg config, V int, rnd *layer.Rand) (*network, error) {
+	n := &network{cfg: cfg, V: V}
+	var err error
+	if n.embedding, err = layer.NewEmbedding(layer.DefaultEmbedding(V, cfg.Embed), rnd); err != nil {
+		return nil, err
+	}
+	switch cfg.Cell {
+	case "lstm":
+		n.rnn, err = layer.NewLSTM(layer.LSTMConfig{Input: cfg.Embed, Hidden: cfg.Hidden, Layers: cfg.Layers, Dropout: cfg.Dropout}, rnd)
+	case "gru":
+		n.rnn, err = layer.NewGRU(layer.GRUConfig{Input: cfg.Embed, Hidden: cfg.Hidden, Layers: cfg.Layers, Dropout: cfg.Dropout}, rnd)
+	default:
+		err = fmt.Errorf("-cell is %q, want lstm or gru", cfg.Cell)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if n.head, err = layer.NewLinear(layer.LinearConfig{Input: cfg.Hidden, Output: V}, rnd); err != nil {
+		return nil, err
+	}
+	return n, nil
+}
+
+// params returns the parameters by prefix, as in the state dict of a module with
+// the fields embedding, rnn and head.
+func (n *network) params() map[string]layer.Params {
+	return map[string]layer.Params{
+		"embedding.": n.embedding.Params(), "rnn.": n.rnn.Params(), "head.": n.head.Params(),
+	}
+}
+
+func (n *network) load(weights layer.StateDict) error {
+	for prefix, params := range n.params() {
+		if err := params.LoadStateDict(weights, prefix); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// A trainer is a network with all that a step of training needs.
+type trainer struct {
+	*network
+	embed  *layer.EmbeddingTape
+	tape   *layer.Tape
+	out    *layer.LinearTape
+	params layer.Params
+	ce     *train.CrossEntropy
+	opt    *train.Adam
+	sched  *train.Schedule
+	rand   *layer.Rand
+
+	dx, dh, dlogits []float32
+}
+
+// newTrainer makes the tapes; it is the place to say how many threads they use.
+func newTrainer(cfg config, V int) (*trainer, error) {
+	rnd := layer.NewRand(cfg.Seed)
+	net, err := newNetwork(cfg, V, rnd)
+	if err != nil {
+		return nil, err
+	}
+	N := cfg.Unroll * cfg.Batch
+	t := &trainer{
+		network: net,
+		embed:   net.embedding.NewTape(N),
+		tape:    net.rnn.NewTape(cfg.Unroll, cfg.Batch),
+		out:     net.head.NewTape(N),
+		rand:    rnd,
+		dx:      make([]float32, N*cfg.Embed),
+		dh:      make([]float32, N*cfg.Hidden),
+		dlogits: make([]float32, N*V),
+	}
+	t.tape.SetRand(rnd)
+	t.params = slices.Concat(t.embed.Params(), t.tape.Params(), t.out.Params())
+	if t.ce, err = train.NewCrossEntropy(train.CrossEntropyConfig{Classes: V}); err != nil {
+		return nil, err
+	}
+	adam := train.DefaultAdam()
+	adam.LR = cfg.LR
+	if t.opt, err = train.NewAdam(t.params, adam); err != nil {
+		return nil, err
+	}
+	warmup, err := train.NewLinearLR(t.opt, 1/float64(cfg.Warmup+1), 1, max(1, cfg.Warmup))
+	if err != nil {
+		return nil, err
+	}
+	decay, err := train.NewCosineAnnealingLR(t.opt, max(1, cfg.Steps-cfg.Warmup), 0)
+	if err != nil {
+		return nil, err
+	}
+	t.sched, err = train.NewSequentialLR(t.opt, []*train.Schedule{warmup, decay}, []int{max(1, cfg.Warmup)})
+	if err != nil {
+		return nil, err
+	}
+	return t, nil
+}
+
+// step trains on the symbols x [T,B] and those that follow them, y [T,B], and
+// returns the loss before, in nats per character.
+func (t *trainer) step(x, y []int) (loss float32, err error) {
+	e, err := t.embed.Forward(x)
+	if err != nil {
+		return 0, err
+	}
+	logits := t.out.Forward(t.tape.Forward(e))
+	if loss, _, err = t.ce.Forward(t.dlogits, logits, y); err != nil {
+		return 0, err
+	}
+	t.params.ZeroGrad()
+	t.out.Backward(t.dh, t.dlogits)
+	t.tape.Backward(t.dx, t.dh)
+	t.embed.Backward(t.dx)
+	t.tape.Carry()
+	if _, err := train.ClipGradNorm(t.params, t.cfg.Clip); err != nil {
+		return 0, err
+	}
+	t.opt.Step()
+	t.sched.Step()
+	return loss, nil
+}
+
+// An evaluator measures a network on text that is held out.
+type evaluator struct {
+	net       *network
+	text      *reader
+	stream    *layer.Stream
+	ce        *train.CrossEntropy
+	x, h, out []float32
+}
+
+// evalBatch is the number of pieces that are measured side by side, fewer where
+// there is little text.
+const evalBatch = 32
+
+// newEvaluator measures on pieces from all over valid.
+func newEvaluator(n *network, valid []byte) (*evaluator, error) {
+	N := min(len(valid), n.cfg.Valid)
+	B, T := max(1, min(evalBatch, (N-1)/64)), 64
+	var text []byte
+	for b := range B {
+		at := b * (len(valid) / B)
+		text = append(text, valid[at:at+N/B]...)
+	}
+	valid = text
+	ce, err := train.NewCrossEntropy(train.CrossEntropyConfig{Classes: n.V, Reduction: train.Sum})
+	if err != nil {
+		return nil, err
+	}
+	return &evaluator{
+		net:    n,
+		text:   &reader{text: valid, B: B, T: T, x: make([]int, T*B), y: make([]int, T*B)},
+		stream: n.rnn.NewStream(B),
+		ce:     ce,
+		x:      make([]float32, T*B*n.cfg.Embed),
+		h:      make([]float32, T*B*n.cfg.Hidden),
+		out:    make([]float32, T*B*n.V),
+	}, nil
+}
+
+// measured returns the pieces, whose characters after the first are predicted.
+func (e *evaluator) measured() []byte { return e.text.text[:1+e.text.B*e.text.length()] }
+
+// bits returns the bits per character. Each piece begins without memory.
+func (e *evaluator) bits() (float64, error) {
+	e.stream.Reset()
+	var nats float64
+	count := 0
+	for {
+		x, y := e.text.next(false)
+		if x == nil {
+			return nats / float64(count) / math.Ln2, nil
+		}
+		N := len(x)
+		in, h, out := e.x[:N*e.net.cfg.Embed], e.h[:N*e.net.cfg.Hidden], e.out[:N*e.net.V]
+		if err := e.net.embedding.Forward(in, x); err != nil {
+			return 0, err
+		}
+		e.stream.Forward(h, in)
+		e.net.head.Forward(out, h)
+		loss, _, err := e.ce.Forward(nil, out, y)
+		if err != nil {
+			return 0, err
+		}
+		nats += float64(loss)
+		count += N
+	}
+}
+
+// A sampler writes text, a character at a time.
+type sampler struct {
+	net                   *network
+	stream                *layer.Stream
+	rand                  *layer.Rand
+	temperature           float64
+	id                    []int
+	x, h, logits, weights []float32
+}
+
+// newSampler returns a sampler that stands at the beginning of a file.
+func newSampler(n *network, temperature float64, seed int64) *sampler {
+	s := &sampler{
+		net: n, stream: n.rnn.NewStream(1), rand: layer.NewRand(seed), temperature: temperature,
+		id: make([]int, 1), x: make([]float32, n.cfg.Embed), h: make([]float32, n.cfg.Hidden),
+		logits: make([]float32, n.V), weights: make([]float32, n.V),
+	}
+	s.read(border)
+	return s
+}
+
+// read takes the next character of the text, and computes what may follow.
+func (s *sampler) read(symbol byte) {
+	s.id[0] = int(symbol)
+	if err := s.net.embedding.Forward(s.x, s.id); err != nil {
+		panic(err) // symbols are those of the network
+	}
+	s.stream.Step(s.h, s.x)
+	s.net.head.Forward(s.logits, s.h)
+}
+
+// next draws a character and reads it. With probability
+//
+//	exp(logits[c]/temperature) / sum of all
+//
+// it is c; temperature 0 is the most likely one.
+func (s *sampler) next() byte {
+	symbol := s.draw()
+	s.read(symbol)
+	return symbol
+}
+
+func (s *sampler) draw() byte {
+	top := kernels.Max(s.logits)
+	if s.temperature == 0 {
+		return byte(max(0, slices.Index(s.logits, top)))
+	}
+	for i, v := range s.logits {
+		s.weights[i] = float32(float64(v-top) / s.temperature)
+	}
+	u := s.rand.Float64() * kernels.ExpSum(s.weights, s.weights, 0)
+	for c, w := range s.weights {
+		if u -= float64(w); u < 0 {
+			return byte(c)
+		}
+	}
+	return byte(len(s.weights) - 1)
+}
