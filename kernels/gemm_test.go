@@ -388,7 +388,7 @@ func TestGemmTNGates(t *testing.T) {
 					r := newRand(uint64(units + k))
 					cols := 37
 					if k > manyInputs {
-						if units < 37 {
+						if units < pick(70, 37, 37) {
 							continue
 						}
 						cols = 200
