@@ -48,6 +48,7 @@ const (
 	panelColumns = 4 * block
 	farWeights   = 1536 << 10 // bytes of W that do not stay in any second cache
 	copyPanels   = 4          // for which one copy of columns of A serves
+	manyInputs   = 2048       // beyond which sums of several copies at once are worth their memory
 )
 
 // panelsPerCall returns how many panels one call may take, for some rows of A,
@@ -81,6 +82,8 @@ func gemmTN(isa ISA, c, a Mat, gates, units, lo, hi int, b *Panels, add bool) {
 		p.small(gates, units, lo, hi)
 	case b.k <= kChain:
 		p.oneChain(gates, units, lo, hi)
+	case b.k > manyInputs:
+		p.manyChains(gates, units, lo, hi)
 	default:
 		p.someChains(gates, units, lo, hi)
 	}
@@ -155,7 +158,20 @@ func (p matmul) someChains(gates, units, lo, hi int) {
 	var copied [4 * block * copyStride]float32
 	var sums [4 * block * copyPanels * panelColumns]float32
 	p.copied = Mat{copied[:], copyStride}
-	p.runTN(gates, units, lo, hi, Mat{sums[:], copyPanels * panelColumns})
+	p.runTN(gates, units, lo, hi, p.sumsOfPanels(sums[:]))
+}
+
+//go:noinline
+func (p matmul) manyChains(gates, units, lo, hi int) {
+	var copied [4 * block * copyStride]float32
+	var sums [4 * 4 * block * copyPanels * panelColumns]float32
+	p.copied = Mat{copied[:], copyStride}
+	p.runTN(gates, units, lo, hi, p.sumsOfPanels(sums[:]))
+}
+
+// sumsOfPanels returns a matrix that is as wide as the panels that a copy serves.
+func (p *matmul) sumsOfPanels(sums []float32) Mat {
+	return Mat{sums, min(copyPanels, p.w.len()) * panelColumns}
 }
 
 // oneCall says whether one call of assembly takes a product with n rows: with at
@@ -168,31 +184,39 @@ func (p *matmul) oneCall(n int) bool {
 		width*k <= maxProducts/n && 4*width*k <= maxWeights
 }
 
-// runTN computes units lo to hi of a product with Aᵀ. A copy of four blocks of A's columns, the
-// inputs of a chain, serves some panels. If there are several chains, sums has
-// room for those of all blocks and panels, else for those of a block of columns.
+// runTN computes units lo to hi of a product with Aᵀ. A copy of four blocks of A's
+// columns, the inputs of a chain, serves some panels. If there are several chains,
+// sums has room for those of all panels and of one or more copies: these are made
+// one after the other, so that rows of A are in use together, and weights of a
+// chain serve them all. Else it has room for those of a block of columns.
 func (p *matmul) runTN(gates, units, lo, hi int, sums Mat) {
-	step := block
+	step, copies := block, 1
 	if gates == 1 {
 		step = 4 * block
 	}
-	for u := lo; u < hi; u += step {
-		cols := packedWidth(gates, min(step, hi-u))
+	if p.w.k > kChain {
+		copies = len(sums.Data) / (4 * block * sums.Stride)
+	}
+	for ; lo < hi; lo += copies * step {
 		for panel := 0; panel < p.w.len(); panel += copyPanels {
 			r := region{panel: panel, panels: min(copyPanels, p.w.len()-panel)}
 			for k := 0; k == 0 || k < p.w.k; k += kChain {
 				kn := min(kChain, p.w.k-k)
-				if kn > 0 {
-					transposed(p.isa, p.copied, p.a.from(k, PackedIndex(gates, u, 0)), kn, cols)
-				}
-				if gates == 1 || k+kn < p.w.k {
-					r.row, r.rows, r.from = u, cols, 0
-					p.chainTN(r, k, kn, sums)
-					continue
-				}
-				for g := range gates { // their rows of C lie apart
-					r.row, r.rows, r.from = g*units+u, min(block, hi-u), g*block
-					p.chainTN(r, k, kn, sums)
+				for i, u := 0, lo; i < copies && u < hi; i, u = i+1, u+step {
+					cols := packedWidth(gates, min(step, hi-u))
+					if kn > 0 {
+						transposed(p.isa, p.copied, p.a.from(k, PackedIndex(gates, u, 0)), kn, cols)
+					}
+					sums := sums.from(4*block*i, 0)
+					if gates == 1 || k+kn < p.w.k {
+						r.row, r.rows, r.from = u, cols, 0
+						p.chainTN(r, k, kn, sums)
+						continue
+					}
+					for g := range gates { // their rows of C lie apart
+						r.row, r.rows, r.from = g*units+u, min(block, hi-u), g*block
+						p.chainTN(r, k, kn, sums)
+					}
 				}
 			}
 		}

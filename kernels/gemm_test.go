@@ -383,10 +383,16 @@ func TestReversed(t *testing.T) {
 func TestGemmTNGates(t *testing.T) {
 	forEachISA(t, func(t *testing.T, _ ISA) {
 		for _, gates := range []int{3, 4} {
-			for _, units := range pick([]int{0, 1, 15, 16, 17, 40, 64}, []int{0, 1, 16, 37}, []int{1, 17}) {
-				for _, k := range []int{0, 3, 63, 64, 300, 1030} {
+			for _, units := range pick([]int{0, 1, 15, 16, 17, 40, 64, 70}, []int{0, 1, 16, 37}, []int{1, 17}) {
+				for _, k := range []int{0, 3, 63, 64, 300, 1030, manyInputs + 60} {
 					r := newRand(uint64(units + k))
 					cols := 37
+					if k > manyInputs {
+						if units < pick(70, 37, 37) {
+							continue
+						}
+						cols = 200
+					}
 					b := NewPanels(1, cols, k)
 					b.Pack(random(r, cols*k))
 					width := packedWidth(gates, units)
@@ -394,13 +400,13 @@ func TestGemmTNGates(t *testing.T) {
 					got := Mat{random(r, gates*units*cols), cols}
 					want := slices.Clone(got.Data)
 					for g := range gates {
-						one := make([]float32, k*units)
-						for i := range k {
-							for u := range units {
-								one[i*units+u] = *a.at(i, PackedIndex(gates, u, g))
+						one := make([]float32, units*k)
+						for u := range units {
+							for i := range k {
+								one[u*k+i] = *a.at(i, PackedIndex(gates, u, g))
 							}
 						}
-						GemmTN(Mat{want[g*units*cols:], cols}, Mat{one, units}, 1, units, b, true)
+						GemmAdd(Mat{want[g*units*cols:], cols}, Mat{one, k}, units, b)
 					}
 					old := slices.Clone(got.Data)
 					GemmTN(got, a, gates, units, b, true)
