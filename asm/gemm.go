@@ -14,7 +14,8 @@ const (
 )
 
 // prefetch says whether a tile of some rows fetches weights ahead: if the task
-// asks for it, or always. AVX2 leaves load ports idle then, and even weights in
+// asks for it, or always. Then tall
+// tiles also fetch what the task says is needed later. AVX2 leaves load ports idle then, and even weights in
 // the second cache come faster. Single rows are bound by the cache itself, and to
 // AVX-512 more loads are a burden unless weights come from afar.
 func prefetch(g *vec.Gen, rows int) (onDemand, always bool) {
@@ -203,6 +204,21 @@ func product(k *vec.Func, task vec.GP, rows, blocks int) {
 	a := word("a")
 
 	k.Label(tile)
+	onDemand, always := prefetch(g, rows)
+	if always && rows > 4 { // as products that copy use
+		k.Comment("Fetch four rows for later.")
+		k.If(word("nextRows"), func() {
+			next, stride := word("next"), word("nextStride")
+			for range 4 {
+				for b := range 4 {
+					g.ISA.(vec.Prefetcher).Prefetch(vec.Mem{Base: next, Disp: 4 * block * b})
+				}
+				k.AddWord(next, stride, next)
+			}
+			k.StoreWord(next, field("next"))
+			addImm("nextRows", -4)
+		})
+	}
 	k.Comment("The chains start.")
 	init := word("init")
 	for i := range acc {
@@ -247,7 +263,6 @@ func product(k *vec.Func, task vec.GP, rows, blocks int) {
 				k.AddImm(n, -steps)
 			})
 		}
-		onDemand, always := prefetch(g, rows)
 		if onDemand {
 			k.If(word("ahead"), func() { loop(inputs, true) })
 		}

@@ -253,15 +253,15 @@ TEXT ·gemm1x16AVX2(SB), NOSPLIT, $8-8
 
 panel1:
 	MOVQ 48(AX), CX
-	MOVQ CX, 208(AX)
+	MOVQ CX, 232(AX)
 
 group2:
 	MOVQ 96(AX), CX
-	MOVQ CX, 192(AX)
+	MOVQ CX, 216(AX)
 	MOVQ 80(AX), CX
-	MOVQ CX, 184(AX)
+	MOVQ CX, 208(AX)
 	MOVQ 40(AX), CX
-	MOVQ CX, 200(AX)
+	MOVQ CX, 224(AX)
 	MOVQ 64(AX), CX
 
 tile3:
@@ -331,14 +331,14 @@ done7:
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
 	JEQ     done12
-	MOVQ    184(AX), SI
+	MOVQ    208(AX), SI
 	MOVQ    120(AX), BX
 	VMOVUPS (SI), Y2
 	VADDPS  Y0, Y2, Y0
 	VMOVUPS 32(SI), Y2
 	VADDPS  Y1, Y2, Y1
 	ADDQ    BX, SI
-	MOVQ    SI, 184(AX)
+	MOVQ    SI, 208(AX)
 	MOVQ    128(AX), BX
 
 done12:
@@ -346,7 +346,7 @@ done12:
 	MOVQ    88(AX), SI
 	TESTQ   SI, SI
 	JEQ     done13
-	MOVQ    192(AX), SI
+	MOVQ    216(AX), SI
 	VMOVUPS (SI), Y2
 	VADDPS  Y0, Y2, Y0
 	VMOVUPS 32(SI), Y2
@@ -355,22 +355,22 @@ done12:
 
 done13:
 	// Store.
-	MOVQ    192(AX), SI
+	MOVQ    216(AX), SI
 	VMOVUPS Y0, (SI)
 	VMOVUPS Y1, 32(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 192(AX)
+	MOVQ    SI, 216(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
-	MOVQ  200(AX), DX
+	MOVQ  224(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 200(AX)
+	MOVQ  DX, 224(AX)
 	TESTQ DX, DX
 	JNE   tile3
-	MOVQ  208(AX), CX
+	MOVQ  232(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 208(AX)
+	MOVQ  CX, 232(AX)
 	TESTQ CX, CX
 	JEQ   next4
 
@@ -446,15 +446,15 @@ TEXT ·gemm1x32AVX2(SB), NOSPLIT, $8-8
 
 panel1:
 	MOVQ 48(AX), CX
-	MOVQ CX, 208(AX)
+	MOVQ CX, 232(AX)
 
 group2:
 	MOVQ 96(AX), CX
-	MOVQ CX, 192(AX)
+	MOVQ CX, 216(AX)
 	MOVQ 80(AX), CX
-	MOVQ CX, 184(AX)
+	MOVQ CX, 208(AX)
 	MOVQ 40(AX), CX
-	MOVQ CX, 200(AX)
+	MOVQ CX, 224(AX)
 	MOVQ 64(AX), CX
 
 tile3:
@@ -536,7 +536,7 @@ done7:
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
 	JEQ     done12
-	MOVQ    184(AX), SI
+	MOVQ    208(AX), SI
 	MOVQ    120(AX), BX
 	VMOVUPS (SI), Y4
 	VADDPS  Y0, Y4, Y0
@@ -547,7 +547,7 @@ done7:
 	VMOVUPS 96(SI), Y4
 	VADDPS  Y3, Y4, Y3
 	ADDQ    BX, SI
-	MOVQ    SI, 184(AX)
+	MOVQ    SI, 208(AX)
 	MOVQ    128(AX), BX
 
 done12:
@@ -555,7 +555,7 @@ done12:
 	MOVQ    88(AX), SI
 	TESTQ   SI, SI
 	JEQ     done13
-	MOVQ    192(AX), SI
+	MOVQ    216(AX), SI
 	VMOVUPS (SI), Y4
 	VADDPS  Y0, Y4, Y0
 	VMOVUPS 32(SI), Y4
@@ -568,24 +568,24 @@ done12:
 
 done13:
 	// Store.
-	MOVQ    192(AX), SI
+	MOVQ    216(AX), SI
 	VMOVUPS Y0, (SI)
 	VMOVUPS Y1, 32(SI)
 	VMOVUPS Y2, 64(SI)
 	VMOVUPS Y3, 96(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 192(AX)
+	MOVQ    SI, 216(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
-	MOVQ  200(AX), DX
+	MOVQ  224(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 200(AX)
+	MOVQ  DX, 224(AX)
 	TESTQ DX, DX
 	JNE   tile3
-	MOVQ  208(AX), CX
+	MOVQ  232(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 208(AX)
+	MOVQ  CX, 232(AX)
 	TESTQ CX, CX
 	JEQ   next4
 
@@ -667,15 +667,15 @@ TEXT ·gemm1x48AVX2(SB), NOSPLIT, $8-8
 
 panel1:
 	MOVQ 48(AX), CX
-	MOVQ CX, 208(AX)
+	MOVQ CX, 232(AX)
 
 group2:
 	MOVQ 96(AX), CX
-	MOVQ CX, 192(AX)
+	MOVQ CX, 216(AX)
 	MOVQ 80(AX), CX
-	MOVQ CX, 184(AX)
+	MOVQ CX, 208(AX)
 	MOVQ 40(AX), CX
-	MOVQ CX, 200(AX)
+	MOVQ CX, 224(AX)
 	MOVQ 64(AX), CX
 
 tile3:
@@ -769,7 +769,7 @@ done7:
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
 	JEQ     done12
-	MOVQ    184(AX), SI
+	MOVQ    208(AX), SI
 	MOVQ    120(AX), BX
 	VMOVUPS (SI), Y6
 	VADDPS  Y0, Y6, Y0
@@ -784,7 +784,7 @@ done7:
 	VMOVUPS 160(SI), Y6
 	VADDPS  Y5, Y6, Y5
 	ADDQ    BX, SI
-	MOVQ    SI, 184(AX)
+	MOVQ    SI, 208(AX)
 	MOVQ    128(AX), BX
 
 done12:
@@ -792,7 +792,7 @@ done12:
 	MOVQ    88(AX), SI
 	TESTQ   SI, SI
 	JEQ     done13
-	MOVQ    192(AX), SI
+	MOVQ    216(AX), SI
 	VMOVUPS (SI), Y6
 	VADDPS  Y0, Y6, Y0
 	VMOVUPS 32(SI), Y6
@@ -809,7 +809,7 @@ done12:
 
 done13:
 	// Store.
-	MOVQ    192(AX), SI
+	MOVQ    216(AX), SI
 	VMOVUPS Y0, (SI)
 	VMOVUPS Y1, 32(SI)
 	VMOVUPS Y2, 64(SI)
@@ -817,18 +817,18 @@ done13:
 	VMOVUPS Y4, 128(SI)
 	VMOVUPS Y5, 160(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 192(AX)
+	MOVQ    SI, 216(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
-	MOVQ  200(AX), DX
+	MOVQ  224(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 200(AX)
+	MOVQ  DX, 224(AX)
 	TESTQ DX, DX
 	JNE   tile3
-	MOVQ  208(AX), CX
+	MOVQ  232(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 208(AX)
+	MOVQ  CX, 232(AX)
 	TESTQ CX, CX
 	JEQ   next4
 
@@ -916,15 +916,15 @@ TEXT ·gemm1x64AVX2(SB), NOSPLIT, $8-8
 
 panel1:
 	MOVQ 48(AX), CX
-	MOVQ CX, 208(AX)
+	MOVQ CX, 232(AX)
 
 group2:
 	MOVQ 96(AX), CX
-	MOVQ CX, 192(AX)
+	MOVQ CX, 216(AX)
 	MOVQ 80(AX), CX
-	MOVQ CX, 184(AX)
+	MOVQ CX, 208(AX)
 	MOVQ 40(AX), CX
-	MOVQ CX, 200(AX)
+	MOVQ CX, 224(AX)
 	MOVQ 64(AX), CX
 
 tile3:
@@ -1035,7 +1035,7 @@ done7:
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
 	JEQ     done12
-	MOVQ    184(AX), SI
+	MOVQ    208(AX), SI
 	MOVQ    120(AX), BX
 	VMOVUPS (SI), Y8
 	VADDPS  Y0, Y8, Y0
@@ -1054,7 +1054,7 @@ done7:
 	VMOVUPS 224(SI), Y8
 	VADDPS  Y7, Y8, Y7
 	ADDQ    BX, SI
-	MOVQ    SI, 184(AX)
+	MOVQ    SI, 208(AX)
 	MOVQ    128(AX), BX
 
 done12:
@@ -1062,7 +1062,7 @@ done12:
 	MOVQ    88(AX), SI
 	TESTQ   SI, SI
 	JEQ     done13
-	MOVQ    192(AX), SI
+	MOVQ    216(AX), SI
 	VMOVUPS (SI), Y8
 	VADDPS  Y0, Y8, Y0
 	VMOVUPS 32(SI), Y8
@@ -1083,7 +1083,7 @@ done12:
 
 done13:
 	// Store.
-	MOVQ    192(AX), SI
+	MOVQ    216(AX), SI
 	VMOVUPS Y0, (SI)
 	VMOVUPS Y1, 32(SI)
 	VMOVUPS Y2, 64(SI)
@@ -1093,18 +1093,18 @@ done13:
 	VMOVUPS Y6, 192(SI)
 	VMOVUPS Y7, 224(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 192(AX)
+	MOVQ    SI, 216(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
-	MOVQ  200(AX), DX
+	MOVQ  224(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 200(AX)
+	MOVQ  DX, 224(AX)
 	TESTQ DX, DX
 	JNE   tile3
-	MOVQ  208(AX), CX
+	MOVQ  232(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 208(AX)
+	MOVQ  CX, 232(AX)
 	TESTQ CX, CX
 	JEQ   next4
 
@@ -1198,15 +1198,15 @@ TEXT ·gemm2x16AVX2(SB), NOSPLIT, $8-8
 
 panel1:
 	MOVQ 48(AX), CX
-	MOVQ CX, 208(AX)
+	MOVQ CX, 232(AX)
 
 group2:
 	MOVQ 96(AX), CX
-	MOVQ CX, 192(AX)
+	MOVQ CX, 216(AX)
 	MOVQ 80(AX), CX
-	MOVQ CX, 184(AX)
+	MOVQ CX, 208(AX)
 	MOVQ 40(AX), CX
-	MOVQ CX, 200(AX)
+	MOVQ CX, 224(AX)
 	MOVQ 64(AX), CX
 
 tile3:
@@ -1307,7 +1307,7 @@ done7:
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
 	JEQ     done12
-	MOVQ    184(AX), SI
+	MOVQ    208(AX), SI
 	MOVQ    120(AX), BX
 	VMOVUPS (SI), Y4
 	VADDPS  Y0, Y4, Y0
@@ -1319,7 +1319,7 @@ done7:
 	VMOVUPS 32(SI), Y4
 	VADDPS  Y3, Y4, Y3
 	ADDQ    BX, SI
-	MOVQ    SI, 184(AX)
+	MOVQ    SI, 208(AX)
 	MOVQ    128(AX), BX
 
 done12:
@@ -1327,7 +1327,7 @@ done12:
 	MOVQ    88(AX), SI
 	TESTQ   SI, SI
 	JEQ     done13
-	MOVQ    192(AX), SI
+	MOVQ    216(AX), SI
 	VMOVUPS (SI), Y4
 	VADDPS  Y0, Y4, Y0
 	VMOVUPS 32(SI), Y4
@@ -1341,26 +1341,26 @@ done12:
 
 done13:
 	// Store.
-	MOVQ    192(AX), SI
+	MOVQ    216(AX), SI
 	VMOVUPS Y0, (SI)
 	VMOVUPS Y1, 32(SI)
 	ADDQ    BX, SI
 	VMOVUPS Y2, (SI)
 	VMOVUPS Y3, 32(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 192(AX)
+	MOVQ    SI, 216(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	MOVQ  200(AX), DX
+	MOVQ  224(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 200(AX)
+	MOVQ  DX, 224(AX)
 	TESTQ DX, DX
 	JNE   tile3
-	MOVQ  208(AX), CX
+	MOVQ  232(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 208(AX)
+	MOVQ  CX, 232(AX)
 	TESTQ CX, CX
 	JEQ   next4
 
@@ -1436,15 +1436,15 @@ TEXT ·gemm2x32AVX2(SB), NOSPLIT, $8-8
 
 panel1:
 	MOVQ 48(AX), CX
-	MOVQ CX, 208(AX)
+	MOVQ CX, 232(AX)
 
 group2:
 	MOVQ 96(AX), CX
-	MOVQ CX, 192(AX)
+	MOVQ CX, 216(AX)
 	MOVQ 80(AX), CX
-	MOVQ CX, 184(AX)
+	MOVQ CX, 208(AX)
 	MOVQ 40(AX), CX
-	MOVQ CX, 200(AX)
+	MOVQ CX, 224(AX)
 	MOVQ 64(AX), CX
 
 tile3:
@@ -1583,7 +1583,7 @@ done7:
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
 	JEQ     done12
-	MOVQ    184(AX), SI
+	MOVQ    208(AX), SI
 	MOVQ    120(AX), BX
 	VMOVUPS (SI), Y8
 	VADDPS  Y0, Y8, Y0
@@ -1603,7 +1603,7 @@ done7:
 	VMOVUPS 96(SI), Y8
 	VADDPS  Y7, Y8, Y7
 	ADDQ    BX, SI
-	MOVQ    SI, 184(AX)
+	MOVQ    SI, 208(AX)
 	MOVQ    128(AX), BX
 
 done12:
@@ -1611,7 +1611,7 @@ done12:
 	MOVQ    88(AX), SI
 	TESTQ   SI, SI
 	JEQ     done13
-	MOVQ    192(AX), SI
+	MOVQ    216(AX), SI
 	VMOVUPS (SI), Y8
 	VADDPS  Y0, Y8, Y0
 	VMOVUPS 32(SI), Y8
@@ -1633,7 +1633,7 @@ done12:
 
 done13:
 	// Store.
-	MOVQ    192(AX), SI
+	MOVQ    216(AX), SI
 	VMOVUPS Y0, (SI)
 	VMOVUPS Y1, 32(SI)
 	VMOVUPS Y2, 64(SI)
@@ -1644,19 +1644,19 @@ done13:
 	VMOVUPS Y6, 64(SI)
 	VMOVUPS Y7, 96(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 192(AX)
+	MOVQ    SI, 216(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	MOVQ  200(AX), DX
+	MOVQ  224(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 200(AX)
+	MOVQ  DX, 224(AX)
 	TESTQ DX, DX
 	JNE   tile3
-	MOVQ  208(AX), CX
+	MOVQ  232(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 208(AX)
+	MOVQ  CX, 232(AX)
 	TESTQ CX, CX
 	JEQ   next4
 
@@ -1738,15 +1738,15 @@ TEXT ·gemm3x16AVX2(SB), NOSPLIT, $8-8
 
 panel1:
 	MOVQ 48(AX), CX
-	MOVQ CX, 208(AX)
+	MOVQ CX, 232(AX)
 
 group2:
 	MOVQ 96(AX), CX
-	MOVQ CX, 192(AX)
+	MOVQ CX, 216(AX)
 	MOVQ 80(AX), CX
-	MOVQ CX, 184(AX)
+	MOVQ CX, 208(AX)
 	MOVQ 40(AX), CX
-	MOVQ CX, 200(AX)
+	MOVQ CX, 224(AX)
 	MOVQ 64(AX), CX
 
 tile3:
@@ -1864,7 +1864,7 @@ done7:
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
 	JEQ     done12
-	MOVQ    184(AX), SI
+	MOVQ    208(AX), SI
 	MOVQ    120(AX), BX
 	VMOVUPS (SI), Y6
 	VADDPS  Y0, Y6, Y0
@@ -1881,7 +1881,7 @@ done7:
 	VMOVUPS 32(SI), Y6
 	VADDPS  Y5, Y6, Y5
 	ADDQ    BX, SI
-	MOVQ    SI, 184(AX)
+	MOVQ    SI, 208(AX)
 	MOVQ    128(AX), BX
 
 done12:
@@ -1889,7 +1889,7 @@ done12:
 	MOVQ    88(AX), SI
 	TESTQ   SI, SI
 	JEQ     done13
-	MOVQ    192(AX), SI
+	MOVQ    216(AX), SI
 	VMOVUPS (SI), Y6
 	VADDPS  Y0, Y6, Y0
 	VMOVUPS 32(SI), Y6
@@ -1908,7 +1908,7 @@ done12:
 
 done13:
 	// Store.
-	MOVQ    192(AX), SI
+	MOVQ    216(AX), SI
 	VMOVUPS Y0, (SI)
 	VMOVUPS Y1, 32(SI)
 	ADDQ    BX, SI
@@ -1918,20 +1918,20 @@ done13:
 	VMOVUPS Y4, (SI)
 	VMOVUPS Y5, 32(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 192(AX)
+	MOVQ    SI, 216(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	MOVQ  200(AX), DX
+	MOVQ  224(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 200(AX)
+	MOVQ  DX, 224(AX)
 	TESTQ DX, DX
 	JNE   tile3
-	MOVQ  208(AX), CX
+	MOVQ  232(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 208(AX)
+	MOVQ  CX, 232(AX)
 	TESTQ CX, CX
 	JEQ   next4
 
@@ -2007,15 +2007,15 @@ TEXT ·gemm3x32AVX2(SB), NOSPLIT, $8-8
 
 panel1:
 	MOVQ 48(AX), CX
-	MOVQ CX, 208(AX)
+	MOVQ CX, 232(AX)
 
 group2:
 	MOVQ 96(AX), CX
-	MOVQ CX, 192(AX)
+	MOVQ CX, 216(AX)
 	MOVQ 80(AX), CX
-	MOVQ CX, 184(AX)
+	MOVQ CX, 208(AX)
 	MOVQ 40(AX), CX
-	MOVQ CX, 200(AX)
+	MOVQ CX, 224(AX)
 	MOVQ 64(AX), CX
 
 tile3:
@@ -2183,7 +2183,7 @@ done7:
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
 	JEQ     done12
-	MOVQ    184(AX), SI
+	MOVQ    208(AX), SI
 	MOVQ    120(AX), BX
 	VMOVUPS (SI), Y12
 	VADDPS  Y0, Y12, Y0
@@ -2212,7 +2212,7 @@ done7:
 	VMOVUPS 96(SI), Y12
 	VADDPS  Y11, Y12, Y11
 	ADDQ    BX, SI
-	MOVQ    SI, 184(AX)
+	MOVQ    SI, 208(AX)
 	MOVQ    128(AX), BX
 
 done12:
@@ -2220,7 +2220,7 @@ done12:
 	MOVQ    88(AX), SI
 	TESTQ   SI, SI
 	JEQ     done13
-	MOVQ    192(AX), SI
+	MOVQ    216(AX), SI
 	VMOVUPS (SI), Y12
 	VADDPS  Y0, Y12, Y0
 	VMOVUPS 32(SI), Y12
@@ -2251,7 +2251,7 @@ done12:
 
 done13:
 	// Store.
-	MOVQ    192(AX), SI
+	MOVQ    216(AX), SI
 	VMOVUPS Y0, (SI)
 	VMOVUPS Y1, 32(SI)
 	VMOVUPS Y2, 64(SI)
@@ -2267,20 +2267,20 @@ done13:
 	VMOVUPS Y10, 64(SI)
 	VMOVUPS Y11, 96(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 192(AX)
+	MOVQ    SI, 216(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	MOVQ  200(AX), DX
+	MOVQ  224(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 200(AX)
+	MOVQ  DX, 224(AX)
 	TESTQ DX, DX
 	JNE   tile3
-	MOVQ  208(AX), CX
+	MOVQ  232(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 208(AX)
+	MOVQ  CX, 232(AX)
 	TESTQ CX, CX
 	JEQ   next4
 
@@ -2362,15 +2362,15 @@ TEXT ·gemm4x16AVX2(SB), NOSPLIT, $8-8
 
 panel1:
 	MOVQ 48(AX), CX
-	MOVQ CX, 208(AX)
+	MOVQ CX, 232(AX)
 
 group2:
 	MOVQ 96(AX), CX
-	MOVQ CX, 192(AX)
+	MOVQ CX, 216(AX)
 	MOVQ 80(AX), CX
-	MOVQ CX, 184(AX)
+	MOVQ CX, 208(AX)
 	MOVQ 40(AX), CX
-	MOVQ CX, 200(AX)
+	MOVQ CX, 224(AX)
 	MOVQ 64(AX), CX
 
 tile3:
@@ -2510,7 +2510,7 @@ done7:
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
 	JEQ     done12
-	MOVQ    184(AX), SI
+	MOVQ    208(AX), SI
 	MOVQ    120(AX), BX
 	VMOVUPS (SI), Y8
 	VADDPS  Y0, Y8, Y0
@@ -2532,7 +2532,7 @@ done7:
 	VMOVUPS 32(SI), Y8
 	VADDPS  Y7, Y8, Y7
 	ADDQ    BX, SI
-	MOVQ    SI, 184(AX)
+	MOVQ    SI, 208(AX)
 	MOVQ    128(AX), BX
 
 done12:
@@ -2540,7 +2540,7 @@ done12:
 	MOVQ    88(AX), SI
 	TESTQ   SI, SI
 	JEQ     done13
-	MOVQ    192(AX), SI
+	MOVQ    216(AX), SI
 	VMOVUPS (SI), Y8
 	VADDPS  Y0, Y8, Y0
 	VMOVUPS 32(SI), Y8
@@ -2564,7 +2564,7 @@ done12:
 
 done13:
 	// Store.
-	MOVQ    192(AX), SI
+	MOVQ    216(AX), SI
 	VMOVUPS Y0, (SI)
 	VMOVUPS Y1, 32(SI)
 	ADDQ    BX, SI
@@ -2577,21 +2577,21 @@ done13:
 	VMOVUPS Y6, (SI)
 	VMOVUPS Y7, 32(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 192(AX)
+	MOVQ    SI, 216(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	MOVQ  200(AX), DX
+	MOVQ  224(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 200(AX)
+	MOVQ  DX, 224(AX)
 	TESTQ DX, DX
 	JNE   tile3
-	MOVQ  208(AX), CX
+	MOVQ  232(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 208(AX)
+	MOVQ  CX, 232(AX)
 	TESTQ CX, CX
 	JEQ   next4
 
@@ -2667,18 +2667,50 @@ TEXT ·gemm5x16AVX2(SB), NOSPLIT, $8-8
 
 panel1:
 	MOVQ 48(AX), CX
-	MOVQ CX, 208(AX)
+	MOVQ CX, 232(AX)
 
 group2:
 	MOVQ 96(AX), CX
-	MOVQ CX, 192(AX)
+	MOVQ CX, 216(AX)
 	MOVQ 80(AX), CX
-	MOVQ CX, 184(AX)
+	MOVQ CX, 208(AX)
 	MOVQ 40(AX), CX
-	MOVQ CX, 200(AX)
+	MOVQ CX, 224(AX)
 	MOVQ 64(AX), CX
 
 tile3:
+	// Fetch four rows for later.
+	MOVQ       192(AX), DX
+	TESTQ      DX, DX
+	JEQ        done6
+	MOVQ       184(AX), DX
+	MOVQ       200(AX), BX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	ADDQ       BX, DX
+	MOVQ       DX, 184(AX)
+	MOVQ       192(AX), DX
+	ADDQ       $-4, DX
+	MOVQ       DX, 192(AX)
+
+done6:
 	// The chains start.
 	MOVQ    72(AX), DX
 	VMOVUPS (DX), Y0
@@ -2696,9 +2728,9 @@ tile3:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done7
+	JLT     done8
 
-loop6:
+loop7:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
@@ -2708,9 +2740,9 @@ loop6:
 	ADDQ DX, R10
 	ADDQ DX, R10
 	CMPQ R9, $+4
-	JLT  done9
+	JLT  done10
 
-loop8:
+loop9:
 	PREFETCHT0   1024(R8)
 	PREFETCHT0   1088(R8)
 	PREFETCHT0   1152(R8)
@@ -2788,13 +2820,13 @@ loop8:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop8
+	JGE          loop9
 
-done9:
+done10:
 	CMPQ R9, $+1
-	JLT  done11
+	JLT  done12
 
-loop10:
+loop11:
 	VMOVUPS      (R8), Y10
 	VMOVUPS      32(R8), Y11
 	VBROADCASTSS (DI), Y12
@@ -2817,22 +2849,22 @@ loop10:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop10
+	JGE          loop11
 
-done11:
+done12:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop6
+	JGE  loop7
 
-done7:
+done8:
 	MOVQ 128(AX), BX
 
 	// Add finished chains.
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
-	JEQ     done12
-	MOVQ    184(AX), SI
+	JEQ     done13
+	MOVQ    208(AX), SI
 	MOVQ    120(AX), BX
 	VMOVUPS (SI), Y10
 	VADDPS  Y0, Y10, Y0
@@ -2859,15 +2891,15 @@ done7:
 	VMOVUPS 32(SI), Y10
 	VADDPS  Y9, Y10, Y9
 	ADDQ    BX, SI
-	MOVQ    SI, 184(AX)
+	MOVQ    SI, 208(AX)
 	MOVQ    128(AX), BX
 
-done12:
+done13:
 	// Add what C holds.
 	MOVQ    88(AX), SI
 	TESTQ   SI, SI
-	JEQ     done13
-	MOVQ    192(AX), SI
+	JEQ     done14
+	MOVQ    216(AX), SI
 	VMOVUPS (SI), Y10
 	VADDPS  Y0, Y10, Y0
 	VMOVUPS 32(SI), Y10
@@ -2894,9 +2926,9 @@ done12:
 	VADDPS  Y9, Y10, Y9
 	ADDQ    BX, SI
 
-done13:
+done14:
 	// Store.
-	MOVQ    192(AX), SI
+	MOVQ    216(AX), SI
 	VMOVUPS Y0, (SI)
 	VMOVUPS Y1, 32(SI)
 	ADDQ    BX, SI
@@ -2912,7 +2944,7 @@ done13:
 	VMOVUPS Y8, (SI)
 	VMOVUPS Y9, 32(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 192(AX)
+	MOVQ    SI, 216(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
@@ -2920,14 +2952,14 @@ done13:
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	MOVQ  200(AX), DX
+	MOVQ  224(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 200(AX)
+	MOVQ  DX, 224(AX)
 	TESTQ DX, DX
 	JNE   tile3
-	MOVQ  208(AX), CX
+	MOVQ  232(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 208(AX)
+	MOVQ  CX, 232(AX)
 	TESTQ CX, CX
 	JEQ   next4
 
@@ -3003,18 +3035,50 @@ TEXT ·gemm6x16AVX2(SB), NOSPLIT, $8-8
 
 panel1:
 	MOVQ 48(AX), CX
-	MOVQ CX, 208(AX)
+	MOVQ CX, 232(AX)
 
 group2:
 	MOVQ 96(AX), CX
-	MOVQ CX, 192(AX)
+	MOVQ CX, 216(AX)
 	MOVQ 80(AX), CX
-	MOVQ CX, 184(AX)
+	MOVQ CX, 208(AX)
 	MOVQ 40(AX), CX
-	MOVQ CX, 200(AX)
+	MOVQ CX, 224(AX)
 	MOVQ 64(AX), CX
 
 tile3:
+	// Fetch four rows for later.
+	MOVQ       192(AX), DX
+	TESTQ      DX, DX
+	JEQ        done6
+	MOVQ       184(AX), DX
+	MOVQ       200(AX), BX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	ADDQ       BX, DX
+	MOVQ       DX, 184(AX)
+	MOVQ       192(AX), DX
+	ADDQ       $-4, DX
+	MOVQ       DX, 192(AX)
+
+done6:
 	// The chains start.
 	MOVQ    72(AX), DX
 	VMOVUPS (DX), Y0
@@ -3034,9 +3098,9 @@ tile3:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done7
+	JLT     done8
 
-loop6:
+loop7:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
@@ -3046,9 +3110,9 @@ loop6:
 	ADDQ DX, R10
 	ADDQ DX, R10
 	CMPQ R9, $+4
-	JLT  done9
+	JLT  done10
 
-loop8:
+loop9:
 	PREFETCHT0   1024(R8)
 	PREFETCHT0   1088(R8)
 	PREFETCHT0   1152(R8)
@@ -3138,13 +3202,13 @@ loop8:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop8
+	JGE          loop9
 
-done9:
+done10:
 	CMPQ R9, $+1
-	JLT  done11
+	JLT  done12
 
-loop10:
+loop11:
 	VMOVUPS      (R8), Y12
 	VMOVUPS      32(R8), Y13
 	VBROADCASTSS (DI), Y14
@@ -3170,22 +3234,22 @@ loop10:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop10
+	JGE          loop11
 
-done11:
+done12:
 	ADDQ $+16, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop6
+	JGE  loop7
 
-done7:
+done8:
 	MOVQ 128(AX), BX
 
 	// Add finished chains.
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
-	JEQ     done12
-	MOVQ    184(AX), SI
+	JEQ     done13
+	MOVQ    208(AX), SI
 	MOVQ    120(AX), BX
 	VMOVUPS (SI), Y12
 	VADDPS  Y0, Y12, Y0
@@ -3217,15 +3281,15 @@ done7:
 	VMOVUPS 32(SI), Y12
 	VADDPS  Y11, Y12, Y11
 	ADDQ    BX, SI
-	MOVQ    SI, 184(AX)
+	MOVQ    SI, 208(AX)
 	MOVQ    128(AX), BX
 
-done12:
+done13:
 	// Add what C holds.
 	MOVQ    88(AX), SI
 	TESTQ   SI, SI
-	JEQ     done13
-	MOVQ    192(AX), SI
+	JEQ     done14
+	MOVQ    216(AX), SI
 	VMOVUPS (SI), Y12
 	VADDPS  Y0, Y12, Y0
 	VMOVUPS 32(SI), Y12
@@ -3257,9 +3321,9 @@ done12:
 	VADDPS  Y11, Y12, Y11
 	ADDQ    BX, SI
 
-done13:
+done14:
 	// Store.
-	MOVQ    192(AX), SI
+	MOVQ    216(AX), SI
 	VMOVUPS Y0, (SI)
 	VMOVUPS Y1, 32(SI)
 	ADDQ    BX, SI
@@ -3278,7 +3342,7 @@ done13:
 	VMOVUPS Y10, (SI)
 	VMOVUPS Y11, 32(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 192(AX)
+	MOVQ    SI, 216(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
@@ -3287,14 +3351,14 @@ done13:
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	MOVQ  200(AX), DX
+	MOVQ  224(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 200(AX)
+	MOVQ  DX, 224(AX)
 	TESTQ DX, DX
 	JNE   tile3
-	MOVQ  208(AX), CX
+	MOVQ  232(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 208(AX)
+	MOVQ  CX, 232(AX)
 	TESTQ CX, CX
 	JEQ   next4
 
@@ -3684,15 +3748,15 @@ TEXT ·gemm1x16AVX512(SB), NOSPLIT, $8-8
 
 panel1:
 	MOVQ 48(AX), CX
-	MOVQ CX, 208(AX)
+	MOVQ CX, 232(AX)
 
 group2:
 	MOVQ 96(AX), CX
-	MOVQ CX, 192(AX)
+	MOVQ CX, 216(AX)
 	MOVQ 80(AX), CX
-	MOVQ CX, 184(AX)
+	MOVQ CX, 208(AX)
 	MOVQ 40(AX), CX
-	MOVQ CX, 200(AX)
+	MOVQ CX, 224(AX)
 	MOVQ 64(AX), CX
 
 tile3:
@@ -3756,12 +3820,12 @@ done7:
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
 	JEQ     done12
-	MOVQ    184(AX), SI
+	MOVQ    208(AX), SI
 	MOVQ    120(AX), BX
 	VMOVUPS (SI), Z1
 	VADDPS  Z0, Z1, Z0
 	ADDQ    BX, SI
-	MOVQ    SI, 184(AX)
+	MOVQ    SI, 208(AX)
 	MOVQ    128(AX), BX
 
 done12:
@@ -3769,28 +3833,28 @@ done12:
 	MOVQ    88(AX), SI
 	TESTQ   SI, SI
 	JEQ     done13
-	MOVQ    192(AX), SI
+	MOVQ    216(AX), SI
 	VMOVUPS (SI), Z1
 	VADDPS  Z0, Z1, Z0
 	ADDQ    BX, SI
 
 done13:
 	// Store.
-	MOVQ    192(AX), SI
+	MOVQ    216(AX), SI
 	VMOVUPS Z0, (SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 192(AX)
+	MOVQ    SI, 216(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
-	MOVQ  200(AX), DX
+	MOVQ  224(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 200(AX)
+	MOVQ  DX, 224(AX)
 	TESTQ DX, DX
 	JNE   tile3
-	MOVQ  208(AX), CX
+	MOVQ  232(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 208(AX)
+	MOVQ  CX, 232(AX)
 	TESTQ CX, CX
 	JEQ   next4
 
@@ -3866,15 +3930,15 @@ TEXT ·gemm1x32AVX512(SB), NOSPLIT, $8-8
 
 panel1:
 	MOVQ 48(AX), CX
-	MOVQ CX, 208(AX)
+	MOVQ CX, 232(AX)
 
 group2:
 	MOVQ 96(AX), CX
-	MOVQ CX, 192(AX)
+	MOVQ CX, 216(AX)
 	MOVQ 80(AX), CX
-	MOVQ CX, 184(AX)
+	MOVQ CX, 208(AX)
 	MOVQ 40(AX), CX
-	MOVQ CX, 200(AX)
+	MOVQ CX, 224(AX)
 	MOVQ 64(AX), CX
 
 tile3:
@@ -3944,14 +4008,14 @@ done7:
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
 	JEQ     done12
-	MOVQ    184(AX), SI
+	MOVQ    208(AX), SI
 	MOVQ    120(AX), BX
 	VMOVUPS (SI), Z2
 	VADDPS  Z0, Z2, Z0
 	VMOVUPS 64(SI), Z2
 	VADDPS  Z1, Z2, Z1
 	ADDQ    BX, SI
-	MOVQ    SI, 184(AX)
+	MOVQ    SI, 208(AX)
 	MOVQ    128(AX), BX
 
 done12:
@@ -3959,7 +4023,7 @@ done12:
 	MOVQ    88(AX), SI
 	TESTQ   SI, SI
 	JEQ     done13
-	MOVQ    192(AX), SI
+	MOVQ    216(AX), SI
 	VMOVUPS (SI), Z2
 	VADDPS  Z0, Z2, Z0
 	VMOVUPS 64(SI), Z2
@@ -3968,22 +4032,22 @@ done12:
 
 done13:
 	// Store.
-	MOVQ    192(AX), SI
+	MOVQ    216(AX), SI
 	VMOVUPS Z0, (SI)
 	VMOVUPS Z1, 64(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 192(AX)
+	MOVQ    SI, 216(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
-	MOVQ  200(AX), DX
+	MOVQ  224(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 200(AX)
+	MOVQ  DX, 224(AX)
 	TESTQ DX, DX
 	JNE   tile3
-	MOVQ  208(AX), CX
+	MOVQ  232(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 208(AX)
+	MOVQ  CX, 232(AX)
 	TESTQ CX, CX
 	JEQ   next4
 
@@ -4065,15 +4129,15 @@ TEXT ·gemm1x48AVX512(SB), NOSPLIT, $8-8
 
 panel1:
 	MOVQ 48(AX), CX
-	MOVQ CX, 208(AX)
+	MOVQ CX, 232(AX)
 
 group2:
 	MOVQ 96(AX), CX
-	MOVQ CX, 192(AX)
+	MOVQ CX, 216(AX)
 	MOVQ 80(AX), CX
-	MOVQ CX, 184(AX)
+	MOVQ CX, 208(AX)
 	MOVQ 40(AX), CX
-	MOVQ CX, 200(AX)
+	MOVQ CX, 224(AX)
 	MOVQ 64(AX), CX
 
 tile3:
@@ -4149,7 +4213,7 @@ done7:
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
 	JEQ     done12
-	MOVQ    184(AX), SI
+	MOVQ    208(AX), SI
 	MOVQ    120(AX), BX
 	VMOVUPS (SI), Z3
 	VADDPS  Z0, Z3, Z0
@@ -4158,7 +4222,7 @@ done7:
 	VMOVUPS 128(SI), Z3
 	VADDPS  Z2, Z3, Z2
 	ADDQ    BX, SI
-	MOVQ    SI, 184(AX)
+	MOVQ    SI, 208(AX)
 	MOVQ    128(AX), BX
 
 done12:
@@ -4166,7 +4230,7 @@ done12:
 	MOVQ    88(AX), SI
 	TESTQ   SI, SI
 	JEQ     done13
-	MOVQ    192(AX), SI
+	MOVQ    216(AX), SI
 	VMOVUPS (SI), Z3
 	VADDPS  Z0, Z3, Z0
 	VMOVUPS 64(SI), Z3
@@ -4177,23 +4241,23 @@ done12:
 
 done13:
 	// Store.
-	MOVQ    192(AX), SI
+	MOVQ    216(AX), SI
 	VMOVUPS Z0, (SI)
 	VMOVUPS Z1, 64(SI)
 	VMOVUPS Z2, 128(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 192(AX)
+	MOVQ    SI, 216(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
-	MOVQ  200(AX), DX
+	MOVQ  224(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 200(AX)
+	MOVQ  DX, 224(AX)
 	TESTQ DX, DX
 	JNE   tile3
-	MOVQ  208(AX), CX
+	MOVQ  232(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 208(AX)
+	MOVQ  CX, 232(AX)
 	TESTQ CX, CX
 	JEQ   next4
 
@@ -4281,15 +4345,15 @@ TEXT ·gemm1x64AVX512(SB), NOSPLIT, $8-8
 
 panel1:
 	MOVQ 48(AX), CX
-	MOVQ CX, 208(AX)
+	MOVQ CX, 232(AX)
 
 group2:
 	MOVQ 96(AX), CX
-	MOVQ CX, 192(AX)
+	MOVQ CX, 216(AX)
 	MOVQ 80(AX), CX
-	MOVQ CX, 184(AX)
+	MOVQ CX, 208(AX)
 	MOVQ 40(AX), CX
-	MOVQ CX, 200(AX)
+	MOVQ CX, 224(AX)
 	MOVQ 64(AX), CX
 
 tile3:
@@ -4376,7 +4440,7 @@ done7:
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
 	JEQ     done12
-	MOVQ    184(AX), SI
+	MOVQ    208(AX), SI
 	MOVQ    120(AX), BX
 	VMOVUPS (SI), Z4
 	VADDPS  Z0, Z4, Z0
@@ -4387,7 +4451,7 @@ done7:
 	VMOVUPS 192(SI), Z4
 	VADDPS  Z3, Z4, Z3
 	ADDQ    BX, SI
-	MOVQ    SI, 184(AX)
+	MOVQ    SI, 208(AX)
 	MOVQ    128(AX), BX
 
 done12:
@@ -4395,7 +4459,7 @@ done12:
 	MOVQ    88(AX), SI
 	TESTQ   SI, SI
 	JEQ     done13
-	MOVQ    192(AX), SI
+	MOVQ    216(AX), SI
 	VMOVUPS (SI), Z4
 	VADDPS  Z0, Z4, Z0
 	VMOVUPS 64(SI), Z4
@@ -4408,24 +4472,24 @@ done12:
 
 done13:
 	// Store.
-	MOVQ    192(AX), SI
+	MOVQ    216(AX), SI
 	VMOVUPS Z0, (SI)
 	VMOVUPS Z1, 64(SI)
 	VMOVUPS Z2, 128(SI)
 	VMOVUPS Z3, 192(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 192(AX)
+	MOVQ    SI, 216(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
-	MOVQ  200(AX), DX
+	MOVQ  224(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 200(AX)
+	MOVQ  DX, 224(AX)
 	TESTQ DX, DX
 	JNE   tile3
-	MOVQ  208(AX), CX
+	MOVQ  232(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 208(AX)
+	MOVQ  CX, 232(AX)
 	TESTQ CX, CX
 	JEQ   next4
 
@@ -4519,15 +4583,15 @@ TEXT ·gemm2x16AVX512(SB), NOSPLIT, $8-8
 
 panel1:
 	MOVQ 48(AX), CX
-	MOVQ CX, 208(AX)
+	MOVQ CX, 232(AX)
 
 group2:
 	MOVQ 96(AX), CX
-	MOVQ CX, 192(AX)
+	MOVQ CX, 216(AX)
 	MOVQ 80(AX), CX
-	MOVQ CX, 184(AX)
+	MOVQ CX, 208(AX)
 	MOVQ 40(AX), CX
-	MOVQ CX, 200(AX)
+	MOVQ CX, 224(AX)
 	MOVQ 64(AX), CX
 
 tile3:
@@ -4607,7 +4671,7 @@ done7:
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
 	JEQ     done12
-	MOVQ    184(AX), SI
+	MOVQ    208(AX), SI
 	MOVQ    120(AX), BX
 	VMOVUPS (SI), Z2
 	VADDPS  Z0, Z2, Z0
@@ -4615,7 +4679,7 @@ done7:
 	VMOVUPS (SI), Z2
 	VADDPS  Z1, Z2, Z1
 	ADDQ    BX, SI
-	MOVQ    SI, 184(AX)
+	MOVQ    SI, 208(AX)
 	MOVQ    128(AX), BX
 
 done12:
@@ -4623,7 +4687,7 @@ done12:
 	MOVQ    88(AX), SI
 	TESTQ   SI, SI
 	JEQ     done13
-	MOVQ    192(AX), SI
+	MOVQ    216(AX), SI
 	VMOVUPS (SI), Z2
 	VADDPS  Z0, Z2, Z0
 	ADDQ    BX, SI
@@ -4633,24 +4697,24 @@ done12:
 
 done13:
 	// Store.
-	MOVQ    192(AX), SI
+	MOVQ    216(AX), SI
 	VMOVUPS Z0, (SI)
 	ADDQ    BX, SI
 	VMOVUPS Z1, (SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 192(AX)
+	MOVQ    SI, 216(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	MOVQ  200(AX), DX
+	MOVQ  224(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 200(AX)
+	MOVQ  DX, 224(AX)
 	TESTQ DX, DX
 	JNE   tile3
-	MOVQ  208(AX), CX
+	MOVQ  232(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 208(AX)
+	MOVQ  CX, 232(AX)
 	TESTQ CX, CX
 	JEQ   next4
 
@@ -4726,15 +4790,15 @@ TEXT ·gemm2x32AVX512(SB), NOSPLIT, $8-8
 
 panel1:
 	MOVQ 48(AX), CX
-	MOVQ CX, 208(AX)
+	MOVQ CX, 232(AX)
 
 group2:
 	MOVQ 96(AX), CX
-	MOVQ CX, 192(AX)
+	MOVQ CX, 216(AX)
 	MOVQ 80(AX), CX
-	MOVQ CX, 184(AX)
+	MOVQ CX, 208(AX)
 	MOVQ 40(AX), CX
-	MOVQ CX, 200(AX)
+	MOVQ CX, 224(AX)
 	MOVQ 64(AX), CX
 
 tile3:
@@ -4831,7 +4895,7 @@ done7:
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
 	JEQ     done12
-	MOVQ    184(AX), SI
+	MOVQ    208(AX), SI
 	MOVQ    120(AX), BX
 	VMOVUPS (SI), Z4
 	VADDPS  Z0, Z4, Z0
@@ -4843,7 +4907,7 @@ done7:
 	VMOVUPS 64(SI), Z4
 	VADDPS  Z3, Z4, Z3
 	ADDQ    BX, SI
-	MOVQ    SI, 184(AX)
+	MOVQ    SI, 208(AX)
 	MOVQ    128(AX), BX
 
 done12:
@@ -4851,7 +4915,7 @@ done12:
 	MOVQ    88(AX), SI
 	TESTQ   SI, SI
 	JEQ     done13
-	MOVQ    192(AX), SI
+	MOVQ    216(AX), SI
 	VMOVUPS (SI), Z4
 	VADDPS  Z0, Z4, Z0
 	VMOVUPS 64(SI), Z4
@@ -4865,26 +4929,26 @@ done12:
 
 done13:
 	// Store.
-	MOVQ    192(AX), SI
+	MOVQ    216(AX), SI
 	VMOVUPS Z0, (SI)
 	VMOVUPS Z1, 64(SI)
 	ADDQ    BX, SI
 	VMOVUPS Z2, (SI)
 	VMOVUPS Z3, 64(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 192(AX)
+	MOVQ    SI, 216(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	MOVQ  200(AX), DX
+	MOVQ  224(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 200(AX)
+	MOVQ  DX, 224(AX)
 	TESTQ DX, DX
 	JNE   tile3
-	MOVQ  208(AX), CX
+	MOVQ  232(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 208(AX)
+	MOVQ  CX, 232(AX)
 	TESTQ CX, CX
 	JEQ   next4
 
@@ -4966,15 +5030,15 @@ TEXT ·gemm2x48AVX512(SB), NOSPLIT, $8-8
 
 panel1:
 	MOVQ 48(AX), CX
-	MOVQ CX, 208(AX)
+	MOVQ CX, 232(AX)
 
 group2:
 	MOVQ 96(AX), CX
-	MOVQ CX, 192(AX)
+	MOVQ CX, 216(AX)
 	MOVQ 80(AX), CX
-	MOVQ CX, 184(AX)
+	MOVQ CX, 208(AX)
 	MOVQ 40(AX), CX
-	MOVQ CX, 200(AX)
+	MOVQ CX, 224(AX)
 	MOVQ 64(AX), CX
 
 tile3:
@@ -5088,7 +5152,7 @@ done7:
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
 	JEQ     done12
-	MOVQ    184(AX), SI
+	MOVQ    208(AX), SI
 	MOVQ    120(AX), BX
 	VMOVUPS (SI), Z6
 	VADDPS  Z0, Z6, Z0
@@ -5104,7 +5168,7 @@ done7:
 	VMOVUPS 128(SI), Z6
 	VADDPS  Z5, Z6, Z5
 	ADDQ    BX, SI
-	MOVQ    SI, 184(AX)
+	MOVQ    SI, 208(AX)
 	MOVQ    128(AX), BX
 
 done12:
@@ -5112,7 +5176,7 @@ done12:
 	MOVQ    88(AX), SI
 	TESTQ   SI, SI
 	JEQ     done13
-	MOVQ    192(AX), SI
+	MOVQ    216(AX), SI
 	VMOVUPS (SI), Z6
 	VADDPS  Z0, Z6, Z0
 	VMOVUPS 64(SI), Z6
@@ -5130,7 +5194,7 @@ done12:
 
 done13:
 	// Store.
-	MOVQ    192(AX), SI
+	MOVQ    216(AX), SI
 	VMOVUPS Z0, (SI)
 	VMOVUPS Z1, 64(SI)
 	VMOVUPS Z2, 128(SI)
@@ -5139,19 +5203,19 @@ done13:
 	VMOVUPS Z4, 64(SI)
 	VMOVUPS Z5, 128(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 192(AX)
+	MOVQ    SI, 216(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	MOVQ  200(AX), DX
+	MOVQ  224(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 200(AX)
+	MOVQ  DX, 224(AX)
 	TESTQ DX, DX
 	JNE   tile3
-	MOVQ  208(AX), CX
+	MOVQ  232(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 208(AX)
+	MOVQ  CX, 232(AX)
 	TESTQ CX, CX
 	JEQ   next4
 
@@ -5239,15 +5303,15 @@ TEXT ·gemm2x64AVX512(SB), NOSPLIT, $8-8
 
 panel1:
 	MOVQ 48(AX), CX
-	MOVQ CX, 208(AX)
+	MOVQ CX, 232(AX)
 
 group2:
 	MOVQ 96(AX), CX
-	MOVQ CX, 192(AX)
+	MOVQ CX, 216(AX)
 	MOVQ 80(AX), CX
-	MOVQ CX, 184(AX)
+	MOVQ CX, 208(AX)
 	MOVQ 40(AX), CX
-	MOVQ CX, 200(AX)
+	MOVQ CX, 224(AX)
 	MOVQ 64(AX), CX
 
 tile3:
@@ -5383,7 +5447,7 @@ done7:
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
 	JEQ     done12
-	MOVQ    184(AX), SI
+	MOVQ    208(AX), SI
 	MOVQ    120(AX), BX
 	VMOVUPS (SI), Z8
 	VADDPS  Z0, Z8, Z0
@@ -5403,7 +5467,7 @@ done7:
 	VMOVUPS 192(SI), Z8
 	VADDPS  Z7, Z8, Z7
 	ADDQ    BX, SI
-	MOVQ    SI, 184(AX)
+	MOVQ    SI, 208(AX)
 	MOVQ    128(AX), BX
 
 done12:
@@ -5411,7 +5475,7 @@ done12:
 	MOVQ    88(AX), SI
 	TESTQ   SI, SI
 	JEQ     done13
-	MOVQ    192(AX), SI
+	MOVQ    216(AX), SI
 	VMOVUPS (SI), Z8
 	VADDPS  Z0, Z8, Z0
 	VMOVUPS 64(SI), Z8
@@ -5433,7 +5497,7 @@ done12:
 
 done13:
 	// Store.
-	MOVQ    192(AX), SI
+	MOVQ    216(AX), SI
 	VMOVUPS Z0, (SI)
 	VMOVUPS Z1, 64(SI)
 	VMOVUPS Z2, 128(SI)
@@ -5444,19 +5508,19 @@ done13:
 	VMOVUPS Z6, 128(SI)
 	VMOVUPS Z7, 192(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 192(AX)
+	MOVQ    SI, 216(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	MOVQ  200(AX), DX
+	MOVQ  224(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 200(AX)
+	MOVQ  DX, 224(AX)
 	TESTQ DX, DX
 	JNE   tile3
-	MOVQ  208(AX), CX
+	MOVQ  232(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 208(AX)
+	MOVQ  CX, 232(AX)
 	TESTQ CX, CX
 	JEQ   next4
 
@@ -5550,15 +5614,15 @@ TEXT ·gemm3x16AVX512(SB), NOSPLIT, $8-8
 
 panel1:
 	MOVQ 48(AX), CX
-	MOVQ CX, 208(AX)
+	MOVQ CX, 232(AX)
 
 group2:
 	MOVQ 96(AX), CX
-	MOVQ CX, 192(AX)
+	MOVQ CX, 216(AX)
 	MOVQ 80(AX), CX
-	MOVQ CX, 184(AX)
+	MOVQ CX, 208(AX)
 	MOVQ 40(AX), CX
-	MOVQ CX, 200(AX)
+	MOVQ CX, 224(AX)
 	MOVQ 64(AX), CX
 
 tile3:
@@ -5649,7 +5713,7 @@ done7:
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
 	JEQ     done12
-	MOVQ    184(AX), SI
+	MOVQ    208(AX), SI
 	MOVQ    120(AX), BX
 	VMOVUPS (SI), Z3
 	VADDPS  Z0, Z3, Z0
@@ -5660,7 +5724,7 @@ done7:
 	VMOVUPS (SI), Z3
 	VADDPS  Z2, Z3, Z2
 	ADDQ    BX, SI
-	MOVQ    SI, 184(AX)
+	MOVQ    SI, 208(AX)
 	MOVQ    128(AX), BX
 
 done12:
@@ -5668,7 +5732,7 @@ done12:
 	MOVQ    88(AX), SI
 	TESTQ   SI, SI
 	JEQ     done13
-	MOVQ    192(AX), SI
+	MOVQ    216(AX), SI
 	VMOVUPS (SI), Z3
 	VADDPS  Z0, Z3, Z0
 	ADDQ    BX, SI
@@ -5681,27 +5745,27 @@ done12:
 
 done13:
 	// Store.
-	MOVQ    192(AX), SI
+	MOVQ    216(AX), SI
 	VMOVUPS Z0, (SI)
 	ADDQ    BX, SI
 	VMOVUPS Z1, (SI)
 	ADDQ    BX, SI
 	VMOVUPS Z2, (SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 192(AX)
+	MOVQ    SI, 216(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	MOVQ  200(AX), DX
+	MOVQ  224(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 200(AX)
+	MOVQ  DX, 224(AX)
 	TESTQ DX, DX
 	JNE   tile3
-	MOVQ  208(AX), CX
+	MOVQ  232(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 208(AX)
+	MOVQ  CX, 232(AX)
 	TESTQ CX, CX
 	JEQ   next4
 
@@ -5777,15 +5841,15 @@ TEXT ·gemm3x32AVX512(SB), NOSPLIT, $8-8
 
 panel1:
 	MOVQ 48(AX), CX
-	MOVQ CX, 208(AX)
+	MOVQ CX, 232(AX)
 
 group2:
 	MOVQ 96(AX), CX
-	MOVQ CX, 192(AX)
+	MOVQ CX, 216(AX)
 	MOVQ 80(AX), CX
-	MOVQ CX, 184(AX)
+	MOVQ CX, 208(AX)
 	MOVQ 40(AX), CX
-	MOVQ CX, 200(AX)
+	MOVQ CX, 224(AX)
 	MOVQ 64(AX), CX
 
 tile3:
@@ -5899,7 +5963,7 @@ done7:
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
 	JEQ     done12
-	MOVQ    184(AX), SI
+	MOVQ    208(AX), SI
 	MOVQ    120(AX), BX
 	VMOVUPS (SI), Z6
 	VADDPS  Z0, Z6, Z0
@@ -5916,7 +5980,7 @@ done7:
 	VMOVUPS 64(SI), Z6
 	VADDPS  Z5, Z6, Z5
 	ADDQ    BX, SI
-	MOVQ    SI, 184(AX)
+	MOVQ    SI, 208(AX)
 	MOVQ    128(AX), BX
 
 done12:
@@ -5924,7 +5988,7 @@ done12:
 	MOVQ    88(AX), SI
 	TESTQ   SI, SI
 	JEQ     done13
-	MOVQ    192(AX), SI
+	MOVQ    216(AX), SI
 	VMOVUPS (SI), Z6
 	VADDPS  Z0, Z6, Z0
 	VMOVUPS 64(SI), Z6
@@ -5943,7 +6007,7 @@ done12:
 
 done13:
 	// Store.
-	MOVQ    192(AX), SI
+	MOVQ    216(AX), SI
 	VMOVUPS Z0, (SI)
 	VMOVUPS Z1, 64(SI)
 	ADDQ    BX, SI
@@ -5953,20 +6017,20 @@ done13:
 	VMOVUPS Z4, (SI)
 	VMOVUPS Z5, 64(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 192(AX)
+	MOVQ    SI, 216(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	MOVQ  200(AX), DX
+	MOVQ  224(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 200(AX)
+	MOVQ  DX, 224(AX)
 	TESTQ DX, DX
 	JNE   tile3
-	MOVQ  208(AX), CX
+	MOVQ  232(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 208(AX)
+	MOVQ  CX, 232(AX)
 	TESTQ CX, CX
 	JEQ   next4
 
@@ -6048,15 +6112,15 @@ TEXT ·gemm3x48AVX512(SB), NOSPLIT, $8-8
 
 panel1:
 	MOVQ 48(AX), CX
-	MOVQ CX, 208(AX)
+	MOVQ CX, 232(AX)
 
 group2:
 	MOVQ 96(AX), CX
-	MOVQ CX, 192(AX)
+	MOVQ CX, 216(AX)
 	MOVQ 80(AX), CX
-	MOVQ CX, 184(AX)
+	MOVQ CX, 208(AX)
 	MOVQ 40(AX), CX
-	MOVQ CX, 200(AX)
+	MOVQ CX, 224(AX)
 	MOVQ 64(AX), CX
 
 tile3:
@@ -6193,7 +6257,7 @@ done7:
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
 	JEQ     done12
-	MOVQ    184(AX), SI
+	MOVQ    208(AX), SI
 	MOVQ    120(AX), BX
 	VMOVUPS (SI), Z9
 	VADDPS  Z0, Z9, Z0
@@ -6216,7 +6280,7 @@ done7:
 	VMOVUPS 128(SI), Z9
 	VADDPS  Z8, Z9, Z8
 	ADDQ    BX, SI
-	MOVQ    SI, 184(AX)
+	MOVQ    SI, 208(AX)
 	MOVQ    128(AX), BX
 
 done12:
@@ -6224,7 +6288,7 @@ done12:
 	MOVQ    88(AX), SI
 	TESTQ   SI, SI
 	JEQ     done13
-	MOVQ    192(AX), SI
+	MOVQ    216(AX), SI
 	VMOVUPS (SI), Z9
 	VADDPS  Z0, Z9, Z0
 	VMOVUPS 64(SI), Z9
@@ -6249,7 +6313,7 @@ done12:
 
 done13:
 	// Store.
-	MOVQ    192(AX), SI
+	MOVQ    216(AX), SI
 	VMOVUPS Z0, (SI)
 	VMOVUPS Z1, 64(SI)
 	VMOVUPS Z2, 128(SI)
@@ -6262,20 +6326,20 @@ done13:
 	VMOVUPS Z7, 64(SI)
 	VMOVUPS Z8, 128(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 192(AX)
+	MOVQ    SI, 216(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	MOVQ  200(AX), DX
+	MOVQ  224(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 200(AX)
+	MOVQ  DX, 224(AX)
 	TESTQ DX, DX
 	JNE   tile3
-	MOVQ  208(AX), CX
+	MOVQ  232(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 208(AX)
+	MOVQ  CX, 232(AX)
 	TESTQ CX, CX
 	JEQ   next4
 
@@ -6363,15 +6427,15 @@ TEXT ·gemm3x64AVX512(SB), NOSPLIT, $8-8
 
 panel1:
 	MOVQ 48(AX), CX
-	MOVQ CX, 208(AX)
+	MOVQ CX, 232(AX)
 
 group2:
 	MOVQ 96(AX), CX
-	MOVQ CX, 192(AX)
+	MOVQ CX, 216(AX)
 	MOVQ 80(AX), CX
-	MOVQ CX, 184(AX)
+	MOVQ CX, 208(AX)
 	MOVQ 40(AX), CX
-	MOVQ CX, 200(AX)
+	MOVQ CX, 224(AX)
 	MOVQ 64(AX), CX
 
 tile3:
@@ -6536,7 +6600,7 @@ done7:
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
 	JEQ     done12
-	MOVQ    184(AX), SI
+	MOVQ    208(AX), SI
 	MOVQ    120(AX), BX
 	VMOVUPS (SI), Z12
 	VADDPS  Z0, Z12, Z0
@@ -6565,7 +6629,7 @@ done7:
 	VMOVUPS 192(SI), Z12
 	VADDPS  Z11, Z12, Z11
 	ADDQ    BX, SI
-	MOVQ    SI, 184(AX)
+	MOVQ    SI, 208(AX)
 	MOVQ    128(AX), BX
 
 done12:
@@ -6573,7 +6637,7 @@ done12:
 	MOVQ    88(AX), SI
 	TESTQ   SI, SI
 	JEQ     done13
-	MOVQ    192(AX), SI
+	MOVQ    216(AX), SI
 	VMOVUPS (SI), Z12
 	VADDPS  Z0, Z12, Z0
 	VMOVUPS 64(SI), Z12
@@ -6604,7 +6668,7 @@ done12:
 
 done13:
 	// Store.
-	MOVQ    192(AX), SI
+	MOVQ    216(AX), SI
 	VMOVUPS Z0, (SI)
 	VMOVUPS Z1, 64(SI)
 	VMOVUPS Z2, 128(SI)
@@ -6620,20 +6684,20 @@ done13:
 	VMOVUPS Z10, 128(SI)
 	VMOVUPS Z11, 192(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 192(AX)
+	MOVQ    SI, 216(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	MOVQ  200(AX), DX
+	MOVQ  224(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 200(AX)
+	MOVQ  DX, 224(AX)
 	TESTQ DX, DX
 	JNE   tile3
-	MOVQ  208(AX), CX
+	MOVQ  232(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 208(AX)
+	MOVQ  CX, 232(AX)
 	TESTQ CX, CX
 	JEQ   next4
 
@@ -6727,15 +6791,15 @@ TEXT ·gemm4x16AVX512(SB), NOSPLIT, $8-8
 
 panel1:
 	MOVQ 48(AX), CX
-	MOVQ CX, 208(AX)
+	MOVQ CX, 232(AX)
 
 group2:
 	MOVQ 96(AX), CX
-	MOVQ CX, 192(AX)
+	MOVQ CX, 216(AX)
 	MOVQ 80(AX), CX
-	MOVQ CX, 184(AX)
+	MOVQ CX, 208(AX)
 	MOVQ 40(AX), CX
-	MOVQ CX, 200(AX)
+	MOVQ CX, 224(AX)
 	MOVQ 64(AX), CX
 
 tile3:
@@ -6898,7 +6962,7 @@ done7:
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
 	JEQ     done15
-	MOVQ    184(AX), SI
+	MOVQ    208(AX), SI
 	MOVQ    120(AX), BX
 	VMOVUPS (SI), Z4
 	VADDPS  Z0, Z4, Z0
@@ -6912,7 +6976,7 @@ done7:
 	VMOVUPS (SI), Z4
 	VADDPS  Z3, Z4, Z3
 	ADDQ    BX, SI
-	MOVQ    SI, 184(AX)
+	MOVQ    SI, 208(AX)
 	MOVQ    128(AX), BX
 
 done15:
@@ -6920,7 +6984,7 @@ done15:
 	MOVQ    88(AX), SI
 	TESTQ   SI, SI
 	JEQ     done16
-	MOVQ    192(AX), SI
+	MOVQ    216(AX), SI
 	VMOVUPS (SI), Z4
 	VADDPS  Z0, Z4, Z0
 	ADDQ    BX, SI
@@ -6936,7 +7000,7 @@ done15:
 
 done16:
 	// Store.
-	MOVQ    192(AX), SI
+	MOVQ    216(AX), SI
 	VMOVUPS Z0, (SI)
 	ADDQ    BX, SI
 	VMOVUPS Z1, (SI)
@@ -6945,21 +7009,21 @@ done16:
 	ADDQ    BX, SI
 	VMOVUPS Z3, (SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 192(AX)
+	MOVQ    SI, 216(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	MOVQ  200(AX), DX
+	MOVQ  224(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 200(AX)
+	MOVQ  DX, 224(AX)
 	TESTQ DX, DX
 	JNE   tile3
-	MOVQ  208(AX), CX
+	MOVQ  232(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 208(AX)
+	MOVQ  CX, 232(AX)
 	TESTQ CX, CX
 	JEQ   next4
 
@@ -7035,15 +7099,15 @@ TEXT ·gemm4x32AVX512(SB), NOSPLIT, $8-8
 
 panel1:
 	MOVQ 48(AX), CX
-	MOVQ CX, 208(AX)
+	MOVQ CX, 232(AX)
 
 group2:
 	MOVQ 96(AX), CX
-	MOVQ CX, 192(AX)
+	MOVQ CX, 216(AX)
 	MOVQ 80(AX), CX
-	MOVQ CX, 184(AX)
+	MOVQ CX, 208(AX)
 	MOVQ 40(AX), CX
-	MOVQ CX, 200(AX)
+	MOVQ CX, 224(AX)
 	MOVQ 64(AX), CX
 
 tile3:
@@ -7259,7 +7323,7 @@ done7:
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
 	JEQ     done15
-	MOVQ    184(AX), SI
+	MOVQ    208(AX), SI
 	MOVQ    120(AX), BX
 	VMOVUPS (SI), Z8
 	VADDPS  Z0, Z8, Z0
@@ -7281,7 +7345,7 @@ done7:
 	VMOVUPS 64(SI), Z8
 	VADDPS  Z7, Z8, Z7
 	ADDQ    BX, SI
-	MOVQ    SI, 184(AX)
+	MOVQ    SI, 208(AX)
 	MOVQ    128(AX), BX
 
 done15:
@@ -7289,7 +7353,7 @@ done15:
 	MOVQ    88(AX), SI
 	TESTQ   SI, SI
 	JEQ     done16
-	MOVQ    192(AX), SI
+	MOVQ    216(AX), SI
 	VMOVUPS (SI), Z8
 	VADDPS  Z0, Z8, Z0
 	VMOVUPS 64(SI), Z8
@@ -7313,7 +7377,7 @@ done15:
 
 done16:
 	// Store.
-	MOVQ    192(AX), SI
+	MOVQ    216(AX), SI
 	VMOVUPS Z0, (SI)
 	VMOVUPS Z1, 64(SI)
 	ADDQ    BX, SI
@@ -7326,21 +7390,21 @@ done16:
 	VMOVUPS Z6, (SI)
 	VMOVUPS Z7, 64(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 192(AX)
+	MOVQ    SI, 216(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	MOVQ  200(AX), DX
+	MOVQ  224(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 200(AX)
+	MOVQ  DX, 224(AX)
 	TESTQ DX, DX
 	JNE   tile3
-	MOVQ  208(AX), CX
+	MOVQ  232(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 208(AX)
+	MOVQ  CX, 232(AX)
 	TESTQ CX, CX
 	JEQ   next4
 
@@ -7422,15 +7486,15 @@ TEXT ·gemm4x48AVX512(SB), NOSPLIT, $8-8
 
 panel1:
 	MOVQ 48(AX), CX
-	MOVQ CX, 208(AX)
+	MOVQ CX, 232(AX)
 
 group2:
 	MOVQ 96(AX), CX
-	MOVQ CX, 192(AX)
+	MOVQ CX, 216(AX)
 	MOVQ 80(AX), CX
-	MOVQ CX, 184(AX)
+	MOVQ CX, 208(AX)
 	MOVQ 40(AX), CX
-	MOVQ CX, 200(AX)
+	MOVQ CX, 224(AX)
 	MOVQ 64(AX), CX
 
 tile3:
@@ -7699,7 +7763,7 @@ done7:
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
 	JEQ     done15
-	MOVQ    184(AX), SI
+	MOVQ    208(AX), SI
 	MOVQ    120(AX), BX
 	VMOVUPS (SI), Z12
 	VADDPS  Z0, Z12, Z0
@@ -7729,7 +7793,7 @@ done7:
 	VMOVUPS 128(SI), Z12
 	VADDPS  Z11, Z12, Z11
 	ADDQ    BX, SI
-	MOVQ    SI, 184(AX)
+	MOVQ    SI, 208(AX)
 	MOVQ    128(AX), BX
 
 done15:
@@ -7737,7 +7801,7 @@ done15:
 	MOVQ    88(AX), SI
 	TESTQ   SI, SI
 	JEQ     done16
-	MOVQ    192(AX), SI
+	MOVQ    216(AX), SI
 	VMOVUPS (SI), Z12
 	VADDPS  Z0, Z12, Z0
 	VMOVUPS 64(SI), Z12
@@ -7769,7 +7833,7 @@ done15:
 
 done16:
 	// Store.
-	MOVQ    192(AX), SI
+	MOVQ    216(AX), SI
 	VMOVUPS Z0, (SI)
 	VMOVUPS Z1, 64(SI)
 	VMOVUPS Z2, 128(SI)
@@ -7786,21 +7850,21 @@ done16:
 	VMOVUPS Z10, 64(SI)
 	VMOVUPS Z11, 128(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 192(AX)
+	MOVQ    SI, 216(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	MOVQ  200(AX), DX
+	MOVQ  224(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 200(AX)
+	MOVQ  DX, 224(AX)
 	TESTQ DX, DX
 	JNE   tile3
-	MOVQ  208(AX), CX
+	MOVQ  232(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 208(AX)
+	MOVQ  CX, 232(AX)
 	TESTQ CX, CX
 	JEQ   next4
 
@@ -7888,15 +7952,15 @@ TEXT ·gemm4x64AVX512(SB), NOSPLIT, $8-8
 
 panel1:
 	MOVQ 48(AX), CX
-	MOVQ CX, 208(AX)
+	MOVQ CX, 232(AX)
 
 group2:
 	MOVQ 96(AX), CX
-	MOVQ CX, 192(AX)
+	MOVQ CX, 216(AX)
 	MOVQ 80(AX), CX
-	MOVQ CX, 184(AX)
+	MOVQ CX, 208(AX)
 	MOVQ 40(AX), CX
-	MOVQ CX, 200(AX)
+	MOVQ CX, 224(AX)
 	MOVQ 64(AX), CX
 
 tile3:
@@ -8224,7 +8288,7 @@ done7:
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
 	JEQ     done15
-	MOVQ    184(AX), SI
+	MOVQ    208(AX), SI
 	MOVQ    120(AX), BX
 	VMOVUPS (SI), Z16
 	VADDPS  Z0, Z16, Z0
@@ -8262,7 +8326,7 @@ done7:
 	VMOVUPS 192(SI), Z16
 	VADDPS  Z15, Z16, Z15
 	ADDQ    BX, SI
-	MOVQ    SI, 184(AX)
+	MOVQ    SI, 208(AX)
 	MOVQ    128(AX), BX
 
 done15:
@@ -8270,7 +8334,7 @@ done15:
 	MOVQ    88(AX), SI
 	TESTQ   SI, SI
 	JEQ     done16
-	MOVQ    192(AX), SI
+	MOVQ    216(AX), SI
 	VMOVUPS (SI), Z16
 	VADDPS  Z0, Z16, Z0
 	VMOVUPS 64(SI), Z16
@@ -8310,7 +8374,7 @@ done15:
 
 done16:
 	// Store.
-	MOVQ    192(AX), SI
+	MOVQ    216(AX), SI
 	VMOVUPS Z0, (SI)
 	VMOVUPS Z1, 64(SI)
 	VMOVUPS Z2, 128(SI)
@@ -8331,21 +8395,21 @@ done16:
 	VMOVUPS Z14, 128(SI)
 	VMOVUPS Z15, 192(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 192(AX)
+	MOVQ    SI, 216(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	MOVQ  200(AX), DX
+	MOVQ  224(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 200(AX)
+	MOVQ  DX, 224(AX)
 	TESTQ DX, DX
 	JNE   tile3
-	MOVQ  208(AX), CX
+	MOVQ  232(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 208(AX)
+	MOVQ  CX, 232(AX)
 	TESTQ CX, CX
 	JEQ   next4
 
@@ -8439,15 +8503,15 @@ TEXT ·gemm5x16AVX512(SB), NOSPLIT, $8-8
 
 panel1:
 	MOVQ 48(AX), CX
-	MOVQ CX, 208(AX)
+	MOVQ CX, 232(AX)
 
 group2:
 	MOVQ 96(AX), CX
-	MOVQ CX, 192(AX)
+	MOVQ CX, 216(AX)
 	MOVQ 80(AX), CX
-	MOVQ CX, 184(AX)
+	MOVQ CX, 208(AX)
 	MOVQ 40(AX), CX
-	MOVQ CX, 200(AX)
+	MOVQ CX, 224(AX)
 	MOVQ 64(AX), CX
 
 tile3:
@@ -8629,7 +8693,7 @@ done7:
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
 	JEQ     done15
-	MOVQ    184(AX), SI
+	MOVQ    208(AX), SI
 	MOVQ    120(AX), BX
 	VMOVUPS (SI), Z5
 	VADDPS  Z0, Z5, Z0
@@ -8646,7 +8710,7 @@ done7:
 	VMOVUPS (SI), Z5
 	VADDPS  Z4, Z5, Z4
 	ADDQ    BX, SI
-	MOVQ    SI, 184(AX)
+	MOVQ    SI, 208(AX)
 	MOVQ    128(AX), BX
 
 done15:
@@ -8654,7 +8718,7 @@ done15:
 	MOVQ    88(AX), SI
 	TESTQ   SI, SI
 	JEQ     done16
-	MOVQ    192(AX), SI
+	MOVQ    216(AX), SI
 	VMOVUPS (SI), Z5
 	VADDPS  Z0, Z5, Z0
 	ADDQ    BX, SI
@@ -8673,7 +8737,7 @@ done15:
 
 done16:
 	// Store.
-	MOVQ    192(AX), SI
+	MOVQ    216(AX), SI
 	VMOVUPS Z0, (SI)
 	ADDQ    BX, SI
 	VMOVUPS Z1, (SI)
@@ -8684,7 +8748,7 @@ done16:
 	ADDQ    BX, SI
 	VMOVUPS Z4, (SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 192(AX)
+	MOVQ    SI, 216(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
@@ -8692,14 +8756,14 @@ done16:
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	MOVQ  200(AX), DX
+	MOVQ  224(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 200(AX)
+	MOVQ  DX, 224(AX)
 	TESTQ DX, DX
 	JNE   tile3
-	MOVQ  208(AX), CX
+	MOVQ  232(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 208(AX)
+	MOVQ  CX, 232(AX)
 	TESTQ CX, CX
 	JEQ   next4
 
@@ -8775,15 +8839,15 @@ TEXT ·gemm5x32AVX512(SB), NOSPLIT, $8-8
 
 panel1:
 	MOVQ 48(AX), CX
-	MOVQ CX, 208(AX)
+	MOVQ CX, 232(AX)
 
 group2:
 	MOVQ 96(AX), CX
-	MOVQ CX, 192(AX)
+	MOVQ CX, 216(AX)
 	MOVQ 80(AX), CX
-	MOVQ CX, 184(AX)
+	MOVQ CX, 208(AX)
 	MOVQ 40(AX), CX
-	MOVQ CX, 200(AX)
+	MOVQ CX, 224(AX)
 	MOVQ 64(AX), CX
 
 tile3:
@@ -9028,7 +9092,7 @@ done7:
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
 	JEQ     done15
-	MOVQ    184(AX), SI
+	MOVQ    208(AX), SI
 	MOVQ    120(AX), BX
 	VMOVUPS (SI), Z10
 	VADDPS  Z0, Z10, Z0
@@ -9055,7 +9119,7 @@ done7:
 	VMOVUPS 64(SI), Z10
 	VADDPS  Z9, Z10, Z9
 	ADDQ    BX, SI
-	MOVQ    SI, 184(AX)
+	MOVQ    SI, 208(AX)
 	MOVQ    128(AX), BX
 
 done15:
@@ -9063,7 +9127,7 @@ done15:
 	MOVQ    88(AX), SI
 	TESTQ   SI, SI
 	JEQ     done16
-	MOVQ    192(AX), SI
+	MOVQ    216(AX), SI
 	VMOVUPS (SI), Z10
 	VADDPS  Z0, Z10, Z0
 	VMOVUPS 64(SI), Z10
@@ -9092,7 +9156,7 @@ done15:
 
 done16:
 	// Store.
-	MOVQ    192(AX), SI
+	MOVQ    216(AX), SI
 	VMOVUPS Z0, (SI)
 	VMOVUPS Z1, 64(SI)
 	ADDQ    BX, SI
@@ -9108,7 +9172,7 @@ done16:
 	VMOVUPS Z8, (SI)
 	VMOVUPS Z9, 64(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 192(AX)
+	MOVQ    SI, 216(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
@@ -9116,14 +9180,14 @@ done16:
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	MOVQ  200(AX), DX
+	MOVQ  224(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 200(AX)
+	MOVQ  DX, 224(AX)
 	TESTQ DX, DX
 	JNE   tile3
-	MOVQ  208(AX), CX
+	MOVQ  232(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 208(AX)
+	MOVQ  CX, 232(AX)
 	TESTQ CX, CX
 	JEQ   next4
 
@@ -9205,15 +9269,15 @@ TEXT ·gemm5x48AVX512(SB), NOSPLIT, $8-8
 
 panel1:
 	MOVQ 48(AX), CX
-	MOVQ CX, 208(AX)
+	MOVQ CX, 232(AX)
 
 group2:
 	MOVQ 96(AX), CX
-	MOVQ CX, 192(AX)
+	MOVQ CX, 216(AX)
 	MOVQ 80(AX), CX
-	MOVQ CX, 184(AX)
+	MOVQ CX, 208(AX)
 	MOVQ 40(AX), CX
-	MOVQ CX, 200(AX)
+	MOVQ CX, 224(AX)
 	MOVQ 64(AX), CX
 
 tile3:
@@ -9521,7 +9585,7 @@ done7:
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
 	JEQ     done15
-	MOVQ    184(AX), SI
+	MOVQ    208(AX), SI
 	MOVQ    120(AX), BX
 	VMOVUPS (SI), Z15
 	VADDPS  Z0, Z15, Z0
@@ -9558,7 +9622,7 @@ done7:
 	VMOVUPS 128(SI), Z15
 	VADDPS  Z14, Z15, Z14
 	ADDQ    BX, SI
-	MOVQ    SI, 184(AX)
+	MOVQ    SI, 208(AX)
 	MOVQ    128(AX), BX
 
 done15:
@@ -9566,7 +9630,7 @@ done15:
 	MOVQ    88(AX), SI
 	TESTQ   SI, SI
 	JEQ     done16
-	MOVQ    192(AX), SI
+	MOVQ    216(AX), SI
 	VMOVUPS (SI), Z15
 	VADDPS  Z0, Z15, Z0
 	VMOVUPS 64(SI), Z15
@@ -9605,7 +9669,7 @@ done15:
 
 done16:
 	// Store.
-	MOVQ    192(AX), SI
+	MOVQ    216(AX), SI
 	VMOVUPS Z0, (SI)
 	VMOVUPS Z1, 64(SI)
 	VMOVUPS Z2, 128(SI)
@@ -9626,7 +9690,7 @@ done16:
 	VMOVUPS Z13, 64(SI)
 	VMOVUPS Z14, 128(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 192(AX)
+	MOVQ    SI, 216(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
@@ -9634,14 +9698,14 @@ done16:
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	MOVQ  200(AX), DX
+	MOVQ  224(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 200(AX)
+	MOVQ  DX, 224(AX)
 	TESTQ DX, DX
 	JNE   tile3
-	MOVQ  208(AX), CX
+	MOVQ  232(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 208(AX)
+	MOVQ  CX, 232(AX)
 	TESTQ CX, CX
 	JEQ   next4
 
@@ -9729,15 +9793,15 @@ TEXT ·gemm5x64AVX512(SB), NOSPLIT, $8-8
 
 panel1:
 	MOVQ 48(AX), CX
-	MOVQ CX, 208(AX)
+	MOVQ CX, 232(AX)
 
 group2:
 	MOVQ 96(AX), CX
-	MOVQ CX, 192(AX)
+	MOVQ CX, 216(AX)
 	MOVQ 80(AX), CX
-	MOVQ CX, 184(AX)
+	MOVQ CX, 208(AX)
 	MOVQ 40(AX), CX
-	MOVQ CX, 200(AX)
+	MOVQ CX, 224(AX)
 	MOVQ 64(AX), CX
 
 tile3:
@@ -10114,7 +10178,7 @@ done7:
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
 	JEQ     done15
-	MOVQ    184(AX), SI
+	MOVQ    208(AX), SI
 	MOVQ    120(AX), BX
 	VMOVUPS (SI), Z20
 	VADDPS  Z0, Z20, Z0
@@ -10161,7 +10225,7 @@ done7:
 	VMOVUPS 192(SI), Z20
 	VADDPS  Z19, Z20, Z19
 	ADDQ    BX, SI
-	MOVQ    SI, 184(AX)
+	MOVQ    SI, 208(AX)
 	MOVQ    128(AX), BX
 
 done15:
@@ -10169,7 +10233,7 @@ done15:
 	MOVQ    88(AX), SI
 	TESTQ   SI, SI
 	JEQ     done16
-	MOVQ    192(AX), SI
+	MOVQ    216(AX), SI
 	VMOVUPS (SI), Z20
 	VADDPS  Z0, Z20, Z0
 	VMOVUPS 64(SI), Z20
@@ -10218,7 +10282,7 @@ done15:
 
 done16:
 	// Store.
-	MOVQ    192(AX), SI
+	MOVQ    216(AX), SI
 	VMOVUPS Z0, (SI)
 	VMOVUPS Z1, 64(SI)
 	VMOVUPS Z2, 128(SI)
@@ -10244,7 +10308,7 @@ done16:
 	VMOVUPS Z18, 128(SI)
 	VMOVUPS Z19, 192(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 192(AX)
+	MOVQ    SI, 216(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
@@ -10252,14 +10316,14 @@ done16:
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	MOVQ  200(AX), DX
+	MOVQ  224(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 200(AX)
+	MOVQ  DX, 224(AX)
 	TESTQ DX, DX
 	JNE   tile3
-	MOVQ  208(AX), CX
+	MOVQ  232(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 208(AX)
+	MOVQ  CX, 232(AX)
 	TESTQ CX, CX
 	JEQ   next4
 
@@ -10353,15 +10417,15 @@ TEXT ·gemm6x16AVX512(SB), NOSPLIT, $8-8
 
 panel1:
 	MOVQ 48(AX), CX
-	MOVQ CX, 208(AX)
+	MOVQ CX, 232(AX)
 
 group2:
 	MOVQ 96(AX), CX
-	MOVQ CX, 192(AX)
+	MOVQ CX, 216(AX)
 	MOVQ 80(AX), CX
-	MOVQ CX, 184(AX)
+	MOVQ CX, 208(AX)
 	MOVQ 40(AX), CX
-	MOVQ CX, 200(AX)
+	MOVQ CX, 224(AX)
 	MOVQ 64(AX), CX
 
 tile3:
@@ -10562,7 +10626,7 @@ done7:
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
 	JEQ     done15
-	MOVQ    184(AX), SI
+	MOVQ    208(AX), SI
 	MOVQ    120(AX), BX
 	VMOVUPS (SI), Z6
 	VADDPS  Z0, Z6, Z0
@@ -10582,7 +10646,7 @@ done7:
 	VMOVUPS (SI), Z6
 	VADDPS  Z5, Z6, Z5
 	ADDQ    BX, SI
-	MOVQ    SI, 184(AX)
+	MOVQ    SI, 208(AX)
 	MOVQ    128(AX), BX
 
 done15:
@@ -10590,7 +10654,7 @@ done15:
 	MOVQ    88(AX), SI
 	TESTQ   SI, SI
 	JEQ     done16
-	MOVQ    192(AX), SI
+	MOVQ    216(AX), SI
 	VMOVUPS (SI), Z6
 	VADDPS  Z0, Z6, Z0
 	ADDQ    BX, SI
@@ -10612,7 +10676,7 @@ done15:
 
 done16:
 	// Store.
-	MOVQ    192(AX), SI
+	MOVQ    216(AX), SI
 	VMOVUPS Z0, (SI)
 	ADDQ    BX, SI
 	VMOVUPS Z1, (SI)
@@ -10625,7 +10689,7 @@ done16:
 	ADDQ    BX, SI
 	VMOVUPS Z5, (SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 192(AX)
+	MOVQ    SI, 216(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
@@ -10634,14 +10698,14 @@ done16:
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	MOVQ  200(AX), DX
+	MOVQ  224(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 200(AX)
+	MOVQ  DX, 224(AX)
 	TESTQ DX, DX
 	JNE   tile3
-	MOVQ  208(AX), CX
+	MOVQ  232(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 208(AX)
+	MOVQ  CX, 232(AX)
 	TESTQ CX, CX
 	JEQ   next4
 
@@ -10717,15 +10781,15 @@ TEXT ·gemm6x32AVX512(SB), NOSPLIT, $8-8
 
 panel1:
 	MOVQ 48(AX), CX
-	MOVQ CX, 208(AX)
+	MOVQ CX, 232(AX)
 
 group2:
 	MOVQ 96(AX), CX
-	MOVQ CX, 192(AX)
+	MOVQ CX, 216(AX)
 	MOVQ 80(AX), CX
-	MOVQ CX, 184(AX)
+	MOVQ CX, 208(AX)
 	MOVQ 40(AX), CX
-	MOVQ CX, 200(AX)
+	MOVQ CX, 224(AX)
 	MOVQ 64(AX), CX
 
 tile3:
@@ -10999,7 +11063,7 @@ done7:
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
 	JEQ     done15
-	MOVQ    184(AX), SI
+	MOVQ    208(AX), SI
 	MOVQ    120(AX), BX
 	VMOVUPS (SI), Z12
 	VADDPS  Z0, Z12, Z0
@@ -11031,7 +11095,7 @@ done7:
 	VMOVUPS 64(SI), Z12
 	VADDPS  Z11, Z12, Z11
 	ADDQ    BX, SI
-	MOVQ    SI, 184(AX)
+	MOVQ    SI, 208(AX)
 	MOVQ    128(AX), BX
 
 done15:
@@ -11039,7 +11103,7 @@ done15:
 	MOVQ    88(AX), SI
 	TESTQ   SI, SI
 	JEQ     done16
-	MOVQ    192(AX), SI
+	MOVQ    216(AX), SI
 	VMOVUPS (SI), Z12
 	VADDPS  Z0, Z12, Z0
 	VMOVUPS 64(SI), Z12
@@ -11073,7 +11137,7 @@ done15:
 
 done16:
 	// Store.
-	MOVQ    192(AX), SI
+	MOVQ    216(AX), SI
 	VMOVUPS Z0, (SI)
 	VMOVUPS Z1, 64(SI)
 	ADDQ    BX, SI
@@ -11092,7 +11156,7 @@ done16:
 	VMOVUPS Z10, (SI)
 	VMOVUPS Z11, 64(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 192(AX)
+	MOVQ    SI, 216(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
@@ -11101,14 +11165,14 @@ done16:
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	MOVQ  200(AX), DX
+	MOVQ  224(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 200(AX)
+	MOVQ  DX, 224(AX)
 	TESTQ DX, DX
 	JNE   tile3
-	MOVQ  208(AX), CX
+	MOVQ  232(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 208(AX)
+	MOVQ  CX, 232(AX)
 	TESTQ CX, CX
 	JEQ   next4
 
@@ -11190,15 +11254,15 @@ TEXT ·gemm6x48AVX512(SB), NOSPLIT, $8-8
 
 panel1:
 	MOVQ 48(AX), CX
-	MOVQ CX, 208(AX)
+	MOVQ CX, 232(AX)
 
 group2:
 	MOVQ 96(AX), CX
-	MOVQ CX, 192(AX)
+	MOVQ CX, 216(AX)
 	MOVQ 80(AX), CX
-	MOVQ CX, 184(AX)
+	MOVQ CX, 208(AX)
 	MOVQ 40(AX), CX
-	MOVQ CX, 200(AX)
+	MOVQ CX, 224(AX)
 	MOVQ 64(AX), CX
 
 tile3:
@@ -11545,7 +11609,7 @@ done7:
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
 	JEQ     done15
-	MOVQ    184(AX), SI
+	MOVQ    208(AX), SI
 	MOVQ    120(AX), BX
 	VMOVUPS (SI), Z18
 	VADDPS  Z0, Z18, Z0
@@ -11589,7 +11653,7 @@ done7:
 	VMOVUPS 128(SI), Z18
 	VADDPS  Z17, Z18, Z17
 	ADDQ    BX, SI
-	MOVQ    SI, 184(AX)
+	MOVQ    SI, 208(AX)
 	MOVQ    128(AX), BX
 
 done15:
@@ -11597,7 +11661,7 @@ done15:
 	MOVQ    88(AX), SI
 	TESTQ   SI, SI
 	JEQ     done16
-	MOVQ    192(AX), SI
+	MOVQ    216(AX), SI
 	VMOVUPS (SI), Z18
 	VADDPS  Z0, Z18, Z0
 	VMOVUPS 64(SI), Z18
@@ -11643,7 +11707,7 @@ done15:
 
 done16:
 	// Store.
-	MOVQ    192(AX), SI
+	MOVQ    216(AX), SI
 	VMOVUPS Z0, (SI)
 	VMOVUPS Z1, 64(SI)
 	VMOVUPS Z2, 128(SI)
@@ -11668,7 +11732,7 @@ done16:
 	VMOVUPS Z16, 64(SI)
 	VMOVUPS Z17, 128(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 192(AX)
+	MOVQ    SI, 216(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
@@ -11677,14 +11741,14 @@ done16:
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	MOVQ  200(AX), DX
+	MOVQ  224(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 200(AX)
+	MOVQ  DX, 224(AX)
 	TESTQ DX, DX
 	JNE   tile3
-	MOVQ  208(AX), CX
+	MOVQ  232(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 208(AX)
+	MOVQ  CX, 232(AX)
 	TESTQ CX, CX
 	JEQ   next4
 
@@ -11772,15 +11836,15 @@ TEXT ·gemm6x64AVX512(SB), NOSPLIT, $8-8
 
 panel1:
 	MOVQ 48(AX), CX
-	MOVQ CX, 208(AX)
+	MOVQ CX, 232(AX)
 
 group2:
 	MOVQ 96(AX), CX
-	MOVQ CX, 192(AX)
+	MOVQ CX, 216(AX)
 	MOVQ 80(AX), CX
-	MOVQ CX, 184(AX)
+	MOVQ CX, 208(AX)
 	MOVQ 40(AX), CX
-	MOVQ CX, 200(AX)
+	MOVQ CX, 224(AX)
 	MOVQ 64(AX), CX
 
 tile3:
@@ -12206,7 +12270,7 @@ done7:
 	MOVQ    80(AX), SI
 	TESTQ   SI, SI
 	JEQ     done15
-	MOVQ    184(AX), SI
+	MOVQ    208(AX), SI
 	MOVQ    120(AX), BX
 	VMOVUPS (SI), Z24
 	VADDPS  Z0, Z24, Z0
@@ -12262,7 +12326,7 @@ done7:
 	VMOVUPS 192(SI), Z24
 	VADDPS  Z23, Z24, Z23
 	ADDQ    BX, SI
-	MOVQ    SI, 184(AX)
+	MOVQ    SI, 208(AX)
 	MOVQ    128(AX), BX
 
 done15:
@@ -12270,7 +12334,7 @@ done15:
 	MOVQ    88(AX), SI
 	TESTQ   SI, SI
 	JEQ     done16
-	MOVQ    192(AX), SI
+	MOVQ    216(AX), SI
 	VMOVUPS (SI), Z24
 	VADDPS  Z0, Z24, Z0
 	VMOVUPS 64(SI), Z24
@@ -12328,7 +12392,7 @@ done15:
 
 done16:
 	// Store.
-	MOVQ    192(AX), SI
+	MOVQ    216(AX), SI
 	VMOVUPS Z0, (SI)
 	VMOVUPS Z1, 64(SI)
 	VMOVUPS Z2, 128(SI)
@@ -12359,7 +12423,7 @@ done16:
 	VMOVUPS Z22, 128(SI)
 	VMOVUPS Z23, 192(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 192(AX)
+	MOVQ    SI, 216(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
@@ -12368,14 +12432,14 @@ done16:
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	MOVQ  200(AX), DX
+	MOVQ  224(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 200(AX)
+	MOVQ  DX, 224(AX)
 	TESTQ DX, DX
 	JNE   tile3
-	MOVQ  208(AX), CX
+	MOVQ  232(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 208(AX)
+	MOVQ  CX, 232(AX)
 	TESTQ CX, CX
 	JEQ   next4
 

@@ -214,15 +214,15 @@ TEXT ·gemm1x16NEON(SB), NOSPLIT, $0-8
 
 panel1:
 	MOVD 48(R1), R2
-	MOVD R2, 208(R1)
+	MOVD R2, 232(R1)
 
 group2:
 	MOVD 96(R1), R2
-	MOVD R2, 192(R1)
+	MOVD R2, 216(R1)
 	MOVD 80(R1), R2
-	MOVD R2, 184(R1)
+	MOVD R2, 208(R1)
 	MOVD 40(R1), R2
-	MOVD R2, 200(R1)
+	MOVD R2, 224(R1)
 	MOVD 64(R1), R2
 
 tile3:
@@ -311,7 +311,7 @@ done7:
 	MOVD  80(R1), R7
 	CMP   $0, R7
 	BEQ   done12
-	MOVD  184(R1), R7
+	MOVD  208(R1), R7
 	MOVD  120(R1), R6
 	FMOVQ (R7), F4
 	WORD  $0x4e20d480 // FADD V0.4S, V4.4S, V0.4S
@@ -322,7 +322,7 @@ done7:
 	FMOVQ 48(R7), F4
 	WORD  $0x4e23d483 // FADD V3.4S, V4.4S, V3.4S
 	ADD   R6, R7, R7
-	MOVD  R7, 184(R1)
+	MOVD  R7, 208(R1)
 	MOVD  128(R1), R6
 
 done12:
@@ -330,7 +330,7 @@ done12:
 	MOVD  88(R1), R7
 	CMP   $0, R7
 	BEQ   done13
-	MOVD  192(R1), R7
+	MOVD  216(R1), R7
 	FMOVQ (R7), F4
 	WORD  $0x4e20d480 // FADD V0.4S, V4.4S, V0.4S
 	FMOVQ 16(R7), F4
@@ -343,24 +343,24 @@ done12:
 
 done13:
 	// Store.
-	MOVD  192(R1), R7
+	MOVD  216(R1), R7
 	FMOVQ F0, (R7)
 	FMOVQ F1, 16(R7)
 	FMOVQ F2, 32(R7)
 	FMOVQ F3, 48(R7)
 	ADD   R6, R7, R7
-	MOVD  R7, 192(R1)
+	MOVD  R7, 216(R1)
 
 	// To the next tile.
 	ADD  R3, R2, R2
-	MOVD 200(R1), R3
+	MOVD 224(R1), R3
 	ADD  $-1, R3, R3
-	MOVD R3, 200(R1)
+	MOVD R3, 224(R1)
 	CMP  $0, R3
 	BNE  tile3
-	MOVD 208(R1), R2
+	MOVD 232(R1), R2
 	ADD  $-1, R2, R2
-	MOVD R2, 208(R1)
+	MOVD R2, 232(R1)
 	CMP  $0, R2
 	BEQ  next4
 
@@ -433,15 +433,15 @@ TEXT ·gemm1x32NEON(SB), NOSPLIT, $0-8
 
 panel1:
 	MOVD 48(R1), R2
-	MOVD R2, 208(R1)
+	MOVD R2, 232(R1)
 
 group2:
 	MOVD 96(R1), R2
-	MOVD R2, 192(R1)
+	MOVD R2, 216(R1)
 	MOVD 80(R1), R2
-	MOVD R2, 184(R1)
+	MOVD R2, 208(R1)
 	MOVD 40(R1), R2
-	MOVD R2, 200(R1)
+	MOVD R2, 224(R1)
 	MOVD 64(R1), R2
 
 tile3:
@@ -567,7 +567,7 @@ done7:
 	MOVD  80(R1), R7
 	CMP   $0, R7
 	BEQ   done12
-	MOVD  184(R1), R7
+	MOVD  208(R1), R7
 	MOVD  120(R1), R6
 	FMOVQ (R7), F8
 	WORD  $0x4e20d500 // FADD V0.4S, V8.4S, V0.4S
@@ -586,7 +586,7 @@ done7:
 	FMOVQ 112(R7), F8
 	WORD  $0x4e27d507 // FADD V7.4S, V8.4S, V7.4S
 	ADD   R6, R7, R7
-	MOVD  R7, 184(R1)
+	MOVD  R7, 208(R1)
 	MOVD  128(R1), R6
 
 done12:
@@ -594,7 +594,7 @@ done12:
 	MOVD  88(R1), R7
 	CMP   $0, R7
 	BEQ   done13
-	MOVD  192(R1), R7
+	MOVD  216(R1), R7
 	FMOVQ (R7), F8
 	WORD  $0x4e20d500 // FADD V0.4S, V8.4S, V0.4S
 	FMOVQ 16(R7), F8
@@ -615,7 +615,7 @@ done12:
 
 done13:
 	// Store.
-	MOVD  192(R1), R7
+	MOVD  216(R1), R7
 	FMOVQ F0, (R7)
 	FMOVQ F1, 16(R7)
 	FMOVQ F2, 32(R7)
@@ -625,18 +625,18 @@ done13:
 	FMOVQ F6, 96(R7)
 	FMOVQ F7, 112(R7)
 	ADD   R6, R7, R7
-	MOVD  R7, 192(R1)
+	MOVD  R7, 216(R1)
 
 	// To the next tile.
 	ADD  R3, R2, R2
-	MOVD 200(R1), R3
+	MOVD 224(R1), R3
 	ADD  $-1, R3, R3
-	MOVD R3, 200(R1)
+	MOVD R3, 224(R1)
 	CMP  $0, R3
 	BNE  tile3
-	MOVD 208(R1), R2
+	MOVD 232(R1), R2
 	ADD  $-1, R2, R2
-	MOVD R2, 208(R1)
+	MOVD R2, 232(R1)
 	CMP  $0, R2
 	BEQ  next4
 
@@ -715,15 +715,15 @@ TEXT ·gemm1x48NEON(SB), NOSPLIT, $0-8
 
 panel1:
 	MOVD 48(R1), R2
-	MOVD R2, 208(R1)
+	MOVD R2, 232(R1)
 
 group2:
 	MOVD 96(R1), R2
-	MOVD R2, 192(R1)
+	MOVD R2, 216(R1)
 	MOVD 80(R1), R2
-	MOVD R2, 184(R1)
+	MOVD R2, 208(R1)
 	MOVD 40(R1), R2
-	MOVD R2, 200(R1)
+	MOVD R2, 224(R1)
 	MOVD 64(R1), R2
 
 tile3:
@@ -886,7 +886,7 @@ done7:
 	MOVD  80(R1), R7
 	CMP   $0, R7
 	BEQ   done12
-	MOVD  184(R1), R7
+	MOVD  208(R1), R7
 	MOVD  120(R1), R6
 	FMOVQ (R7), F12
 	WORD  $0x4e20d580 // FADD V0.4S, V12.4S, V0.4S
@@ -913,7 +913,7 @@ done7:
 	FMOVQ 176(R7), F12
 	WORD  $0x4e2bd58b // FADD V11.4S, V12.4S, V11.4S
 	ADD   R6, R7, R7
-	MOVD  R7, 184(R1)
+	MOVD  R7, 208(R1)
 	MOVD  128(R1), R6
 
 done12:
@@ -921,7 +921,7 @@ done12:
 	MOVD  88(R1), R7
 	CMP   $0, R7
 	BEQ   done13
-	MOVD  192(R1), R7
+	MOVD  216(R1), R7
 	FMOVQ (R7), F12
 	WORD  $0x4e20d580 // FADD V0.4S, V12.4S, V0.4S
 	FMOVQ 16(R7), F12
@@ -950,7 +950,7 @@ done12:
 
 done13:
 	// Store.
-	MOVD  192(R1), R7
+	MOVD  216(R1), R7
 	FMOVQ F0, (R7)
 	FMOVQ F1, 16(R7)
 	FMOVQ F2, 32(R7)
@@ -964,18 +964,18 @@ done13:
 	FMOVQ F10, 160(R7)
 	FMOVQ F11, 176(R7)
 	ADD   R6, R7, R7
-	MOVD  R7, 192(R1)
+	MOVD  R7, 216(R1)
 
 	// To the next tile.
 	ADD  R3, R2, R2
-	MOVD 200(R1), R3
+	MOVD 224(R1), R3
 	ADD  $-1, R3, R3
-	MOVD R3, 200(R1)
+	MOVD R3, 224(R1)
 	CMP  $0, R3
 	BNE  tile3
-	MOVD 208(R1), R2
+	MOVD 232(R1), R2
 	ADD  $-1, R2, R2
-	MOVD R2, 208(R1)
+	MOVD R2, 232(R1)
 	CMP  $0, R2
 	BEQ  next4
 
@@ -1060,15 +1060,15 @@ TEXT ·gemm1x64NEON(SB), NOSPLIT, $0-8
 
 panel1:
 	MOVD 48(R1), R2
-	MOVD R2, 208(R1)
+	MOVD R2, 232(R1)
 
 group2:
 	MOVD 96(R1), R2
-	MOVD R2, 192(R1)
+	MOVD R2, 216(R1)
 	MOVD 80(R1), R2
-	MOVD R2, 184(R1)
+	MOVD R2, 208(R1)
 	MOVD 40(R1), R2
-	MOVD R2, 200(R1)
+	MOVD R2, 224(R1)
 	MOVD 64(R1), R2
 
 tile3:
@@ -1268,7 +1268,7 @@ done7:
 	MOVD  80(R1), R7
 	CMP   $0, R7
 	BEQ   done12
-	MOVD  184(R1), R7
+	MOVD  208(R1), R7
 	MOVD  120(R1), R6
 	FMOVQ (R7), F16
 	WORD  $0x4e20d600 // FADD V0.4S, V16.4S, V0.4S
@@ -1303,7 +1303,7 @@ done7:
 	FMOVQ 240(R7), F16
 	WORD  $0x4e2fd60f // FADD V15.4S, V16.4S, V15.4S
 	ADD   R6, R7, R7
-	MOVD  R7, 184(R1)
+	MOVD  R7, 208(R1)
 	MOVD  128(R1), R6
 
 done12:
@@ -1311,7 +1311,7 @@ done12:
 	MOVD  88(R1), R7
 	CMP   $0, R7
 	BEQ   done13
-	MOVD  192(R1), R7
+	MOVD  216(R1), R7
 	FMOVQ (R7), F16
 	WORD  $0x4e20d600 // FADD V0.4S, V16.4S, V0.4S
 	FMOVQ 16(R7), F16
@@ -1348,7 +1348,7 @@ done12:
 
 done13:
 	// Store.
-	MOVD  192(R1), R7
+	MOVD  216(R1), R7
 	FMOVQ F0, (R7)
 	FMOVQ F1, 16(R7)
 	FMOVQ F2, 32(R7)
@@ -1366,18 +1366,18 @@ done13:
 	FMOVQ F14, 224(R7)
 	FMOVQ F15, 240(R7)
 	ADD   R6, R7, R7
-	MOVD  R7, 192(R1)
+	MOVD  R7, 216(R1)
 
 	// To the next tile.
 	ADD  R3, R2, R2
-	MOVD 200(R1), R3
+	MOVD 224(R1), R3
 	ADD  $-1, R3, R3
-	MOVD R3, 200(R1)
+	MOVD R3, 224(R1)
 	CMP  $0, R3
 	BNE  tile3
-	MOVD 208(R1), R2
+	MOVD 232(R1), R2
 	ADD  $-1, R2, R2
-	MOVD R2, 208(R1)
+	MOVD R2, 232(R1)
 	CMP  $0, R2
 	BEQ  next4
 
@@ -1468,15 +1468,15 @@ TEXT ·gemm2x16NEON(SB), NOSPLIT, $0-8
 
 panel1:
 	MOVD 48(R1), R2
-	MOVD R2, 208(R1)
+	MOVD R2, 232(R1)
 
 group2:
 	MOVD 96(R1), R2
-	MOVD R2, 192(R1)
+	MOVD R2, 216(R1)
 	MOVD 80(R1), R2
-	MOVD R2, 184(R1)
+	MOVD R2, 208(R1)
 	MOVD 40(R1), R2
-	MOVD R2, 200(R1)
+	MOVD R2, 224(R1)
 	MOVD 64(R1), R2
 
 tile3:
@@ -1594,7 +1594,7 @@ done7:
 	MOVD  80(R1), R7
 	CMP   $0, R7
 	BEQ   done12
-	MOVD  184(R1), R7
+	MOVD  208(R1), R7
 	MOVD  120(R1), R6
 	FMOVQ (R7), F8
 	WORD  $0x4e20d500 // FADD V0.4S, V8.4S, V0.4S
@@ -1614,7 +1614,7 @@ done7:
 	FMOVQ 48(R7), F8
 	WORD  $0x4e27d507 // FADD V7.4S, V8.4S, V7.4S
 	ADD   R6, R7, R7
-	MOVD  R7, 184(R1)
+	MOVD  R7, 208(R1)
 	MOVD  128(R1), R6
 
 done12:
@@ -1622,7 +1622,7 @@ done12:
 	MOVD  88(R1), R7
 	CMP   $0, R7
 	BEQ   done13
-	MOVD  192(R1), R7
+	MOVD  216(R1), R7
 	FMOVQ (R7), F8
 	WORD  $0x4e20d500 // FADD V0.4S, V8.4S, V0.4S
 	FMOVQ 16(R7), F8
@@ -1644,7 +1644,7 @@ done12:
 
 done13:
 	// Store.
-	MOVD  192(R1), R7
+	MOVD  216(R1), R7
 	FMOVQ F0, (R7)
 	FMOVQ F1, 16(R7)
 	FMOVQ F2, 32(R7)
@@ -1655,19 +1655,19 @@ done13:
 	FMOVQ F6, 32(R7)
 	FMOVQ F7, 48(R7)
 	ADD   R6, R7, R7
-	MOVD  R7, 192(R1)
+	MOVD  R7, 216(R1)
 
 	// To the next tile.
 	ADD  R3, R2, R2
 	ADD  R3, R2, R2
-	MOVD 200(R1), R3
+	MOVD 224(R1), R3
 	ADD  $-1, R3, R3
-	MOVD R3, 200(R1)
+	MOVD R3, 224(R1)
 	CMP  $0, R3
 	BNE  tile3
-	MOVD 208(R1), R2
+	MOVD 232(R1), R2
 	ADD  $-1, R2, R2
-	MOVD R2, 208(R1)
+	MOVD R2, 232(R1)
 	CMP  $0, R2
 	BEQ  next4
 
@@ -1740,15 +1740,15 @@ TEXT ·gemm2x32NEON(SB), NOSPLIT, $0-8
 
 panel1:
 	MOVD 48(R1), R2
-	MOVD R2, 208(R1)
+	MOVD R2, 232(R1)
 
 group2:
 	MOVD 96(R1), R2
-	MOVD R2, 192(R1)
+	MOVD R2, 216(R1)
 	MOVD 80(R1), R2
-	MOVD R2, 184(R1)
+	MOVD R2, 208(R1)
 	MOVD 40(R1), R2
-	MOVD R2, 200(R1)
+	MOVD R2, 224(R1)
 	MOVD 64(R1), R2
 
 tile3:
@@ -1927,7 +1927,7 @@ done7:
 	MOVD  80(R1), R7
 	CMP   $0, R7
 	BEQ   done12
-	MOVD  184(R1), R7
+	MOVD  208(R1), R7
 	MOVD  120(R1), R6
 	FMOVQ (R7), F16
 	WORD  $0x4e20d600 // FADD V0.4S, V16.4S, V0.4S
@@ -1963,7 +1963,7 @@ done7:
 	FMOVQ 112(R7), F16
 	WORD  $0x4e2fd60f // FADD V15.4S, V16.4S, V15.4S
 	ADD   R6, R7, R7
-	MOVD  R7, 184(R1)
+	MOVD  R7, 208(R1)
 	MOVD  128(R1), R6
 
 done12:
@@ -1971,7 +1971,7 @@ done12:
 	MOVD  88(R1), R7
 	CMP   $0, R7
 	BEQ   done13
-	MOVD  192(R1), R7
+	MOVD  216(R1), R7
 	FMOVQ (R7), F16
 	WORD  $0x4e20d600 // FADD V0.4S, V16.4S, V0.4S
 	FMOVQ 16(R7), F16
@@ -2009,7 +2009,7 @@ done12:
 
 done13:
 	// Store.
-	MOVD  192(R1), R7
+	MOVD  216(R1), R7
 	FMOVQ F0, (R7)
 	FMOVQ F1, 16(R7)
 	FMOVQ F2, 32(R7)
@@ -2028,19 +2028,19 @@ done13:
 	FMOVQ F14, 96(R7)
 	FMOVQ F15, 112(R7)
 	ADD   R6, R7, R7
-	MOVD  R7, 192(R1)
+	MOVD  R7, 216(R1)
 
 	// To the next tile.
 	ADD  R3, R2, R2
 	ADD  R3, R2, R2
-	MOVD 200(R1), R3
+	MOVD 224(R1), R3
 	ADD  $-1, R3, R3
-	MOVD R3, 200(R1)
+	MOVD R3, 224(R1)
 	CMP  $0, R3
 	BNE  tile3
-	MOVD 208(R1), R2
+	MOVD 232(R1), R2
 	ADD  $-1, R2, R2
-	MOVD R2, 208(R1)
+	MOVD R2, 232(R1)
 	CMP  $0, R2
 	BEQ  next4
 
@@ -2119,15 +2119,15 @@ TEXT ·gemm3x16NEON(SB), NOSPLIT, $0-8
 
 panel1:
 	MOVD 48(R1), R2
-	MOVD R2, 208(R1)
+	MOVD R2, 232(R1)
 
 group2:
 	MOVD 96(R1), R2
-	MOVD R2, 192(R1)
+	MOVD R2, 216(R1)
 	MOVD 80(R1), R2
-	MOVD R2, 184(R1)
+	MOVD R2, 208(R1)
 	MOVD 40(R1), R2
-	MOVD R2, 200(R1)
+	MOVD R2, 224(R1)
 	MOVD 64(R1), R2
 
 tile3:
@@ -2274,7 +2274,7 @@ done7:
 	MOVD  80(R1), R7
 	CMP   $0, R7
 	BEQ   done12
-	MOVD  184(R1), R7
+	MOVD  208(R1), R7
 	MOVD  120(R1), R6
 	FMOVQ (R7), F12
 	WORD  $0x4e20d580 // FADD V0.4S, V12.4S, V0.4S
@@ -2303,7 +2303,7 @@ done7:
 	FMOVQ 48(R7), F12
 	WORD  $0x4e2bd58b // FADD V11.4S, V12.4S, V11.4S
 	ADD   R6, R7, R7
-	MOVD  R7, 184(R1)
+	MOVD  R7, 208(R1)
 	MOVD  128(R1), R6
 
 done12:
@@ -2311,7 +2311,7 @@ done12:
 	MOVD  88(R1), R7
 	CMP   $0, R7
 	BEQ   done13
-	MOVD  192(R1), R7
+	MOVD  216(R1), R7
 	FMOVQ (R7), F12
 	WORD  $0x4e20d580 // FADD V0.4S, V12.4S, V0.4S
 	FMOVQ 16(R7), F12
@@ -2342,7 +2342,7 @@ done12:
 
 done13:
 	// Store.
-	MOVD  192(R1), R7
+	MOVD  216(R1), R7
 	FMOVQ F0, (R7)
 	FMOVQ F1, 16(R7)
 	FMOVQ F2, 32(R7)
@@ -2358,20 +2358,20 @@ done13:
 	FMOVQ F10, 32(R7)
 	FMOVQ F11, 48(R7)
 	ADD   R6, R7, R7
-	MOVD  R7, 192(R1)
+	MOVD  R7, 216(R1)
 
 	// To the next tile.
 	ADD  R3, R2, R2
 	ADD  R3, R2, R2
 	ADD  R3, R2, R2
-	MOVD 200(R1), R3
+	MOVD 224(R1), R3
 	ADD  $-1, R3, R3
-	MOVD R3, 200(R1)
+	MOVD R3, 224(R1)
 	CMP  $0, R3
 	BNE  tile3
-	MOVD 208(R1), R2
+	MOVD 232(R1), R2
 	ADD  $-1, R2, R2
-	MOVD R2, 208(R1)
+	MOVD R2, 232(R1)
 	CMP  $0, R2
 	BEQ  next4
 
@@ -2444,15 +2444,15 @@ TEXT ·gemm3x32NEON(SB), NOSPLIT, $0-8
 
 panel1:
 	MOVD 48(R1), R2
-	MOVD R2, 208(R1)
+	MOVD R2, 232(R1)
 
 group2:
 	MOVD 96(R1), R2
-	MOVD R2, 192(R1)
+	MOVD R2, 216(R1)
 	MOVD 80(R1), R2
-	MOVD R2, 184(R1)
+	MOVD R2, 208(R1)
 	MOVD 40(R1), R2
-	MOVD R2, 200(R1)
+	MOVD R2, 224(R1)
 	MOVD 64(R1), R2
 
 tile3:
@@ -2684,7 +2684,7 @@ done7:
 	MOVD  80(R1), R7
 	CMP   $0, R7
 	BEQ   done12
-	MOVD  184(R1), R7
+	MOVD  208(R1), R7
 	MOVD  120(R1), R6
 	FMOVQ (R7), F24
 	WORD  $0x4e20d700 // FADD V0.4S, V24.4S, V0.4S
@@ -2737,7 +2737,7 @@ done7:
 	FMOVQ 112(R7), F24
 	WORD  $0x4e37d717 // FADD V23.4S, V24.4S, V23.4S
 	ADD   R6, R7, R7
-	MOVD  R7, 184(R1)
+	MOVD  R7, 208(R1)
 	MOVD  128(R1), R6
 
 done12:
@@ -2745,7 +2745,7 @@ done12:
 	MOVD  88(R1), R7
 	CMP   $0, R7
 	BEQ   done13
-	MOVD  192(R1), R7
+	MOVD  216(R1), R7
 	FMOVQ (R7), F24
 	WORD  $0x4e20d700 // FADD V0.4S, V24.4S, V0.4S
 	FMOVQ 16(R7), F24
@@ -2800,7 +2800,7 @@ done12:
 
 done13:
 	// Store.
-	MOVD  192(R1), R7
+	MOVD  216(R1), R7
 	FMOVQ F0, (R7)
 	FMOVQ F1, 16(R7)
 	FMOVQ F2, 32(R7)
@@ -2828,20 +2828,20 @@ done13:
 	FMOVQ F22, 96(R7)
 	FMOVQ F23, 112(R7)
 	ADD   R6, R7, R7
-	MOVD  R7, 192(R1)
+	MOVD  R7, 216(R1)
 
 	// To the next tile.
 	ADD  R3, R2, R2
 	ADD  R3, R2, R2
 	ADD  R3, R2, R2
-	MOVD 200(R1), R3
+	MOVD 224(R1), R3
 	ADD  $-1, R3, R3
-	MOVD R3, 200(R1)
+	MOVD R3, 224(R1)
 	CMP  $0, R3
 	BNE  tile3
-	MOVD 208(R1), R2
+	MOVD 232(R1), R2
 	ADD  $-1, R2, R2
-	MOVD R2, 208(R1)
+	MOVD R2, 232(R1)
 	CMP  $0, R2
 	BEQ  next4
 
@@ -2920,15 +2920,15 @@ TEXT ·gemm4x16NEON(SB), NOSPLIT, $0-8
 
 panel1:
 	MOVD 48(R1), R2
-	MOVD R2, 208(R1)
+	MOVD R2, 232(R1)
 
 group2:
 	MOVD 96(R1), R2
-	MOVD R2, 192(R1)
+	MOVD R2, 216(R1)
 	MOVD 80(R1), R2
-	MOVD R2, 184(R1)
+	MOVD R2, 208(R1)
 	MOVD 40(R1), R2
-	MOVD R2, 200(R1)
+	MOVD R2, 224(R1)
 	MOVD 64(R1), R2
 
 tile3:
@@ -3104,7 +3104,7 @@ done7:
 	MOVD  80(R1), R7
 	CMP   $0, R7
 	BEQ   done12
-	MOVD  184(R1), R7
+	MOVD  208(R1), R7
 	MOVD  120(R1), R6
 	FMOVQ (R7), F16
 	WORD  $0x4e20d600 // FADD V0.4S, V16.4S, V0.4S
@@ -3142,7 +3142,7 @@ done7:
 	FMOVQ 48(R7), F16
 	WORD  $0x4e2fd60f // FADD V15.4S, V16.4S, V15.4S
 	ADD   R6, R7, R7
-	MOVD  R7, 184(R1)
+	MOVD  R7, 208(R1)
 	MOVD  128(R1), R6
 
 done12:
@@ -3150,7 +3150,7 @@ done12:
 	MOVD  88(R1), R7
 	CMP   $0, R7
 	BEQ   done13
-	MOVD  192(R1), R7
+	MOVD  216(R1), R7
 	FMOVQ (R7), F16
 	WORD  $0x4e20d600 // FADD V0.4S, V16.4S, V0.4S
 	FMOVQ 16(R7), F16
@@ -3190,7 +3190,7 @@ done12:
 
 done13:
 	// Store.
-	MOVD  192(R1), R7
+	MOVD  216(R1), R7
 	FMOVQ F0, (R7)
 	FMOVQ F1, 16(R7)
 	FMOVQ F2, 32(R7)
@@ -3211,21 +3211,21 @@ done13:
 	FMOVQ F14, 32(R7)
 	FMOVQ F15, 48(R7)
 	ADD   R6, R7, R7
-	MOVD  R7, 192(R1)
+	MOVD  R7, 216(R1)
 
 	// To the next tile.
 	ADD  R3, R2, R2
 	ADD  R3, R2, R2
 	ADD  R3, R2, R2
 	ADD  R3, R2, R2
-	MOVD 200(R1), R3
+	MOVD 224(R1), R3
 	ADD  $-1, R3, R3
-	MOVD R3, 200(R1)
+	MOVD R3, 224(R1)
 	CMP  $0, R3
 	BNE  tile3
-	MOVD 208(R1), R2
+	MOVD 232(R1), R2
 	ADD  $-1, R2, R2
-	MOVD R2, 208(R1)
+	MOVD R2, 232(R1)
 	CMP  $0, R2
 	BEQ  next4
 

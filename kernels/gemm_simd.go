@@ -1,6 +1,9 @@
 package kernels
 
-import "iter"
+import (
+	"iter"
+	"unsafe"
+)
 
 // A gemmTask tells a tile kernel where its matrices are. The kernel works on
 // tiles of rows of A, one below the other, and some neighbouring blocks of
@@ -32,6 +35,11 @@ type gemmTask struct {
 	// group to group c and init go on by its columns, w0 and w1 by its weights.
 	w0Panel, w1Panel, initPanel, cPanel int
 	sumGroup, sumPanel                  int // 0 if there is no sum
+
+	// Rows of 64 elements that are read later, a multiple of 4. Each tile may fetch
+	// four of them; it is no error if there is no memory.
+	next                 uintptr
+	nextRows, nextStride int
 
 	// State of the kernel.
 	//lint:ignore U1000 for assembly only
@@ -97,6 +105,10 @@ type matmul struct {
 	bias       []float32
 	add, trans bool
 	copied     Mat // if trans: columns of A as rows
+
+	// If trans, where in A the next copy is from, and how many rows of it are still
+	// to be fetched.
+	nextRow, nextCol, nextRows int
 }
 
 // A region is a part of C: rows, and columns by the panels and blocks of W that
@@ -206,6 +218,15 @@ func (p *matmul) runTN(gates, units, lo, hi int, sums Mat) {
 					cols := packedWidth(gates, min(step, hi-u))
 					if kn > 0 {
 						transposed(p.isa, p.copied, p.a.from(k, PackedIndex(gates, u, 0)), kn, cols)
+					}
+					p.nextRows = 0
+					nextK, nextU := k, u+step
+					if i+1 == copies || nextU >= hi {
+						nextK, nextU = k+kn, lo
+					}
+					if nextK < p.w.k {
+						p.nextRow, p.nextCol = nextK, PackedIndex(gates, nextU, 0)
+						p.nextRows = min(kChain, p.w.k-nextK)
 					}
 					sums := sums.from(4*block*i, 0)
 					if gates == 1 || k+kn < p.w.k {
@@ -450,6 +471,13 @@ func (p *matmul) chain(r region, k, kn int, sum, out Mat, init []float32, old bo
 				} else {
 					task.a = p.a.at(r.row+row, k)
 				}
+			}
+			if p.nextRows >= 4 {
+				rows := min(t.tiles*groups*r.panels*4, p.nextRows/4*4)
+				task.next = uintptr(unsafe.Pointer(p.a.at(p.nextRow, p.nextCol)))
+				task.nextRows, task.nextStride = rows, 4*p.a.Stride
+				p.nextRow += rows
+				p.nextRows -= rows
 			}
 			gemmTile(p.isa, t.rows, n, &task)
 			b += groups * n
