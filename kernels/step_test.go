@@ -243,7 +243,7 @@ func TestSteps(t *testing.T) {
 					}
 					stepCase{f, units, inputs, proj, T, n%2 == 0, n%3 == 0, n%5 < 2, n%7 < 3, int(n % 4)}.check(t, n, where)
 				}
-				for units := range pick(75, 50, 20) {
+				for units := 0; units < pick(75, 50, 20); units += pick(1, 1, 3) {
 					check(units, -1, -1, 3, beforeGuard)
 					check(units, []int{0, 1, 3, 17}[units%4], -1, 3, beforeGuard)
 					check(units, 1, units/2, 2, at(3))

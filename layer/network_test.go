@@ -222,7 +222,7 @@ var variants = []struct {
 // forEachRun runs f as a subtest for all networks and variants, if there is time
 // all pairs.
 func forEachRun(t *testing.T, f func(t *testing.T, m model, p *run, r *Rand)) {
-	forEachNthRun(t, kerneltest.Pick(1, 4, 4), f)
+	forEachNthRun(t, kerneltest.Pick(1, 4, 8), f)
 }
 
 // forEachNthRun runs f for every nth pair of a network and a variant.

@@ -51,7 +51,7 @@ func forEachSplit(t *testing.T, f func(s split, threads int)) {
 // TestThreadsStream: a Stream gives the same bits with any number of threads.
 func TestThreadsStream(t *testing.T) {
 	procs(t, 4)
-	forEachNthRun(t, kerneltest.Pick(3, 8, 8), func(t *testing.T, m model, p *run, _ *Rand) {
+	forEachNthRun(t, kerneltest.Pick(3, 8, 16), func(t *testing.T, m model, p *run, _ *Rand) {
 		kerneltest.Each(t, func(t *testing.T, _ kernels.ISA) {
 			want := *p
 			want.stream(m.NewStream(p.B))
@@ -70,7 +70,7 @@ func TestThreadsStream(t *testing.T) {
 // TestThreadsTape: a Tape gives the same bits with any number of threads.
 func TestThreadsTape(t *testing.T) {
 	procs(t, 4)
-	forEachNthRun(t, kerneltest.Pick(3, 8, 8), func(t *testing.T, m model, p *run, _ *Rand) {
+	forEachNthRun(t, kerneltest.Pick(3, 8, 16), func(t *testing.T, m model, p *run, _ *Rand) {
 		kerneltest.Each(t, func(t *testing.T, _ kernels.ISA) {
 			want := *p
 			want.tape(m.NewTape(p.T+1, p.B))
