@@ -22,12 +22,13 @@ type compareOptions struct {
 	python, script string
 	tolerance      float64
 	block          int
+	threads        int
 }
 
 // A peer makes the same steps in another process. It is started with a folder,
 // in which are
 //
-//	config.json           the settings, and vocab, the number of symbols
+//	config.json           the settings, vocab, the number of symbols, and threads
 //	init.safetensors      the weights before the first step
 //	batches.bin           for each step x [T,B] and y [T,B], a byte a symbol
 //
@@ -86,11 +87,11 @@ func (p *peer) stop() error {
 	return p.cmd.Wait()
 }
 
-// runCompare trains the same network on the same text here and in PyTorch, one
-// thread each and by turns, and compares losses and speed. A difference above the
+// runCompare trains the same network on the same text here and in PyTorch, by
+// turns and with as many threads, and compares losses and speed. A difference above the
 // tolerance is an error.
 func runCompare(cfg config, opt compareOptions, w, stderr io.Writer) error {
-	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(opt.threads))
 	var err error
 	if opt.data == "" {
 		if opt.data, err = goSource(); err != nil {
@@ -111,7 +112,8 @@ func runCompare(cfg config, opt compareOptions, w, stderr io.Writer) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	if err := export(dir, r); err != nil {
+	r.setThreads(opt.threads)
+	if err := export(dir, r, opt.threads); err != nil {
 		return err
 	}
 	p, err := startPeer(opt, dir, stderr)
@@ -174,8 +176,8 @@ func runCompare(cfg config, opt compareOptions, w, stderr io.Writer) error {
 	}
 	m0, b0 := speed(0)
 	m1, b1 := speed(1)
-	fmt.Fprintf(w, "characters a second, one thread: median %.0f here, %.0f there (%.2f times); best %.0f and %.0f (%.2f times)\n",
-		m0, m1, m0/m1, b0, b1, b0/b1)
+	fmt.Fprintf(w, "characters a second, threads = %d: median %.0f here, %.0f there (%.2f times); best %.0f and %.0f (%.2f times)\n",
+		opt.threads, m0, m1, m0/m1, b0, b1, b0/b1)
 	if !(worst <= opt.tolerance) {
 		return fmt.Errorf("losses differ by %.2e, want at most %.2e", worst, opt.tolerance)
 	}
@@ -183,11 +185,12 @@ func runCompare(cfg config, opt compareOptions, w, stderr io.Writer) error {
 }
 
 // export writes what a peer reads, and leaves the run at its beginning.
-func export(dir string, r *run) error {
+func export(dir string, r *run, threads int) error {
 	b, err := json.Marshal(struct {
 		config
-		Vocab int `json:"vocab"`
-	}{r.cfg, r.V})
+		Vocab   int `json:"vocab"`
+		Threads int `json:"threads"`
+	}{r.cfg, r.V, threads})
 	if err != nil {
 		return err
 	}

@@ -19,6 +19,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 
@@ -63,6 +64,7 @@ func dispatch(args []string, stdout, stderr io.Writer) error {
 		fs.BoolVar(&opt.force, "force", false, "replace an old checkpoint by a new run")
 		fs.IntVar(&opt.log, "log", 100, "`steps` between lines where there is no terminal")
 		fs.IntVar(&opt.stopAfter, "stop-after", 0, "save and stop after so many `steps`; 0 for none")
+		fs.IntVar(&opt.threads, "threads", runtime.GOMAXPROCS(0), "`processors` of a step, whose results do not depend on it")
 		do = func() error {
 			opt.checkpoint = *checkpoint
 			if err := opt.check(fs); err != nil {
@@ -98,12 +100,16 @@ func dispatch(args []string, stdout, stderr io.Writer) error {
 		fs.StringVar(&opt.script, "script", filepath.Join("compare", "compare.py"), "the `file` that it runs")
 		fs.Float64Var(&opt.tolerance, "tolerance", 5e-5, "largest difference of a loss, in `nats`")
 		fs.IntVar(&opt.block, "block", 10, "`steps` that each makes in turn")
+		fs.IntVar(&opt.threads, "threads", 1, "`processors` that each may use")
 		do = func() error {
 			if err := cfg.check(); err != nil {
 				return err
 			}
 			if opt.block < 1 {
 				return fmt.Errorf("-block is %d, want at least 1", opt.block)
+			}
+			if opt.threads < 1 {
+				return fmt.Errorf("-threads is %d, want at least 1", opt.threads)
 			}
 			return runCompare(cfg, opt, stdout, stderr)
 		}
@@ -185,10 +191,12 @@ func (o *trainOptions) check(fs *flag.FlagSet) (err error) {
 		return fmt.Errorf("-log is %d, want at least 0", o.log)
 	case o.stopAfter < 0:
 		return fmt.Errorf("-stop-after is %d, want at least 0", o.stopAfter)
+	case o.threads < 1:
+		return fmt.Errorf("-threads is %d, want at least 1", o.threads)
 	case !o.resume:
 		return nil
 	}
-	free := []string{"resume", "checkpoint", "data", "plot", "log", "stop-after"}
+	free := []string{"resume", "checkpoint", "data", "plot", "log", "stop-after", "threads"}
 	fs.Visit(func(f *flag.Flag) {
 		if !slices.Contains(free, f.Name) {
 			err = fmt.Errorf("-%s is fixed by the checkpoint, want none with -resume", f.Name)

@@ -110,7 +110,7 @@ type trainer struct {
 	dx, dh, dlogits []float32
 }
 
-// newTrainer makes the tapes; it is the place to say how many threads they use.
+// newTrainer makes the tapes and the optimizer.
 func newTrainer(cfg config, V int) (*trainer, error) {
 	rnd := layer.NewRand(cfg.Seed)
 	net, err := newNetwork(cfg, V, rnd)
@@ -151,6 +151,12 @@ func newTrainer(cfg config, V int) (*trainer, error) {
 		return nil, err
 	}
 	return t, nil
+}
+
+// setThreads sets the number of threads of a step; its bits do not depend on it.
+func (t *trainer) setThreads(n int) {
+	t.tape.SetThreads(n)
+	t.opt.SetThreads(n)
 }
 
 // step trains on the symbols x [T,B] and those that follow them, y [T,B], and

@@ -26,6 +26,7 @@ type trainOptions struct {
 	force       bool
 	log         int // steps between lines
 	stopAfter   int // steps of this process; 0: all
+	threads     int
 }
 
 // history is what the curve shows, and the loss since its last point. It is part
@@ -120,6 +121,7 @@ func runTrain(cfg config, opt trainOptions, w io.Writer) error {
 	if err != nil {
 		return err
 	}
+	r.setThreads(opt.threads)
 	if r.Meta, err = s.meta(); err != nil {
 		return err
 	}

@@ -46,9 +46,9 @@ def detach(state):
 
 
 def main(folder):
-    torch.set_num_threads(1)
     with open(os.path.join(folder, "config.json")) as f:
         cfg = json.load(f)
+    torch.set_num_threads(cfg["threads"])
     T, B = cfg["unroll"], cfg["batch"]
     with open(os.path.join(folder, "batches.bin"), "rb") as f:
         batches = torch.frombuffer(bytearray(f.read()), dtype=torch.uint8).reshape(cfg["steps"], 2, T, B).long()
