@@ -238,7 +238,7 @@ func (v Variant) backRow(s *Step, b int, dm []float32) {
 		i[u] = float32(float32(ds*gu)*iu) * (1 - iu)
 		f[u] = float32(float32(ds*cPrev[u])*fu) * (1 - fu)
 		g[u] = float32(ds*iu) * (1 - float32(gu*gu))
-		dc[u] = ds * fu
+		dc[u] = float32(ds * fu)
 		if v.Peephole {
 			dc[u] += float32(i[u]*p.Peephole[u]) + float32(f[u]*p.Peephole[H+u])
 			d.Peephole[u] += float32(i[u] * cPrev[u])

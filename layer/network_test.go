@@ -650,3 +650,28 @@ func FuzzNetwork(f *testing.F) {
 		}
 	})
 }
+
+// TestNetworkHashes compares all networks, on sequences of different lengths, with
+// the recorded bits, which all paths but the portable one share, on every
+// architecture.
+func TestNetworkHashes(t *testing.T) {
+	want := []uint64{
+		0xb1c89df112cf7725, 0xb19c8f285b9e09f8, 0x2ac6f25c4df23384, 0x907d4d0055d644a9,
+		0xce92355cf1f6fcb5, 0x6bea5502a665bfeb, 0x71ecd04a7664b20a, 0x9273b4d0a91fdceb,
+		0xf5467af543e8d4eb, 0x5271c41568275b17, 0xa778023694b88cd9, 0x85d667650585a11c,
+		0xc7d76211a0e61d82, 0x9c9217d9c882ea78, 0x230604e0a80661db, 0xe0b5b63486e9b863,
+		0x91e4c042e6045130, 0x9b37450ac1330204, 0xc4bebf0404393b72, 0x399fdb80895a3dd8,
+		0x96ee27acf05948, 0xd8ce386e43ebe2ac, 0xc93c1851b1745f18,
+	}
+	for i, n := range networks {
+		t.Run(n.String(), func(t *testing.T) {
+			kerneltest.RequireHash(t, want[i], func() []float32 {
+				r := NewRand(int64(i))
+				m := n.build(t, r)
+				p := newRun(n, 6, 3, []int{4, 6, 1}, true, r)
+				p.tape(m.NewTape(p.T, p.B))
+				return slices.Concat(append(p.grads, p.y, p.hn, p.cn, p.hAll, p.cAll, p.dx, p.dh0, p.dc0)...)
+			})
+		})
+	}
+}
