@@ -398,7 +398,8 @@ func (t *Tape) histories() {
 //
 // A nil dy stands for zeros, and with a nil dx that gradient is not computed. In
 // padding dy is not read and dx is 0. Steps to which no gradient comes are
-// skipped, so that the loss of a last step costs what its gradient reaches. It
+// skipped, so that the loss of a last step costs what its gradient reaches, and
+// a NaN in their activations does not spread. It
 // panics if a length is wrong or if there was no Forward since the last
 // Backward.
 func (t *Tape) Backward(dx, dy []float32) {
