@@ -13,13 +13,67 @@ const (
 	ahead  = 1024 // bytes of weights from those in use to those that are fetched
 )
 
-// prefetch says whether a tile of some rows fetches weights ahead: if the task
-// asks for it, or always. Then tall
-// tiles also fetch what the task says is needed later. AVX2 leaves load ports idle then, and even weights in
-// the second cache come faster. Single rows are bound by the cache itself, and to
-// AVX-512 more loads are a burden unless weights come from afar.
-func prefetch(g *vec.Gen, rows int) (onDemand, always bool) {
-	return g.Name() == "AVX512" && rows >= 4, g.Name() == "AVX2" && rows > 1
+// A prefetching tells how a tile fetches weights before it uses them. AVX2 leaves
+// load ports idle, so even weights in the second cache come faster. Single rows are
+// bound by the cache itself, and to AVX-512 more loads are a burden unless weights
+// come from afar.
+type prefetching struct {
+	near bool // those that follow, into the first cache
+	far  int  // lines of the next blocks of columns, for so many inputs, into the second cache, if the task asks for them
+}
+
+func prefetch(g *vec.Gen, rows int) prefetching {
+	switch {
+	case g.Name() == "AVX2" && rows >= 4:
+		return prefetching{near: true, far: 2}
+	case g.Name() == "AVX2" && rows > 1:
+		return prefetching{near: true}
+	case g.Name() == "AVX512" && rows >= 4:
+		return prefetching{far: 8}
+	}
+	return prefetching{}
+}
+
+// paired says whether a tile kernel of some rows also takes tiles with one row less,
+// so that all tiles of a product use the same weights one after the other.
+func paired(t target, rows int) bool {
+	return rows >= 5 && t.blocks[rows] == t.blocks[rows-1]
+}
+
+// fetchNext sets where the weights are that the tiles of a group fetch: those of the
+// next group, panel or task.
+func fetchNext(k *vec.Func, field func(string) vec.Mem, blocks int) {
+	load := func(name string) vec.GP {
+		r := k.GP64()
+		k.Word(field(name), r)
+		return r
+	}
+	inPanel, last, done := k.NewLabel("inPanel"), k.NewLabel("last"), k.NewLabel("done")
+	left := load("groupsLeft")
+	k.Branch(left, vec.GE, 2, inPanel)
+	panels := load("panels")
+	k.Branch(panels, vec.LT, 2, last)
+	for _, part := range []string{"0", "1"} {
+		r := load("w" + part)
+		k.AddWord(r, load("w"+part+"Panel"), r)
+		k.StoreWord(r, field("fetch"+part))
+	}
+	k.Jump(done)
+	k.Label(last)
+	for _, part := range []string{"0", "1"} {
+		k.StoreWord(load("after"+part), field("fetch"+part))
+	}
+	k.Jump(done)
+	k.Label(inPanel)
+	for _, part := range []string{"0", "1"} {
+		r, step := load("w"+part), load("k"+part)
+		k.ShlWord(step, 6)
+		for range blocks {
+			k.AddWord(r, step, r)
+		}
+		k.StoreWord(r, field("fetch"+part))
+	}
+	k.Label(done)
 }
 
 // gemms emits what packs, and a tile kernel for each number of rows up to the largest, and for
@@ -29,7 +83,7 @@ func gemms(g *vec.Gen, t target) {
 	transpose(g)
 	for rows := 1; rows < len(t.blocks); rows++ {
 		for blocks := range t.blocks[rows] {
-			gemm(g, rows, blocks+1)
+			gemm(g, rows, blocks+1, paired(t, rows))
 		}
 	}
 }
@@ -136,10 +190,10 @@ func transpose(g *vec.Gen) {
 
 // gemm emits a tile kernel, which multiplies tiles of rows of A by some blocks of a
 // panel of W, and goes on to the next blocks and panels.
-func gemm(g *vec.Gen, rows, blocks int) {
+func gemm(g *vec.Gen, rows, blocks int, paired bool) {
 	k := g.Func(fmt.Sprintf("gemm%dx%d", rows, block*blocks), "task *gemmTask",
 		fmt.Sprintf("multiplies tiles of %d rows of A by %d columns of panels.", rows, block*blocks))
-	product(k, k.Arg("task"), rows, blocks)
+	product(k, k.Arg("task"), rows, blocks, paired)
 	k.End()
 }
 
@@ -147,7 +201,7 @@ func gemm(g *vec.Gen, rows, blocks int) {
 //
 //	for range panels {
 //		for range groups { // of blocks of columns
-//			for range tiles {
+//			for range tiles { // and then shorter, if paired
 //				acc := init
 //				for part := range parts { // k blocks of the chain
 //					for range part.k {
@@ -166,7 +220,7 @@ func gemm(g *vec.Gen, rows, blocks int) {
 //	}
 //
 // gemmTask, which is used up, says where everything is.
-func product(k *vec.Func, task vec.GP, rows, blocks int) {
+func product(k *vec.Func, task vec.GP, rows, blocks int, paired bool) {
 	g := k.Gen
 	field := func(name string) vec.Mem { return k.Field(task, "gemmTask", name) }
 	word := func(name string) vec.GP {
@@ -185,6 +239,66 @@ func product(k *vec.Func, task vec.GP, rows, blocks int) {
 		k.StoreWord(r, field(name))
 		return r
 	}
+	panel, group := k.NewLabel("panel"), k.NewLabel("group")
+	next, done := k.NewLabel("next"), k.NewLabel("done")
+	k.Label(panel)
+	k.StoreWord(word("groups"), field("groupsLeft"))
+	k.Label(group)
+	if prefetch(g, rows).far > 0 {
+		k.Comment("The weights to fetch.")
+		fetchNext(k, field, blocks)
+	}
+	k.StoreWord(word("c"), field("cTile"))
+	k.StoreWord(word("sum"), field("sumTile"))
+	a := word("a")
+	tiles(k, task, a, rows, blocks, "tiles")
+	if paired {
+		k.Comment("Shorter tiles.")
+		k.If(word("shorter"), func() { tiles(k, task, a, rows-1, blocks, "shorter") })
+	}
+
+	// Pointers must never leave their matrices, for the task is Go memory.
+	k.Branch(addImm("groupsLeft", -1), vec.EQ, 0, next)
+	k.Comment("To the next blocks of columns.")
+	addImm("c", 4*block*blocks)
+	addImm("init", 4*block*blocks)
+	addTo("sum", word("sumGroup"))
+	for _, part := range []string{"0", "1"} {
+		step := word("k" + part)
+		k.ShlWord(step, 6)
+		for range blocks {
+			addTo("w"+part, step)
+		}
+	}
+	k.Jump(group)
+
+	k.Label(next)
+	k.Branch(addImm("panels", -1), vec.EQ, 0, done)
+	k.Comment("To the next panel.")
+	for _, name := range []string{"c", "sum", "init", "w0", "w1"} {
+		addTo(name, word(name+"Panel"))
+	}
+	k.Jump(panel)
+	k.Label(done)
+}
+
+// tiles emits the work of a task's tiles of some rows, of which a field holds the
+// number, on one group of blocks of columns. a is the first row; the next ones
+// follow.
+func tiles(k *vec.Func, task, a vec.GP, rows, blocks int, count string) {
+	g := k.Gen
+	field := func(name string) vec.Mem { return k.Field(task, "gemmTask", name) }
+	word := func(name string) vec.GP {
+		r := k.GP64()
+		k.Word(field(name), r)
+		return r
+	}
+	addImm := func(name string, step int) vec.GP {
+		r := word(name)
+		k.AddImm(r, step)
+		k.StoreWord(r, field(name))
+		return r
+	}
 	perBlock := block / g.Lanes()
 	acc := make([][]vec.R, rows)
 	row := func(p vec.GP, f func(m vec.Mem, j int)) {
@@ -193,19 +307,11 @@ func product(k *vec.Func, task vec.GP, rows, blocks int) {
 		}
 	}
 
-	panel, group, tile := k.NewLabel("panel"), k.NewLabel("group"), k.NewLabel("tile")
-	next, done := k.NewLabel("next"), k.NewLabel("done")
-	k.Label(panel)
-	k.StoreWord(word("groups"), field("groupsLeft"))
-	k.Label(group)
-	k.StoreWord(word("c"), field("cTile"))
-	k.StoreWord(word("sum"), field("sumTile"))
-	k.StoreWord(word("tiles"), field("tilesLeft"))
-	a := word("a")
-
+	fetch := prefetch(g, rows)
+	tile := k.NewLabel("tile")
+	k.StoreWord(word(count), field("tilesLeft"))
 	k.Label(tile)
-	onDemand, always := prefetch(g, rows)
-	if always && rows > 4 { // as products that copy use
+	if fetch.near && rows >= 4 { // as products that copy use
 		k.Comment("Fetch four rows for later.")
 		k.If(word("nextRows"), func() {
 			next, stride := word("next"), word("nextStride")
@@ -248,14 +354,24 @@ func product(k *vec.Func, task vec.GP, rows, blocks int) {
 			wm = append(wm, weights.At(b))
 		}
 		rowsOfA := k.Strided(at, aStride, rows)
-		loop := func(steps int, fetch bool) {
+		later := k.GP64()
+		if fetch.far > 0 {
+			k.Word(k.Field(part, "gemmTask", "fetch0"), later)
+		}
+		loop := func(steps int, fetch prefetching) {
 			k.While(n, steps, func() {
-				if fetch {
+				if fetch.near {
 					for _, m := range wm {
 						for i := range steps {
 							g.ISA.(vec.Prefetcher).Prefetch(m.Offset(ahead + 4*block*i))
 						}
 					}
+				}
+				for i := range fetch.far {
+					g.ISA.(vec.Prefetcher).PrefetchSecond(vec.Mem{Base: later, Disp: 4 * block * i})
+				}
+				if fetch.far > 0 {
+					k.AddImm(later, 4*block*fetch.far)
 				}
 				g.Outer(acc, rowsOfA.At, wm, steps)
 				rowsOfA.Advance(4 * steps)
@@ -263,12 +379,15 @@ func product(k *vec.Func, task vec.GP, rows, blocks int) {
 				k.AddImm(n, -steps)
 			})
 		}
-		if onDemand {
-			k.If(word("ahead"), func() { loop(inputs, true) })
+		if fetch.far > 0 {
+			k.If(word("ahead"), func() { loop(inputs, fetch) })
 		}
-		loop(inputs, always)
-		loop(1, false)
-		k.AddImm(part, 16) // to w1, k1
+		loop(inputs, prefetching{near: fetch.near})
+		loop(1, prefetching{})
+		if fetch.far > 0 {
+			k.StoreWord(later, k.Field(part, "gemmTask", "fetch0"))
+		}
+		k.AddImm(part, 24) // to w1, k1, fetch1
 		k.AddImm(parts, -1)
 	})
 
@@ -304,28 +423,4 @@ func product(k *vec.Func, task vec.GP, rows, blocks int) {
 		k.AddWord(a, aStride, a)
 	}
 	k.Branch(addImm("tilesLeft", -1), vec.NE, 0, tile)
-
-	// Pointers must never leave their matrices, for the task is Go memory.
-	k.Branch(addImm("groupsLeft", -1), vec.EQ, 0, next)
-	k.Comment("To the next blocks of columns.")
-	addImm("c", 4*block*blocks)
-	addImm("init", 4*block*blocks)
-	addTo("sum", word("sumGroup"))
-	for _, part := range []string{"0", "1"} {
-		step := word("k" + part)
-		k.ShlWord(step, 6)
-		for range blocks {
-			addTo("w"+part, step)
-		}
-	}
-	k.Jump(group)
-
-	k.Label(next)
-	k.Branch(addImm("panels", -1), vec.EQ, 0, done)
-	k.Comment("To the next panel.")
-	for _, name := range []string{"c", "sum", "init", "w0", "w1"} {
-		addTo(name, word(name+"Panel"))
-	}
-	k.Jump(panel)
-	k.Label(done)
 }

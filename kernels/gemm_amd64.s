@@ -252,25 +252,25 @@ TEXT ·gemm1x16AVX2(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 48(AX), CX
-	MOVQ CX, 232(AX)
+	MOVQ 88(AX), CX
+	MOVQ CX, 272(AX)
 
 group2:
-	MOVQ 96(AX), CX
-	MOVQ CX, 216(AX)
-	MOVQ 80(AX), CX
-	MOVQ CX, 208(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 224(AX)
-	MOVQ 64(AX), CX
+	MOVQ 136(AX), CX
+	MOVQ CX, 256(AX)
+	MOVQ 120(AX), CX
+	MOVQ CX, 248(AX)
+	MOVQ 104(AX), CX
+	MOVQ 72(AX), DX
+	MOVQ DX, 264(AX)
 
-tile3:
+tile5:
 	// The chains start.
-	MOVQ    72(AX), DX
+	MOVQ    112(AX), DX
 	VMOVUPS (DX), Y0
 	VMOVUPS 32(DX), Y1
-	MOVQ    112(AX), DX
-	MOVQ    32(AX), BX
+	MOVQ    152(AX), DX
+	MOVQ    64(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
@@ -319,34 +319,34 @@ loop10:
 	JGE          loop10
 
 done11:
-	ADDQ $+16, SI
+	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
 	JGE  loop6
 
 done7:
-	MOVQ 128(AX), BX
+	MOVQ 168(AX), BX
 
 	// Add finished chains.
-	MOVQ    80(AX), SI
+	MOVQ    120(AX), SI
 	TESTQ   SI, SI
 	JEQ     done12
-	MOVQ    208(AX), SI
-	MOVQ    120(AX), BX
+	MOVQ    248(AX), SI
+	MOVQ    160(AX), BX
 	VMOVUPS (SI), Y2
 	VADDPS  Y0, Y2, Y0
 	VMOVUPS 32(SI), Y2
 	VADDPS  Y1, Y2, Y1
 	ADDQ    BX, SI
-	MOVQ    SI, 208(AX)
-	MOVQ    128(AX), BX
+	MOVQ    SI, 248(AX)
+	MOVQ    168(AX), BX
 
 done12:
 	// Add what C holds.
-	MOVQ    88(AX), SI
+	MOVQ    128(AX), SI
 	TESTQ   SI, SI
 	JEQ     done13
-	MOVQ    216(AX), SI
+	MOVQ    256(AX), SI
 	VMOVUPS (SI), Y2
 	VADDPS  Y0, Y2, Y0
 	VMOVUPS 32(SI), Y2
@@ -355,79 +355,79 @@ done12:
 
 done13:
 	// Store.
-	MOVQ    216(AX), SI
+	MOVQ    256(AX), SI
 	VMOVUPS Y0, (SI)
 	VMOVUPS Y1, 32(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 216(AX)
+	MOVQ    SI, 256(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
-	MOVQ  224(AX), DX
+	MOVQ  264(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 224(AX)
+	MOVQ  DX, 264(AX)
 	TESTQ DX, DX
-	JNE   tile3
-	MOVQ  232(AX), CX
+	JNE   tile5
+	MOVQ  272(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 232(AX)
+	MOVQ  CX, 272(AX)
 	TESTQ CX, CX
-	JEQ   next4
+	JEQ   next3
 
 	// To the next blocks of columns.
-	MOVQ 96(AX), CX
+	MOVQ 136(AX), CX
 	ADDQ $+64, CX
-	MOVQ CX, 96(AX)
-	MOVQ 72(AX), CX
+	MOVQ CX, 136(AX)
+	MOVQ 112(AX), CX
 	ADDQ $+64, CX
-	MOVQ CX, 72(AX)
-	MOVQ 168(AX), CX
-	MOVQ 80(AX), DX
+	MOVQ CX, 112(AX)
+	MOVQ 208(AX), CX
+	MOVQ 120(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 80(AX)
+	MOVQ DX, 120(AX)
 	MOVQ 8(AX), CX
 	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ 24(AX), CX
+	MOVQ 32(AX), CX
 	SHLQ $0x06, CX
-	MOVQ 16(AX), DX
+	MOVQ 24(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 16(AX)
+	MOVQ DX, 24(AX)
 	JMP  group2
 
-next4:
-	MOVQ  56(AX), CX
+next3:
+	MOVQ  96(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 56(AX)
+	MOVQ  CX, 96(AX)
 	TESTQ CX, CX
-	JEQ   done5
+	JEQ   done4
 
 	// To the next panel.
-	MOVQ 160(AX), CX
-	MOVQ 96(AX), DX
+	MOVQ 200(AX), CX
+	MOVQ 136(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 96(AX)
+	MOVQ DX, 136(AX)
+	MOVQ 216(AX), CX
+	MOVQ 120(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 120(AX)
+	MOVQ 192(AX), CX
+	MOVQ 112(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 112(AX)
 	MOVQ 176(AX), CX
-	MOVQ 80(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 80(AX)
-	MOVQ 152(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 136(AX), CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ 144(AX), CX
-	MOVQ 16(AX), DX
+	MOVQ 184(AX), CX
+	MOVQ 24(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 16(AX)
+	MOVQ DX, 24(AX)
 	JMP  panel1
 
-done5:
+done4:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -445,27 +445,27 @@ TEXT ·gemm1x32AVX2(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 48(AX), CX
-	MOVQ CX, 232(AX)
+	MOVQ 88(AX), CX
+	MOVQ CX, 272(AX)
 
 group2:
-	MOVQ 96(AX), CX
-	MOVQ CX, 216(AX)
-	MOVQ 80(AX), CX
-	MOVQ CX, 208(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 224(AX)
-	MOVQ 64(AX), CX
+	MOVQ 136(AX), CX
+	MOVQ CX, 256(AX)
+	MOVQ 120(AX), CX
+	MOVQ CX, 248(AX)
+	MOVQ 104(AX), CX
+	MOVQ 72(AX), DX
+	MOVQ DX, 264(AX)
 
-tile3:
+tile5:
 	// The chains start.
-	MOVQ    72(AX), DX
+	MOVQ    112(AX), DX
 	VMOVUPS (DX), Y0
 	VMOVUPS 32(DX), Y1
 	VMOVUPS 64(DX), Y2
 	VMOVUPS 96(DX), Y3
-	MOVQ    112(AX), DX
-	MOVQ    32(AX), BX
+	MOVQ    152(AX), DX
+	MOVQ    64(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
@@ -524,20 +524,20 @@ loop10:
 	JGE          loop10
 
 done11:
-	ADDQ $+16, SI
+	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
 	JGE  loop6
 
 done7:
-	MOVQ 128(AX), BX
+	MOVQ 168(AX), BX
 
 	// Add finished chains.
-	MOVQ    80(AX), SI
+	MOVQ    120(AX), SI
 	TESTQ   SI, SI
 	JEQ     done12
-	MOVQ    208(AX), SI
-	MOVQ    120(AX), BX
+	MOVQ    248(AX), SI
+	MOVQ    160(AX), BX
 	VMOVUPS (SI), Y4
 	VADDPS  Y0, Y4, Y0
 	VMOVUPS 32(SI), Y4
@@ -547,15 +547,15 @@ done7:
 	VMOVUPS 96(SI), Y4
 	VADDPS  Y3, Y4, Y3
 	ADDQ    BX, SI
-	MOVQ    SI, 208(AX)
-	MOVQ    128(AX), BX
+	MOVQ    SI, 248(AX)
+	MOVQ    168(AX), BX
 
 done12:
 	// Add what C holds.
-	MOVQ    88(AX), SI
+	MOVQ    128(AX), SI
 	TESTQ   SI, SI
 	JEQ     done13
-	MOVQ    216(AX), SI
+	MOVQ    256(AX), SI
 	VMOVUPS (SI), Y4
 	VADDPS  Y0, Y4, Y0
 	VMOVUPS 32(SI), Y4
@@ -568,38 +568,38 @@ done12:
 
 done13:
 	// Store.
-	MOVQ    216(AX), SI
+	MOVQ    256(AX), SI
 	VMOVUPS Y0, (SI)
 	VMOVUPS Y1, 32(SI)
 	VMOVUPS Y2, 64(SI)
 	VMOVUPS Y3, 96(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 216(AX)
+	MOVQ    SI, 256(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
-	MOVQ  224(AX), DX
+	MOVQ  264(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 224(AX)
+	MOVQ  DX, 264(AX)
 	TESTQ DX, DX
-	JNE   tile3
-	MOVQ  232(AX), CX
+	JNE   tile5
+	MOVQ  272(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 232(AX)
+	MOVQ  CX, 272(AX)
 	TESTQ CX, CX
-	JEQ   next4
+	JEQ   next3
 
 	// To the next blocks of columns.
-	MOVQ 96(AX), CX
+	MOVQ 136(AX), CX
 	ADDQ $+128, CX
-	MOVQ CX, 96(AX)
-	MOVQ 72(AX), CX
+	MOVQ CX, 136(AX)
+	MOVQ 112(AX), CX
 	ADDQ $+128, CX
-	MOVQ CX, 72(AX)
-	MOVQ 168(AX), CX
-	MOVQ 80(AX), DX
+	MOVQ CX, 112(AX)
+	MOVQ 208(AX), CX
+	MOVQ 120(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 80(AX)
+	MOVQ DX, 120(AX)
 	MOVQ 8(AX), CX
 	SHLQ $0x06, CX
 	MOVQ (AX), DX
@@ -608,47 +608,47 @@ done13:
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ 24(AX), CX
+	MOVQ 32(AX), CX
 	SHLQ $0x06, CX
-	MOVQ 16(AX), DX
+	MOVQ 24(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 16(AX)
-	MOVQ 16(AX), DX
+	MOVQ DX, 24(AX)
+	MOVQ 24(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 16(AX)
+	MOVQ DX, 24(AX)
 	JMP  group2
 
-next4:
-	MOVQ  56(AX), CX
+next3:
+	MOVQ  96(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 56(AX)
+	MOVQ  CX, 96(AX)
 	TESTQ CX, CX
-	JEQ   done5
+	JEQ   done4
 
 	// To the next panel.
-	MOVQ 160(AX), CX
-	MOVQ 96(AX), DX
+	MOVQ 200(AX), CX
+	MOVQ 136(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 96(AX)
+	MOVQ DX, 136(AX)
+	MOVQ 216(AX), CX
+	MOVQ 120(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 120(AX)
+	MOVQ 192(AX), CX
+	MOVQ 112(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 112(AX)
 	MOVQ 176(AX), CX
-	MOVQ 80(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 80(AX)
-	MOVQ 152(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 136(AX), CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ 144(AX), CX
-	MOVQ 16(AX), DX
+	MOVQ 184(AX), CX
+	MOVQ 24(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 16(AX)
+	MOVQ DX, 24(AX)
 	JMP  panel1
 
-done5:
+done4:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -666,29 +666,29 @@ TEXT ·gemm1x48AVX2(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 48(AX), CX
-	MOVQ CX, 232(AX)
+	MOVQ 88(AX), CX
+	MOVQ CX, 272(AX)
 
 group2:
-	MOVQ 96(AX), CX
-	MOVQ CX, 216(AX)
-	MOVQ 80(AX), CX
-	MOVQ CX, 208(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 224(AX)
-	MOVQ 64(AX), CX
+	MOVQ 136(AX), CX
+	MOVQ CX, 256(AX)
+	MOVQ 120(AX), CX
+	MOVQ CX, 248(AX)
+	MOVQ 104(AX), CX
+	MOVQ 72(AX), DX
+	MOVQ DX, 264(AX)
 
-tile3:
+tile5:
 	// The chains start.
-	MOVQ    72(AX), DX
+	MOVQ    112(AX), DX
 	VMOVUPS (DX), Y0
 	VMOVUPS 32(DX), Y1
 	VMOVUPS 64(DX), Y2
 	VMOVUPS 96(DX), Y3
 	VMOVUPS 128(DX), Y4
 	VMOVUPS 160(DX), Y5
-	MOVQ    112(AX), DX
-	MOVQ    32(AX), BX
+	MOVQ    152(AX), DX
+	MOVQ    64(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
@@ -757,20 +757,20 @@ loop10:
 	JGE          loop10
 
 done11:
-	ADDQ $+16, SI
+	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
 	JGE  loop6
 
 done7:
-	MOVQ 128(AX), BX
+	MOVQ 168(AX), BX
 
 	// Add finished chains.
-	MOVQ    80(AX), SI
+	MOVQ    120(AX), SI
 	TESTQ   SI, SI
 	JEQ     done12
-	MOVQ    208(AX), SI
-	MOVQ    120(AX), BX
+	MOVQ    248(AX), SI
+	MOVQ    160(AX), BX
 	VMOVUPS (SI), Y6
 	VADDPS  Y0, Y6, Y0
 	VMOVUPS 32(SI), Y6
@@ -784,15 +784,15 @@ done7:
 	VMOVUPS 160(SI), Y6
 	VADDPS  Y5, Y6, Y5
 	ADDQ    BX, SI
-	MOVQ    SI, 208(AX)
-	MOVQ    128(AX), BX
+	MOVQ    SI, 248(AX)
+	MOVQ    168(AX), BX
 
 done12:
 	// Add what C holds.
-	MOVQ    88(AX), SI
+	MOVQ    128(AX), SI
 	TESTQ   SI, SI
 	JEQ     done13
-	MOVQ    216(AX), SI
+	MOVQ    256(AX), SI
 	VMOVUPS (SI), Y6
 	VADDPS  Y0, Y6, Y0
 	VMOVUPS 32(SI), Y6
@@ -809,7 +809,7 @@ done12:
 
 done13:
 	// Store.
-	MOVQ    216(AX), SI
+	MOVQ    256(AX), SI
 	VMOVUPS Y0, (SI)
 	VMOVUPS Y1, 32(SI)
 	VMOVUPS Y2, 64(SI)
@@ -817,32 +817,32 @@ done13:
 	VMOVUPS Y4, 128(SI)
 	VMOVUPS Y5, 160(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 216(AX)
+	MOVQ    SI, 256(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
-	MOVQ  224(AX), DX
+	MOVQ  264(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 224(AX)
+	MOVQ  DX, 264(AX)
 	TESTQ DX, DX
-	JNE   tile3
-	MOVQ  232(AX), CX
+	JNE   tile5
+	MOVQ  272(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 232(AX)
+	MOVQ  CX, 272(AX)
 	TESTQ CX, CX
-	JEQ   next4
+	JEQ   next3
 
 	// To the next blocks of columns.
-	MOVQ 96(AX), CX
+	MOVQ 136(AX), CX
 	ADDQ $+192, CX
-	MOVQ CX, 96(AX)
-	MOVQ 72(AX), CX
+	MOVQ CX, 136(AX)
+	MOVQ 112(AX), CX
 	ADDQ $+192, CX
-	MOVQ CX, 72(AX)
-	MOVQ 168(AX), CX
-	MOVQ 80(AX), DX
+	MOVQ CX, 112(AX)
+	MOVQ 208(AX), CX
+	MOVQ 120(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 80(AX)
+	MOVQ DX, 120(AX)
 	MOVQ 8(AX), CX
 	SHLQ $0x06, CX
 	MOVQ (AX), DX
@@ -854,50 +854,50 @@ done13:
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ 24(AX), CX
+	MOVQ 32(AX), CX
 	SHLQ $0x06, CX
-	MOVQ 16(AX), DX
+	MOVQ 24(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 16(AX)
-	MOVQ 16(AX), DX
+	MOVQ DX, 24(AX)
+	MOVQ 24(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 16(AX)
-	MOVQ 16(AX), DX
+	MOVQ DX, 24(AX)
+	MOVQ 24(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 16(AX)
+	MOVQ DX, 24(AX)
 	JMP  group2
 
-next4:
-	MOVQ  56(AX), CX
+next3:
+	MOVQ  96(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 56(AX)
+	MOVQ  CX, 96(AX)
 	TESTQ CX, CX
-	JEQ   done5
+	JEQ   done4
 
 	// To the next panel.
-	MOVQ 160(AX), CX
-	MOVQ 96(AX), DX
+	MOVQ 200(AX), CX
+	MOVQ 136(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 96(AX)
+	MOVQ DX, 136(AX)
+	MOVQ 216(AX), CX
+	MOVQ 120(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 120(AX)
+	MOVQ 192(AX), CX
+	MOVQ 112(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 112(AX)
 	MOVQ 176(AX), CX
-	MOVQ 80(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 80(AX)
-	MOVQ 152(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 136(AX), CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ 144(AX), CX
-	MOVQ 16(AX), DX
+	MOVQ 184(AX), CX
+	MOVQ 24(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 16(AX)
+	MOVQ DX, 24(AX)
 	JMP  panel1
 
-done5:
+done4:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -915,21 +915,21 @@ TEXT ·gemm1x64AVX2(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 48(AX), CX
-	MOVQ CX, 232(AX)
+	MOVQ 88(AX), CX
+	MOVQ CX, 272(AX)
 
 group2:
-	MOVQ 96(AX), CX
-	MOVQ CX, 216(AX)
-	MOVQ 80(AX), CX
-	MOVQ CX, 208(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 224(AX)
-	MOVQ 64(AX), CX
+	MOVQ 136(AX), CX
+	MOVQ CX, 256(AX)
+	MOVQ 120(AX), CX
+	MOVQ CX, 248(AX)
+	MOVQ 104(AX), CX
+	MOVQ 72(AX), DX
+	MOVQ DX, 264(AX)
 
-tile3:
+tile5:
 	// The chains start.
-	MOVQ    72(AX), DX
+	MOVQ    112(AX), DX
 	VMOVUPS (DX), Y0
 	VMOVUPS 32(DX), Y1
 	VMOVUPS 64(DX), Y2
@@ -938,8 +938,8 @@ tile3:
 	VMOVUPS 160(DX), Y5
 	VMOVUPS 192(DX), Y6
 	VMOVUPS 224(DX), Y7
-	MOVQ    112(AX), DX
-	MOVQ    32(AX), BX
+	MOVQ    152(AX), DX
+	MOVQ    64(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
@@ -1023,20 +1023,20 @@ loop10:
 	JGE          loop10
 
 done11:
-	ADDQ $+16, SI
+	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
 	JGE  loop6
 
 done7:
-	MOVQ 128(AX), BX
+	MOVQ 168(AX), BX
 
 	// Add finished chains.
-	MOVQ    80(AX), SI
+	MOVQ    120(AX), SI
 	TESTQ   SI, SI
 	JEQ     done12
-	MOVQ    208(AX), SI
-	MOVQ    120(AX), BX
+	MOVQ    248(AX), SI
+	MOVQ    160(AX), BX
 	VMOVUPS (SI), Y8
 	VADDPS  Y0, Y8, Y0
 	VMOVUPS 32(SI), Y8
@@ -1054,15 +1054,15 @@ done7:
 	VMOVUPS 224(SI), Y8
 	VADDPS  Y7, Y8, Y7
 	ADDQ    BX, SI
-	MOVQ    SI, 208(AX)
-	MOVQ    128(AX), BX
+	MOVQ    SI, 248(AX)
+	MOVQ    168(AX), BX
 
 done12:
 	// Add what C holds.
-	MOVQ    88(AX), SI
+	MOVQ    128(AX), SI
 	TESTQ   SI, SI
 	JEQ     done13
-	MOVQ    216(AX), SI
+	MOVQ    256(AX), SI
 	VMOVUPS (SI), Y8
 	VADDPS  Y0, Y8, Y0
 	VMOVUPS 32(SI), Y8
@@ -1083,7 +1083,7 @@ done12:
 
 done13:
 	// Store.
-	MOVQ    216(AX), SI
+	MOVQ    256(AX), SI
 	VMOVUPS Y0, (SI)
 	VMOVUPS Y1, 32(SI)
 	VMOVUPS Y2, 64(SI)
@@ -1093,32 +1093,32 @@ done13:
 	VMOVUPS Y6, 192(SI)
 	VMOVUPS Y7, 224(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 216(AX)
+	MOVQ    SI, 256(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
-	MOVQ  224(AX), DX
+	MOVQ  264(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 224(AX)
+	MOVQ  DX, 264(AX)
 	TESTQ DX, DX
-	JNE   tile3
-	MOVQ  232(AX), CX
+	JNE   tile5
+	MOVQ  272(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 232(AX)
+	MOVQ  CX, 272(AX)
 	TESTQ CX, CX
-	JEQ   next4
+	JEQ   next3
 
 	// To the next blocks of columns.
-	MOVQ 96(AX), CX
+	MOVQ 136(AX), CX
 	ADDQ $+256, CX
-	MOVQ CX, 96(AX)
-	MOVQ 72(AX), CX
+	MOVQ CX, 136(AX)
+	MOVQ 112(AX), CX
 	ADDQ $+256, CX
-	MOVQ CX, 72(AX)
-	MOVQ 168(AX), CX
-	MOVQ 80(AX), DX
+	MOVQ CX, 112(AX)
+	MOVQ 208(AX), CX
+	MOVQ 120(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 80(AX)
+	MOVQ DX, 120(AX)
 	MOVQ 8(AX), CX
 	SHLQ $0x06, CX
 	MOVQ (AX), DX
@@ -1133,53 +1133,53 @@ done13:
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ 24(AX), CX
+	MOVQ 32(AX), CX
 	SHLQ $0x06, CX
-	MOVQ 16(AX), DX
+	MOVQ 24(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 16(AX)
-	MOVQ 16(AX), DX
+	MOVQ DX, 24(AX)
+	MOVQ 24(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 16(AX)
-	MOVQ 16(AX), DX
+	MOVQ DX, 24(AX)
+	MOVQ 24(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 16(AX)
-	MOVQ 16(AX), DX
+	MOVQ DX, 24(AX)
+	MOVQ 24(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 16(AX)
+	MOVQ DX, 24(AX)
 	JMP  group2
 
-next4:
-	MOVQ  56(AX), CX
+next3:
+	MOVQ  96(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 56(AX)
+	MOVQ  CX, 96(AX)
 	TESTQ CX, CX
-	JEQ   done5
+	JEQ   done4
 
 	// To the next panel.
-	MOVQ 160(AX), CX
-	MOVQ 96(AX), DX
+	MOVQ 200(AX), CX
+	MOVQ 136(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 96(AX)
+	MOVQ DX, 136(AX)
+	MOVQ 216(AX), CX
+	MOVQ 120(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 120(AX)
+	MOVQ 192(AX), CX
+	MOVQ 112(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 112(AX)
 	MOVQ 176(AX), CX
-	MOVQ 80(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 80(AX)
-	MOVQ 152(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 136(AX), CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ 144(AX), CX
-	MOVQ 16(AX), DX
+	MOVQ 184(AX), CX
+	MOVQ 24(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 16(AX)
+	MOVQ DX, 24(AX)
 	JMP  panel1
 
-done5:
+done4:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -1197,27 +1197,27 @@ TEXT ·gemm2x16AVX2(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 48(AX), CX
-	MOVQ CX, 232(AX)
+	MOVQ 88(AX), CX
+	MOVQ CX, 272(AX)
 
 group2:
-	MOVQ 96(AX), CX
-	MOVQ CX, 216(AX)
-	MOVQ 80(AX), CX
-	MOVQ CX, 208(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 224(AX)
-	MOVQ 64(AX), CX
+	MOVQ 136(AX), CX
+	MOVQ CX, 256(AX)
+	MOVQ 120(AX), CX
+	MOVQ CX, 248(AX)
+	MOVQ 104(AX), CX
+	MOVQ 72(AX), DX
+	MOVQ DX, 264(AX)
 
-tile3:
+tile5:
 	// The chains start.
-	MOVQ    72(AX), DX
+	MOVQ    112(AX), DX
 	VMOVUPS (DX), Y0
 	VMOVUPS 32(DX), Y1
 	VMOVAPS Y0, Y2
 	VMOVAPS Y1, Y3
-	MOVQ    112(AX), DX
-	MOVQ    32(AX), BX
+	MOVQ    152(AX), DX
+	MOVQ    64(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
@@ -1295,20 +1295,20 @@ loop10:
 	JGE          loop10
 
 done11:
-	ADDQ $+16, SI
+	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
 	JGE  loop6
 
 done7:
-	MOVQ 128(AX), BX
+	MOVQ 168(AX), BX
 
 	// Add finished chains.
-	MOVQ    80(AX), SI
+	MOVQ    120(AX), SI
 	TESTQ   SI, SI
 	JEQ     done12
-	MOVQ    208(AX), SI
-	MOVQ    120(AX), BX
+	MOVQ    248(AX), SI
+	MOVQ    160(AX), BX
 	VMOVUPS (SI), Y4
 	VADDPS  Y0, Y4, Y0
 	VMOVUPS 32(SI), Y4
@@ -1319,15 +1319,15 @@ done7:
 	VMOVUPS 32(SI), Y4
 	VADDPS  Y3, Y4, Y3
 	ADDQ    BX, SI
-	MOVQ    SI, 208(AX)
-	MOVQ    128(AX), BX
+	MOVQ    SI, 248(AX)
+	MOVQ    168(AX), BX
 
 done12:
 	// Add what C holds.
-	MOVQ    88(AX), SI
+	MOVQ    128(AX), SI
 	TESTQ   SI, SI
 	JEQ     done13
-	MOVQ    216(AX), SI
+	MOVQ    256(AX), SI
 	VMOVUPS (SI), Y4
 	VADDPS  Y0, Y4, Y0
 	VMOVUPS 32(SI), Y4
@@ -1341,83 +1341,83 @@ done12:
 
 done13:
 	// Store.
-	MOVQ    216(AX), SI
+	MOVQ    256(AX), SI
 	VMOVUPS Y0, (SI)
 	VMOVUPS Y1, 32(SI)
 	ADDQ    BX, SI
 	VMOVUPS Y2, (SI)
 	VMOVUPS Y3, 32(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 216(AX)
+	MOVQ    SI, 256(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	MOVQ  224(AX), DX
+	MOVQ  264(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 224(AX)
+	MOVQ  DX, 264(AX)
 	TESTQ DX, DX
-	JNE   tile3
-	MOVQ  232(AX), CX
+	JNE   tile5
+	MOVQ  272(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 232(AX)
+	MOVQ  CX, 272(AX)
 	TESTQ CX, CX
-	JEQ   next4
+	JEQ   next3
 
 	// To the next blocks of columns.
-	MOVQ 96(AX), CX
+	MOVQ 136(AX), CX
 	ADDQ $+64, CX
-	MOVQ CX, 96(AX)
-	MOVQ 72(AX), CX
+	MOVQ CX, 136(AX)
+	MOVQ 112(AX), CX
 	ADDQ $+64, CX
-	MOVQ CX, 72(AX)
-	MOVQ 168(AX), CX
-	MOVQ 80(AX), DX
+	MOVQ CX, 112(AX)
+	MOVQ 208(AX), CX
+	MOVQ 120(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 80(AX)
+	MOVQ DX, 120(AX)
 	MOVQ 8(AX), CX
 	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ 24(AX), CX
+	MOVQ 32(AX), CX
 	SHLQ $0x06, CX
-	MOVQ 16(AX), DX
+	MOVQ 24(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 16(AX)
+	MOVQ DX, 24(AX)
 	JMP  group2
 
-next4:
-	MOVQ  56(AX), CX
+next3:
+	MOVQ  96(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 56(AX)
+	MOVQ  CX, 96(AX)
 	TESTQ CX, CX
-	JEQ   done5
+	JEQ   done4
 
 	// To the next panel.
-	MOVQ 160(AX), CX
-	MOVQ 96(AX), DX
+	MOVQ 200(AX), CX
+	MOVQ 136(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 96(AX)
+	MOVQ DX, 136(AX)
+	MOVQ 216(AX), CX
+	MOVQ 120(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 120(AX)
+	MOVQ 192(AX), CX
+	MOVQ 112(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 112(AX)
 	MOVQ 176(AX), CX
-	MOVQ 80(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 80(AX)
-	MOVQ 152(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 136(AX), CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ 144(AX), CX
-	MOVQ 16(AX), DX
+	MOVQ 184(AX), CX
+	MOVQ 24(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 16(AX)
+	MOVQ DX, 24(AX)
 	JMP  panel1
 
-done5:
+done4:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -1435,21 +1435,21 @@ TEXT ·gemm2x32AVX2(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 48(AX), CX
-	MOVQ CX, 232(AX)
+	MOVQ 88(AX), CX
+	MOVQ CX, 272(AX)
 
 group2:
-	MOVQ 96(AX), CX
-	MOVQ CX, 216(AX)
-	MOVQ 80(AX), CX
-	MOVQ CX, 208(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 224(AX)
-	MOVQ 64(AX), CX
+	MOVQ 136(AX), CX
+	MOVQ CX, 256(AX)
+	MOVQ 120(AX), CX
+	MOVQ CX, 248(AX)
+	MOVQ 104(AX), CX
+	MOVQ 72(AX), DX
+	MOVQ DX, 264(AX)
 
-tile3:
+tile5:
 	// The chains start.
-	MOVQ    72(AX), DX
+	MOVQ    112(AX), DX
 	VMOVUPS (DX), Y0
 	VMOVUPS 32(DX), Y1
 	VMOVUPS 64(DX), Y2
@@ -1458,8 +1458,8 @@ tile3:
 	VMOVAPS Y1, Y5
 	VMOVAPS Y2, Y6
 	VMOVAPS Y3, Y7
-	MOVQ    112(AX), DX
-	MOVQ    32(AX), BX
+	MOVQ    152(AX), DX
+	MOVQ    64(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
@@ -1571,20 +1571,20 @@ loop10:
 	JGE          loop10
 
 done11:
-	ADDQ $+16, SI
+	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
 	JGE  loop6
 
 done7:
-	MOVQ 128(AX), BX
+	MOVQ 168(AX), BX
 
 	// Add finished chains.
-	MOVQ    80(AX), SI
+	MOVQ    120(AX), SI
 	TESTQ   SI, SI
 	JEQ     done12
-	MOVQ    208(AX), SI
-	MOVQ    120(AX), BX
+	MOVQ    248(AX), SI
+	MOVQ    160(AX), BX
 	VMOVUPS (SI), Y8
 	VADDPS  Y0, Y8, Y0
 	VMOVUPS 32(SI), Y8
@@ -1603,15 +1603,15 @@ done7:
 	VMOVUPS 96(SI), Y8
 	VADDPS  Y7, Y8, Y7
 	ADDQ    BX, SI
-	MOVQ    SI, 208(AX)
-	MOVQ    128(AX), BX
+	MOVQ    SI, 248(AX)
+	MOVQ    168(AX), BX
 
 done12:
 	// Add what C holds.
-	MOVQ    88(AX), SI
+	MOVQ    128(AX), SI
 	TESTQ   SI, SI
 	JEQ     done13
-	MOVQ    216(AX), SI
+	MOVQ    256(AX), SI
 	VMOVUPS (SI), Y8
 	VADDPS  Y0, Y8, Y0
 	VMOVUPS 32(SI), Y8
@@ -1633,7 +1633,7 @@ done12:
 
 done13:
 	// Store.
-	MOVQ    216(AX), SI
+	MOVQ    256(AX), SI
 	VMOVUPS Y0, (SI)
 	VMOVUPS Y1, 32(SI)
 	VMOVUPS Y2, 64(SI)
@@ -1644,33 +1644,33 @@ done13:
 	VMOVUPS Y6, 64(SI)
 	VMOVUPS Y7, 96(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 216(AX)
+	MOVQ    SI, 256(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	MOVQ  224(AX), DX
+	MOVQ  264(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 224(AX)
+	MOVQ  DX, 264(AX)
 	TESTQ DX, DX
-	JNE   tile3
-	MOVQ  232(AX), CX
+	JNE   tile5
+	MOVQ  272(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 232(AX)
+	MOVQ  CX, 272(AX)
 	TESTQ CX, CX
-	JEQ   next4
+	JEQ   next3
 
 	// To the next blocks of columns.
-	MOVQ 96(AX), CX
+	MOVQ 136(AX), CX
 	ADDQ $+128, CX
-	MOVQ CX, 96(AX)
-	MOVQ 72(AX), CX
+	MOVQ CX, 136(AX)
+	MOVQ 112(AX), CX
 	ADDQ $+128, CX
-	MOVQ CX, 72(AX)
-	MOVQ 168(AX), CX
-	MOVQ 80(AX), DX
+	MOVQ CX, 112(AX)
+	MOVQ 208(AX), CX
+	MOVQ 120(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 80(AX)
+	MOVQ DX, 120(AX)
 	MOVQ 8(AX), CX
 	SHLQ $0x06, CX
 	MOVQ (AX), DX
@@ -1679,47 +1679,47 @@ done13:
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ 24(AX), CX
+	MOVQ 32(AX), CX
 	SHLQ $0x06, CX
-	MOVQ 16(AX), DX
+	MOVQ 24(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 16(AX)
-	MOVQ 16(AX), DX
+	MOVQ DX, 24(AX)
+	MOVQ 24(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 16(AX)
+	MOVQ DX, 24(AX)
 	JMP  group2
 
-next4:
-	MOVQ  56(AX), CX
+next3:
+	MOVQ  96(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 56(AX)
+	MOVQ  CX, 96(AX)
 	TESTQ CX, CX
-	JEQ   done5
+	JEQ   done4
 
 	// To the next panel.
-	MOVQ 160(AX), CX
-	MOVQ 96(AX), DX
+	MOVQ 200(AX), CX
+	MOVQ 136(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 96(AX)
+	MOVQ DX, 136(AX)
+	MOVQ 216(AX), CX
+	MOVQ 120(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 120(AX)
+	MOVQ 192(AX), CX
+	MOVQ 112(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 112(AX)
 	MOVQ 176(AX), CX
-	MOVQ 80(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 80(AX)
-	MOVQ 152(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 136(AX), CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ 144(AX), CX
-	MOVQ 16(AX), DX
+	MOVQ 184(AX), CX
+	MOVQ 24(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 16(AX)
+	MOVQ DX, 24(AX)
 	JMP  panel1
 
-done5:
+done4:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -1737,29 +1737,29 @@ TEXT ·gemm3x16AVX2(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 48(AX), CX
-	MOVQ CX, 232(AX)
+	MOVQ 88(AX), CX
+	MOVQ CX, 272(AX)
 
 group2:
-	MOVQ 96(AX), CX
-	MOVQ CX, 216(AX)
-	MOVQ 80(AX), CX
-	MOVQ CX, 208(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 224(AX)
-	MOVQ 64(AX), CX
+	MOVQ 136(AX), CX
+	MOVQ CX, 256(AX)
+	MOVQ 120(AX), CX
+	MOVQ CX, 248(AX)
+	MOVQ 104(AX), CX
+	MOVQ 72(AX), DX
+	MOVQ DX, 264(AX)
 
-tile3:
+tile5:
 	// The chains start.
-	MOVQ    72(AX), DX
+	MOVQ    112(AX), DX
 	VMOVUPS (DX), Y0
 	VMOVUPS 32(DX), Y1
 	VMOVAPS Y0, Y2
 	VMOVAPS Y1, Y3
 	VMOVAPS Y0, Y4
 	VMOVAPS Y1, Y5
-	MOVQ    112(AX), DX
-	MOVQ    32(AX), BX
+	MOVQ    152(AX), DX
+	MOVQ    64(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
@@ -1852,20 +1852,20 @@ loop10:
 	JGE          loop10
 
 done11:
-	ADDQ $+16, SI
+	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
 	JGE  loop6
 
 done7:
-	MOVQ 128(AX), BX
+	MOVQ 168(AX), BX
 
 	// Add finished chains.
-	MOVQ    80(AX), SI
+	MOVQ    120(AX), SI
 	TESTQ   SI, SI
 	JEQ     done12
-	MOVQ    208(AX), SI
-	MOVQ    120(AX), BX
+	MOVQ    248(AX), SI
+	MOVQ    160(AX), BX
 	VMOVUPS (SI), Y6
 	VADDPS  Y0, Y6, Y0
 	VMOVUPS 32(SI), Y6
@@ -1881,15 +1881,15 @@ done7:
 	VMOVUPS 32(SI), Y6
 	VADDPS  Y5, Y6, Y5
 	ADDQ    BX, SI
-	MOVQ    SI, 208(AX)
-	MOVQ    128(AX), BX
+	MOVQ    SI, 248(AX)
+	MOVQ    168(AX), BX
 
 done12:
 	// Add what C holds.
-	MOVQ    88(AX), SI
+	MOVQ    128(AX), SI
 	TESTQ   SI, SI
 	JEQ     done13
-	MOVQ    216(AX), SI
+	MOVQ    256(AX), SI
 	VMOVUPS (SI), Y6
 	VADDPS  Y0, Y6, Y0
 	VMOVUPS 32(SI), Y6
@@ -1908,7 +1908,7 @@ done12:
 
 done13:
 	// Store.
-	MOVQ    216(AX), SI
+	MOVQ    256(AX), SI
 	VMOVUPS Y0, (SI)
 	VMOVUPS Y1, 32(SI)
 	ADDQ    BX, SI
@@ -1918,77 +1918,77 @@ done13:
 	VMOVUPS Y4, (SI)
 	VMOVUPS Y5, 32(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 216(AX)
+	MOVQ    SI, 256(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	MOVQ  224(AX), DX
+	MOVQ  264(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 224(AX)
+	MOVQ  DX, 264(AX)
 	TESTQ DX, DX
-	JNE   tile3
-	MOVQ  232(AX), CX
+	JNE   tile5
+	MOVQ  272(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 232(AX)
+	MOVQ  CX, 272(AX)
 	TESTQ CX, CX
-	JEQ   next4
+	JEQ   next3
 
 	// To the next blocks of columns.
-	MOVQ 96(AX), CX
+	MOVQ 136(AX), CX
 	ADDQ $+64, CX
-	MOVQ CX, 96(AX)
-	MOVQ 72(AX), CX
+	MOVQ CX, 136(AX)
+	MOVQ 112(AX), CX
 	ADDQ $+64, CX
-	MOVQ CX, 72(AX)
-	MOVQ 168(AX), CX
-	MOVQ 80(AX), DX
+	MOVQ CX, 112(AX)
+	MOVQ 208(AX), CX
+	MOVQ 120(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 80(AX)
+	MOVQ DX, 120(AX)
 	MOVQ 8(AX), CX
 	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ 24(AX), CX
+	MOVQ 32(AX), CX
 	SHLQ $0x06, CX
-	MOVQ 16(AX), DX
+	MOVQ 24(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 16(AX)
+	MOVQ DX, 24(AX)
 	JMP  group2
 
-next4:
-	MOVQ  56(AX), CX
+next3:
+	MOVQ  96(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 56(AX)
+	MOVQ  CX, 96(AX)
 	TESTQ CX, CX
-	JEQ   done5
+	JEQ   done4
 
 	// To the next panel.
-	MOVQ 160(AX), CX
-	MOVQ 96(AX), DX
+	MOVQ 200(AX), CX
+	MOVQ 136(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 96(AX)
+	MOVQ DX, 136(AX)
+	MOVQ 216(AX), CX
+	MOVQ 120(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 120(AX)
+	MOVQ 192(AX), CX
+	MOVQ 112(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 112(AX)
 	MOVQ 176(AX), CX
-	MOVQ 80(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 80(AX)
-	MOVQ 152(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 136(AX), CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ 144(AX), CX
-	MOVQ 16(AX), DX
+	MOVQ 184(AX), CX
+	MOVQ 24(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 16(AX)
+	MOVQ DX, 24(AX)
 	JMP  panel1
 
-done5:
+done4:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -2006,21 +2006,21 @@ TEXT ·gemm3x32AVX2(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 48(AX), CX
-	MOVQ CX, 232(AX)
+	MOVQ 88(AX), CX
+	MOVQ CX, 272(AX)
 
 group2:
-	MOVQ 96(AX), CX
-	MOVQ CX, 216(AX)
-	MOVQ 80(AX), CX
-	MOVQ CX, 208(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 224(AX)
-	MOVQ 64(AX), CX
+	MOVQ 136(AX), CX
+	MOVQ CX, 256(AX)
+	MOVQ 120(AX), CX
+	MOVQ CX, 248(AX)
+	MOVQ 104(AX), CX
+	MOVQ 72(AX), DX
+	MOVQ DX, 264(AX)
 
-tile3:
+tile5:
 	// The chains start.
-	MOVQ    72(AX), DX
+	MOVQ    112(AX), DX
 	VMOVUPS (DX), Y0
 	VMOVUPS 32(DX), Y1
 	VMOVUPS 64(DX), Y2
@@ -2033,8 +2033,8 @@ tile3:
 	VMOVAPS Y1, Y9
 	VMOVAPS Y2, Y10
 	VMOVAPS Y3, Y11
-	MOVQ    112(AX), DX
-	MOVQ    32(AX), BX
+	MOVQ    152(AX), DX
+	MOVQ    64(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
@@ -2171,20 +2171,20 @@ loop10:
 	JGE          loop10
 
 done11:
-	ADDQ $+16, SI
+	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
 	JGE  loop6
 
 done7:
-	MOVQ 128(AX), BX
+	MOVQ 168(AX), BX
 
 	// Add finished chains.
-	MOVQ    80(AX), SI
+	MOVQ    120(AX), SI
 	TESTQ   SI, SI
 	JEQ     done12
-	MOVQ    208(AX), SI
-	MOVQ    120(AX), BX
+	MOVQ    248(AX), SI
+	MOVQ    160(AX), BX
 	VMOVUPS (SI), Y12
 	VADDPS  Y0, Y12, Y0
 	VMOVUPS 32(SI), Y12
@@ -2212,15 +2212,15 @@ done7:
 	VMOVUPS 96(SI), Y12
 	VADDPS  Y11, Y12, Y11
 	ADDQ    BX, SI
-	MOVQ    SI, 208(AX)
-	MOVQ    128(AX), BX
+	MOVQ    SI, 248(AX)
+	MOVQ    168(AX), BX
 
 done12:
 	// Add what C holds.
-	MOVQ    88(AX), SI
+	MOVQ    128(AX), SI
 	TESTQ   SI, SI
 	JEQ     done13
-	MOVQ    216(AX), SI
+	MOVQ    256(AX), SI
 	VMOVUPS (SI), Y12
 	VADDPS  Y0, Y12, Y0
 	VMOVUPS 32(SI), Y12
@@ -2251,7 +2251,7 @@ done12:
 
 done13:
 	// Store.
-	MOVQ    216(AX), SI
+	MOVQ    256(AX), SI
 	VMOVUPS Y0, (SI)
 	VMOVUPS Y1, 32(SI)
 	VMOVUPS Y2, 64(SI)
@@ -2267,34 +2267,34 @@ done13:
 	VMOVUPS Y10, 64(SI)
 	VMOVUPS Y11, 96(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 216(AX)
+	MOVQ    SI, 256(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	MOVQ  224(AX), DX
+	MOVQ  264(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 224(AX)
+	MOVQ  DX, 264(AX)
 	TESTQ DX, DX
-	JNE   tile3
-	MOVQ  232(AX), CX
+	JNE   tile5
+	MOVQ  272(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 232(AX)
+	MOVQ  CX, 272(AX)
 	TESTQ CX, CX
-	JEQ   next4
+	JEQ   next3
 
 	// To the next blocks of columns.
-	MOVQ 96(AX), CX
+	MOVQ 136(AX), CX
 	ADDQ $+128, CX
-	MOVQ CX, 96(AX)
-	MOVQ 72(AX), CX
+	MOVQ CX, 136(AX)
+	MOVQ 112(AX), CX
 	ADDQ $+128, CX
-	MOVQ CX, 72(AX)
-	MOVQ 168(AX), CX
-	MOVQ 80(AX), DX
+	MOVQ CX, 112(AX)
+	MOVQ 208(AX), CX
+	MOVQ 120(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 80(AX)
+	MOVQ DX, 120(AX)
 	MOVQ 8(AX), CX
 	SHLQ $0x06, CX
 	MOVQ (AX), DX
@@ -2303,47 +2303,47 @@ done13:
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ 24(AX), CX
+	MOVQ 32(AX), CX
 	SHLQ $0x06, CX
-	MOVQ 16(AX), DX
+	MOVQ 24(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 16(AX)
-	MOVQ 16(AX), DX
+	MOVQ DX, 24(AX)
+	MOVQ 24(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 16(AX)
+	MOVQ DX, 24(AX)
 	JMP  group2
 
-next4:
-	MOVQ  56(AX), CX
+next3:
+	MOVQ  96(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 56(AX)
+	MOVQ  CX, 96(AX)
 	TESTQ CX, CX
-	JEQ   done5
+	JEQ   done4
 
 	// To the next panel.
-	MOVQ 160(AX), CX
-	MOVQ 96(AX), DX
+	MOVQ 200(AX), CX
+	MOVQ 136(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 96(AX)
+	MOVQ DX, 136(AX)
+	MOVQ 216(AX), CX
+	MOVQ 120(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 120(AX)
+	MOVQ 192(AX), CX
+	MOVQ 112(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 112(AX)
 	MOVQ 176(AX), CX
-	MOVQ 80(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 80(AX)
-	MOVQ 152(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 136(AX), CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ 144(AX), CX
-	MOVQ 16(AX), DX
+	MOVQ 184(AX), CX
+	MOVQ 24(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 16(AX)
+	MOVQ DX, 24(AX)
 	JMP  panel1
 
-done5:
+done4:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -2361,21 +2361,90 @@ TEXT ·gemm4x16AVX2(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 48(AX), CX
-	MOVQ CX, 232(AX)
+	MOVQ 88(AX), CX
+	MOVQ CX, 272(AX)
 
 group2:
+	// The weights to fetch.
+	MOVQ 272(AX), CX
+	CMPQ CX, $+2
+	JGE  inPanel5
 	MOVQ 96(AX), CX
-	MOVQ CX, 216(AX)
-	MOVQ 80(AX), CX
-	MOVQ CX, 208(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 224(AX)
-	MOVQ 64(AX), CX
+	CMPQ CX, $+2
+	JLT  last6
+	MOVQ (AX), CX
+	MOVQ 176(AX), DX
+	ADDQ DX, CX
+	MOVQ CX, 16(AX)
+	MOVQ 24(AX), CX
+	MOVQ 184(AX), DX
+	ADDQ DX, CX
+	MOVQ CX, 40(AX)
+	JMP  done7
 
-tile3:
+last6:
+	MOVQ 48(AX), CX
+	MOVQ CX, 16(AX)
+	MOVQ 56(AX), CX
+	MOVQ CX, 40(AX)
+	JMP  done7
+
+inPanel5:
+	MOVQ (AX), CX
+	MOVQ 8(AX), DX
+	SHLQ $0x06, DX
+	ADDQ DX, CX
+	MOVQ CX, 16(AX)
+	MOVQ 24(AX), CX
+	MOVQ 32(AX), DX
+	SHLQ $0x06, DX
+	ADDQ DX, CX
+	MOVQ CX, 40(AX)
+
+done7:
+	MOVQ 136(AX), CX
+	MOVQ CX, 256(AX)
+	MOVQ 120(AX), CX
+	MOVQ CX, 248(AX)
+	MOVQ 104(AX), CX
+	MOVQ 72(AX), DX
+	MOVQ DX, 264(AX)
+
+tile8:
+	// Fetch four rows for later.
+	MOVQ       232(AX), DX
+	TESTQ      DX, DX
+	JEQ        done9
+	MOVQ       224(AX), DX
+	MOVQ       240(AX), BX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	ADDQ       BX, DX
+	MOVQ       DX, 224(AX)
+	MOVQ       232(AX), DX
+	ADDQ       $-4, DX
+	MOVQ       DX, 232(AX)
+
+done9:
 	// The chains start.
-	MOVQ    72(AX), DX
+	MOVQ    112(AX), DX
 	VMOVUPS (DX), Y0
 	VMOVUPS 32(DX), Y1
 	VMOVAPS Y0, Y2
@@ -2384,26 +2453,106 @@ tile3:
 	VMOVAPS Y1, Y5
 	VMOVAPS Y0, Y6
 	VMOVAPS Y1, Y7
-	MOVQ    112(AX), DX
-	MOVQ    32(AX), BX
+	MOVQ    152(AX), DX
+	MOVQ    64(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done7
+	JLT     done11
 
-loop6:
+loop10:
 	// A k block.
-	MOVQ (SI), R8
-	MOVQ 8(SI), R9
-	MOVQ R9, R10
-	SHLQ $0x06, R10
-	LEAQ (DI)(DX*1), R10
-	ADDQ DX, R10
-	ADDQ DX, R10
-	CMPQ R9, $+4
-	JLT  done9
+	MOVQ  (SI), R8
+	MOVQ  8(SI), R9
+	MOVQ  R9, R10
+	SHLQ  $0x06, R10
+	LEAQ  (DI)(DX*1), R10
+	ADDQ  DX, R10
+	ADDQ  DX, R10
+	MOVQ  16(SI), R11
+	MOVQ  144(AX), R12
+	TESTQ R12, R12
+	JEQ   done12
+	CMPQ  R9, $+4
+	JLT   done14
 
-loop8:
+loop13:
+	PREFETCHT0   1024(R8)
+	PREFETCHT0   1088(R8)
+	PREFETCHT0   1152(R8)
+	PREFETCHT0   1216(R8)
+	PREFETCHT1   (R11)
+	PREFETCHT1   64(R11)
+	ADDQ         $+128, R11
+	VMOVUPS      (R8), Y8
+	VMOVUPS      32(R8), Y9
+	VBROADCASTSS (DI), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS (DI)(DX*1), Y10
+	VFMADD231PS  Y8, Y10, Y2
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS (DI)(DX*2), Y10
+	VFMADD231PS  Y8, Y10, Y4
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS (R10), Y10
+	VFMADD231PS  Y8, Y10, Y6
+	VFMADD231PS  Y9, Y10, Y7
+	VMOVUPS      64(R8), Y8
+	VMOVUPS      96(R8), Y9
+	VBROADCASTSS 4(DI), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS 4(DI)(DX*1), Y10
+	VFMADD231PS  Y8, Y10, Y2
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS 4(DI)(DX*2), Y10
+	VFMADD231PS  Y8, Y10, Y4
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS 4(R10), Y10
+	VFMADD231PS  Y8, Y10, Y6
+	VFMADD231PS  Y9, Y10, Y7
+	VMOVUPS      128(R8), Y8
+	VMOVUPS      160(R8), Y9
+	VBROADCASTSS 8(DI), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS 8(DI)(DX*1), Y10
+	VFMADD231PS  Y8, Y10, Y2
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS 8(DI)(DX*2), Y10
+	VFMADD231PS  Y8, Y10, Y4
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS 8(R10), Y10
+	VFMADD231PS  Y8, Y10, Y6
+	VFMADD231PS  Y9, Y10, Y7
+	VMOVUPS      192(R8), Y8
+	VMOVUPS      224(R8), Y9
+	VBROADCASTSS 12(DI), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS 12(DI)(DX*1), Y10
+	VFMADD231PS  Y8, Y10, Y2
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS 12(DI)(DX*2), Y10
+	VFMADD231PS  Y8, Y10, Y4
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS 12(R10), Y10
+	VFMADD231PS  Y8, Y10, Y6
+	VFMADD231PS  Y9, Y10, Y7
+	ADDQ         $+16, DI
+	ADDQ         $+16, R10
+	ADDQ         $+256, R8
+	ADDQ         $-4, R9
+	CMPQ         R9, $+4
+	JGE          loop13
+
+done14:
+done12:
+	CMPQ R9, $+4
+	JLT  done16
+
+loop15:
 	PREFETCHT0   1024(R8)
 	PREFETCHT0   1088(R8)
 	PREFETCHT0   1152(R8)
@@ -2469,13 +2618,13 @@ loop8:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop8
+	JGE          loop15
 
-done9:
+done16:
 	CMPQ R9, $+1
-	JLT  done11
+	JLT  done18
 
-loop10:
+loop17:
 	VMOVUPS      (R8), Y8
 	VMOVUPS      32(R8), Y9
 	VBROADCASTSS (DI), Y10
@@ -2495,23 +2644,24 @@ loop10:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop10
+	JGE          loop17
 
-done11:
-	ADDQ $+16, SI
+done18:
+	MOVQ R11, 16(SI)
+	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop6
+	JGE  loop10
 
-done7:
-	MOVQ 128(AX), BX
+done11:
+	MOVQ 168(AX), BX
 
 	// Add finished chains.
-	MOVQ    80(AX), SI
+	MOVQ    120(AX), SI
 	TESTQ   SI, SI
-	JEQ     done12
-	MOVQ    208(AX), SI
-	MOVQ    120(AX), BX
+	JEQ     done19
+	MOVQ    248(AX), SI
+	MOVQ    160(AX), BX
 	VMOVUPS (SI), Y8
 	VADDPS  Y0, Y8, Y0
 	VMOVUPS 32(SI), Y8
@@ -2532,15 +2682,15 @@ done7:
 	VMOVUPS 32(SI), Y8
 	VADDPS  Y7, Y8, Y7
 	ADDQ    BX, SI
-	MOVQ    SI, 208(AX)
-	MOVQ    128(AX), BX
+	MOVQ    SI, 248(AX)
+	MOVQ    168(AX), BX
 
-done12:
+done19:
 	// Add what C holds.
-	MOVQ    88(AX), SI
+	MOVQ    128(AX), SI
 	TESTQ   SI, SI
-	JEQ     done13
-	MOVQ    216(AX), SI
+	JEQ     done20
+	MOVQ    256(AX), SI
 	VMOVUPS (SI), Y8
 	VADDPS  Y0, Y8, Y0
 	VMOVUPS 32(SI), Y8
@@ -2562,9 +2712,9 @@ done12:
 	VADDPS  Y7, Y8, Y7
 	ADDQ    BX, SI
 
-done13:
+done20:
 	// Store.
-	MOVQ    216(AX), SI
+	MOVQ    256(AX), SI
 	VMOVUPS Y0, (SI)
 	VMOVUPS Y1, 32(SI)
 	ADDQ    BX, SI
@@ -2577,78 +2727,78 @@ done13:
 	VMOVUPS Y6, (SI)
 	VMOVUPS Y7, 32(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 216(AX)
+	MOVQ    SI, 256(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	MOVQ  224(AX), DX
+	MOVQ  264(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 224(AX)
+	MOVQ  DX, 264(AX)
 	TESTQ DX, DX
-	JNE   tile3
-	MOVQ  232(AX), CX
+	JNE   tile8
+	MOVQ  272(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 232(AX)
+	MOVQ  CX, 272(AX)
 	TESTQ CX, CX
-	JEQ   next4
+	JEQ   next3
 
 	// To the next blocks of columns.
-	MOVQ 96(AX), CX
+	MOVQ 136(AX), CX
 	ADDQ $+64, CX
-	MOVQ CX, 96(AX)
-	MOVQ 72(AX), CX
+	MOVQ CX, 136(AX)
+	MOVQ 112(AX), CX
 	ADDQ $+64, CX
-	MOVQ CX, 72(AX)
-	MOVQ 168(AX), CX
-	MOVQ 80(AX), DX
+	MOVQ CX, 112(AX)
+	MOVQ 208(AX), CX
+	MOVQ 120(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 80(AX)
+	MOVQ DX, 120(AX)
 	MOVQ 8(AX), CX
 	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ 24(AX), CX
+	MOVQ 32(AX), CX
 	SHLQ $0x06, CX
-	MOVQ 16(AX), DX
+	MOVQ 24(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 16(AX)
+	MOVQ DX, 24(AX)
 	JMP  group2
 
-next4:
-	MOVQ  56(AX), CX
+next3:
+	MOVQ  96(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 56(AX)
+	MOVQ  CX, 96(AX)
 	TESTQ CX, CX
-	JEQ   done5
+	JEQ   done4
 
 	// To the next panel.
-	MOVQ 160(AX), CX
-	MOVQ 96(AX), DX
+	MOVQ 200(AX), CX
+	MOVQ 136(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 96(AX)
+	MOVQ DX, 136(AX)
+	MOVQ 216(AX), CX
+	MOVQ 120(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 120(AX)
+	MOVQ 192(AX), CX
+	MOVQ 112(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 112(AX)
 	MOVQ 176(AX), CX
-	MOVQ 80(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 80(AX)
-	MOVQ 152(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 136(AX), CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ 144(AX), CX
-	MOVQ 16(AX), DX
+	MOVQ 184(AX), CX
+	MOVQ 24(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 16(AX)
+	MOVQ DX, 24(AX)
 	JMP  panel1
 
-done5:
+done4:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -2666,25 +2816,62 @@ TEXT ·gemm5x16AVX2(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 48(AX), CX
-	MOVQ CX, 232(AX)
+	MOVQ 88(AX), CX
+	MOVQ CX, 272(AX)
 
 group2:
+	// The weights to fetch.
+	MOVQ 272(AX), CX
+	CMPQ CX, $+2
+	JGE  inPanel5
 	MOVQ 96(AX), CX
-	MOVQ CX, 216(AX)
-	MOVQ 80(AX), CX
-	MOVQ CX, 208(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 224(AX)
-	MOVQ 64(AX), CX
+	CMPQ CX, $+2
+	JLT  last6
+	MOVQ (AX), CX
+	MOVQ 176(AX), DX
+	ADDQ DX, CX
+	MOVQ CX, 16(AX)
+	MOVQ 24(AX), CX
+	MOVQ 184(AX), DX
+	ADDQ DX, CX
+	MOVQ CX, 40(AX)
+	JMP  done7
 
-tile3:
+last6:
+	MOVQ 48(AX), CX
+	MOVQ CX, 16(AX)
+	MOVQ 56(AX), CX
+	MOVQ CX, 40(AX)
+	JMP  done7
+
+inPanel5:
+	MOVQ (AX), CX
+	MOVQ 8(AX), DX
+	SHLQ $0x06, DX
+	ADDQ DX, CX
+	MOVQ CX, 16(AX)
+	MOVQ 24(AX), CX
+	MOVQ 32(AX), DX
+	SHLQ $0x06, DX
+	ADDQ DX, CX
+	MOVQ CX, 40(AX)
+
+done7:
+	MOVQ 136(AX), CX
+	MOVQ CX, 256(AX)
+	MOVQ 120(AX), CX
+	MOVQ CX, 248(AX)
+	MOVQ 104(AX), CX
+	MOVQ 72(AX), DX
+	MOVQ DX, 264(AX)
+
+tile8:
 	// Fetch four rows for later.
-	MOVQ       192(AX), DX
+	MOVQ       232(AX), DX
 	TESTQ      DX, DX
-	JEQ        done6
-	MOVQ       184(AX), DX
-	MOVQ       200(AX), BX
+	JEQ        done9
+	MOVQ       224(AX), DX
+	MOVQ       240(AX), BX
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	PREFETCHT0 128(DX)
@@ -2705,14 +2892,14 @@ tile3:
 	PREFETCHT0 128(DX)
 	PREFETCHT0 192(DX)
 	ADDQ       BX, DX
-	MOVQ       DX, 184(AX)
-	MOVQ       192(AX), DX
+	MOVQ       DX, 224(AX)
+	MOVQ       232(AX), DX
 	ADDQ       $-4, DX
-	MOVQ       DX, 192(AX)
+	MOVQ       DX, 232(AX)
 
-done6:
+done9:
 	// The chains start.
-	MOVQ    72(AX), DX
+	MOVQ    112(AX), DX
 	VMOVUPS (DX), Y0
 	VMOVUPS 32(DX), Y1
 	VMOVAPS Y0, Y2
@@ -2723,26 +2910,118 @@ done6:
 	VMOVAPS Y1, Y7
 	VMOVAPS Y0, Y8
 	VMOVAPS Y1, Y9
-	MOVQ    112(AX), DX
-	MOVQ    32(AX), BX
+	MOVQ    152(AX), DX
+	MOVQ    64(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done8
+	JLT     done11
 
-loop7:
+loop10:
 	// A k block.
-	MOVQ (SI), R8
-	MOVQ 8(SI), R9
-	MOVQ R9, R10
-	SHLQ $0x06, R10
-	LEAQ (DI)(DX*1), R10
-	ADDQ DX, R10
-	ADDQ DX, R10
-	CMPQ R9, $+4
-	JLT  done10
+	MOVQ  (SI), R8
+	MOVQ  8(SI), R9
+	MOVQ  R9, R10
+	SHLQ  $0x06, R10
+	LEAQ  (DI)(DX*1), R10
+	ADDQ  DX, R10
+	ADDQ  DX, R10
+	MOVQ  16(SI), R11
+	MOVQ  144(AX), R12
+	TESTQ R12, R12
+	JEQ   done12
+	CMPQ  R9, $+4
+	JLT   done14
 
-loop9:
+loop13:
+	PREFETCHT0   1024(R8)
+	PREFETCHT0   1088(R8)
+	PREFETCHT0   1152(R8)
+	PREFETCHT0   1216(R8)
+	PREFETCHT1   (R11)
+	PREFETCHT1   64(R11)
+	ADDQ         $+128, R11
+	VMOVUPS      (R8), Y10
+	VMOVUPS      32(R8), Y11
+	VBROADCASTSS (DI), Y12
+	VFMADD231PS  Y10, Y12, Y0
+	VFMADD231PS  Y11, Y12, Y1
+	VBROADCASTSS (DI)(DX*1), Y12
+	VFMADD231PS  Y10, Y12, Y2
+	VFMADD231PS  Y11, Y12, Y3
+	VBROADCASTSS (DI)(DX*2), Y12
+	VFMADD231PS  Y10, Y12, Y4
+	VFMADD231PS  Y11, Y12, Y5
+	VBROADCASTSS (R10), Y12
+	VFMADD231PS  Y10, Y12, Y6
+	VFMADD231PS  Y11, Y12, Y7
+	VBROADCASTSS (R10)(DX*1), Y12
+	VFMADD231PS  Y10, Y12, Y8
+	VFMADD231PS  Y11, Y12, Y9
+	VMOVUPS      64(R8), Y10
+	VMOVUPS      96(R8), Y11
+	VBROADCASTSS 4(DI), Y12
+	VFMADD231PS  Y10, Y12, Y0
+	VFMADD231PS  Y11, Y12, Y1
+	VBROADCASTSS 4(DI)(DX*1), Y12
+	VFMADD231PS  Y10, Y12, Y2
+	VFMADD231PS  Y11, Y12, Y3
+	VBROADCASTSS 4(DI)(DX*2), Y12
+	VFMADD231PS  Y10, Y12, Y4
+	VFMADD231PS  Y11, Y12, Y5
+	VBROADCASTSS 4(R10), Y12
+	VFMADD231PS  Y10, Y12, Y6
+	VFMADD231PS  Y11, Y12, Y7
+	VBROADCASTSS 4(R10)(DX*1), Y12
+	VFMADD231PS  Y10, Y12, Y8
+	VFMADD231PS  Y11, Y12, Y9
+	VMOVUPS      128(R8), Y10
+	VMOVUPS      160(R8), Y11
+	VBROADCASTSS 8(DI), Y12
+	VFMADD231PS  Y10, Y12, Y0
+	VFMADD231PS  Y11, Y12, Y1
+	VBROADCASTSS 8(DI)(DX*1), Y12
+	VFMADD231PS  Y10, Y12, Y2
+	VFMADD231PS  Y11, Y12, Y3
+	VBROADCASTSS 8(DI)(DX*2), Y12
+	VFMADD231PS  Y10, Y12, Y4
+	VFMADD231PS  Y11, Y12, Y5
+	VBROADCASTSS 8(R10), Y12
+	VFMADD231PS  Y10, Y12, Y6
+	VFMADD231PS  Y11, Y12, Y7
+	VBROADCASTSS 8(R10)(DX*1), Y12
+	VFMADD231PS  Y10, Y12, Y8
+	VFMADD231PS  Y11, Y12, Y9
+	VMOVUPS      192(R8), Y10
+	VMOVUPS      224(R8), Y11
+	VBROADCASTSS 12(DI), Y12
+	VFMADD231PS  Y10, Y12, Y0
+	VFMADD231PS  Y11, Y12, Y1
+	VBROADCASTSS 12(DI)(DX*1), Y12
+	VFMADD231PS  Y10, Y12, Y2
+	VFMADD231PS  Y11, Y12, Y3
+	VBROADCASTSS 12(DI)(DX*2), Y12
+	VFMADD231PS  Y10, Y12, Y4
+	VFMADD231PS  Y11, Y12, Y5
+	VBROADCASTSS 12(R10), Y12
+	VFMADD231PS  Y10, Y12, Y6
+	VFMADD231PS  Y11, Y12, Y7
+	VBROADCASTSS 12(R10)(DX*1), Y12
+	VFMADD231PS  Y10, Y12, Y8
+	VFMADD231PS  Y11, Y12, Y9
+	ADDQ         $+16, DI
+	ADDQ         $+16, R10
+	ADDQ         $+256, R8
+	ADDQ         $-4, R9
+	CMPQ         R9, $+4
+	JGE          loop13
+
+done14:
+done12:
+	CMPQ R9, $+4
+	JLT  done16
+
+loop15:
 	PREFETCHT0   1024(R8)
 	PREFETCHT0   1088(R8)
 	PREFETCHT0   1152(R8)
@@ -2820,13 +3099,13 @@ loop9:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop9
+	JGE          loop15
 
-done10:
+done16:
 	CMPQ R9, $+1
-	JLT  done12
+	JLT  done18
 
-loop11:
+loop17:
 	VMOVUPS      (R8), Y10
 	VMOVUPS      32(R8), Y11
 	VBROADCASTSS (DI), Y12
@@ -2849,23 +3128,24 @@ loop11:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop11
+	JGE          loop17
 
-done12:
-	ADDQ $+16, SI
+done18:
+	MOVQ R11, 16(SI)
+	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop7
+	JGE  loop10
 
-done8:
-	MOVQ 128(AX), BX
+done11:
+	MOVQ 168(AX), BX
 
 	// Add finished chains.
-	MOVQ    80(AX), SI
+	MOVQ    120(AX), SI
 	TESTQ   SI, SI
-	JEQ     done13
-	MOVQ    208(AX), SI
-	MOVQ    120(AX), BX
+	JEQ     done19
+	MOVQ    248(AX), SI
+	MOVQ    160(AX), BX
 	VMOVUPS (SI), Y10
 	VADDPS  Y0, Y10, Y0
 	VMOVUPS 32(SI), Y10
@@ -2891,15 +3171,15 @@ done8:
 	VMOVUPS 32(SI), Y10
 	VADDPS  Y9, Y10, Y9
 	ADDQ    BX, SI
-	MOVQ    SI, 208(AX)
-	MOVQ    128(AX), BX
+	MOVQ    SI, 248(AX)
+	MOVQ    168(AX), BX
 
-done13:
+done19:
 	// Add what C holds.
-	MOVQ    88(AX), SI
+	MOVQ    128(AX), SI
 	TESTQ   SI, SI
-	JEQ     done14
-	MOVQ    216(AX), SI
+	JEQ     done20
+	MOVQ    256(AX), SI
 	VMOVUPS (SI), Y10
 	VADDPS  Y0, Y10, Y0
 	VMOVUPS 32(SI), Y10
@@ -2926,9 +3206,9 @@ done13:
 	VADDPS  Y9, Y10, Y9
 	ADDQ    BX, SI
 
-done14:
+done20:
 	// Store.
-	MOVQ    216(AX), SI
+	MOVQ    256(AX), SI
 	VMOVUPS Y0, (SI)
 	VMOVUPS Y1, 32(SI)
 	ADDQ    BX, SI
@@ -2944,7 +3224,7 @@ done14:
 	VMOVUPS Y8, (SI)
 	VMOVUPS Y9, 32(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 216(AX)
+	MOVQ    SI, 256(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
@@ -2952,71 +3232,410 @@ done14:
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	MOVQ  224(AX), DX
+	MOVQ  264(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 224(AX)
+	MOVQ  DX, 264(AX)
 	TESTQ DX, DX
-	JNE   tile3
-	MOVQ  232(AX), CX
+	JNE   tile8
+
+	// Shorter tiles.
+	MOVQ  80(AX), DX
+	TESTQ DX, DX
+	JEQ   done21
+	MOVQ  80(AX), DX
+	MOVQ  DX, 264(AX)
+
+tile22:
+	// Fetch four rows for later.
+	MOVQ       232(AX), DX
+	TESTQ      DX, DX
+	JEQ        done23
+	MOVQ       224(AX), DX
+	MOVQ       240(AX), BX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	ADDQ       BX, DX
+	MOVQ       DX, 224(AX)
+	MOVQ       232(AX), DX
+	ADDQ       $-4, DX
+	MOVQ       DX, 232(AX)
+
+done23:
+	// The chains start.
+	MOVQ    112(AX), DX
+	VMOVUPS (DX), Y0
+	VMOVUPS 32(DX), Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y1, Y3
+	VMOVAPS Y0, Y4
+	VMOVAPS Y1, Y5
+	VMOVAPS Y0, Y6
+	VMOVAPS Y1, Y7
+	MOVQ    152(AX), DX
+	MOVQ    64(AX), BX
+	MOVQ    CX, DI
+	MOVQ    AX, SI
+	CMPQ    BX, $+1
+	JLT     done25
+
+loop24:
+	// A k block.
+	MOVQ  (SI), R8
+	MOVQ  8(SI), R9
+	MOVQ  R9, R10
+	SHLQ  $0x06, R10
+	LEAQ  (DI)(DX*1), R10
+	ADDQ  DX, R10
+	ADDQ  DX, R10
+	MOVQ  16(SI), R11
+	MOVQ  144(AX), R12
+	TESTQ R12, R12
+	JEQ   done26
+	CMPQ  R9, $+4
+	JLT   done28
+
+loop27:
+	PREFETCHT0   1024(R8)
+	PREFETCHT0   1088(R8)
+	PREFETCHT0   1152(R8)
+	PREFETCHT0   1216(R8)
+	PREFETCHT1   (R11)
+	PREFETCHT1   64(R11)
+	ADDQ         $+128, R11
+	VMOVUPS      (R8), Y8
+	VMOVUPS      32(R8), Y9
+	VBROADCASTSS (DI), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS (DI)(DX*1), Y10
+	VFMADD231PS  Y8, Y10, Y2
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS (DI)(DX*2), Y10
+	VFMADD231PS  Y8, Y10, Y4
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS (R10), Y10
+	VFMADD231PS  Y8, Y10, Y6
+	VFMADD231PS  Y9, Y10, Y7
+	VMOVUPS      64(R8), Y8
+	VMOVUPS      96(R8), Y9
+	VBROADCASTSS 4(DI), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS 4(DI)(DX*1), Y10
+	VFMADD231PS  Y8, Y10, Y2
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS 4(DI)(DX*2), Y10
+	VFMADD231PS  Y8, Y10, Y4
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS 4(R10), Y10
+	VFMADD231PS  Y8, Y10, Y6
+	VFMADD231PS  Y9, Y10, Y7
+	VMOVUPS      128(R8), Y8
+	VMOVUPS      160(R8), Y9
+	VBROADCASTSS 8(DI), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS 8(DI)(DX*1), Y10
+	VFMADD231PS  Y8, Y10, Y2
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS 8(DI)(DX*2), Y10
+	VFMADD231PS  Y8, Y10, Y4
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS 8(R10), Y10
+	VFMADD231PS  Y8, Y10, Y6
+	VFMADD231PS  Y9, Y10, Y7
+	VMOVUPS      192(R8), Y8
+	VMOVUPS      224(R8), Y9
+	VBROADCASTSS 12(DI), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS 12(DI)(DX*1), Y10
+	VFMADD231PS  Y8, Y10, Y2
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS 12(DI)(DX*2), Y10
+	VFMADD231PS  Y8, Y10, Y4
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS 12(R10), Y10
+	VFMADD231PS  Y8, Y10, Y6
+	VFMADD231PS  Y9, Y10, Y7
+	ADDQ         $+16, DI
+	ADDQ         $+16, R10
+	ADDQ         $+256, R8
+	ADDQ         $-4, R9
+	CMPQ         R9, $+4
+	JGE          loop27
+
+done28:
+done26:
+	CMPQ R9, $+4
+	JLT  done30
+
+loop29:
+	PREFETCHT0   1024(R8)
+	PREFETCHT0   1088(R8)
+	PREFETCHT0   1152(R8)
+	PREFETCHT0   1216(R8)
+	VMOVUPS      (R8), Y8
+	VMOVUPS      32(R8), Y9
+	VBROADCASTSS (DI), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS (DI)(DX*1), Y10
+	VFMADD231PS  Y8, Y10, Y2
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS (DI)(DX*2), Y10
+	VFMADD231PS  Y8, Y10, Y4
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS (R10), Y10
+	VFMADD231PS  Y8, Y10, Y6
+	VFMADD231PS  Y9, Y10, Y7
+	VMOVUPS      64(R8), Y8
+	VMOVUPS      96(R8), Y9
+	VBROADCASTSS 4(DI), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS 4(DI)(DX*1), Y10
+	VFMADD231PS  Y8, Y10, Y2
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS 4(DI)(DX*2), Y10
+	VFMADD231PS  Y8, Y10, Y4
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS 4(R10), Y10
+	VFMADD231PS  Y8, Y10, Y6
+	VFMADD231PS  Y9, Y10, Y7
+	VMOVUPS      128(R8), Y8
+	VMOVUPS      160(R8), Y9
+	VBROADCASTSS 8(DI), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS 8(DI)(DX*1), Y10
+	VFMADD231PS  Y8, Y10, Y2
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS 8(DI)(DX*2), Y10
+	VFMADD231PS  Y8, Y10, Y4
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS 8(R10), Y10
+	VFMADD231PS  Y8, Y10, Y6
+	VFMADD231PS  Y9, Y10, Y7
+	VMOVUPS      192(R8), Y8
+	VMOVUPS      224(R8), Y9
+	VBROADCASTSS 12(DI), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS 12(DI)(DX*1), Y10
+	VFMADD231PS  Y8, Y10, Y2
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS 12(DI)(DX*2), Y10
+	VFMADD231PS  Y8, Y10, Y4
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS 12(R10), Y10
+	VFMADD231PS  Y8, Y10, Y6
+	VFMADD231PS  Y9, Y10, Y7
+	ADDQ         $+16, DI
+	ADDQ         $+16, R10
+	ADDQ         $+256, R8
+	ADDQ         $-4, R9
+	CMPQ         R9, $+4
+	JGE          loop29
+
+done30:
+	CMPQ R9, $+1
+	JLT  done32
+
+loop31:
+	VMOVUPS      (R8), Y8
+	VMOVUPS      32(R8), Y9
+	VBROADCASTSS (DI), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS (DI)(DX*1), Y10
+	VFMADD231PS  Y8, Y10, Y2
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS (DI)(DX*2), Y10
+	VFMADD231PS  Y8, Y10, Y4
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS (R10), Y10
+	VFMADD231PS  Y8, Y10, Y6
+	VFMADD231PS  Y9, Y10, Y7
+	ADDQ         $+4, DI
+	ADDQ         $+4, R10
+	ADDQ         $+64, R8
+	ADDQ         $-1, R9
+	CMPQ         R9, $+1
+	JGE          loop31
+
+done32:
+	MOVQ R11, 16(SI)
+	ADDQ $+24, SI
+	ADDQ $-1, BX
+	CMPQ BX, $+1
+	JGE  loop24
+
+done25:
+	MOVQ 168(AX), BX
+
+	// Add finished chains.
+	MOVQ    120(AX), SI
+	TESTQ   SI, SI
+	JEQ     done33
+	MOVQ    248(AX), SI
+	MOVQ    160(AX), BX
+	VMOVUPS (SI), Y8
+	VADDPS  Y0, Y8, Y0
+	VMOVUPS 32(SI), Y8
+	VADDPS  Y1, Y8, Y1
+	ADDQ    BX, SI
+	VMOVUPS (SI), Y8
+	VADDPS  Y2, Y8, Y2
+	VMOVUPS 32(SI), Y8
+	VADDPS  Y3, Y8, Y3
+	ADDQ    BX, SI
+	VMOVUPS (SI), Y8
+	VADDPS  Y4, Y8, Y4
+	VMOVUPS 32(SI), Y8
+	VADDPS  Y5, Y8, Y5
+	ADDQ    BX, SI
+	VMOVUPS (SI), Y8
+	VADDPS  Y6, Y8, Y6
+	VMOVUPS 32(SI), Y8
+	VADDPS  Y7, Y8, Y7
+	ADDQ    BX, SI
+	MOVQ    SI, 248(AX)
+	MOVQ    168(AX), BX
+
+done33:
+	// Add what C holds.
+	MOVQ    128(AX), SI
+	TESTQ   SI, SI
+	JEQ     done34
+	MOVQ    256(AX), SI
+	VMOVUPS (SI), Y8
+	VADDPS  Y0, Y8, Y0
+	VMOVUPS 32(SI), Y8
+	VADDPS  Y1, Y8, Y1
+	ADDQ    BX, SI
+	VMOVUPS (SI), Y8
+	VADDPS  Y2, Y8, Y2
+	VMOVUPS 32(SI), Y8
+	VADDPS  Y3, Y8, Y3
+	ADDQ    BX, SI
+	VMOVUPS (SI), Y8
+	VADDPS  Y4, Y8, Y4
+	VMOVUPS 32(SI), Y8
+	VADDPS  Y5, Y8, Y5
+	ADDQ    BX, SI
+	VMOVUPS (SI), Y8
+	VADDPS  Y6, Y8, Y6
+	VMOVUPS 32(SI), Y8
+	VADDPS  Y7, Y8, Y7
+	ADDQ    BX, SI
+
+done34:
+	// Store.
+	MOVQ    256(AX), SI
+	VMOVUPS Y0, (SI)
+	VMOVUPS Y1, 32(SI)
+	ADDQ    BX, SI
+	VMOVUPS Y2, (SI)
+	VMOVUPS Y3, 32(SI)
+	ADDQ    BX, SI
+	VMOVUPS Y4, (SI)
+	VMOVUPS Y5, 32(SI)
+	ADDQ    BX, SI
+	VMOVUPS Y6, (SI)
+	VMOVUPS Y7, 32(SI)
+	ADDQ    BX, SI
+	MOVQ    SI, 256(AX)
+
+	// To the next tile.
+	ADDQ  DX, CX
+	ADDQ  DX, CX
+	ADDQ  DX, CX
+	ADDQ  DX, CX
+	MOVQ  264(AX), DX
+	ADDQ  $-1, DX
+	MOVQ  DX, 264(AX)
+	TESTQ DX, DX
+	JNE   tile22
+
+done21:
+	MOVQ  272(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 232(AX)
+	MOVQ  CX, 272(AX)
 	TESTQ CX, CX
-	JEQ   next4
+	JEQ   next3
 
 	// To the next blocks of columns.
-	MOVQ 96(AX), CX
+	MOVQ 136(AX), CX
 	ADDQ $+64, CX
-	MOVQ CX, 96(AX)
-	MOVQ 72(AX), CX
+	MOVQ CX, 136(AX)
+	MOVQ 112(AX), CX
 	ADDQ $+64, CX
-	MOVQ CX, 72(AX)
-	MOVQ 168(AX), CX
-	MOVQ 80(AX), DX
+	MOVQ CX, 112(AX)
+	MOVQ 208(AX), CX
+	MOVQ 120(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 80(AX)
+	MOVQ DX, 120(AX)
 	MOVQ 8(AX), CX
 	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ 24(AX), CX
+	MOVQ 32(AX), CX
 	SHLQ $0x06, CX
-	MOVQ 16(AX), DX
+	MOVQ 24(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 16(AX)
+	MOVQ DX, 24(AX)
 	JMP  group2
 
-next4:
-	MOVQ  56(AX), CX
+next3:
+	MOVQ  96(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 56(AX)
+	MOVQ  CX, 96(AX)
 	TESTQ CX, CX
-	JEQ   done5
+	JEQ   done4
 
 	// To the next panel.
-	MOVQ 160(AX), CX
-	MOVQ 96(AX), DX
+	MOVQ 200(AX), CX
+	MOVQ 136(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 96(AX)
+	MOVQ DX, 136(AX)
+	MOVQ 216(AX), CX
+	MOVQ 120(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 120(AX)
+	MOVQ 192(AX), CX
+	MOVQ 112(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 112(AX)
 	MOVQ 176(AX), CX
-	MOVQ 80(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 80(AX)
-	MOVQ 152(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 136(AX), CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ 144(AX), CX
-	MOVQ 16(AX), DX
+	MOVQ 184(AX), CX
+	MOVQ 24(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 16(AX)
+	MOVQ DX, 24(AX)
 	JMP  panel1
 
-done5:
+done4:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -3034,25 +3653,62 @@ TEXT ·gemm6x16AVX2(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 48(AX), CX
-	MOVQ CX, 232(AX)
+	MOVQ 88(AX), CX
+	MOVQ CX, 272(AX)
 
 group2:
+	// The weights to fetch.
+	MOVQ 272(AX), CX
+	CMPQ CX, $+2
+	JGE  inPanel5
 	MOVQ 96(AX), CX
-	MOVQ CX, 216(AX)
-	MOVQ 80(AX), CX
-	MOVQ CX, 208(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 224(AX)
-	MOVQ 64(AX), CX
+	CMPQ CX, $+2
+	JLT  last6
+	MOVQ (AX), CX
+	MOVQ 176(AX), DX
+	ADDQ DX, CX
+	MOVQ CX, 16(AX)
+	MOVQ 24(AX), CX
+	MOVQ 184(AX), DX
+	ADDQ DX, CX
+	MOVQ CX, 40(AX)
+	JMP  done7
 
-tile3:
+last6:
+	MOVQ 48(AX), CX
+	MOVQ CX, 16(AX)
+	MOVQ 56(AX), CX
+	MOVQ CX, 40(AX)
+	JMP  done7
+
+inPanel5:
+	MOVQ (AX), CX
+	MOVQ 8(AX), DX
+	SHLQ $0x06, DX
+	ADDQ DX, CX
+	MOVQ CX, 16(AX)
+	MOVQ 24(AX), CX
+	MOVQ 32(AX), DX
+	SHLQ $0x06, DX
+	ADDQ DX, CX
+	MOVQ CX, 40(AX)
+
+done7:
+	MOVQ 136(AX), CX
+	MOVQ CX, 256(AX)
+	MOVQ 120(AX), CX
+	MOVQ CX, 248(AX)
+	MOVQ 104(AX), CX
+	MOVQ 72(AX), DX
+	MOVQ DX, 264(AX)
+
+tile8:
 	// Fetch four rows for later.
-	MOVQ       192(AX), DX
+	MOVQ       232(AX), DX
 	TESTQ      DX, DX
-	JEQ        done6
-	MOVQ       184(AX), DX
-	MOVQ       200(AX), BX
+	JEQ        done9
+	MOVQ       224(AX), DX
+	MOVQ       240(AX), BX
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	PREFETCHT0 128(DX)
@@ -3073,14 +3729,14 @@ tile3:
 	PREFETCHT0 128(DX)
 	PREFETCHT0 192(DX)
 	ADDQ       BX, DX
-	MOVQ       DX, 184(AX)
-	MOVQ       192(AX), DX
+	MOVQ       DX, 224(AX)
+	MOVQ       232(AX), DX
 	ADDQ       $-4, DX
-	MOVQ       DX, 192(AX)
+	MOVQ       DX, 232(AX)
 
-done6:
+done9:
 	// The chains start.
-	MOVQ    72(AX), DX
+	MOVQ    112(AX), DX
 	VMOVUPS (DX), Y0
 	VMOVUPS 32(DX), Y1
 	VMOVAPS Y0, Y2
@@ -3093,26 +3749,130 @@ done6:
 	VMOVAPS Y1, Y9
 	VMOVAPS Y0, Y10
 	VMOVAPS Y1, Y11
-	MOVQ    112(AX), DX
-	MOVQ    32(AX), BX
+	MOVQ    152(AX), DX
+	MOVQ    64(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done8
+	JLT     done11
 
-loop7:
+loop10:
 	// A k block.
-	MOVQ (SI), R8
-	MOVQ 8(SI), R9
-	MOVQ R9, R10
-	SHLQ $0x06, R10
-	LEAQ (DI)(DX*1), R10
-	ADDQ DX, R10
-	ADDQ DX, R10
-	CMPQ R9, $+4
-	JLT  done10
+	MOVQ  (SI), R8
+	MOVQ  8(SI), R9
+	MOVQ  R9, R10
+	SHLQ  $0x06, R10
+	LEAQ  (DI)(DX*1), R10
+	ADDQ  DX, R10
+	ADDQ  DX, R10
+	MOVQ  16(SI), R11
+	MOVQ  144(AX), R12
+	TESTQ R12, R12
+	JEQ   done12
+	CMPQ  R9, $+4
+	JLT   done14
 
-loop9:
+loop13:
+	PREFETCHT0   1024(R8)
+	PREFETCHT0   1088(R8)
+	PREFETCHT0   1152(R8)
+	PREFETCHT0   1216(R8)
+	PREFETCHT1   (R11)
+	PREFETCHT1   64(R11)
+	ADDQ         $+128, R11
+	VMOVUPS      (R8), Y12
+	VMOVUPS      32(R8), Y13
+	VBROADCASTSS (DI), Y14
+	VFMADD231PS  Y12, Y14, Y0
+	VFMADD231PS  Y13, Y14, Y1
+	VBROADCASTSS (DI)(DX*1), Y14
+	VFMADD231PS  Y12, Y14, Y2
+	VFMADD231PS  Y13, Y14, Y3
+	VBROADCASTSS (DI)(DX*2), Y14
+	VFMADD231PS  Y12, Y14, Y4
+	VFMADD231PS  Y13, Y14, Y5
+	VBROADCASTSS (R10), Y14
+	VFMADD231PS  Y12, Y14, Y6
+	VFMADD231PS  Y13, Y14, Y7
+	VBROADCASTSS (R10)(DX*1), Y14
+	VFMADD231PS  Y12, Y14, Y8
+	VFMADD231PS  Y13, Y14, Y9
+	VBROADCASTSS (R10)(DX*2), Y14
+	VFMADD231PS  Y12, Y14, Y10
+	VFMADD231PS  Y13, Y14, Y11
+	VMOVUPS      64(R8), Y12
+	VMOVUPS      96(R8), Y13
+	VBROADCASTSS 4(DI), Y14
+	VFMADD231PS  Y12, Y14, Y0
+	VFMADD231PS  Y13, Y14, Y1
+	VBROADCASTSS 4(DI)(DX*1), Y14
+	VFMADD231PS  Y12, Y14, Y2
+	VFMADD231PS  Y13, Y14, Y3
+	VBROADCASTSS 4(DI)(DX*2), Y14
+	VFMADD231PS  Y12, Y14, Y4
+	VFMADD231PS  Y13, Y14, Y5
+	VBROADCASTSS 4(R10), Y14
+	VFMADD231PS  Y12, Y14, Y6
+	VFMADD231PS  Y13, Y14, Y7
+	VBROADCASTSS 4(R10)(DX*1), Y14
+	VFMADD231PS  Y12, Y14, Y8
+	VFMADD231PS  Y13, Y14, Y9
+	VBROADCASTSS 4(R10)(DX*2), Y14
+	VFMADD231PS  Y12, Y14, Y10
+	VFMADD231PS  Y13, Y14, Y11
+	VMOVUPS      128(R8), Y12
+	VMOVUPS      160(R8), Y13
+	VBROADCASTSS 8(DI), Y14
+	VFMADD231PS  Y12, Y14, Y0
+	VFMADD231PS  Y13, Y14, Y1
+	VBROADCASTSS 8(DI)(DX*1), Y14
+	VFMADD231PS  Y12, Y14, Y2
+	VFMADD231PS  Y13, Y14, Y3
+	VBROADCASTSS 8(DI)(DX*2), Y14
+	VFMADD231PS  Y12, Y14, Y4
+	VFMADD231PS  Y13, Y14, Y5
+	VBROADCASTSS 8(R10), Y14
+	VFMADD231PS  Y12, Y14, Y6
+	VFMADD231PS  Y13, Y14, Y7
+	VBROADCASTSS 8(R10)(DX*1), Y14
+	VFMADD231PS  Y12, Y14, Y8
+	VFMADD231PS  Y13, Y14, Y9
+	VBROADCASTSS 8(R10)(DX*2), Y14
+	VFMADD231PS  Y12, Y14, Y10
+	VFMADD231PS  Y13, Y14, Y11
+	VMOVUPS      192(R8), Y12
+	VMOVUPS      224(R8), Y13
+	VBROADCASTSS 12(DI), Y14
+	VFMADD231PS  Y12, Y14, Y0
+	VFMADD231PS  Y13, Y14, Y1
+	VBROADCASTSS 12(DI)(DX*1), Y14
+	VFMADD231PS  Y12, Y14, Y2
+	VFMADD231PS  Y13, Y14, Y3
+	VBROADCASTSS 12(DI)(DX*2), Y14
+	VFMADD231PS  Y12, Y14, Y4
+	VFMADD231PS  Y13, Y14, Y5
+	VBROADCASTSS 12(R10), Y14
+	VFMADD231PS  Y12, Y14, Y6
+	VFMADD231PS  Y13, Y14, Y7
+	VBROADCASTSS 12(R10)(DX*1), Y14
+	VFMADD231PS  Y12, Y14, Y8
+	VFMADD231PS  Y13, Y14, Y9
+	VBROADCASTSS 12(R10)(DX*2), Y14
+	VFMADD231PS  Y12, Y14, Y10
+	VFMADD231PS  Y13, Y14, Y11
+	ADDQ         $+16, DI
+	ADDQ         $+16, R10
+	ADDQ         $+256, R8
+	ADDQ         $-4, R9
+	CMPQ         R9, $+4
+	JGE          loop13
+
+done14:
+done12:
+	CMPQ R9, $+4
+	JLT  done16
+
+loop15:
 	PREFETCHT0   1024(R8)
 	PREFETCHT0   1088(R8)
 	PREFETCHT0   1152(R8)
@@ -3202,13 +3962,13 @@ loop9:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop9
+	JGE          loop15
 
-done10:
+done16:
 	CMPQ R9, $+1
-	JLT  done12
+	JLT  done18
 
-loop11:
+loop17:
 	VMOVUPS      (R8), Y12
 	VMOVUPS      32(R8), Y13
 	VBROADCASTSS (DI), Y14
@@ -3234,23 +3994,24 @@ loop11:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop11
+	JGE          loop17
 
-done12:
-	ADDQ $+16, SI
+done18:
+	MOVQ R11, 16(SI)
+	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop7
+	JGE  loop10
 
-done8:
-	MOVQ 128(AX), BX
+done11:
+	MOVQ 168(AX), BX
 
 	// Add finished chains.
-	MOVQ    80(AX), SI
+	MOVQ    120(AX), SI
 	TESTQ   SI, SI
-	JEQ     done13
-	MOVQ    208(AX), SI
-	MOVQ    120(AX), BX
+	JEQ     done19
+	MOVQ    248(AX), SI
+	MOVQ    160(AX), BX
 	VMOVUPS (SI), Y12
 	VADDPS  Y0, Y12, Y0
 	VMOVUPS 32(SI), Y12
@@ -3281,15 +4042,15 @@ done8:
 	VMOVUPS 32(SI), Y12
 	VADDPS  Y11, Y12, Y11
 	ADDQ    BX, SI
-	MOVQ    SI, 208(AX)
-	MOVQ    128(AX), BX
+	MOVQ    SI, 248(AX)
+	MOVQ    168(AX), BX
 
-done13:
+done19:
 	// Add what C holds.
-	MOVQ    88(AX), SI
+	MOVQ    128(AX), SI
 	TESTQ   SI, SI
-	JEQ     done14
-	MOVQ    216(AX), SI
+	JEQ     done20
+	MOVQ    256(AX), SI
 	VMOVUPS (SI), Y12
 	VADDPS  Y0, Y12, Y0
 	VMOVUPS 32(SI), Y12
@@ -3321,9 +4082,9 @@ done13:
 	VADDPS  Y11, Y12, Y11
 	ADDQ    BX, SI
 
-done14:
+done20:
 	// Store.
-	MOVQ    216(AX), SI
+	MOVQ    256(AX), SI
 	VMOVUPS Y0, (SI)
 	VMOVUPS Y1, 32(SI)
 	ADDQ    BX, SI
@@ -3342,7 +4103,7 @@ done14:
 	VMOVUPS Y10, (SI)
 	VMOVUPS Y11, 32(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 216(AX)
+	MOVQ    SI, 256(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
@@ -3351,71 +4112,453 @@ done14:
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	MOVQ  224(AX), DX
+	MOVQ  264(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 224(AX)
+	MOVQ  DX, 264(AX)
 	TESTQ DX, DX
-	JNE   tile3
-	MOVQ  232(AX), CX
+	JNE   tile8
+
+	// Shorter tiles.
+	MOVQ  80(AX), DX
+	TESTQ DX, DX
+	JEQ   done21
+	MOVQ  80(AX), DX
+	MOVQ  DX, 264(AX)
+
+tile22:
+	// Fetch four rows for later.
+	MOVQ       232(AX), DX
+	TESTQ      DX, DX
+	JEQ        done23
+	MOVQ       224(AX), DX
+	MOVQ       240(AX), BX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	ADDQ       BX, DX
+	MOVQ       DX, 224(AX)
+	MOVQ       232(AX), DX
+	ADDQ       $-4, DX
+	MOVQ       DX, 232(AX)
+
+done23:
+	// The chains start.
+	MOVQ    112(AX), DX
+	VMOVUPS (DX), Y0
+	VMOVUPS 32(DX), Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y1, Y3
+	VMOVAPS Y0, Y4
+	VMOVAPS Y1, Y5
+	VMOVAPS Y0, Y6
+	VMOVAPS Y1, Y7
+	VMOVAPS Y0, Y8
+	VMOVAPS Y1, Y9
+	MOVQ    152(AX), DX
+	MOVQ    64(AX), BX
+	MOVQ    CX, DI
+	MOVQ    AX, SI
+	CMPQ    BX, $+1
+	JLT     done25
+
+loop24:
+	// A k block.
+	MOVQ  (SI), R8
+	MOVQ  8(SI), R9
+	MOVQ  R9, R10
+	SHLQ  $0x06, R10
+	LEAQ  (DI)(DX*1), R10
+	ADDQ  DX, R10
+	ADDQ  DX, R10
+	MOVQ  16(SI), R11
+	MOVQ  144(AX), R12
+	TESTQ R12, R12
+	JEQ   done26
+	CMPQ  R9, $+4
+	JLT   done28
+
+loop27:
+	PREFETCHT0   1024(R8)
+	PREFETCHT0   1088(R8)
+	PREFETCHT0   1152(R8)
+	PREFETCHT0   1216(R8)
+	PREFETCHT1   (R11)
+	PREFETCHT1   64(R11)
+	ADDQ         $+128, R11
+	VMOVUPS      (R8), Y10
+	VMOVUPS      32(R8), Y11
+	VBROADCASTSS (DI), Y12
+	VFMADD231PS  Y10, Y12, Y0
+	VFMADD231PS  Y11, Y12, Y1
+	VBROADCASTSS (DI)(DX*1), Y12
+	VFMADD231PS  Y10, Y12, Y2
+	VFMADD231PS  Y11, Y12, Y3
+	VBROADCASTSS (DI)(DX*2), Y12
+	VFMADD231PS  Y10, Y12, Y4
+	VFMADD231PS  Y11, Y12, Y5
+	VBROADCASTSS (R10), Y12
+	VFMADD231PS  Y10, Y12, Y6
+	VFMADD231PS  Y11, Y12, Y7
+	VBROADCASTSS (R10)(DX*1), Y12
+	VFMADD231PS  Y10, Y12, Y8
+	VFMADD231PS  Y11, Y12, Y9
+	VMOVUPS      64(R8), Y10
+	VMOVUPS      96(R8), Y11
+	VBROADCASTSS 4(DI), Y12
+	VFMADD231PS  Y10, Y12, Y0
+	VFMADD231PS  Y11, Y12, Y1
+	VBROADCASTSS 4(DI)(DX*1), Y12
+	VFMADD231PS  Y10, Y12, Y2
+	VFMADD231PS  Y11, Y12, Y3
+	VBROADCASTSS 4(DI)(DX*2), Y12
+	VFMADD231PS  Y10, Y12, Y4
+	VFMADD231PS  Y11, Y12, Y5
+	VBROADCASTSS 4(R10), Y12
+	VFMADD231PS  Y10, Y12, Y6
+	VFMADD231PS  Y11, Y12, Y7
+	VBROADCASTSS 4(R10)(DX*1), Y12
+	VFMADD231PS  Y10, Y12, Y8
+	VFMADD231PS  Y11, Y12, Y9
+	VMOVUPS      128(R8), Y10
+	VMOVUPS      160(R8), Y11
+	VBROADCASTSS 8(DI), Y12
+	VFMADD231PS  Y10, Y12, Y0
+	VFMADD231PS  Y11, Y12, Y1
+	VBROADCASTSS 8(DI)(DX*1), Y12
+	VFMADD231PS  Y10, Y12, Y2
+	VFMADD231PS  Y11, Y12, Y3
+	VBROADCASTSS 8(DI)(DX*2), Y12
+	VFMADD231PS  Y10, Y12, Y4
+	VFMADD231PS  Y11, Y12, Y5
+	VBROADCASTSS 8(R10), Y12
+	VFMADD231PS  Y10, Y12, Y6
+	VFMADD231PS  Y11, Y12, Y7
+	VBROADCASTSS 8(R10)(DX*1), Y12
+	VFMADD231PS  Y10, Y12, Y8
+	VFMADD231PS  Y11, Y12, Y9
+	VMOVUPS      192(R8), Y10
+	VMOVUPS      224(R8), Y11
+	VBROADCASTSS 12(DI), Y12
+	VFMADD231PS  Y10, Y12, Y0
+	VFMADD231PS  Y11, Y12, Y1
+	VBROADCASTSS 12(DI)(DX*1), Y12
+	VFMADD231PS  Y10, Y12, Y2
+	VFMADD231PS  Y11, Y12, Y3
+	VBROADCASTSS 12(DI)(DX*2), Y12
+	VFMADD231PS  Y10, Y12, Y4
+	VFMADD231PS  Y11, Y12, Y5
+	VBROADCASTSS 12(R10), Y12
+	VFMADD231PS  Y10, Y12, Y6
+	VFMADD231PS  Y11, Y12, Y7
+	VBROADCASTSS 12(R10)(DX*1), Y12
+	VFMADD231PS  Y10, Y12, Y8
+	VFMADD231PS  Y11, Y12, Y9
+	ADDQ         $+16, DI
+	ADDQ         $+16, R10
+	ADDQ         $+256, R8
+	ADDQ         $-4, R9
+	CMPQ         R9, $+4
+	JGE          loop27
+
+done28:
+done26:
+	CMPQ R9, $+4
+	JLT  done30
+
+loop29:
+	PREFETCHT0   1024(R8)
+	PREFETCHT0   1088(R8)
+	PREFETCHT0   1152(R8)
+	PREFETCHT0   1216(R8)
+	VMOVUPS      (R8), Y10
+	VMOVUPS      32(R8), Y11
+	VBROADCASTSS (DI), Y12
+	VFMADD231PS  Y10, Y12, Y0
+	VFMADD231PS  Y11, Y12, Y1
+	VBROADCASTSS (DI)(DX*1), Y12
+	VFMADD231PS  Y10, Y12, Y2
+	VFMADD231PS  Y11, Y12, Y3
+	VBROADCASTSS (DI)(DX*2), Y12
+	VFMADD231PS  Y10, Y12, Y4
+	VFMADD231PS  Y11, Y12, Y5
+	VBROADCASTSS (R10), Y12
+	VFMADD231PS  Y10, Y12, Y6
+	VFMADD231PS  Y11, Y12, Y7
+	VBROADCASTSS (R10)(DX*1), Y12
+	VFMADD231PS  Y10, Y12, Y8
+	VFMADD231PS  Y11, Y12, Y9
+	VMOVUPS      64(R8), Y10
+	VMOVUPS      96(R8), Y11
+	VBROADCASTSS 4(DI), Y12
+	VFMADD231PS  Y10, Y12, Y0
+	VFMADD231PS  Y11, Y12, Y1
+	VBROADCASTSS 4(DI)(DX*1), Y12
+	VFMADD231PS  Y10, Y12, Y2
+	VFMADD231PS  Y11, Y12, Y3
+	VBROADCASTSS 4(DI)(DX*2), Y12
+	VFMADD231PS  Y10, Y12, Y4
+	VFMADD231PS  Y11, Y12, Y5
+	VBROADCASTSS 4(R10), Y12
+	VFMADD231PS  Y10, Y12, Y6
+	VFMADD231PS  Y11, Y12, Y7
+	VBROADCASTSS 4(R10)(DX*1), Y12
+	VFMADD231PS  Y10, Y12, Y8
+	VFMADD231PS  Y11, Y12, Y9
+	VMOVUPS      128(R8), Y10
+	VMOVUPS      160(R8), Y11
+	VBROADCASTSS 8(DI), Y12
+	VFMADD231PS  Y10, Y12, Y0
+	VFMADD231PS  Y11, Y12, Y1
+	VBROADCASTSS 8(DI)(DX*1), Y12
+	VFMADD231PS  Y10, Y12, Y2
+	VFMADD231PS  Y11, Y12, Y3
+	VBROADCASTSS 8(DI)(DX*2), Y12
+	VFMADD231PS  Y10, Y12, Y4
+	VFMADD231PS  Y11, Y12, Y5
+	VBROADCASTSS 8(R10), Y12
+	VFMADD231PS  Y10, Y12, Y6
+	VFMADD231PS  Y11, Y12, Y7
+	VBROADCASTSS 8(R10)(DX*1), Y12
+	VFMADD231PS  Y10, Y12, Y8
+	VFMADD231PS  Y11, Y12, Y9
+	VMOVUPS      192(R8), Y10
+	VMOVUPS      224(R8), Y11
+	VBROADCASTSS 12(DI), Y12
+	VFMADD231PS  Y10, Y12, Y0
+	VFMADD231PS  Y11, Y12, Y1
+	VBROADCASTSS 12(DI)(DX*1), Y12
+	VFMADD231PS  Y10, Y12, Y2
+	VFMADD231PS  Y11, Y12, Y3
+	VBROADCASTSS 12(DI)(DX*2), Y12
+	VFMADD231PS  Y10, Y12, Y4
+	VFMADD231PS  Y11, Y12, Y5
+	VBROADCASTSS 12(R10), Y12
+	VFMADD231PS  Y10, Y12, Y6
+	VFMADD231PS  Y11, Y12, Y7
+	VBROADCASTSS 12(R10)(DX*1), Y12
+	VFMADD231PS  Y10, Y12, Y8
+	VFMADD231PS  Y11, Y12, Y9
+	ADDQ         $+16, DI
+	ADDQ         $+16, R10
+	ADDQ         $+256, R8
+	ADDQ         $-4, R9
+	CMPQ         R9, $+4
+	JGE          loop29
+
+done30:
+	CMPQ R9, $+1
+	JLT  done32
+
+loop31:
+	VMOVUPS      (R8), Y10
+	VMOVUPS      32(R8), Y11
+	VBROADCASTSS (DI), Y12
+	VFMADD231PS  Y10, Y12, Y0
+	VFMADD231PS  Y11, Y12, Y1
+	VBROADCASTSS (DI)(DX*1), Y12
+	VFMADD231PS  Y10, Y12, Y2
+	VFMADD231PS  Y11, Y12, Y3
+	VBROADCASTSS (DI)(DX*2), Y12
+	VFMADD231PS  Y10, Y12, Y4
+	VFMADD231PS  Y11, Y12, Y5
+	VBROADCASTSS (R10), Y12
+	VFMADD231PS  Y10, Y12, Y6
+	VFMADD231PS  Y11, Y12, Y7
+	VBROADCASTSS (R10)(DX*1), Y12
+	VFMADD231PS  Y10, Y12, Y8
+	VFMADD231PS  Y11, Y12, Y9
+	ADDQ         $+4, DI
+	ADDQ         $+4, R10
+	ADDQ         $+64, R8
+	ADDQ         $-1, R9
+	CMPQ         R9, $+1
+	JGE          loop31
+
+done32:
+	MOVQ R11, 16(SI)
+	ADDQ $+24, SI
+	ADDQ $-1, BX
+	CMPQ BX, $+1
+	JGE  loop24
+
+done25:
+	MOVQ 168(AX), BX
+
+	// Add finished chains.
+	MOVQ    120(AX), SI
+	TESTQ   SI, SI
+	JEQ     done33
+	MOVQ    248(AX), SI
+	MOVQ    160(AX), BX
+	VMOVUPS (SI), Y10
+	VADDPS  Y0, Y10, Y0
+	VMOVUPS 32(SI), Y10
+	VADDPS  Y1, Y10, Y1
+	ADDQ    BX, SI
+	VMOVUPS (SI), Y10
+	VADDPS  Y2, Y10, Y2
+	VMOVUPS 32(SI), Y10
+	VADDPS  Y3, Y10, Y3
+	ADDQ    BX, SI
+	VMOVUPS (SI), Y10
+	VADDPS  Y4, Y10, Y4
+	VMOVUPS 32(SI), Y10
+	VADDPS  Y5, Y10, Y5
+	ADDQ    BX, SI
+	VMOVUPS (SI), Y10
+	VADDPS  Y6, Y10, Y6
+	VMOVUPS 32(SI), Y10
+	VADDPS  Y7, Y10, Y7
+	ADDQ    BX, SI
+	VMOVUPS (SI), Y10
+	VADDPS  Y8, Y10, Y8
+	VMOVUPS 32(SI), Y10
+	VADDPS  Y9, Y10, Y9
+	ADDQ    BX, SI
+	MOVQ    SI, 248(AX)
+	MOVQ    168(AX), BX
+
+done33:
+	// Add what C holds.
+	MOVQ    128(AX), SI
+	TESTQ   SI, SI
+	JEQ     done34
+	MOVQ    256(AX), SI
+	VMOVUPS (SI), Y10
+	VADDPS  Y0, Y10, Y0
+	VMOVUPS 32(SI), Y10
+	VADDPS  Y1, Y10, Y1
+	ADDQ    BX, SI
+	VMOVUPS (SI), Y10
+	VADDPS  Y2, Y10, Y2
+	VMOVUPS 32(SI), Y10
+	VADDPS  Y3, Y10, Y3
+	ADDQ    BX, SI
+	VMOVUPS (SI), Y10
+	VADDPS  Y4, Y10, Y4
+	VMOVUPS 32(SI), Y10
+	VADDPS  Y5, Y10, Y5
+	ADDQ    BX, SI
+	VMOVUPS (SI), Y10
+	VADDPS  Y6, Y10, Y6
+	VMOVUPS 32(SI), Y10
+	VADDPS  Y7, Y10, Y7
+	ADDQ    BX, SI
+	VMOVUPS (SI), Y10
+	VADDPS  Y8, Y10, Y8
+	VMOVUPS 32(SI), Y10
+	VADDPS  Y9, Y10, Y9
+	ADDQ    BX, SI
+
+done34:
+	// Store.
+	MOVQ    256(AX), SI
+	VMOVUPS Y0, (SI)
+	VMOVUPS Y1, 32(SI)
+	ADDQ    BX, SI
+	VMOVUPS Y2, (SI)
+	VMOVUPS Y3, 32(SI)
+	ADDQ    BX, SI
+	VMOVUPS Y4, (SI)
+	VMOVUPS Y5, 32(SI)
+	ADDQ    BX, SI
+	VMOVUPS Y6, (SI)
+	VMOVUPS Y7, 32(SI)
+	ADDQ    BX, SI
+	VMOVUPS Y8, (SI)
+	VMOVUPS Y9, 32(SI)
+	ADDQ    BX, SI
+	MOVQ    SI, 256(AX)
+
+	// To the next tile.
+	ADDQ  DX, CX
+	ADDQ  DX, CX
+	ADDQ  DX, CX
+	ADDQ  DX, CX
+	ADDQ  DX, CX
+	MOVQ  264(AX), DX
+	ADDQ  $-1, DX
+	MOVQ  DX, 264(AX)
+	TESTQ DX, DX
+	JNE   tile22
+
+done21:
+	MOVQ  272(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 232(AX)
+	MOVQ  CX, 272(AX)
 	TESTQ CX, CX
-	JEQ   next4
+	JEQ   next3
 
 	// To the next blocks of columns.
-	MOVQ 96(AX), CX
+	MOVQ 136(AX), CX
 	ADDQ $+64, CX
-	MOVQ CX, 96(AX)
-	MOVQ 72(AX), CX
+	MOVQ CX, 136(AX)
+	MOVQ 112(AX), CX
 	ADDQ $+64, CX
-	MOVQ CX, 72(AX)
-	MOVQ 168(AX), CX
-	MOVQ 80(AX), DX
+	MOVQ CX, 112(AX)
+	MOVQ 208(AX), CX
+	MOVQ 120(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 80(AX)
+	MOVQ DX, 120(AX)
 	MOVQ 8(AX), CX
 	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ 24(AX), CX
+	MOVQ 32(AX), CX
 	SHLQ $0x06, CX
-	MOVQ 16(AX), DX
+	MOVQ 24(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 16(AX)
+	MOVQ DX, 24(AX)
 	JMP  group2
 
-next4:
-	MOVQ  56(AX), CX
+next3:
+	MOVQ  96(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 56(AX)
+	MOVQ  CX, 96(AX)
 	TESTQ CX, CX
-	JEQ   done5
+	JEQ   done4
 
 	// To the next panel.
-	MOVQ 160(AX), CX
-	MOVQ 96(AX), DX
+	MOVQ 200(AX), CX
+	MOVQ 136(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 96(AX)
+	MOVQ DX, 136(AX)
+	MOVQ 216(AX), CX
+	MOVQ 120(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 120(AX)
+	MOVQ 192(AX), CX
+	MOVQ 112(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 112(AX)
 	MOVQ 176(AX), CX
-	MOVQ 80(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 80(AX)
-	MOVQ 152(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 136(AX), CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ 144(AX), CX
-	MOVQ 16(AX), DX
+	MOVQ 184(AX), CX
+	MOVQ 24(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 16(AX)
+	MOVQ DX, 24(AX)
 	JMP  panel1
 
-done5:
+done4:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -3747,24 +4890,24 @@ TEXT ·gemm1x16AVX512(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 48(AX), CX
-	MOVQ CX, 232(AX)
+	MOVQ 88(AX), CX
+	MOVQ CX, 272(AX)
 
 group2:
-	MOVQ 96(AX), CX
-	MOVQ CX, 216(AX)
-	MOVQ 80(AX), CX
-	MOVQ CX, 208(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 224(AX)
-	MOVQ 64(AX), CX
+	MOVQ 136(AX), CX
+	MOVQ CX, 256(AX)
+	MOVQ 120(AX), CX
+	MOVQ CX, 248(AX)
+	MOVQ 104(AX), CX
+	MOVQ 72(AX), DX
+	MOVQ DX, 264(AX)
 
-tile3:
+tile5:
 	// The chains start.
-	MOVQ    72(AX), DX
-	VMOVUPS (DX), Z0
 	MOVQ    112(AX), DX
-	MOVQ    32(AX), BX
+	VMOVUPS (DX), Z0
+	MOVQ    152(AX), DX
+	MOVQ    64(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
@@ -3808,110 +4951,110 @@ loop10:
 	JGE          loop10
 
 done11:
-	ADDQ $+16, SI
+	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
 	JGE  loop6
 
 done7:
-	MOVQ 128(AX), BX
+	MOVQ 168(AX), BX
 
 	// Add finished chains.
-	MOVQ    80(AX), SI
+	MOVQ    120(AX), SI
 	TESTQ   SI, SI
 	JEQ     done12
-	MOVQ    208(AX), SI
-	MOVQ    120(AX), BX
+	MOVQ    248(AX), SI
+	MOVQ    160(AX), BX
 	VMOVUPS (SI), Z1
 	VADDPS  Z0, Z1, Z0
 	ADDQ    BX, SI
-	MOVQ    SI, 208(AX)
-	MOVQ    128(AX), BX
+	MOVQ    SI, 248(AX)
+	MOVQ    168(AX), BX
 
 done12:
 	// Add what C holds.
-	MOVQ    88(AX), SI
+	MOVQ    128(AX), SI
 	TESTQ   SI, SI
 	JEQ     done13
-	MOVQ    216(AX), SI
+	MOVQ    256(AX), SI
 	VMOVUPS (SI), Z1
 	VADDPS  Z0, Z1, Z0
 	ADDQ    BX, SI
 
 done13:
 	// Store.
-	MOVQ    216(AX), SI
+	MOVQ    256(AX), SI
 	VMOVUPS Z0, (SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 216(AX)
+	MOVQ    SI, 256(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
-	MOVQ  224(AX), DX
+	MOVQ  264(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 224(AX)
+	MOVQ  DX, 264(AX)
 	TESTQ DX, DX
-	JNE   tile3
-	MOVQ  232(AX), CX
+	JNE   tile5
+	MOVQ  272(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 232(AX)
+	MOVQ  CX, 272(AX)
 	TESTQ CX, CX
-	JEQ   next4
+	JEQ   next3
 
 	// To the next blocks of columns.
-	MOVQ 96(AX), CX
+	MOVQ 136(AX), CX
 	ADDQ $+64, CX
-	MOVQ CX, 96(AX)
-	MOVQ 72(AX), CX
+	MOVQ CX, 136(AX)
+	MOVQ 112(AX), CX
 	ADDQ $+64, CX
-	MOVQ CX, 72(AX)
-	MOVQ 168(AX), CX
-	MOVQ 80(AX), DX
+	MOVQ CX, 112(AX)
+	MOVQ 208(AX), CX
+	MOVQ 120(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 80(AX)
+	MOVQ DX, 120(AX)
 	MOVQ 8(AX), CX
 	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ 24(AX), CX
+	MOVQ 32(AX), CX
 	SHLQ $0x06, CX
-	MOVQ 16(AX), DX
+	MOVQ 24(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 16(AX)
+	MOVQ DX, 24(AX)
 	JMP  group2
 
-next4:
-	MOVQ  56(AX), CX
+next3:
+	MOVQ  96(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 56(AX)
+	MOVQ  CX, 96(AX)
 	TESTQ CX, CX
-	JEQ   done5
+	JEQ   done4
 
 	// To the next panel.
-	MOVQ 160(AX), CX
-	MOVQ 96(AX), DX
+	MOVQ 200(AX), CX
+	MOVQ 136(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 96(AX)
+	MOVQ DX, 136(AX)
+	MOVQ 216(AX), CX
+	MOVQ 120(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 120(AX)
+	MOVQ 192(AX), CX
+	MOVQ 112(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 112(AX)
 	MOVQ 176(AX), CX
-	MOVQ 80(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 80(AX)
-	MOVQ 152(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 136(AX), CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ 144(AX), CX
-	MOVQ 16(AX), DX
+	MOVQ 184(AX), CX
+	MOVQ 24(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 16(AX)
+	MOVQ DX, 24(AX)
 	JMP  panel1
 
-done5:
+done4:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -3929,25 +5072,25 @@ TEXT ·gemm1x32AVX512(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 48(AX), CX
-	MOVQ CX, 232(AX)
+	MOVQ 88(AX), CX
+	MOVQ CX, 272(AX)
 
 group2:
-	MOVQ 96(AX), CX
-	MOVQ CX, 216(AX)
-	MOVQ 80(AX), CX
-	MOVQ CX, 208(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 224(AX)
-	MOVQ 64(AX), CX
+	MOVQ 136(AX), CX
+	MOVQ CX, 256(AX)
+	MOVQ 120(AX), CX
+	MOVQ CX, 248(AX)
+	MOVQ 104(AX), CX
+	MOVQ 72(AX), DX
+	MOVQ DX, 264(AX)
 
-tile3:
+tile5:
 	// The chains start.
-	MOVQ    72(AX), DX
+	MOVQ    112(AX), DX
 	VMOVUPS (DX), Z0
 	VMOVUPS 64(DX), Z1
-	MOVQ    112(AX), DX
-	MOVQ    32(AX), BX
+	MOVQ    152(AX), DX
+	MOVQ    64(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
@@ -3996,34 +5139,34 @@ loop10:
 	JGE          loop10
 
 done11:
-	ADDQ $+16, SI
+	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
 	JGE  loop6
 
 done7:
-	MOVQ 128(AX), BX
+	MOVQ 168(AX), BX
 
 	// Add finished chains.
-	MOVQ    80(AX), SI
+	MOVQ    120(AX), SI
 	TESTQ   SI, SI
 	JEQ     done12
-	MOVQ    208(AX), SI
-	MOVQ    120(AX), BX
+	MOVQ    248(AX), SI
+	MOVQ    160(AX), BX
 	VMOVUPS (SI), Z2
 	VADDPS  Z0, Z2, Z0
 	VMOVUPS 64(SI), Z2
 	VADDPS  Z1, Z2, Z1
 	ADDQ    BX, SI
-	MOVQ    SI, 208(AX)
-	MOVQ    128(AX), BX
+	MOVQ    SI, 248(AX)
+	MOVQ    168(AX), BX
 
 done12:
 	// Add what C holds.
-	MOVQ    88(AX), SI
+	MOVQ    128(AX), SI
 	TESTQ   SI, SI
 	JEQ     done13
-	MOVQ    216(AX), SI
+	MOVQ    256(AX), SI
 	VMOVUPS (SI), Z2
 	VADDPS  Z0, Z2, Z0
 	VMOVUPS 64(SI), Z2
@@ -4032,36 +5175,36 @@ done12:
 
 done13:
 	// Store.
-	MOVQ    216(AX), SI
+	MOVQ    256(AX), SI
 	VMOVUPS Z0, (SI)
 	VMOVUPS Z1, 64(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 216(AX)
+	MOVQ    SI, 256(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
-	MOVQ  224(AX), DX
+	MOVQ  264(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 224(AX)
+	MOVQ  DX, 264(AX)
 	TESTQ DX, DX
-	JNE   tile3
-	MOVQ  232(AX), CX
+	JNE   tile5
+	MOVQ  272(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 232(AX)
+	MOVQ  CX, 272(AX)
 	TESTQ CX, CX
-	JEQ   next4
+	JEQ   next3
 
 	// To the next blocks of columns.
-	MOVQ 96(AX), CX
+	MOVQ 136(AX), CX
 	ADDQ $+128, CX
-	MOVQ CX, 96(AX)
-	MOVQ 72(AX), CX
+	MOVQ CX, 136(AX)
+	MOVQ 112(AX), CX
 	ADDQ $+128, CX
-	MOVQ CX, 72(AX)
-	MOVQ 168(AX), CX
-	MOVQ 80(AX), DX
+	MOVQ CX, 112(AX)
+	MOVQ 208(AX), CX
+	MOVQ 120(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 80(AX)
+	MOVQ DX, 120(AX)
 	MOVQ 8(AX), CX
 	SHLQ $0x06, CX
 	MOVQ (AX), DX
@@ -4070,47 +5213,47 @@ done13:
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ 24(AX), CX
+	MOVQ 32(AX), CX
 	SHLQ $0x06, CX
-	MOVQ 16(AX), DX
+	MOVQ 24(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 16(AX)
-	MOVQ 16(AX), DX
+	MOVQ DX, 24(AX)
+	MOVQ 24(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 16(AX)
+	MOVQ DX, 24(AX)
 	JMP  group2
 
-next4:
-	MOVQ  56(AX), CX
+next3:
+	MOVQ  96(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 56(AX)
+	MOVQ  CX, 96(AX)
 	TESTQ CX, CX
-	JEQ   done5
+	JEQ   done4
 
 	// To the next panel.
-	MOVQ 160(AX), CX
-	MOVQ 96(AX), DX
+	MOVQ 200(AX), CX
+	MOVQ 136(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 96(AX)
+	MOVQ DX, 136(AX)
+	MOVQ 216(AX), CX
+	MOVQ 120(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 120(AX)
+	MOVQ 192(AX), CX
+	MOVQ 112(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 112(AX)
 	MOVQ 176(AX), CX
-	MOVQ 80(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 80(AX)
-	MOVQ 152(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 136(AX), CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ 144(AX), CX
-	MOVQ 16(AX), DX
+	MOVQ 184(AX), CX
+	MOVQ 24(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 16(AX)
+	MOVQ DX, 24(AX)
 	JMP  panel1
 
-done5:
+done4:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -4128,26 +5271,26 @@ TEXT ·gemm1x48AVX512(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 48(AX), CX
-	MOVQ CX, 232(AX)
+	MOVQ 88(AX), CX
+	MOVQ CX, 272(AX)
 
 group2:
-	MOVQ 96(AX), CX
-	MOVQ CX, 216(AX)
-	MOVQ 80(AX), CX
-	MOVQ CX, 208(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 224(AX)
-	MOVQ 64(AX), CX
+	MOVQ 136(AX), CX
+	MOVQ CX, 256(AX)
+	MOVQ 120(AX), CX
+	MOVQ CX, 248(AX)
+	MOVQ 104(AX), CX
+	MOVQ 72(AX), DX
+	MOVQ DX, 264(AX)
 
-tile3:
+tile5:
 	// The chains start.
-	MOVQ    72(AX), DX
+	MOVQ    112(AX), DX
 	VMOVUPS (DX), Z0
 	VMOVUPS 64(DX), Z1
 	VMOVUPS 128(DX), Z2
-	MOVQ    112(AX), DX
-	MOVQ    32(AX), BX
+	MOVQ    152(AX), DX
+	MOVQ    64(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
@@ -4201,20 +5344,20 @@ loop10:
 	JGE          loop10
 
 done11:
-	ADDQ $+16, SI
+	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
 	JGE  loop6
 
 done7:
-	MOVQ 128(AX), BX
+	MOVQ 168(AX), BX
 
 	// Add finished chains.
-	MOVQ    80(AX), SI
+	MOVQ    120(AX), SI
 	TESTQ   SI, SI
 	JEQ     done12
-	MOVQ    208(AX), SI
-	MOVQ    120(AX), BX
+	MOVQ    248(AX), SI
+	MOVQ    160(AX), BX
 	VMOVUPS (SI), Z3
 	VADDPS  Z0, Z3, Z0
 	VMOVUPS 64(SI), Z3
@@ -4222,15 +5365,15 @@ done7:
 	VMOVUPS 128(SI), Z3
 	VADDPS  Z2, Z3, Z2
 	ADDQ    BX, SI
-	MOVQ    SI, 208(AX)
-	MOVQ    128(AX), BX
+	MOVQ    SI, 248(AX)
+	MOVQ    168(AX), BX
 
 done12:
 	// Add what C holds.
-	MOVQ    88(AX), SI
+	MOVQ    128(AX), SI
 	TESTQ   SI, SI
 	JEQ     done13
-	MOVQ    216(AX), SI
+	MOVQ    256(AX), SI
 	VMOVUPS (SI), Z3
 	VADDPS  Z0, Z3, Z0
 	VMOVUPS 64(SI), Z3
@@ -4241,37 +5384,37 @@ done12:
 
 done13:
 	// Store.
-	MOVQ    216(AX), SI
+	MOVQ    256(AX), SI
 	VMOVUPS Z0, (SI)
 	VMOVUPS Z1, 64(SI)
 	VMOVUPS Z2, 128(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 216(AX)
+	MOVQ    SI, 256(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
-	MOVQ  224(AX), DX
+	MOVQ  264(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 224(AX)
+	MOVQ  DX, 264(AX)
 	TESTQ DX, DX
-	JNE   tile3
-	MOVQ  232(AX), CX
+	JNE   tile5
+	MOVQ  272(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 232(AX)
+	MOVQ  CX, 272(AX)
 	TESTQ CX, CX
-	JEQ   next4
+	JEQ   next3
 
 	// To the next blocks of columns.
-	MOVQ 96(AX), CX
+	MOVQ 136(AX), CX
 	ADDQ $+192, CX
-	MOVQ CX, 96(AX)
-	MOVQ 72(AX), CX
+	MOVQ CX, 136(AX)
+	MOVQ 112(AX), CX
 	ADDQ $+192, CX
-	MOVQ CX, 72(AX)
-	MOVQ 168(AX), CX
-	MOVQ 80(AX), DX
+	MOVQ CX, 112(AX)
+	MOVQ 208(AX), CX
+	MOVQ 120(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 80(AX)
+	MOVQ DX, 120(AX)
 	MOVQ 8(AX), CX
 	SHLQ $0x06, CX
 	MOVQ (AX), DX
@@ -4283,50 +5426,50 @@ done13:
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ 24(AX), CX
+	MOVQ 32(AX), CX
 	SHLQ $0x06, CX
-	MOVQ 16(AX), DX
+	MOVQ 24(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 16(AX)
-	MOVQ 16(AX), DX
+	MOVQ DX, 24(AX)
+	MOVQ 24(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 16(AX)
-	MOVQ 16(AX), DX
+	MOVQ DX, 24(AX)
+	MOVQ 24(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 16(AX)
+	MOVQ DX, 24(AX)
 	JMP  group2
 
-next4:
-	MOVQ  56(AX), CX
+next3:
+	MOVQ  96(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 56(AX)
+	MOVQ  CX, 96(AX)
 	TESTQ CX, CX
-	JEQ   done5
+	JEQ   done4
 
 	// To the next panel.
-	MOVQ 160(AX), CX
-	MOVQ 96(AX), DX
+	MOVQ 200(AX), CX
+	MOVQ 136(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 96(AX)
+	MOVQ DX, 136(AX)
+	MOVQ 216(AX), CX
+	MOVQ 120(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 120(AX)
+	MOVQ 192(AX), CX
+	MOVQ 112(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 112(AX)
 	MOVQ 176(AX), CX
-	MOVQ 80(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 80(AX)
-	MOVQ 152(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 136(AX), CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ 144(AX), CX
-	MOVQ 16(AX), DX
+	MOVQ 184(AX), CX
+	MOVQ 24(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 16(AX)
+	MOVQ DX, 24(AX)
 	JMP  panel1
 
-done5:
+done4:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -4344,27 +5487,27 @@ TEXT ·gemm1x64AVX512(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 48(AX), CX
-	MOVQ CX, 232(AX)
+	MOVQ 88(AX), CX
+	MOVQ CX, 272(AX)
 
 group2:
-	MOVQ 96(AX), CX
-	MOVQ CX, 216(AX)
-	MOVQ 80(AX), CX
-	MOVQ CX, 208(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 224(AX)
-	MOVQ 64(AX), CX
+	MOVQ 136(AX), CX
+	MOVQ CX, 256(AX)
+	MOVQ 120(AX), CX
+	MOVQ CX, 248(AX)
+	MOVQ 104(AX), CX
+	MOVQ 72(AX), DX
+	MOVQ DX, 264(AX)
 
-tile3:
+tile5:
 	// The chains start.
-	MOVQ    72(AX), DX
+	MOVQ    112(AX), DX
 	VMOVUPS (DX), Z0
 	VMOVUPS 64(DX), Z1
 	VMOVUPS 128(DX), Z2
 	VMOVUPS 192(DX), Z3
-	MOVQ    112(AX), DX
-	MOVQ    32(AX), BX
+	MOVQ    152(AX), DX
+	MOVQ    64(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
@@ -4428,20 +5571,20 @@ loop10:
 	JGE          loop10
 
 done11:
-	ADDQ $+16, SI
+	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
 	JGE  loop6
 
 done7:
-	MOVQ 128(AX), BX
+	MOVQ 168(AX), BX
 
 	// Add finished chains.
-	MOVQ    80(AX), SI
+	MOVQ    120(AX), SI
 	TESTQ   SI, SI
 	JEQ     done12
-	MOVQ    208(AX), SI
-	MOVQ    120(AX), BX
+	MOVQ    248(AX), SI
+	MOVQ    160(AX), BX
 	VMOVUPS (SI), Z4
 	VADDPS  Z0, Z4, Z0
 	VMOVUPS 64(SI), Z4
@@ -4451,15 +5594,15 @@ done7:
 	VMOVUPS 192(SI), Z4
 	VADDPS  Z3, Z4, Z3
 	ADDQ    BX, SI
-	MOVQ    SI, 208(AX)
-	MOVQ    128(AX), BX
+	MOVQ    SI, 248(AX)
+	MOVQ    168(AX), BX
 
 done12:
 	// Add what C holds.
-	MOVQ    88(AX), SI
+	MOVQ    128(AX), SI
 	TESTQ   SI, SI
 	JEQ     done13
-	MOVQ    216(AX), SI
+	MOVQ    256(AX), SI
 	VMOVUPS (SI), Z4
 	VADDPS  Z0, Z4, Z0
 	VMOVUPS 64(SI), Z4
@@ -4472,38 +5615,38 @@ done12:
 
 done13:
 	// Store.
-	MOVQ    216(AX), SI
+	MOVQ    256(AX), SI
 	VMOVUPS Z0, (SI)
 	VMOVUPS Z1, 64(SI)
 	VMOVUPS Z2, 128(SI)
 	VMOVUPS Z3, 192(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 216(AX)
+	MOVQ    SI, 256(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
-	MOVQ  224(AX), DX
+	MOVQ  264(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 224(AX)
+	MOVQ  DX, 264(AX)
 	TESTQ DX, DX
-	JNE   tile3
-	MOVQ  232(AX), CX
+	JNE   tile5
+	MOVQ  272(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 232(AX)
+	MOVQ  CX, 272(AX)
 	TESTQ CX, CX
-	JEQ   next4
+	JEQ   next3
 
 	// To the next blocks of columns.
-	MOVQ 96(AX), CX
+	MOVQ 136(AX), CX
 	ADDQ $+256, CX
-	MOVQ CX, 96(AX)
-	MOVQ 72(AX), CX
+	MOVQ CX, 136(AX)
+	MOVQ 112(AX), CX
 	ADDQ $+256, CX
-	MOVQ CX, 72(AX)
-	MOVQ 168(AX), CX
-	MOVQ 80(AX), DX
+	MOVQ CX, 112(AX)
+	MOVQ 208(AX), CX
+	MOVQ 120(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 80(AX)
+	MOVQ DX, 120(AX)
 	MOVQ 8(AX), CX
 	SHLQ $0x06, CX
 	MOVQ (AX), DX
@@ -4518,53 +5661,53 @@ done13:
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ 24(AX), CX
+	MOVQ 32(AX), CX
 	SHLQ $0x06, CX
-	MOVQ 16(AX), DX
+	MOVQ 24(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 16(AX)
-	MOVQ 16(AX), DX
+	MOVQ DX, 24(AX)
+	MOVQ 24(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 16(AX)
-	MOVQ 16(AX), DX
+	MOVQ DX, 24(AX)
+	MOVQ 24(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 16(AX)
-	MOVQ 16(AX), DX
+	MOVQ DX, 24(AX)
+	MOVQ 24(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 16(AX)
+	MOVQ DX, 24(AX)
 	JMP  group2
 
-next4:
-	MOVQ  56(AX), CX
+next3:
+	MOVQ  96(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 56(AX)
+	MOVQ  CX, 96(AX)
 	TESTQ CX, CX
-	JEQ   done5
+	JEQ   done4
 
 	// To the next panel.
-	MOVQ 160(AX), CX
-	MOVQ 96(AX), DX
+	MOVQ 200(AX), CX
+	MOVQ 136(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 96(AX)
+	MOVQ DX, 136(AX)
+	MOVQ 216(AX), CX
+	MOVQ 120(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 120(AX)
+	MOVQ 192(AX), CX
+	MOVQ 112(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 112(AX)
 	MOVQ 176(AX), CX
-	MOVQ 80(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 80(AX)
-	MOVQ 152(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 136(AX), CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ 144(AX), CX
-	MOVQ 16(AX), DX
+	MOVQ 184(AX), CX
+	MOVQ 24(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 16(AX)
+	MOVQ DX, 24(AX)
 	JMP  panel1
 
-done5:
+done4:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -4582,25 +5725,25 @@ TEXT ·gemm2x16AVX512(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 48(AX), CX
-	MOVQ CX, 232(AX)
+	MOVQ 88(AX), CX
+	MOVQ CX, 272(AX)
 
 group2:
-	MOVQ 96(AX), CX
-	MOVQ CX, 216(AX)
-	MOVQ 80(AX), CX
-	MOVQ CX, 208(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 224(AX)
-	MOVQ 64(AX), CX
+	MOVQ 136(AX), CX
+	MOVQ CX, 256(AX)
+	MOVQ 120(AX), CX
+	MOVQ CX, 248(AX)
+	MOVQ 104(AX), CX
+	MOVQ 72(AX), DX
+	MOVQ DX, 264(AX)
 
-tile3:
+tile5:
 	// The chains start.
-	MOVQ    72(AX), DX
+	MOVQ    112(AX), DX
 	VMOVUPS (DX), Z0
 	VMOVAPS Z0, Z1
-	MOVQ    112(AX), DX
-	MOVQ    32(AX), BX
+	MOVQ    152(AX), DX
+	MOVQ    64(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
@@ -4659,35 +5802,35 @@ loop10:
 	JGE          loop10
 
 done11:
-	ADDQ $+16, SI
+	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
 	JGE  loop6
 
 done7:
-	MOVQ 128(AX), BX
+	MOVQ 168(AX), BX
 
 	// Add finished chains.
-	MOVQ    80(AX), SI
+	MOVQ    120(AX), SI
 	TESTQ   SI, SI
 	JEQ     done12
-	MOVQ    208(AX), SI
-	MOVQ    120(AX), BX
+	MOVQ    248(AX), SI
+	MOVQ    160(AX), BX
 	VMOVUPS (SI), Z2
 	VADDPS  Z0, Z2, Z0
 	ADDQ    BX, SI
 	VMOVUPS (SI), Z2
 	VADDPS  Z1, Z2, Z1
 	ADDQ    BX, SI
-	MOVQ    SI, 208(AX)
-	MOVQ    128(AX), BX
+	MOVQ    SI, 248(AX)
+	MOVQ    168(AX), BX
 
 done12:
 	// Add what C holds.
-	MOVQ    88(AX), SI
+	MOVQ    128(AX), SI
 	TESTQ   SI, SI
 	JEQ     done13
-	MOVQ    216(AX), SI
+	MOVQ    256(AX), SI
 	VMOVUPS (SI), Z2
 	VADDPS  Z0, Z2, Z0
 	ADDQ    BX, SI
@@ -4697,81 +5840,81 @@ done12:
 
 done13:
 	// Store.
-	MOVQ    216(AX), SI
+	MOVQ    256(AX), SI
 	VMOVUPS Z0, (SI)
 	ADDQ    BX, SI
 	VMOVUPS Z1, (SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 216(AX)
+	MOVQ    SI, 256(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	MOVQ  224(AX), DX
+	MOVQ  264(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 224(AX)
+	MOVQ  DX, 264(AX)
 	TESTQ DX, DX
-	JNE   tile3
-	MOVQ  232(AX), CX
+	JNE   tile5
+	MOVQ  272(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 232(AX)
+	MOVQ  CX, 272(AX)
 	TESTQ CX, CX
-	JEQ   next4
+	JEQ   next3
 
 	// To the next blocks of columns.
-	MOVQ 96(AX), CX
+	MOVQ 136(AX), CX
 	ADDQ $+64, CX
-	MOVQ CX, 96(AX)
-	MOVQ 72(AX), CX
+	MOVQ CX, 136(AX)
+	MOVQ 112(AX), CX
 	ADDQ $+64, CX
-	MOVQ CX, 72(AX)
-	MOVQ 168(AX), CX
-	MOVQ 80(AX), DX
+	MOVQ CX, 112(AX)
+	MOVQ 208(AX), CX
+	MOVQ 120(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 80(AX)
+	MOVQ DX, 120(AX)
 	MOVQ 8(AX), CX
 	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ 24(AX), CX
+	MOVQ 32(AX), CX
 	SHLQ $0x06, CX
-	MOVQ 16(AX), DX
+	MOVQ 24(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 16(AX)
+	MOVQ DX, 24(AX)
 	JMP  group2
 
-next4:
-	MOVQ  56(AX), CX
+next3:
+	MOVQ  96(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 56(AX)
+	MOVQ  CX, 96(AX)
 	TESTQ CX, CX
-	JEQ   done5
+	JEQ   done4
 
 	// To the next panel.
-	MOVQ 160(AX), CX
-	MOVQ 96(AX), DX
+	MOVQ 200(AX), CX
+	MOVQ 136(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 96(AX)
+	MOVQ DX, 136(AX)
+	MOVQ 216(AX), CX
+	MOVQ 120(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 120(AX)
+	MOVQ 192(AX), CX
+	MOVQ 112(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 112(AX)
 	MOVQ 176(AX), CX
-	MOVQ 80(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 80(AX)
-	MOVQ 152(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 136(AX), CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ 144(AX), CX
-	MOVQ 16(AX), DX
+	MOVQ 184(AX), CX
+	MOVQ 24(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 16(AX)
+	MOVQ DX, 24(AX)
 	JMP  panel1
 
-done5:
+done4:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -4789,27 +5932,27 @@ TEXT ·gemm2x32AVX512(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 48(AX), CX
-	MOVQ CX, 232(AX)
+	MOVQ 88(AX), CX
+	MOVQ CX, 272(AX)
 
 group2:
-	MOVQ 96(AX), CX
-	MOVQ CX, 216(AX)
-	MOVQ 80(AX), CX
-	MOVQ CX, 208(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 224(AX)
-	MOVQ 64(AX), CX
+	MOVQ 136(AX), CX
+	MOVQ CX, 256(AX)
+	MOVQ 120(AX), CX
+	MOVQ CX, 248(AX)
+	MOVQ 104(AX), CX
+	MOVQ 72(AX), DX
+	MOVQ DX, 264(AX)
 
-tile3:
+tile5:
 	// The chains start.
-	MOVQ    72(AX), DX
+	MOVQ    112(AX), DX
 	VMOVUPS (DX), Z0
 	VMOVUPS 64(DX), Z1
 	VMOVAPS Z0, Z2
 	VMOVAPS Z1, Z3
-	MOVQ    112(AX), DX
-	MOVQ    32(AX), BX
+	MOVQ    152(AX), DX
+	MOVQ    64(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
@@ -4883,20 +6026,20 @@ loop10:
 	JGE          loop10
 
 done11:
-	ADDQ $+16, SI
+	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
 	JGE  loop6
 
 done7:
-	MOVQ 128(AX), BX
+	MOVQ 168(AX), BX
 
 	// Add finished chains.
-	MOVQ    80(AX), SI
+	MOVQ    120(AX), SI
 	TESTQ   SI, SI
 	JEQ     done12
-	MOVQ    208(AX), SI
-	MOVQ    120(AX), BX
+	MOVQ    248(AX), SI
+	MOVQ    160(AX), BX
 	VMOVUPS (SI), Z4
 	VADDPS  Z0, Z4, Z0
 	VMOVUPS 64(SI), Z4
@@ -4907,15 +6050,15 @@ done7:
 	VMOVUPS 64(SI), Z4
 	VADDPS  Z3, Z4, Z3
 	ADDQ    BX, SI
-	MOVQ    SI, 208(AX)
-	MOVQ    128(AX), BX
+	MOVQ    SI, 248(AX)
+	MOVQ    168(AX), BX
 
 done12:
 	// Add what C holds.
-	MOVQ    88(AX), SI
+	MOVQ    128(AX), SI
 	TESTQ   SI, SI
 	JEQ     done13
-	MOVQ    216(AX), SI
+	MOVQ    256(AX), SI
 	VMOVUPS (SI), Z4
 	VADDPS  Z0, Z4, Z0
 	VMOVUPS 64(SI), Z4
@@ -4929,40 +6072,40 @@ done12:
 
 done13:
 	// Store.
-	MOVQ    216(AX), SI
+	MOVQ    256(AX), SI
 	VMOVUPS Z0, (SI)
 	VMOVUPS Z1, 64(SI)
 	ADDQ    BX, SI
 	VMOVUPS Z2, (SI)
 	VMOVUPS Z3, 64(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 216(AX)
+	MOVQ    SI, 256(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	MOVQ  224(AX), DX
+	MOVQ  264(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 224(AX)
+	MOVQ  DX, 264(AX)
 	TESTQ DX, DX
-	JNE   tile3
-	MOVQ  232(AX), CX
+	JNE   tile5
+	MOVQ  272(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 232(AX)
+	MOVQ  CX, 272(AX)
 	TESTQ CX, CX
-	JEQ   next4
+	JEQ   next3
 
 	// To the next blocks of columns.
-	MOVQ 96(AX), CX
+	MOVQ 136(AX), CX
 	ADDQ $+128, CX
-	MOVQ CX, 96(AX)
-	MOVQ 72(AX), CX
+	MOVQ CX, 136(AX)
+	MOVQ 112(AX), CX
 	ADDQ $+128, CX
-	MOVQ CX, 72(AX)
-	MOVQ 168(AX), CX
-	MOVQ 80(AX), DX
+	MOVQ CX, 112(AX)
+	MOVQ 208(AX), CX
+	MOVQ 120(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 80(AX)
+	MOVQ DX, 120(AX)
 	MOVQ 8(AX), CX
 	SHLQ $0x06, CX
 	MOVQ (AX), DX
@@ -4971,47 +6114,47 @@ done13:
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ 24(AX), CX
+	MOVQ 32(AX), CX
 	SHLQ $0x06, CX
-	MOVQ 16(AX), DX
+	MOVQ 24(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 16(AX)
-	MOVQ 16(AX), DX
+	MOVQ DX, 24(AX)
+	MOVQ 24(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 16(AX)
+	MOVQ DX, 24(AX)
 	JMP  group2
 
-next4:
-	MOVQ  56(AX), CX
+next3:
+	MOVQ  96(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 56(AX)
+	MOVQ  CX, 96(AX)
 	TESTQ CX, CX
-	JEQ   done5
+	JEQ   done4
 
 	// To the next panel.
-	MOVQ 160(AX), CX
-	MOVQ 96(AX), DX
+	MOVQ 200(AX), CX
+	MOVQ 136(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 96(AX)
+	MOVQ DX, 136(AX)
+	MOVQ 216(AX), CX
+	MOVQ 120(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 120(AX)
+	MOVQ 192(AX), CX
+	MOVQ 112(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 112(AX)
 	MOVQ 176(AX), CX
-	MOVQ 80(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 80(AX)
-	MOVQ 152(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 136(AX), CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ 144(AX), CX
-	MOVQ 16(AX), DX
+	MOVQ 184(AX), CX
+	MOVQ 24(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 16(AX)
+	MOVQ DX, 24(AX)
 	JMP  panel1
 
-done5:
+done4:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -5029,29 +6172,29 @@ TEXT ·gemm2x48AVX512(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 48(AX), CX
-	MOVQ CX, 232(AX)
+	MOVQ 88(AX), CX
+	MOVQ CX, 272(AX)
 
 group2:
-	MOVQ 96(AX), CX
-	MOVQ CX, 216(AX)
-	MOVQ 80(AX), CX
-	MOVQ CX, 208(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 224(AX)
-	MOVQ 64(AX), CX
+	MOVQ 136(AX), CX
+	MOVQ CX, 256(AX)
+	MOVQ 120(AX), CX
+	MOVQ CX, 248(AX)
+	MOVQ 104(AX), CX
+	MOVQ 72(AX), DX
+	MOVQ DX, 264(AX)
 
-tile3:
+tile5:
 	// The chains start.
-	MOVQ    72(AX), DX
+	MOVQ    112(AX), DX
 	VMOVUPS (DX), Z0
 	VMOVUPS 64(DX), Z1
 	VMOVUPS 128(DX), Z2
 	VMOVAPS Z0, Z3
 	VMOVAPS Z1, Z4
 	VMOVAPS Z2, Z5
-	MOVQ    112(AX), DX
-	MOVQ    32(AX), BX
+	MOVQ    152(AX), DX
+	MOVQ    64(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
@@ -5140,20 +6283,20 @@ loop10:
 	JGE          loop10
 
 done11:
-	ADDQ $+16, SI
+	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
 	JGE  loop6
 
 done7:
-	MOVQ 128(AX), BX
+	MOVQ 168(AX), BX
 
 	// Add finished chains.
-	MOVQ    80(AX), SI
+	MOVQ    120(AX), SI
 	TESTQ   SI, SI
 	JEQ     done12
-	MOVQ    208(AX), SI
-	MOVQ    120(AX), BX
+	MOVQ    248(AX), SI
+	MOVQ    160(AX), BX
 	VMOVUPS (SI), Z6
 	VADDPS  Z0, Z6, Z0
 	VMOVUPS 64(SI), Z6
@@ -5168,15 +6311,15 @@ done7:
 	VMOVUPS 128(SI), Z6
 	VADDPS  Z5, Z6, Z5
 	ADDQ    BX, SI
-	MOVQ    SI, 208(AX)
-	MOVQ    128(AX), BX
+	MOVQ    SI, 248(AX)
+	MOVQ    168(AX), BX
 
 done12:
 	// Add what C holds.
-	MOVQ    88(AX), SI
+	MOVQ    128(AX), SI
 	TESTQ   SI, SI
 	JEQ     done13
-	MOVQ    216(AX), SI
+	MOVQ    256(AX), SI
 	VMOVUPS (SI), Z6
 	VADDPS  Z0, Z6, Z0
 	VMOVUPS 64(SI), Z6
@@ -5194,7 +6337,7 @@ done12:
 
 done13:
 	// Store.
-	MOVQ    216(AX), SI
+	MOVQ    256(AX), SI
 	VMOVUPS Z0, (SI)
 	VMOVUPS Z1, 64(SI)
 	VMOVUPS Z2, 128(SI)
@@ -5203,33 +6346,33 @@ done13:
 	VMOVUPS Z4, 64(SI)
 	VMOVUPS Z5, 128(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 216(AX)
+	MOVQ    SI, 256(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	MOVQ  224(AX), DX
+	MOVQ  264(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 224(AX)
+	MOVQ  DX, 264(AX)
 	TESTQ DX, DX
-	JNE   tile3
-	MOVQ  232(AX), CX
+	JNE   tile5
+	MOVQ  272(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 232(AX)
+	MOVQ  CX, 272(AX)
 	TESTQ CX, CX
-	JEQ   next4
+	JEQ   next3
 
 	// To the next blocks of columns.
-	MOVQ 96(AX), CX
+	MOVQ 136(AX), CX
 	ADDQ $+192, CX
-	MOVQ CX, 96(AX)
-	MOVQ 72(AX), CX
+	MOVQ CX, 136(AX)
+	MOVQ 112(AX), CX
 	ADDQ $+192, CX
-	MOVQ CX, 72(AX)
-	MOVQ 168(AX), CX
-	MOVQ 80(AX), DX
+	MOVQ CX, 112(AX)
+	MOVQ 208(AX), CX
+	MOVQ 120(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 80(AX)
+	MOVQ DX, 120(AX)
 	MOVQ 8(AX), CX
 	SHLQ $0x06, CX
 	MOVQ (AX), DX
@@ -5241,50 +6384,50 @@ done13:
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ 24(AX), CX
+	MOVQ 32(AX), CX
 	SHLQ $0x06, CX
-	MOVQ 16(AX), DX
+	MOVQ 24(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 16(AX)
-	MOVQ 16(AX), DX
+	MOVQ DX, 24(AX)
+	MOVQ 24(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 16(AX)
-	MOVQ 16(AX), DX
+	MOVQ DX, 24(AX)
+	MOVQ 24(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 16(AX)
+	MOVQ DX, 24(AX)
 	JMP  group2
 
-next4:
-	MOVQ  56(AX), CX
+next3:
+	MOVQ  96(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 56(AX)
+	MOVQ  CX, 96(AX)
 	TESTQ CX, CX
-	JEQ   done5
+	JEQ   done4
 
 	// To the next panel.
-	MOVQ 160(AX), CX
-	MOVQ 96(AX), DX
+	MOVQ 200(AX), CX
+	MOVQ 136(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 96(AX)
+	MOVQ DX, 136(AX)
+	MOVQ 216(AX), CX
+	MOVQ 120(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 120(AX)
+	MOVQ 192(AX), CX
+	MOVQ 112(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 112(AX)
 	MOVQ 176(AX), CX
-	MOVQ 80(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 80(AX)
-	MOVQ 152(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 136(AX), CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ 144(AX), CX
-	MOVQ 16(AX), DX
+	MOVQ 184(AX), CX
+	MOVQ 24(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 16(AX)
+	MOVQ DX, 24(AX)
 	JMP  panel1
 
-done5:
+done4:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -5302,21 +6445,21 @@ TEXT ·gemm2x64AVX512(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 48(AX), CX
-	MOVQ CX, 232(AX)
+	MOVQ 88(AX), CX
+	MOVQ CX, 272(AX)
 
 group2:
-	MOVQ 96(AX), CX
-	MOVQ CX, 216(AX)
-	MOVQ 80(AX), CX
-	MOVQ CX, 208(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 224(AX)
-	MOVQ 64(AX), CX
+	MOVQ 136(AX), CX
+	MOVQ CX, 256(AX)
+	MOVQ 120(AX), CX
+	MOVQ CX, 248(AX)
+	MOVQ 104(AX), CX
+	MOVQ 72(AX), DX
+	MOVQ DX, 264(AX)
 
-tile3:
+tile5:
 	// The chains start.
-	MOVQ    72(AX), DX
+	MOVQ    112(AX), DX
 	VMOVUPS (DX), Z0
 	VMOVUPS 64(DX), Z1
 	VMOVUPS 128(DX), Z2
@@ -5325,8 +6468,8 @@ tile3:
 	VMOVAPS Z1, Z5
 	VMOVAPS Z2, Z6
 	VMOVAPS Z3, Z7
-	MOVQ    112(AX), DX
-	MOVQ    32(AX), BX
+	MOVQ    152(AX), DX
+	MOVQ    64(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
@@ -5435,20 +6578,20 @@ loop10:
 	JGE          loop10
 
 done11:
-	ADDQ $+16, SI
+	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
 	JGE  loop6
 
 done7:
-	MOVQ 128(AX), BX
+	MOVQ 168(AX), BX
 
 	// Add finished chains.
-	MOVQ    80(AX), SI
+	MOVQ    120(AX), SI
 	TESTQ   SI, SI
 	JEQ     done12
-	MOVQ    208(AX), SI
-	MOVQ    120(AX), BX
+	MOVQ    248(AX), SI
+	MOVQ    160(AX), BX
 	VMOVUPS (SI), Z8
 	VADDPS  Z0, Z8, Z0
 	VMOVUPS 64(SI), Z8
@@ -5467,15 +6610,15 @@ done7:
 	VMOVUPS 192(SI), Z8
 	VADDPS  Z7, Z8, Z7
 	ADDQ    BX, SI
-	MOVQ    SI, 208(AX)
-	MOVQ    128(AX), BX
+	MOVQ    SI, 248(AX)
+	MOVQ    168(AX), BX
 
 done12:
 	// Add what C holds.
-	MOVQ    88(AX), SI
+	MOVQ    128(AX), SI
 	TESTQ   SI, SI
 	JEQ     done13
-	MOVQ    216(AX), SI
+	MOVQ    256(AX), SI
 	VMOVUPS (SI), Z8
 	VADDPS  Z0, Z8, Z0
 	VMOVUPS 64(SI), Z8
@@ -5497,7 +6640,7 @@ done12:
 
 done13:
 	// Store.
-	MOVQ    216(AX), SI
+	MOVQ    256(AX), SI
 	VMOVUPS Z0, (SI)
 	VMOVUPS Z1, 64(SI)
 	VMOVUPS Z2, 128(SI)
@@ -5508,33 +6651,33 @@ done13:
 	VMOVUPS Z6, 128(SI)
 	VMOVUPS Z7, 192(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 216(AX)
+	MOVQ    SI, 256(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	MOVQ  224(AX), DX
+	MOVQ  264(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 224(AX)
+	MOVQ  DX, 264(AX)
 	TESTQ DX, DX
-	JNE   tile3
-	MOVQ  232(AX), CX
+	JNE   tile5
+	MOVQ  272(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 232(AX)
+	MOVQ  CX, 272(AX)
 	TESTQ CX, CX
-	JEQ   next4
+	JEQ   next3
 
 	// To the next blocks of columns.
-	MOVQ 96(AX), CX
+	MOVQ 136(AX), CX
 	ADDQ $+256, CX
-	MOVQ CX, 96(AX)
-	MOVQ 72(AX), CX
+	MOVQ CX, 136(AX)
+	MOVQ 112(AX), CX
 	ADDQ $+256, CX
-	MOVQ CX, 72(AX)
-	MOVQ 168(AX), CX
-	MOVQ 80(AX), DX
+	MOVQ CX, 112(AX)
+	MOVQ 208(AX), CX
+	MOVQ 120(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 80(AX)
+	MOVQ DX, 120(AX)
 	MOVQ 8(AX), CX
 	SHLQ $0x06, CX
 	MOVQ (AX), DX
@@ -5549,53 +6692,53 @@ done13:
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ 24(AX), CX
+	MOVQ 32(AX), CX
 	SHLQ $0x06, CX
-	MOVQ 16(AX), DX
+	MOVQ 24(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 16(AX)
-	MOVQ 16(AX), DX
+	MOVQ DX, 24(AX)
+	MOVQ 24(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 16(AX)
-	MOVQ 16(AX), DX
+	MOVQ DX, 24(AX)
+	MOVQ 24(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 16(AX)
-	MOVQ 16(AX), DX
+	MOVQ DX, 24(AX)
+	MOVQ 24(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 16(AX)
+	MOVQ DX, 24(AX)
 	JMP  group2
 
-next4:
-	MOVQ  56(AX), CX
+next3:
+	MOVQ  96(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 56(AX)
+	MOVQ  CX, 96(AX)
 	TESTQ CX, CX
-	JEQ   done5
+	JEQ   done4
 
 	// To the next panel.
-	MOVQ 160(AX), CX
-	MOVQ 96(AX), DX
+	MOVQ 200(AX), CX
+	MOVQ 136(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 96(AX)
+	MOVQ DX, 136(AX)
+	MOVQ 216(AX), CX
+	MOVQ 120(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 120(AX)
+	MOVQ 192(AX), CX
+	MOVQ 112(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 112(AX)
 	MOVQ 176(AX), CX
-	MOVQ 80(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 80(AX)
-	MOVQ 152(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 136(AX), CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ 144(AX), CX
-	MOVQ 16(AX), DX
+	MOVQ 184(AX), CX
+	MOVQ 24(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 16(AX)
+	MOVQ DX, 24(AX)
 	JMP  panel1
 
-done5:
+done4:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -5613,26 +6756,26 @@ TEXT ·gemm3x16AVX512(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 48(AX), CX
-	MOVQ CX, 232(AX)
+	MOVQ 88(AX), CX
+	MOVQ CX, 272(AX)
 
 group2:
-	MOVQ 96(AX), CX
-	MOVQ CX, 216(AX)
-	MOVQ 80(AX), CX
-	MOVQ CX, 208(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 224(AX)
-	MOVQ 64(AX), CX
+	MOVQ 136(AX), CX
+	MOVQ CX, 256(AX)
+	MOVQ 120(AX), CX
+	MOVQ CX, 248(AX)
+	MOVQ 104(AX), CX
+	MOVQ 72(AX), DX
+	MOVQ DX, 264(AX)
 
-tile3:
+tile5:
 	// The chains start.
-	MOVQ    72(AX), DX
+	MOVQ    112(AX), DX
 	VMOVUPS (DX), Z0
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
-	MOVQ    112(AX), DX
-	MOVQ    32(AX), BX
+	MOVQ    152(AX), DX
+	MOVQ    64(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
@@ -5701,20 +6844,20 @@ loop10:
 	JGE          loop10
 
 done11:
-	ADDQ $+16, SI
+	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
 	JGE  loop6
 
 done7:
-	MOVQ 128(AX), BX
+	MOVQ 168(AX), BX
 
 	// Add finished chains.
-	MOVQ    80(AX), SI
+	MOVQ    120(AX), SI
 	TESTQ   SI, SI
 	JEQ     done12
-	MOVQ    208(AX), SI
-	MOVQ    120(AX), BX
+	MOVQ    248(AX), SI
+	MOVQ    160(AX), BX
 	VMOVUPS (SI), Z3
 	VADDPS  Z0, Z3, Z0
 	ADDQ    BX, SI
@@ -5724,15 +6867,15 @@ done7:
 	VMOVUPS (SI), Z3
 	VADDPS  Z2, Z3, Z2
 	ADDQ    BX, SI
-	MOVQ    SI, 208(AX)
-	MOVQ    128(AX), BX
+	MOVQ    SI, 248(AX)
+	MOVQ    168(AX), BX
 
 done12:
 	// Add what C holds.
-	MOVQ    88(AX), SI
+	MOVQ    128(AX), SI
 	TESTQ   SI, SI
 	JEQ     done13
-	MOVQ    216(AX), SI
+	MOVQ    256(AX), SI
 	VMOVUPS (SI), Z3
 	VADDPS  Z0, Z3, Z0
 	ADDQ    BX, SI
@@ -5745,84 +6888,84 @@ done12:
 
 done13:
 	// Store.
-	MOVQ    216(AX), SI
+	MOVQ    256(AX), SI
 	VMOVUPS Z0, (SI)
 	ADDQ    BX, SI
 	VMOVUPS Z1, (SI)
 	ADDQ    BX, SI
 	VMOVUPS Z2, (SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 216(AX)
+	MOVQ    SI, 256(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	MOVQ  224(AX), DX
+	MOVQ  264(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 224(AX)
+	MOVQ  DX, 264(AX)
 	TESTQ DX, DX
-	JNE   tile3
-	MOVQ  232(AX), CX
+	JNE   tile5
+	MOVQ  272(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 232(AX)
+	MOVQ  CX, 272(AX)
 	TESTQ CX, CX
-	JEQ   next4
+	JEQ   next3
 
 	// To the next blocks of columns.
-	MOVQ 96(AX), CX
+	MOVQ 136(AX), CX
 	ADDQ $+64, CX
-	MOVQ CX, 96(AX)
-	MOVQ 72(AX), CX
+	MOVQ CX, 136(AX)
+	MOVQ 112(AX), CX
 	ADDQ $+64, CX
-	MOVQ CX, 72(AX)
-	MOVQ 168(AX), CX
-	MOVQ 80(AX), DX
+	MOVQ CX, 112(AX)
+	MOVQ 208(AX), CX
+	MOVQ 120(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 80(AX)
+	MOVQ DX, 120(AX)
 	MOVQ 8(AX), CX
 	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ 24(AX), CX
+	MOVQ 32(AX), CX
 	SHLQ $0x06, CX
-	MOVQ 16(AX), DX
+	MOVQ 24(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 16(AX)
+	MOVQ DX, 24(AX)
 	JMP  group2
 
-next4:
-	MOVQ  56(AX), CX
+next3:
+	MOVQ  96(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 56(AX)
+	MOVQ  CX, 96(AX)
 	TESTQ CX, CX
-	JEQ   done5
+	JEQ   done4
 
 	// To the next panel.
-	MOVQ 160(AX), CX
-	MOVQ 96(AX), DX
+	MOVQ 200(AX), CX
+	MOVQ 136(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 96(AX)
+	MOVQ DX, 136(AX)
+	MOVQ 216(AX), CX
+	MOVQ 120(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 120(AX)
+	MOVQ 192(AX), CX
+	MOVQ 112(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 112(AX)
 	MOVQ 176(AX), CX
-	MOVQ 80(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 80(AX)
-	MOVQ 152(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 136(AX), CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ 144(AX), CX
-	MOVQ 16(AX), DX
+	MOVQ 184(AX), CX
+	MOVQ 24(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 16(AX)
+	MOVQ DX, 24(AX)
 	JMP  panel1
 
-done5:
+done4:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -5840,29 +6983,29 @@ TEXT ·gemm3x32AVX512(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 48(AX), CX
-	MOVQ CX, 232(AX)
+	MOVQ 88(AX), CX
+	MOVQ CX, 272(AX)
 
 group2:
-	MOVQ 96(AX), CX
-	MOVQ CX, 216(AX)
-	MOVQ 80(AX), CX
-	MOVQ CX, 208(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 224(AX)
-	MOVQ 64(AX), CX
+	MOVQ 136(AX), CX
+	MOVQ CX, 256(AX)
+	MOVQ 120(AX), CX
+	MOVQ CX, 248(AX)
+	MOVQ 104(AX), CX
+	MOVQ 72(AX), DX
+	MOVQ DX, 264(AX)
 
-tile3:
+tile5:
 	// The chains start.
-	MOVQ    72(AX), DX
+	MOVQ    112(AX), DX
 	VMOVUPS (DX), Z0
 	VMOVUPS 64(DX), Z1
 	VMOVAPS Z0, Z2
 	VMOVAPS Z1, Z3
 	VMOVAPS Z0, Z4
 	VMOVAPS Z1, Z5
-	MOVQ    112(AX), DX
-	MOVQ    32(AX), BX
+	MOVQ    152(AX), DX
+	MOVQ    64(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
@@ -5951,20 +7094,20 @@ loop10:
 	JGE          loop10
 
 done11:
-	ADDQ $+16, SI
+	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
 	JGE  loop6
 
 done7:
-	MOVQ 128(AX), BX
+	MOVQ 168(AX), BX
 
 	// Add finished chains.
-	MOVQ    80(AX), SI
+	MOVQ    120(AX), SI
 	TESTQ   SI, SI
 	JEQ     done12
-	MOVQ    208(AX), SI
-	MOVQ    120(AX), BX
+	MOVQ    248(AX), SI
+	MOVQ    160(AX), BX
 	VMOVUPS (SI), Z6
 	VADDPS  Z0, Z6, Z0
 	VMOVUPS 64(SI), Z6
@@ -5980,15 +7123,15 @@ done7:
 	VMOVUPS 64(SI), Z6
 	VADDPS  Z5, Z6, Z5
 	ADDQ    BX, SI
-	MOVQ    SI, 208(AX)
-	MOVQ    128(AX), BX
+	MOVQ    SI, 248(AX)
+	MOVQ    168(AX), BX
 
 done12:
 	// Add what C holds.
-	MOVQ    88(AX), SI
+	MOVQ    128(AX), SI
 	TESTQ   SI, SI
 	JEQ     done13
-	MOVQ    216(AX), SI
+	MOVQ    256(AX), SI
 	VMOVUPS (SI), Z6
 	VADDPS  Z0, Z6, Z0
 	VMOVUPS 64(SI), Z6
@@ -6007,7 +7150,7 @@ done12:
 
 done13:
 	// Store.
-	MOVQ    216(AX), SI
+	MOVQ    256(AX), SI
 	VMOVUPS Z0, (SI)
 	VMOVUPS Z1, 64(SI)
 	ADDQ    BX, SI
@@ -6017,34 +7160,34 @@ done13:
 	VMOVUPS Z4, (SI)
 	VMOVUPS Z5, 64(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 216(AX)
+	MOVQ    SI, 256(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	MOVQ  224(AX), DX
+	MOVQ  264(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 224(AX)
+	MOVQ  DX, 264(AX)
 	TESTQ DX, DX
-	JNE   tile3
-	MOVQ  232(AX), CX
+	JNE   tile5
+	MOVQ  272(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 232(AX)
+	MOVQ  CX, 272(AX)
 	TESTQ CX, CX
-	JEQ   next4
+	JEQ   next3
 
 	// To the next blocks of columns.
-	MOVQ 96(AX), CX
+	MOVQ 136(AX), CX
 	ADDQ $+128, CX
-	MOVQ CX, 96(AX)
-	MOVQ 72(AX), CX
+	MOVQ CX, 136(AX)
+	MOVQ 112(AX), CX
 	ADDQ $+128, CX
-	MOVQ CX, 72(AX)
-	MOVQ 168(AX), CX
-	MOVQ 80(AX), DX
+	MOVQ CX, 112(AX)
+	MOVQ 208(AX), CX
+	MOVQ 120(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 80(AX)
+	MOVQ DX, 120(AX)
 	MOVQ 8(AX), CX
 	SHLQ $0x06, CX
 	MOVQ (AX), DX
@@ -6053,47 +7196,47 @@ done13:
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ 24(AX), CX
+	MOVQ 32(AX), CX
 	SHLQ $0x06, CX
-	MOVQ 16(AX), DX
+	MOVQ 24(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 16(AX)
-	MOVQ 16(AX), DX
+	MOVQ DX, 24(AX)
+	MOVQ 24(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 16(AX)
+	MOVQ DX, 24(AX)
 	JMP  group2
 
-next4:
-	MOVQ  56(AX), CX
+next3:
+	MOVQ  96(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 56(AX)
+	MOVQ  CX, 96(AX)
 	TESTQ CX, CX
-	JEQ   done5
+	JEQ   done4
 
 	// To the next panel.
-	MOVQ 160(AX), CX
-	MOVQ 96(AX), DX
+	MOVQ 200(AX), CX
+	MOVQ 136(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 96(AX)
+	MOVQ DX, 136(AX)
+	MOVQ 216(AX), CX
+	MOVQ 120(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 120(AX)
+	MOVQ 192(AX), CX
+	MOVQ 112(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 112(AX)
 	MOVQ 176(AX), CX
-	MOVQ 80(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 80(AX)
-	MOVQ 152(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 136(AX), CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ 144(AX), CX
-	MOVQ 16(AX), DX
+	MOVQ 184(AX), CX
+	MOVQ 24(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 16(AX)
+	MOVQ DX, 24(AX)
 	JMP  panel1
 
-done5:
+done4:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -6111,21 +7254,21 @@ TEXT ·gemm3x48AVX512(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 48(AX), CX
-	MOVQ CX, 232(AX)
+	MOVQ 88(AX), CX
+	MOVQ CX, 272(AX)
 
 group2:
-	MOVQ 96(AX), CX
-	MOVQ CX, 216(AX)
-	MOVQ 80(AX), CX
-	MOVQ CX, 208(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 224(AX)
-	MOVQ 64(AX), CX
+	MOVQ 136(AX), CX
+	MOVQ CX, 256(AX)
+	MOVQ 120(AX), CX
+	MOVQ CX, 248(AX)
+	MOVQ 104(AX), CX
+	MOVQ 72(AX), DX
+	MOVQ DX, 264(AX)
 
-tile3:
+tile5:
 	// The chains start.
-	MOVQ    72(AX), DX
+	MOVQ    112(AX), DX
 	VMOVUPS (DX), Z0
 	VMOVUPS 64(DX), Z1
 	VMOVUPS 128(DX), Z2
@@ -6135,8 +7278,8 @@ tile3:
 	VMOVAPS Z0, Z6
 	VMOVAPS Z1, Z7
 	VMOVAPS Z2, Z8
-	MOVQ    112(AX), DX
-	MOVQ    32(AX), BX
+	MOVQ    152(AX), DX
+	MOVQ    64(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
@@ -6245,20 +7388,20 @@ loop10:
 	JGE          loop10
 
 done11:
-	ADDQ $+16, SI
+	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
 	JGE  loop6
 
 done7:
-	MOVQ 128(AX), BX
+	MOVQ 168(AX), BX
 
 	// Add finished chains.
-	MOVQ    80(AX), SI
+	MOVQ    120(AX), SI
 	TESTQ   SI, SI
 	JEQ     done12
-	MOVQ    208(AX), SI
-	MOVQ    120(AX), BX
+	MOVQ    248(AX), SI
+	MOVQ    160(AX), BX
 	VMOVUPS (SI), Z9
 	VADDPS  Z0, Z9, Z0
 	VMOVUPS 64(SI), Z9
@@ -6280,15 +7423,15 @@ done7:
 	VMOVUPS 128(SI), Z9
 	VADDPS  Z8, Z9, Z8
 	ADDQ    BX, SI
-	MOVQ    SI, 208(AX)
-	MOVQ    128(AX), BX
+	MOVQ    SI, 248(AX)
+	MOVQ    168(AX), BX
 
 done12:
 	// Add what C holds.
-	MOVQ    88(AX), SI
+	MOVQ    128(AX), SI
 	TESTQ   SI, SI
 	JEQ     done13
-	MOVQ    216(AX), SI
+	MOVQ    256(AX), SI
 	VMOVUPS (SI), Z9
 	VADDPS  Z0, Z9, Z0
 	VMOVUPS 64(SI), Z9
@@ -6313,7 +7456,7 @@ done12:
 
 done13:
 	// Store.
-	MOVQ    216(AX), SI
+	MOVQ    256(AX), SI
 	VMOVUPS Z0, (SI)
 	VMOVUPS Z1, 64(SI)
 	VMOVUPS Z2, 128(SI)
@@ -6326,34 +7469,34 @@ done13:
 	VMOVUPS Z7, 64(SI)
 	VMOVUPS Z8, 128(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 216(AX)
+	MOVQ    SI, 256(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	MOVQ  224(AX), DX
+	MOVQ  264(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 224(AX)
+	MOVQ  DX, 264(AX)
 	TESTQ DX, DX
-	JNE   tile3
-	MOVQ  232(AX), CX
+	JNE   tile5
+	MOVQ  272(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 232(AX)
+	MOVQ  CX, 272(AX)
 	TESTQ CX, CX
-	JEQ   next4
+	JEQ   next3
 
 	// To the next blocks of columns.
-	MOVQ 96(AX), CX
+	MOVQ 136(AX), CX
 	ADDQ $+192, CX
-	MOVQ CX, 96(AX)
-	MOVQ 72(AX), CX
+	MOVQ CX, 136(AX)
+	MOVQ 112(AX), CX
 	ADDQ $+192, CX
-	MOVQ CX, 72(AX)
-	MOVQ 168(AX), CX
-	MOVQ 80(AX), DX
+	MOVQ CX, 112(AX)
+	MOVQ 208(AX), CX
+	MOVQ 120(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 80(AX)
+	MOVQ DX, 120(AX)
 	MOVQ 8(AX), CX
 	SHLQ $0x06, CX
 	MOVQ (AX), DX
@@ -6365,50 +7508,50 @@ done13:
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ 24(AX), CX
+	MOVQ 32(AX), CX
 	SHLQ $0x06, CX
-	MOVQ 16(AX), DX
+	MOVQ 24(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 16(AX)
-	MOVQ 16(AX), DX
+	MOVQ DX, 24(AX)
+	MOVQ 24(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 16(AX)
-	MOVQ 16(AX), DX
+	MOVQ DX, 24(AX)
+	MOVQ 24(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 16(AX)
+	MOVQ DX, 24(AX)
 	JMP  group2
 
-next4:
-	MOVQ  56(AX), CX
+next3:
+	MOVQ  96(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 56(AX)
+	MOVQ  CX, 96(AX)
 	TESTQ CX, CX
-	JEQ   done5
+	JEQ   done4
 
 	// To the next panel.
-	MOVQ 160(AX), CX
-	MOVQ 96(AX), DX
+	MOVQ 200(AX), CX
+	MOVQ 136(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 96(AX)
+	MOVQ DX, 136(AX)
+	MOVQ 216(AX), CX
+	MOVQ 120(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 120(AX)
+	MOVQ 192(AX), CX
+	MOVQ 112(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 112(AX)
 	MOVQ 176(AX), CX
-	MOVQ 80(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 80(AX)
-	MOVQ 152(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 136(AX), CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ 144(AX), CX
-	MOVQ 16(AX), DX
+	MOVQ 184(AX), CX
+	MOVQ 24(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 16(AX)
+	MOVQ DX, 24(AX)
 	JMP  panel1
 
-done5:
+done4:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -6426,21 +7569,21 @@ TEXT ·gemm3x64AVX512(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 48(AX), CX
-	MOVQ CX, 232(AX)
+	MOVQ 88(AX), CX
+	MOVQ CX, 272(AX)
 
 group2:
-	MOVQ 96(AX), CX
-	MOVQ CX, 216(AX)
-	MOVQ 80(AX), CX
-	MOVQ CX, 208(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 224(AX)
-	MOVQ 64(AX), CX
+	MOVQ 136(AX), CX
+	MOVQ CX, 256(AX)
+	MOVQ 120(AX), CX
+	MOVQ CX, 248(AX)
+	MOVQ 104(AX), CX
+	MOVQ 72(AX), DX
+	MOVQ DX, 264(AX)
 
-tile3:
+tile5:
 	// The chains start.
-	MOVQ    72(AX), DX
+	MOVQ    112(AX), DX
 	VMOVUPS (DX), Z0
 	VMOVUPS 64(DX), Z1
 	VMOVUPS 128(DX), Z2
@@ -6453,8 +7596,8 @@ tile3:
 	VMOVAPS Z1, Z9
 	VMOVAPS Z2, Z10
 	VMOVAPS Z3, Z11
-	MOVQ    112(AX), DX
-	MOVQ    32(AX), BX
+	MOVQ    152(AX), DX
+	MOVQ    64(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
@@ -6588,20 +7731,20 @@ loop10:
 	JGE          loop10
 
 done11:
-	ADDQ $+16, SI
+	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
 	JGE  loop6
 
 done7:
-	MOVQ 128(AX), BX
+	MOVQ 168(AX), BX
 
 	// Add finished chains.
-	MOVQ    80(AX), SI
+	MOVQ    120(AX), SI
 	TESTQ   SI, SI
 	JEQ     done12
-	MOVQ    208(AX), SI
-	MOVQ    120(AX), BX
+	MOVQ    248(AX), SI
+	MOVQ    160(AX), BX
 	VMOVUPS (SI), Z12
 	VADDPS  Z0, Z12, Z0
 	VMOVUPS 64(SI), Z12
@@ -6629,15 +7772,15 @@ done7:
 	VMOVUPS 192(SI), Z12
 	VADDPS  Z11, Z12, Z11
 	ADDQ    BX, SI
-	MOVQ    SI, 208(AX)
-	MOVQ    128(AX), BX
+	MOVQ    SI, 248(AX)
+	MOVQ    168(AX), BX
 
 done12:
 	// Add what C holds.
-	MOVQ    88(AX), SI
+	MOVQ    128(AX), SI
 	TESTQ   SI, SI
 	JEQ     done13
-	MOVQ    216(AX), SI
+	MOVQ    256(AX), SI
 	VMOVUPS (SI), Z12
 	VADDPS  Z0, Z12, Z0
 	VMOVUPS 64(SI), Z12
@@ -6668,7 +7811,7 @@ done12:
 
 done13:
 	// Store.
-	MOVQ    216(AX), SI
+	MOVQ    256(AX), SI
 	VMOVUPS Z0, (SI)
 	VMOVUPS Z1, 64(SI)
 	VMOVUPS Z2, 128(SI)
@@ -6684,34 +7827,34 @@ done13:
 	VMOVUPS Z10, 128(SI)
 	VMOVUPS Z11, 192(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 216(AX)
+	MOVQ    SI, 256(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	MOVQ  224(AX), DX
+	MOVQ  264(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 224(AX)
+	MOVQ  DX, 264(AX)
 	TESTQ DX, DX
-	JNE   tile3
-	MOVQ  232(AX), CX
+	JNE   tile5
+	MOVQ  272(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 232(AX)
+	MOVQ  CX, 272(AX)
 	TESTQ CX, CX
-	JEQ   next4
+	JEQ   next3
 
 	// To the next blocks of columns.
-	MOVQ 96(AX), CX
+	MOVQ 136(AX), CX
 	ADDQ $+256, CX
-	MOVQ CX, 96(AX)
-	MOVQ 72(AX), CX
+	MOVQ CX, 136(AX)
+	MOVQ 112(AX), CX
 	ADDQ $+256, CX
-	MOVQ CX, 72(AX)
-	MOVQ 168(AX), CX
-	MOVQ 80(AX), DX
+	MOVQ CX, 112(AX)
+	MOVQ 208(AX), CX
+	MOVQ 120(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 80(AX)
+	MOVQ DX, 120(AX)
 	MOVQ 8(AX), CX
 	SHLQ $0x06, CX
 	MOVQ (AX), DX
@@ -6726,53 +7869,53 @@ done13:
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ 24(AX), CX
+	MOVQ 32(AX), CX
 	SHLQ $0x06, CX
-	MOVQ 16(AX), DX
+	MOVQ 24(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 16(AX)
-	MOVQ 16(AX), DX
+	MOVQ DX, 24(AX)
+	MOVQ 24(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 16(AX)
-	MOVQ 16(AX), DX
+	MOVQ DX, 24(AX)
+	MOVQ 24(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 16(AX)
-	MOVQ 16(AX), DX
+	MOVQ DX, 24(AX)
+	MOVQ 24(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 16(AX)
+	MOVQ DX, 24(AX)
 	JMP  group2
 
-next4:
-	MOVQ  56(AX), CX
+next3:
+	MOVQ  96(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 56(AX)
+	MOVQ  CX, 96(AX)
 	TESTQ CX, CX
-	JEQ   done5
+	JEQ   done4
 
 	// To the next panel.
-	MOVQ 160(AX), CX
-	MOVQ 96(AX), DX
+	MOVQ 200(AX), CX
+	MOVQ 136(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 96(AX)
+	MOVQ DX, 136(AX)
+	MOVQ 216(AX), CX
+	MOVQ 120(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 120(AX)
+	MOVQ 192(AX), CX
+	MOVQ 112(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 112(AX)
 	MOVQ 176(AX), CX
-	MOVQ 80(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 80(AX)
-	MOVQ 152(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 136(AX), CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ 144(AX), CX
-	MOVQ 16(AX), DX
+	MOVQ 184(AX), CX
+	MOVQ 24(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 16(AX)
+	MOVQ DX, 24(AX)
 	JMP  panel1
 
-done5:
+done4:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -6790,33 +7933,70 @@ TEXT ·gemm4x16AVX512(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 48(AX), CX
-	MOVQ CX, 232(AX)
+	MOVQ 88(AX), CX
+	MOVQ CX, 272(AX)
 
 group2:
+	// The weights to fetch.
+	MOVQ 272(AX), CX
+	CMPQ CX, $+2
+	JGE  inPanel5
 	MOVQ 96(AX), CX
-	MOVQ CX, 216(AX)
-	MOVQ 80(AX), CX
-	MOVQ CX, 208(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 224(AX)
-	MOVQ 64(AX), CX
+	CMPQ CX, $+2
+	JLT  last6
+	MOVQ (AX), CX
+	MOVQ 176(AX), DX
+	ADDQ DX, CX
+	MOVQ CX, 16(AX)
+	MOVQ 24(AX), CX
+	MOVQ 184(AX), DX
+	ADDQ DX, CX
+	MOVQ CX, 40(AX)
+	JMP  done7
 
-tile3:
+last6:
+	MOVQ 48(AX), CX
+	MOVQ CX, 16(AX)
+	MOVQ 56(AX), CX
+	MOVQ CX, 40(AX)
+	JMP  done7
+
+inPanel5:
+	MOVQ (AX), CX
+	MOVQ 8(AX), DX
+	SHLQ $0x06, DX
+	ADDQ DX, CX
+	MOVQ CX, 16(AX)
+	MOVQ 24(AX), CX
+	MOVQ 32(AX), DX
+	SHLQ $0x06, DX
+	ADDQ DX, CX
+	MOVQ CX, 40(AX)
+
+done7:
+	MOVQ 136(AX), CX
+	MOVQ CX, 256(AX)
+	MOVQ 120(AX), CX
+	MOVQ CX, 248(AX)
+	MOVQ 104(AX), CX
+	MOVQ 72(AX), DX
+	MOVQ DX, 264(AX)
+
+tile8:
 	// The chains start.
-	MOVQ    72(AX), DX
+	MOVQ    112(AX), DX
 	VMOVUPS (DX), Z0
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
 	VMOVAPS Z0, Z3
-	MOVQ    112(AX), DX
-	MOVQ    32(AX), BX
+	MOVQ    152(AX), DX
+	MOVQ    64(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done7
+	JLT     done10
 
-loop6:
+loop9:
 	// A k block.
 	MOVQ  (SI), R8
 	MOVQ  8(SI), R9
@@ -6825,17 +8005,23 @@ loop6:
 	LEAQ  (DI)(DX*1), R10
 	ADDQ  DX, R10
 	ADDQ  DX, R10
-	MOVQ  104(AX), R11
-	TESTQ R11, R11
-	JEQ   done8
+	MOVQ  16(SI), R11
+	MOVQ  144(AX), R12
+	TESTQ R12, R12
+	JEQ   done11
 	CMPQ  R9, $+4
-	JLT   done10
+	JLT   done13
 
-loop9:
-	PREFETCHT0   1024(R8)
-	PREFETCHT0   1088(R8)
-	PREFETCHT0   1152(R8)
-	PREFETCHT0   1216(R8)
+loop12:
+	PREFETCHT1   (R11)
+	PREFETCHT1   64(R11)
+	PREFETCHT1   128(R11)
+	PREFETCHT1   192(R11)
+	PREFETCHT1   256(R11)
+	PREFETCHT1   320(R11)
+	PREFETCHT1   384(R11)
+	PREFETCHT1   448(R11)
+	ADDQ         $+512, R11
 	VMOVUPS      (R8), Z4
 	VBROADCASTSS (DI), Z5
 	VFMADD231PS  Z4, Z5, Z0
@@ -6877,14 +8063,14 @@ loop9:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop9
+	JGE          loop12
 
-done10:
-done8:
+done13:
+done11:
 	CMPQ R9, $+4
-	JLT  done12
+	JLT  done15
 
-loop11:
+loop14:
 	VMOVUPS      (R8), Z4
 	VBROADCASTSS (DI), Z5
 	VFMADD231PS  Z4, Z5, Z0
@@ -6926,13 +8112,13 @@ loop11:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop11
+	JGE          loop14
 
-done12:
+done15:
 	CMPQ R9, $+1
-	JLT  done14
+	JLT  done17
 
-loop13:
+loop16:
 	VMOVUPS      (R8), Z4
 	VBROADCASTSS (DI), Z5
 	VFMADD231PS  Z4, Z5, Z0
@@ -6947,23 +8133,24 @@ loop13:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop13
+	JGE          loop16
 
-done14:
-	ADDQ $+16, SI
+done17:
+	MOVQ R11, 16(SI)
+	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop6
+	JGE  loop9
 
-done7:
-	MOVQ 128(AX), BX
+done10:
+	MOVQ 168(AX), BX
 
 	// Add finished chains.
-	MOVQ    80(AX), SI
+	MOVQ    120(AX), SI
 	TESTQ   SI, SI
-	JEQ     done15
-	MOVQ    208(AX), SI
-	MOVQ    120(AX), BX
+	JEQ     done18
+	MOVQ    248(AX), SI
+	MOVQ    160(AX), BX
 	VMOVUPS (SI), Z4
 	VADDPS  Z0, Z4, Z0
 	ADDQ    BX, SI
@@ -6976,15 +8163,15 @@ done7:
 	VMOVUPS (SI), Z4
 	VADDPS  Z3, Z4, Z3
 	ADDQ    BX, SI
-	MOVQ    SI, 208(AX)
-	MOVQ    128(AX), BX
+	MOVQ    SI, 248(AX)
+	MOVQ    168(AX), BX
 
-done15:
+done18:
 	// Add what C holds.
-	MOVQ    88(AX), SI
+	MOVQ    128(AX), SI
 	TESTQ   SI, SI
-	JEQ     done16
-	MOVQ    216(AX), SI
+	JEQ     done19
+	MOVQ    256(AX), SI
 	VMOVUPS (SI), Z4
 	VADDPS  Z0, Z4, Z0
 	ADDQ    BX, SI
@@ -6998,9 +8185,9 @@ done15:
 	VADDPS  Z3, Z4, Z3
 	ADDQ    BX, SI
 
-done16:
+done19:
 	// Store.
-	MOVQ    216(AX), SI
+	MOVQ    256(AX), SI
 	VMOVUPS Z0, (SI)
 	ADDQ    BX, SI
 	VMOVUPS Z1, (SI)
@@ -7009,78 +8196,78 @@ done16:
 	ADDQ    BX, SI
 	VMOVUPS Z3, (SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 216(AX)
+	MOVQ    SI, 256(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	MOVQ  224(AX), DX
+	MOVQ  264(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 224(AX)
+	MOVQ  DX, 264(AX)
 	TESTQ DX, DX
-	JNE   tile3
-	MOVQ  232(AX), CX
+	JNE   tile8
+	MOVQ  272(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 232(AX)
+	MOVQ  CX, 272(AX)
 	TESTQ CX, CX
-	JEQ   next4
+	JEQ   next3
 
 	// To the next blocks of columns.
-	MOVQ 96(AX), CX
+	MOVQ 136(AX), CX
 	ADDQ $+64, CX
-	MOVQ CX, 96(AX)
-	MOVQ 72(AX), CX
+	MOVQ CX, 136(AX)
+	MOVQ 112(AX), CX
 	ADDQ $+64, CX
-	MOVQ CX, 72(AX)
-	MOVQ 168(AX), CX
-	MOVQ 80(AX), DX
+	MOVQ CX, 112(AX)
+	MOVQ 208(AX), CX
+	MOVQ 120(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 80(AX)
+	MOVQ DX, 120(AX)
 	MOVQ 8(AX), CX
 	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ 24(AX), CX
+	MOVQ 32(AX), CX
 	SHLQ $0x06, CX
-	MOVQ 16(AX), DX
+	MOVQ 24(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 16(AX)
+	MOVQ DX, 24(AX)
 	JMP  group2
 
-next4:
-	MOVQ  56(AX), CX
+next3:
+	MOVQ  96(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 56(AX)
+	MOVQ  CX, 96(AX)
 	TESTQ CX, CX
-	JEQ   done5
+	JEQ   done4
 
 	// To the next panel.
-	MOVQ 160(AX), CX
-	MOVQ 96(AX), DX
+	MOVQ 200(AX), CX
+	MOVQ 136(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 96(AX)
+	MOVQ DX, 136(AX)
+	MOVQ 216(AX), CX
+	MOVQ 120(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 120(AX)
+	MOVQ 192(AX), CX
+	MOVQ 112(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 112(AX)
 	MOVQ 176(AX), CX
-	MOVQ 80(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 80(AX)
-	MOVQ 152(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 136(AX), CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ 144(AX), CX
-	MOVQ 16(AX), DX
+	MOVQ 184(AX), CX
+	MOVQ 24(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 16(AX)
+	MOVQ DX, 24(AX)
 	JMP  panel1
 
-done5:
+done4:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -7098,21 +8285,60 @@ TEXT ·gemm4x32AVX512(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 48(AX), CX
-	MOVQ CX, 232(AX)
+	MOVQ 88(AX), CX
+	MOVQ CX, 272(AX)
 
 group2:
+	// The weights to fetch.
+	MOVQ 272(AX), CX
+	CMPQ CX, $+2
+	JGE  inPanel5
 	MOVQ 96(AX), CX
-	MOVQ CX, 216(AX)
-	MOVQ 80(AX), CX
-	MOVQ CX, 208(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 224(AX)
-	MOVQ 64(AX), CX
+	CMPQ CX, $+2
+	JLT  last6
+	MOVQ (AX), CX
+	MOVQ 176(AX), DX
+	ADDQ DX, CX
+	MOVQ CX, 16(AX)
+	MOVQ 24(AX), CX
+	MOVQ 184(AX), DX
+	ADDQ DX, CX
+	MOVQ CX, 40(AX)
+	JMP  done7
 
-tile3:
+last6:
+	MOVQ 48(AX), CX
+	MOVQ CX, 16(AX)
+	MOVQ 56(AX), CX
+	MOVQ CX, 40(AX)
+	JMP  done7
+
+inPanel5:
+	MOVQ (AX), CX
+	MOVQ 8(AX), DX
+	SHLQ $0x06, DX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	MOVQ CX, 16(AX)
+	MOVQ 24(AX), CX
+	MOVQ 32(AX), DX
+	SHLQ $0x06, DX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	MOVQ CX, 40(AX)
+
+done7:
+	MOVQ 136(AX), CX
+	MOVQ CX, 256(AX)
+	MOVQ 120(AX), CX
+	MOVQ CX, 248(AX)
+	MOVQ 104(AX), CX
+	MOVQ 72(AX), DX
+	MOVQ DX, 264(AX)
+
+tile8:
 	// The chains start.
-	MOVQ    72(AX), DX
+	MOVQ    112(AX), DX
 	VMOVUPS (DX), Z0
 	VMOVUPS 64(DX), Z1
 	VMOVAPS Z0, Z2
@@ -7121,14 +8347,14 @@ tile3:
 	VMOVAPS Z1, Z5
 	VMOVAPS Z0, Z6
 	VMOVAPS Z1, Z7
-	MOVQ    112(AX), DX
-	MOVQ    32(AX), BX
+	MOVQ    152(AX), DX
+	MOVQ    64(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done7
+	JLT     done10
 
-loop6:
+loop9:
 	// A k block.
 	MOVQ  (SI), R8
 	MOVQ  8(SI), R9
@@ -7137,21 +8363,23 @@ loop6:
 	LEAQ  (DI)(DX*1), R11
 	ADDQ  DX, R11
 	ADDQ  DX, R11
-	MOVQ  104(AX), R12
-	TESTQ R12, R12
-	JEQ   done8
+	MOVQ  16(SI), R12
+	MOVQ  144(AX), R13
+	TESTQ R13, R13
+	JEQ   done11
 	CMPQ  R9, $+4
-	JLT   done10
+	JLT   done13
 
-loop9:
-	PREFETCHT0   1024(R8)
-	PREFETCHT0   1088(R8)
-	PREFETCHT0   1152(R8)
-	PREFETCHT0   1216(R8)
-	PREFETCHT0   1024(R8)(R10*1)
-	PREFETCHT0   1088(R8)(R10*1)
-	PREFETCHT0   1152(R8)(R10*1)
-	PREFETCHT0   1216(R8)(R10*1)
+loop12:
+	PREFETCHT1   (R12)
+	PREFETCHT1   64(R12)
+	PREFETCHT1   128(R12)
+	PREFETCHT1   192(R12)
+	PREFETCHT1   256(R12)
+	PREFETCHT1   320(R12)
+	PREFETCHT1   384(R12)
+	PREFETCHT1   448(R12)
+	ADDQ         $+512, R12
 	VMOVUPS      (R8), Z8
 	VMOVUPS      (R8)(R10*1), Z9
 	VBROADCASTSS (DI), Z10
@@ -7213,14 +8441,14 @@ loop9:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop9
+	JGE          loop12
 
-done10:
-done8:
+done13:
+done11:
 	CMPQ R9, $+4
-	JLT  done12
+	JLT  done15
 
-loop11:
+loop14:
 	VMOVUPS      (R8), Z8
 	VMOVUPS      (R8)(R10*1), Z9
 	VBROADCASTSS (DI), Z10
@@ -7282,13 +8510,13 @@ loop11:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop11
+	JGE          loop14
 
-done12:
+done15:
 	CMPQ R9, $+1
-	JLT  done14
+	JLT  done17
 
-loop13:
+loop16:
 	VMOVUPS      (R8), Z8
 	VMOVUPS      (R8)(R10*1), Z9
 	VBROADCASTSS (DI), Z10
@@ -7308,23 +8536,24 @@ loop13:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop13
+	JGE          loop16
 
-done14:
-	ADDQ $+16, SI
+done17:
+	MOVQ R12, 16(SI)
+	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop6
+	JGE  loop9
 
-done7:
-	MOVQ 128(AX), BX
+done10:
+	MOVQ 168(AX), BX
 
 	// Add finished chains.
-	MOVQ    80(AX), SI
+	MOVQ    120(AX), SI
 	TESTQ   SI, SI
-	JEQ     done15
-	MOVQ    208(AX), SI
-	MOVQ    120(AX), BX
+	JEQ     done18
+	MOVQ    248(AX), SI
+	MOVQ    160(AX), BX
 	VMOVUPS (SI), Z8
 	VADDPS  Z0, Z8, Z0
 	VMOVUPS 64(SI), Z8
@@ -7345,15 +8574,15 @@ done7:
 	VMOVUPS 64(SI), Z8
 	VADDPS  Z7, Z8, Z7
 	ADDQ    BX, SI
-	MOVQ    SI, 208(AX)
-	MOVQ    128(AX), BX
+	MOVQ    SI, 248(AX)
+	MOVQ    168(AX), BX
 
-done15:
+done18:
 	// Add what C holds.
-	MOVQ    88(AX), SI
+	MOVQ    128(AX), SI
 	TESTQ   SI, SI
-	JEQ     done16
-	MOVQ    216(AX), SI
+	JEQ     done19
+	MOVQ    256(AX), SI
 	VMOVUPS (SI), Z8
 	VADDPS  Z0, Z8, Z0
 	VMOVUPS 64(SI), Z8
@@ -7375,9 +8604,9 @@ done15:
 	VADDPS  Z7, Z8, Z7
 	ADDQ    BX, SI
 
-done16:
+done19:
 	// Store.
-	MOVQ    216(AX), SI
+	MOVQ    256(AX), SI
 	VMOVUPS Z0, (SI)
 	VMOVUPS Z1, 64(SI)
 	ADDQ    BX, SI
@@ -7390,35 +8619,35 @@ done16:
 	VMOVUPS Z6, (SI)
 	VMOVUPS Z7, 64(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 216(AX)
+	MOVQ    SI, 256(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	MOVQ  224(AX), DX
+	MOVQ  264(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 224(AX)
+	MOVQ  DX, 264(AX)
 	TESTQ DX, DX
-	JNE   tile3
-	MOVQ  232(AX), CX
+	JNE   tile8
+	MOVQ  272(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 232(AX)
+	MOVQ  CX, 272(AX)
 	TESTQ CX, CX
-	JEQ   next4
+	JEQ   next3
 
 	// To the next blocks of columns.
-	MOVQ 96(AX), CX
+	MOVQ 136(AX), CX
 	ADDQ $+128, CX
-	MOVQ CX, 96(AX)
-	MOVQ 72(AX), CX
+	MOVQ CX, 136(AX)
+	MOVQ 112(AX), CX
 	ADDQ $+128, CX
-	MOVQ CX, 72(AX)
-	MOVQ 168(AX), CX
-	MOVQ 80(AX), DX
+	MOVQ CX, 112(AX)
+	MOVQ 208(AX), CX
+	MOVQ 120(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 80(AX)
+	MOVQ DX, 120(AX)
 	MOVQ 8(AX), CX
 	SHLQ $0x06, CX
 	MOVQ (AX), DX
@@ -7427,47 +8656,47 @@ done16:
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ 24(AX), CX
+	MOVQ 32(AX), CX
 	SHLQ $0x06, CX
-	MOVQ 16(AX), DX
+	MOVQ 24(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 16(AX)
-	MOVQ 16(AX), DX
+	MOVQ DX, 24(AX)
+	MOVQ 24(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 16(AX)
+	MOVQ DX, 24(AX)
 	JMP  group2
 
-next4:
-	MOVQ  56(AX), CX
+next3:
+	MOVQ  96(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 56(AX)
+	MOVQ  CX, 96(AX)
 	TESTQ CX, CX
-	JEQ   done5
+	JEQ   done4
 
 	// To the next panel.
-	MOVQ 160(AX), CX
-	MOVQ 96(AX), DX
+	MOVQ 200(AX), CX
+	MOVQ 136(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 96(AX)
+	MOVQ DX, 136(AX)
+	MOVQ 216(AX), CX
+	MOVQ 120(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 120(AX)
+	MOVQ 192(AX), CX
+	MOVQ 112(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 112(AX)
 	MOVQ 176(AX), CX
-	MOVQ 80(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 80(AX)
-	MOVQ 152(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 136(AX), CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ 144(AX), CX
-	MOVQ 16(AX), DX
+	MOVQ 184(AX), CX
+	MOVQ 24(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 16(AX)
+	MOVQ DX, 24(AX)
 	JMP  panel1
 
-done5:
+done4:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -7485,21 +8714,62 @@ TEXT ·gemm4x48AVX512(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 48(AX), CX
-	MOVQ CX, 232(AX)
+	MOVQ 88(AX), CX
+	MOVQ CX, 272(AX)
 
 group2:
+	// The weights to fetch.
+	MOVQ 272(AX), CX
+	CMPQ CX, $+2
+	JGE  inPanel5
 	MOVQ 96(AX), CX
-	MOVQ CX, 216(AX)
-	MOVQ 80(AX), CX
-	MOVQ CX, 208(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 224(AX)
-	MOVQ 64(AX), CX
+	CMPQ CX, $+2
+	JLT  last6
+	MOVQ (AX), CX
+	MOVQ 176(AX), DX
+	ADDQ DX, CX
+	MOVQ CX, 16(AX)
+	MOVQ 24(AX), CX
+	MOVQ 184(AX), DX
+	ADDQ DX, CX
+	MOVQ CX, 40(AX)
+	JMP  done7
 
-tile3:
+last6:
+	MOVQ 48(AX), CX
+	MOVQ CX, 16(AX)
+	MOVQ 56(AX), CX
+	MOVQ CX, 40(AX)
+	JMP  done7
+
+inPanel5:
+	MOVQ (AX), CX
+	MOVQ 8(AX), DX
+	SHLQ $0x06, DX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	MOVQ CX, 16(AX)
+	MOVQ 24(AX), CX
+	MOVQ 32(AX), DX
+	SHLQ $0x06, DX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	MOVQ CX, 40(AX)
+
+done7:
+	MOVQ 136(AX), CX
+	MOVQ CX, 256(AX)
+	MOVQ 120(AX), CX
+	MOVQ CX, 248(AX)
+	MOVQ 104(AX), CX
+	MOVQ 72(AX), DX
+	MOVQ DX, 264(AX)
+
+tile8:
 	// The chains start.
-	MOVQ    72(AX), DX
+	MOVQ    112(AX), DX
 	VMOVUPS (DX), Z0
 	VMOVUPS 64(DX), Z1
 	VMOVUPS 128(DX), Z2
@@ -7512,14 +8782,14 @@ tile3:
 	VMOVAPS Z0, Z9
 	VMOVAPS Z1, Z10
 	VMOVAPS Z2, Z11
-	MOVQ    112(AX), DX
-	MOVQ    32(AX), BX
+	MOVQ    152(AX), DX
+	MOVQ    64(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done7
+	JLT     done10
 
-loop6:
+loop9:
 	// A k block.
 	MOVQ  (SI), R8
 	MOVQ  8(SI), R9
@@ -7528,25 +8798,23 @@ loop6:
 	LEAQ  (DI)(DX*1), R11
 	ADDQ  DX, R11
 	ADDQ  DX, R11
-	MOVQ  104(AX), R12
-	TESTQ R12, R12
-	JEQ   done8
+	MOVQ  16(SI), R12
+	MOVQ  144(AX), R13
+	TESTQ R13, R13
+	JEQ   done11
 	CMPQ  R9, $+4
-	JLT   done10
+	JLT   done13
 
-loop9:
-	PREFETCHT0   1024(R8)
-	PREFETCHT0   1088(R8)
-	PREFETCHT0   1152(R8)
-	PREFETCHT0   1216(R8)
-	PREFETCHT0   1024(R8)(R10*1)
-	PREFETCHT0   1088(R8)(R10*1)
-	PREFETCHT0   1152(R8)(R10*1)
-	PREFETCHT0   1216(R8)(R10*1)
-	PREFETCHT0   1024(R8)(R10*2)
-	PREFETCHT0   1088(R8)(R10*2)
-	PREFETCHT0   1152(R8)(R10*2)
-	PREFETCHT0   1216(R8)(R10*2)
+loop12:
+	PREFETCHT1   (R12)
+	PREFETCHT1   64(R12)
+	PREFETCHT1   128(R12)
+	PREFETCHT1   192(R12)
+	PREFETCHT1   256(R12)
+	PREFETCHT1   320(R12)
+	PREFETCHT1   384(R12)
+	PREFETCHT1   448(R12)
+	ADDQ         $+512, R12
 	VMOVUPS      (R8), Z12
 	VMOVUPS      (R8)(R10*1), Z13
 	VMOVUPS      (R8)(R10*2), Z14
@@ -7628,14 +8896,14 @@ loop9:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop9
+	JGE          loop12
 
-done10:
-done8:
+done13:
+done11:
 	CMPQ R9, $+4
-	JLT  done12
+	JLT  done15
 
-loop11:
+loop14:
 	VMOVUPS      (R8), Z12
 	VMOVUPS      (R8)(R10*1), Z13
 	VMOVUPS      (R8)(R10*2), Z14
@@ -7717,13 +8985,13 @@ loop11:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop11
+	JGE          loop14
 
-done12:
+done15:
 	CMPQ R9, $+1
-	JLT  done14
+	JLT  done17
 
-loop13:
+loop16:
 	VMOVUPS      (R8), Z12
 	VMOVUPS      (R8)(R10*1), Z13
 	VMOVUPS      (R8)(R10*2), Z14
@@ -7748,23 +9016,24 @@ loop13:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop13
+	JGE          loop16
 
-done14:
-	ADDQ $+16, SI
+done17:
+	MOVQ R12, 16(SI)
+	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop6
+	JGE  loop9
 
-done7:
-	MOVQ 128(AX), BX
+done10:
+	MOVQ 168(AX), BX
 
 	// Add finished chains.
-	MOVQ    80(AX), SI
+	MOVQ    120(AX), SI
 	TESTQ   SI, SI
-	JEQ     done15
-	MOVQ    208(AX), SI
-	MOVQ    120(AX), BX
+	JEQ     done18
+	MOVQ    248(AX), SI
+	MOVQ    160(AX), BX
 	VMOVUPS (SI), Z12
 	VADDPS  Z0, Z12, Z0
 	VMOVUPS 64(SI), Z12
@@ -7793,15 +9062,15 @@ done7:
 	VMOVUPS 128(SI), Z12
 	VADDPS  Z11, Z12, Z11
 	ADDQ    BX, SI
-	MOVQ    SI, 208(AX)
-	MOVQ    128(AX), BX
+	MOVQ    SI, 248(AX)
+	MOVQ    168(AX), BX
 
-done15:
+done18:
 	// Add what C holds.
-	MOVQ    88(AX), SI
+	MOVQ    128(AX), SI
 	TESTQ   SI, SI
-	JEQ     done16
-	MOVQ    216(AX), SI
+	JEQ     done19
+	MOVQ    256(AX), SI
 	VMOVUPS (SI), Z12
 	VADDPS  Z0, Z12, Z0
 	VMOVUPS 64(SI), Z12
@@ -7831,9 +9100,9 @@ done15:
 	VADDPS  Z11, Z12, Z11
 	ADDQ    BX, SI
 
-done16:
+done19:
 	// Store.
-	MOVQ    216(AX), SI
+	MOVQ    256(AX), SI
 	VMOVUPS Z0, (SI)
 	VMOVUPS Z1, 64(SI)
 	VMOVUPS Z2, 128(SI)
@@ -7850,35 +9119,35 @@ done16:
 	VMOVUPS Z10, 64(SI)
 	VMOVUPS Z11, 128(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 216(AX)
+	MOVQ    SI, 256(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	MOVQ  224(AX), DX
+	MOVQ  264(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 224(AX)
+	MOVQ  DX, 264(AX)
 	TESTQ DX, DX
-	JNE   tile3
-	MOVQ  232(AX), CX
+	JNE   tile8
+	MOVQ  272(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 232(AX)
+	MOVQ  CX, 272(AX)
 	TESTQ CX, CX
-	JEQ   next4
+	JEQ   next3
 
 	// To the next blocks of columns.
-	MOVQ 96(AX), CX
+	MOVQ 136(AX), CX
 	ADDQ $+192, CX
-	MOVQ CX, 96(AX)
-	MOVQ 72(AX), CX
+	MOVQ CX, 136(AX)
+	MOVQ 112(AX), CX
 	ADDQ $+192, CX
-	MOVQ CX, 72(AX)
-	MOVQ 168(AX), CX
-	MOVQ 80(AX), DX
+	MOVQ CX, 112(AX)
+	MOVQ 208(AX), CX
+	MOVQ 120(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 80(AX)
+	MOVQ DX, 120(AX)
 	MOVQ 8(AX), CX
 	SHLQ $0x06, CX
 	MOVQ (AX), DX
@@ -7890,50 +9159,50 @@ done16:
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ 24(AX), CX
+	MOVQ 32(AX), CX
 	SHLQ $0x06, CX
-	MOVQ 16(AX), DX
+	MOVQ 24(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 16(AX)
-	MOVQ 16(AX), DX
+	MOVQ DX, 24(AX)
+	MOVQ 24(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 16(AX)
-	MOVQ 16(AX), DX
+	MOVQ DX, 24(AX)
+	MOVQ 24(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 16(AX)
+	MOVQ DX, 24(AX)
 	JMP  group2
 
-next4:
-	MOVQ  56(AX), CX
+next3:
+	MOVQ  96(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 56(AX)
+	MOVQ  CX, 96(AX)
 	TESTQ CX, CX
-	JEQ   done5
+	JEQ   done4
 
 	// To the next panel.
-	MOVQ 160(AX), CX
-	MOVQ 96(AX), DX
+	MOVQ 200(AX), CX
+	MOVQ 136(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 96(AX)
+	MOVQ DX, 136(AX)
+	MOVQ 216(AX), CX
+	MOVQ 120(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 120(AX)
+	MOVQ 192(AX), CX
+	MOVQ 112(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 112(AX)
 	MOVQ 176(AX), CX
-	MOVQ 80(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 80(AX)
-	MOVQ 152(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 136(AX), CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ 144(AX), CX
-	MOVQ 16(AX), DX
+	MOVQ 184(AX), CX
+	MOVQ 24(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 16(AX)
+	MOVQ DX, 24(AX)
 	JMP  panel1
 
-done5:
+done4:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -7951,21 +9220,64 @@ TEXT ·gemm4x64AVX512(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 48(AX), CX
-	MOVQ CX, 232(AX)
+	MOVQ 88(AX), CX
+	MOVQ CX, 272(AX)
 
 group2:
+	// The weights to fetch.
+	MOVQ 272(AX), CX
+	CMPQ CX, $+2
+	JGE  inPanel5
 	MOVQ 96(AX), CX
-	MOVQ CX, 216(AX)
-	MOVQ 80(AX), CX
-	MOVQ CX, 208(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 224(AX)
-	MOVQ 64(AX), CX
+	CMPQ CX, $+2
+	JLT  last6
+	MOVQ (AX), CX
+	MOVQ 176(AX), DX
+	ADDQ DX, CX
+	MOVQ CX, 16(AX)
+	MOVQ 24(AX), CX
+	MOVQ 184(AX), DX
+	ADDQ DX, CX
+	MOVQ CX, 40(AX)
+	JMP  done7
 
-tile3:
+last6:
+	MOVQ 48(AX), CX
+	MOVQ CX, 16(AX)
+	MOVQ 56(AX), CX
+	MOVQ CX, 40(AX)
+	JMP  done7
+
+inPanel5:
+	MOVQ (AX), CX
+	MOVQ 8(AX), DX
+	SHLQ $0x06, DX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	MOVQ CX, 16(AX)
+	MOVQ 24(AX), CX
+	MOVQ 32(AX), DX
+	SHLQ $0x06, DX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	MOVQ CX, 40(AX)
+
+done7:
+	MOVQ 136(AX), CX
+	MOVQ CX, 256(AX)
+	MOVQ 120(AX), CX
+	MOVQ CX, 248(AX)
+	MOVQ 104(AX), CX
+	MOVQ 72(AX), DX
+	MOVQ DX, 264(AX)
+
+tile8:
 	// The chains start.
-	MOVQ    72(AX), DX
+	MOVQ    112(AX), DX
 	VMOVUPS (DX), Z0
 	VMOVUPS 64(DX), Z1
 	VMOVUPS 128(DX), Z2
@@ -7982,14 +9294,14 @@ tile3:
 	VMOVAPS Z1, Z13
 	VMOVAPS Z2, Z14
 	VMOVAPS Z3, Z15
-	MOVQ    112(AX), DX
-	MOVQ    32(AX), BX
+	MOVQ    152(AX), DX
+	MOVQ    64(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done7
+	JLT     done10
 
-loop6:
+loop9:
 	// A k block.
 	MOVQ  (SI), R8
 	MOVQ  8(SI), R9
@@ -8001,29 +9313,23 @@ loop6:
 	LEAQ  (DI)(DX*1), R12
 	ADDQ  DX, R12
 	ADDQ  DX, R12
-	MOVQ  104(AX), R13
-	TESTQ R13, R13
-	JEQ   done8
+	MOVQ  16(SI), R13
+	MOVQ  144(AX), R14
+	TESTQ R14, R14
+	JEQ   done11
 	CMPQ  R9, $+4
-	JLT   done10
+	JLT   done13
 
-loop9:
-	PREFETCHT0   1024(R8)
-	PREFETCHT0   1088(R8)
-	PREFETCHT0   1152(R8)
-	PREFETCHT0   1216(R8)
-	PREFETCHT0   1024(R8)(R10*1)
-	PREFETCHT0   1088(R8)(R10*1)
-	PREFETCHT0   1152(R8)(R10*1)
-	PREFETCHT0   1216(R8)(R10*1)
-	PREFETCHT0   1024(R8)(R10*2)
-	PREFETCHT0   1088(R8)(R10*2)
-	PREFETCHT0   1152(R8)(R10*2)
-	PREFETCHT0   1216(R8)(R10*2)
-	PREFETCHT0   1024(R11)
-	PREFETCHT0   1088(R11)
-	PREFETCHT0   1152(R11)
-	PREFETCHT0   1216(R11)
+loop12:
+	PREFETCHT1   (R13)
+	PREFETCHT1   64(R13)
+	PREFETCHT1   128(R13)
+	PREFETCHT1   192(R13)
+	PREFETCHT1   256(R13)
+	PREFETCHT1   320(R13)
+	PREFETCHT1   384(R13)
+	PREFETCHT1   448(R13)
+	ADDQ         $+512, R13
 	VBROADCASTSS (DI), Z16
 	VBROADCASTSS (DI)(DX*1), Z17
 	VBROADCASTSS (DI)(DX*2), Z18
@@ -8126,14 +9432,14 @@ loop9:
 	ADDQ         $+256, R11
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop9
+	JGE          loop12
 
-done10:
-done8:
+done13:
+done11:
 	CMPQ R9, $+4
-	JLT  done12
+	JLT  done15
 
-loop11:
+loop14:
 	VBROADCASTSS (DI), Z16
 	VBROADCASTSS (DI)(DX*1), Z17
 	VBROADCASTSS (DI)(DX*2), Z18
@@ -8236,13 +9542,13 @@ loop11:
 	ADDQ         $+256, R11
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop11
+	JGE          loop14
 
-done12:
+done15:
 	CMPQ R9, $+1
-	JLT  done14
+	JLT  done17
 
-loop13:
+loop16:
 	VBROADCASTSS (DI), Z16
 	VBROADCASTSS (DI)(DX*1), Z17
 	VBROADCASTSS (DI)(DX*2), Z18
@@ -8273,23 +9579,24 @@ loop13:
 	ADDQ         $+64, R11
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop13
+	JGE          loop16
 
-done14:
-	ADDQ $+16, SI
+done17:
+	MOVQ R13, 16(SI)
+	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop6
+	JGE  loop9
 
-done7:
-	MOVQ 128(AX), BX
+done10:
+	MOVQ 168(AX), BX
 
 	// Add finished chains.
-	MOVQ    80(AX), SI
+	MOVQ    120(AX), SI
 	TESTQ   SI, SI
-	JEQ     done15
-	MOVQ    208(AX), SI
-	MOVQ    120(AX), BX
+	JEQ     done18
+	MOVQ    248(AX), SI
+	MOVQ    160(AX), BX
 	VMOVUPS (SI), Z16
 	VADDPS  Z0, Z16, Z0
 	VMOVUPS 64(SI), Z16
@@ -8326,15 +9633,15 @@ done7:
 	VMOVUPS 192(SI), Z16
 	VADDPS  Z15, Z16, Z15
 	ADDQ    BX, SI
-	MOVQ    SI, 208(AX)
-	MOVQ    128(AX), BX
+	MOVQ    SI, 248(AX)
+	MOVQ    168(AX), BX
 
-done15:
+done18:
 	// Add what C holds.
-	MOVQ    88(AX), SI
+	MOVQ    128(AX), SI
 	TESTQ   SI, SI
-	JEQ     done16
-	MOVQ    216(AX), SI
+	JEQ     done19
+	MOVQ    256(AX), SI
 	VMOVUPS (SI), Z16
 	VADDPS  Z0, Z16, Z0
 	VMOVUPS 64(SI), Z16
@@ -8372,9 +9679,9 @@ done15:
 	VADDPS  Z15, Z16, Z15
 	ADDQ    BX, SI
 
-done16:
+done19:
 	// Store.
-	MOVQ    216(AX), SI
+	MOVQ    256(AX), SI
 	VMOVUPS Z0, (SI)
 	VMOVUPS Z1, 64(SI)
 	VMOVUPS Z2, 128(SI)
@@ -8395,35 +9702,35 @@ done16:
 	VMOVUPS Z14, 128(SI)
 	VMOVUPS Z15, 192(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 216(AX)
+	MOVQ    SI, 256(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	MOVQ  224(AX), DX
+	MOVQ  264(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 224(AX)
+	MOVQ  DX, 264(AX)
 	TESTQ DX, DX
-	JNE   tile3
-	MOVQ  232(AX), CX
+	JNE   tile8
+	MOVQ  272(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 232(AX)
+	MOVQ  CX, 272(AX)
 	TESTQ CX, CX
-	JEQ   next4
+	JEQ   next3
 
 	// To the next blocks of columns.
-	MOVQ 96(AX), CX
+	MOVQ 136(AX), CX
 	ADDQ $+256, CX
-	MOVQ CX, 96(AX)
-	MOVQ 72(AX), CX
+	MOVQ CX, 136(AX)
+	MOVQ 112(AX), CX
 	ADDQ $+256, CX
-	MOVQ CX, 72(AX)
-	MOVQ 168(AX), CX
-	MOVQ 80(AX), DX
+	MOVQ CX, 112(AX)
+	MOVQ 208(AX), CX
+	MOVQ 120(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 80(AX)
+	MOVQ DX, 120(AX)
 	MOVQ 8(AX), CX
 	SHLQ $0x06, CX
 	MOVQ (AX), DX
@@ -8438,53 +9745,53 @@ done16:
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ 24(AX), CX
+	MOVQ 32(AX), CX
 	SHLQ $0x06, CX
-	MOVQ 16(AX), DX
+	MOVQ 24(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 16(AX)
-	MOVQ 16(AX), DX
+	MOVQ DX, 24(AX)
+	MOVQ 24(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 16(AX)
-	MOVQ 16(AX), DX
+	MOVQ DX, 24(AX)
+	MOVQ 24(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 16(AX)
-	MOVQ 16(AX), DX
+	MOVQ DX, 24(AX)
+	MOVQ 24(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 16(AX)
+	MOVQ DX, 24(AX)
 	JMP  group2
 
-next4:
-	MOVQ  56(AX), CX
+next3:
+	MOVQ  96(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 56(AX)
+	MOVQ  CX, 96(AX)
 	TESTQ CX, CX
-	JEQ   done5
+	JEQ   done4
 
 	// To the next panel.
-	MOVQ 160(AX), CX
-	MOVQ 96(AX), DX
+	MOVQ 200(AX), CX
+	MOVQ 136(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 96(AX)
+	MOVQ DX, 136(AX)
+	MOVQ 216(AX), CX
+	MOVQ 120(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 120(AX)
+	MOVQ 192(AX), CX
+	MOVQ 112(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 112(AX)
 	MOVQ 176(AX), CX
-	MOVQ 80(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 80(AX)
-	MOVQ 152(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 136(AX), CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ 144(AX), CX
-	MOVQ 16(AX), DX
+	MOVQ 184(AX), CX
+	MOVQ 24(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 16(AX)
+	MOVQ DX, 24(AX)
 	JMP  panel1
 
-done5:
+done4:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -8502,34 +9809,71 @@ TEXT ·gemm5x16AVX512(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 48(AX), CX
-	MOVQ CX, 232(AX)
+	MOVQ 88(AX), CX
+	MOVQ CX, 272(AX)
 
 group2:
+	// The weights to fetch.
+	MOVQ 272(AX), CX
+	CMPQ CX, $+2
+	JGE  inPanel5
 	MOVQ 96(AX), CX
-	MOVQ CX, 216(AX)
-	MOVQ 80(AX), CX
-	MOVQ CX, 208(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 224(AX)
-	MOVQ 64(AX), CX
+	CMPQ CX, $+2
+	JLT  last6
+	MOVQ (AX), CX
+	MOVQ 176(AX), DX
+	ADDQ DX, CX
+	MOVQ CX, 16(AX)
+	MOVQ 24(AX), CX
+	MOVQ 184(AX), DX
+	ADDQ DX, CX
+	MOVQ CX, 40(AX)
+	JMP  done7
 
-tile3:
+last6:
+	MOVQ 48(AX), CX
+	MOVQ CX, 16(AX)
+	MOVQ 56(AX), CX
+	MOVQ CX, 40(AX)
+	JMP  done7
+
+inPanel5:
+	MOVQ (AX), CX
+	MOVQ 8(AX), DX
+	SHLQ $0x06, DX
+	ADDQ DX, CX
+	MOVQ CX, 16(AX)
+	MOVQ 24(AX), CX
+	MOVQ 32(AX), DX
+	SHLQ $0x06, DX
+	ADDQ DX, CX
+	MOVQ CX, 40(AX)
+
+done7:
+	MOVQ 136(AX), CX
+	MOVQ CX, 256(AX)
+	MOVQ 120(AX), CX
+	MOVQ CX, 248(AX)
+	MOVQ 104(AX), CX
+	MOVQ 72(AX), DX
+	MOVQ DX, 264(AX)
+
+tile8:
 	// The chains start.
-	MOVQ    72(AX), DX
+	MOVQ    112(AX), DX
 	VMOVUPS (DX), Z0
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
 	VMOVAPS Z0, Z3
 	VMOVAPS Z0, Z4
-	MOVQ    112(AX), DX
-	MOVQ    32(AX), BX
+	MOVQ    152(AX), DX
+	MOVQ    64(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done7
+	JLT     done10
 
-loop6:
+loop9:
 	// A k block.
 	MOVQ  (SI), R8
 	MOVQ  8(SI), R9
@@ -8538,17 +9882,23 @@ loop6:
 	LEAQ  (DI)(DX*1), R10
 	ADDQ  DX, R10
 	ADDQ  DX, R10
-	MOVQ  104(AX), R11
-	TESTQ R11, R11
-	JEQ   done8
+	MOVQ  16(SI), R11
+	MOVQ  144(AX), R12
+	TESTQ R12, R12
+	JEQ   done11
 	CMPQ  R9, $+4
-	JLT   done10
+	JLT   done13
 
-loop9:
-	PREFETCHT0   1024(R8)
-	PREFETCHT0   1088(R8)
-	PREFETCHT0   1152(R8)
-	PREFETCHT0   1216(R8)
+loop12:
+	PREFETCHT1   (R11)
+	PREFETCHT1   64(R11)
+	PREFETCHT1   128(R11)
+	PREFETCHT1   192(R11)
+	PREFETCHT1   256(R11)
+	PREFETCHT1   320(R11)
+	PREFETCHT1   384(R11)
+	PREFETCHT1   448(R11)
+	ADDQ         $+512, R11
 	VMOVUPS      (R8), Z5
 	VBROADCASTSS (DI), Z6
 	VFMADD231PS  Z5, Z6, Z0
@@ -8598,14 +9948,14 @@ loop9:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop9
+	JGE          loop12
 
-done10:
-done8:
+done13:
+done11:
 	CMPQ R9, $+4
-	JLT  done12
+	JLT  done15
 
-loop11:
+loop14:
 	VMOVUPS      (R8), Z5
 	VBROADCASTSS (DI), Z6
 	VFMADD231PS  Z5, Z6, Z0
@@ -8655,13 +10005,13 @@ loop11:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop11
+	JGE          loop14
 
-done12:
+done15:
 	CMPQ R9, $+1
-	JLT  done14
+	JLT  done17
 
-loop13:
+loop16:
 	VMOVUPS      (R8), Z5
 	VBROADCASTSS (DI), Z6
 	VFMADD231PS  Z5, Z6, Z0
@@ -8678,23 +10028,24 @@ loop13:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop13
+	JGE          loop16
 
-done14:
-	ADDQ $+16, SI
+done17:
+	MOVQ R11, 16(SI)
+	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop6
+	JGE  loop9
 
-done7:
-	MOVQ 128(AX), BX
+done10:
+	MOVQ 168(AX), BX
 
 	// Add finished chains.
-	MOVQ    80(AX), SI
+	MOVQ    120(AX), SI
 	TESTQ   SI, SI
-	JEQ     done15
-	MOVQ    208(AX), SI
-	MOVQ    120(AX), BX
+	JEQ     done18
+	MOVQ    248(AX), SI
+	MOVQ    160(AX), BX
 	VMOVUPS (SI), Z5
 	VADDPS  Z0, Z5, Z0
 	ADDQ    BX, SI
@@ -8710,15 +10061,15 @@ done7:
 	VMOVUPS (SI), Z5
 	VADDPS  Z4, Z5, Z4
 	ADDQ    BX, SI
-	MOVQ    SI, 208(AX)
-	MOVQ    128(AX), BX
+	MOVQ    SI, 248(AX)
+	MOVQ    168(AX), BX
 
-done15:
+done18:
 	// Add what C holds.
-	MOVQ    88(AX), SI
+	MOVQ    128(AX), SI
 	TESTQ   SI, SI
-	JEQ     done16
-	MOVQ    216(AX), SI
+	JEQ     done19
+	MOVQ    256(AX), SI
 	VMOVUPS (SI), Z5
 	VADDPS  Z0, Z5, Z0
 	ADDQ    BX, SI
@@ -8735,9 +10086,9 @@ done15:
 	VADDPS  Z4, Z5, Z4
 	ADDQ    BX, SI
 
-done16:
+done19:
 	// Store.
-	MOVQ    216(AX), SI
+	MOVQ    256(AX), SI
 	VMOVUPS Z0, (SI)
 	ADDQ    BX, SI
 	VMOVUPS Z1, (SI)
@@ -8748,7 +10099,7 @@ done16:
 	ADDQ    BX, SI
 	VMOVUPS Z4, (SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 216(AX)
+	MOVQ    SI, 256(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
@@ -8756,71 +10107,307 @@ done16:
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	MOVQ  224(AX), DX
+	MOVQ  264(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 224(AX)
+	MOVQ  DX, 264(AX)
 	TESTQ DX, DX
-	JNE   tile3
-	MOVQ  232(AX), CX
+	JNE   tile8
+
+	// Shorter tiles.
+	MOVQ  80(AX), DX
+	TESTQ DX, DX
+	JEQ   done20
+	MOVQ  80(AX), DX
+	MOVQ  DX, 264(AX)
+
+tile21:
+	// The chains start.
+	MOVQ    112(AX), DX
+	VMOVUPS (DX), Z0
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	MOVQ    152(AX), DX
+	MOVQ    64(AX), BX
+	MOVQ    CX, DI
+	MOVQ    AX, SI
+	CMPQ    BX, $+1
+	JLT     done23
+
+loop22:
+	// A k block.
+	MOVQ  (SI), R8
+	MOVQ  8(SI), R9
+	MOVQ  R9, R10
+	SHLQ  $0x06, R10
+	LEAQ  (DI)(DX*1), R10
+	ADDQ  DX, R10
+	ADDQ  DX, R10
+	MOVQ  16(SI), R11
+	MOVQ  144(AX), R12
+	TESTQ R12, R12
+	JEQ   done24
+	CMPQ  R9, $+4
+	JLT   done26
+
+loop25:
+	PREFETCHT1   (R11)
+	PREFETCHT1   64(R11)
+	PREFETCHT1   128(R11)
+	PREFETCHT1   192(R11)
+	PREFETCHT1   256(R11)
+	PREFETCHT1   320(R11)
+	PREFETCHT1   384(R11)
+	PREFETCHT1   448(R11)
+	ADDQ         $+512, R11
+	VMOVUPS      (R8), Z4
+	VBROADCASTSS (DI), Z5
+	VFMADD231PS  Z4, Z5, Z0
+	VBROADCASTSS (DI)(DX*1), Z5
+	VFMADD231PS  Z4, Z5, Z1
+	VBROADCASTSS (DI)(DX*2), Z5
+	VFMADD231PS  Z4, Z5, Z2
+	VBROADCASTSS (R10), Z5
+	VFMADD231PS  Z4, Z5, Z3
+	VMOVUPS      64(R8), Z4
+	VBROADCASTSS 4(DI), Z5
+	VFMADD231PS  Z4, Z5, Z0
+	VBROADCASTSS 4(DI)(DX*1), Z5
+	VFMADD231PS  Z4, Z5, Z1
+	VBROADCASTSS 4(DI)(DX*2), Z5
+	VFMADD231PS  Z4, Z5, Z2
+	VBROADCASTSS 4(R10), Z5
+	VFMADD231PS  Z4, Z5, Z3
+	VMOVUPS      128(R8), Z4
+	VBROADCASTSS 8(DI), Z5
+	VFMADD231PS  Z4, Z5, Z0
+	VBROADCASTSS 8(DI)(DX*1), Z5
+	VFMADD231PS  Z4, Z5, Z1
+	VBROADCASTSS 8(DI)(DX*2), Z5
+	VFMADD231PS  Z4, Z5, Z2
+	VBROADCASTSS 8(R10), Z5
+	VFMADD231PS  Z4, Z5, Z3
+	VMOVUPS      192(R8), Z4
+	VBROADCASTSS 12(DI), Z5
+	VFMADD231PS  Z4, Z5, Z0
+	VBROADCASTSS 12(DI)(DX*1), Z5
+	VFMADD231PS  Z4, Z5, Z1
+	VBROADCASTSS 12(DI)(DX*2), Z5
+	VFMADD231PS  Z4, Z5, Z2
+	VBROADCASTSS 12(R10), Z5
+	VFMADD231PS  Z4, Z5, Z3
+	ADDQ         $+16, DI
+	ADDQ         $+16, R10
+	ADDQ         $+256, R8
+	ADDQ         $-4, R9
+	CMPQ         R9, $+4
+	JGE          loop25
+
+done26:
+done24:
+	CMPQ R9, $+4
+	JLT  done28
+
+loop27:
+	VMOVUPS      (R8), Z4
+	VBROADCASTSS (DI), Z5
+	VFMADD231PS  Z4, Z5, Z0
+	VBROADCASTSS (DI)(DX*1), Z5
+	VFMADD231PS  Z4, Z5, Z1
+	VBROADCASTSS (DI)(DX*2), Z5
+	VFMADD231PS  Z4, Z5, Z2
+	VBROADCASTSS (R10), Z5
+	VFMADD231PS  Z4, Z5, Z3
+	VMOVUPS      64(R8), Z4
+	VBROADCASTSS 4(DI), Z5
+	VFMADD231PS  Z4, Z5, Z0
+	VBROADCASTSS 4(DI)(DX*1), Z5
+	VFMADD231PS  Z4, Z5, Z1
+	VBROADCASTSS 4(DI)(DX*2), Z5
+	VFMADD231PS  Z4, Z5, Z2
+	VBROADCASTSS 4(R10), Z5
+	VFMADD231PS  Z4, Z5, Z3
+	VMOVUPS      128(R8), Z4
+	VBROADCASTSS 8(DI), Z5
+	VFMADD231PS  Z4, Z5, Z0
+	VBROADCASTSS 8(DI)(DX*1), Z5
+	VFMADD231PS  Z4, Z5, Z1
+	VBROADCASTSS 8(DI)(DX*2), Z5
+	VFMADD231PS  Z4, Z5, Z2
+	VBROADCASTSS 8(R10), Z5
+	VFMADD231PS  Z4, Z5, Z3
+	VMOVUPS      192(R8), Z4
+	VBROADCASTSS 12(DI), Z5
+	VFMADD231PS  Z4, Z5, Z0
+	VBROADCASTSS 12(DI)(DX*1), Z5
+	VFMADD231PS  Z4, Z5, Z1
+	VBROADCASTSS 12(DI)(DX*2), Z5
+	VFMADD231PS  Z4, Z5, Z2
+	VBROADCASTSS 12(R10), Z5
+	VFMADD231PS  Z4, Z5, Z3
+	ADDQ         $+16, DI
+	ADDQ         $+16, R10
+	ADDQ         $+256, R8
+	ADDQ         $-4, R9
+	CMPQ         R9, $+4
+	JGE          loop27
+
+done28:
+	CMPQ R9, $+1
+	JLT  done30
+
+loop29:
+	VMOVUPS      (R8), Z4
+	VBROADCASTSS (DI), Z5
+	VFMADD231PS  Z4, Z5, Z0
+	VBROADCASTSS (DI)(DX*1), Z5
+	VFMADD231PS  Z4, Z5, Z1
+	VBROADCASTSS (DI)(DX*2), Z5
+	VFMADD231PS  Z4, Z5, Z2
+	VBROADCASTSS (R10), Z5
+	VFMADD231PS  Z4, Z5, Z3
+	ADDQ         $+4, DI
+	ADDQ         $+4, R10
+	ADDQ         $+64, R8
+	ADDQ         $-1, R9
+	CMPQ         R9, $+1
+	JGE          loop29
+
+done30:
+	MOVQ R11, 16(SI)
+	ADDQ $+24, SI
+	ADDQ $-1, BX
+	CMPQ BX, $+1
+	JGE  loop22
+
+done23:
+	MOVQ 168(AX), BX
+
+	// Add finished chains.
+	MOVQ    120(AX), SI
+	TESTQ   SI, SI
+	JEQ     done31
+	MOVQ    248(AX), SI
+	MOVQ    160(AX), BX
+	VMOVUPS (SI), Z4
+	VADDPS  Z0, Z4, Z0
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z4
+	VADDPS  Z1, Z4, Z1
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z4
+	VADDPS  Z2, Z4, Z2
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z4
+	VADDPS  Z3, Z4, Z3
+	ADDQ    BX, SI
+	MOVQ    SI, 248(AX)
+	MOVQ    168(AX), BX
+
+done31:
+	// Add what C holds.
+	MOVQ    128(AX), SI
+	TESTQ   SI, SI
+	JEQ     done32
+	MOVQ    256(AX), SI
+	VMOVUPS (SI), Z4
+	VADDPS  Z0, Z4, Z0
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z4
+	VADDPS  Z1, Z4, Z1
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z4
+	VADDPS  Z2, Z4, Z2
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z4
+	VADDPS  Z3, Z4, Z3
+	ADDQ    BX, SI
+
+done32:
+	// Store.
+	MOVQ    256(AX), SI
+	VMOVUPS Z0, (SI)
+	ADDQ    BX, SI
+	VMOVUPS Z1, (SI)
+	ADDQ    BX, SI
+	VMOVUPS Z2, (SI)
+	ADDQ    BX, SI
+	VMOVUPS Z3, (SI)
+	ADDQ    BX, SI
+	MOVQ    SI, 256(AX)
+
+	// To the next tile.
+	ADDQ  DX, CX
+	ADDQ  DX, CX
+	ADDQ  DX, CX
+	ADDQ  DX, CX
+	MOVQ  264(AX), DX
+	ADDQ  $-1, DX
+	MOVQ  DX, 264(AX)
+	TESTQ DX, DX
+	JNE   tile21
+
+done20:
+	MOVQ  272(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 232(AX)
+	MOVQ  CX, 272(AX)
 	TESTQ CX, CX
-	JEQ   next4
+	JEQ   next3
 
 	// To the next blocks of columns.
-	MOVQ 96(AX), CX
+	MOVQ 136(AX), CX
 	ADDQ $+64, CX
-	MOVQ CX, 96(AX)
-	MOVQ 72(AX), CX
+	MOVQ CX, 136(AX)
+	MOVQ 112(AX), CX
 	ADDQ $+64, CX
-	MOVQ CX, 72(AX)
-	MOVQ 168(AX), CX
-	MOVQ 80(AX), DX
+	MOVQ CX, 112(AX)
+	MOVQ 208(AX), CX
+	MOVQ 120(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 80(AX)
+	MOVQ DX, 120(AX)
 	MOVQ 8(AX), CX
 	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ 24(AX), CX
+	MOVQ 32(AX), CX
 	SHLQ $0x06, CX
-	MOVQ 16(AX), DX
+	MOVQ 24(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 16(AX)
+	MOVQ DX, 24(AX)
 	JMP  group2
 
-next4:
-	MOVQ  56(AX), CX
+next3:
+	MOVQ  96(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 56(AX)
+	MOVQ  CX, 96(AX)
 	TESTQ CX, CX
-	JEQ   done5
+	JEQ   done4
 
 	// To the next panel.
-	MOVQ 160(AX), CX
-	MOVQ 96(AX), DX
+	MOVQ 200(AX), CX
+	MOVQ 136(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 96(AX)
+	MOVQ DX, 136(AX)
+	MOVQ 216(AX), CX
+	MOVQ 120(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 120(AX)
+	MOVQ 192(AX), CX
+	MOVQ 112(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 112(AX)
 	MOVQ 176(AX), CX
-	MOVQ 80(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 80(AX)
-	MOVQ 152(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 136(AX), CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ 144(AX), CX
-	MOVQ 16(AX), DX
+	MOVQ 184(AX), CX
+	MOVQ 24(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 16(AX)
+	MOVQ DX, 24(AX)
 	JMP  panel1
 
-done5:
+done4:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -8838,21 +10425,60 @@ TEXT ·gemm5x32AVX512(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 48(AX), CX
-	MOVQ CX, 232(AX)
+	MOVQ 88(AX), CX
+	MOVQ CX, 272(AX)
 
 group2:
+	// The weights to fetch.
+	MOVQ 272(AX), CX
+	CMPQ CX, $+2
+	JGE  inPanel5
 	MOVQ 96(AX), CX
-	MOVQ CX, 216(AX)
-	MOVQ 80(AX), CX
-	MOVQ CX, 208(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 224(AX)
-	MOVQ 64(AX), CX
+	CMPQ CX, $+2
+	JLT  last6
+	MOVQ (AX), CX
+	MOVQ 176(AX), DX
+	ADDQ DX, CX
+	MOVQ CX, 16(AX)
+	MOVQ 24(AX), CX
+	MOVQ 184(AX), DX
+	ADDQ DX, CX
+	MOVQ CX, 40(AX)
+	JMP  done7
 
-tile3:
+last6:
+	MOVQ 48(AX), CX
+	MOVQ CX, 16(AX)
+	MOVQ 56(AX), CX
+	MOVQ CX, 40(AX)
+	JMP  done7
+
+inPanel5:
+	MOVQ (AX), CX
+	MOVQ 8(AX), DX
+	SHLQ $0x06, DX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	MOVQ CX, 16(AX)
+	MOVQ 24(AX), CX
+	MOVQ 32(AX), DX
+	SHLQ $0x06, DX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	MOVQ CX, 40(AX)
+
+done7:
+	MOVQ 136(AX), CX
+	MOVQ CX, 256(AX)
+	MOVQ 120(AX), CX
+	MOVQ CX, 248(AX)
+	MOVQ 104(AX), CX
+	MOVQ 72(AX), DX
+	MOVQ DX, 264(AX)
+
+tile8:
 	// The chains start.
-	MOVQ    72(AX), DX
+	MOVQ    112(AX), DX
 	VMOVUPS (DX), Z0
 	VMOVUPS 64(DX), Z1
 	VMOVAPS Z0, Z2
@@ -8863,14 +10489,14 @@ tile3:
 	VMOVAPS Z1, Z7
 	VMOVAPS Z0, Z8
 	VMOVAPS Z1, Z9
-	MOVQ    112(AX), DX
-	MOVQ    32(AX), BX
+	MOVQ    152(AX), DX
+	MOVQ    64(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done7
+	JLT     done10
 
-loop6:
+loop9:
 	// A k block.
 	MOVQ  (SI), R8
 	MOVQ  8(SI), R9
@@ -8879,21 +10505,23 @@ loop6:
 	LEAQ  (DI)(DX*1), R11
 	ADDQ  DX, R11
 	ADDQ  DX, R11
-	MOVQ  104(AX), R12
-	TESTQ R12, R12
-	JEQ   done8
+	MOVQ  16(SI), R12
+	MOVQ  144(AX), R13
+	TESTQ R13, R13
+	JEQ   done11
 	CMPQ  R9, $+4
-	JLT   done10
+	JLT   done13
 
-loop9:
-	PREFETCHT0   1024(R8)
-	PREFETCHT0   1088(R8)
-	PREFETCHT0   1152(R8)
-	PREFETCHT0   1216(R8)
-	PREFETCHT0   1024(R8)(R10*1)
-	PREFETCHT0   1088(R8)(R10*1)
-	PREFETCHT0   1152(R8)(R10*1)
-	PREFETCHT0   1216(R8)(R10*1)
+loop12:
+	PREFETCHT1   (R12)
+	PREFETCHT1   64(R12)
+	PREFETCHT1   128(R12)
+	PREFETCHT1   192(R12)
+	PREFETCHT1   256(R12)
+	PREFETCHT1   320(R12)
+	PREFETCHT1   384(R12)
+	PREFETCHT1   448(R12)
+	ADDQ         $+512, R12
 	VMOVUPS      (R8), Z10
 	VMOVUPS      (R8)(R10*1), Z11
 	VBROADCASTSS (DI), Z12
@@ -8967,14 +10595,14 @@ loop9:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop9
+	JGE          loop12
 
-done10:
-done8:
+done13:
+done11:
 	CMPQ R9, $+4
-	JLT  done12
+	JLT  done15
 
-loop11:
+loop14:
 	VMOVUPS      (R8), Z10
 	VMOVUPS      (R8)(R10*1), Z11
 	VBROADCASTSS (DI), Z12
@@ -9048,13 +10676,13 @@ loop11:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop11
+	JGE          loop14
 
-done12:
+done15:
 	CMPQ R9, $+1
-	JLT  done14
+	JLT  done17
 
-loop13:
+loop16:
 	VMOVUPS      (R8), Z10
 	VMOVUPS      (R8)(R10*1), Z11
 	VBROADCASTSS (DI), Z12
@@ -9077,23 +10705,24 @@ loop13:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop13
+	JGE          loop16
 
-done14:
-	ADDQ $+16, SI
+done17:
+	MOVQ R12, 16(SI)
+	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop6
+	JGE  loop9
 
-done7:
-	MOVQ 128(AX), BX
+done10:
+	MOVQ 168(AX), BX
 
 	// Add finished chains.
-	MOVQ    80(AX), SI
+	MOVQ    120(AX), SI
 	TESTQ   SI, SI
-	JEQ     done15
-	MOVQ    208(AX), SI
-	MOVQ    120(AX), BX
+	JEQ     done18
+	MOVQ    248(AX), SI
+	MOVQ    160(AX), BX
 	VMOVUPS (SI), Z10
 	VADDPS  Z0, Z10, Z0
 	VMOVUPS 64(SI), Z10
@@ -9119,15 +10748,15 @@ done7:
 	VMOVUPS 64(SI), Z10
 	VADDPS  Z9, Z10, Z9
 	ADDQ    BX, SI
-	MOVQ    SI, 208(AX)
-	MOVQ    128(AX), BX
+	MOVQ    SI, 248(AX)
+	MOVQ    168(AX), BX
 
-done15:
+done18:
 	// Add what C holds.
-	MOVQ    88(AX), SI
+	MOVQ    128(AX), SI
 	TESTQ   SI, SI
-	JEQ     done16
-	MOVQ    216(AX), SI
+	JEQ     done19
+	MOVQ    256(AX), SI
 	VMOVUPS (SI), Z10
 	VADDPS  Z0, Z10, Z0
 	VMOVUPS 64(SI), Z10
@@ -9154,9 +10783,9 @@ done15:
 	VADDPS  Z9, Z10, Z9
 	ADDQ    BX, SI
 
-done16:
+done19:
 	// Store.
-	MOVQ    216(AX), SI
+	MOVQ    256(AX), SI
 	VMOVUPS Z0, (SI)
 	VMOVUPS Z1, 64(SI)
 	ADDQ    BX, SI
@@ -9172,7 +10801,7 @@ done16:
 	VMOVUPS Z8, (SI)
 	VMOVUPS Z9, 64(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 216(AX)
+	MOVQ    SI, 256(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
@@ -9180,28 +10809,333 @@ done16:
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	MOVQ  224(AX), DX
+	MOVQ  264(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 224(AX)
+	MOVQ  DX, 264(AX)
 	TESTQ DX, DX
-	JNE   tile3
-	MOVQ  232(AX), CX
+	JNE   tile8
+
+	// Shorter tiles.
+	MOVQ  80(AX), DX
+	TESTQ DX, DX
+	JEQ   done20
+	MOVQ  80(AX), DX
+	MOVQ  DX, 264(AX)
+
+tile21:
+	// The chains start.
+	MOVQ    112(AX), DX
+	VMOVUPS (DX), Z0
+	VMOVUPS 64(DX), Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z1, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z1, Z7
+	MOVQ    152(AX), DX
+	MOVQ    64(AX), BX
+	MOVQ    CX, DI
+	MOVQ    AX, SI
+	CMPQ    BX, $+1
+	JLT     done23
+
+loop22:
+	// A k block.
+	MOVQ  (SI), R8
+	MOVQ  8(SI), R9
+	MOVQ  R9, R10
+	SHLQ  $0x06, R10
+	LEAQ  (DI)(DX*1), R11
+	ADDQ  DX, R11
+	ADDQ  DX, R11
+	MOVQ  16(SI), R12
+	MOVQ  144(AX), R13
+	TESTQ R13, R13
+	JEQ   done24
+	CMPQ  R9, $+4
+	JLT   done26
+
+loop25:
+	PREFETCHT1   (R12)
+	PREFETCHT1   64(R12)
+	PREFETCHT1   128(R12)
+	PREFETCHT1   192(R12)
+	PREFETCHT1   256(R12)
+	PREFETCHT1   320(R12)
+	PREFETCHT1   384(R12)
+	PREFETCHT1   448(R12)
+	ADDQ         $+512, R12
+	VMOVUPS      (R8), Z8
+	VMOVUPS      (R8)(R10*1), Z9
+	VBROADCASTSS (DI), Z10
+	VFMADD231PS  Z8, Z10, Z0
+	VFMADD231PS  Z9, Z10, Z1
+	VBROADCASTSS (DI)(DX*1), Z10
+	VFMADD231PS  Z8, Z10, Z2
+	VFMADD231PS  Z9, Z10, Z3
+	VBROADCASTSS (DI)(DX*2), Z10
+	VFMADD231PS  Z8, Z10, Z4
+	VFMADD231PS  Z9, Z10, Z5
+	VBROADCASTSS (R11), Z10
+	VFMADD231PS  Z8, Z10, Z6
+	VFMADD231PS  Z9, Z10, Z7
+	VMOVUPS      64(R8), Z8
+	VMOVUPS      64(R8)(R10*1), Z9
+	VBROADCASTSS 4(DI), Z10
+	VFMADD231PS  Z8, Z10, Z0
+	VFMADD231PS  Z9, Z10, Z1
+	VBROADCASTSS 4(DI)(DX*1), Z10
+	VFMADD231PS  Z8, Z10, Z2
+	VFMADD231PS  Z9, Z10, Z3
+	VBROADCASTSS 4(DI)(DX*2), Z10
+	VFMADD231PS  Z8, Z10, Z4
+	VFMADD231PS  Z9, Z10, Z5
+	VBROADCASTSS 4(R11), Z10
+	VFMADD231PS  Z8, Z10, Z6
+	VFMADD231PS  Z9, Z10, Z7
+	VMOVUPS      128(R8), Z8
+	VMOVUPS      128(R8)(R10*1), Z9
+	VBROADCASTSS 8(DI), Z10
+	VFMADD231PS  Z8, Z10, Z0
+	VFMADD231PS  Z9, Z10, Z1
+	VBROADCASTSS 8(DI)(DX*1), Z10
+	VFMADD231PS  Z8, Z10, Z2
+	VFMADD231PS  Z9, Z10, Z3
+	VBROADCASTSS 8(DI)(DX*2), Z10
+	VFMADD231PS  Z8, Z10, Z4
+	VFMADD231PS  Z9, Z10, Z5
+	VBROADCASTSS 8(R11), Z10
+	VFMADD231PS  Z8, Z10, Z6
+	VFMADD231PS  Z9, Z10, Z7
+	VMOVUPS      192(R8), Z8
+	VMOVUPS      192(R8)(R10*1), Z9
+	VBROADCASTSS 12(DI), Z10
+	VFMADD231PS  Z8, Z10, Z0
+	VFMADD231PS  Z9, Z10, Z1
+	VBROADCASTSS 12(DI)(DX*1), Z10
+	VFMADD231PS  Z8, Z10, Z2
+	VFMADD231PS  Z9, Z10, Z3
+	VBROADCASTSS 12(DI)(DX*2), Z10
+	VFMADD231PS  Z8, Z10, Z4
+	VFMADD231PS  Z9, Z10, Z5
+	VBROADCASTSS 12(R11), Z10
+	VFMADD231PS  Z8, Z10, Z6
+	VFMADD231PS  Z9, Z10, Z7
+	ADDQ         $+16, DI
+	ADDQ         $+16, R11
+	ADDQ         $+256, R8
+	ADDQ         $-4, R9
+	CMPQ         R9, $+4
+	JGE          loop25
+
+done26:
+done24:
+	CMPQ R9, $+4
+	JLT  done28
+
+loop27:
+	VMOVUPS      (R8), Z8
+	VMOVUPS      (R8)(R10*1), Z9
+	VBROADCASTSS (DI), Z10
+	VFMADD231PS  Z8, Z10, Z0
+	VFMADD231PS  Z9, Z10, Z1
+	VBROADCASTSS (DI)(DX*1), Z10
+	VFMADD231PS  Z8, Z10, Z2
+	VFMADD231PS  Z9, Z10, Z3
+	VBROADCASTSS (DI)(DX*2), Z10
+	VFMADD231PS  Z8, Z10, Z4
+	VFMADD231PS  Z9, Z10, Z5
+	VBROADCASTSS (R11), Z10
+	VFMADD231PS  Z8, Z10, Z6
+	VFMADD231PS  Z9, Z10, Z7
+	VMOVUPS      64(R8), Z8
+	VMOVUPS      64(R8)(R10*1), Z9
+	VBROADCASTSS 4(DI), Z10
+	VFMADD231PS  Z8, Z10, Z0
+	VFMADD231PS  Z9, Z10, Z1
+	VBROADCASTSS 4(DI)(DX*1), Z10
+	VFMADD231PS  Z8, Z10, Z2
+	VFMADD231PS  Z9, Z10, Z3
+	VBROADCASTSS 4(DI)(DX*2), Z10
+	VFMADD231PS  Z8, Z10, Z4
+	VFMADD231PS  Z9, Z10, Z5
+	VBROADCASTSS 4(R11), Z10
+	VFMADD231PS  Z8, Z10, Z6
+	VFMADD231PS  Z9, Z10, Z7
+	VMOVUPS      128(R8), Z8
+	VMOVUPS      128(R8)(R10*1), Z9
+	VBROADCASTSS 8(DI), Z10
+	VFMADD231PS  Z8, Z10, Z0
+	VFMADD231PS  Z9, Z10, Z1
+	VBROADCASTSS 8(DI)(DX*1), Z10
+	VFMADD231PS  Z8, Z10, Z2
+	VFMADD231PS  Z9, Z10, Z3
+	VBROADCASTSS 8(DI)(DX*2), Z10
+	VFMADD231PS  Z8, Z10, Z4
+	VFMADD231PS  Z9, Z10, Z5
+	VBROADCASTSS 8(R11), Z10
+	VFMADD231PS  Z8, Z10, Z6
+	VFMADD231PS  Z9, Z10, Z7
+	VMOVUPS      192(R8), Z8
+	VMOVUPS      192(R8)(R10*1), Z9
+	VBROADCASTSS 12(DI), Z10
+	VFMADD231PS  Z8, Z10, Z0
+	VFMADD231PS  Z9, Z10, Z1
+	VBROADCASTSS 12(DI)(DX*1), Z10
+	VFMADD231PS  Z8, Z10, Z2
+	VFMADD231PS  Z9, Z10, Z3
+	VBROADCASTSS 12(DI)(DX*2), Z10
+	VFMADD231PS  Z8, Z10, Z4
+	VFMADD231PS  Z9, Z10, Z5
+	VBROADCASTSS 12(R11), Z10
+	VFMADD231PS  Z8, Z10, Z6
+	VFMADD231PS  Z9, Z10, Z7
+	ADDQ         $+16, DI
+	ADDQ         $+16, R11
+	ADDQ         $+256, R8
+	ADDQ         $-4, R9
+	CMPQ         R9, $+4
+	JGE          loop27
+
+done28:
+	CMPQ R9, $+1
+	JLT  done30
+
+loop29:
+	VMOVUPS      (R8), Z8
+	VMOVUPS      (R8)(R10*1), Z9
+	VBROADCASTSS (DI), Z10
+	VFMADD231PS  Z8, Z10, Z0
+	VFMADD231PS  Z9, Z10, Z1
+	VBROADCASTSS (DI)(DX*1), Z10
+	VFMADD231PS  Z8, Z10, Z2
+	VFMADD231PS  Z9, Z10, Z3
+	VBROADCASTSS (DI)(DX*2), Z10
+	VFMADD231PS  Z8, Z10, Z4
+	VFMADD231PS  Z9, Z10, Z5
+	VBROADCASTSS (R11), Z10
+	VFMADD231PS  Z8, Z10, Z6
+	VFMADD231PS  Z9, Z10, Z7
+	ADDQ         $+4, DI
+	ADDQ         $+4, R11
+	ADDQ         $+64, R8
+	ADDQ         $-1, R9
+	CMPQ         R9, $+1
+	JGE          loop29
+
+done30:
+	MOVQ R12, 16(SI)
+	ADDQ $+24, SI
+	ADDQ $-1, BX
+	CMPQ BX, $+1
+	JGE  loop22
+
+done23:
+	MOVQ 168(AX), BX
+
+	// Add finished chains.
+	MOVQ    120(AX), SI
+	TESTQ   SI, SI
+	JEQ     done31
+	MOVQ    248(AX), SI
+	MOVQ    160(AX), BX
+	VMOVUPS (SI), Z8
+	VADDPS  Z0, Z8, Z0
+	VMOVUPS 64(SI), Z8
+	VADDPS  Z1, Z8, Z1
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z8
+	VADDPS  Z2, Z8, Z2
+	VMOVUPS 64(SI), Z8
+	VADDPS  Z3, Z8, Z3
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z8
+	VADDPS  Z4, Z8, Z4
+	VMOVUPS 64(SI), Z8
+	VADDPS  Z5, Z8, Z5
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z8
+	VADDPS  Z6, Z8, Z6
+	VMOVUPS 64(SI), Z8
+	VADDPS  Z7, Z8, Z7
+	ADDQ    BX, SI
+	MOVQ    SI, 248(AX)
+	MOVQ    168(AX), BX
+
+done31:
+	// Add what C holds.
+	MOVQ    128(AX), SI
+	TESTQ   SI, SI
+	JEQ     done32
+	MOVQ    256(AX), SI
+	VMOVUPS (SI), Z8
+	VADDPS  Z0, Z8, Z0
+	VMOVUPS 64(SI), Z8
+	VADDPS  Z1, Z8, Z1
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z8
+	VADDPS  Z2, Z8, Z2
+	VMOVUPS 64(SI), Z8
+	VADDPS  Z3, Z8, Z3
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z8
+	VADDPS  Z4, Z8, Z4
+	VMOVUPS 64(SI), Z8
+	VADDPS  Z5, Z8, Z5
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z8
+	VADDPS  Z6, Z8, Z6
+	VMOVUPS 64(SI), Z8
+	VADDPS  Z7, Z8, Z7
+	ADDQ    BX, SI
+
+done32:
+	// Store.
+	MOVQ    256(AX), SI
+	VMOVUPS Z0, (SI)
+	VMOVUPS Z1, 64(SI)
+	ADDQ    BX, SI
+	VMOVUPS Z2, (SI)
+	VMOVUPS Z3, 64(SI)
+	ADDQ    BX, SI
+	VMOVUPS Z4, (SI)
+	VMOVUPS Z5, 64(SI)
+	ADDQ    BX, SI
+	VMOVUPS Z6, (SI)
+	VMOVUPS Z7, 64(SI)
+	ADDQ    BX, SI
+	MOVQ    SI, 256(AX)
+
+	// To the next tile.
+	ADDQ  DX, CX
+	ADDQ  DX, CX
+	ADDQ  DX, CX
+	ADDQ  DX, CX
+	MOVQ  264(AX), DX
+	ADDQ  $-1, DX
+	MOVQ  DX, 264(AX)
+	TESTQ DX, DX
+	JNE   tile21
+
+done20:
+	MOVQ  272(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 232(AX)
+	MOVQ  CX, 272(AX)
 	TESTQ CX, CX
-	JEQ   next4
+	JEQ   next3
 
 	// To the next blocks of columns.
-	MOVQ 96(AX), CX
+	MOVQ 136(AX), CX
 	ADDQ $+128, CX
-	MOVQ CX, 96(AX)
-	MOVQ 72(AX), CX
+	MOVQ CX, 136(AX)
+	MOVQ 112(AX), CX
 	ADDQ $+128, CX
-	MOVQ CX, 72(AX)
-	MOVQ 168(AX), CX
-	MOVQ 80(AX), DX
+	MOVQ CX, 112(AX)
+	MOVQ 208(AX), CX
+	MOVQ 120(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 80(AX)
+	MOVQ DX, 120(AX)
 	MOVQ 8(AX), CX
 	SHLQ $0x06, CX
 	MOVQ (AX), DX
@@ -9210,47 +11144,47 @@ done16:
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ 24(AX), CX
+	MOVQ 32(AX), CX
 	SHLQ $0x06, CX
-	MOVQ 16(AX), DX
+	MOVQ 24(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 16(AX)
-	MOVQ 16(AX), DX
+	MOVQ DX, 24(AX)
+	MOVQ 24(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 16(AX)
+	MOVQ DX, 24(AX)
 	JMP  group2
 
-next4:
-	MOVQ  56(AX), CX
+next3:
+	MOVQ  96(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 56(AX)
+	MOVQ  CX, 96(AX)
 	TESTQ CX, CX
-	JEQ   done5
+	JEQ   done4
 
 	// To the next panel.
-	MOVQ 160(AX), CX
-	MOVQ 96(AX), DX
+	MOVQ 200(AX), CX
+	MOVQ 136(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 96(AX)
+	MOVQ DX, 136(AX)
+	MOVQ 216(AX), CX
+	MOVQ 120(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 120(AX)
+	MOVQ 192(AX), CX
+	MOVQ 112(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 112(AX)
 	MOVQ 176(AX), CX
-	MOVQ 80(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 80(AX)
-	MOVQ 152(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 136(AX), CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ 144(AX), CX
-	MOVQ 16(AX), DX
+	MOVQ 184(AX), CX
+	MOVQ 24(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 16(AX)
+	MOVQ DX, 24(AX)
 	JMP  panel1
 
-done5:
+done4:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -9268,21 +11202,62 @@ TEXT ·gemm5x48AVX512(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 48(AX), CX
-	MOVQ CX, 232(AX)
+	MOVQ 88(AX), CX
+	MOVQ CX, 272(AX)
 
 group2:
+	// The weights to fetch.
+	MOVQ 272(AX), CX
+	CMPQ CX, $+2
+	JGE  inPanel5
 	MOVQ 96(AX), CX
-	MOVQ CX, 216(AX)
-	MOVQ 80(AX), CX
-	MOVQ CX, 208(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 224(AX)
-	MOVQ 64(AX), CX
+	CMPQ CX, $+2
+	JLT  last6
+	MOVQ (AX), CX
+	MOVQ 176(AX), DX
+	ADDQ DX, CX
+	MOVQ CX, 16(AX)
+	MOVQ 24(AX), CX
+	MOVQ 184(AX), DX
+	ADDQ DX, CX
+	MOVQ CX, 40(AX)
+	JMP  done7
 
-tile3:
+last6:
+	MOVQ 48(AX), CX
+	MOVQ CX, 16(AX)
+	MOVQ 56(AX), CX
+	MOVQ CX, 40(AX)
+	JMP  done7
+
+inPanel5:
+	MOVQ (AX), CX
+	MOVQ 8(AX), DX
+	SHLQ $0x06, DX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	MOVQ CX, 16(AX)
+	MOVQ 24(AX), CX
+	MOVQ 32(AX), DX
+	SHLQ $0x06, DX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	MOVQ CX, 40(AX)
+
+done7:
+	MOVQ 136(AX), CX
+	MOVQ CX, 256(AX)
+	MOVQ 120(AX), CX
+	MOVQ CX, 248(AX)
+	MOVQ 104(AX), CX
+	MOVQ 72(AX), DX
+	MOVQ DX, 264(AX)
+
+tile8:
 	// The chains start.
-	MOVQ    72(AX), DX
+	MOVQ    112(AX), DX
 	VMOVUPS (DX), Z0
 	VMOVUPS 64(DX), Z1
 	VMOVUPS 128(DX), Z2
@@ -9298,14 +11273,14 @@ tile3:
 	VMOVAPS Z0, Z12
 	VMOVAPS Z1, Z13
 	VMOVAPS Z2, Z14
-	MOVQ    112(AX), DX
-	MOVQ    32(AX), BX
+	MOVQ    152(AX), DX
+	MOVQ    64(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done7
+	JLT     done10
 
-loop6:
+loop9:
 	// A k block.
 	MOVQ  (SI), R8
 	MOVQ  8(SI), R9
@@ -9314,25 +11289,23 @@ loop6:
 	LEAQ  (DI)(DX*1), R11
 	ADDQ  DX, R11
 	ADDQ  DX, R11
-	MOVQ  104(AX), R12
-	TESTQ R12, R12
-	JEQ   done8
+	MOVQ  16(SI), R12
+	MOVQ  144(AX), R13
+	TESTQ R13, R13
+	JEQ   done11
 	CMPQ  R9, $+4
-	JLT   done10
+	JLT   done13
 
-loop9:
-	PREFETCHT0   1024(R8)
-	PREFETCHT0   1088(R8)
-	PREFETCHT0   1152(R8)
-	PREFETCHT0   1216(R8)
-	PREFETCHT0   1024(R8)(R10*1)
-	PREFETCHT0   1088(R8)(R10*1)
-	PREFETCHT0   1152(R8)(R10*1)
-	PREFETCHT0   1216(R8)(R10*1)
-	PREFETCHT0   1024(R8)(R10*2)
-	PREFETCHT0   1088(R8)(R10*2)
-	PREFETCHT0   1152(R8)(R10*2)
-	PREFETCHT0   1216(R8)(R10*2)
+loop12:
+	PREFETCHT1   (R12)
+	PREFETCHT1   64(R12)
+	PREFETCHT1   128(R12)
+	PREFETCHT1   192(R12)
+	PREFETCHT1   256(R12)
+	PREFETCHT1   320(R12)
+	PREFETCHT1   384(R12)
+	PREFETCHT1   448(R12)
+	ADDQ         $+512, R12
 	VMOVUPS      (R8), Z15
 	VMOVUPS      (R8)(R10*1), Z16
 	VMOVUPS      (R8)(R10*2), Z17
@@ -9430,14 +11403,14 @@ loop9:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop9
+	JGE          loop12
 
-done10:
-done8:
+done13:
+done11:
 	CMPQ R9, $+4
-	JLT  done12
+	JLT  done15
 
-loop11:
+loop14:
 	VMOVUPS      (R8), Z15
 	VMOVUPS      (R8)(R10*1), Z16
 	VMOVUPS      (R8)(R10*2), Z17
@@ -9535,13 +11508,13 @@ loop11:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop11
+	JGE          loop14
 
-done12:
+done15:
 	CMPQ R9, $+1
-	JLT  done14
+	JLT  done17
 
-loop13:
+loop16:
 	VMOVUPS      (R8), Z15
 	VMOVUPS      (R8)(R10*1), Z16
 	VMOVUPS      (R8)(R10*2), Z17
@@ -9570,23 +11543,24 @@ loop13:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop13
+	JGE          loop16
 
-done14:
-	ADDQ $+16, SI
+done17:
+	MOVQ R12, 16(SI)
+	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop6
+	JGE  loop9
 
-done7:
-	MOVQ 128(AX), BX
+done10:
+	MOVQ 168(AX), BX
 
 	// Add finished chains.
-	MOVQ    80(AX), SI
+	MOVQ    120(AX), SI
 	TESTQ   SI, SI
-	JEQ     done15
-	MOVQ    208(AX), SI
-	MOVQ    120(AX), BX
+	JEQ     done18
+	MOVQ    248(AX), SI
+	MOVQ    160(AX), BX
 	VMOVUPS (SI), Z15
 	VADDPS  Z0, Z15, Z0
 	VMOVUPS 64(SI), Z15
@@ -9622,15 +11596,15 @@ done7:
 	VMOVUPS 128(SI), Z15
 	VADDPS  Z14, Z15, Z14
 	ADDQ    BX, SI
-	MOVQ    SI, 208(AX)
-	MOVQ    128(AX), BX
+	MOVQ    SI, 248(AX)
+	MOVQ    168(AX), BX
 
-done15:
+done18:
 	// Add what C holds.
-	MOVQ    88(AX), SI
+	MOVQ    128(AX), SI
 	TESTQ   SI, SI
-	JEQ     done16
-	MOVQ    216(AX), SI
+	JEQ     done19
+	MOVQ    256(AX), SI
 	VMOVUPS (SI), Z15
 	VADDPS  Z0, Z15, Z0
 	VMOVUPS 64(SI), Z15
@@ -9667,9 +11641,9 @@ done15:
 	VADDPS  Z14, Z15, Z14
 	ADDQ    BX, SI
 
-done16:
+done19:
 	// Store.
-	MOVQ    216(AX), SI
+	MOVQ    256(AX), SI
 	VMOVUPS Z0, (SI)
 	VMOVUPS Z1, 64(SI)
 	VMOVUPS Z2, 128(SI)
@@ -9690,7 +11664,7 @@ done16:
 	VMOVUPS Z13, 64(SI)
 	VMOVUPS Z14, 128(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 216(AX)
+	MOVQ    SI, 256(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
@@ -9698,28 +11672,402 @@ done16:
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	MOVQ  224(AX), DX
+	MOVQ  264(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 224(AX)
+	MOVQ  DX, 264(AX)
 	TESTQ DX, DX
-	JNE   tile3
-	MOVQ  232(AX), CX
+	JNE   tile8
+
+	// Shorter tiles.
+	MOVQ  80(AX), DX
+	TESTQ DX, DX
+	JEQ   done20
+	MOVQ  80(AX), DX
+	MOVQ  DX, 264(AX)
+
+tile21:
+	// The chains start.
+	MOVQ    112(AX), DX
+	VMOVUPS (DX), Z0
+	VMOVUPS 64(DX), Z1
+	VMOVUPS 128(DX), Z2
+	VMOVAPS Z0, Z3
+	VMOVAPS Z1, Z4
+	VMOVAPS Z2, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z1, Z7
+	VMOVAPS Z2, Z8
+	VMOVAPS Z0, Z9
+	VMOVAPS Z1, Z10
+	VMOVAPS Z2, Z11
+	MOVQ    152(AX), DX
+	MOVQ    64(AX), BX
+	MOVQ    CX, DI
+	MOVQ    AX, SI
+	CMPQ    BX, $+1
+	JLT     done23
+
+loop22:
+	// A k block.
+	MOVQ  (SI), R8
+	MOVQ  8(SI), R9
+	MOVQ  R9, R10
+	SHLQ  $0x06, R10
+	LEAQ  (DI)(DX*1), R11
+	ADDQ  DX, R11
+	ADDQ  DX, R11
+	MOVQ  16(SI), R12
+	MOVQ  144(AX), R13
+	TESTQ R13, R13
+	JEQ   done24
+	CMPQ  R9, $+4
+	JLT   done26
+
+loop25:
+	PREFETCHT1   (R12)
+	PREFETCHT1   64(R12)
+	PREFETCHT1   128(R12)
+	PREFETCHT1   192(R12)
+	PREFETCHT1   256(R12)
+	PREFETCHT1   320(R12)
+	PREFETCHT1   384(R12)
+	PREFETCHT1   448(R12)
+	ADDQ         $+512, R12
+	VMOVUPS      (R8), Z12
+	VMOVUPS      (R8)(R10*1), Z13
+	VMOVUPS      (R8)(R10*2), Z14
+	VBROADCASTSS (DI), Z15
+	VFMADD231PS  Z12, Z15, Z0
+	VFMADD231PS  Z13, Z15, Z1
+	VFMADD231PS  Z14, Z15, Z2
+	VBROADCASTSS (DI)(DX*1), Z15
+	VFMADD231PS  Z12, Z15, Z3
+	VFMADD231PS  Z13, Z15, Z4
+	VFMADD231PS  Z14, Z15, Z5
+	VBROADCASTSS (DI)(DX*2), Z15
+	VFMADD231PS  Z12, Z15, Z6
+	VFMADD231PS  Z13, Z15, Z7
+	VFMADD231PS  Z14, Z15, Z8
+	VBROADCASTSS (R11), Z15
+	VFMADD231PS  Z12, Z15, Z9
+	VFMADD231PS  Z13, Z15, Z10
+	VFMADD231PS  Z14, Z15, Z11
+	VMOVUPS      64(R8), Z12
+	VMOVUPS      64(R8)(R10*1), Z13
+	VMOVUPS      64(R8)(R10*2), Z14
+	VBROADCASTSS 4(DI), Z15
+	VFMADD231PS  Z12, Z15, Z0
+	VFMADD231PS  Z13, Z15, Z1
+	VFMADD231PS  Z14, Z15, Z2
+	VBROADCASTSS 4(DI)(DX*1), Z15
+	VFMADD231PS  Z12, Z15, Z3
+	VFMADD231PS  Z13, Z15, Z4
+	VFMADD231PS  Z14, Z15, Z5
+	VBROADCASTSS 4(DI)(DX*2), Z15
+	VFMADD231PS  Z12, Z15, Z6
+	VFMADD231PS  Z13, Z15, Z7
+	VFMADD231PS  Z14, Z15, Z8
+	VBROADCASTSS 4(R11), Z15
+	VFMADD231PS  Z12, Z15, Z9
+	VFMADD231PS  Z13, Z15, Z10
+	VFMADD231PS  Z14, Z15, Z11
+	VMOVUPS      128(R8), Z12
+	VMOVUPS      128(R8)(R10*1), Z13
+	VMOVUPS      128(R8)(R10*2), Z14
+	VBROADCASTSS 8(DI), Z15
+	VFMADD231PS  Z12, Z15, Z0
+	VFMADD231PS  Z13, Z15, Z1
+	VFMADD231PS  Z14, Z15, Z2
+	VBROADCASTSS 8(DI)(DX*1), Z15
+	VFMADD231PS  Z12, Z15, Z3
+	VFMADD231PS  Z13, Z15, Z4
+	VFMADD231PS  Z14, Z15, Z5
+	VBROADCASTSS 8(DI)(DX*2), Z15
+	VFMADD231PS  Z12, Z15, Z6
+	VFMADD231PS  Z13, Z15, Z7
+	VFMADD231PS  Z14, Z15, Z8
+	VBROADCASTSS 8(R11), Z15
+	VFMADD231PS  Z12, Z15, Z9
+	VFMADD231PS  Z13, Z15, Z10
+	VFMADD231PS  Z14, Z15, Z11
+	VMOVUPS      192(R8), Z12
+	VMOVUPS      192(R8)(R10*1), Z13
+	VMOVUPS      192(R8)(R10*2), Z14
+	VBROADCASTSS 12(DI), Z15
+	VFMADD231PS  Z12, Z15, Z0
+	VFMADD231PS  Z13, Z15, Z1
+	VFMADD231PS  Z14, Z15, Z2
+	VBROADCASTSS 12(DI)(DX*1), Z15
+	VFMADD231PS  Z12, Z15, Z3
+	VFMADD231PS  Z13, Z15, Z4
+	VFMADD231PS  Z14, Z15, Z5
+	VBROADCASTSS 12(DI)(DX*2), Z15
+	VFMADD231PS  Z12, Z15, Z6
+	VFMADD231PS  Z13, Z15, Z7
+	VFMADD231PS  Z14, Z15, Z8
+	VBROADCASTSS 12(R11), Z15
+	VFMADD231PS  Z12, Z15, Z9
+	VFMADD231PS  Z13, Z15, Z10
+	VFMADD231PS  Z14, Z15, Z11
+	ADDQ         $+16, DI
+	ADDQ         $+16, R11
+	ADDQ         $+256, R8
+	ADDQ         $-4, R9
+	CMPQ         R9, $+4
+	JGE          loop25
+
+done26:
+done24:
+	CMPQ R9, $+4
+	JLT  done28
+
+loop27:
+	VMOVUPS      (R8), Z12
+	VMOVUPS      (R8)(R10*1), Z13
+	VMOVUPS      (R8)(R10*2), Z14
+	VBROADCASTSS (DI), Z15
+	VFMADD231PS  Z12, Z15, Z0
+	VFMADD231PS  Z13, Z15, Z1
+	VFMADD231PS  Z14, Z15, Z2
+	VBROADCASTSS (DI)(DX*1), Z15
+	VFMADD231PS  Z12, Z15, Z3
+	VFMADD231PS  Z13, Z15, Z4
+	VFMADD231PS  Z14, Z15, Z5
+	VBROADCASTSS (DI)(DX*2), Z15
+	VFMADD231PS  Z12, Z15, Z6
+	VFMADD231PS  Z13, Z15, Z7
+	VFMADD231PS  Z14, Z15, Z8
+	VBROADCASTSS (R11), Z15
+	VFMADD231PS  Z12, Z15, Z9
+	VFMADD231PS  Z13, Z15, Z10
+	VFMADD231PS  Z14, Z15, Z11
+	VMOVUPS      64(R8), Z12
+	VMOVUPS      64(R8)(R10*1), Z13
+	VMOVUPS      64(R8)(R10*2), Z14
+	VBROADCASTSS 4(DI), Z15
+	VFMADD231PS  Z12, Z15, Z0
+	VFMADD231PS  Z13, Z15, Z1
+	VFMADD231PS  Z14, Z15, Z2
+	VBROADCASTSS 4(DI)(DX*1), Z15
+	VFMADD231PS  Z12, Z15, Z3
+	VFMADD231PS  Z13, Z15, Z4
+	VFMADD231PS  Z14, Z15, Z5
+	VBROADCASTSS 4(DI)(DX*2), Z15
+	VFMADD231PS  Z12, Z15, Z6
+	VFMADD231PS  Z13, Z15, Z7
+	VFMADD231PS  Z14, Z15, Z8
+	VBROADCASTSS 4(R11), Z15
+	VFMADD231PS  Z12, Z15, Z9
+	VFMADD231PS  Z13, Z15, Z10
+	VFMADD231PS  Z14, Z15, Z11
+	VMOVUPS      128(R8), Z12
+	VMOVUPS      128(R8)(R10*1), Z13
+	VMOVUPS      128(R8)(R10*2), Z14
+	VBROADCASTSS 8(DI), Z15
+	VFMADD231PS  Z12, Z15, Z0
+	VFMADD231PS  Z13, Z15, Z1
+	VFMADD231PS  Z14, Z15, Z2
+	VBROADCASTSS 8(DI)(DX*1), Z15
+	VFMADD231PS  Z12, Z15, Z3
+	VFMADD231PS  Z13, Z15, Z4
+	VFMADD231PS  Z14, Z15, Z5
+	VBROADCASTSS 8(DI)(DX*2), Z15
+	VFMADD231PS  Z12, Z15, Z6
+	VFMADD231PS  Z13, Z15, Z7
+	VFMADD231PS  Z14, Z15, Z8
+	VBROADCASTSS 8(R11), Z15
+	VFMADD231PS  Z12, Z15, Z9
+	VFMADD231PS  Z13, Z15, Z10
+	VFMADD231PS  Z14, Z15, Z11
+	VMOVUPS      192(R8), Z12
+	VMOVUPS      192(R8)(R10*1), Z13
+	VMOVUPS      192(R8)(R10*2), Z14
+	VBROADCASTSS 12(DI), Z15
+	VFMADD231PS  Z12, Z15, Z0
+	VFMADD231PS  Z13, Z15, Z1
+	VFMADD231PS  Z14, Z15, Z2
+	VBROADCASTSS 12(DI)(DX*1), Z15
+	VFMADD231PS  Z12, Z15, Z3
+	VFMADD231PS  Z13, Z15, Z4
+	VFMADD231PS  Z14, Z15, Z5
+	VBROADCASTSS 12(DI)(DX*2), Z15
+	VFMADD231PS  Z12, Z15, Z6
+	VFMADD231PS  Z13, Z15, Z7
+	VFMADD231PS  Z14, Z15, Z8
+	VBROADCASTSS 12(R11), Z15
+	VFMADD231PS  Z12, Z15, Z9
+	VFMADD231PS  Z13, Z15, Z10
+	VFMADD231PS  Z14, Z15, Z11
+	ADDQ         $+16, DI
+	ADDQ         $+16, R11
+	ADDQ         $+256, R8
+	ADDQ         $-4, R9
+	CMPQ         R9, $+4
+	JGE          loop27
+
+done28:
+	CMPQ R9, $+1
+	JLT  done30
+
+loop29:
+	VMOVUPS      (R8), Z12
+	VMOVUPS      (R8)(R10*1), Z13
+	VMOVUPS      (R8)(R10*2), Z14
+	VBROADCASTSS (DI), Z15
+	VFMADD231PS  Z12, Z15, Z0
+	VFMADD231PS  Z13, Z15, Z1
+	VFMADD231PS  Z14, Z15, Z2
+	VBROADCASTSS (DI)(DX*1), Z15
+	VFMADD231PS  Z12, Z15, Z3
+	VFMADD231PS  Z13, Z15, Z4
+	VFMADD231PS  Z14, Z15, Z5
+	VBROADCASTSS (DI)(DX*2), Z15
+	VFMADD231PS  Z12, Z15, Z6
+	VFMADD231PS  Z13, Z15, Z7
+	VFMADD231PS  Z14, Z15, Z8
+	VBROADCASTSS (R11), Z15
+	VFMADD231PS  Z12, Z15, Z9
+	VFMADD231PS  Z13, Z15, Z10
+	VFMADD231PS  Z14, Z15, Z11
+	ADDQ         $+4, DI
+	ADDQ         $+4, R11
+	ADDQ         $+64, R8
+	ADDQ         $-1, R9
+	CMPQ         R9, $+1
+	JGE          loop29
+
+done30:
+	MOVQ R12, 16(SI)
+	ADDQ $+24, SI
+	ADDQ $-1, BX
+	CMPQ BX, $+1
+	JGE  loop22
+
+done23:
+	MOVQ 168(AX), BX
+
+	// Add finished chains.
+	MOVQ    120(AX), SI
+	TESTQ   SI, SI
+	JEQ     done31
+	MOVQ    248(AX), SI
+	MOVQ    160(AX), BX
+	VMOVUPS (SI), Z12
+	VADDPS  Z0, Z12, Z0
+	VMOVUPS 64(SI), Z12
+	VADDPS  Z1, Z12, Z1
+	VMOVUPS 128(SI), Z12
+	VADDPS  Z2, Z12, Z2
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z12
+	VADDPS  Z3, Z12, Z3
+	VMOVUPS 64(SI), Z12
+	VADDPS  Z4, Z12, Z4
+	VMOVUPS 128(SI), Z12
+	VADDPS  Z5, Z12, Z5
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z12
+	VADDPS  Z6, Z12, Z6
+	VMOVUPS 64(SI), Z12
+	VADDPS  Z7, Z12, Z7
+	VMOVUPS 128(SI), Z12
+	VADDPS  Z8, Z12, Z8
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z12
+	VADDPS  Z9, Z12, Z9
+	VMOVUPS 64(SI), Z12
+	VADDPS  Z10, Z12, Z10
+	VMOVUPS 128(SI), Z12
+	VADDPS  Z11, Z12, Z11
+	ADDQ    BX, SI
+	MOVQ    SI, 248(AX)
+	MOVQ    168(AX), BX
+
+done31:
+	// Add what C holds.
+	MOVQ    128(AX), SI
+	TESTQ   SI, SI
+	JEQ     done32
+	MOVQ    256(AX), SI
+	VMOVUPS (SI), Z12
+	VADDPS  Z0, Z12, Z0
+	VMOVUPS 64(SI), Z12
+	VADDPS  Z1, Z12, Z1
+	VMOVUPS 128(SI), Z12
+	VADDPS  Z2, Z12, Z2
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z12
+	VADDPS  Z3, Z12, Z3
+	VMOVUPS 64(SI), Z12
+	VADDPS  Z4, Z12, Z4
+	VMOVUPS 128(SI), Z12
+	VADDPS  Z5, Z12, Z5
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z12
+	VADDPS  Z6, Z12, Z6
+	VMOVUPS 64(SI), Z12
+	VADDPS  Z7, Z12, Z7
+	VMOVUPS 128(SI), Z12
+	VADDPS  Z8, Z12, Z8
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z12
+	VADDPS  Z9, Z12, Z9
+	VMOVUPS 64(SI), Z12
+	VADDPS  Z10, Z12, Z10
+	VMOVUPS 128(SI), Z12
+	VADDPS  Z11, Z12, Z11
+	ADDQ    BX, SI
+
+done32:
+	// Store.
+	MOVQ    256(AX), SI
+	VMOVUPS Z0, (SI)
+	VMOVUPS Z1, 64(SI)
+	VMOVUPS Z2, 128(SI)
+	ADDQ    BX, SI
+	VMOVUPS Z3, (SI)
+	VMOVUPS Z4, 64(SI)
+	VMOVUPS Z5, 128(SI)
+	ADDQ    BX, SI
+	VMOVUPS Z6, (SI)
+	VMOVUPS Z7, 64(SI)
+	VMOVUPS Z8, 128(SI)
+	ADDQ    BX, SI
+	VMOVUPS Z9, (SI)
+	VMOVUPS Z10, 64(SI)
+	VMOVUPS Z11, 128(SI)
+	ADDQ    BX, SI
+	MOVQ    SI, 256(AX)
+
+	// To the next tile.
+	ADDQ  DX, CX
+	ADDQ  DX, CX
+	ADDQ  DX, CX
+	ADDQ  DX, CX
+	MOVQ  264(AX), DX
+	ADDQ  $-1, DX
+	MOVQ  DX, 264(AX)
+	TESTQ DX, DX
+	JNE   tile21
+
+done20:
+	MOVQ  272(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 232(AX)
+	MOVQ  CX, 272(AX)
 	TESTQ CX, CX
-	JEQ   next4
+	JEQ   next3
 
 	// To the next blocks of columns.
-	MOVQ 96(AX), CX
+	MOVQ 136(AX), CX
 	ADDQ $+192, CX
-	MOVQ CX, 96(AX)
-	MOVQ 72(AX), CX
+	MOVQ CX, 136(AX)
+	MOVQ 112(AX), CX
 	ADDQ $+192, CX
-	MOVQ CX, 72(AX)
-	MOVQ 168(AX), CX
-	MOVQ 80(AX), DX
+	MOVQ CX, 112(AX)
+	MOVQ 208(AX), CX
+	MOVQ 120(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 80(AX)
+	MOVQ DX, 120(AX)
 	MOVQ 8(AX), CX
 	SHLQ $0x06, CX
 	MOVQ (AX), DX
@@ -9731,50 +12079,50 @@ done16:
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ 24(AX), CX
+	MOVQ 32(AX), CX
 	SHLQ $0x06, CX
-	MOVQ 16(AX), DX
+	MOVQ 24(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 16(AX)
-	MOVQ 16(AX), DX
+	MOVQ DX, 24(AX)
+	MOVQ 24(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 16(AX)
-	MOVQ 16(AX), DX
+	MOVQ DX, 24(AX)
+	MOVQ 24(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 16(AX)
+	MOVQ DX, 24(AX)
 	JMP  group2
 
-next4:
-	MOVQ  56(AX), CX
+next3:
+	MOVQ  96(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 56(AX)
+	MOVQ  CX, 96(AX)
 	TESTQ CX, CX
-	JEQ   done5
+	JEQ   done4
 
 	// To the next panel.
-	MOVQ 160(AX), CX
-	MOVQ 96(AX), DX
+	MOVQ 200(AX), CX
+	MOVQ 136(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 96(AX)
+	MOVQ DX, 136(AX)
+	MOVQ 216(AX), CX
+	MOVQ 120(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 120(AX)
+	MOVQ 192(AX), CX
+	MOVQ 112(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 112(AX)
 	MOVQ 176(AX), CX
-	MOVQ 80(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 80(AX)
-	MOVQ 152(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 136(AX), CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ 144(AX), CX
-	MOVQ 16(AX), DX
+	MOVQ 184(AX), CX
+	MOVQ 24(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 16(AX)
+	MOVQ DX, 24(AX)
 	JMP  panel1
 
-done5:
+done4:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -9792,21 +12140,64 @@ TEXT ·gemm5x64AVX512(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 48(AX), CX
-	MOVQ CX, 232(AX)
+	MOVQ 88(AX), CX
+	MOVQ CX, 272(AX)
 
 group2:
+	// The weights to fetch.
+	MOVQ 272(AX), CX
+	CMPQ CX, $+2
+	JGE  inPanel5
 	MOVQ 96(AX), CX
-	MOVQ CX, 216(AX)
-	MOVQ 80(AX), CX
-	MOVQ CX, 208(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 224(AX)
-	MOVQ 64(AX), CX
+	CMPQ CX, $+2
+	JLT  last6
+	MOVQ (AX), CX
+	MOVQ 176(AX), DX
+	ADDQ DX, CX
+	MOVQ CX, 16(AX)
+	MOVQ 24(AX), CX
+	MOVQ 184(AX), DX
+	ADDQ DX, CX
+	MOVQ CX, 40(AX)
+	JMP  done7
 
-tile3:
+last6:
+	MOVQ 48(AX), CX
+	MOVQ CX, 16(AX)
+	MOVQ 56(AX), CX
+	MOVQ CX, 40(AX)
+	JMP  done7
+
+inPanel5:
+	MOVQ (AX), CX
+	MOVQ 8(AX), DX
+	SHLQ $0x06, DX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	MOVQ CX, 16(AX)
+	MOVQ 24(AX), CX
+	MOVQ 32(AX), DX
+	SHLQ $0x06, DX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	MOVQ CX, 40(AX)
+
+done7:
+	MOVQ 136(AX), CX
+	MOVQ CX, 256(AX)
+	MOVQ 120(AX), CX
+	MOVQ CX, 248(AX)
+	MOVQ 104(AX), CX
+	MOVQ 72(AX), DX
+	MOVQ DX, 264(AX)
+
+tile8:
 	// The chains start.
-	MOVQ    72(AX), DX
+	MOVQ    112(AX), DX
 	VMOVUPS (DX), Z0
 	VMOVUPS 64(DX), Z1
 	VMOVUPS 128(DX), Z2
@@ -9827,14 +12218,14 @@ tile3:
 	VMOVAPS Z1, Z17
 	VMOVAPS Z2, Z18
 	VMOVAPS Z3, Z19
-	MOVQ    112(AX), DX
-	MOVQ    32(AX), BX
+	MOVQ    152(AX), DX
+	MOVQ    64(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done7
+	JLT     done10
 
-loop6:
+loop9:
 	// A k block.
 	MOVQ  (SI), R8
 	MOVQ  8(SI), R9
@@ -9846,29 +12237,23 @@ loop6:
 	LEAQ  (DI)(DX*1), R12
 	ADDQ  DX, R12
 	ADDQ  DX, R12
-	MOVQ  104(AX), R13
-	TESTQ R13, R13
-	JEQ   done8
+	MOVQ  16(SI), R13
+	MOVQ  144(AX), R14
+	TESTQ R14, R14
+	JEQ   done11
 	CMPQ  R9, $+4
-	JLT   done10
+	JLT   done13
 
-loop9:
-	PREFETCHT0   1024(R8)
-	PREFETCHT0   1088(R8)
-	PREFETCHT0   1152(R8)
-	PREFETCHT0   1216(R8)
-	PREFETCHT0   1024(R8)(R10*1)
-	PREFETCHT0   1088(R8)(R10*1)
-	PREFETCHT0   1152(R8)(R10*1)
-	PREFETCHT0   1216(R8)(R10*1)
-	PREFETCHT0   1024(R8)(R10*2)
-	PREFETCHT0   1088(R8)(R10*2)
-	PREFETCHT0   1152(R8)(R10*2)
-	PREFETCHT0   1216(R8)(R10*2)
-	PREFETCHT0   1024(R11)
-	PREFETCHT0   1088(R11)
-	PREFETCHT0   1152(R11)
-	PREFETCHT0   1216(R11)
+loop12:
+	PREFETCHT1   (R13)
+	PREFETCHT1   64(R13)
+	PREFETCHT1   128(R13)
+	PREFETCHT1   192(R13)
+	PREFETCHT1   256(R13)
+	PREFETCHT1   320(R13)
+	PREFETCHT1   384(R13)
+	PREFETCHT1   448(R13)
+	ADDQ         $+512, R13
 	VMOVUPS      (R8), Z20
 	VMOVUPS      (R8)(R10*1), Z21
 	VMOVUPS      (R8)(R10*2), Z22
@@ -9991,14 +12376,14 @@ loop9:
 	ADDQ         $+256, R11
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop9
+	JGE          loop12
 
-done10:
-done8:
+done13:
+done11:
 	CMPQ R9, $+4
-	JLT  done12
+	JLT  done15
 
-loop11:
+loop14:
 	VMOVUPS      (R8), Z20
 	VMOVUPS      (R8)(R10*1), Z21
 	VMOVUPS      (R8)(R10*2), Z22
@@ -10121,13 +12506,13 @@ loop11:
 	ADDQ         $+256, R11
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop11
+	JGE          loop14
 
-done12:
+done15:
 	CMPQ R9, $+1
-	JLT  done14
+	JLT  done17
 
-loop13:
+loop16:
 	VMOVUPS      (R8), Z20
 	VMOVUPS      (R8)(R10*1), Z21
 	VMOVUPS      (R8)(R10*2), Z22
@@ -10163,23 +12548,24 @@ loop13:
 	ADDQ         $+64, R11
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop13
+	JGE          loop16
 
-done14:
-	ADDQ $+16, SI
+done17:
+	MOVQ R13, 16(SI)
+	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop6
+	JGE  loop9
 
-done7:
-	MOVQ 128(AX), BX
+done10:
+	MOVQ 168(AX), BX
 
 	// Add finished chains.
-	MOVQ    80(AX), SI
+	MOVQ    120(AX), SI
 	TESTQ   SI, SI
-	JEQ     done15
-	MOVQ    208(AX), SI
-	MOVQ    120(AX), BX
+	JEQ     done18
+	MOVQ    248(AX), SI
+	MOVQ    160(AX), BX
 	VMOVUPS (SI), Z20
 	VADDPS  Z0, Z20, Z0
 	VMOVUPS 64(SI), Z20
@@ -10225,15 +12611,15 @@ done7:
 	VMOVUPS 192(SI), Z20
 	VADDPS  Z19, Z20, Z19
 	ADDQ    BX, SI
-	MOVQ    SI, 208(AX)
-	MOVQ    128(AX), BX
+	MOVQ    SI, 248(AX)
+	MOVQ    168(AX), BX
 
-done15:
+done18:
 	// Add what C holds.
-	MOVQ    88(AX), SI
+	MOVQ    128(AX), SI
 	TESTQ   SI, SI
-	JEQ     done16
-	MOVQ    216(AX), SI
+	JEQ     done19
+	MOVQ    256(AX), SI
 	VMOVUPS (SI), Z20
 	VADDPS  Z0, Z20, Z0
 	VMOVUPS 64(SI), Z20
@@ -10280,9 +12666,9 @@ done15:
 	VADDPS  Z19, Z20, Z19
 	ADDQ    BX, SI
 
-done16:
+done19:
 	// Store.
-	MOVQ    216(AX), SI
+	MOVQ    256(AX), SI
 	VMOVUPS Z0, (SI)
 	VMOVUPS Z1, 64(SI)
 	VMOVUPS Z2, 128(SI)
@@ -10308,7 +12694,7 @@ done16:
 	VMOVUPS Z18, 128(SI)
 	VMOVUPS Z19, 192(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 216(AX)
+	MOVQ    SI, 256(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
@@ -10316,28 +12702,477 @@ done16:
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	MOVQ  224(AX), DX
+	MOVQ  264(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 224(AX)
+	MOVQ  DX, 264(AX)
 	TESTQ DX, DX
-	JNE   tile3
-	MOVQ  232(AX), CX
+	JNE   tile8
+
+	// Shorter tiles.
+	MOVQ  80(AX), DX
+	TESTQ DX, DX
+	JEQ   done20
+	MOVQ  80(AX), DX
+	MOVQ  DX, 264(AX)
+
+tile21:
+	// The chains start.
+	MOVQ    112(AX), DX
+	VMOVUPS (DX), Z0
+	VMOVUPS 64(DX), Z1
+	VMOVUPS 128(DX), Z2
+	VMOVUPS 192(DX), Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z1, Z5
+	VMOVAPS Z2, Z6
+	VMOVAPS Z3, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z1, Z9
+	VMOVAPS Z2, Z10
+	VMOVAPS Z3, Z11
+	VMOVAPS Z0, Z12
+	VMOVAPS Z1, Z13
+	VMOVAPS Z2, Z14
+	VMOVAPS Z3, Z15
+	MOVQ    152(AX), DX
+	MOVQ    64(AX), BX
+	MOVQ    CX, DI
+	MOVQ    AX, SI
+	CMPQ    BX, $+1
+	JLT     done23
+
+loop22:
+	// A k block.
+	MOVQ  (SI), R8
+	MOVQ  8(SI), R9
+	MOVQ  R9, R10
+	SHLQ  $0x06, R10
+	LEAQ  (R8)(R10*1), R11
+	ADDQ  R10, R11
+	ADDQ  R10, R11
+	LEAQ  (DI)(DX*1), R12
+	ADDQ  DX, R12
+	ADDQ  DX, R12
+	MOVQ  16(SI), R13
+	MOVQ  144(AX), R14
+	TESTQ R14, R14
+	JEQ   done24
+	CMPQ  R9, $+4
+	JLT   done26
+
+loop25:
+	PREFETCHT1   (R13)
+	PREFETCHT1   64(R13)
+	PREFETCHT1   128(R13)
+	PREFETCHT1   192(R13)
+	PREFETCHT1   256(R13)
+	PREFETCHT1   320(R13)
+	PREFETCHT1   384(R13)
+	PREFETCHT1   448(R13)
+	ADDQ         $+512, R13
+	VBROADCASTSS (DI), Z16
+	VBROADCASTSS (DI)(DX*1), Z17
+	VBROADCASTSS (DI)(DX*2), Z18
+	VBROADCASTSS (R12), Z19
+	VMOVUPS      (R8), Z20
+	VFMADD231PS  Z20, Z16, Z0
+	VFMADD231PS  Z20, Z17, Z4
+	VFMADD231PS  Z20, Z18, Z8
+	VFMADD231PS  Z20, Z19, Z12
+	VMOVUPS      (R8)(R10*1), Z20
+	VFMADD231PS  Z20, Z16, Z1
+	VFMADD231PS  Z20, Z17, Z5
+	VFMADD231PS  Z20, Z18, Z9
+	VFMADD231PS  Z20, Z19, Z13
+	VMOVUPS      (R8)(R10*2), Z20
+	VFMADD231PS  Z20, Z16, Z2
+	VFMADD231PS  Z20, Z17, Z6
+	VFMADD231PS  Z20, Z18, Z10
+	VFMADD231PS  Z20, Z19, Z14
+	VMOVUPS      (R11), Z20
+	VFMADD231PS  Z20, Z16, Z3
+	VFMADD231PS  Z20, Z17, Z7
+	VFMADD231PS  Z20, Z18, Z11
+	VFMADD231PS  Z20, Z19, Z15
+	VBROADCASTSS 4(DI), Z16
+	VBROADCASTSS 4(DI)(DX*1), Z17
+	VBROADCASTSS 4(DI)(DX*2), Z18
+	VBROADCASTSS 4(R12), Z19
+	VMOVUPS      64(R8), Z20
+	VFMADD231PS  Z20, Z16, Z0
+	VFMADD231PS  Z20, Z17, Z4
+	VFMADD231PS  Z20, Z18, Z8
+	VFMADD231PS  Z20, Z19, Z12
+	VMOVUPS      64(R8)(R10*1), Z20
+	VFMADD231PS  Z20, Z16, Z1
+	VFMADD231PS  Z20, Z17, Z5
+	VFMADD231PS  Z20, Z18, Z9
+	VFMADD231PS  Z20, Z19, Z13
+	VMOVUPS      64(R8)(R10*2), Z20
+	VFMADD231PS  Z20, Z16, Z2
+	VFMADD231PS  Z20, Z17, Z6
+	VFMADD231PS  Z20, Z18, Z10
+	VFMADD231PS  Z20, Z19, Z14
+	VMOVUPS      64(R11), Z20
+	VFMADD231PS  Z20, Z16, Z3
+	VFMADD231PS  Z20, Z17, Z7
+	VFMADD231PS  Z20, Z18, Z11
+	VFMADD231PS  Z20, Z19, Z15
+	VBROADCASTSS 8(DI), Z16
+	VBROADCASTSS 8(DI)(DX*1), Z17
+	VBROADCASTSS 8(DI)(DX*2), Z18
+	VBROADCASTSS 8(R12), Z19
+	VMOVUPS      128(R8), Z20
+	VFMADD231PS  Z20, Z16, Z0
+	VFMADD231PS  Z20, Z17, Z4
+	VFMADD231PS  Z20, Z18, Z8
+	VFMADD231PS  Z20, Z19, Z12
+	VMOVUPS      128(R8)(R10*1), Z20
+	VFMADD231PS  Z20, Z16, Z1
+	VFMADD231PS  Z20, Z17, Z5
+	VFMADD231PS  Z20, Z18, Z9
+	VFMADD231PS  Z20, Z19, Z13
+	VMOVUPS      128(R8)(R10*2), Z20
+	VFMADD231PS  Z20, Z16, Z2
+	VFMADD231PS  Z20, Z17, Z6
+	VFMADD231PS  Z20, Z18, Z10
+	VFMADD231PS  Z20, Z19, Z14
+	VMOVUPS      128(R11), Z20
+	VFMADD231PS  Z20, Z16, Z3
+	VFMADD231PS  Z20, Z17, Z7
+	VFMADD231PS  Z20, Z18, Z11
+	VFMADD231PS  Z20, Z19, Z15
+	VBROADCASTSS 12(DI), Z16
+	VBROADCASTSS 12(DI)(DX*1), Z17
+	VBROADCASTSS 12(DI)(DX*2), Z18
+	VBROADCASTSS 12(R12), Z19
+	VMOVUPS      192(R8), Z20
+	VFMADD231PS  Z20, Z16, Z0
+	VFMADD231PS  Z20, Z17, Z4
+	VFMADD231PS  Z20, Z18, Z8
+	VFMADD231PS  Z20, Z19, Z12
+	VMOVUPS      192(R8)(R10*1), Z20
+	VFMADD231PS  Z20, Z16, Z1
+	VFMADD231PS  Z20, Z17, Z5
+	VFMADD231PS  Z20, Z18, Z9
+	VFMADD231PS  Z20, Z19, Z13
+	VMOVUPS      192(R8)(R10*2), Z20
+	VFMADD231PS  Z20, Z16, Z2
+	VFMADD231PS  Z20, Z17, Z6
+	VFMADD231PS  Z20, Z18, Z10
+	VFMADD231PS  Z20, Z19, Z14
+	VMOVUPS      192(R11), Z20
+	VFMADD231PS  Z20, Z16, Z3
+	VFMADD231PS  Z20, Z17, Z7
+	VFMADD231PS  Z20, Z18, Z11
+	VFMADD231PS  Z20, Z19, Z15
+	ADDQ         $+16, DI
+	ADDQ         $+16, R12
+	ADDQ         $+256, R8
+	ADDQ         $+256, R11
+	ADDQ         $-4, R9
+	CMPQ         R9, $+4
+	JGE          loop25
+
+done26:
+done24:
+	CMPQ R9, $+4
+	JLT  done28
+
+loop27:
+	VBROADCASTSS (DI), Z16
+	VBROADCASTSS (DI)(DX*1), Z17
+	VBROADCASTSS (DI)(DX*2), Z18
+	VBROADCASTSS (R12), Z19
+	VMOVUPS      (R8), Z20
+	VFMADD231PS  Z20, Z16, Z0
+	VFMADD231PS  Z20, Z17, Z4
+	VFMADD231PS  Z20, Z18, Z8
+	VFMADD231PS  Z20, Z19, Z12
+	VMOVUPS      (R8)(R10*1), Z20
+	VFMADD231PS  Z20, Z16, Z1
+	VFMADD231PS  Z20, Z17, Z5
+	VFMADD231PS  Z20, Z18, Z9
+	VFMADD231PS  Z20, Z19, Z13
+	VMOVUPS      (R8)(R10*2), Z20
+	VFMADD231PS  Z20, Z16, Z2
+	VFMADD231PS  Z20, Z17, Z6
+	VFMADD231PS  Z20, Z18, Z10
+	VFMADD231PS  Z20, Z19, Z14
+	VMOVUPS      (R11), Z20
+	VFMADD231PS  Z20, Z16, Z3
+	VFMADD231PS  Z20, Z17, Z7
+	VFMADD231PS  Z20, Z18, Z11
+	VFMADD231PS  Z20, Z19, Z15
+	VBROADCASTSS 4(DI), Z16
+	VBROADCASTSS 4(DI)(DX*1), Z17
+	VBROADCASTSS 4(DI)(DX*2), Z18
+	VBROADCASTSS 4(R12), Z19
+	VMOVUPS      64(R8), Z20
+	VFMADD231PS  Z20, Z16, Z0
+	VFMADD231PS  Z20, Z17, Z4
+	VFMADD231PS  Z20, Z18, Z8
+	VFMADD231PS  Z20, Z19, Z12
+	VMOVUPS      64(R8)(R10*1), Z20
+	VFMADD231PS  Z20, Z16, Z1
+	VFMADD231PS  Z20, Z17, Z5
+	VFMADD231PS  Z20, Z18, Z9
+	VFMADD231PS  Z20, Z19, Z13
+	VMOVUPS      64(R8)(R10*2), Z20
+	VFMADD231PS  Z20, Z16, Z2
+	VFMADD231PS  Z20, Z17, Z6
+	VFMADD231PS  Z20, Z18, Z10
+	VFMADD231PS  Z20, Z19, Z14
+	VMOVUPS      64(R11), Z20
+	VFMADD231PS  Z20, Z16, Z3
+	VFMADD231PS  Z20, Z17, Z7
+	VFMADD231PS  Z20, Z18, Z11
+	VFMADD231PS  Z20, Z19, Z15
+	VBROADCASTSS 8(DI), Z16
+	VBROADCASTSS 8(DI)(DX*1), Z17
+	VBROADCASTSS 8(DI)(DX*2), Z18
+	VBROADCASTSS 8(R12), Z19
+	VMOVUPS      128(R8), Z20
+	VFMADD231PS  Z20, Z16, Z0
+	VFMADD231PS  Z20, Z17, Z4
+	VFMADD231PS  Z20, Z18, Z8
+	VFMADD231PS  Z20, Z19, Z12
+	VMOVUPS      128(R8)(R10*1), Z20
+	VFMADD231PS  Z20, Z16, Z1
+	VFMADD231PS  Z20, Z17, Z5
+	VFMADD231PS  Z20, Z18, Z9
+	VFMADD231PS  Z20, Z19, Z13
+	VMOVUPS      128(R8)(R10*2), Z20
+	VFMADD231PS  Z20, Z16, Z2
+	VFMADD231PS  Z20, Z17, Z6
+	VFMADD231PS  Z20, Z18, Z10
+	VFMADD231PS  Z20, Z19, Z14
+	VMOVUPS      128(R11), Z20
+	VFMADD231PS  Z20, Z16, Z3
+	VFMADD231PS  Z20, Z17, Z7
+	VFMADD231PS  Z20, Z18, Z11
+	VFMADD231PS  Z20, Z19, Z15
+	VBROADCASTSS 12(DI), Z16
+	VBROADCASTSS 12(DI)(DX*1), Z17
+	VBROADCASTSS 12(DI)(DX*2), Z18
+	VBROADCASTSS 12(R12), Z19
+	VMOVUPS      192(R8), Z20
+	VFMADD231PS  Z20, Z16, Z0
+	VFMADD231PS  Z20, Z17, Z4
+	VFMADD231PS  Z20, Z18, Z8
+	VFMADD231PS  Z20, Z19, Z12
+	VMOVUPS      192(R8)(R10*1), Z20
+	VFMADD231PS  Z20, Z16, Z1
+	VFMADD231PS  Z20, Z17, Z5
+	VFMADD231PS  Z20, Z18, Z9
+	VFMADD231PS  Z20, Z19, Z13
+	VMOVUPS      192(R8)(R10*2), Z20
+	VFMADD231PS  Z20, Z16, Z2
+	VFMADD231PS  Z20, Z17, Z6
+	VFMADD231PS  Z20, Z18, Z10
+	VFMADD231PS  Z20, Z19, Z14
+	VMOVUPS      192(R11), Z20
+	VFMADD231PS  Z20, Z16, Z3
+	VFMADD231PS  Z20, Z17, Z7
+	VFMADD231PS  Z20, Z18, Z11
+	VFMADD231PS  Z20, Z19, Z15
+	ADDQ         $+16, DI
+	ADDQ         $+16, R12
+	ADDQ         $+256, R8
+	ADDQ         $+256, R11
+	ADDQ         $-4, R9
+	CMPQ         R9, $+4
+	JGE          loop27
+
+done28:
+	CMPQ R9, $+1
+	JLT  done30
+
+loop29:
+	VBROADCASTSS (DI), Z16
+	VBROADCASTSS (DI)(DX*1), Z17
+	VBROADCASTSS (DI)(DX*2), Z18
+	VBROADCASTSS (R12), Z19
+	VMOVUPS      (R8), Z20
+	VFMADD231PS  Z20, Z16, Z0
+	VFMADD231PS  Z20, Z17, Z4
+	VFMADD231PS  Z20, Z18, Z8
+	VFMADD231PS  Z20, Z19, Z12
+	VMOVUPS      (R8)(R10*1), Z20
+	VFMADD231PS  Z20, Z16, Z1
+	VFMADD231PS  Z20, Z17, Z5
+	VFMADD231PS  Z20, Z18, Z9
+	VFMADD231PS  Z20, Z19, Z13
+	VMOVUPS      (R8)(R10*2), Z20
+	VFMADD231PS  Z20, Z16, Z2
+	VFMADD231PS  Z20, Z17, Z6
+	VFMADD231PS  Z20, Z18, Z10
+	VFMADD231PS  Z20, Z19, Z14
+	VMOVUPS      (R11), Z20
+	VFMADD231PS  Z20, Z16, Z3
+	VFMADD231PS  Z20, Z17, Z7
+	VFMADD231PS  Z20, Z18, Z11
+	VFMADD231PS  Z20, Z19, Z15
+	ADDQ         $+4, DI
+	ADDQ         $+4, R12
+	ADDQ         $+64, R8
+	ADDQ         $+64, R11
+	ADDQ         $-1, R9
+	CMPQ         R9, $+1
+	JGE          loop29
+
+done30:
+	MOVQ R13, 16(SI)
+	ADDQ $+24, SI
+	ADDQ $-1, BX
+	CMPQ BX, $+1
+	JGE  loop22
+
+done23:
+	MOVQ 168(AX), BX
+
+	// Add finished chains.
+	MOVQ    120(AX), SI
+	TESTQ   SI, SI
+	JEQ     done31
+	MOVQ    248(AX), SI
+	MOVQ    160(AX), BX
+	VMOVUPS (SI), Z16
+	VADDPS  Z0, Z16, Z0
+	VMOVUPS 64(SI), Z16
+	VADDPS  Z1, Z16, Z1
+	VMOVUPS 128(SI), Z16
+	VADDPS  Z2, Z16, Z2
+	VMOVUPS 192(SI), Z16
+	VADDPS  Z3, Z16, Z3
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z16
+	VADDPS  Z4, Z16, Z4
+	VMOVUPS 64(SI), Z16
+	VADDPS  Z5, Z16, Z5
+	VMOVUPS 128(SI), Z16
+	VADDPS  Z6, Z16, Z6
+	VMOVUPS 192(SI), Z16
+	VADDPS  Z7, Z16, Z7
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z16
+	VADDPS  Z8, Z16, Z8
+	VMOVUPS 64(SI), Z16
+	VADDPS  Z9, Z16, Z9
+	VMOVUPS 128(SI), Z16
+	VADDPS  Z10, Z16, Z10
+	VMOVUPS 192(SI), Z16
+	VADDPS  Z11, Z16, Z11
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z16
+	VADDPS  Z12, Z16, Z12
+	VMOVUPS 64(SI), Z16
+	VADDPS  Z13, Z16, Z13
+	VMOVUPS 128(SI), Z16
+	VADDPS  Z14, Z16, Z14
+	VMOVUPS 192(SI), Z16
+	VADDPS  Z15, Z16, Z15
+	ADDQ    BX, SI
+	MOVQ    SI, 248(AX)
+	MOVQ    168(AX), BX
+
+done31:
+	// Add what C holds.
+	MOVQ    128(AX), SI
+	TESTQ   SI, SI
+	JEQ     done32
+	MOVQ    256(AX), SI
+	VMOVUPS (SI), Z16
+	VADDPS  Z0, Z16, Z0
+	VMOVUPS 64(SI), Z16
+	VADDPS  Z1, Z16, Z1
+	VMOVUPS 128(SI), Z16
+	VADDPS  Z2, Z16, Z2
+	VMOVUPS 192(SI), Z16
+	VADDPS  Z3, Z16, Z3
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z16
+	VADDPS  Z4, Z16, Z4
+	VMOVUPS 64(SI), Z16
+	VADDPS  Z5, Z16, Z5
+	VMOVUPS 128(SI), Z16
+	VADDPS  Z6, Z16, Z6
+	VMOVUPS 192(SI), Z16
+	VADDPS  Z7, Z16, Z7
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z16
+	VADDPS  Z8, Z16, Z8
+	VMOVUPS 64(SI), Z16
+	VADDPS  Z9, Z16, Z9
+	VMOVUPS 128(SI), Z16
+	VADDPS  Z10, Z16, Z10
+	VMOVUPS 192(SI), Z16
+	VADDPS  Z11, Z16, Z11
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z16
+	VADDPS  Z12, Z16, Z12
+	VMOVUPS 64(SI), Z16
+	VADDPS  Z13, Z16, Z13
+	VMOVUPS 128(SI), Z16
+	VADDPS  Z14, Z16, Z14
+	VMOVUPS 192(SI), Z16
+	VADDPS  Z15, Z16, Z15
+	ADDQ    BX, SI
+
+done32:
+	// Store.
+	MOVQ    256(AX), SI
+	VMOVUPS Z0, (SI)
+	VMOVUPS Z1, 64(SI)
+	VMOVUPS Z2, 128(SI)
+	VMOVUPS Z3, 192(SI)
+	ADDQ    BX, SI
+	VMOVUPS Z4, (SI)
+	VMOVUPS Z5, 64(SI)
+	VMOVUPS Z6, 128(SI)
+	VMOVUPS Z7, 192(SI)
+	ADDQ    BX, SI
+	VMOVUPS Z8, (SI)
+	VMOVUPS Z9, 64(SI)
+	VMOVUPS Z10, 128(SI)
+	VMOVUPS Z11, 192(SI)
+	ADDQ    BX, SI
+	VMOVUPS Z12, (SI)
+	VMOVUPS Z13, 64(SI)
+	VMOVUPS Z14, 128(SI)
+	VMOVUPS Z15, 192(SI)
+	ADDQ    BX, SI
+	MOVQ    SI, 256(AX)
+
+	// To the next tile.
+	ADDQ  DX, CX
+	ADDQ  DX, CX
+	ADDQ  DX, CX
+	ADDQ  DX, CX
+	MOVQ  264(AX), DX
+	ADDQ  $-1, DX
+	MOVQ  DX, 264(AX)
+	TESTQ DX, DX
+	JNE   tile21
+
+done20:
+	MOVQ  272(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 232(AX)
+	MOVQ  CX, 272(AX)
 	TESTQ CX, CX
-	JEQ   next4
+	JEQ   next3
 
 	// To the next blocks of columns.
-	MOVQ 96(AX), CX
+	MOVQ 136(AX), CX
 	ADDQ $+256, CX
-	MOVQ CX, 96(AX)
-	MOVQ 72(AX), CX
+	MOVQ CX, 136(AX)
+	MOVQ 112(AX), CX
 	ADDQ $+256, CX
-	MOVQ CX, 72(AX)
-	MOVQ 168(AX), CX
-	MOVQ 80(AX), DX
+	MOVQ CX, 112(AX)
+	MOVQ 208(AX), CX
+	MOVQ 120(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 80(AX)
+	MOVQ DX, 120(AX)
 	MOVQ 8(AX), CX
 	SHLQ $0x06, CX
 	MOVQ (AX), DX
@@ -10352,53 +13187,53 @@ done16:
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ 24(AX), CX
+	MOVQ 32(AX), CX
 	SHLQ $0x06, CX
-	MOVQ 16(AX), DX
+	MOVQ 24(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 16(AX)
-	MOVQ 16(AX), DX
+	MOVQ DX, 24(AX)
+	MOVQ 24(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 16(AX)
-	MOVQ 16(AX), DX
+	MOVQ DX, 24(AX)
+	MOVQ 24(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 16(AX)
-	MOVQ 16(AX), DX
+	MOVQ DX, 24(AX)
+	MOVQ 24(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 16(AX)
+	MOVQ DX, 24(AX)
 	JMP  group2
 
-next4:
-	MOVQ  56(AX), CX
+next3:
+	MOVQ  96(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 56(AX)
+	MOVQ  CX, 96(AX)
 	TESTQ CX, CX
-	JEQ   done5
+	JEQ   done4
 
 	// To the next panel.
-	MOVQ 160(AX), CX
-	MOVQ 96(AX), DX
+	MOVQ 200(AX), CX
+	MOVQ 136(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 96(AX)
+	MOVQ DX, 136(AX)
+	MOVQ 216(AX), CX
+	MOVQ 120(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 120(AX)
+	MOVQ 192(AX), CX
+	MOVQ 112(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 112(AX)
 	MOVQ 176(AX), CX
-	MOVQ 80(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 80(AX)
-	MOVQ 152(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 136(AX), CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ 144(AX), CX
-	MOVQ 16(AX), DX
+	MOVQ 184(AX), CX
+	MOVQ 24(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 16(AX)
+	MOVQ DX, 24(AX)
 	JMP  panel1
 
-done5:
+done4:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -10416,35 +13251,72 @@ TEXT ·gemm6x16AVX512(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 48(AX), CX
-	MOVQ CX, 232(AX)
+	MOVQ 88(AX), CX
+	MOVQ CX, 272(AX)
 
 group2:
+	// The weights to fetch.
+	MOVQ 272(AX), CX
+	CMPQ CX, $+2
+	JGE  inPanel5
 	MOVQ 96(AX), CX
-	MOVQ CX, 216(AX)
-	MOVQ 80(AX), CX
-	MOVQ CX, 208(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 224(AX)
-	MOVQ 64(AX), CX
+	CMPQ CX, $+2
+	JLT  last6
+	MOVQ (AX), CX
+	MOVQ 176(AX), DX
+	ADDQ DX, CX
+	MOVQ CX, 16(AX)
+	MOVQ 24(AX), CX
+	MOVQ 184(AX), DX
+	ADDQ DX, CX
+	MOVQ CX, 40(AX)
+	JMP  done7
 
-tile3:
+last6:
+	MOVQ 48(AX), CX
+	MOVQ CX, 16(AX)
+	MOVQ 56(AX), CX
+	MOVQ CX, 40(AX)
+	JMP  done7
+
+inPanel5:
+	MOVQ (AX), CX
+	MOVQ 8(AX), DX
+	SHLQ $0x06, DX
+	ADDQ DX, CX
+	MOVQ CX, 16(AX)
+	MOVQ 24(AX), CX
+	MOVQ 32(AX), DX
+	SHLQ $0x06, DX
+	ADDQ DX, CX
+	MOVQ CX, 40(AX)
+
+done7:
+	MOVQ 136(AX), CX
+	MOVQ CX, 256(AX)
+	MOVQ 120(AX), CX
+	MOVQ CX, 248(AX)
+	MOVQ 104(AX), CX
+	MOVQ 72(AX), DX
+	MOVQ DX, 264(AX)
+
+tile8:
 	// The chains start.
-	MOVQ    72(AX), DX
+	MOVQ    112(AX), DX
 	VMOVUPS (DX), Z0
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
 	VMOVAPS Z0, Z3
 	VMOVAPS Z0, Z4
 	VMOVAPS Z0, Z5
-	MOVQ    112(AX), DX
-	MOVQ    32(AX), BX
+	MOVQ    152(AX), DX
+	MOVQ    64(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done7
+	JLT     done10
 
-loop6:
+loop9:
 	// A k block.
 	MOVQ  (SI), R8
 	MOVQ  8(SI), R9
@@ -10453,17 +13325,23 @@ loop6:
 	LEAQ  (DI)(DX*1), R10
 	ADDQ  DX, R10
 	ADDQ  DX, R10
-	MOVQ  104(AX), R11
-	TESTQ R11, R11
-	JEQ   done8
+	MOVQ  16(SI), R11
+	MOVQ  144(AX), R12
+	TESTQ R12, R12
+	JEQ   done11
 	CMPQ  R9, $+4
-	JLT   done10
+	JLT   done13
 
-loop9:
-	PREFETCHT0   1024(R8)
-	PREFETCHT0   1088(R8)
-	PREFETCHT0   1152(R8)
-	PREFETCHT0   1216(R8)
+loop12:
+	PREFETCHT1   (R11)
+	PREFETCHT1   64(R11)
+	PREFETCHT1   128(R11)
+	PREFETCHT1   192(R11)
+	PREFETCHT1   256(R11)
+	PREFETCHT1   320(R11)
+	PREFETCHT1   384(R11)
+	PREFETCHT1   448(R11)
+	ADDQ         $+512, R11
 	VMOVUPS      (R8), Z6
 	VBROADCASTSS (DI), Z7
 	VFMADD231PS  Z6, Z7, Z0
@@ -10521,14 +13399,14 @@ loop9:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop9
+	JGE          loop12
 
-done10:
-done8:
+done13:
+done11:
 	CMPQ R9, $+4
-	JLT  done12
+	JLT  done15
 
-loop11:
+loop14:
 	VMOVUPS      (R8), Z6
 	VBROADCASTSS (DI), Z7
 	VFMADD231PS  Z6, Z7, Z0
@@ -10586,13 +13464,13 @@ loop11:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop11
+	JGE          loop14
 
-done12:
+done15:
 	CMPQ R9, $+1
-	JLT  done14
+	JLT  done17
 
-loop13:
+loop16:
 	VMOVUPS      (R8), Z6
 	VBROADCASTSS (DI), Z7
 	VFMADD231PS  Z6, Z7, Z0
@@ -10611,23 +13489,24 @@ loop13:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop13
+	JGE          loop16
 
-done14:
-	ADDQ $+16, SI
+done17:
+	MOVQ R11, 16(SI)
+	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop6
+	JGE  loop9
 
-done7:
-	MOVQ 128(AX), BX
+done10:
+	MOVQ 168(AX), BX
 
 	// Add finished chains.
-	MOVQ    80(AX), SI
+	MOVQ    120(AX), SI
 	TESTQ   SI, SI
-	JEQ     done15
-	MOVQ    208(AX), SI
-	MOVQ    120(AX), BX
+	JEQ     done18
+	MOVQ    248(AX), SI
+	MOVQ    160(AX), BX
 	VMOVUPS (SI), Z6
 	VADDPS  Z0, Z6, Z0
 	ADDQ    BX, SI
@@ -10646,15 +13525,15 @@ done7:
 	VMOVUPS (SI), Z6
 	VADDPS  Z5, Z6, Z5
 	ADDQ    BX, SI
-	MOVQ    SI, 208(AX)
-	MOVQ    128(AX), BX
+	MOVQ    SI, 248(AX)
+	MOVQ    168(AX), BX
 
-done15:
+done18:
 	// Add what C holds.
-	MOVQ    88(AX), SI
+	MOVQ    128(AX), SI
 	TESTQ   SI, SI
-	JEQ     done16
-	MOVQ    216(AX), SI
+	JEQ     done19
+	MOVQ    256(AX), SI
 	VMOVUPS (SI), Z6
 	VADDPS  Z0, Z6, Z0
 	ADDQ    BX, SI
@@ -10674,9 +13553,9 @@ done15:
 	VADDPS  Z5, Z6, Z5
 	ADDQ    BX, SI
 
-done16:
+done19:
 	// Store.
-	MOVQ    216(AX), SI
+	MOVQ    256(AX), SI
 	VMOVUPS Z0, (SI)
 	ADDQ    BX, SI
 	VMOVUPS Z1, (SI)
@@ -10689,7 +13568,7 @@ done16:
 	ADDQ    BX, SI
 	VMOVUPS Z5, (SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 216(AX)
+	MOVQ    SI, 256(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
@@ -10698,71 +13577,335 @@ done16:
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	MOVQ  224(AX), DX
+	MOVQ  264(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 224(AX)
+	MOVQ  DX, 264(AX)
 	TESTQ DX, DX
-	JNE   tile3
-	MOVQ  232(AX), CX
+	JNE   tile8
+
+	// Shorter tiles.
+	MOVQ  80(AX), DX
+	TESTQ DX, DX
+	JEQ   done20
+	MOVQ  80(AX), DX
+	MOVQ  DX, 264(AX)
+
+tile21:
+	// The chains start.
+	MOVQ    112(AX), DX
+	VMOVUPS (DX), Z0
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z4
+	MOVQ    152(AX), DX
+	MOVQ    64(AX), BX
+	MOVQ    CX, DI
+	MOVQ    AX, SI
+	CMPQ    BX, $+1
+	JLT     done23
+
+loop22:
+	// A k block.
+	MOVQ  (SI), R8
+	MOVQ  8(SI), R9
+	MOVQ  R9, R10
+	SHLQ  $0x06, R10
+	LEAQ  (DI)(DX*1), R10
+	ADDQ  DX, R10
+	ADDQ  DX, R10
+	MOVQ  16(SI), R11
+	MOVQ  144(AX), R12
+	TESTQ R12, R12
+	JEQ   done24
+	CMPQ  R9, $+4
+	JLT   done26
+
+loop25:
+	PREFETCHT1   (R11)
+	PREFETCHT1   64(R11)
+	PREFETCHT1   128(R11)
+	PREFETCHT1   192(R11)
+	PREFETCHT1   256(R11)
+	PREFETCHT1   320(R11)
+	PREFETCHT1   384(R11)
+	PREFETCHT1   448(R11)
+	ADDQ         $+512, R11
+	VMOVUPS      (R8), Z5
+	VBROADCASTSS (DI), Z6
+	VFMADD231PS  Z5, Z6, Z0
+	VBROADCASTSS (DI)(DX*1), Z6
+	VFMADD231PS  Z5, Z6, Z1
+	VBROADCASTSS (DI)(DX*2), Z6
+	VFMADD231PS  Z5, Z6, Z2
+	VBROADCASTSS (R10), Z6
+	VFMADD231PS  Z5, Z6, Z3
+	VBROADCASTSS (R10)(DX*1), Z6
+	VFMADD231PS  Z5, Z6, Z4
+	VMOVUPS      64(R8), Z5
+	VBROADCASTSS 4(DI), Z6
+	VFMADD231PS  Z5, Z6, Z0
+	VBROADCASTSS 4(DI)(DX*1), Z6
+	VFMADD231PS  Z5, Z6, Z1
+	VBROADCASTSS 4(DI)(DX*2), Z6
+	VFMADD231PS  Z5, Z6, Z2
+	VBROADCASTSS 4(R10), Z6
+	VFMADD231PS  Z5, Z6, Z3
+	VBROADCASTSS 4(R10)(DX*1), Z6
+	VFMADD231PS  Z5, Z6, Z4
+	VMOVUPS      128(R8), Z5
+	VBROADCASTSS 8(DI), Z6
+	VFMADD231PS  Z5, Z6, Z0
+	VBROADCASTSS 8(DI)(DX*1), Z6
+	VFMADD231PS  Z5, Z6, Z1
+	VBROADCASTSS 8(DI)(DX*2), Z6
+	VFMADD231PS  Z5, Z6, Z2
+	VBROADCASTSS 8(R10), Z6
+	VFMADD231PS  Z5, Z6, Z3
+	VBROADCASTSS 8(R10)(DX*1), Z6
+	VFMADD231PS  Z5, Z6, Z4
+	VMOVUPS      192(R8), Z5
+	VBROADCASTSS 12(DI), Z6
+	VFMADD231PS  Z5, Z6, Z0
+	VBROADCASTSS 12(DI)(DX*1), Z6
+	VFMADD231PS  Z5, Z6, Z1
+	VBROADCASTSS 12(DI)(DX*2), Z6
+	VFMADD231PS  Z5, Z6, Z2
+	VBROADCASTSS 12(R10), Z6
+	VFMADD231PS  Z5, Z6, Z3
+	VBROADCASTSS 12(R10)(DX*1), Z6
+	VFMADD231PS  Z5, Z6, Z4
+	ADDQ         $+16, DI
+	ADDQ         $+16, R10
+	ADDQ         $+256, R8
+	ADDQ         $-4, R9
+	CMPQ         R9, $+4
+	JGE          loop25
+
+done26:
+done24:
+	CMPQ R9, $+4
+	JLT  done28
+
+loop27:
+	VMOVUPS      (R8), Z5
+	VBROADCASTSS (DI), Z6
+	VFMADD231PS  Z5, Z6, Z0
+	VBROADCASTSS (DI)(DX*1), Z6
+	VFMADD231PS  Z5, Z6, Z1
+	VBROADCASTSS (DI)(DX*2), Z6
+	VFMADD231PS  Z5, Z6, Z2
+	VBROADCASTSS (R10), Z6
+	VFMADD231PS  Z5, Z6, Z3
+	VBROADCASTSS (R10)(DX*1), Z6
+	VFMADD231PS  Z5, Z6, Z4
+	VMOVUPS      64(R8), Z5
+	VBROADCASTSS 4(DI), Z6
+	VFMADD231PS  Z5, Z6, Z0
+	VBROADCASTSS 4(DI)(DX*1), Z6
+	VFMADD231PS  Z5, Z6, Z1
+	VBROADCASTSS 4(DI)(DX*2), Z6
+	VFMADD231PS  Z5, Z6, Z2
+	VBROADCASTSS 4(R10), Z6
+	VFMADD231PS  Z5, Z6, Z3
+	VBROADCASTSS 4(R10)(DX*1), Z6
+	VFMADD231PS  Z5, Z6, Z4
+	VMOVUPS      128(R8), Z5
+	VBROADCASTSS 8(DI), Z6
+	VFMADD231PS  Z5, Z6, Z0
+	VBROADCASTSS 8(DI)(DX*1), Z6
+	VFMADD231PS  Z5, Z6, Z1
+	VBROADCASTSS 8(DI)(DX*2), Z6
+	VFMADD231PS  Z5, Z6, Z2
+	VBROADCASTSS 8(R10), Z6
+	VFMADD231PS  Z5, Z6, Z3
+	VBROADCASTSS 8(R10)(DX*1), Z6
+	VFMADD231PS  Z5, Z6, Z4
+	VMOVUPS      192(R8), Z5
+	VBROADCASTSS 12(DI), Z6
+	VFMADD231PS  Z5, Z6, Z0
+	VBROADCASTSS 12(DI)(DX*1), Z6
+	VFMADD231PS  Z5, Z6, Z1
+	VBROADCASTSS 12(DI)(DX*2), Z6
+	VFMADD231PS  Z5, Z6, Z2
+	VBROADCASTSS 12(R10), Z6
+	VFMADD231PS  Z5, Z6, Z3
+	VBROADCASTSS 12(R10)(DX*1), Z6
+	VFMADD231PS  Z5, Z6, Z4
+	ADDQ         $+16, DI
+	ADDQ         $+16, R10
+	ADDQ         $+256, R8
+	ADDQ         $-4, R9
+	CMPQ         R9, $+4
+	JGE          loop27
+
+done28:
+	CMPQ R9, $+1
+	JLT  done30
+
+loop29:
+	VMOVUPS      (R8), Z5
+	VBROADCASTSS (DI), Z6
+	VFMADD231PS  Z5, Z6, Z0
+	VBROADCASTSS (DI)(DX*1), Z6
+	VFMADD231PS  Z5, Z6, Z1
+	VBROADCASTSS (DI)(DX*2), Z6
+	VFMADD231PS  Z5, Z6, Z2
+	VBROADCASTSS (R10), Z6
+	VFMADD231PS  Z5, Z6, Z3
+	VBROADCASTSS (R10)(DX*1), Z6
+	VFMADD231PS  Z5, Z6, Z4
+	ADDQ         $+4, DI
+	ADDQ         $+4, R10
+	ADDQ         $+64, R8
+	ADDQ         $-1, R9
+	CMPQ         R9, $+1
+	JGE          loop29
+
+done30:
+	MOVQ R11, 16(SI)
+	ADDQ $+24, SI
+	ADDQ $-1, BX
+	CMPQ BX, $+1
+	JGE  loop22
+
+done23:
+	MOVQ 168(AX), BX
+
+	// Add finished chains.
+	MOVQ    120(AX), SI
+	TESTQ   SI, SI
+	JEQ     done31
+	MOVQ    248(AX), SI
+	MOVQ    160(AX), BX
+	VMOVUPS (SI), Z5
+	VADDPS  Z0, Z5, Z0
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z5
+	VADDPS  Z1, Z5, Z1
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z5
+	VADDPS  Z2, Z5, Z2
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z5
+	VADDPS  Z3, Z5, Z3
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z5
+	VADDPS  Z4, Z5, Z4
+	ADDQ    BX, SI
+	MOVQ    SI, 248(AX)
+	MOVQ    168(AX), BX
+
+done31:
+	// Add what C holds.
+	MOVQ    128(AX), SI
+	TESTQ   SI, SI
+	JEQ     done32
+	MOVQ    256(AX), SI
+	VMOVUPS (SI), Z5
+	VADDPS  Z0, Z5, Z0
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z5
+	VADDPS  Z1, Z5, Z1
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z5
+	VADDPS  Z2, Z5, Z2
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z5
+	VADDPS  Z3, Z5, Z3
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z5
+	VADDPS  Z4, Z5, Z4
+	ADDQ    BX, SI
+
+done32:
+	// Store.
+	MOVQ    256(AX), SI
+	VMOVUPS Z0, (SI)
+	ADDQ    BX, SI
+	VMOVUPS Z1, (SI)
+	ADDQ    BX, SI
+	VMOVUPS Z2, (SI)
+	ADDQ    BX, SI
+	VMOVUPS Z3, (SI)
+	ADDQ    BX, SI
+	VMOVUPS Z4, (SI)
+	ADDQ    BX, SI
+	MOVQ    SI, 256(AX)
+
+	// To the next tile.
+	ADDQ  DX, CX
+	ADDQ  DX, CX
+	ADDQ  DX, CX
+	ADDQ  DX, CX
+	ADDQ  DX, CX
+	MOVQ  264(AX), DX
+	ADDQ  $-1, DX
+	MOVQ  DX, 264(AX)
+	TESTQ DX, DX
+	JNE   tile21
+
+done20:
+	MOVQ  272(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 232(AX)
+	MOVQ  CX, 272(AX)
 	TESTQ CX, CX
-	JEQ   next4
+	JEQ   next3
 
 	// To the next blocks of columns.
-	MOVQ 96(AX), CX
+	MOVQ 136(AX), CX
 	ADDQ $+64, CX
-	MOVQ CX, 96(AX)
-	MOVQ 72(AX), CX
+	MOVQ CX, 136(AX)
+	MOVQ 112(AX), CX
 	ADDQ $+64, CX
-	MOVQ CX, 72(AX)
-	MOVQ 168(AX), CX
-	MOVQ 80(AX), DX
+	MOVQ CX, 112(AX)
+	MOVQ 208(AX), CX
+	MOVQ 120(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 80(AX)
+	MOVQ DX, 120(AX)
 	MOVQ 8(AX), CX
 	SHLQ $0x06, CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ 24(AX), CX
+	MOVQ 32(AX), CX
 	SHLQ $0x06, CX
-	MOVQ 16(AX), DX
+	MOVQ 24(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 16(AX)
+	MOVQ DX, 24(AX)
 	JMP  group2
 
-next4:
-	MOVQ  56(AX), CX
+next3:
+	MOVQ  96(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 56(AX)
+	MOVQ  CX, 96(AX)
 	TESTQ CX, CX
-	JEQ   done5
+	JEQ   done4
 
 	// To the next panel.
-	MOVQ 160(AX), CX
-	MOVQ 96(AX), DX
+	MOVQ 200(AX), CX
+	MOVQ 136(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 96(AX)
+	MOVQ DX, 136(AX)
+	MOVQ 216(AX), CX
+	MOVQ 120(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 120(AX)
+	MOVQ 192(AX), CX
+	MOVQ 112(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 112(AX)
 	MOVQ 176(AX), CX
-	MOVQ 80(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 80(AX)
-	MOVQ 152(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 136(AX), CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ 144(AX), CX
-	MOVQ 16(AX), DX
+	MOVQ 184(AX), CX
+	MOVQ 24(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 16(AX)
+	MOVQ DX, 24(AX)
 	JMP  panel1
 
-done5:
+done4:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -10780,21 +13923,60 @@ TEXT ·gemm6x32AVX512(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 48(AX), CX
-	MOVQ CX, 232(AX)
+	MOVQ 88(AX), CX
+	MOVQ CX, 272(AX)
 
 group2:
+	// The weights to fetch.
+	MOVQ 272(AX), CX
+	CMPQ CX, $+2
+	JGE  inPanel5
 	MOVQ 96(AX), CX
-	MOVQ CX, 216(AX)
-	MOVQ 80(AX), CX
-	MOVQ CX, 208(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 224(AX)
-	MOVQ 64(AX), CX
+	CMPQ CX, $+2
+	JLT  last6
+	MOVQ (AX), CX
+	MOVQ 176(AX), DX
+	ADDQ DX, CX
+	MOVQ CX, 16(AX)
+	MOVQ 24(AX), CX
+	MOVQ 184(AX), DX
+	ADDQ DX, CX
+	MOVQ CX, 40(AX)
+	JMP  done7
 
-tile3:
+last6:
+	MOVQ 48(AX), CX
+	MOVQ CX, 16(AX)
+	MOVQ 56(AX), CX
+	MOVQ CX, 40(AX)
+	JMP  done7
+
+inPanel5:
+	MOVQ (AX), CX
+	MOVQ 8(AX), DX
+	SHLQ $0x06, DX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	MOVQ CX, 16(AX)
+	MOVQ 24(AX), CX
+	MOVQ 32(AX), DX
+	SHLQ $0x06, DX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	MOVQ CX, 40(AX)
+
+done7:
+	MOVQ 136(AX), CX
+	MOVQ CX, 256(AX)
+	MOVQ 120(AX), CX
+	MOVQ CX, 248(AX)
+	MOVQ 104(AX), CX
+	MOVQ 72(AX), DX
+	MOVQ DX, 264(AX)
+
+tile8:
 	// The chains start.
-	MOVQ    72(AX), DX
+	MOVQ    112(AX), DX
 	VMOVUPS (DX), Z0
 	VMOVUPS 64(DX), Z1
 	VMOVAPS Z0, Z2
@@ -10807,14 +13989,14 @@ tile3:
 	VMOVAPS Z1, Z9
 	VMOVAPS Z0, Z10
 	VMOVAPS Z1, Z11
-	MOVQ    112(AX), DX
-	MOVQ    32(AX), BX
+	MOVQ    152(AX), DX
+	MOVQ    64(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done7
+	JLT     done10
 
-loop6:
+loop9:
 	// A k block.
 	MOVQ  (SI), R8
 	MOVQ  8(SI), R9
@@ -10823,21 +14005,23 @@ loop6:
 	LEAQ  (DI)(DX*1), R11
 	ADDQ  DX, R11
 	ADDQ  DX, R11
-	MOVQ  104(AX), R12
-	TESTQ R12, R12
-	JEQ   done8
+	MOVQ  16(SI), R12
+	MOVQ  144(AX), R13
+	TESTQ R13, R13
+	JEQ   done11
 	CMPQ  R9, $+4
-	JLT   done10
+	JLT   done13
 
-loop9:
-	PREFETCHT0   1024(R8)
-	PREFETCHT0   1088(R8)
-	PREFETCHT0   1152(R8)
-	PREFETCHT0   1216(R8)
-	PREFETCHT0   1024(R8)(R10*1)
-	PREFETCHT0   1088(R8)(R10*1)
-	PREFETCHT0   1152(R8)(R10*1)
-	PREFETCHT0   1216(R8)(R10*1)
+loop12:
+	PREFETCHT1   (R12)
+	PREFETCHT1   64(R12)
+	PREFETCHT1   128(R12)
+	PREFETCHT1   192(R12)
+	PREFETCHT1   256(R12)
+	PREFETCHT1   320(R12)
+	PREFETCHT1   384(R12)
+	PREFETCHT1   448(R12)
+	ADDQ         $+512, R12
 	VMOVUPS      (R8), Z12
 	VMOVUPS      (R8)(R10*1), Z13
 	VBROADCASTSS (DI), Z14
@@ -10923,14 +14107,14 @@ loop9:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop9
+	JGE          loop12
 
-done10:
-done8:
+done13:
+done11:
 	CMPQ R9, $+4
-	JLT  done12
+	JLT  done15
 
-loop11:
+loop14:
 	VMOVUPS      (R8), Z12
 	VMOVUPS      (R8)(R10*1), Z13
 	VBROADCASTSS (DI), Z14
@@ -11016,13 +14200,13 @@ loop11:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop11
+	JGE          loop14
 
-done12:
+done15:
 	CMPQ R9, $+1
-	JLT  done14
+	JLT  done17
 
-loop13:
+loop16:
 	VMOVUPS      (R8), Z12
 	VMOVUPS      (R8)(R10*1), Z13
 	VBROADCASTSS (DI), Z14
@@ -11048,23 +14232,24 @@ loop13:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop13
+	JGE          loop16
 
-done14:
-	ADDQ $+16, SI
+done17:
+	MOVQ R12, 16(SI)
+	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop6
+	JGE  loop9
 
-done7:
-	MOVQ 128(AX), BX
+done10:
+	MOVQ 168(AX), BX
 
 	// Add finished chains.
-	MOVQ    80(AX), SI
+	MOVQ    120(AX), SI
 	TESTQ   SI, SI
-	JEQ     done15
-	MOVQ    208(AX), SI
-	MOVQ    120(AX), BX
+	JEQ     done18
+	MOVQ    248(AX), SI
+	MOVQ    160(AX), BX
 	VMOVUPS (SI), Z12
 	VADDPS  Z0, Z12, Z0
 	VMOVUPS 64(SI), Z12
@@ -11095,15 +14280,15 @@ done7:
 	VMOVUPS 64(SI), Z12
 	VADDPS  Z11, Z12, Z11
 	ADDQ    BX, SI
-	MOVQ    SI, 208(AX)
-	MOVQ    128(AX), BX
+	MOVQ    SI, 248(AX)
+	MOVQ    168(AX), BX
 
-done15:
+done18:
 	// Add what C holds.
-	MOVQ    88(AX), SI
+	MOVQ    128(AX), SI
 	TESTQ   SI, SI
-	JEQ     done16
-	MOVQ    216(AX), SI
+	JEQ     done19
+	MOVQ    256(AX), SI
 	VMOVUPS (SI), Z12
 	VADDPS  Z0, Z12, Z0
 	VMOVUPS 64(SI), Z12
@@ -11135,9 +14320,9 @@ done15:
 	VADDPS  Z11, Z12, Z11
 	ADDQ    BX, SI
 
-done16:
+done19:
 	// Store.
-	MOVQ    216(AX), SI
+	MOVQ    256(AX), SI
 	VMOVUPS Z0, (SI)
 	VMOVUPS Z1, 64(SI)
 	ADDQ    BX, SI
@@ -11156,7 +14341,7 @@ done16:
 	VMOVUPS Z10, (SI)
 	VMOVUPS Z11, 64(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 216(AX)
+	MOVQ    SI, 256(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
@@ -11165,28 +14350,376 @@ done16:
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	MOVQ  224(AX), DX
+	MOVQ  264(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 224(AX)
+	MOVQ  DX, 264(AX)
 	TESTQ DX, DX
-	JNE   tile3
-	MOVQ  232(AX), CX
+	JNE   tile8
+
+	// Shorter tiles.
+	MOVQ  80(AX), DX
+	TESTQ DX, DX
+	JEQ   done20
+	MOVQ  80(AX), DX
+	MOVQ  DX, 264(AX)
+
+tile21:
+	// The chains start.
+	MOVQ    112(AX), DX
+	VMOVUPS (DX), Z0
+	VMOVUPS 64(DX), Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z1, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z1, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z1, Z9
+	MOVQ    152(AX), DX
+	MOVQ    64(AX), BX
+	MOVQ    CX, DI
+	MOVQ    AX, SI
+	CMPQ    BX, $+1
+	JLT     done23
+
+loop22:
+	// A k block.
+	MOVQ  (SI), R8
+	MOVQ  8(SI), R9
+	MOVQ  R9, R10
+	SHLQ  $0x06, R10
+	LEAQ  (DI)(DX*1), R11
+	ADDQ  DX, R11
+	ADDQ  DX, R11
+	MOVQ  16(SI), R12
+	MOVQ  144(AX), R13
+	TESTQ R13, R13
+	JEQ   done24
+	CMPQ  R9, $+4
+	JLT   done26
+
+loop25:
+	PREFETCHT1   (R12)
+	PREFETCHT1   64(R12)
+	PREFETCHT1   128(R12)
+	PREFETCHT1   192(R12)
+	PREFETCHT1   256(R12)
+	PREFETCHT1   320(R12)
+	PREFETCHT1   384(R12)
+	PREFETCHT1   448(R12)
+	ADDQ         $+512, R12
+	VMOVUPS      (R8), Z10
+	VMOVUPS      (R8)(R10*1), Z11
+	VBROADCASTSS (DI), Z12
+	VFMADD231PS  Z10, Z12, Z0
+	VFMADD231PS  Z11, Z12, Z1
+	VBROADCASTSS (DI)(DX*1), Z12
+	VFMADD231PS  Z10, Z12, Z2
+	VFMADD231PS  Z11, Z12, Z3
+	VBROADCASTSS (DI)(DX*2), Z12
+	VFMADD231PS  Z10, Z12, Z4
+	VFMADD231PS  Z11, Z12, Z5
+	VBROADCASTSS (R11), Z12
+	VFMADD231PS  Z10, Z12, Z6
+	VFMADD231PS  Z11, Z12, Z7
+	VBROADCASTSS (R11)(DX*1), Z12
+	VFMADD231PS  Z10, Z12, Z8
+	VFMADD231PS  Z11, Z12, Z9
+	VMOVUPS      64(R8), Z10
+	VMOVUPS      64(R8)(R10*1), Z11
+	VBROADCASTSS 4(DI), Z12
+	VFMADD231PS  Z10, Z12, Z0
+	VFMADD231PS  Z11, Z12, Z1
+	VBROADCASTSS 4(DI)(DX*1), Z12
+	VFMADD231PS  Z10, Z12, Z2
+	VFMADD231PS  Z11, Z12, Z3
+	VBROADCASTSS 4(DI)(DX*2), Z12
+	VFMADD231PS  Z10, Z12, Z4
+	VFMADD231PS  Z11, Z12, Z5
+	VBROADCASTSS 4(R11), Z12
+	VFMADD231PS  Z10, Z12, Z6
+	VFMADD231PS  Z11, Z12, Z7
+	VBROADCASTSS 4(R11)(DX*1), Z12
+	VFMADD231PS  Z10, Z12, Z8
+	VFMADD231PS  Z11, Z12, Z9
+	VMOVUPS      128(R8), Z10
+	VMOVUPS      128(R8)(R10*1), Z11
+	VBROADCASTSS 8(DI), Z12
+	VFMADD231PS  Z10, Z12, Z0
+	VFMADD231PS  Z11, Z12, Z1
+	VBROADCASTSS 8(DI)(DX*1), Z12
+	VFMADD231PS  Z10, Z12, Z2
+	VFMADD231PS  Z11, Z12, Z3
+	VBROADCASTSS 8(DI)(DX*2), Z12
+	VFMADD231PS  Z10, Z12, Z4
+	VFMADD231PS  Z11, Z12, Z5
+	VBROADCASTSS 8(R11), Z12
+	VFMADD231PS  Z10, Z12, Z6
+	VFMADD231PS  Z11, Z12, Z7
+	VBROADCASTSS 8(R11)(DX*1), Z12
+	VFMADD231PS  Z10, Z12, Z8
+	VFMADD231PS  Z11, Z12, Z9
+	VMOVUPS      192(R8), Z10
+	VMOVUPS      192(R8)(R10*1), Z11
+	VBROADCASTSS 12(DI), Z12
+	VFMADD231PS  Z10, Z12, Z0
+	VFMADD231PS  Z11, Z12, Z1
+	VBROADCASTSS 12(DI)(DX*1), Z12
+	VFMADD231PS  Z10, Z12, Z2
+	VFMADD231PS  Z11, Z12, Z3
+	VBROADCASTSS 12(DI)(DX*2), Z12
+	VFMADD231PS  Z10, Z12, Z4
+	VFMADD231PS  Z11, Z12, Z5
+	VBROADCASTSS 12(R11), Z12
+	VFMADD231PS  Z10, Z12, Z6
+	VFMADD231PS  Z11, Z12, Z7
+	VBROADCASTSS 12(R11)(DX*1), Z12
+	VFMADD231PS  Z10, Z12, Z8
+	VFMADD231PS  Z11, Z12, Z9
+	ADDQ         $+16, DI
+	ADDQ         $+16, R11
+	ADDQ         $+256, R8
+	ADDQ         $-4, R9
+	CMPQ         R9, $+4
+	JGE          loop25
+
+done26:
+done24:
+	CMPQ R9, $+4
+	JLT  done28
+
+loop27:
+	VMOVUPS      (R8), Z10
+	VMOVUPS      (R8)(R10*1), Z11
+	VBROADCASTSS (DI), Z12
+	VFMADD231PS  Z10, Z12, Z0
+	VFMADD231PS  Z11, Z12, Z1
+	VBROADCASTSS (DI)(DX*1), Z12
+	VFMADD231PS  Z10, Z12, Z2
+	VFMADD231PS  Z11, Z12, Z3
+	VBROADCASTSS (DI)(DX*2), Z12
+	VFMADD231PS  Z10, Z12, Z4
+	VFMADD231PS  Z11, Z12, Z5
+	VBROADCASTSS (R11), Z12
+	VFMADD231PS  Z10, Z12, Z6
+	VFMADD231PS  Z11, Z12, Z7
+	VBROADCASTSS (R11)(DX*1), Z12
+	VFMADD231PS  Z10, Z12, Z8
+	VFMADD231PS  Z11, Z12, Z9
+	VMOVUPS      64(R8), Z10
+	VMOVUPS      64(R8)(R10*1), Z11
+	VBROADCASTSS 4(DI), Z12
+	VFMADD231PS  Z10, Z12, Z0
+	VFMADD231PS  Z11, Z12, Z1
+	VBROADCASTSS 4(DI)(DX*1), Z12
+	VFMADD231PS  Z10, Z12, Z2
+	VFMADD231PS  Z11, Z12, Z3
+	VBROADCASTSS 4(DI)(DX*2), Z12
+	VFMADD231PS  Z10, Z12, Z4
+	VFMADD231PS  Z11, Z12, Z5
+	VBROADCASTSS 4(R11), Z12
+	VFMADD231PS  Z10, Z12, Z6
+	VFMADD231PS  Z11, Z12, Z7
+	VBROADCASTSS 4(R11)(DX*1), Z12
+	VFMADD231PS  Z10, Z12, Z8
+	VFMADD231PS  Z11, Z12, Z9
+	VMOVUPS      128(R8), Z10
+	VMOVUPS      128(R8)(R10*1), Z11
+	VBROADCASTSS 8(DI), Z12
+	VFMADD231PS  Z10, Z12, Z0
+	VFMADD231PS  Z11, Z12, Z1
+	VBROADCASTSS 8(DI)(DX*1), Z12
+	VFMADD231PS  Z10, Z12, Z2
+	VFMADD231PS  Z11, Z12, Z3
+	VBROADCASTSS 8(DI)(DX*2), Z12
+	VFMADD231PS  Z10, Z12, Z4
+	VFMADD231PS  Z11, Z12, Z5
+	VBROADCASTSS 8(R11), Z12
+	VFMADD231PS  Z10, Z12, Z6
+	VFMADD231PS  Z11, Z12, Z7
+	VBROADCASTSS 8(R11)(DX*1), Z12
+	VFMADD231PS  Z10, Z12, Z8
+	VFMADD231PS  Z11, Z12, Z9
+	VMOVUPS      192(R8), Z10
+	VMOVUPS      192(R8)(R10*1), Z11
+	VBROADCASTSS 12(DI), Z12
+	VFMADD231PS  Z10, Z12, Z0
+	VFMADD231PS  Z11, Z12, Z1
+	VBROADCASTSS 12(DI)(DX*1), Z12
+	VFMADD231PS  Z10, Z12, Z2
+	VFMADD231PS  Z11, Z12, Z3
+	VBROADCASTSS 12(DI)(DX*2), Z12
+	VFMADD231PS  Z10, Z12, Z4
+	VFMADD231PS  Z11, Z12, Z5
+	VBROADCASTSS 12(R11), Z12
+	VFMADD231PS  Z10, Z12, Z6
+	VFMADD231PS  Z11, Z12, Z7
+	VBROADCASTSS 12(R11)(DX*1), Z12
+	VFMADD231PS  Z10, Z12, Z8
+	VFMADD231PS  Z11, Z12, Z9
+	ADDQ         $+16, DI
+	ADDQ         $+16, R11
+	ADDQ         $+256, R8
+	ADDQ         $-4, R9
+	CMPQ         R9, $+4
+	JGE          loop27
+
+done28:
+	CMPQ R9, $+1
+	JLT  done30
+
+loop29:
+	VMOVUPS      (R8), Z10
+	VMOVUPS      (R8)(R10*1), Z11
+	VBROADCASTSS (DI), Z12
+	VFMADD231PS  Z10, Z12, Z0
+	VFMADD231PS  Z11, Z12, Z1
+	VBROADCASTSS (DI)(DX*1), Z12
+	VFMADD231PS  Z10, Z12, Z2
+	VFMADD231PS  Z11, Z12, Z3
+	VBROADCASTSS (DI)(DX*2), Z12
+	VFMADD231PS  Z10, Z12, Z4
+	VFMADD231PS  Z11, Z12, Z5
+	VBROADCASTSS (R11), Z12
+	VFMADD231PS  Z10, Z12, Z6
+	VFMADD231PS  Z11, Z12, Z7
+	VBROADCASTSS (R11)(DX*1), Z12
+	VFMADD231PS  Z10, Z12, Z8
+	VFMADD231PS  Z11, Z12, Z9
+	ADDQ         $+4, DI
+	ADDQ         $+4, R11
+	ADDQ         $+64, R8
+	ADDQ         $-1, R9
+	CMPQ         R9, $+1
+	JGE          loop29
+
+done30:
+	MOVQ R12, 16(SI)
+	ADDQ $+24, SI
+	ADDQ $-1, BX
+	CMPQ BX, $+1
+	JGE  loop22
+
+done23:
+	MOVQ 168(AX), BX
+
+	// Add finished chains.
+	MOVQ    120(AX), SI
+	TESTQ   SI, SI
+	JEQ     done31
+	MOVQ    248(AX), SI
+	MOVQ    160(AX), BX
+	VMOVUPS (SI), Z10
+	VADDPS  Z0, Z10, Z0
+	VMOVUPS 64(SI), Z10
+	VADDPS  Z1, Z10, Z1
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z10
+	VADDPS  Z2, Z10, Z2
+	VMOVUPS 64(SI), Z10
+	VADDPS  Z3, Z10, Z3
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z10
+	VADDPS  Z4, Z10, Z4
+	VMOVUPS 64(SI), Z10
+	VADDPS  Z5, Z10, Z5
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z10
+	VADDPS  Z6, Z10, Z6
+	VMOVUPS 64(SI), Z10
+	VADDPS  Z7, Z10, Z7
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z10
+	VADDPS  Z8, Z10, Z8
+	VMOVUPS 64(SI), Z10
+	VADDPS  Z9, Z10, Z9
+	ADDQ    BX, SI
+	MOVQ    SI, 248(AX)
+	MOVQ    168(AX), BX
+
+done31:
+	// Add what C holds.
+	MOVQ    128(AX), SI
+	TESTQ   SI, SI
+	JEQ     done32
+	MOVQ    256(AX), SI
+	VMOVUPS (SI), Z10
+	VADDPS  Z0, Z10, Z0
+	VMOVUPS 64(SI), Z10
+	VADDPS  Z1, Z10, Z1
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z10
+	VADDPS  Z2, Z10, Z2
+	VMOVUPS 64(SI), Z10
+	VADDPS  Z3, Z10, Z3
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z10
+	VADDPS  Z4, Z10, Z4
+	VMOVUPS 64(SI), Z10
+	VADDPS  Z5, Z10, Z5
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z10
+	VADDPS  Z6, Z10, Z6
+	VMOVUPS 64(SI), Z10
+	VADDPS  Z7, Z10, Z7
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z10
+	VADDPS  Z8, Z10, Z8
+	VMOVUPS 64(SI), Z10
+	VADDPS  Z9, Z10, Z9
+	ADDQ    BX, SI
+
+done32:
+	// Store.
+	MOVQ    256(AX), SI
+	VMOVUPS Z0, (SI)
+	VMOVUPS Z1, 64(SI)
+	ADDQ    BX, SI
+	VMOVUPS Z2, (SI)
+	VMOVUPS Z3, 64(SI)
+	ADDQ    BX, SI
+	VMOVUPS Z4, (SI)
+	VMOVUPS Z5, 64(SI)
+	ADDQ    BX, SI
+	VMOVUPS Z6, (SI)
+	VMOVUPS Z7, 64(SI)
+	ADDQ    BX, SI
+	VMOVUPS Z8, (SI)
+	VMOVUPS Z9, 64(SI)
+	ADDQ    BX, SI
+	MOVQ    SI, 256(AX)
+
+	// To the next tile.
+	ADDQ  DX, CX
+	ADDQ  DX, CX
+	ADDQ  DX, CX
+	ADDQ  DX, CX
+	ADDQ  DX, CX
+	MOVQ  264(AX), DX
+	ADDQ  $-1, DX
+	MOVQ  DX, 264(AX)
+	TESTQ DX, DX
+	JNE   tile21
+
+done20:
+	MOVQ  272(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 232(AX)
+	MOVQ  CX, 272(AX)
 	TESTQ CX, CX
-	JEQ   next4
+	JEQ   next3
 
 	// To the next blocks of columns.
-	MOVQ 96(AX), CX
+	MOVQ 136(AX), CX
 	ADDQ $+128, CX
-	MOVQ CX, 96(AX)
-	MOVQ 72(AX), CX
+	MOVQ CX, 136(AX)
+	MOVQ 112(AX), CX
 	ADDQ $+128, CX
-	MOVQ CX, 72(AX)
-	MOVQ 168(AX), CX
-	MOVQ 80(AX), DX
+	MOVQ CX, 112(AX)
+	MOVQ 208(AX), CX
+	MOVQ 120(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 80(AX)
+	MOVQ DX, 120(AX)
 	MOVQ 8(AX), CX
 	SHLQ $0x06, CX
 	MOVQ (AX), DX
@@ -11195,47 +14728,47 @@ done16:
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ 24(AX), CX
+	MOVQ 32(AX), CX
 	SHLQ $0x06, CX
-	MOVQ 16(AX), DX
+	MOVQ 24(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 16(AX)
-	MOVQ 16(AX), DX
+	MOVQ DX, 24(AX)
+	MOVQ 24(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 16(AX)
+	MOVQ DX, 24(AX)
 	JMP  group2
 
-next4:
-	MOVQ  56(AX), CX
+next3:
+	MOVQ  96(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 56(AX)
+	MOVQ  CX, 96(AX)
 	TESTQ CX, CX
-	JEQ   done5
+	JEQ   done4
 
 	// To the next panel.
-	MOVQ 160(AX), CX
-	MOVQ 96(AX), DX
+	MOVQ 200(AX), CX
+	MOVQ 136(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 96(AX)
+	MOVQ DX, 136(AX)
+	MOVQ 216(AX), CX
+	MOVQ 120(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 120(AX)
+	MOVQ 192(AX), CX
+	MOVQ 112(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 112(AX)
 	MOVQ 176(AX), CX
-	MOVQ 80(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 80(AX)
-	MOVQ 152(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 136(AX), CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ 144(AX), CX
-	MOVQ 16(AX), DX
+	MOVQ 184(AX), CX
+	MOVQ 24(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 16(AX)
+	MOVQ DX, 24(AX)
 	JMP  panel1
 
-done5:
+done4:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -11253,21 +14786,62 @@ TEXT ·gemm6x48AVX512(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 48(AX), CX
-	MOVQ CX, 232(AX)
+	MOVQ 88(AX), CX
+	MOVQ CX, 272(AX)
 
 group2:
+	// The weights to fetch.
+	MOVQ 272(AX), CX
+	CMPQ CX, $+2
+	JGE  inPanel5
 	MOVQ 96(AX), CX
-	MOVQ CX, 216(AX)
-	MOVQ 80(AX), CX
-	MOVQ CX, 208(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 224(AX)
-	MOVQ 64(AX), CX
+	CMPQ CX, $+2
+	JLT  last6
+	MOVQ (AX), CX
+	MOVQ 176(AX), DX
+	ADDQ DX, CX
+	MOVQ CX, 16(AX)
+	MOVQ 24(AX), CX
+	MOVQ 184(AX), DX
+	ADDQ DX, CX
+	MOVQ CX, 40(AX)
+	JMP  done7
 
-tile3:
+last6:
+	MOVQ 48(AX), CX
+	MOVQ CX, 16(AX)
+	MOVQ 56(AX), CX
+	MOVQ CX, 40(AX)
+	JMP  done7
+
+inPanel5:
+	MOVQ (AX), CX
+	MOVQ 8(AX), DX
+	SHLQ $0x06, DX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	MOVQ CX, 16(AX)
+	MOVQ 24(AX), CX
+	MOVQ 32(AX), DX
+	SHLQ $0x06, DX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	MOVQ CX, 40(AX)
+
+done7:
+	MOVQ 136(AX), CX
+	MOVQ CX, 256(AX)
+	MOVQ 120(AX), CX
+	MOVQ CX, 248(AX)
+	MOVQ 104(AX), CX
+	MOVQ 72(AX), DX
+	MOVQ DX, 264(AX)
+
+tile8:
 	// The chains start.
-	MOVQ    72(AX), DX
+	MOVQ    112(AX), DX
 	VMOVUPS (DX), Z0
 	VMOVUPS 64(DX), Z1
 	VMOVUPS 128(DX), Z2
@@ -11286,14 +14860,14 @@ tile3:
 	VMOVAPS Z0, Z15
 	VMOVAPS Z1, Z16
 	VMOVAPS Z2, Z17
-	MOVQ    112(AX), DX
-	MOVQ    32(AX), BX
+	MOVQ    152(AX), DX
+	MOVQ    64(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done7
+	JLT     done10
 
-loop6:
+loop9:
 	// A k block.
 	MOVQ  (SI), R8
 	MOVQ  8(SI), R9
@@ -11302,25 +14876,23 @@ loop6:
 	LEAQ  (DI)(DX*1), R11
 	ADDQ  DX, R11
 	ADDQ  DX, R11
-	MOVQ  104(AX), R12
-	TESTQ R12, R12
-	JEQ   done8
+	MOVQ  16(SI), R12
+	MOVQ  144(AX), R13
+	TESTQ R13, R13
+	JEQ   done11
 	CMPQ  R9, $+4
-	JLT   done10
+	JLT   done13
 
-loop9:
-	PREFETCHT0   1024(R8)
-	PREFETCHT0   1088(R8)
-	PREFETCHT0   1152(R8)
-	PREFETCHT0   1216(R8)
-	PREFETCHT0   1024(R8)(R10*1)
-	PREFETCHT0   1088(R8)(R10*1)
-	PREFETCHT0   1152(R8)(R10*1)
-	PREFETCHT0   1216(R8)(R10*1)
-	PREFETCHT0   1024(R8)(R10*2)
-	PREFETCHT0   1088(R8)(R10*2)
-	PREFETCHT0   1152(R8)(R10*2)
-	PREFETCHT0   1216(R8)(R10*2)
+loop12:
+	PREFETCHT1   (R12)
+	PREFETCHT1   64(R12)
+	PREFETCHT1   128(R12)
+	PREFETCHT1   192(R12)
+	PREFETCHT1   256(R12)
+	PREFETCHT1   320(R12)
+	PREFETCHT1   384(R12)
+	PREFETCHT1   448(R12)
+	ADDQ         $+512, R12
 	VMOVUPS      (R8), Z18
 	VMOVUPS      (R8)(R10*1), Z19
 	VMOVUPS      (R8)(R10*2), Z20
@@ -11434,14 +15006,14 @@ loop9:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop9
+	JGE          loop12
 
-done10:
-done8:
+done13:
+done11:
 	CMPQ R9, $+4
-	JLT  done12
+	JLT  done15
 
-loop11:
+loop14:
 	VMOVUPS      (R8), Z18
 	VMOVUPS      (R8)(R10*1), Z19
 	VMOVUPS      (R8)(R10*2), Z20
@@ -11555,13 +15127,13 @@ loop11:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop11
+	JGE          loop14
 
-done12:
+done15:
 	CMPQ R9, $+1
-	JLT  done14
+	JLT  done17
 
-loop13:
+loop16:
 	VMOVUPS      (R8), Z18
 	VMOVUPS      (R8)(R10*1), Z19
 	VMOVUPS      (R8)(R10*2), Z20
@@ -11594,23 +15166,24 @@ loop13:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop13
+	JGE          loop16
 
-done14:
-	ADDQ $+16, SI
+done17:
+	MOVQ R12, 16(SI)
+	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop6
+	JGE  loop9
 
-done7:
-	MOVQ 128(AX), BX
+done10:
+	MOVQ 168(AX), BX
 
 	// Add finished chains.
-	MOVQ    80(AX), SI
+	MOVQ    120(AX), SI
 	TESTQ   SI, SI
-	JEQ     done15
-	MOVQ    208(AX), SI
-	MOVQ    120(AX), BX
+	JEQ     done18
+	MOVQ    248(AX), SI
+	MOVQ    160(AX), BX
 	VMOVUPS (SI), Z18
 	VADDPS  Z0, Z18, Z0
 	VMOVUPS 64(SI), Z18
@@ -11653,15 +15226,15 @@ done7:
 	VMOVUPS 128(SI), Z18
 	VADDPS  Z17, Z18, Z17
 	ADDQ    BX, SI
-	MOVQ    SI, 208(AX)
-	MOVQ    128(AX), BX
+	MOVQ    SI, 248(AX)
+	MOVQ    168(AX), BX
 
-done15:
+done18:
 	// Add what C holds.
-	MOVQ    88(AX), SI
+	MOVQ    128(AX), SI
 	TESTQ   SI, SI
-	JEQ     done16
-	MOVQ    216(AX), SI
+	JEQ     done19
+	MOVQ    256(AX), SI
 	VMOVUPS (SI), Z18
 	VADDPS  Z0, Z18, Z0
 	VMOVUPS 64(SI), Z18
@@ -11705,9 +15278,9 @@ done15:
 	VADDPS  Z17, Z18, Z17
 	ADDQ    BX, SI
 
-done16:
+done19:
 	// Store.
-	MOVQ    216(AX), SI
+	MOVQ    256(AX), SI
 	VMOVUPS Z0, (SI)
 	VMOVUPS Z1, 64(SI)
 	VMOVUPS Z2, 128(SI)
@@ -11732,7 +15305,7 @@ done16:
 	VMOVUPS Z16, 64(SI)
 	VMOVUPS Z17, 128(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 216(AX)
+	MOVQ    SI, 256(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
@@ -11741,28 +15314,460 @@ done16:
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	MOVQ  224(AX), DX
+	MOVQ  264(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 224(AX)
+	MOVQ  DX, 264(AX)
 	TESTQ DX, DX
-	JNE   tile3
-	MOVQ  232(AX), CX
+	JNE   tile8
+
+	// Shorter tiles.
+	MOVQ  80(AX), DX
+	TESTQ DX, DX
+	JEQ   done20
+	MOVQ  80(AX), DX
+	MOVQ  DX, 264(AX)
+
+tile21:
+	// The chains start.
+	MOVQ    112(AX), DX
+	VMOVUPS (DX), Z0
+	VMOVUPS 64(DX), Z1
+	VMOVUPS 128(DX), Z2
+	VMOVAPS Z0, Z3
+	VMOVAPS Z1, Z4
+	VMOVAPS Z2, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z1, Z7
+	VMOVAPS Z2, Z8
+	VMOVAPS Z0, Z9
+	VMOVAPS Z1, Z10
+	VMOVAPS Z2, Z11
+	VMOVAPS Z0, Z12
+	VMOVAPS Z1, Z13
+	VMOVAPS Z2, Z14
+	MOVQ    152(AX), DX
+	MOVQ    64(AX), BX
+	MOVQ    CX, DI
+	MOVQ    AX, SI
+	CMPQ    BX, $+1
+	JLT     done23
+
+loop22:
+	// A k block.
+	MOVQ  (SI), R8
+	MOVQ  8(SI), R9
+	MOVQ  R9, R10
+	SHLQ  $0x06, R10
+	LEAQ  (DI)(DX*1), R11
+	ADDQ  DX, R11
+	ADDQ  DX, R11
+	MOVQ  16(SI), R12
+	MOVQ  144(AX), R13
+	TESTQ R13, R13
+	JEQ   done24
+	CMPQ  R9, $+4
+	JLT   done26
+
+loop25:
+	PREFETCHT1   (R12)
+	PREFETCHT1   64(R12)
+	PREFETCHT1   128(R12)
+	PREFETCHT1   192(R12)
+	PREFETCHT1   256(R12)
+	PREFETCHT1   320(R12)
+	PREFETCHT1   384(R12)
+	PREFETCHT1   448(R12)
+	ADDQ         $+512, R12
+	VMOVUPS      (R8), Z15
+	VMOVUPS      (R8)(R10*1), Z16
+	VMOVUPS      (R8)(R10*2), Z17
+	VBROADCASTSS (DI), Z18
+	VFMADD231PS  Z15, Z18, Z0
+	VFMADD231PS  Z16, Z18, Z1
+	VFMADD231PS  Z17, Z18, Z2
+	VBROADCASTSS (DI)(DX*1), Z18
+	VFMADD231PS  Z15, Z18, Z3
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VBROADCASTSS (DI)(DX*2), Z18
+	VFMADD231PS  Z15, Z18, Z6
+	VFMADD231PS  Z16, Z18, Z7
+	VFMADD231PS  Z17, Z18, Z8
+	VBROADCASTSS (R11), Z18
+	VFMADD231PS  Z15, Z18, Z9
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Z17, Z18, Z11
+	VBROADCASTSS (R11)(DX*1), Z18
+	VFMADD231PS  Z15, Z18, Z12
+	VFMADD231PS  Z16, Z18, Z13
+	VFMADD231PS  Z17, Z18, Z14
+	VMOVUPS      64(R8), Z15
+	VMOVUPS      64(R8)(R10*1), Z16
+	VMOVUPS      64(R8)(R10*2), Z17
+	VBROADCASTSS 4(DI), Z18
+	VFMADD231PS  Z15, Z18, Z0
+	VFMADD231PS  Z16, Z18, Z1
+	VFMADD231PS  Z17, Z18, Z2
+	VBROADCASTSS 4(DI)(DX*1), Z18
+	VFMADD231PS  Z15, Z18, Z3
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VBROADCASTSS 4(DI)(DX*2), Z18
+	VFMADD231PS  Z15, Z18, Z6
+	VFMADD231PS  Z16, Z18, Z7
+	VFMADD231PS  Z17, Z18, Z8
+	VBROADCASTSS 4(R11), Z18
+	VFMADD231PS  Z15, Z18, Z9
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Z17, Z18, Z11
+	VBROADCASTSS 4(R11)(DX*1), Z18
+	VFMADD231PS  Z15, Z18, Z12
+	VFMADD231PS  Z16, Z18, Z13
+	VFMADD231PS  Z17, Z18, Z14
+	VMOVUPS      128(R8), Z15
+	VMOVUPS      128(R8)(R10*1), Z16
+	VMOVUPS      128(R8)(R10*2), Z17
+	VBROADCASTSS 8(DI), Z18
+	VFMADD231PS  Z15, Z18, Z0
+	VFMADD231PS  Z16, Z18, Z1
+	VFMADD231PS  Z17, Z18, Z2
+	VBROADCASTSS 8(DI)(DX*1), Z18
+	VFMADD231PS  Z15, Z18, Z3
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VBROADCASTSS 8(DI)(DX*2), Z18
+	VFMADD231PS  Z15, Z18, Z6
+	VFMADD231PS  Z16, Z18, Z7
+	VFMADD231PS  Z17, Z18, Z8
+	VBROADCASTSS 8(R11), Z18
+	VFMADD231PS  Z15, Z18, Z9
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Z17, Z18, Z11
+	VBROADCASTSS 8(R11)(DX*1), Z18
+	VFMADD231PS  Z15, Z18, Z12
+	VFMADD231PS  Z16, Z18, Z13
+	VFMADD231PS  Z17, Z18, Z14
+	VMOVUPS      192(R8), Z15
+	VMOVUPS      192(R8)(R10*1), Z16
+	VMOVUPS      192(R8)(R10*2), Z17
+	VBROADCASTSS 12(DI), Z18
+	VFMADD231PS  Z15, Z18, Z0
+	VFMADD231PS  Z16, Z18, Z1
+	VFMADD231PS  Z17, Z18, Z2
+	VBROADCASTSS 12(DI)(DX*1), Z18
+	VFMADD231PS  Z15, Z18, Z3
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VBROADCASTSS 12(DI)(DX*2), Z18
+	VFMADD231PS  Z15, Z18, Z6
+	VFMADD231PS  Z16, Z18, Z7
+	VFMADD231PS  Z17, Z18, Z8
+	VBROADCASTSS 12(R11), Z18
+	VFMADD231PS  Z15, Z18, Z9
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Z17, Z18, Z11
+	VBROADCASTSS 12(R11)(DX*1), Z18
+	VFMADD231PS  Z15, Z18, Z12
+	VFMADD231PS  Z16, Z18, Z13
+	VFMADD231PS  Z17, Z18, Z14
+	ADDQ         $+16, DI
+	ADDQ         $+16, R11
+	ADDQ         $+256, R8
+	ADDQ         $-4, R9
+	CMPQ         R9, $+4
+	JGE          loop25
+
+done26:
+done24:
+	CMPQ R9, $+4
+	JLT  done28
+
+loop27:
+	VMOVUPS      (R8), Z15
+	VMOVUPS      (R8)(R10*1), Z16
+	VMOVUPS      (R8)(R10*2), Z17
+	VBROADCASTSS (DI), Z18
+	VFMADD231PS  Z15, Z18, Z0
+	VFMADD231PS  Z16, Z18, Z1
+	VFMADD231PS  Z17, Z18, Z2
+	VBROADCASTSS (DI)(DX*1), Z18
+	VFMADD231PS  Z15, Z18, Z3
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VBROADCASTSS (DI)(DX*2), Z18
+	VFMADD231PS  Z15, Z18, Z6
+	VFMADD231PS  Z16, Z18, Z7
+	VFMADD231PS  Z17, Z18, Z8
+	VBROADCASTSS (R11), Z18
+	VFMADD231PS  Z15, Z18, Z9
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Z17, Z18, Z11
+	VBROADCASTSS (R11)(DX*1), Z18
+	VFMADD231PS  Z15, Z18, Z12
+	VFMADD231PS  Z16, Z18, Z13
+	VFMADD231PS  Z17, Z18, Z14
+	VMOVUPS      64(R8), Z15
+	VMOVUPS      64(R8)(R10*1), Z16
+	VMOVUPS      64(R8)(R10*2), Z17
+	VBROADCASTSS 4(DI), Z18
+	VFMADD231PS  Z15, Z18, Z0
+	VFMADD231PS  Z16, Z18, Z1
+	VFMADD231PS  Z17, Z18, Z2
+	VBROADCASTSS 4(DI)(DX*1), Z18
+	VFMADD231PS  Z15, Z18, Z3
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VBROADCASTSS 4(DI)(DX*2), Z18
+	VFMADD231PS  Z15, Z18, Z6
+	VFMADD231PS  Z16, Z18, Z7
+	VFMADD231PS  Z17, Z18, Z8
+	VBROADCASTSS 4(R11), Z18
+	VFMADD231PS  Z15, Z18, Z9
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Z17, Z18, Z11
+	VBROADCASTSS 4(R11)(DX*1), Z18
+	VFMADD231PS  Z15, Z18, Z12
+	VFMADD231PS  Z16, Z18, Z13
+	VFMADD231PS  Z17, Z18, Z14
+	VMOVUPS      128(R8), Z15
+	VMOVUPS      128(R8)(R10*1), Z16
+	VMOVUPS      128(R8)(R10*2), Z17
+	VBROADCASTSS 8(DI), Z18
+	VFMADD231PS  Z15, Z18, Z0
+	VFMADD231PS  Z16, Z18, Z1
+	VFMADD231PS  Z17, Z18, Z2
+	VBROADCASTSS 8(DI)(DX*1), Z18
+	VFMADD231PS  Z15, Z18, Z3
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VBROADCASTSS 8(DI)(DX*2), Z18
+	VFMADD231PS  Z15, Z18, Z6
+	VFMADD231PS  Z16, Z18, Z7
+	VFMADD231PS  Z17, Z18, Z8
+	VBROADCASTSS 8(R11), Z18
+	VFMADD231PS  Z15, Z18, Z9
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Z17, Z18, Z11
+	VBROADCASTSS 8(R11)(DX*1), Z18
+	VFMADD231PS  Z15, Z18, Z12
+	VFMADD231PS  Z16, Z18, Z13
+	VFMADD231PS  Z17, Z18, Z14
+	VMOVUPS      192(R8), Z15
+	VMOVUPS      192(R8)(R10*1), Z16
+	VMOVUPS      192(R8)(R10*2), Z17
+	VBROADCASTSS 12(DI), Z18
+	VFMADD231PS  Z15, Z18, Z0
+	VFMADD231PS  Z16, Z18, Z1
+	VFMADD231PS  Z17, Z18, Z2
+	VBROADCASTSS 12(DI)(DX*1), Z18
+	VFMADD231PS  Z15, Z18, Z3
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VBROADCASTSS 12(DI)(DX*2), Z18
+	VFMADD231PS  Z15, Z18, Z6
+	VFMADD231PS  Z16, Z18, Z7
+	VFMADD231PS  Z17, Z18, Z8
+	VBROADCASTSS 12(R11), Z18
+	VFMADD231PS  Z15, Z18, Z9
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Z17, Z18, Z11
+	VBROADCASTSS 12(R11)(DX*1), Z18
+	VFMADD231PS  Z15, Z18, Z12
+	VFMADD231PS  Z16, Z18, Z13
+	VFMADD231PS  Z17, Z18, Z14
+	ADDQ         $+16, DI
+	ADDQ         $+16, R11
+	ADDQ         $+256, R8
+	ADDQ         $-4, R9
+	CMPQ         R9, $+4
+	JGE          loop27
+
+done28:
+	CMPQ R9, $+1
+	JLT  done30
+
+loop29:
+	VMOVUPS      (R8), Z15
+	VMOVUPS      (R8)(R10*1), Z16
+	VMOVUPS      (R8)(R10*2), Z17
+	VBROADCASTSS (DI), Z18
+	VFMADD231PS  Z15, Z18, Z0
+	VFMADD231PS  Z16, Z18, Z1
+	VFMADD231PS  Z17, Z18, Z2
+	VBROADCASTSS (DI)(DX*1), Z18
+	VFMADD231PS  Z15, Z18, Z3
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VBROADCASTSS (DI)(DX*2), Z18
+	VFMADD231PS  Z15, Z18, Z6
+	VFMADD231PS  Z16, Z18, Z7
+	VFMADD231PS  Z17, Z18, Z8
+	VBROADCASTSS (R11), Z18
+	VFMADD231PS  Z15, Z18, Z9
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Z17, Z18, Z11
+	VBROADCASTSS (R11)(DX*1), Z18
+	VFMADD231PS  Z15, Z18, Z12
+	VFMADD231PS  Z16, Z18, Z13
+	VFMADD231PS  Z17, Z18, Z14
+	ADDQ         $+4, DI
+	ADDQ         $+4, R11
+	ADDQ         $+64, R8
+	ADDQ         $-1, R9
+	CMPQ         R9, $+1
+	JGE          loop29
+
+done30:
+	MOVQ R12, 16(SI)
+	ADDQ $+24, SI
+	ADDQ $-1, BX
+	CMPQ BX, $+1
+	JGE  loop22
+
+done23:
+	MOVQ 168(AX), BX
+
+	// Add finished chains.
+	MOVQ    120(AX), SI
+	TESTQ   SI, SI
+	JEQ     done31
+	MOVQ    248(AX), SI
+	MOVQ    160(AX), BX
+	VMOVUPS (SI), Z15
+	VADDPS  Z0, Z15, Z0
+	VMOVUPS 64(SI), Z15
+	VADDPS  Z1, Z15, Z1
+	VMOVUPS 128(SI), Z15
+	VADDPS  Z2, Z15, Z2
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z15
+	VADDPS  Z3, Z15, Z3
+	VMOVUPS 64(SI), Z15
+	VADDPS  Z4, Z15, Z4
+	VMOVUPS 128(SI), Z15
+	VADDPS  Z5, Z15, Z5
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z15
+	VADDPS  Z6, Z15, Z6
+	VMOVUPS 64(SI), Z15
+	VADDPS  Z7, Z15, Z7
+	VMOVUPS 128(SI), Z15
+	VADDPS  Z8, Z15, Z8
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z15
+	VADDPS  Z9, Z15, Z9
+	VMOVUPS 64(SI), Z15
+	VADDPS  Z10, Z15, Z10
+	VMOVUPS 128(SI), Z15
+	VADDPS  Z11, Z15, Z11
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z15
+	VADDPS  Z12, Z15, Z12
+	VMOVUPS 64(SI), Z15
+	VADDPS  Z13, Z15, Z13
+	VMOVUPS 128(SI), Z15
+	VADDPS  Z14, Z15, Z14
+	ADDQ    BX, SI
+	MOVQ    SI, 248(AX)
+	MOVQ    168(AX), BX
+
+done31:
+	// Add what C holds.
+	MOVQ    128(AX), SI
+	TESTQ   SI, SI
+	JEQ     done32
+	MOVQ    256(AX), SI
+	VMOVUPS (SI), Z15
+	VADDPS  Z0, Z15, Z0
+	VMOVUPS 64(SI), Z15
+	VADDPS  Z1, Z15, Z1
+	VMOVUPS 128(SI), Z15
+	VADDPS  Z2, Z15, Z2
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z15
+	VADDPS  Z3, Z15, Z3
+	VMOVUPS 64(SI), Z15
+	VADDPS  Z4, Z15, Z4
+	VMOVUPS 128(SI), Z15
+	VADDPS  Z5, Z15, Z5
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z15
+	VADDPS  Z6, Z15, Z6
+	VMOVUPS 64(SI), Z15
+	VADDPS  Z7, Z15, Z7
+	VMOVUPS 128(SI), Z15
+	VADDPS  Z8, Z15, Z8
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z15
+	VADDPS  Z9, Z15, Z9
+	VMOVUPS 64(SI), Z15
+	VADDPS  Z10, Z15, Z10
+	VMOVUPS 128(SI), Z15
+	VADDPS  Z11, Z15, Z11
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z15
+	VADDPS  Z12, Z15, Z12
+	VMOVUPS 64(SI), Z15
+	VADDPS  Z13, Z15, Z13
+	VMOVUPS 128(SI), Z15
+	VADDPS  Z14, Z15, Z14
+	ADDQ    BX, SI
+
+done32:
+	// Store.
+	MOVQ    256(AX), SI
+	VMOVUPS Z0, (SI)
+	VMOVUPS Z1, 64(SI)
+	VMOVUPS Z2, 128(SI)
+	ADDQ    BX, SI
+	VMOVUPS Z3, (SI)
+	VMOVUPS Z4, 64(SI)
+	VMOVUPS Z5, 128(SI)
+	ADDQ    BX, SI
+	VMOVUPS Z6, (SI)
+	VMOVUPS Z7, 64(SI)
+	VMOVUPS Z8, 128(SI)
+	ADDQ    BX, SI
+	VMOVUPS Z9, (SI)
+	VMOVUPS Z10, 64(SI)
+	VMOVUPS Z11, 128(SI)
+	ADDQ    BX, SI
+	VMOVUPS Z12, (SI)
+	VMOVUPS Z13, 64(SI)
+	VMOVUPS Z14, 128(SI)
+	ADDQ    BX, SI
+	MOVQ    SI, 256(AX)
+
+	// To the next tile.
+	ADDQ  DX, CX
+	ADDQ  DX, CX
+	ADDQ  DX, CX
+	ADDQ  DX, CX
+	ADDQ  DX, CX
+	MOVQ  264(AX), DX
+	ADDQ  $-1, DX
+	MOVQ  DX, 264(AX)
+	TESTQ DX, DX
+	JNE   tile21
+
+done20:
+	MOVQ  272(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 232(AX)
+	MOVQ  CX, 272(AX)
 	TESTQ CX, CX
-	JEQ   next4
+	JEQ   next3
 
 	// To the next blocks of columns.
-	MOVQ 96(AX), CX
+	MOVQ 136(AX), CX
 	ADDQ $+192, CX
-	MOVQ CX, 96(AX)
-	MOVQ 72(AX), CX
+	MOVQ CX, 136(AX)
+	MOVQ 112(AX), CX
 	ADDQ $+192, CX
-	MOVQ CX, 72(AX)
-	MOVQ 168(AX), CX
-	MOVQ 80(AX), DX
+	MOVQ CX, 112(AX)
+	MOVQ 208(AX), CX
+	MOVQ 120(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 80(AX)
+	MOVQ DX, 120(AX)
 	MOVQ 8(AX), CX
 	SHLQ $0x06, CX
 	MOVQ (AX), DX
@@ -11774,50 +15779,50 @@ done16:
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ 24(AX), CX
+	MOVQ 32(AX), CX
 	SHLQ $0x06, CX
-	MOVQ 16(AX), DX
+	MOVQ 24(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 16(AX)
-	MOVQ 16(AX), DX
+	MOVQ DX, 24(AX)
+	MOVQ 24(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 16(AX)
-	MOVQ 16(AX), DX
+	MOVQ DX, 24(AX)
+	MOVQ 24(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 16(AX)
+	MOVQ DX, 24(AX)
 	JMP  group2
 
-next4:
-	MOVQ  56(AX), CX
+next3:
+	MOVQ  96(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 56(AX)
+	MOVQ  CX, 96(AX)
 	TESTQ CX, CX
-	JEQ   done5
+	JEQ   done4
 
 	// To the next panel.
-	MOVQ 160(AX), CX
-	MOVQ 96(AX), DX
+	MOVQ 200(AX), CX
+	MOVQ 136(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 96(AX)
+	MOVQ DX, 136(AX)
+	MOVQ 216(AX), CX
+	MOVQ 120(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 120(AX)
+	MOVQ 192(AX), CX
+	MOVQ 112(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 112(AX)
 	MOVQ 176(AX), CX
-	MOVQ 80(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 80(AX)
-	MOVQ 152(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 136(AX), CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ 144(AX), CX
-	MOVQ 16(AX), DX
+	MOVQ 184(AX), CX
+	MOVQ 24(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 16(AX)
+	MOVQ DX, 24(AX)
 	JMP  panel1
 
-done5:
+done4:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -11835,21 +15840,64 @@ TEXT ·gemm6x64AVX512(SB), NOSPLIT, $8-8
 	MOVQ     task+0(FP), AX
 
 panel1:
-	MOVQ 48(AX), CX
-	MOVQ CX, 232(AX)
+	MOVQ 88(AX), CX
+	MOVQ CX, 272(AX)
 
 group2:
+	// The weights to fetch.
+	MOVQ 272(AX), CX
+	CMPQ CX, $+2
+	JGE  inPanel5
 	MOVQ 96(AX), CX
-	MOVQ CX, 216(AX)
-	MOVQ 80(AX), CX
-	MOVQ CX, 208(AX)
-	MOVQ 40(AX), CX
-	MOVQ CX, 224(AX)
-	MOVQ 64(AX), CX
+	CMPQ CX, $+2
+	JLT  last6
+	MOVQ (AX), CX
+	MOVQ 176(AX), DX
+	ADDQ DX, CX
+	MOVQ CX, 16(AX)
+	MOVQ 24(AX), CX
+	MOVQ 184(AX), DX
+	ADDQ DX, CX
+	MOVQ CX, 40(AX)
+	JMP  done7
 
-tile3:
+last6:
+	MOVQ 48(AX), CX
+	MOVQ CX, 16(AX)
+	MOVQ 56(AX), CX
+	MOVQ CX, 40(AX)
+	JMP  done7
+
+inPanel5:
+	MOVQ (AX), CX
+	MOVQ 8(AX), DX
+	SHLQ $0x06, DX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	MOVQ CX, 16(AX)
+	MOVQ 24(AX), CX
+	MOVQ 32(AX), DX
+	SHLQ $0x06, DX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	MOVQ CX, 40(AX)
+
+done7:
+	MOVQ 136(AX), CX
+	MOVQ CX, 256(AX)
+	MOVQ 120(AX), CX
+	MOVQ CX, 248(AX)
+	MOVQ 104(AX), CX
+	MOVQ 72(AX), DX
+	MOVQ DX, 264(AX)
+
+tile8:
 	// The chains start.
-	MOVQ    72(AX), DX
+	MOVQ    112(AX), DX
 	VMOVUPS (DX), Z0
 	VMOVUPS 64(DX), Z1
 	VMOVUPS 128(DX), Z2
@@ -11874,14 +15922,14 @@ tile3:
 	VMOVAPS Z1, Z21
 	VMOVAPS Z2, Z22
 	VMOVAPS Z3, Z23
-	MOVQ    112(AX), DX
-	MOVQ    32(AX), BX
+	MOVQ    152(AX), DX
+	MOVQ    64(AX), BX
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done7
+	JLT     done10
 
-loop6:
+loop9:
 	// A k block.
 	MOVQ  (SI), R8
 	MOVQ  8(SI), R9
@@ -11893,29 +15941,23 @@ loop6:
 	LEAQ  (DI)(DX*1), R12
 	ADDQ  DX, R12
 	ADDQ  DX, R12
-	MOVQ  104(AX), R13
-	TESTQ R13, R13
-	JEQ   done8
+	MOVQ  16(SI), R13
+	MOVQ  144(AX), R14
+	TESTQ R14, R14
+	JEQ   done11
 	CMPQ  R9, $+4
-	JLT   done10
+	JLT   done13
 
-loop9:
-	PREFETCHT0   1024(R8)
-	PREFETCHT0   1088(R8)
-	PREFETCHT0   1152(R8)
-	PREFETCHT0   1216(R8)
-	PREFETCHT0   1024(R8)(R10*1)
-	PREFETCHT0   1088(R8)(R10*1)
-	PREFETCHT0   1152(R8)(R10*1)
-	PREFETCHT0   1216(R8)(R10*1)
-	PREFETCHT0   1024(R8)(R10*2)
-	PREFETCHT0   1088(R8)(R10*2)
-	PREFETCHT0   1152(R8)(R10*2)
-	PREFETCHT0   1216(R8)(R10*2)
-	PREFETCHT0   1024(R11)
-	PREFETCHT0   1088(R11)
-	PREFETCHT0   1152(R11)
-	PREFETCHT0   1216(R11)
+loop12:
+	PREFETCHT1   (R13)
+	PREFETCHT1   64(R13)
+	PREFETCHT1   128(R13)
+	PREFETCHT1   192(R13)
+	PREFETCHT1   256(R13)
+	PREFETCHT1   320(R13)
+	PREFETCHT1   384(R13)
+	PREFETCHT1   448(R13)
+	ADDQ         $+512, R13
 	VMOVUPS      (R8), Z24
 	VMOVUPS      (R8)(R10*1), Z25
 	VMOVUPS      (R8)(R10*2), Z26
@@ -12058,14 +16100,14 @@ loop9:
 	ADDQ         $+256, R11
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop9
+	JGE          loop12
 
-done10:
-done8:
+done13:
+done11:
 	CMPQ R9, $+4
-	JLT  done12
+	JLT  done15
 
-loop11:
+loop14:
 	VMOVUPS      (R8), Z24
 	VMOVUPS      (R8)(R10*1), Z25
 	VMOVUPS      (R8)(R10*2), Z26
@@ -12208,13 +16250,13 @@ loop11:
 	ADDQ         $+256, R11
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop11
+	JGE          loop14
 
-done12:
+done15:
 	CMPQ R9, $+1
-	JLT  done14
+	JLT  done17
 
-loop13:
+loop16:
 	VMOVUPS      (R8), Z24
 	VMOVUPS      (R8)(R10*1), Z25
 	VMOVUPS      (R8)(R10*2), Z26
@@ -12255,23 +16297,24 @@ loop13:
 	ADDQ         $+64, R11
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop13
+	JGE          loop16
 
-done14:
-	ADDQ $+16, SI
+done17:
+	MOVQ R13, 16(SI)
+	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop6
+	JGE  loop9
 
-done7:
-	MOVQ 128(AX), BX
+done10:
+	MOVQ 168(AX), BX
 
 	// Add finished chains.
-	MOVQ    80(AX), SI
+	MOVQ    120(AX), SI
 	TESTQ   SI, SI
-	JEQ     done15
-	MOVQ    208(AX), SI
-	MOVQ    120(AX), BX
+	JEQ     done18
+	MOVQ    248(AX), SI
+	MOVQ    160(AX), BX
 	VMOVUPS (SI), Z24
 	VADDPS  Z0, Z24, Z0
 	VMOVUPS 64(SI), Z24
@@ -12326,15 +16369,15 @@ done7:
 	VMOVUPS 192(SI), Z24
 	VADDPS  Z23, Z24, Z23
 	ADDQ    BX, SI
-	MOVQ    SI, 208(AX)
-	MOVQ    128(AX), BX
+	MOVQ    SI, 248(AX)
+	MOVQ    168(AX), BX
 
-done15:
+done18:
 	// Add what C holds.
-	MOVQ    88(AX), SI
+	MOVQ    128(AX), SI
 	TESTQ   SI, SI
-	JEQ     done16
-	MOVQ    216(AX), SI
+	JEQ     done19
+	MOVQ    256(AX), SI
 	VMOVUPS (SI), Z24
 	VADDPS  Z0, Z24, Z0
 	VMOVUPS 64(SI), Z24
@@ -12390,9 +16433,9 @@ done15:
 	VADDPS  Z23, Z24, Z23
 	ADDQ    BX, SI
 
-done16:
+done19:
 	// Store.
-	MOVQ    216(AX), SI
+	MOVQ    256(AX), SI
 	VMOVUPS Z0, (SI)
 	VMOVUPS Z1, 64(SI)
 	VMOVUPS Z2, 128(SI)
@@ -12423,7 +16466,7 @@ done16:
 	VMOVUPS Z22, 128(SI)
 	VMOVUPS Z23, 192(SI)
 	ADDQ    BX, SI
-	MOVQ    SI, 216(AX)
+	MOVQ    SI, 256(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
@@ -12432,28 +16475,550 @@ done16:
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	MOVQ  224(AX), DX
+	MOVQ  264(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 224(AX)
+	MOVQ  DX, 264(AX)
 	TESTQ DX, DX
-	JNE   tile3
-	MOVQ  232(AX), CX
+	JNE   tile8
+
+	// Shorter tiles.
+	MOVQ  80(AX), DX
+	TESTQ DX, DX
+	JEQ   done20
+	MOVQ  80(AX), DX
+	MOVQ  DX, 264(AX)
+
+tile21:
+	// The chains start.
+	MOVQ    112(AX), DX
+	VMOVUPS (DX), Z0
+	VMOVUPS 64(DX), Z1
+	VMOVUPS 128(DX), Z2
+	VMOVUPS 192(DX), Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z1, Z5
+	VMOVAPS Z2, Z6
+	VMOVAPS Z3, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z1, Z9
+	VMOVAPS Z2, Z10
+	VMOVAPS Z3, Z11
+	VMOVAPS Z0, Z12
+	VMOVAPS Z1, Z13
+	VMOVAPS Z2, Z14
+	VMOVAPS Z3, Z15
+	VMOVAPS Z0, Z16
+	VMOVAPS Z1, Z17
+	VMOVAPS Z2, Z18
+	VMOVAPS Z3, Z19
+	MOVQ    152(AX), DX
+	MOVQ    64(AX), BX
+	MOVQ    CX, DI
+	MOVQ    AX, SI
+	CMPQ    BX, $+1
+	JLT     done23
+
+loop22:
+	// A k block.
+	MOVQ  (SI), R8
+	MOVQ  8(SI), R9
+	MOVQ  R9, R10
+	SHLQ  $0x06, R10
+	LEAQ  (R8)(R10*1), R11
+	ADDQ  R10, R11
+	ADDQ  R10, R11
+	LEAQ  (DI)(DX*1), R12
+	ADDQ  DX, R12
+	ADDQ  DX, R12
+	MOVQ  16(SI), R13
+	MOVQ  144(AX), R14
+	TESTQ R14, R14
+	JEQ   done24
+	CMPQ  R9, $+4
+	JLT   done26
+
+loop25:
+	PREFETCHT1   (R13)
+	PREFETCHT1   64(R13)
+	PREFETCHT1   128(R13)
+	PREFETCHT1   192(R13)
+	PREFETCHT1   256(R13)
+	PREFETCHT1   320(R13)
+	PREFETCHT1   384(R13)
+	PREFETCHT1   448(R13)
+	ADDQ         $+512, R13
+	VMOVUPS      (R8), Z20
+	VMOVUPS      (R8)(R10*1), Z21
+	VMOVUPS      (R8)(R10*2), Z22
+	VMOVUPS      (R11), Z23
+	VBROADCASTSS (DI), Z24
+	VFMADD231PS  Z20, Z24, Z0
+	VFMADD231PS  Z21, Z24, Z1
+	VFMADD231PS  Z22, Z24, Z2
+	VFMADD231PS  Z23, Z24, Z3
+	VBROADCASTSS (DI)(DX*1), Z24
+	VFMADD231PS  Z20, Z24, Z4
+	VFMADD231PS  Z21, Z24, Z5
+	VFMADD231PS  Z22, Z24, Z6
+	VFMADD231PS  Z23, Z24, Z7
+	VBROADCASTSS (DI)(DX*2), Z24
+	VFMADD231PS  Z20, Z24, Z8
+	VFMADD231PS  Z21, Z24, Z9
+	VFMADD231PS  Z22, Z24, Z10
+	VFMADD231PS  Z23, Z24, Z11
+	VBROADCASTSS (R12), Z24
+	VFMADD231PS  Z20, Z24, Z12
+	VFMADD231PS  Z21, Z24, Z13
+	VFMADD231PS  Z22, Z24, Z14
+	VFMADD231PS  Z23, Z24, Z15
+	VBROADCASTSS (R12)(DX*1), Z24
+	VFMADD231PS  Z20, Z24, Z16
+	VFMADD231PS  Z21, Z24, Z17
+	VFMADD231PS  Z22, Z24, Z18
+	VFMADD231PS  Z23, Z24, Z19
+	VMOVUPS      64(R8), Z20
+	VMOVUPS      64(R8)(R10*1), Z21
+	VMOVUPS      64(R8)(R10*2), Z22
+	VMOVUPS      64(R11), Z23
+	VBROADCASTSS 4(DI), Z24
+	VFMADD231PS  Z20, Z24, Z0
+	VFMADD231PS  Z21, Z24, Z1
+	VFMADD231PS  Z22, Z24, Z2
+	VFMADD231PS  Z23, Z24, Z3
+	VBROADCASTSS 4(DI)(DX*1), Z24
+	VFMADD231PS  Z20, Z24, Z4
+	VFMADD231PS  Z21, Z24, Z5
+	VFMADD231PS  Z22, Z24, Z6
+	VFMADD231PS  Z23, Z24, Z7
+	VBROADCASTSS 4(DI)(DX*2), Z24
+	VFMADD231PS  Z20, Z24, Z8
+	VFMADD231PS  Z21, Z24, Z9
+	VFMADD231PS  Z22, Z24, Z10
+	VFMADD231PS  Z23, Z24, Z11
+	VBROADCASTSS 4(R12), Z24
+	VFMADD231PS  Z20, Z24, Z12
+	VFMADD231PS  Z21, Z24, Z13
+	VFMADD231PS  Z22, Z24, Z14
+	VFMADD231PS  Z23, Z24, Z15
+	VBROADCASTSS 4(R12)(DX*1), Z24
+	VFMADD231PS  Z20, Z24, Z16
+	VFMADD231PS  Z21, Z24, Z17
+	VFMADD231PS  Z22, Z24, Z18
+	VFMADD231PS  Z23, Z24, Z19
+	VMOVUPS      128(R8), Z20
+	VMOVUPS      128(R8)(R10*1), Z21
+	VMOVUPS      128(R8)(R10*2), Z22
+	VMOVUPS      128(R11), Z23
+	VBROADCASTSS 8(DI), Z24
+	VFMADD231PS  Z20, Z24, Z0
+	VFMADD231PS  Z21, Z24, Z1
+	VFMADD231PS  Z22, Z24, Z2
+	VFMADD231PS  Z23, Z24, Z3
+	VBROADCASTSS 8(DI)(DX*1), Z24
+	VFMADD231PS  Z20, Z24, Z4
+	VFMADD231PS  Z21, Z24, Z5
+	VFMADD231PS  Z22, Z24, Z6
+	VFMADD231PS  Z23, Z24, Z7
+	VBROADCASTSS 8(DI)(DX*2), Z24
+	VFMADD231PS  Z20, Z24, Z8
+	VFMADD231PS  Z21, Z24, Z9
+	VFMADD231PS  Z22, Z24, Z10
+	VFMADD231PS  Z23, Z24, Z11
+	VBROADCASTSS 8(R12), Z24
+	VFMADD231PS  Z20, Z24, Z12
+	VFMADD231PS  Z21, Z24, Z13
+	VFMADD231PS  Z22, Z24, Z14
+	VFMADD231PS  Z23, Z24, Z15
+	VBROADCASTSS 8(R12)(DX*1), Z24
+	VFMADD231PS  Z20, Z24, Z16
+	VFMADD231PS  Z21, Z24, Z17
+	VFMADD231PS  Z22, Z24, Z18
+	VFMADD231PS  Z23, Z24, Z19
+	VMOVUPS      192(R8), Z20
+	VMOVUPS      192(R8)(R10*1), Z21
+	VMOVUPS      192(R8)(R10*2), Z22
+	VMOVUPS      192(R11), Z23
+	VBROADCASTSS 12(DI), Z24
+	VFMADD231PS  Z20, Z24, Z0
+	VFMADD231PS  Z21, Z24, Z1
+	VFMADD231PS  Z22, Z24, Z2
+	VFMADD231PS  Z23, Z24, Z3
+	VBROADCASTSS 12(DI)(DX*1), Z24
+	VFMADD231PS  Z20, Z24, Z4
+	VFMADD231PS  Z21, Z24, Z5
+	VFMADD231PS  Z22, Z24, Z6
+	VFMADD231PS  Z23, Z24, Z7
+	VBROADCASTSS 12(DI)(DX*2), Z24
+	VFMADD231PS  Z20, Z24, Z8
+	VFMADD231PS  Z21, Z24, Z9
+	VFMADD231PS  Z22, Z24, Z10
+	VFMADD231PS  Z23, Z24, Z11
+	VBROADCASTSS 12(R12), Z24
+	VFMADD231PS  Z20, Z24, Z12
+	VFMADD231PS  Z21, Z24, Z13
+	VFMADD231PS  Z22, Z24, Z14
+	VFMADD231PS  Z23, Z24, Z15
+	VBROADCASTSS 12(R12)(DX*1), Z24
+	VFMADD231PS  Z20, Z24, Z16
+	VFMADD231PS  Z21, Z24, Z17
+	VFMADD231PS  Z22, Z24, Z18
+	VFMADD231PS  Z23, Z24, Z19
+	ADDQ         $+16, DI
+	ADDQ         $+16, R12
+	ADDQ         $+256, R8
+	ADDQ         $+256, R11
+	ADDQ         $-4, R9
+	CMPQ         R9, $+4
+	JGE          loop25
+
+done26:
+done24:
+	CMPQ R9, $+4
+	JLT  done28
+
+loop27:
+	VMOVUPS      (R8), Z20
+	VMOVUPS      (R8)(R10*1), Z21
+	VMOVUPS      (R8)(R10*2), Z22
+	VMOVUPS      (R11), Z23
+	VBROADCASTSS (DI), Z24
+	VFMADD231PS  Z20, Z24, Z0
+	VFMADD231PS  Z21, Z24, Z1
+	VFMADD231PS  Z22, Z24, Z2
+	VFMADD231PS  Z23, Z24, Z3
+	VBROADCASTSS (DI)(DX*1), Z24
+	VFMADD231PS  Z20, Z24, Z4
+	VFMADD231PS  Z21, Z24, Z5
+	VFMADD231PS  Z22, Z24, Z6
+	VFMADD231PS  Z23, Z24, Z7
+	VBROADCASTSS (DI)(DX*2), Z24
+	VFMADD231PS  Z20, Z24, Z8
+	VFMADD231PS  Z21, Z24, Z9
+	VFMADD231PS  Z22, Z24, Z10
+	VFMADD231PS  Z23, Z24, Z11
+	VBROADCASTSS (R12), Z24
+	VFMADD231PS  Z20, Z24, Z12
+	VFMADD231PS  Z21, Z24, Z13
+	VFMADD231PS  Z22, Z24, Z14
+	VFMADD231PS  Z23, Z24, Z15
+	VBROADCASTSS (R12)(DX*1), Z24
+	VFMADD231PS  Z20, Z24, Z16
+	VFMADD231PS  Z21, Z24, Z17
+	VFMADD231PS  Z22, Z24, Z18
+	VFMADD231PS  Z23, Z24, Z19
+	VMOVUPS      64(R8), Z20
+	VMOVUPS      64(R8)(R10*1), Z21
+	VMOVUPS      64(R8)(R10*2), Z22
+	VMOVUPS      64(R11), Z23
+	VBROADCASTSS 4(DI), Z24
+	VFMADD231PS  Z20, Z24, Z0
+	VFMADD231PS  Z21, Z24, Z1
+	VFMADD231PS  Z22, Z24, Z2
+	VFMADD231PS  Z23, Z24, Z3
+	VBROADCASTSS 4(DI)(DX*1), Z24
+	VFMADD231PS  Z20, Z24, Z4
+	VFMADD231PS  Z21, Z24, Z5
+	VFMADD231PS  Z22, Z24, Z6
+	VFMADD231PS  Z23, Z24, Z7
+	VBROADCASTSS 4(DI)(DX*2), Z24
+	VFMADD231PS  Z20, Z24, Z8
+	VFMADD231PS  Z21, Z24, Z9
+	VFMADD231PS  Z22, Z24, Z10
+	VFMADD231PS  Z23, Z24, Z11
+	VBROADCASTSS 4(R12), Z24
+	VFMADD231PS  Z20, Z24, Z12
+	VFMADD231PS  Z21, Z24, Z13
+	VFMADD231PS  Z22, Z24, Z14
+	VFMADD231PS  Z23, Z24, Z15
+	VBROADCASTSS 4(R12)(DX*1), Z24
+	VFMADD231PS  Z20, Z24, Z16
+	VFMADD231PS  Z21, Z24, Z17
+	VFMADD231PS  Z22, Z24, Z18
+	VFMADD231PS  Z23, Z24, Z19
+	VMOVUPS      128(R8), Z20
+	VMOVUPS      128(R8)(R10*1), Z21
+	VMOVUPS      128(R8)(R10*2), Z22
+	VMOVUPS      128(R11), Z23
+	VBROADCASTSS 8(DI), Z24
+	VFMADD231PS  Z20, Z24, Z0
+	VFMADD231PS  Z21, Z24, Z1
+	VFMADD231PS  Z22, Z24, Z2
+	VFMADD231PS  Z23, Z24, Z3
+	VBROADCASTSS 8(DI)(DX*1), Z24
+	VFMADD231PS  Z20, Z24, Z4
+	VFMADD231PS  Z21, Z24, Z5
+	VFMADD231PS  Z22, Z24, Z6
+	VFMADD231PS  Z23, Z24, Z7
+	VBROADCASTSS 8(DI)(DX*2), Z24
+	VFMADD231PS  Z20, Z24, Z8
+	VFMADD231PS  Z21, Z24, Z9
+	VFMADD231PS  Z22, Z24, Z10
+	VFMADD231PS  Z23, Z24, Z11
+	VBROADCASTSS 8(R12), Z24
+	VFMADD231PS  Z20, Z24, Z12
+	VFMADD231PS  Z21, Z24, Z13
+	VFMADD231PS  Z22, Z24, Z14
+	VFMADD231PS  Z23, Z24, Z15
+	VBROADCASTSS 8(R12)(DX*1), Z24
+	VFMADD231PS  Z20, Z24, Z16
+	VFMADD231PS  Z21, Z24, Z17
+	VFMADD231PS  Z22, Z24, Z18
+	VFMADD231PS  Z23, Z24, Z19
+	VMOVUPS      192(R8), Z20
+	VMOVUPS      192(R8)(R10*1), Z21
+	VMOVUPS      192(R8)(R10*2), Z22
+	VMOVUPS      192(R11), Z23
+	VBROADCASTSS 12(DI), Z24
+	VFMADD231PS  Z20, Z24, Z0
+	VFMADD231PS  Z21, Z24, Z1
+	VFMADD231PS  Z22, Z24, Z2
+	VFMADD231PS  Z23, Z24, Z3
+	VBROADCASTSS 12(DI)(DX*1), Z24
+	VFMADD231PS  Z20, Z24, Z4
+	VFMADD231PS  Z21, Z24, Z5
+	VFMADD231PS  Z22, Z24, Z6
+	VFMADD231PS  Z23, Z24, Z7
+	VBROADCASTSS 12(DI)(DX*2), Z24
+	VFMADD231PS  Z20, Z24, Z8
+	VFMADD231PS  Z21, Z24, Z9
+	VFMADD231PS  Z22, Z24, Z10
+	VFMADD231PS  Z23, Z24, Z11
+	VBROADCASTSS 12(R12), Z24
+	VFMADD231PS  Z20, Z24, Z12
+	VFMADD231PS  Z21, Z24, Z13
+	VFMADD231PS  Z22, Z24, Z14
+	VFMADD231PS  Z23, Z24, Z15
+	VBROADCASTSS 12(R12)(DX*1), Z24
+	VFMADD231PS  Z20, Z24, Z16
+	VFMADD231PS  Z21, Z24, Z17
+	VFMADD231PS  Z22, Z24, Z18
+	VFMADD231PS  Z23, Z24, Z19
+	ADDQ         $+16, DI
+	ADDQ         $+16, R12
+	ADDQ         $+256, R8
+	ADDQ         $+256, R11
+	ADDQ         $-4, R9
+	CMPQ         R9, $+4
+	JGE          loop27
+
+done28:
+	CMPQ R9, $+1
+	JLT  done30
+
+loop29:
+	VMOVUPS      (R8), Z20
+	VMOVUPS      (R8)(R10*1), Z21
+	VMOVUPS      (R8)(R10*2), Z22
+	VMOVUPS      (R11), Z23
+	VBROADCASTSS (DI), Z24
+	VFMADD231PS  Z20, Z24, Z0
+	VFMADD231PS  Z21, Z24, Z1
+	VFMADD231PS  Z22, Z24, Z2
+	VFMADD231PS  Z23, Z24, Z3
+	VBROADCASTSS (DI)(DX*1), Z24
+	VFMADD231PS  Z20, Z24, Z4
+	VFMADD231PS  Z21, Z24, Z5
+	VFMADD231PS  Z22, Z24, Z6
+	VFMADD231PS  Z23, Z24, Z7
+	VBROADCASTSS (DI)(DX*2), Z24
+	VFMADD231PS  Z20, Z24, Z8
+	VFMADD231PS  Z21, Z24, Z9
+	VFMADD231PS  Z22, Z24, Z10
+	VFMADD231PS  Z23, Z24, Z11
+	VBROADCASTSS (R12), Z24
+	VFMADD231PS  Z20, Z24, Z12
+	VFMADD231PS  Z21, Z24, Z13
+	VFMADD231PS  Z22, Z24, Z14
+	VFMADD231PS  Z23, Z24, Z15
+	VBROADCASTSS (R12)(DX*1), Z24
+	VFMADD231PS  Z20, Z24, Z16
+	VFMADD231PS  Z21, Z24, Z17
+	VFMADD231PS  Z22, Z24, Z18
+	VFMADD231PS  Z23, Z24, Z19
+	ADDQ         $+4, DI
+	ADDQ         $+4, R12
+	ADDQ         $+64, R8
+	ADDQ         $+64, R11
+	ADDQ         $-1, R9
+	CMPQ         R9, $+1
+	JGE          loop29
+
+done30:
+	MOVQ R13, 16(SI)
+	ADDQ $+24, SI
+	ADDQ $-1, BX
+	CMPQ BX, $+1
+	JGE  loop22
+
+done23:
+	MOVQ 168(AX), BX
+
+	// Add finished chains.
+	MOVQ    120(AX), SI
+	TESTQ   SI, SI
+	JEQ     done31
+	MOVQ    248(AX), SI
+	MOVQ    160(AX), BX
+	VMOVUPS (SI), Z20
+	VADDPS  Z0, Z20, Z0
+	VMOVUPS 64(SI), Z20
+	VADDPS  Z1, Z20, Z1
+	VMOVUPS 128(SI), Z20
+	VADDPS  Z2, Z20, Z2
+	VMOVUPS 192(SI), Z20
+	VADDPS  Z3, Z20, Z3
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z20
+	VADDPS  Z4, Z20, Z4
+	VMOVUPS 64(SI), Z20
+	VADDPS  Z5, Z20, Z5
+	VMOVUPS 128(SI), Z20
+	VADDPS  Z6, Z20, Z6
+	VMOVUPS 192(SI), Z20
+	VADDPS  Z7, Z20, Z7
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z20
+	VADDPS  Z8, Z20, Z8
+	VMOVUPS 64(SI), Z20
+	VADDPS  Z9, Z20, Z9
+	VMOVUPS 128(SI), Z20
+	VADDPS  Z10, Z20, Z10
+	VMOVUPS 192(SI), Z20
+	VADDPS  Z11, Z20, Z11
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z20
+	VADDPS  Z12, Z20, Z12
+	VMOVUPS 64(SI), Z20
+	VADDPS  Z13, Z20, Z13
+	VMOVUPS 128(SI), Z20
+	VADDPS  Z14, Z20, Z14
+	VMOVUPS 192(SI), Z20
+	VADDPS  Z15, Z20, Z15
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z20
+	VADDPS  Z16, Z20, Z16
+	VMOVUPS 64(SI), Z20
+	VADDPS  Z17, Z20, Z17
+	VMOVUPS 128(SI), Z20
+	VADDPS  Z18, Z20, Z18
+	VMOVUPS 192(SI), Z20
+	VADDPS  Z19, Z20, Z19
+	ADDQ    BX, SI
+	MOVQ    SI, 248(AX)
+	MOVQ    168(AX), BX
+
+done31:
+	// Add what C holds.
+	MOVQ    128(AX), SI
+	TESTQ   SI, SI
+	JEQ     done32
+	MOVQ    256(AX), SI
+	VMOVUPS (SI), Z20
+	VADDPS  Z0, Z20, Z0
+	VMOVUPS 64(SI), Z20
+	VADDPS  Z1, Z20, Z1
+	VMOVUPS 128(SI), Z20
+	VADDPS  Z2, Z20, Z2
+	VMOVUPS 192(SI), Z20
+	VADDPS  Z3, Z20, Z3
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z20
+	VADDPS  Z4, Z20, Z4
+	VMOVUPS 64(SI), Z20
+	VADDPS  Z5, Z20, Z5
+	VMOVUPS 128(SI), Z20
+	VADDPS  Z6, Z20, Z6
+	VMOVUPS 192(SI), Z20
+	VADDPS  Z7, Z20, Z7
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z20
+	VADDPS  Z8, Z20, Z8
+	VMOVUPS 64(SI), Z20
+	VADDPS  Z9, Z20, Z9
+	VMOVUPS 128(SI), Z20
+	VADDPS  Z10, Z20, Z10
+	VMOVUPS 192(SI), Z20
+	VADDPS  Z11, Z20, Z11
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z20
+	VADDPS  Z12, Z20, Z12
+	VMOVUPS 64(SI), Z20
+	VADDPS  Z13, Z20, Z13
+	VMOVUPS 128(SI), Z20
+	VADDPS  Z14, Z20, Z14
+	VMOVUPS 192(SI), Z20
+	VADDPS  Z15, Z20, Z15
+	ADDQ    BX, SI
+	VMOVUPS (SI), Z20
+	VADDPS  Z16, Z20, Z16
+	VMOVUPS 64(SI), Z20
+	VADDPS  Z17, Z20, Z17
+	VMOVUPS 128(SI), Z20
+	VADDPS  Z18, Z20, Z18
+	VMOVUPS 192(SI), Z20
+	VADDPS  Z19, Z20, Z19
+	ADDQ    BX, SI
+
+done32:
+	// Store.
+	MOVQ    256(AX), SI
+	VMOVUPS Z0, (SI)
+	VMOVUPS Z1, 64(SI)
+	VMOVUPS Z2, 128(SI)
+	VMOVUPS Z3, 192(SI)
+	ADDQ    BX, SI
+	VMOVUPS Z4, (SI)
+	VMOVUPS Z5, 64(SI)
+	VMOVUPS Z6, 128(SI)
+	VMOVUPS Z7, 192(SI)
+	ADDQ    BX, SI
+	VMOVUPS Z8, (SI)
+	VMOVUPS Z9, 64(SI)
+	VMOVUPS Z10, 128(SI)
+	VMOVUPS Z11, 192(SI)
+	ADDQ    BX, SI
+	VMOVUPS Z12, (SI)
+	VMOVUPS Z13, 64(SI)
+	VMOVUPS Z14, 128(SI)
+	VMOVUPS Z15, 192(SI)
+	ADDQ    BX, SI
+	VMOVUPS Z16, (SI)
+	VMOVUPS Z17, 64(SI)
+	VMOVUPS Z18, 128(SI)
+	VMOVUPS Z19, 192(SI)
+	ADDQ    BX, SI
+	MOVQ    SI, 256(AX)
+
+	// To the next tile.
+	ADDQ  DX, CX
+	ADDQ  DX, CX
+	ADDQ  DX, CX
+	ADDQ  DX, CX
+	ADDQ  DX, CX
+	MOVQ  264(AX), DX
+	ADDQ  $-1, DX
+	MOVQ  DX, 264(AX)
+	TESTQ DX, DX
+	JNE   tile21
+
+done20:
+	MOVQ  272(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 232(AX)
+	MOVQ  CX, 272(AX)
 	TESTQ CX, CX
-	JEQ   next4
+	JEQ   next3
 
 	// To the next blocks of columns.
-	MOVQ 96(AX), CX
+	MOVQ 136(AX), CX
 	ADDQ $+256, CX
-	MOVQ CX, 96(AX)
-	MOVQ 72(AX), CX
+	MOVQ CX, 136(AX)
+	MOVQ 112(AX), CX
 	ADDQ $+256, CX
-	MOVQ CX, 72(AX)
-	MOVQ 168(AX), CX
-	MOVQ 80(AX), DX
+	MOVQ CX, 112(AX)
+	MOVQ 208(AX), CX
+	MOVQ 120(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 80(AX)
+	MOVQ DX, 120(AX)
 	MOVQ 8(AX), CX
 	SHLQ $0x06, CX
 	MOVQ (AX), DX
@@ -12468,53 +17033,53 @@ done16:
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ 24(AX), CX
+	MOVQ 32(AX), CX
 	SHLQ $0x06, CX
-	MOVQ 16(AX), DX
+	MOVQ 24(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 16(AX)
-	MOVQ 16(AX), DX
+	MOVQ DX, 24(AX)
+	MOVQ 24(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 16(AX)
-	MOVQ 16(AX), DX
+	MOVQ DX, 24(AX)
+	MOVQ 24(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 16(AX)
-	MOVQ 16(AX), DX
+	MOVQ DX, 24(AX)
+	MOVQ 24(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 16(AX)
+	MOVQ DX, 24(AX)
 	JMP  group2
 
-next4:
-	MOVQ  56(AX), CX
+next3:
+	MOVQ  96(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 56(AX)
+	MOVQ  CX, 96(AX)
 	TESTQ CX, CX
-	JEQ   done5
+	JEQ   done4
 
 	// To the next panel.
-	MOVQ 160(AX), CX
-	MOVQ 96(AX), DX
+	MOVQ 200(AX), CX
+	MOVQ 136(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 96(AX)
+	MOVQ DX, 136(AX)
+	MOVQ 216(AX), CX
+	MOVQ 120(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 120(AX)
+	MOVQ 192(AX), CX
+	MOVQ 112(AX), DX
+	ADDQ CX, DX
+	MOVQ DX, 112(AX)
 	MOVQ 176(AX), CX
-	MOVQ 80(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 80(AX)
-	MOVQ 152(AX), CX
-	MOVQ 72(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 72(AX)
-	MOVQ 136(AX), CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ 144(AX), CX
-	MOVQ 16(AX), DX
+	MOVQ 184(AX), CX
+	MOVQ 24(AX), DX
 	ADDQ CX, DX
-	MOVQ DX, 16(AX)
+	MOVQ DX, 24(AX)
 	JMP  panel1
 
-done5:
+done4:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)

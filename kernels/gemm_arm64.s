@@ -213,27 +213,27 @@ TEXT ·gemm1x16NEON(SB), NOSPLIT, $0-8
 	MOVD task+0(FP), R1
 
 panel1:
-	MOVD 48(R1), R2
-	MOVD R2, 232(R1)
+	MOVD 88(R1), R2
+	MOVD R2, 272(R1)
 
 group2:
-	MOVD 96(R1), R2
-	MOVD R2, 216(R1)
-	MOVD 80(R1), R2
-	MOVD R2, 208(R1)
-	MOVD 40(R1), R2
-	MOVD R2, 224(R1)
-	MOVD 64(R1), R2
+	MOVD 136(R1), R2
+	MOVD R2, 256(R1)
+	MOVD 120(R1), R2
+	MOVD R2, 248(R1)
+	MOVD 104(R1), R2
+	MOVD 72(R1), R3
+	MOVD R3, 264(R1)
 
-tile3:
+tile5:
 	// The chains start.
-	MOVD  72(R1), R3
+	MOVD  112(R1), R3
 	FMOVQ (R3), F0
 	FMOVQ 16(R3), F1
 	FMOVQ 32(R3), F2
 	FMOVQ 48(R3), F3
-	MOVD  112(R1), R3
-	MOVD  32(R1), R6
+	MOVD  152(R1), R3
+	MOVD  64(R1), R6
 	MOVD  R2, R8
 	MOVD  R1, R7
 	CMP   $1, R6
@@ -299,20 +299,20 @@ loop10:
 	BGE   loop10
 
 done11:
-	ADD $16, R7, R7
+	ADD $24, R7, R7
 	ADD $-1, R6, R6
 	CMP $1, R6
 	BGE loop6
 
 done7:
-	MOVD 128(R1), R6
+	MOVD 168(R1), R6
 
 	// Add finished chains.
-	MOVD  80(R1), R7
+	MOVD  120(R1), R7
 	CMP   $0, R7
 	BEQ   done12
-	MOVD  208(R1), R7
-	MOVD  120(R1), R6
+	MOVD  248(R1), R7
+	MOVD  160(R1), R6
 	FMOVQ (R7), F4
 	WORD  $0x4e20d480 // FADD V0.4S, V4.4S, V0.4S
 	FMOVQ 16(R7), F4
@@ -322,15 +322,15 @@ done7:
 	FMOVQ 48(R7), F4
 	WORD  $0x4e23d483 // FADD V3.4S, V4.4S, V3.4S
 	ADD   R6, R7, R7
-	MOVD  R7, 208(R1)
-	MOVD  128(R1), R6
+	MOVD  R7, 248(R1)
+	MOVD  168(R1), R6
 
 done12:
 	// Add what C holds.
-	MOVD  88(R1), R7
+	MOVD  128(R1), R7
 	CMP   $0, R7
 	BEQ   done13
-	MOVD  216(R1), R7
+	MOVD  256(R1), R7
 	FMOVQ (R7), F4
 	WORD  $0x4e20d480 // FADD V0.4S, V4.4S, V0.4S
 	FMOVQ 16(R7), F4
@@ -343,81 +343,81 @@ done12:
 
 done13:
 	// Store.
-	MOVD  216(R1), R7
+	MOVD  256(R1), R7
 	FMOVQ F0, (R7)
 	FMOVQ F1, 16(R7)
 	FMOVQ F2, 32(R7)
 	FMOVQ F3, 48(R7)
 	ADD   R6, R7, R7
-	MOVD  R7, 216(R1)
+	MOVD  R7, 256(R1)
 
 	// To the next tile.
 	ADD  R3, R2, R2
-	MOVD 224(R1), R3
+	MOVD 264(R1), R3
 	ADD  $-1, R3, R3
-	MOVD R3, 224(R1)
+	MOVD R3, 264(R1)
 	CMP  $0, R3
-	BNE  tile3
-	MOVD 232(R1), R2
+	BNE  tile5
+	MOVD 272(R1), R2
 	ADD  $-1, R2, R2
-	MOVD R2, 232(R1)
+	MOVD R2, 272(R1)
 	CMP  $0, R2
-	BEQ  next4
+	BEQ  next3
 
 	// To the next blocks of columns.
-	MOVD 96(R1), R2
+	MOVD 136(R1), R2
 	ADD  $64, R2, R2
-	MOVD R2, 96(R1)
-	MOVD 72(R1), R2
+	MOVD R2, 136(R1)
+	MOVD 112(R1), R2
 	ADD  $64, R2, R2
-	MOVD R2, 72(R1)
-	MOVD 168(R1), R2
-	MOVD 80(R1), R3
+	MOVD R2, 112(R1)
+	MOVD 208(R1), R2
+	MOVD 120(R1), R3
 	ADD  R2, R3, R3
-	MOVD R3, 80(R1)
+	MOVD R3, 120(R1)
 	MOVD 8(R1), R2
 	LSL  $6, R2, R2
 	MOVD (R1), R3
 	ADD  R2, R3, R3
 	MOVD R3, (R1)
-	MOVD 24(R1), R2
+	MOVD 32(R1), R2
 	LSL  $6, R2, R2
-	MOVD 16(R1), R3
+	MOVD 24(R1), R3
 	ADD  R2, R3, R3
-	MOVD R3, 16(R1)
+	MOVD R3, 24(R1)
 	JMP  group2
 
-next4:
-	MOVD 56(R1), R2
+next3:
+	MOVD 96(R1), R2
 	ADD  $-1, R2, R2
-	MOVD R2, 56(R1)
+	MOVD R2, 96(R1)
 	CMP  $0, R2
-	BEQ  done5
+	BEQ  done4
 
 	// To the next panel.
-	MOVD 160(R1), R2
-	MOVD 96(R1), R3
+	MOVD 200(R1), R2
+	MOVD 136(R1), R3
 	ADD  R2, R3, R3
-	MOVD R3, 96(R1)
+	MOVD R3, 136(R1)
+	MOVD 216(R1), R2
+	MOVD 120(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 120(R1)
+	MOVD 192(R1), R2
+	MOVD 112(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 112(R1)
 	MOVD 176(R1), R2
-	MOVD 80(R1), R3
-	ADD  R2, R3, R3
-	MOVD R3, 80(R1)
-	MOVD 152(R1), R2
-	MOVD 72(R1), R3
-	ADD  R2, R3, R3
-	MOVD R3, 72(R1)
-	MOVD 136(R1), R2
 	MOVD (R1), R3
 	ADD  R2, R3, R3
 	MOVD R3, (R1)
-	MOVD 144(R1), R2
-	MOVD 16(R1), R3
+	MOVD 184(R1), R2
+	MOVD 24(R1), R3
 	ADD  R2, R3, R3
-	MOVD R3, 16(R1)
+	MOVD R3, 24(R1)
 	JMP  panel1
 
-done5:
+done4:
 	// As it was.
 	MSR R0, FPCR
 	RET
@@ -432,21 +432,21 @@ TEXT ·gemm1x32NEON(SB), NOSPLIT, $0-8
 	MOVD task+0(FP), R1
 
 panel1:
-	MOVD 48(R1), R2
-	MOVD R2, 232(R1)
+	MOVD 88(R1), R2
+	MOVD R2, 272(R1)
 
 group2:
-	MOVD 96(R1), R2
-	MOVD R2, 216(R1)
-	MOVD 80(R1), R2
-	MOVD R2, 208(R1)
-	MOVD 40(R1), R2
-	MOVD R2, 224(R1)
-	MOVD 64(R1), R2
+	MOVD 136(R1), R2
+	MOVD R2, 256(R1)
+	MOVD 120(R1), R2
+	MOVD R2, 248(R1)
+	MOVD 104(R1), R2
+	MOVD 72(R1), R3
+	MOVD R3, 264(R1)
 
-tile3:
+tile5:
 	// The chains start.
-	MOVD  72(R1), R3
+	MOVD  112(R1), R3
 	FMOVQ (R3), F0
 	FMOVQ 16(R3), F1
 	FMOVQ 32(R3), F2
@@ -455,8 +455,8 @@ tile3:
 	FMOVQ 80(R3), F5
 	FMOVQ 96(R3), F6
 	FMOVQ 112(R3), F7
-	MOVD  112(R1), R3
-	MOVD  32(R1), R6
+	MOVD  152(R1), R3
+	MOVD  64(R1), R6
 	MOVD  R2, R8
 	MOVD  R1, R7
 	CMP   $1, R6
@@ -555,20 +555,20 @@ loop10:
 	BGE   loop10
 
 done11:
-	ADD $16, R7, R7
+	ADD $24, R7, R7
 	ADD $-1, R6, R6
 	CMP $1, R6
 	BGE loop6
 
 done7:
-	MOVD 128(R1), R6
+	MOVD 168(R1), R6
 
 	// Add finished chains.
-	MOVD  80(R1), R7
+	MOVD  120(R1), R7
 	CMP   $0, R7
 	BEQ   done12
-	MOVD  208(R1), R7
-	MOVD  120(R1), R6
+	MOVD  248(R1), R7
+	MOVD  160(R1), R6
 	FMOVQ (R7), F8
 	WORD  $0x4e20d500 // FADD V0.4S, V8.4S, V0.4S
 	FMOVQ 16(R7), F8
@@ -586,15 +586,15 @@ done7:
 	FMOVQ 112(R7), F8
 	WORD  $0x4e27d507 // FADD V7.4S, V8.4S, V7.4S
 	ADD   R6, R7, R7
-	MOVD  R7, 208(R1)
-	MOVD  128(R1), R6
+	MOVD  R7, 248(R1)
+	MOVD  168(R1), R6
 
 done12:
 	// Add what C holds.
-	MOVD  88(R1), R7
+	MOVD  128(R1), R7
 	CMP   $0, R7
 	BEQ   done13
-	MOVD  216(R1), R7
+	MOVD  256(R1), R7
 	FMOVQ (R7), F8
 	WORD  $0x4e20d500 // FADD V0.4S, V8.4S, V0.4S
 	FMOVQ 16(R7), F8
@@ -615,7 +615,7 @@ done12:
 
 done13:
 	// Store.
-	MOVD  216(R1), R7
+	MOVD  256(R1), R7
 	FMOVQ F0, (R7)
 	FMOVQ F1, 16(R7)
 	FMOVQ F2, 32(R7)
@@ -625,32 +625,32 @@ done13:
 	FMOVQ F6, 96(R7)
 	FMOVQ F7, 112(R7)
 	ADD   R6, R7, R7
-	MOVD  R7, 216(R1)
+	MOVD  R7, 256(R1)
 
 	// To the next tile.
 	ADD  R3, R2, R2
-	MOVD 224(R1), R3
+	MOVD 264(R1), R3
 	ADD  $-1, R3, R3
-	MOVD R3, 224(R1)
+	MOVD R3, 264(R1)
 	CMP  $0, R3
-	BNE  tile3
-	MOVD 232(R1), R2
+	BNE  tile5
+	MOVD 272(R1), R2
 	ADD  $-1, R2, R2
-	MOVD R2, 232(R1)
+	MOVD R2, 272(R1)
 	CMP  $0, R2
-	BEQ  next4
+	BEQ  next3
 
 	// To the next blocks of columns.
-	MOVD 96(R1), R2
+	MOVD 136(R1), R2
 	ADD  $128, R2, R2
-	MOVD R2, 96(R1)
-	MOVD 72(R1), R2
+	MOVD R2, 136(R1)
+	MOVD 112(R1), R2
 	ADD  $128, R2, R2
-	MOVD R2, 72(R1)
-	MOVD 168(R1), R2
-	MOVD 80(R1), R3
+	MOVD R2, 112(R1)
+	MOVD 208(R1), R2
+	MOVD 120(R1), R3
 	ADD  R2, R3, R3
-	MOVD R3, 80(R1)
+	MOVD R3, 120(R1)
 	MOVD 8(R1), R2
 	LSL  $6, R2, R2
 	MOVD (R1), R3
@@ -659,47 +659,47 @@ done13:
 	MOVD (R1), R3
 	ADD  R2, R3, R3
 	MOVD R3, (R1)
-	MOVD 24(R1), R2
+	MOVD 32(R1), R2
 	LSL  $6, R2, R2
-	MOVD 16(R1), R3
+	MOVD 24(R1), R3
 	ADD  R2, R3, R3
-	MOVD R3, 16(R1)
-	MOVD 16(R1), R3
+	MOVD R3, 24(R1)
+	MOVD 24(R1), R3
 	ADD  R2, R3, R3
-	MOVD R3, 16(R1)
+	MOVD R3, 24(R1)
 	JMP  group2
 
-next4:
-	MOVD 56(R1), R2
+next3:
+	MOVD 96(R1), R2
 	ADD  $-1, R2, R2
-	MOVD R2, 56(R1)
+	MOVD R2, 96(R1)
 	CMP  $0, R2
-	BEQ  done5
+	BEQ  done4
 
 	// To the next panel.
-	MOVD 160(R1), R2
-	MOVD 96(R1), R3
+	MOVD 200(R1), R2
+	MOVD 136(R1), R3
 	ADD  R2, R3, R3
-	MOVD R3, 96(R1)
+	MOVD R3, 136(R1)
+	MOVD 216(R1), R2
+	MOVD 120(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 120(R1)
+	MOVD 192(R1), R2
+	MOVD 112(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 112(R1)
 	MOVD 176(R1), R2
-	MOVD 80(R1), R3
-	ADD  R2, R3, R3
-	MOVD R3, 80(R1)
-	MOVD 152(R1), R2
-	MOVD 72(R1), R3
-	ADD  R2, R3, R3
-	MOVD R3, 72(R1)
-	MOVD 136(R1), R2
 	MOVD (R1), R3
 	ADD  R2, R3, R3
 	MOVD R3, (R1)
-	MOVD 144(R1), R2
-	MOVD 16(R1), R3
+	MOVD 184(R1), R2
+	MOVD 24(R1), R3
 	ADD  R2, R3, R3
-	MOVD R3, 16(R1)
+	MOVD R3, 24(R1)
 	JMP  panel1
 
-done5:
+done4:
 	// As it was.
 	MSR R0, FPCR
 	RET
@@ -714,21 +714,21 @@ TEXT ·gemm1x48NEON(SB), NOSPLIT, $0-8
 	MOVD task+0(FP), R1
 
 panel1:
-	MOVD 48(R1), R2
-	MOVD R2, 232(R1)
+	MOVD 88(R1), R2
+	MOVD R2, 272(R1)
 
 group2:
-	MOVD 96(R1), R2
-	MOVD R2, 216(R1)
-	MOVD 80(R1), R2
-	MOVD R2, 208(R1)
-	MOVD 40(R1), R2
-	MOVD R2, 224(R1)
-	MOVD 64(R1), R2
+	MOVD 136(R1), R2
+	MOVD R2, 256(R1)
+	MOVD 120(R1), R2
+	MOVD R2, 248(R1)
+	MOVD 104(R1), R2
+	MOVD 72(R1), R3
+	MOVD R3, 264(R1)
 
-tile3:
+tile5:
 	// The chains start.
-	MOVD  72(R1), R3
+	MOVD  112(R1), R3
 	FMOVQ (R3), F0
 	FMOVQ 16(R3), F1
 	FMOVQ 32(R3), F2
@@ -741,8 +741,8 @@ tile3:
 	FMOVQ 144(R3), F9
 	FMOVQ 160(R3), F10
 	FMOVQ 176(R3), F11
-	MOVD  112(R1), R3
-	MOVD  32(R1), R6
+	MOVD  152(R1), R3
+	MOVD  64(R1), R6
 	MOVD  R2, R8
 	MOVD  R1, R7
 	CMP   $1, R6
@@ -874,20 +874,20 @@ loop10:
 	BGE   loop10
 
 done11:
-	ADD $16, R7, R7
+	ADD $24, R7, R7
 	ADD $-1, R6, R6
 	CMP $1, R6
 	BGE loop6
 
 done7:
-	MOVD 128(R1), R6
+	MOVD 168(R1), R6
 
 	// Add finished chains.
-	MOVD  80(R1), R7
+	MOVD  120(R1), R7
 	CMP   $0, R7
 	BEQ   done12
-	MOVD  208(R1), R7
-	MOVD  120(R1), R6
+	MOVD  248(R1), R7
+	MOVD  160(R1), R6
 	FMOVQ (R7), F12
 	WORD  $0x4e20d580 // FADD V0.4S, V12.4S, V0.4S
 	FMOVQ 16(R7), F12
@@ -913,15 +913,15 @@ done7:
 	FMOVQ 176(R7), F12
 	WORD  $0x4e2bd58b // FADD V11.4S, V12.4S, V11.4S
 	ADD   R6, R7, R7
-	MOVD  R7, 208(R1)
-	MOVD  128(R1), R6
+	MOVD  R7, 248(R1)
+	MOVD  168(R1), R6
 
 done12:
 	// Add what C holds.
-	MOVD  88(R1), R7
+	MOVD  128(R1), R7
 	CMP   $0, R7
 	BEQ   done13
-	MOVD  216(R1), R7
+	MOVD  256(R1), R7
 	FMOVQ (R7), F12
 	WORD  $0x4e20d580 // FADD V0.4S, V12.4S, V0.4S
 	FMOVQ 16(R7), F12
@@ -950,7 +950,7 @@ done12:
 
 done13:
 	// Store.
-	MOVD  216(R1), R7
+	MOVD  256(R1), R7
 	FMOVQ F0, (R7)
 	FMOVQ F1, 16(R7)
 	FMOVQ F2, 32(R7)
@@ -964,32 +964,32 @@ done13:
 	FMOVQ F10, 160(R7)
 	FMOVQ F11, 176(R7)
 	ADD   R6, R7, R7
-	MOVD  R7, 216(R1)
+	MOVD  R7, 256(R1)
 
 	// To the next tile.
 	ADD  R3, R2, R2
-	MOVD 224(R1), R3
+	MOVD 264(R1), R3
 	ADD  $-1, R3, R3
-	MOVD R3, 224(R1)
+	MOVD R3, 264(R1)
 	CMP  $0, R3
-	BNE  tile3
-	MOVD 232(R1), R2
+	BNE  tile5
+	MOVD 272(R1), R2
 	ADD  $-1, R2, R2
-	MOVD R2, 232(R1)
+	MOVD R2, 272(R1)
 	CMP  $0, R2
-	BEQ  next4
+	BEQ  next3
 
 	// To the next blocks of columns.
-	MOVD 96(R1), R2
+	MOVD 136(R1), R2
 	ADD  $192, R2, R2
-	MOVD R2, 96(R1)
-	MOVD 72(R1), R2
+	MOVD R2, 136(R1)
+	MOVD 112(R1), R2
 	ADD  $192, R2, R2
-	MOVD R2, 72(R1)
-	MOVD 168(R1), R2
-	MOVD 80(R1), R3
+	MOVD R2, 112(R1)
+	MOVD 208(R1), R2
+	MOVD 120(R1), R3
 	ADD  R2, R3, R3
-	MOVD R3, 80(R1)
+	MOVD R3, 120(R1)
 	MOVD 8(R1), R2
 	LSL  $6, R2, R2
 	MOVD (R1), R3
@@ -1001,50 +1001,50 @@ done13:
 	MOVD (R1), R3
 	ADD  R2, R3, R3
 	MOVD R3, (R1)
-	MOVD 24(R1), R2
+	MOVD 32(R1), R2
 	LSL  $6, R2, R2
-	MOVD 16(R1), R3
+	MOVD 24(R1), R3
 	ADD  R2, R3, R3
-	MOVD R3, 16(R1)
-	MOVD 16(R1), R3
+	MOVD R3, 24(R1)
+	MOVD 24(R1), R3
 	ADD  R2, R3, R3
-	MOVD R3, 16(R1)
-	MOVD 16(R1), R3
+	MOVD R3, 24(R1)
+	MOVD 24(R1), R3
 	ADD  R2, R3, R3
-	MOVD R3, 16(R1)
+	MOVD R3, 24(R1)
 	JMP  group2
 
-next4:
-	MOVD 56(R1), R2
+next3:
+	MOVD 96(R1), R2
 	ADD  $-1, R2, R2
-	MOVD R2, 56(R1)
+	MOVD R2, 96(R1)
 	CMP  $0, R2
-	BEQ  done5
+	BEQ  done4
 
 	// To the next panel.
-	MOVD 160(R1), R2
-	MOVD 96(R1), R3
+	MOVD 200(R1), R2
+	MOVD 136(R1), R3
 	ADD  R2, R3, R3
-	MOVD R3, 96(R1)
+	MOVD R3, 136(R1)
+	MOVD 216(R1), R2
+	MOVD 120(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 120(R1)
+	MOVD 192(R1), R2
+	MOVD 112(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 112(R1)
 	MOVD 176(R1), R2
-	MOVD 80(R1), R3
-	ADD  R2, R3, R3
-	MOVD R3, 80(R1)
-	MOVD 152(R1), R2
-	MOVD 72(R1), R3
-	ADD  R2, R3, R3
-	MOVD R3, 72(R1)
-	MOVD 136(R1), R2
 	MOVD (R1), R3
 	ADD  R2, R3, R3
 	MOVD R3, (R1)
-	MOVD 144(R1), R2
-	MOVD 16(R1), R3
+	MOVD 184(R1), R2
+	MOVD 24(R1), R3
 	ADD  R2, R3, R3
-	MOVD R3, 16(R1)
+	MOVD R3, 24(R1)
 	JMP  panel1
 
-done5:
+done4:
 	// As it was.
 	MSR R0, FPCR
 	RET
@@ -1059,21 +1059,21 @@ TEXT ·gemm1x64NEON(SB), NOSPLIT, $0-8
 	MOVD task+0(FP), R1
 
 panel1:
-	MOVD 48(R1), R2
-	MOVD R2, 232(R1)
+	MOVD 88(R1), R2
+	MOVD R2, 272(R1)
 
 group2:
-	MOVD 96(R1), R2
-	MOVD R2, 216(R1)
-	MOVD 80(R1), R2
-	MOVD R2, 208(R1)
-	MOVD 40(R1), R2
-	MOVD R2, 224(R1)
-	MOVD 64(R1), R2
+	MOVD 136(R1), R2
+	MOVD R2, 256(R1)
+	MOVD 120(R1), R2
+	MOVD R2, 248(R1)
+	MOVD 104(R1), R2
+	MOVD 72(R1), R3
+	MOVD R3, 264(R1)
 
-tile3:
+tile5:
 	// The chains start.
-	MOVD  72(R1), R3
+	MOVD  112(R1), R3
 	FMOVQ (R3), F0
 	FMOVQ 16(R3), F1
 	FMOVQ 32(R3), F2
@@ -1090,8 +1090,8 @@ tile3:
 	FMOVQ 208(R3), F13
 	FMOVQ 224(R3), F14
 	FMOVQ 240(R3), F15
-	MOVD  112(R1), R3
-	MOVD  32(R1), R6
+	MOVD  152(R1), R3
+	MOVD  64(R1), R6
 	MOVD  R2, R8
 	MOVD  R1, R7
 	CMP   $1, R6
@@ -1256,20 +1256,20 @@ loop10:
 	BGE   loop10
 
 done11:
-	ADD $16, R7, R7
+	ADD $24, R7, R7
 	ADD $-1, R6, R6
 	CMP $1, R6
 	BGE loop6
 
 done7:
-	MOVD 128(R1), R6
+	MOVD 168(R1), R6
 
 	// Add finished chains.
-	MOVD  80(R1), R7
+	MOVD  120(R1), R7
 	CMP   $0, R7
 	BEQ   done12
-	MOVD  208(R1), R7
-	MOVD  120(R1), R6
+	MOVD  248(R1), R7
+	MOVD  160(R1), R6
 	FMOVQ (R7), F16
 	WORD  $0x4e20d600 // FADD V0.4S, V16.4S, V0.4S
 	FMOVQ 16(R7), F16
@@ -1303,15 +1303,15 @@ done7:
 	FMOVQ 240(R7), F16
 	WORD  $0x4e2fd60f // FADD V15.4S, V16.4S, V15.4S
 	ADD   R6, R7, R7
-	MOVD  R7, 208(R1)
-	MOVD  128(R1), R6
+	MOVD  R7, 248(R1)
+	MOVD  168(R1), R6
 
 done12:
 	// Add what C holds.
-	MOVD  88(R1), R7
+	MOVD  128(R1), R7
 	CMP   $0, R7
 	BEQ   done13
-	MOVD  216(R1), R7
+	MOVD  256(R1), R7
 	FMOVQ (R7), F16
 	WORD  $0x4e20d600 // FADD V0.4S, V16.4S, V0.4S
 	FMOVQ 16(R7), F16
@@ -1348,7 +1348,7 @@ done12:
 
 done13:
 	// Store.
-	MOVD  216(R1), R7
+	MOVD  256(R1), R7
 	FMOVQ F0, (R7)
 	FMOVQ F1, 16(R7)
 	FMOVQ F2, 32(R7)
@@ -1366,32 +1366,32 @@ done13:
 	FMOVQ F14, 224(R7)
 	FMOVQ F15, 240(R7)
 	ADD   R6, R7, R7
-	MOVD  R7, 216(R1)
+	MOVD  R7, 256(R1)
 
 	// To the next tile.
 	ADD  R3, R2, R2
-	MOVD 224(R1), R3
+	MOVD 264(R1), R3
 	ADD  $-1, R3, R3
-	MOVD R3, 224(R1)
+	MOVD R3, 264(R1)
 	CMP  $0, R3
-	BNE  tile3
-	MOVD 232(R1), R2
+	BNE  tile5
+	MOVD 272(R1), R2
 	ADD  $-1, R2, R2
-	MOVD R2, 232(R1)
+	MOVD R2, 272(R1)
 	CMP  $0, R2
-	BEQ  next4
+	BEQ  next3
 
 	// To the next blocks of columns.
-	MOVD 96(R1), R2
+	MOVD 136(R1), R2
 	ADD  $256, R2, R2
-	MOVD R2, 96(R1)
-	MOVD 72(R1), R2
+	MOVD R2, 136(R1)
+	MOVD 112(R1), R2
 	ADD  $256, R2, R2
-	MOVD R2, 72(R1)
-	MOVD 168(R1), R2
-	MOVD 80(R1), R3
+	MOVD R2, 112(R1)
+	MOVD 208(R1), R2
+	MOVD 120(R1), R3
 	ADD  R2, R3, R3
-	MOVD R3, 80(R1)
+	MOVD R3, 120(R1)
 	MOVD 8(R1), R2
 	LSL  $6, R2, R2
 	MOVD (R1), R3
@@ -1406,53 +1406,53 @@ done13:
 	MOVD (R1), R3
 	ADD  R2, R3, R3
 	MOVD R3, (R1)
-	MOVD 24(R1), R2
+	MOVD 32(R1), R2
 	LSL  $6, R2, R2
-	MOVD 16(R1), R3
+	MOVD 24(R1), R3
 	ADD  R2, R3, R3
-	MOVD R3, 16(R1)
-	MOVD 16(R1), R3
+	MOVD R3, 24(R1)
+	MOVD 24(R1), R3
 	ADD  R2, R3, R3
-	MOVD R3, 16(R1)
-	MOVD 16(R1), R3
+	MOVD R3, 24(R1)
+	MOVD 24(R1), R3
 	ADD  R2, R3, R3
-	MOVD R3, 16(R1)
-	MOVD 16(R1), R3
+	MOVD R3, 24(R1)
+	MOVD 24(R1), R3
 	ADD  R2, R3, R3
-	MOVD R3, 16(R1)
+	MOVD R3, 24(R1)
 	JMP  group2
 
-next4:
-	MOVD 56(R1), R2
+next3:
+	MOVD 96(R1), R2
 	ADD  $-1, R2, R2
-	MOVD R2, 56(R1)
+	MOVD R2, 96(R1)
 	CMP  $0, R2
-	BEQ  done5
+	BEQ  done4
 
 	// To the next panel.
-	MOVD 160(R1), R2
-	MOVD 96(R1), R3
+	MOVD 200(R1), R2
+	MOVD 136(R1), R3
 	ADD  R2, R3, R3
-	MOVD R3, 96(R1)
+	MOVD R3, 136(R1)
+	MOVD 216(R1), R2
+	MOVD 120(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 120(R1)
+	MOVD 192(R1), R2
+	MOVD 112(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 112(R1)
 	MOVD 176(R1), R2
-	MOVD 80(R1), R3
-	ADD  R2, R3, R3
-	MOVD R3, 80(R1)
-	MOVD 152(R1), R2
-	MOVD 72(R1), R3
-	ADD  R2, R3, R3
-	MOVD R3, 72(R1)
-	MOVD 136(R1), R2
 	MOVD (R1), R3
 	ADD  R2, R3, R3
 	MOVD R3, (R1)
-	MOVD 144(R1), R2
-	MOVD 16(R1), R3
+	MOVD 184(R1), R2
+	MOVD 24(R1), R3
 	ADD  R2, R3, R3
-	MOVD R3, 16(R1)
+	MOVD R3, 24(R1)
 	JMP  panel1
 
-done5:
+done4:
 	// As it was.
 	MSR R0, FPCR
 	RET
@@ -1467,21 +1467,21 @@ TEXT ·gemm2x16NEON(SB), NOSPLIT, $0-8
 	MOVD task+0(FP), R1
 
 panel1:
-	MOVD 48(R1), R2
-	MOVD R2, 232(R1)
+	MOVD 88(R1), R2
+	MOVD R2, 272(R1)
 
 group2:
-	MOVD 96(R1), R2
-	MOVD R2, 216(R1)
-	MOVD 80(R1), R2
-	MOVD R2, 208(R1)
-	MOVD 40(R1), R2
-	MOVD R2, 224(R1)
-	MOVD 64(R1), R2
+	MOVD 136(R1), R2
+	MOVD R2, 256(R1)
+	MOVD 120(R1), R2
+	MOVD R2, 248(R1)
+	MOVD 104(R1), R2
+	MOVD 72(R1), R3
+	MOVD R3, 264(R1)
 
-tile3:
+tile5:
 	// The chains start.
-	MOVD  72(R1), R3
+	MOVD  112(R1), R3
 	FMOVQ (R3), F0
 	FMOVQ 16(R3), F1
 	FMOVQ 32(R3), F2
@@ -1490,8 +1490,8 @@ tile3:
 	VMOV  V1.B16, V5.B16
 	VMOV  V2.B16, V6.B16
 	VMOV  V3.B16, V7.B16
-	MOVD  112(R1), R3
-	MOVD  32(R1), R6
+	MOVD  152(R1), R3
+	MOVD  64(R1), R6
 	MOVD  R2, R8
 	MOVD  R1, R7
 	CMP   $1, R6
@@ -1582,20 +1582,20 @@ loop10:
 	BGE   loop10
 
 done11:
-	ADD $16, R7, R7
+	ADD $24, R7, R7
 	ADD $-1, R6, R6
 	CMP $1, R6
 	BGE loop6
 
 done7:
-	MOVD 128(R1), R6
+	MOVD 168(R1), R6
 
 	// Add finished chains.
-	MOVD  80(R1), R7
+	MOVD  120(R1), R7
 	CMP   $0, R7
 	BEQ   done12
-	MOVD  208(R1), R7
-	MOVD  120(R1), R6
+	MOVD  248(R1), R7
+	MOVD  160(R1), R6
 	FMOVQ (R7), F8
 	WORD  $0x4e20d500 // FADD V0.4S, V8.4S, V0.4S
 	FMOVQ 16(R7), F8
@@ -1614,15 +1614,15 @@ done7:
 	FMOVQ 48(R7), F8
 	WORD  $0x4e27d507 // FADD V7.4S, V8.4S, V7.4S
 	ADD   R6, R7, R7
-	MOVD  R7, 208(R1)
-	MOVD  128(R1), R6
+	MOVD  R7, 248(R1)
+	MOVD  168(R1), R6
 
 done12:
 	// Add what C holds.
-	MOVD  88(R1), R7
+	MOVD  128(R1), R7
 	CMP   $0, R7
 	BEQ   done13
-	MOVD  216(R1), R7
+	MOVD  256(R1), R7
 	FMOVQ (R7), F8
 	WORD  $0x4e20d500 // FADD V0.4S, V8.4S, V0.4S
 	FMOVQ 16(R7), F8
@@ -1644,7 +1644,7 @@ done12:
 
 done13:
 	// Store.
-	MOVD  216(R1), R7
+	MOVD  256(R1), R7
 	FMOVQ F0, (R7)
 	FMOVQ F1, 16(R7)
 	FMOVQ F2, 32(R7)
@@ -1655,76 +1655,76 @@ done13:
 	FMOVQ F6, 32(R7)
 	FMOVQ F7, 48(R7)
 	ADD   R6, R7, R7
-	MOVD  R7, 216(R1)
+	MOVD  R7, 256(R1)
 
 	// To the next tile.
 	ADD  R3, R2, R2
 	ADD  R3, R2, R2
-	MOVD 224(R1), R3
+	MOVD 264(R1), R3
 	ADD  $-1, R3, R3
-	MOVD R3, 224(R1)
+	MOVD R3, 264(R1)
 	CMP  $0, R3
-	BNE  tile3
-	MOVD 232(R1), R2
+	BNE  tile5
+	MOVD 272(R1), R2
 	ADD  $-1, R2, R2
-	MOVD R2, 232(R1)
+	MOVD R2, 272(R1)
 	CMP  $0, R2
-	BEQ  next4
+	BEQ  next3
 
 	// To the next blocks of columns.
-	MOVD 96(R1), R2
+	MOVD 136(R1), R2
 	ADD  $64, R2, R2
-	MOVD R2, 96(R1)
-	MOVD 72(R1), R2
+	MOVD R2, 136(R1)
+	MOVD 112(R1), R2
 	ADD  $64, R2, R2
-	MOVD R2, 72(R1)
-	MOVD 168(R1), R2
-	MOVD 80(R1), R3
+	MOVD R2, 112(R1)
+	MOVD 208(R1), R2
+	MOVD 120(R1), R3
 	ADD  R2, R3, R3
-	MOVD R3, 80(R1)
+	MOVD R3, 120(R1)
 	MOVD 8(R1), R2
 	LSL  $6, R2, R2
 	MOVD (R1), R3
 	ADD  R2, R3, R3
 	MOVD R3, (R1)
-	MOVD 24(R1), R2
+	MOVD 32(R1), R2
 	LSL  $6, R2, R2
-	MOVD 16(R1), R3
+	MOVD 24(R1), R3
 	ADD  R2, R3, R3
-	MOVD R3, 16(R1)
+	MOVD R3, 24(R1)
 	JMP  group2
 
-next4:
-	MOVD 56(R1), R2
+next3:
+	MOVD 96(R1), R2
 	ADD  $-1, R2, R2
-	MOVD R2, 56(R1)
+	MOVD R2, 96(R1)
 	CMP  $0, R2
-	BEQ  done5
+	BEQ  done4
 
 	// To the next panel.
-	MOVD 160(R1), R2
-	MOVD 96(R1), R3
+	MOVD 200(R1), R2
+	MOVD 136(R1), R3
 	ADD  R2, R3, R3
-	MOVD R3, 96(R1)
+	MOVD R3, 136(R1)
+	MOVD 216(R1), R2
+	MOVD 120(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 120(R1)
+	MOVD 192(R1), R2
+	MOVD 112(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 112(R1)
 	MOVD 176(R1), R2
-	MOVD 80(R1), R3
-	ADD  R2, R3, R3
-	MOVD R3, 80(R1)
-	MOVD 152(R1), R2
-	MOVD 72(R1), R3
-	ADD  R2, R3, R3
-	MOVD R3, 72(R1)
-	MOVD 136(R1), R2
 	MOVD (R1), R3
 	ADD  R2, R3, R3
 	MOVD R3, (R1)
-	MOVD 144(R1), R2
-	MOVD 16(R1), R3
+	MOVD 184(R1), R2
+	MOVD 24(R1), R3
 	ADD  R2, R3, R3
-	MOVD R3, 16(R1)
+	MOVD R3, 24(R1)
 	JMP  panel1
 
-done5:
+done4:
 	// As it was.
 	MSR R0, FPCR
 	RET
@@ -1739,21 +1739,21 @@ TEXT ·gemm2x32NEON(SB), NOSPLIT, $0-8
 	MOVD task+0(FP), R1
 
 panel1:
-	MOVD 48(R1), R2
-	MOVD R2, 232(R1)
+	MOVD 88(R1), R2
+	MOVD R2, 272(R1)
 
 group2:
-	MOVD 96(R1), R2
-	MOVD R2, 216(R1)
-	MOVD 80(R1), R2
-	MOVD R2, 208(R1)
-	MOVD 40(R1), R2
-	MOVD R2, 224(R1)
-	MOVD 64(R1), R2
+	MOVD 136(R1), R2
+	MOVD R2, 256(R1)
+	MOVD 120(R1), R2
+	MOVD R2, 248(R1)
+	MOVD 104(R1), R2
+	MOVD 72(R1), R3
+	MOVD R3, 264(R1)
 
-tile3:
+tile5:
 	// The chains start.
-	MOVD  72(R1), R3
+	MOVD  112(R1), R3
 	FMOVQ (R3), F0
 	FMOVQ 16(R3), F1
 	FMOVQ 32(R3), F2
@@ -1770,8 +1770,8 @@ tile3:
 	VMOV  V5.B16, V13.B16
 	VMOV  V6.B16, V14.B16
 	VMOV  V7.B16, V15.B16
-	MOVD  112(R1), R3
-	MOVD  32(R1), R6
+	MOVD  152(R1), R3
+	MOVD  64(R1), R6
 	MOVD  R2, R8
 	MOVD  R1, R7
 	CMP   $1, R6
@@ -1915,20 +1915,20 @@ loop10:
 	BGE   loop10
 
 done11:
-	ADD $16, R7, R7
+	ADD $24, R7, R7
 	ADD $-1, R6, R6
 	CMP $1, R6
 	BGE loop6
 
 done7:
-	MOVD 128(R1), R6
+	MOVD 168(R1), R6
 
 	// Add finished chains.
-	MOVD  80(R1), R7
+	MOVD  120(R1), R7
 	CMP   $0, R7
 	BEQ   done12
-	MOVD  208(R1), R7
-	MOVD  120(R1), R6
+	MOVD  248(R1), R7
+	MOVD  160(R1), R6
 	FMOVQ (R7), F16
 	WORD  $0x4e20d600 // FADD V0.4S, V16.4S, V0.4S
 	FMOVQ 16(R7), F16
@@ -1963,15 +1963,15 @@ done7:
 	FMOVQ 112(R7), F16
 	WORD  $0x4e2fd60f // FADD V15.4S, V16.4S, V15.4S
 	ADD   R6, R7, R7
-	MOVD  R7, 208(R1)
-	MOVD  128(R1), R6
+	MOVD  R7, 248(R1)
+	MOVD  168(R1), R6
 
 done12:
 	// Add what C holds.
-	MOVD  88(R1), R7
+	MOVD  128(R1), R7
 	CMP   $0, R7
 	BEQ   done13
-	MOVD  216(R1), R7
+	MOVD  256(R1), R7
 	FMOVQ (R7), F16
 	WORD  $0x4e20d600 // FADD V0.4S, V16.4S, V0.4S
 	FMOVQ 16(R7), F16
@@ -2009,7 +2009,7 @@ done12:
 
 done13:
 	// Store.
-	MOVD  216(R1), R7
+	MOVD  256(R1), R7
 	FMOVQ F0, (R7)
 	FMOVQ F1, 16(R7)
 	FMOVQ F2, 32(R7)
@@ -2028,33 +2028,33 @@ done13:
 	FMOVQ F14, 96(R7)
 	FMOVQ F15, 112(R7)
 	ADD   R6, R7, R7
-	MOVD  R7, 216(R1)
+	MOVD  R7, 256(R1)
 
 	// To the next tile.
 	ADD  R3, R2, R2
 	ADD  R3, R2, R2
-	MOVD 224(R1), R3
+	MOVD 264(R1), R3
 	ADD  $-1, R3, R3
-	MOVD R3, 224(R1)
+	MOVD R3, 264(R1)
 	CMP  $0, R3
-	BNE  tile3
-	MOVD 232(R1), R2
+	BNE  tile5
+	MOVD 272(R1), R2
 	ADD  $-1, R2, R2
-	MOVD R2, 232(R1)
+	MOVD R2, 272(R1)
 	CMP  $0, R2
-	BEQ  next4
+	BEQ  next3
 
 	// To the next blocks of columns.
-	MOVD 96(R1), R2
+	MOVD 136(R1), R2
 	ADD  $128, R2, R2
-	MOVD R2, 96(R1)
-	MOVD 72(R1), R2
+	MOVD R2, 136(R1)
+	MOVD 112(R1), R2
 	ADD  $128, R2, R2
-	MOVD R2, 72(R1)
-	MOVD 168(R1), R2
-	MOVD 80(R1), R3
+	MOVD R2, 112(R1)
+	MOVD 208(R1), R2
+	MOVD 120(R1), R3
 	ADD  R2, R3, R3
-	MOVD R3, 80(R1)
+	MOVD R3, 120(R1)
 	MOVD 8(R1), R2
 	LSL  $6, R2, R2
 	MOVD (R1), R3
@@ -2063,47 +2063,47 @@ done13:
 	MOVD (R1), R3
 	ADD  R2, R3, R3
 	MOVD R3, (R1)
-	MOVD 24(R1), R2
+	MOVD 32(R1), R2
 	LSL  $6, R2, R2
-	MOVD 16(R1), R3
+	MOVD 24(R1), R3
 	ADD  R2, R3, R3
-	MOVD R3, 16(R1)
-	MOVD 16(R1), R3
+	MOVD R3, 24(R1)
+	MOVD 24(R1), R3
 	ADD  R2, R3, R3
-	MOVD R3, 16(R1)
+	MOVD R3, 24(R1)
 	JMP  group2
 
-next4:
-	MOVD 56(R1), R2
+next3:
+	MOVD 96(R1), R2
 	ADD  $-1, R2, R2
-	MOVD R2, 56(R1)
+	MOVD R2, 96(R1)
 	CMP  $0, R2
-	BEQ  done5
+	BEQ  done4
 
 	// To the next panel.
-	MOVD 160(R1), R2
-	MOVD 96(R1), R3
+	MOVD 200(R1), R2
+	MOVD 136(R1), R3
 	ADD  R2, R3, R3
-	MOVD R3, 96(R1)
+	MOVD R3, 136(R1)
+	MOVD 216(R1), R2
+	MOVD 120(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 120(R1)
+	MOVD 192(R1), R2
+	MOVD 112(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 112(R1)
 	MOVD 176(R1), R2
-	MOVD 80(R1), R3
-	ADD  R2, R3, R3
-	MOVD R3, 80(R1)
-	MOVD 152(R1), R2
-	MOVD 72(R1), R3
-	ADD  R2, R3, R3
-	MOVD R3, 72(R1)
-	MOVD 136(R1), R2
 	MOVD (R1), R3
 	ADD  R2, R3, R3
 	MOVD R3, (R1)
-	MOVD 144(R1), R2
-	MOVD 16(R1), R3
+	MOVD 184(R1), R2
+	MOVD 24(R1), R3
 	ADD  R2, R3, R3
-	MOVD R3, 16(R1)
+	MOVD R3, 24(R1)
 	JMP  panel1
 
-done5:
+done4:
 	// As it was.
 	MSR R0, FPCR
 	RET
@@ -2118,21 +2118,21 @@ TEXT ·gemm3x16NEON(SB), NOSPLIT, $0-8
 	MOVD task+0(FP), R1
 
 panel1:
-	MOVD 48(R1), R2
-	MOVD R2, 232(R1)
+	MOVD 88(R1), R2
+	MOVD R2, 272(R1)
 
 group2:
-	MOVD 96(R1), R2
-	MOVD R2, 216(R1)
-	MOVD 80(R1), R2
-	MOVD R2, 208(R1)
-	MOVD 40(R1), R2
-	MOVD R2, 224(R1)
-	MOVD 64(R1), R2
+	MOVD 136(R1), R2
+	MOVD R2, 256(R1)
+	MOVD 120(R1), R2
+	MOVD R2, 248(R1)
+	MOVD 104(R1), R2
+	MOVD 72(R1), R3
+	MOVD R3, 264(R1)
 
-tile3:
+tile5:
 	// The chains start.
-	MOVD  72(R1), R3
+	MOVD  112(R1), R3
 	FMOVQ (R3), F0
 	FMOVQ 16(R3), F1
 	FMOVQ 32(R3), F2
@@ -2145,8 +2145,8 @@ tile3:
 	VMOV  V1.B16, V9.B16
 	VMOV  V2.B16, V10.B16
 	VMOV  V3.B16, V11.B16
-	MOVD  112(R1), R3
-	MOVD  32(R1), R6
+	MOVD  152(R1), R3
+	MOVD  64(R1), R6
 	MOVD  R2, R8
 	MOVD  R1, R7
 	CMP   $1, R6
@@ -2262,20 +2262,20 @@ loop10:
 	BGE   loop10
 
 done11:
-	ADD $16, R7, R7
+	ADD $24, R7, R7
 	ADD $-1, R6, R6
 	CMP $1, R6
 	BGE loop6
 
 done7:
-	MOVD 128(R1), R6
+	MOVD 168(R1), R6
 
 	// Add finished chains.
-	MOVD  80(R1), R7
+	MOVD  120(R1), R7
 	CMP   $0, R7
 	BEQ   done12
-	MOVD  208(R1), R7
-	MOVD  120(R1), R6
+	MOVD  248(R1), R7
+	MOVD  160(R1), R6
 	FMOVQ (R7), F12
 	WORD  $0x4e20d580 // FADD V0.4S, V12.4S, V0.4S
 	FMOVQ 16(R7), F12
@@ -2303,15 +2303,15 @@ done7:
 	FMOVQ 48(R7), F12
 	WORD  $0x4e2bd58b // FADD V11.4S, V12.4S, V11.4S
 	ADD   R6, R7, R7
-	MOVD  R7, 208(R1)
-	MOVD  128(R1), R6
+	MOVD  R7, 248(R1)
+	MOVD  168(R1), R6
 
 done12:
 	// Add what C holds.
-	MOVD  88(R1), R7
+	MOVD  128(R1), R7
 	CMP   $0, R7
 	BEQ   done13
-	MOVD  216(R1), R7
+	MOVD  256(R1), R7
 	FMOVQ (R7), F12
 	WORD  $0x4e20d580 // FADD V0.4S, V12.4S, V0.4S
 	FMOVQ 16(R7), F12
@@ -2342,7 +2342,7 @@ done12:
 
 done13:
 	// Store.
-	MOVD  216(R1), R7
+	MOVD  256(R1), R7
 	FMOVQ F0, (R7)
 	FMOVQ F1, 16(R7)
 	FMOVQ F2, 32(R7)
@@ -2358,77 +2358,77 @@ done13:
 	FMOVQ F10, 32(R7)
 	FMOVQ F11, 48(R7)
 	ADD   R6, R7, R7
-	MOVD  R7, 216(R1)
+	MOVD  R7, 256(R1)
 
 	// To the next tile.
 	ADD  R3, R2, R2
 	ADD  R3, R2, R2
 	ADD  R3, R2, R2
-	MOVD 224(R1), R3
+	MOVD 264(R1), R3
 	ADD  $-1, R3, R3
-	MOVD R3, 224(R1)
+	MOVD R3, 264(R1)
 	CMP  $0, R3
-	BNE  tile3
-	MOVD 232(R1), R2
+	BNE  tile5
+	MOVD 272(R1), R2
 	ADD  $-1, R2, R2
-	MOVD R2, 232(R1)
+	MOVD R2, 272(R1)
 	CMP  $0, R2
-	BEQ  next4
+	BEQ  next3
 
 	// To the next blocks of columns.
-	MOVD 96(R1), R2
+	MOVD 136(R1), R2
 	ADD  $64, R2, R2
-	MOVD R2, 96(R1)
-	MOVD 72(R1), R2
+	MOVD R2, 136(R1)
+	MOVD 112(R1), R2
 	ADD  $64, R2, R2
-	MOVD R2, 72(R1)
-	MOVD 168(R1), R2
-	MOVD 80(R1), R3
+	MOVD R2, 112(R1)
+	MOVD 208(R1), R2
+	MOVD 120(R1), R3
 	ADD  R2, R3, R3
-	MOVD R3, 80(R1)
+	MOVD R3, 120(R1)
 	MOVD 8(R1), R2
 	LSL  $6, R2, R2
 	MOVD (R1), R3
 	ADD  R2, R3, R3
 	MOVD R3, (R1)
-	MOVD 24(R1), R2
+	MOVD 32(R1), R2
 	LSL  $6, R2, R2
-	MOVD 16(R1), R3
+	MOVD 24(R1), R3
 	ADD  R2, R3, R3
-	MOVD R3, 16(R1)
+	MOVD R3, 24(R1)
 	JMP  group2
 
-next4:
-	MOVD 56(R1), R2
+next3:
+	MOVD 96(R1), R2
 	ADD  $-1, R2, R2
-	MOVD R2, 56(R1)
+	MOVD R2, 96(R1)
 	CMP  $0, R2
-	BEQ  done5
+	BEQ  done4
 
 	// To the next panel.
-	MOVD 160(R1), R2
-	MOVD 96(R1), R3
+	MOVD 200(R1), R2
+	MOVD 136(R1), R3
 	ADD  R2, R3, R3
-	MOVD R3, 96(R1)
+	MOVD R3, 136(R1)
+	MOVD 216(R1), R2
+	MOVD 120(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 120(R1)
+	MOVD 192(R1), R2
+	MOVD 112(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 112(R1)
 	MOVD 176(R1), R2
-	MOVD 80(R1), R3
-	ADD  R2, R3, R3
-	MOVD R3, 80(R1)
-	MOVD 152(R1), R2
-	MOVD 72(R1), R3
-	ADD  R2, R3, R3
-	MOVD R3, 72(R1)
-	MOVD 136(R1), R2
 	MOVD (R1), R3
 	ADD  R2, R3, R3
 	MOVD R3, (R1)
-	MOVD 144(R1), R2
-	MOVD 16(R1), R3
+	MOVD 184(R1), R2
+	MOVD 24(R1), R3
 	ADD  R2, R3, R3
-	MOVD R3, 16(R1)
+	MOVD R3, 24(R1)
 	JMP  panel1
 
-done5:
+done4:
 	// As it was.
 	MSR R0, FPCR
 	RET
@@ -2443,21 +2443,21 @@ TEXT ·gemm3x32NEON(SB), NOSPLIT, $0-8
 	MOVD task+0(FP), R1
 
 panel1:
-	MOVD 48(R1), R2
-	MOVD R2, 232(R1)
+	MOVD 88(R1), R2
+	MOVD R2, 272(R1)
 
 group2:
-	MOVD 96(R1), R2
-	MOVD R2, 216(R1)
-	MOVD 80(R1), R2
-	MOVD R2, 208(R1)
-	MOVD 40(R1), R2
-	MOVD R2, 224(R1)
-	MOVD 64(R1), R2
+	MOVD 136(R1), R2
+	MOVD R2, 256(R1)
+	MOVD 120(R1), R2
+	MOVD R2, 248(R1)
+	MOVD 104(R1), R2
+	MOVD 72(R1), R3
+	MOVD R3, 264(R1)
 
-tile3:
+tile5:
 	// The chains start.
-	MOVD  72(R1), R3
+	MOVD  112(R1), R3
 	FMOVQ (R3), F0
 	FMOVQ 16(R3), F1
 	FMOVQ 32(R3), F2
@@ -2482,8 +2482,8 @@ tile3:
 	VMOV  V5.B16, V21.B16
 	VMOV  V6.B16, V22.B16
 	VMOV  V7.B16, V23.B16
-	MOVD  112(R1), R3
-	MOVD  32(R1), R6
+	MOVD  152(R1), R3
+	MOVD  64(R1), R6
 	MOVD  R2, R8
 	MOVD  R1, R7
 	CMP   $1, R6
@@ -2672,20 +2672,20 @@ loop10:
 	BGE   loop10
 
 done11:
-	ADD $16, R7, R7
+	ADD $24, R7, R7
 	ADD $-1, R6, R6
 	CMP $1, R6
 	BGE loop6
 
 done7:
-	MOVD 128(R1), R6
+	MOVD 168(R1), R6
 
 	// Add finished chains.
-	MOVD  80(R1), R7
+	MOVD  120(R1), R7
 	CMP   $0, R7
 	BEQ   done12
-	MOVD  208(R1), R7
-	MOVD  120(R1), R6
+	MOVD  248(R1), R7
+	MOVD  160(R1), R6
 	FMOVQ (R7), F24
 	WORD  $0x4e20d700 // FADD V0.4S, V24.4S, V0.4S
 	FMOVQ 16(R7), F24
@@ -2737,15 +2737,15 @@ done7:
 	FMOVQ 112(R7), F24
 	WORD  $0x4e37d717 // FADD V23.4S, V24.4S, V23.4S
 	ADD   R6, R7, R7
-	MOVD  R7, 208(R1)
-	MOVD  128(R1), R6
+	MOVD  R7, 248(R1)
+	MOVD  168(R1), R6
 
 done12:
 	// Add what C holds.
-	MOVD  88(R1), R7
+	MOVD  128(R1), R7
 	CMP   $0, R7
 	BEQ   done13
-	MOVD  216(R1), R7
+	MOVD  256(R1), R7
 	FMOVQ (R7), F24
 	WORD  $0x4e20d700 // FADD V0.4S, V24.4S, V0.4S
 	FMOVQ 16(R7), F24
@@ -2800,7 +2800,7 @@ done12:
 
 done13:
 	// Store.
-	MOVD  216(R1), R7
+	MOVD  256(R1), R7
 	FMOVQ F0, (R7)
 	FMOVQ F1, 16(R7)
 	FMOVQ F2, 32(R7)
@@ -2828,34 +2828,34 @@ done13:
 	FMOVQ F22, 96(R7)
 	FMOVQ F23, 112(R7)
 	ADD   R6, R7, R7
-	MOVD  R7, 216(R1)
+	MOVD  R7, 256(R1)
 
 	// To the next tile.
 	ADD  R3, R2, R2
 	ADD  R3, R2, R2
 	ADD  R3, R2, R2
-	MOVD 224(R1), R3
+	MOVD 264(R1), R3
 	ADD  $-1, R3, R3
-	MOVD R3, 224(R1)
+	MOVD R3, 264(R1)
 	CMP  $0, R3
-	BNE  tile3
-	MOVD 232(R1), R2
+	BNE  tile5
+	MOVD 272(R1), R2
 	ADD  $-1, R2, R2
-	MOVD R2, 232(R1)
+	MOVD R2, 272(R1)
 	CMP  $0, R2
-	BEQ  next4
+	BEQ  next3
 
 	// To the next blocks of columns.
-	MOVD 96(R1), R2
+	MOVD 136(R1), R2
 	ADD  $128, R2, R2
-	MOVD R2, 96(R1)
-	MOVD 72(R1), R2
+	MOVD R2, 136(R1)
+	MOVD 112(R1), R2
 	ADD  $128, R2, R2
-	MOVD R2, 72(R1)
-	MOVD 168(R1), R2
-	MOVD 80(R1), R3
+	MOVD R2, 112(R1)
+	MOVD 208(R1), R2
+	MOVD 120(R1), R3
 	ADD  R2, R3, R3
-	MOVD R3, 80(R1)
+	MOVD R3, 120(R1)
 	MOVD 8(R1), R2
 	LSL  $6, R2, R2
 	MOVD (R1), R3
@@ -2864,47 +2864,47 @@ done13:
 	MOVD (R1), R3
 	ADD  R2, R3, R3
 	MOVD R3, (R1)
-	MOVD 24(R1), R2
+	MOVD 32(R1), R2
 	LSL  $6, R2, R2
-	MOVD 16(R1), R3
+	MOVD 24(R1), R3
 	ADD  R2, R3, R3
-	MOVD R3, 16(R1)
-	MOVD 16(R1), R3
+	MOVD R3, 24(R1)
+	MOVD 24(R1), R3
 	ADD  R2, R3, R3
-	MOVD R3, 16(R1)
+	MOVD R3, 24(R1)
 	JMP  group2
 
-next4:
-	MOVD 56(R1), R2
+next3:
+	MOVD 96(R1), R2
 	ADD  $-1, R2, R2
-	MOVD R2, 56(R1)
+	MOVD R2, 96(R1)
 	CMP  $0, R2
-	BEQ  done5
+	BEQ  done4
 
 	// To the next panel.
-	MOVD 160(R1), R2
-	MOVD 96(R1), R3
+	MOVD 200(R1), R2
+	MOVD 136(R1), R3
 	ADD  R2, R3, R3
-	MOVD R3, 96(R1)
+	MOVD R3, 136(R1)
+	MOVD 216(R1), R2
+	MOVD 120(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 120(R1)
+	MOVD 192(R1), R2
+	MOVD 112(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 112(R1)
 	MOVD 176(R1), R2
-	MOVD 80(R1), R3
-	ADD  R2, R3, R3
-	MOVD R3, 80(R1)
-	MOVD 152(R1), R2
-	MOVD 72(R1), R3
-	ADD  R2, R3, R3
-	MOVD R3, 72(R1)
-	MOVD 136(R1), R2
 	MOVD (R1), R3
 	ADD  R2, R3, R3
 	MOVD R3, (R1)
-	MOVD 144(R1), R2
-	MOVD 16(R1), R3
+	MOVD 184(R1), R2
+	MOVD 24(R1), R3
 	ADD  R2, R3, R3
-	MOVD R3, 16(R1)
+	MOVD R3, 24(R1)
 	JMP  panel1
 
-done5:
+done4:
 	// As it was.
 	MSR R0, FPCR
 	RET
@@ -2919,21 +2919,21 @@ TEXT ·gemm4x16NEON(SB), NOSPLIT, $0-8
 	MOVD task+0(FP), R1
 
 panel1:
-	MOVD 48(R1), R2
-	MOVD R2, 232(R1)
+	MOVD 88(R1), R2
+	MOVD R2, 272(R1)
 
 group2:
-	MOVD 96(R1), R2
-	MOVD R2, 216(R1)
-	MOVD 80(R1), R2
-	MOVD R2, 208(R1)
-	MOVD 40(R1), R2
-	MOVD R2, 224(R1)
-	MOVD 64(R1), R2
+	MOVD 136(R1), R2
+	MOVD R2, 256(R1)
+	MOVD 120(R1), R2
+	MOVD R2, 248(R1)
+	MOVD 104(R1), R2
+	MOVD 72(R1), R3
+	MOVD R3, 264(R1)
 
-tile3:
+tile5:
 	// The chains start.
-	MOVD  72(R1), R3
+	MOVD  112(R1), R3
 	FMOVQ (R3), F0
 	FMOVQ 16(R3), F1
 	FMOVQ 32(R3), F2
@@ -2950,8 +2950,8 @@ tile3:
 	VMOV  V1.B16, V13.B16
 	VMOV  V2.B16, V14.B16
 	VMOV  V3.B16, V15.B16
-	MOVD  112(R1), R3
-	MOVD  32(R1), R6
+	MOVD  152(R1), R3
+	MOVD  64(R1), R6
 	MOVD  R2, R8
 	MOVD  R1, R7
 	CMP   $1, R6
@@ -3092,20 +3092,20 @@ loop10:
 	BGE   loop10
 
 done11:
-	ADD $16, R7, R7
+	ADD $24, R7, R7
 	ADD $-1, R6, R6
 	CMP $1, R6
 	BGE loop6
 
 done7:
-	MOVD 128(R1), R6
+	MOVD 168(R1), R6
 
 	// Add finished chains.
-	MOVD  80(R1), R7
+	MOVD  120(R1), R7
 	CMP   $0, R7
 	BEQ   done12
-	MOVD  208(R1), R7
-	MOVD  120(R1), R6
+	MOVD  248(R1), R7
+	MOVD  160(R1), R6
 	FMOVQ (R7), F16
 	WORD  $0x4e20d600 // FADD V0.4S, V16.4S, V0.4S
 	FMOVQ 16(R7), F16
@@ -3142,15 +3142,15 @@ done7:
 	FMOVQ 48(R7), F16
 	WORD  $0x4e2fd60f // FADD V15.4S, V16.4S, V15.4S
 	ADD   R6, R7, R7
-	MOVD  R7, 208(R1)
-	MOVD  128(R1), R6
+	MOVD  R7, 248(R1)
+	MOVD  168(R1), R6
 
 done12:
 	// Add what C holds.
-	MOVD  88(R1), R7
+	MOVD  128(R1), R7
 	CMP   $0, R7
 	BEQ   done13
-	MOVD  216(R1), R7
+	MOVD  256(R1), R7
 	FMOVQ (R7), F16
 	WORD  $0x4e20d600 // FADD V0.4S, V16.4S, V0.4S
 	FMOVQ 16(R7), F16
@@ -3190,7 +3190,7 @@ done12:
 
 done13:
 	// Store.
-	MOVD  216(R1), R7
+	MOVD  256(R1), R7
 	FMOVQ F0, (R7)
 	FMOVQ F1, 16(R7)
 	FMOVQ F2, 32(R7)
@@ -3211,78 +3211,78 @@ done13:
 	FMOVQ F14, 32(R7)
 	FMOVQ F15, 48(R7)
 	ADD   R6, R7, R7
-	MOVD  R7, 216(R1)
+	MOVD  R7, 256(R1)
 
 	// To the next tile.
 	ADD  R3, R2, R2
 	ADD  R3, R2, R2
 	ADD  R3, R2, R2
 	ADD  R3, R2, R2
-	MOVD 224(R1), R3
+	MOVD 264(R1), R3
 	ADD  $-1, R3, R3
-	MOVD R3, 224(R1)
+	MOVD R3, 264(R1)
 	CMP  $0, R3
-	BNE  tile3
-	MOVD 232(R1), R2
+	BNE  tile5
+	MOVD 272(R1), R2
 	ADD  $-1, R2, R2
-	MOVD R2, 232(R1)
+	MOVD R2, 272(R1)
 	CMP  $0, R2
-	BEQ  next4
+	BEQ  next3
 
 	// To the next blocks of columns.
-	MOVD 96(R1), R2
+	MOVD 136(R1), R2
 	ADD  $64, R2, R2
-	MOVD R2, 96(R1)
-	MOVD 72(R1), R2
+	MOVD R2, 136(R1)
+	MOVD 112(R1), R2
 	ADD  $64, R2, R2
-	MOVD R2, 72(R1)
-	MOVD 168(R1), R2
-	MOVD 80(R1), R3
+	MOVD R2, 112(R1)
+	MOVD 208(R1), R2
+	MOVD 120(R1), R3
 	ADD  R2, R3, R3
-	MOVD R3, 80(R1)
+	MOVD R3, 120(R1)
 	MOVD 8(R1), R2
 	LSL  $6, R2, R2
 	MOVD (R1), R3
 	ADD  R2, R3, R3
 	MOVD R3, (R1)
-	MOVD 24(R1), R2
+	MOVD 32(R1), R2
 	LSL  $6, R2, R2
-	MOVD 16(R1), R3
+	MOVD 24(R1), R3
 	ADD  R2, R3, R3
-	MOVD R3, 16(R1)
+	MOVD R3, 24(R1)
 	JMP  group2
 
-next4:
-	MOVD 56(R1), R2
+next3:
+	MOVD 96(R1), R2
 	ADD  $-1, R2, R2
-	MOVD R2, 56(R1)
+	MOVD R2, 96(R1)
 	CMP  $0, R2
-	BEQ  done5
+	BEQ  done4
 
 	// To the next panel.
-	MOVD 160(R1), R2
-	MOVD 96(R1), R3
+	MOVD 200(R1), R2
+	MOVD 136(R1), R3
 	ADD  R2, R3, R3
-	MOVD R3, 96(R1)
+	MOVD R3, 136(R1)
+	MOVD 216(R1), R2
+	MOVD 120(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 120(R1)
+	MOVD 192(R1), R2
+	MOVD 112(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 112(R1)
 	MOVD 176(R1), R2
-	MOVD 80(R1), R3
-	ADD  R2, R3, R3
-	MOVD R3, 80(R1)
-	MOVD 152(R1), R2
-	MOVD 72(R1), R3
-	ADD  R2, R3, R3
-	MOVD R3, 72(R1)
-	MOVD 136(R1), R2
 	MOVD (R1), R3
 	ADD  R2, R3, R3
 	MOVD R3, (R1)
-	MOVD 144(R1), R2
-	MOVD 16(R1), R3
+	MOVD 184(R1), R2
+	MOVD 24(R1), R3
 	ADD  R2, R3, R3
-	MOVD R3, 16(R1)
+	MOVD R3, 24(R1)
 	JMP  panel1
 
-done5:
+done4:
 	// As it was.
 	MSR R0, FPCR
 	RET

@@ -13,21 +13,28 @@ import (
 // Strides and steps from panel to panel are bytes. Pointers stay within their
 // matrices, as the garbage collector expects.
 type gemmTask struct {
-	w0 *float32 // the first of the blocks in the chain's first k block
-	k0 int      // inputs of that k block
-	w1 *float32 // the second k block
-	k1 int
+	w0     *float32 // the first of the blocks in the chain's first k block
+	k0     int      // inputs of that k block
+	fetch0 uintptr  // state of the kernel: what it fetches of the weights that come next
+	w1     *float32 // the second k block
+	k1     int
+	fetch1 uintptr
 
-	parts  int      // k blocks of the chain: 0, 1 or 2
-	tiles  int      // at least 1
-	groups int      // of neighbouring blocks in a panel, one below the other's right: at least 1
-	panels int      // at least 1
-	a      *float32 // first row, first input of the chain
-	init   *float32 // what chains start from, for each column
-	sum    *float32 // finished chains to be added, or nil
-	old    int      // 1: add what c holds
-	c      *float32
-	ahead  int // 1: W is far, and kernels that can fetch weights on demand do so
+	// The weights of both k blocks that come after the last panel. It is no error if
+	// there is no memory.
+	after0, after1 uintptr
+
+	parts   int      // k blocks of the chain: 0, 1 or 2
+	tiles   int      // at least 1
+	shorter int      // tiles below those with one row less, see pairedRows
+	groups  int      // of neighbouring blocks in a panel, one below the other's right: at least 1
+	panels  int      // at least 1
+	a       *float32 // first row, first input of the chain
+	init    *float32 // what chains start from, for each column
+	sum     *float32 // finished chains to be added, or nil
+	old     int      // 1: add what c holds
+	c       *float32
+	ahead   int // 1: W is far, and kernels that fetch weights on demand do so
 
 	aStride, sumStride, cStride int
 
@@ -55,6 +62,7 @@ const (
 	maxWeights   = 512 << 10 // bytes of W in one call, for they may come from DRAM
 	panelColumns = 4 * block
 	farWeights   = 1536 << 10 // bytes of W that do not stay in any second cache
+	pairedRows   = 5          // of tiles from which on a kernel also takes tiles with one row less
 	copyPanels   = 4          // for which one copy of columns of A serves
 	manyInputs   = 2048       // beyond which sums of several copies at once are worth their memory
 )
@@ -418,12 +426,25 @@ func (p *matmul) chain(r region, k, kn int, sum, out Mat, init []float32, old bo
 		panel, first = r.panel+r.panels-1, (r.panels-1)*full*block
 		weights, cols = -weights, -cols
 	}
+	// What this region's next chain begins with, or the next region.
+	nextPanel, nextK := panel, k+kn
+	if nextK >= p.w.k {
+		nextPanel, nextK = r.panel+r.panels, 0
+		if r.descending {
+			nextPanel = r.panel - 1
+		}
+	}
+	after := uintptr(unsafe.Pointer(unsafe.SliceData(p.w.data))) + uintptr(4*block*(nextPanel*full*p.w.k+nextK*nb))
 	ahead := 0
 	if p.w.Bytes() > farWeights {
 		ahead = 1
 	}
 	row := 0
-	for _, t := range [2]struct{ rows, tiles int }{{rows + 1, larger}, {rows, tiles - larger}} {
+	sizes := [2]struct{ rows, tiles, shorter int }{{rows: rows + 1, tiles: larger}, {rows: rows, tiles: tiles - larger}}
+	if larger > 0 && rows+1 >= pairedRows && tileBlocks[rows+1] == tileBlocks[rows] {
+		sizes[0].shorter, sizes[1].tiles = sizes[1].tiles, 0
+	}
+	for _, t := range sizes {
 		if t.tiles == 0 {
 			continue
 		}
@@ -434,7 +455,7 @@ func (p *matmul) chain(r region, k, kn int, sum, out Mat, init []float32, old bo
 			col := (b - r.block) * block
 			task := gemmTask{
 				k0: min(kn, kBlock), k1: max(0, kn-kBlock), parts: (kn + kBlock - 1) / kBlock,
-				tiles: t.tiles, groups: groups, panels: r.panels,
+				tiles: t.tiles, shorter: t.shorter, groups: groups, panels: r.panels,
 				c:       out.at(row, first+col),
 				init:    &zeroInit[0],
 				aStride: 4 * p.a.Stride, cStride: 4 * out.Stride,
@@ -466,6 +487,8 @@ func (p *matmul) chain(r region, k, kn int, sum, out Mat, init []float32, old bo
 				if task.k1 > 0 {
 					task.w1 = &w[(kBlock*nb+b*task.k1)*block]
 				}
+				task.after0 = after
+				task.after1 = after + uintptr(4*kBlock*nb*block)
 				if p.trans {
 					task.a, task.aStride = p.copied.at(r.from+row, 0), 4*p.copied.Stride
 				} else {
@@ -473,7 +496,7 @@ func (p *matmul) chain(r region, k, kn int, sum, out Mat, init []float32, old bo
 				}
 			}
 			if p.nextRows >= 4 {
-				rows := min(t.tiles*groups*r.panels*4, p.nextRows/4*4)
+				rows := min((t.tiles+t.shorter)*groups*r.panels*4, p.nextRows/4*4)
 				task.next = uintptr(unsafe.Pointer(p.a.at(p.nextRow, p.nextCol)))
 				task.nextRows, task.nextStride = rows, 4*p.a.Stride
 				p.nextRow += rows

@@ -4,15 +4,12 @@ import (
 	"fmt"
 	"math"
 	"math/bits"
-	"unsafe"
 )
 
 const (
 	block  = 16  // units of a block: one AVX-512 register, two of AVX2, four of NEON
 	kBlock = 128 // inputs of a k block
 	kChain = 256 // inputs of a chain of fused multiply-adds
-
-	align = 64 // bytes
 )
 
 // Panels is a matrix of gates*units outputs and k inputs, packed for Gemm. Every
@@ -68,13 +65,6 @@ func checkGates(fn string, gates int) {
 	if gates != 1 && gates != 3 && gates != 4 {
 		bad(fn, "gates", gates, "1, 3 or 4")
 	}
-}
-
-// alignedSlice returns n zeros that start at a multiple of 64 bytes.
-func alignedSlice(n int) []float32 {
-	s := make([]float32, n+align/4-1)
-	skip := -uintptr(unsafe.Pointer(unsafe.SliceData(s))) % align / 4
-	return s[skip:][:n:n]
 }
 
 // blocks returns the number of blocks that hold n units.

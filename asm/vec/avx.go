@@ -44,6 +44,7 @@ func (a *avx) Copy(x, d R)                 { a.VMOVAPS(x, d) }
 func (a *avx) Load(m Mem, d R)             { a.VMOVUPS(m, d) }
 func (a *avx) Store(s R, m Mem)            { a.VMOVUPS(s, m) }
 func (a *avx) Prefetch(m Mem)              { a.PREFETCHT0(m) }
+func (a *avx) PrefetchSecond(m Mem)        { a.PREFETCHT1(m) }
 func (a *avx) Splat(m Mem, d R)            { a.VBROADCASTSS(m, d) }
 func (a *avx) Add(x R, y operand.Op, d R)  { a.VADDPS(y, x, d) }
 func (a *avx) Sub(x R, y operand.Op, d R)  { a.VSUBPS(y, x, d) }

@@ -84,8 +84,11 @@ type ISA interface {
 }
 
 // A Prefetcher is an ISA that can fetch the cache line at m, if there is memory,
-// before it is used.
-type Prefetcher interface{ Prefetch(m Mem) }
+// before it is used: into the first cache, or only into the second.
+type Prefetcher interface {
+	Prefetch(m Mem)
+	PrefetchSecond(m Mem)
+}
 
 // A Cond compares a register with a number.
 type Cond int
