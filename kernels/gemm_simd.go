@@ -13,11 +13,13 @@ import (
 // Strides and steps from panel to panel are bytes. Pointers stay within their
 // matrices, as the garbage collector expects.
 type gemmTask struct {
-	w0     *float32 // the first of the blocks in the chain's first k block
-	k0     int      // inputs of that k block
+	w0 *float32 // the first of the blocks in the chain's first k block
+	k0 int      // inputs of that k block
+	//lint:ignore U1000 for assembly only
 	fetch0 uintptr  // state of the kernel: what it fetches of the weights that come next
 	w1     *float32 // the second k block
 	k1     int
+	//lint:ignore U1000 for assembly only
 	fetch1 uintptr
 
 	// The weights of both k blocks that come after the last panel. It is no error if
