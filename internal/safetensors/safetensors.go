@@ -28,6 +28,8 @@ import (
 	"slices"
 	"unicode/utf8"
 	"unsafe"
+
+	"github.com/simdrnn/simdrnn/internal/memory"
 )
 
 // What the reference reader allows, and what nobody needs.
@@ -209,7 +211,7 @@ func (e *Entry) Float32s() ([]float32, error) {
 	if err := e.fits(n); err != nil {
 		return nil, err
 	}
-	x := make([]float32, n)
+	x := memory.Floats(int(n))
 	at := e.data + int64(e.begin)
 	if e.DType == F32 { // elements are in memory what they are in the file, but for their order of bytes
 		b := unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(x))), width*n)
