@@ -5,6 +5,8 @@ import (
 	"math"
 	"math/bits"
 	"unsafe"
+
+	"github.com/simdrnn/simdrnn/internal/memory"
 )
 
 const (
@@ -72,7 +74,7 @@ func checkGates(fn string, gates int) {
 
 // alignedSlice returns n zeros that start at a multiple of 64 bytes.
 func alignedSlice(n int) []float32 {
-	s := make([]float32, n+align/4-1)
+	s := memory.Floats(n + align/4 - 1)
 	skip := -uintptr(unsafe.Pointer(unsafe.SliceData(s))) % align / 4
 	return s[skip:][:n:n]
 }
