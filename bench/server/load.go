@@ -254,6 +254,18 @@ func (p pauses) since(old pauses) pauses {
 	return p
 }
 
+// with returns the pauses of p and q.
+func (p pauses) with(q pauses) pauses {
+	if p.counts == nil {
+		return q
+	}
+	counts := slices.Clone(p.counts)
+	for i, n := range q.counts {
+		counts[i] += n
+	}
+	return pauses{counts, p.ends}
+}
+
 func (p pauses) total() (n uint64) {
 	for _, c := range p.counts {
 		n += c

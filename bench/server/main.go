@@ -36,9 +36,9 @@ func main() {
 	flag.IntVar(&c.goroutines, "goroutines", 200, "goroutines, each with a Stream")
 	flag.IntVar(&c.steps, "steps", 1, "time steps of a call: Step for 1, else Forward")
 	flag.IntVar(&c.threads, "threads", 2, "SetThreads of the Streams that use several threads")
-	flag.IntVar(&c.rounds, "rounds", 3, "samples of each throughput, of which the table has the medians")
+	flag.IntVar(&c.rounds, "rounds", 3, "samples of each row, in turn; the tables have medians")
 	flag.Float64Var(&c.share, "load", .5, "for latency, calls come at this `part` of the throughput")
-	flag.DurationVar(&c.sample, "sample", 500*time.Millisecond, "`time` of a sample of throughput; latency takes 4 times as long")
+	flag.DurationVar(&c.sample, "sample", 500*time.Millisecond, "`time` of a sample of throughput; one of latency takes twice as long")
 	flag.Parse()
 	err := c.parse(*hidden)
 	if err == nil && flag.NArg() > 0 {
@@ -133,8 +133,7 @@ func (c *config) group(lstm *layer.LSTM, x []float32) *load {
 	}}}
 }
 
-// A variant is a way to serve all sequences. A call of its load is calls of
-// sequences.
+// A variant is a way to serve all sequences. A call of its load is calls of so many.
 type variant struct {
 	name  string
 	load  *load
@@ -170,51 +169,77 @@ func (c *config) report(w io.Writer) error {
 	return c.memory(w)
 }
 
+// A series is the samples of one thing, taken in turn with those of others.
+type series []*result
+
+// median returns the median of what of returns.
+func (s series) median(of func(*result) float64) float64 {
+	var v []float64
+	for _, r := range s {
+		v = append(v, of(r))
+	}
+	slices.Sort(v)
+	return (v[(len(v)-1)/2] + v[len(v)/2]) / 2
+}
+
+// quantile returns the median of the quantiles of the times of a call.
+func (s series) quantile(q float64) time.Duration {
+	return time.Duration(s.median(func(r *result) float64 { return float64(r.times.quantile(q)) }))
+}
+
 // throughput writes a row for each variant. It returns calls a second on all
 // processors, and the median time of a call, both of the first variant.
 func (c *config) throughput(w io.Writer, H int, variants []variant, procs int) (perSecond float64, call time.Duration) {
-	counts := slices.Compact([]int{1, procs})
-	for i, v := range variants {
-		rates := make([][]float64, len(counts))
-		var last *result
-		for range c.rounds {
-			for j, n := range counts {
-				runtime.GOMAXPROCS(n)
-				last = v.load.runFor(c.sample)
-				rates[j] = append(rates[j], last.perSecond()*float64(v.calls))
-			}
+	one, all := make([]series, len(variants)), make([]series, len(variants))
+	for range c.rounds {
+		for i, v := range variants {
+			runtime.GOMAXPROCS(1)
+			one[i] = append(one[i], v.load.runFor(c.sample))
+			runtime.GOMAXPROCS(procs)
+			all[i] = append(all[i], v.load.runFor(c.sample))
 		}
+	}
+	for i, v := range variants {
 		runtime.SetMutexProfileFraction(1)
 		audit := v.load.runFor(c.sample)
 		runtime.SetMutexProfileFraction(0)
-		one, all := median(rates[0]), median(rates[len(rates)-1])
-		if i == 0 {
-			perSecond, call = all, last.times.quantile(.5)
-		}
-		fmt.Fprintf(w, "| %d | %s | %.0f | %.0f | %.2f | %s | %s | %d to %d | %.4f | %d |\n", H, v.name, one, all, all/one,
-			short(last.times.quantile(.5)), short(last.times.quantile(.99)), last.least, last.most,
+		rate := func(s series) float64 { return s.median((*result).perSecond) * float64(v.calls) }
+		last := all[i][c.rounds-1]
+		fmt.Fprintf(w, "| %d | %s | %.0f | %.0f | %.2f | %s | %s | %d to %d | %.4f | %d |\n", H, v.name, rate(one[i]), rate(all[i]), rate(all[i])/rate(one[i]),
+			short(all[i].quantile(.5)), short(all[i].quantile(.99)), last.least, last.most,
 			float64(audit.mallocs)/float64(audit.calls), audit.waits)
 	}
-	return perSecond, call
+	return all[0].median((*result).perSecond), all[0].quantile(.5)
 }
 
 // latency writes rows without and with collections, for calls that come at a rate: of
 // Streams, and of loops of Go that take as long.
 func (c *config) latency(w io.Writer, H int, l *load, rate float64, call time.Duration) {
-	for _, garbage := range []bool{false, true} {
-		for _, v := range []struct {
-			name string
-			load *load
-		}{{"Streams", l}, {"loops of Go", spins(c.goroutines, call)}} {
-			r := (&load{calls: v.load.calls, rate: rate, garbage: garbage}).runFor(4 * c.sample)
-			pauses := "– | – | –"
-			if garbage {
-				pauses = fmt.Sprintf("%s | %s | %s", short(r.pauses.quantile(.5)), short(r.pauses.quantile(.99)), short(r.pauses.quantile(1)))
-			}
-			fmt.Fprintf(w, "| %d | %s | %.0f | %s | %s | %s | %.0f | %s |\n", H, v.name, rate,
-				short(r.times.quantile(.5)), short(r.times.quantile(.99)), short(r.times.most),
-				float64(r.collections)/r.elapsed.Seconds(), pauses)
+	rows := []struct {
+		name string
+		load load
+		of   series
+	}{{name: "Streams", load: *l}, {name: "loops of Go", load: *spins(c.goroutines, call)}, {name: "Streams", load: *l}, {name: "loops of Go", load: *spins(c.goroutines, call)}}
+	for round := range c.rounds {
+		for i := range rows {
+			row := &rows[(i+round)%len(rows)]
+			row.load.rate, row.load.garbage = rate, (i+round)%len(rows) >= 2
+			row.of = append(row.of, row.load.runFor(2*c.sample))
 		}
+	}
+	for _, row := range rows {
+		longest, collections, pauses := time.Duration(0), 0., pauses{}
+		for _, r := range row.of {
+			longest = max(longest, r.times.most)
+			collections += float64(r.collections) / r.elapsed.Seconds() / float64(c.rounds)
+			pauses = pauses.with(r.pauses)
+		}
+		stopped := "– | – | –"
+		if row.load.garbage {
+			stopped = fmt.Sprintf("%s | %s | %s", short(pauses.quantile(.5)), short(pauses.quantile(.99)), short(pauses.quantile(1)))
+		}
+		fmt.Fprintf(w, "| %d | %s | %.0f | %s | %s | %s | %.0f | %s |\n", H, row.name, rate,
+			short(row.of.quantile(.5)), short(row.of.quantile(.99)), short(longest), collections, stopped)
 	}
 }
 
@@ -269,11 +294,6 @@ func heap(n int, thing func() any) float64 {
 	runtime.ReadMemStats(&after)
 	runtime.KeepAlive(things)
 	return (float64(after.HeapAlloc) - float64(before.HeapAlloc)) / float64(n)
-}
-
-func median(s []float64) float64 {
-	s = slices.Sorted(slices.Values(s))
-	return (s[(len(s)-1)/2] + s[len(s)/2]) / 2
 }
 
 // short writes d with three digits.

@@ -168,6 +168,8 @@ func TestPauses(t *testing.T) {
 	require.EqualValues(t, 3000, p.quantile(.9))
 	require.EqualValues(t, 3000, p.quantile(1))
 	require.Zero(t, pauses{}.quantile(.5))
+	require.EqualValues(t, 20, pauses{}.with(p).with(p).total())
+	require.EqualValues(t, 10, p.total())
 }
 
 func TestParse(t *testing.T) {
@@ -203,7 +205,7 @@ func TestReport(t *testing.T) {
 	if kerneltest.Emulated() {
 		t.Skip("timed loads")
 	}
-	c := config{layers: 2, goroutines: 5, steps: 2, threads: 2, rounds: 1, share: .5, sample: time.Millisecond}
+	c := config{layers: 2, goroutines: 5, steps: 2, threads: 2, rounds: 2, share: .5, sample: time.Millisecond}
 	require.NoError(t, c.parse("8,16"))
 	var w strings.Builder
 	require.NoError(t, c.report(&w))
