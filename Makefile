@@ -137,12 +137,15 @@ mod: ## go.mod is tidy, and a user's module graph holds what it must and no more
 
 ## Benchmarks
 
-.PHONY: bench bench-kernels bench-peers neon-model
+.PHONY: bench bench-kernels bench-server bench-peers bench-coldstart neon-model
 bench: ## compare our own paths, and plain Go
 	go test -run='^$$' -bench=. $(BENCHFLAGS) ./bench
 
 bench-kernels: ## a table of the kernels and the limits of this machine
 	@go run ./bench/kernels -rounds=7
+
+bench-server: ## tables of many streams in one process: throughput, latency, pauses, memory
+	@go run ./bench/server $(SERVERFLAGS)
 
 neon-model: ## what llvm-mca says of the inner loops of NEON (LLVM 17 or later)
 	go -C asm test -count=1 -v -run NEONModel .
@@ -154,6 +157,9 @@ PEERS ?= torch,onnxruntime,openvino,jax
 bench-peers: ## tables and charts of our layers and kernels beside those of other libraries
 	@go -C bench/peers run .
 	@go -C bench/peers run ./layers -peers='$(PEERS)' $(PEERSFLAGS)
+
+bench-coldstart: ## from a file of weights to the first step, beside what bench-peers has installed
+	@go -C bench/peers run ./coldstart
 
 ## Examples that take longer than CI has
 

@@ -9,7 +9,9 @@
 // or plain. Generic and plain are left out where they would take seconds.
 //
 // Kernels alone are compared with the limits of the machine by make
-// bench-kernels (packages limits and kernels below this one). Layers and kernels
-// are compared with other libraries, in Go and Python, by make bench-peers (the
-// module in peers).
+// bench-kernels (packages limits and kernels below this one). Many streams in one
+// process, as in a server, are measured by make bench-server. Layers and kernels
+// are compared with other libraries, in Go and Python, by make bench-peers, and the
+// time from a file of weights to the first step by make bench-coldstart (the module
+// in peers).
 package bench

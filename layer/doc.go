@@ -52,6 +52,21 @@
 // step, whichever pays. If none does, or the pool is busy, the caller works alone.
 // A training loop that cuts its batch itself adds up with [AddGrads].
 //
+// # Servers
+//
+// A server loads the weights once and has a [Stream] of one row for each session, whose
+// state it is: what comes next in the session is one [Stream.Step], or a
+// [Stream.Forward] of several steps. These take no lock and allocate nothing, so
+// goroutines with a Stream each scale with the processors. Leave SetThreads at 1: the
+// other sessions have work for all of them.
+//
+// Most of a Stream is scratch memory: of 1 MiB for an LSTM of two layers of 512 only 8
+// KiB are H and C. If many sessions sleep, copy these two from and to a few Streams
+// that the sessions take in turn, for example from a sync.Pool, or keep what
+// [Stream.MarshalBinary] returns. If sessions may wait for each other a little, a
+// [Group] steps those that have an input as one batch. It reads the weights once for
+// all, which takes a fraction of the time, and has one scratch memory.
+//
 // # Beyond PyTorch
 //
 // A Seq also resets the state of rows at any step, and gives the states of all

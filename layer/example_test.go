@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log"
 	"slices"
+	"sync"
 
 	"github.com/simdrnn/simdrnn/kernels"
 	"github.com/simdrnn/simdrnn/layer"
@@ -216,4 +217,46 @@ func ExampleLSTMCell() {
 	// Output:
 	// [-0.4425 -0.2314 0.1386]
 	// [-0.0232 0.0439 0.0372]
+}
+
+// A server whose sessions, of which most sleep, share a few Streams: a session keeps
+// but its state.
+func Example_server() {
+	lstm, err := layer.NewLSTM(layer.LSTMConfig{Input: 2, Hidden: 3}, layer.NewRand(0))
+	if err != nil {
+		log.Fatal(err)
+	}
+	streams := sync.Pool{New: func() any { return lstm.NewStream(1) }}
+
+	type session struct{ h, c []float32 }
+	newSession := func() *session { return &session{make([]float32, 3), make([]float32, 3)} }
+	handle := func(s *session, y, x []float32) {
+		stream := streams.Get().(*layer.Stream)
+		defer streams.Put(stream)
+		copy(stream.H(), s.h)
+		copy(stream.C(), s.c)
+		stream.Step(y, x)
+		copy(s.h, stream.H())
+		copy(s.c, stream.C())
+	}
+
+	// Requests of two sessions, in any order and from any goroutine.
+	a, b := newSession(), newSession()
+	y := make([]float32, 3)
+	for range 2 {
+		handle(a, y, []float32{1, -1})
+		handle(b, y, []float32{0, 1})
+	}
+	fmt.Printf("%.4f\n", y)
+
+	// The second session alone, in a Stream of its own.
+	stream := lstm.NewStream(1)
+	for range 2 {
+		stream.Step(y, []float32{0, 1})
+	}
+	fmt.Printf("%.4f\n", y)
+
+	// Output:
+	// [-0.2320 -0.1081 0.0660]
+	// [-0.2320 -0.1081 0.0660]
 }

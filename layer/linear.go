@@ -60,7 +60,9 @@ func NewLinear(cfg LinearConfig, r *Rand) (*Linear, error) {
 	if !cfg.NoBias {
 		l.bias = l.params[1].Data // one gate is in packed order as it is
 	}
-	l.Pack()
+	if r != nil { // panels of zeros are zeros
+		l.Pack()
+	}
 	return l, nil
 }
 

@@ -3,9 +3,10 @@ package layer
 import (
 	"slices"
 	"strconv"
-
-	"github.com/simdrnn/simdrnn/kernels"
 	"strings"
+
+	"github.com/simdrnn/simdrnn/internal/memory"
+	"github.com/simdrnn/simdrnn/kernels"
 )
 
 // A Packer keeps packed copies of its parameters and rewrites them from Data.
@@ -89,7 +90,7 @@ func (ps Params) Pack() {
 
 // alloc gives every parameter Data, zeros, in one slab.
 func (ps Params) alloc() {
-	slab := make([]float32, ps.elements())
+	slab := memory.Floats(ps.elements())
 	for i := range ps {
 		ps[i].Data, slab = cut(slab, elements(ps[i].Shape))
 	}

@@ -125,7 +125,9 @@ func (r *recurrent) init(owner Packer, name string, c cell.Cell, cfg config, rnd
 		}
 		r.dirs = append(r.dirs, d)
 	}
-	r.Pack()
+	if rnd != nil { // panels of zeros are zeros
+		r.Pack()
+	}
 	return nil
 }
 

@@ -8,34 +8,51 @@ import (
 
 // converters read little-endian elements of a type into float32.
 var converters = map[DType]func(dst []float32, src []byte){
-	F32:   func(dst []float32, src []byte) { each(dst, src, 4, le.Uint32, math.Float32frombits) },
-	F64:   func(dst []float32, src []byte) { each(dst, src, 8, le.Uint64, float64Bits) },
-	F16:   func(dst []float32, src []byte) { each(dst, src, 2, le.Uint16, float16Bits) },
-	BF16:  func(dst []float32, src []byte) { each(dst, src, 2, le.Uint16, bfloat16Bits) },
-	I64:   func(dst []float32, src []byte) { each(dst, src, 8, le.Uint64, number[int64]) },
-	"U64": func(dst []float32, src []byte) { each(dst, src, 8, le.Uint64, number[uint64]) },
-	"I32": func(dst []float32, src []byte) { each(dst, src, 4, le.Uint32, number[int32]) },
-	"U32": func(dst []float32, src []byte) { each(dst, src, 4, le.Uint32, number[uint32]) },
-	"I16": func(dst []float32, src []byte) { each(dst, src, 2, le.Uint16, number[int16]) },
-	"U16": func(dst []float32, src []byte) { each(dst, src, 2, le.Uint16, number[uint16]) },
-	"I8":  func(dst []float32, src []byte) { each(dst, src, 1, first, number[int8]) },
-	U8:    func(dst []float32, src []byte) { each(dst, src, 1, first, number[uint8]) },
-	Bool:  func(dst []float32, src []byte) { each(dst, src, 1, first, truth) },
+	F32: func(dst []float32, src []byte) {
+		each(dst, src, 4, func(b []byte) float32 { return math.Float32frombits(le.Uint32(b)) })
+	},
+	F64: func(dst []float32, src []byte) {
+		each(dst, src, 8, func(b []byte) float32 { return float32(math.Float64frombits(le.Uint64(b))) })
+	},
+	F16: func(dst []float32, src []byte) {
+		each(dst, src, 2, func(b []byte) float32 { return float16Bits(le.Uint16(b)) })
+	},
+	BF16: func(dst []float32, src []byte) {
+		each(dst, src, 2, func(b []byte) float32 { return bfloat16Bits(le.Uint16(b)) })
+	},
+	I64: func(dst []float32, src []byte) {
+		each(dst, src, 8, func(b []byte) float32 { return float32(int64(le.Uint64(b))) })
+	},
+	"U64": func(dst []float32, src []byte) {
+		each(dst, src, 8, func(b []byte) float32 { return float32(le.Uint64(b)) })
+	},
+	"I32": func(dst []float32, src []byte) {
+		each(dst, src, 4, func(b []byte) float32 { return float32(int32(le.Uint32(b))) })
+	},
+	"U32": func(dst []float32, src []byte) {
+		each(dst, src, 4, func(b []byte) float32 { return float32(le.Uint32(b)) })
+	},
+	"I16": func(dst []float32, src []byte) {
+		each(dst, src, 2, func(b []byte) float32 { return float32(int16(le.Uint16(b))) })
+	},
+	"U16": func(dst []float32, src []byte) {
+		each(dst, src, 2, func(b []byte) float32 { return float32(le.Uint16(b)) })
+	},
+	"I8": func(dst []float32, src []byte) {
+		each(dst, src, 1, func(b []byte) float32 { return float32(int8(b[0])) })
+	},
+	U8:   func(dst []float32, src []byte) { each(dst, src, 1, func(b []byte) float32 { return float32(b[0]) }) },
+	Bool: func(dst []float32, src []byte) { each(dst, src, 1, func(b []byte) float32 { return truth(b[0]) }) },
 }
 
 var le = binary.LittleEndian
 
-func first(b []byte) byte { return b[0] }
-
-// each sets dst[i] = value(load(src[i*width:])).
-func each[U uint8 | uint16 | uint32 | uint64](dst []float32, src []byte, width int, load func([]byte) U, value func(U) float32) {
+// each sets dst[i] = value(src[i*width:]). The compiler makes a loop without calls
+// of it and a function literal.
+func each(dst []float32, src []byte, width int, value func([]byte) float32) {
 	for i := range dst {
-		dst[i] = value(load(src[i*width:]))
+		dst[i] = value(src[i*width:][:width])
 	}
-}
-
-func number[I int8 | int16 | int32 | int64 | uint8 | uint16 | uint32 | uint64, U uint8 | uint16 | uint32 | uint64](u U) float32 {
-	return float32(I(u))
 }
 
 func truth(b byte) float32 {
@@ -44,8 +61,6 @@ func truth(b byte) float32 {
 	}
 	return 0
 }
-
-func float64Bits(u uint64) float32 { return float32(math.Float64frombits(u)) }
 
 // bfloat16Bits: a bfloat16 is the upper half of a float32.
 func bfloat16Bits(u uint16) float32 { return math.Float32frombits(uint32(u) << 16) }

@@ -27,6 +27,9 @@ import (
 	"math/bits"
 	"slices"
 	"unicode/utf8"
+	"unsafe"
+
+	"github.com/simdrnn/simdrnn/internal/memory"
 )
 
 // What the reference reader allows, and what nobody needs.
@@ -208,9 +211,19 @@ func (e *Entry) Float32s() ([]float32, error) {
 	if err := e.fits(n); err != nil {
 		return nil, err
 	}
-	x := make([]float32, n)
-	buf := make([]byte, min(width*n, chunk))
+	x := memory.Floats(int(n))
 	at := e.data + int64(e.begin)
+	if e.DType == F32 { // elements are in memory what they are in the file, but for their order of bytes
+		b := unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(x))), width*n)
+		if err := readAt(e.file, b, at); err != nil {
+			return nil, fmt.Errorf("tensor %.200q: %w", e.Name, err)
+		}
+		if !littleEndian {
+			convert(x, b)
+		}
+		return x, nil
+	}
+	buf := make([]byte, min(width*n, chunk))
 	for rest := x; len(rest) > 0; {
 		k := min(len(rest), len(buf)/int(width))
 		b := buf[:k*int(width)]
@@ -222,6 +235,9 @@ func (e *Entry) Float32s() ([]float32, error) {
 	}
 	return x, nil
 }
+
+// littleEndian says whether this machine has the lowest byte first.
+var littleEndian = binary.NativeEndian.Uint16([]byte{1, 0}) == 1
 
 // chunk is how many bytes are converted at once; all widths divide it.
 const chunk = 1 << 16

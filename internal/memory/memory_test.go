@@ -1,0 +1,29 @@
+package memory
+
+import (
+	"testing"
+	"unsafe"
+
+	"github.com/stretchr/testify/require"
+)
+
+// Floats are zeros, as many as asked for and no more, at a large page if they fill two.
+func TestFloats(t *testing.T) {
+	const least = 2 * large / 4
+	for _, n := range []int{0, 1, least - 1, least, least + 1, 3*least + 17} {
+		for range 3 { // also in memory that had others in it
+			x := Floats(n)
+			require.Len(t, x, n)
+			if n >= least {
+				require.Equal(t, n, cap(x))
+				require.Zero(t, uintptr(unsafe.Pointer(&x[0]))%large)
+			}
+			for i, v := range x {
+				if v != 0 {
+					t.Fatalf("n = %d: element %d is %g", n, i, v)
+				}
+				x[i] = 1
+			}
+		}
+	}
+}
