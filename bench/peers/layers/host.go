@@ -23,8 +23,8 @@ func cpuModel() string {
 	return "unknown CPU"
 }
 
-// load returns Linux's load averages of 1, 5 and 15 minutes.
-func load() string {
+// loadAverage returns Linux's load averages of 1, 5 and 15 minutes.
+func loadAverage() string {
 	s, _ := os.ReadFile("/proc/loadavg")
 	if f := strings.Fields(string(s)); len(f) >= 3 {
 		return strings.Join(f[:3], " ")
