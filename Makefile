@@ -137,7 +137,7 @@ mod: ## go.mod is tidy, and a user's module graph holds what it must and no more
 
 ## Benchmarks
 
-.PHONY: bench bench-kernels bench-peers neon-model
+.PHONY: bench bench-kernels bench-peers bench-layers bench-report neon-model
 bench: ## compare our own paths, and plain Go
 	go test -run='^$$' -bench=. $(BENCHFLAGS) ./bench
 
@@ -151,9 +151,15 @@ neon-model: ## what llvm-mca says of the inner loops of NEON (LLVM 17 or later)
 # takes 5.6 GB there, for it brings CUDA; PEERS=onnxruntime,openvino does without.
 PEERS ?= torch,onnxruntime,openvino,jax
 
-bench-peers: ## tables and charts of our layers and kernels beside those of other libraries
+bench-peers: bench-layers ## tables and charts of our layers and kernels beside those of other libraries
 	@go -C bench/peers run .
+
+# Some 40 minutes. An interrupted run goes on with PEERSFLAGS=-resume.
+bench-layers: ## our layers beside those of other libraries, saved in bench/peers/results
 	@go -C bench/peers run ./layers -peers='$(PEERS)' $(PEERSFLAGS)
+
+bench-report: ## write what bench-layers has saved into README and PERFORMANCE
+	@go -C bench/peers run ./layers -saved -pages=../..
 
 ## Examples that take longer than CI has
 

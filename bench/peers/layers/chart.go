@@ -8,16 +8,17 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // Measures of a chart, in pixels.
 const (
 	chartWidth  = 900
-	barWidth    = 9
+	barWidth    = 7
 	barGap      = 1
-	clusterGap  = 12
+	clusterGap  = 10
 	clusterMin  = 38 // a label's width
-	panelHeight = 190
+	panelHeight = 150
 	panelTop    = 44 // its title and the ratios
 	panelBottom = 34 // labels
 	axisWidth   = 40
@@ -26,7 +27,8 @@ const (
 	smallWidth  = 6 // of a letter
 )
 
-// A figure is a chart of some groups on one thread or on several.
+// A figure is a chart of some groups on one thread or, without Go libraries, on
+// several.
 type figure struct {
 	file, title string
 	several     bool
@@ -85,11 +87,11 @@ type scale struct{ lo, hi float64 }
 const highest = 16
 
 // scaleOf covers the ratios of rows up to highest, from and to powers of 2.
-func scaleOf(rows []*measured) scale {
+func scaleOf(rows []*measured, names []string) scale {
 	s := scale{lo: .5, hi: 2}
 	for _, m := range rows {
-		for _, r := range m.Results {
-			if v := m.ratio(r.Name); v > 0 && r.Name != ours {
+		for _, n := range names {
+			if v := m.ratio(n); v > 0 {
 				s.lo, s.hi = min(s.lo, v), max(s.hi, v)
 			}
 		}
@@ -106,8 +108,8 @@ func (s scale) y(v float64) float64 {
 // which is the line at 1, down for those that are faster.
 func (f *figure) chart(w io.Writer, r *report) error {
 	rows := f.rows(r)
-	names := slices.DeleteFunc(libraries(rows), func(n string) bool { return n == ours })
-	s := scaleOf(rows)
+	names := slices.DeleteFunc(libraries(rows), func(n string) bool { return n == ours || f.several && inGo(n) })
+	s := scaleOf(rows, names)
 
 	var body bytes.Buffer
 	x, y, right := margin, 0, 0
@@ -174,7 +176,7 @@ func clusterWidth(names []string) int {
 func wrap(s string, letters int) (lines []string) {
 	line := ""
 	for _, word := range strings.Fields(s) {
-		if line != "" && len(line)+1+len(word) > letters {
+		if line != "" && utf8.RuneCountInString(line+" "+word) > letters {
 			lines, line = append(lines, line), ""
 		}
 		line = strings.TrimSpace(line + " " + word)

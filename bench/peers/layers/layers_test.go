@@ -464,13 +464,17 @@ func TestTables(t *testing.T) {
 		"| simdrnn | simdrnn, one thread | torch | jax | gonum | Speed-up | Target | Ratio |  |\n",
 		"| LSTM, H = 64, B 1 | **2.05 ms** | 4.10 ms | 3.07 ms | absent | 900 ms* | 2.00 | 0.95 | 1.50 | met |\n",
 	} {
-		require.Contains(t, w.String(), want)
+		if strings.Contains(want, "\n") || strings.HasPrefix(want, "|") {
+			require.Contains(t, w.String(), want)
+		} else {
+			require.Contains(t, strings.ReplaceAll(w.String(), "\n", " "), want) // of a paragraph
+		}
 	}
 	require.NotContains(t, w.String(), "- jax, ")
 	w.WriteString("\n\n")
 	r.short(&w, "charts")
-	require.Contains(t, w.String(), "| One thread | simdrnn | torch | torch, flushing | jax | Ratio |\n")
-	require.Contains(t, w.String(), "| Forward: LSTM, H = 64, B 1 | **2.05 ms** | 3.07 ms | – | absent | 1.50 |\n")
+	require.Contains(t, w.String(), "| One thread, T = 64 and I = H unless said | simdrnn | torch | jax | Ratio |\n")
+	require.Contains(t, w.String(), "| Forward: LSTM, H = 64, B 1 | **2.05 ms** | 3.07 ms | absent | 1.50 |\n")
 	for table := range strings.SplitSeq(w.String(), "\n\n") {
 		if strings.HasPrefix(table, "|") {
 			lines := strings.Split(strings.TrimSpace(table), "\n")
@@ -483,7 +487,7 @@ func TestTables(t *testing.T) {
 	r.Forced = true
 	w.Reset()
 	r.oneThread(&w, ".")
-	require.Contains(t, w.String(), "simdrnn on avx2, to which all are held, ")
+	require.Contains(t, strings.ReplaceAll(w.String(), "\n", " "), "simdrnn on avx2, to which all are held, ")
 	require.Contains(t, w.String(), "### LSTM, forward, avx2, one thread\n")
 	require.Contains(t, w.String(), "| 1.50 | 1.15 | 33 % |  | met |\n")
 }
@@ -522,10 +526,16 @@ func TestChart(t *testing.T) {
 				arrows++
 			}
 		}
-		want, wantArrows := 1+len(libraries(rows))-1, 0 // background, legend
+		want, wantArrows := 1, 0 // background
+		drawn := func(name string) bool { return name != ours && !(f.several && inGo(name)) }
+		for _, name := range libraries(rows) {
+			if drawn(name) {
+				want++ // legend
+			}
+		}
 		for _, m := range rows {
 			for _, res := range m.Results {
-				if res.Absent == "" && res.Name != ours {
+				if res.Absent == "" && drawn(res.Name) {
 					want++
 					require.NotEmpty(t, colours[res.Name])
 					if m.ratio(res.Name) > highest {

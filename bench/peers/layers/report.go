@@ -354,24 +354,31 @@ func (r *report) loads() string {
 		strings.Join(runs, "; "), rows[0], rows[len(rows)-1], rows[len(rows)/2])
 }
 
+// paragraph writes text in lines of the width that the pages have.
+func paragraph(w io.Writer, format string, args ...any) {
+	fmt.Fprintf(w, "%s\n\n", strings.Join(wrap(fmt.Sprintf(format, args...), 118), "\n"))
+}
+
 // oneThread writes what pages say of one thread. Charts are in a directory.
 func (r *report) oneThread(w io.Writer, charts string) {
 	parts := r.parts(false)
 	if len(parts) == 0 {
 		return
 	}
-	fmt.Fprintf(w, "%s\n\n%s\n\n", r.what(), r.loads())
-	fmt.Fprintf(w, "Times are medians of %d rounds, in each of which all libraries run in turn, on one core, with the same weights and inputs; "+
+	paragraph(w, "%s", r.what())
+	paragraph(w, "%s", r.loads())
+	paragraph(w, "Times are medians of %d rounds, in each of which all libraries run in turn, on one core, with the same weights and inputs; "+
 		"a library whose results differ from ours by more than %g takes no part. Ratio is the time of the fastest other library by ours; "+
 		"the fastest is in bold; – is what a library does not have. A library that takes more than %d times as long as the fastest peer has %d short samples, "+
-		"marked by an asterisk. “Of the peak” is what our call, everything included, reaches of the multiply-adds that a loop of registers "+
-		"reached between the rounds. Targets were set for a core of 4 GHz with AVX-512; where two are given, one suffices.\n",
+		"marked by an asterisk. “Of the peak” is what our call, everything included, reaches of the most multiply-adds that a loop of registers "+
+		"reached between the rounds. Targets were set for a core of 4 GHz with AVX-512; where two are given, one suffices.",
 		r.Rounds, tolerance, farBehind, farRounds)
 	if len(r.Absent) > 0 {
-		fmt.Fprint(w, "\nAbsent:\n\n")
+		paragraph(w, "Absent:")
 		for _, k := range slices.Sorted(maps.Keys(r.Absent)) {
 			fmt.Fprintf(w, "- %s: %s\n", k, r.Absent[k])
 		}
+		fmt.Fprintln(w)
 	}
 	summary(w, parts)
 	goLibraries(w, parts)
@@ -386,8 +393,8 @@ func (r *report) moreThreads(w io.Writer, charts string) {
 	if len(parts) == 0 {
 		return
 	}
-	fmt.Fprintf(w, "All in the same way as on one thread, but on %d CPUs: simdrnn after `SetThreads(%[1]d)`, which works alone where more threads "+
-		"would not pay, beside itself on one thread, and the peers told to take as many. The bits are those of one thread. Speed-up is our time on one thread by that on %[1]d.\n\n",
+	paragraph(w, "All in the same way as on one thread, but on %d CPUs: simdrnn after `SetThreads(%[1]d)`, which works alone where more threads "+
+		"would not pay, beside itself on one thread, and the peers told to take as many. The bits are those of one thread. Speed-up is our time on one thread by that on %[1]d.",
 		parts[0].threads)
 	var busy []string
 	for _, n := range libraries(r.Rows) {
@@ -402,7 +409,7 @@ func (r *report) moreThreads(w io.Writer, charts string) {
 		}
 	}
 	if len(busy) > 0 {
-		fmt.Fprintf(w, "Processors busy in a call, spinning included, medians of rows: %s.\n", strings.Join(busy, "; "))
+		paragraph(w, "Processors busy in a call, spinning included, medians of rows: %s.", strings.Join(busy, "; "))
 	}
 	summary(w, parts)
 	for _, p := range parts {
@@ -412,7 +419,7 @@ func (r *report) moreThreads(w io.Writer, charts string) {
 
 // summary counts verdicts.
 func summary(w io.Writer, parts []*part) {
-	fmt.Fprint(w, "\n| Targets | Rows | Met | Short | Below 1 |\n| --- | ---: | ---: | ---: | ---: |\n")
+	fmt.Fprint(w, "| Targets | Rows | Met | Short | Below 1 |\n| --- | ---: | ---: | ---: | ---: |\n")
 	total := map[verdict]int{}
 	line := func(title string, n map[verdict]int) {
 		fmt.Fprintf(w, "| %s | %d | %d | %d | %d |\n", title, n[met]+n[short]+n[below], n[met], n[short], n[below])
@@ -448,8 +455,9 @@ func goLibraries(w io.Writer, parts []*part) {
 			continue
 		}
 		if first {
-			fmt.Fprintf(w, "\nThe faster of the networks put together from kernels of gonum and tphakala/simd, target %d:\n\n"+
-				"| Time by ours | Rows | Least | Median | Most | Target met |\n| --- | ---: | ---: | ---: | ---: | ---: |\n", target)
+			fmt.Fprintln(w)
+			paragraph(w, "The faster of the networks put together from kernels of gonum and tphakala/simd, target %d:", target)
+			fmt.Fprint(w, "| Time by ours | Rows | Least | Median | Most | Target met |\n| --- | ---: | ---: | ---: | ---: | ---: |\n")
 			first = false
 		}
 		fmt.Fprintf(w, "| %s | %d | %.2f | %.2f | %.2f | %d |\n", p.title(), len(all), slices.Min(all), median(all), slices.Max(all), reached)
@@ -493,7 +501,8 @@ func number(v float64) string {
 
 // table writes a part.
 func (p *part) table(w io.Writer, charts string) {
-	fmt.Fprintf(w, "\n### %s\n\n%s\n\n", p.title(), p.group.note)
+	fmt.Fprintf(w, "\n### %s\n\n", p.title())
+	paragraph(w, "%s", p.group.note)
 	for _, f := range figures {
 		if f.several == (p.threads > 1) && f.groups[0] == p.group {
 			fmt.Fprintf(w, "![%s](%s/%s)\n\n", f.title, charts, f.file)
@@ -567,11 +576,13 @@ func (r *report) short(w io.Writer, charts string) {
 		}
 	}
 	names := slices.DeleteFunc(libraries(some), inGo)
-	fmt.Fprintf(w, "%s\n\n", r.what())
-	fmt.Fprintf(w, "| One thread | %s | Ratio |\n| --- |%s\n", strings.Join(names, " | "), strings.Repeat(" ---: |", len(names)+1))
+	paragraph(w, "%s", r.what())
+	fmt.Fprintf(w, "| One thread, T = 64 and I = H unless said | %s | Ratio |\n| --- |%s\n", strings.Join(names, " | "), strings.Repeat(" ---: |", len(names)+1))
 	for _, m := range some {
 		cells, _ := m.cells(names, r.Absent)
 		fmt.Fprintf(w, "| %s: %s, %s | %s | %s |\n", m.row.group.short, m.row.panel, m.row.label, strings.Join(cells, " | "), number(m.Ratio))
 	}
-	fmt.Fprintf(w, "\n![%s](%s/%s)\n", figures[0].title, charts, figures[0].file)
+	fmt.Fprintln(w)
+	paragraph(w, "An asterisk marks a library far behind, which was measured more briefly.")
+	fmt.Fprintf(w, "![%s](%s/%s)\n", figures[0].title, charts, figures[0].file)
 }

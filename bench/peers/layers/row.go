@@ -161,7 +161,7 @@ func rows() (all []*row) {
 	}
 	for _, T := range []int{256, 512} {
 		add(row{group: groupLast, mode: last, cell: "LSTM", T: T, B: 16, H: 128,
-			panel: "last step, H = 128", label: fmt.Sprint("T ", T), quick: T == 256, brief: T == 256})
+			panel: "last step, H = 128", label: fmt.Sprint("T ", T), quick: T == 256})
 	}
 	for _, d := range []struct {
 		cell    string
