@@ -23,6 +23,9 @@
 // goes on. At the end it draws charts beside it, and writes tables to the standard
 // output or, with -pages, between the marks of README.md and PERFORMANCE.md. An
 // interrupt ends the run after the row at hand.
+//
+// Do not use -again to choose between results: a row that is measured until it
+// pleases, beside others that are not, says nothing. The tables tell of every run.
 package main
 
 import (
@@ -52,7 +55,7 @@ func main() {
 		out      = flag.String("o", "results", "write to this `directory`")
 		list     = flag.Bool("list", false, "list the rows and exit")
 		resume   = flag.Bool("resume", false, "measure the rows that the saved results lack")
-		again    = flag.Bool("again", false, "measure rows again and keep the other saved results")
+		again    = flag.Bool("again", false, "measure rows again, say after a change of their code, and keep the other saved results")
 		saved    = flag.Bool("saved", false, "measure nothing, write charts and tables of the saved results")
 		pages    = flag.String("pages", "", "write tables into README.md and PERFORMANCE.md of this `directory`")
 		scripts  = flag.String("scripts", "python", "the `directory` of the peers' scripts")
