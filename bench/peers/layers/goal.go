@@ -10,6 +10,7 @@ type goal struct {
 	against string  // the peer that target is about, if not the best
 	share   float64 // of the peak of multiply-adds; whoever reaches it needs no ratio above 1
 	limit   float64 // longest time of a step in ns, instead of a target
+	paused  float64 // most time of a step after a pause by that of one after another
 	speedup float64 // least time on one thread by that on two
 }
 
@@ -48,7 +49,7 @@ func goalOf(r *row) goal {
 		g.target = 1.3
 	case groupStep:
 		if r.I == r.H {
-			g.limit = stepLimits[r.H]
+			g.limit, g.paused = stepLimits[r.H], 1.3
 		}
 	case groupBlock:
 		g.limit = blockLimits[r.H]
@@ -108,6 +109,9 @@ func (m *measured) judge(g goal) verdict {
 		reached = ratio >= g.target || g.share > 0 && m.share() >= g.share
 		if g.limit > 0 {
 			reached = m.of(ours).Median/m.row.per() <= g.limit
+		}
+		if g.paused > 0 {
+			reached = reached && m.Paused <= g.paused*m.of(ours).Median
 		}
 	}
 	switch {

@@ -247,7 +247,7 @@ func (p *plan) row(row *row, all []*competitor, threads int) (*measured, error) 
 			res.Rounds, res.Calls = farRounds, callsIn(p.sample/5, d)
 		}
 	}
-	var peaks []float64
+	var peaks, paused []float64
 	for round := range p.rounds {
 		for i := range racing {
 			c := racing[(i+round)%len(racing)]
@@ -269,11 +269,17 @@ func (p *plan) row(row *row, all []*competitor, threads int) (*measured, error) 
 			res.samples = append(res.samples, float64(d.Nanoseconds())/float64(res.Calls))
 			res.busy += float64(busy) / float64(d)
 		}
+		if s, ok := all[0].contender.(*simdrnn); ok && threads == 1 && row.mode == step {
+			paused = append(paused, float64(s.paused(max(1, int(p.sample/5/pause)))))
+		}
 		if threads == 1 && row.hasShare() {
 			if isa, err := kernels.Active(); err == nil {
 				peaks = append(peaks, limits.FMAPeak(isa))
 			}
 		}
+	}
+	if len(paused) > 0 {
+		m.Paused = median(paused)
 	}
 	if len(peaks) > 0 {
 		m.Peak = slices.Max(peaks) // what disturbs it shall not flatter us

@@ -56,9 +56,10 @@ type measured struct {
 	Threads int       `json:"threads"`
 	Time    string    `json:"time"`
 	Load    string    `json:"load"`
-	Peak    float64   `json:"peak,omitempty"`  // of multiply-adds, FLOP/s of a core
-	Best    string    `json:"best,omitempty"`  // peer
-	Ratio   float64   `json:"ratio,omitempty"` // its time by ours
+	Peak    float64   `json:"peak,omitempty"`   // of multiply-adds, FLOP/s of a core
+	Paused  float64   `json:"paused,omitempty"` // our time of a call after a pause
+	Best    string    `json:"best,omitempty"`   // peer
+	Ratio   float64   `json:"ratio,omitempty"`  // its time by ours
 	Results []*result `json:"results"`
 }
 
@@ -183,7 +184,7 @@ func (m *measured) conclude() {
 		}
 		r.Difference = digits(r.Difference)
 	}
-	m.Peak = digits(m.Peak)
+	m.Peak, m.Paused = digits(m.Peak), digits(m.Paused)
 	m.Best, m.Ratio = m.best(func(r *result) bool { return r.Name != ours && r.Name != alone })
 	m.Ratio = digits(m.Ratio)
 }
@@ -509,14 +510,15 @@ func (p *part) table(w io.Writer, charts string) {
 		}
 	}
 	names := libraries(p.rows)
-	share, against := false, ""
+	share, paused, against := false, false, ""
 	for _, m := range p.rows {
+		paused = paused || m.Paused > 0
 		share = share || m.Peak > 0
 		against = cmp.Or(against, p.goal(m.row).against)
 	}
 	head := append([]string{""}, names...)
 	if p.threads > 1 {
-		head = append(head, "Speed-up", "Target")
+		head = append(head, "CPUs busy in simdrnn", "Speed-up", "Target")
 	}
 	head = append(head, "Ratio")
 	if p.threads == 1 {
@@ -526,6 +528,9 @@ func (p *part) table(w io.Writer, charts string) {
 		head = append(head, "Target")
 		if share {
 			head = append(head, "Of the peak", "Target")
+		}
+		if paused {
+			head = append(head, "simdrnn after a pause", "to none", "Target")
 		}
 	}
 	head = append(head, "")
@@ -537,7 +542,7 @@ func (p *part) table(w io.Writer, charts string) {
 		notes = append(notes, more...)
 		cells = append([]string{m.row.panel + ", " + m.row.label}, cells...)
 		if p.threads > 1 {
-			cells = append(cells, number(m.speedup()), number(g.speedup))
+			cells = append(cells, number(m.of(ours).Busy), number(m.speedup()), number(g.speedup))
 		}
 		cells = append(cells, number(m.Ratio))
 		if p.threads == 1 {
@@ -557,6 +562,13 @@ func (p *part) table(w io.Writer, charts string) {
 			}
 			if share {
 				cells = append(cells, percent(m.share()), percent(g.share))
+			}
+			if paused {
+				limit := ""
+				if g.paused > 0 {
+					limit = "≤ " + number(g.paused)
+				}
+				cells = append(cells, duration(m.Paused), number(m.Paused/m.of(ours).Median), limit)
 			}
 		}
 		cells = append(cells, string(m.judge(g)))

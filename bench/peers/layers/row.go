@@ -85,7 +85,7 @@ var (
 	groupForward = &group{name: "forward", short: "Forward", title: "LSTM, forward", note: "T = 64, I = H, from a zero state."}
 	groupCells   = &group{name: "cells", short: "Forward", title: "GRU and RNN, forward", note: "T = 64, I = H = 256, from a zero state."}
 	groupBi      = &group{name: "bidirectional", short: "Forward", title: "Bidirectional LSTM of two layers, forward", note: "T = 64, I = H = 256, from a zero state."}
-	groupStep    = &group{name: "step", short: "Streaming, a step", title: "LSTM, sample by sample", note: "B = 1, one call a time step, which carries the state on.", perStep: true}
+	groupStep    = &group{name: "step", short: "Streaming, a step", title: "LSTM, sample by sample", note: "B = 1, one call a time step, which carries the state on. Calls follow each other, but for the column of those after 30 µs of other work.", perStep: true}
 	groupBlock   = &group{name: "block", short: "Streaming, a step", title: "LSTM, blocks of 2048 samples", note: "B = 1, one call for 2048 time steps; time of a step.", perStep: true}
 	groupTrain   = &group{name: "train", short: "Training", title: "Training step",
 		note: "Forward and backward with a gradient for each output, T = 64, I = H; gradients of all parameters, none of the input, which a first layer does not need. simdrnn also packs the weights anew, as an optimizer would; peers need not."}
