@@ -212,7 +212,7 @@ func (r *report) panel(w io.Writer, rows []*measured, names []string, s scale, w
 			}
 			x += barWidth + barGap
 		}
-		if g := r.goal(m.row); m.Threads == 1 && g.target > 1 && g.target <= s.hi && g.limit == 0 {
+		if g := r.goal(m); m.Threads == 1 && g.target > 1 && g.target <= s.hi && g.limit == 0 {
 			fmt.Fprintf(w, "<line class=\"target\" x1=\"%d\" x2=\"%d\" y1=\"%.1f\" y2=\"%.1[3]f\"/>\n", left-2, x+2, s.y(g.target))
 		}
 		if m.Ratio > 0 {

@@ -26,6 +26,9 @@ var forwardGoals = map[int]struct {
 	512: {map[int]float64{1: 1.4, 2: 1.6, 4: 1.6, 8: 1.35, 16: 1.2, 64: 1.12}, .78},
 }
 
+// noSlower is the least speed-up where there is no gain to be had.
+const noSlower = .95
+
 // Limits of a step by H.
 var (
 	stepLimits    = map[int]float64{64: 1e3, 128: 3.66e3, 256: 22e3, 512: 250e3} // I = H
@@ -36,7 +39,7 @@ var (
 
 // goalOf is the goal of a row of the tables.
 func goalOf(r *row) goal {
-	g := goal{target: 1, speedup: .95}
+	g := goal{target: 1, speedup: noSlower}
 	switch r.group {
 	case groupForward:
 		g.target = forwardGoals[r.H].targets[r.B]

@@ -371,6 +371,9 @@ func TestJudge(t *testing.T) {
 	} {
 		require.Equal(t, c.want, c.m.judge(c.g), "%+v", c)
 	}
+	r.goal = goal{speedup: 1.8}
+	require.InDelta(t, 1.8, new(report).goal(m(2, 1000, 1, 1)).speedup, 0)
+	require.InDelta(t, noSlower, new(report).goal(m(4, 1000, 1, 1)).speedup, 0)
 	lonely := m(1, 1000, 0, 1)
 	lonely.Results = lonely.Results[:1]
 	lonely.Ratio = 0

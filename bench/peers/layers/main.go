@@ -17,7 +17,7 @@
 // say.
 //
 // SIMDRNN_ISA=avx2 holds both sides to AVX2, where a library has a switch for it,
-// and leaves out those that have none.
+// and leaves out those that have none. Give it a directory of its own.
 //
 // After each row it saves results.json in the directory of -o, from which -resume
 // goes on. At the end it draws charts beside it, and writes tables to the standard

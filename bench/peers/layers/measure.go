@@ -99,6 +99,8 @@ func (p *plan) estimate(row *row) time.Duration {
 	call, n := time.Duration(row.flops()/perNano), 5 // libraries
 	if row.mode.training() {
 		call, n = call*2/3, 2
+	} else if weights := row.flops() / float64(row.B*row.T) * 2; weights > 32<<20 {
+		call = max(call, time.Duration(weights*float64(row.T)/10)) // bytes from memory
 	}
 	return overhead + time.Duration(n*(p.rounds+2))*max(p.sample, call)
 }

@@ -310,11 +310,15 @@ func (r *report) parts(several bool) (all []*part) {
 }
 
 // goal is that of a row in this report.
-func (r *report) goal(row *row) goal {
+func (r *report) goal(m *measured) goal {
+	g := m.row.goal
 	if r.Forced {
-		return row.goal.forced(row.B)
+		g = g.forced(m.row.B)
 	}
-	return row.goal
+	if m.Threads > 2 {
+		g.speedup = noSlower
+	}
+	return g
 }
 
 // what is measured where, when and with what, in a line.
@@ -428,7 +432,7 @@ func summary(w io.Writer, parts []*part) {
 	for _, p := range parts {
 		n := map[verdict]int{}
 		for _, m := range p.rows {
-			v := m.judge(p.goal(m.row))
+			v := m.judge(p.goal(m))
 			n[v]++
 			total[v]++
 		}
@@ -514,7 +518,7 @@ func (p *part) table(w io.Writer, charts string) {
 	for _, m := range p.rows {
 		paused = paused || m.Paused > 0
 		share = share || m.Peak > 0
-		against = cmp.Or(against, p.goal(m.row).against)
+		against = cmp.Or(against, p.goal(m).against)
 	}
 	head := append([]string{""}, names...)
 	if p.threads > 1 {
@@ -537,7 +541,7 @@ func (p *part) table(w io.Writer, charts string) {
 	fmt.Fprintf(w, "| %s |\n| --- |%s --- |\n", strings.Join(head, " | "), strings.Repeat(" ---: |", len(head)-2))
 	var notes []string
 	for _, m := range p.rows {
-		g := p.goal(m.row)
+		g := p.goal(m)
 		cells, more := m.cells(names, p.Absent)
 		notes = append(notes, more...)
 		cells = append([]string{m.row.panel + ", " + m.row.label}, cells...)
