@@ -5,6 +5,8 @@ import (
 	"runtime"
 	"runtime/debug"
 	"strings"
+	"sync"
+	"time"
 )
 
 // thisHost describes this machine.
@@ -30,6 +32,22 @@ func loadAverage() string {
 		return strings.Join(f[:3], " ")
 	}
 	return "unknown"
+}
+
+// freeCPUs returns how many processors n goroutines get that spin for a while:
+// fewer than n if other programs want them, or 0 if that is not known here.
+func freeCPUs(n int) float64 {
+	const while = 20 * time.Millisecond
+	before, start := processTime(), time.Now()
+	var spinning sync.WaitGroup
+	for range n {
+		spinning.Go(func() {
+			for time.Since(start) < while {
+			}
+		})
+	}
+	spinning.Wait()
+	return float64(processTime()-before) / float64(time.Since(start))
 }
 
 // moduleVersion is that of a module in this program.

@@ -249,6 +249,11 @@ func (p *plan) row(row *row, all []*competitor, threads int) (*measured, error) 
 			res.Rounds, res.Calls = farRounds, callsIn(p.sample/5, d)
 		}
 	}
+	if threads > 1 {
+		if m.Free = digits(freeCPUs(threads)); m.Free > 0 && m.Free < .9*float64(threads) {
+			fmt.Fprintf(p.log, "other programs are busy: only %.2f of %d CPUs are free\n", m.Free, threads)
+		}
+	}
 	var peaks, paused []float64
 	for round := range p.rounds {
 		for i := range racing {

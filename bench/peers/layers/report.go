@@ -57,6 +57,7 @@ type measured struct {
 	Time    string    `json:"time"`
 	Load    string    `json:"load"`
 	Peak    float64   `json:"peak,omitempty"`   // of multiply-adds, FLOP/s of a core
+	Free    float64   `json:"free,omitempty"`   // CPUs before the rounds, if on several threads
 	Paused  float64   `json:"paused,omitempty"` // our time of a call after a pause
 	Best    string    `json:"best,omitempty"`   // peer
 	Ratio   float64   `json:"ratio,omitempty"`  // its time by ours
@@ -401,6 +402,16 @@ func (r *report) moreThreads(w io.Writer, charts string) {
 	paragraph(w, "All in the same way as on one thread, but on %d CPUs: simdrnn after `SetThreads(%[1]d)`, which works alone where more threads "+
 		"would not pay, beside itself on one thread, and the peers told to take as many. The bits are those of one thread. Speed-up is our time on one thread by that on %[1]d.",
 		parts[0].threads)
+	var free []float64
+	for _, p := range parts {
+		for _, m := range p.rows {
+			free = append(free, m.Free)
+		}
+	}
+	if v := slices.Max(free); v > 0 {
+		paragraph(w, "Before each row goroutines that spin got %.2f to %.2f of the %d CPUs, median %.2f; other programs had the rest. "+
+			"A row that had fewer says little of threads.", slices.Min(free), v, parts[0].threads, median(free))
+	}
 	var busy []string
 	for _, n := range libraries(r.Rows) {
 		var all []float64
