@@ -137,7 +137,7 @@ mod: ## go.mod is tidy, and a user's module graph holds what it must and no more
 
 ## Benchmarks
 
-.PHONY: bench bench-kernels bench-server bench-peers bench-coldstart neon-model
+.PHONY: bench bench-kernels bench-server bench-peers bench-layers bench-report bench-coldstart neon-model
 bench: ## compare our own paths, and plain Go
 	go test -run='^$$' -bench=. $(BENCHFLAGS) ./bench
 
@@ -154,12 +154,18 @@ neon-model: ## what llvm-mca says of the inner loops of NEON (LLVM 17 or later)
 # takes 5.6 GB there, for it brings CUDA; PEERS=onnxruntime,openvino does without.
 PEERS ?= torch,onnxruntime,openvino,jax
 
-bench-peers: ## tables and charts of our layers and kernels beside those of other libraries
+bench-peers: bench-layers ## tables and charts of our layers and kernels beside those of other libraries
 	@go -C bench/peers run .
+
+# Some 40 minutes. An interrupted run goes on with PEERSFLAGS=-resume.
+bench-layers: ## our layers beside those of other libraries, saved in bench/peers/results
 	@go -C bench/peers run ./layers -peers='$(PEERS)' $(PEERSFLAGS)
 
 bench-coldstart: ## from a file of weights to the first step, beside what bench-peers has installed
 	@go -C bench/peers run ./coldstart
+
+bench-report: ## write what bench-layers has saved into README and PERFORMANCE
+	@go -C bench/peers run ./layers -saved -pages=../..
 
 ## Examples that take longer than CI has
 

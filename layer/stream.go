@@ -123,13 +123,16 @@ func (s *Stream) Step(y, x []float32) {
 	if n := s.batch * r.output(); len(y) != n {
 		badLen(fn, "y", len(y), "B*Ho", n)
 	}
-	if s.scans[0].zone != nil || s.team != nil {
+	if s.scans[0].zone != nil || s.team != nil && s.work(1, s.batch) >= minCall {
 		s.forward(y, x, 1, &Seq{})
 		return
 	}
 	in, H, cUnits := kernels.Mat{Data: x, Stride: r.input}, r.hUnits(), r.cUnits()
 	for i := range s.scans {
 		sc := &s.scans[i]
+		if sc.member.Members > 1 {
+			sc.whole(s.batch)
+		}
 		st := &sc.step
 		h, c := s.h[i*s.batch*H:], s.c[i*s.batch*cUnits:]
 		st.Rows, st.X, st.WX = s.batch, in, sc.wx
@@ -141,6 +144,16 @@ func (s *Stream) Step(y, x []float32) {
 		in = st.H
 	}
 	copy(y, in.Data)
+}
+
+// whole prepares the scan for a step of its own, after a call that it shared.
+func (sc *streaming) whole(batch int) {
+	sc.allUnits()
+	width := sc.step.W.Width()
+	sc.gates = newSeries(sc.gates.data, 1, batch, width, false)
+	if sc.gatesH.data != nil {
+		sc.gatesH = inPlace(sc.gatesH.data, width)
+	}
 }
 
 // Forward computes the T steps of x [T,B,I], the same bits as T calls of Step:

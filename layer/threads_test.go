@@ -67,6 +67,41 @@ func TestThreadsStream(t *testing.T) {
 	})
 }
 
+// TestThreadsStep: steps that one thread makes alone follow calls that were shared.
+func TestThreadsStep(t *testing.T) {
+	procs(t, 3)
+	const T, B = 5, 4
+	for _, n := range []network{{mode: "LSTM", I: 3, H: 40, L: 2}, {mode: "GRU", I: 3, H: 40, L: 2}, {mode: "RNN_TANH", I: 3, H: 140}} {
+		r := NewRand(1)
+		m := n.build(t, r)
+		x := make([]float32, T*B*n.I)
+		r.Normal(x, 0, 1)
+		out := make([]float32, T*B*n.H)
+		m.NewStream(B).Forward(out, x)
+		for _, s := range []split{byRows, byUnits} {
+			got := make([]float32, len(out))
+			stream := m.NewStream(B)
+			stream.SetThreads(3)
+			for t := 0; t < T; {
+				steps := 2
+				if t%3 == 2 {
+					steps = 1
+				}
+				y, x := got[t*B*n.H:(t+steps)*B*n.H], x[t*B*n.I:(t+steps)*B*n.I]
+				if steps == 1 {
+					stream.work, stream.split = stream.r.work, stream.r.split
+					stream.Step(y, x)
+				} else {
+					stream.forceSplit(stream.r, s)
+					stream.Forward(y, x)
+				}
+				t += steps
+			}
+			require.Equal(t, out, got, "%s, %s", n, splitNames[s])
+		}
+	}
+}
+
 // TestThreadsTape: a Tape gives the same bits with any number of threads.
 func TestThreadsTape(t *testing.T) {
 	procs(t, 4)

@@ -119,6 +119,6 @@ func (l *assembled) prepare(t *task) ([]float32, error) {
 	return y, nil
 }
 
-func (l *assembled) run(n int) (time.Duration, error) { return elapsed(l.call, n), nil }
+func (l *assembled) run(n int) (d, busy time.Duration, err error) { return elapsed(l.call, n) }
 
 func (l *assembled) release() { l.call = nil }

@@ -8,16 +8,17 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // Measures of a chart, in pixels.
 const (
 	chartWidth  = 900
-	barWidth    = 9
+	barWidth    = 7
 	barGap      = 1
-	clusterGap  = 12
+	clusterGap  = 10
 	clusterMin  = 38 // a label's width
-	panelHeight = 190
+	panelHeight = 150
 	panelTop    = 44 // its title and the ratios
 	panelBottom = 34 // labels
 	axisWidth   = 40
@@ -26,12 +27,35 @@ const (
 	smallWidth  = 6 // of a letter
 )
 
-// colours of the peers, legible on white and on black.
-var colours = []string{"#e8590c", "#f2a65a", "#2b83d8", "#8a63d2", "#1f9d61", "#8c8c8c", "#c29a00"}
+// A figure is a chart of some groups on one thread or, without Go libraries, on
+// several.
+type figure struct {
+	file, title string
+	several     bool
+	groups      []*group
+}
 
-func colour(name string) string {
-	i := slices.IndexFunc(peers(), func(p peer) bool { return p.name == name })
-	return colours[max(i, 0)%len(colours)]
+var figures = []figure{
+	{"forward.svg", "Forward, one thread", false, []*group{groupForward, groupCells, groupBi}},
+	{"streaming.svg", "LSTM, B = 1, streaming, one thread", false, []*group{groupStep, groupBlock}},
+	{"training.svg", "Training step, one thread", false, []*group{groupTrain, groupLast}},
+	{"threads.svg", "Forward, all on several threads", true, []*group{groupForward, groupCells, groupBi}},
+}
+
+// rows are what a figure shows of a report.
+func (f *figure) rows(r *report) (rows []*measured) {
+	for _, p := range r.parts(f.several) {
+		if slices.Contains(f.groups, p.group) {
+			rows = append(rows, p.rows...)
+		}
+	}
+	return rows
+}
+
+// colours of the libraries but ours, legible on white and on black.
+var colours = map[string]string{
+	alone: "#d6336c", "torch": "#e8590c", "torch, flushing": "#f2a65a", "onnxruntime": "#2b83d8", "openvino": "#8a63d2", "jax": "#1f9d61",
+	"gonum": "#8c8c8c", "tphakala/simd": "#c29a00",
 }
 
 // The chart has its own background, for it may stand on a page of either theme.
@@ -59,17 +83,20 @@ text { fill: #e6edf3 }
 // A scale is logarithmic, from lo to hi.
 type scale struct{ lo, hi float64 }
 
-// scaleOf covers the ratios of a part, from and to powers of 2.
-func scaleOf(p *part) scale {
+// highest is where scales end: by how much a library is slower hardly matters then.
+const highest = 16
+
+// scaleOf covers the ratios of rows up to highest, from and to powers of 2.
+func scaleOf(rows []*measured, names []string) scale {
 	s := scale{lo: .5, hi: 2}
-	for _, m := range p.rows {
-		for _, r := range m.Results {
-			if v := m.ratio(r.Name); v > 0 {
+	for _, m := range rows {
+		for _, n := range names {
+			if v := m.ratio(n); v > 0 {
 				s.lo, s.hi = min(s.lo, v), max(s.hi, v)
 			}
 		}
 	}
-	return scale{lo: math.Exp2(math.Floor(math.Log2(s.lo))), hi: math.Exp2(math.Ceil(math.Log2(s.hi)))}
+	return scale{lo: math.Exp2(math.Floor(math.Log2(s.lo))), hi: min(highest, math.Exp2(math.Ceil(math.Log2(s.hi))))}
 }
 
 // y is where v stands in a panel.
@@ -77,48 +104,61 @@ func (s scale) y(v float64) float64 {
 	return panelTop + panelHeight*(1-math.Log(v/s.lo)/math.Log(s.hi/s.lo))
 }
 
-// chart writes a part as bars: up for libraries that take longer than simdrnn,
+// chart writes rows as bars: up for libraries that take longer than simdrnn,
 // which is the line at 1, down for those that are faster.
-func (p *part) chart(w io.Writer, about string) error {
-	names := slices.DeleteFunc(p.libraries(), func(n string) bool { return n == ours })
-	s := scaleOf(p)
+func (f *figure) chart(w io.Writer, r *report) error {
+	rows := f.rows(r)
+	names := slices.DeleteFunc(libraries(rows), func(n string) bool { return n == ours || f.several && inGo(n) })
+	s := scaleOf(rows, names)
 
 	var body bytes.Buffer
-	x, y, right := margin, 66, 0
-	for from := 0; from < len(p.rows); {
+	x, y, right := margin, 0, 0
+	for from := 0; from < len(rows); {
 		to := from + 1
-		for to < len(p.rows) && p.rows[to].row.panel == p.rows[from].row.panel {
+		for to < len(rows) && rows[to].row.panel == rows[from].row.panel && rows[to].row.group == rows[from].row.group {
 			to++
 		}
-		width := axisWidth + max((to-from)*clusterWidth(names), 8*len(p.rows[from].row.panel))
+		width := axisWidth + max((to-from)*clusterWidth(names), 7*len(rows[from].row.panel))
 		if x > margin && x+width > chartWidth-margin {
 			x, y = margin, y+panelTop+panelHeight+panelBottom
 		}
 		fmt.Fprintf(&body, "<g transform=\"translate(%d %d)\">\n", x, y)
-		p.panel(&body, p.rows[from:to], names, s, width)
+		r.panel(&body, rows[from:to], names, s, width)
 		fmt.Fprint(&body, "</g>\n")
 		x += width + margin
 		right = max(right, x)
 		from = to
 	}
 	right = max(right, chartWidth*2/3)
-	notes := wrap(about, (right-2*margin)/smallWidth)
-	notes = append([]string{"Above each group of bars: the best other library's time by simdrnn's. Red: the target."}, notes...)
-	bottom := y + panelTop + panelHeight + panelBottom + lineHeight
+	var legend bytes.Buffer
+	top := 43
+	x = margin
+	for _, n := range names {
+		width := 30 + 7*len(n)
+		if x > margin && x+width > right {
+			x, top = margin, top+lineHeight+4
+		}
+		fmt.Fprintf(&legend, "<rect x=\"%d\" y=\"%d\" width=\"11\" height=\"11\" fill=\"%s\"/><text x=\"%d\" y=\"%d\">%s</text>\n",
+			x, top, colours[n], x+16, top+10, html.EscapeString(n))
+		x += width
+	}
+	top += lineHeight + 10
+	about := "Above each group of bars: the fastest other library's time by simdrnn's. "
+	if !f.several {
+		about += "Red: its target. "
+	}
+	notes := wrap(about+r.what(), (right-2*margin)/smallWidth)
+	bottom := top + y + panelTop + panelHeight + panelBottom + lineHeight
 	height := bottom + len(notes)*lineHeight
 
 	var out bytes.Buffer
-	title := html.EscapeString(p.title())
+	title := html.EscapeString(f.title)
 	fmt.Fprintf(&out, "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%[1]d\" height=\"%[2]d\" viewBox=\"0 0 %[1]d %[2]d\" role=\"img\">\n", right, height)
 	fmt.Fprintf(&out, "<title>%s</title>\n%s", title, style)
 	fmt.Fprintf(&out, "<rect class=\"page\" x=\".5\" y=\".5\" width=\"%d\" height=\"%d\" rx=\"6\"/>\n", right-1, height-1)
 	fmt.Fprintf(&out, "<text class=\"title\" x=\"%d\" y=\"28\">%s: time relative to simdrnn's</text>\n", margin, title)
-	x = margin
-	for _, n := range names {
-		fmt.Fprintf(&out, "<rect x=\"%d\" y=\"43\" width=\"11\" height=\"11\" fill=\"%s\"/><text x=\"%d\" y=\"53\">%s</text>\n", x, colour(n), x+16, html.EscapeString(n))
-		x += 30 + 7*len(n)
-	}
-	out.Write(body.Bytes())
+	out.Write(legend.Bytes())
+	fmt.Fprintf(&out, "<g transform=\"translate(0 %d)\">\n%s</g>\n", top, body.Bytes())
 	for i, n := range notes {
 		fmt.Fprintf(&out, "<text class=\"small faint\" x=\"%d\" y=\"%d\">%s</text>\n", margin, bottom+i*lineHeight, html.EscapeString(n))
 	}
@@ -136,7 +176,7 @@ func clusterWidth(names []string) int {
 func wrap(s string, letters int) (lines []string) {
 	line := ""
 	for _, word := range strings.Fields(s) {
-		if line != "" && len(line)+1+len(word) > letters {
+		if line != "" && utf8.RuneCountInString(line+" "+word) > letters {
 			lines, line = append(lines, line), ""
 		}
 		line = strings.TrimSpace(line + " " + word)
@@ -145,7 +185,7 @@ func wrap(s string, letters int) (lines []string) {
 }
 
 // panel writes the bars of some rows.
-func (p *part) panel(w io.Writer, rows []*measured, names []string, s scale, width int) {
+func (r *report) panel(w io.Writer, rows []*measured, names []string, s scale, width int) {
 	fmt.Fprintf(w, "<text class=\"panel\" x=\"%d\" y=\"16\">%s</text>\n", axisWidth, html.EscapeString(rows[0].row.panel))
 	lo, hi := math.Log2(s.lo), math.Log2(s.hi)
 	each := math.Ceil((hi - lo) / 7) // octaves
@@ -162,17 +202,21 @@ func (p *part) panel(w io.Writer, rows []*measured, names []string, s scale, wid
 		x := left
 		for _, n := range names {
 			if v := m.ratio(n); v > 0 {
-				top, bottom := min(s.y(v), one), max(s.y(v), one)
+				end := s.y(min(v, s.hi))
+				top, bottom := min(end, one), max(end, one)
 				fmt.Fprintf(w, "<rect x=\"%d\" y=\"%.1f\" width=\"%d\" height=\"%.1f\" fill=\"%s\"><title>%s, %s: %s, %.2f times ours</title></rect>\n",
-					x, top, barWidth, bottom-top, colour(n), html.EscapeString(n), html.EscapeString(m.Name), duration(m.of(n).Median), v)
+					x, top, barWidth, bottom-top, colours[n], html.EscapeString(n), html.EscapeString(m.Name), duration(m.of(n).Median), v)
+				if v > s.hi { // an arrow: it goes on
+					fmt.Fprintf(w, "<path d=\"M%d %.1fh%dl-%.1f -7z\" fill=\"%s\"/>\n", x, top-1.5, barWidth, barWidth/2., colours[n])
+				}
 			}
 			x += barWidth + barGap
 		}
-		if m.Target > 0 {
-			fmt.Fprintf(w, "<line class=\"target\" x1=\"%d\" x2=\"%d\" y1=\"%.1f\" y2=\"%.1[3]f\"/>\n", left-2, x+2, s.y(m.Target))
+		if g := r.goal(m); m.Threads == 1 && g.target > 1 && g.target <= s.hi && g.limit == 0 {
+			fmt.Fprintf(w, "<line class=\"target\" x1=\"%d\" x2=\"%d\" y1=\"%.1f\" y2=\"%.1[3]f\"/>\n", left-2, x+2, s.y(g.target))
 		}
 		if m.Ratio > 0 {
-			fmt.Fprintf(w, "<text class=\"small panel\" text-anchor=\"middle\" x=\"%.1f\" y=\"%d\">%.2f</text>\n", middle, panelTop-8, m.Ratio)
+			fmt.Fprintf(w, "<text class=\"small panel\" text-anchor=\"middle\" x=\"%.1f\" y=\"%d\">%.2f</text>\n", middle, panelTop-11, m.Ratio)
 		}
 		fmt.Fprintf(w, "<text class=\"small\" text-anchor=\"middle\" x=\"%.1f\" y=\"%d\">%s</text>\n", middle, panelTop+panelHeight+16, html.EscapeString(m.row.label))
 	}

@@ -5,6 +5,8 @@ import (
 	"runtime"
 	"runtime/debug"
 	"strings"
+	"sync"
+	"time"
 )
 
 // thisHost describes this machine.
@@ -23,13 +25,29 @@ func cpuModel() string {
 	return "unknown CPU"
 }
 
-// load returns Linux's load averages of 1, 5 and 15 minutes.
-func load() string {
+// loadAverage returns Linux's load averages of 1, 5 and 15 minutes.
+func loadAverage() string {
 	s, _ := os.ReadFile("/proc/loadavg")
 	if f := strings.Fields(string(s)); len(f) >= 3 {
 		return strings.Join(f[:3], " ")
 	}
 	return "unknown"
+}
+
+// freeCPUs returns how many processors n goroutines get that spin for a while:
+// fewer than n if other programs want them, or 0 if that is not known here.
+func freeCPUs(n int) float64 {
+	const while = 20 * time.Millisecond
+	before, start := processTime(), time.Now()
+	var spinning sync.WaitGroup
+	for range n {
+		spinning.Go(func() {
+			for time.Since(start) < while {
+			}
+		})
+	}
+	spinning.Wait()
+	return float64(processTime()-before) / float64(time.Since(start))
 }
 
 // moduleVersion is that of a module in this program.

@@ -2,8 +2,8 @@
 // Runtime, OpenVINO and JAX, and with networks put together from the kernels of Go
 // libraries:
 //
-//	go -C bench/peers run ./layers -quick
-//	go -C bench/peers run ./layers -peers onnxruntime,openvino -rows 'forward/.*/B=1/'
+//	go -C bench/peers run ./layers -quick -o /tmp/quick
+//	go -C bench/peers run ./layers -peers onnxruntime,openvino -rows 'forward/.*/B=1/' -o /tmp/some
 //
 // as make bench-peers does. It keeps a virtual environment of Python in the
 // user's cache directory, some 7 GB with all of them: PyTorch alone is 5.6 GB. A
@@ -11,23 +11,29 @@
 //
 // All libraries compute the same rows from the same weights and inputs, in turn,
 // each in a process that stays; simdrnn and the Go libraries in this one. A
-// sample of a row is as many calls as take 50 ms, after one that is not timed;
-// the tables show medians. On one thread all share one CPU.
+// sample of a row is as many calls as take 50 ms, after one that is not timed if
+// there are several; the tables show medians. On one thread all share one CPU. A
+// library far behind the others has fewer and shorter samples, which the tables
+// say.
 //
 // SIMDRNN_ISA=avx2 holds both sides to AVX2, where a library has a switch for it,
-// and leaves out those that have none.
+// and leaves out those that have none. Give it a directory of its own.
 //
-// It writes README.md with the tables, results.json with all samples, and a chart
-// for each table to the directory of -o. An interrupt ends the run after the row
-// at hand.
+// After each row it saves results.json in the directory of -o, from which -resume
+// goes on. At the end it draws charts beside it, and writes tables to the standard
+// output or, with -pages, between the marks of README.md and PERFORMANCE.md. An
+// interrupt ends the run after the row at hand.
+//
+// Do not use -again to choose between results: a row that is measured until it
+// pleases, beside others that are not, says nothing. The tables tell of every run.
 package main
 
 import (
 	"context"
-	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
-	"io"
+	"io/fs"
 	"log"
 	"os"
 	"os/signal"
@@ -43,16 +49,19 @@ func main() {
 	var (
 		peerList = flag.String("peers", "torch,onnxruntime,openvino,jax", "the Python `libraries`, separated by commas")
 		pattern  = flag.String("rows", "", "only rows whose name matches the `regexp`")
-		rounds   = flag.Int("rounds", 9, fmt.Sprintf("samples of each library and row, at least %d", leastRounds))
+		rounds   = flag.Int("rounds", leastRounds, fmt.Sprintf("samples of each library and row, at least %d", leastRounds))
 		quick    = flag.Bool("quick", false, "few rows, short samples")
 		threads  = flag.String("threads", "both", "one, all or both")
 		out      = flag.String("o", "results", "write to this `directory`")
 		list     = flag.Bool("list", false, "list the rows and exit")
-		from     = flag.String("from", "", "write the tables and charts of an earlier `results.json` and measure nothing")
+		resume   = flag.Bool("resume", false, "measure the rows that the saved results lack")
+		again    = flag.Bool("again", false, "measure rows again, say after a change of their code, and keep the other saved results")
+		saved    = flag.Bool("saved", false, "measure nothing, write charts and tables of the saved results")
+		pages    = flag.String("pages", "", "write tables into README.md and PERFORMANCE.md of this `directory`")
 		scripts  = flag.String("scripts", "python", "the `directory` of the peers' scripts")
 	)
 	flag.Parse()
-	p := plan{rounds: *rounds, sample: 50 * time.Millisecond, log: os.Stderr}
+	p := plan{rounds: *rounds, sample: 50 * time.Millisecond, again: *again, log: os.Stderr}
 	if err := p.configure(*peerList, *pattern, *threads, *quick); err != nil || flag.NArg() > 0 {
 		log.Println(err, flag.Args())
 		flag.Usage()
@@ -64,39 +73,40 @@ func main() {
 		}
 		return
 	}
-	if *from != "" {
-		r, err := readReport(*from)
-		if err == nil {
-			err = r.write(*out)
+	r := new(report)
+	var err error
+	if *resume || *again || *saved {
+		if r, err = load(*out); errors.Is(err, fs.ErrNotExist) && *resume {
+			r, err = new(report), nil
 		}
-		if err != nil {
-			log.Fatal(err)
-		}
-		return
 	}
+	if err == nil && !*saved {
+		p.save = func(r *report) error { return r.save(*out) }
+		err = p.run(r, *scripts)
+	}
+	if err == nil {
+		err = r.write(*out, *pages, os.Stdout)
+	}
+	if err != nil {
+		log.Fatal(err)
+	}
+}
+
+// run measures into r until an interrupt.
+func (p *plan) run(r *report, scripts string) error {
 	cache, err := os.UserCacheDir()
 	if err != nil {
-		log.Fatal(err)
+		return err
 	}
-	dir, err := os.MkdirTemp("", "simdrnn-peers")
-	if err != nil {
-		log.Fatal(err)
+	if p.dir, err = os.MkdirTemp("", "simdrnn-peers"); err != nil {
+		return err
 	}
-	defer os.RemoveAll(dir)
-	p.dir = dir
-	e := &environment{dir: filepath.Join(cache, "simdrnn-peers", "venv"), scripts: *scripts, failed: map[string]error{}}
+	defer os.RemoveAll(p.dir)
+	e := &environment{dir: filepath.Join(cache, "simdrnn-peers", "venv"), scripts: scripts, failed: map[string]error{}}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	context.AfterFunc(ctx, stop) // a second interrupt does not wait for the row
-	r, err := p.measure(ctx, e)
-	if err == nil {
-		r.Quick = *quick
-		err = r.write(*out)
-	}
-	if err != nil {
-		os.RemoveAll(dir)
-		log.Fatal(err)
-	}
-	fmt.Fprintln(os.Stderr, "written:", filepath.Join(*out, "README.md"))
+	defer stop()
+	return p.measure(ctx, e, r)
 }
 
 // configure sets what flags say.
@@ -116,7 +126,7 @@ func (p *plan) configure(peerList, pattern, threads string, quick bool) (err err
 		return fmt.Errorf("-threads %q, want one, all or both", threads)
 	}
 	p.threads = slices.Compact(p.threads)
-	if quick {
+	if p.quick = quick; quick {
 		p.sample = 5 * time.Millisecond
 	}
 	p.rows = slices.DeleteFunc(rows(), func(r *row) bool { return !name.MatchString(r.name()) || quick && !r.quick })
@@ -124,58 +134,4 @@ func (p *plan) configure(peerList, pattern, threads string, quick bool) (err err
 		return fmt.Errorf("no row matches")
 	}
 	return nil
-}
-
-// write writes all files to dir.
-func (r *report) write(dir string) error {
-	if err := os.MkdirAll(dir, 0o777); err != nil {
-		return err
-	}
-	file := func(name string, f func(io.Writer) error) error {
-		w, err := os.Create(filepath.Join(dir, name))
-		if err != nil {
-			return err
-		}
-		defer w.Close()
-		if err := f(w); err != nil {
-			return err
-		}
-		return w.Close()
-	}
-	for _, p := range r.parts() {
-		if err := file(p.file(), func(w io.Writer) error { return p.chart(w, r.about()) }); err != nil {
-			return err
-		}
-	}
-	if err := file("README.md", r.markdown); err != nil {
-		return err
-	}
-	return file("results.json", func(w io.Writer) error {
-		e := json.NewEncoder(w)
-		e.SetIndent("", "\t")
-		return e.Encode(r)
-	})
-}
-
-// readReport reads what write has written, with the rows of today.
-func readReport(file string) (*report, error) {
-	text, err := os.ReadFile(file)
-	if err != nil {
-		return nil, err
-	}
-	r := new(report)
-	if err := json.Unmarshal(text, r); err != nil {
-		return nil, fmt.Errorf("%s: %w", file, err)
-	}
-	known := map[string]*row{}
-	for _, row := range rows() {
-		known[row.name()] = row
-	}
-	for _, m := range r.Rows {
-		if m.row = known[m.Name]; m.row == nil || m.of(ours) == nil {
-			return nil, fmt.Errorf("%s: row %q is unknown, or has no result of %s", file, m.Name, ours)
-		}
-		m.Target = m.row.targetFor(m.Threads)
-	}
-	return r, nil
 }

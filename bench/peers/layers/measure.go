@@ -11,6 +11,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/simdrnn/simdrnn/bench/limits"
 	"github.com/simdrnn/simdrnn/kernels"
 )
 
@@ -18,6 +19,11 @@ const (
 	leastRounds = 7
 	tolerance   = 1e-5 // of results; whoever is further off computes something else
 	maxCalls    = 1 << 20
+
+	// A peer that takes farBehind times as long as the fastest one decides nothing:
+	// it runs in farRounds rounds only, with samples of a fifth.
+	farBehind = 4
+	farRounds = 3
 )
 
 // A plan is how to measure.
@@ -27,8 +33,11 @@ type plan struct {
 	threads []int // 1, all CPUs, or both
 	rounds  int
 	sample  time.Duration // the least time of a sample that holds more than one call
-	log     io.Writer     // of progress
-	dir     string        // for files
+	quick   bool
+	again   bool      // also rows that the report has
+	log     io.Writer // of progress
+	dir     string    // for files
+	save    func(*report) error
 }
 
 // competitor is a contender of one run, ours the first.
@@ -39,31 +48,87 @@ type competitor struct {
 	why   error // it is absent
 }
 
-// measure measures all rows, first on one thread. What it has is in the report
-// also if ctx ends it early.
-func (p *plan) measure(ctx context.Context, e *environment) (*report, error) {
-	isa, err := kernels.Active()
-	if err != nil {
-		return nil, err
-	}
-	r := &report{
-		Date: time.Now().UTC().Format(time.DateOnly), Host: thisHost(), Path: isa.String(),
-		Rounds: p.rounds, SampleMS: float64(p.sample.Microseconds()) / 1000,
-		Versions: map[string]string{}, Absent: map[string]string{}, LoadBefore: load(),
-	}
-	for _, threads := range p.threads {
-		if ctx.Err() != nil {
-			break
-		}
-		if err := p.withThreads(ctx, e, r, threads); err != nil {
-			return nil, err
-		}
-	}
-	r.LoadAfter = load()
-	return r, nil
+// todo returns the rows that are to be measured on so many threads.
+func (p *plan) todo(r *report, threads int) []*row {
+	return slices.DeleteFunc(slices.Clone(p.rows), func(row *row) bool {
+		return !p.again && r.find(row.name(), threads) != nil
+	})
 }
 
-func (p *plan) withThreads(ctx context.Context, e *environment, r *report, threads int) error {
+// measure measures rows, first on one thread, into r, which is new or what an
+// earlier run has saved. It saves r after each row. ctx may end it early.
+func (p *plan) measure(ctx context.Context, e *environment, r *report) error {
+	isa, err := kernels.Active()
+	if err != nil {
+		return err
+	}
+	about := about{
+		Host: thisHost(), Path: isa.String(), Forced: isa == kernels.AVX2 && slices.Contains(kernels.Available(), kernels.AVX512),
+		Rounds: p.rounds, SampleMS: float64(p.sample.Microseconds()) / 1000, Quick: p.quick,
+	}
+	if len(r.Rows) == 0 {
+		r.about, r.Versions, r.Absent, r.Runs = about, map[string]string{}, map[string]string{}, nil
+	} else if r.about != about {
+		return fmt.Errorf("the saved results are of %+v; this is %+v", r.about, about)
+	}
+	r.Runs = append(r.Runs, &run{Start: now(), LoadBefore: loadAverage()})
+	var watch progress
+	for _, threads := range p.threads {
+		for _, row := range p.todo(r, threads) {
+			watch.rows++
+			watch.left += p.estimate(row)
+		}
+	}
+	fmt.Fprintf(p.log, "%d rows to measure, about %v\n", watch.rows, watch.eta())
+	for _, threads := range p.threads {
+		if rows := p.todo(r, threads); ctx.Err() == nil && len(rows) > 0 {
+			if err := p.withThreads(ctx, e, r, rows, threads, &watch); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// estimate guesses how long a row takes.
+func (p *plan) estimate(row *row) time.Duration {
+	const (
+		overhead = 2 * time.Second // making networks, compiling
+		perNano  = 20              // operations of a peer on one thread
+	)
+	call, n := time.Duration(row.flops()/perNano), 5 // libraries
+	if row.mode.training() {
+		call, n = call*2/3, 2
+	} else if weights := row.flops() / float64(row.B*row.T) * 2; weights > 32<<20 {
+		call = max(call, time.Duration(weights*float64(row.T)/10)) // bytes from memory
+	}
+	return overhead + time.Duration(n*(p.rounds+2))*max(p.sample, call)
+}
+
+// progress tells how far a run is.
+type progress struct {
+	rows, done    int
+	left, counted time.Duration // estimates
+	spent         time.Duration
+}
+
+func (w *progress) eta() time.Duration {
+	left := float64(w.left)
+	if w.counted > 0 {
+		left *= float64(w.spent) / float64(w.counted)
+	}
+	return time.Duration(left).Round(time.Second)
+}
+
+// add counts a row that was expected to take estimated and took d.
+func (w *progress) add(estimated, d time.Duration) {
+	w.done++
+	w.left -= estimated
+	w.counted += estimated
+	w.spent += d
+}
+
+func (p *plan) withThreads(ctx context.Context, e *environment, r *report, rows []*row, threads int, watch *progress) error {
 	cpu := -1
 	if threads == 1 {
 		cpu = lastCPU()
@@ -76,31 +141,45 @@ func (p *plan) withThreads(ctx context.Context, e *environment, r *report, threa
 		runtime.GOMAXPROCS(1)
 	}
 	all := []*competitor{{contender: &simdrnn{threads: threads}, name: ours}}
+	if threads > 1 {
+		all = append(all, &competitor{contender: &simdrnn{threads: 1}, name: alone})
+	}
 	for _, peer := range p.peers {
 		fmt.Fprintf(p.log, "starting %s, %d thread(s)\n", peer.name, threads)
 		c, versions, err := peer.start(e, settings{Threads: threads, CPU: cpu})
+		if python, ok := c.(*python); ok {
+			defer python.close()
+		}
+		delete(r.Absent, peer.name)
 		if err != nil {
 			fmt.Fprintf(p.log, "%s is absent: %v\n", peer.name, err)
 			r.Absent[peer.name] = err.Error()
 		}
 		for k, v := range versions {
+			if old := r.Versions[k]; old != "" && old != v {
+				return fmt.Errorf("the saved results are of %s %s, not %s", k, old, v)
+			}
 			r.Versions[k] = v
-		}
-		if python, ok := c.(*python); ok {
-			defer python.close()
 		}
 		all = append(all, &competitor{c, peer.name, peer.modes, err})
 	}
-	for i, row := range p.rows {
+	for _, row := range rows {
 		if ctx.Err() != nil {
 			break
 		}
+		start := time.Now()
 		m, err := p.row(row, all, threads)
 		if err != nil {
 			return fmt.Errorf("%s: %w", row.name(), err)
 		}
-		r.Rows = append(r.Rows, m)
-		fmt.Fprintf(p.log, "%d/%d %s, %d thread(s): %s\n", i+1, len(p.rows), row.name(), threads, m.line())
+		watch.add(p.estimate(row), time.Since(start))
+		r.put(m)
+		current := r.Runs[len(r.Runs)-1]
+		current.End, current.LoadAfter, current.Rows = now(), loadAverage(), watch.done
+		if err := p.save(r); err != nil {
+			return err
+		}
+		fmt.Fprintf(p.log, "%d/%d, ETA %v: %s, %d thread(s): %s\n", watch.done, watch.rows, watch.eta(), row.name(), threads, m.line())
 	}
 	return nil
 }
@@ -116,11 +195,13 @@ func (p *plan) row(row *row, all []*competitor, threads int) (*measured, error) 
 	if err != nil {
 		return nil, err
 	}
-	m := &measured{row: row, Name: row.name(), Threads: threads, Target: row.targetFor(threads), Load: load()}
+	m := &measured{row: row, Name: row.name(), Threads: threads, Time: now(), Load: loadAverage()}
 	var want []float32
 	var racing []*competitor
+	pilot := map[string]time.Duration{} // of a call
+	fastest := time.Duration(math.MaxInt64)
 	for i, c := range all {
-		res := &result{Name: c.name}
+		res := &result{Name: c.name, Rounds: p.rounds}
 		switch {
 		case len(c.modes) > 0 && !slices.Contains(c.modes, row.mode):
 			continue
@@ -134,6 +215,9 @@ func (p *plan) row(row *row, all []*competitor, threads int) (*measured, error) 
 				continue
 			case err == nil && i > 0:
 				res.Difference, err = t.compare(got, want)
+				if err == nil && c.name == alone && res.Difference != 0 {
+					return nil, fmt.Errorf("results of one thread and of %d differ by %g", threads, res.Difference)
+				}
 				if err == nil && !(res.Difference <= tolerance) {
 					err = fmt.Errorf("wrong: its results differ by %.2g", res.Difference)
 				}
@@ -141,7 +225,7 @@ func (p *plan) row(row *row, all []*competitor, threads int) (*measured, error) 
 				want = slices.Clone(got)
 			}
 			if err == nil {
-				res.Calls, err = p.calls(c)
+				pilot[c.name], err = p.pilot(c)
 			}
 			if err != nil && i == 0 {
 				return nil, err
@@ -150,48 +234,87 @@ func (p *plan) row(row *row, all []*competitor, threads int) (*measured, error) 
 				res.Absent = err.Error()
 				break
 			}
+			res.Calls = callsIn(p.sample, pilot[c.name])
+			if c.name != ours && c.name != alone {
+				fastest = min(fastest, pilot[c.name])
+			}
 			racing = append(racing, c)
 			defer c.release()
 		}
 		m.Results = append(m.Results, res)
 	}
-	if s, ok := all[0].contender.(*simdrnn); ok {
-		m.OurThreads = s.used
+	for _, c := range racing {
+		if d := pilot[c.name]; d/farBehind > fastest && c.name != ours && c.name != alone {
+			res := m.of(c.name)
+			res.Rounds, res.Calls = farRounds, callsIn(p.sample/5, d)
+		}
 	}
+	if threads > 1 {
+		if m.Free = digits(freeCPUs(threads)); m.Free > 0 && m.Free < .9*float64(threads) {
+			fmt.Fprintf(p.log, "other programs are busy: only %.2f of %d CPUs are free\n", m.Free, threads)
+		}
+	}
+	var peaks, paused []float64
 	for round := range p.rounds {
 		for i := range racing {
 			c := racing[(i+round)%len(racing)]
 			res := m.of(c.name)
-			if res.Absent != "" {
-				continue // it failed in a round before
+			if res.Absent != "" || round >= res.Rounds {
+				continue // it failed in a round before, or has had its rounds
 			}
 			if threads > 1 {
-				time.Sleep(5 * time.Millisecond) // the workers of the one before stop to spin
+				time.Sleep(restTime)
 			}
-			d, err := c.run(res.Calls)
+			d, busy, err := c.run(res.Calls)
 			if err != nil && c.name == ours {
 				return nil, err
 			}
 			if err != nil {
-				res.Absent, res.Samples = err.Error(), nil
+				res.Absent, res.samples, res.busy = err.Error(), nil, 0
 				continue
 			}
-			res.Samples = append(res.Samples, float64(d.Nanoseconds())/float64(res.Calls))
+			res.samples = append(res.samples, float64(d.Nanoseconds())/float64(res.Calls))
+			res.busy += float64(busy) / float64(d)
 		}
+		if s, ok := all[0].contender.(*simdrnn); ok && threads == 1 && row.mode == step {
+			paused = append(paused, float64(s.paused(max(1, int(p.sample/5/pause)))))
+		}
+		if threads == 1 && row.hasShare() {
+			if isa, err := kernels.Active(); err == nil {
+				peaks = append(peaks, limits.FMAPeak(isa))
+			}
+		}
+	}
+	if len(paused) > 0 {
+		m.Paused = median(paused)
+	}
+	if len(peaks) > 0 {
+		m.Peak = slices.Max(peaks) // what disturbs it shall not flatter us
 	}
 	m.conclude()
 	return m, nil
 }
 
-// calls returns how many calls a sample takes.
-func (p *plan) calls(c contender) (n int, err error) {
-	n = 1
-	for range 2 { // the first is a guess, if a call is short
-		d, err := c.run(n)
+// restTime is between two samples on several threads: workers of the peers spin
+// for some milliseconds after a call.
+const restTime = 10 * time.Millisecond
+
+// pilot returns how long a call takes, by a short measurement.
+func (p *plan) pilot(c contender) (call time.Duration, err error) {
+	n := 1
+	for {
+		d, _, err := c.run(n)
 		if err != nil {
 			return 0, err
 		}
-		n = min(maxCalls, max(1, int(math.Ceil(float64(n)*float64(p.sample)/float64(max(d, 1))))))
+		if call = max(1, d/time.Duration(n)); n > 1 || d >= p.sample {
+			return call, nil
+		}
+		n = max(2, callsIn(p.sample/5, call))
 	}
-	return n, nil
+}
+
+// callsIn returns how many calls take a time.
+func callsIn(sample, call time.Duration) int {
+	return min(maxCalls, max(1, int(math.Ceil(float64(sample)/float64(call)))))
 }

@@ -28,23 +28,16 @@ var constructors = map[string]func(*row, *layer.Rand) (network, error){
 
 func newNetwork(r *row, random *layer.Rand) (network, error) { return constructors[r.cell](r, random) }
 
-const ours = "simdrnn"
+// Names of this library; alone runs beside a run on several threads.
+const (
+	ours  = "simdrnn"
+	alone = "simdrnn, one thread"
+)
 
 // simdrnn is this library as a contender.
 type simdrnn struct {
-	threads int // wanted
-	used    int
+	threads int
 	call    func()
-}
-
-// setThreads makes a Stream or Tape use so many threads, and returns how many it
-// uses.
-func setThreads(streamOrTape any, n int) int {
-	if s, ok := streamOrTape.(interface{ SetThreads(n int) }); ok {
-		s.SetThreads(n)
-		return n
-	}
-	return 1
 }
 
 func (s *simdrnn) prepare(t *task) ([]float32, error) {
@@ -61,7 +54,7 @@ func (s *simdrnn) prepare(t *task) ([]float32, error) {
 	case forward:
 		stream := net.NewStream(t.B)
 		stream.Grow(t.T)
-		s.used = setThreads(stream, s.threads)
+		stream.SetThreads(s.threads)
 		s.call = func() {
 			stream.Reset()
 			stream.Forward(y, t.x)
@@ -70,14 +63,14 @@ func (s *simdrnn) prepare(t *task) ([]float32, error) {
 		return y, nil
 	case step:
 		stream := net.NewStream(t.B)
-		s.used = setThreads(stream, s.threads)
+		stream.SetThreads(s.threads)
 		stream.Forward(y, t.x)
 		x, out := t.x[:t.B*t.I], make([]float32, t.B*t.H)
 		s.call = func() { stream.Step(out, x) }
 		return y, nil
 	}
 	tape := net.NewTape(t.T, t.B)
-	s.used = setThreads(tape, s.threads)
+	tape.SetThreads(s.threads)
 	params := tape.Params()
 	s.call = func() {
 		params.ZeroGrad()
@@ -93,6 +86,28 @@ func (s *simdrnn) prepare(t *task) ([]float32, error) {
 	return results, nil
 }
 
-func (s *simdrnn) run(n int) (time.Duration, error) { return elapsed(s.call, n), nil }
+func (s *simdrnn) run(n int) (d, busy time.Duration, err error) { return elapsed(s.call, n) }
+
+// pause is between two single calls of paused.
+const pause = 30 * time.Microsecond
+
+// paused returns the time of one call after a pause, on average of n. The
+// processor stays awake in it, as that of a server that has other work.
+func (s *simdrnn) paused(n int) time.Duration {
+	return afterPauses(s.call, n) - afterPauses(func() {}, n)
+}
+
+// afterPauses is the same with what it takes to read the clock.
+func afterPauses(call func(), n int) (sum time.Duration) {
+	for range n {
+		start := time.Now()
+		for time.Since(start) < pause {
+		}
+		start = time.Now()
+		call()
+		sum += time.Since(start)
+	}
+	return sum / time.Duration(n)
+}
 
 func (s *simdrnn) release() { s.call = nil }

@@ -4,6 +4,7 @@ import (
 	"os"
 	"runtime"
 	"strconv"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -33,19 +34,34 @@ func pin(cpu int) error {
 		set.Zero()
 		set.Set(cpu)
 	}
-	threads, err := os.ReadDir("/proc/self/task")
-	if err != nil {
-		return err
-	}
-	for _, t := range threads {
-		id, err := strconv.Atoi(t.Name())
+	for changed := true; changed; { // until there is no new thread of one that was not pinned yet
+		changed = false
+		threads, err := os.ReadDir("/proc/self/task")
 		if err != nil {
 			return err
 		}
-		if err := unix.SchedSetaffinity(id, &set); err != nil && err != unix.ESRCH {
-			return err
+		for _, t := range threads {
+			id, err := strconv.Atoi(t.Name())
+			if err != nil {
+				return err
+			}
+			var old unix.CPUSet
+			if err := unix.SchedGetaffinity(id, &old); err != nil || old == set {
+				continue // it has ended, or is right
+			}
+			changed = true
+			if err := unix.SchedSetaffinity(id, &set); err != nil && err != unix.ESRCH {
+				return err
+			}
 		}
 	}
 	runtime.GOMAXPROCS(set.Count())
 	return nil
+}
+
+// processTime is the time of processors that this process has taken.
+func processTime() time.Duration {
+	var t unix.Timespec
+	unix.ClockGettime(unix.CLOCK_PROCESS_CPUTIME_ID, &t)
+	return time.Duration(t.Nano())
 }

@@ -2,7 +2,10 @@
 
 package main
 
-import "runtime"
+import (
+	"runtime"
+	"time"
+)
 
 // lastCPU returns -1: no CPU can be chosen here.
 func lastCPU() int { return -1 }
@@ -12,3 +15,6 @@ func pin(cpu int) error {
 	runtime.GOMAXPROCS(runtime.NumCPU())
 	return nil
 }
+
+// processTime returns 0: not known here.
+func processTime() time.Duration { return 0 }

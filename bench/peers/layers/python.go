@@ -63,7 +63,9 @@ type param struct {
 
 type answer struct {
 	Versions    map[string]string `json:"versions"`
+	CPUs        int               `json:"cpus"` // that it may use, 0 if it cannot tell
 	Seconds     float64           `json:"seconds"`
+	Busy        float64           `json:"busy"` // seconds of processors
 	Unsupported string            `json:"unsupported"`
 	Error       string            `json:"error"`
 }
@@ -106,6 +108,10 @@ func startPython(interpreter, script string, set settings, env []string) (*pytho
 		return nil, err
 	}
 	p.version = a.Versions
+	if a.CPUs > 0 && (a.CPUs < set.Threads || set.CPU >= 0 && a.CPUs > 1) {
+		p.close()
+		return nil, fmt.Errorf("it may use %d CPUs for %d threads", a.CPUs, set.Threads)
+	}
 	return p, nil
 }
 
@@ -161,9 +167,9 @@ func (p *python) prepare(t *task) ([]float32, error) {
 	return readFloats(m.Results)
 }
 
-func (p *python) run(n int) (time.Duration, error) {
+func (p *python) run(n int) (d, busy time.Duration, err error) {
 	a, err := p.ask(request{Op: "run", N: n})
-	return time.Duration(a.Seconds * 1e9), err
+	return time.Duration(a.Seconds * 1e9), time.Duration(a.Busy * 1e9), err
 }
 
 func (p *python) release() { p.ask(request{Op: "release"}) }

@@ -25,10 +25,10 @@ type row struct {
 	T, B, I, H         int
 	layers, directions int
 
-	panel, label string  // where it stands in a chart
-	target       float64 // what the best peer's time is to be divided by ours, or 0
-	against      string  // the peer that target is about, if not the best
-	quick        bool    // also measured in a quick run
+	panel, label string // where it stands in a chart
+	goal
+	quick bool // also measured in a quick run
+	brief bool // also in the short table
 }
 
 // name tells rows apart; -rows matches it.
@@ -43,13 +43,28 @@ func (r *row) name() string {
 	return n
 }
 
-// targetFor is the target on so many threads: all are about one.
-func (r *row) targetFor(threads int) float64 {
-	if threads == 1 {
-		return r.target
+// gates is how many the cell has.
+func (r *row) gates() int { return map[string]int{"LSTM": 4, "GRU": 3, "RNN": 1}[r.cell] }
+
+// flops are the floating-point operations in the products of a call.
+func (r *row) flops() float64 {
+	n, in := 0, r.I
+	for range r.layers {
+		n += r.directions * r.gates() * r.H * (in + r.H)
+		in = r.directions * r.H
 	}
-	return 0
+	work := 2 * float64(n) * float64(r.B)
+	if r.mode != step {
+		work *= float64(r.T)
+	}
+	if r.mode.training() {
+		work *= 3
+	}
+	return work
 }
+
+// hasShare says whether its share of the peak is of interest.
+func (r *row) hasShare() bool { return r.mode == forward && r.B >= 16 }
 
 // per is the number of time steps that the time in a table is divided by.
 func (r *row) per() float64 {
@@ -62,33 +77,23 @@ func (r *row) per() float64 {
 // A group is a table and a chart.
 type group struct {
 	name, title, note string
-	perStep           bool // times are those of one time step
+	short             string // of the title
+	perStep           bool   // times are those of one time step
 }
 
 var (
-	groupForward = &group{name: "forward", title: "LSTM, forward", note: "T = 64, I = H, from a zero state."}
-	groupCells   = &group{name: "cells", title: "GRU and RNN, forward", note: "T = 64, I = H = 256, from a zero state."}
-	groupBi      = &group{name: "bidirectional", title: "Bidirectional LSTM of two layers, forward", note: "T = 64, I = H = 256, from a zero state."}
-	groupStep    = &group{name: "step", title: "LSTM, sample by sample", note: "B = 1, one call a time step, which carries the state on.", perStep: true}
-	groupBlock   = &group{name: "block", title: "LSTM, blocks of 2048 samples", note: "B = 1, one call for 2048 time steps; time of a step.", perStep: true}
-	groupTrain   = &group{name: "train", title: "Training step",
+	groupForward = &group{name: "forward", short: "Forward", title: "LSTM, forward", note: "T = 64, I = H, from a zero state."}
+	groupCells   = &group{name: "cells", short: "Forward", title: "GRU and RNN, forward", note: "T = 64, I = H = 256, from a zero state."}
+	groupBi      = &group{name: "bidirectional", short: "Forward", title: "Bidirectional LSTM of two layers, forward", note: "T = 64, I = H = 256, from a zero state."}
+	groupStep    = &group{name: "step", short: "Streaming, a step", title: "LSTM, sample by sample", note: "B = 1, one call a time step, which carries the state on. Calls follow each other, but for the column of those after 30 µs of other work.", perStep: true}
+	groupBlock   = &group{name: "block", short: "Streaming, a step", title: "LSTM, blocks of 2048 samples", note: "B = 1, one call for 2048 time steps; time of a step.", perStep: true}
+	groupTrain   = &group{name: "train", short: "Training", title: "Training step",
 		note: "Forward and backward with a gradient for each output, T = 64, I = H; gradients of all parameters, none of the input, which a first layer does not need. simdrnn also packs the weights anew, as an optimizer would; peers need not."}
-	groupLast = &group{name: "last", title: "Training step, loss on the last step",
+	groupLast = &group{name: "last", short: "Training", title: "Training step, loss on the last step",
 		note: "LSTM, I = H = 128, B = 16: sequence classification. Gradients become subnormal on their way back. The target is about PyTorch as it is; “torch, flushing” is PyTorch after set_flush_denormal(True)."}
-	groupDeep = &group{name: "deepbench", title: "DeepBench's shapes, forward", note: "I = H."}
+	groupDeep = &group{name: "deepbench", short: "Forward", title: "DeepBench's shapes, forward", note: "I = H."}
 
 	groups = []*group{groupForward, groupCells, groupBi, groupStep, groupBlock, groupTrain, groupLast, groupDeep}
-)
-
-// targets of LSTM's forward pass, for a batch of 1, 2, 4, 8, 16 and 64.
-var (
-	batches = []int{1, 2, 4, 8, 16, 64}
-	targets = map[int][]float64{
-		64:  {1.35, 1.5, 1.5, 1.3, 1.3, 1.25},
-		128: {1.35, 1.5, 1.5, 1.3, 1.2, 1.2},
-		256: {1.4, 1.7, 1.5, 1.35, 1.25, 1.2},
-		512: {1.4, 1.6, 1.6, 1.35, 1.2, 1.12},
-	}
 )
 
 // rows are all rows, in the order of the tables.
@@ -98,69 +103,65 @@ func rows() (all []*row) {
 		if r.I == 0 {
 			r.I = r.H
 		}
+		r.goal = goalOf(&r)
 		all = append(all, &r)
 	}
 	batch := func(B int) string { return fmt.Sprintf("B %d", B) }
-	units := func(H int) string { return fmt.Sprintf("H = %d", H) }
-	sizes := []int{64, 128, 256, 512}
+	panel := func(cell string, H int) string { return fmt.Sprintf("%s, H = %d", cell, H) }
+	sizes, batches := []int{64, 128, 256, 512}, []int{1, 2, 4, 8, 16, 64}
 
 	for _, H := range sizes {
-		for i, B := range batches {
-			add(row{group: groupForward, mode: forward, cell: "LSTM", T: 64, B: B, H: H, target: targets[H][i],
-				panel: units(H), label: batch(B), quick: H <= 256 && H != 128 && slices.Contains([]int{1, 4, 16}, B)})
+		for _, B := range batches {
+			add(row{group: groupForward, mode: forward, cell: "LSTM", T: 64, B: B, H: H,
+				panel: panel("LSTM", H), label: batch(B), quick: H <= 256 && H != 128 && slices.Contains([]int{1, 4, 16}, B),
+				brief: B == 1 || B == 16})
 		}
 	}
 	for _, cell := range []string{"GRU", "RNN"} {
 		for _, B := range batches {
-			add(row{group: groupCells, mode: forward, cell: cell, T: 64, B: B, H: 256, target: 1.2,
-				panel: cell, label: batch(B), quick: B == 1 || B == 16})
+			add(row{group: groupCells, mode: forward, cell: cell, T: 64, B: B, H: 256,
+				panel: panel(cell, 256), label: batch(B), quick: B == 1 || B == 16, brief: B == 16})
 		}
 	}
 	for _, B := range batches {
-		add(row{group: groupBi, mode: forward, cell: "LSTM", T: 64, B: B, H: 256, layers: 2, directions: 2, target: 1.3,
-			panel: units(256), label: batch(B), quick: B == 1 || B == 16})
+		add(row{group: groupBi, mode: forward, cell: "LSTM", T: 64, B: B, H: 256, layers: 2, directions: 2,
+			panel: "two bidirectional layers, H = 256", label: batch(B), quick: B == 1 || B == 16, brief: B == 16})
 	}
 	for _, s := range []struct {
 		group *group
 		mode  mode
 		T     int
-	}{{groupStep, step, 16}, {groupBlock, forward, 2048}} {
+		panel string
+	}{{groupStep, step, 16, "a call a step"}, {groupBlock, forward, 2048, "one call"}} {
 		for _, H := range []int{8, 16, 20, 24, 32, 40, 64} {
 			add(row{group: s.group, mode: s.mode, cell: "LSTM", T: s.T, B: 1, I: 1, H: H,
-				panel: "I = 1", label: fmt.Sprint("H ", H), quick: H == 16 || H == 40})
+				panel: s.panel + ", I = 1", label: fmt.Sprint("H ", H), quick: H == 16 || H == 40, brief: H == 40})
 		}
 		for _, H := range sizes {
 			add(row{group: s.group, mode: s.mode, cell: "LSTM", T: s.T, B: 1, H: H,
-				panel: "I = H", label: fmt.Sprint("H ", H), quick: H == 128})
+				panel: s.panel + ", I = H", label: fmt.Sprint("H ", H), quick: H == 128, brief: H == 128})
 		}
 	}
 	some := []int{1, 16, 64}
 	for _, H := range sizes {
 		for _, B := range some {
-			r := row{group: groupTrain, mode: train, cell: "LSTM", T: 64, B: B, H: H, target: 1.15,
-				panel: "LSTM, " + units(H), label: batch(B), quick: H == 64 && B < 64}
-			switch {
-			case B == 1:
-				r.target = 1.5
-			case H == 64:
-				r.target = 1.3
-			}
-			add(r)
+			add(row{group: groupTrain, mode: train, cell: "LSTM", T: 64, B: B, H: H,
+				panel: panel("LSTM", H), label: batch(B), quick: H == 64 && B < 64, brief: B == 16 && (H == 128 || H == 512)})
 		}
 	}
 	for _, cell := range []string{"GRU", "RNN"} {
 		for _, B := range some {
 			add(row{group: groupTrain, mode: train, cell: cell, T: 64, B: B, H: 256,
-				panel: cell + ", " + units(256), label: batch(B), quick: cell == "GRU" && B == 1})
+				panel: panel(cell, 256), label: batch(B), quick: cell == "GRU" && B == 1})
 		}
 	}
 	for _, B := range some {
 		add(row{group: groupTrain, mode: train, cell: "LSTM", T: 64, B: B, H: 256, layers: 2, directions: 2,
-			panel: "2 layers, bidirectional", label: batch(B), quick: B == 1})
+			panel: "two bidirectional layers, H = 256", label: batch(B), quick: B == 1})
 	}
 	for _, T := range []int{256, 512} {
-		add(row{group: groupLast, mode: last, cell: "LSTM", T: T, B: 16, H: 128, target: 10, against: "torch",
-			panel: units(128), label: fmt.Sprint("T ", T), quick: T == 256})
+		add(row{group: groupLast, mode: last, cell: "LSTM", T: T, B: 16, H: 128,
+			panel: "last step, H = 128", label: fmt.Sprint("T ", T), quick: T == 256})
 	}
 	for _, d := range []struct {
 		cell    string

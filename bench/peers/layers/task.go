@@ -17,8 +17,9 @@ type contender interface {
 	// training the gradients of the parameters in order. An error is of type
 	// unsupported if the library lacks what t asks for.
 	prepare(t *task) (results []float32, err error)
-	// run returns the time of n calls, after one that is not timed.
-	run(n int) (time.Duration, error)
+	// run returns the time of n calls and that of processors in them, all threads
+	// together. If n > 1, a call that is not timed comes first.
+	run(n int) (d, busy time.Duration, err error)
 	release()
 }
 
@@ -127,11 +128,14 @@ func readFloats(name string) ([]float32, error) {
 }
 
 // elapsed is run for calls of a function.
-func elapsed(call func(), n int) time.Duration {
-	call()
-	start := time.Now()
+func elapsed(call func(), n int) (d, busy time.Duration, err error) {
+	if n > 1 {
+		call()
+	}
+	before, start := processTime(), time.Now()
 	for range n {
 		call()
 	}
-	return time.Since(start)
+	d = time.Since(start)
+	return d, processTime() - before, nil
 }

@@ -4,10 +4,11 @@ The benchmark starts `python peer_NAME.py JSON` with the settings {"threads", "c
 "options"} and writes requests to its standard input, one JSON object a line; the peer
 answers each with one line:
 
-    {"op": "hello"}                     the versions, and what is set
+    {"op": "hello"}                     the versions, and how many CPUs it may use
     {"op": "prepare", "task": {...}}    makes the network and writes the results of one
                                         call to task["results"]; or {"unsupported": why}
-    {"op": "run", "n": 10}              one call untimed, then {"seconds": of n calls}
+    {"op": "run", "n": 10}              if n > 1 one call untimed, then {"seconds": of n
+                                        calls, "busy": seconds of processors in them}
     {"op": "release"}                   forgets the network
 
 Anything that goes wrong is {"error": why}. task["data"] and task["results"] are files
@@ -83,11 +84,13 @@ class Job:
 def run(job, n):
     call = job.call
     with job.context():
-        call()
-        start = time.perf_counter()
+        if n > 1:
+            call()
+        busy, start = time.process_time(), time.perf_counter()
         for _ in range(n):
             call()
-        return time.perf_counter() - start
+        seconds = time.perf_counter() - start
+        return {"seconds": seconds, "busy": time.process_time() - busy}
 
 
 def write(file, results):
@@ -117,13 +120,15 @@ def serve(versions, prepare):
             answer = {}
             if request["op"] == "hello":
                 answer["versions"] = versions
+                if hasattr(os, "sched_getaffinity"):
+                    answer["cpus"] = len(os.sched_getaffinity(0))
             elif request["op"] == "prepare":
                 task = Task(request["task"])
                 job = prepare(task)
                 with job.context():
                     write(request["task"]["results"], job.check())
             elif request["op"] == "run":
-                answer["seconds"] = run(job, request["n"])
+                answer = run(job, request["n"])
             elif request["op"] == "release":
                 job = None
             else:

@@ -23,6 +23,8 @@ def prepare(task):
     if task.training:
         raise common.Unsupported("no training")
     compiled = core.compile_model(core.read_model(onnx_model.model(task)), "CPU", config)
+    if compiled.get_property("INFERENCE_NUM_THREADS") != settings["threads"]:
+        raise RuntimeError("OpenVINO takes %d threads" % compiled.get_property("INFERENCE_NUM_THREADS"))
 
     def bind(inputs, outputs):
         request = compiled.create_infer_request()

@@ -12,6 +12,8 @@ import torch
 
 torch.set_num_threads(settings["threads"])
 torch.set_num_interop_threads(1)
+if torch.get_num_threads() != settings["threads"]:
+    raise SystemExit("torch has %d threads" % torch.get_num_threads())
 flush = "flush" in settings["options"]
 if flush and not torch.set_flush_denormal(True):
     raise SystemExit("torch.set_flush_denormal is not supported here")
