@@ -475,21 +475,23 @@ func TestNgramCounts(t *testing.T) {
 // pieces.
 func TestEvaluator(t *testing.T) {
 	cfg := defaults
-	cfg.Embed, cfg.Hidden, cfg.Valid = 3, 4, 150
+	cfg.Embed, cfg.Hidden, cfg.Valid = 3, 4, 2100
 	net, err := newNetwork(cfg, 5, layer.NewRand(1))
 	require.NoError(t, err)
-	text := make([]byte, 700)
+	text := make([]byte, 9000)
 	rnd := kerneltest.NewRand(2)
 	for i := range text {
 		text[i] = byte(rnd.IntN(5))
 	}
 	e, err := newEvaluator(net, text)
 	require.NoError(t, err)
-	require.Equal(t, slices.Concat(text[:75], text[350:425])[:149], e.measured())
+	const n = 65 // a stream
+	require.Equal(t, slices.Concat(text[:700], text[3000:3700], text[6000:6700])[:32*n+1], e.measured())
 	want := 0.
-	for _, piece := range [][]byte{e.measured()[:75], e.measured()[74:]} {
+	for b := range 32 {
+		piece := e.measured()[b*n:][:n+1]
 		s := &sampler{net: net, stream: net.rnn.NewStream(1), id: make([]int, 1), x: make([]float32, 3), h: make([]float32, 4), logits: make([]float32, 5)}
-		for i, c := range piece[:74] {
+		for i, c := range piece[:n] {
 			s.read(c)
 			var sum float64
 			for _, v := range s.logits {
@@ -501,7 +503,7 @@ func TestEvaluator(t *testing.T) {
 	for range 2 {
 		bits, err := e.bits()
 		require.NoError(t, err)
-		require.InDelta(t, want/148, bits, 1e-6)
+		require.InDelta(t, want/(32*n), bits, 1e-6)
 	}
 }
 

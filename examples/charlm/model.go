@@ -157,6 +157,7 @@ func newTrainer(cfg config, V int) (*trainer, error) {
 func (t *trainer) setThreads(n int) {
 	t.tape.SetThreads(n)
 	t.opt.SetThreads(n)
+	t.out.SetThreads(n)
 }
 
 // step trains on the symbols x [T,B] and those that follow them, y [T,B], and
@@ -192,20 +193,23 @@ type evaluator struct {
 	x, h, out []float32
 }
 
-// evalBatch is the number of pieces that are measured side by side, fewer where
-// there is little text.
-const evalBatch = 32
+// Text is measured as evalBatch streams side by side, fewer where there is little,
+// of pieces of evalPiece characters: held-out files differ so much that a few
+// places would not stand for all.
+const evalBatch, evalPiece = 32, 1024
 
 // newEvaluator measures on pieces from all over valid.
 func newEvaluator(n *network, valid []byte) (*evaluator, error) {
-	N := min(len(valid), n.cfg.Valid)
-	B, T := max(1, min(evalBatch, (N-1)/64)), 64
-	var text []byte
-	for b := range B {
-		at := b * (len(valid) / B)
-		text = append(text, valid[at:at+N/B]...)
+	if N := min(len(valid), n.cfg.Valid); N < len(valid) {
+		pieces := (N + evalPiece - 1) / evalPiece
+		var text []byte
+		for i := range pieces {
+			at := i * (len(valid) / pieces)
+			text = append(text, valid[at:at+N/pieces]...)
+		}
+		valid = text
 	}
-	valid = text
+	B, T := max(1, min(evalBatch, (len(valid)-1)/64)), 64
 	ce, err := train.NewCrossEntropy(train.CrossEntropyConfig{Classes: n.V, Reduction: train.Sum})
 	if err != nil {
 		return nil, err
