@@ -534,6 +534,7 @@ func TestBadFlags(t *testing.T) {
 		{"-lr=NaN", "-lr is NaN, want a finite number above 0"},
 		{"-clip=0", "-clip is 0, want a finite number above 0"},
 		{"-dropout=1", "-dropout is 1, want at least 0 and below 1"},
+		{"-beta2=-.1", "-beta2 is -0.1, want at least 0 and below 1"},
 		{"-steps=x", `invalid value "x" for flag -steps: parse error`},
 		{"-de\nep", `flag provided but not defined: -de\nep`},
 		{"sample -n=-1", "-n is -1, want at least 0"},

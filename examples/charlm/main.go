@@ -147,6 +147,7 @@ func (c *config) flags(fs *flag.FlagSet) {
 	fs.IntVar(&c.Steps, "steps", c.Steps, "training `steps`")
 	fs.IntVar(&c.Warmup, "warmup", c.Warmup, "`steps` in which the learning rate rises; then it falls as a cosine")
 	fs.Float64Var(&c.LR, "lr", c.LR, "highest learning `rate` of Adam")
+	fs.Float64Var(&c.Beta2, "beta2", c.Beta2, "`decay` of Adam's second moment")
 	fs.Float64Var(&c.Clip, "clip", c.Clip, "largest `norm` of the gradient")
 	fs.IntVar(&c.Every, "every", c.Every, "`steps` between measurements and checkpoints")
 	fs.IntVar(&c.Valid, "valid", c.Valid, "held-out `characters` of a measurement")
@@ -178,8 +179,13 @@ func (c *config) check() error {
 			return fmt.Errorf("-%s is %v, want a finite number above 0", f.name, f.v)
 		}
 	}
-	if !(c.Dropout >= 0 && c.Dropout < 1) {
-		return fmt.Errorf("-dropout is %v, want at least 0 and below 1", c.Dropout)
+	for _, f := range []struct {
+		name string
+		v    float64
+	}{{"dropout", c.Dropout}, {"beta2", c.Beta2}} {
+		if !(f.v >= 0 && f.v < 1) {
+			return fmt.Errorf("-%s is %v, want at least 0 and below 1", f.name, f.v)
+		}
 	}
 	return nil
 }

@@ -22,7 +22,8 @@ type config struct {
 	Steps   int     `json:"steps"`   // of the optimizer
 	Warmup  int     `json:"warmup"`  // steps in which the learning rate rises
 	LR      float64 `json:"lr"`
-	Clip    float64 `json:"clip"` // norm of the gradient
+	Beta2   float64 `json:"beta2"` // of Adam
+	Clip    float64 `json:"clip"`  // norm of the gradient
 	Every   int     `json:"every"`
 	Valid   int     `json:"valid"` // characters of each measurement on text that is held out
 	Seed    int64   `json:"seed"`
@@ -30,7 +31,7 @@ type config struct {
 
 var defaults = config{
 	Cell: "lstm", Embed: 64, Hidden: 256, Layers: 1, Batch: 16, Unroll: 64,
-	Steps: 9000, Warmup: 200, LR: 4e-3, Clip: 1, Every: 500, Valid: 100_000, Seed: 1,
+	Steps: 9000, Warmup: 200, LR: 4e-3, Beta2: .99, Clip: 1, Every: 500, Valid: 100_000, Seed: 1,
 }
 
 // recurrent is an LSTM or a GRU.
@@ -134,7 +135,7 @@ func newTrainer(cfg config, V int) (*trainer, error) {
 		return nil, err
 	}
 	adam := train.DefaultAdam()
-	adam.LR = cfg.LR
+	adam.LR, adam.Beta2 = cfg.LR, cfg.Beta2
 	if t.opt, err = train.NewAdam(t.params, adam); err != nil {
 		return nil, err
 	}

@@ -63,7 +63,7 @@ def main(folder):
     model.load_state_dict(weights)
 
     loss_of = nn.CrossEntropyLoss()
-    opt = torch.optim.Adam(model.parameters(), lr=cfg["lr"])
+    opt = torch.optim.Adam(model.parameters(), lr=cfg["lr"], betas=(0.9, cfg["beta2"]))
     warmup = max(1, cfg["warmup"])
     schedule = torch.optim.lr_scheduler.SequentialLR(opt, [
         torch.optim.lr_scheduler.LinearLR(opt, 1 / (cfg["warmup"] + 1), 1, warmup),
