@@ -60,7 +60,7 @@ func source(t testing.TB) string {
 
 // small are the flags of a run that takes a moment.
 func small(dir, checkpoint string, more ...string) []string {
-	return append([]string{"-data", dir, "-checkpoint", checkpoint, "-plot=", "-embed=4", "-hidden=8", "-batch=3", "-unroll=5",
+	return append([]string{"-data", dir, "-checkpoint", checkpoint, "-plot=", "-embed=4", "-hidden=8", "-groups=2", "-batch=3", "-unroll=5",
 		"-steps=30", "-warmup=4", "-every=7", "-valid=300", "-log=10", "-lr=.05"}, more...)
 }
 
@@ -280,7 +280,7 @@ func TestBadData(t *testing.T) {
 		{write("empty", ""), "empty: the file is empty"},
 		{write("zero", "text\x00"), "zero: the file is binary: byte 4 is 0"},
 		{write("latin1", "caf\xe9"), "latin1: the file is binary: not UTF-8"},
-		{write("short", "text"), "6 characters for training, want at least 16: 3 streams of 5"},
+		{write("short", "text"), "6 characters for training, want at least 31: 2 groups of 3 streams of 5"},
 		{filepath.Dir(write("no/x.txt", "a")), "no: 0 files match *.go, want at least 2"},
 		{filepath.Dir(write("one/x.go", "a")), "one: 1 files match *.go, want at least 2"},
 		{filepath.Dir(write("bad/x.go", "\x00")), "bad: all 1 files that match *.go are binary, empty or generated"},
@@ -377,26 +377,31 @@ func TestShuffle(t *testing.T) {
 
 // The streams cover the text in order, and each target is the next input.
 func TestReader(t *testing.T) {
-	text := []byte("abcdefghijklmnopq") // 2 streams of 8
-	r, err := newReader(text, 2, 3)
-	require.NoError(t, err)
-	batch := func(whole bool) (x, y string) {
-		a, b := r.next(whole)
-		for i := range a {
-			x, y = x+string(rune(a[i])), y+string(rune(b[i]))
-		}
-		return x, y
-	}
-	for range 2 {
-		for _, want := range [][2]string{{"aibjck", "bjckdl"}, {"dlemfn", "emfngo"}, {"", ""}} {
-			x, y := batch(true)
-			require.Equal(t, want, [2]string{x, y})
-		}
-	}
-	for range 2 {
-		for _, want := range [][2]string{{"aibjck", "bjckdl"}, {"dlemfn", "emfngo"}, {"gohp", "hpiq"}, {"", ""}} {
-			x, y := batch(false)
-			require.Equal(t, want, [2]string{x, y})
+	for _, c := range []struct {
+		text    string
+		G       int
+		batches [][2]string // the last ones are not whole
+		rest    int
+	}{
+		{"abcdefghijklmnopq", 1, [][2]string{{"aibjck", "bjckdl"}, {"dlemfn", "emfngo"}, {"gohp", "hpiq"}}, 1}, // 2 streams of 8
+		{"abcdefghijklmnopq", 2, [][2]string{{"aebfcg", "bfcgdh"}, {"imjnko", "jnkolp"}, {"dh", "ei"}, {"lp", "mq"}}, 2},
+	} {
+		r, err := newReader([]byte(c.text), c.G, 2, 3)
+		require.NoError(t, err)
+		for _, whole := range []bool{true, false, true} {
+			batches := append(slices.Clone(c.batches), [2]string{})
+			if whole {
+				batches = slices.Delete(batches, len(c.batches)-c.rest, len(c.batches))
+			}
+			for i, want := range batches {
+				require.Equal(t, i%c.G, r.group())
+				a, b := r.next(whole)
+				var x, y string
+				for i := range a {
+					x, y = x+string(rune(a[i])), y+string(rune(b[i]))
+				}
+				require.Equal(t, want, [2]string{x, y})
+			}
 		}
 	}
 }
@@ -533,6 +538,7 @@ func TestBadFlags(t *testing.T) {
 		{"-valid=1", "-valid is 1, want 2 to 2147483647"},
 		{"-lr=NaN", "-lr is NaN, want a finite number above 0"},
 		{"-clip=0", "-clip is 0, want a finite number above 0"},
+		{"-groups=0", "-groups is 0, want 1 to 4096"},
 		{"-dropout=1", "-dropout is 1, want at least 0 and below 1"},
 		{"-beta2=-.1", "-beta2 is -0.1, want at least 0 and below 1"},
 		{"-steps=x", `invalid value "x" for flag -steps: parse error`},

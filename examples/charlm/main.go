@@ -142,7 +142,8 @@ func (c *config) flags(fs *flag.FlagSet) {
 	fs.IntVar(&c.Hidden, "hidden", c.Hidden, "hidden `units`")
 	fs.IntVar(&c.Layers, "layers", c.Layers, "recurrent `layers`")
 	fs.Float64Var(&c.Dropout, "dropout", c.Dropout, "`probability` between layers")
-	fs.IntVar(&c.Batch, "batch", c.Batch, "parallel `streams` of text")
+	fs.IntVar(&c.Groups, "groups", c.Groups, "`groups` of streams of text that take turns")
+	fs.IntVar(&c.Batch, "batch", c.Batch, "parallel `streams` of a group")
 	fs.IntVar(&c.Unroll, "unroll", c.Unroll, "`steps` that gradients go back")
 	fs.IntVar(&c.Steps, "steps", c.Steps, "training `steps`")
 	fs.IntVar(&c.Warmup, "warmup", c.Warmup, "`steps` in which the learning rate rises; then it falls as a cosine")
@@ -164,7 +165,7 @@ func (c *config) check() error {
 		v, low, high int
 	}{
 		{"embed", c.Embed, 1, 4096}, {"hidden", c.Hidden, 1, 4096}, {"layers", c.Layers, 1, 16},
-		{"batch", c.Batch, 1, 4096}, {"unroll", c.Unroll, 1, 4096}, {"steps", c.Steps, 1, math.MaxInt32},
+		{"groups", c.Groups, 1, 4096}, {"batch", c.Batch, 1, 4096}, {"unroll", c.Unroll, 1, 4096}, {"steps", c.Steps, 1, math.MaxInt32},
 		{"warmup", c.Warmup, 0, math.MaxInt32}, {"every", c.Every, 1, math.MaxInt32}, {"valid", c.Valid, 2, math.MaxInt32},
 	} {
 		if f.v < f.low || f.v > f.high {

@@ -17,7 +17,8 @@ type config struct {
 	Hidden  int     `json:"hidden"` // H
 	Layers  int     `json:"layers"`
 	Dropout float64 `json:"dropout"` // between layers
-	Batch   int     `json:"batch"`   // B, parallel streams of text
+	Groups  int     `json:"groups"`  // G, groups of streams of text that take turns
+	Batch   int     `json:"batch"`   // B, parallel streams of a group
 	Unroll  int     `json:"unroll"`  // T, steps that gradients go back
 	Steps   int     `json:"steps"`   // of the optimizer
 	Warmup  int     `json:"warmup"`  // steps in which the learning rate rises
@@ -30,7 +31,7 @@ type config struct {
 }
 
 var defaults = config{
-	Cell: "lstm", Embed: 64, Hidden: 256, Layers: 1, Batch: 16, Unroll: 64,
+	Cell: "lstm", Embed: 64, Hidden: 256, Layers: 1, Groups: 16, Batch: 16, Unroll: 64,
 	Steps: 9000, Warmup: 200, LR: 4e-3, Beta2: .99, Clip: 1, Every: 500, Valid: 100_000, Seed: 1,
 }
 
@@ -108,6 +109,8 @@ type trainer struct {
 	sched  *train.Schedule
 	rand   *layer.Rand
 
+	group           int       // whose turn it is
+	h, c            []float32 // states of all groups
 	dx, dh, dlogits []float32
 }
 
@@ -129,6 +132,8 @@ func newTrainer(cfg config, V int) (*trainer, error) {
 		dh:      make([]float32, N*cfg.Hidden),
 		dlogits: make([]float32, N*V),
 	}
+	t.h = make([]float32, cfg.Groups*len(t.tape.H0()))
+	t.c = make([]float32, cfg.Groups*len(t.tape.C0()))
 	t.tape.SetRand(rnd)
 	t.params = slices.Concat(t.embed.Params(), t.tape.Params(), t.out.Params())
 	if t.ce, err = train.NewCrossEntropy(train.CrossEntropyConfig{Classes: V}); err != nil {
@@ -161,9 +166,15 @@ func (t *trainer) setThreads(n int) {
 	t.out.SetThreads(n)
 }
 
-// step trains on the symbols x [T,B] and those that follow them, y [T,B], and
-// returns the loss before, in nats per character.
+// step trains on the symbols x [T,B] of the group whose turn it is and those that
+// follow them, y [T,B], and returns the loss before, in nats per character. The
+// group goes on from the state in which its last step has left it, through which no
+// gradient goes back. With one group that would be Tape.Carry.
 func (t *trainer) step(x, y []int) (loss float32, err error) {
+	part := func(all, of []float32) []float32 { return all[t.group*len(of):][:len(of)] }
+	h, c := part(t.h, t.tape.H0()), part(t.c, t.tape.C0())
+	copy(t.tape.H0(), h)
+	copy(t.tape.C0(), c)
 	e, err := t.embed.Forward(x)
 	if err != nil {
 		return 0, err
@@ -176,7 +187,9 @@ func (t *trainer) step(x, y []int) (loss float32, err error) {
 	t.out.Backward(t.dh, t.dlogits)
 	t.tape.Backward(t.dx, t.dh)
 	t.embed.Backward(t.dx)
-	t.tape.Carry()
+	copy(h, t.tape.HN())
+	copy(c, t.tape.CN())
+	t.group = (t.group + 1) % t.cfg.Groups
 	if _, err := train.ClipGradNorm(t.params, t.cfg.Clip); err != nil {
 		return 0, err
 	}
@@ -217,7 +230,7 @@ func newEvaluator(n *network, valid []byte) (*evaluator, error) {
 	}
 	return &evaluator{
 		net:    n,
-		text:   &reader{text: valid, B: B, T: T, x: make([]int, T*B), y: make([]int, T*B)},
+		text:   &reader{text: valid, G: 1, B: B, T: T, x: make([]int, T*B), y: make([]int, T*B)},
 		stream: n.rnn.NewStream(B),
 		ce:     ce,
 		x:      make([]float32, T*B*n.cfg.Embed),
