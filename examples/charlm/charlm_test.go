@@ -110,7 +110,7 @@ func TestTrain(t *testing.T) {
 	h := history{Chars: []int{1000, 2000}, Train: []float64{5, 4}, Valid: []float64{5, 4.5}}
 	require.NoError(t, drawCurve(png, h, []baseline{{"uniform", 6}}))
 	require.True(t, bytes.HasPrefix(read(t, png), []byte("\x89PNG")))
-	require.Error(t, drawCurve(filepath.Join(out, "c.gif2"), h, nil))
+	require.Error(t, drawCurve(filepath.Join(out, "c.gif2"), h, []baseline{{"uniform", 6}}))
 }
 
 // A run that was stopped goes on bit for bit: the next files are the same.

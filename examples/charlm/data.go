@@ -169,11 +169,12 @@ func (c *corpus) join(texts [][]byte) []byte {
 // generated is how generated files say so (go help generate).
 var generated = regexp.MustCompile(`(?m)^// Code generated .* DO NOT EDIT\.$`)
 
-// pieceLength is the least length of the pieces of text that are shuffled.
-const pieceLength = 2048
+// pieceLength is the least length of the pieces of text that are shuffled. A file
+// repeats itself, so that as many characters teach more if they come from more
+// places.
+const pieceLength = 512
 
-// shuffle cuts text at line ends into pieces and puts them in another order, so
-// that no stream reads a long file for long.
+// shuffle cuts text at line ends into pieces and puts them in another order.
 func shuffle(text []byte, newline byte, seed int64) []byte {
 	var pieces [][]byte
 	for rest := text; len(rest) > 0; {

@@ -122,6 +122,7 @@ func runTrain(cfg config, opt trainOptions, w io.Writer) error {
 		return err
 	}
 	r.setThreads(opt.threads)
+	r.eval.stream.SetThreads(opt.threads)
 	if r.Meta, err = s.meta(); err != nil {
 		return err
 	}
