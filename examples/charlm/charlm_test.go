@@ -280,7 +280,7 @@ func TestBadData(t *testing.T) {
 		{write("empty", ""), "empty: the file is empty"},
 		{write("zero", "text\x00"), "zero: the file is binary: byte 4 is 0"},
 		{write("latin1", "caf\xe9"), "latin1: the file is binary: not UTF-8"},
-		{write("short", "text"), "6 characters for training, want at least 31: 2 groups of 3 streams of 5"},
+		{write("short", "text"), "6 characters for training, want at least 16: 3 streams of 5"},
 		{filepath.Dir(write("no/x.txt", "a")), "no: 0 files match *.go, want at least 2"},
 		{filepath.Dir(write("one/x.go", "a")), "one: 1 files match *.go, want at least 2"},
 		{filepath.Dir(write("bad/x.go", "\x00")), "bad: all 1 files that match *.go are binary, empty or generated"},

@@ -291,7 +291,7 @@ type reader struct {
 func newReader(text []byte, G, B, T int) (*reader, error) {
 	r := &reader{text: text, G: G, B: B, T: T, x: make([]int, T*B), y: make([]int, T*B)}
 	if n := G*B*T + 1; len(text) < n {
-		return nil, fmt.Errorf("%d characters for training, want at least %d: %d groups of %d streams of %d", len(text), n, G, B, T)
+		return nil, fmt.Errorf("%d characters for training, want at least %d: %d streams of %d", len(text), n, G*B, T)
 	}
 	return r, nil
 }

@@ -142,7 +142,7 @@ func (c *config) flags(fs *flag.FlagSet) {
 	fs.IntVar(&c.Hidden, "hidden", c.Hidden, "hidden `units`")
 	fs.IntVar(&c.Layers, "layers", c.Layers, "recurrent `layers`")
 	fs.Float64Var(&c.Dropout, "dropout", c.Dropout, "`probability` between layers")
-	fs.IntVar(&c.Groups, "groups", c.Groups, "`groups` of streams of text that take turns")
+	fs.IntVar(&c.Groups, "groups", c.Groups, "`groups` of streams of text that take turns, fewer for little text")
 	fs.IntVar(&c.Batch, "batch", c.Batch, "parallel `streams` of a group")
 	fs.IntVar(&c.Unroll, "unroll", c.Unroll, "`steps` that gradients go back")
 	fs.IntVar(&c.Steps, "steps", c.Steps, "training `steps`")

@@ -176,6 +176,7 @@ type run struct {
 
 func newRun(cfg config, text *corpus) (*run, error) {
 	V := text.vocab.size()
+	cfg.Groups = max(1, min(cfg.Groups, (len(text.train)-1)/(cfg.Batch*cfg.Unroll))) // fewer for little text
 	t, err := newTrainer(cfg, V)
 	if err != nil {
 		return nil, err
