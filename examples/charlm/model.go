@@ -30,8 +30,18 @@ type config struct {
 	Seed    int64   `json:"seed"`
 }
 
-// defaults train for some five minutes on two cores. See README.md for what else was
-// tried.
+// defaults train for some five minutes on two cores. In runs over a million
+// characters, measured in bits per character that is held out,
+//
+//   - 64 groups rather than 1, and pieces of text of 512 characters rather than of
+//     2048, are worth about .1: steps see text from more places. Pieces of 256 are
+//     worth .06 more, but leave little of a function to remember;
+//   - a batch of 8, 16 or 32, with rates of 4e-3, 8e-3 and 1.4e-2, is within .05.
+//     With 16, rates from 6e-3 on let rounding errors grow: two programs would not
+//     agree for long;
+//   - Beta2 = .99 is .03 better than .999;
+//   - a GRU is .16 worse, and a forget bias of 1 no better;
+//   - 128 hidden units, in the time of 256, are .03 worse.
 var defaults = config{
 	Cell: "lstm", Embed: 64, Hidden: 256, Layers: 1, Groups: 64, Batch: 16, Unroll: 32,
 	Steps: 16000, Warmup: 200, LR: 4e-3, Beta2: .99, Clip: 1, Every: 800, Valid: 100_000, Seed: 1,
