@@ -173,9 +173,9 @@ bench-report: ## write what bench-layers has saved into README and PERFORMANCE
 PYTHON ?= python3
 
 .PHONY: charlm charlm-compare
-charlm: ## train examples/charlm for some minutes, and let it write
+charlm: ## train examples/charlm for some five minutes, and let it write
 	go -C examples/charlm run . -force
-	go -C examples/charlm run . sample
+	go -C examples/charlm run . sample -temperature .7 -prompt $$'}\n\nfunc '
 
 charlm-compare: ## losses and speed of examples/charlm beside PyTorch in PYTHON
 	go -C examples/charlm run . compare -python '$(PYTHON)'

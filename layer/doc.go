@@ -46,10 +46,12 @@
 // # Threads
 //
 // Different callers run at the same time, each with a Stream or a Tape of its own,
-// and so use all processors. A single caller has [Stream.SetThreads] and
-// [Tape.SetThreads], 1 at first: a call then borrows idle goroutines of one pool,
-// and shares with them the rows of its batch, its directions, or the units of each
-// step, whichever pays. If none does, or the pool is busy, the caller works alone.
+// and so use all processors. A single caller has [Stream.SetThreads],
+// [Tape.SetThreads] and [LinearTape.SetThreads], 1 at first: a call then borrows
+// idle goroutines of one pool, and shares with them the rows of its batch, its
+// directions, or the units of each step, whichever pays. If none does, or the pool
+// is busy, the caller works alone. An [EmbeddingTape] has no threads: it copies and
+// adds rows, which takes less than a hundredth of the time of what reads them.
 // A training loop that cuts its batch itself adds up with [AddGrads].
 //
 // # Servers

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/simdrnn/simdrnn/internal/workers"
 	"github.com/simdrnn/simdrnn/kernels"
 )
 
@@ -74,6 +75,18 @@ func (l *Linear) Params() Params { return slices.Clone(l.params) }
 // Nobody may read the weights meanwhile.
 func (l *Linear) Pack() { l.weight.pack() }
 
+// PackParts returns the number of parts of Pack, see [PartPacker].
+func (l *Linear) PackParts() int { return 2 }
+
+// PackPart packs the weight for one direction of the product.
+func (l *Linear) PackPart(i int) {
+	if i == 0 {
+		l.weight.panels.Pack(l.weight.weight)
+	} else {
+		l.weight.packTransposed()
+	}
+}
+
 // Forward computes y = W·x + b for the rows of x [N,I], y [N,O]. y and x must
 // not overlap. It panics if a length is wrong.
 func (l *Linear) Forward(y, x []float32) {
@@ -82,10 +95,6 @@ func (l *Linear) Forward(y, x []float32) {
 	if n := N * l.output; len(y) != n {
 		badLen(fn, "y", len(y), "N*O", n)
 	}
-	l.forward(y, x, N)
-}
-
-func (l *Linear) forward(y, x []float32, N int) {
 	kernels.Gemm(kernels.Mat{Data: y, Stride: l.output}, kernels.Mat{Data: x, Stride: l.input}, N, l.weight.panels, l.bias)
 }
 
@@ -99,7 +108,18 @@ type LinearTape struct {
 	y       []float32
 	params  Params
 	xs      *kernels.Panels // x as a factor of the weight's gradient
-	sum     []float32       // [O]
+
+	team                    *workers.Team // nil for one thread
+	parts                   []linearPart  // of its members
+	dx, dy                  []float32     // of the call of Backward
+	forwardJob, backwardJob func(workers.Member)
+	work                    func(products int) float64 // estimate, if a test has not set another one
+}
+
+// A linearPart is the memory of one member of a team.
+type linearPart struct {
+	w, wT, xs kernels.Panels // views of what the member works with
+	sum       []float32      // [O]
 }
 
 // NewTape returns a LinearTape for at most maxN rows, with zero gradients. It
@@ -113,7 +133,7 @@ func (l *Linear) NewTape(maxN int) *LinearTape {
 	case !fits(maxN, max(l.input, l.output)+blockUnits):
 		bad(fn, "maxN", maxN, inMemory)
 	}
-	return &LinearTape{
+	t := &LinearTape{
 		linear: l,
 		wT:     l.weight.transposed(),
 		maxN:   maxN,
@@ -121,8 +141,52 @@ func (l *Linear) NewTape(maxN int) *LinearTape {
 		y:      make([]float32, maxN*l.output),
 		params: l.params.withGrad(),
 		xs:     kernels.NewPanels(1, l.input, maxN),
-		sum:    make([]float32, l.output),
 	}
+	t.forwardJob, t.backwardJob, t.work = t.forwardPart, t.backwardPart, t.estimate
+	t.SetThreads(1)
+	return t
+}
+
+// SetThreads sets the number of threads that Forward and Backward may use, as
+// that of a Tape does: they share the rows or, where those are few or the weight
+// is large, the outputs. The bits of results and gradients do not depend on it.
+// It panics if n is less than 1.
+func (t *LinearTape) SetThreads(n int) {
+	t.team, n = newTeam("LinearTape.SetThreads", n)
+	for len(t.parts) < n {
+		pt := linearPart{sum: make([]float32, t.linear.output)}
+		pt.w.SetPart(t.linear.weight.panels, 0, 0) // no allocation later
+		pt.wT.SetPart(t.wT, 0, 0)
+		pt.xs.SetPart(t.xs, 0, 0)
+		t.parts = append(t.parts, pt)
+	}
+	t.parts = slices.Delete(t.parts, n, len(t.parts))
+}
+
+// estimate returns how long so many products of the rows with the weight take one
+// thread, in nanoseconds.
+func (t *LinearTape) estimate(products int) float64 {
+	return 2 * float64(products) * float64(t.N) * float64(t.linear.input) * float64(t.linear.output) / flopsPerNano
+}
+
+// product sets c to the share of m of the product of a with the panels w.
+func (t *LinearTape) product(m workers.Member, c, a kernels.Mat, w, part *kernels.Panels, bias []float32) {
+	lo, hi, from, to := 0, t.N, 0, w.Units()
+	blocks := (w.Units() + kernels.PartUnits(1) - 1) / kernels.PartUnits(1)
+	if blocks >= m.Members && (t.N/m.Members < minRows || w.Bytes() > largeWeights) {
+		from, to = shareOf(m, w.Units(), kernels.PartUnits(1))
+	} else {
+		lo, hi = m.Share(t.N)
+	}
+	if lo == hi || from == to {
+		return
+	}
+	if bias != nil {
+		bias = bias[from:to]
+	}
+	part.SetPart(w, from, to)
+	c.Data, a.Data = c.Data[lo*c.Stride+from:], a.Data[lo*a.Stride:]
+	kernels.Gemm(c, a, hi-lo, part, bias)
 }
 
 // Params returns the parameters of the layer with the gradients of this tape.
@@ -139,8 +203,14 @@ func (t *LinearTape) Forward(x []float32) (y []float32) {
 	}
 	t.x, t.N = x, N
 	y = t.y[:N*t.linear.output]
-	t.linear.forward(y, x, N)
+	runTeam(t.team, t.work(1), t.forwardJob)
 	return y
+}
+
+// forwardPart does the share of m of a call of Forward.
+func (t *LinearTape) forwardPart(m workers.Member) {
+	l := t.linear
+	t.product(m, kernels.Mat{Data: t.y, Stride: l.output}, kernels.Mat{Data: t.x, Stride: l.input}, l.weight.panels, &t.parts[m.Index].w, l.bias)
 }
 
 // Backward goes back through the last Forward, once, from the gradient dy [N,O]
@@ -164,16 +234,33 @@ func (t *LinearTape) Backward(dx, dy []float32) {
 	if n := N * l.output; len(dy) != n {
 		badLen(fn, "dy", len(dy), "N*O", n)
 	}
-	d := kernels.Mat{Data: dy, Stride: l.output}
-	if dx != nil {
-		kernels.Gemm(kernels.Mat{Data: dx, Stride: l.input}, d, N, t.wT, nil)
-	}
+	t.dx, t.dy = dx, dy
 	if N > 0 {
-		packRows(t.xs, kernels.Mat{Data: t.x, Stride: l.input}, N)
-		l.weight.addGrad(t.params[0].Grad, d, t.xs, 0, l.output)
-		if l.bias != nil {
-			addBiasGrad(t.sum, d, N, 1, l.output, 0, l.output, t.params[1].Grad)
+		t.xs.Resize(N)
+		products := 1
+		if dx != nil {
+			products++
 		}
+		runTeam(t.team, t.work(products), t.backwardJob)
 	}
-	t.x, t.N = nil, -1
+	t.x, t.dx, t.dy, t.N = nil, nil, nil, -1
+}
+
+// backwardPart does the share of m of a call of Backward.
+func (t *LinearTape) backwardPart(m workers.Member) {
+	l, pt := t.linear, &t.parts[m.Index]
+	x, dy := kernels.Mat{Data: t.x, Stride: l.input}, kernels.Mat{Data: t.dy, Stride: l.output}
+	if t.dx != nil {
+		t.product(m, kernels.Mat{Data: t.dx, Stride: l.input}, dy, t.wT, &pt.wT, nil)
+	}
+	lo, hi := shareOf(m, l.input, kernels.PartUnits(1))
+	pt.xs.SetPart(t.xs, lo, hi)
+	x.Data = x.Data[lo:]
+	pt.xs.SetRows(x)
+	m.Wait()
+	lo, hi = shareOf(m, l.output, blockUnits)
+	l.weight.addGrad(t.params[0].Grad, dy, t.xs, lo, hi)
+	if l.bias != nil {
+		addBiasGrad(pt.sum, dy, t.N, 1, l.output, lo, hi, t.params[1].Grad)
+	}
 }

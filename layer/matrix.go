@@ -35,9 +35,7 @@ func newMatrix(weight []float32, gates, units, inputs int) *matrix {
 // pack copies the weight into the panels that exist.
 func (m *matrix) pack() {
 	m.panels.Pack(m.weight)
-	if m.t != nil {
-		m.packTransposed()
-	}
+	m.packTransposed()
 }
 
 // transposed returns the transposed panels, made by the first call. It may run
@@ -51,8 +49,12 @@ func (m *matrix) transposed() *kernels.Panels {
 	return m.t
 }
 
-// packTransposed sets all inputs but those of the padding, which stay zero.
+// packTransposed copies the weight into the transposed panels, if they exist: all
+// inputs but those of the padding, which stay zero.
 func (m *matrix) packTransposed() {
+	if m.t == nil {
+		return
+	}
 	gates, units, inputs := m.panels.Gates(), m.panels.Units(), m.panels.K()
 	for g := range gates {
 		for u := range units {
@@ -86,10 +88,4 @@ func addBiasGrad(sum []float32, dy kernels.Mat, rows, gates, units, lo, hi int, 
 			}
 		}
 	}
-}
-
-// packRows sets p, panels of one gate, to the rows of x.
-func packRows(p *kernels.Panels, x kernels.Mat, rows int) {
-	p.Resize(rows)
-	p.SetRows(x)
 }

@@ -66,28 +66,45 @@ func newThreads(r *recurrent) threads { return threads{n: 1, work: r.work, split
 
 // set sets the number of threads. It returns how many a team can have.
 func (t *threads) set(fn string, n int) int {
+	t.n = n
+	t.team, n = newTeam(fn, n)
+	return n
+}
+
+// newTeam returns a team of at most n members, nil for one, and how many it can
+// have.
+func newTeam(fn string, n int) (*workers.Team, int) {
 	if n < 1 {
 		bad(fn, "n", n, "at least 1")
 	}
-	t.n, t.team = n, nil
 	if n == 1 {
-		return 1
+		return nil, 1
 	}
 	team := workers.NewTeam(n)
-	if team.Size() > 1 {
-		t.team = team
+	if team.Size() == 1 {
+		return nil, 1
 	}
-	return team.Size()
+	return team, team.Size()
+}
+
+// runTeam calls job for each member of a team, of one if the work, in nanoseconds,
+// is too little to be split.
+func runTeam(t *workers.Team, work float64, job func(workers.Member)) {
+	if t == nil || work < minCall {
+		job(alone)
+		return
+	}
+	t.Run(job, work >= wakeCall)
 }
 
 // run calls job for each member of a team, of one if the work, in nanoseconds, is
 // too little to be split, or cannot be.
 func (t *threads) run(work float64, p *plan, train bool, job func(workers.Member)) {
-	if t.team == nil || work < minCall || t.split(p, t.team.Size(), train) == bySelf {
-		job(alone)
-		return
+	team := t.team
+	if team != nil && t.split(p, team.Size(), train) == bySelf {
+		team = nil
 	}
-	t.team.Run(job, work >= wakeCall)
+	runTeam(team, work, job)
 }
 
 // work estimates how long T steps of B rows take one thread, in nanoseconds.

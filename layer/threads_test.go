@@ -127,6 +127,54 @@ func TestThreadsTape(t *testing.T) {
 	})
 }
 
+// TestThreadsLinear: a LinearTape gives the same bits with any number of threads,
+// whether they share rows or outputs.
+func TestThreadsLinear(t *testing.T) {
+	procs(t, 4)
+	for _, c := range []struct {
+		I, O, N int
+		noBias  bool
+	}{
+		{I: 130, O: 70, N: 13}, // rows; fewer blocks of outputs than members
+		{I: 200, O: 300, N: 5}, // outputs
+		{I: 3, O: 1, N: 2, noBias: true},
+		{I: 520, O: 650, N: 9, noBias: true}, // outputs, as the weight is large
+	} {
+		if kerneltest.Emulated() && c.I > 500 {
+			continue
+		}
+		t.Run(fmt.Sprintf("I=%d O=%d N=%d", c.I, c.O, c.N), func(t *testing.T) {
+			r := NewRand(3)
+			l, err := NewLinear(LinearConfig{Input: c.I, Output: c.O, NoBias: c.noBias}, r)
+			require.NoError(t, err)
+			x, dy := normal(r, c.N*c.I), normal(r, c.N*c.O)
+			kerneltest.Each(t, func(t *testing.T, _ kernels.ISA) {
+				var want [][]float32
+				for _, threads := range []int{1, 2, 3, 4} {
+					tape := l.NewTape(c.N)
+					tape.SetThreads(threads)
+					tape.work = func(int) float64 { return math.Inf(1) }
+					dx := make([]float32, len(x))
+					for range 2 { // the second time gradients are added
+						tape.Forward(x)
+						tape.Backward(dx, dy)
+					}
+					got := [][]float32{tape.y, dx}
+					for _, p := range tape.Params() {
+						got = append(got, p.Grad)
+					}
+					if threads == 1 {
+						want = got
+					}
+					for i := range got {
+						requireBits(t, want[i], got[i], fmt.Sprintf("threads=%d: %d", threads, i))
+					}
+				}
+			})
+		})
+	}
+}
+
 // TestThreadsAllocs: no call allocates. testing.AllocsPerRun would set GOMAXPROCS
 // to 1.
 func TestThreadsAllocs(t *testing.T) {
@@ -137,6 +185,9 @@ func TestThreadsAllocs(t *testing.T) {
 		r := NewRand(1)
 		m := n.build(t, r)
 		p := newRun(n, T, B, nil, false, r)
+		linear, err := NewLinear(LinearConfig{Input: p.out, Output: 5}, r)
+		require.NoError(t, err)
+		dlogits := normal(r, T*B*5)
 		forEachSplit(t, func(s split, threads int) {
 			if s == byDirections && threads == 2 {
 				return
@@ -147,11 +198,15 @@ func TestThreadsAllocs(t *testing.T) {
 			stream.forceSplit(stream.r, s)
 			tape.SetThreads(threads)
 			tape.forceSplit(tape.r, s)
+			head := linear.NewTape(T * B)
+			head.SetThreads(threads)
+			head.work = func(int) float64 { return math.Inf(1) }
 			y, dx := make([]float32, T*B*p.out), make([]float32, T*B*p.in)
 			q := p.seq()
 			call := func() {
 				stream.ForwardSeq(y, p.x, q)
-				tape.ForwardSeq(p.x, q)
+				head.Forward(tape.ForwardSeq(p.x, q))
+				head.Backward(y, dlogits)
 				tape.Backward(dx, p.dy)
 			}
 			call()

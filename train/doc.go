@@ -27,8 +27,13 @@
 // writes the model, so nobody may read it during Step.
 //
 // Constructors return errors. After construction nothing allocates. A loss and
-// an optimizer serve one goroutine at a time; SetThreads of an optimizer makes Step
-// share its work, as that of a tape does.
+// an optimizer serve one goroutine at a time.
+//
+// SetThreads of an optimizer makes Step share its work, as that of a tape does.
+// Losses and clipping use one thread. They read each logit or gradient once or
+// twice, while the products of the same step read it once for every hidden unit or
+// row: with 100 classes and 128 hidden units they take 3 % of a step, and less the
+// larger the network is.
 //
 // # Losses
 //

@@ -60,7 +60,7 @@ func source(t testing.TB) string {
 
 // small are the flags of a run that takes a moment.
 func small(dir, checkpoint string, more ...string) []string {
-	return append([]string{"-data", dir, "-checkpoint", checkpoint, "-plot=", "-embed=4", "-hidden=8", "-batch=3", "-unroll=5",
+	return append([]string{"-data", dir, "-checkpoint", checkpoint, "-plot=", "-embed=4", "-hidden=8", "-groups=2", "-batch=3", "-unroll=5",
 		"-steps=30", "-warmup=4", "-every=7", "-valid=300", "-log=10", "-lr=.05"}, more...)
 }
 
@@ -110,7 +110,7 @@ func TestTrain(t *testing.T) {
 	h := history{Chars: []int{1000, 2000}, Train: []float64{5, 4}, Valid: []float64{5, 4.5}}
 	require.NoError(t, drawCurve(png, h, []baseline{{"uniform", 6}}))
 	require.True(t, bytes.HasPrefix(read(t, png), []byte("\x89PNG")))
-	require.Error(t, drawCurve(filepath.Join(out, "c.gif2"), h, nil))
+	require.Error(t, drawCurve(filepath.Join(out, "c.gif2"), h, []baseline{{"uniform", 6}}))
 }
 
 // A run that was stopped goes on bit for bit: the next files are the same.
@@ -377,26 +377,31 @@ func TestShuffle(t *testing.T) {
 
 // The streams cover the text in order, and each target is the next input.
 func TestReader(t *testing.T) {
-	text := []byte("abcdefghijklmnopq") // 2 streams of 8
-	r, err := newReader(text, 2, 3)
-	require.NoError(t, err)
-	batch := func(whole bool) (x, y string) {
-		a, b := r.next(whole)
-		for i := range a {
-			x, y = x+string(rune(a[i])), y+string(rune(b[i]))
-		}
-		return x, y
-	}
-	for range 2 {
-		for _, want := range [][2]string{{"aibjck", "bjckdl"}, {"dlemfn", "emfngo"}, {"", ""}} {
-			x, y := batch(true)
-			require.Equal(t, want, [2]string{x, y})
-		}
-	}
-	for range 2 {
-		for _, want := range [][2]string{{"aibjck", "bjckdl"}, {"dlemfn", "emfngo"}, {"gohp", "hpiq"}, {"", ""}} {
-			x, y := batch(false)
-			require.Equal(t, want, [2]string{x, y})
+	for _, c := range []struct {
+		text    string
+		G       int
+		batches [][2]string // the last ones are not whole
+		rest    int
+	}{
+		{"abcdefghijklmnopq", 1, [][2]string{{"aibjck", "bjckdl"}, {"dlemfn", "emfngo"}, {"gohp", "hpiq"}}, 1}, // 2 streams of 8
+		{"abcdefghijklmnopq", 2, [][2]string{{"aebfcg", "bfcgdh"}, {"imjnko", "jnkolp"}, {"dh", "ei"}, {"lp", "mq"}}, 2},
+	} {
+		r, err := newReader([]byte(c.text), c.G, 2, 3)
+		require.NoError(t, err)
+		for _, whole := range []bool{true, false, true} {
+			batches := append(slices.Clone(c.batches), [2]string{})
+			if whole {
+				batches = slices.Delete(batches, len(c.batches)-c.rest, len(c.batches))
+			}
+			for i, want := range batches {
+				require.Equal(t, i%c.G, r.group())
+				a, b := r.next(whole)
+				var x, y string
+				for i := range a {
+					x, y = x+string(rune(a[i])), y+string(rune(b[i]))
+				}
+				require.Equal(t, want, [2]string{x, y})
+			}
 		}
 	}
 }
@@ -475,21 +480,23 @@ func TestNgramCounts(t *testing.T) {
 // pieces.
 func TestEvaluator(t *testing.T) {
 	cfg := defaults
-	cfg.Embed, cfg.Hidden, cfg.Valid = 3, 4, 150
+	cfg.Embed, cfg.Hidden, cfg.Valid = 3, 4, 2100
 	net, err := newNetwork(cfg, 5, layer.NewRand(1))
 	require.NoError(t, err)
-	text := make([]byte, 700)
+	text := make([]byte, 9000)
 	rnd := kerneltest.NewRand(2)
 	for i := range text {
 		text[i] = byte(rnd.IntN(5))
 	}
 	e, err := newEvaluator(net, text)
 	require.NoError(t, err)
-	require.Equal(t, slices.Concat(text[:75], text[350:425])[:149], e.measured())
+	const n = 65 // a stream
+	require.Equal(t, slices.Concat(text[:700], text[3000:3700], text[6000:6700])[:32*n+1], e.measured())
 	want := 0.
-	for _, piece := range [][]byte{e.measured()[:75], e.measured()[74:]} {
+	for b := range 32 {
+		piece := e.measured()[b*n:][:n+1]
 		s := &sampler{net: net, stream: net.rnn.NewStream(1), id: make([]int, 1), x: make([]float32, 3), h: make([]float32, 4), logits: make([]float32, 5)}
-		for i, c := range piece[:74] {
+		for i, c := range piece[:n] {
 			s.read(c)
 			var sum float64
 			for _, v := range s.logits {
@@ -501,7 +508,7 @@ func TestEvaluator(t *testing.T) {
 	for range 2 {
 		bits, err := e.bits()
 		require.NoError(t, err)
-		require.InDelta(t, want/148, bits, 1e-6)
+		require.InDelta(t, want/(32*n), bits, 1e-6)
 	}
 }
 
@@ -531,7 +538,9 @@ func TestBadFlags(t *testing.T) {
 		{"-valid=1", "-valid is 1, want 2 to 2147483647"},
 		{"-lr=NaN", "-lr is NaN, want a finite number above 0"},
 		{"-clip=0", "-clip is 0, want a finite number above 0"},
+		{"-groups=0", "-groups is 0, want 1 to 4096"},
 		{"-dropout=1", "-dropout is 1, want at least 0 and below 1"},
+		{"-beta2=-.1", "-beta2 is -0.1, want at least 0 and below 1"},
 		{"-steps=x", `invalid value "x" for flag -steps: parse error`},
 		{"-de\nep", `flag provided but not defined: -de\nep`},
 		{"sample -n=-1", "-n is -1, want at least 0"},

@@ -204,7 +204,7 @@ func export(dir string, r *run, threads int) error {
 	if err := layer.WriteSafetensors(filepath.Join(dir, "init.safetensors"), weights); err != nil {
 		return err
 	}
-	text, err := newReader(r.text.text, r.cfg.Batch, r.cfg.Unroll)
+	text, err := newReader(r.text.text, r.cfg.Groups, r.cfg.Batch, r.cfg.Unroll)
 	if err != nil {
 		return err
 	}

@@ -76,7 +76,7 @@ func TestCompare(t *testing.T) {
 	self, err := os.Executable()
 	require.NoError(t, err)
 	args := []string{"compare", "-data", source(t), "-python", self, "-script", "compare.py", "-embed=4", "-hidden=8",
-		"-batch=3", "-unroll=50", "-steps=25", "-warmup=4", "-block=3", "-valid=100"}
+		"-groups=2", "-batch=3", "-unroll=25", "-steps=25", "-warmup=4", "-block=3", "-valid=100"}
 	t.Setenv(asPeer, "0")
 	require.Regexp(t, `(?s)\n25 steps, .*largest difference of a loss: 0\.00e\+00 nats, at step 0\ncharacters a second, threads = 1: median `, must(t, args...))
 	t.Setenv(asPeer, "1e-3")

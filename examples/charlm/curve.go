@@ -2,6 +2,8 @@ package main
 
 import (
 	"image/color"
+	"math"
+	"slices"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
@@ -14,7 +16,6 @@ func drawCurve(path string, h history, baselines []baseline) error {
 	p := plot.New()
 	p.Title.Text = "Bits per character"
 	p.X.Label.Text = "million characters trained on"
-	p.Y.Min, p.Y.Max = 0, 9 // there is room for the legend above log2 of all bytes
 	p.Legend.Top = true
 	p.Add(plotter.NewGrid())
 	end := float64(h.Chars[len(h.Chars)-1]) / 1e6
@@ -49,6 +50,9 @@ func drawCurve(path string, h history, baselines []baseline) error {
 	if err := add("held out", points(h.Valid), color.RGBA{R: 200, G: 60, B: 40, A: 255}); err != nil {
 		return err
 	}
-	p.Legend.XOffs, p.Title.Padding = -vg.Points(6), vg.Points(6)
+	lowest := min(slices.Min(h.Train), slices.Min(h.Valid), baselines[len(baselines)-1].bits)
+	p.Y.Min, p.Y.Max = math.Floor(lowest), math.Ceil(baselines[0].bits)
+	// The legend stands below unigram, above what is learnt.
+	p.Legend.XOffs, p.Legend.YOffs, p.Title.Padding = -vg.Points(6), -vg.Points(68), vg.Points(6)
 	return p.Save(7*vg.Inch, 4*vg.Inch, path)
 }

@@ -169,12 +169,12 @@ func (c *corpus) join(texts [][]byte) []byte {
 // generated is how generated files say so (go help generate).
 var generated = regexp.MustCompile(`(?m)^// Code generated .* DO NOT EDIT\.$`)
 
-// pieceLength is the least length of the pieces of text that are shuffled.
-const pieceLength = 2048
+// pieceLength is the least length of the pieces of text that are shuffled. A file
+// repeats itself, so that as many characters teach more if they come from more
+// places.
+const pieceLength = 512
 
 // shuffle cuts text at line ends into pieces and puts them in another order.
-// Streams that read a long file at the same time would make a network forget what
-// others are like.
 func shuffle(text []byte, newline byte, seed int64) []byte {
 	var pieces [][]byte
 	for rest := text; len(rest) > 0; {
@@ -277,42 +277,47 @@ func goSource() (string, error) {
 	return filepath.Join(root, "src"), nil
 }
 
-// A reader cuts text into batches for truncated back-propagation: B streams of
-// the same length, of which each call takes the next T steps.
+// A reader cuts text into batches for truncated back-propagation: G groups of B
+// streams, all of the same length. The groups take turns, and each call takes the
+// next T steps of a group. If the same streams came again at once, a network would
+// learn what is special about the text at hand and forget the rest.
 type reader struct {
 	text     []byte
-	B, T     int
-	position int // steps taken of each stream
+	G, B, T  int
+	position int // batches taken
 	x, y     []int
 }
 
-func newReader(text []byte, B, T int) (*reader, error) {
-	r := &reader{text: text, B: B, T: T, x: make([]int, T*B), y: make([]int, T*B)}
-	if n := B*T + 1; len(text) < n {
-		return nil, fmt.Errorf("%d characters for training, want at least %d: %d streams of %d", len(text), n, B, T)
+func newReader(text []byte, G, B, T int) (*reader, error) {
+	r := &reader{text: text, G: G, B: B, T: T, x: make([]int, T*B), y: make([]int, T*B)}
+	if n := G*B*T + 1; len(text) < n {
+		return nil, fmt.Errorf("%d characters for training, want at least %d: %d streams of %d", len(text), n, G*B, T)
 	}
 	return r, nil
 }
 
 // length returns the steps of a stream that have a target.
-func (r *reader) length() int { return (len(r.text) - 1) / r.B }
+func (r *reader) length() int { return (len(r.text) - 1) / (r.G * r.B) }
+
+// group returns the group whose turn it is.
+func (r *reader) group() int { return r.position % r.G }
 
 // next returns symbols x [t,B] and those that follow them, y, for at most T
 // steps; whole says that only T will do. After the last step it returns nothing,
 // once.
 func (r *reader) next(whole bool) (x, y []int) {
-	n := r.length()
-	T := min(r.T, n-r.position)
-	if T == 0 || whole && T < r.T {
+	n, from := r.length(), r.position/r.G*r.T
+	T := min(r.T, n-from)
+	if T <= 0 || whole && T < r.T {
 		r.position = 0
 		return nil, nil
 	}
 	for b := range r.B {
-		stream := r.text[b*n+r.position:]
+		stream := r.text[(r.group()*r.B+b)*n+from:]
 		for t := range T {
 			r.x[t*r.B+b], r.y[t*r.B+b] = int(stream[t]), int(stream[t+1])
 		}
 	}
-	r.position += T
+	r.position++
 	return r.x[:T*r.B], r.y[:T*r.B]
 }

@@ -142,11 +142,13 @@ func (c *config) flags(fs *flag.FlagSet) {
 	fs.IntVar(&c.Hidden, "hidden", c.Hidden, "hidden `units`")
 	fs.IntVar(&c.Layers, "layers", c.Layers, "recurrent `layers`")
 	fs.Float64Var(&c.Dropout, "dropout", c.Dropout, "`probability` between layers")
-	fs.IntVar(&c.Batch, "batch", c.Batch, "parallel `streams` of text")
+	fs.IntVar(&c.Groups, "groups", c.Groups, "`groups` of streams of text that take turns, fewer for little text")
+	fs.IntVar(&c.Batch, "batch", c.Batch, "parallel `streams` of a group")
 	fs.IntVar(&c.Unroll, "unroll", c.Unroll, "`steps` that gradients go back")
 	fs.IntVar(&c.Steps, "steps", c.Steps, "training `steps`")
 	fs.IntVar(&c.Warmup, "warmup", c.Warmup, "`steps` in which the learning rate rises; then it falls as a cosine")
 	fs.Float64Var(&c.LR, "lr", c.LR, "highest learning `rate` of Adam")
+	fs.Float64Var(&c.Beta2, "beta2", c.Beta2, "`decay` of Adam's second moment")
 	fs.Float64Var(&c.Clip, "clip", c.Clip, "largest `norm` of the gradient")
 	fs.IntVar(&c.Every, "every", c.Every, "`steps` between measurements and checkpoints")
 	fs.IntVar(&c.Valid, "valid", c.Valid, "held-out `characters` of a measurement")
@@ -163,7 +165,7 @@ func (c *config) check() error {
 		v, low, high int
 	}{
 		{"embed", c.Embed, 1, 4096}, {"hidden", c.Hidden, 1, 4096}, {"layers", c.Layers, 1, 16},
-		{"batch", c.Batch, 1, 4096}, {"unroll", c.Unroll, 1, 4096}, {"steps", c.Steps, 1, math.MaxInt32},
+		{"groups", c.Groups, 1, 4096}, {"batch", c.Batch, 1, 4096}, {"unroll", c.Unroll, 1, 4096}, {"steps", c.Steps, 1, math.MaxInt32},
 		{"warmup", c.Warmup, 0, math.MaxInt32}, {"every", c.Every, 1, math.MaxInt32}, {"valid", c.Valid, 2, math.MaxInt32},
 	} {
 		if f.v < f.low || f.v > f.high {
@@ -178,8 +180,13 @@ func (c *config) check() error {
 			return fmt.Errorf("-%s is %v, want a finite number above 0", f.name, f.v)
 		}
 	}
-	if !(c.Dropout >= 0 && c.Dropout < 1) {
-		return fmt.Errorf("-dropout is %v, want at least 0 and below 1", c.Dropout)
+	for _, f := range []struct {
+		name string
+		v    float64
+	}{{"dropout", c.Dropout}, {"beta2", c.Beta2}} {
+		if !(f.v >= 0 && f.v < 1) {
+			return fmt.Errorf("-%s is %v, want at least 0 and below 1", f.name, f.v)
+		}
 	}
 	return nil
 }

@@ -17,20 +17,34 @@ type config struct {
 	Hidden  int     `json:"hidden"` // H
 	Layers  int     `json:"layers"`
 	Dropout float64 `json:"dropout"` // between layers
-	Batch   int     `json:"batch"`   // B, parallel streams of text
+	Groups  int     `json:"groups"`  // G, groups of streams of text that take turns
+	Batch   int     `json:"batch"`   // B, parallel streams of a group
 	Unroll  int     `json:"unroll"`  // T, steps that gradients go back
 	Steps   int     `json:"steps"`   // of the optimizer
 	Warmup  int     `json:"warmup"`  // steps in which the learning rate rises
 	LR      float64 `json:"lr"`
-	Clip    float64 `json:"clip"` // norm of the gradient
+	Beta2   float64 `json:"beta2"` // of Adam
+	Clip    float64 `json:"clip"`  // norm of the gradient
 	Every   int     `json:"every"`
 	Valid   int     `json:"valid"` // characters of each measurement on text that is held out
 	Seed    int64   `json:"seed"`
 }
 
+// defaults train for some five minutes on two cores. In runs over a million
+// characters, measured in bits per character that is held out,
+//
+//   - 64 groups rather than 1, and pieces of text of 512 characters rather than of
+//     2048, are worth about .1: steps see text from more places. Pieces of 256 are
+//     worth .06 more, but leave little of a function to remember;
+//   - a batch of 8, 16 or 32, with rates of 4e-3, 8e-3 and 1.4e-2, is within .05.
+//     With 16, rates from 6e-3 on let rounding errors grow: two programs would not
+//     agree for long;
+//   - Beta2 = .99 is .03 better than .999;
+//   - a GRU is .16 worse, and a forget bias of 1 no better;
+//   - 128 hidden units, in the time of 256, are .03 worse.
 var defaults = config{
-	Cell: "lstm", Embed: 64, Hidden: 256, Layers: 1, Batch: 16, Unroll: 64,
-	Steps: 9000, Warmup: 200, LR: 4e-3, Clip: 1, Every: 500, Valid: 100_000, Seed: 1,
+	Cell: "lstm", Embed: 64, Hidden: 256, Layers: 1, Groups: 64, Batch: 16, Unroll: 32,
+	Steps: 16000, Warmup: 200, LR: 4e-3, Beta2: .99, Clip: 1, Every: 800, Valid: 100_000, Seed: 1,
 }
 
 // recurrent is an LSTM or a GRU.
@@ -107,6 +121,8 @@ type trainer struct {
 	sched  *train.Schedule
 	rand   *layer.Rand
 
+	group           int       // whose turn it is
+	h, c            []float32 // states of all groups
 	dx, dh, dlogits []float32
 }
 
@@ -128,13 +144,15 @@ func newTrainer(cfg config, V int) (*trainer, error) {
 		dh:      make([]float32, N*cfg.Hidden),
 		dlogits: make([]float32, N*V),
 	}
+	t.h = make([]float32, cfg.Groups*len(t.tape.H0()))
+	t.c = make([]float32, cfg.Groups*len(t.tape.C0()))
 	t.tape.SetRand(rnd)
 	t.params = slices.Concat(t.embed.Params(), t.tape.Params(), t.out.Params())
 	if t.ce, err = train.NewCrossEntropy(train.CrossEntropyConfig{Classes: V}); err != nil {
 		return nil, err
 	}
 	adam := train.DefaultAdam()
-	adam.LR = cfg.LR
+	adam.LR, adam.Beta2 = cfg.LR, cfg.Beta2
 	if t.opt, err = train.NewAdam(t.params, adam); err != nil {
 		return nil, err
 	}
@@ -157,11 +175,18 @@ func newTrainer(cfg config, V int) (*trainer, error) {
 func (t *trainer) setThreads(n int) {
 	t.tape.SetThreads(n)
 	t.opt.SetThreads(n)
+	t.out.SetThreads(n)
 }
 
-// step trains on the symbols x [T,B] and those that follow them, y [T,B], and
-// returns the loss before, in nats per character.
+// step trains on the symbols x [T,B] of the group whose turn it is and those that
+// follow them, y [T,B], and returns the loss before, in nats per character. The
+// group goes on from the state in which its last step has left it, through which no
+// gradient goes back. With one group that would be Tape.Carry.
 func (t *trainer) step(x, y []int) (loss float32, err error) {
+	part := func(all, of []float32) []float32 { return all[t.group*len(of):][:len(of)] }
+	h, c := part(t.h, t.tape.H0()), part(t.c, t.tape.C0())
+	copy(t.tape.H0(), h)
+	copy(t.tape.C0(), c)
 	e, err := t.embed.Forward(x)
 	if err != nil {
 		return 0, err
@@ -174,7 +199,9 @@ func (t *trainer) step(x, y []int) (loss float32, err error) {
 	t.out.Backward(t.dh, t.dlogits)
 	t.tape.Backward(t.dx, t.dh)
 	t.embed.Backward(t.dx)
-	t.tape.Carry()
+	copy(h, t.tape.HN())
+	copy(c, t.tape.CN())
+	t.group = (t.group + 1) % t.cfg.Groups
 	if _, err := train.ClipGradNorm(t.params, t.cfg.Clip); err != nil {
 		return 0, err
 	}
@@ -192,27 +219,30 @@ type evaluator struct {
 	x, h, out []float32
 }
 
-// evalBatch is the number of pieces that are measured side by side, fewer where
-// there is little text.
-const evalBatch = 32
+// Text is measured as evalBatch streams side by side, fewer where there is little,
+// of pieces of evalPiece characters: held-out files differ so much that a few
+// places would not stand for all.
+const evalBatch, evalPiece = 32, 1024
 
 // newEvaluator measures on pieces from all over valid.
 func newEvaluator(n *network, valid []byte) (*evaluator, error) {
-	N := min(len(valid), n.cfg.Valid)
-	B, T := max(1, min(evalBatch, (N-1)/64)), 64
-	var text []byte
-	for b := range B {
-		at := b * (len(valid) / B)
-		text = append(text, valid[at:at+N/B]...)
+	if N := min(len(valid), n.cfg.Valid); N < len(valid) {
+		pieces := (N + evalPiece - 1) / evalPiece
+		var text []byte
+		for i := range pieces {
+			at := i * (len(valid) / pieces)
+			text = append(text, valid[at:at+N/pieces]...)
+		}
+		valid = text
 	}
-	valid = text
+	B, T := max(1, min(evalBatch, (len(valid)-1)/64)), 64
 	ce, err := train.NewCrossEntropy(train.CrossEntropyConfig{Classes: n.V, Reduction: train.Sum})
 	if err != nil {
 		return nil, err
 	}
 	return &evaluator{
 		net:    n,
-		text:   &reader{text: valid, B: B, T: T, x: make([]int, T*B), y: make([]int, T*B)},
+		text:   &reader{text: valid, G: 1, B: B, T: T, x: make([]int, T*B), y: make([]int, T*B)},
 		stream: n.rnn.NewStream(B),
 		ce:     ce,
 		x:      make([]float32, T*B*n.cfg.Embed),

@@ -122,6 +122,7 @@ func runTrain(cfg config, opt trainOptions, w io.Writer) error {
 		return err
 	}
 	r.setThreads(opt.threads)
+	r.eval.stream.SetThreads(opt.threads)
 	if r.Meta, err = s.meta(); err != nil {
 		return err
 	}
@@ -175,12 +176,13 @@ type run struct {
 
 func newRun(cfg config, text *corpus) (*run, error) {
 	V := text.vocab.size()
+	cfg.Groups = max(1, min(cfg.Groups, (len(text.train)-1)/(cfg.Batch*cfg.Unroll))) // fewer for little text
 	t, err := newTrainer(cfg, V)
 	if err != nil {
 		return nil, err
 	}
 	r := &run{trainer: t, corpus: text}
-	if r.text, err = newReader(text.train, cfg.Batch, cfg.Unroll); err != nil {
+	if r.text, err = newReader(text.train, cfg.Groups, cfg.Batch, cfg.Unroll); err != nil {
 		return nil, err
 	}
 	if r.eval, err = newEvaluator(t.network, text.valid); err != nil {
@@ -192,7 +194,7 @@ func newRun(cfg config, text *corpus) (*run, error) {
 		Schedule:  t.sched,
 		Rand:      t.rand,
 		State: map[string]any{
-			"h": t.tape.H0(), "c": t.tape.C0(), "position": &r.text.position, "history": &r.history,
+			"h": t.h, "c": t.c, "position": &r.text.position, "history": &r.history,
 		},
 		Previous: true,
 	}
@@ -203,9 +205,10 @@ func (r *run) load(path string) error {
 	if err := r.Load(usable(path, io.Discard)); err != nil {
 		return err
 	}
-	if n := r.text.length(); r.text.position < 0 || r.text.position > n {
+	if n := r.text.length() / r.cfg.Unroll * r.cfg.Groups; r.text.position < 0 || r.text.position > n {
 		return fmt.Errorf("%s: position %d, want 0 to %d", path, r.text.position, n)
 	}
+	r.group = r.text.group()
 	return nil
 }
 

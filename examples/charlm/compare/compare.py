@@ -63,28 +63,29 @@ def main(folder):
     model.load_state_dict(weights)
 
     loss_of = nn.CrossEntropyLoss()
-    opt = torch.optim.Adam(model.parameters(), lr=cfg["lr"])
+    opt = torch.optim.Adam(model.parameters(), lr=cfg["lr"], betas=(0.9, cfg["beta2"]))
     warmup = max(1, cfg["warmup"])
     schedule = torch.optim.lr_scheduler.SequentialLR(opt, [
         torch.optim.lr_scheduler.LinearLR(opt, 1 / (cfg["warmup"] + 1), 1, warmup),
         torch.optim.lr_scheduler.CosineAnnealingLR(opt, max(1, cfg["steps"] - cfg["warmup"])),
     ], [warmup])
 
-    step, state = 0, None
+    step, states = 0, [None] * cfg["groups"]
     for line in sys.stdin:
         losses = []
         began = time.perf_counter()
         for _ in range(int(line)):
             x, y = batches[step]
+            group = step % cfg["groups"]
             step += 1
-            logits, state = model(x, state)
+            logits, state = model(x, states[group])
             loss = loss_of(logits.flatten(0, 1), y.flatten())
             opt.zero_grad()
             loss.backward()
             nn.utils.clip_grad_norm_(model.parameters(), cfg["clip"])
             opt.step()
             schedule.step()
-            state = detach(state)
+            states[group] = detach(state)
             losses.append(loss.item())
         print(json.dumps({"loss": losses, "seconds": time.perf_counter() - began}), flush=True)
 
