@@ -178,11 +178,11 @@ func spins(goroutines int, d time.Duration) *load {
 	best := time.Hour
 	for range 20 {
 		start := time.Now()
-		spin(turns)
+		runtime.KeepAlive(spin(turns))
 		best = min(best, time.Since(start))
 	}
 	n := int(float64(turns) * float64(d) / float64(best))
-	return &load{calls: slices.Repeat([]func(){func() { spin(n) }}, goroutines)}
+	return &load{calls: slices.Repeat([]func(){func() { runtime.KeepAlive(spin(n)) }}, goroutines)}
 }
 
 // A histogram counts durations, by ranges of 1/32 of their lower end.
