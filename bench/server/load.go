@@ -178,11 +178,11 @@ func spins(goroutines int, d time.Duration) *load {
 	best := time.Hour
 	for range 20 {
 		start := time.Now()
-		spin(turns)
+		runtime.KeepAlive(spin(turns))
 		best = min(best, time.Since(start))
 	}
 	n := int(float64(turns) * float64(d) / float64(best))
-	return &load{calls: slices.Repeat([]func(){func() { spin(n) }}, goroutines)}
+	return &load{calls: slices.Repeat([]func(){func() { runtime.KeepAlive(spin(n)) }}, goroutines)}
 }
 
 // A histogram counts durations, by ranges of 1/32 of their lower end.
@@ -293,13 +293,13 @@ func (p pauses) quantile(q float64) time.Duration {
 // those which are none of the library.
 const library, benchmarks = "github.com/simdrnn/simdrnn/", library + "bench/"
 
-// lockWaits returns how often a goroutine has waited for a lock that a function of
-// simdrnn has held, or a function that it called, as far as runtime's profile of
-// mutexes knows.
+// lockWaits returns how often a goroutine has waited for a lock that was let go by
+// simdrnn or what it calls, as far as runtime's profile of mutexes knows.
 func lockWaits() (n int64) { return contention(library, benchmarks) }
 
 // contention returns the number of waits with a function on the stack whose name begins
-// with prefix, but not with except.
+// with prefix, but not with except. Locks inside the runtime do not count: it has one
+// for memory, to grow a stack for example.
 func contention(prefix, except string) (n int64) {
 	var records []runtime.BlockProfileRecord
 	for ok := false; !ok; {
@@ -311,9 +311,11 @@ func contention(prefix, except string) (n int64) {
 	}
 	for _, r := range records {
 		frames := runtime.CallersFrames(r.Stack())
-		for more := true; more; {
-			var f runtime.Frame
-			f, more = frames.Next()
+		f, more := frames.Next()
+		if strings.HasPrefix(f.Function, "runtime.") {
+			continue
+		}
+		for ; more; f, more = frames.Next() {
 			if strings.HasPrefix(f.Function, prefix) && !strings.HasPrefix(f.Function, except) {
 				n += r.Count
 				break

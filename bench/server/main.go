@@ -205,7 +205,11 @@ func (c *config) throughput(w io.Writer, H int, variants []variant, procs int) (
 		runtime.SetMutexProfileFraction(0)
 		rate := func(s series) float64 { return s.median((*result).perSecond) * float64(v.calls) }
 		last := all[i][c.rounds-1]
-		fmt.Fprintf(w, "| %d | %s | %.0f | %.0f | %.2f | %s | %s | %d to %d | %.4f | %d |\n", H, v.name, rate(one[i]), rate(all[i]), rate(all[i])/rate(one[i]),
+		scaling := "–" // of one goroutine
+		if len(v.load.calls) > 1 {
+			scaling = fmt.Sprintf("%.2f", rate(all[i])/rate(one[i]))
+		}
+		fmt.Fprintf(w, "| %d | %s | %.0f | %.0f | %s | %s | %s | %d to %d | %.4f | %d |\n", H, v.name, rate(one[i]), rate(all[i]), scaling,
 			short(all[i].quantile(.5)), short(all[i].quantile(.99)), last.least, last.most,
 			float64(audit.mallocs)/float64(audit.calls), audit.waits)
 	}

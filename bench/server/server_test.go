@@ -72,10 +72,10 @@ func TestServer(t *testing.T) {
 	for _, v := range []struct{ hidden, steps, threads int }{
 		{kerneltest.Pick(128, 64, 20), 1, 1},
 		{kerneltest.Pick(64, 32, 20), 3, 1},
-		{kerneltest.Pick(512, 256, 20), 1, 2}, // enough work for two
-		{kerneltest.Pick(256, 256, 20), 4, 2},
+		{kerneltest.Pick(512, 200, 20), 1, 2}, // enough work for two
+		{kerneltest.Pick(256, 96, 20), 4, 2},
 	} {
-		c := &config{layers: 2, goroutines: kerneltest.Pick(200, 100, 8), steps: v.steps}
+		c := &config{layers: 2, goroutines: kerneltest.Pick(200, 40, 8), steps: v.steps}
 		lstm, err := newLSTM(v.hidden, c.layers)
 		require.NoError(t, err)
 		l, wrong := checked(c, lstm, c.input(v.hidden), v.threads, 3)
