@@ -7,31 +7,25 @@ import (
 )
 
 const (
-	block  = 16   // columns of a block of packed weights
-	kBlock = 128  // inputs of a k block of a panel
-	inputs = 4    // of a product that are worked on without a branch
-	ahead  = 1024 // bytes of weights from those in use to those that are fetched
+	block  = 16  // columns of a block of packed weights
+	kBlock = 128 // inputs of a k block of a panel
+	inputs = 4   // of a product that are worked on without a branch
 )
 
-// A prefetching tells how a tile fetches weights before it uses them. AVX2 leaves
-// load ports idle, so even weights in the second cache come faster. Single rows are
-// bound by the cache itself, and to AVX-512 more loads are a burden unless weights
-// come from afar.
-type prefetching struct {
-	near bool // those that follow, into the first cache
-	far  int  // lines of the next blocks of columns, for so many inputs, into the second cache, if the task asks for them
-}
-
-func prefetch(g *vec.Gen, rows int) prefetching {
+// fetchLines returns how many lines of the weights of the next blocks of columns a
+// tile of some rows fetches into the second cache for so many inputs of its own,
+// always or if the task asks for it. Tiles share the lines, so these come at the pace
+// of all tiles; to fetch what is used soon costs more than it gains, as does fetching
+// all with one tile of few rows. To AVX-512, with fewer loads for as much work, more
+// of them are a burden unless weights come from afar.
+func fetchLines(g *vec.Gen, rows int) (always, onDemand int) {
 	switch {
-	case g.Name() == "AVX2" && rows >= 4:
-		return prefetching{near: true, far: 2}
-	case g.Name() == "AVX2" && rows > 1:
-		return prefetching{near: true}
+	case g.Name() == "AVX2" && rows > 4:
+		return 2, 0
 	case g.Name() == "AVX512" && rows >= 4:
-		return prefetching{far: 8}
+		return 0, 8
 	}
-	return prefetching{}
+	return 0, 0
 }
 
 // paired says whether a tile kernel of some rows also takes tiles with one row less,
@@ -244,7 +238,7 @@ func product(k *vec.Func, task vec.GP, rows, blocks int, paired bool) {
 	k.Label(panel)
 	k.StoreWord(word("groups"), field("groupsLeft"))
 	k.Label(group)
-	if prefetch(g, rows).far > 0 {
+	if always, onDemand := fetchLines(g, rows); always+onDemand > 0 {
 		k.Comment("The weights to fetch.")
 		fetchNext(k, field, blocks)
 	}
@@ -307,11 +301,11 @@ func tiles(k *vec.Func, task, a vec.GP, rows, blocks int, count string) {
 		}
 	}
 
-	fetch := prefetch(g, rows)
+	always, onDemand := fetchLines(g, rows)
 	tile := k.NewLabel("tile")
 	k.StoreWord(word(count), field("tilesLeft"))
 	k.Label(tile)
-	if fetch.near && rows >= 4 { // as products that copy use
+	if always > 0 { // as products that copy use
 		k.Comment("Fetch four rows for later.")
 		k.If(word("nextRows"), func() {
 			next, stride := word("next"), word("nextStride")
@@ -355,23 +349,16 @@ func tiles(k *vec.Func, task, a vec.GP, rows, blocks int, count string) {
 		}
 		rowsOfA := k.Strided(at, aStride, rows)
 		later := k.GP64()
-		if fetch.far > 0 {
+		if always+onDemand > 0 {
 			k.Word(k.Field(part, "gemmTask", "fetch0"), later)
 		}
-		loop := func(steps int, fetch prefetching) {
+		loop := func(steps, lines int) {
 			k.While(n, steps, func() {
-				if fetch.near {
-					for _, m := range wm {
-						for i := range steps {
-							g.ISA.(vec.Prefetcher).Prefetch(m.Offset(ahead + 4*block*i))
-						}
-					}
-				}
-				for i := range fetch.far {
+				for i := range lines {
 					g.ISA.(vec.Prefetcher).PrefetchSecond(vec.Mem{Base: later, Disp: 4 * block * i})
 				}
-				if fetch.far > 0 {
-					k.AddImm(later, 4*block*fetch.far)
+				if lines > 0 {
+					k.AddImm(later, 4*block*lines)
 				}
 				g.Outer(acc, rowsOfA.At, wm, steps)
 				rowsOfA.Advance(4 * steps)
@@ -379,12 +366,12 @@ func tiles(k *vec.Func, task, a vec.GP, rows, blocks int, count string) {
 				k.AddImm(n, -steps)
 			})
 		}
-		if fetch.far > 0 {
-			k.If(word("ahead"), func() { loop(inputs, fetch) })
+		if onDemand > 0 {
+			k.If(word("ahead"), func() { loop(inputs, onDemand) })
 		}
-		loop(inputs, prefetching{near: fetch.near})
-		loop(1, prefetching{})
-		if fetch.far > 0 {
+		loop(inputs, always)
+		loop(1, 0)
+		if always+onDemand > 0 {
 			k.StoreWord(later, k.Field(part, "gemmTask", "fetch0"))
 		}
 		k.AddImm(part, 24) // to w1, k1, fetch1
