@@ -43,7 +43,7 @@ type VariantParams struct {
 	GainIH, GainHH   []float32 // [4H], with Norm
 	ShiftIH, ShiftHH []float32 // [4H], with Norm; nil for zeros
 	GainC, ShiftC    []float32 // [H], with Norm
-	Peephole         []float32 // [3H]: i, f, o
+	Peephole         []float32 // of i, f, o, in packed order of three gates
 }
 
 // All returns all parameters; those that the Variant does not have are empty, as
@@ -72,11 +72,10 @@ func (v Variant) PackBias(x, _, bih, bhh []float32, units int) {
 
 // Saved returns the number of elements of a row of Step.Saved.
 func (v Variant) Saved(units int) int {
-	n := units // tanh(n)
-	if v.Norm != NoNorm {
-		n += 9*units + 3 // normalised parts and c, and what they were divided by
+	if v.Norm == NoNorm {
+		return 0
 	}
-	return n
+	return 10*units + 3 // tanh(n), normalised parts and c, and what they were divided by
 }
 
 // saved are the parts of a row of Step.Saved.
@@ -88,15 +87,18 @@ func (v Variant) saved(s *Step, b int) (p saved) {
 		part, r = r[:n:n], r[n:]
 		return part
 	}
-	p.tanh = cut(s.Units)
-	if v.Norm != NoNorm {
-		p.ih, p.hh, p.c, p.std = cut(4*s.Units), cut(4*s.Units), cut(s.Units), cut(3)
-	}
+	p.tanh, p.ih, p.hh, p.c, p.std = cut(s.Units), cut(4*s.Units), cut(4*s.Units), cut(s.Units), cut(3)
 	return p
 }
 
 // Forward computes h and c as the equations of Variant say.
 func (v Variant) Forward(s *Step) {
+	if v.Norm == NoNorm {
+		s.gates()
+		kernels.LSTMPeepholeForward(s.m(), s.C, s.Gates, s.CPrev, s.Variant.Peephole, s.Rows, s.Units)
+		s.project()
+		return
+	}
 	if s.WX != nil {
 		kernels.Gemm(s.Gates, s.X, s.Rows, s.WX, s.Bias)
 	}
@@ -107,19 +109,23 @@ func (v Variant) Forward(s *Step) {
 // in GatesH nothing of use, and m in M.
 func (v Variant) ForwardTrain(s *Step) {
 	if v.Norm == NoNorm {
-		kernels.GemmAdd(s.Gates, s.hIn(), s.Rows, s.W)
-	} else {
-		kernels.Gemm(s.GatesH, s.hIn(), s.Rows, s.W, nil)
-		for b := range s.Rows {
-			v.normGates(s, b)
-		}
+		s.gates()
+		kernels.LSTMPeepholeForwardTrain(s.m(), s.C, s.Gates, s.CPrev, s.Variant.Peephole, s.Rows, s.Units)
+		s.project()
+		return
+	}
+	kernels.Gemm(s.GatesH, s.hIn(), s.Rows, s.W, nil)
+	for b := range s.Rows {
+		v.normGates(s, b)
 	}
 	H, m, p := s.Units, s.m(), s.Variant
 	if v.Peephole {
 		for b := range s.Rows {
 			gates, c := s.Gates.Data[b*s.Gates.Stride:], rowOf(s.CPrev, b, H)
-			addGate(gates, 0, p.Peephole[:H], c)
-			addGate(gates, 1, p.Peephole[H:2*H], c)
+			for u := range H {
+				gates[kernels.PackedIndex(4, u, 0)] += float32(*peephole(p, u, 0) * c[u])
+				gates[kernels.PackedIndex(4, u, 1)] += float32(*peephole(p, u, 1) * c[u])
+			}
 		}
 	}
 	// The kernel makes c; the output gate, which may look at it, is made anew.
@@ -131,21 +137,17 @@ func (v Variant) ForwardTrain(s *Step) {
 		q := v.saved(s, b)
 		n, o := rowOf(s.C, b, H), rowOf(s.Kept, b, H)
 		h := rowOf(m, b, H)
-		switch v.Norm {
-		case NormA:
-			q.std[2] = normalize(q.c, n)
+		q.std[2] = normalize(q.c, n)
+		if v.Norm == NormA {
 			affine(h, q.c, p.GainC, p.ShiftC)
 			kernels.Tanh(q.tanh, h)
-		case NormB:
-			q.std[2] = normalize(q.c, n)
+		} else {
 			affine(n, q.c, p.GainC, p.ShiftC)
-			kernels.Tanh(q.tanh, n)
-		default:
 			kernels.Tanh(q.tanh, n)
 		}
 		if v.Peephole {
-			for u, w := range p.Peephole[2*H:] {
-				o[u] += float32(w * n[u])
+			for u := range o {
+				o[u] += float32(*peephole(p, u, 2) * n[u])
 			}
 		}
 		kernels.Sigmoid(o, o)
@@ -197,14 +199,16 @@ func (v Variant) Backward(s *Step) {
 		dm = s.DM
 		kernels.Gemm(dm, s.DH, s.Rows, s.WRT, nil)
 	}
+	if v.Norm == NoNorm {
+		kernels.LSTMPeepholeBackward(s.Gates, s.DC, dm, s.m(), s.C, s.CPrev, s.Variant.Peephole, s.Rows, s.Units)
+		kernels.LSTMPeepholeGrad(s.DVariant.Peephole, s.Gates, s.C, s.CPrev, s.Rows, s.Units)
+		s.addHPrev(s.Gates)
+		return
+	}
 	for b := range s.Rows {
 		v.backRow(s, b, rowOf(dm, b, s.Units))
 	}
-	if v.Norm == NoNorm {
-		s.addHPrev(s.Gates)
-	} else {
-		s.addHPrev(s.GatesH)
-	}
+	s.addHPrev(s.GatesH)
 }
 
 func (v Variant) backRow(s *Step, b int, dm []float32) {
@@ -220,17 +224,15 @@ func (v Variant) backRow(s *Step, b int, dm []float32) {
 		dn[u] = float32(dm[u]*o[u]) * (1 - float32(t*t))
 		o[u] = float32(float32(dm[u]*t)*o[u]) * (1 - o[u])
 		if v.Peephole {
-			dc[u] += float32(o[u] * p.Peephole[2*H+u])
-			d.Peephole[2*H+u] += float32(o[u] * c[u])
+			dc[u] += float32(o[u] * *peephole(p, u, 2))
+			*peephole(d, u, 2) += float32(o[u] * c[u])
 		}
 	}
 	if v.Norm == NormB {
 		kernels.Add(dn, dn, dc)
 	}
-	if v.Norm != NoNorm {
-		normBack(dn, dn, q.c, q.std[2], p.GainC, d.GainC, d.ShiftC)
-	}
-	if v.Norm != NormB {
+	normBack(dn, dn, q.c, q.std[2], p.GainC, d.GainC, d.ShiftC)
+	if v.Norm == NormA {
 		kernels.Add(dn, dn, dc)
 	}
 	for u, ds := range dn {
@@ -240,16 +242,10 @@ func (v Variant) backRow(s *Step, b int, dm []float32) {
 		g[u] = float32(ds*iu) * (1 - float32(gu*gu))
 		dc[u] = float32(ds * fu)
 		if v.Peephole {
-			dc[u] += float32(i[u]*p.Peephole[u]) + float32(f[u]*p.Peephole[H+u])
-			d.Peephole[u] += float32(i[u] * cPrev[u])
-			d.Peephole[H+u] += float32(f[u] * cPrev[u])
+			dc[u] += float32(i[u]**peephole(p, u, 0)) + float32(f[u]**peephole(p, u, 1))
+			*peephole(d, u, 0) += float32(i[u] * cPrev[u])
+			*peephole(d, u, 1) += float32(f[u] * cPrev[u])
 		}
-	}
-	if v.Norm == NoNorm {
-		for g := range 4 {
-			setGate(gates, g, a[g*H:][:H])
-		}
-		return
 	}
 	z := s.Wide[4*H:][:4*H]
 	normBack(z, a, q.hh, q.std[1], p.GainHH, d.GainHH, d.ShiftHH)
@@ -309,8 +305,11 @@ func normBack(dv, dy, hat []float32, std float32, gain, dGain, dShift []float32)
 // rowOf returns row b of m, of n columns.
 func rowOf(m kernels.Mat, b, n int) []float32 { return m.Data[b*m.Stride:][:n] }
 
+// peephole returns peephole q of unit u.
+func peephole(p *VariantParams, u, q int) *float32 { return &p.Peephole[kernels.PackedIndex(3, u, q)] }
+
 // getGate copies gate g of the units of dst from a packed row, setGate the other
-// way; addGate adds w*x to it.
+// way.
 func getGate(dst, packed []float32, g int) {
 	for u := 0; u < len(dst); u += 16 {
 		copy(dst[u:min(u+16, len(dst))], packed[kernels.PackedIndex(4, u, g):])
@@ -320,11 +319,5 @@ func getGate(dst, packed []float32, g int) {
 func setGate(packed []float32, g int, src []float32) {
 	for u := 0; u < len(src); u += 16 {
 		copy(packed[kernels.PackedIndex(4, u, g):], src[u:min(u+16, len(src))])
-	}
-}
-
-func addGate(packed []float32, g int, w, x []float32) {
-	for u, w := range w {
-		packed[kernels.PackedIndex(4, u, g)] += float32(w * x[u])
 	}
 }

@@ -58,6 +58,7 @@ func newBPTT(r *recurrent, index int, slots series, grads dirParams, maxT, batch
 	if s.variant != nil {
 		sums := r.take(r.params[:len(r.params)/len(r.dirs)], func(p Param) []float32 { return make([]float32, len(p.Data)) })
 		st.DVariant = sums.variant
+		st.DVariant.Peephole = r.packedPeepholes()
 	}
 	if r.recurrentDropout > 0 {
 		s.hMask = make([]float32, batch*Ho)
@@ -504,10 +505,15 @@ func (s *bptt) addGrads(member workers.Member, xs, hs, ms *kernels.Panels, p *pl
 			addBiasGrad(sum, dh, rg.rows, gates, H, lo, hi, s.grads.bhh)
 		}
 	}
-	if member.Index == 0 {
+	if sums := s.step.DVariant; sums != nil && member.Index == 0 {
 		grads := s.grads.variant.All()
-		for i, sum := range s.step.DVariant.All() {
-			kernels.Add(grads[i], grads[i], sum)
+		for i, sum := range sums.All() {
+			if grads[i] != nil {
+				kernels.Add(grads[i], grads[i], sum)
+			}
+		}
+		for i := range s.grads.peephole {
+			s.grads.peephole[i] += sums.Peephole[kernels.PackedIndex(3, i%H, i/H)]
 		}
 	}
 	if s.whr != nil {

@@ -90,7 +90,8 @@ type direction struct {
 // Those that it has not are nil.
 type dirParams struct {
 	ih, hh, bih, bhh, hr []float32
-	variant              *cell.VariantParams
+	peephole             []float32           // [3H]
+	variant              *cell.VariantParams // but for the peepholes, which are packed there
 }
 
 // init makes the network that owner embeds.
@@ -116,6 +117,9 @@ func (r *recurrent) init(owner Packer, name string, c cell.Cell, cfg config, rnd
 		d.whh = newMatrix(d.hh, c.Gates(), cfg.hidden, cfg.hUnits())
 		if cfg.proj > 0 {
 			d.whr = newMatrix(d.hr, 1, cfg.proj, cfg.hidden)
+		}
+		if d.variant != nil {
+			d.variant.Peephole = cfg.packedPeepholes()
 		}
 		if cfg.hasBias() && cfg.norm == cell.NoNorm {
 			d.bias = make([]float32, d.whh.panels.Width())
@@ -239,9 +243,18 @@ func (c *config) take(ps Params, of func(Param) []float32) (p dirParams) {
 		v.ShiftC = next()
 	}
 	if c.peephole {
-		v.Peephole = next()
+		p.peephole = next()
 	}
 	return p
+}
+
+// packedPeepholes returns memory for peepholes in packed order, nil if there are
+// none.
+func (c *config) packedPeepholes() []float32 {
+	if !c.peephole {
+		return nil
+	}
+	return make([]float32, kernels.PackedIndex(3, (c.hidden+blockUnits-1)/blockUnits*blockUnits, 0))
 }
 
 // Params returns the parameters, in PyTorch's order and without gradients.
@@ -272,6 +285,9 @@ func (r *recurrent) PackPart(i int) {
 	}
 	if d.bias != nil {
 		r.cell.PackBias(d.bias, d.biasH, d.bih, d.bhh, r.hidden)
+	}
+	if d.peephole != nil {
+		kernels.PackBias(d.variant.Peephole, d.peephole, nil, 3, r.hidden)
 	}
 }
 
