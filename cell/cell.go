@@ -104,11 +104,11 @@ type Step struct {
 	HMask kernels.Mat // [Rows, Ho], or nothing
 	HDrop kernels.Mat // scratch like HPrev; with HMask
 
-	// For a Variant. Saved is what ForwardTrain keeps for Backward, [Rows,
-	// Variant.Saved(Units)]; Kept [Rows, Units] and Wide [8*Units] are scratch.
+	// For a Variant. With a Norm, Saved is what ForwardTrain keeps for Backward,
+	// [Rows, Variant.Saved(Units)]; Kept [Rows, Units] and Wide [Rows, 4*Units] are
+	// scratch.
 	Variant, DVariant *VariantParams
-	Saved, Kept       kernels.Mat
-	Wide              []float32
+	Saved, Kept, Wide kernels.Mat
 
 	// For a cell that HasGatesH.
 	GatesH kernels.Mat // the h part, [Rows, W.Width()], packed

@@ -1,7 +1,7 @@
 // Package kernels holds the inner loops of recurrent networks: activations,
-// vector operations, sums, softmax, products with packed weights, the gates of
-// RNN, LSTM and GRU, and the updates of SGD, RMSprop, Adagrad, Adadelta, Adam,
-// NAdam and RAdam. Each has a path for AVX2, AVX-512 and NEON and a portable one.
+// vector operations, sums, softmax, layer norm, products with packed weights, the
+// gates of RNN, LSTM and GRU, and the updates of SGD, RMSprop, Adagrad, Adadelta,
+// Adam, NAdam and RAdam. Each has a path for AVX2, AVX-512 and NEON and a portable one.
 //
 // # Data
 //
