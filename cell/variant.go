@@ -98,6 +98,12 @@ func newSaved(s *Step) saved {
 
 // Forward computes h and c as the equations of Variant say.
 func (v Variant) Forward(s *Step) {
+	if v.Norm == NoNorm && s.whole() {
+		seq := s.seq()
+		seq.Peephole = s.Variant.Peephole
+		kernels.LSTMSteps(&seq)
+		return
+	}
 	if v.Norm == NoNorm {
 		s.gates()
 		kernels.LSTMPeepholeForward(s.m(), s.C, s.Gates, s.CPrev, s.Variant.Peephole, s.Rows, s.Units)

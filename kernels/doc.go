@@ -83,7 +83,8 @@
 // The fastest path that the machine can run is chosen when the program starts.
 // The speed of NEON is what models of its processors say, and was not measured.
 // The environment variable SIMDRNN_ISA (generic, neon, avx2 or avx512) and [Use]
-// choose another. If SIMDRNN_ISA is wrong, [Active] returns the error and
+// choose another. A step that stands alone takes AVX2 where AVX-512 is the path, see
+// [ISA]. If SIMDRNN_ISA is wrong, [Active] returns the error and
 // kernels panic with it. The build tag purego leaves only the portable path.
 //
 // No call of assembly runs for more than some 50 us, so that a garbage

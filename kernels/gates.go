@@ -104,14 +104,25 @@ func LSTMForward(h, c, gates, cPrev Mat, n, units int) {
 	c.writes(fn, "c", n, units)
 	gates.reads(fn, "gates", n, packedWidth(4, units))
 	cPrev.reads(fn, "cPrev", n, units)
-	lstmForwardOn(use(), h, c, gates, cPrev, n, units, false)
+	lstmForwardOn(use(), h, c, gates, cPrev, nil, n, units, false)
 }
 
-// lstmForwardOn is LSTMForward or LSTMForwardTrain on the path isa.
-func lstmForwardOn(isa ISA, h, c, gates, cPrev Mat, n, units int, train bool) {
+// lstmForwardOn is LSTMForward on the path isa, LSTMPeepholeForward if p is not
+// nil, or what they are in training.
+func lstmForwardOn(isa ISA, h, c, gates, cPrev Mat, p []float32, n, units int, train bool) {
 	switch {
 	case isa == Generic:
-		lstmForwardGeneric(h, c, gates, cPrev, nil, n, units, train)
+		lstmForwardGeneric(h, c, gates, cPrev, p, n, units, train)
+	case p != nil && train:
+		for t := tiles(n, units); t.rows > 0; t = t.next(n, units) {
+			lstmPeepholeForwardTrain(isa, t.of(h, 1), t.of(c, 1), t.of(gates, 4), t.of(cPrev, 1), &p[3*t.col],
+				h.Stride, c.Stride, gates.Stride, cPrev.Stride, 0, t.rows, t.cols)
+		}
+	case p != nil:
+		for t := tiles(n, units); t.rows > 0; t = t.next(n, units) {
+			lstmPeepholeForward(isa, t.of(h, 1), t.of(c, 1), t.of(gates, 4), t.of(cPrev, 1), &p[3*t.col],
+				h.Stride, c.Stride, gates.Stride, cPrev.Stride, 0, t.rows, t.cols)
+		}
 	case train:
 		for t := tiles(n, units); t.rows > 0; t = t.next(n, units) {
 			lstmForwardTrain(isa, t.of(h, 1), t.of(c, 1), t.of(gates, 4), t.of(cPrev, 1), h.Stride, c.Stride, gates.Stride, cPrev.Stride, t.rows, t.cols)
@@ -132,7 +143,7 @@ func LSTMForwardTrain(h, c, gates, cPrev Mat, n, units int) {
 	c.writes(fn, "c", n, units)
 	gates.writes(fn, "gates", n, packedWidth(4, units))
 	cPrev.reads(fn, "cPrev", n, units)
-	lstmForwardOn(use(), h, c, gates, cPrev, n, units, true)
+	lstmForwardOn(use(), h, c, gates, cPrev, nil, n, units, true)
 }
 
 // LSTMBackward takes the activations i,f,g,o in gates, as LSTMForwardTrain left
@@ -180,15 +191,7 @@ func LSTMPeepholeForward(h, c, gates, cPrev Mat, p []float32, n, units int) {
 	gates.reads(fn, "gates", n, packedWidth(4, units))
 	cPrev.reads(fn, "cPrev", n, units)
 	reads(fn, "p", p, packedWidth(3, units))
-	isa := use()
-	if isa == Generic {
-		lstmForwardGeneric(h, c, gates, cPrev, p, n, units, false)
-		return
-	}
-	for t := tiles(n, units); t.rows > 0; t = t.next(n, units) {
-		lstmPeepholeForward(isa, t.of(h, 1), t.of(c, 1), t.of(gates, 4), t.of(cPrev, 1), &p[3*t.col],
-			h.Stride, c.Stride, gates.Stride, cPrev.Stride, 0, t.rows, t.cols)
-	}
+	lstmForwardOn(use(), h, c, gates, cPrev, p, n, units, false)
 }
 
 // LSTMPeepholeForwardTrain is LSTMPeepholeForward, with the same bits in h and c,
@@ -201,15 +204,7 @@ func LSTMPeepholeForwardTrain(h, c, gates, cPrev Mat, p []float32, n, units int)
 	gates.writes(fn, "gates", n, packedWidth(4, units))
 	cPrev.reads(fn, "cPrev", n, units)
 	reads(fn, "p", p, packedWidth(3, units))
-	isa := use()
-	if isa == Generic {
-		lstmForwardGeneric(h, c, gates, cPrev, p, n, units, true)
-		return
-	}
-	for t := tiles(n, units); t.rows > 0; t = t.next(n, units) {
-		lstmPeepholeForwardTrain(isa, t.of(h, 1), t.of(c, 1), t.of(gates, 4), t.of(cPrev, 1), &p[3*t.col],
-			h.Stride, c.Stride, gates.Stride, cPrev.Stride, 0, t.rows, t.cols)
-	}
+	lstmForwardOn(use(), h, c, gates, cPrev, p, n, units, true)
 }
 
 // LSTMPeepholeBackward is LSTMBackward for LSTMPeepholeForwardTrain: with do, the
