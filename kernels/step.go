@@ -14,12 +14,13 @@ import (
 // must not overlap, except that H0 and C0 may be the rows of the first step in H
 // and C.
 type Seq struct {
-	T       int  // steps
-	Reverse bool // from step T-1 down to step 0
+	T int // steps
 
 	// With Rows > 1 it is one step, T = 1, of so many sequences: the matrices have a
 	// row for each, and so have H0 and C0.
 	Rows int
+
+	Reverse bool // from step T-1 down to step 0
 
 	// Isolated says that the call stands alone among other work, as a step does whose
 	// input has just come. Then a machine with AVX-512 takes the kernels of AVX2 for
@@ -123,9 +124,14 @@ func (s *Seq) run(fn string, kind stepKind) {
 
 // path returns the path of a call if isa is the active one.
 func (s *Seq) path(isa ISA) ISA {
-	if !s.Isolated {
-		return isa
+	if isa == AVX512 && s.Isolated {
+		return s.isolated(isa)
 	}
+	return isa
+}
+
+//go:noinline
+func (s *Seq) isolated(isa ISA) ISA {
 	products := 0
 	for _, w := range [...]*Panels{s.WIH, s.WHH, s.WHR} {
 		if w != nil {
@@ -143,11 +149,14 @@ func (s *Seq) fusedLarge(isa ISA, kind stepKind) {
 
 func (s *Seq) check(fn string, kind stepKind) {
 	size(fn, "T", s.T)
-	size(fn, "Rows", s.Rows)
-	if s.Rows > 1 && s.T != 1 {
-		bad(fn, "T", s.T, "1 step of several rows")
+	rows, all := 1, s.T // of a state, and of matrices
+	if uint(s.Rows) > 1 {
+		size(fn, "Rows", s.Rows)
+		if s.T != 1 {
+			bad(fn, "T", s.T, "1 step of several rows")
+		}
+		rows, all = s.Rows, s.Rows
 	}
-	rows := max(1, s.Rows)
 	whh, gates := s.WHH, kind.gates()
 	units, out := whh.units, whh.units
 	if whh.gates != gates {
@@ -161,25 +170,25 @@ func (s *Seq) check(fn string, kind stepKind) {
 			bad(fn, "WHR.K()", s.WHR.k, strconv.Itoa(units))
 		}
 		out = s.WHR.units
-		s.writes(fn, "M", s.M, units)
+		s.writes(fn, "M", s.M, all, units)
 		raceRead(s.WHR.data)
 	}
 	if whh.k != out {
 		bad(fn, "WHH.K()", whh.k, strconv.Itoa(out))
 	}
 	width := whh.Width()
-	s.writes(fn, "H", s.H, out)
+	s.writes(fn, "H", s.H, all, out)
 	reads(fn, "H0", s.H0, rows*out)
-	s.writes(fn, "Gates", s.Gates, width)
+	s.writes(fn, "Gates", s.Gates, all, width)
 	switch gates {
 	case 4:
-		s.writes(fn, "C", s.C, units)
+		s.writes(fn, "C", s.C, all, units)
 		reads(fn, "C0", s.C0, rows*units)
 		if s.Peephole != nil {
 			reads(fn, "Peephole", s.Peephole, packedWidth(3, units))
 		}
 	case 3:
-		s.writes(fn, "GatesH", s.GatesH, width)
+		s.writes(fn, "GatesH", s.GatesH, all, width)
 		if s.BHH != nil {
 			reads(fn, "BHH", s.BHH, width)
 		}
@@ -199,7 +208,7 @@ func (s *Seq) check(fn string, kind stepKind) {
 	if m := s.X; m.Stride == 0 && rows == 1 {
 		m.reads(fn, "X", min(s.T, 1), s.WIH.k)
 	} else {
-		m.reads(fn, "X", s.T*rows, s.WIH.k)
+		m.reads(fn, "X", all, s.WIH.k)
 	}
 	if s.BIH != nil {
 		reads(fn, "BIH", s.BIH, width)
@@ -208,8 +217,7 @@ func (s *Seq) check(fn string, kind stepKind) {
 }
 
 // writes checks a matrix, which has one row for all steps if its Stride is 0.
-func (s *Seq) writes(fn, arg string, m Mat, cols int) {
-	rows := s.T * max(1, s.Rows)
+func (s *Seq) writes(fn, arg string, m Mat, rows, cols int) {
 	if m.Stride == 0 && s.Rows <= 1 {
 		m.Stride, rows = cols, min(rows, 1)
 	}
