@@ -130,7 +130,7 @@ func TestLayerNormRows(t *testing.T) {
 				requireSame(t, y.row(b, cols), x.row(b, cols), "y is x")
 			}
 		}
-		for cols := range 140 {
+		for cols := 0; cols < 140; cols++ {
 			check(1+cols%3, cols, cols%4, beforeGuard, false)
 			check(2, cols, 0, afterGuard, false)
 			check(1+cols%2, cols, 3, at(cols%17), true)
