@@ -78,6 +78,8 @@ func allGates(g *vec.Gen, t target) {
 	gruBackward(g, t)
 	mulAddRows(g, t)
 	lstmPeepholeSums(g)
+	lstmHalves(g, t)
+	gateOrder(g, t)
 }
 
 func rnnForward(g *vec.Gen, t target) {
@@ -149,62 +151,123 @@ func lstmOperands(peephole bool) []vec.Operand {
 }
 
 func lstmGates(k *vec.Func, t target, train, peephole bool, walk walk) {
-	g := k.Gen
-	g.Reserve(t.gateRegisters)
-	e := newGates(g)
-	one, half := g.Const(1), g.Const(0.5)
-	p5, p6 := e.degree5(), e.degree6()
-	// input returns the pre-activation of a gate, which looks at c through
-	// peephole p.
-	input := func(gate, p int, c vec.V) vec.V {
-		x := k.Load("gates", gate)
-		if peephole {
-			x = g.FMA(k.Load("p", p), c, x)
-		}
-		return x
-	}
-	output := func(c vec.V) vec.V {
-		k.Comment("Output gate.")
-		o := e.onePlusExp(input(3, 2, c), p5, e.half, half)
-		if train {
-			k.Store("gates", 3, g.DivK(half, o))
-		}
-		return o
-	}
+	l := newLSTM(k, t, train, peephole)
+	p6 := l.e.degree6()
 	walk(t.gateUnroll, func() []vec.V {
-		k.Comment("Input and cell gates.")
-		cPrev := k.Load("cPrev", 0)
-		i := e.onePlusExp(input(0, 0, cPrev), p5, e.half, half)
-		m, d := e.tanhRatio(k.Load("gates", 2))
-		r := g.DivK(one, g.Mul(i, d))
-		in := g.Mul(m, r)
-		if train {
-			k.Store("gates", 0, g.Mul(g.MulK(d, half), r))
-			k.Store("gates", 2, g.Mul(g.Mul(g.Add(m, m), i), r))
-		}
-		k.Comment("Forget gate and c.")
-		f := g.DivK(one, e.onePlusExp(input(1, 1, cPrev), p6, e.full, one))
-		c := g.FMA(f, cPrev, in)
-		k.Store("c", 0, c)
-		if train {
-			k.Store("gates", 1, f)
-		}
+		c := l.cell(p6)
 		if peephole {
 			return []vec.V{c}
 		}
-		return []vec.V{c, output(nil)}
+		return []vec.V{c, l.output(nil)}
 	}, func(v []vec.V) {
 		k.Comment("h of the units before.")
 		c := v[0]
 		var o vec.V
 		if peephole {
-			o = output(c)
+			o = l.output(c)
 		} else {
 			o = v[1]
 		}
-		m, d := e.tanhRatio(c)
-		k.Store("h", 0, g.Div(m, g.Mul(o, d)))
+		k.Store("h", 0, l.hidden(c, o))
 	})
+}
+
+// lstm holds what the gates of an LSTM share.
+type lstm struct {
+	*vec.Func
+	e               *gates
+	one, half       *vec.K
+	p5              vec.Poly
+	train, peephole bool
+}
+
+func newLSTM(k *vec.Func, t target, train, peephole bool) *lstm {
+	k.Reserve(t.gateRegisters)
+	l := &lstm{Func: k, e: newGates(k.Gen), train: train, peephole: peephole}
+	l.one, l.half = k.Const(1), k.Const(0.5)
+	l.p5 = l.e.degree5()
+	return l
+}
+
+// input returns the pre-activation of a gate, which looks at c through peephole p.
+func (l *lstm) input(gate, p int, c vec.V) vec.V {
+	x := l.Load("gates", gate)
+	if l.peephole {
+		x = l.FMA(l.Load("p", p), c, x)
+	}
+	return x
+}
+
+// cell computes c; p6 is degree6.
+func (l *lstm) cell(p6 vec.Poly) vec.V {
+	l.Comment("Input and cell gates.")
+	cPrev := l.Load("cPrev", 0)
+	i := l.e.onePlusExp(l.input(0, 0, cPrev), l.p5, l.e.half, l.half)
+	m, d := l.e.tanhRatio(l.Load("gates", 2))
+	r := l.DivK(l.one, l.Mul(i, d))
+	in := l.Mul(m, r)
+	if l.train {
+		l.Store("gates", 0, l.Mul(l.MulK(d, l.half), r))
+		l.Store("gates", 2, l.Mul(l.Mul(l.Add(m, m), i), r))
+	}
+	l.Comment("Forget gate and c.")
+	f := l.DivK(l.one, l.e.onePlusExp(l.input(1, 1, cPrev), p6, l.e.full, l.one))
+	c := l.FMA(f, cPrev, in)
+	l.Store("c", 0, c)
+	if l.train {
+		l.Store("gates", 1, f)
+	}
+	return c
+}
+
+// output returns O.
+func (l *lstm) output(c vec.V) vec.V {
+	l.Comment("Output gate.")
+	o := l.e.onePlusExp(l.input(3, 2, c), l.p5, l.e.half, l.half)
+	if l.train {
+		l.Store("gates", 3, l.DivK(l.half, o))
+	}
+	return o
+}
+
+// hidden returns tanh(c)/(2*O).
+func (l *lstm) hidden(c, o vec.V) vec.V {
+	m, d := l.e.tanhRatio(c)
+	return l.Div(m, l.Mul(o, d))
+}
+
+// lstmHalves emits the training forms of lstmPeepholeForward and
+// lstmPeepholeBackward in two halves, between which c may change.
+func lstmHalves(g *vec.Gen, t target) {
+	gates, p := packed("gates", 4), packed("p", 3)
+	k := g.Rows("lstmCellForward", "sets c from the pre-activations i,f,g and leaves these gates in gates.",
+		plain("c"), gates, plain("cPrev"), p)
+	l := newLSTM(k, t, true, true)
+	p6 := l.e.degree6()
+	k.Map(t.gateUnroll, func() { l.cell(p6) })
+
+	k = g.Rows("lstmOutputForward", "sets h from cNorm and the pre-activation o, which looks at c, and leaves o in gates.",
+		plain("h"), gates, plain("cNorm"), plain("c"), p)
+	l = newLSTM(k, t, true, true)
+	k.Map(t.gateUnroll, func() {
+		o := l.output(k.Load("c", 0))
+		k.Store("h", 0, l.hidden(k.Load("cNorm", 0), o))
+	})
+
+	k = g.Rows("lstmOutputBackward", "sets dcNorm, adds to dc what comes through the output gate, and leaves its gradient in gates.",
+		gates, plain("dcNorm"), plain("dc"), plain("dh"), plain("h"), p)
+	one := g.Const(1)
+	k.Map(1, func() {
+		dh := k.Load("dh", 0)
+		u, do := lstmOutputBack(k, one, dh)
+		k.Store("dcNorm", 0, g.Mul(dh, u))
+		k.Store("dc", 0, g.FMA(k.Load("p", 2), do, k.Load("dc", 0)))
+	})
+
+	k = g.Rows("lstmCellBackward", "sets the gates i,f,g and dc to the gradients of the pre-activations and of cPrev.",
+		gates, plain("dc"), plain("cPrev"), p)
+	one = g.Const(1)
+	k.Map(1, func() { lstmCellBack(k, one, k.Load("dc", 0), true) })
 }
 
 // lstmBackward emits
@@ -221,33 +284,43 @@ func lstmBackward(g *vec.Gen, t target, name, doc string, peephole bool) {
 	}
 	k := g.Rows(name, doc, operands...)
 	one := g.Const(1)
-	// through adds to d what flows back through a peephole.
-	through := func(da vec.V, p int, d vec.V) vec.V {
-		if peephole {
-			d = g.FMA(k.Load("p", p), da, d)
-		}
-		return d
-	}
 	k.Map(1, func() {
-		o, h, dh := k.Load("gates", 3), k.Load("h", 0), k.Load("dh", 0)
-		u := g.FNMA(g.Div(h, o), h, g.Copy(o))
+		dh := k.Load("dh", 0)
+		u, do := lstmOutputBack(k, one, dh)
 		dc := g.FMA(dh, u, k.Load("dc", 0))
-		do := g.Mul(g.Mul(dh, h), g.RSubK(one, o))
-		k.Store("gates", 3, do)
-		dc = through(do, 2, dc)
-		k.Comment("Input and cell gates.")
-		i, c := k.Load("gates", 0), k.Load("gates", 2)
-		t := g.Mul(dc, i)
-		di := g.Mul(g.Mul(t, c), g.RSubK(one, i))
-		k.Store("gates", 0, di)
-		k.Store("gates", 2, g.Mul(t, g.FNMA(c, c, g.Fill(one, len(c)))))
-		k.Comment("Forget gate.")
-		f := k.Load("gates", 1)
-		dcPrev := g.Mul(dc, f)
-		df := g.Mul(g.Mul(dcPrev, k.Load("cPrev", 0)), g.RSubK(one, f))
-		k.Store("gates", 1, df)
-		k.Store("dc", 0, through(df, 1, through(di, 0, dcPrev)))
+		if peephole {
+			dc = g.FMA(k.Load("p", 2), do, dc)
+		}
+		lstmCellBack(k, one, dc, peephole)
 	})
+}
+
+// lstmOutputBack returns u and do.
+func lstmOutputBack(k *vec.Func, one *vec.K, dh vec.V) (u, do vec.V) {
+	o, h := k.Load("gates", 3), k.Load("h", 0)
+	u = k.FNMA(k.Div(h, o), h, k.Copy(o))
+	do = k.Mul(k.Mul(dh, h), k.RSubK(one, o))
+	k.Store("gates", 3, do)
+	return u, do
+}
+
+// lstmCellBack takes t.
+func lstmCellBack(k *vec.Func, one *vec.K, dc vec.V, peephole bool) {
+	k.Comment("Input and cell gates.")
+	i, c := k.Load("gates", 0), k.Load("gates", 2)
+	t := k.Mul(dc, i)
+	di := k.Mul(k.Mul(t, c), k.RSubK(one, i))
+	k.Store("gates", 0, di)
+	k.Store("gates", 2, k.Mul(t, k.FNMA(c, c, k.Fill(one, len(c)))))
+	k.Comment("Forget gate.")
+	f := k.Load("gates", 1)
+	dcPrev := k.Mul(dc, f)
+	df := k.Mul(k.Mul(dcPrev, k.Load("cPrev", 0)), k.RSubK(one, f))
+	k.Store("gates", 1, df)
+	if peephole {
+		dcPrev = k.FMA(k.Load("p", 1), df, k.FMA(k.Load("p", 0), di, dcPrev))
+	}
+	k.Store("dc", 0, dcPrev)
 }
 
 // lstmPeepholeSums emits
@@ -294,6 +367,27 @@ func lstmPeepholeSums(g *vec.Gen) {
 		})
 		for i, chain := range chains {
 			k.Store("sum", i, chain)
+		}
+	})
+}
+
+// gateOrder emits copies between packed order and PyTorch's.
+func gateOrder(g *vec.Gen, t target) {
+	gates := []string{"xi", "xf", "xg", "xo"}
+	var apart []vec.Operand
+	for _, name := range gates {
+		apart = append(apart, plain(name))
+	}
+	k := g.Rows("unpackGates", "copies the gates of an LSTM from packed order to xi, xf, xg, xo.", append(apart, packed("gates", 4))...)
+	k.Map(t.gateUnroll, func() {
+		for i, name := range gates {
+			k.Store(name, 0, k.Load("gates", i))
+		}
+	})
+	k = g.Rows("packGates", "copies the gates of an LSTM from xi, xf, xg, xo to packed order.", append([]vec.Operand{packed("gates", 4)}, apart...)...)
+	k.Map(t.gateUnroll, func() {
+		for i, name := range gates {
+			k.Store("gates", i, k.Load(name, 0))
 		}
 	})
 }

@@ -68,6 +68,7 @@ var families = []family{
 	{kernelsFolder, "gemm", gemms},
 	{kernelsFolder, "step", steps},
 	{kernelsFolder, "reduce", reductions},
+	{kernelsFolder, "norm", norms},
 	{kernelsFolder, "optim", optimizers},
 	{limitsFolder, "limits", limits},
 }

@@ -10,38 +10,39 @@ import (
 // reductions emits kernels that make one number of up to 4096 elements, see
 // [vec.Func.Reduce] for their order.
 func reductions(g *vec.Gen, _ target) {
-	start := func(name, doc, more string, operands ...string) *vec.Func {
-		k := g.Func(name, "out, "+strings.Join(operands, ", ")+" *float32, n int"+more, doc)
-		var all []vec.Operand
-		for _, o := range operands {
-			all = append(all, plain(o))
-		}
-		k.Over("n", all...)
-		return k
-	}
-
-	k := start("sum", "sets *out to the sum of x[i].", "", "x")
+	k := reduction(g, "sum", "sets *out to the sum of x[i].", "", "x")
 	k.Reduce(0, "out", nil, func(lane vec.V) { g.AddTo(lane, k.Load("x", 0)) }, g.AddTo)
 
-	k = start("dot", "sets *out to the sum of x[i]*y[i].", "", "x", "y")
+	k = reduction(g, "dot", "sets *out to the sum of x[i]*y[i].", "", "x", "y")
 	k.Reduce(0, "out", nil, func(lane vec.V) { g.FMA(k.Load("x", 0), k.Load("y", 0), lane) }, g.AddTo)
 
-	k = start("sumSquares", "sets *out to the sum of x[i]*x[i].", "", "x")
+	k = reduction(g, "sumSquares", "sets *out to the sum of x[i]*x[i].", "", "x")
 	k.Reduce(0, "out", nil, func(lane vec.V) {
 		x := k.Load("x", 0)
 		g.FMA(x, x, lane)
 	}, g.AddTo)
 
 	// Without their sign, floats are in the order of their bits, and NaN is above all.
-	k = start("maxAbs", "sets *out to the largest |x[i]|, or NaN.", "", "x")
+	k = reduction(g, "maxAbs", "sets *out to the largest |x[i]|, or NaN.", "", "x")
 	magnitude := g.Bits(1<<31 - 1)
 	k.Reduce(0, "out", nil, func(lane vec.V) { g.MaxBitsTo(lane, g.AndK(k.Load("x", 0), magnitude)) }, g.MaxBitsTo)
 
-	k = start("greatest", "sets *out to the largest x[i], or NaN.", "", "x")
+	k = reduction(g, "greatest", "sets *out to the largest x[i], or NaN.", "", "x")
 	k.Reduce(0, "out", g.Const(float32(math.Inf(-1))), func(lane vec.V) { g.GreaterTo(lane, k.Load("x", 0)) }, g.GreaterTo)
 
-	expSum(start("expSum", "sets dst[i] = exp(src[i]-top), and *out to their sum.", ", top float32", "dst", "src"), true)
-	expSum(start("onlyExpSum", "sets *out to the sum of exp(src[i]-top).", ", top float32", "src"), false)
+	expSum(reduction(g, "expSum", "sets dst[i] = exp(src[i]-top), and *out to their sum.", ", top float32", "dst", "src"), true)
+	expSum(reduction(g, "onlyExpSum", "sets *out to the sum of exp(src[i]-top).", ", top float32", "src"), false)
+}
+
+// reduction starts a kernel that makes one number of n elements of its operands.
+func reduction(g *vec.Gen, name, doc, more string, operands ...string) *vec.Func {
+	k := g.Func(name, "out, "+strings.Join(operands, ", ")+" *float32, n int"+more, doc)
+	var all []vec.Operand
+	for _, o := range operands {
+		all = append(all, plain(o))
+	}
+	k.Over("n", all...)
+	return k
 }
 
 // expSum keeps lanes in memory: exp needs the registers.

@@ -25,36 +25,51 @@ func vectors(g *vec.Gen, t target) {
 //	for j := range cols {
 //		chain := 0
 //		for b := range rows {
-//			chain += a[b*stride+j]
+//			chain += a[b*aStride+j]
 //		}
 //		sum[j] = chain // or sum[j] += chain
 //	}
+//
+// and sumRowProducts with chain = fma(a[b*aStride+j], b[b*bStride+j], chain).
 func sumRows(g *vec.Gen) {
-	k := g.Func("sumRows", "sum, a *float32, stride, rows, cols, add int", "sets sum to the sum of the rows of a, or adds it if add is 1.")
-	k.Over("cols", plain("sum"), plain("a"))
-	stride, row, b := k.Arg("stride"), k.GP64(), k.GP64()
-	k.ShlWord(stride, 2)
-	k.Map(4, func() {
-		chain := g.Zeros(k.Size())
-		k.CopyWord(k.Pointer("a"), row)
-		k.Word(k.Param("rows"), b)
-		k.While(b, 1, func() {
-			v := k.LoadAt(row)
-			for i := range chain {
-				g.ISA.Add(chain[i], v[i], chain[i])
+	emit := func(k *vec.Func, operands ...string) {
+		all := []vec.Operand{plain("sum")}
+		var stride, row []vec.GP
+		for _, o := range operands {
+			all = append(all, plain(o))
+			s := k.Arg(o + "Stride")
+			k.ShlWord(s, 2)
+			stride, row = append(stride, s), append(row, k.GP64())
+		}
+		k.Over("cols", all...)
+		left := k.GP64()
+		k.Map(4, func() {
+			chain := g.Zeros(k.Size())
+			for i, o := range operands {
+				k.CopyWord(k.Pointer(o), row[i])
 			}
-			k.AddWord(row, stride, row)
-			k.AddImm(b, -1)
+			k.Word(k.Param("rows"), left)
+			k.While(left, 1, func() {
+				v := k.LoadAt(row[0])
+				if len(row) == 1 {
+					g.AddTo(chain, v)
+				} else {
+					g.FMA(v, k.LoadAt(row[1]), chain)
+				}
+				for i := range row {
+					k.AddWord(row[i], stride[i], row[i])
+				}
+				k.AddImm(left, -1)
+			})
+			k.Word(k.Param("add"), left)
+			k.If(left, func() { g.AddTo(chain, k.Load("sum", 0)) })
+			k.Store("sum", 0, chain)
 		})
-		k.Word(k.Param("add"), b)
-		k.If(b, func() {
-			v := k.Load("sum", 0)
-			for i := range chain {
-				g.ISA.Add(v[i], chain[i], chain[i])
-			}
-		})
-		k.Store("sum", 0, chain)
-	})
+	}
+	emit(g.Func("sumRows", "sum, a *float32, aStride, rows, cols, add int",
+		"sets sum to the sum of the rows of a, or adds it if add is 1."), "a")
+	emit(g.Func("sumRowProducts", "sum, a, b *float32, aStride, bStride, rows, cols, add int",
+		"sets sum to the sum of the rows of a*b, or adds it if add is 1."), "a", "b")
 }
 
 // splat returns the float at m in all lanes of a register.

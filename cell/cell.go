@@ -75,6 +75,10 @@ type Stepper interface {
 type Step struct {
 	Rows, Units int
 
+	// Isolated is that of kernels.Seq: no other steps are near. A Variant with a Norm
+	// takes no notice of it.
+	Isolated bool
+
 	X    kernels.Mat     // [Rows, WX.K()]
 	WX   *kernels.Panels // W_ih: G gates, Units units; nil if the x part is in Gates
 	Bias []float32       // of the x part, in packed order, or nil; for WX
@@ -104,11 +108,11 @@ type Step struct {
 	HMask kernels.Mat // [Rows, Ho], or nothing
 	HDrop kernels.Mat // scratch like HPrev; with HMask
 
-	// For a Variant. Saved is what ForwardTrain keeps for Backward, [Rows,
-	// Variant.Saved(Units)]; Kept [Rows, Units] and Wide [8*Units] are scratch.
+	// For a Variant. With a Norm, Saved is what ForwardTrain keeps for Backward,
+	// [Rows, Variant.Saved(Units)]; Kept [Rows, Units] and Wide [Rows, 4*Units] are
+	// scratch.
 	Variant, DVariant *VariantParams
-	Saved, Kept       kernels.Mat
-	Wide              []float32
+	Saved, Kept, Wide kernels.Mat
 
 	// For a cell that HasGatesH.
 	GatesH kernels.Mat // the h part, [Rows, W.Width()], packed
@@ -143,10 +147,13 @@ func (s *Step) hIn() kernels.Mat {
 	return s.HDrop
 }
 
-// single says whether the step is one that kernels compute as a whole: one row of
-// all units, as it is.
-func (s *Step) single() bool {
-	return s.Rows == 1 && s.HMask.Data == nil && (s.WR != nil || s.Units == s.W.K())
+// whole says whether the step is one that kernels compute as a whole: of all units,
+// as it is, and one row, or an isolated one of rows that are neighbours.
+func (s *Step) whole() bool {
+	if s.HMask.Data != nil || s.WR == nil && s.Units != s.W.K() {
+		return false
+	}
+	return s.Rows == 1 || s.Isolated && s.HPrev.Stride == s.W.K() && (len(s.CPrev.Data) == 0 || s.CPrev.Stride == s.Units)
 }
 
 // own returns HPrev of the step's own units.
@@ -189,13 +196,11 @@ func (s *Step) project() {
 	}
 }
 
-// seq returns a step of one row as a sequence.
+// seq returns a step that is whole as a sequence.
 func (s *Step) seq() kernels.Seq {
 	return kernels.Seq{
-		T: 1, H: s.H, C: s.C, H0: row(s.HPrev, s.W.K()), C0: row(s.CPrev, min(s.Units, len(s.CPrev.Data))),
+		T: 1, Rows: s.Rows, Isolated: s.Isolated,
+		H: s.H, C: s.C, H0: s.HPrev.Data[:s.Rows*s.W.K()], C0: s.CPrev.Data[:min(s.Rows*s.Units, len(s.CPrev.Data))],
 		Gates: s.Gates, GatesH: s.GatesH, X: s.X, WIH: s.WX, BIH: s.Bias, WHH: s.W, BHH: s.BiasH, WHR: s.WR, M: s.M,
 	}
 }
-
-// row returns the one row of n columns of m.
-func row(m kernels.Mat, n int) []float32 { return m.Data[:n] }

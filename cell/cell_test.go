@@ -190,6 +190,7 @@ func TestAllocs(t *testing.T) {
 	forEach(t, func(t *testing.T, _ reference.Kind, c Cell) {
 		s, _ := newStep(c, 2, 20)
 		require.Zero(t, testing.AllocsPerRun(2, func() {
+			s.Isolated = !s.Isolated
 			c.Forward(s)
 			c.ForwardTrain(s)
 			c.Backward(s)
@@ -198,7 +199,7 @@ func TestAllocs(t *testing.T) {
 }
 
 // TestRows: one row of a batch has the bits of the row alone, which takes another
-// way, with the x part in Gates or from X.
+// way, with the x part in Gates or from X, and an isolated step has those of any.
 func TestRows(t *testing.T) {
 	forEach(t, func(t *testing.T, _ reference.Kind, c Cell) {
 		const units = 20
@@ -222,6 +223,11 @@ func TestRows(t *testing.T) {
 				c.Forward(one)
 				require.Equal(t, batch.H.Data[b*units:][:units], one.H.Data[:units])
 			}
+			isolated := clone(s)
+			isolated.Isolated = true
+			c.Forward(isolated)
+			require.Equal(t, batch.H.Data, isolated.H.Data)
+			require.Equal(t, batch.C.Data, isolated.C.Data)
 			s.X, s.WX, s.Bias = x, wx, bias
 		}
 	})

@@ -48,7 +48,7 @@ func (GRU) PackBias(x, h, bih, bhh []float32, units int) {
 //
 // A single row takes one call of assembly.
 func (GRU) Forward(s *Step) {
-	if s.single() {
+	if s.whole() {
 		seq := s.seq()
 		kernels.GRUSteps(&seq)
 		return

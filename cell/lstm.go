@@ -35,7 +35,7 @@ func (LSTM) PackBias(x, _, bih, bhh []float32, units int) {
 //
 // A single row takes one call of assembly, apart from the projection.
 func (LSTM) Forward(s *Step) {
-	if s.single() {
+	if s.whole() {
 		seq := s.seq()
 		kernels.LSTMSteps(&seq)
 		return

@@ -30,7 +30,7 @@ func (RNN) PackBias(x, _, bih, bhh []float32, units int) {
 //
 // A single row takes one call of assembly.
 func (c RNN) Forward(s *Step) {
-	if s.single() {
+	if s.whole() {
 		seq := s.seq()
 		c.Steps(&seq, false)
 		return

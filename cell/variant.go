@@ -1,10 +1,6 @@
 package cell
 
-import (
-	"math"
-
-	"github.com/simdrnn/simdrnn/kernels"
-)
+import "github.com/simdrnn/simdrnn/kernels"
 
 // A Norm says where an LSTM has layer norm.
 type Norm uint8
@@ -37,23 +33,32 @@ type Variant struct {
 	Peephole bool
 }
 
-// VariantParams are the parameters of a Variant beyond those of an LSTM, or their
-// gradients. Those that it does not have are nil.
+// VariantParams are the parameters of a Variant beyond those of an LSTM, or sums of
+// their gradients. Those that it does not have are empty.
 type VariantParams struct {
-	GainIH, GainHH   []float32 // [4H], with Norm
-	ShiftIH, ShiftHH []float32 // [4H], with Norm; nil for zeros
-	GainC, ShiftC    []float32 // [H], with Norm
-	Peephole         []float32 // [3H]: i, f, o
+	GainIH, GainHH []float32 // [4H], with Norm
+	Shift          []float32 // [4H], with Norm: of both parts together
+	GainC, ShiftC  []float32 // [H], with Norm
+	Peephole       []float32 // of i, f, o, in packed order of three gates; zeros with Norm alone
 }
 
-// All returns all parameters; those that the Variant does not have are empty, as
-// all are of nil.
-func (p *VariantParams) All() (all [7][]float32) {
-	if p != nil {
-		all = [...][]float32{p.GainIH, p.GainHH, p.ShiftIH, p.ShiftHH, p.GainC, p.ShiftC, p.Peephole}
-	}
-	return all
+// Zeros returns parameters of the same sizes that are zero.
+func (p *VariantParams) Zeros() *VariantParams {
+	zeros := func(x []float32) []float32 { return make([]float32, len(x)) }
+	return &VariantParams{zeros(p.GainIH), zeros(p.GainHH), zeros(p.Shift), zeros(p.GainC), zeros(p.ShiftC), zeros(p.Peephole)}
 }
+
+// Clear sets all parameters to zero; p may be nil.
+func (p *VariantParams) Clear() {
+	if p != nil {
+		for _, x := range [...][]float32{p.GainIH, p.GainHH, p.Shift, p.GainC, p.ShiftC, p.Peephole} {
+			clear(x)
+		}
+	}
+}
+
+// normEps is PyTorch's.
+const normEps = 1e-5
 
 // Gates returns 4: i, f, g, o.
 func (Variant) Gates() int { return 4 }
@@ -70,33 +75,41 @@ func (v Variant) PackBias(x, _, bih, bhh []float32, units int) {
 	kernels.PackBias(x, bih, bhh, 4, units)
 }
 
-// Saved returns the number of elements of a row of Step.Saved.
+// Saved returns the number of elements of a row of Step.Saved, whole registers.
 func (v Variant) Saved(units int) int {
-	n := units // tanh(n)
-	if v.Norm != NoNorm {
-		n += 9*units + 3 // normalised parts and c, and what they were divided by
+	if v.Norm == NoNorm {
+		return 0
 	}
-	return n
+	return (9*units + 3 + 15) / 16 * 16
 }
 
-// saved are the parts of a row of Step.Saved.
-type saved struct{ tanh, ih, hh, c, std []float32 }
+// saved are the parts of Step.Saved: the normalised parts of the gates and c, and
+// what they were multiplied by.
+type saved struct {
+	ih, hh, c kernels.Mat    // [Rows,4H], [Rows,4H], [Rows,H]
+	rstd      [3]kernels.Mat // [Rows,1] each
+}
 
-func (v Variant) saved(s *Step, b int) (p saved) {
-	r := s.Saved.Data[b*s.Saved.Stride:]
-	cut := func(n int) (part []float32) {
-		part, r = r[:n:n], r[n:]
-		return part
-	}
-	p.tanh = cut(s.Units)
-	if v.Norm != NoNorm {
-		p.ih, p.hh, p.c, p.std = cut(4*s.Units), cut(4*s.Units), cut(s.Units), cut(3)
-	}
-	return p
+func newSaved(s *Step) saved {
+	H := s.Units
+	from := func(j int) kernels.Mat { return kernels.Mat{Data: s.Saved.Data[j:], Stride: s.Saved.Stride} }
+	return saved{from(0), from(4 * H), from(8 * H), [...]kernels.Mat{from(9 * H), from(9*H + 1), from(9*H + 2)}}
 }
 
 // Forward computes h and c as the equations of Variant say.
 func (v Variant) Forward(s *Step) {
+	if v.Norm == NoNorm && s.whole() {
+		seq := s.seq()
+		seq.Peephole = s.Variant.Peephole
+		kernels.LSTMSteps(&seq)
+		return
+	}
+	if v.Norm == NoNorm {
+		s.gates()
+		kernels.LSTMPeepholeForward(s.m(), s.C, s.Gates, s.CPrev, s.Variant.Peephole, s.Rows, s.Units)
+		s.project()
+		return
+	}
 	if s.WX != nil {
 		kernels.Gemm(s.Gates, s.X, s.Rows, s.WX, s.Bias)
 	}
@@ -104,79 +117,34 @@ func (v Variant) Forward(s *Step) {
 }
 
 // ForwardTrain is Forward with the x part in Gates. It leaves i,f,g,o in Gates,
-// in GatesH nothing of use, and m in M.
+// in GatesH nothing of use, and m in M. The sum of the gates' two parts is
+//
+//	a = fma(gain_hh, hat_hh, fma(gain_ih, hat_ih, shift_ih + shift_hh))
+//
+// where hat stands for (v-mean)/sqrt(var+1e-5).
 func (v Variant) ForwardTrain(s *Step) {
+	p, B, H := s.Variant, s.Rows, s.Units
 	if v.Norm == NoNorm {
-		kernels.GemmAdd(s.Gates, s.hIn(), s.Rows, s.W)
-	} else {
-		kernels.Gemm(s.GatesH, s.hIn(), s.Rows, s.W, nil)
-		for b := range s.Rows {
-			v.normGates(s, b)
-		}
+		s.gates()
+		kernels.LSTMPeepholeForwardTrain(s.m(), s.C, s.Gates, s.CPrev, p.Peephole, B, H)
+		s.project()
+		return
 	}
-	H, m, p := s.Units, s.m(), s.Variant
-	if v.Peephole {
-		for b := range s.Rows {
-			gates, c := s.Gates.Data[b*s.Gates.Stride:], rowOf(s.CPrev, b, H)
-			addGate(gates, 0, p.Peephole[:H], c)
-			addGate(gates, 1, p.Peephole[H:2*H], c)
-		}
+	kernels.Gemm(s.GatesH, s.hIn(), B, s.W, nil)
+	q, a := newSaved(s), s.Wide
+	kernels.UnpackGates(q.ih, s.Gates, B, H)
+	kernels.UnpackGates(q.hh, s.GatesH, B, H)
+	kernels.LayerNormRows(a, q.ih, q.rstd[0], q.ih, p.GainIH, kernels.Mat{Data: p.Shift}, normEps, B, 4*H)
+	kernels.LayerNormRows(a, q.hh, q.rstd[1], q.hh, p.GainHH, a, normEps, B, 4*H)
+	kernels.PackGates(s.Gates, a, B, H)
+	kernels.LSTMCellForward(s.C, s.Gates, s.CPrev, p.Peephole, B, H)
+	n := s.Kept
+	if v.Norm == NormB {
+		n = s.C
 	}
-	// The kernel makes c; the output gate, which may look at it, is made anew.
-	for b := range s.Rows {
-		getGate(rowOf(s.Kept, b, H), s.Gates.Data[b*s.Gates.Stride:], 3)
-	}
-	kernels.LSTMForwardTrain(m, s.C, s.Gates, s.CPrev, s.Rows, H)
-	for b := range s.Rows {
-		q := v.saved(s, b)
-		n, o := rowOf(s.C, b, H), rowOf(s.Kept, b, H)
-		h := rowOf(m, b, H)
-		switch v.Norm {
-		case NormA:
-			q.std[2] = normalize(q.c, n)
-			affine(h, q.c, p.GainC, p.ShiftC)
-			kernels.Tanh(q.tanh, h)
-		case NormB:
-			q.std[2] = normalize(q.c, n)
-			affine(n, q.c, p.GainC, p.ShiftC)
-			kernels.Tanh(q.tanh, n)
-		default:
-			kernels.Tanh(q.tanh, n)
-		}
-		if v.Peephole {
-			for u, w := range p.Peephole[2*H:] {
-				o[u] += float32(w * n[u])
-			}
-		}
-		kernels.Sigmoid(o, o)
-		setGate(s.Gates.Data[b*s.Gates.Stride:], 3, o)
-		kernels.Mul(h, o, q.tanh)
-	}
+	kernels.LayerNormRows(n, q.c, q.rstd[2], s.C, p.GainC, kernels.Mat{Data: p.ShiftC}, normEps, B, H)
+	kernels.LSTMOutputForward(s.m(), s.Gates, n, s.C, p.Peephole, B, H)
 	s.project()
-}
-
-// normGates sets row b of Gates to the sum of its normalised parts.
-func (v Variant) normGates(s *Step, b int) {
-	q, p := v.saved(s, b), s.Variant
-	for i, part := range [...]struct {
-		packed           []float32
-		hat, gain, shift []float32
-	}{
-		{s.Gates.Data[b*s.Gates.Stride:], q.ih, p.GainIH, p.ShiftIH},
-		{s.GatesH.Data[b*s.GatesH.Stride:], q.hh, p.GainHH, p.ShiftHH},
-	} {
-		for g := range 4 {
-			getGate(part.hat[g*s.Units:][:s.Units], part.packed, g)
-		}
-		q.std[i] = normalize(part.hat, part.hat)
-		y := s.Wide[i*4*s.Units:][:4*s.Units]
-		affine(y, part.hat, part.gain, part.shift)
-	}
-	y, z := s.Wide[:4*s.Units], s.Wide[4*s.Units:][:4*s.Units]
-	kernels.Add(y, y, z)
-	for g := range 4 {
-		setGate(s.Gates.Data[b*s.Gates.Stride:], g, y[g*s.Units:][:s.Units])
-	}
 }
 
 // Backward computes, with dm = dh, or with a projection W_hrᵀ·dh,
@@ -190,141 +158,56 @@ func (v Variant) normGates(s *Step, b int) {
 //	dGates, dGatesH = LNᵀ(da), each of its part
 //	dhPrev += dGatesH·W_hh
 //
-// and adds the gradients of its parameters to DVariant.
+// and adds the gradients of its parameters, summed over rows, to DVariant. It uses
+// up Saved.
 func (v Variant) Backward(s *Step) {
-	dm := s.DH
+	p, d, B, H, dm := s.Variant, s.DVariant, s.Rows, s.Units, s.DH
 	if s.WR != nil {
 		dm = s.DM
-		kernels.Gemm(dm, s.DH, s.Rows, s.WRT, nil)
-	}
-	for b := range s.Rows {
-		v.backRow(s, b, rowOf(dm, b, s.Units))
+		kernels.Gemm(dm, s.DH, B, s.WRT, nil)
 	}
 	if v.Norm == NoNorm {
+		kernels.LSTMPeepholeBackward(s.Gates, s.DC, dm, s.m(), s.C, s.CPrev, p.Peephole, B, H)
+		kernels.LSTMPeepholeGrad(d.Peephole, s.Gates, s.C, s.CPrev, B, H)
 		s.addHPrev(s.Gates)
-	} else {
-		s.addHPrev(s.GatesH)
-	}
-}
-
-func (v Variant) backRow(s *Step, b int, dm []float32) {
-	H, p, d, q := s.Units, s.Variant, s.DVariant, v.saved(s, b)
-	gates := s.Gates.Data[b*s.Gates.Stride:]
-	a, dn := s.Wide[:4*H], s.Wide[4*H:][:H]
-	for g := range 4 {
-		getGate(a[g*H:][:H], gates, g)
-	}
-	i, f, g, o := a[:H], a[H:2*H], a[2*H:3*H], a[3*H:]
-	c, cPrev, dc := rowOf(s.C, b, H), rowOf(s.CPrev, b, H), rowOf(s.DC, b, H)
-	for u, t := range q.tanh {
-		dn[u] = float32(dm[u]*o[u]) * (1 - float32(t*t))
-		o[u] = float32(float32(dm[u]*t)*o[u]) * (1 - o[u])
-		if v.Peephole {
-			dc[u] += float32(o[u] * p.Peephole[2*H+u])
-			d.Peephole[2*H+u] += float32(o[u] * c[u])
-		}
-	}
-	if v.Norm == NormB {
-		kernels.Add(dn, dn, dc)
-	}
-	if v.Norm != NoNorm {
-		normBack(dn, dn, q.c, q.std[2], p.GainC, d.GainC, d.ShiftC)
-	}
-	if v.Norm != NormB {
-		kernels.Add(dn, dn, dc)
-	}
-	for u, ds := range dn {
-		iu, fu, gu := i[u], f[u], g[u]
-		i[u] = float32(float32(ds*gu)*iu) * (1 - iu)
-		f[u] = float32(float32(ds*cPrev[u])*fu) * (1 - fu)
-		g[u] = float32(ds*iu) * (1 - float32(gu*gu))
-		dc[u] = float32(ds * fu)
-		if v.Peephole {
-			dc[u] += float32(i[u]*p.Peephole[u]) + float32(f[u]*p.Peephole[H+u])
-			d.Peephole[u] += float32(i[u] * cPrev[u])
-			d.Peephole[H+u] += float32(f[u] * cPrev[u])
-		}
-	}
-	if v.Norm == NoNorm {
-		for g := range 4 {
-			setGate(gates, g, a[g*H:][:H])
-		}
 		return
 	}
-	z := s.Wide[4*H:][:4*H]
-	normBack(z, a, q.hh, q.std[1], p.GainHH, d.GainHH, d.ShiftHH)
-	gatesH := s.GatesH.Data[b*s.GatesH.Stride:]
-	for g := range 4 {
-		setGate(gatesH, g, z[g*H:][:H])
+	q, dn := newSaved(s), s.Kept
+	kernels.LSTMOutputBackward(s.Gates, dn, s.DC, dm, s.m(), p.Peephole, B, H)
+	if v.Norm == NormB {
+		addTo(dn, s.DC, B, H)
 	}
-	normBack(a, a, q.ih, q.std[0], p.GainIH, d.GainIH, d.ShiftIH)
-	for g := range 4 {
-		setGate(gates, g, a[g*H:][:H])
+	kernels.AddRows(d.ShiftC, dn, B)
+	kernels.AddRowProducts(d.GainC, dn, q.c, B)
+	if v.Norm == NormB {
+		kernels.LayerNormRowsBackward(s.DC, dn, q.c, q.rstd[2], p.GainC, B, H)
+	} else {
+		kernels.LayerNormRowsBackward(dn, dn, q.c, q.rstd[2], p.GainC, B, H)
+		addTo(s.DC, dn, B, H)
 	}
+	kernels.LSTMCellBackward(s.Gates, s.DC, s.CPrev, p.Peephole, B, H)
+	if v.Peephole {
+		kernels.LSTMPeepholeGrad(d.Peephole, s.Gates, s.C, s.CPrev, B, H)
+	}
+	da := s.Wide
+	kernels.UnpackGates(da, s.Gates, B, H)
+	kernels.AddRows(d.Shift, da, B)
+	kernels.AddRowProducts(d.GainIH, da, q.ih, B)
+	kernels.AddRowProducts(d.GainHH, da, q.hh, B)
+	kernels.LayerNormRowsBackward(q.ih, da, q.ih, q.rstd[0], p.GainIH, B, 4*H)
+	kernels.LayerNormRowsBackward(q.hh, da, q.hh, q.rstd[1], p.GainHH, B, 4*H)
+	kernels.PackGates(s.Gates, q.ih, B, H)
+	kernels.PackGates(s.GatesH, q.hh, B, H)
+	s.addHPrev(s.GatesH)
 }
 
-// normalize sets hat = (v - mean)/std and returns std = sqrt(var + 1e-5). hat may
-// be v. Sums are those of package kernels.
-func normalize(hat, v []float32) (std float32) {
-	n := float64(len(v))
-	mean := float32(kernels.Sum(v) / n)
-	for i, x := range v {
-		hat[i] = x - mean
-	}
-	std = float32(math.Sqrt(kernels.SumSquares(hat)/n + 1e-5))
-	for i := range hat {
-		hat[i] /= std
-	}
-	return std
-}
-
-// affine sets y = gain*hat + shift; a nil shift is zeros.
-func affine(y, hat, gain, shift []float32) {
-	kernels.Mul(y, gain, hat)
-	if shift != nil {
-		kernels.Add(y, y, shift)
-	}
-}
-
-// normBack goes back through affine and normalize: with e = dy*gain it sets
-//
-//	dv = (e - mean(e) - hat*mean(e*hat)) / std
-//
-// and adds dy*hat to dGain and dy to dShift, unless that is nil. dv may be dy.
-func normBack(dv, dy, hat []float32, std float32, gain, dGain, dShift []float32) {
-	if dShift != nil {
-		kernels.Add(dShift, dShift, dy)
-	}
-	for i, d := range dy {
-		dGain[i] += float32(d * hat[i])
-	}
-	kernels.Mul(dv, dy, gain)
-	n := float64(len(dv))
-	mean, meanHat := float32(kernels.Sum(dv)/n), float32(kernels.Dot(dv, hat)/n)
-	for i, e := range dv {
-		dv[i] = (e - mean - float32(hat[i]*meanHat)) / std
+// addTo sets dst += x.
+func addTo(dst, x kernels.Mat, rows, cols int) {
+	for b := range rows {
+		d := rowOf(dst, b, cols)
+		kernels.Add(d, d, rowOf(x, b, cols))
 	}
 }
 
 // rowOf returns row b of m, of n columns.
 func rowOf(m kernels.Mat, b, n int) []float32 { return m.Data[b*m.Stride:][:n] }
-
-// getGate copies gate g of the units of dst from a packed row, setGate the other
-// way; addGate adds w*x to it.
-func getGate(dst, packed []float32, g int) {
-	for u := 0; u < len(dst); u += 16 {
-		copy(dst[u:min(u+16, len(dst))], packed[kernels.PackedIndex(4, u, g):])
-	}
-}
-
-func setGate(packed []float32, g int, src []float32) {
-	for u := 0; u < len(src); u += 16 {
-		copy(packed[kernels.PackedIndex(4, u, g):], src[u:min(u+16, len(src))])
-	}
-}
-
-func addGate(packed []float32, g int, w, x []float32) {
-	for u, w := range w {
-		packed[kernels.PackedIndex(4, u, g)] += float32(w * x[u])
-	}
-}

@@ -91,12 +91,24 @@ func axpy(isa ISA, dst, x *float32, n int, alpha float32) {
 // sumRows sets sum to the sum of the rows of a, or adds it if add is 1.
 //
 //go:noinline
-func sumRows(isa ISA, sum, a *float32, stride, rows, cols, add int) {
+func sumRows(isa ISA, sum, a *float32, aStride, rows, cols, add int) {
 	switch isa {
 	case AVX512:
-		sumRowsAVX512(sum, a, stride, rows, cols, add)
+		sumRowsAVX512(sum, a, aStride, rows, cols, add)
 	case AVX2:
-		sumRowsAVX2(sum, a, stride, rows, cols, add)
+		sumRowsAVX2(sum, a, aStride, rows, cols, add)
+	}
+}
+
+// sumRowProducts sets sum to the sum of the rows of a*b, or adds it if add is 1.
+//
+//go:noinline
+func sumRowProducts(isa ISA, sum, a, b *float32, aStride, bStride, rows, cols, add int) {
+	switch isa {
+	case AVX512:
+		sumRowProductsAVX512(sum, a, b, aStride, bStride, rows, cols, add)
+	case AVX2:
+		sumRowProductsAVX2(sum, a, b, aStride, bStride, rows, cols, add)
 	}
 }
 
@@ -280,6 +292,78 @@ func lstmPeepholeSums(isa ISA, sum, gates, c, cPrev *float32, gatesStride, cStri
 	}
 }
 
+// lstmCellForward sets c from the pre-activations i,f,g and leaves these gates in gates.
+//
+//go:noinline
+func lstmCellForward(isa ISA, c, gates, cPrev, p *float32, cStride, gatesStride, cPrevStride, pStride, rows, units int) {
+	switch isa {
+	case AVX512:
+		lstmCellForwardAVX512(c, gates, cPrev, p, cStride, gatesStride, cPrevStride, pStride, rows, units)
+	case AVX2:
+		lstmCellForwardAVX2(c, gates, cPrev, p, cStride, gatesStride, cPrevStride, pStride, rows, units)
+	}
+}
+
+// lstmOutputForward sets h from cNorm and the pre-activation o, which looks at c, and leaves o in gates.
+//
+//go:noinline
+func lstmOutputForward(isa ISA, h, gates, cNorm, c, p *float32, hStride, gatesStride, cNormStride, cStride, pStride, rows, units int) {
+	switch isa {
+	case AVX512:
+		lstmOutputForwardAVX512(h, gates, cNorm, c, p, hStride, gatesStride, cNormStride, cStride, pStride, rows, units)
+	case AVX2:
+		lstmOutputForwardAVX2(h, gates, cNorm, c, p, hStride, gatesStride, cNormStride, cStride, pStride, rows, units)
+	}
+}
+
+// lstmOutputBackward sets dcNorm, adds to dc what comes through the output gate, and leaves its gradient in gates.
+//
+//go:noinline
+func lstmOutputBackward(isa ISA, gates, dcNorm, dc, dh, h, p *float32, gatesStride, dcNormStride, dcStride, dhStride, hStride, pStride, rows, units int) {
+	switch isa {
+	case AVX512:
+		lstmOutputBackwardAVX512(gates, dcNorm, dc, dh, h, p, gatesStride, dcNormStride, dcStride, dhStride, hStride, pStride, rows, units)
+	case AVX2:
+		lstmOutputBackwardAVX2(gates, dcNorm, dc, dh, h, p, gatesStride, dcNormStride, dcStride, dhStride, hStride, pStride, rows, units)
+	}
+}
+
+// lstmCellBackward sets the gates i,f,g and dc to the gradients of the pre-activations and of cPrev.
+//
+//go:noinline
+func lstmCellBackward(isa ISA, gates, dc, cPrev, p *float32, gatesStride, dcStride, cPrevStride, pStride, rows, units int) {
+	switch isa {
+	case AVX512:
+		lstmCellBackwardAVX512(gates, dc, cPrev, p, gatesStride, dcStride, cPrevStride, pStride, rows, units)
+	case AVX2:
+		lstmCellBackwardAVX2(gates, dc, cPrev, p, gatesStride, dcStride, cPrevStride, pStride, rows, units)
+	}
+}
+
+// unpackGates copies the gates of an LSTM from packed order to xi, xf, xg, xo.
+//
+//go:noinline
+func unpackGates(isa ISA, xi, xf, xg, xo, gates *float32, xiStride, xfStride, xgStride, xoStride, gatesStride, rows, units int) {
+	switch isa {
+	case AVX512:
+		unpackGatesAVX512(xi, xf, xg, xo, gates, xiStride, xfStride, xgStride, xoStride, gatesStride, rows, units)
+	case AVX2:
+		unpackGatesAVX2(xi, xf, xg, xo, gates, xiStride, xfStride, xgStride, xoStride, gatesStride, rows, units)
+	}
+}
+
+// packGates copies the gates of an LSTM from xi, xf, xg, xo to packed order.
+//
+//go:noinline
+func packGates(isa ISA, gates, xi, xf, xg, xo *float32, gatesStride, xiStride, xfStride, xgStride, xoStride, rows, units int) {
+	switch isa {
+	case AVX512:
+		packGatesAVX512(gates, xi, xf, xg, xo, gatesStride, xiStride, xfStride, xgStride, xoStride, rows, units)
+	case AVX2:
+		packGatesAVX2(gates, xi, xf, xg, xo, gatesStride, xiStride, xfStride, xgStride, xoStride, rows, units)
+	}
+}
+
 // copyBlocks copies blocks of 16 columns of some rows. Steps are bytes from block to block, strides from row to row.
 //
 //go:noinline
@@ -457,6 +541,54 @@ func onlyExpSum(isa ISA, out, src *float32, n int, top float32) {
 		onlyExpSumAVX512(out, src, n, top)
 	case AVX2:
 		onlyExpSumAVX2(out, src, n, top)
+	}
+}
+
+// squaresAround sets *out to the sum of (x[i]-mean)².
+//
+//go:noinline
+func squaresAround(isa ISA, out, x *float32, n int, mean float32) {
+	switch isa {
+	case AVX512:
+		squaresAroundAVX512(out, x, n, mean)
+	case AVX2:
+		squaresAroundAVX2(out, x, n, mean)
+	}
+}
+
+// dot3 sets *out to the sum of x[i]*y[i]*z[i].
+//
+//go:noinline
+func dot3(isa ISA, out, x, y, z *float32, n int) {
+	switch isa {
+	case AVX512:
+		dot3AVX512(out, x, y, z, n)
+	case AVX2:
+		dot3AVX2(out, x, y, z, n)
+	}
+}
+
+// layerNorm sets hat[i] = (x[i]-mean)*rstd and y[i] = fma(gain[i], hat[i], shift[i]).
+//
+//go:noinline
+func layerNorm(isa ISA, y, hat, x, gain, shift *float32, n int, mean, rstd float32) {
+	switch isa {
+	case AVX512:
+		layerNormAVX512(y, hat, x, gain, shift, n, mean, rstd)
+	case AVX2:
+		layerNormAVX2(y, hat, x, gain, shift, n, mean, rstd)
+	}
+}
+
+// layerNormBackward sets dx[i] = (dy[i]*gain[i] - mean - hat[i]*meanHat) * rstd.
+//
+//go:noinline
+func layerNormBackward(isa ISA, dx, dy, hat, gain *float32, n int, mean, meanHat, rstd float32) {
+	switch isa {
+	case AVX512:
+		layerNormBackwardAVX512(dx, dy, hat, gain, n, mean, meanHat, rstd)
+	case AVX2:
+		layerNormBackwardAVX2(dx, dy, hat, gain, n, mean, meanHat, rstd)
 	}
 }
 

@@ -56,8 +56,15 @@ func axpy(isa ISA, dst, x *float32, n int, alpha float32) {
 // sumRows sets sum to the sum of the rows of a, or adds it if add is 1.
 //
 //go:noinline
-func sumRows(isa ISA, sum, a *float32, stride, rows, cols, add int) {
-	sumRowsNEON(sum, a, stride, rows, cols, add)
+func sumRows(isa ISA, sum, a *float32, aStride, rows, cols, add int) {
+	sumRowsNEON(sum, a, aStride, rows, cols, add)
+}
+
+// sumRowProducts sets sum to the sum of the rows of a*b, or adds it if add is 1.
+//
+//go:noinline
+func sumRowProducts(isa ISA, sum, a, b *float32, aStride, bStride, rows, cols, add int) {
+	sumRowProductsNEON(sum, a, b, aStride, bStride, rows, cols, add)
 }
 
 // rnnTanhForward sets h = tanh(gates).
@@ -165,6 +172,48 @@ func lstmPeepholeSums(isa ISA, sum, gates, c, cPrev *float32, gatesStride, cStri
 	lstmPeepholeSumsNEON(sum, gates, c, cPrev, gatesStride, cStride, cPrevStride, rows, units, add)
 }
 
+// lstmCellForward sets c from the pre-activations i,f,g and leaves these gates in gates.
+//
+//go:noinline
+func lstmCellForward(isa ISA, c, gates, cPrev, p *float32, cStride, gatesStride, cPrevStride, pStride, rows, units int) {
+	lstmCellForwardNEON(c, gates, cPrev, p, cStride, gatesStride, cPrevStride, pStride, rows, units)
+}
+
+// lstmOutputForward sets h from cNorm and the pre-activation o, which looks at c, and leaves o in gates.
+//
+//go:noinline
+func lstmOutputForward(isa ISA, h, gates, cNorm, c, p *float32, hStride, gatesStride, cNormStride, cStride, pStride, rows, units int) {
+	lstmOutputForwardNEON(h, gates, cNorm, c, p, hStride, gatesStride, cNormStride, cStride, pStride, rows, units)
+}
+
+// lstmOutputBackward sets dcNorm, adds to dc what comes through the output gate, and leaves its gradient in gates.
+//
+//go:noinline
+func lstmOutputBackward(isa ISA, gates, dcNorm, dc, dh, h, p *float32, gatesStride, dcNormStride, dcStride, dhStride, hStride, pStride, rows, units int) {
+	lstmOutputBackwardNEON(gates, dcNorm, dc, dh, h, p, gatesStride, dcNormStride, dcStride, dhStride, hStride, pStride, rows, units)
+}
+
+// lstmCellBackward sets the gates i,f,g and dc to the gradients of the pre-activations and of cPrev.
+//
+//go:noinline
+func lstmCellBackward(isa ISA, gates, dc, cPrev, p *float32, gatesStride, dcStride, cPrevStride, pStride, rows, units int) {
+	lstmCellBackwardNEON(gates, dc, cPrev, p, gatesStride, dcStride, cPrevStride, pStride, rows, units)
+}
+
+// unpackGates copies the gates of an LSTM from packed order to xi, xf, xg, xo.
+//
+//go:noinline
+func unpackGates(isa ISA, xi, xf, xg, xo, gates *float32, xiStride, xfStride, xgStride, xoStride, gatesStride, rows, units int) {
+	unpackGatesNEON(xi, xf, xg, xo, gates, xiStride, xfStride, xgStride, xoStride, gatesStride, rows, units)
+}
+
+// packGates copies the gates of an LSTM from xi, xf, xg, xo to packed order.
+//
+//go:noinline
+func packGates(isa ISA, gates, xi, xf, xg, xo *float32, gatesStride, xiStride, xfStride, xgStride, xoStride, rows, units int) {
+	packGatesNEON(gates, xi, xf, xg, xo, gatesStride, xiStride, xfStride, xgStride, xoStride, rows, units)
+}
+
 // copyBlocks copies blocks of 16 columns of some rows. Steps are bytes from block to block, strides from row to row.
 //
 //go:noinline
@@ -268,6 +317,34 @@ func expSum(isa ISA, out, dst, src *float32, n int, top float32) {
 //go:noinline
 func onlyExpSum(isa ISA, out, src *float32, n int, top float32) {
 	onlyExpSumNEON(out, src, n, top)
+}
+
+// squaresAround sets *out to the sum of (x[i]-mean)².
+//
+//go:noinline
+func squaresAround(isa ISA, out, x *float32, n int, mean float32) {
+	squaresAroundNEON(out, x, n, mean)
+}
+
+// dot3 sets *out to the sum of x[i]*y[i]*z[i].
+//
+//go:noinline
+func dot3(isa ISA, out, x, y, z *float32, n int) {
+	dot3NEON(out, x, y, z, n)
+}
+
+// layerNorm sets hat[i] = (x[i]-mean)*rstd and y[i] = fma(gain[i], hat[i], shift[i]).
+//
+//go:noinline
+func layerNorm(isa ISA, y, hat, x, gain, shift *float32, n int, mean, rstd float32) {
+	layerNormNEON(y, hat, x, gain, shift, n, mean, rstd)
+}
+
+// layerNormBackward sets dx[i] = (dy[i]*gain[i] - mean - hat[i]*meanHat) * rstd.
+//
+//go:noinline
+func layerNormBackward(isa ISA, dx, dy, hat, gain *float32, n int, mean, meanHat, rstd float32) {
+	layerNormBackwardNEON(dx, dy, hat, gain, n, mean, meanHat, rstd)
 }
 
 // adam makes one step of Adam.

@@ -1,7 +1,7 @@
 // Package kernels holds the inner loops of recurrent networks: activations,
-// vector operations, sums, softmax, products with packed weights, the gates of
-// RNN, LSTM and GRU, and the updates of SGD, RMSprop, Adagrad, Adadelta, Adam,
-// NAdam and RAdam. Each has a path for AVX2, AVX-512 and NEON and a portable one.
+// vector operations, sums, softmax, layer norm, products with packed weights, the
+// gates of RNN, LSTM and GRU, and the updates of SGD, RMSprop, Adagrad, Adadelta,
+// Adam, NAdam and RAdam. Each has a path for AVX2, AVX-512 and NEON and a portable one.
 //
 // # Data
 //
@@ -85,7 +85,8 @@
 // The fastest path that the machine can run is chosen when the program starts.
 // The speed of NEON is what models of its processors say, and was not measured.
 // The environment variable SIMDRNN_ISA (generic, neon, avx2 or avx512) and [Use]
-// choose another. If SIMDRNN_ISA is wrong, [Active] returns the error and
+// choose another. A step that stands alone takes AVX2 where AVX-512 is the path, see
+// [ISA]. If SIMDRNN_ISA is wrong, [Active] returns the error and
 // kernels panic with it. The build tag purego leaves only the portable path.
 //
 // No call of assembly runs for more than some 50 us, so that a garbage

@@ -68,7 +68,10 @@ func TestFPState(t *testing.T) {
 		}
 	}
 	sum, rows := make([]float32, 37), Mat{make([]float32, 3*37), 37}
-	calls = append(calls, call{"AddRows", func() { AddRows(sum, rows, 3) }})
+	calls = append(calls, call{"AddRows", func() { AddRows(sum, rows, 3) }},
+		call{"AddRowProducts", func() { AddRowProducts(sum, rows, rows, 3) }},
+		call{"LayerNormRows", func() { LayerNormRows(rows, rows, Mat{sum, 1}, rows, sum, rows, 1, 3, 37) }},
+		call{"LayerNormRowsBackward", func() { LayerNormRowsBackward(rows, rows, rows, rows, sum, 3, 37) }})
 
 	known := fpStates[runtime.GOARCH]
 	initial := fpstate.Get()

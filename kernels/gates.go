@@ -104,14 +104,25 @@ func LSTMForward(h, c, gates, cPrev Mat, n, units int) {
 	c.writes(fn, "c", n, units)
 	gates.reads(fn, "gates", n, packedWidth(4, units))
 	cPrev.reads(fn, "cPrev", n, units)
-	lstmForwardOn(use(), h, c, gates, cPrev, n, units, false)
+	lstmForwardOn(use(), h, c, gates, cPrev, nil, n, units, false)
 }
 
-// lstmForwardOn is LSTMForward or LSTMForwardTrain on the path isa.
-func lstmForwardOn(isa ISA, h, c, gates, cPrev Mat, n, units int, train bool) {
+// lstmForwardOn is LSTMForward on the path isa, LSTMPeepholeForward if p is not
+// nil, or what they are in training.
+func lstmForwardOn(isa ISA, h, c, gates, cPrev Mat, p []float32, n, units int, train bool) {
 	switch {
 	case isa == Generic:
-		lstmForwardGeneric(h, c, gates, cPrev, nil, n, units, train)
+		lstmForwardGeneric(h, c, gates, cPrev, p, n, units, train)
+	case p != nil && train:
+		for t := tiles(n, units); t.rows > 0; t = t.next(n, units) {
+			lstmPeepholeForwardTrain(isa, t.of(h, 1), t.of(c, 1), t.of(gates, 4), t.of(cPrev, 1), &p[3*t.col],
+				h.Stride, c.Stride, gates.Stride, cPrev.Stride, 0, t.rows, t.cols)
+		}
+	case p != nil:
+		for t := tiles(n, units); t.rows > 0; t = t.next(n, units) {
+			lstmPeepholeForward(isa, t.of(h, 1), t.of(c, 1), t.of(gates, 4), t.of(cPrev, 1), &p[3*t.col],
+				h.Stride, c.Stride, gates.Stride, cPrev.Stride, 0, t.rows, t.cols)
+		}
 	case train:
 		for t := tiles(n, units); t.rows > 0; t = t.next(n, units) {
 			lstmForwardTrain(isa, t.of(h, 1), t.of(c, 1), t.of(gates, 4), t.of(cPrev, 1), h.Stride, c.Stride, gates.Stride, cPrev.Stride, t.rows, t.cols)
@@ -132,7 +143,7 @@ func LSTMForwardTrain(h, c, gates, cPrev Mat, n, units int) {
 	c.writes(fn, "c", n, units)
 	gates.writes(fn, "gates", n, packedWidth(4, units))
 	cPrev.reads(fn, "cPrev", n, units)
-	lstmForwardOn(use(), h, c, gates, cPrev, n, units, true)
+	lstmForwardOn(use(), h, c, gates, cPrev, nil, n, units, true)
 }
 
 // LSTMBackward takes the activations i,f,g,o in gates, as LSTMForwardTrain left
@@ -180,15 +191,7 @@ func LSTMPeepholeForward(h, c, gates, cPrev Mat, p []float32, n, units int) {
 	gates.reads(fn, "gates", n, packedWidth(4, units))
 	cPrev.reads(fn, "cPrev", n, units)
 	reads(fn, "p", p, packedWidth(3, units))
-	isa := use()
-	if isa == Generic {
-		lstmForwardGeneric(h, c, gates, cPrev, p, n, units, false)
-		return
-	}
-	for t := tiles(n, units); t.rows > 0; t = t.next(n, units) {
-		lstmPeepholeForward(isa, t.of(h, 1), t.of(c, 1), t.of(gates, 4), t.of(cPrev, 1), &p[3*t.col],
-			h.Stride, c.Stride, gates.Stride, cPrev.Stride, 0, t.rows, t.cols)
-	}
+	lstmForwardOn(use(), h, c, gates, cPrev, p, n, units, false)
 }
 
 // LSTMPeepholeForwardTrain is LSTMPeepholeForward, with the same bits in h and c,
@@ -201,15 +204,7 @@ func LSTMPeepholeForwardTrain(h, c, gates, cPrev Mat, p []float32, n, units int)
 	gates.writes(fn, "gates", n, packedWidth(4, units))
 	cPrev.reads(fn, "cPrev", n, units)
 	reads(fn, "p", p, packedWidth(3, units))
-	isa := use()
-	if isa == Generic {
-		lstmForwardGeneric(h, c, gates, cPrev, p, n, units, true)
-		return
-	}
-	for t := tiles(n, units); t.rows > 0; t = t.next(n, units) {
-		lstmPeepholeForwardTrain(isa, t.of(h, 1), t.of(c, 1), t.of(gates, 4), t.of(cPrev, 1), &p[3*t.col],
-			h.Stride, c.Stride, gates.Stride, cPrev.Stride, 0, t.rows, t.cols)
-	}
+	lstmForwardOn(use(), h, c, gates, cPrev, p, n, units, true)
 }
 
 // LSTMPeepholeBackward is LSTMBackward for LSTMPeepholeForwardTrain: with do, the
@@ -238,6 +233,107 @@ func LSTMPeepholeBackward(gates, dc, dh, h, c, cPrev Mat, p []float32, n, units 
 	for t := tiles(n, units); t.rows > 0; t = t.next(n, units) {
 		lstmPeepholeBackward(isa, t.of(gates, 4), t.of(dc, 1), t.of(dh, 1), t.of(h, 1), t.of(c, 1), t.of(cPrev, 1), &p[3*t.col],
 			gates.Stride, dc.Stride, dh.Stride, h.Stride, c.Stride, cPrev.Stride, 0, t.rows, t.cols)
+	}
+}
+
+// LSTMCellForward and LSTMOutputForward are LSTMPeepholeForwardTrain in two halves,
+// between which layer norm may change what h is made from. The first one takes the
+// pre-activations i,f,g in gates and computes c. It leaves these gates' activations
+// in gates, and o as it is. c may be cPrev.
+func LSTMCellForward(c, gates, cPrev Mat, p []float32, n, units int) {
+	const fn = "LSTMCellForward"
+	size2(fn, n, units)
+	c.writes(fn, "c", n, units)
+	gates.writes(fn, "gates", n, packedWidth(4, units))
+	cPrev.reads(fn, "cPrev", n, units)
+	reads(fn, "p", p, packedWidth(3, units))
+	isa := use()
+	if isa == Generic {
+		lstmCellForwardGeneric(c, gates, cPrev, p, n, units)
+		return
+	}
+	for t := tiles(n, units); t.rows > 0; t = t.next(n, units) {
+		lstmCellForward(isa, t.of(c, 1), t.of(gates, 4), t.of(cPrev, 1), &p[3*t.col],
+			c.Stride, gates.Stride, cPrev.Stride, 0, t.rows, t.cols)
+	}
+}
+
+// LSTMOutputForward takes what LSTMCellForward left, and cNorm, which stands for c
+// in h:
+//
+//	o = fma(po, c, o);  h = sigmoid(o)*tanh(cNorm)
+//
+// It leaves the activation o in gates. With c for cNorm it completes
+// LSTMPeepholeForwardTrain, with the same bits.
+func LSTMOutputForward(h, gates, cNorm, c Mat, p []float32, n, units int) {
+	const fn = "LSTMOutputForward"
+	size2(fn, n, units)
+	h.writes(fn, "h", n, units)
+	gates.writes(fn, "gates", n, packedWidth(4, units))
+	cNorm.reads(fn, "cNorm", n, units)
+	c.reads(fn, "c", n, units)
+	reads(fn, "p", p, packedWidth(3, units))
+	isa := use()
+	if isa == Generic {
+		lstmOutputForwardGeneric(h, gates, cNorm, c, p, n, units)
+		return
+	}
+	for t := tiles(n, units); t.rows > 0; t = t.next(n, units) {
+		lstmOutputForward(isa, t.of(h, 1), t.of(gates, 4), t.of(cNorm, 1), t.of(c, 1), &p[3*t.col],
+			h.Stride, gates.Stride, cNorm.Stride, c.Stride, 0, t.rows, t.cols)
+	}
+}
+
+// LSTMOutputBackward goes back through LSTMOutputForward, from its h and o and the
+// gradient dh of h, and from that of c in dc as far as it comes from elsewhere:
+//
+//	do = dh*h*(1-o)
+//	dcNorm = dh*o*(1-tanh(cNorm)²)       tanh(cNorm) = h/o
+//	dc += do*po
+//
+// It leaves do in gates.
+func LSTMOutputBackward(gates, dcNorm, dc, dh, h Mat, p []float32, n, units int) {
+	const fn = "LSTMOutputBackward"
+	size2(fn, n, units)
+	gates.writes(fn, "gates", n, packedWidth(4, units))
+	dcNorm.writes(fn, "dcNorm", n, units)
+	dc.writes(fn, "dc", n, units)
+	dh.reads(fn, "dh", n, units)
+	h.reads(fn, "h", n, units)
+	reads(fn, "p", p, packedWidth(3, units))
+	isa := use()
+	if isa == Generic {
+		lstmOutputBackwardGeneric(gates, dcNorm, dc, dh, h, p, n, units)
+		return
+	}
+	for t := tiles(n, units); t.rows > 0; t = t.next(n, units) {
+		lstmOutputBackward(isa, t.of(gates, 4), t.of(dcNorm, 1), t.of(dc, 1), t.of(dh, 1), t.of(h, 1), &p[3*t.col],
+			gates.Stride, dcNorm.Stride, dc.Stride, dh.Stride, h.Stride, 0, t.rows, t.cols)
+	}
+}
+
+// LSTMCellBackward goes back through LSTMCellForward, from its i,f,g and the
+// gradient dc of c:
+//
+//	di, df, dg = dc*g*i*(1-i), dc*cPrev*f*(1-f), dc*i*(1-g²)
+//	dc = dc*f + di*pi + df*pf
+//
+// It leaves di, df and dg in gates.
+func LSTMCellBackward(gates, dc, cPrev Mat, p []float32, n, units int) {
+	const fn = "LSTMCellBackward"
+	size2(fn, n, units)
+	gates.writes(fn, "gates", n, packedWidth(4, units))
+	dc.writes(fn, "dc", n, units)
+	cPrev.reads(fn, "cPrev", n, units)
+	reads(fn, "p", p, packedWidth(3, units))
+	isa := use()
+	if isa == Generic {
+		lstmCellBackwardGeneric(gates, dc, cPrev, p, n, units)
+		return
+	}
+	for t := tiles(n, units); t.rows > 0; t = t.next(n, units) {
+		lstmCellBackward(isa, t.of(gates, 4), t.of(dc, 1), t.of(cPrev, 1), &p[3*t.col],
+			gates.Stride, dc.Stride, cPrev.Stride, 0, t.rows, t.cols)
 	}
 }
 
@@ -278,6 +374,54 @@ func LSTMPeepholeGrad(dp []float32, dGates, c, cPrev Mat, n, units int) {
 				d[i] = flush(d[i] + v)
 			}
 		}
+	}
+}
+
+// UnpackGates copies the gates of an LSTM from packed order to PyTorch's:
+//
+//	dst[b][g*units+u] = gates[b][PackedIndex(4, u, g)]
+func UnpackGates(dst, gates Mat, n, units int) {
+	const fn = "UnpackGates"
+	size2(fn, n, units)
+	dst.writes(fn, "dst", n, 4*units)
+	gates.reads(fn, "gates", n, packedWidth(4, units))
+	isa := use()
+	if isa == Generic {
+		for b := range n {
+			dst, gates := dst.row(b, 4*units), gates.row(b, packedWidth(4, units))
+			for i := range dst {
+				dst[i] = gates[PackedIndex(4, i%units, i/units)]
+			}
+		}
+		return
+	}
+	s := dst.Stride
+	for t := tiles(n, units); t.rows > 0; t = t.next(n, units) {
+		unpackGates(isa, dst.at(t.row, t.col), dst.at(t.row, units+t.col), dst.at(t.row, 2*units+t.col), dst.at(t.row, 3*units+t.col), t.of(gates, 4),
+			s, s, s, s, gates.Stride, t.rows, t.cols)
+	}
+}
+
+// PackGates is the inverse of UnpackGates. It leaves padding as it is.
+func PackGates(gates, src Mat, n, units int) {
+	const fn = "PackGates"
+	size2(fn, n, units)
+	gates.writes(fn, "gates", n, packedWidth(4, units))
+	src.reads(fn, "src", n, 4*units)
+	isa := use()
+	if isa == Generic {
+		for b := range n {
+			gates, src := gates.row(b, packedWidth(4, units)), src.row(b, 4*units)
+			for i, v := range src {
+				gates[PackedIndex(4, i%units, i/units)] = v
+			}
+		}
+		return
+	}
+	s := src.Stride
+	for t := tiles(n, units); t.rows > 0; t = t.next(n, units) {
+		packGates(isa, t.of(gates, 4), src.at(t.row, t.col), src.at(t.row, units+t.col), src.at(t.row, 2*units+t.col), src.at(t.row, 3*units+t.col),
+			gates.Stride, s, s, s, s, t.rows, t.cols)
 	}
 }
 

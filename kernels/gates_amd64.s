@@ -3704,40 +3704,40 @@ loop3:
 
 loop5:
 	// Input and cell gates. Forget gate.
-	VMOVUPS      192(AX), Y0
-	VMOVUPS      (BX), Y1
-	VMOVUPS      (DX), Y2
-	VMOVUPS      constantsAVX2<>+480(SB), Y7
-	VMOVUPS      (CX), Y5
-	VMOVUPS      constantsAVX2<>+480(SB), Y9
+	VMOVUPS      192(AX), Y1
+	VMOVUPS      (BX), Y2
+	VMOVUPS      (DX), Y0
+	VMOVUPS      constantsAVX2<>+480(SB), Y6
 	VMOVUPS      constantsAVX2<>+480(SB), Y8
-	VMOVUPS      constantsAVX2<>+480(SB), Y10
-	VDIVPS       Y0, Y1, Y3
-	VMULPS       Y1, Y2, Y6
-	VMOVAPS      Y0, Y4
-	VSUBPS       Y0, Y7, Y0
-	VMULPS       Y0, Y6, Y0
-	VMOVUPS      Y0, 192(AX)
-	VMOVUPS      (AX), Y0
+	VMOVUPS      constantsAVX2<>+480(SB), Y7
+	VMOVUPS      constantsAVX2<>+480(SB), Y9
+	VDIVPS       Y1, Y2, Y3
+	VMULPS       Y2, Y0, Y5
+	VMOVAPS      Y1, Y4
+	VSUBPS       Y1, Y6, Y1
+	VMULPS       Y1, Y5, Y1
+	VMOVUPS      Y1, 192(AX)
+	VMOVUPS      (CX), Y1
+	VMOVUPS      (AX), Y5
 	VMOVUPS      128(AX), Y6
-	VFNMADD231PS Y1, Y3, Y4
-	VFNMADD231PS Y6, Y6, Y9
-	VSUBPS       Y0, Y8, Y1
-	VFMADD231PS  Y4, Y2, Y5
-	VMULPS       Y0, Y5, Y0
-	VMULPS       Y6, Y0, Y2
-	VMULPS       Y9, Y0, Y0
-	VMULPS       Y1, Y2, Y1
-	VMOVUPS      Y1, (AX)
+	VFNMADD231PS Y2, Y3, Y4
+	VFNMADD231PS Y6, Y6, Y8
+	VSUBPS       Y5, Y7, Y2
+	VFMADD231PS  Y4, Y0, Y1
+	VMULPS       Y5, Y1, Y0
+	VMULPS       Y6, Y0, Y3
+	VMULPS       Y8, Y0, Y0
+	VMULPS       Y2, Y3, Y2
+	VMOVUPS      Y2, (AX)
 	VMOVUPS      Y0, 128(AX)
 	VMOVUPS      64(AX), Y0
-	VMOVUPS      (DI), Y1
-	VMULPS       Y0, Y5, Y2
-	VSUBPS       Y0, Y10, Y0
-	VMULPS       Y1, Y2, Y1
-	VMULPS       Y0, Y1, Y0
+	VMOVUPS      (DI), Y2
+	VMULPS       Y0, Y1, Y1
+	VSUBPS       Y0, Y9, Y0
+	VMULPS       Y2, Y1, Y2
+	VMULPS       Y0, Y2, Y0
 	VMOVUPS      Y0, 64(AX)
-	VMOVUPS      Y2, (CX)
+	VMOVUPS      Y1, (CX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, CX
 	ADDQ         $+32, DX
@@ -3759,40 +3759,40 @@ done4:
 
 loop6:
 	// Input and cell gates. Forget gate.
-	VMOVUPS      192(AX), Y0
-	VMOVUPS      (BX), Y1
-	VMOVUPS      (DX), Y2
-	VMOVUPS      constantsAVX2<>+480(SB), Y7
-	VMOVUPS      (CX), Y5
-	VMOVUPS      constantsAVX2<>+480(SB), Y9
+	VMOVUPS      192(AX), Y1
+	VMOVUPS      (BX), Y2
+	VMOVUPS      (DX), Y0
+	VMOVUPS      constantsAVX2<>+480(SB), Y6
 	VMOVUPS      constantsAVX2<>+480(SB), Y8
-	VMOVUPS      constantsAVX2<>+480(SB), Y10
-	VDIVPS       Y0, Y1, Y3
-	VMULPS       Y1, Y2, Y6
-	VMOVAPS      Y0, Y4
-	VSUBPS       Y0, Y7, Y0
-	VMULPS       Y0, Y6, Y0
-	VMOVUPS      Y0, 192(AX)
-	VMOVUPS      (AX), Y0
+	VMOVUPS      constantsAVX2<>+480(SB), Y7
+	VMOVUPS      constantsAVX2<>+480(SB), Y9
+	VDIVPS       Y1, Y2, Y3
+	VMULPS       Y2, Y0, Y5
+	VMOVAPS      Y1, Y4
+	VSUBPS       Y1, Y6, Y1
+	VMULPS       Y1, Y5, Y1
+	VMOVUPS      Y1, 192(AX)
+	VMOVUPS      (CX), Y1
+	VMOVUPS      (AX), Y5
 	VMOVUPS      128(AX), Y6
-	VFNMADD231PS Y1, Y3, Y4
-	VFNMADD231PS Y6, Y6, Y9
-	VSUBPS       Y0, Y8, Y1
-	VFMADD231PS  Y4, Y2, Y5
-	VMULPS       Y0, Y5, Y0
-	VMULPS       Y6, Y0, Y2
-	VMULPS       Y9, Y0, Y0
-	VMULPS       Y1, Y2, Y1
-	VMOVUPS      Y1, (AX)
+	VFNMADD231PS Y2, Y3, Y4
+	VFNMADD231PS Y6, Y6, Y8
+	VSUBPS       Y5, Y7, Y2
+	VFMADD231PS  Y4, Y0, Y1
+	VMULPS       Y5, Y1, Y0
+	VMULPS       Y6, Y0, Y3
+	VMULPS       Y8, Y0, Y0
+	VMULPS       Y2, Y3, Y2
+	VMOVUPS      Y2, (AX)
 	VMOVUPS      Y0, 128(AX)
 	VMOVUPS      64(AX), Y0
-	VMOVUPS      (DI), Y1
-	VMULPS       Y0, Y5, Y2
-	VSUBPS       Y0, Y10, Y0
-	VMULPS       Y1, Y2, Y1
-	VMULPS       Y0, Y1, Y0
+	VMOVUPS      (DI), Y2
+	VMULPS       Y0, Y1, Y1
+	VSUBPS       Y0, Y9, Y0
+	VMULPS       Y2, Y1, Y2
+	VMULPS       Y0, Y2, Y0
 	VMOVUPS      Y0, 64(AX)
-	VMOVUPS      Y2, (CX)
+	VMOVUPS      Y1, (CX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, CX
 	ADDQ         $+32, DX
@@ -3811,49 +3811,49 @@ done7:
 	NEGQ         R8
 	LEAQ         constantsAVX2<>+544(SB), SI
 	VMOVUPS      (SI)(R8*4), Y0
-	VMASKMOVPS   192(AX), Y0, Y1
-	VMASKMOVPS   (BX), Y0, Y2
-	VMASKMOVPS   (DX), Y0, Y3
-	VMOVUPS      constantsAVX2<>+480(SB), Y8
-	VMASKMOVPS   (CX), Y0, Y6
+	VMASKMOVPS   192(AX), Y0, Y2
+	VMASKMOVPS   (BX), Y0, Y3
+	VMASKMOVPS   (DX), Y0, Y1
+	VMOVUPS      constantsAVX2<>+480(SB), Y7
 	LEAQ         192(AX), DX
 	TESTQ        $+4, R9
-	VDIVPS       Y1, Y2, Y4
-	VMOVAPS      Y1, Y5
-	VMULPS       Y2, Y3, Y7
-	VSUBPS       Y1, Y8, Y1
-	VMULPS       Y1, Y7, Y1
-	VMOVAPS      Y1, Y1
-	VFNMADD231PS Y2, Y4, Y5
-	VFMADD231PS  Y5, Y3, Y6
+	VDIVPS       Y2, Y3, Y4
+	VMULPS       Y3, Y1, Y6
+	VMOVAPS      Y2, Y5
+	VSUBPS       Y2, Y7, Y2
+	VMULPS       Y2, Y6, Y2
+	VMOVAPS      Y2, Y2
+	VFNMADD231PS Y3, Y4, Y5
 	JEQ          stored9
-	VMOVUPS      X1, (DX)
+	VMOVUPS      X2, (DX)
 	ADDQ         $+16, DX
-	VEXTRACTF128 $0x01, Y1, X1
+	VEXTRACTF128 $0x01, Y2, X2
 
 stored9:
 	TESTQ    $+2, R9
 	JEQ      stored10
-	VMOVLPS  X1, (DX)
+	VMOVLPS  X2, (DX)
 	ADDQ     $+8, DX
-	VMOVHLPS X1, X1, X1
+	VMOVHLPS X2, X2, X2
 
 stored10:
 	TESTQ  $+1, R9
 	JEQ    stored11
-	VMOVSS X1, (DX)
+	VMOVSS X2, (DX)
 
 stored11:
 	// Input and cell gates.
-	VMASKMOVPS   (AX), Y0, Y1
-	VMASKMOVPS   128(AX), Y0, Y2
-	VMOVUPS      constantsAVX2<>+480(SB), Y4
+	VMASKMOVPS   (CX), Y0, Y2
+	VMASKMOVPS   (AX), Y0, Y3
+	VMASKMOVPS   128(AX), Y0, Y4
+	VMOVUPS      constantsAVX2<>+480(SB), Y6
 	LEAQ         (AX), DX
 	TESTQ        $+4, R9
-	VMULPS       Y1, Y6, Y3
-	VSUBPS       Y1, Y4, Y4
-	VMULPS       Y2, Y3, Y1
-	VMULPS       Y4, Y1, Y1
+	VFMADD231PS  Y5, Y1, Y2
+	VSUBPS       Y3, Y6, Y1
+	VMULPS       Y3, Y2, Y3
+	VMULPS       Y4, Y3, Y5
+	VMULPS       Y1, Y5, Y1
 	VMOVAPS      Y1, Y1
 	JEQ          stored12
 	VMOVUPS      X1, (DX)
@@ -3876,7 +3876,7 @@ stored14:
 	VMOVUPS      constantsAVX2<>+480(SB), Y1
 	LEAQ         128(AX), DX
 	TESTQ        $+4, R9
-	VFNMADD231PS Y2, Y2, Y1
+	VFNMADD231PS Y4, Y4, Y1
 	VMULPS       Y1, Y3, Y1
 	VMOVAPS      Y1, Y1
 	JEQ          stored15
@@ -3900,12 +3900,12 @@ stored17:
 	// Forget gate.
 	VMASKMOVPS   64(AX), Y0, Y1
 	VMASKMOVPS   (DI), Y0, Y0
-	VMOVUPS      constantsAVX2<>+480(SB), Y2
+	VMOVUPS      constantsAVX2<>+480(SB), Y3
 	LEAQ         64(AX), AX
 	TESTQ        $+4, R9
-	VMULPS       Y1, Y6, Y3
-	VSUBPS       Y1, Y2, Y1
-	VMULPS       Y0, Y3, Y0
+	VMULPS       Y1, Y2, Y2
+	VSUBPS       Y1, Y3, Y1
+	VMULPS       Y0, Y2, Y0
 	VMULPS       Y1, Y0, Y0
 	VMOVAPS      Y0, Y0
 	JEQ          stored18
@@ -3926,7 +3926,7 @@ stored19:
 	VMOVSS X0, (AX)
 
 stored20:
-	VMOVAPS      Y3, Y0
+	VMOVAPS      Y2, Y0
 	LEAQ         (CX), AX
 	TESTQ        $+4, R9
 	JEQ          stored21
@@ -4022,45 +4022,45 @@ loop3:
 
 loop5:
 	// Input and cell gates. Forget gate.
-	VMOVUPS      192(AX), Y0
-	VMOVUPS      (BX), Y1
-	VMOVUPS      (DX), Y2
-	VMOVUPS      constantsAVX2<>+480(SB), Y7
-	VMOVUPS      (CX), Y5
-	VMOVUPS      constantsAVX2<>+480(SB), Y9
+	VMOVUPS      192(AX), Y1
+	VMOVUPS      (BX), Y2
+	VMOVUPS      (DX), Y0
+	VMOVUPS      constantsAVX2<>+480(SB), Y6
 	VMOVUPS      constantsAVX2<>+480(SB), Y8
-	VMOVUPS      constantsAVX2<>+480(SB), Y10
-	VDIVPS       Y0, Y1, Y3
-	VMULPS       Y1, Y2, Y6
-	VMOVAPS      Y0, Y4
-	VSUBPS       Y0, Y7, Y0
-	VMULPS       Y0, Y6, Y0
-	VMOVUPS      Y0, 192(AX)
+	VMOVUPS      constantsAVX2<>+480(SB), Y7
+	VMOVUPS      constantsAVX2<>+480(SB), Y9
+	VDIVPS       Y1, Y2, Y3
+	VMULPS       Y2, Y0, Y5
+	VMOVAPS      Y1, Y4
+	VSUBPS       Y1, Y6, Y1
+	VMULPS       Y1, Y5, Y1
+	VMOVUPS      Y1, 192(AX)
+	VMOVUPS      (CX), Y5
 	VMOVUPS      128(R8), Y6
-	VMOVUPS      (AX), Y7
+	VMOVUPS      (AX), Y10
 	VMOVUPS      128(AX), Y11
-	VFNMADD231PS Y1, Y3, Y4
-	VFNMADD231PS Y11, Y11, Y9
-	VSUBPS       Y7, Y8, Y1
-	VFMADD231PS  Y4, Y2, Y5
-	VFMADD231PS  Y0, Y6, Y5
-	VMULPS       Y7, Y5, Y0
-	VMULPS       Y11, Y0, Y2
-	VMULPS       Y9, Y0, Y0
-	VMULPS       Y1, Y2, Y1
+	VFNMADD231PS Y2, Y3, Y4
+	VSUBPS       Y10, Y7, Y2
+	VFNMADD231PS Y11, Y11, Y8
+	VFMADD231PS  Y4, Y0, Y5
+	VFMADD231PS  Y1, Y6, Y5
+	VMULPS       Y10, Y5, Y0
+	VMULPS       Y11, Y0, Y1
+	VMULPS       Y8, Y0, Y0
+	VMULPS       Y2, Y1, Y1
 	VMOVUPS      Y1, (AX)
 	VMOVUPS      Y0, 128(AX)
 	VMOVUPS      64(AX), Y0
 	VMOVUPS      (DI), Y2
 	VMULPS       Y0, Y5, Y3
-	VSUBPS       Y0, Y10, Y0
+	VSUBPS       Y0, Y9, Y0
 	VMULPS       Y2, Y3, Y2
 	VMULPS       Y0, Y2, Y0
 	VMOVUPS      Y0, 64(AX)
-	VMOVUPS      (R8), Y2
-	VMOVUPS      64(R8), Y4
-	VFMADD231PS  Y1, Y2, Y3
-	VFMADD231PS  Y0, Y4, Y3
+	VMOVUPS      (R8), Y4
+	VMOVUPS      64(R8), Y2
+	VFMADD231PS  Y1, Y4, Y3
+	VFMADD231PS  Y0, Y2, Y3
 	VMOVUPS      Y3, (CX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, CX
@@ -4085,45 +4085,45 @@ done4:
 
 loop6:
 	// Input and cell gates. Forget gate.
-	VMOVUPS      192(AX), Y0
-	VMOVUPS      (BX), Y1
-	VMOVUPS      (DX), Y2
-	VMOVUPS      constantsAVX2<>+480(SB), Y7
-	VMOVUPS      (CX), Y5
-	VMOVUPS      constantsAVX2<>+480(SB), Y9
+	VMOVUPS      192(AX), Y1
+	VMOVUPS      (BX), Y2
+	VMOVUPS      (DX), Y0
+	VMOVUPS      constantsAVX2<>+480(SB), Y6
 	VMOVUPS      constantsAVX2<>+480(SB), Y8
-	VMOVUPS      constantsAVX2<>+480(SB), Y10
-	VDIVPS       Y0, Y1, Y3
-	VMULPS       Y1, Y2, Y6
-	VMOVAPS      Y0, Y4
-	VSUBPS       Y0, Y7, Y0
-	VMULPS       Y0, Y6, Y0
-	VMOVUPS      Y0, 192(AX)
+	VMOVUPS      constantsAVX2<>+480(SB), Y7
+	VMOVUPS      constantsAVX2<>+480(SB), Y9
+	VDIVPS       Y1, Y2, Y3
+	VMULPS       Y2, Y0, Y5
+	VMOVAPS      Y1, Y4
+	VSUBPS       Y1, Y6, Y1
+	VMULPS       Y1, Y5, Y1
+	VMOVUPS      Y1, 192(AX)
+	VMOVUPS      (CX), Y5
 	VMOVUPS      128(R8), Y6
-	VMOVUPS      (AX), Y7
+	VMOVUPS      (AX), Y10
 	VMOVUPS      128(AX), Y11
-	VFNMADD231PS Y1, Y3, Y4
-	VFNMADD231PS Y11, Y11, Y9
-	VSUBPS       Y7, Y8, Y1
-	VFMADD231PS  Y4, Y2, Y5
-	VFMADD231PS  Y0, Y6, Y5
-	VMULPS       Y7, Y5, Y0
-	VMULPS       Y11, Y0, Y2
-	VMULPS       Y9, Y0, Y0
-	VMULPS       Y1, Y2, Y1
+	VFNMADD231PS Y2, Y3, Y4
+	VSUBPS       Y10, Y7, Y2
+	VFNMADD231PS Y11, Y11, Y8
+	VFMADD231PS  Y4, Y0, Y5
+	VFMADD231PS  Y1, Y6, Y5
+	VMULPS       Y10, Y5, Y0
+	VMULPS       Y11, Y0, Y1
+	VMULPS       Y8, Y0, Y0
+	VMULPS       Y2, Y1, Y1
 	VMOVUPS      Y1, (AX)
 	VMOVUPS      Y0, 128(AX)
 	VMOVUPS      64(AX), Y0
 	VMOVUPS      (DI), Y2
 	VMULPS       Y0, Y5, Y3
-	VSUBPS       Y0, Y10, Y0
+	VSUBPS       Y0, Y9, Y0
 	VMULPS       Y2, Y3, Y2
 	VMULPS       Y0, Y2, Y0
 	VMOVUPS      Y0, 64(AX)
-	VMOVUPS      (R8), Y2
-	VMOVUPS      64(R8), Y4
-	VFMADD231PS  Y1, Y2, Y3
-	VFMADD231PS  Y0, Y4, Y3
+	VMOVUPS      (R8), Y4
+	VMOVUPS      64(R8), Y2
+	VFMADD231PS  Y1, Y4, Y3
+	VFMADD231PS  Y0, Y2, Y3
 	VMOVUPS      Y3, (CX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, CX
@@ -4144,75 +4144,75 @@ done7:
 	NEGQ         R9
 	LEAQ         constantsAVX2<>+544(SB), SI
 	VMOVUPS      (SI)(R9*4), Y0
-	VMASKMOVPS   192(AX), Y0, Y1
-	VMASKMOVPS   (BX), Y0, Y2
-	VMASKMOVPS   (DX), Y0, Y3
-	VMOVUPS      constantsAVX2<>+480(SB), Y8
-	VMASKMOVPS   (CX), Y0, Y6
+	VMASKMOVPS   192(AX), Y0, Y2
+	VMASKMOVPS   (BX), Y0, Y3
+	VMASKMOVPS   (DX), Y0, Y1
+	VMOVUPS      constantsAVX2<>+480(SB), Y7
 	LEAQ         192(AX), DX
 	TESTQ        $+4, R10
-	VDIVPS       Y1, Y2, Y4
-	VMOVAPS      Y1, Y5
-	VMULPS       Y2, Y3, Y7
-	VSUBPS       Y1, Y8, Y1
-	VMULPS       Y1, Y7, Y1
-	VMOVAPS      Y1, Y7
-	VFNMADD231PS Y2, Y4, Y5
-	VFMADD231PS  Y5, Y3, Y6
+	VDIVPS       Y2, Y3, Y4
+	VMULPS       Y3, Y1, Y6
+	VMOVAPS      Y2, Y5
+	VSUBPS       Y2, Y7, Y2
+	VMULPS       Y2, Y6, Y2
+	VMOVAPS      Y2, Y6
+	VFNMADD231PS Y3, Y4, Y5
 	JEQ          stored9
-	VMOVUPS      X7, (DX)
+	VMOVUPS      X6, (DX)
 	ADDQ         $+16, DX
-	VEXTRACTF128 $0x01, Y7, X7
+	VEXTRACTF128 $0x01, Y6, X6
 
 stored9:
 	TESTQ    $+2, R10
 	JEQ      stored10
-	VMOVLPS  X7, (DX)
+	VMOVLPS  X6, (DX)
 	ADDQ     $+8, DX
-	VMOVHLPS X7, X7, X7
+	VMOVHLPS X6, X6, X6
 
 stored10:
 	TESTQ  $+1, R10
 	JEQ    stored11
-	VMOVSS X7, (DX)
+	VMOVSS X6, (DX)
 
 stored11:
 	// Input and cell gates.
-	VMASKMOVPS   128(R8), Y0, Y2
-	VMASKMOVPS   (AX), Y0, Y3
-	VMASKMOVPS   128(AX), Y0, Y4
-	VMOVUPS      constantsAVX2<>+480(SB), Y5
+	VMASKMOVPS   (CX), Y0, Y3
+	VMASKMOVPS   128(R8), Y0, Y4
+	VMASKMOVPS   (AX), Y0, Y6
+	VMASKMOVPS   128(AX), Y0, Y7
+	VMOVUPS      constantsAVX2<>+480(SB), Y8
 	LEAQ         (AX), DX
 	TESTQ        $+4, R10
-	VFMADD231PS  Y1, Y2, Y6
-	VSUBPS       Y3, Y5, Y1
-	VMULPS       Y3, Y6, Y2
-	VMULPS       Y4, Y2, Y3
-	VMULPS       Y1, Y3, Y1
-	VMOVAPS      Y1, Y3
+	VFMADD231PS  Y5, Y1, Y3
+	VSUBPS       Y6, Y8, Y1
+	VFMADD231PS  Y2, Y4, Y3
+	VMULPS       Y6, Y3, Y2
+	VMULPS       Y7, Y2, Y4
+	VMULPS       Y1, Y4, Y1
+	VMOVAPS      Y1, Y4
 	JEQ          stored12
-	VMOVUPS      X3, (DX)
+	VMOVUPS      X4, (DX)
 	ADDQ         $+16, DX
-	VEXTRACTF128 $0x01, Y3, X3
+	VEXTRACTF128 $0x01, Y4, X4
 
 stored12:
 	TESTQ    $+2, R10
 	JEQ      stored13
-	VMOVLPS  X3, (DX)
+	VMOVLPS  X4, (DX)
 	ADDQ     $+8, DX
-	VMOVHLPS X3, X3, X3
+	VMOVHLPS X4, X4, X4
 
 stored13:
 	TESTQ  $+1, R10
 	JEQ    stored14
-	VMOVSS X3, (DX)
+	VMOVSS X4, (DX)
 
 stored14:
-	VMOVUPS      constantsAVX2<>+480(SB), Y3
+	VMOVUPS      constantsAVX2<>+480(SB), Y4
 	LEAQ         128(AX), DX
 	TESTQ        $+4, R10
-	VFNMADD231PS Y4, Y4, Y3
-	VMULPS       Y3, Y2, Y2
+	VFNMADD231PS Y7, Y7, Y4
+	VMULPS       Y4, Y2, Y2
 	VMOVAPS      Y2, Y2
 	JEQ          stored15
 	VMOVUPS      X2, (DX)
@@ -4234,40 +4234,40 @@ stored16:
 stored17:
 	// Forget gate.
 	VMASKMOVPS   64(AX), Y0, Y2
-	VMASKMOVPS   (DI), Y0, Y3
-	VMOVUPS      constantsAVX2<>+480(SB), Y4
+	VMASKMOVPS   (DI), Y0, Y4
+	VMOVUPS      constantsAVX2<>+480(SB), Y5
 	LEAQ         64(AX), AX
 	TESTQ        $+4, R10
-	VMULPS       Y2, Y6, Y5
-	VSUBPS       Y2, Y4, Y2
-	VMULPS       Y3, Y5, Y3
-	VMULPS       Y2, Y3, Y2
-	VMOVAPS      Y2, Y3
+	VMULPS       Y2, Y3, Y3
+	VSUBPS       Y2, Y5, Y2
+	VMULPS       Y4, Y3, Y4
+	VMULPS       Y2, Y4, Y2
+	VMOVAPS      Y2, Y4
 	JEQ          stored18
-	VMOVUPS      X3, (AX)
+	VMOVUPS      X4, (AX)
 	ADDQ         $+16, AX
-	VEXTRACTF128 $0x01, Y3, X3
+	VEXTRACTF128 $0x01, Y4, X4
 
 stored18:
 	TESTQ    $+2, R10
 	JEQ      stored19
-	VMOVLPS  X3, (AX)
+	VMOVLPS  X4, (AX)
 	ADDQ     $+8, AX
-	VMOVHLPS X3, X3, X3
+	VMOVHLPS X4, X4, X4
 
 stored19:
 	TESTQ  $+1, R10
 	JEQ    stored20
-	VMOVSS X3, (AX)
+	VMOVSS X4, (AX)
 
 stored20:
-	VMASKMOVPS   (R8), Y0, Y3
+	VMASKMOVPS   (R8), Y0, Y4
 	VMASKMOVPS   64(R8), Y0, Y0
 	LEAQ         (CX), AX
 	TESTQ        $+4, R10
-	VFMADD231PS  Y1, Y3, Y5
-	VFMADD231PS  Y2, Y0, Y5
-	VMOVAPS      Y5, Y0
+	VFMADD231PS  Y1, Y4, Y3
+	VFMADD231PS  Y2, Y0, Y3
+	VMOVAPS      Y3, Y0
 	JEQ          stored21
 	VMOVUPS      X0, (AX)
 	ADDQ         $+16, AX
@@ -6169,6 +6169,1575 @@ stored23:
 
 stored24:
 done12:
+	// As it was.
+	VZEROUPPER
+	VLDMXCSR (SP)
+	RET
+
+// func lstmCellForwardAVX2(c *float32, gates *float32, cPrev *float32, p *float32, cStride int, gatesStride int, cPrevStride int, pStride int, rows int, units int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·lstmCellForwardAVX2(SB), NOSPLIT, $8-80
+	// Flush subnormals to zero.
+	VSTMXCSR (SP)
+	MOVL     (SP), AX
+	ORL      $0x00008040, AX
+	MOVL     AX, 4(SP)
+	VLDMXCSR 4(SP)
+	VMOVUPS  constantsAVX2<>+0(SB), Y0
+	VMOVUPS  constantsAVX2<>+32(SB), Y1
+	VMOVUPS  constantsAVX2<>+64(SB), Y2
+	VMOVUPS  constantsAVX2<>+96(SB), Y3
+
+row1:
+	// A row.
+	MOVQ rows+64(FP), AX
+	CMPQ AX, $+1
+	JLT  done2
+	ADDQ $-1, AX
+	MOVQ AX, rows+64(FP)
+	MOVQ c+0(FP), AX
+	MOVQ gates+8(FP), CX
+	MOVQ cPrev+16(FP), DX
+	MOVQ p+24(FP), BX
+	MOVQ units+72(FP), SI
+
+	// 8 elements at a time.
+	CMPQ SI, $+16
+	JLT  done4
+
+loop3:
+	MOVQ $+2, DI
+
+loop5:
+	// Input and cell gates. Forget gate and c.
+	VMOVUPS      (DX), Y4
+	VMOVUPS      (CX), Y5
+	VMOVUPS      (BX), Y6
+	VMOVUPS      constantsAVX2<>+128(SB), Y7
+	VMOVUPS      128(CX), Y9
+	VMOVUPS      constantsAVX2<>+160(SB), Y10
+	VMOVUPS      constantsAVX2<>+192(SB), Y11
+	VMOVUPS      constantsAVX2<>+640(SB), Y8
+	VMOVUPS      constantsAVX2<>+224(SB), Y12
+	VMOVUPS      constantsAVX2<>+416(SB), Y14
+	VMOVUPS      constantsAVX2<>+320(SB), Y13
+	VMOVUPS      constantsAVX2<>+480(SB), Y15
+	VFMADD231PS  Y4, Y6, Y5
+	VMINPS       Y9, Y10, Y6
+	VMAXPS       Y6, Y11, Y6
+	VMINPS       Y5, Y0, Y5
+	VFMADD231PS  Y6, Y6, Y12
+	VMAXPS       Y5, Y1, Y5
+	VMOVUPS      constantsAVX2<>+256(SB), Y10
+	VFNMADD231PS Y2, Y5, Y7
+	VFMADD231PS  constantsAVX2<>+384(SB), Y12, Y14
+	VFMADD231PS  constantsAVX2<>+288(SB), Y12, Y13
+	VSUBPS       constantsAVX2<>+128(SB), Y7, Y9
+	VPSLLD       $0x17, Y7, Y7
+	VFMADD213PS  constantsAVX2<>+448(SB), Y12, Y14
+	VFMADD213PS  constantsAVX2<>+352(SB), Y12, Y13
+	VFMADD231PS  Y3, Y9, Y5
+	VMOVUPS      constantsAVX2<>+800(SB), Y9
+	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y14
+	VMULPS       Y13, Y6, Y6
+	VFMADD231PS  constantsAVX2<>+608(SB), Y5, Y8
+	VMULPS       Y14, Y14, Y11
+	VMULPS       Y14, Y6, Y12
+	VFMADD213PS  constantsAVX2<>+672(SB), Y5, Y8
+	VFMADD231PS  Y6, Y6, Y11
+	VADDPS       Y12, Y12, Y13
+	VFMADD213PS  constantsAVX2<>+704(SB), Y5, Y8
+	VMULPS       constantsAVX2<>+352(SB), Y11, Y6
+	VFMADD213PS  constantsAVX2<>+736(SB), Y5, Y8
+	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y8
+	VFMADD213PS  constantsAVX2<>+352(SB), Y7, Y8
+	VMOVUPS      constantsAVX2<>+480(SB), Y5
+	VMULPS       Y11, Y8, Y7
+	VMULPS       Y8, Y13, Y8
+	VDIVPS       Y7, Y15, Y7
+	VMULPS       Y7, Y6, Y6
+	VMULPS       Y7, Y8, Y8
+	VMULPS       Y7, Y12, Y7
+	VMOVUPS      Y6, (CX)
+	VMOVUPS      Y8, 128(CX)
+	VMOVUPS      64(CX), Y6
+	VMOVUPS      64(BX), Y8
+	VFMADD231PS  Y4, Y8, Y6
+	VMINPS       Y6, Y0, Y6
+	VMAXPS       Y6, Y1, Y6
+	VFNMADD231PS Y2, Y6, Y10
+	VSUBPS       constantsAVX2<>+256(SB), Y10, Y8
+	VPSLLD       $0x17, Y10, Y10
+	VFMADD231PS  Y3, Y8, Y6
+	VFMADD231PS  constantsAVX2<>+768(SB), Y6, Y9
+	VFMADD213PS  constantsAVX2<>+832(SB), Y6, Y9
+	VFMADD213PS  constantsAVX2<>+864(SB), Y6, Y9
+	VFMADD213PS  constantsAVX2<>+896(SB), Y6, Y9
+	VFMADD213PS  constantsAVX2<>+928(SB), Y6, Y9
+	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y9
+	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y9
+	VDIVPS       Y9, Y5, Y5
+	VFMADD231PS  Y4, Y5, Y7
+	VMOVUPS      Y7, (AX)
+	VMOVUPS      Y5, 64(CX)
+	ADDQ         $+32, AX
+	ADDQ         $+32, CX
+	ADDQ         $+32, DX
+	ADDQ         $+32, BX
+	ADDQ         $-1, DI
+	TESTQ        DI, DI
+	JNE          loop5
+	ADDQ         $+192, CX
+	ADDQ         $+128, BX
+	ADDQ         $-16, SI
+	CMPQ         SI, $+16
+	JGE          loop3
+
+done4:
+	// 8 elements at a time.
+	CMPQ SI, $+8
+	JLT  done7
+
+loop6:
+	// Input and cell gates. Forget gate and c.
+	VMOVUPS      (DX), Y4
+	VMOVUPS      (CX), Y5
+	VMOVUPS      (BX), Y6
+	VMOVUPS      constantsAVX2<>+128(SB), Y7
+	VMOVUPS      128(CX), Y9
+	VMOVUPS      constantsAVX2<>+160(SB), Y10
+	VMOVUPS      constantsAVX2<>+192(SB), Y11
+	VMOVUPS      constantsAVX2<>+640(SB), Y8
+	VMOVUPS      constantsAVX2<>+224(SB), Y12
+	VMOVUPS      constantsAVX2<>+416(SB), Y14
+	VMOVUPS      constantsAVX2<>+320(SB), Y13
+	VMOVUPS      constantsAVX2<>+480(SB), Y15
+	VFMADD231PS  Y4, Y6, Y5
+	VMINPS       Y9, Y10, Y6
+	VMAXPS       Y6, Y11, Y6
+	VMINPS       Y5, Y0, Y5
+	VFMADD231PS  Y6, Y6, Y12
+	VMAXPS       Y5, Y1, Y5
+	VMOVUPS      constantsAVX2<>+256(SB), Y10
+	VFNMADD231PS Y2, Y5, Y7
+	VFMADD231PS  constantsAVX2<>+384(SB), Y12, Y14
+	VFMADD231PS  constantsAVX2<>+288(SB), Y12, Y13
+	VSUBPS       constantsAVX2<>+128(SB), Y7, Y9
+	VPSLLD       $0x17, Y7, Y7
+	VFMADD213PS  constantsAVX2<>+448(SB), Y12, Y14
+	VFMADD213PS  constantsAVX2<>+352(SB), Y12, Y13
+	VFMADD231PS  Y3, Y9, Y5
+	VMOVUPS      constantsAVX2<>+800(SB), Y9
+	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y14
+	VMULPS       Y13, Y6, Y6
+	VFMADD231PS  constantsAVX2<>+608(SB), Y5, Y8
+	VMULPS       Y14, Y14, Y11
+	VMULPS       Y14, Y6, Y12
+	VFMADD213PS  constantsAVX2<>+672(SB), Y5, Y8
+	VFMADD231PS  Y6, Y6, Y11
+	VADDPS       Y12, Y12, Y13
+	VFMADD213PS  constantsAVX2<>+704(SB), Y5, Y8
+	VMULPS       constantsAVX2<>+352(SB), Y11, Y6
+	VFMADD213PS  constantsAVX2<>+736(SB), Y5, Y8
+	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y8
+	VFMADD213PS  constantsAVX2<>+352(SB), Y7, Y8
+	VMOVUPS      constantsAVX2<>+480(SB), Y5
+	VMULPS       Y11, Y8, Y7
+	VMULPS       Y8, Y13, Y8
+	VDIVPS       Y7, Y15, Y7
+	VMULPS       Y7, Y6, Y6
+	VMULPS       Y7, Y8, Y8
+	VMULPS       Y7, Y12, Y7
+	VMOVUPS      Y6, (CX)
+	VMOVUPS      Y8, 128(CX)
+	VMOVUPS      64(CX), Y6
+	VMOVUPS      64(BX), Y8
+	VFMADD231PS  Y4, Y8, Y6
+	VMINPS       Y6, Y0, Y6
+	VMAXPS       Y6, Y1, Y6
+	VFNMADD231PS Y2, Y6, Y10
+	VSUBPS       constantsAVX2<>+256(SB), Y10, Y8
+	VPSLLD       $0x17, Y10, Y10
+	VFMADD231PS  Y3, Y8, Y6
+	VFMADD231PS  constantsAVX2<>+768(SB), Y6, Y9
+	VFMADD213PS  constantsAVX2<>+832(SB), Y6, Y9
+	VFMADD213PS  constantsAVX2<>+864(SB), Y6, Y9
+	VFMADD213PS  constantsAVX2<>+896(SB), Y6, Y9
+	VFMADD213PS  constantsAVX2<>+928(SB), Y6, Y9
+	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y9
+	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y9
+	VDIVPS       Y9, Y5, Y5
+	VFMADD231PS  Y4, Y5, Y7
+	VMOVUPS      Y7, (AX)
+	VMOVUPS      Y5, 64(CX)
+	ADDQ         $+32, AX
+	ADDQ         $+32, CX
+	ADDQ         $+32, DX
+	ADDQ         $+32, BX
+	ADDQ         $-8, SI
+	CMPQ         SI, $+8
+	JGE          loop6
+
+done7:
+	// The last elements.
+	TESTQ   SI, SI
+	JEQ     done8
+	MOVQ    SI, R8
+	NEGQ    SI
+	LEAQ    constantsAVX2<>+544(SB), DI
+	VMOVUPS (DI)(SI*4), Y4
+
+	// Input and cell gates.
+	VMASKMOVPS   (DX), Y4, Y5
+	VMASKMOVPS   (CX), Y4, Y6
+	VMASKMOVPS   (BX), Y4, Y7
+	VMOVUPS      constantsAVX2<>+128(SB), Y8
+	VMASKMOVPS   128(CX), Y4, Y10
+	VMOVUPS      constantsAVX2<>+160(SB), Y11
+	VMOVUPS      constantsAVX2<>+192(SB), Y12
+	VMOVUPS      constantsAVX2<>+640(SB), Y9
+	VMOVUPS      constantsAVX2<>+224(SB), Y13
+	VMOVUPS      constantsAVX2<>+416(SB), Y15
+	VMOVUPS      constantsAVX2<>+320(SB), Y14
+	LEAQ         (CX), DX
+	TESTQ        $+4, R8
+	VFMADD231PS  Y5, Y7, Y6
+	VMOVUPS      constantsAVX2<>+480(SB), Y7
+	VMINPS       Y10, Y11, Y10
+	VMAXPS       Y10, Y12, Y10
+	VMINPS       Y6, Y0, Y6
+	VFMADD231PS  Y10, Y10, Y13
+	VMAXPS       Y6, Y1, Y6
+	VFNMADD231PS Y2, Y6, Y8
+	VFMADD231PS  constantsAVX2<>+384(SB), Y13, Y15
+	VFMADD231PS  constantsAVX2<>+288(SB), Y13, Y14
+	VSUBPS       constantsAVX2<>+128(SB), Y8, Y11
+	VPSLLD       $0x17, Y8, Y8
+	VFMADD213PS  constantsAVX2<>+448(SB), Y13, Y15
+	VFMADD213PS  constantsAVX2<>+352(SB), Y13, Y14
+	VFMADD231PS  Y3, Y11, Y6
+	VFMADD213PS  constantsAVX2<>+480(SB), Y13, Y15
+	VMULPS       Y14, Y10, Y10
+	VFMADD231PS  constantsAVX2<>+608(SB), Y6, Y9
+	VMULPS       Y15, Y15, Y11
+	VMULPS       Y15, Y10, Y12
+	VFMADD213PS  constantsAVX2<>+672(SB), Y6, Y9
+	VFMADD231PS  Y10, Y10, Y11
+	VFMADD213PS  constantsAVX2<>+704(SB), Y6, Y9
+	VMULPS       constantsAVX2<>+352(SB), Y11, Y10
+	VFMADD213PS  constantsAVX2<>+736(SB), Y6, Y9
+	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y9
+	VFMADD213PS  constantsAVX2<>+352(SB), Y8, Y9
+	VMULPS       Y11, Y9, Y6
+	VDIVPS       Y6, Y7, Y6
+	VMULPS       Y6, Y10, Y8
+	VMULPS       Y6, Y12, Y7
+	VMOVAPS      Y8, Y8
+	JEQ          stored9
+	VMOVUPS      X8, (DX)
+	ADDQ         $+16, DX
+	VEXTRACTF128 $0x01, Y8, X8
+
+stored9:
+	TESTQ    $+2, R8
+	JEQ      stored10
+	VMOVLPS  X8, (DX)
+	ADDQ     $+8, DX
+	VMOVHLPS X8, X8, X8
+
+stored10:
+	TESTQ  $+1, R8
+	JEQ    stored11
+	VMOVSS X8, (DX)
+
+stored11:
+	VADDPS       Y12, Y12, Y8
+	LEAQ         128(CX), DX
+	TESTQ        $+4, R8
+	VMULPS       Y9, Y8, Y8
+	VMULPS       Y6, Y8, Y6
+	VMOVAPS      Y6, Y6
+	JEQ          stored12
+	VMOVUPS      X6, (DX)
+	ADDQ         $+16, DX
+	VEXTRACTF128 $0x01, Y6, X6
+
+stored12:
+	TESTQ    $+2, R8
+	JEQ      stored13
+	VMOVLPS  X6, (DX)
+	ADDQ     $+8, DX
+	VMOVHLPS X6, X6, X6
+
+stored13:
+	TESTQ  $+1, R8
+	JEQ    stored14
+	VMOVSS X6, (DX)
+
+stored14:
+	// Forget gate and c.
+	VMASKMOVPS   64(CX), Y4, Y6
+	VMASKMOVPS   64(BX), Y4, Y4
+	VMOVUPS      constantsAVX2<>+256(SB), Y8
+	VMOVUPS      constantsAVX2<>+800(SB), Y9
+	VMOVUPS      constantsAVX2<>+480(SB), Y10
+	LEAQ         (AX), AX
+	TESTQ        $+4, R8
+	VFMADD231PS  Y5, Y4, Y6
+	VMINPS       Y6, Y0, Y4
+	VMAXPS       Y4, Y1, Y4
+	VFNMADD231PS Y2, Y4, Y8
+	VSUBPS       constantsAVX2<>+256(SB), Y8, Y6
+	VPSLLD       $0x17, Y8, Y8
+	VFMADD231PS  Y3, Y6, Y4
+	VFMADD231PS  constantsAVX2<>+768(SB), Y4, Y9
+	VFMADD213PS  constantsAVX2<>+832(SB), Y4, Y9
+	VFMADD213PS  constantsAVX2<>+864(SB), Y4, Y9
+	VFMADD213PS  constantsAVX2<>+896(SB), Y4, Y9
+	VFMADD213PS  constantsAVX2<>+928(SB), Y4, Y9
+	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y9
+	VFMADD213PS  constantsAVX2<>+480(SB), Y8, Y9
+	VDIVPS       Y9, Y10, Y4
+	VFMADD231PS  Y5, Y4, Y7
+	VMOVAPS      Y7, Y5
+	JEQ          stored15
+	VMOVUPS      X5, (AX)
+	ADDQ         $+16, AX
+	VEXTRACTF128 $0x01, Y5, X5
+
+stored15:
+	TESTQ    $+2, R8
+	JEQ      stored16
+	VMOVLPS  X5, (AX)
+	ADDQ     $+8, AX
+	VMOVHLPS X5, X5, X5
+
+stored16:
+	TESTQ  $+1, R8
+	JEQ    stored17
+	VMOVSS X5, (AX)
+
+stored17:
+	VMOVAPS      Y4, Y4
+	LEAQ         64(CX), AX
+	TESTQ        $+4, R8
+	JEQ          stored18
+	VMOVUPS      X4, (AX)
+	ADDQ         $+16, AX
+	VEXTRACTF128 $0x01, Y4, X4
+
+stored18:
+	TESTQ    $+2, R8
+	JEQ      stored19
+	VMOVLPS  X4, (AX)
+	ADDQ     $+8, AX
+	VMOVHLPS X4, X4, X4
+
+stored19:
+	TESTQ  $+1, R8
+	JEQ    stored20
+	VMOVSS X4, (AX)
+
+stored20:
+done8:
+	// To the next row.
+	MOVQ cStride+32(FP), AX
+	SHLQ $0x02, AX
+	MOVQ c+0(FP), CX
+	ADDQ AX, CX
+	MOVQ CX, c+0(FP)
+	MOVQ gatesStride+40(FP), AX
+	SHLQ $0x02, AX
+	MOVQ gates+8(FP), CX
+	ADDQ AX, CX
+	MOVQ CX, gates+8(FP)
+	MOVQ cPrevStride+48(FP), AX
+	SHLQ $0x02, AX
+	MOVQ cPrev+16(FP), CX
+	ADDQ AX, CX
+	MOVQ CX, cPrev+16(FP)
+	MOVQ pStride+56(FP), AX
+	SHLQ $0x02, AX
+	MOVQ p+24(FP), CX
+	ADDQ AX, CX
+	MOVQ CX, p+24(FP)
+	JMP  row1
+
+done2:
+	// As it was.
+	VZEROUPPER
+	VLDMXCSR (SP)
+	RET
+
+// func lstmOutputForwardAVX2(h *float32, gates *float32, cNorm *float32, c *float32, p *float32, hStride int, gatesStride int, cNormStride int, cStride int, pStride int, rows int, units int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·lstmOutputForwardAVX2(SB), NOSPLIT, $8-96
+	// Flush subnormals to zero.
+	VSTMXCSR (SP)
+	MOVL     (SP), AX
+	ORL      $0x00008040, AX
+	MOVL     AX, 4(SP)
+	VLDMXCSR 4(SP)
+	VMOVUPS  constantsAVX2<>+0(SB), Y0
+	VMOVUPS  constantsAVX2<>+32(SB), Y1
+	VMOVUPS  constantsAVX2<>+64(SB), Y2
+	VMOVUPS  constantsAVX2<>+96(SB), Y3
+
+row1:
+	// A row.
+	MOVQ rows+80(FP), AX
+	CMPQ AX, $+1
+	JLT  done2
+	ADDQ $-1, AX
+	MOVQ AX, rows+80(FP)
+	MOVQ h+0(FP), AX
+	MOVQ gates+8(FP), CX
+	MOVQ cNorm+16(FP), DX
+	MOVQ c+24(FP), BX
+	MOVQ p+32(FP), SI
+	MOVQ units+88(FP), DI
+
+	// 8 elements at a time.
+	CMPQ DI, $+16
+	JLT  done4
+
+loop3:
+	MOVQ $+2, R8
+
+loop5:
+	// Output gate.
+	VMOVUPS      (BX), Y4
+	VMOVUPS      192(CX), Y5
+	VMOVUPS      128(SI), Y6
+	VMOVUPS      constantsAVX2<>+128(SB), Y7
+	VMOVUPS      constantsAVX2<>+640(SB), Y8
+	VMOVUPS      constantsAVX2<>+352(SB), Y9
+	VMOVUPS      constantsAVX2<>+160(SB), Y10
+	VMOVUPS      constantsAVX2<>+192(SB), Y11
+	VMOVUPS      constantsAVX2<>+224(SB), Y12
+	VMOVUPS      constantsAVX2<>+416(SB), Y14
+	VMOVUPS      constantsAVX2<>+320(SB), Y13
+	VFMADD231PS  Y4, Y6, Y5
+	VMINPS       Y5, Y0, Y4
+	VMAXPS       Y4, Y1, Y4
+	VFNMADD231PS Y2, Y4, Y7
+	VSUBPS       constantsAVX2<>+128(SB), Y7, Y5
+	VPSLLD       $0x17, Y7, Y6
+	VFMADD231PS  Y3, Y5, Y4
+	VFMADD231PS  constantsAVX2<>+608(SB), Y4, Y8
+	VFMADD213PS  constantsAVX2<>+672(SB), Y4, Y8
+	VFMADD213PS  constantsAVX2<>+704(SB), Y4, Y8
+	VFMADD213PS  constantsAVX2<>+736(SB), Y4, Y8
+	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y8
+	VFMADD213PS  constantsAVX2<>+352(SB), Y6, Y8
+	VDIVPS       Y8, Y9, Y4
+	VMOVUPS      Y4, 192(CX)
+	VMOVUPS      (DX), Y4
+	VMINPS       Y4, Y10, Y4
+	VMAXPS       Y4, Y11, Y4
+	VFMADD231PS  Y4, Y4, Y12
+	VFMADD231PS  constantsAVX2<>+384(SB), Y12, Y14
+	VFMADD231PS  constantsAVX2<>+288(SB), Y12, Y13
+	VFMADD213PS  constantsAVX2<>+448(SB), Y12, Y14
+	VFMADD213PS  constantsAVX2<>+352(SB), Y12, Y13
+	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y14
+	VMULPS       Y13, Y4, Y4
+	VMULPS       Y14, Y14, Y5
+	VMULPS       Y14, Y4, Y6
+	VFMADD231PS  Y4, Y4, Y5
+	VMULPS       Y5, Y8, Y4
+	VDIVPS       Y4, Y6, Y4
+	VMOVUPS      Y4, (AX)
+	ADDQ         $+32, AX
+	ADDQ         $+32, CX
+	ADDQ         $+32, DX
+	ADDQ         $+32, BX
+	ADDQ         $+32, SI
+	ADDQ         $-1, R8
+	TESTQ        R8, R8
+	JNE          loop5
+	ADDQ         $+192, CX
+	ADDQ         $+128, SI
+	ADDQ         $-16, DI
+	CMPQ         DI, $+16
+	JGE          loop3
+
+done4:
+	// 8 elements at a time.
+	CMPQ DI, $+8
+	JLT  done7
+
+loop6:
+	// Output gate.
+	VMOVUPS      (BX), Y4
+	VMOVUPS      192(CX), Y5
+	VMOVUPS      128(SI), Y6
+	VMOVUPS      constantsAVX2<>+128(SB), Y7
+	VMOVUPS      constantsAVX2<>+640(SB), Y8
+	VMOVUPS      constantsAVX2<>+352(SB), Y9
+	VMOVUPS      constantsAVX2<>+160(SB), Y10
+	VMOVUPS      constantsAVX2<>+192(SB), Y11
+	VMOVUPS      constantsAVX2<>+224(SB), Y12
+	VMOVUPS      constantsAVX2<>+416(SB), Y14
+	VMOVUPS      constantsAVX2<>+320(SB), Y13
+	VFMADD231PS  Y4, Y6, Y5
+	VMINPS       Y5, Y0, Y4
+	VMAXPS       Y4, Y1, Y4
+	VFNMADD231PS Y2, Y4, Y7
+	VSUBPS       constantsAVX2<>+128(SB), Y7, Y5
+	VPSLLD       $0x17, Y7, Y6
+	VFMADD231PS  Y3, Y5, Y4
+	VFMADD231PS  constantsAVX2<>+608(SB), Y4, Y8
+	VFMADD213PS  constantsAVX2<>+672(SB), Y4, Y8
+	VFMADD213PS  constantsAVX2<>+704(SB), Y4, Y8
+	VFMADD213PS  constantsAVX2<>+736(SB), Y4, Y8
+	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y8
+	VFMADD213PS  constantsAVX2<>+352(SB), Y6, Y8
+	VDIVPS       Y8, Y9, Y4
+	VMOVUPS      Y4, 192(CX)
+	VMOVUPS      (DX), Y4
+	VMINPS       Y4, Y10, Y4
+	VMAXPS       Y4, Y11, Y4
+	VFMADD231PS  Y4, Y4, Y12
+	VFMADD231PS  constantsAVX2<>+384(SB), Y12, Y14
+	VFMADD231PS  constantsAVX2<>+288(SB), Y12, Y13
+	VFMADD213PS  constantsAVX2<>+448(SB), Y12, Y14
+	VFMADD213PS  constantsAVX2<>+352(SB), Y12, Y13
+	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y14
+	VMULPS       Y13, Y4, Y4
+	VMULPS       Y14, Y14, Y5
+	VMULPS       Y14, Y4, Y6
+	VFMADD231PS  Y4, Y4, Y5
+	VMULPS       Y5, Y8, Y4
+	VDIVPS       Y4, Y6, Y4
+	VMOVUPS      Y4, (AX)
+	ADDQ         $+32, AX
+	ADDQ         $+32, CX
+	ADDQ         $+32, DX
+	ADDQ         $+32, BX
+	ADDQ         $+32, SI
+	ADDQ         $-8, DI
+	CMPQ         DI, $+8
+	JGE          loop6
+
+done7:
+	// The last elements.
+	TESTQ   DI, DI
+	JEQ     done8
+	MOVQ    DI, R9
+	NEGQ    DI
+	LEAQ    constantsAVX2<>+544(SB), R8
+	VMOVUPS (R8)(DI*4), Y4
+
+	// Output gate.
+	VMASKMOVPS   (BX), Y4, Y5
+	VMASKMOVPS   192(CX), Y4, Y6
+	VMASKMOVPS   128(SI), Y4, Y7
+	VMOVUPS      constantsAVX2<>+128(SB), Y8
+	VMOVUPS      constantsAVX2<>+640(SB), Y9
+	VMOVUPS      constantsAVX2<>+352(SB), Y10
+	LEAQ         192(CX), CX
+	TESTQ        $+4, R9
+	VFMADD231PS  Y5, Y7, Y6
+	VMINPS       Y6, Y0, Y5
+	VMAXPS       Y5, Y1, Y5
+	VFNMADD231PS Y2, Y5, Y8
+	VSUBPS       constantsAVX2<>+128(SB), Y8, Y6
+	VPSLLD       $0x17, Y8, Y7
+	VFMADD231PS  Y3, Y6, Y5
+	VFMADD231PS  constantsAVX2<>+608(SB), Y5, Y9
+	VFMADD213PS  constantsAVX2<>+672(SB), Y5, Y9
+	VFMADD213PS  constantsAVX2<>+704(SB), Y5, Y9
+	VFMADD213PS  constantsAVX2<>+736(SB), Y5, Y9
+	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y9
+	VFMADD213PS  constantsAVX2<>+352(SB), Y7, Y9
+	VDIVPS       Y9, Y10, Y5
+	VMOVAPS      Y5, Y5
+	JEQ          stored9
+	VMOVUPS      X5, (CX)
+	ADDQ         $+16, CX
+	VEXTRACTF128 $0x01, Y5, X5
+
+stored9:
+	TESTQ    $+2, R9
+	JEQ      stored10
+	VMOVLPS  X5, (CX)
+	ADDQ     $+8, CX
+	VMOVHLPS X5, X5, X5
+
+stored10:
+	TESTQ  $+1, R9
+	JEQ    stored11
+	VMOVSS X5, (CX)
+
+stored11:
+	VMASKMOVPS   (DX), Y4, Y4
+	VMOVUPS      constantsAVX2<>+160(SB), Y5
+	VMOVUPS      constantsAVX2<>+192(SB), Y6
+	VMOVUPS      constantsAVX2<>+224(SB), Y7
+	VMOVUPS      constantsAVX2<>+416(SB), Y10
+	VMOVUPS      constantsAVX2<>+320(SB), Y8
+	LEAQ         (AX), AX
+	TESTQ        $+4, R9
+	VMINPS       Y4, Y5, Y4
+	VMAXPS       Y4, Y6, Y4
+	VFMADD231PS  Y4, Y4, Y7
+	VFMADD231PS  constantsAVX2<>+384(SB), Y7, Y10
+	VFMADD231PS  constantsAVX2<>+288(SB), Y7, Y8
+	VFMADD213PS  constantsAVX2<>+448(SB), Y7, Y10
+	VFMADD213PS  constantsAVX2<>+352(SB), Y7, Y8
+	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y10
+	VMULPS       Y8, Y4, Y4
+	VMULPS       Y10, Y10, Y5
+	VMULPS       Y10, Y4, Y6
+	VFMADD231PS  Y4, Y4, Y5
+	VMULPS       Y5, Y9, Y4
+	VDIVPS       Y4, Y6, Y4
+	VMOVAPS      Y4, Y4
+	JEQ          stored12
+	VMOVUPS      X4, (AX)
+	ADDQ         $+16, AX
+	VEXTRACTF128 $0x01, Y4, X4
+
+stored12:
+	TESTQ    $+2, R9
+	JEQ      stored13
+	VMOVLPS  X4, (AX)
+	ADDQ     $+8, AX
+	VMOVHLPS X4, X4, X4
+
+stored13:
+	TESTQ  $+1, R9
+	JEQ    stored14
+	VMOVSS X4, (AX)
+
+stored14:
+done8:
+	// To the next row.
+	MOVQ hStride+40(FP), AX
+	SHLQ $0x02, AX
+	MOVQ h+0(FP), CX
+	ADDQ AX, CX
+	MOVQ CX, h+0(FP)
+	MOVQ gatesStride+48(FP), AX
+	SHLQ $0x02, AX
+	MOVQ gates+8(FP), CX
+	ADDQ AX, CX
+	MOVQ CX, gates+8(FP)
+	MOVQ cNormStride+56(FP), AX
+	SHLQ $0x02, AX
+	MOVQ cNorm+16(FP), CX
+	ADDQ AX, CX
+	MOVQ CX, cNorm+16(FP)
+	MOVQ cStride+64(FP), AX
+	SHLQ $0x02, AX
+	MOVQ c+24(FP), CX
+	ADDQ AX, CX
+	MOVQ CX, c+24(FP)
+	MOVQ pStride+72(FP), AX
+	SHLQ $0x02, AX
+	MOVQ p+32(FP), CX
+	ADDQ AX, CX
+	MOVQ CX, p+32(FP)
+	JMP  row1
+
+done2:
+	// As it was.
+	VZEROUPPER
+	VLDMXCSR (SP)
+	RET
+
+// func lstmOutputBackwardAVX2(gates *float32, dcNorm *float32, dc *float32, dh *float32, h *float32, p *float32, gatesStride int, dcNormStride int, dcStride int, dhStride int, hStride int, pStride int, rows int, units int)
+// Requires: AVX, FMA3
+TEXT ·lstmOutputBackwardAVX2(SB), NOSPLIT, $8-112
+	// Flush subnormals to zero.
+	VSTMXCSR (SP)
+	MOVL     (SP), AX
+	ORL      $0x00008040, AX
+	MOVL     AX, 4(SP)
+	VLDMXCSR 4(SP)
+
+row1:
+	// A row.
+	MOVQ rows+96(FP), AX
+	CMPQ AX, $+1
+	JLT  done2
+	ADDQ $-1, AX
+	MOVQ AX, rows+96(FP)
+	MOVQ gates+0(FP), AX
+	MOVQ dcNorm+8(FP), CX
+	MOVQ dc+16(FP), DX
+	MOVQ dh+24(FP), BX
+	MOVQ h+32(FP), SI
+	MOVQ p+40(FP), DI
+	MOVQ units+104(FP), R8
+
+	// 8 elements at a time.
+	CMPQ R8, $+16
+	JLT  done4
+
+loop3:
+	MOVQ $+2, R9
+
+loop5:
+	VMOVUPS      192(AX), Y1
+	VMOVUPS      (SI), Y2
+	VMOVUPS      (BX), Y0
+	VMOVUPS      constantsAVX2<>+480(SB), Y6
+	VDIVPS       Y1, Y2, Y3
+	VMOVAPS      Y1, Y4
+	VMULPS       Y2, Y0, Y5
+	VSUBPS       Y1, Y6, Y1
+	VMULPS       Y1, Y5, Y1
+	VMOVUPS      Y1, 192(AX)
+	VFNMADD231PS Y2, Y3, Y4
+	VMULPS       Y4, Y0, Y0
+	VMOVUPS      Y0, (CX)
+	VMOVUPS      128(DI), Y0
+	VMOVUPS      (DX), Y2
+	VFMADD231PS  Y1, Y0, Y2
+	VMOVUPS      Y2, (DX)
+	ADDQ         $+32, AX
+	ADDQ         $+32, CX
+	ADDQ         $+32, DX
+	ADDQ         $+32, BX
+	ADDQ         $+32, SI
+	ADDQ         $+32, DI
+	ADDQ         $-1, R9
+	TESTQ        R9, R9
+	JNE          loop5
+	ADDQ         $+192, AX
+	ADDQ         $+128, DI
+	ADDQ         $-16, R8
+	CMPQ         R8, $+16
+	JGE          loop3
+
+done4:
+	// 8 elements at a time.
+	CMPQ R8, $+8
+	JLT  done7
+
+loop6:
+	VMOVUPS      192(AX), Y1
+	VMOVUPS      (SI), Y2
+	VMOVUPS      (BX), Y0
+	VMOVUPS      constantsAVX2<>+480(SB), Y6
+	VDIVPS       Y1, Y2, Y3
+	VMOVAPS      Y1, Y4
+	VMULPS       Y2, Y0, Y5
+	VSUBPS       Y1, Y6, Y1
+	VMULPS       Y1, Y5, Y1
+	VMOVUPS      Y1, 192(AX)
+	VFNMADD231PS Y2, Y3, Y4
+	VMULPS       Y4, Y0, Y0
+	VMOVUPS      Y0, (CX)
+	VMOVUPS      128(DI), Y0
+	VMOVUPS      (DX), Y2
+	VFMADD231PS  Y1, Y0, Y2
+	VMOVUPS      Y2, (DX)
+	ADDQ         $+32, AX
+	ADDQ         $+32, CX
+	ADDQ         $+32, DX
+	ADDQ         $+32, BX
+	ADDQ         $+32, SI
+	ADDQ         $+32, DI
+	ADDQ         $-8, R8
+	CMPQ         R8, $+8
+	JGE          loop6
+
+done7:
+	// The last elements.
+	TESTQ        R8, R8
+	JEQ          done8
+	MOVQ         R8, R10
+	NEGQ         R8
+	LEAQ         constantsAVX2<>+544(SB), R9
+	VMOVUPS      (R9)(R8*4), Y0
+	VMASKMOVPS   192(AX), Y0, Y2
+	VMASKMOVPS   (SI), Y0, Y3
+	VMASKMOVPS   (BX), Y0, Y1
+	VMOVUPS      constantsAVX2<>+480(SB), Y7
+	LEAQ         192(AX), AX
+	TESTQ        $+4, R10
+	VDIVPS       Y2, Y3, Y4
+	VMULPS       Y3, Y1, Y6
+	VMOVAPS      Y2, Y5
+	VSUBPS       Y2, Y7, Y2
+	VMULPS       Y2, Y6, Y2
+	VMOVAPS      Y2, Y6
+	VFNMADD231PS Y3, Y4, Y5
+	JEQ          stored9
+	VMOVUPS      X6, (AX)
+	ADDQ         $+16, AX
+	VEXTRACTF128 $0x01, Y6, X6
+
+stored9:
+	TESTQ    $+2, R10
+	JEQ      stored10
+	VMOVLPS  X6, (AX)
+	ADDQ     $+8, AX
+	VMOVHLPS X6, X6, X6
+
+stored10:
+	TESTQ  $+1, R10
+	JEQ    stored11
+	VMOVSS X6, (AX)
+
+stored11:
+	VMULPS       Y5, Y1, Y1
+	LEAQ         (CX), AX
+	TESTQ        $+4, R10
+	VMOVAPS      Y1, Y1
+	JEQ          stored12
+	VMOVUPS      X1, (AX)
+	ADDQ         $+16, AX
+	VEXTRACTF128 $0x01, Y1, X1
+
+stored12:
+	TESTQ    $+2, R10
+	JEQ      stored13
+	VMOVLPS  X1, (AX)
+	ADDQ     $+8, AX
+	VMOVHLPS X1, X1, X1
+
+stored13:
+	TESTQ  $+1, R10
+	JEQ    stored14
+	VMOVSS X1, (AX)
+
+stored14:
+	VMASKMOVPS   128(DI), Y0, Y1
+	VMASKMOVPS   (DX), Y0, Y0
+	LEAQ         (DX), AX
+	TESTQ        $+4, R10
+	VFMADD231PS  Y2, Y1, Y0
+	VMOVAPS      Y0, Y0
+	JEQ          stored15
+	VMOVUPS      X0, (AX)
+	ADDQ         $+16, AX
+	VEXTRACTF128 $0x01, Y0, X0
+
+stored15:
+	TESTQ    $+2, R10
+	JEQ      stored16
+	VMOVLPS  X0, (AX)
+	ADDQ     $+8, AX
+	VMOVHLPS X0, X0, X0
+
+stored16:
+	TESTQ  $+1, R10
+	JEQ    stored17
+	VMOVSS X0, (AX)
+
+stored17:
+done8:
+	// To the next row.
+	MOVQ gatesStride+48(FP), AX
+	SHLQ $0x02, AX
+	MOVQ gates+0(FP), CX
+	ADDQ AX, CX
+	MOVQ CX, gates+0(FP)
+	MOVQ dcNormStride+56(FP), AX
+	SHLQ $0x02, AX
+	MOVQ dcNorm+8(FP), CX
+	ADDQ AX, CX
+	MOVQ CX, dcNorm+8(FP)
+	MOVQ dcStride+64(FP), AX
+	SHLQ $0x02, AX
+	MOVQ dc+16(FP), CX
+	ADDQ AX, CX
+	MOVQ CX, dc+16(FP)
+	MOVQ dhStride+72(FP), AX
+	SHLQ $0x02, AX
+	MOVQ dh+24(FP), CX
+	ADDQ AX, CX
+	MOVQ CX, dh+24(FP)
+	MOVQ hStride+80(FP), AX
+	SHLQ $0x02, AX
+	MOVQ h+32(FP), CX
+	ADDQ AX, CX
+	MOVQ CX, h+32(FP)
+	MOVQ pStride+88(FP), AX
+	SHLQ $0x02, AX
+	MOVQ p+40(FP), CX
+	ADDQ AX, CX
+	MOVQ CX, p+40(FP)
+	JMP  row1
+
+done2:
+	// As it was.
+	VZEROUPPER
+	VLDMXCSR (SP)
+	RET
+
+// func lstmCellBackwardAVX2(gates *float32, dc *float32, cPrev *float32, p *float32, gatesStride int, dcStride int, cPrevStride int, pStride int, rows int, units int)
+// Requires: AVX, FMA3
+TEXT ·lstmCellBackwardAVX2(SB), NOSPLIT, $8-80
+	// Flush subnormals to zero.
+	VSTMXCSR (SP)
+	MOVL     (SP), AX
+	ORL      $0x00008040, AX
+	MOVL     AX, 4(SP)
+	VLDMXCSR 4(SP)
+
+row1:
+	// A row.
+	MOVQ rows+64(FP), AX
+	CMPQ AX, $+1
+	JLT  done2
+	ADDQ $-1, AX
+	MOVQ AX, rows+64(FP)
+	MOVQ gates+0(FP), AX
+	MOVQ dc+8(FP), CX
+	MOVQ cPrev+16(FP), DX
+	MOVQ p+24(FP), BX
+	MOVQ units+72(FP), SI
+
+	// 8 elements at a time.
+	CMPQ SI, $+16
+	JLT  done4
+
+loop3:
+	MOVQ $+2, DI
+
+loop5:
+	// Input and cell gates. Forget gate.
+	VMOVUPS      (CX), Y0
+	VMOVUPS      (AX), Y1
+	VMOVUPS      128(AX), Y2
+	VMOVUPS      constantsAVX2<>+480(SB), Y5
+	VMOVUPS      constantsAVX2<>+480(SB), Y4
+	VMOVUPS      constantsAVX2<>+480(SB), Y6
+	VMULPS       Y1, Y0, Y3
+	VFNMADD231PS Y2, Y2, Y5
+	VSUBPS       Y1, Y4, Y1
+	VMULPS       Y2, Y3, Y2
+	VMULPS       Y5, Y3, Y3
+	VMULPS       Y1, Y2, Y1
+	VMOVUPS      Y1, (AX)
+	VMOVUPS      Y3, 128(AX)
+	VMOVUPS      64(AX), Y2
+	VMOVUPS      (DX), Y3
+	VMULPS       Y2, Y0, Y0
+	VSUBPS       Y2, Y6, Y2
+	VMULPS       Y3, Y0, Y3
+	VMULPS       Y2, Y3, Y2
+	VMOVUPS      Y2, 64(AX)
+	VMOVUPS      (BX), Y4
+	VMOVUPS      64(BX), Y3
+	VFMADD231PS  Y1, Y4, Y0
+	VFMADD231PS  Y2, Y3, Y0
+	VMOVUPS      Y0, (CX)
+	ADDQ         $+32, AX
+	ADDQ         $+32, CX
+	ADDQ         $+32, DX
+	ADDQ         $+32, BX
+	ADDQ         $-1, DI
+	TESTQ        DI, DI
+	JNE          loop5
+	ADDQ         $+192, AX
+	ADDQ         $+128, BX
+	ADDQ         $-16, SI
+	CMPQ         SI, $+16
+	JGE          loop3
+
+done4:
+	// 8 elements at a time.
+	CMPQ SI, $+8
+	JLT  done7
+
+loop6:
+	// Input and cell gates. Forget gate.
+	VMOVUPS      (CX), Y0
+	VMOVUPS      (AX), Y1
+	VMOVUPS      128(AX), Y2
+	VMOVUPS      constantsAVX2<>+480(SB), Y5
+	VMOVUPS      constantsAVX2<>+480(SB), Y4
+	VMOVUPS      constantsAVX2<>+480(SB), Y6
+	VMULPS       Y1, Y0, Y3
+	VFNMADD231PS Y2, Y2, Y5
+	VSUBPS       Y1, Y4, Y1
+	VMULPS       Y2, Y3, Y2
+	VMULPS       Y5, Y3, Y3
+	VMULPS       Y1, Y2, Y1
+	VMOVUPS      Y1, (AX)
+	VMOVUPS      Y3, 128(AX)
+	VMOVUPS      64(AX), Y2
+	VMOVUPS      (DX), Y3
+	VMULPS       Y2, Y0, Y0
+	VSUBPS       Y2, Y6, Y2
+	VMULPS       Y3, Y0, Y3
+	VMULPS       Y2, Y3, Y2
+	VMOVUPS      Y2, 64(AX)
+	VMOVUPS      (BX), Y4
+	VMOVUPS      64(BX), Y3
+	VFMADD231PS  Y1, Y4, Y0
+	VFMADD231PS  Y2, Y3, Y0
+	VMOVUPS      Y0, (CX)
+	ADDQ         $+32, AX
+	ADDQ         $+32, CX
+	ADDQ         $+32, DX
+	ADDQ         $+32, BX
+	ADDQ         $-8, SI
+	CMPQ         SI, $+8
+	JGE          loop6
+
+done7:
+	// The last elements.
+	TESTQ   SI, SI
+	JEQ     done8
+	MOVQ    SI, R8
+	NEGQ    SI
+	LEAQ    constantsAVX2<>+544(SB), DI
+	VMOVUPS (DI)(SI*4), Y0
+
+	// Input and cell gates.
+	VMASKMOVPS   (CX), Y0, Y1
+	VMASKMOVPS   (AX), Y0, Y2
+	VMASKMOVPS   128(AX), Y0, Y3
+	VMOVUPS      constantsAVX2<>+480(SB), Y5
+	LEAQ         (AX), SI
+	TESTQ        $+4, R8
+	VMULPS       Y2, Y1, Y4
+	VSUBPS       Y2, Y5, Y5
+	VMULPS       Y3, Y4, Y2
+	VMULPS       Y5, Y2, Y2
+	VMOVAPS      Y2, Y5
+	JEQ          stored9
+	VMOVUPS      X5, (SI)
+	ADDQ         $+16, SI
+	VEXTRACTF128 $0x01, Y5, X5
+
+stored9:
+	TESTQ    $+2, R8
+	JEQ      stored10
+	VMOVLPS  X5, (SI)
+	ADDQ     $+8, SI
+	VMOVHLPS X5, X5, X5
+
+stored10:
+	TESTQ  $+1, R8
+	JEQ    stored11
+	VMOVSS X5, (SI)
+
+stored11:
+	VMOVUPS      constantsAVX2<>+480(SB), Y5
+	LEAQ         128(AX), SI
+	TESTQ        $+4, R8
+	VFNMADD231PS Y3, Y3, Y5
+	VMULPS       Y5, Y4, Y3
+	VMOVAPS      Y3, Y3
+	JEQ          stored12
+	VMOVUPS      X3, (SI)
+	ADDQ         $+16, SI
+	VEXTRACTF128 $0x01, Y3, X3
+
+stored12:
+	TESTQ    $+2, R8
+	JEQ      stored13
+	VMOVLPS  X3, (SI)
+	ADDQ     $+8, SI
+	VMOVHLPS X3, X3, X3
+
+stored13:
+	TESTQ  $+1, R8
+	JEQ    stored14
+	VMOVSS X3, (SI)
+
+stored14:
+	// Forget gate.
+	VMASKMOVPS   64(AX), Y0, Y3
+	VMASKMOVPS   (DX), Y0, Y4
+	VMOVUPS      constantsAVX2<>+480(SB), Y5
+	LEAQ         64(AX), AX
+	TESTQ        $+4, R8
+	VMULPS       Y3, Y1, Y1
+	VSUBPS       Y3, Y5, Y3
+	VMULPS       Y4, Y1, Y4
+	VMULPS       Y3, Y4, Y3
+	VMOVAPS      Y3, Y4
+	JEQ          stored15
+	VMOVUPS      X4, (AX)
+	ADDQ         $+16, AX
+	VEXTRACTF128 $0x01, Y4, X4
+
+stored15:
+	TESTQ    $+2, R8
+	JEQ      stored16
+	VMOVLPS  X4, (AX)
+	ADDQ     $+8, AX
+	VMOVHLPS X4, X4, X4
+
+stored16:
+	TESTQ  $+1, R8
+	JEQ    stored17
+	VMOVSS X4, (AX)
+
+stored17:
+	VMASKMOVPS   (BX), Y0, Y4
+	VMASKMOVPS   64(BX), Y0, Y0
+	LEAQ         (CX), AX
+	TESTQ        $+4, R8
+	VFMADD231PS  Y2, Y4, Y1
+	VFMADD231PS  Y3, Y0, Y1
+	VMOVAPS      Y1, Y0
+	JEQ          stored18
+	VMOVUPS      X0, (AX)
+	ADDQ         $+16, AX
+	VEXTRACTF128 $0x01, Y0, X0
+
+stored18:
+	TESTQ    $+2, R8
+	JEQ      stored19
+	VMOVLPS  X0, (AX)
+	ADDQ     $+8, AX
+	VMOVHLPS X0, X0, X0
+
+stored19:
+	TESTQ  $+1, R8
+	JEQ    stored20
+	VMOVSS X0, (AX)
+
+stored20:
+done8:
+	// To the next row.
+	MOVQ gatesStride+32(FP), AX
+	SHLQ $0x02, AX
+	MOVQ gates+0(FP), CX
+	ADDQ AX, CX
+	MOVQ CX, gates+0(FP)
+	MOVQ dcStride+40(FP), AX
+	SHLQ $0x02, AX
+	MOVQ dc+8(FP), CX
+	ADDQ AX, CX
+	MOVQ CX, dc+8(FP)
+	MOVQ cPrevStride+48(FP), AX
+	SHLQ $0x02, AX
+	MOVQ cPrev+16(FP), CX
+	ADDQ AX, CX
+	MOVQ CX, cPrev+16(FP)
+	MOVQ pStride+56(FP), AX
+	SHLQ $0x02, AX
+	MOVQ p+24(FP), CX
+	ADDQ AX, CX
+	MOVQ CX, p+24(FP)
+	JMP  row1
+
+done2:
+	// As it was.
+	VZEROUPPER
+	VLDMXCSR (SP)
+	RET
+
+// func unpackGatesAVX2(xi *float32, xf *float32, xg *float32, xo *float32, gates *float32, xiStride int, xfStride int, xgStride int, xoStride int, gatesStride int, rows int, units int)
+// Requires: AVX
+TEXT ·unpackGatesAVX2(SB), NOSPLIT, $8-96
+	// Flush subnormals to zero.
+	VSTMXCSR (SP)
+	MOVL     (SP), AX
+	ORL      $0x00008040, AX
+	MOVL     AX, 4(SP)
+	VLDMXCSR 4(SP)
+
+row1:
+	// A row.
+	MOVQ rows+80(FP), AX
+	CMPQ AX, $+1
+	JLT  done2
+	ADDQ $-1, AX
+	MOVQ AX, rows+80(FP)
+	MOVQ xi+0(FP), AX
+	MOVQ xf+8(FP), CX
+	MOVQ xg+16(FP), DX
+	MOVQ xo+24(FP), BX
+	MOVQ gates+32(FP), SI
+	MOVQ units+88(FP), DI
+
+	// 8 elements at a time.
+	CMPQ DI, $+16
+	JLT  done4
+
+loop3:
+	MOVQ $+2, R8
+
+loop5:
+	VMOVUPS (SI), Y0
+	VMOVUPS Y0, (AX)
+	VMOVUPS 64(SI), Y0
+	VMOVUPS Y0, (CX)
+	VMOVUPS 128(SI), Y0
+	VMOVUPS Y0, (DX)
+	VMOVUPS 192(SI), Y0
+	VMOVUPS Y0, (BX)
+	ADDQ    $+32, AX
+	ADDQ    $+32, CX
+	ADDQ    $+32, DX
+	ADDQ    $+32, BX
+	ADDQ    $+32, SI
+	ADDQ    $-1, R8
+	TESTQ   R8, R8
+	JNE     loop5
+	ADDQ    $+192, SI
+	ADDQ    $-16, DI
+	CMPQ    DI, $+16
+	JGE     loop3
+
+done4:
+	// 8 elements at a time.
+	CMPQ DI, $+8
+	JLT  done7
+
+loop6:
+	VMOVUPS (SI), Y0
+	VMOVUPS Y0, (AX)
+	VMOVUPS 64(SI), Y0
+	VMOVUPS Y0, (CX)
+	VMOVUPS 128(SI), Y0
+	VMOVUPS Y0, (DX)
+	VMOVUPS 192(SI), Y0
+	VMOVUPS Y0, (BX)
+	ADDQ    $+32, AX
+	ADDQ    $+32, CX
+	ADDQ    $+32, DX
+	ADDQ    $+32, BX
+	ADDQ    $+32, SI
+	ADDQ    $-8, DI
+	CMPQ    DI, $+8
+	JGE     loop6
+
+done7:
+	// The last elements.
+	TESTQ        DI, DI
+	JEQ          done8
+	MOVQ         DI, R9
+	NEGQ         DI
+	LEAQ         constantsAVX2<>+544(SB), R8
+	VMOVUPS      (R8)(DI*4), Y0
+	VMASKMOVPS   (SI), Y0, Y1
+	LEAQ         (AX), AX
+	TESTQ        $+4, R9
+	VMOVAPS      Y1, Y1
+	JEQ          stored9
+	VMOVUPS      X1, (AX)
+	ADDQ         $+16, AX
+	VEXTRACTF128 $0x01, Y1, X1
+
+stored9:
+	TESTQ    $+2, R9
+	JEQ      stored10
+	VMOVLPS  X1, (AX)
+	ADDQ     $+8, AX
+	VMOVHLPS X1, X1, X1
+
+stored10:
+	TESTQ  $+1, R9
+	JEQ    stored11
+	VMOVSS X1, (AX)
+
+stored11:
+	VMASKMOVPS   64(SI), Y0, Y1
+	LEAQ         (CX), AX
+	TESTQ        $+4, R9
+	VMOVAPS      Y1, Y1
+	JEQ          stored12
+	VMOVUPS      X1, (AX)
+	ADDQ         $+16, AX
+	VEXTRACTF128 $0x01, Y1, X1
+
+stored12:
+	TESTQ    $+2, R9
+	JEQ      stored13
+	VMOVLPS  X1, (AX)
+	ADDQ     $+8, AX
+	VMOVHLPS X1, X1, X1
+
+stored13:
+	TESTQ  $+1, R9
+	JEQ    stored14
+	VMOVSS X1, (AX)
+
+stored14:
+	VMASKMOVPS   128(SI), Y0, Y1
+	LEAQ         (DX), AX
+	TESTQ        $+4, R9
+	VMOVAPS      Y1, Y1
+	JEQ          stored15
+	VMOVUPS      X1, (AX)
+	ADDQ         $+16, AX
+	VEXTRACTF128 $0x01, Y1, X1
+
+stored15:
+	TESTQ    $+2, R9
+	JEQ      stored16
+	VMOVLPS  X1, (AX)
+	ADDQ     $+8, AX
+	VMOVHLPS X1, X1, X1
+
+stored16:
+	TESTQ  $+1, R9
+	JEQ    stored17
+	VMOVSS X1, (AX)
+
+stored17:
+	VMASKMOVPS   192(SI), Y0, Y0
+	LEAQ         (BX), AX
+	TESTQ        $+4, R9
+	VMOVAPS      Y0, Y0
+	JEQ          stored18
+	VMOVUPS      X0, (AX)
+	ADDQ         $+16, AX
+	VEXTRACTF128 $0x01, Y0, X0
+
+stored18:
+	TESTQ    $+2, R9
+	JEQ      stored19
+	VMOVLPS  X0, (AX)
+	ADDQ     $+8, AX
+	VMOVHLPS X0, X0, X0
+
+stored19:
+	TESTQ  $+1, R9
+	JEQ    stored20
+	VMOVSS X0, (AX)
+
+stored20:
+done8:
+	// To the next row.
+	MOVQ xiStride+40(FP), AX
+	SHLQ $0x02, AX
+	MOVQ xi+0(FP), CX
+	ADDQ AX, CX
+	MOVQ CX, xi+0(FP)
+	MOVQ xfStride+48(FP), AX
+	SHLQ $0x02, AX
+	MOVQ xf+8(FP), CX
+	ADDQ AX, CX
+	MOVQ CX, xf+8(FP)
+	MOVQ xgStride+56(FP), AX
+	SHLQ $0x02, AX
+	MOVQ xg+16(FP), CX
+	ADDQ AX, CX
+	MOVQ CX, xg+16(FP)
+	MOVQ xoStride+64(FP), AX
+	SHLQ $0x02, AX
+	MOVQ xo+24(FP), CX
+	ADDQ AX, CX
+	MOVQ CX, xo+24(FP)
+	MOVQ gatesStride+72(FP), AX
+	SHLQ $0x02, AX
+	MOVQ gates+32(FP), CX
+	ADDQ AX, CX
+	MOVQ CX, gates+32(FP)
+	JMP  row1
+
+done2:
+	// As it was.
+	VZEROUPPER
+	VLDMXCSR (SP)
+	RET
+
+// func packGatesAVX2(gates *float32, xi *float32, xf *float32, xg *float32, xo *float32, gatesStride int, xiStride int, xfStride int, xgStride int, xoStride int, rows int, units int)
+// Requires: AVX
+TEXT ·packGatesAVX2(SB), NOSPLIT, $8-96
+	// Flush subnormals to zero.
+	VSTMXCSR (SP)
+	MOVL     (SP), AX
+	ORL      $0x00008040, AX
+	MOVL     AX, 4(SP)
+	VLDMXCSR 4(SP)
+
+row1:
+	// A row.
+	MOVQ rows+80(FP), AX
+	CMPQ AX, $+1
+	JLT  done2
+	ADDQ $-1, AX
+	MOVQ AX, rows+80(FP)
+	MOVQ gates+0(FP), AX
+	MOVQ xi+8(FP), CX
+	MOVQ xf+16(FP), DX
+	MOVQ xg+24(FP), BX
+	MOVQ xo+32(FP), SI
+	MOVQ units+88(FP), DI
+
+	// 8 elements at a time.
+	CMPQ DI, $+16
+	JLT  done4
+
+loop3:
+	MOVQ $+2, R8
+
+loop5:
+	VMOVUPS (CX), Y0
+	VMOVUPS Y0, (AX)
+	VMOVUPS (DX), Y0
+	VMOVUPS Y0, 64(AX)
+	VMOVUPS (BX), Y0
+	VMOVUPS Y0, 128(AX)
+	VMOVUPS (SI), Y0
+	VMOVUPS Y0, 192(AX)
+	ADDQ    $+32, AX
+	ADDQ    $+32, CX
+	ADDQ    $+32, DX
+	ADDQ    $+32, BX
+	ADDQ    $+32, SI
+	ADDQ    $-1, R8
+	TESTQ   R8, R8
+	JNE     loop5
+	ADDQ    $+192, AX
+	ADDQ    $-16, DI
+	CMPQ    DI, $+16
+	JGE     loop3
+
+done4:
+	// 8 elements at a time.
+	CMPQ DI, $+8
+	JLT  done7
+
+loop6:
+	VMOVUPS (CX), Y0
+	VMOVUPS Y0, (AX)
+	VMOVUPS (DX), Y0
+	VMOVUPS Y0, 64(AX)
+	VMOVUPS (BX), Y0
+	VMOVUPS Y0, 128(AX)
+	VMOVUPS (SI), Y0
+	VMOVUPS Y0, 192(AX)
+	ADDQ    $+32, AX
+	ADDQ    $+32, CX
+	ADDQ    $+32, DX
+	ADDQ    $+32, BX
+	ADDQ    $+32, SI
+	ADDQ    $-8, DI
+	CMPQ    DI, $+8
+	JGE     loop6
+
+done7:
+	// The last elements.
+	TESTQ        DI, DI
+	JEQ          done8
+	MOVQ         DI, R9
+	NEGQ         DI
+	LEAQ         constantsAVX2<>+544(SB), R8
+	VMOVUPS      (R8)(DI*4), Y0
+	VMASKMOVPS   (CX), Y0, Y1
+	LEAQ         (AX), CX
+	TESTQ        $+4, R9
+	VMOVAPS      Y1, Y1
+	JEQ          stored9
+	VMOVUPS      X1, (CX)
+	ADDQ         $+16, CX
+	VEXTRACTF128 $0x01, Y1, X1
+
+stored9:
+	TESTQ    $+2, R9
+	JEQ      stored10
+	VMOVLPS  X1, (CX)
+	ADDQ     $+8, CX
+	VMOVHLPS X1, X1, X1
+
+stored10:
+	TESTQ  $+1, R9
+	JEQ    stored11
+	VMOVSS X1, (CX)
+
+stored11:
+	VMASKMOVPS   (DX), Y0, Y1
+	LEAQ         64(AX), CX
+	TESTQ        $+4, R9
+	VMOVAPS      Y1, Y1
+	JEQ          stored12
+	VMOVUPS      X1, (CX)
+	ADDQ         $+16, CX
+	VEXTRACTF128 $0x01, Y1, X1
+
+stored12:
+	TESTQ    $+2, R9
+	JEQ      stored13
+	VMOVLPS  X1, (CX)
+	ADDQ     $+8, CX
+	VMOVHLPS X1, X1, X1
+
+stored13:
+	TESTQ  $+1, R9
+	JEQ    stored14
+	VMOVSS X1, (CX)
+
+stored14:
+	VMASKMOVPS   (BX), Y0, Y1
+	LEAQ         128(AX), CX
+	TESTQ        $+4, R9
+	VMOVAPS      Y1, Y1
+	JEQ          stored15
+	VMOVUPS      X1, (CX)
+	ADDQ         $+16, CX
+	VEXTRACTF128 $0x01, Y1, X1
+
+stored15:
+	TESTQ    $+2, R9
+	JEQ      stored16
+	VMOVLPS  X1, (CX)
+	ADDQ     $+8, CX
+	VMOVHLPS X1, X1, X1
+
+stored16:
+	TESTQ  $+1, R9
+	JEQ    stored17
+	VMOVSS X1, (CX)
+
+stored17:
+	VMASKMOVPS   (SI), Y0, Y0
+	LEAQ         192(AX), AX
+	TESTQ        $+4, R9
+	VMOVAPS      Y0, Y0
+	JEQ          stored18
+	VMOVUPS      X0, (AX)
+	ADDQ         $+16, AX
+	VEXTRACTF128 $0x01, Y0, X0
+
+stored18:
+	TESTQ    $+2, R9
+	JEQ      stored19
+	VMOVLPS  X0, (AX)
+	ADDQ     $+8, AX
+	VMOVHLPS X0, X0, X0
+
+stored19:
+	TESTQ  $+1, R9
+	JEQ    stored20
+	VMOVSS X0, (AX)
+
+stored20:
+done8:
+	// To the next row.
+	MOVQ gatesStride+40(FP), AX
+	SHLQ $0x02, AX
+	MOVQ gates+0(FP), CX
+	ADDQ AX, CX
+	MOVQ CX, gates+0(FP)
+	MOVQ xiStride+48(FP), AX
+	SHLQ $0x02, AX
+	MOVQ xi+8(FP), CX
+	ADDQ AX, CX
+	MOVQ CX, xi+8(FP)
+	MOVQ xfStride+56(FP), AX
+	SHLQ $0x02, AX
+	MOVQ xf+16(FP), CX
+	ADDQ AX, CX
+	MOVQ CX, xf+16(FP)
+	MOVQ xgStride+64(FP), AX
+	SHLQ $0x02, AX
+	MOVQ xg+24(FP), CX
+	ADDQ AX, CX
+	MOVQ CX, xg+24(FP)
+	MOVQ xoStride+72(FP), AX
+	SHLQ $0x02, AX
+	MOVQ xo+32(FP), CX
+	ADDQ AX, CX
+	MOVQ CX, xo+32(FP)
+	JMP  row1
+
+done2:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)
@@ -8653,40 +10222,40 @@ row1:
 
 loop3:
 	// Input and cell gates. Forget gate.
-	VMOVUPS      192(AX), Z0
-	VMOVUPS      (BX), Z1
-	VMOVUPS      (DX), Z2
-	VBROADCASTSS constantsAVX512<>+60(SB), Z7
-	VMOVUPS      (CX), Z5
-	VBROADCASTSS constantsAVX512<>+60(SB), Z9
+	VMOVUPS      192(AX), Z1
+	VMOVUPS      (BX), Z2
+	VMOVUPS      (DX), Z0
+	VBROADCASTSS constantsAVX512<>+60(SB), Z6
 	VBROADCASTSS constantsAVX512<>+60(SB), Z8
-	VBROADCASTSS constantsAVX512<>+60(SB), Z10
-	VDIVPS       Z0, Z1, Z3
-	VMULPS       Z1, Z2, Z6
-	VMOVAPS      Z0, Z4
-	VSUBPS       Z0, Z7, Z0
-	VMULPS       Z0, Z6, Z0
-	VMOVUPS      Z0, 192(AX)
-	VMOVUPS      (AX), Z0
+	VBROADCASTSS constantsAVX512<>+60(SB), Z7
+	VBROADCASTSS constantsAVX512<>+60(SB), Z9
+	VDIVPS       Z1, Z2, Z3
+	VMULPS       Z2, Z0, Z5
+	VMOVAPS      Z1, Z4
+	VSUBPS       Z1, Z6, Z1
+	VMULPS       Z1, Z5, Z1
+	VMOVUPS      Z1, 192(AX)
+	VMOVUPS      (CX), Z1
+	VMOVUPS      (AX), Z5
 	VMOVUPS      128(AX), Z6
-	VFNMADD231PS Z1, Z3, Z4
-	VFNMADD231PS Z6, Z6, Z9
-	VSUBPS       Z0, Z8, Z1
-	VFMADD231PS  Z4, Z2, Z5
-	VMULPS       Z0, Z5, Z0
-	VMULPS       Z6, Z0, Z2
-	VMULPS       Z9, Z0, Z0
-	VMULPS       Z1, Z2, Z1
-	VMOVUPS      Z1, (AX)
+	VFNMADD231PS Z2, Z3, Z4
+	VFNMADD231PS Z6, Z6, Z8
+	VSUBPS       Z5, Z7, Z2
+	VFMADD231PS  Z4, Z0, Z1
+	VMULPS       Z5, Z1, Z0
+	VMULPS       Z6, Z0, Z3
+	VMULPS       Z8, Z0, Z0
+	VMULPS       Z2, Z3, Z2
+	VMOVUPS      Z2, (AX)
 	VMOVUPS      Z0, 128(AX)
 	VMOVUPS      64(AX), Z0
-	VMOVUPS      (DI), Z1
-	VMULPS       Z0, Z5, Z2
-	VSUBPS       Z0, Z10, Z0
-	VMULPS       Z1, Z2, Z1
-	VMULPS       Z0, Z1, Z0
+	VMOVUPS      (DI), Z2
+	VMULPS       Z0, Z1, Z1
+	VSUBPS       Z0, Z9, Z0
+	VMULPS       Z2, Z1, Z2
+	VMULPS       Z0, Z2, Z0
 	VMOVUPS      Z0, 64(AX)
-	VMOVUPS      Z2, (CX)
+	VMOVUPS      Z1, (CX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, CX
 	ADDQ         $+64, DX
@@ -8707,40 +10276,40 @@ done4:
 	KMOVW SI, K1
 
 	// Input and cell gates. Forget gate.
-	VMOVUPS.Z    192(AX), K1, Z0
-	VMOVUPS.Z    (BX), K1, Z1
-	VMOVUPS.Z    (DX), K1, Z2
-	VBROADCASTSS constantsAVX512<>+60(SB), Z7
-	VMOVUPS.Z    (CX), K1, Z5
-	VBROADCASTSS constantsAVX512<>+60(SB), Z9
+	VMOVUPS.Z    192(AX), K1, Z1
+	VMOVUPS.Z    (BX), K1, Z2
+	VMOVUPS.Z    (DX), K1, Z0
+	VBROADCASTSS constantsAVX512<>+60(SB), Z6
 	VBROADCASTSS constantsAVX512<>+60(SB), Z8
-	VBROADCASTSS constantsAVX512<>+60(SB), Z10
-	VDIVPS       Z0, Z1, Z3
-	VMULPS       Z1, Z2, Z6
-	VMOVAPS      Z0, Z4
-	VSUBPS       Z0, Z7, Z0
-	VMULPS       Z0, Z6, Z0
-	VMOVUPS      Z0, K1, 192(AX)
-	VMOVUPS.Z    (AX), K1, Z0
+	VBROADCASTSS constantsAVX512<>+60(SB), Z7
+	VBROADCASTSS constantsAVX512<>+60(SB), Z9
+	VDIVPS       Z1, Z2, Z3
+	VMULPS       Z2, Z0, Z5
+	VMOVAPS      Z1, Z4
+	VSUBPS       Z1, Z6, Z1
+	VMULPS       Z1, Z5, Z1
+	VMOVUPS      Z1, K1, 192(AX)
+	VMOVUPS.Z    (CX), K1, Z1
+	VMOVUPS.Z    (AX), K1, Z5
 	VMOVUPS.Z    128(AX), K1, Z6
-	VFNMADD231PS Z1, Z3, Z4
-	VFNMADD231PS Z6, Z6, Z9
-	VSUBPS       Z0, Z8, Z1
-	VFMADD231PS  Z4, Z2, Z5
-	VMULPS       Z0, Z5, Z0
-	VMULPS       Z6, Z0, Z2
-	VMULPS       Z9, Z0, Z0
-	VMULPS       Z1, Z2, Z1
-	VMOVUPS      Z1, K1, (AX)
+	VFNMADD231PS Z2, Z3, Z4
+	VFNMADD231PS Z6, Z6, Z8
+	VSUBPS       Z5, Z7, Z2
+	VFMADD231PS  Z4, Z0, Z1
+	VMULPS       Z5, Z1, Z0
+	VMULPS       Z6, Z0, Z3
+	VMULPS       Z8, Z0, Z0
+	VMULPS       Z2, Z3, Z2
+	VMOVUPS      Z2, K1, (AX)
 	VMOVUPS      Z0, K1, 128(AX)
 	VMOVUPS.Z    64(AX), K1, Z0
-	VMOVUPS.Z    (DI), K1, Z1
-	VMULPS       Z0, Z5, Z2
-	VSUBPS       Z0, Z10, Z0
-	VMULPS       Z1, Z2, Z1
-	VMULPS       Z0, Z1, Z0
+	VMOVUPS.Z    (DI), K1, Z2
+	VMULPS       Z0, Z1, Z1
+	VSUBPS       Z0, Z9, Z0
+	VMULPS       Z2, Z1, Z2
+	VMULPS       Z0, Z2, Z0
 	VMOVUPS      Z0, K1, 64(AX)
-	VMOVUPS      Z2, K1, (CX)
+	VMOVUPS      Z1, K1, (CX)
 
 done5:
 	// To the next row.
@@ -8814,45 +10383,45 @@ row1:
 
 loop3:
 	// Input and cell gates. Forget gate.
-	VMOVUPS      192(AX), Z0
-	VMOVUPS      (BX), Z1
-	VMOVUPS      (DX), Z2
-	VBROADCASTSS constantsAVX512<>+60(SB), Z7
-	VMOVUPS      (CX), Z5
-	VBROADCASTSS constantsAVX512<>+60(SB), Z9
+	VMOVUPS      192(AX), Z1
+	VMOVUPS      (BX), Z2
+	VMOVUPS      (DX), Z0
+	VBROADCASTSS constantsAVX512<>+60(SB), Z6
 	VBROADCASTSS constantsAVX512<>+60(SB), Z8
-	VBROADCASTSS constantsAVX512<>+60(SB), Z10
-	VDIVPS       Z0, Z1, Z3
-	VMULPS       Z1, Z2, Z6
-	VMOVAPS      Z0, Z4
-	VSUBPS       Z0, Z7, Z0
-	VMULPS       Z0, Z6, Z0
-	VMOVUPS      Z0, 192(AX)
+	VBROADCASTSS constantsAVX512<>+60(SB), Z7
+	VBROADCASTSS constantsAVX512<>+60(SB), Z9
+	VDIVPS       Z1, Z2, Z3
+	VMULPS       Z2, Z0, Z5
+	VMOVAPS      Z1, Z4
+	VSUBPS       Z1, Z6, Z1
+	VMULPS       Z1, Z5, Z1
+	VMOVUPS      Z1, 192(AX)
+	VMOVUPS      (CX), Z5
 	VMOVUPS      128(R8), Z6
-	VMOVUPS      (AX), Z7
+	VMOVUPS      (AX), Z10
 	VMOVUPS      128(AX), Z11
-	VFNMADD231PS Z1, Z3, Z4
-	VFNMADD231PS Z11, Z11, Z9
-	VSUBPS       Z7, Z8, Z1
-	VFMADD231PS  Z4, Z2, Z5
-	VFMADD231PS  Z0, Z6, Z5
-	VMULPS       Z7, Z5, Z0
-	VMULPS       Z11, Z0, Z2
-	VMULPS       Z9, Z0, Z0
-	VMULPS       Z1, Z2, Z1
+	VFNMADD231PS Z2, Z3, Z4
+	VSUBPS       Z10, Z7, Z2
+	VFNMADD231PS Z11, Z11, Z8
+	VFMADD231PS  Z4, Z0, Z5
+	VFMADD231PS  Z1, Z6, Z5
+	VMULPS       Z10, Z5, Z0
+	VMULPS       Z11, Z0, Z1
+	VMULPS       Z8, Z0, Z0
+	VMULPS       Z2, Z1, Z1
 	VMOVUPS      Z1, (AX)
 	VMOVUPS      Z0, 128(AX)
 	VMOVUPS      64(AX), Z0
 	VMOVUPS      (DI), Z2
 	VMULPS       Z0, Z5, Z3
-	VSUBPS       Z0, Z10, Z0
+	VSUBPS       Z0, Z9, Z0
 	VMULPS       Z2, Z3, Z2
 	VMULPS       Z0, Z2, Z0
 	VMOVUPS      Z0, 64(AX)
-	VMOVUPS      (R8), Z2
-	VMOVUPS      64(R8), Z4
-	VFMADD231PS  Z1, Z2, Z3
-	VFMADD231PS  Z0, Z4, Z3
+	VMOVUPS      (R8), Z4
+	VMOVUPS      64(R8), Z2
+	VFMADD231PS  Z1, Z4, Z3
+	VFMADD231PS  Z0, Z2, Z3
 	VMOVUPS      Z3, (CX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, CX
@@ -8876,45 +10445,45 @@ done4:
 	KMOVW SI, K1
 
 	// Input and cell gates. Forget gate.
-	VMOVUPS.Z    192(AX), K1, Z0
-	VMOVUPS.Z    (BX), K1, Z1
-	VMOVUPS.Z    (DX), K1, Z2
-	VBROADCASTSS constantsAVX512<>+60(SB), Z7
-	VMOVUPS.Z    (CX), K1, Z5
-	VBROADCASTSS constantsAVX512<>+60(SB), Z9
+	VMOVUPS.Z    192(AX), K1, Z1
+	VMOVUPS.Z    (BX), K1, Z2
+	VMOVUPS.Z    (DX), K1, Z0
+	VBROADCASTSS constantsAVX512<>+60(SB), Z6
 	VBROADCASTSS constantsAVX512<>+60(SB), Z8
-	VBROADCASTSS constantsAVX512<>+60(SB), Z10
-	VDIVPS       Z0, Z1, Z3
-	VMULPS       Z1, Z2, Z6
-	VMOVAPS      Z0, Z4
-	VSUBPS       Z0, Z7, Z0
-	VMULPS       Z0, Z6, Z0
-	VMOVUPS      Z0, K1, 192(AX)
+	VBROADCASTSS constantsAVX512<>+60(SB), Z7
+	VBROADCASTSS constantsAVX512<>+60(SB), Z9
+	VDIVPS       Z1, Z2, Z3
+	VMULPS       Z2, Z0, Z5
+	VMOVAPS      Z1, Z4
+	VSUBPS       Z1, Z6, Z1
+	VMULPS       Z1, Z5, Z1
+	VMOVUPS      Z1, K1, 192(AX)
+	VMOVUPS.Z    (CX), K1, Z5
 	VMOVUPS.Z    128(R8), K1, Z6
-	VMOVUPS.Z    (AX), K1, Z7
+	VMOVUPS.Z    (AX), K1, Z10
 	VMOVUPS.Z    128(AX), K1, Z11
-	VFNMADD231PS Z1, Z3, Z4
-	VFNMADD231PS Z11, Z11, Z9
-	VSUBPS       Z7, Z8, Z1
-	VFMADD231PS  Z4, Z2, Z5
-	VFMADD231PS  Z0, Z6, Z5
-	VMULPS       Z7, Z5, Z0
-	VMULPS       Z11, Z0, Z2
-	VMULPS       Z9, Z0, Z0
-	VMULPS       Z1, Z2, Z1
+	VFNMADD231PS Z2, Z3, Z4
+	VSUBPS       Z10, Z7, Z2
+	VFNMADD231PS Z11, Z11, Z8
+	VFMADD231PS  Z4, Z0, Z5
+	VFMADD231PS  Z1, Z6, Z5
+	VMULPS       Z10, Z5, Z0
+	VMULPS       Z11, Z0, Z1
+	VMULPS       Z8, Z0, Z0
+	VMULPS       Z2, Z1, Z1
 	VMOVUPS      Z1, K1, (AX)
 	VMOVUPS      Z0, K1, 128(AX)
 	VMOVUPS.Z    64(AX), K1, Z0
 	VMOVUPS.Z    (DI), K1, Z2
 	VMULPS       Z0, Z5, Z3
-	VSUBPS       Z0, Z10, Z0
+	VSUBPS       Z0, Z9, Z0
 	VMULPS       Z2, Z3, Z2
 	VMULPS       Z0, Z2, Z0
 	VMOVUPS      Z0, K1, 64(AX)
-	VMOVUPS.Z    (R8), K1, Z2
-	VMOVUPS.Z    64(R8), K1, Z4
-	VFMADD231PS  Z1, Z2, Z3
-	VFMADD231PS  Z0, Z4, Z3
+	VMOVUPS.Z    (R8), K1, Z4
+	VMOVUPS.Z    64(R8), K1, Z2
+	VFMADD231PS  Z1, Z4, Z3
+	VFMADD231PS  Z0, Z2, Z3
 	VMOVUPS      Z3, K1, (CX)
 
 done5:
@@ -10015,6 +11584,910 @@ done9:
 	VMOVUPS Z11, K1, 128(AX)
 
 done6:
+	// As it was.
+	VZEROUPPER
+	VLDMXCSR (SP)
+	RET
+
+// func lstmCellForwardAVX512(c *float32, gates *float32, cPrev *float32, p *float32, cStride int, gatesStride int, cPrevStride int, pStride int, rows int, units int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·lstmCellForwardAVX512(SB), NOSPLIT, $8-80
+	// Flush subnormals to zero.
+	VSTMXCSR     (SP)
+	MOVL         (SP), AX
+	ORL          $0x00008040, AX
+	MOVL         AX, 4(SP)
+	VLDMXCSR     4(SP)
+	VBROADCASTSS constantsAVX512<>+0(SB), Z0
+	VBROADCASTSS constantsAVX512<>+4(SB), Z1
+	VBROADCASTSS constantsAVX512<>+8(SB), Z2
+	VBROADCASTSS constantsAVX512<>+12(SB), Z3
+	VBROADCASTSS constantsAVX512<>+16(SB), Z4
+	VBROADCASTSS constantsAVX512<>+20(SB), Z5
+	VBROADCASTSS constantsAVX512<>+24(SB), Z6
+	VBROADCASTSS constantsAVX512<>+28(SB), Z7
+	VBROADCASTSS constantsAVX512<>+32(SB), Z8
+	VBROADCASTSS constantsAVX512<>+36(SB), Z9
+	VBROADCASTSS constantsAVX512<>+40(SB), Z10
+	VBROADCASTSS constantsAVX512<>+44(SB), Z11
+	VBROADCASTSS constantsAVX512<>+48(SB), Z12
+	VBROADCASTSS constantsAVX512<>+52(SB), Z13
+	VBROADCASTSS constantsAVX512<>+56(SB), Z14
+	VBROADCASTSS constantsAVX512<>+60(SB), Z15
+
+row1:
+	// A row.
+	MOVQ rows+64(FP), AX
+	CMPQ AX, $+1
+	JLT  done2
+	ADDQ $-1, AX
+	MOVQ AX, rows+64(FP)
+	MOVQ c+0(FP), AX
+	MOVQ gates+8(FP), CX
+	MOVQ cPrev+16(FP), DX
+	MOVQ p+24(FP), BX
+	MOVQ units+72(FP), SI
+
+	// 16 elements at a time.
+	CMPQ SI, $+16
+	JLT  done4
+
+loop3:
+	// Input and cell gates. Forget gate and c.
+	VMOVUPS      (DX), Z16
+	VMOVUPS      (CX), Z17
+	VMOVUPS      (BX), Z18
+	VMOVAPS      Z4, Z19
+	VMOVUPS      128(CX), Z27
+	VBROADCASTSS constantsAVX512<>+72(SB), Z20
+	VBROADCASTSS constantsAVX512<>+68(SB), Z21
+	VBROADCASTSS constantsAVX512<>+76(SB), Z22
+	VMOVAPS      Z7, Z28
+	VBROADCASTSS constantsAVX512<>+80(SB), Z23
+	VMOVAPS      Z13, Z30
+	VBROADCASTSS constantsAVX512<>+84(SB), Z24
+	VMOVAPS      Z10, Z29
+	VBROADCASTSS constantsAVX512<>+60(SB), Z25
+	VBROADCASTSS constantsAVX512<>+44(SB), Z26
+	VFMADD231PS  Z16, Z18, Z17
+	VMINPS       Z27, Z5, Z18
+	VMAXPS       Z18, Z6, Z18
+	VMINPS       Z17, Z0, Z17
+	VFMADD231PS  Z18, Z18, Z28
+	VMAXPS       Z17, Z1, Z17
+	VBROADCASTSS constantsAVX512<>+60(SB), Z31
+	VFNMADD231PS Z2, Z17, Z19
+	VFMADD231PS  Z12, Z28, Z30
+	VFMADD231PS  Z9, Z28, Z29
+	VSUBPS       Z4, Z19, Z27
+	VPSLLD       $0x17, Z19, Z19
+	VFMADD213PS  Z14, Z28, Z30
+	VFMADD213PS  Z11, Z28, Z29
+	VFMADD231PS  Z3, Z27, Z17
+	VBROADCASTSS constantsAVX512<>+44(SB), Z27
+	VFMADD213PS  Z15, Z28, Z30
+	VMULPS       Z29, Z18, Z18
+	VFMADD231PS  Z21, Z17, Z20
+	VMULPS       Z30, Z30, Z21
+	VMULPS       Z30, Z18, Z28
+	VFMADD213PS  Z22, Z17, Z20
+	VFMADD231PS  Z18, Z18, Z21
+	VADDPS       Z28, Z28, Z18
+	VFMADD213PS  Z23, Z17, Z20
+	VMULPS       Z27, Z21, Z22
+	VFMADD213PS  Z24, Z17, Z20
+	VFMADD213PS  Z25, Z17, Z20
+	VMOVAPS      Z8, Z17
+	VFMADD213PS  Z26, Z19, Z20
+	VBROADCASTSS constantsAVX512<>+92(SB), Z19
+	VBROADCASTSS constantsAVX512<>+88(SB), Z23
+	VBROADCASTSS constantsAVX512<>+96(SB), Z24
+	VBROADCASTSS constantsAVX512<>+100(SB), Z25
+	VBROADCASTSS constantsAVX512<>+104(SB), Z26
+	VBROADCASTSS constantsAVX512<>+108(SB), Z27
+	VBROADCASTSS constantsAVX512<>+60(SB), Z29
+	VBROADCASTSS constantsAVX512<>+60(SB), Z30
+	VMULPS       Z21, Z20, Z21
+	VMULPS       Z20, Z18, Z18
+	VBROADCASTSS constantsAVX512<>+60(SB), Z20
+	VDIVPS       Z21, Z31, Z21
+	VMULPS       Z21, Z22, Z22
+	VMULPS       Z21, Z18, Z18
+	VMULPS       Z21, Z28, Z21
+	VMOVUPS      Z22, (CX)
+	VMOVUPS      Z18, 128(CX)
+	VMOVUPS      64(CX), Z18
+	VMOVUPS      64(BX), Z22
+	VFMADD231PS  Z16, Z22, Z18
+	VMINPS       Z18, Z0, Z18
+	VMAXPS       Z18, Z1, Z18
+	VFNMADD231PS Z2, Z18, Z17
+	VSUBPS       Z8, Z17, Z22
+	VPSLLD       $0x17, Z17, Z17
+	VFMADD231PS  Z3, Z22, Z18
+	VFMADD231PS  Z23, Z18, Z19
+	VFMADD213PS  Z24, Z18, Z19
+	VFMADD213PS  Z25, Z18, Z19
+	VFMADD213PS  Z26, Z18, Z19
+	VFMADD213PS  Z27, Z18, Z19
+	VFMADD213PS  Z29, Z18, Z19
+	VFMADD213PS  Z30, Z17, Z19
+	VDIVPS       Z19, Z20, Z17
+	VFMADD231PS  Z16, Z17, Z21
+	VMOVUPS      Z21, (AX)
+	VMOVUPS      Z17, 64(CX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	ADDQ         $+64, BX
+	ADDQ         $+192, CX
+	ADDQ         $+128, BX
+	ADDQ         $-16, SI
+	CMPQ         SI, $+16
+	JGE          loop3
+
+done4:
+	// The last elements.
+	TESTQ SI, SI
+	JEQ   done5
+	MOVL  $-1, DI
+	BZHIL SI, DI, DI
+	KMOVW DI, K1
+
+	// Input and cell gates. Forget gate and c.
+	VMOVUPS.Z    (DX), K1, Z16
+	VMOVUPS.Z    (CX), K1, Z17
+	VMOVUPS.Z    (BX), K1, Z18
+	VMOVAPS      Z4, Z19
+	VMOVUPS.Z    128(CX), K1, Z27
+	VBROADCASTSS constantsAVX512<>+72(SB), Z20
+	VBROADCASTSS constantsAVX512<>+68(SB), Z21
+	VBROADCASTSS constantsAVX512<>+76(SB), Z22
+	VMOVAPS      Z7, Z28
+	VBROADCASTSS constantsAVX512<>+80(SB), Z23
+	VMOVAPS      Z13, Z30
+	VBROADCASTSS constantsAVX512<>+84(SB), Z24
+	VMOVAPS      Z10, Z29
+	VBROADCASTSS constantsAVX512<>+60(SB), Z25
+	VBROADCASTSS constantsAVX512<>+44(SB), Z26
+	VFMADD231PS  Z16, Z18, Z17
+	VMINPS       Z27, Z5, Z18
+	VMAXPS       Z18, Z6, Z18
+	VMINPS       Z17, Z0, Z17
+	VFMADD231PS  Z18, Z18, Z28
+	VMAXPS       Z17, Z1, Z17
+	VBROADCASTSS constantsAVX512<>+60(SB), Z31
+	VFNMADD231PS Z2, Z17, Z19
+	VFMADD231PS  Z12, Z28, Z30
+	VFMADD231PS  Z9, Z28, Z29
+	VSUBPS       Z4, Z19, Z27
+	VPSLLD       $0x17, Z19, Z19
+	VFMADD213PS  Z14, Z28, Z30
+	VFMADD213PS  Z11, Z28, Z29
+	VFMADD231PS  Z3, Z27, Z17
+	VBROADCASTSS constantsAVX512<>+44(SB), Z27
+	VFMADD213PS  Z15, Z28, Z30
+	VMULPS       Z29, Z18, Z18
+	VFMADD231PS  Z21, Z17, Z20
+	VMULPS       Z30, Z30, Z21
+	VMULPS       Z30, Z18, Z28
+	VFMADD213PS  Z22, Z17, Z20
+	VFMADD231PS  Z18, Z18, Z21
+	VADDPS       Z28, Z28, Z18
+	VFMADD213PS  Z23, Z17, Z20
+	VMULPS       Z27, Z21, Z22
+	VFMADD213PS  Z24, Z17, Z20
+	VFMADD213PS  Z25, Z17, Z20
+	VMOVAPS      Z8, Z17
+	VFMADD213PS  Z26, Z19, Z20
+	VBROADCASTSS constantsAVX512<>+92(SB), Z19
+	VBROADCASTSS constantsAVX512<>+88(SB), Z23
+	VBROADCASTSS constantsAVX512<>+96(SB), Z24
+	VBROADCASTSS constantsAVX512<>+100(SB), Z25
+	VBROADCASTSS constantsAVX512<>+104(SB), Z26
+	VBROADCASTSS constantsAVX512<>+108(SB), Z27
+	VBROADCASTSS constantsAVX512<>+60(SB), Z29
+	VBROADCASTSS constantsAVX512<>+60(SB), Z30
+	VMULPS       Z21, Z20, Z21
+	VMULPS       Z20, Z18, Z18
+	VBROADCASTSS constantsAVX512<>+60(SB), Z20
+	VDIVPS       Z21, Z31, Z21
+	VMULPS       Z21, Z22, Z22
+	VMULPS       Z21, Z18, Z18
+	VMULPS       Z21, Z28, Z21
+	VMOVUPS      Z22, K1, (CX)
+	VMOVUPS      Z18, K1, 128(CX)
+	VMOVUPS.Z    64(CX), K1, Z18
+	VMOVUPS.Z    64(BX), K1, Z22
+	VFMADD231PS  Z16, Z22, Z18
+	VMINPS       Z18, Z0, Z18
+	VMAXPS       Z18, Z1, Z18
+	VFNMADD231PS Z2, Z18, Z17
+	VSUBPS       Z8, Z17, Z22
+	VPSLLD       $0x17, Z17, Z17
+	VFMADD231PS  Z3, Z22, Z18
+	VFMADD231PS  Z23, Z18, Z19
+	VFMADD213PS  Z24, Z18, Z19
+	VFMADD213PS  Z25, Z18, Z19
+	VFMADD213PS  Z26, Z18, Z19
+	VFMADD213PS  Z27, Z18, Z19
+	VFMADD213PS  Z29, Z18, Z19
+	VFMADD213PS  Z30, Z17, Z19
+	VDIVPS       Z19, Z20, Z17
+	VFMADD231PS  Z16, Z17, Z21
+	VMOVUPS      Z21, K1, (AX)
+	VMOVUPS      Z17, K1, 64(CX)
+
+done5:
+	// To the next row.
+	MOVQ cStride+32(FP), AX
+	SHLQ $0x02, AX
+	MOVQ c+0(FP), CX
+	ADDQ AX, CX
+	MOVQ CX, c+0(FP)
+	MOVQ gatesStride+40(FP), AX
+	SHLQ $0x02, AX
+	MOVQ gates+8(FP), CX
+	ADDQ AX, CX
+	MOVQ CX, gates+8(FP)
+	MOVQ cPrevStride+48(FP), AX
+	SHLQ $0x02, AX
+	MOVQ cPrev+16(FP), CX
+	ADDQ AX, CX
+	MOVQ CX, cPrev+16(FP)
+	MOVQ pStride+56(FP), AX
+	SHLQ $0x02, AX
+	MOVQ p+24(FP), CX
+	ADDQ AX, CX
+	MOVQ CX, p+24(FP)
+	JMP  row1
+
+done2:
+	// As it was.
+	VZEROUPPER
+	VLDMXCSR (SP)
+	RET
+
+// func lstmOutputForwardAVX512(h *float32, gates *float32, cNorm *float32, c *float32, p *float32, hStride int, gatesStride int, cNormStride int, cStride int, pStride int, rows int, units int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·lstmOutputForwardAVX512(SB), NOSPLIT, $8-96
+	// Flush subnormals to zero.
+	VSTMXCSR     (SP)
+	MOVL         (SP), AX
+	ORL          $0x00008040, AX
+	MOVL         AX, 4(SP)
+	VLDMXCSR     4(SP)
+	VBROADCASTSS constantsAVX512<>+0(SB), Z0
+	VBROADCASTSS constantsAVX512<>+4(SB), Z1
+	VBROADCASTSS constantsAVX512<>+8(SB), Z2
+	VBROADCASTSS constantsAVX512<>+12(SB), Z3
+	VBROADCASTSS constantsAVX512<>+16(SB), Z4
+	VBROADCASTSS constantsAVX512<>+20(SB), Z5
+	VBROADCASTSS constantsAVX512<>+24(SB), Z6
+	VBROADCASTSS constantsAVX512<>+28(SB), Z7
+	VBROADCASTSS constantsAVX512<>+32(SB), Z8
+	VBROADCASTSS constantsAVX512<>+36(SB), Z8
+	VBROADCASTSS constantsAVX512<>+40(SB), Z9
+	VBROADCASTSS constantsAVX512<>+44(SB), Z10
+	VBROADCASTSS constantsAVX512<>+48(SB), Z11
+	VBROADCASTSS constantsAVX512<>+52(SB), Z12
+	VBROADCASTSS constantsAVX512<>+56(SB), Z13
+	VBROADCASTSS constantsAVX512<>+60(SB), Z14
+
+row1:
+	// A row.
+	MOVQ rows+80(FP), AX
+	CMPQ AX, $+1
+	JLT  done2
+	ADDQ $-1, AX
+	MOVQ AX, rows+80(FP)
+	MOVQ h+0(FP), AX
+	MOVQ gates+8(FP), CX
+	MOVQ cNorm+16(FP), DX
+	MOVQ c+24(FP), BX
+	MOVQ p+32(FP), SI
+	MOVQ units+88(FP), DI
+
+	// 16 elements at a time.
+	CMPQ DI, $+16
+	JLT  done4
+
+loop3:
+	// Output gate.
+	VMOVUPS      (BX), Z15
+	VMOVUPS      192(CX), Z16
+	VMOVUPS      128(SI), Z17
+	VMOVAPS      Z4, Z18
+	VBROADCASTSS constantsAVX512<>+72(SB), Z19
+	VBROADCASTSS constantsAVX512<>+68(SB), Z20
+	VBROADCASTSS constantsAVX512<>+76(SB), Z21
+	VBROADCASTSS constantsAVX512<>+80(SB), Z22
+	VBROADCASTSS constantsAVX512<>+84(SB), Z23
+	VBROADCASTSS constantsAVX512<>+60(SB), Z24
+	VBROADCASTSS constantsAVX512<>+44(SB), Z25
+	VBROADCASTSS constantsAVX512<>+44(SB), Z26
+	VMOVAPS      Z7, Z27
+	VMOVAPS      Z12, Z29
+	VMOVAPS      Z9, Z28
+	VFMADD231PS  Z15, Z17, Z16
+	VMINPS       Z16, Z0, Z15
+	VMAXPS       Z15, Z1, Z15
+	VFNMADD231PS Z2, Z15, Z18
+	VSUBPS       Z4, Z18, Z16
+	VPSLLD       $0x17, Z18, Z17
+	VFMADD231PS  Z3, Z16, Z15
+	VFMADD231PS  Z20, Z15, Z19
+	VFMADD213PS  Z21, Z15, Z19
+	VFMADD213PS  Z22, Z15, Z19
+	VFMADD213PS  Z23, Z15, Z19
+	VFMADD213PS  Z24, Z15, Z19
+	VFMADD213PS  Z25, Z17, Z19
+	VDIVPS       Z19, Z26, Z15
+	VMOVUPS      Z15, 192(CX)
+	VMOVUPS      (DX), Z15
+	VMINPS       Z15, Z5, Z15
+	VMAXPS       Z15, Z6, Z15
+	VFMADD231PS  Z15, Z15, Z27
+	VFMADD231PS  Z11, Z27, Z29
+	VFMADD231PS  Z8, Z27, Z28
+	VFMADD213PS  Z13, Z27, Z29
+	VFMADD213PS  Z10, Z27, Z28
+	VFMADD213PS  Z14, Z27, Z29
+	VMULPS       Z28, Z15, Z15
+	VMULPS       Z29, Z29, Z16
+	VMULPS       Z29, Z15, Z17
+	VFMADD231PS  Z15, Z15, Z16
+	VMULPS       Z16, Z19, Z15
+	VDIVPS       Z15, Z17, Z15
+	VMOVUPS      Z15, (AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	ADDQ         $+64, BX
+	ADDQ         $+64, SI
+	ADDQ         $+192, CX
+	ADDQ         $+128, SI
+	ADDQ         $-16, DI
+	CMPQ         DI, $+16
+	JGE          loop3
+
+done4:
+	// The last elements.
+	TESTQ DI, DI
+	JEQ   done5
+	MOVL  $-1, R8
+	BZHIL DI, R8, R8
+	KMOVW R8, K1
+
+	// Output gate.
+	VMOVUPS.Z    (BX), K1, Z15
+	VMOVUPS.Z    192(CX), K1, Z16
+	VMOVUPS.Z    128(SI), K1, Z17
+	VMOVAPS      Z4, Z18
+	VBROADCASTSS constantsAVX512<>+72(SB), Z19
+	VBROADCASTSS constantsAVX512<>+68(SB), Z20
+	VBROADCASTSS constantsAVX512<>+76(SB), Z21
+	VBROADCASTSS constantsAVX512<>+80(SB), Z22
+	VBROADCASTSS constantsAVX512<>+84(SB), Z23
+	VBROADCASTSS constantsAVX512<>+60(SB), Z24
+	VBROADCASTSS constantsAVX512<>+44(SB), Z25
+	VBROADCASTSS constantsAVX512<>+44(SB), Z26
+	VMOVAPS      Z7, Z27
+	VMOVAPS      Z12, Z29
+	VMOVAPS      Z9, Z28
+	VFMADD231PS  Z15, Z17, Z16
+	VMINPS       Z16, Z0, Z15
+	VMAXPS       Z15, Z1, Z15
+	VFNMADD231PS Z2, Z15, Z18
+	VSUBPS       Z4, Z18, Z16
+	VPSLLD       $0x17, Z18, Z17
+	VFMADD231PS  Z3, Z16, Z15
+	VFMADD231PS  Z20, Z15, Z19
+	VFMADD213PS  Z21, Z15, Z19
+	VFMADD213PS  Z22, Z15, Z19
+	VFMADD213PS  Z23, Z15, Z19
+	VFMADD213PS  Z24, Z15, Z19
+	VFMADD213PS  Z25, Z17, Z19
+	VDIVPS       Z19, Z26, Z15
+	VMOVUPS      Z15, K1, 192(CX)
+	VMOVUPS.Z    (DX), K1, Z15
+	VMINPS       Z15, Z5, Z15
+	VMAXPS       Z15, Z6, Z15
+	VFMADD231PS  Z15, Z15, Z27
+	VFMADD231PS  Z11, Z27, Z29
+	VFMADD231PS  Z8, Z27, Z28
+	VFMADD213PS  Z13, Z27, Z29
+	VFMADD213PS  Z10, Z27, Z28
+	VFMADD213PS  Z14, Z27, Z29
+	VMULPS       Z28, Z15, Z15
+	VMULPS       Z29, Z29, Z16
+	VMULPS       Z29, Z15, Z17
+	VFMADD231PS  Z15, Z15, Z16
+	VMULPS       Z16, Z19, Z15
+	VDIVPS       Z15, Z17, Z15
+	VMOVUPS      Z15, K1, (AX)
+
+done5:
+	// To the next row.
+	MOVQ hStride+40(FP), AX
+	SHLQ $0x02, AX
+	MOVQ h+0(FP), CX
+	ADDQ AX, CX
+	MOVQ CX, h+0(FP)
+	MOVQ gatesStride+48(FP), AX
+	SHLQ $0x02, AX
+	MOVQ gates+8(FP), CX
+	ADDQ AX, CX
+	MOVQ CX, gates+8(FP)
+	MOVQ cNormStride+56(FP), AX
+	SHLQ $0x02, AX
+	MOVQ cNorm+16(FP), CX
+	ADDQ AX, CX
+	MOVQ CX, cNorm+16(FP)
+	MOVQ cStride+64(FP), AX
+	SHLQ $0x02, AX
+	MOVQ c+24(FP), CX
+	ADDQ AX, CX
+	MOVQ CX, c+24(FP)
+	MOVQ pStride+72(FP), AX
+	SHLQ $0x02, AX
+	MOVQ p+32(FP), CX
+	ADDQ AX, CX
+	MOVQ CX, p+32(FP)
+	JMP  row1
+
+done2:
+	// As it was.
+	VZEROUPPER
+	VLDMXCSR (SP)
+	RET
+
+// func lstmOutputBackwardAVX512(gates *float32, dcNorm *float32, dc *float32, dh *float32, h *float32, p *float32, gatesStride int, dcNormStride int, dcStride int, dhStride int, hStride int, pStride int, rows int, units int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·lstmOutputBackwardAVX512(SB), NOSPLIT, $8-112
+	// Flush subnormals to zero.
+	VSTMXCSR (SP)
+	MOVL     (SP), AX
+	ORL      $0x00008040, AX
+	MOVL     AX, 4(SP)
+	VLDMXCSR 4(SP)
+
+row1:
+	// A row.
+	MOVQ rows+96(FP), AX
+	CMPQ AX, $+1
+	JLT  done2
+	ADDQ $-1, AX
+	MOVQ AX, rows+96(FP)
+	MOVQ gates+0(FP), AX
+	MOVQ dcNorm+8(FP), CX
+	MOVQ dc+16(FP), DX
+	MOVQ dh+24(FP), BX
+	MOVQ h+32(FP), SI
+	MOVQ p+40(FP), DI
+	MOVQ units+104(FP), R8
+
+	// 16 elements at a time.
+	CMPQ R8, $+16
+	JLT  done4
+
+loop3:
+	VMOVUPS      192(AX), Z1
+	VMOVUPS      (SI), Z2
+	VMOVUPS      (BX), Z0
+	VBROADCASTSS constantsAVX512<>+60(SB), Z6
+	VDIVPS       Z1, Z2, Z3
+	VMOVAPS      Z1, Z4
+	VMULPS       Z2, Z0, Z5
+	VSUBPS       Z1, Z6, Z1
+	VMULPS       Z1, Z5, Z1
+	VMOVUPS      Z1, 192(AX)
+	VFNMADD231PS Z2, Z3, Z4
+	VMULPS       Z4, Z0, Z0
+	VMOVUPS      Z0, (CX)
+	VMOVUPS      128(DI), Z0
+	VMOVUPS      (DX), Z2
+	VFMADD231PS  Z1, Z0, Z2
+	VMOVUPS      Z2, (DX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	ADDQ         $+64, BX
+	ADDQ         $+64, SI
+	ADDQ         $+64, DI
+	ADDQ         $+192, AX
+	ADDQ         $+128, DI
+	ADDQ         $-16, R8
+	CMPQ         R8, $+16
+	JGE          loop3
+
+done4:
+	// The last elements.
+	TESTQ        R8, R8
+	JEQ          done5
+	MOVL         $-1, R9
+	BZHIL        R8, R9, R9
+	KMOVW        R9, K1
+	VMOVUPS.Z    192(AX), K1, Z1
+	VMOVUPS.Z    (SI), K1, Z2
+	VMOVUPS.Z    (BX), K1, Z0
+	VBROADCASTSS constantsAVX512<>+60(SB), Z6
+	VDIVPS       Z1, Z2, Z3
+	VMOVAPS      Z1, Z4
+	VMULPS       Z2, Z0, Z5
+	VSUBPS       Z1, Z6, Z1
+	VMULPS       Z1, Z5, Z1
+	VMOVUPS      Z1, K1, 192(AX)
+	VFNMADD231PS Z2, Z3, Z4
+	VMULPS       Z4, Z0, Z0
+	VMOVUPS      Z0, K1, (CX)
+	VMOVUPS.Z    128(DI), K1, Z0
+	VMOVUPS.Z    (DX), K1, Z2
+	VFMADD231PS  Z1, Z0, Z2
+	VMOVUPS      Z2, K1, (DX)
+
+done5:
+	// To the next row.
+	MOVQ gatesStride+48(FP), AX
+	SHLQ $0x02, AX
+	MOVQ gates+0(FP), CX
+	ADDQ AX, CX
+	MOVQ CX, gates+0(FP)
+	MOVQ dcNormStride+56(FP), AX
+	SHLQ $0x02, AX
+	MOVQ dcNorm+8(FP), CX
+	ADDQ AX, CX
+	MOVQ CX, dcNorm+8(FP)
+	MOVQ dcStride+64(FP), AX
+	SHLQ $0x02, AX
+	MOVQ dc+16(FP), CX
+	ADDQ AX, CX
+	MOVQ CX, dc+16(FP)
+	MOVQ dhStride+72(FP), AX
+	SHLQ $0x02, AX
+	MOVQ dh+24(FP), CX
+	ADDQ AX, CX
+	MOVQ CX, dh+24(FP)
+	MOVQ hStride+80(FP), AX
+	SHLQ $0x02, AX
+	MOVQ h+32(FP), CX
+	ADDQ AX, CX
+	MOVQ CX, h+32(FP)
+	MOVQ pStride+88(FP), AX
+	SHLQ $0x02, AX
+	MOVQ p+40(FP), CX
+	ADDQ AX, CX
+	MOVQ CX, p+40(FP)
+	JMP  row1
+
+done2:
+	// As it was.
+	VZEROUPPER
+	VLDMXCSR (SP)
+	RET
+
+// func lstmCellBackwardAVX512(gates *float32, dc *float32, cPrev *float32, p *float32, gatesStride int, dcStride int, cPrevStride int, pStride int, rows int, units int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·lstmCellBackwardAVX512(SB), NOSPLIT, $8-80
+	// Flush subnormals to zero.
+	VSTMXCSR (SP)
+	MOVL     (SP), AX
+	ORL      $0x00008040, AX
+	MOVL     AX, 4(SP)
+	VLDMXCSR 4(SP)
+
+row1:
+	// A row.
+	MOVQ rows+64(FP), AX
+	CMPQ AX, $+1
+	JLT  done2
+	ADDQ $-1, AX
+	MOVQ AX, rows+64(FP)
+	MOVQ gates+0(FP), AX
+	MOVQ dc+8(FP), CX
+	MOVQ cPrev+16(FP), DX
+	MOVQ p+24(FP), BX
+	MOVQ units+72(FP), SI
+
+	// 16 elements at a time.
+	CMPQ SI, $+16
+	JLT  done4
+
+loop3:
+	// Input and cell gates. Forget gate.
+	VMOVUPS      (CX), Z0
+	VMOVUPS      (AX), Z1
+	VMOVUPS      128(AX), Z2
+	VBROADCASTSS constantsAVX512<>+60(SB), Z5
+	VBROADCASTSS constantsAVX512<>+60(SB), Z4
+	VBROADCASTSS constantsAVX512<>+60(SB), Z6
+	VMULPS       Z1, Z0, Z3
+	VFNMADD231PS Z2, Z2, Z5
+	VSUBPS       Z1, Z4, Z1
+	VMULPS       Z2, Z3, Z2
+	VMULPS       Z5, Z3, Z3
+	VMULPS       Z1, Z2, Z1
+	VMOVUPS      Z1, (AX)
+	VMOVUPS      Z3, 128(AX)
+	VMOVUPS      64(AX), Z2
+	VMOVUPS      (DX), Z3
+	VMULPS       Z2, Z0, Z0
+	VSUBPS       Z2, Z6, Z2
+	VMULPS       Z3, Z0, Z3
+	VMULPS       Z2, Z3, Z2
+	VMOVUPS      Z2, 64(AX)
+	VMOVUPS      (BX), Z4
+	VMOVUPS      64(BX), Z3
+	VFMADD231PS  Z1, Z4, Z0
+	VFMADD231PS  Z2, Z3, Z0
+	VMOVUPS      Z0, (CX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	ADDQ         $+64, BX
+	ADDQ         $+192, AX
+	ADDQ         $+128, BX
+	ADDQ         $-16, SI
+	CMPQ         SI, $+16
+	JGE          loop3
+
+done4:
+	// The last elements.
+	TESTQ SI, SI
+	JEQ   done5
+	MOVL  $-1, DI
+	BZHIL SI, DI, DI
+	KMOVW DI, K1
+
+	// Input and cell gates. Forget gate.
+	VMOVUPS.Z    (CX), K1, Z0
+	VMOVUPS.Z    (AX), K1, Z1
+	VMOVUPS.Z    128(AX), K1, Z2
+	VBROADCASTSS constantsAVX512<>+60(SB), Z5
+	VBROADCASTSS constantsAVX512<>+60(SB), Z4
+	VBROADCASTSS constantsAVX512<>+60(SB), Z6
+	VMULPS       Z1, Z0, Z3
+	VFNMADD231PS Z2, Z2, Z5
+	VSUBPS       Z1, Z4, Z1
+	VMULPS       Z2, Z3, Z2
+	VMULPS       Z5, Z3, Z3
+	VMULPS       Z1, Z2, Z1
+	VMOVUPS      Z1, K1, (AX)
+	VMOVUPS      Z3, K1, 128(AX)
+	VMOVUPS.Z    64(AX), K1, Z2
+	VMOVUPS.Z    (DX), K1, Z3
+	VMULPS       Z2, Z0, Z0
+	VSUBPS       Z2, Z6, Z2
+	VMULPS       Z3, Z0, Z3
+	VMULPS       Z2, Z3, Z2
+	VMOVUPS      Z2, K1, 64(AX)
+	VMOVUPS.Z    (BX), K1, Z4
+	VMOVUPS.Z    64(BX), K1, Z3
+	VFMADD231PS  Z1, Z4, Z0
+	VFMADD231PS  Z2, Z3, Z0
+	VMOVUPS      Z0, K1, (CX)
+
+done5:
+	// To the next row.
+	MOVQ gatesStride+32(FP), AX
+	SHLQ $0x02, AX
+	MOVQ gates+0(FP), CX
+	ADDQ AX, CX
+	MOVQ CX, gates+0(FP)
+	MOVQ dcStride+40(FP), AX
+	SHLQ $0x02, AX
+	MOVQ dc+8(FP), CX
+	ADDQ AX, CX
+	MOVQ CX, dc+8(FP)
+	MOVQ cPrevStride+48(FP), AX
+	SHLQ $0x02, AX
+	MOVQ cPrev+16(FP), CX
+	ADDQ AX, CX
+	MOVQ CX, cPrev+16(FP)
+	MOVQ pStride+56(FP), AX
+	SHLQ $0x02, AX
+	MOVQ p+24(FP), CX
+	ADDQ AX, CX
+	MOVQ CX, p+24(FP)
+	JMP  row1
+
+done2:
+	// As it was.
+	VZEROUPPER
+	VLDMXCSR (SP)
+	RET
+
+// func unpackGatesAVX512(xi *float32, xf *float32, xg *float32, xo *float32, gates *float32, xiStride int, xfStride int, xgStride int, xoStride int, gatesStride int, rows int, units int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·unpackGatesAVX512(SB), NOSPLIT, $8-96
+	// Flush subnormals to zero.
+	VSTMXCSR (SP)
+	MOVL     (SP), AX
+	ORL      $0x00008040, AX
+	MOVL     AX, 4(SP)
+	VLDMXCSR 4(SP)
+
+row1:
+	// A row.
+	MOVQ rows+80(FP), AX
+	CMPQ AX, $+1
+	JLT  done2
+	ADDQ $-1, AX
+	MOVQ AX, rows+80(FP)
+	MOVQ xi+0(FP), AX
+	MOVQ xf+8(FP), CX
+	MOVQ xg+16(FP), DX
+	MOVQ xo+24(FP), BX
+	MOVQ gates+32(FP), SI
+	MOVQ units+88(FP), DI
+
+	// 16 elements at a time.
+	CMPQ DI, $+16
+	JLT  done4
+
+loop3:
+	VMOVUPS (SI), Z0
+	VMOVUPS Z0, (AX)
+	VMOVUPS 64(SI), Z0
+	VMOVUPS Z0, (CX)
+	VMOVUPS 128(SI), Z0
+	VMOVUPS Z0, (DX)
+	VMOVUPS 192(SI), Z0
+	VMOVUPS Z0, (BX)
+	ADDQ    $+64, AX
+	ADDQ    $+64, CX
+	ADDQ    $+64, DX
+	ADDQ    $+64, BX
+	ADDQ    $+64, SI
+	ADDQ    $+192, SI
+	ADDQ    $-16, DI
+	CMPQ    DI, $+16
+	JGE     loop3
+
+done4:
+	// The last elements.
+	TESTQ     DI, DI
+	JEQ       done5
+	MOVL      $-1, R8
+	BZHIL     DI, R8, R8
+	KMOVW     R8, K1
+	VMOVUPS.Z (SI), K1, Z0
+	VMOVUPS   Z0, K1, (AX)
+	VMOVUPS.Z 64(SI), K1, Z0
+	VMOVUPS   Z0, K1, (CX)
+	VMOVUPS.Z 128(SI), K1, Z0
+	VMOVUPS   Z0, K1, (DX)
+	VMOVUPS.Z 192(SI), K1, Z0
+	VMOVUPS   Z0, K1, (BX)
+
+done5:
+	// To the next row.
+	MOVQ xiStride+40(FP), AX
+	SHLQ $0x02, AX
+	MOVQ xi+0(FP), CX
+	ADDQ AX, CX
+	MOVQ CX, xi+0(FP)
+	MOVQ xfStride+48(FP), AX
+	SHLQ $0x02, AX
+	MOVQ xf+8(FP), CX
+	ADDQ AX, CX
+	MOVQ CX, xf+8(FP)
+	MOVQ xgStride+56(FP), AX
+	SHLQ $0x02, AX
+	MOVQ xg+16(FP), CX
+	ADDQ AX, CX
+	MOVQ CX, xg+16(FP)
+	MOVQ xoStride+64(FP), AX
+	SHLQ $0x02, AX
+	MOVQ xo+24(FP), CX
+	ADDQ AX, CX
+	MOVQ CX, xo+24(FP)
+	MOVQ gatesStride+72(FP), AX
+	SHLQ $0x02, AX
+	MOVQ gates+32(FP), CX
+	ADDQ AX, CX
+	MOVQ CX, gates+32(FP)
+	JMP  row1
+
+done2:
+	// As it was.
+	VZEROUPPER
+	VLDMXCSR (SP)
+	RET
+
+// func packGatesAVX512(gates *float32, xi *float32, xf *float32, xg *float32, xo *float32, gatesStride int, xiStride int, xfStride int, xgStride int, xoStride int, rows int, units int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·packGatesAVX512(SB), NOSPLIT, $8-96
+	// Flush subnormals to zero.
+	VSTMXCSR (SP)
+	MOVL     (SP), AX
+	ORL      $0x00008040, AX
+	MOVL     AX, 4(SP)
+	VLDMXCSR 4(SP)
+
+row1:
+	// A row.
+	MOVQ rows+80(FP), AX
+	CMPQ AX, $+1
+	JLT  done2
+	ADDQ $-1, AX
+	MOVQ AX, rows+80(FP)
+	MOVQ gates+0(FP), AX
+	MOVQ xi+8(FP), CX
+	MOVQ xf+16(FP), DX
+	MOVQ xg+24(FP), BX
+	MOVQ xo+32(FP), SI
+	MOVQ units+88(FP), DI
+
+	// 16 elements at a time.
+	CMPQ DI, $+16
+	JLT  done4
+
+loop3:
+	VMOVUPS (CX), Z0
+	VMOVUPS Z0, (AX)
+	VMOVUPS (DX), Z0
+	VMOVUPS Z0, 64(AX)
+	VMOVUPS (BX), Z0
+	VMOVUPS Z0, 128(AX)
+	VMOVUPS (SI), Z0
+	VMOVUPS Z0, 192(AX)
+	ADDQ    $+64, AX
+	ADDQ    $+64, CX
+	ADDQ    $+64, DX
+	ADDQ    $+64, BX
+	ADDQ    $+64, SI
+	ADDQ    $+192, AX
+	ADDQ    $-16, DI
+	CMPQ    DI, $+16
+	JGE     loop3
+
+done4:
+	// The last elements.
+	TESTQ     DI, DI
+	JEQ       done5
+	MOVL      $-1, R8
+	BZHIL     DI, R8, R8
+	KMOVW     R8, K1
+	VMOVUPS.Z (CX), K1, Z0
+	VMOVUPS   Z0, K1, (AX)
+	VMOVUPS.Z (DX), K1, Z0
+	VMOVUPS   Z0, K1, 64(AX)
+	VMOVUPS.Z (BX), K1, Z0
+	VMOVUPS   Z0, K1, 128(AX)
+	VMOVUPS.Z (SI), K1, Z0
+	VMOVUPS   Z0, K1, 192(AX)
+
+done5:
+	// To the next row.
+	MOVQ gatesStride+40(FP), AX
+	SHLQ $0x02, AX
+	MOVQ gates+0(FP), CX
+	ADDQ AX, CX
+	MOVQ CX, gates+0(FP)
+	MOVQ xiStride+48(FP), AX
+	SHLQ $0x02, AX
+	MOVQ xi+8(FP), CX
+	ADDQ AX, CX
+	MOVQ CX, xi+8(FP)
+	MOVQ xfStride+56(FP), AX
+	SHLQ $0x02, AX
+	MOVQ xf+16(FP), CX
+	ADDQ AX, CX
+	MOVQ CX, xf+16(FP)
+	MOVQ xgStride+64(FP), AX
+	SHLQ $0x02, AX
+	MOVQ xg+24(FP), CX
+	ADDQ AX, CX
+	MOVQ CX, xg+24(FP)
+	MOVQ xoStride+72(FP), AX
+	SHLQ $0x02, AX
+	MOVQ xo+32(FP), CX
+	ADDQ AX, CX
+	MOVQ CX, xo+32(FP)
+	JMP  row1
+
+done2:
 	// As it was.
 	VZEROUPPER
 	VLDMXCSR (SP)

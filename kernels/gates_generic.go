@@ -48,35 +48,70 @@ func lstmForwardGeneric(h, c, gates, cPrev Mat, p []float32, n, units int, train
 		h, c, cPrev := h.row(b, units), c.row(b, units), cPrev.row(b, units)
 		gates := gates.row(b, packedWidth(4, units))
 		for u := range h {
-			gate := (*[3*block + 1]float32)(gates[PackedIndex(4, u, 0):])
-			i := &gate[0]
-			f, g, o := &gate[block], &gate[2*block], &gate[3*block]
-
-			// through adds to x what peephole q lets through.
-			through := func(x float32, q int, c float64) float64 {
-				if p == nil {
-					return wide(x)
-				}
-				return float64(wide(p[PackedIndex(3, u, q)])*c) + wide(x)
-			}
-			old := wide(cPrev[u])
-			hi := 0.5 * (1 + expNeg5(through(*i, 0, old)))
-			df := 1 + expNeg6(through(*f, 1, old))
-			m, k := tanhRatio(wide(*g))
-			ri, fo := 1/(hi*k), 1/df
-			cNew := narrow(float64(fo*old) + float64(m*ri))
-			ho := 0.5 * (1 + expNeg5(through(*o, 2, float64(cNew))))
-			mc, kc := tanhRatio(float64(cNew))
-			c[u] = cNew
-			h[u] = narrow(mc / (ho * kc))
-			if train {
-				*i = narrow(0.5 * k * ri)
-				*f = narrow(fo)
-				*g = narrow((m + m) * hi * ri)
-				*o = narrow(0.5 / ho)
-			}
+			gate := unitGates(gates, u)
+			c[u] = lstmCell(gate, cPrev[u], p, u, train)
+			h[u] = lstmOutput(gate, c[u], c[u], p, u, train)
 		}
 	}
+}
+
+func lstmCellForwardGeneric(c, gates, cPrev Mat, p []float32, n, units int) {
+	for b := range n {
+		c, cPrev := c.row(b, units), cPrev.row(b, units)
+		gates := gates.row(b, packedWidth(4, units))
+		for u := range c {
+			c[u] = lstmCell(unitGates(gates, u), cPrev[u], p, u, true)
+		}
+	}
+}
+
+func lstmOutputForwardGeneric(h, gates, cNorm, c Mat, p []float32, n, units int) {
+	for b := range n {
+		h, cNorm, c := h.row(b, units), cNorm.row(b, units), c.row(b, units)
+		gates := gates.row(b, packedWidth(4, units))
+		for u := range h {
+			h[u] = lstmOutput(unitGates(gates, u), cNorm[u], c[u], p, u, true)
+		}
+	}
+}
+
+// unitGates returns the gates of unit u, at multiples of block.
+func unitGates(gates []float32, u int) *[3*block + 1]float32 {
+	return (*[3*block + 1]float32)(gates[PackedIndex(4, u, 0):])
+}
+
+// through adds to x what peephole q of unit u lets through, unless p is nil.
+func through(x float32, p []float32, u, q int, c float64) float64 {
+	if p == nil {
+		return wide(x)
+	}
+	return float64(wide(p[PackedIndex(3, u, q)])*c) + wide(x)
+}
+
+// lstmCell returns c.
+func lstmCell(gate *[3*block + 1]float32, cPrev float32, p []float32, u int, train bool) float32 {
+	i, f, g, old := &gate[0], &gate[block], &gate[2*block], wide(cPrev)
+	hi := 0.5 * (1 + expNeg5(through(*i, p, u, 0, old)))
+	df := 1 + expNeg6(through(*f, p, u, 1, old))
+	m, k := tanhRatio(wide(*g))
+	ri, fo := 1/(hi*k), 1/df
+	if train {
+		*i = narrow(0.5 * k * ri)
+		*f = narrow(fo)
+		*g = narrow((m + m) * hi * ri)
+	}
+	return narrow(float64(fo*old) + float64(m*ri))
+}
+
+// lstmOutput returns h.
+func lstmOutput(gate *[3*block + 1]float32, cNorm, c float32, p []float32, u int, train bool) float32 {
+	o := &gate[3*block]
+	ho := 0.5 * (1 + expNeg5(through(*o, p, u, 2, wide(c))))
+	m, k := tanhRatio(wide(cNorm))
+	if train {
+		*o = narrow(0.5 / ho)
+	}
+	return narrow(m / (ho * k))
 }
 
 // lstmBackwardGeneric takes peepholes p, or nil.
@@ -85,26 +120,59 @@ func lstmBackwardGeneric(gates, dc, dh, h, cPrev Mat, p []float32, n, units int)
 		dc, dh, h, cPrev := dc.row(b, units), dh.row(b, units), h.row(b, units), cPrev.row(b, units)
 		gates := gates.row(b, packedWidth(4, units))
 		for u := range h {
-			gate := (*[3*block + 1]float32)(gates[PackedIndex(4, u, 0):])
-			i, f, g, o := wide(gate[0]), wide(gate[block]), wide(gate[2*block]), wide(gate[3*block])
-			m, d := wide(h[u]), wide(dh[u])
-
-			t := wide(dc[u]) + float64(d*(o-float64(m*(m/o))))
-			do := d * m * (1 - o)
+			gate := unitGates(gates, u)
+			dcNorm, do := lstmOutputBack(gate, h[u], dh[u])
+			t := wide(dc[u]) + dcNorm
 			if p != nil {
 				t += float64(do * wide(p[PackedIndex(3, u, 2)]))
 			}
-			di, df := t*i*g*(1-i), t*f*wide(cPrev[u])*(1-f)
-			old := t * f
-			if p != nil {
-				old += float64(di * wide(p[PackedIndex(3, u, 0)]))
-				old += float64(df * wide(p[PackedIndex(3, u, 1)]))
-			}
-			gate[0], gate[block], gate[3*block] = narrow(di), narrow(df), narrow(do)
-			gate[2*block] = narrow(t * i * (1 - float64(g*g)))
-			dc[u] = narrow(old)
+			dc[u] = lstmCellBack(gate, t, cPrev[u], p, u)
 		}
 	}
+}
+
+func lstmOutputBackwardGeneric(gates, dcNorm, dc, dh, h Mat, p []float32, n, units int) {
+	for b := range n {
+		dcNorm, dc, dh, h := dcNorm.row(b, units), dc.row(b, units), dh.row(b, units), h.row(b, units)
+		gates := gates.row(b, packedWidth(4, units))
+		for u := range h {
+			d, do := lstmOutputBack(unitGates(gates, u), h[u], dh[u])
+			dcNorm[u] = narrow(d)
+			dc[u] = narrow(wide(dc[u]) + float64(do*wide(p[PackedIndex(3, u, 2)])))
+		}
+	}
+}
+
+func lstmCellBackwardGeneric(gates, dc, cPrev Mat, p []float32, n, units int) {
+	for b := range n {
+		dc, cPrev := dc.row(b, units), cPrev.row(b, units)
+		gates := gates.row(b, packedWidth(4, units))
+		for u := range dc {
+			dc[u] = lstmCellBack(unitGates(gates, u), wide(dc[u]), cPrev[u], p, u)
+		}
+	}
+}
+
+// lstmOutputBack returns the gradients of cNorm and of o's pre-activation.
+func lstmOutputBack(gate *[3*block + 1]float32, h, dh float32) (dcNorm, do float64) {
+	o, m, d := wide(gate[3*block]), wide(h), wide(dh)
+	do = d * m * (1 - o)
+	gate[3*block] = narrow(do)
+	return float64(d * (o - float64(m*(m/o)))), do
+}
+
+// lstmCellBack returns the gradient of cPrev from t, that of c.
+func lstmCellBack(gate *[3*block + 1]float32, t float64, cPrev float32, p []float32, u int) float32 {
+	i, f, g := wide(gate[0]), wide(gate[block]), wide(gate[2*block])
+	di, df := t*i*g*(1-i), t*f*wide(cPrev)*(1-f)
+	old := t * f
+	if p != nil {
+		old += float64(di * wide(p[PackedIndex(3, u, 0)]))
+		old += float64(df * wide(p[PackedIndex(3, u, 1)]))
+	}
+	gate[0], gate[block] = narrow(di), narrow(df)
+	gate[2*block] = narrow(t * i * (1 - float64(g*g)))
+	return narrow(old)
 }
 
 // lstmPeepholeSumsGeneric sets sum to the sums over rows, or adds them.

@@ -8,7 +8,13 @@ import (
 	"sync/atomic"
 )
 
-// An ISA names the instruction set of a path. A later one is a faster one.
+// An ISA names the instruction set of a path. A later one is a faster one, with an
+// exception: processors lower their clock for arithmetic on 512 bits, and halt for
+// one to three microseconds to do so. A sequence or a batch is worth that; a small
+// step amid other work is not. So where AVX512 is the active path, one that is said
+// to be isolated (see [Seq]) takes the kernels of AVX2: if it has one row, which reads
+// its weights about as fast with either, or at most 2^18 multiply-adds, some five
+// microseconds.
 type ISA uint8
 
 const (
@@ -89,6 +95,19 @@ func Use(isa ISA) error {
 	}
 	active.Store(uint32(isa))
 	return nil
+}
+
+// isolatedProducts is the number of multiply-adds of an isolated step of several
+// rows that 512 bits do not make faster by what the change of the clock costs.
+const isolatedProducts = 1 << 18
+
+// isolated returns the path of an isolated step if isa is the active one, of rows
+// that are multiplied by so many weights. AVX2 is there wherever AVX512 is.
+func isolated(isa ISA, rows, weights int) ISA {
+	if isa == AVX512 && (rows <= 1 || weights <= isolatedProducts/rows) {
+		return AVX2
+	}
+	return isa
 }
 
 // use reads the path, once for each exported call.

@@ -37,9 +37,12 @@ func pieces(n int) iter.Seq[tile] {
 //
 // The result is not rounded, so that a sum over several slices can go on in
 // float64. That of a single piece is a float32.
-func Sum(x []float32) (s float64) {
+func Sum(x []float32) float64 {
 	raceRead(x)
-	isa := use()
+	return sumOf(use(), x)
+}
+
+func sumOf(isa ISA, x []float32) (s float64) {
 	for t := range pieces(len(x)) {
 		var v float32
 		if isa == Generic {
@@ -54,11 +57,14 @@ func Sum(x []float32) (s float64) {
 
 // Dot returns the sum of x[i]*y[i] in the order of [Sum], with lane[j%64] =
 // fma(x[j], y[j], lane[j%64]). x may be y. It panics if the lengths differ.
-func Dot(x, y []float32) (s float64) {
+func Dot(x, y []float32) float64 {
 	const fn = "Dot"
 	raceRead(x)
 	reads(fn, "y", y, len(x))
-	isa := use()
+	return dotOf(use(), x, y)
+}
+
+func dotOf(isa ISA, x, y []float32) (s float64) {
 	for t := range pieces(len(x)) {
 		var v float32
 		if isa == Generic {

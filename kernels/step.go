@@ -14,8 +14,18 @@ import (
 // must not overlap, except that H0 and C0 may be the rows of the first step in H
 // and C.
 type Seq struct {
-	T       int  // steps
+	T int // steps
+
+	// With Rows > 1 it is one step, T = 1, of so many sequences: the matrices have a
+	// row for each, and so have H0 and C0.
+	Rows int
+
 	Reverse bool // from step T-1 down to step 0
+
+	// Isolated says that the call stands alone among other work, as a step does whose
+	// input has just come. Then a machine with AVX-512 takes the kernels of AVX2 for
+	// one row, or for few, see [ISA]: with the same bits.
+	Isolated bool
 
 	H  Mat       // [T, units]: h after each step
 	C  Mat       // [T, units]: c after each step; LSTM only
@@ -30,6 +40,8 @@ type Seq struct {
 	WHH    *Panels   // recurrent weights: units inputs, or those of H if there is a WHR
 	BHH    []float32 // [width]: bias of the h part, or nil; GRU only
 
+	Peephole []float32 // p of LSTMPeepholeForward, or nil; LSTM only
+
 	// An LSTM with projection: h = WHR·m with m = o*tanh(c). H and H0 have
 	// WHR.Units() columns then.
 	WHR *Panels // 1 gate, units inputs, or nil
@@ -40,7 +52,7 @@ type Seq struct {
 //
 //	Gemv(gates, x, WIH, BIH)        if there is a WIH
 //	GemmAdd(gates, hPrev, WHH)
-//	LSTMForward(h, c, gates, cPrev)
+//	LSTMForward(h, c, gates, cPrev) if there is no Peephole, else LSTMPeepholeForward
 //
 // and with projection LSTMForward(m, c, gates, cPrev), Gemv(h, m, WHR, nil). It
 // leaves Gates unspecified. It panics if a size is wrong, or unless WHH has 4
@@ -95,10 +107,10 @@ func (k stepKind) train() bool { return k == lstmTrainKind || k == gruTrainKind 
 
 func (s *Seq) run(fn string, kind stepKind) {
 	s.check(fn, kind)
-	isa := use()
+	isa := s.path(use())
 	switch {
 	case s.T == 0 || s.WHH.units == 0:
-	case isa == Generic || !oneCall(s.WHH, s.WIH):
+	case isa == Generic || s.Rows > 1 || s.Peephole != nil || !oneCall(s.WHH, s.WIH):
 		s.separate(isa, kind)
 	case kind < rnnTanhKind:
 		s.fused(isa, kind, nil)
@@ -110,6 +122,25 @@ func (s *Seq) run(fn string, kind stepKind) {
 	}
 }
 
+// path returns the path of a call if isa is the active one.
+func (s *Seq) path(isa ISA) ISA {
+	if isa == AVX512 && s.Isolated {
+		return s.isolated(isa)
+	}
+	return isa
+}
+
+//go:noinline
+func (s *Seq) isolated(isa ISA) ISA {
+	products := 0
+	for _, w := range [...]*Panels{s.WIH, s.WHH, s.WHR} {
+		if w != nil {
+			products += w.k * w.Width()
+		}
+	}
+	return isolated(isa, s.Rows, products)
+}
+
 //go:noinline
 func (s *Seq) fusedLarge(isa ISA, kind stepKind) {
 	var scratch [3 * kChain]float32
@@ -118,6 +149,14 @@ func (s *Seq) fusedLarge(isa ISA, kind stepKind) {
 
 func (s *Seq) check(fn string, kind stepKind) {
 	size(fn, "T", s.T)
+	rows, all := 1, s.T // of a state, and of matrices
+	if uint(s.Rows) > 1 {
+		size(fn, "Rows", s.Rows)
+		if s.T != 1 {
+			bad(fn, "T", s.T, "1 step of several rows")
+		}
+		rows, all = s.Rows, s.Rows
+	}
 	whh, gates := s.WHH, kind.gates()
 	units, out := whh.units, whh.units
 	if whh.gates != gates {
@@ -131,22 +170,25 @@ func (s *Seq) check(fn string, kind stepKind) {
 			bad(fn, "WHR.K()", s.WHR.k, strconv.Itoa(units))
 		}
 		out = s.WHR.units
-		s.writes(fn, "M", s.M, units)
+		s.writes(fn, "M", s.M, all, units)
 		raceRead(s.WHR.data)
 	}
 	if whh.k != out {
 		bad(fn, "WHH.K()", whh.k, strconv.Itoa(out))
 	}
 	width := whh.Width()
-	s.writes(fn, "H", s.H, out)
-	reads(fn, "H0", s.H0, out)
-	s.writes(fn, "Gates", s.Gates, width)
+	s.writes(fn, "H", s.H, all, out)
+	reads(fn, "H0", s.H0, rows*out)
+	s.writes(fn, "Gates", s.Gates, all, width)
 	switch gates {
 	case 4:
-		s.writes(fn, "C", s.C, units)
-		reads(fn, "C0", s.C0, units)
+		s.writes(fn, "C", s.C, all, units)
+		reads(fn, "C0", s.C0, rows*units)
+		if s.Peephole != nil {
+			reads(fn, "Peephole", s.Peephole, packedWidth(3, units))
+		}
 	case 3:
-		s.writes(fn, "GatesH", s.GatesH, width)
+		s.writes(fn, "GatesH", s.GatesH, all, width)
 		if s.BHH != nil {
 			reads(fn, "BHH", s.BHH, width)
 		}
@@ -163,10 +205,10 @@ func (s *Seq) check(fn string, kind stepKind) {
 	case wih.units != units:
 		bad(fn, "WIH.Units()", wih.units, strconv.Itoa(units))
 	}
-	if m := s.X; m.Stride == 0 {
+	if m := s.X; m.Stride == 0 && rows == 1 {
 		m.reads(fn, "X", min(s.T, 1), s.WIH.k)
 	} else {
-		m.reads(fn, "X", s.T, s.WIH.k)
+		m.reads(fn, "X", all, s.WIH.k)
 	}
 	if s.BIH != nil {
 		reads(fn, "BIH", s.BIH, width)
@@ -174,10 +216,9 @@ func (s *Seq) check(fn string, kind stepKind) {
 	raceRead(s.WIH.data)
 }
 
-// writes checks a matrix, which has one row if its Stride is 0.
-func (s *Seq) writes(fn, arg string, m Mat, cols int) {
-	rows := s.T
-	if m.Stride == 0 {
+// writes checks a matrix, which has one row for all steps if its Stride is 0.
+func (s *Seq) writes(fn, arg string, m Mat, rows, cols int) {
+	if m.Stride == 0 && s.Rows <= 1 {
 		m.Stride, rows = cols, min(rows, 1)
 	}
 	m.writes(fn, arg, rows, cols)
@@ -193,33 +234,40 @@ func (s *Seq) step(n int) int {
 
 // separate calls the functions that a step stands for.
 func (s *Seq) separate(isa ISA, kind stepKind) {
-	units, width := s.WHH.units, s.WHH.Width()
-	hPrev, cPrev := s.H0, s.C0
+	units, rows := s.WHH.units, max(1, s.Rows)
+	hPrev, cPrev := Mat{s.H0, s.WHH.k}, Mat{s.C0, units}
 	for n := range s.T {
 		t := s.step(n)
-		h, gates := s.H.row(t, s.WHH.k), s.Gates.row(t, width)
+		gates := s.Gates.from(t, 0)
+		var h, x Mat // which may have no columns, and then no memory
+		if s.WHH.k > 0 {
+			h = s.H.from(t, 0)
+		}
 		if s.WIH != nil {
-			gemm(isa, rowMat(gates), rowMat(s.X.row(t, s.WIH.k)), 1, s.WIH, s.BIH, false)
+			if s.WIH.k > 0 {
+				x = s.X.from(t, 0)
+			}
+			gemm(isa, gates, x, rows, s.WIH, s.BIH, false)
 		}
 		switch kind {
 		case lstmKind, lstmTrainKind:
-			gemm(isa, rowMat(gates), rowMat(hPrev), 1, s.WHH, nil, true)
-			m, c := h, s.C.row(t, units)
+			gemm(isa, gates, hPrev, rows, s.WHH, nil, true)
+			m, c := h, s.C.from(t, 0)
 			if s.WHR != nil {
-				m = s.M.row(t, units)
+				m = s.M.from(t, 0)
 			}
-			lstmForwardOn(isa, rowMat(m), rowMat(c), rowMat(gates), rowMat(cPrev), 1, units, kind.train())
+			lstmForwardOn(isa, m, c, gates, cPrev, s.Peephole, rows, units, kind.train())
 			if s.WHR != nil {
-				gemm(isa, rowMat(h), rowMat(m), 1, s.WHR, nil, false)
+				gemm(isa, h, m, rows, s.WHR, nil, false)
 			}
 			cPrev = c
 		case gruKind, gruTrainKind:
-			gatesH := s.GatesH.row(t, width)
-			gemm(isa, rowMat(gatesH), rowMat(hPrev), 1, s.WHH, s.BHH, false)
-			gruForwardOn(isa, rowMat(h), rowMat(gates), rowMat(gatesH), rowMat(hPrev), 1, units, kind.train())
+			gatesH := s.GatesH.from(t, 0)
+			gemm(isa, gatesH, hPrev, rows, s.WHH, s.BHH, false)
+			gruForwardOn(isa, h, gates, gatesH, hPrev, rows, units, kind.train())
 		default:
-			gemm(isa, rowMat(gates), rowMat(hPrev), 1, s.WHH, nil, true)
-			rnnForwardOn(isa, rowMat(h), rowMat(gates), 1, units, kind == rnnReLUKind)
+			gemm(isa, gates, hPrev, rows, s.WHH, nil, true)
+			rnnForwardOn(isa, h, gates, rows, units, kind == rnnReLUKind)
 		}
 		hPrev = h
 	}

@@ -262,6 +262,152 @@ func TestSteps(t *testing.T) {
 	}
 }
 
+// rowAlone returns row b of a step of several rows, in memory of its own.
+func rowAlone(s *Seq, b int) *Seq {
+	q := *s
+	q.Rows = 0
+	for m := range columns(&q) {
+		m.Data = slices.Clone(m.Data[b*m.Stride:])
+	}
+	q.H0 = s.H0[b*s.WHH.k:][:s.WHH.k]
+	if s.C0 != nil {
+		q.C0 = s.C0[b*s.WHH.units:][:s.WHH.units]
+	}
+	return &q
+}
+
+// newRows returns one step of n rows.
+func (c stepCase) newRows(seed uint64, n int) *Seq {
+	c.T = n
+	s := c.newSeq(seed)
+	s.T, s.Rows = 1, n
+	r := newRand(seed + 1)
+	s.H0 = random(r, n*s.WHH.k)
+	if s.C0 != nil {
+		s.C0 = random(r, n*c.units)
+	}
+	return s
+}
+
+// TestStepRows: a step of several rows has the bits of each row alone, in place too,
+// and peepholes are those of LSTMPeepholeForward.
+func TestStepRows(t *testing.T) {
+	const n = 5
+	for _, f := range stepFuncs {
+		t.Run(f.name, func(t *testing.T) {
+			forEachISA(t, func(t *testing.T, _ ISA) {
+				for i, units := range pick([]int{1, 5, 16, 37, 64, 130, 257}, []int{5, 37, 257}, []int{5, 37}) {
+					c := stepCase{stepFunc: f, units: units, inputs: []int{3, -1}[i%2], proj: -1, bias: true}
+					if f.gates == 4 && i%3 > 0 {
+						c.proj = units / 2
+					}
+					if f.train {
+						c.inputs = -1
+					}
+					s := c.newRows(uint64(i), n)
+					if f.gates == 4 && i%2 == 0 {
+						s.Peephole = random(newRand(9), packedWidth(3, units))
+					}
+					var want []*Seq
+					for b := range n {
+						one := rowAlone(s, b)
+						want = append(want, one)
+						if s.Peephole == nil {
+							f.run(one)
+							continue
+						}
+						if one.WIH != nil {
+							Gemm(one.Gates, one.X, 1, one.WIH, one.BIH)
+						}
+						GemmAdd(one.Gates, rowMat(one.H0), 1, one.WHH)
+						m := one.H
+						if one.WHR != nil {
+							m = one.M
+						}
+						run := LSTMPeepholeForward
+						if f.train {
+							run = LSTMPeepholeForwardTrain
+						}
+						run(m, one.C, one.Gates, rowMat(one.C0), s.Peephole, 1, units)
+						if one.WHR != nil {
+							Gemm(one.H, m, 1, one.WHR, nil)
+						}
+					}
+					if i%2 == 1 { // in place
+						copy(s.H.Data, s.H0)
+						copy(s.C.Data, s.C0)
+						s.H0, s.C0 = s.H.Data, s.C.Data
+					}
+					f.run(s)
+					for b, one := range want {
+						requireSame(t, one.H.row(0, s.WHH.k), s.H.row(b, s.WHH.k), "units=%d: h of row %d", units, b)
+						if f.gates == 4 {
+							requireSame(t, one.C.row(0, units), s.C.row(b, units), "units=%d: c of row %d", units, b)
+						}
+						if f.train {
+							requireSame(t, one.Gates.row(0, s.WHH.Width()), s.Gates.row(b, s.WHH.Width()), "units=%d: gates of row %d", units, b)
+						}
+					}
+					require.Zero(t, testing.AllocsPerRun(1, func() { f.run(s) }))
+				}
+			})
+		})
+	}
+}
+
+// TestIsolated: where AVX-512 is active, an isolated step of one row, or of little
+// work, takes the kernels of AVX2.
+func TestIsolated(t *testing.T) {
+	for _, c := range []struct {
+		isa           ISA
+		rows, weights int
+		want          ISA
+	}{
+		{AVX512, 0, 1 << 22, AVX2},
+		{AVX512, 1, 1 << 22, AVX2},
+		{AVX512, 4, 1 << 16, AVX2},
+		{AVX512, 4, 1<<16 + 1, AVX512},
+		{AVX512, 1 << 18, 1, AVX2},
+		{AVX512, 1<<18 + 1, 1, AVX512},
+		{AVX2, 1, 10, AVX2},
+		{NEON, 1, 10, NEON},
+		{Generic, 1, 10, Generic},
+	} {
+		require.Equal(t, c.want, isolated(c.isa, c.rows, c.weights), "%+v", c)
+	}
+	s := stepCase{stepFunc: stepFuncs[0], units: 64, inputs: 64, proj: -1}.newRows(1, 8)
+	require.Equal(t, AVX512, s.path(AVX512))
+	s.Isolated = true
+	require.Equal(t, AVX2, s.path(AVX512), "8 rows of 2^15 weights")
+	s.Rows = 9
+	require.Equal(t, AVX512, s.path(AVX512), "9 rows of 2^15 weights")
+
+	if !slices.Contains(Available(), AVX2) {
+		t.Skip("NOT COVERED: no AVX2 here")
+	}
+	// A processor without AVX-512 does not survive its instructions.
+	for _, f := range stepFuncs {
+		for _, units := range []int{5, 64, 257} {
+			for _, rows := range []int{1, 3} {
+				c := stepCase{stepFunc: f, units: units, inputs: 1, proj: -1, bias: true}
+				if f.train {
+					c.inputs = -1
+				}
+				want, got := c.newRows(2, rows), c.newRows(2, rows)
+				got.Isolated = true
+				onISA(AVX2, func() {
+					f.run(want)
+					if rows*got.WHH.k*got.WHH.Width() < isolatedProducts || rows == 1 {
+						active.Store(uint32(AVX512))
+					}
+					f.run(got)
+				})
+				requireSame(t, want.H.Data, got.H.Data, "%s units=%d rows=%d", f.name, units, rows)
+			}
+		}
+	}
+}
+
 func TestStepPanics(t *testing.T) {
 	f := func(i, inputs, proj int) (stepFunc, *Seq) {
 		c := stepCase{stepFunc: stepFuncs[i], units: 5, inputs: inputs, proj: proj, T: 3, bias: true}
@@ -290,6 +436,12 @@ func TestStepPanics(t *testing.T) {
 		{"LSTMSteps: WHR.K() = 4, want 5", 0, 3, 2, func(s *Seq) { s.WHR = NewPanels(1, 2, 4) }},
 		{"LSTMSteps: WHR.Gates() = 3, want 1", 0, 3, 2, func(s *Seq) { s.WHR = NewPanels(3, 2, 5) }},
 		{"LSTMSteps: len(M.Data) = 14, want 3 rows of 5 columns at stride 5", 0, 3, 2, func(s *Seq) { s.M.Data = s.M.Data[:14] }},
+		{"LSTMSteps: T = 3, want 1 step of several rows", 0, 3, -1, func(s *Seq) { s.Rows = 2 }},
+		{"LSTMSteps: Rows = -1, want at least 0", 0, 3, -1, func(s *Seq) { s.Rows = -1 }},
+		{"LSTMSteps: len(H0) = 5, want 10", 0, 3, -1, func(s *Seq) { s.T, s.Rows = 1, 2 }},
+		{"LSTMSteps: H.Stride = 0, want at least 5 columns", 0, 3, -1, func(s *Seq) { s.T, s.Rows, s.H0, s.H.Stride = 1, 2, make([]float32, 10), 0 }},
+		{"LSTMSteps: len(H.Data) = 15, want 4 rows of 5 columns at stride 5", 0, 3, -1, func(s *Seq) { s.T, s.Rows = 1, 4 }},
+		{"LSTMSteps: len(Peephole) = 47, want 48", 0, 3, -1, func(s *Seq) { s.Peephole = make([]float32, 47) }},
 		{"LSTMStepsTrain: WIH.K() = 3, want no WIH", 1, 3, -1, func(*Seq) {}},
 		{"GRUSteps: len(GatesH.Data) = 143, want 3 rows of 48 columns at stride 48", 2, 3, -1, func(s *Seq) { s.GatesH.Data = s.GatesH.Data[:143] }},
 		{"GRUSteps: len(BHH) = 47, want 48", 2, 3, -1, func(s *Seq) { s.BHH = s.BHH[:47] }},

@@ -58,8 +58,8 @@ func TestPieces(t *testing.T) {
 // TestBoundedCalls reads the source: each function of the generated dispatch is
 // a function entry of its own (//go:noinline), where the scheduler can stop a
 // goroutine, and each of its elementwise kernels is called once for each of
-// tiles, or of pieces, with that tile's size and no other. sumRows, which takes
-// 256 rows of 64 columns, and copyBlocks and transpose, which take no more, are
+// tiles, or of pieces, with that tile's size and no other. sumRows and
+// sumRowProducts, which take 256 rows of 64 columns, and copyBlocks and transpose, which take no more, are
 // checked by their callers' arguments, and steps by what oneCall and stepsPerCall
 // allow.
 func TestBoundedCalls(t *testing.T) {
@@ -116,6 +116,10 @@ func TestBoundedCalls(t *testing.T) {
 			if fn.Name == "sumRows" {
 				require.Equal(t, "isa &sum[0] a.at(b,j) a.Stride rows len(d) min(b,1)", args, at.String())
 				require.LessOrEqual(t, sumCols*kChain, maxWork)
+				return true
+			}
+			if fn.Name == "sumRowProducts" {
+				require.Equal(t, "isa &sum[0] a.at(b,j) x.at(b,j) a.Stride x.Stride rows len(d) min(b,1)", args, at.String())
 				return true
 			}
 			if fn.Name == "copyBlocks" { // of at most kChain rows and 4 blocks

@@ -57,7 +57,12 @@ func axpyAVX2(dst, x *float32, n int, alpha float32)
 // sumRowsAVX2 sets sum to the sum of the rows of a, or adds it if add is 1.
 //
 //go:noescape
-func sumRowsAVX2(sum, a *float32, stride, rows, cols, add int)
+func sumRowsAVX2(sum, a *float32, aStride, rows, cols, add int)
+
+// sumRowProductsAVX2 sets sum to the sum of the rows of a*b, or adds it if add is 1.
+//
+//go:noescape
+func sumRowProductsAVX2(sum, a, b *float32, aStride, bStride, rows, cols, add int)
 
 // addAVX512 sets dst[i] = x[i] + y[i].
 //
@@ -82,7 +87,12 @@ func axpyAVX512(dst, x *float32, n int, alpha float32)
 // sumRowsAVX512 sets sum to the sum of the rows of a, or adds it if add is 1.
 //
 //go:noescape
-func sumRowsAVX512(sum, a *float32, stride, rows, cols, add int)
+func sumRowsAVX512(sum, a *float32, aStride, rows, cols, add int)
+
+// sumRowProductsAVX512 sets sum to the sum of the rows of a*b, or adds it if add is 1.
+//
+//go:noescape
+func sumRowProductsAVX512(sum, a, b *float32, aStride, bStride, rows, cols, add int)
 
 // rnnTanhForwardAVX2 sets h = tanh(gates).
 //
@@ -159,6 +169,36 @@ func mulAddRowsAVX2(c, a, b *float32, cStride, aStride, bStride, rows, units int
 //go:noescape
 func lstmPeepholeSumsAVX2(sum, gates, c, cPrev *float32, gatesStride, cStride, cPrevStride, rows, units, add int)
 
+// lstmCellForwardAVX2 sets c from the pre-activations i,f,g and leaves these gates in gates.
+//
+//go:noescape
+func lstmCellForwardAVX2(c, gates, cPrev, p *float32, cStride, gatesStride, cPrevStride, pStride, rows, units int)
+
+// lstmOutputForwardAVX2 sets h from cNorm and the pre-activation o, which looks at c, and leaves o in gates.
+//
+//go:noescape
+func lstmOutputForwardAVX2(h, gates, cNorm, c, p *float32, hStride, gatesStride, cNormStride, cStride, pStride, rows, units int)
+
+// lstmOutputBackwardAVX2 sets dcNorm, adds to dc what comes through the output gate, and leaves its gradient in gates.
+//
+//go:noescape
+func lstmOutputBackwardAVX2(gates, dcNorm, dc, dh, h, p *float32, gatesStride, dcNormStride, dcStride, dhStride, hStride, pStride, rows, units int)
+
+// lstmCellBackwardAVX2 sets the gates i,f,g and dc to the gradients of the pre-activations and of cPrev.
+//
+//go:noescape
+func lstmCellBackwardAVX2(gates, dc, cPrev, p *float32, gatesStride, dcStride, cPrevStride, pStride, rows, units int)
+
+// unpackGatesAVX2 copies the gates of an LSTM from packed order to xi, xf, xg, xo.
+//
+//go:noescape
+func unpackGatesAVX2(xi, xf, xg, xo, gates *float32, xiStride, xfStride, xgStride, xoStride, gatesStride, rows, units int)
+
+// packGatesAVX2 copies the gates of an LSTM from xi, xf, xg, xo to packed order.
+//
+//go:noescape
+func packGatesAVX2(gates, xi, xf, xg, xo *float32, gatesStride, xiStride, xfStride, xgStride, xoStride, rows, units int)
+
 // rnnTanhForwardAVX512 sets h = tanh(gates).
 //
 //go:noescape
@@ -233,6 +273,36 @@ func mulAddRowsAVX512(c, a, b *float32, cStride, aStride, bStride, rows, units i
 //
 //go:noescape
 func lstmPeepholeSumsAVX512(sum, gates, c, cPrev *float32, gatesStride, cStride, cPrevStride, rows, units, add int)
+
+// lstmCellForwardAVX512 sets c from the pre-activations i,f,g and leaves these gates in gates.
+//
+//go:noescape
+func lstmCellForwardAVX512(c, gates, cPrev, p *float32, cStride, gatesStride, cPrevStride, pStride, rows, units int)
+
+// lstmOutputForwardAVX512 sets h from cNorm and the pre-activation o, which looks at c, and leaves o in gates.
+//
+//go:noescape
+func lstmOutputForwardAVX512(h, gates, cNorm, c, p *float32, hStride, gatesStride, cNormStride, cStride, pStride, rows, units int)
+
+// lstmOutputBackwardAVX512 sets dcNorm, adds to dc what comes through the output gate, and leaves its gradient in gates.
+//
+//go:noescape
+func lstmOutputBackwardAVX512(gates, dcNorm, dc, dh, h, p *float32, gatesStride, dcNormStride, dcStride, dhStride, hStride, pStride, rows, units int)
+
+// lstmCellBackwardAVX512 sets the gates i,f,g and dc to the gradients of the pre-activations and of cPrev.
+//
+//go:noescape
+func lstmCellBackwardAVX512(gates, dc, cPrev, p *float32, gatesStride, dcStride, cPrevStride, pStride, rows, units int)
+
+// unpackGatesAVX512 copies the gates of an LSTM from packed order to xi, xf, xg, xo.
+//
+//go:noescape
+func unpackGatesAVX512(xi, xf, xg, xo, gates *float32, xiStride, xfStride, xgStride, xoStride, gatesStride, rows, units int)
+
+// packGatesAVX512 copies the gates of an LSTM from xi, xf, xg, xo to packed order.
+//
+//go:noescape
+func packGatesAVX512(gates, xi, xf, xg, xo *float32, gatesStride, xiStride, xfStride, xgStride, xoStride, rows, units int)
 
 // copyBlocksAVX2 copies blocks of 16 columns of some rows. Steps are bytes from block to block, strides from row to row.
 //
@@ -558,6 +628,46 @@ func expSumAVX512(out, dst, src *float32, n int, top float32)
 //
 //go:noescape
 func onlyExpSumAVX512(out, src *float32, n int, top float32)
+
+// squaresAroundAVX2 sets *out to the sum of (x[i]-mean)².
+//
+//go:noescape
+func squaresAroundAVX2(out, x *float32, n int, mean float32)
+
+// dot3AVX2 sets *out to the sum of x[i]*y[i]*z[i].
+//
+//go:noescape
+func dot3AVX2(out, x, y, z *float32, n int)
+
+// layerNormAVX2 sets hat[i] = (x[i]-mean)*rstd and y[i] = fma(gain[i], hat[i], shift[i]).
+//
+//go:noescape
+func layerNormAVX2(y, hat, x, gain, shift *float32, n int, mean, rstd float32)
+
+// layerNormBackwardAVX2 sets dx[i] = (dy[i]*gain[i] - mean - hat[i]*meanHat) * rstd.
+//
+//go:noescape
+func layerNormBackwardAVX2(dx, dy, hat, gain *float32, n int, mean, meanHat, rstd float32)
+
+// squaresAroundAVX512 sets *out to the sum of (x[i]-mean)².
+//
+//go:noescape
+func squaresAroundAVX512(out, x *float32, n int, mean float32)
+
+// dot3AVX512 sets *out to the sum of x[i]*y[i]*z[i].
+//
+//go:noescape
+func dot3AVX512(out, x, y, z *float32, n int)
+
+// layerNormAVX512 sets hat[i] = (x[i]-mean)*rstd and y[i] = fma(gain[i], hat[i], shift[i]).
+//
+//go:noescape
+func layerNormAVX512(y, hat, x, gain, shift *float32, n int, mean, rstd float32)
+
+// layerNormBackwardAVX512 sets dx[i] = (dy[i]*gain[i] - mean - hat[i]*meanHat) * rstd.
+//
+//go:noescape
+func layerNormBackwardAVX512(dx, dy, hat, gain *float32, n int, mean, meanHat, rstd float32)
 
 // adamAVX2 makes one step of Adam.
 //

@@ -42,7 +42,12 @@ func axpyNEON(dst, x *float32, n int, alpha float32)
 // sumRowsNEON sets sum to the sum of the rows of a, or adds it if add is 1.
 //
 //go:noescape
-func sumRowsNEON(sum, a *float32, stride, rows, cols, add int)
+func sumRowsNEON(sum, a *float32, aStride, rows, cols, add int)
+
+// sumRowProductsNEON sets sum to the sum of the rows of a*b, or adds it if add is 1.
+//
+//go:noescape
+func sumRowProductsNEON(sum, a, b *float32, aStride, bStride, rows, cols, add int)
 
 // rnnTanhForwardNEON sets h = tanh(gates).
 //
@@ -118,6 +123,36 @@ func mulAddRowsNEON(c, a, b *float32, cStride, aStride, bStride, rows, units int
 //
 //go:noescape
 func lstmPeepholeSumsNEON(sum, gates, c, cPrev *float32, gatesStride, cStride, cPrevStride, rows, units, add int)
+
+// lstmCellForwardNEON sets c from the pre-activations i,f,g and leaves these gates in gates.
+//
+//go:noescape
+func lstmCellForwardNEON(c, gates, cPrev, p *float32, cStride, gatesStride, cPrevStride, pStride, rows, units int)
+
+// lstmOutputForwardNEON sets h from cNorm and the pre-activation o, which looks at c, and leaves o in gates.
+//
+//go:noescape
+func lstmOutputForwardNEON(h, gates, cNorm, c, p *float32, hStride, gatesStride, cNormStride, cStride, pStride, rows, units int)
+
+// lstmOutputBackwardNEON sets dcNorm, adds to dc what comes through the output gate, and leaves its gradient in gates.
+//
+//go:noescape
+func lstmOutputBackwardNEON(gates, dcNorm, dc, dh, h, p *float32, gatesStride, dcNormStride, dcStride, dhStride, hStride, pStride, rows, units int)
+
+// lstmCellBackwardNEON sets the gates i,f,g and dc to the gradients of the pre-activations and of cPrev.
+//
+//go:noescape
+func lstmCellBackwardNEON(gates, dc, cPrev, p *float32, gatesStride, dcStride, cPrevStride, pStride, rows, units int)
+
+// unpackGatesNEON copies the gates of an LSTM from packed order to xi, xf, xg, xo.
+//
+//go:noescape
+func unpackGatesNEON(xi, xf, xg, xo, gates *float32, xiStride, xfStride, xgStride, xoStride, gatesStride, rows, units int)
+
+// packGatesNEON copies the gates of an LSTM from xi, xf, xg, xo to packed order.
+//
+//go:noescape
+func packGatesNEON(gates, xi, xf, xg, xo *float32, gatesStride, xiStride, xfStride, xgStride, xoStride, rows, units int)
 
 // copyBlocksNEON copies blocks of 16 columns of some rows. Steps are bytes from block to block, strides from row to row.
 //
@@ -238,6 +273,26 @@ func expSumNEON(out, dst, src *float32, n int, top float32)
 //
 //go:noescape
 func onlyExpSumNEON(out, src *float32, n int, top float32)
+
+// squaresAroundNEON sets *out to the sum of (x[i]-mean)².
+//
+//go:noescape
+func squaresAroundNEON(out, x *float32, n int, mean float32)
+
+// dot3NEON sets *out to the sum of x[i]*y[i]*z[i].
+//
+//go:noescape
+func dot3NEON(out, x, y, z *float32, n int)
+
+// layerNormNEON sets hat[i] = (x[i]-mean)*rstd and y[i] = fma(gain[i], hat[i], shift[i]).
+//
+//go:noescape
+func layerNormNEON(y, hat, x, gain, shift *float32, n int, mean, rstd float32)
+
+// layerNormBackwardNEON sets dx[i] = (dy[i]*gain[i] - mean - hat[i]*meanHat) * rstd.
+//
+//go:noescape
+func layerNormBackwardNEON(dx, dy, hat, gain *float32, n int, mean, meanHat, rstd float32)
 
 // adamNEON makes one step of Adam.
 //

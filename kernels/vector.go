@@ -90,7 +90,23 @@ func AddRows(dst []float32, a Mat, n int) {
 	size(fn, "n", n)
 	raceWrite(dst)
 	a.reads(fn, "a", n, len(dst))
-	isa := use()
+	addRows(use(), dst, a, Mat{}, n)
+}
+
+// AddRowProducts adds to dst the sum over rows of a*b, both [n][len(dst)], in the
+// order of AddRows, with chain = fma(a[b][j], b[b][j], chain). dst must not overlap
+// a or b. It panics if a or b is too small.
+func AddRowProducts(dst []float32, a, b Mat, n int) {
+	const fn = "AddRowProducts"
+	size(fn, "n", n)
+	raceWrite(dst)
+	a.reads(fn, "a", n, len(dst))
+	b.reads(fn, "b", n, len(dst))
+	addRows(use(), dst, a, b, n)
+}
+
+// addRows is AddRows, or AddRowProducts if x has data, on the path isa.
+func addRows(isa ISA, dst []float32, a, x Mat, n int) {
 	if n == 0 {
 		return
 	}
@@ -99,10 +115,15 @@ func AddRows(dst []float32, a Mat, n int) {
 		d := dst[j:min(j+sumCols, len(dst))]
 		for b := 0; b < n; b += kChain {
 			rows := min(kChain, n-b)
-			if isa == Generic {
-				sumRowsGeneric(sum[:len(d)], Mat{a.Data[b*a.Stride+j:], a.Stride}, rows, b > 0)
-			} else {
+			switch {
+			case isa == Generic && x.Data == nil:
+				sumRowsGeneric(sum[:len(d)], a.from(b, j), rows, b > 0)
+			case isa == Generic:
+				sumRowProductsGeneric(sum[:len(d)], a.from(b, j), x.from(b, j), rows, b > 0)
+			case x.Data == nil:
 				sumRows(isa, &sum[0], a.at(b, j), a.Stride, rows, len(d), min(b, 1))
+			default:
+				sumRowProducts(isa, &sum[0], a.at(b, j), x.at(b, j), a.Stride, x.Stride, rows, len(d), min(b, 1))
 			}
 		}
 		for i := range d {

@@ -352,7 +352,7 @@ done5:
 	VLDMXCSR (SP)
 	RET
 
-// func sumRowsAVX2(sum *float32, a *float32, stride int, rows int, cols int, add int)
+// func sumRowsAVX2(sum *float32, a *float32, aStride int, rows int, cols int, add int)
 // Requires: AVX
 TEXT ·sumRowsAVX2(SB), NOSPLIT, $8-48
 	// Flush subnormals to zero.
@@ -361,7 +361,7 @@ TEXT ·sumRowsAVX2(SB), NOSPLIT, $8-48
 	ORL      $0x00008040, AX
 	MOVL     AX, 4(SP)
 	VLDMXCSR 4(SP)
-	MOVQ     stride+16(FP), AX
+	MOVQ     aStride+16(FP), AX
 	SHLQ     $0x02, AX
 	MOVQ     sum+0(FP), BX
 	MOVQ     a+8(FP), SI
@@ -403,10 +403,10 @@ done4:
 	VMOVUPS 32(BX), Y5
 	VMOVUPS 64(BX), Y6
 	VMOVUPS 96(BX), Y7
-	VADDPS  Y0, Y4, Y0
-	VADDPS  Y1, Y5, Y1
-	VADDPS  Y2, Y6, Y2
-	VADDPS  Y3, Y7, Y3
+	VADDPS  Y4, Y0, Y0
+	VADDPS  Y5, Y1, Y1
+	VADDPS  Y6, Y2, Y2
+	VADDPS  Y7, Y3, Y3
 
 done5:
 	VMOVUPS Y0, (BX)
@@ -444,7 +444,7 @@ done9:
 	TESTQ   DX, DX
 	JEQ     done10
 	VMOVUPS (BX), Y1
-	VADDPS  Y0, Y1, Y0
+	VADDPS  Y1, Y0, Y0
 
 done10:
 	VMOVUPS Y0, (BX)
@@ -481,7 +481,7 @@ done13:
 	TESTQ      DX, DX
 	JEQ        done14
 	VMASKMOVPS (BX), Y0, Y0
-	VADDPS     Y1, Y0, Y1
+	VADDPS     Y0, Y1, Y1
 
 done14:
 	VMOVAPS      Y1, Y0
@@ -501,6 +501,182 @@ stored15:
 
 stored16:
 	TESTQ  $+1, R8
+	JEQ    stored17
+	VMOVSS X0, (AX)
+
+stored17:
+done11:
+	// As it was.
+	VZEROUPPER
+	VLDMXCSR (SP)
+	RET
+
+// func sumRowProductsAVX2(sum *float32, a *float32, b *float32, aStride int, bStride int, rows int, cols int, add int)
+// Requires: AVX, FMA3
+TEXT ·sumRowProductsAVX2(SB), NOSPLIT, $8-64
+	// Flush subnormals to zero.
+	VSTMXCSR (SP)
+	MOVL     (SP), AX
+	ORL      $0x00008040, AX
+	MOVL     AX, 4(SP)
+	VLDMXCSR 4(SP)
+	MOVQ     aStride+24(FP), AX
+	SHLQ     $0x02, AX
+	MOVQ     bStride+32(FP), DX
+	SHLQ     $0x02, DX
+	MOVQ     sum+0(FP), DI
+	MOVQ     a+8(FP), R8
+	MOVQ     b+16(FP), R9
+	MOVQ     cols+48(FP), R10
+
+	// 32 elements at a time.
+	CMPQ R10, $+32
+	JLT  done2
+
+loop1:
+	MOVQ   R8, CX
+	MOVQ   R9, BX
+	MOVQ   rows+40(FP), SI
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	CMPQ   SI, $+1
+	JLT    done4
+
+loop3:
+	VMOVUPS     (CX), Y4
+	VMOVUPS     32(CX), Y5
+	VMOVUPS     64(CX), Y6
+	VMOVUPS     96(CX), Y7
+	VMOVUPS     (BX), Y8
+	VMOVUPS     32(BX), Y9
+	VMOVUPS     64(BX), Y10
+	VMOVUPS     96(BX), Y11
+	ADDQ        AX, CX
+	ADDQ        DX, BX
+	ADDQ        $-1, SI
+	CMPQ        SI, $+1
+	VFMADD231PS Y8, Y4, Y0
+	VFMADD231PS Y9, Y5, Y1
+	VFMADD231PS Y10, Y6, Y2
+	VFMADD231PS Y11, Y7, Y3
+	JGE         loop3
+
+done4:
+	MOVQ    add+56(FP), SI
+	TESTQ   SI, SI
+	JEQ     done5
+	VMOVUPS (DI), Y4
+	VMOVUPS 32(DI), Y5
+	VMOVUPS 64(DI), Y6
+	VMOVUPS 96(DI), Y7
+	VADDPS  Y4, Y0, Y0
+	VADDPS  Y5, Y1, Y1
+	VADDPS  Y6, Y2, Y2
+	VADDPS  Y7, Y3, Y3
+
+done5:
+	VMOVUPS Y0, (DI)
+	VMOVUPS Y1, 32(DI)
+	VMOVUPS Y2, 64(DI)
+	VMOVUPS Y3, 96(DI)
+	ADDQ    $+128, DI
+	ADDQ    $+128, R8
+	ADDQ    $+128, R9
+	ADDQ    $-32, R10
+	CMPQ    R10, $+32
+	JGE     loop1
+
+done2:
+	// 8 elements at a time.
+	CMPQ R10, $+8
+	JLT  done7
+
+loop6:
+	MOVQ   R8, CX
+	MOVQ   R9, BX
+	MOVQ   rows+40(FP), SI
+	VXORPS Y0, Y0, Y0
+	CMPQ   SI, $+1
+	JLT    done9
+
+loop8:
+	VMOVUPS     (CX), Y1
+	VMOVUPS     (BX), Y2
+	ADDQ        AX, CX
+	ADDQ        DX, BX
+	ADDQ        $-1, SI
+	CMPQ        SI, $+1
+	VFMADD231PS Y2, Y1, Y0
+	JGE         loop8
+
+done9:
+	MOVQ    add+56(FP), SI
+	TESTQ   SI, SI
+	JEQ     done10
+	VMOVUPS (DI), Y1
+	VADDPS  Y1, Y0, Y0
+
+done10:
+	VMOVUPS Y0, (DI)
+	ADDQ    $+32, DI
+	ADDQ    $+32, R8
+	ADDQ    $+32, R9
+	ADDQ    $-8, R10
+	CMPQ    R10, $+8
+	JGE     loop6
+
+done7:
+	// The last elements.
+	TESTQ   R10, R10
+	JEQ     done11
+	MOVQ    R10, R11
+	NEGQ    R10
+	LEAQ    constantsAVX2<>+32(SB), CX
+	VMOVUPS (CX)(R10*4), Y0
+	MOVQ    R8, CX
+	MOVQ    R9, BX
+	MOVQ    rows+40(FP), SI
+	VXORPS  Y1, Y1, Y1
+	CMPQ    SI, $+1
+	JLT     done13
+
+loop12:
+	VMASKMOVPS  (CX), Y0, Y2
+	VMASKMOVPS  (BX), Y0, Y3
+	ADDQ        AX, CX
+	ADDQ        DX, BX
+	ADDQ        $-1, SI
+	CMPQ        SI, $+1
+	VFMADD231PS Y3, Y2, Y1
+	JGE         loop12
+
+done13:
+	MOVQ       add+56(FP), SI
+	TESTQ      SI, SI
+	JEQ        done14
+	VMASKMOVPS (DI), Y0, Y0
+	VADDPS     Y0, Y1, Y1
+
+done14:
+	VMOVAPS      Y1, Y0
+	LEAQ         (DI), AX
+	TESTQ        $+4, R11
+	JEQ          stored15
+	VMOVUPS      X0, (AX)
+	ADDQ         $+16, AX
+	VEXTRACTF128 $0x01, Y0, X0
+
+stored15:
+	TESTQ    $+2, R11
+	JEQ      stored16
+	VMOVLPS  X0, (AX)
+	ADDQ     $+8, AX
+	VMOVHLPS X0, X0, X0
+
+stored16:
+	TESTQ  $+1, R11
 	JEQ    stored17
 	VMOVSS X0, (AX)
 
@@ -797,7 +973,7 @@ done5:
 	VLDMXCSR (SP)
 	RET
 
-// func sumRowsAVX512(sum *float32, a *float32, stride int, rows int, cols int, add int)
+// func sumRowsAVX512(sum *float32, a *float32, aStride int, rows int, cols int, add int)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·sumRowsAVX512(SB), NOSPLIT, $8-48
 	// Flush subnormals to zero.
@@ -806,7 +982,7 @@ TEXT ·sumRowsAVX512(SB), NOSPLIT, $8-48
 	ORL      $0x00008040, AX
 	MOVL     AX, 4(SP)
 	VLDMXCSR 4(SP)
-	MOVQ     stride+16(FP), AX
+	MOVQ     aStride+16(FP), AX
 	SHLQ     $0x02, AX
 	MOVQ     sum+0(FP), BX
 	MOVQ     a+8(FP), SI
@@ -848,10 +1024,10 @@ done4:
 	VMOVUPS 64(BX), Z5
 	VMOVUPS 128(BX), Z6
 	VMOVUPS 192(BX), Z7
-	VADDPS  Z0, Z4, Z0
-	VADDPS  Z1, Z5, Z1
-	VADDPS  Z2, Z6, Z2
-	VADDPS  Z3, Z7, Z3
+	VADDPS  Z4, Z0, Z0
+	VADDPS  Z5, Z1, Z1
+	VADDPS  Z6, Z2, Z2
+	VADDPS  Z7, Z3, Z3
 
 done5:
 	VMOVUPS Z0, (BX)
@@ -889,7 +1065,7 @@ done9:
 	TESTQ   DX, DX
 	JEQ     done10
 	VMOVUPS (BX), Z0
-	VADDPS  Z8, Z0, Z8
+	VADDPS  Z0, Z8, Z8
 
 done10:
 	VMOVUPS Z8, (BX)
@@ -925,10 +1101,166 @@ done13:
 	TESTQ     DX, DX
 	JEQ       done14
 	VMOVUPS.Z (BX), K1, Z0
-	VADDPS    Z9, Z0, Z9
+	VADDPS    Z0, Z9, Z9
 
 done14:
 	VMOVUPS Z9, K1, (BX)
+
+done11:
+	// As it was.
+	VZEROUPPER
+	VLDMXCSR (SP)
+	RET
+
+// func sumRowProductsAVX512(sum *float32, a *float32, b *float32, aStride int, bStride int, rows int, cols int, add int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·sumRowProductsAVX512(SB), NOSPLIT, $8-64
+	// Flush subnormals to zero.
+	VSTMXCSR (SP)
+	MOVL     (SP), AX
+	ORL      $0x00008040, AX
+	MOVL     AX, 4(SP)
+	VLDMXCSR 4(SP)
+	MOVQ     aStride+24(FP), AX
+	SHLQ     $0x02, AX
+	MOVQ     bStride+32(FP), DX
+	SHLQ     $0x02, DX
+	MOVQ     sum+0(FP), DI
+	MOVQ     a+8(FP), R8
+	MOVQ     b+16(FP), R9
+	MOVQ     cols+48(FP), R10
+
+	// 64 elements at a time.
+	CMPQ R10, $+64
+	JLT  done2
+
+loop1:
+	MOVQ   R8, CX
+	MOVQ   R9, BX
+	MOVQ   rows+40(FP), SI
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	CMPQ   SI, $+1
+	JLT    done4
+
+loop3:
+	VMOVUPS     (CX), Z4
+	VMOVUPS     64(CX), Z5
+	VMOVUPS     128(CX), Z6
+	VMOVUPS     192(CX), Z7
+	VMOVUPS     (BX), Z8
+	VMOVUPS     64(BX), Z9
+	VMOVUPS     128(BX), Z10
+	VMOVUPS     192(BX), Z11
+	ADDQ        AX, CX
+	ADDQ        DX, BX
+	ADDQ        $-1, SI
+	CMPQ        SI, $+1
+	VFMADD231PS Z8, Z4, Z0
+	VFMADD231PS Z9, Z5, Z1
+	VFMADD231PS Z10, Z6, Z2
+	VFMADD231PS Z11, Z7, Z3
+	JGE         loop3
+
+done4:
+	MOVQ    add+56(FP), SI
+	TESTQ   SI, SI
+	JEQ     done5
+	VMOVUPS (DI), Z4
+	VMOVUPS 64(DI), Z5
+	VMOVUPS 128(DI), Z6
+	VMOVUPS 192(DI), Z7
+	VADDPS  Z4, Z0, Z0
+	VADDPS  Z5, Z1, Z1
+	VADDPS  Z6, Z2, Z2
+	VADDPS  Z7, Z3, Z3
+
+done5:
+	VMOVUPS Z0, (DI)
+	VMOVUPS Z1, 64(DI)
+	VMOVUPS Z2, 128(DI)
+	VMOVUPS Z3, 192(DI)
+	ADDQ    $+256, DI
+	ADDQ    $+256, R8
+	ADDQ    $+256, R9
+	ADDQ    $-64, R10
+	CMPQ    R10, $+64
+	JGE     loop1
+
+done2:
+	// 16 elements at a time.
+	CMPQ R10, $+16
+	JLT  done7
+
+loop6:
+	MOVQ   R8, CX
+	MOVQ   R9, BX
+	MOVQ   rows+40(FP), SI
+	VPXORD Z12, Z12, Z12
+	CMPQ   SI, $+1
+	JLT    done9
+
+loop8:
+	VMOVUPS     (CX), Z0
+	VMOVUPS     (BX), Z1
+	ADDQ        AX, CX
+	ADDQ        DX, BX
+	ADDQ        $-1, SI
+	CMPQ        SI, $+1
+	VFMADD231PS Z1, Z0, Z12
+	JGE         loop8
+
+done9:
+	MOVQ    add+56(FP), SI
+	TESTQ   SI, SI
+	JEQ     done10
+	VMOVUPS (DI), Z0
+	VADDPS  Z0, Z12, Z12
+
+done10:
+	VMOVUPS Z12, (DI)
+	ADDQ    $+64, DI
+	ADDQ    $+64, R8
+	ADDQ    $+64, R9
+	ADDQ    $-16, R10
+	CMPQ    R10, $+16
+	JGE     loop6
+
+done7:
+	// The last elements.
+	TESTQ  R10, R10
+	JEQ    done11
+	MOVL   $-1, CX
+	BZHIL  R10, CX, CX
+	KMOVW  CX, K1
+	MOVQ   R8, CX
+	MOVQ   R9, BX
+	MOVQ   rows+40(FP), SI
+	VPXORD Z13, Z13, Z13
+	CMPQ   SI, $+1
+	JLT    done13
+
+loop12:
+	VMOVUPS.Z   (CX), K1, Z0
+	VMOVUPS.Z   (BX), K1, Z1
+	ADDQ        AX, CX
+	ADDQ        DX, BX
+	ADDQ        $-1, SI
+	CMPQ        SI, $+1
+	VFMADD231PS Z1, Z0, Z13
+	JGE         loop12
+
+done13:
+	MOVQ      add+56(FP), SI
+	TESTQ     SI, SI
+	JEQ       done14
+	VMOVUPS.Z (DI), K1, Z0
+	VADDPS    Z0, Z13, Z13
+
+done14:
+	VMOVUPS Z13, K1, (DI)
 
 done11:
 	// As it was.

@@ -295,14 +295,14 @@ done5:
 	MSR R0, FPCR
 	RET
 
-// func sumRowsNEON(sum *float32, a *float32, stride int, rows int, cols int, add int)
+// func sumRowsNEON(sum *float32, a *float32, aStride int, rows int, cols int, add int)
 TEXT ·sumRowsNEON(SB), NOSPLIT, $0-48
 	// Flush subnormals to zero.
 	MRS  FPCR, R0
 	MOVD $16777216, R1
 	ORR  R0, R1, R1
 	MSR  R1, FPCR
-	MOVD stride+16(FP), R1
+	MOVD aStride+16(FP), R1
 	LSL  $2, R1, R1
 	MOVD sum+0(FP), R6
 	MOVD a+8(FP), R7
@@ -344,10 +344,10 @@ done4:
 	FMOVQ 16(R6), F5
 	FMOVQ 32(R6), F6
 	FMOVQ 48(R6), F7
-	WORD  $0x4e20d480 // FADD V0.4S, V4.4S, V0.4S
-	WORD  $0x4e21d4a1 // FADD V1.4S, V5.4S, V1.4S
-	WORD  $0x4e22d4c2 // FADD V2.4S, V6.4S, V2.4S
-	WORD  $0x4e23d4e3 // FADD V3.4S, V7.4S, V3.4S
+	WORD  $0x4e24d400 // FADD V0.4S, V0.4S, V4.4S
+	WORD  $0x4e25d421 // FADD V1.4S, V1.4S, V5.4S
+	WORD  $0x4e26d442 // FADD V2.4S, V2.4S, V6.4S
+	WORD  $0x4e27d463 // FADD V3.4S, V3.4S, V7.4S
 
 done5:
 	FMOVQ F0, (R6)
@@ -385,7 +385,7 @@ done9:
 	CMP   $0, R3
 	BEQ   done10
 	FMOVQ (R6), F1
-	WORD  $0x4e20d420 // FADD V0.4S, V1.4S, V0.4S
+	WORD  $0x4e21d400 // FADD V0.4S, V0.4S, V1.4S
 
 done10:
 	FMOVQ F0, (R6)
@@ -420,7 +420,7 @@ done14:
 	CMP   $0, R3
 	BEQ   done15
 	FMOVS (R6), F1
-	WORD  $0x4e20d420 // FADD V0.4S, V1.4S, V0.4S
+	WORD  $0x4e21d400 // FADD V0.4S, V0.4S, V1.4S
 
 done15:
 	FMOVS F0, (R6)
@@ -428,6 +428,164 @@ done15:
 	ADD   $4, R7, R7
 	ADD   $-1, R8, R8
 	CMP   $0, R8
+	BNE   loop12
+
+done11:
+	// As it was.
+	MSR R0, FPCR
+	RET
+
+// func sumRowProductsNEON(sum *float32, a *float32, b *float32, aStride int, bStride int, rows int, cols int, add int)
+TEXT ·sumRowProductsNEON(SB), NOSPLIT, $0-64
+	// Flush subnormals to zero.
+	MRS  FPCR, R0
+	MOVD $16777216, R1
+	ORR  R0, R1, R1
+	MSR  R1, FPCR
+	MOVD aStride+24(FP), R1
+	LSL  $2, R1, R1
+	MOVD bStride+32(FP), R3
+	LSL  $2, R3, R3
+	MOVD sum+0(FP), R8
+	MOVD a+8(FP), R9
+	MOVD b+16(FP), R10
+	MOVD cols+48(FP), R11
+
+	// 16 elements at a time.
+	CMP $16, R11
+	BLT done2
+
+loop1:
+	MOVD  R9, R2
+	MOVD  R10, R6
+	MOVD  rows+40(FP), R7
+	VMOVI $0, V0.B16
+	VMOVI $0, V1.B16
+	VMOVI $0, V2.B16
+	VMOVI $0, V3.B16
+	CMP   $1, R7
+	BLT   done4
+
+loop3:
+	FMOVQ (R2), F4
+	FMOVQ 16(R2), F5
+	FMOVQ 32(R2), F6
+	FMOVQ 48(R2), F7
+	FMOVQ (R6), F8
+	FMOVQ 16(R6), F9
+	FMOVQ 32(R6), F10
+	FMOVQ 48(R6), F11
+	ADD   R1, R2, R2
+	ADD   R3, R6, R6
+	ADD   $-1, R7, R7
+	CMP   $1, R7
+	VFMLA V8.S4, V4.S4, V0.S4
+	VFMLA V9.S4, V5.S4, V1.S4
+	VFMLA V10.S4, V6.S4, V2.S4
+	VFMLA V11.S4, V7.S4, V3.S4
+	BGE   loop3
+
+done4:
+	MOVD  add+56(FP), R7
+	CMP   $0, R7
+	BEQ   done5
+	FMOVQ (R8), F4
+	FMOVQ 16(R8), F5
+	FMOVQ 32(R8), F6
+	FMOVQ 48(R8), F7
+	WORD  $0x4e24d400 // FADD V0.4S, V0.4S, V4.4S
+	WORD  $0x4e25d421 // FADD V1.4S, V1.4S, V5.4S
+	WORD  $0x4e26d442 // FADD V2.4S, V2.4S, V6.4S
+	WORD  $0x4e27d463 // FADD V3.4S, V3.4S, V7.4S
+
+done5:
+	FMOVQ F0, (R8)
+	FMOVQ F1, 16(R8)
+	FMOVQ F2, 32(R8)
+	FMOVQ F3, 48(R8)
+	ADD   $64, R8, R8
+	ADD   $64, R9, R9
+	ADD   $64, R10, R10
+	ADD   $-16, R11, R11
+	CMP   $16, R11
+	BGE   loop1
+
+done2:
+	// 4 elements at a time.
+	CMP $4, R11
+	BLT done7
+
+loop6:
+	MOVD  R9, R2
+	MOVD  R10, R6
+	MOVD  rows+40(FP), R7
+	VMOVI $0, V0.B16
+	CMP   $1, R7
+	BLT   done9
+
+loop8:
+	FMOVQ (R2), F1
+	FMOVQ (R6), F2
+	ADD   R1, R2, R2
+	ADD   R3, R6, R6
+	ADD   $-1, R7, R7
+	CMP   $1, R7
+	VFMLA V2.S4, V1.S4, V0.S4
+	BGE   loop8
+
+done9:
+	MOVD  add+56(FP), R7
+	CMP   $0, R7
+	BEQ   done10
+	FMOVQ (R8), F1
+	WORD  $0x4e21d400 // FADD V0.4S, V0.4S, V1.4S
+
+done10:
+	FMOVQ F0, (R8)
+	ADD   $16, R8, R8
+	ADD   $16, R9, R9
+	ADD   $16, R10, R10
+	ADD   $-4, R11, R11
+	CMP   $4, R11
+	BGE   loop6
+
+done7:
+	// The last elements.
+	CMP $0, R11
+	BEQ done11
+
+loop12:
+	MOVD  R9, R2
+	MOVD  R10, R6
+	MOVD  rows+40(FP), R7
+	VMOVI $0, V0.B16
+	CMP   $1, R7
+	BLT   done14
+
+loop13:
+	FMOVS (R2), F1
+	FMOVS (R6), F2
+	ADD   R1, R2, R2
+	ADD   R3, R6, R6
+	ADD   $-1, R7, R7
+	CMP   $1, R7
+	VFMLA V2.S4, V1.S4, V0.S4
+	BGE   loop13
+
+done14:
+	MOVD  add+56(FP), R7
+	CMP   $0, R7
+	BEQ   done15
+	FMOVS (R8), F1
+	WORD  $0x4e21d400 // FADD V0.4S, V0.4S, V1.4S
+
+done15:
+	FMOVS F0, (R8)
+	ADD   $4, R8, R8
+	ADD   $4, R9, R9
+	ADD   $4, R10, R10
+	ADD   $-1, R11, R11
+	CMP   $0, R11
 	BNE   loop12
 
 done11:

@@ -34,6 +34,23 @@ func sumRowsGeneric(sum []float32, a Mat, rows int, add bool) {
 			chain[j] += flush(v)
 		}
 	}
+	addChain(sum, chain[:], add)
+}
+
+// sumRowProductsGeneric is sumRowsGeneric for the products of a and x.
+func sumRowProductsGeneric(sum []float32, a, x Mat, rows int, add bool) {
+	var chain [sumCols]float32
+	for b := range rows {
+		x := x.row(b, len(sum))
+		for j, v := range a.row(b, len(sum)) {
+			chain[j] = narrow(float64(wide(v)*wide(x[j])) + float64(chain[j]))
+		}
+	}
+	addChain(sum, chain[:], add)
+}
+
+// addChain sets sum to chain, or adds it.
+func addChain(sum, chain []float32, add bool) {
 	for j := range sum {
 		if add {
 			sum[j] += chain[j]

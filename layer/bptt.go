@@ -56,8 +56,7 @@ func newBPTT(r *recurrent, index int, slots series, grads dirParams, maxT, batch
 	}
 	s.sum = make([]float32, batch*s.gates.cols)
 	if s.variant != nil {
-		sums := r.take(r.params[:len(r.params)/len(r.dirs)], func(p Param) []float32 { return make([]float32, len(p.Data)) })
-		st.DVariant = sums.variant
+		st.DVariant = s.variant.Zeros()
 	}
 	if r.recurrentDropout > 0 {
 		s.hMask = make([]float32, batch*Ho)
@@ -142,14 +141,14 @@ func (v *tapeView) view(of *bptt, m workers.Member, w share, pt *tapePart) {
 	if w.split == byUnits {
 		s.xs = nil
 	}
-	for _, x := range [...]*kernels.Mat{&st.DC, &st.DM, &st.HMask, &st.HDrop, &st.Kept} {
+	for _, x := range [...]*kernels.Mat{&st.DC, &st.DM, &st.HMask, &st.HDrop, &st.Kept, &st.Wide} {
 		x.Data = rowsFrom(x.Data, lo, x.Stride)
 	}
 	if s.zone != nil {
 		zone.view(of.zone, lo)
 		s.zone = zone
 	}
-	st.Wide, s.sum = pt.wide, pt.sum
+	s.sum = pt.sum
 	s.lo, s.hi = 0, 0
 	if w.split != byUnits {
 		return
@@ -207,9 +206,7 @@ type gradient struct {
 func (s *bptt) backward(g *gradient, p *plan) {
 	T := p.steps
 	s.lo, s.hi = T, 0
-	for _, v := range s.step.DVariant.All() {
-		clear(v)
-	}
+	s.step.DVariant.Clear()
 	for i := range p.order {
 		if p.length(i) == 0 {
 			copy(s.stateRow(g.dh0, p, i, s.h.cols), s.stateRow(g.dhn, p, i, s.h.cols))
@@ -504,15 +501,30 @@ func (s *bptt) addGrads(member workers.Member, xs, hs, ms *kernels.Panels, p *pl
 			addBiasGrad(sum, dh, rg.rows, gates, H, lo, hi, s.grads.bhh)
 		}
 	}
-	if member.Index == 0 {
-		grads := s.grads.variant.All()
-		for i, sum := range s.step.DVariant.All() {
-			kernels.Add(grads[i], grads[i], sum)
-		}
+	if s.step.DVariant != nil && member.Index == 0 {
+		s.addVariantGrads(H)
 	}
 	if s.whr != nil {
 		lo, hi := shareOf(member, s.h.cols, blockUnits)
 		s.whr.addGrad(s.grads.hr, rows(s.dhs), ms, lo, hi)
+	}
+}
+
+// addVariantGrads adds those of the parameters of a cell.Variant.
+func (s *bptt) addVariantGrads(units int) {
+	sums, grads := s.step.DVariant, &s.grads
+	for i := range grads.peephole {
+		grads.peephole[i] += sums.Peephole[kernels.PackedIndex(3, i%units, i/units)]
+	}
+	if len(sums.Shift) == 0 {
+		return
+	}
+	v := grads.variant
+	for _, g := range [...][2][]float32{{v.GainIH, sums.GainIH}, {v.GainHH, sums.GainHH}, {v.GainC, sums.GainC}, {v.ShiftC, sums.ShiftC},
+		{grads.bih, sums.Shift}, {grads.bhh, sums.Shift}} {
+		if g[0] != nil {
+			kernels.Add(g[0], g[0], g[1])
+		}
 	}
 }
 

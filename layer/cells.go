@@ -142,6 +142,7 @@ func (s *CellStream) Step(h, c, x, hPrev, cPrev []float32) {
 	s.r.checkStep("CellStream.Step", s.batch, h, c, x, hPrev, cPrev)
 	s.scan.load(s.r, s.batch, h, c, x, hPrev, cPrev)
 	s.scan.place(0)
+	s.scan.step.Isolated = true
 	s.r.cell.Forward(&s.scan.step)
 }
 

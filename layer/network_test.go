@@ -60,6 +60,7 @@ func (n network) build(t testing.TB, r *Rand) model {
 				r.Uniform(q.Data, .5, 1.5)
 			}
 		}
+		m.Pack()
 	}
 	return m
 }
@@ -658,8 +659,8 @@ func TestNetworkHashes(t *testing.T) {
 	want := []uint64{
 		0xb1c89df112cf7725, 0xb19c8f285b9e09f8, 0x2ac6f25c4df23384, 0x907d4d0055d644a9,
 		0xce92355cf1f6fcb5, 0x6bea5502a665bfeb, 0x71ecd04a7664b20a, 0x9273b4d0a91fdceb,
-		0xf5467af543e8d4eb, 0x5271c41568275b17, 0xa778023694b88cd9, 0x85d667650585a11c,
-		0xc7d76211a0e61d82, 0x9c9217d9c882ea78, 0x230604e0a80661db, 0xe0b5b63486e9b863,
+		0xf5467af543e8d4eb, 0x40cc4425235a3872, 0xef9cc1188f6666bb, 0x264088b9ea2a6f28,
+		0xbe9fe25e94e40a8f, 0x1b1db4c41ba320d6, 0xa800199c16a3adca, 0xe0b5b63486e9b863,
 		0x91e4c042e6045130, 0x9b37450ac1330204, 0xc4bebf0404393b72, 0x399fdb80895a3dd8,
 		0x96ee27acf05948, 0xd8ce386e43ebe2ac, 0xc93c1851b1745f18,
 	}

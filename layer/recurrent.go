@@ -89,8 +89,10 @@ type direction struct {
 // dirParams are the parameters of one direction of one layer, or their gradients.
 // Those that it has not are nil.
 type dirParams struct {
-	ih, hh, bih, bhh, hr []float32
-	variant              *cell.VariantParams
+	ih, hh, hr []float32
+	bih, bhh   []float32           // with layer norm shifts
+	peephole   []float32           // [3H]
+	variant    *cell.VariantParams // what is not here; Shift and Peephole are made of what is
 }
 
 // init makes the network that owner embeds.
@@ -116,6 +118,12 @@ func (r *recurrent) init(owner Packer, name string, c cell.Cell, cfg config, rnd
 		d.whh = newMatrix(d.hh, c.Gates(), cfg.hidden, cfg.hUnits())
 		if cfg.proj > 0 {
 			d.whr = newMatrix(d.hr, 1, cfg.proj, cfg.hidden)
+		}
+		if d.variant != nil {
+			d.variant.Peephole = make([]float32, kernels.NewPanels(3, cfg.hidden, 0).Width())
+		}
+		if cfg.norm != cell.NoNorm {
+			d.variant.Shift = make([]float32, 4*cfg.hidden)
 		}
 		if cfg.hasBias() && cfg.norm == cell.NoNorm {
 			d.bias = make([]float32, d.whh.panels.Width())
@@ -234,14 +242,12 @@ func (c *config) take(ps Params, of func(Param) []float32) (p dirParams) {
 	if c.norm != cell.NoNorm {
 		v.GainIH, v.GainHH, v.GainC = next(), next(), next()
 		if c.norm == cell.NormB {
-			v.ShiftIH, v.ShiftHH = next(), next()
-		} else {
-			v.ShiftIH, v.ShiftHH = p.bih, p.bhh
+			p.bih, p.bhh = next(), next()
 		}
 		v.ShiftC = next()
 	}
 	if c.peephole {
-		v.Peephole = next()
+		p.peephole = next()
 	}
 	return p
 }
@@ -274,6 +280,12 @@ func (r *recurrent) PackPart(i int) {
 	}
 	if d.bias != nil {
 		r.cell.PackBias(d.bias, d.biasH, d.bih, d.bhh, r.hidden)
+	}
+	if d.bih != nil && r.norm != cell.NoNorm {
+		kernels.Add(d.variant.Shift, d.bih, d.bhh)
+	}
+	if d.peephole != nil {
+		kernels.PackBias(d.variant.Peephole, d.peephole, nil, 3, r.hidden)
 	}
 }
 

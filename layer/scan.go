@@ -66,11 +66,11 @@ func newScan(r *recurrent, index, steps, batch int, keep bool) scan {
 	if r.cell.HasGatesH() {
 		s.gatesH = kept(width)
 	}
-	if v, ok := r.cell.(cell.Variant); ok {
+	s.step.Variant = d.variant
+	if v, ok := r.cell.(cell.Variant); ok && v.Norm != cell.NoNorm {
 		s.saved = kept(v.Saved(H))
-		s.step.Variant = d.variant
 		s.step.Kept = kernels.Mat{Data: make([]float32, batch*H), Stride: H}
-		s.step.Wide = make([]float32, 8*H)
+		s.step.Wide = kernels.Mat{Data: make([]float32, batch*4*H), Stride: 4 * H}
 	}
 	if r.zoneoutH > 0 || r.zoneoutC > 0 {
 		s.zone = newZoneout(r, steps, batch, keep)

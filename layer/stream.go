@@ -135,7 +135,7 @@ func (s *Stream) Step(y, x []float32) {
 		}
 		st := &sc.step
 		h, c := s.h[i*s.batch*H:], s.c[i*s.batch*cUnits:]
-		st.Rows, st.X, st.WX = s.batch, in, sc.wx
+		st.Rows, st.Isolated, st.X, st.WX = s.batch, true, in, sc.wx
 		st.H, st.C = kernels.Mat{Data: h, Stride: H}, kernels.Mat{Data: c, Stride: cUnits}
 		st.HPrev, st.CPrev = st.H, st.C
 		st.W, sc.other = sc.other, st.W
@@ -334,7 +334,7 @@ func (pt *streamPart) steps(sc *streaming, x series, inOrder bool, from, n int) 
 	hs, cs := inPlace(h[row*Ho:], Ho), inPlace(c[row*cUnits:], cUnits).columns(st.First, min(st.Units, cUnits))
 	st.HPrev, st.CPrev = hs.at(0), cs.at(0)
 
-	st.WX = nil
+	st.WX, st.Isolated = nil, p.steps == 1
 	if n == 1 {
 		x, inOrder = p.rowsOf(x, inOrder)
 		st.X, st.WX = sc.input(x.at(0), inOrder, p, p.rows(t0)), sc.wx

@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/simdrnn/simdrnn/cell"
 	"github.com/simdrnn/simdrnn/internal/kerneltest"
 	"github.com/simdrnn/simdrnn/kernels"
 )
@@ -339,4 +340,63 @@ func TestWarningsAndString(t *testing.T) {
 			require.Equal(t, []string{c.warn}, m.Warnings())
 		}
 	}
+}
+
+// spy is a cell that remembers whether steps forward were isolated.
+type spy struct {
+	cell.Cell
+	isolated *[]bool
+}
+
+func (s spy) Forward(st *cell.Step) {
+	*s.isolated = append(*s.isolated, st.Isolated)
+	s.Cell.Forward(st)
+}
+
+// TestIsolated: steps are isolated in calls of one step, and only there.
+func TestIsolated(t *testing.T) {
+	const B, I, H = 2, 3, 5
+	lstm, err := NewLSTM(LSTMConfig{Input: I, Hidden: H, Layers: 2}, NewRand(0))
+	require.NoError(t, err)
+	var got []bool
+	watch := func(s *Stream) *Stream {
+		for i := range s.scans {
+			s.scans[i].cell = spy{s.scans[i].cell, &got}
+		}
+		return s
+	}
+	expect := func(isolated bool, n int) {
+		t.Helper()
+		require.Equal(t, slices.Repeat([]bool{isolated}, n), got)
+		got = nil
+	}
+	s, x, y := watch(lstm.NewStream(B)), make([]float32, 4*B*I), make([]float32, 4*B*H)
+	s.Step(y[:B*H], x[:B*I])
+	expect(true, 2)
+	s.Forward(y, x)
+	expect(false, 8)
+	s.ForwardSeq(y, x, Seq{Lengths: []int{1, 4}})
+	expect(false, 8)
+	s.Forward(y[:B*H], x[:B*I])
+	expect(true, 2)
+	s.Step(y[:B*H], x[:B*I])
+	expect(true, 2)
+
+	wide := watch(lstm.NewStream(streamRows)) // which takes its steps one by one
+	wide.Forward(make([]float32, 2*streamRows*H), make([]float32, 2*streamRows*I))
+	expect(false, 4)
+
+	g := lstm.NewGroup(B)
+	watch(g.s)
+	row, _ := g.Join(nil)
+	g.X(row)[0] = 1
+	g.Step()
+	expect(true, 2)
+
+	c, err := NewLSTMCell(CellConfig{Input: I, Hidden: H}, NewRand(0))
+	require.NoError(t, err)
+	c.weights.cell = spy{c.weights.cell, &got}
+	h := make([]float32, B*H)
+	c.NewStream(B).Step(h, slices.Clone(h), x[:B*I], slices.Clone(h), slices.Clone(h))
+	expect(true, 1)
 }

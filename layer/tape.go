@@ -51,7 +51,6 @@ type tapePart struct {
 	packed kernels.Panels // as that of Tape
 	zero   [2]bool        // of the scan in the last steps
 	meets  int            // number of steps in which zero was set
-	wide   []float32      // [8*H], scratch of a cell.Variant
 }
 
 // tapeView is a member's share of a scan.
@@ -155,9 +154,6 @@ func (t *Tape) SetThreads(n int) {
 			v.newParts()
 			v.whhT[0].SetPart(v.whh.transposed(), 0, 0)
 			v.whhT[1] = *v.whhT[0].Reversed()
-		}
-		if t.r.isVariant() {
-			pt.wide = make([]float32, 8*t.r.hidden)
 		}
 		t.parts = append(t.parts, pt)
 	}
