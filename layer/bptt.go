@@ -37,7 +37,7 @@ type shared struct {
 func newBPTT(r *recurrent, index int, slots series, grads dirParams, maxT, batch int) *bptt {
 	D, Ho, cUnits := r.directions(), r.hUnits(), r.cUnits()
 	s := &bptt{
-		scan:   newScan(r, index, maxT, batch, true),
+		scan:   newScan(r, index, maxT, batch, batch, true),
 		grads:  grads,
 		h:      slots.part(index%D, Ho),
 		c:      newSeries(make([]float32, (maxT+2)*batch*cUnits), maxT+2, batch, cUnits, false),

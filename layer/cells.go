@@ -111,7 +111,7 @@ func (w *cellWeights) String() string { return w.weights.String() }
 func (w *cellWeights) NewStream(batch int) *CellStream {
 	r := &w.weights
 	r.checkBatch(r.name+".NewStream", batch)
-	return &CellStream{r: r, batch: batch, scan: newScan(r, 0, 1, batch, false)}
+	return &CellStream{r: r, batch: batch, scan: newScan(r, 0, 1, batch, batch, false)}
 }
 
 // NewTape returns a CellTape for at most maxT steps of batch rows, with zero

@@ -39,8 +39,9 @@ type scan struct {
 	parts  [3]kernels.Panels // of W_ih, of W_hh, and of that in the other direction
 }
 
-// newScan returns scan index of a Stream, or of a Tape, which keeps all steps.
-func newScan(r *recurrent, index, steps, batch int, keep bool) scan {
+// newScan returns scan index of a Stream, or of a Tape, which keeps all steps, with
+// memory for some rows of the input.
+func newScan(r *recurrent, index, steps, batch, inputs int, keep bool) scan {
 	d, D := r.dirs[index], r.directions()
 	width, H, Ho := d.whh.panels.Width(), r.hidden, r.hUnits()
 	s := scan{
@@ -55,7 +56,7 @@ func newScan(r *recurrent, index, steps, batch int, keep bool) scan {
 		gates:     newSeries(make([]float32, steps*batch*width), steps, batch, width, false),
 		hPrev:     make([]float32, batch*Ho),
 		cPrev:     make([]float32, batch*r.cUnits()),
-		xs:        make([]float32, batch*r.inputs(index/D)),
+		xs:        make([]float32, inputs*r.inputs(index/D)),
 	}
 	kept := func(cols int) series {
 		if keep {

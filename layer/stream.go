@@ -10,7 +10,7 @@ import (
 
 // streamRows bounds the rows of a product with W_ih in Stream.Forward: enough
 // to reuse the weights, few enough for a small Stream.
-const streamRows = 48
+const streamRows = 32
 
 // A Stream runs a recurrent network forward: it is the state and the scratch
 // memory of one caller. It carries its state from call to call, so a sequence
@@ -82,10 +82,11 @@ func (s *Stream) newPart() *streamPart {
 	}
 	for i := range pt.scans {
 		sc := &pt.scans[i]
-		sc.scan = newScan(r, i, (rows+s.batch-1)/s.batch, s.batch, false)
+		inputs := s.batch
 		if i < r.directions() {
-			sc.xs = make([]float32, rows*r.input)
+			inputs = rows
 		}
+		sc.scan = newScan(r, i, (rows+s.batch-1)/s.batch, s.batch, inputs, false)
 		sc.newParts()
 		sc.emit = func(t int) { pt.emit(sc, t) }
 	}

@@ -272,9 +272,9 @@ func (c *config) memory(w io.Writer) error {
 // direction, and B = 1.
 func streamBytes(H, L int) int {
 	H = (H + 15) / 16 * 16
-	n := L * (48*(4*H+H) + 3*2*H)
+	n := L * (32*(4*H+H) + 3*2*H)
 	if L > 1 {
-		n += 48 * H
+		n += 32 * H
 	}
 	return 4 * n
 }
