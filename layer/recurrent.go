@@ -323,7 +323,7 @@ func (r *recurrent) checkBatch(fn string, batch int) {
 	switch {
 	case batch < 1:
 		bad(fn, "batch", batch, "at least 1")
-	case !fits(batch+streamRows, len(r.dirs), r.cell.Gates(), r.hidden+r.input+blockUnits):
+	case !fits(batch+r.streamRows(), len(r.dirs), r.cell.Gates(), r.hidden+r.input+blockUnits):
 		bad(fn, "batch", batch, inMemory)
 	}
 }

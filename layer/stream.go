@@ -9,8 +9,13 @@ import (
 )
 
 // streamRows bounds the rows of a product with W_ih in Stream.Forward: enough
-// to reuse the weights, few enough for a small Stream.
+// to reuse the weights, few enough for a small Stream. More of them, a sixteenth of
+// the inputs, serve weights that only memory holds.
 const streamRows = 32
+
+func (r *recurrent) streamRows() int {
+	return max(streamRows, r.input/16, r.hUnits()/16)
+}
 
 // A Stream runs a recurrent network forward: it is the state and the scratch
 // memory of one caller. It carries its state from call to call, so a sequence
@@ -75,7 +80,7 @@ func newStream(r *recurrent, batch int) *Stream {
 
 func (s *Stream) newPart() *streamPart {
 	r := s.r
-	rows := max(streamRows, s.batch)
+	rows := max(r.streamRows(), s.batch)
 	pt := &streamPart{s: s, scans: make([]streaming, len(r.dirs))}
 	if !r.bidirectional && r.layers > 1 {
 		pt.mid = make([]float32, rows*r.hUnits())
@@ -227,7 +232,7 @@ func (pt *streamPart) begin(m workers.Member) {
 	pt.share = r.share(m, s.split(&s.plan, m.Members, false), &s.plan, false)
 	w, p := pt.share, &pt.plan
 	p.setRows(&s.plan, w.lo, w.hi)
-	pt.chunk = max(1, streamRows/max(1, w.hi-w.lo))
+	pt.chunk = max(1, r.streamRows()/max(1, w.hi-w.lo))
 	for i := range pt.scans {
 		sc := &pt.scans[i]
 		if w.split == byUnits {

@@ -33,7 +33,7 @@ const (
 
 	// wakeCall is the work from which on it pays to wake them, which takes them
 	// 0.1 ms and the caller 10 us.
-	wakeCall = 500e3
+	wakeCall = 150e3
 
 	// minStep is the work of a step from which on its units are split: members
 	// wait for each other 0.3 us in each, or 2 us if they must share a processor
