@@ -40,8 +40,9 @@ const (
 	keepWarm = 50 * time.Microsecond
 
 	// patience is how long a member polls before it naps, the longer the longer
-	// it has waited, from minNap to maxNap.
-	patience       = 100 * time.Microsecond
+	// it has waited, from minNap to maxNap. Shares of a large step that reads its
+	// weights from memory may take so different a time.
+	patience       = 500 * time.Microsecond
 	minNap, maxNap = 20 * time.Microsecond, 200 * time.Microsecond
 )
 
