@@ -62,8 +62,8 @@
 // goroutines with a Stream each scale with the processors. Leave SetThreads at 1: the
 // other sessions have work for all of them.
 //
-// Most of a Stream is scratch memory: of 1 MiB for an LSTM of two layers of 512 only 8
-// KiB are H and C. If many sessions sleep, copy these two from and to a few Streams
+// Most of a Stream is scratch memory: of 0.7 MiB for an LSTM of two layers of 512 only
+// 8 KiB are H and C. If many sessions sleep, copy these two from and to a few Streams
 // that the sessions take in turn, for example from a sync.Pool, or keep what
 // [Stream.MarshalBinary] returns. If sessions may wait for each other a little, a
 // [Group] steps those that have an input as one batch. It reads the weights once for
