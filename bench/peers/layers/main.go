@@ -2,8 +2,8 @@
 // Runtime, OpenVINO and JAX, and with networks put together from the kernels of Go
 // libraries:
 //
-//	go -C bench/peers run ./layers -quick -o /tmp/quick
-//	go -C bench/peers run ./layers -peers onnxruntime,openvino -rows 'forward/.*/B=1/' -o /tmp/some
+//	go -C bench/peers run ./layers -quick -o quick
+//	go -C bench/peers run ./layers -peers onnxruntime,openvino -rows 'forward/.*/B=1/' -o some
 //
 // as make bench-peers does. It keeps a virtual environment of Python in the
 // user's cache directory, some 7 GB with all of them: PyTorch alone is 5.6 GB. A
