@@ -85,10 +85,10 @@ func (l *load) run(done func(fewest int, since time.Duration) bool) *result {
 	r := &result{}
 	var before, after runtime.MemStats
 	waits, pauses := lockWaits(), readPauses()
+	runtime.ReadMemStats(&before) // before the calls are counted: what they allocate is seen, all of it
 	for i := range callers {
 		callers[i].first = callers[i].calls.Load()
 	}
-	runtime.ReadMemStats(&before)
 	start := time.Now()
 	phase.Store(measuring)
 	for !done(fewest(), time.Since(start)) {
