@@ -189,7 +189,7 @@ func TestInPlace(t *testing.T) {
 func TestAllocs(t *testing.T) {
 	forEach(t, func(t *testing.T, _ reference.Kind, c Cell) {
 		s, _ := newStep(c, 2, 20)
-		require.Zero(t, testing.AllocsPerRun(2, func() {
+		require.Zero(t, testing.AllocsPerRun(5, func() {
 			s.Isolated = !s.Isolated
 			c.Forward(s)
 			c.ForwardTrain(s)

@@ -87,7 +87,7 @@ func TestCells(t *testing.T) {
 					}
 				}
 				x := p.x[:B*I]
-				require.Zero(t, testing.AllocsPerRun(1, func() {
+				require.Zero(t, testing.AllocsPerRun(5, func() {
 					h, cc := p.hn, p.cn
 					stream.Step(h, cc, x, h, cc)
 					tape.Forward(h, cc, x, h, cc)

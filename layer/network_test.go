@@ -502,7 +502,8 @@ func pairs(a, b [][]float32) (p [][2][]float32) {
 	return p
 }
 
-// TestNetworkAllocs: no call allocates.
+// TestNetworkAllocs: no call allocates. What the runtime allocates meanwhile, once, is
+// lost in the mean.
 func TestNetworkAllocs(t *testing.T) {
 	forEachRun(t, func(t *testing.T, m model, p *run, _ *Rand) {
 		stream, tape := m.NewStream(p.B), m.NewTape(p.T, p.B)
@@ -510,7 +511,7 @@ func TestNetworkAllocs(t *testing.T) {
 		tape.SetRand(NewRand(1))
 		q := p.seq()
 		y, dx := make([]float32, p.T*p.B*p.out), make([]float32, p.T*p.B*p.in)
-		require.Zero(t, testing.AllocsPerRun(1, func() {
+		require.Zero(t, testing.AllocsPerRun(5, func() {
 			stream.ForwardSeq(y, p.x, q)
 			tape.ForwardSeq(p.x, q)
 			tape.Backward(dx, p.dy)
