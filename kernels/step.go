@@ -12,7 +12,7 @@ import (
 // Row t of each matrix belongs to step t; if its Stride is 0, all steps use its
 // one row. Let units stand for WHH.Units() and width for WHH.Width(). Arguments
 // must not overlap, except that H0 and C0 may be the rows of the first step in H
-// and C.
+// and C, and that H may be X.
 type Seq struct {
 	T int // steps
 

@@ -172,6 +172,9 @@ func (c stepCase) check(t *testing.T, seed uint64, where place) {
 			m.Stride = 0
 		}
 	}
+	if c.inputs == s.WHH.k && !c.oneRow && !c.inPlace { // h takes the place of the input
+		s.H, views[&s.H] = s.X, views[&s.X]
+	}
 	for m, state := range map[*Mat]*[]float32{&s.H: &s.H0, &s.C: &s.C0} {
 		if *state == nil {
 			continue
@@ -246,6 +249,7 @@ func TestSteps(t *testing.T) {
 				for units := 0; units < pick(75, 50, 20); units += pick(1, 1, 3) {
 					check(units, -1, -1, 3, beforeGuard)
 					check(units, []int{0, 1, 3, 17}[units%4], -1, 3, beforeGuard)
+					check(units, units, -1, 3, at(1))
 					check(units, 1, units/2, 2, at(3))
 				}
 				for _, size := range pick([][3]int{{64, 128, 30}, {130, 129, -1}, {129, 257, 0}, {257, 5, 100}},

@@ -155,8 +155,8 @@ func (s *scan) gather(dst []float32, x kernels.Mat, inOrder bool, p *plan, n int
 // rows.
 func (s *scan) forward(h, c series, p *plan, t0, T int, train bool) {
 	st := &s.step
-	if s.stepper != nil && T > 1 && p.B == 1 && p.plain() && s.after == nil && st.HMask.Data == nil && s.member.Members <= 1 {
-		s.steps(h, c, T, train)
+	if s.atOnce(p, T) {
+		s.steps(series{}, h, c, T, train)
 		return
 	}
 	for i := range T {
@@ -190,10 +190,29 @@ func (s *scan) forward(h, c series, p *plan, t0, T int, train bool) {
 	}
 }
 
-// steps is forward for one row, whose steps the cell makes at once.
-func (s *scan) steps(h, c series, T int, train bool) {
+// atOnce says whether the cell makes all T steps in one call.
+func (s *scan) atOnce(p *plan, T int) bool {
+	return s.stepper != nil && T > 1 && p.B == 1 && p.plain() && s.after == nil && s.step.HMask.Data == nil && s.member.Members <= 1
+}
+
+// fewInputs says whether the x part of one row takes less time inside its step than
+// as a product for many steps: that of one or two inputs, and that of a few more
+// whose weights fit in the first cache beside W_hh.
+func (s *scan) fewInputs() bool {
+	const floats = 24 << 10 / 4
+	I := s.wx.K()
+	return I <= 2 || I <= 16 && (I+s.step.W.K())*s.wx.Width() <= floats
+}
+
+// steps is forward for one row, whose steps the cell makes at once. If there is an
+// x, it computes their x part too.
+func (s *scan) steps(x, h, c series, T int, train bool) {
 	st, q := &s.step, &s.seq
 	rows := func(x series) kernels.Mat { return kernels.Mat{Data: x.data, Stride: x.step} }
+	q.WIH, q.BIH = nil, nil
+	if x.data != nil {
+		q.X, q.WIH, q.BIH = rows(x), s.wx, st.Bias
+	}
 	q.T, q.H, q.C, q.Gates, q.GatesH, q.M = T, rows(h), rows(c), rows(s.gates), rows(s.gatesH), rows(s.m)
 	q.H0, q.C0 = st.HPrev.Data[:st.W.K()], st.CPrev.Data[:c.cols]
 	s.stepper.Steps(q, train)

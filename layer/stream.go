@@ -341,6 +341,11 @@ func (pt *streamPart) steps(sc *streaming, x series, inOrder bool, from, n int) 
 	st.HPrev, st.CPrev = hs.at(0), cs.at(0)
 
 	st.WX, st.Isolated = nil, p.steps == 1
+	if sc.fewInputs() && sc.atOnce(p, n) {
+		sc.steps(x, sc.out.from(from), cs, n, false)
+		copyRows(hs.at(0), st.HPrev, 1, Ho)
+		return
+	}
 	if n == 1 {
 		x, inOrder = p.rowsOf(x, inOrder)
 		st.X, st.WX = sc.input(x.at(0), inOrder, p, p.rows(t0)), sc.wx
