@@ -15,15 +15,13 @@ const (
 // fetchLines returns how many lines of the weights of the next blocks of columns a
 // tile of some rows fetches into the second cache for so many inputs of its own,
 // always or if the task asks for it. Tiles share the lines, so these come at the pace
-// of all tiles; to fetch what is used soon costs more than it gains, as does fetching
-// all with tiles of few rows, unless it comes from memory. To AVX-512, with fewer loads
-// for as much work, more of them are a burden unless weights come from afar.
+// of all tiles: two tiles fetch all there are, one fetches half, for more at once leave
+// no room for what it reads itself. Tiles of few rows have none to spare. To AVX-512,
+// with fewer loads for as much work, fetches are a burden unless weights come from afar.
 func fetchLines(g *vec.Gen, rows int) (always, onDemand int) {
 	switch {
-	case g.Name() == "AVX2" && rows > 4:
+	case g.Name() == "AVX2" && rows >= 4:
 		return 2, 0
-	case g.Name() == "AVX2" && rows == 4:
-		return 0, 4
 	case g.Name() == "AVX512" && rows >= 4:
 		return 0, 8
 	}

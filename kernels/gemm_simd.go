@@ -63,9 +63,10 @@ const (
 	maxProducts  = 1 << 20   // multiply-adds of one call: some 50 us at 20 a ns
 	maxWeights   = 512 << 10 // bytes of W in one call, for they may come from DRAM
 	panelColumns = 4 * block
-	pairedRows   = 5    // of tiles from which on a kernel also takes tiles with one row less
-	copyPanels   = 4    // for which one copy of columns of A serves
-	manyInputs   = 2048 // beyond which sums of several copies at once are worth their memory
+	pairedRows   = 5          // of tiles from which on a kernel also takes tiles with one row less
+	copyPanels   = 4          // for which one copy of columns of A serves
+	farWeights   = 1536 << 10 // bytes of W that no second cache keeps, which AVX-512 fetches
+	manyInputs   = 2048       // beyond which sums of several copies at once are worth their memory
 )
 
 // panelsPerCall returns how many panels one call may take, for some rows of A,
@@ -73,15 +74,6 @@ const (
 func panelsPerCall(rows, kn, blocks int) int {
 	weights := max(1, kn*blocks*block)
 	return max(1, min(maxProducts/(rows*weights), maxWeights/(4*weights)))
-}
-
-// farWeights returns the bytes of W from which on kernels fetch on demand: on AVX-512
-// what no second cache keeps, on AVX2 what no third one does.
-func farWeights(isa ISA) int {
-	if isa == AVX512 {
-		return 1536 << 10
-	}
-	return 6 << 20
 }
 
 var zeroInit [panelColumns]float32
@@ -446,7 +438,7 @@ func (p *matmul) chain(r region, k, kn int, sum, out Mat, init []float32, old bo
 	}
 	after := uintptr(unsafe.Pointer(unsafe.SliceData(p.w.data))) + uintptr(4*block*(nextPanel*full*p.w.k+nextK*nb))
 	ahead := 0
-	if p.w.Bytes() > farWeights(p.isa) {
+	if p.w.Bytes() > farWeights {
 		ahead = 1
 	}
 	row := 0
