@@ -84,7 +84,7 @@ func meanOf(sum float64, n int) float32 { return narrow(sum / float64(n)) }
 
 // squaresAroundOf returns the sum of (x[i]-mean)² in the order of SumSquares.
 func squaresAroundOf(isa ISA, x []float32, mean float32) (s float64) {
-	for t := range pieces(len(x)) {
+	for t := pieces(len(x)); t.cols > 0; t = t.nextPiece(len(x)) {
 		var v float32
 		if isa == Generic {
 			v = squaresAroundGeneric(x[t.col:][:t.cols], mean)
@@ -98,7 +98,7 @@ func squaresAroundOf(isa ISA, x []float32, mean float32) (s float64) {
 
 // dot3Of returns the sum of x[i]*y[i]*z[i] in the order of Dot.
 func dot3Of(isa ISA, x, y, z []float32) (s float64) {
-	for t := range pieces(len(x)) {
+	for t := pieces(len(x)); t.cols > 0; t = t.nextPiece(len(x)) {
 		var v float32
 		if isa == Generic {
 			v = dot3Generic(x[t.col:][:t.cols], y[t.col:], z[t.col:])

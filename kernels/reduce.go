@@ -1,22 +1,20 @@
 package kernels
 
-import (
-	"iter"
-	"math"
-)
+import "math"
 
 // piece is the number of elements whose sum is one float32.
 const piece = 4096
 
-// pieces cuts a sum, for one call each.
-func pieces(n int) iter.Seq[tile] {
-	return func(yield func(tile) bool) {
-		for j := 0; j < n; j += piece {
-			if !yield(tile{rows: 1, col: j, cols: min(piece, n-j)}) {
-				return
-			}
-		}
-	}
+// pieces cuts a sum as tiles cuts a matrix, for one call each:
+//
+//	for t := pieces(n); t.cols > 0; t = t.nextPiece(n)
+func pieces(n int) tile { return tile{cols: min(piece, n)} }
+
+// nextPiece returns the piece that follows, which has no columns after the last one.
+func (t tile) nextPiece(n int) tile {
+	t.col += t.cols
+	t.cols = min(piece, n-t.col)
+	return t
 }
 
 // Sum returns the sum of x, 0 if x is empty. Its order, that of all sums over a
@@ -43,7 +41,7 @@ func Sum(x []float32) float64 {
 }
 
 func sumOf(isa ISA, x []float32) (s float64) {
-	for t := range pieces(len(x)) {
+	for t := pieces(len(x)); t.cols > 0; t = t.nextPiece(len(x)) {
 		var v float32
 		if isa == Generic {
 			v = sumGeneric(x[t.col:][:t.cols])
@@ -65,7 +63,7 @@ func Dot(x, y []float32) float64 {
 }
 
 func dotOf(isa ISA, x, y []float32) (s float64) {
-	for t := range pieces(len(x)) {
+	for t := pieces(len(x)); t.cols > 0; t = t.nextPiece(len(x)) {
 		var v float32
 		if isa == Generic {
 			v = dotGeneric(x[t.col:][:t.cols], y[t.col:])
@@ -81,7 +79,7 @@ func dotOf(isa ISA, x, y []float32) (s float64) {
 func SumSquares(x []float32) (s float64) {
 	raceRead(x)
 	isa := use()
-	for t := range pieces(len(x)) {
+	for t := pieces(len(x)); t.cols > 0; t = t.nextPiece(len(x)) {
 		var v float32
 		if isa == Generic {
 			v = dotGeneric(x[t.col:][:t.cols], x[t.col:])
@@ -97,7 +95,7 @@ func SumSquares(x []float32) (s float64) {
 func MaxAbs(x []float32) (top float32) {
 	raceRead(x)
 	isa := use()
-	for t := range pieces(len(x)) {
+	for t := pieces(len(x)); t.cols > 0; t = t.nextPiece(len(x)) {
 		var v float32
 		if isa == Generic {
 			v = maxAbsGeneric(x[t.col:][:t.cols])
@@ -118,7 +116,7 @@ func Max(x []float32) float32 {
 
 func maxOf(isa ISA, x []float32) float32 {
 	top := float32(math.Inf(-1))
-	for t := range pieces(len(x)) {
+	for t := pieces(len(x)); t.cols > 0; t = t.nextPiece(len(x)) {
 		var v float32
 		if isa == Generic {
 			v = maxGeneric(x[t.col:][:t.cols])
@@ -143,7 +141,7 @@ func ExpSum(dst, src []float32, top float32) float64 {
 }
 
 func expSumOf(isa ISA, dst, src []float32, top float32) (s float64) {
-	for t := range pieces(len(src)) {
+	for t := pieces(len(src)); t.cols > 0; t = t.nextPiece(len(src)) {
 		var v float32
 		switch x := &src[t.col]; {
 		case isa == Generic && dst == nil:

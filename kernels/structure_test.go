@@ -45,7 +45,7 @@ func TestPieces(t *testing.T) {
 	require.LessOrEqual(t, piece, maxWork)
 	for _, n := range []int{0, 1, piece - 1, piece, piece + 1, 3*piece + 5} {
 		next := 0
-		for p := range pieces(n) {
+		for p := pieces(n); p.cols > 0; p = p.nextPiece(n) {
 			require.Equal(t, next, p.col)
 			require.Positive(t, p.cols)
 			require.LessOrEqual(t, p.cols, piece)
@@ -145,14 +145,20 @@ func TestBoundedCalls(t *testing.T) {
 			}
 			inTiles := false
 			for _, s := range stack {
-				switch s := s.(type) {
-				case *ast.RangeStmt:
-					inTiles = inTiles || strings.HasPrefix(source([]ast.Expr{s.X}), "pieces(") && source([]ast.Expr{s.Key}) == "t"
-				case *ast.ForStmt:
-					init, ok := s.Init.(*ast.AssignStmt)
-					inTiles = inTiles || ok && strings.HasPrefix(source(init.Rhs), "tiles(") && source(init.Lhs) == "t" &&
-						source([]ast.Expr{s.Cond}) == "t.rows > 0" &&
-						source(s.Post.(*ast.AssignStmt).Rhs) == strings.Replace(source(init.Rhs), "tiles", "t.next", 1)
+				loop, ok := s.(*ast.ForStmt)
+				if !ok {
+					continue
+				}
+				init, ok := loop.Init.(*ast.AssignStmt)
+				if !ok || source(init.Lhs) != "t" {
+					continue
+				}
+				from, cond := source(init.Rhs), source([]ast.Expr{loop.Cond})
+				switch next := source(loop.Post.(*ast.AssignStmt).Rhs); {
+				case strings.HasPrefix(from, "tiles("):
+					inTiles = inTiles || cond == "t.rows > 0" && next == strings.Replace(from, "tiles", "t.next", 1)
+				case strings.HasPrefix(from, "pieces("):
+					inTiles = inTiles || cond == "t.cols > 0" && next == strings.Replace(from, "pieces", "t.nextPiece", 1)
 				}
 			}
 			require.True(t, inTiles, "%v: %s outside a loop over tiles", at, fn.Name)
