@@ -56,6 +56,7 @@ type streaming struct {
 	out  series // where h goes, step base first
 	base int
 	emit func(t int)
+	one  kernels.Seq // the arguments of a step of its own, if there is a stepper
 }
 
 func newStream(r *recurrent, batch int) *Stream {
@@ -75,6 +76,17 @@ func newStream(r *recurrent, batch int) *Stream {
 	s.job = s.part
 	s.SetThreads(1)
 	s.scans = s.parts[0].scans
+	for i := range s.scans {
+		if sc := &s.scans[i]; sc.stepper != nil {
+			sc.one = sc.seq
+			sc.one.T, sc.one.Isolated = 1, true
+			sc.one.WIH, sc.one.BIH = sc.wx, sc.step.Bias
+			sc.one.X.Stride = sc.wx.K()
+			sc.one.H0, sc.one.C0 = s.h[i*r.hUnits():][:r.hUnits()], s.c[i*r.cUnits():][:r.cUnits()]
+			sc.one.H, sc.one.C = kernels.Mat{Data: sc.one.H0, Stride: r.hUnits()}, kernels.Mat{Data: sc.one.C0, Stride: r.cUnits()}
+			sc.one.Gates, sc.one.GatesH, sc.one.M = sc.gates.at(0), sc.gatesH.at(0), sc.m.at(0)
+		}
+	}
 	return s
 }
 
@@ -140,11 +152,18 @@ func (s *Stream) Step(y, x []float32) {
 			sc.whole(s.batch)
 		}
 		st := &sc.step
+		st.W, sc.other = sc.other, st.W
+		if sc.stepper != nil { // without the detour over a cell.Step
+			q := &sc.one
+			q.X.Data, q.WHH = in.Data, st.W
+			sc.stepper.Steps(q, false)
+			in = q.H
+			continue
+		}
 		h, c := s.h[i*s.batch*H:], s.c[i*s.batch*cUnits:]
 		st.Rows, st.Isolated, st.X, st.WX = s.batch, true, in, sc.wx
 		st.H, st.C = kernels.Mat{Data: h, Stride: H}, kernels.Mat{Data: c, Stride: cUnits}
 		st.HPrev, st.CPrev = st.H, st.C
-		st.W, sc.other = sc.other, st.W
 		sc.place(0)
 		sc.cell.Forward(st)
 		in = st.H
