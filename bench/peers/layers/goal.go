@@ -26,6 +26,10 @@ var forwardGoals = map[int]struct {
 	512: {map[int]float64{1: 1.4, 2: 1.6, 4: 1.6, 8: 1.35, 16: 1.2, 64: 1.12}, .78},
 }
 
+// goTarget is the least ratio to Go libraries. Beside those of neural networks, we
+// are to allocate nothing as well.
+const goTarget = 8
+
 // noSlower is the least speed-up where there is no gain to be had.
 const noSlower = .95
 
@@ -70,6 +74,8 @@ func goalOf(r *row) goal {
 		}
 	case groupLast:
 		g.target, g.against = 10, "torch"
+	case groupGo:
+		g.target = goTarget
 	}
 	switch {
 	case slices.Contains([]mode{forward, train}, r.mode) && r.B >= 16 && r.H >= 256:
@@ -115,6 +121,9 @@ func (m *measured) judge(g goal) verdict {
 		}
 		if g.paused > 0 {
 			reached = reached && m.Paused <= g.paused*m.of(ours).Median
+		}
+		if a := m.of(ours).Allocated; a != nil {
+			reached = reached && a.Count == 0
 		}
 	}
 	switch {

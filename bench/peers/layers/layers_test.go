@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"math"
 	"os"
 	"os/exec"
@@ -63,6 +64,8 @@ func TestRows(t *testing.T) {
 		"last/LSTM/T=512/B=16/I=128/H=128",
 		"deepbench/LSTM/T=25/B=32/I=512/H=512",
 		"deepbench/RNN/T=672/B=1/I=32/H=32",
+		"go/step/LSTM/T=16/B=1/I=256/H=256",
+		"go/train/LSTM/T=64/B=16/I=128/H=128",
 	} {
 		require.True(t, names[name], name)
 	}
@@ -106,6 +109,89 @@ func TestAssembled(t *testing.T) {
 	}
 }
 
+// Go libraries compute what we do, what is timed runs, and allocations are counted.
+func TestLibraries(t *testing.T) {
+	lacks := map[string]string{ // modes and cells
+		"spago": "forward GRU, step GRU, step RNN, train GRU",
+		"gomlx": "forward GRU, forward RNN, step GRU, step RNN, train GRU, train LSTM, train RNN",
+		"gonnx": "step GRU, step RNN, train GRU, train LSTM, train RNN",
+	}
+	for _, p := range peers() {
+		if !p.library {
+			continue
+		}
+		missing := map[string]bool{}
+		for _, m := range []mode{forward, step, train} {
+			for _, cell := range []string{"LSTM", "GRU", "RNN"} {
+				for B := 1; B <= 2 && (B == 1 || m != step); B++ {
+					r := small(m, cell)
+					r.B = B
+					name := fmt.Sprintf("%s %s", m, cell)
+					task, want := prepared(t, &simdrnn{threads: 1}, r)
+					c := p.in()
+					got, err := c.prepare(task)
+					if errors.As(err, new(unsupported)) {
+						missing[name] = true
+						continue
+					}
+					require.NoError(t, err, "%s %s", p.name, name)
+					diff, err := task.compare(got, want)
+					require.NoError(t, err)
+					require.LessOrEqual(t, diff, tolerance, "%s %s", p.name, name)
+					d, _, err := c.run(3)
+					require.NoError(t, err)
+					require.Positive(t, d)
+					a, err := c.(*library).allocated(3)
+					require.NoError(t, err)
+					require.Positive(t, a.Count)
+					require.Greater(t, a.Bytes, a.Count)
+					c.release()
+				}
+			}
+		}
+		require.Equal(t, lacks[p.name], strings.Join(slices.Sorted(maps.Keys(missing)), ", "), p.name)
+		deep := small(forward, "LSTM")
+		deep.layers = 2
+		task, err := newTask(deep, t.TempDir())
+		require.NoError(t, err)
+		_, err = p.in().prepare(task)
+		require.ErrorAs(t, err, new(unsupported), p.name)
+	}
+}
+
+// Of all rows Go's neural-network libraries take part in their own alone, which
+// nobody else takes part in.
+func TestTakes(t *testing.T) {
+	for _, p := range peers() {
+		for _, r := range rows() {
+			if p.library != (r.group == groupGo) {
+				require.False(t, p.takes(r), "%s %s", p.name, r.name())
+			}
+		}
+		require.True(t, slices.ContainsFunc(rows(), p.takes), p.name)
+	}
+	p := plan{rows: rows(), again: true}
+	require.Len(t, p.todo(new(report), 1), len(rows()))
+	require.Len(t, p.todo(new(report), 2), len(rows())-14)
+}
+
+// A library that panics has failed, and no more.
+func TestLibraryPanics(t *testing.T) {
+	broken := errors.New("broken")
+	c := &library{build: func(*task) ([]float32, func(), error) { panic(broken) }}
+	_, err := c.prepare(nil)
+	require.ErrorIs(t, err, broken)
+	c = &library{build: func(*task) ([]float32, func(), error) {
+		return nil, func() { panic("out of luck") }, nil
+	}}
+	_, err = c.prepare(nil)
+	require.NoError(t, err)
+	_, _, err = c.run(1)
+	require.EqualError(t, err, "out of luck")
+	_, err = c.allocated(1)
+	require.EqualError(t, err, "out of luck")
+}
+
 // Every mode runs on simdrnn, calls give the same results again, and none
 // allocates.
 func TestOurs(t *testing.T) {
@@ -121,6 +207,9 @@ func TestOurs(t *testing.T) {
 		require.Len(t, first, want, m)
 		first = slices.Clone(first)
 		require.Zero(t, testing.AllocsPerRun(5, c.call), m)
+		a, err := c.allocated(50)
+		require.NoError(t, err)
+		require.Zero(t, a.Count, m)
 		_, again := prepared(t, c, small(m, "LSTM"))
 		require.Equal(t, first, again, m)
 	}
@@ -282,7 +371,7 @@ func TestMeasure(t *testing.T) {
 		{contender: &fixed{err: unsupported("no LSTM"), time: 10}, name: "lacks"},
 		{contender: &fixed{err: errors.New("broken")}, name: "broken"},
 		{contender: nil, name: "absent", why: errors.New("not found")},
-		{contender: &fixed{results: y, time: 10, times: 1e6}, name: "trains", modes: []mode{train}},
+		{contender: &fixed{results: y, time: 10, times: 1e6}, name: "trains", takes: func(r *row) bool { return r.mode == train }},
 	}, 1)
 	require.NoError(t, err)
 	require.Equal(t, "fast", m.Best)
@@ -332,6 +421,9 @@ func TestDuration(t *testing.T) {
 	for ns, want := range map[float64]string{.5: "0.50 ns", 42: "42.0 ns", 999: "999 ns", 1234: "1.23 µs", 99960: "100 µs", 12.3e6: "12.3 ms", 2.5e9: "2.50 s"} {
 		require.Equal(t, want, duration(ns))
 	}
+	for bytes, want := range map[float64]string{0: "0 B", 999: "999 B", 1234: "1.23 kB", 71e6: "71.0 MB", 2.2e9: "2.20 GB"} {
+		require.Equal(t, want, size(bytes))
+	}
 }
 
 // A goal is reached or not.
@@ -351,6 +443,11 @@ func TestJudge(t *testing.T) {
 		m.Paused = ns
 		return m
 	}
+	allocating := func(n float64) *measured {
+		m := m(1, 1000, 0, 2000)
+		m.of(ours).Allocated = &allocations{Count: n}
+		return m
+	}
 	for _, c := range []struct {
 		m    *measured
 		g    goal
@@ -368,6 +465,8 @@ func TestJudge(t *testing.T) {
 		{paused(1300), goal{target: 1, limit: 1000, paused: 1.3}, met},
 		{paused(1301), goal{target: 1, limit: 1000, paused: 1.3}, short},
 		{paused(1300), goal{target: 1, limit: 999, paused: 1.3}, short},
+		{allocating(0), goal{target: 2}, met},
+		{allocating(1), goal{target: 2}, short},
 		{m(2, 1000, 1800, 1001), goal{target: 3, speedup: 1.8}, met},
 		{m(2, 1000, 1799, 1001), goal{target: 3, speedup: 1.8}, short},
 		{m(2, 1000, 1900, 999), goal{speedup: 1.8}, below},
@@ -399,6 +498,7 @@ func TestGoals(t *testing.T) {
 		"train/RNN/T=64/B=64/I=256/H=256":                           {target: 1.15, speedup: 1.8},
 		"last/LSTM/T=256/B=16/I=128/H=128":                          {target: 10, against: "torch", speedup: .95},
 		"deepbench/LSTM/T=25/B=16/I=512/H=512":                      {target: 1, speedup: 1.8},
+		"go/train/LSTM/T=64/B=1/I=256/H=256":                        {target: 8, speedup: .95},
 	}
 	for _, r := range rows() {
 		if g, ok := want[r.name()]; ok {
@@ -426,7 +526,7 @@ func example() *report {
 	}
 	for _, threads := range []int{1, 2} {
 		for _, row := range rows() {
-			if !row.quick || row.group != groupForward && row.group != groupLast && row.group != groupBlock && row.group != groupStep {
+			if !row.quick || row.group != groupForward && row.group != groupLast && row.group != groupBlock && row.group != groupStep && (row.group != groupGo || threads > 1) {
 				continue
 			}
 			m := &measured{row: row, Name: row.name(), Threads: threads, Load: "2.5 1.0 0.5", Results: []*result{
@@ -435,13 +535,17 @@ func example() *report {
 			if threads == 2 {
 				m.Results = append(m.Results, res(alone, 4096e3))
 				m.Free = 1.5 + float64(row.B)/32
-			} else if row.mode == step {
+			} else if row.hasPause() {
 				m.Paused = 2560e3
 			} else if row.hasShare() {
 				m.Peak = 100e9
 			}
 			if row.group == groupLast {
 				m.Results = append(m.Results[:1:1], res("torch, flushing", 1e6), res("torch", 20480e3+1))
+			}
+			if row.group == groupGo {
+				m.Results = append(m.Results[:1:1], res("spago", 20e6), res("gonnx", 40e6), &result{Name: "gomlx", Absent: "broken"})
+				m.of(ours).Allocated, m.of("spago").Allocated = &allocations{}, &allocations{Count: 5675, Bytes: 123456}
 			}
 			if row.H == 256 {
 				m.Results[2] = &result{Name: "torch", Absent: "wrong: its results differ by 1"}
@@ -464,11 +568,16 @@ func TestTables(t *testing.T) {
 		": 0.1 0.2 0.3 before and 0.4 0.5 0.6 after 10 rows; of 1 minute at the start of a row, the row's own share included: from 2.5 to 2.5, median 2.5.",
 		"- jax: no such wheel",
 		"| LSTM, forward, one thread | 6 | 6 | 0 | 0 |\n",
-		"| All | 13 | 9 | 3 | 1 |\n",
+		"| All | 15 | 11 | 3 | 1 |\n",
 		"| Target | simdrnn after a pause | to none | Target |  |\n",
 		"| a call a step, I = H, H 128 | **2.05 ms** | 3.07 ms | absent | 900 ms* | 1.50 | ≤ 3.66 µs | 2.56 ms | 1.25 | ≤ 1.30 | short |\n",
 		"| a call a step, I = 1, H 16 | **2.05 ms** | 3.07 ms | absent | 900 ms* | 1.50 | 1.00 | 2.56 ms | 1.25 |  | met |\n",
 		"| LSTM, forward, one thread | 6 | 439.45 | 439.45 | 439.45 | 6 |\n",
+		"| Neural-network libraries in Go, one thread | 2 | 9.77 | 9.77 | 9.77 | 2 |\n",
+		"| LSTM step, H = 128, B 1 | **2.05 ms** | 20.0 ms | absent | 40.0 ms | 9.77 | 8.00 | met |\n",
+		"| Allocations of a call, and their bytes | simdrnn | spago | gomlx | gonnx |\n| --- | ---: | ---: | ---: | ---: |\n",
+		"| LSTM forward, H = 128, B 1 | 0, 0 B | 5675, 123 kB | – | – |\n",
+		"- gomlx, go/step/LSTM/T=16/B=1/I=128/H=128: broken\n",
 		"### LSTM, forward, one thread\n",
 		"### LSTM, forward, 2 threads\n\nT = 64, I = H, from a zero state.\n",
 		"![Forward, all on several threads](charts/threads.svg)",
@@ -655,11 +764,11 @@ func TestConfigure(t *testing.T) {
 	for _, peer := range p.peers {
 		names = append(names, peer.name)
 	}
-	require.Equal(t, []string{"torch", "torch, flushing", "openvino", "gonum", "tphakala/simd"}, names)
+	require.Equal(t, []string{"torch", "torch, flushing", "openvino", "gonum", "tphakala/simd", "spago", "gomlx", "gonnx", "gorgonia"}, names)
 	require.Equal(t, 1, p.threads[0])
 	p, err = configure("", "", "one", 9, true)
 	require.NoError(t, err)
-	require.Len(t, p.peers, 2)
+	require.Len(t, p.peers, 6)
 	require.Less(t, len(p.rows), 40)
 	for _, c := range []struct {
 		peers, pattern, threads string
@@ -786,7 +895,7 @@ func TestRun(t *testing.T) {
 	}
 	saves := 0
 	p := plan{
-		rows: []*row{pick("step/LSTM/T=16/B=1/I=1/H=8"), pick("forward/LSTM/T=64/B=1/I=64/H=64")}, threads: []int{1, 2}, rounds: leastRounds,
+		rows: []*row{pick("step/LSTM/T=16/B=1/I=1/H=8"), pick("forward/LSTM/T=64/B=1/I=64/H=64"), pick("go/step/LSTM/T=16/B=1/I=128/H=128")}, threads: []int{1, 2}, rounds: leastRounds,
 		sample: time.Microsecond, log: io.Discard, dir: t.TempDir(),
 		peers: slices.DeleteFunc(peers(), func(p peer) bool { return p.name == "torch" || p.name == "jax" }),
 		save:  func(*report) error { saves++; return nil },
@@ -805,22 +914,30 @@ func TestRun(t *testing.T) {
 	require.Len(t, r.Rows, 1)
 	first := r.Rows[0]
 	require.NoError(t, p.measure(context.Background(), e, r))
-	require.Len(t, r.Rows, 4)
+	require.Len(t, r.Rows, 5)
 	require.Same(t, first, r.find(first.Name, 1))
-	require.Equal(t, 4, saves)
+	require.Equal(t, 5, saves)
 	require.Len(t, r.Runs, 2)
-	require.Equal(t, 3, r.Runs[1].Rows)
+	require.Equal(t, 4, r.Runs[1].Rows)
 	require.Contains(t, r.Absent, "openvino")
 	for _, m := range r.Rows {
 		require.Len(t, m.of(ours).samples, leastRounds)
-		require.Positive(t, m.of("gonum").Median)
+		for _, peer := range p.peers {
+			if peer.in != nil && peer.takes(m.row) {
+				require.Positive(t, m.of(peer.name).Median)
+				require.Equal(t, m.row.group == groupGo, m.of(peer.name).Allocated != nil)
+				require.Equal(t, m.Threads == 1 && m.row.group == groupStep, m.Paused > 0)
+			} else if !peer.takes(m.row) {
+				require.Nil(t, m.of(peer.name))
+			}
+		}
 		require.Equal(t, m.Threads > 1, m.of(alone) != nil)
 	}
 	require.Equal(t, before, runtime.GOMAXPROCS(0))
 
 	p.again, p.threads = true, []int{1}
 	require.NoError(t, p.measure(context.Background(), e, r))
-	require.Len(t, r.Rows, 4)
+	require.Len(t, r.Rows, 5)
 	require.NotSame(t, first, r.find(first.Name, 1))
 
 	p.rounds++

@@ -1,11 +1,13 @@
 // Command layers compares the recurrent layers with those of PyTorch, ONNX
-// Runtime, OpenVINO and JAX, and with networks put together from the kernels of Go
-// libraries:
+// Runtime, OpenVINO and JAX, with networks put together from the kernels of Go
+// libraries, and with Go's neural-network libraries:
 //
 //	go -C bench/peers run ./layers -quick -o quick
 //	go -C bench/peers run ./layers -peers onnxruntime,openvino -rows 'forward/.*/B=1/' -o some
 //
-// as make bench-peers does. It keeps a virtual environment of Python in the
+//	go -C bench/peers run ./layers -threads one -rows '^go/' -o some
+//
+// as make bench-peers does; the last line needs no Python. It keeps a virtual environment of Python in the
 // user's cache directory, some 7 GB with all of them: PyTorch alone is 5.6 GB. A
 // library that cannot be had, or whose results differ, is reported as absent.
 //

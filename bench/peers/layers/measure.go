@@ -44,14 +44,14 @@ type plan struct {
 type competitor struct {
 	contender
 	name  string
-	modes []mode
-	why   error // it is absent
+	takes func(*row) bool // nil is all
+	why   error           // it is absent
 }
 
 // todo returns the rows that are to be measured on so many threads.
 func (p *plan) todo(r *report, threads int) []*row {
 	return slices.DeleteFunc(slices.Clone(p.rows), func(row *row) bool {
-		return !p.again && r.find(row.name(), threads) != nil
+		return threads > 1 && row.group.library || !p.again && r.find(row.name(), threads) != nil
 	})
 }
 
@@ -145,6 +145,9 @@ func (p *plan) withThreads(ctx context.Context, e *environment, r *report, rows 
 		all = append(all, &competitor{contender: &simdrnn{threads: 1}, name: alone})
 	}
 	for _, peer := range p.peers {
+		if !slices.ContainsFunc(rows, peer.takes) {
+			continue
+		}
 		fmt.Fprintf(p.log, "starting %s, %d thread(s)\n", peer.name, threads)
 		c, versions, err := peer.start(e, settings{Threads: threads, CPU: cpu})
 		if python, ok := c.(*python); ok {
@@ -161,7 +164,7 @@ func (p *plan) withThreads(ctx context.Context, e *environment, r *report, rows 
 			}
 			r.Versions[k] = v
 		}
-		all = append(all, &competitor{c, peer.name, peer.modes, err})
+		all = append(all, &competitor{c, peer.name, peer.takes, err})
 	}
 	for _, row := range rows {
 		if ctx.Err() != nil {
@@ -203,7 +206,7 @@ func (p *plan) row(row *row, all []*competitor, threads int) (*measured, error) 
 	for i, c := range all {
 		res := &result{Name: c.name, Rounds: p.rounds}
 		switch {
-		case len(c.modes) > 0 && !slices.Contains(c.modes, row.mode):
+		case c.takes != nil && !c.takes(row):
 			continue
 		case c.why != nil:
 			res.Absent = c.why.Error()
@@ -276,12 +279,24 @@ func (p *plan) row(row *row, all []*competitor, threads int) (*measured, error) 
 			res.samples = append(res.samples, float64(d.Nanoseconds())/float64(res.Calls))
 			res.busy += float64(busy) / float64(d)
 		}
-		if s, ok := all[0].contender.(*simdrnn); ok && threads == 1 && row.mode == step {
+		if s, ok := all[0].contender.(*simdrnn); ok && threads == 1 && row.hasPause() {
 			paused = append(paused, float64(s.paused(max(1, int(p.sample/5/pause)))))
 		}
 		if threads == 1 && row.hasShare() {
 			if isa, err := kernels.Active(); err == nil {
 				peaks = append(peaks, limits.FMAPeak(isa))
+			}
+		}
+	}
+	if row.group.library {
+		for _, c := range racing {
+			res := m.of(c.name)
+			if c, ok := c.contender.(interface {
+				allocated(n int) (*allocations, error)
+			}); ok && res.Absent == "" {
+				if res.Allocated, err = c.allocated(res.Calls); err != nil {
+					return nil, err
+				}
 			}
 		}
 	}

@@ -36,8 +36,8 @@ const (
 
 // simdrnn is this library as a contender.
 type simdrnn struct {
+	called
 	threads int
-	call    func()
 }
 
 func (s *simdrnn) prepare(t *task) ([]float32, error) {
@@ -86,8 +86,6 @@ func (s *simdrnn) prepare(t *task) ([]float32, error) {
 	return results, nil
 }
 
-func (s *simdrnn) run(n int) (d, busy time.Duration, err error) { return elapsed(s.call, n) }
-
 // pause is between two single calls of paused.
 const pause = 30 * time.Microsecond
 
@@ -109,5 +107,3 @@ func afterPauses(call func(), n int) (sum time.Duration) {
 	}
 	return sum / time.Duration(n)
 }
-
-func (s *simdrnn) release() { s.call = nil }

@@ -26,6 +26,12 @@ type peer struct {
 	avx2     string // the variable that holds it to AVX2, empty if there is none
 	modes    []mode // nil is all
 	module   string // of a peer in Go
+	library  bool   // in Go, of neural networks
+}
+
+// takes says whether the peer is asked to compute a row.
+func (p *peer) takes(r *row) bool {
+	return p.library == r.group.library && (len(p.modes) == 0 || slices.Contains(p.modes, r.mode))
 }
 
 var torch = []string{"torch==2.15.0", "numpy"}
@@ -46,6 +52,10 @@ func peers() []peer {
 			avx2: "XLA_FLAGS=--xla_cpu_max_isa=AVX2"},
 		{name: "gonum", in: func() contender { return newGonum() }, module: "gonum.org/v1/gonum", modes: []mode{forward, step}},
 		{name: "tphakala/simd", in: func() contender { return newTphakala() }, module: "github.com/tphakala/simd", modes: []mode{forward, step}},
+		{name: "spago", in: func() contender { return &library{build: buildSpago} }, module: "github.com/nlpodyssey/spago", library: true},
+		{name: "gomlx", in: func() contender { return &library{build: buildGomlx} }, module: "github.com/gomlx/gomlx", library: true},
+		{name: "gonnx", in: func() contender { return &library{build: buildGonnx} }, module: "github.com/advancedclimatesystems/gonnx", library: true},
+		{name: "gorgonia", in: func() contender { return &library{build: buildGorgonia} }, module: "gorgonia.org/gorgonia", library: true},
 	}
 }
 

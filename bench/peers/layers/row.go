@@ -33,7 +33,11 @@ type row struct {
 
 // name tells rows apart; -rows matches it.
 func (r *row) name() string {
-	n := fmt.Sprintf("%s/%s/T=%d/B=%d/I=%d/H=%d", r.group.name, r.cell, r.T, r.B, r.I, r.H)
+	n := r.group.name
+	if r.group == groupGo { // which has rows of several modes
+		n += "/" + string(r.mode)
+	}
+	n += fmt.Sprintf("/%s/T=%d/B=%d/I=%d/H=%d", r.cell, r.T, r.B, r.I, r.H)
 	if r.layers > 1 {
 		n += fmt.Sprintf("/L=%d", r.layers)
 	}
@@ -64,7 +68,10 @@ func (r *row) flops() float64 {
 }
 
 // hasShare says whether its share of the peak is of interest.
-func (r *row) hasShare() bool { return r.mode == forward && r.B >= 16 }
+func (r *row) hasShare() bool { return r.mode == forward && r.B >= 16 && !r.group.library }
+
+// hasPause says so of our time after a pause.
+func (r *row) hasPause() bool { return r.mode == step && !r.group.library }
 
 // per is the number of time steps that the time in a table is divided by.
 func (r *row) per() float64 {
@@ -79,6 +86,7 @@ type group struct {
 	name, title, note string
 	short             string // of the title
 	perStep           bool   // times are those of one time step
+	library           bool   // of Go's neural-network libraries beside us, on one thread
 }
 
 var (
@@ -92,8 +100,10 @@ var (
 	groupLast = &group{name: "last", short: "Training", title: "Training step, loss on the last step",
 		note: "LSTM, I = H = 128, B = 16: sequence classification. Gradients become subnormal on their way back. The target is about PyTorch as it is; “torch, flushing” is PyTorch after set_flush_denormal(True)."}
 	groupDeep = &group{name: "deepbench", short: "Forward", title: "DeepBench's shapes, forward", note: "I = H."}
+	groupGo   = &group{name: "go", title: "Neural-network libraries in Go", library: true,
+		note: "Rows of their own, for these libraries are far behind: T = 64, I = H; a step is one call that carries the state on. spago has no batches and takes one sequence after another; its GRU is not PyTorch's. gomlx, with its backend in Go, has LSTM only, and that backend lacks an operation of its gradient. gonnx runs ONNX models and does not train. gorgonia has operations and gradients but no layers, so its networks are put together gate by gate. The target includes that our calls allocate nothing."}
 
-	groups = []*group{groupForward, groupCells, groupBi, groupStep, groupBlock, groupTrain, groupLast, groupDeep}
+	groups = []*group{groupForward, groupCells, groupBi, groupStep, groupBlock, groupTrain, groupLast, groupDeep, groupGo}
 )
 
 // rows are all rows, in the order of the tables.
@@ -179,6 +189,27 @@ func rows() (all []*row) {
 		for _, B := range d.batches {
 			add(row{group: groupDeep, mode: forward, cell: d.cell, T: d.T, B: B, H: d.H,
 				panel: fmt.Sprintf("%s, H = %d, T = %d", d.cell, d.H, d.T), label: batch(B), quick: B == d.quick})
+		}
+	}
+	for _, g := range []struct {
+		mode    mode
+		cell    string
+		T       int
+		sizes   []int
+		batches []int
+		title   string
+	}{
+		{forward, "LSTM", 64, []int{128, 256}, []int{1, 16}, "LSTM forward"},
+		{forward, "GRU", 64, []int{256}, []int{1, 16}, "GRU forward"},
+		{forward, "RNN", 64, []int{256}, []int{1, 16}, "RNN forward"},
+		{step, "LSTM", 16, []int{128, 256}, []int{1}, "LSTM step"},
+		{train, "LSTM", 64, []int{128, 256}, []int{1, 16}, "LSTM training step"},
+	} {
+		for _, H := range g.sizes {
+			for _, B := range g.batches {
+				add(row{group: groupGo, mode: g.mode, cell: g.cell, T: g.T, B: B, H: H,
+					panel: panel(g.title, H), label: batch(B), quick: g.cell == "LSTM" && g.mode != train && B == 1 && H == 128})
+			}
 		}
 	}
 	return all

@@ -6,6 +6,7 @@ import (
 	"io"
 	"math"
 	"os"
+	"runtime"
 	"time"
 
 	"github.com/simdrnn/simdrnn/layer"
@@ -127,15 +128,48 @@ func readFloats(name string) ([]float32, error) {
 	return s, nil
 }
 
-// elapsed is run for calls of a function.
-func elapsed(call func(), n int) (d, busy time.Duration, err error) {
+// called is what contenders in this process have in common.
+type called struct{ call func() }
+
+func (c *called) run(n int) (d, busy time.Duration, err error) {
+	defer asError(&err)
+	runtime.GC() // of what others have left
 	if n > 1 {
-		call()
+		c.call()
 	}
 	before, start := processTime(), time.Now()
 	for range n {
-		call()
+		c.call()
 	}
 	d = time.Since(start)
 	return d, processTime() - before, nil
+}
+
+func (c *called) release() { c.call = nil }
+
+// allocated returns what n calls allocate, after one that is not counted.
+func (c *called) allocated(n int) (a *allocations, err error) {
+	defer asError(&err)
+	c.call()
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	for range n {
+		c.call()
+	}
+	runtime.ReadMemStats(&after)
+	// As testing.AllocsPerRun does, whole numbers: the runtime allocates now and then.
+	each := func(before, after uint64) float64 { return float64((after - before) / uint64(n)) }
+	return &allocations{Count: each(before.Mallocs, after.Mallocs), Bytes: each(before.TotalAlloc, after.TotalAlloc)}, nil
+}
+
+// asError makes an error of a panic, which is how some libraries tell of one.
+func asError(err *error) {
+	switch r := recover().(type) {
+	case nil:
+	case error:
+		*err = r
+	default:
+		*err = fmt.Errorf("%v", r)
+	}
 }
