@@ -333,7 +333,11 @@ func NewCosineAnnealingWarmRestarts(opt Optimizer, t0, mult int, min float64) (*
 		}
 		for u >= n {
 			u -= n
-			n *= mult
+			if n > math.MaxInt/mult {
+				n = math.MaxInt // no t is as large
+			} else {
+				n *= mult
+			}
 		}
 		return min + float64((base-min)*(1+math.Cos(math.Pi*float64(u)/float64(n)))/2)
 	}, argument{"t0", float64(t0), atLeast1}, argument{"mult", float64(mult), atLeast1}, argument{"min", min, atLeast0})
