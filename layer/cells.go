@@ -110,7 +110,7 @@ func (w *cellWeights) String() string { return w.weights.String() }
 // is at least 1 and its memory has a size.
 func (w *cellWeights) NewStream(batch int) *CellStream {
 	r := &w.weights
-	r.checkBatch(r.name+".NewStream", batch)
+	r.checkBatch(r.name+".NewStream", "batch", batch)
 	return &CellStream{r: r, batch: batch, scan: newScan(r, 0, 1, batch, batch, false)}
 }
 

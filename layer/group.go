@@ -19,9 +19,7 @@ type Group struct {
 // bidirectional.
 func (r *recurrent) NewGroup(capacity int) *Group {
 	fn := r.name + ".NewGroup"
-	if capacity < 1 {
-		bad(fn, "capacity", capacity, "at least 1")
-	}
+	r.checkBatch(fn, "capacity", capacity)
 	if r.bidirectional {
 		bad(fn, "directions", 2, "1: the reverse direction needs whole sequences")
 	}

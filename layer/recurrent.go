@@ -318,19 +318,22 @@ func (r *recurrent) String() string {
 	return b.String()
 }
 
-// checkBatch panics unless a Stream of batch rows is possible.
-func (r *recurrent) checkBatch(fn string, batch int) {
+// checkBatch panics unless a Stream of batch rows is possible; arg is their name.
+func (r *recurrent) checkBatch(fn, arg string, batch int) {
 	switch {
 	case batch < 1:
-		bad(fn, "batch", batch, "at least 1")
+		bad(fn, arg, batch, "at least 1")
 	case !fits(batch+r.streamRows(), len(r.dirs), r.cell.Gates(), r.hidden+r.input+blockUnits):
-		bad(fn, "batch", batch, inMemory)
+		bad(fn, arg, batch, inMemory)
 	}
 }
 
 // NewStream returns a Stream of batch sequences with zero state. It panics
 // unless batch is at least 1 and its memory has a size.
-func (r *recurrent) NewStream(batch int) *Stream { return newStream(r, batch) }
+func (r *recurrent) NewStream(batch int) *Stream {
+	r.checkBatch(r.name+".NewStream", "batch", batch)
+	return newStream(r, batch)
+}
 
 // NewTape returns a Tape for batch sequences of at most maxT steps, with zero
 // state and gradients. It panics unless batch is at least 1, maxT is not

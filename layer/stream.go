@@ -61,7 +61,6 @@ type streaming struct {
 
 func newStream(r *recurrent, batch int) *Stream {
 	LD := len(r.dirs)
-	r.checkBatch(r.name+".NewStream", batch)
 	s := &Stream{r: r, batch: batch, plan: newPlan(batch, r.batchFirst), threads: newThreads(r)}
 	for _, h := range []*[]float32{&s.h, &s.hs} {
 		*h = make([]float32, LD*batch*r.hUnits())
@@ -201,14 +200,26 @@ func (s *Stream) forwardSeq(fn string, y, x []float32, q *Seq) {
 		badLen(fn, "y", len(y), "T*B*D*Ho", n)
 	}
 	q.check(fn, s.r, T, s.batch, false)
-	s.Grow(T)
+	s.grow(T)
 	s.forward(y, x, T, q)
 }
 
 // Grow makes room for sequences of T steps. Only the Stream of a bidirectional
 // network of several layers needs it, to keep the sequence between the layers; a
-// longer one makes it allocate once.
+// longer one makes it allocate once. It panics unless T is not negative and the
+// memory has a size.
 func (s *Stream) Grow(T int) {
+	const fn = "Stream.Grow"
+	switch {
+	case T < 0:
+		bad(fn, "T", T, "at least 0")
+	case !fits(T, s.batch, s.r.output()):
+		bad(fn, "T", T, inMemory)
+	}
+	s.grow(T)
+}
+
+func (s *Stream) grow(T int) {
 	if r := s.r; r.bidirectional && r.layers > 1 {
 		if n := T * s.batch * r.output(); len(s.mid) < n {
 			s.mid = make([]float32, n)
@@ -473,6 +484,6 @@ func (s *Stream) Clone() *Stream {
 	copy(c.h0, s.h0)
 	copy(c.c0, s.c0)
 	c.SetThreads(s.n)
-	c.Grow(len(s.mid) / (s.batch * s.r.output()))
+	c.grow(len(s.mid) / (s.batch * s.r.output()))
 	return c
 }
