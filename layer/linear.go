@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/simdrnn/simdrnn/internal/memory"
 	"github.com/simdrnn/simdrnn/internal/workers"
 	"github.com/simdrnn/simdrnn/kernels"
 )
@@ -87,13 +88,16 @@ func (l *Linear) PackPart(i int) {
 	}
 }
 
-// Forward computes y = W·x + b for the rows of x [N,I], y [N,O]. y and x must
-// not overlap. It panics if a length is wrong.
+// Forward computes y = W·x + b for the rows of x [N,I], y [N,O]. It panics if a
+// length is wrong or if y and x overlap.
 func (l *Linear) Forward(y, x []float32) {
 	const fn = "Linear.Forward"
 	N := steps(fn, x, "I", l.input)
 	if n := N * l.output; len(y) != n {
 		badLen(fn, "y", len(y), "N*O", n)
+	}
+	if memory.Overlap(y, x) {
+		badOverlap(fn, "y", "x")
 	}
 	kernels.Gemm(kernels.Mat{Data: y, Stride: l.output}, kernels.Mat{Data: x, Stride: l.input}, N, l.weight.panels, l.bias)
 }
@@ -220,8 +224,8 @@ func (t *LinearTape) forwardPart(m workers.Member) {
 //	dW += dyᵀ·x
 //	db += Σ dy
 //
-// It panics if a length is wrong or if there was no Forward since the last
-// Backward.
+// It panics if a length is wrong, if dx overlaps dy or the x of Forward, or if
+// there was no Forward since the last Backward.
 func (t *LinearTape) Backward(dx, dy []float32) {
 	const fn = "LinearTape.Backward"
 	l, N := t.linear, t.N
@@ -233,6 +237,12 @@ func (t *LinearTape) Backward(dx, dy []float32) {
 	}
 	if n := N * l.output; len(dy) != n {
 		badLen(fn, "dy", len(dy), "N*O", n)
+	}
+	if memory.Overlap(dx, dy) {
+		badOverlap(fn, "dx", "dy")
+	}
+	if memory.Overlap(dx, t.x) {
+		badOverlap(fn, "dx", "x")
 	}
 	t.dx, t.dy = dx, dy
 	if N > 0 {

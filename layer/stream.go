@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/simdrnn/simdrnn/internal/memory"
 	"github.com/simdrnn/simdrnn/internal/workers"
 	"github.com/simdrnn/simdrnn/kernels"
 )
@@ -125,8 +126,8 @@ func (s *Stream) SetThreads(n int) {
 	s.parts = slices.Delete(s.parts, n, len(s.parts))
 }
 
-// Step computes one step, from x [B,I] to y [B,Ho], and moves the state on. y
-// and x must not overlap. It panics if a length is wrong or the network is
+// Step computes one step, from x [B,I] to y [B,Ho], and moves the state on. It
+// panics if a length is wrong, if y and x overlap, or if the network is
 // bidirectional.
 func (s *Stream) Step(y, x []float32) {
 	const fn = "Stream.Step"
@@ -139,6 +140,9 @@ func (s *Stream) Step(y, x []float32) {
 	}
 	if n := s.batch * r.output(); len(y) != n {
 		badLen(fn, "y", len(y), "B*Ho", n)
+	}
+	if memory.Overlap(y, x) {
+		badOverlap(fn, "y", "x")
 	}
 	if s.scans[0].zone != nil || s.team != nil && s.work(1, s.batch) >= minCall {
 		s.forward(y, x, 1, &Seq{})
@@ -186,8 +190,8 @@ func (sc *streaming) whole(batch int) {
 //		s.Step(y[t], x[t])
 //	}
 //
-// y is [T,B,D*Ho]. With BatchFirst x is [B,T,I] and y [B,T,D*Ho]. y and x must
-// not overlap. It panics if a length is wrong.
+// y is [T,B,D*Ho]. With BatchFirst x is [B,T,I] and y [B,T,D*Ho]. It panics if a
+// length is wrong or if y and x overlap.
 func (s *Stream) Forward(y, x []float32) { s.forwardSeq("Stream.Forward", y, x, &Seq{}) }
 
 // ForwardSeq is Forward for sequences with lengths, resets and histories. It
@@ -198,6 +202,9 @@ func (s *Stream) forwardSeq(fn string, y, x []float32, q *Seq) {
 	T := steps(fn, x, "B*I", s.batch*s.r.input)
 	if n := T * s.batch * s.r.output(); len(y) != n {
 		badLen(fn, "y", len(y), "T*B*D*Ho", n)
+	}
+	if memory.Overlap(y, x) {
+		badOverlap(fn, "y", "x")
 	}
 	q.check(fn, s.r, T, s.batch, false)
 	s.grow(T)
