@@ -13,8 +13,8 @@ import (
 
 // LinearConfig are the arguments of nn.Linear; zero values are its defaults.
 type LinearConfig struct {
-	Input, Output int // I and O, at least 1
-	NoBias        bool
+	Input, Output int  // I and O, at least 1
+	NoBias        bool // no bias
 }
 
 // A Linear is the weights of PyTorch's nn.Linear:
@@ -22,7 +22,7 @@ type LinearConfig struct {
 //	y = W·x + b
 //
 // Its parameters are weight [O,I] and bias [O]. Any number of goroutines may use
-// it, but for Pack.
+// it, but for Pack and LoadStateDict.
 type Linear struct {
 	input, output int
 	params        Params
@@ -127,7 +127,7 @@ type linearPart struct {
 }
 
 // NewTape returns a LinearTape for at most maxN rows, with zero gradients. It
-// panics unless maxN is not negative and its memory has a size. It may run
+// panics unless maxN is not negative and its memory can be addressed. It may run
 // beside readers of the weights.
 func (l *Linear) NewTape(maxN int) *LinearTape {
 	const fn = "Linear.NewTape"

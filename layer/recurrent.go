@@ -329,7 +329,7 @@ func (r *recurrent) checkBatch(fn, arg string, batch int) {
 }
 
 // NewStream returns a Stream of batch sequences with zero state. It panics
-// unless batch is at least 1 and its memory has a size.
+// unless batch is at least 1 and its memory can be addressed.
 func (r *recurrent) NewStream(batch int) *Stream {
 	r.checkBatch(r.name+".NewStream", "batch", batch)
 	return newStream(r, batch)
@@ -337,5 +337,6 @@ func (r *recurrent) NewStream(batch int) *Stream {
 
 // NewTape returns a Tape for batch sequences of at most maxT steps, with zero
 // state and gradients. It panics unless batch is at least 1, maxT is not
-// negative, and its memory has a size. It may run beside readers of the weights.
+// negative, and its memory can be addressed. It may run beside readers of the
+// weights.
 func (r *recurrent) NewTape(maxT, batch int) *Tape { return newTape(r, maxT, batch) }

@@ -214,7 +214,7 @@ func (s *Stream) forwardSeq(fn string, y, x []float32, q *Seq) {
 // Grow makes room for sequences of T steps. Only the Stream of a bidirectional
 // network of several layers needs it, to keep the sequence between the layers; a
 // longer one makes it allocate once. It panics unless T is not negative and the
-// memory has a size.
+// memory can be addressed.
 func (s *Stream) Grow(T int) {
 	const fn = "Stream.Grow"
 	switch {

@@ -18,7 +18,9 @@ import (
 // PyTorch's, most schedules compute it from the rate at t-1, so that several of
 // them multiply their effects, and what SetLR sets remains.
 //
-// A group that joins the optimizer later is not scheduled.
+// A group that joins the optimizer later is not scheduled. Constructors return an
+// error, and change nothing, if an argument is out of its range or if the first rates
+// would be negative or NaN.
 type Schedule struct {
 	name   string
 	rule   rule
