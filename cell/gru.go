@@ -60,7 +60,7 @@ func (GRU) Forward(s *Step) {
 	kernels.GRUForward(s.H, s.Gates, s.GatesH, s.own(), s.Rows, s.Units)
 }
 
-// Steps makes many steps of one row.
+// Steps is [kernels.GRUSteps], or with train [kernels.GRUStepsTrain].
 func (GRU) Steps(s *kernels.Seq, train bool) {
 	if train {
 		kernels.GRUStepsTrain(s)

@@ -45,7 +45,7 @@ func (LSTM) Forward(s *Step) {
 	s.project()
 }
 
-// Steps makes many steps of one row.
+// Steps is [kernels.LSTMSteps], or with train [kernels.LSTMStepsTrain].
 func (LSTM) Steps(s *kernels.Seq, train bool) {
 	if train {
 		kernels.LSTMStepsTrain(s)

@@ -43,7 +43,7 @@ func (c RNN) Forward(s *Step) {
 	}
 }
 
-// Steps makes many steps of one row.
+// Steps is [kernels.RNNTanhSteps] or [kernels.RNNReLUSteps], also in training.
 func (c RNN) Steps(s *kernels.Seq, _ bool) {
 	if c.ReLU {
 		kernels.RNNReLUSteps(s)

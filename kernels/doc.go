@@ -34,6 +34,20 @@
 // shorter ones after [Panels.Resize]. Weights beyond the caches are best gone
 // through back and forth: see [Panels.Reversed].
 //
+// # Gates
+//
+// RNNTanhForward and the like, LSTMForward, GRUForward and what belongs to them are
+// the gates of recurrent networks: what happens between the products of a step. Their
+// matrices have n rows. Plain ones have a column for each unit. Packed ones have a
+// column for each gate of each unit, in packed order (see [PackedIndex]), as Gemm
+// leaves them, with the padding, which is neither read nor written. Gates are packed
+// unless their function says otherwise. All panic if n or units is negative, if units
+// do not fit in memory, or if a matrix is too small.
+//
+// In their equations e(x) stands for exp(-x), by a polynomial of degree 5 or 6, and
+// T(x) for M, K with tanh(x) = 2M/K, by a doubled rational function. Fused so, c' and
+// h' are within 5e-7 of the exact ones, in units of max(1, |c'|).
+//
 // # Layout
 //
 // A panel of [Panels] is what a kernel works on at once: 64 outputs, for several

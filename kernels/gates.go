@@ -1,17 +1,5 @@
 package kernels
 
-// The gates of recurrent networks: what happens between the products of a step.
-//
-// Matrices have n rows. Plain ones have a column for each unit. Packed ones have
-// a column for each gate of each unit, in packed order (see PackedIndex), as
-// Gemm leaves them, with the padding, which is neither read nor written. Two
-// arguments must not overlap unless a function says that they may be the same.
-// All panic if n or units is negative or a matrix is too small.
-//
-// e(x) below stands for exp(-x), by a polynomial of degree 5 or 6, and T(x) for
-// M, K with tanh(x) = 2M/K, by a doubled rational function. Fused so, c' and h'
-// are within 5e-7 of the exact ones, in units of max(1, |c'|).
-
 // RNNTanhForward sets h = tanh(gates). gates is plain; h may be gates.
 func RNNTanhForward(h, gates Mat, n, units int) {
 	const fn = "RNNTanhForward"

@@ -59,8 +59,9 @@ func Gemv(y, x []float32, w *Panels, bias []float32) {
 // K inputs. A [K][Width] has the columns of gates*units outputs in packed order,
 // and C [gates*units][Units] its rows in PyTorch's. The sums are those of Gemm,
 // with a[k][i] for a[i][k]. It computes the gradient of a weight from all steps at
-// once. With one gate it is the plain product, of units rows. c must not overlap a. It panics if c or a is too small, if gates is not 1,
-// 3 or 4, or if b has more than one gate.
+// once. With one gate it is the plain product, of units rows. c must not overlap
+// a. It panics if c or a is too small, if gates is not 1, 3 or 4, or if b has more
+// than one gate.
 func GemmTN(c, a Mat, gates, units int, b *Panels, add bool) {
 	gemmTNUnits("GemmTN", c, a, gates, units, 0, units, b, add)
 }
@@ -82,7 +83,7 @@ func GemmTNPart(c, a Mat, gates, units, lo, hi int, b *Panels, add bool) {
 
 func gemmTNUnits(fn string, c, a Mat, gates, units, lo, hi int, b *Panels, add bool) {
 	checkGates(fn, gates)
-	size(fn, "units", units)
+	checkUnits(fn, units)
 	if b.gates != 1 {
 		bad(fn, "b.Gates()", b.gates, "1")
 	}

@@ -452,6 +452,8 @@ func TestGemmPanics(t *testing.T) {
 			"GemmTN: b.Gates() = 4, want 1":                                      func() { GemmTN(c, a1, 1, n, w4, false) },
 			"GemmTNPart: hi = 4, want 0 to units = 3":                            func() { GemmTNPart(c1, a1, 1, n, 0, 4, w1, false) },
 			"GemmTNPart: lo = 2, want a multiple of 16 from 0 to hi = 3":         func() { GemmTNPart(c1, a1, 1, n, 2, 3, w1, false) },
+
+			fmt.Sprintf("GemmTN: units = %d, want a size that fits in memory", huge): func() { GemmTN(Mat{}, Mat{}, 4, huge, w1, true) },
 		} {
 			require.PanicsWithValue(t, "kernels: "+message, f)
 		}

@@ -24,6 +24,9 @@ import (
 // emulated is set under qemu, where SIMD is some 400 times slower.
 var emulated = os.Getenv("SIMDRNN_EMULATED") == "1"
 
+// huge is a number of units of which four gates are 0 in an int.
+const huge = math.MaxInt/2 + 1
+
 // long asks for exhaustive tests.
 var long = os.Getenv("SIMDRNN_LONG") == "1"
 

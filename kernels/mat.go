@@ -2,6 +2,7 @@ package kernels
 
 import (
 	"fmt"
+	"math"
 	"math/bits"
 )
 
@@ -77,8 +78,25 @@ func size(fn, arg string, n int) {
 
 func size2(fn string, n, units int) {
 	size(fn, "n", n)
-	size(fn, "units", units)
+	checkUnits(fn, units)
 }
+
+// maxUnits keeps the bytes of four gates of so many units within an int.
+const maxUnits = math.MaxInt / (4 * block * 8)
+
+func checkUnits(fn string, units int) {
+	if uint(units) > maxUnits {
+		badUnits(fn, units)
+	}
+}
+
+//go:noinline
+func badUnits(fn string, units int) {
+	size(fn, "units", units)
+	bad(fn, "units", units, inMemory)
+}
+
+const inMemory = "a size that fits in memory"
 
 //go:noinline
 func badLen(fn, arg string, got, want int) {

@@ -42,14 +42,11 @@ type panelData struct {
 func NewPanels(gates, units, k int) *Panels {
 	const fn = "NewPanels"
 	checkGates(fn, gates)
-	size(fn, "units", units)
+	checkUnits(fn, units)
 	size(fn, "k", k)
-	if units > math.MaxInt/(4*block*8) {
-		bad(fn, "units", units, "a size that fits in memory")
-	}
 	hi, n := bits.Mul(uint(blocks(units)*gates*block), uint(k))
 	if hi != 0 || n > math.MaxInt/8 {
-		bad(fn, "k", k, "a size that fits in memory")
+		bad(fn, "k", k, inMemory)
 	}
 	return &Panels{panelData: &panelData{data: alignedSlice(int(n)), gates: gates, units: units, k: k}}
 }
@@ -309,7 +306,7 @@ func (p *Panels) SetRow(k int, w []float32) {
 func PackBias(dst, b0, b1 []float32, gates, units int) {
 	const fn = "PackBias"
 	checkGates(fn, gates)
-	size(fn, "units", units)
+	checkUnits(fn, units)
 	if n := packedWidth(gates, units); len(dst) != n {
 		badLen(fn, "dst", len(dst), n)
 	}

@@ -217,6 +217,7 @@ func TestPanelsPanics(t *testing.T) {
 		"Panels.Resize: k = -1, want at least 0 and at most that of NewPanels":             func() { p.Resize(-1) },
 		"PackBias: gates = 0, want 1, 3 or 4":                                              func() { PackBias(dst, nil, nil, 0, 5) },
 		"PackBias: units = -1, want at least 0":                                            func() { PackBias(dst, nil, nil, 4, -1) },
+		fmt.Sprintf("PackBias: units = %d, want a size that fits in memory", huge):         func() { PackBias(nil, nil, nil, 4, huge) },
 		"PackBias: len(dst) = 64, want 128":                                                func() { PackBias(dst, nil, nil, 4, 17) },
 		"PackBias: len(b0) = 19, want 20":                                                  func() { PackBias(dst, make([]float32, 19), nil, 4, 5) },
 		"PackBias: len(b1) = 21, want 20":                                                  func() { PackBias(dst, nil, make([]float32, 21), 4, 5) },

@@ -1004,6 +1004,8 @@ func TestGateOrder(t *testing.T) {
 			"kernels: PackGates: len(gates.Data) = 383, want 3 rows of 128 columns at stride 128": func() { PackGates(Mat{m.Data[:383], 128}, x, 3, 20) },
 			"kernels: PackGates: src.Stride = 79, want at least 80 columns":                       func() { PackGates(m, Mat{x.Data, 79}, 3, 20) },
 			"kernels: PackGates: units = -1, want at least 0":                                     func() { PackGates(m, x, 3, -1) },
+
+			fmt.Sprintf("kernels: UnpackGates: units = %d, want a size that fits in memory", huge): func() { UnpackGates(x, m, 1, huge) },
 		} {
 			require.PanicsWithValue(t, message, f)
 		}

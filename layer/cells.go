@@ -107,16 +107,16 @@ func (w *cellWeights) PackPart(i int) { w.weights.PackPart(i) }
 func (w *cellWeights) String() string { return w.weights.String() }
 
 // NewStream returns a CellStream for steps of batch rows. It panics unless batch
-// is at least 1 and its memory has a size.
+// is at least 1 and its memory can be addressed.
 func (w *cellWeights) NewStream(batch int) *CellStream {
 	r := &w.weights
-	r.checkBatch(r.name+".NewStream", batch)
+	r.checkBatch(r.name+".NewStream", "batch", batch)
 	return &CellStream{r: r, batch: batch, scan: newScan(r, 0, 1, batch, batch, false)}
 }
 
 // NewTape returns a CellTape for at most maxT steps of batch rows, with zero
 // gradients. It panics unless batch is at least 1, maxT is not negative, and its
-// memory has a size. It may run beside readers of the weights.
+// memory can be addressed. It may run beside readers of the weights.
 func (w *cellWeights) NewTape(maxT, batch int) *CellTape {
 	r := &w.weights
 	t := &CellTape{tape: newTape(r, maxT, batch)}

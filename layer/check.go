@@ -6,7 +6,7 @@ import (
 	"math/bits"
 )
 
-// bad is the one place where this package panics on an argument.
+// bad is where this package panics on a number.
 //
 //go:noinline
 func bad(fn, what string, got int, want string) {
@@ -18,6 +18,13 @@ func bad(fn, what string, got int, want string) {
 //go:noinline
 func badLen(fn, arg string, got int, dims string, n int) {
 	bad(fn, "len("+arg+")", got, fmt.Sprintf("%s = %d", dims, n))
+}
+
+// badOverlap reports that the memory which a call would write is also what it reads.
+//
+//go:noinline
+func badOverlap(fn, dst, src string) {
+	panic(fmt.Sprintf("layer: %s: %s and %s overlap, want memory of their own", fn, dst, src))
 }
 
 // steps returns the number of matrices of n elements, in letters dims, that x

@@ -168,8 +168,8 @@ type EmbeddingTape struct {
 }
 
 // NewTape returns an EmbeddingTape for at most maxIDs ids, with a gradient of
-// zero. It panics unless maxIDs is not negative and its memory has a size. It
-// may run beside readers of the weight.
+// zero. It panics unless maxIDs is not negative and its memory can be addressed.
+// It may run beside readers of the weight.
 func (l *Embedding) NewTape(maxIDs int) *EmbeddingTape {
 	const fn = "Embedding.NewTape"
 	switch {

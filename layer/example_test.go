@@ -118,6 +118,60 @@ func ExampleTape() {
 	// step 300: loss 0.00
 }
 
+// Truncated back-propagation through time: a long sequence in pieces, each of which
+// begins with the state that the one before has left, and passes no gradient to it.
+func ExampleTape_Carry() {
+	const T, B, I, H = 2, 1, 2, 3
+	lstm, err := layer.NewLSTM(layer.LSTMConfig{Input: I, Hidden: H}, layer.NewRand(0))
+	if err != nil {
+		log.Fatal(err)
+	}
+	tape := lstm.NewTape(T, B)
+	dy := []float32{1, 1, 1, 1, 1, 1} // of the sum of all outputs
+	for _, x := range [][]float32{{1, 1, 1, 1}, {1, 0, 0, 0}} {
+		y := tape.Forward(x)
+		tape.Backward(nil, dy) // adds to the gradients
+		tape.Carry()
+		fmt.Printf("%.4f\n", y)
+	}
+
+	s := lstm.NewStream(B) // in one piece
+	y := make([]float32, 2*T*B*H)
+	s.Forward(y, []float32{1, 1, 1, 1, 1, 0, 0, 0})
+	fmt.Printf("%.4f\n", y)
+
+	// Output:
+	// [-0.2693 -0.1240 0.0744 -0.3889 -0.1919 0.1183]
+	// [-0.4203 -0.2070 0.0578 -0.3313 -0.1683 0.0121]
+	// [-0.2693 -0.1240 0.0744 -0.3889 -0.1919 0.1183 -0.4203 -0.2070 0.0578 -0.3313 -0.1683 0.0121]
+}
+
+// A session that is put away, and goes on elsewhere with the same bits.
+func ExampleStream_MarshalBinary() {
+	lstm, err := layer.NewLSTM(layer.LSTMConfig{Input: 2, Hidden: 3}, layer.NewRand(0))
+	if err != nil {
+		log.Fatal(err)
+	}
+	frame, y := []float32{1, 1}, make([]float32, 3)
+	s := lstm.NewStream(1)
+	s.Step(y, frame)
+	state, _ := s.MarshalBinary() // the error is always nil
+
+	other := lstm.NewStream(1) // of the same weights, perhaps in another process
+	if err := other.UnmarshalBinary(state); err != nil {
+		log.Fatal(err)
+	}
+	other.Step(y, frame)
+	fmt.Printf("%.4f\n", y)
+
+	state[40] ^= 1
+	fmt.Println("altered bytes are an error:", other.UnmarshalBinary(state) != nil)
+
+	// Output:
+	// [-0.3889 -0.1919 0.1183]
+	// altered bytes are an error: true
+}
+
 // Sequences of different lengths in one batch: padding is never read.
 func ExampleStream_ForwardSeq() {
 	const T, B, I, H = 4, 2, 1, 2

@@ -15,13 +15,11 @@ type Group struct {
 }
 
 // NewGroup returns an empty Group for at most capacity sequences. It panics
-// unless capacity is at least 1 and its memory has a size, or if the network is
-// bidirectional.
+// unless capacity is at least 1 and its memory can be addressed, or if the network
+// is bidirectional.
 func (r *recurrent) NewGroup(capacity int) *Group {
 	fn := r.name + ".NewGroup"
-	if capacity < 1 {
-		bad(fn, "capacity", capacity, "at least 1")
-	}
+	r.checkBatch(fn, "capacity", capacity)
 	if r.bidirectional {
 		bad(fn, "directions", 2, "1: the reverse direction needs whole sequences")
 	}
@@ -35,8 +33,7 @@ func (r *recurrent) NewGroup(capacity int) *Group {
 	}
 }
 
-// Len returns the number of sequences in the Group, Cap that for which it has
-// room.
+// Len returns the number of sequences in the Group.
 func (g *Group) Len() int { return g.n }
 
 // Cap returns the number of sequences for which the Group has room.

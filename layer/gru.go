@@ -34,7 +34,8 @@ func (cfg GRUConfig) config() config {
 //	h[t] = n + z*(h[t-1] - n)
 //
 // Layers and directions are joined and parameters named as those of [LSTM]. They
-// have 3H rows, those of r, z, n.
+// have 3H rows, those of r, z, n. Any number of goroutines may use a GRU, but for
+// Pack and LoadStateDict.
 //
 // Source: Cho et al. 2014, "Learning Phrase Representations using RNN
 // Encoder-Decoder", with the reset after the product, as PyTorch and cuDNN have

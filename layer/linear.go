@@ -6,14 +6,15 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/simdrnn/simdrnn/internal/memory"
 	"github.com/simdrnn/simdrnn/internal/workers"
 	"github.com/simdrnn/simdrnn/kernels"
 )
 
 // LinearConfig are the arguments of nn.Linear; zero values are its defaults.
 type LinearConfig struct {
-	Input, Output int // I and O, at least 1
-	NoBias        bool
+	Input, Output int  // I and O, at least 1
+	NoBias        bool // no bias
 }
 
 // A Linear is the weights of PyTorch's nn.Linear:
@@ -21,7 +22,7 @@ type LinearConfig struct {
 //	y = W·x + b
 //
 // Its parameters are weight [O,I] and bias [O]. Any number of goroutines may use
-// it, but for Pack.
+// it, but for Pack and LoadStateDict.
 type Linear struct {
 	input, output int
 	params        Params
@@ -87,13 +88,16 @@ func (l *Linear) PackPart(i int) {
 	}
 }
 
-// Forward computes y = W·x + b for the rows of x [N,I], y [N,O]. y and x must
-// not overlap. It panics if a length is wrong.
+// Forward computes y = W·x + b for the rows of x [N,I], y [N,O]. It panics if a
+// length is wrong or if y and x overlap.
 func (l *Linear) Forward(y, x []float32) {
 	const fn = "Linear.Forward"
 	N := steps(fn, x, "I", l.input)
 	if n := N * l.output; len(y) != n {
 		badLen(fn, "y", len(y), "N*O", n)
+	}
+	if memory.Overlap(y, x) {
+		badOverlap(fn, "y", "x")
 	}
 	kernels.Gemm(kernels.Mat{Data: y, Stride: l.output}, kernels.Mat{Data: x, Stride: l.input}, N, l.weight.panels, l.bias)
 }
@@ -123,7 +127,7 @@ type linearPart struct {
 }
 
 // NewTape returns a LinearTape for at most maxN rows, with zero gradients. It
-// panics unless maxN is not negative and its memory has a size. It may run
+// panics unless maxN is not negative and its memory can be addressed. It may run
 // beside readers of the weights.
 func (l *Linear) NewTape(maxN int) *LinearTape {
 	const fn = "Linear.NewTape"
@@ -220,8 +224,8 @@ func (t *LinearTape) forwardPart(m workers.Member) {
 //	dW += dyᵀ·x
 //	db += Σ dy
 //
-// It panics if a length is wrong or if there was no Forward since the last
-// Backward.
+// It panics if a length is wrong, if dx overlaps dy or the x of Forward, or if
+// there was no Forward since the last Backward.
 func (t *LinearTape) Backward(dx, dy []float32) {
 	const fn = "LinearTape.Backward"
 	l, N := t.linear, t.N
@@ -233,6 +237,12 @@ func (t *LinearTape) Backward(dx, dy []float32) {
 	}
 	if n := N * l.output; len(dy) != n {
 		badLen(fn, "dy", len(dy), "N*O", n)
+	}
+	if memory.Overlap(dx, dy) {
+		badOverlap(fn, "dx", "dy")
+	}
+	if memory.Overlap(dx, t.x) {
+		badOverlap(fn, "dx", "x")
 	}
 	t.dx, t.dy = dx, dy
 	if N > 0 {

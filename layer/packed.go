@@ -5,6 +5,7 @@ import (
 	"iter"
 	"slices"
 	"sort"
+	"unsafe"
 )
 
 // A PackedSequence is PyTorch's: the steps of B sequences of different lengths
@@ -382,7 +383,7 @@ func newGrid[E any](fn string, lengths []int, features int, padding E, cfg PadCo
 		}
 		g.T = cfg.TotalLength
 	}
-	if !fits(g.T, g.B, g.F) {
+	if words := max(1, int(unsafe.Sizeof(padding)+3)/4); !fits(g.T, g.B, g.F, words) { // fits counts float32
 		return g, nil, fmt.Errorf("layer: %s: T*B*F = %d*%d*%d, want %s", fn, g.T, g.B, g.F, inMemory)
 	}
 	x := make([]E, g.T*g.B*g.F)

@@ -204,6 +204,9 @@ func TestPadSequence(t *testing.T) {
 			require.Equal(t, s.seqs, seqs)
 		}
 	})
+	_, _, err := PadSequence([][][1024]int{{}}, 1, [1024]int{}, PadConfig{TotalLength: math.MaxInt / 1024})
+	require.ErrorContains(t, err, "want a size that fits in memory")
+
 	x, lengths, err := PadSequence([][]int{{4, 5}, {}, {6}}, 1, 9, PadConfig{})
 	require.NoError(t, err)
 	require.Equal(t, []int{4, 9, 6, 5, 9, 9}, x)

@@ -185,7 +185,7 @@ func (r *Rand) Uniform(dst []float32, lo, hi float64) {
 
 // Dropout fills dst with PyTorch's dropout mask: 1/(1-p) with probability 1-p
 // and 0 else, in the order of dst. It takes two words a value; p = 0 and p = 1
-// take none.
+// take none. It panics unless p is 0 to 1.
 func (r *Rand) Dropout(dst []float32, p float64) {
 	switch {
 	case !(0 <= p && p <= 1):

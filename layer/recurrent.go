@@ -318,21 +318,25 @@ func (r *recurrent) String() string {
 	return b.String()
 }
 
-// checkBatch panics unless a Stream of batch rows is possible.
-func (r *recurrent) checkBatch(fn string, batch int) {
+// checkBatch panics unless a Stream of batch rows is possible; arg is their name.
+func (r *recurrent) checkBatch(fn, arg string, batch int) {
 	switch {
 	case batch < 1:
-		bad(fn, "batch", batch, "at least 1")
+		bad(fn, arg, batch, "at least 1")
 	case !fits(batch+r.streamRows(), len(r.dirs), r.cell.Gates(), r.hidden+r.input+blockUnits):
-		bad(fn, "batch", batch, inMemory)
+		bad(fn, arg, batch, inMemory)
 	}
 }
 
 // NewStream returns a Stream of batch sequences with zero state. It panics
-// unless batch is at least 1 and its memory has a size.
-func (r *recurrent) NewStream(batch int) *Stream { return newStream(r, batch) }
+// unless batch is at least 1 and its memory can be addressed.
+func (r *recurrent) NewStream(batch int) *Stream {
+	r.checkBatch(r.name+".NewStream", "batch", batch)
+	return newStream(r, batch)
+}
 
 // NewTape returns a Tape for batch sequences of at most maxT steps, with zero
 // state and gradients. It panics unless batch is at least 1, maxT is not
-// negative, and its memory has a size. It may run beside readers of the weights.
+// negative, and its memory can be addressed. It may run beside readers of the
+// weights.
 func (r *recurrent) NewTape(maxT, batch int) *Tape { return newTape(r, maxT, batch) }

@@ -39,7 +39,6 @@ type RNNConfig struct {
 	InputDropout     float64 // variational dropout of what each layer reads, in training
 	RecurrentDropout float64 // variational dropout of the h that W_hh multiplies, in training
 	ZoneoutH         float64 // the probability that an element of h keeps its old value
-
 }
 
 func (cfg RNNConfig) config() config {
@@ -55,7 +54,8 @@ func (cfg RNNConfig) config() config {
 //	h[t] = act(W_ih·x[t] + b_ih + W_hh·h[t-1] + b_hh)
 //
 // Layers and directions are joined and parameters named as those of [LSTM]. They
-// have H rows.
+// have H rows. Any number of goroutines may use an RNN, but for Pack and
+// LoadStateDict.
 //
 // Source: Elman 1990, "Finding Structure in Time".
 type RNN struct{ recurrent }

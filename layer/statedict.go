@@ -68,9 +68,10 @@ func newStateDict(f *safetensors.File) (StateDict, error) {
 
 // WriteSafetensors writes a file of the format safetensors, of type F32. The
 // file appears under its name at once, when it is whole and on the disk, and
-// takes the place of an older one. On an error the older one is untouched, and
-// no other is left; but if only the last step failed, to make the new name
-// durable, the new file is there.
+// takes the place of an older one. It is an error if a tensor has not as many
+// values as its shape says, and before anything is written. On an error the older
+// file is untouched, and no other is left; but if only the last step failed, to
+// make the new name durable, the new file is there.
 func WriteSafetensors(path string, sd StateDict) error {
 	if err := safetensors.WriteFile(path, metadata, sd.tensors()); err != nil {
 		return fmt.Errorf("layer: WriteSafetensors: %w", err)
@@ -152,14 +153,14 @@ func (l *Linear) LoadMatching(sd StateDict, prefix string) (missing, unexpected 
 
 // LoadStateDict sets the parameter to the tensor of sd under prefix. See
 // [Params.LoadStateDict].
-func (e *Embedding) LoadStateDict(sd StateDict, prefix string) error {
-	return e.params.load("Embedding", sd, prefix)
+func (l *Embedding) LoadStateDict(sd StateDict, prefix string) error {
+	return l.params.load("Embedding", sd, prefix)
 }
 
 // LoadMatching sets the parameter if sd has its tensor under prefix. See
 // [Params.LoadMatching].
-func (e *Embedding) LoadMatching(sd StateDict, prefix string) (missing, unexpected []string, err error) {
-	return e.params.loadMatching("Embedding", sd, prefix)
+func (l *Embedding) LoadMatching(sd StateDict, prefix string) (missing, unexpected []string, err error) {
+	return l.params.loadMatching("Embedding", sd, prefix)
 }
 
 // LoadStateDict sets the parameters to the tensors of sd under prefix. See
@@ -400,7 +401,8 @@ func LoadLinear(sd StateDict, prefix string, cfg LinearConfig) (*Linear, error) 
 }
 
 // LoadEmbedding returns an Embedding of the tensor of sd under prefix, with Num and
-// Dim from it. See [LoadRNN].
+// Dim from it. PaddingIdx is that of cfg, of which DefaultEmbedding(0, 0) has none
+// and the zero value row 0. See [LoadRNN].
 func LoadEmbedding(sd StateDict, prefix string, cfg EmbeddingConfig) (*Embedding, error) {
 	const name = "Embedding"
 	if err := matrices("weight").present(name, sd, prefix); err != nil {

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/simdrnn/simdrnn/internal/memory"
 	"github.com/simdrnn/simdrnn/internal/workers"
 	"github.com/simdrnn/simdrnn/kernels"
 )
@@ -61,7 +62,6 @@ type streaming struct {
 
 func newStream(r *recurrent, batch int) *Stream {
 	LD := len(r.dirs)
-	r.checkBatch(r.name+".NewStream", batch)
 	s := &Stream{r: r, batch: batch, plan: newPlan(batch, r.batchFirst), threads: newThreads(r)}
 	for _, h := range []*[]float32{&s.h, &s.hs} {
 		*h = make([]float32, LD*batch*r.hUnits())
@@ -126,8 +126,8 @@ func (s *Stream) SetThreads(n int) {
 	s.parts = slices.Delete(s.parts, n, len(s.parts))
 }
 
-// Step computes one step, from x [B,I] to y [B,Ho], and moves the state on. y
-// and x must not overlap. It panics if a length is wrong or the network is
+// Step computes one step, from x [B,I] to y [B,Ho], and moves the state on. It
+// panics if a length is wrong, if y and x overlap, or if the network is
 // bidirectional.
 func (s *Stream) Step(y, x []float32) {
 	const fn = "Stream.Step"
@@ -140,6 +140,9 @@ func (s *Stream) Step(y, x []float32) {
 	}
 	if n := s.batch * r.output(); len(y) != n {
 		badLen(fn, "y", len(y), "B*Ho", n)
+	}
+	if memory.Overlap(y, x) {
+		badOverlap(fn, "y", "x")
 	}
 	if s.scans[0].zone != nil || s.team != nil && s.work(1, s.batch) >= minCall {
 		s.forward(y, x, 1, &Seq{})
@@ -187,8 +190,8 @@ func (sc *streaming) whole(batch int) {
 //		s.Step(y[t], x[t])
 //	}
 //
-// y is [T,B,D*Ho]. With BatchFirst x is [B,T,I] and y [B,T,D*Ho]. y and x must
-// not overlap. It panics if a length is wrong.
+// y is [T,B,D*Ho]. With BatchFirst x is [B,T,I] and y [B,T,D*Ho]. It panics if a
+// length is wrong or if y and x overlap.
 func (s *Stream) Forward(y, x []float32) { s.forwardSeq("Stream.Forward", y, x, &Seq{}) }
 
 // ForwardSeq is Forward for sequences with lengths, resets and histories. It
@@ -200,15 +203,30 @@ func (s *Stream) forwardSeq(fn string, y, x []float32, q *Seq) {
 	if n := T * s.batch * s.r.output(); len(y) != n {
 		badLen(fn, "y", len(y), "T*B*D*Ho", n)
 	}
+	if memory.Overlap(y, x) {
+		badOverlap(fn, "y", "x")
+	}
 	q.check(fn, s.r, T, s.batch, false)
-	s.Grow(T)
+	s.grow(T)
 	s.forward(y, x, T, q)
 }
 
 // Grow makes room for sequences of T steps. Only the Stream of a bidirectional
 // network of several layers needs it, to keep the sequence between the layers; a
-// longer one makes it allocate once.
+// longer one makes it allocate once. It panics unless T is not negative and the
+// memory can be addressed.
 func (s *Stream) Grow(T int) {
+	const fn = "Stream.Grow"
+	switch {
+	case T < 0:
+		bad(fn, "T", T, "at least 0")
+	case !fits(T, s.batch, s.r.output()):
+		bad(fn, "T", T, inMemory)
+	}
+	s.grow(T)
+}
+
+func (s *Stream) grow(T int) {
 	if r := s.r; r.bidirectional && r.layers > 1 {
 		if n := T * s.batch * r.output(); len(s.mid) < n {
 			s.mid = make([]float32, n)
@@ -473,6 +491,6 @@ func (s *Stream) Clone() *Stream {
 	copy(c.h0, s.h0)
 	copy(c.c0, s.c0)
 	c.SetThreads(s.n)
-	c.Grow(len(s.mid) / (s.batch * s.r.output()))
+	c.grow(len(s.mid) / (s.batch * s.r.output()))
 	return c
 }

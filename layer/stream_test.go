@@ -3,6 +3,8 @@ package layer
 import (
 	"bytes"
 	"encoding"
+	"fmt"
+	"math"
 	"slices"
 	"testing"
 
@@ -206,7 +208,9 @@ func TestGroup(t *testing.T) {
 			require.Panics(t, func() { g.Leave(2, nil) })
 			require.Panics(t, func() { g.Join(m.NewStream(2)) })
 			require.Panics(t, func() { g.Join(networkOf(t, n, nil).NewStream(1)) })
-			require.Panics(t, func() { m.NewGroup(0) })
+			require.PanicsWithValue(t, "layer: "+m.name+".NewGroup: capacity = 0, want at least 1", func() { m.NewGroup(0) })
+			require.PanicsWithValue(t, fmt.Sprintf("layer: %s.NewGroup: capacity = %d, want a size that fits in memory", m.name, math.MaxInt),
+				func() { m.NewGroup(math.MaxInt) })
 		}
 	})
 }
@@ -302,6 +306,8 @@ func TestSeqPanics(t *testing.T) {
 	require.PanicsWithValue(t, "layer: Tape.ForwardSeq: len(DResetH) = 1, want L*D*B*Ho = 12", func() { tape.ForwardSeq(x, Seq{DResetH: one}) })
 	require.PanicsWithValue(t, "layer: Stream.Step: directions = 2, want 1: the reverse direction needs whole sequences", func() { s.Step(y[:12], x[:4]) })
 	require.PanicsWithValue(t, "layer: Stream.ResetRow: b = 2, want 0 <= b < B = 2", func() { s.ResetRow(2) })
+	require.PanicsWithValue(t, "layer: Stream.Grow: T = -1, want at least 0", func() { s.Grow(-1) })
+	require.PanicsWithValue(t, fmt.Sprintf("layer: Stream.Grow: T = %d, want a size that fits in memory", math.MaxInt), func() { s.Grow(math.MaxInt) })
 
 	dropping := network{mode: "RNN_TANH", I: 2, H: 3, L: 2, dropout: .1}.build(t, nil).NewTape(T, B)
 	require.PanicsWithValue(t, "layer: Tape.Forward: calls of SetRand = 0, want 1: there is dropout or zoneout", func() { dropping.Forward(x) })

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/simdrnn/simdrnn/internal/memory"
 	"github.com/simdrnn/simdrnn/internal/workers"
 	"github.com/simdrnn/simdrnn/kernels"
 )
@@ -395,8 +396,8 @@ func (t *Tape) histories() {
 // A nil dy stands for zeros, and with a nil dx that gradient is not computed. In
 // padding dy is not read and dx is 0. Steps to which no gradient comes are
 // skipped, so that the loss of a last step costs what its gradient reaches, and
-// a NaN in their activations does not spread. It
-// panics if a length is wrong or if there was no Forward since the last
+// a NaN in their activations does not spread. It panics if a length is wrong, if
+// dx overlaps dy or the x of Forward, or if there was no Forward since the last
 // Backward.
 func (t *Tape) Backward(dx, dy []float32) {
 	const fn = "Tape.Backward"
@@ -409,6 +410,12 @@ func (t *Tape) Backward(dx, dy []float32) {
 	}
 	if n := p.T * B * r.output(); dy != nil && len(dy) != n {
 		badLen(fn, "dy", len(dy), "T*B*D*Ho", n)
+	}
+	if memory.Overlap(dx, dy) {
+		badOverlap(fn, "dx", "dy")
+	}
+	if memory.Overlap(dx, t.x.data) {
+		badOverlap(fn, "dx", "x")
 	}
 	t.call.dy = newSeries(dy, p.T, B, r.output(), r.batchFirst)
 	t.call.dx = newSeries(dx, p.T, B, r.input, r.batchFirst)

@@ -34,7 +34,9 @@ type Adadelta struct {
 	optimizer[AdadeltaConfig, *AdadeltaConfig]
 }
 
-// NewAdadelta returns an optimizer of params, which keeps a copy of the list.
+// NewAdadelta returns an optimizer of params, which keeps a copy of the list. The error is
+// about cfg, about params, each of which must stand there once and one at least have
+// a gradient, or, from kernels.Active, about SIMDRNN_ISA.
 func NewAdadelta(params layer.Params, cfg AdadeltaConfig) (*Adadelta, error) {
 	o := &Adadelta{}
 	if err := o.init("Adadelta", params, cfg); err != nil {

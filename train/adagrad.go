@@ -34,7 +34,9 @@ type Adagrad struct {
 	optimizer[AdagradConfig, *AdagradConfig]
 }
 
-// NewAdagrad returns an optimizer of params, which keeps a copy of the list.
+// NewAdagrad returns an optimizer of params, which keeps a copy of the list. The error is
+// about cfg, about params, each of which must stand there once and one at least have
+// a gradient, or, from kernels.Active, about SIMDRNN_ISA.
 func NewAdagrad(params layer.Params, cfg AdagradConfig) (*Adagrad, error) {
 	o := &Adagrad{}
 	if err := o.init("Adagrad", params, cfg); err != nil {

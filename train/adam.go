@@ -53,7 +53,9 @@ type Adam struct {
 	optimizer[AdamConfig, *AdamConfig]
 }
 
-// NewAdam returns an optimizer of params, which keeps a copy of the list.
+// NewAdam returns an optimizer of params, which keeps a copy of the list. The error is
+// about cfg, about params, each of which must stand there once and one at least have
+// a gradient, or, from kernels.Active, about SIMDRNN_ISA.
 func NewAdam(params layer.Params, cfg AdamConfig) (*Adam, error) {
 	o := &Adam{}
 	if err := o.init("Adam", params, cfg); err != nil {

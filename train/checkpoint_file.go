@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 
 	"github.com/simdrnn/simdrnn/internal/safetensors"
@@ -28,38 +27,22 @@ var zeroDigits = strings.Repeat("0", 2*sha256.Size)
 
 // readCheckpoint calls read with the file of this name after it is checked.
 func readCheckpoint(path string, read func(*safetensors.File) error) error {
-	file, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer file.Close()
-	info, err := file.Stat()
-	switch {
-	case err != nil:
-		return err
-	case !info.Mode().IsRegular():
-		return fmt.Errorf("%s is not a regular file", path)
-	}
-	f, err := safetensors.Open(file, info.Size())
-	if err == nil {
-		err = checkFile(f, file, info.Size())
-	}
-	if err == nil {
-		err = read(f)
-	}
-	if err != nil {
-		return fmt.Errorf("%s: %w", path, err)
-	}
-	return nil
+	return safetensors.ReadFile(path, func(f *safetensors.File) error {
+		if err := checkFile(f); err != nil {
+			return err
+		}
+		return read(f)
+	})
 }
 
 // checkFile compares the version and the checksum.
-func checkFile(f *safetensors.File, file io.ReaderAt, size int64) error {
+func checkFile(f *safetensors.File) error {
+	file := f.Raw()
 	head := make([]byte, checksumAt+len(zeroDigits))
-	if size < int64(len(head)) {
+	if file.Size() < int64(len(head)) {
 		return errNoCheckpoint
 	}
-	if _, err := file.ReadAt(head, 0); err != nil {
+	if _, err := io.ReadFull(file, head); err != nil {
 		return err
 	}
 	if string(head[8:checksumAt]) != checksumBefore {
@@ -69,7 +52,7 @@ func checkFile(f *safetensors.File, file io.ReaderAt, size int64) error {
 	copy(head[checksumAt:], zeroDigits)
 	h := sha256.New()
 	h.Write(head)
-	if _, err := io.Copy(h, io.NewSectionReader(file, int64(len(head)), size-int64(len(head)))); err != nil {
+	if _, err := io.Copy(h, file); err != nil {
 		return err
 	}
 	if hex.EncodeToString(h.Sum(nil)) != digits {

@@ -16,10 +16,10 @@ import (
 //	scale = min(1, maxNorm / (norm + 1e-6))
 //	g     = scale * g
 //
-// Parameters without a gradient are left out. maxNorm = +Inf changes nothing. A
-// norm that is NaN makes all gradients NaN; one that is infinite makes finite
-// elements 0 and the others NaN. A negative maxNorm or NaN is an error, and
-// nothing is written.
+// Parameters without a gradient are left out. maxNorm = +Inf changes nothing if the
+// norm is finite. A norm that is NaN makes all gradients NaN; one that is infinite
+// makes finite elements 0 and the others NaN, or all NaN if maxNorm is infinite too.
+// A negative maxNorm or NaN is an error, and nothing is written.
 //
 // Squares are added within a tensor in the order of [kernels.SumSquares], tensors
 // in order in float64, and scale is rounded to float32 once, so all SIMD paths

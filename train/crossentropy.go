@@ -127,13 +127,14 @@ func (ce *CrossEntropy) forward(m method, dlogits, logits []float32, targets []i
 }
 
 // ForwardProbs is ForwardSeq with targets that are probabilities of the classes:
-// probs [N,C], which must not overlap dlogits. They need not add up to 1. No
-// probability is an index, so it is an error if IgnoreIndex has a class.
+// probs [N,C], which need not add up to 1. No probability is an index, so it is an
+// error if IgnoreIndex has a class. It also panics if dlogits overlaps probs.
 func (ce *CrossEntropy) ForwardProbs(dlogits, logits, probs []float32, seq Seq) (loss float32, n int, err error) {
 	m, C := method{ce.loss, "ForwardProbs"}, ce.classes
 	N := len(logits) / C
 	ce.check(m, "logits", dlogits, logits, N, &seq)
 	m.length("probs", len(probs), "N*C", len(logits))
+	m.apart("dlogits", dlogits, "probs", probs)
 	for _, y := range ce.ignore {
 		if y >= 0 {
 			return 0, 0, fmt.Errorf("train: %v: IgnoreIndex has %d, want no class with probabilities", m, y)

@@ -10,9 +10,9 @@ import (
 // CTCConfig are the arguments of nn.CTCLoss, whose zero values are its defaults,
 // and sizes.
 type CTCConfig struct {
-	Classes      int // C with the blank, at least 1
-	Blank        int // the class of the blank, 0 to C-1
-	ZeroInfinity bool
+	Classes      int  // C with the blank, at least 1
+	Blank        int  // the class of the blank, 0 to C-1
+	ZeroInfinity bool // makes 0 of infinite losses and of their gradients
 	Reduction    Reduction
 
 	MaxT      int // the most steps, at least 1

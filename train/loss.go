@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/simdrnn/simdrnn/internal/memory"
 	"github.com/simdrnn/simdrnn/kernels"
 )
 
@@ -60,7 +61,7 @@ func (m method) String() string {
 	return m.loss + "." + m.name
 }
 
-// bad is the one place where a loss panics on an argument.
+// bad is where a loss panics on a number.
 //
 //go:noinline
 func (m method) bad(what string, got int, want string) {
@@ -77,6 +78,18 @@ func (m method) length(arg string, got int, dims string, n int) {
 //go:noinline
 func (m method) badLen(arg string, got int, dims string, n int) {
 	m.bad("len("+arg+")", got, fmt.Sprintf("%s = %d", dims, n))
+}
+
+// apart panics if the memory that a call writes is also what it reads.
+func (m method) apart(dst string, d []float32, src string, s []float32) {
+	if memory.Overlap(d, s) {
+		m.badOverlap(dst, src)
+	}
+}
+
+//go:noinline
+func (m method) badOverlap(dst, src string) {
+	panic(fmt.Sprintf("train: %v: %s and %s overlap, want memory of their own", m, dst, src))
 }
 
 // check panics unless s fits to rows, whose losses are n, in letters dims.

@@ -267,8 +267,8 @@ func copysign(a, v float32) float32 {
 //
 //	dx[i] = dl/dx[i] / n
 //
-// for the mean. dx may be x, and must not overlap target. Without elements that
-// count, loss and dx are 0. It panics if a length is wrong.
+// for the mean. dx may be x. Without elements that count, loss and dx are 0. It
+// panics if a length is wrong or if dx overlaps target.
 func (e *Elementwise) Forward(dx, x, target []float32) (loss float32, n int) {
 	return e.forward(method{e.name, "Forward"}, dx, x, target, &Seq{})
 }
@@ -288,6 +288,7 @@ func (e *Elementwise) forward(m method, dx, x, target []float32, seq *Seq) (loss
 	if dx != nil {
 		m.length("dx", len(dx), "len(x)", len(x))
 	}
+	m.apart("dx", dx, "target", target)
 	rows := len(x) / F
 	seq.check(m, e.reduction, rows, "len(x)", len(x))
 	n = seq.count(rows) * F

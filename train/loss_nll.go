@@ -83,12 +83,13 @@ func LogSoftmax(dst, src []float32, C int) {
 //
 //	dx[n,c] = dy[n,c] - exp(logp[n,c]) * sum over k of dy[n,k]
 //
-// dx, dy, logp [N,C]. dx may be logp, and must not overlap dy. It panics if C < 1
-// or if a length is wrong.
+// dx, dy, logp [N,C]. dx may be logp. It panics if C < 1, if a length is wrong, or
+// if dx overlaps dy.
 func LogSoftmaxBackward(dx, dy, logp []float32, C int) {
 	m := method{loss: "LogSoftmaxBackward"}
 	checkRows(m, "dy", dy, C, "dx", dx)
 	m.length("logp", len(logp), "N*C", len(dy))
+	m.apart("dx", dx, "dy", dy)
 	kernels.Exp(dx, logp)
 	for i := 0; i < len(dy); i += C {
 		row, drow := dy[i:][:C], dx[i:][:C]

@@ -418,10 +418,14 @@ func TestLossPanics(t *testing.T) {
 		"train: CrossEntropy.ForwardProbs: len(probs) = 11, want N*C = 12": func() { ce.ForwardProbs(nil, x, x[1:], Seq{}) },
 		"train: MSE.Forward: len(x) = 11, want N*F, a multiple of F = 2":   func() { mse.Forward(nil, x[1:], x[1:]) },
 		"train: MSE.Forward: len(target) = 11, want len(x) = 12":           func() { mse.Forward(nil, x, x[1:]) },
-		"train: MSE.ForwardSeq: len(Losses) = 6, want len(x) = 12":         func() { mse.ForwardSeq(nil, x, x, Seq{Losses: x[:6]}) },
-		"train: LogSoftmax: C = 0, want at least 1":                        func() { LogSoftmax(x, x, 0) },
-		"train: LogSoftmax: len(dst) = 11, want N*C = 12":                  func() { LogSoftmax(x[1:], x, 3) },
-		"train: LogSoftmaxBackward: len(logp) = 11, want N*C = 12":         func() { LogSoftmaxBackward(x, x, x[1:], 3) },
+
+		"train: CrossEntropy.ForwardProbs: dlogits and probs overlap, want memory of their own": func() { ce.ForwardProbs(x[:9], x[:9], x[3:], Seq{}) },
+		"train: MSE.Forward: dx and target overlap, want memory of their own":                   func() { mse.Forward(x[:8], x[:8], x[4:]) },
+		"train: LogSoftmaxBackward: dx and dy overlap, want memory of their own":                func() { LogSoftmaxBackward(x, x, make([]float32, 12), 3) },
+		"train: MSE.ForwardSeq: len(Losses) = 6, want len(x) = 12":                              func() { mse.ForwardSeq(nil, x, x, Seq{Losses: x[:6]}) },
+		"train: LogSoftmax: C = 0, want at least 1":                                             func() { LogSoftmax(x, x, 0) },
+		"train: LogSoftmax: len(dst) = 11, want N*C = 12":                                       func() { LogSoftmax(x[1:], x, 3) },
+		"train: LogSoftmaxBackward: len(logp) = 11, want N*C = 12":                              func() { LogSoftmaxBackward(x, x, x[1:], 3) },
 	} {
 		require.PanicsWithValue(t, want, f)
 	}

@@ -41,7 +41,9 @@ type NAdam struct {
 	optimizer[NAdamConfig, *NAdamConfig]
 }
 
-// NewNAdam returns an optimizer of params, which keeps a copy of the list.
+// NewNAdam returns an optimizer of params, which keeps a copy of the list. The error is
+// about cfg, about params, each of which must stand there once and one at least have
+// a gradient, or, from kernels.Active, about SIMDRNN_ISA.
 func NewNAdam(params layer.Params, cfg NAdamConfig) (*NAdam, error) {
 	o := &NAdam{}
 	if err := o.init("NAdam", params, cfg); err != nil {

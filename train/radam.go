@@ -46,7 +46,9 @@ type RAdam struct {
 	optimizer[RAdamConfig, *RAdamConfig]
 }
 
-// NewRAdam returns an optimizer of params, which keeps a copy of the list.
+// NewRAdam returns an optimizer of params, which keeps a copy of the list. The error is
+// about cfg, about params, each of which must stand there once and one at least have
+// a gradient, or, from kernels.Active, about SIMDRNN_ISA.
 func NewRAdam(params layer.Params, cfg RAdamConfig) (*RAdam, error) {
 	o := &RAdam{}
 	if err := o.init("RAdam", params, cfg); err != nil {

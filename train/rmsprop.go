@@ -41,7 +41,9 @@ type RMSprop struct {
 	optimizer[RMSpropConfig, *RMSpropConfig]
 }
 
-// NewRMSprop returns an optimizer of params, which keeps a copy of the list.
+// NewRMSprop returns an optimizer of params, which keeps a copy of the list. The error is
+// about cfg, about params, each of which must stand there once and one at least have
+// a gradient, or, from kernels.Active, about SIMDRNN_ISA.
 func NewRMSprop(params layer.Params, cfg RMSpropConfig) (*RMSprop, error) {
 	o := &RMSprop{}
 	if err := o.init("RMSprop", params, cfg); err != nil {

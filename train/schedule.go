@@ -18,7 +18,9 @@ import (
 // PyTorch's, most schedules compute it from the rate at t-1, so that several of
 // them multiply their effects, and what SetLR sets remains.
 //
-// A group that joins the optimizer later is not scheduled.
+// A group that joins the optimizer later is not scheduled. Constructors return an
+// error, and change nothing, if an argument is out of its range or if the first rates
+// would be negative or NaN.
 type Schedule struct {
 	name   string
 	rule   rule
@@ -333,7 +335,11 @@ func NewCosineAnnealingWarmRestarts(opt Optimizer, t0, mult int, min float64) (*
 		}
 		for u >= n {
 			u -= n
-			n *= mult
+			if n > math.MaxInt/mult {
+				n = math.MaxInt // no t is as large
+			} else {
+				n *= mult
+			}
 		}
 		return min + float64((base-min)*(1+math.Cos(math.Pi*float64(u)/float64(n)))/2)
 	}, argument{"t0", float64(t0), atLeast1}, argument{"mult", float64(mult), atLeast1}, argument{"min", min, atLeast0})

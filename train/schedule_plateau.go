@@ -55,7 +55,8 @@ type PlateauState struct {
 	CooldownCounter int
 }
 
-// NewReduceLROnPlateau makes the schedule for the groups that opt has now.
+// NewReduceLROnPlateau makes the schedule for the groups that opt has now. The
+// error is about cfg.
 func NewReduceLROnPlateau(opt Optimizer, cfg PlateauConfig) (*ReduceLROnPlateau, error) {
 	const name = "ReduceLROnPlateau"
 	if err := checkArguments(name, argument{"Factor", cfg.Factor, below1}, argument{"Patience", float64(cfg.Patience), atLeast0},

@@ -395,6 +395,21 @@ func TestScheduleState(t *testing.T) {
 	require.EqualError(t, b.LoadState(PlateauState{Best: math.NaN()}), "train: ReduceLROnPlateau.LoadState: Best = NaN, want a number")
 }
 
+// A second period longer than an int counts does not end.
+func TestWarmRestartsOverflow(t *testing.T) {
+	for _, mult := range []int{math.MaxInt, math.MaxInt/2 + 1} {
+		for _, t0 := range []int{2, 3} {
+			opt := optimizerOf(t, .1)
+			m := make1(NewCosineAnnealingWarmRestarts(opt, t0, mult, 0))
+			require.NoError(t, m.error)
+			for range 4 * t0 {
+				m.Step()
+			}
+			require.Equal(t, .1, opt.LR())
+		}
+	}
+}
+
 func TestNewScheduleErrors(t *testing.T) {
 	nan := math.NaN()
 	opt := optimizerOf(t, .1, .2)

@@ -37,7 +37,9 @@ type SGD struct {
 	optimizer[SGDConfig, *SGDConfig]
 }
 
-// NewSGD returns an optimizer of params, which keeps a copy of the list.
+// NewSGD returns an optimizer of params, which keeps a copy of the list. The error is
+// about cfg, about params, each of which must stand there once and one at least have
+// a gradient, or, from kernels.Active, about SIMDRNN_ISA.
 func NewSGD(params layer.Params, cfg SGDConfig) (*SGD, error) {
 	o := &SGD{}
 	if err := o.init("SGD", params, cfg); err != nil {

@@ -1,7 +1,16 @@
-// Package memory allocates large slices.
+// Package memory allocates large slices, and says where slices are.
 package memory
 
 import "unsafe"
+
+// Overlap says whether x and y have an element in common.
+func Overlap(x, y []float32) bool {
+	if len(x) == 0 || len(y) == 0 {
+		return false
+	}
+	a, b := uintptr(unsafe.Pointer(unsafe.SliceData(x))), uintptr(unsafe.Pointer(unsafe.SliceData(y)))
+	return a < b+4*uintptr(len(y)) && b < a+4*uintptr(len(x))
+}
 
 // large is the size in bytes of the large pages of amd64 and arm64.
 const large = 2 << 20

@@ -16,6 +16,10 @@ import (
 // ReadFile calls read with the file of this name, which is closed afterwards. As
 // with WriteFile, errors name the file.
 func ReadFile(path string, read func(*File) error) error {
+	// Open would wait for the writer of a pipe.
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		return errNotRegular(path)
+	}
 	file, err := os.Open(path)
 	if err != nil {
 		return err
@@ -24,9 +28,6 @@ func ReadFile(path string, read func(*File) error) error {
 	info, err := file.Stat()
 	if err != nil {
 		return err
-	}
-	if !info.Mode().IsRegular() {
-		return errNotRegular(path)
 	}
 	f, err := Open(file, info.Size())
 	if err == nil {

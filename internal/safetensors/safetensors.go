@@ -110,7 +110,12 @@ func (d DType) bytes(shape []int) (uint64, error) {
 type File struct {
 	Metadata map[string]string // nil if there is none
 	Tensors  []Entry
+	file     io.ReaderAt
+	size     int64
 }
+
+// Raw returns the file as it is, header included.
+func (f *File) Raw() *io.SectionReader { return io.NewSectionReader(f.file, 0, f.size) }
 
 // An Entry is a tensor in a File. Its data is read on demand; entries may be
 // read at the same time if the file may.
@@ -154,6 +159,7 @@ func Open(file io.ReaderAt, size int64) (*File, error) {
 	if err := f.check(rest - n); err != nil {
 		return nil, err
 	}
+	f.file, f.size = file, size
 	for i := range f.Tensors {
 		f.Tensors[i].file, f.Tensors[i].data = file, int64(len(prefix))+int64(n)
 	}
