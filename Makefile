@@ -50,7 +50,7 @@ check: ## fail if the generator would write anything else than what is there
 
 ## Tests
 
-.PHONY: test test-long test-isa test-purego test-race test-nested
+.PHONY: test test-long test-isa test-purego test-386 test-race test-nested
 test: ## all tests on the fastest path of this machine
 	go test ./...
 
@@ -68,6 +68,9 @@ test-isa: ## tests with every path of this machine in turn
 
 test-purego: ## tests without assembly
 	$(SHORT) -tags=purego $(ALL)
+
+test-386: ## tests on 32 bits, which any amd64 runs
+	GOARCH=386 $(SHORT) -vet=off $(ALL)
 
 test-race: ## tests under the race detector
 	CGO_ENABLED=1 $(SHORT) -race $(ALL)
