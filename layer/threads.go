@@ -45,8 +45,15 @@ const (
 	minRows = 4
 
 	// largeWeights is the size in bytes of W_hh of which each member shall keep a
-	// part in its own second cache, whatever the number of rows.
+	// part in its own second cache, whatever the number of rows. Forward it shall do
+	// so with fewRows rows a member or less from someWeights on.
 	largeWeights = 5 << 18
+	someWeights  = 1 << 19
+	fewRows      = 4
+
+	// leastRows is the number of rows whose work fewer take as well, in reading
+	// weights.
+	leastRows = 3
 )
 
 // alone is the member of a team of one.
@@ -113,7 +120,7 @@ func (r *recurrent) work(T, B int) float64 {
 	for _, d := range r.dirs {
 		n += len(d.ih) + len(d.hh) + len(d.hr)
 	}
-	return 2 * float64(n) * float64(T) * float64(B) / flopsPerNano
+	return 2 * float64(n) * float64(T) * float64(max(B, leastRows)) / flopsPerNano
 }
 
 // split says how members share a call with a plan.
@@ -121,10 +128,11 @@ func (r *recurrent) split(p *plan, members int, train bool) split {
 	blocks := (r.hidden + r.partUnits() - 1) / r.partUnits()
 	step := r.work(1, p.B) / float64(len(r.dirs))
 	units := p.plain() && r.hasUnits(train) && blocks > 1 && step >= minStep
+	weights := r.dirs[0].whh.panels.Bytes()
 	switch rows := p.B / members; {
 	case members == 1:
 		return bySelf
-	case units && r.dirs[0].whh.panels.Bytes() > largeWeights:
+	case units && (weights > largeWeights || weights > someWeights && rows <= fewRows && !train):
 		return byUnits
 	case rows >= minRows:
 		return byRows

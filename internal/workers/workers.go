@@ -12,10 +12,10 @@
 // To wake a goroutine takes some 0.1 ms until it runs, and 10 us of the time of
 // who wakes it; to hand work to one that polls a variable takes 0.2 us. So a
 // worker polls for [keepWarm] before it parks, which is about what a wake-up
-// costs. Within a call members meet at barriers, where they poll too. Whoever
-// polls yields to other goroutines each microsecond, and after a while it naps,
-// which yields to other processes: the member that it waits for may need the
-// processor.
+// costs, and for [keepWoken] if it was woken while a call went on without it.
+// Within a call members meet at barriers, where they poll too. Whoever polls
+// yields to other goroutines each microsecond, and after a while it naps, which
+// yields to other processes: the member that it waits for may need the processor.
 package workers
 
 import (
@@ -36,8 +36,11 @@ const (
 	// scheduler, which locks, out of the usual wait at a barrier.
 	eager = time.Microsecond
 
-	// keepWarm is how long an idle worker polls before it parks.
-	keepWarm = 50 * time.Microsecond
+	// keepWarm is how long an idle worker polls before it parks, and keepWoken how
+	// long one polls that was woken for the next call: longer than the call that
+	// woke it goes on.
+	keepWarm  = 50 * time.Microsecond
+	keepWoken = 300 * time.Microsecond
 
 	// patience is how long a member polls before it naps, the longer the longer
 	// it has waited, from minNap to maxNap. Shares of a large step that reads its
@@ -126,7 +129,8 @@ func (w *worker) loop() {
 func (w *worker) rest() {
 	var b backoff
 	var poll bool
-	reset := func() { b, poll = backoff{start: time.Now()}, runtime.GOMAXPROCS(0) > 1 }
+	var keep time.Duration
+	reset := func() { b, poll, keep = backoff{start: time.Now()}, runtime.GOMAXPROCS(0) > 1, keepWarm }
 	reset()
 	for {
 		s := w.state.Load()
@@ -136,12 +140,14 @@ func (w *worker) rest() {
 				return
 			}
 		case s == waking:
-			w.state.CompareAndSwap(waking, warm)
+			if w.state.CompareAndSwap(waking, warm) {
+				keep = keepWoken
+			}
 		case poll && changed(&w.state, s):
 			if s == done {
 				reset()
 			}
-		case s != warm, poll && time.Since(b.start) < keepWarm: // a team has yet to decide, or to come
+		case s != warm, poll && time.Since(b.start) < keep: // a team has yet to decide, or to come
 			b.pause()
 		case w.state.CompareAndSwap(warm, parked):
 			<-w.wake
