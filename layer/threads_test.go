@@ -275,6 +275,8 @@ func TestThreadsSizes(t *testing.T) {
 		{network{mode: "LSTM", I: 30, H: 60, bidirectional: true, L: 2}, 8, 2, map[int]split{2: byDirections, 4: byDirections}},
 		{network{mode: "LSTM", I: 30, H: 32}, 8, 3, map[int]split{2: byRows}},
 		{network{mode: "LSTM", I: 30, H: 32}, 8, 1, map[int]split{2: bySelf}},
+		{network{mode: "LSTM", I: 40, H: 128}, 4, 1, map[int]split{2: byUnits}},
+		{network{mode: "LSTM", I: 10, H: 256}, 3, 8, map[int]split{2: byUnits}},
 		{network{mode: "LSTM", I: 16, H: 576}, 2, 16, map[int]split{2: byUnits, 4: byUnits}},
 	} {
 		if kerneltest.Emulated() && c.n.H > 100 {
