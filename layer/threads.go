@@ -27,9 +27,9 @@ const (
 	flopsPerNano = 100 // of one core, for rows in a batch; it is less for one row
 
 	// minCall is the work in nanoseconds from which on a call is split if workers
-	// are warm: to hand it to them and to wait for the last one takes about one
-	// microsecond.
-	minCall = 15e3
+	// are warm: to share it takes some microseconds, also of a call that finds all
+	// workers at other work.
+	minCall = 25e3
 
 	// wakeCall is the work from which on it pays to wake them, which takes them
 	// 0.1 ms and the caller 10 us.
