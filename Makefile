@@ -160,7 +160,7 @@ PEERS ?= torch,onnxruntime,openvino,jax
 bench-peers: bench-layers ## tables and charts of our layers and kernels beside those of other libraries
 	@go -C bench/peers run .
 
-# Some 45 minutes. An interrupted run goes on with PEERSFLAGS=-resume.
+# Some 25 minutes. An interrupted run goes on with PEERSFLAGS=-resume.
 bench-layers: ## our layers beside those of other libraries, saved in bench/peers/results
 	@go -C bench/peers run ./layers -peers='$(PEERS)' $(PEERSFLAGS)
 

@@ -332,7 +332,7 @@ func TestPack(t *testing.T) {
 // TestAllocs: nothing allocates after construction.
 func TestAllocs(t *testing.T) {
 	const I, H, T, B = 5, 20, 60, 2
-	runs := kerneltest.Pick(5, 5, 1)
+	runs := kerneltest.Pick(5, 5, 3)
 	kerneltest.Each(t, func(t *testing.T, _ kernels.ISA) {
 		forEachMode(t, func(t *testing.T, mode string) {
 			r := NewRand(10)
