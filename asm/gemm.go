@@ -319,6 +319,21 @@ func tiles(k *vec.Func, task, a vec.GP, rows, blocks int, count string) {
 			addImm("nextRows", -4)
 		})
 	}
+	if f, ok := g.ISA.(vec.Prefetcher); ok {
+		k.Comment("Fetch what will be added.")
+		fetch := func(name, stride string) {
+			p := word(name)
+			step := word(stride)
+			for range rows {
+				for b := range blocks {
+					f.Prefetch(vec.Mem{Base: p, Disp: 4 * block * b})
+				}
+				k.AddWord(p, step, p)
+			}
+		}
+		k.If(word("sum"), func() { fetch("sumTile", "sumStride") })
+		k.If(word("old"), func() { fetch("cTile", "cStride") })
+	}
 	k.Comment("The chains start.")
 	init := word("init")
 	for i := range acc {

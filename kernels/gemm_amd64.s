@@ -241,7 +241,7 @@ done2:
 	RET
 
 // func gemm1x16AVX2(task *gemmTask)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·gemm1x16AVX2(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
@@ -265,6 +265,25 @@ group2:
 	MOVQ DX, 264(AX)
 
 tile5:
+	// Fetch what will be added.
+	MOVQ       120(AX), DX
+	TESTQ      DX, DX
+	JEQ        done6
+	MOVQ       248(AX), DX
+	MOVQ       160(AX), BX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+
+done6:
+	MOVQ       128(AX), DX
+	TESTQ      DX, DX
+	JEQ        done7
+	MOVQ       256(AX), DX
+	MOVQ       168(AX), BX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+
+done7:
 	// The chains start.
 	MOVQ    112(AX), DX
 	VMOVUPS (DX), Y0
@@ -274,18 +293,18 @@ tile5:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done7
+	JLT     done9
 
-loop6:
+loop8:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	CMPQ R9, $+4
-	JLT  done9
+	JLT  done11
 
-loop8:
+loop10:
 	VBROADCASTSS (DI), Y2
 	VFMADD231PS  (R8), Y2, Y0
 	VFMADD231PS  32(R8), Y2, Y1
@@ -302,13 +321,13 @@ loop8:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop8
+	JGE          loop10
 
-done9:
+done11:
 	CMPQ R9, $+1
-	JLT  done11
+	JLT  done13
 
-loop10:
+loop12:
 	VBROADCASTSS (DI), Y2
 	VFMADD231PS  (R8), Y2, Y0
 	VFMADD231PS  32(R8), Y2, Y1
@@ -316,21 +335,21 @@ loop10:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop10
+	JGE          loop12
 
-done11:
+done13:
 	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop6
+	JGE  loop8
 
-done7:
+done9:
 	MOVQ 168(AX), BX
 
 	// Add finished chains.
 	MOVQ    120(AX), SI
 	TESTQ   SI, SI
-	JEQ     done12
+	JEQ     done14
 	MOVQ    248(AX), SI
 	MOVQ    160(AX), BX
 	VMOVUPS (SI), Y2
@@ -341,11 +360,11 @@ done7:
 	MOVQ    SI, 248(AX)
 	MOVQ    168(AX), BX
 
-done12:
+done14:
 	// Add what C holds.
 	MOVQ    128(AX), SI
 	TESTQ   SI, SI
-	JEQ     done13
+	JEQ     done15
 	MOVQ    256(AX), SI
 	VMOVUPS (SI), Y2
 	VADDPS  Y0, Y2, Y0
@@ -353,7 +372,7 @@ done12:
 	VADDPS  Y1, Y2, Y1
 	ADDQ    BX, SI
 
-done13:
+done15:
 	// Store.
 	MOVQ    256(AX), SI
 	VMOVUPS Y0, (SI)
@@ -434,7 +453,7 @@ done4:
 	RET
 
 // func gemm1x32AVX2(task *gemmTask)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·gemm1x32AVX2(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
@@ -458,6 +477,27 @@ group2:
 	MOVQ DX, 264(AX)
 
 tile5:
+	// Fetch what will be added.
+	MOVQ       120(AX), DX
+	TESTQ      DX, DX
+	JEQ        done6
+	MOVQ       248(AX), DX
+	MOVQ       160(AX), BX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	ADDQ       BX, DX
+
+done6:
+	MOVQ       128(AX), DX
+	TESTQ      DX, DX
+	JEQ        done7
+	MOVQ       256(AX), DX
+	MOVQ       168(AX), BX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	ADDQ       BX, DX
+
+done7:
 	// The chains start.
 	MOVQ    112(AX), DX
 	VMOVUPS (DX), Y0
@@ -469,18 +509,18 @@ tile5:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done7
+	JLT     done9
 
-loop6:
+loop8:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	CMPQ R9, $+4
-	JLT  done9
+	JLT  done11
 
-loop8:
+loop10:
 	VBROADCASTSS (DI), Y4
 	VFMADD231PS  (R8), Y4, Y0
 	VFMADD231PS  32(R8), Y4, Y1
@@ -505,13 +545,13 @@ loop8:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop8
+	JGE          loop10
 
-done9:
+done11:
 	CMPQ R9, $+1
-	JLT  done11
+	JLT  done13
 
-loop10:
+loop12:
 	VBROADCASTSS (DI), Y4
 	VFMADD231PS  (R8), Y4, Y0
 	VFMADD231PS  32(R8), Y4, Y1
@@ -521,21 +561,21 @@ loop10:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop10
+	JGE          loop12
 
-done11:
+done13:
 	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop6
+	JGE  loop8
 
-done7:
+done9:
 	MOVQ 168(AX), BX
 
 	// Add finished chains.
 	MOVQ    120(AX), SI
 	TESTQ   SI, SI
-	JEQ     done12
+	JEQ     done14
 	MOVQ    248(AX), SI
 	MOVQ    160(AX), BX
 	VMOVUPS (SI), Y4
@@ -550,11 +590,11 @@ done7:
 	MOVQ    SI, 248(AX)
 	MOVQ    168(AX), BX
 
-done12:
+done14:
 	// Add what C holds.
 	MOVQ    128(AX), SI
 	TESTQ   SI, SI
-	JEQ     done13
+	JEQ     done15
 	MOVQ    256(AX), SI
 	VMOVUPS (SI), Y4
 	VADDPS  Y0, Y4, Y0
@@ -566,7 +606,7 @@ done12:
 	VADDPS  Y3, Y4, Y3
 	ADDQ    BX, SI
 
-done13:
+done15:
 	// Store.
 	MOVQ    256(AX), SI
 	VMOVUPS Y0, (SI)
@@ -655,7 +695,7 @@ done4:
 	RET
 
 // func gemm1x48AVX2(task *gemmTask)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·gemm1x48AVX2(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
@@ -679,6 +719,29 @@ group2:
 	MOVQ DX, 264(AX)
 
 tile5:
+	// Fetch what will be added.
+	MOVQ       120(AX), DX
+	TESTQ      DX, DX
+	JEQ        done6
+	MOVQ       248(AX), DX
+	MOVQ       160(AX), BX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	ADDQ       BX, DX
+
+done6:
+	MOVQ       128(AX), DX
+	TESTQ      DX, DX
+	JEQ        done7
+	MOVQ       256(AX), DX
+	MOVQ       168(AX), BX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	ADDQ       BX, DX
+
+done7:
 	// The chains start.
 	MOVQ    112(AX), DX
 	VMOVUPS (DX), Y0
@@ -692,18 +755,18 @@ tile5:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done7
+	JLT     done9
 
-loop6:
+loop8:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	CMPQ R9, $+4
-	JLT  done9
+	JLT  done11
 
-loop8:
+loop10:
 	VBROADCASTSS (DI), Y6
 	VFMADD231PS  (R8), Y6, Y0
 	VFMADD231PS  32(R8), Y6, Y1
@@ -736,13 +799,13 @@ loop8:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop8
+	JGE          loop10
 
-done9:
+done11:
 	CMPQ R9, $+1
-	JLT  done11
+	JLT  done13
 
-loop10:
+loop12:
 	VBROADCASTSS (DI), Y6
 	VFMADD231PS  (R8), Y6, Y0
 	VFMADD231PS  32(R8), Y6, Y1
@@ -754,21 +817,21 @@ loop10:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop10
+	JGE          loop12
 
-done11:
+done13:
 	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop6
+	JGE  loop8
 
-done7:
+done9:
 	MOVQ 168(AX), BX
 
 	// Add finished chains.
 	MOVQ    120(AX), SI
 	TESTQ   SI, SI
-	JEQ     done12
+	JEQ     done14
 	MOVQ    248(AX), SI
 	MOVQ    160(AX), BX
 	VMOVUPS (SI), Y6
@@ -787,11 +850,11 @@ done7:
 	MOVQ    SI, 248(AX)
 	MOVQ    168(AX), BX
 
-done12:
+done14:
 	// Add what C holds.
 	MOVQ    128(AX), SI
 	TESTQ   SI, SI
-	JEQ     done13
+	JEQ     done15
 	MOVQ    256(AX), SI
 	VMOVUPS (SI), Y6
 	VADDPS  Y0, Y6, Y0
@@ -807,7 +870,7 @@ done12:
 	VADDPS  Y5, Y6, Y5
 	ADDQ    BX, SI
 
-done13:
+done15:
 	// Store.
 	MOVQ    256(AX), SI
 	VMOVUPS Y0, (SI)
@@ -904,7 +967,7 @@ done4:
 	RET
 
 // func gemm1x64AVX2(task *gemmTask)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·gemm1x64AVX2(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
@@ -928,6 +991,31 @@ group2:
 	MOVQ DX, 264(AX)
 
 tile5:
+	// Fetch what will be added.
+	MOVQ       120(AX), DX
+	TESTQ      DX, DX
+	JEQ        done6
+	MOVQ       248(AX), DX
+	MOVQ       160(AX), BX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	ADDQ       BX, DX
+
+done6:
+	MOVQ       128(AX), DX
+	TESTQ      DX, DX
+	JEQ        done7
+	MOVQ       256(AX), DX
+	MOVQ       168(AX), BX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	ADDQ       BX, DX
+
+done7:
 	// The chains start.
 	MOVQ    112(AX), DX
 	VMOVUPS (DX), Y0
@@ -943,9 +1031,9 @@ tile5:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done7
+	JLT     done9
 
-loop6:
+loop8:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
@@ -955,9 +1043,9 @@ loop6:
 	ADDQ R10, R11
 	ADDQ R10, R11
 	CMPQ R9, $+4
-	JLT  done9
+	JLT  done11
 
-loop8:
+loop10:
 	VBROADCASTSS (DI), Y8
 	VFMADD231PS  (R8), Y8, Y0
 	VFMADD231PS  32(R8), Y8, Y1
@@ -999,13 +1087,13 @@ loop8:
 	ADDQ         $+256, R11
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop8
+	JGE          loop10
 
-done9:
+done11:
 	CMPQ R9, $+1
-	JLT  done11
+	JLT  done13
 
-loop10:
+loop12:
 	VBROADCASTSS (DI), Y8
 	VFMADD231PS  (R8), Y8, Y0
 	VFMADD231PS  32(R8), Y8, Y1
@@ -1020,21 +1108,21 @@ loop10:
 	ADDQ         $+64, R11
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop10
+	JGE          loop12
 
-done11:
+done13:
 	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop6
+	JGE  loop8
 
-done7:
+done9:
 	MOVQ 168(AX), BX
 
 	// Add finished chains.
 	MOVQ    120(AX), SI
 	TESTQ   SI, SI
-	JEQ     done12
+	JEQ     done14
 	MOVQ    248(AX), SI
 	MOVQ    160(AX), BX
 	VMOVUPS (SI), Y8
@@ -1057,11 +1145,11 @@ done7:
 	MOVQ    SI, 248(AX)
 	MOVQ    168(AX), BX
 
-done12:
+done14:
 	// Add what C holds.
 	MOVQ    128(AX), SI
 	TESTQ   SI, SI
-	JEQ     done13
+	JEQ     done15
 	MOVQ    256(AX), SI
 	VMOVUPS (SI), Y8
 	VADDPS  Y0, Y8, Y0
@@ -1081,7 +1169,7 @@ done12:
 	VADDPS  Y7, Y8, Y7
 	ADDQ    BX, SI
 
-done13:
+done15:
 	// Store.
 	MOVQ    256(AX), SI
 	VMOVUPS Y0, (SI)
@@ -1186,7 +1274,7 @@ done4:
 	RET
 
 // func gemm2x16AVX2(task *gemmTask)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·gemm2x16AVX2(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
@@ -1210,6 +1298,29 @@ group2:
 	MOVQ DX, 264(AX)
 
 tile5:
+	// Fetch what will be added.
+	MOVQ       120(AX), DX
+	TESTQ      DX, DX
+	JEQ        done6
+	MOVQ       248(AX), DX
+	MOVQ       160(AX), BX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+
+done6:
+	MOVQ       128(AX), DX
+	TESTQ      DX, DX
+	JEQ        done7
+	MOVQ       256(AX), DX
+	MOVQ       168(AX), BX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+
+done7:
 	// The chains start.
 	MOVQ    112(AX), DX
 	VMOVUPS (DX), Y0
@@ -1221,18 +1332,18 @@ tile5:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done7
+	JLT     done9
 
-loop6:
+loop8:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	CMPQ R9, $+4
-	JLT  done9
+	JLT  done11
 
-loop8:
+loop10:
 	VBROADCASTSS (DI), Y4
 	VBROADCASTSS (DI)(DX*1), Y5
 	VMOVUPS      (R8), Y6
@@ -1269,13 +1380,13 @@ loop8:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop8
+	JGE          loop10
 
-done9:
+done11:
 	CMPQ R9, $+1
-	JLT  done11
+	JLT  done13
 
-loop10:
+loop12:
 	VBROADCASTSS (DI), Y4
 	VBROADCASTSS (DI)(DX*1), Y5
 	VMOVUPS      (R8), Y6
@@ -1288,21 +1399,21 @@ loop10:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop10
+	JGE          loop12
 
-done11:
+done13:
 	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop6
+	JGE  loop8
 
-done7:
+done9:
 	MOVQ 168(AX), BX
 
 	// Add finished chains.
 	MOVQ    120(AX), SI
 	TESTQ   SI, SI
-	JEQ     done12
+	JEQ     done14
 	MOVQ    248(AX), SI
 	MOVQ    160(AX), BX
 	VMOVUPS (SI), Y4
@@ -1318,11 +1429,11 @@ done7:
 	MOVQ    SI, 248(AX)
 	MOVQ    168(AX), BX
 
-done12:
+done14:
 	// Add what C holds.
 	MOVQ    128(AX), SI
 	TESTQ   SI, SI
-	JEQ     done13
+	JEQ     done15
 	MOVQ    256(AX), SI
 	VMOVUPS (SI), Y4
 	VADDPS  Y0, Y4, Y0
@@ -1335,7 +1446,7 @@ done12:
 	VADDPS  Y3, Y4, Y3
 	ADDQ    BX, SI
 
-done13:
+done15:
 	// Store.
 	MOVQ    256(AX), SI
 	VMOVUPS Y0, (SI)
@@ -1420,7 +1531,7 @@ done4:
 	RET
 
 // func gemm2x32AVX2(task *gemmTask)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·gemm2x32AVX2(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
@@ -1444,6 +1555,33 @@ group2:
 	MOVQ DX, 264(AX)
 
 tile5:
+	// Fetch what will be added.
+	MOVQ       120(AX), DX
+	TESTQ      DX, DX
+	JEQ        done6
+	MOVQ       248(AX), DX
+	MOVQ       160(AX), BX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	ADDQ       BX, DX
+
+done6:
+	MOVQ       128(AX), DX
+	TESTQ      DX, DX
+	JEQ        done7
+	MOVQ       256(AX), DX
+	MOVQ       168(AX), BX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	ADDQ       BX, DX
+
+done7:
 	// The chains start.
 	MOVQ    112(AX), DX
 	VMOVUPS (DX), Y0
@@ -1459,18 +1597,18 @@ tile5:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done7
+	JLT     done9
 
-loop6:
+loop8:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	CMPQ R9, $+4
-	JLT  done9
+	JLT  done11
 
-loop8:
+loop10:
 	VBROADCASTSS (DI), Y8
 	VBROADCASTSS (DI)(DX*1), Y9
 	VMOVUPS      (R8), Y10
@@ -1531,13 +1669,13 @@ loop8:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop8
+	JGE          loop10
 
-done9:
+done11:
 	CMPQ R9, $+1
-	JLT  done11
+	JLT  done13
 
-loop10:
+loop12:
 	VBROADCASTSS (DI), Y8
 	VBROADCASTSS (DI)(DX*1), Y9
 	VMOVUPS      (R8), Y10
@@ -1556,21 +1694,21 @@ loop10:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop10
+	JGE          loop12
 
-done11:
+done13:
 	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop6
+	JGE  loop8
 
-done7:
+done9:
 	MOVQ 168(AX), BX
 
 	// Add finished chains.
 	MOVQ    120(AX), SI
 	TESTQ   SI, SI
-	JEQ     done12
+	JEQ     done14
 	MOVQ    248(AX), SI
 	MOVQ    160(AX), BX
 	VMOVUPS (SI), Y8
@@ -1594,11 +1732,11 @@ done7:
 	MOVQ    SI, 248(AX)
 	MOVQ    168(AX), BX
 
-done12:
+done14:
 	// Add what C holds.
 	MOVQ    128(AX), SI
 	TESTQ   SI, SI
-	JEQ     done13
+	JEQ     done15
 	MOVQ    256(AX), SI
 	VMOVUPS (SI), Y8
 	VADDPS  Y0, Y8, Y0
@@ -1619,7 +1757,7 @@ done12:
 	VADDPS  Y7, Y8, Y7
 	ADDQ    BX, SI
 
-done13:
+done15:
 	// Store.
 	MOVQ    256(AX), SI
 	VMOVUPS Y0, (SI)
@@ -1714,7 +1852,7 @@ done4:
 	RET
 
 // func gemm3x16AVX2(task *gemmTask)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·gemm3x16AVX2(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
@@ -1738,6 +1876,33 @@ group2:
 	MOVQ DX, 264(AX)
 
 tile5:
+	// Fetch what will be added.
+	MOVQ       120(AX), DX
+	TESTQ      DX, DX
+	JEQ        done6
+	MOVQ       248(AX), DX
+	MOVQ       160(AX), BX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+
+done6:
+	MOVQ       128(AX), DX
+	TESTQ      DX, DX
+	JEQ        done7
+	MOVQ       256(AX), DX
+	MOVQ       168(AX), BX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+
+done7:
 	// The chains start.
 	MOVQ    112(AX), DX
 	VMOVUPS (DX), Y0
@@ -1751,18 +1916,18 @@ tile5:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done7
+	JLT     done9
 
-loop6:
+loop8:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	CMPQ R9, $+4
-	JLT  done9
+	JLT  done11
 
-loop8:
+loop10:
 	VMOVUPS      (R8), Y6
 	VMOVUPS      32(R8), Y7
 	VBROADCASTSS (DI), Y8
@@ -1811,13 +1976,13 @@ loop8:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop8
+	JGE          loop10
 
-done9:
+done11:
 	CMPQ R9, $+1
-	JLT  done11
+	JLT  done13
 
-loop10:
+loop12:
 	VMOVUPS      (R8), Y6
 	VMOVUPS      32(R8), Y7
 	VBROADCASTSS (DI), Y8
@@ -1833,21 +1998,21 @@ loop10:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop10
+	JGE          loop12
 
-done11:
+done13:
 	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop6
+	JGE  loop8
 
-done7:
+done9:
 	MOVQ 168(AX), BX
 
 	// Add finished chains.
 	MOVQ    120(AX), SI
 	TESTQ   SI, SI
-	JEQ     done12
+	JEQ     done14
 	MOVQ    248(AX), SI
 	MOVQ    160(AX), BX
 	VMOVUPS (SI), Y6
@@ -1868,11 +2033,11 @@ done7:
 	MOVQ    SI, 248(AX)
 	MOVQ    168(AX), BX
 
-done12:
+done14:
 	// Add what C holds.
 	MOVQ    128(AX), SI
 	TESTQ   SI, SI
-	JEQ     done13
+	JEQ     done15
 	MOVQ    256(AX), SI
 	VMOVUPS (SI), Y6
 	VADDPS  Y0, Y6, Y0
@@ -1890,7 +2055,7 @@ done12:
 	VADDPS  Y5, Y6, Y5
 	ADDQ    BX, SI
 
-done13:
+done15:
 	// Store.
 	MOVQ    256(AX), SI
 	VMOVUPS Y0, (SI)
@@ -1979,7 +2144,7 @@ done4:
 	RET
 
 // func gemm3x32AVX2(task *gemmTask)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·gemm3x32AVX2(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
@@ -2003,6 +2168,39 @@ group2:
 	MOVQ DX, 264(AX)
 
 tile5:
+	// Fetch what will be added.
+	MOVQ       120(AX), DX
+	TESTQ      DX, DX
+	JEQ        done6
+	MOVQ       248(AX), DX
+	MOVQ       160(AX), BX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	ADDQ       BX, DX
+
+done6:
+	MOVQ       128(AX), DX
+	TESTQ      DX, DX
+	JEQ        done7
+	MOVQ       256(AX), DX
+	MOVQ       168(AX), BX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	ADDQ       BX, DX
+
+done7:
 	// The chains start.
 	MOVQ    112(AX), DX
 	VMOVUPS (DX), Y0
@@ -2022,18 +2220,18 @@ tile5:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done7
+	JLT     done9
 
-loop6:
+loop8:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	CMPQ R9, $+4
-	JLT  done9
+	JLT  done11
 
-loop8:
+loop10:
 	VBROADCASTSS (DI), Y12
 	VBROADCASTSS (DI)(DX*1), Y13
 	VBROADCASTSS (DI)(DX*2), Y14
@@ -2114,13 +2312,13 @@ loop8:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop8
+	JGE          loop10
 
-done9:
+done11:
 	CMPQ R9, $+1
-	JLT  done11
+	JLT  done13
 
-loop10:
+loop12:
 	VBROADCASTSS (DI), Y12
 	VBROADCASTSS (DI)(DX*1), Y13
 	VBROADCASTSS (DI)(DX*2), Y14
@@ -2144,21 +2342,21 @@ loop10:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop10
+	JGE          loop12
 
-done11:
+done13:
 	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop6
+	JGE  loop8
 
-done7:
+done9:
 	MOVQ 168(AX), BX
 
 	// Add finished chains.
 	MOVQ    120(AX), SI
 	TESTQ   SI, SI
-	JEQ     done12
+	JEQ     done14
 	MOVQ    248(AX), SI
 	MOVQ    160(AX), BX
 	VMOVUPS (SI), Y12
@@ -2191,11 +2389,11 @@ done7:
 	MOVQ    SI, 248(AX)
 	MOVQ    168(AX), BX
 
-done12:
+done14:
 	// Add what C holds.
 	MOVQ    128(AX), SI
 	TESTQ   SI, SI
-	JEQ     done13
+	JEQ     done15
 	MOVQ    256(AX), SI
 	VMOVUPS (SI), Y12
 	VADDPS  Y0, Y12, Y0
@@ -2225,7 +2423,7 @@ done12:
 	VADDPS  Y11, Y12, Y11
 	ADDQ    BX, SI
 
-done13:
+done15:
 	// Store.
 	MOVQ    256(AX), SI
 	VMOVUPS Y0, (SI)
@@ -2419,6 +2617,37 @@ tile8:
 	MOVQ       DX, 232(AX)
 
 done9:
+	// Fetch what will be added.
+	MOVQ       120(AX), DX
+	TESTQ      DX, DX
+	JEQ        done10
+	MOVQ       248(AX), DX
+	MOVQ       160(AX), BX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+
+done10:
+	MOVQ       128(AX), DX
+	TESTQ      DX, DX
+	JEQ        done11
+	MOVQ       256(AX), DX
+	MOVQ       168(AX), BX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+
+done11:
 	// The chains start.
 	MOVQ    112(AX), DX
 	VMOVUPS (DX), Y0
@@ -2434,9 +2663,9 @@ done9:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done11
+	JLT     done13
 
-loop10:
+loop12:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
@@ -2447,9 +2676,9 @@ loop10:
 	ADDQ DX, R10
 	MOVQ 16(SI), R11
 	CMPQ R9, $+4
-	JLT  done13
+	JLT  done15
 
-loop12:
+loop14:
 	PREFETCHT1   (R11)
 	PREFETCHT1   64(R11)
 	ADDQ         $+128, R11
@@ -2514,13 +2743,13 @@ loop12:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop12
+	JGE          loop14
 
-done13:
+done15:
 	CMPQ R9, $+1
-	JLT  done15
+	JLT  done17
 
-loop14:
+loop16:
 	VMOVUPS      (R8), Y8
 	VMOVUPS      32(R8), Y9
 	VBROADCASTSS (DI), Y10
@@ -2540,22 +2769,22 @@ loop14:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop14
+	JGE          loop16
 
-done15:
+done17:
 	MOVQ R11, 16(SI)
 	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop10
+	JGE  loop12
 
-done11:
+done13:
 	MOVQ 168(AX), BX
 
 	// Add finished chains.
 	MOVQ    120(AX), SI
 	TESTQ   SI, SI
-	JEQ     done16
+	JEQ     done18
 	MOVQ    248(AX), SI
 	MOVQ    160(AX), BX
 	VMOVUPS (SI), Y8
@@ -2581,11 +2810,11 @@ done11:
 	MOVQ    SI, 248(AX)
 	MOVQ    168(AX), BX
 
-done16:
+done18:
 	// Add what C holds.
 	MOVQ    128(AX), SI
 	TESTQ   SI, SI
-	JEQ     done17
+	JEQ     done19
 	MOVQ    256(AX), SI
 	VMOVUPS (SI), Y8
 	VADDPS  Y0, Y8, Y0
@@ -2608,7 +2837,7 @@ done16:
 	VADDPS  Y7, Y8, Y7
 	ADDQ    BX, SI
 
-done17:
+done19:
 	// Store.
 	MOVQ    256(AX), SI
 	VMOVUPS Y0, (SI)
@@ -2794,6 +3023,41 @@ tile8:
 	MOVQ       DX, 232(AX)
 
 done9:
+	// Fetch what will be added.
+	MOVQ       120(AX), DX
+	TESTQ      DX, DX
+	JEQ        done10
+	MOVQ       248(AX), DX
+	MOVQ       160(AX), BX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+
+done10:
+	MOVQ       128(AX), DX
+	TESTQ      DX, DX
+	JEQ        done11
+	MOVQ       256(AX), DX
+	MOVQ       168(AX), BX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+
+done11:
 	// The chains start.
 	MOVQ    112(AX), DX
 	VMOVUPS (DX), Y0
@@ -2811,9 +3075,9 @@ done9:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done11
+	JLT     done13
 
-loop10:
+loop12:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
@@ -2824,9 +3088,9 @@ loop10:
 	ADDQ DX, R10
 	MOVQ 16(SI), R11
 	CMPQ R9, $+4
-	JLT  done13
+	JLT  done15
 
-loop12:
+loop14:
 	PREFETCHT1   (R11)
 	PREFETCHT1   64(R11)
 	ADDQ         $+128, R11
@@ -2903,13 +3167,13 @@ loop12:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop12
+	JGE          loop14
 
-done13:
+done15:
 	CMPQ R9, $+1
-	JLT  done15
+	JLT  done17
 
-loop14:
+loop16:
 	VMOVUPS      (R8), Y10
 	VMOVUPS      32(R8), Y11
 	VBROADCASTSS (DI), Y12
@@ -2932,22 +3196,22 @@ loop14:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop14
+	JGE          loop16
 
-done15:
+done17:
 	MOVQ R11, 16(SI)
 	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop10
+	JGE  loop12
 
-done11:
+done13:
 	MOVQ 168(AX), BX
 
 	// Add finished chains.
 	MOVQ    120(AX), SI
 	TESTQ   SI, SI
-	JEQ     done16
+	JEQ     done18
 	MOVQ    248(AX), SI
 	MOVQ    160(AX), BX
 	VMOVUPS (SI), Y10
@@ -2978,11 +3242,11 @@ done11:
 	MOVQ    SI, 248(AX)
 	MOVQ    168(AX), BX
 
-done16:
+done18:
 	// Add what C holds.
 	MOVQ    128(AX), SI
 	TESTQ   SI, SI
-	JEQ     done17
+	JEQ     done19
 	MOVQ    256(AX), SI
 	VMOVUPS (SI), Y10
 	VADDPS  Y0, Y10, Y0
@@ -3010,7 +3274,7 @@ done16:
 	VADDPS  Y9, Y10, Y9
 	ADDQ    BX, SI
 
-done17:
+done19:
 	// Store.
 	MOVQ    256(AX), SI
 	VMOVUPS Y0, (SI)
@@ -3045,15 +3309,15 @@ done17:
 	// Shorter tiles.
 	MOVQ  80(AX), DX
 	TESTQ DX, DX
-	JEQ   done18
+	JEQ   done20
 	MOVQ  80(AX), DX
 	MOVQ  DX, 264(AX)
 
-tile19:
+tile21:
 	// Fetch four rows for later.
 	MOVQ       232(AX), DX
 	TESTQ      DX, DX
-	JEQ        done20
+	JEQ        done22
 	MOVQ       224(AX), DX
 	MOVQ       240(AX), BX
 	PREFETCHT0 (DX)
@@ -3081,7 +3345,38 @@ tile19:
 	ADDQ       $-4, DX
 	MOVQ       DX, 232(AX)
 
-done20:
+done22:
+	// Fetch what will be added.
+	MOVQ       120(AX), DX
+	TESTQ      DX, DX
+	JEQ        done23
+	MOVQ       248(AX), DX
+	MOVQ       160(AX), BX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+
+done23:
+	MOVQ       128(AX), DX
+	TESTQ      DX, DX
+	JEQ        done24
+	MOVQ       256(AX), DX
+	MOVQ       168(AX), BX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+
+done24:
 	// The chains start.
 	MOVQ    112(AX), DX
 	VMOVUPS (DX), Y0
@@ -3097,9 +3392,9 @@ done20:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done22
+	JLT     done26
 
-loop21:
+loop25:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
@@ -3110,9 +3405,9 @@ loop21:
 	ADDQ DX, R10
 	MOVQ 16(SI), R11
 	CMPQ R9, $+4
-	JLT  done24
+	JLT  done28
 
-loop23:
+loop27:
 	PREFETCHT1   (R11)
 	PREFETCHT1   64(R11)
 	ADDQ         $+128, R11
@@ -3177,13 +3472,13 @@ loop23:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop23
+	JGE          loop27
 
-done24:
+done28:
 	CMPQ R9, $+1
-	JLT  done26
+	JLT  done30
 
-loop25:
+loop29:
 	VMOVUPS      (R8), Y8
 	VMOVUPS      32(R8), Y9
 	VBROADCASTSS (DI), Y10
@@ -3203,22 +3498,22 @@ loop25:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop25
+	JGE          loop29
 
-done26:
+done30:
 	MOVQ R11, 16(SI)
 	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop21
+	JGE  loop25
 
-done22:
+done26:
 	MOVQ 168(AX), BX
 
 	// Add finished chains.
 	MOVQ    120(AX), SI
 	TESTQ   SI, SI
-	JEQ     done27
+	JEQ     done31
 	MOVQ    248(AX), SI
 	MOVQ    160(AX), BX
 	VMOVUPS (SI), Y8
@@ -3244,11 +3539,11 @@ done22:
 	MOVQ    SI, 248(AX)
 	MOVQ    168(AX), BX
 
-done27:
+done31:
 	// Add what C holds.
 	MOVQ    128(AX), SI
 	TESTQ   SI, SI
-	JEQ     done28
+	JEQ     done32
 	MOVQ    256(AX), SI
 	VMOVUPS (SI), Y8
 	VADDPS  Y0, Y8, Y0
@@ -3271,7 +3566,7 @@ done27:
 	VADDPS  Y7, Y8, Y7
 	ADDQ    BX, SI
 
-done28:
+done32:
 	// Store.
 	MOVQ    256(AX), SI
 	VMOVUPS Y0, (SI)
@@ -3297,9 +3592,9 @@ done28:
 	ADDQ  $-1, DX
 	MOVQ  DX, 264(AX)
 	TESTQ DX, DX
-	JNE   tile19
+	JNE   tile21
 
-done18:
+done20:
 	MOVQ  272(AX), CX
 	ADDQ  $-1, CX
 	MOVQ  CX, 272(AX)
@@ -3459,6 +3754,45 @@ tile8:
 	MOVQ       DX, 232(AX)
 
 done9:
+	// Fetch what will be added.
+	MOVQ       120(AX), DX
+	TESTQ      DX, DX
+	JEQ        done10
+	MOVQ       248(AX), DX
+	MOVQ       160(AX), BX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+
+done10:
+	MOVQ       128(AX), DX
+	TESTQ      DX, DX
+	JEQ        done11
+	MOVQ       256(AX), DX
+	MOVQ       168(AX), BX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+
+done11:
 	// The chains start.
 	MOVQ    112(AX), DX
 	VMOVUPS (DX), Y0
@@ -3478,9 +3812,9 @@ done9:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done11
+	JLT     done13
 
-loop10:
+loop12:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
@@ -3491,9 +3825,9 @@ loop10:
 	ADDQ DX, R10
 	MOVQ 16(SI), R11
 	CMPQ R9, $+4
-	JLT  done13
+	JLT  done15
 
-loop12:
+loop14:
 	PREFETCHT1   (R11)
 	PREFETCHT1   64(R11)
 	ADDQ         $+128, R11
@@ -3582,13 +3916,13 @@ loop12:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop12
+	JGE          loop14
 
-done13:
+done15:
 	CMPQ R9, $+1
-	JLT  done15
+	JLT  done17
 
-loop14:
+loop16:
 	VMOVUPS      (R8), Y12
 	VMOVUPS      32(R8), Y13
 	VBROADCASTSS (DI), Y14
@@ -3614,22 +3948,22 @@ loop14:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop14
+	JGE          loop16
 
-done15:
+done17:
 	MOVQ R11, 16(SI)
 	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop10
+	JGE  loop12
 
-done11:
+done13:
 	MOVQ 168(AX), BX
 
 	// Add finished chains.
 	MOVQ    120(AX), SI
 	TESTQ   SI, SI
-	JEQ     done16
+	JEQ     done18
 	MOVQ    248(AX), SI
 	MOVQ    160(AX), BX
 	VMOVUPS (SI), Y12
@@ -3665,11 +3999,11 @@ done11:
 	MOVQ    SI, 248(AX)
 	MOVQ    168(AX), BX
 
-done16:
+done18:
 	// Add what C holds.
 	MOVQ    128(AX), SI
 	TESTQ   SI, SI
-	JEQ     done17
+	JEQ     done19
 	MOVQ    256(AX), SI
 	VMOVUPS (SI), Y12
 	VADDPS  Y0, Y12, Y0
@@ -3702,7 +4036,7 @@ done16:
 	VADDPS  Y11, Y12, Y11
 	ADDQ    BX, SI
 
-done17:
+done19:
 	// Store.
 	MOVQ    256(AX), SI
 	VMOVUPS Y0, (SI)
@@ -3741,15 +4075,15 @@ done17:
 	// Shorter tiles.
 	MOVQ  80(AX), DX
 	TESTQ DX, DX
-	JEQ   done18
+	JEQ   done20
 	MOVQ  80(AX), DX
 	MOVQ  DX, 264(AX)
 
-tile19:
+tile21:
 	// Fetch four rows for later.
 	MOVQ       232(AX), DX
 	TESTQ      DX, DX
-	JEQ        done20
+	JEQ        done22
 	MOVQ       224(AX), DX
 	MOVQ       240(AX), BX
 	PREFETCHT0 (DX)
@@ -3777,7 +4111,42 @@ tile19:
 	ADDQ       $-4, DX
 	MOVQ       DX, 232(AX)
 
-done20:
+done22:
+	// Fetch what will be added.
+	MOVQ       120(AX), DX
+	TESTQ      DX, DX
+	JEQ        done23
+	MOVQ       248(AX), DX
+	MOVQ       160(AX), BX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+
+done23:
+	MOVQ       128(AX), DX
+	TESTQ      DX, DX
+	JEQ        done24
+	MOVQ       256(AX), DX
+	MOVQ       168(AX), BX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+
+done24:
 	// The chains start.
 	MOVQ    112(AX), DX
 	VMOVUPS (DX), Y0
@@ -3795,9 +4164,9 @@ done20:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done22
+	JLT     done26
 
-loop21:
+loop25:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
@@ -3808,9 +4177,9 @@ loop21:
 	ADDQ DX, R10
 	MOVQ 16(SI), R11
 	CMPQ R9, $+4
-	JLT  done24
+	JLT  done28
 
-loop23:
+loop27:
 	PREFETCHT1   (R11)
 	PREFETCHT1   64(R11)
 	ADDQ         $+128, R11
@@ -3887,13 +4256,13 @@ loop23:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop23
+	JGE          loop27
 
-done24:
+done28:
 	CMPQ R9, $+1
-	JLT  done26
+	JLT  done30
 
-loop25:
+loop29:
 	VMOVUPS      (R8), Y10
 	VMOVUPS      32(R8), Y11
 	VBROADCASTSS (DI), Y12
@@ -3916,22 +4285,22 @@ loop25:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop25
+	JGE          loop29
 
-done26:
+done30:
 	MOVQ R11, 16(SI)
 	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop21
+	JGE  loop25
 
-done22:
+done26:
 	MOVQ 168(AX), BX
 
 	// Add finished chains.
 	MOVQ    120(AX), SI
 	TESTQ   SI, SI
-	JEQ     done27
+	JEQ     done31
 	MOVQ    248(AX), SI
 	MOVQ    160(AX), BX
 	VMOVUPS (SI), Y10
@@ -3962,11 +4331,11 @@ done22:
 	MOVQ    SI, 248(AX)
 	MOVQ    168(AX), BX
 
-done27:
+done31:
 	// Add what C holds.
 	MOVQ    128(AX), SI
 	TESTQ   SI, SI
-	JEQ     done28
+	JEQ     done32
 	MOVQ    256(AX), SI
 	VMOVUPS (SI), Y10
 	VADDPS  Y0, Y10, Y0
@@ -3994,7 +4363,7 @@ done27:
 	VADDPS  Y9, Y10, Y9
 	ADDQ    BX, SI
 
-done28:
+done32:
 	// Store.
 	MOVQ    256(AX), SI
 	VMOVUPS Y0, (SI)
@@ -4024,9 +4393,9 @@ done28:
 	ADDQ  $-1, DX
 	MOVQ  DX, 264(AX)
 	TESTQ DX, DX
-	JNE   tile19
+	JNE   tile21
 
-done18:
+done20:
 	MOVQ  272(AX), CX
 	ADDQ  $-1, CX
 	MOVQ  CX, 272(AX)
@@ -4407,7 +4776,7 @@ done2:
 	RET
 
 // func gemm1x16AVX512(task *gemmTask)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·gemm1x16AVX512(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
@@ -4431,6 +4800,25 @@ group2:
 	MOVQ DX, 264(AX)
 
 tile5:
+	// Fetch what will be added.
+	MOVQ       120(AX), DX
+	TESTQ      DX, DX
+	JEQ        done6
+	MOVQ       248(AX), DX
+	MOVQ       160(AX), BX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+
+done6:
+	MOVQ       128(AX), DX
+	TESTQ      DX, DX
+	JEQ        done7
+	MOVQ       256(AX), DX
+	MOVQ       168(AX), BX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+
+done7:
 	// The chains start.
 	MOVQ    112(AX), DX
 	VMOVUPS (DX), Z0
@@ -4439,18 +4827,18 @@ tile5:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done7
+	JLT     done9
 
-loop6:
+loop8:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	CMPQ R9, $+4
-	JLT  done9
+	JLT  done11
 
-loop8:
+loop10:
 	VBROADCASTSS (DI), Z1
 	VFMADD231PS  (R8), Z1, Z0
 	VBROADCASTSS 4(DI), Z1
@@ -4463,34 +4851,34 @@ loop8:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop8
+	JGE          loop10
 
-done9:
+done11:
 	CMPQ R9, $+1
-	JLT  done11
+	JLT  done13
 
-loop10:
+loop12:
 	VBROADCASTSS (DI), Z1
 	VFMADD231PS  (R8), Z1, Z0
 	ADDQ         $+4, DI
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop10
+	JGE          loop12
 
-done11:
+done13:
 	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop6
+	JGE  loop8
 
-done7:
+done9:
 	MOVQ 168(AX), BX
 
 	// Add finished chains.
 	MOVQ    120(AX), SI
 	TESTQ   SI, SI
-	JEQ     done12
+	JEQ     done14
 	MOVQ    248(AX), SI
 	MOVQ    160(AX), BX
 	VMOVUPS (SI), Z1
@@ -4499,17 +4887,17 @@ done7:
 	MOVQ    SI, 248(AX)
 	MOVQ    168(AX), BX
 
-done12:
+done14:
 	// Add what C holds.
 	MOVQ    128(AX), SI
 	TESTQ   SI, SI
-	JEQ     done13
+	JEQ     done15
 	MOVQ    256(AX), SI
 	VMOVUPS (SI), Z1
 	VADDPS  Z0, Z1, Z0
 	ADDQ    BX, SI
 
-done13:
+done15:
 	// Store.
 	MOVQ    256(AX), SI
 	VMOVUPS Z0, (SI)
@@ -4589,7 +4977,7 @@ done4:
 	RET
 
 // func gemm1x32AVX512(task *gemmTask)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·gemm1x32AVX512(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
@@ -4613,6 +5001,27 @@ group2:
 	MOVQ DX, 264(AX)
 
 tile5:
+	// Fetch what will be added.
+	MOVQ       120(AX), DX
+	TESTQ      DX, DX
+	JEQ        done6
+	MOVQ       248(AX), DX
+	MOVQ       160(AX), BX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	ADDQ       BX, DX
+
+done6:
+	MOVQ       128(AX), DX
+	TESTQ      DX, DX
+	JEQ        done7
+	MOVQ       256(AX), DX
+	MOVQ       168(AX), BX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	ADDQ       BX, DX
+
+done7:
 	// The chains start.
 	MOVQ    112(AX), DX
 	VMOVUPS (DX), Z0
@@ -4622,18 +5031,18 @@ tile5:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done7
+	JLT     done9
 
-loop6:
+loop8:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	CMPQ R9, $+4
-	JLT  done9
+	JLT  done11
 
-loop8:
+loop10:
 	VBROADCASTSS (DI), Z2
 	VFMADD231PS  (R8), Z2, Z0
 	VFMADD231PS  (R8)(R10*1), Z2, Z1
@@ -4650,13 +5059,13 @@ loop8:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop8
+	JGE          loop10
 
-done9:
+done11:
 	CMPQ R9, $+1
-	JLT  done11
+	JLT  done13
 
-loop10:
+loop12:
 	VBROADCASTSS (DI), Z2
 	VFMADD231PS  (R8), Z2, Z0
 	VFMADD231PS  (R8)(R10*1), Z2, Z1
@@ -4664,21 +5073,21 @@ loop10:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop10
+	JGE          loop12
 
-done11:
+done13:
 	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop6
+	JGE  loop8
 
-done7:
+done9:
 	MOVQ 168(AX), BX
 
 	// Add finished chains.
 	MOVQ    120(AX), SI
 	TESTQ   SI, SI
-	JEQ     done12
+	JEQ     done14
 	MOVQ    248(AX), SI
 	MOVQ    160(AX), BX
 	VMOVUPS (SI), Z2
@@ -4689,11 +5098,11 @@ done7:
 	MOVQ    SI, 248(AX)
 	MOVQ    168(AX), BX
 
-done12:
+done14:
 	// Add what C holds.
 	MOVQ    128(AX), SI
 	TESTQ   SI, SI
-	JEQ     done13
+	JEQ     done15
 	MOVQ    256(AX), SI
 	VMOVUPS (SI), Z2
 	VADDPS  Z0, Z2, Z0
@@ -4701,7 +5110,7 @@ done12:
 	VADDPS  Z1, Z2, Z1
 	ADDQ    BX, SI
 
-done13:
+done15:
 	// Store.
 	MOVQ    256(AX), SI
 	VMOVUPS Z0, (SI)
@@ -4788,7 +5197,7 @@ done4:
 	RET
 
 // func gemm1x48AVX512(task *gemmTask)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·gemm1x48AVX512(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
@@ -4812,6 +5221,29 @@ group2:
 	MOVQ DX, 264(AX)
 
 tile5:
+	// Fetch what will be added.
+	MOVQ       120(AX), DX
+	TESTQ      DX, DX
+	JEQ        done6
+	MOVQ       248(AX), DX
+	MOVQ       160(AX), BX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	ADDQ       BX, DX
+
+done6:
+	MOVQ       128(AX), DX
+	TESTQ      DX, DX
+	JEQ        done7
+	MOVQ       256(AX), DX
+	MOVQ       168(AX), BX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	ADDQ       BX, DX
+
+done7:
 	// The chains start.
 	MOVQ    112(AX), DX
 	VMOVUPS (DX), Z0
@@ -4822,18 +5254,18 @@ tile5:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done7
+	JLT     done9
 
-loop6:
+loop8:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	CMPQ R9, $+4
-	JLT  done9
+	JLT  done11
 
-loop8:
+loop10:
 	VBROADCASTSS (DI), Z3
 	VFMADD231PS  (R8), Z3, Z0
 	VFMADD231PS  (R8)(R10*1), Z3, Z1
@@ -4854,13 +5286,13 @@ loop8:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop8
+	JGE          loop10
 
-done9:
+done11:
 	CMPQ R9, $+1
-	JLT  done11
+	JLT  done13
 
-loop10:
+loop12:
 	VBROADCASTSS (DI), Z3
 	VFMADD231PS  (R8), Z3, Z0
 	VFMADD231PS  (R8)(R10*1), Z3, Z1
@@ -4869,21 +5301,21 @@ loop10:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop10
+	JGE          loop12
 
-done11:
+done13:
 	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop6
+	JGE  loop8
 
-done7:
+done9:
 	MOVQ 168(AX), BX
 
 	// Add finished chains.
 	MOVQ    120(AX), SI
 	TESTQ   SI, SI
-	JEQ     done12
+	JEQ     done14
 	MOVQ    248(AX), SI
 	MOVQ    160(AX), BX
 	VMOVUPS (SI), Z3
@@ -4896,11 +5328,11 @@ done7:
 	MOVQ    SI, 248(AX)
 	MOVQ    168(AX), BX
 
-done12:
+done14:
 	// Add what C holds.
 	MOVQ    128(AX), SI
 	TESTQ   SI, SI
-	JEQ     done13
+	JEQ     done15
 	MOVQ    256(AX), SI
 	VMOVUPS (SI), Z3
 	VADDPS  Z0, Z3, Z0
@@ -4910,7 +5342,7 @@ done12:
 	VADDPS  Z2, Z3, Z2
 	ADDQ    BX, SI
 
-done13:
+done15:
 	// Store.
 	MOVQ    256(AX), SI
 	VMOVUPS Z0, (SI)
@@ -5004,7 +5436,7 @@ done4:
 	RET
 
 // func gemm1x64AVX512(task *gemmTask)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·gemm1x64AVX512(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
@@ -5028,6 +5460,31 @@ group2:
 	MOVQ DX, 264(AX)
 
 tile5:
+	// Fetch what will be added.
+	MOVQ       120(AX), DX
+	TESTQ      DX, DX
+	JEQ        done6
+	MOVQ       248(AX), DX
+	MOVQ       160(AX), BX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	ADDQ       BX, DX
+
+done6:
+	MOVQ       128(AX), DX
+	TESTQ      DX, DX
+	JEQ        done7
+	MOVQ       256(AX), DX
+	MOVQ       168(AX), BX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	ADDQ       BX, DX
+
+done7:
 	// The chains start.
 	MOVQ    112(AX), DX
 	VMOVUPS (DX), Z0
@@ -5039,9 +5496,9 @@ tile5:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done7
+	JLT     done9
 
-loop6:
+loop8:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
@@ -5051,9 +5508,9 @@ loop6:
 	ADDQ R10, R11
 	ADDQ R10, R11
 	CMPQ R9, $+4
-	JLT  done9
+	JLT  done11
 
-loop8:
+loop10:
 	VBROADCASTSS (DI), Z4
 	VFMADD231PS  (R8), Z4, Z0
 	VFMADD231PS  (R8)(R10*1), Z4, Z1
@@ -5079,13 +5536,13 @@ loop8:
 	ADDQ         $+256, R11
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop8
+	JGE          loop10
 
-done9:
+done11:
 	CMPQ R9, $+1
-	JLT  done11
+	JLT  done13
 
-loop10:
+loop12:
 	VBROADCASTSS (DI), Z4
 	VFMADD231PS  (R8), Z4, Z0
 	VFMADD231PS  (R8)(R10*1), Z4, Z1
@@ -5096,21 +5553,21 @@ loop10:
 	ADDQ         $+64, R11
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop10
+	JGE          loop12
 
-done11:
+done13:
 	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop6
+	JGE  loop8
 
-done7:
+done9:
 	MOVQ 168(AX), BX
 
 	// Add finished chains.
 	MOVQ    120(AX), SI
 	TESTQ   SI, SI
-	JEQ     done12
+	JEQ     done14
 	MOVQ    248(AX), SI
 	MOVQ    160(AX), BX
 	VMOVUPS (SI), Z4
@@ -5125,11 +5582,11 @@ done7:
 	MOVQ    SI, 248(AX)
 	MOVQ    168(AX), BX
 
-done12:
+done14:
 	// Add what C holds.
 	MOVQ    128(AX), SI
 	TESTQ   SI, SI
-	JEQ     done13
+	JEQ     done15
 	MOVQ    256(AX), SI
 	VMOVUPS (SI), Z4
 	VADDPS  Z0, Z4, Z0
@@ -5141,7 +5598,7 @@ done12:
 	VADDPS  Z3, Z4, Z3
 	ADDQ    BX, SI
 
-done13:
+done15:
 	// Store.
 	MOVQ    256(AX), SI
 	VMOVUPS Z0, (SI)
@@ -5242,7 +5699,7 @@ done4:
 	RET
 
 // func gemm2x16AVX512(task *gemmTask)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·gemm2x16AVX512(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
@@ -5266,6 +5723,29 @@ group2:
 	MOVQ DX, 264(AX)
 
 tile5:
+	// Fetch what will be added.
+	MOVQ       120(AX), DX
+	TESTQ      DX, DX
+	JEQ        done6
+	MOVQ       248(AX), DX
+	MOVQ       160(AX), BX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+
+done6:
+	MOVQ       128(AX), DX
+	TESTQ      DX, DX
+	JEQ        done7
+	MOVQ       256(AX), DX
+	MOVQ       168(AX), BX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+
+done7:
 	// The chains start.
 	MOVQ    112(AX), DX
 	VMOVUPS (DX), Z0
@@ -5275,18 +5755,18 @@ tile5:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done7
+	JLT     done9
 
-loop6:
+loop8:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	CMPQ R9, $+4
-	JLT  done9
+	JLT  done11
 
-loop8:
+loop10:
 	VMOVUPS      (R8), Z2
 	VBROADCASTSS (DI), Z3
 	VFMADD231PS  Z2, Z3, Z0
@@ -5311,13 +5791,13 @@ loop8:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop8
+	JGE          loop10
 
-done9:
+done11:
 	CMPQ R9, $+1
-	JLT  done11
+	JLT  done13
 
-loop10:
+loop12:
 	VMOVUPS      (R8), Z2
 	VBROADCASTSS (DI), Z3
 	VFMADD231PS  Z2, Z3, Z0
@@ -5327,21 +5807,21 @@ loop10:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop10
+	JGE          loop12
 
-done11:
+done13:
 	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop6
+	JGE  loop8
 
-done7:
+done9:
 	MOVQ 168(AX), BX
 
 	// Add finished chains.
 	MOVQ    120(AX), SI
 	TESTQ   SI, SI
-	JEQ     done12
+	JEQ     done14
 	MOVQ    248(AX), SI
 	MOVQ    160(AX), BX
 	VMOVUPS (SI), Z2
@@ -5353,11 +5833,11 @@ done7:
 	MOVQ    SI, 248(AX)
 	MOVQ    168(AX), BX
 
-done12:
+done14:
 	// Add what C holds.
 	MOVQ    128(AX), SI
 	TESTQ   SI, SI
-	JEQ     done13
+	JEQ     done15
 	MOVQ    256(AX), SI
 	VMOVUPS (SI), Z2
 	VADDPS  Z0, Z2, Z0
@@ -5366,7 +5846,7 @@ done12:
 	VADDPS  Z1, Z2, Z1
 	ADDQ    BX, SI
 
-done13:
+done15:
 	// Store.
 	MOVQ    256(AX), SI
 	VMOVUPS Z0, (SI)
@@ -5449,7 +5929,7 @@ done4:
 	RET
 
 // func gemm2x32AVX512(task *gemmTask)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·gemm2x32AVX512(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
@@ -5473,6 +5953,33 @@ group2:
 	MOVQ DX, 264(AX)
 
 tile5:
+	// Fetch what will be added.
+	MOVQ       120(AX), DX
+	TESTQ      DX, DX
+	JEQ        done6
+	MOVQ       248(AX), DX
+	MOVQ       160(AX), BX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	ADDQ       BX, DX
+
+done6:
+	MOVQ       128(AX), DX
+	TESTQ      DX, DX
+	JEQ        done7
+	MOVQ       256(AX), DX
+	MOVQ       168(AX), BX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	ADDQ       BX, DX
+
+done7:
 	// The chains start.
 	MOVQ    112(AX), DX
 	VMOVUPS (DX), Z0
@@ -5484,18 +5991,18 @@ tile5:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done7
+	JLT     done9
 
-loop6:
+loop8:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	CMPQ R9, $+4
-	JLT  done9
+	JLT  done11
 
-loop8:
+loop10:
 	VBROADCASTSS (DI), Z4
 	VBROADCASTSS (DI)(DX*1), Z5
 	VMOVUPS      (R8), Z6
@@ -5532,13 +6039,13 @@ loop8:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop8
+	JGE          loop10
 
-done9:
+done11:
 	CMPQ R9, $+1
-	JLT  done11
+	JLT  done13
 
-loop10:
+loop12:
 	VBROADCASTSS (DI), Z4
 	VBROADCASTSS (DI)(DX*1), Z5
 	VMOVUPS      (R8), Z6
@@ -5551,21 +6058,21 @@ loop10:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop10
+	JGE          loop12
 
-done11:
+done13:
 	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop6
+	JGE  loop8
 
-done7:
+done9:
 	MOVQ 168(AX), BX
 
 	// Add finished chains.
 	MOVQ    120(AX), SI
 	TESTQ   SI, SI
-	JEQ     done12
+	JEQ     done14
 	MOVQ    248(AX), SI
 	MOVQ    160(AX), BX
 	VMOVUPS (SI), Z4
@@ -5581,11 +6088,11 @@ done7:
 	MOVQ    SI, 248(AX)
 	MOVQ    168(AX), BX
 
-done12:
+done14:
 	// Add what C holds.
 	MOVQ    128(AX), SI
 	TESTQ   SI, SI
-	JEQ     done13
+	JEQ     done15
 	MOVQ    256(AX), SI
 	VMOVUPS (SI), Z4
 	VADDPS  Z0, Z4, Z0
@@ -5598,7 +6105,7 @@ done12:
 	VADDPS  Z3, Z4, Z3
 	ADDQ    BX, SI
 
-done13:
+done15:
 	// Store.
 	MOVQ    256(AX), SI
 	VMOVUPS Z0, (SI)
@@ -5689,7 +6196,7 @@ done4:
 	RET
 
 // func gemm2x48AVX512(task *gemmTask)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·gemm2x48AVX512(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
@@ -5713,6 +6220,37 @@ group2:
 	MOVQ DX, 264(AX)
 
 tile5:
+	// Fetch what will be added.
+	MOVQ       120(AX), DX
+	TESTQ      DX, DX
+	JEQ        done6
+	MOVQ       248(AX), DX
+	MOVQ       160(AX), BX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	ADDQ       BX, DX
+
+done6:
+	MOVQ       128(AX), DX
+	TESTQ      DX, DX
+	JEQ        done7
+	MOVQ       256(AX), DX
+	MOVQ       168(AX), BX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	ADDQ       BX, DX
+
+done7:
 	// The chains start.
 	MOVQ    112(AX), DX
 	VMOVUPS (DX), Z0
@@ -5726,18 +6264,18 @@ tile5:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done7
+	JLT     done9
 
-loop6:
+loop8:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	CMPQ R9, $+4
-	JLT  done9
+	JLT  done11
 
-loop8:
+loop10:
 	VBROADCASTSS (DI), Z6
 	VBROADCASTSS (DI)(DX*1), Z7
 	VMOVUPS      (R8), Z8
@@ -5786,13 +6324,13 @@ loop8:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop8
+	JGE          loop10
 
-done9:
+done11:
 	CMPQ R9, $+1
-	JLT  done11
+	JLT  done13
 
-loop10:
+loop12:
 	VBROADCASTSS (DI), Z6
 	VBROADCASTSS (DI)(DX*1), Z7
 	VMOVUPS      (R8), Z8
@@ -5808,21 +6346,21 @@ loop10:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop10
+	JGE          loop12
 
-done11:
+done13:
 	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop6
+	JGE  loop8
 
-done7:
+done9:
 	MOVQ 168(AX), BX
 
 	// Add finished chains.
 	MOVQ    120(AX), SI
 	TESTQ   SI, SI
-	JEQ     done12
+	JEQ     done14
 	MOVQ    248(AX), SI
 	MOVQ    160(AX), BX
 	VMOVUPS (SI), Z6
@@ -5842,11 +6380,11 @@ done7:
 	MOVQ    SI, 248(AX)
 	MOVQ    168(AX), BX
 
-done12:
+done14:
 	// Add what C holds.
 	MOVQ    128(AX), SI
 	TESTQ   SI, SI
-	JEQ     done13
+	JEQ     done15
 	MOVQ    256(AX), SI
 	VMOVUPS (SI), Z6
 	VADDPS  Z0, Z6, Z0
@@ -5863,7 +6401,7 @@ done12:
 	VADDPS  Z5, Z6, Z5
 	ADDQ    BX, SI
 
-done13:
+done15:
 	// Store.
 	MOVQ    256(AX), SI
 	VMOVUPS Z0, (SI)
@@ -5962,7 +6500,7 @@ done4:
 	RET
 
 // func gemm2x64AVX512(task *gemmTask)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·gemm2x64AVX512(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
@@ -5986,6 +6524,41 @@ group2:
 	MOVQ DX, 264(AX)
 
 tile5:
+	// Fetch what will be added.
+	MOVQ       120(AX), DX
+	TESTQ      DX, DX
+	JEQ        done6
+	MOVQ       248(AX), DX
+	MOVQ       160(AX), BX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	ADDQ       BX, DX
+
+done6:
+	MOVQ       128(AX), DX
+	TESTQ      DX, DX
+	JEQ        done7
+	MOVQ       256(AX), DX
+	MOVQ       168(AX), BX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	ADDQ       BX, DX
+
+done7:
 	// The chains start.
 	MOVQ    112(AX), DX
 	VMOVUPS (DX), Z0
@@ -6001,9 +6574,9 @@ tile5:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done7
+	JLT     done9
 
-loop6:
+loop8:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
@@ -6013,9 +6586,9 @@ loop6:
 	ADDQ R10, R11
 	ADDQ R10, R11
 	CMPQ R9, $+4
-	JLT  done9
+	JLT  done11
 
-loop8:
+loop10:
 	VBROADCASTSS (DI), Z8
 	VBROADCASTSS (DI)(DX*1), Z9
 	VMOVUPS      (R8), Z10
@@ -6077,13 +6650,13 @@ loop8:
 	ADDQ         $+256, R11
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop8
+	JGE          loop10
 
-done9:
+done11:
 	CMPQ R9, $+1
-	JLT  done11
+	JLT  done13
 
-loop10:
+loop12:
 	VBROADCASTSS (DI), Z8
 	VBROADCASTSS (DI)(DX*1), Z9
 	VMOVUPS      (R8), Z10
@@ -6103,21 +6676,21 @@ loop10:
 	ADDQ         $+64, R11
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop10
+	JGE          loop12
 
-done11:
+done13:
 	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop6
+	JGE  loop8
 
-done7:
+done9:
 	MOVQ 168(AX), BX
 
 	// Add finished chains.
 	MOVQ    120(AX), SI
 	TESTQ   SI, SI
-	JEQ     done12
+	JEQ     done14
 	MOVQ    248(AX), SI
 	MOVQ    160(AX), BX
 	VMOVUPS (SI), Z8
@@ -6141,11 +6714,11 @@ done7:
 	MOVQ    SI, 248(AX)
 	MOVQ    168(AX), BX
 
-done12:
+done14:
 	// Add what C holds.
 	MOVQ    128(AX), SI
 	TESTQ   SI, SI
-	JEQ     done13
+	JEQ     done15
 	MOVQ    256(AX), SI
 	VMOVUPS (SI), Z8
 	VADDPS  Z0, Z8, Z0
@@ -6166,7 +6739,7 @@ done12:
 	VADDPS  Z7, Z8, Z7
 	ADDQ    BX, SI
 
-done13:
+done15:
 	// Store.
 	MOVQ    256(AX), SI
 	VMOVUPS Z0, (SI)
@@ -6273,7 +6846,7 @@ done4:
 	RET
 
 // func gemm3x16AVX512(task *gemmTask)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·gemm3x16AVX512(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
@@ -6297,6 +6870,33 @@ group2:
 	MOVQ DX, 264(AX)
 
 tile5:
+	// Fetch what will be added.
+	MOVQ       120(AX), DX
+	TESTQ      DX, DX
+	JEQ        done6
+	MOVQ       248(AX), DX
+	MOVQ       160(AX), BX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+
+done6:
+	MOVQ       128(AX), DX
+	TESTQ      DX, DX
+	JEQ        done7
+	MOVQ       256(AX), DX
+	MOVQ       168(AX), BX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+
+done7:
 	// The chains start.
 	MOVQ    112(AX), DX
 	VMOVUPS (DX), Z0
@@ -6307,18 +6907,18 @@ tile5:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done7
+	JLT     done9
 
-loop6:
+loop8:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	CMPQ R9, $+4
-	JLT  done9
+	JLT  done11
 
-loop8:
+loop10:
 	VMOVUPS      (R8), Z3
 	VBROADCASTSS (DI), Z4
 	VFMADD231PS  Z3, Z4, Z0
@@ -6351,13 +6951,13 @@ loop8:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop8
+	JGE          loop10
 
-done9:
+done11:
 	CMPQ R9, $+1
-	JLT  done11
+	JLT  done13
 
-loop10:
+loop12:
 	VMOVUPS      (R8), Z3
 	VBROADCASTSS (DI), Z4
 	VFMADD231PS  Z3, Z4, Z0
@@ -6369,21 +6969,21 @@ loop10:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop10
+	JGE          loop12
 
-done11:
+done13:
 	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop6
+	JGE  loop8
 
-done7:
+done9:
 	MOVQ 168(AX), BX
 
 	// Add finished chains.
 	MOVQ    120(AX), SI
 	TESTQ   SI, SI
-	JEQ     done12
+	JEQ     done14
 	MOVQ    248(AX), SI
 	MOVQ    160(AX), BX
 	VMOVUPS (SI), Z3
@@ -6398,11 +6998,11 @@ done7:
 	MOVQ    SI, 248(AX)
 	MOVQ    168(AX), BX
 
-done12:
+done14:
 	// Add what C holds.
 	MOVQ    128(AX), SI
 	TESTQ   SI, SI
-	JEQ     done13
+	JEQ     done15
 	MOVQ    256(AX), SI
 	VMOVUPS (SI), Z3
 	VADDPS  Z0, Z3, Z0
@@ -6414,7 +7014,7 @@ done12:
 	VADDPS  Z2, Z3, Z2
 	ADDQ    BX, SI
 
-done13:
+done15:
 	// Store.
 	MOVQ    256(AX), SI
 	VMOVUPS Z0, (SI)
@@ -6500,7 +7100,7 @@ done4:
 	RET
 
 // func gemm3x32AVX512(task *gemmTask)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·gemm3x32AVX512(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
@@ -6524,6 +7124,39 @@ group2:
 	MOVQ DX, 264(AX)
 
 tile5:
+	// Fetch what will be added.
+	MOVQ       120(AX), DX
+	TESTQ      DX, DX
+	JEQ        done6
+	MOVQ       248(AX), DX
+	MOVQ       160(AX), BX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	ADDQ       BX, DX
+
+done6:
+	MOVQ       128(AX), DX
+	TESTQ      DX, DX
+	JEQ        done7
+	MOVQ       256(AX), DX
+	MOVQ       168(AX), BX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	ADDQ       BX, DX
+
+done7:
 	// The chains start.
 	MOVQ    112(AX), DX
 	VMOVUPS (DX), Z0
@@ -6537,18 +7170,18 @@ tile5:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done7
+	JLT     done9
 
-loop6:
+loop8:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	CMPQ R9, $+4
-	JLT  done9
+	JLT  done11
 
-loop8:
+loop10:
 	VMOVUPS      (R8), Z6
 	VMOVUPS      (R8)(R10*1), Z7
 	VBROADCASTSS (DI), Z8
@@ -6597,13 +7230,13 @@ loop8:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop8
+	JGE          loop10
 
-done9:
+done11:
 	CMPQ R9, $+1
-	JLT  done11
+	JLT  done13
 
-loop10:
+loop12:
 	VMOVUPS      (R8), Z6
 	VMOVUPS      (R8)(R10*1), Z7
 	VBROADCASTSS (DI), Z8
@@ -6619,21 +7252,21 @@ loop10:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop10
+	JGE          loop12
 
-done11:
+done13:
 	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop6
+	JGE  loop8
 
-done7:
+done9:
 	MOVQ 168(AX), BX
 
 	// Add finished chains.
 	MOVQ    120(AX), SI
 	TESTQ   SI, SI
-	JEQ     done12
+	JEQ     done14
 	MOVQ    248(AX), SI
 	MOVQ    160(AX), BX
 	VMOVUPS (SI), Z6
@@ -6654,11 +7287,11 @@ done7:
 	MOVQ    SI, 248(AX)
 	MOVQ    168(AX), BX
 
-done12:
+done14:
 	// Add what C holds.
 	MOVQ    128(AX), SI
 	TESTQ   SI, SI
-	JEQ     done13
+	JEQ     done15
 	MOVQ    256(AX), SI
 	VMOVUPS (SI), Z6
 	VADDPS  Z0, Z6, Z0
@@ -6676,7 +7309,7 @@ done12:
 	VADDPS  Z5, Z6, Z5
 	ADDQ    BX, SI
 
-done13:
+done15:
 	// Store.
 	MOVQ    256(AX), SI
 	VMOVUPS Z0, (SI)
@@ -6771,7 +7404,7 @@ done4:
 	RET
 
 // func gemm3x48AVX512(task *gemmTask)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·gemm3x48AVX512(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
@@ -6795,6 +7428,45 @@ group2:
 	MOVQ DX, 264(AX)
 
 tile5:
+	// Fetch what will be added.
+	MOVQ       120(AX), DX
+	TESTQ      DX, DX
+	JEQ        done6
+	MOVQ       248(AX), DX
+	MOVQ       160(AX), BX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	ADDQ       BX, DX
+
+done6:
+	MOVQ       128(AX), DX
+	TESTQ      DX, DX
+	JEQ        done7
+	MOVQ       256(AX), DX
+	MOVQ       168(AX), BX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	ADDQ       BX, DX
+
+done7:
 	// The chains start.
 	MOVQ    112(AX), DX
 	VMOVUPS (DX), Z0
@@ -6811,18 +7483,18 @@ tile5:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done7
+	JLT     done9
 
-loop6:
+loop8:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	CMPQ R9, $+4
-	JLT  done9
+	JLT  done11
 
-loop8:
+loop10:
 	VBROADCASTSS (DI), Z9
 	VBROADCASTSS (DI)(DX*1), Z10
 	VBROADCASTSS (DI)(DX*2), Z11
@@ -6887,13 +7559,13 @@ loop8:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop8
+	JGE          loop10
 
-done9:
+done11:
 	CMPQ R9, $+1
-	JLT  done11
+	JLT  done13
 
-loop10:
+loop12:
 	VBROADCASTSS (DI), Z9
 	VBROADCASTSS (DI)(DX*1), Z10
 	VBROADCASTSS (DI)(DX*2), Z11
@@ -6913,21 +7585,21 @@ loop10:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop10
+	JGE          loop12
 
-done11:
+done13:
 	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop6
+	JGE  loop8
 
-done7:
+done9:
 	MOVQ 168(AX), BX
 
 	// Add finished chains.
 	MOVQ    120(AX), SI
 	TESTQ   SI, SI
-	JEQ     done12
+	JEQ     done14
 	MOVQ    248(AX), SI
 	MOVQ    160(AX), BX
 	VMOVUPS (SI), Z9
@@ -6954,11 +7626,11 @@ done7:
 	MOVQ    SI, 248(AX)
 	MOVQ    168(AX), BX
 
-done12:
+done14:
 	// Add what C holds.
 	MOVQ    128(AX), SI
 	TESTQ   SI, SI
-	JEQ     done13
+	JEQ     done15
 	MOVQ    256(AX), SI
 	VMOVUPS (SI), Z9
 	VADDPS  Z0, Z9, Z0
@@ -6982,7 +7654,7 @@ done12:
 	VADDPS  Z8, Z9, Z8
 	ADDQ    BX, SI
 
-done13:
+done15:
 	// Store.
 	MOVQ    256(AX), SI
 	VMOVUPS Z0, (SI)
@@ -7086,7 +7758,7 @@ done4:
 	RET
 
 // func gemm3x64AVX512(task *gemmTask)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·gemm3x64AVX512(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
@@ -7110,6 +7782,51 @@ group2:
 	MOVQ DX, 264(AX)
 
 tile5:
+	// Fetch what will be added.
+	MOVQ       120(AX), DX
+	TESTQ      DX, DX
+	JEQ        done6
+	MOVQ       248(AX), DX
+	MOVQ       160(AX), BX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	ADDQ       BX, DX
+
+done6:
+	MOVQ       128(AX), DX
+	TESTQ      DX, DX
+	JEQ        done7
+	MOVQ       256(AX), DX
+	MOVQ       168(AX), BX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	ADDQ       BX, DX
+
+done7:
 	// The chains start.
 	MOVQ    112(AX), DX
 	VMOVUPS (DX), Z0
@@ -7129,9 +7846,9 @@ tile5:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done7
+	JLT     done9
 
-loop6:
+loop8:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
@@ -7141,9 +7858,9 @@ loop6:
 	ADDQ R10, R11
 	ADDQ R10, R11
 	CMPQ R9, $+4
-	JLT  done9
+	JLT  done11
 
-loop8:
+loop10:
 	VBROADCASTSS (DI), Z12
 	VBROADCASTSS (DI)(DX*1), Z13
 	VBROADCASTSS (DI)(DX*2), Z14
@@ -7225,13 +7942,13 @@ loop8:
 	ADDQ         $+256, R11
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop8
+	JGE          loop10
 
-done9:
+done11:
 	CMPQ R9, $+1
-	JLT  done11
+	JLT  done13
 
-loop10:
+loop12:
 	VBROADCASTSS (DI), Z12
 	VBROADCASTSS (DI)(DX*1), Z13
 	VBROADCASTSS (DI)(DX*2), Z14
@@ -7256,21 +7973,21 @@ loop10:
 	ADDQ         $+64, R11
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop10
+	JGE          loop12
 
-done11:
+done13:
 	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop6
+	JGE  loop8
 
-done7:
+done9:
 	MOVQ 168(AX), BX
 
 	// Add finished chains.
 	MOVQ    120(AX), SI
 	TESTQ   SI, SI
-	JEQ     done12
+	JEQ     done14
 	MOVQ    248(AX), SI
 	MOVQ    160(AX), BX
 	VMOVUPS (SI), Z12
@@ -7303,11 +8020,11 @@ done7:
 	MOVQ    SI, 248(AX)
 	MOVQ    168(AX), BX
 
-done12:
+done14:
 	// Add what C holds.
 	MOVQ    128(AX), SI
 	TESTQ   SI, SI
-	JEQ     done13
+	JEQ     done15
 	MOVQ    256(AX), SI
 	VMOVUPS (SI), Z12
 	VADDPS  Z0, Z12, Z0
@@ -7337,7 +8054,7 @@ done12:
 	VADDPS  Z11, Z12, Z11
 	ADDQ    BX, SI
 
-done13:
+done15:
 	// Store.
 	MOVQ    256(AX), SI
 	VMOVUPS Z0, (SI)
@@ -7511,6 +8228,37 @@ done7:
 	MOVQ DX, 264(AX)
 
 tile8:
+	// Fetch what will be added.
+	MOVQ       120(AX), DX
+	TESTQ      DX, DX
+	JEQ        done9
+	MOVQ       248(AX), DX
+	MOVQ       160(AX), BX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+
+done9:
+	MOVQ       128(AX), DX
+	TESTQ      DX, DX
+	JEQ        done10
+	MOVQ       256(AX), DX
+	MOVQ       168(AX), BX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+
+done10:
 	// The chains start.
 	MOVQ    112(AX), DX
 	VMOVUPS (DX), Z0
@@ -7522,9 +8270,9 @@ tile8:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done10
+	JLT     done12
 
-loop9:
+loop11:
 	// A k block.
 	MOVQ  (SI), R8
 	MOVQ  8(SI), R9
@@ -7536,11 +8284,11 @@ loop9:
 	MOVQ  16(SI), R11
 	MOVQ  144(AX), R12
 	TESTQ R12, R12
-	JEQ   done11
+	JEQ   done13
 	CMPQ  R9, $+4
-	JLT   done13
+	JLT   done15
 
-loop12:
+loop14:
 	PREFETCHT1   (R11)
 	PREFETCHT1   64(R11)
 	PREFETCHT1   128(R11)
@@ -7591,14 +8339,14 @@ loop12:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop12
+	JGE          loop14
 
+done15:
 done13:
-done11:
 	CMPQ R9, $+4
-	JLT  done15
+	JLT  done17
 
-loop14:
+loop16:
 	VMOVUPS      (R8), Z4
 	VBROADCASTSS (DI), Z5
 	VFMADD231PS  Z4, Z5, Z0
@@ -7640,13 +8388,13 @@ loop14:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop14
+	JGE          loop16
 
-done15:
+done17:
 	CMPQ R9, $+1
-	JLT  done17
+	JLT  done19
 
-loop16:
+loop18:
 	VMOVUPS      (R8), Z4
 	VBROADCASTSS (DI), Z5
 	VFMADD231PS  Z4, Z5, Z0
@@ -7661,22 +8409,22 @@ loop16:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop16
+	JGE          loop18
 
-done17:
+done19:
 	MOVQ R11, 16(SI)
 	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop9
+	JGE  loop11
 
-done10:
+done12:
 	MOVQ 168(AX), BX
 
 	// Add finished chains.
 	MOVQ    120(AX), SI
 	TESTQ   SI, SI
-	JEQ     done18
+	JEQ     done20
 	MOVQ    248(AX), SI
 	MOVQ    160(AX), BX
 	VMOVUPS (SI), Z4
@@ -7694,11 +8442,11 @@ done10:
 	MOVQ    SI, 248(AX)
 	MOVQ    168(AX), BX
 
-done18:
+done20:
 	// Add what C holds.
 	MOVQ    128(AX), SI
 	TESTQ   SI, SI
-	JEQ     done19
+	JEQ     done21
 	MOVQ    256(AX), SI
 	VMOVUPS (SI), Z4
 	VADDPS  Z0, Z4, Z0
@@ -7713,7 +8461,7 @@ done18:
 	VADDPS  Z3, Z4, Z3
 	ADDQ    BX, SI
 
-done19:
+done21:
 	// Store.
 	MOVQ    256(AX), SI
 	VMOVUPS Z0, (SI)
@@ -7865,6 +8613,45 @@ done7:
 	MOVQ DX, 264(AX)
 
 tile8:
+	// Fetch what will be added.
+	MOVQ       120(AX), DX
+	TESTQ      DX, DX
+	JEQ        done9
+	MOVQ       248(AX), DX
+	MOVQ       160(AX), BX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	ADDQ       BX, DX
+
+done9:
+	MOVQ       128(AX), DX
+	TESTQ      DX, DX
+	JEQ        done10
+	MOVQ       256(AX), DX
+	MOVQ       168(AX), BX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	ADDQ       BX, DX
+
+done10:
 	// The chains start.
 	MOVQ    112(AX), DX
 	VMOVUPS (DX), Z0
@@ -7880,9 +8667,9 @@ tile8:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done10
+	JLT     done12
 
-loop9:
+loop11:
 	// A k block.
 	MOVQ  (SI), R8
 	MOVQ  8(SI), R9
@@ -7894,11 +8681,11 @@ loop9:
 	MOVQ  16(SI), R12
 	MOVQ  144(AX), R13
 	TESTQ R13, R13
-	JEQ   done11
+	JEQ   done13
 	CMPQ  R9, $+4
-	JLT   done13
+	JLT   done15
 
-loop12:
+loop14:
 	PREFETCHT1   (R12)
 	PREFETCHT1   64(R12)
 	PREFETCHT1   128(R12)
@@ -7969,14 +8756,14 @@ loop12:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop12
+	JGE          loop14
 
+done15:
 done13:
-done11:
 	CMPQ R9, $+4
-	JLT  done15
+	JLT  done17
 
-loop14:
+loop16:
 	VMOVUPS      (R8), Z8
 	VMOVUPS      (R8)(R10*1), Z9
 	VBROADCASTSS (DI), Z10
@@ -8038,13 +8825,13 @@ loop14:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop14
+	JGE          loop16
 
-done15:
+done17:
 	CMPQ R9, $+1
-	JLT  done17
+	JLT  done19
 
-loop16:
+loop18:
 	VMOVUPS      (R8), Z8
 	VMOVUPS      (R8)(R10*1), Z9
 	VBROADCASTSS (DI), Z10
@@ -8064,22 +8851,22 @@ loop16:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop16
+	JGE          loop18
 
-done17:
+done19:
 	MOVQ R12, 16(SI)
 	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop9
+	JGE  loop11
 
-done10:
+done12:
 	MOVQ 168(AX), BX
 
 	// Add finished chains.
 	MOVQ    120(AX), SI
 	TESTQ   SI, SI
-	JEQ     done18
+	JEQ     done20
 	MOVQ    248(AX), SI
 	MOVQ    160(AX), BX
 	VMOVUPS (SI), Z8
@@ -8105,11 +8892,11 @@ done10:
 	MOVQ    SI, 248(AX)
 	MOVQ    168(AX), BX
 
-done18:
+done20:
 	// Add what C holds.
 	MOVQ    128(AX), SI
 	TESTQ   SI, SI
-	JEQ     done19
+	JEQ     done21
 	MOVQ    256(AX), SI
 	VMOVUPS (SI), Z8
 	VADDPS  Z0, Z8, Z0
@@ -8132,7 +8919,7 @@ done18:
 	VADDPS  Z7, Z8, Z7
 	ADDQ    BX, SI
 
-done19:
+done21:
 	// Store.
 	MOVQ    256(AX), SI
 	VMOVUPS Z0, (SI)
@@ -8296,6 +9083,53 @@ done7:
 	MOVQ DX, 264(AX)
 
 tile8:
+	// Fetch what will be added.
+	MOVQ       120(AX), DX
+	TESTQ      DX, DX
+	JEQ        done9
+	MOVQ       248(AX), DX
+	MOVQ       160(AX), BX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	ADDQ       BX, DX
+
+done9:
+	MOVQ       128(AX), DX
+	TESTQ      DX, DX
+	JEQ        done10
+	MOVQ       256(AX), DX
+	MOVQ       168(AX), BX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	ADDQ       BX, DX
+
+done10:
 	// The chains start.
 	MOVQ    112(AX), DX
 	VMOVUPS (DX), Z0
@@ -8315,9 +9149,9 @@ tile8:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done10
+	JLT     done12
 
-loop9:
+loop11:
 	// A k block.
 	MOVQ  (SI), R8
 	MOVQ  8(SI), R9
@@ -8329,11 +9163,11 @@ loop9:
 	MOVQ  16(SI), R12
 	MOVQ  144(AX), R13
 	TESTQ R13, R13
-	JEQ   done11
+	JEQ   done13
 	CMPQ  R9, $+4
-	JLT   done13
+	JLT   done15
 
-loop12:
+loop14:
 	PREFETCHT1   (R12)
 	PREFETCHT1   64(R12)
 	PREFETCHT1   128(R12)
@@ -8424,14 +9258,14 @@ loop12:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop12
+	JGE          loop14
 
+done15:
 done13:
-done11:
 	CMPQ R9, $+4
-	JLT  done15
+	JLT  done17
 
-loop14:
+loop16:
 	VMOVUPS      (R8), Z12
 	VMOVUPS      (R8)(R10*1), Z13
 	VMOVUPS      (R8)(R10*2), Z14
@@ -8513,13 +9347,13 @@ loop14:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop14
+	JGE          loop16
 
-done15:
+done17:
 	CMPQ R9, $+1
-	JLT  done17
+	JLT  done19
 
-loop16:
+loop18:
 	VMOVUPS      (R8), Z12
 	VMOVUPS      (R8)(R10*1), Z13
 	VMOVUPS      (R8)(R10*2), Z14
@@ -8544,22 +9378,22 @@ loop16:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop16
+	JGE          loop18
 
-done17:
+done19:
 	MOVQ R12, 16(SI)
 	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop9
+	JGE  loop11
 
-done10:
+done12:
 	MOVQ 168(AX), BX
 
 	// Add finished chains.
 	MOVQ    120(AX), SI
 	TESTQ   SI, SI
-	JEQ     done18
+	JEQ     done20
 	MOVQ    248(AX), SI
 	MOVQ    160(AX), BX
 	VMOVUPS (SI), Z12
@@ -8593,11 +9427,11 @@ done10:
 	MOVQ    SI, 248(AX)
 	MOVQ    168(AX), BX
 
-done18:
+done20:
 	// Add what C holds.
 	MOVQ    128(AX), SI
 	TESTQ   SI, SI
-	JEQ     done19
+	JEQ     done21
 	MOVQ    256(AX), SI
 	VMOVUPS (SI), Z12
 	VADDPS  Z0, Z12, Z0
@@ -8628,7 +9462,7 @@ done18:
 	VADDPS  Z11, Z12, Z11
 	ADDQ    BX, SI
 
-done19:
+done21:
 	// Store.
 	MOVQ    256(AX), SI
 	VMOVUPS Z0, (SI)
@@ -8804,6 +9638,61 @@ done7:
 	MOVQ DX, 264(AX)
 
 tile8:
+	// Fetch what will be added.
+	MOVQ       120(AX), DX
+	TESTQ      DX, DX
+	JEQ        done9
+	MOVQ       248(AX), DX
+	MOVQ       160(AX), BX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	ADDQ       BX, DX
+
+done9:
+	MOVQ       128(AX), DX
+	TESTQ      DX, DX
+	JEQ        done10
+	MOVQ       256(AX), DX
+	MOVQ       168(AX), BX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	ADDQ       BX, DX
+
+done10:
 	// The chains start.
 	MOVQ    112(AX), DX
 	VMOVUPS (DX), Z0
@@ -8827,9 +9716,9 @@ tile8:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done10
+	JLT     done12
 
-loop9:
+loop11:
 	// A k block.
 	MOVQ  (SI), R8
 	MOVQ  8(SI), R9
@@ -8844,11 +9733,11 @@ loop9:
 	MOVQ  16(SI), R13
 	MOVQ  144(AX), R14
 	TESTQ R14, R14
-	JEQ   done11
+	JEQ   done13
 	CMPQ  R9, $+4
-	JLT   done13
+	JLT   done15
 
-loop12:
+loop14:
 	PREFETCHT1   (R13)
 	PREFETCHT1   64(R13)
 	PREFETCHT1   128(R13)
@@ -8960,14 +9849,14 @@ loop12:
 	ADDQ         $+256, R11
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop12
+	JGE          loop14
 
+done15:
 done13:
-done11:
 	CMPQ R9, $+4
-	JLT  done15
+	JLT  done17
 
-loop14:
+loop16:
 	VBROADCASTSS (DI), Z16
 	VBROADCASTSS (DI)(DX*1), Z17
 	VBROADCASTSS (DI)(DX*2), Z18
@@ -9070,13 +9959,13 @@ loop14:
 	ADDQ         $+256, R11
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop14
+	JGE          loop16
 
-done15:
+done17:
 	CMPQ R9, $+1
-	JLT  done17
+	JLT  done19
 
-loop16:
+loop18:
 	VBROADCASTSS (DI), Z16
 	VBROADCASTSS (DI)(DX*1), Z17
 	VBROADCASTSS (DI)(DX*2), Z18
@@ -9107,22 +9996,22 @@ loop16:
 	ADDQ         $+64, R11
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop16
+	JGE          loop18
 
-done17:
+done19:
 	MOVQ R13, 16(SI)
 	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop9
+	JGE  loop11
 
-done10:
+done12:
 	MOVQ 168(AX), BX
 
 	// Add finished chains.
 	MOVQ    120(AX), SI
 	TESTQ   SI, SI
-	JEQ     done18
+	JEQ     done20
 	MOVQ    248(AX), SI
 	MOVQ    160(AX), BX
 	VMOVUPS (SI), Z16
@@ -9164,11 +10053,11 @@ done10:
 	MOVQ    SI, 248(AX)
 	MOVQ    168(AX), BX
 
-done18:
+done20:
 	// Add what C holds.
 	MOVQ    128(AX), SI
 	TESTQ   SI, SI
-	JEQ     done19
+	JEQ     done21
 	MOVQ    256(AX), SI
 	VMOVUPS (SI), Z16
 	VADDPS  Z0, Z16, Z0
@@ -9207,7 +10096,7 @@ done18:
 	VADDPS  Z15, Z16, Z15
 	ADDQ    BX, SI
 
-done19:
+done21:
 	// Store.
 	MOVQ    256(AX), SI
 	VMOVUPS Z0, (SI)
@@ -9387,6 +10276,41 @@ done7:
 	MOVQ DX, 264(AX)
 
 tile8:
+	// Fetch what will be added.
+	MOVQ       120(AX), DX
+	TESTQ      DX, DX
+	JEQ        done9
+	MOVQ       248(AX), DX
+	MOVQ       160(AX), BX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+
+done9:
+	MOVQ       128(AX), DX
+	TESTQ      DX, DX
+	JEQ        done10
+	MOVQ       256(AX), DX
+	MOVQ       168(AX), BX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+
+done10:
 	// The chains start.
 	MOVQ    112(AX), DX
 	VMOVUPS (DX), Z0
@@ -9399,9 +10323,9 @@ tile8:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done10
+	JLT     done12
 
-loop9:
+loop11:
 	// A k block.
 	MOVQ  (SI), R8
 	MOVQ  8(SI), R9
@@ -9413,11 +10337,11 @@ loop9:
 	MOVQ  16(SI), R11
 	MOVQ  144(AX), R12
 	TESTQ R12, R12
-	JEQ   done11
+	JEQ   done13
 	CMPQ  R9, $+4
-	JLT   done13
+	JLT   done15
 
-loop12:
+loop14:
 	PREFETCHT1   (R11)
 	PREFETCHT1   64(R11)
 	PREFETCHT1   128(R11)
@@ -9427,63 +10351,6 @@ loop12:
 	PREFETCHT1   384(R11)
 	PREFETCHT1   448(R11)
 	ADDQ         $+512, R11
-	VMOVUPS      (R8), Z5
-	VBROADCASTSS (DI), Z6
-	VFMADD231PS  Z5, Z6, Z0
-	VBROADCASTSS (DI)(DX*1), Z6
-	VFMADD231PS  Z5, Z6, Z1
-	VBROADCASTSS (DI)(DX*2), Z6
-	VFMADD231PS  Z5, Z6, Z2
-	VBROADCASTSS (R10), Z6
-	VFMADD231PS  Z5, Z6, Z3
-	VBROADCASTSS (R10)(DX*1), Z6
-	VFMADD231PS  Z5, Z6, Z4
-	VMOVUPS      64(R8), Z5
-	VBROADCASTSS 4(DI), Z6
-	VFMADD231PS  Z5, Z6, Z0
-	VBROADCASTSS 4(DI)(DX*1), Z6
-	VFMADD231PS  Z5, Z6, Z1
-	VBROADCASTSS 4(DI)(DX*2), Z6
-	VFMADD231PS  Z5, Z6, Z2
-	VBROADCASTSS 4(R10), Z6
-	VFMADD231PS  Z5, Z6, Z3
-	VBROADCASTSS 4(R10)(DX*1), Z6
-	VFMADD231PS  Z5, Z6, Z4
-	VMOVUPS      128(R8), Z5
-	VBROADCASTSS 8(DI), Z6
-	VFMADD231PS  Z5, Z6, Z0
-	VBROADCASTSS 8(DI)(DX*1), Z6
-	VFMADD231PS  Z5, Z6, Z1
-	VBROADCASTSS 8(DI)(DX*2), Z6
-	VFMADD231PS  Z5, Z6, Z2
-	VBROADCASTSS 8(R10), Z6
-	VFMADD231PS  Z5, Z6, Z3
-	VBROADCASTSS 8(R10)(DX*1), Z6
-	VFMADD231PS  Z5, Z6, Z4
-	VMOVUPS      192(R8), Z5
-	VBROADCASTSS 12(DI), Z6
-	VFMADD231PS  Z5, Z6, Z0
-	VBROADCASTSS 12(DI)(DX*1), Z6
-	VFMADD231PS  Z5, Z6, Z1
-	VBROADCASTSS 12(DI)(DX*2), Z6
-	VFMADD231PS  Z5, Z6, Z2
-	VBROADCASTSS 12(R10), Z6
-	VFMADD231PS  Z5, Z6, Z3
-	VBROADCASTSS 12(R10)(DX*1), Z6
-	VFMADD231PS  Z5, Z6, Z4
-	ADDQ         $+16, DI
-	ADDQ         $+16, R10
-	ADDQ         $+256, R8
-	ADDQ         $-4, R9
-	CMPQ         R9, $+4
-	JGE          loop12
-
-done13:
-done11:
-	CMPQ R9, $+4
-	JLT  done15
-
-loop14:
 	VMOVUPS      (R8), Z5
 	VBROADCASTSS (DI), Z6
 	VFMADD231PS  Z5, Z6, Z0
@@ -9536,10 +10403,67 @@ loop14:
 	JGE          loop14
 
 done15:
-	CMPQ R9, $+1
+done13:
+	CMPQ R9, $+4
 	JLT  done17
 
 loop16:
+	VMOVUPS      (R8), Z5
+	VBROADCASTSS (DI), Z6
+	VFMADD231PS  Z5, Z6, Z0
+	VBROADCASTSS (DI)(DX*1), Z6
+	VFMADD231PS  Z5, Z6, Z1
+	VBROADCASTSS (DI)(DX*2), Z6
+	VFMADD231PS  Z5, Z6, Z2
+	VBROADCASTSS (R10), Z6
+	VFMADD231PS  Z5, Z6, Z3
+	VBROADCASTSS (R10)(DX*1), Z6
+	VFMADD231PS  Z5, Z6, Z4
+	VMOVUPS      64(R8), Z5
+	VBROADCASTSS 4(DI), Z6
+	VFMADD231PS  Z5, Z6, Z0
+	VBROADCASTSS 4(DI)(DX*1), Z6
+	VFMADD231PS  Z5, Z6, Z1
+	VBROADCASTSS 4(DI)(DX*2), Z6
+	VFMADD231PS  Z5, Z6, Z2
+	VBROADCASTSS 4(R10), Z6
+	VFMADD231PS  Z5, Z6, Z3
+	VBROADCASTSS 4(R10)(DX*1), Z6
+	VFMADD231PS  Z5, Z6, Z4
+	VMOVUPS      128(R8), Z5
+	VBROADCASTSS 8(DI), Z6
+	VFMADD231PS  Z5, Z6, Z0
+	VBROADCASTSS 8(DI)(DX*1), Z6
+	VFMADD231PS  Z5, Z6, Z1
+	VBROADCASTSS 8(DI)(DX*2), Z6
+	VFMADD231PS  Z5, Z6, Z2
+	VBROADCASTSS 8(R10), Z6
+	VFMADD231PS  Z5, Z6, Z3
+	VBROADCASTSS 8(R10)(DX*1), Z6
+	VFMADD231PS  Z5, Z6, Z4
+	VMOVUPS      192(R8), Z5
+	VBROADCASTSS 12(DI), Z6
+	VFMADD231PS  Z5, Z6, Z0
+	VBROADCASTSS 12(DI)(DX*1), Z6
+	VFMADD231PS  Z5, Z6, Z1
+	VBROADCASTSS 12(DI)(DX*2), Z6
+	VFMADD231PS  Z5, Z6, Z2
+	VBROADCASTSS 12(R10), Z6
+	VFMADD231PS  Z5, Z6, Z3
+	VBROADCASTSS 12(R10)(DX*1), Z6
+	VFMADD231PS  Z5, Z6, Z4
+	ADDQ         $+16, DI
+	ADDQ         $+16, R10
+	ADDQ         $+256, R8
+	ADDQ         $-4, R9
+	CMPQ         R9, $+4
+	JGE          loop16
+
+done17:
+	CMPQ R9, $+1
+	JLT  done19
+
+loop18:
 	VMOVUPS      (R8), Z5
 	VBROADCASTSS (DI), Z6
 	VFMADD231PS  Z5, Z6, Z0
@@ -9556,22 +10480,22 @@ loop16:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop16
+	JGE          loop18
 
-done17:
+done19:
 	MOVQ R11, 16(SI)
 	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop9
+	JGE  loop11
 
-done10:
+done12:
 	MOVQ 168(AX), BX
 
 	// Add finished chains.
 	MOVQ    120(AX), SI
 	TESTQ   SI, SI
-	JEQ     done18
+	JEQ     done20
 	MOVQ    248(AX), SI
 	MOVQ    160(AX), BX
 	VMOVUPS (SI), Z5
@@ -9592,11 +10516,11 @@ done10:
 	MOVQ    SI, 248(AX)
 	MOVQ    168(AX), BX
 
-done18:
+done20:
 	// Add what C holds.
 	MOVQ    128(AX), SI
 	TESTQ   SI, SI
-	JEQ     done19
+	JEQ     done21
 	MOVQ    256(AX), SI
 	VMOVUPS (SI), Z5
 	VADDPS  Z0, Z5, Z0
@@ -9614,7 +10538,7 @@ done18:
 	VADDPS  Z4, Z5, Z4
 	ADDQ    BX, SI
 
-done19:
+done21:
 	// Store.
 	MOVQ    256(AX), SI
 	VMOVUPS Z0, (SI)
@@ -9644,11 +10568,42 @@ done19:
 	// Shorter tiles.
 	MOVQ  80(AX), DX
 	TESTQ DX, DX
-	JEQ   done20
+	JEQ   done22
 	MOVQ  80(AX), DX
 	MOVQ  DX, 264(AX)
 
-tile21:
+tile23:
+	// Fetch what will be added.
+	MOVQ       120(AX), DX
+	TESTQ      DX, DX
+	JEQ        done24
+	MOVQ       248(AX), DX
+	MOVQ       160(AX), BX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+
+done24:
+	MOVQ       128(AX), DX
+	TESTQ      DX, DX
+	JEQ        done25
+	MOVQ       256(AX), DX
+	MOVQ       168(AX), BX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+
+done25:
 	// The chains start.
 	MOVQ    112(AX), DX
 	VMOVUPS (DX), Z0
@@ -9660,9 +10615,9 @@ tile21:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done23
+	JLT     done27
 
-loop22:
+loop26:
 	// A k block.
 	MOVQ  (SI), R8
 	MOVQ  8(SI), R9
@@ -9674,11 +10629,11 @@ loop22:
 	MOVQ  16(SI), R11
 	MOVQ  144(AX), R12
 	TESTQ R12, R12
-	JEQ   done24
+	JEQ   done28
 	CMPQ  R9, $+4
-	JLT   done26
+	JLT   done30
 
-loop25:
+loop29:
 	PREFETCHT1   (R11)
 	PREFETCHT1   64(R11)
 	PREFETCHT1   128(R11)
@@ -9729,14 +10684,14 @@ loop25:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop25
+	JGE          loop29
 
-done26:
-done24:
+done30:
+done28:
 	CMPQ R9, $+4
-	JLT  done28
+	JLT  done32
 
-loop27:
+loop31:
 	VMOVUPS      (R8), Z4
 	VBROADCASTSS (DI), Z5
 	VFMADD231PS  Z4, Z5, Z0
@@ -9778,13 +10733,13 @@ loop27:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop27
+	JGE          loop31
 
-done28:
+done32:
 	CMPQ R9, $+1
-	JLT  done30
+	JLT  done34
 
-loop29:
+loop33:
 	VMOVUPS      (R8), Z4
 	VBROADCASTSS (DI), Z5
 	VFMADD231PS  Z4, Z5, Z0
@@ -9799,22 +10754,22 @@ loop29:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop29
+	JGE          loop33
 
-done30:
+done34:
 	MOVQ R11, 16(SI)
 	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop22
+	JGE  loop26
 
-done23:
+done27:
 	MOVQ 168(AX), BX
 
 	// Add finished chains.
 	MOVQ    120(AX), SI
 	TESTQ   SI, SI
-	JEQ     done31
+	JEQ     done35
 	MOVQ    248(AX), SI
 	MOVQ    160(AX), BX
 	VMOVUPS (SI), Z4
@@ -9832,11 +10787,11 @@ done23:
 	MOVQ    SI, 248(AX)
 	MOVQ    168(AX), BX
 
-done31:
+done35:
 	// Add what C holds.
 	MOVQ    128(AX), SI
 	TESTQ   SI, SI
-	JEQ     done32
+	JEQ     done36
 	MOVQ    256(AX), SI
 	VMOVUPS (SI), Z4
 	VADDPS  Z0, Z4, Z0
@@ -9851,7 +10806,7 @@ done31:
 	VADDPS  Z3, Z4, Z3
 	ADDQ    BX, SI
 
-done32:
+done36:
 	// Store.
 	MOVQ    256(AX), SI
 	VMOVUPS Z0, (SI)
@@ -9873,9 +10828,9 @@ done32:
 	ADDQ  $-1, DX
 	MOVQ  DX, 264(AX)
 	TESTQ DX, DX
-	JNE   tile21
+	JNE   tile23
 
-done20:
+done22:
 	MOVQ  272(AX), CX
 	ADDQ  $-1, CX
 	MOVQ  CX, 272(AX)
@@ -10005,6 +10960,51 @@ done7:
 	MOVQ DX, 264(AX)
 
 tile8:
+	// Fetch what will be added.
+	MOVQ       120(AX), DX
+	TESTQ      DX, DX
+	JEQ        done9
+	MOVQ       248(AX), DX
+	MOVQ       160(AX), BX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	ADDQ       BX, DX
+
+done9:
+	MOVQ       128(AX), DX
+	TESTQ      DX, DX
+	JEQ        done10
+	MOVQ       256(AX), DX
+	MOVQ       168(AX), BX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	ADDQ       BX, DX
+
+done10:
 	// The chains start.
 	MOVQ    112(AX), DX
 	VMOVUPS (DX), Z0
@@ -10022,9 +11022,9 @@ tile8:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done10
+	JLT     done12
 
-loop9:
+loop11:
 	// A k block.
 	MOVQ  (SI), R8
 	MOVQ  8(SI), R9
@@ -10036,11 +11036,11 @@ loop9:
 	MOVQ  16(SI), R12
 	MOVQ  144(AX), R13
 	TESTQ R13, R13
-	JEQ   done11
+	JEQ   done13
 	CMPQ  R9, $+4
-	JLT   done13
+	JLT   done15
 
-loop12:
+loop14:
 	PREFETCHT1   (R12)
 	PREFETCHT1   64(R12)
 	PREFETCHT1   128(R12)
@@ -10050,87 +11050,6 @@ loop12:
 	PREFETCHT1   384(R12)
 	PREFETCHT1   448(R12)
 	ADDQ         $+512, R12
-	VMOVUPS      (R8), Z10
-	VMOVUPS      (R8)(R10*1), Z11
-	VBROADCASTSS (DI), Z12
-	VFMADD231PS  Z10, Z12, Z0
-	VFMADD231PS  Z11, Z12, Z1
-	VBROADCASTSS (DI)(DX*1), Z12
-	VFMADD231PS  Z10, Z12, Z2
-	VFMADD231PS  Z11, Z12, Z3
-	VBROADCASTSS (DI)(DX*2), Z12
-	VFMADD231PS  Z10, Z12, Z4
-	VFMADD231PS  Z11, Z12, Z5
-	VBROADCASTSS (R11), Z12
-	VFMADD231PS  Z10, Z12, Z6
-	VFMADD231PS  Z11, Z12, Z7
-	VBROADCASTSS (R11)(DX*1), Z12
-	VFMADD231PS  Z10, Z12, Z8
-	VFMADD231PS  Z11, Z12, Z9
-	VMOVUPS      64(R8), Z10
-	VMOVUPS      64(R8)(R10*1), Z11
-	VBROADCASTSS 4(DI), Z12
-	VFMADD231PS  Z10, Z12, Z0
-	VFMADD231PS  Z11, Z12, Z1
-	VBROADCASTSS 4(DI)(DX*1), Z12
-	VFMADD231PS  Z10, Z12, Z2
-	VFMADD231PS  Z11, Z12, Z3
-	VBROADCASTSS 4(DI)(DX*2), Z12
-	VFMADD231PS  Z10, Z12, Z4
-	VFMADD231PS  Z11, Z12, Z5
-	VBROADCASTSS 4(R11), Z12
-	VFMADD231PS  Z10, Z12, Z6
-	VFMADD231PS  Z11, Z12, Z7
-	VBROADCASTSS 4(R11)(DX*1), Z12
-	VFMADD231PS  Z10, Z12, Z8
-	VFMADD231PS  Z11, Z12, Z9
-	VMOVUPS      128(R8), Z10
-	VMOVUPS      128(R8)(R10*1), Z11
-	VBROADCASTSS 8(DI), Z12
-	VFMADD231PS  Z10, Z12, Z0
-	VFMADD231PS  Z11, Z12, Z1
-	VBROADCASTSS 8(DI)(DX*1), Z12
-	VFMADD231PS  Z10, Z12, Z2
-	VFMADD231PS  Z11, Z12, Z3
-	VBROADCASTSS 8(DI)(DX*2), Z12
-	VFMADD231PS  Z10, Z12, Z4
-	VFMADD231PS  Z11, Z12, Z5
-	VBROADCASTSS 8(R11), Z12
-	VFMADD231PS  Z10, Z12, Z6
-	VFMADD231PS  Z11, Z12, Z7
-	VBROADCASTSS 8(R11)(DX*1), Z12
-	VFMADD231PS  Z10, Z12, Z8
-	VFMADD231PS  Z11, Z12, Z9
-	VMOVUPS      192(R8), Z10
-	VMOVUPS      192(R8)(R10*1), Z11
-	VBROADCASTSS 12(DI), Z12
-	VFMADD231PS  Z10, Z12, Z0
-	VFMADD231PS  Z11, Z12, Z1
-	VBROADCASTSS 12(DI)(DX*1), Z12
-	VFMADD231PS  Z10, Z12, Z2
-	VFMADD231PS  Z11, Z12, Z3
-	VBROADCASTSS 12(DI)(DX*2), Z12
-	VFMADD231PS  Z10, Z12, Z4
-	VFMADD231PS  Z11, Z12, Z5
-	VBROADCASTSS 12(R11), Z12
-	VFMADD231PS  Z10, Z12, Z6
-	VFMADD231PS  Z11, Z12, Z7
-	VBROADCASTSS 12(R11)(DX*1), Z12
-	VFMADD231PS  Z10, Z12, Z8
-	VFMADD231PS  Z11, Z12, Z9
-	ADDQ         $+16, DI
-	ADDQ         $+16, R11
-	ADDQ         $+256, R8
-	ADDQ         $-4, R9
-	CMPQ         R9, $+4
-	JGE          loop12
-
-done13:
-done11:
-	CMPQ R9, $+4
-	JLT  done15
-
-loop14:
 	VMOVUPS      (R8), Z10
 	VMOVUPS      (R8)(R10*1), Z11
 	VBROADCASTSS (DI), Z12
@@ -10207,10 +11126,91 @@ loop14:
 	JGE          loop14
 
 done15:
-	CMPQ R9, $+1
+done13:
+	CMPQ R9, $+4
 	JLT  done17
 
 loop16:
+	VMOVUPS      (R8), Z10
+	VMOVUPS      (R8)(R10*1), Z11
+	VBROADCASTSS (DI), Z12
+	VFMADD231PS  Z10, Z12, Z0
+	VFMADD231PS  Z11, Z12, Z1
+	VBROADCASTSS (DI)(DX*1), Z12
+	VFMADD231PS  Z10, Z12, Z2
+	VFMADD231PS  Z11, Z12, Z3
+	VBROADCASTSS (DI)(DX*2), Z12
+	VFMADD231PS  Z10, Z12, Z4
+	VFMADD231PS  Z11, Z12, Z5
+	VBROADCASTSS (R11), Z12
+	VFMADD231PS  Z10, Z12, Z6
+	VFMADD231PS  Z11, Z12, Z7
+	VBROADCASTSS (R11)(DX*1), Z12
+	VFMADD231PS  Z10, Z12, Z8
+	VFMADD231PS  Z11, Z12, Z9
+	VMOVUPS      64(R8), Z10
+	VMOVUPS      64(R8)(R10*1), Z11
+	VBROADCASTSS 4(DI), Z12
+	VFMADD231PS  Z10, Z12, Z0
+	VFMADD231PS  Z11, Z12, Z1
+	VBROADCASTSS 4(DI)(DX*1), Z12
+	VFMADD231PS  Z10, Z12, Z2
+	VFMADD231PS  Z11, Z12, Z3
+	VBROADCASTSS 4(DI)(DX*2), Z12
+	VFMADD231PS  Z10, Z12, Z4
+	VFMADD231PS  Z11, Z12, Z5
+	VBROADCASTSS 4(R11), Z12
+	VFMADD231PS  Z10, Z12, Z6
+	VFMADD231PS  Z11, Z12, Z7
+	VBROADCASTSS 4(R11)(DX*1), Z12
+	VFMADD231PS  Z10, Z12, Z8
+	VFMADD231PS  Z11, Z12, Z9
+	VMOVUPS      128(R8), Z10
+	VMOVUPS      128(R8)(R10*1), Z11
+	VBROADCASTSS 8(DI), Z12
+	VFMADD231PS  Z10, Z12, Z0
+	VFMADD231PS  Z11, Z12, Z1
+	VBROADCASTSS 8(DI)(DX*1), Z12
+	VFMADD231PS  Z10, Z12, Z2
+	VFMADD231PS  Z11, Z12, Z3
+	VBROADCASTSS 8(DI)(DX*2), Z12
+	VFMADD231PS  Z10, Z12, Z4
+	VFMADD231PS  Z11, Z12, Z5
+	VBROADCASTSS 8(R11), Z12
+	VFMADD231PS  Z10, Z12, Z6
+	VFMADD231PS  Z11, Z12, Z7
+	VBROADCASTSS 8(R11)(DX*1), Z12
+	VFMADD231PS  Z10, Z12, Z8
+	VFMADD231PS  Z11, Z12, Z9
+	VMOVUPS      192(R8), Z10
+	VMOVUPS      192(R8)(R10*1), Z11
+	VBROADCASTSS 12(DI), Z12
+	VFMADD231PS  Z10, Z12, Z0
+	VFMADD231PS  Z11, Z12, Z1
+	VBROADCASTSS 12(DI)(DX*1), Z12
+	VFMADD231PS  Z10, Z12, Z2
+	VFMADD231PS  Z11, Z12, Z3
+	VBROADCASTSS 12(DI)(DX*2), Z12
+	VFMADD231PS  Z10, Z12, Z4
+	VFMADD231PS  Z11, Z12, Z5
+	VBROADCASTSS 12(R11), Z12
+	VFMADD231PS  Z10, Z12, Z6
+	VFMADD231PS  Z11, Z12, Z7
+	VBROADCASTSS 12(R11)(DX*1), Z12
+	VFMADD231PS  Z10, Z12, Z8
+	VFMADD231PS  Z11, Z12, Z9
+	ADDQ         $+16, DI
+	ADDQ         $+16, R11
+	ADDQ         $+256, R8
+	ADDQ         $-4, R9
+	CMPQ         R9, $+4
+	JGE          loop16
+
+done17:
+	CMPQ R9, $+1
+	JLT  done19
+
+loop18:
 	VMOVUPS      (R8), Z10
 	VMOVUPS      (R8)(R10*1), Z11
 	VBROADCASTSS (DI), Z12
@@ -10233,22 +11233,22 @@ loop16:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop16
+	JGE          loop18
 
-done17:
+done19:
 	MOVQ R12, 16(SI)
 	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop9
+	JGE  loop11
 
-done10:
+done12:
 	MOVQ 168(AX), BX
 
 	// Add finished chains.
 	MOVQ    120(AX), SI
 	TESTQ   SI, SI
-	JEQ     done18
+	JEQ     done20
 	MOVQ    248(AX), SI
 	MOVQ    160(AX), BX
 	VMOVUPS (SI), Z10
@@ -10279,11 +11279,11 @@ done10:
 	MOVQ    SI, 248(AX)
 	MOVQ    168(AX), BX
 
-done18:
+done20:
 	// Add what C holds.
 	MOVQ    128(AX), SI
 	TESTQ   SI, SI
-	JEQ     done19
+	JEQ     done21
 	MOVQ    256(AX), SI
 	VMOVUPS (SI), Z10
 	VADDPS  Z0, Z10, Z0
@@ -10311,7 +11311,7 @@ done18:
 	VADDPS  Z9, Z10, Z9
 	ADDQ    BX, SI
 
-done19:
+done21:
 	// Store.
 	MOVQ    256(AX), SI
 	VMOVUPS Z0, (SI)
@@ -10346,11 +11346,50 @@ done19:
 	// Shorter tiles.
 	MOVQ  80(AX), DX
 	TESTQ DX, DX
-	JEQ   done20
+	JEQ   done22
 	MOVQ  80(AX), DX
 	MOVQ  DX, 264(AX)
 
-tile21:
+tile23:
+	// Fetch what will be added.
+	MOVQ       120(AX), DX
+	TESTQ      DX, DX
+	JEQ        done24
+	MOVQ       248(AX), DX
+	MOVQ       160(AX), BX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	ADDQ       BX, DX
+
+done24:
+	MOVQ       128(AX), DX
+	TESTQ      DX, DX
+	JEQ        done25
+	MOVQ       256(AX), DX
+	MOVQ       168(AX), BX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	ADDQ       BX, DX
+
+done25:
 	// The chains start.
 	MOVQ    112(AX), DX
 	VMOVUPS (DX), Z0
@@ -10366,9 +11405,9 @@ tile21:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done23
+	JLT     done27
 
-loop22:
+loop26:
 	// A k block.
 	MOVQ  (SI), R8
 	MOVQ  8(SI), R9
@@ -10380,11 +11419,11 @@ loop22:
 	MOVQ  16(SI), R12
 	MOVQ  144(AX), R13
 	TESTQ R13, R13
-	JEQ   done24
+	JEQ   done28
 	CMPQ  R9, $+4
-	JLT   done26
+	JLT   done30
 
-loop25:
+loop29:
 	PREFETCHT1   (R12)
 	PREFETCHT1   64(R12)
 	PREFETCHT1   128(R12)
@@ -10455,14 +11494,14 @@ loop25:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop25
+	JGE          loop29
 
-done26:
-done24:
+done30:
+done28:
 	CMPQ R9, $+4
-	JLT  done28
+	JLT  done32
 
-loop27:
+loop31:
 	VMOVUPS      (R8), Z8
 	VMOVUPS      (R8)(R10*1), Z9
 	VBROADCASTSS (DI), Z10
@@ -10524,13 +11563,13 @@ loop27:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop27
+	JGE          loop31
 
-done28:
+done32:
 	CMPQ R9, $+1
-	JLT  done30
+	JLT  done34
 
-loop29:
+loop33:
 	VMOVUPS      (R8), Z8
 	VMOVUPS      (R8)(R10*1), Z9
 	VBROADCASTSS (DI), Z10
@@ -10550,22 +11589,22 @@ loop29:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop29
+	JGE          loop33
 
-done30:
+done34:
 	MOVQ R12, 16(SI)
 	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop22
+	JGE  loop26
 
-done23:
+done27:
 	MOVQ 168(AX), BX
 
 	// Add finished chains.
 	MOVQ    120(AX), SI
 	TESTQ   SI, SI
-	JEQ     done31
+	JEQ     done35
 	MOVQ    248(AX), SI
 	MOVQ    160(AX), BX
 	VMOVUPS (SI), Z8
@@ -10591,11 +11630,11 @@ done23:
 	MOVQ    SI, 248(AX)
 	MOVQ    168(AX), BX
 
-done31:
+done35:
 	// Add what C holds.
 	MOVQ    128(AX), SI
 	TESTQ   SI, SI
-	JEQ     done32
+	JEQ     done36
 	MOVQ    256(AX), SI
 	VMOVUPS (SI), Z8
 	VADDPS  Z0, Z8, Z0
@@ -10618,7 +11657,7 @@ done31:
 	VADDPS  Z7, Z8, Z7
 	ADDQ    BX, SI
 
-done32:
+done36:
 	// Store.
 	MOVQ    256(AX), SI
 	VMOVUPS Z0, (SI)
@@ -10644,9 +11683,9 @@ done32:
 	ADDQ  $-1, DX
 	MOVQ  DX, 264(AX)
 	TESTQ DX, DX
-	JNE   tile21
+	JNE   tile23
 
-done20:
+done22:
 	MOVQ  272(AX), CX
 	ADDQ  $-1, CX
 	MOVQ  CX, 272(AX)
@@ -10784,6 +11823,61 @@ done7:
 	MOVQ DX, 264(AX)
 
 tile8:
+	// Fetch what will be added.
+	MOVQ       120(AX), DX
+	TESTQ      DX, DX
+	JEQ        done9
+	MOVQ       248(AX), DX
+	MOVQ       160(AX), BX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	ADDQ       BX, DX
+
+done9:
+	MOVQ       128(AX), DX
+	TESTQ      DX, DX
+	JEQ        done10
+	MOVQ       256(AX), DX
+	MOVQ       168(AX), BX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	ADDQ       BX, DX
+
+done10:
 	// The chains start.
 	MOVQ    112(AX), DX
 	VMOVUPS (DX), Z0
@@ -10806,9 +11900,9 @@ tile8:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done10
+	JLT     done12
 
-loop9:
+loop11:
 	// A k block.
 	MOVQ  (SI), R8
 	MOVQ  8(SI), R9
@@ -10820,11 +11914,11 @@ loop9:
 	MOVQ  16(SI), R12
 	MOVQ  144(AX), R13
 	TESTQ R13, R13
-	JEQ   done11
+	JEQ   done13
 	CMPQ  R9, $+4
-	JLT   done13
+	JLT   done15
 
-loop12:
+loop14:
 	PREFETCHT1   (R12)
 	PREFETCHT1   64(R12)
 	PREFETCHT1   128(R12)
@@ -10834,111 +11928,6 @@ loop12:
 	PREFETCHT1   384(R12)
 	PREFETCHT1   448(R12)
 	ADDQ         $+512, R12
-	VMOVUPS      (R8), Z15
-	VMOVUPS      (R8)(R10*1), Z16
-	VMOVUPS      (R8)(R10*2), Z17
-	VBROADCASTSS (DI), Z18
-	VFMADD231PS  Z15, Z18, Z0
-	VFMADD231PS  Z16, Z18, Z1
-	VFMADD231PS  Z17, Z18, Z2
-	VBROADCASTSS (DI)(DX*1), Z18
-	VFMADD231PS  Z15, Z18, Z3
-	VFMADD231PS  Z16, Z18, Z4
-	VFMADD231PS  Z17, Z18, Z5
-	VBROADCASTSS (DI)(DX*2), Z18
-	VFMADD231PS  Z15, Z18, Z6
-	VFMADD231PS  Z16, Z18, Z7
-	VFMADD231PS  Z17, Z18, Z8
-	VBROADCASTSS (R11), Z18
-	VFMADD231PS  Z15, Z18, Z9
-	VFMADD231PS  Z16, Z18, Z10
-	VFMADD231PS  Z17, Z18, Z11
-	VBROADCASTSS (R11)(DX*1), Z18
-	VFMADD231PS  Z15, Z18, Z12
-	VFMADD231PS  Z16, Z18, Z13
-	VFMADD231PS  Z17, Z18, Z14
-	VMOVUPS      64(R8), Z15
-	VMOVUPS      64(R8)(R10*1), Z16
-	VMOVUPS      64(R8)(R10*2), Z17
-	VBROADCASTSS 4(DI), Z18
-	VFMADD231PS  Z15, Z18, Z0
-	VFMADD231PS  Z16, Z18, Z1
-	VFMADD231PS  Z17, Z18, Z2
-	VBROADCASTSS 4(DI)(DX*1), Z18
-	VFMADD231PS  Z15, Z18, Z3
-	VFMADD231PS  Z16, Z18, Z4
-	VFMADD231PS  Z17, Z18, Z5
-	VBROADCASTSS 4(DI)(DX*2), Z18
-	VFMADD231PS  Z15, Z18, Z6
-	VFMADD231PS  Z16, Z18, Z7
-	VFMADD231PS  Z17, Z18, Z8
-	VBROADCASTSS 4(R11), Z18
-	VFMADD231PS  Z15, Z18, Z9
-	VFMADD231PS  Z16, Z18, Z10
-	VFMADD231PS  Z17, Z18, Z11
-	VBROADCASTSS 4(R11)(DX*1), Z18
-	VFMADD231PS  Z15, Z18, Z12
-	VFMADD231PS  Z16, Z18, Z13
-	VFMADD231PS  Z17, Z18, Z14
-	VMOVUPS      128(R8), Z15
-	VMOVUPS      128(R8)(R10*1), Z16
-	VMOVUPS      128(R8)(R10*2), Z17
-	VBROADCASTSS 8(DI), Z18
-	VFMADD231PS  Z15, Z18, Z0
-	VFMADD231PS  Z16, Z18, Z1
-	VFMADD231PS  Z17, Z18, Z2
-	VBROADCASTSS 8(DI)(DX*1), Z18
-	VFMADD231PS  Z15, Z18, Z3
-	VFMADD231PS  Z16, Z18, Z4
-	VFMADD231PS  Z17, Z18, Z5
-	VBROADCASTSS 8(DI)(DX*2), Z18
-	VFMADD231PS  Z15, Z18, Z6
-	VFMADD231PS  Z16, Z18, Z7
-	VFMADD231PS  Z17, Z18, Z8
-	VBROADCASTSS 8(R11), Z18
-	VFMADD231PS  Z15, Z18, Z9
-	VFMADD231PS  Z16, Z18, Z10
-	VFMADD231PS  Z17, Z18, Z11
-	VBROADCASTSS 8(R11)(DX*1), Z18
-	VFMADD231PS  Z15, Z18, Z12
-	VFMADD231PS  Z16, Z18, Z13
-	VFMADD231PS  Z17, Z18, Z14
-	VMOVUPS      192(R8), Z15
-	VMOVUPS      192(R8)(R10*1), Z16
-	VMOVUPS      192(R8)(R10*2), Z17
-	VBROADCASTSS 12(DI), Z18
-	VFMADD231PS  Z15, Z18, Z0
-	VFMADD231PS  Z16, Z18, Z1
-	VFMADD231PS  Z17, Z18, Z2
-	VBROADCASTSS 12(DI)(DX*1), Z18
-	VFMADD231PS  Z15, Z18, Z3
-	VFMADD231PS  Z16, Z18, Z4
-	VFMADD231PS  Z17, Z18, Z5
-	VBROADCASTSS 12(DI)(DX*2), Z18
-	VFMADD231PS  Z15, Z18, Z6
-	VFMADD231PS  Z16, Z18, Z7
-	VFMADD231PS  Z17, Z18, Z8
-	VBROADCASTSS 12(R11), Z18
-	VFMADD231PS  Z15, Z18, Z9
-	VFMADD231PS  Z16, Z18, Z10
-	VFMADD231PS  Z17, Z18, Z11
-	VBROADCASTSS 12(R11)(DX*1), Z18
-	VFMADD231PS  Z15, Z18, Z12
-	VFMADD231PS  Z16, Z18, Z13
-	VFMADD231PS  Z17, Z18, Z14
-	ADDQ         $+16, DI
-	ADDQ         $+16, R11
-	ADDQ         $+256, R8
-	ADDQ         $-4, R9
-	CMPQ         R9, $+4
-	JGE          loop12
-
-done13:
-done11:
-	CMPQ R9, $+4
-	JLT  done15
-
-loop14:
 	VMOVUPS      (R8), Z15
 	VMOVUPS      (R8)(R10*1), Z16
 	VMOVUPS      (R8)(R10*2), Z17
@@ -11039,10 +12028,115 @@ loop14:
 	JGE          loop14
 
 done15:
-	CMPQ R9, $+1
+done13:
+	CMPQ R9, $+4
 	JLT  done17
 
 loop16:
+	VMOVUPS      (R8), Z15
+	VMOVUPS      (R8)(R10*1), Z16
+	VMOVUPS      (R8)(R10*2), Z17
+	VBROADCASTSS (DI), Z18
+	VFMADD231PS  Z15, Z18, Z0
+	VFMADD231PS  Z16, Z18, Z1
+	VFMADD231PS  Z17, Z18, Z2
+	VBROADCASTSS (DI)(DX*1), Z18
+	VFMADD231PS  Z15, Z18, Z3
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VBROADCASTSS (DI)(DX*2), Z18
+	VFMADD231PS  Z15, Z18, Z6
+	VFMADD231PS  Z16, Z18, Z7
+	VFMADD231PS  Z17, Z18, Z8
+	VBROADCASTSS (R11), Z18
+	VFMADD231PS  Z15, Z18, Z9
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Z17, Z18, Z11
+	VBROADCASTSS (R11)(DX*1), Z18
+	VFMADD231PS  Z15, Z18, Z12
+	VFMADD231PS  Z16, Z18, Z13
+	VFMADD231PS  Z17, Z18, Z14
+	VMOVUPS      64(R8), Z15
+	VMOVUPS      64(R8)(R10*1), Z16
+	VMOVUPS      64(R8)(R10*2), Z17
+	VBROADCASTSS 4(DI), Z18
+	VFMADD231PS  Z15, Z18, Z0
+	VFMADD231PS  Z16, Z18, Z1
+	VFMADD231PS  Z17, Z18, Z2
+	VBROADCASTSS 4(DI)(DX*1), Z18
+	VFMADD231PS  Z15, Z18, Z3
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VBROADCASTSS 4(DI)(DX*2), Z18
+	VFMADD231PS  Z15, Z18, Z6
+	VFMADD231PS  Z16, Z18, Z7
+	VFMADD231PS  Z17, Z18, Z8
+	VBROADCASTSS 4(R11), Z18
+	VFMADD231PS  Z15, Z18, Z9
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Z17, Z18, Z11
+	VBROADCASTSS 4(R11)(DX*1), Z18
+	VFMADD231PS  Z15, Z18, Z12
+	VFMADD231PS  Z16, Z18, Z13
+	VFMADD231PS  Z17, Z18, Z14
+	VMOVUPS      128(R8), Z15
+	VMOVUPS      128(R8)(R10*1), Z16
+	VMOVUPS      128(R8)(R10*2), Z17
+	VBROADCASTSS 8(DI), Z18
+	VFMADD231PS  Z15, Z18, Z0
+	VFMADD231PS  Z16, Z18, Z1
+	VFMADD231PS  Z17, Z18, Z2
+	VBROADCASTSS 8(DI)(DX*1), Z18
+	VFMADD231PS  Z15, Z18, Z3
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VBROADCASTSS 8(DI)(DX*2), Z18
+	VFMADD231PS  Z15, Z18, Z6
+	VFMADD231PS  Z16, Z18, Z7
+	VFMADD231PS  Z17, Z18, Z8
+	VBROADCASTSS 8(R11), Z18
+	VFMADD231PS  Z15, Z18, Z9
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Z17, Z18, Z11
+	VBROADCASTSS 8(R11)(DX*1), Z18
+	VFMADD231PS  Z15, Z18, Z12
+	VFMADD231PS  Z16, Z18, Z13
+	VFMADD231PS  Z17, Z18, Z14
+	VMOVUPS      192(R8), Z15
+	VMOVUPS      192(R8)(R10*1), Z16
+	VMOVUPS      192(R8)(R10*2), Z17
+	VBROADCASTSS 12(DI), Z18
+	VFMADD231PS  Z15, Z18, Z0
+	VFMADD231PS  Z16, Z18, Z1
+	VFMADD231PS  Z17, Z18, Z2
+	VBROADCASTSS 12(DI)(DX*1), Z18
+	VFMADD231PS  Z15, Z18, Z3
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VBROADCASTSS 12(DI)(DX*2), Z18
+	VFMADD231PS  Z15, Z18, Z6
+	VFMADD231PS  Z16, Z18, Z7
+	VFMADD231PS  Z17, Z18, Z8
+	VBROADCASTSS 12(R11), Z18
+	VFMADD231PS  Z15, Z18, Z9
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Z17, Z18, Z11
+	VBROADCASTSS 12(R11)(DX*1), Z18
+	VFMADD231PS  Z15, Z18, Z12
+	VFMADD231PS  Z16, Z18, Z13
+	VFMADD231PS  Z17, Z18, Z14
+	ADDQ         $+16, DI
+	ADDQ         $+16, R11
+	ADDQ         $+256, R8
+	ADDQ         $-4, R9
+	CMPQ         R9, $+4
+	JGE          loop16
+
+done17:
+	CMPQ R9, $+1
+	JLT  done19
+
+loop18:
 	VMOVUPS      (R8), Z15
 	VMOVUPS      (R8)(R10*1), Z16
 	VMOVUPS      (R8)(R10*2), Z17
@@ -11071,22 +12165,22 @@ loop16:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop16
+	JGE          loop18
 
-done17:
+done19:
 	MOVQ R12, 16(SI)
 	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop9
+	JGE  loop11
 
-done10:
+done12:
 	MOVQ 168(AX), BX
 
 	// Add finished chains.
 	MOVQ    120(AX), SI
 	TESTQ   SI, SI
-	JEQ     done18
+	JEQ     done20
 	MOVQ    248(AX), SI
 	MOVQ    160(AX), BX
 	VMOVUPS (SI), Z15
@@ -11127,11 +12221,11 @@ done10:
 	MOVQ    SI, 248(AX)
 	MOVQ    168(AX), BX
 
-done18:
+done20:
 	// Add what C holds.
 	MOVQ    128(AX), SI
 	TESTQ   SI, SI
-	JEQ     done19
+	JEQ     done21
 	MOVQ    256(AX), SI
 	VMOVUPS (SI), Z15
 	VADDPS  Z0, Z15, Z0
@@ -11169,7 +12263,7 @@ done18:
 	VADDPS  Z14, Z15, Z14
 	ADDQ    BX, SI
 
-done19:
+done21:
 	// Store.
 	MOVQ    256(AX), SI
 	VMOVUPS Z0, (SI)
@@ -11209,11 +12303,58 @@ done19:
 	// Shorter tiles.
 	MOVQ  80(AX), DX
 	TESTQ DX, DX
-	JEQ   done20
+	JEQ   done22
 	MOVQ  80(AX), DX
 	MOVQ  DX, 264(AX)
 
-tile21:
+tile23:
+	// Fetch what will be added.
+	MOVQ       120(AX), DX
+	TESTQ      DX, DX
+	JEQ        done24
+	MOVQ       248(AX), DX
+	MOVQ       160(AX), BX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	ADDQ       BX, DX
+
+done24:
+	MOVQ       128(AX), DX
+	TESTQ      DX, DX
+	JEQ        done25
+	MOVQ       256(AX), DX
+	MOVQ       168(AX), BX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	ADDQ       BX, DX
+
+done25:
 	// The chains start.
 	MOVQ    112(AX), DX
 	VMOVUPS (DX), Z0
@@ -11233,9 +12374,9 @@ tile21:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done23
+	JLT     done27
 
-loop22:
+loop26:
 	// A k block.
 	MOVQ  (SI), R8
 	MOVQ  8(SI), R9
@@ -11247,11 +12388,11 @@ loop22:
 	MOVQ  16(SI), R12
 	MOVQ  144(AX), R13
 	TESTQ R13, R13
-	JEQ   done24
+	JEQ   done28
 	CMPQ  R9, $+4
-	JLT   done26
+	JLT   done30
 
-loop25:
+loop29:
 	PREFETCHT1   (R12)
 	PREFETCHT1   64(R12)
 	PREFETCHT1   128(R12)
@@ -11342,14 +12483,14 @@ loop25:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop25
+	JGE          loop29
 
-done26:
-done24:
+done30:
+done28:
 	CMPQ R9, $+4
-	JLT  done28
+	JLT  done32
 
-loop27:
+loop31:
 	VMOVUPS      (R8), Z12
 	VMOVUPS      (R8)(R10*1), Z13
 	VMOVUPS      (R8)(R10*2), Z14
@@ -11431,13 +12572,13 @@ loop27:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop27
+	JGE          loop31
 
-done28:
+done32:
 	CMPQ R9, $+1
-	JLT  done30
+	JLT  done34
 
-loop29:
+loop33:
 	VMOVUPS      (R8), Z12
 	VMOVUPS      (R8)(R10*1), Z13
 	VMOVUPS      (R8)(R10*2), Z14
@@ -11462,22 +12603,22 @@ loop29:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop29
+	JGE          loop33
 
-done30:
+done34:
 	MOVQ R12, 16(SI)
 	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop22
+	JGE  loop26
 
-done23:
+done27:
 	MOVQ 168(AX), BX
 
 	// Add finished chains.
 	MOVQ    120(AX), SI
 	TESTQ   SI, SI
-	JEQ     done31
+	JEQ     done35
 	MOVQ    248(AX), SI
 	MOVQ    160(AX), BX
 	VMOVUPS (SI), Z12
@@ -11511,11 +12652,11 @@ done23:
 	MOVQ    SI, 248(AX)
 	MOVQ    168(AX), BX
 
-done31:
+done35:
 	// Add what C holds.
 	MOVQ    128(AX), SI
 	TESTQ   SI, SI
-	JEQ     done32
+	JEQ     done36
 	MOVQ    256(AX), SI
 	VMOVUPS (SI), Z12
 	VADDPS  Z0, Z12, Z0
@@ -11546,7 +12687,7 @@ done31:
 	VADDPS  Z11, Z12, Z11
 	ADDQ    BX, SI
 
-done32:
+done36:
 	// Store.
 	MOVQ    256(AX), SI
 	VMOVUPS Z0, (SI)
@@ -11576,9 +12717,9 @@ done32:
 	ADDQ  $-1, DX
 	MOVQ  DX, 264(AX)
 	TESTQ DX, DX
-	JNE   tile21
+	JNE   tile23
 
-done20:
+done22:
 	MOVQ  272(AX), CX
 	ADDQ  $-1, CX
 	MOVQ  CX, 272(AX)
@@ -11724,6 +12865,71 @@ done7:
 	MOVQ DX, 264(AX)
 
 tile8:
+	// Fetch what will be added.
+	MOVQ       120(AX), DX
+	TESTQ      DX, DX
+	JEQ        done9
+	MOVQ       248(AX), DX
+	MOVQ       160(AX), BX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	ADDQ       BX, DX
+
+done9:
+	MOVQ       128(AX), DX
+	TESTQ      DX, DX
+	JEQ        done10
+	MOVQ       256(AX), DX
+	MOVQ       168(AX), BX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	ADDQ       BX, DX
+
+done10:
 	// The chains start.
 	MOVQ    112(AX), DX
 	VMOVUPS (DX), Z0
@@ -11751,9 +12957,9 @@ tile8:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done10
+	JLT     done12
 
-loop9:
+loop11:
 	// A k block.
 	MOVQ  (SI), R8
 	MOVQ  8(SI), R9
@@ -11768,11 +12974,11 @@ loop9:
 	MOVQ  16(SI), R13
 	MOVQ  144(AX), R14
 	TESTQ R14, R14
-	JEQ   done11
+	JEQ   done13
 	CMPQ  R9, $+4
-	JLT   done13
+	JLT   done15
 
-loop12:
+loop14:
 	PREFETCHT1   (R13)
 	PREFETCHT1   64(R13)
 	PREFETCHT1   128(R13)
@@ -11782,136 +12988,6 @@ loop12:
 	PREFETCHT1   384(R13)
 	PREFETCHT1   448(R13)
 	ADDQ         $+512, R13
-	VMOVUPS      (R8), Z20
-	VMOVUPS      (R8)(R10*1), Z21
-	VMOVUPS      (R8)(R10*2), Z22
-	VMOVUPS      (R11), Z23
-	VBROADCASTSS (DI), Z24
-	VFMADD231PS  Z20, Z24, Z0
-	VFMADD231PS  Z21, Z24, Z1
-	VFMADD231PS  Z22, Z24, Z2
-	VFMADD231PS  Z23, Z24, Z3
-	VBROADCASTSS (DI)(DX*1), Z24
-	VFMADD231PS  Z20, Z24, Z4
-	VFMADD231PS  Z21, Z24, Z5
-	VFMADD231PS  Z22, Z24, Z6
-	VFMADD231PS  Z23, Z24, Z7
-	VBROADCASTSS (DI)(DX*2), Z24
-	VFMADD231PS  Z20, Z24, Z8
-	VFMADD231PS  Z21, Z24, Z9
-	VFMADD231PS  Z22, Z24, Z10
-	VFMADD231PS  Z23, Z24, Z11
-	VBROADCASTSS (R12), Z24
-	VFMADD231PS  Z20, Z24, Z12
-	VFMADD231PS  Z21, Z24, Z13
-	VFMADD231PS  Z22, Z24, Z14
-	VFMADD231PS  Z23, Z24, Z15
-	VBROADCASTSS (R12)(DX*1), Z24
-	VFMADD231PS  Z20, Z24, Z16
-	VFMADD231PS  Z21, Z24, Z17
-	VFMADD231PS  Z22, Z24, Z18
-	VFMADD231PS  Z23, Z24, Z19
-	VMOVUPS      64(R8), Z20
-	VMOVUPS      64(R8)(R10*1), Z21
-	VMOVUPS      64(R8)(R10*2), Z22
-	VMOVUPS      64(R11), Z23
-	VBROADCASTSS 4(DI), Z24
-	VFMADD231PS  Z20, Z24, Z0
-	VFMADD231PS  Z21, Z24, Z1
-	VFMADD231PS  Z22, Z24, Z2
-	VFMADD231PS  Z23, Z24, Z3
-	VBROADCASTSS 4(DI)(DX*1), Z24
-	VFMADD231PS  Z20, Z24, Z4
-	VFMADD231PS  Z21, Z24, Z5
-	VFMADD231PS  Z22, Z24, Z6
-	VFMADD231PS  Z23, Z24, Z7
-	VBROADCASTSS 4(DI)(DX*2), Z24
-	VFMADD231PS  Z20, Z24, Z8
-	VFMADD231PS  Z21, Z24, Z9
-	VFMADD231PS  Z22, Z24, Z10
-	VFMADD231PS  Z23, Z24, Z11
-	VBROADCASTSS 4(R12), Z24
-	VFMADD231PS  Z20, Z24, Z12
-	VFMADD231PS  Z21, Z24, Z13
-	VFMADD231PS  Z22, Z24, Z14
-	VFMADD231PS  Z23, Z24, Z15
-	VBROADCASTSS 4(R12)(DX*1), Z24
-	VFMADD231PS  Z20, Z24, Z16
-	VFMADD231PS  Z21, Z24, Z17
-	VFMADD231PS  Z22, Z24, Z18
-	VFMADD231PS  Z23, Z24, Z19
-	VMOVUPS      128(R8), Z20
-	VMOVUPS      128(R8)(R10*1), Z21
-	VMOVUPS      128(R8)(R10*2), Z22
-	VMOVUPS      128(R11), Z23
-	VBROADCASTSS 8(DI), Z24
-	VFMADD231PS  Z20, Z24, Z0
-	VFMADD231PS  Z21, Z24, Z1
-	VFMADD231PS  Z22, Z24, Z2
-	VFMADD231PS  Z23, Z24, Z3
-	VBROADCASTSS 8(DI)(DX*1), Z24
-	VFMADD231PS  Z20, Z24, Z4
-	VFMADD231PS  Z21, Z24, Z5
-	VFMADD231PS  Z22, Z24, Z6
-	VFMADD231PS  Z23, Z24, Z7
-	VBROADCASTSS 8(DI)(DX*2), Z24
-	VFMADD231PS  Z20, Z24, Z8
-	VFMADD231PS  Z21, Z24, Z9
-	VFMADD231PS  Z22, Z24, Z10
-	VFMADD231PS  Z23, Z24, Z11
-	VBROADCASTSS 8(R12), Z24
-	VFMADD231PS  Z20, Z24, Z12
-	VFMADD231PS  Z21, Z24, Z13
-	VFMADD231PS  Z22, Z24, Z14
-	VFMADD231PS  Z23, Z24, Z15
-	VBROADCASTSS 8(R12)(DX*1), Z24
-	VFMADD231PS  Z20, Z24, Z16
-	VFMADD231PS  Z21, Z24, Z17
-	VFMADD231PS  Z22, Z24, Z18
-	VFMADD231PS  Z23, Z24, Z19
-	VMOVUPS      192(R8), Z20
-	VMOVUPS      192(R8)(R10*1), Z21
-	VMOVUPS      192(R8)(R10*2), Z22
-	VMOVUPS      192(R11), Z23
-	VBROADCASTSS 12(DI), Z24
-	VFMADD231PS  Z20, Z24, Z0
-	VFMADD231PS  Z21, Z24, Z1
-	VFMADD231PS  Z22, Z24, Z2
-	VFMADD231PS  Z23, Z24, Z3
-	VBROADCASTSS 12(DI)(DX*1), Z24
-	VFMADD231PS  Z20, Z24, Z4
-	VFMADD231PS  Z21, Z24, Z5
-	VFMADD231PS  Z22, Z24, Z6
-	VFMADD231PS  Z23, Z24, Z7
-	VBROADCASTSS 12(DI)(DX*2), Z24
-	VFMADD231PS  Z20, Z24, Z8
-	VFMADD231PS  Z21, Z24, Z9
-	VFMADD231PS  Z22, Z24, Z10
-	VFMADD231PS  Z23, Z24, Z11
-	VBROADCASTSS 12(R12), Z24
-	VFMADD231PS  Z20, Z24, Z12
-	VFMADD231PS  Z21, Z24, Z13
-	VFMADD231PS  Z22, Z24, Z14
-	VFMADD231PS  Z23, Z24, Z15
-	VBROADCASTSS 12(R12)(DX*1), Z24
-	VFMADD231PS  Z20, Z24, Z16
-	VFMADD231PS  Z21, Z24, Z17
-	VFMADD231PS  Z22, Z24, Z18
-	VFMADD231PS  Z23, Z24, Z19
-	ADDQ         $+16, DI
-	ADDQ         $+16, R12
-	ADDQ         $+256, R8
-	ADDQ         $+256, R11
-	ADDQ         $-4, R9
-	CMPQ         R9, $+4
-	JGE          loop12
-
-done13:
-done11:
-	CMPQ R9, $+4
-	JLT  done15
-
-loop14:
 	VMOVUPS      (R8), Z20
 	VMOVUPS      (R8)(R10*1), Z21
 	VMOVUPS      (R8)(R10*2), Z22
@@ -12037,10 +13113,140 @@ loop14:
 	JGE          loop14
 
 done15:
-	CMPQ R9, $+1
+done13:
+	CMPQ R9, $+4
 	JLT  done17
 
 loop16:
+	VMOVUPS      (R8), Z20
+	VMOVUPS      (R8)(R10*1), Z21
+	VMOVUPS      (R8)(R10*2), Z22
+	VMOVUPS      (R11), Z23
+	VBROADCASTSS (DI), Z24
+	VFMADD231PS  Z20, Z24, Z0
+	VFMADD231PS  Z21, Z24, Z1
+	VFMADD231PS  Z22, Z24, Z2
+	VFMADD231PS  Z23, Z24, Z3
+	VBROADCASTSS (DI)(DX*1), Z24
+	VFMADD231PS  Z20, Z24, Z4
+	VFMADD231PS  Z21, Z24, Z5
+	VFMADD231PS  Z22, Z24, Z6
+	VFMADD231PS  Z23, Z24, Z7
+	VBROADCASTSS (DI)(DX*2), Z24
+	VFMADD231PS  Z20, Z24, Z8
+	VFMADD231PS  Z21, Z24, Z9
+	VFMADD231PS  Z22, Z24, Z10
+	VFMADD231PS  Z23, Z24, Z11
+	VBROADCASTSS (R12), Z24
+	VFMADD231PS  Z20, Z24, Z12
+	VFMADD231PS  Z21, Z24, Z13
+	VFMADD231PS  Z22, Z24, Z14
+	VFMADD231PS  Z23, Z24, Z15
+	VBROADCASTSS (R12)(DX*1), Z24
+	VFMADD231PS  Z20, Z24, Z16
+	VFMADD231PS  Z21, Z24, Z17
+	VFMADD231PS  Z22, Z24, Z18
+	VFMADD231PS  Z23, Z24, Z19
+	VMOVUPS      64(R8), Z20
+	VMOVUPS      64(R8)(R10*1), Z21
+	VMOVUPS      64(R8)(R10*2), Z22
+	VMOVUPS      64(R11), Z23
+	VBROADCASTSS 4(DI), Z24
+	VFMADD231PS  Z20, Z24, Z0
+	VFMADD231PS  Z21, Z24, Z1
+	VFMADD231PS  Z22, Z24, Z2
+	VFMADD231PS  Z23, Z24, Z3
+	VBROADCASTSS 4(DI)(DX*1), Z24
+	VFMADD231PS  Z20, Z24, Z4
+	VFMADD231PS  Z21, Z24, Z5
+	VFMADD231PS  Z22, Z24, Z6
+	VFMADD231PS  Z23, Z24, Z7
+	VBROADCASTSS 4(DI)(DX*2), Z24
+	VFMADD231PS  Z20, Z24, Z8
+	VFMADD231PS  Z21, Z24, Z9
+	VFMADD231PS  Z22, Z24, Z10
+	VFMADD231PS  Z23, Z24, Z11
+	VBROADCASTSS 4(R12), Z24
+	VFMADD231PS  Z20, Z24, Z12
+	VFMADD231PS  Z21, Z24, Z13
+	VFMADD231PS  Z22, Z24, Z14
+	VFMADD231PS  Z23, Z24, Z15
+	VBROADCASTSS 4(R12)(DX*1), Z24
+	VFMADD231PS  Z20, Z24, Z16
+	VFMADD231PS  Z21, Z24, Z17
+	VFMADD231PS  Z22, Z24, Z18
+	VFMADD231PS  Z23, Z24, Z19
+	VMOVUPS      128(R8), Z20
+	VMOVUPS      128(R8)(R10*1), Z21
+	VMOVUPS      128(R8)(R10*2), Z22
+	VMOVUPS      128(R11), Z23
+	VBROADCASTSS 8(DI), Z24
+	VFMADD231PS  Z20, Z24, Z0
+	VFMADD231PS  Z21, Z24, Z1
+	VFMADD231PS  Z22, Z24, Z2
+	VFMADD231PS  Z23, Z24, Z3
+	VBROADCASTSS 8(DI)(DX*1), Z24
+	VFMADD231PS  Z20, Z24, Z4
+	VFMADD231PS  Z21, Z24, Z5
+	VFMADD231PS  Z22, Z24, Z6
+	VFMADD231PS  Z23, Z24, Z7
+	VBROADCASTSS 8(DI)(DX*2), Z24
+	VFMADD231PS  Z20, Z24, Z8
+	VFMADD231PS  Z21, Z24, Z9
+	VFMADD231PS  Z22, Z24, Z10
+	VFMADD231PS  Z23, Z24, Z11
+	VBROADCASTSS 8(R12), Z24
+	VFMADD231PS  Z20, Z24, Z12
+	VFMADD231PS  Z21, Z24, Z13
+	VFMADD231PS  Z22, Z24, Z14
+	VFMADD231PS  Z23, Z24, Z15
+	VBROADCASTSS 8(R12)(DX*1), Z24
+	VFMADD231PS  Z20, Z24, Z16
+	VFMADD231PS  Z21, Z24, Z17
+	VFMADD231PS  Z22, Z24, Z18
+	VFMADD231PS  Z23, Z24, Z19
+	VMOVUPS      192(R8), Z20
+	VMOVUPS      192(R8)(R10*1), Z21
+	VMOVUPS      192(R8)(R10*2), Z22
+	VMOVUPS      192(R11), Z23
+	VBROADCASTSS 12(DI), Z24
+	VFMADD231PS  Z20, Z24, Z0
+	VFMADD231PS  Z21, Z24, Z1
+	VFMADD231PS  Z22, Z24, Z2
+	VFMADD231PS  Z23, Z24, Z3
+	VBROADCASTSS 12(DI)(DX*1), Z24
+	VFMADD231PS  Z20, Z24, Z4
+	VFMADD231PS  Z21, Z24, Z5
+	VFMADD231PS  Z22, Z24, Z6
+	VFMADD231PS  Z23, Z24, Z7
+	VBROADCASTSS 12(DI)(DX*2), Z24
+	VFMADD231PS  Z20, Z24, Z8
+	VFMADD231PS  Z21, Z24, Z9
+	VFMADD231PS  Z22, Z24, Z10
+	VFMADD231PS  Z23, Z24, Z11
+	VBROADCASTSS 12(R12), Z24
+	VFMADD231PS  Z20, Z24, Z12
+	VFMADD231PS  Z21, Z24, Z13
+	VFMADD231PS  Z22, Z24, Z14
+	VFMADD231PS  Z23, Z24, Z15
+	VBROADCASTSS 12(R12)(DX*1), Z24
+	VFMADD231PS  Z20, Z24, Z16
+	VFMADD231PS  Z21, Z24, Z17
+	VFMADD231PS  Z22, Z24, Z18
+	VFMADD231PS  Z23, Z24, Z19
+	ADDQ         $+16, DI
+	ADDQ         $+16, R12
+	ADDQ         $+256, R8
+	ADDQ         $+256, R11
+	ADDQ         $-4, R9
+	CMPQ         R9, $+4
+	JGE          loop16
+
+done17:
+	CMPQ R9, $+1
+	JLT  done19
+
+loop18:
 	VMOVUPS      (R8), Z20
 	VMOVUPS      (R8)(R10*1), Z21
 	VMOVUPS      (R8)(R10*2), Z22
@@ -12076,22 +13282,22 @@ loop16:
 	ADDQ         $+64, R11
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop16
+	JGE          loop18
 
-done17:
+done19:
 	MOVQ R13, 16(SI)
 	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop9
+	JGE  loop11
 
-done10:
+done12:
 	MOVQ 168(AX), BX
 
 	// Add finished chains.
 	MOVQ    120(AX), SI
 	TESTQ   SI, SI
-	JEQ     done18
+	JEQ     done20
 	MOVQ    248(AX), SI
 	MOVQ    160(AX), BX
 	VMOVUPS (SI), Z20
@@ -12142,11 +13348,11 @@ done10:
 	MOVQ    SI, 248(AX)
 	MOVQ    168(AX), BX
 
-done18:
+done20:
 	// Add what C holds.
 	MOVQ    128(AX), SI
 	TESTQ   SI, SI
-	JEQ     done19
+	JEQ     done21
 	MOVQ    256(AX), SI
 	VMOVUPS (SI), Z20
 	VADDPS  Z0, Z20, Z0
@@ -12194,7 +13400,7 @@ done18:
 	VADDPS  Z19, Z20, Z19
 	ADDQ    BX, SI
 
-done19:
+done21:
 	// Store.
 	MOVQ    256(AX), SI
 	VMOVUPS Z0, (SI)
@@ -12239,11 +13445,66 @@ done19:
 	// Shorter tiles.
 	MOVQ  80(AX), DX
 	TESTQ DX, DX
-	JEQ   done20
+	JEQ   done22
 	MOVQ  80(AX), DX
 	MOVQ  DX, 264(AX)
 
-tile21:
+tile23:
+	// Fetch what will be added.
+	MOVQ       120(AX), DX
+	TESTQ      DX, DX
+	JEQ        done24
+	MOVQ       248(AX), DX
+	MOVQ       160(AX), BX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	ADDQ       BX, DX
+
+done24:
+	MOVQ       128(AX), DX
+	TESTQ      DX, DX
+	JEQ        done25
+	MOVQ       256(AX), DX
+	MOVQ       168(AX), BX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	ADDQ       BX, DX
+
+done25:
 	// The chains start.
 	MOVQ    112(AX), DX
 	VMOVUPS (DX), Z0
@@ -12267,9 +13528,9 @@ tile21:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done23
+	JLT     done27
 
-loop22:
+loop26:
 	// A k block.
 	MOVQ  (SI), R8
 	MOVQ  8(SI), R9
@@ -12284,11 +13545,11 @@ loop22:
 	MOVQ  16(SI), R13
 	MOVQ  144(AX), R14
 	TESTQ R14, R14
-	JEQ   done24
+	JEQ   done28
 	CMPQ  R9, $+4
-	JLT   done26
+	JLT   done30
 
-loop25:
+loop29:
 	PREFETCHT1   (R13)
 	PREFETCHT1   64(R13)
 	PREFETCHT1   128(R13)
@@ -12400,14 +13661,14 @@ loop25:
 	ADDQ         $+256, R11
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop25
+	JGE          loop29
 
-done26:
-done24:
+done30:
+done28:
 	CMPQ R9, $+4
-	JLT  done28
+	JLT  done32
 
-loop27:
+loop31:
 	VBROADCASTSS (DI), Z16
 	VBROADCASTSS (DI)(DX*1), Z17
 	VBROADCASTSS (DI)(DX*2), Z18
@@ -12510,13 +13771,13 @@ loop27:
 	ADDQ         $+256, R11
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop27
+	JGE          loop31
 
-done28:
+done32:
 	CMPQ R9, $+1
-	JLT  done30
+	JLT  done34
 
-loop29:
+loop33:
 	VBROADCASTSS (DI), Z16
 	VBROADCASTSS (DI)(DX*1), Z17
 	VBROADCASTSS (DI)(DX*2), Z18
@@ -12547,22 +13808,22 @@ loop29:
 	ADDQ         $+64, R11
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop29
+	JGE          loop33
 
-done30:
+done34:
 	MOVQ R13, 16(SI)
 	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop22
+	JGE  loop26
 
-done23:
+done27:
 	MOVQ 168(AX), BX
 
 	// Add finished chains.
 	MOVQ    120(AX), SI
 	TESTQ   SI, SI
-	JEQ     done31
+	JEQ     done35
 	MOVQ    248(AX), SI
 	MOVQ    160(AX), BX
 	VMOVUPS (SI), Z16
@@ -12604,11 +13865,11 @@ done23:
 	MOVQ    SI, 248(AX)
 	MOVQ    168(AX), BX
 
-done31:
+done35:
 	// Add what C holds.
 	MOVQ    128(AX), SI
 	TESTQ   SI, SI
-	JEQ     done32
+	JEQ     done36
 	MOVQ    256(AX), SI
 	VMOVUPS (SI), Z16
 	VADDPS  Z0, Z16, Z0
@@ -12647,7 +13908,7 @@ done31:
 	VADDPS  Z15, Z16, Z15
 	ADDQ    BX, SI
 
-done32:
+done36:
 	// Store.
 	MOVQ    256(AX), SI
 	VMOVUPS Z0, (SI)
@@ -12681,9 +13942,9 @@ done32:
 	ADDQ  $-1, DX
 	MOVQ  DX, 264(AX)
 	TESTQ DX, DX
-	JNE   tile21
+	JNE   tile23
 
-done20:
+done22:
 	MOVQ  272(AX), CX
 	ADDQ  $-1, CX
 	MOVQ  CX, 272(AX)
@@ -12829,6 +14090,45 @@ done7:
 	MOVQ DX, 264(AX)
 
 tile8:
+	// Fetch what will be added.
+	MOVQ       120(AX), DX
+	TESTQ      DX, DX
+	JEQ        done9
+	MOVQ       248(AX), DX
+	MOVQ       160(AX), BX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+
+done9:
+	MOVQ       128(AX), DX
+	TESTQ      DX, DX
+	JEQ        done10
+	MOVQ       256(AX), DX
+	MOVQ       168(AX), BX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+
+done10:
 	// The chains start.
 	MOVQ    112(AX), DX
 	VMOVUPS (DX), Z0
@@ -12842,9 +14142,9 @@ tile8:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done10
+	JLT     done12
 
-loop9:
+loop11:
 	// A k block.
 	MOVQ  (SI), R8
 	MOVQ  8(SI), R9
@@ -12856,11 +14156,11 @@ loop9:
 	MOVQ  16(SI), R11
 	MOVQ  144(AX), R12
 	TESTQ R12, R12
-	JEQ   done11
+	JEQ   done13
 	CMPQ  R9, $+4
-	JLT   done13
+	JLT   done15
 
-loop12:
+loop14:
 	PREFETCHT1   (R11)
 	PREFETCHT1   64(R11)
 	PREFETCHT1   128(R11)
@@ -12870,71 +14170,6 @@ loop12:
 	PREFETCHT1   384(R11)
 	PREFETCHT1   448(R11)
 	ADDQ         $+512, R11
-	VMOVUPS      (R8), Z6
-	VBROADCASTSS (DI), Z7
-	VFMADD231PS  Z6, Z7, Z0
-	VBROADCASTSS (DI)(DX*1), Z7
-	VFMADD231PS  Z6, Z7, Z1
-	VBROADCASTSS (DI)(DX*2), Z7
-	VFMADD231PS  Z6, Z7, Z2
-	VBROADCASTSS (R10), Z7
-	VFMADD231PS  Z6, Z7, Z3
-	VBROADCASTSS (R10)(DX*1), Z7
-	VFMADD231PS  Z6, Z7, Z4
-	VBROADCASTSS (R10)(DX*2), Z7
-	VFMADD231PS  Z6, Z7, Z5
-	VMOVUPS      64(R8), Z6
-	VBROADCASTSS 4(DI), Z7
-	VFMADD231PS  Z6, Z7, Z0
-	VBROADCASTSS 4(DI)(DX*1), Z7
-	VFMADD231PS  Z6, Z7, Z1
-	VBROADCASTSS 4(DI)(DX*2), Z7
-	VFMADD231PS  Z6, Z7, Z2
-	VBROADCASTSS 4(R10), Z7
-	VFMADD231PS  Z6, Z7, Z3
-	VBROADCASTSS 4(R10)(DX*1), Z7
-	VFMADD231PS  Z6, Z7, Z4
-	VBROADCASTSS 4(R10)(DX*2), Z7
-	VFMADD231PS  Z6, Z7, Z5
-	VMOVUPS      128(R8), Z6
-	VBROADCASTSS 8(DI), Z7
-	VFMADD231PS  Z6, Z7, Z0
-	VBROADCASTSS 8(DI)(DX*1), Z7
-	VFMADD231PS  Z6, Z7, Z1
-	VBROADCASTSS 8(DI)(DX*2), Z7
-	VFMADD231PS  Z6, Z7, Z2
-	VBROADCASTSS 8(R10), Z7
-	VFMADD231PS  Z6, Z7, Z3
-	VBROADCASTSS 8(R10)(DX*1), Z7
-	VFMADD231PS  Z6, Z7, Z4
-	VBROADCASTSS 8(R10)(DX*2), Z7
-	VFMADD231PS  Z6, Z7, Z5
-	VMOVUPS      192(R8), Z6
-	VBROADCASTSS 12(DI), Z7
-	VFMADD231PS  Z6, Z7, Z0
-	VBROADCASTSS 12(DI)(DX*1), Z7
-	VFMADD231PS  Z6, Z7, Z1
-	VBROADCASTSS 12(DI)(DX*2), Z7
-	VFMADD231PS  Z6, Z7, Z2
-	VBROADCASTSS 12(R10), Z7
-	VFMADD231PS  Z6, Z7, Z3
-	VBROADCASTSS 12(R10)(DX*1), Z7
-	VFMADD231PS  Z6, Z7, Z4
-	VBROADCASTSS 12(R10)(DX*2), Z7
-	VFMADD231PS  Z6, Z7, Z5
-	ADDQ         $+16, DI
-	ADDQ         $+16, R10
-	ADDQ         $+256, R8
-	ADDQ         $-4, R9
-	CMPQ         R9, $+4
-	JGE          loop12
-
-done13:
-done11:
-	CMPQ R9, $+4
-	JLT  done15
-
-loop14:
 	VMOVUPS      (R8), Z6
 	VBROADCASTSS (DI), Z7
 	VFMADD231PS  Z6, Z7, Z0
@@ -12995,10 +14230,75 @@ loop14:
 	JGE          loop14
 
 done15:
-	CMPQ R9, $+1
+done13:
+	CMPQ R9, $+4
 	JLT  done17
 
 loop16:
+	VMOVUPS      (R8), Z6
+	VBROADCASTSS (DI), Z7
+	VFMADD231PS  Z6, Z7, Z0
+	VBROADCASTSS (DI)(DX*1), Z7
+	VFMADD231PS  Z6, Z7, Z1
+	VBROADCASTSS (DI)(DX*2), Z7
+	VFMADD231PS  Z6, Z7, Z2
+	VBROADCASTSS (R10), Z7
+	VFMADD231PS  Z6, Z7, Z3
+	VBROADCASTSS (R10)(DX*1), Z7
+	VFMADD231PS  Z6, Z7, Z4
+	VBROADCASTSS (R10)(DX*2), Z7
+	VFMADD231PS  Z6, Z7, Z5
+	VMOVUPS      64(R8), Z6
+	VBROADCASTSS 4(DI), Z7
+	VFMADD231PS  Z6, Z7, Z0
+	VBROADCASTSS 4(DI)(DX*1), Z7
+	VFMADD231PS  Z6, Z7, Z1
+	VBROADCASTSS 4(DI)(DX*2), Z7
+	VFMADD231PS  Z6, Z7, Z2
+	VBROADCASTSS 4(R10), Z7
+	VFMADD231PS  Z6, Z7, Z3
+	VBROADCASTSS 4(R10)(DX*1), Z7
+	VFMADD231PS  Z6, Z7, Z4
+	VBROADCASTSS 4(R10)(DX*2), Z7
+	VFMADD231PS  Z6, Z7, Z5
+	VMOVUPS      128(R8), Z6
+	VBROADCASTSS 8(DI), Z7
+	VFMADD231PS  Z6, Z7, Z0
+	VBROADCASTSS 8(DI)(DX*1), Z7
+	VFMADD231PS  Z6, Z7, Z1
+	VBROADCASTSS 8(DI)(DX*2), Z7
+	VFMADD231PS  Z6, Z7, Z2
+	VBROADCASTSS 8(R10), Z7
+	VFMADD231PS  Z6, Z7, Z3
+	VBROADCASTSS 8(R10)(DX*1), Z7
+	VFMADD231PS  Z6, Z7, Z4
+	VBROADCASTSS 8(R10)(DX*2), Z7
+	VFMADD231PS  Z6, Z7, Z5
+	VMOVUPS      192(R8), Z6
+	VBROADCASTSS 12(DI), Z7
+	VFMADD231PS  Z6, Z7, Z0
+	VBROADCASTSS 12(DI)(DX*1), Z7
+	VFMADD231PS  Z6, Z7, Z1
+	VBROADCASTSS 12(DI)(DX*2), Z7
+	VFMADD231PS  Z6, Z7, Z2
+	VBROADCASTSS 12(R10), Z7
+	VFMADD231PS  Z6, Z7, Z3
+	VBROADCASTSS 12(R10)(DX*1), Z7
+	VFMADD231PS  Z6, Z7, Z4
+	VBROADCASTSS 12(R10)(DX*2), Z7
+	VFMADD231PS  Z6, Z7, Z5
+	ADDQ         $+16, DI
+	ADDQ         $+16, R10
+	ADDQ         $+256, R8
+	ADDQ         $-4, R9
+	CMPQ         R9, $+4
+	JGE          loop16
+
+done17:
+	CMPQ R9, $+1
+	JLT  done19
+
+loop18:
 	VMOVUPS      (R8), Z6
 	VBROADCASTSS (DI), Z7
 	VFMADD231PS  Z6, Z7, Z0
@@ -13017,22 +14317,22 @@ loop16:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop16
+	JGE          loop18
 
-done17:
+done19:
 	MOVQ R11, 16(SI)
 	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop9
+	JGE  loop11
 
-done10:
+done12:
 	MOVQ 168(AX), BX
 
 	// Add finished chains.
 	MOVQ    120(AX), SI
 	TESTQ   SI, SI
-	JEQ     done18
+	JEQ     done20
 	MOVQ    248(AX), SI
 	MOVQ    160(AX), BX
 	VMOVUPS (SI), Z6
@@ -13056,11 +14356,11 @@ done10:
 	MOVQ    SI, 248(AX)
 	MOVQ    168(AX), BX
 
-done18:
+done20:
 	// Add what C holds.
 	MOVQ    128(AX), SI
 	TESTQ   SI, SI
-	JEQ     done19
+	JEQ     done21
 	MOVQ    256(AX), SI
 	VMOVUPS (SI), Z6
 	VADDPS  Z0, Z6, Z0
@@ -13081,7 +14381,7 @@ done18:
 	VADDPS  Z5, Z6, Z5
 	ADDQ    BX, SI
 
-done19:
+done21:
 	// Store.
 	MOVQ    256(AX), SI
 	VMOVUPS Z0, (SI)
@@ -13114,11 +14414,46 @@ done19:
 	// Shorter tiles.
 	MOVQ  80(AX), DX
 	TESTQ DX, DX
-	JEQ   done20
+	JEQ   done22
 	MOVQ  80(AX), DX
 	MOVQ  DX, 264(AX)
 
-tile21:
+tile23:
+	// Fetch what will be added.
+	MOVQ       120(AX), DX
+	TESTQ      DX, DX
+	JEQ        done24
+	MOVQ       248(AX), DX
+	MOVQ       160(AX), BX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+
+done24:
+	MOVQ       128(AX), DX
+	TESTQ      DX, DX
+	JEQ        done25
+	MOVQ       256(AX), DX
+	MOVQ       168(AX), BX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	ADDQ       BX, DX
+
+done25:
 	// The chains start.
 	MOVQ    112(AX), DX
 	VMOVUPS (DX), Z0
@@ -13131,9 +14466,9 @@ tile21:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done23
+	JLT     done27
 
-loop22:
+loop26:
 	// A k block.
 	MOVQ  (SI), R8
 	MOVQ  8(SI), R9
@@ -13145,11 +14480,11 @@ loop22:
 	MOVQ  16(SI), R11
 	MOVQ  144(AX), R12
 	TESTQ R12, R12
-	JEQ   done24
+	JEQ   done28
 	CMPQ  R9, $+4
-	JLT   done26
+	JLT   done30
 
-loop25:
+loop29:
 	PREFETCHT1   (R11)
 	PREFETCHT1   64(R11)
 	PREFETCHT1   128(R11)
@@ -13208,14 +14543,14 @@ loop25:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop25
+	JGE          loop29
 
-done26:
-done24:
+done30:
+done28:
 	CMPQ R9, $+4
-	JLT  done28
+	JLT  done32
 
-loop27:
+loop31:
 	VMOVUPS      (R8), Z5
 	VBROADCASTSS (DI), Z6
 	VFMADD231PS  Z5, Z6, Z0
@@ -13265,13 +14600,13 @@ loop27:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop27
+	JGE          loop31
 
-done28:
+done32:
 	CMPQ R9, $+1
-	JLT  done30
+	JLT  done34
 
-loop29:
+loop33:
 	VMOVUPS      (R8), Z5
 	VBROADCASTSS (DI), Z6
 	VFMADD231PS  Z5, Z6, Z0
@@ -13288,22 +14623,22 @@ loop29:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop29
+	JGE          loop33
 
-done30:
+done34:
 	MOVQ R11, 16(SI)
 	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop22
+	JGE  loop26
 
-done23:
+done27:
 	MOVQ 168(AX), BX
 
 	// Add finished chains.
 	MOVQ    120(AX), SI
 	TESTQ   SI, SI
-	JEQ     done31
+	JEQ     done35
 	MOVQ    248(AX), SI
 	MOVQ    160(AX), BX
 	VMOVUPS (SI), Z5
@@ -13324,11 +14659,11 @@ done23:
 	MOVQ    SI, 248(AX)
 	MOVQ    168(AX), BX
 
-done31:
+done35:
 	// Add what C holds.
 	MOVQ    128(AX), SI
 	TESTQ   SI, SI
-	JEQ     done32
+	JEQ     done36
 	MOVQ    256(AX), SI
 	VMOVUPS (SI), Z5
 	VADDPS  Z0, Z5, Z0
@@ -13346,7 +14681,7 @@ done31:
 	VADDPS  Z4, Z5, Z4
 	ADDQ    BX, SI
 
-done32:
+done36:
 	// Store.
 	MOVQ    256(AX), SI
 	VMOVUPS Z0, (SI)
@@ -13371,9 +14706,9 @@ done32:
 	ADDQ  $-1, DX
 	MOVQ  DX, 264(AX)
 	TESTQ DX, DX
-	JNE   tile21
+	JNE   tile23
 
-done20:
+done22:
 	MOVQ  272(AX), CX
 	ADDQ  $-1, CX
 	MOVQ  CX, 272(AX)
@@ -13503,6 +14838,57 @@ done7:
 	MOVQ DX, 264(AX)
 
 tile8:
+	// Fetch what will be added.
+	MOVQ       120(AX), DX
+	TESTQ      DX, DX
+	JEQ        done9
+	MOVQ       248(AX), DX
+	MOVQ       160(AX), BX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	ADDQ       BX, DX
+
+done9:
+	MOVQ       128(AX), DX
+	TESTQ      DX, DX
+	JEQ        done10
+	MOVQ       256(AX), DX
+	MOVQ       168(AX), BX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	ADDQ       BX, DX
+
+done10:
 	// The chains start.
 	MOVQ    112(AX), DX
 	VMOVUPS (DX), Z0
@@ -13522,9 +14908,9 @@ tile8:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done10
+	JLT     done12
 
-loop9:
+loop11:
 	// A k block.
 	MOVQ  (SI), R8
 	MOVQ  8(SI), R9
@@ -13536,11 +14922,11 @@ loop9:
 	MOVQ  16(SI), R12
 	MOVQ  144(AX), R13
 	TESTQ R13, R13
-	JEQ   done11
+	JEQ   done13
 	CMPQ  R9, $+4
-	JLT   done13
+	JLT   done15
 
-loop12:
+loop14:
 	PREFETCHT1   (R12)
 	PREFETCHT1   64(R12)
 	PREFETCHT1   128(R12)
@@ -13550,99 +14936,6 @@ loop12:
 	PREFETCHT1   384(R12)
 	PREFETCHT1   448(R12)
 	ADDQ         $+512, R12
-	VMOVUPS      (R8), Z12
-	VMOVUPS      (R8)(R10*1), Z13
-	VBROADCASTSS (DI), Z14
-	VFMADD231PS  Z12, Z14, Z0
-	VFMADD231PS  Z13, Z14, Z1
-	VBROADCASTSS (DI)(DX*1), Z14
-	VFMADD231PS  Z12, Z14, Z2
-	VFMADD231PS  Z13, Z14, Z3
-	VBROADCASTSS (DI)(DX*2), Z14
-	VFMADD231PS  Z12, Z14, Z4
-	VFMADD231PS  Z13, Z14, Z5
-	VBROADCASTSS (R11), Z14
-	VFMADD231PS  Z12, Z14, Z6
-	VFMADD231PS  Z13, Z14, Z7
-	VBROADCASTSS (R11)(DX*1), Z14
-	VFMADD231PS  Z12, Z14, Z8
-	VFMADD231PS  Z13, Z14, Z9
-	VBROADCASTSS (R11)(DX*2), Z14
-	VFMADD231PS  Z12, Z14, Z10
-	VFMADD231PS  Z13, Z14, Z11
-	VMOVUPS      64(R8), Z12
-	VMOVUPS      64(R8)(R10*1), Z13
-	VBROADCASTSS 4(DI), Z14
-	VFMADD231PS  Z12, Z14, Z0
-	VFMADD231PS  Z13, Z14, Z1
-	VBROADCASTSS 4(DI)(DX*1), Z14
-	VFMADD231PS  Z12, Z14, Z2
-	VFMADD231PS  Z13, Z14, Z3
-	VBROADCASTSS 4(DI)(DX*2), Z14
-	VFMADD231PS  Z12, Z14, Z4
-	VFMADD231PS  Z13, Z14, Z5
-	VBROADCASTSS 4(R11), Z14
-	VFMADD231PS  Z12, Z14, Z6
-	VFMADD231PS  Z13, Z14, Z7
-	VBROADCASTSS 4(R11)(DX*1), Z14
-	VFMADD231PS  Z12, Z14, Z8
-	VFMADD231PS  Z13, Z14, Z9
-	VBROADCASTSS 4(R11)(DX*2), Z14
-	VFMADD231PS  Z12, Z14, Z10
-	VFMADD231PS  Z13, Z14, Z11
-	VMOVUPS      128(R8), Z12
-	VMOVUPS      128(R8)(R10*1), Z13
-	VBROADCASTSS 8(DI), Z14
-	VFMADD231PS  Z12, Z14, Z0
-	VFMADD231PS  Z13, Z14, Z1
-	VBROADCASTSS 8(DI)(DX*1), Z14
-	VFMADD231PS  Z12, Z14, Z2
-	VFMADD231PS  Z13, Z14, Z3
-	VBROADCASTSS 8(DI)(DX*2), Z14
-	VFMADD231PS  Z12, Z14, Z4
-	VFMADD231PS  Z13, Z14, Z5
-	VBROADCASTSS 8(R11), Z14
-	VFMADD231PS  Z12, Z14, Z6
-	VFMADD231PS  Z13, Z14, Z7
-	VBROADCASTSS 8(R11)(DX*1), Z14
-	VFMADD231PS  Z12, Z14, Z8
-	VFMADD231PS  Z13, Z14, Z9
-	VBROADCASTSS 8(R11)(DX*2), Z14
-	VFMADD231PS  Z12, Z14, Z10
-	VFMADD231PS  Z13, Z14, Z11
-	VMOVUPS      192(R8), Z12
-	VMOVUPS      192(R8)(R10*1), Z13
-	VBROADCASTSS 12(DI), Z14
-	VFMADD231PS  Z12, Z14, Z0
-	VFMADD231PS  Z13, Z14, Z1
-	VBROADCASTSS 12(DI)(DX*1), Z14
-	VFMADD231PS  Z12, Z14, Z2
-	VFMADD231PS  Z13, Z14, Z3
-	VBROADCASTSS 12(DI)(DX*2), Z14
-	VFMADD231PS  Z12, Z14, Z4
-	VFMADD231PS  Z13, Z14, Z5
-	VBROADCASTSS 12(R11), Z14
-	VFMADD231PS  Z12, Z14, Z6
-	VFMADD231PS  Z13, Z14, Z7
-	VBROADCASTSS 12(R11)(DX*1), Z14
-	VFMADD231PS  Z12, Z14, Z8
-	VFMADD231PS  Z13, Z14, Z9
-	VBROADCASTSS 12(R11)(DX*2), Z14
-	VFMADD231PS  Z12, Z14, Z10
-	VFMADD231PS  Z13, Z14, Z11
-	ADDQ         $+16, DI
-	ADDQ         $+16, R11
-	ADDQ         $+256, R8
-	ADDQ         $-4, R9
-	CMPQ         R9, $+4
-	JGE          loop12
-
-done13:
-done11:
-	CMPQ R9, $+4
-	JLT  done15
-
-loop14:
 	VMOVUPS      (R8), Z12
 	VMOVUPS      (R8)(R10*1), Z13
 	VBROADCASTSS (DI), Z14
@@ -13731,10 +15024,103 @@ loop14:
 	JGE          loop14
 
 done15:
-	CMPQ R9, $+1
+done13:
+	CMPQ R9, $+4
 	JLT  done17
 
 loop16:
+	VMOVUPS      (R8), Z12
+	VMOVUPS      (R8)(R10*1), Z13
+	VBROADCASTSS (DI), Z14
+	VFMADD231PS  Z12, Z14, Z0
+	VFMADD231PS  Z13, Z14, Z1
+	VBROADCASTSS (DI)(DX*1), Z14
+	VFMADD231PS  Z12, Z14, Z2
+	VFMADD231PS  Z13, Z14, Z3
+	VBROADCASTSS (DI)(DX*2), Z14
+	VFMADD231PS  Z12, Z14, Z4
+	VFMADD231PS  Z13, Z14, Z5
+	VBROADCASTSS (R11), Z14
+	VFMADD231PS  Z12, Z14, Z6
+	VFMADD231PS  Z13, Z14, Z7
+	VBROADCASTSS (R11)(DX*1), Z14
+	VFMADD231PS  Z12, Z14, Z8
+	VFMADD231PS  Z13, Z14, Z9
+	VBROADCASTSS (R11)(DX*2), Z14
+	VFMADD231PS  Z12, Z14, Z10
+	VFMADD231PS  Z13, Z14, Z11
+	VMOVUPS      64(R8), Z12
+	VMOVUPS      64(R8)(R10*1), Z13
+	VBROADCASTSS 4(DI), Z14
+	VFMADD231PS  Z12, Z14, Z0
+	VFMADD231PS  Z13, Z14, Z1
+	VBROADCASTSS 4(DI)(DX*1), Z14
+	VFMADD231PS  Z12, Z14, Z2
+	VFMADD231PS  Z13, Z14, Z3
+	VBROADCASTSS 4(DI)(DX*2), Z14
+	VFMADD231PS  Z12, Z14, Z4
+	VFMADD231PS  Z13, Z14, Z5
+	VBROADCASTSS 4(R11), Z14
+	VFMADD231PS  Z12, Z14, Z6
+	VFMADD231PS  Z13, Z14, Z7
+	VBROADCASTSS 4(R11)(DX*1), Z14
+	VFMADD231PS  Z12, Z14, Z8
+	VFMADD231PS  Z13, Z14, Z9
+	VBROADCASTSS 4(R11)(DX*2), Z14
+	VFMADD231PS  Z12, Z14, Z10
+	VFMADD231PS  Z13, Z14, Z11
+	VMOVUPS      128(R8), Z12
+	VMOVUPS      128(R8)(R10*1), Z13
+	VBROADCASTSS 8(DI), Z14
+	VFMADD231PS  Z12, Z14, Z0
+	VFMADD231PS  Z13, Z14, Z1
+	VBROADCASTSS 8(DI)(DX*1), Z14
+	VFMADD231PS  Z12, Z14, Z2
+	VFMADD231PS  Z13, Z14, Z3
+	VBROADCASTSS 8(DI)(DX*2), Z14
+	VFMADD231PS  Z12, Z14, Z4
+	VFMADD231PS  Z13, Z14, Z5
+	VBROADCASTSS 8(R11), Z14
+	VFMADD231PS  Z12, Z14, Z6
+	VFMADD231PS  Z13, Z14, Z7
+	VBROADCASTSS 8(R11)(DX*1), Z14
+	VFMADD231PS  Z12, Z14, Z8
+	VFMADD231PS  Z13, Z14, Z9
+	VBROADCASTSS 8(R11)(DX*2), Z14
+	VFMADD231PS  Z12, Z14, Z10
+	VFMADD231PS  Z13, Z14, Z11
+	VMOVUPS      192(R8), Z12
+	VMOVUPS      192(R8)(R10*1), Z13
+	VBROADCASTSS 12(DI), Z14
+	VFMADD231PS  Z12, Z14, Z0
+	VFMADD231PS  Z13, Z14, Z1
+	VBROADCASTSS 12(DI)(DX*1), Z14
+	VFMADD231PS  Z12, Z14, Z2
+	VFMADD231PS  Z13, Z14, Z3
+	VBROADCASTSS 12(DI)(DX*2), Z14
+	VFMADD231PS  Z12, Z14, Z4
+	VFMADD231PS  Z13, Z14, Z5
+	VBROADCASTSS 12(R11), Z14
+	VFMADD231PS  Z12, Z14, Z6
+	VFMADD231PS  Z13, Z14, Z7
+	VBROADCASTSS 12(R11)(DX*1), Z14
+	VFMADD231PS  Z12, Z14, Z8
+	VFMADD231PS  Z13, Z14, Z9
+	VBROADCASTSS 12(R11)(DX*2), Z14
+	VFMADD231PS  Z12, Z14, Z10
+	VFMADD231PS  Z13, Z14, Z11
+	ADDQ         $+16, DI
+	ADDQ         $+16, R11
+	ADDQ         $+256, R8
+	ADDQ         $-4, R9
+	CMPQ         R9, $+4
+	JGE          loop16
+
+done17:
+	CMPQ R9, $+1
+	JLT  done19
+
+loop18:
 	VMOVUPS      (R8), Z12
 	VMOVUPS      (R8)(R10*1), Z13
 	VBROADCASTSS (DI), Z14
@@ -13760,22 +15146,22 @@ loop16:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop16
+	JGE          loop18
 
-done17:
+done19:
 	MOVQ R12, 16(SI)
 	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop9
+	JGE  loop11
 
-done10:
+done12:
 	MOVQ 168(AX), BX
 
 	// Add finished chains.
 	MOVQ    120(AX), SI
 	TESTQ   SI, SI
-	JEQ     done18
+	JEQ     done20
 	MOVQ    248(AX), SI
 	MOVQ    160(AX), BX
 	VMOVUPS (SI), Z12
@@ -13811,11 +15197,11 @@ done10:
 	MOVQ    SI, 248(AX)
 	MOVQ    168(AX), BX
 
-done18:
+done20:
 	// Add what C holds.
 	MOVQ    128(AX), SI
 	TESTQ   SI, SI
-	JEQ     done19
+	JEQ     done21
 	MOVQ    256(AX), SI
 	VMOVUPS (SI), Z12
 	VADDPS  Z0, Z12, Z0
@@ -13848,7 +15234,7 @@ done18:
 	VADDPS  Z11, Z12, Z11
 	ADDQ    BX, SI
 
-done19:
+done21:
 	// Store.
 	MOVQ    256(AX), SI
 	VMOVUPS Z0, (SI)
@@ -13887,11 +15273,56 @@ done19:
 	// Shorter tiles.
 	MOVQ  80(AX), DX
 	TESTQ DX, DX
-	JEQ   done20
+	JEQ   done22
 	MOVQ  80(AX), DX
 	MOVQ  DX, 264(AX)
 
-tile21:
+tile23:
+	// Fetch what will be added.
+	MOVQ       120(AX), DX
+	TESTQ      DX, DX
+	JEQ        done24
+	MOVQ       248(AX), DX
+	MOVQ       160(AX), BX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	ADDQ       BX, DX
+
+done24:
+	MOVQ       128(AX), DX
+	TESTQ      DX, DX
+	JEQ        done25
+	MOVQ       256(AX), DX
+	MOVQ       168(AX), BX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	ADDQ       BX, DX
+
+done25:
 	// The chains start.
 	MOVQ    112(AX), DX
 	VMOVUPS (DX), Z0
@@ -13909,9 +15340,9 @@ tile21:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done23
+	JLT     done27
 
-loop22:
+loop26:
 	// A k block.
 	MOVQ  (SI), R8
 	MOVQ  8(SI), R9
@@ -13923,11 +15354,11 @@ loop22:
 	MOVQ  16(SI), R12
 	MOVQ  144(AX), R13
 	TESTQ R13, R13
-	JEQ   done24
+	JEQ   done28
 	CMPQ  R9, $+4
-	JLT   done26
+	JLT   done30
 
-loop25:
+loop29:
 	PREFETCHT1   (R12)
 	PREFETCHT1   64(R12)
 	PREFETCHT1   128(R12)
@@ -14010,14 +15441,14 @@ loop25:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop25
+	JGE          loop29
 
-done26:
-done24:
+done30:
+done28:
 	CMPQ R9, $+4
-	JLT  done28
+	JLT  done32
 
-loop27:
+loop31:
 	VMOVUPS      (R8), Z10
 	VMOVUPS      (R8)(R10*1), Z11
 	VBROADCASTSS (DI), Z12
@@ -14091,13 +15522,13 @@ loop27:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop27
+	JGE          loop31
 
-done28:
+done32:
 	CMPQ R9, $+1
-	JLT  done30
+	JLT  done34
 
-loop29:
+loop33:
 	VMOVUPS      (R8), Z10
 	VMOVUPS      (R8)(R10*1), Z11
 	VBROADCASTSS (DI), Z12
@@ -14120,22 +15551,22 @@ loop29:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop29
+	JGE          loop33
 
-done30:
+done34:
 	MOVQ R12, 16(SI)
 	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop22
+	JGE  loop26
 
-done23:
+done27:
 	MOVQ 168(AX), BX
 
 	// Add finished chains.
 	MOVQ    120(AX), SI
 	TESTQ   SI, SI
-	JEQ     done31
+	JEQ     done35
 	MOVQ    248(AX), SI
 	MOVQ    160(AX), BX
 	VMOVUPS (SI), Z10
@@ -14166,11 +15597,11 @@ done23:
 	MOVQ    SI, 248(AX)
 	MOVQ    168(AX), BX
 
-done31:
+done35:
 	// Add what C holds.
 	MOVQ    128(AX), SI
 	TESTQ   SI, SI
-	JEQ     done32
+	JEQ     done36
 	MOVQ    256(AX), SI
 	VMOVUPS (SI), Z10
 	VADDPS  Z0, Z10, Z0
@@ -14198,7 +15629,7 @@ done31:
 	VADDPS  Z9, Z10, Z9
 	ADDQ    BX, SI
 
-done32:
+done36:
 	// Store.
 	MOVQ    256(AX), SI
 	VMOVUPS Z0, (SI)
@@ -14228,9 +15659,9 @@ done32:
 	ADDQ  $-1, DX
 	MOVQ  DX, 264(AX)
 	TESTQ DX, DX
-	JNE   tile21
+	JNE   tile23
 
-done20:
+done22:
 	MOVQ  272(AX), CX
 	ADDQ  $-1, CX
 	MOVQ  CX, 272(AX)
@@ -14368,6 +15799,69 @@ done7:
 	MOVQ DX, 264(AX)
 
 tile8:
+	// Fetch what will be added.
+	MOVQ       120(AX), DX
+	TESTQ      DX, DX
+	JEQ        done9
+	MOVQ       248(AX), DX
+	MOVQ       160(AX), BX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	ADDQ       BX, DX
+
+done9:
+	MOVQ       128(AX), DX
+	TESTQ      DX, DX
+	JEQ        done10
+	MOVQ       256(AX), DX
+	MOVQ       168(AX), BX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	ADDQ       BX, DX
+
+done10:
 	// The chains start.
 	MOVQ    112(AX), DX
 	VMOVUPS (DX), Z0
@@ -14393,9 +15887,9 @@ tile8:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done10
+	JLT     done12
 
-loop9:
+loop11:
 	// A k block.
 	MOVQ  (SI), R8
 	MOVQ  8(SI), R9
@@ -14407,11 +15901,11 @@ loop9:
 	MOVQ  16(SI), R12
 	MOVQ  144(AX), R13
 	TESTQ R13, R13
-	JEQ   done11
+	JEQ   done13
 	CMPQ  R9, $+4
-	JLT   done13
+	JLT   done15
 
-loop12:
+loop14:
 	PREFETCHT1   (R12)
 	PREFETCHT1   64(R12)
 	PREFETCHT1   128(R12)
@@ -14421,127 +15915,6 @@ loop12:
 	PREFETCHT1   384(R12)
 	PREFETCHT1   448(R12)
 	ADDQ         $+512, R12
-	VMOVUPS      (R8), Z18
-	VMOVUPS      (R8)(R10*1), Z19
-	VMOVUPS      (R8)(R10*2), Z20
-	VBROADCASTSS (DI), Z21
-	VFMADD231PS  Z18, Z21, Z0
-	VFMADD231PS  Z19, Z21, Z1
-	VFMADD231PS  Z20, Z21, Z2
-	VBROADCASTSS (DI)(DX*1), Z21
-	VFMADD231PS  Z18, Z21, Z3
-	VFMADD231PS  Z19, Z21, Z4
-	VFMADD231PS  Z20, Z21, Z5
-	VBROADCASTSS (DI)(DX*2), Z21
-	VFMADD231PS  Z18, Z21, Z6
-	VFMADD231PS  Z19, Z21, Z7
-	VFMADD231PS  Z20, Z21, Z8
-	VBROADCASTSS (R11), Z21
-	VFMADD231PS  Z18, Z21, Z9
-	VFMADD231PS  Z19, Z21, Z10
-	VFMADD231PS  Z20, Z21, Z11
-	VBROADCASTSS (R11)(DX*1), Z21
-	VFMADD231PS  Z18, Z21, Z12
-	VFMADD231PS  Z19, Z21, Z13
-	VFMADD231PS  Z20, Z21, Z14
-	VBROADCASTSS (R11)(DX*2), Z21
-	VFMADD231PS  Z18, Z21, Z15
-	VFMADD231PS  Z19, Z21, Z16
-	VFMADD231PS  Z20, Z21, Z17
-	VMOVUPS      64(R8), Z18
-	VMOVUPS      64(R8)(R10*1), Z19
-	VMOVUPS      64(R8)(R10*2), Z20
-	VBROADCASTSS 4(DI), Z21
-	VFMADD231PS  Z18, Z21, Z0
-	VFMADD231PS  Z19, Z21, Z1
-	VFMADD231PS  Z20, Z21, Z2
-	VBROADCASTSS 4(DI)(DX*1), Z21
-	VFMADD231PS  Z18, Z21, Z3
-	VFMADD231PS  Z19, Z21, Z4
-	VFMADD231PS  Z20, Z21, Z5
-	VBROADCASTSS 4(DI)(DX*2), Z21
-	VFMADD231PS  Z18, Z21, Z6
-	VFMADD231PS  Z19, Z21, Z7
-	VFMADD231PS  Z20, Z21, Z8
-	VBROADCASTSS 4(R11), Z21
-	VFMADD231PS  Z18, Z21, Z9
-	VFMADD231PS  Z19, Z21, Z10
-	VFMADD231PS  Z20, Z21, Z11
-	VBROADCASTSS 4(R11)(DX*1), Z21
-	VFMADD231PS  Z18, Z21, Z12
-	VFMADD231PS  Z19, Z21, Z13
-	VFMADD231PS  Z20, Z21, Z14
-	VBROADCASTSS 4(R11)(DX*2), Z21
-	VFMADD231PS  Z18, Z21, Z15
-	VFMADD231PS  Z19, Z21, Z16
-	VFMADD231PS  Z20, Z21, Z17
-	VMOVUPS      128(R8), Z18
-	VMOVUPS      128(R8)(R10*1), Z19
-	VMOVUPS      128(R8)(R10*2), Z20
-	VBROADCASTSS 8(DI), Z21
-	VFMADD231PS  Z18, Z21, Z0
-	VFMADD231PS  Z19, Z21, Z1
-	VFMADD231PS  Z20, Z21, Z2
-	VBROADCASTSS 8(DI)(DX*1), Z21
-	VFMADD231PS  Z18, Z21, Z3
-	VFMADD231PS  Z19, Z21, Z4
-	VFMADD231PS  Z20, Z21, Z5
-	VBROADCASTSS 8(DI)(DX*2), Z21
-	VFMADD231PS  Z18, Z21, Z6
-	VFMADD231PS  Z19, Z21, Z7
-	VFMADD231PS  Z20, Z21, Z8
-	VBROADCASTSS 8(R11), Z21
-	VFMADD231PS  Z18, Z21, Z9
-	VFMADD231PS  Z19, Z21, Z10
-	VFMADD231PS  Z20, Z21, Z11
-	VBROADCASTSS 8(R11)(DX*1), Z21
-	VFMADD231PS  Z18, Z21, Z12
-	VFMADD231PS  Z19, Z21, Z13
-	VFMADD231PS  Z20, Z21, Z14
-	VBROADCASTSS 8(R11)(DX*2), Z21
-	VFMADD231PS  Z18, Z21, Z15
-	VFMADD231PS  Z19, Z21, Z16
-	VFMADD231PS  Z20, Z21, Z17
-	VMOVUPS      192(R8), Z18
-	VMOVUPS      192(R8)(R10*1), Z19
-	VMOVUPS      192(R8)(R10*2), Z20
-	VBROADCASTSS 12(DI), Z21
-	VFMADD231PS  Z18, Z21, Z0
-	VFMADD231PS  Z19, Z21, Z1
-	VFMADD231PS  Z20, Z21, Z2
-	VBROADCASTSS 12(DI)(DX*1), Z21
-	VFMADD231PS  Z18, Z21, Z3
-	VFMADD231PS  Z19, Z21, Z4
-	VFMADD231PS  Z20, Z21, Z5
-	VBROADCASTSS 12(DI)(DX*2), Z21
-	VFMADD231PS  Z18, Z21, Z6
-	VFMADD231PS  Z19, Z21, Z7
-	VFMADD231PS  Z20, Z21, Z8
-	VBROADCASTSS 12(R11), Z21
-	VFMADD231PS  Z18, Z21, Z9
-	VFMADD231PS  Z19, Z21, Z10
-	VFMADD231PS  Z20, Z21, Z11
-	VBROADCASTSS 12(R11)(DX*1), Z21
-	VFMADD231PS  Z18, Z21, Z12
-	VFMADD231PS  Z19, Z21, Z13
-	VFMADD231PS  Z20, Z21, Z14
-	VBROADCASTSS 12(R11)(DX*2), Z21
-	VFMADD231PS  Z18, Z21, Z15
-	VFMADD231PS  Z19, Z21, Z16
-	VFMADD231PS  Z20, Z21, Z17
-	ADDQ         $+16, DI
-	ADDQ         $+16, R11
-	ADDQ         $+256, R8
-	ADDQ         $-4, R9
-	CMPQ         R9, $+4
-	JGE          loop12
-
-done13:
-done11:
-	CMPQ R9, $+4
-	JLT  done15
-
-loop14:
 	VMOVUPS      (R8), Z18
 	VMOVUPS      (R8)(R10*1), Z19
 	VMOVUPS      (R8)(R10*2), Z20
@@ -14658,10 +16031,131 @@ loop14:
 	JGE          loop14
 
 done15:
-	CMPQ R9, $+1
+done13:
+	CMPQ R9, $+4
 	JLT  done17
 
 loop16:
+	VMOVUPS      (R8), Z18
+	VMOVUPS      (R8)(R10*1), Z19
+	VMOVUPS      (R8)(R10*2), Z20
+	VBROADCASTSS (DI), Z21
+	VFMADD231PS  Z18, Z21, Z0
+	VFMADD231PS  Z19, Z21, Z1
+	VFMADD231PS  Z20, Z21, Z2
+	VBROADCASTSS (DI)(DX*1), Z21
+	VFMADD231PS  Z18, Z21, Z3
+	VFMADD231PS  Z19, Z21, Z4
+	VFMADD231PS  Z20, Z21, Z5
+	VBROADCASTSS (DI)(DX*2), Z21
+	VFMADD231PS  Z18, Z21, Z6
+	VFMADD231PS  Z19, Z21, Z7
+	VFMADD231PS  Z20, Z21, Z8
+	VBROADCASTSS (R11), Z21
+	VFMADD231PS  Z18, Z21, Z9
+	VFMADD231PS  Z19, Z21, Z10
+	VFMADD231PS  Z20, Z21, Z11
+	VBROADCASTSS (R11)(DX*1), Z21
+	VFMADD231PS  Z18, Z21, Z12
+	VFMADD231PS  Z19, Z21, Z13
+	VFMADD231PS  Z20, Z21, Z14
+	VBROADCASTSS (R11)(DX*2), Z21
+	VFMADD231PS  Z18, Z21, Z15
+	VFMADD231PS  Z19, Z21, Z16
+	VFMADD231PS  Z20, Z21, Z17
+	VMOVUPS      64(R8), Z18
+	VMOVUPS      64(R8)(R10*1), Z19
+	VMOVUPS      64(R8)(R10*2), Z20
+	VBROADCASTSS 4(DI), Z21
+	VFMADD231PS  Z18, Z21, Z0
+	VFMADD231PS  Z19, Z21, Z1
+	VFMADD231PS  Z20, Z21, Z2
+	VBROADCASTSS 4(DI)(DX*1), Z21
+	VFMADD231PS  Z18, Z21, Z3
+	VFMADD231PS  Z19, Z21, Z4
+	VFMADD231PS  Z20, Z21, Z5
+	VBROADCASTSS 4(DI)(DX*2), Z21
+	VFMADD231PS  Z18, Z21, Z6
+	VFMADD231PS  Z19, Z21, Z7
+	VFMADD231PS  Z20, Z21, Z8
+	VBROADCASTSS 4(R11), Z21
+	VFMADD231PS  Z18, Z21, Z9
+	VFMADD231PS  Z19, Z21, Z10
+	VFMADD231PS  Z20, Z21, Z11
+	VBROADCASTSS 4(R11)(DX*1), Z21
+	VFMADD231PS  Z18, Z21, Z12
+	VFMADD231PS  Z19, Z21, Z13
+	VFMADD231PS  Z20, Z21, Z14
+	VBROADCASTSS 4(R11)(DX*2), Z21
+	VFMADD231PS  Z18, Z21, Z15
+	VFMADD231PS  Z19, Z21, Z16
+	VFMADD231PS  Z20, Z21, Z17
+	VMOVUPS      128(R8), Z18
+	VMOVUPS      128(R8)(R10*1), Z19
+	VMOVUPS      128(R8)(R10*2), Z20
+	VBROADCASTSS 8(DI), Z21
+	VFMADD231PS  Z18, Z21, Z0
+	VFMADD231PS  Z19, Z21, Z1
+	VFMADD231PS  Z20, Z21, Z2
+	VBROADCASTSS 8(DI)(DX*1), Z21
+	VFMADD231PS  Z18, Z21, Z3
+	VFMADD231PS  Z19, Z21, Z4
+	VFMADD231PS  Z20, Z21, Z5
+	VBROADCASTSS 8(DI)(DX*2), Z21
+	VFMADD231PS  Z18, Z21, Z6
+	VFMADD231PS  Z19, Z21, Z7
+	VFMADD231PS  Z20, Z21, Z8
+	VBROADCASTSS 8(R11), Z21
+	VFMADD231PS  Z18, Z21, Z9
+	VFMADD231PS  Z19, Z21, Z10
+	VFMADD231PS  Z20, Z21, Z11
+	VBROADCASTSS 8(R11)(DX*1), Z21
+	VFMADD231PS  Z18, Z21, Z12
+	VFMADD231PS  Z19, Z21, Z13
+	VFMADD231PS  Z20, Z21, Z14
+	VBROADCASTSS 8(R11)(DX*2), Z21
+	VFMADD231PS  Z18, Z21, Z15
+	VFMADD231PS  Z19, Z21, Z16
+	VFMADD231PS  Z20, Z21, Z17
+	VMOVUPS      192(R8), Z18
+	VMOVUPS      192(R8)(R10*1), Z19
+	VMOVUPS      192(R8)(R10*2), Z20
+	VBROADCASTSS 12(DI), Z21
+	VFMADD231PS  Z18, Z21, Z0
+	VFMADD231PS  Z19, Z21, Z1
+	VFMADD231PS  Z20, Z21, Z2
+	VBROADCASTSS 12(DI)(DX*1), Z21
+	VFMADD231PS  Z18, Z21, Z3
+	VFMADD231PS  Z19, Z21, Z4
+	VFMADD231PS  Z20, Z21, Z5
+	VBROADCASTSS 12(DI)(DX*2), Z21
+	VFMADD231PS  Z18, Z21, Z6
+	VFMADD231PS  Z19, Z21, Z7
+	VFMADD231PS  Z20, Z21, Z8
+	VBROADCASTSS 12(R11), Z21
+	VFMADD231PS  Z18, Z21, Z9
+	VFMADD231PS  Z19, Z21, Z10
+	VFMADD231PS  Z20, Z21, Z11
+	VBROADCASTSS 12(R11)(DX*1), Z21
+	VFMADD231PS  Z18, Z21, Z12
+	VFMADD231PS  Z19, Z21, Z13
+	VFMADD231PS  Z20, Z21, Z14
+	VBROADCASTSS 12(R11)(DX*2), Z21
+	VFMADD231PS  Z18, Z21, Z15
+	VFMADD231PS  Z19, Z21, Z16
+	VFMADD231PS  Z20, Z21, Z17
+	ADDQ         $+16, DI
+	ADDQ         $+16, R11
+	ADDQ         $+256, R8
+	ADDQ         $-4, R9
+	CMPQ         R9, $+4
+	JGE          loop16
+
+done17:
+	CMPQ R9, $+1
+	JLT  done19
+
+loop18:
 	VMOVUPS      (R8), Z18
 	VMOVUPS      (R8)(R10*1), Z19
 	VMOVUPS      (R8)(R10*2), Z20
@@ -14694,22 +16188,22 @@ loop16:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop16
+	JGE          loop18
 
-done17:
+done19:
 	MOVQ R12, 16(SI)
 	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop9
+	JGE  loop11
 
-done10:
+done12:
 	MOVQ 168(AX), BX
 
 	// Add finished chains.
 	MOVQ    120(AX), SI
 	TESTQ   SI, SI
-	JEQ     done18
+	JEQ     done20
 	MOVQ    248(AX), SI
 	MOVQ    160(AX), BX
 	VMOVUPS (SI), Z18
@@ -14757,11 +16251,11 @@ done10:
 	MOVQ    SI, 248(AX)
 	MOVQ    168(AX), BX
 
-done18:
+done20:
 	// Add what C holds.
 	MOVQ    128(AX), SI
 	TESTQ   SI, SI
-	JEQ     done19
+	JEQ     done21
 	MOVQ    256(AX), SI
 	VMOVUPS (SI), Z18
 	VADDPS  Z0, Z18, Z0
@@ -14806,7 +16300,7 @@ done18:
 	VADDPS  Z17, Z18, Z17
 	ADDQ    BX, SI
 
-done19:
+done21:
 	// Store.
 	MOVQ    256(AX), SI
 	VMOVUPS Z0, (SI)
@@ -14851,11 +16345,66 @@ done19:
 	// Shorter tiles.
 	MOVQ  80(AX), DX
 	TESTQ DX, DX
-	JEQ   done20
+	JEQ   done22
 	MOVQ  80(AX), DX
 	MOVQ  DX, 264(AX)
 
-tile21:
+tile23:
+	// Fetch what will be added.
+	MOVQ       120(AX), DX
+	TESTQ      DX, DX
+	JEQ        done24
+	MOVQ       248(AX), DX
+	MOVQ       160(AX), BX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	ADDQ       BX, DX
+
+done24:
+	MOVQ       128(AX), DX
+	TESTQ      DX, DX
+	JEQ        done25
+	MOVQ       256(AX), DX
+	MOVQ       168(AX), BX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	ADDQ       BX, DX
+
+done25:
 	// The chains start.
 	MOVQ    112(AX), DX
 	VMOVUPS (DX), Z0
@@ -14878,9 +16427,9 @@ tile21:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done23
+	JLT     done27
 
-loop22:
+loop26:
 	// A k block.
 	MOVQ  (SI), R8
 	MOVQ  8(SI), R9
@@ -14892,11 +16441,11 @@ loop22:
 	MOVQ  16(SI), R12
 	MOVQ  144(AX), R13
 	TESTQ R13, R13
-	JEQ   done24
+	JEQ   done28
 	CMPQ  R9, $+4
-	JLT   done26
+	JLT   done30
 
-loop25:
+loop29:
 	PREFETCHT1   (R12)
 	PREFETCHT1   64(R12)
 	PREFETCHT1   128(R12)
@@ -15003,14 +16552,14 @@ loop25:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop25
+	JGE          loop29
 
-done26:
-done24:
+done30:
+done28:
 	CMPQ R9, $+4
-	JLT  done28
+	JLT  done32
 
-loop27:
+loop31:
 	VMOVUPS      (R8), Z15
 	VMOVUPS      (R8)(R10*1), Z16
 	VMOVUPS      (R8)(R10*2), Z17
@@ -15108,13 +16657,13 @@ loop27:
 	ADDQ         $+256, R8
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop27
+	JGE          loop31
 
-done28:
+done32:
 	CMPQ R9, $+1
-	JLT  done30
+	JLT  done34
 
-loop29:
+loop33:
 	VMOVUPS      (R8), Z15
 	VMOVUPS      (R8)(R10*1), Z16
 	VMOVUPS      (R8)(R10*2), Z17
@@ -15143,22 +16692,22 @@ loop29:
 	ADDQ         $+64, R8
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop29
+	JGE          loop33
 
-done30:
+done34:
 	MOVQ R12, 16(SI)
 	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop22
+	JGE  loop26
 
-done23:
+done27:
 	MOVQ 168(AX), BX
 
 	// Add finished chains.
 	MOVQ    120(AX), SI
 	TESTQ   SI, SI
-	JEQ     done31
+	JEQ     done35
 	MOVQ    248(AX), SI
 	MOVQ    160(AX), BX
 	VMOVUPS (SI), Z15
@@ -15199,11 +16748,11 @@ done23:
 	MOVQ    SI, 248(AX)
 	MOVQ    168(AX), BX
 
-done31:
+done35:
 	// Add what C holds.
 	MOVQ    128(AX), SI
 	TESTQ   SI, SI
-	JEQ     done32
+	JEQ     done36
 	MOVQ    256(AX), SI
 	VMOVUPS (SI), Z15
 	VADDPS  Z0, Z15, Z0
@@ -15241,7 +16790,7 @@ done31:
 	VADDPS  Z14, Z15, Z14
 	ADDQ    BX, SI
 
-done32:
+done36:
 	// Store.
 	MOVQ    256(AX), SI
 	VMOVUPS Z0, (SI)
@@ -15276,9 +16825,9 @@ done32:
 	ADDQ  $-1, DX
 	MOVQ  DX, 264(AX)
 	TESTQ DX, DX
-	JNE   tile21
+	JNE   tile23
 
-done20:
+done22:
 	MOVQ  272(AX), CX
 	ADDQ  $-1, CX
 	MOVQ  CX, 272(AX)
@@ -15424,6 +16973,81 @@ done7:
 	MOVQ DX, 264(AX)
 
 tile8:
+	// Fetch what will be added.
+	MOVQ       120(AX), DX
+	TESTQ      DX, DX
+	JEQ        done9
+	MOVQ       248(AX), DX
+	MOVQ       160(AX), BX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	ADDQ       BX, DX
+
+done9:
+	MOVQ       128(AX), DX
+	TESTQ      DX, DX
+	JEQ        done10
+	MOVQ       256(AX), DX
+	MOVQ       168(AX), BX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	ADDQ       BX, DX
+
+done10:
 	// The chains start.
 	MOVQ    112(AX), DX
 	VMOVUPS (DX), Z0
@@ -15455,9 +17079,9 @@ tile8:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done10
+	JLT     done12
 
-loop9:
+loop11:
 	// A k block.
 	MOVQ  (SI), R8
 	MOVQ  8(SI), R9
@@ -15472,11 +17096,11 @@ loop9:
 	MOVQ  16(SI), R13
 	MOVQ  144(AX), R14
 	TESTQ R14, R14
-	JEQ   done11
+	JEQ   done13
 	CMPQ  R9, $+4
-	JLT   done13
+	JLT   done15
 
-loop12:
+loop14:
 	PREFETCHT1   (R13)
 	PREFETCHT1   64(R13)
 	PREFETCHT1   128(R13)
@@ -15486,156 +17110,6 @@ loop12:
 	PREFETCHT1   384(R13)
 	PREFETCHT1   448(R13)
 	ADDQ         $+512, R13
-	VMOVUPS      (R8), Z24
-	VMOVUPS      (R8)(R10*1), Z25
-	VMOVUPS      (R8)(R10*2), Z26
-	VMOVUPS      (R11), Z27
-	VBROADCASTSS (DI), Z28
-	VFMADD231PS  Z24, Z28, Z0
-	VFMADD231PS  Z25, Z28, Z1
-	VFMADD231PS  Z26, Z28, Z2
-	VFMADD231PS  Z27, Z28, Z3
-	VBROADCASTSS (DI)(DX*1), Z28
-	VFMADD231PS  Z24, Z28, Z4
-	VFMADD231PS  Z25, Z28, Z5
-	VFMADD231PS  Z26, Z28, Z6
-	VFMADD231PS  Z27, Z28, Z7
-	VBROADCASTSS (DI)(DX*2), Z28
-	VFMADD231PS  Z24, Z28, Z8
-	VFMADD231PS  Z25, Z28, Z9
-	VFMADD231PS  Z26, Z28, Z10
-	VFMADD231PS  Z27, Z28, Z11
-	VBROADCASTSS (R12), Z28
-	VFMADD231PS  Z24, Z28, Z12
-	VFMADD231PS  Z25, Z28, Z13
-	VFMADD231PS  Z26, Z28, Z14
-	VFMADD231PS  Z27, Z28, Z15
-	VBROADCASTSS (R12)(DX*1), Z28
-	VFMADD231PS  Z24, Z28, Z16
-	VFMADD231PS  Z25, Z28, Z17
-	VFMADD231PS  Z26, Z28, Z18
-	VFMADD231PS  Z27, Z28, Z19
-	VBROADCASTSS (R12)(DX*2), Z28
-	VFMADD231PS  Z24, Z28, Z20
-	VFMADD231PS  Z25, Z28, Z21
-	VFMADD231PS  Z26, Z28, Z22
-	VFMADD231PS  Z27, Z28, Z23
-	VMOVUPS      64(R8), Z24
-	VMOVUPS      64(R8)(R10*1), Z25
-	VMOVUPS      64(R8)(R10*2), Z26
-	VMOVUPS      64(R11), Z27
-	VBROADCASTSS 4(DI), Z28
-	VFMADD231PS  Z24, Z28, Z0
-	VFMADD231PS  Z25, Z28, Z1
-	VFMADD231PS  Z26, Z28, Z2
-	VFMADD231PS  Z27, Z28, Z3
-	VBROADCASTSS 4(DI)(DX*1), Z28
-	VFMADD231PS  Z24, Z28, Z4
-	VFMADD231PS  Z25, Z28, Z5
-	VFMADD231PS  Z26, Z28, Z6
-	VFMADD231PS  Z27, Z28, Z7
-	VBROADCASTSS 4(DI)(DX*2), Z28
-	VFMADD231PS  Z24, Z28, Z8
-	VFMADD231PS  Z25, Z28, Z9
-	VFMADD231PS  Z26, Z28, Z10
-	VFMADD231PS  Z27, Z28, Z11
-	VBROADCASTSS 4(R12), Z28
-	VFMADD231PS  Z24, Z28, Z12
-	VFMADD231PS  Z25, Z28, Z13
-	VFMADD231PS  Z26, Z28, Z14
-	VFMADD231PS  Z27, Z28, Z15
-	VBROADCASTSS 4(R12)(DX*1), Z28
-	VFMADD231PS  Z24, Z28, Z16
-	VFMADD231PS  Z25, Z28, Z17
-	VFMADD231PS  Z26, Z28, Z18
-	VFMADD231PS  Z27, Z28, Z19
-	VBROADCASTSS 4(R12)(DX*2), Z28
-	VFMADD231PS  Z24, Z28, Z20
-	VFMADD231PS  Z25, Z28, Z21
-	VFMADD231PS  Z26, Z28, Z22
-	VFMADD231PS  Z27, Z28, Z23
-	VMOVUPS      128(R8), Z24
-	VMOVUPS      128(R8)(R10*1), Z25
-	VMOVUPS      128(R8)(R10*2), Z26
-	VMOVUPS      128(R11), Z27
-	VBROADCASTSS 8(DI), Z28
-	VFMADD231PS  Z24, Z28, Z0
-	VFMADD231PS  Z25, Z28, Z1
-	VFMADD231PS  Z26, Z28, Z2
-	VFMADD231PS  Z27, Z28, Z3
-	VBROADCASTSS 8(DI)(DX*1), Z28
-	VFMADD231PS  Z24, Z28, Z4
-	VFMADD231PS  Z25, Z28, Z5
-	VFMADD231PS  Z26, Z28, Z6
-	VFMADD231PS  Z27, Z28, Z7
-	VBROADCASTSS 8(DI)(DX*2), Z28
-	VFMADD231PS  Z24, Z28, Z8
-	VFMADD231PS  Z25, Z28, Z9
-	VFMADD231PS  Z26, Z28, Z10
-	VFMADD231PS  Z27, Z28, Z11
-	VBROADCASTSS 8(R12), Z28
-	VFMADD231PS  Z24, Z28, Z12
-	VFMADD231PS  Z25, Z28, Z13
-	VFMADD231PS  Z26, Z28, Z14
-	VFMADD231PS  Z27, Z28, Z15
-	VBROADCASTSS 8(R12)(DX*1), Z28
-	VFMADD231PS  Z24, Z28, Z16
-	VFMADD231PS  Z25, Z28, Z17
-	VFMADD231PS  Z26, Z28, Z18
-	VFMADD231PS  Z27, Z28, Z19
-	VBROADCASTSS 8(R12)(DX*2), Z28
-	VFMADD231PS  Z24, Z28, Z20
-	VFMADD231PS  Z25, Z28, Z21
-	VFMADD231PS  Z26, Z28, Z22
-	VFMADD231PS  Z27, Z28, Z23
-	VMOVUPS      192(R8), Z24
-	VMOVUPS      192(R8)(R10*1), Z25
-	VMOVUPS      192(R8)(R10*2), Z26
-	VMOVUPS      192(R11), Z27
-	VBROADCASTSS 12(DI), Z28
-	VFMADD231PS  Z24, Z28, Z0
-	VFMADD231PS  Z25, Z28, Z1
-	VFMADD231PS  Z26, Z28, Z2
-	VFMADD231PS  Z27, Z28, Z3
-	VBROADCASTSS 12(DI)(DX*1), Z28
-	VFMADD231PS  Z24, Z28, Z4
-	VFMADD231PS  Z25, Z28, Z5
-	VFMADD231PS  Z26, Z28, Z6
-	VFMADD231PS  Z27, Z28, Z7
-	VBROADCASTSS 12(DI)(DX*2), Z28
-	VFMADD231PS  Z24, Z28, Z8
-	VFMADD231PS  Z25, Z28, Z9
-	VFMADD231PS  Z26, Z28, Z10
-	VFMADD231PS  Z27, Z28, Z11
-	VBROADCASTSS 12(R12), Z28
-	VFMADD231PS  Z24, Z28, Z12
-	VFMADD231PS  Z25, Z28, Z13
-	VFMADD231PS  Z26, Z28, Z14
-	VFMADD231PS  Z27, Z28, Z15
-	VBROADCASTSS 12(R12)(DX*1), Z28
-	VFMADD231PS  Z24, Z28, Z16
-	VFMADD231PS  Z25, Z28, Z17
-	VFMADD231PS  Z26, Z28, Z18
-	VFMADD231PS  Z27, Z28, Z19
-	VBROADCASTSS 12(R12)(DX*2), Z28
-	VFMADD231PS  Z24, Z28, Z20
-	VFMADD231PS  Z25, Z28, Z21
-	VFMADD231PS  Z26, Z28, Z22
-	VFMADD231PS  Z27, Z28, Z23
-	ADDQ         $+16, DI
-	ADDQ         $+16, R12
-	ADDQ         $+256, R8
-	ADDQ         $+256, R11
-	ADDQ         $-4, R9
-	CMPQ         R9, $+4
-	JGE          loop12
-
-done13:
-done11:
-	CMPQ R9, $+4
-	JLT  done15
-
-loop14:
 	VMOVUPS      (R8), Z24
 	VMOVUPS      (R8)(R10*1), Z25
 	VMOVUPS      (R8)(R10*2), Z26
@@ -15781,10 +17255,160 @@ loop14:
 	JGE          loop14
 
 done15:
-	CMPQ R9, $+1
+done13:
+	CMPQ R9, $+4
 	JLT  done17
 
 loop16:
+	VMOVUPS      (R8), Z24
+	VMOVUPS      (R8)(R10*1), Z25
+	VMOVUPS      (R8)(R10*2), Z26
+	VMOVUPS      (R11), Z27
+	VBROADCASTSS (DI), Z28
+	VFMADD231PS  Z24, Z28, Z0
+	VFMADD231PS  Z25, Z28, Z1
+	VFMADD231PS  Z26, Z28, Z2
+	VFMADD231PS  Z27, Z28, Z3
+	VBROADCASTSS (DI)(DX*1), Z28
+	VFMADD231PS  Z24, Z28, Z4
+	VFMADD231PS  Z25, Z28, Z5
+	VFMADD231PS  Z26, Z28, Z6
+	VFMADD231PS  Z27, Z28, Z7
+	VBROADCASTSS (DI)(DX*2), Z28
+	VFMADD231PS  Z24, Z28, Z8
+	VFMADD231PS  Z25, Z28, Z9
+	VFMADD231PS  Z26, Z28, Z10
+	VFMADD231PS  Z27, Z28, Z11
+	VBROADCASTSS (R12), Z28
+	VFMADD231PS  Z24, Z28, Z12
+	VFMADD231PS  Z25, Z28, Z13
+	VFMADD231PS  Z26, Z28, Z14
+	VFMADD231PS  Z27, Z28, Z15
+	VBROADCASTSS (R12)(DX*1), Z28
+	VFMADD231PS  Z24, Z28, Z16
+	VFMADD231PS  Z25, Z28, Z17
+	VFMADD231PS  Z26, Z28, Z18
+	VFMADD231PS  Z27, Z28, Z19
+	VBROADCASTSS (R12)(DX*2), Z28
+	VFMADD231PS  Z24, Z28, Z20
+	VFMADD231PS  Z25, Z28, Z21
+	VFMADD231PS  Z26, Z28, Z22
+	VFMADD231PS  Z27, Z28, Z23
+	VMOVUPS      64(R8), Z24
+	VMOVUPS      64(R8)(R10*1), Z25
+	VMOVUPS      64(R8)(R10*2), Z26
+	VMOVUPS      64(R11), Z27
+	VBROADCASTSS 4(DI), Z28
+	VFMADD231PS  Z24, Z28, Z0
+	VFMADD231PS  Z25, Z28, Z1
+	VFMADD231PS  Z26, Z28, Z2
+	VFMADD231PS  Z27, Z28, Z3
+	VBROADCASTSS 4(DI)(DX*1), Z28
+	VFMADD231PS  Z24, Z28, Z4
+	VFMADD231PS  Z25, Z28, Z5
+	VFMADD231PS  Z26, Z28, Z6
+	VFMADD231PS  Z27, Z28, Z7
+	VBROADCASTSS 4(DI)(DX*2), Z28
+	VFMADD231PS  Z24, Z28, Z8
+	VFMADD231PS  Z25, Z28, Z9
+	VFMADD231PS  Z26, Z28, Z10
+	VFMADD231PS  Z27, Z28, Z11
+	VBROADCASTSS 4(R12), Z28
+	VFMADD231PS  Z24, Z28, Z12
+	VFMADD231PS  Z25, Z28, Z13
+	VFMADD231PS  Z26, Z28, Z14
+	VFMADD231PS  Z27, Z28, Z15
+	VBROADCASTSS 4(R12)(DX*1), Z28
+	VFMADD231PS  Z24, Z28, Z16
+	VFMADD231PS  Z25, Z28, Z17
+	VFMADD231PS  Z26, Z28, Z18
+	VFMADD231PS  Z27, Z28, Z19
+	VBROADCASTSS 4(R12)(DX*2), Z28
+	VFMADD231PS  Z24, Z28, Z20
+	VFMADD231PS  Z25, Z28, Z21
+	VFMADD231PS  Z26, Z28, Z22
+	VFMADD231PS  Z27, Z28, Z23
+	VMOVUPS      128(R8), Z24
+	VMOVUPS      128(R8)(R10*1), Z25
+	VMOVUPS      128(R8)(R10*2), Z26
+	VMOVUPS      128(R11), Z27
+	VBROADCASTSS 8(DI), Z28
+	VFMADD231PS  Z24, Z28, Z0
+	VFMADD231PS  Z25, Z28, Z1
+	VFMADD231PS  Z26, Z28, Z2
+	VFMADD231PS  Z27, Z28, Z3
+	VBROADCASTSS 8(DI)(DX*1), Z28
+	VFMADD231PS  Z24, Z28, Z4
+	VFMADD231PS  Z25, Z28, Z5
+	VFMADD231PS  Z26, Z28, Z6
+	VFMADD231PS  Z27, Z28, Z7
+	VBROADCASTSS 8(DI)(DX*2), Z28
+	VFMADD231PS  Z24, Z28, Z8
+	VFMADD231PS  Z25, Z28, Z9
+	VFMADD231PS  Z26, Z28, Z10
+	VFMADD231PS  Z27, Z28, Z11
+	VBROADCASTSS 8(R12), Z28
+	VFMADD231PS  Z24, Z28, Z12
+	VFMADD231PS  Z25, Z28, Z13
+	VFMADD231PS  Z26, Z28, Z14
+	VFMADD231PS  Z27, Z28, Z15
+	VBROADCASTSS 8(R12)(DX*1), Z28
+	VFMADD231PS  Z24, Z28, Z16
+	VFMADD231PS  Z25, Z28, Z17
+	VFMADD231PS  Z26, Z28, Z18
+	VFMADD231PS  Z27, Z28, Z19
+	VBROADCASTSS 8(R12)(DX*2), Z28
+	VFMADD231PS  Z24, Z28, Z20
+	VFMADD231PS  Z25, Z28, Z21
+	VFMADD231PS  Z26, Z28, Z22
+	VFMADD231PS  Z27, Z28, Z23
+	VMOVUPS      192(R8), Z24
+	VMOVUPS      192(R8)(R10*1), Z25
+	VMOVUPS      192(R8)(R10*2), Z26
+	VMOVUPS      192(R11), Z27
+	VBROADCASTSS 12(DI), Z28
+	VFMADD231PS  Z24, Z28, Z0
+	VFMADD231PS  Z25, Z28, Z1
+	VFMADD231PS  Z26, Z28, Z2
+	VFMADD231PS  Z27, Z28, Z3
+	VBROADCASTSS 12(DI)(DX*1), Z28
+	VFMADD231PS  Z24, Z28, Z4
+	VFMADD231PS  Z25, Z28, Z5
+	VFMADD231PS  Z26, Z28, Z6
+	VFMADD231PS  Z27, Z28, Z7
+	VBROADCASTSS 12(DI)(DX*2), Z28
+	VFMADD231PS  Z24, Z28, Z8
+	VFMADD231PS  Z25, Z28, Z9
+	VFMADD231PS  Z26, Z28, Z10
+	VFMADD231PS  Z27, Z28, Z11
+	VBROADCASTSS 12(R12), Z28
+	VFMADD231PS  Z24, Z28, Z12
+	VFMADD231PS  Z25, Z28, Z13
+	VFMADD231PS  Z26, Z28, Z14
+	VFMADD231PS  Z27, Z28, Z15
+	VBROADCASTSS 12(R12)(DX*1), Z28
+	VFMADD231PS  Z24, Z28, Z16
+	VFMADD231PS  Z25, Z28, Z17
+	VFMADD231PS  Z26, Z28, Z18
+	VFMADD231PS  Z27, Z28, Z19
+	VBROADCASTSS 12(R12)(DX*2), Z28
+	VFMADD231PS  Z24, Z28, Z20
+	VFMADD231PS  Z25, Z28, Z21
+	VFMADD231PS  Z26, Z28, Z22
+	VFMADD231PS  Z27, Z28, Z23
+	ADDQ         $+16, DI
+	ADDQ         $+16, R12
+	ADDQ         $+256, R8
+	ADDQ         $+256, R11
+	ADDQ         $-4, R9
+	CMPQ         R9, $+4
+	JGE          loop16
+
+done17:
+	CMPQ R9, $+1
+	JLT  done19
+
+loop18:
 	VMOVUPS      (R8), Z24
 	VMOVUPS      (R8)(R10*1), Z25
 	VMOVUPS      (R8)(R10*2), Z26
@@ -15825,22 +17449,22 @@ loop16:
 	ADDQ         $+64, R11
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop16
+	JGE          loop18
 
-done17:
+done19:
 	MOVQ R13, 16(SI)
 	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop9
+	JGE  loop11
 
-done10:
+done12:
 	MOVQ 168(AX), BX
 
 	// Add finished chains.
 	MOVQ    120(AX), SI
 	TESTQ   SI, SI
-	JEQ     done18
+	JEQ     done20
 	MOVQ    248(AX), SI
 	MOVQ    160(AX), BX
 	VMOVUPS (SI), Z24
@@ -15900,11 +17524,11 @@ done10:
 	MOVQ    SI, 248(AX)
 	MOVQ    168(AX), BX
 
-done18:
+done20:
 	// Add what C holds.
 	MOVQ    128(AX), SI
 	TESTQ   SI, SI
-	JEQ     done19
+	JEQ     done21
 	MOVQ    256(AX), SI
 	VMOVUPS (SI), Z24
 	VADDPS  Z0, Z24, Z0
@@ -15961,7 +17585,7 @@ done18:
 	VADDPS  Z23, Z24, Z23
 	ADDQ    BX, SI
 
-done19:
+done21:
 	// Store.
 	MOVQ    256(AX), SI
 	VMOVUPS Z0, (SI)
@@ -16012,11 +17636,76 @@ done19:
 	// Shorter tiles.
 	MOVQ  80(AX), DX
 	TESTQ DX, DX
-	JEQ   done20
+	JEQ   done22
 	MOVQ  80(AX), DX
 	MOVQ  DX, 264(AX)
 
-tile21:
+tile23:
+	// Fetch what will be added.
+	MOVQ       120(AX), DX
+	TESTQ      DX, DX
+	JEQ        done24
+	MOVQ       248(AX), DX
+	MOVQ       160(AX), BX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	ADDQ       BX, DX
+
+done24:
+	MOVQ       128(AX), DX
+	TESTQ      DX, DX
+	JEQ        done25
+	MOVQ       256(AX), DX
+	MOVQ       168(AX), BX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	ADDQ       BX, DX
+
+done25:
 	// The chains start.
 	MOVQ    112(AX), DX
 	VMOVUPS (DX), Z0
@@ -16044,9 +17733,9 @@ tile21:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done23
+	JLT     done27
 
-loop22:
+loop26:
 	// A k block.
 	MOVQ  (SI), R8
 	MOVQ  8(SI), R9
@@ -16061,11 +17750,11 @@ loop22:
 	MOVQ  16(SI), R13
 	MOVQ  144(AX), R14
 	TESTQ R14, R14
-	JEQ   done24
+	JEQ   done28
 	CMPQ  R9, $+4
-	JLT   done26
+	JLT   done30
 
-loop25:
+loop29:
 	PREFETCHT1   (R13)
 	PREFETCHT1   64(R13)
 	PREFETCHT1   128(R13)
@@ -16197,14 +17886,14 @@ loop25:
 	ADDQ         $+256, R11
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop25
+	JGE          loop29
 
-done26:
-done24:
+done30:
+done28:
 	CMPQ R9, $+4
-	JLT  done28
+	JLT  done32
 
-loop27:
+loop31:
 	VMOVUPS      (R8), Z20
 	VMOVUPS      (R8)(R10*1), Z21
 	VMOVUPS      (R8)(R10*2), Z22
@@ -16327,13 +18016,13 @@ loop27:
 	ADDQ         $+256, R11
 	ADDQ         $-4, R9
 	CMPQ         R9, $+4
-	JGE          loop27
+	JGE          loop31
 
-done28:
+done32:
 	CMPQ R9, $+1
-	JLT  done30
+	JLT  done34
 
-loop29:
+loop33:
 	VMOVUPS      (R8), Z20
 	VMOVUPS      (R8)(R10*1), Z21
 	VMOVUPS      (R8)(R10*2), Z22
@@ -16369,22 +18058,22 @@ loop29:
 	ADDQ         $+64, R11
 	ADDQ         $-1, R9
 	CMPQ         R9, $+1
-	JGE          loop29
+	JGE          loop33
 
-done30:
+done34:
 	MOVQ R13, 16(SI)
 	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop22
+	JGE  loop26
 
-done23:
+done27:
 	MOVQ 168(AX), BX
 
 	// Add finished chains.
 	MOVQ    120(AX), SI
 	TESTQ   SI, SI
-	JEQ     done31
+	JEQ     done35
 	MOVQ    248(AX), SI
 	MOVQ    160(AX), BX
 	VMOVUPS (SI), Z20
@@ -16435,11 +18124,11 @@ done23:
 	MOVQ    SI, 248(AX)
 	MOVQ    168(AX), BX
 
-done31:
+done35:
 	// Add what C holds.
 	MOVQ    128(AX), SI
 	TESTQ   SI, SI
-	JEQ     done32
+	JEQ     done36
 	MOVQ    256(AX), SI
 	VMOVUPS (SI), Z20
 	VADDPS  Z0, Z20, Z0
@@ -16487,7 +18176,7 @@ done31:
 	VADDPS  Z19, Z20, Z19
 	ADDQ    BX, SI
 
-done32:
+done36:
 	// Store.
 	MOVQ    256(AX), SI
 	VMOVUPS Z0, (SI)
@@ -16527,9 +18216,9 @@ done32:
 	ADDQ  $-1, DX
 	MOVQ  DX, 264(AX)
 	TESTQ DX, DX
-	JNE   tile21
+	JNE   tile23
 
-done20:
+done22:
 	MOVQ  272(AX), CX
 	ADDQ  $-1, CX
 	MOVQ  CX, 272(AX)
