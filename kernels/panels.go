@@ -195,20 +195,66 @@ func (p *Panels) outputs(i, b int) (row, n int) {
 func (p *Panels) SetRows(x Mat) {
 	x.reads("Panels.SetRows", "x", p.k, p.gates*p.units)
 	raceWrite(p.data)
-	isa := use()
-	for i := range p.len() {
-		panel, nb := p.panel(i)
-		for k0 := 0; k0 < p.k; k0 += kBlock {
-			kn := min(kBlock, p.k-k0)
+	p.setInputs(use(), 0, x, p.k)
+}
+
+// PackTransposed sets all weights from w [gates*units][Units], row-major, the form
+// of a PyTorch weight, for the product with its transpose: those of input
+// PackedIndex(gates, u, g) are w[g*units+u], and those of inputs between, the
+// padding of units, are zeros. Gradients in packed order times these panels are
+// those of what the weight has multiplied. It panics unless p has one gate, gates
+// is 1, 3 or 4, K is the Width of Panels of so many gates and units, and len(w) is
+// gates*units*Units.
+func (p *Panels) PackTransposed(w []float32, gates, units int) {
+	const fn = "Panels.PackTransposed"
+	checkGates(fn, gates)
+	checkUnits(fn, units)
+	if p.gates != 1 {
+		bad(fn, "Gates()", p.gates, "1")
+	}
+	if n := packedWidth(gates, units); p.k != n {
+		bad(fn, "K()", p.k, fmt.Sprintf("%d, the inputs of %d gates of %d units", n, gates, units))
+	}
+	if n := gates * units * p.units; len(w) != n {
+		badLen(fn, "w", len(w), n)
+	}
+	raceRead(w)
+	raceWrite(p.data)
+	isa, step := use(), units
+	if gates > 1 {
+		step = block
+	}
+	for u := 0; u < units; u += step {
+		n := min(step, units-u)
+		for g := range gates {
+			k := PackedIndex(gates, u, g)
+			p.setInputs(isa, k, Mat{w[(g*units+u)*p.units:], p.units}, n)
+			for i := n; i < step; i++ {
+				p.setInput(k+i, nil)
+			}
+		}
+	}
+}
+
+// setInputs sets the weights of n inputs from input k on from rows of x.
+func (p *Panels) setInputs(isa ISA, k int, x Mat, n int) {
+	for from, end := k, k+n; k < end; {
+		k0 := k / kBlock * kBlock
+		kn := min(kBlock, p.k-k0)
+		rows := min(k0+kn, end) - k
+		for i := range p.len() {
+			panel, nb := p.panel(i)
+			dst := panel[(k0*nb+k-k0)*block:]
 			if row, _ := p.outputs(i, 0); p.gates == 1 {
-				copyRows(isa, panel[k0*nb*block:], kn*block, x.from(k0, row), kn, min(nb*block, p.units-row))
+				copyRows(isa, dst, kn*block, x.from(k-from, row), rows, min(nb*block, p.units-row))
 				continue
 			}
 			for b := range nb {
-				row, n := p.outputs(i, b)
-				copyRows(isa, panel[(k0*nb+b*kn)*block:], 0, x.from(k0, row), kn, n)
+				row, cols := p.outputs(i, b)
+				copyRows(isa, dst[b*kn*block:], 0, x.from(k-from, row), rows, cols)
 			}
 		}
+		k += rows
 	}
 }
 
@@ -283,6 +329,11 @@ func (p *Panels) SetRow(k int, w []float32) {
 	if w != nil && len(w) != p.gates*p.units {
 		badLen("Panels.SetRow", "w", len(w), p.gates*p.units)
 	}
+	p.setInput(k, w)
+}
+
+// setInput sets the weights of input k, zeros if w is nil.
+func (p *Panels) setInput(k int, w []float32) {
 	k0 := k / kBlock * kBlock
 	kn := min(kBlock, p.k-k0)
 	for i := range p.len() {

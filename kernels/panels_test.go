@@ -3,11 +3,54 @@ package kernels
 import (
 	"fmt"
 	"math"
+	"slices"
 	"testing"
 	"unsafe"
 
 	"github.com/stretchr/testify/require"
 )
+
+// TestPackTransposed compares with SetRow of one input after the other.
+func TestPackTransposed(t *testing.T) {
+	for _, isa := range paths() {
+		onISA(isa, func() {
+			for _, gates := range []int{1, 3, 4} {
+				for _, units := range []int{0, 1, 15, 16, 17, 48, 63, 130} {
+					for _, inputs := range []int{0, 1, 16, 37, 64, 65, 130} {
+						w := random(newRand(1), gates*units*inputs)
+						want := NewPanels(1, inputs, packedWidth(gates, units))
+						p := NewPanels(1, inputs, packedWidth(gates, units))
+						for i := range p.data {
+							p.data[i] = 1 // all are set, padding too
+						}
+						for g := range gates {
+							for u := range units {
+								want.SetRow(PackedIndex(gates, u, g), w[(g*units+u)*inputs:][:inputs])
+							}
+						}
+						before := slices.Clone(p.data)
+						p.PackTransposed(w, gates, units)
+						for i := range p.len() { // padding of the panels' own units is nobody's
+							panel, nb := p.panel(i)
+							for b := range nb {
+								_, n := p.outputs(i, b)
+								for k := range p.k {
+									k0 := k / kBlock * kBlock
+									at := (k0*nb+b*min(kBlock, p.k-k0)+k-k0)*block + n
+									copy(panel[at:][:block-n], make([]float32, block-n))
+								}
+							}
+						}
+						requireSame(t, want.data, p.data, "gates=%d units=%d inputs=%d", gates, units, inputs)
+						if len(p.data) > 0 {
+							require.NotEqual(t, before, p.data)
+						}
+					}
+				}
+			}
+		})
+	}
+}
 
 // TestPanelsLayout compares with the documented layout, index by index.
 func TestPanelsLayout(t *testing.T) {
@@ -202,7 +245,7 @@ func TestPackBias(t *testing.T) {
 }
 
 func TestPanelsPanics(t *testing.T) {
-	p := NewPanels(4, 5, 7)
+	p, plain := NewPanels(4, 5, 7), NewPanels(1, 5, 7)
 	dst := filled(64, 7)
 	for message, f := range map[string]func(){
 		"NewPanels: gates = 2, want 1, 3 or 4":                                             func() { NewPanels(2, 5, 7) },
@@ -212,6 +255,11 @@ func TestPanelsPanics(t *testing.T) {
 		"Panels.SetRow: k = 7, want 0 <= k < 7":                                            func() { p.SetRow(7, nil) },
 		"Panels.SetRow: k = -1, want 0 <= k < 7":                                           func() { p.SetRow(-1, nil) },
 		"Panels.SetRows: len(x.Data) = 139, want 7 rows of 20 columns at stride 20":        func() { p.SetRows(Mat{make([]float32, 139), 20}) },
+		"Panels.PackTransposed: gates = 2, want 1, 3 or 4":                                 func() { p.PackTransposed(nil, 2, 5) },
+		"Panels.PackTransposed: units = -1, want at least 0":                               func() { p.PackTransposed(nil, 1, -1) },
+		"Panels.PackTransposed: Gates() = 4, want 1":                                       func() { p.PackTransposed(nil, 1, 7) },
+		"Panels.PackTransposed: K() = 7, want 64, the inputs of 4 gates of 5 units":        func() { plain.PackTransposed(nil, 4, 5) },
+		"Panels.PackTransposed: len(w) = 34, want 35":                                      func() { plain.PackTransposed(make([]float32, 34), 1, 7) },
 		"Panels.SetRow: len(w) = 19, want 20":                                              func() { p.SetRow(0, make([]float32, 19)) },
 		"Panels.Resize: k = 8, want at least 0 and at most that of NewPanels":              func() { p.Resize(8) },
 		"Panels.Resize: k = -1, want at least 0 and at most that of NewPanels":             func() { p.Resize(-1) },
@@ -228,4 +276,5 @@ func TestPanelsPanics(t *testing.T) {
 	}
 	requireSame(t, filled(64, 7), dst, "dst was written")
 	requireSame(t, make([]float32, len(p.data)), p.data, "p was written")
+	requireSame(t, make([]float32, len(plain.data)), plain.data, "plain was written")
 }

@@ -13,7 +13,6 @@ import (
 type bptt struct {
 	scan
 	grads      dirParams
-	wihT       *kernels.Panels // W_ih transposed
 	otherT     *kernels.Panels // step.WT in the other direction, as scan.other
 	h, c       series          // [T+2,B,·]
 	dh, dhPrev []float32       // [B,Ho]: the gradient of h, of two steps in turn
@@ -45,7 +44,9 @@ func newBPTT(r *recurrent, index int, slots series, grads dirParams, maxT, batch
 		dhPrev: make([]float32, batch*Ho),
 		dc:     make([]float32, batch*cUnits),
 	}
-	s.wihT = s.wih.transposed()
+	if index >= D { // the first layer's inputs may need no gradient
+		s.wih.transposed()
+	}
 	st := &s.step
 	st.WT, s.otherT = s.whh.transposed(), s.whh.otherT
 	st.DC = kernels.Mat{Data: s.dc, Stride: cUnits}
@@ -461,11 +462,12 @@ func (rg stepRange) chains(p *plan) stepRange {
 
 // addInput sets dx to the gradient of the input, or adds it.
 func (s *bptt) addInput(dx series, p *plan, rg stepRange, add bool) {
+	wihT := s.wih.transposed()
 	product := func(c, a kernels.Mat, n int) {
 		if add {
-			kernels.GemmAdd(c, a, n, s.wihT)
+			kernels.GemmAdd(c, a, n, wihT)
 		} else {
-			kernels.Gemm(c, a, n, s.wihT, nil)
+			kernels.Gemm(c, a, n, wihT, nil)
 		}
 	}
 	dx, gates, n := dx.from(rg.lo), s.gates.from(rg.lo), rg.hi-rg.lo

@@ -261,7 +261,7 @@ func (t *CellTape) Backward(dx, dhPrev, dcPrev, dh, dc []float32) {
 	s.cell.Backward(st)
 	copy(dcPrev, s.dc)
 	if dx != nil {
-		kernels.Gemm(kernels.Mat{Data: dx, Stride: r.input}, st.Gates, B, s.wihT, nil)
+		kernels.Gemm(kernels.Mat{Data: dx, Stride: r.input}, st.Gates, B, s.wih.transposed(), nil)
 	}
 	if t.back == 0 {
 		p := &t.tape.plan

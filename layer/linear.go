@@ -82,7 +82,7 @@ func (l *Linear) PackParts() int { return 2 }
 // PackPart packs the weight for one direction of the product.
 func (l *Linear) PackPart(i int) {
 	if i == 0 {
-		l.weight.panels.Pack(l.weight.weight)
+		l.weight.packPanels()
 	} else {
 		l.weight.packTransposed()
 	}

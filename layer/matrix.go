@@ -23,7 +23,7 @@ type matrix struct {
 	other  *kernels.Panels // panels in the other direction, see kernels.Panels.Reversed
 
 	once   sync.Once
-	t      *kernels.Panels // the transposed panels, nil before the first tape
+	t      *kernels.Panels // the transposed panels, nil before somebody needs them
 	otherT *kernels.Panels // t in the other direction
 }
 
@@ -34,9 +34,11 @@ func newMatrix(weight []float32, gates, units, inputs int) *matrix {
 
 // pack copies the weight into the panels that exist.
 func (m *matrix) pack() {
-	m.panels.Pack(m.weight)
+	m.packPanels()
 	m.packTransposed()
 }
+
+func (m *matrix) packPanels() { m.panels.Pack(m.weight) }
 
 // transposed returns the transposed panels, made by the first call. It may run
 // beside readers, which must get them from here.
@@ -49,18 +51,12 @@ func (m *matrix) transposed() *kernels.Panels {
 	return m.t
 }
 
-// packTransposed copies the weight into the transposed panels, if they exist: all
-// inputs but those of the padding, which stay zero.
+// packTransposed copies the weight into the transposed panels, if they exist.
 func (m *matrix) packTransposed() {
 	if m.t == nil {
 		return
 	}
-	gates, units, inputs := m.panels.Gates(), m.panels.Units(), m.panels.K()
-	for g := range gates {
-		for u := range units {
-			m.t.SetRow(kernels.PackedIndex(gates, u, g), m.weight[(g*units+u)*inputs:][:inputs])
-		}
-	}
+	m.t.PackTransposed(m.weight, m.panels.Gates(), m.panels.Units())
 }
 
 // addGrad adds dyᵀ·x to dW, for panels x [rows] of one gate and dy [rows][Width]:

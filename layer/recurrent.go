@@ -265,16 +265,20 @@ func (r *recurrent) Pack() {
 }
 
 // PackParts returns the number of parts of Pack, see [PartPacker].
-func (r *recurrent) PackParts() int { return 2 * len(r.dirs) }
+func (r *recurrent) PackParts() int { return 3 * len(r.dirs) }
 
 // PackPart packs one part of the parameters.
 func (r *recurrent) PackPart(i int) {
-	d := r.dirs[i/2]
-	if i%2 == 0 {
+	d := r.dirs[i/3]
+	switch i % 3 {
+	case 0:
 		d.wih.pack()
 		return
+	case 1:
+		d.whh.packTransposed()
+		return
 	}
-	d.whh.pack()
+	d.whh.packPanels()
 	if d.whr != nil {
 		d.whr.pack()
 	}
