@@ -44,7 +44,7 @@ func newBPTT(r *recurrent, index int, slots series, grads dirParams, maxT, batch
 		dhPrev: make([]float32, batch*Ho),
 		dc:     make([]float32, batch*cUnits),
 	}
-	if index >= D { // the first layer's inputs may need no gradient
+	if s.wih.reserve(); index >= D { // the first layer's inputs may need no gradient
 		s.wih.transposed()
 	}
 	st := &s.step

@@ -304,29 +304,69 @@ func TestCarry(t *testing.T) {
 	})
 }
 
-// TestPack: written weights count after Pack, transposed panels included.
+// TestPack: written weights count after Pack, transposed panels included, whether
+// these were in use before or not.
 func TestPack(t *testing.T) {
 	forEachMode(t, func(t *testing.T, mode string) {
 		const I, H, T, B = 3, 20, 4, 2
 		r := NewRand(9)
-		m, other := newModel(t, mode, I, H, false, r), newModel(t, mode, I, H, false, r)
+		m := newModel(t, mode, I, H, false, r)
 		p := newProblem(mode, I, H, T, B, r)
-		q := *p
-		tape := m.NewTape(T, B)
-		p.solve(tape)
-		for i, w := range m.Params() {
-			copy(other.Params()[i].Data, w.Data)
-		}
-		late := other.NewTape(T, B) // transposed panels exist before Pack
-		other.Params().Pack()
-		q.solve(late)
-		requireBits(t, p.y, q.y, "y")
-		requireBits(t, p.dx, q.dx, "dx")
-		requireBits(t, p.dh0, q.dh0, "dh0")
-		for i, g := range p.grads {
-			requireBits(t, g, q.grads[i], m.Params()[i].Name)
+		start := *p
+		p.solve(m.NewTape(T, B))
+		for _, inUse := range []bool{false, true} {
+			other := newModel(t, mode, I, H, false, r)
+			q, tape := start, other.NewTape(T, B)
+			if inUse {
+				q.solve(tape)
+				require.NotEqual(t, p.dx, q.dx)
+				tape.Params().ZeroGrad()
+				q = start
+			}
+			for i, w := range m.Params() {
+				copy(other.Params()[i].Data, w.Data)
+			}
+			other.Params().Pack()
+			q.solve(tape)
+			requireBits(t, p.y, q.y, fmt.Sprintf("y, in use: %v", inUse))
+			requireBits(t, p.dx, q.dx, fmt.Sprintf("dx, in use: %v", inUse))
+			requireBits(t, p.dh0, q.dh0, fmt.Sprintf("dh0, in use: %v", inUse))
+			for i, g := range p.grads {
+				requireBits(t, g, q.grads[i], fmt.Sprintf("%s, in use: %v", m.Params()[i].Name, inUse))
+			}
 		}
 	})
+}
+
+// TestTransposedOnDemand: the first layer's W_ih is not packed for a gradient that
+// nobody asks for, and several tapes may be the first to ask.
+func TestTransposedOnDemand(t *testing.T) {
+	const I, H, T, B = 3, 20, 4, 2
+	l, err := NewLSTM(LSTMConfig{Input: I, Hidden: H}, NewRand(1))
+	require.NoError(t, err)
+	x, dy := normal(NewRand(2), T*B*I), normal(NewRand(3), T*B*H)
+	wih := l.dirs[0].wih
+	first := l.NewTape(T, B)
+	first.Forward(x)
+	first.Backward(nil, dy)
+	l.Params().Pack()
+	require.False(t, wih.inUse)
+	dx := make([][]float32, 4)
+	var wg sync.WaitGroup
+	for i := range dx {
+		dx[i] = make([]float32, T*B*I)
+		tape := l.NewTape(T, B)
+		wg.Go(func() {
+			tape.Forward(x)
+			tape.Backward(dx[i], dy)
+		})
+	}
+	wg.Wait()
+	require.True(t, wih.inUse)
+	require.NotZero(t, kernels.MaxAbs(dx[0]))
+	for _, d := range dx[1:] {
+		requireBits(t, dx[0], d, "dx")
+	}
 }
 
 // TestAllocs: nothing allocates after construction.

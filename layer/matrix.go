@@ -22,9 +22,12 @@ type matrix struct {
 	panels *kernels.Panels
 	other  *kernels.Panels // panels in the other direction, see kernels.Panels.Reversed
 
-	once   sync.Once
-	t      *kernels.Panels // the transposed panels, nil before somebody needs them
-	otherT *kernels.Panels // t in the other direction
+	// For products with the transposed weight, which not every tape makes: memory
+	// for it comes with the first tape, weights when they are used for the first time.
+	reserved, used sync.Once
+	t              *kernels.Panels // the transposed panels
+	otherT         *kernels.Panels // t in the other direction
+	inUse          bool            // t has weights
 }
 
 func newMatrix(weight []float32, gates, units, inputs int) *matrix {
@@ -40,23 +43,30 @@ func (m *matrix) pack() {
 
 func (m *matrix) packPanels() { m.panels.Pack(m.weight) }
 
-// transposed returns the transposed panels, made by the first call. It may run
-// beside readers, which must get them from here.
-func (m *matrix) transposed() *kernels.Panels {
-	m.once.Do(func() {
+// reserve makes room for the transposed panels.
+func (m *matrix) reserve() {
+	m.reserved.Do(func() {
 		m.t = kernels.NewPanels(1, m.panels.K(), m.panels.Width())
 		m.otherT = m.t.Reversed()
+	})
+}
+
+// transposed returns the transposed panels, packed by the first call. It may run
+// beside readers, which must get them from here.
+func (m *matrix) transposed() *kernels.Panels {
+	m.reserve()
+	m.used.Do(func() {
+		m.inUse = true
 		m.packTransposed()
 	})
 	return m.t
 }
 
-// packTransposed copies the weight into the transposed panels, if they exist.
+// packTransposed copies the weight into the transposed panels, if they are in use.
 func (m *matrix) packTransposed() {
-	if m.t == nil {
-		return
+	if m.inUse {
+		m.t.PackTransposed(m.weight, m.panels.Gates(), m.panels.Units())
 	}
-	m.t.PackTransposed(m.weight, m.panels.Gates(), m.panels.Units())
 }
 
 // addGrad adds dyᵀ·x to dW, for panels x [rows] of one gate and dy [rows][Width]:
