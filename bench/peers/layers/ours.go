@@ -3,6 +3,7 @@ package main
 import (
 	"time"
 
+	"github.com/simdrnn/simdrnn/internal/workers"
 	"github.com/simdrnn/simdrnn/layer"
 )
 
@@ -72,11 +73,17 @@ func (s *simdrnn) prepare(t *task) ([]float32, error) {
 	tape := net.NewTape(t.T, t.B)
 	tape.SetThreads(s.threads)
 	params := tape.Params()
+	pack := params.Pack
+	if s.threads > 1 { // as train's optimizers do
+		team, packer := workers.NewTeam(s.threads), net.(layer.PartPacker)
+		part := packer.PackPart
+		pack = func() { team.Each(packer.PackParts(), part, false) }
+	}
 	s.call = func() {
 		params.ZeroGrad()
 		y = tape.Forward(t.x)
 		tape.Backward(nil, t.dy)
-		params.Pack()
+		pack()
 	}
 	s.call()
 	results := append([]float32{}, y...)
