@@ -67,6 +67,9 @@ type Stepper interface {
 	// Steps computes the steps of s, with the bits of Forward, or with train those
 	// of ForwardTrain.
 	Steps(s *kernels.Seq, train bool)
+
+	// NewStep returns a step that Steps makes of s, ready to be made many times.
+	NewStep(s kernels.Seq) *kernels.Step
 }
 
 // A Step is one time step of Rows sequences. Plain matrices are [Rows, Units].

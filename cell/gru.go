@@ -69,6 +69,9 @@ func (GRU) Steps(s *kernels.Seq, train bool) {
 	}
 }
 
+// NewStep is [kernels.NewGRUStep].
+func (GRU) NewStep(s kernels.Seq) *kernels.Step { return kernels.NewGRUStep(s) }
+
 // ForwardTrain is Forward and leaves r,z,n in Gates and gh_n in GatesH.
 func (GRU) ForwardTrain(s *Step) {
 	kernels.Gemm(s.GatesH, s.hIn(), s.Rows, s.W, s.BiasH)

@@ -54,6 +54,9 @@ func (LSTM) Steps(s *kernels.Seq, train bool) {
 	}
 }
 
+// NewStep is [kernels.NewLSTMStep].
+func (LSTM) NewStep(s kernels.Seq) *kernels.Step { return kernels.NewLSTMStep(s) }
+
 // ForwardTrain is Forward and leaves i,f,g,o in Gates and m in M.
 func (LSTM) ForwardTrain(s *Step) {
 	s.gates()

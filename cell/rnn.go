@@ -52,6 +52,14 @@ func (c RNN) Steps(s *kernels.Seq, _ bool) {
 	}
 }
 
+// NewStep is [kernels.NewRNNTanhStep] or [kernels.NewRNNReLUStep].
+func (c RNN) NewStep(s kernels.Seq) *kernels.Step {
+	if c.ReLU {
+		return kernels.NewRNNReLUStep(s)
+	}
+	return kernels.NewRNNTanhStep(s)
+}
+
 // ForwardTrain is Forward: Backward needs only h.
 func (c RNN) ForwardTrain(s *Step) { c.Forward(s) }
 

@@ -7,6 +7,8 @@ import (
 	"unsafe"
 )
 
+const raceEnabled = true
+
 // The race detector does not see what assembly reads and writes. These tell it.
 
 func raceRead[F Float](s []F) {

@@ -10,8 +10,6 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-const raceEnabled = true
-
 // TestRaceFound: two goroutines that write one slice through kernels are
 // reported, though the race detector cannot see assembly.
 func TestRaceFound(t *testing.T) {

@@ -110,7 +110,7 @@ func (s *Seq) run(fn string, kind stepKind) {
 	isa := s.path(use())
 	switch {
 	case s.T == 0 || s.WHH.units == 0:
-	case isa == Generic || s.Rows > 1 || s.Peephole != nil || !oneCall(s.WHH, s.WIH):
+	case isa == Generic || !s.fuses():
 		s.separate(isa, kind)
 	case kind < rnnTanhKind:
 		s.fused(isa, kind, nil)
@@ -131,14 +131,17 @@ func (s *Seq) path(isa ISA) ISA {
 }
 
 //go:noinline
-func (s *Seq) isolated(isa ISA) ISA {
+func (s *Seq) isolated(isa ISA) ISA { return isolated(isa, s.Rows, s.products()) }
+
+// products returns the number of multiply-adds of a row.
+func (s *Seq) products() int {
 	products := 0
 	for _, w := range [...]*Panels{s.WIH, s.WHH, s.WHR} {
 		if w != nil {
 			products += w.k * w.Width()
 		}
 	}
-	return isolated(isa, s.Rows, products)
+	return products
 }
 
 //go:noinline
@@ -321,93 +324,111 @@ func stepsPerCall(whh, wih *Panels) int {
 // fused makes all steps in few calls. scratch is for an RNN: both parts of the
 // pre-activations, and the bias, with the padding that Gates and BIH lack.
 func (s *Seq) fused(isa ISA, kind stepKind, scratch []float32) {
-	whh := s.WHH
-	units := whh.units
 	most := 1
-	if s.T > 1 {
-		most = stepsPerCall(whh, s.WIH)
+	if s.T > 1 && s.WHR == nil {
+		most = stepsPerCall(s.WHH, s.WIH)
 	}
-	h0, c0, bih := s.H0, s.C0, s.BIH
+	h0, c0 := s.H0, s.C0
+	for n := 0; n < s.T; n += most {
+		steps := min(most, s.T-n)
+		task := s.task(kind, s.step(n), steps, h0, c0, scratch)
+		s.pad(scratch)
+		kind.launch(isa, &task)
+		last := s.step(n + steps - 1)
+		if n+steps == s.T && s.WHR == nil {
+			return
+		}
+		h0 = s.H.row(last, s.WHH.k)
+		if kind <= lstmTrainKind {
+			c0 = s.C.row(last, s.WHH.units)
+		}
+		s.project(isa, kind, h0, last)
+	}
+}
+
+// pad copies the bias of an RNN to scratch, if there are both.
+func (s *Seq) pad(scratch []float32) {
+	if scratch != nil && s.BIH != nil {
+		copy(scratch[2*len(scratch)/3:], s.BIH)
+	}
+}
+
+// project computes the projection h of step t, if there is one.
+func (s *Seq) project(isa ISA, kind stepKind, h []float32, t int) {
+	if s.WHR != nil && kind <= lstmTrainKind {
+		gemm(isa, rowMat(h), rowMat(s.M.row(t, s.WHH.units)), 1, s.WHR, nil, false)
+	}
+}
+
+// task returns the task of some steps from step t on, which follow h0 and c0.
+func (s *Seq) task(kind stepKind, t, steps int, h0, c0, scratch []float32) (task stepTask) {
+	whh, m, bih, sign := s.WHH, s.H, s.BIH, 1
+	if s.WHR != nil && kind <= lstmTrainKind {
+		m = s.M
+	}
 	if scratch != nil && bih != nil {
 		bih = scratch[2*len(scratch)/3:]
-		copy(bih, s.BIH)
 	}
-	m := s.H
-	if s.WHR != nil && kind <= lstmTrainKind {
-		m, most = s.M, 1
-	}
-	sign := 1
 	if s.Reverse {
 		sign = -1
 	}
-	for n := 0; n < s.T; n += most {
-		t := s.step(n)
-		var task stepTask
-		task.steps, task.units = min(most, s.T-n), units
-		task.h, task.hPrev, task.hStep = m.at(t, 0), &h0[0], sign*4*m.Stride
-		task.gates, task.gatesStep = s.Gates.at(t, 0), sign*4*s.Gates.Stride
-		// What is stored through a pointer escapes, and a struct that is written
-		// field by field and then copied takes long to load.
-		x, p := &task.products[0], &task.products[1]
-		p.set(whh)
-		task.products[1].a = &h0[0]
-		switch kind {
-		case lstmKind, lstmTrainKind:
-			task.c, task.cStep, task.cPrev = s.C.at(t, 0), sign*4*s.C.Stride, &c0[0]
-			task.products[1].out, p.outStep, p.add = task.gates, task.gatesStep, 1
-		case gruKind, gruTrainKind:
-			task.gh, task.ghStep = s.GatesH.at(t, 0), sign*4*s.GatesH.Stride
-			task.products[1].out, p.outStep = task.gh, task.ghStep
-			if s.BHH != nil {
-				task.products[1].init, p.initPanel = &s.BHH[0], panelStep(whh)
-			}
-			if kind == gruTrainKind {
-				p.panels, p.half = whh.len(), 0 // the backward pass takes the padding
-			}
-		default:
-			task.gh = &scratch[0]
-			task.products[1].out = task.gh
-			if s.WIH != nil {
-				task.gates, task.gatesStep = &scratch[len(scratch)/3], 0
-			}
+	task.steps, task.units = steps, whh.units
+	task.h, task.hPrev, task.hStep = m.at(t, 0), &h0[0], sign*4*m.Stride
+	task.gates, task.gatesStep = s.Gates.at(t, 0), sign*4*s.Gates.Stride
+	// What is stored through a pointer escapes, as scratch must not.
+	x, p := &task.products[0], &task.products[1]
+	p.set(whh)
+	task.products[1].a = &h0[0]
+	switch kind {
+	case lstmKind, lstmTrainKind:
+		task.c, task.cStep, task.cPrev = s.C.at(t, 0), sign*4*s.C.Stride, &c0[0]
+		task.products[1].out, p.outStep, p.add = task.gates, task.gatesStep, 1
+	case gruKind, gruTrainKind:
+		task.gh, task.ghStep = s.GatesH.at(t, 0), sign*4*s.GatesH.Stride
+		task.products[1].out, p.outStep = task.gh, task.ghStep
+		if s.BHH != nil {
+			task.products[1].init, p.initPanel = &s.BHH[0], panelStep(whh)
 		}
-		task.skip, task.count = int(unsafe.Sizeof(*x)), 1
+		if kind == gruTrainKind {
+			p.panels, p.half = whh.len(), 0 // the backward pass takes the padding
+		}
+	default:
+		task.gh = &scratch[0]
+		task.products[1].out = task.gh
 		if s.WIH != nil {
-			task.skip, task.count = 0, 2
-			x.set(s.WIH)
-			if s.WIH.k > 0 {
-				task.products[0].a, task.xStep = s.X.at(t, 0), sign*4*s.X.Stride
-			}
-			if bih != nil {
-				task.products[0].init, x.initPanel = &bih[0], panelStep(s.WIH)
-			}
-			task.products[0].out, x.outStep = task.gates, task.gatesStep
+			task.gates, task.gatesStep = &scratch[len(scratch)/3], 0
 		}
-		switch kind {
-		case lstmKind:
-			lstmSteps(isa, &task)
-		case lstmTrainKind:
-			lstmStepsTrain(isa, &task)
-		case gruKind:
-			gruSteps(isa, &task)
-		case gruTrainKind:
-			gruStepsTrain(isa, &task)
-		case rnnTanhKind:
-			rnnTanhSteps(isa, &task)
-		case rnnReLUKind:
-			rnnReLUSteps(isa, &task)
+	}
+	task.skip, task.count = int(unsafe.Sizeof(*x)), 1
+	if s.WIH != nil {
+		task.skip, task.count = 0, 2
+		x.set(s.WIH)
+		if s.WIH.k > 0 {
+			task.products[0].a, task.xStep = s.X.at(t, 0), sign*4*s.X.Stride
 		}
-		if n+most >= s.T && s.WHR == nil {
-			break
+		if bih != nil {
+			task.products[0].init, x.initPanel = &bih[0], panelStep(s.WIH)
 		}
-		t = s.step(min(n+most, s.T) - 1)
-		h0 = s.H.row(t, whh.k)
-		if kind <= lstmTrainKind {
-			c0 = s.C.row(t, units)
-			if s.WHR != nil {
-				gemm(isa, rowMat(h0), rowMat(s.M.row(t, units)), 1, s.WHR, nil, false)
-			}
-		}
+		task.products[0].out, x.outStep = task.gates, task.gatesStep
+	}
+	return task
+}
+
+// launch runs the kernel of such steps.
+func (k stepKind) launch(isa ISA, task *stepTask) {
+	switch k {
+	case lstmKind:
+		lstmSteps(isa, task)
+	case lstmTrainKind:
+		lstmStepsTrain(isa, task)
+	case gruKind:
+		gruSteps(isa, task)
+	case gruTrainKind:
+		gruStepsTrain(isa, task)
+	case rnnTanhKind:
+		rnnTanhSteps(isa, task)
+	case rnnReLUKind:
+		rnnReLUSteps(isa, task)
 	}
 }
 
@@ -433,6 +454,11 @@ func (p *rowProduct) set(w *Panels) {
 
 // panelStep returns the bytes from panel to panel in a bias.
 func panelStep(w *Panels) int { return 4 * w.blocksPerPanel() * block }
+
+// fuses says whether kernels of whole steps make them.
+func (s *Seq) fuses() bool {
+	return s.Rows <= 1 && s.Peephole == nil && oneCall(s.WHH, s.WIH)
+}
 
 // oneCall says whether the products of a step are single chains, and few enough
 // for one call of assembly.

@@ -57,7 +57,7 @@ type streaming struct {
 	out  series // where h goes, step base first
 	base int
 	emit func(t int)
-	one  kernels.Seq // the arguments of a step of its own, if there is a stepper
+	one  *kernels.Step // a step of its own, if there is a stepper
 }
 
 func newStream(r *recurrent, batch int) *Stream {
@@ -78,16 +78,22 @@ func newStream(r *recurrent, batch int) *Stream {
 	s.scans = s.parts[0].scans
 	for i := range s.scans {
 		if sc := &s.scans[i]; sc.stepper != nil {
-			sc.one = sc.seq
-			sc.one.T, sc.one.Isolated = 1, true
-			sc.one.WIH, sc.one.BIH = sc.wx, sc.step.Bias
-			sc.one.X.Stride = sc.wx.K()
-			sc.one.H0, sc.one.C0 = s.h[i*r.hUnits():][:r.hUnits()], s.c[i*r.cUnits():][:r.cUnits()]
-			sc.one.H, sc.one.C = kernels.Mat{Data: sc.one.H0, Stride: r.hUnits()}, kernels.Mat{Data: sc.one.C0, Stride: r.cUnits()}
-			sc.one.Gates, sc.one.GatesH, sc.one.M = sc.gates.at(0), sc.gatesH.at(0), sc.m.at(0)
+			sc.one = s.readyStep(sc, i)
 		}
 	}
 	return s
+}
+
+// readyStep returns a step of scan i, of one row, which moves its state on.
+func (s *Stream) readyStep(sc *streaming, i int) *kernels.Step {
+	q := sc.seq
+	q.T, q.Isolated = 1, true
+	q.WIH, q.BIH = sc.wx, sc.step.Bias
+	q.H, q.C = kernels.Mat{Data: s.h, Stride: s.r.hUnits()}, kernels.Mat{Data: s.c, Stride: s.r.cUnits()}
+	q.H.Data, q.C.Data = q.H.Data[i*q.H.Stride:], q.C.Data[i*q.C.Stride:]
+	q.H0, q.C0 = q.H.Data[:q.H.Stride], q.C.Data[:q.C.Stride]
+	q.Gates, q.GatesH, q.M = sc.gates.at(0), sc.gatesH.at(0), sc.m.at(0)
+	return sc.stepper.NewStep(q)
 }
 
 func (s *Stream) newPart() *streamPart {
@@ -151,21 +157,19 @@ func (s *Stream) Step(y, x []float32) {
 	in, H, cUnits := kernels.Mat{Data: x, Stride: r.input}, r.hUnits(), r.cUnits()
 	for i := range s.scans {
 		sc := &s.scans[i]
+		if sc.one != nil { // without the detour over a cell.Step
+			sc.one.Run(in.Data)
+			in.Data = s.h[i*H:][:H]
+			continue
+		}
 		if sc.member.Members > 1 {
 			sc.whole(s.batch)
 		}
 		st := &sc.step
 		st.W, sc.other = sc.other, st.W
-		if sc.stepper != nil { // without the detour over a cell.Step
-			q := &sc.one
-			q.X.Data, q.WHH = in.Data, st.W
-			sc.stepper.Steps(q, false)
-			in = q.H
-			continue
-		}
-		h, c := s.h[i*s.batch*H:], s.c[i*s.batch*cUnits:]
 		st.Rows, st.Isolated, st.X, st.WX = s.batch, true, in, sc.wx
-		st.H, st.C = kernels.Mat{Data: h, Stride: H}, kernels.Mat{Data: c, Stride: cUnits}
+		st.H = kernels.Mat{Data: s.h[i*s.batch*H:], Stride: H}
+		st.C = kernels.Mat{Data: s.c[i*s.batch*cUnits:], Stride: cUnits}
 		st.HPrev, st.CPrev = st.H, st.C
 		sc.place(0)
 		sc.cell.Forward(st)

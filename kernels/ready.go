@@ -1,0 +1,107 @@
+package kernels
+
+import "strconv"
+
+// A Step is one step of one sequence, made ready: it has been checked, and put in
+// the form that the kernel takes. For a small network, whose step comes sample by
+// sample, this is much of the time of LSTMSteps. What is written to the weights,
+// biases and states meanwhile is seen. A Step must not be used by two goroutines at
+// the same time.
+type Step struct {
+	seq     Seq
+	fn      string
+	kind    stepKind
+	fuses   bool
+	weights int       // multiply-adds
+	task    stepTask  // of the kernel, if it fuses
+	scratch []float32 // of an RNN
+	other   *Panels   // WHH in the other direction
+}
+
+// NewLSTMStep returns the step that LSTMSteps makes of s, whose T is 1 and whose
+// Rows are at most 1. X.Data is not used: it is the argument of Run. It panics as
+// LSTMSteps does, or if there is not one step of one row.
+func NewLSTMStep(s Seq) *Step { return newStep("NewLSTMStep", s, lstmKind) }
+
+// NewGRUStep is NewLSTMStep for GRUSteps.
+func NewGRUStep(s Seq) *Step { return newStep("NewGRUStep", s, gruKind) }
+
+// NewRNNTanhStep is NewLSTMStep for RNNTanhSteps.
+func NewRNNTanhStep(s Seq) *Step { return newStep("NewRNNTanhStep", s, rnnTanhKind) }
+
+// NewRNNReLUStep is NewLSTMStep for RNNReLUSteps.
+func NewRNNReLUStep(s Seq) *Step { return newStep("NewRNNReLUStep", s, rnnReLUKind) }
+
+func newStep(fn string, s Seq, kind stepKind) *Step {
+	if s.T != 1 {
+		bad(fn, "T", s.T, "1")
+	}
+	if s.Rows > 1 {
+		bad(fn, "Rows", s.Rows, "at most 1")
+	}
+	if s.WIH != nil {
+		s.X = rowMat(make([]float32, s.WIH.k))
+	}
+	s.check(fn, kind)
+	p := &Step{seq: s, fn: fn, kind: kind, fuses: s.fuses(), weights: s.products(), other: s.WHH.Reversed()}
+	if !p.fuses {
+		return p
+	}
+	if kind >= rnnTanhKind {
+		p.scratch = make([]float32, 3*max(panelColumns, blocks(s.WHH.units)*block))
+	}
+	p.task = s.task(kind, 0, 1, s.H0, s.C0, p.scratch)
+	return p
+}
+
+// Run makes the step, with the bits of LSTMSteps and its like, for the input x of
+// WIH.K() elements; it is nil if there is no WIH. Calls go back and forth over
+// recurrent weights that do not fit into a cache, see [Panels.Reversed]. It panics
+// if the length of x is wrong.
+func (p *Step) Run(x []float32) {
+	s := &p.seq
+	if s.WIH == nil && len(x) != 0 || s.WIH != nil && len(x) != s.WIH.k {
+		p.badInput(x)
+	}
+	p.race(x)
+	isa := use()
+	if isa == AVX512 && s.Isolated {
+		isa = isolated(isa, 1, p.weights)
+	}
+	switch {
+	case s.WHH.units == 0:
+	case isa == Generic || !p.fuses:
+		s.X.Data = x
+		s.separate(isa, p.kind)
+		s.X.Data = nil
+		s.WHH, p.other = p.other, s.WHH
+	default:
+		task := p.task
+		if len(x) > 0 {
+			task.products[0].a = &x[0]
+		}
+		s.pad(p.scratch)
+		p.kind.launch(isa, &task)
+		if s.WHR != nil {
+			s.project(isa, p.kind, s.H.row(0, s.WHH.k), 0)
+		}
+	}
+}
+
+//go:noinline
+func (p *Step) badInput(x []float32) {
+	want := 0
+	if p.seq.WIH != nil {
+		want = p.seq.WIH.k
+	}
+	panic("kernels: Step.Run: len(x) = " + strconv.Itoa(len(x)) + ", want " + strconv.Itoa(want))
+}
+
+// race tells the race detector what Run reads and writes.
+func (p *Step) race(x []float32) {
+	if !raceEnabled {
+		return
+	}
+	p.seq.X.Data = x
+	p.seq.check(p.fn, p.kind)
+}

@@ -1,0 +1,132 @@
+package kernels
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// readyFuncs make a Step of the functions in stepFuncs.
+var readyFuncs = map[string]func(s Seq) *Step{
+	"LSTMSteps": NewLSTMStep, "GRUSteps": NewGRUStep, "RNNTanhSteps": NewRNNTanhStep, "RNNReLUSteps": NewRNNReLUStep,
+}
+
+// TestReadySteps: steps that are ready have the bits of steps that are not, one
+// after the other, also when weights and biases change meanwhile, and allocate
+// nothing.
+func TestReadySteps(t *testing.T) {
+	forEachISA(t, func(t *testing.T, isa ISA) {
+		seed := uint64(0)
+		for _, f := range stepFuncs {
+			ready := readyFuncs[f.name]
+			if ready == nil {
+				continue
+			}
+			for _, units := range pick([]int{0, 1, 5, 16, 24, 37, 64, 65, 130, 257, 300}, []int{0, 5, 24, 65, 257}, []int{5, 24, 65}) {
+				for _, inputs := range []int{-1, 0, 1, 19} {
+					for _, inPlace := range []bool{false, true} {
+						seed++
+						c := stepCase{stepFunc: f, units: units, inputs: inputs, proj: -1, T: 1, bias: seed%3 > 0}
+						if f.gates == 4 && seed%2 == 0 {
+							c.proj = units / 2
+						}
+						want, s := c.newSeq(seed), c.newSeq(seed)
+						if f.gates == 4 && seed%5 == 0 {
+							want.Peephole = random(newRand(9), packedWidth(3, units))
+							s.Peephole = want.Peephole
+						}
+						s.Isolated = seed%2 == 0
+						for _, s := range []*Seq{want, s} {
+							if inPlace {
+								copy(s.H.Data, s.H0)
+								copy(s.C.Data, s.C0)
+								s.H0, s.C0 = s.H.Data, s.C.Data
+							}
+						}
+						x := s.X.Data
+						step := ready(*s)
+						for n := range 4 {
+							what := fmt.Sprintf("%s units=%d inputs=%d proj=%d in place=%v, step %d", f.name, units, inputs, c.proj, inPlace, n)
+							if inputs < 0 { // the x part is used up
+								copy(want.Gates.Data, random(newRand(seed), len(want.Gates.Data)))
+								copy(s.Gates.Data, want.Gates.Data)
+							}
+							f.run(want)
+							step.Run(x)
+							requireFPState(t, what)
+							requireSame(t, want.H.Data, s.H.Data, "%s", what)
+							requireSame(t, want.C.Data, s.C.Data, "%s", what)
+							for i, w := range []*Panels{want.WHH, want.WIH} {
+								if w == nil {
+									continue
+								}
+								k := []int{want.WHH.k, inputs}[i]
+								weight := random(newRand(seed+uint64(n)), c.gates*units*k)
+								w.Pack(weight)
+								[]*Panels{s.WHH, s.WIH}[i].Pack(weight)
+							}
+							for i, bias := range [][]float32{want.BIH, want.BHH} {
+								if bias != nil && units > 0 {
+									bias[0]++
+									[][]float32{s.BIH, s.BHH}[i][0]++
+								}
+							}
+						}
+						require.Zero(t, testing.AllocsPerRun(3, func() { step.Run(x) }))
+					}
+				}
+			}
+		}
+	})
+}
+
+// TestReadyIsolated: see TestIsolated.
+func TestReadyIsolated(t *testing.T) {
+	if !slices.Contains(Available(), AVX2) {
+		t.Skip("NOT COVERED: no AVX2 here")
+	}
+	for _, f := range stepFuncs {
+		ready := readyFuncs[f.name]
+		if ready == nil {
+			continue
+		}
+		for _, units := range []int{5, 64, 257} {
+			c := stepCase{stepFunc: f, units: units, inputs: 1, proj: -1, T: 1, bias: true}
+			want, got := c.newSeq(2), c.newSeq(2)
+			got.Isolated = true
+			onISA(AVX2, func() {
+				f.run(want)
+				step := ready(*got)
+				active.Store(uint32(AVX512))
+				step.Run(got.X.Data)
+			})
+			requireSame(t, want.H.Data, got.H.Data, "%s units=%d", f.name, units)
+		}
+	}
+}
+
+func TestReadyPanics(t *testing.T) {
+	c := stepCase{stepFunc: stepFuncs[0], units: 5, inputs: 3, proj: -1, T: 1, bias: true}
+	for want, change := range map[string]func(s *Seq){
+		"T = 2, want 1":              func(s *Seq) { s.T = 2 },
+		"T = 0, want 1":              func(s *Seq) { s.T = 0 },
+		"Rows = 2, want at most 1":   func(s *Seq) { s.Rows = 2 },
+		"Rows = -1, want at least 0": func(s *Seq) { s.Rows = -1 },
+		"len(H0) = 4, want 5":        func(s *Seq) { s.H0 = s.H0[:4] },
+		"WHH.Gates() = 3, want 4":    func(s *Seq) { s.WHH = NewPanels(3, 5, 5) },
+	} {
+		s := c.newSeq(1)
+		change(s)
+		require.PanicsWithValue(t, "kernels: NewLSTMStep: "+want, func() { NewLSTMStep(*s) })
+	}
+	s := c.newSeq(1)
+	step := NewLSTMStep(*s)
+	require.PanicsWithValue(t, "kernels: Step.Run: len(x) = 2, want 3", func() { step.Run(make([]float32, 2)) })
+	require.PanicsWithValue(t, "kernels: Step.Run: len(x) = 0, want 3", func() { step.Run(nil) })
+	requireSame(t, make([]float32, 5), s.H.Data, "h was written")
+	c.inputs = -1
+	step = NewLSTMStep(*c.newSeq(1))
+	require.PanicsWithValue(t, "kernels: Step.Run: len(x) = 3, want 0", func() { step.Run(make([]float32, 3)) })
+}
