@@ -66,6 +66,7 @@ const (
 	pairedRows   = 5          // of tiles from which on a kernel also takes tiles with one row less
 	copyPanels   = 4          // for which one copy of columns of A serves
 	farWeights   = 1536 << 10 // bytes of W that no second cache keeps, which AVX-512 fetches
+	smallWeights = 64 << 10   // bytes of W, of which a row takes a microsecond or less
 	manyInputs   = 2048       // beyond which sums of several copies at once are worth their memory
 )
 
@@ -84,8 +85,73 @@ func gemm(isa ISA, c, a Mat, n int, w *Panels, bias []float32, add bool) {
 		gemmGeneric(c, a, n, w, bias, add)
 		return
 	}
+	if n == 1 && small(w) {
+		gemvSmall(isa, c, a, w, bias, add)
+		return
+	}
 	p := matmul{isa: isa, c: c, a: a, w: w, bias: bias, add: add}
 	p.run(n)
+}
+
+// small says whether one row takes one call, of a microsecond or less, so that what
+// is done before the call counts.
+func small(w *Panels) bool {
+	width := w.Width()
+	return width > 0 && w.k <= kChain && w.Bytes() <= smallWeights && (width < panelColumns || width%(w.blocksPerPanel()*block) == 0)
+}
+
+// gemvSmall is gemm for one row and small weights.
+func gemvSmall(isa ISA, c, a Mat, w *Panels, bias []float32, add bool) {
+	if w.Width()%block != 0 {
+		gemvNarrow(isa, c, a, w, bias, add)
+		return
+	}
+	init := zeroInit[:]
+	if bias != nil {
+		init = bias
+	}
+	gemvBlocks(isa, c.at(0, 0), a, w, init, bias != nil, add)
+}
+
+// gemvNarrow is gemvSmall for a part of a panel, of whose last block c and bias
+// hold some columns.
+//
+//go:noinline
+func gemvNarrow(isa ISA, c, a Mat, w *Panels, bias []float32, add bool) {
+	var sum, init [panelColumns]float32
+	out := c.row(0, w.Width())
+	if add {
+		copy(sum[:], out)
+	}
+	copy(init[:], bias)
+	gemvBlocks(isa, &sum[0], a, w, init[:], true, add)
+	copy(out, sum[:])
+}
+
+// gemvBlocks is gemvSmall for whole blocks. init is what chains start from: that of
+// all columns, or else that of a panel.
+func gemvBlocks(isa ISA, c *float32, a Mat, w *Panels, init []float32, all, add bool) {
+	k, full := w.k, w.blocksPerPanel()
+	nb := min(full, blocks(w.units)*w.gates)
+	task := gemmTask{
+		k0: min(k, kBlock), k1: max(0, k-kBlock), parts: (k + kBlock - 1) / kBlock,
+		tiles: 1, groups: 1, panels: w.len(),
+		init: &init[0], c: c,
+		w0Panel: 4 * full * block * k, w1Panel: 4 * full * block * k, cPanel: 4 * full * block,
+	}
+	if all {
+		task.initPanel = task.cPanel
+	}
+	if add {
+		task.old = 1
+	}
+	if k > 0 {
+		task.a, task.w0, task.w1 = a.at(0, 0), &w.data[0], &w.data[0]
+	}
+	if task.k1 > 0 {
+		task.w1 = &w.data[kBlock*nb*block]
+	}
+	gemmTile(isa, 1, nb, &task)
 }
 
 // gemmTN is GemmTN for units lo to hi on the path isa.
