@@ -322,12 +322,30 @@ func (r *recurrent) String() string {
 	return b.String()
 }
 
+// stepper returns the cell if it makes many steps of a row in one call, else nil.
+func (r *recurrent) stepper() cell.Stepper {
+	if s, ok := r.cell.(cell.Stepper); ok && r.zoneoutH == 0 && r.zoneoutC == 0 {
+		return s
+	}
+	return nil
+}
+
+// rowByRow says whether the rows of a batch, with some inputs in a step, take less
+// time one after the other than together. By itself a row takes one call for all
+// parts of a step, or for many steps; together rows share what they load of the
+// weights, but each step takes several calls.
+func (d *direction) rowByRow(rows, inputs int) bool {
+	const most, perRow = 34000, 1500 // multiply-adds of a step
+	w := d.whh.panels
+	return rows == 1 || rows <= most/(perRow+(inputs+w.K())*w.Width())
+}
+
 // checkBatch panics unless a Stream of batch rows is possible; arg is their name.
 func (r *recurrent) checkBatch(fn, arg string, batch int) {
 	switch {
 	case batch < 1:
 		bad(fn, arg, batch, "at least 1")
-	case !fits(batch+r.streamRows(), len(r.dirs), r.cell.Gates(), r.hidden+r.input+blockUnits):
+	case !fits(batch+r.streamRows(batch), len(r.dirs), r.cell.Gates(), r.hidden+r.input+blockUnits):
 		bad(fn, arg, batch, inMemory)
 	}
 }

@@ -27,7 +27,7 @@ type scan struct {
 
 	after func(t int) // called after each step, or nil
 
-	stepper cell.Stepper // the cell, for one row if it makes many steps of one at once
+	stepper cell.Stepper // the cell, if it makes many steps of a row at once
 	seq     kernels.Seq  // its arguments
 
 	// other is step.W in the other direction. Steps take them in turn, so that each
@@ -80,8 +80,7 @@ func newScan(r *recurrent, index, steps, batch, inputs int, keep bool) scan {
 		s.step.WR = d.whr.panels
 		s.m = kept(H)
 	}
-	if stepper, ok := r.cell.(cell.Stepper); ok && batch == 1 && s.zone == nil {
-		s.stepper = stepper
+	if s.stepper = r.stepper(); s.stepper != nil {
 		s.seq = kernels.Seq{Reverse: s.reverse, WHH: s.step.W, BHH: d.biasH, WHR: s.step.WR}
 	}
 	return s
@@ -156,7 +155,7 @@ func (s *scan) gather(dst []float32, x kernels.Mat, inOrder bool, p *plan, n int
 func (s *scan) forward(h, c series, p *plan, t0, T int, train bool) {
 	st := &s.step
 	if s.atOnce(p, T) {
-		s.steps(series{}, h, c, T, train)
+		s.steps(series{}, h, c, len(p.order), T, train)
 		return
 	}
 	for i := range T {
@@ -190,9 +189,9 @@ func (s *scan) forward(h, c series, p *plan, t0, T int, train bool) {
 	}
 }
 
-// atOnce says whether the cell makes all T steps in one call.
+// atOnce says whether the cell makes all T steps of a row in one call.
 func (s *scan) atOnce(p *plan, T int) bool {
-	return s.stepper != nil && T > 1 && p.B == 1 && p.plain() && s.after == nil && s.step.HMask.Data == nil && s.member.Members <= 1
+	return s.stepper != nil && T > 1 && p.plain() && s.after == nil && s.step.HMask.Data == nil && s.member.Members <= 1 && s.rowByRow(len(p.order), 0)
 }
 
 // fewInputs says whether the x part of one row takes less time inside its step than
@@ -204,18 +203,20 @@ func (s *scan) fewInputs() bool {
 	return I <= 2 || I <= 16 && (I+s.step.W.K())*s.wx.Width() <= floats
 }
 
-// steps is forward for one row, whose steps the cell makes at once. If there is an
-// x, it computes their x part too.
-func (s *scan) steps(x, h, c series, T int, train bool) {
+// steps is forward for some rows, of each of which the cell makes all steps at once.
+// If there is an x, it computes their x part too.
+func (s *scan) steps(x, h, c series, rows, T int, train bool) {
 	st, q := &s.step, &s.seq
-	rows := func(x series) kernels.Mat { return kernels.Mat{Data: x.data, Stride: x.step} }
-	q.WIH, q.BIH = nil, nil
+	q.T, q.WIH, q.BIH = T, nil, nil
 	if x.data != nil {
-		q.X, q.WIH, q.BIH = rows(x), s.wx, st.Bias
+		q.WIH, q.BIH = s.wx, st.Bias
 	}
-	q.T, q.H, q.C, q.Gates, q.GatesH, q.M = T, rows(h), rows(c), rows(s.gates), rows(s.gatesH), rows(s.m)
-	q.H0, q.C0 = st.HPrev.Data[:st.W.K()], st.CPrev.Data[:c.cols]
-	s.stepper.Steps(q, train)
+	for b := range rows {
+		of := func(x series) kernels.Mat { return kernels.Mat{Data: x.rows(b).data, Stride: x.step} }
+		q.X, q.H, q.C, q.Gates, q.GatesH, q.M = of(x), of(h), of(c), of(s.gates), of(s.gatesH), of(s.m)
+		q.H0, q.C0 = row(st.HPrev, b, st.W.K()), row(st.CPrev, b, c.cols)
+		s.stepper.Steps(q, train)
+	}
 	last := s.at(T-1, T)
 	st.HPrev, st.CPrev = h.at(last), c.at(last)
 }

@@ -14,8 +14,16 @@ import (
 // the inputs, serve weights that only memory holds.
 const streamRows = 32
 
-func (r *recurrent) streamRows() int {
-	return max(streamRows, r.input/16, r.hUnits()/16)
+// rowSteps is the number of steps that a row takes in one call, if rows go one after
+// the other.
+const rowSteps = 16
+
+func (r *recurrent) streamRows(batch int) int {
+	rows := max(streamRows, r.input/16, r.hUnits()/16)
+	if r.stepper() != nil && r.dirs[0].rowByRow(batch, 0) {
+		rows = max(rows, rowSteps*batch)
+	}
+	return rows
 }
 
 // A Stream runs a recurrent network forward: it is the state and the scratch
@@ -57,7 +65,7 @@ type streaming struct {
 	out  series // where h goes, step base first
 	base int
 	emit func(t int)
-	one  *kernels.Step // a step of its own, if there is a stepper
+	rows []*kernels.Step // a step of its own for each row, if rows go one after the other
 }
 
 func newStream(r *recurrent, batch int) *Stream {
@@ -77,14 +85,16 @@ func newStream(r *recurrent, batch int) *Stream {
 	s.SetThreads(1)
 	s.scans = s.parts[0].scans
 	for i := range s.scans {
-		if sc := &s.scans[i]; sc.stepper != nil {
-			sc.one = s.readyStep(sc, i)
+		if sc := &s.scans[i]; sc.stepper != nil && sc.rowByRow(batch, sc.wx.K()) {
+			for b := range batch {
+				sc.rows = append(sc.rows, s.readyStep(sc, i*batch+b))
+			}
 		}
 	}
 	return s
 }
 
-// readyStep returns a step of scan i, of one row, which moves its state on.
+// readyStep returns a step of one row, which moves row i of h and c on.
 func (s *Stream) readyStep(sc *streaming, i int) *kernels.Step {
 	q := sc.seq
 	q.T, q.Isolated = 1, true
@@ -98,7 +108,7 @@ func (s *Stream) readyStep(sc *streaming, i int) *kernels.Step {
 
 func (s *Stream) newPart() *streamPart {
 	r := s.r
-	rows := max(r.streamRows(), s.batch)
+	rows := max(r.streamRows(s.batch), s.batch)
 	pt := &streamPart{s: s, scans: make([]streaming, len(r.dirs))}
 	if !r.bidirectional && r.layers > 1 {
 		pt.mid = make([]float32, rows*r.hUnits())
@@ -157,9 +167,11 @@ func (s *Stream) Step(y, x []float32) {
 	in, H, cUnits := kernels.Mat{Data: x, Stride: r.input}, r.hUnits(), r.cUnits()
 	for i := range s.scans {
 		sc := &s.scans[i]
-		if sc.one != nil { // without the detour over a cell.Step
-			sc.one.Run(in.Data)
-			in.Data = s.h[i*H:][:H]
+		if sc.rows != nil { // without the detour over a cell.Step
+			for b, step := range sc.rows {
+				step.Run(row(in, b, in.Stride))
+			}
+			in = kernels.Mat{Data: s.h[i*s.batch*H:][:s.batch*H], Stride: H}
 			continue
 		}
 		if sc.member.Members > 1 {
@@ -273,7 +285,7 @@ func (pt *streamPart) begin(m workers.Member) {
 	pt.share = r.share(m, s.split(&s.plan, m.Members, false), &s.plan, false)
 	w, p := pt.share, &pt.plan
 	p.setRows(&s.plan, w.lo, w.hi)
-	pt.chunk = max(1, r.streamRows()/max(1, w.hi-w.lo))
+	pt.chunk = max(1, r.streamRows(s.batch)/max(1, w.hi-w.lo))
 	for i := range pt.scans {
 		sc := &pt.scans[i]
 		if w.split == byUnits {
@@ -382,9 +394,9 @@ func (pt *streamPart) steps(sc *streaming, x series, inOrder bool, from, n int) 
 	st.HPrev, st.CPrev = hs.at(0), cs.at(0)
 
 	st.WX, st.Isolated = nil, p.steps == 1
-	if sc.fewInputs() && sc.atOnce(p, n) {
-		sc.steps(x, sc.out.from(from), cs, n, false)
-		copyRows(hs.at(0), st.HPrev, 1, Ho)
+	if rows, ordered := p.rowsOf(x, inOrder); ordered && sc.fewInputs() && sc.atOnce(p, n) {
+		sc.steps(rows, sc.out.from(from), cs, len(p.order), n, false)
+		copyRows(hs.at(0), st.HPrev, len(p.order), Ho)
 		return
 	}
 	if n == 1 {

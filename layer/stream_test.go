@@ -361,7 +361,7 @@ func (s spy) Forward(st *cell.Step) {
 
 // TestIsolated: steps are isolated in calls of one step, and only there.
 func TestIsolated(t *testing.T) {
-	const B, I, H = 2, 3, 5
+	const B, I, H = 2, 3, 70 // so many that rows go together
 	lstm, err := NewLSTM(LSTMConfig{Input: I, Hidden: H, Layers: 2}, NewRand(0))
 	require.NoError(t, err)
 	var got []bool
