@@ -331,13 +331,12 @@ func (r *recurrent) stepper() cell.Stepper {
 }
 
 // rowByRow says whether the rows of a batch, with some inputs in a step, take less
-// time one after the other than together. By itself a row takes one call for all
-// parts of a step, or for many steps; together rows share what they load of the
-// weights, but each step takes several calls.
-func (d *direction) rowByRow(rows, inputs int) bool {
-	const most, perRow = 34000, 1500 // multiply-adds of a step
+// time one after the other, each T steps in one call, than together. Together rows
+// share what they load of the weights, but each step takes several calls.
+func (d *direction) rowByRow(rows, inputs, T int) bool {
+	const most, perRow, perCall = 34000, 800, 12000 // as multiply-adds of a step
 	w := d.whh.panels
-	return rows == 1 || rows <= most/(perRow+(inputs+w.K())*w.Width())
+	return rows == 1 || rows <= most/(perRow+perCall/max(1, T)+(inputs+w.K())*w.Width())
 }
 
 // checkBatch panics unless a Stream of batch rows is possible; arg is their name.

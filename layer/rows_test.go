@@ -32,7 +32,7 @@ func TestRowByRow(t *testing.T) {
 					together := Seq{Reset: make([]bool, T*B)}
 					x := normal(r, T*B*n.I)
 					s := m.NewStream(B)
-					require.True(t, s.scans[0].rowByRow(B, 0), what)
+					require.True(t, s.scans[0].rowByRow(B, 0, rowSteps), what)
 					want := make([]float32, T*out)
 					s.ForwardSeq(want, x, together)
 					hn, cn := slices.Clone(s.H()), slices.Clone(s.C())

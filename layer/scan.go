@@ -191,7 +191,7 @@ func (s *scan) forward(h, c series, p *plan, t0, T int, train bool) {
 
 // atOnce says whether the cell makes all T steps of a row in one call.
 func (s *scan) atOnce(p *plan, T int) bool {
-	return s.stepper != nil && T > 1 && p.plain() && s.after == nil && s.step.HMask.Data == nil && s.member.Members <= 1 && s.rowByRow(len(p.order), 0)
+	return s.stepper != nil && T > 1 && p.plain() && s.after == nil && s.step.HMask.Data == nil && s.member.Members <= 1 && s.rowByRow(len(p.order), 0, T)
 }
 
 // fewInputs says whether the x part of one row takes less time inside its step than

@@ -20,7 +20,7 @@ const rowSteps = 16
 
 func (r *recurrent) streamRows(batch int) int {
 	rows := max(streamRows, r.input/16, r.hUnits()/16)
-	if r.stepper() != nil && r.dirs[0].rowByRow(batch, 0) {
+	if r.stepper() != nil && r.dirs[0].rowByRow(batch, 0, rowSteps) {
 		rows = max(rows, rowSteps*batch)
 	}
 	return rows
@@ -85,7 +85,7 @@ func newStream(r *recurrent, batch int) *Stream {
 	s.SetThreads(1)
 	s.scans = s.parts[0].scans
 	for i := range s.scans {
-		if sc := &s.scans[i]; sc.stepper != nil && sc.rowByRow(batch, sc.wx.K()) {
+		if sc := &s.scans[i]; sc.stepper != nil && sc.rowByRow(batch, sc.wx.K(), rowSteps) {
 			for b := range batch {
 				sc.rows = append(sc.rows, s.readyStep(sc, i*batch+b))
 			}
