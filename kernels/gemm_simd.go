@@ -162,6 +162,8 @@ func gemmTN(isa ISA, c, a Mat, gates, units, lo, hi int, b *Panels, add bool) {
 	}
 	p := matmul{isa: isa, c: c, a: a, w: b, add: add, trans: true}
 	switch {
+	case b.k <= block:
+		p.tiny(gates, units, lo, hi)
 	case b.k <= kBlock/2:
 		p.small(gates, units, lo, hi)
 	case b.k <= kChain:
@@ -224,6 +226,14 @@ func (p *matmul) run(n int) {
 // displace each other. The memory for that is on the stack, no more than it takes.
 
 const copyStride = kChain + block // no power of two
+
+//go:noinline
+func (p matmul) tiny(gates, units, lo, hi int) {
+	var copied [4 * block * 2 * block]float32
+	var sums [4 * block * block]float32
+	p.copied = Mat{copied[:], 2 * block}
+	p.runTN(gates, units, lo, hi, Mat{sums[:], block})
+}
 
 //go:noinline
 func (p matmul) small(gates, units, lo, hi int) {
