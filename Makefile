@@ -150,7 +150,7 @@ bench-kernels: ## a table of the kernels and the limits of this machine
 bench-server: ## tables of many streams in one process: throughput, latency, pauses, memory
 	@go run ./bench/server $(SERVERFLAGS)
 
-model: ## what llvm-mca says of the main loops for AVX-512, AVX2 and NEON (LLVM 19 or later)
+model: ## what llvm-mca says of the main loops for AVX-512, AVX2 and NEON (LLVM 19)
 	go -C asm test -count=1 -v -run '^TestModel$$' .
 
 # Python libraries to compare with, kept in the user's cache directory. PyTorch

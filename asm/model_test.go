@@ -23,6 +23,7 @@ type core struct {
 	name, cpu string
 	fmas      float64 // vectors of fused multiply-adds a cycle, as its maker says
 	peak      float64 // percent of them that tiles reach at least
+	slack     float64 // most cycles of pointwise kernels by those of the busiest unit
 }
 
 // models are the cores for each path, and what must hold on them. LLVM's Ice Lake
@@ -30,13 +31,23 @@ type core struct {
 // units, and the latter divides in two cycles. Its Zen 4 keeps a multiplying unit
 // busy with each broadcast of 512 bits, which on the real one is but a load.
 var models = map[string]struct {
-	few   int     // rows of tiles that have too few chains, or are bound by loads
-	slack float64 // cycles of pointwise kernels by those of the busiest unit
+	few   int // rows of tiles that have too few chains, or are bound by loads
 	cores []core
 }{
-	"AVX512": {2, 1.4, []core{{"Skylake-X", "skylake-avx512", 2, 90}, {"Zen 4", "znver4", 1, 79}}},
-	"AVX2":   {1, 1.55, []core{{"Skylake-X", "skylake-avx512", 2, 90}, {"Zen 3", "znver3", 2, 90}, {"Zen 4", "znver4", 2, 90}}},
-	"NEON":   {1, 1.2, []core{{"Neoverse N1", "neoverse-n1", 2, 90}, {"Neoverse V1", "neoverse-v1", 4, 90}, {"Neoverse V2", "neoverse-v2", 4, 90}}},
+	"AVX512": {2, []core{
+		{"Skylake-X", "skylake-avx512", 2, 90, 1.4}, // a window of 224 instructions
+		{"Zen 4", "znver4", 1, 79, 1.1},
+	}},
+	"AVX2": {1, []core{
+		{"Skylake-X", "skylake-avx512", 2, 90, 1.55},
+		{"Zen 3", "znver3", 2, 90, 1.5},
+		{"Zen 4", "znver4", 2, 90, 1.5},
+	}},
+	"NEON": {1, []core{
+		{"Neoverse N1", "neoverse-n1", 2, 90, 1.1},
+		{"Neoverse V1", "neoverse-v1", 4, 90, 1.2},
+		{"Neoverse V2", "neoverse-v2", 4, 90, 1.1},
+	}},
 }
 
 const (
@@ -99,7 +110,7 @@ func TestModel(t *testing.T) {
 			for _, c := range m.cores {
 				r := results[c.name][name]
 				fmt.Fprintf(&table, " %.2f (%.2f) |", r.cycles/n, r.busiest/n)
-				require.LessOrEqual(t, r.cycles/r.busiest, m.slack, "%s %s %s: %.1f cycles", path, name, c.name, r.cycles)
+				require.LessOrEqual(t, r.cycles/r.busiest, c.slack, "%s %s %s: %.1f cycles", path, name, c.name, r.cycles)
 			}
 			if withGoals {
 				goal := "–"
@@ -127,29 +138,27 @@ func targetsAVX512(t *testing.T) map[string]string {
 	return goals
 }
 
-// llvmTools are the programs of one version of LLVM.
+// llvmTools are programs of LLVM.
 type llvmTools struct{ version, mca, objdump string }
 
+// findLLVM takes one version only, for the models differ: that of LLVM 22 lets a
+// Neoverse N1 start three micro-operations a cycle, not eight.
 func findLLVM(t *testing.T) llvmTools {
-	const oldest = 19
-	for _, suffix := range []string{"-22", "-21", "-20", "-19", ""} {
-		mca, err := exec.LookPath("llvm-mca" + suffix)
-		if err != nil {
+	const want = "19"
+	for _, suffix := range []string{"-" + want, ""} {
+		tools := llvmTools{mca: "llvm-mca" + suffix, objdump: "llvm-objdump" + suffix}
+		out, err := exec.Command(tools.mca, "--version").Output()
+		if err != nil || exec.Command(tools.objdump, "--version").Run() != nil {
 			continue
 		}
-		objdump, err := exec.LookPath("llvm-objdump" + suffix)
-		if err != nil {
-			continue
-		}
-		out, err := exec.Command(mca, "--version").Output()
-		require.NoError(t, err)
 		m := regexp.MustCompile(`version ((\d+)[\d.]*)`).FindStringSubmatch(string(out))
 		require.NotNil(t, m, string(out))
-		if n, err := strconv.Atoi(m[2]); err == nil && n >= oldest {
-			return llvmTools{m[1], mca, objdump}
+		if m[2] == want {
+			tools.version = m[1]
+			return tools
 		}
 	}
-	t.Skipf("NOT MODELLED: there are no llvm-mca and llvm-objdump of LLVM %d or later", oldest)
+	t.Skipf("NOT MODELLED: there are no llvm-mca and llvm-objdump of LLVM %s (Debian's llvm-%s)", want, want)
 	return llvmTools{}
 }
 
