@@ -29,7 +29,7 @@ type core struct {
 // models are the cores for each path, and what must hold on them. LLVM's Ice Lake
 // and Sapphire Rapids are not among them: they multiply 512 bits in one of the two
 // units, and the latter divides in two cycles. Its Zen 4 keeps a multiplying unit
-// busy with each broadcast of 512 bits, which on the real one is but a load.
+// busy with each broadcast of 512 bits, though with none of 256.
 var models = map[string]struct {
 	few   int // rows of tiles that have too few chains, or are bound by loads
 	cores []core
