@@ -140,7 +140,7 @@ mod: ## go.mod is tidy, and a user's module graph holds what it must and no more
 
 ## Benchmarks
 
-.PHONY: bench bench-kernels bench-server bench-peers bench-layers bench-report bench-coldstart neon-model
+.PHONY: bench bench-kernels bench-server bench-peers bench-layers bench-report bench-coldstart model
 bench: ## compare our own paths, and plain Go
 	go test -run='^$$' -bench=. $(BENCHFLAGS) ./bench
 
@@ -150,8 +150,8 @@ bench-kernels: ## a table of the kernels and the limits of this machine
 bench-server: ## tables of many streams in one process: throughput, latency, pauses, memory
 	@go run ./bench/server $(SERVERFLAGS)
 
-neon-model: ## what llvm-mca says of the inner loops of NEON (LLVM 17 or later)
-	go -C asm test -count=1 -v -run NEONModel .
+model: ## what llvm-mca says of the main loops for AVX-512, AVX2 and NEON (LLVM 19)
+	go -C asm test -count=1 -v -run '^TestModel$$' .
 
 # Python libraries to compare with, kept in the user's cache directory. PyTorch
 # takes 5.6 GB there, for it brings CUDA; PEERS=onnxruntime,openvino does without.

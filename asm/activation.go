@@ -35,7 +35,7 @@ func tanh(g *vec.Gen) func(vec.V) vec.V {
 	poly := g.Poly(approx.Tanh.Poly.C...)
 	return func(x vec.V) vec.V {
 		a := g.MinK(g.AndK(x, magnitude), end)
-		index := g.FMAK(a, perPoint, g.Fill(toIndex, len(a)))
+		index := g.Index(g.FMAK(a, perPoint, g.Fill(toIndex, len(a))))
 		t := g.Sub(a, g.Lookup(point, index))
 		z := g.Mul(t, t)
 		w := g.FMA(g.Eval(poly, z), g.Mul(z, t), t)

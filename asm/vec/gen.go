@@ -270,9 +270,18 @@ func (g *Gen) Within(x, lo, hi V) V {
 	})
 }
 
-// Lookup returns the elements of t whose indices k are in x = k + 1.5·2²³.
-func (g *Gen) Lookup(t *Table, x V) V {
-	return g.each(len(x), func(i int, d R) { g.ISA.Lookup(t, x[i], d) })
+// Index returns k of x = k + 1.5·2²³ as Lookup takes it. x must not be overwritten.
+func (g *Gen) Index(x V) V {
+	v := make(V, len(x))
+	for i := range v {
+		v[i] = g.ISA.Index(x[i])
+	}
+	return v
+}
+
+// Lookup returns the elements of t at indices that Index made.
+func (g *Gen) Lookup(t *Table, index V) V {
+	return g.each(len(index), func(i int, d R) { g.ISA.Lookup(t, index[i], d) })
 }
 
 // FMA returns a·b + c, in the registers of c.

@@ -52,7 +52,8 @@ type ISA interface {
 	MaxBits(a, b, d R)              // the larger as unsigned numbers
 	Down(a R, k int, d R)           // lane i of d = lane i+k of a, for i < k; k = Lanes/2, /4, ... 1
 	LoadTable(t *Table)             // keeps t in registers if it cannot be read in place
-	Lookup(t *Table, index, d R)    // d = t[index mod 8], of an index k + 1.5·2²³
+	Index(x R) R                    // what Lookup takes for k mod 8 of x = k + 1.5·2²³
+	Lookup(t *Table, index, d R)    // d = t[index]
 	Tail(n GP, p []GP, body func()) // body for the last n < Lanes elements; p are pointers to them
 	LoadTail(m Mem, d R)            // within Tail; other lanes are zero
 	StoreTail(s R, m Mem)           //

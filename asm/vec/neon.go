@@ -122,14 +122,16 @@ func (a *neonISA) LoadTable(t *Table) {
 
 var tableRegisters = [6]reg.Register{reg.X26, reg.X27, reg.X28, reg.X29, reg.X30, reg.X31}
 
-// Lookup makes byte indices 4k, 4k+1, 4k+2, 4k+3 of the low byte k of each lane.
-func (a *neonISA) Lookup(t *Table, index, d R) {
+// Index makes byte indices 4k, 4k+1, 4k+2, 4k+3 of the low byte k of each lane.
+func (a *neonISA) Index(x R) R {
 	bytes := a.XMM()
-	a.VSHL(2, index, bytes)
+	a.VSHL(2, x, bytes)
 	a.VTBL(a.words(0x00000000, 0x04040404, 0x08080808, 0x0c0c0c0c), []reg.Register{bytes}, bytes)
 	a.VADD(a.words(0x03020100, 0x03020100, 0x03020100, 0x03020100), bytes, bytes)
-	a.VTBL(bytes, t.reg, d)
+	return bytes
 }
+
+func (a *neonISA) Lookup(t *Table, index, d R) { a.VTBL(index, t.reg, d) }
 
 func (a *neonISA) words(w ...uint32) R {
 	d := a.XMM()
