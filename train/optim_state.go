@@ -128,6 +128,7 @@ func (o *optimizer[C, P]) LoadState(s OptimizerState) error {
 // of g. Its fields lr, momentum and grow are not set.
 func loadGroup[C any, P config[C]](g *group[C], s GroupState) (*group[C], error) {
 	l := &group[C]{cfg: g.cfg}
+	l.initialLR, l.scheduled = g.initialLR, g.scheduled
 	c := P(&l.cfg)
 	fields := c.fields()
 	for _, v := range s.Settings {
