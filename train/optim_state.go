@@ -146,7 +146,11 @@ func loadGroup[C any, P config[C]](g *group[C], s GroupState) (*group[C], error)
 			return nil, fmt.Errorf("%s is no setting of %s", v.Name, g.optimizer)
 		}
 	}
-	if err := errors.Join(checkFields(fields), c.check()); err != nil {
+	err := checkFields(fields)
+	if !slices.ContainsFunc(fields, func(f field) bool { return f.key == "momentum" && *f.v == 0 }) { // as SetMomentum allows
+		err = errors.Join(err, c.check())
+	}
+	if err != nil {
 		return nil, err
 	}
 	if len(s.Params) != len(g.params) {

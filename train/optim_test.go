@@ -512,6 +512,22 @@ func TestLoadStateSettings(t *testing.T) {
 		}
 	}
 
+	// A cycle may come to a momentum of 0.
+	nesterov := args{"momentum": .9, "nesterov": true}
+	p, q := param("p", []float32{1, -2}, []float32{3, 4}), param("p", []float32{1, -2}, []float32{3, 4})
+	a, b := open(t, algorithms["SGD"], layer.Params{p}, nesterov), open(t, algorithms["SGD"], layer.Params{q}, nesterov)
+	a.Step()
+	a.Groups()[0].SetMomentum(0)
+	copy(q.Data, p.Data)
+	require.NoError(t, b.LoadState(a.State()))
+	for _, momentum := range []float64{0, .5} {
+		for _, o := range []Optimizer{a, b} {
+			o.Groups()[0].SetMomentum(momentum)
+			o.Step()
+		}
+		require.Equal(t, p.Data, q.Data)
+	}
+
 	opt := optimizerOf(t, .1)
 	s := opt.State()
 	_, err := NewExponentialLR(opt, .5)
