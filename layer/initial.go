@@ -36,8 +36,8 @@ func (r *recurrent) NewInitialState() *InitialState {
 func (s *InitialState) Params() Params { return slices.Clone(s.params) }
 
 // Fill writes the state to all rows of h [L*D,B,Ho] and c [L*D,B,H], for example
-// H0 and C0 of a Tape, H and C of a Stream, or ResetH and ResetC of a Seq. c is
-// empty for a cell without c. It panics unless the lengths fit some B.
+// H0 and C0 of a Tape or a Stream, or ResetH and ResetC of a Seq. c is empty for a
+// cell without c. It panics unless the lengths fit some B.
 func (s *InitialState) Fill(h, c []float32) {
 	s.rows("InitialState.Fill", h, c, func(param, row []float32) { copy(row, param) }, false)
 }
@@ -60,6 +60,9 @@ func addTo(dst, x []float32) {
 func (s *InitialState) rows(fn string, h, c []float32, f func(param, row []float32), grad bool) {
 	data := [...][]float32{h, c}
 	B := 0
+	if len(s.params) == 1 && len(c) > 0 {
+		badLen(fn, "c", len(c), "that of a cell without c", 0)
+	}
 	for i, p := range s.params {
 		switch n := len(p.Data); {
 		case i == 0 && len(h)%n != 0:

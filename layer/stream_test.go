@@ -251,6 +251,7 @@ func TestInitialState(t *testing.T) {
 			kerneltest.RequireClose(t, kerneltest.Float64s(want), q.Grad, 1e-5, 1e-5, q.Name)
 		}
 		require.Panics(t, func() { init.Fill(p.h0[1:], p.c0) })
+		require.Panics(t, func() { init.Fill(p.h0, append(slices.Clone(p.c0), 0)) })
 		require.Panics(t, func() { init.AddGrad(p.h0, p.c0[:len(p.c0)/2+1]) })
 	}
 }

@@ -128,6 +128,7 @@ func (o *optimizer[C, P]) LoadState(s OptimizerState) error {
 // of g. Its fields lr, momentum and grow are not set.
 func loadGroup[C any, P config[C]](g *group[C], s GroupState) (*group[C], error) {
 	l := &group[C]{cfg: g.cfg}
+	l.initialLR, l.scheduled = g.initialLR, g.scheduled
 	c := P(&l.cfg)
 	fields := c.fields()
 	for _, v := range s.Settings {
@@ -145,7 +146,11 @@ func loadGroup[C any, P config[C]](g *group[C], s GroupState) (*group[C], error)
 			return nil, fmt.Errorf("%s is no setting of %s", v.Name, g.optimizer)
 		}
 	}
-	if err := errors.Join(checkFields(fields), c.check()); err != nil {
+	err := checkFields(fields)
+	if !slices.ContainsFunc(fields, func(f field) bool { return f.key == "momentum" && *f.v == 0 }) { // as SetMomentum allows
+		err = errors.Join(err, c.check())
+	}
+	if err != nil {
 		return nil, err
 	}
 	if len(s.Params) != len(g.params) {

@@ -486,6 +486,57 @@ func TestOptimState(t *testing.T) {
 	}
 }
 
+// TestLoadStateSettings: settings that a state does not have stay as they are,
+// and its tensors that they have no use for are not used.
+func TestLoadStateSettings(t *testing.T) {
+	for cls, change := range map[string]args{
+		"SGD":     {"momentum": .9},
+		"RMSprop": {"centered": true, "momentum": .5},
+		"Adam":    {"amsgrad": true},
+	} {
+		var want []float32
+		for _, more := range []args{nil, change} {
+			p := param("p", []float32{1, -2}, []float32{3, 4})
+			opt := open(t, algorithms[cls], layer.Params{p}, more)
+			opt.Step()
+			s := opt.State()
+			s.Groups[0].Settings = nil
+			q := param("p", []float32{1, -2}, []float32{5, 6})
+			plain := open(t, algorithms[cls], layer.Params{q}, nil)
+			require.NoError(t, plain.LoadState(s))
+			plain.Step()
+			if more == nil {
+				want = q.Data
+			}
+			require.Equal(t, want, q.Data, cls)
+		}
+	}
+
+	// A cycle may come to a momentum of 0.
+	nesterov := args{"momentum": .9, "nesterov": true}
+	p, q := param("p", []float32{1, -2}, []float32{3, 4}), param("p", []float32{1, -2}, []float32{3, 4})
+	a, b := open(t, algorithms["SGD"], layer.Params{p}, nesterov), open(t, algorithms["SGD"], layer.Params{q}, nesterov)
+	a.Step()
+	a.Groups()[0].SetMomentum(0)
+	copy(q.Data, p.Data)
+	require.NoError(t, b.LoadState(a.State()))
+	for _, momentum := range []float64{0, .5} {
+		for _, o := range []Optimizer{a, b} {
+			o.Groups()[0].SetMomentum(momentum)
+			o.Step()
+		}
+		require.Equal(t, p.Data, q.Data)
+	}
+
+	opt := optimizerOf(t, .1)
+	s := opt.State()
+	_, err := NewExponentialLR(opt, .5)
+	require.NoError(t, err)
+	opt.SetLR(.01)
+	require.NoError(t, opt.LoadState(s))
+	require.Contains(t, opt.State().Groups[0].Settings, Setting{initialLR, .1})
+}
+
 func TestLoadStateErrors(t *testing.T) {
 	p := param("weight", []float32{1, 2}, []float32{1, 2})
 	opt := open(t, algorithms["Adam"], layer.Params{p}, args{"amsgrad": true})

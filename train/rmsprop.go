@@ -77,11 +77,14 @@ func (c *RMSpropConfig) slots() []slot {
 func (c *RMSpropConfig) step(x *tensor[float32]) { rmspropStep(c, x) }
 
 func rmspropStep[F kernels.Float](c *RMSpropConfig, x *tensor[F]) {
-	buf := x.state[2]
-	if c.Momentum == 0 {
-		buf = nil // it may be there from before
+	m, buf := x.state[1], x.state[2]
+	if !c.Centered {
+		m = nil // it may be there from before
 	}
-	kernels.RMSprop(x.p, x.g, x.state[0], x.state[1], buf, kernels.RMSpropScalars{
+	if c.Momentum == 0 {
+		buf = nil // so may this
+	}
+	kernels.RMSprop(x.p, x.g, x.state[0], m, buf, kernels.RMSpropScalars{
 		LR: c.LR, Alpha: c.Alpha, OneMinusAlpha: 1 - c.Alpha, Eps: c.Eps,
 		Momentum: c.Momentum, WeightDecay: c.WeightDecay, Sign: sign(c.Maximize),
 	})

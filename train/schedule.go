@@ -14,7 +14,8 @@ import (
 //	schedule.Step()
 //
 // Below, t is the number of calls of Step and base is a group's learning rate
-// before the first schedule was made for it. Equations give the rate at t. Like
+// before the first schedule was made for it, or the first rate of CyclicLR if that
+// was the first schedule, or of the last OneCycleLR. Equations give the rate at t. Like
 // PyTorch's, most schedules compute it from the rate at t-1, so that several of
 // them multiply their effects, and what SetLR sets remains.
 //
@@ -40,6 +41,7 @@ type rule struct {
 	momentum func(t, group int) (float64, bool)
 	last     int  // the last t, or 0 for no end
 	keeps    bool // in a sequence it begins with the rate that is, not with base
+	rebases  bool // its base becomes that of the groups
 }
 
 // newSchedule makes a schedule and sets the rates of step 0. A schedule that has
@@ -65,7 +67,9 @@ func newSchedule(name string, opt Optimizer, r rule, base []float64, fresh bool)
 		return nil, fmt.Errorf("train: New%s: learning rate of group %d = %v, want %s", name, i, s.next[i], atLeast0.text)
 	}
 	for i, g := range s.groups {
-		g.initialLR, g.scheduled = s.base[i], true
+		if !g.scheduled || r.rebases {
+			g.initialLR, g.scheduled = s.base[i], true
+		}
 	}
 	s.set()
 	return s, nil
@@ -410,7 +414,11 @@ func NewChainedScheduler(opt Optimizer, schedules ...*Schedule) (*Schedule, erro
 			r.end(p.rule.last - p.t)
 		}
 	}
-	return &Schedule{name: name, rule: r, groups: parts[0].groups, base: slices.Clone(parts[0].base), next: make([]float64, len(parts[0].base))}, nil
+	s := &Schedule{name: name, rule: r, groups: parts[0].groups, next: make([]float64, len(parts[0].groups))}
+	for _, g := range s.groups {
+		s.base = append(s.base, g.initialLR)
+	}
+	return s, nil
 }
 
 // end lowers the last step.

@@ -220,7 +220,7 @@ func NewOneCycleLR(opt Optimizer, cfg OneCycleLRConfig) (*Schedule, error) {
 		return b + float64((a-b)/2*(math.Cos(math.Pi*u)+1))
 	}
 	peaks := perGroup(opt, cfg.MaxLR)
-	r := rule{last: cfg.TotalSteps, lr: func(t, group int, _, _ float64) float64 {
+	r := rule{last: cfg.TotalSteps, rebases: true, lr: func(t, group int, _, _ float64) float64 {
 		p, u := at(t)
 		return between(p.lr[0](peaks[group]), p.lr[1](peaks[group]), u)
 	}}

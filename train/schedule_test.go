@@ -217,6 +217,48 @@ func TestScheduleEquations(t *testing.T) {
 				return base * .25
 			},
 		},
+		"Sequential cyclic": {
+			func(opt Optimizer) made {
+				a, b := make1(NewLinearLR(opt, .1, 1, 5)), cyclic(opt, .01, .5, 3, nil)
+				return make1(NewSequentialLR(opt, []*Schedule{a.Schedule, b.Schedule}, []int{5}))
+			},
+			func(t, base float64) float64 {
+				if t < 5 {
+					return base * (.1 + .9*t/5)
+				}
+				return .01 + .49*triangle(t-5, 3, 3)
+			},
+		},
+		"Sequential one cycle": {
+			func(opt Optimizer) made {
+				a, b := make1(NewLinearLR(opt, .1, 1, 5)), oneCycle(opt, .5, 30, func(c *OneCycleLRConfig) { c.Linear, c.PctStart = true, .7 })
+				return make1(NewSequentialLR(opt, []*Schedule{a.Schedule, b.Schedule}, []int{5}))
+			},
+			func(t, _ float64) float64 {
+				const first = .5 / 25
+				switch {
+				case t < 5:
+					return first * (.1 + .9*t/5)
+				case t <= 25:
+					return first + (.5-first)*(t-5)/20
+				}
+				return .5 + (first/1e4-.5)*(t-25)/9
+			},
+		},
+		"Chained cyclic": {
+			func(opt Optimizer) made {
+				b := make1(NewLambdaLR(opt, func(t int) float64 { return 1 / float64(t+1) }))
+				a := cyclic(opt, .01, .5, 3, nil)
+				opt.SetLR(0)
+				return make1(NewChainedScheduler(opt, a.Schedule, b.Schedule))
+			},
+			func(t, base float64) float64 {
+				if t == 0 {
+					return 0
+				}
+				return base / (t + 1)
+			},
+		},
 		"Sequential multiplicative": {
 			func(opt Optimizer) made {
 				a, b := make1(NewConstantLR(opt, .5, 99)), make1(NewMultiplicativeLR(opt, func(int) float64 { return .9 }))
