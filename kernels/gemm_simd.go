@@ -145,7 +145,7 @@ func (p *matmul) run(n int) {
 		p.chain(r, 0, p.w.k, p.c, p.c, p.init(r), p.add)
 		return
 	}
-	for ; r.row < n; r.row += r.rows {
+	for ; r.row < n && r.panels > 0; r.row += r.rows {
 		parts := (n - r.row + maxRows - 1) / maxRows
 		r.rows = (n - r.row + parts - 1) / parts
 		p.panels(r)
