@@ -229,13 +229,18 @@ func LSTMPeepholeBackward(gates, dc, dh, h, c, cPrev Mat, p []float32, n, units 
 // pre-activations i,f,g in gates and computes c. It leaves these gates' activations
 // in gates, and o as it is. c may be cPrev.
 func LSTMCellForward(c, gates, cPrev Mat, p []float32, n, units int) {
+	now().LSTMCellForward(c, gates, cPrev, p, n, units)
+}
+
+// LSTMCellForward is the function LSTMCellForward on the path on.
+func (on Path) LSTMCellForward(c, gates, cPrev Mat, p []float32, n, units int) {
 	const fn = "LSTMCellForward"
 	n = size2(fn, n, units)
 	c.writes(fn, "c", n, units)
 	gates.writes(fn, "gates", n, packedWidth(4, units))
 	cPrev.reads(fn, "cPrev", n, units)
 	reads(fn, "p", p, packedWidth(3, units))
-	isa := use()
+	isa := on.use()
 	if isa == Generic {
 		lstmCellForwardGeneric(c, gates, cPrev, p, n, units)
 		return
@@ -254,6 +259,11 @@ func LSTMCellForward(c, gates, cPrev Mat, p []float32, n, units int) {
 // It leaves the activation o in gates. With c for cNorm it completes
 // LSTMPeepholeForwardTrain, with the same bits.
 func LSTMOutputForward(h, gates, cNorm, c Mat, p []float32, n, units int) {
+	now().LSTMOutputForward(h, gates, cNorm, c, p, n, units)
+}
+
+// LSTMOutputForward is the function LSTMOutputForward on the path on.
+func (on Path) LSTMOutputForward(h, gates, cNorm, c Mat, p []float32, n, units int) {
 	const fn = "LSTMOutputForward"
 	n = size2(fn, n, units)
 	h.writes(fn, "h", n, units)
@@ -261,7 +271,7 @@ func LSTMOutputForward(h, gates, cNorm, c Mat, p []float32, n, units int) {
 	cNorm.reads(fn, "cNorm", n, units)
 	c.reads(fn, "c", n, units)
 	reads(fn, "p", p, packedWidth(3, units))
-	isa := use()
+	isa := on.use()
 	if isa == Generic {
 		lstmOutputForwardGeneric(h, gates, cNorm, c, p, n, units)
 		return
@@ -369,11 +379,16 @@ func LSTMPeepholeGrad(dp []float32, dGates, c, cPrev Mat, n, units int) {
 //
 //	dst[b][g*units+u] = gates[b][PackedIndex(4, u, g)]
 func UnpackGates(dst, gates Mat, n, units int) {
+	now().UnpackGates(dst, gates, n, units)
+}
+
+// UnpackGates is the function UnpackGates on the path on.
+func (on Path) UnpackGates(dst, gates Mat, n, units int) {
 	const fn = "UnpackGates"
 	n = size2(fn, n, units)
 	dst.writes(fn, "dst", n, 4*units)
 	gates.reads(fn, "gates", n, packedWidth(4, units))
-	isa := use()
+	isa := on.use()
 	if isa == Generic {
 		for b := range n {
 			dst, gates := dst.row(b, 4*units), gates.row(b, packedWidth(4, units))
@@ -392,11 +407,16 @@ func UnpackGates(dst, gates Mat, n, units int) {
 
 // PackGates is the inverse of UnpackGates. It leaves padding as it is.
 func PackGates(gates, src Mat, n, units int) {
+	now().PackGates(gates, src, n, units)
+}
+
+// PackGates is the function PackGates on the path on.
+func (on Path) PackGates(gates, src Mat, n, units int) {
 	const fn = "PackGates"
 	n = size2(fn, n, units)
 	gates.writes(fn, "gates", n, packedWidth(4, units))
 	src.reads(fn, "src", n, 4*units)
-	isa := use()
+	isa := on.use()
 	if isa == Generic {
 		for b := range n {
 			gates, src := gates.row(b, packedWidth(4, units)), src.row(b, 4*units)

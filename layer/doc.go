@@ -41,7 +41,7 @@
 // PackedSequence.
 //
 // Constructors of models return errors. All other methods panic if an argument
-// has the wrong length or overlaps so, before they write anything. After construction nothing
+// has the wrong length, before they write anything. After construction nothing
 // allocates.
 //
 // # Threads
