@@ -34,42 +34,6 @@ func paired(t target, rows int) bool {
 	return rows >= 5 && t.blocks[rows] == t.blocks[rows-1]
 }
 
-// fetchNext sets where the weights are that the tiles of a group fetch: those of the
-// next group, panel or task.
-func fetchNext(k *vec.Func, field func(string) vec.Mem, blocks int) {
-	load := func(name string) vec.GP {
-		r := k.GP64()
-		k.Word(field(name), r)
-		return r
-	}
-	inPanel, last, done := k.NewLabel("inPanel"), k.NewLabel("last"), k.NewLabel("done")
-	left := load("groupsLeft")
-	k.Branch(left, vec.GE, 2, inPanel)
-	panels := load("panels")
-	k.Branch(panels, vec.LT, 2, last)
-	for _, part := range []string{"0", "1"} {
-		r := load("w" + part)
-		k.AddWord(r, load("w"+part+"Panel"), r)
-		k.StoreWord(r, field("fetch"+part))
-	}
-	k.Jump(done)
-	k.Label(last)
-	for _, part := range []string{"0", "1"} {
-		k.StoreWord(load("after"+part), field("fetch"+part))
-	}
-	k.Jump(done)
-	k.Label(inPanel)
-	for _, part := range []string{"0", "1"} {
-		r, step := load("w"+part), load("k"+part)
-		k.ShlWord(step, 6)
-		for range blocks {
-			k.AddWord(r, step, r)
-		}
-		k.StoreWord(r, field("fetch"+part))
-	}
-	k.Label(done)
-}
-
 // gemms emits what packs, and a tile kernel for each number of rows up to the largest, and for
 // each number of blocks of 16 columns that fit into the registers then.
 func gemms(g *vec.Gen, t target) {
@@ -187,11 +151,11 @@ func transpose(g *vec.Gen) {
 func gemm(g *vec.Gen, rows, blocks int, paired bool) {
 	k := g.Func(fmt.Sprintf("gemm%dx%d", rows, block*blocks), "task *gemmTask",
 		fmt.Sprintf("multiplies tiles of %d rows of A by %d columns of panels.", rows, block*blocks))
-	product(k, k.Arg("task"), rows, blocks, paired)
+	product{k, k.Arg("task"), blocks}.emit(rows, paired)
 	k.End()
 }
 
-// product emits the work of a task:
+// A product emits the work of a task with some neighbouring blocks of columns:
 //
 //	for range panels {
 //		for range groups { // of blocks of columns
@@ -214,215 +178,274 @@ func gemm(g *vec.Gen, rows, blocks int, paired bool) {
 //	}
 //
 // gemmTask, which is used up, says where everything is.
-func product(k *vec.Func, task vec.GP, rows, blocks int, paired bool) {
-	g := k.Gen
-	field := func(name string) vec.Mem { return k.Field(task, "gemmTask", name) }
-	word := func(name string) vec.GP {
-		r := k.GP64()
-		k.Word(field(name), r)
-		return r
-	}
-	addTo := func(name string, step vec.GP) {
-		r := word(name)
-		k.AddWord(r, step, r)
-		k.StoreWord(r, field(name))
-	}
-	addImm := func(name string, step int) vec.GP {
-		r := word(name)
-		k.AddImm(r, step)
-		k.StoreWord(r, field(name))
-		return r
-	}
+type product struct {
+	*vec.Func
+	task   vec.GP
+	blocks int
+}
+
+// field returns a field of the task.
+func (k product) field(name string) vec.Mem { return k.Field(k.task, "gemmTask", name) }
+
+// word loads a field.
+func (k product) word(name string) vec.GP {
+	r := k.GP64()
+	k.Word(k.field(name), r)
+	return r
+}
+
+// addTo adds to a field.
+func (k product) addTo(name string, step vec.GP) {
+	r := k.word(name)
+	k.AddWord(r, step, r)
+	k.StoreWord(r, k.field(name))
+}
+
+// addImm adds to a field and returns what it is then.
+func (k product) addImm(name string, step int) vec.GP {
+	r := k.word(name)
+	k.AddImm(r, step)
+	k.StoreWord(r, k.field(name))
+	return r
+}
+
+func (k product) emit(rows int, paired bool) {
 	panel, group := k.NewLabel("panel"), k.NewLabel("group")
 	next, done := k.NewLabel("next"), k.NewLabel("done")
 	k.Label(panel)
-	k.StoreWord(word("groups"), field("groupsLeft"))
+	k.StoreWord(k.word("groups"), k.field("groupsLeft"))
 	k.Label(group)
-	if always, onDemand := fetchLines(g, rows); always+onDemand > 0 {
+	if always, onDemand := fetchLines(k.Gen, rows); always+onDemand > 0 {
 		k.Comment("The weights to fetch.")
-		fetchNext(k, field, blocks)
+		k.fetchNext()
 	}
-	k.StoreWord(word("c"), field("cTile"))
-	k.StoreWord(word("sum"), field("sumTile"))
-	a := word("a")
-	tiles(k, task, a, rows, blocks, "tiles")
+	k.StoreWord(k.word("c"), k.field("cTile"))
+	k.StoreWord(k.word("sum"), k.field("sumTile"))
+	a := k.word("a")
+	k.tiles(a, rows, "tiles")
 	if paired {
 		k.Comment("Shorter tiles.")
-		k.If(word("shorter"), func() { tiles(k, task, a, rows-1, blocks, "shorter") })
+		k.If(k.word("shorter"), func() { k.tiles(a, rows-1, "shorter") })
 	}
 
 	// Pointers must never leave their matrices, for the task is Go memory.
-	k.Branch(addImm("groupsLeft", -1), vec.EQ, 0, next)
+	k.Branch(k.addImm("groupsLeft", -1), vec.EQ, 0, next)
 	k.Comment("To the next blocks of columns.")
-	addImm("c", 4*block*blocks)
-	addImm("init", 4*block*blocks)
-	addTo("sum", word("sumGroup"))
+	k.addImm("c", 4*block*k.blocks)
+	k.addImm("init", 4*block*k.blocks)
+	k.addTo("sum", k.word("sumGroup"))
 	for _, part := range []string{"0", "1"} {
-		step := word("k" + part)
+		step := k.word("k" + part)
 		k.ShlWord(step, 6)
-		for range blocks {
-			addTo("w"+part, step)
+		for range k.blocks {
+			k.addTo("w"+part, step)
 		}
 	}
 	k.Jump(group)
 
 	k.Label(next)
-	k.Branch(addImm("panels", -1), vec.EQ, 0, done)
+	k.Branch(k.addImm("panels", -1), vec.EQ, 0, done)
 	k.Comment("To the next panel.")
 	for _, name := range []string{"c", "sum", "init", "w0", "w1"} {
-		addTo(name, word(name+"Panel"))
+		k.addTo(name, k.word(name+"Panel"))
 	}
 	k.Jump(panel)
+	k.Label(done)
+}
+
+// fetchNext sets where the weights are that the tiles of a group fetch: those of the
+// next group, panel or task.
+func (k product) fetchNext() {
+	inPanel, last, done := k.NewLabel("inPanel"), k.NewLabel("last"), k.NewLabel("done")
+	left := k.word("groupsLeft")
+	k.Branch(left, vec.GE, 2, inPanel)
+	panels := k.word("panels")
+	k.Branch(panels, vec.LT, 2, last)
+	for _, part := range []string{"0", "1"} {
+		r := k.word("w" + part)
+		k.AddWord(r, k.word("w"+part+"Panel"), r)
+		k.StoreWord(r, k.field("fetch"+part))
+	}
+	k.Jump(done)
+	k.Label(last)
+	for _, part := range []string{"0", "1"} {
+		k.StoreWord(k.word("after"+part), k.field("fetch"+part))
+	}
+	k.Jump(done)
+	k.Label(inPanel)
+	for _, part := range []string{"0", "1"} {
+		r, step := k.word("w"+part), k.word("k"+part)
+		k.ShlWord(step, 6)
+		for range k.blocks {
+			k.AddWord(r, step, r)
+		}
+		k.StoreWord(r, k.field("fetch"+part))
+	}
 	k.Label(done)
 }
 
 // tiles emits the work of a task's tiles of some rows, of which a field holds the
 // number, on one group of blocks of columns. a is the first row; the next ones
 // follow.
-func tiles(k *vec.Func, task, a vec.GP, rows, blocks int, count string) {
-	g := k.Gen
-	field := func(name string) vec.Mem { return k.Field(task, "gemmTask", name) }
-	word := func(name string) vec.GP {
-		r := k.GP64()
-		k.Word(field(name), r)
-		return r
-	}
-	addImm := func(name string, step int) vec.GP {
-		r := word(name)
-		k.AddImm(r, step)
-		k.StoreWord(r, field(name))
-		return r
-	}
-	perBlock := block / g.Lanes()
-	acc := make([][]vec.R, rows)
-	row := func(p vec.GP, f func(m vec.Mem, j int)) {
-		for j := range blocks * perBlock {
-			f(vec.Mem{Base: p, Disp: 4 * g.Lanes() * j}, j)
-		}
-	}
-
-	always, onDemand := fetchLines(g, rows)
-	tile := k.NewLabel("tile")
-	k.StoreWord(word(count), field("tilesLeft"))
-	k.Label(tile)
-	if always > 0 { // as products that copy use
-		k.Comment("Fetch four rows for later.")
-		k.If(word("nextRows"), func() {
-			next, stride := word("next"), word("nextStride")
-			for range 4 {
-				for b := range 4 {
-					g.ISA.(vec.Prefetcher).Prefetch(vec.Mem{Base: next, Disp: 4 * block * b})
-				}
-				k.AddWord(next, stride, next)
-			}
-			k.StoreWord(next, field("next"))
-			addImm("nextRows", -4)
-		})
-	}
-	if f, ok := g.ISA.(vec.Prefetcher); ok {
-		k.Comment("Fetch what will be added.")
-		fetch := func(name, stride string) {
-			p := word(name)
-			step := word(stride)
-			for range rows {
-				for b := range blocks {
-					f.Prefetch(vec.Mem{Base: p, Disp: 4 * block * b})
-				}
-				k.AddWord(p, step, p)
-			}
-		}
-		k.If(word("sum"), func() { fetch("sumTile", "sumStride") })
-		k.If(word("old"), func() { fetch("cTile", "cStride") })
-	}
-	k.Comment("The chains start.")
-	init := word("init")
-	for i := range acc {
-		acc[i] = g.New(blocks * perBlock)
-		row(init, func(m vec.Mem, j int) {
-			if i == 0 {
-				g.ISA.Load(m, acc[0][j])
-			} else {
-				g.ISA.Copy(acc[0][j], acc[i][j])
-			}
-		})
-	}
-	aStride, parts, part := word("aStride"), word("parts"), k.GP64()
-	at := k.GP64()
-	k.CopyWord(a, at)
-	k.CopyWord(task, part)
-	k.While(parts, 1, func() {
-		k.Comment("A k block.")
-		w, n, wStride := k.GP64(), k.GP64(), k.GP64()
-		k.Word(k.Field(part, "gemmTask", "w0"), w)
-		k.Word(k.Field(part, "gemmTask", "k0"), n)
-		k.CopyWord(n, wStride)
-		k.ShlWord(wStride, 6)
-		weights := k.Strided(w, wStride, blocks)
-		var wm []vec.Mem
-		for b := range blocks {
-			wm = append(wm, weights.At(b))
-		}
-		rowsOfA := k.Strided(at, aStride, rows)
-		later := k.GP64()
-		if always+onDemand > 0 {
-			k.Word(k.Field(part, "gemmTask", "fetch0"), later)
-		}
-		loop := func(steps, lines int) {
-			k.While(n, steps, func() {
-				for i := range lines {
-					g.ISA.(vec.Prefetcher).PrefetchSecond(vec.Mem{Base: later, Disp: 4 * block * i})
-				}
-				if lines > 0 {
-					k.AddImm(later, 4*block*lines)
-				}
-				g.Outer(acc, rowsOfA.At, wm, steps)
-				rowsOfA.Advance(4 * steps)
-				weights.Advance(4 * block * steps)
-				k.AddImm(n, -steps)
-			})
-		}
-		if onDemand > 0 {
-			k.If(word("ahead"), func() { loop(inputs, onDemand) })
-		}
-		loop(inputs, always)
-		loop(1, 0)
-		if always+onDemand > 0 {
-			k.StoreWord(later, k.Field(part, "gemmTask", "fetch0"))
-		}
-		k.AddImm(part, 24) // to w1, k1, fetch1
-		k.AddImm(parts, -1)
-	})
-
-	stride := word("cStride")
-	rowsOf := func(name, strideName string, f func(m vec.Mem, i, j int)) vec.GP {
-		p := word(name)
-		if strideName != "cStride" {
-			k.Word(field(strideName), stride)
-		}
-		for i := range acc {
-			row(p, func(m vec.Mem, j int) { f(m, i, j) })
-			k.AddWord(p, stride, p)
-		}
-		return p
-	}
-	addMem := func(m vec.Mem, i, j int) {
-		d := g.ISA.Vec()
-		g.ISA.Load(m, d)
-		g.ISA.Add(d, acc[i][j], acc[i][j])
-	}
-	k.Comment("Add finished chains.")
-	k.If(word("sum"), func() {
-		k.StoreWord(rowsOf("sumTile", "sumStride", addMem), field("sumTile"))
-		k.Word(field("cStride"), stride)
-	})
-	k.Comment("Add what C holds.")
-	k.If(word("old"), func() { rowsOf("cTile", "cStride", addMem) })
-	k.Comment("Store.")
-	k.StoreWord(rowsOf("cTile", "cStride", func(m vec.Mem, i, j int) { g.ISA.Store(acc[i][j], m) }), field("cTile"))
-
+func (k product) tiles(a vec.GP, rows int, count string) {
+	t := tile{k, make([][]vec.R, rows)}
+	next := k.NewLabel("tile")
+	k.StoreWord(k.word(count), k.field("tilesLeft"))
+	k.Label(next)
+	t.fetch()
+	t.start()
+	aStride := t.multiply(a)
+	t.finish()
 	k.Comment("To the next tile.")
 	for range rows {
 		k.AddWord(a, aStride, a)
 	}
-	k.Branch(addImm("tilesLeft", -1), vec.NE, 0, tile)
+	k.Branch(k.addImm("tilesLeft", -1), vec.NE, 0, next)
+}
+
+// A tile emits the work of a product on some rows of A.
+type tile struct {
+	product
+	acc [][]vec.R // for each row the sums of all columns
+}
+
+// row calls f for what stands at p for each register of a row of sums.
+func (t tile) row(p vec.GP, f func(m vec.Mem, j int)) {
+	for j := range t.blocks * (block / t.Lanes()) {
+		f(vec.Mem{Base: p, Disp: 4 * t.Lanes() * j}, j)
+	}
+}
+
+// fetch asks for what the tile or a later one reads in memory apart from weights.
+func (t tile) fetch() {
+	if always, _ := fetchLines(t.Gen, len(t.acc)); always > 0 { // as products that copy use
+		t.Comment("Fetch four rows for later.")
+		t.If(t.word("nextRows"), func() {
+			next, stride := t.word("next"), t.word("nextStride")
+			for range 4 {
+				for b := range 4 {
+					t.ISA.(vec.Prefetcher).Prefetch(vec.Mem{Base: next, Disp: 4 * block * b})
+				}
+				t.AddWord(next, stride, next)
+			}
+			t.StoreWord(next, t.field("next"))
+			t.addImm("nextRows", -4)
+		})
+	}
+	f, ok := t.ISA.(vec.Prefetcher)
+	if !ok {
+		return
+	}
+	t.Comment("Fetch what will be added.")
+	fetch := func(name, stride string) {
+		p := t.word(name)
+		step := t.word(stride)
+		for range t.acc {
+			for b := range t.blocks {
+				f.Prefetch(vec.Mem{Base: p, Disp: 4 * block * b})
+			}
+			t.AddWord(p, step, p)
+		}
+	}
+	t.If(t.word("sum"), func() { fetch("sumTile", "sumStride") })
+	t.If(t.word("old"), func() { fetch("cTile", "cStride") })
+}
+
+// start sets the sums to what the chains start from.
+func (t tile) start() {
+	t.Comment("The chains start.")
+	init := t.word("init")
+	for i := range t.acc {
+		t.acc[i] = t.New(t.blocks * (block / t.Lanes()))
+		t.row(init, func(m vec.Mem, j int) {
+			if i == 0 {
+				t.ISA.Load(m, t.acc[0][j])
+			} else {
+				t.ISA.Copy(t.acc[0][j], t.acc[i][j])
+			}
+		})
+	}
+}
+
+// multiply continues the chains by all their k blocks. It returns the stride of A.
+func (t tile) multiply(a vec.GP) (aStride vec.GP) {
+	rows := len(t.acc)
+	always, onDemand := fetchLines(t.Gen, rows)
+	aStride, parts, part := t.word("aStride"), t.word("parts"), t.GP64()
+	at := t.GP64()
+	t.CopyWord(a, at)
+	t.CopyWord(t.task, part)
+	t.While(parts, 1, func() {
+		t.Comment("A k block.")
+		w, n, wStride := t.GP64(), t.GP64(), t.GP64()
+		t.Word(t.Field(part, "gemmTask", "w0"), w)
+		t.Word(t.Field(part, "gemmTask", "k0"), n)
+		t.CopyWord(n, wStride)
+		t.ShlWord(wStride, 6)
+		weights := t.Strided(w, wStride, t.blocks)
+		var wm []vec.Mem
+		for b := range t.blocks {
+			wm = append(wm, weights.At(b))
+		}
+		rowsOfA := t.Strided(at, aStride, rows)
+		later := t.GP64()
+		if always+onDemand > 0 {
+			t.Word(t.Field(part, "gemmTask", "fetch0"), later)
+		}
+		loop := func(steps, lines int) {
+			t.While(n, steps, func() {
+				for i := range lines {
+					t.ISA.(vec.Prefetcher).PrefetchSecond(vec.Mem{Base: later, Disp: 4 * block * i})
+				}
+				if lines > 0 {
+					t.AddImm(later, 4*block*lines)
+				}
+				t.Outer(t.acc, rowsOfA.At, wm, steps)
+				rowsOfA.Advance(4 * steps)
+				weights.Advance(4 * block * steps)
+				t.AddImm(n, -steps)
+			})
+		}
+		if onDemand > 0 {
+			t.If(t.word("ahead"), func() { loop(inputs, onDemand) })
+		}
+		loop(inputs, always)
+		loop(1, 0)
+		if always+onDemand > 0 {
+			t.StoreWord(later, t.Field(part, "gemmTask", "fetch0"))
+		}
+		t.AddImm(part, 24) // to w1, k1, fetch1
+		t.AddImm(parts, -1)
+	})
+	return aStride
+}
+
+// finish adds what is to be added, and stores the sums.
+func (t tile) finish() {
+	stride := t.word("cStride")
+	rowsOf := func(name, strideName string, f func(m vec.Mem, i, j int)) vec.GP {
+		p := t.word(name)
+		if strideName != "cStride" {
+			t.Word(t.field(strideName), stride)
+		}
+		for i := range t.acc {
+			t.row(p, func(m vec.Mem, j int) { f(m, i, j) })
+			t.AddWord(p, stride, p)
+		}
+		return p
+	}
+	addMem := func(m vec.Mem, i, j int) {
+		d := t.ISA.Vec()
+		t.ISA.Load(m, d)
+		t.ISA.Add(d, t.acc[i][j], t.acc[i][j])
+	}
+	t.Comment("Add finished chains.")
+	t.If(t.word("sum"), func() {
+		t.StoreWord(rowsOf("sumTile", "sumStride", addMem), t.field("sumTile"))
+		t.Word(t.field("cStride"), stride)
+	})
+	t.Comment("Add what C holds.")
+	t.If(t.word("old"), func() { rowsOf("cTile", "cStride", addMem) })
+	t.Comment("Store.")
+	t.StoreWord(rowsOf("cTile", "cStride", func(m vec.Mem, i, j int) { t.ISA.Store(t.acc[i][j], m) }), t.field("cTile"))
 }

@@ -78,8 +78,7 @@ type Stepper interface {
 type Step struct {
 	Rows, Units int
 
-	// Isolated is that of kernels.Seq: no other steps are near. A Variant with a Norm
-	// takes no notice of it.
+	// Isolated is that of kernels.Seq: no other steps are near.
 	Isolated bool
 
 	X    kernels.Mat     // [Rows, WX.K()]

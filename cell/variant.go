@@ -110,10 +110,11 @@ func (v Variant) Forward(s *Step) {
 		s.project()
 		return
 	}
+	on := kernels.StepPath(s.Isolated, s.Rows, s.WX, s.W, s.WR)
 	if s.WX != nil {
-		kernels.Gemm(s.Gates, s.X, s.Rows, s.WX, s.Bias)
+		on.Gemm(s.Gates, s.X, s.Rows, s.WX, s.Bias)
 	}
-	v.ForwardTrain(s)
+	v.normForward(s, on)
 }
 
 // ForwardTrain is Forward with the x part in Gates. It leaves i,f,g,o in Gates,
@@ -130,21 +131,29 @@ func (v Variant) ForwardTrain(s *Step) {
 		s.project()
 		return
 	}
-	kernels.Gemm(s.GatesH, s.hIn(), B, s.W, nil)
+	v.normForward(s, kernels.StepPath(s.Isolated, B, s.W, s.WR))
+}
+
+// normForward is ForwardTrain with a Norm.
+func (v Variant) normForward(s *Step, on kernels.Path) {
+	p, B, H := s.Variant, s.Rows, s.Units
+	on.Gemm(s.GatesH, s.hIn(), B, s.W, nil)
 	q, a := newSaved(s), s.Wide
-	kernels.UnpackGates(q.ih, s.Gates, B, H)
-	kernels.UnpackGates(q.hh, s.GatesH, B, H)
-	kernels.LayerNormRows(a, q.ih, q.rstd[0], q.ih, p.GainIH, kernels.Mat{Data: p.Shift}, normEps, B, 4*H)
-	kernels.LayerNormRows(a, q.hh, q.rstd[1], q.hh, p.GainHH, a, normEps, B, 4*H)
-	kernels.PackGates(s.Gates, a, B, H)
-	kernels.LSTMCellForward(s.C, s.Gates, s.CPrev, p.Peephole, B, H)
+	on.UnpackGates(q.ih, s.Gates, B, H)
+	on.UnpackGates(q.hh, s.GatesH, B, H)
+	on.LayerNormRows(a, q.ih, q.rstd[0], q.ih, p.GainIH, kernels.Mat{Data: p.Shift}, normEps, B, 4*H)
+	on.LayerNormRows(a, q.hh, q.rstd[1], q.hh, p.GainHH, a, normEps, B, 4*H)
+	on.PackGates(s.Gates, a, B, H)
+	on.LSTMCellForward(s.C, s.Gates, s.CPrev, p.Peephole, B, H)
 	n := s.Kept
 	if v.Norm == NormB {
 		n = s.C
 	}
-	kernels.LayerNormRows(n, q.c, q.rstd[2], s.C, p.GainC, kernels.Mat{Data: p.ShiftC}, normEps, B, H)
-	kernels.LSTMOutputForward(s.m(), s.Gates, n, s.C, p.Peephole, B, H)
-	s.project()
+	on.LayerNormRows(n, q.c, q.rstd[2], s.C, p.GainC, kernels.Mat{Data: p.ShiftC}, normEps, B, H)
+	on.LSTMOutputForward(s.m(), s.Gates, n, s.C, p.Peephole, B, H)
+	if s.WR != nil {
+		on.Gemm(s.H, s.M, B, s.WR, nil)
+	}
 }
 
 // Backward computes, with dm = dh, or with a projection W_hrᵀ·dh,

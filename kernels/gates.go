@@ -3,7 +3,7 @@ package kernels
 // RNNTanhForward sets h = tanh(gates). gates is plain; h may be gates.
 func RNNTanhForward(h, gates Mat, n, units int) {
 	const fn = "RNNTanhForward"
-	size2(fn, n, units)
+	n = size2(fn, n, units)
 	h.writes(fn, "h", n, units)
 	gates.reads(fn, "gates", n, units)
 	rnnForwardOn(use(), h, gates, n, units, false)
@@ -31,7 +31,7 @@ func rnnForwardOn(isa ISA, h, gates Mat, n, units int, relu bool) {
 // gates.
 func RNNReLUForward(h, gates Mat, n, units int) {
 	const fn = "RNNReLUForward"
-	size2(fn, n, units)
+	n = size2(fn, n, units)
 	h.writes(fn, "h", n, units)
 	gates.reads(fn, "gates", n, units)
 	rnnForwardOn(use(), h, gates, n, units, true)
@@ -41,7 +41,7 @@ func RNNReLUForward(h, gates Mat, n, units int) {
 // plain; dGates may be dh.
 func RNNTanhBackward(dGates, dh, h Mat, n, units int) {
 	const fn = "RNNTanhBackward"
-	size2(fn, n, units)
+	n = size2(fn, n, units)
 	dGates.writes(fn, "dGates", n, units)
 	dh.reads(fn, "dh", n, units)
 	h.reads(fn, "h", n, units)
@@ -59,7 +59,7 @@ func RNNTanhBackward(dGates, dh, h Mat, n, units int) {
 // RNNReLUForward. All are plain; dGates may be dh.
 func RNNReLUBackward(dGates, dh, h Mat, n, units int) {
 	const fn = "RNNReLUBackward"
-	size2(fn, n, units)
+	n = size2(fn, n, units)
 	dGates.writes(fn, "dGates", n, units)
 	dh.reads(fn, "dh", n, units)
 	h.reads(fn, "h", n, units)
@@ -87,7 +87,7 @@ func RNNReLUBackward(dGates, dh, h Mat, n, units int) {
 // h, c and cPrev are plain. c may be cPrev.
 func LSTMForward(h, c, gates, cPrev Mat, n, units int) {
 	const fn = "LSTMForward"
-	size2(fn, n, units)
+	n = size2(fn, n, units)
 	h.writes(fn, "h", n, units)
 	c.writes(fn, "c", n, units)
 	gates.reads(fn, "gates", n, packedWidth(4, units))
@@ -126,7 +126,7 @@ func lstmForwardOn(isa ISA, h, c, gates, cPrev Mat, p []float32, n, units int, t
 // gates the activations i,f,g,o for LSTMBackward.
 func LSTMForwardTrain(h, c, gates, cPrev Mat, n, units int) {
 	const fn = "LSTMForwardTrain"
-	size2(fn, n, units)
+	n = size2(fn, n, units)
 	h.writes(fn, "h", n, units)
 	c.writes(fn, "c", n, units)
 	gates.writes(fn, "gates", n, packedWidth(4, units))
@@ -147,7 +147,7 @@ func LSTMForwardTrain(h, c, gates, cPrev Mat, n, units int) {
 // projection, dropout or zoneout.
 func LSTMBackward(gates, dc, dh, h, c, cPrev Mat, n, units int) {
 	const fn = "LSTMBackward"
-	size2(fn, n, units)
+	n = size2(fn, n, units)
 	gates.writes(fn, "gates", n, packedWidth(4, units))
 	dc.writes(fn, "dc", n, units)
 	dh.reads(fn, "dh", n, units)
@@ -173,7 +173,7 @@ func LSTMBackward(gates, dc, dh, h, c, cPrev Mat, n, units int) {
 // before the sigmoids. p has the width of three gates.
 func LSTMPeepholeForward(h, c, gates, cPrev Mat, p []float32, n, units int) {
 	const fn = "LSTMPeepholeForward"
-	size2(fn, n, units)
+	n = size2(fn, n, units)
 	h.writes(fn, "h", n, units)
 	c.writes(fn, "c", n, units)
 	gates.reads(fn, "gates", n, packedWidth(4, units))
@@ -186,7 +186,7 @@ func LSTMPeepholeForward(h, c, gates, cPrev Mat, p []float32, n, units int) {
 // and leaves in gates the activations i,f,g,o for LSTMPeepholeBackward.
 func LSTMPeepholeForwardTrain(h, c, gates, cPrev Mat, p []float32, n, units int) {
 	const fn = "LSTMPeepholeForwardTrain"
-	size2(fn, n, units)
+	n = size2(fn, n, units)
 	h.writes(fn, "h", n, units)
 	c.writes(fn, "c", n, units)
 	gates.writes(fn, "gates", n, packedWidth(4, units))
@@ -205,7 +205,7 @@ func LSTMPeepholeForwardTrain(h, c, gates, cPrev Mat, p []float32, n, units int)
 // The gradient of p is LSTMPeepholeGrad.
 func LSTMPeepholeBackward(gates, dc, dh, h, c, cPrev Mat, p []float32, n, units int) {
 	const fn = "LSTMPeepholeBackward"
-	size2(fn, n, units)
+	n = size2(fn, n, units)
 	gates.writes(fn, "gates", n, packedWidth(4, units))
 	dc.writes(fn, "dc", n, units)
 	dh.reads(fn, "dh", n, units)
@@ -229,13 +229,18 @@ func LSTMPeepholeBackward(gates, dc, dh, h, c, cPrev Mat, p []float32, n, units 
 // pre-activations i,f,g in gates and computes c. It leaves these gates' activations
 // in gates, and o as it is. c may be cPrev.
 func LSTMCellForward(c, gates, cPrev Mat, p []float32, n, units int) {
+	now().LSTMCellForward(c, gates, cPrev, p, n, units)
+}
+
+// LSTMCellForward is the function LSTMCellForward on the path on.
+func (on Path) LSTMCellForward(c, gates, cPrev Mat, p []float32, n, units int) {
 	const fn = "LSTMCellForward"
-	size2(fn, n, units)
+	n = size2(fn, n, units)
 	c.writes(fn, "c", n, units)
 	gates.writes(fn, "gates", n, packedWidth(4, units))
 	cPrev.reads(fn, "cPrev", n, units)
 	reads(fn, "p", p, packedWidth(3, units))
-	isa := use()
+	isa := on.use()
 	if isa == Generic {
 		lstmCellForwardGeneric(c, gates, cPrev, p, n, units)
 		return
@@ -254,14 +259,19 @@ func LSTMCellForward(c, gates, cPrev Mat, p []float32, n, units int) {
 // It leaves the activation o in gates. With c for cNorm it completes
 // LSTMPeepholeForwardTrain, with the same bits.
 func LSTMOutputForward(h, gates, cNorm, c Mat, p []float32, n, units int) {
+	now().LSTMOutputForward(h, gates, cNorm, c, p, n, units)
+}
+
+// LSTMOutputForward is the function LSTMOutputForward on the path on.
+func (on Path) LSTMOutputForward(h, gates, cNorm, c Mat, p []float32, n, units int) {
 	const fn = "LSTMOutputForward"
-	size2(fn, n, units)
+	n = size2(fn, n, units)
 	h.writes(fn, "h", n, units)
 	gates.writes(fn, "gates", n, packedWidth(4, units))
 	cNorm.reads(fn, "cNorm", n, units)
 	c.reads(fn, "c", n, units)
 	reads(fn, "p", p, packedWidth(3, units))
-	isa := use()
+	isa := on.use()
 	if isa == Generic {
 		lstmOutputForwardGeneric(h, gates, cNorm, c, p, n, units)
 		return
@@ -282,7 +292,7 @@ func LSTMOutputForward(h, gates, cNorm, c Mat, p []float32, n, units int) {
 // It leaves do in gates.
 func LSTMOutputBackward(gates, dcNorm, dc, dh, h Mat, p []float32, n, units int) {
 	const fn = "LSTMOutputBackward"
-	size2(fn, n, units)
+	n = size2(fn, n, units)
 	gates.writes(fn, "gates", n, packedWidth(4, units))
 	dcNorm.writes(fn, "dcNorm", n, units)
 	dc.writes(fn, "dc", n, units)
@@ -309,7 +319,7 @@ func LSTMOutputBackward(gates, dcNorm, dc, dh, h Mat, p []float32, n, units int)
 // It leaves di, df and dg in gates.
 func LSTMCellBackward(gates, dc, cPrev Mat, p []float32, n, units int) {
 	const fn = "LSTMCellBackward"
-	size2(fn, n, units)
+	n = size2(fn, n, units)
 	gates.writes(fn, "gates", n, packedWidth(4, units))
 	dc.writes(fn, "dc", n, units)
 	cPrev.reads(fn, "cPrev", n, units)
@@ -334,7 +344,7 @@ func LSTMCellBackward(gates, dc, cPrev Mat, p []float32, n, units int) {
 // must not overlap the others.
 func LSTMPeepholeGrad(dp []float32, dGates, c, cPrev Mat, n, units int) {
 	const fn = "LSTMPeepholeGrad"
-	size2(fn, n, units)
+	n = size2(fn, n, units)
 	writes(fn, "dp", dp, packedWidth(3, units))
 	dGates.reads(fn, "dGates", n, packedWidth(4, units))
 	c.reads(fn, "c", n, units)
@@ -369,11 +379,16 @@ func LSTMPeepholeGrad(dp []float32, dGates, c, cPrev Mat, n, units int) {
 //
 //	dst[b][g*units+u] = gates[b][PackedIndex(4, u, g)]
 func UnpackGates(dst, gates Mat, n, units int) {
+	now().UnpackGates(dst, gates, n, units)
+}
+
+// UnpackGates is the function UnpackGates on the path on.
+func (on Path) UnpackGates(dst, gates Mat, n, units int) {
 	const fn = "UnpackGates"
-	size2(fn, n, units)
+	n = size2(fn, n, units)
 	dst.writes(fn, "dst", n, 4*units)
 	gates.reads(fn, "gates", n, packedWidth(4, units))
-	isa := use()
+	isa := on.use()
 	if isa == Generic {
 		for b := range n {
 			dst, gates := dst.row(b, 4*units), gates.row(b, packedWidth(4, units))
@@ -392,11 +407,16 @@ func UnpackGates(dst, gates Mat, n, units int) {
 
 // PackGates is the inverse of UnpackGates. It leaves padding as it is.
 func PackGates(gates, src Mat, n, units int) {
+	now().PackGates(gates, src, n, units)
+}
+
+// PackGates is the function PackGates on the path on.
+func (on Path) PackGates(gates, src Mat, n, units int) {
 	const fn = "PackGates"
-	size2(fn, n, units)
+	n = size2(fn, n, units)
 	gates.writes(fn, "gates", n, packedWidth(4, units))
 	src.reads(fn, "src", n, 4*units)
-	isa := use()
+	isa := on.use()
 	if isa == Generic {
 		for b := range n {
 			gates, src := gates.row(b, packedWidth(4, units)), src.row(b, 4*units)
@@ -429,7 +449,7 @@ func PackGates(gates, src Mat, n, units int) {
 // h and hPrev are plain. h may be hPrev.
 func GRUForward(h, gx, gh, hPrev Mat, n, units int) {
 	const fn = "GRUForward"
-	size2(fn, n, units)
+	n = size2(fn, n, units)
 	h.writes(fn, "h", n, units)
 	gx.reads(fn, "gx", n, packedWidth(3, units))
 	gh.reads(fn, "gh", n, packedWidth(3, units))
@@ -458,7 +478,7 @@ func gruForwardOn(isa ISA, h, gx, gh, hPrev Mat, n, units int, train bool) {
 // gh are unspecified.
 func GRUForwardTrain(h, gx, gh, hPrev Mat, n, units int) {
 	const fn = "GRUForwardTrain"
-	size2(fn, n, units)
+	n = size2(fn, n, units)
 	h.writes(fn, "h", n, units)
 	gx.writes(fn, "gx", n, packedWidth(3, units))
 	gh.writes(fn, "gh", n, packedWidth(3, units))
@@ -477,7 +497,7 @@ func GRUForwardTrain(h, gx, gh, hPrev Mat, n, units int) {
 // part to the second. z, dh and hPrev are plain.
 func GRUBackward(gx, gh, z, dh, hPrev Mat, n, units int) {
 	const fn = "GRUBackward"
-	size2(fn, n, units)
+	n = size2(fn, n, units)
 	gx.writes(fn, "gx", n, packedWidth(3, units))
 	gh.writes(fn, "gh", n, packedWidth(3, units))
 	z.writes(fn, "z", n, units)
@@ -497,7 +517,7 @@ func GRUBackward(gx, gh, z, dh, hPrev Mat, n, units int) {
 // MulAdd sets c = a*b + c by fused multiply-adds. All are plain.
 func MulAdd(c, a, b Mat, n, units int) {
 	const fn = "MulAdd"
-	size2(fn, n, units)
+	n = size2(fn, n, units)
 	c.writes(fn, "c", n, units)
 	a.reads(fn, "a", n, units)
 	b.reads(fn, "b", n, units)

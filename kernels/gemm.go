@@ -18,7 +18,10 @@ import "fmt"
 // so that a row's bits do not depend on n. Columns are in packed order (see
 // PackedIndex); padding comes out as zero if its bias is zero. c must not
 // overlap a or bias. It panics if c, a or bias has the wrong size.
-func Gemm(c, a Mat, n int, w *Panels, bias []float32) {
+func Gemm(c, a Mat, n int, w *Panels, bias []float32) { now().Gemm(c, a, n, w, bias) }
+
+// Gemm is the function Gemm on the path on.
+func (on Path) Gemm(c, a Mat, n int, w *Panels, bias []float32) {
 	const fn = "Gemm"
 	size(fn, "n", n)
 	c.writes(fn, "c", n, w.Width())
@@ -27,7 +30,7 @@ func Gemm(c, a Mat, n int, w *Panels, bias []float32) {
 		reads(fn, "bias", bias, w.Width())
 	}
 	raceRead(w.data)
-	gemm(use(), c, a, n, w, bias, false)
+	gemm(on.use(), c, a, n, w, bias, false)
 }
 
 // GemmAdd sets C = C + A·W: it adds to c the sums that Gemm sets without a bias.

@@ -213,7 +213,7 @@ func (p *matmul) run(n int) {
 		p.chain(r, 0, p.w.k, p.c, p.c, p.init(r), p.add)
 		return
 	}
-	for ; r.row < n; r.row += r.rows {
+	for ; r.row < n && r.panels > 0; r.row += r.rows {
 		parts := (n - r.row + maxRows - 1) / maxRows
 		r.rows = (n - r.row + parts - 1) / parts
 		p.panels(r)
@@ -495,33 +495,22 @@ func (p *matmul) chain(r region, k, kn int, sum, out Mat, init []float32, old bo
 	full := p.w.blocksPerPanel()
 	_, nb := p.w.panel(r.panel)
 	tileBlocks := tileBlocks(p.isa)
-	tallest := len(tileBlocks) - 1
-	tiles := (r.rows + tallest - 1) / tallest
-	rows, larger := r.rows/tiles, r.rows%tiles
+	sizes := [2]height{{rows: r.rows, tiles: 1}}
+	if r.rows >= len(tileBlocks) {
+		sizes = heights(r.rows, tileBlocks)
+	}
 	// From panel to panel, and where the first one is.
 	weights, cols, panel, first := 4*full*block*p.w.k, 4*full*block, r.panel, 0
 	if r.descending {
 		panel, first = r.panel+r.panels-1, (r.panels-1)*full*block
 		weights, cols = -weights, -cols
 	}
-	// What this region's next chain begins with, or the next region.
-	nextPanel, nextK := panel, k+kn
-	if nextK >= p.w.k {
-		nextPanel, nextK = r.panel+r.panels, 0
-		if r.descending {
-			nextPanel = r.panel - 1
-		}
-	}
-	after := uintptr(unsafe.Pointer(unsafe.SliceData(p.w.data))) + uintptr(4*block*(nextPanel*full*p.w.k+nextK*nb))
+	after := p.after(r, panel, k+kn, nb)
 	ahead := 0
 	if p.w.Bytes() > farWeights {
 		ahead = 1
 	}
 	row := 0
-	sizes := [2]struct{ rows, tiles, shorter int }{{rows: rows + 1, tiles: larger}, {rows: rows, tiles: tiles - larger}}
-	if larger > 0 && rows+1 >= pairedRows && tileBlocks[rows+1] == tileBlocks[rows] {
-		sizes[0].shorter, sizes[1].tiles = sizes[1].tiles, 0
-	}
 	for _, t := range sizes {
 		if t.tiles == 0 {
 			continue
@@ -574,15 +563,52 @@ func (p *matmul) chain(r region, k, kn int, sum, out Mat, init []float32, old bo
 				}
 			}
 			if p.nextRows >= 4 {
-				rows := min((t.tiles+t.shorter)*groups*r.panels*4, p.nextRows/4*4)
-				task.next = uintptr(unsafe.Pointer(p.a.at(p.nextRow, p.nextCol)))
-				task.nextRows, task.nextStride = rows, 4*p.a.Stride
-				p.nextRow += rows
-				p.nextRows -= rows
+				p.fetchRows(&task, (t.tiles+t.shorter)*groups*r.panels)
 			}
 			gemmTile(p.isa, t.rows, n, &task)
 			b += groups * n
 		}
 		row += t.rows * t.tiles
 	}
+}
+
+// fetchRows lets so many tiles fetch rows of A that are copied next, at least 4.
+//
+//go:noinline
+func (p *matmul) fetchRows(task *gemmTask, tiles int) {
+	rows := min(tiles*4, p.nextRows/4*4)
+	task.next = uintptr(unsafe.Pointer(p.a.at(p.nextRow, p.nextCol)))
+	task.nextRows, task.nextStride = rows, 4*p.a.Stride
+	p.nextRow += rows
+	p.nextRows -= rows
+}
+
+// A height is a number of tiles of some rows, one below the other, and of tiles with
+// one row less below those.
+type height struct{ rows, tiles, shorter int }
+
+// heights splits rows in tiles for which a path has kernels, as evenly as may be: of
+// one height or two.
+func heights(rows int, tileBlocks []int) [2]height {
+	tallest := len(tileBlocks) - 1
+	tiles := (rows + tallest - 1) / tallest
+	least, larger := rows/tiles, rows%tiles
+	h := [2]height{{rows: least + 1, tiles: larger}, {rows: least, tiles: tiles - larger}}
+	if larger > 0 && least+1 >= pairedRows && tileBlocks[least+1] == tileBlocks[least] {
+		h[0].shorter, h[1].tiles = h[1].tiles, 0
+	}
+	return h
+}
+
+// after returns where the weights are that come after those of a region up to input k,
+// for panels of nb blocks of which panel is the first: those of its next chain, or of
+// the next region.
+func (p *matmul) after(r region, panel, k, nb int) uintptr {
+	if k >= p.w.k {
+		panel, k = r.panel+r.panels, 0
+		if r.descending {
+			panel = r.panel - 1
+		}
+	}
+	return uintptr(unsafe.Pointer(unsafe.SliceData(p.w.data))) + uintptr(4*block*(panel*p.w.blocksPerPanel()*p.w.k+k*nb))
 }

@@ -12,7 +12,7 @@ import (
 // exception: processors lower their clock for arithmetic on 512 bits, and halt for
 // one to three microseconds to do so. A sequence or a batch is worth that; a small
 // step amid other work is not. So where AVX512 is the active path, one that is said
-// to be isolated (see [Seq]) takes the kernels of AVX2: if it has one row, which reads
+// to be isolated (see [Seq] and [StepPath]) takes the kernels of AVX2: if it has one row, which reads
 // its weights about as fast with either, or at most 2^18 multiply-adds, some five
 // microseconds.
 type ISA uint8
@@ -97,24 +97,16 @@ func Use(isa ISA) error {
 	return nil
 }
 
-// isolatedProducts is the number of multiply-adds of an isolated step of several
-// rows that 512 bits do not make faster by what the change of the clock costs.
-const isolatedProducts = 1 << 18
+// now reads the active path, once for each exported call.
+func now() Path { return Path{ISA(active.Load())} }
 
-// isolated returns the path of an isolated step if isa is the active one, of rows
-// that are multiplied by so many weights. AVX2 is there wherever AVX512 is.
-func isolated(isa ISA, rows, weights int) ISA {
-	if isa == AVX512 && (rows <= 1 || weights <= isolatedProducts/rows) {
-		return AVX2
-	}
-	return isa
-}
+// use is now for a call that takes no Path.
+func use() ISA { return now().use() }
 
-// use reads the path, once for each exported call.
-func use() ISA {
-	isa := ISA(active.Load())
-	if isa == badISA {
+// use returns the path for a call, if there is one.
+func (on Path) use() ISA {
+	if on.isa == badISA {
 		panic(envErr)
 	}
-	return isa
+	return on.isa
 }

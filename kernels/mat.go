@@ -76,9 +76,20 @@ func size(fn, arg string, n int) {
 	}
 }
 
-func size2(fn string, n, units int) {
+// size2 checks both and returns the number of rows to work on.
+func size2(fn string, n, units int) int {
 	size(fn, "n", n)
 	checkUnits(fn, units)
+	return rowsOf(n, units)
+}
+
+// rowsOf returns n, or 0 if there is nothing in the rows: they need no memory then,
+// and may be too many to go through.
+func rowsOf(n, cols int) int {
+	if cols == 0 {
+		return 0
+	}
+	return n
 }
 
 // maxUnits keeps the bytes of four gates of so many units within an int.

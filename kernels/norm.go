@@ -17,6 +17,11 @@ import "math"
 // Source: Ba, Kiros and Hinton 2016, "Layer Normalization"; the form is that of
 // PyTorch's layer_norm.
 func LayerNormRows(y, hat, rstd, x Mat, gain []float32, shift Mat, eps float32, n, cols int) {
+	now().LayerNormRows(y, hat, rstd, x, gain, shift, eps, n, cols)
+}
+
+// LayerNormRows is the function LayerNormRows on the path on.
+func (on Path) LayerNormRows(y, hat, rstd, x Mat, gain []float32, shift Mat, eps float32, n, cols int) {
 	const fn = "LayerNormRows"
 	size(fn, "n", n)
 	size(fn, "cols", cols)
@@ -30,7 +35,7 @@ func LayerNormRows(y, hat, rstd, x Mat, gain []float32, shift Mat, eps float32, 
 	} else {
 		shift.reads(fn, "shift", n, cols)
 	}
-	isa := use()
+	isa := on.use()
 	for b := range n {
 		y, hat, x, shift := y.row(b, cols), hat.row(b, cols), x.row(b, cols), shift.row(b, cols)
 		mean := meanOf(sumOf(isa, x), cols)

@@ -224,7 +224,7 @@ func (p *Panels) PackTransposed(w []float32, gates, units int) {
 	if gates > 1 {
 		step = block
 	}
-	for u := 0; u < units; u += step {
+	for u := 0; u < rowsOf(units, p.units); u += step {
 		n := min(step, units-u)
 		for g := range gates {
 			k := PackedIndex(gates, u, g)
@@ -238,7 +238,7 @@ func (p *Panels) PackTransposed(w []float32, gates, units int) {
 
 // setInputs sets the weights of n inputs from input k on from rows of x.
 func (p *Panels) setInputs(isa ISA, k int, x Mat, n int) {
-	for from, end := k, k+n; k < end; {
+	for from, end := k, k+rowsOf(n, p.units); k < end; {
 		k0 := k / kBlock * kBlock
 		kn := min(kBlock, p.k-k0)
 		rows := min(k0+kn, end) - k

@@ -35,6 +35,11 @@ type pointwise struct {
 	shared   int                 // 1 + the operand of which all rows use one slice, or 0
 }
 
+// ofMatrices says that the kernel is one on matrices.
+func (k *pointwise) ofMatrices() bool {
+	return strings.HasSuffix(k.name, "ward") || strings.HasSuffix(k.name, "Train") || k.name == "MulAdd"
+}
+
 // flat makes a kernel on matrices of one on slices.
 func flat(f func(s [][]float32)) func(m []Mat, n, units int) {
 	return func(m []Mat, n, units int) {
@@ -839,7 +844,7 @@ func TestPointwisePanics(t *testing.T) {
 				requireSame(t, filled(len(whole[i].Data), 0.25), whole[i].Data, "%s", k.operands[i].name)
 			}
 		}
-		if !strings.HasSuffix(k.name, "ward") && !strings.HasSuffix(k.name, "Train") && k.name != "MulAdd" {
+		if !k.ofMatrices() {
 			return // of slices, see TestVectorPanics
 		}
 		for i, o := range k.operands {

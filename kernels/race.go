@@ -24,13 +24,13 @@ func raceWrite[F Float](s []F) {
 }
 
 func raceReadMat(m Mat, rows, cols int) {
-	for b := range rows {
+	for b := range rowsOf(rows, cols) {
 		raceRead(m.row(b, cols))
 	}
 }
 
 func raceWriteMat(m Mat, rows, cols int) {
-	for b := range rows {
+	for b := range rowsOf(rows, cols) {
 		raceWrite(m.row(b, cols))
 	}
 }

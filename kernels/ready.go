@@ -12,7 +12,6 @@ type Step struct {
 	fn      string
 	kind    stepKind
 	fuses   bool
-	weights int       // multiply-adds
 	task    stepTask  // of the kernel, if it fuses
 	scratch []float32 // of an RNN
 	other   *Panels   // WHH in the other direction
@@ -43,7 +42,7 @@ func newStep(fn string, s Seq, kind stepKind) *Step {
 		s.X = rowMat(make([]float32, s.WIH.k))
 	}
 	s.check(fn, kind)
-	p := &Step{seq: s, fn: fn, kind: kind, fuses: s.fuses(), weights: s.products(), other: s.WHH.Reversed()}
+	p := &Step{seq: s, fn: fn, kind: kind, fuses: s.fuses(), other: s.WHH.Reversed()}
 	if !p.fuses {
 		return p
 	}
@@ -66,7 +65,7 @@ func (p *Step) Run(x []float32) {
 	p.race(x)
 	isa := use()
 	if isa == AVX512 && s.Isolated {
-		isa = isolated(isa, 1, p.weights)
+		isa = isolatedPath(isa, 1)
 	}
 	switch {
 	case s.WHH.units == 0:

@@ -174,7 +174,7 @@ func SoftmaxRows(dst, src Mat, n, cols int) {
 	dst.writes(fn, "dst", n, cols)
 	src.reads(fn, "src", n, cols)
 	isa := use()
-	for b := range n {
+	for b := range rowsOf(n, cols) {
 		d, x := dst.row(b, cols), src.row(b, cols)
 		sum := expSumOf(isa, d, x, maxOf(isa, x))
 		scaleBy(isa, d, 1/float32(sum), d)

@@ -125,23 +125,9 @@ func (s *Seq) run(fn string, kind stepKind) {
 // path returns the path of a call if isa is the active one.
 func (s *Seq) path(isa ISA) ISA {
 	if isa == AVX512 && s.Isolated {
-		return s.isolated(isa)
+		return isolatedPath(isa, s.Rows, s.WIH, s.WHH, s.WHR)
 	}
 	return isa
-}
-
-//go:noinline
-func (s *Seq) isolated(isa ISA) ISA { return isolated(isa, s.Rows, s.products()) }
-
-// products returns the number of multiply-adds of a row.
-func (s *Seq) products() int {
-	products := 0
-	for _, w := range [...]*Panels{s.WIH, s.WHH, s.WHR} {
-		if w != nil {
-			products += w.k * w.Width()
-		}
-	}
-	return products
 }
 
 //go:noinline

@@ -377,7 +377,8 @@ func TestIsolated(t *testing.T) {
 		{NEON, 1, 10, NEON},
 		{Generic, 1, 10, Generic},
 	} {
-		require.Equal(t, c.want, isolated(c.isa, c.rows, c.weights), "%+v", c)
+		w := &Panels{panelData: &panelData{gates: 1, units: c.weights, k: 1}}
+		require.Equal(t, c.want, isolatedPath(c.isa, c.rows, nil, w), "%+v", c)
 	}
 	s := stepCase{stepFunc: stepFuncs[0], units: 64, inputs: 64, proj: -1}.newRows(1, 8)
 	require.Equal(t, AVX512, s.path(AVX512))
@@ -402,7 +403,7 @@ func TestIsolated(t *testing.T) {
 				onISA(AVX2, func() {
 					f.run(want)
 					if rows*got.WHH.k*got.WHH.Width() < isolatedProducts || rows == 1 {
-						active.Store(uint32(AVX512))
+						Pretend(AVX512)
 					}
 					f.run(got)
 				})

@@ -1,9 +1,11 @@
 package kernels
 
 import (
+	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"math"
 	"os"
 	"slices"
 	"strings"
@@ -53,6 +55,45 @@ func TestPieces(t *testing.T) {
 		}
 		require.Equal(t, n, next)
 	}
+}
+
+// TestNoColumns: a call returns at once if its rows are more than can be counted and
+// nothing is in them, and it checks its arguments nevertheless.
+func TestNoColumns(t *testing.T) {
+	const n = math.MaxInt
+	calls := map[string]func(n int){
+		"SoftmaxRows":      func(n int) { SoftmaxRows(Mat{}, Mat{}, n, 0) },
+		"UnpackGates":      func(n int) { UnpackGates(Mat{}, Mat{}, n, 0) },
+		"PackGates":        func(n int) { PackGates(Mat{}, Mat{}, n, 0) },
+		"AddRows":          func(n int) { AddRows(nil, Mat{}, n) },
+		"AddRowProducts":   func(n int) { AddRowProducts(nil, Mat{}, Mat{}, n) },
+		"LSTMPeepholeGrad": func(n int) { LSTMPeepholeGrad(nil, Mat{}, Mat{}, Mat{}, n, 0) },
+	}
+	for _, k := range pointwiseKernels {
+		if k.ofMatrices() {
+			calls[k.name] = func(n int) { k.run(make([]Mat, len(k.operands)), n, 0) }
+		}
+	}
+	for _, gates := range []int{1, 3, 4} {
+		w := NewPanels(gates, 0, 0)
+		calls[fmt.Sprint("Gemm of gates ", gates)] = func(n int) { Gemm(Mat{}, Mat{}, n, w, nil) }
+		calls[fmt.Sprint("GemmAdd of gates ", gates)] = func(n int) { GemmAdd(Mat{}, Mat{}, n, w) }
+	}
+	forEachISA(t, func(t *testing.T, _ ISA) {
+		for name, call := range calls {
+			t.Run(name, func(t *testing.T) {
+				call(n)
+				require.Panics(t, func() { call(-1) })
+			})
+		}
+		NewPanels(1, 0, n).SetRows(Mat{})
+		NewPanels(1, 0, maxUnits).PackTransposed(nil, 1, maxUnits)
+		NewPanels(1, 0, 0).PackTransposed(nil, 4, 0)
+		GemmTN(Mat{}, Mat{}, 1, 0, NewPanels(1, 0, n), true)
+		GRUSteps(&Seq{T: n, WHH: NewPanels(3, 0, 0)})
+		require.PanicsWithValue(t, "kernels: Gemm: a.Stride = 0, want at least 1 columns", func() { Gemm(Mat{}, Mat{}, n, NewPanels(1, 0, 1), nil) })
+		require.Panics(t, func() { LayerNormRows(Mat{}, Mat{}, Mat{Stride: 1}, Mat{}, nil, Mat{}, 1, n, 0) }, "rstd")
+	})
 }
 
 // TestBoundedCalls reads the source: each function of the generated dispatch is

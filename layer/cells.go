@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	"github.com/simdrnn/simdrnn/cell"
+	"github.com/simdrnn/simdrnn/internal/memory"
 	"github.com/simdrnn/simdrnn/kernels"
 )
 
@@ -136,8 +137,9 @@ type CellStream struct {
 }
 
 // Step computes h [B,H] and c [B,H] from x [B,I], hPrev and cPrev, with the bits
-// of a layer. h may be hPrev and c may be cPrev; no others may overlap. c and
-// cPrev are empty for a cell without c. It panics if a length is wrong.
+// of a layer. h may be hPrev and c may be cPrev; beyond that h and c must not overlap
+// each other or another argument. c and cPrev are empty for a cell without c. It
+// panics if a length is wrong or if memory overlaps so.
 func (s *CellStream) Step(h, c, x, hPrev, cPrev []float32) {
 	s.r.checkStep("CellStream.Step", s.batch, h, c, x, hPrev, cPrev)
 	s.scan.load(s.r, s.batch, h, c, x, hPrev, cPrev)
@@ -157,7 +159,9 @@ func (s *scan) load(r *recurrent, batch int, h, c, x, hPrev, cPrev []float32) {
 
 func (r *recurrent) checkStep(fn string, B int, h, c, x, hPrev, cPrev []float32) {
 	nh, nc := B*r.hidden, B*r.cUnits()
-	if len(h) == nh && len(c) == nc && len(x) == B*r.input && len(hPrev) == nh && len(cPrev) == nc {
+	if len(h) == nh && len(c) == nc && len(x) == B*r.input && len(hPrev) == nh && len(cPrev) == nc &&
+		!memory.Overlap(h, x) && !memory.Shifted(h, hPrev) && (nc == 0 || !memory.Overlap(h, c) &&
+		!memory.Overlap(h, cPrev) && !memory.Overlap(c, x) && !memory.Overlap(c, hPrev) && !memory.Shifted(c, cPrev)) {
 		return
 	}
 	for _, a := range [...]struct {
@@ -171,6 +175,9 @@ func (r *recurrent) checkStep(fn string, B int, h, c, x, hPrev, cPrev []float32)
 			badLen(fn, a.arg, a.got, a.dims, a.n)
 		}
 	}
+	checkApart(fn, neighbour{"h", h, "x", x, false}, neighbour{"h", h, "hPrev", hPrev, true}, neighbour{"h", h, "c", c, false},
+		neighbour{"h", h, "cPrev", cPrev, false}, neighbour{"c", c, "x", x, false}, neighbour{"c", c, "hPrev", hPrev, false},
+		neighbour{"c", c, "cPrev", cPrev, true})
 }
 
 // A CellTape trains a cell in a loop of the caller's: it is the activations and
@@ -228,10 +235,10 @@ func (t *CellTape) Forward(h, c, x, hPrev, cPrev []float32) {
 // through. It takes the gradients dh and dc [B,H] of the step's h and c. It adds
 // that of hPrev to dhPrev, which so may begin as the gradient of other uses of
 // that h, and sets those of cPrev and x in dcPrev and dx [B,I]. dcPrev may be dc;
-// no others may overlap. A nil dx is not computed; dc and dcPrev are empty for a
-// cell without c. After the first recorded step it adds those of the parameters
-// to their Grad, with the bits of a layer. It panics if a length is wrong or no
-// step is left.
+// beyond that dx, dhPrev and dcPrev must not overlap each other, dh or dc. A nil dx is
+// not computed; dc and dcPrev are empty for a cell without c. After the first recorded
+// step it adds those of the parameters to their Grad, with the bits of a layer. It
+// panics if a length is wrong, if memory overlaps so, or if no step is left.
 func (t *CellTape) Backward(dx, dhPrev, dcPrev, dh, dc []float32) {
 	const fn = "CellTape.Backward"
 	r, B := t.tape.r, t.tape.batch
@@ -250,6 +257,9 @@ func (t *CellTape) Backward(dx, dhPrev, dcPrev, dh, dc []float32) {
 	case len(dc) != nc:
 		badLen(fn, "dc", len(dc), "B*H", nc)
 	}
+	checkApart(fn, neighbour{"dx", dx, "dhPrev", dhPrev, false}, neighbour{"dx", dx, "dcPrev", dcPrev, false}, neighbour{"dx", dx, "dh", dh, false},
+		neighbour{"dx", dx, "dc", dc, false}, neighbour{"dhPrev", dhPrev, "dcPrev", dcPrev, false}, neighbour{"dhPrev", dhPrev, "dh", dh, false},
+		neighbour{"dhPrev", dhPrev, "dc", dc, false}, neighbour{"dcPrev", dcPrev, "dh", dh, false}, neighbour{"dcPrev", dcPrev, "dc", dc, true})
 	t.back--
 	s, n, H := t.tape.layers[0].dirs[0], t.back, r.hidden
 	st := &s.step

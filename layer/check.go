@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math"
 	"math/bits"
+
+	"github.com/simdrnn/simdrnn/internal/memory"
 )
 
 // bad is where this package panics on a number.
@@ -25,6 +27,24 @@ func badLen(fn, arg string, got int, dims string, n int) {
 //go:noinline
 func badOverlap(fn, dst, src string) {
 	panic(fmt.Sprintf("layer: %s: %s and %s overlap, want memory of their own", fn, dst, src))
+}
+
+// A neighbour is memory that a call writes, and an argument that must lie elsewhere or,
+// if it may be the same, begin with it.
+type neighbour struct {
+	dst  string
+	d    []float32
+	src  string
+	s    []float32
+	same bool
+}
+
+func checkApart(fn string, list ...neighbour) {
+	for _, n := range list {
+		if n.same && memory.Shifted(n.d, n.s) || !n.same && memory.Overlap(n.d, n.s) {
+			badOverlap(fn, n.dst, n.src)
+		}
+	}
 }
 
 // steps returns the number of matrices of n elements, in letters dims, that x

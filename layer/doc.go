@@ -33,7 +33,8 @@
 // [L*D,B,Ho] and c [L*D,B,H], that of direction d of layer k at index k*D+d,
 // whatever BatchFirst says. PyTorch's unbatched form x [T,I] is B = 1. T is read
 // from the length of x, and T = 0 is legal: y is empty and h_n is h_0. The
-// destination comes first, and no two arguments may overlap.
+// destination comes first, and no argument may overlap one that is written, unless a
+// function says so.
 //
 // Sequences of different lengths stand in one batch with padding; a [Seq] tells
 // the lengths. [PackPadded] and its like convert from and to PyTorch's

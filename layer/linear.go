@@ -99,7 +99,9 @@ func (l *Linear) Forward(y, x []float32) {
 	if memory.Overlap(y, x) {
 		badOverlap(fn, "y", "x")
 	}
-	kernels.Gemm(kernels.Mat{Data: y, Stride: l.output}, kernels.Mat{Data: x, Stride: l.input}, N, l.weight.panels, l.bias)
+	w := l.weight.panels
+	on := kernels.StepPath(N == 1, N, w) // as the step of a network that x comes from
+	on.Gemm(kernels.Mat{Data: y, Stride: l.output}, kernels.Mat{Data: x, Stride: l.input}, N, w, l.bias)
 }
 
 // A LinearTape trains a Linear: it is the output and the gradients of one

@@ -3,6 +3,7 @@ package train
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 )
 
@@ -172,10 +173,23 @@ func loadGroup[C any, P config[C]](g *group[C], s GroupState) (*group[C], error)
 	return l, nil
 }
 
+// maxCount bounds a counter that is loaded: there is room for as many steps again.
+const maxCount = math.MaxInt / 2
+
+func checkCount(name string, n int) error {
+	switch {
+	case n < 0:
+		return fmt.Errorf("%s = %d, want at least 0", name, n)
+	case n > maxCount:
+		return fmt.Errorf("%s = %d, want at most %d", name, n, maxCount)
+	}
+	return nil
+}
+
 // load copies the state of a parameter that is trained.
 func (x *tensor[F]) load(slots []slot, s ParamState) error {
-	if s.Step < 0 {
-		return fmt.Errorf("step = %d, want at least 0", s.Step)
+	if err := checkCount("step", s.Step); err != nil {
+		return err
 	}
 	if x.g == nil {
 		return nil

@@ -549,6 +549,9 @@ func TestLoadStateErrors(t *testing.T) {
 		"group 0: weight: step = -1, want at least 0": func(_ *OptimizerState, _ *GroupState, p *ParamState) {
 			p.Step = -1
 		},
+		fmt.Sprintf("group 0: weight: step = %d, want at most %d", math.MaxInt, math.MaxInt/2): func(_ *OptimizerState, _ *GroupState, p *ParamState) {
+			p.Step = math.MaxInt
+		},
 		"group 0: weight: unknown tensor sum":             func(_ *OptimizerState, _ *GroupState, p *ParamState) { p.Tensors[0].Name = "sum" },
 		"group 0: weight: exp_avg has 1 elements, want 2": func(_ *OptimizerState, _ *GroupState, p *ParamState) { p.Tensors[0].Data = []float32{1} },
 		"group 0: weight: max_exp_avg_sq is missing":      func(_ *OptimizerState, _ *GroupState, p *ParamState) { p.Tensors = p.Tensors[:2] },
@@ -572,6 +575,23 @@ func TestLoadStateErrors(t *testing.T) {
 	s.Optimizer, s.Groups[0].Params[0] = "", ParamState{} // not updated yet
 	require.NoError(t, opt.LoadState(s))
 	require.Equal(t, []float32{0, 0}, opt.State().Groups[0].Params[0].Tensors[0].Data)
+}
+
+// TestMaxCount: every optimizer goes on from the largest counter that it loads.
+func TestMaxCount(t *testing.T) {
+	for name, algorithm := range algorithms {
+		p := param("weight", []float32{1, 2}, []float32{1, 2})
+		opt := open(t, algorithm, layer.Params{p}, nil)
+		opt.Step()
+		s := opt.State()
+		s.Groups[0].Params[0].Step = maxCount
+		require.NoError(t, opt.LoadState(s), name)
+		opt.Step()
+		require.Equal(t, maxCount+1, opt.State().Groups[0].Params[0].Step, name)
+		for _, v := range p.Data {
+			require.False(t, math.IsNaN(float64(v)), name)
+		}
+	}
 }
 
 func TestNewOptimizerErrors(t *testing.T) {

@@ -153,12 +153,13 @@ func (s *Schedule) LoadState(state ScheduleState) error {
 	switch {
 	case state.Schedule != "" && state.Schedule != s.name:
 		return fail("state is of %s, want %s", state.Schedule, s.name)
-	case state.LastEpoch < 0:
-		return fail("LastEpoch = %d, want at least 0", state.LastEpoch)
 	case s.rule.last > 0 && state.LastEpoch > s.rule.last:
 		return fail("LastEpoch = %d, want at most %d", state.LastEpoch, s.rule.last)
 	case len(state.BaseLRs) != len(s.base):
 		return fail("state has %d groups, want %d", len(state.BaseLRs), len(s.base))
+	}
+	if err := checkCount("LastEpoch", state.LastEpoch); err != nil {
+		return fail("%w", err)
 	}
 	for i, b := range state.BaseLRs {
 		if !atLeast0.holds(b) {

@@ -125,8 +125,8 @@ func (r *ReduceLROnPlateau) LoadState(s PlateauState) error {
 		name string
 		v    int
 	}{{"LastEpoch", s.LastEpoch}, {"NumBadEpochs", s.NumBadEpochs}, {"CooldownCounter", s.CooldownCounter}} {
-		if n.v < 0 {
-			return fmt.Errorf("train: ReduceLROnPlateau.LoadState: %s = %d, want at least 0", n.name, n.v)
+		if err := checkCount(n.name, n.v); err != nil {
+			return fmt.Errorf("train: ReduceLROnPlateau.LoadState: %w", err)
 		}
 	}
 	if math.IsNaN(s.Best) {

@@ -423,6 +423,13 @@ func TestScheduleState(t *testing.T) {
 		require.EqualError(t, s.LoadState(state), "train: OneCycleLR.LoadState: "+want)
 	}
 
+	open := make1(NewStepLR(opt, 1, 1)).Schedule
+	tooMany := fmt.Sprintf("%d, want at most %d", maxCount+1, maxCount)
+	require.EqualError(t, open.LoadState(ScheduleState{LastEpoch: maxCount + 1, BaseLRs: []float64{1}}), "train: StepLR.LoadState: LastEpoch = "+tooMany)
+	require.NoError(t, open.LoadState(ScheduleState{LastEpoch: maxCount, BaseLRs: []float64{1}}))
+	open.Step()
+	require.Equal(t, maxCount+1, open.T())
+
 	cfg := DefaultPlateau()
 	a, err := NewReduceLROnPlateau(opt, cfg)
 	require.NoError(t, err)
@@ -434,6 +441,7 @@ func TestScheduleState(t *testing.T) {
 	require.NoError(t, b.LoadState(a.State()))
 	require.Equal(t, PlateauState{LastEpoch: 8, Best: 1, Improved: true, NumBadEpochs: 7}, b.State())
 	require.EqualError(t, b.LoadState(PlateauState{NumBadEpochs: -1}), "train: ReduceLROnPlateau.LoadState: NumBadEpochs = -1, want at least 0")
+	require.EqualError(t, b.LoadState(PlateauState{LastEpoch: maxCount + 1}), "train: ReduceLROnPlateau.LoadState: LastEpoch = "+tooMany)
 	require.EqualError(t, b.LoadState(PlateauState{Best: math.NaN()}), "train: ReduceLROnPlateau.LoadState: Best = NaN, want a number")
 }
 

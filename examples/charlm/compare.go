@@ -120,68 +120,78 @@ func runCompare(cfg config, opt compareOptions, w, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	worst, at := 0.0, 0
-	var first, last answer
-	rates := make([][2]float64, 0, cfg.Steps/opt.block+1) // characters a second of each block
-	err = func() error {
-		for r.Step < cfg.Steps {
-			n := min(opt.block, cfg.Steps-r.Step)
-			ours := answer{}
-			began := time.Now()
-			for range n {
-				loss, err := r.step()
-				if err != nil {
-					return err
-				}
-				ours.Loss = append(ours.Loss, float64(loss))
-			}
-			ours.Seconds = time.Since(began).Seconds()
-			theirs, err := p.steps(n)
-			if err != nil {
-				return err
-			}
-			for i, l := range ours.Loss {
-				if d := math.Abs(l - theirs.Loss[i]); !(d <= worst) {
-					worst, at = d, r.Step-n+i+1
-				}
-			}
-			if r.Step == n {
-				first = theirs
-			}
-			last = answer{Loss: []float64{ours.Loss[n-1], theirs.Loss[n-1]}}
-			chars := float64(n * cfg.Batch * cfg.Unroll)
-			rates = append(rates, [2]float64{chars / ours.Seconds, chars / theirs.Seconds})
-			if r.Step%(10*opt.block) == 0 {
-				fmt.Fprintf(w, "step %d: loss %.6f here, %.6f there; largest difference %.1e at step %d\n",
-					r.Step, last.Loss[0], last.Loss[1], worst, at)
-			}
+	var c comparison
+	for err == nil && r.Step < cfg.Steps {
+		if err = c.block(r, p, min(opt.block, cfg.Steps-r.Step)); err == nil && r.Step%(10*opt.block) == 0 {
+			fmt.Fprintf(w, "step %d: loss %.6f here, %.6f there; largest difference %.1e at step %d\n",
+				r.Step, c.last[0], c.last[1], c.worst, c.at)
 		}
-		return nil
-	}()
+	}
 	if e := p.stop(); e != nil {
 		err = fmt.Errorf("the other process: %w", e)
 	}
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(w, "%d steps, first loss %.6f there, last %.6f here and %.6f there\n", r.Step, first.Loss[0], last.Loss[0], last.Loss[1])
-	fmt.Fprintf(w, "largest difference of a loss: %.2e nats, at step %d\n", worst, at)
-	speed := func(i int) (median, best float64) {
-		var v []float64
-		for _, r := range rates {
-			v = append(v, r[i])
-		}
-		slices.Sort(v)
-		return v[len(v)/2], v[len(v)-1]
-	}
-	m0, b0 := speed(0)
-	m1, b1 := speed(1)
+	fmt.Fprintf(w, "%d steps, first loss %.6f there, last %.6f here and %.6f there\n", r.Step, c.first, c.last[0], c.last[1])
+	fmt.Fprintf(w, "largest difference of a loss: %.2e nats, at step %d\n", c.worst, c.at)
+	m0, b0 := c.speed(0)
+	m1, b1 := c.speed(1)
 	fmt.Fprintf(w, "characters a second, threads = %d: median %.0f here, %.0f there (%.2f times); best %.0f and %.0f (%.2f times)\n",
 		opt.threads, m0, m1, m0/m1, b0, b1, b0/b1)
-	if !(worst <= opt.tolerance) {
-		return fmt.Errorf("losses differ by %.2e, want at most %.2e", worst, opt.tolerance)
+	if !(c.worst <= opt.tolerance) {
+		return fmt.Errorf("losses differ by %.2e, want at most %.2e", c.worst, opt.tolerance)
 	}
 	return nil
+}
+
+// A comparison is what both have done so far, here and there.
+type comparison struct {
+	first float64      // loss there
+	last  [2]float64   // losses
+	worst float64      // difference of losses
+	at    int          // its step
+	rates [][2]float64 // characters a second of each block
+}
+
+// block makes n steps here, and then there.
+func (c *comparison) block(r *run, p *peer, n int) error {
+	ours := answer{}
+	began := time.Now()
+	for range n {
+		loss, err := r.step()
+		if err != nil {
+			return err
+		}
+		ours.Loss = append(ours.Loss, float64(loss))
+	}
+	ours.Seconds = time.Since(began).Seconds()
+	theirs, err := p.steps(n)
+	if err != nil {
+		return err
+	}
+	for i, l := range ours.Loss {
+		if d := math.Abs(l - theirs.Loss[i]); !(d <= c.worst) {
+			c.worst, c.at = d, r.Step-n+i+1
+		}
+	}
+	if r.Step == n {
+		c.first = theirs.Loss[0]
+	}
+	c.last = [2]float64{ours.Loss[n-1], theirs.Loss[n-1]}
+	chars := float64(n * r.cfg.Batch * r.cfg.Unroll)
+	c.rates = append(c.rates, [2]float64{chars / ours.Seconds, chars / theirs.Seconds})
+	return nil
+}
+
+// speed returns rates here, for i = 0, or there.
+func (c *comparison) speed(i int) (median, best float64) {
+	var v []float64
+	for _, r := range c.rates {
+		v = append(v, r[i])
+	}
+	slices.Sort(v)
+	return v[len(v)/2], v[len(v)-1]
 }
 
 // export writes what a peer reads, and leaves the run at its beginning.

@@ -56,63 +56,11 @@ func dispatch(args []string, stdout, stderr io.Writer) error {
 	var do func() error
 	switch command {
 	case "train":
-		cfg, opt := defaults, trainOptions{}
-		cfg.flags(fs)
-		dataFlags(fs, &opt.data, &opt.match)
-		fs.StringVar(&opt.plot, "plot", "charlm.svg", "`file` of the loss curve at the end: SVG, PNG or PDF by its name; empty for none")
-		fs.BoolVar(&opt.resume, "resume", false, "go on with the run of -checkpoint")
-		fs.BoolVar(&opt.force, "force", false, "replace an old checkpoint by a new run")
-		fs.IntVar(&opt.log, "log", 100, "`steps` between lines where there is no terminal")
-		fs.IntVar(&opt.stopAfter, "stop-after", 0, "save and stop after so many `steps`; 0 for none")
-		fs.IntVar(&opt.threads, "threads", runtime.GOMAXPROCS(0), "`processors` of a step, whose results do not depend on it")
-		do = func() error {
-			opt.checkpoint = *checkpoint
-			if err := opt.check(fs); err != nil {
-				return err
-			}
-			if err := cfg.check(); err != nil {
-				return err
-			}
-			return runTrain(cfg, opt, stdout)
-		}
+		do = trainFlags(fs, checkpoint, stdout)
 	case "sample":
-		opt := sampleOptions{}
-		fs.IntVar(&opt.n, "n", 1000, "`characters` to write")
-		fs.Float64Var(&opt.temperature, "temperature", .8, "0 takes the most likely character, 1 what was learnt")
-		fs.Int64Var(&opt.seed, "seed", 1, "`seed` of the choices")
-		fs.StringVar(&opt.prompt, "prompt", "", "`text` to go on after")
-		do = func() error {
-			opt.checkpoint = *checkpoint
-			switch {
-			case opt.n < 0:
-				return fmt.Errorf("-n is %d, want at least 0", opt.n)
-			case !(opt.temperature >= 0) || math.IsInf(opt.temperature, 0):
-				return fmt.Errorf("-temperature is %v, want a finite number of at least 0", opt.temperature)
-			}
-			return runSample(opt, stdout, stderr)
-		}
+		do = sampleFlags(fs, checkpoint, stdout, stderr)
 	case "compare":
-		cfg, opt := defaults, compareOptions{}
-		cfg.Steps = 300
-		cfg.flags(fs)
-		dataFlags(fs, &opt.data, &opt.match)
-		fs.StringVar(&opt.python, "python", "python3", "`program` that has torch")
-		fs.StringVar(&opt.script, "script", filepath.Join("compare", "compare.py"), "the `file` that it runs")
-		fs.Float64Var(&opt.tolerance, "tolerance", 5e-5, "largest difference of a loss, in `nats`")
-		fs.IntVar(&opt.block, "block", 10, "`steps` that each makes in turn")
-		fs.IntVar(&opt.threads, "threads", 1, "`processors` that each may use")
-		do = func() error {
-			if err := cfg.check(); err != nil {
-				return err
-			}
-			if opt.block < 1 {
-				return fmt.Errorf("-block is %d, want at least 1", opt.block)
-			}
-			if opt.threads < 1 {
-				return fmt.Errorf("-threads is %d, want at least 1", opt.threads)
-			}
-			return runCompare(cfg, opt, stdout, stderr)
-		}
+		do = compareFlags(fs, stdout, stderr)
 	default:
 		return fmt.Errorf("unknown command %q, want train, sample or compare", command)
 	}
@@ -128,6 +76,71 @@ func dispatch(args []string, stdout, stderr io.Writer) error {
 		return fmt.Errorf("unexpected argument %q", fs.Arg(0))
 	}
 	return do()
+}
+
+// trainFlags defines the flags of train, which do runs after they are parsed.
+func trainFlags(fs *flag.FlagSet, checkpoint *string, stdout io.Writer) (do func() error) {
+	cfg, opt := defaults, trainOptions{}
+	cfg.flags(fs)
+	dataFlags(fs, &opt.data, &opt.match)
+	fs.StringVar(&opt.plot, "plot", "charlm.svg", "`file` of the loss curve at the end: SVG, PNG or PDF by its name; empty for none")
+	fs.BoolVar(&opt.resume, "resume", false, "go on with the run of -checkpoint")
+	fs.BoolVar(&opt.force, "force", false, "replace an old checkpoint by a new run")
+	fs.IntVar(&opt.log, "log", 100, "`steps` between lines where there is no terminal")
+	fs.IntVar(&opt.stopAfter, "stop-after", 0, "save and stop after so many `steps`; 0 for none")
+	fs.IntVar(&opt.threads, "threads", runtime.GOMAXPROCS(0), "`processors` of a step, whose results do not depend on it")
+	return func() error {
+		opt.checkpoint = *checkpoint
+		if err := opt.check(fs); err != nil {
+			return err
+		}
+		if err := cfg.check(); err != nil {
+			return err
+		}
+		return runTrain(cfg, opt, stdout)
+	}
+}
+
+func sampleFlags(fs *flag.FlagSet, checkpoint *string, stdout, stderr io.Writer) (do func() error) {
+	opt := sampleOptions{}
+	fs.IntVar(&opt.n, "n", 1000, "`characters` to write")
+	fs.Float64Var(&opt.temperature, "temperature", .8, "0 takes the most likely character, 1 what was learnt")
+	fs.Int64Var(&opt.seed, "seed", 1, "`seed` of the choices")
+	fs.StringVar(&opt.prompt, "prompt", "", "`text` to go on after")
+	return func() error {
+		opt.checkpoint = *checkpoint
+		switch {
+		case opt.n < 0:
+			return fmt.Errorf("-n is %d, want at least 0", opt.n)
+		case !(opt.temperature >= 0) || math.IsInf(opt.temperature, 0):
+			return fmt.Errorf("-temperature is %v, want a finite number of at least 0", opt.temperature)
+		}
+		return runSample(opt, stdout, stderr)
+	}
+}
+
+func compareFlags(fs *flag.FlagSet, stdout, stderr io.Writer) (do func() error) {
+	cfg, opt := defaults, compareOptions{}
+	cfg.Steps = 300
+	cfg.flags(fs)
+	dataFlags(fs, &opt.data, &opt.match)
+	fs.StringVar(&opt.python, "python", "python3", "`program` that has torch")
+	fs.StringVar(&opt.script, "script", filepath.Join("compare", "compare.py"), "the `file` that it runs")
+	fs.Float64Var(&opt.tolerance, "tolerance", 5e-5, "largest difference of a loss, in `nats`")
+	fs.IntVar(&opt.block, "block", 10, "`steps` that each makes in turn")
+	fs.IntVar(&opt.threads, "threads", 1, "`processors` that each may use")
+	return func() error {
+		if err := cfg.check(); err != nil {
+			return err
+		}
+		if opt.block < 1 {
+			return fmt.Errorf("-block is %d, want at least 1", opt.block)
+		}
+		if opt.threads < 1 {
+			return fmt.Errorf("-threads is %d, want at least 1", opt.threads)
+		}
+		return runCompare(cfg, opt, stdout, stderr)
+	}
 }
 
 func dataFlags(fs *flag.FlagSet, data, match *string) {

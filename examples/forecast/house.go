@@ -83,65 +83,18 @@ func house(days int, seed int64) *table {
 	var (
 		TL, TB, ML, MB, R = 20., 19., 19., 18., 30.
 		weather, cloud    float64
-		boiler, blinds    bool
-		hot               bool // the boiler waits for the water to cool
-		down              int  // rows until the recorder works again
+		people            controls
+		down              int // rows until the recorder works again
 	)
 	for m := range days * 24 * 60 {
 		day := float64(m) / (24 * 60)
 		hour := float64(m%(24*60)) / 60
-		between := func(from, to float64) bool { return hour >= from && hour < to }
 
 		ou(&weather, h, 60, rnd)
 		ou(&cloud, h, 5, rnd)
-		year := math.Cos(2 * math.Pi * (day - 92) / 365) // 1 in the middle of January
-		cover := 1 / (1 + math.Exp(-2*cloud))
-		daylight := 12 - 4*year // hours
-		sun := max(0, math.Cos(math.Pi*(hour-12.5)/daylight)) * (.55 - .25*year) * (1 - .85*cover)
-		if math.Abs(hour-12.5) > daylight/2 {
-			sun = 0
-		}
-		outdoor := 9 - 8*year + 3.5*weather - (1+3*(1-cover))*math.Cos(2*math.Pi*(hour-3)/24)
-
-		set := 18.
-		if between(6, 22) {
-			set = 21
-		}
-		switch {
-		case TL < set-hysteresis:
-			boiler = true
-		case TL > set+hysteresis:
-			boiler = false
-		}
-		switch {
-		case R > maxWater:
-			hot = true
-		case R < maxWater-10:
-			hot = false
-		}
-		power := 0.
-		if boiler && !hot {
-			power = boilerKW
-		}
-		switch {
-		case TL > 23:
-			blinds = true
-		case TL < 22:
-			blinds = false
-		}
-		gainL, gainB := living.window*sun, bedroom.window*sun
-		if blinds {
-			gainL *= .2
-		}
-		if between(17, 22) {
-			gainL += .25
-		} else if !between(6, 17) {
-			gainB += .15
-		}
-		gOB := bedroom.gO
-		if between(7, 7.5) {
-			gOB += gOpen
-		}
+		outdoor, sun := sky(day, hour, weather, cloud)
+		power := people.heat(hour, TL, R)
+		gainL, gainB, gOB := people.use(hour, TL, sun)
 
 		dTL := living.air(TL, ML, R, outdoor, living.gO, TB, gainL)
 		dTB := bedroom.air(TB, MB, R, outdoor, gOB, TL, gainB)
@@ -173,3 +126,74 @@ func house(days int, seed int64) *table {
 	}
 	return t
 }
+
+// sky returns the temperature outdoors and the sun in kW/m² from the deviations of the
+// weather and the clouds.
+func sky(day, hour, weather, cloud float64) (outdoor, sun float64) {
+	year := math.Cos(2 * math.Pi * (day - 92) / 365) // 1 in the middle of January
+	cover := 1 / (1 + math.Exp(-2*cloud))
+	daylight := 12 - 4*year // hours
+	sun = max(0, math.Cos(math.Pi*(hour-12.5)/daylight)) * (.55 - .25*year) * (1 - .85*cover)
+	if math.Abs(hour-12.5) > daylight/2 {
+		sun = 0
+	}
+	outdoor = 9 - 8*year + 3.5*weather - (1+3*(1-cover))*math.Cos(2*math.Pi*(hour-3)/24)
+	return outdoor, sun
+}
+
+// controls are what thermostats and people have switched.
+type controls struct {
+	boiler, blinds bool
+	hot            bool // the boiler waits for the water to cool
+}
+
+// heat returns the power of the boiler, from the temperatures of the living room and of
+// the water.
+func (c *controls) heat(hour, TL, R float64) (power float64) {
+	set := 18.
+	if between(hour, 6, 22) {
+		set = 21
+	}
+	switch {
+	case TL < set-hysteresis:
+		c.boiler = true
+	case TL > set+hysteresis:
+		c.boiler = false
+	}
+	switch {
+	case R > maxWater:
+		c.hot = true
+	case R < maxWater-10:
+		c.hot = false
+	}
+	if c.boiler && !c.hot {
+		power = boilerKW
+	}
+	return power
+}
+
+// use returns what warms the rooms besides, and what the bedroom loses to the outside.
+func (c *controls) use(hour, TL, sun float64) (gainL, gainB, gOB float64) {
+	switch {
+	case TL > 23:
+		c.blinds = true
+	case TL < 22:
+		c.blinds = false
+	}
+	gainL, gainB = living.window*sun, bedroom.window*sun
+	if c.blinds {
+		gainL *= .2
+	}
+	if between(hour, 17, 22) {
+		gainL += .25
+	} else if !between(hour, 6, 17) {
+		gainB += .15
+	}
+	gOB = bedroom.gO
+	if between(hour, 7, 7.5) {
+		gOB += gOpen
+	}
+	return gainL, gainB, gOB
+}
+
+func between(hour, from, to float64) bool { return hour >= from && hour < to }

@@ -12,6 +12,11 @@ func Overlap(x, y []float32) bool {
 	return a < b+4*uintptr(len(y)) && b < a+4*uintptr(len(x))
 }
 
+// Shifted says whether x and y have an element in common, but not their first one.
+func Shifted(x, y []float32) bool {
+	return unsafe.SliceData(x) != unsafe.SliceData(y) && Overlap(x, y)
+}
+
 // large is the size in bytes of the large pages of amd64 and arm64.
 const large = 2 << 20
 

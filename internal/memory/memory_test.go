@@ -15,6 +15,7 @@ func TestOverlap(t *testing.T) {
 	}{{0, 4, 4, 8, false}, {0, 5, 4, 8, true}, {0, 8, 3, 4, true}, {0, 8, 0, 8, true}, {0, 8, 4, 4, false}, {2, 2, 2, 2, false}} {
 		require.Equal(t, c.want, Overlap(x[c.a:c.b], x[c.c:c.d]))
 		require.Equal(t, c.want, Overlap(x[c.c:c.d], x[c.a:c.b]))
+		require.Equal(t, c.want && c.a != c.c, Shifted(x[c.a:c.b], x[c.c:c.d]))
 	}
 	require.False(t, Overlap(x, nil))
 	require.False(t, Overlap(x, make([]float32, 8)))
