@@ -200,12 +200,15 @@ func (t *LinearTape) Params() Params { return slices.Clone(t.params) }
 
 // Forward computes the rows of x [N,I], N <= maxN, as Linear.Forward does. It
 // returns y [N,O], a view that is valid until the next Forward. x must stay as
-// it is until Backward. It panics if len(x) is wrong.
+// it is until Backward. It panics if len(x) is wrong or if x overlaps the tape's y.
 func (t *LinearTape) Forward(x []float32) (y []float32) {
 	const fn = "LinearTape.Forward"
 	N := steps(fn, x, "I", t.linear.input)
 	if N > t.maxN {
 		bad(fn, "N", N, "at most maxN = "+strconv.Itoa(t.maxN))
+	}
+	if memory.Overlap(t.y, x) {
+		badOverlap(fn, "x", "the tape's y")
 	}
 	t.x, t.N = x, N
 	y = t.y[:N*t.linear.output]

@@ -204,8 +204,8 @@ func (t *Tape) SetRand(r *Rand) { t.rand = r }
 // the bits of a Stream but for dropout. It returns y [T,B,D*Ho], a view that is
 // valid until the next Forward and must not be written. With BatchFirst x is
 // [B,T,I] and y [B,T,D*Ho]. It sets HN and CN, and clears DHN and DCN. x must
-// stay as it is until Backward. It panics if len(x) is wrong, or if there is
-// something to draw and no Rand.
+// stay as it is until Backward. It panics if len(x) is wrong, if x overlaps the
+// tape's y, or if there is something to draw and no Rand.
 func (t *Tape) Forward(x []float32) (y []float32) { return t.forward("Tape.Forward", x, &Seq{}) }
 
 // ForwardSeq is Forward for sequences with lengths, resets and histories. It
@@ -223,6 +223,9 @@ func (t *Tape) forward(fn string, xData []float32, q *Seq) []float32 {
 	q.check(fn, r, T, B, true)
 	if t.rand == nil && r.random() {
 		bad(fn, "calls of SetRand", 0, "1: there is dropout or zoneout")
+	}
+	if memory.Overlap(t.y, xData) || memory.Overlap(t.layers[r.layers-1].h.data, xData) {
+		badOverlap(fn, "x", "the tape's y")
 	}
 	p.set(q, T)
 	t.x, t.ran = newSeries(xData, T, B, r.input, r.batchFirst), true
@@ -640,7 +643,7 @@ func (t *Tape) DC0() []float32 { return t.dc0 }
 
 // Carry copies HN and CN to H0 and C0, so that the next Forward goes on where
 // the last one ended: truncated back-propagation through time. It may be called
-// before Backward.
+// before Backward, unless H0 or C0 are also the states of a Seq's resets.
 func (t *Tape) Carry() {
 	copy(t.h0, t.hn)
 	copy(t.c0, t.cn)
