@@ -9,23 +9,32 @@ import (
 const (
 	block  = 16  // columns of a block of packed weights
 	kBlock = 128 // inputs of a k block of a panel
-	inputs = 4   // of a product that are worked on without a branch
+	inputs = 4   // of a product that NEON loads together
 )
 
+// turn returns how many inputs of a product are worked on without a branch. On
+// amd64, where a sibling thread often takes every other slot for instructions, more
+// of them leave fewer instructions for the loop.
+func turn(g *vec.Gen) int {
+	if g.Name() == "NEON" {
+		return inputs
+	}
+	return 2 * inputs
+}
+
 // fetchLines returns how many lines of the weights of the next blocks of columns a
-// tile of some rows fetches into the second cache for so many inputs of its own,
-// always or if the task asks for it. Tiles share the lines, so these come at the pace
+// tile of some rows fetches into the second cache in each turn of its own, if the task
+// says that they are not there yet. Tiles share the lines, so these come at the pace
 // of all tiles: two tiles fetch all there are, one fetches half, for more at once leave
-// no room for what it reads itself. Tiles of few rows have none to spare. To AVX-512,
-// with fewer loads for as much work, fetches are a burden unless weights come from afar.
-func fetchLines(g *vec.Gen, rows int) (always, onDemand int) {
+// no room for what it reads itself. Tiles of few rows have none to spare.
+func fetchLines(g *vec.Gen, rows int) int {
 	switch {
 	case g.Name() == "AVX2" && rows >= 4:
-		return 2, 0
+		return 4
 	case g.Name() == "AVX512" && rows >= 4:
-		return 0, 8
+		return 16
 	}
-	return 0, 0
+	return 0
 }
 
 // paired says whether a tile kernel of some rows also takes tiles with one row less,
@@ -215,9 +224,9 @@ func (k product) emit(rows int, paired bool) {
 	k.Label(panel)
 	k.StoreWord(k.word("groups"), k.field("groupsLeft"))
 	k.Label(group)
-	if always, onDemand := fetchLines(k.Gen, rows); always+onDemand > 0 {
+	if fetchLines(k.Gen, rows) > 0 {
 		k.Comment("The weights to fetch.")
-		k.fetchNext()
+		k.If(k.word("ahead"), k.fetchNext)
 	}
 	k.StoreWord(k.word("c"), k.field("cTile"))
 	k.StoreWord(k.word("sum"), k.field("sumTile"))
@@ -318,7 +327,7 @@ func (t tile) row(p vec.GP, f func(m vec.Mem, j int)) {
 
 // fetch asks for what the tile or a later one reads in memory apart from weights.
 func (t tile) fetch() {
-	if always, _ := fetchLines(t.Gen, len(t.acc)); always > 0 { // as products that copy use
+	if t.ISA.Name() == "AVX2" && len(t.acc) >= 4 { // as products that copy use
 		t.Comment("Fetch four rows for later.")
 		t.If(t.word("nextRows"), func() {
 			next, stride := t.word("next"), t.word("nextStride")
@@ -369,55 +378,62 @@ func (t tile) start() {
 
 // multiply continues the chains by all their k blocks. It returns the stride of A.
 func (t tile) multiply(a vec.GP) (aStride vec.GP) {
-	rows := len(t.acc)
-	always, onDemand := fetchLines(t.Gen, rows)
 	aStride, parts, part := t.word("aStride"), t.word("parts"), t.GP64()
 	at := t.GP64()
 	t.CopyWord(a, at)
 	t.CopyWord(t.task, part)
 	t.While(parts, 1, func() {
 		t.Comment("A k block.")
-		w, n, wStride := t.GP64(), t.GP64(), t.GP64()
-		t.Word(t.Field(part, "gemmTask", "w0"), w)
-		t.Word(t.Field(part, "gemmTask", "k0"), n)
-		t.CopyWord(n, wStride)
-		t.ShlWord(wStride, 6)
-		weights := t.Strided(w, wStride, t.blocks)
-		var wm []vec.Mem
-		for b := range t.blocks {
-			wm = append(wm, weights.At(b))
-		}
-		rowsOfA := t.Strided(at, aStride, rows)
-		later := t.GP64()
-		if always+onDemand > 0 {
-			t.Word(t.Field(part, "gemmTask", "fetch0"), later)
-		}
-		loop := func(steps, lines int) {
-			t.While(n, steps, func() {
-				for i := range lines {
-					t.ISA.(vec.Prefetcher).PrefetchSecond(vec.Mem{Base: later, Disp: 4 * block * i})
-				}
-				if lines > 0 {
-					t.AddImm(later, 4*block*lines)
-				}
-				t.Outer(t.acc, rowsOfA.At, wm, steps)
-				rowsOfA.Advance(4 * steps)
-				weights.Advance(4 * block * steps)
-				t.AddImm(n, -steps)
-			})
-		}
-		if onDemand > 0 {
-			t.If(t.word("ahead"), func() { loop(inputs, onDemand) })
-		}
-		loop(inputs, always)
-		loop(1, 0)
-		if always+onDemand > 0 {
-			t.StoreWord(later, t.Field(part, "gemmTask", "fetch0"))
-		}
+		t.inputs(part, at, aStride)
 		t.AddImm(part, 24) // to w1, k1, fetch1
 		t.AddImm(parts, -1)
 	})
 	return aStride
+}
+
+// inputs continues the chains by the k block of which part is the task's first field,
+// and moves at, which points to the first row of A, past it.
+func (t tile) inputs(part, at, aStride vec.GP) {
+	w, n, wStride := t.GP64(), t.GP64(), t.GP64()
+	t.Word(t.Field(part, "gemmTask", "w0"), w)
+	t.Word(t.Field(part, "gemmTask", "k0"), n)
+	t.CopyWord(n, wStride)
+	t.ShlWord(wStride, 6)
+	weights := t.Strided(w, wStride, t.blocks)
+	var wm []vec.Mem
+	for b := range t.blocks {
+		wm = append(wm, weights.At(b))
+	}
+	rows := t.Strided(at, aStride, len(t.acc))
+	loop := func(steps int, fetch func()) {
+		t.Turns(n, steps, func() {
+			fetch()
+			t.Outer(t.acc, rows.At, wm, steps)
+			rows.Advance(4 * steps)
+			weights.Advance(4 * block * steps)
+		})
+	}
+	turn, nothing := turn(t.Gen), func() {}
+	if lines := fetchLines(t.Gen, len(t.acc)); lines > 0 {
+		t.If(t.word("ahead"), func() {
+			later, fetch := t.GP64(), t.Field(part, "gemmTask", "fetch0")
+			t.Word(fetch, later)
+			loop(turn, func() {
+				for i := range lines {
+					t.ISA.(vec.Prefetcher).PrefetchSecond(vec.Mem{Base: later, Disp: 4 * block * i})
+				}
+				t.AddImm(later, 4*block*lines)
+			})
+			t.StoreWord(later, fetch)
+		})
+	}
+	loop(turn, nothing)
+	t.If(n, func() {
+		if turn > inputs {
+			loop(inputs, nothing)
+		}
+		loop(1, nothing)
+	})
 }
 
 // finish adds what is to be added, and stores the sums.

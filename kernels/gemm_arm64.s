@@ -245,7 +245,7 @@ loop6:
 	MOVD 8(R7), R10
 	MOVD R10, R11
 	LSL  $6, R11, R11
-	CMP  $4, R10
+	SUBS $4, R10, R10
 	BLT  done9
 
 loop8:
@@ -276,15 +276,17 @@ loop8:
 	WORD  $0x4fa418c3 // FMLA V3.4S, V6.4S, V4.S[3]
 	ADD   $16, R8, R8
 	ADD   $256, R9, R9
-	ADD   $-4, R10, R10
-	CMP   $4, R10
+	SUBS  $4, R10, R10
 	BGE   loop8
 
 done9:
-	CMP $1, R10
-	BLT done11
+	ADD  $4, R10, R10
+	CMP  $0, R10
+	BEQ  done10
+	SUBS $1, R10, R10
+	BLT  done12
 
-loop10:
+loop11:
 	FMOVS (R8), F4
 	FLDPQ (R9), (F5, F6)
 	WORD  $0x4f8410a0 // FMLA V0.4S, V5.4S, V4.S[0]
@@ -294,11 +296,13 @@ loop10:
 	WORD  $0x4f8410c3 // FMLA V3.4S, V6.4S, V4.S[0]
 	ADD   $4, R8, R8
 	ADD   $64, R9, R9
-	ADD   $-1, R10, R10
-	CMP   $1, R10
-	BGE   loop10
+	SUBS  $1, R10, R10
+	BGE   loop11
 
-done11:
+done12:
+	ADD $1, R10, R10
+
+done10:
 	ADD $24, R7, R7
 	ADD $-1, R6, R6
 	CMP $1, R6
@@ -310,7 +314,7 @@ done7:
 	// Add finished chains.
 	MOVD  120(R1), R7
 	CMP   $0, R7
-	BEQ   done12
+	BEQ   done13
 	MOVD  248(R1), R7
 	MOVD  160(R1), R6
 	FMOVQ (R7), F4
@@ -325,11 +329,11 @@ done7:
 	MOVD  R7, 248(R1)
 	MOVD  168(R1), R6
 
-done12:
+done13:
 	// Add what C holds.
 	MOVD  128(R1), R7
 	CMP   $0, R7
-	BEQ   done13
+	BEQ   done14
 	MOVD  256(R1), R7
 	FMOVQ (R7), F4
 	WORD  $0x4e20d480 // FADD V0.4S, V4.4S, V0.4S
@@ -341,7 +345,7 @@ done12:
 	WORD  $0x4e23d483 // FADD V3.4S, V4.4S, V3.4S
 	ADD   R6, R7, R7
 
-done13:
+done14:
 	// Store.
 	MOVD  256(R1), R7
 	FMOVQ F0, (R7)
@@ -469,7 +473,7 @@ loop6:
 	MOVD R10, R11
 	LSL  $6, R11, R11
 	ADD  R11, R9, R11
-	CMP  $4, R10
+	SUBS $4, R10, R10
 	BLT  done9
 
 loop8:
@@ -525,15 +529,17 @@ loop8:
 	ADD   $16, R8, R8
 	ADD   $256, R9, R9
 	ADD   $256, R11, R11
-	ADD   $-4, R10, R10
-	CMP   $4, R10
+	SUBS  $4, R10, R10
 	BGE   loop8
 
 done9:
-	CMP $1, R10
-	BLT done11
+	ADD  $4, R10, R10
+	CMP  $0, R10
+	BEQ  done10
+	SUBS $1, R10, R10
+	BLT  done12
 
-loop10:
+loop11:
 	FMOVS (R8), F8
 	FLDPQ (R9), (F9, F10)
 	WORD  $0x4f881120 // FMLA V0.4S, V9.4S, V8.S[0]
@@ -550,11 +556,13 @@ loop10:
 	ADD   $4, R8, R8
 	ADD   $64, R9, R9
 	ADD   $64, R11, R11
-	ADD   $-1, R10, R10
-	CMP   $1, R10
-	BGE   loop10
+	SUBS  $1, R10, R10
+	BGE   loop11
 
-done11:
+done12:
+	ADD $1, R10, R10
+
+done10:
 	ADD $24, R7, R7
 	ADD $-1, R6, R6
 	CMP $1, R6
@@ -566,7 +574,7 @@ done7:
 	// Add finished chains.
 	MOVD  120(R1), R7
 	CMP   $0, R7
-	BEQ   done12
+	BEQ   done13
 	MOVD  248(R1), R7
 	MOVD  160(R1), R6
 	FMOVQ (R7), F8
@@ -589,11 +597,11 @@ done7:
 	MOVD  R7, 248(R1)
 	MOVD  168(R1), R6
 
-done12:
+done13:
 	// Add what C holds.
 	MOVD  128(R1), R7
 	CMP   $0, R7
-	BEQ   done13
+	BEQ   done14
 	MOVD  256(R1), R7
 	FMOVQ (R7), F8
 	WORD  $0x4e20d500 // FADD V0.4S, V8.4S, V0.4S
@@ -613,7 +621,7 @@ done12:
 	WORD  $0x4e27d507 // FADD V7.4S, V8.4S, V7.4S
 	ADD   R6, R7, R7
 
-done13:
+done14:
 	// Store.
 	MOVD  256(R1), R7
 	FMOVQ F0, (R7)
@@ -756,7 +764,7 @@ loop6:
 	LSL  $6, R11, R11
 	ADD  R11, R9, R12
 	ADD  R11, R12, R11
-	CMP  $4, R10
+	SUBS $4, R10, R10
 	BLT  done9
 
 loop8:
@@ -837,15 +845,17 @@ loop8:
 	ADD   $256, R9, R9
 	ADD   $256, R12, R12
 	ADD   $256, R11, R11
-	ADD   $-4, R10, R10
-	CMP   $4, R10
+	SUBS  $4, R10, R10
 	BGE   loop8
 
 done9:
-	CMP $1, R10
-	BLT done11
+	ADD  $4, R10, R10
+	CMP  $0, R10
+	BEQ  done10
+	SUBS $1, R10, R10
+	BLT  done12
 
-loop10:
+loop11:
 	FMOVS (R8), F12
 	FLDPQ (R9), (F13, F14)
 	WORD  $0x4f8c11a0 // FMLA V0.4S, V13.4S, V12.S[0]
@@ -869,11 +879,13 @@ loop10:
 	ADD   $64, R9, R9
 	ADD   $64, R12, R12
 	ADD   $64, R11, R11
-	ADD   $-1, R10, R10
-	CMP   $1, R10
-	BGE   loop10
+	SUBS  $1, R10, R10
+	BGE   loop11
 
-done11:
+done12:
+	ADD $1, R10, R10
+
+done10:
 	ADD $24, R7, R7
 	ADD $-1, R6, R6
 	CMP $1, R6
@@ -885,7 +897,7 @@ done7:
 	// Add finished chains.
 	MOVD  120(R1), R7
 	CMP   $0, R7
-	BEQ   done12
+	BEQ   done13
 	MOVD  248(R1), R7
 	MOVD  160(R1), R6
 	FMOVQ (R7), F12
@@ -916,11 +928,11 @@ done7:
 	MOVD  R7, 248(R1)
 	MOVD  168(R1), R6
 
-done12:
+done13:
 	// Add what C holds.
 	MOVD  128(R1), R7
 	CMP   $0, R7
-	BEQ   done13
+	BEQ   done14
 	MOVD  256(R1), R7
 	FMOVQ (R7), F12
 	WORD  $0x4e20d580 // FADD V0.4S, V12.4S, V0.4S
@@ -948,7 +960,7 @@ done12:
 	WORD  $0x4e2bd58b // FADD V11.4S, V12.4S, V11.4S
 	ADD   R6, R7, R7
 
-done13:
+done14:
 	// Store.
 	MOVD  256(R1), R7
 	FMOVQ F0, (R7)
@@ -1106,7 +1118,7 @@ loop6:
 	ADD  R11, R9, R12
 	ADD  R11, R12, R13
 	ADD  R11, R13, R11
-	CMP  $4, R10
+	SUBS $4, R10, R10
 	BLT  done9
 
 loop8:
@@ -1212,15 +1224,17 @@ loop8:
 	ADD   $256, R12, R12
 	ADD   $256, R13, R13
 	ADD   $256, R11, R11
-	ADD   $-4, R10, R10
-	CMP   $4, R10
+	SUBS  $4, R10, R10
 	BGE   loop8
 
 done9:
-	CMP $1, R10
-	BLT done11
+	ADD  $4, R10, R10
+	CMP  $0, R10
+	BEQ  done10
+	SUBS $1, R10, R10
+	BLT  done12
 
-loop10:
+loop11:
 	FMOVS (R8), F16
 	FLDPQ (R9), (F17, F18)
 	WORD  $0x4f901220 // FMLA V0.4S, V17.4S, V16.S[0]
@@ -1251,11 +1265,13 @@ loop10:
 	ADD   $64, R12, R12
 	ADD   $64, R13, R13
 	ADD   $64, R11, R11
-	ADD   $-1, R10, R10
-	CMP   $1, R10
-	BGE   loop10
+	SUBS  $1, R10, R10
+	BGE   loop11
 
-done11:
+done12:
+	ADD $1, R10, R10
+
+done10:
 	ADD $24, R7, R7
 	ADD $-1, R6, R6
 	CMP $1, R6
@@ -1267,7 +1283,7 @@ done7:
 	// Add finished chains.
 	MOVD  120(R1), R7
 	CMP   $0, R7
-	BEQ   done12
+	BEQ   done13
 	MOVD  248(R1), R7
 	MOVD  160(R1), R6
 	FMOVQ (R7), F16
@@ -1306,11 +1322,11 @@ done7:
 	MOVD  R7, 248(R1)
 	MOVD  168(R1), R6
 
-done12:
+done13:
 	// Add what C holds.
 	MOVD  128(R1), R7
 	CMP   $0, R7
-	BEQ   done13
+	BEQ   done14
 	MOVD  256(R1), R7
 	FMOVQ (R7), F16
 	WORD  $0x4e20d600 // FADD V0.4S, V16.4S, V0.4S
@@ -1346,7 +1362,7 @@ done12:
 	WORD  $0x4e2fd60f // FADD V15.4S, V16.4S, V15.4S
 	ADD   R6, R7, R7
 
-done13:
+done14:
 	// Store.
 	MOVD  256(R1), R7
 	FMOVQ F0, (R7)
@@ -1504,7 +1520,7 @@ loop6:
 	MOVD R10, R11
 	LSL  $6, R11, R11
 	ADD  R3, R8, R11
-	CMP  $4, R10
+	SUBS $4, R10, R10
 	BLT  done9
 
 loop8:
@@ -1553,15 +1569,17 @@ loop8:
 	ADD   $16, R8, R8
 	ADD   $16, R11, R11
 	ADD   $256, R9, R9
-	ADD   $-4, R10, R10
-	CMP   $4, R10
+	SUBS  $4, R10, R10
 	BGE   loop8
 
 done9:
-	CMP $1, R10
-	BLT done11
+	ADD  $4, R10, R10
+	CMP  $0, R10
+	BEQ  done10
+	SUBS $1, R10, R10
+	BLT  done12
 
-loop10:
+loop11:
 	FMOVS (R8), F8
 	FMOVS (R11), F9
 	FLDPQ (R9), (F10, F11)
@@ -1577,11 +1595,13 @@ loop10:
 	ADD   $4, R8, R8
 	ADD   $4, R11, R11
 	ADD   $64, R9, R9
-	ADD   $-1, R10, R10
-	CMP   $1, R10
-	BGE   loop10
+	SUBS  $1, R10, R10
+	BGE   loop11
 
-done11:
+done12:
+	ADD $1, R10, R10
+
+done10:
 	ADD $24, R7, R7
 	ADD $-1, R6, R6
 	CMP $1, R6
@@ -1593,7 +1613,7 @@ done7:
 	// Add finished chains.
 	MOVD  120(R1), R7
 	CMP   $0, R7
-	BEQ   done12
+	BEQ   done13
 	MOVD  248(R1), R7
 	MOVD  160(R1), R6
 	FMOVQ (R7), F8
@@ -1617,11 +1637,11 @@ done7:
 	MOVD  R7, 248(R1)
 	MOVD  168(R1), R6
 
-done12:
+done13:
 	// Add what C holds.
 	MOVD  128(R1), R7
 	CMP   $0, R7
-	BEQ   done13
+	BEQ   done14
 	MOVD  256(R1), R7
 	FMOVQ (R7), F8
 	WORD  $0x4e20d500 // FADD V0.4S, V8.4S, V0.4S
@@ -1642,7 +1662,7 @@ done12:
 	WORD  $0x4e27d507 // FADD V7.4S, V8.4S, V7.4S
 	ADD   R6, R7, R7
 
-done13:
+done14:
 	// Store.
 	MOVD  256(R1), R7
 	FMOVQ F0, (R7)
@@ -1785,7 +1805,7 @@ loop6:
 	LSL  $6, R11, R11
 	ADD  R11, R9, R11
 	ADD  R3, R8, R12
-	CMP  $4, R10
+	SUBS $4, R10, R10
 	BLT  done9
 
 loop8:
@@ -1875,15 +1895,17 @@ loop8:
 	ADD   $16, R12, R12
 	ADD   $256, R9, R9
 	ADD   $256, R11, R11
-	ADD   $-4, R10, R10
-	CMP   $4, R10
+	SUBS  $4, R10, R10
 	BGE   loop8
 
 done9:
-	CMP $1, R10
-	BLT done11
+	ADD  $4, R10, R10
+	CMP  $0, R10
+	BEQ  done10
+	SUBS $1, R10, R10
+	BLT  done12
 
-loop10:
+loop11:
 	FMOVS (R8), F16
 	FMOVS (R12), F17
 	FLDPQ (R9), (F18, F19)
@@ -1910,11 +1932,13 @@ loop10:
 	ADD   $4, R12, R12
 	ADD   $64, R9, R9
 	ADD   $64, R11, R11
-	ADD   $-1, R10, R10
-	CMP   $1, R10
-	BGE   loop10
+	SUBS  $1, R10, R10
+	BGE   loop11
 
-done11:
+done12:
+	ADD $1, R10, R10
+
+done10:
 	ADD $24, R7, R7
 	ADD $-1, R6, R6
 	CMP $1, R6
@@ -1926,7 +1950,7 @@ done7:
 	// Add finished chains.
 	MOVD  120(R1), R7
 	CMP   $0, R7
-	BEQ   done12
+	BEQ   done13
 	MOVD  248(R1), R7
 	MOVD  160(R1), R6
 	FMOVQ (R7), F16
@@ -1966,11 +1990,11 @@ done7:
 	MOVD  R7, 248(R1)
 	MOVD  168(R1), R6
 
-done12:
+done13:
 	// Add what C holds.
 	MOVD  128(R1), R7
 	CMP   $0, R7
-	BEQ   done13
+	BEQ   done14
 	MOVD  256(R1), R7
 	FMOVQ (R7), F16
 	WORD  $0x4e20d600 // FADD V0.4S, V16.4S, V0.4S
@@ -2007,7 +2031,7 @@ done12:
 	WORD  $0x4e2fd60f // FADD V15.4S, V16.4S, V15.4S
 	ADD   R6, R7, R7
 
-done13:
+done14:
 	// Store.
 	MOVD  256(R1), R7
 	FMOVQ F0, (R7)
@@ -2160,7 +2184,7 @@ loop6:
 	LSL  $6, R11, R11
 	ADD  R3, R8, R11
 	ADD  R3, R11, R12
-	CMP  $4, R10
+	SUBS $4, R10, R10
 	BLT  done9
 
 loop8:
@@ -2227,15 +2251,17 @@ loop8:
 	ADD   $16, R11, R11
 	ADD   $16, R12, R12
 	ADD   $256, R9, R9
-	ADD   $-4, R10, R10
-	CMP   $4, R10
+	SUBS  $4, R10, R10
 	BGE   loop8
 
 done9:
-	CMP $1, R10
-	BLT done11
+	ADD  $4, R10, R10
+	CMP  $0, R10
+	BEQ  done10
+	SUBS $1, R10, R10
+	BLT  done12
 
-loop10:
+loop11:
 	FMOVS (R8), F12
 	FMOVS (R11), F13
 	FMOVS (R12), F14
@@ -2257,11 +2283,13 @@ loop10:
 	ADD   $4, R11, R11
 	ADD   $4, R12, R12
 	ADD   $64, R9, R9
-	ADD   $-1, R10, R10
-	CMP   $1, R10
-	BGE   loop10
+	SUBS  $1, R10, R10
+	BGE   loop11
 
-done11:
+done12:
+	ADD $1, R10, R10
+
+done10:
 	ADD $24, R7, R7
 	ADD $-1, R6, R6
 	CMP $1, R6
@@ -2273,7 +2301,7 @@ done7:
 	// Add finished chains.
 	MOVD  120(R1), R7
 	CMP   $0, R7
-	BEQ   done12
+	BEQ   done13
 	MOVD  248(R1), R7
 	MOVD  160(R1), R6
 	FMOVQ (R7), F12
@@ -2306,11 +2334,11 @@ done7:
 	MOVD  R7, 248(R1)
 	MOVD  168(R1), R6
 
-done12:
+done13:
 	// Add what C holds.
 	MOVD  128(R1), R7
 	CMP   $0, R7
-	BEQ   done13
+	BEQ   done14
 	MOVD  256(R1), R7
 	FMOVQ (R7), F12
 	WORD  $0x4e20d580 // FADD V0.4S, V12.4S, V0.4S
@@ -2340,7 +2368,7 @@ done12:
 	WORD  $0x4e2bd58b // FADD V11.4S, V12.4S, V11.4S
 	ADD   R6, R7, R7
 
-done13:
+done14:
 	// Store.
 	MOVD  256(R1), R7
 	FMOVQ F0, (R7)
@@ -2498,7 +2526,7 @@ loop6:
 	ADD  R11, R9, R11
 	ADD  R3, R8, R12
 	ADD  R3, R12, R13
-	CMP  $4, R10
+	SUBS $4, R10, R10
 	BLT  done9
 
 loop8:
@@ -2622,15 +2650,17 @@ loop8:
 	ADD   $16, R13, R13
 	ADD   $256, R9, R9
 	ADD   $256, R11, R11
-	ADD   $-4, R10, R10
-	CMP   $4, R10
+	SUBS  $4, R10, R10
 	BGE   loop8
 
 done9:
-	CMP $1, R10
-	BLT done11
+	ADD  $4, R10, R10
+	CMP  $0, R10
+	BEQ  done10
+	SUBS $1, R10, R10
+	BLT  done12
 
-loop10:
+loop11:
 	FMOVS (R8), F24
 	FMOVS (R12), F25
 	FMOVS (R13), F26
@@ -2667,11 +2697,13 @@ loop10:
 	ADD   $4, R13, R13
 	ADD   $64, R9, R9
 	ADD   $64, R11, R11
-	ADD   $-1, R10, R10
-	CMP   $1, R10
-	BGE   loop10
+	SUBS  $1, R10, R10
+	BGE   loop11
 
-done11:
+done12:
+	ADD $1, R10, R10
+
+done10:
 	ADD $24, R7, R7
 	ADD $-1, R6, R6
 	CMP $1, R6
@@ -2683,7 +2715,7 @@ done7:
 	// Add finished chains.
 	MOVD  120(R1), R7
 	CMP   $0, R7
-	BEQ   done12
+	BEQ   done13
 	MOVD  248(R1), R7
 	MOVD  160(R1), R6
 	FMOVQ (R7), F24
@@ -2740,11 +2772,11 @@ done7:
 	MOVD  R7, 248(R1)
 	MOVD  168(R1), R6
 
-done12:
+done13:
 	// Add what C holds.
 	MOVD  128(R1), R7
 	CMP   $0, R7
-	BEQ   done13
+	BEQ   done14
 	MOVD  256(R1), R7
 	FMOVQ (R7), F24
 	WORD  $0x4e20d700 // FADD V0.4S, V24.4S, V0.4S
@@ -2798,7 +2830,7 @@ done12:
 	WORD  $0x4e37d717 // FADD V23.4S, V24.4S, V23.4S
 	ADD   R6, R7, R7
 
-done13:
+done14:
 	// Store.
 	MOVD  256(R1), R7
 	FMOVQ F0, (R7)
@@ -2966,7 +2998,7 @@ loop6:
 	ADD  R3, R8, R11
 	ADD  R3, R11, R12
 	ADD  R3, R12, R13
-	CMP  $4, R10
+	SUBS $4, R10, R10
 	BLT  done9
 
 loop8:
@@ -3051,15 +3083,17 @@ loop8:
 	ADD   $16, R12, R12
 	ADD   $16, R13, R13
 	ADD   $256, R9, R9
-	ADD   $-4, R10, R10
-	CMP   $4, R10
+	SUBS  $4, R10, R10
 	BGE   loop8
 
 done9:
-	CMP $1, R10
-	BLT done11
+	ADD  $4, R10, R10
+	CMP  $0, R10
+	BEQ  done10
+	SUBS $1, R10, R10
+	BLT  done12
 
-loop10:
+loop11:
 	FMOVS (R8), F16
 	FMOVS (R11), F17
 	FMOVS (R12), F18
@@ -3087,11 +3121,13 @@ loop10:
 	ADD   $4, R12, R12
 	ADD   $4, R13, R13
 	ADD   $64, R9, R9
-	ADD   $-1, R10, R10
-	CMP   $1, R10
-	BGE   loop10
+	SUBS  $1, R10, R10
+	BGE   loop11
 
-done11:
+done12:
+	ADD $1, R10, R10
+
+done10:
 	ADD $24, R7, R7
 	ADD $-1, R6, R6
 	CMP $1, R6
@@ -3103,7 +3139,7 @@ done7:
 	// Add finished chains.
 	MOVD  120(R1), R7
 	CMP   $0, R7
-	BEQ   done12
+	BEQ   done13
 	MOVD  248(R1), R7
 	MOVD  160(R1), R6
 	FMOVQ (R7), F16
@@ -3145,11 +3181,11 @@ done7:
 	MOVD  R7, 248(R1)
 	MOVD  168(R1), R6
 
-done12:
+done13:
 	// Add what C holds.
 	MOVD  128(R1), R7
 	CMP   $0, R7
-	BEQ   done13
+	BEQ   done14
 	MOVD  256(R1), R7
 	FMOVQ (R7), F16
 	WORD  $0x4e20d600 // FADD V0.4S, V16.4S, V0.4S
@@ -3188,7 +3224,7 @@ done12:
 	WORD  $0x4e2fd60f // FADD V15.4S, V16.4S, V15.4S
 	ADD   R6, R7, R7
 
-done13:
+done14:
 	// Store.
 	MOVD  256(R1), R7
 	FMOVQ F0, (R7)

@@ -36,7 +36,7 @@ type gemmTask struct {
 	sum     *float32 // finished chains to be added, or nil
 	old     int      // 1: add what c holds
 	c       *float32
-	ahead   int // 1: W is far, and kernels that fetch weights on demand do so
+	ahead   int // 1: W is far, and tiles of many rows fetch what comes next
 
 	aStride, sumStride, cStride int
 
@@ -65,7 +65,6 @@ const (
 	panelColumns = 4 * block
 	pairedRows   = 5          // of tiles from which on a kernel also takes tiles with one row less
 	copyPanels   = 4          // for which one copy of columns of A serves
-	farWeights   = 1536 << 10 // bytes of W that no second cache keeps, which AVX-512 fetches
 	smallWeights = 64 << 10   // bytes of W, of which a row takes a microsecond or less
 	manyInputs   = 2048       // beyond which sums of several copies at once are worth their memory
 )
@@ -75,6 +74,15 @@ const (
 func panelsPerCall(rows, kn, blocks int) int {
 	weights := max(1, kn*blocks*block)
 	return max(1, min(maxProducts/(rows*weights), maxWeights/(4*weights)))
+}
+
+// nearWeights returns the bytes of W that the second cache keeps, or from which
+// fetches take more time than they save.
+func nearWeights(isa ISA) int {
+	if isa == AVX512 {
+		return 1536 << 10
+	}
+	return 256 << 10
 }
 
 var zeroInit [panelColumns]float32
@@ -507,7 +515,7 @@ func (p *matmul) chain(r region, k, kn int, sum, out Mat, init []float32, old bo
 	}
 	after := p.after(r, panel, k+kn, nb)
 	ahead := 0
-	if p.w.Bytes() > farWeights {
+	if p.w.Bytes() > nearWeights(p.isa) {
 		ahead = 1
 	}
 	row := 0

@@ -198,6 +198,15 @@ func (a *avx) Branch(r GP, c Cond, k int, label string) {
 	} else {
 		a.CMPQ(r, operand.I32(k))
 	}
+	a.jump(c, label)
+}
+
+func (a *avx) SubBranch(r GP, k int, c Cond, label string) {
+	a.SUBQ(operand.I32(k), r) // which the processor joins with the jump
+	a.jump(c, label)
+}
+
+func (a *avx) jump(c Cond, label string) {
 	to := operand.LabelRef(label)
 	switch c {
 	case LT:

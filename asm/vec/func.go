@@ -138,6 +138,17 @@ func (f *Func) While(r GP, k int, body func()) {
 	f.Label(done)
 }
 
+// Turns is While with r -= k after each turn, in the fewest instructions.
+func (f *Func) Turns(r GP, k int, body func()) {
+	loop, done := f.NewLabel("loop"), f.NewLabel("done")
+	f.SubBranch(r, k, LT, done)
+	f.Label(loop)
+	body()
+	f.SubBranch(r, k, GE, loop)
+	f.Label(done)
+	f.AddImm(r, k)
+}
+
 // Times runs body n times.
 func (f *Func) Times(n int, body func()) {
 	if n == 1 {

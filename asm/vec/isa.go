@@ -70,18 +70,19 @@ type ISA interface {
 	// Transpose changes Lanes rows to columns, in new registers.
 	Transpose(r []R)
 
-	Reach() int                               // addresses that Indexed takes from one pointer
-	Indexed(base, stride GP, i int) Mem       // base + i·stride, i < Reach
-	Word(m Mem, d GP)                         // d = the 64-bit word at m
-	StoreWord(s GP, m Mem)                    //
-	AddWord(a GP, b, d GP)                    // d = a + b
-	SubWord(a GP, b, d GP)                    // d = a - b
-	AddImm(r GP, k int)                       // r += k
-	CopyWord(a, d GP)                         //
-	ShlWord(r GP, n uint64)                   // r <<= n
-	SetWord(k int, d GP)                      // d = k
-	Jump(label string)                        //
-	Branch(r GP, c Cond, k int, label string) // jumps if r c k, signed
+	Reach() int                                  // addresses that Indexed takes from one pointer
+	Indexed(base, stride GP, i int) Mem          // base + i·stride, i < Reach
+	Word(m Mem, d GP)                            // d = the 64-bit word at m
+	StoreWord(s GP, m Mem)                       //
+	AddWord(a GP, b, d GP)                       // d = a + b
+	SubWord(a GP, b, d GP)                       // d = a - b
+	AddImm(r GP, k int)                          // r += k
+	CopyWord(a, d GP)                            //
+	ShlWord(r GP, n uint64)                      // r <<= n
+	SetWord(k int, d GP)                         // d = k
+	Jump(label string)                           //
+	Branch(r GP, c Cond, k int, label string)    // jumps if r c k, signed
+	SubBranch(r GP, k int, c Cond, label string) // r -= k, and jumps if r c 0
 }
 
 // A Prefetcher is an ISA that can fetch the cache line at m, if there is memory,

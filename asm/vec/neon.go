@@ -235,5 +235,14 @@ func (a *neonISA) Jump(label string)      { a.JMP(label) }
 
 func (a *neonISA) Branch(r GP, c Cond, k int, label string) {
 	a.CMP(k, r)
+	a.jump(c, label)
+}
+
+func (a *neonISA) SubBranch(r GP, k int, c Cond, label string) {
+	a.SUBS(k, r, r)
+	a.jump(c, label)
+}
+
+func (a *neonISA) jump(c Cond, label string) {
 	a.Asm.Branch([]string{LT: "LT", GE: "GE", EQ: "EQ", NE: "NE"}[c], label)
 }
