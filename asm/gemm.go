@@ -244,11 +244,7 @@ func (k product) emit(rows int, paired bool) {
 	k.addImm("init", 4*block*k.blocks)
 	k.addTo("sum", k.word("sumGroup"))
 	for _, part := range []string{"0", "1"} {
-		step := k.word("k" + part)
-		k.ShlWord(step, 6)
-		for range k.blocks {
-			k.addTo("w"+part, step)
-		}
+		k.addTo("w"+part, k.word("w"+part+"Group"))
 	}
 	k.Jump(group)
 
@@ -283,11 +279,8 @@ func (k product) fetchNext() {
 	k.Jump(done)
 	k.Label(inPanel)
 	for _, part := range []string{"0", "1"} {
-		r, step := k.word("w"+part), k.word("k"+part)
-		k.ShlWord(step, 6)
-		for range k.blocks {
-			k.AddWord(r, step, r)
-		}
+		r := k.word("w" + part)
+		k.AddWord(r, k.word("w"+part+"Group"), r)
 		k.StoreWord(r, k.field("fetch"+part))
 	}
 	k.Label(done)
@@ -306,9 +299,7 @@ func (k product) tiles(a vec.GP, rows int, count string) {
 	aStride := t.multiply(a)
 	t.finish()
 	k.Comment("To the next tile.")
-	for range rows {
-		k.AddWord(a, aStride, a)
-	}
+	k.AddTimes(a, aStride, rows)
 	k.Branch(k.addImm("tilesLeft", -1), vec.NE, 0, next)
 }
 
@@ -318,46 +309,42 @@ type tile struct {
 	acc [][]vec.R // for each row the sums of all columns
 }
 
-// row calls f for what stands at p for each register of a row of sums.
-func (t tile) row(p vec.GP, f func(m vec.Mem, j int)) {
-	for j := range t.blocks * (block / t.Lanes()) {
-		f(vec.Mem{Base: p, Disp: 4 * t.Lanes() * j}, j)
-	}
-}
+// vector returns where register j of a row of sums that starts at m is.
+func (t tile) vector(m vec.Mem, j int) vec.Mem { return m.Offset(4 * t.Lanes() * j) }
 
 // fetch asks for what the tile or a later one reads in memory apart from weights.
 func (t tile) fetch() {
-	if t.ISA.Name() == "AVX2" && len(t.acc) >= 4 { // as products that copy use
-		t.Comment("Fetch four rows for later.")
-		t.If(t.word("nextRows"), func() {
-			next, stride := t.word("next"), t.word("nextStride")
-			for range 4 {
-				for b := range 4 {
-					t.ISA.(vec.Prefetcher).Prefetch(vec.Mem{Base: next, Disp: 4 * block * b})
-				}
-				t.AddWord(next, stride, next)
-			}
-			t.StoreWord(next, t.field("next"))
-			t.addImm("nextRows", -4)
-		})
-	}
 	f, ok := t.ISA.(vec.Prefetcher)
 	if !ok {
 		return
 	}
-	t.Comment("Fetch what will be added.")
-	fetch := func(name, stride string) {
-		p := t.word(name)
-		step := t.word(stride)
-		for range t.acc {
-			for b := range t.blocks {
-				f.Prefetch(vec.Mem{Base: p, Disp: 4 * block * b})
-			}
-			t.AddWord(p, step, p)
+	t.If(t.word("reads"), func() {
+		if t.ISA.Name() == "AVX2" && len(t.acc) >= 4 { // as products that copy use
+			t.Comment("Fetch four rows for later.")
+			t.If(t.word("nextRows"), func() {
+				next, stride := t.word("next"), t.word("nextStride")
+				for range 4 {
+					for b := range 4 {
+						f.Prefetch(vec.Mem{Base: next, Disp: 4 * block * b})
+					}
+					t.AddWord(next, stride, next)
+				}
+				t.StoreWord(next, t.field("next"))
+				t.addImm("nextRows", -4)
+			})
 		}
-	}
-	t.If(t.word("sum"), func() { fetch("sumTile", "sumStride") })
-	t.If(t.word("old"), func() { fetch("cTile", "cStride") })
+		t.Comment("Fetch what will be added.")
+		fetch := func(name, stride string) {
+			rows := t.Strided(t.word(name), t.word(stride), len(t.acc))
+			for i := range t.acc {
+				for b := range t.blocks {
+					f.Prefetch(rows.At(i).Offset(4 * block * b))
+				}
+			}
+		}
+		t.If(t.word("sum"), func() { fetch("sumTile", "sumStride") })
+		t.If(t.word("old"), func() { fetch("cTile", "cStride") })
+	})
 }
 
 // start sets the sums to what the chains start from.
@@ -366,13 +353,13 @@ func (t tile) start() {
 	init := t.word("init")
 	for i := range t.acc {
 		t.acc[i] = t.New(t.blocks * (block / t.Lanes()))
-		t.row(init, func(m vec.Mem, j int) {
+		for j, r := range t.acc[i] {
 			if i == 0 {
-				t.ISA.Load(m, t.acc[0][j])
+				t.ISA.Load(t.vector(vec.Mem{Base: init}, j), r)
 			} else {
-				t.ISA.Copy(t.acc[0][j], t.acc[i][j])
+				t.ISA.Copy(t.acc[0][j], r)
 			}
-		})
+		}
 	}
 }
 
@@ -438,30 +425,33 @@ func (t tile) inputs(part, at, aStride vec.GP) {
 
 // finish adds what is to be added, and stores the sums.
 func (t tile) finish() {
-	stride := t.word("cStride")
-	rowsOf := func(name, strideName string, f func(m vec.Mem, i, j int)) vec.GP {
-		p := t.word(name)
-		if strideName != "cStride" {
-			t.Word(t.field(strideName), stride)
+	add := func(name, stride string) {
+		p, step := t.word(name), t.word(stride)
+		rows := t.Strided(p, step, len(t.acc))
+		for i, acc := range t.acc {
+			for j, r := range acc {
+				t.AddFrom(t.vector(rows.At(i), j), r)
+			}
 		}
-		for i := range t.acc {
-			t.row(p, func(m vec.Mem, j int) { f(m, i, j) })
-			t.AddWord(p, stride, p)
+		if name == "sumTile" {
+			t.AddTimes(p, step, len(t.acc))
+			t.StoreWord(p, t.field(name))
 		}
-		return p
 	}
-	addMem := func(m vec.Mem, i, j int) {
-		d := t.ISA.Vec()
-		t.ISA.Load(m, d)
-		t.ISA.Add(d, t.acc[i][j], t.acc[i][j])
-	}
-	t.Comment("Add finished chains.")
-	t.If(t.word("sum"), func() {
-		t.StoreWord(rowsOf("sumTile", "sumStride", addMem), t.field("sumTile"))
-		t.Word(t.field("cStride"), stride)
+	t.If(t.word("reads"), func() {
+		t.Comment("Add finished chains.")
+		t.If(t.word("sum"), func() { add("sumTile", "sumStride") })
+		t.Comment("Add what C holds.")
+		t.If(t.word("old"), func() { add("cTile", "cStride") })
 	})
-	t.Comment("Add what C holds.")
-	t.If(t.word("old"), func() { rowsOf("cTile", "cStride", addMem) })
 	t.Comment("Store.")
-	t.StoreWord(rowsOf("cTile", "cStride", func(m vec.Mem, i, j int) { t.ISA.Store(t.acc[i][j], m) }), t.field("cTile"))
+	c, step := t.word("cTile"), t.word("cStride")
+	rows := t.Strided(c, step, len(t.acc))
+	for i, acc := range t.acc {
+		for j, r := range acc {
+			t.ISA.Store(r, t.vector(rows.At(i), j))
+		}
+	}
+	t.AddTimes(c, step, len(t.acc))
+	t.StoreWord(c, t.field("cTile"))
 }

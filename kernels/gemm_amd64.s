@@ -253,37 +253,40 @@ TEXT ·gemm1x16AVX2(SB), NOSPLIT, $8-8
 
 panel1:
 	MOVQ 88(AX), CX
-	MOVQ CX, 272(AX)
+	MOVQ CX, 296(AX)
 
 group2:
 	MOVQ 136(AX), CX
-	MOVQ CX, 256(AX)
+	MOVQ CX, 280(AX)
 	MOVQ 120(AX), CX
-	MOVQ CX, 248(AX)
+	MOVQ CX, 272(AX)
 	MOVQ 104(AX), CX
 	MOVQ 72(AX), DX
-	MOVQ DX, 264(AX)
+	MOVQ DX, 288(AX)
 
 tile5:
+	MOVQ  240(AX), DX
+	TESTQ DX, DX
+	JEQ   done6
+
 	// Fetch what will be added.
 	MOVQ       120(AX), DX
 	TESTQ      DX, DX
-	JEQ        done6
-	MOVQ       248(AX), DX
+	JEQ        done7
+	MOVQ       272(AX), DX
 	MOVQ       160(AX), BX
 	PREFETCHT0 (DX)
-	ADDQ       BX, DX
-
-done6:
-	MOVQ       128(AX), DX
-	TESTQ      DX, DX
-	JEQ        done7
-	MOVQ       256(AX), DX
-	MOVQ       168(AX), BX
-	PREFETCHT0 (DX)
-	ADDQ       BX, DX
 
 done7:
+	MOVQ       128(AX), DX
+	TESTQ      DX, DX
+	JEQ        done8
+	MOVQ       280(AX), DX
+	MOVQ       168(AX), BX
+	PREFETCHT0 (DX)
+
+done8:
+done6:
 	// The chains start.
 	MOVQ    112(AX), DX
 	VMOVUPS (DX), Y0
@@ -293,18 +296,18 @@ done7:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done9
+	JLT     done10
 
-loop8:
+loop9:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	SUBQ $+8, R9
-	JLT  done11
+	JLT  done12
 
-loop10:
+loop11:
 	VBROADCASTSS (DI), Y2
 	VFMADD231PS  (R8), Y2, Y0
 	VFMADD231PS  32(R8), Y2, Y1
@@ -332,16 +335,16 @@ loop10:
 	ADDQ         $+32, DI
 	ADDQ         $+512, R8
 	SUBQ         $+8, R9
-	JGE          loop10
+	JGE          loop11
 
-done11:
+done12:
 	ADDQ  $+8, R9
 	TESTQ R9, R9
-	JEQ   done12
+	JEQ   done13
 	SUBQ  $+4, R9
-	JLT   done14
+	JLT   done15
 
-loop13:
+loop14:
 	VBROADCASTSS (DI), Y2
 	VFMADD231PS  (R8), Y2, Y0
 	VFMADD231PS  32(R8), Y2, Y1
@@ -357,78 +360,77 @@ loop13:
 	ADDQ         $+16, DI
 	ADDQ         $+256, R8
 	SUBQ         $+4, R9
-	JGE          loop13
+	JGE          loop14
 
-done14:
+done15:
 	ADDQ $+4, R9
 	SUBQ $+1, R9
-	JLT  done16
+	JLT  done17
 
-loop15:
+loop16:
 	VBROADCASTSS (DI), Y2
 	VFMADD231PS  (R8), Y2, Y0
 	VFMADD231PS  32(R8), Y2, Y1
 	ADDQ         $+4, DI
 	ADDQ         $+64, R8
 	SUBQ         $+1, R9
-	JGE          loop15
+	JGE          loop16
 
-done16:
+done17:
 	ADDQ $+1, R9
 
-done12:
+done13:
 	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop8
+	JGE  loop9
 
-done9:
-	MOVQ 168(AX), BX
+done10:
+	MOVQ  240(AX), BX
+	TESTQ BX, BX
+	JEQ   done18
 
 	// Add finished chains.
-	MOVQ    120(AX), SI
-	TESTQ   SI, SI
-	JEQ     done17
-	MOVQ    248(AX), SI
-	MOVQ    160(AX), BX
-	VMOVUPS (SI), Y2
-	VADDPS  Y0, Y2, Y0
-	VMOVUPS 32(SI), Y2
-	VADDPS  Y1, Y2, Y1
-	ADDQ    BX, SI
-	MOVQ    SI, 248(AX)
-	MOVQ    168(AX), BX
+	MOVQ   120(AX), BX
+	TESTQ  BX, BX
+	JEQ    done19
+	MOVQ   272(AX), BX
+	MOVQ   160(AX), SI
+	VADDPS (BX), Y0, Y0
+	VADDPS 32(BX), Y1, Y1
+	ADDQ   SI, BX
+	MOVQ   BX, 272(AX)
 
-done17:
+done19:
 	// Add what C holds.
-	MOVQ    128(AX), SI
-	TESTQ   SI, SI
-	JEQ     done18
-	MOVQ    256(AX), SI
-	VMOVUPS (SI), Y2
-	VADDPS  Y0, Y2, Y0
-	VMOVUPS 32(SI), Y2
-	VADDPS  Y1, Y2, Y1
-	ADDQ    BX, SI
+	MOVQ   128(AX), BX
+	TESTQ  BX, BX
+	JEQ    done20
+	MOVQ   280(AX), BX
+	MOVQ   168(AX), SI
+	VADDPS (BX), Y0, Y0
+	VADDPS 32(BX), Y1, Y1
 
+done20:
 done18:
 	// Store.
-	MOVQ    256(AX), SI
-	VMOVUPS Y0, (SI)
-	VMOVUPS Y1, 32(SI)
-	ADDQ    BX, SI
-	MOVQ    SI, 256(AX)
+	MOVQ    280(AX), BX
+	MOVQ    168(AX), SI
+	VMOVUPS Y0, (BX)
+	VMOVUPS Y1, 32(BX)
+	ADDQ    SI, BX
+	MOVQ    BX, 280(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
-	MOVQ  264(AX), DX
+	MOVQ  288(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 264(AX)
+	MOVQ  DX, 288(AX)
 	TESTQ DX, DX
 	JNE   tile5
-	MOVQ  272(AX), CX
+	MOVQ  296(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 272(AX)
+	MOVQ  CX, 296(AX)
 	TESTQ CX, CX
 	JEQ   next3
 
@@ -439,17 +441,15 @@ done18:
 	MOVQ 112(AX), CX
 	ADDQ $+64, CX
 	MOVQ CX, 112(AX)
-	MOVQ 208(AX), CX
+	MOVQ 192(AX), CX
 	MOVQ 120(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 120(AX)
-	MOVQ 8(AX), CX
-	SHLQ $0x06, CX
+	MOVQ 176(AX), CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ 32(AX), CX
-	SHLQ $0x06, CX
+	MOVQ 184(AX), CX
 	MOVQ 24(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 24(AX)
@@ -463,7 +463,7 @@ next3:
 	JEQ   done4
 
 	// To the next panel.
-	MOVQ 200(AX), CX
+	MOVQ 232(AX), CX
 	MOVQ 136(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 136(AX)
@@ -471,15 +471,15 @@ next3:
 	MOVQ 120(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 120(AX)
-	MOVQ 192(AX), CX
+	MOVQ 224(AX), CX
 	MOVQ 112(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 112(AX)
-	MOVQ 176(AX), CX
+	MOVQ 200(AX), CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ 184(AX), CX
+	MOVQ 208(AX), CX
 	MOVQ 24(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 24(AX)
@@ -504,39 +504,42 @@ TEXT ·gemm1x32AVX2(SB), NOSPLIT, $8-8
 
 panel1:
 	MOVQ 88(AX), CX
-	MOVQ CX, 272(AX)
+	MOVQ CX, 296(AX)
 
 group2:
 	MOVQ 136(AX), CX
-	MOVQ CX, 256(AX)
+	MOVQ CX, 280(AX)
 	MOVQ 120(AX), CX
-	MOVQ CX, 248(AX)
+	MOVQ CX, 272(AX)
 	MOVQ 104(AX), CX
 	MOVQ 72(AX), DX
-	MOVQ DX, 264(AX)
+	MOVQ DX, 288(AX)
 
 tile5:
+	MOVQ  240(AX), DX
+	TESTQ DX, DX
+	JEQ   done6
+
 	// Fetch what will be added.
 	MOVQ       120(AX), DX
 	TESTQ      DX, DX
-	JEQ        done6
-	MOVQ       248(AX), DX
+	JEQ        done7
+	MOVQ       272(AX), DX
 	MOVQ       160(AX), BX
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
-	ADDQ       BX, DX
 
-done6:
+done7:
 	MOVQ       128(AX), DX
 	TESTQ      DX, DX
-	JEQ        done7
-	MOVQ       256(AX), DX
+	JEQ        done8
+	MOVQ       280(AX), DX
 	MOVQ       168(AX), BX
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
-	ADDQ       BX, DX
 
-done7:
+done8:
+done6:
 	// The chains start.
 	MOVQ    112(AX), DX
 	VMOVUPS (DX), Y0
@@ -548,18 +551,18 @@ done7:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done9
+	JLT     done10
 
-loop8:
+loop9:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	SUBQ $+8, R9
-	JLT  done11
+	JLT  done12
 
-loop10:
+loop11:
 	VBROADCASTSS (DI), Y4
 	VFMADD231PS  (R8), Y4, Y0
 	VFMADD231PS  32(R8), Y4, Y1
@@ -603,16 +606,16 @@ loop10:
 	ADDQ         $+32, DI
 	ADDQ         $+512, R8
 	SUBQ         $+8, R9
-	JGE          loop10
+	JGE          loop11
 
-done11:
+done12:
 	ADDQ  $+8, R9
 	TESTQ R9, R9
-	JEQ   done12
+	JEQ   done13
 	SUBQ  $+4, R9
-	JLT   done14
+	JLT   done15
 
-loop13:
+loop14:
 	VBROADCASTSS (DI), Y4
 	VFMADD231PS  (R8), Y4, Y0
 	VFMADD231PS  32(R8), Y4, Y1
@@ -636,14 +639,14 @@ loop13:
 	ADDQ         $+16, DI
 	ADDQ         $+256, R8
 	SUBQ         $+4, R9
-	JGE          loop13
+	JGE          loop14
 
-done14:
+done15:
 	ADDQ $+4, R9
 	SUBQ $+1, R9
-	JLT  done16
+	JLT  done17
 
-loop15:
+loop16:
 	VBROADCASTSS (DI), Y4
 	VFMADD231PS  (R8), Y4, Y0
 	VFMADD231PS  32(R8), Y4, Y1
@@ -652,74 +655,69 @@ loop15:
 	ADDQ         $+4, DI
 	ADDQ         $+64, R8
 	SUBQ         $+1, R9
-	JGE          loop15
+	JGE          loop16
 
-done16:
+done17:
 	ADDQ $+1, R9
 
-done12:
+done13:
 	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop8
+	JGE  loop9
 
-done9:
-	MOVQ 168(AX), BX
+done10:
+	MOVQ  240(AX), BX
+	TESTQ BX, BX
+	JEQ   done18
 
 	// Add finished chains.
-	MOVQ    120(AX), SI
-	TESTQ   SI, SI
-	JEQ     done17
-	MOVQ    248(AX), SI
-	MOVQ    160(AX), BX
-	VMOVUPS (SI), Y4
-	VADDPS  Y0, Y4, Y0
-	VMOVUPS 32(SI), Y4
-	VADDPS  Y1, Y4, Y1
-	VMOVUPS 64(SI), Y4
-	VADDPS  Y2, Y4, Y2
-	VMOVUPS 96(SI), Y4
-	VADDPS  Y3, Y4, Y3
-	ADDQ    BX, SI
-	MOVQ    SI, 248(AX)
-	MOVQ    168(AX), BX
+	MOVQ   120(AX), BX
+	TESTQ  BX, BX
+	JEQ    done19
+	MOVQ   272(AX), BX
+	MOVQ   160(AX), SI
+	VADDPS (BX), Y0, Y0
+	VADDPS 32(BX), Y1, Y1
+	VADDPS 64(BX), Y2, Y2
+	VADDPS 96(BX), Y3, Y3
+	ADDQ   SI, BX
+	MOVQ   BX, 272(AX)
 
-done17:
+done19:
 	// Add what C holds.
-	MOVQ    128(AX), SI
-	TESTQ   SI, SI
-	JEQ     done18
-	MOVQ    256(AX), SI
-	VMOVUPS (SI), Y4
-	VADDPS  Y0, Y4, Y0
-	VMOVUPS 32(SI), Y4
-	VADDPS  Y1, Y4, Y1
-	VMOVUPS 64(SI), Y4
-	VADDPS  Y2, Y4, Y2
-	VMOVUPS 96(SI), Y4
-	VADDPS  Y3, Y4, Y3
-	ADDQ    BX, SI
+	MOVQ   128(AX), BX
+	TESTQ  BX, BX
+	JEQ    done20
+	MOVQ   280(AX), BX
+	MOVQ   168(AX), SI
+	VADDPS (BX), Y0, Y0
+	VADDPS 32(BX), Y1, Y1
+	VADDPS 64(BX), Y2, Y2
+	VADDPS 96(BX), Y3, Y3
 
+done20:
 done18:
 	// Store.
-	MOVQ    256(AX), SI
-	VMOVUPS Y0, (SI)
-	VMOVUPS Y1, 32(SI)
-	VMOVUPS Y2, 64(SI)
-	VMOVUPS Y3, 96(SI)
-	ADDQ    BX, SI
-	MOVQ    SI, 256(AX)
+	MOVQ    280(AX), BX
+	MOVQ    168(AX), SI
+	VMOVUPS Y0, (BX)
+	VMOVUPS Y1, 32(BX)
+	VMOVUPS Y2, 64(BX)
+	VMOVUPS Y3, 96(BX)
+	ADDQ    SI, BX
+	MOVQ    BX, 280(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
-	MOVQ  264(AX), DX
+	MOVQ  288(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 264(AX)
+	MOVQ  DX, 288(AX)
 	TESTQ DX, DX
 	JNE   tile5
-	MOVQ  272(AX), CX
+	MOVQ  296(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 272(AX)
+	MOVQ  CX, 296(AX)
 	TESTQ CX, CX
 	JEQ   next3
 
@@ -730,23 +728,15 @@ done18:
 	MOVQ 112(AX), CX
 	ADDQ $+128, CX
 	MOVQ CX, 112(AX)
-	MOVQ 208(AX), CX
+	MOVQ 192(AX), CX
 	MOVQ 120(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 120(AX)
-	MOVQ 8(AX), CX
-	SHLQ $0x06, CX
+	MOVQ 176(AX), CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ (AX), DX
-	ADDQ CX, DX
-	MOVQ DX, (AX)
-	MOVQ 32(AX), CX
-	SHLQ $0x06, CX
-	MOVQ 24(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 24(AX)
+	MOVQ 184(AX), CX
 	MOVQ 24(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 24(AX)
@@ -760,7 +750,7 @@ next3:
 	JEQ   done4
 
 	// To the next panel.
-	MOVQ 200(AX), CX
+	MOVQ 232(AX), CX
 	MOVQ 136(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 136(AX)
@@ -768,15 +758,15 @@ next3:
 	MOVQ 120(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 120(AX)
-	MOVQ 192(AX), CX
+	MOVQ 224(AX), CX
 	MOVQ 112(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 112(AX)
-	MOVQ 176(AX), CX
+	MOVQ 200(AX), CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ 184(AX), CX
+	MOVQ 208(AX), CX
 	MOVQ 24(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 24(AX)
@@ -801,41 +791,44 @@ TEXT ·gemm1x48AVX2(SB), NOSPLIT, $8-8
 
 panel1:
 	MOVQ 88(AX), CX
-	MOVQ CX, 272(AX)
+	MOVQ CX, 296(AX)
 
 group2:
 	MOVQ 136(AX), CX
-	MOVQ CX, 256(AX)
+	MOVQ CX, 280(AX)
 	MOVQ 120(AX), CX
-	MOVQ CX, 248(AX)
+	MOVQ CX, 272(AX)
 	MOVQ 104(AX), CX
 	MOVQ 72(AX), DX
-	MOVQ DX, 264(AX)
+	MOVQ DX, 288(AX)
 
 tile5:
+	MOVQ  240(AX), DX
+	TESTQ DX, DX
+	JEQ   done6
+
 	// Fetch what will be added.
 	MOVQ       120(AX), DX
 	TESTQ      DX, DX
-	JEQ        done6
-	MOVQ       248(AX), DX
+	JEQ        done7
+	MOVQ       272(AX), DX
 	MOVQ       160(AX), BX
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	PREFETCHT0 128(DX)
-	ADDQ       BX, DX
 
-done6:
+done7:
 	MOVQ       128(AX), DX
 	TESTQ      DX, DX
-	JEQ        done7
-	MOVQ       256(AX), DX
+	JEQ        done8
+	MOVQ       280(AX), DX
 	MOVQ       168(AX), BX
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	PREFETCHT0 128(DX)
-	ADDQ       BX, DX
 
-done7:
+done8:
+done6:
 	// The chains start.
 	MOVQ    112(AX), DX
 	VMOVUPS (DX), Y0
@@ -849,18 +842,18 @@ done7:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done9
+	JLT     done10
 
-loop8:
+loop9:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	SUBQ $+8, R9
-	JLT  done11
+	JLT  done12
 
-loop10:
+loop11:
 	VBROADCASTSS (DI), Y6
 	VFMADD231PS  (R8), Y6, Y0
 	VFMADD231PS  32(R8), Y6, Y1
@@ -920,16 +913,16 @@ loop10:
 	ADDQ         $+32, DI
 	ADDQ         $+512, R8
 	SUBQ         $+8, R9
-	JGE          loop10
+	JGE          loop11
 
-done11:
+done12:
 	ADDQ  $+8, R9
 	TESTQ R9, R9
-	JEQ   done12
+	JEQ   done13
 	SUBQ  $+4, R9
-	JLT   done14
+	JLT   done15
 
-loop13:
+loop14:
 	VBROADCASTSS (DI), Y6
 	VFMADD231PS  (R8), Y6, Y0
 	VFMADD231PS  32(R8), Y6, Y1
@@ -961,14 +954,14 @@ loop13:
 	ADDQ         $+16, DI
 	ADDQ         $+256, R8
 	SUBQ         $+4, R9
-	JGE          loop13
+	JGE          loop14
 
-done14:
+done15:
 	ADDQ $+4, R9
 	SUBQ $+1, R9
-	JLT  done16
+	JLT  done17
 
-loop15:
+loop16:
 	VBROADCASTSS (DI), Y6
 	VFMADD231PS  (R8), Y6, Y0
 	VFMADD231PS  32(R8), Y6, Y1
@@ -979,84 +972,75 @@ loop15:
 	ADDQ         $+4, DI
 	ADDQ         $+64, R8
 	SUBQ         $+1, R9
-	JGE          loop15
+	JGE          loop16
 
-done16:
+done17:
 	ADDQ $+1, R9
 
-done12:
+done13:
 	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop8
+	JGE  loop9
 
-done9:
-	MOVQ 168(AX), BX
+done10:
+	MOVQ  240(AX), BX
+	TESTQ BX, BX
+	JEQ   done18
 
 	// Add finished chains.
-	MOVQ    120(AX), SI
-	TESTQ   SI, SI
-	JEQ     done17
-	MOVQ    248(AX), SI
-	MOVQ    160(AX), BX
-	VMOVUPS (SI), Y6
-	VADDPS  Y0, Y6, Y0
-	VMOVUPS 32(SI), Y6
-	VADDPS  Y1, Y6, Y1
-	VMOVUPS 64(SI), Y6
-	VADDPS  Y2, Y6, Y2
-	VMOVUPS 96(SI), Y6
-	VADDPS  Y3, Y6, Y3
-	VMOVUPS 128(SI), Y6
-	VADDPS  Y4, Y6, Y4
-	VMOVUPS 160(SI), Y6
-	VADDPS  Y5, Y6, Y5
-	ADDQ    BX, SI
-	MOVQ    SI, 248(AX)
-	MOVQ    168(AX), BX
+	MOVQ   120(AX), BX
+	TESTQ  BX, BX
+	JEQ    done19
+	MOVQ   272(AX), BX
+	MOVQ   160(AX), SI
+	VADDPS (BX), Y0, Y0
+	VADDPS 32(BX), Y1, Y1
+	VADDPS 64(BX), Y2, Y2
+	VADDPS 96(BX), Y3, Y3
+	VADDPS 128(BX), Y4, Y4
+	VADDPS 160(BX), Y5, Y5
+	ADDQ   SI, BX
+	MOVQ   BX, 272(AX)
 
-done17:
+done19:
 	// Add what C holds.
-	MOVQ    128(AX), SI
-	TESTQ   SI, SI
-	JEQ     done18
-	MOVQ    256(AX), SI
-	VMOVUPS (SI), Y6
-	VADDPS  Y0, Y6, Y0
-	VMOVUPS 32(SI), Y6
-	VADDPS  Y1, Y6, Y1
-	VMOVUPS 64(SI), Y6
-	VADDPS  Y2, Y6, Y2
-	VMOVUPS 96(SI), Y6
-	VADDPS  Y3, Y6, Y3
-	VMOVUPS 128(SI), Y6
-	VADDPS  Y4, Y6, Y4
-	VMOVUPS 160(SI), Y6
-	VADDPS  Y5, Y6, Y5
-	ADDQ    BX, SI
+	MOVQ   128(AX), BX
+	TESTQ  BX, BX
+	JEQ    done20
+	MOVQ   280(AX), BX
+	MOVQ   168(AX), SI
+	VADDPS (BX), Y0, Y0
+	VADDPS 32(BX), Y1, Y1
+	VADDPS 64(BX), Y2, Y2
+	VADDPS 96(BX), Y3, Y3
+	VADDPS 128(BX), Y4, Y4
+	VADDPS 160(BX), Y5, Y5
 
+done20:
 done18:
 	// Store.
-	MOVQ    256(AX), SI
-	VMOVUPS Y0, (SI)
-	VMOVUPS Y1, 32(SI)
-	VMOVUPS Y2, 64(SI)
-	VMOVUPS Y3, 96(SI)
-	VMOVUPS Y4, 128(SI)
-	VMOVUPS Y5, 160(SI)
-	ADDQ    BX, SI
-	MOVQ    SI, 256(AX)
+	MOVQ    280(AX), BX
+	MOVQ    168(AX), SI
+	VMOVUPS Y0, (BX)
+	VMOVUPS Y1, 32(BX)
+	VMOVUPS Y2, 64(BX)
+	VMOVUPS Y3, 96(BX)
+	VMOVUPS Y4, 128(BX)
+	VMOVUPS Y5, 160(BX)
+	ADDQ    SI, BX
+	MOVQ    BX, 280(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
-	MOVQ  264(AX), DX
+	MOVQ  288(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 264(AX)
+	MOVQ  DX, 288(AX)
 	TESTQ DX, DX
 	JNE   tile5
-	MOVQ  272(AX), CX
+	MOVQ  296(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 272(AX)
+	MOVQ  CX, 296(AX)
 	TESTQ CX, CX
 	JEQ   next3
 
@@ -1067,29 +1051,15 @@ done18:
 	MOVQ 112(AX), CX
 	ADDQ $+192, CX
 	MOVQ CX, 112(AX)
-	MOVQ 208(AX), CX
+	MOVQ 192(AX), CX
 	MOVQ 120(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 120(AX)
-	MOVQ 8(AX), CX
-	SHLQ $0x06, CX
+	MOVQ 176(AX), CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ (AX), DX
-	ADDQ CX, DX
-	MOVQ DX, (AX)
-	MOVQ (AX), DX
-	ADDQ CX, DX
-	MOVQ DX, (AX)
-	MOVQ 32(AX), CX
-	SHLQ $0x06, CX
-	MOVQ 24(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 24(AX)
-	MOVQ 24(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 24(AX)
+	MOVQ 184(AX), CX
 	MOVQ 24(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 24(AX)
@@ -1103,7 +1073,7 @@ next3:
 	JEQ   done4
 
 	// To the next panel.
-	MOVQ 200(AX), CX
+	MOVQ 232(AX), CX
 	MOVQ 136(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 136(AX)
@@ -1111,15 +1081,15 @@ next3:
 	MOVQ 120(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 120(AX)
-	MOVQ 192(AX), CX
+	MOVQ 224(AX), CX
 	MOVQ 112(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 112(AX)
-	MOVQ 176(AX), CX
+	MOVQ 200(AX), CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ 184(AX), CX
+	MOVQ 208(AX), CX
 	MOVQ 24(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 24(AX)
@@ -1144,43 +1114,46 @@ TEXT ·gemm1x64AVX2(SB), NOSPLIT, $8-8
 
 panel1:
 	MOVQ 88(AX), CX
-	MOVQ CX, 272(AX)
+	MOVQ CX, 296(AX)
 
 group2:
 	MOVQ 136(AX), CX
-	MOVQ CX, 256(AX)
+	MOVQ CX, 280(AX)
 	MOVQ 120(AX), CX
-	MOVQ CX, 248(AX)
+	MOVQ CX, 272(AX)
 	MOVQ 104(AX), CX
 	MOVQ 72(AX), DX
-	MOVQ DX, 264(AX)
+	MOVQ DX, 288(AX)
 
 tile5:
+	MOVQ  240(AX), DX
+	TESTQ DX, DX
+	JEQ   done6
+
 	// Fetch what will be added.
 	MOVQ       120(AX), DX
 	TESTQ      DX, DX
-	JEQ        done6
-	MOVQ       248(AX), DX
+	JEQ        done7
+	MOVQ       272(AX), DX
 	MOVQ       160(AX), BX
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	PREFETCHT0 128(DX)
 	PREFETCHT0 192(DX)
-	ADDQ       BX, DX
 
-done6:
+done7:
 	MOVQ       128(AX), DX
 	TESTQ      DX, DX
-	JEQ        done7
-	MOVQ       256(AX), DX
+	JEQ        done8
+	MOVQ       280(AX), DX
 	MOVQ       168(AX), BX
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	PREFETCHT0 128(DX)
 	PREFETCHT0 192(DX)
-	ADDQ       BX, DX
 
-done7:
+done8:
+done6:
 	// The chains start.
 	MOVQ    112(AX), DX
 	VMOVUPS (DX), Y0
@@ -1196,21 +1169,20 @@ done7:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done9
+	JLT     done10
 
-loop8:
+loop9:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	LEAQ (R8)(R10*1), R11
-	ADDQ R10, R11
-	ADDQ R10, R11
+	LEAQ (R11)(R10*2), R11
 	SUBQ $+8, R9
-	JLT  done11
+	JLT  done12
 
-loop10:
+loop11:
 	VBROADCASTSS (DI), Y8
 	VFMADD231PS  (R8), Y8, Y0
 	VFMADD231PS  32(R8), Y8, Y1
@@ -1287,16 +1259,16 @@ loop10:
 	ADDQ         $+512, R8
 	ADDQ         $+512, R11
 	SUBQ         $+8, R9
-	JGE          loop10
+	JGE          loop11
 
-done11:
+done12:
 	ADDQ  $+8, R9
 	TESTQ R9, R9
-	JEQ   done12
+	JEQ   done13
 	SUBQ  $+4, R9
-	JLT   done14
+	JLT   done15
 
-loop13:
+loop14:
 	VBROADCASTSS (DI), Y8
 	VFMADD231PS  (R8), Y8, Y0
 	VFMADD231PS  32(R8), Y8, Y1
@@ -1337,14 +1309,14 @@ loop13:
 	ADDQ         $+256, R8
 	ADDQ         $+256, R11
 	SUBQ         $+4, R9
-	JGE          loop13
+	JGE          loop14
 
-done14:
+done15:
 	ADDQ $+4, R9
 	SUBQ $+1, R9
-	JLT  done16
+	JLT  done17
 
-loop15:
+loop16:
 	VBROADCASTSS (DI), Y8
 	VFMADD231PS  (R8), Y8, Y0
 	VFMADD231PS  32(R8), Y8, Y1
@@ -1358,94 +1330,81 @@ loop15:
 	ADDQ         $+64, R8
 	ADDQ         $+64, R11
 	SUBQ         $+1, R9
-	JGE          loop15
+	JGE          loop16
 
-done16:
+done17:
 	ADDQ $+1, R9
 
-done12:
+done13:
 	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop8
+	JGE  loop9
 
-done9:
-	MOVQ 168(AX), BX
+done10:
+	MOVQ  240(AX), BX
+	TESTQ BX, BX
+	JEQ   done18
 
 	// Add finished chains.
-	MOVQ    120(AX), SI
-	TESTQ   SI, SI
-	JEQ     done17
-	MOVQ    248(AX), SI
-	MOVQ    160(AX), BX
-	VMOVUPS (SI), Y8
-	VADDPS  Y0, Y8, Y0
-	VMOVUPS 32(SI), Y8
-	VADDPS  Y1, Y8, Y1
-	VMOVUPS 64(SI), Y8
-	VADDPS  Y2, Y8, Y2
-	VMOVUPS 96(SI), Y8
-	VADDPS  Y3, Y8, Y3
-	VMOVUPS 128(SI), Y8
-	VADDPS  Y4, Y8, Y4
-	VMOVUPS 160(SI), Y8
-	VADDPS  Y5, Y8, Y5
-	VMOVUPS 192(SI), Y8
-	VADDPS  Y6, Y8, Y6
-	VMOVUPS 224(SI), Y8
-	VADDPS  Y7, Y8, Y7
-	ADDQ    BX, SI
-	MOVQ    SI, 248(AX)
-	MOVQ    168(AX), BX
+	MOVQ   120(AX), BX
+	TESTQ  BX, BX
+	JEQ    done19
+	MOVQ   272(AX), BX
+	MOVQ   160(AX), SI
+	VADDPS (BX), Y0, Y0
+	VADDPS 32(BX), Y1, Y1
+	VADDPS 64(BX), Y2, Y2
+	VADDPS 96(BX), Y3, Y3
+	VADDPS 128(BX), Y4, Y4
+	VADDPS 160(BX), Y5, Y5
+	VADDPS 192(BX), Y6, Y6
+	VADDPS 224(BX), Y7, Y7
+	ADDQ   SI, BX
+	MOVQ   BX, 272(AX)
 
-done17:
+done19:
 	// Add what C holds.
-	MOVQ    128(AX), SI
-	TESTQ   SI, SI
-	JEQ     done18
-	MOVQ    256(AX), SI
-	VMOVUPS (SI), Y8
-	VADDPS  Y0, Y8, Y0
-	VMOVUPS 32(SI), Y8
-	VADDPS  Y1, Y8, Y1
-	VMOVUPS 64(SI), Y8
-	VADDPS  Y2, Y8, Y2
-	VMOVUPS 96(SI), Y8
-	VADDPS  Y3, Y8, Y3
-	VMOVUPS 128(SI), Y8
-	VADDPS  Y4, Y8, Y4
-	VMOVUPS 160(SI), Y8
-	VADDPS  Y5, Y8, Y5
-	VMOVUPS 192(SI), Y8
-	VADDPS  Y6, Y8, Y6
-	VMOVUPS 224(SI), Y8
-	VADDPS  Y7, Y8, Y7
-	ADDQ    BX, SI
+	MOVQ   128(AX), BX
+	TESTQ  BX, BX
+	JEQ    done20
+	MOVQ   280(AX), BX
+	MOVQ   168(AX), SI
+	VADDPS (BX), Y0, Y0
+	VADDPS 32(BX), Y1, Y1
+	VADDPS 64(BX), Y2, Y2
+	VADDPS 96(BX), Y3, Y3
+	VADDPS 128(BX), Y4, Y4
+	VADDPS 160(BX), Y5, Y5
+	VADDPS 192(BX), Y6, Y6
+	VADDPS 224(BX), Y7, Y7
 
+done20:
 done18:
 	// Store.
-	MOVQ    256(AX), SI
-	VMOVUPS Y0, (SI)
-	VMOVUPS Y1, 32(SI)
-	VMOVUPS Y2, 64(SI)
-	VMOVUPS Y3, 96(SI)
-	VMOVUPS Y4, 128(SI)
-	VMOVUPS Y5, 160(SI)
-	VMOVUPS Y6, 192(SI)
-	VMOVUPS Y7, 224(SI)
-	ADDQ    BX, SI
-	MOVQ    SI, 256(AX)
+	MOVQ    280(AX), BX
+	MOVQ    168(AX), SI
+	VMOVUPS Y0, (BX)
+	VMOVUPS Y1, 32(BX)
+	VMOVUPS Y2, 64(BX)
+	VMOVUPS Y3, 96(BX)
+	VMOVUPS Y4, 128(BX)
+	VMOVUPS Y5, 160(BX)
+	VMOVUPS Y6, 192(BX)
+	VMOVUPS Y7, 224(BX)
+	ADDQ    SI, BX
+	MOVQ    BX, 280(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
-	MOVQ  264(AX), DX
+	MOVQ  288(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 264(AX)
+	MOVQ  DX, 288(AX)
 	TESTQ DX, DX
 	JNE   tile5
-	MOVQ  272(AX), CX
+	MOVQ  296(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 272(AX)
+	MOVQ  CX, 296(AX)
 	TESTQ CX, CX
 	JEQ   next3
 
@@ -1456,35 +1415,15 @@ done18:
 	MOVQ 112(AX), CX
 	ADDQ $+256, CX
 	MOVQ CX, 112(AX)
-	MOVQ 208(AX), CX
+	MOVQ 192(AX), CX
 	MOVQ 120(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 120(AX)
-	MOVQ 8(AX), CX
-	SHLQ $0x06, CX
+	MOVQ 176(AX), CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ (AX), DX
-	ADDQ CX, DX
-	MOVQ DX, (AX)
-	MOVQ (AX), DX
-	ADDQ CX, DX
-	MOVQ DX, (AX)
-	MOVQ (AX), DX
-	ADDQ CX, DX
-	MOVQ DX, (AX)
-	MOVQ 32(AX), CX
-	SHLQ $0x06, CX
-	MOVQ 24(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 24(AX)
-	MOVQ 24(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 24(AX)
-	MOVQ 24(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 24(AX)
+	MOVQ 184(AX), CX
 	MOVQ 24(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 24(AX)
@@ -1498,7 +1437,7 @@ next3:
 	JEQ   done4
 
 	// To the next panel.
-	MOVQ 200(AX), CX
+	MOVQ 232(AX), CX
 	MOVQ 136(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 136(AX)
@@ -1506,15 +1445,15 @@ next3:
 	MOVQ 120(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 120(AX)
-	MOVQ 192(AX), CX
+	MOVQ 224(AX), CX
 	MOVQ 112(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 112(AX)
-	MOVQ 176(AX), CX
+	MOVQ 200(AX), CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ 184(AX), CX
+	MOVQ 208(AX), CX
 	MOVQ 24(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 24(AX)
@@ -1539,41 +1478,42 @@ TEXT ·gemm2x16AVX2(SB), NOSPLIT, $8-8
 
 panel1:
 	MOVQ 88(AX), CX
-	MOVQ CX, 272(AX)
+	MOVQ CX, 296(AX)
 
 group2:
 	MOVQ 136(AX), CX
-	MOVQ CX, 256(AX)
+	MOVQ CX, 280(AX)
 	MOVQ 120(AX), CX
-	MOVQ CX, 248(AX)
+	MOVQ CX, 272(AX)
 	MOVQ 104(AX), CX
 	MOVQ 72(AX), DX
-	MOVQ DX, 264(AX)
+	MOVQ DX, 288(AX)
 
 tile5:
+	MOVQ  240(AX), DX
+	TESTQ DX, DX
+	JEQ   done6
+
 	// Fetch what will be added.
 	MOVQ       120(AX), DX
 	TESTQ      DX, DX
-	JEQ        done6
-	MOVQ       248(AX), DX
+	JEQ        done7
+	MOVQ       272(AX), DX
 	MOVQ       160(AX), BX
 	PREFETCHT0 (DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	ADDQ       BX, DX
-
-done6:
-	MOVQ       128(AX), DX
-	TESTQ      DX, DX
-	JEQ        done7
-	MOVQ       256(AX), DX
-	MOVQ       168(AX), BX
-	PREFETCHT0 (DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	ADDQ       BX, DX
+	PREFETCHT0 (DX)(BX*1)
 
 done7:
+	MOVQ       128(AX), DX
+	TESTQ      DX, DX
+	JEQ        done8
+	MOVQ       280(AX), DX
+	MOVQ       168(AX), BX
+	PREFETCHT0 (DX)
+	PREFETCHT0 (DX)(BX*1)
+
+done8:
+done6:
 	// The chains start.
 	MOVQ    112(AX), DX
 	VMOVUPS (DX), Y0
@@ -1585,18 +1525,18 @@ done7:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done9
+	JLT     done10
 
-loop8:
+loop9:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	SUBQ $+8, R9
-	JLT  done11
+	JLT  done12
 
-loop10:
+loop11:
 	VBROADCASTSS (DI), Y4
 	VBROADCASTSS (DI)(DX*1), Y5
 	VMOVUPS      (R8), Y6
@@ -1664,16 +1604,16 @@ loop10:
 	ADDQ         $+32, DI
 	ADDQ         $+512, R8
 	SUBQ         $+8, R9
-	JGE          loop10
+	JGE          loop11
 
-done11:
+done12:
 	ADDQ  $+8, R9
 	TESTQ R9, R9
-	JEQ   done12
+	JEQ   done13
 	SUBQ  $+4, R9
-	JLT   done14
+	JLT   done15
 
-loop13:
+loop14:
 	VBROADCASTSS (DI), Y4
 	VBROADCASTSS (DI)(DX*1), Y5
 	VMOVUPS      (R8), Y6
@@ -1709,14 +1649,14 @@ loop13:
 	ADDQ         $+16, DI
 	ADDQ         $+256, R8
 	SUBQ         $+4, R9
-	JGE          loop13
+	JGE          loop14
 
-done14:
+done15:
 	ADDQ $+4, R9
 	SUBQ $+1, R9
-	JLT  done16
+	JLT  done17
 
-loop15:
+loop16:
 	VBROADCASTSS (DI), Y4
 	VBROADCASTSS (DI)(DX*1), Y5
 	VMOVUPS      (R8), Y6
@@ -1728,78 +1668,69 @@ loop15:
 	ADDQ         $+4, DI
 	ADDQ         $+64, R8
 	SUBQ         $+1, R9
-	JGE          loop15
+	JGE          loop16
 
-done16:
+done17:
 	ADDQ $+1, R9
 
-done12:
+done13:
 	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop8
+	JGE  loop9
 
-done9:
-	MOVQ 168(AX), BX
+done10:
+	MOVQ  240(AX), BX
+	TESTQ BX, BX
+	JEQ   done18
 
 	// Add finished chains.
-	MOVQ    120(AX), SI
-	TESTQ   SI, SI
-	JEQ     done17
-	MOVQ    248(AX), SI
-	MOVQ    160(AX), BX
-	VMOVUPS (SI), Y4
-	VADDPS  Y0, Y4, Y0
-	VMOVUPS 32(SI), Y4
-	VADDPS  Y1, Y4, Y1
-	ADDQ    BX, SI
-	VMOVUPS (SI), Y4
-	VADDPS  Y2, Y4, Y2
-	VMOVUPS 32(SI), Y4
-	VADDPS  Y3, Y4, Y3
-	ADDQ    BX, SI
-	MOVQ    SI, 248(AX)
-	MOVQ    168(AX), BX
+	MOVQ   120(AX), BX
+	TESTQ  BX, BX
+	JEQ    done19
+	MOVQ   272(AX), BX
+	MOVQ   160(AX), SI
+	VADDPS (BX), Y0, Y0
+	VADDPS 32(BX), Y1, Y1
+	VADDPS (BX)(SI*1), Y2, Y2
+	VADDPS 32(BX)(SI*1), Y3, Y3
+	LEAQ   (BX)(SI*2), BX
+	MOVQ   BX, 272(AX)
 
-done17:
+done19:
 	// Add what C holds.
-	MOVQ    128(AX), SI
-	TESTQ   SI, SI
-	JEQ     done18
-	MOVQ    256(AX), SI
-	VMOVUPS (SI), Y4
-	VADDPS  Y0, Y4, Y0
-	VMOVUPS 32(SI), Y4
-	VADDPS  Y1, Y4, Y1
-	ADDQ    BX, SI
-	VMOVUPS (SI), Y4
-	VADDPS  Y2, Y4, Y2
-	VMOVUPS 32(SI), Y4
-	VADDPS  Y3, Y4, Y3
-	ADDQ    BX, SI
+	MOVQ   128(AX), BX
+	TESTQ  BX, BX
+	JEQ    done20
+	MOVQ   280(AX), BX
+	MOVQ   168(AX), SI
+	VADDPS (BX), Y0, Y0
+	VADDPS 32(BX), Y1, Y1
+	VADDPS (BX)(SI*1), Y2, Y2
+	VADDPS 32(BX)(SI*1), Y3, Y3
 
+done20:
 done18:
 	// Store.
-	MOVQ    256(AX), SI
-	VMOVUPS Y0, (SI)
-	VMOVUPS Y1, 32(SI)
-	ADDQ    BX, SI
-	VMOVUPS Y2, (SI)
-	VMOVUPS Y3, 32(SI)
-	ADDQ    BX, SI
-	MOVQ    SI, 256(AX)
+	MOVQ    280(AX), BX
+	MOVQ    168(AX), SI
+	VMOVUPS Y0, (BX)
+	VMOVUPS Y1, 32(BX)
+	VMOVUPS Y2, (BX)(SI*1)
+	VMOVUPS Y3, 32(BX)(SI*1)
+	LEAQ    (BX)(SI*2), BX
+	MOVQ    BX, 280(AX)
 
 	// To the next tile.
-	ADDQ  DX, CX
-	ADDQ  DX, CX
-	MOVQ  264(AX), DX
+	LEAQ  (CX)(DX*2), CX
+	MOVQ  288(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 264(AX)
+	MOVQ  DX, 288(AX)
 	TESTQ DX, DX
 	JNE   tile5
-	MOVQ  272(AX), CX
+	MOVQ  296(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 272(AX)
+	MOVQ  CX, 296(AX)
 	TESTQ CX, CX
 	JEQ   next3
 
@@ -1810,17 +1741,15 @@ done18:
 	MOVQ 112(AX), CX
 	ADDQ $+64, CX
 	MOVQ CX, 112(AX)
-	MOVQ 208(AX), CX
+	MOVQ 192(AX), CX
 	MOVQ 120(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 120(AX)
-	MOVQ 8(AX), CX
-	SHLQ $0x06, CX
+	MOVQ 176(AX), CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ 32(AX), CX
-	SHLQ $0x06, CX
+	MOVQ 184(AX), CX
 	MOVQ 24(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 24(AX)
@@ -1834,7 +1763,7 @@ next3:
 	JEQ   done4
 
 	// To the next panel.
-	MOVQ 200(AX), CX
+	MOVQ 232(AX), CX
 	MOVQ 136(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 136(AX)
@@ -1842,15 +1771,15 @@ next3:
 	MOVQ 120(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 120(AX)
-	MOVQ 192(AX), CX
+	MOVQ 224(AX), CX
 	MOVQ 112(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 112(AX)
-	MOVQ 176(AX), CX
+	MOVQ 200(AX), CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ 184(AX), CX
+	MOVQ 208(AX), CX
 	MOVQ 24(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 24(AX)
@@ -1875,45 +1804,46 @@ TEXT ·gemm2x32AVX2(SB), NOSPLIT, $8-8
 
 panel1:
 	MOVQ 88(AX), CX
-	MOVQ CX, 272(AX)
+	MOVQ CX, 296(AX)
 
 group2:
 	MOVQ 136(AX), CX
-	MOVQ CX, 256(AX)
+	MOVQ CX, 280(AX)
 	MOVQ 120(AX), CX
-	MOVQ CX, 248(AX)
+	MOVQ CX, 272(AX)
 	MOVQ 104(AX), CX
 	MOVQ 72(AX), DX
-	MOVQ DX, 264(AX)
+	MOVQ DX, 288(AX)
 
 tile5:
+	MOVQ  240(AX), DX
+	TESTQ DX, DX
+	JEQ   done6
+
 	// Fetch what will be added.
 	MOVQ       120(AX), DX
 	TESTQ      DX, DX
-	JEQ        done6
-	MOVQ       248(AX), DX
+	JEQ        done7
+	MOVQ       272(AX), DX
 	MOVQ       160(AX), BX
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	ADDQ       BX, DX
+	PREFETCHT0 (DX)(BX*1)
+	PREFETCHT0 64(DX)(BX*1)
 
-done6:
+done7:
 	MOVQ       128(AX), DX
 	TESTQ      DX, DX
-	JEQ        done7
-	MOVQ       256(AX), DX
+	JEQ        done8
+	MOVQ       280(AX), DX
 	MOVQ       168(AX), BX
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	ADDQ       BX, DX
+	PREFETCHT0 (DX)(BX*1)
+	PREFETCHT0 64(DX)(BX*1)
 
-done7:
+done8:
+done6:
 	// The chains start.
 	MOVQ    112(AX), DX
 	VMOVUPS (DX), Y0
@@ -1929,18 +1859,18 @@ done7:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done9
+	JLT     done10
 
-loop8:
+loop9:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	SUBQ $+8, R9
-	JLT  done11
+	JLT  done12
 
-loop10:
+loop11:
 	VBROADCASTSS (DI), Y8
 	VBROADCASTSS (DI)(DX*1), Y9
 	VMOVUPS      (R8), Y10
@@ -2056,16 +1986,16 @@ loop10:
 	ADDQ         $+32, DI
 	ADDQ         $+512, R8
 	SUBQ         $+8, R9
-	JGE          loop10
+	JGE          loop11
 
-done11:
+done12:
 	ADDQ  $+8, R9
 	TESTQ R9, R9
-	JEQ   done12
+	JEQ   done13
 	SUBQ  $+4, R9
-	JLT   done14
+	JLT   done15
 
-loop13:
+loop14:
 	VBROADCASTSS (DI), Y8
 	VBROADCASTSS (DI)(DX*1), Y9
 	VMOVUPS      (R8), Y10
@@ -2125,14 +2055,14 @@ loop13:
 	ADDQ         $+16, DI
 	ADDQ         $+256, R8
 	SUBQ         $+4, R9
-	JGE          loop13
+	JGE          loop14
 
-done14:
+done15:
 	ADDQ $+4, R9
 	SUBQ $+1, R9
-	JLT  done16
+	JLT  done17
 
-loop15:
+loop16:
 	VBROADCASTSS (DI), Y8
 	VBROADCASTSS (DI)(DX*1), Y9
 	VMOVUPS      (R8), Y10
@@ -2150,98 +2080,81 @@ loop15:
 	ADDQ         $+4, DI
 	ADDQ         $+64, R8
 	SUBQ         $+1, R9
-	JGE          loop15
+	JGE          loop16
 
-done16:
+done17:
 	ADDQ $+1, R9
 
-done12:
+done13:
 	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop8
+	JGE  loop9
 
-done9:
-	MOVQ 168(AX), BX
+done10:
+	MOVQ  240(AX), BX
+	TESTQ BX, BX
+	JEQ   done18
 
 	// Add finished chains.
-	MOVQ    120(AX), SI
-	TESTQ   SI, SI
-	JEQ     done17
-	MOVQ    248(AX), SI
-	MOVQ    160(AX), BX
-	VMOVUPS (SI), Y8
-	VADDPS  Y0, Y8, Y0
-	VMOVUPS 32(SI), Y8
-	VADDPS  Y1, Y8, Y1
-	VMOVUPS 64(SI), Y8
-	VADDPS  Y2, Y8, Y2
-	VMOVUPS 96(SI), Y8
-	VADDPS  Y3, Y8, Y3
-	ADDQ    BX, SI
-	VMOVUPS (SI), Y8
-	VADDPS  Y4, Y8, Y4
-	VMOVUPS 32(SI), Y8
-	VADDPS  Y5, Y8, Y5
-	VMOVUPS 64(SI), Y8
-	VADDPS  Y6, Y8, Y6
-	VMOVUPS 96(SI), Y8
-	VADDPS  Y7, Y8, Y7
-	ADDQ    BX, SI
-	MOVQ    SI, 248(AX)
-	MOVQ    168(AX), BX
+	MOVQ   120(AX), BX
+	TESTQ  BX, BX
+	JEQ    done19
+	MOVQ   272(AX), BX
+	MOVQ   160(AX), SI
+	VADDPS (BX), Y0, Y0
+	VADDPS 32(BX), Y1, Y1
+	VADDPS 64(BX), Y2, Y2
+	VADDPS 96(BX), Y3, Y3
+	VADDPS (BX)(SI*1), Y4, Y4
+	VADDPS 32(BX)(SI*1), Y5, Y5
+	VADDPS 64(BX)(SI*1), Y6, Y6
+	VADDPS 96(BX)(SI*1), Y7, Y7
+	LEAQ   (BX)(SI*2), BX
+	MOVQ   BX, 272(AX)
 
-done17:
+done19:
 	// Add what C holds.
-	MOVQ    128(AX), SI
-	TESTQ   SI, SI
-	JEQ     done18
-	MOVQ    256(AX), SI
-	VMOVUPS (SI), Y8
-	VADDPS  Y0, Y8, Y0
-	VMOVUPS 32(SI), Y8
-	VADDPS  Y1, Y8, Y1
-	VMOVUPS 64(SI), Y8
-	VADDPS  Y2, Y8, Y2
-	VMOVUPS 96(SI), Y8
-	VADDPS  Y3, Y8, Y3
-	ADDQ    BX, SI
-	VMOVUPS (SI), Y8
-	VADDPS  Y4, Y8, Y4
-	VMOVUPS 32(SI), Y8
-	VADDPS  Y5, Y8, Y5
-	VMOVUPS 64(SI), Y8
-	VADDPS  Y6, Y8, Y6
-	VMOVUPS 96(SI), Y8
-	VADDPS  Y7, Y8, Y7
-	ADDQ    BX, SI
+	MOVQ   128(AX), BX
+	TESTQ  BX, BX
+	JEQ    done20
+	MOVQ   280(AX), BX
+	MOVQ   168(AX), SI
+	VADDPS (BX), Y0, Y0
+	VADDPS 32(BX), Y1, Y1
+	VADDPS 64(BX), Y2, Y2
+	VADDPS 96(BX), Y3, Y3
+	VADDPS (BX)(SI*1), Y4, Y4
+	VADDPS 32(BX)(SI*1), Y5, Y5
+	VADDPS 64(BX)(SI*1), Y6, Y6
+	VADDPS 96(BX)(SI*1), Y7, Y7
 
+done20:
 done18:
 	// Store.
-	MOVQ    256(AX), SI
-	VMOVUPS Y0, (SI)
-	VMOVUPS Y1, 32(SI)
-	VMOVUPS Y2, 64(SI)
-	VMOVUPS Y3, 96(SI)
-	ADDQ    BX, SI
-	VMOVUPS Y4, (SI)
-	VMOVUPS Y5, 32(SI)
-	VMOVUPS Y6, 64(SI)
-	VMOVUPS Y7, 96(SI)
-	ADDQ    BX, SI
-	MOVQ    SI, 256(AX)
+	MOVQ    280(AX), BX
+	MOVQ    168(AX), SI
+	VMOVUPS Y0, (BX)
+	VMOVUPS Y1, 32(BX)
+	VMOVUPS Y2, 64(BX)
+	VMOVUPS Y3, 96(BX)
+	VMOVUPS Y4, (BX)(SI*1)
+	VMOVUPS Y5, 32(BX)(SI*1)
+	VMOVUPS Y6, 64(BX)(SI*1)
+	VMOVUPS Y7, 96(BX)(SI*1)
+	LEAQ    (BX)(SI*2), BX
+	MOVQ    BX, 280(AX)
 
 	// To the next tile.
-	ADDQ  DX, CX
-	ADDQ  DX, CX
-	MOVQ  264(AX), DX
+	LEAQ  (CX)(DX*2), CX
+	MOVQ  288(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 264(AX)
+	MOVQ  DX, 288(AX)
 	TESTQ DX, DX
 	JNE   tile5
-	MOVQ  272(AX), CX
+	MOVQ  296(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 272(AX)
+	MOVQ  CX, 296(AX)
 	TESTQ CX, CX
 	JEQ   next3
 
@@ -2252,23 +2165,15 @@ done18:
 	MOVQ 112(AX), CX
 	ADDQ $+128, CX
 	MOVQ CX, 112(AX)
-	MOVQ 208(AX), CX
+	MOVQ 192(AX), CX
 	MOVQ 120(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 120(AX)
-	MOVQ 8(AX), CX
-	SHLQ $0x06, CX
+	MOVQ 176(AX), CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ (AX), DX
-	ADDQ CX, DX
-	MOVQ DX, (AX)
-	MOVQ 32(AX), CX
-	SHLQ $0x06, CX
-	MOVQ 24(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 24(AX)
+	MOVQ 184(AX), CX
 	MOVQ 24(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 24(AX)
@@ -2282,7 +2187,7 @@ next3:
 	JEQ   done4
 
 	// To the next panel.
-	MOVQ 200(AX), CX
+	MOVQ 232(AX), CX
 	MOVQ 136(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 136(AX)
@@ -2290,15 +2195,15 @@ next3:
 	MOVQ 120(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 120(AX)
-	MOVQ 192(AX), CX
+	MOVQ 224(AX), CX
 	MOVQ 112(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 112(AX)
-	MOVQ 176(AX), CX
+	MOVQ 200(AX), CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ 184(AX), CX
+	MOVQ 208(AX), CX
 	MOVQ 24(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 24(AX)
@@ -2323,45 +2228,44 @@ TEXT ·gemm3x16AVX2(SB), NOSPLIT, $8-8
 
 panel1:
 	MOVQ 88(AX), CX
-	MOVQ CX, 272(AX)
+	MOVQ CX, 296(AX)
 
 group2:
 	MOVQ 136(AX), CX
-	MOVQ CX, 256(AX)
+	MOVQ CX, 280(AX)
 	MOVQ 120(AX), CX
-	MOVQ CX, 248(AX)
+	MOVQ CX, 272(AX)
 	MOVQ 104(AX), CX
 	MOVQ 72(AX), DX
-	MOVQ DX, 264(AX)
+	MOVQ DX, 288(AX)
 
 tile5:
+	MOVQ  240(AX), DX
+	TESTQ DX, DX
+	JEQ   done6
+
 	// Fetch what will be added.
 	MOVQ       120(AX), DX
 	TESTQ      DX, DX
-	JEQ        done6
-	MOVQ       248(AX), DX
+	JEQ        done7
+	MOVQ       272(AX), DX
 	MOVQ       160(AX), BX
 	PREFETCHT0 (DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	ADDQ       BX, DX
-
-done6:
-	MOVQ       128(AX), DX
-	TESTQ      DX, DX
-	JEQ        done7
-	MOVQ       256(AX), DX
-	MOVQ       168(AX), BX
-	PREFETCHT0 (DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	ADDQ       BX, DX
+	PREFETCHT0 (DX)(BX*1)
+	PREFETCHT0 (DX)(BX*2)
 
 done7:
+	MOVQ       128(AX), DX
+	TESTQ      DX, DX
+	JEQ        done8
+	MOVQ       280(AX), DX
+	MOVQ       168(AX), BX
+	PREFETCHT0 (DX)
+	PREFETCHT0 (DX)(BX*1)
+	PREFETCHT0 (DX)(BX*2)
+
+done8:
+done6:
 	// The chains start.
 	MOVQ    112(AX), DX
 	VMOVUPS (DX), Y0
@@ -2375,18 +2279,18 @@ done7:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done9
+	JLT     done10
 
-loop8:
+loop9:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	SUBQ $+8, R9
-	JLT  done11
+	JLT  done12
 
-loop10:
+loop11:
 	VMOVUPS      (R8), Y6
 	VMOVUPS      32(R8), Y7
 	VBROADCASTSS (DI), Y8
@@ -2478,16 +2382,16 @@ loop10:
 	ADDQ         $+32, DI
 	ADDQ         $+512, R8
 	SUBQ         $+8, R9
-	JGE          loop10
+	JGE          loop11
 
-done11:
+done12:
 	ADDQ  $+8, R9
 	TESTQ R9, R9
-	JEQ   done12
+	JEQ   done13
 	SUBQ  $+4, R9
-	JLT   done14
+	JLT   done15
 
-loop13:
+loop14:
 	VMOVUPS      (R8), Y6
 	VMOVUPS      32(R8), Y7
 	VBROADCASTSS (DI), Y8
@@ -2535,14 +2439,14 @@ loop13:
 	ADDQ         $+16, DI
 	ADDQ         $+256, R8
 	SUBQ         $+4, R9
-	JGE          loop13
+	JGE          loop14
 
-done14:
+done15:
 	ADDQ $+4, R9
 	SUBQ $+1, R9
-	JLT  done16
+	JLT  done17
 
-loop15:
+loop16:
 	VMOVUPS      (R8), Y6
 	VMOVUPS      32(R8), Y7
 	VBROADCASTSS (DI), Y8
@@ -2557,92 +2461,78 @@ loop15:
 	ADDQ         $+4, DI
 	ADDQ         $+64, R8
 	SUBQ         $+1, R9
-	JGE          loop15
+	JGE          loop16
 
-done16:
+done17:
 	ADDQ $+1, R9
 
-done12:
+done13:
 	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop8
+	JGE  loop9
 
-done9:
-	MOVQ 168(AX), BX
+done10:
+	MOVQ  240(AX), BX
+	TESTQ BX, BX
+	JEQ   done18
 
 	// Add finished chains.
-	MOVQ    120(AX), SI
-	TESTQ   SI, SI
-	JEQ     done17
-	MOVQ    248(AX), SI
-	MOVQ    160(AX), BX
-	VMOVUPS (SI), Y6
-	VADDPS  Y0, Y6, Y0
-	VMOVUPS 32(SI), Y6
-	VADDPS  Y1, Y6, Y1
-	ADDQ    BX, SI
-	VMOVUPS (SI), Y6
-	VADDPS  Y2, Y6, Y2
-	VMOVUPS 32(SI), Y6
-	VADDPS  Y3, Y6, Y3
-	ADDQ    BX, SI
-	VMOVUPS (SI), Y6
-	VADDPS  Y4, Y6, Y4
-	VMOVUPS 32(SI), Y6
-	VADDPS  Y5, Y6, Y5
-	ADDQ    BX, SI
-	MOVQ    SI, 248(AX)
-	MOVQ    168(AX), BX
+	MOVQ   120(AX), BX
+	TESTQ  BX, BX
+	JEQ    done19
+	MOVQ   272(AX), BX
+	MOVQ   160(AX), SI
+	VADDPS (BX), Y0, Y0
+	VADDPS 32(BX), Y1, Y1
+	VADDPS (BX)(SI*1), Y2, Y2
+	VADDPS 32(BX)(SI*1), Y3, Y3
+	VADDPS (BX)(SI*2), Y4, Y4
+	VADDPS 32(BX)(SI*2), Y5, Y5
+	LEAQ   (BX)(SI*2), BX
+	ADDQ   SI, BX
+	MOVQ   BX, 272(AX)
 
-done17:
+done19:
 	// Add what C holds.
-	MOVQ    128(AX), SI
-	TESTQ   SI, SI
-	JEQ     done18
-	MOVQ    256(AX), SI
-	VMOVUPS (SI), Y6
-	VADDPS  Y0, Y6, Y0
-	VMOVUPS 32(SI), Y6
-	VADDPS  Y1, Y6, Y1
-	ADDQ    BX, SI
-	VMOVUPS (SI), Y6
-	VADDPS  Y2, Y6, Y2
-	VMOVUPS 32(SI), Y6
-	VADDPS  Y3, Y6, Y3
-	ADDQ    BX, SI
-	VMOVUPS (SI), Y6
-	VADDPS  Y4, Y6, Y4
-	VMOVUPS 32(SI), Y6
-	VADDPS  Y5, Y6, Y5
-	ADDQ    BX, SI
+	MOVQ   128(AX), BX
+	TESTQ  BX, BX
+	JEQ    done20
+	MOVQ   280(AX), BX
+	MOVQ   168(AX), SI
+	VADDPS (BX), Y0, Y0
+	VADDPS 32(BX), Y1, Y1
+	VADDPS (BX)(SI*1), Y2, Y2
+	VADDPS 32(BX)(SI*1), Y3, Y3
+	VADDPS (BX)(SI*2), Y4, Y4
+	VADDPS 32(BX)(SI*2), Y5, Y5
 
+done20:
 done18:
 	// Store.
-	MOVQ    256(AX), SI
-	VMOVUPS Y0, (SI)
-	VMOVUPS Y1, 32(SI)
-	ADDQ    BX, SI
-	VMOVUPS Y2, (SI)
-	VMOVUPS Y3, 32(SI)
-	ADDQ    BX, SI
-	VMOVUPS Y4, (SI)
-	VMOVUPS Y5, 32(SI)
-	ADDQ    BX, SI
-	MOVQ    SI, 256(AX)
+	MOVQ    280(AX), BX
+	MOVQ    168(AX), SI
+	VMOVUPS Y0, (BX)
+	VMOVUPS Y1, 32(BX)
+	VMOVUPS Y2, (BX)(SI*1)
+	VMOVUPS Y3, 32(BX)(SI*1)
+	VMOVUPS Y4, (BX)(SI*2)
+	VMOVUPS Y5, 32(BX)(SI*2)
+	LEAQ    (BX)(SI*2), BX
+	ADDQ    SI, BX
+	MOVQ    BX, 280(AX)
 
 	// To the next tile.
+	LEAQ  (CX)(DX*2), CX
 	ADDQ  DX, CX
-	ADDQ  DX, CX
-	ADDQ  DX, CX
-	MOVQ  264(AX), DX
+	MOVQ  288(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 264(AX)
+	MOVQ  DX, 288(AX)
 	TESTQ DX, DX
 	JNE   tile5
-	MOVQ  272(AX), CX
+	MOVQ  296(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 272(AX)
+	MOVQ  CX, 296(AX)
 	TESTQ CX, CX
 	JEQ   next3
 
@@ -2653,17 +2543,15 @@ done18:
 	MOVQ 112(AX), CX
 	ADDQ $+64, CX
 	MOVQ CX, 112(AX)
-	MOVQ 208(AX), CX
+	MOVQ 192(AX), CX
 	MOVQ 120(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 120(AX)
-	MOVQ 8(AX), CX
-	SHLQ $0x06, CX
+	MOVQ 176(AX), CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ 32(AX), CX
-	SHLQ $0x06, CX
+	MOVQ 184(AX), CX
 	MOVQ 24(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 24(AX)
@@ -2677,7 +2565,7 @@ next3:
 	JEQ   done4
 
 	// To the next panel.
-	MOVQ 200(AX), CX
+	MOVQ 232(AX), CX
 	MOVQ 136(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 136(AX)
@@ -2685,15 +2573,15 @@ next3:
 	MOVQ 120(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 120(AX)
-	MOVQ 192(AX), CX
+	MOVQ 224(AX), CX
 	MOVQ 112(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 112(AX)
-	MOVQ 176(AX), CX
+	MOVQ 200(AX), CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ 184(AX), CX
+	MOVQ 208(AX), CX
 	MOVQ 24(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 24(AX)
@@ -2718,51 +2606,50 @@ TEXT ·gemm3x32AVX2(SB), NOSPLIT, $8-8
 
 panel1:
 	MOVQ 88(AX), CX
-	MOVQ CX, 272(AX)
+	MOVQ CX, 296(AX)
 
 group2:
 	MOVQ 136(AX), CX
-	MOVQ CX, 256(AX)
+	MOVQ CX, 280(AX)
 	MOVQ 120(AX), CX
-	MOVQ CX, 248(AX)
+	MOVQ CX, 272(AX)
 	MOVQ 104(AX), CX
 	MOVQ 72(AX), DX
-	MOVQ DX, 264(AX)
+	MOVQ DX, 288(AX)
 
 tile5:
+	MOVQ  240(AX), DX
+	TESTQ DX, DX
+	JEQ   done6
+
 	// Fetch what will be added.
 	MOVQ       120(AX), DX
 	TESTQ      DX, DX
-	JEQ        done6
-	MOVQ       248(AX), DX
+	JEQ        done7
+	MOVQ       272(AX), DX
 	MOVQ       160(AX), BX
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	ADDQ       BX, DX
+	PREFETCHT0 (DX)(BX*1)
+	PREFETCHT0 64(DX)(BX*1)
+	PREFETCHT0 (DX)(BX*2)
+	PREFETCHT0 64(DX)(BX*2)
 
-done6:
+done7:
 	MOVQ       128(AX), DX
 	TESTQ      DX, DX
-	JEQ        done7
-	MOVQ       256(AX), DX
+	JEQ        done8
+	MOVQ       280(AX), DX
 	MOVQ       168(AX), BX
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	ADDQ       BX, DX
+	PREFETCHT0 (DX)(BX*1)
+	PREFETCHT0 64(DX)(BX*1)
+	PREFETCHT0 (DX)(BX*2)
+	PREFETCHT0 64(DX)(BX*2)
 
-done7:
+done8:
+done6:
 	// The chains start.
 	MOVQ    112(AX), DX
 	VMOVUPS (DX), Y0
@@ -2782,18 +2669,18 @@ done7:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done9
+	JLT     done10
 
-loop8:
+loop9:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	SUBQ $+8, R9
-	JLT  done11
+	JLT  done12
 
-loop10:
+loop11:
 	VBROADCASTSS (DI), Y12
 	VBROADCASTSS (DI)(DX*1), Y13
 	VBROADCASTSS (DI)(DX*2), Y14
@@ -2949,16 +2836,16 @@ loop10:
 	ADDQ         $+32, DI
 	ADDQ         $+512, R8
 	SUBQ         $+8, R9
-	JGE          loop10
+	JGE          loop11
 
-done11:
+done12:
 	ADDQ  $+8, R9
 	TESTQ R9, R9
-	JEQ   done12
+	JEQ   done13
 	SUBQ  $+4, R9
-	JLT   done14
+	JLT   done15
 
-loop13:
+loop14:
 	VBROADCASTSS (DI), Y12
 	VBROADCASTSS (DI)(DX*1), Y13
 	VBROADCASTSS (DI)(DX*2), Y14
@@ -3038,14 +2925,14 @@ loop13:
 	ADDQ         $+16, DI
 	ADDQ         $+256, R8
 	SUBQ         $+4, R9
-	JGE          loop13
+	JGE          loop14
 
-done14:
+done15:
 	ADDQ $+4, R9
 	SUBQ $+1, R9
-	JLT  done16
+	JLT  done17
 
-loop15:
+loop16:
 	VBROADCASTSS (DI), Y12
 	VBROADCASTSS (DI)(DX*1), Y13
 	VBROADCASTSS (DI)(DX*2), Y14
@@ -3068,122 +2955,96 @@ loop15:
 	ADDQ         $+4, DI
 	ADDQ         $+64, R8
 	SUBQ         $+1, R9
-	JGE          loop15
+	JGE          loop16
 
-done16:
+done17:
 	ADDQ $+1, R9
 
-done12:
+done13:
 	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop8
+	JGE  loop9
 
-done9:
-	MOVQ 168(AX), BX
+done10:
+	MOVQ  240(AX), BX
+	TESTQ BX, BX
+	JEQ   done18
 
 	// Add finished chains.
-	MOVQ    120(AX), SI
-	TESTQ   SI, SI
-	JEQ     done17
-	MOVQ    248(AX), SI
-	MOVQ    160(AX), BX
-	VMOVUPS (SI), Y12
-	VADDPS  Y0, Y12, Y0
-	VMOVUPS 32(SI), Y12
-	VADDPS  Y1, Y12, Y1
-	VMOVUPS 64(SI), Y12
-	VADDPS  Y2, Y12, Y2
-	VMOVUPS 96(SI), Y12
-	VADDPS  Y3, Y12, Y3
-	ADDQ    BX, SI
-	VMOVUPS (SI), Y12
-	VADDPS  Y4, Y12, Y4
-	VMOVUPS 32(SI), Y12
-	VADDPS  Y5, Y12, Y5
-	VMOVUPS 64(SI), Y12
-	VADDPS  Y6, Y12, Y6
-	VMOVUPS 96(SI), Y12
-	VADDPS  Y7, Y12, Y7
-	ADDQ    BX, SI
-	VMOVUPS (SI), Y12
-	VADDPS  Y8, Y12, Y8
-	VMOVUPS 32(SI), Y12
-	VADDPS  Y9, Y12, Y9
-	VMOVUPS 64(SI), Y12
-	VADDPS  Y10, Y12, Y10
-	VMOVUPS 96(SI), Y12
-	VADDPS  Y11, Y12, Y11
-	ADDQ    BX, SI
-	MOVQ    SI, 248(AX)
-	MOVQ    168(AX), BX
+	MOVQ   120(AX), BX
+	TESTQ  BX, BX
+	JEQ    done19
+	MOVQ   272(AX), BX
+	MOVQ   160(AX), SI
+	VADDPS (BX), Y0, Y0
+	VADDPS 32(BX), Y1, Y1
+	VADDPS 64(BX), Y2, Y2
+	VADDPS 96(BX), Y3, Y3
+	VADDPS (BX)(SI*1), Y4, Y4
+	VADDPS 32(BX)(SI*1), Y5, Y5
+	VADDPS 64(BX)(SI*1), Y6, Y6
+	VADDPS 96(BX)(SI*1), Y7, Y7
+	VADDPS (BX)(SI*2), Y8, Y8
+	VADDPS 32(BX)(SI*2), Y9, Y9
+	VADDPS 64(BX)(SI*2), Y10, Y10
+	VADDPS 96(BX)(SI*2), Y11, Y11
+	LEAQ   (BX)(SI*2), BX
+	ADDQ   SI, BX
+	MOVQ   BX, 272(AX)
 
-done17:
+done19:
 	// Add what C holds.
-	MOVQ    128(AX), SI
-	TESTQ   SI, SI
-	JEQ     done18
-	MOVQ    256(AX), SI
-	VMOVUPS (SI), Y12
-	VADDPS  Y0, Y12, Y0
-	VMOVUPS 32(SI), Y12
-	VADDPS  Y1, Y12, Y1
-	VMOVUPS 64(SI), Y12
-	VADDPS  Y2, Y12, Y2
-	VMOVUPS 96(SI), Y12
-	VADDPS  Y3, Y12, Y3
-	ADDQ    BX, SI
-	VMOVUPS (SI), Y12
-	VADDPS  Y4, Y12, Y4
-	VMOVUPS 32(SI), Y12
-	VADDPS  Y5, Y12, Y5
-	VMOVUPS 64(SI), Y12
-	VADDPS  Y6, Y12, Y6
-	VMOVUPS 96(SI), Y12
-	VADDPS  Y7, Y12, Y7
-	ADDQ    BX, SI
-	VMOVUPS (SI), Y12
-	VADDPS  Y8, Y12, Y8
-	VMOVUPS 32(SI), Y12
-	VADDPS  Y9, Y12, Y9
-	VMOVUPS 64(SI), Y12
-	VADDPS  Y10, Y12, Y10
-	VMOVUPS 96(SI), Y12
-	VADDPS  Y11, Y12, Y11
-	ADDQ    BX, SI
+	MOVQ   128(AX), BX
+	TESTQ  BX, BX
+	JEQ    done20
+	MOVQ   280(AX), BX
+	MOVQ   168(AX), SI
+	VADDPS (BX), Y0, Y0
+	VADDPS 32(BX), Y1, Y1
+	VADDPS 64(BX), Y2, Y2
+	VADDPS 96(BX), Y3, Y3
+	VADDPS (BX)(SI*1), Y4, Y4
+	VADDPS 32(BX)(SI*1), Y5, Y5
+	VADDPS 64(BX)(SI*1), Y6, Y6
+	VADDPS 96(BX)(SI*1), Y7, Y7
+	VADDPS (BX)(SI*2), Y8, Y8
+	VADDPS 32(BX)(SI*2), Y9, Y9
+	VADDPS 64(BX)(SI*2), Y10, Y10
+	VADDPS 96(BX)(SI*2), Y11, Y11
 
+done20:
 done18:
 	// Store.
-	MOVQ    256(AX), SI
-	VMOVUPS Y0, (SI)
-	VMOVUPS Y1, 32(SI)
-	VMOVUPS Y2, 64(SI)
-	VMOVUPS Y3, 96(SI)
-	ADDQ    BX, SI
-	VMOVUPS Y4, (SI)
-	VMOVUPS Y5, 32(SI)
-	VMOVUPS Y6, 64(SI)
-	VMOVUPS Y7, 96(SI)
-	ADDQ    BX, SI
-	VMOVUPS Y8, (SI)
-	VMOVUPS Y9, 32(SI)
-	VMOVUPS Y10, 64(SI)
-	VMOVUPS Y11, 96(SI)
-	ADDQ    BX, SI
-	MOVQ    SI, 256(AX)
+	MOVQ    280(AX), BX
+	MOVQ    168(AX), SI
+	VMOVUPS Y0, (BX)
+	VMOVUPS Y1, 32(BX)
+	VMOVUPS Y2, 64(BX)
+	VMOVUPS Y3, 96(BX)
+	VMOVUPS Y4, (BX)(SI*1)
+	VMOVUPS Y5, 32(BX)(SI*1)
+	VMOVUPS Y6, 64(BX)(SI*1)
+	VMOVUPS Y7, 96(BX)(SI*1)
+	VMOVUPS Y8, (BX)(SI*2)
+	VMOVUPS Y9, 32(BX)(SI*2)
+	VMOVUPS Y10, 64(BX)(SI*2)
+	VMOVUPS Y11, 96(BX)(SI*2)
+	LEAQ    (BX)(SI*2), BX
+	ADDQ    SI, BX
+	MOVQ    BX, 280(AX)
 
 	// To the next tile.
+	LEAQ  (CX)(DX*2), CX
 	ADDQ  DX, CX
-	ADDQ  DX, CX
-	ADDQ  DX, CX
-	MOVQ  264(AX), DX
+	MOVQ  288(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 264(AX)
+	MOVQ  DX, 288(AX)
 	TESTQ DX, DX
 	JNE   tile5
-	MOVQ  272(AX), CX
+	MOVQ  296(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 272(AX)
+	MOVQ  CX, 296(AX)
 	TESTQ CX, CX
 	JEQ   next3
 
@@ -3194,23 +3055,15 @@ done18:
 	MOVQ 112(AX), CX
 	ADDQ $+128, CX
 	MOVQ CX, 112(AX)
-	MOVQ 208(AX), CX
+	MOVQ 192(AX), CX
 	MOVQ 120(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 120(AX)
-	MOVQ 8(AX), CX
-	SHLQ $0x06, CX
+	MOVQ 176(AX), CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ (AX), DX
-	ADDQ CX, DX
-	MOVQ DX, (AX)
-	MOVQ 32(AX), CX
-	SHLQ $0x06, CX
-	MOVQ 24(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 24(AX)
+	MOVQ 184(AX), CX
 	MOVQ 24(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 24(AX)
@@ -3224,7 +3077,7 @@ next3:
 	JEQ   done4
 
 	// To the next panel.
-	MOVQ 200(AX), CX
+	MOVQ 232(AX), CX
 	MOVQ 136(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 136(AX)
@@ -3232,15 +3085,15 @@ next3:
 	MOVQ 120(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 120(AX)
-	MOVQ 192(AX), CX
+	MOVQ 224(AX), CX
 	MOVQ 112(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 112(AX)
-	MOVQ 176(AX), CX
+	MOVQ 200(AX), CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ 184(AX), CX
+	MOVQ 208(AX), CX
 	MOVQ 24(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 24(AX)
@@ -3265,25 +3118,25 @@ TEXT ·gemm4x16AVX2(SB), NOSPLIT, $8-8
 
 panel1:
 	MOVQ 88(AX), CX
-	MOVQ CX, 272(AX)
+	MOVQ CX, 296(AX)
 
 group2:
 	// The weights to fetch.
 	MOVQ  144(AX), CX
 	TESTQ CX, CX
 	JEQ   done5
-	MOVQ  272(AX), CX
+	MOVQ  296(AX), CX
 	CMPQ  CX, $+2
 	JGE   inPanel6
 	MOVQ  96(AX), CX
 	CMPQ  CX, $+2
 	JLT   last7
 	MOVQ  (AX), CX
-	MOVQ  176(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 16(AX)
 	MOVQ  24(AX), CX
-	MOVQ  184(AX), DX
+	MOVQ  208(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 40(AX)
 	JMP   done8
@@ -3297,90 +3150,89 @@ last7:
 
 inPanel6:
 	MOVQ (AX), CX
-	MOVQ 8(AX), DX
-	SHLQ $0x06, DX
+	MOVQ 176(AX), DX
 	ADDQ DX, CX
 	MOVQ CX, 16(AX)
 	MOVQ 24(AX), CX
-	MOVQ 32(AX), DX
-	SHLQ $0x06, DX
+	MOVQ 184(AX), DX
 	ADDQ DX, CX
 	MOVQ CX, 40(AX)
 
 done8:
 done5:
 	MOVQ 136(AX), CX
-	MOVQ CX, 256(AX)
+	MOVQ CX, 280(AX)
 	MOVQ 120(AX), CX
-	MOVQ CX, 248(AX)
+	MOVQ CX, 272(AX)
 	MOVQ 104(AX), CX
 	MOVQ 72(AX), DX
-	MOVQ DX, 264(AX)
+	MOVQ DX, 288(AX)
 
 tile9:
-	// Fetch four rows for later.
-	MOVQ       232(AX), DX
-	TESTQ      DX, DX
-	JEQ        done10
-	MOVQ       224(AX), DX
-	MOVQ       240(AX), BX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	PREFETCHT0 128(DX)
-	PREFETCHT0 192(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	PREFETCHT0 128(DX)
-	PREFETCHT0 192(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	PREFETCHT0 128(DX)
-	PREFETCHT0 192(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	PREFETCHT0 128(DX)
-	PREFETCHT0 192(DX)
-	ADDQ       BX, DX
-	MOVQ       DX, 224(AX)
-	MOVQ       232(AX), DX
-	ADDQ       $-4, DX
-	MOVQ       DX, 232(AX)
+	MOVQ  240(AX), DX
+	TESTQ DX, DX
+	JEQ   done10
 
-done10:
-	// Fetch what will be added.
-	MOVQ       120(AX), DX
+	// Fetch four rows for later.
+	MOVQ       256(AX), DX
 	TESTQ      DX, DX
 	JEQ        done11
 	MOVQ       248(AX), DX
-	MOVQ       160(AX), BX
+	MOVQ       264(AX), BX
 	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
 	ADDQ       BX, DX
 	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
 	ADDQ       BX, DX
 	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
 	ADDQ       BX, DX
 	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
 	ADDQ       BX, DX
+	MOVQ       DX, 248(AX)
+	MOVQ       256(AX), DX
+	ADDQ       $-4, DX
+	MOVQ       DX, 256(AX)
 
 done11:
-	MOVQ       128(AX), DX
+	// Fetch what will be added.
+	MOVQ       120(AX), DX
 	TESTQ      DX, DX
 	JEQ        done12
-	MOVQ       256(AX), DX
-	MOVQ       168(AX), BX
+	MOVQ       272(AX), DX
+	MOVQ       160(AX), BX
+	LEAQ       (DX)(BX*1), SI
+	LEAQ       (SI)(BX*2), SI
 	PREFETCHT0 (DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	ADDQ       BX, DX
+	PREFETCHT0 (DX)(BX*1)
+	PREFETCHT0 (DX)(BX*2)
+	PREFETCHT0 (SI)
 
 done12:
+	MOVQ       128(AX), DX
+	TESTQ      DX, DX
+	JEQ        done13
+	MOVQ       280(AX), DX
+	MOVQ       168(AX), BX
+	LEAQ       (DX)(BX*1), SI
+	LEAQ       (SI)(BX*2), SI
+	PREFETCHT0 (DX)
+	PREFETCHT0 (DX)(BX*1)
+	PREFETCHT0 (DX)(BX*2)
+	PREFETCHT0 (SI)
+
+done13:
+done10:
 	// The chains start.
 	MOVQ    112(AX), DX
 	VMOVUPS (DX), Y0
@@ -3396,25 +3248,24 @@ done12:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done14
+	JLT     done15
 
-loop13:
+loop14:
 	// A k block.
 	MOVQ  (SI), R8
 	MOVQ  8(SI), R9
 	MOVQ  R9, R10
 	SHLQ  $0x06, R10
 	LEAQ  (DI)(DX*1), R10
-	ADDQ  DX, R10
-	ADDQ  DX, R10
+	LEAQ  (R10)(DX*2), R10
 	MOVQ  144(AX), R11
 	TESTQ R11, R11
-	JEQ   done15
+	JEQ   done16
 	MOVQ  16(SI), R11
 	SUBQ  $+8, R9
-	JLT   done17
+	JLT   done18
 
-loop16:
+loop17:
 	PREFETCHT1   (R11)
 	PREFETCHT1   64(R11)
 	PREFETCHT1   128(R11)
@@ -3536,17 +3387,17 @@ loop16:
 	ADDQ         $+32, R10
 	ADDQ         $+512, R8
 	SUBQ         $+8, R9
-	JGE          loop16
+	JGE          loop17
 
-done17:
+done18:
 	ADDQ $+8, R9
 	MOVQ R11, 16(SI)
 
-done15:
+done16:
 	SUBQ $+8, R9
-	JLT  done19
+	JLT  done20
 
-loop18:
+loop19:
 	VMOVUPS      (R8), Y8
 	VMOVUPS      32(R8), Y9
 	VBROADCASTSS (DI), Y10
@@ -3663,16 +3514,16 @@ loop18:
 	ADDQ         $+32, R10
 	ADDQ         $+512, R8
 	SUBQ         $+8, R9
-	JGE          loop18
+	JGE          loop19
 
-done19:
+done20:
 	ADDQ  $+8, R9
 	TESTQ R9, R9
-	JEQ   done20
+	JEQ   done21
 	SUBQ  $+4, R9
-	JLT   done22
+	JLT   done23
 
-loop21:
+loop22:
 	VMOVUPS      (R8), Y8
 	VMOVUPS      32(R8), Y9
 	VBROADCASTSS (DI), Y10
@@ -3733,14 +3584,14 @@ loop21:
 	ADDQ         $+16, R10
 	ADDQ         $+256, R8
 	SUBQ         $+4, R9
-	JGE          loop21
+	JGE          loop22
 
-done22:
+done23:
 	ADDQ $+4, R9
 	SUBQ $+1, R9
-	JLT  done24
+	JLT  done25
 
-loop23:
+loop24:
 	VMOVUPS      (R8), Y8
 	VMOVUPS      32(R8), Y9
 	VBROADCASTSS (DI), Y10
@@ -3759,106 +3610,90 @@ loop23:
 	ADDQ         $+4, R10
 	ADDQ         $+64, R8
 	SUBQ         $+1, R9
-	JGE          loop23
+	JGE          loop24
 
-done24:
+done25:
 	ADDQ $+1, R9
 
-done20:
+done21:
 	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop13
+	JGE  loop14
 
-done14:
-	MOVQ 168(AX), BX
+done15:
+	MOVQ  240(AX), BX
+	TESTQ BX, BX
+	JEQ   done26
 
 	// Add finished chains.
-	MOVQ    120(AX), SI
-	TESTQ   SI, SI
-	JEQ     done25
-	MOVQ    248(AX), SI
-	MOVQ    160(AX), BX
-	VMOVUPS (SI), Y8
-	VADDPS  Y0, Y8, Y0
-	VMOVUPS 32(SI), Y8
-	VADDPS  Y1, Y8, Y1
-	ADDQ    BX, SI
-	VMOVUPS (SI), Y8
-	VADDPS  Y2, Y8, Y2
-	VMOVUPS 32(SI), Y8
-	VADDPS  Y3, Y8, Y3
-	ADDQ    BX, SI
-	VMOVUPS (SI), Y8
-	VADDPS  Y4, Y8, Y4
-	VMOVUPS 32(SI), Y8
-	VADDPS  Y5, Y8, Y5
-	ADDQ    BX, SI
-	VMOVUPS (SI), Y8
-	VADDPS  Y6, Y8, Y6
-	VMOVUPS 32(SI), Y8
-	VADDPS  Y7, Y8, Y7
-	ADDQ    BX, SI
-	MOVQ    SI, 248(AX)
-	MOVQ    168(AX), BX
+	MOVQ   120(AX), BX
+	TESTQ  BX, BX
+	JEQ    done27
+	MOVQ   272(AX), BX
+	MOVQ   160(AX), SI
+	LEAQ   (BX)(SI*1), DI
+	LEAQ   (DI)(SI*2), DI
+	VADDPS (BX), Y0, Y0
+	VADDPS 32(BX), Y1, Y1
+	VADDPS (BX)(SI*1), Y2, Y2
+	VADDPS 32(BX)(SI*1), Y3, Y3
+	VADDPS (BX)(SI*2), Y4, Y4
+	VADDPS 32(BX)(SI*2), Y5, Y5
+	VADDPS (DI), Y6, Y6
+	VADDPS 32(DI), Y7, Y7
+	LEAQ   (BX)(SI*2), BX
+	LEAQ   (BX)(SI*2), BX
+	MOVQ   BX, 272(AX)
 
-done25:
+done27:
 	// Add what C holds.
-	MOVQ    128(AX), SI
-	TESTQ   SI, SI
-	JEQ     done26
-	MOVQ    256(AX), SI
-	VMOVUPS (SI), Y8
-	VADDPS  Y0, Y8, Y0
-	VMOVUPS 32(SI), Y8
-	VADDPS  Y1, Y8, Y1
-	ADDQ    BX, SI
-	VMOVUPS (SI), Y8
-	VADDPS  Y2, Y8, Y2
-	VMOVUPS 32(SI), Y8
-	VADDPS  Y3, Y8, Y3
-	ADDQ    BX, SI
-	VMOVUPS (SI), Y8
-	VADDPS  Y4, Y8, Y4
-	VMOVUPS 32(SI), Y8
-	VADDPS  Y5, Y8, Y5
-	ADDQ    BX, SI
-	VMOVUPS (SI), Y8
-	VADDPS  Y6, Y8, Y6
-	VMOVUPS 32(SI), Y8
-	VADDPS  Y7, Y8, Y7
-	ADDQ    BX, SI
+	MOVQ   128(AX), BX
+	TESTQ  BX, BX
+	JEQ    done28
+	MOVQ   280(AX), BX
+	MOVQ   168(AX), SI
+	LEAQ   (BX)(SI*1), DI
+	LEAQ   (DI)(SI*2), DI
+	VADDPS (BX), Y0, Y0
+	VADDPS 32(BX), Y1, Y1
+	VADDPS (BX)(SI*1), Y2, Y2
+	VADDPS 32(BX)(SI*1), Y3, Y3
+	VADDPS (BX)(SI*2), Y4, Y4
+	VADDPS 32(BX)(SI*2), Y5, Y5
+	VADDPS (DI), Y6, Y6
+	VADDPS 32(DI), Y7, Y7
 
+done28:
 done26:
 	// Store.
-	MOVQ    256(AX), SI
-	VMOVUPS Y0, (SI)
-	VMOVUPS Y1, 32(SI)
-	ADDQ    BX, SI
-	VMOVUPS Y2, (SI)
-	VMOVUPS Y3, 32(SI)
-	ADDQ    BX, SI
-	VMOVUPS Y4, (SI)
-	VMOVUPS Y5, 32(SI)
-	ADDQ    BX, SI
-	VMOVUPS Y6, (SI)
-	VMOVUPS Y7, 32(SI)
-	ADDQ    BX, SI
-	MOVQ    SI, 256(AX)
+	MOVQ    280(AX), BX
+	MOVQ    168(AX), SI
+	LEAQ    (BX)(SI*1), DI
+	LEAQ    (DI)(SI*2), DI
+	VMOVUPS Y0, (BX)
+	VMOVUPS Y1, 32(BX)
+	VMOVUPS Y2, (BX)(SI*1)
+	VMOVUPS Y3, 32(BX)(SI*1)
+	VMOVUPS Y4, (BX)(SI*2)
+	VMOVUPS Y5, 32(BX)(SI*2)
+	VMOVUPS Y6, (DI)
+	VMOVUPS Y7, 32(DI)
+	LEAQ    (BX)(SI*2), BX
+	LEAQ    (BX)(SI*2), BX
+	MOVQ    BX, 280(AX)
 
 	// To the next tile.
-	ADDQ  DX, CX
-	ADDQ  DX, CX
-	ADDQ  DX, CX
-	ADDQ  DX, CX
-	MOVQ  264(AX), DX
+	LEAQ  (CX)(DX*2), CX
+	LEAQ  (CX)(DX*2), CX
+	MOVQ  288(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 264(AX)
+	MOVQ  DX, 288(AX)
 	TESTQ DX, DX
 	JNE   tile9
-	MOVQ  272(AX), CX
+	MOVQ  296(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 272(AX)
+	MOVQ  CX, 296(AX)
 	TESTQ CX, CX
 	JEQ   next3
 
@@ -3869,17 +3704,15 @@ done26:
 	MOVQ 112(AX), CX
 	ADDQ $+64, CX
 	MOVQ CX, 112(AX)
-	MOVQ 208(AX), CX
+	MOVQ 192(AX), CX
 	MOVQ 120(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 120(AX)
-	MOVQ 8(AX), CX
-	SHLQ $0x06, CX
+	MOVQ 176(AX), CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ 32(AX), CX
-	SHLQ $0x06, CX
+	MOVQ 184(AX), CX
 	MOVQ 24(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 24(AX)
@@ -3893,7 +3726,7 @@ next3:
 	JEQ   done4
 
 	// To the next panel.
-	MOVQ 200(AX), CX
+	MOVQ 232(AX), CX
 	MOVQ 136(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 136(AX)
@@ -3901,15 +3734,15 @@ next3:
 	MOVQ 120(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 120(AX)
-	MOVQ 192(AX), CX
+	MOVQ 224(AX), CX
 	MOVQ 112(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 112(AX)
-	MOVQ 176(AX), CX
+	MOVQ 200(AX), CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ 184(AX), CX
+	MOVQ 208(AX), CX
 	MOVQ 24(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 24(AX)
@@ -3934,25 +3767,25 @@ TEXT ·gemm5x16AVX2(SB), NOSPLIT, $8-8
 
 panel1:
 	MOVQ 88(AX), CX
-	MOVQ CX, 272(AX)
+	MOVQ CX, 296(AX)
 
 group2:
 	// The weights to fetch.
 	MOVQ  144(AX), CX
 	TESTQ CX, CX
 	JEQ   done5
-	MOVQ  272(AX), CX
+	MOVQ  296(AX), CX
 	CMPQ  CX, $+2
 	JGE   inPanel6
 	MOVQ  96(AX), CX
 	CMPQ  CX, $+2
 	JLT   last7
 	MOVQ  (AX), CX
-	MOVQ  176(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 16(AX)
 	MOVQ  24(AX), CX
-	MOVQ  184(AX), DX
+	MOVQ  208(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 40(AX)
 	JMP   done8
@@ -3966,94 +3799,91 @@ last7:
 
 inPanel6:
 	MOVQ (AX), CX
-	MOVQ 8(AX), DX
-	SHLQ $0x06, DX
+	MOVQ 176(AX), DX
 	ADDQ DX, CX
 	MOVQ CX, 16(AX)
 	MOVQ 24(AX), CX
-	MOVQ 32(AX), DX
-	SHLQ $0x06, DX
+	MOVQ 184(AX), DX
 	ADDQ DX, CX
 	MOVQ CX, 40(AX)
 
 done8:
 done5:
 	MOVQ 136(AX), CX
-	MOVQ CX, 256(AX)
+	MOVQ CX, 280(AX)
 	MOVQ 120(AX), CX
-	MOVQ CX, 248(AX)
+	MOVQ CX, 272(AX)
 	MOVQ 104(AX), CX
 	MOVQ 72(AX), DX
-	MOVQ DX, 264(AX)
+	MOVQ DX, 288(AX)
 
 tile9:
-	// Fetch four rows for later.
-	MOVQ       232(AX), DX
-	TESTQ      DX, DX
-	JEQ        done10
-	MOVQ       224(AX), DX
-	MOVQ       240(AX), BX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	PREFETCHT0 128(DX)
-	PREFETCHT0 192(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	PREFETCHT0 128(DX)
-	PREFETCHT0 192(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	PREFETCHT0 128(DX)
-	PREFETCHT0 192(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	PREFETCHT0 128(DX)
-	PREFETCHT0 192(DX)
-	ADDQ       BX, DX
-	MOVQ       DX, 224(AX)
-	MOVQ       232(AX), DX
-	ADDQ       $-4, DX
-	MOVQ       DX, 232(AX)
+	MOVQ  240(AX), DX
+	TESTQ DX, DX
+	JEQ   done10
 
-done10:
-	// Fetch what will be added.
-	MOVQ       120(AX), DX
+	// Fetch four rows for later.
+	MOVQ       256(AX), DX
 	TESTQ      DX, DX
 	JEQ        done11
 	MOVQ       248(AX), DX
-	MOVQ       160(AX), BX
+	MOVQ       264(AX), BX
 	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
 	ADDQ       BX, DX
 	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
 	ADDQ       BX, DX
 	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
 	ADDQ       BX, DX
 	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
 	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	ADDQ       BX, DX
+	MOVQ       DX, 248(AX)
+	MOVQ       256(AX), DX
+	ADDQ       $-4, DX
+	MOVQ       DX, 256(AX)
 
 done11:
-	MOVQ       128(AX), DX
+	// Fetch what will be added.
+	MOVQ       120(AX), DX
 	TESTQ      DX, DX
 	JEQ        done12
-	MOVQ       256(AX), DX
-	MOVQ       168(AX), BX
+	MOVQ       272(AX), DX
+	MOVQ       160(AX), BX
+	LEAQ       (DX)(BX*1), SI
+	LEAQ       (SI)(BX*2), SI
 	PREFETCHT0 (DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	ADDQ       BX, DX
+	PREFETCHT0 (DX)(BX*1)
+	PREFETCHT0 (DX)(BX*2)
+	PREFETCHT0 (SI)
+	PREFETCHT0 (SI)(BX*1)
 
 done12:
+	MOVQ       128(AX), DX
+	TESTQ      DX, DX
+	JEQ        done13
+	MOVQ       280(AX), DX
+	MOVQ       168(AX), BX
+	LEAQ       (DX)(BX*1), SI
+	LEAQ       (SI)(BX*2), SI
+	PREFETCHT0 (DX)
+	PREFETCHT0 (DX)(BX*1)
+	PREFETCHT0 (DX)(BX*2)
+	PREFETCHT0 (SI)
+	PREFETCHT0 (SI)(BX*1)
+
+done13:
+done10:
 	// The chains start.
 	MOVQ    112(AX), DX
 	VMOVUPS (DX), Y0
@@ -4071,25 +3901,24 @@ done12:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done14
+	JLT     done15
 
-loop13:
+loop14:
 	// A k block.
 	MOVQ  (SI), R8
 	MOVQ  8(SI), R9
 	MOVQ  R9, R10
 	SHLQ  $0x06, R10
 	LEAQ  (DI)(DX*1), R10
-	ADDQ  DX, R10
-	ADDQ  DX, R10
+	LEAQ  (R10)(DX*2), R10
 	MOVQ  144(AX), R11
 	TESTQ R11, R11
-	JEQ   done15
+	JEQ   done16
 	MOVQ  16(SI), R11
 	SUBQ  $+8, R9
-	JLT   done17
+	JLT   done18
 
-loop16:
+loop17:
 	PREFETCHT1   (R11)
 	PREFETCHT1   64(R11)
 	PREFETCHT1   128(R11)
@@ -4235,17 +4064,17 @@ loop16:
 	ADDQ         $+32, R10
 	ADDQ         $+512, R8
 	SUBQ         $+8, R9
-	JGE          loop16
+	JGE          loop17
 
-done17:
+done18:
 	ADDQ $+8, R9
 	MOVQ R11, 16(SI)
 
-done15:
+done16:
 	SUBQ $+8, R9
-	JLT  done19
+	JLT  done20
 
-loop18:
+loop19:
 	VMOVUPS      (R8), Y10
 	VMOVUPS      32(R8), Y11
 	VBROADCASTSS (DI), Y12
@@ -4386,16 +4215,16 @@ loop18:
 	ADDQ         $+32, R10
 	ADDQ         $+512, R8
 	SUBQ         $+8, R9
-	JGE          loop18
+	JGE          loop19
 
-done19:
+done20:
 	ADDQ  $+8, R9
 	TESTQ R9, R9
-	JEQ   done20
+	JEQ   done21
 	SUBQ  $+4, R9
-	JLT   done22
+	JLT   done23
 
-loop21:
+loop22:
 	VMOVUPS      (R8), Y10
 	VMOVUPS      32(R8), Y11
 	VBROADCASTSS (DI), Y12
@@ -4468,14 +4297,14 @@ loop21:
 	ADDQ         $+16, R10
 	ADDQ         $+256, R8
 	SUBQ         $+4, R9
-	JGE          loop21
+	JGE          loop22
 
-done22:
+done23:
 	ADDQ $+4, R9
 	SUBQ $+1, R9
-	JLT  done24
+	JLT  done25
 
-loop23:
+loop24:
 	VMOVUPS      (R8), Y10
 	VMOVUPS      32(R8), Y11
 	VBROADCASTSS (DI), Y12
@@ -4497,132 +4326,115 @@ loop23:
 	ADDQ         $+4, R10
 	ADDQ         $+64, R8
 	SUBQ         $+1, R9
-	JGE          loop23
+	JGE          loop24
 
-done24:
+done25:
 	ADDQ $+1, R9
 
-done20:
+done21:
 	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop13
+	JGE  loop14
 
-done14:
-	MOVQ 168(AX), BX
+done15:
+	MOVQ  240(AX), BX
+	TESTQ BX, BX
+	JEQ   done26
 
 	// Add finished chains.
-	MOVQ    120(AX), SI
-	TESTQ   SI, SI
-	JEQ     done25
-	MOVQ    248(AX), SI
-	MOVQ    160(AX), BX
-	VMOVUPS (SI), Y10
-	VADDPS  Y0, Y10, Y0
-	VMOVUPS 32(SI), Y10
-	VADDPS  Y1, Y10, Y1
-	ADDQ    BX, SI
-	VMOVUPS (SI), Y10
-	VADDPS  Y2, Y10, Y2
-	VMOVUPS 32(SI), Y10
-	VADDPS  Y3, Y10, Y3
-	ADDQ    BX, SI
-	VMOVUPS (SI), Y10
-	VADDPS  Y4, Y10, Y4
-	VMOVUPS 32(SI), Y10
-	VADDPS  Y5, Y10, Y5
-	ADDQ    BX, SI
-	VMOVUPS (SI), Y10
-	VADDPS  Y6, Y10, Y6
-	VMOVUPS 32(SI), Y10
-	VADDPS  Y7, Y10, Y7
-	ADDQ    BX, SI
-	VMOVUPS (SI), Y10
-	VADDPS  Y8, Y10, Y8
-	VMOVUPS 32(SI), Y10
-	VADDPS  Y9, Y10, Y9
-	ADDQ    BX, SI
-	MOVQ    SI, 248(AX)
-	MOVQ    168(AX), BX
+	MOVQ   120(AX), BX
+	TESTQ  BX, BX
+	JEQ    done27
+	MOVQ   272(AX), BX
+	MOVQ   160(AX), SI
+	LEAQ   (BX)(SI*1), DI
+	LEAQ   (DI)(SI*2), DI
+	VADDPS (BX), Y0, Y0
+	VADDPS 32(BX), Y1, Y1
+	VADDPS (BX)(SI*1), Y2, Y2
+	VADDPS 32(BX)(SI*1), Y3, Y3
+	VADDPS (BX)(SI*2), Y4, Y4
+	VADDPS 32(BX)(SI*2), Y5, Y5
+	VADDPS (DI), Y6, Y6
+	VADDPS 32(DI), Y7, Y7
+	VADDPS (DI)(SI*1), Y8, Y8
+	VADDPS 32(DI)(SI*1), Y9, Y9
+	LEAQ   (BX)(SI*2), BX
+	LEAQ   (BX)(SI*2), BX
+	ADDQ   SI, BX
+	MOVQ   BX, 272(AX)
 
-done25:
+done27:
 	// Add what C holds.
-	MOVQ    128(AX), SI
-	TESTQ   SI, SI
-	JEQ     done26
-	MOVQ    256(AX), SI
-	VMOVUPS (SI), Y10
-	VADDPS  Y0, Y10, Y0
-	VMOVUPS 32(SI), Y10
-	VADDPS  Y1, Y10, Y1
-	ADDQ    BX, SI
-	VMOVUPS (SI), Y10
-	VADDPS  Y2, Y10, Y2
-	VMOVUPS 32(SI), Y10
-	VADDPS  Y3, Y10, Y3
-	ADDQ    BX, SI
-	VMOVUPS (SI), Y10
-	VADDPS  Y4, Y10, Y4
-	VMOVUPS 32(SI), Y10
-	VADDPS  Y5, Y10, Y5
-	ADDQ    BX, SI
-	VMOVUPS (SI), Y10
-	VADDPS  Y6, Y10, Y6
-	VMOVUPS 32(SI), Y10
-	VADDPS  Y7, Y10, Y7
-	ADDQ    BX, SI
-	VMOVUPS (SI), Y10
-	VADDPS  Y8, Y10, Y8
-	VMOVUPS 32(SI), Y10
-	VADDPS  Y9, Y10, Y9
-	ADDQ    BX, SI
+	MOVQ   128(AX), BX
+	TESTQ  BX, BX
+	JEQ    done28
+	MOVQ   280(AX), BX
+	MOVQ   168(AX), SI
+	LEAQ   (BX)(SI*1), DI
+	LEAQ   (DI)(SI*2), DI
+	VADDPS (BX), Y0, Y0
+	VADDPS 32(BX), Y1, Y1
+	VADDPS (BX)(SI*1), Y2, Y2
+	VADDPS 32(BX)(SI*1), Y3, Y3
+	VADDPS (BX)(SI*2), Y4, Y4
+	VADDPS 32(BX)(SI*2), Y5, Y5
+	VADDPS (DI), Y6, Y6
+	VADDPS 32(DI), Y7, Y7
+	VADDPS (DI)(SI*1), Y8, Y8
+	VADDPS 32(DI)(SI*1), Y9, Y9
 
+done28:
 done26:
 	// Store.
-	MOVQ    256(AX), SI
-	VMOVUPS Y0, (SI)
-	VMOVUPS Y1, 32(SI)
-	ADDQ    BX, SI
-	VMOVUPS Y2, (SI)
-	VMOVUPS Y3, 32(SI)
-	ADDQ    BX, SI
-	VMOVUPS Y4, (SI)
-	VMOVUPS Y5, 32(SI)
-	ADDQ    BX, SI
-	VMOVUPS Y6, (SI)
-	VMOVUPS Y7, 32(SI)
-	ADDQ    BX, SI
-	VMOVUPS Y8, (SI)
-	VMOVUPS Y9, 32(SI)
-	ADDQ    BX, SI
-	MOVQ    SI, 256(AX)
+	MOVQ    280(AX), BX
+	MOVQ    168(AX), SI
+	LEAQ    (BX)(SI*1), DI
+	LEAQ    (DI)(SI*2), DI
+	VMOVUPS Y0, (BX)
+	VMOVUPS Y1, 32(BX)
+	VMOVUPS Y2, (BX)(SI*1)
+	VMOVUPS Y3, 32(BX)(SI*1)
+	VMOVUPS Y4, (BX)(SI*2)
+	VMOVUPS Y5, 32(BX)(SI*2)
+	VMOVUPS Y6, (DI)
+	VMOVUPS Y7, 32(DI)
+	VMOVUPS Y8, (DI)(SI*1)
+	VMOVUPS Y9, 32(DI)(SI*1)
+	LEAQ    (BX)(SI*2), BX
+	LEAQ    (BX)(SI*2), BX
+	ADDQ    SI, BX
+	MOVQ    BX, 280(AX)
 
 	// To the next tile.
+	LEAQ  (CX)(DX*2), CX
+	LEAQ  (CX)(DX*2), CX
 	ADDQ  DX, CX
-	ADDQ  DX, CX
-	ADDQ  DX, CX
-	ADDQ  DX, CX
-	ADDQ  DX, CX
-	MOVQ  264(AX), DX
+	MOVQ  288(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 264(AX)
+	MOVQ  DX, 288(AX)
 	TESTQ DX, DX
 	JNE   tile9
 
 	// Shorter tiles.
 	MOVQ  80(AX), DX
 	TESTQ DX, DX
-	JEQ   done27
+	JEQ   done29
 	MOVQ  80(AX), DX
-	MOVQ  DX, 264(AX)
+	MOVQ  DX, 288(AX)
 
-tile28:
+tile30:
+	MOVQ  240(AX), DX
+	TESTQ DX, DX
+	JEQ   done31
+
 	// Fetch four rows for later.
-	MOVQ       232(AX), DX
+	MOVQ       256(AX), DX
 	TESTQ      DX, DX
-	JEQ        done29
-	MOVQ       224(AX), DX
-	MOVQ       240(AX), BX
+	JEQ        done32
+	MOVQ       248(AX), DX
+	MOVQ       264(AX), BX
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	PREFETCHT0 128(DX)
@@ -4643,42 +4455,39 @@ tile28:
 	PREFETCHT0 128(DX)
 	PREFETCHT0 192(DX)
 	ADDQ       BX, DX
-	MOVQ       DX, 224(AX)
-	MOVQ       232(AX), DX
+	MOVQ       DX, 248(AX)
+	MOVQ       256(AX), DX
 	ADDQ       $-4, DX
-	MOVQ       DX, 232(AX)
+	MOVQ       DX, 256(AX)
 
-done29:
+done32:
 	// Fetch what will be added.
 	MOVQ       120(AX), DX
 	TESTQ      DX, DX
-	JEQ        done30
-	MOVQ       248(AX), DX
+	JEQ        done33
+	MOVQ       272(AX), DX
 	MOVQ       160(AX), BX
+	LEAQ       (DX)(BX*1), SI
+	LEAQ       (SI)(BX*2), SI
 	PREFETCHT0 (DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	ADDQ       BX, DX
+	PREFETCHT0 (DX)(BX*1)
+	PREFETCHT0 (DX)(BX*2)
+	PREFETCHT0 (SI)
 
-done30:
+done33:
 	MOVQ       128(AX), DX
 	TESTQ      DX, DX
-	JEQ        done31
-	MOVQ       256(AX), DX
+	JEQ        done34
+	MOVQ       280(AX), DX
 	MOVQ       168(AX), BX
+	LEAQ       (DX)(BX*1), SI
+	LEAQ       (SI)(BX*2), SI
 	PREFETCHT0 (DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	ADDQ       BX, DX
+	PREFETCHT0 (DX)(BX*1)
+	PREFETCHT0 (DX)(BX*2)
+	PREFETCHT0 (SI)
 
+done34:
 done31:
 	// The chains start.
 	MOVQ    112(AX), DX
@@ -4695,25 +4504,24 @@ done31:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done33
+	JLT     done36
 
-loop32:
+loop35:
 	// A k block.
 	MOVQ  (SI), R8
 	MOVQ  8(SI), R9
 	MOVQ  R9, R10
 	SHLQ  $0x06, R10
 	LEAQ  (DI)(DX*1), R10
-	ADDQ  DX, R10
-	ADDQ  DX, R10
+	LEAQ  (R10)(DX*2), R10
 	MOVQ  144(AX), R11
 	TESTQ R11, R11
-	JEQ   done34
+	JEQ   done37
 	MOVQ  16(SI), R11
 	SUBQ  $+8, R9
-	JLT   done36
+	JLT   done39
 
-loop35:
+loop38:
 	PREFETCHT1   (R11)
 	PREFETCHT1   64(R11)
 	PREFETCHT1   128(R11)
@@ -4835,141 +4643,15 @@ loop35:
 	ADDQ         $+32, R10
 	ADDQ         $+512, R8
 	SUBQ         $+8, R9
-	JGE          loop35
+	JGE          loop38
 
-done36:
+done39:
 	ADDQ $+8, R9
 	MOVQ R11, 16(SI)
 
-done34:
+done37:
 	SUBQ $+8, R9
-	JLT  done38
-
-loop37:
-	VMOVUPS      (R8), Y8
-	VMOVUPS      32(R8), Y9
-	VBROADCASTSS (DI), Y10
-	VFMADD231PS  Y8, Y10, Y0
-	VFMADD231PS  Y9, Y10, Y1
-	VBROADCASTSS (DI)(DX*1), Y10
-	VFMADD231PS  Y8, Y10, Y2
-	VFMADD231PS  Y9, Y10, Y3
-	VBROADCASTSS (DI)(DX*2), Y10
-	VFMADD231PS  Y8, Y10, Y4
-	VFMADD231PS  Y9, Y10, Y5
-	VBROADCASTSS (R10), Y10
-	VFMADD231PS  Y8, Y10, Y6
-	VFMADD231PS  Y9, Y10, Y7
-	VMOVUPS      64(R8), Y8
-	VMOVUPS      96(R8), Y9
-	VBROADCASTSS 4(DI), Y10
-	VFMADD231PS  Y8, Y10, Y0
-	VFMADD231PS  Y9, Y10, Y1
-	VBROADCASTSS 4(DI)(DX*1), Y10
-	VFMADD231PS  Y8, Y10, Y2
-	VFMADD231PS  Y9, Y10, Y3
-	VBROADCASTSS 4(DI)(DX*2), Y10
-	VFMADD231PS  Y8, Y10, Y4
-	VFMADD231PS  Y9, Y10, Y5
-	VBROADCASTSS 4(R10), Y10
-	VFMADD231PS  Y8, Y10, Y6
-	VFMADD231PS  Y9, Y10, Y7
-	VMOVUPS      128(R8), Y8
-	VMOVUPS      160(R8), Y9
-	VBROADCASTSS 8(DI), Y10
-	VFMADD231PS  Y8, Y10, Y0
-	VFMADD231PS  Y9, Y10, Y1
-	VBROADCASTSS 8(DI)(DX*1), Y10
-	VFMADD231PS  Y8, Y10, Y2
-	VFMADD231PS  Y9, Y10, Y3
-	VBROADCASTSS 8(DI)(DX*2), Y10
-	VFMADD231PS  Y8, Y10, Y4
-	VFMADD231PS  Y9, Y10, Y5
-	VBROADCASTSS 8(R10), Y10
-	VFMADD231PS  Y8, Y10, Y6
-	VFMADD231PS  Y9, Y10, Y7
-	VMOVUPS      192(R8), Y8
-	VMOVUPS      224(R8), Y9
-	VBROADCASTSS 12(DI), Y10
-	VFMADD231PS  Y8, Y10, Y0
-	VFMADD231PS  Y9, Y10, Y1
-	VBROADCASTSS 12(DI)(DX*1), Y10
-	VFMADD231PS  Y8, Y10, Y2
-	VFMADD231PS  Y9, Y10, Y3
-	VBROADCASTSS 12(DI)(DX*2), Y10
-	VFMADD231PS  Y8, Y10, Y4
-	VFMADD231PS  Y9, Y10, Y5
-	VBROADCASTSS 12(R10), Y10
-	VFMADD231PS  Y8, Y10, Y6
-	VFMADD231PS  Y9, Y10, Y7
-	VMOVUPS      256(R8), Y8
-	VMOVUPS      288(R8), Y9
-	VBROADCASTSS 16(DI), Y10
-	VFMADD231PS  Y8, Y10, Y0
-	VFMADD231PS  Y9, Y10, Y1
-	VBROADCASTSS 16(DI)(DX*1), Y10
-	VFMADD231PS  Y8, Y10, Y2
-	VFMADD231PS  Y9, Y10, Y3
-	VBROADCASTSS 16(DI)(DX*2), Y10
-	VFMADD231PS  Y8, Y10, Y4
-	VFMADD231PS  Y9, Y10, Y5
-	VBROADCASTSS 16(R10), Y10
-	VFMADD231PS  Y8, Y10, Y6
-	VFMADD231PS  Y9, Y10, Y7
-	VMOVUPS      320(R8), Y8
-	VMOVUPS      352(R8), Y9
-	VBROADCASTSS 20(DI), Y10
-	VFMADD231PS  Y8, Y10, Y0
-	VFMADD231PS  Y9, Y10, Y1
-	VBROADCASTSS 20(DI)(DX*1), Y10
-	VFMADD231PS  Y8, Y10, Y2
-	VFMADD231PS  Y9, Y10, Y3
-	VBROADCASTSS 20(DI)(DX*2), Y10
-	VFMADD231PS  Y8, Y10, Y4
-	VFMADD231PS  Y9, Y10, Y5
-	VBROADCASTSS 20(R10), Y10
-	VFMADD231PS  Y8, Y10, Y6
-	VFMADD231PS  Y9, Y10, Y7
-	VMOVUPS      384(R8), Y8
-	VMOVUPS      416(R8), Y9
-	VBROADCASTSS 24(DI), Y10
-	VFMADD231PS  Y8, Y10, Y0
-	VFMADD231PS  Y9, Y10, Y1
-	VBROADCASTSS 24(DI)(DX*1), Y10
-	VFMADD231PS  Y8, Y10, Y2
-	VFMADD231PS  Y9, Y10, Y3
-	VBROADCASTSS 24(DI)(DX*2), Y10
-	VFMADD231PS  Y8, Y10, Y4
-	VFMADD231PS  Y9, Y10, Y5
-	VBROADCASTSS 24(R10), Y10
-	VFMADD231PS  Y8, Y10, Y6
-	VFMADD231PS  Y9, Y10, Y7
-	VMOVUPS      448(R8), Y8
-	VMOVUPS      480(R8), Y9
-	VBROADCASTSS 28(DI), Y10
-	VFMADD231PS  Y8, Y10, Y0
-	VFMADD231PS  Y9, Y10, Y1
-	VBROADCASTSS 28(DI)(DX*1), Y10
-	VFMADD231PS  Y8, Y10, Y2
-	VFMADD231PS  Y9, Y10, Y3
-	VBROADCASTSS 28(DI)(DX*2), Y10
-	VFMADD231PS  Y8, Y10, Y4
-	VFMADD231PS  Y9, Y10, Y5
-	VBROADCASTSS 28(R10), Y10
-	VFMADD231PS  Y8, Y10, Y6
-	VFMADD231PS  Y9, Y10, Y7
-	ADDQ         $+32, DI
-	ADDQ         $+32, R10
-	ADDQ         $+512, R8
-	SUBQ         $+8, R9
-	JGE          loop37
-
-done38:
-	ADDQ  $+8, R9
-	TESTQ R9, R9
-	JEQ   done39
-	SUBQ  $+4, R9
-	JLT   done41
+	JLT  done41
 
 loop40:
 	VMOVUPS      (R8), Y8
@@ -5028,18 +4710,144 @@ loop40:
 	VBROADCASTSS 12(R10), Y10
 	VFMADD231PS  Y8, Y10, Y6
 	VFMADD231PS  Y9, Y10, Y7
+	VMOVUPS      256(R8), Y8
+	VMOVUPS      288(R8), Y9
+	VBROADCASTSS 16(DI), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS 16(DI)(DX*1), Y10
+	VFMADD231PS  Y8, Y10, Y2
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS 16(DI)(DX*2), Y10
+	VFMADD231PS  Y8, Y10, Y4
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS 16(R10), Y10
+	VFMADD231PS  Y8, Y10, Y6
+	VFMADD231PS  Y9, Y10, Y7
+	VMOVUPS      320(R8), Y8
+	VMOVUPS      352(R8), Y9
+	VBROADCASTSS 20(DI), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS 20(DI)(DX*1), Y10
+	VFMADD231PS  Y8, Y10, Y2
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS 20(DI)(DX*2), Y10
+	VFMADD231PS  Y8, Y10, Y4
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS 20(R10), Y10
+	VFMADD231PS  Y8, Y10, Y6
+	VFMADD231PS  Y9, Y10, Y7
+	VMOVUPS      384(R8), Y8
+	VMOVUPS      416(R8), Y9
+	VBROADCASTSS 24(DI), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS 24(DI)(DX*1), Y10
+	VFMADD231PS  Y8, Y10, Y2
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS 24(DI)(DX*2), Y10
+	VFMADD231PS  Y8, Y10, Y4
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS 24(R10), Y10
+	VFMADD231PS  Y8, Y10, Y6
+	VFMADD231PS  Y9, Y10, Y7
+	VMOVUPS      448(R8), Y8
+	VMOVUPS      480(R8), Y9
+	VBROADCASTSS 28(DI), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS 28(DI)(DX*1), Y10
+	VFMADD231PS  Y8, Y10, Y2
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS 28(DI)(DX*2), Y10
+	VFMADD231PS  Y8, Y10, Y4
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS 28(R10), Y10
+	VFMADD231PS  Y8, Y10, Y6
+	VFMADD231PS  Y9, Y10, Y7
+	ADDQ         $+32, DI
+	ADDQ         $+32, R10
+	ADDQ         $+512, R8
+	SUBQ         $+8, R9
+	JGE          loop40
+
+done41:
+	ADDQ  $+8, R9
+	TESTQ R9, R9
+	JEQ   done42
+	SUBQ  $+4, R9
+	JLT   done44
+
+loop43:
+	VMOVUPS      (R8), Y8
+	VMOVUPS      32(R8), Y9
+	VBROADCASTSS (DI), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS (DI)(DX*1), Y10
+	VFMADD231PS  Y8, Y10, Y2
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS (DI)(DX*2), Y10
+	VFMADD231PS  Y8, Y10, Y4
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS (R10), Y10
+	VFMADD231PS  Y8, Y10, Y6
+	VFMADD231PS  Y9, Y10, Y7
+	VMOVUPS      64(R8), Y8
+	VMOVUPS      96(R8), Y9
+	VBROADCASTSS 4(DI), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS 4(DI)(DX*1), Y10
+	VFMADD231PS  Y8, Y10, Y2
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS 4(DI)(DX*2), Y10
+	VFMADD231PS  Y8, Y10, Y4
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS 4(R10), Y10
+	VFMADD231PS  Y8, Y10, Y6
+	VFMADD231PS  Y9, Y10, Y7
+	VMOVUPS      128(R8), Y8
+	VMOVUPS      160(R8), Y9
+	VBROADCASTSS 8(DI), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS 8(DI)(DX*1), Y10
+	VFMADD231PS  Y8, Y10, Y2
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS 8(DI)(DX*2), Y10
+	VFMADD231PS  Y8, Y10, Y4
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS 8(R10), Y10
+	VFMADD231PS  Y8, Y10, Y6
+	VFMADD231PS  Y9, Y10, Y7
+	VMOVUPS      192(R8), Y8
+	VMOVUPS      224(R8), Y9
+	VBROADCASTSS 12(DI), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS 12(DI)(DX*1), Y10
+	VFMADD231PS  Y8, Y10, Y2
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS 12(DI)(DX*2), Y10
+	VFMADD231PS  Y8, Y10, Y4
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS 12(R10), Y10
+	VFMADD231PS  Y8, Y10, Y6
+	VFMADD231PS  Y9, Y10, Y7
 	ADDQ         $+16, DI
 	ADDQ         $+16, R10
 	ADDQ         $+256, R8
 	SUBQ         $+4, R9
-	JGE          loop40
+	JGE          loop43
 
-done41:
+done44:
 	ADDQ $+4, R9
 	SUBQ $+1, R9
-	JLT  done43
+	JLT  done46
 
-loop42:
+loop45:
 	VMOVUPS      (R8), Y8
 	VMOVUPS      32(R8), Y9
 	VBROADCASTSS (DI), Y10
@@ -5058,108 +4866,92 @@ loop42:
 	ADDQ         $+4, R10
 	ADDQ         $+64, R8
 	SUBQ         $+1, R9
-	JGE          loop42
+	JGE          loop45
 
-done43:
+done46:
 	ADDQ $+1, R9
 
-done39:
+done42:
 	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop32
+	JGE  loop35
 
-done33:
-	MOVQ 168(AX), BX
+done36:
+	MOVQ  240(AX), BX
+	TESTQ BX, BX
+	JEQ   done47
 
 	// Add finished chains.
-	MOVQ    120(AX), SI
-	TESTQ   SI, SI
-	JEQ     done44
-	MOVQ    248(AX), SI
-	MOVQ    160(AX), BX
-	VMOVUPS (SI), Y8
-	VADDPS  Y0, Y8, Y0
-	VMOVUPS 32(SI), Y8
-	VADDPS  Y1, Y8, Y1
-	ADDQ    BX, SI
-	VMOVUPS (SI), Y8
-	VADDPS  Y2, Y8, Y2
-	VMOVUPS 32(SI), Y8
-	VADDPS  Y3, Y8, Y3
-	ADDQ    BX, SI
-	VMOVUPS (SI), Y8
-	VADDPS  Y4, Y8, Y4
-	VMOVUPS 32(SI), Y8
-	VADDPS  Y5, Y8, Y5
-	ADDQ    BX, SI
-	VMOVUPS (SI), Y8
-	VADDPS  Y6, Y8, Y6
-	VMOVUPS 32(SI), Y8
-	VADDPS  Y7, Y8, Y7
-	ADDQ    BX, SI
-	MOVQ    SI, 248(AX)
-	MOVQ    168(AX), BX
+	MOVQ   120(AX), BX
+	TESTQ  BX, BX
+	JEQ    done48
+	MOVQ   272(AX), BX
+	MOVQ   160(AX), SI
+	LEAQ   (BX)(SI*1), DI
+	LEAQ   (DI)(SI*2), DI
+	VADDPS (BX), Y0, Y0
+	VADDPS 32(BX), Y1, Y1
+	VADDPS (BX)(SI*1), Y2, Y2
+	VADDPS 32(BX)(SI*1), Y3, Y3
+	VADDPS (BX)(SI*2), Y4, Y4
+	VADDPS 32(BX)(SI*2), Y5, Y5
+	VADDPS (DI), Y6, Y6
+	VADDPS 32(DI), Y7, Y7
+	LEAQ   (BX)(SI*2), BX
+	LEAQ   (BX)(SI*2), BX
+	MOVQ   BX, 272(AX)
 
-done44:
+done48:
 	// Add what C holds.
-	MOVQ    128(AX), SI
-	TESTQ   SI, SI
-	JEQ     done45
-	MOVQ    256(AX), SI
-	VMOVUPS (SI), Y8
-	VADDPS  Y0, Y8, Y0
-	VMOVUPS 32(SI), Y8
-	VADDPS  Y1, Y8, Y1
-	ADDQ    BX, SI
-	VMOVUPS (SI), Y8
-	VADDPS  Y2, Y8, Y2
-	VMOVUPS 32(SI), Y8
-	VADDPS  Y3, Y8, Y3
-	ADDQ    BX, SI
-	VMOVUPS (SI), Y8
-	VADDPS  Y4, Y8, Y4
-	VMOVUPS 32(SI), Y8
-	VADDPS  Y5, Y8, Y5
-	ADDQ    BX, SI
-	VMOVUPS (SI), Y8
-	VADDPS  Y6, Y8, Y6
-	VMOVUPS 32(SI), Y8
-	VADDPS  Y7, Y8, Y7
-	ADDQ    BX, SI
+	MOVQ   128(AX), BX
+	TESTQ  BX, BX
+	JEQ    done49
+	MOVQ   280(AX), BX
+	MOVQ   168(AX), SI
+	LEAQ   (BX)(SI*1), DI
+	LEAQ   (DI)(SI*2), DI
+	VADDPS (BX), Y0, Y0
+	VADDPS 32(BX), Y1, Y1
+	VADDPS (BX)(SI*1), Y2, Y2
+	VADDPS 32(BX)(SI*1), Y3, Y3
+	VADDPS (BX)(SI*2), Y4, Y4
+	VADDPS 32(BX)(SI*2), Y5, Y5
+	VADDPS (DI), Y6, Y6
+	VADDPS 32(DI), Y7, Y7
 
-done45:
+done49:
+done47:
 	// Store.
-	MOVQ    256(AX), SI
-	VMOVUPS Y0, (SI)
-	VMOVUPS Y1, 32(SI)
-	ADDQ    BX, SI
-	VMOVUPS Y2, (SI)
-	VMOVUPS Y3, 32(SI)
-	ADDQ    BX, SI
-	VMOVUPS Y4, (SI)
-	VMOVUPS Y5, 32(SI)
-	ADDQ    BX, SI
-	VMOVUPS Y6, (SI)
-	VMOVUPS Y7, 32(SI)
-	ADDQ    BX, SI
-	MOVQ    SI, 256(AX)
+	MOVQ    280(AX), BX
+	MOVQ    168(AX), SI
+	LEAQ    (BX)(SI*1), DI
+	LEAQ    (DI)(SI*2), DI
+	VMOVUPS Y0, (BX)
+	VMOVUPS Y1, 32(BX)
+	VMOVUPS Y2, (BX)(SI*1)
+	VMOVUPS Y3, 32(BX)(SI*1)
+	VMOVUPS Y4, (BX)(SI*2)
+	VMOVUPS Y5, 32(BX)(SI*2)
+	VMOVUPS Y6, (DI)
+	VMOVUPS Y7, 32(DI)
+	LEAQ    (BX)(SI*2), BX
+	LEAQ    (BX)(SI*2), BX
+	MOVQ    BX, 280(AX)
 
 	// To the next tile.
-	ADDQ  DX, CX
-	ADDQ  DX, CX
-	ADDQ  DX, CX
-	ADDQ  DX, CX
-	MOVQ  264(AX), DX
+	LEAQ  (CX)(DX*2), CX
+	LEAQ  (CX)(DX*2), CX
+	MOVQ  288(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 264(AX)
+	MOVQ  DX, 288(AX)
 	TESTQ DX, DX
-	JNE   tile28
+	JNE   tile30
 
-done27:
-	MOVQ  272(AX), CX
+done29:
+	MOVQ  296(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 272(AX)
+	MOVQ  CX, 296(AX)
 	TESTQ CX, CX
 	JEQ   next3
 
@@ -5170,17 +4962,15 @@ done27:
 	MOVQ 112(AX), CX
 	ADDQ $+64, CX
 	MOVQ CX, 112(AX)
-	MOVQ 208(AX), CX
+	MOVQ 192(AX), CX
 	MOVQ 120(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 120(AX)
-	MOVQ 8(AX), CX
-	SHLQ $0x06, CX
+	MOVQ 176(AX), CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ 32(AX), CX
-	SHLQ $0x06, CX
+	MOVQ 184(AX), CX
 	MOVQ 24(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 24(AX)
@@ -5194,7 +4984,7 @@ next3:
 	JEQ   done4
 
 	// To the next panel.
-	MOVQ 200(AX), CX
+	MOVQ 232(AX), CX
 	MOVQ 136(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 136(AX)
@@ -5202,15 +4992,15 @@ next3:
 	MOVQ 120(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 120(AX)
-	MOVQ 192(AX), CX
+	MOVQ 224(AX), CX
 	MOVQ 112(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 112(AX)
-	MOVQ 176(AX), CX
+	MOVQ 200(AX), CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ 184(AX), CX
+	MOVQ 208(AX), CX
 	MOVQ 24(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 24(AX)
@@ -5235,25 +5025,25 @@ TEXT ·gemm6x16AVX2(SB), NOSPLIT, $8-8
 
 panel1:
 	MOVQ 88(AX), CX
-	MOVQ CX, 272(AX)
+	MOVQ CX, 296(AX)
 
 group2:
 	// The weights to fetch.
 	MOVQ  144(AX), CX
 	TESTQ CX, CX
 	JEQ   done5
-	MOVQ  272(AX), CX
+	MOVQ  296(AX), CX
 	CMPQ  CX, $+2
 	JGE   inPanel6
 	MOVQ  96(AX), CX
 	CMPQ  CX, $+2
 	JLT   last7
 	MOVQ  (AX), CX
-	MOVQ  176(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 16(AX)
 	MOVQ  24(AX), CX
-	MOVQ  184(AX), DX
+	MOVQ  208(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 40(AX)
 	JMP   done8
@@ -5267,98 +5057,93 @@ last7:
 
 inPanel6:
 	MOVQ (AX), CX
-	MOVQ 8(AX), DX
-	SHLQ $0x06, DX
+	MOVQ 176(AX), DX
 	ADDQ DX, CX
 	MOVQ CX, 16(AX)
 	MOVQ 24(AX), CX
-	MOVQ 32(AX), DX
-	SHLQ $0x06, DX
+	MOVQ 184(AX), DX
 	ADDQ DX, CX
 	MOVQ CX, 40(AX)
 
 done8:
 done5:
 	MOVQ 136(AX), CX
-	MOVQ CX, 256(AX)
+	MOVQ CX, 280(AX)
 	MOVQ 120(AX), CX
-	MOVQ CX, 248(AX)
+	MOVQ CX, 272(AX)
 	MOVQ 104(AX), CX
 	MOVQ 72(AX), DX
-	MOVQ DX, 264(AX)
+	MOVQ DX, 288(AX)
 
 tile9:
-	// Fetch four rows for later.
-	MOVQ       232(AX), DX
-	TESTQ      DX, DX
-	JEQ        done10
-	MOVQ       224(AX), DX
-	MOVQ       240(AX), BX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	PREFETCHT0 128(DX)
-	PREFETCHT0 192(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	PREFETCHT0 128(DX)
-	PREFETCHT0 192(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	PREFETCHT0 128(DX)
-	PREFETCHT0 192(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	PREFETCHT0 128(DX)
-	PREFETCHT0 192(DX)
-	ADDQ       BX, DX
-	MOVQ       DX, 224(AX)
-	MOVQ       232(AX), DX
-	ADDQ       $-4, DX
-	MOVQ       DX, 232(AX)
+	MOVQ  240(AX), DX
+	TESTQ DX, DX
+	JEQ   done10
 
-done10:
-	// Fetch what will be added.
-	MOVQ       120(AX), DX
+	// Fetch four rows for later.
+	MOVQ       256(AX), DX
 	TESTQ      DX, DX
 	JEQ        done11
 	MOVQ       248(AX), DX
-	MOVQ       160(AX), BX
+	MOVQ       264(AX), BX
 	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
 	ADDQ       BX, DX
 	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
 	ADDQ       BX, DX
 	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
 	ADDQ       BX, DX
 	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
 	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	ADDQ       BX, DX
+	MOVQ       DX, 248(AX)
+	MOVQ       256(AX), DX
+	ADDQ       $-4, DX
+	MOVQ       DX, 256(AX)
 
 done11:
-	MOVQ       128(AX), DX
+	// Fetch what will be added.
+	MOVQ       120(AX), DX
 	TESTQ      DX, DX
 	JEQ        done12
-	MOVQ       256(AX), DX
-	MOVQ       168(AX), BX
+	MOVQ       272(AX), DX
+	MOVQ       160(AX), BX
+	LEAQ       (DX)(BX*1), SI
+	LEAQ       (SI)(BX*2), SI
 	PREFETCHT0 (DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	ADDQ       BX, DX
+	PREFETCHT0 (DX)(BX*1)
+	PREFETCHT0 (DX)(BX*2)
+	PREFETCHT0 (SI)
+	PREFETCHT0 (SI)(BX*1)
+	PREFETCHT0 (SI)(BX*2)
 
 done12:
+	MOVQ       128(AX), DX
+	TESTQ      DX, DX
+	JEQ        done13
+	MOVQ       280(AX), DX
+	MOVQ       168(AX), BX
+	LEAQ       (DX)(BX*1), SI
+	LEAQ       (SI)(BX*2), SI
+	PREFETCHT0 (DX)
+	PREFETCHT0 (DX)(BX*1)
+	PREFETCHT0 (DX)(BX*2)
+	PREFETCHT0 (SI)
+	PREFETCHT0 (SI)(BX*1)
+	PREFETCHT0 (SI)(BX*2)
+
+done13:
+done10:
 	// The chains start.
 	MOVQ    112(AX), DX
 	VMOVUPS (DX), Y0
@@ -5378,25 +5163,24 @@ done12:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done14
+	JLT     done15
 
-loop13:
+loop14:
 	// A k block.
 	MOVQ  (SI), R8
 	MOVQ  8(SI), R9
 	MOVQ  R9, R10
 	SHLQ  $0x06, R10
 	LEAQ  (DI)(DX*1), R10
-	ADDQ  DX, R10
-	ADDQ  DX, R10
+	LEAQ  (R10)(DX*2), R10
 	MOVQ  144(AX), R11
 	TESTQ R11, R11
-	JEQ   done15
+	JEQ   done16
 	MOVQ  16(SI), R11
 	SUBQ  $+8, R9
-	JLT   done17
+	JLT   done18
 
-loop16:
+loop17:
 	PREFETCHT1   (R11)
 	PREFETCHT1   64(R11)
 	PREFETCHT1   128(R11)
@@ -5566,17 +5350,17 @@ loop16:
 	ADDQ         $+32, R10
 	ADDQ         $+512, R8
 	SUBQ         $+8, R9
-	JGE          loop16
+	JGE          loop17
 
-done17:
+done18:
 	ADDQ $+8, R9
 	MOVQ R11, 16(SI)
 
-done15:
+done16:
 	SUBQ $+8, R9
-	JLT  done19
+	JLT  done20
 
-loop18:
+loop19:
 	VMOVUPS      (R8), Y12
 	VMOVUPS      32(R8), Y13
 	VBROADCASTSS (DI), Y14
@@ -5741,16 +5525,16 @@ loop18:
 	ADDQ         $+32, R10
 	ADDQ         $+512, R8
 	SUBQ         $+8, R9
-	JGE          loop18
+	JGE          loop19
 
-done19:
+done20:
 	ADDQ  $+8, R9
 	TESTQ R9, R9
-	JEQ   done20
+	JEQ   done21
 	SUBQ  $+4, R9
-	JLT   done22
+	JLT   done23
 
-loop21:
+loop22:
 	VMOVUPS      (R8), Y12
 	VMOVUPS      32(R8), Y13
 	VBROADCASTSS (DI), Y14
@@ -5835,14 +5619,14 @@ loop21:
 	ADDQ         $+16, R10
 	ADDQ         $+256, R8
 	SUBQ         $+4, R9
-	JGE          loop21
+	JGE          loop22
 
-done22:
+done23:
 	ADDQ $+4, R9
 	SUBQ $+1, R9
-	JLT  done24
+	JLT  done25
 
-loop23:
+loop24:
 	VMOVUPS      (R8), Y12
 	VMOVUPS      32(R8), Y13
 	VBROADCASTSS (DI), Y14
@@ -5867,146 +5651,121 @@ loop23:
 	ADDQ         $+4, R10
 	ADDQ         $+64, R8
 	SUBQ         $+1, R9
-	JGE          loop23
+	JGE          loop24
 
-done24:
+done25:
 	ADDQ $+1, R9
 
-done20:
+done21:
 	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop13
+	JGE  loop14
 
-done14:
-	MOVQ 168(AX), BX
+done15:
+	MOVQ  240(AX), BX
+	TESTQ BX, BX
+	JEQ   done26
 
 	// Add finished chains.
-	MOVQ    120(AX), SI
-	TESTQ   SI, SI
-	JEQ     done25
-	MOVQ    248(AX), SI
-	MOVQ    160(AX), BX
-	VMOVUPS (SI), Y12
-	VADDPS  Y0, Y12, Y0
-	VMOVUPS 32(SI), Y12
-	VADDPS  Y1, Y12, Y1
-	ADDQ    BX, SI
-	VMOVUPS (SI), Y12
-	VADDPS  Y2, Y12, Y2
-	VMOVUPS 32(SI), Y12
-	VADDPS  Y3, Y12, Y3
-	ADDQ    BX, SI
-	VMOVUPS (SI), Y12
-	VADDPS  Y4, Y12, Y4
-	VMOVUPS 32(SI), Y12
-	VADDPS  Y5, Y12, Y5
-	ADDQ    BX, SI
-	VMOVUPS (SI), Y12
-	VADDPS  Y6, Y12, Y6
-	VMOVUPS 32(SI), Y12
-	VADDPS  Y7, Y12, Y7
-	ADDQ    BX, SI
-	VMOVUPS (SI), Y12
-	VADDPS  Y8, Y12, Y8
-	VMOVUPS 32(SI), Y12
-	VADDPS  Y9, Y12, Y9
-	ADDQ    BX, SI
-	VMOVUPS (SI), Y12
-	VADDPS  Y10, Y12, Y10
-	VMOVUPS 32(SI), Y12
-	VADDPS  Y11, Y12, Y11
-	ADDQ    BX, SI
-	MOVQ    SI, 248(AX)
-	MOVQ    168(AX), BX
+	MOVQ   120(AX), BX
+	TESTQ  BX, BX
+	JEQ    done27
+	MOVQ   272(AX), BX
+	MOVQ   160(AX), SI
+	LEAQ   (BX)(SI*1), DI
+	LEAQ   (DI)(SI*2), DI
+	VADDPS (BX), Y0, Y0
+	VADDPS 32(BX), Y1, Y1
+	VADDPS (BX)(SI*1), Y2, Y2
+	VADDPS 32(BX)(SI*1), Y3, Y3
+	VADDPS (BX)(SI*2), Y4, Y4
+	VADDPS 32(BX)(SI*2), Y5, Y5
+	VADDPS (DI), Y6, Y6
+	VADDPS 32(DI), Y7, Y7
+	VADDPS (DI)(SI*1), Y8, Y8
+	VADDPS 32(DI)(SI*1), Y9, Y9
+	VADDPS (DI)(SI*2), Y10, Y10
+	VADDPS 32(DI)(SI*2), Y11, Y11
+	LEAQ   (BX)(SI*2), BX
+	LEAQ   (BX)(SI*2), BX
+	LEAQ   (BX)(SI*2), BX
+	MOVQ   BX, 272(AX)
 
-done25:
+done27:
 	// Add what C holds.
-	MOVQ    128(AX), SI
-	TESTQ   SI, SI
-	JEQ     done26
-	MOVQ    256(AX), SI
-	VMOVUPS (SI), Y12
-	VADDPS  Y0, Y12, Y0
-	VMOVUPS 32(SI), Y12
-	VADDPS  Y1, Y12, Y1
-	ADDQ    BX, SI
-	VMOVUPS (SI), Y12
-	VADDPS  Y2, Y12, Y2
-	VMOVUPS 32(SI), Y12
-	VADDPS  Y3, Y12, Y3
-	ADDQ    BX, SI
-	VMOVUPS (SI), Y12
-	VADDPS  Y4, Y12, Y4
-	VMOVUPS 32(SI), Y12
-	VADDPS  Y5, Y12, Y5
-	ADDQ    BX, SI
-	VMOVUPS (SI), Y12
-	VADDPS  Y6, Y12, Y6
-	VMOVUPS 32(SI), Y12
-	VADDPS  Y7, Y12, Y7
-	ADDQ    BX, SI
-	VMOVUPS (SI), Y12
-	VADDPS  Y8, Y12, Y8
-	VMOVUPS 32(SI), Y12
-	VADDPS  Y9, Y12, Y9
-	ADDQ    BX, SI
-	VMOVUPS (SI), Y12
-	VADDPS  Y10, Y12, Y10
-	VMOVUPS 32(SI), Y12
-	VADDPS  Y11, Y12, Y11
-	ADDQ    BX, SI
+	MOVQ   128(AX), BX
+	TESTQ  BX, BX
+	JEQ    done28
+	MOVQ   280(AX), BX
+	MOVQ   168(AX), SI
+	LEAQ   (BX)(SI*1), DI
+	LEAQ   (DI)(SI*2), DI
+	VADDPS (BX), Y0, Y0
+	VADDPS 32(BX), Y1, Y1
+	VADDPS (BX)(SI*1), Y2, Y2
+	VADDPS 32(BX)(SI*1), Y3, Y3
+	VADDPS (BX)(SI*2), Y4, Y4
+	VADDPS 32(BX)(SI*2), Y5, Y5
+	VADDPS (DI), Y6, Y6
+	VADDPS 32(DI), Y7, Y7
+	VADDPS (DI)(SI*1), Y8, Y8
+	VADDPS 32(DI)(SI*1), Y9, Y9
+	VADDPS (DI)(SI*2), Y10, Y10
+	VADDPS 32(DI)(SI*2), Y11, Y11
 
+done28:
 done26:
 	// Store.
-	MOVQ    256(AX), SI
-	VMOVUPS Y0, (SI)
-	VMOVUPS Y1, 32(SI)
-	ADDQ    BX, SI
-	VMOVUPS Y2, (SI)
-	VMOVUPS Y3, 32(SI)
-	ADDQ    BX, SI
-	VMOVUPS Y4, (SI)
-	VMOVUPS Y5, 32(SI)
-	ADDQ    BX, SI
-	VMOVUPS Y6, (SI)
-	VMOVUPS Y7, 32(SI)
-	ADDQ    BX, SI
-	VMOVUPS Y8, (SI)
-	VMOVUPS Y9, 32(SI)
-	ADDQ    BX, SI
-	VMOVUPS Y10, (SI)
-	VMOVUPS Y11, 32(SI)
-	ADDQ    BX, SI
-	MOVQ    SI, 256(AX)
+	MOVQ    280(AX), BX
+	MOVQ    168(AX), SI
+	LEAQ    (BX)(SI*1), DI
+	LEAQ    (DI)(SI*2), DI
+	VMOVUPS Y0, (BX)
+	VMOVUPS Y1, 32(BX)
+	VMOVUPS Y2, (BX)(SI*1)
+	VMOVUPS Y3, 32(BX)(SI*1)
+	VMOVUPS Y4, (BX)(SI*2)
+	VMOVUPS Y5, 32(BX)(SI*2)
+	VMOVUPS Y6, (DI)
+	VMOVUPS Y7, 32(DI)
+	VMOVUPS Y8, (DI)(SI*1)
+	VMOVUPS Y9, 32(DI)(SI*1)
+	VMOVUPS Y10, (DI)(SI*2)
+	VMOVUPS Y11, 32(DI)(SI*2)
+	LEAQ    (BX)(SI*2), BX
+	LEAQ    (BX)(SI*2), BX
+	LEAQ    (BX)(SI*2), BX
+	MOVQ    BX, 280(AX)
 
 	// To the next tile.
-	ADDQ  DX, CX
-	ADDQ  DX, CX
-	ADDQ  DX, CX
-	ADDQ  DX, CX
-	ADDQ  DX, CX
-	ADDQ  DX, CX
-	MOVQ  264(AX), DX
+	LEAQ  (CX)(DX*2), CX
+	LEAQ  (CX)(DX*2), CX
+	LEAQ  (CX)(DX*2), CX
+	MOVQ  288(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 264(AX)
+	MOVQ  DX, 288(AX)
 	TESTQ DX, DX
 	JNE   tile9
 
 	// Shorter tiles.
 	MOVQ  80(AX), DX
 	TESTQ DX, DX
-	JEQ   done27
+	JEQ   done29
 	MOVQ  80(AX), DX
-	MOVQ  DX, 264(AX)
+	MOVQ  DX, 288(AX)
 
-tile28:
+tile30:
+	MOVQ  240(AX), DX
+	TESTQ DX, DX
+	JEQ   done31
+
 	// Fetch four rows for later.
-	MOVQ       232(AX), DX
+	MOVQ       256(AX), DX
 	TESTQ      DX, DX
-	JEQ        done29
-	MOVQ       224(AX), DX
-	MOVQ       240(AX), BX
+	JEQ        done32
+	MOVQ       248(AX), DX
+	MOVQ       264(AX), BX
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	PREFETCHT0 128(DX)
@@ -6027,46 +5786,41 @@ tile28:
 	PREFETCHT0 128(DX)
 	PREFETCHT0 192(DX)
 	ADDQ       BX, DX
-	MOVQ       DX, 224(AX)
-	MOVQ       232(AX), DX
+	MOVQ       DX, 248(AX)
+	MOVQ       256(AX), DX
 	ADDQ       $-4, DX
-	MOVQ       DX, 232(AX)
+	MOVQ       DX, 256(AX)
 
-done29:
+done32:
 	// Fetch what will be added.
 	MOVQ       120(AX), DX
 	TESTQ      DX, DX
-	JEQ        done30
-	MOVQ       248(AX), DX
+	JEQ        done33
+	MOVQ       272(AX), DX
 	MOVQ       160(AX), BX
+	LEAQ       (DX)(BX*1), SI
+	LEAQ       (SI)(BX*2), SI
 	PREFETCHT0 (DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	ADDQ       BX, DX
+	PREFETCHT0 (DX)(BX*1)
+	PREFETCHT0 (DX)(BX*2)
+	PREFETCHT0 (SI)
+	PREFETCHT0 (SI)(BX*1)
 
-done30:
+done33:
 	MOVQ       128(AX), DX
 	TESTQ      DX, DX
-	JEQ        done31
-	MOVQ       256(AX), DX
+	JEQ        done34
+	MOVQ       280(AX), DX
 	MOVQ       168(AX), BX
+	LEAQ       (DX)(BX*1), SI
+	LEAQ       (SI)(BX*2), SI
 	PREFETCHT0 (DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	ADDQ       BX, DX
+	PREFETCHT0 (DX)(BX*1)
+	PREFETCHT0 (DX)(BX*2)
+	PREFETCHT0 (SI)
+	PREFETCHT0 (SI)(BX*1)
 
+done34:
 done31:
 	// The chains start.
 	MOVQ    112(AX), DX
@@ -6085,25 +5839,24 @@ done31:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done33
+	JLT     done36
 
-loop32:
+loop35:
 	// A k block.
 	MOVQ  (SI), R8
 	MOVQ  8(SI), R9
 	MOVQ  R9, R10
 	SHLQ  $0x06, R10
 	LEAQ  (DI)(DX*1), R10
-	ADDQ  DX, R10
-	ADDQ  DX, R10
+	LEAQ  (R10)(DX*2), R10
 	MOVQ  144(AX), R11
 	TESTQ R11, R11
-	JEQ   done34
+	JEQ   done37
 	MOVQ  16(SI), R11
 	SUBQ  $+8, R9
-	JLT   done36
+	JLT   done39
 
-loop35:
+loop38:
 	PREFETCHT1   (R11)
 	PREFETCHT1   64(R11)
 	PREFETCHT1   128(R11)
@@ -6249,165 +6002,15 @@ loop35:
 	ADDQ         $+32, R10
 	ADDQ         $+512, R8
 	SUBQ         $+8, R9
-	JGE          loop35
+	JGE          loop38
 
-done36:
+done39:
 	ADDQ $+8, R9
 	MOVQ R11, 16(SI)
 
-done34:
+done37:
 	SUBQ $+8, R9
-	JLT  done38
-
-loop37:
-	VMOVUPS      (R8), Y10
-	VMOVUPS      32(R8), Y11
-	VBROADCASTSS (DI), Y12
-	VFMADD231PS  Y10, Y12, Y0
-	VFMADD231PS  Y11, Y12, Y1
-	VBROADCASTSS (DI)(DX*1), Y12
-	VFMADD231PS  Y10, Y12, Y2
-	VFMADD231PS  Y11, Y12, Y3
-	VBROADCASTSS (DI)(DX*2), Y12
-	VFMADD231PS  Y10, Y12, Y4
-	VFMADD231PS  Y11, Y12, Y5
-	VBROADCASTSS (R10), Y12
-	VFMADD231PS  Y10, Y12, Y6
-	VFMADD231PS  Y11, Y12, Y7
-	VBROADCASTSS (R10)(DX*1), Y12
-	VFMADD231PS  Y10, Y12, Y8
-	VFMADD231PS  Y11, Y12, Y9
-	VMOVUPS      64(R8), Y10
-	VMOVUPS      96(R8), Y11
-	VBROADCASTSS 4(DI), Y12
-	VFMADD231PS  Y10, Y12, Y0
-	VFMADD231PS  Y11, Y12, Y1
-	VBROADCASTSS 4(DI)(DX*1), Y12
-	VFMADD231PS  Y10, Y12, Y2
-	VFMADD231PS  Y11, Y12, Y3
-	VBROADCASTSS 4(DI)(DX*2), Y12
-	VFMADD231PS  Y10, Y12, Y4
-	VFMADD231PS  Y11, Y12, Y5
-	VBROADCASTSS 4(R10), Y12
-	VFMADD231PS  Y10, Y12, Y6
-	VFMADD231PS  Y11, Y12, Y7
-	VBROADCASTSS 4(R10)(DX*1), Y12
-	VFMADD231PS  Y10, Y12, Y8
-	VFMADD231PS  Y11, Y12, Y9
-	VMOVUPS      128(R8), Y10
-	VMOVUPS      160(R8), Y11
-	VBROADCASTSS 8(DI), Y12
-	VFMADD231PS  Y10, Y12, Y0
-	VFMADD231PS  Y11, Y12, Y1
-	VBROADCASTSS 8(DI)(DX*1), Y12
-	VFMADD231PS  Y10, Y12, Y2
-	VFMADD231PS  Y11, Y12, Y3
-	VBROADCASTSS 8(DI)(DX*2), Y12
-	VFMADD231PS  Y10, Y12, Y4
-	VFMADD231PS  Y11, Y12, Y5
-	VBROADCASTSS 8(R10), Y12
-	VFMADD231PS  Y10, Y12, Y6
-	VFMADD231PS  Y11, Y12, Y7
-	VBROADCASTSS 8(R10)(DX*1), Y12
-	VFMADD231PS  Y10, Y12, Y8
-	VFMADD231PS  Y11, Y12, Y9
-	VMOVUPS      192(R8), Y10
-	VMOVUPS      224(R8), Y11
-	VBROADCASTSS 12(DI), Y12
-	VFMADD231PS  Y10, Y12, Y0
-	VFMADD231PS  Y11, Y12, Y1
-	VBROADCASTSS 12(DI)(DX*1), Y12
-	VFMADD231PS  Y10, Y12, Y2
-	VFMADD231PS  Y11, Y12, Y3
-	VBROADCASTSS 12(DI)(DX*2), Y12
-	VFMADD231PS  Y10, Y12, Y4
-	VFMADD231PS  Y11, Y12, Y5
-	VBROADCASTSS 12(R10), Y12
-	VFMADD231PS  Y10, Y12, Y6
-	VFMADD231PS  Y11, Y12, Y7
-	VBROADCASTSS 12(R10)(DX*1), Y12
-	VFMADD231PS  Y10, Y12, Y8
-	VFMADD231PS  Y11, Y12, Y9
-	VMOVUPS      256(R8), Y10
-	VMOVUPS      288(R8), Y11
-	VBROADCASTSS 16(DI), Y12
-	VFMADD231PS  Y10, Y12, Y0
-	VFMADD231PS  Y11, Y12, Y1
-	VBROADCASTSS 16(DI)(DX*1), Y12
-	VFMADD231PS  Y10, Y12, Y2
-	VFMADD231PS  Y11, Y12, Y3
-	VBROADCASTSS 16(DI)(DX*2), Y12
-	VFMADD231PS  Y10, Y12, Y4
-	VFMADD231PS  Y11, Y12, Y5
-	VBROADCASTSS 16(R10), Y12
-	VFMADD231PS  Y10, Y12, Y6
-	VFMADD231PS  Y11, Y12, Y7
-	VBROADCASTSS 16(R10)(DX*1), Y12
-	VFMADD231PS  Y10, Y12, Y8
-	VFMADD231PS  Y11, Y12, Y9
-	VMOVUPS      320(R8), Y10
-	VMOVUPS      352(R8), Y11
-	VBROADCASTSS 20(DI), Y12
-	VFMADD231PS  Y10, Y12, Y0
-	VFMADD231PS  Y11, Y12, Y1
-	VBROADCASTSS 20(DI)(DX*1), Y12
-	VFMADD231PS  Y10, Y12, Y2
-	VFMADD231PS  Y11, Y12, Y3
-	VBROADCASTSS 20(DI)(DX*2), Y12
-	VFMADD231PS  Y10, Y12, Y4
-	VFMADD231PS  Y11, Y12, Y5
-	VBROADCASTSS 20(R10), Y12
-	VFMADD231PS  Y10, Y12, Y6
-	VFMADD231PS  Y11, Y12, Y7
-	VBROADCASTSS 20(R10)(DX*1), Y12
-	VFMADD231PS  Y10, Y12, Y8
-	VFMADD231PS  Y11, Y12, Y9
-	VMOVUPS      384(R8), Y10
-	VMOVUPS      416(R8), Y11
-	VBROADCASTSS 24(DI), Y12
-	VFMADD231PS  Y10, Y12, Y0
-	VFMADD231PS  Y11, Y12, Y1
-	VBROADCASTSS 24(DI)(DX*1), Y12
-	VFMADD231PS  Y10, Y12, Y2
-	VFMADD231PS  Y11, Y12, Y3
-	VBROADCASTSS 24(DI)(DX*2), Y12
-	VFMADD231PS  Y10, Y12, Y4
-	VFMADD231PS  Y11, Y12, Y5
-	VBROADCASTSS 24(R10), Y12
-	VFMADD231PS  Y10, Y12, Y6
-	VFMADD231PS  Y11, Y12, Y7
-	VBROADCASTSS 24(R10)(DX*1), Y12
-	VFMADD231PS  Y10, Y12, Y8
-	VFMADD231PS  Y11, Y12, Y9
-	VMOVUPS      448(R8), Y10
-	VMOVUPS      480(R8), Y11
-	VBROADCASTSS 28(DI), Y12
-	VFMADD231PS  Y10, Y12, Y0
-	VFMADD231PS  Y11, Y12, Y1
-	VBROADCASTSS 28(DI)(DX*1), Y12
-	VFMADD231PS  Y10, Y12, Y2
-	VFMADD231PS  Y11, Y12, Y3
-	VBROADCASTSS 28(DI)(DX*2), Y12
-	VFMADD231PS  Y10, Y12, Y4
-	VFMADD231PS  Y11, Y12, Y5
-	VBROADCASTSS 28(R10), Y12
-	VFMADD231PS  Y10, Y12, Y6
-	VFMADD231PS  Y11, Y12, Y7
-	VBROADCASTSS 28(R10)(DX*1), Y12
-	VFMADD231PS  Y10, Y12, Y8
-	VFMADD231PS  Y11, Y12, Y9
-	ADDQ         $+32, DI
-	ADDQ         $+32, R10
-	ADDQ         $+512, R8
-	SUBQ         $+8, R9
-	JGE          loop37
-
-done38:
-	ADDQ  $+8, R9
-	TESTQ R9, R9
-	JEQ   done39
-	SUBQ  $+4, R9
-	JLT   done41
+	JLT  done41
 
 loop40:
 	VMOVUPS      (R8), Y10
@@ -6478,18 +6081,168 @@ loop40:
 	VBROADCASTSS 12(R10)(DX*1), Y12
 	VFMADD231PS  Y10, Y12, Y8
 	VFMADD231PS  Y11, Y12, Y9
+	VMOVUPS      256(R8), Y10
+	VMOVUPS      288(R8), Y11
+	VBROADCASTSS 16(DI), Y12
+	VFMADD231PS  Y10, Y12, Y0
+	VFMADD231PS  Y11, Y12, Y1
+	VBROADCASTSS 16(DI)(DX*1), Y12
+	VFMADD231PS  Y10, Y12, Y2
+	VFMADD231PS  Y11, Y12, Y3
+	VBROADCASTSS 16(DI)(DX*2), Y12
+	VFMADD231PS  Y10, Y12, Y4
+	VFMADD231PS  Y11, Y12, Y5
+	VBROADCASTSS 16(R10), Y12
+	VFMADD231PS  Y10, Y12, Y6
+	VFMADD231PS  Y11, Y12, Y7
+	VBROADCASTSS 16(R10)(DX*1), Y12
+	VFMADD231PS  Y10, Y12, Y8
+	VFMADD231PS  Y11, Y12, Y9
+	VMOVUPS      320(R8), Y10
+	VMOVUPS      352(R8), Y11
+	VBROADCASTSS 20(DI), Y12
+	VFMADD231PS  Y10, Y12, Y0
+	VFMADD231PS  Y11, Y12, Y1
+	VBROADCASTSS 20(DI)(DX*1), Y12
+	VFMADD231PS  Y10, Y12, Y2
+	VFMADD231PS  Y11, Y12, Y3
+	VBROADCASTSS 20(DI)(DX*2), Y12
+	VFMADD231PS  Y10, Y12, Y4
+	VFMADD231PS  Y11, Y12, Y5
+	VBROADCASTSS 20(R10), Y12
+	VFMADD231PS  Y10, Y12, Y6
+	VFMADD231PS  Y11, Y12, Y7
+	VBROADCASTSS 20(R10)(DX*1), Y12
+	VFMADD231PS  Y10, Y12, Y8
+	VFMADD231PS  Y11, Y12, Y9
+	VMOVUPS      384(R8), Y10
+	VMOVUPS      416(R8), Y11
+	VBROADCASTSS 24(DI), Y12
+	VFMADD231PS  Y10, Y12, Y0
+	VFMADD231PS  Y11, Y12, Y1
+	VBROADCASTSS 24(DI)(DX*1), Y12
+	VFMADD231PS  Y10, Y12, Y2
+	VFMADD231PS  Y11, Y12, Y3
+	VBROADCASTSS 24(DI)(DX*2), Y12
+	VFMADD231PS  Y10, Y12, Y4
+	VFMADD231PS  Y11, Y12, Y5
+	VBROADCASTSS 24(R10), Y12
+	VFMADD231PS  Y10, Y12, Y6
+	VFMADD231PS  Y11, Y12, Y7
+	VBROADCASTSS 24(R10)(DX*1), Y12
+	VFMADD231PS  Y10, Y12, Y8
+	VFMADD231PS  Y11, Y12, Y9
+	VMOVUPS      448(R8), Y10
+	VMOVUPS      480(R8), Y11
+	VBROADCASTSS 28(DI), Y12
+	VFMADD231PS  Y10, Y12, Y0
+	VFMADD231PS  Y11, Y12, Y1
+	VBROADCASTSS 28(DI)(DX*1), Y12
+	VFMADD231PS  Y10, Y12, Y2
+	VFMADD231PS  Y11, Y12, Y3
+	VBROADCASTSS 28(DI)(DX*2), Y12
+	VFMADD231PS  Y10, Y12, Y4
+	VFMADD231PS  Y11, Y12, Y5
+	VBROADCASTSS 28(R10), Y12
+	VFMADD231PS  Y10, Y12, Y6
+	VFMADD231PS  Y11, Y12, Y7
+	VBROADCASTSS 28(R10)(DX*1), Y12
+	VFMADD231PS  Y10, Y12, Y8
+	VFMADD231PS  Y11, Y12, Y9
+	ADDQ         $+32, DI
+	ADDQ         $+32, R10
+	ADDQ         $+512, R8
+	SUBQ         $+8, R9
+	JGE          loop40
+
+done41:
+	ADDQ  $+8, R9
+	TESTQ R9, R9
+	JEQ   done42
+	SUBQ  $+4, R9
+	JLT   done44
+
+loop43:
+	VMOVUPS      (R8), Y10
+	VMOVUPS      32(R8), Y11
+	VBROADCASTSS (DI), Y12
+	VFMADD231PS  Y10, Y12, Y0
+	VFMADD231PS  Y11, Y12, Y1
+	VBROADCASTSS (DI)(DX*1), Y12
+	VFMADD231PS  Y10, Y12, Y2
+	VFMADD231PS  Y11, Y12, Y3
+	VBROADCASTSS (DI)(DX*2), Y12
+	VFMADD231PS  Y10, Y12, Y4
+	VFMADD231PS  Y11, Y12, Y5
+	VBROADCASTSS (R10), Y12
+	VFMADD231PS  Y10, Y12, Y6
+	VFMADD231PS  Y11, Y12, Y7
+	VBROADCASTSS (R10)(DX*1), Y12
+	VFMADD231PS  Y10, Y12, Y8
+	VFMADD231PS  Y11, Y12, Y9
+	VMOVUPS      64(R8), Y10
+	VMOVUPS      96(R8), Y11
+	VBROADCASTSS 4(DI), Y12
+	VFMADD231PS  Y10, Y12, Y0
+	VFMADD231PS  Y11, Y12, Y1
+	VBROADCASTSS 4(DI)(DX*1), Y12
+	VFMADD231PS  Y10, Y12, Y2
+	VFMADD231PS  Y11, Y12, Y3
+	VBROADCASTSS 4(DI)(DX*2), Y12
+	VFMADD231PS  Y10, Y12, Y4
+	VFMADD231PS  Y11, Y12, Y5
+	VBROADCASTSS 4(R10), Y12
+	VFMADD231PS  Y10, Y12, Y6
+	VFMADD231PS  Y11, Y12, Y7
+	VBROADCASTSS 4(R10)(DX*1), Y12
+	VFMADD231PS  Y10, Y12, Y8
+	VFMADD231PS  Y11, Y12, Y9
+	VMOVUPS      128(R8), Y10
+	VMOVUPS      160(R8), Y11
+	VBROADCASTSS 8(DI), Y12
+	VFMADD231PS  Y10, Y12, Y0
+	VFMADD231PS  Y11, Y12, Y1
+	VBROADCASTSS 8(DI)(DX*1), Y12
+	VFMADD231PS  Y10, Y12, Y2
+	VFMADD231PS  Y11, Y12, Y3
+	VBROADCASTSS 8(DI)(DX*2), Y12
+	VFMADD231PS  Y10, Y12, Y4
+	VFMADD231PS  Y11, Y12, Y5
+	VBROADCASTSS 8(R10), Y12
+	VFMADD231PS  Y10, Y12, Y6
+	VFMADD231PS  Y11, Y12, Y7
+	VBROADCASTSS 8(R10)(DX*1), Y12
+	VFMADD231PS  Y10, Y12, Y8
+	VFMADD231PS  Y11, Y12, Y9
+	VMOVUPS      192(R8), Y10
+	VMOVUPS      224(R8), Y11
+	VBROADCASTSS 12(DI), Y12
+	VFMADD231PS  Y10, Y12, Y0
+	VFMADD231PS  Y11, Y12, Y1
+	VBROADCASTSS 12(DI)(DX*1), Y12
+	VFMADD231PS  Y10, Y12, Y2
+	VFMADD231PS  Y11, Y12, Y3
+	VBROADCASTSS 12(DI)(DX*2), Y12
+	VFMADD231PS  Y10, Y12, Y4
+	VFMADD231PS  Y11, Y12, Y5
+	VBROADCASTSS 12(R10), Y12
+	VFMADD231PS  Y10, Y12, Y6
+	VFMADD231PS  Y11, Y12, Y7
+	VBROADCASTSS 12(R10)(DX*1), Y12
+	VFMADD231PS  Y10, Y12, Y8
+	VFMADD231PS  Y11, Y12, Y9
 	ADDQ         $+16, DI
 	ADDQ         $+16, R10
 	ADDQ         $+256, R8
 	SUBQ         $+4, R9
-	JGE          loop40
+	JGE          loop43
 
-done41:
+done44:
 	ADDQ $+4, R9
 	SUBQ $+1, R9
-	JLT  done43
+	JLT  done46
 
-loop42:
+loop45:
 	VMOVUPS      (R8), Y10
 	VMOVUPS      32(R8), Y11
 	VBROADCASTSS (DI), Y12
@@ -6511,122 +6264,101 @@ loop42:
 	ADDQ         $+4, R10
 	ADDQ         $+64, R8
 	SUBQ         $+1, R9
-	JGE          loop42
+	JGE          loop45
 
-done43:
+done46:
 	ADDQ $+1, R9
 
-done39:
+done42:
 	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop32
+	JGE  loop35
 
-done33:
-	MOVQ 168(AX), BX
+done36:
+	MOVQ  240(AX), BX
+	TESTQ BX, BX
+	JEQ   done47
 
 	// Add finished chains.
-	MOVQ    120(AX), SI
-	TESTQ   SI, SI
-	JEQ     done44
-	MOVQ    248(AX), SI
-	MOVQ    160(AX), BX
-	VMOVUPS (SI), Y10
-	VADDPS  Y0, Y10, Y0
-	VMOVUPS 32(SI), Y10
-	VADDPS  Y1, Y10, Y1
-	ADDQ    BX, SI
-	VMOVUPS (SI), Y10
-	VADDPS  Y2, Y10, Y2
-	VMOVUPS 32(SI), Y10
-	VADDPS  Y3, Y10, Y3
-	ADDQ    BX, SI
-	VMOVUPS (SI), Y10
-	VADDPS  Y4, Y10, Y4
-	VMOVUPS 32(SI), Y10
-	VADDPS  Y5, Y10, Y5
-	ADDQ    BX, SI
-	VMOVUPS (SI), Y10
-	VADDPS  Y6, Y10, Y6
-	VMOVUPS 32(SI), Y10
-	VADDPS  Y7, Y10, Y7
-	ADDQ    BX, SI
-	VMOVUPS (SI), Y10
-	VADDPS  Y8, Y10, Y8
-	VMOVUPS 32(SI), Y10
-	VADDPS  Y9, Y10, Y9
-	ADDQ    BX, SI
-	MOVQ    SI, 248(AX)
-	MOVQ    168(AX), BX
+	MOVQ   120(AX), BX
+	TESTQ  BX, BX
+	JEQ    done48
+	MOVQ   272(AX), BX
+	MOVQ   160(AX), SI
+	LEAQ   (BX)(SI*1), DI
+	LEAQ   (DI)(SI*2), DI
+	VADDPS (BX), Y0, Y0
+	VADDPS 32(BX), Y1, Y1
+	VADDPS (BX)(SI*1), Y2, Y2
+	VADDPS 32(BX)(SI*1), Y3, Y3
+	VADDPS (BX)(SI*2), Y4, Y4
+	VADDPS 32(BX)(SI*2), Y5, Y5
+	VADDPS (DI), Y6, Y6
+	VADDPS 32(DI), Y7, Y7
+	VADDPS (DI)(SI*1), Y8, Y8
+	VADDPS 32(DI)(SI*1), Y9, Y9
+	LEAQ   (BX)(SI*2), BX
+	LEAQ   (BX)(SI*2), BX
+	ADDQ   SI, BX
+	MOVQ   BX, 272(AX)
 
-done44:
+done48:
 	// Add what C holds.
-	MOVQ    128(AX), SI
-	TESTQ   SI, SI
-	JEQ     done45
-	MOVQ    256(AX), SI
-	VMOVUPS (SI), Y10
-	VADDPS  Y0, Y10, Y0
-	VMOVUPS 32(SI), Y10
-	VADDPS  Y1, Y10, Y1
-	ADDQ    BX, SI
-	VMOVUPS (SI), Y10
-	VADDPS  Y2, Y10, Y2
-	VMOVUPS 32(SI), Y10
-	VADDPS  Y3, Y10, Y3
-	ADDQ    BX, SI
-	VMOVUPS (SI), Y10
-	VADDPS  Y4, Y10, Y4
-	VMOVUPS 32(SI), Y10
-	VADDPS  Y5, Y10, Y5
-	ADDQ    BX, SI
-	VMOVUPS (SI), Y10
-	VADDPS  Y6, Y10, Y6
-	VMOVUPS 32(SI), Y10
-	VADDPS  Y7, Y10, Y7
-	ADDQ    BX, SI
-	VMOVUPS (SI), Y10
-	VADDPS  Y8, Y10, Y8
-	VMOVUPS 32(SI), Y10
-	VADDPS  Y9, Y10, Y9
-	ADDQ    BX, SI
+	MOVQ   128(AX), BX
+	TESTQ  BX, BX
+	JEQ    done49
+	MOVQ   280(AX), BX
+	MOVQ   168(AX), SI
+	LEAQ   (BX)(SI*1), DI
+	LEAQ   (DI)(SI*2), DI
+	VADDPS (BX), Y0, Y0
+	VADDPS 32(BX), Y1, Y1
+	VADDPS (BX)(SI*1), Y2, Y2
+	VADDPS 32(BX)(SI*1), Y3, Y3
+	VADDPS (BX)(SI*2), Y4, Y4
+	VADDPS 32(BX)(SI*2), Y5, Y5
+	VADDPS (DI), Y6, Y6
+	VADDPS 32(DI), Y7, Y7
+	VADDPS (DI)(SI*1), Y8, Y8
+	VADDPS 32(DI)(SI*1), Y9, Y9
 
-done45:
+done49:
+done47:
 	// Store.
-	MOVQ    256(AX), SI
-	VMOVUPS Y0, (SI)
-	VMOVUPS Y1, 32(SI)
-	ADDQ    BX, SI
-	VMOVUPS Y2, (SI)
-	VMOVUPS Y3, 32(SI)
-	ADDQ    BX, SI
-	VMOVUPS Y4, (SI)
-	VMOVUPS Y5, 32(SI)
-	ADDQ    BX, SI
-	VMOVUPS Y6, (SI)
-	VMOVUPS Y7, 32(SI)
-	ADDQ    BX, SI
-	VMOVUPS Y8, (SI)
-	VMOVUPS Y9, 32(SI)
-	ADDQ    BX, SI
-	MOVQ    SI, 256(AX)
+	MOVQ    280(AX), BX
+	MOVQ    168(AX), SI
+	LEAQ    (BX)(SI*1), DI
+	LEAQ    (DI)(SI*2), DI
+	VMOVUPS Y0, (BX)
+	VMOVUPS Y1, 32(BX)
+	VMOVUPS Y2, (BX)(SI*1)
+	VMOVUPS Y3, 32(BX)(SI*1)
+	VMOVUPS Y4, (BX)(SI*2)
+	VMOVUPS Y5, 32(BX)(SI*2)
+	VMOVUPS Y6, (DI)
+	VMOVUPS Y7, 32(DI)
+	VMOVUPS Y8, (DI)(SI*1)
+	VMOVUPS Y9, 32(DI)(SI*1)
+	LEAQ    (BX)(SI*2), BX
+	LEAQ    (BX)(SI*2), BX
+	ADDQ    SI, BX
+	MOVQ    BX, 280(AX)
 
 	// To the next tile.
+	LEAQ  (CX)(DX*2), CX
+	LEAQ  (CX)(DX*2), CX
 	ADDQ  DX, CX
-	ADDQ  DX, CX
-	ADDQ  DX, CX
-	ADDQ  DX, CX
-	ADDQ  DX, CX
-	MOVQ  264(AX), DX
+	MOVQ  288(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 264(AX)
+	MOVQ  DX, 288(AX)
 	TESTQ DX, DX
-	JNE   tile28
+	JNE   tile30
 
-done27:
-	MOVQ  272(AX), CX
+done29:
+	MOVQ  296(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 272(AX)
+	MOVQ  CX, 296(AX)
 	TESTQ CX, CX
 	JEQ   next3
 
@@ -6637,17 +6369,15 @@ done27:
 	MOVQ 112(AX), CX
 	ADDQ $+64, CX
 	MOVQ CX, 112(AX)
-	MOVQ 208(AX), CX
+	MOVQ 192(AX), CX
 	MOVQ 120(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 120(AX)
-	MOVQ 8(AX), CX
-	SHLQ $0x06, CX
+	MOVQ 176(AX), CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ 32(AX), CX
-	SHLQ $0x06, CX
+	MOVQ 184(AX), CX
 	MOVQ 24(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 24(AX)
@@ -6661,7 +6391,7 @@ next3:
 	JEQ   done4
 
 	// To the next panel.
-	MOVQ 200(AX), CX
+	MOVQ 232(AX), CX
 	MOVQ 136(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 136(AX)
@@ -6669,15 +6399,15 @@ next3:
 	MOVQ 120(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 120(AX)
-	MOVQ 192(AX), CX
+	MOVQ 224(AX), CX
 	MOVQ 112(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 112(AX)
-	MOVQ 176(AX), CX
+	MOVQ 200(AX), CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ 184(AX), CX
+	MOVQ 208(AX), CX
 	MOVQ 24(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 24(AX)
@@ -7016,37 +6746,40 @@ TEXT ·gemm1x16AVX512(SB), NOSPLIT, $8-8
 
 panel1:
 	MOVQ 88(AX), CX
-	MOVQ CX, 272(AX)
+	MOVQ CX, 296(AX)
 
 group2:
 	MOVQ 136(AX), CX
-	MOVQ CX, 256(AX)
+	MOVQ CX, 280(AX)
 	MOVQ 120(AX), CX
-	MOVQ CX, 248(AX)
+	MOVQ CX, 272(AX)
 	MOVQ 104(AX), CX
 	MOVQ 72(AX), DX
-	MOVQ DX, 264(AX)
+	MOVQ DX, 288(AX)
 
 tile5:
+	MOVQ  240(AX), DX
+	TESTQ DX, DX
+	JEQ   done6
+
 	// Fetch what will be added.
 	MOVQ       120(AX), DX
 	TESTQ      DX, DX
-	JEQ        done6
-	MOVQ       248(AX), DX
+	JEQ        done7
+	MOVQ       272(AX), DX
 	MOVQ       160(AX), BX
 	PREFETCHT0 (DX)
-	ADDQ       BX, DX
-
-done6:
-	MOVQ       128(AX), DX
-	TESTQ      DX, DX
-	JEQ        done7
-	MOVQ       256(AX), DX
-	MOVQ       168(AX), BX
-	PREFETCHT0 (DX)
-	ADDQ       BX, DX
 
 done7:
+	MOVQ       128(AX), DX
+	TESTQ      DX, DX
+	JEQ        done8
+	MOVQ       280(AX), DX
+	MOVQ       168(AX), BX
+	PREFETCHT0 (DX)
+
+done8:
+done6:
 	// The chains start.
 	MOVQ    112(AX), DX
 	VMOVUPS (DX), Z0
@@ -7055,18 +6788,18 @@ done7:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done9
+	JLT     done10
 
-loop8:
+loop9:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	SUBQ $+8, R9
-	JLT  done11
+	JLT  done12
 
-loop10:
+loop11:
 	VBROADCASTSS (DI), Z1
 	VFMADD231PS  (R8), Z1, Z0
 	VBROADCASTSS 4(DI), Z1
@@ -7086,16 +6819,16 @@ loop10:
 	ADDQ         $+32, DI
 	ADDQ         $+512, R8
 	SUBQ         $+8, R9
-	JGE          loop10
+	JGE          loop11
 
-done11:
+done12:
 	ADDQ  $+8, R9
 	TESTQ R9, R9
-	JEQ   done12
+	JEQ   done13
 	SUBQ  $+4, R9
-	JLT   done14
+	JLT   done15
 
-loop13:
+loop14:
 	VBROADCASTSS (DI), Z1
 	VFMADD231PS  (R8), Z1, Z0
 	VBROADCASTSS 4(DI), Z1
@@ -7107,72 +6840,73 @@ loop13:
 	ADDQ         $+16, DI
 	ADDQ         $+256, R8
 	SUBQ         $+4, R9
-	JGE          loop13
+	JGE          loop14
 
-done14:
+done15:
 	ADDQ $+4, R9
 	SUBQ $+1, R9
-	JLT  done16
+	JLT  done17
 
-loop15:
+loop16:
 	VBROADCASTSS (DI), Z1
 	VFMADD231PS  (R8), Z1, Z0
 	ADDQ         $+4, DI
 	ADDQ         $+64, R8
 	SUBQ         $+1, R9
-	JGE          loop15
+	JGE          loop16
 
-done16:
+done17:
 	ADDQ $+1, R9
 
-done12:
+done13:
 	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop8
+	JGE  loop9
 
-done9:
-	MOVQ 168(AX), BX
+done10:
+	MOVQ  240(AX), BX
+	TESTQ BX, BX
+	JEQ   done18
 
 	// Add finished chains.
-	MOVQ    120(AX), SI
-	TESTQ   SI, SI
-	JEQ     done17
-	MOVQ    248(AX), SI
-	MOVQ    160(AX), BX
-	VMOVUPS (SI), Z1
-	VADDPS  Z0, Z1, Z0
-	ADDQ    BX, SI
-	MOVQ    SI, 248(AX)
-	MOVQ    168(AX), BX
+	MOVQ   120(AX), BX
+	TESTQ  BX, BX
+	JEQ    done19
+	MOVQ   272(AX), BX
+	MOVQ   160(AX), SI
+	VADDPS (BX), Z0, Z0
+	ADDQ   SI, BX
+	MOVQ   BX, 272(AX)
 
-done17:
+done19:
 	// Add what C holds.
-	MOVQ    128(AX), SI
-	TESTQ   SI, SI
-	JEQ     done18
-	MOVQ    256(AX), SI
-	VMOVUPS (SI), Z1
-	VADDPS  Z0, Z1, Z0
-	ADDQ    BX, SI
+	MOVQ   128(AX), BX
+	TESTQ  BX, BX
+	JEQ    done20
+	MOVQ   280(AX), BX
+	MOVQ   168(AX), SI
+	VADDPS (BX), Z0, Z0
 
+done20:
 done18:
 	// Store.
-	MOVQ    256(AX), SI
-	VMOVUPS Z0, (SI)
-	ADDQ    BX, SI
-	MOVQ    SI, 256(AX)
+	MOVQ    280(AX), BX
+	MOVQ    168(AX), SI
+	VMOVUPS Z0, (BX)
+	ADDQ    SI, BX
+	MOVQ    BX, 280(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
-	MOVQ  264(AX), DX
+	MOVQ  288(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 264(AX)
+	MOVQ  DX, 288(AX)
 	TESTQ DX, DX
 	JNE   tile5
-	MOVQ  272(AX), CX
+	MOVQ  296(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 272(AX)
+	MOVQ  CX, 296(AX)
 	TESTQ CX, CX
 	JEQ   next3
 
@@ -7183,17 +6917,15 @@ done18:
 	MOVQ 112(AX), CX
 	ADDQ $+64, CX
 	MOVQ CX, 112(AX)
-	MOVQ 208(AX), CX
+	MOVQ 192(AX), CX
 	MOVQ 120(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 120(AX)
-	MOVQ 8(AX), CX
-	SHLQ $0x06, CX
+	MOVQ 176(AX), CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ 32(AX), CX
-	SHLQ $0x06, CX
+	MOVQ 184(AX), CX
 	MOVQ 24(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 24(AX)
@@ -7207,7 +6939,7 @@ next3:
 	JEQ   done4
 
 	// To the next panel.
-	MOVQ 200(AX), CX
+	MOVQ 232(AX), CX
 	MOVQ 136(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 136(AX)
@@ -7215,15 +6947,15 @@ next3:
 	MOVQ 120(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 120(AX)
-	MOVQ 192(AX), CX
+	MOVQ 224(AX), CX
 	MOVQ 112(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 112(AX)
-	MOVQ 176(AX), CX
+	MOVQ 200(AX), CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ 184(AX), CX
+	MOVQ 208(AX), CX
 	MOVQ 24(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 24(AX)
@@ -7248,39 +6980,42 @@ TEXT ·gemm1x32AVX512(SB), NOSPLIT, $8-8
 
 panel1:
 	MOVQ 88(AX), CX
-	MOVQ CX, 272(AX)
+	MOVQ CX, 296(AX)
 
 group2:
 	MOVQ 136(AX), CX
-	MOVQ CX, 256(AX)
+	MOVQ CX, 280(AX)
 	MOVQ 120(AX), CX
-	MOVQ CX, 248(AX)
+	MOVQ CX, 272(AX)
 	MOVQ 104(AX), CX
 	MOVQ 72(AX), DX
-	MOVQ DX, 264(AX)
+	MOVQ DX, 288(AX)
 
 tile5:
+	MOVQ  240(AX), DX
+	TESTQ DX, DX
+	JEQ   done6
+
 	// Fetch what will be added.
 	MOVQ       120(AX), DX
 	TESTQ      DX, DX
-	JEQ        done6
-	MOVQ       248(AX), DX
+	JEQ        done7
+	MOVQ       272(AX), DX
 	MOVQ       160(AX), BX
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
-	ADDQ       BX, DX
 
-done6:
+done7:
 	MOVQ       128(AX), DX
 	TESTQ      DX, DX
-	JEQ        done7
-	MOVQ       256(AX), DX
+	JEQ        done8
+	MOVQ       280(AX), DX
 	MOVQ       168(AX), BX
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
-	ADDQ       BX, DX
 
-done7:
+done8:
+done6:
 	// The chains start.
 	MOVQ    112(AX), DX
 	VMOVUPS (DX), Z0
@@ -7290,18 +7025,18 @@ done7:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done9
+	JLT     done10
 
-loop8:
+loop9:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	SUBQ $+8, R9
-	JLT  done11
+	JLT  done12
 
-loop10:
+loop11:
 	VBROADCASTSS (DI), Z2
 	VFMADD231PS  (R8), Z2, Z0
 	VFMADD231PS  (R8)(R10*1), Z2, Z1
@@ -7329,16 +7064,16 @@ loop10:
 	ADDQ         $+32, DI
 	ADDQ         $+512, R8
 	SUBQ         $+8, R9
-	JGE          loop10
+	JGE          loop11
 
-done11:
+done12:
 	ADDQ  $+8, R9
 	TESTQ R9, R9
-	JEQ   done12
+	JEQ   done13
 	SUBQ  $+4, R9
-	JLT   done14
+	JLT   done15
 
-loop13:
+loop14:
 	VBROADCASTSS (DI), Z2
 	VFMADD231PS  (R8), Z2, Z0
 	VFMADD231PS  (R8)(R10*1), Z2, Z1
@@ -7354,78 +7089,77 @@ loop13:
 	ADDQ         $+16, DI
 	ADDQ         $+256, R8
 	SUBQ         $+4, R9
-	JGE          loop13
+	JGE          loop14
 
-done14:
+done15:
 	ADDQ $+4, R9
 	SUBQ $+1, R9
-	JLT  done16
+	JLT  done17
 
-loop15:
+loop16:
 	VBROADCASTSS (DI), Z2
 	VFMADD231PS  (R8), Z2, Z0
 	VFMADD231PS  (R8)(R10*1), Z2, Z1
 	ADDQ         $+4, DI
 	ADDQ         $+64, R8
 	SUBQ         $+1, R9
-	JGE          loop15
+	JGE          loop16
 
-done16:
+done17:
 	ADDQ $+1, R9
 
-done12:
+done13:
 	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop8
+	JGE  loop9
 
-done9:
-	MOVQ 168(AX), BX
+done10:
+	MOVQ  240(AX), BX
+	TESTQ BX, BX
+	JEQ   done18
 
 	// Add finished chains.
-	MOVQ    120(AX), SI
-	TESTQ   SI, SI
-	JEQ     done17
-	MOVQ    248(AX), SI
-	MOVQ    160(AX), BX
-	VMOVUPS (SI), Z2
-	VADDPS  Z0, Z2, Z0
-	VMOVUPS 64(SI), Z2
-	VADDPS  Z1, Z2, Z1
-	ADDQ    BX, SI
-	MOVQ    SI, 248(AX)
-	MOVQ    168(AX), BX
+	MOVQ   120(AX), BX
+	TESTQ  BX, BX
+	JEQ    done19
+	MOVQ   272(AX), BX
+	MOVQ   160(AX), SI
+	VADDPS (BX), Z0, Z0
+	VADDPS 64(BX), Z1, Z1
+	ADDQ   SI, BX
+	MOVQ   BX, 272(AX)
 
-done17:
+done19:
 	// Add what C holds.
-	MOVQ    128(AX), SI
-	TESTQ   SI, SI
-	JEQ     done18
-	MOVQ    256(AX), SI
-	VMOVUPS (SI), Z2
-	VADDPS  Z0, Z2, Z0
-	VMOVUPS 64(SI), Z2
-	VADDPS  Z1, Z2, Z1
-	ADDQ    BX, SI
+	MOVQ   128(AX), BX
+	TESTQ  BX, BX
+	JEQ    done20
+	MOVQ   280(AX), BX
+	MOVQ   168(AX), SI
+	VADDPS (BX), Z0, Z0
+	VADDPS 64(BX), Z1, Z1
 
+done20:
 done18:
 	// Store.
-	MOVQ    256(AX), SI
-	VMOVUPS Z0, (SI)
-	VMOVUPS Z1, 64(SI)
-	ADDQ    BX, SI
-	MOVQ    SI, 256(AX)
+	MOVQ    280(AX), BX
+	MOVQ    168(AX), SI
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, 64(BX)
+	ADDQ    SI, BX
+	MOVQ    BX, 280(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
-	MOVQ  264(AX), DX
+	MOVQ  288(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 264(AX)
+	MOVQ  DX, 288(AX)
 	TESTQ DX, DX
 	JNE   tile5
-	MOVQ  272(AX), CX
+	MOVQ  296(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 272(AX)
+	MOVQ  CX, 296(AX)
 	TESTQ CX, CX
 	JEQ   next3
 
@@ -7436,23 +7170,15 @@ done18:
 	MOVQ 112(AX), CX
 	ADDQ $+128, CX
 	MOVQ CX, 112(AX)
-	MOVQ 208(AX), CX
+	MOVQ 192(AX), CX
 	MOVQ 120(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 120(AX)
-	MOVQ 8(AX), CX
-	SHLQ $0x06, CX
+	MOVQ 176(AX), CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ (AX), DX
-	ADDQ CX, DX
-	MOVQ DX, (AX)
-	MOVQ 32(AX), CX
-	SHLQ $0x06, CX
-	MOVQ 24(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 24(AX)
+	MOVQ 184(AX), CX
 	MOVQ 24(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 24(AX)
@@ -7466,7 +7192,7 @@ next3:
 	JEQ   done4
 
 	// To the next panel.
-	MOVQ 200(AX), CX
+	MOVQ 232(AX), CX
 	MOVQ 136(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 136(AX)
@@ -7474,15 +7200,15 @@ next3:
 	MOVQ 120(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 120(AX)
-	MOVQ 192(AX), CX
+	MOVQ 224(AX), CX
 	MOVQ 112(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 112(AX)
-	MOVQ 176(AX), CX
+	MOVQ 200(AX), CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ 184(AX), CX
+	MOVQ 208(AX), CX
 	MOVQ 24(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 24(AX)
@@ -7507,41 +7233,44 @@ TEXT ·gemm1x48AVX512(SB), NOSPLIT, $8-8
 
 panel1:
 	MOVQ 88(AX), CX
-	MOVQ CX, 272(AX)
+	MOVQ CX, 296(AX)
 
 group2:
 	MOVQ 136(AX), CX
-	MOVQ CX, 256(AX)
+	MOVQ CX, 280(AX)
 	MOVQ 120(AX), CX
-	MOVQ CX, 248(AX)
+	MOVQ CX, 272(AX)
 	MOVQ 104(AX), CX
 	MOVQ 72(AX), DX
-	MOVQ DX, 264(AX)
+	MOVQ DX, 288(AX)
 
 tile5:
+	MOVQ  240(AX), DX
+	TESTQ DX, DX
+	JEQ   done6
+
 	// Fetch what will be added.
 	MOVQ       120(AX), DX
 	TESTQ      DX, DX
-	JEQ        done6
-	MOVQ       248(AX), DX
+	JEQ        done7
+	MOVQ       272(AX), DX
 	MOVQ       160(AX), BX
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	PREFETCHT0 128(DX)
-	ADDQ       BX, DX
 
-done6:
+done7:
 	MOVQ       128(AX), DX
 	TESTQ      DX, DX
-	JEQ        done7
-	MOVQ       256(AX), DX
+	JEQ        done8
+	MOVQ       280(AX), DX
 	MOVQ       168(AX), BX
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	PREFETCHT0 128(DX)
-	ADDQ       BX, DX
 
-done7:
+done8:
+done6:
 	// The chains start.
 	MOVQ    112(AX), DX
 	VMOVUPS (DX), Z0
@@ -7552,18 +7281,18 @@ done7:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done9
+	JLT     done10
 
-loop8:
+loop9:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	SUBQ $+8, R9
-	JLT  done11
+	JLT  done12
 
-loop10:
+loop11:
 	VBROADCASTSS (DI), Z3
 	VFMADD231PS  (R8), Z3, Z0
 	VFMADD231PS  (R8)(R10*1), Z3, Z1
@@ -7599,16 +7328,16 @@ loop10:
 	ADDQ         $+32, DI
 	ADDQ         $+512, R8
 	SUBQ         $+8, R9
-	JGE          loop10
+	JGE          loop11
 
-done11:
+done12:
 	ADDQ  $+8, R9
 	TESTQ R9, R9
-	JEQ   done12
+	JEQ   done13
 	SUBQ  $+4, R9
-	JLT   done14
+	JLT   done15
 
-loop13:
+loop14:
 	VBROADCASTSS (DI), Z3
 	VFMADD231PS  (R8), Z3, Z0
 	VFMADD231PS  (R8)(R10*1), Z3, Z1
@@ -7628,14 +7357,14 @@ loop13:
 	ADDQ         $+16, DI
 	ADDQ         $+256, R8
 	SUBQ         $+4, R9
-	JGE          loop13
+	JGE          loop14
 
-done14:
+done15:
 	ADDQ $+4, R9
 	SUBQ $+1, R9
-	JLT  done16
+	JLT  done17
 
-loop15:
+loop16:
 	VBROADCASTSS (DI), Z3
 	VFMADD231PS  (R8), Z3, Z0
 	VFMADD231PS  (R8)(R10*1), Z3, Z1
@@ -7643,69 +7372,66 @@ loop15:
 	ADDQ         $+4, DI
 	ADDQ         $+64, R8
 	SUBQ         $+1, R9
-	JGE          loop15
+	JGE          loop16
 
-done16:
+done17:
 	ADDQ $+1, R9
 
-done12:
+done13:
 	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop8
+	JGE  loop9
 
-done9:
-	MOVQ 168(AX), BX
+done10:
+	MOVQ  240(AX), BX
+	TESTQ BX, BX
+	JEQ   done18
 
 	// Add finished chains.
-	MOVQ    120(AX), SI
-	TESTQ   SI, SI
-	JEQ     done17
-	MOVQ    248(AX), SI
-	MOVQ    160(AX), BX
-	VMOVUPS (SI), Z3
-	VADDPS  Z0, Z3, Z0
-	VMOVUPS 64(SI), Z3
-	VADDPS  Z1, Z3, Z1
-	VMOVUPS 128(SI), Z3
-	VADDPS  Z2, Z3, Z2
-	ADDQ    BX, SI
-	MOVQ    SI, 248(AX)
-	MOVQ    168(AX), BX
+	MOVQ   120(AX), BX
+	TESTQ  BX, BX
+	JEQ    done19
+	MOVQ   272(AX), BX
+	MOVQ   160(AX), SI
+	VADDPS (BX), Z0, Z0
+	VADDPS 64(BX), Z1, Z1
+	VADDPS 128(BX), Z2, Z2
+	ADDQ   SI, BX
+	MOVQ   BX, 272(AX)
 
-done17:
+done19:
 	// Add what C holds.
-	MOVQ    128(AX), SI
-	TESTQ   SI, SI
-	JEQ     done18
-	MOVQ    256(AX), SI
-	VMOVUPS (SI), Z3
-	VADDPS  Z0, Z3, Z0
-	VMOVUPS 64(SI), Z3
-	VADDPS  Z1, Z3, Z1
-	VMOVUPS 128(SI), Z3
-	VADDPS  Z2, Z3, Z2
-	ADDQ    BX, SI
+	MOVQ   128(AX), BX
+	TESTQ  BX, BX
+	JEQ    done20
+	MOVQ   280(AX), BX
+	MOVQ   168(AX), SI
+	VADDPS (BX), Z0, Z0
+	VADDPS 64(BX), Z1, Z1
+	VADDPS 128(BX), Z2, Z2
 
+done20:
 done18:
 	// Store.
-	MOVQ    256(AX), SI
-	VMOVUPS Z0, (SI)
-	VMOVUPS Z1, 64(SI)
-	VMOVUPS Z2, 128(SI)
-	ADDQ    BX, SI
-	MOVQ    SI, 256(AX)
+	MOVQ    280(AX), BX
+	MOVQ    168(AX), SI
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, 64(BX)
+	VMOVUPS Z2, 128(BX)
+	ADDQ    SI, BX
+	MOVQ    BX, 280(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
-	MOVQ  264(AX), DX
+	MOVQ  288(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 264(AX)
+	MOVQ  DX, 288(AX)
 	TESTQ DX, DX
 	JNE   tile5
-	MOVQ  272(AX), CX
+	MOVQ  296(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 272(AX)
+	MOVQ  CX, 296(AX)
 	TESTQ CX, CX
 	JEQ   next3
 
@@ -7716,29 +7442,15 @@ done18:
 	MOVQ 112(AX), CX
 	ADDQ $+192, CX
 	MOVQ CX, 112(AX)
-	MOVQ 208(AX), CX
+	MOVQ 192(AX), CX
 	MOVQ 120(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 120(AX)
-	MOVQ 8(AX), CX
-	SHLQ $0x06, CX
+	MOVQ 176(AX), CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ (AX), DX
-	ADDQ CX, DX
-	MOVQ DX, (AX)
-	MOVQ (AX), DX
-	ADDQ CX, DX
-	MOVQ DX, (AX)
-	MOVQ 32(AX), CX
-	SHLQ $0x06, CX
-	MOVQ 24(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 24(AX)
-	MOVQ 24(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 24(AX)
+	MOVQ 184(AX), CX
 	MOVQ 24(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 24(AX)
@@ -7752,7 +7464,7 @@ next3:
 	JEQ   done4
 
 	// To the next panel.
-	MOVQ 200(AX), CX
+	MOVQ 232(AX), CX
 	MOVQ 136(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 136(AX)
@@ -7760,15 +7472,15 @@ next3:
 	MOVQ 120(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 120(AX)
-	MOVQ 192(AX), CX
+	MOVQ 224(AX), CX
 	MOVQ 112(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 112(AX)
-	MOVQ 176(AX), CX
+	MOVQ 200(AX), CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ 184(AX), CX
+	MOVQ 208(AX), CX
 	MOVQ 24(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 24(AX)
@@ -7793,43 +7505,46 @@ TEXT ·gemm1x64AVX512(SB), NOSPLIT, $8-8
 
 panel1:
 	MOVQ 88(AX), CX
-	MOVQ CX, 272(AX)
+	MOVQ CX, 296(AX)
 
 group2:
 	MOVQ 136(AX), CX
-	MOVQ CX, 256(AX)
+	MOVQ CX, 280(AX)
 	MOVQ 120(AX), CX
-	MOVQ CX, 248(AX)
+	MOVQ CX, 272(AX)
 	MOVQ 104(AX), CX
 	MOVQ 72(AX), DX
-	MOVQ DX, 264(AX)
+	MOVQ DX, 288(AX)
 
 tile5:
+	MOVQ  240(AX), DX
+	TESTQ DX, DX
+	JEQ   done6
+
 	// Fetch what will be added.
 	MOVQ       120(AX), DX
 	TESTQ      DX, DX
-	JEQ        done6
-	MOVQ       248(AX), DX
+	JEQ        done7
+	MOVQ       272(AX), DX
 	MOVQ       160(AX), BX
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	PREFETCHT0 128(DX)
 	PREFETCHT0 192(DX)
-	ADDQ       BX, DX
 
-done6:
+done7:
 	MOVQ       128(AX), DX
 	TESTQ      DX, DX
-	JEQ        done7
-	MOVQ       256(AX), DX
+	JEQ        done8
+	MOVQ       280(AX), DX
 	MOVQ       168(AX), BX
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	PREFETCHT0 128(DX)
 	PREFETCHT0 192(DX)
-	ADDQ       BX, DX
 
-done7:
+done8:
+done6:
 	// The chains start.
 	MOVQ    112(AX), DX
 	VMOVUPS (DX), Z0
@@ -7841,21 +7556,20 @@ done7:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done9
+	JLT     done10
 
-loop8:
+loop9:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	LEAQ (R8)(R10*1), R11
-	ADDQ R10, R11
-	ADDQ R10, R11
+	LEAQ (R11)(R10*2), R11
 	SUBQ $+8, R9
-	JLT  done11
+	JLT  done12
 
-loop10:
+loop11:
 	VBROADCASTSS (DI), Z4
 	VFMADD231PS  (R8), Z4, Z0
 	VFMADD231PS  (R8)(R10*1), Z4, Z1
@@ -7900,16 +7614,16 @@ loop10:
 	ADDQ         $+512, R8
 	ADDQ         $+512, R11
 	SUBQ         $+8, R9
-	JGE          loop10
+	JGE          loop11
 
-done11:
+done12:
 	ADDQ  $+8, R9
 	TESTQ R9, R9
-	JEQ   done12
+	JEQ   done13
 	SUBQ  $+4, R9
-	JLT   done14
+	JLT   done15
 
-loop13:
+loop14:
 	VBROADCASTSS (DI), Z4
 	VFMADD231PS  (R8), Z4, Z0
 	VFMADD231PS  (R8)(R10*1), Z4, Z1
@@ -7934,14 +7648,14 @@ loop13:
 	ADDQ         $+256, R8
 	ADDQ         $+256, R11
 	SUBQ         $+4, R9
-	JGE          loop13
+	JGE          loop14
 
-done14:
+done15:
 	ADDQ $+4, R9
 	SUBQ $+1, R9
-	JLT  done16
+	JLT  done17
 
-loop15:
+loop16:
 	VBROADCASTSS (DI), Z4
 	VFMADD231PS  (R8), Z4, Z0
 	VFMADD231PS  (R8)(R10*1), Z4, Z1
@@ -7951,74 +7665,69 @@ loop15:
 	ADDQ         $+64, R8
 	ADDQ         $+64, R11
 	SUBQ         $+1, R9
-	JGE          loop15
+	JGE          loop16
 
-done16:
+done17:
 	ADDQ $+1, R9
 
-done12:
+done13:
 	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop8
+	JGE  loop9
 
-done9:
-	MOVQ 168(AX), BX
+done10:
+	MOVQ  240(AX), BX
+	TESTQ BX, BX
+	JEQ   done18
 
 	// Add finished chains.
-	MOVQ    120(AX), SI
-	TESTQ   SI, SI
-	JEQ     done17
-	MOVQ    248(AX), SI
-	MOVQ    160(AX), BX
-	VMOVUPS (SI), Z4
-	VADDPS  Z0, Z4, Z0
-	VMOVUPS 64(SI), Z4
-	VADDPS  Z1, Z4, Z1
-	VMOVUPS 128(SI), Z4
-	VADDPS  Z2, Z4, Z2
-	VMOVUPS 192(SI), Z4
-	VADDPS  Z3, Z4, Z3
-	ADDQ    BX, SI
-	MOVQ    SI, 248(AX)
-	MOVQ    168(AX), BX
+	MOVQ   120(AX), BX
+	TESTQ  BX, BX
+	JEQ    done19
+	MOVQ   272(AX), BX
+	MOVQ   160(AX), SI
+	VADDPS (BX), Z0, Z0
+	VADDPS 64(BX), Z1, Z1
+	VADDPS 128(BX), Z2, Z2
+	VADDPS 192(BX), Z3, Z3
+	ADDQ   SI, BX
+	MOVQ   BX, 272(AX)
 
-done17:
+done19:
 	// Add what C holds.
-	MOVQ    128(AX), SI
-	TESTQ   SI, SI
-	JEQ     done18
-	MOVQ    256(AX), SI
-	VMOVUPS (SI), Z4
-	VADDPS  Z0, Z4, Z0
-	VMOVUPS 64(SI), Z4
-	VADDPS  Z1, Z4, Z1
-	VMOVUPS 128(SI), Z4
-	VADDPS  Z2, Z4, Z2
-	VMOVUPS 192(SI), Z4
-	VADDPS  Z3, Z4, Z3
-	ADDQ    BX, SI
+	MOVQ   128(AX), BX
+	TESTQ  BX, BX
+	JEQ    done20
+	MOVQ   280(AX), BX
+	MOVQ   168(AX), SI
+	VADDPS (BX), Z0, Z0
+	VADDPS 64(BX), Z1, Z1
+	VADDPS 128(BX), Z2, Z2
+	VADDPS 192(BX), Z3, Z3
 
+done20:
 done18:
 	// Store.
-	MOVQ    256(AX), SI
-	VMOVUPS Z0, (SI)
-	VMOVUPS Z1, 64(SI)
-	VMOVUPS Z2, 128(SI)
-	VMOVUPS Z3, 192(SI)
-	ADDQ    BX, SI
-	MOVQ    SI, 256(AX)
+	MOVQ    280(AX), BX
+	MOVQ    168(AX), SI
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, 64(BX)
+	VMOVUPS Z2, 128(BX)
+	VMOVUPS Z3, 192(BX)
+	ADDQ    SI, BX
+	MOVQ    BX, 280(AX)
 
 	// To the next tile.
 	ADDQ  DX, CX
-	MOVQ  264(AX), DX
+	MOVQ  288(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 264(AX)
+	MOVQ  DX, 288(AX)
 	TESTQ DX, DX
 	JNE   tile5
-	MOVQ  272(AX), CX
+	MOVQ  296(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 272(AX)
+	MOVQ  CX, 296(AX)
 	TESTQ CX, CX
 	JEQ   next3
 
@@ -8029,35 +7738,15 @@ done18:
 	MOVQ 112(AX), CX
 	ADDQ $+256, CX
 	MOVQ CX, 112(AX)
-	MOVQ 208(AX), CX
+	MOVQ 192(AX), CX
 	MOVQ 120(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 120(AX)
-	MOVQ 8(AX), CX
-	SHLQ $0x06, CX
+	MOVQ 176(AX), CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ (AX), DX
-	ADDQ CX, DX
-	MOVQ DX, (AX)
-	MOVQ (AX), DX
-	ADDQ CX, DX
-	MOVQ DX, (AX)
-	MOVQ (AX), DX
-	ADDQ CX, DX
-	MOVQ DX, (AX)
-	MOVQ 32(AX), CX
-	SHLQ $0x06, CX
-	MOVQ 24(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 24(AX)
-	MOVQ 24(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 24(AX)
-	MOVQ 24(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 24(AX)
+	MOVQ 184(AX), CX
 	MOVQ 24(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 24(AX)
@@ -8071,7 +7760,7 @@ next3:
 	JEQ   done4
 
 	// To the next panel.
-	MOVQ 200(AX), CX
+	MOVQ 232(AX), CX
 	MOVQ 136(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 136(AX)
@@ -8079,15 +7768,15 @@ next3:
 	MOVQ 120(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 120(AX)
-	MOVQ 192(AX), CX
+	MOVQ 224(AX), CX
 	MOVQ 112(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 112(AX)
-	MOVQ 176(AX), CX
+	MOVQ 200(AX), CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ 184(AX), CX
+	MOVQ 208(AX), CX
 	MOVQ 24(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 24(AX)
@@ -8112,41 +7801,42 @@ TEXT ·gemm2x16AVX512(SB), NOSPLIT, $8-8
 
 panel1:
 	MOVQ 88(AX), CX
-	MOVQ CX, 272(AX)
+	MOVQ CX, 296(AX)
 
 group2:
 	MOVQ 136(AX), CX
-	MOVQ CX, 256(AX)
+	MOVQ CX, 280(AX)
 	MOVQ 120(AX), CX
-	MOVQ CX, 248(AX)
+	MOVQ CX, 272(AX)
 	MOVQ 104(AX), CX
 	MOVQ 72(AX), DX
-	MOVQ DX, 264(AX)
+	MOVQ DX, 288(AX)
 
 tile5:
+	MOVQ  240(AX), DX
+	TESTQ DX, DX
+	JEQ   done6
+
 	// Fetch what will be added.
 	MOVQ       120(AX), DX
 	TESTQ      DX, DX
-	JEQ        done6
-	MOVQ       248(AX), DX
+	JEQ        done7
+	MOVQ       272(AX), DX
 	MOVQ       160(AX), BX
 	PREFETCHT0 (DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	ADDQ       BX, DX
-
-done6:
-	MOVQ       128(AX), DX
-	TESTQ      DX, DX
-	JEQ        done7
-	MOVQ       256(AX), DX
-	MOVQ       168(AX), BX
-	PREFETCHT0 (DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	ADDQ       BX, DX
+	PREFETCHT0 (DX)(BX*1)
 
 done7:
+	MOVQ       128(AX), DX
+	TESTQ      DX, DX
+	JEQ        done8
+	MOVQ       280(AX), DX
+	MOVQ       168(AX), BX
+	PREFETCHT0 (DX)
+	PREFETCHT0 (DX)(BX*1)
+
+done8:
+done6:
 	// The chains start.
 	MOVQ    112(AX), DX
 	VMOVUPS (DX), Z0
@@ -8156,18 +7846,18 @@ done7:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done9
+	JLT     done10
 
-loop8:
+loop9:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	SUBQ $+8, R9
-	JLT  done11
+	JLT  done12
 
-loop10:
+loop11:
 	VMOVUPS      (R8), Z2
 	VBROADCASTSS (DI), Z3
 	VFMADD231PS  Z2, Z3, Z0
@@ -8211,16 +7901,16 @@ loop10:
 	ADDQ         $+32, DI
 	ADDQ         $+512, R8
 	SUBQ         $+8, R9
-	JGE          loop10
+	JGE          loop11
 
-done11:
+done12:
 	ADDQ  $+8, R9
 	TESTQ R9, R9
-	JEQ   done12
+	JEQ   done13
 	SUBQ  $+4, R9
-	JLT   done14
+	JLT   done15
 
-loop13:
+loop14:
 	VMOVUPS      (R8), Z2
 	VBROADCASTSS (DI), Z3
 	VFMADD231PS  Z2, Z3, Z0
@@ -8244,14 +7934,14 @@ loop13:
 	ADDQ         $+16, DI
 	ADDQ         $+256, R8
 	SUBQ         $+4, R9
-	JGE          loop13
+	JGE          loop14
 
-done14:
+done15:
 	ADDQ $+4, R9
 	SUBQ $+1, R9
-	JLT  done16
+	JLT  done17
 
-loop15:
+loop16:
 	VMOVUPS      (R8), Z2
 	VBROADCASTSS (DI), Z3
 	VFMADD231PS  Z2, Z3, Z0
@@ -8260,68 +7950,63 @@ loop15:
 	ADDQ         $+4, DI
 	ADDQ         $+64, R8
 	SUBQ         $+1, R9
-	JGE          loop15
+	JGE          loop16
 
-done16:
+done17:
 	ADDQ $+1, R9
 
-done12:
+done13:
 	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop8
+	JGE  loop9
 
-done9:
-	MOVQ 168(AX), BX
+done10:
+	MOVQ  240(AX), BX
+	TESTQ BX, BX
+	JEQ   done18
 
 	// Add finished chains.
-	MOVQ    120(AX), SI
-	TESTQ   SI, SI
-	JEQ     done17
-	MOVQ    248(AX), SI
-	MOVQ    160(AX), BX
-	VMOVUPS (SI), Z2
-	VADDPS  Z0, Z2, Z0
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z2
-	VADDPS  Z1, Z2, Z1
-	ADDQ    BX, SI
-	MOVQ    SI, 248(AX)
-	MOVQ    168(AX), BX
+	MOVQ   120(AX), BX
+	TESTQ  BX, BX
+	JEQ    done19
+	MOVQ   272(AX), BX
+	MOVQ   160(AX), SI
+	VADDPS (BX), Z0, Z0
+	VADDPS (BX)(SI*1), Z1, Z1
+	LEAQ   (BX)(SI*2), BX
+	MOVQ   BX, 272(AX)
 
-done17:
+done19:
 	// Add what C holds.
-	MOVQ    128(AX), SI
-	TESTQ   SI, SI
-	JEQ     done18
-	MOVQ    256(AX), SI
-	VMOVUPS (SI), Z2
-	VADDPS  Z0, Z2, Z0
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z2
-	VADDPS  Z1, Z2, Z1
-	ADDQ    BX, SI
+	MOVQ   128(AX), BX
+	TESTQ  BX, BX
+	JEQ    done20
+	MOVQ   280(AX), BX
+	MOVQ   168(AX), SI
+	VADDPS (BX), Z0, Z0
+	VADDPS (BX)(SI*1), Z1, Z1
 
+done20:
 done18:
 	// Store.
-	MOVQ    256(AX), SI
-	VMOVUPS Z0, (SI)
-	ADDQ    BX, SI
-	VMOVUPS Z1, (SI)
-	ADDQ    BX, SI
-	MOVQ    SI, 256(AX)
+	MOVQ    280(AX), BX
+	MOVQ    168(AX), SI
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, (BX)(SI*1)
+	LEAQ    (BX)(SI*2), BX
+	MOVQ    BX, 280(AX)
 
 	// To the next tile.
-	ADDQ  DX, CX
-	ADDQ  DX, CX
-	MOVQ  264(AX), DX
+	LEAQ  (CX)(DX*2), CX
+	MOVQ  288(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 264(AX)
+	MOVQ  DX, 288(AX)
 	TESTQ DX, DX
 	JNE   tile5
-	MOVQ  272(AX), CX
+	MOVQ  296(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 272(AX)
+	MOVQ  CX, 296(AX)
 	TESTQ CX, CX
 	JEQ   next3
 
@@ -8332,17 +8017,15 @@ done18:
 	MOVQ 112(AX), CX
 	ADDQ $+64, CX
 	MOVQ CX, 112(AX)
-	MOVQ 208(AX), CX
+	MOVQ 192(AX), CX
 	MOVQ 120(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 120(AX)
-	MOVQ 8(AX), CX
-	SHLQ $0x06, CX
+	MOVQ 176(AX), CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ 32(AX), CX
-	SHLQ $0x06, CX
+	MOVQ 184(AX), CX
 	MOVQ 24(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 24(AX)
@@ -8356,7 +8039,7 @@ next3:
 	JEQ   done4
 
 	// To the next panel.
-	MOVQ 200(AX), CX
+	MOVQ 232(AX), CX
 	MOVQ 136(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 136(AX)
@@ -8364,15 +8047,15 @@ next3:
 	MOVQ 120(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 120(AX)
-	MOVQ 192(AX), CX
+	MOVQ 224(AX), CX
 	MOVQ 112(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 112(AX)
-	MOVQ 176(AX), CX
+	MOVQ 200(AX), CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ 184(AX), CX
+	MOVQ 208(AX), CX
 	MOVQ 24(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 24(AX)
@@ -8397,45 +8080,46 @@ TEXT ·gemm2x32AVX512(SB), NOSPLIT, $8-8
 
 panel1:
 	MOVQ 88(AX), CX
-	MOVQ CX, 272(AX)
+	MOVQ CX, 296(AX)
 
 group2:
 	MOVQ 136(AX), CX
-	MOVQ CX, 256(AX)
+	MOVQ CX, 280(AX)
 	MOVQ 120(AX), CX
-	MOVQ CX, 248(AX)
+	MOVQ CX, 272(AX)
 	MOVQ 104(AX), CX
 	MOVQ 72(AX), DX
-	MOVQ DX, 264(AX)
+	MOVQ DX, 288(AX)
 
 tile5:
+	MOVQ  240(AX), DX
+	TESTQ DX, DX
+	JEQ   done6
+
 	// Fetch what will be added.
 	MOVQ       120(AX), DX
 	TESTQ      DX, DX
-	JEQ        done6
-	MOVQ       248(AX), DX
+	JEQ        done7
+	MOVQ       272(AX), DX
 	MOVQ       160(AX), BX
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	ADDQ       BX, DX
+	PREFETCHT0 (DX)(BX*1)
+	PREFETCHT0 64(DX)(BX*1)
 
-done6:
+done7:
 	MOVQ       128(AX), DX
 	TESTQ      DX, DX
-	JEQ        done7
-	MOVQ       256(AX), DX
+	JEQ        done8
+	MOVQ       280(AX), DX
 	MOVQ       168(AX), BX
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	ADDQ       BX, DX
+	PREFETCHT0 (DX)(BX*1)
+	PREFETCHT0 64(DX)(BX*1)
 
-done7:
+done8:
+done6:
 	// The chains start.
 	MOVQ    112(AX), DX
 	VMOVUPS (DX), Z0
@@ -8447,18 +8131,18 @@ done7:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done9
+	JLT     done10
 
-loop8:
+loop9:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	SUBQ $+8, R9
-	JLT  done11
+	JLT  done12
 
-loop10:
+loop11:
 	VBROADCASTSS (DI), Z4
 	VBROADCASTSS (DI)(DX*1), Z5
 	VMOVUPS      (R8), Z6
@@ -8526,16 +8210,16 @@ loop10:
 	ADDQ         $+32, DI
 	ADDQ         $+512, R8
 	SUBQ         $+8, R9
-	JGE          loop10
+	JGE          loop11
 
-done11:
+done12:
 	ADDQ  $+8, R9
 	TESTQ R9, R9
-	JEQ   done12
+	JEQ   done13
 	SUBQ  $+4, R9
-	JLT   done14
+	JLT   done15
 
-loop13:
+loop14:
 	VBROADCASTSS (DI), Z4
 	VBROADCASTSS (DI)(DX*1), Z5
 	VMOVUPS      (R8), Z6
@@ -8571,14 +8255,14 @@ loop13:
 	ADDQ         $+16, DI
 	ADDQ         $+256, R8
 	SUBQ         $+4, R9
-	JGE          loop13
+	JGE          loop14
 
-done14:
+done15:
 	ADDQ $+4, R9
 	SUBQ $+1, R9
-	JLT  done16
+	JLT  done17
 
-loop15:
+loop16:
 	VBROADCASTSS (DI), Z4
 	VBROADCASTSS (DI)(DX*1), Z5
 	VMOVUPS      (R8), Z6
@@ -8590,78 +8274,69 @@ loop15:
 	ADDQ         $+4, DI
 	ADDQ         $+64, R8
 	SUBQ         $+1, R9
-	JGE          loop15
+	JGE          loop16
 
-done16:
+done17:
 	ADDQ $+1, R9
 
-done12:
+done13:
 	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop8
+	JGE  loop9
 
-done9:
-	MOVQ 168(AX), BX
+done10:
+	MOVQ  240(AX), BX
+	TESTQ BX, BX
+	JEQ   done18
 
 	// Add finished chains.
-	MOVQ    120(AX), SI
-	TESTQ   SI, SI
-	JEQ     done17
-	MOVQ    248(AX), SI
-	MOVQ    160(AX), BX
-	VMOVUPS (SI), Z4
-	VADDPS  Z0, Z4, Z0
-	VMOVUPS 64(SI), Z4
-	VADDPS  Z1, Z4, Z1
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z4
-	VADDPS  Z2, Z4, Z2
-	VMOVUPS 64(SI), Z4
-	VADDPS  Z3, Z4, Z3
-	ADDQ    BX, SI
-	MOVQ    SI, 248(AX)
-	MOVQ    168(AX), BX
+	MOVQ   120(AX), BX
+	TESTQ  BX, BX
+	JEQ    done19
+	MOVQ   272(AX), BX
+	MOVQ   160(AX), SI
+	VADDPS (BX), Z0, Z0
+	VADDPS 64(BX), Z1, Z1
+	VADDPS (BX)(SI*1), Z2, Z2
+	VADDPS 64(BX)(SI*1), Z3, Z3
+	LEAQ   (BX)(SI*2), BX
+	MOVQ   BX, 272(AX)
 
-done17:
+done19:
 	// Add what C holds.
-	MOVQ    128(AX), SI
-	TESTQ   SI, SI
-	JEQ     done18
-	MOVQ    256(AX), SI
-	VMOVUPS (SI), Z4
-	VADDPS  Z0, Z4, Z0
-	VMOVUPS 64(SI), Z4
-	VADDPS  Z1, Z4, Z1
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z4
-	VADDPS  Z2, Z4, Z2
-	VMOVUPS 64(SI), Z4
-	VADDPS  Z3, Z4, Z3
-	ADDQ    BX, SI
+	MOVQ   128(AX), BX
+	TESTQ  BX, BX
+	JEQ    done20
+	MOVQ   280(AX), BX
+	MOVQ   168(AX), SI
+	VADDPS (BX), Z0, Z0
+	VADDPS 64(BX), Z1, Z1
+	VADDPS (BX)(SI*1), Z2, Z2
+	VADDPS 64(BX)(SI*1), Z3, Z3
 
+done20:
 done18:
 	// Store.
-	MOVQ    256(AX), SI
-	VMOVUPS Z0, (SI)
-	VMOVUPS Z1, 64(SI)
-	ADDQ    BX, SI
-	VMOVUPS Z2, (SI)
-	VMOVUPS Z3, 64(SI)
-	ADDQ    BX, SI
-	MOVQ    SI, 256(AX)
+	MOVQ    280(AX), BX
+	MOVQ    168(AX), SI
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, 64(BX)
+	VMOVUPS Z2, (BX)(SI*1)
+	VMOVUPS Z3, 64(BX)(SI*1)
+	LEAQ    (BX)(SI*2), BX
+	MOVQ    BX, 280(AX)
 
 	// To the next tile.
-	ADDQ  DX, CX
-	ADDQ  DX, CX
-	MOVQ  264(AX), DX
+	LEAQ  (CX)(DX*2), CX
+	MOVQ  288(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 264(AX)
+	MOVQ  DX, 288(AX)
 	TESTQ DX, DX
 	JNE   tile5
-	MOVQ  272(AX), CX
+	MOVQ  296(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 272(AX)
+	MOVQ  CX, 296(AX)
 	TESTQ CX, CX
 	JEQ   next3
 
@@ -8672,23 +8347,15 @@ done18:
 	MOVQ 112(AX), CX
 	ADDQ $+128, CX
 	MOVQ CX, 112(AX)
-	MOVQ 208(AX), CX
+	MOVQ 192(AX), CX
 	MOVQ 120(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 120(AX)
-	MOVQ 8(AX), CX
-	SHLQ $0x06, CX
+	MOVQ 176(AX), CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ (AX), DX
-	ADDQ CX, DX
-	MOVQ DX, (AX)
-	MOVQ 32(AX), CX
-	SHLQ $0x06, CX
-	MOVQ 24(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 24(AX)
+	MOVQ 184(AX), CX
 	MOVQ 24(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 24(AX)
@@ -8702,7 +8369,7 @@ next3:
 	JEQ   done4
 
 	// To the next panel.
-	MOVQ 200(AX), CX
+	MOVQ 232(AX), CX
 	MOVQ 136(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 136(AX)
@@ -8710,15 +8377,15 @@ next3:
 	MOVQ 120(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 120(AX)
-	MOVQ 192(AX), CX
+	MOVQ 224(AX), CX
 	MOVQ 112(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 112(AX)
-	MOVQ 176(AX), CX
+	MOVQ 200(AX), CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ 184(AX), CX
+	MOVQ 208(AX), CX
 	MOVQ 24(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 24(AX)
@@ -8743,49 +8410,50 @@ TEXT ·gemm2x48AVX512(SB), NOSPLIT, $8-8
 
 panel1:
 	MOVQ 88(AX), CX
-	MOVQ CX, 272(AX)
+	MOVQ CX, 296(AX)
 
 group2:
 	MOVQ 136(AX), CX
-	MOVQ CX, 256(AX)
+	MOVQ CX, 280(AX)
 	MOVQ 120(AX), CX
-	MOVQ CX, 248(AX)
+	MOVQ CX, 272(AX)
 	MOVQ 104(AX), CX
 	MOVQ 72(AX), DX
-	MOVQ DX, 264(AX)
+	MOVQ DX, 288(AX)
 
 tile5:
+	MOVQ  240(AX), DX
+	TESTQ DX, DX
+	JEQ   done6
+
 	// Fetch what will be added.
 	MOVQ       120(AX), DX
 	TESTQ      DX, DX
-	JEQ        done6
-	MOVQ       248(AX), DX
+	JEQ        done7
+	MOVQ       272(AX), DX
 	MOVQ       160(AX), BX
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	PREFETCHT0 128(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	PREFETCHT0 128(DX)
-	ADDQ       BX, DX
+	PREFETCHT0 (DX)(BX*1)
+	PREFETCHT0 64(DX)(BX*1)
+	PREFETCHT0 128(DX)(BX*1)
 
-done6:
+done7:
 	MOVQ       128(AX), DX
 	TESTQ      DX, DX
-	JEQ        done7
-	MOVQ       256(AX), DX
+	JEQ        done8
+	MOVQ       280(AX), DX
 	MOVQ       168(AX), BX
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	PREFETCHT0 128(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	PREFETCHT0 128(DX)
-	ADDQ       BX, DX
+	PREFETCHT0 (DX)(BX*1)
+	PREFETCHT0 64(DX)(BX*1)
+	PREFETCHT0 128(DX)(BX*1)
 
-done7:
+done8:
+done6:
 	// The chains start.
 	MOVQ    112(AX), DX
 	VMOVUPS (DX), Z0
@@ -8799,18 +8467,18 @@ done7:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done9
+	JLT     done10
 
-loop8:
+loop9:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	SUBQ $+8, R9
-	JLT  done11
+	JLT  done12
 
-loop10:
+loop11:
 	VBROADCASTSS (DI), Z6
 	VBROADCASTSS (DI)(DX*1), Z7
 	VMOVUPS      (R8), Z8
@@ -8902,16 +8570,16 @@ loop10:
 	ADDQ         $+32, DI
 	ADDQ         $+512, R8
 	SUBQ         $+8, R9
-	JGE          loop10
+	JGE          loop11
 
-done11:
+done12:
 	ADDQ  $+8, R9
 	TESTQ R9, R9
-	JEQ   done12
+	JEQ   done13
 	SUBQ  $+4, R9
-	JLT   done14
+	JLT   done15
 
-loop13:
+loop14:
 	VBROADCASTSS (DI), Z6
 	VBROADCASTSS (DI)(DX*1), Z7
 	VMOVUPS      (R8), Z8
@@ -8959,14 +8627,14 @@ loop13:
 	ADDQ         $+16, DI
 	ADDQ         $+256, R8
 	SUBQ         $+4, R9
-	JGE          loop13
+	JGE          loop14
 
-done14:
+done15:
 	ADDQ $+4, R9
 	SUBQ $+1, R9
-	JLT  done16
+	JLT  done17
 
-loop15:
+loop16:
 	VBROADCASTSS (DI), Z6
 	VBROADCASTSS (DI)(DX*1), Z7
 	VMOVUPS      (R8), Z8
@@ -8981,88 +8649,75 @@ loop15:
 	ADDQ         $+4, DI
 	ADDQ         $+64, R8
 	SUBQ         $+1, R9
-	JGE          loop15
+	JGE          loop16
 
-done16:
+done17:
 	ADDQ $+1, R9
 
-done12:
+done13:
 	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop8
+	JGE  loop9
 
-done9:
-	MOVQ 168(AX), BX
+done10:
+	MOVQ  240(AX), BX
+	TESTQ BX, BX
+	JEQ   done18
 
 	// Add finished chains.
-	MOVQ    120(AX), SI
-	TESTQ   SI, SI
-	JEQ     done17
-	MOVQ    248(AX), SI
-	MOVQ    160(AX), BX
-	VMOVUPS (SI), Z6
-	VADDPS  Z0, Z6, Z0
-	VMOVUPS 64(SI), Z6
-	VADDPS  Z1, Z6, Z1
-	VMOVUPS 128(SI), Z6
-	VADDPS  Z2, Z6, Z2
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z6
-	VADDPS  Z3, Z6, Z3
-	VMOVUPS 64(SI), Z6
-	VADDPS  Z4, Z6, Z4
-	VMOVUPS 128(SI), Z6
-	VADDPS  Z5, Z6, Z5
-	ADDQ    BX, SI
-	MOVQ    SI, 248(AX)
-	MOVQ    168(AX), BX
+	MOVQ   120(AX), BX
+	TESTQ  BX, BX
+	JEQ    done19
+	MOVQ   272(AX), BX
+	MOVQ   160(AX), SI
+	VADDPS (BX), Z0, Z0
+	VADDPS 64(BX), Z1, Z1
+	VADDPS 128(BX), Z2, Z2
+	VADDPS (BX)(SI*1), Z3, Z3
+	VADDPS 64(BX)(SI*1), Z4, Z4
+	VADDPS 128(BX)(SI*1), Z5, Z5
+	LEAQ   (BX)(SI*2), BX
+	MOVQ   BX, 272(AX)
 
-done17:
+done19:
 	// Add what C holds.
-	MOVQ    128(AX), SI
-	TESTQ   SI, SI
-	JEQ     done18
-	MOVQ    256(AX), SI
-	VMOVUPS (SI), Z6
-	VADDPS  Z0, Z6, Z0
-	VMOVUPS 64(SI), Z6
-	VADDPS  Z1, Z6, Z1
-	VMOVUPS 128(SI), Z6
-	VADDPS  Z2, Z6, Z2
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z6
-	VADDPS  Z3, Z6, Z3
-	VMOVUPS 64(SI), Z6
-	VADDPS  Z4, Z6, Z4
-	VMOVUPS 128(SI), Z6
-	VADDPS  Z5, Z6, Z5
-	ADDQ    BX, SI
+	MOVQ   128(AX), BX
+	TESTQ  BX, BX
+	JEQ    done20
+	MOVQ   280(AX), BX
+	MOVQ   168(AX), SI
+	VADDPS (BX), Z0, Z0
+	VADDPS 64(BX), Z1, Z1
+	VADDPS 128(BX), Z2, Z2
+	VADDPS (BX)(SI*1), Z3, Z3
+	VADDPS 64(BX)(SI*1), Z4, Z4
+	VADDPS 128(BX)(SI*1), Z5, Z5
 
+done20:
 done18:
 	// Store.
-	MOVQ    256(AX), SI
-	VMOVUPS Z0, (SI)
-	VMOVUPS Z1, 64(SI)
-	VMOVUPS Z2, 128(SI)
-	ADDQ    BX, SI
-	VMOVUPS Z3, (SI)
-	VMOVUPS Z4, 64(SI)
-	VMOVUPS Z5, 128(SI)
-	ADDQ    BX, SI
-	MOVQ    SI, 256(AX)
+	MOVQ    280(AX), BX
+	MOVQ    168(AX), SI
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, 64(BX)
+	VMOVUPS Z2, 128(BX)
+	VMOVUPS Z3, (BX)(SI*1)
+	VMOVUPS Z4, 64(BX)(SI*1)
+	VMOVUPS Z5, 128(BX)(SI*1)
+	LEAQ    (BX)(SI*2), BX
+	MOVQ    BX, 280(AX)
 
 	// To the next tile.
-	ADDQ  DX, CX
-	ADDQ  DX, CX
-	MOVQ  264(AX), DX
+	LEAQ  (CX)(DX*2), CX
+	MOVQ  288(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 264(AX)
+	MOVQ  DX, 288(AX)
 	TESTQ DX, DX
 	JNE   tile5
-	MOVQ  272(AX), CX
+	MOVQ  296(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 272(AX)
+	MOVQ  CX, 296(AX)
 	TESTQ CX, CX
 	JEQ   next3
 
@@ -9073,29 +8728,15 @@ done18:
 	MOVQ 112(AX), CX
 	ADDQ $+192, CX
 	MOVQ CX, 112(AX)
-	MOVQ 208(AX), CX
+	MOVQ 192(AX), CX
 	MOVQ 120(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 120(AX)
-	MOVQ 8(AX), CX
-	SHLQ $0x06, CX
+	MOVQ 176(AX), CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ (AX), DX
-	ADDQ CX, DX
-	MOVQ DX, (AX)
-	MOVQ (AX), DX
-	ADDQ CX, DX
-	MOVQ DX, (AX)
-	MOVQ 32(AX), CX
-	SHLQ $0x06, CX
-	MOVQ 24(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 24(AX)
-	MOVQ 24(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 24(AX)
+	MOVQ 184(AX), CX
 	MOVQ 24(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 24(AX)
@@ -9109,7 +8750,7 @@ next3:
 	JEQ   done4
 
 	// To the next panel.
-	MOVQ 200(AX), CX
+	MOVQ 232(AX), CX
 	MOVQ 136(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 136(AX)
@@ -9117,15 +8758,15 @@ next3:
 	MOVQ 120(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 120(AX)
-	MOVQ 192(AX), CX
+	MOVQ 224(AX), CX
 	MOVQ 112(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 112(AX)
-	MOVQ 176(AX), CX
+	MOVQ 200(AX), CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ 184(AX), CX
+	MOVQ 208(AX), CX
 	MOVQ 24(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 24(AX)
@@ -9150,53 +8791,54 @@ TEXT ·gemm2x64AVX512(SB), NOSPLIT, $8-8
 
 panel1:
 	MOVQ 88(AX), CX
-	MOVQ CX, 272(AX)
+	MOVQ CX, 296(AX)
 
 group2:
 	MOVQ 136(AX), CX
-	MOVQ CX, 256(AX)
+	MOVQ CX, 280(AX)
 	MOVQ 120(AX), CX
-	MOVQ CX, 248(AX)
+	MOVQ CX, 272(AX)
 	MOVQ 104(AX), CX
 	MOVQ 72(AX), DX
-	MOVQ DX, 264(AX)
+	MOVQ DX, 288(AX)
 
 tile5:
+	MOVQ  240(AX), DX
+	TESTQ DX, DX
+	JEQ   done6
+
 	// Fetch what will be added.
 	MOVQ       120(AX), DX
 	TESTQ      DX, DX
-	JEQ        done6
-	MOVQ       248(AX), DX
+	JEQ        done7
+	MOVQ       272(AX), DX
 	MOVQ       160(AX), BX
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	PREFETCHT0 128(DX)
 	PREFETCHT0 192(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	PREFETCHT0 128(DX)
-	PREFETCHT0 192(DX)
-	ADDQ       BX, DX
+	PREFETCHT0 (DX)(BX*1)
+	PREFETCHT0 64(DX)(BX*1)
+	PREFETCHT0 128(DX)(BX*1)
+	PREFETCHT0 192(DX)(BX*1)
 
-done6:
+done7:
 	MOVQ       128(AX), DX
 	TESTQ      DX, DX
-	JEQ        done7
-	MOVQ       256(AX), DX
+	JEQ        done8
+	MOVQ       280(AX), DX
 	MOVQ       168(AX), BX
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	PREFETCHT0 128(DX)
 	PREFETCHT0 192(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	PREFETCHT0 128(DX)
-	PREFETCHT0 192(DX)
-	ADDQ       BX, DX
+	PREFETCHT0 (DX)(BX*1)
+	PREFETCHT0 64(DX)(BX*1)
+	PREFETCHT0 128(DX)(BX*1)
+	PREFETCHT0 192(DX)(BX*1)
 
-done7:
+done8:
+done6:
 	// The chains start.
 	MOVQ    112(AX), DX
 	VMOVUPS (DX), Z0
@@ -9212,21 +8854,20 @@ done7:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done9
+	JLT     done10
 
-loop8:
+loop9:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	LEAQ (R8)(R10*1), R11
-	ADDQ R10, R11
-	ADDQ R10, R11
+	LEAQ (R11)(R10*2), R11
 	SUBQ $+8, R9
-	JLT  done11
+	JLT  done12
 
-loop10:
+loop11:
 	VBROADCASTSS (DI), Z8
 	VBROADCASTSS (DI)(DX*1), Z9
 	VMOVUPS      (R8), Z10
@@ -9343,16 +8984,16 @@ loop10:
 	ADDQ         $+512, R8
 	ADDQ         $+512, R11
 	SUBQ         $+8, R9
-	JGE          loop10
+	JGE          loop11
 
-done11:
+done12:
 	ADDQ  $+8, R9
 	TESTQ R9, R9
-	JEQ   done12
+	JEQ   done13
 	SUBQ  $+4, R9
-	JLT   done14
+	JLT   done15
 
-loop13:
+loop14:
 	VBROADCASTSS (DI), Z8
 	VBROADCASTSS (DI)(DX*1), Z9
 	VMOVUPS      (R8), Z10
@@ -9413,14 +9054,14 @@ loop13:
 	ADDQ         $+256, R8
 	ADDQ         $+256, R11
 	SUBQ         $+4, R9
-	JGE          loop13
+	JGE          loop14
 
-done14:
+done15:
 	ADDQ $+4, R9
 	SUBQ $+1, R9
-	JLT  done16
+	JLT  done17
 
-loop15:
+loop16:
 	VBROADCASTSS (DI), Z8
 	VBROADCASTSS (DI)(DX*1), Z9
 	VMOVUPS      (R8), Z10
@@ -9439,98 +9080,81 @@ loop15:
 	ADDQ         $+64, R8
 	ADDQ         $+64, R11
 	SUBQ         $+1, R9
-	JGE          loop15
+	JGE          loop16
 
-done16:
+done17:
 	ADDQ $+1, R9
 
-done12:
+done13:
 	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop8
+	JGE  loop9
 
-done9:
-	MOVQ 168(AX), BX
+done10:
+	MOVQ  240(AX), BX
+	TESTQ BX, BX
+	JEQ   done18
 
 	// Add finished chains.
-	MOVQ    120(AX), SI
-	TESTQ   SI, SI
-	JEQ     done17
-	MOVQ    248(AX), SI
-	MOVQ    160(AX), BX
-	VMOVUPS (SI), Z8
-	VADDPS  Z0, Z8, Z0
-	VMOVUPS 64(SI), Z8
-	VADDPS  Z1, Z8, Z1
-	VMOVUPS 128(SI), Z8
-	VADDPS  Z2, Z8, Z2
-	VMOVUPS 192(SI), Z8
-	VADDPS  Z3, Z8, Z3
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z8
-	VADDPS  Z4, Z8, Z4
-	VMOVUPS 64(SI), Z8
-	VADDPS  Z5, Z8, Z5
-	VMOVUPS 128(SI), Z8
-	VADDPS  Z6, Z8, Z6
-	VMOVUPS 192(SI), Z8
-	VADDPS  Z7, Z8, Z7
-	ADDQ    BX, SI
-	MOVQ    SI, 248(AX)
-	MOVQ    168(AX), BX
+	MOVQ   120(AX), BX
+	TESTQ  BX, BX
+	JEQ    done19
+	MOVQ   272(AX), BX
+	MOVQ   160(AX), SI
+	VADDPS (BX), Z0, Z0
+	VADDPS 64(BX), Z1, Z1
+	VADDPS 128(BX), Z2, Z2
+	VADDPS 192(BX), Z3, Z3
+	VADDPS (BX)(SI*1), Z4, Z4
+	VADDPS 64(BX)(SI*1), Z5, Z5
+	VADDPS 128(BX)(SI*1), Z6, Z6
+	VADDPS 192(BX)(SI*1), Z7, Z7
+	LEAQ   (BX)(SI*2), BX
+	MOVQ   BX, 272(AX)
 
-done17:
+done19:
 	// Add what C holds.
-	MOVQ    128(AX), SI
-	TESTQ   SI, SI
-	JEQ     done18
-	MOVQ    256(AX), SI
-	VMOVUPS (SI), Z8
-	VADDPS  Z0, Z8, Z0
-	VMOVUPS 64(SI), Z8
-	VADDPS  Z1, Z8, Z1
-	VMOVUPS 128(SI), Z8
-	VADDPS  Z2, Z8, Z2
-	VMOVUPS 192(SI), Z8
-	VADDPS  Z3, Z8, Z3
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z8
-	VADDPS  Z4, Z8, Z4
-	VMOVUPS 64(SI), Z8
-	VADDPS  Z5, Z8, Z5
-	VMOVUPS 128(SI), Z8
-	VADDPS  Z6, Z8, Z6
-	VMOVUPS 192(SI), Z8
-	VADDPS  Z7, Z8, Z7
-	ADDQ    BX, SI
+	MOVQ   128(AX), BX
+	TESTQ  BX, BX
+	JEQ    done20
+	MOVQ   280(AX), BX
+	MOVQ   168(AX), SI
+	VADDPS (BX), Z0, Z0
+	VADDPS 64(BX), Z1, Z1
+	VADDPS 128(BX), Z2, Z2
+	VADDPS 192(BX), Z3, Z3
+	VADDPS (BX)(SI*1), Z4, Z4
+	VADDPS 64(BX)(SI*1), Z5, Z5
+	VADDPS 128(BX)(SI*1), Z6, Z6
+	VADDPS 192(BX)(SI*1), Z7, Z7
 
+done20:
 done18:
 	// Store.
-	MOVQ    256(AX), SI
-	VMOVUPS Z0, (SI)
-	VMOVUPS Z1, 64(SI)
-	VMOVUPS Z2, 128(SI)
-	VMOVUPS Z3, 192(SI)
-	ADDQ    BX, SI
-	VMOVUPS Z4, (SI)
-	VMOVUPS Z5, 64(SI)
-	VMOVUPS Z6, 128(SI)
-	VMOVUPS Z7, 192(SI)
-	ADDQ    BX, SI
-	MOVQ    SI, 256(AX)
+	MOVQ    280(AX), BX
+	MOVQ    168(AX), SI
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, 64(BX)
+	VMOVUPS Z2, 128(BX)
+	VMOVUPS Z3, 192(BX)
+	VMOVUPS Z4, (BX)(SI*1)
+	VMOVUPS Z5, 64(BX)(SI*1)
+	VMOVUPS Z6, 128(BX)(SI*1)
+	VMOVUPS Z7, 192(BX)(SI*1)
+	LEAQ    (BX)(SI*2), BX
+	MOVQ    BX, 280(AX)
 
 	// To the next tile.
-	ADDQ  DX, CX
-	ADDQ  DX, CX
-	MOVQ  264(AX), DX
+	LEAQ  (CX)(DX*2), CX
+	MOVQ  288(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 264(AX)
+	MOVQ  DX, 288(AX)
 	TESTQ DX, DX
 	JNE   tile5
-	MOVQ  272(AX), CX
+	MOVQ  296(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 272(AX)
+	MOVQ  CX, 296(AX)
 	TESTQ CX, CX
 	JEQ   next3
 
@@ -9541,35 +9165,15 @@ done18:
 	MOVQ 112(AX), CX
 	ADDQ $+256, CX
 	MOVQ CX, 112(AX)
-	MOVQ 208(AX), CX
+	MOVQ 192(AX), CX
 	MOVQ 120(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 120(AX)
-	MOVQ 8(AX), CX
-	SHLQ $0x06, CX
+	MOVQ 176(AX), CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ (AX), DX
-	ADDQ CX, DX
-	MOVQ DX, (AX)
-	MOVQ (AX), DX
-	ADDQ CX, DX
-	MOVQ DX, (AX)
-	MOVQ (AX), DX
-	ADDQ CX, DX
-	MOVQ DX, (AX)
-	MOVQ 32(AX), CX
-	SHLQ $0x06, CX
-	MOVQ 24(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 24(AX)
-	MOVQ 24(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 24(AX)
-	MOVQ 24(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 24(AX)
+	MOVQ 184(AX), CX
 	MOVQ 24(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 24(AX)
@@ -9583,7 +9187,7 @@ next3:
 	JEQ   done4
 
 	// To the next panel.
-	MOVQ 200(AX), CX
+	MOVQ 232(AX), CX
 	MOVQ 136(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 136(AX)
@@ -9591,15 +9195,15 @@ next3:
 	MOVQ 120(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 120(AX)
-	MOVQ 192(AX), CX
+	MOVQ 224(AX), CX
 	MOVQ 112(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 112(AX)
-	MOVQ 176(AX), CX
+	MOVQ 200(AX), CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ 184(AX), CX
+	MOVQ 208(AX), CX
 	MOVQ 24(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 24(AX)
@@ -9624,45 +9228,44 @@ TEXT ·gemm3x16AVX512(SB), NOSPLIT, $8-8
 
 panel1:
 	MOVQ 88(AX), CX
-	MOVQ CX, 272(AX)
+	MOVQ CX, 296(AX)
 
 group2:
 	MOVQ 136(AX), CX
-	MOVQ CX, 256(AX)
+	MOVQ CX, 280(AX)
 	MOVQ 120(AX), CX
-	MOVQ CX, 248(AX)
+	MOVQ CX, 272(AX)
 	MOVQ 104(AX), CX
 	MOVQ 72(AX), DX
-	MOVQ DX, 264(AX)
+	MOVQ DX, 288(AX)
 
 tile5:
+	MOVQ  240(AX), DX
+	TESTQ DX, DX
+	JEQ   done6
+
 	// Fetch what will be added.
 	MOVQ       120(AX), DX
 	TESTQ      DX, DX
-	JEQ        done6
-	MOVQ       248(AX), DX
+	JEQ        done7
+	MOVQ       272(AX), DX
 	MOVQ       160(AX), BX
 	PREFETCHT0 (DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	ADDQ       BX, DX
-
-done6:
-	MOVQ       128(AX), DX
-	TESTQ      DX, DX
-	JEQ        done7
-	MOVQ       256(AX), DX
-	MOVQ       168(AX), BX
-	PREFETCHT0 (DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	ADDQ       BX, DX
+	PREFETCHT0 (DX)(BX*1)
+	PREFETCHT0 (DX)(BX*2)
 
 done7:
+	MOVQ       128(AX), DX
+	TESTQ      DX, DX
+	JEQ        done8
+	MOVQ       280(AX), DX
+	MOVQ       168(AX), BX
+	PREFETCHT0 (DX)
+	PREFETCHT0 (DX)(BX*1)
+	PREFETCHT0 (DX)(BX*2)
+
+done8:
+done6:
 	// The chains start.
 	MOVQ    112(AX), DX
 	VMOVUPS (DX), Z0
@@ -9673,18 +9276,18 @@ done7:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done9
+	JLT     done10
 
-loop8:
+loop9:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	SUBQ $+8, R9
-	JLT  done11
+	JLT  done12
 
-loop10:
+loop11:
 	VMOVUPS      (R8), Z3
 	VBROADCASTSS (DI), Z4
 	VFMADD231PS  Z3, Z4, Z0
@@ -9744,16 +9347,16 @@ loop10:
 	ADDQ         $+32, DI
 	ADDQ         $+512, R8
 	SUBQ         $+8, R9
-	JGE          loop10
+	JGE          loop11
 
-done11:
+done12:
 	ADDQ  $+8, R9
 	TESTQ R9, R9
-	JEQ   done12
+	JEQ   done13
 	SUBQ  $+4, R9
-	JLT   done14
+	JLT   done15
 
-loop13:
+loop14:
 	VMOVUPS      (R8), Z3
 	VBROADCASTSS (DI), Z4
 	VFMADD231PS  Z3, Z4, Z0
@@ -9785,14 +9388,14 @@ loop13:
 	ADDQ         $+16, DI
 	ADDQ         $+256, R8
 	SUBQ         $+4, R9
-	JGE          loop13
+	JGE          loop14
 
-done14:
+done15:
 	ADDQ $+4, R9
 	SUBQ $+1, R9
-	JLT  done16
+	JLT  done17
 
-loop15:
+loop16:
 	VMOVUPS      (R8), Z3
 	VBROADCASTSS (DI), Z4
 	VFMADD231PS  Z3, Z4, Z0
@@ -9803,77 +9406,69 @@ loop15:
 	ADDQ         $+4, DI
 	ADDQ         $+64, R8
 	SUBQ         $+1, R9
-	JGE          loop15
+	JGE          loop16
 
-done16:
+done17:
 	ADDQ $+1, R9
 
-done12:
+done13:
 	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop8
+	JGE  loop9
 
-done9:
-	MOVQ 168(AX), BX
+done10:
+	MOVQ  240(AX), BX
+	TESTQ BX, BX
+	JEQ   done18
 
 	// Add finished chains.
-	MOVQ    120(AX), SI
-	TESTQ   SI, SI
-	JEQ     done17
-	MOVQ    248(AX), SI
-	MOVQ    160(AX), BX
-	VMOVUPS (SI), Z3
-	VADDPS  Z0, Z3, Z0
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z3
-	VADDPS  Z1, Z3, Z1
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z3
-	VADDPS  Z2, Z3, Z2
-	ADDQ    BX, SI
-	MOVQ    SI, 248(AX)
-	MOVQ    168(AX), BX
+	MOVQ   120(AX), BX
+	TESTQ  BX, BX
+	JEQ    done19
+	MOVQ   272(AX), BX
+	MOVQ   160(AX), SI
+	VADDPS (BX), Z0, Z0
+	VADDPS (BX)(SI*1), Z1, Z1
+	VADDPS (BX)(SI*2), Z2, Z2
+	LEAQ   (BX)(SI*2), BX
+	ADDQ   SI, BX
+	MOVQ   BX, 272(AX)
 
-done17:
+done19:
 	// Add what C holds.
-	MOVQ    128(AX), SI
-	TESTQ   SI, SI
-	JEQ     done18
-	MOVQ    256(AX), SI
-	VMOVUPS (SI), Z3
-	VADDPS  Z0, Z3, Z0
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z3
-	VADDPS  Z1, Z3, Z1
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z3
-	VADDPS  Z2, Z3, Z2
-	ADDQ    BX, SI
+	MOVQ   128(AX), BX
+	TESTQ  BX, BX
+	JEQ    done20
+	MOVQ   280(AX), BX
+	MOVQ   168(AX), SI
+	VADDPS (BX), Z0, Z0
+	VADDPS (BX)(SI*1), Z1, Z1
+	VADDPS (BX)(SI*2), Z2, Z2
 
+done20:
 done18:
 	// Store.
-	MOVQ    256(AX), SI
-	VMOVUPS Z0, (SI)
-	ADDQ    BX, SI
-	VMOVUPS Z1, (SI)
-	ADDQ    BX, SI
-	VMOVUPS Z2, (SI)
-	ADDQ    BX, SI
-	MOVQ    SI, 256(AX)
+	MOVQ    280(AX), BX
+	MOVQ    168(AX), SI
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, (BX)(SI*1)
+	VMOVUPS Z2, (BX)(SI*2)
+	LEAQ    (BX)(SI*2), BX
+	ADDQ    SI, BX
+	MOVQ    BX, 280(AX)
 
 	// To the next tile.
+	LEAQ  (CX)(DX*2), CX
 	ADDQ  DX, CX
-	ADDQ  DX, CX
-	ADDQ  DX, CX
-	MOVQ  264(AX), DX
+	MOVQ  288(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 264(AX)
+	MOVQ  DX, 288(AX)
 	TESTQ DX, DX
 	JNE   tile5
-	MOVQ  272(AX), CX
+	MOVQ  296(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 272(AX)
+	MOVQ  CX, 296(AX)
 	TESTQ CX, CX
 	JEQ   next3
 
@@ -9884,17 +9479,15 @@ done18:
 	MOVQ 112(AX), CX
 	ADDQ $+64, CX
 	MOVQ CX, 112(AX)
-	MOVQ 208(AX), CX
+	MOVQ 192(AX), CX
 	MOVQ 120(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 120(AX)
-	MOVQ 8(AX), CX
-	SHLQ $0x06, CX
+	MOVQ 176(AX), CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ 32(AX), CX
-	SHLQ $0x06, CX
+	MOVQ 184(AX), CX
 	MOVQ 24(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 24(AX)
@@ -9908,7 +9501,7 @@ next3:
 	JEQ   done4
 
 	// To the next panel.
-	MOVQ 200(AX), CX
+	MOVQ 232(AX), CX
 	MOVQ 136(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 136(AX)
@@ -9916,15 +9509,15 @@ next3:
 	MOVQ 120(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 120(AX)
-	MOVQ 192(AX), CX
+	MOVQ 224(AX), CX
 	MOVQ 112(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 112(AX)
-	MOVQ 176(AX), CX
+	MOVQ 200(AX), CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ 184(AX), CX
+	MOVQ 208(AX), CX
 	MOVQ 24(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 24(AX)
@@ -9949,51 +9542,50 @@ TEXT ·gemm3x32AVX512(SB), NOSPLIT, $8-8
 
 panel1:
 	MOVQ 88(AX), CX
-	MOVQ CX, 272(AX)
+	MOVQ CX, 296(AX)
 
 group2:
 	MOVQ 136(AX), CX
-	MOVQ CX, 256(AX)
+	MOVQ CX, 280(AX)
 	MOVQ 120(AX), CX
-	MOVQ CX, 248(AX)
+	MOVQ CX, 272(AX)
 	MOVQ 104(AX), CX
 	MOVQ 72(AX), DX
-	MOVQ DX, 264(AX)
+	MOVQ DX, 288(AX)
 
 tile5:
+	MOVQ  240(AX), DX
+	TESTQ DX, DX
+	JEQ   done6
+
 	// Fetch what will be added.
 	MOVQ       120(AX), DX
 	TESTQ      DX, DX
-	JEQ        done6
-	MOVQ       248(AX), DX
+	JEQ        done7
+	MOVQ       272(AX), DX
 	MOVQ       160(AX), BX
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	ADDQ       BX, DX
+	PREFETCHT0 (DX)(BX*1)
+	PREFETCHT0 64(DX)(BX*1)
+	PREFETCHT0 (DX)(BX*2)
+	PREFETCHT0 64(DX)(BX*2)
 
-done6:
+done7:
 	MOVQ       128(AX), DX
 	TESTQ      DX, DX
-	JEQ        done7
-	MOVQ       256(AX), DX
+	JEQ        done8
+	MOVQ       280(AX), DX
 	MOVQ       168(AX), BX
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	ADDQ       BX, DX
+	PREFETCHT0 (DX)(BX*1)
+	PREFETCHT0 64(DX)(BX*1)
+	PREFETCHT0 (DX)(BX*2)
+	PREFETCHT0 64(DX)(BX*2)
 
-done7:
+done8:
+done6:
 	// The chains start.
 	MOVQ    112(AX), DX
 	VMOVUPS (DX), Z0
@@ -10007,18 +9599,18 @@ done7:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done9
+	JLT     done10
 
-loop8:
+loop9:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	SUBQ $+8, R9
-	JLT  done11
+	JLT  done12
 
-loop10:
+loop11:
 	VMOVUPS      (R8), Z6
 	VMOVUPS      (R8)(R10*1), Z7
 	VBROADCASTSS (DI), Z8
@@ -10110,16 +9702,16 @@ loop10:
 	ADDQ         $+32, DI
 	ADDQ         $+512, R8
 	SUBQ         $+8, R9
-	JGE          loop10
+	JGE          loop11
 
-done11:
+done12:
 	ADDQ  $+8, R9
 	TESTQ R9, R9
-	JEQ   done12
+	JEQ   done13
 	SUBQ  $+4, R9
-	JLT   done14
+	JLT   done15
 
-loop13:
+loop14:
 	VMOVUPS      (R8), Z6
 	VMOVUPS      (R8)(R10*1), Z7
 	VBROADCASTSS (DI), Z8
@@ -10167,14 +9759,14 @@ loop13:
 	ADDQ         $+16, DI
 	ADDQ         $+256, R8
 	SUBQ         $+4, R9
-	JGE          loop13
+	JGE          loop14
 
-done14:
+done15:
 	ADDQ $+4, R9
 	SUBQ $+1, R9
-	JLT  done16
+	JLT  done17
 
-loop15:
+loop16:
 	VMOVUPS      (R8), Z6
 	VMOVUPS      (R8)(R10*1), Z7
 	VBROADCASTSS (DI), Z8
@@ -10189,92 +9781,78 @@ loop15:
 	ADDQ         $+4, DI
 	ADDQ         $+64, R8
 	SUBQ         $+1, R9
-	JGE          loop15
+	JGE          loop16
 
-done16:
+done17:
 	ADDQ $+1, R9
 
-done12:
+done13:
 	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop8
+	JGE  loop9
 
-done9:
-	MOVQ 168(AX), BX
+done10:
+	MOVQ  240(AX), BX
+	TESTQ BX, BX
+	JEQ   done18
 
 	// Add finished chains.
-	MOVQ    120(AX), SI
-	TESTQ   SI, SI
-	JEQ     done17
-	MOVQ    248(AX), SI
-	MOVQ    160(AX), BX
-	VMOVUPS (SI), Z6
-	VADDPS  Z0, Z6, Z0
-	VMOVUPS 64(SI), Z6
-	VADDPS  Z1, Z6, Z1
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z6
-	VADDPS  Z2, Z6, Z2
-	VMOVUPS 64(SI), Z6
-	VADDPS  Z3, Z6, Z3
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z6
-	VADDPS  Z4, Z6, Z4
-	VMOVUPS 64(SI), Z6
-	VADDPS  Z5, Z6, Z5
-	ADDQ    BX, SI
-	MOVQ    SI, 248(AX)
-	MOVQ    168(AX), BX
+	MOVQ   120(AX), BX
+	TESTQ  BX, BX
+	JEQ    done19
+	MOVQ   272(AX), BX
+	MOVQ   160(AX), SI
+	VADDPS (BX), Z0, Z0
+	VADDPS 64(BX), Z1, Z1
+	VADDPS (BX)(SI*1), Z2, Z2
+	VADDPS 64(BX)(SI*1), Z3, Z3
+	VADDPS (BX)(SI*2), Z4, Z4
+	VADDPS 64(BX)(SI*2), Z5, Z5
+	LEAQ   (BX)(SI*2), BX
+	ADDQ   SI, BX
+	MOVQ   BX, 272(AX)
 
-done17:
+done19:
 	// Add what C holds.
-	MOVQ    128(AX), SI
-	TESTQ   SI, SI
-	JEQ     done18
-	MOVQ    256(AX), SI
-	VMOVUPS (SI), Z6
-	VADDPS  Z0, Z6, Z0
-	VMOVUPS 64(SI), Z6
-	VADDPS  Z1, Z6, Z1
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z6
-	VADDPS  Z2, Z6, Z2
-	VMOVUPS 64(SI), Z6
-	VADDPS  Z3, Z6, Z3
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z6
-	VADDPS  Z4, Z6, Z4
-	VMOVUPS 64(SI), Z6
-	VADDPS  Z5, Z6, Z5
-	ADDQ    BX, SI
+	MOVQ   128(AX), BX
+	TESTQ  BX, BX
+	JEQ    done20
+	MOVQ   280(AX), BX
+	MOVQ   168(AX), SI
+	VADDPS (BX), Z0, Z0
+	VADDPS 64(BX), Z1, Z1
+	VADDPS (BX)(SI*1), Z2, Z2
+	VADDPS 64(BX)(SI*1), Z3, Z3
+	VADDPS (BX)(SI*2), Z4, Z4
+	VADDPS 64(BX)(SI*2), Z5, Z5
 
+done20:
 done18:
 	// Store.
-	MOVQ    256(AX), SI
-	VMOVUPS Z0, (SI)
-	VMOVUPS Z1, 64(SI)
-	ADDQ    BX, SI
-	VMOVUPS Z2, (SI)
-	VMOVUPS Z3, 64(SI)
-	ADDQ    BX, SI
-	VMOVUPS Z4, (SI)
-	VMOVUPS Z5, 64(SI)
-	ADDQ    BX, SI
-	MOVQ    SI, 256(AX)
+	MOVQ    280(AX), BX
+	MOVQ    168(AX), SI
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, 64(BX)
+	VMOVUPS Z2, (BX)(SI*1)
+	VMOVUPS Z3, 64(BX)(SI*1)
+	VMOVUPS Z4, (BX)(SI*2)
+	VMOVUPS Z5, 64(BX)(SI*2)
+	LEAQ    (BX)(SI*2), BX
+	ADDQ    SI, BX
+	MOVQ    BX, 280(AX)
 
 	// To the next tile.
+	LEAQ  (CX)(DX*2), CX
 	ADDQ  DX, CX
-	ADDQ  DX, CX
-	ADDQ  DX, CX
-	MOVQ  264(AX), DX
+	MOVQ  288(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 264(AX)
+	MOVQ  DX, 288(AX)
 	TESTQ DX, DX
 	JNE   tile5
-	MOVQ  272(AX), CX
+	MOVQ  296(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 272(AX)
+	MOVQ  CX, 296(AX)
 	TESTQ CX, CX
 	JEQ   next3
 
@@ -10285,23 +9863,15 @@ done18:
 	MOVQ 112(AX), CX
 	ADDQ $+128, CX
 	MOVQ CX, 112(AX)
-	MOVQ 208(AX), CX
+	MOVQ 192(AX), CX
 	MOVQ 120(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 120(AX)
-	MOVQ 8(AX), CX
-	SHLQ $0x06, CX
+	MOVQ 176(AX), CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ (AX), DX
-	ADDQ CX, DX
-	MOVQ DX, (AX)
-	MOVQ 32(AX), CX
-	SHLQ $0x06, CX
-	MOVQ 24(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 24(AX)
+	MOVQ 184(AX), CX
 	MOVQ 24(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 24(AX)
@@ -10315,7 +9885,7 @@ next3:
 	JEQ   done4
 
 	// To the next panel.
-	MOVQ 200(AX), CX
+	MOVQ 232(AX), CX
 	MOVQ 136(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 136(AX)
@@ -10323,15 +9893,15 @@ next3:
 	MOVQ 120(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 120(AX)
-	MOVQ 192(AX), CX
+	MOVQ 224(AX), CX
 	MOVQ 112(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 112(AX)
-	MOVQ 176(AX), CX
+	MOVQ 200(AX), CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ 184(AX), CX
+	MOVQ 208(AX), CX
 	MOVQ 24(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 24(AX)
@@ -10356,57 +9926,56 @@ TEXT ·gemm3x48AVX512(SB), NOSPLIT, $8-8
 
 panel1:
 	MOVQ 88(AX), CX
-	MOVQ CX, 272(AX)
+	MOVQ CX, 296(AX)
 
 group2:
 	MOVQ 136(AX), CX
-	MOVQ CX, 256(AX)
+	MOVQ CX, 280(AX)
 	MOVQ 120(AX), CX
-	MOVQ CX, 248(AX)
+	MOVQ CX, 272(AX)
 	MOVQ 104(AX), CX
 	MOVQ 72(AX), DX
-	MOVQ DX, 264(AX)
+	MOVQ DX, 288(AX)
 
 tile5:
+	MOVQ  240(AX), DX
+	TESTQ DX, DX
+	JEQ   done6
+
 	// Fetch what will be added.
 	MOVQ       120(AX), DX
 	TESTQ      DX, DX
-	JEQ        done6
-	MOVQ       248(AX), DX
+	JEQ        done7
+	MOVQ       272(AX), DX
 	MOVQ       160(AX), BX
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	PREFETCHT0 128(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	PREFETCHT0 128(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	PREFETCHT0 128(DX)
-	ADDQ       BX, DX
+	PREFETCHT0 (DX)(BX*1)
+	PREFETCHT0 64(DX)(BX*1)
+	PREFETCHT0 128(DX)(BX*1)
+	PREFETCHT0 (DX)(BX*2)
+	PREFETCHT0 64(DX)(BX*2)
+	PREFETCHT0 128(DX)(BX*2)
 
-done6:
+done7:
 	MOVQ       128(AX), DX
 	TESTQ      DX, DX
-	JEQ        done7
-	MOVQ       256(AX), DX
+	JEQ        done8
+	MOVQ       280(AX), DX
 	MOVQ       168(AX), BX
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	PREFETCHT0 128(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	PREFETCHT0 128(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	PREFETCHT0 128(DX)
-	ADDQ       BX, DX
+	PREFETCHT0 (DX)(BX*1)
+	PREFETCHT0 64(DX)(BX*1)
+	PREFETCHT0 128(DX)(BX*1)
+	PREFETCHT0 (DX)(BX*2)
+	PREFETCHT0 64(DX)(BX*2)
+	PREFETCHT0 128(DX)(BX*2)
 
-done7:
+done8:
+done6:
 	// The chains start.
 	MOVQ    112(AX), DX
 	VMOVUPS (DX), Z0
@@ -10423,18 +9992,18 @@ done7:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done9
+	JLT     done10
 
-loop8:
+loop9:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	SUBQ $+8, R9
-	JLT  done11
+	JLT  done12
 
-loop10:
+loop11:
 	VBROADCASTSS (DI), Z9
 	VBROADCASTSS (DI)(DX*1), Z10
 	VBROADCASTSS (DI)(DX*2), Z11
@@ -10558,16 +10127,16 @@ loop10:
 	ADDQ         $+32, DI
 	ADDQ         $+512, R8
 	SUBQ         $+8, R9
-	JGE          loop10
+	JGE          loop11
 
-done11:
+done12:
 	ADDQ  $+8, R9
 	TESTQ R9, R9
-	JEQ   done12
+	JEQ   done13
 	SUBQ  $+4, R9
-	JLT   done14
+	JLT   done15
 
-loop13:
+loop14:
 	VBROADCASTSS (DI), Z9
 	VBROADCASTSS (DI)(DX*1), Z10
 	VBROADCASTSS (DI)(DX*2), Z11
@@ -10631,14 +10200,14 @@ loop13:
 	ADDQ         $+16, DI
 	ADDQ         $+256, R8
 	SUBQ         $+4, R9
-	JGE          loop13
+	JGE          loop14
 
-done14:
+done15:
 	ADDQ $+4, R9
 	SUBQ $+1, R9
-	JLT  done16
+	JLT  done17
 
-loop15:
+loop16:
 	VBROADCASTSS (DI), Z9
 	VBROADCASTSS (DI)(DX*1), Z10
 	VBROADCASTSS (DI)(DX*2), Z11
@@ -10657,107 +10226,87 @@ loop15:
 	ADDQ         $+4, DI
 	ADDQ         $+64, R8
 	SUBQ         $+1, R9
-	JGE          loop15
+	JGE          loop16
 
-done16:
+done17:
 	ADDQ $+1, R9
 
-done12:
+done13:
 	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop8
+	JGE  loop9
 
-done9:
-	MOVQ 168(AX), BX
+done10:
+	MOVQ  240(AX), BX
+	TESTQ BX, BX
+	JEQ   done18
 
 	// Add finished chains.
-	MOVQ    120(AX), SI
-	TESTQ   SI, SI
-	JEQ     done17
-	MOVQ    248(AX), SI
-	MOVQ    160(AX), BX
-	VMOVUPS (SI), Z9
-	VADDPS  Z0, Z9, Z0
-	VMOVUPS 64(SI), Z9
-	VADDPS  Z1, Z9, Z1
-	VMOVUPS 128(SI), Z9
-	VADDPS  Z2, Z9, Z2
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z9
-	VADDPS  Z3, Z9, Z3
-	VMOVUPS 64(SI), Z9
-	VADDPS  Z4, Z9, Z4
-	VMOVUPS 128(SI), Z9
-	VADDPS  Z5, Z9, Z5
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z9
-	VADDPS  Z6, Z9, Z6
-	VMOVUPS 64(SI), Z9
-	VADDPS  Z7, Z9, Z7
-	VMOVUPS 128(SI), Z9
-	VADDPS  Z8, Z9, Z8
-	ADDQ    BX, SI
-	MOVQ    SI, 248(AX)
-	MOVQ    168(AX), BX
+	MOVQ   120(AX), BX
+	TESTQ  BX, BX
+	JEQ    done19
+	MOVQ   272(AX), BX
+	MOVQ   160(AX), SI
+	VADDPS (BX), Z0, Z0
+	VADDPS 64(BX), Z1, Z1
+	VADDPS 128(BX), Z2, Z2
+	VADDPS (BX)(SI*1), Z3, Z3
+	VADDPS 64(BX)(SI*1), Z4, Z4
+	VADDPS 128(BX)(SI*1), Z5, Z5
+	VADDPS (BX)(SI*2), Z6, Z6
+	VADDPS 64(BX)(SI*2), Z7, Z7
+	VADDPS 128(BX)(SI*2), Z8, Z8
+	LEAQ   (BX)(SI*2), BX
+	ADDQ   SI, BX
+	MOVQ   BX, 272(AX)
 
-done17:
+done19:
 	// Add what C holds.
-	MOVQ    128(AX), SI
-	TESTQ   SI, SI
-	JEQ     done18
-	MOVQ    256(AX), SI
-	VMOVUPS (SI), Z9
-	VADDPS  Z0, Z9, Z0
-	VMOVUPS 64(SI), Z9
-	VADDPS  Z1, Z9, Z1
-	VMOVUPS 128(SI), Z9
-	VADDPS  Z2, Z9, Z2
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z9
-	VADDPS  Z3, Z9, Z3
-	VMOVUPS 64(SI), Z9
-	VADDPS  Z4, Z9, Z4
-	VMOVUPS 128(SI), Z9
-	VADDPS  Z5, Z9, Z5
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z9
-	VADDPS  Z6, Z9, Z6
-	VMOVUPS 64(SI), Z9
-	VADDPS  Z7, Z9, Z7
-	VMOVUPS 128(SI), Z9
-	VADDPS  Z8, Z9, Z8
-	ADDQ    BX, SI
+	MOVQ   128(AX), BX
+	TESTQ  BX, BX
+	JEQ    done20
+	MOVQ   280(AX), BX
+	MOVQ   168(AX), SI
+	VADDPS (BX), Z0, Z0
+	VADDPS 64(BX), Z1, Z1
+	VADDPS 128(BX), Z2, Z2
+	VADDPS (BX)(SI*1), Z3, Z3
+	VADDPS 64(BX)(SI*1), Z4, Z4
+	VADDPS 128(BX)(SI*1), Z5, Z5
+	VADDPS (BX)(SI*2), Z6, Z6
+	VADDPS 64(BX)(SI*2), Z7, Z7
+	VADDPS 128(BX)(SI*2), Z8, Z8
 
+done20:
 done18:
 	// Store.
-	MOVQ    256(AX), SI
-	VMOVUPS Z0, (SI)
-	VMOVUPS Z1, 64(SI)
-	VMOVUPS Z2, 128(SI)
-	ADDQ    BX, SI
-	VMOVUPS Z3, (SI)
-	VMOVUPS Z4, 64(SI)
-	VMOVUPS Z5, 128(SI)
-	ADDQ    BX, SI
-	VMOVUPS Z6, (SI)
-	VMOVUPS Z7, 64(SI)
-	VMOVUPS Z8, 128(SI)
-	ADDQ    BX, SI
-	MOVQ    SI, 256(AX)
+	MOVQ    280(AX), BX
+	MOVQ    168(AX), SI
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, 64(BX)
+	VMOVUPS Z2, 128(BX)
+	VMOVUPS Z3, (BX)(SI*1)
+	VMOVUPS Z4, 64(BX)(SI*1)
+	VMOVUPS Z5, 128(BX)(SI*1)
+	VMOVUPS Z6, (BX)(SI*2)
+	VMOVUPS Z7, 64(BX)(SI*2)
+	VMOVUPS Z8, 128(BX)(SI*2)
+	LEAQ    (BX)(SI*2), BX
+	ADDQ    SI, BX
+	MOVQ    BX, 280(AX)
 
 	// To the next tile.
+	LEAQ  (CX)(DX*2), CX
 	ADDQ  DX, CX
-	ADDQ  DX, CX
-	ADDQ  DX, CX
-	MOVQ  264(AX), DX
+	MOVQ  288(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 264(AX)
+	MOVQ  DX, 288(AX)
 	TESTQ DX, DX
 	JNE   tile5
-	MOVQ  272(AX), CX
+	MOVQ  296(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 272(AX)
+	MOVQ  CX, 296(AX)
 	TESTQ CX, CX
 	JEQ   next3
 
@@ -10768,29 +10317,15 @@ done18:
 	MOVQ 112(AX), CX
 	ADDQ $+192, CX
 	MOVQ CX, 112(AX)
-	MOVQ 208(AX), CX
+	MOVQ 192(AX), CX
 	MOVQ 120(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 120(AX)
-	MOVQ 8(AX), CX
-	SHLQ $0x06, CX
+	MOVQ 176(AX), CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ (AX), DX
-	ADDQ CX, DX
-	MOVQ DX, (AX)
-	MOVQ (AX), DX
-	ADDQ CX, DX
-	MOVQ DX, (AX)
-	MOVQ 32(AX), CX
-	SHLQ $0x06, CX
-	MOVQ 24(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 24(AX)
-	MOVQ 24(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 24(AX)
+	MOVQ 184(AX), CX
 	MOVQ 24(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 24(AX)
@@ -10804,7 +10339,7 @@ next3:
 	JEQ   done4
 
 	// To the next panel.
-	MOVQ 200(AX), CX
+	MOVQ 232(AX), CX
 	MOVQ 136(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 136(AX)
@@ -10812,15 +10347,15 @@ next3:
 	MOVQ 120(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 120(AX)
-	MOVQ 192(AX), CX
+	MOVQ 224(AX), CX
 	MOVQ 112(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 112(AX)
-	MOVQ 176(AX), CX
+	MOVQ 200(AX), CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ 184(AX), CX
+	MOVQ 208(AX), CX
 	MOVQ 24(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 24(AX)
@@ -10845,63 +10380,62 @@ TEXT ·gemm3x64AVX512(SB), NOSPLIT, $8-8
 
 panel1:
 	MOVQ 88(AX), CX
-	MOVQ CX, 272(AX)
+	MOVQ CX, 296(AX)
 
 group2:
 	MOVQ 136(AX), CX
-	MOVQ CX, 256(AX)
+	MOVQ CX, 280(AX)
 	MOVQ 120(AX), CX
-	MOVQ CX, 248(AX)
+	MOVQ CX, 272(AX)
 	MOVQ 104(AX), CX
 	MOVQ 72(AX), DX
-	MOVQ DX, 264(AX)
+	MOVQ DX, 288(AX)
 
 tile5:
+	MOVQ  240(AX), DX
+	TESTQ DX, DX
+	JEQ   done6
+
 	// Fetch what will be added.
 	MOVQ       120(AX), DX
 	TESTQ      DX, DX
-	JEQ        done6
-	MOVQ       248(AX), DX
+	JEQ        done7
+	MOVQ       272(AX), DX
 	MOVQ       160(AX), BX
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	PREFETCHT0 128(DX)
 	PREFETCHT0 192(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	PREFETCHT0 128(DX)
-	PREFETCHT0 192(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	PREFETCHT0 128(DX)
-	PREFETCHT0 192(DX)
-	ADDQ       BX, DX
+	PREFETCHT0 (DX)(BX*1)
+	PREFETCHT0 64(DX)(BX*1)
+	PREFETCHT0 128(DX)(BX*1)
+	PREFETCHT0 192(DX)(BX*1)
+	PREFETCHT0 (DX)(BX*2)
+	PREFETCHT0 64(DX)(BX*2)
+	PREFETCHT0 128(DX)(BX*2)
+	PREFETCHT0 192(DX)(BX*2)
 
-done6:
+done7:
 	MOVQ       128(AX), DX
 	TESTQ      DX, DX
-	JEQ        done7
-	MOVQ       256(AX), DX
+	JEQ        done8
+	MOVQ       280(AX), DX
 	MOVQ       168(AX), BX
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	PREFETCHT0 128(DX)
 	PREFETCHT0 192(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	PREFETCHT0 128(DX)
-	PREFETCHT0 192(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	PREFETCHT0 128(DX)
-	PREFETCHT0 192(DX)
-	ADDQ       BX, DX
+	PREFETCHT0 (DX)(BX*1)
+	PREFETCHT0 64(DX)(BX*1)
+	PREFETCHT0 128(DX)(BX*1)
+	PREFETCHT0 192(DX)(BX*1)
+	PREFETCHT0 (DX)(BX*2)
+	PREFETCHT0 64(DX)(BX*2)
+	PREFETCHT0 128(DX)(BX*2)
+	PREFETCHT0 192(DX)(BX*2)
 
-done7:
+done8:
+done6:
 	// The chains start.
 	MOVQ    112(AX), DX
 	VMOVUPS (DX), Z0
@@ -10921,21 +10455,20 @@ done7:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done9
+	JLT     done10
 
-loop8:
+loop9:
 	// A k block.
 	MOVQ (SI), R8
 	MOVQ 8(SI), R9
 	MOVQ R9, R10
 	SHLQ $0x06, R10
 	LEAQ (R8)(R10*1), R11
-	ADDQ R10, R11
-	ADDQ R10, R11
+	LEAQ (R11)(R10*2), R11
 	SUBQ $+8, R9
-	JLT  done11
+	JLT  done12
 
-loop10:
+loop11:
 	VBROADCASTSS (DI), Z12
 	VBROADCASTSS (DI)(DX*1), Z13
 	VBROADCASTSS (DI)(DX*2), Z14
@@ -11092,16 +10625,16 @@ loop10:
 	ADDQ         $+512, R8
 	ADDQ         $+512, R11
 	SUBQ         $+8, R9
-	JGE          loop10
+	JGE          loop11
 
-done11:
+done12:
 	ADDQ  $+8, R9
 	TESTQ R9, R9
-	JEQ   done12
+	JEQ   done13
 	SUBQ  $+4, R9
-	JLT   done14
+	JLT   done15
 
-loop13:
+loop14:
 	VBROADCASTSS (DI), Z12
 	VBROADCASTSS (DI)(DX*1), Z13
 	VBROADCASTSS (DI)(DX*2), Z14
@@ -11182,14 +10715,14 @@ loop13:
 	ADDQ         $+256, R8
 	ADDQ         $+256, R11
 	SUBQ         $+4, R9
-	JGE          loop13
+	JGE          loop14
 
-done14:
+done15:
 	ADDQ $+4, R9
 	SUBQ $+1, R9
-	JLT  done16
+	JLT  done17
 
-loop15:
+loop16:
 	VBROADCASTSS (DI), Z12
 	VBROADCASTSS (DI)(DX*1), Z13
 	VBROADCASTSS (DI)(DX*2), Z14
@@ -11213,122 +10746,96 @@ loop15:
 	ADDQ         $+64, R8
 	ADDQ         $+64, R11
 	SUBQ         $+1, R9
-	JGE          loop15
+	JGE          loop16
 
-done16:
+done17:
 	ADDQ $+1, R9
 
-done12:
+done13:
 	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop8
+	JGE  loop9
 
-done9:
-	MOVQ 168(AX), BX
+done10:
+	MOVQ  240(AX), BX
+	TESTQ BX, BX
+	JEQ   done18
 
 	// Add finished chains.
-	MOVQ    120(AX), SI
-	TESTQ   SI, SI
-	JEQ     done17
-	MOVQ    248(AX), SI
-	MOVQ    160(AX), BX
-	VMOVUPS (SI), Z12
-	VADDPS  Z0, Z12, Z0
-	VMOVUPS 64(SI), Z12
-	VADDPS  Z1, Z12, Z1
-	VMOVUPS 128(SI), Z12
-	VADDPS  Z2, Z12, Z2
-	VMOVUPS 192(SI), Z12
-	VADDPS  Z3, Z12, Z3
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z12
-	VADDPS  Z4, Z12, Z4
-	VMOVUPS 64(SI), Z12
-	VADDPS  Z5, Z12, Z5
-	VMOVUPS 128(SI), Z12
-	VADDPS  Z6, Z12, Z6
-	VMOVUPS 192(SI), Z12
-	VADDPS  Z7, Z12, Z7
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z12
-	VADDPS  Z8, Z12, Z8
-	VMOVUPS 64(SI), Z12
-	VADDPS  Z9, Z12, Z9
-	VMOVUPS 128(SI), Z12
-	VADDPS  Z10, Z12, Z10
-	VMOVUPS 192(SI), Z12
-	VADDPS  Z11, Z12, Z11
-	ADDQ    BX, SI
-	MOVQ    SI, 248(AX)
-	MOVQ    168(AX), BX
+	MOVQ   120(AX), BX
+	TESTQ  BX, BX
+	JEQ    done19
+	MOVQ   272(AX), BX
+	MOVQ   160(AX), SI
+	VADDPS (BX), Z0, Z0
+	VADDPS 64(BX), Z1, Z1
+	VADDPS 128(BX), Z2, Z2
+	VADDPS 192(BX), Z3, Z3
+	VADDPS (BX)(SI*1), Z4, Z4
+	VADDPS 64(BX)(SI*1), Z5, Z5
+	VADDPS 128(BX)(SI*1), Z6, Z6
+	VADDPS 192(BX)(SI*1), Z7, Z7
+	VADDPS (BX)(SI*2), Z8, Z8
+	VADDPS 64(BX)(SI*2), Z9, Z9
+	VADDPS 128(BX)(SI*2), Z10, Z10
+	VADDPS 192(BX)(SI*2), Z11, Z11
+	LEAQ   (BX)(SI*2), BX
+	ADDQ   SI, BX
+	MOVQ   BX, 272(AX)
 
-done17:
+done19:
 	// Add what C holds.
-	MOVQ    128(AX), SI
-	TESTQ   SI, SI
-	JEQ     done18
-	MOVQ    256(AX), SI
-	VMOVUPS (SI), Z12
-	VADDPS  Z0, Z12, Z0
-	VMOVUPS 64(SI), Z12
-	VADDPS  Z1, Z12, Z1
-	VMOVUPS 128(SI), Z12
-	VADDPS  Z2, Z12, Z2
-	VMOVUPS 192(SI), Z12
-	VADDPS  Z3, Z12, Z3
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z12
-	VADDPS  Z4, Z12, Z4
-	VMOVUPS 64(SI), Z12
-	VADDPS  Z5, Z12, Z5
-	VMOVUPS 128(SI), Z12
-	VADDPS  Z6, Z12, Z6
-	VMOVUPS 192(SI), Z12
-	VADDPS  Z7, Z12, Z7
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z12
-	VADDPS  Z8, Z12, Z8
-	VMOVUPS 64(SI), Z12
-	VADDPS  Z9, Z12, Z9
-	VMOVUPS 128(SI), Z12
-	VADDPS  Z10, Z12, Z10
-	VMOVUPS 192(SI), Z12
-	VADDPS  Z11, Z12, Z11
-	ADDQ    BX, SI
+	MOVQ   128(AX), BX
+	TESTQ  BX, BX
+	JEQ    done20
+	MOVQ   280(AX), BX
+	MOVQ   168(AX), SI
+	VADDPS (BX), Z0, Z0
+	VADDPS 64(BX), Z1, Z1
+	VADDPS 128(BX), Z2, Z2
+	VADDPS 192(BX), Z3, Z3
+	VADDPS (BX)(SI*1), Z4, Z4
+	VADDPS 64(BX)(SI*1), Z5, Z5
+	VADDPS 128(BX)(SI*1), Z6, Z6
+	VADDPS 192(BX)(SI*1), Z7, Z7
+	VADDPS (BX)(SI*2), Z8, Z8
+	VADDPS 64(BX)(SI*2), Z9, Z9
+	VADDPS 128(BX)(SI*2), Z10, Z10
+	VADDPS 192(BX)(SI*2), Z11, Z11
 
+done20:
 done18:
 	// Store.
-	MOVQ    256(AX), SI
-	VMOVUPS Z0, (SI)
-	VMOVUPS Z1, 64(SI)
-	VMOVUPS Z2, 128(SI)
-	VMOVUPS Z3, 192(SI)
-	ADDQ    BX, SI
-	VMOVUPS Z4, (SI)
-	VMOVUPS Z5, 64(SI)
-	VMOVUPS Z6, 128(SI)
-	VMOVUPS Z7, 192(SI)
-	ADDQ    BX, SI
-	VMOVUPS Z8, (SI)
-	VMOVUPS Z9, 64(SI)
-	VMOVUPS Z10, 128(SI)
-	VMOVUPS Z11, 192(SI)
-	ADDQ    BX, SI
-	MOVQ    SI, 256(AX)
+	MOVQ    280(AX), BX
+	MOVQ    168(AX), SI
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, 64(BX)
+	VMOVUPS Z2, 128(BX)
+	VMOVUPS Z3, 192(BX)
+	VMOVUPS Z4, (BX)(SI*1)
+	VMOVUPS Z5, 64(BX)(SI*1)
+	VMOVUPS Z6, 128(BX)(SI*1)
+	VMOVUPS Z7, 192(BX)(SI*1)
+	VMOVUPS Z8, (BX)(SI*2)
+	VMOVUPS Z9, 64(BX)(SI*2)
+	VMOVUPS Z10, 128(BX)(SI*2)
+	VMOVUPS Z11, 192(BX)(SI*2)
+	LEAQ    (BX)(SI*2), BX
+	ADDQ    SI, BX
+	MOVQ    BX, 280(AX)
 
 	// To the next tile.
+	LEAQ  (CX)(DX*2), CX
 	ADDQ  DX, CX
-	ADDQ  DX, CX
-	ADDQ  DX, CX
-	MOVQ  264(AX), DX
+	MOVQ  288(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 264(AX)
+	MOVQ  DX, 288(AX)
 	TESTQ DX, DX
 	JNE   tile5
-	MOVQ  272(AX), CX
+	MOVQ  296(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 272(AX)
+	MOVQ  CX, 296(AX)
 	TESTQ CX, CX
 	JEQ   next3
 
@@ -11339,35 +10846,15 @@ done18:
 	MOVQ 112(AX), CX
 	ADDQ $+256, CX
 	MOVQ CX, 112(AX)
-	MOVQ 208(AX), CX
+	MOVQ 192(AX), CX
 	MOVQ 120(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 120(AX)
-	MOVQ 8(AX), CX
-	SHLQ $0x06, CX
+	MOVQ 176(AX), CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ (AX), DX
-	ADDQ CX, DX
-	MOVQ DX, (AX)
-	MOVQ (AX), DX
-	ADDQ CX, DX
-	MOVQ DX, (AX)
-	MOVQ (AX), DX
-	ADDQ CX, DX
-	MOVQ DX, (AX)
-	MOVQ 32(AX), CX
-	SHLQ $0x06, CX
-	MOVQ 24(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 24(AX)
-	MOVQ 24(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 24(AX)
-	MOVQ 24(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 24(AX)
+	MOVQ 184(AX), CX
 	MOVQ 24(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 24(AX)
@@ -11381,7 +10868,7 @@ next3:
 	JEQ   done4
 
 	// To the next panel.
-	MOVQ 200(AX), CX
+	MOVQ 232(AX), CX
 	MOVQ 136(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 136(AX)
@@ -11389,15 +10876,15 @@ next3:
 	MOVQ 120(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 120(AX)
-	MOVQ 192(AX), CX
+	MOVQ 224(AX), CX
 	MOVQ 112(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 112(AX)
-	MOVQ 176(AX), CX
+	MOVQ 200(AX), CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ 184(AX), CX
+	MOVQ 208(AX), CX
 	MOVQ 24(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 24(AX)
@@ -11422,25 +10909,25 @@ TEXT ·gemm4x16AVX512(SB), NOSPLIT, $8-8
 
 panel1:
 	MOVQ 88(AX), CX
-	MOVQ CX, 272(AX)
+	MOVQ CX, 296(AX)
 
 group2:
 	// The weights to fetch.
 	MOVQ  144(AX), CX
 	TESTQ CX, CX
 	JEQ   done5
-	MOVQ  272(AX), CX
+	MOVQ  296(AX), CX
 	CMPQ  CX, $+2
 	JGE   inPanel6
 	MOVQ  96(AX), CX
 	CMPQ  CX, $+2
 	JLT   last7
 	MOVQ  (AX), CX
-	MOVQ  176(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 16(AX)
 	MOVQ  24(AX), CX
-	MOVQ  184(AX), DX
+	MOVQ  208(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 40(AX)
 	JMP   done8
@@ -11454,58 +10941,57 @@ last7:
 
 inPanel6:
 	MOVQ (AX), CX
-	MOVQ 8(AX), DX
-	SHLQ $0x06, DX
+	MOVQ 176(AX), DX
 	ADDQ DX, CX
 	MOVQ CX, 16(AX)
 	MOVQ 24(AX), CX
-	MOVQ 32(AX), DX
-	SHLQ $0x06, DX
+	MOVQ 184(AX), DX
 	ADDQ DX, CX
 	MOVQ CX, 40(AX)
 
 done8:
 done5:
 	MOVQ 136(AX), CX
-	MOVQ CX, 256(AX)
+	MOVQ CX, 280(AX)
 	MOVQ 120(AX), CX
-	MOVQ CX, 248(AX)
+	MOVQ CX, 272(AX)
 	MOVQ 104(AX), CX
 	MOVQ 72(AX), DX
-	MOVQ DX, 264(AX)
+	MOVQ DX, 288(AX)
 
 tile9:
+	MOVQ  240(AX), DX
+	TESTQ DX, DX
+	JEQ   done10
+
 	// Fetch what will be added.
 	MOVQ       120(AX), DX
 	TESTQ      DX, DX
-	JEQ        done10
-	MOVQ       248(AX), DX
-	MOVQ       160(AX), BX
-	PREFETCHT0 (DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	ADDQ       BX, DX
-
-done10:
-	MOVQ       128(AX), DX
-	TESTQ      DX, DX
 	JEQ        done11
-	MOVQ       256(AX), DX
-	MOVQ       168(AX), BX
+	MOVQ       272(AX), DX
+	MOVQ       160(AX), BX
+	LEAQ       (DX)(BX*1), SI
+	LEAQ       (SI)(BX*2), SI
 	PREFETCHT0 (DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	ADDQ       BX, DX
+	PREFETCHT0 (DX)(BX*1)
+	PREFETCHT0 (DX)(BX*2)
+	PREFETCHT0 (SI)
 
 done11:
+	MOVQ       128(AX), DX
+	TESTQ      DX, DX
+	JEQ        done12
+	MOVQ       280(AX), DX
+	MOVQ       168(AX), BX
+	LEAQ       (DX)(BX*1), SI
+	LEAQ       (SI)(BX*2), SI
+	PREFETCHT0 (DX)
+	PREFETCHT0 (DX)(BX*1)
+	PREFETCHT0 (DX)(BX*2)
+	PREFETCHT0 (SI)
+
+done12:
+done10:
 	// The chains start.
 	MOVQ    112(AX), DX
 	VMOVUPS (DX), Z0
@@ -11517,25 +11003,24 @@ done11:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done13
+	JLT     done14
 
-loop12:
+loop13:
 	// A k block.
 	MOVQ  (SI), R8
 	MOVQ  8(SI), R9
 	MOVQ  R9, R10
 	SHLQ  $0x06, R10
 	LEAQ  (DI)(DX*1), R10
-	ADDQ  DX, R10
-	ADDQ  DX, R10
+	LEAQ  (R10)(DX*2), R10
 	MOVQ  144(AX), R11
 	TESTQ R11, R11
-	JEQ   done14
+	JEQ   done15
 	MOVQ  16(SI), R11
 	SUBQ  $+8, R9
-	JLT   done16
+	JLT   done17
 
-loop15:
+loop16:
 	PREFETCHT1   (R11)
 	PREFETCHT1   64(R11)
 	PREFETCHT1   128(R11)
@@ -11629,17 +11114,17 @@ loop15:
 	ADDQ         $+32, R10
 	ADDQ         $+512, R8
 	SUBQ         $+8, R9
-	JGE          loop15
+	JGE          loop16
 
-done16:
+done17:
 	ADDQ $+8, R9
 	MOVQ R11, 16(SI)
 
-done14:
+done15:
 	SUBQ $+8, R9
-	JLT  done18
+	JLT  done19
 
-loop17:
+loop18:
 	VMOVUPS      (R8), Z4
 	VBROADCASTSS (DI), Z5
 	VFMADD231PS  Z4, Z5, Z0
@@ -11716,16 +11201,16 @@ loop17:
 	ADDQ         $+32, R10
 	ADDQ         $+512, R8
 	SUBQ         $+8, R9
-	JGE          loop17
+	JGE          loop18
 
-done18:
+done19:
 	ADDQ  $+8, R9
 	TESTQ R9, R9
-	JEQ   done19
+	JEQ   done20
 	SUBQ  $+4, R9
-	JLT   done21
+	JLT   done22
 
-loop20:
+loop21:
 	VMOVUPS      (R8), Z4
 	VBROADCASTSS (DI), Z5
 	VFMADD231PS  Z4, Z5, Z0
@@ -11766,14 +11251,14 @@ loop20:
 	ADDQ         $+16, R10
 	ADDQ         $+256, R8
 	SUBQ         $+4, R9
-	JGE          loop20
+	JGE          loop21
 
-done21:
+done22:
 	ADDQ $+4, R9
 	SUBQ $+1, R9
-	JLT  done23
+	JLT  done24
 
-loop22:
+loop23:
 	VMOVUPS      (R8), Z4
 	VBROADCASTSS (DI), Z5
 	VFMADD231PS  Z4, Z5, Z0
@@ -11787,86 +11272,78 @@ loop22:
 	ADDQ         $+4, R10
 	ADDQ         $+64, R8
 	SUBQ         $+1, R9
-	JGE          loop22
+	JGE          loop23
 
-done23:
+done24:
 	ADDQ $+1, R9
 
-done19:
+done20:
 	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop12
+	JGE  loop13
 
-done13:
-	MOVQ 168(AX), BX
+done14:
+	MOVQ  240(AX), BX
+	TESTQ BX, BX
+	JEQ   done25
 
 	// Add finished chains.
-	MOVQ    120(AX), SI
-	TESTQ   SI, SI
-	JEQ     done24
-	MOVQ    248(AX), SI
-	MOVQ    160(AX), BX
-	VMOVUPS (SI), Z4
-	VADDPS  Z0, Z4, Z0
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z4
-	VADDPS  Z1, Z4, Z1
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z4
-	VADDPS  Z2, Z4, Z2
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z4
-	VADDPS  Z3, Z4, Z3
-	ADDQ    BX, SI
-	MOVQ    SI, 248(AX)
-	MOVQ    168(AX), BX
+	MOVQ   120(AX), BX
+	TESTQ  BX, BX
+	JEQ    done26
+	MOVQ   272(AX), BX
+	MOVQ   160(AX), SI
+	LEAQ   (BX)(SI*1), DI
+	LEAQ   (DI)(SI*2), DI
+	VADDPS (BX), Z0, Z0
+	VADDPS (BX)(SI*1), Z1, Z1
+	VADDPS (BX)(SI*2), Z2, Z2
+	VADDPS (DI), Z3, Z3
+	LEAQ   (BX)(SI*2), BX
+	LEAQ   (BX)(SI*2), BX
+	MOVQ   BX, 272(AX)
 
-done24:
+done26:
 	// Add what C holds.
-	MOVQ    128(AX), SI
-	TESTQ   SI, SI
-	JEQ     done25
-	MOVQ    256(AX), SI
-	VMOVUPS (SI), Z4
-	VADDPS  Z0, Z4, Z0
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z4
-	VADDPS  Z1, Z4, Z1
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z4
-	VADDPS  Z2, Z4, Z2
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z4
-	VADDPS  Z3, Z4, Z3
-	ADDQ    BX, SI
+	MOVQ   128(AX), BX
+	TESTQ  BX, BX
+	JEQ    done27
+	MOVQ   280(AX), BX
+	MOVQ   168(AX), SI
+	LEAQ   (BX)(SI*1), DI
+	LEAQ   (DI)(SI*2), DI
+	VADDPS (BX), Z0, Z0
+	VADDPS (BX)(SI*1), Z1, Z1
+	VADDPS (BX)(SI*2), Z2, Z2
+	VADDPS (DI), Z3, Z3
 
+done27:
 done25:
 	// Store.
-	MOVQ    256(AX), SI
-	VMOVUPS Z0, (SI)
-	ADDQ    BX, SI
-	VMOVUPS Z1, (SI)
-	ADDQ    BX, SI
-	VMOVUPS Z2, (SI)
-	ADDQ    BX, SI
-	VMOVUPS Z3, (SI)
-	ADDQ    BX, SI
-	MOVQ    SI, 256(AX)
+	MOVQ    280(AX), BX
+	MOVQ    168(AX), SI
+	LEAQ    (BX)(SI*1), DI
+	LEAQ    (DI)(SI*2), DI
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, (BX)(SI*1)
+	VMOVUPS Z2, (BX)(SI*2)
+	VMOVUPS Z3, (DI)
+	LEAQ    (BX)(SI*2), BX
+	LEAQ    (BX)(SI*2), BX
+	MOVQ    BX, 280(AX)
 
 	// To the next tile.
-	ADDQ  DX, CX
-	ADDQ  DX, CX
-	ADDQ  DX, CX
-	ADDQ  DX, CX
-	MOVQ  264(AX), DX
+	LEAQ  (CX)(DX*2), CX
+	LEAQ  (CX)(DX*2), CX
+	MOVQ  288(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 264(AX)
+	MOVQ  DX, 288(AX)
 	TESTQ DX, DX
 	JNE   tile9
-	MOVQ  272(AX), CX
+	MOVQ  296(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 272(AX)
+	MOVQ  CX, 296(AX)
 	TESTQ CX, CX
 	JEQ   next3
 
@@ -11877,17 +11354,15 @@ done25:
 	MOVQ 112(AX), CX
 	ADDQ $+64, CX
 	MOVQ CX, 112(AX)
-	MOVQ 208(AX), CX
+	MOVQ 192(AX), CX
 	MOVQ 120(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 120(AX)
-	MOVQ 8(AX), CX
-	SHLQ $0x06, CX
+	MOVQ 176(AX), CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ 32(AX), CX
-	SHLQ $0x06, CX
+	MOVQ 184(AX), CX
 	MOVQ 24(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 24(AX)
@@ -11901,7 +11376,7 @@ next3:
 	JEQ   done4
 
 	// To the next panel.
-	MOVQ 200(AX), CX
+	MOVQ 232(AX), CX
 	MOVQ 136(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 136(AX)
@@ -11909,15 +11384,15 @@ next3:
 	MOVQ 120(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 120(AX)
-	MOVQ 192(AX), CX
+	MOVQ 224(AX), CX
 	MOVQ 112(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 112(AX)
-	MOVQ 176(AX), CX
+	MOVQ 200(AX), CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ 184(AX), CX
+	MOVQ 208(AX), CX
 	MOVQ 24(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 24(AX)
@@ -11942,25 +11417,25 @@ TEXT ·gemm4x32AVX512(SB), NOSPLIT, $8-8
 
 panel1:
 	MOVQ 88(AX), CX
-	MOVQ CX, 272(AX)
+	MOVQ CX, 296(AX)
 
 group2:
 	// The weights to fetch.
 	MOVQ  144(AX), CX
 	TESTQ CX, CX
 	JEQ   done5
-	MOVQ  272(AX), CX
+	MOVQ  296(AX), CX
 	CMPQ  CX, $+2
 	JGE   inPanel6
 	MOVQ  96(AX), CX
 	CMPQ  CX, $+2
 	JLT   last7
 	MOVQ  (AX), CX
-	MOVQ  176(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 16(AX)
 	MOVQ  24(AX), CX
-	MOVQ  184(AX), DX
+	MOVQ  208(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 40(AX)
 	JMP   done8
@@ -11974,68 +11449,65 @@ last7:
 
 inPanel6:
 	MOVQ (AX), CX
-	MOVQ 8(AX), DX
-	SHLQ $0x06, DX
-	ADDQ DX, CX
+	MOVQ 176(AX), DX
 	ADDQ DX, CX
 	MOVQ CX, 16(AX)
 	MOVQ 24(AX), CX
-	MOVQ 32(AX), DX
-	SHLQ $0x06, DX
-	ADDQ DX, CX
+	MOVQ 184(AX), DX
 	ADDQ DX, CX
 	MOVQ CX, 40(AX)
 
 done8:
 done5:
 	MOVQ 136(AX), CX
-	MOVQ CX, 256(AX)
+	MOVQ CX, 280(AX)
 	MOVQ 120(AX), CX
-	MOVQ CX, 248(AX)
+	MOVQ CX, 272(AX)
 	MOVQ 104(AX), CX
 	MOVQ 72(AX), DX
-	MOVQ DX, 264(AX)
+	MOVQ DX, 288(AX)
 
 tile9:
+	MOVQ  240(AX), DX
+	TESTQ DX, DX
+	JEQ   done10
+
 	// Fetch what will be added.
 	MOVQ       120(AX), DX
 	TESTQ      DX, DX
-	JEQ        done10
-	MOVQ       248(AX), DX
-	MOVQ       160(AX), BX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	ADDQ       BX, DX
-
-done10:
-	MOVQ       128(AX), DX
-	TESTQ      DX, DX
 	JEQ        done11
-	MOVQ       256(AX), DX
-	MOVQ       168(AX), BX
+	MOVQ       272(AX), DX
+	MOVQ       160(AX), BX
+	LEAQ       (DX)(BX*1), SI
+	LEAQ       (SI)(BX*2), SI
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	ADDQ       BX, DX
+	PREFETCHT0 (DX)(BX*1)
+	PREFETCHT0 64(DX)(BX*1)
+	PREFETCHT0 (DX)(BX*2)
+	PREFETCHT0 64(DX)(BX*2)
+	PREFETCHT0 (SI)
+	PREFETCHT0 64(SI)
 
 done11:
+	MOVQ       128(AX), DX
+	TESTQ      DX, DX
+	JEQ        done12
+	MOVQ       280(AX), DX
+	MOVQ       168(AX), BX
+	LEAQ       (DX)(BX*1), SI
+	LEAQ       (SI)(BX*2), SI
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 (DX)(BX*1)
+	PREFETCHT0 64(DX)(BX*1)
+	PREFETCHT0 (DX)(BX*2)
+	PREFETCHT0 64(DX)(BX*2)
+	PREFETCHT0 (SI)
+	PREFETCHT0 64(SI)
+
+done12:
+done10:
 	// The chains start.
 	MOVQ    112(AX), DX
 	VMOVUPS (DX), Z0
@@ -12051,25 +11523,24 @@ done11:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done13
+	JLT     done14
 
-loop12:
+loop13:
 	// A k block.
 	MOVQ  (SI), R8
 	MOVQ  8(SI), R9
 	MOVQ  R9, R10
 	SHLQ  $0x06, R10
 	LEAQ  (DI)(DX*1), R11
-	ADDQ  DX, R11
-	ADDQ  DX, R11
+	LEAQ  (R11)(DX*2), R11
 	MOVQ  144(AX), R12
 	TESTQ R12, R12
-	JEQ   done14
+	JEQ   done15
 	MOVQ  16(SI), R12
 	SUBQ  $+8, R9
-	JLT   done16
+	JLT   done17
 
-loop15:
+loop16:
 	PREFETCHT1   (R12)
 	PREFETCHT1   64(R12)
 	PREFETCHT1   128(R12)
@@ -12203,17 +11674,17 @@ loop15:
 	ADDQ         $+32, R11
 	ADDQ         $+512, R8
 	SUBQ         $+8, R9
-	JGE          loop15
+	JGE          loop16
 
-done16:
+done17:
 	ADDQ $+8, R9
 	MOVQ R12, 16(SI)
 
-done14:
+done15:
 	SUBQ $+8, R9
-	JLT  done18
+	JLT  done19
 
-loop17:
+loop18:
 	VMOVUPS      (R8), Z8
 	VMOVUPS      (R8)(R10*1), Z9
 	VBROADCASTSS (DI), Z10
@@ -12330,16 +11801,16 @@ loop17:
 	ADDQ         $+32, R11
 	ADDQ         $+512, R8
 	SUBQ         $+8, R9
-	JGE          loop17
+	JGE          loop18
 
-done18:
+done19:
 	ADDQ  $+8, R9
 	TESTQ R9, R9
-	JEQ   done19
+	JEQ   done20
 	SUBQ  $+4, R9
-	JLT   done21
+	JLT   done22
 
-loop20:
+loop21:
 	VMOVUPS      (R8), Z8
 	VMOVUPS      (R8)(R10*1), Z9
 	VBROADCASTSS (DI), Z10
@@ -12400,14 +11871,14 @@ loop20:
 	ADDQ         $+16, R11
 	ADDQ         $+256, R8
 	SUBQ         $+4, R9
-	JGE          loop20
+	JGE          loop21
 
-done21:
+done22:
 	ADDQ $+4, R9
 	SUBQ $+1, R9
-	JLT  done23
+	JLT  done24
 
-loop22:
+loop23:
 	VMOVUPS      (R8), Z8
 	VMOVUPS      (R8)(R10*1), Z9
 	VBROADCASTSS (DI), Z10
@@ -12426,106 +11897,90 @@ loop22:
 	ADDQ         $+4, R11
 	ADDQ         $+64, R8
 	SUBQ         $+1, R9
-	JGE          loop22
+	JGE          loop23
 
-done23:
+done24:
 	ADDQ $+1, R9
 
-done19:
+done20:
 	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop12
+	JGE  loop13
 
-done13:
-	MOVQ 168(AX), BX
+done14:
+	MOVQ  240(AX), BX
+	TESTQ BX, BX
+	JEQ   done25
 
 	// Add finished chains.
-	MOVQ    120(AX), SI
-	TESTQ   SI, SI
-	JEQ     done24
-	MOVQ    248(AX), SI
-	MOVQ    160(AX), BX
-	VMOVUPS (SI), Z8
-	VADDPS  Z0, Z8, Z0
-	VMOVUPS 64(SI), Z8
-	VADDPS  Z1, Z8, Z1
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z8
-	VADDPS  Z2, Z8, Z2
-	VMOVUPS 64(SI), Z8
-	VADDPS  Z3, Z8, Z3
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z8
-	VADDPS  Z4, Z8, Z4
-	VMOVUPS 64(SI), Z8
-	VADDPS  Z5, Z8, Z5
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z8
-	VADDPS  Z6, Z8, Z6
-	VMOVUPS 64(SI), Z8
-	VADDPS  Z7, Z8, Z7
-	ADDQ    BX, SI
-	MOVQ    SI, 248(AX)
-	MOVQ    168(AX), BX
+	MOVQ   120(AX), BX
+	TESTQ  BX, BX
+	JEQ    done26
+	MOVQ   272(AX), BX
+	MOVQ   160(AX), SI
+	LEAQ   (BX)(SI*1), DI
+	LEAQ   (DI)(SI*2), DI
+	VADDPS (BX), Z0, Z0
+	VADDPS 64(BX), Z1, Z1
+	VADDPS (BX)(SI*1), Z2, Z2
+	VADDPS 64(BX)(SI*1), Z3, Z3
+	VADDPS (BX)(SI*2), Z4, Z4
+	VADDPS 64(BX)(SI*2), Z5, Z5
+	VADDPS (DI), Z6, Z6
+	VADDPS 64(DI), Z7, Z7
+	LEAQ   (BX)(SI*2), BX
+	LEAQ   (BX)(SI*2), BX
+	MOVQ   BX, 272(AX)
 
-done24:
+done26:
 	// Add what C holds.
-	MOVQ    128(AX), SI
-	TESTQ   SI, SI
-	JEQ     done25
-	MOVQ    256(AX), SI
-	VMOVUPS (SI), Z8
-	VADDPS  Z0, Z8, Z0
-	VMOVUPS 64(SI), Z8
-	VADDPS  Z1, Z8, Z1
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z8
-	VADDPS  Z2, Z8, Z2
-	VMOVUPS 64(SI), Z8
-	VADDPS  Z3, Z8, Z3
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z8
-	VADDPS  Z4, Z8, Z4
-	VMOVUPS 64(SI), Z8
-	VADDPS  Z5, Z8, Z5
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z8
-	VADDPS  Z6, Z8, Z6
-	VMOVUPS 64(SI), Z8
-	VADDPS  Z7, Z8, Z7
-	ADDQ    BX, SI
+	MOVQ   128(AX), BX
+	TESTQ  BX, BX
+	JEQ    done27
+	MOVQ   280(AX), BX
+	MOVQ   168(AX), SI
+	LEAQ   (BX)(SI*1), DI
+	LEAQ   (DI)(SI*2), DI
+	VADDPS (BX), Z0, Z0
+	VADDPS 64(BX), Z1, Z1
+	VADDPS (BX)(SI*1), Z2, Z2
+	VADDPS 64(BX)(SI*1), Z3, Z3
+	VADDPS (BX)(SI*2), Z4, Z4
+	VADDPS 64(BX)(SI*2), Z5, Z5
+	VADDPS (DI), Z6, Z6
+	VADDPS 64(DI), Z7, Z7
 
+done27:
 done25:
 	// Store.
-	MOVQ    256(AX), SI
-	VMOVUPS Z0, (SI)
-	VMOVUPS Z1, 64(SI)
-	ADDQ    BX, SI
-	VMOVUPS Z2, (SI)
-	VMOVUPS Z3, 64(SI)
-	ADDQ    BX, SI
-	VMOVUPS Z4, (SI)
-	VMOVUPS Z5, 64(SI)
-	ADDQ    BX, SI
-	VMOVUPS Z6, (SI)
-	VMOVUPS Z7, 64(SI)
-	ADDQ    BX, SI
-	MOVQ    SI, 256(AX)
+	MOVQ    280(AX), BX
+	MOVQ    168(AX), SI
+	LEAQ    (BX)(SI*1), DI
+	LEAQ    (DI)(SI*2), DI
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, 64(BX)
+	VMOVUPS Z2, (BX)(SI*1)
+	VMOVUPS Z3, 64(BX)(SI*1)
+	VMOVUPS Z4, (BX)(SI*2)
+	VMOVUPS Z5, 64(BX)(SI*2)
+	VMOVUPS Z6, (DI)
+	VMOVUPS Z7, 64(DI)
+	LEAQ    (BX)(SI*2), BX
+	LEAQ    (BX)(SI*2), BX
+	MOVQ    BX, 280(AX)
 
 	// To the next tile.
-	ADDQ  DX, CX
-	ADDQ  DX, CX
-	ADDQ  DX, CX
-	ADDQ  DX, CX
-	MOVQ  264(AX), DX
+	LEAQ  (CX)(DX*2), CX
+	LEAQ  (CX)(DX*2), CX
+	MOVQ  288(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 264(AX)
+	MOVQ  DX, 288(AX)
 	TESTQ DX, DX
 	JNE   tile9
-	MOVQ  272(AX), CX
+	MOVQ  296(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 272(AX)
+	MOVQ  CX, 296(AX)
 	TESTQ CX, CX
 	JEQ   next3
 
@@ -12536,23 +11991,15 @@ done25:
 	MOVQ 112(AX), CX
 	ADDQ $+128, CX
 	MOVQ CX, 112(AX)
-	MOVQ 208(AX), CX
+	MOVQ 192(AX), CX
 	MOVQ 120(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 120(AX)
-	MOVQ 8(AX), CX
-	SHLQ $0x06, CX
+	MOVQ 176(AX), CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ (AX), DX
-	ADDQ CX, DX
-	MOVQ DX, (AX)
-	MOVQ 32(AX), CX
-	SHLQ $0x06, CX
-	MOVQ 24(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 24(AX)
+	MOVQ 184(AX), CX
 	MOVQ 24(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 24(AX)
@@ -12566,7 +12013,7 @@ next3:
 	JEQ   done4
 
 	// To the next panel.
-	MOVQ 200(AX), CX
+	MOVQ 232(AX), CX
 	MOVQ 136(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 136(AX)
@@ -12574,15 +12021,15 @@ next3:
 	MOVQ 120(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 120(AX)
-	MOVQ 192(AX), CX
+	MOVQ 224(AX), CX
 	MOVQ 112(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 112(AX)
-	MOVQ 176(AX), CX
+	MOVQ 200(AX), CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ 184(AX), CX
+	MOVQ 208(AX), CX
 	MOVQ 24(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 24(AX)
@@ -12607,25 +12054,25 @@ TEXT ·gemm4x48AVX512(SB), NOSPLIT, $8-8
 
 panel1:
 	MOVQ 88(AX), CX
-	MOVQ CX, 272(AX)
+	MOVQ CX, 296(AX)
 
 group2:
 	// The weights to fetch.
 	MOVQ  144(AX), CX
 	TESTQ CX, CX
 	JEQ   done5
-	MOVQ  272(AX), CX
+	MOVQ  296(AX), CX
 	CMPQ  CX, $+2
 	JGE   inPanel6
 	MOVQ  96(AX), CX
 	CMPQ  CX, $+2
 	JLT   last7
 	MOVQ  (AX), CX
-	MOVQ  176(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 16(AX)
 	MOVQ  24(AX), CX
-	MOVQ  184(AX), DX
+	MOVQ  208(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 40(AX)
 	JMP   done8
@@ -12639,78 +12086,73 @@ last7:
 
 inPanel6:
 	MOVQ (AX), CX
-	MOVQ 8(AX), DX
-	SHLQ $0x06, DX
-	ADDQ DX, CX
-	ADDQ DX, CX
+	MOVQ 176(AX), DX
 	ADDQ DX, CX
 	MOVQ CX, 16(AX)
 	MOVQ 24(AX), CX
-	MOVQ 32(AX), DX
-	SHLQ $0x06, DX
-	ADDQ DX, CX
-	ADDQ DX, CX
+	MOVQ 184(AX), DX
 	ADDQ DX, CX
 	MOVQ CX, 40(AX)
 
 done8:
 done5:
 	MOVQ 136(AX), CX
-	MOVQ CX, 256(AX)
+	MOVQ CX, 280(AX)
 	MOVQ 120(AX), CX
-	MOVQ CX, 248(AX)
+	MOVQ CX, 272(AX)
 	MOVQ 104(AX), CX
 	MOVQ 72(AX), DX
-	MOVQ DX, 264(AX)
+	MOVQ DX, 288(AX)
 
 tile9:
+	MOVQ  240(AX), DX
+	TESTQ DX, DX
+	JEQ   done10
+
 	// Fetch what will be added.
 	MOVQ       120(AX), DX
 	TESTQ      DX, DX
-	JEQ        done10
-	MOVQ       248(AX), DX
-	MOVQ       160(AX), BX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	PREFETCHT0 128(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	PREFETCHT0 128(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	PREFETCHT0 128(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	PREFETCHT0 128(DX)
-	ADDQ       BX, DX
-
-done10:
-	MOVQ       128(AX), DX
-	TESTQ      DX, DX
 	JEQ        done11
-	MOVQ       256(AX), DX
-	MOVQ       168(AX), BX
+	MOVQ       272(AX), DX
+	MOVQ       160(AX), BX
+	LEAQ       (DX)(BX*1), SI
+	LEAQ       (SI)(BX*2), SI
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	PREFETCHT0 128(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	PREFETCHT0 128(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	PREFETCHT0 128(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	PREFETCHT0 128(DX)
-	ADDQ       BX, DX
+	PREFETCHT0 (DX)(BX*1)
+	PREFETCHT0 64(DX)(BX*1)
+	PREFETCHT0 128(DX)(BX*1)
+	PREFETCHT0 (DX)(BX*2)
+	PREFETCHT0 64(DX)(BX*2)
+	PREFETCHT0 128(DX)(BX*2)
+	PREFETCHT0 (SI)
+	PREFETCHT0 64(SI)
+	PREFETCHT0 128(SI)
 
 done11:
+	MOVQ       128(AX), DX
+	TESTQ      DX, DX
+	JEQ        done12
+	MOVQ       280(AX), DX
+	MOVQ       168(AX), BX
+	LEAQ       (DX)(BX*1), SI
+	LEAQ       (SI)(BX*2), SI
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	PREFETCHT0 (DX)(BX*1)
+	PREFETCHT0 64(DX)(BX*1)
+	PREFETCHT0 128(DX)(BX*1)
+	PREFETCHT0 (DX)(BX*2)
+	PREFETCHT0 64(DX)(BX*2)
+	PREFETCHT0 128(DX)(BX*2)
+	PREFETCHT0 (SI)
+	PREFETCHT0 64(SI)
+	PREFETCHT0 128(SI)
+
+done12:
+done10:
 	// The chains start.
 	MOVQ    112(AX), DX
 	VMOVUPS (DX), Z0
@@ -12730,25 +12172,24 @@ done11:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done13
+	JLT     done14
 
-loop12:
+loop13:
 	// A k block.
 	MOVQ  (SI), R8
 	MOVQ  8(SI), R9
 	MOVQ  R9, R10
 	SHLQ  $0x06, R10
 	LEAQ  (DI)(DX*1), R11
-	ADDQ  DX, R11
-	ADDQ  DX, R11
+	LEAQ  (R11)(DX*2), R11
 	MOVQ  144(AX), R12
 	TESTQ R12, R12
-	JEQ   done14
+	JEQ   done15
 	MOVQ  16(SI), R12
 	SUBQ  $+8, R9
-	JLT   done16
+	JLT   done17
 
-loop15:
+loop16:
 	PREFETCHT1   (R12)
 	PREFETCHT1   64(R12)
 	PREFETCHT1   128(R12)
@@ -12922,17 +12363,17 @@ loop15:
 	ADDQ         $+32, R11
 	ADDQ         $+512, R8
 	SUBQ         $+8, R9
-	JGE          loop15
+	JGE          loop16
 
-done16:
+done17:
 	ADDQ $+8, R9
 	MOVQ R12, 16(SI)
 
-done14:
+done15:
 	SUBQ $+8, R9
-	JLT  done18
+	JLT  done19
 
-loop17:
+loop18:
 	VMOVUPS      (R8), Z12
 	VMOVUPS      (R8)(R10*1), Z13
 	VMOVUPS      (R8)(R10*2), Z14
@@ -13089,16 +12530,16 @@ loop17:
 	ADDQ         $+32, R11
 	ADDQ         $+512, R8
 	SUBQ         $+8, R9
-	JGE          loop17
+	JGE          loop18
 
-done18:
+done19:
 	ADDQ  $+8, R9
 	TESTQ R9, R9
-	JEQ   done19
+	JEQ   done20
 	SUBQ  $+4, R9
-	JLT   done21
+	JLT   done22
 
-loop20:
+loop21:
 	VMOVUPS      (R8), Z12
 	VMOVUPS      (R8)(R10*1), Z13
 	VMOVUPS      (R8)(R10*2), Z14
@@ -13179,14 +12620,14 @@ loop20:
 	ADDQ         $+16, R11
 	ADDQ         $+256, R8
 	SUBQ         $+4, R9
-	JGE          loop20
+	JGE          loop21
 
-done21:
+done22:
 	ADDQ $+4, R9
 	SUBQ $+1, R9
-	JLT  done23
+	JLT  done24
 
-loop22:
+loop23:
 	VMOVUPS      (R8), Z12
 	VMOVUPS      (R8)(R10*1), Z13
 	VMOVUPS      (R8)(R10*2), Z14
@@ -13210,126 +12651,102 @@ loop22:
 	ADDQ         $+4, R11
 	ADDQ         $+64, R8
 	SUBQ         $+1, R9
-	JGE          loop22
+	JGE          loop23
 
-done23:
+done24:
 	ADDQ $+1, R9
 
-done19:
+done20:
 	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop12
+	JGE  loop13
 
-done13:
-	MOVQ 168(AX), BX
+done14:
+	MOVQ  240(AX), BX
+	TESTQ BX, BX
+	JEQ   done25
 
 	// Add finished chains.
-	MOVQ    120(AX), SI
-	TESTQ   SI, SI
-	JEQ     done24
-	MOVQ    248(AX), SI
-	MOVQ    160(AX), BX
-	VMOVUPS (SI), Z12
-	VADDPS  Z0, Z12, Z0
-	VMOVUPS 64(SI), Z12
-	VADDPS  Z1, Z12, Z1
-	VMOVUPS 128(SI), Z12
-	VADDPS  Z2, Z12, Z2
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z12
-	VADDPS  Z3, Z12, Z3
-	VMOVUPS 64(SI), Z12
-	VADDPS  Z4, Z12, Z4
-	VMOVUPS 128(SI), Z12
-	VADDPS  Z5, Z12, Z5
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z12
-	VADDPS  Z6, Z12, Z6
-	VMOVUPS 64(SI), Z12
-	VADDPS  Z7, Z12, Z7
-	VMOVUPS 128(SI), Z12
-	VADDPS  Z8, Z12, Z8
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z12
-	VADDPS  Z9, Z12, Z9
-	VMOVUPS 64(SI), Z12
-	VADDPS  Z10, Z12, Z10
-	VMOVUPS 128(SI), Z12
-	VADDPS  Z11, Z12, Z11
-	ADDQ    BX, SI
-	MOVQ    SI, 248(AX)
-	MOVQ    168(AX), BX
+	MOVQ   120(AX), BX
+	TESTQ  BX, BX
+	JEQ    done26
+	MOVQ   272(AX), BX
+	MOVQ   160(AX), SI
+	LEAQ   (BX)(SI*1), DI
+	LEAQ   (DI)(SI*2), DI
+	VADDPS (BX), Z0, Z0
+	VADDPS 64(BX), Z1, Z1
+	VADDPS 128(BX), Z2, Z2
+	VADDPS (BX)(SI*1), Z3, Z3
+	VADDPS 64(BX)(SI*1), Z4, Z4
+	VADDPS 128(BX)(SI*1), Z5, Z5
+	VADDPS (BX)(SI*2), Z6, Z6
+	VADDPS 64(BX)(SI*2), Z7, Z7
+	VADDPS 128(BX)(SI*2), Z8, Z8
+	VADDPS (DI), Z9, Z9
+	VADDPS 64(DI), Z10, Z10
+	VADDPS 128(DI), Z11, Z11
+	LEAQ   (BX)(SI*2), BX
+	LEAQ   (BX)(SI*2), BX
+	MOVQ   BX, 272(AX)
 
-done24:
+done26:
 	// Add what C holds.
-	MOVQ    128(AX), SI
-	TESTQ   SI, SI
-	JEQ     done25
-	MOVQ    256(AX), SI
-	VMOVUPS (SI), Z12
-	VADDPS  Z0, Z12, Z0
-	VMOVUPS 64(SI), Z12
-	VADDPS  Z1, Z12, Z1
-	VMOVUPS 128(SI), Z12
-	VADDPS  Z2, Z12, Z2
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z12
-	VADDPS  Z3, Z12, Z3
-	VMOVUPS 64(SI), Z12
-	VADDPS  Z4, Z12, Z4
-	VMOVUPS 128(SI), Z12
-	VADDPS  Z5, Z12, Z5
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z12
-	VADDPS  Z6, Z12, Z6
-	VMOVUPS 64(SI), Z12
-	VADDPS  Z7, Z12, Z7
-	VMOVUPS 128(SI), Z12
-	VADDPS  Z8, Z12, Z8
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z12
-	VADDPS  Z9, Z12, Z9
-	VMOVUPS 64(SI), Z12
-	VADDPS  Z10, Z12, Z10
-	VMOVUPS 128(SI), Z12
-	VADDPS  Z11, Z12, Z11
-	ADDQ    BX, SI
+	MOVQ   128(AX), BX
+	TESTQ  BX, BX
+	JEQ    done27
+	MOVQ   280(AX), BX
+	MOVQ   168(AX), SI
+	LEAQ   (BX)(SI*1), DI
+	LEAQ   (DI)(SI*2), DI
+	VADDPS (BX), Z0, Z0
+	VADDPS 64(BX), Z1, Z1
+	VADDPS 128(BX), Z2, Z2
+	VADDPS (BX)(SI*1), Z3, Z3
+	VADDPS 64(BX)(SI*1), Z4, Z4
+	VADDPS 128(BX)(SI*1), Z5, Z5
+	VADDPS (BX)(SI*2), Z6, Z6
+	VADDPS 64(BX)(SI*2), Z7, Z7
+	VADDPS 128(BX)(SI*2), Z8, Z8
+	VADDPS (DI), Z9, Z9
+	VADDPS 64(DI), Z10, Z10
+	VADDPS 128(DI), Z11, Z11
 
+done27:
 done25:
 	// Store.
-	MOVQ    256(AX), SI
-	VMOVUPS Z0, (SI)
-	VMOVUPS Z1, 64(SI)
-	VMOVUPS Z2, 128(SI)
-	ADDQ    BX, SI
-	VMOVUPS Z3, (SI)
-	VMOVUPS Z4, 64(SI)
-	VMOVUPS Z5, 128(SI)
-	ADDQ    BX, SI
-	VMOVUPS Z6, (SI)
-	VMOVUPS Z7, 64(SI)
-	VMOVUPS Z8, 128(SI)
-	ADDQ    BX, SI
-	VMOVUPS Z9, (SI)
-	VMOVUPS Z10, 64(SI)
-	VMOVUPS Z11, 128(SI)
-	ADDQ    BX, SI
-	MOVQ    SI, 256(AX)
+	MOVQ    280(AX), BX
+	MOVQ    168(AX), SI
+	LEAQ    (BX)(SI*1), DI
+	LEAQ    (DI)(SI*2), DI
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, 64(BX)
+	VMOVUPS Z2, 128(BX)
+	VMOVUPS Z3, (BX)(SI*1)
+	VMOVUPS Z4, 64(BX)(SI*1)
+	VMOVUPS Z5, 128(BX)(SI*1)
+	VMOVUPS Z6, (BX)(SI*2)
+	VMOVUPS Z7, 64(BX)(SI*2)
+	VMOVUPS Z8, 128(BX)(SI*2)
+	VMOVUPS Z9, (DI)
+	VMOVUPS Z10, 64(DI)
+	VMOVUPS Z11, 128(DI)
+	LEAQ    (BX)(SI*2), BX
+	LEAQ    (BX)(SI*2), BX
+	MOVQ    BX, 280(AX)
 
 	// To the next tile.
-	ADDQ  DX, CX
-	ADDQ  DX, CX
-	ADDQ  DX, CX
-	ADDQ  DX, CX
-	MOVQ  264(AX), DX
+	LEAQ  (CX)(DX*2), CX
+	LEAQ  (CX)(DX*2), CX
+	MOVQ  288(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 264(AX)
+	MOVQ  DX, 288(AX)
 	TESTQ DX, DX
 	JNE   tile9
-	MOVQ  272(AX), CX
+	MOVQ  296(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 272(AX)
+	MOVQ  CX, 296(AX)
 	TESTQ CX, CX
 	JEQ   next3
 
@@ -13340,29 +12757,15 @@ done25:
 	MOVQ 112(AX), CX
 	ADDQ $+192, CX
 	MOVQ CX, 112(AX)
-	MOVQ 208(AX), CX
+	MOVQ 192(AX), CX
 	MOVQ 120(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 120(AX)
-	MOVQ 8(AX), CX
-	SHLQ $0x06, CX
+	MOVQ 176(AX), CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ (AX), DX
-	ADDQ CX, DX
-	MOVQ DX, (AX)
-	MOVQ (AX), DX
-	ADDQ CX, DX
-	MOVQ DX, (AX)
-	MOVQ 32(AX), CX
-	SHLQ $0x06, CX
-	MOVQ 24(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 24(AX)
-	MOVQ 24(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 24(AX)
+	MOVQ 184(AX), CX
 	MOVQ 24(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 24(AX)
@@ -13376,7 +12779,7 @@ next3:
 	JEQ   done4
 
 	// To the next panel.
-	MOVQ 200(AX), CX
+	MOVQ 232(AX), CX
 	MOVQ 136(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 136(AX)
@@ -13384,15 +12787,15 @@ next3:
 	MOVQ 120(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 120(AX)
-	MOVQ 192(AX), CX
+	MOVQ 224(AX), CX
 	MOVQ 112(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 112(AX)
-	MOVQ 176(AX), CX
+	MOVQ 200(AX), CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ 184(AX), CX
+	MOVQ 208(AX), CX
 	MOVQ 24(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 24(AX)
@@ -13417,25 +12820,25 @@ TEXT ·gemm4x64AVX512(SB), NOSPLIT, $8-8
 
 panel1:
 	MOVQ 88(AX), CX
-	MOVQ CX, 272(AX)
+	MOVQ CX, 296(AX)
 
 group2:
 	// The weights to fetch.
 	MOVQ  144(AX), CX
 	TESTQ CX, CX
 	JEQ   done5
-	MOVQ  272(AX), CX
+	MOVQ  296(AX), CX
 	CMPQ  CX, $+2
 	JGE   inPanel6
 	MOVQ  96(AX), CX
 	CMPQ  CX, $+2
 	JLT   last7
 	MOVQ  (AX), CX
-	MOVQ  176(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 16(AX)
 	MOVQ  24(AX), CX
-	MOVQ  184(AX), DX
+	MOVQ  208(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 40(AX)
 	JMP   done8
@@ -13449,88 +12852,81 @@ last7:
 
 inPanel6:
 	MOVQ (AX), CX
-	MOVQ 8(AX), DX
-	SHLQ $0x06, DX
-	ADDQ DX, CX
-	ADDQ DX, CX
-	ADDQ DX, CX
+	MOVQ 176(AX), DX
 	ADDQ DX, CX
 	MOVQ CX, 16(AX)
 	MOVQ 24(AX), CX
-	MOVQ 32(AX), DX
-	SHLQ $0x06, DX
-	ADDQ DX, CX
-	ADDQ DX, CX
-	ADDQ DX, CX
+	MOVQ 184(AX), DX
 	ADDQ DX, CX
 	MOVQ CX, 40(AX)
 
 done8:
 done5:
 	MOVQ 136(AX), CX
-	MOVQ CX, 256(AX)
+	MOVQ CX, 280(AX)
 	MOVQ 120(AX), CX
-	MOVQ CX, 248(AX)
+	MOVQ CX, 272(AX)
 	MOVQ 104(AX), CX
 	MOVQ 72(AX), DX
-	MOVQ DX, 264(AX)
+	MOVQ DX, 288(AX)
 
 tile9:
+	MOVQ  240(AX), DX
+	TESTQ DX, DX
+	JEQ   done10
+
 	// Fetch what will be added.
 	MOVQ       120(AX), DX
 	TESTQ      DX, DX
-	JEQ        done10
-	MOVQ       248(AX), DX
-	MOVQ       160(AX), BX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	PREFETCHT0 128(DX)
-	PREFETCHT0 192(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	PREFETCHT0 128(DX)
-	PREFETCHT0 192(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	PREFETCHT0 128(DX)
-	PREFETCHT0 192(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	PREFETCHT0 128(DX)
-	PREFETCHT0 192(DX)
-	ADDQ       BX, DX
-
-done10:
-	MOVQ       128(AX), DX
-	TESTQ      DX, DX
 	JEQ        done11
-	MOVQ       256(AX), DX
-	MOVQ       168(AX), BX
+	MOVQ       272(AX), DX
+	MOVQ       160(AX), BX
+	LEAQ       (DX)(BX*1), SI
+	LEAQ       (SI)(BX*2), SI
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	PREFETCHT0 128(DX)
 	PREFETCHT0 192(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	PREFETCHT0 128(DX)
-	PREFETCHT0 192(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	PREFETCHT0 128(DX)
-	PREFETCHT0 192(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	PREFETCHT0 128(DX)
-	PREFETCHT0 192(DX)
-	ADDQ       BX, DX
+	PREFETCHT0 (DX)(BX*1)
+	PREFETCHT0 64(DX)(BX*1)
+	PREFETCHT0 128(DX)(BX*1)
+	PREFETCHT0 192(DX)(BX*1)
+	PREFETCHT0 (DX)(BX*2)
+	PREFETCHT0 64(DX)(BX*2)
+	PREFETCHT0 128(DX)(BX*2)
+	PREFETCHT0 192(DX)(BX*2)
+	PREFETCHT0 (SI)
+	PREFETCHT0 64(SI)
+	PREFETCHT0 128(SI)
+	PREFETCHT0 192(SI)
 
 done11:
+	MOVQ       128(AX), DX
+	TESTQ      DX, DX
+	JEQ        done12
+	MOVQ       280(AX), DX
+	MOVQ       168(AX), BX
+	LEAQ       (DX)(BX*1), SI
+	LEAQ       (SI)(BX*2), SI
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	PREFETCHT0 (DX)(BX*1)
+	PREFETCHT0 64(DX)(BX*1)
+	PREFETCHT0 128(DX)(BX*1)
+	PREFETCHT0 192(DX)(BX*1)
+	PREFETCHT0 (DX)(BX*2)
+	PREFETCHT0 64(DX)(BX*2)
+	PREFETCHT0 128(DX)(BX*2)
+	PREFETCHT0 192(DX)(BX*2)
+	PREFETCHT0 (SI)
+	PREFETCHT0 64(SI)
+	PREFETCHT0 128(SI)
+	PREFETCHT0 192(SI)
+
+done12:
+done10:
 	// The chains start.
 	MOVQ    112(AX), DX
 	VMOVUPS (DX), Z0
@@ -13554,28 +12950,26 @@ done11:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done13
+	JLT     done14
 
-loop12:
+loop13:
 	// A k block.
 	MOVQ  (SI), R8
 	MOVQ  8(SI), R9
 	MOVQ  R9, R10
 	SHLQ  $0x06, R10
 	LEAQ  (R8)(R10*1), R11
-	ADDQ  R10, R11
-	ADDQ  R10, R11
+	LEAQ  (R11)(R10*2), R11
 	LEAQ  (DI)(DX*1), R12
-	ADDQ  DX, R12
-	ADDQ  DX, R12
+	LEAQ  (R12)(DX*2), R12
 	MOVQ  144(AX), R13
 	TESTQ R13, R13
-	JEQ   done14
+	JEQ   done15
 	MOVQ  16(SI), R13
 	SUBQ  $+8, R9
-	JLT   done16
+	JLT   done17
 
-loop15:
+loop16:
 	PREFETCHT1   (R13)
 	PREFETCHT1   64(R13)
 	PREFETCHT1   128(R13)
@@ -13790,17 +13184,17 @@ loop15:
 	ADDQ         $+512, R8
 	ADDQ         $+512, R11
 	SUBQ         $+8, R9
-	JGE          loop15
+	JGE          loop16
 
-done16:
+done17:
 	ADDQ $+8, R9
 	MOVQ R13, 16(SI)
 
-done14:
+done15:
 	SUBQ $+8, R9
-	JLT  done18
+	JLT  done19
 
-loop17:
+loop18:
 	VBROADCASTSS (DI), Z16
 	VBROADCASTSS (DI)(DX*1), Z17
 	VBROADCASTSS (DI)(DX*2), Z18
@@ -13998,16 +13392,16 @@ loop17:
 	ADDQ         $+512, R8
 	ADDQ         $+512, R11
 	SUBQ         $+8, R9
-	JGE          loop17
+	JGE          loop18
 
-done18:
+done19:
 	ADDQ  $+8, R9
 	TESTQ R9, R9
-	JEQ   done19
+	JEQ   done20
 	SUBQ  $+4, R9
-	JLT   done21
+	JLT   done22
 
-loop20:
+loop21:
 	VBROADCASTSS (DI), Z16
 	VBROADCASTSS (DI)(DX*1), Z17
 	VBROADCASTSS (DI)(DX*2), Z18
@@ -14109,14 +13503,14 @@ loop20:
 	ADDQ         $+256, R8
 	ADDQ         $+256, R11
 	SUBQ         $+4, R9
-	JGE          loop20
+	JGE          loop21
 
-done21:
+done22:
 	ADDQ $+4, R9
 	SUBQ $+1, R9
-	JLT  done23
+	JLT  done24
 
-loop22:
+loop23:
 	VBROADCASTSS (DI), Z16
 	VBROADCASTSS (DI)(DX*1), Z17
 	VBROADCASTSS (DI)(DX*2), Z18
@@ -14146,146 +13540,114 @@ loop22:
 	ADDQ         $+64, R8
 	ADDQ         $+64, R11
 	SUBQ         $+1, R9
-	JGE          loop22
+	JGE          loop23
 
-done23:
+done24:
 	ADDQ $+1, R9
 
-done19:
+done20:
 	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop12
+	JGE  loop13
 
-done13:
-	MOVQ 168(AX), BX
+done14:
+	MOVQ  240(AX), BX
+	TESTQ BX, BX
+	JEQ   done25
 
 	// Add finished chains.
-	MOVQ    120(AX), SI
-	TESTQ   SI, SI
-	JEQ     done24
-	MOVQ    248(AX), SI
-	MOVQ    160(AX), BX
-	VMOVUPS (SI), Z16
-	VADDPS  Z0, Z16, Z0
-	VMOVUPS 64(SI), Z16
-	VADDPS  Z1, Z16, Z1
-	VMOVUPS 128(SI), Z16
-	VADDPS  Z2, Z16, Z2
-	VMOVUPS 192(SI), Z16
-	VADDPS  Z3, Z16, Z3
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z16
-	VADDPS  Z4, Z16, Z4
-	VMOVUPS 64(SI), Z16
-	VADDPS  Z5, Z16, Z5
-	VMOVUPS 128(SI), Z16
-	VADDPS  Z6, Z16, Z6
-	VMOVUPS 192(SI), Z16
-	VADDPS  Z7, Z16, Z7
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z16
-	VADDPS  Z8, Z16, Z8
-	VMOVUPS 64(SI), Z16
-	VADDPS  Z9, Z16, Z9
-	VMOVUPS 128(SI), Z16
-	VADDPS  Z10, Z16, Z10
-	VMOVUPS 192(SI), Z16
-	VADDPS  Z11, Z16, Z11
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z16
-	VADDPS  Z12, Z16, Z12
-	VMOVUPS 64(SI), Z16
-	VADDPS  Z13, Z16, Z13
-	VMOVUPS 128(SI), Z16
-	VADDPS  Z14, Z16, Z14
-	VMOVUPS 192(SI), Z16
-	VADDPS  Z15, Z16, Z15
-	ADDQ    BX, SI
-	MOVQ    SI, 248(AX)
-	MOVQ    168(AX), BX
+	MOVQ   120(AX), BX
+	TESTQ  BX, BX
+	JEQ    done26
+	MOVQ   272(AX), BX
+	MOVQ   160(AX), SI
+	LEAQ   (BX)(SI*1), DI
+	LEAQ   (DI)(SI*2), DI
+	VADDPS (BX), Z0, Z0
+	VADDPS 64(BX), Z1, Z1
+	VADDPS 128(BX), Z2, Z2
+	VADDPS 192(BX), Z3, Z3
+	VADDPS (BX)(SI*1), Z4, Z4
+	VADDPS 64(BX)(SI*1), Z5, Z5
+	VADDPS 128(BX)(SI*1), Z6, Z6
+	VADDPS 192(BX)(SI*1), Z7, Z7
+	VADDPS (BX)(SI*2), Z8, Z8
+	VADDPS 64(BX)(SI*2), Z9, Z9
+	VADDPS 128(BX)(SI*2), Z10, Z10
+	VADDPS 192(BX)(SI*2), Z11, Z11
+	VADDPS (DI), Z12, Z12
+	VADDPS 64(DI), Z13, Z13
+	VADDPS 128(DI), Z14, Z14
+	VADDPS 192(DI), Z15, Z15
+	LEAQ   (BX)(SI*2), BX
+	LEAQ   (BX)(SI*2), BX
+	MOVQ   BX, 272(AX)
 
-done24:
+done26:
 	// Add what C holds.
-	MOVQ    128(AX), SI
-	TESTQ   SI, SI
-	JEQ     done25
-	MOVQ    256(AX), SI
-	VMOVUPS (SI), Z16
-	VADDPS  Z0, Z16, Z0
-	VMOVUPS 64(SI), Z16
-	VADDPS  Z1, Z16, Z1
-	VMOVUPS 128(SI), Z16
-	VADDPS  Z2, Z16, Z2
-	VMOVUPS 192(SI), Z16
-	VADDPS  Z3, Z16, Z3
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z16
-	VADDPS  Z4, Z16, Z4
-	VMOVUPS 64(SI), Z16
-	VADDPS  Z5, Z16, Z5
-	VMOVUPS 128(SI), Z16
-	VADDPS  Z6, Z16, Z6
-	VMOVUPS 192(SI), Z16
-	VADDPS  Z7, Z16, Z7
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z16
-	VADDPS  Z8, Z16, Z8
-	VMOVUPS 64(SI), Z16
-	VADDPS  Z9, Z16, Z9
-	VMOVUPS 128(SI), Z16
-	VADDPS  Z10, Z16, Z10
-	VMOVUPS 192(SI), Z16
-	VADDPS  Z11, Z16, Z11
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z16
-	VADDPS  Z12, Z16, Z12
-	VMOVUPS 64(SI), Z16
-	VADDPS  Z13, Z16, Z13
-	VMOVUPS 128(SI), Z16
-	VADDPS  Z14, Z16, Z14
-	VMOVUPS 192(SI), Z16
-	VADDPS  Z15, Z16, Z15
-	ADDQ    BX, SI
+	MOVQ   128(AX), BX
+	TESTQ  BX, BX
+	JEQ    done27
+	MOVQ   280(AX), BX
+	MOVQ   168(AX), SI
+	LEAQ   (BX)(SI*1), DI
+	LEAQ   (DI)(SI*2), DI
+	VADDPS (BX), Z0, Z0
+	VADDPS 64(BX), Z1, Z1
+	VADDPS 128(BX), Z2, Z2
+	VADDPS 192(BX), Z3, Z3
+	VADDPS (BX)(SI*1), Z4, Z4
+	VADDPS 64(BX)(SI*1), Z5, Z5
+	VADDPS 128(BX)(SI*1), Z6, Z6
+	VADDPS 192(BX)(SI*1), Z7, Z7
+	VADDPS (BX)(SI*2), Z8, Z8
+	VADDPS 64(BX)(SI*2), Z9, Z9
+	VADDPS 128(BX)(SI*2), Z10, Z10
+	VADDPS 192(BX)(SI*2), Z11, Z11
+	VADDPS (DI), Z12, Z12
+	VADDPS 64(DI), Z13, Z13
+	VADDPS 128(DI), Z14, Z14
+	VADDPS 192(DI), Z15, Z15
 
+done27:
 done25:
 	// Store.
-	MOVQ    256(AX), SI
-	VMOVUPS Z0, (SI)
-	VMOVUPS Z1, 64(SI)
-	VMOVUPS Z2, 128(SI)
-	VMOVUPS Z3, 192(SI)
-	ADDQ    BX, SI
-	VMOVUPS Z4, (SI)
-	VMOVUPS Z5, 64(SI)
-	VMOVUPS Z6, 128(SI)
-	VMOVUPS Z7, 192(SI)
-	ADDQ    BX, SI
-	VMOVUPS Z8, (SI)
-	VMOVUPS Z9, 64(SI)
-	VMOVUPS Z10, 128(SI)
-	VMOVUPS Z11, 192(SI)
-	ADDQ    BX, SI
-	VMOVUPS Z12, (SI)
-	VMOVUPS Z13, 64(SI)
-	VMOVUPS Z14, 128(SI)
-	VMOVUPS Z15, 192(SI)
-	ADDQ    BX, SI
-	MOVQ    SI, 256(AX)
+	MOVQ    280(AX), BX
+	MOVQ    168(AX), SI
+	LEAQ    (BX)(SI*1), DI
+	LEAQ    (DI)(SI*2), DI
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, 64(BX)
+	VMOVUPS Z2, 128(BX)
+	VMOVUPS Z3, 192(BX)
+	VMOVUPS Z4, (BX)(SI*1)
+	VMOVUPS Z5, 64(BX)(SI*1)
+	VMOVUPS Z6, 128(BX)(SI*1)
+	VMOVUPS Z7, 192(BX)(SI*1)
+	VMOVUPS Z8, (BX)(SI*2)
+	VMOVUPS Z9, 64(BX)(SI*2)
+	VMOVUPS Z10, 128(BX)(SI*2)
+	VMOVUPS Z11, 192(BX)(SI*2)
+	VMOVUPS Z12, (DI)
+	VMOVUPS Z13, 64(DI)
+	VMOVUPS Z14, 128(DI)
+	VMOVUPS Z15, 192(DI)
+	LEAQ    (BX)(SI*2), BX
+	LEAQ    (BX)(SI*2), BX
+	MOVQ    BX, 280(AX)
 
 	// To the next tile.
-	ADDQ  DX, CX
-	ADDQ  DX, CX
-	ADDQ  DX, CX
-	ADDQ  DX, CX
-	MOVQ  264(AX), DX
+	LEAQ  (CX)(DX*2), CX
+	LEAQ  (CX)(DX*2), CX
+	MOVQ  288(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 264(AX)
+	MOVQ  DX, 288(AX)
 	TESTQ DX, DX
 	JNE   tile9
-	MOVQ  272(AX), CX
+	MOVQ  296(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 272(AX)
+	MOVQ  CX, 296(AX)
 	TESTQ CX, CX
 	JEQ   next3
 
@@ -14296,35 +13658,15 @@ done25:
 	MOVQ 112(AX), CX
 	ADDQ $+256, CX
 	MOVQ CX, 112(AX)
-	MOVQ 208(AX), CX
+	MOVQ 192(AX), CX
 	MOVQ 120(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 120(AX)
-	MOVQ 8(AX), CX
-	SHLQ $0x06, CX
+	MOVQ 176(AX), CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ (AX), DX
-	ADDQ CX, DX
-	MOVQ DX, (AX)
-	MOVQ (AX), DX
-	ADDQ CX, DX
-	MOVQ DX, (AX)
-	MOVQ (AX), DX
-	ADDQ CX, DX
-	MOVQ DX, (AX)
-	MOVQ 32(AX), CX
-	SHLQ $0x06, CX
-	MOVQ 24(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 24(AX)
-	MOVQ 24(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 24(AX)
-	MOVQ 24(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 24(AX)
+	MOVQ 184(AX), CX
 	MOVQ 24(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 24(AX)
@@ -14338,7 +13680,7 @@ next3:
 	JEQ   done4
 
 	// To the next panel.
-	MOVQ 200(AX), CX
+	MOVQ 232(AX), CX
 	MOVQ 136(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 136(AX)
@@ -14346,15 +13688,15 @@ next3:
 	MOVQ 120(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 120(AX)
-	MOVQ 192(AX), CX
+	MOVQ 224(AX), CX
 	MOVQ 112(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 112(AX)
-	MOVQ 176(AX), CX
+	MOVQ 200(AX), CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ 184(AX), CX
+	MOVQ 208(AX), CX
 	MOVQ 24(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 24(AX)
@@ -14379,25 +13721,25 @@ TEXT ·gemm5x16AVX512(SB), NOSPLIT, $8-8
 
 panel1:
 	MOVQ 88(AX), CX
-	MOVQ CX, 272(AX)
+	MOVQ CX, 296(AX)
 
 group2:
 	// The weights to fetch.
 	MOVQ  144(AX), CX
 	TESTQ CX, CX
 	JEQ   done5
-	MOVQ  272(AX), CX
+	MOVQ  296(AX), CX
 	CMPQ  CX, $+2
 	JGE   inPanel6
 	MOVQ  96(AX), CX
 	CMPQ  CX, $+2
 	JLT   last7
 	MOVQ  (AX), CX
-	MOVQ  176(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 16(AX)
 	MOVQ  24(AX), CX
-	MOVQ  184(AX), DX
+	MOVQ  208(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 40(AX)
 	JMP   done8
@@ -14411,62 +13753,59 @@ last7:
 
 inPanel6:
 	MOVQ (AX), CX
-	MOVQ 8(AX), DX
-	SHLQ $0x06, DX
+	MOVQ 176(AX), DX
 	ADDQ DX, CX
 	MOVQ CX, 16(AX)
 	MOVQ 24(AX), CX
-	MOVQ 32(AX), DX
-	SHLQ $0x06, DX
+	MOVQ 184(AX), DX
 	ADDQ DX, CX
 	MOVQ CX, 40(AX)
 
 done8:
 done5:
 	MOVQ 136(AX), CX
-	MOVQ CX, 256(AX)
+	MOVQ CX, 280(AX)
 	MOVQ 120(AX), CX
-	MOVQ CX, 248(AX)
+	MOVQ CX, 272(AX)
 	MOVQ 104(AX), CX
 	MOVQ 72(AX), DX
-	MOVQ DX, 264(AX)
+	MOVQ DX, 288(AX)
 
 tile9:
+	MOVQ  240(AX), DX
+	TESTQ DX, DX
+	JEQ   done10
+
 	// Fetch what will be added.
 	MOVQ       120(AX), DX
 	TESTQ      DX, DX
-	JEQ        done10
-	MOVQ       248(AX), DX
-	MOVQ       160(AX), BX
-	PREFETCHT0 (DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	ADDQ       BX, DX
-
-done10:
-	MOVQ       128(AX), DX
-	TESTQ      DX, DX
 	JEQ        done11
-	MOVQ       256(AX), DX
-	MOVQ       168(AX), BX
+	MOVQ       272(AX), DX
+	MOVQ       160(AX), BX
+	LEAQ       (DX)(BX*1), SI
+	LEAQ       (SI)(BX*2), SI
 	PREFETCHT0 (DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	ADDQ       BX, DX
+	PREFETCHT0 (DX)(BX*1)
+	PREFETCHT0 (DX)(BX*2)
+	PREFETCHT0 (SI)
+	PREFETCHT0 (SI)(BX*1)
 
 done11:
+	MOVQ       128(AX), DX
+	TESTQ      DX, DX
+	JEQ        done12
+	MOVQ       280(AX), DX
+	MOVQ       168(AX), BX
+	LEAQ       (DX)(BX*1), SI
+	LEAQ       (SI)(BX*2), SI
+	PREFETCHT0 (DX)
+	PREFETCHT0 (DX)(BX*1)
+	PREFETCHT0 (DX)(BX*2)
+	PREFETCHT0 (SI)
+	PREFETCHT0 (SI)(BX*1)
+
+done12:
+done10:
 	// The chains start.
 	MOVQ    112(AX), DX
 	VMOVUPS (DX), Z0
@@ -14479,25 +13818,24 @@ done11:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done13
+	JLT     done14
 
-loop12:
+loop13:
 	// A k block.
 	MOVQ  (SI), R8
 	MOVQ  8(SI), R9
 	MOVQ  R9, R10
 	SHLQ  $0x06, R10
 	LEAQ  (DI)(DX*1), R10
-	ADDQ  DX, R10
-	ADDQ  DX, R10
+	LEAQ  (R10)(DX*2), R10
 	MOVQ  144(AX), R11
 	TESTQ R11, R11
-	JEQ   done14
+	JEQ   done15
 	MOVQ  16(SI), R11
 	SUBQ  $+8, R9
-	JLT   done16
+	JLT   done17
 
-loop15:
+loop16:
 	PREFETCHT1   (R11)
 	PREFETCHT1   64(R11)
 	PREFETCHT1   128(R11)
@@ -14607,17 +13945,17 @@ loop15:
 	ADDQ         $+32, R10
 	ADDQ         $+512, R8
 	SUBQ         $+8, R9
-	JGE          loop15
+	JGE          loop16
 
-done16:
+done17:
 	ADDQ $+8, R9
 	MOVQ R11, 16(SI)
 
-done14:
+done15:
 	SUBQ $+8, R9
-	JLT  done18
+	JLT  done19
 
-loop17:
+loop18:
 	VMOVUPS      (R8), Z5
 	VBROADCASTSS (DI), Z6
 	VFMADD231PS  Z5, Z6, Z0
@@ -14710,16 +14048,16 @@ loop17:
 	ADDQ         $+32, R10
 	ADDQ         $+512, R8
 	SUBQ         $+8, R9
-	JGE          loop17
+	JGE          loop18
 
-done18:
+done19:
 	ADDQ  $+8, R9
 	TESTQ R9, R9
-	JEQ   done19
+	JEQ   done20
 	SUBQ  $+4, R9
-	JLT   done21
+	JLT   done22
 
-loop20:
+loop21:
 	VMOVUPS      (R8), Z5
 	VBROADCASTSS (DI), Z6
 	VFMADD231PS  Z5, Z6, Z0
@@ -14768,14 +14106,14 @@ loop20:
 	ADDQ         $+16, R10
 	ADDQ         $+256, R8
 	SUBQ         $+4, R9
-	JGE          loop20
+	JGE          loop21
 
-done21:
+done22:
 	ADDQ $+4, R9
 	SUBQ $+1, R9
-	JLT  done23
+	JLT  done24
 
-loop22:
+loop23:
 	VMOVUPS      (R8), Z5
 	VBROADCASTSS (DI), Z6
 	VFMADD231PS  Z5, Z6, Z0
@@ -14791,132 +14129,122 @@ loop22:
 	ADDQ         $+4, R10
 	ADDQ         $+64, R8
 	SUBQ         $+1, R9
-	JGE          loop22
+	JGE          loop23
 
-done23:
+done24:
 	ADDQ $+1, R9
 
-done19:
+done20:
 	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop12
+	JGE  loop13
 
-done13:
-	MOVQ 168(AX), BX
+done14:
+	MOVQ  240(AX), BX
+	TESTQ BX, BX
+	JEQ   done25
 
 	// Add finished chains.
-	MOVQ    120(AX), SI
-	TESTQ   SI, SI
-	JEQ     done24
-	MOVQ    248(AX), SI
-	MOVQ    160(AX), BX
-	VMOVUPS (SI), Z5
-	VADDPS  Z0, Z5, Z0
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z5
-	VADDPS  Z1, Z5, Z1
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z5
-	VADDPS  Z2, Z5, Z2
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z5
-	VADDPS  Z3, Z5, Z3
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z5
-	VADDPS  Z4, Z5, Z4
-	ADDQ    BX, SI
-	MOVQ    SI, 248(AX)
-	MOVQ    168(AX), BX
+	MOVQ   120(AX), BX
+	TESTQ  BX, BX
+	JEQ    done26
+	MOVQ   272(AX), BX
+	MOVQ   160(AX), SI
+	LEAQ   (BX)(SI*1), DI
+	LEAQ   (DI)(SI*2), DI
+	VADDPS (BX), Z0, Z0
+	VADDPS (BX)(SI*1), Z1, Z1
+	VADDPS (BX)(SI*2), Z2, Z2
+	VADDPS (DI), Z3, Z3
+	VADDPS (DI)(SI*1), Z4, Z4
+	LEAQ   (BX)(SI*2), BX
+	LEAQ   (BX)(SI*2), BX
+	ADDQ   SI, BX
+	MOVQ   BX, 272(AX)
 
-done24:
+done26:
 	// Add what C holds.
-	MOVQ    128(AX), SI
-	TESTQ   SI, SI
-	JEQ     done25
-	MOVQ    256(AX), SI
-	VMOVUPS (SI), Z5
-	VADDPS  Z0, Z5, Z0
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z5
-	VADDPS  Z1, Z5, Z1
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z5
-	VADDPS  Z2, Z5, Z2
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z5
-	VADDPS  Z3, Z5, Z3
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z5
-	VADDPS  Z4, Z5, Z4
-	ADDQ    BX, SI
+	MOVQ   128(AX), BX
+	TESTQ  BX, BX
+	JEQ    done27
+	MOVQ   280(AX), BX
+	MOVQ   168(AX), SI
+	LEAQ   (BX)(SI*1), DI
+	LEAQ   (DI)(SI*2), DI
+	VADDPS (BX), Z0, Z0
+	VADDPS (BX)(SI*1), Z1, Z1
+	VADDPS (BX)(SI*2), Z2, Z2
+	VADDPS (DI), Z3, Z3
+	VADDPS (DI)(SI*1), Z4, Z4
 
+done27:
 done25:
 	// Store.
-	MOVQ    256(AX), SI
-	VMOVUPS Z0, (SI)
-	ADDQ    BX, SI
-	VMOVUPS Z1, (SI)
-	ADDQ    BX, SI
-	VMOVUPS Z2, (SI)
-	ADDQ    BX, SI
-	VMOVUPS Z3, (SI)
-	ADDQ    BX, SI
-	VMOVUPS Z4, (SI)
-	ADDQ    BX, SI
-	MOVQ    SI, 256(AX)
+	MOVQ    280(AX), BX
+	MOVQ    168(AX), SI
+	LEAQ    (BX)(SI*1), DI
+	LEAQ    (DI)(SI*2), DI
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, (BX)(SI*1)
+	VMOVUPS Z2, (BX)(SI*2)
+	VMOVUPS Z3, (DI)
+	VMOVUPS Z4, (DI)(SI*1)
+	LEAQ    (BX)(SI*2), BX
+	LEAQ    (BX)(SI*2), BX
+	ADDQ    SI, BX
+	MOVQ    BX, 280(AX)
 
 	// To the next tile.
+	LEAQ  (CX)(DX*2), CX
+	LEAQ  (CX)(DX*2), CX
 	ADDQ  DX, CX
-	ADDQ  DX, CX
-	ADDQ  DX, CX
-	ADDQ  DX, CX
-	ADDQ  DX, CX
-	MOVQ  264(AX), DX
+	MOVQ  288(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 264(AX)
+	MOVQ  DX, 288(AX)
 	TESTQ DX, DX
 	JNE   tile9
 
 	// Shorter tiles.
 	MOVQ  80(AX), DX
 	TESTQ DX, DX
-	JEQ   done26
+	JEQ   done28
 	MOVQ  80(AX), DX
-	MOVQ  DX, 264(AX)
+	MOVQ  DX, 288(AX)
 
-tile27:
+tile29:
+	MOVQ  240(AX), DX
+	TESTQ DX, DX
+	JEQ   done30
+
 	// Fetch what will be added.
 	MOVQ       120(AX), DX
 	TESTQ      DX, DX
-	JEQ        done28
-	MOVQ       248(AX), DX
+	JEQ        done31
+	MOVQ       272(AX), DX
 	MOVQ       160(AX), BX
+	LEAQ       (DX)(BX*1), SI
+	LEAQ       (SI)(BX*2), SI
 	PREFETCHT0 (DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	ADDQ       BX, DX
+	PREFETCHT0 (DX)(BX*1)
+	PREFETCHT0 (DX)(BX*2)
+	PREFETCHT0 (SI)
 
-done28:
+done31:
 	MOVQ       128(AX), DX
 	TESTQ      DX, DX
-	JEQ        done29
-	MOVQ       256(AX), DX
+	JEQ        done32
+	MOVQ       280(AX), DX
 	MOVQ       168(AX), BX
+	LEAQ       (DX)(BX*1), SI
+	LEAQ       (SI)(BX*2), SI
 	PREFETCHT0 (DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	ADDQ       BX, DX
+	PREFETCHT0 (DX)(BX*1)
+	PREFETCHT0 (DX)(BX*2)
+	PREFETCHT0 (SI)
 
-done29:
+done32:
+done30:
 	// The chains start.
 	MOVQ    112(AX), DX
 	VMOVUPS (DX), Z0
@@ -14928,25 +14256,24 @@ done29:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done31
+	JLT     done34
 
-loop30:
+loop33:
 	// A k block.
 	MOVQ  (SI), R8
 	MOVQ  8(SI), R9
 	MOVQ  R9, R10
 	SHLQ  $0x06, R10
 	LEAQ  (DI)(DX*1), R10
-	ADDQ  DX, R10
-	ADDQ  DX, R10
+	LEAQ  (R10)(DX*2), R10
 	MOVQ  144(AX), R11
 	TESTQ R11, R11
-	JEQ   done32
+	JEQ   done35
 	MOVQ  16(SI), R11
 	SUBQ  $+8, R9
-	JLT   done34
+	JLT   done37
 
-loop33:
+loop36:
 	PREFETCHT1   (R11)
 	PREFETCHT1   64(R11)
 	PREFETCHT1   128(R11)
@@ -15040,101 +14367,15 @@ loop33:
 	ADDQ         $+32, R10
 	ADDQ         $+512, R8
 	SUBQ         $+8, R9
-	JGE          loop33
+	JGE          loop36
 
-done34:
+done37:
 	ADDQ $+8, R9
 	MOVQ R11, 16(SI)
 
-done32:
+done35:
 	SUBQ $+8, R9
-	JLT  done36
-
-loop35:
-	VMOVUPS      (R8), Z4
-	VBROADCASTSS (DI), Z5
-	VFMADD231PS  Z4, Z5, Z0
-	VBROADCASTSS (DI)(DX*1), Z5
-	VFMADD231PS  Z4, Z5, Z1
-	VBROADCASTSS (DI)(DX*2), Z5
-	VFMADD231PS  Z4, Z5, Z2
-	VBROADCASTSS (R10), Z5
-	VFMADD231PS  Z4, Z5, Z3
-	VMOVUPS      64(R8), Z4
-	VBROADCASTSS 4(DI), Z5
-	VFMADD231PS  Z4, Z5, Z0
-	VBROADCASTSS 4(DI)(DX*1), Z5
-	VFMADD231PS  Z4, Z5, Z1
-	VBROADCASTSS 4(DI)(DX*2), Z5
-	VFMADD231PS  Z4, Z5, Z2
-	VBROADCASTSS 4(R10), Z5
-	VFMADD231PS  Z4, Z5, Z3
-	VMOVUPS      128(R8), Z4
-	VBROADCASTSS 8(DI), Z5
-	VFMADD231PS  Z4, Z5, Z0
-	VBROADCASTSS 8(DI)(DX*1), Z5
-	VFMADD231PS  Z4, Z5, Z1
-	VBROADCASTSS 8(DI)(DX*2), Z5
-	VFMADD231PS  Z4, Z5, Z2
-	VBROADCASTSS 8(R10), Z5
-	VFMADD231PS  Z4, Z5, Z3
-	VMOVUPS      192(R8), Z4
-	VBROADCASTSS 12(DI), Z5
-	VFMADD231PS  Z4, Z5, Z0
-	VBROADCASTSS 12(DI)(DX*1), Z5
-	VFMADD231PS  Z4, Z5, Z1
-	VBROADCASTSS 12(DI)(DX*2), Z5
-	VFMADD231PS  Z4, Z5, Z2
-	VBROADCASTSS 12(R10), Z5
-	VFMADD231PS  Z4, Z5, Z3
-	VMOVUPS      256(R8), Z4
-	VBROADCASTSS 16(DI), Z5
-	VFMADD231PS  Z4, Z5, Z0
-	VBROADCASTSS 16(DI)(DX*1), Z5
-	VFMADD231PS  Z4, Z5, Z1
-	VBROADCASTSS 16(DI)(DX*2), Z5
-	VFMADD231PS  Z4, Z5, Z2
-	VBROADCASTSS 16(R10), Z5
-	VFMADD231PS  Z4, Z5, Z3
-	VMOVUPS      320(R8), Z4
-	VBROADCASTSS 20(DI), Z5
-	VFMADD231PS  Z4, Z5, Z0
-	VBROADCASTSS 20(DI)(DX*1), Z5
-	VFMADD231PS  Z4, Z5, Z1
-	VBROADCASTSS 20(DI)(DX*2), Z5
-	VFMADD231PS  Z4, Z5, Z2
-	VBROADCASTSS 20(R10), Z5
-	VFMADD231PS  Z4, Z5, Z3
-	VMOVUPS      384(R8), Z4
-	VBROADCASTSS 24(DI), Z5
-	VFMADD231PS  Z4, Z5, Z0
-	VBROADCASTSS 24(DI)(DX*1), Z5
-	VFMADD231PS  Z4, Z5, Z1
-	VBROADCASTSS 24(DI)(DX*2), Z5
-	VFMADD231PS  Z4, Z5, Z2
-	VBROADCASTSS 24(R10), Z5
-	VFMADD231PS  Z4, Z5, Z3
-	VMOVUPS      448(R8), Z4
-	VBROADCASTSS 28(DI), Z5
-	VFMADD231PS  Z4, Z5, Z0
-	VBROADCASTSS 28(DI)(DX*1), Z5
-	VFMADD231PS  Z4, Z5, Z1
-	VBROADCASTSS 28(DI)(DX*2), Z5
-	VFMADD231PS  Z4, Z5, Z2
-	VBROADCASTSS 28(R10), Z5
-	VFMADD231PS  Z4, Z5, Z3
-	ADDQ         $+32, DI
-	ADDQ         $+32, R10
-	ADDQ         $+512, R8
-	SUBQ         $+8, R9
-	JGE          loop35
-
-done36:
-	ADDQ  $+8, R9
-	TESTQ R9, R9
-	JEQ   done37
-	SUBQ  $+4, R9
-	JLT   done39
+	JLT  done39
 
 loop38:
 	VMOVUPS      (R8), Z4
@@ -15173,18 +14414,104 @@ loop38:
 	VFMADD231PS  Z4, Z5, Z2
 	VBROADCASTSS 12(R10), Z5
 	VFMADD231PS  Z4, Z5, Z3
+	VMOVUPS      256(R8), Z4
+	VBROADCASTSS 16(DI), Z5
+	VFMADD231PS  Z4, Z5, Z0
+	VBROADCASTSS 16(DI)(DX*1), Z5
+	VFMADD231PS  Z4, Z5, Z1
+	VBROADCASTSS 16(DI)(DX*2), Z5
+	VFMADD231PS  Z4, Z5, Z2
+	VBROADCASTSS 16(R10), Z5
+	VFMADD231PS  Z4, Z5, Z3
+	VMOVUPS      320(R8), Z4
+	VBROADCASTSS 20(DI), Z5
+	VFMADD231PS  Z4, Z5, Z0
+	VBROADCASTSS 20(DI)(DX*1), Z5
+	VFMADD231PS  Z4, Z5, Z1
+	VBROADCASTSS 20(DI)(DX*2), Z5
+	VFMADD231PS  Z4, Z5, Z2
+	VBROADCASTSS 20(R10), Z5
+	VFMADD231PS  Z4, Z5, Z3
+	VMOVUPS      384(R8), Z4
+	VBROADCASTSS 24(DI), Z5
+	VFMADD231PS  Z4, Z5, Z0
+	VBROADCASTSS 24(DI)(DX*1), Z5
+	VFMADD231PS  Z4, Z5, Z1
+	VBROADCASTSS 24(DI)(DX*2), Z5
+	VFMADD231PS  Z4, Z5, Z2
+	VBROADCASTSS 24(R10), Z5
+	VFMADD231PS  Z4, Z5, Z3
+	VMOVUPS      448(R8), Z4
+	VBROADCASTSS 28(DI), Z5
+	VFMADD231PS  Z4, Z5, Z0
+	VBROADCASTSS 28(DI)(DX*1), Z5
+	VFMADD231PS  Z4, Z5, Z1
+	VBROADCASTSS 28(DI)(DX*2), Z5
+	VFMADD231PS  Z4, Z5, Z2
+	VBROADCASTSS 28(R10), Z5
+	VFMADD231PS  Z4, Z5, Z3
+	ADDQ         $+32, DI
+	ADDQ         $+32, R10
+	ADDQ         $+512, R8
+	SUBQ         $+8, R9
+	JGE          loop38
+
+done39:
+	ADDQ  $+8, R9
+	TESTQ R9, R9
+	JEQ   done40
+	SUBQ  $+4, R9
+	JLT   done42
+
+loop41:
+	VMOVUPS      (R8), Z4
+	VBROADCASTSS (DI), Z5
+	VFMADD231PS  Z4, Z5, Z0
+	VBROADCASTSS (DI)(DX*1), Z5
+	VFMADD231PS  Z4, Z5, Z1
+	VBROADCASTSS (DI)(DX*2), Z5
+	VFMADD231PS  Z4, Z5, Z2
+	VBROADCASTSS (R10), Z5
+	VFMADD231PS  Z4, Z5, Z3
+	VMOVUPS      64(R8), Z4
+	VBROADCASTSS 4(DI), Z5
+	VFMADD231PS  Z4, Z5, Z0
+	VBROADCASTSS 4(DI)(DX*1), Z5
+	VFMADD231PS  Z4, Z5, Z1
+	VBROADCASTSS 4(DI)(DX*2), Z5
+	VFMADD231PS  Z4, Z5, Z2
+	VBROADCASTSS 4(R10), Z5
+	VFMADD231PS  Z4, Z5, Z3
+	VMOVUPS      128(R8), Z4
+	VBROADCASTSS 8(DI), Z5
+	VFMADD231PS  Z4, Z5, Z0
+	VBROADCASTSS 8(DI)(DX*1), Z5
+	VFMADD231PS  Z4, Z5, Z1
+	VBROADCASTSS 8(DI)(DX*2), Z5
+	VFMADD231PS  Z4, Z5, Z2
+	VBROADCASTSS 8(R10), Z5
+	VFMADD231PS  Z4, Z5, Z3
+	VMOVUPS      192(R8), Z4
+	VBROADCASTSS 12(DI), Z5
+	VFMADD231PS  Z4, Z5, Z0
+	VBROADCASTSS 12(DI)(DX*1), Z5
+	VFMADD231PS  Z4, Z5, Z1
+	VBROADCASTSS 12(DI)(DX*2), Z5
+	VFMADD231PS  Z4, Z5, Z2
+	VBROADCASTSS 12(R10), Z5
+	VFMADD231PS  Z4, Z5, Z3
 	ADDQ         $+16, DI
 	ADDQ         $+16, R10
 	ADDQ         $+256, R8
 	SUBQ         $+4, R9
-	JGE          loop38
+	JGE          loop41
 
-done39:
+done42:
 	ADDQ $+4, R9
 	SUBQ $+1, R9
-	JLT  done41
+	JLT  done44
 
-loop40:
+loop43:
 	VMOVUPS      (R8), Z4
 	VBROADCASTSS (DI), Z5
 	VFMADD231PS  Z4, Z5, Z0
@@ -15198,88 +14525,80 @@ loop40:
 	ADDQ         $+4, R10
 	ADDQ         $+64, R8
 	SUBQ         $+1, R9
-	JGE          loop40
+	JGE          loop43
 
-done41:
+done44:
 	ADDQ $+1, R9
 
-done37:
+done40:
 	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop30
+	JGE  loop33
 
-done31:
-	MOVQ 168(AX), BX
+done34:
+	MOVQ  240(AX), BX
+	TESTQ BX, BX
+	JEQ   done45
 
 	// Add finished chains.
-	MOVQ    120(AX), SI
-	TESTQ   SI, SI
-	JEQ     done42
-	MOVQ    248(AX), SI
-	MOVQ    160(AX), BX
-	VMOVUPS (SI), Z4
-	VADDPS  Z0, Z4, Z0
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z4
-	VADDPS  Z1, Z4, Z1
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z4
-	VADDPS  Z2, Z4, Z2
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z4
-	VADDPS  Z3, Z4, Z3
-	ADDQ    BX, SI
-	MOVQ    SI, 248(AX)
-	MOVQ    168(AX), BX
+	MOVQ   120(AX), BX
+	TESTQ  BX, BX
+	JEQ    done46
+	MOVQ   272(AX), BX
+	MOVQ   160(AX), SI
+	LEAQ   (BX)(SI*1), DI
+	LEAQ   (DI)(SI*2), DI
+	VADDPS (BX), Z0, Z0
+	VADDPS (BX)(SI*1), Z1, Z1
+	VADDPS (BX)(SI*2), Z2, Z2
+	VADDPS (DI), Z3, Z3
+	LEAQ   (BX)(SI*2), BX
+	LEAQ   (BX)(SI*2), BX
+	MOVQ   BX, 272(AX)
 
-done42:
+done46:
 	// Add what C holds.
-	MOVQ    128(AX), SI
-	TESTQ   SI, SI
-	JEQ     done43
-	MOVQ    256(AX), SI
-	VMOVUPS (SI), Z4
-	VADDPS  Z0, Z4, Z0
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z4
-	VADDPS  Z1, Z4, Z1
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z4
-	VADDPS  Z2, Z4, Z2
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z4
-	VADDPS  Z3, Z4, Z3
-	ADDQ    BX, SI
+	MOVQ   128(AX), BX
+	TESTQ  BX, BX
+	JEQ    done47
+	MOVQ   280(AX), BX
+	MOVQ   168(AX), SI
+	LEAQ   (BX)(SI*1), DI
+	LEAQ   (DI)(SI*2), DI
+	VADDPS (BX), Z0, Z0
+	VADDPS (BX)(SI*1), Z1, Z1
+	VADDPS (BX)(SI*2), Z2, Z2
+	VADDPS (DI), Z3, Z3
 
-done43:
+done47:
+done45:
 	// Store.
-	MOVQ    256(AX), SI
-	VMOVUPS Z0, (SI)
-	ADDQ    BX, SI
-	VMOVUPS Z1, (SI)
-	ADDQ    BX, SI
-	VMOVUPS Z2, (SI)
-	ADDQ    BX, SI
-	VMOVUPS Z3, (SI)
-	ADDQ    BX, SI
-	MOVQ    SI, 256(AX)
+	MOVQ    280(AX), BX
+	MOVQ    168(AX), SI
+	LEAQ    (BX)(SI*1), DI
+	LEAQ    (DI)(SI*2), DI
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, (BX)(SI*1)
+	VMOVUPS Z2, (BX)(SI*2)
+	VMOVUPS Z3, (DI)
+	LEAQ    (BX)(SI*2), BX
+	LEAQ    (BX)(SI*2), BX
+	MOVQ    BX, 280(AX)
 
 	// To the next tile.
-	ADDQ  DX, CX
-	ADDQ  DX, CX
-	ADDQ  DX, CX
-	ADDQ  DX, CX
-	MOVQ  264(AX), DX
+	LEAQ  (CX)(DX*2), CX
+	LEAQ  (CX)(DX*2), CX
+	MOVQ  288(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 264(AX)
+	MOVQ  DX, 288(AX)
 	TESTQ DX, DX
-	JNE   tile27
+	JNE   tile29
 
-done26:
-	MOVQ  272(AX), CX
+done28:
+	MOVQ  296(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 272(AX)
+	MOVQ  CX, 296(AX)
 	TESTQ CX, CX
 	JEQ   next3
 
@@ -15290,17 +14609,15 @@ done26:
 	MOVQ 112(AX), CX
 	ADDQ $+64, CX
 	MOVQ CX, 112(AX)
-	MOVQ 208(AX), CX
+	MOVQ 192(AX), CX
 	MOVQ 120(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 120(AX)
-	MOVQ 8(AX), CX
-	SHLQ $0x06, CX
+	MOVQ 176(AX), CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ 32(AX), CX
-	SHLQ $0x06, CX
+	MOVQ 184(AX), CX
 	MOVQ 24(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 24(AX)
@@ -15314,7 +14631,7 @@ next3:
 	JEQ   done4
 
 	// To the next panel.
-	MOVQ 200(AX), CX
+	MOVQ 232(AX), CX
 	MOVQ 136(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 136(AX)
@@ -15322,15 +14639,15 @@ next3:
 	MOVQ 120(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 120(AX)
-	MOVQ 192(AX), CX
+	MOVQ 224(AX), CX
 	MOVQ 112(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 112(AX)
-	MOVQ 176(AX), CX
+	MOVQ 200(AX), CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ 184(AX), CX
+	MOVQ 208(AX), CX
 	MOVQ 24(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 24(AX)
@@ -15355,25 +14672,25 @@ TEXT ·gemm5x32AVX512(SB), NOSPLIT, $8-8
 
 panel1:
 	MOVQ 88(AX), CX
-	MOVQ CX, 272(AX)
+	MOVQ CX, 296(AX)
 
 group2:
 	// The weights to fetch.
 	MOVQ  144(AX), CX
 	TESTQ CX, CX
 	JEQ   done5
-	MOVQ  272(AX), CX
+	MOVQ  296(AX), CX
 	CMPQ  CX, $+2
 	JGE   inPanel6
 	MOVQ  96(AX), CX
 	CMPQ  CX, $+2
 	JLT   last7
 	MOVQ  (AX), CX
-	MOVQ  176(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 16(AX)
 	MOVQ  24(AX), CX
-	MOVQ  184(AX), DX
+	MOVQ  208(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 40(AX)
 	JMP   done8
@@ -15387,74 +14704,69 @@ last7:
 
 inPanel6:
 	MOVQ (AX), CX
-	MOVQ 8(AX), DX
-	SHLQ $0x06, DX
-	ADDQ DX, CX
+	MOVQ 176(AX), DX
 	ADDQ DX, CX
 	MOVQ CX, 16(AX)
 	MOVQ 24(AX), CX
-	MOVQ 32(AX), DX
-	SHLQ $0x06, DX
-	ADDQ DX, CX
+	MOVQ 184(AX), DX
 	ADDQ DX, CX
 	MOVQ CX, 40(AX)
 
 done8:
 done5:
 	MOVQ 136(AX), CX
-	MOVQ CX, 256(AX)
+	MOVQ CX, 280(AX)
 	MOVQ 120(AX), CX
-	MOVQ CX, 248(AX)
+	MOVQ CX, 272(AX)
 	MOVQ 104(AX), CX
 	MOVQ 72(AX), DX
-	MOVQ DX, 264(AX)
+	MOVQ DX, 288(AX)
 
 tile9:
+	MOVQ  240(AX), DX
+	TESTQ DX, DX
+	JEQ   done10
+
 	// Fetch what will be added.
 	MOVQ       120(AX), DX
 	TESTQ      DX, DX
-	JEQ        done10
-	MOVQ       248(AX), DX
-	MOVQ       160(AX), BX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	ADDQ       BX, DX
-
-done10:
-	MOVQ       128(AX), DX
-	TESTQ      DX, DX
 	JEQ        done11
-	MOVQ       256(AX), DX
-	MOVQ       168(AX), BX
+	MOVQ       272(AX), DX
+	MOVQ       160(AX), BX
+	LEAQ       (DX)(BX*1), SI
+	LEAQ       (SI)(BX*2), SI
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	ADDQ       BX, DX
+	PREFETCHT0 (DX)(BX*1)
+	PREFETCHT0 64(DX)(BX*1)
+	PREFETCHT0 (DX)(BX*2)
+	PREFETCHT0 64(DX)(BX*2)
+	PREFETCHT0 (SI)
+	PREFETCHT0 64(SI)
+	PREFETCHT0 (SI)(BX*1)
+	PREFETCHT0 64(SI)(BX*1)
 
 done11:
+	MOVQ       128(AX), DX
+	TESTQ      DX, DX
+	JEQ        done12
+	MOVQ       280(AX), DX
+	MOVQ       168(AX), BX
+	LEAQ       (DX)(BX*1), SI
+	LEAQ       (SI)(BX*2), SI
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 (DX)(BX*1)
+	PREFETCHT0 64(DX)(BX*1)
+	PREFETCHT0 (DX)(BX*2)
+	PREFETCHT0 64(DX)(BX*2)
+	PREFETCHT0 (SI)
+	PREFETCHT0 64(SI)
+	PREFETCHT0 (SI)(BX*1)
+	PREFETCHT0 64(SI)(BX*1)
+
+done12:
+done10:
 	// The chains start.
 	MOVQ    112(AX), DX
 	VMOVUPS (DX), Z0
@@ -15472,25 +14784,24 @@ done11:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done13
+	JLT     done14
 
-loop12:
+loop13:
 	// A k block.
 	MOVQ  (SI), R8
 	MOVQ  8(SI), R9
 	MOVQ  R9, R10
 	SHLQ  $0x06, R10
 	LEAQ  (DI)(DX*1), R11
-	ADDQ  DX, R11
-	ADDQ  DX, R11
+	LEAQ  (R11)(DX*2), R11
 	MOVQ  144(AX), R12
 	TESTQ R12, R12
-	JEQ   done14
+	JEQ   done15
 	MOVQ  16(SI), R12
 	SUBQ  $+8, R9
-	JLT   done16
+	JLT   done17
 
-loop15:
+loop16:
 	PREFETCHT1   (R12)
 	PREFETCHT1   64(R12)
 	PREFETCHT1   128(R12)
@@ -15648,17 +14959,17 @@ loop15:
 	ADDQ         $+32, R11
 	ADDQ         $+512, R8
 	SUBQ         $+8, R9
-	JGE          loop15
+	JGE          loop16
 
-done16:
+done17:
 	ADDQ $+8, R9
 	MOVQ R12, 16(SI)
 
-done14:
+done15:
 	SUBQ $+8, R9
-	JLT  done18
+	JLT  done19
 
-loop17:
+loop18:
 	VMOVUPS      (R8), Z10
 	VMOVUPS      (R8)(R10*1), Z11
 	VBROADCASTSS (DI), Z12
@@ -15799,16 +15110,16 @@ loop17:
 	ADDQ         $+32, R11
 	ADDQ         $+512, R8
 	SUBQ         $+8, R9
-	JGE          loop17
+	JGE          loop18
 
-done18:
+done19:
 	ADDQ  $+8, R9
 	TESTQ R9, R9
-	JEQ   done19
+	JEQ   done20
 	SUBQ  $+4, R9
-	JLT   done21
+	JLT   done22
 
-loop20:
+loop21:
 	VMOVUPS      (R8), Z10
 	VMOVUPS      (R8)(R10*1), Z11
 	VBROADCASTSS (DI), Z12
@@ -15881,14 +15192,14 @@ loop20:
 	ADDQ         $+16, R11
 	ADDQ         $+256, R8
 	SUBQ         $+4, R9
-	JGE          loop20
+	JGE          loop21
 
-done21:
+done22:
 	ADDQ $+4, R9
 	SUBQ $+1, R9
-	JLT  done23
+	JLT  done24
 
-loop22:
+loop23:
 	VMOVUPS      (R8), Z10
 	VMOVUPS      (R8)(R10*1), Z11
 	VBROADCASTSS (DI), Z12
@@ -15910,165 +15221,145 @@ loop22:
 	ADDQ         $+4, R11
 	ADDQ         $+64, R8
 	SUBQ         $+1, R9
-	JGE          loop22
+	JGE          loop23
 
-done23:
+done24:
 	ADDQ $+1, R9
 
-done19:
+done20:
 	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop12
+	JGE  loop13
 
-done13:
-	MOVQ 168(AX), BX
+done14:
+	MOVQ  240(AX), BX
+	TESTQ BX, BX
+	JEQ   done25
 
 	// Add finished chains.
-	MOVQ    120(AX), SI
-	TESTQ   SI, SI
-	JEQ     done24
-	MOVQ    248(AX), SI
-	MOVQ    160(AX), BX
-	VMOVUPS (SI), Z10
-	VADDPS  Z0, Z10, Z0
-	VMOVUPS 64(SI), Z10
-	VADDPS  Z1, Z10, Z1
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z10
-	VADDPS  Z2, Z10, Z2
-	VMOVUPS 64(SI), Z10
-	VADDPS  Z3, Z10, Z3
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z10
-	VADDPS  Z4, Z10, Z4
-	VMOVUPS 64(SI), Z10
-	VADDPS  Z5, Z10, Z5
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z10
-	VADDPS  Z6, Z10, Z6
-	VMOVUPS 64(SI), Z10
-	VADDPS  Z7, Z10, Z7
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z10
-	VADDPS  Z8, Z10, Z8
-	VMOVUPS 64(SI), Z10
-	VADDPS  Z9, Z10, Z9
-	ADDQ    BX, SI
-	MOVQ    SI, 248(AX)
-	MOVQ    168(AX), BX
+	MOVQ   120(AX), BX
+	TESTQ  BX, BX
+	JEQ    done26
+	MOVQ   272(AX), BX
+	MOVQ   160(AX), SI
+	LEAQ   (BX)(SI*1), DI
+	LEAQ   (DI)(SI*2), DI
+	VADDPS (BX), Z0, Z0
+	VADDPS 64(BX), Z1, Z1
+	VADDPS (BX)(SI*1), Z2, Z2
+	VADDPS 64(BX)(SI*1), Z3, Z3
+	VADDPS (BX)(SI*2), Z4, Z4
+	VADDPS 64(BX)(SI*2), Z5, Z5
+	VADDPS (DI), Z6, Z6
+	VADDPS 64(DI), Z7, Z7
+	VADDPS (DI)(SI*1), Z8, Z8
+	VADDPS 64(DI)(SI*1), Z9, Z9
+	LEAQ   (BX)(SI*2), BX
+	LEAQ   (BX)(SI*2), BX
+	ADDQ   SI, BX
+	MOVQ   BX, 272(AX)
 
-done24:
+done26:
 	// Add what C holds.
-	MOVQ    128(AX), SI
-	TESTQ   SI, SI
-	JEQ     done25
-	MOVQ    256(AX), SI
-	VMOVUPS (SI), Z10
-	VADDPS  Z0, Z10, Z0
-	VMOVUPS 64(SI), Z10
-	VADDPS  Z1, Z10, Z1
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z10
-	VADDPS  Z2, Z10, Z2
-	VMOVUPS 64(SI), Z10
-	VADDPS  Z3, Z10, Z3
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z10
-	VADDPS  Z4, Z10, Z4
-	VMOVUPS 64(SI), Z10
-	VADDPS  Z5, Z10, Z5
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z10
-	VADDPS  Z6, Z10, Z6
-	VMOVUPS 64(SI), Z10
-	VADDPS  Z7, Z10, Z7
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z10
-	VADDPS  Z8, Z10, Z8
-	VMOVUPS 64(SI), Z10
-	VADDPS  Z9, Z10, Z9
-	ADDQ    BX, SI
+	MOVQ   128(AX), BX
+	TESTQ  BX, BX
+	JEQ    done27
+	MOVQ   280(AX), BX
+	MOVQ   168(AX), SI
+	LEAQ   (BX)(SI*1), DI
+	LEAQ   (DI)(SI*2), DI
+	VADDPS (BX), Z0, Z0
+	VADDPS 64(BX), Z1, Z1
+	VADDPS (BX)(SI*1), Z2, Z2
+	VADDPS 64(BX)(SI*1), Z3, Z3
+	VADDPS (BX)(SI*2), Z4, Z4
+	VADDPS 64(BX)(SI*2), Z5, Z5
+	VADDPS (DI), Z6, Z6
+	VADDPS 64(DI), Z7, Z7
+	VADDPS (DI)(SI*1), Z8, Z8
+	VADDPS 64(DI)(SI*1), Z9, Z9
 
+done27:
 done25:
 	// Store.
-	MOVQ    256(AX), SI
-	VMOVUPS Z0, (SI)
-	VMOVUPS Z1, 64(SI)
-	ADDQ    BX, SI
-	VMOVUPS Z2, (SI)
-	VMOVUPS Z3, 64(SI)
-	ADDQ    BX, SI
-	VMOVUPS Z4, (SI)
-	VMOVUPS Z5, 64(SI)
-	ADDQ    BX, SI
-	VMOVUPS Z6, (SI)
-	VMOVUPS Z7, 64(SI)
-	ADDQ    BX, SI
-	VMOVUPS Z8, (SI)
-	VMOVUPS Z9, 64(SI)
-	ADDQ    BX, SI
-	MOVQ    SI, 256(AX)
+	MOVQ    280(AX), BX
+	MOVQ    168(AX), SI
+	LEAQ    (BX)(SI*1), DI
+	LEAQ    (DI)(SI*2), DI
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, 64(BX)
+	VMOVUPS Z2, (BX)(SI*1)
+	VMOVUPS Z3, 64(BX)(SI*1)
+	VMOVUPS Z4, (BX)(SI*2)
+	VMOVUPS Z5, 64(BX)(SI*2)
+	VMOVUPS Z6, (DI)
+	VMOVUPS Z7, 64(DI)
+	VMOVUPS Z8, (DI)(SI*1)
+	VMOVUPS Z9, 64(DI)(SI*1)
+	LEAQ    (BX)(SI*2), BX
+	LEAQ    (BX)(SI*2), BX
+	ADDQ    SI, BX
+	MOVQ    BX, 280(AX)
 
 	// To the next tile.
+	LEAQ  (CX)(DX*2), CX
+	LEAQ  (CX)(DX*2), CX
 	ADDQ  DX, CX
-	ADDQ  DX, CX
-	ADDQ  DX, CX
-	ADDQ  DX, CX
-	ADDQ  DX, CX
-	MOVQ  264(AX), DX
+	MOVQ  288(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 264(AX)
+	MOVQ  DX, 288(AX)
 	TESTQ DX, DX
 	JNE   tile9
 
 	// Shorter tiles.
 	MOVQ  80(AX), DX
 	TESTQ DX, DX
-	JEQ   done26
+	JEQ   done28
 	MOVQ  80(AX), DX
-	MOVQ  DX, 264(AX)
+	MOVQ  DX, 288(AX)
 
-tile27:
+tile29:
+	MOVQ  240(AX), DX
+	TESTQ DX, DX
+	JEQ   done30
+
 	// Fetch what will be added.
 	MOVQ       120(AX), DX
 	TESTQ      DX, DX
-	JEQ        done28
-	MOVQ       248(AX), DX
+	JEQ        done31
+	MOVQ       272(AX), DX
 	MOVQ       160(AX), BX
+	LEAQ       (DX)(BX*1), SI
+	LEAQ       (SI)(BX*2), SI
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	ADDQ       BX, DX
+	PREFETCHT0 (DX)(BX*1)
+	PREFETCHT0 64(DX)(BX*1)
+	PREFETCHT0 (DX)(BX*2)
+	PREFETCHT0 64(DX)(BX*2)
+	PREFETCHT0 (SI)
+	PREFETCHT0 64(SI)
 
-done28:
+done31:
 	MOVQ       128(AX), DX
 	TESTQ      DX, DX
-	JEQ        done29
-	MOVQ       256(AX), DX
+	JEQ        done32
+	MOVQ       280(AX), DX
 	MOVQ       168(AX), BX
+	LEAQ       (DX)(BX*1), SI
+	LEAQ       (SI)(BX*2), SI
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	ADDQ       BX, DX
+	PREFETCHT0 (DX)(BX*1)
+	PREFETCHT0 64(DX)(BX*1)
+	PREFETCHT0 (DX)(BX*2)
+	PREFETCHT0 64(DX)(BX*2)
+	PREFETCHT0 (SI)
+	PREFETCHT0 64(SI)
 
-done29:
+done32:
+done30:
 	// The chains start.
 	MOVQ    112(AX), DX
 	VMOVUPS (DX), Z0
@@ -16084,25 +15375,24 @@ done29:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done31
+	JLT     done34
 
-loop30:
+loop33:
 	// A k block.
 	MOVQ  (SI), R8
 	MOVQ  8(SI), R9
 	MOVQ  R9, R10
 	SHLQ  $0x06, R10
 	LEAQ  (DI)(DX*1), R11
-	ADDQ  DX, R11
-	ADDQ  DX, R11
+	LEAQ  (R11)(DX*2), R11
 	MOVQ  144(AX), R12
 	TESTQ R12, R12
-	JEQ   done32
+	JEQ   done35
 	MOVQ  16(SI), R12
 	SUBQ  $+8, R9
-	JLT   done34
+	JLT   done37
 
-loop33:
+loop36:
 	PREFETCHT1   (R12)
 	PREFETCHT1   64(R12)
 	PREFETCHT1   128(R12)
@@ -16236,141 +15526,15 @@ loop33:
 	ADDQ         $+32, R11
 	ADDQ         $+512, R8
 	SUBQ         $+8, R9
-	JGE          loop33
+	JGE          loop36
 
-done34:
+done37:
 	ADDQ $+8, R9
 	MOVQ R12, 16(SI)
 
-done32:
+done35:
 	SUBQ $+8, R9
-	JLT  done36
-
-loop35:
-	VMOVUPS      (R8), Z8
-	VMOVUPS      (R8)(R10*1), Z9
-	VBROADCASTSS (DI), Z10
-	VFMADD231PS  Z8, Z10, Z0
-	VFMADD231PS  Z9, Z10, Z1
-	VBROADCASTSS (DI)(DX*1), Z10
-	VFMADD231PS  Z8, Z10, Z2
-	VFMADD231PS  Z9, Z10, Z3
-	VBROADCASTSS (DI)(DX*2), Z10
-	VFMADD231PS  Z8, Z10, Z4
-	VFMADD231PS  Z9, Z10, Z5
-	VBROADCASTSS (R11), Z10
-	VFMADD231PS  Z8, Z10, Z6
-	VFMADD231PS  Z9, Z10, Z7
-	VMOVUPS      64(R8), Z8
-	VMOVUPS      64(R8)(R10*1), Z9
-	VBROADCASTSS 4(DI), Z10
-	VFMADD231PS  Z8, Z10, Z0
-	VFMADD231PS  Z9, Z10, Z1
-	VBROADCASTSS 4(DI)(DX*1), Z10
-	VFMADD231PS  Z8, Z10, Z2
-	VFMADD231PS  Z9, Z10, Z3
-	VBROADCASTSS 4(DI)(DX*2), Z10
-	VFMADD231PS  Z8, Z10, Z4
-	VFMADD231PS  Z9, Z10, Z5
-	VBROADCASTSS 4(R11), Z10
-	VFMADD231PS  Z8, Z10, Z6
-	VFMADD231PS  Z9, Z10, Z7
-	VMOVUPS      128(R8), Z8
-	VMOVUPS      128(R8)(R10*1), Z9
-	VBROADCASTSS 8(DI), Z10
-	VFMADD231PS  Z8, Z10, Z0
-	VFMADD231PS  Z9, Z10, Z1
-	VBROADCASTSS 8(DI)(DX*1), Z10
-	VFMADD231PS  Z8, Z10, Z2
-	VFMADD231PS  Z9, Z10, Z3
-	VBROADCASTSS 8(DI)(DX*2), Z10
-	VFMADD231PS  Z8, Z10, Z4
-	VFMADD231PS  Z9, Z10, Z5
-	VBROADCASTSS 8(R11), Z10
-	VFMADD231PS  Z8, Z10, Z6
-	VFMADD231PS  Z9, Z10, Z7
-	VMOVUPS      192(R8), Z8
-	VMOVUPS      192(R8)(R10*1), Z9
-	VBROADCASTSS 12(DI), Z10
-	VFMADD231PS  Z8, Z10, Z0
-	VFMADD231PS  Z9, Z10, Z1
-	VBROADCASTSS 12(DI)(DX*1), Z10
-	VFMADD231PS  Z8, Z10, Z2
-	VFMADD231PS  Z9, Z10, Z3
-	VBROADCASTSS 12(DI)(DX*2), Z10
-	VFMADD231PS  Z8, Z10, Z4
-	VFMADD231PS  Z9, Z10, Z5
-	VBROADCASTSS 12(R11), Z10
-	VFMADD231PS  Z8, Z10, Z6
-	VFMADD231PS  Z9, Z10, Z7
-	VMOVUPS      256(R8), Z8
-	VMOVUPS      256(R8)(R10*1), Z9
-	VBROADCASTSS 16(DI), Z10
-	VFMADD231PS  Z8, Z10, Z0
-	VFMADD231PS  Z9, Z10, Z1
-	VBROADCASTSS 16(DI)(DX*1), Z10
-	VFMADD231PS  Z8, Z10, Z2
-	VFMADD231PS  Z9, Z10, Z3
-	VBROADCASTSS 16(DI)(DX*2), Z10
-	VFMADD231PS  Z8, Z10, Z4
-	VFMADD231PS  Z9, Z10, Z5
-	VBROADCASTSS 16(R11), Z10
-	VFMADD231PS  Z8, Z10, Z6
-	VFMADD231PS  Z9, Z10, Z7
-	VMOVUPS      320(R8), Z8
-	VMOVUPS      320(R8)(R10*1), Z9
-	VBROADCASTSS 20(DI), Z10
-	VFMADD231PS  Z8, Z10, Z0
-	VFMADD231PS  Z9, Z10, Z1
-	VBROADCASTSS 20(DI)(DX*1), Z10
-	VFMADD231PS  Z8, Z10, Z2
-	VFMADD231PS  Z9, Z10, Z3
-	VBROADCASTSS 20(DI)(DX*2), Z10
-	VFMADD231PS  Z8, Z10, Z4
-	VFMADD231PS  Z9, Z10, Z5
-	VBROADCASTSS 20(R11), Z10
-	VFMADD231PS  Z8, Z10, Z6
-	VFMADD231PS  Z9, Z10, Z7
-	VMOVUPS      384(R8), Z8
-	VMOVUPS      384(R8)(R10*1), Z9
-	VBROADCASTSS 24(DI), Z10
-	VFMADD231PS  Z8, Z10, Z0
-	VFMADD231PS  Z9, Z10, Z1
-	VBROADCASTSS 24(DI)(DX*1), Z10
-	VFMADD231PS  Z8, Z10, Z2
-	VFMADD231PS  Z9, Z10, Z3
-	VBROADCASTSS 24(DI)(DX*2), Z10
-	VFMADD231PS  Z8, Z10, Z4
-	VFMADD231PS  Z9, Z10, Z5
-	VBROADCASTSS 24(R11), Z10
-	VFMADD231PS  Z8, Z10, Z6
-	VFMADD231PS  Z9, Z10, Z7
-	VMOVUPS      448(R8), Z8
-	VMOVUPS      448(R8)(R10*1), Z9
-	VBROADCASTSS 28(DI), Z10
-	VFMADD231PS  Z8, Z10, Z0
-	VFMADD231PS  Z9, Z10, Z1
-	VBROADCASTSS 28(DI)(DX*1), Z10
-	VFMADD231PS  Z8, Z10, Z2
-	VFMADD231PS  Z9, Z10, Z3
-	VBROADCASTSS 28(DI)(DX*2), Z10
-	VFMADD231PS  Z8, Z10, Z4
-	VFMADD231PS  Z9, Z10, Z5
-	VBROADCASTSS 28(R11), Z10
-	VFMADD231PS  Z8, Z10, Z6
-	VFMADD231PS  Z9, Z10, Z7
-	ADDQ         $+32, DI
-	ADDQ         $+32, R11
-	ADDQ         $+512, R8
-	SUBQ         $+8, R9
-	JGE          loop35
-
-done36:
-	ADDQ  $+8, R9
-	TESTQ R9, R9
-	JEQ   done37
-	SUBQ  $+4, R9
-	JLT   done39
+	JLT  done39
 
 loop38:
 	VMOVUPS      (R8), Z8
@@ -16429,18 +15593,144 @@ loop38:
 	VBROADCASTSS 12(R11), Z10
 	VFMADD231PS  Z8, Z10, Z6
 	VFMADD231PS  Z9, Z10, Z7
+	VMOVUPS      256(R8), Z8
+	VMOVUPS      256(R8)(R10*1), Z9
+	VBROADCASTSS 16(DI), Z10
+	VFMADD231PS  Z8, Z10, Z0
+	VFMADD231PS  Z9, Z10, Z1
+	VBROADCASTSS 16(DI)(DX*1), Z10
+	VFMADD231PS  Z8, Z10, Z2
+	VFMADD231PS  Z9, Z10, Z3
+	VBROADCASTSS 16(DI)(DX*2), Z10
+	VFMADD231PS  Z8, Z10, Z4
+	VFMADD231PS  Z9, Z10, Z5
+	VBROADCASTSS 16(R11), Z10
+	VFMADD231PS  Z8, Z10, Z6
+	VFMADD231PS  Z9, Z10, Z7
+	VMOVUPS      320(R8), Z8
+	VMOVUPS      320(R8)(R10*1), Z9
+	VBROADCASTSS 20(DI), Z10
+	VFMADD231PS  Z8, Z10, Z0
+	VFMADD231PS  Z9, Z10, Z1
+	VBROADCASTSS 20(DI)(DX*1), Z10
+	VFMADD231PS  Z8, Z10, Z2
+	VFMADD231PS  Z9, Z10, Z3
+	VBROADCASTSS 20(DI)(DX*2), Z10
+	VFMADD231PS  Z8, Z10, Z4
+	VFMADD231PS  Z9, Z10, Z5
+	VBROADCASTSS 20(R11), Z10
+	VFMADD231PS  Z8, Z10, Z6
+	VFMADD231PS  Z9, Z10, Z7
+	VMOVUPS      384(R8), Z8
+	VMOVUPS      384(R8)(R10*1), Z9
+	VBROADCASTSS 24(DI), Z10
+	VFMADD231PS  Z8, Z10, Z0
+	VFMADD231PS  Z9, Z10, Z1
+	VBROADCASTSS 24(DI)(DX*1), Z10
+	VFMADD231PS  Z8, Z10, Z2
+	VFMADD231PS  Z9, Z10, Z3
+	VBROADCASTSS 24(DI)(DX*2), Z10
+	VFMADD231PS  Z8, Z10, Z4
+	VFMADD231PS  Z9, Z10, Z5
+	VBROADCASTSS 24(R11), Z10
+	VFMADD231PS  Z8, Z10, Z6
+	VFMADD231PS  Z9, Z10, Z7
+	VMOVUPS      448(R8), Z8
+	VMOVUPS      448(R8)(R10*1), Z9
+	VBROADCASTSS 28(DI), Z10
+	VFMADD231PS  Z8, Z10, Z0
+	VFMADD231PS  Z9, Z10, Z1
+	VBROADCASTSS 28(DI)(DX*1), Z10
+	VFMADD231PS  Z8, Z10, Z2
+	VFMADD231PS  Z9, Z10, Z3
+	VBROADCASTSS 28(DI)(DX*2), Z10
+	VFMADD231PS  Z8, Z10, Z4
+	VFMADD231PS  Z9, Z10, Z5
+	VBROADCASTSS 28(R11), Z10
+	VFMADD231PS  Z8, Z10, Z6
+	VFMADD231PS  Z9, Z10, Z7
+	ADDQ         $+32, DI
+	ADDQ         $+32, R11
+	ADDQ         $+512, R8
+	SUBQ         $+8, R9
+	JGE          loop38
+
+done39:
+	ADDQ  $+8, R9
+	TESTQ R9, R9
+	JEQ   done40
+	SUBQ  $+4, R9
+	JLT   done42
+
+loop41:
+	VMOVUPS      (R8), Z8
+	VMOVUPS      (R8)(R10*1), Z9
+	VBROADCASTSS (DI), Z10
+	VFMADD231PS  Z8, Z10, Z0
+	VFMADD231PS  Z9, Z10, Z1
+	VBROADCASTSS (DI)(DX*1), Z10
+	VFMADD231PS  Z8, Z10, Z2
+	VFMADD231PS  Z9, Z10, Z3
+	VBROADCASTSS (DI)(DX*2), Z10
+	VFMADD231PS  Z8, Z10, Z4
+	VFMADD231PS  Z9, Z10, Z5
+	VBROADCASTSS (R11), Z10
+	VFMADD231PS  Z8, Z10, Z6
+	VFMADD231PS  Z9, Z10, Z7
+	VMOVUPS      64(R8), Z8
+	VMOVUPS      64(R8)(R10*1), Z9
+	VBROADCASTSS 4(DI), Z10
+	VFMADD231PS  Z8, Z10, Z0
+	VFMADD231PS  Z9, Z10, Z1
+	VBROADCASTSS 4(DI)(DX*1), Z10
+	VFMADD231PS  Z8, Z10, Z2
+	VFMADD231PS  Z9, Z10, Z3
+	VBROADCASTSS 4(DI)(DX*2), Z10
+	VFMADD231PS  Z8, Z10, Z4
+	VFMADD231PS  Z9, Z10, Z5
+	VBROADCASTSS 4(R11), Z10
+	VFMADD231PS  Z8, Z10, Z6
+	VFMADD231PS  Z9, Z10, Z7
+	VMOVUPS      128(R8), Z8
+	VMOVUPS      128(R8)(R10*1), Z9
+	VBROADCASTSS 8(DI), Z10
+	VFMADD231PS  Z8, Z10, Z0
+	VFMADD231PS  Z9, Z10, Z1
+	VBROADCASTSS 8(DI)(DX*1), Z10
+	VFMADD231PS  Z8, Z10, Z2
+	VFMADD231PS  Z9, Z10, Z3
+	VBROADCASTSS 8(DI)(DX*2), Z10
+	VFMADD231PS  Z8, Z10, Z4
+	VFMADD231PS  Z9, Z10, Z5
+	VBROADCASTSS 8(R11), Z10
+	VFMADD231PS  Z8, Z10, Z6
+	VFMADD231PS  Z9, Z10, Z7
+	VMOVUPS      192(R8), Z8
+	VMOVUPS      192(R8)(R10*1), Z9
+	VBROADCASTSS 12(DI), Z10
+	VFMADD231PS  Z8, Z10, Z0
+	VFMADD231PS  Z9, Z10, Z1
+	VBROADCASTSS 12(DI)(DX*1), Z10
+	VFMADD231PS  Z8, Z10, Z2
+	VFMADD231PS  Z9, Z10, Z3
+	VBROADCASTSS 12(DI)(DX*2), Z10
+	VFMADD231PS  Z8, Z10, Z4
+	VFMADD231PS  Z9, Z10, Z5
+	VBROADCASTSS 12(R11), Z10
+	VFMADD231PS  Z8, Z10, Z6
+	VFMADD231PS  Z9, Z10, Z7
 	ADDQ         $+16, DI
 	ADDQ         $+16, R11
 	ADDQ         $+256, R8
 	SUBQ         $+4, R9
-	JGE          loop38
+	JGE          loop41
 
-done39:
+done42:
 	ADDQ $+4, R9
 	SUBQ $+1, R9
-	JLT  done41
+	JLT  done44
 
-loop40:
+loop43:
 	VMOVUPS      (R8), Z8
 	VMOVUPS      (R8)(R10*1), Z9
 	VBROADCASTSS (DI), Z10
@@ -16459,108 +15749,92 @@ loop40:
 	ADDQ         $+4, R11
 	ADDQ         $+64, R8
 	SUBQ         $+1, R9
-	JGE          loop40
+	JGE          loop43
 
-done41:
+done44:
 	ADDQ $+1, R9
 
-done37:
+done40:
 	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop30
+	JGE  loop33
 
-done31:
-	MOVQ 168(AX), BX
+done34:
+	MOVQ  240(AX), BX
+	TESTQ BX, BX
+	JEQ   done45
 
 	// Add finished chains.
-	MOVQ    120(AX), SI
-	TESTQ   SI, SI
-	JEQ     done42
-	MOVQ    248(AX), SI
-	MOVQ    160(AX), BX
-	VMOVUPS (SI), Z8
-	VADDPS  Z0, Z8, Z0
-	VMOVUPS 64(SI), Z8
-	VADDPS  Z1, Z8, Z1
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z8
-	VADDPS  Z2, Z8, Z2
-	VMOVUPS 64(SI), Z8
-	VADDPS  Z3, Z8, Z3
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z8
-	VADDPS  Z4, Z8, Z4
-	VMOVUPS 64(SI), Z8
-	VADDPS  Z5, Z8, Z5
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z8
-	VADDPS  Z6, Z8, Z6
-	VMOVUPS 64(SI), Z8
-	VADDPS  Z7, Z8, Z7
-	ADDQ    BX, SI
-	MOVQ    SI, 248(AX)
-	MOVQ    168(AX), BX
+	MOVQ   120(AX), BX
+	TESTQ  BX, BX
+	JEQ    done46
+	MOVQ   272(AX), BX
+	MOVQ   160(AX), SI
+	LEAQ   (BX)(SI*1), DI
+	LEAQ   (DI)(SI*2), DI
+	VADDPS (BX), Z0, Z0
+	VADDPS 64(BX), Z1, Z1
+	VADDPS (BX)(SI*1), Z2, Z2
+	VADDPS 64(BX)(SI*1), Z3, Z3
+	VADDPS (BX)(SI*2), Z4, Z4
+	VADDPS 64(BX)(SI*2), Z5, Z5
+	VADDPS (DI), Z6, Z6
+	VADDPS 64(DI), Z7, Z7
+	LEAQ   (BX)(SI*2), BX
+	LEAQ   (BX)(SI*2), BX
+	MOVQ   BX, 272(AX)
 
-done42:
+done46:
 	// Add what C holds.
-	MOVQ    128(AX), SI
-	TESTQ   SI, SI
-	JEQ     done43
-	MOVQ    256(AX), SI
-	VMOVUPS (SI), Z8
-	VADDPS  Z0, Z8, Z0
-	VMOVUPS 64(SI), Z8
-	VADDPS  Z1, Z8, Z1
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z8
-	VADDPS  Z2, Z8, Z2
-	VMOVUPS 64(SI), Z8
-	VADDPS  Z3, Z8, Z3
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z8
-	VADDPS  Z4, Z8, Z4
-	VMOVUPS 64(SI), Z8
-	VADDPS  Z5, Z8, Z5
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z8
-	VADDPS  Z6, Z8, Z6
-	VMOVUPS 64(SI), Z8
-	VADDPS  Z7, Z8, Z7
-	ADDQ    BX, SI
+	MOVQ   128(AX), BX
+	TESTQ  BX, BX
+	JEQ    done47
+	MOVQ   280(AX), BX
+	MOVQ   168(AX), SI
+	LEAQ   (BX)(SI*1), DI
+	LEAQ   (DI)(SI*2), DI
+	VADDPS (BX), Z0, Z0
+	VADDPS 64(BX), Z1, Z1
+	VADDPS (BX)(SI*1), Z2, Z2
+	VADDPS 64(BX)(SI*1), Z3, Z3
+	VADDPS (BX)(SI*2), Z4, Z4
+	VADDPS 64(BX)(SI*2), Z5, Z5
+	VADDPS (DI), Z6, Z6
+	VADDPS 64(DI), Z7, Z7
 
-done43:
+done47:
+done45:
 	// Store.
-	MOVQ    256(AX), SI
-	VMOVUPS Z0, (SI)
-	VMOVUPS Z1, 64(SI)
-	ADDQ    BX, SI
-	VMOVUPS Z2, (SI)
-	VMOVUPS Z3, 64(SI)
-	ADDQ    BX, SI
-	VMOVUPS Z4, (SI)
-	VMOVUPS Z5, 64(SI)
-	ADDQ    BX, SI
-	VMOVUPS Z6, (SI)
-	VMOVUPS Z7, 64(SI)
-	ADDQ    BX, SI
-	MOVQ    SI, 256(AX)
+	MOVQ    280(AX), BX
+	MOVQ    168(AX), SI
+	LEAQ    (BX)(SI*1), DI
+	LEAQ    (DI)(SI*2), DI
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, 64(BX)
+	VMOVUPS Z2, (BX)(SI*1)
+	VMOVUPS Z3, 64(BX)(SI*1)
+	VMOVUPS Z4, (BX)(SI*2)
+	VMOVUPS Z5, 64(BX)(SI*2)
+	VMOVUPS Z6, (DI)
+	VMOVUPS Z7, 64(DI)
+	LEAQ    (BX)(SI*2), BX
+	LEAQ    (BX)(SI*2), BX
+	MOVQ    BX, 280(AX)
 
 	// To the next tile.
-	ADDQ  DX, CX
-	ADDQ  DX, CX
-	ADDQ  DX, CX
-	ADDQ  DX, CX
-	MOVQ  264(AX), DX
+	LEAQ  (CX)(DX*2), CX
+	LEAQ  (CX)(DX*2), CX
+	MOVQ  288(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 264(AX)
+	MOVQ  DX, 288(AX)
 	TESTQ DX, DX
-	JNE   tile27
+	JNE   tile29
 
-done26:
-	MOVQ  272(AX), CX
+done28:
+	MOVQ  296(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 272(AX)
+	MOVQ  CX, 296(AX)
 	TESTQ CX, CX
 	JEQ   next3
 
@@ -16571,23 +15845,15 @@ done26:
 	MOVQ 112(AX), CX
 	ADDQ $+128, CX
 	MOVQ CX, 112(AX)
-	MOVQ 208(AX), CX
+	MOVQ 192(AX), CX
 	MOVQ 120(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 120(AX)
-	MOVQ 8(AX), CX
-	SHLQ $0x06, CX
+	MOVQ 176(AX), CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ (AX), DX
-	ADDQ CX, DX
-	MOVQ DX, (AX)
-	MOVQ 32(AX), CX
-	SHLQ $0x06, CX
-	MOVQ 24(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 24(AX)
+	MOVQ 184(AX), CX
 	MOVQ 24(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 24(AX)
@@ -16601,7 +15867,7 @@ next3:
 	JEQ   done4
 
 	// To the next panel.
-	MOVQ 200(AX), CX
+	MOVQ 232(AX), CX
 	MOVQ 136(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 136(AX)
@@ -16609,15 +15875,15 @@ next3:
 	MOVQ 120(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 120(AX)
-	MOVQ 192(AX), CX
+	MOVQ 224(AX), CX
 	MOVQ 112(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 112(AX)
-	MOVQ 176(AX), CX
+	MOVQ 200(AX), CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ 184(AX), CX
+	MOVQ 208(AX), CX
 	MOVQ 24(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 24(AX)
@@ -16642,25 +15908,25 @@ TEXT ·gemm5x48AVX512(SB), NOSPLIT, $8-8
 
 panel1:
 	MOVQ 88(AX), CX
-	MOVQ CX, 272(AX)
+	MOVQ CX, 296(AX)
 
 group2:
 	// The weights to fetch.
 	MOVQ  144(AX), CX
 	TESTQ CX, CX
 	JEQ   done5
-	MOVQ  272(AX), CX
+	MOVQ  296(AX), CX
 	CMPQ  CX, $+2
 	JGE   inPanel6
 	MOVQ  96(AX), CX
 	CMPQ  CX, $+2
 	JLT   last7
 	MOVQ  (AX), CX
-	MOVQ  176(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 16(AX)
 	MOVQ  24(AX), CX
-	MOVQ  184(AX), DX
+	MOVQ  208(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 40(AX)
 	JMP   done8
@@ -16674,86 +15940,79 @@ last7:
 
 inPanel6:
 	MOVQ (AX), CX
-	MOVQ 8(AX), DX
-	SHLQ $0x06, DX
-	ADDQ DX, CX
-	ADDQ DX, CX
+	MOVQ 176(AX), DX
 	ADDQ DX, CX
 	MOVQ CX, 16(AX)
 	MOVQ 24(AX), CX
-	MOVQ 32(AX), DX
-	SHLQ $0x06, DX
-	ADDQ DX, CX
-	ADDQ DX, CX
+	MOVQ 184(AX), DX
 	ADDQ DX, CX
 	MOVQ CX, 40(AX)
 
 done8:
 done5:
 	MOVQ 136(AX), CX
-	MOVQ CX, 256(AX)
+	MOVQ CX, 280(AX)
 	MOVQ 120(AX), CX
-	MOVQ CX, 248(AX)
+	MOVQ CX, 272(AX)
 	MOVQ 104(AX), CX
 	MOVQ 72(AX), DX
-	MOVQ DX, 264(AX)
+	MOVQ DX, 288(AX)
 
 tile9:
+	MOVQ  240(AX), DX
+	TESTQ DX, DX
+	JEQ   done10
+
 	// Fetch what will be added.
 	MOVQ       120(AX), DX
 	TESTQ      DX, DX
-	JEQ        done10
-	MOVQ       248(AX), DX
-	MOVQ       160(AX), BX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	PREFETCHT0 128(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	PREFETCHT0 128(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	PREFETCHT0 128(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	PREFETCHT0 128(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	PREFETCHT0 128(DX)
-	ADDQ       BX, DX
-
-done10:
-	MOVQ       128(AX), DX
-	TESTQ      DX, DX
 	JEQ        done11
-	MOVQ       256(AX), DX
-	MOVQ       168(AX), BX
+	MOVQ       272(AX), DX
+	MOVQ       160(AX), BX
+	LEAQ       (DX)(BX*1), SI
+	LEAQ       (SI)(BX*2), SI
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	PREFETCHT0 128(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	PREFETCHT0 128(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	PREFETCHT0 128(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	PREFETCHT0 128(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	PREFETCHT0 128(DX)
-	ADDQ       BX, DX
+	PREFETCHT0 (DX)(BX*1)
+	PREFETCHT0 64(DX)(BX*1)
+	PREFETCHT0 128(DX)(BX*1)
+	PREFETCHT0 (DX)(BX*2)
+	PREFETCHT0 64(DX)(BX*2)
+	PREFETCHT0 128(DX)(BX*2)
+	PREFETCHT0 (SI)
+	PREFETCHT0 64(SI)
+	PREFETCHT0 128(SI)
+	PREFETCHT0 (SI)(BX*1)
+	PREFETCHT0 64(SI)(BX*1)
+	PREFETCHT0 128(SI)(BX*1)
 
 done11:
+	MOVQ       128(AX), DX
+	TESTQ      DX, DX
+	JEQ        done12
+	MOVQ       280(AX), DX
+	MOVQ       168(AX), BX
+	LEAQ       (DX)(BX*1), SI
+	LEAQ       (SI)(BX*2), SI
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	PREFETCHT0 (DX)(BX*1)
+	PREFETCHT0 64(DX)(BX*1)
+	PREFETCHT0 128(DX)(BX*1)
+	PREFETCHT0 (DX)(BX*2)
+	PREFETCHT0 64(DX)(BX*2)
+	PREFETCHT0 128(DX)(BX*2)
+	PREFETCHT0 (SI)
+	PREFETCHT0 64(SI)
+	PREFETCHT0 128(SI)
+	PREFETCHT0 (SI)(BX*1)
+	PREFETCHT0 64(SI)(BX*1)
+	PREFETCHT0 128(SI)(BX*1)
+
+done12:
+done10:
 	// The chains start.
 	MOVQ    112(AX), DX
 	VMOVUPS (DX), Z0
@@ -16776,25 +16035,24 @@ done11:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done13
+	JLT     done14
 
-loop12:
+loop13:
 	// A k block.
 	MOVQ  (SI), R8
 	MOVQ  8(SI), R9
 	MOVQ  R9, R10
 	SHLQ  $0x06, R10
 	LEAQ  (DI)(DX*1), R11
-	ADDQ  DX, R11
-	ADDQ  DX, R11
+	LEAQ  (R11)(DX*2), R11
 	MOVQ  144(AX), R12
 	TESTQ R12, R12
-	JEQ   done14
+	JEQ   done15
 	MOVQ  16(SI), R12
 	SUBQ  $+8, R9
-	JLT   done16
+	JLT   done17
 
-loop15:
+loop16:
 	PREFETCHT1   (R12)
 	PREFETCHT1   64(R12)
 	PREFETCHT1   128(R12)
@@ -17000,17 +16258,17 @@ loop15:
 	ADDQ         $+32, R11
 	ADDQ         $+512, R8
 	SUBQ         $+8, R9
-	JGE          loop15
+	JGE          loop16
 
-done16:
+done17:
 	ADDQ $+8, R9
 	MOVQ R12, 16(SI)
 
-done14:
+done15:
 	SUBQ $+8, R9
-	JLT  done18
+	JLT  done19
 
-loop17:
+loop18:
 	VMOVUPS      (R8), Z15
 	VMOVUPS      (R8)(R10*1), Z16
 	VMOVUPS      (R8)(R10*2), Z17
@@ -17199,16 +16457,16 @@ loop17:
 	ADDQ         $+32, R11
 	ADDQ         $+512, R8
 	SUBQ         $+8, R9
-	JGE          loop17
+	JGE          loop18
 
-done18:
+done19:
 	ADDQ  $+8, R9
 	TESTQ R9, R9
-	JEQ   done19
+	JEQ   done20
 	SUBQ  $+4, R9
-	JLT   done21
+	JLT   done22
 
-loop20:
+loop21:
 	VMOVUPS      (R8), Z15
 	VMOVUPS      (R8)(R10*1), Z16
 	VMOVUPS      (R8)(R10*2), Z17
@@ -17305,14 +16563,14 @@ loop20:
 	ADDQ         $+16, R11
 	ADDQ         $+256, R8
 	SUBQ         $+4, R9
-	JGE          loop20
+	JGE          loop21
 
-done21:
+done22:
 	ADDQ $+4, R9
 	SUBQ $+1, R9
-	JLT  done23
+	JLT  done24
 
-loop22:
+loop23:
 	VMOVUPS      (R8), Z15
 	VMOVUPS      (R8)(R10*1), Z16
 	VMOVUPS      (R8)(R10*2), Z17
@@ -17340,198 +16598,168 @@ loop22:
 	ADDQ         $+4, R11
 	ADDQ         $+64, R8
 	SUBQ         $+1, R9
-	JGE          loop22
+	JGE          loop23
 
-done23:
+done24:
 	ADDQ $+1, R9
 
-done19:
+done20:
 	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop12
+	JGE  loop13
 
-done13:
-	MOVQ 168(AX), BX
+done14:
+	MOVQ  240(AX), BX
+	TESTQ BX, BX
+	JEQ   done25
 
 	// Add finished chains.
-	MOVQ    120(AX), SI
-	TESTQ   SI, SI
-	JEQ     done24
-	MOVQ    248(AX), SI
-	MOVQ    160(AX), BX
-	VMOVUPS (SI), Z15
-	VADDPS  Z0, Z15, Z0
-	VMOVUPS 64(SI), Z15
-	VADDPS  Z1, Z15, Z1
-	VMOVUPS 128(SI), Z15
-	VADDPS  Z2, Z15, Z2
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z15
-	VADDPS  Z3, Z15, Z3
-	VMOVUPS 64(SI), Z15
-	VADDPS  Z4, Z15, Z4
-	VMOVUPS 128(SI), Z15
-	VADDPS  Z5, Z15, Z5
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z15
-	VADDPS  Z6, Z15, Z6
-	VMOVUPS 64(SI), Z15
-	VADDPS  Z7, Z15, Z7
-	VMOVUPS 128(SI), Z15
-	VADDPS  Z8, Z15, Z8
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z15
-	VADDPS  Z9, Z15, Z9
-	VMOVUPS 64(SI), Z15
-	VADDPS  Z10, Z15, Z10
-	VMOVUPS 128(SI), Z15
-	VADDPS  Z11, Z15, Z11
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z15
-	VADDPS  Z12, Z15, Z12
-	VMOVUPS 64(SI), Z15
-	VADDPS  Z13, Z15, Z13
-	VMOVUPS 128(SI), Z15
-	VADDPS  Z14, Z15, Z14
-	ADDQ    BX, SI
-	MOVQ    SI, 248(AX)
-	MOVQ    168(AX), BX
+	MOVQ   120(AX), BX
+	TESTQ  BX, BX
+	JEQ    done26
+	MOVQ   272(AX), BX
+	MOVQ   160(AX), SI
+	LEAQ   (BX)(SI*1), DI
+	LEAQ   (DI)(SI*2), DI
+	VADDPS (BX), Z0, Z0
+	VADDPS 64(BX), Z1, Z1
+	VADDPS 128(BX), Z2, Z2
+	VADDPS (BX)(SI*1), Z3, Z3
+	VADDPS 64(BX)(SI*1), Z4, Z4
+	VADDPS 128(BX)(SI*1), Z5, Z5
+	VADDPS (BX)(SI*2), Z6, Z6
+	VADDPS 64(BX)(SI*2), Z7, Z7
+	VADDPS 128(BX)(SI*2), Z8, Z8
+	VADDPS (DI), Z9, Z9
+	VADDPS 64(DI), Z10, Z10
+	VADDPS 128(DI), Z11, Z11
+	VADDPS (DI)(SI*1), Z12, Z12
+	VADDPS 64(DI)(SI*1), Z13, Z13
+	VADDPS 128(DI)(SI*1), Z14, Z14
+	LEAQ   (BX)(SI*2), BX
+	LEAQ   (BX)(SI*2), BX
+	ADDQ   SI, BX
+	MOVQ   BX, 272(AX)
 
-done24:
+done26:
 	// Add what C holds.
-	MOVQ    128(AX), SI
-	TESTQ   SI, SI
-	JEQ     done25
-	MOVQ    256(AX), SI
-	VMOVUPS (SI), Z15
-	VADDPS  Z0, Z15, Z0
-	VMOVUPS 64(SI), Z15
-	VADDPS  Z1, Z15, Z1
-	VMOVUPS 128(SI), Z15
-	VADDPS  Z2, Z15, Z2
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z15
-	VADDPS  Z3, Z15, Z3
-	VMOVUPS 64(SI), Z15
-	VADDPS  Z4, Z15, Z4
-	VMOVUPS 128(SI), Z15
-	VADDPS  Z5, Z15, Z5
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z15
-	VADDPS  Z6, Z15, Z6
-	VMOVUPS 64(SI), Z15
-	VADDPS  Z7, Z15, Z7
-	VMOVUPS 128(SI), Z15
-	VADDPS  Z8, Z15, Z8
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z15
-	VADDPS  Z9, Z15, Z9
-	VMOVUPS 64(SI), Z15
-	VADDPS  Z10, Z15, Z10
-	VMOVUPS 128(SI), Z15
-	VADDPS  Z11, Z15, Z11
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z15
-	VADDPS  Z12, Z15, Z12
-	VMOVUPS 64(SI), Z15
-	VADDPS  Z13, Z15, Z13
-	VMOVUPS 128(SI), Z15
-	VADDPS  Z14, Z15, Z14
-	ADDQ    BX, SI
+	MOVQ   128(AX), BX
+	TESTQ  BX, BX
+	JEQ    done27
+	MOVQ   280(AX), BX
+	MOVQ   168(AX), SI
+	LEAQ   (BX)(SI*1), DI
+	LEAQ   (DI)(SI*2), DI
+	VADDPS (BX), Z0, Z0
+	VADDPS 64(BX), Z1, Z1
+	VADDPS 128(BX), Z2, Z2
+	VADDPS (BX)(SI*1), Z3, Z3
+	VADDPS 64(BX)(SI*1), Z4, Z4
+	VADDPS 128(BX)(SI*1), Z5, Z5
+	VADDPS (BX)(SI*2), Z6, Z6
+	VADDPS 64(BX)(SI*2), Z7, Z7
+	VADDPS 128(BX)(SI*2), Z8, Z8
+	VADDPS (DI), Z9, Z9
+	VADDPS 64(DI), Z10, Z10
+	VADDPS 128(DI), Z11, Z11
+	VADDPS (DI)(SI*1), Z12, Z12
+	VADDPS 64(DI)(SI*1), Z13, Z13
+	VADDPS 128(DI)(SI*1), Z14, Z14
 
+done27:
 done25:
 	// Store.
-	MOVQ    256(AX), SI
-	VMOVUPS Z0, (SI)
-	VMOVUPS Z1, 64(SI)
-	VMOVUPS Z2, 128(SI)
-	ADDQ    BX, SI
-	VMOVUPS Z3, (SI)
-	VMOVUPS Z4, 64(SI)
-	VMOVUPS Z5, 128(SI)
-	ADDQ    BX, SI
-	VMOVUPS Z6, (SI)
-	VMOVUPS Z7, 64(SI)
-	VMOVUPS Z8, 128(SI)
-	ADDQ    BX, SI
-	VMOVUPS Z9, (SI)
-	VMOVUPS Z10, 64(SI)
-	VMOVUPS Z11, 128(SI)
-	ADDQ    BX, SI
-	VMOVUPS Z12, (SI)
-	VMOVUPS Z13, 64(SI)
-	VMOVUPS Z14, 128(SI)
-	ADDQ    BX, SI
-	MOVQ    SI, 256(AX)
+	MOVQ    280(AX), BX
+	MOVQ    168(AX), SI
+	LEAQ    (BX)(SI*1), DI
+	LEAQ    (DI)(SI*2), DI
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, 64(BX)
+	VMOVUPS Z2, 128(BX)
+	VMOVUPS Z3, (BX)(SI*1)
+	VMOVUPS Z4, 64(BX)(SI*1)
+	VMOVUPS Z5, 128(BX)(SI*1)
+	VMOVUPS Z6, (BX)(SI*2)
+	VMOVUPS Z7, 64(BX)(SI*2)
+	VMOVUPS Z8, 128(BX)(SI*2)
+	VMOVUPS Z9, (DI)
+	VMOVUPS Z10, 64(DI)
+	VMOVUPS Z11, 128(DI)
+	VMOVUPS Z12, (DI)(SI*1)
+	VMOVUPS Z13, 64(DI)(SI*1)
+	VMOVUPS Z14, 128(DI)(SI*1)
+	LEAQ    (BX)(SI*2), BX
+	LEAQ    (BX)(SI*2), BX
+	ADDQ    SI, BX
+	MOVQ    BX, 280(AX)
 
 	// To the next tile.
+	LEAQ  (CX)(DX*2), CX
+	LEAQ  (CX)(DX*2), CX
 	ADDQ  DX, CX
-	ADDQ  DX, CX
-	ADDQ  DX, CX
-	ADDQ  DX, CX
-	ADDQ  DX, CX
-	MOVQ  264(AX), DX
+	MOVQ  288(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 264(AX)
+	MOVQ  DX, 288(AX)
 	TESTQ DX, DX
 	JNE   tile9
 
 	// Shorter tiles.
 	MOVQ  80(AX), DX
 	TESTQ DX, DX
-	JEQ   done26
+	JEQ   done28
 	MOVQ  80(AX), DX
-	MOVQ  DX, 264(AX)
+	MOVQ  DX, 288(AX)
 
-tile27:
+tile29:
+	MOVQ  240(AX), DX
+	TESTQ DX, DX
+	JEQ   done30
+
 	// Fetch what will be added.
 	MOVQ       120(AX), DX
 	TESTQ      DX, DX
-	JEQ        done28
-	MOVQ       248(AX), DX
+	JEQ        done31
+	MOVQ       272(AX), DX
 	MOVQ       160(AX), BX
+	LEAQ       (DX)(BX*1), SI
+	LEAQ       (SI)(BX*2), SI
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	PREFETCHT0 128(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	PREFETCHT0 128(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	PREFETCHT0 128(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	PREFETCHT0 128(DX)
-	ADDQ       BX, DX
+	PREFETCHT0 (DX)(BX*1)
+	PREFETCHT0 64(DX)(BX*1)
+	PREFETCHT0 128(DX)(BX*1)
+	PREFETCHT0 (DX)(BX*2)
+	PREFETCHT0 64(DX)(BX*2)
+	PREFETCHT0 128(DX)(BX*2)
+	PREFETCHT0 (SI)
+	PREFETCHT0 64(SI)
+	PREFETCHT0 128(SI)
 
-done28:
+done31:
 	MOVQ       128(AX), DX
 	TESTQ      DX, DX
-	JEQ        done29
-	MOVQ       256(AX), DX
+	JEQ        done32
+	MOVQ       280(AX), DX
 	MOVQ       168(AX), BX
+	LEAQ       (DX)(BX*1), SI
+	LEAQ       (SI)(BX*2), SI
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	PREFETCHT0 128(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	PREFETCHT0 128(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	PREFETCHT0 128(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	PREFETCHT0 128(DX)
-	ADDQ       BX, DX
+	PREFETCHT0 (DX)(BX*1)
+	PREFETCHT0 64(DX)(BX*1)
+	PREFETCHT0 128(DX)(BX*1)
+	PREFETCHT0 (DX)(BX*2)
+	PREFETCHT0 64(DX)(BX*2)
+	PREFETCHT0 128(DX)(BX*2)
+	PREFETCHT0 (SI)
+	PREFETCHT0 64(SI)
+	PREFETCHT0 128(SI)
 
-done29:
+done32:
+done30:
 	// The chains start.
 	MOVQ    112(AX), DX
 	VMOVUPS (DX), Z0
@@ -17551,25 +16779,24 @@ done29:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done31
+	JLT     done34
 
-loop30:
+loop33:
 	// A k block.
 	MOVQ  (SI), R8
 	MOVQ  8(SI), R9
 	MOVQ  R9, R10
 	SHLQ  $0x06, R10
 	LEAQ  (DI)(DX*1), R11
-	ADDQ  DX, R11
-	ADDQ  DX, R11
+	LEAQ  (R11)(DX*2), R11
 	MOVQ  144(AX), R12
 	TESTQ R12, R12
-	JEQ   done32
+	JEQ   done35
 	MOVQ  16(SI), R12
 	SUBQ  $+8, R9
-	JLT   done34
+	JLT   done37
 
-loop33:
+loop36:
 	PREFETCHT1   (R12)
 	PREFETCHT1   64(R12)
 	PREFETCHT1   128(R12)
@@ -17743,181 +16970,15 @@ loop33:
 	ADDQ         $+32, R11
 	ADDQ         $+512, R8
 	SUBQ         $+8, R9
-	JGE          loop33
+	JGE          loop36
 
-done34:
+done37:
 	ADDQ $+8, R9
 	MOVQ R12, 16(SI)
 
-done32:
+done35:
 	SUBQ $+8, R9
-	JLT  done36
-
-loop35:
-	VMOVUPS      (R8), Z12
-	VMOVUPS      (R8)(R10*1), Z13
-	VMOVUPS      (R8)(R10*2), Z14
-	VBROADCASTSS (DI), Z15
-	VFMADD231PS  Z12, Z15, Z0
-	VFMADD231PS  Z13, Z15, Z1
-	VFMADD231PS  Z14, Z15, Z2
-	VBROADCASTSS (DI)(DX*1), Z15
-	VFMADD231PS  Z12, Z15, Z3
-	VFMADD231PS  Z13, Z15, Z4
-	VFMADD231PS  Z14, Z15, Z5
-	VBROADCASTSS (DI)(DX*2), Z15
-	VFMADD231PS  Z12, Z15, Z6
-	VFMADD231PS  Z13, Z15, Z7
-	VFMADD231PS  Z14, Z15, Z8
-	VBROADCASTSS (R11), Z15
-	VFMADD231PS  Z12, Z15, Z9
-	VFMADD231PS  Z13, Z15, Z10
-	VFMADD231PS  Z14, Z15, Z11
-	VMOVUPS      64(R8), Z12
-	VMOVUPS      64(R8)(R10*1), Z13
-	VMOVUPS      64(R8)(R10*2), Z14
-	VBROADCASTSS 4(DI), Z15
-	VFMADD231PS  Z12, Z15, Z0
-	VFMADD231PS  Z13, Z15, Z1
-	VFMADD231PS  Z14, Z15, Z2
-	VBROADCASTSS 4(DI)(DX*1), Z15
-	VFMADD231PS  Z12, Z15, Z3
-	VFMADD231PS  Z13, Z15, Z4
-	VFMADD231PS  Z14, Z15, Z5
-	VBROADCASTSS 4(DI)(DX*2), Z15
-	VFMADD231PS  Z12, Z15, Z6
-	VFMADD231PS  Z13, Z15, Z7
-	VFMADD231PS  Z14, Z15, Z8
-	VBROADCASTSS 4(R11), Z15
-	VFMADD231PS  Z12, Z15, Z9
-	VFMADD231PS  Z13, Z15, Z10
-	VFMADD231PS  Z14, Z15, Z11
-	VMOVUPS      128(R8), Z12
-	VMOVUPS      128(R8)(R10*1), Z13
-	VMOVUPS      128(R8)(R10*2), Z14
-	VBROADCASTSS 8(DI), Z15
-	VFMADD231PS  Z12, Z15, Z0
-	VFMADD231PS  Z13, Z15, Z1
-	VFMADD231PS  Z14, Z15, Z2
-	VBROADCASTSS 8(DI)(DX*1), Z15
-	VFMADD231PS  Z12, Z15, Z3
-	VFMADD231PS  Z13, Z15, Z4
-	VFMADD231PS  Z14, Z15, Z5
-	VBROADCASTSS 8(DI)(DX*2), Z15
-	VFMADD231PS  Z12, Z15, Z6
-	VFMADD231PS  Z13, Z15, Z7
-	VFMADD231PS  Z14, Z15, Z8
-	VBROADCASTSS 8(R11), Z15
-	VFMADD231PS  Z12, Z15, Z9
-	VFMADD231PS  Z13, Z15, Z10
-	VFMADD231PS  Z14, Z15, Z11
-	VMOVUPS      192(R8), Z12
-	VMOVUPS      192(R8)(R10*1), Z13
-	VMOVUPS      192(R8)(R10*2), Z14
-	VBROADCASTSS 12(DI), Z15
-	VFMADD231PS  Z12, Z15, Z0
-	VFMADD231PS  Z13, Z15, Z1
-	VFMADD231PS  Z14, Z15, Z2
-	VBROADCASTSS 12(DI)(DX*1), Z15
-	VFMADD231PS  Z12, Z15, Z3
-	VFMADD231PS  Z13, Z15, Z4
-	VFMADD231PS  Z14, Z15, Z5
-	VBROADCASTSS 12(DI)(DX*2), Z15
-	VFMADD231PS  Z12, Z15, Z6
-	VFMADD231PS  Z13, Z15, Z7
-	VFMADD231PS  Z14, Z15, Z8
-	VBROADCASTSS 12(R11), Z15
-	VFMADD231PS  Z12, Z15, Z9
-	VFMADD231PS  Z13, Z15, Z10
-	VFMADD231PS  Z14, Z15, Z11
-	VMOVUPS      256(R8), Z12
-	VMOVUPS      256(R8)(R10*1), Z13
-	VMOVUPS      256(R8)(R10*2), Z14
-	VBROADCASTSS 16(DI), Z15
-	VFMADD231PS  Z12, Z15, Z0
-	VFMADD231PS  Z13, Z15, Z1
-	VFMADD231PS  Z14, Z15, Z2
-	VBROADCASTSS 16(DI)(DX*1), Z15
-	VFMADD231PS  Z12, Z15, Z3
-	VFMADD231PS  Z13, Z15, Z4
-	VFMADD231PS  Z14, Z15, Z5
-	VBROADCASTSS 16(DI)(DX*2), Z15
-	VFMADD231PS  Z12, Z15, Z6
-	VFMADD231PS  Z13, Z15, Z7
-	VFMADD231PS  Z14, Z15, Z8
-	VBROADCASTSS 16(R11), Z15
-	VFMADD231PS  Z12, Z15, Z9
-	VFMADD231PS  Z13, Z15, Z10
-	VFMADD231PS  Z14, Z15, Z11
-	VMOVUPS      320(R8), Z12
-	VMOVUPS      320(R8)(R10*1), Z13
-	VMOVUPS      320(R8)(R10*2), Z14
-	VBROADCASTSS 20(DI), Z15
-	VFMADD231PS  Z12, Z15, Z0
-	VFMADD231PS  Z13, Z15, Z1
-	VFMADD231PS  Z14, Z15, Z2
-	VBROADCASTSS 20(DI)(DX*1), Z15
-	VFMADD231PS  Z12, Z15, Z3
-	VFMADD231PS  Z13, Z15, Z4
-	VFMADD231PS  Z14, Z15, Z5
-	VBROADCASTSS 20(DI)(DX*2), Z15
-	VFMADD231PS  Z12, Z15, Z6
-	VFMADD231PS  Z13, Z15, Z7
-	VFMADD231PS  Z14, Z15, Z8
-	VBROADCASTSS 20(R11), Z15
-	VFMADD231PS  Z12, Z15, Z9
-	VFMADD231PS  Z13, Z15, Z10
-	VFMADD231PS  Z14, Z15, Z11
-	VMOVUPS      384(R8), Z12
-	VMOVUPS      384(R8)(R10*1), Z13
-	VMOVUPS      384(R8)(R10*2), Z14
-	VBROADCASTSS 24(DI), Z15
-	VFMADD231PS  Z12, Z15, Z0
-	VFMADD231PS  Z13, Z15, Z1
-	VFMADD231PS  Z14, Z15, Z2
-	VBROADCASTSS 24(DI)(DX*1), Z15
-	VFMADD231PS  Z12, Z15, Z3
-	VFMADD231PS  Z13, Z15, Z4
-	VFMADD231PS  Z14, Z15, Z5
-	VBROADCASTSS 24(DI)(DX*2), Z15
-	VFMADD231PS  Z12, Z15, Z6
-	VFMADD231PS  Z13, Z15, Z7
-	VFMADD231PS  Z14, Z15, Z8
-	VBROADCASTSS 24(R11), Z15
-	VFMADD231PS  Z12, Z15, Z9
-	VFMADD231PS  Z13, Z15, Z10
-	VFMADD231PS  Z14, Z15, Z11
-	VMOVUPS      448(R8), Z12
-	VMOVUPS      448(R8)(R10*1), Z13
-	VMOVUPS      448(R8)(R10*2), Z14
-	VBROADCASTSS 28(DI), Z15
-	VFMADD231PS  Z12, Z15, Z0
-	VFMADD231PS  Z13, Z15, Z1
-	VFMADD231PS  Z14, Z15, Z2
-	VBROADCASTSS 28(DI)(DX*1), Z15
-	VFMADD231PS  Z12, Z15, Z3
-	VFMADD231PS  Z13, Z15, Z4
-	VFMADD231PS  Z14, Z15, Z5
-	VBROADCASTSS 28(DI)(DX*2), Z15
-	VFMADD231PS  Z12, Z15, Z6
-	VFMADD231PS  Z13, Z15, Z7
-	VFMADD231PS  Z14, Z15, Z8
-	VBROADCASTSS 28(R11), Z15
-	VFMADD231PS  Z12, Z15, Z9
-	VFMADD231PS  Z13, Z15, Z10
-	VFMADD231PS  Z14, Z15, Z11
-	ADDQ         $+32, DI
-	ADDQ         $+32, R11
-	ADDQ         $+512, R8
-	SUBQ         $+8, R9
-	JGE          loop35
-
-done36:
-	ADDQ  $+8, R9
-	TESTQ R9, R9
-	JEQ   done37
-	SUBQ  $+4, R9
-	JLT   done39
+	JLT  done39
 
 loop38:
 	VMOVUPS      (R8), Z12
@@ -17996,18 +17057,184 @@ loop38:
 	VFMADD231PS  Z12, Z15, Z9
 	VFMADD231PS  Z13, Z15, Z10
 	VFMADD231PS  Z14, Z15, Z11
+	VMOVUPS      256(R8), Z12
+	VMOVUPS      256(R8)(R10*1), Z13
+	VMOVUPS      256(R8)(R10*2), Z14
+	VBROADCASTSS 16(DI), Z15
+	VFMADD231PS  Z12, Z15, Z0
+	VFMADD231PS  Z13, Z15, Z1
+	VFMADD231PS  Z14, Z15, Z2
+	VBROADCASTSS 16(DI)(DX*1), Z15
+	VFMADD231PS  Z12, Z15, Z3
+	VFMADD231PS  Z13, Z15, Z4
+	VFMADD231PS  Z14, Z15, Z5
+	VBROADCASTSS 16(DI)(DX*2), Z15
+	VFMADD231PS  Z12, Z15, Z6
+	VFMADD231PS  Z13, Z15, Z7
+	VFMADD231PS  Z14, Z15, Z8
+	VBROADCASTSS 16(R11), Z15
+	VFMADD231PS  Z12, Z15, Z9
+	VFMADD231PS  Z13, Z15, Z10
+	VFMADD231PS  Z14, Z15, Z11
+	VMOVUPS      320(R8), Z12
+	VMOVUPS      320(R8)(R10*1), Z13
+	VMOVUPS      320(R8)(R10*2), Z14
+	VBROADCASTSS 20(DI), Z15
+	VFMADD231PS  Z12, Z15, Z0
+	VFMADD231PS  Z13, Z15, Z1
+	VFMADD231PS  Z14, Z15, Z2
+	VBROADCASTSS 20(DI)(DX*1), Z15
+	VFMADD231PS  Z12, Z15, Z3
+	VFMADD231PS  Z13, Z15, Z4
+	VFMADD231PS  Z14, Z15, Z5
+	VBROADCASTSS 20(DI)(DX*2), Z15
+	VFMADD231PS  Z12, Z15, Z6
+	VFMADD231PS  Z13, Z15, Z7
+	VFMADD231PS  Z14, Z15, Z8
+	VBROADCASTSS 20(R11), Z15
+	VFMADD231PS  Z12, Z15, Z9
+	VFMADD231PS  Z13, Z15, Z10
+	VFMADD231PS  Z14, Z15, Z11
+	VMOVUPS      384(R8), Z12
+	VMOVUPS      384(R8)(R10*1), Z13
+	VMOVUPS      384(R8)(R10*2), Z14
+	VBROADCASTSS 24(DI), Z15
+	VFMADD231PS  Z12, Z15, Z0
+	VFMADD231PS  Z13, Z15, Z1
+	VFMADD231PS  Z14, Z15, Z2
+	VBROADCASTSS 24(DI)(DX*1), Z15
+	VFMADD231PS  Z12, Z15, Z3
+	VFMADD231PS  Z13, Z15, Z4
+	VFMADD231PS  Z14, Z15, Z5
+	VBROADCASTSS 24(DI)(DX*2), Z15
+	VFMADD231PS  Z12, Z15, Z6
+	VFMADD231PS  Z13, Z15, Z7
+	VFMADD231PS  Z14, Z15, Z8
+	VBROADCASTSS 24(R11), Z15
+	VFMADD231PS  Z12, Z15, Z9
+	VFMADD231PS  Z13, Z15, Z10
+	VFMADD231PS  Z14, Z15, Z11
+	VMOVUPS      448(R8), Z12
+	VMOVUPS      448(R8)(R10*1), Z13
+	VMOVUPS      448(R8)(R10*2), Z14
+	VBROADCASTSS 28(DI), Z15
+	VFMADD231PS  Z12, Z15, Z0
+	VFMADD231PS  Z13, Z15, Z1
+	VFMADD231PS  Z14, Z15, Z2
+	VBROADCASTSS 28(DI)(DX*1), Z15
+	VFMADD231PS  Z12, Z15, Z3
+	VFMADD231PS  Z13, Z15, Z4
+	VFMADD231PS  Z14, Z15, Z5
+	VBROADCASTSS 28(DI)(DX*2), Z15
+	VFMADD231PS  Z12, Z15, Z6
+	VFMADD231PS  Z13, Z15, Z7
+	VFMADD231PS  Z14, Z15, Z8
+	VBROADCASTSS 28(R11), Z15
+	VFMADD231PS  Z12, Z15, Z9
+	VFMADD231PS  Z13, Z15, Z10
+	VFMADD231PS  Z14, Z15, Z11
+	ADDQ         $+32, DI
+	ADDQ         $+32, R11
+	ADDQ         $+512, R8
+	SUBQ         $+8, R9
+	JGE          loop38
+
+done39:
+	ADDQ  $+8, R9
+	TESTQ R9, R9
+	JEQ   done40
+	SUBQ  $+4, R9
+	JLT   done42
+
+loop41:
+	VMOVUPS      (R8), Z12
+	VMOVUPS      (R8)(R10*1), Z13
+	VMOVUPS      (R8)(R10*2), Z14
+	VBROADCASTSS (DI), Z15
+	VFMADD231PS  Z12, Z15, Z0
+	VFMADD231PS  Z13, Z15, Z1
+	VFMADD231PS  Z14, Z15, Z2
+	VBROADCASTSS (DI)(DX*1), Z15
+	VFMADD231PS  Z12, Z15, Z3
+	VFMADD231PS  Z13, Z15, Z4
+	VFMADD231PS  Z14, Z15, Z5
+	VBROADCASTSS (DI)(DX*2), Z15
+	VFMADD231PS  Z12, Z15, Z6
+	VFMADD231PS  Z13, Z15, Z7
+	VFMADD231PS  Z14, Z15, Z8
+	VBROADCASTSS (R11), Z15
+	VFMADD231PS  Z12, Z15, Z9
+	VFMADD231PS  Z13, Z15, Z10
+	VFMADD231PS  Z14, Z15, Z11
+	VMOVUPS      64(R8), Z12
+	VMOVUPS      64(R8)(R10*1), Z13
+	VMOVUPS      64(R8)(R10*2), Z14
+	VBROADCASTSS 4(DI), Z15
+	VFMADD231PS  Z12, Z15, Z0
+	VFMADD231PS  Z13, Z15, Z1
+	VFMADD231PS  Z14, Z15, Z2
+	VBROADCASTSS 4(DI)(DX*1), Z15
+	VFMADD231PS  Z12, Z15, Z3
+	VFMADD231PS  Z13, Z15, Z4
+	VFMADD231PS  Z14, Z15, Z5
+	VBROADCASTSS 4(DI)(DX*2), Z15
+	VFMADD231PS  Z12, Z15, Z6
+	VFMADD231PS  Z13, Z15, Z7
+	VFMADD231PS  Z14, Z15, Z8
+	VBROADCASTSS 4(R11), Z15
+	VFMADD231PS  Z12, Z15, Z9
+	VFMADD231PS  Z13, Z15, Z10
+	VFMADD231PS  Z14, Z15, Z11
+	VMOVUPS      128(R8), Z12
+	VMOVUPS      128(R8)(R10*1), Z13
+	VMOVUPS      128(R8)(R10*2), Z14
+	VBROADCASTSS 8(DI), Z15
+	VFMADD231PS  Z12, Z15, Z0
+	VFMADD231PS  Z13, Z15, Z1
+	VFMADD231PS  Z14, Z15, Z2
+	VBROADCASTSS 8(DI)(DX*1), Z15
+	VFMADD231PS  Z12, Z15, Z3
+	VFMADD231PS  Z13, Z15, Z4
+	VFMADD231PS  Z14, Z15, Z5
+	VBROADCASTSS 8(DI)(DX*2), Z15
+	VFMADD231PS  Z12, Z15, Z6
+	VFMADD231PS  Z13, Z15, Z7
+	VFMADD231PS  Z14, Z15, Z8
+	VBROADCASTSS 8(R11), Z15
+	VFMADD231PS  Z12, Z15, Z9
+	VFMADD231PS  Z13, Z15, Z10
+	VFMADD231PS  Z14, Z15, Z11
+	VMOVUPS      192(R8), Z12
+	VMOVUPS      192(R8)(R10*1), Z13
+	VMOVUPS      192(R8)(R10*2), Z14
+	VBROADCASTSS 12(DI), Z15
+	VFMADD231PS  Z12, Z15, Z0
+	VFMADD231PS  Z13, Z15, Z1
+	VFMADD231PS  Z14, Z15, Z2
+	VBROADCASTSS 12(DI)(DX*1), Z15
+	VFMADD231PS  Z12, Z15, Z3
+	VFMADD231PS  Z13, Z15, Z4
+	VFMADD231PS  Z14, Z15, Z5
+	VBROADCASTSS 12(DI)(DX*2), Z15
+	VFMADD231PS  Z12, Z15, Z6
+	VFMADD231PS  Z13, Z15, Z7
+	VFMADD231PS  Z14, Z15, Z8
+	VBROADCASTSS 12(R11), Z15
+	VFMADD231PS  Z12, Z15, Z9
+	VFMADD231PS  Z13, Z15, Z10
+	VFMADD231PS  Z14, Z15, Z11
 	ADDQ         $+16, DI
 	ADDQ         $+16, R11
 	ADDQ         $+256, R8
 	SUBQ         $+4, R9
-	JGE          loop38
+	JGE          loop41
 
-done39:
+done42:
 	ADDQ $+4, R9
 	SUBQ $+1, R9
-	JLT  done41
+	JLT  done44
 
-loop40:
+loop43:
 	VMOVUPS      (R8), Z12
 	VMOVUPS      (R8)(R10*1), Z13
 	VMOVUPS      (R8)(R10*2), Z14
@@ -18031,128 +17258,104 @@ loop40:
 	ADDQ         $+4, R11
 	ADDQ         $+64, R8
 	SUBQ         $+1, R9
-	JGE          loop40
+	JGE          loop43
 
-done41:
+done44:
 	ADDQ $+1, R9
 
-done37:
+done40:
 	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop30
+	JGE  loop33
 
-done31:
-	MOVQ 168(AX), BX
+done34:
+	MOVQ  240(AX), BX
+	TESTQ BX, BX
+	JEQ   done45
 
 	// Add finished chains.
-	MOVQ    120(AX), SI
-	TESTQ   SI, SI
-	JEQ     done42
-	MOVQ    248(AX), SI
-	MOVQ    160(AX), BX
-	VMOVUPS (SI), Z12
-	VADDPS  Z0, Z12, Z0
-	VMOVUPS 64(SI), Z12
-	VADDPS  Z1, Z12, Z1
-	VMOVUPS 128(SI), Z12
-	VADDPS  Z2, Z12, Z2
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z12
-	VADDPS  Z3, Z12, Z3
-	VMOVUPS 64(SI), Z12
-	VADDPS  Z4, Z12, Z4
-	VMOVUPS 128(SI), Z12
-	VADDPS  Z5, Z12, Z5
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z12
-	VADDPS  Z6, Z12, Z6
-	VMOVUPS 64(SI), Z12
-	VADDPS  Z7, Z12, Z7
-	VMOVUPS 128(SI), Z12
-	VADDPS  Z8, Z12, Z8
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z12
-	VADDPS  Z9, Z12, Z9
-	VMOVUPS 64(SI), Z12
-	VADDPS  Z10, Z12, Z10
-	VMOVUPS 128(SI), Z12
-	VADDPS  Z11, Z12, Z11
-	ADDQ    BX, SI
-	MOVQ    SI, 248(AX)
-	MOVQ    168(AX), BX
+	MOVQ   120(AX), BX
+	TESTQ  BX, BX
+	JEQ    done46
+	MOVQ   272(AX), BX
+	MOVQ   160(AX), SI
+	LEAQ   (BX)(SI*1), DI
+	LEAQ   (DI)(SI*2), DI
+	VADDPS (BX), Z0, Z0
+	VADDPS 64(BX), Z1, Z1
+	VADDPS 128(BX), Z2, Z2
+	VADDPS (BX)(SI*1), Z3, Z3
+	VADDPS 64(BX)(SI*1), Z4, Z4
+	VADDPS 128(BX)(SI*1), Z5, Z5
+	VADDPS (BX)(SI*2), Z6, Z6
+	VADDPS 64(BX)(SI*2), Z7, Z7
+	VADDPS 128(BX)(SI*2), Z8, Z8
+	VADDPS (DI), Z9, Z9
+	VADDPS 64(DI), Z10, Z10
+	VADDPS 128(DI), Z11, Z11
+	LEAQ   (BX)(SI*2), BX
+	LEAQ   (BX)(SI*2), BX
+	MOVQ   BX, 272(AX)
 
-done42:
+done46:
 	// Add what C holds.
-	MOVQ    128(AX), SI
-	TESTQ   SI, SI
-	JEQ     done43
-	MOVQ    256(AX), SI
-	VMOVUPS (SI), Z12
-	VADDPS  Z0, Z12, Z0
-	VMOVUPS 64(SI), Z12
-	VADDPS  Z1, Z12, Z1
-	VMOVUPS 128(SI), Z12
-	VADDPS  Z2, Z12, Z2
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z12
-	VADDPS  Z3, Z12, Z3
-	VMOVUPS 64(SI), Z12
-	VADDPS  Z4, Z12, Z4
-	VMOVUPS 128(SI), Z12
-	VADDPS  Z5, Z12, Z5
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z12
-	VADDPS  Z6, Z12, Z6
-	VMOVUPS 64(SI), Z12
-	VADDPS  Z7, Z12, Z7
-	VMOVUPS 128(SI), Z12
-	VADDPS  Z8, Z12, Z8
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z12
-	VADDPS  Z9, Z12, Z9
-	VMOVUPS 64(SI), Z12
-	VADDPS  Z10, Z12, Z10
-	VMOVUPS 128(SI), Z12
-	VADDPS  Z11, Z12, Z11
-	ADDQ    BX, SI
+	MOVQ   128(AX), BX
+	TESTQ  BX, BX
+	JEQ    done47
+	MOVQ   280(AX), BX
+	MOVQ   168(AX), SI
+	LEAQ   (BX)(SI*1), DI
+	LEAQ   (DI)(SI*2), DI
+	VADDPS (BX), Z0, Z0
+	VADDPS 64(BX), Z1, Z1
+	VADDPS 128(BX), Z2, Z2
+	VADDPS (BX)(SI*1), Z3, Z3
+	VADDPS 64(BX)(SI*1), Z4, Z4
+	VADDPS 128(BX)(SI*1), Z5, Z5
+	VADDPS (BX)(SI*2), Z6, Z6
+	VADDPS 64(BX)(SI*2), Z7, Z7
+	VADDPS 128(BX)(SI*2), Z8, Z8
+	VADDPS (DI), Z9, Z9
+	VADDPS 64(DI), Z10, Z10
+	VADDPS 128(DI), Z11, Z11
 
-done43:
+done47:
+done45:
 	// Store.
-	MOVQ    256(AX), SI
-	VMOVUPS Z0, (SI)
-	VMOVUPS Z1, 64(SI)
-	VMOVUPS Z2, 128(SI)
-	ADDQ    BX, SI
-	VMOVUPS Z3, (SI)
-	VMOVUPS Z4, 64(SI)
-	VMOVUPS Z5, 128(SI)
-	ADDQ    BX, SI
-	VMOVUPS Z6, (SI)
-	VMOVUPS Z7, 64(SI)
-	VMOVUPS Z8, 128(SI)
-	ADDQ    BX, SI
-	VMOVUPS Z9, (SI)
-	VMOVUPS Z10, 64(SI)
-	VMOVUPS Z11, 128(SI)
-	ADDQ    BX, SI
-	MOVQ    SI, 256(AX)
+	MOVQ    280(AX), BX
+	MOVQ    168(AX), SI
+	LEAQ    (BX)(SI*1), DI
+	LEAQ    (DI)(SI*2), DI
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, 64(BX)
+	VMOVUPS Z2, 128(BX)
+	VMOVUPS Z3, (BX)(SI*1)
+	VMOVUPS Z4, 64(BX)(SI*1)
+	VMOVUPS Z5, 128(BX)(SI*1)
+	VMOVUPS Z6, (BX)(SI*2)
+	VMOVUPS Z7, 64(BX)(SI*2)
+	VMOVUPS Z8, 128(BX)(SI*2)
+	VMOVUPS Z9, (DI)
+	VMOVUPS Z10, 64(DI)
+	VMOVUPS Z11, 128(DI)
+	LEAQ    (BX)(SI*2), BX
+	LEAQ    (BX)(SI*2), BX
+	MOVQ    BX, 280(AX)
 
 	// To the next tile.
-	ADDQ  DX, CX
-	ADDQ  DX, CX
-	ADDQ  DX, CX
-	ADDQ  DX, CX
-	MOVQ  264(AX), DX
+	LEAQ  (CX)(DX*2), CX
+	LEAQ  (CX)(DX*2), CX
+	MOVQ  288(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 264(AX)
+	MOVQ  DX, 288(AX)
 	TESTQ DX, DX
-	JNE   tile27
+	JNE   tile29
 
-done26:
-	MOVQ  272(AX), CX
+done28:
+	MOVQ  296(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 272(AX)
+	MOVQ  CX, 296(AX)
 	TESTQ CX, CX
 	JEQ   next3
 
@@ -18163,29 +17366,15 @@ done26:
 	MOVQ 112(AX), CX
 	ADDQ $+192, CX
 	MOVQ CX, 112(AX)
-	MOVQ 208(AX), CX
+	MOVQ 192(AX), CX
 	MOVQ 120(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 120(AX)
-	MOVQ 8(AX), CX
-	SHLQ $0x06, CX
+	MOVQ 176(AX), CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ (AX), DX
-	ADDQ CX, DX
-	MOVQ DX, (AX)
-	MOVQ (AX), DX
-	ADDQ CX, DX
-	MOVQ DX, (AX)
-	MOVQ 32(AX), CX
-	SHLQ $0x06, CX
-	MOVQ 24(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 24(AX)
-	MOVQ 24(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 24(AX)
+	MOVQ 184(AX), CX
 	MOVQ 24(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 24(AX)
@@ -18199,7 +17388,7 @@ next3:
 	JEQ   done4
 
 	// To the next panel.
-	MOVQ 200(AX), CX
+	MOVQ 232(AX), CX
 	MOVQ 136(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 136(AX)
@@ -18207,15 +17396,15 @@ next3:
 	MOVQ 120(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 120(AX)
-	MOVQ 192(AX), CX
+	MOVQ 224(AX), CX
 	MOVQ 112(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 112(AX)
-	MOVQ 176(AX), CX
+	MOVQ 200(AX), CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ 184(AX), CX
+	MOVQ 208(AX), CX
 	MOVQ 24(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 24(AX)
@@ -18240,25 +17429,25 @@ TEXT ·gemm5x64AVX512(SB), NOSPLIT, $8-8
 
 panel1:
 	MOVQ 88(AX), CX
-	MOVQ CX, 272(AX)
+	MOVQ CX, 296(AX)
 
 group2:
 	// The weights to fetch.
 	MOVQ  144(AX), CX
 	TESTQ CX, CX
 	JEQ   done5
-	MOVQ  272(AX), CX
+	MOVQ  296(AX), CX
 	CMPQ  CX, $+2
 	JGE   inPanel6
 	MOVQ  96(AX), CX
 	CMPQ  CX, $+2
 	JLT   last7
 	MOVQ  (AX), CX
-	MOVQ  176(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 16(AX)
 	MOVQ  24(AX), CX
-	MOVQ  184(AX), DX
+	MOVQ  208(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 40(AX)
 	JMP   done8
@@ -18272,98 +17461,89 @@ last7:
 
 inPanel6:
 	MOVQ (AX), CX
-	MOVQ 8(AX), DX
-	SHLQ $0x06, DX
-	ADDQ DX, CX
-	ADDQ DX, CX
-	ADDQ DX, CX
+	MOVQ 176(AX), DX
 	ADDQ DX, CX
 	MOVQ CX, 16(AX)
 	MOVQ 24(AX), CX
-	MOVQ 32(AX), DX
-	SHLQ $0x06, DX
-	ADDQ DX, CX
-	ADDQ DX, CX
-	ADDQ DX, CX
+	MOVQ 184(AX), DX
 	ADDQ DX, CX
 	MOVQ CX, 40(AX)
 
 done8:
 done5:
 	MOVQ 136(AX), CX
-	MOVQ CX, 256(AX)
+	MOVQ CX, 280(AX)
 	MOVQ 120(AX), CX
-	MOVQ CX, 248(AX)
+	MOVQ CX, 272(AX)
 	MOVQ 104(AX), CX
 	MOVQ 72(AX), DX
-	MOVQ DX, 264(AX)
+	MOVQ DX, 288(AX)
 
 tile9:
+	MOVQ  240(AX), DX
+	TESTQ DX, DX
+	JEQ   done10
+
 	// Fetch what will be added.
 	MOVQ       120(AX), DX
 	TESTQ      DX, DX
-	JEQ        done10
-	MOVQ       248(AX), DX
-	MOVQ       160(AX), BX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	PREFETCHT0 128(DX)
-	PREFETCHT0 192(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	PREFETCHT0 128(DX)
-	PREFETCHT0 192(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	PREFETCHT0 128(DX)
-	PREFETCHT0 192(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	PREFETCHT0 128(DX)
-	PREFETCHT0 192(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	PREFETCHT0 128(DX)
-	PREFETCHT0 192(DX)
-	ADDQ       BX, DX
-
-done10:
-	MOVQ       128(AX), DX
-	TESTQ      DX, DX
 	JEQ        done11
-	MOVQ       256(AX), DX
-	MOVQ       168(AX), BX
+	MOVQ       272(AX), DX
+	MOVQ       160(AX), BX
+	LEAQ       (DX)(BX*1), SI
+	LEAQ       (SI)(BX*2), SI
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	PREFETCHT0 128(DX)
 	PREFETCHT0 192(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	PREFETCHT0 128(DX)
-	PREFETCHT0 192(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	PREFETCHT0 128(DX)
-	PREFETCHT0 192(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	PREFETCHT0 128(DX)
-	PREFETCHT0 192(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	PREFETCHT0 128(DX)
-	PREFETCHT0 192(DX)
-	ADDQ       BX, DX
+	PREFETCHT0 (DX)(BX*1)
+	PREFETCHT0 64(DX)(BX*1)
+	PREFETCHT0 128(DX)(BX*1)
+	PREFETCHT0 192(DX)(BX*1)
+	PREFETCHT0 (DX)(BX*2)
+	PREFETCHT0 64(DX)(BX*2)
+	PREFETCHT0 128(DX)(BX*2)
+	PREFETCHT0 192(DX)(BX*2)
+	PREFETCHT0 (SI)
+	PREFETCHT0 64(SI)
+	PREFETCHT0 128(SI)
+	PREFETCHT0 192(SI)
+	PREFETCHT0 (SI)(BX*1)
+	PREFETCHT0 64(SI)(BX*1)
+	PREFETCHT0 128(SI)(BX*1)
+	PREFETCHT0 192(SI)(BX*1)
 
 done11:
+	MOVQ       128(AX), DX
+	TESTQ      DX, DX
+	JEQ        done12
+	MOVQ       280(AX), DX
+	MOVQ       168(AX), BX
+	LEAQ       (DX)(BX*1), SI
+	LEAQ       (SI)(BX*2), SI
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	PREFETCHT0 (DX)(BX*1)
+	PREFETCHT0 64(DX)(BX*1)
+	PREFETCHT0 128(DX)(BX*1)
+	PREFETCHT0 192(DX)(BX*1)
+	PREFETCHT0 (DX)(BX*2)
+	PREFETCHT0 64(DX)(BX*2)
+	PREFETCHT0 128(DX)(BX*2)
+	PREFETCHT0 192(DX)(BX*2)
+	PREFETCHT0 (SI)
+	PREFETCHT0 64(SI)
+	PREFETCHT0 128(SI)
+	PREFETCHT0 192(SI)
+	PREFETCHT0 (SI)(BX*1)
+	PREFETCHT0 64(SI)(BX*1)
+	PREFETCHT0 128(SI)(BX*1)
+	PREFETCHT0 192(SI)(BX*1)
+
+done12:
+done10:
 	// The chains start.
 	MOVQ    112(AX), DX
 	VMOVUPS (DX), Z0
@@ -18391,28 +17571,26 @@ done11:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done13
+	JLT     done14
 
-loop12:
+loop13:
 	// A k block.
 	MOVQ  (SI), R8
 	MOVQ  8(SI), R9
 	MOVQ  R9, R10
 	SHLQ  $0x06, R10
 	LEAQ  (R8)(R10*1), R11
-	ADDQ  R10, R11
-	ADDQ  R10, R11
+	LEAQ  (R11)(R10*2), R11
 	LEAQ  (DI)(DX*1), R12
-	ADDQ  DX, R12
-	ADDQ  DX, R12
+	LEAQ  (R12)(DX*2), R12
 	MOVQ  144(AX), R13
 	TESTQ R13, R13
-	JEQ   done14
+	JEQ   done15
 	MOVQ  16(SI), R13
 	SUBQ  $+8, R9
-	JLT   done16
+	JLT   done17
 
-loop15:
+loop16:
 	PREFETCHT1   (R13)
 	PREFETCHT1   64(R13)
 	PREFETCHT1   128(R13)
@@ -18667,17 +17845,17 @@ loop15:
 	ADDQ         $+512, R8
 	ADDQ         $+512, R11
 	SUBQ         $+8, R9
-	JGE          loop15
+	JGE          loop16
 
-done16:
+done17:
 	ADDQ $+8, R9
 	MOVQ R13, 16(SI)
 
-done14:
+done15:
 	SUBQ $+8, R9
-	JLT  done18
+	JLT  done19
 
-loop17:
+loop18:
 	VMOVUPS      (R8), Z20
 	VMOVUPS      (R8)(R10*1), Z21
 	VMOVUPS      (R8)(R10*2), Z22
@@ -18915,16 +18093,16 @@ loop17:
 	ADDQ         $+512, R8
 	ADDQ         $+512, R11
 	SUBQ         $+8, R9
-	JGE          loop17
+	JGE          loop18
 
-done18:
+done19:
 	ADDQ  $+8, R9
 	TESTQ R9, R9
-	JEQ   done19
+	JEQ   done20
 	SUBQ  $+4, R9
-	JLT   done21
+	JLT   done22
 
-loop20:
+loop21:
 	VMOVUPS      (R8), Z20
 	VMOVUPS      (R8)(R10*1), Z21
 	VMOVUPS      (R8)(R10*2), Z22
@@ -19046,14 +18224,14 @@ loop20:
 	ADDQ         $+256, R8
 	ADDQ         $+256, R11
 	SUBQ         $+4, R9
-	JGE          loop20
+	JGE          loop21
 
-done21:
+done22:
 	ADDQ $+4, R9
 	SUBQ $+1, R9
-	JLT  done23
+	JLT  done24
 
-loop22:
+loop23:
 	VMOVUPS      (R8), Z20
 	VMOVUPS      (R8)(R10*1), Z21
 	VMOVUPS      (R8)(R10*2), Z22
@@ -19088,231 +18266,191 @@ loop22:
 	ADDQ         $+64, R8
 	ADDQ         $+64, R11
 	SUBQ         $+1, R9
-	JGE          loop22
+	JGE          loop23
 
-done23:
+done24:
 	ADDQ $+1, R9
 
-done19:
+done20:
 	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop12
+	JGE  loop13
 
-done13:
-	MOVQ 168(AX), BX
+done14:
+	MOVQ  240(AX), BX
+	TESTQ BX, BX
+	JEQ   done25
 
 	// Add finished chains.
-	MOVQ    120(AX), SI
-	TESTQ   SI, SI
-	JEQ     done24
-	MOVQ    248(AX), SI
-	MOVQ    160(AX), BX
-	VMOVUPS (SI), Z20
-	VADDPS  Z0, Z20, Z0
-	VMOVUPS 64(SI), Z20
-	VADDPS  Z1, Z20, Z1
-	VMOVUPS 128(SI), Z20
-	VADDPS  Z2, Z20, Z2
-	VMOVUPS 192(SI), Z20
-	VADDPS  Z3, Z20, Z3
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z20
-	VADDPS  Z4, Z20, Z4
-	VMOVUPS 64(SI), Z20
-	VADDPS  Z5, Z20, Z5
-	VMOVUPS 128(SI), Z20
-	VADDPS  Z6, Z20, Z6
-	VMOVUPS 192(SI), Z20
-	VADDPS  Z7, Z20, Z7
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z20
-	VADDPS  Z8, Z20, Z8
-	VMOVUPS 64(SI), Z20
-	VADDPS  Z9, Z20, Z9
-	VMOVUPS 128(SI), Z20
-	VADDPS  Z10, Z20, Z10
-	VMOVUPS 192(SI), Z20
-	VADDPS  Z11, Z20, Z11
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z20
-	VADDPS  Z12, Z20, Z12
-	VMOVUPS 64(SI), Z20
-	VADDPS  Z13, Z20, Z13
-	VMOVUPS 128(SI), Z20
-	VADDPS  Z14, Z20, Z14
-	VMOVUPS 192(SI), Z20
-	VADDPS  Z15, Z20, Z15
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z20
-	VADDPS  Z16, Z20, Z16
-	VMOVUPS 64(SI), Z20
-	VADDPS  Z17, Z20, Z17
-	VMOVUPS 128(SI), Z20
-	VADDPS  Z18, Z20, Z18
-	VMOVUPS 192(SI), Z20
-	VADDPS  Z19, Z20, Z19
-	ADDQ    BX, SI
-	MOVQ    SI, 248(AX)
-	MOVQ    168(AX), BX
+	MOVQ   120(AX), BX
+	TESTQ  BX, BX
+	JEQ    done26
+	MOVQ   272(AX), BX
+	MOVQ   160(AX), SI
+	LEAQ   (BX)(SI*1), DI
+	LEAQ   (DI)(SI*2), DI
+	VADDPS (BX), Z0, Z0
+	VADDPS 64(BX), Z1, Z1
+	VADDPS 128(BX), Z2, Z2
+	VADDPS 192(BX), Z3, Z3
+	VADDPS (BX)(SI*1), Z4, Z4
+	VADDPS 64(BX)(SI*1), Z5, Z5
+	VADDPS 128(BX)(SI*1), Z6, Z6
+	VADDPS 192(BX)(SI*1), Z7, Z7
+	VADDPS (BX)(SI*2), Z8, Z8
+	VADDPS 64(BX)(SI*2), Z9, Z9
+	VADDPS 128(BX)(SI*2), Z10, Z10
+	VADDPS 192(BX)(SI*2), Z11, Z11
+	VADDPS (DI), Z12, Z12
+	VADDPS 64(DI), Z13, Z13
+	VADDPS 128(DI), Z14, Z14
+	VADDPS 192(DI), Z15, Z15
+	VADDPS (DI)(SI*1), Z16, Z16
+	VADDPS 64(DI)(SI*1), Z17, Z17
+	VADDPS 128(DI)(SI*1), Z18, Z18
+	VADDPS 192(DI)(SI*1), Z19, Z19
+	LEAQ   (BX)(SI*2), BX
+	LEAQ   (BX)(SI*2), BX
+	ADDQ   SI, BX
+	MOVQ   BX, 272(AX)
 
-done24:
+done26:
 	// Add what C holds.
-	MOVQ    128(AX), SI
-	TESTQ   SI, SI
-	JEQ     done25
-	MOVQ    256(AX), SI
-	VMOVUPS (SI), Z20
-	VADDPS  Z0, Z20, Z0
-	VMOVUPS 64(SI), Z20
-	VADDPS  Z1, Z20, Z1
-	VMOVUPS 128(SI), Z20
-	VADDPS  Z2, Z20, Z2
-	VMOVUPS 192(SI), Z20
-	VADDPS  Z3, Z20, Z3
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z20
-	VADDPS  Z4, Z20, Z4
-	VMOVUPS 64(SI), Z20
-	VADDPS  Z5, Z20, Z5
-	VMOVUPS 128(SI), Z20
-	VADDPS  Z6, Z20, Z6
-	VMOVUPS 192(SI), Z20
-	VADDPS  Z7, Z20, Z7
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z20
-	VADDPS  Z8, Z20, Z8
-	VMOVUPS 64(SI), Z20
-	VADDPS  Z9, Z20, Z9
-	VMOVUPS 128(SI), Z20
-	VADDPS  Z10, Z20, Z10
-	VMOVUPS 192(SI), Z20
-	VADDPS  Z11, Z20, Z11
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z20
-	VADDPS  Z12, Z20, Z12
-	VMOVUPS 64(SI), Z20
-	VADDPS  Z13, Z20, Z13
-	VMOVUPS 128(SI), Z20
-	VADDPS  Z14, Z20, Z14
-	VMOVUPS 192(SI), Z20
-	VADDPS  Z15, Z20, Z15
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z20
-	VADDPS  Z16, Z20, Z16
-	VMOVUPS 64(SI), Z20
-	VADDPS  Z17, Z20, Z17
-	VMOVUPS 128(SI), Z20
-	VADDPS  Z18, Z20, Z18
-	VMOVUPS 192(SI), Z20
-	VADDPS  Z19, Z20, Z19
-	ADDQ    BX, SI
+	MOVQ   128(AX), BX
+	TESTQ  BX, BX
+	JEQ    done27
+	MOVQ   280(AX), BX
+	MOVQ   168(AX), SI
+	LEAQ   (BX)(SI*1), DI
+	LEAQ   (DI)(SI*2), DI
+	VADDPS (BX), Z0, Z0
+	VADDPS 64(BX), Z1, Z1
+	VADDPS 128(BX), Z2, Z2
+	VADDPS 192(BX), Z3, Z3
+	VADDPS (BX)(SI*1), Z4, Z4
+	VADDPS 64(BX)(SI*1), Z5, Z5
+	VADDPS 128(BX)(SI*1), Z6, Z6
+	VADDPS 192(BX)(SI*1), Z7, Z7
+	VADDPS (BX)(SI*2), Z8, Z8
+	VADDPS 64(BX)(SI*2), Z9, Z9
+	VADDPS 128(BX)(SI*2), Z10, Z10
+	VADDPS 192(BX)(SI*2), Z11, Z11
+	VADDPS (DI), Z12, Z12
+	VADDPS 64(DI), Z13, Z13
+	VADDPS 128(DI), Z14, Z14
+	VADDPS 192(DI), Z15, Z15
+	VADDPS (DI)(SI*1), Z16, Z16
+	VADDPS 64(DI)(SI*1), Z17, Z17
+	VADDPS 128(DI)(SI*1), Z18, Z18
+	VADDPS 192(DI)(SI*1), Z19, Z19
 
+done27:
 done25:
 	// Store.
-	MOVQ    256(AX), SI
-	VMOVUPS Z0, (SI)
-	VMOVUPS Z1, 64(SI)
-	VMOVUPS Z2, 128(SI)
-	VMOVUPS Z3, 192(SI)
-	ADDQ    BX, SI
-	VMOVUPS Z4, (SI)
-	VMOVUPS Z5, 64(SI)
-	VMOVUPS Z6, 128(SI)
-	VMOVUPS Z7, 192(SI)
-	ADDQ    BX, SI
-	VMOVUPS Z8, (SI)
-	VMOVUPS Z9, 64(SI)
-	VMOVUPS Z10, 128(SI)
-	VMOVUPS Z11, 192(SI)
-	ADDQ    BX, SI
-	VMOVUPS Z12, (SI)
-	VMOVUPS Z13, 64(SI)
-	VMOVUPS Z14, 128(SI)
-	VMOVUPS Z15, 192(SI)
-	ADDQ    BX, SI
-	VMOVUPS Z16, (SI)
-	VMOVUPS Z17, 64(SI)
-	VMOVUPS Z18, 128(SI)
-	VMOVUPS Z19, 192(SI)
-	ADDQ    BX, SI
-	MOVQ    SI, 256(AX)
+	MOVQ    280(AX), BX
+	MOVQ    168(AX), SI
+	LEAQ    (BX)(SI*1), DI
+	LEAQ    (DI)(SI*2), DI
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, 64(BX)
+	VMOVUPS Z2, 128(BX)
+	VMOVUPS Z3, 192(BX)
+	VMOVUPS Z4, (BX)(SI*1)
+	VMOVUPS Z5, 64(BX)(SI*1)
+	VMOVUPS Z6, 128(BX)(SI*1)
+	VMOVUPS Z7, 192(BX)(SI*1)
+	VMOVUPS Z8, (BX)(SI*2)
+	VMOVUPS Z9, 64(BX)(SI*2)
+	VMOVUPS Z10, 128(BX)(SI*2)
+	VMOVUPS Z11, 192(BX)(SI*2)
+	VMOVUPS Z12, (DI)
+	VMOVUPS Z13, 64(DI)
+	VMOVUPS Z14, 128(DI)
+	VMOVUPS Z15, 192(DI)
+	VMOVUPS Z16, (DI)(SI*1)
+	VMOVUPS Z17, 64(DI)(SI*1)
+	VMOVUPS Z18, 128(DI)(SI*1)
+	VMOVUPS Z19, 192(DI)(SI*1)
+	LEAQ    (BX)(SI*2), BX
+	LEAQ    (BX)(SI*2), BX
+	ADDQ    SI, BX
+	MOVQ    BX, 280(AX)
 
 	// To the next tile.
+	LEAQ  (CX)(DX*2), CX
+	LEAQ  (CX)(DX*2), CX
 	ADDQ  DX, CX
-	ADDQ  DX, CX
-	ADDQ  DX, CX
-	ADDQ  DX, CX
-	ADDQ  DX, CX
-	MOVQ  264(AX), DX
+	MOVQ  288(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 264(AX)
+	MOVQ  DX, 288(AX)
 	TESTQ DX, DX
 	JNE   tile9
 
 	// Shorter tiles.
 	MOVQ  80(AX), DX
 	TESTQ DX, DX
-	JEQ   done26
+	JEQ   done28
 	MOVQ  80(AX), DX
-	MOVQ  DX, 264(AX)
+	MOVQ  DX, 288(AX)
 
-tile27:
+tile29:
+	MOVQ  240(AX), DX
+	TESTQ DX, DX
+	JEQ   done30
+
 	// Fetch what will be added.
 	MOVQ       120(AX), DX
 	TESTQ      DX, DX
-	JEQ        done28
-	MOVQ       248(AX), DX
+	JEQ        done31
+	MOVQ       272(AX), DX
 	MOVQ       160(AX), BX
+	LEAQ       (DX)(BX*1), SI
+	LEAQ       (SI)(BX*2), SI
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	PREFETCHT0 128(DX)
 	PREFETCHT0 192(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	PREFETCHT0 128(DX)
-	PREFETCHT0 192(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	PREFETCHT0 128(DX)
-	PREFETCHT0 192(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	PREFETCHT0 128(DX)
-	PREFETCHT0 192(DX)
-	ADDQ       BX, DX
+	PREFETCHT0 (DX)(BX*1)
+	PREFETCHT0 64(DX)(BX*1)
+	PREFETCHT0 128(DX)(BX*1)
+	PREFETCHT0 192(DX)(BX*1)
+	PREFETCHT0 (DX)(BX*2)
+	PREFETCHT0 64(DX)(BX*2)
+	PREFETCHT0 128(DX)(BX*2)
+	PREFETCHT0 192(DX)(BX*2)
+	PREFETCHT0 (SI)
+	PREFETCHT0 64(SI)
+	PREFETCHT0 128(SI)
+	PREFETCHT0 192(SI)
 
-done28:
+done31:
 	MOVQ       128(AX), DX
 	TESTQ      DX, DX
-	JEQ        done29
-	MOVQ       256(AX), DX
+	JEQ        done32
+	MOVQ       280(AX), DX
 	MOVQ       168(AX), BX
+	LEAQ       (DX)(BX*1), SI
+	LEAQ       (SI)(BX*2), SI
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	PREFETCHT0 128(DX)
 	PREFETCHT0 192(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	PREFETCHT0 128(DX)
-	PREFETCHT0 192(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	PREFETCHT0 128(DX)
-	PREFETCHT0 192(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	PREFETCHT0 128(DX)
-	PREFETCHT0 192(DX)
-	ADDQ       BX, DX
+	PREFETCHT0 (DX)(BX*1)
+	PREFETCHT0 64(DX)(BX*1)
+	PREFETCHT0 128(DX)(BX*1)
+	PREFETCHT0 192(DX)(BX*1)
+	PREFETCHT0 (DX)(BX*2)
+	PREFETCHT0 64(DX)(BX*2)
+	PREFETCHT0 128(DX)(BX*2)
+	PREFETCHT0 192(DX)(BX*2)
+	PREFETCHT0 (SI)
+	PREFETCHT0 64(SI)
+	PREFETCHT0 128(SI)
+	PREFETCHT0 192(SI)
 
-done29:
+done32:
+done30:
 	// The chains start.
 	MOVQ    112(AX), DX
 	VMOVUPS (DX), Z0
@@ -19336,28 +18474,26 @@ done29:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done31
+	JLT     done34
 
-loop30:
+loop33:
 	// A k block.
 	MOVQ  (SI), R8
 	MOVQ  8(SI), R9
 	MOVQ  R9, R10
 	SHLQ  $0x06, R10
 	LEAQ  (R8)(R10*1), R11
-	ADDQ  R10, R11
-	ADDQ  R10, R11
+	LEAQ  (R11)(R10*2), R11
 	LEAQ  (DI)(DX*1), R12
-	ADDQ  DX, R12
-	ADDQ  DX, R12
+	LEAQ  (R12)(DX*2), R12
 	MOVQ  144(AX), R13
 	TESTQ R13, R13
-	JEQ   done32
+	JEQ   done35
 	MOVQ  16(SI), R13
 	SUBQ  $+8, R9
-	JLT   done34
+	JLT   done37
 
-loop33:
+loop36:
 	PREFETCHT1   (R13)
 	PREFETCHT1   64(R13)
 	PREFETCHT1   128(R13)
@@ -19572,222 +18708,15 @@ loop33:
 	ADDQ         $+512, R8
 	ADDQ         $+512, R11
 	SUBQ         $+8, R9
-	JGE          loop33
+	JGE          loop36
 
-done34:
+done37:
 	ADDQ $+8, R9
 	MOVQ R13, 16(SI)
 
-done32:
+done35:
 	SUBQ $+8, R9
-	JLT  done36
-
-loop35:
-	VBROADCASTSS (DI), Z16
-	VBROADCASTSS (DI)(DX*1), Z17
-	VBROADCASTSS (DI)(DX*2), Z18
-	VBROADCASTSS (R12), Z19
-	VMOVUPS      (R8), Z20
-	VFMADD231PS  Z20, Z16, Z0
-	VFMADD231PS  Z20, Z17, Z4
-	VFMADD231PS  Z20, Z18, Z8
-	VFMADD231PS  Z20, Z19, Z12
-	VMOVUPS      (R8)(R10*1), Z20
-	VFMADD231PS  Z20, Z16, Z1
-	VFMADD231PS  Z20, Z17, Z5
-	VFMADD231PS  Z20, Z18, Z9
-	VFMADD231PS  Z20, Z19, Z13
-	VMOVUPS      (R8)(R10*2), Z20
-	VFMADD231PS  Z20, Z16, Z2
-	VFMADD231PS  Z20, Z17, Z6
-	VFMADD231PS  Z20, Z18, Z10
-	VFMADD231PS  Z20, Z19, Z14
-	VMOVUPS      (R11), Z20
-	VFMADD231PS  Z20, Z16, Z3
-	VFMADD231PS  Z20, Z17, Z7
-	VFMADD231PS  Z20, Z18, Z11
-	VFMADD231PS  Z20, Z19, Z15
-	VBROADCASTSS 4(DI), Z16
-	VBROADCASTSS 4(DI)(DX*1), Z17
-	VBROADCASTSS 4(DI)(DX*2), Z18
-	VBROADCASTSS 4(R12), Z19
-	VMOVUPS      64(R8), Z20
-	VFMADD231PS  Z20, Z16, Z0
-	VFMADD231PS  Z20, Z17, Z4
-	VFMADD231PS  Z20, Z18, Z8
-	VFMADD231PS  Z20, Z19, Z12
-	VMOVUPS      64(R8)(R10*1), Z20
-	VFMADD231PS  Z20, Z16, Z1
-	VFMADD231PS  Z20, Z17, Z5
-	VFMADD231PS  Z20, Z18, Z9
-	VFMADD231PS  Z20, Z19, Z13
-	VMOVUPS      64(R8)(R10*2), Z20
-	VFMADD231PS  Z20, Z16, Z2
-	VFMADD231PS  Z20, Z17, Z6
-	VFMADD231PS  Z20, Z18, Z10
-	VFMADD231PS  Z20, Z19, Z14
-	VMOVUPS      64(R11), Z20
-	VFMADD231PS  Z20, Z16, Z3
-	VFMADD231PS  Z20, Z17, Z7
-	VFMADD231PS  Z20, Z18, Z11
-	VFMADD231PS  Z20, Z19, Z15
-	VBROADCASTSS 8(DI), Z16
-	VBROADCASTSS 8(DI)(DX*1), Z17
-	VBROADCASTSS 8(DI)(DX*2), Z18
-	VBROADCASTSS 8(R12), Z19
-	VMOVUPS      128(R8), Z20
-	VFMADD231PS  Z20, Z16, Z0
-	VFMADD231PS  Z20, Z17, Z4
-	VFMADD231PS  Z20, Z18, Z8
-	VFMADD231PS  Z20, Z19, Z12
-	VMOVUPS      128(R8)(R10*1), Z20
-	VFMADD231PS  Z20, Z16, Z1
-	VFMADD231PS  Z20, Z17, Z5
-	VFMADD231PS  Z20, Z18, Z9
-	VFMADD231PS  Z20, Z19, Z13
-	VMOVUPS      128(R8)(R10*2), Z20
-	VFMADD231PS  Z20, Z16, Z2
-	VFMADD231PS  Z20, Z17, Z6
-	VFMADD231PS  Z20, Z18, Z10
-	VFMADD231PS  Z20, Z19, Z14
-	VMOVUPS      128(R11), Z20
-	VFMADD231PS  Z20, Z16, Z3
-	VFMADD231PS  Z20, Z17, Z7
-	VFMADD231PS  Z20, Z18, Z11
-	VFMADD231PS  Z20, Z19, Z15
-	VBROADCASTSS 12(DI), Z16
-	VBROADCASTSS 12(DI)(DX*1), Z17
-	VBROADCASTSS 12(DI)(DX*2), Z18
-	VBROADCASTSS 12(R12), Z19
-	VMOVUPS      192(R8), Z20
-	VFMADD231PS  Z20, Z16, Z0
-	VFMADD231PS  Z20, Z17, Z4
-	VFMADD231PS  Z20, Z18, Z8
-	VFMADD231PS  Z20, Z19, Z12
-	VMOVUPS      192(R8)(R10*1), Z20
-	VFMADD231PS  Z20, Z16, Z1
-	VFMADD231PS  Z20, Z17, Z5
-	VFMADD231PS  Z20, Z18, Z9
-	VFMADD231PS  Z20, Z19, Z13
-	VMOVUPS      192(R8)(R10*2), Z20
-	VFMADD231PS  Z20, Z16, Z2
-	VFMADD231PS  Z20, Z17, Z6
-	VFMADD231PS  Z20, Z18, Z10
-	VFMADD231PS  Z20, Z19, Z14
-	VMOVUPS      192(R11), Z20
-	VFMADD231PS  Z20, Z16, Z3
-	VFMADD231PS  Z20, Z17, Z7
-	VFMADD231PS  Z20, Z18, Z11
-	VFMADD231PS  Z20, Z19, Z15
-	VBROADCASTSS 16(DI), Z16
-	VBROADCASTSS 16(DI)(DX*1), Z17
-	VBROADCASTSS 16(DI)(DX*2), Z18
-	VBROADCASTSS 16(R12), Z19
-	VMOVUPS      256(R8), Z20
-	VFMADD231PS  Z20, Z16, Z0
-	VFMADD231PS  Z20, Z17, Z4
-	VFMADD231PS  Z20, Z18, Z8
-	VFMADD231PS  Z20, Z19, Z12
-	VMOVUPS      256(R8)(R10*1), Z20
-	VFMADD231PS  Z20, Z16, Z1
-	VFMADD231PS  Z20, Z17, Z5
-	VFMADD231PS  Z20, Z18, Z9
-	VFMADD231PS  Z20, Z19, Z13
-	VMOVUPS      256(R8)(R10*2), Z20
-	VFMADD231PS  Z20, Z16, Z2
-	VFMADD231PS  Z20, Z17, Z6
-	VFMADD231PS  Z20, Z18, Z10
-	VFMADD231PS  Z20, Z19, Z14
-	VMOVUPS      256(R11), Z20
-	VFMADD231PS  Z20, Z16, Z3
-	VFMADD231PS  Z20, Z17, Z7
-	VFMADD231PS  Z20, Z18, Z11
-	VFMADD231PS  Z20, Z19, Z15
-	VBROADCASTSS 20(DI), Z16
-	VBROADCASTSS 20(DI)(DX*1), Z17
-	VBROADCASTSS 20(DI)(DX*2), Z18
-	VBROADCASTSS 20(R12), Z19
-	VMOVUPS      320(R8), Z20
-	VFMADD231PS  Z20, Z16, Z0
-	VFMADD231PS  Z20, Z17, Z4
-	VFMADD231PS  Z20, Z18, Z8
-	VFMADD231PS  Z20, Z19, Z12
-	VMOVUPS      320(R8)(R10*1), Z20
-	VFMADD231PS  Z20, Z16, Z1
-	VFMADD231PS  Z20, Z17, Z5
-	VFMADD231PS  Z20, Z18, Z9
-	VFMADD231PS  Z20, Z19, Z13
-	VMOVUPS      320(R8)(R10*2), Z20
-	VFMADD231PS  Z20, Z16, Z2
-	VFMADD231PS  Z20, Z17, Z6
-	VFMADD231PS  Z20, Z18, Z10
-	VFMADD231PS  Z20, Z19, Z14
-	VMOVUPS      320(R11), Z20
-	VFMADD231PS  Z20, Z16, Z3
-	VFMADD231PS  Z20, Z17, Z7
-	VFMADD231PS  Z20, Z18, Z11
-	VFMADD231PS  Z20, Z19, Z15
-	VBROADCASTSS 24(DI), Z16
-	VBROADCASTSS 24(DI)(DX*1), Z17
-	VBROADCASTSS 24(DI)(DX*2), Z18
-	VBROADCASTSS 24(R12), Z19
-	VMOVUPS      384(R8), Z20
-	VFMADD231PS  Z20, Z16, Z0
-	VFMADD231PS  Z20, Z17, Z4
-	VFMADD231PS  Z20, Z18, Z8
-	VFMADD231PS  Z20, Z19, Z12
-	VMOVUPS      384(R8)(R10*1), Z20
-	VFMADD231PS  Z20, Z16, Z1
-	VFMADD231PS  Z20, Z17, Z5
-	VFMADD231PS  Z20, Z18, Z9
-	VFMADD231PS  Z20, Z19, Z13
-	VMOVUPS      384(R8)(R10*2), Z20
-	VFMADD231PS  Z20, Z16, Z2
-	VFMADD231PS  Z20, Z17, Z6
-	VFMADD231PS  Z20, Z18, Z10
-	VFMADD231PS  Z20, Z19, Z14
-	VMOVUPS      384(R11), Z20
-	VFMADD231PS  Z20, Z16, Z3
-	VFMADD231PS  Z20, Z17, Z7
-	VFMADD231PS  Z20, Z18, Z11
-	VFMADD231PS  Z20, Z19, Z15
-	VBROADCASTSS 28(DI), Z16
-	VBROADCASTSS 28(DI)(DX*1), Z17
-	VBROADCASTSS 28(DI)(DX*2), Z18
-	VBROADCASTSS 28(R12), Z19
-	VMOVUPS      448(R8), Z20
-	VFMADD231PS  Z20, Z16, Z0
-	VFMADD231PS  Z20, Z17, Z4
-	VFMADD231PS  Z20, Z18, Z8
-	VFMADD231PS  Z20, Z19, Z12
-	VMOVUPS      448(R8)(R10*1), Z20
-	VFMADD231PS  Z20, Z16, Z1
-	VFMADD231PS  Z20, Z17, Z5
-	VFMADD231PS  Z20, Z18, Z9
-	VFMADD231PS  Z20, Z19, Z13
-	VMOVUPS      448(R8)(R10*2), Z20
-	VFMADD231PS  Z20, Z16, Z2
-	VFMADD231PS  Z20, Z17, Z6
-	VFMADD231PS  Z20, Z18, Z10
-	VFMADD231PS  Z20, Z19, Z14
-	VMOVUPS      448(R11), Z20
-	VFMADD231PS  Z20, Z16, Z3
-	VFMADD231PS  Z20, Z17, Z7
-	VFMADD231PS  Z20, Z18, Z11
-	VFMADD231PS  Z20, Z19, Z15
-	ADDQ         $+32, DI
-	ADDQ         $+32, R12
-	ADDQ         $+512, R8
-	ADDQ         $+512, R11
-	SUBQ         $+8, R9
-	JGE          loop35
-
-done36:
-	ADDQ  $+8, R9
-	TESTQ R9, R9
-	JEQ   done37
-	SUBQ  $+4, R9
-	JLT   done39
+	JLT  done39
 
 loop38:
 	VBROADCASTSS (DI), Z16
@@ -19886,19 +18815,226 @@ loop38:
 	VFMADD231PS  Z20, Z17, Z7
 	VFMADD231PS  Z20, Z18, Z11
 	VFMADD231PS  Z20, Z19, Z15
+	VBROADCASTSS 16(DI), Z16
+	VBROADCASTSS 16(DI)(DX*1), Z17
+	VBROADCASTSS 16(DI)(DX*2), Z18
+	VBROADCASTSS 16(R12), Z19
+	VMOVUPS      256(R8), Z20
+	VFMADD231PS  Z20, Z16, Z0
+	VFMADD231PS  Z20, Z17, Z4
+	VFMADD231PS  Z20, Z18, Z8
+	VFMADD231PS  Z20, Z19, Z12
+	VMOVUPS      256(R8)(R10*1), Z20
+	VFMADD231PS  Z20, Z16, Z1
+	VFMADD231PS  Z20, Z17, Z5
+	VFMADD231PS  Z20, Z18, Z9
+	VFMADD231PS  Z20, Z19, Z13
+	VMOVUPS      256(R8)(R10*2), Z20
+	VFMADD231PS  Z20, Z16, Z2
+	VFMADD231PS  Z20, Z17, Z6
+	VFMADD231PS  Z20, Z18, Z10
+	VFMADD231PS  Z20, Z19, Z14
+	VMOVUPS      256(R11), Z20
+	VFMADD231PS  Z20, Z16, Z3
+	VFMADD231PS  Z20, Z17, Z7
+	VFMADD231PS  Z20, Z18, Z11
+	VFMADD231PS  Z20, Z19, Z15
+	VBROADCASTSS 20(DI), Z16
+	VBROADCASTSS 20(DI)(DX*1), Z17
+	VBROADCASTSS 20(DI)(DX*2), Z18
+	VBROADCASTSS 20(R12), Z19
+	VMOVUPS      320(R8), Z20
+	VFMADD231PS  Z20, Z16, Z0
+	VFMADD231PS  Z20, Z17, Z4
+	VFMADD231PS  Z20, Z18, Z8
+	VFMADD231PS  Z20, Z19, Z12
+	VMOVUPS      320(R8)(R10*1), Z20
+	VFMADD231PS  Z20, Z16, Z1
+	VFMADD231PS  Z20, Z17, Z5
+	VFMADD231PS  Z20, Z18, Z9
+	VFMADD231PS  Z20, Z19, Z13
+	VMOVUPS      320(R8)(R10*2), Z20
+	VFMADD231PS  Z20, Z16, Z2
+	VFMADD231PS  Z20, Z17, Z6
+	VFMADD231PS  Z20, Z18, Z10
+	VFMADD231PS  Z20, Z19, Z14
+	VMOVUPS      320(R11), Z20
+	VFMADD231PS  Z20, Z16, Z3
+	VFMADD231PS  Z20, Z17, Z7
+	VFMADD231PS  Z20, Z18, Z11
+	VFMADD231PS  Z20, Z19, Z15
+	VBROADCASTSS 24(DI), Z16
+	VBROADCASTSS 24(DI)(DX*1), Z17
+	VBROADCASTSS 24(DI)(DX*2), Z18
+	VBROADCASTSS 24(R12), Z19
+	VMOVUPS      384(R8), Z20
+	VFMADD231PS  Z20, Z16, Z0
+	VFMADD231PS  Z20, Z17, Z4
+	VFMADD231PS  Z20, Z18, Z8
+	VFMADD231PS  Z20, Z19, Z12
+	VMOVUPS      384(R8)(R10*1), Z20
+	VFMADD231PS  Z20, Z16, Z1
+	VFMADD231PS  Z20, Z17, Z5
+	VFMADD231PS  Z20, Z18, Z9
+	VFMADD231PS  Z20, Z19, Z13
+	VMOVUPS      384(R8)(R10*2), Z20
+	VFMADD231PS  Z20, Z16, Z2
+	VFMADD231PS  Z20, Z17, Z6
+	VFMADD231PS  Z20, Z18, Z10
+	VFMADD231PS  Z20, Z19, Z14
+	VMOVUPS      384(R11), Z20
+	VFMADD231PS  Z20, Z16, Z3
+	VFMADD231PS  Z20, Z17, Z7
+	VFMADD231PS  Z20, Z18, Z11
+	VFMADD231PS  Z20, Z19, Z15
+	VBROADCASTSS 28(DI), Z16
+	VBROADCASTSS 28(DI)(DX*1), Z17
+	VBROADCASTSS 28(DI)(DX*2), Z18
+	VBROADCASTSS 28(R12), Z19
+	VMOVUPS      448(R8), Z20
+	VFMADD231PS  Z20, Z16, Z0
+	VFMADD231PS  Z20, Z17, Z4
+	VFMADD231PS  Z20, Z18, Z8
+	VFMADD231PS  Z20, Z19, Z12
+	VMOVUPS      448(R8)(R10*1), Z20
+	VFMADD231PS  Z20, Z16, Z1
+	VFMADD231PS  Z20, Z17, Z5
+	VFMADD231PS  Z20, Z18, Z9
+	VFMADD231PS  Z20, Z19, Z13
+	VMOVUPS      448(R8)(R10*2), Z20
+	VFMADD231PS  Z20, Z16, Z2
+	VFMADD231PS  Z20, Z17, Z6
+	VFMADD231PS  Z20, Z18, Z10
+	VFMADD231PS  Z20, Z19, Z14
+	VMOVUPS      448(R11), Z20
+	VFMADD231PS  Z20, Z16, Z3
+	VFMADD231PS  Z20, Z17, Z7
+	VFMADD231PS  Z20, Z18, Z11
+	VFMADD231PS  Z20, Z19, Z15
+	ADDQ         $+32, DI
+	ADDQ         $+32, R12
+	ADDQ         $+512, R8
+	ADDQ         $+512, R11
+	SUBQ         $+8, R9
+	JGE          loop38
+
+done39:
+	ADDQ  $+8, R9
+	TESTQ R9, R9
+	JEQ   done40
+	SUBQ  $+4, R9
+	JLT   done42
+
+loop41:
+	VBROADCASTSS (DI), Z16
+	VBROADCASTSS (DI)(DX*1), Z17
+	VBROADCASTSS (DI)(DX*2), Z18
+	VBROADCASTSS (R12), Z19
+	VMOVUPS      (R8), Z20
+	VFMADD231PS  Z20, Z16, Z0
+	VFMADD231PS  Z20, Z17, Z4
+	VFMADD231PS  Z20, Z18, Z8
+	VFMADD231PS  Z20, Z19, Z12
+	VMOVUPS      (R8)(R10*1), Z20
+	VFMADD231PS  Z20, Z16, Z1
+	VFMADD231PS  Z20, Z17, Z5
+	VFMADD231PS  Z20, Z18, Z9
+	VFMADD231PS  Z20, Z19, Z13
+	VMOVUPS      (R8)(R10*2), Z20
+	VFMADD231PS  Z20, Z16, Z2
+	VFMADD231PS  Z20, Z17, Z6
+	VFMADD231PS  Z20, Z18, Z10
+	VFMADD231PS  Z20, Z19, Z14
+	VMOVUPS      (R11), Z20
+	VFMADD231PS  Z20, Z16, Z3
+	VFMADD231PS  Z20, Z17, Z7
+	VFMADD231PS  Z20, Z18, Z11
+	VFMADD231PS  Z20, Z19, Z15
+	VBROADCASTSS 4(DI), Z16
+	VBROADCASTSS 4(DI)(DX*1), Z17
+	VBROADCASTSS 4(DI)(DX*2), Z18
+	VBROADCASTSS 4(R12), Z19
+	VMOVUPS      64(R8), Z20
+	VFMADD231PS  Z20, Z16, Z0
+	VFMADD231PS  Z20, Z17, Z4
+	VFMADD231PS  Z20, Z18, Z8
+	VFMADD231PS  Z20, Z19, Z12
+	VMOVUPS      64(R8)(R10*1), Z20
+	VFMADD231PS  Z20, Z16, Z1
+	VFMADD231PS  Z20, Z17, Z5
+	VFMADD231PS  Z20, Z18, Z9
+	VFMADD231PS  Z20, Z19, Z13
+	VMOVUPS      64(R8)(R10*2), Z20
+	VFMADD231PS  Z20, Z16, Z2
+	VFMADD231PS  Z20, Z17, Z6
+	VFMADD231PS  Z20, Z18, Z10
+	VFMADD231PS  Z20, Z19, Z14
+	VMOVUPS      64(R11), Z20
+	VFMADD231PS  Z20, Z16, Z3
+	VFMADD231PS  Z20, Z17, Z7
+	VFMADD231PS  Z20, Z18, Z11
+	VFMADD231PS  Z20, Z19, Z15
+	VBROADCASTSS 8(DI), Z16
+	VBROADCASTSS 8(DI)(DX*1), Z17
+	VBROADCASTSS 8(DI)(DX*2), Z18
+	VBROADCASTSS 8(R12), Z19
+	VMOVUPS      128(R8), Z20
+	VFMADD231PS  Z20, Z16, Z0
+	VFMADD231PS  Z20, Z17, Z4
+	VFMADD231PS  Z20, Z18, Z8
+	VFMADD231PS  Z20, Z19, Z12
+	VMOVUPS      128(R8)(R10*1), Z20
+	VFMADD231PS  Z20, Z16, Z1
+	VFMADD231PS  Z20, Z17, Z5
+	VFMADD231PS  Z20, Z18, Z9
+	VFMADD231PS  Z20, Z19, Z13
+	VMOVUPS      128(R8)(R10*2), Z20
+	VFMADD231PS  Z20, Z16, Z2
+	VFMADD231PS  Z20, Z17, Z6
+	VFMADD231PS  Z20, Z18, Z10
+	VFMADD231PS  Z20, Z19, Z14
+	VMOVUPS      128(R11), Z20
+	VFMADD231PS  Z20, Z16, Z3
+	VFMADD231PS  Z20, Z17, Z7
+	VFMADD231PS  Z20, Z18, Z11
+	VFMADD231PS  Z20, Z19, Z15
+	VBROADCASTSS 12(DI), Z16
+	VBROADCASTSS 12(DI)(DX*1), Z17
+	VBROADCASTSS 12(DI)(DX*2), Z18
+	VBROADCASTSS 12(R12), Z19
+	VMOVUPS      192(R8), Z20
+	VFMADD231PS  Z20, Z16, Z0
+	VFMADD231PS  Z20, Z17, Z4
+	VFMADD231PS  Z20, Z18, Z8
+	VFMADD231PS  Z20, Z19, Z12
+	VMOVUPS      192(R8)(R10*1), Z20
+	VFMADD231PS  Z20, Z16, Z1
+	VFMADD231PS  Z20, Z17, Z5
+	VFMADD231PS  Z20, Z18, Z9
+	VFMADD231PS  Z20, Z19, Z13
+	VMOVUPS      192(R8)(R10*2), Z20
+	VFMADD231PS  Z20, Z16, Z2
+	VFMADD231PS  Z20, Z17, Z6
+	VFMADD231PS  Z20, Z18, Z10
+	VFMADD231PS  Z20, Z19, Z14
+	VMOVUPS      192(R11), Z20
+	VFMADD231PS  Z20, Z16, Z3
+	VFMADD231PS  Z20, Z17, Z7
+	VFMADD231PS  Z20, Z18, Z11
+	VFMADD231PS  Z20, Z19, Z15
 	ADDQ         $+16, DI
 	ADDQ         $+16, R12
 	ADDQ         $+256, R8
 	ADDQ         $+256, R11
 	SUBQ         $+4, R9
-	JGE          loop38
+	JGE          loop41
 
-done39:
+done42:
 	ADDQ $+4, R9
 	SUBQ $+1, R9
-	JLT  done41
+	JLT  done44
 
-loop40:
+loop43:
 	VBROADCASTSS (DI), Z16
 	VBROADCASTSS (DI)(DX*1), Z17
 	VBROADCASTSS (DI)(DX*2), Z18
@@ -19928,148 +19064,116 @@ loop40:
 	ADDQ         $+64, R8
 	ADDQ         $+64, R11
 	SUBQ         $+1, R9
-	JGE          loop40
+	JGE          loop43
 
-done41:
+done44:
 	ADDQ $+1, R9
 
-done37:
+done40:
 	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop30
+	JGE  loop33
 
-done31:
-	MOVQ 168(AX), BX
+done34:
+	MOVQ  240(AX), BX
+	TESTQ BX, BX
+	JEQ   done45
 
 	// Add finished chains.
-	MOVQ    120(AX), SI
-	TESTQ   SI, SI
-	JEQ     done42
-	MOVQ    248(AX), SI
-	MOVQ    160(AX), BX
-	VMOVUPS (SI), Z16
-	VADDPS  Z0, Z16, Z0
-	VMOVUPS 64(SI), Z16
-	VADDPS  Z1, Z16, Z1
-	VMOVUPS 128(SI), Z16
-	VADDPS  Z2, Z16, Z2
-	VMOVUPS 192(SI), Z16
-	VADDPS  Z3, Z16, Z3
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z16
-	VADDPS  Z4, Z16, Z4
-	VMOVUPS 64(SI), Z16
-	VADDPS  Z5, Z16, Z5
-	VMOVUPS 128(SI), Z16
-	VADDPS  Z6, Z16, Z6
-	VMOVUPS 192(SI), Z16
-	VADDPS  Z7, Z16, Z7
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z16
-	VADDPS  Z8, Z16, Z8
-	VMOVUPS 64(SI), Z16
-	VADDPS  Z9, Z16, Z9
-	VMOVUPS 128(SI), Z16
-	VADDPS  Z10, Z16, Z10
-	VMOVUPS 192(SI), Z16
-	VADDPS  Z11, Z16, Z11
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z16
-	VADDPS  Z12, Z16, Z12
-	VMOVUPS 64(SI), Z16
-	VADDPS  Z13, Z16, Z13
-	VMOVUPS 128(SI), Z16
-	VADDPS  Z14, Z16, Z14
-	VMOVUPS 192(SI), Z16
-	VADDPS  Z15, Z16, Z15
-	ADDQ    BX, SI
-	MOVQ    SI, 248(AX)
-	MOVQ    168(AX), BX
+	MOVQ   120(AX), BX
+	TESTQ  BX, BX
+	JEQ    done46
+	MOVQ   272(AX), BX
+	MOVQ   160(AX), SI
+	LEAQ   (BX)(SI*1), DI
+	LEAQ   (DI)(SI*2), DI
+	VADDPS (BX), Z0, Z0
+	VADDPS 64(BX), Z1, Z1
+	VADDPS 128(BX), Z2, Z2
+	VADDPS 192(BX), Z3, Z3
+	VADDPS (BX)(SI*1), Z4, Z4
+	VADDPS 64(BX)(SI*1), Z5, Z5
+	VADDPS 128(BX)(SI*1), Z6, Z6
+	VADDPS 192(BX)(SI*1), Z7, Z7
+	VADDPS (BX)(SI*2), Z8, Z8
+	VADDPS 64(BX)(SI*2), Z9, Z9
+	VADDPS 128(BX)(SI*2), Z10, Z10
+	VADDPS 192(BX)(SI*2), Z11, Z11
+	VADDPS (DI), Z12, Z12
+	VADDPS 64(DI), Z13, Z13
+	VADDPS 128(DI), Z14, Z14
+	VADDPS 192(DI), Z15, Z15
+	LEAQ   (BX)(SI*2), BX
+	LEAQ   (BX)(SI*2), BX
+	MOVQ   BX, 272(AX)
 
-done42:
+done46:
 	// Add what C holds.
-	MOVQ    128(AX), SI
-	TESTQ   SI, SI
-	JEQ     done43
-	MOVQ    256(AX), SI
-	VMOVUPS (SI), Z16
-	VADDPS  Z0, Z16, Z0
-	VMOVUPS 64(SI), Z16
-	VADDPS  Z1, Z16, Z1
-	VMOVUPS 128(SI), Z16
-	VADDPS  Z2, Z16, Z2
-	VMOVUPS 192(SI), Z16
-	VADDPS  Z3, Z16, Z3
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z16
-	VADDPS  Z4, Z16, Z4
-	VMOVUPS 64(SI), Z16
-	VADDPS  Z5, Z16, Z5
-	VMOVUPS 128(SI), Z16
-	VADDPS  Z6, Z16, Z6
-	VMOVUPS 192(SI), Z16
-	VADDPS  Z7, Z16, Z7
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z16
-	VADDPS  Z8, Z16, Z8
-	VMOVUPS 64(SI), Z16
-	VADDPS  Z9, Z16, Z9
-	VMOVUPS 128(SI), Z16
-	VADDPS  Z10, Z16, Z10
-	VMOVUPS 192(SI), Z16
-	VADDPS  Z11, Z16, Z11
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z16
-	VADDPS  Z12, Z16, Z12
-	VMOVUPS 64(SI), Z16
-	VADDPS  Z13, Z16, Z13
-	VMOVUPS 128(SI), Z16
-	VADDPS  Z14, Z16, Z14
-	VMOVUPS 192(SI), Z16
-	VADDPS  Z15, Z16, Z15
-	ADDQ    BX, SI
+	MOVQ   128(AX), BX
+	TESTQ  BX, BX
+	JEQ    done47
+	MOVQ   280(AX), BX
+	MOVQ   168(AX), SI
+	LEAQ   (BX)(SI*1), DI
+	LEAQ   (DI)(SI*2), DI
+	VADDPS (BX), Z0, Z0
+	VADDPS 64(BX), Z1, Z1
+	VADDPS 128(BX), Z2, Z2
+	VADDPS 192(BX), Z3, Z3
+	VADDPS (BX)(SI*1), Z4, Z4
+	VADDPS 64(BX)(SI*1), Z5, Z5
+	VADDPS 128(BX)(SI*1), Z6, Z6
+	VADDPS 192(BX)(SI*1), Z7, Z7
+	VADDPS (BX)(SI*2), Z8, Z8
+	VADDPS 64(BX)(SI*2), Z9, Z9
+	VADDPS 128(BX)(SI*2), Z10, Z10
+	VADDPS 192(BX)(SI*2), Z11, Z11
+	VADDPS (DI), Z12, Z12
+	VADDPS 64(DI), Z13, Z13
+	VADDPS 128(DI), Z14, Z14
+	VADDPS 192(DI), Z15, Z15
 
-done43:
+done47:
+done45:
 	// Store.
-	MOVQ    256(AX), SI
-	VMOVUPS Z0, (SI)
-	VMOVUPS Z1, 64(SI)
-	VMOVUPS Z2, 128(SI)
-	VMOVUPS Z3, 192(SI)
-	ADDQ    BX, SI
-	VMOVUPS Z4, (SI)
-	VMOVUPS Z5, 64(SI)
-	VMOVUPS Z6, 128(SI)
-	VMOVUPS Z7, 192(SI)
-	ADDQ    BX, SI
-	VMOVUPS Z8, (SI)
-	VMOVUPS Z9, 64(SI)
-	VMOVUPS Z10, 128(SI)
-	VMOVUPS Z11, 192(SI)
-	ADDQ    BX, SI
-	VMOVUPS Z12, (SI)
-	VMOVUPS Z13, 64(SI)
-	VMOVUPS Z14, 128(SI)
-	VMOVUPS Z15, 192(SI)
-	ADDQ    BX, SI
-	MOVQ    SI, 256(AX)
+	MOVQ    280(AX), BX
+	MOVQ    168(AX), SI
+	LEAQ    (BX)(SI*1), DI
+	LEAQ    (DI)(SI*2), DI
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, 64(BX)
+	VMOVUPS Z2, 128(BX)
+	VMOVUPS Z3, 192(BX)
+	VMOVUPS Z4, (BX)(SI*1)
+	VMOVUPS Z5, 64(BX)(SI*1)
+	VMOVUPS Z6, 128(BX)(SI*1)
+	VMOVUPS Z7, 192(BX)(SI*1)
+	VMOVUPS Z8, (BX)(SI*2)
+	VMOVUPS Z9, 64(BX)(SI*2)
+	VMOVUPS Z10, 128(BX)(SI*2)
+	VMOVUPS Z11, 192(BX)(SI*2)
+	VMOVUPS Z12, (DI)
+	VMOVUPS Z13, 64(DI)
+	VMOVUPS Z14, 128(DI)
+	VMOVUPS Z15, 192(DI)
+	LEAQ    (BX)(SI*2), BX
+	LEAQ    (BX)(SI*2), BX
+	MOVQ    BX, 280(AX)
 
 	// To the next tile.
-	ADDQ  DX, CX
-	ADDQ  DX, CX
-	ADDQ  DX, CX
-	ADDQ  DX, CX
-	MOVQ  264(AX), DX
+	LEAQ  (CX)(DX*2), CX
+	LEAQ  (CX)(DX*2), CX
+	MOVQ  288(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 264(AX)
+	MOVQ  DX, 288(AX)
 	TESTQ DX, DX
-	JNE   tile27
+	JNE   tile29
 
-done26:
-	MOVQ  272(AX), CX
+done28:
+	MOVQ  296(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 272(AX)
+	MOVQ  CX, 296(AX)
 	TESTQ CX, CX
 	JEQ   next3
 
@@ -20080,35 +19184,15 @@ done26:
 	MOVQ 112(AX), CX
 	ADDQ $+256, CX
 	MOVQ CX, 112(AX)
-	MOVQ 208(AX), CX
+	MOVQ 192(AX), CX
 	MOVQ 120(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 120(AX)
-	MOVQ 8(AX), CX
-	SHLQ $0x06, CX
+	MOVQ 176(AX), CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ (AX), DX
-	ADDQ CX, DX
-	MOVQ DX, (AX)
-	MOVQ (AX), DX
-	ADDQ CX, DX
-	MOVQ DX, (AX)
-	MOVQ (AX), DX
-	ADDQ CX, DX
-	MOVQ DX, (AX)
-	MOVQ 32(AX), CX
-	SHLQ $0x06, CX
-	MOVQ 24(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 24(AX)
-	MOVQ 24(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 24(AX)
-	MOVQ 24(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 24(AX)
+	MOVQ 184(AX), CX
 	MOVQ 24(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 24(AX)
@@ -20122,7 +19206,7 @@ next3:
 	JEQ   done4
 
 	// To the next panel.
-	MOVQ 200(AX), CX
+	MOVQ 232(AX), CX
 	MOVQ 136(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 136(AX)
@@ -20130,15 +19214,15 @@ next3:
 	MOVQ 120(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 120(AX)
-	MOVQ 192(AX), CX
+	MOVQ 224(AX), CX
 	MOVQ 112(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 112(AX)
-	MOVQ 176(AX), CX
+	MOVQ 200(AX), CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ 184(AX), CX
+	MOVQ 208(AX), CX
 	MOVQ 24(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 24(AX)
@@ -20163,25 +19247,25 @@ TEXT ·gemm6x16AVX512(SB), NOSPLIT, $8-8
 
 panel1:
 	MOVQ 88(AX), CX
-	MOVQ CX, 272(AX)
+	MOVQ CX, 296(AX)
 
 group2:
 	// The weights to fetch.
 	MOVQ  144(AX), CX
 	TESTQ CX, CX
 	JEQ   done5
-	MOVQ  272(AX), CX
+	MOVQ  296(AX), CX
 	CMPQ  CX, $+2
 	JGE   inPanel6
 	MOVQ  96(AX), CX
 	CMPQ  CX, $+2
 	JLT   last7
 	MOVQ  (AX), CX
-	MOVQ  176(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 16(AX)
 	MOVQ  24(AX), CX
-	MOVQ  184(AX), DX
+	MOVQ  208(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 40(AX)
 	JMP   done8
@@ -20195,66 +19279,61 @@ last7:
 
 inPanel6:
 	MOVQ (AX), CX
-	MOVQ 8(AX), DX
-	SHLQ $0x06, DX
+	MOVQ 176(AX), DX
 	ADDQ DX, CX
 	MOVQ CX, 16(AX)
 	MOVQ 24(AX), CX
-	MOVQ 32(AX), DX
-	SHLQ $0x06, DX
+	MOVQ 184(AX), DX
 	ADDQ DX, CX
 	MOVQ CX, 40(AX)
 
 done8:
 done5:
 	MOVQ 136(AX), CX
-	MOVQ CX, 256(AX)
+	MOVQ CX, 280(AX)
 	MOVQ 120(AX), CX
-	MOVQ CX, 248(AX)
+	MOVQ CX, 272(AX)
 	MOVQ 104(AX), CX
 	MOVQ 72(AX), DX
-	MOVQ DX, 264(AX)
+	MOVQ DX, 288(AX)
 
 tile9:
+	MOVQ  240(AX), DX
+	TESTQ DX, DX
+	JEQ   done10
+
 	// Fetch what will be added.
 	MOVQ       120(AX), DX
 	TESTQ      DX, DX
-	JEQ        done10
-	MOVQ       248(AX), DX
-	MOVQ       160(AX), BX
-	PREFETCHT0 (DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	ADDQ       BX, DX
-
-done10:
-	MOVQ       128(AX), DX
-	TESTQ      DX, DX
 	JEQ        done11
-	MOVQ       256(AX), DX
-	MOVQ       168(AX), BX
+	MOVQ       272(AX), DX
+	MOVQ       160(AX), BX
+	LEAQ       (DX)(BX*1), SI
+	LEAQ       (SI)(BX*2), SI
 	PREFETCHT0 (DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	ADDQ       BX, DX
+	PREFETCHT0 (DX)(BX*1)
+	PREFETCHT0 (DX)(BX*2)
+	PREFETCHT0 (SI)
+	PREFETCHT0 (SI)(BX*1)
+	PREFETCHT0 (SI)(BX*2)
 
 done11:
+	MOVQ       128(AX), DX
+	TESTQ      DX, DX
+	JEQ        done12
+	MOVQ       280(AX), DX
+	MOVQ       168(AX), BX
+	LEAQ       (DX)(BX*1), SI
+	LEAQ       (SI)(BX*2), SI
+	PREFETCHT0 (DX)
+	PREFETCHT0 (DX)(BX*1)
+	PREFETCHT0 (DX)(BX*2)
+	PREFETCHT0 (SI)
+	PREFETCHT0 (SI)(BX*1)
+	PREFETCHT0 (SI)(BX*2)
+
+done12:
+done10:
 	// The chains start.
 	MOVQ    112(AX), DX
 	VMOVUPS (DX), Z0
@@ -20268,25 +19347,24 @@ done11:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done13
+	JLT     done14
 
-loop12:
+loop13:
 	// A k block.
 	MOVQ  (SI), R8
 	MOVQ  8(SI), R9
 	MOVQ  R9, R10
 	SHLQ  $0x06, R10
 	LEAQ  (DI)(DX*1), R10
-	ADDQ  DX, R10
-	ADDQ  DX, R10
+	LEAQ  (R10)(DX*2), R10
 	MOVQ  144(AX), R11
 	TESTQ R11, R11
-	JEQ   done14
+	JEQ   done15
 	MOVQ  16(SI), R11
 	SUBQ  $+8, R9
-	JLT   done16
+	JLT   done17
 
-loop15:
+loop16:
 	PREFETCHT1   (R11)
 	PREFETCHT1   64(R11)
 	PREFETCHT1   128(R11)
@@ -20412,17 +19490,17 @@ loop15:
 	ADDQ         $+32, R10
 	ADDQ         $+512, R8
 	SUBQ         $+8, R9
-	JGE          loop15
+	JGE          loop16
 
-done16:
+done17:
 	ADDQ $+8, R9
 	MOVQ R11, 16(SI)
 
-done14:
+done15:
 	SUBQ $+8, R9
-	JLT  done18
+	JLT  done19
 
-loop17:
+loop18:
 	VMOVUPS      (R8), Z6
 	VBROADCASTSS (DI), Z7
 	VFMADD231PS  Z6, Z7, Z0
@@ -20531,16 +19609,16 @@ loop17:
 	ADDQ         $+32, R10
 	ADDQ         $+512, R8
 	SUBQ         $+8, R9
-	JGE          loop17
+	JGE          loop18
 
-done18:
+done19:
 	ADDQ  $+8, R9
 	TESTQ R9, R9
-	JEQ   done19
+	JEQ   done20
 	SUBQ  $+4, R9
-	JLT   done21
+	JLT   done22
 
-loop20:
+loop21:
 	VMOVUPS      (R8), Z6
 	VBROADCASTSS (DI), Z7
 	VFMADD231PS  Z6, Z7, Z0
@@ -20597,14 +19675,14 @@ loop20:
 	ADDQ         $+16, R10
 	ADDQ         $+256, R8
 	SUBQ         $+4, R9
-	JGE          loop20
+	JGE          loop21
 
-done21:
+done22:
 	ADDQ $+4, R9
 	SUBQ $+1, R9
-	JLT  done23
+	JLT  done24
 
-loop22:
+loop23:
 	VMOVUPS      (R8), Z6
 	VBROADCASTSS (DI), Z7
 	VFMADD231PS  Z6, Z7, Z0
@@ -20622,145 +19700,127 @@ loop22:
 	ADDQ         $+4, R10
 	ADDQ         $+64, R8
 	SUBQ         $+1, R9
-	JGE          loop22
+	JGE          loop23
 
-done23:
+done24:
 	ADDQ $+1, R9
 
-done19:
+done20:
 	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop12
+	JGE  loop13
 
-done13:
-	MOVQ 168(AX), BX
+done14:
+	MOVQ  240(AX), BX
+	TESTQ BX, BX
+	JEQ   done25
 
 	// Add finished chains.
-	MOVQ    120(AX), SI
-	TESTQ   SI, SI
-	JEQ     done24
-	MOVQ    248(AX), SI
-	MOVQ    160(AX), BX
-	VMOVUPS (SI), Z6
-	VADDPS  Z0, Z6, Z0
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z6
-	VADDPS  Z1, Z6, Z1
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z6
-	VADDPS  Z2, Z6, Z2
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z6
-	VADDPS  Z3, Z6, Z3
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z6
-	VADDPS  Z4, Z6, Z4
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z6
-	VADDPS  Z5, Z6, Z5
-	ADDQ    BX, SI
-	MOVQ    SI, 248(AX)
-	MOVQ    168(AX), BX
+	MOVQ   120(AX), BX
+	TESTQ  BX, BX
+	JEQ    done26
+	MOVQ   272(AX), BX
+	MOVQ   160(AX), SI
+	LEAQ   (BX)(SI*1), DI
+	LEAQ   (DI)(SI*2), DI
+	VADDPS (BX), Z0, Z0
+	VADDPS (BX)(SI*1), Z1, Z1
+	VADDPS (BX)(SI*2), Z2, Z2
+	VADDPS (DI), Z3, Z3
+	VADDPS (DI)(SI*1), Z4, Z4
+	VADDPS (DI)(SI*2), Z5, Z5
+	LEAQ   (BX)(SI*2), BX
+	LEAQ   (BX)(SI*2), BX
+	LEAQ   (BX)(SI*2), BX
+	MOVQ   BX, 272(AX)
 
-done24:
+done26:
 	// Add what C holds.
-	MOVQ    128(AX), SI
-	TESTQ   SI, SI
-	JEQ     done25
-	MOVQ    256(AX), SI
-	VMOVUPS (SI), Z6
-	VADDPS  Z0, Z6, Z0
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z6
-	VADDPS  Z1, Z6, Z1
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z6
-	VADDPS  Z2, Z6, Z2
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z6
-	VADDPS  Z3, Z6, Z3
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z6
-	VADDPS  Z4, Z6, Z4
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z6
-	VADDPS  Z5, Z6, Z5
-	ADDQ    BX, SI
+	MOVQ   128(AX), BX
+	TESTQ  BX, BX
+	JEQ    done27
+	MOVQ   280(AX), BX
+	MOVQ   168(AX), SI
+	LEAQ   (BX)(SI*1), DI
+	LEAQ   (DI)(SI*2), DI
+	VADDPS (BX), Z0, Z0
+	VADDPS (BX)(SI*1), Z1, Z1
+	VADDPS (BX)(SI*2), Z2, Z2
+	VADDPS (DI), Z3, Z3
+	VADDPS (DI)(SI*1), Z4, Z4
+	VADDPS (DI)(SI*2), Z5, Z5
 
+done27:
 done25:
 	// Store.
-	MOVQ    256(AX), SI
-	VMOVUPS Z0, (SI)
-	ADDQ    BX, SI
-	VMOVUPS Z1, (SI)
-	ADDQ    BX, SI
-	VMOVUPS Z2, (SI)
-	ADDQ    BX, SI
-	VMOVUPS Z3, (SI)
-	ADDQ    BX, SI
-	VMOVUPS Z4, (SI)
-	ADDQ    BX, SI
-	VMOVUPS Z5, (SI)
-	ADDQ    BX, SI
-	MOVQ    SI, 256(AX)
+	MOVQ    280(AX), BX
+	MOVQ    168(AX), SI
+	LEAQ    (BX)(SI*1), DI
+	LEAQ    (DI)(SI*2), DI
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, (BX)(SI*1)
+	VMOVUPS Z2, (BX)(SI*2)
+	VMOVUPS Z3, (DI)
+	VMOVUPS Z4, (DI)(SI*1)
+	VMOVUPS Z5, (DI)(SI*2)
+	LEAQ    (BX)(SI*2), BX
+	LEAQ    (BX)(SI*2), BX
+	LEAQ    (BX)(SI*2), BX
+	MOVQ    BX, 280(AX)
 
 	// To the next tile.
-	ADDQ  DX, CX
-	ADDQ  DX, CX
-	ADDQ  DX, CX
-	ADDQ  DX, CX
-	ADDQ  DX, CX
-	ADDQ  DX, CX
-	MOVQ  264(AX), DX
+	LEAQ  (CX)(DX*2), CX
+	LEAQ  (CX)(DX*2), CX
+	LEAQ  (CX)(DX*2), CX
+	MOVQ  288(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 264(AX)
+	MOVQ  DX, 288(AX)
 	TESTQ DX, DX
 	JNE   tile9
 
 	// Shorter tiles.
 	MOVQ  80(AX), DX
 	TESTQ DX, DX
-	JEQ   done26
+	JEQ   done28
 	MOVQ  80(AX), DX
-	MOVQ  DX, 264(AX)
+	MOVQ  DX, 288(AX)
 
-tile27:
+tile29:
+	MOVQ  240(AX), DX
+	TESTQ DX, DX
+	JEQ   done30
+
 	// Fetch what will be added.
 	MOVQ       120(AX), DX
 	TESTQ      DX, DX
-	JEQ        done28
-	MOVQ       248(AX), DX
+	JEQ        done31
+	MOVQ       272(AX), DX
 	MOVQ       160(AX), BX
+	LEAQ       (DX)(BX*1), SI
+	LEAQ       (SI)(BX*2), SI
 	PREFETCHT0 (DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	ADDQ       BX, DX
+	PREFETCHT0 (DX)(BX*1)
+	PREFETCHT0 (DX)(BX*2)
+	PREFETCHT0 (SI)
+	PREFETCHT0 (SI)(BX*1)
 
-done28:
+done31:
 	MOVQ       128(AX), DX
 	TESTQ      DX, DX
-	JEQ        done29
-	MOVQ       256(AX), DX
+	JEQ        done32
+	MOVQ       280(AX), DX
 	MOVQ       168(AX), BX
+	LEAQ       (DX)(BX*1), SI
+	LEAQ       (SI)(BX*2), SI
 	PREFETCHT0 (DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	ADDQ       BX, DX
+	PREFETCHT0 (DX)(BX*1)
+	PREFETCHT0 (DX)(BX*2)
+	PREFETCHT0 (SI)
+	PREFETCHT0 (SI)(BX*1)
 
-done29:
+done32:
+done30:
 	// The chains start.
 	MOVQ    112(AX), DX
 	VMOVUPS (DX), Z0
@@ -20773,25 +19833,24 @@ done29:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done31
+	JLT     done34
 
-loop30:
+loop33:
 	// A k block.
 	MOVQ  (SI), R8
 	MOVQ  8(SI), R9
 	MOVQ  R9, R10
 	SHLQ  $0x06, R10
 	LEAQ  (DI)(DX*1), R10
-	ADDQ  DX, R10
-	ADDQ  DX, R10
+	LEAQ  (R10)(DX*2), R10
 	MOVQ  144(AX), R11
 	TESTQ R11, R11
-	JEQ   done32
+	JEQ   done35
 	MOVQ  16(SI), R11
 	SUBQ  $+8, R9
-	JLT   done34
+	JLT   done37
 
-loop33:
+loop36:
 	PREFETCHT1   (R11)
 	PREFETCHT1   64(R11)
 	PREFETCHT1   128(R11)
@@ -20901,117 +19960,15 @@ loop33:
 	ADDQ         $+32, R10
 	ADDQ         $+512, R8
 	SUBQ         $+8, R9
-	JGE          loop33
+	JGE          loop36
 
-done34:
+done37:
 	ADDQ $+8, R9
 	MOVQ R11, 16(SI)
 
-done32:
+done35:
 	SUBQ $+8, R9
-	JLT  done36
-
-loop35:
-	VMOVUPS      (R8), Z5
-	VBROADCASTSS (DI), Z6
-	VFMADD231PS  Z5, Z6, Z0
-	VBROADCASTSS (DI)(DX*1), Z6
-	VFMADD231PS  Z5, Z6, Z1
-	VBROADCASTSS (DI)(DX*2), Z6
-	VFMADD231PS  Z5, Z6, Z2
-	VBROADCASTSS (R10), Z6
-	VFMADD231PS  Z5, Z6, Z3
-	VBROADCASTSS (R10)(DX*1), Z6
-	VFMADD231PS  Z5, Z6, Z4
-	VMOVUPS      64(R8), Z5
-	VBROADCASTSS 4(DI), Z6
-	VFMADD231PS  Z5, Z6, Z0
-	VBROADCASTSS 4(DI)(DX*1), Z6
-	VFMADD231PS  Z5, Z6, Z1
-	VBROADCASTSS 4(DI)(DX*2), Z6
-	VFMADD231PS  Z5, Z6, Z2
-	VBROADCASTSS 4(R10), Z6
-	VFMADD231PS  Z5, Z6, Z3
-	VBROADCASTSS 4(R10)(DX*1), Z6
-	VFMADD231PS  Z5, Z6, Z4
-	VMOVUPS      128(R8), Z5
-	VBROADCASTSS 8(DI), Z6
-	VFMADD231PS  Z5, Z6, Z0
-	VBROADCASTSS 8(DI)(DX*1), Z6
-	VFMADD231PS  Z5, Z6, Z1
-	VBROADCASTSS 8(DI)(DX*2), Z6
-	VFMADD231PS  Z5, Z6, Z2
-	VBROADCASTSS 8(R10), Z6
-	VFMADD231PS  Z5, Z6, Z3
-	VBROADCASTSS 8(R10)(DX*1), Z6
-	VFMADD231PS  Z5, Z6, Z4
-	VMOVUPS      192(R8), Z5
-	VBROADCASTSS 12(DI), Z6
-	VFMADD231PS  Z5, Z6, Z0
-	VBROADCASTSS 12(DI)(DX*1), Z6
-	VFMADD231PS  Z5, Z6, Z1
-	VBROADCASTSS 12(DI)(DX*2), Z6
-	VFMADD231PS  Z5, Z6, Z2
-	VBROADCASTSS 12(R10), Z6
-	VFMADD231PS  Z5, Z6, Z3
-	VBROADCASTSS 12(R10)(DX*1), Z6
-	VFMADD231PS  Z5, Z6, Z4
-	VMOVUPS      256(R8), Z5
-	VBROADCASTSS 16(DI), Z6
-	VFMADD231PS  Z5, Z6, Z0
-	VBROADCASTSS 16(DI)(DX*1), Z6
-	VFMADD231PS  Z5, Z6, Z1
-	VBROADCASTSS 16(DI)(DX*2), Z6
-	VFMADD231PS  Z5, Z6, Z2
-	VBROADCASTSS 16(R10), Z6
-	VFMADD231PS  Z5, Z6, Z3
-	VBROADCASTSS 16(R10)(DX*1), Z6
-	VFMADD231PS  Z5, Z6, Z4
-	VMOVUPS      320(R8), Z5
-	VBROADCASTSS 20(DI), Z6
-	VFMADD231PS  Z5, Z6, Z0
-	VBROADCASTSS 20(DI)(DX*1), Z6
-	VFMADD231PS  Z5, Z6, Z1
-	VBROADCASTSS 20(DI)(DX*2), Z6
-	VFMADD231PS  Z5, Z6, Z2
-	VBROADCASTSS 20(R10), Z6
-	VFMADD231PS  Z5, Z6, Z3
-	VBROADCASTSS 20(R10)(DX*1), Z6
-	VFMADD231PS  Z5, Z6, Z4
-	VMOVUPS      384(R8), Z5
-	VBROADCASTSS 24(DI), Z6
-	VFMADD231PS  Z5, Z6, Z0
-	VBROADCASTSS 24(DI)(DX*1), Z6
-	VFMADD231PS  Z5, Z6, Z1
-	VBROADCASTSS 24(DI)(DX*2), Z6
-	VFMADD231PS  Z5, Z6, Z2
-	VBROADCASTSS 24(R10), Z6
-	VFMADD231PS  Z5, Z6, Z3
-	VBROADCASTSS 24(R10)(DX*1), Z6
-	VFMADD231PS  Z5, Z6, Z4
-	VMOVUPS      448(R8), Z5
-	VBROADCASTSS 28(DI), Z6
-	VFMADD231PS  Z5, Z6, Z0
-	VBROADCASTSS 28(DI)(DX*1), Z6
-	VFMADD231PS  Z5, Z6, Z1
-	VBROADCASTSS 28(DI)(DX*2), Z6
-	VFMADD231PS  Z5, Z6, Z2
-	VBROADCASTSS 28(R10), Z6
-	VFMADD231PS  Z5, Z6, Z3
-	VBROADCASTSS 28(R10)(DX*1), Z6
-	VFMADD231PS  Z5, Z6, Z4
-	ADDQ         $+32, DI
-	ADDQ         $+32, R10
-	ADDQ         $+512, R8
-	SUBQ         $+8, R9
-	JGE          loop35
-
-done36:
-	ADDQ  $+8, R9
-	TESTQ R9, R9
-	JEQ   done37
-	SUBQ  $+4, R9
-	JLT   done39
+	JLT  done39
 
 loop38:
 	VMOVUPS      (R8), Z5
@@ -21058,18 +20015,120 @@ loop38:
 	VFMADD231PS  Z5, Z6, Z3
 	VBROADCASTSS 12(R10)(DX*1), Z6
 	VFMADD231PS  Z5, Z6, Z4
+	VMOVUPS      256(R8), Z5
+	VBROADCASTSS 16(DI), Z6
+	VFMADD231PS  Z5, Z6, Z0
+	VBROADCASTSS 16(DI)(DX*1), Z6
+	VFMADD231PS  Z5, Z6, Z1
+	VBROADCASTSS 16(DI)(DX*2), Z6
+	VFMADD231PS  Z5, Z6, Z2
+	VBROADCASTSS 16(R10), Z6
+	VFMADD231PS  Z5, Z6, Z3
+	VBROADCASTSS 16(R10)(DX*1), Z6
+	VFMADD231PS  Z5, Z6, Z4
+	VMOVUPS      320(R8), Z5
+	VBROADCASTSS 20(DI), Z6
+	VFMADD231PS  Z5, Z6, Z0
+	VBROADCASTSS 20(DI)(DX*1), Z6
+	VFMADD231PS  Z5, Z6, Z1
+	VBROADCASTSS 20(DI)(DX*2), Z6
+	VFMADD231PS  Z5, Z6, Z2
+	VBROADCASTSS 20(R10), Z6
+	VFMADD231PS  Z5, Z6, Z3
+	VBROADCASTSS 20(R10)(DX*1), Z6
+	VFMADD231PS  Z5, Z6, Z4
+	VMOVUPS      384(R8), Z5
+	VBROADCASTSS 24(DI), Z6
+	VFMADD231PS  Z5, Z6, Z0
+	VBROADCASTSS 24(DI)(DX*1), Z6
+	VFMADD231PS  Z5, Z6, Z1
+	VBROADCASTSS 24(DI)(DX*2), Z6
+	VFMADD231PS  Z5, Z6, Z2
+	VBROADCASTSS 24(R10), Z6
+	VFMADD231PS  Z5, Z6, Z3
+	VBROADCASTSS 24(R10)(DX*1), Z6
+	VFMADD231PS  Z5, Z6, Z4
+	VMOVUPS      448(R8), Z5
+	VBROADCASTSS 28(DI), Z6
+	VFMADD231PS  Z5, Z6, Z0
+	VBROADCASTSS 28(DI)(DX*1), Z6
+	VFMADD231PS  Z5, Z6, Z1
+	VBROADCASTSS 28(DI)(DX*2), Z6
+	VFMADD231PS  Z5, Z6, Z2
+	VBROADCASTSS 28(R10), Z6
+	VFMADD231PS  Z5, Z6, Z3
+	VBROADCASTSS 28(R10)(DX*1), Z6
+	VFMADD231PS  Z5, Z6, Z4
+	ADDQ         $+32, DI
+	ADDQ         $+32, R10
+	ADDQ         $+512, R8
+	SUBQ         $+8, R9
+	JGE          loop38
+
+done39:
+	ADDQ  $+8, R9
+	TESTQ R9, R9
+	JEQ   done40
+	SUBQ  $+4, R9
+	JLT   done42
+
+loop41:
+	VMOVUPS      (R8), Z5
+	VBROADCASTSS (DI), Z6
+	VFMADD231PS  Z5, Z6, Z0
+	VBROADCASTSS (DI)(DX*1), Z6
+	VFMADD231PS  Z5, Z6, Z1
+	VBROADCASTSS (DI)(DX*2), Z6
+	VFMADD231PS  Z5, Z6, Z2
+	VBROADCASTSS (R10), Z6
+	VFMADD231PS  Z5, Z6, Z3
+	VBROADCASTSS (R10)(DX*1), Z6
+	VFMADD231PS  Z5, Z6, Z4
+	VMOVUPS      64(R8), Z5
+	VBROADCASTSS 4(DI), Z6
+	VFMADD231PS  Z5, Z6, Z0
+	VBROADCASTSS 4(DI)(DX*1), Z6
+	VFMADD231PS  Z5, Z6, Z1
+	VBROADCASTSS 4(DI)(DX*2), Z6
+	VFMADD231PS  Z5, Z6, Z2
+	VBROADCASTSS 4(R10), Z6
+	VFMADD231PS  Z5, Z6, Z3
+	VBROADCASTSS 4(R10)(DX*1), Z6
+	VFMADD231PS  Z5, Z6, Z4
+	VMOVUPS      128(R8), Z5
+	VBROADCASTSS 8(DI), Z6
+	VFMADD231PS  Z5, Z6, Z0
+	VBROADCASTSS 8(DI)(DX*1), Z6
+	VFMADD231PS  Z5, Z6, Z1
+	VBROADCASTSS 8(DI)(DX*2), Z6
+	VFMADD231PS  Z5, Z6, Z2
+	VBROADCASTSS 8(R10), Z6
+	VFMADD231PS  Z5, Z6, Z3
+	VBROADCASTSS 8(R10)(DX*1), Z6
+	VFMADD231PS  Z5, Z6, Z4
+	VMOVUPS      192(R8), Z5
+	VBROADCASTSS 12(DI), Z6
+	VFMADD231PS  Z5, Z6, Z0
+	VBROADCASTSS 12(DI)(DX*1), Z6
+	VFMADD231PS  Z5, Z6, Z1
+	VBROADCASTSS 12(DI)(DX*2), Z6
+	VFMADD231PS  Z5, Z6, Z2
+	VBROADCASTSS 12(R10), Z6
+	VFMADD231PS  Z5, Z6, Z3
+	VBROADCASTSS 12(R10)(DX*1), Z6
+	VFMADD231PS  Z5, Z6, Z4
 	ADDQ         $+16, DI
 	ADDQ         $+16, R10
 	ADDQ         $+256, R8
 	SUBQ         $+4, R9
-	JGE          loop38
+	JGE          loop41
 
-done39:
+done42:
 	ADDQ $+4, R9
 	SUBQ $+1, R9
-	JLT  done41
+	JLT  done44
 
-loop40:
+loop43:
 	VMOVUPS      (R8), Z5
 	VBROADCASTSS (DI), Z6
 	VFMADD231PS  Z5, Z6, Z0
@@ -21085,97 +20144,86 @@ loop40:
 	ADDQ         $+4, R10
 	ADDQ         $+64, R8
 	SUBQ         $+1, R9
-	JGE          loop40
+	JGE          loop43
 
-done41:
+done44:
 	ADDQ $+1, R9
 
-done37:
+done40:
 	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop30
+	JGE  loop33
 
-done31:
-	MOVQ 168(AX), BX
+done34:
+	MOVQ  240(AX), BX
+	TESTQ BX, BX
+	JEQ   done45
 
 	// Add finished chains.
-	MOVQ    120(AX), SI
-	TESTQ   SI, SI
-	JEQ     done42
-	MOVQ    248(AX), SI
-	MOVQ    160(AX), BX
-	VMOVUPS (SI), Z5
-	VADDPS  Z0, Z5, Z0
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z5
-	VADDPS  Z1, Z5, Z1
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z5
-	VADDPS  Z2, Z5, Z2
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z5
-	VADDPS  Z3, Z5, Z3
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z5
-	VADDPS  Z4, Z5, Z4
-	ADDQ    BX, SI
-	MOVQ    SI, 248(AX)
-	MOVQ    168(AX), BX
+	MOVQ   120(AX), BX
+	TESTQ  BX, BX
+	JEQ    done46
+	MOVQ   272(AX), BX
+	MOVQ   160(AX), SI
+	LEAQ   (BX)(SI*1), DI
+	LEAQ   (DI)(SI*2), DI
+	VADDPS (BX), Z0, Z0
+	VADDPS (BX)(SI*1), Z1, Z1
+	VADDPS (BX)(SI*2), Z2, Z2
+	VADDPS (DI), Z3, Z3
+	VADDPS (DI)(SI*1), Z4, Z4
+	LEAQ   (BX)(SI*2), BX
+	LEAQ   (BX)(SI*2), BX
+	ADDQ   SI, BX
+	MOVQ   BX, 272(AX)
 
-done42:
+done46:
 	// Add what C holds.
-	MOVQ    128(AX), SI
-	TESTQ   SI, SI
-	JEQ     done43
-	MOVQ    256(AX), SI
-	VMOVUPS (SI), Z5
-	VADDPS  Z0, Z5, Z0
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z5
-	VADDPS  Z1, Z5, Z1
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z5
-	VADDPS  Z2, Z5, Z2
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z5
-	VADDPS  Z3, Z5, Z3
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z5
-	VADDPS  Z4, Z5, Z4
-	ADDQ    BX, SI
+	MOVQ   128(AX), BX
+	TESTQ  BX, BX
+	JEQ    done47
+	MOVQ   280(AX), BX
+	MOVQ   168(AX), SI
+	LEAQ   (BX)(SI*1), DI
+	LEAQ   (DI)(SI*2), DI
+	VADDPS (BX), Z0, Z0
+	VADDPS (BX)(SI*1), Z1, Z1
+	VADDPS (BX)(SI*2), Z2, Z2
+	VADDPS (DI), Z3, Z3
+	VADDPS (DI)(SI*1), Z4, Z4
 
-done43:
+done47:
+done45:
 	// Store.
-	MOVQ    256(AX), SI
-	VMOVUPS Z0, (SI)
-	ADDQ    BX, SI
-	VMOVUPS Z1, (SI)
-	ADDQ    BX, SI
-	VMOVUPS Z2, (SI)
-	ADDQ    BX, SI
-	VMOVUPS Z3, (SI)
-	ADDQ    BX, SI
-	VMOVUPS Z4, (SI)
-	ADDQ    BX, SI
-	MOVQ    SI, 256(AX)
+	MOVQ    280(AX), BX
+	MOVQ    168(AX), SI
+	LEAQ    (BX)(SI*1), DI
+	LEAQ    (DI)(SI*2), DI
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, (BX)(SI*1)
+	VMOVUPS Z2, (BX)(SI*2)
+	VMOVUPS Z3, (DI)
+	VMOVUPS Z4, (DI)(SI*1)
+	LEAQ    (BX)(SI*2), BX
+	LEAQ    (BX)(SI*2), BX
+	ADDQ    SI, BX
+	MOVQ    BX, 280(AX)
 
 	// To the next tile.
+	LEAQ  (CX)(DX*2), CX
+	LEAQ  (CX)(DX*2), CX
 	ADDQ  DX, CX
-	ADDQ  DX, CX
-	ADDQ  DX, CX
-	ADDQ  DX, CX
-	ADDQ  DX, CX
-	MOVQ  264(AX), DX
+	MOVQ  288(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 264(AX)
+	MOVQ  DX, 288(AX)
 	TESTQ DX, DX
-	JNE   tile27
+	JNE   tile29
 
-done26:
-	MOVQ  272(AX), CX
+done28:
+	MOVQ  296(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 272(AX)
+	MOVQ  CX, 296(AX)
 	TESTQ CX, CX
 	JEQ   next3
 
@@ -21186,17 +20234,15 @@ done26:
 	MOVQ 112(AX), CX
 	ADDQ $+64, CX
 	MOVQ CX, 112(AX)
-	MOVQ 208(AX), CX
+	MOVQ 192(AX), CX
 	MOVQ 120(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 120(AX)
-	MOVQ 8(AX), CX
-	SHLQ $0x06, CX
+	MOVQ 176(AX), CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ 32(AX), CX
-	SHLQ $0x06, CX
+	MOVQ 184(AX), CX
 	MOVQ 24(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 24(AX)
@@ -21210,7 +20256,7 @@ next3:
 	JEQ   done4
 
 	// To the next panel.
-	MOVQ 200(AX), CX
+	MOVQ 232(AX), CX
 	MOVQ 136(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 136(AX)
@@ -21218,15 +20264,15 @@ next3:
 	MOVQ 120(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 120(AX)
-	MOVQ 192(AX), CX
+	MOVQ 224(AX), CX
 	MOVQ 112(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 112(AX)
-	MOVQ 176(AX), CX
+	MOVQ 200(AX), CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ 184(AX), CX
+	MOVQ 208(AX), CX
 	MOVQ 24(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 24(AX)
@@ -21251,25 +20297,25 @@ TEXT ·gemm6x32AVX512(SB), NOSPLIT, $8-8
 
 panel1:
 	MOVQ 88(AX), CX
-	MOVQ CX, 272(AX)
+	MOVQ CX, 296(AX)
 
 group2:
 	// The weights to fetch.
 	MOVQ  144(AX), CX
 	TESTQ CX, CX
 	JEQ   done5
-	MOVQ  272(AX), CX
+	MOVQ  296(AX), CX
 	CMPQ  CX, $+2
 	JGE   inPanel6
 	MOVQ  96(AX), CX
 	CMPQ  CX, $+2
 	JLT   last7
 	MOVQ  (AX), CX
-	MOVQ  176(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 16(AX)
 	MOVQ  24(AX), CX
-	MOVQ  184(AX), DX
+	MOVQ  208(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 40(AX)
 	JMP   done8
@@ -21283,80 +20329,73 @@ last7:
 
 inPanel6:
 	MOVQ (AX), CX
-	MOVQ 8(AX), DX
-	SHLQ $0x06, DX
-	ADDQ DX, CX
+	MOVQ 176(AX), DX
 	ADDQ DX, CX
 	MOVQ CX, 16(AX)
 	MOVQ 24(AX), CX
-	MOVQ 32(AX), DX
-	SHLQ $0x06, DX
-	ADDQ DX, CX
+	MOVQ 184(AX), DX
 	ADDQ DX, CX
 	MOVQ CX, 40(AX)
 
 done8:
 done5:
 	MOVQ 136(AX), CX
-	MOVQ CX, 256(AX)
+	MOVQ CX, 280(AX)
 	MOVQ 120(AX), CX
-	MOVQ CX, 248(AX)
+	MOVQ CX, 272(AX)
 	MOVQ 104(AX), CX
 	MOVQ 72(AX), DX
-	MOVQ DX, 264(AX)
+	MOVQ DX, 288(AX)
 
 tile9:
+	MOVQ  240(AX), DX
+	TESTQ DX, DX
+	JEQ   done10
+
 	// Fetch what will be added.
 	MOVQ       120(AX), DX
 	TESTQ      DX, DX
-	JEQ        done10
-	MOVQ       248(AX), DX
-	MOVQ       160(AX), BX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	ADDQ       BX, DX
-
-done10:
-	MOVQ       128(AX), DX
-	TESTQ      DX, DX
 	JEQ        done11
-	MOVQ       256(AX), DX
-	MOVQ       168(AX), BX
+	MOVQ       272(AX), DX
+	MOVQ       160(AX), BX
+	LEAQ       (DX)(BX*1), SI
+	LEAQ       (SI)(BX*2), SI
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	ADDQ       BX, DX
+	PREFETCHT0 (DX)(BX*1)
+	PREFETCHT0 64(DX)(BX*1)
+	PREFETCHT0 (DX)(BX*2)
+	PREFETCHT0 64(DX)(BX*2)
+	PREFETCHT0 (SI)
+	PREFETCHT0 64(SI)
+	PREFETCHT0 (SI)(BX*1)
+	PREFETCHT0 64(SI)(BX*1)
+	PREFETCHT0 (SI)(BX*2)
+	PREFETCHT0 64(SI)(BX*2)
 
 done11:
+	MOVQ       128(AX), DX
+	TESTQ      DX, DX
+	JEQ        done12
+	MOVQ       280(AX), DX
+	MOVQ       168(AX), BX
+	LEAQ       (DX)(BX*1), SI
+	LEAQ       (SI)(BX*2), SI
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 (DX)(BX*1)
+	PREFETCHT0 64(DX)(BX*1)
+	PREFETCHT0 (DX)(BX*2)
+	PREFETCHT0 64(DX)(BX*2)
+	PREFETCHT0 (SI)
+	PREFETCHT0 64(SI)
+	PREFETCHT0 (SI)(BX*1)
+	PREFETCHT0 64(SI)(BX*1)
+	PREFETCHT0 (SI)(BX*2)
+	PREFETCHT0 64(SI)(BX*2)
+
+done12:
+done10:
 	// The chains start.
 	MOVQ    112(AX), DX
 	VMOVUPS (DX), Z0
@@ -21376,25 +20415,24 @@ done11:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done13
+	JLT     done14
 
-loop12:
+loop13:
 	// A k block.
 	MOVQ  (SI), R8
 	MOVQ  8(SI), R9
 	MOVQ  R9, R10
 	SHLQ  $0x06, R10
 	LEAQ  (DI)(DX*1), R11
-	ADDQ  DX, R11
-	ADDQ  DX, R11
+	LEAQ  (R11)(DX*2), R11
 	MOVQ  144(AX), R12
 	TESTQ R12, R12
-	JEQ   done14
+	JEQ   done15
 	MOVQ  16(SI), R12
 	SUBQ  $+8, R9
-	JLT   done16
+	JLT   done17
 
-loop15:
+loop16:
 	PREFETCHT1   (R12)
 	PREFETCHT1   64(R12)
 	PREFETCHT1   128(R12)
@@ -21576,17 +20614,17 @@ loop15:
 	ADDQ         $+32, R11
 	ADDQ         $+512, R8
 	SUBQ         $+8, R9
-	JGE          loop15
+	JGE          loop16
 
-done16:
+done17:
 	ADDQ $+8, R9
 	MOVQ R12, 16(SI)
 
-done14:
+done15:
 	SUBQ $+8, R9
-	JLT  done18
+	JLT  done19
 
-loop17:
+loop18:
 	VMOVUPS      (R8), Z12
 	VMOVUPS      (R8)(R10*1), Z13
 	VBROADCASTSS (DI), Z14
@@ -21751,16 +20789,16 @@ loop17:
 	ADDQ         $+32, R11
 	ADDQ         $+512, R8
 	SUBQ         $+8, R9
-	JGE          loop17
+	JGE          loop18
 
-done18:
+done19:
 	ADDQ  $+8, R9
 	TESTQ R9, R9
-	JEQ   done19
+	JEQ   done20
 	SUBQ  $+4, R9
-	JLT   done21
+	JLT   done22
 
-loop20:
+loop21:
 	VMOVUPS      (R8), Z12
 	VMOVUPS      (R8)(R10*1), Z13
 	VBROADCASTSS (DI), Z14
@@ -21845,14 +20883,14 @@ loop20:
 	ADDQ         $+16, R11
 	ADDQ         $+256, R8
 	SUBQ         $+4, R9
-	JGE          loop20
+	JGE          loop21
 
-done21:
+done22:
 	ADDQ $+4, R9
 	SUBQ $+1, R9
-	JLT  done23
+	JLT  done24
 
-loop22:
+loop23:
 	VMOVUPS      (R8), Z12
 	VMOVUPS      (R8)(R10*1), Z13
 	VBROADCASTSS (DI), Z14
@@ -21877,185 +20915,155 @@ loop22:
 	ADDQ         $+4, R11
 	ADDQ         $+64, R8
 	SUBQ         $+1, R9
-	JGE          loop22
+	JGE          loop23
 
-done23:
+done24:
 	ADDQ $+1, R9
 
-done19:
+done20:
 	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop12
+	JGE  loop13
 
-done13:
-	MOVQ 168(AX), BX
+done14:
+	MOVQ  240(AX), BX
+	TESTQ BX, BX
+	JEQ   done25
 
 	// Add finished chains.
-	MOVQ    120(AX), SI
-	TESTQ   SI, SI
-	JEQ     done24
-	MOVQ    248(AX), SI
-	MOVQ    160(AX), BX
-	VMOVUPS (SI), Z12
-	VADDPS  Z0, Z12, Z0
-	VMOVUPS 64(SI), Z12
-	VADDPS  Z1, Z12, Z1
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z12
-	VADDPS  Z2, Z12, Z2
-	VMOVUPS 64(SI), Z12
-	VADDPS  Z3, Z12, Z3
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z12
-	VADDPS  Z4, Z12, Z4
-	VMOVUPS 64(SI), Z12
-	VADDPS  Z5, Z12, Z5
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z12
-	VADDPS  Z6, Z12, Z6
-	VMOVUPS 64(SI), Z12
-	VADDPS  Z7, Z12, Z7
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z12
-	VADDPS  Z8, Z12, Z8
-	VMOVUPS 64(SI), Z12
-	VADDPS  Z9, Z12, Z9
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z12
-	VADDPS  Z10, Z12, Z10
-	VMOVUPS 64(SI), Z12
-	VADDPS  Z11, Z12, Z11
-	ADDQ    BX, SI
-	MOVQ    SI, 248(AX)
-	MOVQ    168(AX), BX
+	MOVQ   120(AX), BX
+	TESTQ  BX, BX
+	JEQ    done26
+	MOVQ   272(AX), BX
+	MOVQ   160(AX), SI
+	LEAQ   (BX)(SI*1), DI
+	LEAQ   (DI)(SI*2), DI
+	VADDPS (BX), Z0, Z0
+	VADDPS 64(BX), Z1, Z1
+	VADDPS (BX)(SI*1), Z2, Z2
+	VADDPS 64(BX)(SI*1), Z3, Z3
+	VADDPS (BX)(SI*2), Z4, Z4
+	VADDPS 64(BX)(SI*2), Z5, Z5
+	VADDPS (DI), Z6, Z6
+	VADDPS 64(DI), Z7, Z7
+	VADDPS (DI)(SI*1), Z8, Z8
+	VADDPS 64(DI)(SI*1), Z9, Z9
+	VADDPS (DI)(SI*2), Z10, Z10
+	VADDPS 64(DI)(SI*2), Z11, Z11
+	LEAQ   (BX)(SI*2), BX
+	LEAQ   (BX)(SI*2), BX
+	LEAQ   (BX)(SI*2), BX
+	MOVQ   BX, 272(AX)
 
-done24:
+done26:
 	// Add what C holds.
-	MOVQ    128(AX), SI
-	TESTQ   SI, SI
-	JEQ     done25
-	MOVQ    256(AX), SI
-	VMOVUPS (SI), Z12
-	VADDPS  Z0, Z12, Z0
-	VMOVUPS 64(SI), Z12
-	VADDPS  Z1, Z12, Z1
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z12
-	VADDPS  Z2, Z12, Z2
-	VMOVUPS 64(SI), Z12
-	VADDPS  Z3, Z12, Z3
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z12
-	VADDPS  Z4, Z12, Z4
-	VMOVUPS 64(SI), Z12
-	VADDPS  Z5, Z12, Z5
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z12
-	VADDPS  Z6, Z12, Z6
-	VMOVUPS 64(SI), Z12
-	VADDPS  Z7, Z12, Z7
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z12
-	VADDPS  Z8, Z12, Z8
-	VMOVUPS 64(SI), Z12
-	VADDPS  Z9, Z12, Z9
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z12
-	VADDPS  Z10, Z12, Z10
-	VMOVUPS 64(SI), Z12
-	VADDPS  Z11, Z12, Z11
-	ADDQ    BX, SI
+	MOVQ   128(AX), BX
+	TESTQ  BX, BX
+	JEQ    done27
+	MOVQ   280(AX), BX
+	MOVQ   168(AX), SI
+	LEAQ   (BX)(SI*1), DI
+	LEAQ   (DI)(SI*2), DI
+	VADDPS (BX), Z0, Z0
+	VADDPS 64(BX), Z1, Z1
+	VADDPS (BX)(SI*1), Z2, Z2
+	VADDPS 64(BX)(SI*1), Z3, Z3
+	VADDPS (BX)(SI*2), Z4, Z4
+	VADDPS 64(BX)(SI*2), Z5, Z5
+	VADDPS (DI), Z6, Z6
+	VADDPS 64(DI), Z7, Z7
+	VADDPS (DI)(SI*1), Z8, Z8
+	VADDPS 64(DI)(SI*1), Z9, Z9
+	VADDPS (DI)(SI*2), Z10, Z10
+	VADDPS 64(DI)(SI*2), Z11, Z11
 
+done27:
 done25:
 	// Store.
-	MOVQ    256(AX), SI
-	VMOVUPS Z0, (SI)
-	VMOVUPS Z1, 64(SI)
-	ADDQ    BX, SI
-	VMOVUPS Z2, (SI)
-	VMOVUPS Z3, 64(SI)
-	ADDQ    BX, SI
-	VMOVUPS Z4, (SI)
-	VMOVUPS Z5, 64(SI)
-	ADDQ    BX, SI
-	VMOVUPS Z6, (SI)
-	VMOVUPS Z7, 64(SI)
-	ADDQ    BX, SI
-	VMOVUPS Z8, (SI)
-	VMOVUPS Z9, 64(SI)
-	ADDQ    BX, SI
-	VMOVUPS Z10, (SI)
-	VMOVUPS Z11, 64(SI)
-	ADDQ    BX, SI
-	MOVQ    SI, 256(AX)
+	MOVQ    280(AX), BX
+	MOVQ    168(AX), SI
+	LEAQ    (BX)(SI*1), DI
+	LEAQ    (DI)(SI*2), DI
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, 64(BX)
+	VMOVUPS Z2, (BX)(SI*1)
+	VMOVUPS Z3, 64(BX)(SI*1)
+	VMOVUPS Z4, (BX)(SI*2)
+	VMOVUPS Z5, 64(BX)(SI*2)
+	VMOVUPS Z6, (DI)
+	VMOVUPS Z7, 64(DI)
+	VMOVUPS Z8, (DI)(SI*1)
+	VMOVUPS Z9, 64(DI)(SI*1)
+	VMOVUPS Z10, (DI)(SI*2)
+	VMOVUPS Z11, 64(DI)(SI*2)
+	LEAQ    (BX)(SI*2), BX
+	LEAQ    (BX)(SI*2), BX
+	LEAQ    (BX)(SI*2), BX
+	MOVQ    BX, 280(AX)
 
 	// To the next tile.
-	ADDQ  DX, CX
-	ADDQ  DX, CX
-	ADDQ  DX, CX
-	ADDQ  DX, CX
-	ADDQ  DX, CX
-	ADDQ  DX, CX
-	MOVQ  264(AX), DX
+	LEAQ  (CX)(DX*2), CX
+	LEAQ  (CX)(DX*2), CX
+	LEAQ  (CX)(DX*2), CX
+	MOVQ  288(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 264(AX)
+	MOVQ  DX, 288(AX)
 	TESTQ DX, DX
 	JNE   tile9
 
 	// Shorter tiles.
 	MOVQ  80(AX), DX
 	TESTQ DX, DX
-	JEQ   done26
+	JEQ   done28
 	MOVQ  80(AX), DX
-	MOVQ  DX, 264(AX)
+	MOVQ  DX, 288(AX)
 
-tile27:
+tile29:
+	MOVQ  240(AX), DX
+	TESTQ DX, DX
+	JEQ   done30
+
 	// Fetch what will be added.
 	MOVQ       120(AX), DX
 	TESTQ      DX, DX
-	JEQ        done28
-	MOVQ       248(AX), DX
+	JEQ        done31
+	MOVQ       272(AX), DX
 	MOVQ       160(AX), BX
+	LEAQ       (DX)(BX*1), SI
+	LEAQ       (SI)(BX*2), SI
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	ADDQ       BX, DX
+	PREFETCHT0 (DX)(BX*1)
+	PREFETCHT0 64(DX)(BX*1)
+	PREFETCHT0 (DX)(BX*2)
+	PREFETCHT0 64(DX)(BX*2)
+	PREFETCHT0 (SI)
+	PREFETCHT0 64(SI)
+	PREFETCHT0 (SI)(BX*1)
+	PREFETCHT0 64(SI)(BX*1)
 
-done28:
+done31:
 	MOVQ       128(AX), DX
 	TESTQ      DX, DX
-	JEQ        done29
-	MOVQ       256(AX), DX
+	JEQ        done32
+	MOVQ       280(AX), DX
 	MOVQ       168(AX), BX
+	LEAQ       (DX)(BX*1), SI
+	LEAQ       (SI)(BX*2), SI
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	ADDQ       BX, DX
+	PREFETCHT0 (DX)(BX*1)
+	PREFETCHT0 64(DX)(BX*1)
+	PREFETCHT0 (DX)(BX*2)
+	PREFETCHT0 64(DX)(BX*2)
+	PREFETCHT0 (SI)
+	PREFETCHT0 64(SI)
+	PREFETCHT0 (SI)(BX*1)
+	PREFETCHT0 64(SI)(BX*1)
 
-done29:
+done32:
+done30:
 	// The chains start.
 	MOVQ    112(AX), DX
 	VMOVUPS (DX), Z0
@@ -22073,25 +21081,24 @@ done29:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done31
+	JLT     done34
 
-loop30:
+loop33:
 	// A k block.
 	MOVQ  (SI), R8
 	MOVQ  8(SI), R9
 	MOVQ  R9, R10
 	SHLQ  $0x06, R10
 	LEAQ  (DI)(DX*1), R11
-	ADDQ  DX, R11
-	ADDQ  DX, R11
+	LEAQ  (R11)(DX*2), R11
 	MOVQ  144(AX), R12
 	TESTQ R12, R12
-	JEQ   done32
+	JEQ   done35
 	MOVQ  16(SI), R12
 	SUBQ  $+8, R9
-	JLT   done34
+	JLT   done37
 
-loop33:
+loop36:
 	PREFETCHT1   (R12)
 	PREFETCHT1   64(R12)
 	PREFETCHT1   128(R12)
@@ -22249,165 +21256,15 @@ loop33:
 	ADDQ         $+32, R11
 	ADDQ         $+512, R8
 	SUBQ         $+8, R9
-	JGE          loop33
+	JGE          loop36
 
-done34:
+done37:
 	ADDQ $+8, R9
 	MOVQ R12, 16(SI)
 
-done32:
+done35:
 	SUBQ $+8, R9
-	JLT  done36
-
-loop35:
-	VMOVUPS      (R8), Z10
-	VMOVUPS      (R8)(R10*1), Z11
-	VBROADCASTSS (DI), Z12
-	VFMADD231PS  Z10, Z12, Z0
-	VFMADD231PS  Z11, Z12, Z1
-	VBROADCASTSS (DI)(DX*1), Z12
-	VFMADD231PS  Z10, Z12, Z2
-	VFMADD231PS  Z11, Z12, Z3
-	VBROADCASTSS (DI)(DX*2), Z12
-	VFMADD231PS  Z10, Z12, Z4
-	VFMADD231PS  Z11, Z12, Z5
-	VBROADCASTSS (R11), Z12
-	VFMADD231PS  Z10, Z12, Z6
-	VFMADD231PS  Z11, Z12, Z7
-	VBROADCASTSS (R11)(DX*1), Z12
-	VFMADD231PS  Z10, Z12, Z8
-	VFMADD231PS  Z11, Z12, Z9
-	VMOVUPS      64(R8), Z10
-	VMOVUPS      64(R8)(R10*1), Z11
-	VBROADCASTSS 4(DI), Z12
-	VFMADD231PS  Z10, Z12, Z0
-	VFMADD231PS  Z11, Z12, Z1
-	VBROADCASTSS 4(DI)(DX*1), Z12
-	VFMADD231PS  Z10, Z12, Z2
-	VFMADD231PS  Z11, Z12, Z3
-	VBROADCASTSS 4(DI)(DX*2), Z12
-	VFMADD231PS  Z10, Z12, Z4
-	VFMADD231PS  Z11, Z12, Z5
-	VBROADCASTSS 4(R11), Z12
-	VFMADD231PS  Z10, Z12, Z6
-	VFMADD231PS  Z11, Z12, Z7
-	VBROADCASTSS 4(R11)(DX*1), Z12
-	VFMADD231PS  Z10, Z12, Z8
-	VFMADD231PS  Z11, Z12, Z9
-	VMOVUPS      128(R8), Z10
-	VMOVUPS      128(R8)(R10*1), Z11
-	VBROADCASTSS 8(DI), Z12
-	VFMADD231PS  Z10, Z12, Z0
-	VFMADD231PS  Z11, Z12, Z1
-	VBROADCASTSS 8(DI)(DX*1), Z12
-	VFMADD231PS  Z10, Z12, Z2
-	VFMADD231PS  Z11, Z12, Z3
-	VBROADCASTSS 8(DI)(DX*2), Z12
-	VFMADD231PS  Z10, Z12, Z4
-	VFMADD231PS  Z11, Z12, Z5
-	VBROADCASTSS 8(R11), Z12
-	VFMADD231PS  Z10, Z12, Z6
-	VFMADD231PS  Z11, Z12, Z7
-	VBROADCASTSS 8(R11)(DX*1), Z12
-	VFMADD231PS  Z10, Z12, Z8
-	VFMADD231PS  Z11, Z12, Z9
-	VMOVUPS      192(R8), Z10
-	VMOVUPS      192(R8)(R10*1), Z11
-	VBROADCASTSS 12(DI), Z12
-	VFMADD231PS  Z10, Z12, Z0
-	VFMADD231PS  Z11, Z12, Z1
-	VBROADCASTSS 12(DI)(DX*1), Z12
-	VFMADD231PS  Z10, Z12, Z2
-	VFMADD231PS  Z11, Z12, Z3
-	VBROADCASTSS 12(DI)(DX*2), Z12
-	VFMADD231PS  Z10, Z12, Z4
-	VFMADD231PS  Z11, Z12, Z5
-	VBROADCASTSS 12(R11), Z12
-	VFMADD231PS  Z10, Z12, Z6
-	VFMADD231PS  Z11, Z12, Z7
-	VBROADCASTSS 12(R11)(DX*1), Z12
-	VFMADD231PS  Z10, Z12, Z8
-	VFMADD231PS  Z11, Z12, Z9
-	VMOVUPS      256(R8), Z10
-	VMOVUPS      256(R8)(R10*1), Z11
-	VBROADCASTSS 16(DI), Z12
-	VFMADD231PS  Z10, Z12, Z0
-	VFMADD231PS  Z11, Z12, Z1
-	VBROADCASTSS 16(DI)(DX*1), Z12
-	VFMADD231PS  Z10, Z12, Z2
-	VFMADD231PS  Z11, Z12, Z3
-	VBROADCASTSS 16(DI)(DX*2), Z12
-	VFMADD231PS  Z10, Z12, Z4
-	VFMADD231PS  Z11, Z12, Z5
-	VBROADCASTSS 16(R11), Z12
-	VFMADD231PS  Z10, Z12, Z6
-	VFMADD231PS  Z11, Z12, Z7
-	VBROADCASTSS 16(R11)(DX*1), Z12
-	VFMADD231PS  Z10, Z12, Z8
-	VFMADD231PS  Z11, Z12, Z9
-	VMOVUPS      320(R8), Z10
-	VMOVUPS      320(R8)(R10*1), Z11
-	VBROADCASTSS 20(DI), Z12
-	VFMADD231PS  Z10, Z12, Z0
-	VFMADD231PS  Z11, Z12, Z1
-	VBROADCASTSS 20(DI)(DX*1), Z12
-	VFMADD231PS  Z10, Z12, Z2
-	VFMADD231PS  Z11, Z12, Z3
-	VBROADCASTSS 20(DI)(DX*2), Z12
-	VFMADD231PS  Z10, Z12, Z4
-	VFMADD231PS  Z11, Z12, Z5
-	VBROADCASTSS 20(R11), Z12
-	VFMADD231PS  Z10, Z12, Z6
-	VFMADD231PS  Z11, Z12, Z7
-	VBROADCASTSS 20(R11)(DX*1), Z12
-	VFMADD231PS  Z10, Z12, Z8
-	VFMADD231PS  Z11, Z12, Z9
-	VMOVUPS      384(R8), Z10
-	VMOVUPS      384(R8)(R10*1), Z11
-	VBROADCASTSS 24(DI), Z12
-	VFMADD231PS  Z10, Z12, Z0
-	VFMADD231PS  Z11, Z12, Z1
-	VBROADCASTSS 24(DI)(DX*1), Z12
-	VFMADD231PS  Z10, Z12, Z2
-	VFMADD231PS  Z11, Z12, Z3
-	VBROADCASTSS 24(DI)(DX*2), Z12
-	VFMADD231PS  Z10, Z12, Z4
-	VFMADD231PS  Z11, Z12, Z5
-	VBROADCASTSS 24(R11), Z12
-	VFMADD231PS  Z10, Z12, Z6
-	VFMADD231PS  Z11, Z12, Z7
-	VBROADCASTSS 24(R11)(DX*1), Z12
-	VFMADD231PS  Z10, Z12, Z8
-	VFMADD231PS  Z11, Z12, Z9
-	VMOVUPS      448(R8), Z10
-	VMOVUPS      448(R8)(R10*1), Z11
-	VBROADCASTSS 28(DI), Z12
-	VFMADD231PS  Z10, Z12, Z0
-	VFMADD231PS  Z11, Z12, Z1
-	VBROADCASTSS 28(DI)(DX*1), Z12
-	VFMADD231PS  Z10, Z12, Z2
-	VFMADD231PS  Z11, Z12, Z3
-	VBROADCASTSS 28(DI)(DX*2), Z12
-	VFMADD231PS  Z10, Z12, Z4
-	VFMADD231PS  Z11, Z12, Z5
-	VBROADCASTSS 28(R11), Z12
-	VFMADD231PS  Z10, Z12, Z6
-	VFMADD231PS  Z11, Z12, Z7
-	VBROADCASTSS 28(R11)(DX*1), Z12
-	VFMADD231PS  Z10, Z12, Z8
-	VFMADD231PS  Z11, Z12, Z9
-	ADDQ         $+32, DI
-	ADDQ         $+32, R11
-	ADDQ         $+512, R8
-	SUBQ         $+8, R9
-	JGE          loop35
-
-done36:
-	ADDQ  $+8, R9
-	TESTQ R9, R9
-	JEQ   done37
-	SUBQ  $+4, R9
-	JLT   done39
+	JLT  done39
 
 loop38:
 	VMOVUPS      (R8), Z10
@@ -22478,18 +21335,168 @@ loop38:
 	VBROADCASTSS 12(R11)(DX*1), Z12
 	VFMADD231PS  Z10, Z12, Z8
 	VFMADD231PS  Z11, Z12, Z9
+	VMOVUPS      256(R8), Z10
+	VMOVUPS      256(R8)(R10*1), Z11
+	VBROADCASTSS 16(DI), Z12
+	VFMADD231PS  Z10, Z12, Z0
+	VFMADD231PS  Z11, Z12, Z1
+	VBROADCASTSS 16(DI)(DX*1), Z12
+	VFMADD231PS  Z10, Z12, Z2
+	VFMADD231PS  Z11, Z12, Z3
+	VBROADCASTSS 16(DI)(DX*2), Z12
+	VFMADD231PS  Z10, Z12, Z4
+	VFMADD231PS  Z11, Z12, Z5
+	VBROADCASTSS 16(R11), Z12
+	VFMADD231PS  Z10, Z12, Z6
+	VFMADD231PS  Z11, Z12, Z7
+	VBROADCASTSS 16(R11)(DX*1), Z12
+	VFMADD231PS  Z10, Z12, Z8
+	VFMADD231PS  Z11, Z12, Z9
+	VMOVUPS      320(R8), Z10
+	VMOVUPS      320(R8)(R10*1), Z11
+	VBROADCASTSS 20(DI), Z12
+	VFMADD231PS  Z10, Z12, Z0
+	VFMADD231PS  Z11, Z12, Z1
+	VBROADCASTSS 20(DI)(DX*1), Z12
+	VFMADD231PS  Z10, Z12, Z2
+	VFMADD231PS  Z11, Z12, Z3
+	VBROADCASTSS 20(DI)(DX*2), Z12
+	VFMADD231PS  Z10, Z12, Z4
+	VFMADD231PS  Z11, Z12, Z5
+	VBROADCASTSS 20(R11), Z12
+	VFMADD231PS  Z10, Z12, Z6
+	VFMADD231PS  Z11, Z12, Z7
+	VBROADCASTSS 20(R11)(DX*1), Z12
+	VFMADD231PS  Z10, Z12, Z8
+	VFMADD231PS  Z11, Z12, Z9
+	VMOVUPS      384(R8), Z10
+	VMOVUPS      384(R8)(R10*1), Z11
+	VBROADCASTSS 24(DI), Z12
+	VFMADD231PS  Z10, Z12, Z0
+	VFMADD231PS  Z11, Z12, Z1
+	VBROADCASTSS 24(DI)(DX*1), Z12
+	VFMADD231PS  Z10, Z12, Z2
+	VFMADD231PS  Z11, Z12, Z3
+	VBROADCASTSS 24(DI)(DX*2), Z12
+	VFMADD231PS  Z10, Z12, Z4
+	VFMADD231PS  Z11, Z12, Z5
+	VBROADCASTSS 24(R11), Z12
+	VFMADD231PS  Z10, Z12, Z6
+	VFMADD231PS  Z11, Z12, Z7
+	VBROADCASTSS 24(R11)(DX*1), Z12
+	VFMADD231PS  Z10, Z12, Z8
+	VFMADD231PS  Z11, Z12, Z9
+	VMOVUPS      448(R8), Z10
+	VMOVUPS      448(R8)(R10*1), Z11
+	VBROADCASTSS 28(DI), Z12
+	VFMADD231PS  Z10, Z12, Z0
+	VFMADD231PS  Z11, Z12, Z1
+	VBROADCASTSS 28(DI)(DX*1), Z12
+	VFMADD231PS  Z10, Z12, Z2
+	VFMADD231PS  Z11, Z12, Z3
+	VBROADCASTSS 28(DI)(DX*2), Z12
+	VFMADD231PS  Z10, Z12, Z4
+	VFMADD231PS  Z11, Z12, Z5
+	VBROADCASTSS 28(R11), Z12
+	VFMADD231PS  Z10, Z12, Z6
+	VFMADD231PS  Z11, Z12, Z7
+	VBROADCASTSS 28(R11)(DX*1), Z12
+	VFMADD231PS  Z10, Z12, Z8
+	VFMADD231PS  Z11, Z12, Z9
+	ADDQ         $+32, DI
+	ADDQ         $+32, R11
+	ADDQ         $+512, R8
+	SUBQ         $+8, R9
+	JGE          loop38
+
+done39:
+	ADDQ  $+8, R9
+	TESTQ R9, R9
+	JEQ   done40
+	SUBQ  $+4, R9
+	JLT   done42
+
+loop41:
+	VMOVUPS      (R8), Z10
+	VMOVUPS      (R8)(R10*1), Z11
+	VBROADCASTSS (DI), Z12
+	VFMADD231PS  Z10, Z12, Z0
+	VFMADD231PS  Z11, Z12, Z1
+	VBROADCASTSS (DI)(DX*1), Z12
+	VFMADD231PS  Z10, Z12, Z2
+	VFMADD231PS  Z11, Z12, Z3
+	VBROADCASTSS (DI)(DX*2), Z12
+	VFMADD231PS  Z10, Z12, Z4
+	VFMADD231PS  Z11, Z12, Z5
+	VBROADCASTSS (R11), Z12
+	VFMADD231PS  Z10, Z12, Z6
+	VFMADD231PS  Z11, Z12, Z7
+	VBROADCASTSS (R11)(DX*1), Z12
+	VFMADD231PS  Z10, Z12, Z8
+	VFMADD231PS  Z11, Z12, Z9
+	VMOVUPS      64(R8), Z10
+	VMOVUPS      64(R8)(R10*1), Z11
+	VBROADCASTSS 4(DI), Z12
+	VFMADD231PS  Z10, Z12, Z0
+	VFMADD231PS  Z11, Z12, Z1
+	VBROADCASTSS 4(DI)(DX*1), Z12
+	VFMADD231PS  Z10, Z12, Z2
+	VFMADD231PS  Z11, Z12, Z3
+	VBROADCASTSS 4(DI)(DX*2), Z12
+	VFMADD231PS  Z10, Z12, Z4
+	VFMADD231PS  Z11, Z12, Z5
+	VBROADCASTSS 4(R11), Z12
+	VFMADD231PS  Z10, Z12, Z6
+	VFMADD231PS  Z11, Z12, Z7
+	VBROADCASTSS 4(R11)(DX*1), Z12
+	VFMADD231PS  Z10, Z12, Z8
+	VFMADD231PS  Z11, Z12, Z9
+	VMOVUPS      128(R8), Z10
+	VMOVUPS      128(R8)(R10*1), Z11
+	VBROADCASTSS 8(DI), Z12
+	VFMADD231PS  Z10, Z12, Z0
+	VFMADD231PS  Z11, Z12, Z1
+	VBROADCASTSS 8(DI)(DX*1), Z12
+	VFMADD231PS  Z10, Z12, Z2
+	VFMADD231PS  Z11, Z12, Z3
+	VBROADCASTSS 8(DI)(DX*2), Z12
+	VFMADD231PS  Z10, Z12, Z4
+	VFMADD231PS  Z11, Z12, Z5
+	VBROADCASTSS 8(R11), Z12
+	VFMADD231PS  Z10, Z12, Z6
+	VFMADD231PS  Z11, Z12, Z7
+	VBROADCASTSS 8(R11)(DX*1), Z12
+	VFMADD231PS  Z10, Z12, Z8
+	VFMADD231PS  Z11, Z12, Z9
+	VMOVUPS      192(R8), Z10
+	VMOVUPS      192(R8)(R10*1), Z11
+	VBROADCASTSS 12(DI), Z12
+	VFMADD231PS  Z10, Z12, Z0
+	VFMADD231PS  Z11, Z12, Z1
+	VBROADCASTSS 12(DI)(DX*1), Z12
+	VFMADD231PS  Z10, Z12, Z2
+	VFMADD231PS  Z11, Z12, Z3
+	VBROADCASTSS 12(DI)(DX*2), Z12
+	VFMADD231PS  Z10, Z12, Z4
+	VFMADD231PS  Z11, Z12, Z5
+	VBROADCASTSS 12(R11), Z12
+	VFMADD231PS  Z10, Z12, Z6
+	VFMADD231PS  Z11, Z12, Z7
+	VBROADCASTSS 12(R11)(DX*1), Z12
+	VFMADD231PS  Z10, Z12, Z8
+	VFMADD231PS  Z11, Z12, Z9
 	ADDQ         $+16, DI
 	ADDQ         $+16, R11
 	ADDQ         $+256, R8
 	SUBQ         $+4, R9
-	JGE          loop38
+	JGE          loop41
 
-done39:
+done42:
 	ADDQ $+4, R9
 	SUBQ $+1, R9
-	JLT  done41
+	JLT  done44
 
-loop40:
+loop43:
 	VMOVUPS      (R8), Z10
 	VMOVUPS      (R8)(R10*1), Z11
 	VBROADCASTSS (DI), Z12
@@ -22511,122 +21518,101 @@ loop40:
 	ADDQ         $+4, R11
 	ADDQ         $+64, R8
 	SUBQ         $+1, R9
-	JGE          loop40
+	JGE          loop43
 
-done41:
+done44:
 	ADDQ $+1, R9
 
-done37:
+done40:
 	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop30
+	JGE  loop33
 
-done31:
-	MOVQ 168(AX), BX
+done34:
+	MOVQ  240(AX), BX
+	TESTQ BX, BX
+	JEQ   done45
 
 	// Add finished chains.
-	MOVQ    120(AX), SI
-	TESTQ   SI, SI
-	JEQ     done42
-	MOVQ    248(AX), SI
-	MOVQ    160(AX), BX
-	VMOVUPS (SI), Z10
-	VADDPS  Z0, Z10, Z0
-	VMOVUPS 64(SI), Z10
-	VADDPS  Z1, Z10, Z1
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z10
-	VADDPS  Z2, Z10, Z2
-	VMOVUPS 64(SI), Z10
-	VADDPS  Z3, Z10, Z3
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z10
-	VADDPS  Z4, Z10, Z4
-	VMOVUPS 64(SI), Z10
-	VADDPS  Z5, Z10, Z5
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z10
-	VADDPS  Z6, Z10, Z6
-	VMOVUPS 64(SI), Z10
-	VADDPS  Z7, Z10, Z7
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z10
-	VADDPS  Z8, Z10, Z8
-	VMOVUPS 64(SI), Z10
-	VADDPS  Z9, Z10, Z9
-	ADDQ    BX, SI
-	MOVQ    SI, 248(AX)
-	MOVQ    168(AX), BX
+	MOVQ   120(AX), BX
+	TESTQ  BX, BX
+	JEQ    done46
+	MOVQ   272(AX), BX
+	MOVQ   160(AX), SI
+	LEAQ   (BX)(SI*1), DI
+	LEAQ   (DI)(SI*2), DI
+	VADDPS (BX), Z0, Z0
+	VADDPS 64(BX), Z1, Z1
+	VADDPS (BX)(SI*1), Z2, Z2
+	VADDPS 64(BX)(SI*1), Z3, Z3
+	VADDPS (BX)(SI*2), Z4, Z4
+	VADDPS 64(BX)(SI*2), Z5, Z5
+	VADDPS (DI), Z6, Z6
+	VADDPS 64(DI), Z7, Z7
+	VADDPS (DI)(SI*1), Z8, Z8
+	VADDPS 64(DI)(SI*1), Z9, Z9
+	LEAQ   (BX)(SI*2), BX
+	LEAQ   (BX)(SI*2), BX
+	ADDQ   SI, BX
+	MOVQ   BX, 272(AX)
 
-done42:
+done46:
 	// Add what C holds.
-	MOVQ    128(AX), SI
-	TESTQ   SI, SI
-	JEQ     done43
-	MOVQ    256(AX), SI
-	VMOVUPS (SI), Z10
-	VADDPS  Z0, Z10, Z0
-	VMOVUPS 64(SI), Z10
-	VADDPS  Z1, Z10, Z1
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z10
-	VADDPS  Z2, Z10, Z2
-	VMOVUPS 64(SI), Z10
-	VADDPS  Z3, Z10, Z3
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z10
-	VADDPS  Z4, Z10, Z4
-	VMOVUPS 64(SI), Z10
-	VADDPS  Z5, Z10, Z5
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z10
-	VADDPS  Z6, Z10, Z6
-	VMOVUPS 64(SI), Z10
-	VADDPS  Z7, Z10, Z7
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z10
-	VADDPS  Z8, Z10, Z8
-	VMOVUPS 64(SI), Z10
-	VADDPS  Z9, Z10, Z9
-	ADDQ    BX, SI
+	MOVQ   128(AX), BX
+	TESTQ  BX, BX
+	JEQ    done47
+	MOVQ   280(AX), BX
+	MOVQ   168(AX), SI
+	LEAQ   (BX)(SI*1), DI
+	LEAQ   (DI)(SI*2), DI
+	VADDPS (BX), Z0, Z0
+	VADDPS 64(BX), Z1, Z1
+	VADDPS (BX)(SI*1), Z2, Z2
+	VADDPS 64(BX)(SI*1), Z3, Z3
+	VADDPS (BX)(SI*2), Z4, Z4
+	VADDPS 64(BX)(SI*2), Z5, Z5
+	VADDPS (DI), Z6, Z6
+	VADDPS 64(DI), Z7, Z7
+	VADDPS (DI)(SI*1), Z8, Z8
+	VADDPS 64(DI)(SI*1), Z9, Z9
 
-done43:
+done47:
+done45:
 	// Store.
-	MOVQ    256(AX), SI
-	VMOVUPS Z0, (SI)
-	VMOVUPS Z1, 64(SI)
-	ADDQ    BX, SI
-	VMOVUPS Z2, (SI)
-	VMOVUPS Z3, 64(SI)
-	ADDQ    BX, SI
-	VMOVUPS Z4, (SI)
-	VMOVUPS Z5, 64(SI)
-	ADDQ    BX, SI
-	VMOVUPS Z6, (SI)
-	VMOVUPS Z7, 64(SI)
-	ADDQ    BX, SI
-	VMOVUPS Z8, (SI)
-	VMOVUPS Z9, 64(SI)
-	ADDQ    BX, SI
-	MOVQ    SI, 256(AX)
+	MOVQ    280(AX), BX
+	MOVQ    168(AX), SI
+	LEAQ    (BX)(SI*1), DI
+	LEAQ    (DI)(SI*2), DI
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, 64(BX)
+	VMOVUPS Z2, (BX)(SI*1)
+	VMOVUPS Z3, 64(BX)(SI*1)
+	VMOVUPS Z4, (BX)(SI*2)
+	VMOVUPS Z5, 64(BX)(SI*2)
+	VMOVUPS Z6, (DI)
+	VMOVUPS Z7, 64(DI)
+	VMOVUPS Z8, (DI)(SI*1)
+	VMOVUPS Z9, 64(DI)(SI*1)
+	LEAQ    (BX)(SI*2), BX
+	LEAQ    (BX)(SI*2), BX
+	ADDQ    SI, BX
+	MOVQ    BX, 280(AX)
 
 	// To the next tile.
+	LEAQ  (CX)(DX*2), CX
+	LEAQ  (CX)(DX*2), CX
 	ADDQ  DX, CX
-	ADDQ  DX, CX
-	ADDQ  DX, CX
-	ADDQ  DX, CX
-	ADDQ  DX, CX
-	MOVQ  264(AX), DX
+	MOVQ  288(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 264(AX)
+	MOVQ  DX, 288(AX)
 	TESTQ DX, DX
-	JNE   tile27
+	JNE   tile29
 
-done26:
-	MOVQ  272(AX), CX
+done28:
+	MOVQ  296(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 272(AX)
+	MOVQ  CX, 296(AX)
 	TESTQ CX, CX
 	JEQ   next3
 
@@ -22637,23 +21623,15 @@ done26:
 	MOVQ 112(AX), CX
 	ADDQ $+128, CX
 	MOVQ CX, 112(AX)
-	MOVQ 208(AX), CX
+	MOVQ 192(AX), CX
 	MOVQ 120(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 120(AX)
-	MOVQ 8(AX), CX
-	SHLQ $0x06, CX
+	MOVQ 176(AX), CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ (AX), DX
-	ADDQ CX, DX
-	MOVQ DX, (AX)
-	MOVQ 32(AX), CX
-	SHLQ $0x06, CX
-	MOVQ 24(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 24(AX)
+	MOVQ 184(AX), CX
 	MOVQ 24(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 24(AX)
@@ -22667,7 +21645,7 @@ next3:
 	JEQ   done4
 
 	// To the next panel.
-	MOVQ 200(AX), CX
+	MOVQ 232(AX), CX
 	MOVQ 136(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 136(AX)
@@ -22675,15 +21653,15 @@ next3:
 	MOVQ 120(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 120(AX)
-	MOVQ 192(AX), CX
+	MOVQ 224(AX), CX
 	MOVQ 112(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 112(AX)
-	MOVQ 176(AX), CX
+	MOVQ 200(AX), CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ 184(AX), CX
+	MOVQ 208(AX), CX
 	MOVQ 24(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 24(AX)
@@ -22708,25 +21686,25 @@ TEXT ·gemm6x48AVX512(SB), NOSPLIT, $8-8
 
 panel1:
 	MOVQ 88(AX), CX
-	MOVQ CX, 272(AX)
+	MOVQ CX, 296(AX)
 
 group2:
 	// The weights to fetch.
 	MOVQ  144(AX), CX
 	TESTQ CX, CX
 	JEQ   done5
-	MOVQ  272(AX), CX
+	MOVQ  296(AX), CX
 	CMPQ  CX, $+2
 	JGE   inPanel6
 	MOVQ  96(AX), CX
 	CMPQ  CX, $+2
 	JLT   last7
 	MOVQ  (AX), CX
-	MOVQ  176(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 16(AX)
 	MOVQ  24(AX), CX
-	MOVQ  184(AX), DX
+	MOVQ  208(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 40(AX)
 	JMP   done8
@@ -22740,94 +21718,85 @@ last7:
 
 inPanel6:
 	MOVQ (AX), CX
-	MOVQ 8(AX), DX
-	SHLQ $0x06, DX
-	ADDQ DX, CX
-	ADDQ DX, CX
+	MOVQ 176(AX), DX
 	ADDQ DX, CX
 	MOVQ CX, 16(AX)
 	MOVQ 24(AX), CX
-	MOVQ 32(AX), DX
-	SHLQ $0x06, DX
-	ADDQ DX, CX
-	ADDQ DX, CX
+	MOVQ 184(AX), DX
 	ADDQ DX, CX
 	MOVQ CX, 40(AX)
 
 done8:
 done5:
 	MOVQ 136(AX), CX
-	MOVQ CX, 256(AX)
+	MOVQ CX, 280(AX)
 	MOVQ 120(AX), CX
-	MOVQ CX, 248(AX)
+	MOVQ CX, 272(AX)
 	MOVQ 104(AX), CX
 	MOVQ 72(AX), DX
-	MOVQ DX, 264(AX)
+	MOVQ DX, 288(AX)
 
 tile9:
+	MOVQ  240(AX), DX
+	TESTQ DX, DX
+	JEQ   done10
+
 	// Fetch what will be added.
 	MOVQ       120(AX), DX
 	TESTQ      DX, DX
-	JEQ        done10
-	MOVQ       248(AX), DX
-	MOVQ       160(AX), BX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	PREFETCHT0 128(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	PREFETCHT0 128(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	PREFETCHT0 128(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	PREFETCHT0 128(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	PREFETCHT0 128(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	PREFETCHT0 128(DX)
-	ADDQ       BX, DX
-
-done10:
-	MOVQ       128(AX), DX
-	TESTQ      DX, DX
 	JEQ        done11
-	MOVQ       256(AX), DX
-	MOVQ       168(AX), BX
+	MOVQ       272(AX), DX
+	MOVQ       160(AX), BX
+	LEAQ       (DX)(BX*1), SI
+	LEAQ       (SI)(BX*2), SI
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	PREFETCHT0 128(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	PREFETCHT0 128(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	PREFETCHT0 128(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	PREFETCHT0 128(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	PREFETCHT0 128(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	PREFETCHT0 128(DX)
-	ADDQ       BX, DX
+	PREFETCHT0 (DX)(BX*1)
+	PREFETCHT0 64(DX)(BX*1)
+	PREFETCHT0 128(DX)(BX*1)
+	PREFETCHT0 (DX)(BX*2)
+	PREFETCHT0 64(DX)(BX*2)
+	PREFETCHT0 128(DX)(BX*2)
+	PREFETCHT0 (SI)
+	PREFETCHT0 64(SI)
+	PREFETCHT0 128(SI)
+	PREFETCHT0 (SI)(BX*1)
+	PREFETCHT0 64(SI)(BX*1)
+	PREFETCHT0 128(SI)(BX*1)
+	PREFETCHT0 (SI)(BX*2)
+	PREFETCHT0 64(SI)(BX*2)
+	PREFETCHT0 128(SI)(BX*2)
 
 done11:
+	MOVQ       128(AX), DX
+	TESTQ      DX, DX
+	JEQ        done12
+	MOVQ       280(AX), DX
+	MOVQ       168(AX), BX
+	LEAQ       (DX)(BX*1), SI
+	LEAQ       (SI)(BX*2), SI
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	PREFETCHT0 (DX)(BX*1)
+	PREFETCHT0 64(DX)(BX*1)
+	PREFETCHT0 128(DX)(BX*1)
+	PREFETCHT0 (DX)(BX*2)
+	PREFETCHT0 64(DX)(BX*2)
+	PREFETCHT0 128(DX)(BX*2)
+	PREFETCHT0 (SI)
+	PREFETCHT0 64(SI)
+	PREFETCHT0 128(SI)
+	PREFETCHT0 (SI)(BX*1)
+	PREFETCHT0 64(SI)(BX*1)
+	PREFETCHT0 128(SI)(BX*1)
+	PREFETCHT0 (SI)(BX*2)
+	PREFETCHT0 64(SI)(BX*2)
+	PREFETCHT0 128(SI)(BX*2)
+
+done12:
+done10:
 	// The chains start.
 	MOVQ    112(AX), DX
 	VMOVUPS (DX), Z0
@@ -22853,25 +21822,24 @@ done11:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done13
+	JLT     done14
 
-loop12:
+loop13:
 	// A k block.
 	MOVQ  (SI), R8
 	MOVQ  8(SI), R9
 	MOVQ  R9, R10
 	SHLQ  $0x06, R10
 	LEAQ  (DI)(DX*1), R11
-	ADDQ  DX, R11
-	ADDQ  DX, R11
+	LEAQ  (R11)(DX*2), R11
 	MOVQ  144(AX), R12
 	TESTQ R12, R12
-	JEQ   done14
+	JEQ   done15
 	MOVQ  16(SI), R12
 	SUBQ  $+8, R9
-	JLT   done16
+	JLT   done17
 
-loop15:
+loop16:
 	PREFETCHT1   (R12)
 	PREFETCHT1   64(R12)
 	PREFETCHT1   128(R12)
@@ -23109,17 +22077,17 @@ loop15:
 	ADDQ         $+32, R11
 	ADDQ         $+512, R8
 	SUBQ         $+8, R9
-	JGE          loop15
+	JGE          loop16
 
-done16:
+done17:
 	ADDQ $+8, R9
 	MOVQ R12, 16(SI)
 
-done14:
+done15:
 	SUBQ $+8, R9
-	JLT  done18
+	JLT  done19
 
-loop17:
+loop18:
 	VMOVUPS      (R8), Z18
 	VMOVUPS      (R8)(R10*1), Z19
 	VMOVUPS      (R8)(R10*2), Z20
@@ -23340,16 +22308,16 @@ loop17:
 	ADDQ         $+32, R11
 	ADDQ         $+512, R8
 	SUBQ         $+8, R9
-	JGE          loop17
+	JGE          loop18
 
-done18:
+done19:
 	ADDQ  $+8, R9
 	TESTQ R9, R9
-	JEQ   done19
+	JEQ   done20
 	SUBQ  $+4, R9
-	JLT   done21
+	JLT   done22
 
-loop20:
+loop21:
 	VMOVUPS      (R8), Z18
 	VMOVUPS      (R8)(R10*1), Z19
 	VMOVUPS      (R8)(R10*2), Z20
@@ -23462,14 +22430,14 @@ loop20:
 	ADDQ         $+16, R11
 	ADDQ         $+256, R8
 	SUBQ         $+4, R9
-	JGE          loop20
+	JGE          loop21
 
-done21:
+done22:
 	ADDQ $+4, R9
 	SUBQ $+1, R9
-	JLT  done23
+	JLT  done24
 
-loop22:
+loop23:
 	VMOVUPS      (R8), Z18
 	VMOVUPS      (R8)(R10*1), Z19
 	VMOVUPS      (R8)(R10*2), Z20
@@ -23501,225 +22469,183 @@ loop22:
 	ADDQ         $+4, R11
 	ADDQ         $+64, R8
 	SUBQ         $+1, R9
-	JGE          loop22
+	JGE          loop23
 
-done23:
+done24:
 	ADDQ $+1, R9
 
-done19:
+done20:
 	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop12
+	JGE  loop13
 
-done13:
-	MOVQ 168(AX), BX
+done14:
+	MOVQ  240(AX), BX
+	TESTQ BX, BX
+	JEQ   done25
 
 	// Add finished chains.
-	MOVQ    120(AX), SI
-	TESTQ   SI, SI
-	JEQ     done24
-	MOVQ    248(AX), SI
-	MOVQ    160(AX), BX
-	VMOVUPS (SI), Z18
-	VADDPS  Z0, Z18, Z0
-	VMOVUPS 64(SI), Z18
-	VADDPS  Z1, Z18, Z1
-	VMOVUPS 128(SI), Z18
-	VADDPS  Z2, Z18, Z2
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z18
-	VADDPS  Z3, Z18, Z3
-	VMOVUPS 64(SI), Z18
-	VADDPS  Z4, Z18, Z4
-	VMOVUPS 128(SI), Z18
-	VADDPS  Z5, Z18, Z5
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z18
-	VADDPS  Z6, Z18, Z6
-	VMOVUPS 64(SI), Z18
-	VADDPS  Z7, Z18, Z7
-	VMOVUPS 128(SI), Z18
-	VADDPS  Z8, Z18, Z8
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z18
-	VADDPS  Z9, Z18, Z9
-	VMOVUPS 64(SI), Z18
-	VADDPS  Z10, Z18, Z10
-	VMOVUPS 128(SI), Z18
-	VADDPS  Z11, Z18, Z11
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z18
-	VADDPS  Z12, Z18, Z12
-	VMOVUPS 64(SI), Z18
-	VADDPS  Z13, Z18, Z13
-	VMOVUPS 128(SI), Z18
-	VADDPS  Z14, Z18, Z14
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z18
-	VADDPS  Z15, Z18, Z15
-	VMOVUPS 64(SI), Z18
-	VADDPS  Z16, Z18, Z16
-	VMOVUPS 128(SI), Z18
-	VADDPS  Z17, Z18, Z17
-	ADDQ    BX, SI
-	MOVQ    SI, 248(AX)
-	MOVQ    168(AX), BX
+	MOVQ   120(AX), BX
+	TESTQ  BX, BX
+	JEQ    done26
+	MOVQ   272(AX), BX
+	MOVQ   160(AX), SI
+	LEAQ   (BX)(SI*1), DI
+	LEAQ   (DI)(SI*2), DI
+	VADDPS (BX), Z0, Z0
+	VADDPS 64(BX), Z1, Z1
+	VADDPS 128(BX), Z2, Z2
+	VADDPS (BX)(SI*1), Z3, Z3
+	VADDPS 64(BX)(SI*1), Z4, Z4
+	VADDPS 128(BX)(SI*1), Z5, Z5
+	VADDPS (BX)(SI*2), Z6, Z6
+	VADDPS 64(BX)(SI*2), Z7, Z7
+	VADDPS 128(BX)(SI*2), Z8, Z8
+	VADDPS (DI), Z9, Z9
+	VADDPS 64(DI), Z10, Z10
+	VADDPS 128(DI), Z11, Z11
+	VADDPS (DI)(SI*1), Z12, Z12
+	VADDPS 64(DI)(SI*1), Z13, Z13
+	VADDPS 128(DI)(SI*1), Z14, Z14
+	VADDPS (DI)(SI*2), Z15, Z15
+	VADDPS 64(DI)(SI*2), Z16, Z16
+	VADDPS 128(DI)(SI*2), Z17, Z17
+	LEAQ   (BX)(SI*2), BX
+	LEAQ   (BX)(SI*2), BX
+	LEAQ   (BX)(SI*2), BX
+	MOVQ   BX, 272(AX)
 
-done24:
+done26:
 	// Add what C holds.
-	MOVQ    128(AX), SI
-	TESTQ   SI, SI
-	JEQ     done25
-	MOVQ    256(AX), SI
-	VMOVUPS (SI), Z18
-	VADDPS  Z0, Z18, Z0
-	VMOVUPS 64(SI), Z18
-	VADDPS  Z1, Z18, Z1
-	VMOVUPS 128(SI), Z18
-	VADDPS  Z2, Z18, Z2
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z18
-	VADDPS  Z3, Z18, Z3
-	VMOVUPS 64(SI), Z18
-	VADDPS  Z4, Z18, Z4
-	VMOVUPS 128(SI), Z18
-	VADDPS  Z5, Z18, Z5
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z18
-	VADDPS  Z6, Z18, Z6
-	VMOVUPS 64(SI), Z18
-	VADDPS  Z7, Z18, Z7
-	VMOVUPS 128(SI), Z18
-	VADDPS  Z8, Z18, Z8
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z18
-	VADDPS  Z9, Z18, Z9
-	VMOVUPS 64(SI), Z18
-	VADDPS  Z10, Z18, Z10
-	VMOVUPS 128(SI), Z18
-	VADDPS  Z11, Z18, Z11
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z18
-	VADDPS  Z12, Z18, Z12
-	VMOVUPS 64(SI), Z18
-	VADDPS  Z13, Z18, Z13
-	VMOVUPS 128(SI), Z18
-	VADDPS  Z14, Z18, Z14
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z18
-	VADDPS  Z15, Z18, Z15
-	VMOVUPS 64(SI), Z18
-	VADDPS  Z16, Z18, Z16
-	VMOVUPS 128(SI), Z18
-	VADDPS  Z17, Z18, Z17
-	ADDQ    BX, SI
+	MOVQ   128(AX), BX
+	TESTQ  BX, BX
+	JEQ    done27
+	MOVQ   280(AX), BX
+	MOVQ   168(AX), SI
+	LEAQ   (BX)(SI*1), DI
+	LEAQ   (DI)(SI*2), DI
+	VADDPS (BX), Z0, Z0
+	VADDPS 64(BX), Z1, Z1
+	VADDPS 128(BX), Z2, Z2
+	VADDPS (BX)(SI*1), Z3, Z3
+	VADDPS 64(BX)(SI*1), Z4, Z4
+	VADDPS 128(BX)(SI*1), Z5, Z5
+	VADDPS (BX)(SI*2), Z6, Z6
+	VADDPS 64(BX)(SI*2), Z7, Z7
+	VADDPS 128(BX)(SI*2), Z8, Z8
+	VADDPS (DI), Z9, Z9
+	VADDPS 64(DI), Z10, Z10
+	VADDPS 128(DI), Z11, Z11
+	VADDPS (DI)(SI*1), Z12, Z12
+	VADDPS 64(DI)(SI*1), Z13, Z13
+	VADDPS 128(DI)(SI*1), Z14, Z14
+	VADDPS (DI)(SI*2), Z15, Z15
+	VADDPS 64(DI)(SI*2), Z16, Z16
+	VADDPS 128(DI)(SI*2), Z17, Z17
 
+done27:
 done25:
 	// Store.
-	MOVQ    256(AX), SI
-	VMOVUPS Z0, (SI)
-	VMOVUPS Z1, 64(SI)
-	VMOVUPS Z2, 128(SI)
-	ADDQ    BX, SI
-	VMOVUPS Z3, (SI)
-	VMOVUPS Z4, 64(SI)
-	VMOVUPS Z5, 128(SI)
-	ADDQ    BX, SI
-	VMOVUPS Z6, (SI)
-	VMOVUPS Z7, 64(SI)
-	VMOVUPS Z8, 128(SI)
-	ADDQ    BX, SI
-	VMOVUPS Z9, (SI)
-	VMOVUPS Z10, 64(SI)
-	VMOVUPS Z11, 128(SI)
-	ADDQ    BX, SI
-	VMOVUPS Z12, (SI)
-	VMOVUPS Z13, 64(SI)
-	VMOVUPS Z14, 128(SI)
-	ADDQ    BX, SI
-	VMOVUPS Z15, (SI)
-	VMOVUPS Z16, 64(SI)
-	VMOVUPS Z17, 128(SI)
-	ADDQ    BX, SI
-	MOVQ    SI, 256(AX)
+	MOVQ    280(AX), BX
+	MOVQ    168(AX), SI
+	LEAQ    (BX)(SI*1), DI
+	LEAQ    (DI)(SI*2), DI
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, 64(BX)
+	VMOVUPS Z2, 128(BX)
+	VMOVUPS Z3, (BX)(SI*1)
+	VMOVUPS Z4, 64(BX)(SI*1)
+	VMOVUPS Z5, 128(BX)(SI*1)
+	VMOVUPS Z6, (BX)(SI*2)
+	VMOVUPS Z7, 64(BX)(SI*2)
+	VMOVUPS Z8, 128(BX)(SI*2)
+	VMOVUPS Z9, (DI)
+	VMOVUPS Z10, 64(DI)
+	VMOVUPS Z11, 128(DI)
+	VMOVUPS Z12, (DI)(SI*1)
+	VMOVUPS Z13, 64(DI)(SI*1)
+	VMOVUPS Z14, 128(DI)(SI*1)
+	VMOVUPS Z15, (DI)(SI*2)
+	VMOVUPS Z16, 64(DI)(SI*2)
+	VMOVUPS Z17, 128(DI)(SI*2)
+	LEAQ    (BX)(SI*2), BX
+	LEAQ    (BX)(SI*2), BX
+	LEAQ    (BX)(SI*2), BX
+	MOVQ    BX, 280(AX)
 
 	// To the next tile.
-	ADDQ  DX, CX
-	ADDQ  DX, CX
-	ADDQ  DX, CX
-	ADDQ  DX, CX
-	ADDQ  DX, CX
-	ADDQ  DX, CX
-	MOVQ  264(AX), DX
+	LEAQ  (CX)(DX*2), CX
+	LEAQ  (CX)(DX*2), CX
+	LEAQ  (CX)(DX*2), CX
+	MOVQ  288(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 264(AX)
+	MOVQ  DX, 288(AX)
 	TESTQ DX, DX
 	JNE   tile9
 
 	// Shorter tiles.
 	MOVQ  80(AX), DX
 	TESTQ DX, DX
-	JEQ   done26
+	JEQ   done28
 	MOVQ  80(AX), DX
-	MOVQ  DX, 264(AX)
+	MOVQ  DX, 288(AX)
 
-tile27:
+tile29:
+	MOVQ  240(AX), DX
+	TESTQ DX, DX
+	JEQ   done30
+
 	// Fetch what will be added.
 	MOVQ       120(AX), DX
 	TESTQ      DX, DX
-	JEQ        done28
-	MOVQ       248(AX), DX
+	JEQ        done31
+	MOVQ       272(AX), DX
 	MOVQ       160(AX), BX
+	LEAQ       (DX)(BX*1), SI
+	LEAQ       (SI)(BX*2), SI
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	PREFETCHT0 128(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	PREFETCHT0 128(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	PREFETCHT0 128(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	PREFETCHT0 128(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	PREFETCHT0 128(DX)
-	ADDQ       BX, DX
+	PREFETCHT0 (DX)(BX*1)
+	PREFETCHT0 64(DX)(BX*1)
+	PREFETCHT0 128(DX)(BX*1)
+	PREFETCHT0 (DX)(BX*2)
+	PREFETCHT0 64(DX)(BX*2)
+	PREFETCHT0 128(DX)(BX*2)
+	PREFETCHT0 (SI)
+	PREFETCHT0 64(SI)
+	PREFETCHT0 128(SI)
+	PREFETCHT0 (SI)(BX*1)
+	PREFETCHT0 64(SI)(BX*1)
+	PREFETCHT0 128(SI)(BX*1)
 
-done28:
+done31:
 	MOVQ       128(AX), DX
 	TESTQ      DX, DX
-	JEQ        done29
-	MOVQ       256(AX), DX
+	JEQ        done32
+	MOVQ       280(AX), DX
 	MOVQ       168(AX), BX
+	LEAQ       (DX)(BX*1), SI
+	LEAQ       (SI)(BX*2), SI
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	PREFETCHT0 128(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	PREFETCHT0 128(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	PREFETCHT0 128(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	PREFETCHT0 128(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	PREFETCHT0 128(DX)
-	ADDQ       BX, DX
+	PREFETCHT0 (DX)(BX*1)
+	PREFETCHT0 64(DX)(BX*1)
+	PREFETCHT0 128(DX)(BX*1)
+	PREFETCHT0 (DX)(BX*2)
+	PREFETCHT0 64(DX)(BX*2)
+	PREFETCHT0 128(DX)(BX*2)
+	PREFETCHT0 (SI)
+	PREFETCHT0 64(SI)
+	PREFETCHT0 128(SI)
+	PREFETCHT0 (SI)(BX*1)
+	PREFETCHT0 64(SI)(BX*1)
+	PREFETCHT0 128(SI)(BX*1)
 
-done29:
+done32:
+done30:
 	// The chains start.
 	MOVQ    112(AX), DX
 	VMOVUPS (DX), Z0
@@ -23742,25 +22668,24 @@ done29:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done31
+	JLT     done34
 
-loop30:
+loop33:
 	// A k block.
 	MOVQ  (SI), R8
 	MOVQ  8(SI), R9
 	MOVQ  R9, R10
 	SHLQ  $0x06, R10
 	LEAQ  (DI)(DX*1), R11
-	ADDQ  DX, R11
-	ADDQ  DX, R11
+	LEAQ  (R11)(DX*2), R11
 	MOVQ  144(AX), R12
 	TESTQ R12, R12
-	JEQ   done32
+	JEQ   done35
 	MOVQ  16(SI), R12
 	SUBQ  $+8, R9
-	JLT   done34
+	JLT   done37
 
-loop33:
+loop36:
 	PREFETCHT1   (R12)
 	PREFETCHT1   64(R12)
 	PREFETCHT1   128(R12)
@@ -23966,213 +22891,15 @@ loop33:
 	ADDQ         $+32, R11
 	ADDQ         $+512, R8
 	SUBQ         $+8, R9
-	JGE          loop33
+	JGE          loop36
 
-done34:
+done37:
 	ADDQ $+8, R9
 	MOVQ R12, 16(SI)
 
-done32:
+done35:
 	SUBQ $+8, R9
-	JLT  done36
-
-loop35:
-	VMOVUPS      (R8), Z15
-	VMOVUPS      (R8)(R10*1), Z16
-	VMOVUPS      (R8)(R10*2), Z17
-	VBROADCASTSS (DI), Z18
-	VFMADD231PS  Z15, Z18, Z0
-	VFMADD231PS  Z16, Z18, Z1
-	VFMADD231PS  Z17, Z18, Z2
-	VBROADCASTSS (DI)(DX*1), Z18
-	VFMADD231PS  Z15, Z18, Z3
-	VFMADD231PS  Z16, Z18, Z4
-	VFMADD231PS  Z17, Z18, Z5
-	VBROADCASTSS (DI)(DX*2), Z18
-	VFMADD231PS  Z15, Z18, Z6
-	VFMADD231PS  Z16, Z18, Z7
-	VFMADD231PS  Z17, Z18, Z8
-	VBROADCASTSS (R11), Z18
-	VFMADD231PS  Z15, Z18, Z9
-	VFMADD231PS  Z16, Z18, Z10
-	VFMADD231PS  Z17, Z18, Z11
-	VBROADCASTSS (R11)(DX*1), Z18
-	VFMADD231PS  Z15, Z18, Z12
-	VFMADD231PS  Z16, Z18, Z13
-	VFMADD231PS  Z17, Z18, Z14
-	VMOVUPS      64(R8), Z15
-	VMOVUPS      64(R8)(R10*1), Z16
-	VMOVUPS      64(R8)(R10*2), Z17
-	VBROADCASTSS 4(DI), Z18
-	VFMADD231PS  Z15, Z18, Z0
-	VFMADD231PS  Z16, Z18, Z1
-	VFMADD231PS  Z17, Z18, Z2
-	VBROADCASTSS 4(DI)(DX*1), Z18
-	VFMADD231PS  Z15, Z18, Z3
-	VFMADD231PS  Z16, Z18, Z4
-	VFMADD231PS  Z17, Z18, Z5
-	VBROADCASTSS 4(DI)(DX*2), Z18
-	VFMADD231PS  Z15, Z18, Z6
-	VFMADD231PS  Z16, Z18, Z7
-	VFMADD231PS  Z17, Z18, Z8
-	VBROADCASTSS 4(R11), Z18
-	VFMADD231PS  Z15, Z18, Z9
-	VFMADD231PS  Z16, Z18, Z10
-	VFMADD231PS  Z17, Z18, Z11
-	VBROADCASTSS 4(R11)(DX*1), Z18
-	VFMADD231PS  Z15, Z18, Z12
-	VFMADD231PS  Z16, Z18, Z13
-	VFMADD231PS  Z17, Z18, Z14
-	VMOVUPS      128(R8), Z15
-	VMOVUPS      128(R8)(R10*1), Z16
-	VMOVUPS      128(R8)(R10*2), Z17
-	VBROADCASTSS 8(DI), Z18
-	VFMADD231PS  Z15, Z18, Z0
-	VFMADD231PS  Z16, Z18, Z1
-	VFMADD231PS  Z17, Z18, Z2
-	VBROADCASTSS 8(DI)(DX*1), Z18
-	VFMADD231PS  Z15, Z18, Z3
-	VFMADD231PS  Z16, Z18, Z4
-	VFMADD231PS  Z17, Z18, Z5
-	VBROADCASTSS 8(DI)(DX*2), Z18
-	VFMADD231PS  Z15, Z18, Z6
-	VFMADD231PS  Z16, Z18, Z7
-	VFMADD231PS  Z17, Z18, Z8
-	VBROADCASTSS 8(R11), Z18
-	VFMADD231PS  Z15, Z18, Z9
-	VFMADD231PS  Z16, Z18, Z10
-	VFMADD231PS  Z17, Z18, Z11
-	VBROADCASTSS 8(R11)(DX*1), Z18
-	VFMADD231PS  Z15, Z18, Z12
-	VFMADD231PS  Z16, Z18, Z13
-	VFMADD231PS  Z17, Z18, Z14
-	VMOVUPS      192(R8), Z15
-	VMOVUPS      192(R8)(R10*1), Z16
-	VMOVUPS      192(R8)(R10*2), Z17
-	VBROADCASTSS 12(DI), Z18
-	VFMADD231PS  Z15, Z18, Z0
-	VFMADD231PS  Z16, Z18, Z1
-	VFMADD231PS  Z17, Z18, Z2
-	VBROADCASTSS 12(DI)(DX*1), Z18
-	VFMADD231PS  Z15, Z18, Z3
-	VFMADD231PS  Z16, Z18, Z4
-	VFMADD231PS  Z17, Z18, Z5
-	VBROADCASTSS 12(DI)(DX*2), Z18
-	VFMADD231PS  Z15, Z18, Z6
-	VFMADD231PS  Z16, Z18, Z7
-	VFMADD231PS  Z17, Z18, Z8
-	VBROADCASTSS 12(R11), Z18
-	VFMADD231PS  Z15, Z18, Z9
-	VFMADD231PS  Z16, Z18, Z10
-	VFMADD231PS  Z17, Z18, Z11
-	VBROADCASTSS 12(R11)(DX*1), Z18
-	VFMADD231PS  Z15, Z18, Z12
-	VFMADD231PS  Z16, Z18, Z13
-	VFMADD231PS  Z17, Z18, Z14
-	VMOVUPS      256(R8), Z15
-	VMOVUPS      256(R8)(R10*1), Z16
-	VMOVUPS      256(R8)(R10*2), Z17
-	VBROADCASTSS 16(DI), Z18
-	VFMADD231PS  Z15, Z18, Z0
-	VFMADD231PS  Z16, Z18, Z1
-	VFMADD231PS  Z17, Z18, Z2
-	VBROADCASTSS 16(DI)(DX*1), Z18
-	VFMADD231PS  Z15, Z18, Z3
-	VFMADD231PS  Z16, Z18, Z4
-	VFMADD231PS  Z17, Z18, Z5
-	VBROADCASTSS 16(DI)(DX*2), Z18
-	VFMADD231PS  Z15, Z18, Z6
-	VFMADD231PS  Z16, Z18, Z7
-	VFMADD231PS  Z17, Z18, Z8
-	VBROADCASTSS 16(R11), Z18
-	VFMADD231PS  Z15, Z18, Z9
-	VFMADD231PS  Z16, Z18, Z10
-	VFMADD231PS  Z17, Z18, Z11
-	VBROADCASTSS 16(R11)(DX*1), Z18
-	VFMADD231PS  Z15, Z18, Z12
-	VFMADD231PS  Z16, Z18, Z13
-	VFMADD231PS  Z17, Z18, Z14
-	VMOVUPS      320(R8), Z15
-	VMOVUPS      320(R8)(R10*1), Z16
-	VMOVUPS      320(R8)(R10*2), Z17
-	VBROADCASTSS 20(DI), Z18
-	VFMADD231PS  Z15, Z18, Z0
-	VFMADD231PS  Z16, Z18, Z1
-	VFMADD231PS  Z17, Z18, Z2
-	VBROADCASTSS 20(DI)(DX*1), Z18
-	VFMADD231PS  Z15, Z18, Z3
-	VFMADD231PS  Z16, Z18, Z4
-	VFMADD231PS  Z17, Z18, Z5
-	VBROADCASTSS 20(DI)(DX*2), Z18
-	VFMADD231PS  Z15, Z18, Z6
-	VFMADD231PS  Z16, Z18, Z7
-	VFMADD231PS  Z17, Z18, Z8
-	VBROADCASTSS 20(R11), Z18
-	VFMADD231PS  Z15, Z18, Z9
-	VFMADD231PS  Z16, Z18, Z10
-	VFMADD231PS  Z17, Z18, Z11
-	VBROADCASTSS 20(R11)(DX*1), Z18
-	VFMADD231PS  Z15, Z18, Z12
-	VFMADD231PS  Z16, Z18, Z13
-	VFMADD231PS  Z17, Z18, Z14
-	VMOVUPS      384(R8), Z15
-	VMOVUPS      384(R8)(R10*1), Z16
-	VMOVUPS      384(R8)(R10*2), Z17
-	VBROADCASTSS 24(DI), Z18
-	VFMADD231PS  Z15, Z18, Z0
-	VFMADD231PS  Z16, Z18, Z1
-	VFMADD231PS  Z17, Z18, Z2
-	VBROADCASTSS 24(DI)(DX*1), Z18
-	VFMADD231PS  Z15, Z18, Z3
-	VFMADD231PS  Z16, Z18, Z4
-	VFMADD231PS  Z17, Z18, Z5
-	VBROADCASTSS 24(DI)(DX*2), Z18
-	VFMADD231PS  Z15, Z18, Z6
-	VFMADD231PS  Z16, Z18, Z7
-	VFMADD231PS  Z17, Z18, Z8
-	VBROADCASTSS 24(R11), Z18
-	VFMADD231PS  Z15, Z18, Z9
-	VFMADD231PS  Z16, Z18, Z10
-	VFMADD231PS  Z17, Z18, Z11
-	VBROADCASTSS 24(R11)(DX*1), Z18
-	VFMADD231PS  Z15, Z18, Z12
-	VFMADD231PS  Z16, Z18, Z13
-	VFMADD231PS  Z17, Z18, Z14
-	VMOVUPS      448(R8), Z15
-	VMOVUPS      448(R8)(R10*1), Z16
-	VMOVUPS      448(R8)(R10*2), Z17
-	VBROADCASTSS 28(DI), Z18
-	VFMADD231PS  Z15, Z18, Z0
-	VFMADD231PS  Z16, Z18, Z1
-	VFMADD231PS  Z17, Z18, Z2
-	VBROADCASTSS 28(DI)(DX*1), Z18
-	VFMADD231PS  Z15, Z18, Z3
-	VFMADD231PS  Z16, Z18, Z4
-	VFMADD231PS  Z17, Z18, Z5
-	VBROADCASTSS 28(DI)(DX*2), Z18
-	VFMADD231PS  Z15, Z18, Z6
-	VFMADD231PS  Z16, Z18, Z7
-	VFMADD231PS  Z17, Z18, Z8
-	VBROADCASTSS 28(R11), Z18
-	VFMADD231PS  Z15, Z18, Z9
-	VFMADD231PS  Z16, Z18, Z10
-	VFMADD231PS  Z17, Z18, Z11
-	VBROADCASTSS 28(R11)(DX*1), Z18
-	VFMADD231PS  Z15, Z18, Z12
-	VFMADD231PS  Z16, Z18, Z13
-	VFMADD231PS  Z17, Z18, Z14
-	ADDQ         $+32, DI
-	ADDQ         $+32, R11
-	ADDQ         $+512, R8
-	SUBQ         $+8, R9
-	JGE          loop35
-
-done36:
-	ADDQ  $+8, R9
-	TESTQ R9, R9
-	JEQ   done37
-	SUBQ  $+4, R9
-	JLT   done39
+	JLT  done39
 
 loop38:
 	VMOVUPS      (R8), Z15
@@ -24267,18 +22994,216 @@ loop38:
 	VFMADD231PS  Z15, Z18, Z12
 	VFMADD231PS  Z16, Z18, Z13
 	VFMADD231PS  Z17, Z18, Z14
+	VMOVUPS      256(R8), Z15
+	VMOVUPS      256(R8)(R10*1), Z16
+	VMOVUPS      256(R8)(R10*2), Z17
+	VBROADCASTSS 16(DI), Z18
+	VFMADD231PS  Z15, Z18, Z0
+	VFMADD231PS  Z16, Z18, Z1
+	VFMADD231PS  Z17, Z18, Z2
+	VBROADCASTSS 16(DI)(DX*1), Z18
+	VFMADD231PS  Z15, Z18, Z3
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VBROADCASTSS 16(DI)(DX*2), Z18
+	VFMADD231PS  Z15, Z18, Z6
+	VFMADD231PS  Z16, Z18, Z7
+	VFMADD231PS  Z17, Z18, Z8
+	VBROADCASTSS 16(R11), Z18
+	VFMADD231PS  Z15, Z18, Z9
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Z17, Z18, Z11
+	VBROADCASTSS 16(R11)(DX*1), Z18
+	VFMADD231PS  Z15, Z18, Z12
+	VFMADD231PS  Z16, Z18, Z13
+	VFMADD231PS  Z17, Z18, Z14
+	VMOVUPS      320(R8), Z15
+	VMOVUPS      320(R8)(R10*1), Z16
+	VMOVUPS      320(R8)(R10*2), Z17
+	VBROADCASTSS 20(DI), Z18
+	VFMADD231PS  Z15, Z18, Z0
+	VFMADD231PS  Z16, Z18, Z1
+	VFMADD231PS  Z17, Z18, Z2
+	VBROADCASTSS 20(DI)(DX*1), Z18
+	VFMADD231PS  Z15, Z18, Z3
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VBROADCASTSS 20(DI)(DX*2), Z18
+	VFMADD231PS  Z15, Z18, Z6
+	VFMADD231PS  Z16, Z18, Z7
+	VFMADD231PS  Z17, Z18, Z8
+	VBROADCASTSS 20(R11), Z18
+	VFMADD231PS  Z15, Z18, Z9
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Z17, Z18, Z11
+	VBROADCASTSS 20(R11)(DX*1), Z18
+	VFMADD231PS  Z15, Z18, Z12
+	VFMADD231PS  Z16, Z18, Z13
+	VFMADD231PS  Z17, Z18, Z14
+	VMOVUPS      384(R8), Z15
+	VMOVUPS      384(R8)(R10*1), Z16
+	VMOVUPS      384(R8)(R10*2), Z17
+	VBROADCASTSS 24(DI), Z18
+	VFMADD231PS  Z15, Z18, Z0
+	VFMADD231PS  Z16, Z18, Z1
+	VFMADD231PS  Z17, Z18, Z2
+	VBROADCASTSS 24(DI)(DX*1), Z18
+	VFMADD231PS  Z15, Z18, Z3
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VBROADCASTSS 24(DI)(DX*2), Z18
+	VFMADD231PS  Z15, Z18, Z6
+	VFMADD231PS  Z16, Z18, Z7
+	VFMADD231PS  Z17, Z18, Z8
+	VBROADCASTSS 24(R11), Z18
+	VFMADD231PS  Z15, Z18, Z9
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Z17, Z18, Z11
+	VBROADCASTSS 24(R11)(DX*1), Z18
+	VFMADD231PS  Z15, Z18, Z12
+	VFMADD231PS  Z16, Z18, Z13
+	VFMADD231PS  Z17, Z18, Z14
+	VMOVUPS      448(R8), Z15
+	VMOVUPS      448(R8)(R10*1), Z16
+	VMOVUPS      448(R8)(R10*2), Z17
+	VBROADCASTSS 28(DI), Z18
+	VFMADD231PS  Z15, Z18, Z0
+	VFMADD231PS  Z16, Z18, Z1
+	VFMADD231PS  Z17, Z18, Z2
+	VBROADCASTSS 28(DI)(DX*1), Z18
+	VFMADD231PS  Z15, Z18, Z3
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VBROADCASTSS 28(DI)(DX*2), Z18
+	VFMADD231PS  Z15, Z18, Z6
+	VFMADD231PS  Z16, Z18, Z7
+	VFMADD231PS  Z17, Z18, Z8
+	VBROADCASTSS 28(R11), Z18
+	VFMADD231PS  Z15, Z18, Z9
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Z17, Z18, Z11
+	VBROADCASTSS 28(R11)(DX*1), Z18
+	VFMADD231PS  Z15, Z18, Z12
+	VFMADD231PS  Z16, Z18, Z13
+	VFMADD231PS  Z17, Z18, Z14
+	ADDQ         $+32, DI
+	ADDQ         $+32, R11
+	ADDQ         $+512, R8
+	SUBQ         $+8, R9
+	JGE          loop38
+
+done39:
+	ADDQ  $+8, R9
+	TESTQ R9, R9
+	JEQ   done40
+	SUBQ  $+4, R9
+	JLT   done42
+
+loop41:
+	VMOVUPS      (R8), Z15
+	VMOVUPS      (R8)(R10*1), Z16
+	VMOVUPS      (R8)(R10*2), Z17
+	VBROADCASTSS (DI), Z18
+	VFMADD231PS  Z15, Z18, Z0
+	VFMADD231PS  Z16, Z18, Z1
+	VFMADD231PS  Z17, Z18, Z2
+	VBROADCASTSS (DI)(DX*1), Z18
+	VFMADD231PS  Z15, Z18, Z3
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VBROADCASTSS (DI)(DX*2), Z18
+	VFMADD231PS  Z15, Z18, Z6
+	VFMADD231PS  Z16, Z18, Z7
+	VFMADD231PS  Z17, Z18, Z8
+	VBROADCASTSS (R11), Z18
+	VFMADD231PS  Z15, Z18, Z9
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Z17, Z18, Z11
+	VBROADCASTSS (R11)(DX*1), Z18
+	VFMADD231PS  Z15, Z18, Z12
+	VFMADD231PS  Z16, Z18, Z13
+	VFMADD231PS  Z17, Z18, Z14
+	VMOVUPS      64(R8), Z15
+	VMOVUPS      64(R8)(R10*1), Z16
+	VMOVUPS      64(R8)(R10*2), Z17
+	VBROADCASTSS 4(DI), Z18
+	VFMADD231PS  Z15, Z18, Z0
+	VFMADD231PS  Z16, Z18, Z1
+	VFMADD231PS  Z17, Z18, Z2
+	VBROADCASTSS 4(DI)(DX*1), Z18
+	VFMADD231PS  Z15, Z18, Z3
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VBROADCASTSS 4(DI)(DX*2), Z18
+	VFMADD231PS  Z15, Z18, Z6
+	VFMADD231PS  Z16, Z18, Z7
+	VFMADD231PS  Z17, Z18, Z8
+	VBROADCASTSS 4(R11), Z18
+	VFMADD231PS  Z15, Z18, Z9
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Z17, Z18, Z11
+	VBROADCASTSS 4(R11)(DX*1), Z18
+	VFMADD231PS  Z15, Z18, Z12
+	VFMADD231PS  Z16, Z18, Z13
+	VFMADD231PS  Z17, Z18, Z14
+	VMOVUPS      128(R8), Z15
+	VMOVUPS      128(R8)(R10*1), Z16
+	VMOVUPS      128(R8)(R10*2), Z17
+	VBROADCASTSS 8(DI), Z18
+	VFMADD231PS  Z15, Z18, Z0
+	VFMADD231PS  Z16, Z18, Z1
+	VFMADD231PS  Z17, Z18, Z2
+	VBROADCASTSS 8(DI)(DX*1), Z18
+	VFMADD231PS  Z15, Z18, Z3
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VBROADCASTSS 8(DI)(DX*2), Z18
+	VFMADD231PS  Z15, Z18, Z6
+	VFMADD231PS  Z16, Z18, Z7
+	VFMADD231PS  Z17, Z18, Z8
+	VBROADCASTSS 8(R11), Z18
+	VFMADD231PS  Z15, Z18, Z9
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Z17, Z18, Z11
+	VBROADCASTSS 8(R11)(DX*1), Z18
+	VFMADD231PS  Z15, Z18, Z12
+	VFMADD231PS  Z16, Z18, Z13
+	VFMADD231PS  Z17, Z18, Z14
+	VMOVUPS      192(R8), Z15
+	VMOVUPS      192(R8)(R10*1), Z16
+	VMOVUPS      192(R8)(R10*2), Z17
+	VBROADCASTSS 12(DI), Z18
+	VFMADD231PS  Z15, Z18, Z0
+	VFMADD231PS  Z16, Z18, Z1
+	VFMADD231PS  Z17, Z18, Z2
+	VBROADCASTSS 12(DI)(DX*1), Z18
+	VFMADD231PS  Z15, Z18, Z3
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VBROADCASTSS 12(DI)(DX*2), Z18
+	VFMADD231PS  Z15, Z18, Z6
+	VFMADD231PS  Z16, Z18, Z7
+	VFMADD231PS  Z17, Z18, Z8
+	VBROADCASTSS 12(R11), Z18
+	VFMADD231PS  Z15, Z18, Z9
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Z17, Z18, Z11
+	VBROADCASTSS 12(R11)(DX*1), Z18
+	VFMADD231PS  Z15, Z18, Z12
+	VFMADD231PS  Z16, Z18, Z13
+	VFMADD231PS  Z17, Z18, Z14
 	ADDQ         $+16, DI
 	ADDQ         $+16, R11
 	ADDQ         $+256, R8
 	SUBQ         $+4, R9
-	JGE          loop38
+	JGE          loop41
 
-done39:
+done42:
 	ADDQ $+4, R9
 	SUBQ $+1, R9
-	JLT  done41
+	JLT  done44
 
-loop40:
+loop43:
 	VMOVUPS      (R8), Z15
 	VMOVUPS      (R8)(R10*1), Z16
 	VMOVUPS      (R8)(R10*2), Z17
@@ -24306,147 +23231,116 @@ loop40:
 	ADDQ         $+4, R11
 	ADDQ         $+64, R8
 	SUBQ         $+1, R9
-	JGE          loop40
+	JGE          loop43
 
-done41:
+done44:
 	ADDQ $+1, R9
 
-done37:
+done40:
 	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop30
+	JGE  loop33
 
-done31:
-	MOVQ 168(AX), BX
+done34:
+	MOVQ  240(AX), BX
+	TESTQ BX, BX
+	JEQ   done45
 
 	// Add finished chains.
-	MOVQ    120(AX), SI
-	TESTQ   SI, SI
-	JEQ     done42
-	MOVQ    248(AX), SI
-	MOVQ    160(AX), BX
-	VMOVUPS (SI), Z15
-	VADDPS  Z0, Z15, Z0
-	VMOVUPS 64(SI), Z15
-	VADDPS  Z1, Z15, Z1
-	VMOVUPS 128(SI), Z15
-	VADDPS  Z2, Z15, Z2
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z15
-	VADDPS  Z3, Z15, Z3
-	VMOVUPS 64(SI), Z15
-	VADDPS  Z4, Z15, Z4
-	VMOVUPS 128(SI), Z15
-	VADDPS  Z5, Z15, Z5
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z15
-	VADDPS  Z6, Z15, Z6
-	VMOVUPS 64(SI), Z15
-	VADDPS  Z7, Z15, Z7
-	VMOVUPS 128(SI), Z15
-	VADDPS  Z8, Z15, Z8
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z15
-	VADDPS  Z9, Z15, Z9
-	VMOVUPS 64(SI), Z15
-	VADDPS  Z10, Z15, Z10
-	VMOVUPS 128(SI), Z15
-	VADDPS  Z11, Z15, Z11
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z15
-	VADDPS  Z12, Z15, Z12
-	VMOVUPS 64(SI), Z15
-	VADDPS  Z13, Z15, Z13
-	VMOVUPS 128(SI), Z15
-	VADDPS  Z14, Z15, Z14
-	ADDQ    BX, SI
-	MOVQ    SI, 248(AX)
-	MOVQ    168(AX), BX
+	MOVQ   120(AX), BX
+	TESTQ  BX, BX
+	JEQ    done46
+	MOVQ   272(AX), BX
+	MOVQ   160(AX), SI
+	LEAQ   (BX)(SI*1), DI
+	LEAQ   (DI)(SI*2), DI
+	VADDPS (BX), Z0, Z0
+	VADDPS 64(BX), Z1, Z1
+	VADDPS 128(BX), Z2, Z2
+	VADDPS (BX)(SI*1), Z3, Z3
+	VADDPS 64(BX)(SI*1), Z4, Z4
+	VADDPS 128(BX)(SI*1), Z5, Z5
+	VADDPS (BX)(SI*2), Z6, Z6
+	VADDPS 64(BX)(SI*2), Z7, Z7
+	VADDPS 128(BX)(SI*2), Z8, Z8
+	VADDPS (DI), Z9, Z9
+	VADDPS 64(DI), Z10, Z10
+	VADDPS 128(DI), Z11, Z11
+	VADDPS (DI)(SI*1), Z12, Z12
+	VADDPS 64(DI)(SI*1), Z13, Z13
+	VADDPS 128(DI)(SI*1), Z14, Z14
+	LEAQ   (BX)(SI*2), BX
+	LEAQ   (BX)(SI*2), BX
+	ADDQ   SI, BX
+	MOVQ   BX, 272(AX)
 
-done42:
+done46:
 	// Add what C holds.
-	MOVQ    128(AX), SI
-	TESTQ   SI, SI
-	JEQ     done43
-	MOVQ    256(AX), SI
-	VMOVUPS (SI), Z15
-	VADDPS  Z0, Z15, Z0
-	VMOVUPS 64(SI), Z15
-	VADDPS  Z1, Z15, Z1
-	VMOVUPS 128(SI), Z15
-	VADDPS  Z2, Z15, Z2
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z15
-	VADDPS  Z3, Z15, Z3
-	VMOVUPS 64(SI), Z15
-	VADDPS  Z4, Z15, Z4
-	VMOVUPS 128(SI), Z15
-	VADDPS  Z5, Z15, Z5
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z15
-	VADDPS  Z6, Z15, Z6
-	VMOVUPS 64(SI), Z15
-	VADDPS  Z7, Z15, Z7
-	VMOVUPS 128(SI), Z15
-	VADDPS  Z8, Z15, Z8
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z15
-	VADDPS  Z9, Z15, Z9
-	VMOVUPS 64(SI), Z15
-	VADDPS  Z10, Z15, Z10
-	VMOVUPS 128(SI), Z15
-	VADDPS  Z11, Z15, Z11
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z15
-	VADDPS  Z12, Z15, Z12
-	VMOVUPS 64(SI), Z15
-	VADDPS  Z13, Z15, Z13
-	VMOVUPS 128(SI), Z15
-	VADDPS  Z14, Z15, Z14
-	ADDQ    BX, SI
+	MOVQ   128(AX), BX
+	TESTQ  BX, BX
+	JEQ    done47
+	MOVQ   280(AX), BX
+	MOVQ   168(AX), SI
+	LEAQ   (BX)(SI*1), DI
+	LEAQ   (DI)(SI*2), DI
+	VADDPS (BX), Z0, Z0
+	VADDPS 64(BX), Z1, Z1
+	VADDPS 128(BX), Z2, Z2
+	VADDPS (BX)(SI*1), Z3, Z3
+	VADDPS 64(BX)(SI*1), Z4, Z4
+	VADDPS 128(BX)(SI*1), Z5, Z5
+	VADDPS (BX)(SI*2), Z6, Z6
+	VADDPS 64(BX)(SI*2), Z7, Z7
+	VADDPS 128(BX)(SI*2), Z8, Z8
+	VADDPS (DI), Z9, Z9
+	VADDPS 64(DI), Z10, Z10
+	VADDPS 128(DI), Z11, Z11
+	VADDPS (DI)(SI*1), Z12, Z12
+	VADDPS 64(DI)(SI*1), Z13, Z13
+	VADDPS 128(DI)(SI*1), Z14, Z14
 
-done43:
+done47:
+done45:
 	// Store.
-	MOVQ    256(AX), SI
-	VMOVUPS Z0, (SI)
-	VMOVUPS Z1, 64(SI)
-	VMOVUPS Z2, 128(SI)
-	ADDQ    BX, SI
-	VMOVUPS Z3, (SI)
-	VMOVUPS Z4, 64(SI)
-	VMOVUPS Z5, 128(SI)
-	ADDQ    BX, SI
-	VMOVUPS Z6, (SI)
-	VMOVUPS Z7, 64(SI)
-	VMOVUPS Z8, 128(SI)
-	ADDQ    BX, SI
-	VMOVUPS Z9, (SI)
-	VMOVUPS Z10, 64(SI)
-	VMOVUPS Z11, 128(SI)
-	ADDQ    BX, SI
-	VMOVUPS Z12, (SI)
-	VMOVUPS Z13, 64(SI)
-	VMOVUPS Z14, 128(SI)
-	ADDQ    BX, SI
-	MOVQ    SI, 256(AX)
+	MOVQ    280(AX), BX
+	MOVQ    168(AX), SI
+	LEAQ    (BX)(SI*1), DI
+	LEAQ    (DI)(SI*2), DI
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, 64(BX)
+	VMOVUPS Z2, 128(BX)
+	VMOVUPS Z3, (BX)(SI*1)
+	VMOVUPS Z4, 64(BX)(SI*1)
+	VMOVUPS Z5, 128(BX)(SI*1)
+	VMOVUPS Z6, (BX)(SI*2)
+	VMOVUPS Z7, 64(BX)(SI*2)
+	VMOVUPS Z8, 128(BX)(SI*2)
+	VMOVUPS Z9, (DI)
+	VMOVUPS Z10, 64(DI)
+	VMOVUPS Z11, 128(DI)
+	VMOVUPS Z12, (DI)(SI*1)
+	VMOVUPS Z13, 64(DI)(SI*1)
+	VMOVUPS Z14, 128(DI)(SI*1)
+	LEAQ    (BX)(SI*2), BX
+	LEAQ    (BX)(SI*2), BX
+	ADDQ    SI, BX
+	MOVQ    BX, 280(AX)
 
 	// To the next tile.
+	LEAQ  (CX)(DX*2), CX
+	LEAQ  (CX)(DX*2), CX
 	ADDQ  DX, CX
-	ADDQ  DX, CX
-	ADDQ  DX, CX
-	ADDQ  DX, CX
-	ADDQ  DX, CX
-	MOVQ  264(AX), DX
+	MOVQ  288(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 264(AX)
+	MOVQ  DX, 288(AX)
 	TESTQ DX, DX
-	JNE   tile27
+	JNE   tile29
 
-done26:
-	MOVQ  272(AX), CX
+done28:
+	MOVQ  296(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 272(AX)
+	MOVQ  CX, 296(AX)
 	TESTQ CX, CX
 	JEQ   next3
 
@@ -24457,29 +23351,15 @@ done26:
 	MOVQ 112(AX), CX
 	ADDQ $+192, CX
 	MOVQ CX, 112(AX)
-	MOVQ 208(AX), CX
+	MOVQ 192(AX), CX
 	MOVQ 120(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 120(AX)
-	MOVQ 8(AX), CX
-	SHLQ $0x06, CX
+	MOVQ 176(AX), CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ (AX), DX
-	ADDQ CX, DX
-	MOVQ DX, (AX)
-	MOVQ (AX), DX
-	ADDQ CX, DX
-	MOVQ DX, (AX)
-	MOVQ 32(AX), CX
-	SHLQ $0x06, CX
-	MOVQ 24(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 24(AX)
-	MOVQ 24(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 24(AX)
+	MOVQ 184(AX), CX
 	MOVQ 24(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 24(AX)
@@ -24493,7 +23373,7 @@ next3:
 	JEQ   done4
 
 	// To the next panel.
-	MOVQ 200(AX), CX
+	MOVQ 232(AX), CX
 	MOVQ 136(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 136(AX)
@@ -24501,15 +23381,15 @@ next3:
 	MOVQ 120(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 120(AX)
-	MOVQ 192(AX), CX
+	MOVQ 224(AX), CX
 	MOVQ 112(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 112(AX)
-	MOVQ 176(AX), CX
+	MOVQ 200(AX), CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ 184(AX), CX
+	MOVQ 208(AX), CX
 	MOVQ 24(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 24(AX)
@@ -24534,25 +23414,25 @@ TEXT ·gemm6x64AVX512(SB), NOSPLIT, $8-8
 
 panel1:
 	MOVQ 88(AX), CX
-	MOVQ CX, 272(AX)
+	MOVQ CX, 296(AX)
 
 group2:
 	// The weights to fetch.
 	MOVQ  144(AX), CX
 	TESTQ CX, CX
 	JEQ   done5
-	MOVQ  272(AX), CX
+	MOVQ  296(AX), CX
 	CMPQ  CX, $+2
 	JGE   inPanel6
 	MOVQ  96(AX), CX
 	CMPQ  CX, $+2
 	JLT   last7
 	MOVQ  (AX), CX
-	MOVQ  176(AX), DX
+	MOVQ  200(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 16(AX)
 	MOVQ  24(AX), CX
-	MOVQ  184(AX), DX
+	MOVQ  208(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 40(AX)
 	JMP   done8
@@ -24566,108 +23446,97 @@ last7:
 
 inPanel6:
 	MOVQ (AX), CX
-	MOVQ 8(AX), DX
-	SHLQ $0x06, DX
-	ADDQ DX, CX
-	ADDQ DX, CX
-	ADDQ DX, CX
+	MOVQ 176(AX), DX
 	ADDQ DX, CX
 	MOVQ CX, 16(AX)
 	MOVQ 24(AX), CX
-	MOVQ 32(AX), DX
-	SHLQ $0x06, DX
-	ADDQ DX, CX
-	ADDQ DX, CX
-	ADDQ DX, CX
+	MOVQ 184(AX), DX
 	ADDQ DX, CX
 	MOVQ CX, 40(AX)
 
 done8:
 done5:
 	MOVQ 136(AX), CX
-	MOVQ CX, 256(AX)
+	MOVQ CX, 280(AX)
 	MOVQ 120(AX), CX
-	MOVQ CX, 248(AX)
+	MOVQ CX, 272(AX)
 	MOVQ 104(AX), CX
 	MOVQ 72(AX), DX
-	MOVQ DX, 264(AX)
+	MOVQ DX, 288(AX)
 
 tile9:
+	MOVQ  240(AX), DX
+	TESTQ DX, DX
+	JEQ   done10
+
 	// Fetch what will be added.
 	MOVQ       120(AX), DX
 	TESTQ      DX, DX
-	JEQ        done10
-	MOVQ       248(AX), DX
-	MOVQ       160(AX), BX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	PREFETCHT0 128(DX)
-	PREFETCHT0 192(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	PREFETCHT0 128(DX)
-	PREFETCHT0 192(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	PREFETCHT0 128(DX)
-	PREFETCHT0 192(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	PREFETCHT0 128(DX)
-	PREFETCHT0 192(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	PREFETCHT0 128(DX)
-	PREFETCHT0 192(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	PREFETCHT0 128(DX)
-	PREFETCHT0 192(DX)
-	ADDQ       BX, DX
-
-done10:
-	MOVQ       128(AX), DX
-	TESTQ      DX, DX
 	JEQ        done11
-	MOVQ       256(AX), DX
-	MOVQ       168(AX), BX
+	MOVQ       272(AX), DX
+	MOVQ       160(AX), BX
+	LEAQ       (DX)(BX*1), SI
+	LEAQ       (SI)(BX*2), SI
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	PREFETCHT0 128(DX)
 	PREFETCHT0 192(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	PREFETCHT0 128(DX)
-	PREFETCHT0 192(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	PREFETCHT0 128(DX)
-	PREFETCHT0 192(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	PREFETCHT0 128(DX)
-	PREFETCHT0 192(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	PREFETCHT0 128(DX)
-	PREFETCHT0 192(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	PREFETCHT0 128(DX)
-	PREFETCHT0 192(DX)
-	ADDQ       BX, DX
+	PREFETCHT0 (DX)(BX*1)
+	PREFETCHT0 64(DX)(BX*1)
+	PREFETCHT0 128(DX)(BX*1)
+	PREFETCHT0 192(DX)(BX*1)
+	PREFETCHT0 (DX)(BX*2)
+	PREFETCHT0 64(DX)(BX*2)
+	PREFETCHT0 128(DX)(BX*2)
+	PREFETCHT0 192(DX)(BX*2)
+	PREFETCHT0 (SI)
+	PREFETCHT0 64(SI)
+	PREFETCHT0 128(SI)
+	PREFETCHT0 192(SI)
+	PREFETCHT0 (SI)(BX*1)
+	PREFETCHT0 64(SI)(BX*1)
+	PREFETCHT0 128(SI)(BX*1)
+	PREFETCHT0 192(SI)(BX*1)
+	PREFETCHT0 (SI)(BX*2)
+	PREFETCHT0 64(SI)(BX*2)
+	PREFETCHT0 128(SI)(BX*2)
+	PREFETCHT0 192(SI)(BX*2)
 
 done11:
+	MOVQ       128(AX), DX
+	TESTQ      DX, DX
+	JEQ        done12
+	MOVQ       280(AX), DX
+	MOVQ       168(AX), BX
+	LEAQ       (DX)(BX*1), SI
+	LEAQ       (SI)(BX*2), SI
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	PREFETCHT0 (DX)(BX*1)
+	PREFETCHT0 64(DX)(BX*1)
+	PREFETCHT0 128(DX)(BX*1)
+	PREFETCHT0 192(DX)(BX*1)
+	PREFETCHT0 (DX)(BX*2)
+	PREFETCHT0 64(DX)(BX*2)
+	PREFETCHT0 128(DX)(BX*2)
+	PREFETCHT0 192(DX)(BX*2)
+	PREFETCHT0 (SI)
+	PREFETCHT0 64(SI)
+	PREFETCHT0 128(SI)
+	PREFETCHT0 192(SI)
+	PREFETCHT0 (SI)(BX*1)
+	PREFETCHT0 64(SI)(BX*1)
+	PREFETCHT0 128(SI)(BX*1)
+	PREFETCHT0 192(SI)(BX*1)
+	PREFETCHT0 (SI)(BX*2)
+	PREFETCHT0 64(SI)(BX*2)
+	PREFETCHT0 128(SI)(BX*2)
+	PREFETCHT0 192(SI)(BX*2)
+
+done12:
+done10:
 	// The chains start.
 	MOVQ    112(AX), DX
 	VMOVUPS (DX), Z0
@@ -24699,28 +23568,26 @@ done11:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done13
+	JLT     done14
 
-loop12:
+loop13:
 	// A k block.
 	MOVQ  (SI), R8
 	MOVQ  8(SI), R9
 	MOVQ  R9, R10
 	SHLQ  $0x06, R10
 	LEAQ  (R8)(R10*1), R11
-	ADDQ  R10, R11
-	ADDQ  R10, R11
+	LEAQ  (R11)(R10*2), R11
 	LEAQ  (DI)(DX*1), R12
-	ADDQ  DX, R12
-	ADDQ  DX, R12
+	LEAQ  (R12)(DX*2), R12
 	MOVQ  144(AX), R13
 	TESTQ R13, R13
-	JEQ   done14
+	JEQ   done15
 	MOVQ  16(SI), R13
 	SUBQ  $+8, R9
-	JLT   done16
+	JLT   done17
 
-loop15:
+loop16:
 	PREFETCHT1   (R13)
 	PREFETCHT1   64(R13)
 	PREFETCHT1   128(R13)
@@ -25015,17 +23882,17 @@ loop15:
 	ADDQ         $+512, R8
 	ADDQ         $+512, R11
 	SUBQ         $+8, R9
-	JGE          loop15
+	JGE          loop16
 
-done16:
+done17:
 	ADDQ $+8, R9
 	MOVQ R13, 16(SI)
 
-done14:
+done15:
 	SUBQ $+8, R9
-	JLT  done18
+	JLT  done19
 
-loop17:
+loop18:
 	VMOVUPS      (R8), Z24
 	VMOVUPS      (R8)(R10*1), Z25
 	VMOVUPS      (R8)(R10*2), Z26
@@ -25303,16 +24170,16 @@ loop17:
 	ADDQ         $+512, R8
 	ADDQ         $+512, R11
 	SUBQ         $+8, R9
-	JGE          loop17
+	JGE          loop18
 
-done18:
+done19:
 	ADDQ  $+8, R9
 	TESTQ R9, R9
-	JEQ   done19
+	JEQ   done20
 	SUBQ  $+4, R9
-	JLT   done21
+	JLT   done22
 
-loop20:
+loop21:
 	VMOVUPS      (R8), Z24
 	VMOVUPS      (R8)(R10*1), Z25
 	VMOVUPS      (R8)(R10*2), Z26
@@ -25454,14 +24321,14 @@ loop20:
 	ADDQ         $+256, R8
 	ADDQ         $+256, R11
 	SUBQ         $+4, R9
-	JGE          loop20
+	JGE          loop21
 
-done21:
+done22:
 	ADDQ $+4, R9
 	SUBQ $+1, R9
-	JLT  done23
+	JLT  done24
 
-loop22:
+loop23:
 	VMOVUPS      (R8), Z24
 	VMOVUPS      (R8)(R10*1), Z25
 	VMOVUPS      (R8)(R10*2), Z26
@@ -25501,265 +24368,211 @@ loop22:
 	ADDQ         $+64, R8
 	ADDQ         $+64, R11
 	SUBQ         $+1, R9
-	JGE          loop22
+	JGE          loop23
 
-done23:
+done24:
 	ADDQ $+1, R9
 
-done19:
+done20:
 	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop12
+	JGE  loop13
 
-done13:
-	MOVQ 168(AX), BX
+done14:
+	MOVQ  240(AX), BX
+	TESTQ BX, BX
+	JEQ   done25
 
 	// Add finished chains.
-	MOVQ    120(AX), SI
-	TESTQ   SI, SI
-	JEQ     done24
-	MOVQ    248(AX), SI
-	MOVQ    160(AX), BX
-	VMOVUPS (SI), Z24
-	VADDPS  Z0, Z24, Z0
-	VMOVUPS 64(SI), Z24
-	VADDPS  Z1, Z24, Z1
-	VMOVUPS 128(SI), Z24
-	VADDPS  Z2, Z24, Z2
-	VMOVUPS 192(SI), Z24
-	VADDPS  Z3, Z24, Z3
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z24
-	VADDPS  Z4, Z24, Z4
-	VMOVUPS 64(SI), Z24
-	VADDPS  Z5, Z24, Z5
-	VMOVUPS 128(SI), Z24
-	VADDPS  Z6, Z24, Z6
-	VMOVUPS 192(SI), Z24
-	VADDPS  Z7, Z24, Z7
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z24
-	VADDPS  Z8, Z24, Z8
-	VMOVUPS 64(SI), Z24
-	VADDPS  Z9, Z24, Z9
-	VMOVUPS 128(SI), Z24
-	VADDPS  Z10, Z24, Z10
-	VMOVUPS 192(SI), Z24
-	VADDPS  Z11, Z24, Z11
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z24
-	VADDPS  Z12, Z24, Z12
-	VMOVUPS 64(SI), Z24
-	VADDPS  Z13, Z24, Z13
-	VMOVUPS 128(SI), Z24
-	VADDPS  Z14, Z24, Z14
-	VMOVUPS 192(SI), Z24
-	VADDPS  Z15, Z24, Z15
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z24
-	VADDPS  Z16, Z24, Z16
-	VMOVUPS 64(SI), Z24
-	VADDPS  Z17, Z24, Z17
-	VMOVUPS 128(SI), Z24
-	VADDPS  Z18, Z24, Z18
-	VMOVUPS 192(SI), Z24
-	VADDPS  Z19, Z24, Z19
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z24
-	VADDPS  Z20, Z24, Z20
-	VMOVUPS 64(SI), Z24
-	VADDPS  Z21, Z24, Z21
-	VMOVUPS 128(SI), Z24
-	VADDPS  Z22, Z24, Z22
-	VMOVUPS 192(SI), Z24
-	VADDPS  Z23, Z24, Z23
-	ADDQ    BX, SI
-	MOVQ    SI, 248(AX)
-	MOVQ    168(AX), BX
+	MOVQ   120(AX), BX
+	TESTQ  BX, BX
+	JEQ    done26
+	MOVQ   272(AX), BX
+	MOVQ   160(AX), SI
+	LEAQ   (BX)(SI*1), DI
+	LEAQ   (DI)(SI*2), DI
+	VADDPS (BX), Z0, Z0
+	VADDPS 64(BX), Z1, Z1
+	VADDPS 128(BX), Z2, Z2
+	VADDPS 192(BX), Z3, Z3
+	VADDPS (BX)(SI*1), Z4, Z4
+	VADDPS 64(BX)(SI*1), Z5, Z5
+	VADDPS 128(BX)(SI*1), Z6, Z6
+	VADDPS 192(BX)(SI*1), Z7, Z7
+	VADDPS (BX)(SI*2), Z8, Z8
+	VADDPS 64(BX)(SI*2), Z9, Z9
+	VADDPS 128(BX)(SI*2), Z10, Z10
+	VADDPS 192(BX)(SI*2), Z11, Z11
+	VADDPS (DI), Z12, Z12
+	VADDPS 64(DI), Z13, Z13
+	VADDPS 128(DI), Z14, Z14
+	VADDPS 192(DI), Z15, Z15
+	VADDPS (DI)(SI*1), Z16, Z16
+	VADDPS 64(DI)(SI*1), Z17, Z17
+	VADDPS 128(DI)(SI*1), Z18, Z18
+	VADDPS 192(DI)(SI*1), Z19, Z19
+	VADDPS (DI)(SI*2), Z20, Z20
+	VADDPS 64(DI)(SI*2), Z21, Z21
+	VADDPS 128(DI)(SI*2), Z22, Z22
+	VADDPS 192(DI)(SI*2), Z23, Z23
+	LEAQ   (BX)(SI*2), BX
+	LEAQ   (BX)(SI*2), BX
+	LEAQ   (BX)(SI*2), BX
+	MOVQ   BX, 272(AX)
 
-done24:
+done26:
 	// Add what C holds.
-	MOVQ    128(AX), SI
-	TESTQ   SI, SI
-	JEQ     done25
-	MOVQ    256(AX), SI
-	VMOVUPS (SI), Z24
-	VADDPS  Z0, Z24, Z0
-	VMOVUPS 64(SI), Z24
-	VADDPS  Z1, Z24, Z1
-	VMOVUPS 128(SI), Z24
-	VADDPS  Z2, Z24, Z2
-	VMOVUPS 192(SI), Z24
-	VADDPS  Z3, Z24, Z3
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z24
-	VADDPS  Z4, Z24, Z4
-	VMOVUPS 64(SI), Z24
-	VADDPS  Z5, Z24, Z5
-	VMOVUPS 128(SI), Z24
-	VADDPS  Z6, Z24, Z6
-	VMOVUPS 192(SI), Z24
-	VADDPS  Z7, Z24, Z7
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z24
-	VADDPS  Z8, Z24, Z8
-	VMOVUPS 64(SI), Z24
-	VADDPS  Z9, Z24, Z9
-	VMOVUPS 128(SI), Z24
-	VADDPS  Z10, Z24, Z10
-	VMOVUPS 192(SI), Z24
-	VADDPS  Z11, Z24, Z11
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z24
-	VADDPS  Z12, Z24, Z12
-	VMOVUPS 64(SI), Z24
-	VADDPS  Z13, Z24, Z13
-	VMOVUPS 128(SI), Z24
-	VADDPS  Z14, Z24, Z14
-	VMOVUPS 192(SI), Z24
-	VADDPS  Z15, Z24, Z15
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z24
-	VADDPS  Z16, Z24, Z16
-	VMOVUPS 64(SI), Z24
-	VADDPS  Z17, Z24, Z17
-	VMOVUPS 128(SI), Z24
-	VADDPS  Z18, Z24, Z18
-	VMOVUPS 192(SI), Z24
-	VADDPS  Z19, Z24, Z19
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z24
-	VADDPS  Z20, Z24, Z20
-	VMOVUPS 64(SI), Z24
-	VADDPS  Z21, Z24, Z21
-	VMOVUPS 128(SI), Z24
-	VADDPS  Z22, Z24, Z22
-	VMOVUPS 192(SI), Z24
-	VADDPS  Z23, Z24, Z23
-	ADDQ    BX, SI
+	MOVQ   128(AX), BX
+	TESTQ  BX, BX
+	JEQ    done27
+	MOVQ   280(AX), BX
+	MOVQ   168(AX), SI
+	LEAQ   (BX)(SI*1), DI
+	LEAQ   (DI)(SI*2), DI
+	VADDPS (BX), Z0, Z0
+	VADDPS 64(BX), Z1, Z1
+	VADDPS 128(BX), Z2, Z2
+	VADDPS 192(BX), Z3, Z3
+	VADDPS (BX)(SI*1), Z4, Z4
+	VADDPS 64(BX)(SI*1), Z5, Z5
+	VADDPS 128(BX)(SI*1), Z6, Z6
+	VADDPS 192(BX)(SI*1), Z7, Z7
+	VADDPS (BX)(SI*2), Z8, Z8
+	VADDPS 64(BX)(SI*2), Z9, Z9
+	VADDPS 128(BX)(SI*2), Z10, Z10
+	VADDPS 192(BX)(SI*2), Z11, Z11
+	VADDPS (DI), Z12, Z12
+	VADDPS 64(DI), Z13, Z13
+	VADDPS 128(DI), Z14, Z14
+	VADDPS 192(DI), Z15, Z15
+	VADDPS (DI)(SI*1), Z16, Z16
+	VADDPS 64(DI)(SI*1), Z17, Z17
+	VADDPS 128(DI)(SI*1), Z18, Z18
+	VADDPS 192(DI)(SI*1), Z19, Z19
+	VADDPS (DI)(SI*2), Z20, Z20
+	VADDPS 64(DI)(SI*2), Z21, Z21
+	VADDPS 128(DI)(SI*2), Z22, Z22
+	VADDPS 192(DI)(SI*2), Z23, Z23
 
+done27:
 done25:
 	// Store.
-	MOVQ    256(AX), SI
-	VMOVUPS Z0, (SI)
-	VMOVUPS Z1, 64(SI)
-	VMOVUPS Z2, 128(SI)
-	VMOVUPS Z3, 192(SI)
-	ADDQ    BX, SI
-	VMOVUPS Z4, (SI)
-	VMOVUPS Z5, 64(SI)
-	VMOVUPS Z6, 128(SI)
-	VMOVUPS Z7, 192(SI)
-	ADDQ    BX, SI
-	VMOVUPS Z8, (SI)
-	VMOVUPS Z9, 64(SI)
-	VMOVUPS Z10, 128(SI)
-	VMOVUPS Z11, 192(SI)
-	ADDQ    BX, SI
-	VMOVUPS Z12, (SI)
-	VMOVUPS Z13, 64(SI)
-	VMOVUPS Z14, 128(SI)
-	VMOVUPS Z15, 192(SI)
-	ADDQ    BX, SI
-	VMOVUPS Z16, (SI)
-	VMOVUPS Z17, 64(SI)
-	VMOVUPS Z18, 128(SI)
-	VMOVUPS Z19, 192(SI)
-	ADDQ    BX, SI
-	VMOVUPS Z20, (SI)
-	VMOVUPS Z21, 64(SI)
-	VMOVUPS Z22, 128(SI)
-	VMOVUPS Z23, 192(SI)
-	ADDQ    BX, SI
-	MOVQ    SI, 256(AX)
+	MOVQ    280(AX), BX
+	MOVQ    168(AX), SI
+	LEAQ    (BX)(SI*1), DI
+	LEAQ    (DI)(SI*2), DI
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, 64(BX)
+	VMOVUPS Z2, 128(BX)
+	VMOVUPS Z3, 192(BX)
+	VMOVUPS Z4, (BX)(SI*1)
+	VMOVUPS Z5, 64(BX)(SI*1)
+	VMOVUPS Z6, 128(BX)(SI*1)
+	VMOVUPS Z7, 192(BX)(SI*1)
+	VMOVUPS Z8, (BX)(SI*2)
+	VMOVUPS Z9, 64(BX)(SI*2)
+	VMOVUPS Z10, 128(BX)(SI*2)
+	VMOVUPS Z11, 192(BX)(SI*2)
+	VMOVUPS Z12, (DI)
+	VMOVUPS Z13, 64(DI)
+	VMOVUPS Z14, 128(DI)
+	VMOVUPS Z15, 192(DI)
+	VMOVUPS Z16, (DI)(SI*1)
+	VMOVUPS Z17, 64(DI)(SI*1)
+	VMOVUPS Z18, 128(DI)(SI*1)
+	VMOVUPS Z19, 192(DI)(SI*1)
+	VMOVUPS Z20, (DI)(SI*2)
+	VMOVUPS Z21, 64(DI)(SI*2)
+	VMOVUPS Z22, 128(DI)(SI*2)
+	VMOVUPS Z23, 192(DI)(SI*2)
+	LEAQ    (BX)(SI*2), BX
+	LEAQ    (BX)(SI*2), BX
+	LEAQ    (BX)(SI*2), BX
+	MOVQ    BX, 280(AX)
 
 	// To the next tile.
-	ADDQ  DX, CX
-	ADDQ  DX, CX
-	ADDQ  DX, CX
-	ADDQ  DX, CX
-	ADDQ  DX, CX
-	ADDQ  DX, CX
-	MOVQ  264(AX), DX
+	LEAQ  (CX)(DX*2), CX
+	LEAQ  (CX)(DX*2), CX
+	LEAQ  (CX)(DX*2), CX
+	MOVQ  288(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 264(AX)
+	MOVQ  DX, 288(AX)
 	TESTQ DX, DX
 	JNE   tile9
 
 	// Shorter tiles.
 	MOVQ  80(AX), DX
 	TESTQ DX, DX
-	JEQ   done26
+	JEQ   done28
 	MOVQ  80(AX), DX
-	MOVQ  DX, 264(AX)
+	MOVQ  DX, 288(AX)
 
-tile27:
+tile29:
+	MOVQ  240(AX), DX
+	TESTQ DX, DX
+	JEQ   done30
+
 	// Fetch what will be added.
 	MOVQ       120(AX), DX
 	TESTQ      DX, DX
-	JEQ        done28
-	MOVQ       248(AX), DX
+	JEQ        done31
+	MOVQ       272(AX), DX
 	MOVQ       160(AX), BX
+	LEAQ       (DX)(BX*1), SI
+	LEAQ       (SI)(BX*2), SI
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	PREFETCHT0 128(DX)
 	PREFETCHT0 192(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	PREFETCHT0 128(DX)
-	PREFETCHT0 192(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	PREFETCHT0 128(DX)
-	PREFETCHT0 192(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	PREFETCHT0 128(DX)
-	PREFETCHT0 192(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	PREFETCHT0 128(DX)
-	PREFETCHT0 192(DX)
-	ADDQ       BX, DX
+	PREFETCHT0 (DX)(BX*1)
+	PREFETCHT0 64(DX)(BX*1)
+	PREFETCHT0 128(DX)(BX*1)
+	PREFETCHT0 192(DX)(BX*1)
+	PREFETCHT0 (DX)(BX*2)
+	PREFETCHT0 64(DX)(BX*2)
+	PREFETCHT0 128(DX)(BX*2)
+	PREFETCHT0 192(DX)(BX*2)
+	PREFETCHT0 (SI)
+	PREFETCHT0 64(SI)
+	PREFETCHT0 128(SI)
+	PREFETCHT0 192(SI)
+	PREFETCHT0 (SI)(BX*1)
+	PREFETCHT0 64(SI)(BX*1)
+	PREFETCHT0 128(SI)(BX*1)
+	PREFETCHT0 192(SI)(BX*1)
 
-done28:
+done31:
 	MOVQ       128(AX), DX
 	TESTQ      DX, DX
-	JEQ        done29
-	MOVQ       256(AX), DX
+	JEQ        done32
+	MOVQ       280(AX), DX
 	MOVQ       168(AX), BX
+	LEAQ       (DX)(BX*1), SI
+	LEAQ       (SI)(BX*2), SI
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	PREFETCHT0 128(DX)
 	PREFETCHT0 192(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	PREFETCHT0 128(DX)
-	PREFETCHT0 192(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	PREFETCHT0 128(DX)
-	PREFETCHT0 192(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	PREFETCHT0 128(DX)
-	PREFETCHT0 192(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	PREFETCHT0 128(DX)
-	PREFETCHT0 192(DX)
-	ADDQ       BX, DX
+	PREFETCHT0 (DX)(BX*1)
+	PREFETCHT0 64(DX)(BX*1)
+	PREFETCHT0 128(DX)(BX*1)
+	PREFETCHT0 192(DX)(BX*1)
+	PREFETCHT0 (DX)(BX*2)
+	PREFETCHT0 64(DX)(BX*2)
+	PREFETCHT0 128(DX)(BX*2)
+	PREFETCHT0 192(DX)(BX*2)
+	PREFETCHT0 (SI)
+	PREFETCHT0 64(SI)
+	PREFETCHT0 128(SI)
+	PREFETCHT0 192(SI)
+	PREFETCHT0 (SI)(BX*1)
+	PREFETCHT0 64(SI)(BX*1)
+	PREFETCHT0 128(SI)(BX*1)
+	PREFETCHT0 192(SI)(BX*1)
 
-done29:
+done32:
+done30:
 	// The chains start.
 	MOVQ    112(AX), DX
 	VMOVUPS (DX), Z0
@@ -25787,28 +24600,26 @@ done29:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done31
+	JLT     done34
 
-loop30:
+loop33:
 	// A k block.
 	MOVQ  (SI), R8
 	MOVQ  8(SI), R9
 	MOVQ  R9, R10
 	SHLQ  $0x06, R10
 	LEAQ  (R8)(R10*1), R11
-	ADDQ  R10, R11
-	ADDQ  R10, R11
+	LEAQ  (R11)(R10*2), R11
 	LEAQ  (DI)(DX*1), R12
-	ADDQ  DX, R12
-	ADDQ  DX, R12
+	LEAQ  (R12)(DX*2), R12
 	MOVQ  144(AX), R13
 	TESTQ R13, R13
-	JEQ   done32
+	JEQ   done35
 	MOVQ  16(SI), R13
 	SUBQ  $+8, R9
-	JLT   done34
+	JLT   done37
 
-loop33:
+loop36:
 	PREFETCHT1   (R13)
 	PREFETCHT1   64(R13)
 	PREFETCHT1   128(R13)
@@ -26063,262 +24874,15 @@ loop33:
 	ADDQ         $+512, R8
 	ADDQ         $+512, R11
 	SUBQ         $+8, R9
-	JGE          loop33
+	JGE          loop36
 
-done34:
+done37:
 	ADDQ $+8, R9
 	MOVQ R13, 16(SI)
 
-done32:
+done35:
 	SUBQ $+8, R9
-	JLT  done36
-
-loop35:
-	VMOVUPS      (R8), Z20
-	VMOVUPS      (R8)(R10*1), Z21
-	VMOVUPS      (R8)(R10*2), Z22
-	VMOVUPS      (R11), Z23
-	VBROADCASTSS (DI), Z24
-	VFMADD231PS  Z20, Z24, Z0
-	VFMADD231PS  Z21, Z24, Z1
-	VFMADD231PS  Z22, Z24, Z2
-	VFMADD231PS  Z23, Z24, Z3
-	VBROADCASTSS (DI)(DX*1), Z24
-	VFMADD231PS  Z20, Z24, Z4
-	VFMADD231PS  Z21, Z24, Z5
-	VFMADD231PS  Z22, Z24, Z6
-	VFMADD231PS  Z23, Z24, Z7
-	VBROADCASTSS (DI)(DX*2), Z24
-	VFMADD231PS  Z20, Z24, Z8
-	VFMADD231PS  Z21, Z24, Z9
-	VFMADD231PS  Z22, Z24, Z10
-	VFMADD231PS  Z23, Z24, Z11
-	VBROADCASTSS (R12), Z24
-	VFMADD231PS  Z20, Z24, Z12
-	VFMADD231PS  Z21, Z24, Z13
-	VFMADD231PS  Z22, Z24, Z14
-	VFMADD231PS  Z23, Z24, Z15
-	VBROADCASTSS (R12)(DX*1), Z24
-	VFMADD231PS  Z20, Z24, Z16
-	VFMADD231PS  Z21, Z24, Z17
-	VFMADD231PS  Z22, Z24, Z18
-	VFMADD231PS  Z23, Z24, Z19
-	VMOVUPS      64(R8), Z20
-	VMOVUPS      64(R8)(R10*1), Z21
-	VMOVUPS      64(R8)(R10*2), Z22
-	VMOVUPS      64(R11), Z23
-	VBROADCASTSS 4(DI), Z24
-	VFMADD231PS  Z20, Z24, Z0
-	VFMADD231PS  Z21, Z24, Z1
-	VFMADD231PS  Z22, Z24, Z2
-	VFMADD231PS  Z23, Z24, Z3
-	VBROADCASTSS 4(DI)(DX*1), Z24
-	VFMADD231PS  Z20, Z24, Z4
-	VFMADD231PS  Z21, Z24, Z5
-	VFMADD231PS  Z22, Z24, Z6
-	VFMADD231PS  Z23, Z24, Z7
-	VBROADCASTSS 4(DI)(DX*2), Z24
-	VFMADD231PS  Z20, Z24, Z8
-	VFMADD231PS  Z21, Z24, Z9
-	VFMADD231PS  Z22, Z24, Z10
-	VFMADD231PS  Z23, Z24, Z11
-	VBROADCASTSS 4(R12), Z24
-	VFMADD231PS  Z20, Z24, Z12
-	VFMADD231PS  Z21, Z24, Z13
-	VFMADD231PS  Z22, Z24, Z14
-	VFMADD231PS  Z23, Z24, Z15
-	VBROADCASTSS 4(R12)(DX*1), Z24
-	VFMADD231PS  Z20, Z24, Z16
-	VFMADD231PS  Z21, Z24, Z17
-	VFMADD231PS  Z22, Z24, Z18
-	VFMADD231PS  Z23, Z24, Z19
-	VMOVUPS      128(R8), Z20
-	VMOVUPS      128(R8)(R10*1), Z21
-	VMOVUPS      128(R8)(R10*2), Z22
-	VMOVUPS      128(R11), Z23
-	VBROADCASTSS 8(DI), Z24
-	VFMADD231PS  Z20, Z24, Z0
-	VFMADD231PS  Z21, Z24, Z1
-	VFMADD231PS  Z22, Z24, Z2
-	VFMADD231PS  Z23, Z24, Z3
-	VBROADCASTSS 8(DI)(DX*1), Z24
-	VFMADD231PS  Z20, Z24, Z4
-	VFMADD231PS  Z21, Z24, Z5
-	VFMADD231PS  Z22, Z24, Z6
-	VFMADD231PS  Z23, Z24, Z7
-	VBROADCASTSS 8(DI)(DX*2), Z24
-	VFMADD231PS  Z20, Z24, Z8
-	VFMADD231PS  Z21, Z24, Z9
-	VFMADD231PS  Z22, Z24, Z10
-	VFMADD231PS  Z23, Z24, Z11
-	VBROADCASTSS 8(R12), Z24
-	VFMADD231PS  Z20, Z24, Z12
-	VFMADD231PS  Z21, Z24, Z13
-	VFMADD231PS  Z22, Z24, Z14
-	VFMADD231PS  Z23, Z24, Z15
-	VBROADCASTSS 8(R12)(DX*1), Z24
-	VFMADD231PS  Z20, Z24, Z16
-	VFMADD231PS  Z21, Z24, Z17
-	VFMADD231PS  Z22, Z24, Z18
-	VFMADD231PS  Z23, Z24, Z19
-	VMOVUPS      192(R8), Z20
-	VMOVUPS      192(R8)(R10*1), Z21
-	VMOVUPS      192(R8)(R10*2), Z22
-	VMOVUPS      192(R11), Z23
-	VBROADCASTSS 12(DI), Z24
-	VFMADD231PS  Z20, Z24, Z0
-	VFMADD231PS  Z21, Z24, Z1
-	VFMADD231PS  Z22, Z24, Z2
-	VFMADD231PS  Z23, Z24, Z3
-	VBROADCASTSS 12(DI)(DX*1), Z24
-	VFMADD231PS  Z20, Z24, Z4
-	VFMADD231PS  Z21, Z24, Z5
-	VFMADD231PS  Z22, Z24, Z6
-	VFMADD231PS  Z23, Z24, Z7
-	VBROADCASTSS 12(DI)(DX*2), Z24
-	VFMADD231PS  Z20, Z24, Z8
-	VFMADD231PS  Z21, Z24, Z9
-	VFMADD231PS  Z22, Z24, Z10
-	VFMADD231PS  Z23, Z24, Z11
-	VBROADCASTSS 12(R12), Z24
-	VFMADD231PS  Z20, Z24, Z12
-	VFMADD231PS  Z21, Z24, Z13
-	VFMADD231PS  Z22, Z24, Z14
-	VFMADD231PS  Z23, Z24, Z15
-	VBROADCASTSS 12(R12)(DX*1), Z24
-	VFMADD231PS  Z20, Z24, Z16
-	VFMADD231PS  Z21, Z24, Z17
-	VFMADD231PS  Z22, Z24, Z18
-	VFMADD231PS  Z23, Z24, Z19
-	VMOVUPS      256(R8), Z20
-	VMOVUPS      256(R8)(R10*1), Z21
-	VMOVUPS      256(R8)(R10*2), Z22
-	VMOVUPS      256(R11), Z23
-	VBROADCASTSS 16(DI), Z24
-	VFMADD231PS  Z20, Z24, Z0
-	VFMADD231PS  Z21, Z24, Z1
-	VFMADD231PS  Z22, Z24, Z2
-	VFMADD231PS  Z23, Z24, Z3
-	VBROADCASTSS 16(DI)(DX*1), Z24
-	VFMADD231PS  Z20, Z24, Z4
-	VFMADD231PS  Z21, Z24, Z5
-	VFMADD231PS  Z22, Z24, Z6
-	VFMADD231PS  Z23, Z24, Z7
-	VBROADCASTSS 16(DI)(DX*2), Z24
-	VFMADD231PS  Z20, Z24, Z8
-	VFMADD231PS  Z21, Z24, Z9
-	VFMADD231PS  Z22, Z24, Z10
-	VFMADD231PS  Z23, Z24, Z11
-	VBROADCASTSS 16(R12), Z24
-	VFMADD231PS  Z20, Z24, Z12
-	VFMADD231PS  Z21, Z24, Z13
-	VFMADD231PS  Z22, Z24, Z14
-	VFMADD231PS  Z23, Z24, Z15
-	VBROADCASTSS 16(R12)(DX*1), Z24
-	VFMADD231PS  Z20, Z24, Z16
-	VFMADD231PS  Z21, Z24, Z17
-	VFMADD231PS  Z22, Z24, Z18
-	VFMADD231PS  Z23, Z24, Z19
-	VMOVUPS      320(R8), Z20
-	VMOVUPS      320(R8)(R10*1), Z21
-	VMOVUPS      320(R8)(R10*2), Z22
-	VMOVUPS      320(R11), Z23
-	VBROADCASTSS 20(DI), Z24
-	VFMADD231PS  Z20, Z24, Z0
-	VFMADD231PS  Z21, Z24, Z1
-	VFMADD231PS  Z22, Z24, Z2
-	VFMADD231PS  Z23, Z24, Z3
-	VBROADCASTSS 20(DI)(DX*1), Z24
-	VFMADD231PS  Z20, Z24, Z4
-	VFMADD231PS  Z21, Z24, Z5
-	VFMADD231PS  Z22, Z24, Z6
-	VFMADD231PS  Z23, Z24, Z7
-	VBROADCASTSS 20(DI)(DX*2), Z24
-	VFMADD231PS  Z20, Z24, Z8
-	VFMADD231PS  Z21, Z24, Z9
-	VFMADD231PS  Z22, Z24, Z10
-	VFMADD231PS  Z23, Z24, Z11
-	VBROADCASTSS 20(R12), Z24
-	VFMADD231PS  Z20, Z24, Z12
-	VFMADD231PS  Z21, Z24, Z13
-	VFMADD231PS  Z22, Z24, Z14
-	VFMADD231PS  Z23, Z24, Z15
-	VBROADCASTSS 20(R12)(DX*1), Z24
-	VFMADD231PS  Z20, Z24, Z16
-	VFMADD231PS  Z21, Z24, Z17
-	VFMADD231PS  Z22, Z24, Z18
-	VFMADD231PS  Z23, Z24, Z19
-	VMOVUPS      384(R8), Z20
-	VMOVUPS      384(R8)(R10*1), Z21
-	VMOVUPS      384(R8)(R10*2), Z22
-	VMOVUPS      384(R11), Z23
-	VBROADCASTSS 24(DI), Z24
-	VFMADD231PS  Z20, Z24, Z0
-	VFMADD231PS  Z21, Z24, Z1
-	VFMADD231PS  Z22, Z24, Z2
-	VFMADD231PS  Z23, Z24, Z3
-	VBROADCASTSS 24(DI)(DX*1), Z24
-	VFMADD231PS  Z20, Z24, Z4
-	VFMADD231PS  Z21, Z24, Z5
-	VFMADD231PS  Z22, Z24, Z6
-	VFMADD231PS  Z23, Z24, Z7
-	VBROADCASTSS 24(DI)(DX*2), Z24
-	VFMADD231PS  Z20, Z24, Z8
-	VFMADD231PS  Z21, Z24, Z9
-	VFMADD231PS  Z22, Z24, Z10
-	VFMADD231PS  Z23, Z24, Z11
-	VBROADCASTSS 24(R12), Z24
-	VFMADD231PS  Z20, Z24, Z12
-	VFMADD231PS  Z21, Z24, Z13
-	VFMADD231PS  Z22, Z24, Z14
-	VFMADD231PS  Z23, Z24, Z15
-	VBROADCASTSS 24(R12)(DX*1), Z24
-	VFMADD231PS  Z20, Z24, Z16
-	VFMADD231PS  Z21, Z24, Z17
-	VFMADD231PS  Z22, Z24, Z18
-	VFMADD231PS  Z23, Z24, Z19
-	VMOVUPS      448(R8), Z20
-	VMOVUPS      448(R8)(R10*1), Z21
-	VMOVUPS      448(R8)(R10*2), Z22
-	VMOVUPS      448(R11), Z23
-	VBROADCASTSS 28(DI), Z24
-	VFMADD231PS  Z20, Z24, Z0
-	VFMADD231PS  Z21, Z24, Z1
-	VFMADD231PS  Z22, Z24, Z2
-	VFMADD231PS  Z23, Z24, Z3
-	VBROADCASTSS 28(DI)(DX*1), Z24
-	VFMADD231PS  Z20, Z24, Z4
-	VFMADD231PS  Z21, Z24, Z5
-	VFMADD231PS  Z22, Z24, Z6
-	VFMADD231PS  Z23, Z24, Z7
-	VBROADCASTSS 28(DI)(DX*2), Z24
-	VFMADD231PS  Z20, Z24, Z8
-	VFMADD231PS  Z21, Z24, Z9
-	VFMADD231PS  Z22, Z24, Z10
-	VFMADD231PS  Z23, Z24, Z11
-	VBROADCASTSS 28(R12), Z24
-	VFMADD231PS  Z20, Z24, Z12
-	VFMADD231PS  Z21, Z24, Z13
-	VFMADD231PS  Z22, Z24, Z14
-	VFMADD231PS  Z23, Z24, Z15
-	VBROADCASTSS 28(R12)(DX*1), Z24
-	VFMADD231PS  Z20, Z24, Z16
-	VFMADD231PS  Z21, Z24, Z17
-	VFMADD231PS  Z22, Z24, Z18
-	VFMADD231PS  Z23, Z24, Z19
-	ADDQ         $+32, DI
-	ADDQ         $+32, R12
-	ADDQ         $+512, R8
-	ADDQ         $+512, R11
-	SUBQ         $+8, R9
-	JGE          loop35
-
-done36:
-	ADDQ  $+8, R9
-	TESTQ R9, R9
-	JEQ   done37
-	SUBQ  $+4, R9
-	JLT   done39
+	JLT  done39
 
 loop38:
 	VMOVUPS      (R8), Z20
@@ -26437,19 +25001,266 @@ loop38:
 	VFMADD231PS  Z21, Z24, Z17
 	VFMADD231PS  Z22, Z24, Z18
 	VFMADD231PS  Z23, Z24, Z19
+	VMOVUPS      256(R8), Z20
+	VMOVUPS      256(R8)(R10*1), Z21
+	VMOVUPS      256(R8)(R10*2), Z22
+	VMOVUPS      256(R11), Z23
+	VBROADCASTSS 16(DI), Z24
+	VFMADD231PS  Z20, Z24, Z0
+	VFMADD231PS  Z21, Z24, Z1
+	VFMADD231PS  Z22, Z24, Z2
+	VFMADD231PS  Z23, Z24, Z3
+	VBROADCASTSS 16(DI)(DX*1), Z24
+	VFMADD231PS  Z20, Z24, Z4
+	VFMADD231PS  Z21, Z24, Z5
+	VFMADD231PS  Z22, Z24, Z6
+	VFMADD231PS  Z23, Z24, Z7
+	VBROADCASTSS 16(DI)(DX*2), Z24
+	VFMADD231PS  Z20, Z24, Z8
+	VFMADD231PS  Z21, Z24, Z9
+	VFMADD231PS  Z22, Z24, Z10
+	VFMADD231PS  Z23, Z24, Z11
+	VBROADCASTSS 16(R12), Z24
+	VFMADD231PS  Z20, Z24, Z12
+	VFMADD231PS  Z21, Z24, Z13
+	VFMADD231PS  Z22, Z24, Z14
+	VFMADD231PS  Z23, Z24, Z15
+	VBROADCASTSS 16(R12)(DX*1), Z24
+	VFMADD231PS  Z20, Z24, Z16
+	VFMADD231PS  Z21, Z24, Z17
+	VFMADD231PS  Z22, Z24, Z18
+	VFMADD231PS  Z23, Z24, Z19
+	VMOVUPS      320(R8), Z20
+	VMOVUPS      320(R8)(R10*1), Z21
+	VMOVUPS      320(R8)(R10*2), Z22
+	VMOVUPS      320(R11), Z23
+	VBROADCASTSS 20(DI), Z24
+	VFMADD231PS  Z20, Z24, Z0
+	VFMADD231PS  Z21, Z24, Z1
+	VFMADD231PS  Z22, Z24, Z2
+	VFMADD231PS  Z23, Z24, Z3
+	VBROADCASTSS 20(DI)(DX*1), Z24
+	VFMADD231PS  Z20, Z24, Z4
+	VFMADD231PS  Z21, Z24, Z5
+	VFMADD231PS  Z22, Z24, Z6
+	VFMADD231PS  Z23, Z24, Z7
+	VBROADCASTSS 20(DI)(DX*2), Z24
+	VFMADD231PS  Z20, Z24, Z8
+	VFMADD231PS  Z21, Z24, Z9
+	VFMADD231PS  Z22, Z24, Z10
+	VFMADD231PS  Z23, Z24, Z11
+	VBROADCASTSS 20(R12), Z24
+	VFMADD231PS  Z20, Z24, Z12
+	VFMADD231PS  Z21, Z24, Z13
+	VFMADD231PS  Z22, Z24, Z14
+	VFMADD231PS  Z23, Z24, Z15
+	VBROADCASTSS 20(R12)(DX*1), Z24
+	VFMADD231PS  Z20, Z24, Z16
+	VFMADD231PS  Z21, Z24, Z17
+	VFMADD231PS  Z22, Z24, Z18
+	VFMADD231PS  Z23, Z24, Z19
+	VMOVUPS      384(R8), Z20
+	VMOVUPS      384(R8)(R10*1), Z21
+	VMOVUPS      384(R8)(R10*2), Z22
+	VMOVUPS      384(R11), Z23
+	VBROADCASTSS 24(DI), Z24
+	VFMADD231PS  Z20, Z24, Z0
+	VFMADD231PS  Z21, Z24, Z1
+	VFMADD231PS  Z22, Z24, Z2
+	VFMADD231PS  Z23, Z24, Z3
+	VBROADCASTSS 24(DI)(DX*1), Z24
+	VFMADD231PS  Z20, Z24, Z4
+	VFMADD231PS  Z21, Z24, Z5
+	VFMADD231PS  Z22, Z24, Z6
+	VFMADD231PS  Z23, Z24, Z7
+	VBROADCASTSS 24(DI)(DX*2), Z24
+	VFMADD231PS  Z20, Z24, Z8
+	VFMADD231PS  Z21, Z24, Z9
+	VFMADD231PS  Z22, Z24, Z10
+	VFMADD231PS  Z23, Z24, Z11
+	VBROADCASTSS 24(R12), Z24
+	VFMADD231PS  Z20, Z24, Z12
+	VFMADD231PS  Z21, Z24, Z13
+	VFMADD231PS  Z22, Z24, Z14
+	VFMADD231PS  Z23, Z24, Z15
+	VBROADCASTSS 24(R12)(DX*1), Z24
+	VFMADD231PS  Z20, Z24, Z16
+	VFMADD231PS  Z21, Z24, Z17
+	VFMADD231PS  Z22, Z24, Z18
+	VFMADD231PS  Z23, Z24, Z19
+	VMOVUPS      448(R8), Z20
+	VMOVUPS      448(R8)(R10*1), Z21
+	VMOVUPS      448(R8)(R10*2), Z22
+	VMOVUPS      448(R11), Z23
+	VBROADCASTSS 28(DI), Z24
+	VFMADD231PS  Z20, Z24, Z0
+	VFMADD231PS  Z21, Z24, Z1
+	VFMADD231PS  Z22, Z24, Z2
+	VFMADD231PS  Z23, Z24, Z3
+	VBROADCASTSS 28(DI)(DX*1), Z24
+	VFMADD231PS  Z20, Z24, Z4
+	VFMADD231PS  Z21, Z24, Z5
+	VFMADD231PS  Z22, Z24, Z6
+	VFMADD231PS  Z23, Z24, Z7
+	VBROADCASTSS 28(DI)(DX*2), Z24
+	VFMADD231PS  Z20, Z24, Z8
+	VFMADD231PS  Z21, Z24, Z9
+	VFMADD231PS  Z22, Z24, Z10
+	VFMADD231PS  Z23, Z24, Z11
+	VBROADCASTSS 28(R12), Z24
+	VFMADD231PS  Z20, Z24, Z12
+	VFMADD231PS  Z21, Z24, Z13
+	VFMADD231PS  Z22, Z24, Z14
+	VFMADD231PS  Z23, Z24, Z15
+	VBROADCASTSS 28(R12)(DX*1), Z24
+	VFMADD231PS  Z20, Z24, Z16
+	VFMADD231PS  Z21, Z24, Z17
+	VFMADD231PS  Z22, Z24, Z18
+	VFMADD231PS  Z23, Z24, Z19
+	ADDQ         $+32, DI
+	ADDQ         $+32, R12
+	ADDQ         $+512, R8
+	ADDQ         $+512, R11
+	SUBQ         $+8, R9
+	JGE          loop38
+
+done39:
+	ADDQ  $+8, R9
+	TESTQ R9, R9
+	JEQ   done40
+	SUBQ  $+4, R9
+	JLT   done42
+
+loop41:
+	VMOVUPS      (R8), Z20
+	VMOVUPS      (R8)(R10*1), Z21
+	VMOVUPS      (R8)(R10*2), Z22
+	VMOVUPS      (R11), Z23
+	VBROADCASTSS (DI), Z24
+	VFMADD231PS  Z20, Z24, Z0
+	VFMADD231PS  Z21, Z24, Z1
+	VFMADD231PS  Z22, Z24, Z2
+	VFMADD231PS  Z23, Z24, Z3
+	VBROADCASTSS (DI)(DX*1), Z24
+	VFMADD231PS  Z20, Z24, Z4
+	VFMADD231PS  Z21, Z24, Z5
+	VFMADD231PS  Z22, Z24, Z6
+	VFMADD231PS  Z23, Z24, Z7
+	VBROADCASTSS (DI)(DX*2), Z24
+	VFMADD231PS  Z20, Z24, Z8
+	VFMADD231PS  Z21, Z24, Z9
+	VFMADD231PS  Z22, Z24, Z10
+	VFMADD231PS  Z23, Z24, Z11
+	VBROADCASTSS (R12), Z24
+	VFMADD231PS  Z20, Z24, Z12
+	VFMADD231PS  Z21, Z24, Z13
+	VFMADD231PS  Z22, Z24, Z14
+	VFMADD231PS  Z23, Z24, Z15
+	VBROADCASTSS (R12)(DX*1), Z24
+	VFMADD231PS  Z20, Z24, Z16
+	VFMADD231PS  Z21, Z24, Z17
+	VFMADD231PS  Z22, Z24, Z18
+	VFMADD231PS  Z23, Z24, Z19
+	VMOVUPS      64(R8), Z20
+	VMOVUPS      64(R8)(R10*1), Z21
+	VMOVUPS      64(R8)(R10*2), Z22
+	VMOVUPS      64(R11), Z23
+	VBROADCASTSS 4(DI), Z24
+	VFMADD231PS  Z20, Z24, Z0
+	VFMADD231PS  Z21, Z24, Z1
+	VFMADD231PS  Z22, Z24, Z2
+	VFMADD231PS  Z23, Z24, Z3
+	VBROADCASTSS 4(DI)(DX*1), Z24
+	VFMADD231PS  Z20, Z24, Z4
+	VFMADD231PS  Z21, Z24, Z5
+	VFMADD231PS  Z22, Z24, Z6
+	VFMADD231PS  Z23, Z24, Z7
+	VBROADCASTSS 4(DI)(DX*2), Z24
+	VFMADD231PS  Z20, Z24, Z8
+	VFMADD231PS  Z21, Z24, Z9
+	VFMADD231PS  Z22, Z24, Z10
+	VFMADD231PS  Z23, Z24, Z11
+	VBROADCASTSS 4(R12), Z24
+	VFMADD231PS  Z20, Z24, Z12
+	VFMADD231PS  Z21, Z24, Z13
+	VFMADD231PS  Z22, Z24, Z14
+	VFMADD231PS  Z23, Z24, Z15
+	VBROADCASTSS 4(R12)(DX*1), Z24
+	VFMADD231PS  Z20, Z24, Z16
+	VFMADD231PS  Z21, Z24, Z17
+	VFMADD231PS  Z22, Z24, Z18
+	VFMADD231PS  Z23, Z24, Z19
+	VMOVUPS      128(R8), Z20
+	VMOVUPS      128(R8)(R10*1), Z21
+	VMOVUPS      128(R8)(R10*2), Z22
+	VMOVUPS      128(R11), Z23
+	VBROADCASTSS 8(DI), Z24
+	VFMADD231PS  Z20, Z24, Z0
+	VFMADD231PS  Z21, Z24, Z1
+	VFMADD231PS  Z22, Z24, Z2
+	VFMADD231PS  Z23, Z24, Z3
+	VBROADCASTSS 8(DI)(DX*1), Z24
+	VFMADD231PS  Z20, Z24, Z4
+	VFMADD231PS  Z21, Z24, Z5
+	VFMADD231PS  Z22, Z24, Z6
+	VFMADD231PS  Z23, Z24, Z7
+	VBROADCASTSS 8(DI)(DX*2), Z24
+	VFMADD231PS  Z20, Z24, Z8
+	VFMADD231PS  Z21, Z24, Z9
+	VFMADD231PS  Z22, Z24, Z10
+	VFMADD231PS  Z23, Z24, Z11
+	VBROADCASTSS 8(R12), Z24
+	VFMADD231PS  Z20, Z24, Z12
+	VFMADD231PS  Z21, Z24, Z13
+	VFMADD231PS  Z22, Z24, Z14
+	VFMADD231PS  Z23, Z24, Z15
+	VBROADCASTSS 8(R12)(DX*1), Z24
+	VFMADD231PS  Z20, Z24, Z16
+	VFMADD231PS  Z21, Z24, Z17
+	VFMADD231PS  Z22, Z24, Z18
+	VFMADD231PS  Z23, Z24, Z19
+	VMOVUPS      192(R8), Z20
+	VMOVUPS      192(R8)(R10*1), Z21
+	VMOVUPS      192(R8)(R10*2), Z22
+	VMOVUPS      192(R11), Z23
+	VBROADCASTSS 12(DI), Z24
+	VFMADD231PS  Z20, Z24, Z0
+	VFMADD231PS  Z21, Z24, Z1
+	VFMADD231PS  Z22, Z24, Z2
+	VFMADD231PS  Z23, Z24, Z3
+	VBROADCASTSS 12(DI)(DX*1), Z24
+	VFMADD231PS  Z20, Z24, Z4
+	VFMADD231PS  Z21, Z24, Z5
+	VFMADD231PS  Z22, Z24, Z6
+	VFMADD231PS  Z23, Z24, Z7
+	VBROADCASTSS 12(DI)(DX*2), Z24
+	VFMADD231PS  Z20, Z24, Z8
+	VFMADD231PS  Z21, Z24, Z9
+	VFMADD231PS  Z22, Z24, Z10
+	VFMADD231PS  Z23, Z24, Z11
+	VBROADCASTSS 12(R12), Z24
+	VFMADD231PS  Z20, Z24, Z12
+	VFMADD231PS  Z21, Z24, Z13
+	VFMADD231PS  Z22, Z24, Z14
+	VFMADD231PS  Z23, Z24, Z15
+	VBROADCASTSS 12(R12)(DX*1), Z24
+	VFMADD231PS  Z20, Z24, Z16
+	VFMADD231PS  Z21, Z24, Z17
+	VFMADD231PS  Z22, Z24, Z18
+	VFMADD231PS  Z23, Z24, Z19
 	ADDQ         $+16, DI
 	ADDQ         $+16, R12
 	ADDQ         $+256, R8
 	ADDQ         $+256, R11
 	SUBQ         $+4, R9
-	JGE          loop38
+	JGE          loop41
 
-done39:
+done42:
 	ADDQ $+4, R9
 	SUBQ $+1, R9
-	JLT  done41
+	JLT  done44
 
-loop40:
+loop43:
 	VMOVUPS      (R8), Z20
 	VMOVUPS      (R8)(R10*1), Z21
 	VMOVUPS      (R8)(R10*2), Z22
@@ -26484,172 +25295,131 @@ loop40:
 	ADDQ         $+64, R8
 	ADDQ         $+64, R11
 	SUBQ         $+1, R9
-	JGE          loop40
+	JGE          loop43
 
-done41:
+done44:
 	ADDQ $+1, R9
 
-done37:
+done40:
 	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop30
+	JGE  loop33
 
-done31:
-	MOVQ 168(AX), BX
+done34:
+	MOVQ  240(AX), BX
+	TESTQ BX, BX
+	JEQ   done45
 
 	// Add finished chains.
-	MOVQ    120(AX), SI
-	TESTQ   SI, SI
-	JEQ     done42
-	MOVQ    248(AX), SI
-	MOVQ    160(AX), BX
-	VMOVUPS (SI), Z20
-	VADDPS  Z0, Z20, Z0
-	VMOVUPS 64(SI), Z20
-	VADDPS  Z1, Z20, Z1
-	VMOVUPS 128(SI), Z20
-	VADDPS  Z2, Z20, Z2
-	VMOVUPS 192(SI), Z20
-	VADDPS  Z3, Z20, Z3
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z20
-	VADDPS  Z4, Z20, Z4
-	VMOVUPS 64(SI), Z20
-	VADDPS  Z5, Z20, Z5
-	VMOVUPS 128(SI), Z20
-	VADDPS  Z6, Z20, Z6
-	VMOVUPS 192(SI), Z20
-	VADDPS  Z7, Z20, Z7
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z20
-	VADDPS  Z8, Z20, Z8
-	VMOVUPS 64(SI), Z20
-	VADDPS  Z9, Z20, Z9
-	VMOVUPS 128(SI), Z20
-	VADDPS  Z10, Z20, Z10
-	VMOVUPS 192(SI), Z20
-	VADDPS  Z11, Z20, Z11
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z20
-	VADDPS  Z12, Z20, Z12
-	VMOVUPS 64(SI), Z20
-	VADDPS  Z13, Z20, Z13
-	VMOVUPS 128(SI), Z20
-	VADDPS  Z14, Z20, Z14
-	VMOVUPS 192(SI), Z20
-	VADDPS  Z15, Z20, Z15
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z20
-	VADDPS  Z16, Z20, Z16
-	VMOVUPS 64(SI), Z20
-	VADDPS  Z17, Z20, Z17
-	VMOVUPS 128(SI), Z20
-	VADDPS  Z18, Z20, Z18
-	VMOVUPS 192(SI), Z20
-	VADDPS  Z19, Z20, Z19
-	ADDQ    BX, SI
-	MOVQ    SI, 248(AX)
-	MOVQ    168(AX), BX
+	MOVQ   120(AX), BX
+	TESTQ  BX, BX
+	JEQ    done46
+	MOVQ   272(AX), BX
+	MOVQ   160(AX), SI
+	LEAQ   (BX)(SI*1), DI
+	LEAQ   (DI)(SI*2), DI
+	VADDPS (BX), Z0, Z0
+	VADDPS 64(BX), Z1, Z1
+	VADDPS 128(BX), Z2, Z2
+	VADDPS 192(BX), Z3, Z3
+	VADDPS (BX)(SI*1), Z4, Z4
+	VADDPS 64(BX)(SI*1), Z5, Z5
+	VADDPS 128(BX)(SI*1), Z6, Z6
+	VADDPS 192(BX)(SI*1), Z7, Z7
+	VADDPS (BX)(SI*2), Z8, Z8
+	VADDPS 64(BX)(SI*2), Z9, Z9
+	VADDPS 128(BX)(SI*2), Z10, Z10
+	VADDPS 192(BX)(SI*2), Z11, Z11
+	VADDPS (DI), Z12, Z12
+	VADDPS 64(DI), Z13, Z13
+	VADDPS 128(DI), Z14, Z14
+	VADDPS 192(DI), Z15, Z15
+	VADDPS (DI)(SI*1), Z16, Z16
+	VADDPS 64(DI)(SI*1), Z17, Z17
+	VADDPS 128(DI)(SI*1), Z18, Z18
+	VADDPS 192(DI)(SI*1), Z19, Z19
+	LEAQ   (BX)(SI*2), BX
+	LEAQ   (BX)(SI*2), BX
+	ADDQ   SI, BX
+	MOVQ   BX, 272(AX)
 
-done42:
+done46:
 	// Add what C holds.
-	MOVQ    128(AX), SI
-	TESTQ   SI, SI
-	JEQ     done43
-	MOVQ    256(AX), SI
-	VMOVUPS (SI), Z20
-	VADDPS  Z0, Z20, Z0
-	VMOVUPS 64(SI), Z20
-	VADDPS  Z1, Z20, Z1
-	VMOVUPS 128(SI), Z20
-	VADDPS  Z2, Z20, Z2
-	VMOVUPS 192(SI), Z20
-	VADDPS  Z3, Z20, Z3
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z20
-	VADDPS  Z4, Z20, Z4
-	VMOVUPS 64(SI), Z20
-	VADDPS  Z5, Z20, Z5
-	VMOVUPS 128(SI), Z20
-	VADDPS  Z6, Z20, Z6
-	VMOVUPS 192(SI), Z20
-	VADDPS  Z7, Z20, Z7
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z20
-	VADDPS  Z8, Z20, Z8
-	VMOVUPS 64(SI), Z20
-	VADDPS  Z9, Z20, Z9
-	VMOVUPS 128(SI), Z20
-	VADDPS  Z10, Z20, Z10
-	VMOVUPS 192(SI), Z20
-	VADDPS  Z11, Z20, Z11
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z20
-	VADDPS  Z12, Z20, Z12
-	VMOVUPS 64(SI), Z20
-	VADDPS  Z13, Z20, Z13
-	VMOVUPS 128(SI), Z20
-	VADDPS  Z14, Z20, Z14
-	VMOVUPS 192(SI), Z20
-	VADDPS  Z15, Z20, Z15
-	ADDQ    BX, SI
-	VMOVUPS (SI), Z20
-	VADDPS  Z16, Z20, Z16
-	VMOVUPS 64(SI), Z20
-	VADDPS  Z17, Z20, Z17
-	VMOVUPS 128(SI), Z20
-	VADDPS  Z18, Z20, Z18
-	VMOVUPS 192(SI), Z20
-	VADDPS  Z19, Z20, Z19
-	ADDQ    BX, SI
+	MOVQ   128(AX), BX
+	TESTQ  BX, BX
+	JEQ    done47
+	MOVQ   280(AX), BX
+	MOVQ   168(AX), SI
+	LEAQ   (BX)(SI*1), DI
+	LEAQ   (DI)(SI*2), DI
+	VADDPS (BX), Z0, Z0
+	VADDPS 64(BX), Z1, Z1
+	VADDPS 128(BX), Z2, Z2
+	VADDPS 192(BX), Z3, Z3
+	VADDPS (BX)(SI*1), Z4, Z4
+	VADDPS 64(BX)(SI*1), Z5, Z5
+	VADDPS 128(BX)(SI*1), Z6, Z6
+	VADDPS 192(BX)(SI*1), Z7, Z7
+	VADDPS (BX)(SI*2), Z8, Z8
+	VADDPS 64(BX)(SI*2), Z9, Z9
+	VADDPS 128(BX)(SI*2), Z10, Z10
+	VADDPS 192(BX)(SI*2), Z11, Z11
+	VADDPS (DI), Z12, Z12
+	VADDPS 64(DI), Z13, Z13
+	VADDPS 128(DI), Z14, Z14
+	VADDPS 192(DI), Z15, Z15
+	VADDPS (DI)(SI*1), Z16, Z16
+	VADDPS 64(DI)(SI*1), Z17, Z17
+	VADDPS 128(DI)(SI*1), Z18, Z18
+	VADDPS 192(DI)(SI*1), Z19, Z19
 
-done43:
+done47:
+done45:
 	// Store.
-	MOVQ    256(AX), SI
-	VMOVUPS Z0, (SI)
-	VMOVUPS Z1, 64(SI)
-	VMOVUPS Z2, 128(SI)
-	VMOVUPS Z3, 192(SI)
-	ADDQ    BX, SI
-	VMOVUPS Z4, (SI)
-	VMOVUPS Z5, 64(SI)
-	VMOVUPS Z6, 128(SI)
-	VMOVUPS Z7, 192(SI)
-	ADDQ    BX, SI
-	VMOVUPS Z8, (SI)
-	VMOVUPS Z9, 64(SI)
-	VMOVUPS Z10, 128(SI)
-	VMOVUPS Z11, 192(SI)
-	ADDQ    BX, SI
-	VMOVUPS Z12, (SI)
-	VMOVUPS Z13, 64(SI)
-	VMOVUPS Z14, 128(SI)
-	VMOVUPS Z15, 192(SI)
-	ADDQ    BX, SI
-	VMOVUPS Z16, (SI)
-	VMOVUPS Z17, 64(SI)
-	VMOVUPS Z18, 128(SI)
-	VMOVUPS Z19, 192(SI)
-	ADDQ    BX, SI
-	MOVQ    SI, 256(AX)
+	MOVQ    280(AX), BX
+	MOVQ    168(AX), SI
+	LEAQ    (BX)(SI*1), DI
+	LEAQ    (DI)(SI*2), DI
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, 64(BX)
+	VMOVUPS Z2, 128(BX)
+	VMOVUPS Z3, 192(BX)
+	VMOVUPS Z4, (BX)(SI*1)
+	VMOVUPS Z5, 64(BX)(SI*1)
+	VMOVUPS Z6, 128(BX)(SI*1)
+	VMOVUPS Z7, 192(BX)(SI*1)
+	VMOVUPS Z8, (BX)(SI*2)
+	VMOVUPS Z9, 64(BX)(SI*2)
+	VMOVUPS Z10, 128(BX)(SI*2)
+	VMOVUPS Z11, 192(BX)(SI*2)
+	VMOVUPS Z12, (DI)
+	VMOVUPS Z13, 64(DI)
+	VMOVUPS Z14, 128(DI)
+	VMOVUPS Z15, 192(DI)
+	VMOVUPS Z16, (DI)(SI*1)
+	VMOVUPS Z17, 64(DI)(SI*1)
+	VMOVUPS Z18, 128(DI)(SI*1)
+	VMOVUPS Z19, 192(DI)(SI*1)
+	LEAQ    (BX)(SI*2), BX
+	LEAQ    (BX)(SI*2), BX
+	ADDQ    SI, BX
+	MOVQ    BX, 280(AX)
 
 	// To the next tile.
+	LEAQ  (CX)(DX*2), CX
+	LEAQ  (CX)(DX*2), CX
 	ADDQ  DX, CX
-	ADDQ  DX, CX
-	ADDQ  DX, CX
-	ADDQ  DX, CX
-	ADDQ  DX, CX
-	MOVQ  264(AX), DX
+	MOVQ  288(AX), DX
 	ADDQ  $-1, DX
-	MOVQ  DX, 264(AX)
+	MOVQ  DX, 288(AX)
 	TESTQ DX, DX
-	JNE   tile27
+	JNE   tile29
 
-done26:
-	MOVQ  272(AX), CX
+done28:
+	MOVQ  296(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 272(AX)
+	MOVQ  CX, 296(AX)
 	TESTQ CX, CX
 	JEQ   next3
 
@@ -26660,35 +25430,15 @@ done26:
 	MOVQ 112(AX), CX
 	ADDQ $+256, CX
 	MOVQ CX, 112(AX)
-	MOVQ 208(AX), CX
+	MOVQ 192(AX), CX
 	MOVQ 120(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 120(AX)
-	MOVQ 8(AX), CX
-	SHLQ $0x06, CX
+	MOVQ 176(AX), CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ (AX), DX
-	ADDQ CX, DX
-	MOVQ DX, (AX)
-	MOVQ (AX), DX
-	ADDQ CX, DX
-	MOVQ DX, (AX)
-	MOVQ (AX), DX
-	ADDQ CX, DX
-	MOVQ DX, (AX)
-	MOVQ 32(AX), CX
-	SHLQ $0x06, CX
-	MOVQ 24(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 24(AX)
-	MOVQ 24(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 24(AX)
-	MOVQ 24(AX), DX
-	ADDQ CX, DX
-	MOVQ DX, 24(AX)
+	MOVQ 184(AX), CX
 	MOVQ 24(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 24(AX)
@@ -26702,7 +25452,7 @@ next3:
 	JEQ   done4
 
 	// To the next panel.
-	MOVQ 200(AX), CX
+	MOVQ 232(AX), CX
 	MOVQ 136(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 136(AX)
@@ -26710,15 +25460,15 @@ next3:
 	MOVQ 120(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 120(AX)
-	MOVQ 192(AX), CX
+	MOVQ 224(AX), CX
 	MOVQ 112(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 112(AX)
-	MOVQ 176(AX), CX
+	MOVQ 200(AX), CX
 	MOVQ (AX), DX
 	ADDQ CX, DX
 	MOVQ DX, (AX)
-	MOVQ 184(AX), CX
+	MOVQ 208(AX), CX
 	MOVQ 24(AX), DX
 	ADDQ CX, DX
 	MOVQ DX, 24(AX)

@@ -40,10 +40,12 @@ type gemmTask struct {
 
 	aStride, sumStride, cStride int
 
-	// Steps from the last group of a panel to the first of the next one. From
-	// group to group c and init go on by its columns, w0 and w1 by its weights.
-	w0Panel, w1Panel, initPanel, cPanel int
-	sumGroup, sumPanel                  int // 0 if there is no sum
+	// Steps from group to group, where c and init go on by its columns, and from the
+	// last group of a panel to the first of the next one.
+	w0Group, w1Group, sumGroup                    int // of sum 0 if there is none
+	w0Panel, w1Panel, sumPanel, initPanel, cPanel int
+
+	reads int // 1: there is a sum, something old or a next row
 
 	// Rows of 64 elements that are read later, a multiple of 4. Each tile may fetch
 	// four of them; it is no error if there is no memory.
@@ -63,10 +65,10 @@ const (
 	maxProducts  = 1 << 20   // multiply-adds of one call: some 50 us at 20 a ns
 	maxWeights   = 512 << 10 // bytes of W in one call, for they may come from DRAM
 	panelColumns = 4 * block
-	pairedRows   = 5          // of tiles from which on a kernel also takes tiles with one row less
-	copyPanels   = 4          // for which one copy of columns of A serves
-	smallWeights = 64 << 10   // bytes of W, of which a row takes a microsecond or less
-	manyInputs   = 2048       // beyond which sums of several copies at once are worth their memory
+	pairedRows   = 5        // of tiles from which on a kernel also takes tiles with one row less
+	copyPanels   = 4        // for which one copy of columns of A serves
+	smallWeights = 64 << 10 // bytes of W, of which a row takes a microsecond or less
+	manyInputs   = 2048     // beyond which sums of several copies at once are worth their memory
 )
 
 // panelsPerCall returns how many panels one call may take, for some rows of A,
@@ -151,7 +153,7 @@ func gemvBlocks(isa ISA, c *float32, a Mat, w *Panels, init []float32, all, add 
 		task.initPanel = task.cPanel
 	}
 	if add {
-		task.old = 1
+		task.old, task.reads = 1, 1
 	}
 	if k > 0 {
 		task.a, task.w0, task.w1 = a.at(0, 0), &w.data[0], &w.data[0]
@@ -540,6 +542,7 @@ func (p *matmul) chain(r region, k, kn int, sum, out Mat, init []float32, old bo
 			back := (groups - 1) * n
 			task.cPanel = cols - 4*block*back
 			task.initPanel = -4 * block * back
+			task.w0Group, task.w1Group = 4*block*n*task.k0, 4*block*n*task.k1
 			task.w0Panel = weights - 4*block*back*task.k0
 			task.w1Panel = weights - 4*block*back*task.k1
 			if k == 0 {
@@ -551,9 +554,10 @@ func (p *matmul) chain(r region, k, kn int, sum, out Mat, init []float32, old bo
 			} else {
 				task.sum, task.sumStride = sum.at(row, first+col), 4*sum.Stride
 				task.sumGroup, task.sumPanel = 4*block*n, task.cPanel
+				task.reads = 1
 			}
 			if old {
-				task.old = 1
+				task.old, task.reads = 1, 1
 			}
 			if kn > 0 {
 				w := p.w.data[panel*full*block*p.w.k+k*nb*block:]
@@ -586,7 +590,7 @@ func (p *matmul) chain(r region, k, kn int, sum, out Mat, init []float32, old bo
 func (p *matmul) fetchRows(task *gemmTask, tiles int) {
 	rows := min(tiles*4, p.nextRows/4*4)
 	task.next = uintptr(unsafe.Pointer(p.a.at(p.nextRow, p.nextCol)))
-	task.nextRows, task.nextStride = rows, 4*p.a.Stride
+	task.nextRows, task.nextStride, task.reads = rows, 4*p.a.Stride, 1
 	p.nextRow += rows
 	p.nextRows -= rows
 }

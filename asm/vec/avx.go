@@ -49,6 +49,7 @@ func (a *avx) Prefetch(m Mem)              { a.PREFETCHT0(m) }
 func (a *avx) PrefetchSecond(m Mem)        { a.PREFETCHT1(m) }
 func (a *avx) Splat(m Mem, d R)            { a.VBROADCASTSS(m, d) }
 func (a *avx) Add(x R, y operand.Op, d R)  { a.VADDPS(y, x, d) }
+func (a *avx) AddFrom(m Mem, d R)          { a.VADDPS(m, d, d) }
 func (a *avx) Sub(x R, y operand.Op, d R)  { a.VSUBPS(y, x, d) }
 func (a *avx) Mul(x R, y operand.Op, d R)  { a.VMULPS(y, x, d) }
 func (a *avx) Div(x R, y operand.Op, d R)  { a.VDIVPS(y, x, d) }
@@ -184,6 +185,8 @@ func (a *avx) AddWord(x, y, d GP) {
 		a.LEAQ(Mem{Base: x, Index: y, Scale: 1}, d)
 	}
 }
+
+func (a *avx) AddTwice(r, x GP) { a.LEAQ(Mem{Base: r, Index: x, Scale: 2}, r) }
 
 func (a *avx) SubWord(x, y, d GP) {
 	if x != d {

@@ -434,6 +434,16 @@ func (f *Func) All(r R) V {
 	return v
 }
 
+// AddTimes adds n times step to p.
+func (f *Func) AddTimes(p, step GP, n int) {
+	for ; n >= 2; n -= 2 {
+		f.AddTwice(p, step)
+	}
+	if n > 0 {
+		f.AddWord(p, step, p)
+	}
+}
+
 // Strided is n addresses at the same distance.
 type Strided struct {
 	f      *Func
@@ -448,9 +458,7 @@ func (f *Func) Strided(base, stride GP, n int) *Strided {
 	for len(s.ptr)*f.Reach() < n {
 		p := f.GP64()
 		f.AddWord(s.ptr[len(s.ptr)-1], stride, p)
-		for range f.Reach() - 1 {
-			f.AddWord(p, stride, p)
-		}
+		f.AddTimes(p, stride, f.Reach()-1)
 		s.ptr = append(s.ptr, p)
 	}
 	return s

@@ -35,6 +35,7 @@ type ISA interface {
 	SplatDouble(m Mem, d R)         // one float64, rounded, to all lanes
 	Zero(d R)                       //
 	Add(a R, b operand.Op, d R)     // d = a + b
+	AddFrom(m Mem, d R)             // d += Lanes floats at m
 	Sub(a R, b operand.Op, d R)     // d = a - b
 	Mul(a R, b operand.Op, d R)     // d = a·b
 	Div(a R, b operand.Op, d R)     // d = a / b
@@ -75,6 +76,7 @@ type ISA interface {
 	Word(m Mem, d GP)                            // d = the 64-bit word at m
 	StoreWord(s GP, m Mem)                       //
 	AddWord(a GP, b, d GP)                       // d = a + b
+	AddTwice(r, b GP)                            // r += 2b
 	SubWord(a GP, b, d GP)                       // d = a - b
 	AddImm(r GP, k int)                          // r += k
 	CopyWord(a, d GP)                            //

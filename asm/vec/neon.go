@@ -88,6 +88,12 @@ func (a *neonISA) FNMA(x R, y operand.Op, c R) { a.VFMLS(y.(R), x, c) }
 func (a *neonISA) LoadTail(m Mem, d R)         { a.FMOVS(m, d) }
 func (a *neonISA) StoreTail(s R, m Mem)        { a.FMOVSstore(s, m) }
 
+func (a *neonISA) AddFrom(m Mem, d R) {
+	v := a.XMM()
+	a.FMOVQ(m, v)
+	a.FADD(v, d, d)
+}
+
 func (a *neonISA) MergeTail(s R, m Mem)  { a.FMOVSstore(s, m) }
 func (a *neonISA) StoreFirst(s R, m Mem) { a.FMOVSstore(s, m) }
 func (a *neonISA) Greater(x, y, d R)     { a.FMAX(y, x, d) }
@@ -227,6 +233,7 @@ func (a *neonISA) Word(m Mem, d GP)       { a.MOVD(m, d) }
 func (a *neonISA) StoreWord(s GP, m Mem)  { a.MOVDstore(s, m) }
 func (a *neonISA) CopyWord(x, d GP)       { a.MOVDreg(x, d) }
 func (a *neonISA) AddWord(x, y, d GP)     { a.ADD(y, x, d) }
+func (a *neonISA) AddTwice(r, x GP)       { a.ADD(x, r, r); a.ADD(x, r, r) }
 func (a *neonISA) SubWord(x, y, d GP)     { a.SUB(y, x, d) }
 func (a *neonISA) AddImm(r GP, k int)     { a.ADDimm(k, r, r) }
 func (a *neonISA) ShlWord(r GP, n uint64) { a.LSL(n, r, r) }
