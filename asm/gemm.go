@@ -392,34 +392,45 @@ func (t tile) inputs(part, at, aStride vec.GP) {
 		wm = append(wm, weights.At(b))
 	}
 	rows := t.Strided(at, aStride, len(t.acc))
-	loop := func(steps int, fetch func()) {
+	// outer works on some of the inputs at at and w, from the first one on.
+	outer := func(first, inputs int) {
+		var from []vec.Mem
+		for _, m := range wm {
+			from = append(from, m.Offset(4*block*first))
+		}
+		t.Outer(t.acc, func(row int) vec.Mem { return rows.At(row).Offset(4 * first) }, from, inputs)
+	}
+	loop := func(steps int, body func()) {
 		t.Turns(n, steps, func() {
-			fetch()
-			t.Outer(t.acc, rows.At, wm, steps)
+			body()
 			rows.Advance(4 * steps)
 			weights.Advance(4 * block * steps)
 		})
 	}
-	turn, nothing := turn(t.Gen), func() {}
+	turn := turn(t.Gen)
 	if lines := fetchLines(t.Gen, len(t.acc)); lines > 0 {
 		t.If(t.word("ahead"), func() {
 			later, fetch := t.GP64(), t.Field(part, "gemmTask", "fetch0")
 			t.Word(fetch, later)
 			loop(turn, func() {
-				for i := range lines {
-					t.ISA.(vec.Prefetcher).PrefetchSecond(vec.Mem{Base: later, Disp: 4 * block * i})
+				const few = 2 // inputs between fetches, which are lost if they come all at once
+				for first := 0; first < turn; first += few {
+					for i := first * lines / turn; i < (first+few)*lines/turn; i++ {
+						t.ISA.(vec.Prefetcher).PrefetchSecond(vec.Mem{Base: later, Disp: 4 * block * i})
+					}
+					outer(first, few)
 				}
 				t.AddImm(later, 4*block*lines)
 			})
 			t.StoreWord(later, fetch)
 		})
 	}
-	loop(turn, nothing)
+	loop(turn, func() { outer(0, turn) })
 	t.If(n, func() {
 		if turn > inputs {
-			loop(inputs, nothing)
+			loop(inputs, func() { outer(0, inputs) })
 		}
-		loop(1, nothing)
+		loop(1, func() { outer(0, 1) })
 	})
 }
 
