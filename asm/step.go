@@ -178,11 +178,10 @@ func rowPanel(k *vec.Func, p, w, out, init vec.GP, blocks, perBlock int) {
 		}
 		scalars := func(int) vec.Mem { return vec.Mem{Base: a} }
 		for _, steps := range []int{inputs, 1} {
-			k.While(n, steps, func() {
+			k.Turns(n, steps, func() {
 				k.Outer([][]vec.R{acc}, scalars, wm, steps)
 				k.AddImm(a, 4*steps)
 				weights.Advance(4 * block * steps)
-				k.AddImm(n, -steps)
 			})
 		}
 		weights.Copy(blocks-1, w)

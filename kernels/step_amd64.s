@@ -60,7 +60,7 @@ done9:
 	SHLQ $0x06, R12
 	LEAQ (BX)(R12*1), R13
 	LEAQ (R13)(R12*2), R13
-	CMPQ R11, $+4
+	SUBQ $+4, R11
 	JLT  done11
 
 loop10:
@@ -103,12 +103,12 @@ loop10:
 	ADDQ         $+16, R9
 	ADDQ         $+256, BX
 	ADDQ         $+256, R13
-	ADDQ         $-4, R11
-	CMPQ         R11, $+4
+	SUBQ         $+4, R11
 	JGE          loop10
 
 done11:
-	CMPQ R11, $+1
+	ADDQ $+4, R11
+	SUBQ $+1, R11
 	JLT  done13
 
 loop12:
@@ -124,11 +124,11 @@ loop12:
 	ADDQ         $+4, R9
 	ADDQ         $+64, BX
 	ADDQ         $+64, R13
-	ADDQ         $-1, R11
-	CMPQ         R11, $+1
+	SUBQ         $+1, R11
 	JGE          loop12
 
 done13:
+	ADDQ $+1, R11
 	MOVQ R13, BX
 	CMPQ R10, $+1
 	JGE  loop7
@@ -198,7 +198,7 @@ done18:
 	SHLQ $0x06, R10
 	LEAQ (BX)(R10*1), R11
 	LEAQ (R11)(R10*2), R11
-	CMPQ R9, $+4
+	SUBQ $+4, R9
 	JLT  done20
 
 loop19:
@@ -225,12 +225,12 @@ loop19:
 	ADDQ         $+16, DI
 	ADDQ         $+256, BX
 	ADDQ         $+256, R11
-	ADDQ         $-4, R9
-	CMPQ         R9, $+4
+	SUBQ         $+4, R9
 	JGE          loop19
 
 done20:
-	CMPQ R9, $+1
+	ADDQ $+4, R9
+	SUBQ $+1, R9
 	JLT  done22
 
 loop21:
@@ -242,11 +242,11 @@ loop21:
 	ADDQ         $+4, DI
 	ADDQ         $+64, BX
 	ADDQ         $+64, R11
-	ADDQ         $-1, R9
-	CMPQ         R9, $+1
+	SUBQ         $+1, R9
 	JGE          loop21
 
 done22:
+	ADDQ $+1, R9
 	MOVQ R11, BX
 	CMPQ R8, $+1
 	JGE  loop16
@@ -1052,7 +1052,7 @@ done9:
 	SHLQ $0x06, R12
 	LEAQ (BX)(R12*1), R13
 	LEAQ (R13)(R12*2), R13
-	CMPQ R11, $+4
+	SUBQ $+4, R11
 	JLT  done11
 
 loop10:
@@ -1095,12 +1095,12 @@ loop10:
 	ADDQ         $+16, R9
 	ADDQ         $+256, BX
 	ADDQ         $+256, R13
-	ADDQ         $-4, R11
-	CMPQ         R11, $+4
+	SUBQ         $+4, R11
 	JGE          loop10
 
 done11:
-	CMPQ R11, $+1
+	ADDQ $+4, R11
+	SUBQ $+1, R11
 	JLT  done13
 
 loop12:
@@ -1116,11 +1116,11 @@ loop12:
 	ADDQ         $+4, R9
 	ADDQ         $+64, BX
 	ADDQ         $+64, R13
-	ADDQ         $-1, R11
-	CMPQ         R11, $+1
+	SUBQ         $+1, R11
 	JGE          loop12
 
 done13:
+	ADDQ $+1, R11
 	MOVQ R13, BX
 	CMPQ R10, $+1
 	JGE  loop7
@@ -1190,7 +1190,7 @@ done18:
 	SHLQ $0x06, R10
 	LEAQ (BX)(R10*1), R11
 	LEAQ (R11)(R10*2), R11
-	CMPQ R9, $+4
+	SUBQ $+4, R9
 	JLT  done20
 
 loop19:
@@ -1217,12 +1217,12 @@ loop19:
 	ADDQ         $+16, DI
 	ADDQ         $+256, BX
 	ADDQ         $+256, R11
-	ADDQ         $-4, R9
-	CMPQ         R9, $+4
+	SUBQ         $+4, R9
 	JGE          loop19
 
 done20:
-	CMPQ R9, $+1
+	ADDQ $+4, R9
+	SUBQ $+1, R9
 	JLT  done22
 
 loop21:
@@ -1234,11 +1234,11 @@ loop21:
 	ADDQ         $+4, DI
 	ADDQ         $+64, BX
 	ADDQ         $+64, R11
-	ADDQ         $-1, R9
-	CMPQ         R9, $+1
+	SUBQ         $+1, R9
 	JGE          loop21
 
 done22:
+	ADDQ $+1, R9
 	MOVQ R11, BX
 	CMPQ R8, $+1
 	JGE  loop16
@@ -2188,7 +2188,7 @@ loop7:
 done9:
 	MOVQ R11, R12
 	SHLQ $0x06, R12
-	CMPQ R11, $+4
+	SUBQ $+4, R11
 	JLT  done11
 
 loop10:
@@ -2222,12 +2222,12 @@ loop10:
 	VFMADD231PS  224(BX)(R12*2), Y6, Y5
 	ADDQ         $+16, R9
 	ADDQ         $+256, BX
-	ADDQ         $-4, R11
-	CMPQ         R11, $+4
+	SUBQ         $+4, R11
 	JGE          loop10
 
 done11:
-	CMPQ R11, $+1
+	ADDQ $+4, R11
+	SUBQ $+1, R11
 	JLT  done13
 
 loop12:
@@ -2240,11 +2240,11 @@ loop12:
 	VFMADD231PS  32(BX)(R12*2), Y6, Y5
 	ADDQ         $+4, R9
 	ADDQ         $+64, BX
-	ADDQ         $-1, R11
-	CMPQ         R11, $+1
+	SUBQ         $+1, R11
 	JGE          loop12
 
 done13:
+	ADDQ $+1, R11
 	ADDQ R12, BX
 	ADDQ R12, BX
 	CMPQ R10, $+1
@@ -2306,7 +2306,7 @@ loop16:
 done18:
 	MOVQ R9, R10
 	SHLQ $0x06, R10
-	CMPQ R9, $+4
+	SUBQ $+4, R9
 	JLT  done20
 
 loop19:
@@ -2328,12 +2328,12 @@ loop19:
 	VFMADD231PS  192(BX)(R10*2), Y3, Y2
 	ADDQ         $+16, DI
 	ADDQ         $+256, BX
-	ADDQ         $-4, R9
-	CMPQ         R9, $+4
+	SUBQ         $+4, R9
 	JGE          loop19
 
 done20:
-	CMPQ R9, $+1
+	ADDQ $+4, R9
+	SUBQ $+1, R9
 	JLT  done22
 
 loop21:
@@ -2343,11 +2343,11 @@ loop21:
 	VFMADD231PS  (BX)(R10*2), Y3, Y2
 	ADDQ         $+4, DI
 	ADDQ         $+64, BX
-	ADDQ         $-1, R9
-	CMPQ         R9, $+1
+	SUBQ         $+1, R9
 	JGE          loop21
 
 done22:
+	ADDQ $+1, R9
 	ADDQ R10, BX
 	ADDQ R10, BX
 	CMPQ R8, $+1
@@ -2954,7 +2954,7 @@ loop7:
 done9:
 	MOVQ R11, R12
 	SHLQ $0x06, R12
-	CMPQ R11, $+4
+	SUBQ $+4, R11
 	JLT  done11
 
 loop10:
@@ -2988,12 +2988,12 @@ loop10:
 	VFMADD231PS  224(BX)(R12*2), Y6, Y5
 	ADDQ         $+16, R9
 	ADDQ         $+256, BX
-	ADDQ         $-4, R11
-	CMPQ         R11, $+4
+	SUBQ         $+4, R11
 	JGE          loop10
 
 done11:
-	CMPQ R11, $+1
+	ADDQ $+4, R11
+	SUBQ $+1, R11
 	JLT  done13
 
 loop12:
@@ -3006,11 +3006,11 @@ loop12:
 	VFMADD231PS  32(BX)(R12*2), Y6, Y5
 	ADDQ         $+4, R9
 	ADDQ         $+64, BX
-	ADDQ         $-1, R11
-	CMPQ         R11, $+1
+	SUBQ         $+1, R11
 	JGE          loop12
 
 done13:
+	ADDQ $+1, R11
 	ADDQ R12, BX
 	ADDQ R12, BX
 	CMPQ R10, $+1
@@ -3072,7 +3072,7 @@ loop16:
 done18:
 	MOVQ R9, R10
 	SHLQ $0x06, R10
-	CMPQ R9, $+4
+	SUBQ $+4, R9
 	JLT  done20
 
 loop19:
@@ -3094,12 +3094,12 @@ loop19:
 	VFMADD231PS  192(BX)(R10*2), Y3, Y2
 	ADDQ         $+16, DI
 	ADDQ         $+256, BX
-	ADDQ         $-4, R9
-	CMPQ         R9, $+4
+	SUBQ         $+4, R9
 	JGE          loop19
 
 done20:
-	CMPQ R9, $+1
+	ADDQ $+4, R9
+	SUBQ $+1, R9
 	JLT  done22
 
 loop21:
@@ -3109,11 +3109,11 @@ loop21:
 	VFMADD231PS  (BX)(R10*2), Y3, Y2
 	ADDQ         $+4, DI
 	ADDQ         $+64, BX
-	ADDQ         $-1, R9
-	CMPQ         R9, $+1
+	SUBQ         $+1, R9
 	JGE          loop21
 
 done22:
+	ADDQ $+1, R9
 	ADDQ R10, BX
 	ADDQ R10, BX
 	CMPQ R8, $+1
@@ -3803,7 +3803,7 @@ done9:
 	SHLQ $0x06, R12
 	LEAQ (BX)(R12*1), R13
 	LEAQ (R13)(R12*2), R13
-	CMPQ R11, $+4
+	SUBQ $+4, R11
 	JLT  done11
 
 loop10:
@@ -3846,12 +3846,12 @@ loop10:
 	ADDQ         $+16, R9
 	ADDQ         $+256, BX
 	ADDQ         $+256, R13
-	ADDQ         $-4, R11
-	CMPQ         R11, $+4
+	SUBQ         $+4, R11
 	JGE          loop10
 
 done11:
-	CMPQ R11, $+1
+	ADDQ $+4, R11
+	SUBQ $+1, R11
 	JLT  done13
 
 loop12:
@@ -3867,11 +3867,11 @@ loop12:
 	ADDQ         $+4, R9
 	ADDQ         $+64, BX
 	ADDQ         $+64, R13
-	ADDQ         $-1, R11
-	CMPQ         R11, $+1
+	SUBQ         $+1, R11
 	JGE          loop12
 
 done13:
+	ADDQ $+1, R11
 	MOVQ R13, BX
 	CMPQ R10, $+1
 	JGE  loop7
@@ -3937,7 +3937,7 @@ loop16:
 done18:
 	MOVQ R11, R12
 	SHLQ $0x06, R12
-	CMPQ R11, $+4
+	SUBQ $+4, R11
 	JLT  done20
 
 loop19:
@@ -3955,12 +3955,12 @@ loop19:
 	VFMADD231PS  224(BX), Y2, Y1
 	ADDQ         $+16, R9
 	ADDQ         $+256, BX
-	ADDQ         $-4, R11
-	CMPQ         R11, $+4
+	SUBQ         $+4, R11
 	JGE          loop19
 
 done20:
-	CMPQ R11, $+1
+	ADDQ $+4, R11
+	SUBQ $+1, R11
 	JLT  done22
 
 loop21:
@@ -3969,11 +3969,11 @@ loop21:
 	VFMADD231PS  32(BX), Y2, Y1
 	ADDQ         $+4, R9
 	ADDQ         $+64, BX
-	ADDQ         $-1, R11
-	CMPQ         R11, $+1
+	SUBQ         $+1, R11
 	JGE          loop21
 
 done22:
+	ADDQ $+1, R11
 	CMPQ R10, $+1
 	JGE  loop16
 
@@ -4018,7 +4018,7 @@ loop25:
 done27:
 	MOVQ R11, R12
 	SHLQ $0x06, R12
-	CMPQ R11, $+4
+	SUBQ $+4, R11
 	JLT  done29
 
 loop28:
@@ -4044,12 +4044,12 @@ loop28:
 	VFMADD231PS  224(BX)(R12*1), Y4, Y3
 	ADDQ         $+16, R9
 	ADDQ         $+256, BX
-	ADDQ         $-4, R11
-	CMPQ         R11, $+4
+	SUBQ         $+4, R11
 	JGE          loop28
 
 done29:
-	CMPQ R11, $+1
+	ADDQ $+4, R11
+	SUBQ $+1, R11
 	JLT  done31
 
 loop30:
@@ -4060,11 +4060,11 @@ loop30:
 	VFMADD231PS  32(BX)(R12*1), Y4, Y3
 	ADDQ         $+4, R9
 	ADDQ         $+64, BX
-	ADDQ         $-1, R11
-	CMPQ         R11, $+1
+	SUBQ         $+1, R11
 	JGE          loop30
 
 done31:
+	ADDQ $+1, R11
 	ADDQ R12, BX
 	CMPQ R10, $+1
 	JGE  loop25
@@ -4118,7 +4118,7 @@ loop34:
 done36:
 	MOVQ R10, R11
 	SHLQ $0x06, R11
-	CMPQ R10, $+4
+	SUBQ $+4, R10
 	JLT  done38
 
 loop37:
@@ -4152,12 +4152,12 @@ loop37:
 	VFMADD231PS  224(BX)(R11*2), Y6, Y5
 	ADDQ         $+16, R8
 	ADDQ         $+256, BX
-	ADDQ         $-4, R10
-	CMPQ         R10, $+4
+	SUBQ         $+4, R10
 	JGE          loop37
 
 done38:
-	CMPQ R10, $+1
+	ADDQ $+4, R10
+	SUBQ $+1, R10
 	JLT  done40
 
 loop39:
@@ -4170,11 +4170,11 @@ loop39:
 	VFMADD231PS  32(BX)(R11*2), Y6, Y5
 	ADDQ         $+4, R8
 	ADDQ         $+64, BX
-	ADDQ         $-1, R10
-	CMPQ         R10, $+1
+	SUBQ         $+1, R10
 	JGE          loop39
 
 done40:
+	ADDQ $+1, R10
 	ADDQ R11, BX
 	ADDQ R11, BX
 	CMPQ R9, $+1
@@ -4231,7 +4231,7 @@ loop43:
 done45:
 	MOVQ R9, R10
 	SHLQ $0x06, R10
-	CMPQ R9, $+4
+	SUBQ $+4, R9
 	JLT  done47
 
 loop46:
@@ -4245,12 +4245,12 @@ loop46:
 	VFMADD231PS  192(BX), Y1, Y0
 	ADDQ         $+16, DI
 	ADDQ         $+256, BX
-	ADDQ         $-4, R9
-	CMPQ         R9, $+4
+	SUBQ         $+4, R9
 	JGE          loop46
 
 done47:
-	CMPQ R9, $+1
+	ADDQ $+4, R9
+	SUBQ $+1, R9
 	JLT  done49
 
 loop48:
@@ -4258,11 +4258,11 @@ loop48:
 	VFMADD231PS  (BX), Y1, Y0
 	ADDQ         $+4, DI
 	ADDQ         $+64, BX
-	ADDQ         $-1, R9
-	CMPQ         R9, $+1
+	SUBQ         $+1, R9
 	JGE          loop48
 
 done49:
+	ADDQ $+1, R9
 	CMPQ R8, $+1
 	JGE  loop43
 
@@ -4488,7 +4488,7 @@ done9:
 	SHLQ $0x06, R12
 	LEAQ (BX)(R12*1), R13
 	LEAQ (R13)(R12*2), R13
-	CMPQ R11, $+4
+	SUBQ $+4, R11
 	JLT  done11
 
 loop10:
@@ -4531,12 +4531,12 @@ loop10:
 	ADDQ         $+16, R9
 	ADDQ         $+256, BX
 	ADDQ         $+256, R13
-	ADDQ         $-4, R11
-	CMPQ         R11, $+4
+	SUBQ         $+4, R11
 	JGE          loop10
 
 done11:
-	CMPQ R11, $+1
+	ADDQ $+4, R11
+	SUBQ $+1, R11
 	JLT  done13
 
 loop12:
@@ -4552,11 +4552,11 @@ loop12:
 	ADDQ         $+4, R9
 	ADDQ         $+64, BX
 	ADDQ         $+64, R13
-	ADDQ         $-1, R11
-	CMPQ         R11, $+1
+	SUBQ         $+1, R11
 	JGE          loop12
 
 done13:
+	ADDQ $+1, R11
 	MOVQ R13, BX
 	CMPQ R10, $+1
 	JGE  loop7
@@ -4622,7 +4622,7 @@ loop16:
 done18:
 	MOVQ R11, R12
 	SHLQ $0x06, R12
-	CMPQ R11, $+4
+	SUBQ $+4, R11
 	JLT  done20
 
 loop19:
@@ -4640,12 +4640,12 @@ loop19:
 	VFMADD231PS  224(BX), Y2, Y1
 	ADDQ         $+16, R9
 	ADDQ         $+256, BX
-	ADDQ         $-4, R11
-	CMPQ         R11, $+4
+	SUBQ         $+4, R11
 	JGE          loop19
 
 done20:
-	CMPQ R11, $+1
+	ADDQ $+4, R11
+	SUBQ $+1, R11
 	JLT  done22
 
 loop21:
@@ -4654,11 +4654,11 @@ loop21:
 	VFMADD231PS  32(BX), Y2, Y1
 	ADDQ         $+4, R9
 	ADDQ         $+64, BX
-	ADDQ         $-1, R11
-	CMPQ         R11, $+1
+	SUBQ         $+1, R11
 	JGE          loop21
 
 done22:
+	ADDQ $+1, R11
 	CMPQ R10, $+1
 	JGE  loop16
 
@@ -4703,7 +4703,7 @@ loop25:
 done27:
 	MOVQ R11, R12
 	SHLQ $0x06, R12
-	CMPQ R11, $+4
+	SUBQ $+4, R11
 	JLT  done29
 
 loop28:
@@ -4729,12 +4729,12 @@ loop28:
 	VFMADD231PS  224(BX)(R12*1), Y4, Y3
 	ADDQ         $+16, R9
 	ADDQ         $+256, BX
-	ADDQ         $-4, R11
-	CMPQ         R11, $+4
+	SUBQ         $+4, R11
 	JGE          loop28
 
 done29:
-	CMPQ R11, $+1
+	ADDQ $+4, R11
+	SUBQ $+1, R11
 	JLT  done31
 
 loop30:
@@ -4745,11 +4745,11 @@ loop30:
 	VFMADD231PS  32(BX)(R12*1), Y4, Y3
 	ADDQ         $+4, R9
 	ADDQ         $+64, BX
-	ADDQ         $-1, R11
-	CMPQ         R11, $+1
+	SUBQ         $+1, R11
 	JGE          loop30
 
 done31:
+	ADDQ $+1, R11
 	ADDQ R12, BX
 	CMPQ R10, $+1
 	JGE  loop25
@@ -4803,7 +4803,7 @@ loop34:
 done36:
 	MOVQ R10, R11
 	SHLQ $0x06, R11
-	CMPQ R10, $+4
+	SUBQ $+4, R10
 	JLT  done38
 
 loop37:
@@ -4837,12 +4837,12 @@ loop37:
 	VFMADD231PS  224(BX)(R11*2), Y6, Y5
 	ADDQ         $+16, R8
 	ADDQ         $+256, BX
-	ADDQ         $-4, R10
-	CMPQ         R10, $+4
+	SUBQ         $+4, R10
 	JGE          loop37
 
 done38:
-	CMPQ R10, $+1
+	ADDQ $+4, R10
+	SUBQ $+1, R10
 	JLT  done40
 
 loop39:
@@ -4855,11 +4855,11 @@ loop39:
 	VFMADD231PS  32(BX)(R11*2), Y6, Y5
 	ADDQ         $+4, R8
 	ADDQ         $+64, BX
-	ADDQ         $-1, R10
-	CMPQ         R10, $+1
+	SUBQ         $+1, R10
 	JGE          loop39
 
 done40:
+	ADDQ $+1, R10
 	ADDQ R11, BX
 	ADDQ R11, BX
 	CMPQ R9, $+1
@@ -4916,7 +4916,7 @@ loop43:
 done45:
 	MOVQ R9, R10
 	SHLQ $0x06, R10
-	CMPQ R9, $+4
+	SUBQ $+4, R9
 	JLT  done47
 
 loop46:
@@ -4930,12 +4930,12 @@ loop46:
 	VFMADD231PS  192(BX), Y1, Y0
 	ADDQ         $+16, DI
 	ADDQ         $+256, BX
-	ADDQ         $-4, R9
-	CMPQ         R9, $+4
+	SUBQ         $+4, R9
 	JGE          loop46
 
 done47:
-	CMPQ R9, $+1
+	ADDQ $+4, R9
+	SUBQ $+1, R9
 	JLT  done49
 
 loop48:
@@ -4943,11 +4943,11 @@ loop48:
 	VFMADD231PS  (BX), Y1, Y0
 	ADDQ         $+4, DI
 	ADDQ         $+64, BX
-	ADDQ         $-1, R9
-	CMPQ         R9, $+1
+	SUBQ         $+1, R9
 	JGE          loop48
 
 done49:
+	ADDQ $+1, R9
 	CMPQ R8, $+1
 	JGE  loop43
 
@@ -5371,7 +5371,7 @@ done9:
 	SHLQ $0x06, R12
 	LEAQ (BX)(R12*1), R13
 	LEAQ (R13)(R12*2), R13
-	CMPQ R11, $+4
+	SUBQ $+4, R11
 	JLT  done11
 
 loop10:
@@ -5398,12 +5398,12 @@ loop10:
 	ADDQ         $+16, R9
 	ADDQ         $+256, BX
 	ADDQ         $+256, R13
-	ADDQ         $-4, R11
-	CMPQ         R11, $+4
+	SUBQ         $+4, R11
 	JGE          loop10
 
 done11:
-	CMPQ R11, $+1
+	ADDQ $+4, R11
+	SUBQ $+1, R11
 	JLT  done13
 
 loop12:
@@ -5415,11 +5415,11 @@ loop12:
 	ADDQ         $+4, R9
 	ADDQ         $+64, BX
 	ADDQ         $+64, R13
-	ADDQ         $-1, R11
-	CMPQ         R11, $+1
+	SUBQ         $+1, R11
 	JGE          loop12
 
 done13:
+	ADDQ $+1, R11
 	MOVQ R13, BX
 	CMPQ R10, $+1
 	JGE  loop7
@@ -5477,7 +5477,7 @@ done18:
 	SHLQ $0x06, R10
 	LEAQ (BX)(R10*1), R11
 	LEAQ (R11)(R10*2), R11
-	CMPQ R9, $+4
+	SUBQ $+4, R9
 	JLT  done20
 
 loop19:
@@ -5504,12 +5504,12 @@ loop19:
 	ADDQ         $+16, DI
 	ADDQ         $+256, BX
 	ADDQ         $+256, R11
-	ADDQ         $-4, R9
-	CMPQ         R9, $+4
+	SUBQ         $+4, R9
 	JGE          loop19
 
 done20:
-	CMPQ R9, $+1
+	ADDQ $+4, R9
+	SUBQ $+1, R9
 	JLT  done22
 
 loop21:
@@ -5521,11 +5521,11 @@ loop21:
 	ADDQ         $+4, DI
 	ADDQ         $+64, BX
 	ADDQ         $+64, R11
-	ADDQ         $-1, R9
-	CMPQ         R9, $+1
+	SUBQ         $+1, R9
 	JGE          loop21
 
 done22:
+	ADDQ $+1, R9
 	MOVQ R11, BX
 	CMPQ R8, $+1
 	JGE  loop16
@@ -6045,7 +6045,7 @@ done9:
 	SHLQ $0x06, R12
 	LEAQ (BX)(R12*1), R13
 	LEAQ (R13)(R12*2), R13
-	CMPQ R11, $+4
+	SUBQ $+4, R11
 	JLT  done11
 
 loop10:
@@ -6072,12 +6072,12 @@ loop10:
 	ADDQ         $+16, R9
 	ADDQ         $+256, BX
 	ADDQ         $+256, R13
-	ADDQ         $-4, R11
-	CMPQ         R11, $+4
+	SUBQ         $+4, R11
 	JGE          loop10
 
 done11:
-	CMPQ R11, $+1
+	ADDQ $+4, R11
+	SUBQ $+1, R11
 	JLT  done13
 
 loop12:
@@ -6089,11 +6089,11 @@ loop12:
 	ADDQ         $+4, R9
 	ADDQ         $+64, BX
 	ADDQ         $+64, R13
-	ADDQ         $-1, R11
-	CMPQ         R11, $+1
+	SUBQ         $+1, R11
 	JGE          loop12
 
 done13:
+	ADDQ $+1, R11
 	MOVQ R13, BX
 	CMPQ R10, $+1
 	JGE  loop7
@@ -6151,7 +6151,7 @@ done18:
 	SHLQ $0x06, R10
 	LEAQ (BX)(R10*1), R11
 	LEAQ (R11)(R10*2), R11
-	CMPQ R9, $+4
+	SUBQ $+4, R9
 	JLT  done20
 
 loop19:
@@ -6178,12 +6178,12 @@ loop19:
 	ADDQ         $+16, DI
 	ADDQ         $+256, BX
 	ADDQ         $+256, R11
-	ADDQ         $-4, R9
-	CMPQ         R9, $+4
+	SUBQ         $+4, R9
 	JGE          loop19
 
 done20:
-	CMPQ R9, $+1
+	ADDQ $+4, R9
+	SUBQ $+1, R9
 	JLT  done22
 
 loop21:
@@ -6195,11 +6195,11 @@ loop21:
 	ADDQ         $+4, DI
 	ADDQ         $+64, BX
 	ADDQ         $+64, R11
-	ADDQ         $-1, R9
-	CMPQ         R9, $+1
+	SUBQ         $+1, R9
 	JGE          loop21
 
 done22:
+	ADDQ $+1, R9
 	MOVQ R11, BX
 	CMPQ R8, $+1
 	JGE  loop16
@@ -6752,7 +6752,7 @@ loop7:
 done9:
 	MOVQ R11, R12
 	SHLQ $0x06, R12
-	CMPQ R11, $+4
+	SUBQ $+4, R11
 	JLT  done11
 
 loop10:
@@ -6774,12 +6774,12 @@ loop10:
 	VFMADD231PS  192(BX)(R12*2), Z3, Z2
 	ADDQ         $+16, R9
 	ADDQ         $+256, BX
-	ADDQ         $-4, R11
-	CMPQ         R11, $+4
+	SUBQ         $+4, R11
 	JGE          loop10
 
 done11:
-	CMPQ R11, $+1
+	ADDQ $+4, R11
+	SUBQ $+1, R11
 	JLT  done13
 
 loop12:
@@ -6789,11 +6789,11 @@ loop12:
 	VFMADD231PS  (BX)(R12*2), Z3, Z2
 	ADDQ         $+4, R9
 	ADDQ         $+64, BX
-	ADDQ         $-1, R11
-	CMPQ         R11, $+1
+	SUBQ         $+1, R11
 	JGE          loop12
 
 done13:
+	ADDQ $+1, R11
 	ADDQ R12, BX
 	ADDQ R12, BX
 	CMPQ R10, $+1
@@ -6846,7 +6846,7 @@ loop16:
 done18:
 	MOVQ R9, R10
 	SHLQ $0x06, R10
-	CMPQ R9, $+4
+	SUBQ $+4, R9
 	JLT  done20
 
 loop19:
@@ -6868,12 +6868,12 @@ loop19:
 	VFMADD231PS  192(BX)(R10*2), Z3, Z2
 	ADDQ         $+16, DI
 	ADDQ         $+256, BX
-	ADDQ         $-4, R9
-	CMPQ         R9, $+4
+	SUBQ         $+4, R9
 	JGE          loop19
 
 done20:
-	CMPQ R9, $+1
+	ADDQ $+4, R9
+	SUBQ $+1, R9
 	JLT  done22
 
 loop21:
@@ -6883,11 +6883,11 @@ loop21:
 	VFMADD231PS  (BX)(R10*2), Z3, Z2
 	ADDQ         $+4, DI
 	ADDQ         $+64, BX
-	ADDQ         $-1, R9
-	CMPQ         R9, $+1
+	SUBQ         $+1, R9
 	JGE          loop21
 
 done22:
+	ADDQ $+1, R9
 	ADDQ R10, BX
 	ADDQ R10, BX
 	CMPQ R8, $+1
@@ -7302,7 +7302,7 @@ loop7:
 done9:
 	MOVQ R11, R12
 	SHLQ $0x06, R12
-	CMPQ R11, $+4
+	SUBQ $+4, R11
 	JLT  done11
 
 loop10:
@@ -7324,12 +7324,12 @@ loop10:
 	VFMADD231PS  192(BX)(R12*2), Z3, Z2
 	ADDQ         $+16, R9
 	ADDQ         $+256, BX
-	ADDQ         $-4, R11
-	CMPQ         R11, $+4
+	SUBQ         $+4, R11
 	JGE          loop10
 
 done11:
-	CMPQ R11, $+1
+	ADDQ $+4, R11
+	SUBQ $+1, R11
 	JLT  done13
 
 loop12:
@@ -7339,11 +7339,11 @@ loop12:
 	VFMADD231PS  (BX)(R12*2), Z3, Z2
 	ADDQ         $+4, R9
 	ADDQ         $+64, BX
-	ADDQ         $-1, R11
-	CMPQ         R11, $+1
+	SUBQ         $+1, R11
 	JGE          loop12
 
 done13:
+	ADDQ $+1, R11
 	ADDQ R12, BX
 	ADDQ R12, BX
 	CMPQ R10, $+1
@@ -7396,7 +7396,7 @@ loop16:
 done18:
 	MOVQ R9, R10
 	SHLQ $0x06, R10
-	CMPQ R9, $+4
+	SUBQ $+4, R9
 	JLT  done20
 
 loop19:
@@ -7418,12 +7418,12 @@ loop19:
 	VFMADD231PS  192(BX)(R10*2), Z3, Z2
 	ADDQ         $+16, DI
 	ADDQ         $+256, BX
-	ADDQ         $-4, R9
-	CMPQ         R9, $+4
+	SUBQ         $+4, R9
 	JGE          loop19
 
 done20:
-	CMPQ R9, $+1
+	ADDQ $+4, R9
+	SUBQ $+1, R9
 	JLT  done22
 
 loop21:
@@ -7433,11 +7433,11 @@ loop21:
 	VFMADD231PS  (BX)(R10*2), Z3, Z2
 	ADDQ         $+4, DI
 	ADDQ         $+64, BX
-	ADDQ         $-1, R9
-	CMPQ         R9, $+1
+	SUBQ         $+1, R9
 	JGE          loop21
 
 done22:
+	ADDQ $+1, R9
 	ADDQ R10, BX
 	ADDQ R10, BX
 	CMPQ R8, $+1
@@ -7864,7 +7864,7 @@ done9:
 	SHLQ $0x06, R12
 	LEAQ (BX)(R12*1), R13
 	LEAQ (R13)(R12*2), R13
-	CMPQ R11, $+4
+	SUBQ $+4, R11
 	JLT  done11
 
 loop10:
@@ -7891,12 +7891,12 @@ loop10:
 	ADDQ         $+16, R9
 	ADDQ         $+256, BX
 	ADDQ         $+256, R13
-	ADDQ         $-4, R11
-	CMPQ         R11, $+4
+	SUBQ         $+4, R11
 	JGE          loop10
 
 done11:
-	CMPQ R11, $+1
+	ADDQ $+4, R11
+	SUBQ $+1, R11
 	JLT  done13
 
 loop12:
@@ -7908,11 +7908,11 @@ loop12:
 	ADDQ         $+4, R9
 	ADDQ         $+64, BX
 	ADDQ         $+64, R13
-	ADDQ         $-1, R11
-	CMPQ         R11, $+1
+	SUBQ         $+1, R11
 	JGE          loop12
 
 done13:
+	ADDQ $+1, R11
 	MOVQ R13, BX
 	CMPQ R10, $+1
 	JGE  loop7
@@ -7965,7 +7965,7 @@ loop16:
 done18:
 	MOVQ R11, R12
 	SHLQ $0x06, R12
-	CMPQ R11, $+4
+	SUBQ $+4, R11
 	JLT  done20
 
 loop19:
@@ -7979,12 +7979,12 @@ loop19:
 	VFMADD231PS  192(BX), Z1, Z0
 	ADDQ         $+16, R9
 	ADDQ         $+256, BX
-	ADDQ         $-4, R11
-	CMPQ         R11, $+4
+	SUBQ         $+4, R11
 	JGE          loop19
 
 done20:
-	CMPQ R11, $+1
+	ADDQ $+4, R11
+	SUBQ $+1, R11
 	JLT  done22
 
 loop21:
@@ -7992,11 +7992,11 @@ loop21:
 	VFMADD231PS  (BX), Z1, Z0
 	ADDQ         $+4, R9
 	ADDQ         $+64, BX
-	ADDQ         $-1, R11
-	CMPQ         R11, $+1
+	SUBQ         $+1, R11
 	JGE          loop21
 
 done22:
+	ADDQ $+1, R11
 	CMPQ R10, $+1
 	JGE  loop16
 
@@ -8036,7 +8036,7 @@ loop25:
 done27:
 	MOVQ R11, R12
 	SHLQ $0x06, R12
-	CMPQ R11, $+4
+	SUBQ $+4, R11
 	JLT  done29
 
 loop28:
@@ -8054,12 +8054,12 @@ loop28:
 	VFMADD231PS  192(BX)(R12*1), Z2, Z1
 	ADDQ         $+16, R9
 	ADDQ         $+256, BX
-	ADDQ         $-4, R11
-	CMPQ         R11, $+4
+	SUBQ         $+4, R11
 	JGE          loop28
 
 done29:
-	CMPQ R11, $+1
+	ADDQ $+4, R11
+	SUBQ $+1, R11
 	JLT  done31
 
 loop30:
@@ -8068,11 +8068,11 @@ loop30:
 	VFMADD231PS  (BX)(R12*1), Z2, Z1
 	ADDQ         $+4, R9
 	ADDQ         $+64, BX
-	ADDQ         $-1, R11
-	CMPQ         R11, $+1
+	SUBQ         $+1, R11
 	JGE          loop30
 
 done31:
+	ADDQ $+1, R11
 	ADDQ R12, BX
 	CMPQ R10, $+1
 	JGE  loop25
@@ -8117,7 +8117,7 @@ loop34:
 done36:
 	MOVQ R10, R11
 	SHLQ $0x06, R11
-	CMPQ R10, $+4
+	SUBQ $+4, R10
 	JLT  done38
 
 loop37:
@@ -8139,12 +8139,12 @@ loop37:
 	VFMADD231PS  192(BX)(R11*2), Z3, Z2
 	ADDQ         $+16, R8
 	ADDQ         $+256, BX
-	ADDQ         $-4, R10
-	CMPQ         R10, $+4
+	SUBQ         $+4, R10
 	JGE          loop37
 
 done38:
-	CMPQ R10, $+1
+	ADDQ $+4, R10
+	SUBQ $+1, R10
 	JLT  done40
 
 loop39:
@@ -8154,11 +8154,11 @@ loop39:
 	VFMADD231PS  (BX)(R11*2), Z3, Z2
 	ADDQ         $+4, R8
 	ADDQ         $+64, BX
-	ADDQ         $-1, R10
-	CMPQ         R10, $+1
+	SUBQ         $+1, R10
 	JGE          loop39
 
 done40:
+	ADDQ $+1, R10
 	ADDQ R11, BX
 	ADDQ R11, BX
 	CMPQ R9, $+1
@@ -8206,7 +8206,7 @@ loop43:
 done45:
 	MOVQ R9, R10
 	SHLQ $0x06, R10
-	CMPQ R9, $+4
+	SUBQ $+4, R9
 	JLT  done47
 
 loop46:
@@ -8220,12 +8220,12 @@ loop46:
 	VFMADD231PS  192(BX), Z1, Z0
 	ADDQ         $+16, DI
 	ADDQ         $+256, BX
-	ADDQ         $-4, R9
-	CMPQ         R9, $+4
+	SUBQ         $+4, R9
 	JGE          loop46
 
 done47:
-	CMPQ R9, $+1
+	ADDQ $+4, R9
+	SUBQ $+1, R9
 	JLT  done49
 
 loop48:
@@ -8233,11 +8233,11 @@ loop48:
 	VFMADD231PS  (BX), Z1, Z0
 	ADDQ         $+4, DI
 	ADDQ         $+64, BX
-	ADDQ         $-1, R9
-	CMPQ         R9, $+1
+	SUBQ         $+1, R9
 	JGE          loop48
 
 done49:
+	ADDQ $+1, R9
 	CMPQ R8, $+1
 	JGE  loop43
 
@@ -8444,7 +8444,7 @@ done9:
 	SHLQ $0x06, R12
 	LEAQ (BX)(R12*1), R13
 	LEAQ (R13)(R12*2), R13
-	CMPQ R11, $+4
+	SUBQ $+4, R11
 	JLT  done11
 
 loop10:
@@ -8471,12 +8471,12 @@ loop10:
 	ADDQ         $+16, R9
 	ADDQ         $+256, BX
 	ADDQ         $+256, R13
-	ADDQ         $-4, R11
-	CMPQ         R11, $+4
+	SUBQ         $+4, R11
 	JGE          loop10
 
 done11:
-	CMPQ R11, $+1
+	ADDQ $+4, R11
+	SUBQ $+1, R11
 	JLT  done13
 
 loop12:
@@ -8488,11 +8488,11 @@ loop12:
 	ADDQ         $+4, R9
 	ADDQ         $+64, BX
 	ADDQ         $+64, R13
-	ADDQ         $-1, R11
-	CMPQ         R11, $+1
+	SUBQ         $+1, R11
 	JGE          loop12
 
 done13:
+	ADDQ $+1, R11
 	MOVQ R13, BX
 	CMPQ R10, $+1
 	JGE  loop7
@@ -8545,7 +8545,7 @@ loop16:
 done18:
 	MOVQ R11, R12
 	SHLQ $0x06, R12
-	CMPQ R11, $+4
+	SUBQ $+4, R11
 	JLT  done20
 
 loop19:
@@ -8559,12 +8559,12 @@ loop19:
 	VFMADD231PS  192(BX), Z1, Z0
 	ADDQ         $+16, R9
 	ADDQ         $+256, BX
-	ADDQ         $-4, R11
-	CMPQ         R11, $+4
+	SUBQ         $+4, R11
 	JGE          loop19
 
 done20:
-	CMPQ R11, $+1
+	ADDQ $+4, R11
+	SUBQ $+1, R11
 	JLT  done22
 
 loop21:
@@ -8572,11 +8572,11 @@ loop21:
 	VFMADD231PS  (BX), Z1, Z0
 	ADDQ         $+4, R9
 	ADDQ         $+64, BX
-	ADDQ         $-1, R11
-	CMPQ         R11, $+1
+	SUBQ         $+1, R11
 	JGE          loop21
 
 done22:
+	ADDQ $+1, R11
 	CMPQ R10, $+1
 	JGE  loop16
 
@@ -8616,7 +8616,7 @@ loop25:
 done27:
 	MOVQ R11, R12
 	SHLQ $0x06, R12
-	CMPQ R11, $+4
+	SUBQ $+4, R11
 	JLT  done29
 
 loop28:
@@ -8634,12 +8634,12 @@ loop28:
 	VFMADD231PS  192(BX)(R12*1), Z2, Z1
 	ADDQ         $+16, R9
 	ADDQ         $+256, BX
-	ADDQ         $-4, R11
-	CMPQ         R11, $+4
+	SUBQ         $+4, R11
 	JGE          loop28
 
 done29:
-	CMPQ R11, $+1
+	ADDQ $+4, R11
+	SUBQ $+1, R11
 	JLT  done31
 
 loop30:
@@ -8648,11 +8648,11 @@ loop30:
 	VFMADD231PS  (BX)(R12*1), Z2, Z1
 	ADDQ         $+4, R9
 	ADDQ         $+64, BX
-	ADDQ         $-1, R11
-	CMPQ         R11, $+1
+	SUBQ         $+1, R11
 	JGE          loop30
 
 done31:
+	ADDQ $+1, R11
 	ADDQ R12, BX
 	CMPQ R10, $+1
 	JGE  loop25
@@ -8697,7 +8697,7 @@ loop34:
 done36:
 	MOVQ R10, R11
 	SHLQ $0x06, R11
-	CMPQ R10, $+4
+	SUBQ $+4, R10
 	JLT  done38
 
 loop37:
@@ -8719,12 +8719,12 @@ loop37:
 	VFMADD231PS  192(BX)(R11*2), Z3, Z2
 	ADDQ         $+16, R8
 	ADDQ         $+256, BX
-	ADDQ         $-4, R10
-	CMPQ         R10, $+4
+	SUBQ         $+4, R10
 	JGE          loop37
 
 done38:
-	CMPQ R10, $+1
+	ADDQ $+4, R10
+	SUBQ $+1, R10
 	JLT  done40
 
 loop39:
@@ -8734,11 +8734,11 @@ loop39:
 	VFMADD231PS  (BX)(R11*2), Z3, Z2
 	ADDQ         $+4, R8
 	ADDQ         $+64, BX
-	ADDQ         $-1, R10
-	CMPQ         R10, $+1
+	SUBQ         $+1, R10
 	JGE          loop39
 
 done40:
+	ADDQ $+1, R10
 	ADDQ R11, BX
 	ADDQ R11, BX
 	CMPQ R9, $+1
@@ -8786,7 +8786,7 @@ loop43:
 done45:
 	MOVQ R9, R10
 	SHLQ $0x06, R10
-	CMPQ R9, $+4
+	SUBQ $+4, R9
 	JLT  done47
 
 loop46:
@@ -8800,12 +8800,12 @@ loop46:
 	VFMADD231PS  192(BX), Z1, Z0
 	ADDQ         $+16, DI
 	ADDQ         $+256, BX
-	ADDQ         $-4, R9
-	CMPQ         R9, $+4
+	SUBQ         $+4, R9
 	JGE          loop46
 
 done47:
-	CMPQ R9, $+1
+	ADDQ $+4, R9
+	SUBQ $+1, R9
 	JLT  done49
 
 loop48:
@@ -8813,11 +8813,11 @@ loop48:
 	VFMADD231PS  (BX), Z1, Z0
 	ADDQ         $+4, DI
 	ADDQ         $+64, BX
-	ADDQ         $-1, R9
-	CMPQ         R9, $+1
+	SUBQ         $+1, R9
 	JGE          loop48
 
 done49:
+	ADDQ $+1, R9
 	CMPQ R8, $+1
 	JGE  loop43
 

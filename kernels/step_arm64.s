@@ -68,7 +68,7 @@ done9:
 	ADD  R13, R6, R14
 	ADD  R13, R14, R15
 	ADD  R13, R15, R13
-	CMP  $4, R12
+	SUBS $4, R12, R12
 	BLT  done11
 
 loop10:
@@ -174,13 +174,13 @@ loop10:
 	ADD   $256, R14, R14
 	ADD   $256, R15, R15
 	ADD   $256, R13, R13
-	ADD   $-4, R12, R12
-	CMP   $4, R12
+	SUBS  $4, R12, R12
 	BGE   loop10
 
 done11:
-	CMP $1, R12
-	BLT done13
+	ADD  $4, R12, R12
+	SUBS $1, R12, R12
+	BLT  done13
 
 loop12:
 	FMOVS (R10), F16
@@ -213,11 +213,11 @@ loop12:
 	ADD   $64, R14, R14
 	ADD   $64, R15, R15
 	ADD   $64, R13, R13
-	ADD   $-1, R12, R12
-	CMP   $1, R12
+	SUBS  $1, R12, R12
 	BGE   loop12
 
 done13:
+	ADD  $1, R12, R12
 	MOVD R13, R6
 	CMP  $1, R11
 	BGE  loop7
@@ -317,7 +317,7 @@ done18:
 	ADD  R11, R6, R12
 	ADD  R11, R12, R13
 	ADD  R11, R13, R11
-	CMP  $4, R10
+	SUBS $4, R10, R10
 	BLT  done20
 
 loop19:
@@ -375,13 +375,13 @@ loop19:
 	ADD   $256, R12, R12
 	ADD   $256, R13, R13
 	ADD   $256, R11, R11
-	ADD   $-4, R10, R10
-	CMP   $4, R10
+	SUBS  $4, R10, R10
 	BGE   loop19
 
 done20:
-	CMP $1, R10
-	BLT done22
+	ADD  $4, R10, R10
+	SUBS $1, R10, R10
+	BLT  done22
 
 loop21:
 	FMOVS (R8), F8
@@ -402,11 +402,11 @@ loop21:
 	ADD   $64, R12, R12
 	ADD   $64, R13, R13
 	ADD   $64, R11, R11
-	ADD   $-1, R10, R10
-	CMP   $1, R10
+	SUBS  $1, R10, R10
 	BGE   loop21
 
 done22:
+	ADD  $1, R10, R10
 	MOVD R11, R6
 	CMP  $1, R9
 	BGE  loop16
@@ -1798,7 +1798,7 @@ done9:
 	ADD  R13, R6, R14
 	ADD  R13, R14, R15
 	ADD  R13, R15, R13
-	CMP  $4, R12
+	SUBS $4, R12, R12
 	BLT  done11
 
 loop10:
@@ -1904,13 +1904,13 @@ loop10:
 	ADD   $256, R14, R14
 	ADD   $256, R15, R15
 	ADD   $256, R13, R13
-	ADD   $-4, R12, R12
-	CMP   $4, R12
+	SUBS  $4, R12, R12
 	BGE   loop10
 
 done11:
-	CMP $1, R12
-	BLT done13
+	ADD  $4, R12, R12
+	SUBS $1, R12, R12
+	BLT  done13
 
 loop12:
 	FMOVS (R10), F16
@@ -1943,11 +1943,11 @@ loop12:
 	ADD   $64, R14, R14
 	ADD   $64, R15, R15
 	ADD   $64, R13, R13
-	ADD   $-1, R12, R12
-	CMP   $1, R12
+	SUBS  $1, R12, R12
 	BGE   loop12
 
 done13:
+	ADD  $1, R12, R12
 	MOVD R13, R6
 	CMP  $1, R11
 	BGE  loop7
@@ -2047,7 +2047,7 @@ done18:
 	ADD  R11, R6, R12
 	ADD  R11, R12, R13
 	ADD  R11, R13, R11
-	CMP  $4, R10
+	SUBS $4, R10, R10
 	BLT  done20
 
 loop19:
@@ -2105,13 +2105,13 @@ loop19:
 	ADD   $256, R12, R12
 	ADD   $256, R13, R13
 	ADD   $256, R11, R11
-	ADD   $-4, R10, R10
-	CMP   $4, R10
+	SUBS  $4, R10, R10
 	BGE   loop19
 
 done20:
-	CMP $1, R10
-	BLT done22
+	ADD  $4, R10, R10
+	SUBS $1, R10, R10
+	BLT  done22
 
 loop21:
 	FMOVS (R8), F8
@@ -2132,11 +2132,11 @@ loop21:
 	ADD   $64, R12, R12
 	ADD   $64, R13, R13
 	ADD   $64, R11, R11
-	ADD   $-1, R10, R10
-	CMP   $1, R10
+	SUBS  $1, R10, R10
 	BGE   loop21
 
 done22:
+	ADD  $1, R10, R10
 	MOVD R11, R6
 	CMP  $1, R9
 	BGE  loop16
@@ -3639,7 +3639,7 @@ done9:
 	MOVD R6, R6
 	ADD  R13, R6, R14
 	ADD  R13, R14, R13
-	CMP  $4, R12
+	SUBS $4, R12, R12
 	BLT  done11
 
 loop10:
@@ -3720,13 +3720,13 @@ loop10:
 	ADD   $256, R6, R6
 	ADD   $256, R14, R14
 	ADD   $256, R13, R13
-	ADD   $-4, R12, R12
-	CMP   $4, R12
+	SUBS  $4, R12, R12
 	BGE   loop10
 
 done11:
-	CMP $1, R12
-	BLT done13
+	ADD  $4, R12, R12
+	SUBS $1, R12, R12
+	BLT  done13
 
 loop12:
 	FMOVS (R10), F12
@@ -3752,11 +3752,11 @@ loop12:
 	ADD   $64, R6, R6
 	ADD   $64, R14, R14
 	ADD   $64, R13, R13
-	ADD   $-1, R12, R12
-	CMP   $1, R12
+	SUBS  $1, R12, R12
 	BGE   loop12
 
 done13:
+	ADD  $1, R12, R12
 	MOVD R13, R6
 	CMP  $1, R11
 	BGE  loop7
@@ -3841,7 +3841,7 @@ done18:
 	MOVD R6, R6
 	ADD  R11, R6, R12
 	ADD  R11, R12, R11
-	CMP  $4, R10
+	SUBS $4, R10, R10
 	BLT  done20
 
 loop19:
@@ -3886,13 +3886,13 @@ loop19:
 	ADD   $256, R6, R6
 	ADD   $256, R12, R12
 	ADD   $256, R11, R11
-	ADD   $-4, R10, R10
-	CMP   $4, R10
+	SUBS  $4, R10, R10
 	BGE   loop19
 
 done20:
-	CMP $1, R10
-	BLT done22
+	ADD  $4, R10, R10
+	SUBS $1, R10, R10
+	BLT  done22
 
 loop21:
 	FMOVS (R8), F6
@@ -3909,11 +3909,11 @@ loop21:
 	ADD   $64, R6, R6
 	ADD   $64, R12, R12
 	ADD   $64, R11, R11
-	ADD   $-1, R10, R10
-	CMP   $1, R10
+	SUBS  $1, R10, R10
 	BGE   loop21
 
 done22:
+	ADD  $1, R10, R10
 	MOVD R11, R6
 	CMP  $1, R9
 	BGE  loop16
@@ -4916,7 +4916,7 @@ done9:
 	MOVD R6, R6
 	ADD  R13, R6, R14
 	ADD  R13, R14, R13
-	CMP  $4, R12
+	SUBS $4, R12, R12
 	BLT  done11
 
 loop10:
@@ -4997,13 +4997,13 @@ loop10:
 	ADD   $256, R6, R6
 	ADD   $256, R14, R14
 	ADD   $256, R13, R13
-	ADD   $-4, R12, R12
-	CMP   $4, R12
+	SUBS  $4, R12, R12
 	BGE   loop10
 
 done11:
-	CMP $1, R12
-	BLT done13
+	ADD  $4, R12, R12
+	SUBS $1, R12, R12
+	BLT  done13
 
 loop12:
 	FMOVS (R10), F12
@@ -5029,11 +5029,11 @@ loop12:
 	ADD   $64, R6, R6
 	ADD   $64, R14, R14
 	ADD   $64, R13, R13
-	ADD   $-1, R12, R12
-	CMP   $1, R12
+	SUBS  $1, R12, R12
 	BGE   loop12
 
 done13:
+	ADD  $1, R12, R12
 	MOVD R13, R6
 	CMP  $1, R11
 	BGE  loop7
@@ -5118,7 +5118,7 @@ done18:
 	MOVD R6, R6
 	ADD  R11, R6, R12
 	ADD  R11, R12, R11
-	CMP  $4, R10
+	SUBS $4, R10, R10
 	BLT  done20
 
 loop19:
@@ -5163,13 +5163,13 @@ loop19:
 	ADD   $256, R6, R6
 	ADD   $256, R12, R12
 	ADD   $256, R11, R11
-	ADD   $-4, R10, R10
-	CMP   $4, R10
+	SUBS  $4, R10, R10
 	BGE   loop19
 
 done20:
-	CMP $1, R10
-	BLT done22
+	ADD  $4, R10, R10
+	SUBS $1, R10, R10
+	BLT  done22
 
 loop21:
 	FMOVS (R8), F6
@@ -5186,11 +5186,11 @@ loop21:
 	ADD   $64, R6, R6
 	ADD   $64, R12, R12
 	ADD   $64, R11, R11
-	ADD   $-1, R10, R10
-	CMP   $1, R10
+	SUBS  $1, R10, R10
 	BGE   loop21
 
 done22:
+	ADD  $1, R10, R10
 	MOVD R11, R6
 	CMP  $1, R9
 	BGE  loop16
@@ -6228,7 +6228,7 @@ done9:
 	ADD  R13, R6, R14
 	ADD  R13, R14, R15
 	ADD  R13, R15, R13
-	CMP  $4, R12
+	SUBS $4, R12, R12
 	BLT  done11
 
 loop10:
@@ -6334,13 +6334,13 @@ loop10:
 	ADD   $256, R14, R14
 	ADD   $256, R15, R15
 	ADD   $256, R13, R13
-	ADD   $-4, R12, R12
-	CMP   $4, R12
+	SUBS  $4, R12, R12
 	BGE   loop10
 
 done11:
-	CMP $1, R12
-	BLT done13
+	ADD  $4, R12, R12
+	SUBS $1, R12, R12
+	BLT  done13
 
 loop12:
 	FMOVS (R10), F16
@@ -6373,11 +6373,11 @@ loop12:
 	ADD   $64, R14, R14
 	ADD   $64, R15, R15
 	ADD   $64, R13, R13
-	ADD   $-1, R12, R12
-	CMP   $1, R12
+	SUBS  $1, R12, R12
 	BGE   loop12
 
 done13:
+	ADD  $1, R12, R12
 	MOVD R13, R6
 	CMP  $1, R11
 	BGE  loop7
@@ -6470,7 +6470,7 @@ done18:
 	MOVD R12, R13
 	LSL  $6, R13, R13
 	MOVD R6, R6
-	CMP  $4, R12
+	SUBS $4, R12, R12
 	BLT  done20
 
 loop19:
@@ -6501,13 +6501,13 @@ loop19:
 	WORD  $0x4fa418c3 // FMLA V3.4S, V6.4S, V4.S[3]
 	ADD   $16, R10, R10
 	ADD   $256, R6, R6
-	ADD   $-4, R12, R12
-	CMP   $4, R12
+	SUBS  $4, R12, R12
 	BGE   loop19
 
 done20:
-	CMP $1, R12
-	BLT done22
+	ADD  $4, R12, R12
+	SUBS $1, R12, R12
+	BLT  done22
 
 loop21:
 	FMOVS (R10), F4
@@ -6519,11 +6519,11 @@ loop21:
 	WORD  $0x4f8410c3 // FMLA V3.4S, V6.4S, V4.S[0]
 	ADD   $4, R10, R10
 	ADD   $64, R6, R6
-	ADD   $-1, R12, R12
-	CMP   $1, R12
+	SUBS  $1, R12, R12
 	BGE   loop21
 
 done22:
+	ADD  $1, R12, R12
 	MOVD R6, R6
 	CMP  $1, R11
 	BGE  loop16
@@ -6581,7 +6581,7 @@ done27:
 	LSL  $6, R13, R13
 	MOVD R6, R6
 	ADD  R13, R6, R13
-	CMP  $4, R12
+	SUBS $4, R12, R12
 	BLT  done29
 
 loop28:
@@ -6637,13 +6637,13 @@ loop28:
 	ADD   $16, R10, R10
 	ADD   $256, R6, R6
 	ADD   $256, R13, R13
-	ADD   $-4, R12, R12
-	CMP   $4, R12
+	SUBS  $4, R12, R12
 	BGE   loop28
 
 done29:
-	CMP $1, R12
-	BLT done31
+	ADD  $4, R12, R12
+	SUBS $1, R12, R12
+	BLT  done31
 
 loop30:
 	FMOVS (R10), F8
@@ -6662,11 +6662,11 @@ loop30:
 	ADD   $4, R10, R10
 	ADD   $64, R6, R6
 	ADD   $64, R13, R13
-	ADD   $-1, R12, R12
-	CMP   $1, R12
+	SUBS  $1, R12, R12
 	BGE   loop30
 
 done31:
+	ADD  $1, R12, R12
 	MOVD R13, R6
 	CMP  $1, R11
 	BGE  loop25
@@ -6741,7 +6741,7 @@ done36:
 	MOVD R6, R6
 	ADD  R12, R6, R13
 	ADD  R12, R13, R12
-	CMP  $4, R11
+	SUBS $4, R11, R11
 	BLT  done38
 
 loop37:
@@ -6822,13 +6822,13 @@ loop37:
 	ADD   $256, R6, R6
 	ADD   $256, R13, R13
 	ADD   $256, R12, R12
-	ADD   $-4, R11, R11
-	CMP   $4, R11
+	SUBS  $4, R11, R11
 	BGE   loop37
 
 done38:
-	CMP $1, R11
-	BLT done40
+	ADD  $4, R11, R11
+	SUBS $1, R11, R11
+	BLT  done40
 
 loop39:
 	FMOVS (R9), F12
@@ -6854,11 +6854,11 @@ loop39:
 	ADD   $64, R6, R6
 	ADD   $64, R13, R13
 	ADD   $64, R12, R12
-	ADD   $-1, R11, R11
-	CMP   $1, R11
+	SUBS  $1, R11, R11
 	BGE   loop39
 
 done40:
+	ADD  $1, R11, R11
 	MOVD R12, R6
 	CMP  $1, R10
 	BGE  loop34
@@ -6934,7 +6934,7 @@ done45:
 	MOVD R10, R11
 	LSL  $6, R11, R11
 	MOVD R6, R6
-	CMP  $4, R10
+	SUBS $4, R10, R10
 	BLT  done47
 
 loop46:
@@ -6953,13 +6953,13 @@ loop46:
 	WORD  $0x4fa21881 // FMLA V1.4S, V4.4S, V2.S[3]
 	ADD   $16, R8, R8
 	ADD   $256, R6, R6
-	ADD   $-4, R10, R10
-	CMP   $4, R10
+	SUBS  $4, R10, R10
 	BGE   loop46
 
 done47:
-	CMP $1, R10
-	BLT done49
+	ADD  $4, R10, R10
+	SUBS $1, R10, R10
+	BLT  done49
 
 loop48:
 	FMOVS (R8), F2
@@ -6968,11 +6968,11 @@ loop48:
 	WORD  $0x4f821081 // FMLA V1.4S, V4.4S, V2.S[0]
 	ADD   $4, R8, R8
 	ADD   $64, R6, R6
-	ADD   $-1, R10, R10
-	CMP   $1, R10
+	SUBS  $1, R10, R10
 	BGE   loop48
 
 done49:
+	ADD  $1, R10, R10
 	MOVD R6, R6
 	CMP  $1, R9
 	BGE  loop43
@@ -7267,7 +7267,7 @@ done9:
 	ADD  R13, R6, R14
 	ADD  R13, R14, R15
 	ADD  R13, R15, R13
-	CMP  $4, R12
+	SUBS $4, R12, R12
 	BLT  done11
 
 loop10:
@@ -7373,13 +7373,13 @@ loop10:
 	ADD   $256, R14, R14
 	ADD   $256, R15, R15
 	ADD   $256, R13, R13
-	ADD   $-4, R12, R12
-	CMP   $4, R12
+	SUBS  $4, R12, R12
 	BGE   loop10
 
 done11:
-	CMP $1, R12
-	BLT done13
+	ADD  $4, R12, R12
+	SUBS $1, R12, R12
+	BLT  done13
 
 loop12:
 	FMOVS (R10), F16
@@ -7412,11 +7412,11 @@ loop12:
 	ADD   $64, R14, R14
 	ADD   $64, R15, R15
 	ADD   $64, R13, R13
-	ADD   $-1, R12, R12
-	CMP   $1, R12
+	SUBS  $1, R12, R12
 	BGE   loop12
 
 done13:
+	ADD  $1, R12, R12
 	MOVD R13, R6
 	CMP  $1, R11
 	BGE  loop7
@@ -7509,7 +7509,7 @@ done18:
 	MOVD R12, R13
 	LSL  $6, R13, R13
 	MOVD R6, R6
-	CMP  $4, R12
+	SUBS $4, R12, R12
 	BLT  done20
 
 loop19:
@@ -7540,13 +7540,13 @@ loop19:
 	WORD  $0x4fa418c3 // FMLA V3.4S, V6.4S, V4.S[3]
 	ADD   $16, R10, R10
 	ADD   $256, R6, R6
-	ADD   $-4, R12, R12
-	CMP   $4, R12
+	SUBS  $4, R12, R12
 	BGE   loop19
 
 done20:
-	CMP $1, R12
-	BLT done22
+	ADD  $4, R12, R12
+	SUBS $1, R12, R12
+	BLT  done22
 
 loop21:
 	FMOVS (R10), F4
@@ -7558,11 +7558,11 @@ loop21:
 	WORD  $0x4f8410c3 // FMLA V3.4S, V6.4S, V4.S[0]
 	ADD   $4, R10, R10
 	ADD   $64, R6, R6
-	ADD   $-1, R12, R12
-	CMP   $1, R12
+	SUBS  $1, R12, R12
 	BGE   loop21
 
 done22:
+	ADD  $1, R12, R12
 	MOVD R6, R6
 	CMP  $1, R11
 	BGE  loop16
@@ -7620,7 +7620,7 @@ done27:
 	LSL  $6, R13, R13
 	MOVD R6, R6
 	ADD  R13, R6, R13
-	CMP  $4, R12
+	SUBS $4, R12, R12
 	BLT  done29
 
 loop28:
@@ -7676,13 +7676,13 @@ loop28:
 	ADD   $16, R10, R10
 	ADD   $256, R6, R6
 	ADD   $256, R13, R13
-	ADD   $-4, R12, R12
-	CMP   $4, R12
+	SUBS  $4, R12, R12
 	BGE   loop28
 
 done29:
-	CMP $1, R12
-	BLT done31
+	ADD  $4, R12, R12
+	SUBS $1, R12, R12
+	BLT  done31
 
 loop30:
 	FMOVS (R10), F8
@@ -7701,11 +7701,11 @@ loop30:
 	ADD   $4, R10, R10
 	ADD   $64, R6, R6
 	ADD   $64, R13, R13
-	ADD   $-1, R12, R12
-	CMP   $1, R12
+	SUBS  $1, R12, R12
 	BGE   loop30
 
 done31:
+	ADD  $1, R12, R12
 	MOVD R13, R6
 	CMP  $1, R11
 	BGE  loop25
@@ -7780,7 +7780,7 @@ done36:
 	MOVD R6, R6
 	ADD  R12, R6, R13
 	ADD  R12, R13, R12
-	CMP  $4, R11
+	SUBS $4, R11, R11
 	BLT  done38
 
 loop37:
@@ -7861,13 +7861,13 @@ loop37:
 	ADD   $256, R6, R6
 	ADD   $256, R13, R13
 	ADD   $256, R12, R12
-	ADD   $-4, R11, R11
-	CMP   $4, R11
+	SUBS  $4, R11, R11
 	BGE   loop37
 
 done38:
-	CMP $1, R11
-	BLT done40
+	ADD  $4, R11, R11
+	SUBS $1, R11, R11
+	BLT  done40
 
 loop39:
 	FMOVS (R9), F12
@@ -7893,11 +7893,11 @@ loop39:
 	ADD   $64, R6, R6
 	ADD   $64, R13, R13
 	ADD   $64, R12, R12
-	ADD   $-1, R11, R11
-	CMP   $1, R11
+	SUBS  $1, R11, R11
 	BGE   loop39
 
 done40:
+	ADD  $1, R11, R11
 	MOVD R12, R6
 	CMP  $1, R10
 	BGE  loop34
@@ -7973,7 +7973,7 @@ done45:
 	MOVD R10, R11
 	LSL  $6, R11, R11
 	MOVD R6, R6
-	CMP  $4, R10
+	SUBS $4, R10, R10
 	BLT  done47
 
 loop46:
@@ -7992,13 +7992,13 @@ loop46:
 	WORD  $0x4fa21881 // FMLA V1.4S, V4.4S, V2.S[3]
 	ADD   $16, R8, R8
 	ADD   $256, R6, R6
-	ADD   $-4, R10, R10
-	CMP   $4, R10
+	SUBS  $4, R10, R10
 	BGE   loop46
 
 done47:
-	CMP $1, R10
-	BLT done49
+	ADD  $4, R10, R10
+	SUBS $1, R10, R10
+	BLT  done49
 
 loop48:
 	FMOVS (R8), F2
@@ -8007,11 +8007,11 @@ loop48:
 	WORD  $0x4f821081 // FMLA V1.4S, V4.4S, V2.S[0]
 	ADD   $4, R8, R8
 	ADD   $64, R6, R6
-	ADD   $-1, R10, R10
-	CMP   $1, R10
+	SUBS  $1, R10, R10
 	BGE   loop48
 
 done49:
+	ADD  $1, R10, R10
 	MOVD R6, R6
 	CMP  $1, R9
 	BGE  loop43
