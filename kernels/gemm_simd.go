@@ -68,6 +68,7 @@ const (
 	pairedRows   = 5        // of tiles from which on a kernel also takes tiles with one row less
 	copyPanels   = 4        // for which one copy of columns of A serves
 	smallWeights = 64 << 10 // bytes of W, of which a row takes a microsecond or less
+	smallRows    = 4        // of A, of which that still holds, nearly
 	manyInputs   = 2048     // beyond which sums of several copies at once are worth their memory
 )
 
@@ -95,36 +96,37 @@ func gemm(isa ISA, c, a Mat, n int, w *Panels, bias []float32, add bool) {
 		gemmGeneric(c, a, n, w, bias, add)
 		return
 	}
-	if n == 1 && small(w) {
-		gemvSmall(isa, c, a, w, bias, add)
+	if uint(n-1) < smallRows && small(w) && gemmSmall(isa, c, a, n, w, bias, add) {
 		return
 	}
 	p := matmul{isa: isa, c: c, a: a, w: w, bias: bias, add: add}
 	p.run(n)
 }
 
-// small says whether one row takes one call, of a microsecond or less, so that what
-// is done before the call counts.
+// small says whether a few rows take one call, of a microsecond or so, so that what is
+// done before the call counts.
 func small(w *Panels) bool {
 	width := w.Width()
 	return width > 0 && w.k <= kChain && w.Bytes() <= smallWeights && (width < panelColumns || width%(w.blocksPerPanel()*block) == 0)
 }
 
-// gemvSmall is gemm for one row and small weights.
-func gemvSmall(isa ISA, c, a Mat, w *Panels, bias []float32, add bool) {
+// gemmSmall is gemm for small weights and up to smallRows rows, if they are one tile.
+func gemmSmall(isa ISA, c, a Mat, n int, w *Panels, bias []float32, add bool) bool {
 	if w.Width()%block != 0 {
-		gemvNarrow(isa, c, a, w, bias, add)
-		return
+		if n == 1 {
+			gemvNarrow(isa, c, a, w, bias, add)
+		}
+		return n == 1
 	}
 	init := zeroInit[:]
 	if bias != nil {
 		init = bias
 	}
-	gemvBlocks(isa, c.at(0, 0), a, w, init, bias != nil, add)
+	return gemmBlocks(isa, c, a, n, w, init, bias != nil, add)
 }
 
-// gemvNarrow is gemvSmall for a part of a panel, of whose last block c and bias
-// hold some columns.
+// gemvNarrow is gemmSmall for one row and a part of a panel, of whose last block c and
+// bias hold some columns.
 //
 //go:noinline
 func gemvNarrow(isa ISA, c, a Mat, w *Panels, bias []float32, add bool) {
@@ -134,21 +136,35 @@ func gemvNarrow(isa ISA, c, a Mat, w *Panels, bias []float32, add bool) {
 		copy(sum[:], out)
 	}
 	copy(init[:], bias)
-	gemvBlocks(isa, &sum[0], a, w, init[:], true, add)
+	gemmBlocks(isa, rowMat(sum[:]), a, 1, w, init[:], true, add)
 	copy(out, sum[:])
 }
 
-// gemvBlocks is gemvSmall for whole blocks. init is what chains start from: that of
+// gemmBlocks is gemmSmall for whole blocks. init is what chains start from: that of
 // all columns, or else that of a panel.
-func gemvBlocks(isa ISA, c *float32, a Mat, w *Panels, init []float32, all, add bool) {
+func gemmBlocks(isa ISA, c, a Mat, rows int, w *Panels, init []float32, all, add bool) bool {
+	tileBlocks := tileBlocks(isa)
+	if rows >= len(tileBlocks) {
+		return false
+	}
 	k, full := w.k, w.blocksPerPanel()
 	nb := min(full, blocks(w.units)*w.gates)
+	n := min(nb, tileBlocks[rows])
+	groups := nb / n
+	if groups*n != nb {
+		return false
+	}
 	task := gemmTask{
 		k0: min(k, kBlock), k1: max(0, k-kBlock), parts: (k + kBlock - 1) / kBlock,
-		tiles: 1, groups: 1, panels: w.len(),
-		init: &init[0], c: c,
-		w0Panel: 4 * full * block * k, w1Panel: 4 * full * block * k, cPanel: 4 * full * block,
+		tiles: 1, groups: groups, panels: w.len(),
+		init: &init[0], c: c.at(0, 0), cStride: 4 * c.Stride,
 	}
+	// From a panel's last group to the next panel.
+	back := 4 * block * (groups - 1) * n
+	task.w0Group, task.w1Group = 4*block*n*task.k0, 4*block*n*task.k1
+	task.w0Panel = 4*full*block*k - back*task.k0
+	task.w1Panel = 4*full*block*k - back*task.k1
+	task.cPanel, task.initPanel = 4*full*block-back, -back
 	if all {
 		task.initPanel = task.cPanel
 	}
@@ -156,12 +172,13 @@ func gemvBlocks(isa ISA, c *float32, a Mat, w *Panels, init []float32, all, add 
 		task.old, task.reads = 1, 1
 	}
 	if k > 0 {
-		task.a, task.w0, task.w1 = a.at(0, 0), &w.data[0], &w.data[0]
+		task.a, task.aStride, task.w0, task.w1 = a.at(0, 0), 4*a.Stride, &w.data[0], &w.data[0]
 	}
 	if task.k1 > 0 {
 		task.w1 = &w.data[kBlock*nb*block]
 	}
-	gemmTile(isa, 1, nb, &task)
+	gemmTile(isa, rows, n, &task)
+	return true
 }
 
 // gemmTN is GemmTN for units lo to hi on the path isa.
