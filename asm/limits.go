@@ -1,16 +1,22 @@
 package main
 
-import "github.com/simdrnn/simdrnn/asm/vec"
+import (
+	"fmt"
+
+	"github.com/simdrnn/simdrnn/asm/vec"
+)
 
 // What measures a machine rather than works on it: a loop that only multiplies
-// and adds, and one that only reads.
+// and adds, one that also loads what it multiplies, and one that only reads.
 const (
 	fmasPerRound  = 24 // of each lane
+	tileStride    = 160
 	bytesPerRound = 512
 )
 
-func limits(g *vec.Gen, _ target) {
+func limits(g *vec.Gen, t target) {
 	fma(g)
+	largestTile(g, t)
 	read(g)
 }
 
@@ -32,6 +38,31 @@ func fma(g *vec.Gen) {
 			}
 		}
 		k.AddImm(rounds, -1)
+	})
+	k.End()
+}
+
+// largestTile emits the inner loop of the tallest tile of a product, with the same
+// few inputs over and over.
+func largestTile(g *vec.Gen, t target) {
+	rows := len(t.blocks) - 1
+	k := g.Func("tile", "a, w *float32, rounds int", fmt.Sprintf("multiplies %d rows of 8 inputs, %d bytes apart, by %d columns.", rows, tileStride, block*t.blocks[rows]))
+	a, w, rounds, stride, wStride := k.Arg("a"), k.Arg("w"), k.Arg("rounds"), k.GP64(), k.GP64()
+	k.SetWord(tileStride, stride)
+	k.SetWord(4*block*2*inputs, wStride)
+	at, blocks := k.Strided(a, stride, rows), k.Strided(w, wStride, t.blocks[rows])
+	acc := make([][]vec.R, rows)
+	for i := range acc {
+		acc[i] = g.Zeros(t.blocks[rows] * block / g.Lanes())
+	}
+	k.Turns(rounds, 1, func() {
+		for first := 0; first < 2*inputs; first += inputs {
+			var from []vec.Mem
+			for b := range t.blocks[rows] {
+				from = append(from, blocks.At(b).Offset(4*block*first))
+			}
+			g.Outer(acc, func(row int) vec.Mem { return at.At(row).Offset(4 * first) }, from, inputs)
+		}
 	})
 	k.End()
 }

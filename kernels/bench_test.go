@@ -11,9 +11,10 @@ import (
 // products, of reading a buffer of the same size for what is bound by memory.
 // make bench-kernels compares them with what they should reach.
 
-// FMAPeak and ReadBandwidth are those of package bench/limits.
+// FMAPeak, TilePeak and ReadBandwidth are those of package bench/limits.
 var (
 	FMAPeak       func(isa ISA) (flops float64)
+	TilePeak      func(isa ISA) (flops float64)
 	ReadBandwidth func(isa ISA, bytes int) float64
 )
 
@@ -43,7 +44,11 @@ func against(b *testing.B, work float64, unit, percent string, limit func() floa
 }
 
 func againstFMA(b *testing.B, isa ISA, flops int, op func()) {
+	before := TilePeak(isa)
 	against(b, float64(flops), "GFLOP/s", "%peak", func() float64 { return FMAPeak(isa) }, op)
+	if tile := (before + TilePeak(isa)) / 2; tile > 0 {
+		b.ReportMetric(100*float64(flops)*float64(b.N)/b.Elapsed().Seconds()/tile, "%tile")
+	}
 }
 
 func againstRead(b *testing.B, isa ISA, bytes int, op func()) {

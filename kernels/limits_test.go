@@ -7,5 +7,5 @@ import (
 
 // Package limits imports kernels, so that only an external test may import both.
 func init() {
-	kernels.FMAPeak, kernels.ReadBandwidth = limits.FMAPeak, limits.ReadBandwidth
+	kernels.FMAPeak, kernels.TilePeak, kernels.ReadBandwidth = limits.FMAPeak, limits.TilePeak, limits.ReadBandwidth
 }

@@ -213,7 +213,7 @@ func (r *results) table(w io.Writer) error {
 		return fmt.Errorf("%d samples of some benchmark, want at least %d", fewest, least)
 	}
 	fmt.Fprintf(w, "%s; medians of %d samples or more\n\n", strings.Join(r.about, ", "), fewest)
-	fmt.Fprintln(w, "| Kernel | Path | Target | Measured | Limit | Of the limit | |\n| --- | --- | --- | ---: | ---: | ---: | --- |")
+	fmt.Fprintln(w, "| Kernel | Path | Target | Measured | Limit | Of the limit | Of a tile | |\n| --- | --- | --- | ---: | ---: | ---: | ---: | --- |")
 	paths := []string{"avx512", "avx2"}
 	if slices.Contains(r.about, "goarch: arm64") {
 		paths = []string{"neon"}
@@ -238,7 +238,8 @@ func (r *results) fewest() int {
 	return n
 }
 
-// cells returns target, measured, limit, part of the limit and the verdict.
+// cells returns target, measured, limit, part of the limit and of the best that a
+// tile reached beside it, and the verdict.
 func (r *results) cells(row row, path string) []string {
 	const none = "–"
 	target, want := none, map[string]float64{"avx512": row.avx512, "avx2": row.avx2}[path]
@@ -249,7 +250,7 @@ func (r *results) cells(row row, path string) []string {
 	}
 	metrics, ok := r.bench[row.bench+"/isa="+path]
 	if !ok {
-		return []string{target, r.missing(path), none, none, none}
+		return []string{target, r.missing(path), none, none, none, none}
 	}
 	median := func(unit string) float64 {
 		s := slices.Sorted(slices.Values(metrics[unit]))
@@ -257,10 +258,13 @@ func (r *results) cells(row row, path string) []string {
 	}
 	number := func(v float64) string { return fmt.Sprintf("%.*f %s", row.decimals, v, row.shown) }
 	measured := median(row.unit)
-	met, limit, part := measured <= want, none, none
+	met, limit, part, tile := measured <= want, none, none, none
 	if row.percent != "" {
 		percent := median(row.percent)
 		met, limit, part = percent >= want, number(median("limit-"+row.unit)), fmt.Sprintf("%.0f %%", percent)
+	}
+	if len(metrics["%tile"]) > 0 {
+		tile = fmt.Sprintf("%.0f %%", median("%tile"))
 	}
 	verdict := none
 	if want > 0 && met {
@@ -268,7 +272,7 @@ func (r *results) cells(row row, path string) []string {
 	} else if want > 0 {
 		verdict = "short"
 	}
-	return []string{target, number(measured), limit, part, verdict}
+	return []string{target, number(measured), limit, part, tile, verdict}
 }
 
 // missing says why there is no result: the machine has no such path if no

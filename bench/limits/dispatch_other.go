@@ -13,6 +13,13 @@ func fma(isa kernels.ISA, x float32, rounds int) {
 	panic(unreachable)
 }
 
+// tile multiplies 6 rows of 8 inputs, 160 bytes apart, by 16 columns.
+//
+//go:noinline
+func tile(isa kernels.ISA, a, w *float32, rounds int) {
+	panic(unreachable)
+}
+
 // read loads rounds times 512 bytes from p on, and all that passes times.
 //
 //go:noinline

@@ -21,6 +21,7 @@ const (
 	fmasPerRound  = 24
 	bytesPerRound = 512
 	fmaRounds     = 4096
+	tileRounds    = 1024
 	readRounds    = 1024
 )
 
@@ -56,6 +57,35 @@ func FMAPeak(isa kernels.ISA) (flops float64) {
 		}
 	})
 	return float64(2*fmasPerRound*n*fmaRounds*calls) / t.Seconds()
+}
+
+// TilePeak is FMAPeak with the loads of a product: of its largest tile, whose few
+// inputs and weights stay in the first cache. It is not the most that the core can
+// do but the median of some calls: what a product may hope for at this moment, when
+// another program may use the core's other thread, and with it half of its
+// instruction slots.
+func TilePeak(isa kernels.ISA) (flops float64) {
+	n := lanes(isa)
+	if n == 0 {
+		return 0
+	}
+	const inputs, rowBytes = 8, 160
+	rows, columns := 6, 64
+	switch isa {
+	case kernels.AVX2:
+		columns = 16
+	case kernels.NEON:
+		rows, columns = 4, 16
+	}
+	a, w := aligned(rows*rowBytes/4), aligned(inputs*columns)
+	var t []time.Duration
+	for range 10 {
+		start := time.Now()
+		tile(isa, &a[0], &w[0], tileRounds)
+		t = append(t, max(1, time.Since(start)))
+	}
+	slices.Sort(t)
+	return float64(2*rows*columns*inputs*tileRounds) / t[len(t)/2].Seconds()
 }
 
 // ReadBandwidth returns the bytes a second that are read one after the other,

@@ -9,6 +9,11 @@ package limits
 //go:noescape
 func fmaAVX2(x float32, rounds int)
 
+// tileAVX2 multiplies 6 rows of 8 inputs, 160 bytes apart, by 16 columns.
+//
+//go:noescape
+func tileAVX2(a, w *float32, rounds int)
+
 // readAVX2 loads rounds times 512 bytes from p on, and all that passes times.
 //
 //go:noescape
@@ -18,6 +23,11 @@ func readAVX2(p *float32, rounds, passes int)
 //
 //go:noescape
 func fmaAVX512(x float32, rounds int)
+
+// tileAVX512 multiplies 6 rows of 8 inputs, 160 bytes apart, by 64 columns.
+//
+//go:noescape
+func tileAVX512(a, w *float32, rounds int)
 
 // readAVX512 loads rounds times 512 bytes from p on, and all that passes times.
 //

@@ -9,6 +9,11 @@ package limits
 //go:noescape
 func fmaNEON(x float32, rounds int)
 
+// tileNEON multiplies 4 rows of 8 inputs, 160 bytes apart, by 16 columns.
+//
+//go:noescape
+func tileNEON(a, w *float32, rounds int)
+
 // readNEON loads rounds times 512 bytes from p on, and all that passes times.
 //
 //go:noescape
