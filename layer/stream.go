@@ -469,7 +469,7 @@ func (pt *streamPart) emit(sc *streaming, t int) {
 		cols int
 		m    kernels.Mat
 	}{{p.HAll, Ho, st.H}, {p.CAll, r.cUnits(), st.C}} {
-		if s.all == nil {
+		if len(s.all) == 0 { // nil, or of a cell without c
 			continue
 		}
 		to := p.history(s.all, sc.index, s.cols)
