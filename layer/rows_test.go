@@ -112,6 +112,10 @@ func TestOneStep(t *testing.T) {
 						requireBits(t, b.H(), a.H(), what+": h")
 						requireBits(t, b.C(), a.C(), what+": c")
 					}
+					require.Zero(t, testing.AllocsPerRun(5, func() {
+						a.Forward(ya, x)
+						a.ForwardSeq(ya, x, Seq{Lengths: lengths})
+					}))
 				}
 			}
 		})
