@@ -43,6 +43,9 @@ type Seq struct {
 	Last []float32
 }
 
+// nothing is the Seq of a call without one, to be read only.
+var nothing Seq
+
 // check panics unless the slices of q fit a call of T steps.
 func (q *Seq) check(fn string, r *recurrent, T, B int, train bool) {
 	LD := r.layers * r.directions()

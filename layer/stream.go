@@ -45,6 +45,9 @@ type Stream struct {
 	parts  []*streamPart
 	scans  []streaming // of the first part
 
+	planned  bool // also a single step needs a plan
+	rowByRow bool // each row has a step of its own, in all scans
+
 	threads
 	job func(workers.Member)
 }
@@ -65,6 +68,9 @@ type streaming struct {
 	out  series // where h goes, step base first
 	base int
 	emit func(t int)
+
+	// For a step without a plan, of the first part only.
+	h, c kernels.Mat     // the state of the scan
 	rows []*kernels.Step // a step of its own for each row, if rows go one after the other
 }
 
@@ -84,23 +90,30 @@ func newStream(r *recurrent, batch int) *Stream {
 	s.job = s.part
 	s.SetThreads(1)
 	s.scans = s.parts[0].scans
+	s.planned, s.rowByRow = r.bidirectional || s.scans[0].zone != nil, true
+	H, cUnits := r.hUnits(), r.cUnits()
 	for i := range s.scans {
-		if sc := &s.scans[i]; sc.stepper != nil && sc.rowByRow(batch, sc.wx.K(), rowSteps) {
-			for b := range batch {
-				sc.rows = append(sc.rows, s.readyStep(sc, i*batch+b))
-			}
+		sc := &s.scans[i]
+		sc.h = kernels.Mat{Data: s.h[i*batch*H:][:batch*H], Stride: H}
+		sc.c = kernels.Mat{Data: s.c[i*batch*cUnits:][:batch*cUnits], Stride: cUnits}
+		if sc.stepper == nil || !sc.rowByRow(batch, sc.wx.K(), rowSteps) {
+			s.rowByRow = false
+			continue
+		}
+		for b := range batch {
+			sc.rows = append(sc.rows, sc.readyStep(b))
 		}
 	}
 	return s
 }
 
-// readyStep returns a step of one row, which moves row i of h and c on.
-func (s *Stream) readyStep(sc *streaming, i int) *kernels.Step {
+// readyStep returns a step of row b, which moves the state on.
+func (sc *streaming) readyStep(b int) *kernels.Step {
 	q := sc.seq
 	q.T, q.Isolated = 1, true
 	q.WIH, q.BIH = sc.wx, sc.step.Bias
-	q.H, q.C = kernels.Mat{Data: s.h, Stride: s.r.hUnits()}, kernels.Mat{Data: s.c, Stride: s.r.cUnits()}
-	q.H.Data, q.C.Data = q.H.Data[i*q.H.Stride:], q.C.Data[i*q.C.Stride:]
+	q.H, q.C = sc.h, sc.c
+	q.H.Data, q.C.Data = q.H.Data[b*q.H.Stride:], q.C.Data[b*q.C.Stride:]
 	q.H0, q.C0 = q.H.Data[:q.H.Stride], q.C.Data[:q.C.Stride]
 	q.Gates, q.GatesH, q.M = sc.gates.at(0), sc.gatesH.at(0), sc.m.at(0)
 	return sc.stepper.NewStep(q)
@@ -160,18 +173,27 @@ func (s *Stream) Step(y, x []float32) {
 	if memory.Overlap(y, x) {
 		badOverlap(fn, "y", "x")
 	}
-	if s.scans[0].zone != nil || s.team != nil && s.work(1, s.batch) >= minCall {
-		s.forward(y, x, 1, &Seq{})
-		return
+	if !s.step(y, x, nil) {
+		s.forward(y, x, 1, &nothing)
 	}
-	in, H, cUnits := kernels.Mat{Data: x, Stride: r.input}, r.hUnits(), r.cUnits()
+}
+
+// step computes one step without a plan, if that can be; else it returns false and
+// has done nothing. lengths are nil if no row rests.
+func (s *Stream) step(y, x []float32, lengths []int) bool {
+	if s.planned || lengths != nil && !s.rowByRow || s.team != nil && s.work(1, s.batch) >= minCall {
+		return false
+	}
+	in := kernels.Mat{Data: x, Stride: s.r.input}
 	for i := range s.scans {
 		sc := &s.scans[i]
 		if sc.rows != nil { // without the detour over a cell.Step
 			for b, step := range sc.rows {
-				step.Run(row(in, b, in.Stride))
+				if lengths == nil || lengths[b] > 0 {
+					step.Run(row(in, b, in.Stride))
+				}
 			}
-			in = kernels.Mat{Data: s.h[i*s.batch*H:][:s.batch*H], Stride: H}
+			in = sc.h
 			continue
 		}
 		if sc.member.Members > 1 {
@@ -180,14 +202,18 @@ func (s *Stream) Step(y, x []float32) {
 		st := &sc.step
 		st.W, sc.other = sc.other, st.W
 		st.Rows, st.Isolated, st.X, st.WX = s.batch, true, in, sc.wx
-		st.H = kernels.Mat{Data: s.h[i*s.batch*H:], Stride: H}
-		st.C = kernels.Mat{Data: s.c[i*s.batch*cUnits:], Stride: cUnits}
-		st.HPrev, st.CPrev = st.H, st.C
+		st.H, st.C, st.HPrev, st.CPrev = sc.h, sc.c, sc.h, sc.c
 		sc.place(0)
 		sc.cell.Forward(st)
-		in = st.H
+		in = sc.h
 	}
 	copy(y, in.Data)
+	for b, n := range lengths {
+		if n == 0 {
+			clear(y[b*in.Stride:][:in.Stride])
+		}
+	}
+	return true
 }
 
 // whole prepares the scan for a step of its own, after a call that it shared.
@@ -208,7 +234,7 @@ func (sc *streaming) whole(batch int) {
 //
 // y is [T,B,D*Ho]. With BatchFirst x is [B,T,I] and y [B,T,D*Ho]. It panics if a
 // length is wrong or if y and x overlap.
-func (s *Stream) Forward(y, x []float32) { s.forwardSeq("Stream.Forward", y, x, &Seq{}) }
+func (s *Stream) Forward(y, x []float32) { s.forwardSeq("Stream.Forward", y, x, &nothing) }
 
 // ForwardSeq is Forward for sequences with lengths, resets and histories. It
 // panics if q does not fit.
@@ -252,6 +278,15 @@ func (s *Stream) grow(T int) {
 
 // forward computes the T steps of a checked call.
 func (s *Stream) forward(y, x []float32, T int, q *Seq) {
+	if T == 1 && q.Reset == nil && q.HAll == nil && q.CAll == nil && q.Last == nil {
+		lengths := q.Lengths
+		if !slices.Contains(lengths, 0) {
+			lengths = nil
+		}
+		if s.step(y, x, lengths) {
+			return
+		}
+	}
 	r, p, B := s.r, &s.plan, s.batch
 	p.set(q, T)
 	s.x, s.y = newSeries(x, T, B, r.input, r.batchFirst), newSeries(y, T, B, r.output(), r.batchFirst)
@@ -434,7 +469,7 @@ func (pt *streamPart) emit(sc *streaming, t int) {
 		cols int
 		m    kernels.Mat
 	}{{p.HAll, Ho, st.H}, {p.CAll, r.cUnits(), st.C}} {
-		if s.all == nil {
+		if len(s.all) == 0 { // nil, or of a cell without c
 			continue
 		}
 		to := p.history(s.all, sc.index, s.cols)

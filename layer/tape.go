@@ -138,8 +138,8 @@ func newTape(r *recurrent, maxT, batch int) *Tape {
 }
 
 // SetThreads sets the number of threads that Forward and Backward may use, as
-// that of a Stream does. The bits of results and gradients do not depend on it.
-// It panics if n is less than 1.
+// that of a Stream does. The bits of results do not depend on it, nor do those of
+// gradients if activations are finite. It panics if n is less than 1.
 func (t *Tape) SetThreads(n int) {
 	n = t.threads.set("Tape.SetThreads", n)
 	if n == 1 {
@@ -397,9 +397,10 @@ func (t *Tape) histories() {
 // dy is [B,T,D*Ho] and dx [B,T,I].
 //
 // A nil dy stands for zeros, and with a nil dx that gradient is not computed. In
-// padding dy is not read and dx is 0. Steps to which no gradient comes are
-// skipped, so that the loss of a last step costs what its gradient reaches, and
-// a NaN in their activations does not spread. It panics if a length is wrong, if
+// padding dy is not read and dx is 0. Steps to which no gradient comes in any row
+// are skipped, so that the loss of a last step costs what its gradient reaches, and
+// a NaN in their activations does not spread; with several threads, a step may also
+// be skipped for some of the rows. It panics if a length is wrong, if
 // dx overlaps dy or the x of Forward, or if there was no Forward since the last
 // Backward.
 func (t *Tape) Backward(dx, dy []float32) {

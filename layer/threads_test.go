@@ -102,6 +102,25 @@ func TestThreadsStep(t *testing.T) {
 	}
 }
 
+// TestThreadsNoC: a cell without c takes a CAll of no elements.
+func TestThreadsNoC(t *testing.T) {
+	procs(t, 2)
+	n := network{mode: "GRU", I: 3, H: 40}
+	m := n.build(t, NewRand(1))
+	p := newRun(n, 3, 2, nil, false, NewRand(2))
+	want, got, hAll := make([]float32, len(p.dy)), make([]float32, len(p.dy)), make([]float32, len(p.dy))
+	m.NewStream(p.B).Forward(want, p.x)
+	stream, tape := m.NewStream(p.B), m.NewTape(p.T, p.B)
+	stream.SetThreads(2)
+	tape.SetThreads(2)
+	stream.forceSplit(stream.r, byUnits)
+	tape.forceSplit(tape.r, byUnits)
+	stream.ForwardSeq(got, p.x, Seq{HAll: hAll, CAll: []float32{}})
+	requireBits(t, want, got, "Stream")
+	requireBits(t, want, hAll, "HAll")
+	requireBits(t, want, tape.ForwardSeq(p.x, Seq{CAll: []float32{}}), "Tape")
+}
+
 // TestThreadsTape: a Tape gives the same bits with any number of threads.
 func TestThreadsTape(t *testing.T) {
 	procs(t, 4)

@@ -23,8 +23,9 @@ import (
 //
 // Squares are added within a tensor in the order of [kernels.SumSquares], tensors
 // in order in float64, and scale is rounded to float32 once, so all SIMD paths
-// give the same bits. If squares overflow float32, that tensor is summed once more
-// in float64: the norm is finite if all elements are.
+// give the same bits. If squares leave the range of float32, and the sum with them,
+// it is made once more in float64, relative to the largest element: the norm is
+// right whenever that is finite and at least 2^-126.
 //
 // Source: Pascanu, Mikolov and Bengio 2013, "On the difficulty of training
 // recurrent neural networks", algorithm 1.
@@ -81,34 +82,50 @@ func finite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }
 
 // gradNorm returns the norm of order p of all gradients.
 func gradNorm(params layer.Params, p float64) float64 {
-	var total float64
-	for _, q := range params {
-		switch p {
-		case 2:
-			s := kernels.SumSquares(q.Grad)
-			if !finite(s) {
-				s = sumPowers(q.Grad, 2)
-			}
-			total += s
-		case math.Inf(1):
-			total = max(total, float64(kernels.MaxAbs(q.Grad)))
-		default:
-			total += sumPowers(q.Grad, p)
-		}
+	if math.IsInf(p, 1) {
+		return maxAbs(params)
 	}
-	if math.IsInf(p, 1) || p == 1 {
-		return total
-	}
+	// A power below this may be lost: kernels flush squares, and float64 has few
+	// digits there. A sum of n of them may lack n times as much.
+	lost := 0x1p-1022
 	if p == 2 {
-		return math.Sqrt(total)
+		lost = 0x1p-126
 	}
-	return math.Pow(total, 1/p)
+	total, n := 0.0, 0
+	for _, q := range params {
+		if p == 2 {
+			total += kernels.SumSquares(q.Grad)
+		} else {
+			total += sumPowers(q.Grad, p, 1)
+		}
+		n += len(q.Grad)
+	}
+	if total >= float64(n)*lost*0x1p24 && finite(total) {
+		return root(total, p)
+	}
+	top := maxAbs(params)
+	if top == 0 || !finite(top) {
+		return root(total, p)
+	}
+	total = 0
+	for _, q := range params {
+		total += sumPowers(q.Grad, p, 1/top)
+	}
+	return top * root(total, p)
 }
 
-// sumPowers returns the sum of |x|^p in order.
-func sumPowers(x []float32, p float64) (sum float64) {
+// maxAbs returns the largest |g| of all gradients.
+func maxAbs(params layer.Params) (top float64) {
+	for _, q := range params {
+		top = max(top, float64(kernels.MaxAbs(q.Grad)))
+	}
+	return top
+}
+
+// sumPowers returns the sum of |x*scale|^p in order.
+func sumPowers(x []float32, p, scale float64) (sum float64) {
 	for _, v := range x {
-		switch a := math.Abs(float64(v)); p {
+		switch a := math.Abs(float64(v) * scale); p {
 		case 1:
 			sum += a
 		case 2:
@@ -118,6 +135,17 @@ func sumPowers(x []float32, p float64) (sum float64) {
 		}
 	}
 	return sum
+}
+
+// root returns the p-th root.
+func root(x, p float64) float64 {
+	switch p {
+	case 1:
+		return x
+	case 2:
+		return math.Sqrt(x)
+	}
+	return math.Pow(x, 1/p)
 }
 
 // ClipGradValue limits every element of every gradient to -limit ... limit; NaN

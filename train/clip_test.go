@@ -131,18 +131,67 @@ func TestClipNonFinite(t *testing.T) {
 		}
 		require.NoError(t, CheckGrad(gradients([]float32{math.MaxFloat32}, nil)))
 
-		// Squares beyond float32 are no reason for an infinite norm.
-		params := gradients([]float32{3e30, 4e30}, []float32{1})
-		norm, err := ClipNorm{MaxNorm: 5, ErrorIfNonFinite: true}.Clip(params)
-		require.NoError(t, err)
-		require.InEpsilon(t, 5e30, norm, 1e-6)
-		kerneltest.RequireClose(t, []float64{3, 4, 1e-30}, grads(params), 0, 1e-6, "large")
-
-		// Powers beyond float64 are.
-		params = gradients([]float32{3e30})
-		_, err = ClipNorm{MaxNorm: 5, P: 20, ErrorIfNonFinite: true}.Clip(params)
+		// Roots beyond float64 are a reason for an infinite norm.
+		params := gradients([]float32{3, 4, 5})
+		_, err := ClipNorm{MaxNorm: 5, P: .001, ErrorIfNonFinite: true}.Clip(params)
 		require.EqualError(t, err, "train: ClipNorm.Clip: norm = +Inf of finite elements")
-		require.Equal(t, []float32{3e30}, grads(params))
+		require.Equal(t, []float32{3, 4, 5}, grads(params))
+	})
+}
+
+// TestClipRange: elements whose powers leave the range of their type have a norm as
+// others have, and are clipped.
+func TestClipRange(t *testing.T) {
+	r := kerneltest.NewRand(9)
+	ordinary := kerneltest.Random(r, 5000, 1)
+	kerneltest.Each(t, func(t *testing.T, _ kernels.ISA) {
+		for _, p := range []float64{.5, 1, 2, 3, 20, math.Inf(1)} {
+			for _, scale := range []float64{0x1p-124, 1e-30, 1e-25, 1e-20, 1.05e-19, 1e-18, 1e-16, 1e15, 1e20, 1e37} {
+				var first, second []float32
+				for i, v := range ordinary {
+					if v = float32(float64(v) * scale); i < 77 {
+						second = append(second, v)
+					} else {
+						first = append(first, v)
+					}
+				}
+				what := fmt.Sprintf("P = %v, scale = %v", p, scale)
+				params := gradients(first, second)
+				var sum float64
+				for _, v := range grads(params) {
+					if a := math.Abs(float64(v)) / scale; math.IsInf(p, 1) {
+						sum = max(sum, a)
+					} else {
+						sum += math.Pow(a, p)
+					}
+				}
+				want := sum * scale
+				if !math.IsInf(p, 1) {
+					want = math.Pow(sum, 1/p) * scale
+				}
+				limit := want / 1e6 // so little that 1e-6 is much beside it
+				norm, err := ClipNorm{MaxNorm: limit, P: p, ErrorIfNonFinite: true}.Clip(params)
+				require.NoError(t, err)
+				require.InEpsilon(t, want, norm, 1e-6, what)
+				factor := min(1, limit/(want+1e-6))
+				clipped := kerneltest.Float64s(slices.Concat(first, second))
+				for i := range clipped {
+					clipped[i] *= factor
+				}
+				kerneltest.RequireClose(t, clipped, grads(params), 0x1p-126, 1e-6, what)
+			}
+		}
+
+		// Squares that would be lost one by one count beside one that is not.
+		few := slices.Repeat([]float32{1e-19}, 64)
+		few[7] = 1.2e-19
+		norm, err := ClipGradNorm(gradients(few, nil), 1)
+		require.NoError(t, err)
+		require.InEpsilon(t, math.Sqrt(63+1.44)*1e-19, norm, 1e-6)
+
+		norm, err = ClipGradNorm(gradients(make([]float32, 100), make([]float32, 3)), 1)
+		require.NoError(t, err)
+		require.Zero(t, norm)
 	})
 }
 

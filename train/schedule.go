@@ -27,7 +27,8 @@ type Schedule struct {
 	rule   rule
 	groups []*Group
 	base   []float64
-	next   []float64 // rates that are about to be set
+	next   []float64   // rates that are about to be set
+	parts  []*Schedule // of a schedule of several
 	t      int
 }
 
@@ -136,12 +137,24 @@ func (s *Schedule) T() int { return s.t }
 type ScheduleState struct {
 	Schedule  string // its name, for example "StepLR"; may be empty for LoadState
 	LastEpoch int    // PyTorch's name for the number of calls of Step
-	BaseLRs   []float64
+
+	// BaseLRs are the base of each group, and for a schedule of several those of its
+	// parts, in order. Without these LoadState gives the parts the first.
+	BaseLRs []float64
 }
 
 // State returns what LoadState needs.
 func (s *Schedule) State() ScheduleState {
-	return ScheduleState{s.name, s.t, slices.Clone(s.base)}
+	return ScheduleState{s.name, s.t, slices.Concat(s.bases()...)}
+}
+
+// bases returns the base of the schedule, and those of its parts.
+func (s *Schedule) bases() [][]float64 {
+	all := [][]float64{s.base}
+	for _, p := range s.parts {
+		all = append(all, p.bases()...)
+	}
+	return all
 }
 
 // LoadState restores what State returned. Load the optimizer's state after its
@@ -150,13 +163,14 @@ func (s *Schedule) LoadState(state ScheduleState) error {
 	fail := func(format string, args ...any) error {
 		return fmt.Errorf("train: %s.LoadState: "+format, append([]any{s.name}, args...)...)
 	}
+	all, n := s.bases(), len(s.base)
 	switch {
 	case state.Schedule != "" && state.Schedule != s.name:
 		return fail("state is of %s, want %s", state.Schedule, s.name)
 	case s.rule.last > 0 && state.LastEpoch > s.rule.last:
 		return fail("LastEpoch = %d, want at most %d", state.LastEpoch, s.rule.last)
-	case len(state.BaseLRs) != len(s.base):
-		return fail("state has %d groups, want %d", len(state.BaseLRs), len(s.base))
+	case len(state.BaseLRs) != n && len(state.BaseLRs) != n*len(all):
+		return fail("state has %d groups, want %d", len(state.BaseLRs), n)
 	}
 	if err := checkCount("LastEpoch", state.LastEpoch); err != nil {
 		return fail("%w", err)
@@ -167,7 +181,9 @@ func (s *Schedule) LoadState(state ScheduleState) error {
 		}
 	}
 	s.t = state.LastEpoch
-	copy(s.base, state.BaseLRs)
+	for i, base := range all {
+		copy(base, state.BaseLRs[i*n%len(state.BaseLRs):])
+	}
 	return nil
 }
 
@@ -393,9 +409,9 @@ func NewChainedScheduler(opt Optimizer, schedules ...*Schedule) (*Schedule, erro
 	}
 	parts := slices.Clone(schedules)
 	r := rule{
-		lr: func(t, group int, base, lr float64) float64 {
+		lr: func(t, group int, _, lr float64) float64 {
 			for _, p := range parts {
-				lr = p.rule.lr(p.t+t, group, base, lr)
+				lr = p.rule.lr(p.t+t, group, p.base[group], lr)
 			}
 			return lr
 		},
@@ -415,7 +431,7 @@ func NewChainedScheduler(opt Optimizer, schedules ...*Schedule) (*Schedule, erro
 			r.end(p.rule.last - p.t)
 		}
 	}
-	s := &Schedule{name: name, rule: r, groups: parts[0].groups, next: make([]float64, len(parts[0].groups))}
+	s := &Schedule{name: name, rule: r, parts: parts, groups: parts[0].groups, next: make([]float64, len(parts[0].groups))}
 	for _, g := range s.groups {
 		s.base = append(s.base, g.initialLR)
 	}
@@ -431,9 +447,10 @@ func (r *rule) end(last int) {
 
 // NewSequentialLR makes one schedule of several that follow one another: the
 // first until t = milestones[0], the second, from its own t = 0 on, until t =
-// milestones[1], and so on. Each begins with the base of the groups. The schedules
-// must have been made for opt, and must not be used themselves any more; the
-// learning rates go back to step 0 of the first.
+// milestones[1], and so on. The first begins with the base of the groups, each
+// later one with the base that it was made with. The schedules must have been made
+// for opt, and must not be used themselves any more; the learning rates go back to
+// step 0 of the first.
 //
 // A warm-up and what follows it:
 //
@@ -455,27 +472,30 @@ func NewSequentialLR(opt Optimizer, schedules []*Schedule, milestones []int) (*S
 	}
 	parts, starts := slices.Clone(schedules), append([]int{0}, milestones...)
 	// at returns the part of t and its own t.
-	at := func(t int) (rule, int) {
+	at := func(t int) (*Schedule, int) {
 		i := len(parts) - 1
 		for starts[i] > t {
 			i--
 		}
-		return parts[i].rule, t - starts[i]
+		return parts[i], t - starts[i]
 	}
 	r := rule{
 		lr: func(t, group int, base, lr float64) float64 {
 			part, u := at(t)
-			if u == 0 && !part.keeps {
+			switch {
+			case t == 0:
 				lr = base
+			case u == 0 && !part.rule.keeps:
+				lr = part.base[group]
 			}
-			return part.lr(u, group, base, lr)
+			return part.rule.lr(u, group, part.base[group], lr)
 		},
 		momentum: func(t, group int) (float64, bool) {
 			part, u := at(t)
-			if part.momentum == nil {
+			if part.rule.momentum == nil {
 				return 0, false
 			}
-			return part.momentum(u, group)
+			return part.rule.momentum(u, group)
 		},
 	}
 	for i, p := range parts {
@@ -483,7 +503,12 @@ func NewSequentialLR(opt Optimizer, schedules []*Schedule, milestones []int) (*S
 			r.end(end)
 		}
 	}
-	return newSchedule(name, opt, r, nil, true)
+	s, err := newSchedule(name, opt, r, nil, true)
+	if err != nil {
+		return nil, err
+	}
+	s.parts = parts
+	return s, nil
 }
 
 // checkParts checks the schedules that a schedule is made of.

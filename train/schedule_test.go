@@ -245,6 +245,50 @@ func TestScheduleEquations(t *testing.T) {
 				return .5 + (first/1e4-.5)*(t-25)/9
 			},
 		},
+		"Sequential with a base of its own": {
+			func(opt Optimizer) made {
+				b := make1(NewCosineAnnealingLR(opt, 10, 0))
+				a := oneCycle(opt, .5, 30, func(c *OneCycleLRConfig) { c.Linear, c.PctStart = true, .7 })
+				return make1(NewSequentialLR(opt, []*Schedule{a.Schedule, b.Schedule}, []int{5}))
+			},
+			func(t, base float64) float64 {
+				if t < 5 {
+					return .02 + .48*t/20
+				}
+				return base * (1 + math.Cos(math.Pi*(t-5)/10)) / 2
+			},
+		},
+		"Sequential that begins with the base of the groups": {
+			func(opt Optimizer) made {
+				a, c := make1(NewExponentialLR(opt, .9)), make1(NewLambdaLR(opt, func(t int) float64 { return 1 / float64(t+1) }))
+				oneCycle(opt, .5, 30, nil)
+				b := make1(NewConstantLR(opt, .25, 99))
+				return make1(NewSequentialLR(opt, []*Schedule{a.Schedule, b.Schedule, c.Schedule}, []int{5, 10}))
+			},
+			func(t, base float64) float64 {
+				switch {
+				case t < 5:
+					return .02 * math.Pow(.9, t)
+				case t < 10:
+					return .02 * .25
+				}
+				return base / (t - 9)
+			},
+		},
+		"Chained with a base of its own": {
+			func(opt Optimizer) made {
+				a := make1(NewLambdaLR(opt, func(t int) float64 { return 1 / float64(t+1) }))
+				oneCycle(opt, .5, 30, nil)
+				opt.SetLR(0)
+				return make1(NewChainedScheduler(opt, a.Schedule))
+			},
+			func(t, base float64) float64 {
+				if t == 0 {
+					return 0
+				}
+				return base / (t + 1)
+			},
+		},
 		"Chained cyclic": {
 			func(opt Optimizer) made {
 				b := make1(NewLambdaLR(opt, func(t int) float64 { return 1 / float64(t+1) }))
@@ -367,7 +411,7 @@ func TestReduceLROnPlateau(t *testing.T) {
 
 // TestScheduleState: schedules of a new process go on from a state.
 func TestScheduleState(t *testing.T) {
-	names := []string{"Sequential", "Chained"}
+	names := []string{"Sequential", "Chained", "Sequential with bases of their own"}
 	all := map[string]func(opt Optimizer) made{
 		"Sequential": func(opt Optimizer) made {
 			a, b := make1(NewLinearLR(opt, .1, 1, 5)), make1(NewCosineAnnealingLR(opt, 10, 0))
@@ -377,6 +421,12 @@ func TestScheduleState(t *testing.T) {
 			a, b := make1(NewConstantLR(opt, .5, 4)), make1(NewExponentialLR(opt, .9))
 			return make1(NewChainedScheduler(opt, a.Schedule, b.Schedule))
 		},
+	}
+	all["Sequential with bases of their own"] = func(opt Optimizer) made {
+		b := make1(NewLambdaLR(opt, func(t int) float64 { return 1 / float64(t+1) }))
+		a := oneCycle(opt, .5, 30, nil)
+		chain := make1(NewChainedScheduler(opt, b.Schedule))
+		return make1(NewSequentialLR(opt, []*Schedule{a.Schedule, chain.Schedule}, []int{9}))
 	}
 	for name, s := range schedules {
 		names, all[name] = append(names, name), s
@@ -398,7 +448,7 @@ func TestScheduleState(t *testing.T) {
 			S ScheduleState
 		}
 		require.NoError(t, json.Unmarshal(text, &state))
-		again := optimizerOf(t, .1, .3)
+		again := optimizerOf(t, .5, .7)
 		s2 := all[name](again)
 		require.NoError(t, again.LoadState(state.O))
 		require.NoError(t, s2.LoadState(state.S))
@@ -410,6 +460,12 @@ func TestScheduleState(t *testing.T) {
 	}
 
 	opt := optimizerOf(t, .1)
+	seq := all["Sequential with bases of their own"](opt)
+	require.Equal(t, ScheduleState{"SequentialLR", 0, []float64{.02, .02, .02, .1}}, seq.State()) // with those of the chain and its part
+	require.NoError(t, seq.LoadState(ScheduleState{"SequentialLR", 8, []float64{3}}))
+	seq.Step()
+	require.Equal(t, 3., opt.LR())
+
 	s := oneCycle(opt, .5, 9, nil)
 	for want, change := range map[string]func(*ScheduleState){
 		"state is of StepLR, want OneCycleLR": func(s *ScheduleState) { s.Schedule = "StepLR" },

@@ -144,89 +144,125 @@ func (n *network) fillTargets(w *windows, origins []int) {
 // train trains the network, and reports to out. It keeps the parameters that
 // forecast K rows of the target best on the validation part.
 func (n *network) train(out io.Writer, K int) error {
-	cfg, H, C, B := n.cfg, n.cfg.hidden, n.C, n.cfg.batch
-	origins := n.origins(0, n.trainEnd, minHistory, 1)
 	valid := n.spread(n.origins(n.trainEnd, n.validEnd, minHistory, K), 256)
-
-	tape, head := n.rnn.NewTape(cfg.window, B), n.linear.NewTape(B)
-	params := slices.Concat(tape.Params(), head.Params())
-	adam := train.DefaultAdam()
-	adam.LR = cfg.lr
-	opt, err := train.NewAdam(params, adam)
+	t, err := n.newTrainer()
 	if err != nil {
 		return err
 	}
-	cycle := train.DefaultOneCycleLR()
-	cycle.MaxLR, cycle.TotalSteps = []float64{cfg.lr}, cfg.epochs*cfg.batches
-	schedule, err := train.NewOneCycleLR(opt, cycle)
-	if err != nil {
-		return err
-	}
-	huber := train.DefaultHuber()
-	huber.Features = C
-	loss, err := train.NewHuber(huber)
-	if err != nil {
-		return err
-	}
-
-	w := n.newWindows()
-	dy := make([]float32, B*C)
-	dlast := make([]float32, B*H)
-	dh := make([]float32, cfg.window*B*H) // zero but for the last step of each window
-	rnd := rand.New(rand.NewPCG(uint64(cfg.seed), 1))
-	batch := make([]int, B)
-	step := func() (float64, error) {
-		for b := range batch {
-			batch[b] = origins[rnd.IntN(len(origins))]
-		}
-		n.fill(w, batch)
-		n.addNoise(w, rnd)
-		n.fillTargets(w, batch)
-		tape.ForwardSeq(w.x, layer.Seq{Lengths: w.lengths, Last: w.last})
-		l, _ := loss.Forward(dy, head.Forward(w.last), w.target)
-		params.ZeroGrad()
-		head.Backward(dlast, dy)
-		clear(dh)
-		tape.AddLast(dh, dlast)
-		tape.Backward(nil, dh)
-		if _, err := train.ClipGradNorm(params, 1); err != nil {
-			return 0, err
-		}
-		opt.Step()
-		schedule.Step()
-		return float64(l), nil
-	}
-
-	best, bestData := math.Inf(1), make([][]float32, len(params))
-	for epoch := 1; epoch <= cfg.epochs; epoch++ {
-		sum := 0.
-		for range cfg.batches {
-			l, err := step()
-			if err != nil {
-				return err
-			}
-			sum += l
+	best, bestData := math.Inf(1), make([][]float32, len(t.params))
+	for epoch := 1; epoch <= n.cfg.epochs; epoch++ {
+		loss, err := t.epoch()
+		if err != nil {
+			return err
 		}
 		v := compare(n.data, []forecaster{n}, valid, K).total(0)
 		mark := ""
 		if v < best {
 			best, mark = v, " *"
-			for i, p := range params {
+			for i, p := range t.params {
 				bestData[i] = append(bestData[i][:0], p.Data...)
 			}
 		}
-		if _, err := fmt.Fprintf(out, "epoch %2d: loss %.4f, validation RMSE %.4g%s\n", epoch, sum/float64(cfg.batches), v, mark); err != nil {
+		if _, err := fmt.Fprintf(out, "epoch %2d: loss %.4f, validation RMSE %.4g%s\n", epoch, loss, v, mark); err != nil {
 			return err
 		}
 	}
 	if math.IsInf(best, 1) {
-		return fmt.Errorf("the loss is not a number: try a smaller -lr than %v", cfg.lr)
+		return fmt.Errorf("the loss is not a number: try a smaller -lr than %v", n.cfg.lr)
 	}
-	for i, p := range params {
+	for i, p := range t.params {
 		copy(p.Data, bestData[i])
 	}
-	params.Pack()
+	t.params.Pack()
 	return nil
+}
+
+// A trainer is what the training of a network needs.
+type trainer struct {
+	*network
+	tape     *layer.Tape
+	head     *layer.LinearTape
+	params   layer.Params
+	opt      train.Optimizer
+	schedule *train.Schedule
+	loss     *train.Elementwise
+
+	rnd     *rand.Rand
+	origins []int // of all windows
+	batch   []int // of those of a step
+	w       *windows
+	dy      []float32 // [B,C]
+	dlast   []float32 // [B,H]
+	dh      []float32 // [T,B,H], zero but for the last step of each window
+}
+
+func (n *network) newTrainer() (*trainer, error) {
+	cfg, B := n.cfg, n.cfg.batch
+	t := &trainer{
+		network: n,
+		tape:    n.rnn.NewTape(cfg.window, B),
+		head:    n.linear.NewTape(B),
+		rnd:     rand.New(rand.NewPCG(uint64(cfg.seed), 1)),
+		origins: n.origins(0, n.trainEnd, minHistory, 1),
+		batch:   make([]int, B),
+		w:       n.newWindows(),
+		dy:      make([]float32, B*n.C),
+		dlast:   make([]float32, B*cfg.hidden),
+		dh:      make([]float32, cfg.window*B*cfg.hidden),
+	}
+	t.params = slices.Concat(t.tape.Params(), t.head.Params())
+	adam := train.DefaultAdam()
+	adam.LR = cfg.lr
+	var err error
+	if t.opt, err = train.NewAdam(t.params, adam); err != nil {
+		return nil, err
+	}
+	cycle := train.DefaultOneCycleLR()
+	cycle.MaxLR, cycle.TotalSteps = []float64{cfg.lr}, cfg.epochs*cfg.batches
+	if t.schedule, err = train.NewOneCycleLR(t.opt, cycle); err != nil {
+		return nil, err
+	}
+	huber := train.DefaultHuber()
+	huber.Features = n.C
+	t.loss, err = train.NewHuber(huber)
+	return t, err
+}
+
+// epoch trains with some batches of windows, and returns their mean loss.
+func (t *trainer) epoch() (float64, error) {
+	sum := 0.
+	for range t.cfg.batches {
+		loss, err := t.step()
+		if err != nil {
+			return 0, err
+		}
+		sum += loss
+	}
+	return sum / float64(t.cfg.batches), nil
+}
+
+// step trains with one batch, and returns its loss.
+func (t *trainer) step() (float64, error) {
+	for b := range t.batch {
+		t.batch[b] = t.origins[t.rnd.IntN(len(t.origins))]
+	}
+	w := t.w
+	t.fill(w, t.batch)
+	t.addNoise(w, t.rnd)
+	t.fillTargets(w, t.batch)
+	t.tape.ForwardSeq(w.x, layer.Seq{Lengths: w.lengths, Last: w.last})
+	loss, _ := t.loss.Forward(t.dy, t.head.Forward(w.last), w.target)
+	t.params.ZeroGrad()
+	t.head.Backward(t.dlast, t.dy)
+	clear(t.dh)
+	t.tape.AddLast(t.dh, t.dlast)
+	t.tape.Backward(nil, t.dh)
+	if _, err := train.ClipGradNorm(t.params, 1); err != nil {
+		return 0, err
+	}
+	t.opt.Step()
+	t.schedule.Step()
+	return float64(loss), nil
 }
 
 // forecast warms a Stream up with the window of each origin, and lets it go on

@@ -16,109 +16,143 @@ func buildGorgonia(t *task) ([]float32, func(), error) {
 		return nil, nil, err
 	}
 	n := &gorgonia{task: t, graph: g.NewGraph()}
-	wIH, wHH := n.weights(t.params[0].Data, t.I), n.weights(t.params[1].Data, t.H)
-	bIH, bHH := n.biases(t.params[2].Data), n.biases(t.params[3].Data)
-
-	T := t.T
+	n.unroll()
+	n.compile()
 	if t.mode == step {
-		T = 1
+		y, call := n.steps()
+		return y, call, nil
 	}
-	h := n.state(make([]float32, t.B*t.H), t.H)
-	c := n.state(make([]float32, t.B*t.H), t.H)
-	first := []*g.Node{h, c}
-	xs, outs := make([]*g.Node, T), make([]g.Value, T)
-	var cost *g.Node
-	for s := range T {
-		x := n.state(t.x[s*t.B*t.I:][:t.B*t.I], t.I)
-		xs[s] = x
-		in := func(gate int) *g.Node { return g.Must(g.Add(n.product(wIH[gate], x), n.spread(bIH[gate]))) }
-		rec := func(gate int) *g.Node { return g.Must(g.Add(n.product(wHH[gate], h), n.spread(bHH[gate]))) }
-		sum := func(gate int) *g.Node { return g.Must(g.Add(in(gate), rec(gate))) }
-		mul := func(a, b *g.Node) *g.Node { return g.Must(g.HadamardProd(a, b)) }
-		sigmoid := func(x *g.Node) *g.Node { return g.Must(g.Sigmoid(x)) }
-		tanh := func(x *g.Node) *g.Node { return g.Must(g.Tanh(x)) }
-		switch t.cell {
-		case "LSTM":
-			c = g.Must(g.Add(mul(sigmoid(sum(1)), c), mul(sigmoid(sum(0)), tanh(sum(2)))))
-			h = mul(sigmoid(sum(3)), tanh(c))
-		case "GRU":
-			r, z := sigmoid(sum(0)), sigmoid(sum(1))
-			new := tanh(g.Must(g.Add(in(2), mul(r, rec(2)))))
-			h = g.Must(g.Add(new, mul(z, g.Must(g.Sub(h, new)))))
-		case "RNN":
-			h = tanh(sum(0))
-		}
-		g.Read(h, &outs[s])
-		if t.mode.training() {
-			part := g.Must(g.Sum(mul(h, n.state(t.dy[s*t.B*t.H:][:t.B*t.H], t.H))))
-			if cost == nil {
-				cost = part
-			} else {
-				cost = g.Must(g.Add(cost, part))
-			}
-		}
-	}
-	var cell g.Value
-	g.Read(c, &cell)
-
-	params := slices.Concat(wIH, wHH, bIH, bHH)
-	var options []g.VMOpt
-	if cost != nil {
-		must(g.Grad(cost, params...))
-		options = append(options, g.BindDualValues(params...))
-	}
-	machine := g.NewTapeMachine(n.graph, options...)
-	run := func() {
-		machine.Reset()
-		for _, p := range params {
-			if v, _ := p.Grad(); v != nil {
-				v.(tensor.Tensor).Zero()
-			}
-		}
-		if err := machine.RunAll(); err != nil {
-			panic(err)
-		}
-	}
-
-	if t.mode == step {
-		next := func(x []float32) {
-			copy(floats(xs[0].Value()), x)
-			run()
-			copy(floats(first[0].Value()), floats(outs[0]))
-			copy(floats(first[1].Value()), floats(cell))
-		}
-		var y []float32
-		x := slices.Clone(t.x)
-		for x := range slices.Chunk(x, t.B*t.I) {
-			next(x)
-			y = append(y, floats(outs[0])...)
-		}
-		return y, func() { next(x[:t.B*t.I]) }, nil
-	}
-	run()
-	var results []float32
-	for _, v := range outs {
-		results = append(results, floats(v)...)
-	}
-	if cost != nil {
-		for i, p := range params {
-			grad := floats(must(p.Grad()))
-			if k := []int{t.I, t.H, 1, 1}[i/(len(params)/4)]; k > 1 {
-				grad = n.turned(grad, k, t.H)
-			}
-			results = append(results, grad...)
-		}
-	}
-	return results, run, nil
+	n.run()
+	return n.results(), n.run, nil
 }
 
-// gorgonia is a graph in the making.
+// gorgonia is a graph, and what is written to it and read from it.
 type gorgonia struct {
 	*task
-	graph *g.ExprGraph
+	graph              *g.ExprGraph
+	machine            g.VM
+	wIH, wHH, bIH, bHH []*g.Node // of the gates
+	nodes              []*g.Node // all of them
+	h0, c0             *g.Node
+	xs                 []*g.Node // [T]
+	hs                 []g.Value // [T]
+	cn                 g.Value
+	cost               *g.Node // in training
+
 	names int
 	ones  *g.Node // [B,1], to spread biases
 	full  map[*g.Node]*g.Node
+}
+
+// unroll makes the graph of all steps, or of one that is to be made again and again.
+func (n *gorgonia) unroll() {
+	n.wIH, n.wHH = n.weights(n.params[0].Data, n.I), n.weights(n.params[1].Data, n.H)
+	n.bIH, n.bHH = n.biases(n.params[2].Data), n.biases(n.params[3].Data)
+	n.nodes = slices.Concat(n.wIH, n.wHH, n.bIH, n.bHH)
+
+	T := n.T
+	if n.mode == step {
+		T = 1
+	}
+	n.h0 = n.state(make([]float32, n.B*n.H), n.H)
+	n.c0 = n.state(make([]float32, n.B*n.H), n.H)
+	n.xs, n.hs = make([]*g.Node, T), make([]g.Value, T)
+	h, c := n.h0, n.c0
+	for s := range T {
+		n.xs[s] = n.state(n.x[s*n.B*n.I:][:n.B*n.I], n.I)
+		h, c = n.next(n.xs[s], h, c)
+		g.Read(h, &n.hs[s])
+		if n.mode.training() {
+			part := g.Must(g.Sum(g.Must(g.HadamardProd(h, n.state(n.dy[s*n.B*n.H:][:n.B*n.H], n.H)))))
+			if n.cost == nil {
+				n.cost = part
+			} else {
+				n.cost = g.Must(g.Add(n.cost, part))
+			}
+		}
+	}
+	g.Read(c, &n.cn)
+}
+
+// next is one step of the cell.
+func (n *gorgonia) next(x, h, c *g.Node) (*g.Node, *g.Node) {
+	in := func(gate int) *g.Node { return g.Must(g.Add(n.product(n.wIH[gate], x), n.spread(n.bIH[gate]))) }
+	rec := func(gate int) *g.Node { return g.Must(g.Add(n.product(n.wHH[gate], h), n.spread(n.bHH[gate]))) }
+	sum := func(gate int) *g.Node { return g.Must(g.Add(in(gate), rec(gate))) }
+	mul := func(a, b *g.Node) *g.Node { return g.Must(g.HadamardProd(a, b)) }
+	sigmoid := func(x *g.Node) *g.Node { return g.Must(g.Sigmoid(x)) }
+	tanh := func(x *g.Node) *g.Node { return g.Must(g.Tanh(x)) }
+	switch n.cell {
+	case "LSTM":
+		c = g.Must(g.Add(mul(sigmoid(sum(1)), c), mul(sigmoid(sum(0)), tanh(sum(2)))))
+		h = mul(sigmoid(sum(3)), tanh(c))
+	case "GRU":
+		r, z := sigmoid(sum(0)), sigmoid(sum(1))
+		new := tanh(g.Must(g.Add(in(2), mul(r, rec(2)))))
+		h = g.Must(g.Add(new, mul(z, g.Must(g.Sub(h, new)))))
+	case "RNN":
+		h = tanh(sum(0))
+	}
+	return h, c
+}
+
+// compile makes the machine that runs the graph, backward too if there is a cost.
+func (n *gorgonia) compile() {
+	var options []g.VMOpt
+	if n.cost != nil {
+		must(g.Grad(n.cost, n.nodes...))
+		options = append(options, g.BindDualValues(n.nodes...))
+	}
+	n.machine = g.NewTapeMachine(n.graph, options...)
+}
+
+// run is a call, from zero gradients.
+func (n *gorgonia) run() {
+	n.machine.Reset()
+	for _, p := range n.nodes {
+		if v, _ := p.Grad(); v != nil {
+			v.(tensor.Tensor).Zero()
+		}
+	}
+	if err := n.machine.RunAll(); err != nil {
+		panic(err)
+	}
+}
+
+// steps makes all steps, and returns their outputs and a call of one more.
+func (n *gorgonia) steps() ([]float32, func()) {
+	next := func(x []float32) {
+		copy(floats(n.xs[0].Value()), x)
+		n.run()
+		copy(floats(n.h0.Value()), floats(n.hs[0]))
+		copy(floats(n.c0.Value()), floats(n.cn))
+	}
+	var y []float32
+	x := slices.Clone(n.x)
+	for x := range slices.Chunk(x, n.B*n.I) {
+		next(x)
+		y = append(y, floats(n.hs[0])...)
+	}
+	return y, func() { next(x[:n.B*n.I]) }
+}
+
+// results are the outputs of the last call, and its gradients in training.
+func (n *gorgonia) results() []float32 {
+	var results []float32
+	for _, v := range n.hs {
+		results = append(results, floats(v)...)
+	}
+	if n.cost == nil {
+		return results
+	}
+	for i, p := range n.nodes {
+		grad := floats(must(p.Grad()))
+		if k := []int{n.I, n.H, 1, 1}[i/(len(n.nodes)/4)]; k > 1 {
+			grad = n.turned(grad, k, n.H)
+		}
+		results = append(results, grad...)
+	}
+	return results
 }
 
 func floats(v g.Value) []float32 { return v.Data().([]float32) }

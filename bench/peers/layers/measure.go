@@ -198,15 +198,58 @@ func (p *plan) row(row *row, all []*competitor, threads int) (*measured, error) 
 	if err != nil {
 		return nil, err
 	}
-	m := &measured{row: row, Name: row.name(), Threads: threads, Time: now(), Load: loadAverage()}
+	r := &race{
+		plan: p, row: row, threads: threads, all: all, pilots: map[string]time.Duration{},
+		m: &measured{row: row, Name: row.name(), Threads: threads, Time: now(), Load: loadAverage()},
+	}
+	defer r.release()
+	if err := r.enter(t); err != nil {
+		return nil, err
+	}
+	r.handicap()
+	if m := r.m; threads > 1 {
+		if m.Free = digits(freeCPUs(threads)); m.Free > 0 && m.Free < .9*float64(threads) {
+			fmt.Fprintf(p.log, "other programs are busy: only %.2f of %d CPUs are free\n", m.Free, threads)
+		}
+	}
+	for round := range p.rounds {
+		if err := r.round(round); err != nil {
+			return nil, err
+		}
+	}
+	if err := r.allocations(); err != nil {
+		return nil, err
+	}
+	if len(r.paused) > 0 {
+		r.m.Paused = median(r.paused)
+	}
+	if len(r.peaks) > 0 {
+		r.m.Peak = slices.Max(r.peaks) // what disturbs it shall not flatter us
+	}
+	r.m.conclude()
+	return r.m, nil
+}
+
+// A race is the measurement of a row.
+type race struct {
+	*plan
+	row     *row
+	threads int
+	all     []*competitor
+	racing  []*competitor            // those that are prepared
+	pilots  map[string]time.Duration // of a call, by name
+	m       *measured
+
+	peaks, paused []float64 // of rounds
+}
+
+// enter prepares all that take the row and compute what it asks for.
+func (r *race) enter(t *task) error {
 	var want []float32
-	var racing []*competitor
-	pilot := map[string]time.Duration{} // of a call
-	fastest := time.Duration(math.MaxInt64)
-	for i, c := range all {
-		res := &result{Name: c.name, Rounds: p.rounds}
+	for i, c := range r.all {
+		res := &result{Name: c.name, Rounds: r.rounds}
 		switch {
-		case c.takes != nil && !c.takes(row):
+		case c.takes != nil && !c.takes(r.row):
 			continue
 		case c.why != nil:
 			res.Absent = c.why.Error()
@@ -219,7 +262,7 @@ func (p *plan) row(row *row, all []*competitor, threads int) (*measured, error) 
 			case err == nil && i > 0:
 				res.Difference, err = t.compare(got, want)
 				if err == nil && c.name == alone && res.Difference != 0 {
-					return nil, fmt.Errorf("results of one thread and of %d differ by %g", threads, res.Difference)
+					return fmt.Errorf("results of one thread and of %d differ by %g", r.threads, res.Difference)
 				}
 				if err == nil && !(res.Difference <= tolerance) {
 					err = fmt.Errorf("wrong: its results differ by %.2g", res.Difference)
@@ -228,86 +271,96 @@ func (p *plan) row(row *row, all []*competitor, threads int) (*measured, error) 
 				want = slices.Clone(got)
 			}
 			if err == nil {
-				pilot[c.name], err = p.pilot(c)
+				r.pilots[c.name], err = r.pilot(c)
 			}
 			if err != nil && i == 0 {
-				return nil, err
+				return err
 			}
 			if err != nil {
 				res.Absent = err.Error()
 				break
 			}
-			res.Calls = callsIn(p.sample, pilot[c.name])
-			if c.name != ours && c.name != alone {
-				fastest = min(fastest, pilot[c.name])
-			}
-			racing = append(racing, c)
-			defer c.release()
+			res.Calls = callsIn(r.sample, r.pilots[c.name])
+			r.racing = append(r.racing, c)
 		}
-		m.Results = append(m.Results, res)
+		r.m.Results = append(r.m.Results, res)
 	}
-	for _, c := range racing {
-		if d := pilot[c.name]; d/farBehind > fastest && c.name != ours && c.name != alone {
-			res := m.of(c.name)
-			res.Rounds, res.Calls = farRounds, callsIn(p.sample/5, d)
-		}
+	return nil
+}
+
+func (r *race) release() {
+	for _, c := range r.racing {
+		c.release()
 	}
-	if threads > 1 {
-		if m.Free = digits(freeCPUs(threads)); m.Free > 0 && m.Free < .9*float64(threads) {
-			fmt.Fprintf(p.log, "other programs are busy: only %.2f of %d CPUs are free\n", m.Free, threads)
-		}
-	}
-	var peaks, paused []float64
-	for round := range p.rounds {
-		for i := range racing {
-			c := racing[(i+round)%len(racing)]
-			res := m.of(c.name)
-			if res.Absent != "" || round >= res.Rounds {
-				continue // it failed in a round before, or has had its rounds
-			}
-			if threads > 1 {
-				time.Sleep(restTime)
-			}
-			d, busy, err := c.run(res.Calls)
-			if err != nil && c.name == ours {
-				return nil, err
-			}
-			if err != nil {
-				res.Absent, res.samples, res.busy = err.Error(), nil, 0
-				continue
-			}
-			res.samples = append(res.samples, float64(d.Nanoseconds())/float64(res.Calls))
-			res.busy += float64(busy) / float64(d)
-		}
-		if s, ok := all[0].contender.(*simdrnn); ok && threads == 1 && row.hasPause() {
-			paused = append(paused, float64(s.paused(max(1, int(p.sample/5/pause)))))
-		}
-		if threads == 1 && row.hasShare() {
-			if isa, err := kernels.Active(); err == nil {
-				peaks = append(peaks, limits.FMAPeak(isa))
-			}
+}
+
+// handicap lets peers that are far behind the fastest one run less.
+func (r *race) handicap() {
+	fastest := time.Duration(math.MaxInt64)
+	var peers []*competitor
+	for _, c := range r.racing {
+		if c.name != ours && c.name != alone {
+			peers = append(peers, c)
+			fastest = min(fastest, r.pilots[c.name])
 		}
 	}
-	if row.group.library {
-		for _, c := range racing {
-			res := m.of(c.name)
-			if c, ok := c.contender.(interface {
-				allocated(n int) (*allocations, error)
-			}); ok && res.Absent == "" {
-				if res.Allocated, err = c.allocated(res.Calls); err != nil {
-					return nil, err
-				}
+	for _, c := range peers {
+		if d := r.pilots[c.name]; d/farBehind > fastest {
+			res := r.m.of(c.name)
+			res.Rounds, res.Calls = farRounds, callsIn(r.sample/5, d)
+		}
+	}
+}
+
+// round takes a sample of each.
+func (r *race) round(round int) error {
+	for i := range r.racing {
+		c := r.racing[(i+round)%len(r.racing)]
+		res := r.m.of(c.name)
+		if res.Absent != "" || round >= res.Rounds {
+			continue // it failed in a round before, or has had its rounds
+		}
+		if r.threads > 1 {
+			time.Sleep(restTime)
+		}
+		d, busy, err := c.run(res.Calls)
+		if err != nil && c.name == ours {
+			return err
+		}
+		if err != nil {
+			res.Absent, res.samples, res.busy = err.Error(), nil, 0
+			continue
+		}
+		res.samples = append(res.samples, float64(d.Nanoseconds())/float64(res.Calls))
+		res.busy += float64(busy) / float64(d)
+	}
+	if s, ok := r.all[0].contender.(*simdrnn); ok && r.threads == 1 && r.row.hasPause() {
+		r.paused = append(r.paused, float64(s.paused(max(1, int(r.sample/5/pause)))))
+	}
+	if r.threads == 1 && r.row.hasShare() {
+		if isa, err := kernels.Active(); err == nil {
+			r.peaks = append(r.peaks, limits.FMAPeak(isa))
+		}
+	}
+	return nil
+}
+
+// allocations asks libraries in Go what their calls allocate.
+func (r *race) allocations() (err error) {
+	if !r.row.group.library {
+		return nil
+	}
+	for _, c := range r.racing {
+		res := r.m.of(c.name)
+		if c, ok := c.contender.(interface {
+			allocated(n int) (*allocations, error)
+		}); ok && res.Absent == "" {
+			if res.Allocated, err = c.allocated(res.Calls); err != nil {
+				return err
 			}
 		}
 	}
-	if len(paused) > 0 {
-		m.Paused = median(paused)
-	}
-	if len(peaks) > 0 {
-		m.Peak = slices.Max(peaks) // what disturbs it shall not flatter us
-	}
-	m.conclude()
-	return m, nil
+	return nil
 }
 
 // restTime is between two samples on several threads: workers of the peers spin

@@ -106,37 +106,60 @@ var (
 	groups = []*group{groupForward, groupCells, groupBi, groupStep, groupBlock, groupTrain, groupLast, groupDeep, groupGo}
 )
 
-// rows are all rows, in the order of the tables.
-func rows() (all []*row) {
-	add := func(r row) {
-		r.layers, r.directions = max(r.layers, 1), max(r.directions, 1)
-		if r.I == 0 {
-			r.I = r.H
-		}
-		r.goal = goalOf(&r)
-		all = append(all, &r)
-	}
-	batch := func(B int) string { return fmt.Sprintf("B %d", B) }
-	panel := func(cell string, H int) string { return fmt.Sprintf("%s, H = %d", cell, H) }
-	sizes, batches := []int{64, 128, 256, 512}, []int{1, 2, 4, 8, 16, 64}
+var (
+	sizes   = []int{64, 128, 256, 512}
+	batches = []int{1, 2, 4, 8, 16, 64}
+)
 
+// rows are all rows, in the order of the tables.
+func rows() []*row {
+	var l rowList
+	l.addForward()
+	l.addStreaming()
+	l.addTraining()
+	l.addDeepBench()
+	l.addLibraries()
+	return l
+}
+
+// A rowList is rows in the making.
+type rowList []*row
+
+// add adds a row, with what follows from the rest of it.
+func (l *rowList) add(r row) {
+	r.layers, r.directions = max(r.layers, 1), max(r.directions, 1)
+	if r.I == 0 {
+		r.I = r.H
+	}
+	r.goal = goalOf(&r)
+	*l = append(*l, &r)
+}
+
+func batchLabel(B int) string { return fmt.Sprintf("B %d", B) }
+
+func panelOf(what string, H int) string { return fmt.Sprintf("%s, H = %d", what, H) }
+
+func (l *rowList) addForward() {
 	for _, H := range sizes {
 		for _, B := range batches {
-			add(row{group: groupForward, mode: forward, cell: "LSTM", T: 64, B: B, H: H,
-				panel: panel("LSTM", H), label: batch(B), quick: H <= 256 && H != 128 && slices.Contains([]int{1, 4, 16}, B),
+			l.add(row{group: groupForward, mode: forward, cell: "LSTM", T: 64, B: B, H: H,
+				panel: panelOf("LSTM", H), label: batchLabel(B), quick: H <= 256 && H != 128 && slices.Contains([]int{1, 4, 16}, B),
 				brief: B == 1 || B == 16})
 		}
 	}
 	for _, cell := range []string{"GRU", "RNN"} {
 		for _, B := range batches {
-			add(row{group: groupCells, mode: forward, cell: cell, T: 64, B: B, H: 256,
-				panel: panel(cell, 256), label: batch(B), quick: B == 1 || B == 16, brief: B == 16})
+			l.add(row{group: groupCells, mode: forward, cell: cell, T: 64, B: B, H: 256,
+				panel: panelOf(cell, 256), label: batchLabel(B), quick: B == 1 || B == 16, brief: B == 16})
 		}
 	}
 	for _, B := range batches {
-		add(row{group: groupBi, mode: forward, cell: "LSTM", T: 64, B: B, H: 256, layers: 2, directions: 2,
-			panel: "two bidirectional layers, H = 256", label: batch(B), quick: B == 1 || B == 16, brief: B == 16})
+		l.add(row{group: groupBi, mode: forward, cell: "LSTM", T: 64, B: B, H: 256, layers: 2, directions: 2,
+			panel: "two bidirectional layers, H = 256", label: batchLabel(B), quick: B == 1 || B == 16, brief: B == 16})
 	}
+}
+
+func (l *rowList) addStreaming() {
 	for _, s := range []struct {
 		group *group
 		mode  mode
@@ -144,35 +167,41 @@ func rows() (all []*row) {
 		panel string
 	}{{groupStep, step, 16, "a call a step"}, {groupBlock, forward, 2048, "one call"}} {
 		for _, H := range []int{8, 16, 20, 24, 32, 40, 64} {
-			add(row{group: s.group, mode: s.mode, cell: "LSTM", T: s.T, B: 1, I: 1, H: H,
+			l.add(row{group: s.group, mode: s.mode, cell: "LSTM", T: s.T, B: 1, I: 1, H: H,
 				panel: s.panel + ", I = 1", label: fmt.Sprint("H ", H), quick: H == 16 || H == 40, brief: H == 40})
 		}
 		for _, H := range sizes {
-			add(row{group: s.group, mode: s.mode, cell: "LSTM", T: s.T, B: 1, H: H,
+			l.add(row{group: s.group, mode: s.mode, cell: "LSTM", T: s.T, B: 1, H: H,
 				panel: s.panel + ", I = H", label: fmt.Sprint("H ", H), quick: H == 128, brief: H == 128})
 		}
 	}
-	some := []int{1, 16, 64}
+}
+
+func (l *rowList) addTraining() {
+	batches := []int{1, 16, 64}
 	for _, H := range sizes {
-		for _, B := range some {
-			add(row{group: groupTrain, mode: train, cell: "LSTM", T: 64, B: B, H: H,
-				panel: panel("LSTM", H), label: batch(B), quick: H == 64 && B < 64, brief: B == 16 && (H == 128 || H == 512)})
+		for _, B := range batches {
+			l.add(row{group: groupTrain, mode: train, cell: "LSTM", T: 64, B: B, H: H,
+				panel: panelOf("LSTM", H), label: batchLabel(B), quick: H == 64 && B < 64, brief: B == 16 && (H == 128 || H == 512)})
 		}
 	}
 	for _, cell := range []string{"GRU", "RNN"} {
-		for _, B := range some {
-			add(row{group: groupTrain, mode: train, cell: cell, T: 64, B: B, H: 256,
-				panel: panel(cell, 256), label: batch(B), quick: cell == "GRU" && B == 1})
+		for _, B := range batches {
+			l.add(row{group: groupTrain, mode: train, cell: cell, T: 64, B: B, H: 256,
+				panel: panelOf(cell, 256), label: batchLabel(B), quick: cell == "GRU" && B == 1})
 		}
 	}
-	for _, B := range some {
-		add(row{group: groupTrain, mode: train, cell: "LSTM", T: 64, B: B, H: 256, layers: 2, directions: 2,
-			panel: "two bidirectional layers, H = 256", label: batch(B), quick: B == 1})
+	for _, B := range batches {
+		l.add(row{group: groupTrain, mode: train, cell: "LSTM", T: 64, B: B, H: 256, layers: 2, directions: 2,
+			panel: "two bidirectional layers, H = 256", label: batchLabel(B), quick: B == 1})
 	}
 	for _, T := range []int{256, 512} {
-		add(row{group: groupLast, mode: last, cell: "LSTM", T: T, B: 16, H: 128,
+		l.add(row{group: groupLast, mode: last, cell: "LSTM", T: T, B: 16, H: 128,
 			panel: "last step, H = 128", label: fmt.Sprint("T ", T), quick: T == 256})
 	}
+}
+
+func (l *rowList) addDeepBench() {
 	for _, d := range []struct {
 		cell    string
 		H, T    int
@@ -187,10 +216,14 @@ func rows() (all []*row) {
 		{"RNN", 32, 672, []int{1}, 1},
 	} {
 		for _, B := range d.batches {
-			add(row{group: groupDeep, mode: forward, cell: d.cell, T: d.T, B: B, H: d.H,
-				panel: fmt.Sprintf("%s, H = %d, T = %d", d.cell, d.H, d.T), label: batch(B), quick: B == d.quick})
+			l.add(row{group: groupDeep, mode: forward, cell: d.cell, T: d.T, B: B, H: d.H,
+				panel: fmt.Sprintf("%s, H = %d, T = %d", d.cell, d.H, d.T), label: batchLabel(B), quick: B == d.quick})
 		}
 	}
+}
+
+// addLibraries adds the rows beside Go's neural-network libraries.
+func (l *rowList) addLibraries() {
 	for _, g := range []struct {
 		mode    mode
 		cell    string
@@ -207,10 +240,9 @@ func rows() (all []*row) {
 	} {
 		for _, H := range g.sizes {
 			for _, B := range g.batches {
-				add(row{group: groupGo, mode: g.mode, cell: g.cell, T: g.T, B: B, H: H,
-					panel: panel(g.title, H), label: batch(B), quick: g.cell == "LSTM" && g.mode != train && B == 1 && H == 128})
+				l.add(row{group: groupGo, mode: g.mode, cell: g.cell, T: g.T, B: B, H: H,
+					panel: panelOf(g.title, H), label: batchLabel(B), quick: g.cell == "LSTM" && g.mode != train && B == 1 && H == 128})
 			}
 		}
 	}
-	return all
 }

@@ -13,88 +13,113 @@ func buildSpago(t *task) ([]float32, func(), error) {
 	if err := onlyPlain(t); err != nil {
 		return nil, nil, err
 	}
-	var net interface {
+	n, err := newSpago(t)
+	if err != nil {
+		return nil, nil, err
+	}
+	if t.mode == step {
+		return n.steps()
+	}
+	n.call()
+	return n.results(), n.call, nil
+}
+
+// spago is a network and its inputs.
+type spago struct {
+	*task
+	net interface {
 		nn.Model
 		Forward(xs ...mat.Tensor) []mat.Tensor
 	}
-	var wIH, wHH, bias []*nn.Param // in PyTorch's order of gates
-	cell := lstm.New[float32](t.I, t.H)
+	wIH, wHH, bias []*nn.Param    // in PyTorch's order of gates
+	xs, dys, ys    [][]mat.Tensor // of each step, by row of the batch
+}
+
+func newSpago(t *task) (*spago, error) {
+	s := &spago{task: t, xs: vectors(t.x, t.B, t.I), dys: vectors(t.dy, t.B, t.H), ys: make([][]mat.Tensor, t.B)}
 	switch t.cell {
 	case "LSTM":
-		net = cell
-		wIH = []*nn.Param{cell.WIn, cell.WFor, cell.WCand, cell.WOut}
-		wHH = []*nn.Param{cell.WInRec, cell.WForRec, cell.WCandRec, cell.WOutRec}
-		bias = []*nn.Param{cell.BIn, cell.BFor, cell.BCand, cell.BOut}
+		m := lstm.New[float32](t.I, t.H)
+		s.net = m
+		s.wIH = []*nn.Param{m.WIn, m.WFor, m.WCand, m.WOut}
+		s.wHH = []*nn.Param{m.WInRec, m.WForRec, m.WCandRec, m.WOutRec}
+		s.bias = []*nn.Param{m.BIn, m.BFor, m.BCand, m.BOut}
 	case "RNN":
 		m := srn.New[float32](t.I, t.H)
-		net, wIH, wHH, bias = m, []*nn.Param{m.W}, []*nn.Param{m.WRec}, []*nn.Param{m.B}
+		s.net, s.wIH, s.wHH, s.bias = m, []*nn.Param{m.W}, []*nn.Param{m.WRec}, []*nn.Param{m.B}
 	default:
-		return nil, nil, unsupported("its GRU is not PyTorch's")
+		return nil, unsupported("its GRU is not PyTorch's")
 	}
 	sum := make([]float32, len(t.params[2].Data))
 	for i := range sum {
 		sum[i] = t.params[2].Data[i] + t.params[3].Data[i]
 	}
 	for i, data := range [][]float32{t.params[0].Data, t.params[1].Data, sum} {
-		params := [][]*nn.Param{wIH, wHH, bias}[i]
+		params := [][]*nn.Param{s.wIH, s.wHH, s.bias}[i]
 		n := len(data) / len(params)
 		for gate, p := range params {
 			mat.SetData[float32](p, data[gate*n:][:n])
 			p.SetRequiresGrad(t.mode.training())
 		}
 	}
-	x, dy := vectors(t.x, t.B, t.I), vectors(t.dy, t.B, t.H)
+	return s, nil
+}
 
-	if t.mode == step {
-		if t.cell != "LSTM" || t.B > 1 {
-			return nil, nil, unsupported("no steps of RNN, no batches")
-		}
-		var y []float32
-		var state *lstm.State
-		next := func(x mat.Tensor) {
-			state = cell.Next(state, x)
-			state.Y, state.Cell = state.Y.Value(), state.Cell.Value() // without their history
-		}
-		for _, x := range x[0] {
-			next(x)
-			y = append(y, mat.Data[float32](state.Y)...)
-		}
-		return y, func() { next(x[0][0]) }, nil
+// steps makes the steps of the only row, and returns their outputs and a call of
+// one more.
+func (s *spago) steps() ([]float32, func(), error) {
+	cell, ok := s.net.(*lstm.Model)
+	if !ok || s.B > 1 {
+		return nil, nil, unsupported("no steps of RNN, no batches")
 	}
+	var y []float32
+	var state *lstm.State
+	next := func(x mat.Tensor) {
+		state = cell.Next(state, x)
+		state.Y, state.Cell = state.Y.Value(), state.Cell.Value() // without their history
+	}
+	for _, x := range s.xs[0] {
+		next(x)
+		y = append(y, mat.Data[float32](state.Y)...)
+	}
+	return y, func() { next(s.xs[0][0]) }, nil
+}
 
-	ys := make([][]mat.Tensor, t.B)
-	call := func() {
-		if t.mode.training() {
-			nn.ZeroGrad(net)
-		}
-		for b, x := range x {
-			ys[b] = net.Forward(x...)
-			ys[b][t.T-1].Value() // waits for goroutines
-			if t.mode.training() {
-				for s, y := range ys[b] {
-					y.AccGrad(dy[b][s])
-				}
-				if err := ag.Backward(ys[b]...); err != nil {
-					panic(err)
-				}
+// call is forward, and backward in training.
+func (s *spago) call() {
+	if s.mode.training() {
+		nn.ZeroGrad(s.net)
+	}
+	for b, x := range s.xs {
+		s.ys[b] = s.net.Forward(x...)
+		s.ys[b][s.T-1].Value() // waits for goroutines
+		if s.mode.training() {
+			for t, y := range s.ys[b] {
+				y.AccGrad(s.dys[b][t])
+			}
+			if err := ag.Backward(s.ys[b]...); err != nil {
+				panic(err)
 			}
 		}
 	}
-	call()
-	results := make([]float32, t.outputs())
-	for b := range ys {
-		for s, y := range ys[b] {
-			copy(results[(s*t.B+b)*t.H:], mat.Data[float32](y.Value()))
+}
+
+// results are the outputs of the last call, and its gradients in training.
+func (s *spago) results() []float32 {
+	results := make([]float32, s.outputs())
+	for b := range s.ys {
+		for t, y := range s.ys[b] {
+			copy(results[(t*s.B+b)*s.H:], mat.Data[float32](y.Value()))
 		}
 	}
-	if t.mode.training() {
-		for _, params := range [][]*nn.Param{wIH, wHH, bias, bias} { // both biases have the gradient of their sum
+	if s.mode.training() {
+		for _, params := range [][]*nn.Param{s.wIH, s.wHH, s.bias, s.bias} { // both biases have the gradient of their sum
 			for _, p := range params {
 				results = append(results, mat.Data[float32](p.Grad())...)
 			}
 		}
 	}
-	return results, call, nil
+	return results
 }
 
 // vectors are the n elements of each step of a sequence [T,B,n], by row of the
