@@ -8,7 +8,7 @@ import (
 // unary emits dst[i] = f(src[i]). newF declares the constants of f.
 func unary(g *vec.Gen, unroll int, name, doc string, newF func(*vec.Gen) func(vec.V) vec.V) {
 	k := g.Flat(name, doc, []string{"dst", "src"}, "")
-	g.Reserve(min(7*unroll, g.Registers()-2))
+	g.Reserve(min(7*unroll, g.Registers()-3))
 	f := newF(g)
 	k.Map(unroll, func() { k.Store("dst", 0, f(k.Load("src", 0))) })
 }
@@ -71,17 +71,24 @@ func (e *expParts) rest(x, y vec.V) (q vec.V) {
 	return g.FMA(g.Eval(e.poly, r), g.Mul(r, r), r)
 }
 
-// sigmoid is 1/(1+exp(-x)) = 1/(1+s+sq).
+// sigmoid is 1/(1+exp(-x)) = 1/(1+s+sq). It holds -s and -q, which come of x as s
+// and q come of -x: bit 8 of the integer in y becomes the sign of s.
 func sigmoid(g *vec.Gen) func(vec.V) vec.V {
-	least, most := g.Const(-87), g.Const(88)
-	zero, one := g.Bits(1<<31), g.Const(1)
-	e := newExpParts(g)
+	least, most, one := g.Const(-88), g.Const(87), g.Const(1)
+	log2E, bias, ln2Hi, ln2Lo := g.Const(approx.Log2E), g.Const(round+256+127), g.Const(approx.Ln2Hi), g.Const(approx.Ln2Lo)
+	var c []float32 // of -q as a polynomial of -r
+	for i, f := range approx.Exp.Poly.C {
+		c = append(c, f*float32(2*(i&1)-1))
+	}
+	poly := g.Poly(c...)
 	return func(x vec.V) vec.V {
-		x = g.MaxK(g.MinK(g.RSubK(zero, x), most), least)
-		y := e.reduce(x)
+		x = g.MinK(g.MaxK(x, least), most)
+		y := g.FNMAK(x, log2E, g.Fill(bias, len(x)))
 		s := g.Shl(y, 23)
-		q := e.rest(x, y)
-		return g.DivK(one, g.Add(g.FMA(q, s, g.Fill(one, len(s))), s)) // in this order 2 ulp, in others more
+		n := g.SubK(y, bias)
+		r := g.FMAK(n, ln2Lo, g.FMAK(n, ln2Hi, x))
+		q := g.FMA(g.Eval(poly, r), g.Mul(r, r), r)
+		return g.DivK(one, g.Sub(g.FMAConst(q, s, one), s)) // in this order 2 ulp, in others more
 	}
 }
 
