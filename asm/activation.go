@@ -24,8 +24,7 @@ func activations(g *vec.Gen, t target) {
 const round = 0x1.8p23
 
 // tanh is (1-u)/(1+u) with u = exp(-2|x|) = s(1-2t), s a power of two 2^n and t
-// small: (1-s+2st)/(1+s-2st), where t is accurate relative to itself and 1-s is
-// exact.
+// small: (1-s+2st)/(1+s-2st). For small x, s is 1, and t relatively accurate.
 func tanh(g *vec.Gen) func(vec.V) vec.V {
 	end, one := g.Const(approx.TanhEnd), g.Const(1)
 	magnitude, sign := g.Bits(1<<31-1), g.Bits(1<<31)
