@@ -8,41 +8,38 @@ import (
 // unary emits dst[i] = f(src[i]). newF declares the constants of f.
 func unary(g *vec.Gen, unroll int, name, doc string, newF func(*vec.Gen) func(vec.V) vec.V) {
 	k := g.Flat(name, doc, []string{"dst", "src"}, "")
-	g.Reserve(7 * unroll)
+	g.Reserve(min(7*unroll, g.Registers()-3))
 	f := newF(g)
 	k.Map(unroll, func() { k.Store("dst", 0, f(k.Load("src", 0))) })
 }
 
 func activations(g *vec.Gen, t target) {
-	unary(g, t.unroll, "tanh", "sets dst[i] = tanh(src[i]).", tanh)
-	unary(g, t.unroll, "sigmoid", "sets dst[i] = 1/(1+exp(-src[i])).", sigmoid)
-	unary(g, t.unroll, "exp", "sets dst[i] = exp(src[i]).", exp)
+	unary(g, t.chains, "tanh", "sets dst[i] = tanh(src[i]).", tanh)
+	unary(g, t.chains, "sigmoid", "sets dst[i] = 1/(1+exp(-src[i])).", sigmoid)
+	unary(g, t.chains, "exp", "sets dst[i] = exp(src[i]).", exp)
 }
 
 // round is 1.5·2²³: added to a float below 2²², it leaves the nearest whole
 // number in the low bits.
 const round = 0x1.8p23
 
-// tanh takes T = tanh(c) at the nearest of 8 points c from a table, and by the
-// addition theorem with t = |x| - c, w = tanh(t):
-//
-//	tanh(c+t) = T + w(1-T²)/(1+Tw)
+// tanh is (1-u)/(1+u) with u = exp(-2|x|) = s(1-2t), s a power of two 2^n and t
+// small: (1-s+2st)/(1+s-2st). For small x, s is 1, and t relatively accurate.
 func tanh(g *vec.Gen) func(vec.V) vec.V {
-	point, value, slope := g.Table(approx.Table.Point), g.Table(approx.Table.Value), g.Table(approx.Table.Slope)
-	end, perPoint, toIndex := g.Const(approx.TanhEnd), g.Const(approx.Table.PerPoint), g.Const(round)
+	end, one := g.Const(approx.TanhEnd), g.Const(1)
 	magnitude, sign := g.Bits(1<<31-1), g.Bits(1<<31)
-	one := g.Const(1)
+	twiceLog2E, bias, halfLn2 := g.Const(2*approx.Log2E), g.Const(round+127), g.Const(approx.Ln2/2)
 	poly := g.Poly(approx.Tanh.Poly.C...)
 	return func(x vec.V) vec.V {
 		a := g.MinK(g.AndK(x, magnitude), end)
-		index := g.Index(g.FMAK(a, perPoint, g.Fill(toIndex, len(a))))
-		t := g.Sub(a, g.Lookup(point, index))
-		z := g.Mul(t, t)
-		w := g.FMA(g.Eval(poly, z), g.Mul(z, t), t)
-		v := g.Lookup(value, index)
-		den := g.FMA(v, w, g.Fill(one, len(w)))
-		num := g.Mul(w, g.Lookup(slope, index))
-		return g.Or(g.Add(v, g.Div(num, den)), g.AndK(x, sign))
+		y := g.FNMAK(a, twiceLog2E, g.Fill(bias, len(a)))
+		s := g.Shl(y, 23)
+		r := g.FMAK(g.SubK(y, bias), halfLn2, a) // |r| <= ln(2)/4
+		t := g.FMA(g.Eval(poly, r), g.Mul(r, r), r)
+		twice := g.Add(s, s)
+		num := g.FMA(twice, t, g.RSubK(one, s))
+		den := g.FNMA(twice, t, g.AddK(s, one))
+		return g.Or(g.Div(num, den), g.AndK(x, sign))
 	}
 }
 
@@ -73,17 +70,24 @@ func (e *expParts) rest(x, y vec.V) (q vec.V) {
 	return g.FMA(g.Eval(e.poly, r), g.Mul(r, r), r)
 }
 
-// sigmoid is 1/(1+exp(-x)) = 1/(1+s+sq).
+// sigmoid is 1/(1+exp(-x)) = 1/(1+s+sq). It holds -s and -q, which come of x as s
+// and q come of -x: bit 8 of the integer in y becomes the sign of s.
 func sigmoid(g *vec.Gen) func(vec.V) vec.V {
-	least, most := g.Const(-87), g.Const(88)
-	zero, one := g.Bits(1<<31), g.Const(1)
-	e := newExpParts(g)
+	least, most, one := g.Const(-88), g.Const(87), g.Const(1)
+	log2E, bias, ln2Hi, ln2Lo := g.Const(approx.Log2E), g.Const(round+256+127), g.Const(approx.Ln2Hi), g.Const(approx.Ln2Lo)
+	var c []float32 // of -q as a polynomial of -r
+	for i, f := range approx.Exp.Poly.C {
+		c = append(c, f*float32(2*(i&1)-1))
+	}
+	poly := g.Poly(c...)
 	return func(x vec.V) vec.V {
-		x = g.MaxK(g.MinK(g.RSubK(zero, x), most), least)
-		y := e.reduce(x)
+		x = g.MinK(g.MaxK(x, least), most)
+		y := g.FNMAK(x, log2E, g.Fill(bias, len(x)))
 		s := g.Shl(y, 23)
-		q := e.rest(x, y)
-		return g.DivK(one, g.Add(g.FMA(q, s, g.Fill(one, len(s))), s)) // in this order 2 ulp, in others more
+		n := g.SubK(y, bias)
+		r := g.FMAK(n, ln2Lo, g.FMAK(n, ln2Hi, x))
+		q := g.FMA(g.Eval(poly, r), g.Mul(r, r), r)
+		return g.DivK(one, g.Sub(g.FMAConst(q, s, one), s)) // in this order 2 ulp, in others more
 	}
 }
 

@@ -26,7 +26,7 @@ type gates struct {
 func newGates(g *vec.Gen) *gates {
 	return &gates{Gen: g,
 		most: g.Const(40), least: g.Const(-40), log2e: g.Const(approx.Log2E), ln2: g.Const(approx.Ln2),
-		half: g.Const(round + 126), end: g.Const(approx.TanhRatioEnd), negEnd: g.Const(-approx.TanhRatioEnd),
+		half: g.Const(round + 126), end: g.Const(approx.TanhEnd), negEnd: g.Const(-approx.TanhEnd),
 		tiny: g.Const(0x1p-100), full: g.Const(round + 127),
 		num: g.Poly(approx.TanhRatio.Poly.C...),
 		den: g.Poly(approx.TanhRatio.Den.C...),
@@ -257,7 +257,7 @@ func lstmHalves(g *vec.Gen, t target) {
 	k = g.Rows("lstmOutputBackward", "sets dcNorm, adds to dc what comes through the output gate, and leaves its gradient in gates.",
 		gates, plain("dcNorm"), plain("dc"), plain("dh"), plain("h"), p)
 	one := g.Const(1)
-	k.Map(1, func() {
+	k.Map(t.backUnroll, func() {
 		dh := k.Load("dh", 0)
 		u, do := lstmOutputBack(k, one, dh)
 		k.Store("dcNorm", 0, g.Mul(dh, u))
@@ -267,7 +267,7 @@ func lstmHalves(g *vec.Gen, t target) {
 	k = g.Rows("lstmCellBackward", "sets the gates i,f,g and dc to the gradients of the pre-activations and of cPrev.",
 		gates, plain("dc"), plain("cPrev"), p)
 	one = g.Const(1)
-	k.Map(1, func() { lstmCellBack(k, one, k.Load("dc", 0), true) })
+	k.Map(t.backUnroll, func() { lstmCellBack(k, one, k.Load("dc", 0), true) })
 }
 
 // lstmBackward emits
@@ -284,7 +284,7 @@ func lstmBackward(g *vec.Gen, t target, name, doc string, peephole bool) {
 	}
 	k := g.Rows(name, doc, operands...)
 	one := g.Const(1)
-	k.Map(1, func() {
+	k.Map(t.backUnroll, func() {
 		dh := k.Load("dh", 0)
 		u, do := lstmOutputBack(k, one, dh)
 		dc := g.FMA(dh, u, k.Load("dc", 0))
@@ -298,10 +298,9 @@ func lstmBackward(g *vec.Gen, t target, name, doc string, peephole bool) {
 // lstmOutputBack returns u and do.
 func lstmOutputBack(k *vec.Func, one *vec.K, dh vec.V) (u, do vec.V) {
 	o, h := k.Load("gates", 3), k.Load("h", 0)
-	u = k.FNMA(k.Div(h, o), h, k.Copy(o))
 	do = k.Mul(k.Mul(dh, h), k.RSubK(one, o))
 	k.Store("gates", 3, do)
-	return u, do
+	return k.FNMA(k.Div(h, o), h, o), do
 }
 
 // lstmCellBack takes t.
@@ -444,7 +443,7 @@ func gruBackward(g *vec.Gen, t target) {
 	k := g.Rows("gruBackward", "sets gx and gh to the gradients of the pre-activations, and z.",
 		packed("gx", 3), packed("gh", 3), plain("z"), plain("dh"), plain("hPrev"))
 	one := g.Const(1)
-	k.Map(1, func() {
+	k.Map(t.backUnroll, func() {
 		dh, z, n := k.Load("dh", 0), k.Load("gx", 1), k.Load("gx", 2)
 		rest := g.RSubK(one, z)
 		dn := g.Mul(g.Mul(dh, rest), g.FNMA(n, n, g.Fill(one, len(n))))

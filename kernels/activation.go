@@ -1,13 +1,12 @@
 package kernels
 
-// Tanh sets dst[i] = tanh(src[i]), to 2 ulp. It is odd, and 1 from 9.01 on.
+// Tanh sets dst[i] = tanh(src[i]), to 2 ulp. It is odd, and 1 from 9.02 on.
 // dst may be src. It panics if the lengths differ.
 //
-// The method: a table of tanh at 8 points and the addition theorem,
+// The method: (1-exp(-2|x|))/(1+exp(-2|x|)), with exp(-2|x|) = s(1-2t), s a power of
+// two and t a polynomial without a constant, so that small x lose nothing:
 //
-//	tanh(c+t) = T + w(1-T²)/(1+Tw), T = tanh(c), w = tanh(t)
-//
-// with a polynomial for w.
+//	tanh(|x|) = (1-s+2st)/(1+s-2st)
 func Tanh(dst, src []float32) {
 	const fn = "Tanh"
 	writes(fn, "dst", dst, len(src))

@@ -13,72 +13,95 @@ TEXT ·tanhAVX2(SB), NOSPLIT, $8-24
 	ORL      $0x00008040, AX
 	MOVL     AX, 4(SP)
 	VLDMXCSR 4(SP)
-	VMOVUPS  constantsAVX2<>+96(SB), Y0
-	VMOVUPS  constantsAVX2<>+128(SB), Y1
+	VMOVUPS  constantsAVX2<>+0(SB), Y0
+	VMOVUPS  constantsAVX2<>+32(SB), Y1
+	VMOVUPS  constantsAVX2<>+64(SB), Y2
 	MOVQ     dst+0(FP), AX
 	MOVQ     src+8(FP), CX
 	MOVQ     n+16(FP), DX
 
-	// 16 elements at a time.
-	CMPQ DX, $+16
+	// 24 elements at a time.
+	CMPQ DX, $+24
 	JLT  done2
 
 loop1:
-	VMOVUPS     (CX), Y2
-	VMOVUPS     32(CX), Y3
-	VMOVUPS     constantsAVX2<>+160(SB), Y6
-	VMOVUPS     constantsAVX2<>+160(SB), Y7
-	VMOVUPS     constantsAVX2<>+320(SB), Y8
-	VMOVUPS     constantsAVX2<>+320(SB), Y9
-	VMOVUPS     constantsAVX2<>+256(SB), Y10
-	VMOVUPS     constantsAVX2<>+256(SB), Y11
-	VANDPS      constantsAVX2<>+192(SB), Y2, Y4
-	VANDPS      constantsAVX2<>+192(SB), Y3, Y5
-	VMINPS      Y4, Y0, Y4
-	VMINPS      Y5, Y0, Y5
-	VANDPS      constantsAVX2<>+224(SB), Y2, Y2
-	VANDPS      constantsAVX2<>+224(SB), Y3, Y15
-	VFMADD231PS Y1, Y4, Y6
-	VFMADD231PS Y1, Y5, Y7
-	VPERMPS     constantsAVX2<>+0(SB), Y6, Y3
-	VPERMPS     constantsAVX2<>+0(SB), Y7, Y12
-	VPERMPS     constantsAVX2<>+32(SB), Y6, Y13
-	VPERMPS     constantsAVX2<>+32(SB), Y7, Y14
-	VPERMPS     constantsAVX2<>+64(SB), Y6, Y6
-	VPERMPS     constantsAVX2<>+64(SB), Y7, Y7
-	VSUBPS      Y3, Y4, Y3
-	VSUBPS      Y12, Y5, Y4
-	VMULPS      Y3, Y3, Y5
-	VMULPS      Y4, Y4, Y12
-	VFMADD231PS constantsAVX2<>+288(SB), Y5, Y8
-	VFMADD231PS constantsAVX2<>+288(SB), Y12, Y9
-	VFMADD213PS constantsAVX2<>+352(SB), Y5, Y8
-	VFMADD213PS constantsAVX2<>+352(SB), Y12, Y9
-	VFMADD213PS constantsAVX2<>+384(SB), Y5, Y8
-	VFMADD213PS constantsAVX2<>+384(SB), Y12, Y9
-	VFMADD213PS constantsAVX2<>+416(SB), Y5, Y8
-	VFMADD213PS constantsAVX2<>+416(SB), Y12, Y9
-	VMULPS      Y3, Y5, Y5
-	VMULPS      Y4, Y12, Y12
-	VFMADD231PS Y5, Y8, Y3
-	VFMADD231PS Y12, Y9, Y4
-	VFMADD231PS Y3, Y13, Y10
-	VFMADD231PS Y4, Y14, Y11
-	VMULPS      Y6, Y3, Y3
-	VMULPS      Y7, Y4, Y4
-	VDIVPS      Y10, Y3, Y3
-	VDIVPS      Y11, Y4, Y4
-	VADDPS      Y3, Y13, Y3
-	VADDPS      Y4, Y14, Y4
-	VORPS       Y2, Y3, Y2
-	VORPS       Y15, Y4, Y3
-	VMOVUPS     Y2, (AX)
-	VMOVUPS     Y3, 32(AX)
-	ADDQ        $+64, AX
-	ADDQ        $+64, CX
-	ADDQ        $-16, DX
-	CMPQ        DX, $+16
-	JGE         loop1
+	VMOVUPS      (CX), Y3
+	VMOVUPS      32(CX), Y4
+	VMOVUPS      64(CX), Y5
+	VMOVUPS      constantsAVX2<>+160(SB), Y9
+	VMOVUPS      constantsAVX2<>+160(SB), Y10
+	VMOVUPS      constantsAVX2<>+160(SB), Y11
+	VMOVUPS      constantsAVX2<>+256(SB), Y12
+	VMOVUPS      constantsAVX2<>+256(SB), Y13
+	VMOVUPS      constantsAVX2<>+256(SB), Y14
+	VANDPS       Y2, Y3, Y6
+	VANDPS       Y2, Y4, Y7
+	VANDPS       Y2, Y5, Y8
+	VMINPS       Y6, Y0, Y6
+	VMINPS       Y7, Y0, Y7
+	VMINPS       Y8, Y0, Y8
+	VFNMADD231PS constantsAVX2<>+128(SB), Y6, Y9
+	VANDPS       constantsAVX2<>+96(SB), Y3, Y3
+	VFNMADD231PS constantsAVX2<>+128(SB), Y7, Y10
+	VFNMADD231PS constantsAVX2<>+128(SB), Y8, Y11
+	VANDPS       constantsAVX2<>+96(SB), Y4, Y4
+	VANDPS       constantsAVX2<>+96(SB), Y5, Y15
+	VSUBPS       constantsAVX2<>+160(SB), Y9, Y5
+	VPSLLD       $0x17, Y9, Y9
+	VFMADD231PS  constantsAVX2<>+192(SB), Y5, Y6
+	VSUBPS       constantsAVX2<>+160(SB), Y10, Y5
+	VPSLLD       $0x17, Y10, Y10
+	VFMADD231PS  constantsAVX2<>+192(SB), Y5, Y7
+	VSUBPS       constantsAVX2<>+160(SB), Y11, Y5
+	VFMADD231PS  constantsAVX2<>+224(SB), Y6, Y12
+	VPSLLD       $0x17, Y11, Y11
+	VFMADD231PS  constantsAVX2<>+192(SB), Y5, Y8
+	VMULPS       Y6, Y6, Y5
+	VFMADD231PS  constantsAVX2<>+224(SB), Y7, Y13
+	VFMADD213PS  constantsAVX2<>+288(SB), Y6, Y12
+	VFMADD231PS  constantsAVX2<>+224(SB), Y8, Y14
+	VFMADD213PS  constantsAVX2<>+288(SB), Y7, Y13
+	VFMADD213PS  constantsAVX2<>+320(SB), Y6, Y12
+	VFMADD213PS  constantsAVX2<>+288(SB), Y8, Y14
+	VFMADD213PS  constantsAVX2<>+320(SB), Y7, Y13
+	VFMADD213PS  constantsAVX2<>+352(SB), Y6, Y12
+	VFMADD213PS  constantsAVX2<>+320(SB), Y8, Y14
+	VFMADD213PS  constantsAVX2<>+352(SB), Y7, Y13
+	VFMADD231PS  Y5, Y12, Y6
+	VMULPS       Y7, Y7, Y5
+	VMULPS       Y8, Y8, Y12
+	VFMADD213PS  constantsAVX2<>+352(SB), Y8, Y14
+	VFMADD231PS  Y5, Y13, Y7
+	VADDPS       Y9, Y9, Y5
+	VADDPS       Y10, Y10, Y13
+	VFMADD231PS  Y12, Y14, Y8
+	VADDPS       Y11, Y11, Y12
+	VSUBPS       Y9, Y1, Y14
+	VADDPS       Y1, Y9, Y9
+	VFMADD231PS  Y6, Y5, Y14
+	VFNMADD231PS Y6, Y5, Y9
+	VSUBPS       Y10, Y1, Y5
+	VSUBPS       Y11, Y1, Y6
+	VADDPS       Y1, Y10, Y10
+	VADDPS       Y1, Y11, Y11
+	VFMADD231PS  Y7, Y13, Y5
+	VFMADD231PS  Y8, Y12, Y6
+	VFNMADD231PS Y7, Y13, Y10
+	VFNMADD231PS Y8, Y12, Y11
+	VDIVPS       Y9, Y14, Y7
+	VDIVPS       Y10, Y5, Y5
+	VDIVPS       Y11, Y6, Y6
+	VORPS        Y3, Y7, Y3
+	VMOVUPS      Y3, (AX)
+	VORPS        Y4, Y5, Y3
+	VORPS        Y15, Y6, Y4
+	VMOVUPS      Y3, 32(AX)
+	VMOVUPS      Y4, 64(AX)
+	ADDQ         $+96, AX
+	ADDQ         $+96, CX
+	ADDQ         $-24, DX
+	CMPQ         DX, $+24
+	JGE          loop1
 
 done2:
 	// 8 elements at a time.
@@ -86,36 +109,35 @@ done2:
 	JLT  done4
 
 loop3:
-	VMOVUPS     (CX), Y2
-	VMOVUPS     constantsAVX2<>+160(SB), Y4
-	VMOVUPS     constantsAVX2<>+320(SB), Y5
-	VMOVUPS     constantsAVX2<>+256(SB), Y6
-	VANDPS      constantsAVX2<>+192(SB), Y2, Y3
-	VANDPS      constantsAVX2<>+224(SB), Y2, Y2
-	VMINPS      Y3, Y0, Y3
-	VFMADD231PS Y1, Y3, Y4
-	VPERMPS     constantsAVX2<>+0(SB), Y4, Y7
-	VPERMPS     constantsAVX2<>+32(SB), Y4, Y8
-	VPERMPS     constantsAVX2<>+64(SB), Y4, Y4
-	VSUBPS      Y7, Y3, Y3
-	VMULPS      Y3, Y3, Y7
-	VFMADD231PS constantsAVX2<>+288(SB), Y7, Y5
-	VMULPS      Y3, Y7, Y9
-	VFMADD213PS constantsAVX2<>+352(SB), Y7, Y5
-	VFMADD213PS constantsAVX2<>+384(SB), Y7, Y5
-	VFMADD213PS constantsAVX2<>+416(SB), Y7, Y5
-	VFMADD231PS Y9, Y5, Y3
-	VFMADD231PS Y3, Y8, Y6
-	VMULPS      Y4, Y3, Y3
-	VDIVPS      Y6, Y3, Y3
-	VADDPS      Y3, Y8, Y3
-	VORPS       Y2, Y3, Y2
-	VMOVUPS     Y2, (AX)
-	ADDQ        $+32, AX
-	ADDQ        $+32, CX
-	ADDQ        $-8, DX
-	CMPQ        DX, $+8
-	JGE         loop3
+	VMOVUPS      (CX), Y3
+	VMOVUPS      constantsAVX2<>+160(SB), Y5
+	VMOVUPS      constantsAVX2<>+256(SB), Y6
+	VANDPS       Y2, Y3, Y4
+	VANDPS       constantsAVX2<>+96(SB), Y3, Y3
+	VMINPS       Y4, Y0, Y4
+	VFNMADD231PS constantsAVX2<>+128(SB), Y4, Y5
+	VSUBPS       constantsAVX2<>+160(SB), Y5, Y7
+	VPSLLD       $0x17, Y5, Y5
+	VADDPS       Y5, Y5, Y8
+	VSUBPS       Y5, Y1, Y9
+	VADDPS       Y1, Y5, Y5
+	VFMADD231PS  constantsAVX2<>+192(SB), Y7, Y4
+	VFMADD231PS  constantsAVX2<>+224(SB), Y4, Y6
+	VMULPS       Y4, Y4, Y7
+	VFMADD213PS  constantsAVX2<>+288(SB), Y4, Y6
+	VFMADD213PS  constantsAVX2<>+320(SB), Y4, Y6
+	VFMADD213PS  constantsAVX2<>+352(SB), Y4, Y6
+	VFMADD231PS  Y7, Y6, Y4
+	VFMADD231PS  Y4, Y8, Y9
+	VFNMADD231PS Y4, Y8, Y5
+	VDIVPS       Y5, Y9, Y4
+	VORPS        Y3, Y4, Y3
+	VMOVUPS      Y3, (AX)
+	ADDQ         $+32, AX
+	ADDQ         $+32, CX
+	ADDQ         $-8, DX
+	CMPQ         DX, $+8
+	JGE          loop3
 
 done4:
 	// The last elements.
@@ -123,34 +145,33 @@ done4:
 	JEQ          done5
 	MOVQ         DX, SI
 	NEGQ         DX
-	LEAQ         constantsAVX2<>+480(SB), BX
-	VMOVUPS      (BX)(DX*4), Y2
-	VMASKMOVPS   (CX), Y2, Y2
+	LEAQ         constantsAVX2<>+416(SB), BX
+	VMOVUPS      (BX)(DX*4), Y3
+	VMASKMOVPS   (CX), Y3, Y3
 	VMOVUPS      constantsAVX2<>+160(SB), Y4
-	VMOVUPS      constantsAVX2<>+320(SB), Y5
-	VMOVUPS      constantsAVX2<>+256(SB), Y6
+	VMOVUPS      constantsAVX2<>+256(SB), Y5
 	LEAQ         (AX), AX
 	TESTQ        $+4, SI
-	VANDPS       constantsAVX2<>+192(SB), Y2, Y3
-	VANDPS       constantsAVX2<>+224(SB), Y2, Y2
-	VMINPS       Y3, Y0, Y0
-	VFMADD231PS  Y1, Y0, Y4
-	VPERMPS      constantsAVX2<>+0(SB), Y4, Y1
-	VPERMPS      constantsAVX2<>+32(SB), Y4, Y3
-	VPERMPS      constantsAVX2<>+64(SB), Y4, Y4
-	VSUBPS       Y1, Y0, Y0
-	VMULPS       Y0, Y0, Y1
-	VFMADD231PS  constantsAVX2<>+288(SB), Y1, Y5
-	VMULPS       Y0, Y1, Y7
-	VFMADD213PS  constantsAVX2<>+352(SB), Y1, Y5
-	VFMADD213PS  constantsAVX2<>+384(SB), Y1, Y5
-	VFMADD213PS  constantsAVX2<>+416(SB), Y1, Y5
-	VFMADD231PS  Y7, Y5, Y0
-	VFMADD231PS  Y0, Y3, Y6
-	VMULPS       Y4, Y0, Y0
-	VDIVPS       Y6, Y0, Y0
-	VADDPS       Y0, Y3, Y0
-	VORPS        Y2, Y0, Y0
+	VANDPS       Y2, Y3, Y2
+	VANDPS       constantsAVX2<>+96(SB), Y3, Y3
+	VMINPS       Y2, Y0, Y0
+	VFNMADD231PS constantsAVX2<>+128(SB), Y0, Y4
+	VSUBPS       constantsAVX2<>+160(SB), Y4, Y2
+	VPSLLD       $0x17, Y4, Y4
+	VADDPS       Y4, Y4, Y6
+	VSUBPS       Y4, Y1, Y7
+	VADDPS       Y1, Y4, Y1
+	VFMADD231PS  constantsAVX2<>+192(SB), Y2, Y0
+	VFMADD231PS  constantsAVX2<>+224(SB), Y0, Y5
+	VMULPS       Y0, Y0, Y2
+	VFMADD213PS  constantsAVX2<>+288(SB), Y0, Y5
+	VFMADD213PS  constantsAVX2<>+320(SB), Y0, Y5
+	VFMADD213PS  constantsAVX2<>+352(SB), Y0, Y5
+	VFMADD231PS  Y2, Y5, Y0
+	VFMADD231PS  Y0, Y6, Y7
+	VFNMADD231PS Y0, Y6, Y1
+	VDIVPS       Y1, Y7, Y0
+	VORPS        Y3, Y0, Y0
 	VMOVAPS      Y0, Y0
 	JEQ          stored6
 	VMOVUPS      X0, (AX)
@@ -185,67 +206,82 @@ TEXT ·sigmoidAVX2(SB), NOSPLIT, $8-24
 	ORL      $0x00008040, AX
 	MOVL     AX, 4(SP)
 	VLDMXCSR 4(SP)
-	VMOVUPS  constantsAVX2<>+512(SB), Y0
-	VMOVUPS  constantsAVX2<>+544(SB), Y1
+	VMOVUPS  constantsAVX2<>+448(SB), Y0
+	VMOVUPS  constantsAVX2<>+480(SB), Y1
+	VMOVUPS  constantsAVX2<>+32(SB), Y2
 	MOVQ     dst+0(FP), AX
 	MOVQ     src+8(FP), CX
 	MOVQ     n+16(FP), DX
 
-	// 16 elements at a time.
-	CMPQ DX, $+16
+	// 24 elements at a time.
+	CMPQ DX, $+24
 	JLT  done2
 
 loop1:
-	VMOVUPS      (CX), Y2
-	VMOVUPS      32(CX), Y3
-	VMOVUPS      constantsAVX2<>+224(SB), Y4
-	VMOVUPS      constantsAVX2<>+608(SB), Y5
-	VMOVUPS      constantsAVX2<>+608(SB), Y6
-	VMOVUPS      constantsAVX2<>+736(SB), Y7
-	VMOVUPS      constantsAVX2<>+736(SB), Y8
-	VMOVUPS      constantsAVX2<>+256(SB), Y9
-	VMOVUPS      constantsAVX2<>+256(SB), Y10
-	VMOVUPS      constantsAVX2<>+256(SB), Y11
-	VSUBPS       Y2, Y4, Y2
-	VSUBPS       Y3, Y4, Y3
-	VMINPS       Y2, Y1, Y2
-	VMINPS       Y3, Y1, Y3
-	VMAXPS       Y2, Y0, Y2
+	VMOVUPS      (CX), Y3
+	VMOVUPS      32(CX), Y4
+	VMOVUPS      64(CX), Y5
+	VMOVUPS      constantsAVX2<>+544(SB), Y6
+	VMOVUPS      constantsAVX2<>+544(SB), Y7
+	VMOVUPS      constantsAVX2<>+544(SB), Y8
+	VMOVUPS      constantsAVX2<>+672(SB), Y9
+	VMOVUPS      constantsAVX2<>+672(SB), Y10
+	VMOVUPS      constantsAVX2<>+672(SB), Y11
 	VMAXPS       Y3, Y0, Y3
-	VFMADD231PS  constantsAVX2<>+576(SB), Y2, Y5
-	VFMADD231PS  constantsAVX2<>+576(SB), Y3, Y6
-	VSUBPS       constantsAVX2<>+608(SB), Y5, Y4
-	VSUBPS       constantsAVX2<>+608(SB), Y6, Y12
-	VPSLLD       $0x17, Y5, Y5
+	VMAXPS       Y4, Y0, Y4
+	VMAXPS       Y5, Y0, Y5
+	VMINPS       Y3, Y1, Y3
+	VMINPS       Y4, Y1, Y4
+	VMINPS       Y5, Y1, Y5
+	VFNMADD231PS constantsAVX2<>+512(SB), Y3, Y6
+	VFNMADD231PS constantsAVX2<>+512(SB), Y4, Y7
+	VFNMADD231PS constantsAVX2<>+512(SB), Y5, Y8
+	VSUBPS       constantsAVX2<>+544(SB), Y6, Y12
+	VSUBPS       constantsAVX2<>+544(SB), Y7, Y13
+	VSUBPS       constantsAVX2<>+544(SB), Y8, Y14
 	VPSLLD       $0x17, Y6, Y6
-	VFNMADD231PS constantsAVX2<>+640(SB), Y4, Y2
-	VFNMADD231PS constantsAVX2<>+640(SB), Y12, Y3
-	VFNMADD231PS constantsAVX2<>+672(SB), Y4, Y2
-	VFNMADD231PS constantsAVX2<>+672(SB), Y12, Y3
-	VFMADD231PS  constantsAVX2<>+704(SB), Y2, Y7
-	VFMADD231PS  constantsAVX2<>+704(SB), Y3, Y8
-	VMULPS       Y2, Y2, Y4
+	VPSLLD       $0x17, Y7, Y7
+	VPSLLD       $0x17, Y8, Y8
+	VFMADD231PS  constantsAVX2<>+576(SB), Y12, Y3
+	VFMADD231PS  constantsAVX2<>+576(SB), Y13, Y4
+	VFMADD231PS  constantsAVX2<>+576(SB), Y14, Y5
+	VFMADD231PS  constantsAVX2<>+608(SB), Y12, Y3
+	VFMADD231PS  constantsAVX2<>+608(SB), Y13, Y4
+	VFMADD231PS  constantsAVX2<>+608(SB), Y14, Y5
+	VFMADD231PS  constantsAVX2<>+640(SB), Y3, Y9
+	VFMADD231PS  constantsAVX2<>+640(SB), Y4, Y10
+	VFMADD231PS  constantsAVX2<>+640(SB), Y5, Y11
 	VMULPS       Y3, Y3, Y12
-	VFMADD213PS  constantsAVX2<>+768(SB), Y2, Y7
-	VFMADD213PS  constantsAVX2<>+768(SB), Y3, Y8
-	VFMADD213PS  constantsAVX2<>+800(SB), Y2, Y7
-	VFMADD213PS  constantsAVX2<>+800(SB), Y3, Y8
-	VFMADD213PS  constantsAVX2<>+832(SB), Y2, Y7
-	VFMADD213PS  constantsAVX2<>+832(SB), Y3, Y8
-	VFMADD231PS  Y4, Y7, Y2
-	VFMADD231PS  Y12, Y8, Y3
-	VFMADD231PS  Y5, Y2, Y9
-	VFMADD231PS  Y6, Y3, Y10
-	VADDPS       Y5, Y9, Y2
-	VADDPS       Y6, Y10, Y3
-	VDIVPS       Y2, Y11, Y2
-	VDIVPS       Y3, Y11, Y3
-	VMOVUPS      Y2, (AX)
-	VMOVUPS      Y3, 32(AX)
-	ADDQ         $+64, AX
-	ADDQ         $+64, CX
-	ADDQ         $-16, DX
-	CMPQ         DX, $+16
+	VMULPS       Y4, Y4, Y13
+	VMULPS       Y5, Y5, Y14
+	VFMADD213PS  constantsAVX2<>+704(SB), Y3, Y9
+	VFMADD213PS  constantsAVX2<>+704(SB), Y4, Y10
+	VFMADD213PS  constantsAVX2<>+704(SB), Y5, Y11
+	VFMADD213PS  constantsAVX2<>+736(SB), Y3, Y9
+	VFMADD213PS  constantsAVX2<>+736(SB), Y4, Y10
+	VFMADD213PS  constantsAVX2<>+736(SB), Y5, Y11
+	VFMADD213PS  constantsAVX2<>+768(SB), Y3, Y9
+	VFMADD213PS  constantsAVX2<>+768(SB), Y4, Y10
+	VFMADD213PS  constantsAVX2<>+768(SB), Y5, Y11
+	VFMADD231PS  Y12, Y9, Y3
+	VFMADD231PS  Y13, Y10, Y4
+	VFMADD231PS  Y14, Y11, Y5
+	VFMADD213PS  Y2, Y6, Y3
+	VFMADD213PS  Y2, Y7, Y4
+	VFMADD213PS  Y2, Y8, Y5
+	VSUBPS       Y6, Y3, Y3
+	VSUBPS       Y7, Y4, Y4
+	VSUBPS       Y8, Y5, Y5
+	VDIVPS       Y3, Y2, Y3
+	VDIVPS       Y4, Y2, Y4
+	VDIVPS       Y5, Y2, Y5
+	VMOVUPS      Y3, (AX)
+	VMOVUPS      Y4, 32(AX)
+	VMOVUPS      Y5, 64(AX)
+	ADDQ         $+96, AX
+	ADDQ         $+96, CX
+	ADDQ         $-24, DX
+	CMPQ         DX, $+24
 	JGE          loop1
 
 done2:
@@ -254,30 +290,26 @@ done2:
 	JLT  done4
 
 loop3:
-	VMOVUPS      (CX), Y2
-	VMOVUPS      constantsAVX2<>+224(SB), Y3
-	VMOVUPS      constantsAVX2<>+608(SB), Y4
-	VMOVUPS      constantsAVX2<>+736(SB), Y5
-	VMOVUPS      constantsAVX2<>+256(SB), Y6
-	VMOVUPS      constantsAVX2<>+256(SB), Y7
-	VSUBPS       Y2, Y3, Y2
-	VMINPS       Y2, Y1, Y2
-	VMAXPS       Y2, Y0, Y2
-	VFMADD231PS  constantsAVX2<>+576(SB), Y2, Y4
-	VSUBPS       constantsAVX2<>+608(SB), Y4, Y3
+	VMOVUPS      (CX), Y3
+	VMOVUPS      constantsAVX2<>+544(SB), Y4
+	VMOVUPS      constantsAVX2<>+672(SB), Y5
+	VMAXPS       Y3, Y0, Y3
+	VMINPS       Y3, Y1, Y3
+	VFNMADD231PS constantsAVX2<>+512(SB), Y3, Y4
+	VSUBPS       constantsAVX2<>+544(SB), Y4, Y6
 	VPSLLD       $0x17, Y4, Y4
-	VFNMADD231PS constantsAVX2<>+640(SB), Y3, Y2
-	VFNMADD231PS constantsAVX2<>+672(SB), Y3, Y2
-	VFMADD231PS  constantsAVX2<>+704(SB), Y2, Y5
-	VMULPS       Y2, Y2, Y3
-	VFMADD213PS  constantsAVX2<>+768(SB), Y2, Y5
-	VFMADD213PS  constantsAVX2<>+800(SB), Y2, Y5
-	VFMADD213PS  constantsAVX2<>+832(SB), Y2, Y5
-	VFMADD231PS  Y3, Y5, Y2
-	VFMADD231PS  Y4, Y2, Y6
-	VADDPS       Y4, Y6, Y2
-	VDIVPS       Y2, Y7, Y2
-	VMOVUPS      Y2, (AX)
+	VFMADD231PS  constantsAVX2<>+576(SB), Y6, Y3
+	VFMADD231PS  constantsAVX2<>+608(SB), Y6, Y3
+	VFMADD231PS  constantsAVX2<>+640(SB), Y3, Y5
+	VMULPS       Y3, Y3, Y6
+	VFMADD213PS  constantsAVX2<>+704(SB), Y3, Y5
+	VFMADD213PS  constantsAVX2<>+736(SB), Y3, Y5
+	VFMADD213PS  constantsAVX2<>+768(SB), Y3, Y5
+	VFMADD231PS  Y6, Y5, Y3
+	VFMADD213PS  Y2, Y4, Y3
+	VSUBPS       Y4, Y3, Y3
+	VDIVPS       Y3, Y2, Y3
+	VMOVUPS      Y3, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, CX
 	ADDQ         $-8, DX
@@ -290,33 +322,29 @@ done4:
 	JEQ          done5
 	MOVQ         DX, SI
 	NEGQ         DX
-	LEAQ         constantsAVX2<>+480(SB), BX
-	VMOVUPS      (BX)(DX*4), Y2
-	VMASKMOVPS   (CX), Y2, Y2
-	VMOVUPS      constantsAVX2<>+224(SB), Y3
-	VMOVUPS      constantsAVX2<>+608(SB), Y4
-	VMOVUPS      constantsAVX2<>+736(SB), Y5
-	VMOVUPS      constantsAVX2<>+256(SB), Y6
-	VMOVUPS      constantsAVX2<>+256(SB), Y7
+	LEAQ         constantsAVX2<>+416(SB), BX
+	VMOVUPS      (BX)(DX*4), Y3
+	VMASKMOVPS   (CX), Y3, Y3
+	VMOVUPS      constantsAVX2<>+544(SB), Y4
+	VMOVUPS      constantsAVX2<>+672(SB), Y5
 	LEAQ         (AX), AX
 	TESTQ        $+4, SI
-	VSUBPS       Y2, Y3, Y2
-	VMINPS       Y2, Y1, Y1
-	VMAXPS       Y1, Y0, Y0
-	VFMADD231PS  constantsAVX2<>+576(SB), Y0, Y4
-	VSUBPS       constantsAVX2<>+608(SB), Y4, Y1
-	VPSLLD       $0x17, Y4, Y2
-	VFNMADD231PS constantsAVX2<>+640(SB), Y1, Y0
-	VFNMADD231PS constantsAVX2<>+672(SB), Y1, Y0
-	VFMADD231PS  constantsAVX2<>+704(SB), Y0, Y5
+	VMAXPS       Y3, Y0, Y0
+	VMINPS       Y0, Y1, Y0
+	VFNMADD231PS constantsAVX2<>+512(SB), Y0, Y4
+	VSUBPS       constantsAVX2<>+544(SB), Y4, Y1
+	VPSLLD       $0x17, Y4, Y3
+	VFMADD231PS  constantsAVX2<>+576(SB), Y1, Y0
+	VFMADD231PS  constantsAVX2<>+608(SB), Y1, Y0
+	VFMADD231PS  constantsAVX2<>+640(SB), Y0, Y5
 	VMULPS       Y0, Y0, Y1
+	VFMADD213PS  constantsAVX2<>+704(SB), Y0, Y5
+	VFMADD213PS  constantsAVX2<>+736(SB), Y0, Y5
 	VFMADD213PS  constantsAVX2<>+768(SB), Y0, Y5
-	VFMADD213PS  constantsAVX2<>+800(SB), Y0, Y5
-	VFMADD213PS  constantsAVX2<>+832(SB), Y0, Y5
 	VFMADD231PS  Y1, Y5, Y0
-	VFMADD231PS  Y2, Y0, Y6
-	VADDPS       Y2, Y6, Y0
-	VDIVPS       Y0, Y7, Y0
+	VFMADD213PS  Y2, Y3, Y0
+	VSUBPS       Y3, Y0, Y0
+	VDIVPS       Y0, Y2, Y0
 	VMOVAPS      Y0, Y0
 	JEQ          stored6
 	VMOVUPS      X0, (AX)
@@ -351,68 +379,91 @@ TEXT ·expAVX2(SB), NOSPLIT, $8-24
 	ORL      $0x00008040, AX
 	MOVL     AX, 4(SP)
 	VLDMXCSR 4(SP)
-	VMOVUPS  constantsAVX2<>+864(SB), Y0
-	VMOVUPS  constantsAVX2<>+896(SB), Y1
+	VMOVUPS  constantsAVX2<>+448(SB), Y0
+	VMOVUPS  constantsAVX2<>+800(SB), Y1
+	VMOVUPS  constantsAVX2<>+832(SB), Y2
 	MOVQ     dst+0(FP), AX
 	MOVQ     src+8(FP), CX
 	MOVQ     n+16(FP), DX
 
-	// 16 elements at a time.
-	CMPQ DX, $+16
+	// 24 elements at a time.
+	CMPQ DX, $+24
 	JLT  done2
 
 loop1:
-	VMOVUPS      (CX), Y2
-	VMOVUPS      32(CX), Y3
-	VMOVUPS      constantsAVX2<>+608(SB), Y4
-	VMOVUPS      constantsAVX2<>+608(SB), Y5
-	VMOVUPS      constantsAVX2<>+736(SB), Y7
-	VMOVUPS      constantsAVX2<>+736(SB), Y8
-	VMOVUPS      constantsAVX2<>+928(SB), Y6
-	VMINPS       Y2, Y1, Y2
+	VMOVUPS      (CX), Y3
+	VMOVUPS      32(CX), Y4
+	VMOVUPS      64(CX), Y5
+	VMOVUPS      constantsAVX2<>+160(SB), Y6
+	VMOVUPS      constantsAVX2<>+160(SB), Y7
+	VMOVUPS      constantsAVX2<>+160(SB), Y8
 	VMINPS       Y3, Y1, Y3
-	VMAXPS       Y2, Y0, Y2
+	VMINPS       Y4, Y1, Y4
+	VMINPS       Y5, Y1, Y5
 	VMAXPS       Y3, Y0, Y3
-	VFMADD231PS  constantsAVX2<>+576(SB), Y2, Y4
-	VFMADD231PS  constantsAVX2<>+576(SB), Y3, Y5
-	VSUBPS       constantsAVX2<>+608(SB), Y4, Y10
-	VSUBPS       constantsAVX2<>+608(SB), Y5, Y11
-	VMINPS       Y4, Y6, Y9
-	VMINPS       Y5, Y6, Y6
-	VFNMADD231PS constantsAVX2<>+640(SB), Y10, Y2
-	VFNMADD231PS constantsAVX2<>+640(SB), Y11, Y3
-	VSUBPS       Y9, Y4, Y4
-	VSUBPS       Y6, Y5, Y5
-	VPSLLD       $0x17, Y9, Y9
-	VPSLLD       $0x17, Y6, Y6
-	VMOVAPS      Y9, Y12
-	VMOVAPS      Y6, Y13
-	VFNMADD231PS constantsAVX2<>+672(SB), Y10, Y2
-	VFNMADD231PS constantsAVX2<>+672(SB), Y11, Y3
-	VADDPS       constantsAVX2<>+256(SB), Y4, Y4
-	VADDPS       constantsAVX2<>+256(SB), Y5, Y5
-	VFMADD231PS  constantsAVX2<>+704(SB), Y2, Y7
-	VFMADD231PS  constantsAVX2<>+704(SB), Y3, Y8
-	VMULPS       Y2, Y2, Y10
-	VMULPS       Y3, Y3, Y11
-	VFMADD213PS  constantsAVX2<>+768(SB), Y2, Y7
-	VFMADD213PS  constantsAVX2<>+768(SB), Y3, Y8
-	VFMADD213PS  constantsAVX2<>+800(SB), Y2, Y7
-	VFMADD213PS  constantsAVX2<>+800(SB), Y3, Y8
-	VFMADD213PS  constantsAVX2<>+832(SB), Y2, Y7
-	VFMADD213PS  constantsAVX2<>+832(SB), Y3, Y8
-	VFMADD231PS  Y10, Y7, Y2
-	VFMADD231PS  Y11, Y8, Y3
-	VFMADD231PS  Y9, Y2, Y12
-	VFMADD231PS  Y6, Y3, Y13
-	VMULPS       Y4, Y12, Y2
-	VMULPS       Y5, Y13, Y3
-	VMOVUPS      Y2, (AX)
-	VMOVUPS      Y3, 32(AX)
-	ADDQ         $+64, AX
-	ADDQ         $+64, CX
-	ADDQ         $-16, DX
-	CMPQ         DX, $+16
+	VMAXPS       Y4, Y0, Y4
+	VMOVUPS      constantsAVX2<>+672(SB), Y9
+	VMOVUPS      constantsAVX2<>+672(SB), Y10
+	VMAXPS       Y5, Y0, Y5
+	VMOVUPS      constantsAVX2<>+672(SB), Y15
+	VFMADD231PS  constantsAVX2<>+512(SB), Y3, Y6
+	VFMADD231PS  constantsAVX2<>+512(SB), Y4, Y7
+	VFMADD231PS  constantsAVX2<>+512(SB), Y5, Y8
+	VSUBPS       constantsAVX2<>+160(SB), Y6, Y12
+	VSUBPS       constantsAVX2<>+160(SB), Y7, Y13
+	VSUBPS       constantsAVX2<>+160(SB), Y8, Y14
+	VMINPS       Y6, Y2, Y11
+	VFNMADD231PS constantsAVX2<>+576(SB), Y12, Y3
+	VFNMADD231PS constantsAVX2<>+576(SB), Y13, Y4
+	VFNMADD231PS constantsAVX2<>+576(SB), Y14, Y5
+	VSUBPS       Y11, Y6, Y6
+	VPSLLD       $0x17, Y11, Y11
+	VFNMADD231PS constantsAVX2<>+608(SB), Y12, Y3
+	VFNMADD231PS constantsAVX2<>+608(SB), Y13, Y4
+	VFNMADD231PS constantsAVX2<>+608(SB), Y14, Y5
+	VMINPS       Y7, Y2, Y12
+	VMINPS       Y8, Y2, Y13
+	VADDPS       constantsAVX2<>+32(SB), Y6, Y6
+	VSUBPS       Y12, Y7, Y7
+	VPSLLD       $0x17, Y12, Y12
+	VFMADD231PS  constantsAVX2<>+864(SB), Y3, Y9
+	VFMADD231PS  constantsAVX2<>+864(SB), Y4, Y10
+	VFMADD231PS  constantsAVX2<>+864(SB), Y5, Y15
+	VSUBPS       Y13, Y8, Y8
+	VMULPS       Y3, Y3, Y14
+	VPSLLD       $0x17, Y13, Y13
+	VADDPS       constantsAVX2<>+32(SB), Y7, Y7
+	VFMADD213PS  constantsAVX2<>+896(SB), Y3, Y9
+	VFMADD213PS  constantsAVX2<>+896(SB), Y4, Y10
+	VFMADD213PS  constantsAVX2<>+896(SB), Y5, Y15
+	VADDPS       constantsAVX2<>+32(SB), Y8, Y8
+	VFMADD213PS  constantsAVX2<>+736(SB), Y3, Y9
+	VFMADD213PS  constantsAVX2<>+736(SB), Y4, Y10
+	VFMADD213PS  constantsAVX2<>+736(SB), Y5, Y15
+	VFMADD213PS  constantsAVX2<>+928(SB), Y3, Y9
+	VFMADD213PS  constantsAVX2<>+928(SB), Y4, Y10
+	VFMADD213PS  constantsAVX2<>+928(SB), Y5, Y15
+	VFMADD231PS  Y14, Y9, Y3
+	VMULPS       Y4, Y4, Y9
+	VMOVAPS      Y11, Y14
+	VFMADD231PS  Y9, Y10, Y4
+	VMULPS       Y5, Y5, Y9
+	VMOVAPS      Y12, Y10
+	VFMADD231PS  Y11, Y3, Y14
+	VMOVAPS      Y13, Y3
+	VFMADD231PS  Y9, Y15, Y5
+	VFMADD231PS  Y12, Y4, Y10
+	VMULPS       Y6, Y14, Y4
+	VFMADD231PS  Y13, Y5, Y3
+	VMULPS       Y7, Y10, Y5
+	VMOVUPS      Y4, (AX)
+	VMULPS       Y8, Y3, Y3
+	VMOVUPS      Y5, 32(AX)
+	VMOVUPS      Y3, 64(AX)
+	ADDQ         $+96, AX
+	ADDQ         $+96, CX
+	ADDQ         $-24, DX
+	CMPQ         DX, $+24
 	JGE          loop1
 
 done2:
@@ -421,30 +472,29 @@ done2:
 	JLT  done4
 
 loop3:
-	VMOVUPS      (CX), Y2
-	VMOVUPS      constantsAVX2<>+608(SB), Y3
-	VMOVUPS      constantsAVX2<>+736(SB), Y5
-	VMOVUPS      constantsAVX2<>+928(SB), Y4
-	VMINPS       Y2, Y1, Y2
-	VMAXPS       Y2, Y0, Y2
-	VFMADD231PS  constantsAVX2<>+576(SB), Y2, Y3
-	VSUBPS       constantsAVX2<>+608(SB), Y3, Y6
-	VMINPS       Y3, Y4, Y4
-	VSUBPS       Y4, Y3, Y3
-	VPSLLD       $0x17, Y4, Y4
-	VFNMADD231PS constantsAVX2<>+640(SB), Y6, Y2
-	VMOVAPS      Y4, Y7
-	VADDPS       constantsAVX2<>+256(SB), Y3, Y3
-	VFNMADD231PS constantsAVX2<>+672(SB), Y6, Y2
-	VFMADD231PS  constantsAVX2<>+704(SB), Y2, Y5
-	VMULPS       Y2, Y2, Y6
-	VFMADD213PS  constantsAVX2<>+768(SB), Y2, Y5
-	VFMADD213PS  constantsAVX2<>+800(SB), Y2, Y5
-	VFMADD213PS  constantsAVX2<>+832(SB), Y2, Y5
-	VFMADD231PS  Y6, Y5, Y2
-	VFMADD231PS  Y4, Y2, Y7
-	VMULPS       Y3, Y7, Y2
-	VMOVUPS      Y2, (AX)
+	VMOVUPS      (CX), Y3
+	VMOVUPS      constantsAVX2<>+160(SB), Y4
+	VMOVUPS      constantsAVX2<>+672(SB), Y5
+	VMINPS       Y3, Y1, Y3
+	VMAXPS       Y3, Y0, Y3
+	VFMADD231PS  constantsAVX2<>+512(SB), Y3, Y4
+	VSUBPS       constantsAVX2<>+160(SB), Y4, Y7
+	VMINPS       Y4, Y2, Y6
+	VSUBPS       Y6, Y4, Y4
+	VPSLLD       $0x17, Y6, Y6
+	VFNMADD231PS constantsAVX2<>+576(SB), Y7, Y3
+	VMOVAPS      Y6, Y8
+	VADDPS       constantsAVX2<>+32(SB), Y4, Y4
+	VFNMADD231PS constantsAVX2<>+608(SB), Y7, Y3
+	VFMADD231PS  constantsAVX2<>+864(SB), Y3, Y5
+	VMULPS       Y3, Y3, Y7
+	VFMADD213PS  constantsAVX2<>+896(SB), Y3, Y5
+	VFMADD213PS  constantsAVX2<>+736(SB), Y3, Y5
+	VFMADD213PS  constantsAVX2<>+928(SB), Y3, Y5
+	VFMADD231PS  Y7, Y5, Y3
+	VFMADD231PS  Y6, Y3, Y8
+	VMULPS       Y4, Y8, Y3
+	VMOVUPS      Y3, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, CX
 	ADDQ         $-8, DX
@@ -457,30 +507,29 @@ done4:
 	JEQ          done5
 	MOVQ         DX, SI
 	NEGQ         DX
-	LEAQ         constantsAVX2<>+480(SB), BX
-	VMOVUPS      (BX)(DX*4), Y2
-	VMASKMOVPS   (CX), Y2, Y2
-	VMOVUPS      constantsAVX2<>+608(SB), Y3
-	VMOVUPS      constantsAVX2<>+736(SB), Y5
-	VMOVUPS      constantsAVX2<>+928(SB), Y4
+	LEAQ         constantsAVX2<>+416(SB), BX
+	VMOVUPS      (BX)(DX*4), Y3
+	VMASKMOVPS   (CX), Y3, Y3
+	VMOVUPS      constantsAVX2<>+160(SB), Y4
+	VMOVUPS      constantsAVX2<>+672(SB), Y5
 	LEAQ         (AX), AX
 	TESTQ        $+4, SI
-	VMINPS       Y2, Y1, Y1
+	VMINPS       Y3, Y1, Y1
 	VMAXPS       Y1, Y0, Y0
-	VFMADD231PS  constantsAVX2<>+576(SB), Y0, Y3
-	VSUBPS       constantsAVX2<>+608(SB), Y3, Y1
-	VMINPS       Y3, Y4, Y2
-	VSUBPS       Y2, Y3, Y3
+	VFMADD231PS  constantsAVX2<>+512(SB), Y0, Y4
+	VSUBPS       constantsAVX2<>+160(SB), Y4, Y1
+	VMINPS       Y4, Y2, Y2
+	VSUBPS       Y2, Y4, Y3
 	VPSLLD       $0x17, Y2, Y2
-	VFNMADD231PS constantsAVX2<>+640(SB), Y1, Y0
+	VFNMADD231PS constantsAVX2<>+576(SB), Y1, Y0
 	VMOVAPS      Y2, Y4
-	VADDPS       constantsAVX2<>+256(SB), Y3, Y3
-	VFNMADD231PS constantsAVX2<>+672(SB), Y1, Y0
-	VFMADD231PS  constantsAVX2<>+704(SB), Y0, Y5
+	VADDPS       constantsAVX2<>+32(SB), Y3, Y3
+	VFNMADD231PS constantsAVX2<>+608(SB), Y1, Y0
+	VFMADD231PS  constantsAVX2<>+864(SB), Y0, Y5
 	VMULPS       Y0, Y0, Y1
-	VFMADD213PS  constantsAVX2<>+768(SB), Y0, Y5
-	VFMADD213PS  constantsAVX2<>+800(SB), Y0, Y5
-	VFMADD213PS  constantsAVX2<>+832(SB), Y0, Y5
+	VFMADD213PS  constantsAVX2<>+896(SB), Y0, Y5
+	VFMADD213PS  constantsAVX2<>+736(SB), Y0, Y5
+	VFMADD213PS  constantsAVX2<>+928(SB), Y0, Y5
 	VFMADD231PS  Y1, Y5, Y0
 	VFMADD231PS  Y2, Y0, Y4
 	VMULPS       Y3, Y4, Y0
@@ -509,335 +558,331 @@ done5:
 	VLDMXCSR (SP)
 	RET
 
-DATA constantsAVX2<>+0(SB)/4, $0x00000000
-DATA constantsAVX2<>+4(SB)/4, $0x3f99ebf3
-DATA constantsAVX2<>+8(SB)/4, $0x4019f1dd
-DATA constantsAVX2<>+12(SB)/4, $0x4066e2aa
-DATA constantsAVX2<>+16(SB)/4, $0x4099f590
-DATA constantsAVX2<>+20(SB)/4, $0x40c067eb
-DATA constantsAVX2<>+24(SB)/4, $0x40e6f4ed
-DATA constantsAVX2<>+28(SB)/4, $0x41051592
-DATA constantsAVX2<>+32(SB)/4, $0x00000000
-DATA constantsAVX2<>+36(SB)/4, $0x3f559c85
-DATA constantsAVX2<>+40(SB)/4, $0x3f7bdd7d
-DATA constantsAVX2<>+44(SB)/4, $0x3f7f9fb0
-DATA constantsAVX2<>+48(SB)/4, $0x3f7ff752
-DATA constantsAVX2<>+52(SB)/4, $0x3f7fff37
-DATA constantsAVX2<>+56(SB)/4, $0x3f7fffee
-DATA constantsAVX2<>+60(SB)/4, $0x3f7ffffe
-DATA constantsAVX2<>+64(SB)/4, $0x3f800000
-DATA constantsAVX2<>+68(SB)/4, $0x3e9b8456
-DATA constantsAVX2<>+72(SB)/4, $0x3d033ed4
-DATA constantsAVX2<>+76(SB)/4, $0x3b407bc3
-DATA constantsAVX2<>+80(SB)/4, $0x398add98
-DATA constantsAVX2<>+84(SB)/4, $0x37c8ff97
-DATA constantsAVX2<>+88(SB)/4, $0x361081a2
-DATA constantsAVX2<>+92(SB)/4, $0x348018ef
-DATA constantsAVX2<>+96(SB)/4, $0x411028f6
-DATA constantsAVX2<>+100(SB)/4, $0x411028f6
-DATA constantsAVX2<>+104(SB)/4, $0x411028f6
-DATA constantsAVX2<>+108(SB)/4, $0x411028f6
-DATA constantsAVX2<>+112(SB)/4, $0x411028f6
-DATA constantsAVX2<>+116(SB)/4, $0x411028f6
-DATA constantsAVX2<>+120(SB)/4, $0x411028f6
-DATA constantsAVX2<>+124(SB)/4, $0x411028f6
-DATA constantsAVX2<>+128(SB)/4, $0x3f54dc3e
-DATA constantsAVX2<>+132(SB)/4, $0x3f54dc3e
-DATA constantsAVX2<>+136(SB)/4, $0x3f54dc3e
-DATA constantsAVX2<>+140(SB)/4, $0x3f54dc3e
-DATA constantsAVX2<>+144(SB)/4, $0x3f54dc3e
-DATA constantsAVX2<>+148(SB)/4, $0x3f54dc3e
-DATA constantsAVX2<>+152(SB)/4, $0x3f54dc3e
-DATA constantsAVX2<>+156(SB)/4, $0x3f54dc3e
-DATA constantsAVX2<>+160(SB)/4, $0x4b400000
-DATA constantsAVX2<>+164(SB)/4, $0x4b400000
-DATA constantsAVX2<>+168(SB)/4, $0x4b400000
-DATA constantsAVX2<>+172(SB)/4, $0x4b400000
-DATA constantsAVX2<>+176(SB)/4, $0x4b400000
-DATA constantsAVX2<>+180(SB)/4, $0x4b400000
-DATA constantsAVX2<>+184(SB)/4, $0x4b400000
-DATA constantsAVX2<>+188(SB)/4, $0x4b400000
-DATA constantsAVX2<>+192(SB)/4, $0x7fffffff
-DATA constantsAVX2<>+196(SB)/4, $0x7fffffff
-DATA constantsAVX2<>+200(SB)/4, $0x7fffffff
-DATA constantsAVX2<>+204(SB)/4, $0x7fffffff
-DATA constantsAVX2<>+208(SB)/4, $0x7fffffff
-DATA constantsAVX2<>+212(SB)/4, $0x7fffffff
-DATA constantsAVX2<>+216(SB)/4, $0x7fffffff
-DATA constantsAVX2<>+220(SB)/4, $0x7fffffff
-DATA constantsAVX2<>+224(SB)/4, $0x80000000
-DATA constantsAVX2<>+228(SB)/4, $0x80000000
-DATA constantsAVX2<>+232(SB)/4, $0x80000000
-DATA constantsAVX2<>+236(SB)/4, $0x80000000
-DATA constantsAVX2<>+240(SB)/4, $0x80000000
-DATA constantsAVX2<>+244(SB)/4, $0x80000000
-DATA constantsAVX2<>+248(SB)/4, $0x80000000
-DATA constantsAVX2<>+252(SB)/4, $0x80000000
-DATA constantsAVX2<>+256(SB)/4, $0x3f800000
-DATA constantsAVX2<>+260(SB)/4, $0x3f800000
-DATA constantsAVX2<>+264(SB)/4, $0x3f800000
-DATA constantsAVX2<>+268(SB)/4, $0x3f800000
-DATA constantsAVX2<>+272(SB)/4, $0x3f800000
-DATA constantsAVX2<>+276(SB)/4, $0x3f800000
-DATA constantsAVX2<>+280(SB)/4, $0x3f800000
-DATA constantsAVX2<>+284(SB)/4, $0x3f800000
-DATA constantsAVX2<>+288(SB)/4, $0xbbc013f8
-DATA constantsAVX2<>+292(SB)/4, $0xbbc013f8
-DATA constantsAVX2<>+296(SB)/4, $0xbbc013f8
-DATA constantsAVX2<>+300(SB)/4, $0xbbc013f8
-DATA constantsAVX2<>+304(SB)/4, $0xbbc013f8
-DATA constantsAVX2<>+308(SB)/4, $0xbbc013f8
-DATA constantsAVX2<>+312(SB)/4, $0xbbc013f8
-DATA constantsAVX2<>+316(SB)/4, $0xbbc013f8
-DATA constantsAVX2<>+320(SB)/4, $0x3caa2489
-DATA constantsAVX2<>+324(SB)/4, $0x3caa2489
-DATA constantsAVX2<>+328(SB)/4, $0x3caa2489
-DATA constantsAVX2<>+332(SB)/4, $0x3caa2489
-DATA constantsAVX2<>+336(SB)/4, $0x3caa2489
-DATA constantsAVX2<>+340(SB)/4, $0x3caa2489
-DATA constantsAVX2<>+344(SB)/4, $0x3caa2489
-DATA constantsAVX2<>+348(SB)/4, $0x3caa2489
-DATA constantsAVX2<>+352(SB)/4, $0xbd5c44e0
-DATA constantsAVX2<>+356(SB)/4, $0xbd5c44e0
-DATA constantsAVX2<>+360(SB)/4, $0xbd5c44e0
-DATA constantsAVX2<>+364(SB)/4, $0xbd5c44e0
-DATA constantsAVX2<>+368(SB)/4, $0xbd5c44e0
-DATA constantsAVX2<>+372(SB)/4, $0xbd5c44e0
-DATA constantsAVX2<>+376(SB)/4, $0xbd5c44e0
-DATA constantsAVX2<>+380(SB)/4, $0xbd5c44e0
-DATA constantsAVX2<>+384(SB)/4, $0x3e0884a4
-DATA constantsAVX2<>+388(SB)/4, $0x3e0884a4
-DATA constantsAVX2<>+392(SB)/4, $0x3e0884a4
-DATA constantsAVX2<>+396(SB)/4, $0x3e0884a4
-DATA constantsAVX2<>+400(SB)/4, $0x3e0884a4
-DATA constantsAVX2<>+404(SB)/4, $0x3e0884a4
-DATA constantsAVX2<>+408(SB)/4, $0x3e0884a4
-DATA constantsAVX2<>+412(SB)/4, $0x3e0884a4
-DATA constantsAVX2<>+416(SB)/4, $0xbeaaaa9e
-DATA constantsAVX2<>+420(SB)/4, $0xbeaaaa9e
-DATA constantsAVX2<>+424(SB)/4, $0xbeaaaa9e
-DATA constantsAVX2<>+428(SB)/4, $0xbeaaaa9e
-DATA constantsAVX2<>+432(SB)/4, $0xbeaaaa9e
-DATA constantsAVX2<>+436(SB)/4, $0xbeaaaa9e
-DATA constantsAVX2<>+440(SB)/4, $0xbeaaaa9e
-DATA constantsAVX2<>+444(SB)/4, $0xbeaaaa9e
-DATA constantsAVX2<>+448(SB)/4, $0xffffffff
-DATA constantsAVX2<>+452(SB)/4, $0xffffffff
-DATA constantsAVX2<>+456(SB)/4, $0xffffffff
-DATA constantsAVX2<>+460(SB)/4, $0xffffffff
-DATA constantsAVX2<>+464(SB)/4, $0xffffffff
-DATA constantsAVX2<>+468(SB)/4, $0xffffffff
-DATA constantsAVX2<>+472(SB)/4, $0xffffffff
-DATA constantsAVX2<>+476(SB)/4, $0xffffffff
-DATA constantsAVX2<>+480(SB)/4, $0x00000000
-DATA constantsAVX2<>+484(SB)/4, $0x00000000
-DATA constantsAVX2<>+488(SB)/4, $0x00000000
-DATA constantsAVX2<>+492(SB)/4, $0x00000000
-DATA constantsAVX2<>+496(SB)/4, $0x00000000
-DATA constantsAVX2<>+500(SB)/4, $0x00000000
-DATA constantsAVX2<>+504(SB)/4, $0x00000000
-DATA constantsAVX2<>+508(SB)/4, $0x00000000
-DATA constantsAVX2<>+512(SB)/4, $0xc2ae0000
-DATA constantsAVX2<>+516(SB)/4, $0xc2ae0000
-DATA constantsAVX2<>+520(SB)/4, $0xc2ae0000
-DATA constantsAVX2<>+524(SB)/4, $0xc2ae0000
-DATA constantsAVX2<>+528(SB)/4, $0xc2ae0000
-DATA constantsAVX2<>+532(SB)/4, $0xc2ae0000
-DATA constantsAVX2<>+536(SB)/4, $0xc2ae0000
-DATA constantsAVX2<>+540(SB)/4, $0xc2ae0000
-DATA constantsAVX2<>+544(SB)/4, $0x42b00000
-DATA constantsAVX2<>+548(SB)/4, $0x42b00000
-DATA constantsAVX2<>+552(SB)/4, $0x42b00000
-DATA constantsAVX2<>+556(SB)/4, $0x42b00000
-DATA constantsAVX2<>+560(SB)/4, $0x42b00000
-DATA constantsAVX2<>+564(SB)/4, $0x42b00000
-DATA constantsAVX2<>+568(SB)/4, $0x42b00000
-DATA constantsAVX2<>+572(SB)/4, $0x42b00000
-DATA constantsAVX2<>+576(SB)/4, $0x3fb8aa3b
-DATA constantsAVX2<>+580(SB)/4, $0x3fb8aa3b
-DATA constantsAVX2<>+584(SB)/4, $0x3fb8aa3b
-DATA constantsAVX2<>+588(SB)/4, $0x3fb8aa3b
-DATA constantsAVX2<>+592(SB)/4, $0x3fb8aa3b
-DATA constantsAVX2<>+596(SB)/4, $0x3fb8aa3b
-DATA constantsAVX2<>+600(SB)/4, $0x3fb8aa3b
-DATA constantsAVX2<>+604(SB)/4, $0x3fb8aa3b
-DATA constantsAVX2<>+608(SB)/4, $0x4b40007f
-DATA constantsAVX2<>+612(SB)/4, $0x4b40007f
-DATA constantsAVX2<>+616(SB)/4, $0x4b40007f
-DATA constantsAVX2<>+620(SB)/4, $0x4b40007f
-DATA constantsAVX2<>+624(SB)/4, $0x4b40007f
-DATA constantsAVX2<>+628(SB)/4, $0x4b40007f
-DATA constantsAVX2<>+632(SB)/4, $0x4b40007f
-DATA constantsAVX2<>+636(SB)/4, $0x4b40007f
-DATA constantsAVX2<>+640(SB)/4, $0x3f317200
-DATA constantsAVX2<>+644(SB)/4, $0x3f317200
-DATA constantsAVX2<>+648(SB)/4, $0x3f317200
-DATA constantsAVX2<>+652(SB)/4, $0x3f317200
-DATA constantsAVX2<>+656(SB)/4, $0x3f317200
-DATA constantsAVX2<>+660(SB)/4, $0x3f317200
-DATA constantsAVX2<>+664(SB)/4, $0x3f317200
-DATA constantsAVX2<>+668(SB)/4, $0x3f317200
-DATA constantsAVX2<>+672(SB)/4, $0x35bfbe8e
-DATA constantsAVX2<>+676(SB)/4, $0x35bfbe8e
-DATA constantsAVX2<>+680(SB)/4, $0x35bfbe8e
-DATA constantsAVX2<>+684(SB)/4, $0x35bfbe8e
-DATA constantsAVX2<>+688(SB)/4, $0x35bfbe8e
-DATA constantsAVX2<>+692(SB)/4, $0x35bfbe8e
-DATA constantsAVX2<>+696(SB)/4, $0x35bfbe8e
-DATA constantsAVX2<>+700(SB)/4, $0x35bfbe8e
-DATA constantsAVX2<>+704(SB)/4, $0x3ab528a8
-DATA constantsAVX2<>+708(SB)/4, $0x3ab528a8
-DATA constantsAVX2<>+712(SB)/4, $0x3ab528a8
-DATA constantsAVX2<>+716(SB)/4, $0x3ab528a8
-DATA constantsAVX2<>+720(SB)/4, $0x3ab528a8
-DATA constantsAVX2<>+724(SB)/4, $0x3ab528a8
-DATA constantsAVX2<>+728(SB)/4, $0x3ab528a8
-DATA constantsAVX2<>+732(SB)/4, $0x3ab528a8
-DATA constantsAVX2<>+736(SB)/4, $0x3c091cbf
-DATA constantsAVX2<>+740(SB)/4, $0x3c091cbf
-DATA constantsAVX2<>+744(SB)/4, $0x3c091cbf
-DATA constantsAVX2<>+748(SB)/4, $0x3c091cbf
-DATA constantsAVX2<>+752(SB)/4, $0x3c091cbf
-DATA constantsAVX2<>+756(SB)/4, $0x3c091cbf
-DATA constantsAVX2<>+760(SB)/4, $0x3c091cbf
-DATA constantsAVX2<>+764(SB)/4, $0x3c091cbf
-DATA constantsAVX2<>+768(SB)/4, $0x3d2aac56
-DATA constantsAVX2<>+772(SB)/4, $0x3d2aac56
-DATA constantsAVX2<>+776(SB)/4, $0x3d2aac56
-DATA constantsAVX2<>+780(SB)/4, $0x3d2aac56
-DATA constantsAVX2<>+784(SB)/4, $0x3d2aac56
-DATA constantsAVX2<>+788(SB)/4, $0x3d2aac56
-DATA constantsAVX2<>+792(SB)/4, $0x3d2aac56
-DATA constantsAVX2<>+796(SB)/4, $0x3d2aac56
-DATA constantsAVX2<>+800(SB)/4, $0x3e2aaa49
-DATA constantsAVX2<>+804(SB)/4, $0x3e2aaa49
-DATA constantsAVX2<>+808(SB)/4, $0x3e2aaa49
-DATA constantsAVX2<>+812(SB)/4, $0x3e2aaa49
-DATA constantsAVX2<>+816(SB)/4, $0x3e2aaa49
-DATA constantsAVX2<>+820(SB)/4, $0x3e2aaa49
-DATA constantsAVX2<>+824(SB)/4, $0x3e2aaa49
-DATA constantsAVX2<>+828(SB)/4, $0x3e2aaa49
-DATA constantsAVX2<>+832(SB)/4, $0x3efffffe
-DATA constantsAVX2<>+836(SB)/4, $0x3efffffe
-DATA constantsAVX2<>+840(SB)/4, $0x3efffffe
-DATA constantsAVX2<>+844(SB)/4, $0x3efffffe
-DATA constantsAVX2<>+848(SB)/4, $0x3efffffe
-DATA constantsAVX2<>+852(SB)/4, $0x3efffffe
-DATA constantsAVX2<>+856(SB)/4, $0x3efffffe
-DATA constantsAVX2<>+860(SB)/4, $0x3efffffe
-DATA constantsAVX2<>+864(SB)/4, $0xc2b00000
-DATA constantsAVX2<>+868(SB)/4, $0xc2b00000
-DATA constantsAVX2<>+872(SB)/4, $0xc2b00000
-DATA constantsAVX2<>+876(SB)/4, $0xc2b00000
-DATA constantsAVX2<>+880(SB)/4, $0xc2b00000
-DATA constantsAVX2<>+884(SB)/4, $0xc2b00000
-DATA constantsAVX2<>+888(SB)/4, $0xc2b00000
-DATA constantsAVX2<>+892(SB)/4, $0xc2b00000
-DATA constantsAVX2<>+896(SB)/4, $0x42b20000
-DATA constantsAVX2<>+900(SB)/4, $0x42b20000
-DATA constantsAVX2<>+904(SB)/4, $0x42b20000
-DATA constantsAVX2<>+908(SB)/4, $0x42b20000
-DATA constantsAVX2<>+912(SB)/4, $0x42b20000
-DATA constantsAVX2<>+916(SB)/4, $0x42b20000
-DATA constantsAVX2<>+920(SB)/4, $0x42b20000
-DATA constantsAVX2<>+924(SB)/4, $0x42b20000
-DATA constantsAVX2<>+928(SB)/4, $0x4b4000fe
-DATA constantsAVX2<>+932(SB)/4, $0x4b4000fe
-DATA constantsAVX2<>+936(SB)/4, $0x4b4000fe
-DATA constantsAVX2<>+940(SB)/4, $0x4b4000fe
-DATA constantsAVX2<>+944(SB)/4, $0x4b4000fe
-DATA constantsAVX2<>+948(SB)/4, $0x4b4000fe
-DATA constantsAVX2<>+952(SB)/4, $0x4b4000fe
-DATA constantsAVX2<>+956(SB)/4, $0x4b4000fe
+DATA constantsAVX2<>+0(SB)/4, $0x411051ec
+DATA constantsAVX2<>+4(SB)/4, $0x411051ec
+DATA constantsAVX2<>+8(SB)/4, $0x411051ec
+DATA constantsAVX2<>+12(SB)/4, $0x411051ec
+DATA constantsAVX2<>+16(SB)/4, $0x411051ec
+DATA constantsAVX2<>+20(SB)/4, $0x411051ec
+DATA constantsAVX2<>+24(SB)/4, $0x411051ec
+DATA constantsAVX2<>+28(SB)/4, $0x411051ec
+DATA constantsAVX2<>+32(SB)/4, $0x3f800000
+DATA constantsAVX2<>+36(SB)/4, $0x3f800000
+DATA constantsAVX2<>+40(SB)/4, $0x3f800000
+DATA constantsAVX2<>+44(SB)/4, $0x3f800000
+DATA constantsAVX2<>+48(SB)/4, $0x3f800000
+DATA constantsAVX2<>+52(SB)/4, $0x3f800000
+DATA constantsAVX2<>+56(SB)/4, $0x3f800000
+DATA constantsAVX2<>+60(SB)/4, $0x3f800000
+DATA constantsAVX2<>+64(SB)/4, $0x7fffffff
+DATA constantsAVX2<>+68(SB)/4, $0x7fffffff
+DATA constantsAVX2<>+72(SB)/4, $0x7fffffff
+DATA constantsAVX2<>+76(SB)/4, $0x7fffffff
+DATA constantsAVX2<>+80(SB)/4, $0x7fffffff
+DATA constantsAVX2<>+84(SB)/4, $0x7fffffff
+DATA constantsAVX2<>+88(SB)/4, $0x7fffffff
+DATA constantsAVX2<>+92(SB)/4, $0x7fffffff
+DATA constantsAVX2<>+96(SB)/4, $0x80000000
+DATA constantsAVX2<>+100(SB)/4, $0x80000000
+DATA constantsAVX2<>+104(SB)/4, $0x80000000
+DATA constantsAVX2<>+108(SB)/4, $0x80000000
+DATA constantsAVX2<>+112(SB)/4, $0x80000000
+DATA constantsAVX2<>+116(SB)/4, $0x80000000
+DATA constantsAVX2<>+120(SB)/4, $0x80000000
+DATA constantsAVX2<>+124(SB)/4, $0x80000000
+DATA constantsAVX2<>+128(SB)/4, $0x4038aa3b
+DATA constantsAVX2<>+132(SB)/4, $0x4038aa3b
+DATA constantsAVX2<>+136(SB)/4, $0x4038aa3b
+DATA constantsAVX2<>+140(SB)/4, $0x4038aa3b
+DATA constantsAVX2<>+144(SB)/4, $0x4038aa3b
+DATA constantsAVX2<>+148(SB)/4, $0x4038aa3b
+DATA constantsAVX2<>+152(SB)/4, $0x4038aa3b
+DATA constantsAVX2<>+156(SB)/4, $0x4038aa3b
+DATA constantsAVX2<>+160(SB)/4, $0x4b40007f
+DATA constantsAVX2<>+164(SB)/4, $0x4b40007f
+DATA constantsAVX2<>+168(SB)/4, $0x4b40007f
+DATA constantsAVX2<>+172(SB)/4, $0x4b40007f
+DATA constantsAVX2<>+176(SB)/4, $0x4b40007f
+DATA constantsAVX2<>+180(SB)/4, $0x4b40007f
+DATA constantsAVX2<>+184(SB)/4, $0x4b40007f
+DATA constantsAVX2<>+188(SB)/4, $0x4b40007f
+DATA constantsAVX2<>+192(SB)/4, $0x3eb17218
+DATA constantsAVX2<>+196(SB)/4, $0x3eb17218
+DATA constantsAVX2<>+200(SB)/4, $0x3eb17218
+DATA constantsAVX2<>+204(SB)/4, $0x3eb17218
+DATA constantsAVX2<>+208(SB)/4, $0x3eb17218
+DATA constantsAVX2<>+212(SB)/4, $0x3eb17218
+DATA constantsAVX2<>+216(SB)/4, $0x3eb17218
+DATA constantsAVX2<>+220(SB)/4, $0x3eb17218
+DATA constantsAVX2<>+224(SB)/4, $0xbd35cd1c
+DATA constantsAVX2<>+228(SB)/4, $0xbd35cd1c
+DATA constantsAVX2<>+232(SB)/4, $0xbd35cd1c
+DATA constantsAVX2<>+236(SB)/4, $0xbd35cd1c
+DATA constantsAVX2<>+240(SB)/4, $0xbd35cd1c
+DATA constantsAVX2<>+244(SB)/4, $0xbd35cd1c
+DATA constantsAVX2<>+248(SB)/4, $0xbd35cd1c
+DATA constantsAVX2<>+252(SB)/4, $0xbd35cd1c
+DATA constantsAVX2<>+256(SB)/4, $0x3e0912a0
+DATA constantsAVX2<>+260(SB)/4, $0x3e0912a0
+DATA constantsAVX2<>+264(SB)/4, $0x3e0912a0
+DATA constantsAVX2<>+268(SB)/4, $0x3e0912a0
+DATA constantsAVX2<>+272(SB)/4, $0x3e0912a0
+DATA constantsAVX2<>+276(SB)/4, $0x3e0912a0
+DATA constantsAVX2<>+280(SB)/4, $0x3e0912a0
+DATA constantsAVX2<>+284(SB)/4, $0x3e0912a0
+DATA constantsAVX2<>+288(SB)/4, $0xbeaaab7a
+DATA constantsAVX2<>+292(SB)/4, $0xbeaaab7a
+DATA constantsAVX2<>+296(SB)/4, $0xbeaaab7a
+DATA constantsAVX2<>+300(SB)/4, $0xbeaaab7a
+DATA constantsAVX2<>+304(SB)/4, $0xbeaaab7a
+DATA constantsAVX2<>+308(SB)/4, $0xbeaaab7a
+DATA constantsAVX2<>+312(SB)/4, $0xbeaaab7a
+DATA constantsAVX2<>+316(SB)/4, $0xbeaaab7a
+DATA constantsAVX2<>+320(SB)/4, $0x3f2aaa5a
+DATA constantsAVX2<>+324(SB)/4, $0x3f2aaa5a
+DATA constantsAVX2<>+328(SB)/4, $0x3f2aaa5a
+DATA constantsAVX2<>+332(SB)/4, $0x3f2aaa5a
+DATA constantsAVX2<>+336(SB)/4, $0x3f2aaa5a
+DATA constantsAVX2<>+340(SB)/4, $0x3f2aaa5a
+DATA constantsAVX2<>+344(SB)/4, $0x3f2aaa5a
+DATA constantsAVX2<>+348(SB)/4, $0x3f2aaa5a
+DATA constantsAVX2<>+352(SB)/4, $0xbf7fffff
+DATA constantsAVX2<>+356(SB)/4, $0xbf7fffff
+DATA constantsAVX2<>+360(SB)/4, $0xbf7fffff
+DATA constantsAVX2<>+364(SB)/4, $0xbf7fffff
+DATA constantsAVX2<>+368(SB)/4, $0xbf7fffff
+DATA constantsAVX2<>+372(SB)/4, $0xbf7fffff
+DATA constantsAVX2<>+376(SB)/4, $0xbf7fffff
+DATA constantsAVX2<>+380(SB)/4, $0xbf7fffff
+DATA constantsAVX2<>+384(SB)/4, $0xffffffff
+DATA constantsAVX2<>+388(SB)/4, $0xffffffff
+DATA constantsAVX2<>+392(SB)/4, $0xffffffff
+DATA constantsAVX2<>+396(SB)/4, $0xffffffff
+DATA constantsAVX2<>+400(SB)/4, $0xffffffff
+DATA constantsAVX2<>+404(SB)/4, $0xffffffff
+DATA constantsAVX2<>+408(SB)/4, $0xffffffff
+DATA constantsAVX2<>+412(SB)/4, $0xffffffff
+DATA constantsAVX2<>+416(SB)/4, $0x00000000
+DATA constantsAVX2<>+420(SB)/4, $0x00000000
+DATA constantsAVX2<>+424(SB)/4, $0x00000000
+DATA constantsAVX2<>+428(SB)/4, $0x00000000
+DATA constantsAVX2<>+432(SB)/4, $0x00000000
+DATA constantsAVX2<>+436(SB)/4, $0x00000000
+DATA constantsAVX2<>+440(SB)/4, $0x00000000
+DATA constantsAVX2<>+444(SB)/4, $0x00000000
+DATA constantsAVX2<>+448(SB)/4, $0xc2b00000
+DATA constantsAVX2<>+452(SB)/4, $0xc2b00000
+DATA constantsAVX2<>+456(SB)/4, $0xc2b00000
+DATA constantsAVX2<>+460(SB)/4, $0xc2b00000
+DATA constantsAVX2<>+464(SB)/4, $0xc2b00000
+DATA constantsAVX2<>+468(SB)/4, $0xc2b00000
+DATA constantsAVX2<>+472(SB)/4, $0xc2b00000
+DATA constantsAVX2<>+476(SB)/4, $0xc2b00000
+DATA constantsAVX2<>+480(SB)/4, $0x42ae0000
+DATA constantsAVX2<>+484(SB)/4, $0x42ae0000
+DATA constantsAVX2<>+488(SB)/4, $0x42ae0000
+DATA constantsAVX2<>+492(SB)/4, $0x42ae0000
+DATA constantsAVX2<>+496(SB)/4, $0x42ae0000
+DATA constantsAVX2<>+500(SB)/4, $0x42ae0000
+DATA constantsAVX2<>+504(SB)/4, $0x42ae0000
+DATA constantsAVX2<>+508(SB)/4, $0x42ae0000
+DATA constantsAVX2<>+512(SB)/4, $0x3fb8aa3b
+DATA constantsAVX2<>+516(SB)/4, $0x3fb8aa3b
+DATA constantsAVX2<>+520(SB)/4, $0x3fb8aa3b
+DATA constantsAVX2<>+524(SB)/4, $0x3fb8aa3b
+DATA constantsAVX2<>+528(SB)/4, $0x3fb8aa3b
+DATA constantsAVX2<>+532(SB)/4, $0x3fb8aa3b
+DATA constantsAVX2<>+536(SB)/4, $0x3fb8aa3b
+DATA constantsAVX2<>+540(SB)/4, $0x3fb8aa3b
+DATA constantsAVX2<>+544(SB)/4, $0x4b40017f
+DATA constantsAVX2<>+548(SB)/4, $0x4b40017f
+DATA constantsAVX2<>+552(SB)/4, $0x4b40017f
+DATA constantsAVX2<>+556(SB)/4, $0x4b40017f
+DATA constantsAVX2<>+560(SB)/4, $0x4b40017f
+DATA constantsAVX2<>+564(SB)/4, $0x4b40017f
+DATA constantsAVX2<>+568(SB)/4, $0x4b40017f
+DATA constantsAVX2<>+572(SB)/4, $0x4b40017f
+DATA constantsAVX2<>+576(SB)/4, $0x3f317200
+DATA constantsAVX2<>+580(SB)/4, $0x3f317200
+DATA constantsAVX2<>+584(SB)/4, $0x3f317200
+DATA constantsAVX2<>+588(SB)/4, $0x3f317200
+DATA constantsAVX2<>+592(SB)/4, $0x3f317200
+DATA constantsAVX2<>+596(SB)/4, $0x3f317200
+DATA constantsAVX2<>+600(SB)/4, $0x3f317200
+DATA constantsAVX2<>+604(SB)/4, $0x3f317200
+DATA constantsAVX2<>+608(SB)/4, $0x35bfbe8e
+DATA constantsAVX2<>+612(SB)/4, $0x35bfbe8e
+DATA constantsAVX2<>+616(SB)/4, $0x35bfbe8e
+DATA constantsAVX2<>+620(SB)/4, $0x35bfbe8e
+DATA constantsAVX2<>+624(SB)/4, $0x35bfbe8e
+DATA constantsAVX2<>+628(SB)/4, $0x35bfbe8e
+DATA constantsAVX2<>+632(SB)/4, $0x35bfbe8e
+DATA constantsAVX2<>+636(SB)/4, $0x35bfbe8e
+DATA constantsAVX2<>+640(SB)/4, $0xbab528a8
+DATA constantsAVX2<>+644(SB)/4, $0xbab528a8
+DATA constantsAVX2<>+648(SB)/4, $0xbab528a8
+DATA constantsAVX2<>+652(SB)/4, $0xbab528a8
+DATA constantsAVX2<>+656(SB)/4, $0xbab528a8
+DATA constantsAVX2<>+660(SB)/4, $0xbab528a8
+DATA constantsAVX2<>+664(SB)/4, $0xbab528a8
+DATA constantsAVX2<>+668(SB)/4, $0xbab528a8
+DATA constantsAVX2<>+672(SB)/4, $0x3c091cbf
+DATA constantsAVX2<>+676(SB)/4, $0x3c091cbf
+DATA constantsAVX2<>+680(SB)/4, $0x3c091cbf
+DATA constantsAVX2<>+684(SB)/4, $0x3c091cbf
+DATA constantsAVX2<>+688(SB)/4, $0x3c091cbf
+DATA constantsAVX2<>+692(SB)/4, $0x3c091cbf
+DATA constantsAVX2<>+696(SB)/4, $0x3c091cbf
+DATA constantsAVX2<>+700(SB)/4, $0x3c091cbf
+DATA constantsAVX2<>+704(SB)/4, $0xbd2aac56
+DATA constantsAVX2<>+708(SB)/4, $0xbd2aac56
+DATA constantsAVX2<>+712(SB)/4, $0xbd2aac56
+DATA constantsAVX2<>+716(SB)/4, $0xbd2aac56
+DATA constantsAVX2<>+720(SB)/4, $0xbd2aac56
+DATA constantsAVX2<>+724(SB)/4, $0xbd2aac56
+DATA constantsAVX2<>+728(SB)/4, $0xbd2aac56
+DATA constantsAVX2<>+732(SB)/4, $0xbd2aac56
+DATA constantsAVX2<>+736(SB)/4, $0x3e2aaa49
+DATA constantsAVX2<>+740(SB)/4, $0x3e2aaa49
+DATA constantsAVX2<>+744(SB)/4, $0x3e2aaa49
+DATA constantsAVX2<>+748(SB)/4, $0x3e2aaa49
+DATA constantsAVX2<>+752(SB)/4, $0x3e2aaa49
+DATA constantsAVX2<>+756(SB)/4, $0x3e2aaa49
+DATA constantsAVX2<>+760(SB)/4, $0x3e2aaa49
+DATA constantsAVX2<>+764(SB)/4, $0x3e2aaa49
+DATA constantsAVX2<>+768(SB)/4, $0xbefffffe
+DATA constantsAVX2<>+772(SB)/4, $0xbefffffe
+DATA constantsAVX2<>+776(SB)/4, $0xbefffffe
+DATA constantsAVX2<>+780(SB)/4, $0xbefffffe
+DATA constantsAVX2<>+784(SB)/4, $0xbefffffe
+DATA constantsAVX2<>+788(SB)/4, $0xbefffffe
+DATA constantsAVX2<>+792(SB)/4, $0xbefffffe
+DATA constantsAVX2<>+796(SB)/4, $0xbefffffe
+DATA constantsAVX2<>+800(SB)/4, $0x42b20000
+DATA constantsAVX2<>+804(SB)/4, $0x42b20000
+DATA constantsAVX2<>+808(SB)/4, $0x42b20000
+DATA constantsAVX2<>+812(SB)/4, $0x42b20000
+DATA constantsAVX2<>+816(SB)/4, $0x42b20000
+DATA constantsAVX2<>+820(SB)/4, $0x42b20000
+DATA constantsAVX2<>+824(SB)/4, $0x42b20000
+DATA constantsAVX2<>+828(SB)/4, $0x42b20000
+DATA constantsAVX2<>+832(SB)/4, $0x4b4000fe
+DATA constantsAVX2<>+836(SB)/4, $0x4b4000fe
+DATA constantsAVX2<>+840(SB)/4, $0x4b4000fe
+DATA constantsAVX2<>+844(SB)/4, $0x4b4000fe
+DATA constantsAVX2<>+848(SB)/4, $0x4b4000fe
+DATA constantsAVX2<>+852(SB)/4, $0x4b4000fe
+DATA constantsAVX2<>+856(SB)/4, $0x4b4000fe
+DATA constantsAVX2<>+860(SB)/4, $0x4b4000fe
+DATA constantsAVX2<>+864(SB)/4, $0x3ab528a8
+DATA constantsAVX2<>+868(SB)/4, $0x3ab528a8
+DATA constantsAVX2<>+872(SB)/4, $0x3ab528a8
+DATA constantsAVX2<>+876(SB)/4, $0x3ab528a8
+DATA constantsAVX2<>+880(SB)/4, $0x3ab528a8
+DATA constantsAVX2<>+884(SB)/4, $0x3ab528a8
+DATA constantsAVX2<>+888(SB)/4, $0x3ab528a8
+DATA constantsAVX2<>+892(SB)/4, $0x3ab528a8
+DATA constantsAVX2<>+896(SB)/4, $0x3d2aac56
+DATA constantsAVX2<>+900(SB)/4, $0x3d2aac56
+DATA constantsAVX2<>+904(SB)/4, $0x3d2aac56
+DATA constantsAVX2<>+908(SB)/4, $0x3d2aac56
+DATA constantsAVX2<>+912(SB)/4, $0x3d2aac56
+DATA constantsAVX2<>+916(SB)/4, $0x3d2aac56
+DATA constantsAVX2<>+920(SB)/4, $0x3d2aac56
+DATA constantsAVX2<>+924(SB)/4, $0x3d2aac56
+DATA constantsAVX2<>+928(SB)/4, $0x3efffffe
+DATA constantsAVX2<>+932(SB)/4, $0x3efffffe
+DATA constantsAVX2<>+936(SB)/4, $0x3efffffe
+DATA constantsAVX2<>+940(SB)/4, $0x3efffffe
+DATA constantsAVX2<>+944(SB)/4, $0x3efffffe
+DATA constantsAVX2<>+948(SB)/4, $0x3efffffe
+DATA constantsAVX2<>+952(SB)/4, $0x3efffffe
+DATA constantsAVX2<>+956(SB)/4, $0x3efffffe
 GLOBL constantsAVX2<>(SB), RODATA|NOPTR, $960
 
 // func tanhAVX512(dst *float32, src *float32, n int)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2
 TEXT ·tanhAVX512(SB), NOSPLIT, $8-24
 	// Flush subnormals to zero.
-	VSTMXCSR        (SP)
-	MOVL            (SP), AX
-	ORL             $0x00008040, AX
-	MOVL            AX, 4(SP)
-	VLDMXCSR        4(SP)
-	VBROADCASTF32X8 constantsAVX512<>+0(SB), Z0
-	VBROADCASTF32X8 constantsAVX512<>+32(SB), Z1
-	VBROADCASTF32X8 constantsAVX512<>+64(SB), Z2
-	VBROADCASTSS    constantsAVX512<>+96(SB), Z3
-	VBROADCASTSS    constantsAVX512<>+100(SB), Z4
-	VBROADCASTSS    constantsAVX512<>+104(SB), Z5
-	VBROADCASTSS    constantsAVX512<>+108(SB), Z6
-	VBROADCASTSS    constantsAVX512<>+112(SB), Z7
-	VBROADCASTSS    constantsAVX512<>+116(SB), Z8
-	VBROADCASTSS    constantsAVX512<>+120(SB), Z9
-	VBROADCASTSS    constantsAVX512<>+124(SB), Z10
-	VBROADCASTSS    constantsAVX512<>+128(SB), Z11
-	VBROADCASTSS    constantsAVX512<>+132(SB), Z12
-	VBROADCASTSS    constantsAVX512<>+136(SB), Z13
-	MOVQ            dst+0(FP), AX
-	MOVQ            src+8(FP), CX
-	MOVQ            n+16(FP), DX
+	VSTMXCSR     (SP)
+	MOVL         (SP), AX
+	ORL          $0x00008040, AX
+	MOVL         AX, 4(SP)
+	VLDMXCSR     4(SP)
+	VBROADCASTSS constantsAVX512<>+0(SB), Z0
+	VBROADCASTSS constantsAVX512<>+4(SB), Z1
+	VBROADCASTSS constantsAVX512<>+8(SB), Z2
+	VBROADCASTSS constantsAVX512<>+12(SB), Z3
+	VBROADCASTSS constantsAVX512<>+16(SB), Z4
+	VBROADCASTSS constantsAVX512<>+20(SB), Z5
+	VBROADCASTSS constantsAVX512<>+24(SB), Z6
+	VBROADCASTSS constantsAVX512<>+28(SB), Z7
+	VBROADCASTSS constantsAVX512<>+32(SB), Z8
+	VBROADCASTSS constantsAVX512<>+36(SB), Z9
+	VBROADCASTSS constantsAVX512<>+40(SB), Z10
+	VBROADCASTSS constantsAVX512<>+44(SB), Z11
+	MOVQ         dst+0(FP), AX
+	MOVQ         src+8(FP), CX
+	MOVQ         n+16(FP), DX
 
 	// 32 elements at a time.
 	CMPQ DX, $+32
 	JLT  done2
 
 loop1:
-	VMOVUPS     (CX), Z14
-	VMOVUPS     64(CX), Z15
-	VMOVAPS     Z5, Z18
-	VMOVAPS     Z5, Z19
-	VMOVAPS     Z10, Z20
-	VMOVAPS     Z10, Z21
-	VMOVAPS     Z8, Z22
-	VMOVAPS     Z8, Z23
-	VANDPS      Z6, Z14, Z16
-	VANDPS      Z6, Z15, Z17
-	VMINPS      Z16, Z3, Z16
-	VMINPS      Z17, Z3, Z17
-	VANDPS      Z7, Z14, Z14
-	VANDPS      Z7, Z15, Z27
-	VFMADD231PS Z4, Z16, Z18
-	VFMADD231PS Z4, Z17, Z19
-	VPERMPS     Z0, Z18, Z15
-	VPERMPS     Z0, Z19, Z24
-	VPERMPS     Z1, Z18, Z25
-	VPERMPS     Z1, Z19, Z26
-	VPERMPS     Z2, Z18, Z18
-	VPERMPS     Z2, Z19, Z19
-	VSUBPS      Z15, Z16, Z15
-	VSUBPS      Z24, Z17, Z16
-	VMULPS      Z15, Z15, Z17
-	VMULPS      Z16, Z16, Z24
-	VFMADD231PS Z9, Z17, Z20
-	VFMADD231PS Z9, Z24, Z21
-	VMULPS      Z15, Z17, Z28
-	VMULPS      Z16, Z24, Z29
-	VFMADD213PS Z11, Z17, Z20
-	VFMADD213PS Z11, Z24, Z21
-	VFMADD213PS Z12, Z17, Z20
-	VFMADD213PS Z12, Z24, Z21
-	VFMADD213PS Z13, Z17, Z20
-	VFMADD213PS Z13, Z24, Z21
-	VFMADD231PS Z28, Z20, Z15
-	VFMADD231PS Z29, Z21, Z16
-	VFMADD231PS Z15, Z25, Z22
-	VFMADD231PS Z16, Z26, Z23
-	VMULPS      Z18, Z15, Z15
-	VMULPS      Z19, Z16, Z16
-	VDIVPS      Z22, Z15, Z15
-	VDIVPS      Z23, Z16, Z16
-	VADDPS      Z15, Z25, Z15
-	VADDPS      Z16, Z26, Z16
-	VORPS       Z14, Z15, Z14
-	VORPS       Z27, Z16, Z15
-	VMOVUPS     Z14, (AX)
-	VMOVUPS     Z15, 64(AX)
-	ADDQ        $+128, AX
-	ADDQ        $+128, CX
-	ADDQ        $-32, DX
-	CMPQ        DX, $+32
-	JGE         loop1
+	VMOVUPS      (CX), Z12
+	VMOVUPS      64(CX), Z13
+	VMOVAPS      Z5, Z16
+	VMOVAPS      Z5, Z17
+	VMOVAPS      Z8, Z18
+	VMOVAPS      Z8, Z19
+	VANDPS       Z2, Z12, Z14
+	VANDPS       Z2, Z13, Z15
+	VMINPS       Z14, Z0, Z14
+	VMINPS       Z15, Z0, Z15
+	VANDPS       Z3, Z12, Z12
+	VANDPS       Z3, Z13, Z21
+	VFNMADD231PS Z4, Z14, Z16
+	VFNMADD231PS Z4, Z15, Z17
+	VSUBPS       Z5, Z16, Z13
+	VSUBPS       Z5, Z17, Z20
+	VPSLLD       $0x17, Z16, Z16
+	VPSLLD       $0x17, Z17, Z17
+	VADDPS       Z16, Z16, Z22
+	VADDPS       Z17, Z17, Z23
+	VFMADD231PS  Z6, Z13, Z14
+	VFMADD231PS  Z6, Z20, Z15
+	VSUBPS       Z16, Z1, Z13
+	VSUBPS       Z17, Z1, Z20
+	VADDPS       Z1, Z16, Z16
+	VADDPS       Z1, Z17, Z25
+	VFMADD231PS  Z7, Z14, Z18
+	VFMADD231PS  Z7, Z15, Z19
+	VMULPS       Z14, Z14, Z17
+	VMULPS       Z15, Z15, Z24
+	VFMADD213PS  Z9, Z14, Z18
+	VFMADD213PS  Z9, Z15, Z19
+	VFMADD213PS  Z10, Z14, Z18
+	VFMADD213PS  Z10, Z15, Z19
+	VFMADD213PS  Z11, Z14, Z18
+	VFMADD213PS  Z11, Z15, Z19
+	VFMADD231PS  Z17, Z18, Z14
+	VFMADD231PS  Z24, Z19, Z15
+	VFMADD231PS  Z14, Z22, Z13
+	VFMADD231PS  Z15, Z23, Z20
+	VFNMADD231PS Z14, Z22, Z16
+	VFNMADD231PS Z15, Z23, Z25
+	VDIVPS       Z16, Z13, Z13
+	VDIVPS       Z25, Z20, Z14
+	VORPS        Z12, Z13, Z12
+	VORPS        Z21, Z14, Z13
+	VMOVUPS      Z12, (AX)
+	VMOVUPS      Z13, 64(AX)
+	ADDQ         $+128, AX
+	ADDQ         $+128, CX
+	ADDQ         $-32, DX
+	CMPQ         DX, $+32
+	JGE          loop1
 
 done2:
 	// 16 elements at a time.
@@ -845,69 +890,67 @@ done2:
 	JLT  done4
 
 loop3:
-	VMOVUPS     (CX), Z14
-	VMOVAPS     Z5, Z16
-	VMOVAPS     Z10, Z17
-	VMOVAPS     Z8, Z18
-	VANDPS      Z6, Z14, Z15
-	VANDPS      Z7, Z14, Z14
-	VMINPS      Z15, Z3, Z15
-	VFMADD231PS Z4, Z15, Z16
-	VPERMPS     Z0, Z16, Z19
-	VPERMPS     Z1, Z16, Z20
-	VPERMPS     Z2, Z16, Z16
-	VSUBPS      Z19, Z15, Z15
-	VMULPS      Z15, Z15, Z19
-	VFMADD231PS Z9, Z19, Z17
-	VMULPS      Z15, Z19, Z21
-	VFMADD213PS Z11, Z19, Z17
-	VFMADD213PS Z12, Z19, Z17
-	VFMADD213PS Z13, Z19, Z17
-	VFMADD231PS Z21, Z17, Z15
-	VFMADD231PS Z15, Z20, Z18
-	VMULPS      Z16, Z15, Z15
-	VDIVPS      Z18, Z15, Z15
-	VADDPS      Z15, Z20, Z15
-	VORPS       Z14, Z15, Z14
-	VMOVUPS     Z14, (AX)
-	ADDQ        $+64, AX
-	ADDQ        $+64, CX
-	ADDQ        $-16, DX
-	CMPQ        DX, $+16
-	JGE         loop3
+	VMOVUPS      (CX), Z12
+	VMOVAPS      Z5, Z14
+	VMOVAPS      Z8, Z15
+	VANDPS       Z2, Z12, Z13
+	VANDPS       Z3, Z12, Z12
+	VMINPS       Z13, Z0, Z13
+	VFNMADD231PS Z4, Z13, Z14
+	VSUBPS       Z5, Z14, Z16
+	VPSLLD       $0x17, Z14, Z14
+	VADDPS       Z14, Z14, Z17
+	VSUBPS       Z14, Z1, Z18
+	VADDPS       Z1, Z14, Z14
+	VFMADD231PS  Z6, Z16, Z13
+	VFMADD231PS  Z7, Z13, Z15
+	VMULPS       Z13, Z13, Z16
+	VFMADD213PS  Z9, Z13, Z15
+	VFMADD213PS  Z10, Z13, Z15
+	VFMADD213PS  Z11, Z13, Z15
+	VFMADD231PS  Z16, Z15, Z13
+	VFMADD231PS  Z13, Z17, Z18
+	VFNMADD231PS Z13, Z17, Z14
+	VDIVPS       Z14, Z18, Z13
+	VORPS        Z12, Z13, Z12
+	VMOVUPS      Z12, (AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, CX
+	ADDQ         $-16, DX
+	CMPQ         DX, $+16
+	JGE          loop3
 
 done4:
 	// The last elements.
-	TESTQ       DX, DX
-	JEQ         done5
-	MOVL        $-1, BX
-	BZHIL       DX, BX, BX
-	KMOVW       BX, K1
-	VMOVUPS.Z   (CX), K1, Z14
-	VMOVAPS     Z5, Z5
-	VMOVAPS     Z10, Z10
-	VMOVAPS     Z8, Z8
-	VANDPS      Z6, Z14, Z6
-	VANDPS      Z7, Z14, Z7
-	VMINPS      Z6, Z3, Z3
-	VFMADD231PS Z4, Z3, Z5
-	VPERMPS     Z0, Z5, Z0
-	VPERMPS     Z1, Z5, Z1
-	VPERMPS     Z2, Z5, Z2
-	VSUBPS      Z0, Z3, Z0
-	VMULPS      Z0, Z0, Z3
-	VFMADD231PS Z9, Z3, Z10
-	VMULPS      Z0, Z3, Z4
-	VFMADD213PS Z11, Z3, Z10
-	VFMADD213PS Z12, Z3, Z10
-	VFMADD213PS Z13, Z3, Z10
-	VFMADD231PS Z4, Z10, Z0
-	VFMADD231PS Z0, Z1, Z8
-	VMULPS      Z2, Z0, Z0
-	VDIVPS      Z8, Z0, Z0
-	VADDPS      Z0, Z1, Z0
-	VORPS       Z7, Z0, Z0
-	VMOVUPS     Z0, K1, (AX)
+	TESTQ        DX, DX
+	JEQ          done5
+	MOVL         $-1, BX
+	BZHIL        DX, BX, BX
+	KMOVW        BX, K1
+	VMOVUPS.Z    (CX), K1, Z12
+	VMOVAPS      Z5, Z13
+	VMOVAPS      Z8, Z8
+	VANDPS       Z2, Z12, Z2
+	VANDPS       Z3, Z12, Z3
+	VMINPS       Z2, Z0, Z0
+	VFNMADD231PS Z4, Z0, Z13
+	VSUBPS       Z5, Z13, Z2
+	VPSLLD       $0x17, Z13, Z4
+	VADDPS       Z4, Z4, Z5
+	VSUBPS       Z4, Z1, Z12
+	VADDPS       Z1, Z4, Z1
+	VFMADD231PS  Z6, Z2, Z0
+	VFMADD231PS  Z7, Z0, Z8
+	VMULPS       Z0, Z0, Z2
+	VFMADD213PS  Z9, Z0, Z8
+	VFMADD213PS  Z10, Z0, Z8
+	VFMADD213PS  Z11, Z0, Z8
+	VFMADD231PS  Z2, Z8, Z0
+	VFMADD231PS  Z0, Z5, Z12
+	VFNMADD231PS Z0, Z5, Z1
+	VDIVPS       Z1, Z12, Z0
+	VORPS        Z3, Z0, Z0
+	VMOVUPS      Z0, K1, (AX)
 
 done5:
 	// As it was.
@@ -924,19 +967,18 @@ TEXT ·sigmoidAVX512(SB), NOSPLIT, $8-24
 	ORL          $0x00008040, AX
 	MOVL         AX, 4(SP)
 	VLDMXCSR     4(SP)
-	VBROADCASTSS constantsAVX512<>+140(SB), Z0
-	VBROADCASTSS constantsAVX512<>+144(SB), Z1
-	VBROADCASTSS constantsAVX512<>+112(SB), Z2
-	VBROADCASTSS constantsAVX512<>+116(SB), Z3
-	VBROADCASTSS constantsAVX512<>+148(SB), Z4
-	VBROADCASTSS constantsAVX512<>+152(SB), Z5
-	VBROADCASTSS constantsAVX512<>+156(SB), Z6
-	VBROADCASTSS constantsAVX512<>+160(SB), Z7
-	VBROADCASTSS constantsAVX512<>+164(SB), Z8
-	VBROADCASTSS constantsAVX512<>+168(SB), Z9
-	VBROADCASTSS constantsAVX512<>+172(SB), Z10
-	VBROADCASTSS constantsAVX512<>+176(SB), Z11
-	VBROADCASTSS constantsAVX512<>+180(SB), Z12
+	VBROADCASTSS constantsAVX512<>+48(SB), Z0
+	VBROADCASTSS constantsAVX512<>+52(SB), Z1
+	VBROADCASTSS constantsAVX512<>+4(SB), Z2
+	VBROADCASTSS constantsAVX512<>+56(SB), Z3
+	VBROADCASTSS constantsAVX512<>+60(SB), Z4
+	VBROADCASTSS constantsAVX512<>+64(SB), Z5
+	VBROADCASTSS constantsAVX512<>+68(SB), Z6
+	VBROADCASTSS constantsAVX512<>+72(SB), Z7
+	VBROADCASTSS constantsAVX512<>+76(SB), Z8
+	VBROADCASTSS constantsAVX512<>+80(SB), Z9
+	VBROADCASTSS constantsAVX512<>+84(SB), Z10
+	VBROADCASTSS constantsAVX512<>+88(SB), Z11
 	MOVQ         dst+0(FP), AX
 	MOVQ         src+8(FP), CX
 	MOVQ         n+16(FP), DX
@@ -946,50 +988,46 @@ TEXT ·sigmoidAVX512(SB), NOSPLIT, $8-24
 	JLT  done2
 
 loop1:
-	VMOVUPS      (CX), Z13
-	VMOVUPS      64(CX), Z14
-	VMOVAPS      Z5, Z15
-	VMOVAPS      Z5, Z16
-	VMOVAPS      Z9, Z17
-	VMOVAPS      Z9, Z18
-	VMOVAPS      Z3, Z19
-	VMOVAPS      Z3, Z20
-	VSUBPS       Z13, Z2, Z13
-	VSUBPS       Z14, Z2, Z14
-	VMINPS       Z13, Z1, Z13
-	VMINPS       Z14, Z1, Z14
+	VMOVUPS      (CX), Z12
+	VMOVUPS      64(CX), Z13
+	VMOVAPS      Z4, Z14
+	VMOVAPS      Z4, Z15
+	VMOVAPS      Z8, Z16
+	VMOVAPS      Z8, Z17
+	VMAXPS       Z12, Z0, Z12
 	VMAXPS       Z13, Z0, Z13
-	VMAXPS       Z14, Z0, Z14
-	VFMADD231PS  Z4, Z13, Z15
-	VFMADD231PS  Z4, Z14, Z16
-	VSUBPS       Z5, Z15, Z21
-	VSUBPS       Z5, Z16, Z22
+	VMINPS       Z12, Z1, Z12
+	VMINPS       Z13, Z1, Z13
+	VFNMADD231PS Z3, Z12, Z14
+	VFNMADD231PS Z3, Z13, Z15
+	VSUBPS       Z4, Z14, Z18
+	VSUBPS       Z4, Z15, Z19
+	VPSLLD       $0x17, Z14, Z14
 	VPSLLD       $0x17, Z15, Z15
-	VPSLLD       $0x17, Z16, Z16
-	VFNMADD231PS Z6, Z21, Z13
-	VFNMADD231PS Z6, Z22, Z14
-	VFNMADD231PS Z7, Z21, Z13
-	VFNMADD231PS Z7, Z22, Z14
-	VFMADD231PS  Z8, Z13, Z17
-	VFMADD231PS  Z8, Z14, Z18
-	VMULPS       Z13, Z13, Z21
-	VMULPS       Z14, Z14, Z22
+	VFMADD231PS  Z5, Z18, Z12
+	VFMADD231PS  Z5, Z19, Z13
+	VFMADD231PS  Z6, Z18, Z12
+	VFMADD231PS  Z6, Z19, Z13
+	VFMADD231PS  Z7, Z12, Z16
+	VFMADD231PS  Z7, Z13, Z17
+	VMULPS       Z12, Z12, Z18
+	VMULPS       Z13, Z13, Z19
+	VFMADD213PS  Z9, Z12, Z16
+	VFMADD213PS  Z9, Z13, Z17
+	VFMADD213PS  Z10, Z12, Z16
 	VFMADD213PS  Z10, Z13, Z17
-	VFMADD213PS  Z10, Z14, Z18
+	VFMADD213PS  Z11, Z12, Z16
 	VFMADD213PS  Z11, Z13, Z17
-	VFMADD213PS  Z11, Z14, Z18
-	VFMADD213PS  Z12, Z13, Z17
-	VFMADD213PS  Z12, Z14, Z18
-	VFMADD231PS  Z21, Z17, Z13
-	VFMADD231PS  Z22, Z18, Z14
-	VFMADD231PS  Z15, Z13, Z19
-	VFMADD231PS  Z16, Z14, Z20
-	VADDPS       Z15, Z19, Z13
-	VADDPS       Z16, Z20, Z14
-	VDIVPS       Z13, Z3, Z13
-	VDIVPS       Z14, Z3, Z14
-	VMOVUPS      Z13, (AX)
-	VMOVUPS      Z14, 64(AX)
+	VFMADD231PS  Z18, Z16, Z12
+	VFMADD231PS  Z19, Z17, Z13
+	VFMADD213PS  Z2, Z14, Z12
+	VFMADD213PS  Z2, Z15, Z13
+	VSUBPS       Z14, Z12, Z12
+	VSUBPS       Z15, Z13, Z13
+	VDIVPS       Z12, Z2, Z12
+	VDIVPS       Z13, Z2, Z13
+	VMOVUPS      Z12, (AX)
+	VMOVUPS      Z13, 64(AX)
 	ADDQ         $+128, AX
 	ADDQ         $+128, CX
 	ADDQ         $-32, DX
@@ -1002,28 +1040,26 @@ done2:
 	JLT  done4
 
 loop3:
-	VMOVUPS      (CX), Z13
-	VMOVAPS      Z5, Z14
-	VMOVAPS      Z9, Z15
-	VMOVAPS      Z3, Z16
-	VSUBPS       Z13, Z2, Z13
-	VMINPS       Z13, Z1, Z13
-	VMAXPS       Z13, Z0, Z13
-	VFMADD231PS  Z4, Z13, Z14
-	VSUBPS       Z5, Z14, Z17
-	VPSLLD       $0x17, Z14, Z14
-	VFNMADD231PS Z6, Z17, Z13
-	VFNMADD231PS Z7, Z17, Z13
-	VFMADD231PS  Z8, Z13, Z15
-	VMULPS       Z13, Z13, Z17
-	VFMADD213PS  Z10, Z13, Z15
-	VFMADD213PS  Z11, Z13, Z15
-	VFMADD213PS  Z12, Z13, Z15
-	VFMADD231PS  Z17, Z15, Z13
-	VFMADD231PS  Z14, Z13, Z16
-	VADDPS       Z14, Z16, Z13
-	VDIVPS       Z13, Z3, Z13
-	VMOVUPS      Z13, (AX)
+	VMOVUPS      (CX), Z12
+	VMOVAPS      Z4, Z13
+	VMOVAPS      Z8, Z14
+	VMAXPS       Z12, Z0, Z12
+	VMINPS       Z12, Z1, Z12
+	VFNMADD231PS Z3, Z12, Z13
+	VSUBPS       Z4, Z13, Z15
+	VPSLLD       $0x17, Z13, Z13
+	VFMADD231PS  Z5, Z15, Z12
+	VFMADD231PS  Z6, Z15, Z12
+	VFMADD231PS  Z7, Z12, Z14
+	VMULPS       Z12, Z12, Z15
+	VFMADD213PS  Z9, Z12, Z14
+	VFMADD213PS  Z10, Z12, Z14
+	VFMADD213PS  Z11, Z12, Z14
+	VFMADD231PS  Z15, Z14, Z12
+	VFMADD213PS  Z2, Z13, Z12
+	VSUBPS       Z13, Z12, Z12
+	VDIVPS       Z12, Z2, Z12
+	VMOVUPS      Z12, (AX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, CX
 	ADDQ         $-16, DX
@@ -1037,27 +1073,25 @@ done4:
 	MOVL         $-1, BX
 	BZHIL        DX, BX, BX
 	KMOVW        BX, K1
-	VMOVUPS.Z    (CX), K1, Z13
-	VMOVAPS      Z5, Z14
-	VMOVAPS      Z9, Z9
-	VMOVAPS      Z3, Z15
-	VSUBPS       Z13, Z2, Z2
-	VMINPS       Z2, Z1, Z1
-	VMAXPS       Z1, Z0, Z0
-	VFMADD231PS  Z4, Z0, Z14
-	VSUBPS       Z5, Z14, Z1
-	VPSLLD       $0x17, Z14, Z2
-	VFNMADD231PS Z6, Z1, Z0
-	VFNMADD231PS Z7, Z1, Z0
-	VFMADD231PS  Z8, Z0, Z9
+	VMOVUPS.Z    (CX), K1, Z12
+	VMOVAPS      Z4, Z13
+	VMOVAPS      Z8, Z8
+	VMAXPS       Z12, Z0, Z0
+	VMINPS       Z0, Z1, Z0
+	VFNMADD231PS Z3, Z0, Z13
+	VSUBPS       Z4, Z13, Z1
+	VPSLLD       $0x17, Z13, Z3
+	VFMADD231PS  Z5, Z1, Z0
+	VFMADD231PS  Z6, Z1, Z0
+	VFMADD231PS  Z7, Z0, Z8
 	VMULPS       Z0, Z0, Z1
-	VFMADD213PS  Z10, Z0, Z9
-	VFMADD213PS  Z11, Z0, Z9
-	VFMADD213PS  Z12, Z0, Z9
-	VFMADD231PS  Z1, Z9, Z0
-	VFMADD231PS  Z2, Z0, Z15
-	VADDPS       Z2, Z15, Z0
-	VDIVPS       Z0, Z3, Z0
+	VFMADD213PS  Z9, Z0, Z8
+	VFMADD213PS  Z10, Z0, Z8
+	VFMADD213PS  Z11, Z0, Z8
+	VFMADD231PS  Z1, Z8, Z0
+	VFMADD213PS  Z2, Z3, Z0
+	VSUBPS       Z3, Z0, Z0
+	VDIVPS       Z0, Z2, Z0
 	VMOVUPS      Z0, K1, (AX)
 
 done5:
@@ -1075,19 +1109,19 @@ TEXT ·expAVX512(SB), NOSPLIT, $8-24
 	ORL          $0x00008040, AX
 	MOVL         AX, 4(SP)
 	VLDMXCSR     4(SP)
-	VBROADCASTSS constantsAVX512<>+184(SB), Z0
-	VBROADCASTSS constantsAVX512<>+188(SB), Z1
-	VBROADCASTSS constantsAVX512<>+192(SB), Z2
-	VBROADCASTSS constantsAVX512<>+116(SB), Z3
-	VBROADCASTSS constantsAVX512<>+148(SB), Z4
-	VBROADCASTSS constantsAVX512<>+152(SB), Z5
-	VBROADCASTSS constantsAVX512<>+156(SB), Z6
-	VBROADCASTSS constantsAVX512<>+160(SB), Z7
-	VBROADCASTSS constantsAVX512<>+164(SB), Z8
-	VBROADCASTSS constantsAVX512<>+168(SB), Z9
-	VBROADCASTSS constantsAVX512<>+172(SB), Z10
-	VBROADCASTSS constantsAVX512<>+176(SB), Z11
-	VBROADCASTSS constantsAVX512<>+180(SB), Z12
+	VBROADCASTSS constantsAVX512<>+48(SB), Z0
+	VBROADCASTSS constantsAVX512<>+92(SB), Z1
+	VBROADCASTSS constantsAVX512<>+96(SB), Z2
+	VBROADCASTSS constantsAVX512<>+4(SB), Z3
+	VBROADCASTSS constantsAVX512<>+56(SB), Z4
+	VBROADCASTSS constantsAVX512<>+20(SB), Z5
+	VBROADCASTSS constantsAVX512<>+64(SB), Z6
+	VBROADCASTSS constantsAVX512<>+68(SB), Z7
+	VBROADCASTSS constantsAVX512<>+100(SB), Z8
+	VBROADCASTSS constantsAVX512<>+76(SB), Z9
+	VBROADCASTSS constantsAVX512<>+104(SB), Z10
+	VBROADCASTSS constantsAVX512<>+84(SB), Z11
+	VBROADCASTSS constantsAVX512<>+108(SB), Z12
 	MOVQ         dst+0(FP), AX
 	MOVQ         src+8(FP), CX
 	MOVQ         n+16(FP), DX
@@ -1221,53 +1255,32 @@ done5:
 	VLDMXCSR (SP)
 	RET
 
-DATA constantsAVX512<>+0(SB)/4, $0x00000000
-DATA constantsAVX512<>+4(SB)/4, $0x3f99ebf3
-DATA constantsAVX512<>+8(SB)/4, $0x4019f1dd
-DATA constantsAVX512<>+12(SB)/4, $0x4066e2aa
-DATA constantsAVX512<>+16(SB)/4, $0x4099f590
-DATA constantsAVX512<>+20(SB)/4, $0x40c067eb
-DATA constantsAVX512<>+24(SB)/4, $0x40e6f4ed
-DATA constantsAVX512<>+28(SB)/4, $0x41051592
-DATA constantsAVX512<>+32(SB)/4, $0x00000000
-DATA constantsAVX512<>+36(SB)/4, $0x3f559c85
-DATA constantsAVX512<>+40(SB)/4, $0x3f7bdd7d
-DATA constantsAVX512<>+44(SB)/4, $0x3f7f9fb0
-DATA constantsAVX512<>+48(SB)/4, $0x3f7ff752
-DATA constantsAVX512<>+52(SB)/4, $0x3f7fff37
-DATA constantsAVX512<>+56(SB)/4, $0x3f7fffee
-DATA constantsAVX512<>+60(SB)/4, $0x3f7ffffe
-DATA constantsAVX512<>+64(SB)/4, $0x3f800000
-DATA constantsAVX512<>+68(SB)/4, $0x3e9b8456
-DATA constantsAVX512<>+72(SB)/4, $0x3d033ed4
-DATA constantsAVX512<>+76(SB)/4, $0x3b407bc3
-DATA constantsAVX512<>+80(SB)/4, $0x398add98
-DATA constantsAVX512<>+84(SB)/4, $0x37c8ff97
-DATA constantsAVX512<>+88(SB)/4, $0x361081a2
-DATA constantsAVX512<>+92(SB)/4, $0x348018ef
-DATA constantsAVX512<>+96(SB)/4, $0x411028f6
-DATA constantsAVX512<>+100(SB)/4, $0x3f54dc3e
-DATA constantsAVX512<>+104(SB)/4, $0x4b400000
-DATA constantsAVX512<>+108(SB)/4, $0x7fffffff
-DATA constantsAVX512<>+112(SB)/4, $0x80000000
-DATA constantsAVX512<>+116(SB)/4, $0x3f800000
-DATA constantsAVX512<>+120(SB)/4, $0xbbc013f8
-DATA constantsAVX512<>+124(SB)/4, $0x3caa2489
-DATA constantsAVX512<>+128(SB)/4, $0xbd5c44e0
-DATA constantsAVX512<>+132(SB)/4, $0x3e0884a4
-DATA constantsAVX512<>+136(SB)/4, $0xbeaaaa9e
-DATA constantsAVX512<>+140(SB)/4, $0xc2ae0000
-DATA constantsAVX512<>+144(SB)/4, $0x42b00000
-DATA constantsAVX512<>+148(SB)/4, $0x3fb8aa3b
-DATA constantsAVX512<>+152(SB)/4, $0x4b40007f
-DATA constantsAVX512<>+156(SB)/4, $0x3f317200
-DATA constantsAVX512<>+160(SB)/4, $0x35bfbe8e
-DATA constantsAVX512<>+164(SB)/4, $0x3ab528a8
-DATA constantsAVX512<>+168(SB)/4, $0x3c091cbf
-DATA constantsAVX512<>+172(SB)/4, $0x3d2aac56
-DATA constantsAVX512<>+176(SB)/4, $0x3e2aaa49
-DATA constantsAVX512<>+180(SB)/4, $0x3efffffe
-DATA constantsAVX512<>+184(SB)/4, $0xc2b00000
-DATA constantsAVX512<>+188(SB)/4, $0x42b20000
-DATA constantsAVX512<>+192(SB)/4, $0x4b4000fe
-GLOBL constantsAVX512<>(SB), RODATA|NOPTR, $196
+DATA constantsAVX512<>+0(SB)/4, $0x411051ec
+DATA constantsAVX512<>+4(SB)/4, $0x3f800000
+DATA constantsAVX512<>+8(SB)/4, $0x7fffffff
+DATA constantsAVX512<>+12(SB)/4, $0x80000000
+DATA constantsAVX512<>+16(SB)/4, $0x4038aa3b
+DATA constantsAVX512<>+20(SB)/4, $0x4b40007f
+DATA constantsAVX512<>+24(SB)/4, $0x3eb17218
+DATA constantsAVX512<>+28(SB)/4, $0xbd35cd1c
+DATA constantsAVX512<>+32(SB)/4, $0x3e0912a0
+DATA constantsAVX512<>+36(SB)/4, $0xbeaaab7a
+DATA constantsAVX512<>+40(SB)/4, $0x3f2aaa5a
+DATA constantsAVX512<>+44(SB)/4, $0xbf7fffff
+DATA constantsAVX512<>+48(SB)/4, $0xc2b00000
+DATA constantsAVX512<>+52(SB)/4, $0x42ae0000
+DATA constantsAVX512<>+56(SB)/4, $0x3fb8aa3b
+DATA constantsAVX512<>+60(SB)/4, $0x4b40017f
+DATA constantsAVX512<>+64(SB)/4, $0x3f317200
+DATA constantsAVX512<>+68(SB)/4, $0x35bfbe8e
+DATA constantsAVX512<>+72(SB)/4, $0xbab528a8
+DATA constantsAVX512<>+76(SB)/4, $0x3c091cbf
+DATA constantsAVX512<>+80(SB)/4, $0xbd2aac56
+DATA constantsAVX512<>+84(SB)/4, $0x3e2aaa49
+DATA constantsAVX512<>+88(SB)/4, $0xbefffffe
+DATA constantsAVX512<>+92(SB)/4, $0x42b20000
+DATA constantsAVX512<>+96(SB)/4, $0x4b4000fe
+DATA constantsAVX512<>+100(SB)/4, $0x3ab528a8
+DATA constantsAVX512<>+104(SB)/4, $0x3d2aac56
+DATA constantsAVX512<>+108(SB)/4, $0x3efffffe
+GLOBL constantsAVX512<>(SB), RODATA|NOPTR, $112

@@ -29,20 +29,17 @@ func tanhGeneric(dst, src []float32) {
 
 // tanh64 takes a >= 0 or NaN.
 func tanh64(a float64) float64 {
-	if a != a {
-		return a
-	}
 	a = clamp(a, tanhEnd)
-	k := int(float64(a*tanhPerPoint)+0.5) & 7 // the mask saves the bounds checks
-	t := a - float64(tanhPoint[k])
-	z := t * t
-	w := float64(z*tanhC11) + tanhC9
-	w = float64(w*z) + tanhC7
-	w = float64(w*z) + tanhC5
-	w = float64(w*z) + tanhC3
-	w = float64(w*float64(z*t)) + t
-	v := float64(tanhValue[k])
-	return v + w*float64(tanhSlope[k])/(1+float64(v*w))
+	n := round(float64(a * (-2 * log2E)))
+	r := a + float64(n*(ln2/2))
+	t := float64(r*tanhC6) + tanhC5
+	t = float64(t*r) + tanhC4
+	t = float64(t*r) + tanhC3
+	t = float64(t*r) + tanhC2
+	t = float64(t*float64(r*r)) + r
+	s := pow2(n)
+	st := float64(2 * s * t)
+	return (1 - s + st) / (1 + s - st)
 }
 
 func sigmoidGeneric(dst, src []float32) {

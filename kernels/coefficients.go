@@ -5,15 +5,15 @@ package kernels
 // Coefficients and errors of minimax approximations; all are float32. The number
 // in a name is a power. Command asm/minimax derives them.
 
-// tanh(x) = x + C3*x³ + C5*x⁵ + ... + C11*x¹¹
+// (1-exp(-2x))/2 = x + C2*x² + ... + C6*x⁶
 //
-// for 0 <= x <= 0.60254, with a relative error of at most 3.03e-09.
+// for -0.17334 <= x <= 0.17334, with a relative error of at most 1.37e-08.
 const (
-	tanhC11 = -0x1.8027fp-08  // -0.0058617555
-	tanhC9  = 0x1.544912p-06  // 0.020769374
-	tanhC7  = -0x1.b889cp-05  // -0.05377662
-	tanhC5  = 0x1.110948p-03  // 0.13331848
-	tanhC3  = -0x1.55553cp-02 // -0.33333296
+	tanhC6 = -0x1.6b9a38p-05 // -0.04438506
+	tanhC5 = 0x1.12254p-03   // 0.13386011
+	tanhC4 = -0x1.5556f4p-02 // -0.3333395
+	tanhC3 = 0x1.5554b4p-01  // 0.66666186
+	tanhC2 = -0x1.fffffep-01 // -0.99999994
 )
 
 // exp(x) = 1 + x + C2*x² + ... + C6*x⁶
@@ -65,18 +65,5 @@ const (
 	tanhDenC0 = 0x1p+00        // 1
 )
 
-// From these magnitudes on both forms of tanh are exactly 1.
-const (
-	tanhEnd      = 0x1.2051ecp+03 // 9.01
-	tanhRatioEnd = 0x1.20a3d8p+03 // 9.02
-)
-
-// Points c near multiples of 1/tanhPerPoint, where tanh(c) is almost a float32,
-// tanh(c) and 1-tanh(c)². The last slope is such that tanh ends at exactly 1.
-var (
-	tanhPoint = [8]float32{0, 1.2025131, 2.4053872, 3.6075845, 4.811226, 6.0126853, 7.217398, 8.317766}
-	tanhValue = [8]float32{0, 0.83441955, 0.9838484, 0.9985304, 0.99986756, 0.999988, 0.9999989, 0.9999999}
-	tanhSlope = [8]float32{1, 0.30374402, 0.03204234, 0.0029370643, 0.0002648651, 2.3960876e-05, 2.1533128e-06, 2.386e-07}
-)
-
-const tanhPerPoint = 0x1.a9b87cp-01 // 0.8314856
+// From this magnitude on both forms of tanh are exactly 1.
+const tanhEnd = 0x1.20a3d8p+03 // 9.02

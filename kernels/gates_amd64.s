@@ -3695,58 +3695,81 @@ row1:
 	MOVQ cPrev+40(FP), DI
 	MOVQ units+104(FP), R8
 
-	// 8 elements at a time.
+	// 16 elements at a time.
 	CMPQ R8, $+16
 	JLT  done4
 
 loop3:
-	MOVQ $+2, R9
-
-loop5:
 	// Input and cell gates. Forget gate.
-	VMOVUPS      192(AX), Y1
-	VMOVUPS      (BX), Y2
+	VMOVUPS      192(AX), Y2
+	VMOVUPS      224(AX), Y3
+	VMOVUPS      (BX), Y4
+	VMOVUPS      32(BX), Y5
 	VMOVUPS      (DX), Y0
-	VMOVUPS      constantsAVX2<>+480(SB), Y6
+	VMOVUPS      32(DX), Y1
 	VMOVUPS      constantsAVX2<>+480(SB), Y8
-	VMOVUPS      constantsAVX2<>+480(SB), Y7
-	VMOVUPS      constantsAVX2<>+480(SB), Y9
-	VDIVPS       Y1, Y2, Y3
-	VMULPS       Y2, Y0, Y5
-	VMOVAPS      Y1, Y4
-	VSUBPS       Y1, Y6, Y1
+	VMOVUPS      constantsAVX2<>+480(SB), Y13
+	VMOVUPS      constantsAVX2<>+480(SB), Y14
+	VMOVUPS      constantsAVX2<>+480(SB), Y12
+	VMOVUPS      constantsAVX2<>+480(SB), Y15
+	VDIVPS       Y2, Y4, Y10
+	VDIVPS       Y3, Y5, Y11
+	VMULPS       Y4, Y0, Y6
+	VMULPS       Y5, Y1, Y7
+	VSUBPS       Y2, Y8, Y9
+	VSUBPS       Y3, Y8, Y8
+	VMULPS       Y9, Y6, Y6
+	VMULPS       Y8, Y7, Y7
+	VMOVUPS      Y6, 192(AX)
+	VMOVUPS      Y7, 224(AX)
+	VMOVUPS      (CX), Y6
+	VMOVUPS      32(CX), Y7
+	VMOVUPS      (AX), Y8
+	VMOVUPS      32(AX), Y9
+	VFNMADD231PS Y4, Y10, Y2
+	VFNMADD231PS Y5, Y11, Y3
+	VMOVUPS      128(AX), Y4
+	VMOVUPS      160(AX), Y5
+	VFMADD231PS  Y2, Y0, Y6
+	VFMADD231PS  Y3, Y1, Y7
+	VFNMADD231PS Y4, Y4, Y13
+	VFNMADD231PS Y5, Y5, Y14
+	VSUBPS       Y8, Y12, Y0
+	VSUBPS       Y9, Y12, Y1
+	VMULPS       Y8, Y6, Y2
+	VMULPS       Y9, Y7, Y3
+	VMULPS       Y4, Y2, Y4
+	VMULPS       Y5, Y3, Y5
+	VMULPS       Y13, Y2, Y2
+	VMULPS       Y14, Y3, Y3
+	VMULPS       Y0, Y4, Y0
 	VMULPS       Y1, Y5, Y1
-	VMOVUPS      Y1, 192(AX)
-	VMOVUPS      (CX), Y1
-	VMOVUPS      (AX), Y5
-	VMOVUPS      128(AX), Y6
-	VFNMADD231PS Y2, Y3, Y4
-	VFNMADD231PS Y6, Y6, Y8
-	VSUBPS       Y5, Y7, Y2
-	VFMADD231PS  Y4, Y0, Y1
-	VMULPS       Y5, Y1, Y0
-	VMULPS       Y6, Y0, Y3
-	VMULPS       Y8, Y0, Y0
-	VMULPS       Y2, Y3, Y2
-	VMOVUPS      Y2, (AX)
-	VMOVUPS      Y0, 128(AX)
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	VMOVUPS      Y2, 128(AX)
+	VMOVUPS      Y3, 160(AX)
 	VMOVUPS      64(AX), Y0
+	VMOVUPS      96(AX), Y1
 	VMOVUPS      (DI), Y2
-	VMULPS       Y0, Y1, Y1
-	VSUBPS       Y0, Y9, Y0
-	VMULPS       Y2, Y1, Y2
+	VMOVUPS      32(DI), Y3
+	VMULPS       Y0, Y6, Y4
+	VMULPS       Y1, Y7, Y5
+	VSUBPS       Y0, Y15, Y0
+	VSUBPS       Y1, Y15, Y1
+	VMULPS       Y2, Y4, Y2
+	VMULPS       Y3, Y5, Y3
 	VMULPS       Y0, Y2, Y0
+	VMULPS       Y1, Y3, Y1
 	VMOVUPS      Y0, 64(AX)
-	VMOVUPS      Y1, (CX)
-	ADDQ         $+32, AX
-	ADDQ         $+32, CX
-	ADDQ         $+32, DX
-	ADDQ         $+32, BX
-	ADDQ         $+32, SI
-	ADDQ         $+32, DI
-	ADDQ         $-1, R9
-	TESTQ        R9, R9
-	JNE          loop5
+	VMOVUPS      Y1, 96(AX)
+	VMOVUPS      Y4, (CX)
+	VMOVUPS      Y5, 32(CX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	ADDQ         $+64, BX
+	ADDQ         $+64, SI
+	ADDQ         $+64, DI
 	ADDQ         $+192, AX
 	ADDQ         $-16, R8
 	CMPQ         R8, $+16
@@ -3755,44 +3778,43 @@ loop5:
 done4:
 	// 8 elements at a time.
 	CMPQ R8, $+8
-	JLT  done7
+	JLT  done6
 
-loop6:
+loop5:
 	// Input and cell gates. Forget gate.
 	VMOVUPS      192(AX), Y1
 	VMOVUPS      (BX), Y2
 	VMOVUPS      (DX), Y0
+	VMOVUPS      constantsAVX2<>+480(SB), Y4
+	VMOVUPS      constantsAVX2<>+480(SB), Y7
 	VMOVUPS      constantsAVX2<>+480(SB), Y6
 	VMOVUPS      constantsAVX2<>+480(SB), Y8
-	VMOVUPS      constantsAVX2<>+480(SB), Y7
-	VMOVUPS      constantsAVX2<>+480(SB), Y9
-	VDIVPS       Y1, Y2, Y3
-	VMULPS       Y2, Y0, Y5
-	VMOVAPS      Y1, Y4
-	VSUBPS       Y1, Y6, Y1
-	VMULPS       Y1, Y5, Y1
-	VMOVUPS      Y1, 192(AX)
-	VMOVUPS      (CX), Y1
-	VMOVUPS      (AX), Y5
-	VMOVUPS      128(AX), Y6
-	VFNMADD231PS Y2, Y3, Y4
-	VFNMADD231PS Y6, Y6, Y8
-	VSUBPS       Y5, Y7, Y2
-	VFMADD231PS  Y4, Y0, Y1
-	VMULPS       Y5, Y1, Y0
-	VMULPS       Y6, Y0, Y3
-	VMULPS       Y8, Y0, Y0
-	VMULPS       Y2, Y3, Y2
-	VMOVUPS      Y2, (AX)
+	VDIVPS       Y1, Y2, Y5
+	VMULPS       Y2, Y0, Y3
+	VSUBPS       Y1, Y4, Y4
+	VMULPS       Y4, Y3, Y3
+	VMOVUPS      Y3, 192(AX)
+	VMOVUPS      (CX), Y3
+	VMOVUPS      (AX), Y4
+	VMOVUPS      128(AX), Y9
+	VFNMADD231PS Y2, Y5, Y1
+	VFNMADD231PS Y9, Y9, Y7
+	VSUBPS       Y4, Y6, Y2
+	VFMADD231PS  Y1, Y0, Y3
+	VMULPS       Y4, Y3, Y0
+	VMULPS       Y9, Y0, Y1
+	VMULPS       Y7, Y0, Y0
+	VMULPS       Y2, Y1, Y1
+	VMOVUPS      Y1, (AX)
 	VMOVUPS      Y0, 128(AX)
 	VMOVUPS      64(AX), Y0
-	VMOVUPS      (DI), Y2
-	VMULPS       Y0, Y1, Y1
-	VSUBPS       Y0, Y9, Y0
-	VMULPS       Y2, Y1, Y2
-	VMULPS       Y0, Y2, Y0
+	VMOVUPS      (DI), Y1
+	VMULPS       Y0, Y3, Y2
+	VSUBPS       Y0, Y8, Y0
+	VMULPS       Y1, Y2, Y1
+	VMULPS       Y0, Y1, Y0
 	VMOVUPS      Y0, 64(AX)
-	VMOVUPS      Y1, (CX)
+	VMOVUPS      Y2, (CX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, CX
 	ADDQ         $+32, DX
@@ -3801,153 +3823,152 @@ loop6:
 	ADDQ         $+32, DI
 	ADDQ         $-8, R8
 	CMPQ         R8, $+8
-	JGE          loop6
+	JGE          loop5
 
-done7:
+done6:
 	// The last elements.
 	TESTQ        R8, R8
-	JEQ          done8
+	JEQ          done7
 	MOVQ         R8, R9
 	NEGQ         R8
 	LEAQ         constantsAVX2<>+544(SB), SI
 	VMOVUPS      (SI)(R8*4), Y0
-	VMASKMOVPS   192(AX), Y0, Y2
-	VMASKMOVPS   (BX), Y0, Y3
 	VMASKMOVPS   (DX), Y0, Y1
-	VMOVUPS      constantsAVX2<>+480(SB), Y7
+	VMASKMOVPS   (BX), Y0, Y3
+	VMASKMOVPS   192(AX), Y0, Y2
+	VMOVUPS      constantsAVX2<>+480(SB), Y5
 	LEAQ         192(AX), DX
 	TESTQ        $+4, R9
+	VMULPS       Y3, Y1, Y4
+	VSUBPS       Y2, Y5, Y5
+	VMULPS       Y5, Y4, Y4
+	VMOVAPS      Y4, Y4
+	JEQ          stored8
+	VMOVUPS      X4, (DX)
+	ADDQ         $+16, DX
+	VEXTRACTF128 $0x01, Y4, X4
+
+stored8:
+	TESTQ    $+2, R9
+	JEQ      stored9
+	VMOVLPS  X4, (DX)
+	ADDQ     $+8, DX
+	VMOVHLPS X4, X4, X4
+
+stored9:
+	TESTQ  $+1, R9
+	JEQ    stored10
+	VMOVSS X4, (DX)
+
+stored10:
+	// Input and cell gates.
 	VDIVPS       Y2, Y3, Y4
-	VMULPS       Y3, Y1, Y6
-	VMOVAPS      Y2, Y5
-	VSUBPS       Y2, Y7, Y2
-	VMULPS       Y2, Y6, Y2
+	VMASKMOVPS   (CX), Y0, Y5
+	VMASKMOVPS   (AX), Y0, Y6
+	VMASKMOVPS   128(AX), Y0, Y7
+	VMOVUPS      constantsAVX2<>+480(SB), Y8
+	LEAQ         (AX), DX
+	TESTQ        $+4, R9
+	VSUBPS       Y6, Y8, Y8
+	VFNMADD231PS Y3, Y4, Y2
+	VFMADD231PS  Y2, Y1, Y5
+	VMULPS       Y6, Y5, Y1
+	VMULPS       Y7, Y1, Y2
+	VMULPS       Y8, Y2, Y2
 	VMOVAPS      Y2, Y2
-	VFNMADD231PS Y3, Y4, Y5
-	JEQ          stored9
+	JEQ          stored11
 	VMOVUPS      X2, (DX)
 	ADDQ         $+16, DX
 	VEXTRACTF128 $0x01, Y2, X2
 
-stored9:
+stored11:
 	TESTQ    $+2, R9
-	JEQ      stored10
+	JEQ      stored12
 	VMOVLPS  X2, (DX)
 	ADDQ     $+8, DX
 	VMOVHLPS X2, X2, X2
 
-stored10:
+stored12:
 	TESTQ  $+1, R9
-	JEQ    stored11
+	JEQ    stored13
 	VMOVSS X2, (DX)
 
-stored11:
-	// Input and cell gates.
-	VMASKMOVPS   (CX), Y0, Y2
-	VMASKMOVPS   (AX), Y0, Y3
-	VMASKMOVPS   128(AX), Y0, Y4
-	VMOVUPS      constantsAVX2<>+480(SB), Y6
-	LEAQ         (AX), DX
-	TESTQ        $+4, R9
-	VFMADD231PS  Y5, Y1, Y2
-	VSUBPS       Y3, Y6, Y1
-	VMULPS       Y3, Y2, Y3
-	VMULPS       Y4, Y3, Y5
-	VMULPS       Y1, Y5, Y1
-	VMOVAPS      Y1, Y1
-	JEQ          stored12
-	VMOVUPS      X1, (DX)
-	ADDQ         $+16, DX
-	VEXTRACTF128 $0x01, Y1, X1
-
-stored12:
-	TESTQ    $+2, R9
-	JEQ      stored13
-	VMOVLPS  X1, (DX)
-	ADDQ     $+8, DX
-	VMOVHLPS X1, X1, X1
-
 stored13:
-	TESTQ  $+1, R9
-	JEQ    stored14
-	VMOVSS X1, (DX)
-
-stored14:
-	VMOVUPS      constantsAVX2<>+480(SB), Y1
+	VMOVUPS      constantsAVX2<>+480(SB), Y2
 	LEAQ         128(AX), DX
 	TESTQ        $+4, R9
-	VFNMADD231PS Y4, Y4, Y1
-	VMULPS       Y1, Y3, Y1
+	VFNMADD231PS Y7, Y7, Y2
+	VMULPS       Y2, Y1, Y1
 	VMOVAPS      Y1, Y1
-	JEQ          stored15
+	JEQ          stored14
 	VMOVUPS      X1, (DX)
 	ADDQ         $+16, DX
 	VEXTRACTF128 $0x01, Y1, X1
 
-stored15:
+stored14:
 	TESTQ    $+2, R9
-	JEQ      stored16
+	JEQ      stored15
 	VMOVLPS  X1, (DX)
 	ADDQ     $+8, DX
 	VMOVHLPS X1, X1, X1
 
-stored16:
+stored15:
 	TESTQ  $+1, R9
-	JEQ    stored17
+	JEQ    stored16
 	VMOVSS X1, (DX)
 
-stored17:
+stored16:
 	// Forget gate.
 	VMASKMOVPS   64(AX), Y0, Y1
 	VMASKMOVPS   (DI), Y0, Y0
-	VMOVUPS      constantsAVX2<>+480(SB), Y3
+	VMOVUPS      constantsAVX2<>+480(SB), Y2
 	LEAQ         64(AX), AX
 	TESTQ        $+4, R9
-	VMULPS       Y1, Y2, Y2
-	VSUBPS       Y1, Y3, Y1
-	VMULPS       Y0, Y2, Y0
+	VMULPS       Y1, Y5, Y3
+	VSUBPS       Y1, Y2, Y1
+	VMULPS       Y0, Y3, Y0
 	VMULPS       Y1, Y0, Y0
 	VMOVAPS      Y0, Y0
-	JEQ          stored18
+	JEQ          stored17
 	VMOVUPS      X0, (AX)
 	ADDQ         $+16, AX
 	VEXTRACTF128 $0x01, Y0, X0
+
+stored17:
+	TESTQ    $+2, R9
+	JEQ      stored18
+	VMOVLPS  X0, (AX)
+	ADDQ     $+8, AX
+	VMOVHLPS X0, X0, X0
 
 stored18:
-	TESTQ    $+2, R9
-	JEQ      stored19
-	VMOVLPS  X0, (AX)
-	ADDQ     $+8, AX
-	VMOVHLPS X0, X0, X0
-
-stored19:
 	TESTQ  $+1, R9
-	JEQ    stored20
+	JEQ    stored19
 	VMOVSS X0, (AX)
 
-stored20:
-	VMOVAPS      Y2, Y0
+stored19:
+	VMOVAPS      Y3, Y0
 	LEAQ         (CX), AX
 	TESTQ        $+4, R9
-	JEQ          stored21
+	JEQ          stored20
 	VMOVUPS      X0, (AX)
 	ADDQ         $+16, AX
 	VEXTRACTF128 $0x01, Y0, X0
 
-stored21:
+stored20:
 	TESTQ    $+2, R9
-	JEQ      stored22
+	JEQ      stored21
 	VMOVLPS  X0, (AX)
 	ADDQ     $+8, AX
 	VMOVHLPS X0, X0, X0
 
-stored22:
+stored21:
 	TESTQ  $+1, R9
-	JEQ    stored23
+	JEQ    stored22
 	VMOVSS X0, (AX)
 
-stored23:
-done8:
+stored22:
+done7:
 	// To the next row.
 	MOVQ gatesStride+48(FP), AX
 	SHLQ $0x02, AX
@@ -4013,65 +4034,94 @@ row1:
 	MOVQ p+48(FP), R8
 	MOVQ units+120(FP), R9
 
-	// 8 elements at a time.
+	// 16 elements at a time.
 	CMPQ R9, $+16
 	JLT  done4
 
 loop3:
-	MOVQ $+2, R10
-
-loop5:
 	// Input and cell gates. Forget gate.
-	VMOVUPS      192(AX), Y1
-	VMOVUPS      (BX), Y2
+	VMOVUPS      192(AX), Y2
+	VMOVUPS      224(AX), Y3
+	VMOVUPS      (BX), Y4
+	VMOVUPS      32(BX), Y5
 	VMOVUPS      (DX), Y0
-	VMOVUPS      constantsAVX2<>+480(SB), Y6
+	VMOVUPS      32(DX), Y1
 	VMOVUPS      constantsAVX2<>+480(SB), Y8
-	VMOVUPS      constantsAVX2<>+480(SB), Y7
-	VMOVUPS      constantsAVX2<>+480(SB), Y9
-	VDIVPS       Y1, Y2, Y3
-	VMULPS       Y2, Y0, Y5
-	VMOVAPS      Y1, Y4
-	VSUBPS       Y1, Y6, Y1
-	VMULPS       Y1, Y5, Y1
-	VMOVUPS      Y1, 192(AX)
-	VMOVUPS      (CX), Y5
-	VMOVUPS      128(R8), Y6
+	VMOVUPS      constantsAVX2<>+480(SB), Y13
+	VMOVUPS      constantsAVX2<>+480(SB), Y14
+	VMOVUPS      constantsAVX2<>+480(SB), Y12
+	VMOVUPS      constantsAVX2<>+480(SB), Y15
+	VDIVPS       Y2, Y4, Y10
+	VDIVPS       Y3, Y5, Y11
+	VMULPS       Y4, Y0, Y6
+	VMULPS       Y5, Y1, Y7
+	VSUBPS       Y2, Y8, Y9
+	VSUBPS       Y3, Y8, Y8
+	VMULPS       Y9, Y6, Y6
+	VMULPS       Y8, Y7, Y7
+	VMOVUPS      Y6, 192(AX)
+	VMOVUPS      Y7, 224(AX)
+	VMOVUPS      (CX), Y8
+	VMOVUPS      32(CX), Y9
+	VFNMADD231PS Y4, Y10, Y2
+	VFNMADD231PS Y5, Y11, Y3
+	VMOVUPS      128(R8), Y4
+	VMOVUPS      160(R8), Y5
 	VMOVUPS      (AX), Y10
-	VMOVUPS      128(AX), Y11
-	VFNMADD231PS Y2, Y3, Y4
-	VSUBPS       Y10, Y7, Y2
-	VFNMADD231PS Y11, Y11, Y8
-	VFMADD231PS  Y4, Y0, Y5
-	VFMADD231PS  Y1, Y6, Y5
-	VMULPS       Y10, Y5, Y0
-	VMULPS       Y11, Y0, Y1
-	VMULPS       Y8, Y0, Y0
-	VMULPS       Y2, Y1, Y1
-	VMOVUPS      Y1, (AX)
-	VMOVUPS      Y0, 128(AX)
-	VMOVUPS      64(AX), Y0
-	VMOVUPS      (DI), Y2
-	VMULPS       Y0, Y5, Y3
-	VSUBPS       Y0, Y9, Y0
-	VMULPS       Y2, Y3, Y2
-	VMULPS       Y0, Y2, Y0
-	VMOVUPS      Y0, 64(AX)
-	VMOVUPS      (R8), Y4
-	VMOVUPS      64(R8), Y2
-	VFMADD231PS  Y1, Y4, Y3
-	VFMADD231PS  Y0, Y2, Y3
-	VMOVUPS      Y3, (CX)
-	ADDQ         $+32, AX
-	ADDQ         $+32, CX
-	ADDQ         $+32, DX
-	ADDQ         $+32, BX
-	ADDQ         $+32, SI
-	ADDQ         $+32, DI
-	ADDQ         $+32, R8
-	ADDQ         $-1, R10
-	TESTQ        R10, R10
-	JNE          loop5
+	VMOVUPS      32(AX), Y11
+	VFMADD231PS  Y2, Y0, Y8
+	VFMADD231PS  Y3, Y1, Y9
+	VMOVUPS      128(AX), Y0
+	VMOVUPS      160(AX), Y1
+	VSUBPS       Y10, Y12, Y2
+	VSUBPS       Y11, Y12, Y3
+	VFMADD231PS  Y6, Y4, Y8
+	VFMADD231PS  Y7, Y5, Y9
+	VFNMADD231PS Y0, Y0, Y13
+	VFNMADD231PS Y1, Y1, Y14
+	VMULPS       Y10, Y8, Y4
+	VMULPS       Y11, Y9, Y5
+	VMULPS       Y0, Y4, Y0
+	VMULPS       Y1, Y5, Y1
+	VMULPS       Y13, Y4, Y4
+	VMULPS       Y14, Y5, Y5
+	VMULPS       Y2, Y0, Y0
+	VMULPS       Y3, Y1, Y1
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	VMOVUPS      Y4, 128(AX)
+	VMOVUPS      Y5, 160(AX)
+	VMOVUPS      64(AX), Y2
+	VMOVUPS      96(AX), Y3
+	VMOVUPS      (DI), Y4
+	VMOVUPS      32(DI), Y5
+	VMULPS       Y2, Y8, Y6
+	VMULPS       Y3, Y9, Y7
+	VSUBPS       Y2, Y15, Y2
+	VSUBPS       Y3, Y15, Y3
+	VMULPS       Y4, Y6, Y4
+	VMULPS       Y5, Y7, Y5
+	VMULPS       Y2, Y4, Y2
+	VMULPS       Y3, Y5, Y3
+	VMOVUPS      Y2, 64(AX)
+	VMOVUPS      Y3, 96(AX)
+	VMOVUPS      (R8), Y8
+	VMOVUPS      32(R8), Y9
+	VMOVUPS      64(R8), Y4
+	VMOVUPS      96(R8), Y5
+	VFMADD231PS  Y0, Y8, Y6
+	VFMADD231PS  Y1, Y9, Y7
+	VFMADD231PS  Y2, Y4, Y6
+	VFMADD231PS  Y3, Y5, Y7
+	VMOVUPS      Y6, (CX)
+	VMOVUPS      Y7, 32(CX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	ADDQ         $+64, BX
+	ADDQ         $+64, SI
+	ADDQ         $+64, DI
+	ADDQ         $+64, R8
 	ADDQ         $+192, AX
 	ADDQ         $+128, R8
 	ADDQ         $-16, R9
@@ -4081,42 +4131,41 @@ loop5:
 done4:
 	// 8 elements at a time.
 	CMPQ R9, $+8
-	JLT  done7
+	JLT  done6
 
-loop6:
+loop5:
 	// Input and cell gates. Forget gate.
 	VMOVUPS      192(AX), Y1
 	VMOVUPS      (BX), Y2
 	VMOVUPS      (DX), Y0
+	VMOVUPS      constantsAVX2<>+480(SB), Y4
+	VMOVUPS      constantsAVX2<>+480(SB), Y7
 	VMOVUPS      constantsAVX2<>+480(SB), Y6
 	VMOVUPS      constantsAVX2<>+480(SB), Y8
-	VMOVUPS      constantsAVX2<>+480(SB), Y7
-	VMOVUPS      constantsAVX2<>+480(SB), Y9
-	VDIVPS       Y1, Y2, Y3
-	VMULPS       Y2, Y0, Y5
-	VMOVAPS      Y1, Y4
-	VSUBPS       Y1, Y6, Y1
-	VMULPS       Y1, Y5, Y1
-	VMOVUPS      Y1, 192(AX)
-	VMOVUPS      (CX), Y5
-	VMOVUPS      128(R8), Y6
+	VDIVPS       Y1, Y2, Y5
+	VMULPS       Y2, Y0, Y3
+	VSUBPS       Y1, Y4, Y4
+	VMULPS       Y4, Y3, Y3
+	VMOVUPS      Y3, 192(AX)
+	VMOVUPS      (CX), Y4
+	VMOVUPS      128(R8), Y9
 	VMOVUPS      (AX), Y10
 	VMOVUPS      128(AX), Y11
-	VFNMADD231PS Y2, Y3, Y4
-	VSUBPS       Y10, Y7, Y2
-	VFNMADD231PS Y11, Y11, Y8
-	VFMADD231PS  Y4, Y0, Y5
-	VFMADD231PS  Y1, Y6, Y5
-	VMULPS       Y10, Y5, Y0
+	VFNMADD231PS Y2, Y5, Y1
+	VSUBPS       Y10, Y6, Y2
+	VFNMADD231PS Y11, Y11, Y7
+	VFMADD231PS  Y1, Y0, Y4
+	VFMADD231PS  Y3, Y9, Y4
+	VMULPS       Y10, Y4, Y0
 	VMULPS       Y11, Y0, Y1
-	VMULPS       Y8, Y0, Y0
+	VMULPS       Y7, Y0, Y0
 	VMULPS       Y2, Y1, Y1
 	VMOVUPS      Y1, (AX)
 	VMOVUPS      Y0, 128(AX)
 	VMOVUPS      64(AX), Y0
 	VMOVUPS      (DI), Y2
-	VMULPS       Y0, Y5, Y3
-	VSUBPS       Y0, Y9, Y0
+	VMULPS       Y0, Y4, Y3
+	VSUBPS       Y0, Y8, Y0
 	VMULPS       Y2, Y3, Y2
 	VMULPS       Y0, Y2, Y0
 	VMOVUPS      Y0, 64(AX)
@@ -4134,159 +4183,158 @@ loop6:
 	ADDQ         $+32, R8
 	ADDQ         $-8, R9
 	CMPQ         R9, $+8
-	JGE          loop6
+	JGE          loop5
 
-done7:
+done6:
 	// The last elements.
 	TESTQ        R9, R9
-	JEQ          done8
+	JEQ          done7
 	MOVQ         R9, R10
 	NEGQ         R9
 	LEAQ         constantsAVX2<>+544(SB), SI
 	VMOVUPS      (SI)(R9*4), Y0
-	VMASKMOVPS   192(AX), Y0, Y2
-	VMASKMOVPS   (BX), Y0, Y3
 	VMASKMOVPS   (DX), Y0, Y1
-	VMOVUPS      constantsAVX2<>+480(SB), Y7
+	VMASKMOVPS   (BX), Y0, Y3
+	VMASKMOVPS   192(AX), Y0, Y2
+	VMOVUPS      constantsAVX2<>+480(SB), Y5
 	LEAQ         192(AX), DX
 	TESTQ        $+4, R10
-	VDIVPS       Y2, Y3, Y4
-	VMULPS       Y3, Y1, Y6
-	VMOVAPS      Y2, Y5
-	VSUBPS       Y2, Y7, Y2
-	VMULPS       Y2, Y6, Y2
-	VMOVAPS      Y2, Y6
-	VFNMADD231PS Y3, Y4, Y5
-	JEQ          stored9
-	VMOVUPS      X6, (DX)
+	VMULPS       Y3, Y1, Y4
+	VSUBPS       Y2, Y5, Y5
+	VMULPS       Y5, Y4, Y4
+	VMOVAPS      Y4, Y5
+	JEQ          stored8
+	VMOVUPS      X5, (DX)
 	ADDQ         $+16, DX
-	VEXTRACTF128 $0x01, Y6, X6
+	VEXTRACTF128 $0x01, Y5, X5
+
+stored8:
+	TESTQ    $+2, R10
+	JEQ      stored9
+	VMOVLPS  X5, (DX)
+	ADDQ     $+8, DX
+	VMOVHLPS X5, X5, X5
 
 stored9:
-	TESTQ    $+2, R10
-	JEQ      stored10
-	VMOVLPS  X6, (DX)
-	ADDQ     $+8, DX
-	VMOVHLPS X6, X6, X6
+	TESTQ  $+1, R10
+	JEQ    stored10
+	VMOVSS X5, (DX)
 
 stored10:
-	TESTQ  $+1, R10
-	JEQ    stored11
-	VMOVSS X6, (DX)
-
-stored11:
 	// Input and cell gates.
-	VMASKMOVPS   (CX), Y0, Y3
-	VMASKMOVPS   128(R8), Y0, Y4
-	VMASKMOVPS   (AX), Y0, Y6
-	VMASKMOVPS   128(AX), Y0, Y7
-	VMOVUPS      constantsAVX2<>+480(SB), Y8
+	VDIVPS       Y2, Y3, Y5
+	VMASKMOVPS   (CX), Y0, Y6
+	VMASKMOVPS   128(R8), Y0, Y7
+	VMASKMOVPS   (AX), Y0, Y8
+	VMASKMOVPS   128(AX), Y0, Y9
+	VMOVUPS      constantsAVX2<>+480(SB), Y10
 	LEAQ         (AX), DX
 	TESTQ        $+4, R10
-	VFMADD231PS  Y5, Y1, Y3
-	VSUBPS       Y6, Y8, Y1
-	VFMADD231PS  Y2, Y4, Y3
-	VMULPS       Y6, Y3, Y2
-	VMULPS       Y7, Y2, Y4
-	VMULPS       Y1, Y4, Y1
-	VMOVAPS      Y1, Y4
-	JEQ          stored12
-	VMOVUPS      X4, (DX)
+	VSUBPS       Y8, Y10, Y10
+	VFNMADD231PS Y3, Y5, Y2
+	VFMADD231PS  Y2, Y1, Y6
+	VFMADD231PS  Y4, Y7, Y6
+	VMULPS       Y8, Y6, Y1
+	VMULPS       Y9, Y1, Y2
+	VMULPS       Y10, Y2, Y2
+	VMOVAPS      Y2, Y3
+	JEQ          stored11
+	VMOVUPS      X3, (DX)
 	ADDQ         $+16, DX
-	VEXTRACTF128 $0x01, Y4, X4
+	VEXTRACTF128 $0x01, Y3, X3
+
+stored11:
+	TESTQ    $+2, R10
+	JEQ      stored12
+	VMOVLPS  X3, (DX)
+	ADDQ     $+8, DX
+	VMOVHLPS X3, X3, X3
 
 stored12:
-	TESTQ    $+2, R10
-	JEQ      stored13
-	VMOVLPS  X4, (DX)
-	ADDQ     $+8, DX
-	VMOVHLPS X4, X4, X4
+	TESTQ  $+1, R10
+	JEQ    stored13
+	VMOVSS X3, (DX)
 
 stored13:
-	TESTQ  $+1, R10
-	JEQ    stored14
-	VMOVSS X4, (DX)
-
-stored14:
-	VMOVUPS      constantsAVX2<>+480(SB), Y4
+	VMOVUPS      constantsAVX2<>+480(SB), Y3
 	LEAQ         128(AX), DX
 	TESTQ        $+4, R10
-	VFNMADD231PS Y7, Y7, Y4
-	VMULPS       Y4, Y2, Y2
-	VMOVAPS      Y2, Y2
-	JEQ          stored15
-	VMOVUPS      X2, (DX)
+	VFNMADD231PS Y9, Y9, Y3
+	VMULPS       Y3, Y1, Y1
+	VMOVAPS      Y1, Y1
+	JEQ          stored14
+	VMOVUPS      X1, (DX)
 	ADDQ         $+16, DX
-	VEXTRACTF128 $0x01, Y2, X2
+	VEXTRACTF128 $0x01, Y1, X1
+
+stored14:
+	TESTQ    $+2, R10
+	JEQ      stored15
+	VMOVLPS  X1, (DX)
+	ADDQ     $+8, DX
+	VMOVHLPS X1, X1, X1
 
 stored15:
-	TESTQ    $+2, R10
-	JEQ      stored16
-	VMOVLPS  X2, (DX)
-	ADDQ     $+8, DX
-	VMOVHLPS X2, X2, X2
+	TESTQ  $+1, R10
+	JEQ    stored16
+	VMOVSS X1, (DX)
 
 stored16:
-	TESTQ  $+1, R10
-	JEQ    stored17
-	VMOVSS X2, (DX)
-
-stored17:
 	// Forget gate.
-	VMASKMOVPS   64(AX), Y0, Y2
-	VMASKMOVPS   (DI), Y0, Y4
-	VMOVUPS      constantsAVX2<>+480(SB), Y5
+	VMASKMOVPS   64(AX), Y0, Y1
+	VMASKMOVPS   (DI), Y0, Y3
+	VMOVUPS      constantsAVX2<>+480(SB), Y4
 	LEAQ         64(AX), AX
 	TESTQ        $+4, R10
-	VMULPS       Y2, Y3, Y3
-	VSUBPS       Y2, Y5, Y2
-	VMULPS       Y4, Y3, Y4
-	VMULPS       Y2, Y4, Y2
-	VMOVAPS      Y2, Y4
-	JEQ          stored18
-	VMOVUPS      X4, (AX)
+	VMULPS       Y1, Y6, Y5
+	VSUBPS       Y1, Y4, Y1
+	VMULPS       Y3, Y5, Y3
+	VMULPS       Y1, Y3, Y1
+	VMOVAPS      Y1, Y3
+	JEQ          stored17
+	VMOVUPS      X3, (AX)
 	ADDQ         $+16, AX
-	VEXTRACTF128 $0x01, Y4, X4
+	VEXTRACTF128 $0x01, Y3, X3
+
+stored17:
+	TESTQ    $+2, R10
+	JEQ      stored18
+	VMOVLPS  X3, (AX)
+	ADDQ     $+8, AX
+	VMOVHLPS X3, X3, X3
 
 stored18:
-	TESTQ    $+2, R10
-	JEQ      stored19
-	VMOVLPS  X4, (AX)
-	ADDQ     $+8, AX
-	VMOVHLPS X4, X4, X4
+	TESTQ  $+1, R10
+	JEQ    stored19
+	VMOVSS X3, (AX)
 
 stored19:
-	TESTQ  $+1, R10
-	JEQ    stored20
-	VMOVSS X4, (AX)
-
-stored20:
-	VMASKMOVPS   (R8), Y0, Y4
+	VMASKMOVPS   (R8), Y0, Y3
 	VMASKMOVPS   64(R8), Y0, Y0
 	LEAQ         (CX), AX
 	TESTQ        $+4, R10
-	VFMADD231PS  Y1, Y4, Y3
-	VFMADD231PS  Y2, Y0, Y3
-	VMOVAPS      Y3, Y0
-	JEQ          stored21
+	VFMADD231PS  Y2, Y3, Y5
+	VFMADD231PS  Y1, Y0, Y5
+	VMOVAPS      Y5, Y0
+	JEQ          stored20
 	VMOVUPS      X0, (AX)
 	ADDQ         $+16, AX
 	VEXTRACTF128 $0x01, Y0, X0
 
-stored21:
+stored20:
 	TESTQ    $+2, R10
-	JEQ      stored22
+	JEQ      stored21
 	VMOVLPS  X0, (AX)
 	ADDQ     $+8, AX
 	VMOVHLPS X0, X0, X0
 
-stored22:
+stored21:
 	TESTQ  $+1, R10
-	JEQ    stored23
+	JEQ    stored22
 	VMOVSS X0, (AX)
 
-stored23:
-done8:
+stored22:
+done7:
 	// To the next row.
 	MOVQ gatesStride+56(FP), AX
 	SHLQ $0x02, AX
@@ -5478,12 +5526,84 @@ row1:
 	MOVQ hPrev+32(FP), SI
 	MOVQ units+88(FP), DI
 
-	// 8 elements at a time.
+	// 16 elements at a time.
 	CMPQ DI, $+16
 	JLT  done4
 
 loop3:
-	MOVQ $+2, R8
+	VMOVUPS      128(AX), Y4
+	VMOVUPS      160(AX), Y5
+	VMOVUPS      (SI), Y10
+	VMOVUPS      32(SI), Y7
+	VMOVUPS      (BX), Y0
+	VMOVUPS      32(BX), Y1
+	VMOVUPS      64(AX), Y2
+	VMOVUPS      96(AX), Y3
+	VMOVUPS      constantsAVX2<>+480(SB), Y6
+	VMOVUPS      constantsAVX2<>+480(SB), Y8
+	VMOVUPS      constantsAVX2<>+480(SB), Y9
+	VMOVUPS      constantsAVX2<>+480(SB), Y14
+	VSUBPS       Y4, Y10, Y10
+	VSUBPS       Y5, Y7, Y11
+	VMULPS       constantsAVX2<>+480(SB), Y2, Y12
+	VMULPS       constantsAVX2<>+480(SB), Y3, Y13
+	VSUBPS       Y2, Y6, Y7
+	VSUBPS       Y3, Y6, Y6
+	VMULPS       Y10, Y0, Y10
+	VMULPS       Y11, Y1, Y11
+	VFNMADD231PS Y4, Y4, Y8
+	VFNMADD231PS Y5, Y5, Y9
+	VMULPS       Y7, Y0, Y0
+	VMULPS       Y6, Y1, Y1
+	VMOVUPS      Y12, (DX)
+	VMOVUPS      Y13, 32(DX)
+	VMULPS       Y2, Y10, Y2
+	VMULPS       Y3, Y11, Y3
+	VMULPS       Y8, Y0, Y0
+	VMULPS       Y9, Y1, Y1
+	VMULPS       Y7, Y2, Y2
+	VMULPS       Y6, Y3, Y3
+	VMOVUPS      Y2, 64(AX)
+	VMOVUPS      Y3, 96(AX)
+	VMOVUPS      Y2, 64(CX)
+	VMOVUPS      Y3, 96(CX)
+	VMOVUPS      Y0, 128(AX)
+	VMOVUPS      Y1, 160(AX)
+	VMOVUPS      128(CX), Y4
+	VMOVUPS      160(CX), Y5
+	VMOVUPS      (AX), Y2
+	VMOVUPS      32(AX), Y3
+	VMULPS       Y4, Y0, Y4
+	VMULPS       Y5, Y1, Y5
+	VSUBPS       Y2, Y14, Y6
+	VSUBPS       Y3, Y14, Y7
+	VMULPS       Y2, Y0, Y0
+	VMULPS       Y3, Y1, Y1
+	VMULPS       Y2, Y4, Y2
+	VMULPS       Y3, Y5, Y3
+	VMOVUPS      Y0, 128(CX)
+	VMOVUPS      Y1, 160(CX)
+	VMULPS       Y6, Y2, Y0
+	VMULPS       Y7, Y3, Y1
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	VMOVUPS      Y0, (CX)
+	VMOVUPS      Y1, 32(CX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	ADDQ         $+64, BX
+	ADDQ         $+64, SI
+	ADDQ         $+128, AX
+	ADDQ         $+128, CX
+	ADDQ         $-16, DI
+	CMPQ         DI, $+16
+	JGE          loop3
+
+done4:
+	// 8 elements at a time.
+	CMPQ DI, $+8
+	JLT  done6
 
 loop5:
 	VMOVUPS      128(AX), Y2
@@ -5521,64 +5641,14 @@ loop5:
 	ADDQ         $+32, DX
 	ADDQ         $+32, BX
 	ADDQ         $+32, SI
-	ADDQ         $-1, R8
-	TESTQ        R8, R8
-	JNE          loop5
-	ADDQ         $+128, AX
-	ADDQ         $+128, CX
-	ADDQ         $-16, DI
-	CMPQ         DI, $+16
-	JGE          loop3
-
-done4:
-	// 8 elements at a time.
-	CMPQ DI, $+8
-	JLT  done7
-
-loop6:
-	VMOVUPS      128(AX), Y2
-	VMOVUPS      (SI), Y5
-	VMOVUPS      (BX), Y0
-	VMOVUPS      64(AX), Y1
-	VMOVUPS      constantsAVX2<>+480(SB), Y3
-	VMOVUPS      constantsAVX2<>+480(SB), Y4
-	VMOVUPS      constantsAVX2<>+480(SB), Y6
-	VSUBPS       Y2, Y5, Y5
-	VMULPS       constantsAVX2<>+480(SB), Y1, Y7
-	VSUBPS       Y1, Y3, Y3
-	VFNMADD231PS Y2, Y2, Y4
-	VMULPS       Y5, Y0, Y2
-	VMULPS       Y3, Y0, Y0
-	VMOVUPS      Y7, (DX)
-	VMULPS       Y1, Y2, Y1
-	VMULPS       Y4, Y0, Y0
-	VMULPS       Y3, Y1, Y1
-	VMOVUPS      Y1, 64(AX)
-	VMOVUPS      Y1, 64(CX)
-	VMOVUPS      Y0, 128(AX)
-	VMOVUPS      128(CX), Y2
-	VMOVUPS      (AX), Y1
-	VMULPS       Y2, Y0, Y2
-	VSUBPS       Y1, Y6, Y3
-	VMULPS       Y1, Y0, Y0
-	VMULPS       Y1, Y2, Y1
-	VMOVUPS      Y0, 128(CX)
-	VMULPS       Y3, Y1, Y0
-	VMOVUPS      Y0, (AX)
-	VMOVUPS      Y0, (CX)
-	ADDQ         $+32, AX
-	ADDQ         $+32, CX
-	ADDQ         $+32, DX
-	ADDQ         $+32, BX
-	ADDQ         $+32, SI
 	ADDQ         $-8, DI
 	CMPQ         DI, $+8
-	JGE          loop6
+	JGE          loop5
 
-done7:
+done6:
 	// The last elements.
 	TESTQ        DI, DI
-	JEQ          done8
+	JEQ          done7
 	MOVQ         DI, R9
 	NEGQ         DI
 	LEAQ         constantsAVX2<>+544(SB), R8
@@ -5601,87 +5671,87 @@ done7:
 	VMULPS       Y2, Y6, Y2
 	VMULPS       Y5, Y1, Y1
 	VMULPS       Y4, Y2, Y2
-	JEQ          stored9
+	JEQ          stored8
 	VMOVUPS      X3, (DX)
 	ADDQ         $+16, DX
 	VEXTRACTF128 $0x01, Y3, X3
 
-stored9:
+stored8:
 	TESTQ    $+2, R9
-	JEQ      stored10
+	JEQ      stored9
 	VMOVLPS  X3, (DX)
 	ADDQ     $+8, DX
 	VMOVHLPS X3, X3, X3
 
-stored10:
+stored9:
 	TESTQ  $+1, R9
-	JEQ    stored11
+	JEQ    stored10
 	VMOVSS X3, (DX)
 
-stored11:
+stored10:
 	VMOVAPS      Y2, Y3
 	LEAQ         64(AX), DX
 	TESTQ        $+4, R9
-	JEQ          stored12
+	JEQ          stored11
 	VMOVUPS      X3, (DX)
 	ADDQ         $+16, DX
 	VEXTRACTF128 $0x01, Y3, X3
 
-stored12:
+stored11:
 	TESTQ    $+2, R9
-	JEQ      stored13
+	JEQ      stored12
 	VMOVLPS  X3, (DX)
 	ADDQ     $+8, DX
 	VMOVHLPS X3, X3, X3
 
-stored13:
+stored12:
 	TESTQ  $+1, R9
-	JEQ    stored14
+	JEQ    stored13
 	VMOVSS X3, (DX)
 
-stored14:
+stored13:
 	VMOVAPS      Y2, Y2
 	LEAQ         64(CX), DX
 	TESTQ        $+4, R9
-	JEQ          stored15
+	JEQ          stored14
 	VMOVUPS      X2, (DX)
 	ADDQ         $+16, DX
 	VEXTRACTF128 $0x01, Y2, X2
 
-stored15:
+stored14:
 	TESTQ    $+2, R9
-	JEQ      stored16
+	JEQ      stored15
 	VMOVLPS  X2, (DX)
 	ADDQ     $+8, DX
 	VMOVHLPS X2, X2, X2
 
-stored16:
+stored15:
 	TESTQ  $+1, R9
-	JEQ    stored17
+	JEQ    stored16
 	VMOVSS X2, (DX)
 
-stored17:
+stored16:
 	VMOVAPS      Y1, Y2
 	LEAQ         128(AX), DX
 	TESTQ        $+4, R9
-	JEQ          stored18
+	JEQ          stored17
 	VMOVUPS      X2, (DX)
 	ADDQ         $+16, DX
 	VEXTRACTF128 $0x01, Y2, X2
 
-stored18:
+stored17:
 	TESTQ    $+2, R9
-	JEQ      stored19
+	JEQ      stored18
 	VMOVLPS  X2, (DX)
 	ADDQ     $+8, DX
 	VMOVHLPS X2, X2, X2
 
-stored19:
+stored18:
 	TESTQ  $+1, R9
-	JEQ    stored20
+	JEQ    stored19
 	VMOVSS X2, (DX)
 
-stored20:
+stored19:
 	VMASKMOVPS   128(CX), Y0, Y2
 	VMASKMOVPS   (AX), Y0, Y0
 	VMOVUPS      constantsAVX2<>+480(SB), Y3
@@ -5693,67 +5763,67 @@ stored20:
 	VMULPS       Y0, Y2, Y0
 	VMOVAPS      Y1, Y1
 	VMULPS       Y3, Y0, Y0
-	JEQ          stored21
+	JEQ          stored20
 	VMOVUPS      X1, (DX)
 	ADDQ         $+16, DX
 	VEXTRACTF128 $0x01, Y1, X1
 
-stored21:
+stored20:
 	TESTQ    $+2, R9
-	JEQ      stored22
+	JEQ      stored21
 	VMOVLPS  X1, (DX)
 	ADDQ     $+8, DX
 	VMOVHLPS X1, X1, X1
 
-stored22:
+stored21:
 	TESTQ  $+1, R9
-	JEQ    stored23
+	JEQ    stored22
 	VMOVSS X1, (DX)
 
-stored23:
+stored22:
 	VMOVAPS      Y0, Y1
 	LEAQ         (AX), AX
 	TESTQ        $+4, R9
-	JEQ          stored24
+	JEQ          stored23
 	VMOVUPS      X1, (AX)
 	ADDQ         $+16, AX
 	VEXTRACTF128 $0x01, Y1, X1
 
-stored24:
+stored23:
 	TESTQ    $+2, R9
-	JEQ      stored25
+	JEQ      stored24
 	VMOVLPS  X1, (AX)
 	ADDQ     $+8, AX
 	VMOVHLPS X1, X1, X1
 
-stored25:
+stored24:
 	TESTQ  $+1, R9
-	JEQ    stored26
+	JEQ    stored25
 	VMOVSS X1, (AX)
 
-stored26:
+stored25:
 	VMOVAPS      Y0, Y0
 	LEAQ         (CX), AX
 	TESTQ        $+4, R9
-	JEQ          stored27
+	JEQ          stored26
 	VMOVUPS      X0, (AX)
 	ADDQ         $+16, AX
 	VEXTRACTF128 $0x01, Y0, X0
 
-stored27:
+stored26:
 	TESTQ    $+2, R9
-	JEQ      stored28
+	JEQ      stored27
 	VMOVLPS  X0, (AX)
 	ADDQ     $+8, AX
 	VMOVHLPS X0, X0, X0
 
-stored28:
+stored27:
 	TESTQ  $+1, R9
-	JEQ    stored29
+	JEQ    stored28
 	VMOVSS X0, (AX)
 
-stored29:
-done8:
+stored28:
+done7:
 	// To the next row.
 	MOVQ gxStride+40(FP), AX
 	SHLQ $0x02, AX
@@ -6872,40 +6942,48 @@ row1:
 	MOVQ p+40(FP), DI
 	MOVQ units+104(FP), R8
 
-	// 8 elements at a time.
+	// 16 elements at a time.
 	CMPQ R8, $+16
 	JLT  done4
 
 loop3:
-	MOVQ $+2, R9
-
-loop5:
-	VMOVUPS      192(AX), Y1
-	VMOVUPS      (SI), Y2
+	VMOVUPS      192(AX), Y2
+	VMOVUPS      224(AX), Y3
+	VMOVUPS      (SI), Y4
+	VMOVUPS      32(SI), Y5
 	VMOVUPS      (BX), Y0
-	VMOVUPS      constantsAVX2<>+480(SB), Y6
-	VDIVPS       Y1, Y2, Y3
-	VMOVAPS      Y1, Y4
-	VMULPS       Y2, Y0, Y5
-	VSUBPS       Y1, Y6, Y1
-	VMULPS       Y1, Y5, Y1
-	VMOVUPS      Y1, 192(AX)
-	VFNMADD231PS Y2, Y3, Y4
-	VMULPS       Y4, Y0, Y0
+	VMOVUPS      32(BX), Y1
+	VMOVUPS      constantsAVX2<>+480(SB), Y8
+	VDIVPS       Y2, Y4, Y10
+	VDIVPS       Y3, Y5, Y11
+	VMULPS       Y4, Y0, Y6
+	VMULPS       Y5, Y1, Y7
+	VSUBPS       Y2, Y8, Y9
+	VSUBPS       Y3, Y8, Y8
+	VMULPS       Y9, Y6, Y6
+	VMULPS       Y8, Y7, Y7
+	VMOVUPS      Y6, 192(AX)
+	VMOVUPS      Y7, 224(AX)
+	VFNMADD231PS Y4, Y10, Y2
+	VFNMADD231PS Y5, Y11, Y3
+	VMULPS       Y2, Y0, Y0
+	VMULPS       Y3, Y1, Y1
 	VMOVUPS      Y0, (CX)
+	VMOVUPS      Y1, 32(CX)
 	VMOVUPS      128(DI), Y0
+	VMOVUPS      160(DI), Y1
 	VMOVUPS      (DX), Y2
-	VFMADD231PS  Y1, Y0, Y2
+	VMOVUPS      32(DX), Y3
+	VFMADD231PS  Y6, Y0, Y2
+	VFMADD231PS  Y7, Y1, Y3
 	VMOVUPS      Y2, (DX)
-	ADDQ         $+32, AX
-	ADDQ         $+32, CX
-	ADDQ         $+32, DX
-	ADDQ         $+32, BX
-	ADDQ         $+32, SI
-	ADDQ         $+32, DI
-	ADDQ         $-1, R9
-	TESTQ        R9, R9
-	JNE          loop5
+	VMOVUPS      Y3, 32(DX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	ADDQ         $+64, BX
+	ADDQ         $+64, SI
+	ADDQ         $+64, DI
 	ADDQ         $+192, AX
 	ADDQ         $+128, DI
 	ADDQ         $-16, R8
@@ -6915,26 +6993,25 @@ loop5:
 done4:
 	// 8 elements at a time.
 	CMPQ R8, $+8
-	JLT  done7
+	JLT  done6
 
-loop6:
+loop5:
 	VMOVUPS      192(AX), Y1
 	VMOVUPS      (SI), Y2
 	VMOVUPS      (BX), Y0
-	VMOVUPS      constantsAVX2<>+480(SB), Y6
-	VDIVPS       Y1, Y2, Y3
-	VMOVAPS      Y1, Y4
-	VMULPS       Y2, Y0, Y5
-	VSUBPS       Y1, Y6, Y1
-	VMULPS       Y1, Y5, Y1
-	VMOVUPS      Y1, 192(AX)
-	VFNMADD231PS Y2, Y3, Y4
-	VMULPS       Y4, Y0, Y0
+	VMOVUPS      constantsAVX2<>+480(SB), Y4
+	VDIVPS       Y1, Y2, Y5
+	VMULPS       Y2, Y0, Y3
+	VSUBPS       Y1, Y4, Y4
+	VMULPS       Y4, Y3, Y3
+	VMOVUPS      Y3, 192(AX)
+	VFNMADD231PS Y2, Y5, Y1
+	VMULPS       Y1, Y0, Y0
 	VMOVUPS      Y0, (CX)
 	VMOVUPS      128(DI), Y0
-	VMOVUPS      (DX), Y2
-	VFMADD231PS  Y1, Y0, Y2
-	VMOVUPS      Y2, (DX)
+	VMOVUPS      (DX), Y1
+	VFMADD231PS  Y3, Y0, Y1
+	VMOVUPS      Y1, (DX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, CX
 	ADDQ         $+32, DX
@@ -6943,94 +7020,93 @@ loop6:
 	ADDQ         $+32, DI
 	ADDQ         $-8, R8
 	CMPQ         R8, $+8
-	JGE          loop6
+	JGE          loop5
 
-done7:
+done6:
 	// The last elements.
 	TESTQ        R8, R8
-	JEQ          done8
+	JEQ          done7
 	MOVQ         R8, R10
 	NEGQ         R8
 	LEAQ         constantsAVX2<>+544(SB), R9
 	VMOVUPS      (R9)(R8*4), Y0
-	VMASKMOVPS   192(AX), Y0, Y2
-	VMASKMOVPS   (SI), Y0, Y3
 	VMASKMOVPS   (BX), Y0, Y1
-	VMOVUPS      constantsAVX2<>+480(SB), Y7
+	VMASKMOVPS   (SI), Y0, Y3
+	VMASKMOVPS   192(AX), Y0, Y2
+	VMOVUPS      constantsAVX2<>+480(SB), Y5
 	LEAQ         192(AX), AX
 	TESTQ        $+4, R10
-	VDIVPS       Y2, Y3, Y4
-	VMULPS       Y3, Y1, Y6
-	VMOVAPS      Y2, Y5
-	VSUBPS       Y2, Y7, Y2
-	VMULPS       Y2, Y6, Y2
-	VMOVAPS      Y2, Y6
-	VFNMADD231PS Y3, Y4, Y5
-	JEQ          stored9
-	VMOVUPS      X6, (AX)
+	VMULPS       Y3, Y1, Y4
+	VSUBPS       Y2, Y5, Y5
+	VMULPS       Y5, Y4, Y4
+	VMOVAPS      Y4, Y5
+	JEQ          stored8
+	VMOVUPS      X5, (AX)
 	ADDQ         $+16, AX
-	VEXTRACTF128 $0x01, Y6, X6
+	VEXTRACTF128 $0x01, Y5, X5
+
+stored8:
+	TESTQ    $+2, R10
+	JEQ      stored9
+	VMOVLPS  X5, (AX)
+	ADDQ     $+8, AX
+	VMOVHLPS X5, X5, X5
 
 stored9:
-	TESTQ    $+2, R10
-	JEQ      stored10
-	VMOVLPS  X6, (AX)
-	ADDQ     $+8, AX
-	VMOVHLPS X6, X6, X6
+	TESTQ  $+1, R10
+	JEQ    stored10
+	VMOVSS X5, (AX)
 
 stored10:
-	TESTQ  $+1, R10
-	JEQ    stored11
-	VMOVSS X6, (AX)
-
-stored11:
-	VMULPS       Y5, Y1, Y1
+	VDIVPS       Y2, Y3, Y5
 	LEAQ         (CX), AX
 	TESTQ        $+4, R10
+	VFNMADD231PS Y3, Y5, Y2
+	VMULPS       Y2, Y1, Y1
 	VMOVAPS      Y1, Y1
-	JEQ          stored12
+	JEQ          stored11
 	VMOVUPS      X1, (AX)
 	ADDQ         $+16, AX
 	VEXTRACTF128 $0x01, Y1, X1
 
-stored12:
+stored11:
 	TESTQ    $+2, R10
-	JEQ      stored13
+	JEQ      stored12
 	VMOVLPS  X1, (AX)
 	ADDQ     $+8, AX
 	VMOVHLPS X1, X1, X1
 
-stored13:
+stored12:
 	TESTQ  $+1, R10
-	JEQ    stored14
+	JEQ    stored13
 	VMOVSS X1, (AX)
 
-stored14:
+stored13:
 	VMASKMOVPS   128(DI), Y0, Y1
 	VMASKMOVPS   (DX), Y0, Y0
 	LEAQ         (DX), AX
 	TESTQ        $+4, R10
-	VFMADD231PS  Y2, Y1, Y0
+	VFMADD231PS  Y4, Y1, Y0
 	VMOVAPS      Y0, Y0
-	JEQ          stored15
+	JEQ          stored14
 	VMOVUPS      X0, (AX)
 	ADDQ         $+16, AX
 	VEXTRACTF128 $0x01, Y0, X0
 
-stored15:
+stored14:
 	TESTQ    $+2, R10
-	JEQ      stored16
+	JEQ      stored15
 	VMOVLPS  X0, (AX)
 	ADDQ     $+8, AX
 	VMOVHLPS X0, X0, X0
 
-stored16:
+stored15:
 	TESTQ  $+1, R10
-	JEQ    stored17
+	JEQ    stored16
 	VMOVSS X0, (AX)
 
-stored17:
-done8:
+stored16:
+done7:
 	// To the next row.
 	MOVQ gatesStride+48(FP), AX
 	SHLQ $0x02, AX
@@ -7093,12 +7169,76 @@ row1:
 	MOVQ p+24(FP), BX
 	MOVQ units+72(FP), SI
 
-	// 8 elements at a time.
+	// 16 elements at a time.
 	CMPQ SI, $+16
 	JLT  done4
 
 loop3:
-	MOVQ $+2, DI
+	// Input and cell gates. Forget gate.
+	VMOVUPS      (CX), Y0
+	VMOVUPS      32(CX), Y1
+	VMOVUPS      (AX), Y2
+	VMOVUPS      32(AX), Y3
+	VMOVUPS      128(AX), Y4
+	VMOVUPS      160(AX), Y5
+	VMOVUPS      constantsAVX2<>+480(SB), Y9
+	VMOVUPS      constantsAVX2<>+480(SB), Y10
+	VMOVUPS      constantsAVX2<>+480(SB), Y8
+	VMOVUPS      constantsAVX2<>+480(SB), Y11
+	VMULPS       Y2, Y0, Y6
+	VMULPS       Y3, Y1, Y7
+	VFNMADD231PS Y4, Y4, Y9
+	VFNMADD231PS Y5, Y5, Y10
+	VSUBPS       Y2, Y8, Y2
+	VSUBPS       Y3, Y8, Y3
+	VMULPS       Y4, Y6, Y4
+	VMULPS       Y5, Y7, Y5
+	VMULPS       Y9, Y6, Y6
+	VMULPS       Y10, Y7, Y7
+	VMULPS       Y2, Y4, Y2
+	VMULPS       Y3, Y5, Y3
+	VMOVUPS      Y2, (AX)
+	VMOVUPS      Y3, 32(AX)
+	VMOVUPS      Y6, 128(AX)
+	VMOVUPS      Y7, 160(AX)
+	VMOVUPS      64(AX), Y4
+	VMOVUPS      96(AX), Y5
+	VMOVUPS      (DX), Y6
+	VMOVUPS      32(DX), Y7
+	VMULPS       Y4, Y0, Y0
+	VMULPS       Y5, Y1, Y1
+	VSUBPS       Y4, Y11, Y4
+	VSUBPS       Y5, Y11, Y5
+	VMULPS       Y6, Y0, Y6
+	VMULPS       Y7, Y1, Y7
+	VMULPS       Y4, Y6, Y4
+	VMULPS       Y5, Y7, Y5
+	VMOVUPS      Y4, 64(AX)
+	VMOVUPS      Y5, 96(AX)
+	VMOVUPS      (BX), Y8
+	VMOVUPS      32(BX), Y9
+	VMOVUPS      64(BX), Y6
+	VMOVUPS      96(BX), Y7
+	VFMADD231PS  Y2, Y8, Y0
+	VFMADD231PS  Y3, Y9, Y1
+	VFMADD231PS  Y4, Y6, Y0
+	VFMADD231PS  Y5, Y7, Y1
+	VMOVUPS      Y0, (CX)
+	VMOVUPS      Y1, 32(CX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	ADDQ         $+64, BX
+	ADDQ         $+192, AX
+	ADDQ         $+128, BX
+	ADDQ         $-16, SI
+	CMPQ         SI, $+16
+	JGE          loop3
+
+done4:
+	// 8 elements at a time.
+	CMPQ SI, $+8
+	JLT  done6
 
 loop5:
 	// Input and cell gates. Forget gate.
@@ -7132,60 +7272,14 @@ loop5:
 	ADDQ         $+32, CX
 	ADDQ         $+32, DX
 	ADDQ         $+32, BX
-	ADDQ         $-1, DI
-	TESTQ        DI, DI
-	JNE          loop5
-	ADDQ         $+192, AX
-	ADDQ         $+128, BX
-	ADDQ         $-16, SI
-	CMPQ         SI, $+16
-	JGE          loop3
-
-done4:
-	// 8 elements at a time.
-	CMPQ SI, $+8
-	JLT  done7
-
-loop6:
-	// Input and cell gates. Forget gate.
-	VMOVUPS      (CX), Y0
-	VMOVUPS      (AX), Y1
-	VMOVUPS      128(AX), Y2
-	VMOVUPS      constantsAVX2<>+480(SB), Y5
-	VMOVUPS      constantsAVX2<>+480(SB), Y4
-	VMOVUPS      constantsAVX2<>+480(SB), Y6
-	VMULPS       Y1, Y0, Y3
-	VFNMADD231PS Y2, Y2, Y5
-	VSUBPS       Y1, Y4, Y1
-	VMULPS       Y2, Y3, Y2
-	VMULPS       Y5, Y3, Y3
-	VMULPS       Y1, Y2, Y1
-	VMOVUPS      Y1, (AX)
-	VMOVUPS      Y3, 128(AX)
-	VMOVUPS      64(AX), Y2
-	VMOVUPS      (DX), Y3
-	VMULPS       Y2, Y0, Y0
-	VSUBPS       Y2, Y6, Y2
-	VMULPS       Y3, Y0, Y3
-	VMULPS       Y2, Y3, Y2
-	VMOVUPS      Y2, 64(AX)
-	VMOVUPS      (BX), Y4
-	VMOVUPS      64(BX), Y3
-	VFMADD231PS  Y1, Y4, Y0
-	VFMADD231PS  Y2, Y3, Y0
-	VMOVUPS      Y0, (CX)
-	ADDQ         $+32, AX
-	ADDQ         $+32, CX
-	ADDQ         $+32, DX
-	ADDQ         $+32, BX
 	ADDQ         $-8, SI
 	CMPQ         SI, $+8
-	JGE          loop6
+	JGE          loop5
 
-done7:
+done6:
 	// The last elements.
 	TESTQ   SI, SI
-	JEQ     done8
+	JEQ     done7
 	MOVQ    SI, R8
 	NEGQ    SI
 	LEAQ    constantsAVX2<>+544(SB), DI
@@ -7203,48 +7297,48 @@ done7:
 	VMULPS       Y3, Y4, Y2
 	VMULPS       Y5, Y2, Y2
 	VMOVAPS      Y2, Y5
-	JEQ          stored9
+	JEQ          stored8
 	VMOVUPS      X5, (SI)
 	ADDQ         $+16, SI
 	VEXTRACTF128 $0x01, Y5, X5
 
-stored9:
+stored8:
 	TESTQ    $+2, R8
-	JEQ      stored10
+	JEQ      stored9
 	VMOVLPS  X5, (SI)
 	ADDQ     $+8, SI
 	VMOVHLPS X5, X5, X5
 
-stored10:
+stored9:
 	TESTQ  $+1, R8
-	JEQ    stored11
+	JEQ    stored10
 	VMOVSS X5, (SI)
 
-stored11:
+stored10:
 	VMOVUPS      constantsAVX2<>+480(SB), Y5
 	LEAQ         128(AX), SI
 	TESTQ        $+4, R8
 	VFNMADD231PS Y3, Y3, Y5
 	VMULPS       Y5, Y4, Y3
 	VMOVAPS      Y3, Y3
-	JEQ          stored12
+	JEQ          stored11
 	VMOVUPS      X3, (SI)
 	ADDQ         $+16, SI
 	VEXTRACTF128 $0x01, Y3, X3
 
-stored12:
+stored11:
 	TESTQ    $+2, R8
-	JEQ      stored13
+	JEQ      stored12
 	VMOVLPS  X3, (SI)
 	ADDQ     $+8, SI
 	VMOVHLPS X3, X3, X3
 
-stored13:
+stored12:
 	TESTQ  $+1, R8
-	JEQ    stored14
+	JEQ    stored13
 	VMOVSS X3, (SI)
 
-stored14:
+stored13:
 	// Forget gate.
 	VMASKMOVPS   64(AX), Y0, Y3
 	VMASKMOVPS   (DX), Y0, Y4
@@ -7256,24 +7350,24 @@ stored14:
 	VMULPS       Y4, Y1, Y4
 	VMULPS       Y3, Y4, Y3
 	VMOVAPS      Y3, Y4
-	JEQ          stored15
+	JEQ          stored14
 	VMOVUPS      X4, (AX)
 	ADDQ         $+16, AX
 	VEXTRACTF128 $0x01, Y4, X4
 
-stored15:
+stored14:
 	TESTQ    $+2, R8
-	JEQ      stored16
+	JEQ      stored15
 	VMOVLPS  X4, (AX)
 	ADDQ     $+8, AX
 	VMOVHLPS X4, X4, X4
 
-stored16:
+stored15:
 	TESTQ  $+1, R8
-	JEQ    stored17
+	JEQ    stored16
 	VMOVSS X4, (AX)
 
-stored17:
+stored16:
 	VMASKMOVPS   (BX), Y0, Y4
 	VMASKMOVPS   64(BX), Y0, Y0
 	LEAQ         (CX), AX
@@ -7281,25 +7375,25 @@ stored17:
 	VFMADD231PS  Y2, Y4, Y1
 	VFMADD231PS  Y3, Y0, Y1
 	VMOVAPS      Y1, Y0
-	JEQ          stored18
+	JEQ          stored17
 	VMOVUPS      X0, (AX)
 	ADDQ         $+16, AX
 	VEXTRACTF128 $0x01, Y0, X0
 
-stored18:
+stored17:
 	TESTQ    $+2, R8
-	JEQ      stored19
+	JEQ      stored18
 	VMOVLPS  X0, (AX)
 	ADDQ     $+8, AX
 	VMOVHLPS X0, X0, X0
 
-stored19:
+stored18:
 	TESTQ  $+1, R8
-	JEQ    stored20
+	JEQ    stored19
 	VMOVSS X0, (AX)
 
-stored20:
-done8:
+stored19:
+done7:
 	// To the next row.
 	MOVQ gatesStride+32(FP), AX
 	SHLQ $0x02, AX
@@ -10225,37 +10319,36 @@ loop3:
 	VMOVUPS      192(AX), Z1
 	VMOVUPS      (BX), Z2
 	VMOVUPS      (DX), Z0
+	VBROADCASTSS constantsAVX512<>+60(SB), Z4
+	VBROADCASTSS constantsAVX512<>+60(SB), Z7
 	VBROADCASTSS constantsAVX512<>+60(SB), Z6
 	VBROADCASTSS constantsAVX512<>+60(SB), Z8
-	VBROADCASTSS constantsAVX512<>+60(SB), Z7
-	VBROADCASTSS constantsAVX512<>+60(SB), Z9
-	VDIVPS       Z1, Z2, Z3
-	VMULPS       Z2, Z0, Z5
-	VMOVAPS      Z1, Z4
-	VSUBPS       Z1, Z6, Z1
-	VMULPS       Z1, Z5, Z1
-	VMOVUPS      Z1, 192(AX)
-	VMOVUPS      (CX), Z1
-	VMOVUPS      (AX), Z5
-	VMOVUPS      128(AX), Z6
-	VFNMADD231PS Z2, Z3, Z4
-	VFNMADD231PS Z6, Z6, Z8
-	VSUBPS       Z5, Z7, Z2
-	VFMADD231PS  Z4, Z0, Z1
-	VMULPS       Z5, Z1, Z0
-	VMULPS       Z6, Z0, Z3
-	VMULPS       Z8, Z0, Z0
-	VMULPS       Z2, Z3, Z2
-	VMOVUPS      Z2, (AX)
+	VDIVPS       Z1, Z2, Z5
+	VMULPS       Z2, Z0, Z3
+	VSUBPS       Z1, Z4, Z4
+	VMULPS       Z4, Z3, Z3
+	VMOVUPS      Z3, 192(AX)
+	VMOVUPS      (CX), Z3
+	VMOVUPS      (AX), Z4
+	VMOVUPS      128(AX), Z9
+	VFNMADD231PS Z2, Z5, Z1
+	VFNMADD231PS Z9, Z9, Z7
+	VSUBPS       Z4, Z6, Z2
+	VFMADD231PS  Z1, Z0, Z3
+	VMULPS       Z4, Z3, Z0
+	VMULPS       Z9, Z0, Z1
+	VMULPS       Z7, Z0, Z0
+	VMULPS       Z2, Z1, Z1
+	VMOVUPS      Z1, (AX)
 	VMOVUPS      Z0, 128(AX)
 	VMOVUPS      64(AX), Z0
-	VMOVUPS      (DI), Z2
-	VMULPS       Z0, Z1, Z1
-	VSUBPS       Z0, Z9, Z0
-	VMULPS       Z2, Z1, Z2
-	VMULPS       Z0, Z2, Z0
+	VMOVUPS      (DI), Z1
+	VMULPS       Z0, Z3, Z2
+	VSUBPS       Z0, Z8, Z0
+	VMULPS       Z1, Z2, Z1
+	VMULPS       Z0, Z1, Z0
 	VMOVUPS      Z0, 64(AX)
-	VMOVUPS      Z1, (CX)
+	VMOVUPS      Z2, (CX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, CX
 	ADDQ         $+64, DX
@@ -10279,37 +10372,36 @@ done4:
 	VMOVUPS.Z    192(AX), K1, Z1
 	VMOVUPS.Z    (BX), K1, Z2
 	VMOVUPS.Z    (DX), K1, Z0
+	VBROADCASTSS constantsAVX512<>+60(SB), Z4
+	VBROADCASTSS constantsAVX512<>+60(SB), Z7
 	VBROADCASTSS constantsAVX512<>+60(SB), Z6
 	VBROADCASTSS constantsAVX512<>+60(SB), Z8
-	VBROADCASTSS constantsAVX512<>+60(SB), Z7
-	VBROADCASTSS constantsAVX512<>+60(SB), Z9
-	VDIVPS       Z1, Z2, Z3
-	VMULPS       Z2, Z0, Z5
-	VMOVAPS      Z1, Z4
-	VSUBPS       Z1, Z6, Z1
-	VMULPS       Z1, Z5, Z1
-	VMOVUPS      Z1, K1, 192(AX)
-	VMOVUPS.Z    (CX), K1, Z1
-	VMOVUPS.Z    (AX), K1, Z5
-	VMOVUPS.Z    128(AX), K1, Z6
-	VFNMADD231PS Z2, Z3, Z4
-	VFNMADD231PS Z6, Z6, Z8
-	VSUBPS       Z5, Z7, Z2
-	VFMADD231PS  Z4, Z0, Z1
-	VMULPS       Z5, Z1, Z0
-	VMULPS       Z6, Z0, Z3
-	VMULPS       Z8, Z0, Z0
-	VMULPS       Z2, Z3, Z2
-	VMOVUPS      Z2, K1, (AX)
+	VDIVPS       Z1, Z2, Z5
+	VMULPS       Z2, Z0, Z3
+	VSUBPS       Z1, Z4, Z4
+	VMULPS       Z4, Z3, Z3
+	VMOVUPS      Z3, K1, 192(AX)
+	VMOVUPS.Z    (CX), K1, Z3
+	VMOVUPS.Z    (AX), K1, Z4
+	VMOVUPS.Z    128(AX), K1, Z9
+	VFNMADD231PS Z2, Z5, Z1
+	VFNMADD231PS Z9, Z9, Z7
+	VSUBPS       Z4, Z6, Z2
+	VFMADD231PS  Z1, Z0, Z3
+	VMULPS       Z4, Z3, Z0
+	VMULPS       Z9, Z0, Z1
+	VMULPS       Z7, Z0, Z0
+	VMULPS       Z2, Z1, Z1
+	VMOVUPS      Z1, K1, (AX)
 	VMOVUPS      Z0, K1, 128(AX)
 	VMOVUPS.Z    64(AX), K1, Z0
-	VMOVUPS.Z    (DI), K1, Z2
-	VMULPS       Z0, Z1, Z1
-	VSUBPS       Z0, Z9, Z0
-	VMULPS       Z2, Z1, Z2
-	VMULPS       Z0, Z2, Z0
+	VMOVUPS.Z    (DI), K1, Z1
+	VMULPS       Z0, Z3, Z2
+	VSUBPS       Z0, Z8, Z0
+	VMULPS       Z1, Z2, Z1
+	VMULPS       Z0, Z1, Z0
 	VMOVUPS      Z0, K1, 64(AX)
-	VMOVUPS      Z1, K1, (CX)
+	VMOVUPS      Z2, K1, (CX)
 
 done5:
 	// To the next row.
@@ -10386,35 +10478,34 @@ loop3:
 	VMOVUPS      192(AX), Z1
 	VMOVUPS      (BX), Z2
 	VMOVUPS      (DX), Z0
+	VBROADCASTSS constantsAVX512<>+60(SB), Z4
+	VBROADCASTSS constantsAVX512<>+60(SB), Z7
 	VBROADCASTSS constantsAVX512<>+60(SB), Z6
 	VBROADCASTSS constantsAVX512<>+60(SB), Z8
-	VBROADCASTSS constantsAVX512<>+60(SB), Z7
-	VBROADCASTSS constantsAVX512<>+60(SB), Z9
-	VDIVPS       Z1, Z2, Z3
-	VMULPS       Z2, Z0, Z5
-	VMOVAPS      Z1, Z4
-	VSUBPS       Z1, Z6, Z1
-	VMULPS       Z1, Z5, Z1
-	VMOVUPS      Z1, 192(AX)
-	VMOVUPS      (CX), Z5
-	VMOVUPS      128(R8), Z6
+	VDIVPS       Z1, Z2, Z5
+	VMULPS       Z2, Z0, Z3
+	VSUBPS       Z1, Z4, Z4
+	VMULPS       Z4, Z3, Z3
+	VMOVUPS      Z3, 192(AX)
+	VMOVUPS      (CX), Z4
+	VMOVUPS      128(R8), Z9
 	VMOVUPS      (AX), Z10
 	VMOVUPS      128(AX), Z11
-	VFNMADD231PS Z2, Z3, Z4
-	VSUBPS       Z10, Z7, Z2
-	VFNMADD231PS Z11, Z11, Z8
-	VFMADD231PS  Z4, Z0, Z5
-	VFMADD231PS  Z1, Z6, Z5
-	VMULPS       Z10, Z5, Z0
+	VFNMADD231PS Z2, Z5, Z1
+	VSUBPS       Z10, Z6, Z2
+	VFNMADD231PS Z11, Z11, Z7
+	VFMADD231PS  Z1, Z0, Z4
+	VFMADD231PS  Z3, Z9, Z4
+	VMULPS       Z10, Z4, Z0
 	VMULPS       Z11, Z0, Z1
-	VMULPS       Z8, Z0, Z0
+	VMULPS       Z7, Z0, Z0
 	VMULPS       Z2, Z1, Z1
 	VMOVUPS      Z1, (AX)
 	VMOVUPS      Z0, 128(AX)
 	VMOVUPS      64(AX), Z0
 	VMOVUPS      (DI), Z2
-	VMULPS       Z0, Z5, Z3
-	VSUBPS       Z0, Z9, Z0
+	VMULPS       Z0, Z4, Z3
+	VSUBPS       Z0, Z8, Z0
 	VMULPS       Z2, Z3, Z2
 	VMULPS       Z0, Z2, Z0
 	VMOVUPS      Z0, 64(AX)
@@ -10448,35 +10539,34 @@ done4:
 	VMOVUPS.Z    192(AX), K1, Z1
 	VMOVUPS.Z    (BX), K1, Z2
 	VMOVUPS.Z    (DX), K1, Z0
+	VBROADCASTSS constantsAVX512<>+60(SB), Z4
+	VBROADCASTSS constantsAVX512<>+60(SB), Z7
 	VBROADCASTSS constantsAVX512<>+60(SB), Z6
 	VBROADCASTSS constantsAVX512<>+60(SB), Z8
-	VBROADCASTSS constantsAVX512<>+60(SB), Z7
-	VBROADCASTSS constantsAVX512<>+60(SB), Z9
-	VDIVPS       Z1, Z2, Z3
-	VMULPS       Z2, Z0, Z5
-	VMOVAPS      Z1, Z4
-	VSUBPS       Z1, Z6, Z1
-	VMULPS       Z1, Z5, Z1
-	VMOVUPS      Z1, K1, 192(AX)
-	VMOVUPS.Z    (CX), K1, Z5
-	VMOVUPS.Z    128(R8), K1, Z6
+	VDIVPS       Z1, Z2, Z5
+	VMULPS       Z2, Z0, Z3
+	VSUBPS       Z1, Z4, Z4
+	VMULPS       Z4, Z3, Z3
+	VMOVUPS      Z3, K1, 192(AX)
+	VMOVUPS.Z    (CX), K1, Z4
+	VMOVUPS.Z    128(R8), K1, Z9
 	VMOVUPS.Z    (AX), K1, Z10
 	VMOVUPS.Z    128(AX), K1, Z11
-	VFNMADD231PS Z2, Z3, Z4
-	VSUBPS       Z10, Z7, Z2
-	VFNMADD231PS Z11, Z11, Z8
-	VFMADD231PS  Z4, Z0, Z5
-	VFMADD231PS  Z1, Z6, Z5
-	VMULPS       Z10, Z5, Z0
+	VFNMADD231PS Z2, Z5, Z1
+	VSUBPS       Z10, Z6, Z2
+	VFNMADD231PS Z11, Z11, Z7
+	VFMADD231PS  Z1, Z0, Z4
+	VFMADD231PS  Z3, Z9, Z4
+	VMULPS       Z10, Z4, Z0
 	VMULPS       Z11, Z0, Z1
-	VMULPS       Z8, Z0, Z0
+	VMULPS       Z7, Z0, Z0
 	VMULPS       Z2, Z1, Z1
 	VMOVUPS      Z1, K1, (AX)
 	VMOVUPS      Z0, K1, 128(AX)
 	VMOVUPS.Z    64(AX), K1, Z0
 	VMOVUPS.Z    (DI), K1, Z2
-	VMULPS       Z0, Z5, Z3
-	VSUBPS       Z0, Z9, Z0
+	VMULPS       Z0, Z4, Z3
+	VSUBPS       Z0, Z8, Z0
 	VMULPS       Z2, Z3, Z2
 	VMULPS       Z0, Z2, Z0
 	VMOVUPS      Z0, K1, 64(AX)
@@ -12075,20 +12165,19 @@ loop3:
 	VMOVUPS      192(AX), Z1
 	VMOVUPS      (SI), Z2
 	VMOVUPS      (BX), Z0
-	VBROADCASTSS constantsAVX512<>+60(SB), Z6
-	VDIVPS       Z1, Z2, Z3
-	VMOVAPS      Z1, Z4
-	VMULPS       Z2, Z0, Z5
-	VSUBPS       Z1, Z6, Z1
-	VMULPS       Z1, Z5, Z1
-	VMOVUPS      Z1, 192(AX)
-	VFNMADD231PS Z2, Z3, Z4
-	VMULPS       Z4, Z0, Z0
+	VBROADCASTSS constantsAVX512<>+60(SB), Z4
+	VDIVPS       Z1, Z2, Z5
+	VMULPS       Z2, Z0, Z3
+	VSUBPS       Z1, Z4, Z4
+	VMULPS       Z4, Z3, Z3
+	VMOVUPS      Z3, 192(AX)
+	VFNMADD231PS Z2, Z5, Z1
+	VMULPS       Z1, Z0, Z0
 	VMOVUPS      Z0, (CX)
 	VMOVUPS      128(DI), Z0
-	VMOVUPS      (DX), Z2
-	VFMADD231PS  Z1, Z0, Z2
-	VMOVUPS      Z2, (DX)
+	VMOVUPS      (DX), Z1
+	VFMADD231PS  Z3, Z0, Z1
+	VMOVUPS      Z1, (DX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, CX
 	ADDQ         $+64, DX
@@ -12111,20 +12200,19 @@ done4:
 	VMOVUPS.Z    192(AX), K1, Z1
 	VMOVUPS.Z    (SI), K1, Z2
 	VMOVUPS.Z    (BX), K1, Z0
-	VBROADCASTSS constantsAVX512<>+60(SB), Z6
-	VDIVPS       Z1, Z2, Z3
-	VMOVAPS      Z1, Z4
-	VMULPS       Z2, Z0, Z5
-	VSUBPS       Z1, Z6, Z1
-	VMULPS       Z1, Z5, Z1
-	VMOVUPS      Z1, K1, 192(AX)
-	VFNMADD231PS Z2, Z3, Z4
-	VMULPS       Z4, Z0, Z0
+	VBROADCASTSS constantsAVX512<>+60(SB), Z4
+	VDIVPS       Z1, Z2, Z5
+	VMULPS       Z2, Z0, Z3
+	VSUBPS       Z1, Z4, Z4
+	VMULPS       Z4, Z3, Z3
+	VMOVUPS      Z3, K1, 192(AX)
+	VFNMADD231PS Z2, Z5, Z1
+	VMULPS       Z1, Z0, Z0
 	VMOVUPS      Z0, K1, (CX)
 	VMOVUPS.Z    128(DI), K1, Z0
-	VMOVUPS.Z    (DX), K1, Z2
-	VFMADD231PS  Z1, Z0, Z2
-	VMOVUPS      Z2, K1, (DX)
+	VMOVUPS.Z    (DX), K1, Z1
+	VFMADD231PS  Z3, Z0, Z1
+	VMOVUPS      Z1, K1, (DX)
 
 done5:
 	// To the next row.

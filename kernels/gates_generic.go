@@ -291,7 +291,7 @@ func clamp(x, limit float64) float64 {
 // tanhRatio returns m and k with tanh(x) = 2m/k, exactly 1 from 9.02 on. The
 // rational function n/q is tanh(x/2), and 2nq/(n²+q²) doubles the argument.
 func tanhRatio(x float64) (m, k float64) {
-	x = clamp(x, tanhRatioEnd)
+	x = clamp(x, tanhEnd)
 	z := x * x
 	p := float64(z*tanhNumC5) + tanhNumC3
 	p = float64(p*z) + tanhNumC1

@@ -1,5 +1,5 @@
 // Package approx holds the numbers that the activations and gates are made of:
-// minimax polynomials, a rational function, a table of tanh, and ln 2. Command
+// minimax polynomials, a rational function, and ln 2. Command
 // minimax derives them and says how.
 package approx
 
@@ -23,12 +23,12 @@ type Fit struct {
 // Fits holds all of them.
 var Fits = []*Fit{&Tanh, &Exp, &ExpNeg5, &ExpNeg6, &TanhRatio}
 
-// Tanh is tanh(t) in the formula of [Table]. The interval is a little more than
-// half the distance of points.
+// Tanh is what the function tanh takes exp(-2|x|) from. The interval is a little
+// more than ±ln(2)/4.
 var Tanh = Fit{
-	Formula: "tanh(x) = x + C3*x³ + C5*x⁵ + ... + C11*x¹¹",
-	Lo:      0, Hi: 0.60254, Error: 3.03e-9,
-	Poly: Poly{"tanh", 11, 2, []float32{-0x1.8027fp-8, 0x1.544912p-6, -0x1.b889cp-5, 0x1.110948p-3, -0x1.55553cp-2}},
+	Formula: "(1-exp(-2x))/2 = x + C2*x² + ... + C6*x⁶",
+	Lo:      -0.17334, Hi: 0.17334, Error: 1.37e-8,
+	Poly: Poly{"tanh", 6, 1, []float32{-0x1.6b9a38p-5, 0x1.12254p-3, -0x1.5556f4p-2, 0x1.5554b4p-1, -0x1.fffffep-1}},
 }
 
 // Exp is exp in the functions exp and sigmoid. The interval is a little more
@@ -56,33 +56,13 @@ var ExpNeg6 = Fit{
 // TanhRatio is tanh in gates.
 var TanhRatio = Fit{
 	Formula: "tanh(x) = 2nq/(n²+q²), n = x/2 + NumC3*x³ + NumC5*x⁵, q = 1 + DenC2*x² + ... + DenC6*x⁶",
-	Lo:      0, Hi: float64(TanhRatioEnd), Error: 7.72e-9,
+	Lo:      0, Hi: float64(TanhEnd), Error: 7.72e-9,
 	Poly: Poly{"tanhNum", 5, 2, []float32{0x1.df48ccp-15, 0x1.e7d398p-7, 0.5}},
 	Den:  Poly{"tanhDen", 6, 2, []float32{0x1.49ffdap-20, 0x1.3c4f84p-10, 0x1.cf4a32p-4, 1}},
 }
 
-// From these magnitudes on both forms of tanh are exactly 1.
-const (
-	TanhEnd      float32 = 9.01
-	TanhRatioEnd float32 = 9.02
-)
-
-// Table holds points c for tanh(c+t) = v + s*tanh(t)/(1+v*tanh(t)), v = tanh(c),
-// s = 1-v². They are near multiples of 1/PerPoint, moved to where v and s are
-// almost float32; the last one is where v is 1-2^-23. Its slope is a little
-// larger than 1-v², so that tanh ends at exactly 1. All in all the error is 3.8e-9.
-var Table = TanhTable{
-	PerPoint: 0.831485629,
-	Point:    [8]float32{0, 1.2025131, 2.40538716, 3.60758448, 4.81122589, 6.0126853, 7.21739817, 8.317766},
-	Value:    [8]float32{0, 0.834419549, 0.983848393, 0.998530388, 0.999867558, 0.999988019, 0.999998927, 1 - 0x1p-23},
-	Slope:    [8]float32{1, 0.303744018, 0.0320423394, 0.00293706427, 0.000264865113, 2.39608762e-05, 2.15331283e-06, 2.386e-07},
-}
-
-// A TanhTable holds 8 points, v and s of tanh.
-type TanhTable struct {
-	PerPoint            float32
-	Point, Value, Slope [8]float32
-}
+// TanhEnd is the magnitude from which on both forms of tanh are exactly 1.
+const TanhEnd float32 = 9.02
 
 // 1/ln 2, ln 2, and ln 2 in two parts (W. J. Cody and W. Waite, Software Manual
 // for the Elementary Functions, 1980): the first has 16 bits, so that a whole

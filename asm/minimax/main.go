@@ -6,7 +6,7 @@
 // after the other, and the rest is fitted again each time. What is in use has
 // other last bits: small changes of what is fitted decide which way coefficients
 // are rounded. Those of tanh and exp were rounded all at once. So the tests
-// compare errors, and bits only of the table, the logarithms and expNeg5.
+// compare errors, and bits only of the logarithms and expNeg5.
 package main
 
 import (
@@ -37,12 +37,9 @@ func run() error {
 		fmt.Printf("%-10s%12.3e%12.3e%12.3e\n", r.fit.Poly.Name, r.real, r.fit.Error, r.inUse)
 		fits = append(fits, &r.fit)
 	}
-	derived := table()
-	e, at := tableError(approx.Table)
-	fmt.Printf("\ntanh from the table: %.3e at %.4g. Its last slope must be %.4g at least.\n", e, at, leastSlope(derived))
 	log2E, ln, hi, lo := logarithms()
-	fmt.Printf("1/ln 2 = %x, ln 2 = %x, %x + %x\n\n", log2E, ln, hi, lo)
-	text, err := approx.Source("", fits, derived)
+	fmt.Printf("\n1/ln 2 = %x, ln 2 = %x, %x + %x\n\n", log2E, ln, hi, lo)
+	text, err := approx.Source("", fits)
 	fmt.Printf("%s", text)
 	return err
 }

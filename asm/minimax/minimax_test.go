@@ -47,36 +47,6 @@ func TestErrors(t *testing.T) {
 	}
 }
 
-func TestTable(t *testing.T) {
-	use := approx.Table
-	require.Equal(t, table(), use)
-
-	least := leastSlope(use)
-	require.Greater(t, float64(use.Slope[7]), least)
-	require.Less(t, float64(use.Slope[7]), 1.02*least)
-
-	most, at := tableError(use)
-	t.Logf("tanh from the table: %.4g at %.4g", most, at)
-	require.Less(t, most, 3.8e-9)
-
-	// No number is farther from its point than the polynomial goes, or not much
-	// where the slope makes little of it.
-	for k := range 8 {
-		reach := approx.Tanh.Hi
-		switch {
-		case use.Slope[k] < 0x1p-20:
-			reach += 0.09
-		case use.Slope[k] < 0x1p-10:
-			reach += 0.0003
-		}
-		low := (float64(k) - 0.5) / float64(use.PerPoint)
-		high := min((float64(k)+0.5)/float64(use.PerPoint), float64(approx.TanhEnd))
-		require.Less(t, float64(use.Point[k])-low, reach, "point %d", k)
-		require.Less(t, high-float64(use.Point[k]), reach, "point %d", k)
-	}
-	require.Less(t, float64(approx.TanhEnd*use.PerPoint), 7.5)
-}
-
 func TestLogarithms(t *testing.T) {
 	log2E, ln, hi, lo := logarithms()
 	require.Equal(t, []float32{log2E, ln, hi, lo}, []float32{approx.Log2E, approx.Ln2, approx.Ln2Hi, approx.Ln2Lo})

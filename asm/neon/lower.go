@@ -61,9 +61,6 @@ func lower(i *ir.Instruction) error {
 		o[0] = strings.TrimSuffix(o[0], ".S4") + ".S[0]"
 	case "FLDPQ":
 		o = []string{o[0], "(" + o[1] + ", " + o[2] + ")"}
-	case "VTBL":
-		n := len(o) - 1
-		o = []string{o[0], "[" + strings.Join(o[1:n], ", ") + "]", o[n]}
 	case "MRS":
 		o = []string{"FPCR", o[0]}
 	case "MSR":
@@ -139,7 +136,7 @@ func syntax(opcode string, op operand.Op) string {
 			return fmt.Sprintf("R%d", op.PhysicalIndex())
 		case opcode[0] == 'F':
 			return fmt.Sprintf("F%d", op.PhysicalIndex())
-		case opcode == "VAND", opcode == "VORR", opcode == "VMOV", opcode == "VMOVI", opcode == "VTBL", opcode == "VEXT":
+		case opcode == "VAND", opcode == "VORR", opcode == "VMOV", opcode == "VMOVI", opcode == "VEXT":
 			return fmt.Sprintf("V%d.B16", op.PhysicalIndex())
 		case opcode == "VZIP1", opcode == "VZIP2":
 			return fmt.Sprintf("V%d.D2", op.PhysicalIndex())

@@ -35,7 +35,6 @@ func (a Asm) FMIN(m, n, d reg.Register)        { a.vec("FMIN", m, n, d) }
 func (a Asm) FCMGT(m, n, d reg.Register)       { a.vec("FCMGT", m, n, d) } // d = all ones where n > m
 func (a Asm) FSQRT(n, d reg.Register)          { a.vec("FSQRT", n, d) }
 func (a Asm) FCVTDS(n, d reg.Register)         { a.vec("FCVTDS", n, d) } // lane 0, a float64, to float32
-func (a Asm) VADD(m, n, d reg.Register)        { a.vec("VADD", m, n, d) }
 func (a Asm) VAND(m, n, d reg.Register)        { a.vec("VAND", m, n, d) }
 func (a Asm) VUMAX(m, n, d reg.Register)       { a.vec("VUMAX", m, n, d) }
 func (a Asm) VORR(m, n, d reg.Register)        { a.vec("VORR", m, n, d) }
@@ -56,16 +55,6 @@ func (a Asm) VZIP2(m, n, d reg.Register) { a.vec("VZIP2", m, n, d) }
 
 // VEXT takes 16 bytes from byte k on of n followed by m.
 func (a Asm) VEXT(k uint64, m, n, d reg.Register) { a.op("VEXT", ops(operand.Imm(k), m, n), ops(d)) }
-
-// VTBL looks up the bytes of the indices i in the table t of one or two
-// registers, which must follow one another.
-func (a Asm) VTBL(i reg.Register, t []reg.Register, d reg.Register) {
-	in := ops(i)
-	for _, r := range t {
-		in = append(in, r)
-	}
-	a.op("VTBL", in, ops(d))
-}
 
 // FMLA is the multiply-add by element, d += n·m[lane].
 func (a Asm) FMLA(m reg.Register, lane int, n, d reg.Register) {

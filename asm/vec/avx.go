@@ -40,8 +40,6 @@ func (a *avx) UsePool(Mem) {}
 
 func (a *avx) Lanes() int { return a.lanes }
 
-func (a *avx) Index(x R) R { return x } // VPERMPS takes the low bits
-
 func (a *avx) Copy(x, d R)                 { a.VMOVAPS(x, d) }
 func (a *avx) Load(m Mem, d R)             { a.VMOVUPS(m, d) }
 func (a *avx) Store(s R, m Mem)            { a.VMOVUPS(s, m) }

@@ -24,12 +24,10 @@ func (a *avx2) Source(k *K) operand.Op {
 	return k.mem
 }
 
-func (a *avx2) LoadConst(k *K, d R)         { a.VMOVUPS(k.mem, d) }
-func (a *avx2) FMAConst(x, y R, k *K) R     { return a.fmaConst(x, y, a.Source(k)) }
-func (a *avx2) LoadTable(*Table)            {}
-func (a *avx2) Zero(d R)                    { a.VXORPS(d, d, d) }
-func (a *avx2) Lookup(t *Table, index, d R) { a.VPERMPS(t.mem, index, d) }
-func (a *avx2) LoadTail(m Mem, d R)         { a.VMASKMOVPS(m, a.mask, d) }
+func (a *avx2) LoadConst(k *K, d R)     { a.VMOVUPS(k.mem, d) }
+func (a *avx2) FMAConst(x, y R, k *K) R { return a.fmaConst(x, y, a.Source(k)) }
+func (a *avx2) Zero(d R)                { a.VXORPS(d, d, d) }
+func (a *avx2) LoadTail(m Mem, d R)     { a.VMASKMOVPS(m, a.mask, d) }
 
 // StoreTail stores 4, 2 and 1 elements: AMD's processors take some 20 cycles for
 // a masked store.

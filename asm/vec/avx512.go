@@ -27,25 +27,17 @@ func (a *avx512) Source(k *K) operand.Op {
 	return d
 }
 
-func (a *avx512) LoadConst(k *K, d R)         { a.VBROADCASTSS(k.mem, d) }
-func (a *avx512) FMAConst(x, y R, k *K) R     { return a.fmaConst(x, y, a.Source(k)) }
-func (a *avx512) Zero(d R)                    { a.VPXORD(d, d, d) }
-func (a *avx512) Lookup(t *Table, index, d R) { a.VPERMPS(t.reg[0], index, d) }
-func (a *avx512) LoadTail(m Mem, d R)         { a.VMOVUPS_Z(m, a.mask, d) }
-func (a *avx512) StoreTail(s R, m Mem)        { a.VMOVUPS(s, a.mask, m) }
+func (a *avx512) LoadConst(k *K, d R)     { a.VBROADCASTSS(k.mem, d) }
+func (a *avx512) FMAConst(x, y R, k *K) R { return a.fmaConst(x, y, a.Source(k)) }
+func (a *avx512) Zero(d R)                { a.VPXORD(d, d, d) }
+func (a *avx512) LoadTail(m Mem, d R)     { a.VMOVUPS_Z(m, a.mask, d) }
+func (a *avx512) StoreTail(s R, m Mem)    { a.VMOVUPS(s, a.mask, m) }
 
 func (a *avx512) MergeTail(s R, m Mem) {
 	d := a.ZMM()
 	a.VMOVUPS(m, d)
 	a.VMOVAPS(s, a.mask, d)
 	a.VMOVUPS(d, m)
-}
-
-// LoadTable repeats t, because VPERMPS takes 16 floats here and indices mod 16.
-func (a *avx512) LoadTable(t *Table) {
-	d := a.ZMM()
-	a.VBROADCASTF32X8(t.mem, d)
-	t.reg = []reg.Register{d}
 }
 
 func (a *avx512) Positive(x, y, d R) {

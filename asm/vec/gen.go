@@ -101,22 +101,6 @@ func (g *Gen) Bits(b uint32) *K {
 	return k
 }
 
-// Table returns a table of floats to look up.
-func (g *Gen) Table(floats [8]float32) *Table {
-	var words []uint32
-	for _, f := range floats {
-		words = append(words, math.Float32bits(f))
-	}
-	t := &Table{mem: g.data(words...)}
-	g.UsePool(t.mem)
-	g.LoadTable(t)
-	g.spare -= len(t.reg)
-	for _, r := range t.reg {
-		g.kept[r.ID()] = true
-	}
-	return t
-}
-
 // held returns a register that holds k and must not be changed.
 func (g *Gen) held(k *K) R {
 	if k.reg != nil {
@@ -268,20 +252,6 @@ func (g *Gen) Within(x, lo, hi V) V {
 		g.ISA.Max(x[i], lo[i], d)
 		g.ISA.Min(d, hi[i], d)
 	})
-}
-
-// Index returns k of x = k + 1.5·2²³ as Lookup takes it. x must not be overwritten.
-func (g *Gen) Index(x V) V {
-	v := make(V, len(x))
-	for i := range v {
-		v[i] = g.ISA.Index(x[i])
-	}
-	return v
-}
-
-// Lookup returns the elements of t at indices that Index made.
-func (g *Gen) Lookup(t *Table, index V) V {
-	return g.each(len(index), func(i int, d R) { g.ISA.Lookup(t, index[i], d) })
 }
 
 // FMA returns a·b + c, in the registers of c.

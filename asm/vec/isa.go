@@ -52,9 +52,6 @@ type ISA interface {
 	Greater(a, b, d R)              // the larger, NaN if one is NaN; of two zeros any
 	MaxBits(a, b, d R)              // the larger as unsigned numbers
 	Down(a R, k int, d R)           // lane i of d = lane i+k of a, for i < k; k = Lanes/2, /4, ... 1
-	LoadTable(t *Table)             // keeps t in registers if it cannot be read in place
-	Index(x R) R                    // what Lookup takes for k mod 8 of x = k + 1.5·2²³
-	Lookup(t *Table, index, d R)    // d = t[index]
 	Tail(n GP, p []GP, body func()) // body for the last n < Lanes elements; p are pointers to them
 	LoadTail(m Mem, d R)            // within Tail; other lanes are zero
 	StoreTail(s R, m Mem)           //
@@ -108,10 +105,4 @@ const (
 type K struct {
 	mem Mem // where it lies in memory
 	reg R   // a register that holds it throughout, or nil
-}
-
-// A Table is 8 floats to look up.
-type Table struct {
-	mem Mem
-	reg []reg.Register // registers that hold it throughout, if any
 }

@@ -4,15 +4,13 @@ import (
 	"github.com/simdrnn/simdrnn/asm/neon"
 
 	"github.com/mmcloughlin/avo/operand"
-	"github.com/mmcloughlin/avo/reg"
 )
 
 type neonISA struct {
 	neon.Asm
 	g    *Gen
-	fpcr GP  // the caller's
-	base GP  // address of the constants
-	pair int // first register of the last table
+	fpcr GP // the caller's
+	base GP // address of the constants
 }
 
 // NEON returns the instruction set of arm64.
@@ -27,7 +25,7 @@ func (a *neonISA) Vec() R       { return a.XMM() }
 // Begin sets flush-to-zero.
 func (a *neonISA) Begin() {
 	const flush = 1 << 24
-	a.base, a.pair = nil, 32
+	a.base = nil
 	a.fpcr = a.GP64()
 	r := a.GP64()
 	a.Comment("Flush subnormals to zero.")
@@ -115,34 +113,6 @@ func (a *neonISA) Positive(x, y, d R) {
 	a.VZERO(zero)
 	a.FCMGT(zero, x, mask)
 	a.VAND(mask, y, d)
-}
-
-// LoadTable takes the last registers, two by two: TBL wants neighbours.
-func (a *neonISA) LoadTable(t *Table) {
-	a.pair -= 2
-	t.reg = []reg.Register{tableRegisters[a.pair-26], tableRegisters[a.pair-25]}
-	m := a.pool(t.mem)
-	a.FMOVQ(m, t.reg[0])
-	a.FMOVQ(m.Offset(16), t.reg[1])
-}
-
-var tableRegisters = [6]reg.Register{reg.X26, reg.X27, reg.X28, reg.X29, reg.X30, reg.X31}
-
-// Index makes byte indices 4k, 4k+1, 4k+2, 4k+3 of the low byte k of each lane.
-func (a *neonISA) Index(x R) R {
-	bytes := a.XMM()
-	a.VSHL(2, x, bytes)
-	a.VTBL(a.words(0x00000000, 0x04040404, 0x08080808, 0x0c0c0c0c), []reg.Register{bytes}, bytes)
-	a.VADD(a.words(0x03020100, 0x03020100, 0x03020100, 0x03020100), bytes, bytes)
-	return bytes
-}
-
-func (a *neonISA) Lookup(t *Table, index, d R) { a.VTBL(index, t.reg, d) }
-
-func (a *neonISA) words(w ...uint32) R {
-	d := a.XMM()
-	a.FMOVQ(a.pool(a.g.data(w...)), d)
-	return d
 }
 
 func (a *neonISA) Transpose(r []R) {

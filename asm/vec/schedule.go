@@ -123,7 +123,7 @@ var latencies = []struct {
 	cycles int
 }{
 	{"VDIV", 11}, {"FDIV", 11}, {"VSQRT", 15}, {"FSQRT", 15},
-	{"VFM", 4}, {"VFNM", 4}, {"FML", 4}, {"VMULPS", 4}, {"FMUL", 4}, {"VPERMPS", 6}, {"VTBL", 3},
+	{"VFM", 4}, {"VFNM", 4}, {"FML", 4}, {"VMULPS", 4}, {"FMUL", 4},
 	{"VADDPS", 3}, {"VSUBPS", 3}, {"FADD", 3}, {"FSUB", 3},
 	{"VMAX", 2}, {"VMIN", 2}, {"FMAX", 2}, {"FMIN", 2},
 	{"VMOVUPS", 5}, {"VBROADCAST", 5}, {"VMASKMOV", 6}, {"FMOV", 5}, {"FLDP", 5},
