@@ -71,7 +71,7 @@ func sigmoid64(x float64) float64 {
 
 // expParts returns s, a power of 2, and q with exp(x) = s + s*q.
 func expParts(x float64) (s, q float64) {
-	n := round(x * log2E)
+	n := round(float64(x * log2E))
 	r := x - float64(n*ln2)
 	q = float64(r*expC6) + expC5
 	q = float64(q*r) + expC4

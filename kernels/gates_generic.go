@@ -273,7 +273,7 @@ func expNeg6(x float64) float64 {
 // reduce returns r and s, a power of 2, with exp(-x) = s*exp(-r).
 func reduce(x float64) (r, s float64) {
 	x = clamp(x, 40)
-	n := round(-x * log2E)
+	n := round(float64(-x * log2E))
 	return x + float64(n*ln2), pow2(n)
 }
 
