@@ -9,7 +9,7 @@ import (
 const (
 	block  = 16  // columns of a block of packed weights
 	kBlock = 128 // inputs of a k block of a panel
-	inputs = 4   // of a product that NEON loads together
+	inputs = 4   // of a product that are loaded together on NEON; see turn
 )
 
 // turn returns how many inputs of a product are worked on without a branch. On

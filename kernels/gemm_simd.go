@@ -110,7 +110,8 @@ func small(w *Panels) bool {
 	return width > 0 && w.k <= kChain && w.Bytes() <= smallWeights && (width < panelColumns || width%(w.blocksPerPanel()*block) == 0)
 }
 
-// gemmSmall is gemm for small weights and up to smallRows rows, if they are one tile.
+// gemmSmall is gemm for small weights and up to smallRows rows, if they are one tile;
+// else it returns false and has done nothing.
 func gemmSmall(isa ISA, c, a Mat, n int, w *Panels, bias []float32, add bool) bool {
 	if w.Width()%block != 0 {
 		if n == 1 {
@@ -140,8 +141,8 @@ func gemvNarrow(isa ISA, c, a Mat, w *Panels, bias []float32, add bool) {
 	copy(out, sum[:])
 }
 
-// gemmBlocks is gemmSmall for whole blocks. init is what chains start from: that of
-// all columns, or else that of a panel.
+// gemmBlocks is gemmSmall for whole blocks, and true for one row. init is what chains
+// start from: that of all columns, or else that of a panel.
 func gemmBlocks(isa ISA, c, a Mat, rows int, w *Panels, init []float32, all, add bool) bool {
 	tileBlocks := tileBlocks(isa)
 	if rows >= len(tileBlocks) {
