@@ -27,10 +27,10 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strings"
 	"time"
 
+	"github.com/simdrnn/simdrnn/bench/peers/internal/timing"
 	"github.com/simdrnn/simdrnn/layer"
 )
 
@@ -264,8 +264,7 @@ func (l *contender) median(of func(answer) float64) float64 {
 	for _, a := range l.samples {
 		s = append(s, 1e3*of(a))
 	}
-	slices.Sort(s)
-	return (s[(len(s)-1)/2] + s[len(s)/2]) / 2
+	return timing.Median(s)
 }
 
 // table writes the medians.

@@ -22,6 +22,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/simdrnn/simdrnn/bench/peers/internal/timing"
 	"github.com/simdrnn/simdrnn/kernels"
 )
 
@@ -273,10 +274,10 @@ func served(t *testing.T, reply func(request) string) *python {
 			fmt.Fprintln(outW, s)
 		}
 	}()
-	p := &python{in: inW, out: bufio.NewReader(outR),
-		kill: func() { inR.Close(); outW.Close() },
-		wait: func() string { <-done; return "bye" }}
-	t.Cleanup(p.close)
+	p := &python{Process: &timing.Process{In: inW, Out: bufio.NewReader(outR),
+		Kill: func() { inR.Close(); outW.Close() },
+		Wait: func() string { <-done; return "bye" }}}
+	t.Cleanup(p.Close)
 	return p
 }
 
@@ -410,11 +411,6 @@ func TestMeasure(t *testing.T) {
 	require.ErrorContains(t, err, "results of one thread and of 2 differ")
 	_, err = p.row(r, []*competitor{{contender: &fixed{results: y, time: 100, times: 3}, name: ours}}, 1)
 	require.Error(t, err, "there is nothing to compare with")
-}
-
-func TestMedian(t *testing.T) {
-	require.InDelta(t, 2, median([]float64{3, 1, 2}), 0)
-	require.InDelta(t, 2.5, median([]float64{4, 1, 3, 2}), 0)
 }
 
 func TestDuration(t *testing.T) {
@@ -849,9 +845,9 @@ func TestScriptsCompile(t *testing.T) {
 func TestPython(t *testing.T) {
 	interpreter := python3(t)
 	start := func(options ...string) *python {
-		p, err := startPython(interpreter, "../python/peer_plain.py", settings{Threads: 1, CPU: lastCPU(), Options: options}, nil)
+		p, err := startPython(interpreter, "../python/peer_plain.py", settings{Threads: 1, CPU: timing.LastCPU(), Options: options}, nil)
 		require.NoError(t, err)
-		t.Cleanup(p.close)
+		t.Cleanup(p.Close)
 		require.Equal(t, map[string]string{"plain": "1"}, p.version)
 		return p
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/simdrnn/simdrnn/bench/limits"
+	"github.com/simdrnn/simdrnn/bench/peers/internal/timing"
 	"github.com/simdrnn/simdrnn/kernels"
 )
 
@@ -71,7 +72,7 @@ func (p *plan) measure(ctx context.Context, e *environment, r *report) error {
 	} else if r.about != about {
 		return fmt.Errorf("the saved results are of %+v; this is %+v", r.about, about)
 	}
-	r.Runs = append(r.Runs, &run{Start: now(), LoadBefore: loadAverage()})
+	r.Runs = append(r.Runs, &run{Start: now(), LoadBefore: timing.LoadAverage()})
 	var watch progress
 	for _, threads := range p.threads {
 		for _, row := range p.todo(r, threads) {
@@ -131,12 +132,12 @@ func (w *progress) add(estimated, d time.Duration) {
 func (p *plan) withThreads(ctx context.Context, e *environment, r *report, rows []*row, threads int, watch *progress) error {
 	cpu := -1
 	if threads == 1 {
-		cpu = lastCPU()
+		cpu = timing.LastCPU()
 	}
-	if err := pin(cpu); err != nil {
+	if err := timing.Pin(cpu); err != nil {
 		return err
 	}
-	defer pin(-1)
+	defer timing.Pin(-1)
 	if threads == 1 {
 		runtime.GOMAXPROCS(1)
 	}
@@ -151,7 +152,7 @@ func (p *plan) withThreads(ctx context.Context, e *environment, r *report, rows 
 		fmt.Fprintf(p.log, "starting %s, %d thread(s)\n", peer.name, threads)
 		c, versions, err := peer.start(e, settings{Threads: threads, CPU: cpu})
 		if python, ok := c.(*python); ok {
-			defer python.close()
+			defer python.Close()
 		}
 		delete(r.Absent, peer.name)
 		if err != nil {
@@ -178,7 +179,7 @@ func (p *plan) withThreads(ctx context.Context, e *environment, r *report, rows 
 		watch.add(p.estimate(row), time.Since(start))
 		r.put(m)
 		current := r.Runs[len(r.Runs)-1]
-		current.End, current.LoadAfter, current.Rows = now(), loadAverage(), watch.done
+		current.End, current.LoadAfter, current.Rows = now(), timing.LoadAverage(), watch.done
 		if err := p.save(r); err != nil {
 			return err
 		}
@@ -200,7 +201,7 @@ func (p *plan) row(row *row, all []*competitor, threads int) (*measured, error) 
 	}
 	r := &race{
 		plan: p, row: row, threads: threads, all: all, pilots: map[string]time.Duration{},
-		m: &measured{row: row, Name: row.name(), Threads: threads, Time: now(), Load: loadAverage()},
+		m: &measured{row: row, Name: row.name(), Threads: threads, Time: now(), Load: timing.LoadAverage()},
 	}
 	defer r.release()
 	if err := r.enter(t); err != nil {
@@ -221,7 +222,7 @@ func (p *plan) row(row *row, all []*competitor, threads int) (*measured, error) 
 		return nil, err
 	}
 	if len(r.paused) > 0 {
-		r.m.Paused = median(r.paused)
+		r.m.Paused = timing.Median(r.paused)
 	}
 	if len(r.peaks) > 0 {
 		r.m.Peak = slices.Max(r.peaks) // what disturbs it shall not flatter us

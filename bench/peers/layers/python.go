@@ -2,29 +2,21 @@ package main
 
 import (
 	"bufio"
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"time"
-)
 
-// patience is how long an answer may take.
-const patience = 10 * time.Minute
+	"github.com/simdrnn/simdrnn/bench/peers/internal/timing"
+)
 
 // A python is a library behind the protocol of python/common.py. It is the other
 // end's process, or anything that answers likewise.
 type python struct {
-	in      io.WriteCloser
-	out     *bufio.Reader
-	kill    func()        // ends the other end
-	wait    func() string // for its end, and returns what it said last
-	broken  error
+	*timing.Process
 	version map[string]string
 }
 
@@ -79,65 +71,39 @@ func startPython(interpreter, script string, set settings, env []string) (*pytho
 	cmd := exec.Command(interpreter, script, string(arg))
 	cmd.Env = append(os.Environ(), "PYTHONDONTWRITEBYTECODE=1", fmt.Sprint("OMP_NUM_THREADS=", set.Threads))
 	cmd.Env = append(cmd.Env, env...)
-	var said bytes.Buffer
-	cmd.Stderr = &said
-	in, err := cmd.StdinPipe()
+	process, err := timing.Start(cmd)
 	if err != nil {
 		return nil, err
 	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-	if err := cmd.Start(); err != nil {
-		return nil, err
-	}
-	p := &python{
-		in:   in,
-		out:  bufio.NewReader(out),
-		kill: func() { cmd.Process.Kill() },
-		wait: func() string {
-			cmd.Wait()
-			lines := strings.Split(strings.TrimSpace(said.String()), "\n")
-			return lines[len(lines)-1]
-		},
-	}
+	p := &python{Process: process}
 	a, err := p.ask(request{Op: "hello"})
 	if err != nil {
-		p.close()
+		p.Close()
 		return nil, err
 	}
 	p.version = a.Versions
 	if a.CPUs > 0 && (a.CPUs < set.Threads || set.CPU >= 0 && a.CPUs > 1) {
-		p.close()
+		p.Close()
 		return nil, fmt.Errorf("it may use %d CPUs for %d threads", a.CPUs, set.Threads)
 	}
 	return p, nil
 }
 
-// ask sends a request and returns the answer. After an end that was not asked
-// for, all requests fail.
+// ask sends a request and returns the answer.
 func (p *python) ask(r request) (a answer, err error) {
-	if p.broken != nil {
-		return a, p.broken
-	}
 	line, err := json.Marshal(r)
 	if err != nil {
 		return a, err
 	}
-	late := time.AfterFunc(patience, p.kill)
-	defer late.Stop()
-	_, err = p.in.Write(append(line, '\n'))
-	if err == nil {
-		line, err = p.out.ReadBytes('\n')
-	}
-	if err == nil {
-		err = json.Unmarshal(line, &a)
-	}
+	err = p.Ask(append(line, '\n'), func(out *bufio.Reader) error {
+		line, err := out.ReadBytes('\n')
+		if err != nil {
+			return err
+		}
+		return json.Unmarshal(line, &a)
+	})
 	if err != nil {
-		p.kill()
-		p.broken = fmt.Errorf("ended: %w; its last words: %s", err, p.wait())
-		return a, p.broken
+		return a, err
 	}
 	switch {
 	case a.Unsupported != "":
@@ -173,12 +139,3 @@ func (p *python) run(n int) (d, busy time.Duration, err error) {
 }
 
 func (p *python) release() { p.ask(request{Op: "release"}) }
-
-// close ends the other end.
-func (p *python) close() {
-	if p.broken == nil {
-		p.in.Close()
-		p.wait()
-		p.broken = errors.New("closed")
-	}
-}

@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/simdrnn/simdrnn/bench/peers/internal/timing"
 )
 
 // A report is all that was measured; times are in nanoseconds.
@@ -179,16 +181,11 @@ func (r *result) time() float64 {
 // far behind.
 func (m *measured) few(r *result) bool { return r.Rounds < m.of(ours).Rounds }
 
-func median(samples []float64) float64 {
-	s := slices.Sorted(slices.Values(samples))
-	return (s[(len(s)-1)/2] + s[len(s)/2]) / 2
-}
-
 // conclude computes what follows from the samples.
 func (m *measured) conclude() {
 	for _, r := range m.Results {
 		if r.Absent == "" {
-			r.Median, r.Least, r.Most = digits(median(r.samples)), digits(slices.Min(r.samples)), digits(slices.Max(r.samples))
+			r.Median, r.Least, r.Most = digits(timing.Median(r.samples)), digits(slices.Min(r.samples)), digits(slices.Max(r.samples))
 			r.Busy = math.Round(100*r.busy/float64(len(r.samples))) / 100
 		}
 		r.Difference = digits(r.Difference)
@@ -433,7 +430,7 @@ func (r *report) moreThreads(w io.Writer, charts string) {
 	}
 	if v := slices.Max(free); v > 0 {
 		paragraph(w, "Before each row goroutines that spin got %.2f to %.2f of the %d CPUs, median %.2f; other programs had the rest. "+
-			"A row that had fewer says little of threads.", slices.Min(free), v, parts[0].threads, median(free))
+			"A row that had fewer says little of threads.", slices.Min(free), v, parts[0].threads, timing.Median(free))
 	}
 	var busy []string
 	for _, n := range libraries(r.Rows) {
@@ -444,7 +441,7 @@ func (r *report) moreThreads(w io.Writer, charts string) {
 			}
 		}
 		if len(all) > 0 {
-			busy = append(busy, fmt.Sprintf("%s %.2f", n, median(all)))
+			busy = append(busy, fmt.Sprintf("%s %.2f", n, timing.Median(all)))
 		}
 	}
 	if len(busy) > 0 {
@@ -498,7 +495,7 @@ func goLibraries(w io.Writer, parts []*part) {
 			fmt.Fprint(w, "| Time by ours | Rows | Least | Median | Most | Target met |\n| --- | ---: | ---: | ---: | ---: | ---: |\n")
 			first = false
 		}
-		fmt.Fprintf(w, "| %s | %d | %.2f | %.2f | %.2f | %d |\n", p.title(), len(all), slices.Min(all), median(all), slices.Max(all), reached)
+		fmt.Fprintf(w, "| %s | %d | %.2f | %.2f | %.2f | %d |\n", p.title(), len(all), slices.Min(all), timing.Median(all), slices.Max(all), reached)
 	}
 }
 

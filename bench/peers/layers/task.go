@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"time"
 
+	"github.com/simdrnn/simdrnn/bench/peers/internal/timing"
 	"github.com/simdrnn/simdrnn/layer"
 )
 
@@ -137,12 +138,12 @@ func (c *called) run(n int) (d, busy time.Duration, err error) {
 	if n > 1 {
 		c.call()
 	}
-	before, start := processTime(), time.Now()
+	before, start := timing.ProcessTime(), time.Now()
 	for range n {
 		c.call()
 	}
 	d = time.Since(start)
-	return d, processTime() - before, nil
+	return d, timing.ProcessTime() - before, nil
 }
 
 func (c *called) release() { c.call = nil }

@@ -1,4 +1,4 @@
-package main
+package timing
 
 import (
 	"os"
@@ -15,9 +15,9 @@ var all = func() (s unix.CPUSet) {
 	return s
 }()
 
-// lastCPU returns the last CPU that this process may use, for one on the machine
+// LastCPU returns the last CPU that this process may use, for one on the machine
 // is likely to serve interrupts, and that is the first; or -1.
-func lastCPU() int {
+func LastCPU() int {
 	for i := len(all)*64 - 1; i >= 0; i-- {
 		if all.IsSet(i) {
 			return i
@@ -26,9 +26,9 @@ func lastCPU() int {
 	return -1
 }
 
-// pin makes all threads of this process run on one CPU, or on all if cpu is -1,
+// Pin makes all threads of this process run on one CPU, or on all if cpu is -1,
 // and as many goroutines at a time.
-func pin(cpu int) error {
+func Pin(cpu int) error {
 	set := all
 	if cpu >= 0 {
 		set.Zero()
@@ -59,8 +59,8 @@ func pin(cpu int) error {
 	return nil
 }
 
-// processTime is the time of processors that this process has taken.
-func processTime() time.Duration {
+// ProcessTime is the time of processors that this process has taken.
+func ProcessTime() time.Duration {
 	var t unix.Timespec
 	unix.ClockGettime(unix.CLOCK_PROCESS_CPUTIME_ID, &t)
 	return time.Duration(t.Nano())
