@@ -81,8 +81,10 @@ func enter(n network, all []contender) (*row, error) {
 			res.difference = difference(got, want)
 		}
 		switch {
-		case i < ours && (err != nil || res.difference != 0):
-			return nil, fmt.Errorf("%v: %s differs by %g: %w", n, c.title(), res.difference, err)
+		case i < ours && err != nil:
+			return nil, fmt.Errorf("%v: %s: %w", n, c.title(), err)
+		case i < ours && res.difference != 0:
+			return nil, fmt.Errorf("%v: %s differs by %.2g", n, c.title(), res.difference)
 		case err != nil:
 			res.absent = err.Error()
 		case !(res.difference <= tolerance):
