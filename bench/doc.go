@@ -13,5 +13,6 @@
 // process, as in a server, are measured by make bench-server. Layers and kernels
 // are compared with other libraries, in Go and Python, by make bench-peers, and the
 // time from a file of weights to the first step by make bench-coldstart (the module
-// in peers).
+// in peers). peers/rtneural compares streams with RTNeural, of which it needs a
+// checkout.
 package bench

@@ -51,7 +51,7 @@ func main() {
 	log.SetFlags(0)
 	var c config
 	cxx := flag.String("cxx", "g++,clang++", "`compilers`, separated by commas")
-	isa := flag.String("isa", "native", "what to compile for: `native`, avx2 or both, separated by a comma")
+	isa := flag.String("isa", "native", "`targets` of the compilers: native, avx2 or both, separated by a comma")
 	flag.StringVar(&c.source, "source", "", "the `directory` of RTNeural")
 	flag.StringVar(&c.xsimd, "xsimd", "", "the `directory` of xsimd (default modules/xsimd of -source)")
 	flag.IntVar(&c.rounds, "rounds", 61, fmt.Sprintf("samples of each contender and network, at least %d", leastRounds))

@@ -327,7 +327,7 @@ func TestTable(t *testing.T) {
 	require.True(t, ok)
 	require.Contains(t, head, "simdrnn on avx2, RTNeural 1234567 with -O3 -march=native or -mavx2 -mfma; one thread; ns a sample: medians of 15 samples of 3ms in turn")
 	require.Contains(t, head, "load averages 1 2 3 before, 4 5 6 after")
-	require.Equal(t, `| Network, I = 1 | simdrnn, blocks | simdrnn, steps | RTNeural a | RTNeural b | Blocks ahead of the best RTNeural | Steps |
+	require.Equal(t, `| Network, I = 1 | simdrnn, blocks | simdrnn, steps | RTNeural a | RTNeural b | Blocks ahead of the best RTNeural | Steps ahead |
 | --- | ---: | ---: | ---: | ---: | ---: | ---: |
 | LSTM, H = 8 | 20.0 (10.0) | 50.0 (50.0) | 100 (100) | 40.0 (40.0) | 2.00 | 0.80 |
 | GRU, H = 16 | 20.0 (20.0) | 100 (100) | – | 1234 (1234) | 61.70 | 12.34 |

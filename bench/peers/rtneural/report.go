@@ -138,7 +138,7 @@ func (r *report) write(w io.Writer) {
 		runtime.GOOS, runtime.GOARCH, timing.CPUModel(), r.isa, r.version, strings.Join(options, " or "), r.rounds, r.sample, r.before, r.after)
 	heads := []string{"Network, I = 1"}
 	heads = append(heads, r.titles...)
-	heads = append(heads, "Blocks ahead of the best RTNeural", "Steps")
+	heads = append(heads, "Blocks ahead of the best RTNeural", "Steps ahead")
 	fmt.Fprintf(w, "| %s |\n| --- |%s\n", strings.Join(heads, " | "), strings.Repeat(" ---: |", len(heads)-1))
 	for _, row := range r.rows {
 		fmt.Fprintf(w, "| %s |\n", strings.Join(row.cells(), " | "))
