@@ -79,7 +79,7 @@ func scan(k *vec.Func, task vec.GP, gates int, body func()) {
 	p, count := k.GP64(), word(field("count"))
 	k.AddWord(task, word(field("skip")), p)
 	k.While(count, 1, func() {
-		rowPanels(k, p, gates)
+		rowPanels(k, task, p, gates)
 		k.AddImm(p, k.SizeOf("rowProduct"))
 		k.AddImm(count, -1)
 	})
@@ -114,7 +114,7 @@ func scan(k *vec.Func, task vec.GP, gates int, body func()) {
 
 // rowPanels multiplies a row by all panels of the rowProduct that p points to.
 // The last panel may have fewer blocks, or only the lower half of each.
-func rowPanels(k *vec.Func, p vec.GP, gates int) {
+func rowPanels(k *vec.Func, task, p vec.GP, gates int) {
 	word := func(name string) vec.GP {
 		r := k.GP64()
 		k.Word(k.Field(p, "rowProduct", name), r)
@@ -123,7 +123,7 @@ func rowPanels(k *vec.Func, p vec.GP, gates int) {
 	perBlock := block / k.Lanes()
 	half := max(1, perBlock/2)
 	w, out, init, panels := word("w"), word("out"), word("init"), word("panels")
-	one := func(blocks, perBlock int) { rowPanel(k, p, w, out, init, blocks, perBlock) }
+	one := func(blocks, perBlock int) { rowPanel(k, task, p, w, out, init, gates, blocks, perBlock) }
 	if gates > 1 {
 		k.While(panels, 1, func() {
 			one(gates, perBlock)
@@ -145,7 +145,7 @@ func rowPanels(k *vec.Func, p vec.GP, gates int) {
 
 // rowPanel multiplies a row by a panel at w, and moves w, out and init to the
 // next one.
-func rowPanel(k *vec.Func, p, w, out, init vec.GP, blocks, perBlock int) {
+func rowPanel(k *vec.Func, task, p, w, out, init vec.GP, gates, blocks, perBlock int) {
 	field := func(name string) vec.Mem { return k.Field(p, "rowProduct", name) }
 	word := func(name string) vec.GP {
 		r := k.GP64()
@@ -158,9 +158,18 @@ func rowPanel(k *vec.Func, p, w, out, init vec.GP, blocks, perBlock int) {
 			f(r, vec.Mem{Base: p, Disp: 4 * (block*(j/perBlock) + k.Lanes()*(j%perBlock))})
 		}
 	}
+	oneInput := gates == 4
 	k.Comment("The chains of a panel.")
-	each(init, func(r vec.R, m vec.Mem) { k.ISA.Load(m, r) })
-	k.AddWord(init, word("initPanel"), init)
+	start := func() { each(init, func(r vec.R, m vec.Mem) { k.ISA.Load(m, r) }) }
+	if oneInput {
+		zero := k.Const(0)
+		for _, r := range acc {
+			k.LoadConst(zero, r)
+		}
+		k.IfEqual(word("wx"), 0, start)
+	} else {
+		start()
+	}
 	a, left := word("a"), word("k")
 	k.While(left, 1, func() {
 		n, stride := k.GP64(), k.GP64()
@@ -194,6 +203,29 @@ func rowPanel(k *vec.Func, p, w, out, init vec.GP, blocks, perBlock int) {
 			k.ISA.Add(d, r, r)
 		})
 	})
+	if oneInput {
+		wx := word("wx")
+		k.If(wx, func() {
+			k.Comment("Add the x part of one input.")
+			k.SubWord(wx, word("init"), wx)
+			k.AddWord(wx, init, wx)
+			x, s := k.GP64(), k.ISA.Vec()
+			k.Word(k.Field(task, "rowProduct", "a"), x)
+			k.ISA.Splat(vec.Mem{Base: x}, s)
+			i := 0
+			each(wx, func(r vec.R, weights vec.Mem) {
+				bias, d := weights, k.ISA.Vec()
+				bias.Base = init
+				k.ISA.Load(bias, d)
+				w := k.ISA.Vec()
+				k.ISA.Load(weights, w)
+				k.ISA.FMA(s, w, d)
+				k.ISA.Add(acc[i], d, acc[i])
+				i++
+			})
+		})
+	}
+	k.AddWord(init, word("initPanel"), init)
 	each(out, func(r vec.R, m vec.Mem) { k.ISA.Store(r, m) })
 	k.AddImm(out, 4*block*blocks)
 }

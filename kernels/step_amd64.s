@@ -17,8 +17,8 @@ TEXT ·lstmStepsAVX2(SB), NOSPLIT, $8-8
 
 step1:
 	// A step.
-	MOVQ 184(AX), DX
-	MOVQ 176(AX), CX
+	MOVQ 200(AX), DX
+	MOVQ 192(AX), CX
 	LEAQ (AX)(CX*1), CX
 	CMPQ DX, $+1
 	JLT  done4
@@ -27,12 +27,23 @@ loop3:
 	MOVQ (CX), BX
 	MOVQ 48(CX), SI
 	MOVQ 24(CX), DI
-	MOVQ 64(CX), R8
+	MOVQ 72(CX), R8
 	CMPQ R8, $+1
 	JLT  done6
 
 loop5:
 	// The chains of a panel.
+	VMOVUPS constantsAVX2<>+0(SB), Y0
+	VMOVUPS constantsAVX2<>+0(SB), Y1
+	VMOVUPS constantsAVX2<>+0(SB), Y2
+	VMOVUPS constantsAVX2<>+0(SB), Y3
+	VMOVUPS constantsAVX2<>+0(SB), Y4
+	VMOVUPS constantsAVX2<>+0(SB), Y5
+	VMOVUPS constantsAVX2<>+0(SB), Y6
+	VMOVUPS constantsAVX2<>+0(SB), Y7
+	MOVQ    64(CX), R9
+	TESTQ   R9, R9
+	JNE     done7
 	VMOVUPS (DI), Y0
 	VMOVUPS 32(DI), Y1
 	VMOVUPS 64(DI), Y2
@@ -41,29 +52,29 @@ loop5:
 	VMOVUPS 160(DI), Y5
 	VMOVUPS 192(DI), Y6
 	VMOVUPS 224(DI), Y7
-	MOVQ    32(CX), R9
-	ADDQ    R9, DI
-	MOVQ    16(CX), R9
-	MOVQ    8(CX), R10
-	CMPQ    R10, $+1
-	JLT     done8
 
-loop7:
+done7:
+	MOVQ 16(CX), R9
+	MOVQ 8(CX), R10
+	CMPQ R10, $+1
+	JLT  done9
+
+loop8:
 	MOVQ R10, R11
 	ADDQ $-128, R10
 	CMPQ R10, $+1
-	JLT  done9
+	JLT  done10
 	MOVQ $+128, R11
 
-done9:
+done10:
 	MOVQ R11, R12
 	SHLQ $0x06, R12
 	LEAQ (BX)(R12*1), R13
 	LEAQ (R13)(R12*2), R13
 	SUBQ $+4, R11
-	JLT  done11
+	JLT  done12
 
-loop10:
+loop11:
 	VBROADCASTSS (R9), Y8
 	VFMADD231PS  (BX), Y8, Y0
 	VFMADD231PS  32(BX), Y8, Y1
@@ -104,14 +115,14 @@ loop10:
 	ADDQ         $+256, BX
 	ADDQ         $+256, R13
 	SUBQ         $+4, R11
-	JGE          loop10
+	JGE          loop11
 
-done11:
+done12:
 	ADDQ $+4, R11
 	SUBQ $+1, R11
-	JLT  done13
+	JLT  done14
 
-loop12:
+loop13:
 	VBROADCASTSS (R9), Y8
 	VFMADD231PS  (BX), Y8, Y0
 	VFMADD231PS  32(BX), Y8, Y1
@@ -125,19 +136,19 @@ loop12:
 	ADDQ         $+64, BX
 	ADDQ         $+64, R13
 	SUBQ         $+1, R11
-	JGE          loop12
+	JGE          loop13
 
-done13:
+done14:
 	ADDQ $+1, R11
 	MOVQ R13, BX
 	CMPQ R10, $+1
-	JGE  loop7
+	JGE  loop8
 
-done8:
+done9:
 	// Add what is there.
 	MOVQ    40(CX), R9
 	TESTQ   R9, R9
-	JEQ     done14
+	JEQ     done15
 	VMOVUPS (SI), Y8
 	VADDPS  Y0, Y8, Y0
 	VMOVUPS 32(SI), Y8
@@ -155,7 +166,53 @@ done8:
 	VMOVUPS 224(SI), Y8
 	VADDPS  Y7, Y8, Y7
 
-done14:
+done15:
+	MOVQ  64(CX), R9
+	TESTQ R9, R9
+	JEQ   done16
+
+	// Add the x part of one input.
+	MOVQ         24(CX), R10
+	SUBQ         R10, R9
+	ADDQ         DI, R9
+	MOVQ         16(AX), R10
+	VBROADCASTSS (R10), Y8
+	VMOVUPS      (DI), Y9
+	VMOVUPS      (R9), Y10
+	VFMADD231PS  Y10, Y8, Y9
+	VADDPS       Y9, Y0, Y0
+	VMOVUPS      32(DI), Y9
+	VMOVUPS      32(R9), Y10
+	VFMADD231PS  Y10, Y8, Y9
+	VADDPS       Y9, Y1, Y1
+	VMOVUPS      64(DI), Y9
+	VMOVUPS      64(R9), Y10
+	VFMADD231PS  Y10, Y8, Y9
+	VADDPS       Y9, Y2, Y2
+	VMOVUPS      96(DI), Y9
+	VMOVUPS      96(R9), Y10
+	VFMADD231PS  Y10, Y8, Y9
+	VADDPS       Y9, Y3, Y3
+	VMOVUPS      128(DI), Y9
+	VMOVUPS      128(R9), Y10
+	VFMADD231PS  Y10, Y8, Y9
+	VADDPS       Y9, Y4, Y4
+	VMOVUPS      160(DI), Y9
+	VMOVUPS      160(R9), Y10
+	VFMADD231PS  Y10, Y8, Y9
+	VADDPS       Y9, Y5, Y5
+	VMOVUPS      192(DI), Y9
+	VMOVUPS      192(R9), Y10
+	VFMADD231PS  Y10, Y8, Y9
+	VADDPS       Y9, Y6, Y6
+	VMOVUPS      224(DI), Y9
+	VMOVUPS      224(R9), Y10
+	VFMADD231PS  Y10, Y8, Y9
+	VADDPS       Y9, Y7, Y7
+
+done16:
+	MOVQ    32(CX), R9
+	ADDQ    R9, DI
 	VMOVUPS Y0, (SI)
 	VMOVUPS Y1, 32(SI)
 	VMOVUPS Y2, 64(SI)
@@ -170,92 +227,99 @@ done14:
 	JGE     loop5
 
 done6:
-	MOVQ  80(CX), R8
+	MOVQ  88(CX), R8
 	TESTQ R8, R8
-	JEQ   done15
+	JEQ   done17
 
 	// The chains of a panel.
+	VMOVUPS constantsAVX2<>+0(SB), Y0
+	VMOVUPS constantsAVX2<>+0(SB), Y1
+	VMOVUPS constantsAVX2<>+0(SB), Y2
+	VMOVUPS constantsAVX2<>+0(SB), Y3
+	MOVQ    64(CX), R8
+	TESTQ   R8, R8
+	JNE     done18
 	VMOVUPS (DI), Y0
 	VMOVUPS 64(DI), Y1
 	VMOVUPS 128(DI), Y2
 	VMOVUPS 192(DI), Y3
-	MOVQ    32(CX), R8
-	ADDQ    R8, DI
-	MOVQ    16(CX), DI
-	MOVQ    8(CX), R8
-	CMPQ    R8, $+1
-	JLT     done17
-
-loop16:
-	MOVQ R8, R9
-	ADDQ $-128, R8
-	CMPQ R8, $+1
-	JLT  done18
-	MOVQ $+128, R9
 
 done18:
-	MOVQ R9, R10
-	SHLQ $0x06, R10
-	LEAQ (BX)(R10*1), R11
-	LEAQ (R11)(R10*2), R11
-	SUBQ $+4, R9
+	MOVQ 16(CX), R8
+	MOVQ 8(CX), R9
+	CMPQ R9, $+1
 	JLT  done20
 
 loop19:
-	VBROADCASTSS (DI), Y4
+	MOVQ R9, R10
+	ADDQ $-128, R9
+	CMPQ R9, $+1
+	JLT  done21
+	MOVQ $+128, R10
+
+done21:
+	MOVQ R10, R11
+	SHLQ $0x06, R11
+	LEAQ (BX)(R11*1), R12
+	LEAQ (R12)(R11*2), R12
+	SUBQ $+4, R10
+	JLT  done23
+
+loop22:
+	VBROADCASTSS (R8), Y4
 	VFMADD231PS  (BX), Y4, Y0
-	VFMADD231PS  (BX)(R10*1), Y4, Y1
-	VFMADD231PS  (BX)(R10*2), Y4, Y2
-	VFMADD231PS  (R11), Y4, Y3
-	VBROADCASTSS 4(DI), Y4
+	VFMADD231PS  (BX)(R11*1), Y4, Y1
+	VFMADD231PS  (BX)(R11*2), Y4, Y2
+	VFMADD231PS  (R12), Y4, Y3
+	VBROADCASTSS 4(R8), Y4
 	VFMADD231PS  64(BX), Y4, Y0
-	VFMADD231PS  64(BX)(R10*1), Y4, Y1
-	VFMADD231PS  64(BX)(R10*2), Y4, Y2
-	VFMADD231PS  64(R11), Y4, Y3
-	VBROADCASTSS 8(DI), Y4
+	VFMADD231PS  64(BX)(R11*1), Y4, Y1
+	VFMADD231PS  64(BX)(R11*2), Y4, Y2
+	VFMADD231PS  64(R12), Y4, Y3
+	VBROADCASTSS 8(R8), Y4
 	VFMADD231PS  128(BX), Y4, Y0
-	VFMADD231PS  128(BX)(R10*1), Y4, Y1
-	VFMADD231PS  128(BX)(R10*2), Y4, Y2
-	VFMADD231PS  128(R11), Y4, Y3
-	VBROADCASTSS 12(DI), Y4
+	VFMADD231PS  128(BX)(R11*1), Y4, Y1
+	VFMADD231PS  128(BX)(R11*2), Y4, Y2
+	VFMADD231PS  128(R12), Y4, Y3
+	VBROADCASTSS 12(R8), Y4
 	VFMADD231PS  192(BX), Y4, Y0
-	VFMADD231PS  192(BX)(R10*1), Y4, Y1
-	VFMADD231PS  192(BX)(R10*2), Y4, Y2
-	VFMADD231PS  192(R11), Y4, Y3
-	ADDQ         $+16, DI
+	VFMADD231PS  192(BX)(R11*1), Y4, Y1
+	VFMADD231PS  192(BX)(R11*2), Y4, Y2
+	VFMADD231PS  192(R12), Y4, Y3
+	ADDQ         $+16, R8
 	ADDQ         $+256, BX
-	ADDQ         $+256, R11
-	SUBQ         $+4, R9
-	JGE          loop19
+	ADDQ         $+256, R12
+	SUBQ         $+4, R10
+	JGE          loop22
+
+done23:
+	ADDQ $+4, R10
+	SUBQ $+1, R10
+	JLT  done25
+
+loop24:
+	VBROADCASTSS (R8), Y4
+	VFMADD231PS  (BX), Y4, Y0
+	VFMADD231PS  (BX)(R11*1), Y4, Y1
+	VFMADD231PS  (BX)(R11*2), Y4, Y2
+	VFMADD231PS  (R12), Y4, Y3
+	ADDQ         $+4, R8
+	ADDQ         $+64, BX
+	ADDQ         $+64, R12
+	SUBQ         $+1, R10
+	JGE          loop24
+
+done25:
+	ADDQ $+1, R10
+	MOVQ R12, BX
+	CMPQ R9, $+1
+	JGE  loop19
 
 done20:
-	ADDQ $+4, R9
-	SUBQ $+1, R9
-	JLT  done22
-
-loop21:
-	VBROADCASTSS (DI), Y4
-	VFMADD231PS  (BX), Y4, Y0
-	VFMADD231PS  (BX)(R10*1), Y4, Y1
-	VFMADD231PS  (BX)(R10*2), Y4, Y2
-	VFMADD231PS  (R11), Y4, Y3
-	ADDQ         $+4, DI
-	ADDQ         $+64, BX
-	ADDQ         $+64, R11
-	SUBQ         $+1, R9
-	JGE          loop21
-
-done22:
-	ADDQ $+1, R9
-	MOVQ R11, BX
-	CMPQ R8, $+1
-	JGE  loop16
-
-done17:
 	// Add what is there.
 	MOVQ    40(CX), BX
 	TESTQ   BX, BX
-	JEQ     done23
+	JEQ     done26
 	VMOVUPS (SI), Y4
 	VADDPS  Y0, Y4, Y0
 	VMOVUPS 64(SI), Y4
@@ -265,66 +329,96 @@ done17:
 	VMOVUPS 192(SI), Y4
 	VADDPS  Y3, Y4, Y3
 
-done23:
+done26:
+	MOVQ  64(CX), BX
+	TESTQ BX, BX
+	JEQ   done27
+
+	// Add the x part of one input.
+	MOVQ         24(CX), R8
+	SUBQ         R8, BX
+	ADDQ         DI, BX
+	MOVQ         16(AX), R8
+	VBROADCASTSS (R8), Y4
+	VMOVUPS      (DI), Y5
+	VMOVUPS      (BX), Y6
+	VFMADD231PS  Y6, Y4, Y5
+	VADDPS       Y5, Y0, Y0
+	VMOVUPS      64(DI), Y5
+	VMOVUPS      64(BX), Y6
+	VFMADD231PS  Y6, Y4, Y5
+	VADDPS       Y5, Y1, Y1
+	VMOVUPS      128(DI), Y5
+	VMOVUPS      128(BX), Y6
+	VFMADD231PS  Y6, Y4, Y5
+	VADDPS       Y5, Y2, Y2
+	VMOVUPS      192(DI), Y5
+	VMOVUPS      192(BX), Y6
+	VFMADD231PS  Y6, Y4, Y5
+	VADDPS       Y5, Y3, Y3
+
+done27:
+	MOVQ    32(CX), BX
+	ADDQ    BX, DI
 	VMOVUPS Y0, (SI)
 	VMOVUPS Y1, 64(SI)
 	VMOVUPS Y2, 128(SI)
 	VMOVUPS Y3, 192(SI)
 	ADDQ    $+256, SI
 
-done15:
-	ADDQ $+88, CX
+done17:
+	ADDQ $+96, CX
 	ADDQ $-1, DX
 	CMPQ DX, $+1
 	JGE  loop3
 
 done4:
-	VMOVUPS constantsAVX2<>+0(SB), Y0
-	VMOVUPS constantsAVX2<>+32(SB), Y1
-	VMOVUPS constantsAVX2<>+64(SB), Y2
-	VMOVUPS constantsAVX2<>+96(SB), Y3
-	MOVQ    208(AX), CX
-	MOVQ    216(AX), DX
-	MOVQ    224(AX), BX
-	MOVQ    248(AX), SI
-	MOVQ    200(AX), DI
+	VMOVUPS constantsAVX2<>+32(SB), Y0
+	VMOVUPS constantsAVX2<>+64(SB), Y1
+	VMOVUPS constantsAVX2<>+96(SB), Y2
+	VMOVUPS constantsAVX2<>+128(SB), Y3
+	MOVQ    224(AX), CX
+	MOVQ    232(AX), DX
+	MOVQ    240(AX), BX
+	MOVQ    264(AX), SI
+	MOVQ    216(AX), DI
 
 	// 8 elements at a time.
 	CMPQ DI, $+16
-	JLT  done24
+	JLT  done28
 
 	// Input and cell gates. Forget gate and c. Output gate.
 	VMOVUPS      (BX), Y5
-	VMOVUPS      constantsAVX2<>+128(SB), Y6
+	VMOVUPS      constantsAVX2<>+160(SB), Y6
 	VMOVUPS      64(BX), Y12
-	VMOVUPS      constantsAVX2<>+256(SB), Y13
+	VMOVUPS      constantsAVX2<>+288(SB), Y13
 	VMOVUPS      128(BX), Y8
-	VMOVUPS      constantsAVX2<>+160(SB), Y11
-	VMOVUPS      constantsAVX2<>+192(SB), Y15
-	VMOVUPS      constantsAVX2<>+544(SB), Y7
-	VMOVUPS      constantsAVX2<>+224(SB), Y4
-	VMOVUPS      constantsAVX2<>+416(SB), Y9
-	VMOVUPS      constantsAVX2<>+704(SB), Y14
-	VMOVUPS      constantsAVX2<>+320(SB), Y10
+	VMOVUPS      constantsAVX2<>+192(SB), Y11
+	VMOVUPS      constantsAVX2<>+224(SB), Y15
+	VMOVUPS      constantsAVX2<>+576(SB), Y7
+	VMOVUPS      constantsAVX2<>+256(SB), Y4
+	VMOVUPS      constantsAVX2<>+448(SB), Y9
+	VMOVUPS      constantsAVX2<>+736(SB), Y14
+	VMOVUPS      constantsAVX2<>+352(SB), Y10
 	VMINPS       Y5, Y0, Y5
 	VMINPS       Y12, Y0, Y12
 	VMINPS       Y8, Y11, Y8
-	VMOVUPS      constantsAVX2<>+480(SB), Y11
+	VMOVUPS      constantsAVX2<>+512(SB), Y11
 	VMAXPS       Y5, Y1, Y5
 	VMAXPS       Y12, Y1, Y12
 	VMAXPS       Y8, Y15, Y8
-	VMOVUPS      constantsAVX2<>+480(SB), Y15
+	VMOVUPS      constantsAVX2<>+512(SB), Y15
 	VFNMADD231PS Y2, Y5, Y6
 	VFNMADD231PS Y2, Y12, Y13
 	VFMADD231PS  Y8, Y8, Y4
-	VFMADD231PS  constantsAVX2<>+384(SB), Y4, Y9
-	VFMADD231PS  constantsAVX2<>+288(SB), Y4, Y10
-	VFMADD213PS  constantsAVX2<>+448(SB), Y4, Y9
-	VFMADD213PS  constantsAVX2<>+352(SB), Y4, Y10
+	VFMADD231PS  constantsAVX2<>+416(SB), Y4, Y9
+	VFMADD231PS  constantsAVX2<>+320(SB), Y4, Y10
 	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y9
-	VSUBPS       constantsAVX2<>+128(SB), Y6, Y4
+	VFMADD213PS  constantsAVX2<>+384(SB), Y4, Y10
+	VFMADD213PS  constantsAVX2<>+512(SB), Y4, Y9
+	VSUBPS       constantsAVX2<>+160(SB), Y6, Y4
 	VMULPS       Y10, Y8, Y8
-	VSUBPS       constantsAVX2<>+256(SB), Y13, Y10
+	VSUBPS       constantsAVX2<>+288(SB), Y13, Y10
 	VPSLLD       $0x17, Y6, Y6
 	VPSLLD       $0x17, Y13, Y13
 	VFMADD231PS  Y3, Y4, Y5
@@ -332,23 +426,23 @@ done4:
 	VFMADD231PS  Y3, Y10, Y12
 	VMULPS       Y9, Y9, Y10
 	VMULPS       Y9, Y8, Y9
-	VFMADD231PS  constantsAVX2<>+512(SB), Y5, Y7
-	VFMADD231PS  constantsAVX2<>+672(SB), Y12, Y14
+	VFMADD231PS  constantsAVX2<>+544(SB), Y5, Y7
+	VFMADD231PS  constantsAVX2<>+704(SB), Y12, Y14
 	VFMADD231PS  Y8, Y8, Y10
-	VMOVUPS      constantsAVX2<>+128(SB), Y8
-	VFMADD213PS  constantsAVX2<>+576(SB), Y5, Y7
-	VFMADD213PS  constantsAVX2<>+736(SB), Y12, Y14
+	VMOVUPS      constantsAVX2<>+160(SB), Y8
 	VFMADD213PS  constantsAVX2<>+608(SB), Y5, Y7
 	VFMADD213PS  constantsAVX2<>+768(SB), Y12, Y14
 	VFMADD213PS  constantsAVX2<>+640(SB), Y5, Y7
 	VFMADD213PS  constantsAVX2<>+800(SB), Y12, Y14
-	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y7
-	VMOVUPS      constantsAVX2<>+544(SB), Y5
+	VFMADD213PS  constantsAVX2<>+672(SB), Y5, Y7
 	VFMADD213PS  constantsAVX2<>+832(SB), Y12, Y14
-	VFMADD213PS  constantsAVX2<>+352(SB), Y6, Y7
-	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y14
+	VFMADD213PS  constantsAVX2<>+512(SB), Y5, Y7
+	VMOVUPS      constantsAVX2<>+576(SB), Y5
+	VFMADD213PS  constantsAVX2<>+864(SB), Y12, Y14
+	VFMADD213PS  constantsAVX2<>+384(SB), Y6, Y7
+	VFMADD213PS  constantsAVX2<>+512(SB), Y12, Y14
 	VMULPS       Y10, Y7, Y6
-	VFMADD213PS  constantsAVX2<>+480(SB), Y13, Y14
+	VFMADD213PS  constantsAVX2<>+512(SB), Y13, Y14
 	VDIVPS       Y6, Y11, Y6
 	VDIVPS       Y14, Y15, Y7
 	VMULPS       Y6, Y9, Y6
@@ -358,92 +452,92 @@ done4:
 	VMINPS       Y4, Y0, Y4
 	VMAXPS       Y4, Y1, Y4
 	VFNMADD231PS Y2, Y4, Y8
-	VSUBPS       constantsAVX2<>+128(SB), Y8, Y7
+	VSUBPS       constantsAVX2<>+160(SB), Y8, Y7
 	VPSLLD       $0x17, Y8, Y8
 	VFMADD231PS  Y3, Y7, Y4
-	VFMADD231PS  constantsAVX2<>+512(SB), Y4, Y5
-	VFMADD213PS  constantsAVX2<>+576(SB), Y4, Y5
+	VFMADD231PS  constantsAVX2<>+544(SB), Y4, Y5
 	VFMADD213PS  constantsAVX2<>+608(SB), Y4, Y5
 	VFMADD213PS  constantsAVX2<>+640(SB), Y4, Y5
-	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y5
-	VFMADD213PS  constantsAVX2<>+352(SB), Y8, Y5
+	VFMADD213PS  constantsAVX2<>+672(SB), Y4, Y5
+	VFMADD213PS  constantsAVX2<>+512(SB), Y4, Y5
+	VFMADD213PS  constantsAVX2<>+384(SB), Y8, Y5
 	ADDQ         $-16, DI
 	CMPQ         DI, $+16
-	JLT          done26
+	JLT          done30
 
-loop25:
+loop29:
 	// h of the units before. Input and cell gates. Forget gate and c. Output gate.
 	VMOVUPS      32(BX), Y9
-	VMOVUPS      constantsAVX2<>+128(SB), Y4
+	VMOVUPS      constantsAVX2<>+160(SB), Y4
 	VMOVUPS      96(BX), Y7
-	VMOVUPS      constantsAVX2<>+256(SB), Y13
+	VMOVUPS      constantsAVX2<>+288(SB), Y13
 	VMOVUPS      160(BX), Y11
-	VMOVUPS      constantsAVX2<>+160(SB), Y14
-	VMOVUPS      constantsAVX2<>+192(SB), Y15
-	VMOVUPS      constantsAVX2<>+544(SB), Y8
-	VMOVUPS      constantsAVX2<>+224(SB), Y12
-	VMOVUPS      constantsAVX2<>+416(SB), Y10
+	VMOVUPS      constantsAVX2<>+192(SB), Y14
+	VMOVUPS      constantsAVX2<>+224(SB), Y15
+	VMOVUPS      constantsAVX2<>+576(SB), Y8
+	VMOVUPS      constantsAVX2<>+256(SB), Y12
+	VMOVUPS      constantsAVX2<>+448(SB), Y10
 	VMINPS       Y9, Y0, Y9
 	VMINPS       Y7, Y0, Y7
 	VMINPS       Y11, Y14, Y11
-	VMOVUPS      constantsAVX2<>+704(SB), Y14
+	VMOVUPS      constantsAVX2<>+736(SB), Y14
 	VMAXPS       Y9, Y1, Y9
 	VMAXPS       Y7, Y1, Y7
 	VMAXPS       Y11, Y15, Y11
-	VMOVUPS      constantsAVX2<>+320(SB), Y15
+	VMOVUPS      constantsAVX2<>+352(SB), Y15
 	VFNMADD231PS Y2, Y9, Y4
 	VFNMADD231PS Y2, Y7, Y13
 	VFMADD231PS  Y11, Y11, Y12
-	VFMADD231PS  constantsAVX2<>+384(SB), Y12, Y10
-	VFMADD231PS  constantsAVX2<>+288(SB), Y12, Y15
-	VFMADD213PS  constantsAVX2<>+448(SB), Y12, Y10
-	VFMADD213PS  constantsAVX2<>+352(SB), Y12, Y15
+	VFMADD231PS  constantsAVX2<>+416(SB), Y12, Y10
+	VFMADD231PS  constantsAVX2<>+320(SB), Y12, Y15
 	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y10
-	VSUBPS       constantsAVX2<>+128(SB), Y4, Y12
+	VFMADD213PS  constantsAVX2<>+384(SB), Y12, Y15
+	VFMADD213PS  constantsAVX2<>+512(SB), Y12, Y10
+	VSUBPS       constantsAVX2<>+160(SB), Y4, Y12
 	VMULPS       Y15, Y11, Y15
-	VSUBPS       constantsAVX2<>+256(SB), Y13, Y11
+	VSUBPS       constantsAVX2<>+288(SB), Y13, Y11
 	VPSLLD       $0x17, Y4, Y4
 	VPSLLD       $0x17, Y13, Y13
 	VFMADD231PS  Y3, Y12, Y9
-	VMOVUPS      constantsAVX2<>+480(SB), Y12
+	VMOVUPS      constantsAVX2<>+512(SB), Y12
 	VFMADD231PS  Y3, Y11, Y7
 	VMULPS       Y10, Y10, Y11
 	VMULPS       Y10, Y15, Y10
-	VFMADD231PS  constantsAVX2<>+512(SB), Y9, Y8
-	VFMADD231PS  constantsAVX2<>+672(SB), Y7, Y14
+	VFMADD231PS  constantsAVX2<>+544(SB), Y9, Y8
+	VFMADD231PS  constantsAVX2<>+704(SB), Y7, Y14
 	VFMADD231PS  Y15, Y15, Y11
-	VMOVUPS      constantsAVX2<>+480(SB), Y15
-	VFMADD213PS  constantsAVX2<>+576(SB), Y9, Y8
-	VFMADD213PS  constantsAVX2<>+736(SB), Y7, Y14
+	VMOVUPS      constantsAVX2<>+512(SB), Y15
 	VFMADD213PS  constantsAVX2<>+608(SB), Y9, Y8
 	VFMADD213PS  constantsAVX2<>+768(SB), Y7, Y14
 	VFMADD213PS  constantsAVX2<>+640(SB), Y9, Y8
 	VFMADD213PS  constantsAVX2<>+800(SB), Y7, Y14
-	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y8
-	VMOVUPS      32(SI), Y9
+	VFMADD213PS  constantsAVX2<>+672(SB), Y9, Y8
 	VFMADD213PS  constantsAVX2<>+832(SB), Y7, Y14
-	VFMADD213PS  constantsAVX2<>+352(SB), Y4, Y8
-	VMOVUPS      constantsAVX2<>+160(SB), Y4
-	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y14
-	VMOVUPS      constantsAVX2<>+192(SB), Y7
+	VFMADD213PS  constantsAVX2<>+512(SB), Y9, Y8
+	VMOVUPS      32(SI), Y9
+	VFMADD213PS  constantsAVX2<>+864(SB), Y7, Y14
+	VFMADD213PS  constantsAVX2<>+384(SB), Y4, Y8
+	VMOVUPS      constantsAVX2<>+192(SB), Y4
+	VFMADD213PS  constantsAVX2<>+512(SB), Y7, Y14
+	VMOVUPS      constantsAVX2<>+224(SB), Y7
 	VMULPS       Y11, Y8, Y11
-	VMOVUPS      constantsAVX2<>+224(SB), Y8
-	VFMADD213PS  constantsAVX2<>+480(SB), Y13, Y14
+	VMOVUPS      constantsAVX2<>+256(SB), Y8
+	VFMADD213PS  constantsAVX2<>+512(SB), Y13, Y14
 	VMINPS       Y6, Y4, Y4
-	VMOVUPS      constantsAVX2<>+416(SB), Y6
-	VMOVUPS      constantsAVX2<>+128(SB), Y13
+	VMOVUPS      constantsAVX2<>+448(SB), Y6
+	VMOVUPS      constantsAVX2<>+160(SB), Y13
 	VMAXPS       Y4, Y7, Y4
-	VMOVUPS      constantsAVX2<>+320(SB), Y7
+	VMOVUPS      constantsAVX2<>+352(SB), Y7
 	VDIVPS       Y11, Y12, Y11
-	VMOVUPS      constantsAVX2<>+544(SB), Y12
+	VMOVUPS      constantsAVX2<>+576(SB), Y12
 	VDIVPS       Y14, Y15, Y14
 	VFMADD231PS  Y4, Y4, Y8
-	VFMADD231PS  constantsAVX2<>+384(SB), Y8, Y6
-	VFMADD231PS  constantsAVX2<>+288(SB), Y8, Y7
-	VFMADD213PS  constantsAVX2<>+448(SB), Y8, Y6
-	VFMADD213PS  constantsAVX2<>+352(SB), Y8, Y7
-	VMULPS       Y11, Y10, Y10
+	VFMADD231PS  constantsAVX2<>+416(SB), Y8, Y6
+	VFMADD231PS  constantsAVX2<>+320(SB), Y8, Y7
 	VFMADD213PS  constantsAVX2<>+480(SB), Y8, Y6
+	VFMADD213PS  constantsAVX2<>+384(SB), Y8, Y7
+	VMULPS       Y11, Y10, Y10
+	VFMADD213PS  constantsAVX2<>+512(SB), Y8, Y6
 	VMULPS       Y7, Y4, Y4
 	VFMADD231PS  Y9, Y14, Y10
 	VMULPS       Y6, Y6, Y7
@@ -456,89 +550,89 @@ loop25:
 	VMAXPS       Y4, Y1, Y4
 	VFNMADD231PS Y2, Y4, Y13
 	VDIVPS       Y5, Y6, Y5
-	VSUBPS       constantsAVX2<>+128(SB), Y13, Y6
+	VSUBPS       constantsAVX2<>+160(SB), Y13, Y6
 	VPSLLD       $0x17, Y13, Y7
 	VFMADD231PS  Y3, Y6, Y4
-	VFMADD231PS  constantsAVX2<>+512(SB), Y4, Y12
+	VFMADD231PS  constantsAVX2<>+544(SB), Y4, Y12
 	VMOVUPS      Y5, (CX)
-	VFMADD213PS  constantsAVX2<>+576(SB), Y4, Y12
 	VFMADD213PS  constantsAVX2<>+608(SB), Y4, Y12
 	VFMADD213PS  constantsAVX2<>+640(SB), Y4, Y12
-	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y12
-	VFMADD213PS  constantsAVX2<>+352(SB), Y7, Y12
+	VFMADD213PS  constantsAVX2<>+672(SB), Y4, Y12
+	VFMADD213PS  constantsAVX2<>+512(SB), Y4, Y12
+	VFMADD213PS  constantsAVX2<>+384(SB), Y7, Y12
 
 	// h of the units before. Input and cell gates. Forget gate and c. Output gate.
 	VMOVUPS      256(BX), Y7
-	VMOVUPS      constantsAVX2<>+128(SB), Y4
+	VMOVUPS      constantsAVX2<>+160(SB), Y4
 	VMOVUPS      320(BX), Y5
-	VMOVUPS      constantsAVX2<>+256(SB), Y13
+	VMOVUPS      constantsAVX2<>+288(SB), Y13
 	VMOVUPS      384(BX), Y9
-	VMOVUPS      constantsAVX2<>+160(SB), Y14
-	VMOVUPS      constantsAVX2<>+192(SB), Y15
-	VMOVUPS      constantsAVX2<>+544(SB), Y6
-	VMOVUPS      constantsAVX2<>+224(SB), Y11
-	VMOVUPS      constantsAVX2<>+416(SB), Y8
+	VMOVUPS      constantsAVX2<>+192(SB), Y14
+	VMOVUPS      constantsAVX2<>+224(SB), Y15
+	VMOVUPS      constantsAVX2<>+576(SB), Y6
+	VMOVUPS      constantsAVX2<>+256(SB), Y11
+	VMOVUPS      constantsAVX2<>+448(SB), Y8
 	VMINPS       Y7, Y0, Y7
 	VMINPS       Y5, Y0, Y5
 	VMINPS       Y9, Y14, Y9
-	VMOVUPS      constantsAVX2<>+704(SB), Y14
+	VMOVUPS      constantsAVX2<>+736(SB), Y14
 	VMAXPS       Y7, Y1, Y7
 	VMAXPS       Y5, Y1, Y5
 	VMAXPS       Y9, Y15, Y9
-	VMOVUPS      constantsAVX2<>+320(SB), Y15
+	VMOVUPS      constantsAVX2<>+352(SB), Y15
 	VFNMADD231PS Y2, Y7, Y4
 	VFNMADD231PS Y2, Y5, Y13
 	VFMADD231PS  Y9, Y9, Y11
-	VFMADD231PS  constantsAVX2<>+384(SB), Y11, Y8
-	VFMADD231PS  constantsAVX2<>+288(SB), Y11, Y15
-	VFMADD213PS  constantsAVX2<>+448(SB), Y11, Y8
-	VFMADD213PS  constantsAVX2<>+352(SB), Y11, Y15
+	VFMADD231PS  constantsAVX2<>+416(SB), Y11, Y8
+	VFMADD231PS  constantsAVX2<>+320(SB), Y11, Y15
 	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y8
-	VSUBPS       constantsAVX2<>+128(SB), Y4, Y11
+	VFMADD213PS  constantsAVX2<>+384(SB), Y11, Y15
+	VFMADD213PS  constantsAVX2<>+512(SB), Y11, Y8
+	VSUBPS       constantsAVX2<>+160(SB), Y4, Y11
 	VMULPS       Y15, Y9, Y15
-	VSUBPS       constantsAVX2<>+256(SB), Y13, Y9
+	VSUBPS       constantsAVX2<>+288(SB), Y13, Y9
 	VPSLLD       $0x17, Y4, Y4
 	VPSLLD       $0x17, Y13, Y13
 	VFMADD231PS  Y3, Y11, Y7
-	VMOVUPS      constantsAVX2<>+480(SB), Y11
+	VMOVUPS      constantsAVX2<>+512(SB), Y11
 	VFMADD231PS  Y3, Y9, Y5
 	VMULPS       Y8, Y8, Y9
 	VMULPS       Y8, Y15, Y8
-	VFMADD231PS  constantsAVX2<>+512(SB), Y7, Y6
-	VFMADD231PS  constantsAVX2<>+672(SB), Y5, Y14
+	VFMADD231PS  constantsAVX2<>+544(SB), Y7, Y6
+	VFMADD231PS  constantsAVX2<>+704(SB), Y5, Y14
 	VFMADD231PS  Y15, Y15, Y9
-	VMOVUPS      constantsAVX2<>+480(SB), Y15
-	VFMADD213PS  constantsAVX2<>+576(SB), Y7, Y6
-	VFMADD213PS  constantsAVX2<>+736(SB), Y5, Y14
+	VMOVUPS      constantsAVX2<>+512(SB), Y15
 	VFMADD213PS  constantsAVX2<>+608(SB), Y7, Y6
 	VFMADD213PS  constantsAVX2<>+768(SB), Y5, Y14
 	VFMADD213PS  constantsAVX2<>+640(SB), Y7, Y6
 	VFMADD213PS  constantsAVX2<>+800(SB), Y5, Y14
-	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y6
-	VMOVUPS      64(SI), Y7
+	VFMADD213PS  constantsAVX2<>+672(SB), Y7, Y6
 	VFMADD213PS  constantsAVX2<>+832(SB), Y5, Y14
-	VFMADD213PS  constantsAVX2<>+352(SB), Y4, Y6
-	VMOVUPS      constantsAVX2<>+160(SB), Y4
-	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y14
-	VMOVUPS      constantsAVX2<>+192(SB), Y5
+	VFMADD213PS  constantsAVX2<>+512(SB), Y7, Y6
+	VMOVUPS      64(SI), Y7
+	VFMADD213PS  constantsAVX2<>+864(SB), Y5, Y14
+	VFMADD213PS  constantsAVX2<>+384(SB), Y4, Y6
+	VMOVUPS      constantsAVX2<>+192(SB), Y4
+	VFMADD213PS  constantsAVX2<>+512(SB), Y5, Y14
+	VMOVUPS      constantsAVX2<>+224(SB), Y5
 	VMULPS       Y9, Y6, Y9
-	VMOVUPS      constantsAVX2<>+224(SB), Y6
-	VFMADD213PS  constantsAVX2<>+480(SB), Y13, Y14
+	VMOVUPS      constantsAVX2<>+256(SB), Y6
+	VFMADD213PS  constantsAVX2<>+512(SB), Y13, Y14
 	VMINPS       Y10, Y4, Y4
-	VMOVUPS      constantsAVX2<>+416(SB), Y10
-	VMOVUPS      constantsAVX2<>+128(SB), Y13
+	VMOVUPS      constantsAVX2<>+448(SB), Y10
+	VMOVUPS      constantsAVX2<>+160(SB), Y13
 	VMAXPS       Y4, Y5, Y4
-	VMOVUPS      constantsAVX2<>+320(SB), Y5
+	VMOVUPS      constantsAVX2<>+352(SB), Y5
 	VDIVPS       Y9, Y11, Y9
-	VMOVUPS      constantsAVX2<>+544(SB), Y11
+	VMOVUPS      constantsAVX2<>+576(SB), Y11
 	VDIVPS       Y14, Y15, Y14
 	VFMADD231PS  Y4, Y4, Y6
-	VFMADD231PS  constantsAVX2<>+384(SB), Y6, Y10
-	VFMADD231PS  constantsAVX2<>+288(SB), Y6, Y5
-	VFMADD213PS  constantsAVX2<>+448(SB), Y6, Y10
-	VFMADD213PS  constantsAVX2<>+352(SB), Y6, Y5
-	VMULPS       Y9, Y8, Y8
+	VFMADD231PS  constantsAVX2<>+416(SB), Y6, Y10
+	VFMADD231PS  constantsAVX2<>+320(SB), Y6, Y5
 	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y10
+	VFMADD213PS  constantsAVX2<>+384(SB), Y6, Y5
+	VMULPS       Y9, Y8, Y8
+	VFMADD213PS  constantsAVX2<>+512(SB), Y6, Y10
 	VMULPS       Y5, Y4, Y4
 	VFMADD231PS  Y7, Y14, Y8
 	VMULPS       Y10, Y10, Y5
@@ -552,16 +646,16 @@ loop25:
 	VMAXPS       Y4, Y1, Y4
 	VFNMADD231PS Y2, Y4, Y13
 	VDIVPS       Y5, Y7, Y5
-	VSUBPS       constantsAVX2<>+128(SB), Y13, Y7
+	VSUBPS       constantsAVX2<>+160(SB), Y13, Y7
 	VPSLLD       $0x17, Y13, Y8
 	VFMADD231PS  Y3, Y7, Y4
-	VFMADD231PS  constantsAVX2<>+512(SB), Y4, Y11
+	VFMADD231PS  constantsAVX2<>+544(SB), Y4, Y11
 	VMOVUPS      Y5, 32(CX)
-	VFMADD213PS  constantsAVX2<>+576(SB), Y4, Y11
 	VFMADD213PS  constantsAVX2<>+608(SB), Y4, Y11
 	VFMADD213PS  constantsAVX2<>+640(SB), Y4, Y11
-	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y11
-	VFMADD213PS  constantsAVX2<>+352(SB), Y8, Y11
+	VFMADD213PS  constantsAVX2<>+672(SB), Y4, Y11
+	VFMADD213PS  constantsAVX2<>+512(SB), Y4, Y11
+	VFMADD213PS  constantsAVX2<>+384(SB), Y8, Y11
 	VMOVAPS      Y11, Y5
 	ADDQ         $+64, CX
 	ADDQ         $+64, DX
@@ -570,81 +664,81 @@ loop25:
 	ADDQ         $+192, BX
 	ADDQ         $-16, DI
 	CMPQ         DI, $+16
-	JGE          loop25
+	JGE          loop29
 
-done26:
+done30:
 	// h of the units before. Input and cell gates. Forget gate and c. Output gate.
 	VMOVUPS      32(BX), Y9
-	VMOVUPS      constantsAVX2<>+128(SB), Y4
+	VMOVUPS      constantsAVX2<>+160(SB), Y4
 	VMOVUPS      96(BX), Y7
-	VMOVUPS      constantsAVX2<>+256(SB), Y13
+	VMOVUPS      constantsAVX2<>+288(SB), Y13
 	VMOVUPS      160(BX), Y11
-	VMOVUPS      constantsAVX2<>+160(SB), Y14
-	VMOVUPS      constantsAVX2<>+192(SB), Y15
-	VMOVUPS      constantsAVX2<>+544(SB), Y8
-	VMOVUPS      constantsAVX2<>+224(SB), Y12
-	VMOVUPS      constantsAVX2<>+416(SB), Y10
+	VMOVUPS      constantsAVX2<>+192(SB), Y14
+	VMOVUPS      constantsAVX2<>+224(SB), Y15
+	VMOVUPS      constantsAVX2<>+576(SB), Y8
+	VMOVUPS      constantsAVX2<>+256(SB), Y12
+	VMOVUPS      constantsAVX2<>+448(SB), Y10
 	VMINPS       Y9, Y0, Y9
 	VMINPS       Y7, Y0, Y7
 	VMINPS       Y11, Y14, Y11
-	VMOVUPS      constantsAVX2<>+704(SB), Y14
+	VMOVUPS      constantsAVX2<>+736(SB), Y14
 	VMAXPS       Y9, Y1, Y9
 	VMAXPS       Y7, Y1, Y7
 	VMAXPS       Y11, Y15, Y11
-	VMOVUPS      constantsAVX2<>+320(SB), Y15
+	VMOVUPS      constantsAVX2<>+352(SB), Y15
 	VFNMADD231PS Y2, Y9, Y4
 	VFNMADD231PS Y2, Y7, Y13
 	VFMADD231PS  Y11, Y11, Y12
-	VFMADD231PS  constantsAVX2<>+384(SB), Y12, Y10
-	VFMADD231PS  constantsAVX2<>+288(SB), Y12, Y15
-	VFMADD213PS  constantsAVX2<>+448(SB), Y12, Y10
-	VFMADD213PS  constantsAVX2<>+352(SB), Y12, Y15
+	VFMADD231PS  constantsAVX2<>+416(SB), Y12, Y10
+	VFMADD231PS  constantsAVX2<>+320(SB), Y12, Y15
 	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y10
-	VSUBPS       constantsAVX2<>+128(SB), Y4, Y12
+	VFMADD213PS  constantsAVX2<>+384(SB), Y12, Y15
+	VFMADD213PS  constantsAVX2<>+512(SB), Y12, Y10
+	VSUBPS       constantsAVX2<>+160(SB), Y4, Y12
 	VMULPS       Y15, Y11, Y15
-	VSUBPS       constantsAVX2<>+256(SB), Y13, Y11
+	VSUBPS       constantsAVX2<>+288(SB), Y13, Y11
 	VPSLLD       $0x17, Y4, Y4
 	VPSLLD       $0x17, Y13, Y13
 	VFMADD231PS  Y3, Y12, Y9
-	VMOVUPS      constantsAVX2<>+480(SB), Y12
+	VMOVUPS      constantsAVX2<>+512(SB), Y12
 	VFMADD231PS  Y3, Y11, Y7
 	VMULPS       Y10, Y10, Y11
 	VMULPS       Y10, Y15, Y10
-	VFMADD231PS  constantsAVX2<>+512(SB), Y9, Y8
-	VFMADD231PS  constantsAVX2<>+672(SB), Y7, Y14
+	VFMADD231PS  constantsAVX2<>+544(SB), Y9, Y8
+	VFMADD231PS  constantsAVX2<>+704(SB), Y7, Y14
 	VFMADD231PS  Y15, Y15, Y11
-	VMOVUPS      constantsAVX2<>+480(SB), Y15
-	VFMADD213PS  constantsAVX2<>+576(SB), Y9, Y8
-	VFMADD213PS  constantsAVX2<>+736(SB), Y7, Y14
+	VMOVUPS      constantsAVX2<>+512(SB), Y15
 	VFMADD213PS  constantsAVX2<>+608(SB), Y9, Y8
 	VFMADD213PS  constantsAVX2<>+768(SB), Y7, Y14
 	VFMADD213PS  constantsAVX2<>+640(SB), Y9, Y8
 	VFMADD213PS  constantsAVX2<>+800(SB), Y7, Y14
-	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y8
-	VMOVUPS      32(SI), Y9
+	VFMADD213PS  constantsAVX2<>+672(SB), Y9, Y8
 	VFMADD213PS  constantsAVX2<>+832(SB), Y7, Y14
-	VFMADD213PS  constantsAVX2<>+352(SB), Y4, Y8
-	VMOVUPS      constantsAVX2<>+160(SB), Y4
-	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y14
-	VMOVUPS      constantsAVX2<>+192(SB), Y7
+	VFMADD213PS  constantsAVX2<>+512(SB), Y9, Y8
+	VMOVUPS      32(SI), Y9
+	VFMADD213PS  constantsAVX2<>+864(SB), Y7, Y14
+	VFMADD213PS  constantsAVX2<>+384(SB), Y4, Y8
+	VMOVUPS      constantsAVX2<>+192(SB), Y4
+	VFMADD213PS  constantsAVX2<>+512(SB), Y7, Y14
+	VMOVUPS      constantsAVX2<>+224(SB), Y7
 	VMULPS       Y11, Y8, Y11
-	VMOVUPS      constantsAVX2<>+224(SB), Y8
-	VFMADD213PS  constantsAVX2<>+480(SB), Y13, Y14
+	VMOVUPS      constantsAVX2<>+256(SB), Y8
+	VFMADD213PS  constantsAVX2<>+512(SB), Y13, Y14
 	VMINPS       Y6, Y4, Y4
-	VMOVUPS      constantsAVX2<>+416(SB), Y6
-	VMOVUPS      constantsAVX2<>+128(SB), Y13
+	VMOVUPS      constantsAVX2<>+448(SB), Y6
+	VMOVUPS      constantsAVX2<>+160(SB), Y13
 	VMAXPS       Y4, Y7, Y4
-	VMOVUPS      constantsAVX2<>+320(SB), Y7
+	VMOVUPS      constantsAVX2<>+352(SB), Y7
 	VDIVPS       Y11, Y12, Y11
-	VMOVUPS      constantsAVX2<>+544(SB), Y12
+	VMOVUPS      constantsAVX2<>+576(SB), Y12
 	VDIVPS       Y14, Y15, Y14
 	VFMADD231PS  Y4, Y4, Y8
-	VFMADD231PS  constantsAVX2<>+384(SB), Y8, Y6
-	VFMADD231PS  constantsAVX2<>+288(SB), Y8, Y7
-	VFMADD213PS  constantsAVX2<>+448(SB), Y8, Y6
-	VFMADD213PS  constantsAVX2<>+352(SB), Y8, Y7
-	VMULPS       Y11, Y10, Y10
+	VFMADD231PS  constantsAVX2<>+416(SB), Y8, Y6
+	VFMADD231PS  constantsAVX2<>+320(SB), Y8, Y7
 	VFMADD213PS  constantsAVX2<>+480(SB), Y8, Y6
+	VFMADD213PS  constantsAVX2<>+384(SB), Y8, Y7
+	VMULPS       Y11, Y10, Y10
+	VFMADD213PS  constantsAVX2<>+512(SB), Y8, Y6
 	VMULPS       Y7, Y4, Y4
 	VFMADD231PS  Y9, Y14, Y10
 	VMULPS       Y6, Y6, Y7
@@ -657,31 +751,31 @@ done26:
 	VMAXPS       Y4, Y1, Y4
 	VFNMADD231PS Y2, Y4, Y13
 	VDIVPS       Y5, Y6, Y5
-	VSUBPS       constantsAVX2<>+128(SB), Y13, Y6
+	VSUBPS       constantsAVX2<>+160(SB), Y13, Y6
 	VPSLLD       $0x17, Y13, Y7
 	VFMADD231PS  Y3, Y6, Y4
-	VFMADD231PS  constantsAVX2<>+512(SB), Y4, Y12
+	VFMADD231PS  constantsAVX2<>+544(SB), Y4, Y12
 	VMOVUPS      Y5, (CX)
-	VFMADD213PS  constantsAVX2<>+576(SB), Y4, Y12
 	VFMADD213PS  constantsAVX2<>+608(SB), Y4, Y12
 	VFMADD213PS  constantsAVX2<>+640(SB), Y4, Y12
-	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y12
-	VFMADD213PS  constantsAVX2<>+352(SB), Y7, Y12
+	VFMADD213PS  constantsAVX2<>+672(SB), Y4, Y12
+	VFMADD213PS  constantsAVX2<>+512(SB), Y4, Y12
+	VFMADD213PS  constantsAVX2<>+384(SB), Y7, Y12
 
 	// h of the units before.
-	VMOVUPS     constantsAVX2<>+160(SB), Y4
-	VMOVUPS     constantsAVX2<>+192(SB), Y5
-	VMOVUPS     constantsAVX2<>+224(SB), Y6
-	VMOVUPS     constantsAVX2<>+416(SB), Y8
-	VMOVUPS     constantsAVX2<>+320(SB), Y7
+	VMOVUPS     constantsAVX2<>+192(SB), Y4
+	VMOVUPS     constantsAVX2<>+224(SB), Y5
+	VMOVUPS     constantsAVX2<>+256(SB), Y6
+	VMOVUPS     constantsAVX2<>+448(SB), Y8
+	VMOVUPS     constantsAVX2<>+352(SB), Y7
 	VMINPS      Y10, Y4, Y4
 	VMAXPS      Y4, Y5, Y4
 	VFMADD231PS Y4, Y4, Y6
-	VFMADD231PS constantsAVX2<>+384(SB), Y6, Y8
-	VFMADD231PS constantsAVX2<>+288(SB), Y6, Y7
-	VFMADD213PS constantsAVX2<>+448(SB), Y6, Y8
-	VFMADD213PS constantsAVX2<>+352(SB), Y6, Y7
+	VFMADD231PS constantsAVX2<>+416(SB), Y6, Y8
+	VFMADD231PS constantsAVX2<>+320(SB), Y6, Y7
 	VFMADD213PS constantsAVX2<>+480(SB), Y6, Y8
+	VFMADD213PS constantsAVX2<>+384(SB), Y6, Y7
+	VFMADD213PS constantsAVX2<>+512(SB), Y6, Y8
 	VMULPS      Y7, Y4, Y4
 	VMULPS      Y8, Y8, Y5
 	VMULPS      Y8, Y4, Y6
@@ -695,44 +789,44 @@ done26:
 	ADDQ        $+64, SI
 	ADDQ        $+192, BX
 
-done24:
+done28:
 	// 8 elements at a time.
 	CMPQ DI, $+8
-	JLT  done28
+	JLT  done32
 
-loop27:
+loop31:
 	// Input and cell gates. Forget gate and c. Output gate. h of the units before.
 	VMOVUPS      (BX), Y5
-	VMOVUPS      constantsAVX2<>+128(SB), Y6
+	VMOVUPS      constantsAVX2<>+160(SB), Y6
 	VMOVUPS      64(BX), Y12
-	VMOVUPS      constantsAVX2<>+256(SB), Y13
+	VMOVUPS      constantsAVX2<>+288(SB), Y13
 	VMOVUPS      128(BX), Y8
-	VMOVUPS      constantsAVX2<>+160(SB), Y11
-	VMOVUPS      constantsAVX2<>+192(SB), Y15
-	VMOVUPS      constantsAVX2<>+544(SB), Y7
-	VMOVUPS      constantsAVX2<>+224(SB), Y4
-	VMOVUPS      constantsAVX2<>+416(SB), Y9
-	VMOVUPS      constantsAVX2<>+704(SB), Y14
-	VMOVUPS      constantsAVX2<>+320(SB), Y10
+	VMOVUPS      constantsAVX2<>+192(SB), Y11
+	VMOVUPS      constantsAVX2<>+224(SB), Y15
+	VMOVUPS      constantsAVX2<>+576(SB), Y7
+	VMOVUPS      constantsAVX2<>+256(SB), Y4
+	VMOVUPS      constantsAVX2<>+448(SB), Y9
+	VMOVUPS      constantsAVX2<>+736(SB), Y14
+	VMOVUPS      constantsAVX2<>+352(SB), Y10
 	VMINPS       Y5, Y0, Y5
 	VMINPS       Y12, Y0, Y12
 	VMINPS       Y8, Y11, Y8
-	VMOVUPS      constantsAVX2<>+480(SB), Y11
+	VMOVUPS      constantsAVX2<>+512(SB), Y11
 	VMAXPS       Y5, Y1, Y5
 	VMAXPS       Y12, Y1, Y12
 	VMAXPS       Y8, Y15, Y8
-	VMOVUPS      constantsAVX2<>+480(SB), Y15
+	VMOVUPS      constantsAVX2<>+512(SB), Y15
 	VFNMADD231PS Y2, Y5, Y6
 	VFNMADD231PS Y2, Y12, Y13
 	VFMADD231PS  Y8, Y8, Y4
-	VFMADD231PS  constantsAVX2<>+384(SB), Y4, Y9
-	VFMADD231PS  constantsAVX2<>+288(SB), Y4, Y10
-	VFMADD213PS  constantsAVX2<>+448(SB), Y4, Y9
-	VFMADD213PS  constantsAVX2<>+352(SB), Y4, Y10
+	VFMADD231PS  constantsAVX2<>+416(SB), Y4, Y9
+	VFMADD231PS  constantsAVX2<>+320(SB), Y4, Y10
 	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y9
-	VSUBPS       constantsAVX2<>+128(SB), Y6, Y4
+	VFMADD213PS  constantsAVX2<>+384(SB), Y4, Y10
+	VFMADD213PS  constantsAVX2<>+512(SB), Y4, Y9
+	VSUBPS       constantsAVX2<>+160(SB), Y6, Y4
 	VMULPS       Y10, Y8, Y8
-	VSUBPS       constantsAVX2<>+256(SB), Y13, Y10
+	VSUBPS       constantsAVX2<>+288(SB), Y13, Y10
 	VPSLLD       $0x17, Y6, Y6
 	VPSLLD       $0x17, Y13, Y13
 	VFMADD231PS  Y3, Y4, Y5
@@ -740,29 +834,29 @@ loop27:
 	VFMADD231PS  Y3, Y10, Y12
 	VMULPS       Y9, Y9, Y10
 	VMULPS       Y9, Y8, Y9
-	VFMADD231PS  constantsAVX2<>+512(SB), Y5, Y7
-	VFMADD231PS  constantsAVX2<>+672(SB), Y12, Y14
+	VFMADD231PS  constantsAVX2<>+544(SB), Y5, Y7
+	VFMADD231PS  constantsAVX2<>+704(SB), Y12, Y14
 	VFMADD231PS  Y8, Y8, Y10
-	VMOVUPS      constantsAVX2<>+128(SB), Y8
-	VFMADD213PS  constantsAVX2<>+576(SB), Y5, Y7
-	VFMADD213PS  constantsAVX2<>+736(SB), Y12, Y14
+	VMOVUPS      constantsAVX2<>+160(SB), Y8
 	VFMADD213PS  constantsAVX2<>+608(SB), Y5, Y7
 	VFMADD213PS  constantsAVX2<>+768(SB), Y12, Y14
 	VFMADD213PS  constantsAVX2<>+640(SB), Y5, Y7
 	VFMADD213PS  constantsAVX2<>+800(SB), Y12, Y14
-	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y7
-	VMOVUPS      constantsAVX2<>+160(SB), Y5
+	VFMADD213PS  constantsAVX2<>+672(SB), Y5, Y7
 	VFMADD213PS  constantsAVX2<>+832(SB), Y12, Y14
-	VFMADD213PS  constantsAVX2<>+352(SB), Y6, Y7
-	VMOVUPS      constantsAVX2<>+192(SB), Y6
-	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y14
-	VMOVUPS      constantsAVX2<>+544(SB), Y12
+	VFMADD213PS  constantsAVX2<>+512(SB), Y5, Y7
+	VMOVUPS      constantsAVX2<>+192(SB), Y5
+	VFMADD213PS  constantsAVX2<>+864(SB), Y12, Y14
+	VFMADD213PS  constantsAVX2<>+384(SB), Y6, Y7
+	VMOVUPS      constantsAVX2<>+224(SB), Y6
+	VFMADD213PS  constantsAVX2<>+512(SB), Y12, Y14
+	VMOVUPS      constantsAVX2<>+576(SB), Y12
 	VMULPS       Y10, Y7, Y7
-	VMOVUPS      constantsAVX2<>+224(SB), Y10
-	VFMADD213PS  constantsAVX2<>+480(SB), Y13, Y14
-	VMOVUPS      constantsAVX2<>+416(SB), Y13
+	VMOVUPS      constantsAVX2<>+256(SB), Y10
+	VFMADD213PS  constantsAVX2<>+512(SB), Y13, Y14
+	VMOVUPS      constantsAVX2<>+448(SB), Y13
 	VDIVPS       Y7, Y11, Y7
-	VMOVUPS      constantsAVX2<>+320(SB), Y11
+	VMOVUPS      constantsAVX2<>+352(SB), Y11
 	VDIVPS       Y14, Y15, Y14
 	VMULPS       Y7, Y9, Y7
 	VFMADD231PS  Y4, Y14, Y7
@@ -773,25 +867,25 @@ loop27:
 	VFMADD231PS  Y5, Y5, Y10
 	VMINPS       Y4, Y0, Y4
 	VMAXPS       Y4, Y1, Y4
-	VFMADD231PS  constantsAVX2<>+384(SB), Y10, Y13
-	VFMADD231PS  constantsAVX2<>+288(SB), Y10, Y11
+	VFMADD231PS  constantsAVX2<>+416(SB), Y10, Y13
+	VFMADD231PS  constantsAVX2<>+320(SB), Y10, Y11
 	VFNMADD231PS Y2, Y4, Y8
-	VFMADD213PS  constantsAVX2<>+448(SB), Y10, Y13
-	VFMADD213PS  constantsAVX2<>+352(SB), Y10, Y11
-	VSUBPS       constantsAVX2<>+128(SB), Y8, Y6
+	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y13
+	VFMADD213PS  constantsAVX2<>+384(SB), Y10, Y11
+	VSUBPS       constantsAVX2<>+160(SB), Y8, Y6
 	VPSLLD       $0x17, Y8, Y7
 	VFMADD231PS  Y3, Y6, Y4
-	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y13
+	VFMADD213PS  constantsAVX2<>+512(SB), Y10, Y13
 	VMULPS       Y11, Y5, Y5
-	VFMADD231PS  constantsAVX2<>+512(SB), Y4, Y12
+	VFMADD231PS  constantsAVX2<>+544(SB), Y4, Y12
 	VMULPS       Y13, Y13, Y6
 	VMULPS       Y13, Y5, Y8
-	VFMADD213PS  constantsAVX2<>+576(SB), Y4, Y12
-	VFMADD231PS  Y5, Y5, Y6
 	VFMADD213PS  constantsAVX2<>+608(SB), Y4, Y12
+	VFMADD231PS  Y5, Y5, Y6
 	VFMADD213PS  constantsAVX2<>+640(SB), Y4, Y12
-	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y12
-	VFMADD213PS  constantsAVX2<>+352(SB), Y7, Y12
+	VFMADD213PS  constantsAVX2<>+672(SB), Y4, Y12
+	VFMADD213PS  constantsAVX2<>+512(SB), Y4, Y12
+	VFMADD213PS  constantsAVX2<>+384(SB), Y7, Y12
 	VMULPS       Y6, Y12, Y4
 	VDIVPS       Y4, Y8, Y4
 	VMOVUPS      Y4, (CX)
@@ -801,105 +895,105 @@ loop27:
 	ADDQ         $+32, SI
 	ADDQ         $-8, DI
 	CMPQ         DI, $+8
-	JGE          loop27
+	JGE          loop31
 
-done28:
+done32:
 	// The last elements.
 	TESTQ   DI, DI
-	JEQ     done29
+	JEQ     done33
 	MOVQ    DI, R9
 	NEGQ    DI
-	LEAQ    constantsAVX2<>+896(SB), R8
+	LEAQ    constantsAVX2<>+928(SB), R8
 	VMOVUPS (R8)(DI*4), Y4
 
 	// Input and cell gates. Forget gate and c.
 	VMASKMOVPS   (BX), Y4, Y6
 	VMASKMOVPS   64(BX), Y4, Y12
-	VMOVUPS      constantsAVX2<>+128(SB), Y7
-	VMOVUPS      constantsAVX2<>+256(SB), Y13
+	VMOVUPS      constantsAVX2<>+160(SB), Y7
+	VMOVUPS      constantsAVX2<>+288(SB), Y13
 	VMASKMOVPS   128(BX), Y4, Y5
-	VMOVUPS      constantsAVX2<>+160(SB), Y10
-	VMOVUPS      constantsAVX2<>+192(SB), Y11
-	VMOVUPS      constantsAVX2<>+544(SB), Y8
-	VMOVUPS      constantsAVX2<>+224(SB), Y15
-	VMOVUPS      constantsAVX2<>+416(SB), Y9
-	VMOVUPS      constantsAVX2<>+704(SB), Y14
+	VMOVUPS      constantsAVX2<>+192(SB), Y10
+	VMOVUPS      constantsAVX2<>+224(SB), Y11
+	VMOVUPS      constantsAVX2<>+576(SB), Y8
+	VMOVUPS      constantsAVX2<>+256(SB), Y15
+	VMOVUPS      constantsAVX2<>+448(SB), Y9
+	VMOVUPS      constantsAVX2<>+736(SB), Y14
 	LEAQ         (DX), DX
 	TESTQ        $+4, R9
 	VMINPS       Y6, Y0, Y6
 	VMINPS       Y12, Y0, Y12
 	VMINPS       Y5, Y10, Y5
-	VMOVUPS      constantsAVX2<>+320(SB), Y10
+	VMOVUPS      constantsAVX2<>+352(SB), Y10
 	VMAXPS       Y6, Y1, Y6
 	VMAXPS       Y12, Y1, Y12
 	VMAXPS       Y5, Y11, Y5
-	VMOVUPS      constantsAVX2<>+480(SB), Y11
+	VMOVUPS      constantsAVX2<>+512(SB), Y11
 	VFNMADD231PS Y2, Y6, Y7
 	VFNMADD231PS Y2, Y12, Y13
 	VFMADD231PS  Y5, Y5, Y15
-	VFMADD231PS  constantsAVX2<>+384(SB), Y15, Y9
-	VFMADD231PS  constantsAVX2<>+288(SB), Y15, Y10
-	VFMADD213PS  constantsAVX2<>+448(SB), Y15, Y9
-	VFMADD213PS  constantsAVX2<>+352(SB), Y15, Y10
+	VFMADD231PS  constantsAVX2<>+416(SB), Y15, Y9
+	VFMADD231PS  constantsAVX2<>+320(SB), Y15, Y10
 	VFMADD213PS  constantsAVX2<>+480(SB), Y15, Y9
-	VSUBPS       constantsAVX2<>+128(SB), Y7, Y15
+	VFMADD213PS  constantsAVX2<>+384(SB), Y15, Y10
+	VFMADD213PS  constantsAVX2<>+512(SB), Y15, Y9
+	VSUBPS       constantsAVX2<>+160(SB), Y7, Y15
 	VMULPS       Y10, Y5, Y5
-	VSUBPS       constantsAVX2<>+256(SB), Y13, Y10
+	VSUBPS       constantsAVX2<>+288(SB), Y13, Y10
 	VPSLLD       $0x17, Y7, Y7
 	VPSLLD       $0x17, Y13, Y13
 	VFMADD231PS  Y3, Y15, Y6
-	VMOVUPS      constantsAVX2<>+480(SB), Y15
+	VMOVUPS      constantsAVX2<>+512(SB), Y15
 	VFMADD231PS  Y3, Y10, Y12
 	VMULPS       Y9, Y9, Y10
 	VMULPS       Y9, Y5, Y9
-	VFMADD231PS  constantsAVX2<>+512(SB), Y6, Y8
-	VFMADD231PS  constantsAVX2<>+672(SB), Y12, Y14
+	VFMADD231PS  constantsAVX2<>+544(SB), Y6, Y8
+	VFMADD231PS  constantsAVX2<>+704(SB), Y12, Y14
 	VFMADD231PS  Y5, Y5, Y10
 	VMASKMOVPS   (SI), Y4, Y5
-	VFMADD213PS  constantsAVX2<>+576(SB), Y6, Y8
-	VFMADD213PS  constantsAVX2<>+736(SB), Y12, Y14
 	VFMADD213PS  constantsAVX2<>+608(SB), Y6, Y8
 	VFMADD213PS  constantsAVX2<>+768(SB), Y12, Y14
 	VFMADD213PS  constantsAVX2<>+640(SB), Y6, Y8
 	VFMADD213PS  constantsAVX2<>+800(SB), Y12, Y14
-	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y8
+	VFMADD213PS  constantsAVX2<>+672(SB), Y6, Y8
 	VFMADD213PS  constantsAVX2<>+832(SB), Y12, Y14
-	VFMADD213PS  constantsAVX2<>+352(SB), Y7, Y8
-	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y14
+	VFMADD213PS  constantsAVX2<>+512(SB), Y6, Y8
+	VFMADD213PS  constantsAVX2<>+864(SB), Y12, Y14
+	VFMADD213PS  constantsAVX2<>+384(SB), Y7, Y8
+	VFMADD213PS  constantsAVX2<>+512(SB), Y12, Y14
 	VMULPS       Y10, Y8, Y6
-	VFMADD213PS  constantsAVX2<>+480(SB), Y13, Y14
+	VFMADD213PS  constantsAVX2<>+512(SB), Y13, Y14
 	VDIVPS       Y6, Y11, Y6
 	VDIVPS       Y14, Y15, Y7
 	VMULPS       Y6, Y9, Y6
 	VFMADD231PS  Y5, Y7, Y6
 	VMOVAPS      Y6, Y5
-	JEQ          stored30
+	JEQ          stored34
 	VMOVUPS      X5, (DX)
 	ADDQ         $+16, DX
 	VEXTRACTF128 $0x01, Y5, X5
 
-stored30:
+stored34:
 	TESTQ    $+2, R9
-	JEQ      stored31
+	JEQ      stored35
 	VMOVLPS  X5, (DX)
 	ADDQ     $+8, DX
 	VMOVHLPS X5, X5, X5
 
-stored31:
+stored35:
 	TESTQ  $+1, R9
-	JEQ    stored32
+	JEQ    stored36
 	VMOVSS X5, (DX)
 
-stored32:
+stored36:
 	// Output gate. h of the units before.
 	VMASKMOVPS   192(BX), Y4, Y4
-	VMOVUPS      constantsAVX2<>+128(SB), Y5
-	VMOVUPS      constantsAVX2<>+160(SB), Y8
-	VMOVUPS      constantsAVX2<>+192(SB), Y9
-	VMOVUPS      constantsAVX2<>+544(SB), Y7
-	VMOVUPS      constantsAVX2<>+224(SB), Y10
-	VMOVUPS      constantsAVX2<>+416(SB), Y12
-	VMOVUPS      constantsAVX2<>+320(SB), Y11
+	VMOVUPS      constantsAVX2<>+160(SB), Y5
+	VMOVUPS      constantsAVX2<>+192(SB), Y8
+	VMOVUPS      constantsAVX2<>+224(SB), Y9
+	VMOVUPS      constantsAVX2<>+576(SB), Y7
+	VMOVUPS      constantsAVX2<>+256(SB), Y10
+	VMOVUPS      constantsAVX2<>+448(SB), Y12
+	VMOVUPS      constantsAVX2<>+352(SB), Y11
 	LEAQ         (CX), CX
 	TESTQ        $+4, R9
 	VMINPS       Y6, Y8, Y6
@@ -908,64 +1002,56 @@ stored32:
 	VMAXPS       Y0, Y1, Y0
 	VFMADD231PS  Y4, Y4, Y10
 	VFNMADD231PS Y2, Y0, Y5
-	VFMADD231PS  constantsAVX2<>+384(SB), Y10, Y12
-	VFMADD231PS  constantsAVX2<>+288(SB), Y10, Y11
-	VSUBPS       constantsAVX2<>+128(SB), Y5, Y1
+	VFMADD231PS  constantsAVX2<>+416(SB), Y10, Y12
+	VFMADD231PS  constantsAVX2<>+320(SB), Y10, Y11
+	VSUBPS       constantsAVX2<>+160(SB), Y5, Y1
 	VPSLLD       $0x17, Y5, Y2
 	VFMADD231PS  Y3, Y1, Y0
-	VFMADD213PS  constantsAVX2<>+448(SB), Y10, Y12
-	VFMADD213PS  constantsAVX2<>+352(SB), Y10, Y11
-	VFMADD231PS  constantsAVX2<>+512(SB), Y0, Y7
 	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+384(SB), Y10, Y11
+	VFMADD231PS  constantsAVX2<>+544(SB), Y0, Y7
+	VFMADD213PS  constantsAVX2<>+512(SB), Y10, Y12
 	VMULPS       Y11, Y4, Y1
-	VFMADD213PS  constantsAVX2<>+576(SB), Y0, Y7
+	VFMADD213PS  constantsAVX2<>+608(SB), Y0, Y7
 	VMULPS       Y12, Y12, Y3
 	VMULPS       Y12, Y1, Y4
-	VFMADD213PS  constantsAVX2<>+608(SB), Y0, Y7
-	VFMADD231PS  Y1, Y1, Y3
 	VFMADD213PS  constantsAVX2<>+640(SB), Y0, Y7
-	VFMADD213PS  constantsAVX2<>+480(SB), Y0, Y7
-	VFMADD213PS  constantsAVX2<>+352(SB), Y2, Y7
+	VFMADD231PS  Y1, Y1, Y3
+	VFMADD213PS  constantsAVX2<>+672(SB), Y0, Y7
+	VFMADD213PS  constantsAVX2<>+512(SB), Y0, Y7
+	VFMADD213PS  constantsAVX2<>+384(SB), Y2, Y7
 	VMULPS       Y3, Y7, Y0
 	VDIVPS       Y0, Y4, Y0
 	VMOVAPS      Y0, Y0
-	JEQ          stored33
+	JEQ          stored37
 	VMOVUPS      X0, (CX)
 	ADDQ         $+16, CX
 	VEXTRACTF128 $0x01, Y0, X0
 
-stored33:
+stored37:
 	TESTQ    $+2, R9
-	JEQ      stored34
+	JEQ      stored38
 	VMOVLPS  X0, (CX)
 	ADDQ     $+8, CX
 	VMOVHLPS X0, X0, X0
 
-stored34:
+stored38:
 	TESTQ  $+1, R9
-	JEQ    stored35
+	JEQ    stored39
 	VMOVSS X0, (CX)
 
-stored35:
-done29:
+stored39:
+done33:
 	// To the next step.
-	MOVQ  192(AX), CX
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 192(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
 	JEQ   done2
-	MOVQ  208(AX), CX
-	MOVQ  CX, 240(AX)
-	MOVQ  216(AX), CX
-	MOVQ  CX, 248(AX)
-	MOVQ  208(AX), CX
-	MOVQ  256(AX), DX
-	ADDQ  DX, CX
-	MOVQ  CX, 208(AX)
-	MOVQ  216(AX), CX
-	MOVQ  264(AX), DX
-	ADDQ  DX, CX
-	MOVQ  CX, 216(AX)
+	MOVQ  224(AX), CX
+	MOVQ  CX, 256(AX)
+	MOVQ  232(AX), CX
+	MOVQ  CX, 264(AX)
 	MOVQ  224(AX), CX
 	MOVQ  272(AX), DX
 	ADDQ  DX, CX
@@ -974,20 +1060,28 @@ done29:
 	MOVQ  280(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 232(AX)
-	MOVQ  16(AX), CX
+	MOVQ  240(AX), CX
 	MOVQ  288(AX), DX
 	ADDQ  DX, CX
+	MOVQ  CX, 240(AX)
+	MOVQ  248(AX), CX
+	MOVQ  296(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 248(AX)
+	MOVQ  16(AX), CX
+	MOVQ  304(AX), DX
+	ADDQ  DX, CX
 	MOVQ  CX, 16(AX)
-	MOVQ  240(AX), CX
-	MOVQ  CX, 104(AX)
+	MOVQ  256(AX), CX
+	MOVQ  CX, 112(AX)
 	MOVQ  48(AX), CX
 	MOVQ  56(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 48(AX)
-	MOVQ  136(AX), CX
-	MOVQ  144(AX), DX
+	MOVQ  144(AX), CX
+	MOVQ  152(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 136(AX)
+	MOVQ  CX, 144(AX)
 	JMP   step1
 
 done2:
@@ -1009,8 +1103,8 @@ TEXT ·lstmStepsTrainAVX2(SB), NOSPLIT, $8-8
 
 step1:
 	// A step.
-	MOVQ 184(AX), DX
-	MOVQ 176(AX), CX
+	MOVQ 200(AX), DX
+	MOVQ 192(AX), CX
 	LEAQ (AX)(CX*1), CX
 	CMPQ DX, $+1
 	JLT  done4
@@ -1019,12 +1113,23 @@ loop3:
 	MOVQ (CX), BX
 	MOVQ 48(CX), SI
 	MOVQ 24(CX), DI
-	MOVQ 64(CX), R8
+	MOVQ 72(CX), R8
 	CMPQ R8, $+1
 	JLT  done6
 
 loop5:
 	// The chains of a panel.
+	VMOVUPS constantsAVX2<>+0(SB), Y0
+	VMOVUPS constantsAVX2<>+0(SB), Y1
+	VMOVUPS constantsAVX2<>+0(SB), Y2
+	VMOVUPS constantsAVX2<>+0(SB), Y3
+	VMOVUPS constantsAVX2<>+0(SB), Y4
+	VMOVUPS constantsAVX2<>+0(SB), Y5
+	VMOVUPS constantsAVX2<>+0(SB), Y6
+	VMOVUPS constantsAVX2<>+0(SB), Y7
+	MOVQ    64(CX), R9
+	TESTQ   R9, R9
+	JNE     done7
 	VMOVUPS (DI), Y0
 	VMOVUPS 32(DI), Y1
 	VMOVUPS 64(DI), Y2
@@ -1033,29 +1138,29 @@ loop5:
 	VMOVUPS 160(DI), Y5
 	VMOVUPS 192(DI), Y6
 	VMOVUPS 224(DI), Y7
-	MOVQ    32(CX), R9
-	ADDQ    R9, DI
-	MOVQ    16(CX), R9
-	MOVQ    8(CX), R10
-	CMPQ    R10, $+1
-	JLT     done8
 
-loop7:
+done7:
+	MOVQ 16(CX), R9
+	MOVQ 8(CX), R10
+	CMPQ R10, $+1
+	JLT  done9
+
+loop8:
 	MOVQ R10, R11
 	ADDQ $-128, R10
 	CMPQ R10, $+1
-	JLT  done9
+	JLT  done10
 	MOVQ $+128, R11
 
-done9:
+done10:
 	MOVQ R11, R12
 	SHLQ $0x06, R12
 	LEAQ (BX)(R12*1), R13
 	LEAQ (R13)(R12*2), R13
 	SUBQ $+4, R11
-	JLT  done11
+	JLT  done12
 
-loop10:
+loop11:
 	VBROADCASTSS (R9), Y8
 	VFMADD231PS  (BX), Y8, Y0
 	VFMADD231PS  32(BX), Y8, Y1
@@ -1096,14 +1201,14 @@ loop10:
 	ADDQ         $+256, BX
 	ADDQ         $+256, R13
 	SUBQ         $+4, R11
-	JGE          loop10
+	JGE          loop11
 
-done11:
+done12:
 	ADDQ $+4, R11
 	SUBQ $+1, R11
-	JLT  done13
+	JLT  done14
 
-loop12:
+loop13:
 	VBROADCASTSS (R9), Y8
 	VFMADD231PS  (BX), Y8, Y0
 	VFMADD231PS  32(BX), Y8, Y1
@@ -1117,19 +1222,19 @@ loop12:
 	ADDQ         $+64, BX
 	ADDQ         $+64, R13
 	SUBQ         $+1, R11
-	JGE          loop12
+	JGE          loop13
 
-done13:
+done14:
 	ADDQ $+1, R11
 	MOVQ R13, BX
 	CMPQ R10, $+1
-	JGE  loop7
+	JGE  loop8
 
-done8:
+done9:
 	// Add what is there.
 	MOVQ    40(CX), R9
 	TESTQ   R9, R9
-	JEQ     done14
+	JEQ     done15
 	VMOVUPS (SI), Y8
 	VADDPS  Y0, Y8, Y0
 	VMOVUPS 32(SI), Y8
@@ -1147,7 +1252,53 @@ done8:
 	VMOVUPS 224(SI), Y8
 	VADDPS  Y7, Y8, Y7
 
-done14:
+done15:
+	MOVQ  64(CX), R9
+	TESTQ R9, R9
+	JEQ   done16
+
+	// Add the x part of one input.
+	MOVQ         24(CX), R10
+	SUBQ         R10, R9
+	ADDQ         DI, R9
+	MOVQ         16(AX), R10
+	VBROADCASTSS (R10), Y8
+	VMOVUPS      (DI), Y9
+	VMOVUPS      (R9), Y10
+	VFMADD231PS  Y10, Y8, Y9
+	VADDPS       Y9, Y0, Y0
+	VMOVUPS      32(DI), Y9
+	VMOVUPS      32(R9), Y10
+	VFMADD231PS  Y10, Y8, Y9
+	VADDPS       Y9, Y1, Y1
+	VMOVUPS      64(DI), Y9
+	VMOVUPS      64(R9), Y10
+	VFMADD231PS  Y10, Y8, Y9
+	VADDPS       Y9, Y2, Y2
+	VMOVUPS      96(DI), Y9
+	VMOVUPS      96(R9), Y10
+	VFMADD231PS  Y10, Y8, Y9
+	VADDPS       Y9, Y3, Y3
+	VMOVUPS      128(DI), Y9
+	VMOVUPS      128(R9), Y10
+	VFMADD231PS  Y10, Y8, Y9
+	VADDPS       Y9, Y4, Y4
+	VMOVUPS      160(DI), Y9
+	VMOVUPS      160(R9), Y10
+	VFMADD231PS  Y10, Y8, Y9
+	VADDPS       Y9, Y5, Y5
+	VMOVUPS      192(DI), Y9
+	VMOVUPS      192(R9), Y10
+	VFMADD231PS  Y10, Y8, Y9
+	VADDPS       Y9, Y6, Y6
+	VMOVUPS      224(DI), Y9
+	VMOVUPS      224(R9), Y10
+	VFMADD231PS  Y10, Y8, Y9
+	VADDPS       Y9, Y7, Y7
+
+done16:
+	MOVQ    32(CX), R9
+	ADDQ    R9, DI
 	VMOVUPS Y0, (SI)
 	VMOVUPS Y1, 32(SI)
 	VMOVUPS Y2, 64(SI)
@@ -1162,92 +1313,99 @@ done14:
 	JGE     loop5
 
 done6:
-	MOVQ  80(CX), R8
+	MOVQ  88(CX), R8
 	TESTQ R8, R8
-	JEQ   done15
+	JEQ   done17
 
 	// The chains of a panel.
+	VMOVUPS constantsAVX2<>+0(SB), Y0
+	VMOVUPS constantsAVX2<>+0(SB), Y1
+	VMOVUPS constantsAVX2<>+0(SB), Y2
+	VMOVUPS constantsAVX2<>+0(SB), Y3
+	MOVQ    64(CX), R8
+	TESTQ   R8, R8
+	JNE     done18
 	VMOVUPS (DI), Y0
 	VMOVUPS 64(DI), Y1
 	VMOVUPS 128(DI), Y2
 	VMOVUPS 192(DI), Y3
-	MOVQ    32(CX), R8
-	ADDQ    R8, DI
-	MOVQ    16(CX), DI
-	MOVQ    8(CX), R8
-	CMPQ    R8, $+1
-	JLT     done17
-
-loop16:
-	MOVQ R8, R9
-	ADDQ $-128, R8
-	CMPQ R8, $+1
-	JLT  done18
-	MOVQ $+128, R9
 
 done18:
-	MOVQ R9, R10
-	SHLQ $0x06, R10
-	LEAQ (BX)(R10*1), R11
-	LEAQ (R11)(R10*2), R11
-	SUBQ $+4, R9
+	MOVQ 16(CX), R8
+	MOVQ 8(CX), R9
+	CMPQ R9, $+1
 	JLT  done20
 
 loop19:
-	VBROADCASTSS (DI), Y4
+	MOVQ R9, R10
+	ADDQ $-128, R9
+	CMPQ R9, $+1
+	JLT  done21
+	MOVQ $+128, R10
+
+done21:
+	MOVQ R10, R11
+	SHLQ $0x06, R11
+	LEAQ (BX)(R11*1), R12
+	LEAQ (R12)(R11*2), R12
+	SUBQ $+4, R10
+	JLT  done23
+
+loop22:
+	VBROADCASTSS (R8), Y4
 	VFMADD231PS  (BX), Y4, Y0
-	VFMADD231PS  (BX)(R10*1), Y4, Y1
-	VFMADD231PS  (BX)(R10*2), Y4, Y2
-	VFMADD231PS  (R11), Y4, Y3
-	VBROADCASTSS 4(DI), Y4
+	VFMADD231PS  (BX)(R11*1), Y4, Y1
+	VFMADD231PS  (BX)(R11*2), Y4, Y2
+	VFMADD231PS  (R12), Y4, Y3
+	VBROADCASTSS 4(R8), Y4
 	VFMADD231PS  64(BX), Y4, Y0
-	VFMADD231PS  64(BX)(R10*1), Y4, Y1
-	VFMADD231PS  64(BX)(R10*2), Y4, Y2
-	VFMADD231PS  64(R11), Y4, Y3
-	VBROADCASTSS 8(DI), Y4
+	VFMADD231PS  64(BX)(R11*1), Y4, Y1
+	VFMADD231PS  64(BX)(R11*2), Y4, Y2
+	VFMADD231PS  64(R12), Y4, Y3
+	VBROADCASTSS 8(R8), Y4
 	VFMADD231PS  128(BX), Y4, Y0
-	VFMADD231PS  128(BX)(R10*1), Y4, Y1
-	VFMADD231PS  128(BX)(R10*2), Y4, Y2
-	VFMADD231PS  128(R11), Y4, Y3
-	VBROADCASTSS 12(DI), Y4
+	VFMADD231PS  128(BX)(R11*1), Y4, Y1
+	VFMADD231PS  128(BX)(R11*2), Y4, Y2
+	VFMADD231PS  128(R12), Y4, Y3
+	VBROADCASTSS 12(R8), Y4
 	VFMADD231PS  192(BX), Y4, Y0
-	VFMADD231PS  192(BX)(R10*1), Y4, Y1
-	VFMADD231PS  192(BX)(R10*2), Y4, Y2
-	VFMADD231PS  192(R11), Y4, Y3
-	ADDQ         $+16, DI
+	VFMADD231PS  192(BX)(R11*1), Y4, Y1
+	VFMADD231PS  192(BX)(R11*2), Y4, Y2
+	VFMADD231PS  192(R12), Y4, Y3
+	ADDQ         $+16, R8
 	ADDQ         $+256, BX
-	ADDQ         $+256, R11
-	SUBQ         $+4, R9
-	JGE          loop19
+	ADDQ         $+256, R12
+	SUBQ         $+4, R10
+	JGE          loop22
+
+done23:
+	ADDQ $+4, R10
+	SUBQ $+1, R10
+	JLT  done25
+
+loop24:
+	VBROADCASTSS (R8), Y4
+	VFMADD231PS  (BX), Y4, Y0
+	VFMADD231PS  (BX)(R11*1), Y4, Y1
+	VFMADD231PS  (BX)(R11*2), Y4, Y2
+	VFMADD231PS  (R12), Y4, Y3
+	ADDQ         $+4, R8
+	ADDQ         $+64, BX
+	ADDQ         $+64, R12
+	SUBQ         $+1, R10
+	JGE          loop24
+
+done25:
+	ADDQ $+1, R10
+	MOVQ R12, BX
+	CMPQ R9, $+1
+	JGE  loop19
 
 done20:
-	ADDQ $+4, R9
-	SUBQ $+1, R9
-	JLT  done22
-
-loop21:
-	VBROADCASTSS (DI), Y4
-	VFMADD231PS  (BX), Y4, Y0
-	VFMADD231PS  (BX)(R10*1), Y4, Y1
-	VFMADD231PS  (BX)(R10*2), Y4, Y2
-	VFMADD231PS  (R11), Y4, Y3
-	ADDQ         $+4, DI
-	ADDQ         $+64, BX
-	ADDQ         $+64, R11
-	SUBQ         $+1, R9
-	JGE          loop21
-
-done22:
-	ADDQ $+1, R9
-	MOVQ R11, BX
-	CMPQ R8, $+1
-	JGE  loop16
-
-done17:
 	// Add what is there.
 	MOVQ    40(CX), BX
 	TESTQ   BX, BX
-	JEQ     done23
+	JEQ     done26
 	VMOVUPS (SI), Y4
 	VADDPS  Y0, Y4, Y0
 	VMOVUPS 64(SI), Y4
@@ -1257,45 +1415,75 @@ done17:
 	VMOVUPS 192(SI), Y4
 	VADDPS  Y3, Y4, Y3
 
-done23:
+done26:
+	MOVQ  64(CX), BX
+	TESTQ BX, BX
+	JEQ   done27
+
+	// Add the x part of one input.
+	MOVQ         24(CX), R8
+	SUBQ         R8, BX
+	ADDQ         DI, BX
+	MOVQ         16(AX), R8
+	VBROADCASTSS (R8), Y4
+	VMOVUPS      (DI), Y5
+	VMOVUPS      (BX), Y6
+	VFMADD231PS  Y6, Y4, Y5
+	VADDPS       Y5, Y0, Y0
+	VMOVUPS      64(DI), Y5
+	VMOVUPS      64(BX), Y6
+	VFMADD231PS  Y6, Y4, Y5
+	VADDPS       Y5, Y1, Y1
+	VMOVUPS      128(DI), Y5
+	VMOVUPS      128(BX), Y6
+	VFMADD231PS  Y6, Y4, Y5
+	VADDPS       Y5, Y2, Y2
+	VMOVUPS      192(DI), Y5
+	VMOVUPS      192(BX), Y6
+	VFMADD231PS  Y6, Y4, Y5
+	VADDPS       Y5, Y3, Y3
+
+done27:
+	MOVQ    32(CX), BX
+	ADDQ    BX, DI
 	VMOVUPS Y0, (SI)
 	VMOVUPS Y1, 64(SI)
 	VMOVUPS Y2, 128(SI)
 	VMOVUPS Y3, 192(SI)
 	ADDQ    $+256, SI
 
-done15:
-	ADDQ $+88, CX
+done17:
+	ADDQ $+96, CX
 	ADDQ $-1, DX
 	CMPQ DX, $+1
 	JGE  loop3
 
 done4:
-	VMOVUPS constantsAVX2<>+0(SB), Y0
-	VMOVUPS constantsAVX2<>+32(SB), Y1
-	VMOVUPS constantsAVX2<>+64(SB), Y2
-	VMOVUPS constantsAVX2<>+96(SB), Y3
-	MOVQ    208(AX), CX
-	MOVQ    216(AX), DX
-	MOVQ    224(AX), BX
-	MOVQ    248(AX), SI
-	MOVQ    200(AX), DI
+	VMOVUPS constantsAVX2<>+32(SB), Y0
+	VMOVUPS constantsAVX2<>+64(SB), Y1
+	VMOVUPS constantsAVX2<>+96(SB), Y2
+	VMOVUPS constantsAVX2<>+128(SB), Y3
+	MOVQ    224(AX), CX
+	MOVQ    232(AX), DX
+	MOVQ    240(AX), BX
+	MOVQ    264(AX), SI
+	MOVQ    216(AX), DI
 
 	// 8 elements at a time.
 	CMPQ DI, $+16
-	JLT  done24
+	JLT  done28
 
 	// Input and cell gates. Forget gate and c. Output gate.
 	VMOVUPS      (BX), Y5
-	VMOVUPS      constantsAVX2<>+128(SB), Y6
+	VMOVUPS      constantsAVX2<>+160(SB), Y6
 	VMOVUPS      128(BX), Y8
-	VMOVUPS      constantsAVX2<>+160(SB), Y9
-	VMOVUPS      constantsAVX2<>+192(SB), Y10
-	VMOVUPS      constantsAVX2<>+544(SB), Y7
-	VMOVUPS      constantsAVX2<>+224(SB), Y11
-	VMOVUPS      constantsAVX2<>+416(SB), Y13
-	VMOVUPS      constantsAVX2<>+320(SB), Y12
-	VMOVUPS      constantsAVX2<>+480(SB), Y14
+	VMOVUPS      constantsAVX2<>+192(SB), Y9
+	VMOVUPS      constantsAVX2<>+224(SB), Y10
+	VMOVUPS      constantsAVX2<>+576(SB), Y7
+	VMOVUPS      constantsAVX2<>+256(SB), Y11
+	VMOVUPS      constantsAVX2<>+448(SB), Y13
+	VMOVUPS      constantsAVX2<>+352(SB), Y12
+	VMOVUPS      constantsAVX2<>+512(SB), Y14
 	VMOVUPS      (SI), Y4
 	VMINPS       Y5, Y0, Y5
 	VMINPS       Y8, Y9, Y8
@@ -1303,54 +1491,54 @@ done4:
 	VMAXPS       Y8, Y10, Y9
 	VFNMADD231PS Y2, Y5, Y6
 	VFMADD231PS  Y9, Y9, Y11
-	VSUBPS       constantsAVX2<>+128(SB), Y6, Y8
-	VFMADD231PS  constantsAVX2<>+384(SB), Y11, Y13
-	VFMADD231PS  constantsAVX2<>+288(SB), Y11, Y12
+	VSUBPS       constantsAVX2<>+160(SB), Y6, Y8
+	VFMADD231PS  constantsAVX2<>+416(SB), Y11, Y13
+	VFMADD231PS  constantsAVX2<>+320(SB), Y11, Y12
 	VPSLLD       $0x17, Y6, Y6
 	VFMADD231PS  Y3, Y8, Y5
-	VFMADD213PS  constantsAVX2<>+448(SB), Y11, Y13
-	VFMADD213PS  constantsAVX2<>+352(SB), Y11, Y12
-	VFMADD231PS  constantsAVX2<>+512(SB), Y5, Y7
 	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y13
+	VFMADD213PS  constantsAVX2<>+384(SB), Y11, Y12
+	VFMADD231PS  constantsAVX2<>+544(SB), Y5, Y7
+	VFMADD213PS  constantsAVX2<>+512(SB), Y11, Y13
 	VMULPS       Y12, Y9, Y8
-	VFMADD213PS  constantsAVX2<>+576(SB), Y5, Y7
-	VMOVUPS      constantsAVX2<>+256(SB), Y10
+	VFMADD213PS  constantsAVX2<>+608(SB), Y5, Y7
+	VMOVUPS      constantsAVX2<>+288(SB), Y10
 	VMULPS       Y13, Y13, Y9
 	VMULPS       Y13, Y8, Y11
-	VFMADD213PS  constantsAVX2<>+608(SB), Y5, Y7
+	VFMADD213PS  constantsAVX2<>+640(SB), Y5, Y7
 	VFMADD231PS  Y8, Y8, Y9
 	VADDPS       Y11, Y11, Y12
-	VFMADD213PS  constantsAVX2<>+640(SB), Y5, Y7
-	VMULPS       constantsAVX2<>+352(SB), Y9, Y8
-	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y7
-	VFMADD213PS  constantsAVX2<>+352(SB), Y6, Y7
-	VMOVUPS      constantsAVX2<>+704(SB), Y5
-	VMOVUPS      constantsAVX2<>+480(SB), Y6
-	VMOVUPS      constantsAVX2<>+128(SB), Y13
+	VFMADD213PS  constantsAVX2<>+672(SB), Y5, Y7
+	VMULPS       constantsAVX2<>+384(SB), Y9, Y8
+	VFMADD213PS  constantsAVX2<>+512(SB), Y5, Y7
+	VFMADD213PS  constantsAVX2<>+384(SB), Y6, Y7
+	VMOVUPS      constantsAVX2<>+736(SB), Y5
+	VMOVUPS      constantsAVX2<>+512(SB), Y6
+	VMOVUPS      constantsAVX2<>+160(SB), Y13
 	VMULPS       Y9, Y7, Y9
 	VMULPS       Y7, Y12, Y7
 	VDIVPS       Y9, Y14, Y9
 	VMULPS       Y9, Y8, Y8
 	VMULPS       Y9, Y7, Y7
 	VMULPS       Y9, Y11, Y9
-	VMOVUPS      constantsAVX2<>+544(SB), Y11
+	VMOVUPS      constantsAVX2<>+576(SB), Y11
 	VMOVUPS      Y8, (BX)
 	VMOVUPS      Y7, 128(BX)
 	VMOVUPS      64(BX), Y7
-	VMOVUPS      constantsAVX2<>+352(SB), Y8
+	VMOVUPS      constantsAVX2<>+384(SB), Y8
 	VMINPS       Y7, Y0, Y7
 	VMAXPS       Y7, Y1, Y7
 	VFNMADD231PS Y2, Y7, Y10
-	VSUBPS       constantsAVX2<>+256(SB), Y10, Y12
+	VSUBPS       constantsAVX2<>+288(SB), Y10, Y12
 	VPSLLD       $0x17, Y10, Y10
 	VFMADD231PS  Y3, Y12, Y7
-	VFMADD231PS  constantsAVX2<>+672(SB), Y7, Y5
-	VFMADD213PS  constantsAVX2<>+736(SB), Y7, Y5
+	VFMADD231PS  constantsAVX2<>+704(SB), Y7, Y5
 	VFMADD213PS  constantsAVX2<>+768(SB), Y7, Y5
 	VFMADD213PS  constantsAVX2<>+800(SB), Y7, Y5
 	VFMADD213PS  constantsAVX2<>+832(SB), Y7, Y5
-	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y5
-	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y5
+	VFMADD213PS  constantsAVX2<>+864(SB), Y7, Y5
+	VFMADD213PS  constantsAVX2<>+512(SB), Y7, Y5
+	VFMADD213PS  constantsAVX2<>+512(SB), Y10, Y5
 	VDIVPS       Y5, Y6, Y5
 	VFMADD231PS  Y4, Y5, Y9
 	VMOVUPS      Y9, (DX)
@@ -1359,83 +1547,83 @@ done4:
 	VMINPS       Y4, Y0, Y4
 	VMAXPS       Y4, Y1, Y4
 	VFNMADD231PS Y2, Y4, Y13
-	VSUBPS       constantsAVX2<>+128(SB), Y13, Y5
+	VSUBPS       constantsAVX2<>+160(SB), Y13, Y5
 	VPSLLD       $0x17, Y13, Y6
 	VFMADD231PS  Y3, Y5, Y4
-	VFMADD231PS  constantsAVX2<>+512(SB), Y4, Y11
-	VFMADD213PS  constantsAVX2<>+576(SB), Y4, Y11
+	VFMADD231PS  constantsAVX2<>+544(SB), Y4, Y11
 	VFMADD213PS  constantsAVX2<>+608(SB), Y4, Y11
 	VFMADD213PS  constantsAVX2<>+640(SB), Y4, Y11
-	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y11
-	VFMADD213PS  constantsAVX2<>+352(SB), Y6, Y11
+	VFMADD213PS  constantsAVX2<>+672(SB), Y4, Y11
+	VFMADD213PS  constantsAVX2<>+512(SB), Y4, Y11
+	VFMADD213PS  constantsAVX2<>+384(SB), Y6, Y11
 	VDIVPS       Y11, Y8, Y4
 	VMOVUPS      Y4, 192(BX)
 	ADDQ         $-16, DI
 	CMPQ         DI, $+16
-	JLT          done26
+	JLT          done30
 
-loop25:
+loop29:
 	// h of the units before. Input and cell gates. Forget gate and c. Output gate.
 	VMOVUPS      32(BX), Y7
-	VMOVUPS      constantsAVX2<>+128(SB), Y4
+	VMOVUPS      constantsAVX2<>+160(SB), Y4
 	VMOVUPS      160(BX), Y6
-	VMOVUPS      constantsAVX2<>+160(SB), Y8
-	VMOVUPS      constantsAVX2<>+192(SB), Y15
-	VMOVUPS      constantsAVX2<>+544(SB), Y10
-	VMOVUPS      constantsAVX2<>+224(SB), Y5
-	VMOVUPS      constantsAVX2<>+416(SB), Y13
-	VMOVUPS      constantsAVX2<>+320(SB), Y12
-	VMOVUPS      constantsAVX2<>+480(SB), Y14
+	VMOVUPS      constantsAVX2<>+192(SB), Y8
+	VMOVUPS      constantsAVX2<>+224(SB), Y15
+	VMOVUPS      constantsAVX2<>+576(SB), Y10
+	VMOVUPS      constantsAVX2<>+256(SB), Y5
+	VMOVUPS      constantsAVX2<>+448(SB), Y13
+	VMOVUPS      constantsAVX2<>+352(SB), Y12
+	VMOVUPS      constantsAVX2<>+512(SB), Y14
 	VMINPS       Y7, Y0, Y7
 	VMINPS       Y6, Y8, Y8
 	VMOVUPS      32(SI), Y6
 	VMAXPS       Y7, Y1, Y7
 	VMAXPS       Y8, Y15, Y8
-	VMOVUPS      constantsAVX2<>+256(SB), Y15
+	VMOVUPS      constantsAVX2<>+288(SB), Y15
 	VFNMADD231PS Y2, Y7, Y4
 	VFMADD231PS  Y8, Y8, Y5
-	VFMADD231PS  constantsAVX2<>+384(SB), Y5, Y13
-	VFMADD231PS  constantsAVX2<>+288(SB), Y5, Y12
-	VFMADD213PS  constantsAVX2<>+448(SB), Y5, Y13
-	VFMADD213PS  constantsAVX2<>+352(SB), Y5, Y12
+	VFMADD231PS  constantsAVX2<>+416(SB), Y5, Y13
+	VFMADD231PS  constantsAVX2<>+320(SB), Y5, Y12
 	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y13
-	VSUBPS       constantsAVX2<>+128(SB), Y4, Y5
+	VFMADD213PS  constantsAVX2<>+384(SB), Y5, Y12
+	VFMADD213PS  constantsAVX2<>+512(SB), Y5, Y13
+	VSUBPS       constantsAVX2<>+160(SB), Y4, Y5
 	VMULPS       Y12, Y8, Y12
 	VPSLLD       $0x17, Y4, Y8
-	VMOVUPS      constantsAVX2<>+160(SB), Y4
+	VMOVUPS      constantsAVX2<>+192(SB), Y4
 	VFMADD231PS  Y3, Y5, Y7
-	VMOVUPS      constantsAVX2<>+192(SB), Y5
+	VMOVUPS      constantsAVX2<>+224(SB), Y5
 	VMINPS       Y9, Y4, Y4
 	VMULPS       Y13, Y13, Y9
-	VFMADD231PS  constantsAVX2<>+512(SB), Y7, Y10
+	VFMADD231PS  constantsAVX2<>+544(SB), Y7, Y10
 	VMULPS       Y13, Y12, Y13
 	VMAXPS       Y4, Y5, Y4
-	VMOVUPS      constantsAVX2<>+224(SB), Y5
+	VMOVUPS      constantsAVX2<>+256(SB), Y5
 	VFMADD231PS  Y12, Y12, Y9
-	VMOVUPS      constantsAVX2<>+704(SB), Y12
-	VFMADD213PS  constantsAVX2<>+576(SB), Y7, Y10
-	VFMADD231PS  Y4, Y4, Y5
+	VMOVUPS      constantsAVX2<>+736(SB), Y12
 	VFMADD213PS  constantsAVX2<>+608(SB), Y7, Y10
+	VFMADD231PS  Y4, Y4, Y5
 	VFMADD213PS  constantsAVX2<>+640(SB), Y7, Y10
-	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y10
+	VFMADD213PS  constantsAVX2<>+672(SB), Y7, Y10
+	VFMADD213PS  constantsAVX2<>+512(SB), Y7, Y10
 	VADDPS       Y13, Y13, Y7
-	VFMADD213PS  constantsAVX2<>+352(SB), Y8, Y10
-	VMULPS       constantsAVX2<>+352(SB), Y9, Y8
+	VFMADD213PS  constantsAVX2<>+384(SB), Y8, Y10
+	VMULPS       constantsAVX2<>+384(SB), Y9, Y8
 	VMULPS       Y9, Y10, Y9
 	VMULPS       Y10, Y7, Y10
-	VMOVUPS      constantsAVX2<>+416(SB), Y7
+	VMOVUPS      constantsAVX2<>+448(SB), Y7
 	VDIVPS       Y9, Y14, Y14
-	VMOVUPS      constantsAVX2<>+320(SB), Y9
-	VFMADD231PS  constantsAVX2<>+384(SB), Y5, Y7
-	VFMADD231PS  constantsAVX2<>+288(SB), Y5, Y9
-	VFMADD213PS  constantsAVX2<>+448(SB), Y5, Y7
-	VFMADD213PS  constantsAVX2<>+352(SB), Y5, Y9
+	VMOVUPS      constantsAVX2<>+352(SB), Y9
+	VFMADD231PS  constantsAVX2<>+416(SB), Y5, Y7
+	VFMADD231PS  constantsAVX2<>+320(SB), Y5, Y9
 	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y7
+	VFMADD213PS  constantsAVX2<>+384(SB), Y5, Y9
+	VFMADD213PS  constantsAVX2<>+512(SB), Y5, Y7
 	VMULPS       Y14, Y8, Y5
 	VMULPS       Y14, Y10, Y8
 	VMULPS       Y14, Y13, Y10
 	VMULPS       Y9, Y4, Y4
-	VMOVUPS      constantsAVX2<>+480(SB), Y13
+	VMOVUPS      constantsAVX2<>+512(SB), Y13
 	VMULPS       Y7, Y7, Y9
 	VMOVUPS      Y5, 32(BX)
 	VMOVUPS      Y8, 160(BX)
@@ -1447,20 +1635,20 @@ loop25:
 	VMAXPS       Y5, Y1, Y5
 	VFNMADD231PS Y2, Y5, Y15
 	VDIVPS       Y7, Y4, Y4
-	VSUBPS       constantsAVX2<>+256(SB), Y15, Y7
+	VSUBPS       constantsAVX2<>+288(SB), Y15, Y7
 	VPSLLD       $0x17, Y15, Y8
 	VFMADD231PS  Y3, Y7, Y5
-	VFMADD231PS  constantsAVX2<>+672(SB), Y5, Y12
+	VFMADD231PS  constantsAVX2<>+704(SB), Y5, Y12
 	VMOVUPS      Y4, (CX)
-	VMOVUPS      constantsAVX2<>+128(SB), Y4
-	VMOVUPS      constantsAVX2<>+544(SB), Y7
-	VMOVUPS      constantsAVX2<>+352(SB), Y9
-	VFMADD213PS  constantsAVX2<>+736(SB), Y5, Y12
+	VMOVUPS      constantsAVX2<>+160(SB), Y4
+	VMOVUPS      constantsAVX2<>+576(SB), Y7
+	VMOVUPS      constantsAVX2<>+384(SB), Y9
 	VFMADD213PS  constantsAVX2<>+768(SB), Y5, Y12
 	VFMADD213PS  constantsAVX2<>+800(SB), Y5, Y12
 	VFMADD213PS  constantsAVX2<>+832(SB), Y5, Y12
-	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y12
-	VFMADD213PS  constantsAVX2<>+480(SB), Y8, Y12
+	VFMADD213PS  constantsAVX2<>+864(SB), Y5, Y12
+	VFMADD213PS  constantsAVX2<>+512(SB), Y5, Y12
+	VFMADD213PS  constantsAVX2<>+512(SB), Y8, Y12
 	VDIVPS       Y12, Y13, Y5
 	VFMADD231PS  Y6, Y5, Y10
 	VMOVUPS      Y10, 32(DX)
@@ -1469,79 +1657,79 @@ loop25:
 	VMINPS       Y5, Y0, Y5
 	VMAXPS       Y5, Y1, Y5
 	VFNMADD231PS Y2, Y5, Y4
-	VSUBPS       constantsAVX2<>+128(SB), Y4, Y6
+	VSUBPS       constantsAVX2<>+160(SB), Y4, Y6
 	VPSLLD       $0x17, Y4, Y4
 	VFMADD231PS  Y3, Y6, Y5
-	VFMADD231PS  constantsAVX2<>+512(SB), Y5, Y7
-	VFMADD213PS  constantsAVX2<>+576(SB), Y5, Y7
+	VFMADD231PS  constantsAVX2<>+544(SB), Y5, Y7
 	VFMADD213PS  constantsAVX2<>+608(SB), Y5, Y7
 	VFMADD213PS  constantsAVX2<>+640(SB), Y5, Y7
-	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y7
-	VFMADD213PS  constantsAVX2<>+352(SB), Y4, Y7
+	VFMADD213PS  constantsAVX2<>+672(SB), Y5, Y7
+	VFMADD213PS  constantsAVX2<>+512(SB), Y5, Y7
+	VFMADD213PS  constantsAVX2<>+384(SB), Y4, Y7
 	VDIVPS       Y7, Y9, Y4
 	VMOVUPS      Y4, 224(BX)
 
 	// h of the units before. Input and cell gates. Forget gate and c. Output gate.
 	VMOVUPS      256(BX), Y8
-	VMOVUPS      constantsAVX2<>+128(SB), Y4
+	VMOVUPS      constantsAVX2<>+160(SB), Y4
 	VMOVUPS      384(BX), Y6
-	VMOVUPS      constantsAVX2<>+160(SB), Y9
-	VMOVUPS      constantsAVX2<>+192(SB), Y15
-	VMOVUPS      constantsAVX2<>+544(SB), Y11
-	VMOVUPS      constantsAVX2<>+224(SB), Y5
-	VMOVUPS      constantsAVX2<>+416(SB), Y13
-	VMOVUPS      constantsAVX2<>+320(SB), Y12
-	VMOVUPS      constantsAVX2<>+480(SB), Y14
+	VMOVUPS      constantsAVX2<>+192(SB), Y9
+	VMOVUPS      constantsAVX2<>+224(SB), Y15
+	VMOVUPS      constantsAVX2<>+576(SB), Y11
+	VMOVUPS      constantsAVX2<>+256(SB), Y5
+	VMOVUPS      constantsAVX2<>+448(SB), Y13
+	VMOVUPS      constantsAVX2<>+352(SB), Y12
+	VMOVUPS      constantsAVX2<>+512(SB), Y14
 	VMINPS       Y8, Y0, Y8
 	VMINPS       Y6, Y9, Y9
 	VMOVUPS      64(SI), Y6
 	VMAXPS       Y8, Y1, Y8
 	VMAXPS       Y9, Y15, Y9
-	VMOVUPS      constantsAVX2<>+256(SB), Y15
+	VMOVUPS      constantsAVX2<>+288(SB), Y15
 	VFNMADD231PS Y2, Y8, Y4
 	VFMADD231PS  Y9, Y9, Y5
-	VFMADD231PS  constantsAVX2<>+384(SB), Y5, Y13
-	VFMADD231PS  constantsAVX2<>+288(SB), Y5, Y12
-	VFMADD213PS  constantsAVX2<>+448(SB), Y5, Y13
-	VFMADD213PS  constantsAVX2<>+352(SB), Y5, Y12
+	VFMADD231PS  constantsAVX2<>+416(SB), Y5, Y13
+	VFMADD231PS  constantsAVX2<>+320(SB), Y5, Y12
 	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y13
-	VSUBPS       constantsAVX2<>+128(SB), Y4, Y5
+	VFMADD213PS  constantsAVX2<>+384(SB), Y5, Y12
+	VFMADD213PS  constantsAVX2<>+512(SB), Y5, Y13
+	VSUBPS       constantsAVX2<>+160(SB), Y4, Y5
 	VMULPS       Y12, Y9, Y12
 	VPSLLD       $0x17, Y4, Y9
-	VMOVUPS      constantsAVX2<>+160(SB), Y4
+	VMOVUPS      constantsAVX2<>+192(SB), Y4
 	VFMADD231PS  Y3, Y5, Y8
-	VMOVUPS      constantsAVX2<>+192(SB), Y5
+	VMOVUPS      constantsAVX2<>+224(SB), Y5
 	VMINPS       Y10, Y4, Y4
 	VMULPS       Y13, Y13, Y10
-	VFMADD231PS  constantsAVX2<>+512(SB), Y8, Y11
+	VFMADD231PS  constantsAVX2<>+544(SB), Y8, Y11
 	VMULPS       Y13, Y12, Y13
 	VMAXPS       Y4, Y5, Y4
-	VMOVUPS      constantsAVX2<>+704(SB), Y5
+	VMOVUPS      constantsAVX2<>+736(SB), Y5
 	VFMADD231PS  Y12, Y12, Y10
-	VMOVUPS      constantsAVX2<>+224(SB), Y12
-	VFMADD213PS  constantsAVX2<>+576(SB), Y8, Y11
+	VMOVUPS      constantsAVX2<>+256(SB), Y12
 	VFMADD213PS  constantsAVX2<>+608(SB), Y8, Y11
-	VFMADD231PS  Y4, Y4, Y12
 	VFMADD213PS  constantsAVX2<>+640(SB), Y8, Y11
-	VFMADD213PS  constantsAVX2<>+480(SB), Y8, Y11
+	VFMADD231PS  Y4, Y4, Y12
+	VFMADD213PS  constantsAVX2<>+672(SB), Y8, Y11
+	VFMADD213PS  constantsAVX2<>+512(SB), Y8, Y11
 	VADDPS       Y13, Y13, Y8
-	VFMADD213PS  constantsAVX2<>+352(SB), Y9, Y11
-	VMULPS       constantsAVX2<>+352(SB), Y10, Y9
+	VFMADD213PS  constantsAVX2<>+384(SB), Y9, Y11
+	VMULPS       constantsAVX2<>+384(SB), Y10, Y9
 	VMULPS       Y10, Y11, Y10
 	VMULPS       Y11, Y8, Y11
-	VMOVUPS      constantsAVX2<>+416(SB), Y8
+	VMOVUPS      constantsAVX2<>+448(SB), Y8
 	VDIVPS       Y10, Y14, Y14
-	VMOVUPS      constantsAVX2<>+320(SB), Y10
-	VFMADD231PS  constantsAVX2<>+384(SB), Y12, Y8
-	VFMADD231PS  constantsAVX2<>+288(SB), Y12, Y10
-	VFMADD213PS  constantsAVX2<>+448(SB), Y12, Y8
-	VFMADD213PS  constantsAVX2<>+352(SB), Y12, Y10
+	VMOVUPS      constantsAVX2<>+352(SB), Y10
+	VFMADD231PS  constantsAVX2<>+416(SB), Y12, Y8
+	VFMADD231PS  constantsAVX2<>+320(SB), Y12, Y10
 	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y8
+	VFMADD213PS  constantsAVX2<>+384(SB), Y12, Y10
+	VFMADD213PS  constantsAVX2<>+512(SB), Y12, Y8
 	VMULPS       Y14, Y9, Y9
 	VMULPS       Y14, Y11, Y11
 	VMULPS       Y14, Y13, Y12
 	VMULPS       Y10, Y4, Y4
-	VMOVUPS      constantsAVX2<>+480(SB), Y13
+	VMOVUPS      constantsAVX2<>+512(SB), Y13
 	VMULPS       Y8, Y8, Y10
 	VMOVUPS      Y9, 256(BX)
 	VMOVUPS      Y11, 384(BX)
@@ -1553,20 +1741,20 @@ loop25:
 	VMAXPS       Y8, Y1, Y8
 	VFNMADD231PS Y2, Y8, Y15
 	VDIVPS       Y7, Y4, Y4
-	VSUBPS       constantsAVX2<>+256(SB), Y15, Y7
+	VSUBPS       constantsAVX2<>+288(SB), Y15, Y7
 	VPSLLD       $0x17, Y15, Y9
 	VFMADD231PS  Y3, Y7, Y8
-	VFMADD231PS  constantsAVX2<>+672(SB), Y8, Y5
+	VFMADD231PS  constantsAVX2<>+704(SB), Y8, Y5
 	VMOVUPS      Y4, 32(CX)
-	VMOVUPS      constantsAVX2<>+128(SB), Y4
-	VMOVUPS      constantsAVX2<>+544(SB), Y7
-	VMOVUPS      constantsAVX2<>+352(SB), Y10
-	VFMADD213PS  constantsAVX2<>+736(SB), Y8, Y5
+	VMOVUPS      constantsAVX2<>+160(SB), Y4
+	VMOVUPS      constantsAVX2<>+576(SB), Y7
+	VMOVUPS      constantsAVX2<>+384(SB), Y10
 	VFMADD213PS  constantsAVX2<>+768(SB), Y8, Y5
 	VFMADD213PS  constantsAVX2<>+800(SB), Y8, Y5
 	VFMADD213PS  constantsAVX2<>+832(SB), Y8, Y5
-	VFMADD213PS  constantsAVX2<>+480(SB), Y8, Y5
-	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y5
+	VFMADD213PS  constantsAVX2<>+864(SB), Y8, Y5
+	VFMADD213PS  constantsAVX2<>+512(SB), Y8, Y5
+	VFMADD213PS  constantsAVX2<>+512(SB), Y9, Y5
 	VDIVPS       Y5, Y13, Y5
 	VFMADD231PS  Y6, Y5, Y12
 	VMOVUPS      Y12, 64(DX)
@@ -1576,15 +1764,15 @@ loop25:
 	VMINPS       Y5, Y0, Y5
 	VMAXPS       Y5, Y1, Y5
 	VFNMADD231PS Y2, Y5, Y4
-	VSUBPS       constantsAVX2<>+128(SB), Y4, Y6
+	VSUBPS       constantsAVX2<>+160(SB), Y4, Y6
 	VPSLLD       $0x17, Y4, Y4
 	VFMADD231PS  Y3, Y6, Y5
-	VFMADD231PS  constantsAVX2<>+512(SB), Y5, Y7
-	VFMADD213PS  constantsAVX2<>+576(SB), Y5, Y7
+	VFMADD231PS  constantsAVX2<>+544(SB), Y5, Y7
 	VFMADD213PS  constantsAVX2<>+608(SB), Y5, Y7
 	VFMADD213PS  constantsAVX2<>+640(SB), Y5, Y7
-	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y7
-	VFMADD213PS  constantsAVX2<>+352(SB), Y4, Y7
+	VFMADD213PS  constantsAVX2<>+672(SB), Y5, Y7
+	VFMADD213PS  constantsAVX2<>+512(SB), Y5, Y7
+	VFMADD213PS  constantsAVX2<>+384(SB), Y4, Y7
 	VDIVPS       Y7, Y10, Y4
 	VMOVAPS      Y7, Y11
 	VMOVUPS      Y4, 448(BX)
@@ -1595,70 +1783,70 @@ loop25:
 	ADDQ         $+192, BX
 	ADDQ         $-16, DI
 	CMPQ         DI, $+16
-	JGE          loop25
+	JGE          loop29
 
-done26:
+done30:
 	// h of the units before. Input and cell gates. Forget gate and c. Output gate.
 	VMOVUPS      32(BX), Y7
-	VMOVUPS      constantsAVX2<>+128(SB), Y4
+	VMOVUPS      constantsAVX2<>+160(SB), Y4
 	VMOVUPS      160(BX), Y6
-	VMOVUPS      constantsAVX2<>+160(SB), Y8
-	VMOVUPS      constantsAVX2<>+192(SB), Y15
-	VMOVUPS      constantsAVX2<>+544(SB), Y10
-	VMOVUPS      constantsAVX2<>+224(SB), Y5
-	VMOVUPS      constantsAVX2<>+416(SB), Y13
-	VMOVUPS      constantsAVX2<>+320(SB), Y12
-	VMOVUPS      constantsAVX2<>+480(SB), Y14
+	VMOVUPS      constantsAVX2<>+192(SB), Y8
+	VMOVUPS      constantsAVX2<>+224(SB), Y15
+	VMOVUPS      constantsAVX2<>+576(SB), Y10
+	VMOVUPS      constantsAVX2<>+256(SB), Y5
+	VMOVUPS      constantsAVX2<>+448(SB), Y13
+	VMOVUPS      constantsAVX2<>+352(SB), Y12
+	VMOVUPS      constantsAVX2<>+512(SB), Y14
 	VMINPS       Y7, Y0, Y7
 	VMINPS       Y6, Y8, Y8
 	VMOVUPS      32(SI), Y6
 	VMAXPS       Y7, Y1, Y7
 	VMAXPS       Y8, Y15, Y8
-	VMOVUPS      constantsAVX2<>+256(SB), Y15
+	VMOVUPS      constantsAVX2<>+288(SB), Y15
 	VFNMADD231PS Y2, Y7, Y4
 	VFMADD231PS  Y8, Y8, Y5
-	VFMADD231PS  constantsAVX2<>+384(SB), Y5, Y13
-	VFMADD231PS  constantsAVX2<>+288(SB), Y5, Y12
-	VFMADD213PS  constantsAVX2<>+448(SB), Y5, Y13
-	VFMADD213PS  constantsAVX2<>+352(SB), Y5, Y12
+	VFMADD231PS  constantsAVX2<>+416(SB), Y5, Y13
+	VFMADD231PS  constantsAVX2<>+320(SB), Y5, Y12
 	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y13
-	VSUBPS       constantsAVX2<>+128(SB), Y4, Y5
+	VFMADD213PS  constantsAVX2<>+384(SB), Y5, Y12
+	VFMADD213PS  constantsAVX2<>+512(SB), Y5, Y13
+	VSUBPS       constantsAVX2<>+160(SB), Y4, Y5
 	VMULPS       Y12, Y8, Y12
 	VPSLLD       $0x17, Y4, Y8
-	VMOVUPS      constantsAVX2<>+160(SB), Y4
+	VMOVUPS      constantsAVX2<>+192(SB), Y4
 	VFMADD231PS  Y3, Y5, Y7
-	VMOVUPS      constantsAVX2<>+192(SB), Y5
+	VMOVUPS      constantsAVX2<>+224(SB), Y5
 	VMINPS       Y9, Y4, Y4
 	VMULPS       Y13, Y13, Y9
-	VFMADD231PS  constantsAVX2<>+512(SB), Y7, Y10
+	VFMADD231PS  constantsAVX2<>+544(SB), Y7, Y10
 	VMULPS       Y13, Y12, Y13
 	VMAXPS       Y4, Y5, Y4
-	VMOVUPS      constantsAVX2<>+224(SB), Y5
+	VMOVUPS      constantsAVX2<>+256(SB), Y5
 	VFMADD231PS  Y12, Y12, Y9
-	VMOVUPS      constantsAVX2<>+704(SB), Y12
-	VFMADD213PS  constantsAVX2<>+576(SB), Y7, Y10
-	VFMADD231PS  Y4, Y4, Y5
+	VMOVUPS      constantsAVX2<>+736(SB), Y12
 	VFMADD213PS  constantsAVX2<>+608(SB), Y7, Y10
+	VFMADD231PS  Y4, Y4, Y5
 	VFMADD213PS  constantsAVX2<>+640(SB), Y7, Y10
-	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y10
+	VFMADD213PS  constantsAVX2<>+672(SB), Y7, Y10
+	VFMADD213PS  constantsAVX2<>+512(SB), Y7, Y10
 	VADDPS       Y13, Y13, Y7
-	VFMADD213PS  constantsAVX2<>+352(SB), Y8, Y10
-	VMULPS       constantsAVX2<>+352(SB), Y9, Y8
+	VFMADD213PS  constantsAVX2<>+384(SB), Y8, Y10
+	VMULPS       constantsAVX2<>+384(SB), Y9, Y8
 	VMULPS       Y9, Y10, Y9
 	VMULPS       Y10, Y7, Y10
-	VMOVUPS      constantsAVX2<>+416(SB), Y7
+	VMOVUPS      constantsAVX2<>+448(SB), Y7
 	VDIVPS       Y9, Y14, Y14
-	VMOVUPS      constantsAVX2<>+320(SB), Y9
-	VFMADD231PS  constantsAVX2<>+384(SB), Y5, Y7
-	VFMADD231PS  constantsAVX2<>+288(SB), Y5, Y9
-	VFMADD213PS  constantsAVX2<>+448(SB), Y5, Y7
-	VFMADD213PS  constantsAVX2<>+352(SB), Y5, Y9
+	VMOVUPS      constantsAVX2<>+352(SB), Y9
+	VFMADD231PS  constantsAVX2<>+416(SB), Y5, Y7
+	VFMADD231PS  constantsAVX2<>+320(SB), Y5, Y9
 	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y7
+	VFMADD213PS  constantsAVX2<>+384(SB), Y5, Y9
+	VFMADD213PS  constantsAVX2<>+512(SB), Y5, Y7
 	VMULPS       Y14, Y8, Y5
 	VMULPS       Y14, Y10, Y8
 	VMULPS       Y14, Y13, Y10
 	VMULPS       Y9, Y4, Y4
-	VMOVUPS      constantsAVX2<>+480(SB), Y13
+	VMOVUPS      constantsAVX2<>+512(SB), Y13
 	VMULPS       Y7, Y7, Y9
 	VMOVUPS      Y5, 32(BX)
 	VMOVUPS      Y8, 160(BX)
@@ -1670,20 +1858,20 @@ done26:
 	VMAXPS       Y5, Y1, Y5
 	VFNMADD231PS Y2, Y5, Y15
 	VDIVPS       Y7, Y4, Y4
-	VSUBPS       constantsAVX2<>+256(SB), Y15, Y7
+	VSUBPS       constantsAVX2<>+288(SB), Y15, Y7
 	VPSLLD       $0x17, Y15, Y8
 	VFMADD231PS  Y3, Y7, Y5
-	VFMADD231PS  constantsAVX2<>+672(SB), Y5, Y12
+	VFMADD231PS  constantsAVX2<>+704(SB), Y5, Y12
 	VMOVUPS      Y4, (CX)
-	VMOVUPS      constantsAVX2<>+128(SB), Y4
-	VMOVUPS      constantsAVX2<>+544(SB), Y7
-	VMOVUPS      constantsAVX2<>+352(SB), Y9
-	VFMADD213PS  constantsAVX2<>+736(SB), Y5, Y12
+	VMOVUPS      constantsAVX2<>+160(SB), Y4
+	VMOVUPS      constantsAVX2<>+576(SB), Y7
+	VMOVUPS      constantsAVX2<>+384(SB), Y9
 	VFMADD213PS  constantsAVX2<>+768(SB), Y5, Y12
 	VFMADD213PS  constantsAVX2<>+800(SB), Y5, Y12
 	VFMADD213PS  constantsAVX2<>+832(SB), Y5, Y12
-	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y12
-	VFMADD213PS  constantsAVX2<>+480(SB), Y8, Y12
+	VFMADD213PS  constantsAVX2<>+864(SB), Y5, Y12
+	VFMADD213PS  constantsAVX2<>+512(SB), Y5, Y12
+	VFMADD213PS  constantsAVX2<>+512(SB), Y8, Y12
 	VDIVPS       Y12, Y13, Y5
 	VFMADD231PS  Y6, Y5, Y10
 	VMOVUPS      Y10, 32(DX)
@@ -1692,32 +1880,32 @@ done26:
 	VMINPS       Y5, Y0, Y5
 	VMAXPS       Y5, Y1, Y5
 	VFNMADD231PS Y2, Y5, Y4
-	VSUBPS       constantsAVX2<>+128(SB), Y4, Y6
+	VSUBPS       constantsAVX2<>+160(SB), Y4, Y6
 	VPSLLD       $0x17, Y4, Y4
 	VFMADD231PS  Y3, Y6, Y5
-	VFMADD231PS  constantsAVX2<>+512(SB), Y5, Y7
-	VFMADD213PS  constantsAVX2<>+576(SB), Y5, Y7
+	VFMADD231PS  constantsAVX2<>+544(SB), Y5, Y7
 	VFMADD213PS  constantsAVX2<>+608(SB), Y5, Y7
 	VFMADD213PS  constantsAVX2<>+640(SB), Y5, Y7
-	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y7
-	VFMADD213PS  constantsAVX2<>+352(SB), Y4, Y7
+	VFMADD213PS  constantsAVX2<>+672(SB), Y5, Y7
+	VFMADD213PS  constantsAVX2<>+512(SB), Y5, Y7
+	VFMADD213PS  constantsAVX2<>+384(SB), Y4, Y7
 	VDIVPS       Y7, Y9, Y4
 	VMOVUPS      Y4, 224(BX)
 
 	// h of the units before.
-	VMOVUPS     constantsAVX2<>+160(SB), Y4
-	VMOVUPS     constantsAVX2<>+192(SB), Y5
-	VMOVUPS     constantsAVX2<>+224(SB), Y6
-	VMOVUPS     constantsAVX2<>+416(SB), Y9
-	VMOVUPS     constantsAVX2<>+320(SB), Y8
+	VMOVUPS     constantsAVX2<>+192(SB), Y4
+	VMOVUPS     constantsAVX2<>+224(SB), Y5
+	VMOVUPS     constantsAVX2<>+256(SB), Y6
+	VMOVUPS     constantsAVX2<>+448(SB), Y9
+	VMOVUPS     constantsAVX2<>+352(SB), Y8
 	VMINPS      Y10, Y4, Y4
 	VMAXPS      Y4, Y5, Y4
 	VFMADD231PS Y4, Y4, Y6
-	VFMADD231PS constantsAVX2<>+384(SB), Y6, Y9
-	VFMADD231PS constantsAVX2<>+288(SB), Y6, Y8
-	VFMADD213PS constantsAVX2<>+448(SB), Y6, Y9
-	VFMADD213PS constantsAVX2<>+352(SB), Y6, Y8
+	VFMADD231PS constantsAVX2<>+416(SB), Y6, Y9
+	VFMADD231PS constantsAVX2<>+320(SB), Y6, Y8
 	VFMADD213PS constantsAVX2<>+480(SB), Y6, Y9
+	VFMADD213PS constantsAVX2<>+384(SB), Y6, Y8
+	VFMADD213PS constantsAVX2<>+512(SB), Y6, Y9
 	VMULPS      Y8, Y4, Y4
 	VMULPS      Y9, Y9, Y5
 	VMULPS      Y9, Y4, Y6
@@ -1731,22 +1919,22 @@ done26:
 	ADDQ        $+64, SI
 	ADDQ        $+192, BX
 
-done24:
+done28:
 	// 8 elements at a time.
 	CMPQ DI, $+8
-	JLT  done28
+	JLT  done32
 
-loop27:
+loop31:
 	// Input and cell gates. Forget gate and c. Output gate. h of the units before.
 	VMOVUPS      (BX), Y5
-	VMOVUPS      constantsAVX2<>+128(SB), Y6
+	VMOVUPS      constantsAVX2<>+160(SB), Y6
 	VMOVUPS      128(BX), Y8
-	VMOVUPS      constantsAVX2<>+160(SB), Y9
-	VMOVUPS      constantsAVX2<>+192(SB), Y10
-	VMOVUPS      constantsAVX2<>+544(SB), Y7
-	VMOVUPS      constantsAVX2<>+224(SB), Y11
-	VMOVUPS      constantsAVX2<>+416(SB), Y13
-	VMOVUPS      constantsAVX2<>+320(SB), Y12
+	VMOVUPS      constantsAVX2<>+192(SB), Y9
+	VMOVUPS      constantsAVX2<>+224(SB), Y10
+	VMOVUPS      constantsAVX2<>+576(SB), Y7
+	VMOVUPS      constantsAVX2<>+256(SB), Y11
+	VMOVUPS      constantsAVX2<>+448(SB), Y13
+	VMOVUPS      constantsAVX2<>+352(SB), Y12
 	VMOVUPS      (SI), Y4
 	VMINPS       Y5, Y0, Y5
 	VMINPS       Y8, Y9, Y8
@@ -1754,89 +1942,89 @@ loop27:
 	VMAXPS       Y8, Y10, Y9
 	VFNMADD231PS Y2, Y5, Y6
 	VFMADD231PS  Y9, Y9, Y11
-	VMOVUPS      constantsAVX2<>+480(SB), Y10
-	VSUBPS       constantsAVX2<>+128(SB), Y6, Y8
-	VFMADD231PS  constantsAVX2<>+384(SB), Y11, Y13
-	VFMADD231PS  constantsAVX2<>+288(SB), Y11, Y12
+	VMOVUPS      constantsAVX2<>+512(SB), Y10
+	VSUBPS       constantsAVX2<>+160(SB), Y6, Y8
+	VFMADD231PS  constantsAVX2<>+416(SB), Y11, Y13
+	VFMADD231PS  constantsAVX2<>+320(SB), Y11, Y12
 	VPSLLD       $0x17, Y6, Y6
 	VFMADD231PS  Y3, Y8, Y5
-	VFMADD213PS  constantsAVX2<>+448(SB), Y11, Y13
-	VFMADD213PS  constantsAVX2<>+352(SB), Y11, Y12
-	VFMADD231PS  constantsAVX2<>+512(SB), Y5, Y7
 	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y13
+	VFMADD213PS  constantsAVX2<>+384(SB), Y11, Y12
+	VFMADD231PS  constantsAVX2<>+544(SB), Y5, Y7
+	VFMADD213PS  constantsAVX2<>+512(SB), Y11, Y13
 	VMULPS       Y12, Y9, Y8
-	VFMADD213PS  constantsAVX2<>+576(SB), Y5, Y7
+	VFMADD213PS  constantsAVX2<>+608(SB), Y5, Y7
 	VMULPS       Y13, Y13, Y9
 	VMULPS       Y13, Y8, Y11
-	VFMADD213PS  constantsAVX2<>+608(SB), Y5, Y7
+	VFMADD213PS  constantsAVX2<>+640(SB), Y5, Y7
 	VFMADD231PS  Y8, Y8, Y9
 	VADDPS       Y11, Y11, Y12
-	VFMADD213PS  constantsAVX2<>+640(SB), Y5, Y7
-	VMULPS       constantsAVX2<>+352(SB), Y9, Y8
-	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y7
-	VFMADD213PS  constantsAVX2<>+352(SB), Y6, Y7
-	VMOVUPS      constantsAVX2<>+256(SB), Y5
-	VMOVUPS      constantsAVX2<>+704(SB), Y6
-	VMOVUPS      constantsAVX2<>+480(SB), Y13
+	VFMADD213PS  constantsAVX2<>+672(SB), Y5, Y7
+	VMULPS       constantsAVX2<>+384(SB), Y9, Y8
+	VFMADD213PS  constantsAVX2<>+512(SB), Y5, Y7
+	VFMADD213PS  constantsAVX2<>+384(SB), Y6, Y7
+	VMOVUPS      constantsAVX2<>+288(SB), Y5
+	VMOVUPS      constantsAVX2<>+736(SB), Y6
+	VMOVUPS      constantsAVX2<>+512(SB), Y13
 	VMULPS       Y9, Y7, Y9
 	VMULPS       Y7, Y12, Y7
 	VDIVPS       Y9, Y10, Y9
 	VMULPS       Y9, Y8, Y8
 	VMULPS       Y9, Y7, Y7
 	VMULPS       Y9, Y11, Y9
-	VMOVUPS      constantsAVX2<>+128(SB), Y10
+	VMOVUPS      constantsAVX2<>+160(SB), Y10
 	VMOVUPS      Y8, (BX)
 	VMOVUPS      Y7, 128(BX)
 	VMOVUPS      64(BX), Y7
-	VMOVUPS      constantsAVX2<>+544(SB), Y8
+	VMOVUPS      constantsAVX2<>+576(SB), Y8
 	VMINPS       Y7, Y0, Y7
 	VMAXPS       Y7, Y1, Y7
 	VFNMADD231PS Y2, Y7, Y5
-	VSUBPS       constantsAVX2<>+256(SB), Y5, Y11
+	VSUBPS       constantsAVX2<>+288(SB), Y5, Y11
 	VPSLLD       $0x17, Y5, Y5
-	VMOVUPS      constantsAVX2<>+352(SB), Y12
+	VMOVUPS      constantsAVX2<>+384(SB), Y12
 	VFMADD231PS  Y3, Y11, Y7
-	VFMADD231PS  constantsAVX2<>+672(SB), Y7, Y6
-	VMOVUPS      constantsAVX2<>+160(SB), Y11
-	VFMADD213PS  constantsAVX2<>+736(SB), Y7, Y6
+	VFMADD231PS  constantsAVX2<>+704(SB), Y7, Y6
+	VMOVUPS      constantsAVX2<>+192(SB), Y11
 	VFMADD213PS  constantsAVX2<>+768(SB), Y7, Y6
-	VMOVUPS      constantsAVX2<>+192(SB), Y14
 	VFMADD213PS  constantsAVX2<>+800(SB), Y7, Y6
+	VMOVUPS      constantsAVX2<>+224(SB), Y14
 	VFMADD213PS  constantsAVX2<>+832(SB), Y7, Y6
-	VMOVUPS      constantsAVX2<>+224(SB), Y15
-	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y6
-	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y6
-	VMOVUPS      constantsAVX2<>+320(SB), Y5
+	VFMADD213PS  constantsAVX2<>+864(SB), Y7, Y6
+	VMOVUPS      constantsAVX2<>+256(SB), Y15
+	VFMADD213PS  constantsAVX2<>+512(SB), Y7, Y6
+	VFMADD213PS  constantsAVX2<>+512(SB), Y5, Y6
+	VMOVUPS      constantsAVX2<>+352(SB), Y5
 	VDIVPS       Y6, Y13, Y6
 	VFMADD231PS  Y4, Y6, Y9
 	VMOVUPS      Y9, (DX)
 	VMOVUPS      Y6, 64(BX)
 	VMOVUPS      192(BX), Y4
 	VMINPS       Y9, Y11, Y6
-	VMOVUPS      constantsAVX2<>+416(SB), Y7
+	VMOVUPS      constantsAVX2<>+448(SB), Y7
 	VMAXPS       Y6, Y14, Y6
 	VFMADD231PS  Y6, Y6, Y15
 	VMINPS       Y4, Y0, Y4
 	VMAXPS       Y4, Y1, Y4
-	VFMADD231PS  constantsAVX2<>+384(SB), Y15, Y7
-	VFMADD231PS  constantsAVX2<>+288(SB), Y15, Y5
+	VFMADD231PS  constantsAVX2<>+416(SB), Y15, Y7
+	VFMADD231PS  constantsAVX2<>+320(SB), Y15, Y5
 	VFNMADD231PS Y2, Y4, Y10
-	VFMADD213PS  constantsAVX2<>+448(SB), Y15, Y7
-	VFMADD213PS  constantsAVX2<>+352(SB), Y15, Y5
-	VSUBPS       constantsAVX2<>+128(SB), Y10, Y9
+	VFMADD213PS  constantsAVX2<>+480(SB), Y15, Y7
+	VFMADD213PS  constantsAVX2<>+384(SB), Y15, Y5
+	VSUBPS       constantsAVX2<>+160(SB), Y10, Y9
 	VPSLLD       $0x17, Y10, Y10
 	VFMADD231PS  Y3, Y9, Y4
-	VFMADD213PS  constantsAVX2<>+480(SB), Y15, Y7
+	VFMADD213PS  constantsAVX2<>+512(SB), Y15, Y7
 	VMULPS       Y5, Y6, Y5
-	VFMADD231PS  constantsAVX2<>+512(SB), Y4, Y8
+	VFMADD231PS  constantsAVX2<>+544(SB), Y4, Y8
 	VMULPS       Y7, Y7, Y6
 	VMULPS       Y7, Y5, Y7
-	VFMADD213PS  constantsAVX2<>+576(SB), Y4, Y8
-	VFMADD231PS  Y5, Y5, Y6
 	VFMADD213PS  constantsAVX2<>+608(SB), Y4, Y8
+	VFMADD231PS  Y5, Y5, Y6
 	VFMADD213PS  constantsAVX2<>+640(SB), Y4, Y8
-	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y8
-	VFMADD213PS  constantsAVX2<>+352(SB), Y10, Y8
+	VFMADD213PS  constantsAVX2<>+672(SB), Y4, Y8
+	VFMADD213PS  constantsAVX2<>+512(SB), Y4, Y8
+	VFMADD213PS  constantsAVX2<>+384(SB), Y10, Y8
 	VMULPS       Y6, Y8, Y4
 	VDIVPS       Y8, Y12, Y5
 	VDIVPS       Y4, Y7, Y4
@@ -1848,28 +2036,28 @@ loop27:
 	ADDQ         $+32, SI
 	ADDQ         $-8, DI
 	CMPQ         DI, $+8
-	JGE          loop27
+	JGE          loop31
 
-done28:
+done32:
 	// The last elements.
 	TESTQ   DI, DI
-	JEQ     done29
+	JEQ     done33
 	MOVQ    DI, R9
 	NEGQ    DI
-	LEAQ    constantsAVX2<>+896(SB), R8
+	LEAQ    constantsAVX2<>+928(SB), R8
 	VMOVUPS (R8)(DI*4), Y4
 
 	// Input and cell gates.
 	VMASKMOVPS   (BX), Y4, Y6
-	VMOVUPS      constantsAVX2<>+128(SB), Y7
+	VMOVUPS      constantsAVX2<>+160(SB), Y7
 	VMASKMOVPS   128(BX), Y4, Y9
-	VMOVUPS      constantsAVX2<>+160(SB), Y10
-	VMOVUPS      constantsAVX2<>+192(SB), Y11
-	VMOVUPS      constantsAVX2<>+544(SB), Y8
-	VMOVUPS      constantsAVX2<>+224(SB), Y12
-	VMOVUPS      constantsAVX2<>+416(SB), Y14
-	VMOVUPS      constantsAVX2<>+320(SB), Y13
-	VMOVUPS      constantsAVX2<>+480(SB), Y15
+	VMOVUPS      constantsAVX2<>+192(SB), Y10
+	VMOVUPS      constantsAVX2<>+224(SB), Y11
+	VMOVUPS      constantsAVX2<>+576(SB), Y8
+	VMOVUPS      constantsAVX2<>+256(SB), Y12
+	VMOVUPS      constantsAVX2<>+448(SB), Y14
+	VMOVUPS      constantsAVX2<>+352(SB), Y13
+	VMOVUPS      constantsAVX2<>+512(SB), Y15
 	VMASKMOVPS   (SI), Y4, Y5
 	LEAQ         (BX), SI
 	TESTQ        $+4, R9
@@ -1879,189 +2067,189 @@ done28:
 	VMAXPS       Y9, Y11, Y10
 	VFNMADD231PS Y2, Y6, Y7
 	VFMADD231PS  Y10, Y10, Y12
-	VSUBPS       constantsAVX2<>+128(SB), Y7, Y9
-	VFMADD231PS  constantsAVX2<>+384(SB), Y12, Y14
-	VFMADD231PS  constantsAVX2<>+288(SB), Y12, Y13
+	VSUBPS       constantsAVX2<>+160(SB), Y7, Y9
+	VFMADD231PS  constantsAVX2<>+416(SB), Y12, Y14
+	VFMADD231PS  constantsAVX2<>+320(SB), Y12, Y13
 	VPSLLD       $0x17, Y7, Y7
 	VFMADD231PS  Y3, Y9, Y6
-	VFMADD213PS  constantsAVX2<>+448(SB), Y12, Y14
-	VFMADD213PS  constantsAVX2<>+352(SB), Y12, Y13
-	VFMADD231PS  constantsAVX2<>+512(SB), Y6, Y8
 	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y14
+	VFMADD213PS  constantsAVX2<>+384(SB), Y12, Y13
+	VFMADD231PS  constantsAVX2<>+544(SB), Y6, Y8
+	VFMADD213PS  constantsAVX2<>+512(SB), Y12, Y14
 	VMULPS       Y13, Y10, Y9
-	VFMADD213PS  constantsAVX2<>+576(SB), Y6, Y8
+	VFMADD213PS  constantsAVX2<>+608(SB), Y6, Y8
 	VMULPS       Y14, Y14, Y10
 	VMULPS       Y14, Y9, Y11
-	VFMADD213PS  constantsAVX2<>+608(SB), Y6, Y8
-	VFMADD231PS  Y9, Y9, Y10
 	VFMADD213PS  constantsAVX2<>+640(SB), Y6, Y8
-	VMULPS       constantsAVX2<>+352(SB), Y10, Y9
-	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y8
-	VFMADD213PS  constantsAVX2<>+352(SB), Y7, Y8
+	VFMADD231PS  Y9, Y9, Y10
+	VFMADD213PS  constantsAVX2<>+672(SB), Y6, Y8
+	VMULPS       constantsAVX2<>+384(SB), Y10, Y9
+	VFMADD213PS  constantsAVX2<>+512(SB), Y6, Y8
+	VFMADD213PS  constantsAVX2<>+384(SB), Y7, Y8
 	VMULPS       Y10, Y8, Y6
 	VDIVPS       Y6, Y15, Y6
 	VMULPS       Y6, Y9, Y9
 	VMULPS       Y6, Y11, Y7
 	VMOVAPS      Y9, Y9
-	JEQ          stored30
+	JEQ          stored34
 	VMOVUPS      X9, (SI)
 	ADDQ         $+16, SI
 	VEXTRACTF128 $0x01, Y9, X9
 
-stored30:
+stored34:
 	TESTQ    $+2, R9
-	JEQ      stored31
+	JEQ      stored35
 	VMOVLPS  X9, (SI)
 	ADDQ     $+8, SI
 	VMOVHLPS X9, X9, X9
 
-stored31:
+stored35:
 	TESTQ  $+1, R9
-	JEQ    stored32
+	JEQ    stored36
 	VMOVSS X9, (SI)
 
-stored32:
+stored36:
 	VADDPS       Y11, Y11, Y9
 	LEAQ         128(BX), SI
 	TESTQ        $+4, R9
 	VMULPS       Y8, Y9, Y8
 	VMULPS       Y6, Y8, Y6
 	VMOVAPS      Y6, Y6
-	JEQ          stored33
+	JEQ          stored37
 	VMOVUPS      X6, (SI)
 	ADDQ         $+16, SI
 	VEXTRACTF128 $0x01, Y6, X6
 
-stored33:
+stored37:
 	TESTQ    $+2, R9
-	JEQ      stored34
+	JEQ      stored38
 	VMOVLPS  X6, (SI)
 	ADDQ     $+8, SI
 	VMOVHLPS X6, X6, X6
 
-stored34:
+stored38:
 	TESTQ  $+1, R9
-	JEQ    stored35
+	JEQ    stored39
 	VMOVSS X6, (SI)
 
-stored35:
+stored39:
 	// Forget gate and c.
 	VMASKMOVPS   64(BX), Y4, Y6
-	VMOVUPS      constantsAVX2<>+256(SB), Y8
-	VMOVUPS      constantsAVX2<>+704(SB), Y9
-	VMOVUPS      constantsAVX2<>+480(SB), Y10
+	VMOVUPS      constantsAVX2<>+288(SB), Y8
+	VMOVUPS      constantsAVX2<>+736(SB), Y9
+	VMOVUPS      constantsAVX2<>+512(SB), Y10
 	LEAQ         (DX), DX
 	TESTQ        $+4, R9
 	VMINPS       Y6, Y0, Y6
 	VMAXPS       Y6, Y1, Y6
 	VFNMADD231PS Y2, Y6, Y8
-	VSUBPS       constantsAVX2<>+256(SB), Y8, Y11
+	VSUBPS       constantsAVX2<>+288(SB), Y8, Y11
 	VPSLLD       $0x17, Y8, Y8
 	VFMADD231PS  Y3, Y11, Y6
-	VFMADD231PS  constantsAVX2<>+672(SB), Y6, Y9
-	VFMADD213PS  constantsAVX2<>+736(SB), Y6, Y9
+	VFMADD231PS  constantsAVX2<>+704(SB), Y6, Y9
 	VFMADD213PS  constantsAVX2<>+768(SB), Y6, Y9
 	VFMADD213PS  constantsAVX2<>+800(SB), Y6, Y9
 	VFMADD213PS  constantsAVX2<>+832(SB), Y6, Y9
-	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y9
-	VFMADD213PS  constantsAVX2<>+480(SB), Y8, Y9
+	VFMADD213PS  constantsAVX2<>+864(SB), Y6, Y9
+	VFMADD213PS  constantsAVX2<>+512(SB), Y6, Y9
+	VFMADD213PS  constantsAVX2<>+512(SB), Y8, Y9
 	VDIVPS       Y9, Y10, Y6
 	VFMADD231PS  Y5, Y6, Y7
 	VMOVAPS      Y7, Y5
-	JEQ          stored36
+	JEQ          stored40
 	VMOVUPS      X5, (DX)
 	ADDQ         $+16, DX
 	VEXTRACTF128 $0x01, Y5, X5
 
-stored36:
+stored40:
 	TESTQ    $+2, R9
-	JEQ      stored37
+	JEQ      stored41
 	VMOVLPS  X5, (DX)
 	ADDQ     $+8, DX
 	VMOVHLPS X5, X5, X5
 
-stored37:
+stored41:
 	TESTQ  $+1, R9
-	JEQ    stored38
+	JEQ    stored42
 	VMOVSS X5, (DX)
 
-stored38:
+stored42:
 	VMOVAPS      Y6, Y5
 	LEAQ         64(BX), DX
 	TESTQ        $+4, R9
-	JEQ          stored39
+	JEQ          stored43
 	VMOVUPS      X5, (DX)
 	ADDQ         $+16, DX
 	VEXTRACTF128 $0x01, Y5, X5
 
-stored39:
+stored43:
 	TESTQ    $+2, R9
-	JEQ      stored40
+	JEQ      stored44
 	VMOVLPS  X5, (DX)
 	ADDQ     $+8, DX
 	VMOVHLPS X5, X5, X5
 
-stored40:
+stored44:
 	TESTQ  $+1, R9
-	JEQ    stored41
+	JEQ    stored45
 	VMOVSS X5, (DX)
 
-stored41:
+stored45:
 	// Output gate.
 	VMASKMOVPS   192(BX), Y4, Y4
-	VMOVUPS      constantsAVX2<>+128(SB), Y5
-	VMOVUPS      constantsAVX2<>+544(SB), Y6
-	VMOVUPS      constantsAVX2<>+352(SB), Y8
+	VMOVUPS      constantsAVX2<>+160(SB), Y5
+	VMOVUPS      constantsAVX2<>+576(SB), Y6
+	VMOVUPS      constantsAVX2<>+384(SB), Y8
 	LEAQ         192(BX), DX
 	TESTQ        $+4, R9
 	VMINPS       Y4, Y0, Y0
 	VMAXPS       Y0, Y1, Y0
 	VFNMADD231PS Y2, Y0, Y5
-	VSUBPS       constantsAVX2<>+128(SB), Y5, Y1
+	VSUBPS       constantsAVX2<>+160(SB), Y5, Y1
 	VPSLLD       $0x17, Y5, Y2
 	VFMADD231PS  Y3, Y1, Y0
-	VFMADD231PS  constantsAVX2<>+512(SB), Y0, Y6
-	VFMADD213PS  constantsAVX2<>+576(SB), Y0, Y6
+	VFMADD231PS  constantsAVX2<>+544(SB), Y0, Y6
 	VFMADD213PS  constantsAVX2<>+608(SB), Y0, Y6
 	VFMADD213PS  constantsAVX2<>+640(SB), Y0, Y6
-	VFMADD213PS  constantsAVX2<>+480(SB), Y0, Y6
-	VFMADD213PS  constantsAVX2<>+352(SB), Y2, Y6
+	VFMADD213PS  constantsAVX2<>+672(SB), Y0, Y6
+	VFMADD213PS  constantsAVX2<>+512(SB), Y0, Y6
+	VFMADD213PS  constantsAVX2<>+384(SB), Y2, Y6
 	VDIVPS       Y6, Y8, Y0
 	VMOVAPS      Y0, Y0
-	JEQ          stored42
+	JEQ          stored46
 	VMOVUPS      X0, (DX)
 	ADDQ         $+16, DX
 	VEXTRACTF128 $0x01, Y0, X0
 
-stored42:
+stored46:
 	TESTQ    $+2, R9
-	JEQ      stored43
+	JEQ      stored47
 	VMOVLPS  X0, (DX)
 	ADDQ     $+8, DX
 	VMOVHLPS X0, X0, X0
 
-stored43:
+stored47:
 	TESTQ  $+1, R9
-	JEQ    stored44
+	JEQ    stored48
 	VMOVSS X0, (DX)
 
-stored44:
+stored48:
 	// h of the units before.
-	VMOVUPS      constantsAVX2<>+160(SB), Y0
-	VMOVUPS      constantsAVX2<>+192(SB), Y1
-	VMOVUPS      constantsAVX2<>+224(SB), Y2
-	VMOVUPS      constantsAVX2<>+416(SB), Y4
-	VMOVUPS      constantsAVX2<>+320(SB), Y3
+	VMOVUPS      constantsAVX2<>+192(SB), Y0
+	VMOVUPS      constantsAVX2<>+224(SB), Y1
+	VMOVUPS      constantsAVX2<>+256(SB), Y2
+	VMOVUPS      constantsAVX2<>+448(SB), Y4
+	VMOVUPS      constantsAVX2<>+352(SB), Y3
 	LEAQ         (CX), CX
 	TESTQ        $+4, R9
 	VMINPS       Y7, Y0, Y0
 	VMAXPS       Y0, Y1, Y0
 	VFMADD231PS  Y0, Y0, Y2
-	VFMADD231PS  constantsAVX2<>+384(SB), Y2, Y4
-	VFMADD231PS  constantsAVX2<>+288(SB), Y2, Y3
-	VFMADD213PS  constantsAVX2<>+448(SB), Y2, Y4
-	VFMADD213PS  constantsAVX2<>+352(SB), Y2, Y3
+	VFMADD231PS  constantsAVX2<>+416(SB), Y2, Y4
+	VFMADD231PS  constantsAVX2<>+320(SB), Y2, Y3
 	VFMADD213PS  constantsAVX2<>+480(SB), Y2, Y4
+	VFMADD213PS  constantsAVX2<>+384(SB), Y2, Y3
+	VFMADD213PS  constantsAVX2<>+512(SB), Y2, Y4
 	VMULPS       Y3, Y0, Y0
 	VMULPS       Y4, Y4, Y1
 	VMULPS       Y4, Y0, Y2
@@ -2069,43 +2257,35 @@ stored44:
 	VMULPS       Y1, Y6, Y0
 	VDIVPS       Y0, Y2, Y0
 	VMOVAPS      Y0, Y0
-	JEQ          stored45
+	JEQ          stored49
 	VMOVUPS      X0, (CX)
 	ADDQ         $+16, CX
 	VEXTRACTF128 $0x01, Y0, X0
 
-stored45:
+stored49:
 	TESTQ    $+2, R9
-	JEQ      stored46
+	JEQ      stored50
 	VMOVLPS  X0, (CX)
 	ADDQ     $+8, CX
 	VMOVHLPS X0, X0, X0
 
-stored46:
+stored50:
 	TESTQ  $+1, R9
-	JEQ    stored47
+	JEQ    stored51
 	VMOVSS X0, (CX)
 
-stored47:
-done29:
+stored51:
+done33:
 	// To the next step.
-	MOVQ  192(AX), CX
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 192(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
 	JEQ   done2
-	MOVQ  208(AX), CX
-	MOVQ  CX, 240(AX)
-	MOVQ  216(AX), CX
-	MOVQ  CX, 248(AX)
-	MOVQ  208(AX), CX
-	MOVQ  256(AX), DX
-	ADDQ  DX, CX
-	MOVQ  CX, 208(AX)
-	MOVQ  216(AX), CX
-	MOVQ  264(AX), DX
-	ADDQ  DX, CX
-	MOVQ  CX, 216(AX)
+	MOVQ  224(AX), CX
+	MOVQ  CX, 256(AX)
+	MOVQ  232(AX), CX
+	MOVQ  CX, 264(AX)
 	MOVQ  224(AX), CX
 	MOVQ  272(AX), DX
 	ADDQ  DX, CX
@@ -2114,20 +2294,28 @@ done29:
 	MOVQ  280(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 232(AX)
-	MOVQ  16(AX), CX
+	MOVQ  240(AX), CX
 	MOVQ  288(AX), DX
 	ADDQ  DX, CX
+	MOVQ  CX, 240(AX)
+	MOVQ  248(AX), CX
+	MOVQ  296(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 248(AX)
+	MOVQ  16(AX), CX
+	MOVQ  304(AX), DX
+	ADDQ  DX, CX
 	MOVQ  CX, 16(AX)
-	MOVQ  240(AX), CX
-	MOVQ  CX, 104(AX)
+	MOVQ  256(AX), CX
+	MOVQ  CX, 112(AX)
 	MOVQ  48(AX), CX
 	MOVQ  56(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 48(AX)
-	MOVQ  136(AX), CX
-	MOVQ  144(AX), DX
+	MOVQ  144(AX), CX
+	MOVQ  152(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 136(AX)
+	MOVQ  CX, 144(AX)
 	JMP   step1
 
 done2:
@@ -2149,8 +2337,8 @@ TEXT ·gruStepsAVX2(SB), NOSPLIT, $8-8
 
 step1:
 	// A step.
-	MOVQ 184(AX), DX
-	MOVQ 176(AX), CX
+	MOVQ 200(AX), DX
+	MOVQ 192(AX), CX
 	LEAQ (AX)(CX*1), CX
 	CMPQ DX, $+1
 	JLT  done4
@@ -2159,7 +2347,7 @@ loop3:
 	MOVQ (CX), BX
 	MOVQ 48(CX), SI
 	MOVQ 24(CX), DI
-	MOVQ 64(CX), R8
+	MOVQ 72(CX), R8
 	CMPQ R8, $+1
 	JLT  done6
 
@@ -2171,8 +2359,6 @@ loop5:
 	VMOVUPS 96(DI), Y3
 	VMOVUPS 128(DI), Y4
 	VMOVUPS 160(DI), Y5
-	MOVQ    32(CX), R9
-	ADDQ    R9, DI
 	MOVQ    16(CX), R9
 	MOVQ    8(CX), R10
 	CMPQ    R10, $+1
@@ -2269,6 +2455,8 @@ done8:
 	VADDPS  Y5, Y6, Y5
 
 done14:
+	MOVQ    32(CX), R9
+	ADDQ    R9, DI
 	VMOVUPS Y0, (SI)
 	VMOVUPS Y1, 32(SI)
 	VMOVUPS Y2, 64(SI)
@@ -2281,7 +2469,7 @@ done14:
 	JGE     loop5
 
 done6:
-	MOVQ  80(CX), R8
+	MOVQ  88(CX), R8
 	TESTQ R8, R8
 	JEQ   done15
 
@@ -2289,68 +2477,66 @@ done6:
 	VMOVUPS (DI), Y0
 	VMOVUPS 64(DI), Y1
 	VMOVUPS 128(DI), Y2
-	MOVQ    32(CX), R8
-	ADDQ    R8, DI
-	MOVQ    16(CX), DI
-	MOVQ    8(CX), R8
-	CMPQ    R8, $+1
+	MOVQ    16(CX), R8
+	MOVQ    8(CX), R9
+	CMPQ    R9, $+1
 	JLT     done17
 
 loop16:
-	MOVQ R8, R9
-	ADDQ $-128, R8
-	CMPQ R8, $+1
+	MOVQ R9, R10
+	ADDQ $-128, R9
+	CMPQ R9, $+1
 	JLT  done18
-	MOVQ $+128, R9
+	MOVQ $+128, R10
 
 done18:
-	MOVQ R9, R10
-	SHLQ $0x06, R10
-	SUBQ $+4, R9
+	MOVQ R10, R11
+	SHLQ $0x06, R11
+	SUBQ $+4, R10
 	JLT  done20
 
 loop19:
-	VBROADCASTSS (DI), Y3
+	VBROADCASTSS (R8), Y3
 	VFMADD231PS  (BX), Y3, Y0
-	VFMADD231PS  (BX)(R10*1), Y3, Y1
-	VFMADD231PS  (BX)(R10*2), Y3, Y2
-	VBROADCASTSS 4(DI), Y3
+	VFMADD231PS  (BX)(R11*1), Y3, Y1
+	VFMADD231PS  (BX)(R11*2), Y3, Y2
+	VBROADCASTSS 4(R8), Y3
 	VFMADD231PS  64(BX), Y3, Y0
-	VFMADD231PS  64(BX)(R10*1), Y3, Y1
-	VFMADD231PS  64(BX)(R10*2), Y3, Y2
-	VBROADCASTSS 8(DI), Y3
+	VFMADD231PS  64(BX)(R11*1), Y3, Y1
+	VFMADD231PS  64(BX)(R11*2), Y3, Y2
+	VBROADCASTSS 8(R8), Y3
 	VFMADD231PS  128(BX), Y3, Y0
-	VFMADD231PS  128(BX)(R10*1), Y3, Y1
-	VFMADD231PS  128(BX)(R10*2), Y3, Y2
-	VBROADCASTSS 12(DI), Y3
+	VFMADD231PS  128(BX)(R11*1), Y3, Y1
+	VFMADD231PS  128(BX)(R11*2), Y3, Y2
+	VBROADCASTSS 12(R8), Y3
 	VFMADD231PS  192(BX), Y3, Y0
-	VFMADD231PS  192(BX)(R10*1), Y3, Y1
-	VFMADD231PS  192(BX)(R10*2), Y3, Y2
-	ADDQ         $+16, DI
+	VFMADD231PS  192(BX)(R11*1), Y3, Y1
+	VFMADD231PS  192(BX)(R11*2), Y3, Y2
+	ADDQ         $+16, R8
 	ADDQ         $+256, BX
-	SUBQ         $+4, R9
+	SUBQ         $+4, R10
 	JGE          loop19
 
 done20:
-	ADDQ $+4, R9
-	SUBQ $+1, R9
+	ADDQ $+4, R10
+	SUBQ $+1, R10
 	JLT  done22
 
 loop21:
-	VBROADCASTSS (DI), Y3
+	VBROADCASTSS (R8), Y3
 	VFMADD231PS  (BX), Y3, Y0
-	VFMADD231PS  (BX)(R10*1), Y3, Y1
-	VFMADD231PS  (BX)(R10*2), Y3, Y2
-	ADDQ         $+4, DI
+	VFMADD231PS  (BX)(R11*1), Y3, Y1
+	VFMADD231PS  (BX)(R11*2), Y3, Y2
+	ADDQ         $+4, R8
 	ADDQ         $+64, BX
-	SUBQ         $+1, R9
+	SUBQ         $+1, R10
 	JGE          loop21
 
 done22:
-	ADDQ $+1, R9
-	ADDQ R10, BX
-	ADDQ R10, BX
-	CMPQ R8, $+1
+	ADDQ $+1, R10
+	ADDQ R11, BX
+	ADDQ R11, BX
+	CMPQ R9, $+1
 	JGE  loop16
 
 done17:
@@ -2366,27 +2552,29 @@ done17:
 	VADDPS  Y2, Y3, Y2
 
 done23:
+	MOVQ    32(CX), BX
+	ADDQ    BX, DI
 	VMOVUPS Y0, (SI)
 	VMOVUPS Y1, 64(SI)
 	VMOVUPS Y2, 128(SI)
 	ADDQ    $+192, SI
 
 done15:
-	ADDQ $+88, CX
+	ADDQ $+96, CX
 	ADDQ $-1, DX
 	CMPQ DX, $+1
 	JGE  loop3
 
 done4:
-	VMOVUPS constantsAVX2<>+0(SB), Y0
-	VMOVUPS constantsAVX2<>+32(SB), Y1
-	VMOVUPS constantsAVX2<>+64(SB), Y2
-	VMOVUPS constantsAVX2<>+96(SB), Y3
-	MOVQ    208(AX), CX
-	MOVQ    224(AX), DX
-	MOVQ    232(AX), BX
-	MOVQ    240(AX), SI
-	MOVQ    200(AX), DI
+	VMOVUPS constantsAVX2<>+32(SB), Y0
+	VMOVUPS constantsAVX2<>+64(SB), Y1
+	VMOVUPS constantsAVX2<>+96(SB), Y2
+	VMOVUPS constantsAVX2<>+128(SB), Y3
+	MOVQ    224(AX), CX
+	MOVQ    240(AX), DX
+	MOVQ    248(AX), BX
+	MOVQ    256(AX), SI
+	MOVQ    216(AX), DI
 
 	// 8 elements at a time.
 	CMPQ DI, $+16
@@ -2397,12 +2585,12 @@ done4:
 	VMOVUPS      (BX), Y5
 	VMOVUPS      64(DX), Y9
 	VMOVUPS      64(BX), Y10
-	VMOVUPS      constantsAVX2<>+256(SB), Y6
-	VMOVUPS      constantsAVX2<>+256(SB), Y11
-	VMOVUPS      constantsAVX2<>+544(SB), Y7
-	VMOVUPS      constantsAVX2<>+544(SB), Y12
-	VMOVUPS      constantsAVX2<>+480(SB), Y8
-	VMOVUPS      constantsAVX2<>+480(SB), Y13
+	VMOVUPS      constantsAVX2<>+288(SB), Y6
+	VMOVUPS      constantsAVX2<>+288(SB), Y11
+	VMOVUPS      constantsAVX2<>+576(SB), Y7
+	VMOVUPS      constantsAVX2<>+576(SB), Y12
+	VMOVUPS      constantsAVX2<>+512(SB), Y8
+	VMOVUPS      constantsAVX2<>+512(SB), Y13
 	VMOVUPS      128(BX), Y14
 	VMOVUPS      128(DX), Y15
 	VADDPS       Y5, Y4, Y4
@@ -2413,24 +2601,24 @@ done4:
 	VMAXPS       Y5, Y1, Y9
 	VFNMADD231PS Y2, Y4, Y6
 	VFNMADD231PS Y2, Y9, Y11
-	VSUBPS       constantsAVX2<>+256(SB), Y6, Y5
-	VSUBPS       constantsAVX2<>+256(SB), Y11, Y10
+	VSUBPS       constantsAVX2<>+288(SB), Y6, Y5
+	VSUBPS       constantsAVX2<>+288(SB), Y11, Y10
 	VPSLLD       $0x17, Y6, Y6
 	VPSLLD       $0x17, Y11, Y11
 	VFMADD231PS  Y3, Y5, Y4
 	VFMADD231PS  Y3, Y10, Y9
-	VFMADD231PS  constantsAVX2<>+512(SB), Y4, Y7
-	VFMADD231PS  constantsAVX2<>+512(SB), Y9, Y12
-	VFMADD213PS  constantsAVX2<>+576(SB), Y4, Y7
-	VFMADD213PS  constantsAVX2<>+576(SB), Y9, Y12
+	VFMADD231PS  constantsAVX2<>+544(SB), Y4, Y7
+	VFMADD231PS  constantsAVX2<>+544(SB), Y9, Y12
 	VFMADD213PS  constantsAVX2<>+608(SB), Y4, Y7
 	VFMADD213PS  constantsAVX2<>+608(SB), Y9, Y12
 	VFMADD213PS  constantsAVX2<>+640(SB), Y4, Y7
 	VFMADD213PS  constantsAVX2<>+640(SB), Y9, Y12
-	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y7
-	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y12
-	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y7
-	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y12
+	VFMADD213PS  constantsAVX2<>+672(SB), Y4, Y7
+	VFMADD213PS  constantsAVX2<>+672(SB), Y9, Y12
+	VFMADD213PS  constantsAVX2<>+512(SB), Y4, Y7
+	VFMADD213PS  constantsAVX2<>+512(SB), Y9, Y12
+	VFMADD213PS  constantsAVX2<>+512(SB), Y6, Y7
+	VFMADD213PS  constantsAVX2<>+512(SB), Y11, Y12
 	VDIVPS       Y7, Y8, Y4
 	VDIVPS       Y12, Y13, Y5
 	VFMADD231PS  Y14, Y4, Y15
@@ -2442,64 +2630,64 @@ loop25:
 	// New gate and h of the units before. Reset gate and update gate.
 	VMOVUPS      32(DX), Y10
 	VMOVUPS      32(BX), Y11
-	VMOVUPS      constantsAVX2<>+256(SB), Y12
-	VMOVUPS      constantsAVX2<>+160(SB), Y4
+	VMOVUPS      constantsAVX2<>+288(SB), Y12
+	VMOVUPS      constantsAVX2<>+192(SB), Y4
 	VMOVUPS      96(DX), Y14
-	VMOVUPS      constantsAVX2<>+192(SB), Y6
-	VMOVUPS      constantsAVX2<>+224(SB), Y7
-	VMOVUPS      constantsAVX2<>+416(SB), Y9
-	VMOVUPS      constantsAVX2<>+544(SB), Y13
-	VMOVUPS      constantsAVX2<>+320(SB), Y8
+	VMOVUPS      constantsAVX2<>+224(SB), Y6
+	VMOVUPS      constantsAVX2<>+256(SB), Y7
+	VMOVUPS      constantsAVX2<>+448(SB), Y9
+	VMOVUPS      constantsAVX2<>+576(SB), Y13
+	VMOVUPS      constantsAVX2<>+352(SB), Y8
 	VADDPS       Y11, Y10, Y10
 	VMINPS       Y15, Y4, Y4
 	VMOVUPS      96(BX), Y15
-	VMOVUPS      constantsAVX2<>+480(SB), Y11
+	VMOVUPS      constantsAVX2<>+512(SB), Y11
 	VMAXPS       Y4, Y6, Y4
 	VMOVUPS      (SI), Y6
 	VMINPS       Y10, Y0, Y10
 	VFMADD231PS  Y4, Y4, Y7
 	VADDPS       Y15, Y14, Y14
 	VMAXPS       Y10, Y1, Y10
-	VMOVUPS      constantsAVX2<>+256(SB), Y15
+	VMOVUPS      constantsAVX2<>+288(SB), Y15
 	VFNMADD231PS Y2, Y10, Y12
 	VMINPS       Y14, Y0, Y14
-	VFMADD231PS  constantsAVX2<>+384(SB), Y7, Y9
-	VFMADD231PS  constantsAVX2<>+288(SB), Y7, Y8
+	VFMADD231PS  constantsAVX2<>+416(SB), Y7, Y9
+	VFMADD231PS  constantsAVX2<>+320(SB), Y7, Y8
 	VMAXPS       Y14, Y1, Y14
 	VFNMADD231PS Y2, Y14, Y15
-	VFMADD213PS  constantsAVX2<>+448(SB), Y7, Y9
-	VFMADD213PS  constantsAVX2<>+352(SB), Y7, Y8
 	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y9
-	VSUBPS       constantsAVX2<>+256(SB), Y12, Y7
+	VFMADD213PS  constantsAVX2<>+384(SB), Y7, Y8
+	VFMADD213PS  constantsAVX2<>+512(SB), Y7, Y9
+	VSUBPS       constantsAVX2<>+288(SB), Y12, Y7
 	VMULPS       Y8, Y4, Y4
-	VSUBPS       constantsAVX2<>+256(SB), Y15, Y8
+	VSUBPS       constantsAVX2<>+288(SB), Y15, Y8
 	VPSLLD       $0x17, Y12, Y12
 	VPSLLD       $0x17, Y15, Y15
 	VFMADD231PS  Y3, Y7, Y10
-	VMOVUPS      constantsAVX2<>+544(SB), Y7
+	VMOVUPS      constantsAVX2<>+576(SB), Y7
 	VFMADD231PS  Y3, Y8, Y14
 	VMULPS       Y9, Y9, Y8
 	VMULPS       Y9, Y4, Y9
-	VFMADD231PS  constantsAVX2<>+512(SB), Y10, Y13
-	VFMADD231PS  constantsAVX2<>+512(SB), Y14, Y7
+	VFMADD231PS  constantsAVX2<>+544(SB), Y10, Y13
+	VFMADD231PS  constantsAVX2<>+544(SB), Y14, Y7
 	VFMADD231PS  Y4, Y4, Y8
 	VADDPS       Y9, Y9, Y4
-	VMOVUPS      constantsAVX2<>+480(SB), Y9
-	VFMADD213PS  constantsAVX2<>+576(SB), Y10, Y13
-	VFMADD213PS  constantsAVX2<>+576(SB), Y14, Y7
-	VDIVPS       Y8, Y4, Y4
-	VMOVUPS      160(BX), Y8
+	VMOVUPS      constantsAVX2<>+512(SB), Y9
 	VFMADD213PS  constantsAVX2<>+608(SB), Y10, Y13
 	VFMADD213PS  constantsAVX2<>+608(SB), Y14, Y7
+	VDIVPS       Y8, Y4, Y4
+	VMOVUPS      160(BX), Y8
 	VFMADD213PS  constantsAVX2<>+640(SB), Y10, Y13
 	VFMADD213PS  constantsAVX2<>+640(SB), Y14, Y7
-	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y13
+	VFMADD213PS  constantsAVX2<>+672(SB), Y10, Y13
+	VFMADD213PS  constantsAVX2<>+672(SB), Y14, Y7
+	VFMADD213PS  constantsAVX2<>+512(SB), Y10, Y13
 	VSUBPS       Y4, Y6, Y6
 	VMOVUPS      160(DX), Y10
-	VFMADD213PS  constantsAVX2<>+480(SB), Y14, Y7
+	VFMADD213PS  constantsAVX2<>+512(SB), Y14, Y7
 	VFMADD231PS  Y6, Y5, Y4
-	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y13
-	VFMADD213PS  constantsAVX2<>+480(SB), Y15, Y7
+	VFMADD213PS  constantsAVX2<>+512(SB), Y12, Y13
+	VFMADD213PS  constantsAVX2<>+512(SB), Y15, Y7
 	VMOVUPS      Y4, (CX)
 	VDIVPS       Y13, Y11, Y4
 	VDIVPS       Y7, Y9, Y5
@@ -2510,62 +2698,62 @@ loop25:
 	VMOVUPS      192(BX), Y14
 	VMOVUPS      256(DX), Y8
 	VMOVUPS      256(BX), Y9
-	VMOVUPS      constantsAVX2<>+256(SB), Y12
-	VMOVUPS      constantsAVX2<>+160(SB), Y4
-	VMOVUPS      constantsAVX2<>+256(SB), Y15
-	VMOVUPS      constantsAVX2<>+192(SB), Y6
-	VMOVUPS      constantsAVX2<>+224(SB), Y7
-	VMOVUPS      constantsAVX2<>+544(SB), Y13
+	VMOVUPS      constantsAVX2<>+288(SB), Y12
+	VMOVUPS      constantsAVX2<>+192(SB), Y4
+	VMOVUPS      constantsAVX2<>+288(SB), Y15
+	VMOVUPS      constantsAVX2<>+224(SB), Y6
+	VMOVUPS      constantsAVX2<>+256(SB), Y7
+	VMOVUPS      constantsAVX2<>+576(SB), Y13
 	VADDPS       Y14, Y11, Y11
 	VADDPS       Y9, Y8, Y14
-	VMOVUPS      constantsAVX2<>+416(SB), Y9
-	VMOVUPS      constantsAVX2<>+320(SB), Y8
+	VMOVUPS      constantsAVX2<>+448(SB), Y9
+	VMOVUPS      constantsAVX2<>+352(SB), Y8
 	VMINPS       Y10, Y4, Y4
-	VMOVUPS      constantsAVX2<>+544(SB), Y10
+	VMOVUPS      constantsAVX2<>+576(SB), Y10
 	VMINPS       Y11, Y0, Y11
 	VMINPS       Y14, Y0, Y14
 	VMAXPS       Y4, Y6, Y4
-	VMOVUPS      constantsAVX2<>+480(SB), Y6
+	VMOVUPS      constantsAVX2<>+512(SB), Y6
 	VMAXPS       Y11, Y1, Y11
 	VMAXPS       Y14, Y1, Y14
 	VFMADD231PS  Y4, Y4, Y7
 	VFNMADD231PS Y2, Y11, Y12
 	VFNMADD231PS Y2, Y14, Y15
-	VFMADD231PS  constantsAVX2<>+384(SB), Y7, Y9
-	VFMADD231PS  constantsAVX2<>+288(SB), Y7, Y8
-	VFMADD213PS  constantsAVX2<>+448(SB), Y7, Y9
-	VFMADD213PS  constantsAVX2<>+352(SB), Y7, Y8
+	VFMADD231PS  constantsAVX2<>+416(SB), Y7, Y9
+	VFMADD231PS  constantsAVX2<>+320(SB), Y7, Y8
 	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y9
-	VSUBPS       constantsAVX2<>+256(SB), Y12, Y7
+	VFMADD213PS  constantsAVX2<>+384(SB), Y7, Y8
+	VFMADD213PS  constantsAVX2<>+512(SB), Y7, Y9
+	VSUBPS       constantsAVX2<>+288(SB), Y12, Y7
 	VMULPS       Y8, Y4, Y4
-	VSUBPS       constantsAVX2<>+256(SB), Y15, Y8
+	VSUBPS       constantsAVX2<>+288(SB), Y15, Y8
 	VPSLLD       $0x17, Y12, Y12
 	VPSLLD       $0x17, Y15, Y15
 	VFMADD231PS  Y3, Y7, Y11
-	VMOVUPS      constantsAVX2<>+480(SB), Y7
+	VMOVUPS      constantsAVX2<>+512(SB), Y7
 	VFMADD231PS  Y3, Y8, Y14
 	VMULPS       Y9, Y9, Y8
 	VMULPS       Y9, Y4, Y9
-	VFMADD231PS  constantsAVX2<>+512(SB), Y11, Y13
-	VFMADD231PS  constantsAVX2<>+512(SB), Y14, Y10
+	VFMADD231PS  constantsAVX2<>+544(SB), Y11, Y13
+	VFMADD231PS  constantsAVX2<>+544(SB), Y14, Y10
 	VFMADD231PS  Y4, Y4, Y8
 	VMOVUPS      32(SI), Y4
 	VADDPS       Y9, Y9, Y9
-	VFMADD213PS  constantsAVX2<>+576(SB), Y11, Y13
-	VFMADD213PS  constantsAVX2<>+576(SB), Y14, Y10
-	VDIVPS       Y8, Y9, Y8
-	VMOVUPS      320(BX), Y9
 	VFMADD213PS  constantsAVX2<>+608(SB), Y11, Y13
 	VFMADD213PS  constantsAVX2<>+608(SB), Y14, Y10
+	VDIVPS       Y8, Y9, Y8
+	VMOVUPS      320(BX), Y9
 	VFMADD213PS  constantsAVX2<>+640(SB), Y11, Y13
 	VFMADD213PS  constantsAVX2<>+640(SB), Y14, Y10
-	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y13
+	VFMADD213PS  constantsAVX2<>+672(SB), Y11, Y13
+	VFMADD213PS  constantsAVX2<>+672(SB), Y14, Y10
+	VFMADD213PS  constantsAVX2<>+512(SB), Y11, Y13
 	VMOVUPS      320(DX), Y11
 	VSUBPS       Y8, Y4, Y4
-	VFMADD213PS  constantsAVX2<>+480(SB), Y14, Y10
+	VFMADD213PS  constantsAVX2<>+512(SB), Y14, Y10
 	VFMADD231PS  Y4, Y5, Y8
-	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y13
-	VFMADD213PS  constantsAVX2<>+480(SB), Y15, Y10
+	VFMADD213PS  constantsAVX2<>+512(SB), Y12, Y13
+	VFMADD213PS  constantsAVX2<>+512(SB), Y15, Y10
 	VMOVUPS      Y8, 32(CX)
 	VDIVPS       Y13, Y6, Y4
 	VDIVPS       Y10, Y7, Y5
@@ -2586,84 +2774,84 @@ done26:
 	// New gate and h of the units before. Reset gate and update gate.
 	VMOVUPS      32(DX), Y10
 	VMOVUPS      32(BX), Y11
-	VMOVUPS      constantsAVX2<>+256(SB), Y12
-	VMOVUPS      constantsAVX2<>+160(SB), Y4
+	VMOVUPS      constantsAVX2<>+288(SB), Y12
+	VMOVUPS      constantsAVX2<>+192(SB), Y4
 	VMOVUPS      96(DX), Y14
-	VMOVUPS      constantsAVX2<>+192(SB), Y6
-	VMOVUPS      constantsAVX2<>+224(SB), Y7
-	VMOVUPS      constantsAVX2<>+416(SB), Y9
-	VMOVUPS      constantsAVX2<>+544(SB), Y13
-	VMOVUPS      constantsAVX2<>+320(SB), Y8
+	VMOVUPS      constantsAVX2<>+224(SB), Y6
+	VMOVUPS      constantsAVX2<>+256(SB), Y7
+	VMOVUPS      constantsAVX2<>+448(SB), Y9
+	VMOVUPS      constantsAVX2<>+576(SB), Y13
+	VMOVUPS      constantsAVX2<>+352(SB), Y8
 	VADDPS       Y11, Y10, Y10
 	VMINPS       Y15, Y4, Y4
 	VMOVUPS      96(BX), Y15
-	VMOVUPS      constantsAVX2<>+480(SB), Y11
+	VMOVUPS      constantsAVX2<>+512(SB), Y11
 	VMAXPS       Y4, Y6, Y4
 	VMOVUPS      (SI), Y6
 	VMINPS       Y10, Y0, Y10
 	VFMADD231PS  Y4, Y4, Y7
 	VADDPS       Y15, Y14, Y14
 	VMAXPS       Y10, Y1, Y10
-	VMOVUPS      constantsAVX2<>+256(SB), Y15
+	VMOVUPS      constantsAVX2<>+288(SB), Y15
 	VFNMADD231PS Y2, Y10, Y12
 	VMINPS       Y14, Y0, Y14
-	VFMADD231PS  constantsAVX2<>+384(SB), Y7, Y9
-	VFMADD231PS  constantsAVX2<>+288(SB), Y7, Y8
+	VFMADD231PS  constantsAVX2<>+416(SB), Y7, Y9
+	VFMADD231PS  constantsAVX2<>+320(SB), Y7, Y8
 	VMAXPS       Y14, Y1, Y14
 	VFNMADD231PS Y2, Y14, Y15
-	VFMADD213PS  constantsAVX2<>+448(SB), Y7, Y9
-	VFMADD213PS  constantsAVX2<>+352(SB), Y7, Y8
 	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y9
-	VSUBPS       constantsAVX2<>+256(SB), Y12, Y7
+	VFMADD213PS  constantsAVX2<>+384(SB), Y7, Y8
+	VFMADD213PS  constantsAVX2<>+512(SB), Y7, Y9
+	VSUBPS       constantsAVX2<>+288(SB), Y12, Y7
 	VMULPS       Y8, Y4, Y4
-	VSUBPS       constantsAVX2<>+256(SB), Y15, Y8
+	VSUBPS       constantsAVX2<>+288(SB), Y15, Y8
 	VPSLLD       $0x17, Y12, Y12
 	VPSLLD       $0x17, Y15, Y15
 	VFMADD231PS  Y3, Y7, Y10
-	VMOVUPS      constantsAVX2<>+544(SB), Y7
+	VMOVUPS      constantsAVX2<>+576(SB), Y7
 	VFMADD231PS  Y3, Y8, Y14
 	VMULPS       Y9, Y9, Y8
 	VMULPS       Y9, Y4, Y9
-	VFMADD231PS  constantsAVX2<>+512(SB), Y10, Y13
-	VFMADD231PS  constantsAVX2<>+512(SB), Y14, Y7
+	VFMADD231PS  constantsAVX2<>+544(SB), Y10, Y13
+	VFMADD231PS  constantsAVX2<>+544(SB), Y14, Y7
 	VFMADD231PS  Y4, Y4, Y8
 	VADDPS       Y9, Y9, Y4
-	VMOVUPS      constantsAVX2<>+480(SB), Y9
-	VFMADD213PS  constantsAVX2<>+576(SB), Y10, Y13
-	VFMADD213PS  constantsAVX2<>+576(SB), Y14, Y7
-	VDIVPS       Y8, Y4, Y4
-	VMOVUPS      160(BX), Y8
+	VMOVUPS      constantsAVX2<>+512(SB), Y9
 	VFMADD213PS  constantsAVX2<>+608(SB), Y10, Y13
 	VFMADD213PS  constantsAVX2<>+608(SB), Y14, Y7
+	VDIVPS       Y8, Y4, Y4
+	VMOVUPS      160(BX), Y8
 	VFMADD213PS  constantsAVX2<>+640(SB), Y10, Y13
 	VFMADD213PS  constantsAVX2<>+640(SB), Y14, Y7
-	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y13
+	VFMADD213PS  constantsAVX2<>+672(SB), Y10, Y13
+	VFMADD213PS  constantsAVX2<>+672(SB), Y14, Y7
+	VFMADD213PS  constantsAVX2<>+512(SB), Y10, Y13
 	VSUBPS       Y4, Y6, Y6
 	VMOVUPS      160(DX), Y10
-	VFMADD213PS  constantsAVX2<>+480(SB), Y14, Y7
+	VFMADD213PS  constantsAVX2<>+512(SB), Y14, Y7
 	VFMADD231PS  Y6, Y5, Y4
-	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y13
-	VFMADD213PS  constantsAVX2<>+480(SB), Y15, Y7
+	VFMADD213PS  constantsAVX2<>+512(SB), Y12, Y13
+	VFMADD213PS  constantsAVX2<>+512(SB), Y15, Y7
 	VMOVUPS      Y4, (CX)
 	VDIVPS       Y13, Y11, Y4
 	VDIVPS       Y7, Y9, Y5
 	VFMADD231PS  Y8, Y4, Y10
 
 	// New gate and h of the units before.
-	VMOVUPS     constantsAVX2<>+160(SB), Y4
-	VMOVUPS     constantsAVX2<>+192(SB), Y6
-	VMOVUPS     constantsAVX2<>+224(SB), Y7
-	VMOVUPS     constantsAVX2<>+416(SB), Y9
-	VMOVUPS     constantsAVX2<>+320(SB), Y8
+	VMOVUPS     constantsAVX2<>+192(SB), Y4
+	VMOVUPS     constantsAVX2<>+224(SB), Y6
+	VMOVUPS     constantsAVX2<>+256(SB), Y7
+	VMOVUPS     constantsAVX2<>+448(SB), Y9
+	VMOVUPS     constantsAVX2<>+352(SB), Y8
 	VMOVUPS     32(SI), Y11
 	VMINPS      Y10, Y4, Y4
 	VMAXPS      Y4, Y6, Y4
 	VFMADD231PS Y4, Y4, Y7
-	VFMADD231PS constantsAVX2<>+384(SB), Y7, Y9
-	VFMADD231PS constantsAVX2<>+288(SB), Y7, Y8
-	VFMADD213PS constantsAVX2<>+448(SB), Y7, Y9
-	VFMADD213PS constantsAVX2<>+352(SB), Y7, Y8
+	VFMADD231PS constantsAVX2<>+416(SB), Y7, Y9
+	VFMADD231PS constantsAVX2<>+320(SB), Y7, Y8
 	VFMADD213PS constantsAVX2<>+480(SB), Y7, Y9
+	VFMADD213PS constantsAVX2<>+384(SB), Y7, Y8
+	VFMADD213PS constantsAVX2<>+512(SB), Y7, Y9
 	VMULPS      Y8, Y4, Y4
 	VMULPS      Y9, Y9, Y6
 	VMULPS      Y9, Y4, Y7
@@ -2689,13 +2877,13 @@ loop27:
 	// Reset gate and update gate. New gate and h of the units before.
 	VMOVUPS      (DX), Y4
 	VMOVUPS      (BX), Y5
-	VMOVUPS      constantsAVX2<>+256(SB), Y6
-	VMOVUPS      constantsAVX2<>+544(SB), Y7
-	VMOVUPS      constantsAVX2<>+480(SB), Y8
+	VMOVUPS      constantsAVX2<>+288(SB), Y6
+	VMOVUPS      constantsAVX2<>+576(SB), Y7
+	VMOVUPS      constantsAVX2<>+512(SB), Y8
 	VMOVUPS      64(DX), Y9
 	VMOVUPS      64(BX), Y10
-	VMOVUPS      constantsAVX2<>+256(SB), Y11
-	VMOVUPS      constantsAVX2<>+544(SB), Y12
+	VMOVUPS      constantsAVX2<>+288(SB), Y11
+	VMOVUPS      constantsAVX2<>+576(SB), Y12
 	VADDPS       Y5, Y4, Y4
 	VADDPS       Y10, Y9, Y5
 	VMINPS       Y4, Y0, Y4
@@ -2704,44 +2892,44 @@ loop27:
 	VMAXPS       Y5, Y1, Y9
 	VFNMADD231PS Y2, Y4, Y6
 	VFNMADD231PS Y2, Y9, Y11
-	VSUBPS       constantsAVX2<>+256(SB), Y6, Y5
+	VSUBPS       constantsAVX2<>+288(SB), Y6, Y5
 	VPSLLD       $0x17, Y6, Y6
-	VMOVUPS      constantsAVX2<>+480(SB), Y13
-	VSUBPS       constantsAVX2<>+256(SB), Y11, Y10
+	VMOVUPS      constantsAVX2<>+512(SB), Y13
+	VSUBPS       constantsAVX2<>+288(SB), Y11, Y10
 	VPSLLD       $0x17, Y11, Y11
 	VFMADD231PS  Y3, Y5, Y4
 	VMOVUPS      128(BX), Y5
 	VFMADD231PS  Y3, Y10, Y9
-	VFMADD231PS  constantsAVX2<>+512(SB), Y4, Y7
+	VFMADD231PS  constantsAVX2<>+544(SB), Y4, Y7
 	VMOVUPS      128(DX), Y10
-	VFMADD231PS  constantsAVX2<>+512(SB), Y9, Y12
-	VFMADD213PS  constantsAVX2<>+576(SB), Y4, Y7
-	VFMADD213PS  constantsAVX2<>+576(SB), Y9, Y12
+	VFMADD231PS  constantsAVX2<>+544(SB), Y9, Y12
 	VFMADD213PS  constantsAVX2<>+608(SB), Y4, Y7
-	VMOVUPS      constantsAVX2<>+160(SB), Y14
 	VFMADD213PS  constantsAVX2<>+608(SB), Y9, Y12
 	VFMADD213PS  constantsAVX2<>+640(SB), Y4, Y7
+	VMOVUPS      constantsAVX2<>+192(SB), Y14
 	VFMADD213PS  constantsAVX2<>+640(SB), Y9, Y12
-	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y7
-	VMOVUPS      constantsAVX2<>+192(SB), Y4
-	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y12
-	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y7
-	VMOVUPS      constantsAVX2<>+224(SB), Y6
-	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y12
+	VFMADD213PS  constantsAVX2<>+672(SB), Y4, Y7
+	VFMADD213PS  constantsAVX2<>+672(SB), Y9, Y12
+	VFMADD213PS  constantsAVX2<>+512(SB), Y4, Y7
+	VMOVUPS      constantsAVX2<>+224(SB), Y4
+	VFMADD213PS  constantsAVX2<>+512(SB), Y9, Y12
+	VFMADD213PS  constantsAVX2<>+512(SB), Y6, Y7
+	VMOVUPS      constantsAVX2<>+256(SB), Y6
+	VFMADD213PS  constantsAVX2<>+512(SB), Y11, Y12
 	VDIVPS       Y7, Y8, Y7
-	VMOVUPS      constantsAVX2<>+416(SB), Y9
-	VMOVUPS      constantsAVX2<>+320(SB), Y8
+	VMOVUPS      constantsAVX2<>+448(SB), Y9
+	VMOVUPS      constantsAVX2<>+352(SB), Y8
 	VMOVUPS      (SI), Y11
 	VDIVPS       Y12, Y13, Y12
 	VFMADD231PS  Y5, Y7, Y10
 	VMINPS       Y10, Y14, Y5
 	VMAXPS       Y5, Y4, Y4
 	VFMADD231PS  Y4, Y4, Y6
-	VFMADD231PS  constantsAVX2<>+384(SB), Y6, Y9
-	VFMADD231PS  constantsAVX2<>+288(SB), Y6, Y8
-	VFMADD213PS  constantsAVX2<>+448(SB), Y6, Y9
-	VFMADD213PS  constantsAVX2<>+352(SB), Y6, Y8
+	VFMADD231PS  constantsAVX2<>+416(SB), Y6, Y9
+	VFMADD231PS  constantsAVX2<>+320(SB), Y6, Y8
 	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y9
+	VFMADD213PS  constantsAVX2<>+384(SB), Y6, Y8
+	VFMADD213PS  constantsAVX2<>+512(SB), Y6, Y9
 	VMULPS       Y8, Y4, Y4
 	VMULPS       Y9, Y9, Y5
 	VMULPS       Y9, Y4, Y6
@@ -2765,19 +2953,19 @@ done28:
 	JEQ     done29
 	MOVQ    DI, R9
 	NEGQ    DI
-	LEAQ    constantsAVX2<>+896(SB), R8
+	LEAQ    constantsAVX2<>+928(SB), R8
 	VMOVUPS (R8)(DI*4), Y4
 
 	// Reset gate and update gate. New gate and h of the units before.
 	VMASKMOVPS   (DX), Y4, Y5
 	VMASKMOVPS   (BX), Y4, Y6
-	VMOVUPS      constantsAVX2<>+256(SB), Y7
-	VMOVUPS      constantsAVX2<>+544(SB), Y8
-	VMOVUPS      constantsAVX2<>+480(SB), Y9
+	VMOVUPS      constantsAVX2<>+288(SB), Y7
+	VMOVUPS      constantsAVX2<>+576(SB), Y8
+	VMOVUPS      constantsAVX2<>+512(SB), Y9
 	VMASKMOVPS   64(DX), Y4, Y10
 	VMASKMOVPS   64(BX), Y4, Y11
-	VMOVUPS      constantsAVX2<>+256(SB), Y12
-	VMOVUPS      constantsAVX2<>+544(SB), Y13
+	VMOVUPS      constantsAVX2<>+288(SB), Y12
+	VMOVUPS      constantsAVX2<>+576(SB), Y13
 	VADDPS       Y6, Y5, Y5
 	VADDPS       Y11, Y10, Y6
 	VMINPS       Y5, Y0, Y5
@@ -2786,33 +2974,33 @@ done28:
 	VMAXPS       Y0, Y1, Y0
 	VFNMADD231PS Y2, Y5, Y7
 	VFNMADD231PS Y2, Y0, Y12
-	VSUBPS       constantsAVX2<>+256(SB), Y7, Y1
+	VSUBPS       constantsAVX2<>+288(SB), Y7, Y1
 	VPSLLD       $0x17, Y7, Y2
-	VMOVUPS      constantsAVX2<>+480(SB), Y7
-	VSUBPS       constantsAVX2<>+256(SB), Y12, Y6
+	VMOVUPS      constantsAVX2<>+512(SB), Y7
+	VSUBPS       constantsAVX2<>+288(SB), Y12, Y6
 	VPSLLD       $0x17, Y12, Y10
 	VFMADD231PS  Y3, Y1, Y5
 	VMASKMOVPS   128(BX), Y4, Y1
 	VMASKMOVPS   128(DX), Y4, Y11
 	VFMADD231PS  Y3, Y6, Y0
-	VFMADD231PS  constantsAVX2<>+512(SB), Y5, Y8
-	VFMADD231PS  constantsAVX2<>+512(SB), Y0, Y13
-	VFMADD213PS  constantsAVX2<>+576(SB), Y5, Y8
-	VMOVUPS      constantsAVX2<>+160(SB), Y3
-	VFMADD213PS  constantsAVX2<>+576(SB), Y0, Y13
+	VFMADD231PS  constantsAVX2<>+544(SB), Y5, Y8
+	VFMADD231PS  constantsAVX2<>+544(SB), Y0, Y13
 	VFMADD213PS  constantsAVX2<>+608(SB), Y5, Y8
+	VMOVUPS      constantsAVX2<>+192(SB), Y3
 	VFMADD213PS  constantsAVX2<>+608(SB), Y0, Y13
 	VFMADD213PS  constantsAVX2<>+640(SB), Y5, Y8
 	VFMADD213PS  constantsAVX2<>+640(SB), Y0, Y13
-	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y8
-	VMOVUPS      constantsAVX2<>+192(SB), Y5
-	VFMADD213PS  constantsAVX2<>+480(SB), Y0, Y13
-	VFMADD213PS  constantsAVX2<>+480(SB), Y2, Y8
-	VMOVUPS      constantsAVX2<>+224(SB), Y0
-	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y13
+	VFMADD213PS  constantsAVX2<>+672(SB), Y5, Y8
+	VFMADD213PS  constantsAVX2<>+672(SB), Y0, Y13
+	VFMADD213PS  constantsAVX2<>+512(SB), Y5, Y8
+	VMOVUPS      constantsAVX2<>+224(SB), Y5
+	VFMADD213PS  constantsAVX2<>+512(SB), Y0, Y13
+	VFMADD213PS  constantsAVX2<>+512(SB), Y2, Y8
+	VMOVUPS      constantsAVX2<>+256(SB), Y0
+	VFMADD213PS  constantsAVX2<>+512(SB), Y10, Y13
 	VDIVPS       Y8, Y9, Y2
-	VMOVUPS      constantsAVX2<>+416(SB), Y8
-	VMOVUPS      constantsAVX2<>+320(SB), Y6
+	VMOVUPS      constantsAVX2<>+448(SB), Y8
+	VMOVUPS      constantsAVX2<>+352(SB), Y6
 	VMASKMOVPS   (SI), Y4, Y4
 	VDIVPS       Y13, Y7, Y7
 	LEAQ         (CX), CX
@@ -2821,11 +3009,11 @@ done28:
 	VMINPS       Y11, Y3, Y1
 	VMAXPS       Y1, Y5, Y1
 	VFMADD231PS  Y1, Y1, Y0
-	VFMADD231PS  constantsAVX2<>+384(SB), Y0, Y8
-	VFMADD231PS  constantsAVX2<>+288(SB), Y0, Y6
-	VFMADD213PS  constantsAVX2<>+448(SB), Y0, Y8
-	VFMADD213PS  constantsAVX2<>+352(SB), Y0, Y6
+	VFMADD231PS  constantsAVX2<>+416(SB), Y0, Y8
+	VFMADD231PS  constantsAVX2<>+320(SB), Y0, Y6
 	VFMADD213PS  constantsAVX2<>+480(SB), Y0, Y8
+	VFMADD213PS  constantsAVX2<>+384(SB), Y0, Y6
+	VFMADD213PS  constantsAVX2<>+512(SB), Y0, Y8
 	VMULPS       Y6, Y1, Y0
 	VMULPS       Y8, Y8, Y1
 	VMULPS       Y8, Y0, Y2
@@ -2855,23 +3043,15 @@ stored31:
 stored32:
 done29:
 	// To the next step.
-	MOVQ  192(AX), CX
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 192(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
 	JEQ   done2
-	MOVQ  208(AX), CX
-	MOVQ  CX, 240(AX)
-	MOVQ  216(AX), CX
-	MOVQ  CX, 248(AX)
-	MOVQ  208(AX), CX
-	MOVQ  256(AX), DX
-	ADDQ  DX, CX
-	MOVQ  CX, 208(AX)
-	MOVQ  216(AX), CX
-	MOVQ  264(AX), DX
-	ADDQ  DX, CX
-	MOVQ  CX, 216(AX)
+	MOVQ  224(AX), CX
+	MOVQ  CX, 256(AX)
+	MOVQ  232(AX), CX
+	MOVQ  CX, 264(AX)
 	MOVQ  224(AX), CX
 	MOVQ  272(AX), DX
 	ADDQ  DX, CX
@@ -2880,20 +3060,28 @@ done29:
 	MOVQ  280(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 232(AX)
-	MOVQ  16(AX), CX
+	MOVQ  240(AX), CX
 	MOVQ  288(AX), DX
 	ADDQ  DX, CX
+	MOVQ  CX, 240(AX)
+	MOVQ  248(AX), CX
+	MOVQ  296(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 248(AX)
+	MOVQ  16(AX), CX
+	MOVQ  304(AX), DX
+	ADDQ  DX, CX
 	MOVQ  CX, 16(AX)
-	MOVQ  240(AX), CX
-	MOVQ  CX, 104(AX)
+	MOVQ  256(AX), CX
+	MOVQ  CX, 112(AX)
 	MOVQ  48(AX), CX
 	MOVQ  56(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 48(AX)
-	MOVQ  136(AX), CX
-	MOVQ  144(AX), DX
+	MOVQ  144(AX), CX
+	MOVQ  152(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 136(AX)
+	MOVQ  CX, 144(AX)
 	JMP   step1
 
 done2:
@@ -2915,8 +3103,8 @@ TEXT ·gruStepsTrainAVX2(SB), NOSPLIT, $8-8
 
 step1:
 	// A step.
-	MOVQ 184(AX), DX
-	MOVQ 176(AX), CX
+	MOVQ 200(AX), DX
+	MOVQ 192(AX), CX
 	LEAQ (AX)(CX*1), CX
 	CMPQ DX, $+1
 	JLT  done4
@@ -2925,7 +3113,7 @@ loop3:
 	MOVQ (CX), BX
 	MOVQ 48(CX), SI
 	MOVQ 24(CX), DI
-	MOVQ 64(CX), R8
+	MOVQ 72(CX), R8
 	CMPQ R8, $+1
 	JLT  done6
 
@@ -2937,8 +3125,6 @@ loop5:
 	VMOVUPS 96(DI), Y3
 	VMOVUPS 128(DI), Y4
 	VMOVUPS 160(DI), Y5
-	MOVQ    32(CX), R9
-	ADDQ    R9, DI
 	MOVQ    16(CX), R9
 	MOVQ    8(CX), R10
 	CMPQ    R10, $+1
@@ -3035,6 +3221,8 @@ done8:
 	VADDPS  Y5, Y6, Y5
 
 done14:
+	MOVQ    32(CX), R9
+	ADDQ    R9, DI
 	VMOVUPS Y0, (SI)
 	VMOVUPS Y1, 32(SI)
 	VMOVUPS Y2, 64(SI)
@@ -3047,7 +3235,7 @@ done14:
 	JGE     loop5
 
 done6:
-	MOVQ  80(CX), R8
+	MOVQ  88(CX), R8
 	TESTQ R8, R8
 	JEQ   done15
 
@@ -3055,68 +3243,66 @@ done6:
 	VMOVUPS (DI), Y0
 	VMOVUPS 64(DI), Y1
 	VMOVUPS 128(DI), Y2
-	MOVQ    32(CX), R8
-	ADDQ    R8, DI
-	MOVQ    16(CX), DI
-	MOVQ    8(CX), R8
-	CMPQ    R8, $+1
+	MOVQ    16(CX), R8
+	MOVQ    8(CX), R9
+	CMPQ    R9, $+1
 	JLT     done17
 
 loop16:
-	MOVQ R8, R9
-	ADDQ $-128, R8
-	CMPQ R8, $+1
+	MOVQ R9, R10
+	ADDQ $-128, R9
+	CMPQ R9, $+1
 	JLT  done18
-	MOVQ $+128, R9
+	MOVQ $+128, R10
 
 done18:
-	MOVQ R9, R10
-	SHLQ $0x06, R10
-	SUBQ $+4, R9
+	MOVQ R10, R11
+	SHLQ $0x06, R11
+	SUBQ $+4, R10
 	JLT  done20
 
 loop19:
-	VBROADCASTSS (DI), Y3
+	VBROADCASTSS (R8), Y3
 	VFMADD231PS  (BX), Y3, Y0
-	VFMADD231PS  (BX)(R10*1), Y3, Y1
-	VFMADD231PS  (BX)(R10*2), Y3, Y2
-	VBROADCASTSS 4(DI), Y3
+	VFMADD231PS  (BX)(R11*1), Y3, Y1
+	VFMADD231PS  (BX)(R11*2), Y3, Y2
+	VBROADCASTSS 4(R8), Y3
 	VFMADD231PS  64(BX), Y3, Y0
-	VFMADD231PS  64(BX)(R10*1), Y3, Y1
-	VFMADD231PS  64(BX)(R10*2), Y3, Y2
-	VBROADCASTSS 8(DI), Y3
+	VFMADD231PS  64(BX)(R11*1), Y3, Y1
+	VFMADD231PS  64(BX)(R11*2), Y3, Y2
+	VBROADCASTSS 8(R8), Y3
 	VFMADD231PS  128(BX), Y3, Y0
-	VFMADD231PS  128(BX)(R10*1), Y3, Y1
-	VFMADD231PS  128(BX)(R10*2), Y3, Y2
-	VBROADCASTSS 12(DI), Y3
+	VFMADD231PS  128(BX)(R11*1), Y3, Y1
+	VFMADD231PS  128(BX)(R11*2), Y3, Y2
+	VBROADCASTSS 12(R8), Y3
 	VFMADD231PS  192(BX), Y3, Y0
-	VFMADD231PS  192(BX)(R10*1), Y3, Y1
-	VFMADD231PS  192(BX)(R10*2), Y3, Y2
-	ADDQ         $+16, DI
+	VFMADD231PS  192(BX)(R11*1), Y3, Y1
+	VFMADD231PS  192(BX)(R11*2), Y3, Y2
+	ADDQ         $+16, R8
 	ADDQ         $+256, BX
-	SUBQ         $+4, R9
+	SUBQ         $+4, R10
 	JGE          loop19
 
 done20:
-	ADDQ $+4, R9
-	SUBQ $+1, R9
+	ADDQ $+4, R10
+	SUBQ $+1, R10
 	JLT  done22
 
 loop21:
-	VBROADCASTSS (DI), Y3
+	VBROADCASTSS (R8), Y3
 	VFMADD231PS  (BX), Y3, Y0
-	VFMADD231PS  (BX)(R10*1), Y3, Y1
-	VFMADD231PS  (BX)(R10*2), Y3, Y2
-	ADDQ         $+4, DI
+	VFMADD231PS  (BX)(R11*1), Y3, Y1
+	VFMADD231PS  (BX)(R11*2), Y3, Y2
+	ADDQ         $+4, R8
 	ADDQ         $+64, BX
-	SUBQ         $+1, R9
+	SUBQ         $+1, R10
 	JGE          loop21
 
 done22:
-	ADDQ $+1, R9
-	ADDQ R10, BX
-	ADDQ R10, BX
-	CMPQ R8, $+1
+	ADDQ $+1, R10
+	ADDQ R11, BX
+	ADDQ R11, BX
+	CMPQ R9, $+1
 	JGE  loop16
 
 done17:
@@ -3132,27 +3318,29 @@ done17:
 	VADDPS  Y2, Y3, Y2
 
 done23:
+	MOVQ    32(CX), BX
+	ADDQ    BX, DI
 	VMOVUPS Y0, (SI)
 	VMOVUPS Y1, 64(SI)
 	VMOVUPS Y2, 128(SI)
 	ADDQ    $+192, SI
 
 done15:
-	ADDQ $+88, CX
+	ADDQ $+96, CX
 	ADDQ $-1, DX
 	CMPQ DX, $+1
 	JGE  loop3
 
 done4:
-	VMOVUPS constantsAVX2<>+0(SB), Y0
-	VMOVUPS constantsAVX2<>+32(SB), Y1
-	VMOVUPS constantsAVX2<>+64(SB), Y2
-	VMOVUPS constantsAVX2<>+96(SB), Y3
-	MOVQ    208(AX), CX
-	MOVQ    224(AX), DX
-	MOVQ    232(AX), BX
-	MOVQ    240(AX), SI
-	MOVQ    200(AX), DI
+	VMOVUPS constantsAVX2<>+32(SB), Y0
+	VMOVUPS constantsAVX2<>+64(SB), Y1
+	VMOVUPS constantsAVX2<>+96(SB), Y2
+	VMOVUPS constantsAVX2<>+128(SB), Y3
+	MOVQ    224(AX), CX
+	MOVQ    240(AX), DX
+	MOVQ    248(AX), BX
+	MOVQ    256(AX), SI
+	MOVQ    216(AX), DI
 
 	// 8 elements at a time.
 	CMPQ DI, $+16
@@ -3163,12 +3351,12 @@ done4:
 	VMOVUPS      (BX), Y5
 	VMOVUPS      64(DX), Y9
 	VMOVUPS      64(BX), Y10
-	VMOVUPS      constantsAVX2<>+256(SB), Y6
-	VMOVUPS      constantsAVX2<>+256(SB), Y11
-	VMOVUPS      constantsAVX2<>+544(SB), Y7
-	VMOVUPS      constantsAVX2<>+544(SB), Y12
-	VMOVUPS      constantsAVX2<>+480(SB), Y8
-	VMOVUPS      constantsAVX2<>+480(SB), Y13
+	VMOVUPS      constantsAVX2<>+288(SB), Y6
+	VMOVUPS      constantsAVX2<>+288(SB), Y11
+	VMOVUPS      constantsAVX2<>+576(SB), Y7
+	VMOVUPS      constantsAVX2<>+576(SB), Y12
+	VMOVUPS      constantsAVX2<>+512(SB), Y8
+	VMOVUPS      constantsAVX2<>+512(SB), Y13
 	VMOVUPS      128(BX), Y14
 	VMOVUPS      128(DX), Y15
 	VADDPS       Y5, Y4, Y4
@@ -3179,24 +3367,24 @@ done4:
 	VMAXPS       Y5, Y1, Y9
 	VFNMADD231PS Y2, Y4, Y6
 	VFNMADD231PS Y2, Y9, Y11
-	VSUBPS       constantsAVX2<>+256(SB), Y6, Y5
-	VSUBPS       constantsAVX2<>+256(SB), Y11, Y10
+	VSUBPS       constantsAVX2<>+288(SB), Y6, Y5
+	VSUBPS       constantsAVX2<>+288(SB), Y11, Y10
 	VPSLLD       $0x17, Y6, Y6
 	VPSLLD       $0x17, Y11, Y11
 	VFMADD231PS  Y3, Y5, Y4
 	VFMADD231PS  Y3, Y10, Y9
-	VFMADD231PS  constantsAVX2<>+512(SB), Y4, Y7
-	VFMADD231PS  constantsAVX2<>+512(SB), Y9, Y12
-	VFMADD213PS  constantsAVX2<>+576(SB), Y4, Y7
-	VFMADD213PS  constantsAVX2<>+576(SB), Y9, Y12
+	VFMADD231PS  constantsAVX2<>+544(SB), Y4, Y7
+	VFMADD231PS  constantsAVX2<>+544(SB), Y9, Y12
 	VFMADD213PS  constantsAVX2<>+608(SB), Y4, Y7
 	VFMADD213PS  constantsAVX2<>+608(SB), Y9, Y12
 	VFMADD213PS  constantsAVX2<>+640(SB), Y4, Y7
 	VFMADD213PS  constantsAVX2<>+640(SB), Y9, Y12
-	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y7
-	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y12
-	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y7
-	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y12
+	VFMADD213PS  constantsAVX2<>+672(SB), Y4, Y7
+	VFMADD213PS  constantsAVX2<>+672(SB), Y9, Y12
+	VFMADD213PS  constantsAVX2<>+512(SB), Y4, Y7
+	VFMADD213PS  constantsAVX2<>+512(SB), Y9, Y12
+	VFMADD213PS  constantsAVX2<>+512(SB), Y6, Y7
+	VFMADD213PS  constantsAVX2<>+512(SB), Y11, Y12
 	VDIVPS       Y7, Y8, Y4
 	VDIVPS       Y12, Y13, Y5
 	VFMADD231PS  Y14, Y4, Y15
@@ -3211,20 +3399,20 @@ loop25:
 	VMOVUPS      32(DX), Y10
 	VMOVUPS      32(BX), Y11
 	VMOVUPS      96(DX), Y13
-	VMOVUPS      constantsAVX2<>+160(SB), Y4
+	VMOVUPS      constantsAVX2<>+192(SB), Y4
 	VMOVUPS      96(BX), Y14
-	VMOVUPS      constantsAVX2<>+192(SB), Y6
-	VMOVUPS      constantsAVX2<>+256(SB), Y12
-	VMOVUPS      constantsAVX2<>+224(SB), Y7
-	VMOVUPS      constantsAVX2<>+416(SB), Y9
-	VMOVUPS      constantsAVX2<>+320(SB), Y8
+	VMOVUPS      constantsAVX2<>+224(SB), Y6
+	VMOVUPS      constantsAVX2<>+288(SB), Y12
+	VMOVUPS      constantsAVX2<>+256(SB), Y7
+	VMOVUPS      constantsAVX2<>+448(SB), Y9
+	VMOVUPS      constantsAVX2<>+352(SB), Y8
 	VADDPS       Y11, Y10, Y10
 	VMINPS       Y15, Y4, Y4
-	VMOVUPS      constantsAVX2<>+544(SB), Y11
-	VMOVUPS      constantsAVX2<>+480(SB), Y15
+	VMOVUPS      constantsAVX2<>+576(SB), Y11
+	VMOVUPS      constantsAVX2<>+512(SB), Y15
 	VADDPS       Y14, Y13, Y13
 	VMAXPS       Y4, Y6, Y4
-	VMOVUPS      constantsAVX2<>+256(SB), Y6
+	VMOVUPS      constantsAVX2<>+288(SB), Y6
 	VMINPS       Y10, Y0, Y10
 	VMINPS       Y13, Y0, Y13
 	VFMADD231PS  Y4, Y4, Y7
@@ -3232,41 +3420,41 @@ loop25:
 	VMAXPS       Y13, Y1, Y14
 	VFNMADD231PS Y2, Y10, Y12
 	VFNMADD231PS Y2, Y14, Y6
-	VFMADD231PS  constantsAVX2<>+384(SB), Y7, Y9
-	VFMADD231PS  constantsAVX2<>+288(SB), Y7, Y8
-	VSUBPS       constantsAVX2<>+256(SB), Y12, Y13
+	VFMADD231PS  constantsAVX2<>+416(SB), Y7, Y9
+	VFMADD231PS  constantsAVX2<>+320(SB), Y7, Y8
+	VSUBPS       constantsAVX2<>+288(SB), Y12, Y13
 	VPSLLD       $0x17, Y12, Y12
-	VFMADD213PS  constantsAVX2<>+448(SB), Y7, Y9
-	VFMADD213PS  constantsAVX2<>+352(SB), Y7, Y8
-	VFMADD231PS  Y3, Y13, Y10
-	VSUBPS       constantsAVX2<>+256(SB), Y6, Y13
-	VPSLLD       $0x17, Y6, Y6
 	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y9
+	VFMADD213PS  constantsAVX2<>+384(SB), Y7, Y8
+	VFMADD231PS  Y3, Y13, Y10
+	VSUBPS       constantsAVX2<>+288(SB), Y6, Y13
+	VPSLLD       $0x17, Y6, Y6
+	VFMADD213PS  constantsAVX2<>+512(SB), Y7, Y9
 	VFMADD231PS  Y3, Y13, Y14
 	VMULPS       Y8, Y4, Y4
-	VMOVUPS      constantsAVX2<>+544(SB), Y8
-	VFMADD231PS  constantsAVX2<>+512(SB), Y10, Y11
+	VMOVUPS      constantsAVX2<>+576(SB), Y8
+	VFMADD231PS  constantsAVX2<>+544(SB), Y10, Y11
 	VMULPS       Y9, Y9, Y7
 	VMULPS       Y9, Y4, Y9
-	VFMADD231PS  constantsAVX2<>+512(SB), Y14, Y8
-	VFMADD213PS  constantsAVX2<>+576(SB), Y10, Y11
-	VFMADD231PS  Y4, Y4, Y7
-	VMOVUPS      constantsAVX2<>+480(SB), Y4
-	VADDPS       Y9, Y9, Y9
-	VFMADD213PS  constantsAVX2<>+576(SB), Y14, Y8
+	VFMADD231PS  constantsAVX2<>+544(SB), Y14, Y8
 	VFMADD213PS  constantsAVX2<>+608(SB), Y10, Y11
-	VDIVPS       Y7, Y9, Y7
-	VMOVUPS      160(BX), Y9
+	VFMADD231PS  Y4, Y4, Y7
+	VMOVUPS      constantsAVX2<>+512(SB), Y4
+	VADDPS       Y9, Y9, Y9
 	VFMADD213PS  constantsAVX2<>+608(SB), Y14, Y8
 	VFMADD213PS  constantsAVX2<>+640(SB), Y10, Y11
+	VDIVPS       Y7, Y9, Y7
+	VMOVUPS      160(BX), Y9
 	VFMADD213PS  constantsAVX2<>+640(SB), Y14, Y8
-	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y11
-	VFMADD213PS  constantsAVX2<>+480(SB), Y14, Y8
-	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y11
+	VFMADD213PS  constantsAVX2<>+672(SB), Y10, Y11
+	VFMADD213PS  constantsAVX2<>+672(SB), Y14, Y8
+	VFMADD213PS  constantsAVX2<>+512(SB), Y10, Y11
+	VFMADD213PS  constantsAVX2<>+512(SB), Y14, Y8
+	VFMADD213PS  constantsAVX2<>+512(SB), Y12, Y11
 	VMOVUPS      Y7, 128(DX)
 	VMOVUPS      (SI), Y10
 	VMOVUPS      160(DX), Y12
-	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y8
+	VFMADD213PS  constantsAVX2<>+512(SB), Y6, Y8
 	VDIVPS       Y11, Y15, Y6
 	VSUBPS       Y7, Y10, Y10
 	VDIVPS       Y8, Y4, Y4
@@ -3281,61 +3469,61 @@ loop25:
 	VMOVUPS      192(BX), Y14
 	VMOVUPS      256(DX), Y8
 	VMOVUPS      256(BX), Y13
-	VMOVUPS      constantsAVX2<>+160(SB), Y5
-	VMOVUPS      constantsAVX2<>+256(SB), Y11
-	VMOVUPS      constantsAVX2<>+192(SB), Y6
-	VMOVUPS      constantsAVX2<>+224(SB), Y7
-	VMOVUPS      constantsAVX2<>+256(SB), Y15
-	VMOVUPS      constantsAVX2<>+416(SB), Y9
+	VMOVUPS      constantsAVX2<>+192(SB), Y5
+	VMOVUPS      constantsAVX2<>+288(SB), Y11
+	VMOVUPS      constantsAVX2<>+224(SB), Y6
+	VMOVUPS      constantsAVX2<>+256(SB), Y7
+	VMOVUPS      constantsAVX2<>+288(SB), Y15
+	VMOVUPS      constantsAVX2<>+448(SB), Y9
 	VADDPS       Y14, Y10, Y10
 	VADDPS       Y13, Y8, Y14
-	VMOVUPS      constantsAVX2<>+320(SB), Y8
-	VMOVUPS      constantsAVX2<>+544(SB), Y13
+	VMOVUPS      constantsAVX2<>+352(SB), Y8
+	VMOVUPS      constantsAVX2<>+576(SB), Y13
 	VMINPS       Y12, Y5, Y5
-	VMOVUPS      constantsAVX2<>+544(SB), Y12
+	VMOVUPS      constantsAVX2<>+576(SB), Y12
 	VMINPS       Y10, Y0, Y10
 	VMINPS       Y14, Y0, Y14
 	VMAXPS       Y5, Y6, Y5
-	VMOVUPS      constantsAVX2<>+480(SB), Y6
+	VMOVUPS      constantsAVX2<>+512(SB), Y6
 	VMAXPS       Y10, Y1, Y10
 	VMAXPS       Y14, Y1, Y14
 	VFMADD231PS  Y5, Y5, Y7
 	VFNMADD231PS Y2, Y10, Y11
 	VFNMADD231PS Y2, Y14, Y15
-	VFMADD231PS  constantsAVX2<>+384(SB), Y7, Y9
-	VFMADD231PS  constantsAVX2<>+288(SB), Y7, Y8
-	VFMADD213PS  constantsAVX2<>+448(SB), Y7, Y9
-	VFMADD213PS  constantsAVX2<>+352(SB), Y7, Y8
+	VFMADD231PS  constantsAVX2<>+416(SB), Y7, Y9
+	VFMADD231PS  constantsAVX2<>+320(SB), Y7, Y8
 	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y9
-	VSUBPS       constantsAVX2<>+256(SB), Y11, Y7
+	VFMADD213PS  constantsAVX2<>+384(SB), Y7, Y8
+	VFMADD213PS  constantsAVX2<>+512(SB), Y7, Y9
+	VSUBPS       constantsAVX2<>+288(SB), Y11, Y7
 	VMULPS       Y8, Y5, Y5
-	VSUBPS       constantsAVX2<>+256(SB), Y15, Y8
+	VSUBPS       constantsAVX2<>+288(SB), Y15, Y8
 	VPSLLD       $0x17, Y11, Y11
 	VPSLLD       $0x17, Y15, Y15
 	VFMADD231PS  Y3, Y7, Y10
-	VMOVUPS      constantsAVX2<>+480(SB), Y7
+	VMOVUPS      constantsAVX2<>+512(SB), Y7
 	VFMADD231PS  Y3, Y8, Y14
 	VMULPS       Y9, Y9, Y8
 	VMULPS       Y9, Y5, Y9
-	VFMADD231PS  constantsAVX2<>+512(SB), Y10, Y13
-	VFMADD231PS  constantsAVX2<>+512(SB), Y14, Y12
+	VFMADD231PS  constantsAVX2<>+544(SB), Y10, Y13
+	VFMADD231PS  constantsAVX2<>+544(SB), Y14, Y12
 	VFMADD231PS  Y5, Y5, Y8
 	VMOVUPS      320(BX), Y5
 	VADDPS       Y9, Y9, Y9
-	VFMADD213PS  constantsAVX2<>+576(SB), Y10, Y13
-	VFMADD213PS  constantsAVX2<>+576(SB), Y14, Y12
-	VDIVPS       Y8, Y9, Y8
-	VMOVUPS      320(DX), Y9
 	VFMADD213PS  constantsAVX2<>+608(SB), Y10, Y13
 	VFMADD213PS  constantsAVX2<>+608(SB), Y14, Y12
+	VDIVPS       Y8, Y9, Y8
+	VMOVUPS      320(DX), Y9
 	VFMADD213PS  constantsAVX2<>+640(SB), Y10, Y13
 	VFMADD213PS  constantsAVX2<>+640(SB), Y14, Y12
-	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y13
+	VFMADD213PS  constantsAVX2<>+672(SB), Y10, Y13
+	VFMADD213PS  constantsAVX2<>+672(SB), Y14, Y12
+	VFMADD213PS  constantsAVX2<>+512(SB), Y10, Y13
 	VMOVUPS      Y8, 160(DX)
 	VMOVUPS      32(SI), Y10
-	VFMADD213PS  constantsAVX2<>+480(SB), Y14, Y12
-	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y13
-	VFMADD213PS  constantsAVX2<>+480(SB), Y15, Y12
+	VFMADD213PS  constantsAVX2<>+512(SB), Y14, Y12
+	VFMADD213PS  constantsAVX2<>+512(SB), Y11, Y13
+	VFMADD213PS  constantsAVX2<>+512(SB), Y15, Y12
 	VSUBPS       Y8, Y10, Y10
 	VDIVPS       Y13, Y6, Y6
 	VFMADD231PS  Y10, Y4, Y8
@@ -3361,20 +3549,20 @@ done26:
 	VMOVUPS      32(DX), Y10
 	VMOVUPS      32(BX), Y11
 	VMOVUPS      96(DX), Y13
-	VMOVUPS      constantsAVX2<>+160(SB), Y4
+	VMOVUPS      constantsAVX2<>+192(SB), Y4
 	VMOVUPS      96(BX), Y14
-	VMOVUPS      constantsAVX2<>+192(SB), Y6
-	VMOVUPS      constantsAVX2<>+256(SB), Y12
-	VMOVUPS      constantsAVX2<>+224(SB), Y7
-	VMOVUPS      constantsAVX2<>+416(SB), Y9
-	VMOVUPS      constantsAVX2<>+320(SB), Y8
+	VMOVUPS      constantsAVX2<>+224(SB), Y6
+	VMOVUPS      constantsAVX2<>+288(SB), Y12
+	VMOVUPS      constantsAVX2<>+256(SB), Y7
+	VMOVUPS      constantsAVX2<>+448(SB), Y9
+	VMOVUPS      constantsAVX2<>+352(SB), Y8
 	VADDPS       Y11, Y10, Y10
 	VMINPS       Y15, Y4, Y4
-	VMOVUPS      constantsAVX2<>+544(SB), Y11
-	VMOVUPS      constantsAVX2<>+480(SB), Y15
+	VMOVUPS      constantsAVX2<>+576(SB), Y11
+	VMOVUPS      constantsAVX2<>+512(SB), Y15
 	VADDPS       Y14, Y13, Y13
 	VMAXPS       Y4, Y6, Y4
-	VMOVUPS      constantsAVX2<>+256(SB), Y6
+	VMOVUPS      constantsAVX2<>+288(SB), Y6
 	VMINPS       Y10, Y0, Y10
 	VMINPS       Y13, Y0, Y13
 	VFMADD231PS  Y4, Y4, Y7
@@ -3382,41 +3570,41 @@ done26:
 	VMAXPS       Y13, Y1, Y14
 	VFNMADD231PS Y2, Y10, Y12
 	VFNMADD231PS Y2, Y14, Y6
-	VFMADD231PS  constantsAVX2<>+384(SB), Y7, Y9
-	VFMADD231PS  constantsAVX2<>+288(SB), Y7, Y8
-	VSUBPS       constantsAVX2<>+256(SB), Y12, Y13
+	VFMADD231PS  constantsAVX2<>+416(SB), Y7, Y9
+	VFMADD231PS  constantsAVX2<>+320(SB), Y7, Y8
+	VSUBPS       constantsAVX2<>+288(SB), Y12, Y13
 	VPSLLD       $0x17, Y12, Y12
-	VFMADD213PS  constantsAVX2<>+448(SB), Y7, Y9
-	VFMADD213PS  constantsAVX2<>+352(SB), Y7, Y8
-	VFMADD231PS  Y3, Y13, Y10
-	VSUBPS       constantsAVX2<>+256(SB), Y6, Y13
-	VPSLLD       $0x17, Y6, Y6
 	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y9
+	VFMADD213PS  constantsAVX2<>+384(SB), Y7, Y8
+	VFMADD231PS  Y3, Y13, Y10
+	VSUBPS       constantsAVX2<>+288(SB), Y6, Y13
+	VPSLLD       $0x17, Y6, Y6
+	VFMADD213PS  constantsAVX2<>+512(SB), Y7, Y9
 	VFMADD231PS  Y3, Y13, Y14
 	VMULPS       Y8, Y4, Y4
-	VMOVUPS      constantsAVX2<>+544(SB), Y8
-	VFMADD231PS  constantsAVX2<>+512(SB), Y10, Y11
+	VMOVUPS      constantsAVX2<>+576(SB), Y8
+	VFMADD231PS  constantsAVX2<>+544(SB), Y10, Y11
 	VMULPS       Y9, Y9, Y7
 	VMULPS       Y9, Y4, Y9
-	VFMADD231PS  constantsAVX2<>+512(SB), Y14, Y8
-	VFMADD213PS  constantsAVX2<>+576(SB), Y10, Y11
-	VFMADD231PS  Y4, Y4, Y7
-	VMOVUPS      constantsAVX2<>+480(SB), Y4
-	VADDPS       Y9, Y9, Y9
-	VFMADD213PS  constantsAVX2<>+576(SB), Y14, Y8
+	VFMADD231PS  constantsAVX2<>+544(SB), Y14, Y8
 	VFMADD213PS  constantsAVX2<>+608(SB), Y10, Y11
-	VDIVPS       Y7, Y9, Y7
-	VMOVUPS      160(BX), Y9
+	VFMADD231PS  Y4, Y4, Y7
+	VMOVUPS      constantsAVX2<>+512(SB), Y4
+	VADDPS       Y9, Y9, Y9
 	VFMADD213PS  constantsAVX2<>+608(SB), Y14, Y8
 	VFMADD213PS  constantsAVX2<>+640(SB), Y10, Y11
+	VDIVPS       Y7, Y9, Y7
+	VMOVUPS      160(BX), Y9
 	VFMADD213PS  constantsAVX2<>+640(SB), Y14, Y8
-	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y11
-	VFMADD213PS  constantsAVX2<>+480(SB), Y14, Y8
-	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y11
+	VFMADD213PS  constantsAVX2<>+672(SB), Y10, Y11
+	VFMADD213PS  constantsAVX2<>+672(SB), Y14, Y8
+	VFMADD213PS  constantsAVX2<>+512(SB), Y10, Y11
+	VFMADD213PS  constantsAVX2<>+512(SB), Y14, Y8
+	VFMADD213PS  constantsAVX2<>+512(SB), Y12, Y11
 	VMOVUPS      Y7, 128(DX)
 	VMOVUPS      (SI), Y10
 	VMOVUPS      160(DX), Y12
-	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y8
+	VFMADD213PS  constantsAVX2<>+512(SB), Y6, Y8
 	VDIVPS       Y11, Y15, Y6
 	VSUBPS       Y7, Y10, Y10
 	VDIVPS       Y8, Y4, Y4
@@ -3427,19 +3615,19 @@ done26:
 	VMOVUPS      Y4, 96(DX)
 
 	// New gate and h of the units before.
-	VMOVUPS     constantsAVX2<>+160(SB), Y5
-	VMOVUPS     constantsAVX2<>+192(SB), Y6
-	VMOVUPS     constantsAVX2<>+224(SB), Y7
-	VMOVUPS     constantsAVX2<>+416(SB), Y9
-	VMOVUPS     constantsAVX2<>+320(SB), Y8
+	VMOVUPS     constantsAVX2<>+192(SB), Y5
+	VMOVUPS     constantsAVX2<>+224(SB), Y6
+	VMOVUPS     constantsAVX2<>+256(SB), Y7
+	VMOVUPS     constantsAVX2<>+448(SB), Y9
+	VMOVUPS     constantsAVX2<>+352(SB), Y8
 	VMINPS      Y12, Y5, Y5
 	VMAXPS      Y5, Y6, Y5
 	VFMADD231PS Y5, Y5, Y7
-	VFMADD231PS constantsAVX2<>+384(SB), Y7, Y9
-	VFMADD231PS constantsAVX2<>+288(SB), Y7, Y8
-	VFMADD213PS constantsAVX2<>+448(SB), Y7, Y9
-	VFMADD213PS constantsAVX2<>+352(SB), Y7, Y8
+	VFMADD231PS constantsAVX2<>+416(SB), Y7, Y9
+	VFMADD231PS constantsAVX2<>+320(SB), Y7, Y8
 	VFMADD213PS constantsAVX2<>+480(SB), Y7, Y9
+	VFMADD213PS constantsAVX2<>+384(SB), Y7, Y8
+	VFMADD213PS constantsAVX2<>+512(SB), Y7, Y9
 	VMULPS      Y8, Y5, Y5
 	VMULPS      Y9, Y9, Y6
 	VMULPS      Y9, Y5, Y7
@@ -3467,13 +3655,13 @@ loop27:
 	// Reset gate and update gate. New gate and h of the units before.
 	VMOVUPS      (DX), Y4
 	VMOVUPS      (BX), Y5
-	VMOVUPS      constantsAVX2<>+256(SB), Y6
-	VMOVUPS      constantsAVX2<>+544(SB), Y7
-	VMOVUPS      constantsAVX2<>+480(SB), Y8
+	VMOVUPS      constantsAVX2<>+288(SB), Y6
+	VMOVUPS      constantsAVX2<>+576(SB), Y7
+	VMOVUPS      constantsAVX2<>+512(SB), Y8
 	VMOVUPS      64(DX), Y9
 	VMOVUPS      64(BX), Y10
-	VMOVUPS      constantsAVX2<>+256(SB), Y11
-	VMOVUPS      constantsAVX2<>+544(SB), Y12
+	VMOVUPS      constantsAVX2<>+288(SB), Y11
+	VMOVUPS      constantsAVX2<>+576(SB), Y12
 	VADDPS       Y5, Y4, Y4
 	VADDPS       Y10, Y9, Y5
 	VMINPS       Y4, Y0, Y4
@@ -3482,33 +3670,33 @@ loop27:
 	VMAXPS       Y5, Y1, Y9
 	VFNMADD231PS Y2, Y4, Y6
 	VFNMADD231PS Y2, Y9, Y11
-	VSUBPS       constantsAVX2<>+256(SB), Y6, Y5
+	VSUBPS       constantsAVX2<>+288(SB), Y6, Y5
 	VPSLLD       $0x17, Y6, Y6
-	VMOVUPS      constantsAVX2<>+480(SB), Y13
-	VSUBPS       constantsAVX2<>+256(SB), Y11, Y10
+	VMOVUPS      constantsAVX2<>+512(SB), Y13
+	VSUBPS       constantsAVX2<>+288(SB), Y11, Y10
 	VPSLLD       $0x17, Y11, Y11
 	VFMADD231PS  Y3, Y5, Y4
 	VMOVUPS      128(BX), Y5
 	VMOVUPS      128(DX), Y14
 	VFMADD231PS  Y3, Y10, Y9
-	VFMADD231PS  constantsAVX2<>+512(SB), Y4, Y7
-	VFMADD231PS  constantsAVX2<>+512(SB), Y9, Y12
-	VFMADD213PS  constantsAVX2<>+576(SB), Y4, Y7
-	VFMADD213PS  constantsAVX2<>+576(SB), Y9, Y12
+	VFMADD231PS  constantsAVX2<>+544(SB), Y4, Y7
+	VFMADD231PS  constantsAVX2<>+544(SB), Y9, Y12
 	VFMADD213PS  constantsAVX2<>+608(SB), Y4, Y7
 	VFMADD213PS  constantsAVX2<>+608(SB), Y9, Y12
 	VFMADD213PS  constantsAVX2<>+640(SB), Y4, Y7
-	VMOVUPS      constantsAVX2<>+160(SB), Y10
 	VFMADD213PS  constantsAVX2<>+640(SB), Y9, Y12
-	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y7
-	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y12
-	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y7
-	VMOVUPS      constantsAVX2<>+192(SB), Y4
-	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y12
+	VFMADD213PS  constantsAVX2<>+672(SB), Y4, Y7
+	VMOVUPS      constantsAVX2<>+192(SB), Y10
+	VFMADD213PS  constantsAVX2<>+672(SB), Y9, Y12
+	VFMADD213PS  constantsAVX2<>+512(SB), Y4, Y7
+	VFMADD213PS  constantsAVX2<>+512(SB), Y9, Y12
+	VFMADD213PS  constantsAVX2<>+512(SB), Y6, Y7
+	VMOVUPS      constantsAVX2<>+224(SB), Y4
+	VFMADD213PS  constantsAVX2<>+512(SB), Y11, Y12
 	VDIVPS       Y7, Y8, Y6
-	VMOVUPS      constantsAVX2<>+224(SB), Y7
-	VMOVUPS      constantsAVX2<>+416(SB), Y9
-	VMOVUPS      constantsAVX2<>+320(SB), Y8
+	VMOVUPS      constantsAVX2<>+256(SB), Y7
+	VMOVUPS      constantsAVX2<>+448(SB), Y9
+	VMOVUPS      constantsAVX2<>+352(SB), Y8
 	VDIVPS       Y12, Y13, Y11
 	VFMADD231PS  Y5, Y6, Y14
 	VMOVUPS      Y6, (DX)
@@ -3516,11 +3704,11 @@ loop27:
 	VMINPS       Y14, Y10, Y5
 	VMAXPS       Y5, Y4, Y4
 	VFMADD231PS  Y4, Y4, Y7
-	VFMADD231PS  constantsAVX2<>+384(SB), Y7, Y9
-	VFMADD231PS  constantsAVX2<>+288(SB), Y7, Y8
-	VFMADD213PS  constantsAVX2<>+448(SB), Y7, Y9
-	VFMADD213PS  constantsAVX2<>+352(SB), Y7, Y8
+	VFMADD231PS  constantsAVX2<>+416(SB), Y7, Y9
+	VFMADD231PS  constantsAVX2<>+320(SB), Y7, Y8
 	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y9
+	VFMADD213PS  constantsAVX2<>+384(SB), Y7, Y8
+	VFMADD213PS  constantsAVX2<>+512(SB), Y7, Y9
 	VMULPS       Y8, Y4, Y4
 	VMULPS       Y9, Y9, Y5
 	VMULPS       Y9, Y4, Y6
@@ -3546,7 +3734,7 @@ done28:
 	JEQ     done29
 	MOVQ    DI, R9
 	NEGQ    DI
-	LEAQ    constantsAVX2<>+896(SB), R8
+	LEAQ    constantsAVX2<>+928(SB), R8
 	VMOVUPS (R8)(DI*4), Y4
 
 	// Reset gate and update gate.
@@ -3554,12 +3742,12 @@ done28:
 	VMASKMOVPS   (BX), Y4, Y6
 	VMASKMOVPS   64(DX), Y4, Y10
 	VMASKMOVPS   64(BX), Y4, Y11
-	VMOVUPS      constantsAVX2<>+256(SB), Y7
-	VMOVUPS      constantsAVX2<>+256(SB), Y12
-	VMOVUPS      constantsAVX2<>+544(SB), Y8
-	VMOVUPS      constantsAVX2<>+544(SB), Y13
-	VMOVUPS      constantsAVX2<>+480(SB), Y9
-	VMOVUPS      constantsAVX2<>+480(SB), Y14
+	VMOVUPS      constantsAVX2<>+288(SB), Y7
+	VMOVUPS      constantsAVX2<>+288(SB), Y12
+	VMOVUPS      constantsAVX2<>+576(SB), Y8
+	VMOVUPS      constantsAVX2<>+576(SB), Y13
+	VMOVUPS      constantsAVX2<>+512(SB), Y9
+	VMOVUPS      constantsAVX2<>+512(SB), Y14
 	VMASKMOVPS   128(BX), Y4, Y15
 	LEAQ         (DX), BX
 	TESTQ        $+4, R9
@@ -3572,24 +3760,24 @@ done28:
 	VMAXPS       Y0, Y1, Y0
 	VFNMADD231PS Y2, Y5, Y7
 	VFNMADD231PS Y2, Y0, Y12
-	VSUBPS       constantsAVX2<>+256(SB), Y7, Y1
+	VSUBPS       constantsAVX2<>+288(SB), Y7, Y1
 	VPSLLD       $0x17, Y7, Y2
 	VFMADD231PS  Y3, Y1, Y5
-	VSUBPS       constantsAVX2<>+256(SB), Y12, Y1
+	VSUBPS       constantsAVX2<>+288(SB), Y12, Y1
 	VPSLLD       $0x17, Y12, Y6
 	VFMADD231PS  Y3, Y1, Y0
-	VFMADD231PS  constantsAVX2<>+512(SB), Y5, Y8
-	VFMADD231PS  constantsAVX2<>+512(SB), Y0, Y13
-	VFMADD213PS  constantsAVX2<>+576(SB), Y5, Y8
-	VFMADD213PS  constantsAVX2<>+576(SB), Y0, Y13
+	VFMADD231PS  constantsAVX2<>+544(SB), Y5, Y8
+	VFMADD231PS  constantsAVX2<>+544(SB), Y0, Y13
 	VFMADD213PS  constantsAVX2<>+608(SB), Y5, Y8
 	VFMADD213PS  constantsAVX2<>+608(SB), Y0, Y13
 	VFMADD213PS  constantsAVX2<>+640(SB), Y5, Y8
 	VFMADD213PS  constantsAVX2<>+640(SB), Y0, Y13
-	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y8
-	VFMADD213PS  constantsAVX2<>+480(SB), Y0, Y13
-	VFMADD213PS  constantsAVX2<>+480(SB), Y2, Y8
-	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y13
+	VFMADD213PS  constantsAVX2<>+672(SB), Y5, Y8
+	VFMADD213PS  constantsAVX2<>+672(SB), Y0, Y13
+	VFMADD213PS  constantsAVX2<>+512(SB), Y5, Y8
+	VFMADD213PS  constantsAVX2<>+512(SB), Y0, Y13
+	VFMADD213PS  constantsAVX2<>+512(SB), Y2, Y8
+	VFMADD213PS  constantsAVX2<>+512(SB), Y6, Y13
 	VDIVPS       Y8, Y9, Y0
 	VDIVPS       Y13, Y14, Y1
 	VFMADD231PS  Y15, Y0, Y10
@@ -3634,21 +3822,21 @@ stored34:
 
 stored35:
 	// New gate and h of the units before.
-	VMOVUPS      constantsAVX2<>+160(SB), Y0
-	VMOVUPS      constantsAVX2<>+192(SB), Y2
-	VMOVUPS      constantsAVX2<>+224(SB), Y3
-	VMOVUPS      constantsAVX2<>+416(SB), Y6
-	VMOVUPS      constantsAVX2<>+320(SB), Y5
+	VMOVUPS      constantsAVX2<>+192(SB), Y0
+	VMOVUPS      constantsAVX2<>+224(SB), Y2
+	VMOVUPS      constantsAVX2<>+256(SB), Y3
+	VMOVUPS      constantsAVX2<>+448(SB), Y6
+	VMOVUPS      constantsAVX2<>+352(SB), Y5
 	LEAQ         128(DX), DX
 	TESTQ        $+4, R9
 	VMINPS       Y10, Y0, Y0
 	VMAXPS       Y0, Y2, Y0
 	VFMADD231PS  Y0, Y0, Y3
-	VFMADD231PS  constantsAVX2<>+384(SB), Y3, Y6
-	VFMADD231PS  constantsAVX2<>+288(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+448(SB), Y3, Y6
-	VFMADD213PS  constantsAVX2<>+352(SB), Y3, Y5
+	VFMADD231PS  constantsAVX2<>+416(SB), Y3, Y6
+	VFMADD231PS  constantsAVX2<>+320(SB), Y3, Y5
 	VFMADD213PS  constantsAVX2<>+480(SB), Y3, Y6
+	VFMADD213PS  constantsAVX2<>+384(SB), Y3, Y5
+	VFMADD213PS  constantsAVX2<>+512(SB), Y3, Y6
 	VMULPS       Y5, Y0, Y0
 	VMULPS       Y6, Y6, Y2
 	VMULPS       Y6, Y0, Y3
@@ -3700,23 +3888,15 @@ stored40:
 stored41:
 done29:
 	// To the next step.
-	MOVQ  192(AX), CX
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 192(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
 	JEQ   done2
-	MOVQ  208(AX), CX
-	MOVQ  CX, 240(AX)
-	MOVQ  216(AX), CX
-	MOVQ  CX, 248(AX)
-	MOVQ  208(AX), CX
-	MOVQ  256(AX), DX
-	ADDQ  DX, CX
-	MOVQ  CX, 208(AX)
-	MOVQ  216(AX), CX
-	MOVQ  264(AX), DX
-	ADDQ  DX, CX
-	MOVQ  CX, 216(AX)
+	MOVQ  224(AX), CX
+	MOVQ  CX, 256(AX)
+	MOVQ  232(AX), CX
+	MOVQ  CX, 264(AX)
 	MOVQ  224(AX), CX
 	MOVQ  272(AX), DX
 	ADDQ  DX, CX
@@ -3725,20 +3905,28 @@ done29:
 	MOVQ  280(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 232(AX)
-	MOVQ  16(AX), CX
+	MOVQ  240(AX), CX
 	MOVQ  288(AX), DX
 	ADDQ  DX, CX
+	MOVQ  CX, 240(AX)
+	MOVQ  248(AX), CX
+	MOVQ  296(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 248(AX)
+	MOVQ  16(AX), CX
+	MOVQ  304(AX), DX
+	ADDQ  DX, CX
 	MOVQ  CX, 16(AX)
-	MOVQ  240(AX), CX
-	MOVQ  CX, 104(AX)
+	MOVQ  256(AX), CX
+	MOVQ  CX, 112(AX)
 	MOVQ  48(AX), CX
 	MOVQ  56(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 48(AX)
-	MOVQ  136(AX), CX
-	MOVQ  144(AX), DX
+	MOVQ  144(AX), CX
+	MOVQ  152(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 136(AX)
+	MOVQ  CX, 144(AX)
 	JMP   step1
 
 done2:
@@ -3760,8 +3948,8 @@ TEXT ·rnnTanhStepsAVX2(SB), NOSPLIT, $8-8
 
 step1:
 	// A step.
-	MOVQ 184(AX), DX
-	MOVQ 176(AX), CX
+	MOVQ 200(AX), DX
+	MOVQ 192(AX), CX
 	LEAQ (AX)(CX*1), CX
 	CMPQ DX, $+1
 	JLT  done4
@@ -3770,7 +3958,7 @@ loop3:
 	MOVQ (CX), BX
 	MOVQ 48(CX), SI
 	MOVQ 24(CX), DI
-	MOVQ 64(CX), R8
+	MOVQ 72(CX), R8
 	CMPQ R8, $+1
 	JLT  done6
 
@@ -3784,8 +3972,6 @@ loop5:
 	VMOVUPS 160(DI), Y5
 	VMOVUPS 192(DI), Y6
 	VMOVUPS 224(DI), Y7
-	MOVQ    32(CX), R9
-	ADDQ    R9, DI
 	MOVQ    16(CX), R9
 	MOVQ    8(CX), R10
 	CMPQ    R10, $+1
@@ -3899,6 +4085,8 @@ done8:
 	VADDPS  Y7, Y8, Y7
 
 done14:
+	MOVQ    32(CX), R9
+	ADDQ    R9, DI
 	VMOVUPS Y0, (SI)
 	VMOVUPS Y1, 32(SI)
 	VMOVUPS Y2, 64(SI)
@@ -3913,15 +4101,13 @@ done14:
 	JGE     loop5
 
 done6:
-	MOVQ 72(CX), R8
+	MOVQ 80(CX), R8
 	CMPQ R8, $+1
 	JNE  done15
 
 	// The chains of a panel.
 	VMOVUPS (DI), Y0
 	VMOVUPS 32(DI), Y1
-	MOVQ    32(CX), R9
-	ADDQ    R9, DI
 	MOVQ    16(CX), R9
 	MOVQ    8(CX), R10
 	CMPQ    R10, $+1
@@ -3988,6 +4174,8 @@ done17:
 	VADDPS  Y1, Y2, Y1
 
 done23:
+	MOVQ    32(CX), R9
+	ADDQ    R9, DI
 	VMOVUPS Y0, (SI)
 	VMOVUPS Y1, 32(SI)
 	ADDQ    $+64, SI
@@ -4001,8 +4189,6 @@ done15:
 	VMOVUPS 32(DI), Y1
 	VMOVUPS 64(DI), Y2
 	VMOVUPS 96(DI), Y3
-	MOVQ    32(CX), R9
-	ADDQ    R9, DI
 	MOVQ    16(CX), R9
 	MOVQ    8(CX), R10
 	CMPQ    R10, $+1
@@ -4084,6 +4270,8 @@ done26:
 	VADDPS  Y3, Y4, Y3
 
 done32:
+	MOVQ    32(CX), R9
+	ADDQ    R9, DI
 	VMOVUPS Y0, (SI)
 	VMOVUPS Y1, 32(SI)
 	VMOVUPS Y2, 64(SI)
@@ -4101,8 +4289,6 @@ done24:
 	VMOVUPS 96(DI), Y3
 	VMOVUPS 128(DI), Y4
 	VMOVUPS 160(DI), Y5
-	MOVQ    32(CX), R8
-	ADDQ    R8, DI
 	MOVQ    16(CX), R8
 	MOVQ    8(CX), R9
 	CMPQ    R9, $+1
@@ -4199,6 +4385,8 @@ done35:
 	VADDPS  Y5, Y6, Y5
 
 done41:
+	MOVQ    32(CX), R8
+	ADDQ    R8, DI
 	VMOVUPS Y0, (SI)
 	VMOVUPS Y1, 32(SI)
 	VMOVUPS Y2, 64(SI)
@@ -4208,62 +4396,60 @@ done41:
 	ADDQ    $+192, SI
 
 done33:
-	MOVQ  80(CX), R8
+	MOVQ  88(CX), R8
 	TESTQ R8, R8
 	JEQ   done42
 
 	// The chains of a panel.
 	VMOVUPS (DI), Y0
-	MOVQ    32(CX), R8
-	ADDQ    R8, DI
-	MOVQ    16(CX), DI
-	MOVQ    8(CX), R8
-	CMPQ    R8, $+1
+	MOVQ    16(CX), R8
+	MOVQ    8(CX), R9
+	CMPQ    R9, $+1
 	JLT     done44
 
 loop43:
-	MOVQ R8, R9
-	ADDQ $-128, R8
-	CMPQ R8, $+1
+	MOVQ R9, R10
+	ADDQ $-128, R9
+	CMPQ R9, $+1
 	JLT  done45
-	MOVQ $+128, R9
+	MOVQ $+128, R10
 
 done45:
-	MOVQ R9, R10
-	SHLQ $0x06, R10
-	SUBQ $+4, R9
+	MOVQ R10, R11
+	SHLQ $0x06, R11
+	SUBQ $+4, R10
 	JLT  done47
 
 loop46:
-	VBROADCASTSS (DI), Y1
+	VBROADCASTSS (R8), Y1
 	VFMADD231PS  (BX), Y1, Y0
-	VBROADCASTSS 4(DI), Y1
+	VBROADCASTSS 4(R8), Y1
 	VFMADD231PS  64(BX), Y1, Y0
-	VBROADCASTSS 8(DI), Y1
+	VBROADCASTSS 8(R8), Y1
 	VFMADD231PS  128(BX), Y1, Y0
-	VBROADCASTSS 12(DI), Y1
+	VBROADCASTSS 12(R8), Y1
 	VFMADD231PS  192(BX), Y1, Y0
-	ADDQ         $+16, DI
+	ADDQ         $+16, R8
 	ADDQ         $+256, BX
-	SUBQ         $+4, R9
+	SUBQ         $+4, R10
 	JGE          loop46
 
 done47:
-	ADDQ $+4, R9
-	SUBQ $+1, R9
+	ADDQ $+4, R10
+	SUBQ $+1, R10
 	JLT  done49
 
 loop48:
-	VBROADCASTSS (DI), Y1
+	VBROADCASTSS (R8), Y1
 	VFMADD231PS  (BX), Y1, Y0
-	ADDQ         $+4, DI
+	ADDQ         $+4, R8
 	ADDQ         $+64, BX
-	SUBQ         $+1, R9
+	SUBQ         $+1, R10
 	JGE          loop48
 
 done49:
-	ADDQ $+1, R9
-	CMPQ R8, $+1
+	ADDQ $+1, R10
+	CMPQ R9, $+1
 	JGE  loop43
 
 done44:
@@ -4275,31 +4461,33 @@ done44:
 	VADDPS  Y0, Y1, Y0
 
 done50:
+	MOVQ    32(CX), BX
+	ADDQ    BX, DI
 	VMOVUPS Y0, (SI)
 	ADDQ    $+64, SI
 
 done42:
-	ADDQ $+88, CX
+	ADDQ $+96, CX
 	ADDQ $-1, DX
 	CMPQ DX, $+1
 	JGE  loop3
 
 done4:
-	VMOVUPS constantsAVX2<>+0(SB), Y0
 	VMOVUPS constantsAVX2<>+32(SB), Y0
 	VMOVUPS constantsAVX2<>+64(SB), Y0
 	VMOVUPS constantsAVX2<>+96(SB), Y0
 	VMOVUPS constantsAVX2<>+128(SB), Y0
 	VMOVUPS constantsAVX2<>+160(SB), Y0
-	VMOVUPS constantsAVX2<>+192(SB), Y1
-	VMOVUPS constantsAVX2<>+224(SB), Y2
-	VMOVUPS constantsAVX2<>+256(SB), Y3
+	VMOVUPS constantsAVX2<>+192(SB), Y0
+	VMOVUPS constantsAVX2<>+224(SB), Y1
+	VMOVUPS constantsAVX2<>+256(SB), Y2
 	VMOVUPS constantsAVX2<>+288(SB), Y3
-	VMOVUPS constantsAVX2<>+320(SB), Y4
-	MOVQ    208(AX), CX
-	MOVQ    224(AX), DX
-	MOVQ    232(AX), BX
-	MOVQ    200(AX), SI
+	VMOVUPS constantsAVX2<>+320(SB), Y3
+	VMOVUPS constantsAVX2<>+352(SB), Y4
+	MOVQ    224(AX), CX
+	MOVQ    240(AX), DX
+	MOVQ    248(AX), BX
+	MOVQ    216(AX), SI
 
 	// 8 elements at a time.
 	CMPQ SI, $+8
@@ -4309,17 +4497,17 @@ loop51:
 	VMOVUPS     (DX), Y5
 	VMOVUPS     (BX), Y6
 	VMOVAPS     Y2, Y7
-	VMOVUPS     constantsAVX2<>+416(SB), Y9
+	VMOVUPS     constantsAVX2<>+448(SB), Y9
 	VMOVAPS     Y4, Y8
 	VADDPS      Y6, Y5, Y5
 	VMINPS      Y5, Y0, Y5
 	VMAXPS      Y5, Y1, Y5
 	VFMADD231PS Y5, Y5, Y7
-	VFMADD231PS constantsAVX2<>+384(SB), Y7, Y9
+	VFMADD231PS constantsAVX2<>+416(SB), Y7, Y9
 	VFMADD231PS Y3, Y7, Y8
-	VFMADD213PS constantsAVX2<>+448(SB), Y7, Y9
-	VFMADD213PS constantsAVX2<>+352(SB), Y7, Y8
 	VFMADD213PS constantsAVX2<>+480(SB), Y7, Y9
+	VFMADD213PS constantsAVX2<>+384(SB), Y7, Y8
+	VFMADD213PS constantsAVX2<>+512(SB), Y7, Y9
 	VMULPS      Y8, Y5, Y5
 	VMULPS      Y9, Y9, Y6
 	VMULPS      Y9, Y5, Y7
@@ -4340,12 +4528,12 @@ done52:
 	JEQ          done53
 	MOVQ         SI, R8
 	NEGQ         SI
-	LEAQ         constantsAVX2<>+896(SB), DI
+	LEAQ         constantsAVX2<>+928(SB), DI
 	VMOVUPS      (DI)(SI*4), Y5
 	VMASKMOVPS   (DX), Y5, Y6
 	VMASKMOVPS   (BX), Y5, Y5
 	VMOVAPS      Y2, Y2
-	VMOVUPS      constantsAVX2<>+416(SB), Y7
+	VMOVUPS      constantsAVX2<>+448(SB), Y7
 	LEAQ         (CX), CX
 	TESTQ        $+4, R8
 	VADDPS       Y5, Y6, Y5
@@ -4353,11 +4541,11 @@ done52:
 	VMINPS       Y5, Y0, Y0
 	VMAXPS       Y0, Y1, Y0
 	VFMADD231PS  Y0, Y0, Y2
-	VFMADD231PS  constantsAVX2<>+384(SB), Y2, Y7
+	VFMADD231PS  constantsAVX2<>+416(SB), Y2, Y7
 	VFMADD231PS  Y3, Y2, Y4
-	VFMADD213PS  constantsAVX2<>+448(SB), Y2, Y7
-	VFMADD213PS  constantsAVX2<>+352(SB), Y2, Y4
 	VFMADD213PS  constantsAVX2<>+480(SB), Y2, Y7
+	VFMADD213PS  constantsAVX2<>+384(SB), Y2, Y4
+	VFMADD213PS  constantsAVX2<>+512(SB), Y2, Y7
 	VMULPS       Y4, Y0, Y0
 	VMULPS       Y7, Y7, Y1
 	VMULPS       Y7, Y0, Y2
@@ -4385,23 +4573,15 @@ stored55:
 stored56:
 done53:
 	// To the next step.
-	MOVQ  192(AX), CX
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 192(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
 	JEQ   done2
-	MOVQ  208(AX), CX
-	MOVQ  CX, 240(AX)
-	MOVQ  216(AX), CX
-	MOVQ  CX, 248(AX)
-	MOVQ  208(AX), CX
-	MOVQ  256(AX), DX
-	ADDQ  DX, CX
-	MOVQ  CX, 208(AX)
-	MOVQ  216(AX), CX
-	MOVQ  264(AX), DX
-	ADDQ  DX, CX
-	MOVQ  CX, 216(AX)
+	MOVQ  224(AX), CX
+	MOVQ  CX, 256(AX)
+	MOVQ  232(AX), CX
+	MOVQ  CX, 264(AX)
 	MOVQ  224(AX), CX
 	MOVQ  272(AX), DX
 	ADDQ  DX, CX
@@ -4410,20 +4590,28 @@ done53:
 	MOVQ  280(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 232(AX)
-	MOVQ  16(AX), CX
+	MOVQ  240(AX), CX
 	MOVQ  288(AX), DX
 	ADDQ  DX, CX
+	MOVQ  CX, 240(AX)
+	MOVQ  248(AX), CX
+	MOVQ  296(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 248(AX)
+	MOVQ  16(AX), CX
+	MOVQ  304(AX), DX
+	ADDQ  DX, CX
 	MOVQ  CX, 16(AX)
-	MOVQ  240(AX), CX
-	MOVQ  CX, 104(AX)
+	MOVQ  256(AX), CX
+	MOVQ  CX, 112(AX)
 	MOVQ  48(AX), CX
 	MOVQ  56(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 48(AX)
-	MOVQ  136(AX), CX
-	MOVQ  144(AX), DX
+	MOVQ  144(AX), CX
+	MOVQ  152(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 136(AX)
+	MOVQ  CX, 144(AX)
 	JMP   step1
 
 done2:
@@ -4445,8 +4633,8 @@ TEXT ·rnnReLUStepsAVX2(SB), NOSPLIT, $8-8
 
 step1:
 	// A step.
-	MOVQ 184(AX), DX
-	MOVQ 176(AX), CX
+	MOVQ 200(AX), DX
+	MOVQ 192(AX), CX
 	LEAQ (AX)(CX*1), CX
 	CMPQ DX, $+1
 	JLT  done4
@@ -4455,7 +4643,7 @@ loop3:
 	MOVQ (CX), BX
 	MOVQ 48(CX), SI
 	MOVQ 24(CX), DI
-	MOVQ 64(CX), R8
+	MOVQ 72(CX), R8
 	CMPQ R8, $+1
 	JLT  done6
 
@@ -4469,8 +4657,6 @@ loop5:
 	VMOVUPS 160(DI), Y5
 	VMOVUPS 192(DI), Y6
 	VMOVUPS 224(DI), Y7
-	MOVQ    32(CX), R9
-	ADDQ    R9, DI
 	MOVQ    16(CX), R9
 	MOVQ    8(CX), R10
 	CMPQ    R10, $+1
@@ -4584,6 +4770,8 @@ done8:
 	VADDPS  Y7, Y8, Y7
 
 done14:
+	MOVQ    32(CX), R9
+	ADDQ    R9, DI
 	VMOVUPS Y0, (SI)
 	VMOVUPS Y1, 32(SI)
 	VMOVUPS Y2, 64(SI)
@@ -4598,15 +4786,13 @@ done14:
 	JGE     loop5
 
 done6:
-	MOVQ 72(CX), R8
+	MOVQ 80(CX), R8
 	CMPQ R8, $+1
 	JNE  done15
 
 	// The chains of a panel.
 	VMOVUPS (DI), Y0
 	VMOVUPS 32(DI), Y1
-	MOVQ    32(CX), R9
-	ADDQ    R9, DI
 	MOVQ    16(CX), R9
 	MOVQ    8(CX), R10
 	CMPQ    R10, $+1
@@ -4673,6 +4859,8 @@ done17:
 	VADDPS  Y1, Y2, Y1
 
 done23:
+	MOVQ    32(CX), R9
+	ADDQ    R9, DI
 	VMOVUPS Y0, (SI)
 	VMOVUPS Y1, 32(SI)
 	ADDQ    $+64, SI
@@ -4686,8 +4874,6 @@ done15:
 	VMOVUPS 32(DI), Y1
 	VMOVUPS 64(DI), Y2
 	VMOVUPS 96(DI), Y3
-	MOVQ    32(CX), R9
-	ADDQ    R9, DI
 	MOVQ    16(CX), R9
 	MOVQ    8(CX), R10
 	CMPQ    R10, $+1
@@ -4769,6 +4955,8 @@ done26:
 	VADDPS  Y3, Y4, Y3
 
 done32:
+	MOVQ    32(CX), R9
+	ADDQ    R9, DI
 	VMOVUPS Y0, (SI)
 	VMOVUPS Y1, 32(SI)
 	VMOVUPS Y2, 64(SI)
@@ -4786,8 +4974,6 @@ done24:
 	VMOVUPS 96(DI), Y3
 	VMOVUPS 128(DI), Y4
 	VMOVUPS 160(DI), Y5
-	MOVQ    32(CX), R8
-	ADDQ    R8, DI
 	MOVQ    16(CX), R8
 	MOVQ    8(CX), R9
 	CMPQ    R9, $+1
@@ -4884,6 +5070,8 @@ done35:
 	VADDPS  Y5, Y6, Y5
 
 done41:
+	MOVQ    32(CX), R8
+	ADDQ    R8, DI
 	VMOVUPS Y0, (SI)
 	VMOVUPS Y1, 32(SI)
 	VMOVUPS Y2, 64(SI)
@@ -4893,62 +5081,60 @@ done41:
 	ADDQ    $+192, SI
 
 done33:
-	MOVQ  80(CX), R8
+	MOVQ  88(CX), R8
 	TESTQ R8, R8
 	JEQ   done42
 
 	// The chains of a panel.
 	VMOVUPS (DI), Y0
-	MOVQ    32(CX), R8
-	ADDQ    R8, DI
-	MOVQ    16(CX), DI
-	MOVQ    8(CX), R8
-	CMPQ    R8, $+1
+	MOVQ    16(CX), R8
+	MOVQ    8(CX), R9
+	CMPQ    R9, $+1
 	JLT     done44
 
 loop43:
-	MOVQ R8, R9
-	ADDQ $-128, R8
-	CMPQ R8, $+1
+	MOVQ R9, R10
+	ADDQ $-128, R9
+	CMPQ R9, $+1
 	JLT  done45
-	MOVQ $+128, R9
+	MOVQ $+128, R10
 
 done45:
-	MOVQ R9, R10
-	SHLQ $0x06, R10
-	SUBQ $+4, R9
+	MOVQ R10, R11
+	SHLQ $0x06, R11
+	SUBQ $+4, R10
 	JLT  done47
 
 loop46:
-	VBROADCASTSS (DI), Y1
+	VBROADCASTSS (R8), Y1
 	VFMADD231PS  (BX), Y1, Y0
-	VBROADCASTSS 4(DI), Y1
+	VBROADCASTSS 4(R8), Y1
 	VFMADD231PS  64(BX), Y1, Y0
-	VBROADCASTSS 8(DI), Y1
+	VBROADCASTSS 8(R8), Y1
 	VFMADD231PS  128(BX), Y1, Y0
-	VBROADCASTSS 12(DI), Y1
+	VBROADCASTSS 12(R8), Y1
 	VFMADD231PS  192(BX), Y1, Y0
-	ADDQ         $+16, DI
+	ADDQ         $+16, R8
 	ADDQ         $+256, BX
-	SUBQ         $+4, R9
+	SUBQ         $+4, R10
 	JGE          loop46
 
 done47:
-	ADDQ $+4, R9
-	SUBQ $+1, R9
+	ADDQ $+4, R10
+	SUBQ $+1, R10
 	JLT  done49
 
 loop48:
-	VBROADCASTSS (DI), Y1
+	VBROADCASTSS (R8), Y1
 	VFMADD231PS  (BX), Y1, Y0
-	ADDQ         $+4, DI
+	ADDQ         $+4, R8
 	ADDQ         $+64, BX
-	SUBQ         $+1, R9
+	SUBQ         $+1, R10
 	JGE          loop48
 
 done49:
-	ADDQ $+1, R9
-	CMPQ R8, $+1
+	ADDQ $+1, R10
+	CMPQ R9, $+1
 	JGE  loop43
 
 done44:
@@ -4960,21 +5146,23 @@ done44:
 	VADDPS  Y0, Y1, Y0
 
 done50:
+	MOVQ    32(CX), BX
+	ADDQ    BX, DI
 	VMOVUPS Y0, (SI)
 	ADDQ    $+64, SI
 
 done42:
-	ADDQ $+88, CX
+	ADDQ $+96, CX
 	ADDQ $-1, DX
 	CMPQ DX, $+1
 	JGE  loop3
 
 done4:
-	VMOVUPS constantsAVX2<>+928(SB), Y0
-	MOVQ    208(AX), CX
-	MOVQ    224(AX), DX
-	MOVQ    232(AX), BX
-	MOVQ    200(AX), SI
+	VMOVUPS constantsAVX2<>+0(SB), Y0
+	MOVQ    224(AX), CX
+	MOVQ    240(AX), DX
+	MOVQ    248(AX), BX
+	MOVQ    216(AX), SI
 
 	// 8 elements at a time.
 	CMPQ SI, $+8
@@ -5000,7 +5188,7 @@ done52:
 	JEQ          done53
 	MOVQ         SI, R8
 	NEGQ         SI
-	LEAQ         constantsAVX2<>+896(SB), DI
+	LEAQ         constantsAVX2<>+928(SB), DI
 	VMOVUPS      (DI)(SI*4), Y1
 	VMASKMOVPS   (DX), Y1, Y2
 	VMASKMOVPS   (BX), Y1, Y1
@@ -5030,23 +5218,15 @@ stored55:
 stored56:
 done53:
 	// To the next step.
-	MOVQ  192(AX), CX
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 192(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
 	JEQ   done2
-	MOVQ  208(AX), CX
-	MOVQ  CX, 240(AX)
-	MOVQ  216(AX), CX
-	MOVQ  CX, 248(AX)
-	MOVQ  208(AX), CX
-	MOVQ  256(AX), DX
-	ADDQ  DX, CX
-	MOVQ  CX, 208(AX)
-	MOVQ  216(AX), CX
-	MOVQ  264(AX), DX
-	ADDQ  DX, CX
-	MOVQ  CX, 216(AX)
+	MOVQ  224(AX), CX
+	MOVQ  CX, 256(AX)
+	MOVQ  232(AX), CX
+	MOVQ  CX, 264(AX)
 	MOVQ  224(AX), CX
 	MOVQ  272(AX), DX
 	ADDQ  DX, CX
@@ -5055,20 +5235,28 @@ done53:
 	MOVQ  280(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 232(AX)
-	MOVQ  16(AX), CX
+	MOVQ  240(AX), CX
 	MOVQ  288(AX), DX
 	ADDQ  DX, CX
+	MOVQ  CX, 240(AX)
+	MOVQ  248(AX), CX
+	MOVQ  296(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 248(AX)
+	MOVQ  16(AX), CX
+	MOVQ  304(AX), DX
+	ADDQ  DX, CX
 	MOVQ  CX, 16(AX)
-	MOVQ  240(AX), CX
-	MOVQ  CX, 104(AX)
+	MOVQ  256(AX), CX
+	MOVQ  CX, 112(AX)
 	MOVQ  48(AX), CX
 	MOVQ  56(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 48(AX)
-	MOVQ  136(AX), CX
-	MOVQ  144(AX), DX
+	MOVQ  144(AX), CX
+	MOVQ  152(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 136(AX)
+	MOVQ  CX, 144(AX)
 	JMP   step1
 
 done2:
@@ -5077,238 +5265,238 @@ done2:
 	VLDMXCSR (SP)
 	RET
 
-DATA constantsAVX2<>+0(SB)/4, $0x42200000
-DATA constantsAVX2<>+4(SB)/4, $0x42200000
-DATA constantsAVX2<>+8(SB)/4, $0x42200000
-DATA constantsAVX2<>+12(SB)/4, $0x42200000
-DATA constantsAVX2<>+16(SB)/4, $0x42200000
-DATA constantsAVX2<>+20(SB)/4, $0x42200000
-DATA constantsAVX2<>+24(SB)/4, $0x42200000
-DATA constantsAVX2<>+28(SB)/4, $0x42200000
-DATA constantsAVX2<>+32(SB)/4, $0xc2200000
-DATA constantsAVX2<>+36(SB)/4, $0xc2200000
-DATA constantsAVX2<>+40(SB)/4, $0xc2200000
-DATA constantsAVX2<>+44(SB)/4, $0xc2200000
-DATA constantsAVX2<>+48(SB)/4, $0xc2200000
-DATA constantsAVX2<>+52(SB)/4, $0xc2200000
-DATA constantsAVX2<>+56(SB)/4, $0xc2200000
-DATA constantsAVX2<>+60(SB)/4, $0xc2200000
-DATA constantsAVX2<>+64(SB)/4, $0x3fb8aa3b
-DATA constantsAVX2<>+68(SB)/4, $0x3fb8aa3b
-DATA constantsAVX2<>+72(SB)/4, $0x3fb8aa3b
-DATA constantsAVX2<>+76(SB)/4, $0x3fb8aa3b
-DATA constantsAVX2<>+80(SB)/4, $0x3fb8aa3b
-DATA constantsAVX2<>+84(SB)/4, $0x3fb8aa3b
-DATA constantsAVX2<>+88(SB)/4, $0x3fb8aa3b
-DATA constantsAVX2<>+92(SB)/4, $0x3fb8aa3b
-DATA constantsAVX2<>+96(SB)/4, $0x3f317218
-DATA constantsAVX2<>+100(SB)/4, $0x3f317218
-DATA constantsAVX2<>+104(SB)/4, $0x3f317218
-DATA constantsAVX2<>+108(SB)/4, $0x3f317218
-DATA constantsAVX2<>+112(SB)/4, $0x3f317218
-DATA constantsAVX2<>+116(SB)/4, $0x3f317218
-DATA constantsAVX2<>+120(SB)/4, $0x3f317218
-DATA constantsAVX2<>+124(SB)/4, $0x3f317218
-DATA constantsAVX2<>+128(SB)/4, $0x4b40007e
-DATA constantsAVX2<>+132(SB)/4, $0x4b40007e
-DATA constantsAVX2<>+136(SB)/4, $0x4b40007e
-DATA constantsAVX2<>+140(SB)/4, $0x4b40007e
-DATA constantsAVX2<>+144(SB)/4, $0x4b40007e
-DATA constantsAVX2<>+148(SB)/4, $0x4b40007e
-DATA constantsAVX2<>+152(SB)/4, $0x4b40007e
-DATA constantsAVX2<>+156(SB)/4, $0x4b40007e
-DATA constantsAVX2<>+160(SB)/4, $0x411051ec
-DATA constantsAVX2<>+164(SB)/4, $0x411051ec
-DATA constantsAVX2<>+168(SB)/4, $0x411051ec
-DATA constantsAVX2<>+172(SB)/4, $0x411051ec
-DATA constantsAVX2<>+176(SB)/4, $0x411051ec
-DATA constantsAVX2<>+180(SB)/4, $0x411051ec
-DATA constantsAVX2<>+184(SB)/4, $0x411051ec
-DATA constantsAVX2<>+188(SB)/4, $0x411051ec
-DATA constantsAVX2<>+192(SB)/4, $0xc11051ec
-DATA constantsAVX2<>+196(SB)/4, $0xc11051ec
-DATA constantsAVX2<>+200(SB)/4, $0xc11051ec
-DATA constantsAVX2<>+204(SB)/4, $0xc11051ec
-DATA constantsAVX2<>+208(SB)/4, $0xc11051ec
-DATA constantsAVX2<>+212(SB)/4, $0xc11051ec
-DATA constantsAVX2<>+216(SB)/4, $0xc11051ec
-DATA constantsAVX2<>+220(SB)/4, $0xc11051ec
-DATA constantsAVX2<>+224(SB)/4, $0x0d800000
-DATA constantsAVX2<>+228(SB)/4, $0x0d800000
-DATA constantsAVX2<>+232(SB)/4, $0x0d800000
-DATA constantsAVX2<>+236(SB)/4, $0x0d800000
-DATA constantsAVX2<>+240(SB)/4, $0x0d800000
-DATA constantsAVX2<>+244(SB)/4, $0x0d800000
-DATA constantsAVX2<>+248(SB)/4, $0x0d800000
-DATA constantsAVX2<>+252(SB)/4, $0x0d800000
-DATA constantsAVX2<>+256(SB)/4, $0x4b40007f
-DATA constantsAVX2<>+260(SB)/4, $0x4b40007f
-DATA constantsAVX2<>+264(SB)/4, $0x4b40007f
-DATA constantsAVX2<>+268(SB)/4, $0x4b40007f
-DATA constantsAVX2<>+272(SB)/4, $0x4b40007f
-DATA constantsAVX2<>+276(SB)/4, $0x4b40007f
-DATA constantsAVX2<>+280(SB)/4, $0x4b40007f
-DATA constantsAVX2<>+284(SB)/4, $0x4b40007f
-DATA constantsAVX2<>+288(SB)/4, $0x386fa466
-DATA constantsAVX2<>+292(SB)/4, $0x386fa466
-DATA constantsAVX2<>+296(SB)/4, $0x386fa466
-DATA constantsAVX2<>+300(SB)/4, $0x386fa466
-DATA constantsAVX2<>+304(SB)/4, $0x386fa466
-DATA constantsAVX2<>+308(SB)/4, $0x386fa466
-DATA constantsAVX2<>+312(SB)/4, $0x386fa466
-DATA constantsAVX2<>+316(SB)/4, $0x386fa466
-DATA constantsAVX2<>+320(SB)/4, $0x3c73e9cc
-DATA constantsAVX2<>+324(SB)/4, $0x3c73e9cc
-DATA constantsAVX2<>+328(SB)/4, $0x3c73e9cc
-DATA constantsAVX2<>+332(SB)/4, $0x3c73e9cc
-DATA constantsAVX2<>+336(SB)/4, $0x3c73e9cc
-DATA constantsAVX2<>+340(SB)/4, $0x3c73e9cc
-DATA constantsAVX2<>+344(SB)/4, $0x3c73e9cc
-DATA constantsAVX2<>+348(SB)/4, $0x3c73e9cc
-DATA constantsAVX2<>+352(SB)/4, $0x3f000000
-DATA constantsAVX2<>+356(SB)/4, $0x3f000000
-DATA constantsAVX2<>+360(SB)/4, $0x3f000000
-DATA constantsAVX2<>+364(SB)/4, $0x3f000000
-DATA constantsAVX2<>+368(SB)/4, $0x3f000000
-DATA constantsAVX2<>+372(SB)/4, $0x3f000000
-DATA constantsAVX2<>+376(SB)/4, $0x3f000000
-DATA constantsAVX2<>+380(SB)/4, $0x3f000000
-DATA constantsAVX2<>+384(SB)/4, $0x35a4ffed
-DATA constantsAVX2<>+388(SB)/4, $0x35a4ffed
-DATA constantsAVX2<>+392(SB)/4, $0x35a4ffed
-DATA constantsAVX2<>+396(SB)/4, $0x35a4ffed
-DATA constantsAVX2<>+400(SB)/4, $0x35a4ffed
-DATA constantsAVX2<>+404(SB)/4, $0x35a4ffed
-DATA constantsAVX2<>+408(SB)/4, $0x35a4ffed
-DATA constantsAVX2<>+412(SB)/4, $0x35a4ffed
-DATA constantsAVX2<>+416(SB)/4, $0x3a9e27c2
-DATA constantsAVX2<>+420(SB)/4, $0x3a9e27c2
-DATA constantsAVX2<>+424(SB)/4, $0x3a9e27c2
-DATA constantsAVX2<>+428(SB)/4, $0x3a9e27c2
-DATA constantsAVX2<>+432(SB)/4, $0x3a9e27c2
-DATA constantsAVX2<>+436(SB)/4, $0x3a9e27c2
-DATA constantsAVX2<>+440(SB)/4, $0x3a9e27c2
-DATA constantsAVX2<>+444(SB)/4, $0x3a9e27c2
-DATA constantsAVX2<>+448(SB)/4, $0x3de7a519
-DATA constantsAVX2<>+452(SB)/4, $0x3de7a519
-DATA constantsAVX2<>+456(SB)/4, $0x3de7a519
-DATA constantsAVX2<>+460(SB)/4, $0x3de7a519
-DATA constantsAVX2<>+464(SB)/4, $0x3de7a519
-DATA constantsAVX2<>+468(SB)/4, $0x3de7a519
-DATA constantsAVX2<>+472(SB)/4, $0x3de7a519
-DATA constantsAVX2<>+476(SB)/4, $0x3de7a519
-DATA constantsAVX2<>+480(SB)/4, $0x3f800000
-DATA constantsAVX2<>+484(SB)/4, $0x3f800000
-DATA constantsAVX2<>+488(SB)/4, $0x3f800000
-DATA constantsAVX2<>+492(SB)/4, $0x3f800000
-DATA constantsAVX2<>+496(SB)/4, $0x3f800000
-DATA constantsAVX2<>+500(SB)/4, $0x3f800000
-DATA constantsAVX2<>+504(SB)/4, $0x3f800000
-DATA constantsAVX2<>+508(SB)/4, $0x3f800000
-DATA constantsAVX2<>+512(SB)/4, $0xbc07d1a8
-DATA constantsAVX2<>+516(SB)/4, $0xbc07d1a8
-DATA constantsAVX2<>+520(SB)/4, $0xbc07d1a8
-DATA constantsAVX2<>+524(SB)/4, $0xbc07d1a8
-DATA constantsAVX2<>+528(SB)/4, $0xbc07d1a8
-DATA constantsAVX2<>+532(SB)/4, $0xbc07d1a8
-DATA constantsAVX2<>+536(SB)/4, $0xbc07d1a8
-DATA constantsAVX2<>+540(SB)/4, $0xbc07d1a8
-DATA constantsAVX2<>+544(SB)/4, $0x3d2b9d19
-DATA constantsAVX2<>+548(SB)/4, $0x3d2b9d19
-DATA constantsAVX2<>+552(SB)/4, $0x3d2b9d19
-DATA constantsAVX2<>+556(SB)/4, $0x3d2b9d19
-DATA constantsAVX2<>+560(SB)/4, $0x3d2b9d19
-DATA constantsAVX2<>+564(SB)/4, $0x3d2b9d19
-DATA constantsAVX2<>+568(SB)/4, $0x3d2b9d19
-DATA constantsAVX2<>+572(SB)/4, $0x3d2b9d19
-DATA constantsAVX2<>+576(SB)/4, $0xbe2aad3d
-DATA constantsAVX2<>+580(SB)/4, $0xbe2aad3d
-DATA constantsAVX2<>+584(SB)/4, $0xbe2aad3d
-DATA constantsAVX2<>+588(SB)/4, $0xbe2aad3d
-DATA constantsAVX2<>+592(SB)/4, $0xbe2aad3d
-DATA constantsAVX2<>+596(SB)/4, $0xbe2aad3d
-DATA constantsAVX2<>+600(SB)/4, $0xbe2aad3d
-DATA constantsAVX2<>+604(SB)/4, $0xbe2aad3d
-DATA constantsAVX2<>+608(SB)/4, $0x3efffee3
-DATA constantsAVX2<>+612(SB)/4, $0x3efffee3
-DATA constantsAVX2<>+616(SB)/4, $0x3efffee3
-DATA constantsAVX2<>+620(SB)/4, $0x3efffee3
-DATA constantsAVX2<>+624(SB)/4, $0x3efffee3
-DATA constantsAVX2<>+628(SB)/4, $0x3efffee3
-DATA constantsAVX2<>+632(SB)/4, $0x3efffee3
-DATA constantsAVX2<>+636(SB)/4, $0x3efffee3
-DATA constantsAVX2<>+640(SB)/4, $0xbf7ffffb
-DATA constantsAVX2<>+644(SB)/4, $0xbf7ffffb
-DATA constantsAVX2<>+648(SB)/4, $0xbf7ffffb
-DATA constantsAVX2<>+652(SB)/4, $0xbf7ffffb
-DATA constantsAVX2<>+656(SB)/4, $0xbf7ffffb
-DATA constantsAVX2<>+660(SB)/4, $0xbf7ffffb
-DATA constantsAVX2<>+664(SB)/4, $0xbf7ffffb
-DATA constantsAVX2<>+668(SB)/4, $0xbf7ffffb
-DATA constantsAVX2<>+672(SB)/4, $0x3ab52829
-DATA constantsAVX2<>+676(SB)/4, $0x3ab52829
-DATA constantsAVX2<>+680(SB)/4, $0x3ab52829
-DATA constantsAVX2<>+684(SB)/4, $0x3ab52829
-DATA constantsAVX2<>+688(SB)/4, $0x3ab52829
-DATA constantsAVX2<>+692(SB)/4, $0x3ab52829
-DATA constantsAVX2<>+696(SB)/4, $0x3ab52829
-DATA constantsAVX2<>+700(SB)/4, $0x3ab52829
-DATA constantsAVX2<>+704(SB)/4, $0xbc091cbb
-DATA constantsAVX2<>+708(SB)/4, $0xbc091cbb
-DATA constantsAVX2<>+712(SB)/4, $0xbc091cbb
-DATA constantsAVX2<>+716(SB)/4, $0xbc091cbb
-DATA constantsAVX2<>+720(SB)/4, $0xbc091cbb
-DATA constantsAVX2<>+724(SB)/4, $0xbc091cbb
-DATA constantsAVX2<>+728(SB)/4, $0xbc091cbb
-DATA constantsAVX2<>+732(SB)/4, $0xbc091cbb
-DATA constantsAVX2<>+736(SB)/4, $0x3d2aac56
-DATA constantsAVX2<>+740(SB)/4, $0x3d2aac56
-DATA constantsAVX2<>+744(SB)/4, $0x3d2aac56
-DATA constantsAVX2<>+748(SB)/4, $0x3d2aac56
-DATA constantsAVX2<>+752(SB)/4, $0x3d2aac56
-DATA constantsAVX2<>+756(SB)/4, $0x3d2aac56
-DATA constantsAVX2<>+760(SB)/4, $0x3d2aac56
-DATA constantsAVX2<>+764(SB)/4, $0x3d2aac56
-DATA constantsAVX2<>+768(SB)/4, $0xbe2aaa49
-DATA constantsAVX2<>+772(SB)/4, $0xbe2aaa49
-DATA constantsAVX2<>+776(SB)/4, $0xbe2aaa49
-DATA constantsAVX2<>+780(SB)/4, $0xbe2aaa49
-DATA constantsAVX2<>+784(SB)/4, $0xbe2aaa49
-DATA constantsAVX2<>+788(SB)/4, $0xbe2aaa49
-DATA constantsAVX2<>+792(SB)/4, $0xbe2aaa49
-DATA constantsAVX2<>+796(SB)/4, $0xbe2aaa49
-DATA constantsAVX2<>+800(SB)/4, $0x3efffffe
-DATA constantsAVX2<>+804(SB)/4, $0x3efffffe
-DATA constantsAVX2<>+808(SB)/4, $0x3efffffe
-DATA constantsAVX2<>+812(SB)/4, $0x3efffffe
-DATA constantsAVX2<>+816(SB)/4, $0x3efffffe
-DATA constantsAVX2<>+820(SB)/4, $0x3efffffe
-DATA constantsAVX2<>+824(SB)/4, $0x3efffffe
-DATA constantsAVX2<>+828(SB)/4, $0x3efffffe
-DATA constantsAVX2<>+832(SB)/4, $0xbf800000
-DATA constantsAVX2<>+836(SB)/4, $0xbf800000
-DATA constantsAVX2<>+840(SB)/4, $0xbf800000
-DATA constantsAVX2<>+844(SB)/4, $0xbf800000
-DATA constantsAVX2<>+848(SB)/4, $0xbf800000
-DATA constantsAVX2<>+852(SB)/4, $0xbf800000
-DATA constantsAVX2<>+856(SB)/4, $0xbf800000
-DATA constantsAVX2<>+860(SB)/4, $0xbf800000
-DATA constantsAVX2<>+864(SB)/4, $0xffffffff
-DATA constantsAVX2<>+868(SB)/4, $0xffffffff
-DATA constantsAVX2<>+872(SB)/4, $0xffffffff
-DATA constantsAVX2<>+876(SB)/4, $0xffffffff
-DATA constantsAVX2<>+880(SB)/4, $0xffffffff
-DATA constantsAVX2<>+884(SB)/4, $0xffffffff
-DATA constantsAVX2<>+888(SB)/4, $0xffffffff
-DATA constantsAVX2<>+892(SB)/4, $0xffffffff
-DATA constantsAVX2<>+896(SB)/4, $0x00000000
-DATA constantsAVX2<>+900(SB)/4, $0x00000000
-DATA constantsAVX2<>+904(SB)/4, $0x00000000
-DATA constantsAVX2<>+908(SB)/4, $0x00000000
-DATA constantsAVX2<>+912(SB)/4, $0x00000000
-DATA constantsAVX2<>+916(SB)/4, $0x00000000
-DATA constantsAVX2<>+920(SB)/4, $0x00000000
-DATA constantsAVX2<>+924(SB)/4, $0x00000000
+DATA constantsAVX2<>+0(SB)/4, $0x00000000
+DATA constantsAVX2<>+4(SB)/4, $0x00000000
+DATA constantsAVX2<>+8(SB)/4, $0x00000000
+DATA constantsAVX2<>+12(SB)/4, $0x00000000
+DATA constantsAVX2<>+16(SB)/4, $0x00000000
+DATA constantsAVX2<>+20(SB)/4, $0x00000000
+DATA constantsAVX2<>+24(SB)/4, $0x00000000
+DATA constantsAVX2<>+28(SB)/4, $0x00000000
+DATA constantsAVX2<>+32(SB)/4, $0x42200000
+DATA constantsAVX2<>+36(SB)/4, $0x42200000
+DATA constantsAVX2<>+40(SB)/4, $0x42200000
+DATA constantsAVX2<>+44(SB)/4, $0x42200000
+DATA constantsAVX2<>+48(SB)/4, $0x42200000
+DATA constantsAVX2<>+52(SB)/4, $0x42200000
+DATA constantsAVX2<>+56(SB)/4, $0x42200000
+DATA constantsAVX2<>+60(SB)/4, $0x42200000
+DATA constantsAVX2<>+64(SB)/4, $0xc2200000
+DATA constantsAVX2<>+68(SB)/4, $0xc2200000
+DATA constantsAVX2<>+72(SB)/4, $0xc2200000
+DATA constantsAVX2<>+76(SB)/4, $0xc2200000
+DATA constantsAVX2<>+80(SB)/4, $0xc2200000
+DATA constantsAVX2<>+84(SB)/4, $0xc2200000
+DATA constantsAVX2<>+88(SB)/4, $0xc2200000
+DATA constantsAVX2<>+92(SB)/4, $0xc2200000
+DATA constantsAVX2<>+96(SB)/4, $0x3fb8aa3b
+DATA constantsAVX2<>+100(SB)/4, $0x3fb8aa3b
+DATA constantsAVX2<>+104(SB)/4, $0x3fb8aa3b
+DATA constantsAVX2<>+108(SB)/4, $0x3fb8aa3b
+DATA constantsAVX2<>+112(SB)/4, $0x3fb8aa3b
+DATA constantsAVX2<>+116(SB)/4, $0x3fb8aa3b
+DATA constantsAVX2<>+120(SB)/4, $0x3fb8aa3b
+DATA constantsAVX2<>+124(SB)/4, $0x3fb8aa3b
+DATA constantsAVX2<>+128(SB)/4, $0x3f317218
+DATA constantsAVX2<>+132(SB)/4, $0x3f317218
+DATA constantsAVX2<>+136(SB)/4, $0x3f317218
+DATA constantsAVX2<>+140(SB)/4, $0x3f317218
+DATA constantsAVX2<>+144(SB)/4, $0x3f317218
+DATA constantsAVX2<>+148(SB)/4, $0x3f317218
+DATA constantsAVX2<>+152(SB)/4, $0x3f317218
+DATA constantsAVX2<>+156(SB)/4, $0x3f317218
+DATA constantsAVX2<>+160(SB)/4, $0x4b40007e
+DATA constantsAVX2<>+164(SB)/4, $0x4b40007e
+DATA constantsAVX2<>+168(SB)/4, $0x4b40007e
+DATA constantsAVX2<>+172(SB)/4, $0x4b40007e
+DATA constantsAVX2<>+176(SB)/4, $0x4b40007e
+DATA constantsAVX2<>+180(SB)/4, $0x4b40007e
+DATA constantsAVX2<>+184(SB)/4, $0x4b40007e
+DATA constantsAVX2<>+188(SB)/4, $0x4b40007e
+DATA constantsAVX2<>+192(SB)/4, $0x411051ec
+DATA constantsAVX2<>+196(SB)/4, $0x411051ec
+DATA constantsAVX2<>+200(SB)/4, $0x411051ec
+DATA constantsAVX2<>+204(SB)/4, $0x411051ec
+DATA constantsAVX2<>+208(SB)/4, $0x411051ec
+DATA constantsAVX2<>+212(SB)/4, $0x411051ec
+DATA constantsAVX2<>+216(SB)/4, $0x411051ec
+DATA constantsAVX2<>+220(SB)/4, $0x411051ec
+DATA constantsAVX2<>+224(SB)/4, $0xc11051ec
+DATA constantsAVX2<>+228(SB)/4, $0xc11051ec
+DATA constantsAVX2<>+232(SB)/4, $0xc11051ec
+DATA constantsAVX2<>+236(SB)/4, $0xc11051ec
+DATA constantsAVX2<>+240(SB)/4, $0xc11051ec
+DATA constantsAVX2<>+244(SB)/4, $0xc11051ec
+DATA constantsAVX2<>+248(SB)/4, $0xc11051ec
+DATA constantsAVX2<>+252(SB)/4, $0xc11051ec
+DATA constantsAVX2<>+256(SB)/4, $0x0d800000
+DATA constantsAVX2<>+260(SB)/4, $0x0d800000
+DATA constantsAVX2<>+264(SB)/4, $0x0d800000
+DATA constantsAVX2<>+268(SB)/4, $0x0d800000
+DATA constantsAVX2<>+272(SB)/4, $0x0d800000
+DATA constantsAVX2<>+276(SB)/4, $0x0d800000
+DATA constantsAVX2<>+280(SB)/4, $0x0d800000
+DATA constantsAVX2<>+284(SB)/4, $0x0d800000
+DATA constantsAVX2<>+288(SB)/4, $0x4b40007f
+DATA constantsAVX2<>+292(SB)/4, $0x4b40007f
+DATA constantsAVX2<>+296(SB)/4, $0x4b40007f
+DATA constantsAVX2<>+300(SB)/4, $0x4b40007f
+DATA constantsAVX2<>+304(SB)/4, $0x4b40007f
+DATA constantsAVX2<>+308(SB)/4, $0x4b40007f
+DATA constantsAVX2<>+312(SB)/4, $0x4b40007f
+DATA constantsAVX2<>+316(SB)/4, $0x4b40007f
+DATA constantsAVX2<>+320(SB)/4, $0x386fa466
+DATA constantsAVX2<>+324(SB)/4, $0x386fa466
+DATA constantsAVX2<>+328(SB)/4, $0x386fa466
+DATA constantsAVX2<>+332(SB)/4, $0x386fa466
+DATA constantsAVX2<>+336(SB)/4, $0x386fa466
+DATA constantsAVX2<>+340(SB)/4, $0x386fa466
+DATA constantsAVX2<>+344(SB)/4, $0x386fa466
+DATA constantsAVX2<>+348(SB)/4, $0x386fa466
+DATA constantsAVX2<>+352(SB)/4, $0x3c73e9cc
+DATA constantsAVX2<>+356(SB)/4, $0x3c73e9cc
+DATA constantsAVX2<>+360(SB)/4, $0x3c73e9cc
+DATA constantsAVX2<>+364(SB)/4, $0x3c73e9cc
+DATA constantsAVX2<>+368(SB)/4, $0x3c73e9cc
+DATA constantsAVX2<>+372(SB)/4, $0x3c73e9cc
+DATA constantsAVX2<>+376(SB)/4, $0x3c73e9cc
+DATA constantsAVX2<>+380(SB)/4, $0x3c73e9cc
+DATA constantsAVX2<>+384(SB)/4, $0x3f000000
+DATA constantsAVX2<>+388(SB)/4, $0x3f000000
+DATA constantsAVX2<>+392(SB)/4, $0x3f000000
+DATA constantsAVX2<>+396(SB)/4, $0x3f000000
+DATA constantsAVX2<>+400(SB)/4, $0x3f000000
+DATA constantsAVX2<>+404(SB)/4, $0x3f000000
+DATA constantsAVX2<>+408(SB)/4, $0x3f000000
+DATA constantsAVX2<>+412(SB)/4, $0x3f000000
+DATA constantsAVX2<>+416(SB)/4, $0x35a4ffed
+DATA constantsAVX2<>+420(SB)/4, $0x35a4ffed
+DATA constantsAVX2<>+424(SB)/4, $0x35a4ffed
+DATA constantsAVX2<>+428(SB)/4, $0x35a4ffed
+DATA constantsAVX2<>+432(SB)/4, $0x35a4ffed
+DATA constantsAVX2<>+436(SB)/4, $0x35a4ffed
+DATA constantsAVX2<>+440(SB)/4, $0x35a4ffed
+DATA constantsAVX2<>+444(SB)/4, $0x35a4ffed
+DATA constantsAVX2<>+448(SB)/4, $0x3a9e27c2
+DATA constantsAVX2<>+452(SB)/4, $0x3a9e27c2
+DATA constantsAVX2<>+456(SB)/4, $0x3a9e27c2
+DATA constantsAVX2<>+460(SB)/4, $0x3a9e27c2
+DATA constantsAVX2<>+464(SB)/4, $0x3a9e27c2
+DATA constantsAVX2<>+468(SB)/4, $0x3a9e27c2
+DATA constantsAVX2<>+472(SB)/4, $0x3a9e27c2
+DATA constantsAVX2<>+476(SB)/4, $0x3a9e27c2
+DATA constantsAVX2<>+480(SB)/4, $0x3de7a519
+DATA constantsAVX2<>+484(SB)/4, $0x3de7a519
+DATA constantsAVX2<>+488(SB)/4, $0x3de7a519
+DATA constantsAVX2<>+492(SB)/4, $0x3de7a519
+DATA constantsAVX2<>+496(SB)/4, $0x3de7a519
+DATA constantsAVX2<>+500(SB)/4, $0x3de7a519
+DATA constantsAVX2<>+504(SB)/4, $0x3de7a519
+DATA constantsAVX2<>+508(SB)/4, $0x3de7a519
+DATA constantsAVX2<>+512(SB)/4, $0x3f800000
+DATA constantsAVX2<>+516(SB)/4, $0x3f800000
+DATA constantsAVX2<>+520(SB)/4, $0x3f800000
+DATA constantsAVX2<>+524(SB)/4, $0x3f800000
+DATA constantsAVX2<>+528(SB)/4, $0x3f800000
+DATA constantsAVX2<>+532(SB)/4, $0x3f800000
+DATA constantsAVX2<>+536(SB)/4, $0x3f800000
+DATA constantsAVX2<>+540(SB)/4, $0x3f800000
+DATA constantsAVX2<>+544(SB)/4, $0xbc07d1a8
+DATA constantsAVX2<>+548(SB)/4, $0xbc07d1a8
+DATA constantsAVX2<>+552(SB)/4, $0xbc07d1a8
+DATA constantsAVX2<>+556(SB)/4, $0xbc07d1a8
+DATA constantsAVX2<>+560(SB)/4, $0xbc07d1a8
+DATA constantsAVX2<>+564(SB)/4, $0xbc07d1a8
+DATA constantsAVX2<>+568(SB)/4, $0xbc07d1a8
+DATA constantsAVX2<>+572(SB)/4, $0xbc07d1a8
+DATA constantsAVX2<>+576(SB)/4, $0x3d2b9d19
+DATA constantsAVX2<>+580(SB)/4, $0x3d2b9d19
+DATA constantsAVX2<>+584(SB)/4, $0x3d2b9d19
+DATA constantsAVX2<>+588(SB)/4, $0x3d2b9d19
+DATA constantsAVX2<>+592(SB)/4, $0x3d2b9d19
+DATA constantsAVX2<>+596(SB)/4, $0x3d2b9d19
+DATA constantsAVX2<>+600(SB)/4, $0x3d2b9d19
+DATA constantsAVX2<>+604(SB)/4, $0x3d2b9d19
+DATA constantsAVX2<>+608(SB)/4, $0xbe2aad3d
+DATA constantsAVX2<>+612(SB)/4, $0xbe2aad3d
+DATA constantsAVX2<>+616(SB)/4, $0xbe2aad3d
+DATA constantsAVX2<>+620(SB)/4, $0xbe2aad3d
+DATA constantsAVX2<>+624(SB)/4, $0xbe2aad3d
+DATA constantsAVX2<>+628(SB)/4, $0xbe2aad3d
+DATA constantsAVX2<>+632(SB)/4, $0xbe2aad3d
+DATA constantsAVX2<>+636(SB)/4, $0xbe2aad3d
+DATA constantsAVX2<>+640(SB)/4, $0x3efffee3
+DATA constantsAVX2<>+644(SB)/4, $0x3efffee3
+DATA constantsAVX2<>+648(SB)/4, $0x3efffee3
+DATA constantsAVX2<>+652(SB)/4, $0x3efffee3
+DATA constantsAVX2<>+656(SB)/4, $0x3efffee3
+DATA constantsAVX2<>+660(SB)/4, $0x3efffee3
+DATA constantsAVX2<>+664(SB)/4, $0x3efffee3
+DATA constantsAVX2<>+668(SB)/4, $0x3efffee3
+DATA constantsAVX2<>+672(SB)/4, $0xbf7ffffb
+DATA constantsAVX2<>+676(SB)/4, $0xbf7ffffb
+DATA constantsAVX2<>+680(SB)/4, $0xbf7ffffb
+DATA constantsAVX2<>+684(SB)/4, $0xbf7ffffb
+DATA constantsAVX2<>+688(SB)/4, $0xbf7ffffb
+DATA constantsAVX2<>+692(SB)/4, $0xbf7ffffb
+DATA constantsAVX2<>+696(SB)/4, $0xbf7ffffb
+DATA constantsAVX2<>+700(SB)/4, $0xbf7ffffb
+DATA constantsAVX2<>+704(SB)/4, $0x3ab52829
+DATA constantsAVX2<>+708(SB)/4, $0x3ab52829
+DATA constantsAVX2<>+712(SB)/4, $0x3ab52829
+DATA constantsAVX2<>+716(SB)/4, $0x3ab52829
+DATA constantsAVX2<>+720(SB)/4, $0x3ab52829
+DATA constantsAVX2<>+724(SB)/4, $0x3ab52829
+DATA constantsAVX2<>+728(SB)/4, $0x3ab52829
+DATA constantsAVX2<>+732(SB)/4, $0x3ab52829
+DATA constantsAVX2<>+736(SB)/4, $0xbc091cbb
+DATA constantsAVX2<>+740(SB)/4, $0xbc091cbb
+DATA constantsAVX2<>+744(SB)/4, $0xbc091cbb
+DATA constantsAVX2<>+748(SB)/4, $0xbc091cbb
+DATA constantsAVX2<>+752(SB)/4, $0xbc091cbb
+DATA constantsAVX2<>+756(SB)/4, $0xbc091cbb
+DATA constantsAVX2<>+760(SB)/4, $0xbc091cbb
+DATA constantsAVX2<>+764(SB)/4, $0xbc091cbb
+DATA constantsAVX2<>+768(SB)/4, $0x3d2aac56
+DATA constantsAVX2<>+772(SB)/4, $0x3d2aac56
+DATA constantsAVX2<>+776(SB)/4, $0x3d2aac56
+DATA constantsAVX2<>+780(SB)/4, $0x3d2aac56
+DATA constantsAVX2<>+784(SB)/4, $0x3d2aac56
+DATA constantsAVX2<>+788(SB)/4, $0x3d2aac56
+DATA constantsAVX2<>+792(SB)/4, $0x3d2aac56
+DATA constantsAVX2<>+796(SB)/4, $0x3d2aac56
+DATA constantsAVX2<>+800(SB)/4, $0xbe2aaa49
+DATA constantsAVX2<>+804(SB)/4, $0xbe2aaa49
+DATA constantsAVX2<>+808(SB)/4, $0xbe2aaa49
+DATA constantsAVX2<>+812(SB)/4, $0xbe2aaa49
+DATA constantsAVX2<>+816(SB)/4, $0xbe2aaa49
+DATA constantsAVX2<>+820(SB)/4, $0xbe2aaa49
+DATA constantsAVX2<>+824(SB)/4, $0xbe2aaa49
+DATA constantsAVX2<>+828(SB)/4, $0xbe2aaa49
+DATA constantsAVX2<>+832(SB)/4, $0x3efffffe
+DATA constantsAVX2<>+836(SB)/4, $0x3efffffe
+DATA constantsAVX2<>+840(SB)/4, $0x3efffffe
+DATA constantsAVX2<>+844(SB)/4, $0x3efffffe
+DATA constantsAVX2<>+848(SB)/4, $0x3efffffe
+DATA constantsAVX2<>+852(SB)/4, $0x3efffffe
+DATA constantsAVX2<>+856(SB)/4, $0x3efffffe
+DATA constantsAVX2<>+860(SB)/4, $0x3efffffe
+DATA constantsAVX2<>+864(SB)/4, $0xbf800000
+DATA constantsAVX2<>+868(SB)/4, $0xbf800000
+DATA constantsAVX2<>+872(SB)/4, $0xbf800000
+DATA constantsAVX2<>+876(SB)/4, $0xbf800000
+DATA constantsAVX2<>+880(SB)/4, $0xbf800000
+DATA constantsAVX2<>+884(SB)/4, $0xbf800000
+DATA constantsAVX2<>+888(SB)/4, $0xbf800000
+DATA constantsAVX2<>+892(SB)/4, $0xbf800000
+DATA constantsAVX2<>+896(SB)/4, $0xffffffff
+DATA constantsAVX2<>+900(SB)/4, $0xffffffff
+DATA constantsAVX2<>+904(SB)/4, $0xffffffff
+DATA constantsAVX2<>+908(SB)/4, $0xffffffff
+DATA constantsAVX2<>+912(SB)/4, $0xffffffff
+DATA constantsAVX2<>+916(SB)/4, $0xffffffff
+DATA constantsAVX2<>+920(SB)/4, $0xffffffff
+DATA constantsAVX2<>+924(SB)/4, $0xffffffff
 DATA constantsAVX2<>+928(SB)/4, $0x00000000
 DATA constantsAVX2<>+932(SB)/4, $0x00000000
 DATA constantsAVX2<>+936(SB)/4, $0x00000000
@@ -5332,8 +5520,8 @@ TEXT ·lstmStepsAVX512(SB), NOSPLIT, $8-8
 
 step1:
 	// A step.
-	MOVQ 184(AX), DX
-	MOVQ 176(AX), CX
+	MOVQ 200(AX), DX
+	MOVQ 192(AX), CX
 	LEAQ (AX)(CX*1), CX
 	CMPQ DX, $+1
 	JLT  done4
@@ -5342,39 +5530,46 @@ loop3:
 	MOVQ (CX), BX
 	MOVQ 48(CX), SI
 	MOVQ 24(CX), DI
-	MOVQ 64(CX), R8
+	MOVQ 72(CX), R8
 	CMPQ R8, $+1
 	JLT  done6
 
 loop5:
 	// The chains of a panel.
-	VMOVUPS (DI), Z0
-	VMOVUPS 64(DI), Z1
-	VMOVUPS 128(DI), Z2
-	VMOVUPS 192(DI), Z3
-	MOVQ    32(CX), R9
-	ADDQ    R9, DI
-	MOVQ    16(CX), R9
-	MOVQ    8(CX), R10
-	CMPQ    R10, $+1
-	JLT     done8
+	VBROADCASTSS constantsAVX512<>+0(SB), Z0
+	VBROADCASTSS constantsAVX512<>+0(SB), Z1
+	VBROADCASTSS constantsAVX512<>+0(SB), Z2
+	VBROADCASTSS constantsAVX512<>+0(SB), Z3
+	MOVQ         64(CX), R9
+	TESTQ        R9, R9
+	JNE          done7
+	VMOVUPS      (DI), Z0
+	VMOVUPS      64(DI), Z1
+	VMOVUPS      128(DI), Z2
+	VMOVUPS      192(DI), Z3
 
-loop7:
+done7:
+	MOVQ 16(CX), R9
+	MOVQ 8(CX), R10
+	CMPQ R10, $+1
+	JLT  done9
+
+loop8:
 	MOVQ R10, R11
 	ADDQ $-128, R10
 	CMPQ R10, $+1
-	JLT  done9
+	JLT  done10
 	MOVQ $+128, R11
 
-done9:
+done10:
 	MOVQ R11, R12
 	SHLQ $0x06, R12
 	LEAQ (BX)(R12*1), R13
 	LEAQ (R13)(R12*2), R13
 	SUBQ $+4, R11
-	JLT  done11
+	JLT  done12
 
-loop10:
+loop11:
 	VBROADCASTSS (R9), Z4
 	VFMADD231PS  (BX), Z4, Z0
 	VFMADD231PS  (BX)(R12*1), Z4, Z1
@@ -5399,14 +5594,14 @@ loop10:
 	ADDQ         $+256, BX
 	ADDQ         $+256, R13
 	SUBQ         $+4, R11
-	JGE          loop10
+	JGE          loop11
 
-done11:
+done12:
 	ADDQ $+4, R11
 	SUBQ $+1, R11
-	JLT  done13
+	JLT  done14
 
-loop12:
+loop13:
 	VBROADCASTSS (R9), Z4
 	VFMADD231PS  (BX), Z4, Z0
 	VFMADD231PS  (BX)(R12*1), Z4, Z1
@@ -5416,19 +5611,19 @@ loop12:
 	ADDQ         $+64, BX
 	ADDQ         $+64, R13
 	SUBQ         $+1, R11
-	JGE          loop12
+	JGE          loop13
 
-done13:
+done14:
 	ADDQ $+1, R11
 	MOVQ R13, BX
 	CMPQ R10, $+1
-	JGE  loop7
+	JGE  loop8
 
-done8:
+done9:
 	// Add what is there.
 	MOVQ    40(CX), R9
 	TESTQ   R9, R9
-	JEQ     done14
+	JEQ     done15
 	VMOVUPS (SI), Z4
 	VADDPS  Z0, Z4, Z0
 	VMOVUPS 64(SI), Z4
@@ -5438,7 +5633,37 @@ done8:
 	VMOVUPS 192(SI), Z4
 	VADDPS  Z3, Z4, Z3
 
-done14:
+done15:
+	MOVQ  64(CX), R9
+	TESTQ R9, R9
+	JEQ   done16
+
+	// Add the x part of one input.
+	MOVQ         24(CX), R10
+	SUBQ         R10, R9
+	ADDQ         DI, R9
+	MOVQ         16(AX), R10
+	VBROADCASTSS (R10), Z4
+	VMOVUPS      (DI), Z5
+	VMOVUPS      (R9), Z6
+	VFMADD231PS  Z6, Z4, Z5
+	VADDPS       Z5, Z0, Z0
+	VMOVUPS      64(DI), Z5
+	VMOVUPS      64(R9), Z6
+	VFMADD231PS  Z6, Z4, Z5
+	VADDPS       Z5, Z1, Z1
+	VMOVUPS      128(DI), Z5
+	VMOVUPS      128(R9), Z6
+	VFMADD231PS  Z6, Z4, Z5
+	VADDPS       Z5, Z2, Z2
+	VMOVUPS      192(DI), Z5
+	VMOVUPS      192(R9), Z6
+	VFMADD231PS  Z6, Z4, Z5
+	VADDPS       Z5, Z3, Z3
+
+done16:
+	MOVQ    32(CX), R9
+	ADDQ    R9, DI
 	VMOVUPS Z0, (SI)
 	VMOVUPS Z1, 64(SI)
 	VMOVUPS Z2, 128(SI)
@@ -5449,92 +5674,99 @@ done14:
 	JGE     loop5
 
 done6:
-	MOVQ  80(CX), R8
+	MOVQ  88(CX), R8
 	TESTQ R8, R8
-	JEQ   done15
+	JEQ   done17
 
 	// The chains of a panel.
-	VMOVUPS (DI), Z0
-	VMOVUPS 64(DI), Z1
-	VMOVUPS 128(DI), Z2
-	VMOVUPS 192(DI), Z3
-	MOVQ    32(CX), R8
-	ADDQ    R8, DI
-	MOVQ    16(CX), DI
-	MOVQ    8(CX), R8
-	CMPQ    R8, $+1
-	JLT     done17
-
-loop16:
-	MOVQ R8, R9
-	ADDQ $-128, R8
-	CMPQ R8, $+1
-	JLT  done18
-	MOVQ $+128, R9
+	VBROADCASTSS constantsAVX512<>+0(SB), Z0
+	VBROADCASTSS constantsAVX512<>+0(SB), Z1
+	VBROADCASTSS constantsAVX512<>+0(SB), Z2
+	VBROADCASTSS constantsAVX512<>+0(SB), Z3
+	MOVQ         64(CX), R8
+	TESTQ        R8, R8
+	JNE          done18
+	VMOVUPS      (DI), Z0
+	VMOVUPS      64(DI), Z1
+	VMOVUPS      128(DI), Z2
+	VMOVUPS      192(DI), Z3
 
 done18:
-	MOVQ R9, R10
-	SHLQ $0x06, R10
-	LEAQ (BX)(R10*1), R11
-	LEAQ (R11)(R10*2), R11
-	SUBQ $+4, R9
+	MOVQ 16(CX), R8
+	MOVQ 8(CX), R9
+	CMPQ R9, $+1
 	JLT  done20
 
 loop19:
-	VBROADCASTSS (DI), Z4
+	MOVQ R9, R10
+	ADDQ $-128, R9
+	CMPQ R9, $+1
+	JLT  done21
+	MOVQ $+128, R10
+
+done21:
+	MOVQ R10, R11
+	SHLQ $0x06, R11
+	LEAQ (BX)(R11*1), R12
+	LEAQ (R12)(R11*2), R12
+	SUBQ $+4, R10
+	JLT  done23
+
+loop22:
+	VBROADCASTSS (R8), Z4
 	VFMADD231PS  (BX), Z4, Z0
-	VFMADD231PS  (BX)(R10*1), Z4, Z1
-	VFMADD231PS  (BX)(R10*2), Z4, Z2
-	VFMADD231PS  (R11), Z4, Z3
-	VBROADCASTSS 4(DI), Z4
+	VFMADD231PS  (BX)(R11*1), Z4, Z1
+	VFMADD231PS  (BX)(R11*2), Z4, Z2
+	VFMADD231PS  (R12), Z4, Z3
+	VBROADCASTSS 4(R8), Z4
 	VFMADD231PS  64(BX), Z4, Z0
-	VFMADD231PS  64(BX)(R10*1), Z4, Z1
-	VFMADD231PS  64(BX)(R10*2), Z4, Z2
-	VFMADD231PS  64(R11), Z4, Z3
-	VBROADCASTSS 8(DI), Z4
+	VFMADD231PS  64(BX)(R11*1), Z4, Z1
+	VFMADD231PS  64(BX)(R11*2), Z4, Z2
+	VFMADD231PS  64(R12), Z4, Z3
+	VBROADCASTSS 8(R8), Z4
 	VFMADD231PS  128(BX), Z4, Z0
-	VFMADD231PS  128(BX)(R10*1), Z4, Z1
-	VFMADD231PS  128(BX)(R10*2), Z4, Z2
-	VFMADD231PS  128(R11), Z4, Z3
-	VBROADCASTSS 12(DI), Z4
+	VFMADD231PS  128(BX)(R11*1), Z4, Z1
+	VFMADD231PS  128(BX)(R11*2), Z4, Z2
+	VFMADD231PS  128(R12), Z4, Z3
+	VBROADCASTSS 12(R8), Z4
 	VFMADD231PS  192(BX), Z4, Z0
-	VFMADD231PS  192(BX)(R10*1), Z4, Z1
-	VFMADD231PS  192(BX)(R10*2), Z4, Z2
-	VFMADD231PS  192(R11), Z4, Z3
-	ADDQ         $+16, DI
+	VFMADD231PS  192(BX)(R11*1), Z4, Z1
+	VFMADD231PS  192(BX)(R11*2), Z4, Z2
+	VFMADD231PS  192(R12), Z4, Z3
+	ADDQ         $+16, R8
 	ADDQ         $+256, BX
-	ADDQ         $+256, R11
-	SUBQ         $+4, R9
-	JGE          loop19
+	ADDQ         $+256, R12
+	SUBQ         $+4, R10
+	JGE          loop22
+
+done23:
+	ADDQ $+4, R10
+	SUBQ $+1, R10
+	JLT  done25
+
+loop24:
+	VBROADCASTSS (R8), Z4
+	VFMADD231PS  (BX), Z4, Z0
+	VFMADD231PS  (BX)(R11*1), Z4, Z1
+	VFMADD231PS  (BX)(R11*2), Z4, Z2
+	VFMADD231PS  (R12), Z4, Z3
+	ADDQ         $+4, R8
+	ADDQ         $+64, BX
+	ADDQ         $+64, R12
+	SUBQ         $+1, R10
+	JGE          loop24
+
+done25:
+	ADDQ $+1, R10
+	MOVQ R12, BX
+	CMPQ R9, $+1
+	JGE  loop19
 
 done20:
-	ADDQ $+4, R9
-	SUBQ $+1, R9
-	JLT  done22
-
-loop21:
-	VBROADCASTSS (DI), Z4
-	VFMADD231PS  (BX), Z4, Z0
-	VFMADD231PS  (BX)(R10*1), Z4, Z1
-	VFMADD231PS  (BX)(R10*2), Z4, Z2
-	VFMADD231PS  (R11), Z4, Z3
-	ADDQ         $+4, DI
-	ADDQ         $+64, BX
-	ADDQ         $+64, R11
-	SUBQ         $+1, R9
-	JGE          loop21
-
-done22:
-	ADDQ $+1, R9
-	MOVQ R11, BX
-	CMPQ R8, $+1
-	JGE  loop16
-
-done17:
 	// Add what is there.
 	MOVQ    40(CX), BX
 	TESTQ   BX, BX
-	JEQ     done23
+	JEQ     done26
 	VMOVUPS (SI), Z4
 	VADDPS  Z0, Z4, Z0
 	VMOVUPS 64(SI), Z4
@@ -5544,45 +5776,75 @@ done17:
 	VMOVUPS 192(SI), Z4
 	VADDPS  Z3, Z4, Z3
 
-done23:
+done26:
+	MOVQ  64(CX), BX
+	TESTQ BX, BX
+	JEQ   done27
+
+	// Add the x part of one input.
+	MOVQ         24(CX), R8
+	SUBQ         R8, BX
+	ADDQ         DI, BX
+	MOVQ         16(AX), R8
+	VBROADCASTSS (R8), Z4
+	VMOVUPS      (DI), Z5
+	VMOVUPS      (BX), Z6
+	VFMADD231PS  Z6, Z4, Z5
+	VADDPS       Z5, Z0, Z0
+	VMOVUPS      64(DI), Z5
+	VMOVUPS      64(BX), Z6
+	VFMADD231PS  Z6, Z4, Z5
+	VADDPS       Z5, Z1, Z1
+	VMOVUPS      128(DI), Z5
+	VMOVUPS      128(BX), Z6
+	VFMADD231PS  Z6, Z4, Z5
+	VADDPS       Z5, Z2, Z2
+	VMOVUPS      192(DI), Z5
+	VMOVUPS      192(BX), Z6
+	VFMADD231PS  Z6, Z4, Z5
+	VADDPS       Z5, Z3, Z3
+
+done27:
+	MOVQ    32(CX), BX
+	ADDQ    BX, DI
 	VMOVUPS Z0, (SI)
 	VMOVUPS Z1, 64(SI)
 	VMOVUPS Z2, 128(SI)
 	VMOVUPS Z3, 192(SI)
 	ADDQ    $+256, SI
 
-done15:
-	ADDQ $+88, CX
+done17:
+	ADDQ $+96, CX
 	ADDQ $-1, DX
 	CMPQ DX, $+1
 	JGE  loop3
 
 done4:
-	VBROADCASTSS constantsAVX512<>+0(SB), Z0
-	VBROADCASTSS constantsAVX512<>+4(SB), Z1
-	VBROADCASTSS constantsAVX512<>+8(SB), Z2
-	VBROADCASTSS constantsAVX512<>+12(SB), Z3
-	VBROADCASTSS constantsAVX512<>+16(SB), Z4
-	VBROADCASTSS constantsAVX512<>+20(SB), Z5
-	VBROADCASTSS constantsAVX512<>+24(SB), Z6
-	VBROADCASTSS constantsAVX512<>+28(SB), Z7
-	VBROADCASTSS constantsAVX512<>+32(SB), Z8
-	VBROADCASTSS constantsAVX512<>+36(SB), Z9
-	VBROADCASTSS constantsAVX512<>+40(SB), Z10
-	VBROADCASTSS constantsAVX512<>+44(SB), Z11
-	VBROADCASTSS constantsAVX512<>+48(SB), Z12
-	VBROADCASTSS constantsAVX512<>+52(SB), Z13
-	VBROADCASTSS constantsAVX512<>+56(SB), Z14
-	VBROADCASTSS constantsAVX512<>+60(SB), Z15
-	MOVQ         208(AX), CX
-	MOVQ         216(AX), DX
-	MOVQ         224(AX), BX
-	MOVQ         248(AX), SI
-	MOVQ         200(AX), DI
+	VBROADCASTSS constantsAVX512<>+4(SB), Z0
+	VBROADCASTSS constantsAVX512<>+8(SB), Z1
+	VBROADCASTSS constantsAVX512<>+12(SB), Z2
+	VBROADCASTSS constantsAVX512<>+16(SB), Z3
+	VBROADCASTSS constantsAVX512<>+20(SB), Z4
+	VBROADCASTSS constantsAVX512<>+24(SB), Z5
+	VBROADCASTSS constantsAVX512<>+28(SB), Z6
+	VBROADCASTSS constantsAVX512<>+32(SB), Z7
+	VBROADCASTSS constantsAVX512<>+36(SB), Z8
+	VBROADCASTSS constantsAVX512<>+40(SB), Z9
+	VBROADCASTSS constantsAVX512<>+44(SB), Z10
+	VBROADCASTSS constantsAVX512<>+48(SB), Z11
+	VBROADCASTSS constantsAVX512<>+52(SB), Z12
+	VBROADCASTSS constantsAVX512<>+56(SB), Z13
+	VBROADCASTSS constantsAVX512<>+60(SB), Z14
+	VBROADCASTSS constantsAVX512<>+64(SB), Z15
+	MOVQ         224(AX), CX
+	MOVQ         232(AX), DX
+	MOVQ         240(AX), BX
+	MOVQ         264(AX), SI
+	MOVQ         216(AX), DI
 
 	// 16 elements at a time.
 	CMPQ DI, $+16
-	JLT  done24
+	JLT  done28
 
 	// Input and cell gates. Forget gate and c. Output gate.
 	VMOVUPS      (BX), Z17
@@ -5590,16 +5852,16 @@ done4:
 	VMOVAPS      Z4, Z18
 	VMOVUPS      128(BX), Z20
 	VMOVAPS      Z8, Z26
-	VBROADCASTSS constantsAVX512<>+68(SB), Z19
-	VBROADCASTSS constantsAVX512<>+64(SB), Z16
-	VBROADCASTSS constantsAVX512<>+72(SB), Z28
+	VBROADCASTSS constantsAVX512<>+72(SB), Z19
+	VBROADCASTSS constantsAVX512<>+68(SB), Z16
+	VBROADCASTSS constantsAVX512<>+76(SB), Z28
 	VMOVAPS      Z7, Z30
-	VBROADCASTSS constantsAVX512<>+88(SB), Z27
-	VBROADCASTSS constantsAVX512<>+84(SB), Z21
-	VBROADCASTSS constantsAVX512<>+76(SB), Z29
+	VBROADCASTSS constantsAVX512<>+92(SB), Z27
+	VBROADCASTSS constantsAVX512<>+88(SB), Z21
+	VBROADCASTSS constantsAVX512<>+80(SB), Z29
 	VMOVAPS      Z13, Z22
-	VBROADCASTSS constantsAVX512<>+92(SB), Z23
-	VBROADCASTSS constantsAVX512<>+80(SB), Z31
+	VBROADCASTSS constantsAVX512<>+96(SB), Z23
+	VBROADCASTSS constantsAVX512<>+84(SB), Z31
 	VMOVAPS      Z10, Z24
 	VMINPS       Z17, Z0, Z17
 	VMINPS       Z25, Z0, Z25
@@ -5621,41 +5883,41 @@ done4:
 	VPSLLD       $0x17, Z18, Z18
 	VPSLLD       $0x17, Z26, Z26
 	VFMADD231PS  Z3, Z30, Z17
-	VBROADCASTSS constantsAVX512<>+96(SB), Z30
+	VBROADCASTSS constantsAVX512<>+100(SB), Z30
 	VFMADD231PS  Z3, Z20, Z25
-	VBROADCASTSS constantsAVX512<>+60(SB), Z20
+	VBROADCASTSS constantsAVX512<>+64(SB), Z20
 	VFMADD231PS  Z16, Z17, Z19
-	VBROADCASTSS constantsAVX512<>+100(SB), Z16
+	VBROADCASTSS constantsAVX512<>+104(SB), Z16
 	VFMADD231PS  Z21, Z25, Z27
-	VBROADCASTSS constantsAVX512<>+44(SB), Z21
+	VBROADCASTSS constantsAVX512<>+48(SB), Z21
 	VFMADD213PS  Z28, Z17, Z19
-	VBROADCASTSS constantsAVX512<>+104(SB), Z28
+	VBROADCASTSS constantsAVX512<>+108(SB), Z28
 	VFMADD213PS  Z23, Z25, Z27
 	VMULPS       Z22, Z22, Z23
 	VMULPS       Z22, Z24, Z22
 	VFMADD213PS  Z29, Z17, Z19
-	VBROADCASTSS constantsAVX512<>+60(SB), Z29
+	VBROADCASTSS constantsAVX512<>+64(SB), Z29
 	VFMADD213PS  Z30, Z25, Z27
 	VFMADD231PS  Z24, Z24, Z23
-	VBROADCASTSS constantsAVX512<>+60(SB), Z24
-	VBROADCASTSS constantsAVX512<>+60(SB), Z30
+	VBROADCASTSS constantsAVX512<>+64(SB), Z24
+	VBROADCASTSS constantsAVX512<>+64(SB), Z30
 	VFMADD213PS  Z31, Z17, Z19
-	VBROADCASTSS constantsAVX512<>+60(SB), Z31
+	VBROADCASTSS constantsAVX512<>+64(SB), Z31
 	VFMADD213PS  Z16, Z25, Z27
 	VMOVUPS      (SI), Z16
 	VFMADD213PS  Z20, Z17, Z19
 	VMOVAPS      Z4, Z17
-	VBROADCASTSS constantsAVX512<>+68(SB), Z20
+	VBROADCASTSS constantsAVX512<>+72(SB), Z20
 	VFMADD213PS  Z28, Z25, Z27
-	VBROADCASTSS constantsAVX512<>+64(SB), Z28
+	VBROADCASTSS constantsAVX512<>+68(SB), Z28
 	VFMADD213PS  Z21, Z18, Z19
-	VBROADCASTSS constantsAVX512<>+72(SB), Z18
-	VBROADCASTSS constantsAVX512<>+76(SB), Z21
+	VBROADCASTSS constantsAVX512<>+76(SB), Z18
+	VBROADCASTSS constantsAVX512<>+80(SB), Z21
 	VFMADD213PS  Z29, Z25, Z27
-	VBROADCASTSS constantsAVX512<>+80(SB), Z25
-	VBROADCASTSS constantsAVX512<>+60(SB), Z29
+	VBROADCASTSS constantsAVX512<>+84(SB), Z25
+	VBROADCASTSS constantsAVX512<>+64(SB), Z29
 	VMULPS       Z23, Z19, Z19
-	VBROADCASTSS constantsAVX512<>+44(SB), Z23
+	VBROADCASTSS constantsAVX512<>+48(SB), Z23
 	VFMADD213PS  Z30, Z26, Z27
 	VDIVPS       Z19, Z24, Z19
 	VDIVPS       Z27, Z31, Z24
@@ -5677,9 +5939,9 @@ done4:
 	VFMADD213PS  Z23, Z17, Z20
 	ADDQ         $-16, DI
 	CMPQ         DI, $+16
-	JLT          done26
+	JLT          done30
 
-loop25:
+loop29:
 	// h of the units before. Input and cell gates. Forget gate and c. Output gate.
 	VMOVUPS      256(BX), Z17
 	VMOVUPS      64(SI), Z16
@@ -5697,23 +5959,23 @@ loop25:
 	VFNMADD231PS Z2, Z17, Z23
 	VFMADD213PS  Z14, Z19, Z22
 	VFMADD213PS  Z11, Z19, Z21
-	VBROADCASTSS constantsAVX512<>+68(SB), Z25
+	VBROADCASTSS constantsAVX512<>+72(SB), Z25
 	VSUBPS       Z4, Z23, Z24
 	VPSLLD       $0x17, Z23, Z23
 	VFMADD231PS  Z3, Z24, Z17
 	VFMADD213PS  Z15, Z19, Z22
 	VMULPS       Z21, Z18, Z18
-	VBROADCASTSS constantsAVX512<>+64(SB), Z21
-	VBROADCASTSS constantsAVX512<>+72(SB), Z24
-	VBROADCASTSS constantsAVX512<>+76(SB), Z26
+	VBROADCASTSS constantsAVX512<>+68(SB), Z21
+	VBROADCASTSS constantsAVX512<>+76(SB), Z24
+	VBROADCASTSS constantsAVX512<>+80(SB), Z26
 	VMULPS       Z22, Z22, Z19
 	VMULPS       Z22, Z18, Z22
-	VBROADCASTSS constantsAVX512<>+80(SB), Z27
+	VBROADCASTSS constantsAVX512<>+84(SB), Z27
 	VFMADD231PS  Z21, Z17, Z25
 	VFMADD231PS  Z18, Z18, Z19
 	VFMADD213PS  Z24, Z17, Z25
 	VMULPS       Z19, Z20, Z18
-	VBROADCASTSS constantsAVX512<>+60(SB), Z19
+	VBROADCASTSS constantsAVX512<>+64(SB), Z19
 	VFMADD213PS  Z26, Z17, Z25
 	VDIVPS       Z18, Z22, Z18
 	VFMADD213PS  Z27, Z17, Z25
@@ -5723,8 +5985,8 @@ loop25:
 	VMOVAPS      Z7, Z19
 	VMOVAPS      Z13, Z21
 	VMOVAPS      Z10, Z20
-	VBROADCASTSS constantsAVX512<>+44(SB), Z17
-	VBROADCASTSS constantsAVX512<>+60(SB), Z22
+	VBROADCASTSS constantsAVX512<>+48(SB), Z17
+	VBROADCASTSS constantsAVX512<>+64(SB), Z22
 	VMINPS       Z18, Z5, Z18
 	VFMADD213PS  Z17, Z23, Z25
 	VMOVUPS      320(BX), Z17
@@ -5738,43 +6000,43 @@ loop25:
 	VFNMADD231PS Z2, Z17, Z23
 	VFMADD213PS  Z14, Z19, Z21
 	VFMADD213PS  Z11, Z19, Z20
-	VBROADCASTSS constantsAVX512<>+88(SB), Z26
+	VBROADCASTSS constantsAVX512<>+92(SB), Z26
 	VSUBPS       Z8, Z23, Z24
 	VPSLLD       $0x17, Z23, Z23
 	VFMADD213PS  Z15, Z19, Z21
 	VFMADD231PS  Z3, Z24, Z17
 	VMULPS       Z20, Z18, Z18
-	VBROADCASTSS constantsAVX512<>+84(SB), Z20
-	VBROADCASTSS constantsAVX512<>+92(SB), Z24
-	VBROADCASTSS constantsAVX512<>+96(SB), Z27
+	VBROADCASTSS constantsAVX512<>+88(SB), Z20
+	VBROADCASTSS constantsAVX512<>+96(SB), Z24
+	VBROADCASTSS constantsAVX512<>+100(SB), Z27
 	VMULPS       Z21, Z21, Z19
 	VMULPS       Z21, Z18, Z21
-	VBROADCASTSS constantsAVX512<>+100(SB), Z28
+	VBROADCASTSS constantsAVX512<>+104(SB), Z28
 	VFMADD231PS  Z20, Z17, Z26
 	VFMADD231PS  Z18, Z18, Z19
 	VFMADD213PS  Z24, Z17, Z26
 	VMULPS       Z19, Z25, Z18
-	VBROADCASTSS constantsAVX512<>+104(SB), Z19
+	VBROADCASTSS constantsAVX512<>+108(SB), Z19
 	VFMADD213PS  Z27, Z17, Z26
 	VDIVPS       Z18, Z22, Z18
-	VBROADCASTSS constantsAVX512<>+60(SB), Z20
+	VBROADCASTSS constantsAVX512<>+64(SB), Z20
 	VFMADD213PS  Z28, Z17, Z26
 	VFMADD213PS  Z19, Z17, Z26
 	VMULPS       Z18, Z21, Z18
-	VBROADCASTSS constantsAVX512<>+60(SB), Z19
+	VBROADCASTSS constantsAVX512<>+64(SB), Z19
 	VFMADD213PS  Z20, Z17, Z26
-	VBROADCASTSS constantsAVX512<>+60(SB), Z17
+	VBROADCASTSS constantsAVX512<>+64(SB), Z17
 	VMOVAPS      Z4, Z20
-	VBROADCASTSS constantsAVX512<>+68(SB), Z21
-	VBROADCASTSS constantsAVX512<>+64(SB), Z22
-	VBROADCASTSS constantsAVX512<>+72(SB), Z24
-	VBROADCASTSS constantsAVX512<>+76(SB), Z25
-	VBROADCASTSS constantsAVX512<>+80(SB), Z27
+	VBROADCASTSS constantsAVX512<>+72(SB), Z21
+	VBROADCASTSS constantsAVX512<>+68(SB), Z22
+	VBROADCASTSS constantsAVX512<>+76(SB), Z24
+	VBROADCASTSS constantsAVX512<>+80(SB), Z25
+	VBROADCASTSS constantsAVX512<>+84(SB), Z27
 	VFMADD213PS  Z19, Z23, Z26
-	VBROADCASTSS constantsAVX512<>+60(SB), Z23
+	VBROADCASTSS constantsAVX512<>+64(SB), Z23
 	VDIVPS       Z26, Z17, Z17
 	VFMADD231PS  Z16, Z17, Z18
-	VBROADCASTSS constantsAVX512<>+44(SB), Z17
+	VBROADCASTSS constantsAVX512<>+48(SB), Z17
 	VMOVUPS      Z18, 64(DX)
 	VMOVUPS      448(BX), Z16
 	VMOVAPS      Z18, Z19
@@ -5798,9 +6060,9 @@ loop25:
 	ADDQ         $+192, BX
 	ADDQ         $-16, DI
 	CMPQ         DI, $+16
-	JGE          loop25
+	JGE          loop29
 
-done26:
+done30:
 	// h of the units before.
 	VMINPS      Z19, Z5, Z16
 	VMOVAPS     Z7, Z17
@@ -5826,10 +6088,10 @@ done26:
 	ADDQ        $+64, SI
 	ADDQ        $+192, BX
 
-done24:
+done28:
 	// The last elements.
 	TESTQ DI, DI
-	JEQ   done27
+	JEQ   done31
 	MOVL  $-1, R8
 	BZHIL DI, R8, R8
 	KMOVW R8, K1
@@ -5840,16 +6102,16 @@ done24:
 	VMOVAPS      Z4, Z17
 	VMOVUPS.Z    128(BX), K1, Z23
 	VMOVAPS      Z8, Z28
-	VBROADCASTSS constantsAVX512<>+68(SB), Z18
-	VBROADCASTSS constantsAVX512<>+64(SB), Z19
-	VBROADCASTSS constantsAVX512<>+72(SB), Z20
+	VBROADCASTSS constantsAVX512<>+72(SB), Z18
+	VBROADCASTSS constantsAVX512<>+68(SB), Z19
+	VBROADCASTSS constantsAVX512<>+76(SB), Z20
 	VMOVAPS      Z7, Z24
-	VBROADCASTSS constantsAVX512<>+88(SB), Z29
-	VBROADCASTSS constantsAVX512<>+84(SB), Z30
-	VBROADCASTSS constantsAVX512<>+76(SB), Z21
+	VBROADCASTSS constantsAVX512<>+92(SB), Z29
+	VBROADCASTSS constantsAVX512<>+88(SB), Z30
+	VBROADCASTSS constantsAVX512<>+80(SB), Z21
 	VMOVAPS      Z13, Z26
-	VBROADCASTSS constantsAVX512<>+92(SB), Z31
-	VBROADCASTSS constantsAVX512<>+80(SB), Z22
+	VBROADCASTSS constantsAVX512<>+96(SB), Z31
+	VBROADCASTSS constantsAVX512<>+84(SB), Z22
 	VMOVAPS      Z10, Z25
 	VMINPS       Z16, Z0, Z16
 	VMINPS       Z27, Z0, Z27
@@ -5871,46 +6133,46 @@ done24:
 	VPSLLD       $0x17, Z17, Z17
 	VPSLLD       $0x17, Z28, Z25
 	VFMADD231PS  Z3, Z24, Z16
-	VBROADCASTSS constantsAVX512<>+96(SB), Z24
+	VBROADCASTSS constantsAVX512<>+100(SB), Z24
 	VFMADD231PS  Z3, Z8, Z27
-	VBROADCASTSS constantsAVX512<>+60(SB), Z8
+	VBROADCASTSS constantsAVX512<>+64(SB), Z8
 	VFMADD231PS  Z19, Z16, Z18
-	VBROADCASTSS constantsAVX512<>+100(SB), Z19
+	VBROADCASTSS constantsAVX512<>+104(SB), Z19
 	VFMADD231PS  Z30, Z27, Z29
-	VBROADCASTSS constantsAVX512<>+44(SB), Z28
+	VBROADCASTSS constantsAVX512<>+48(SB), Z28
 	VFMADD213PS  Z20, Z16, Z18
-	VBROADCASTSS constantsAVX512<>+104(SB), Z20
+	VBROADCASTSS constantsAVX512<>+108(SB), Z20
 	VFMADD213PS  Z31, Z27, Z29
 	VMULPS       Z26, Z26, Z30
 	VMULPS       Z26, Z23, Z26
 	VFMADD213PS  Z21, Z16, Z18
-	VBROADCASTSS constantsAVX512<>+60(SB), Z21
+	VBROADCASTSS constantsAVX512<>+64(SB), Z21
 	VFMADD213PS  Z24, Z27, Z29
 	VFMADD231PS  Z23, Z23, Z30
-	VBROADCASTSS constantsAVX512<>+60(SB), Z23
-	VBROADCASTSS constantsAVX512<>+60(SB), Z24
+	VBROADCASTSS constantsAVX512<>+64(SB), Z23
+	VBROADCASTSS constantsAVX512<>+64(SB), Z24
 	VFMADD213PS  Z22, Z16, Z18
-	VBROADCASTSS constantsAVX512<>+60(SB), Z22
+	VBROADCASTSS constantsAVX512<>+64(SB), Z22
 	VFMADD213PS  Z19, Z27, Z29
 	VMOVUPS.Z    (SI), K1, Z19
 	VFMADD213PS  Z8, Z16, Z18
 	VMOVAPS      Z4, Z8
-	VBROADCASTSS constantsAVX512<>+68(SB), Z16
+	VBROADCASTSS constantsAVX512<>+72(SB), Z16
 	VFMADD213PS  Z20, Z27, Z29
-	VBROADCASTSS constantsAVX512<>+64(SB), Z20
+	VBROADCASTSS constantsAVX512<>+68(SB), Z20
 	VFMADD213PS  Z28, Z17, Z18
-	VBROADCASTSS constantsAVX512<>+72(SB), Z17
+	VBROADCASTSS constantsAVX512<>+76(SB), Z17
 	VMOVAPS      Z7, Z7
 	VFMADD213PS  Z21, Z27, Z29
-	VBROADCASTSS constantsAVX512<>+76(SB), Z21
+	VBROADCASTSS constantsAVX512<>+80(SB), Z21
 	VMOVAPS      Z13, Z13
 	VMULPS       Z30, Z18, Z18
-	VBROADCASTSS constantsAVX512<>+80(SB), Z27
+	VBROADCASTSS constantsAVX512<>+84(SB), Z27
 	VFMADD213PS  Z24, Z25, Z29
 	VMOVAPS      Z10, Z24
-	VBROADCASTSS constantsAVX512<>+60(SB), Z10
+	VBROADCASTSS constantsAVX512<>+64(SB), Z10
 	VDIVPS       Z18, Z23, Z18
-	VBROADCASTSS constantsAVX512<>+44(SB), Z23
+	VBROADCASTSS constantsAVX512<>+48(SB), Z23
 	VDIVPS       Z29, Z22, Z22
 	VMULPS       Z18, Z26, Z18
 	VFMADD231PS  Z19, Z22, Z18
@@ -5944,25 +6206,17 @@ done24:
 	VDIVPS       Z0, Z4, Z0
 	VMOVUPS      Z0, K1, (CX)
 
-done27:
+done31:
 	// To the next step.
-	MOVQ  192(AX), CX
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 192(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
 	JEQ   done2
-	MOVQ  208(AX), CX
-	MOVQ  CX, 240(AX)
-	MOVQ  216(AX), CX
-	MOVQ  CX, 248(AX)
-	MOVQ  208(AX), CX
-	MOVQ  256(AX), DX
-	ADDQ  DX, CX
-	MOVQ  CX, 208(AX)
-	MOVQ  216(AX), CX
-	MOVQ  264(AX), DX
-	ADDQ  DX, CX
-	MOVQ  CX, 216(AX)
+	MOVQ  224(AX), CX
+	MOVQ  CX, 256(AX)
+	MOVQ  232(AX), CX
+	MOVQ  CX, 264(AX)
 	MOVQ  224(AX), CX
 	MOVQ  272(AX), DX
 	ADDQ  DX, CX
@@ -5971,20 +6225,28 @@ done27:
 	MOVQ  280(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 232(AX)
-	MOVQ  16(AX), CX
+	MOVQ  240(AX), CX
 	MOVQ  288(AX), DX
 	ADDQ  DX, CX
+	MOVQ  CX, 240(AX)
+	MOVQ  248(AX), CX
+	MOVQ  296(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 248(AX)
+	MOVQ  16(AX), CX
+	MOVQ  304(AX), DX
+	ADDQ  DX, CX
 	MOVQ  CX, 16(AX)
-	MOVQ  240(AX), CX
-	MOVQ  CX, 104(AX)
+	MOVQ  256(AX), CX
+	MOVQ  CX, 112(AX)
 	MOVQ  48(AX), CX
 	MOVQ  56(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 48(AX)
-	MOVQ  136(AX), CX
-	MOVQ  144(AX), DX
+	MOVQ  144(AX), CX
+	MOVQ  152(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 136(AX)
+	MOVQ  CX, 144(AX)
 	JMP   step1
 
 done2:
@@ -6006,8 +6268,8 @@ TEXT ·lstmStepsTrainAVX512(SB), NOSPLIT, $8-8
 
 step1:
 	// A step.
-	MOVQ 184(AX), DX
-	MOVQ 176(AX), CX
+	MOVQ 200(AX), DX
+	MOVQ 192(AX), CX
 	LEAQ (AX)(CX*1), CX
 	CMPQ DX, $+1
 	JLT  done4
@@ -6016,39 +6278,46 @@ loop3:
 	MOVQ (CX), BX
 	MOVQ 48(CX), SI
 	MOVQ 24(CX), DI
-	MOVQ 64(CX), R8
+	MOVQ 72(CX), R8
 	CMPQ R8, $+1
 	JLT  done6
 
 loop5:
 	// The chains of a panel.
-	VMOVUPS (DI), Z0
-	VMOVUPS 64(DI), Z1
-	VMOVUPS 128(DI), Z2
-	VMOVUPS 192(DI), Z3
-	MOVQ    32(CX), R9
-	ADDQ    R9, DI
-	MOVQ    16(CX), R9
-	MOVQ    8(CX), R10
-	CMPQ    R10, $+1
-	JLT     done8
+	VBROADCASTSS constantsAVX512<>+0(SB), Z0
+	VBROADCASTSS constantsAVX512<>+0(SB), Z1
+	VBROADCASTSS constantsAVX512<>+0(SB), Z2
+	VBROADCASTSS constantsAVX512<>+0(SB), Z3
+	MOVQ         64(CX), R9
+	TESTQ        R9, R9
+	JNE          done7
+	VMOVUPS      (DI), Z0
+	VMOVUPS      64(DI), Z1
+	VMOVUPS      128(DI), Z2
+	VMOVUPS      192(DI), Z3
 
-loop7:
+done7:
+	MOVQ 16(CX), R9
+	MOVQ 8(CX), R10
+	CMPQ R10, $+1
+	JLT  done9
+
+loop8:
 	MOVQ R10, R11
 	ADDQ $-128, R10
 	CMPQ R10, $+1
-	JLT  done9
+	JLT  done10
 	MOVQ $+128, R11
 
-done9:
+done10:
 	MOVQ R11, R12
 	SHLQ $0x06, R12
 	LEAQ (BX)(R12*1), R13
 	LEAQ (R13)(R12*2), R13
 	SUBQ $+4, R11
-	JLT  done11
+	JLT  done12
 
-loop10:
+loop11:
 	VBROADCASTSS (R9), Z4
 	VFMADD231PS  (BX), Z4, Z0
 	VFMADD231PS  (BX)(R12*1), Z4, Z1
@@ -6073,14 +6342,14 @@ loop10:
 	ADDQ         $+256, BX
 	ADDQ         $+256, R13
 	SUBQ         $+4, R11
-	JGE          loop10
+	JGE          loop11
 
-done11:
+done12:
 	ADDQ $+4, R11
 	SUBQ $+1, R11
-	JLT  done13
+	JLT  done14
 
-loop12:
+loop13:
 	VBROADCASTSS (R9), Z4
 	VFMADD231PS  (BX), Z4, Z0
 	VFMADD231PS  (BX)(R12*1), Z4, Z1
@@ -6090,19 +6359,19 @@ loop12:
 	ADDQ         $+64, BX
 	ADDQ         $+64, R13
 	SUBQ         $+1, R11
-	JGE          loop12
+	JGE          loop13
 
-done13:
+done14:
 	ADDQ $+1, R11
 	MOVQ R13, BX
 	CMPQ R10, $+1
-	JGE  loop7
+	JGE  loop8
 
-done8:
+done9:
 	// Add what is there.
 	MOVQ    40(CX), R9
 	TESTQ   R9, R9
-	JEQ     done14
+	JEQ     done15
 	VMOVUPS (SI), Z4
 	VADDPS  Z0, Z4, Z0
 	VMOVUPS 64(SI), Z4
@@ -6112,7 +6381,37 @@ done8:
 	VMOVUPS 192(SI), Z4
 	VADDPS  Z3, Z4, Z3
 
-done14:
+done15:
+	MOVQ  64(CX), R9
+	TESTQ R9, R9
+	JEQ   done16
+
+	// Add the x part of one input.
+	MOVQ         24(CX), R10
+	SUBQ         R10, R9
+	ADDQ         DI, R9
+	MOVQ         16(AX), R10
+	VBROADCASTSS (R10), Z4
+	VMOVUPS      (DI), Z5
+	VMOVUPS      (R9), Z6
+	VFMADD231PS  Z6, Z4, Z5
+	VADDPS       Z5, Z0, Z0
+	VMOVUPS      64(DI), Z5
+	VMOVUPS      64(R9), Z6
+	VFMADD231PS  Z6, Z4, Z5
+	VADDPS       Z5, Z1, Z1
+	VMOVUPS      128(DI), Z5
+	VMOVUPS      128(R9), Z6
+	VFMADD231PS  Z6, Z4, Z5
+	VADDPS       Z5, Z2, Z2
+	VMOVUPS      192(DI), Z5
+	VMOVUPS      192(R9), Z6
+	VFMADD231PS  Z6, Z4, Z5
+	VADDPS       Z5, Z3, Z3
+
+done16:
+	MOVQ    32(CX), R9
+	ADDQ    R9, DI
 	VMOVUPS Z0, (SI)
 	VMOVUPS Z1, 64(SI)
 	VMOVUPS Z2, 128(SI)
@@ -6123,92 +6422,99 @@ done14:
 	JGE     loop5
 
 done6:
-	MOVQ  80(CX), R8
+	MOVQ  88(CX), R8
 	TESTQ R8, R8
-	JEQ   done15
+	JEQ   done17
 
 	// The chains of a panel.
-	VMOVUPS (DI), Z0
-	VMOVUPS 64(DI), Z1
-	VMOVUPS 128(DI), Z2
-	VMOVUPS 192(DI), Z3
-	MOVQ    32(CX), R8
-	ADDQ    R8, DI
-	MOVQ    16(CX), DI
-	MOVQ    8(CX), R8
-	CMPQ    R8, $+1
-	JLT     done17
-
-loop16:
-	MOVQ R8, R9
-	ADDQ $-128, R8
-	CMPQ R8, $+1
-	JLT  done18
-	MOVQ $+128, R9
+	VBROADCASTSS constantsAVX512<>+0(SB), Z0
+	VBROADCASTSS constantsAVX512<>+0(SB), Z1
+	VBROADCASTSS constantsAVX512<>+0(SB), Z2
+	VBROADCASTSS constantsAVX512<>+0(SB), Z3
+	MOVQ         64(CX), R8
+	TESTQ        R8, R8
+	JNE          done18
+	VMOVUPS      (DI), Z0
+	VMOVUPS      64(DI), Z1
+	VMOVUPS      128(DI), Z2
+	VMOVUPS      192(DI), Z3
 
 done18:
-	MOVQ R9, R10
-	SHLQ $0x06, R10
-	LEAQ (BX)(R10*1), R11
-	LEAQ (R11)(R10*2), R11
-	SUBQ $+4, R9
+	MOVQ 16(CX), R8
+	MOVQ 8(CX), R9
+	CMPQ R9, $+1
 	JLT  done20
 
 loop19:
-	VBROADCASTSS (DI), Z4
+	MOVQ R9, R10
+	ADDQ $-128, R9
+	CMPQ R9, $+1
+	JLT  done21
+	MOVQ $+128, R10
+
+done21:
+	MOVQ R10, R11
+	SHLQ $0x06, R11
+	LEAQ (BX)(R11*1), R12
+	LEAQ (R12)(R11*2), R12
+	SUBQ $+4, R10
+	JLT  done23
+
+loop22:
+	VBROADCASTSS (R8), Z4
 	VFMADD231PS  (BX), Z4, Z0
-	VFMADD231PS  (BX)(R10*1), Z4, Z1
-	VFMADD231PS  (BX)(R10*2), Z4, Z2
-	VFMADD231PS  (R11), Z4, Z3
-	VBROADCASTSS 4(DI), Z4
+	VFMADD231PS  (BX)(R11*1), Z4, Z1
+	VFMADD231PS  (BX)(R11*2), Z4, Z2
+	VFMADD231PS  (R12), Z4, Z3
+	VBROADCASTSS 4(R8), Z4
 	VFMADD231PS  64(BX), Z4, Z0
-	VFMADD231PS  64(BX)(R10*1), Z4, Z1
-	VFMADD231PS  64(BX)(R10*2), Z4, Z2
-	VFMADD231PS  64(R11), Z4, Z3
-	VBROADCASTSS 8(DI), Z4
+	VFMADD231PS  64(BX)(R11*1), Z4, Z1
+	VFMADD231PS  64(BX)(R11*2), Z4, Z2
+	VFMADD231PS  64(R12), Z4, Z3
+	VBROADCASTSS 8(R8), Z4
 	VFMADD231PS  128(BX), Z4, Z0
-	VFMADD231PS  128(BX)(R10*1), Z4, Z1
-	VFMADD231PS  128(BX)(R10*2), Z4, Z2
-	VFMADD231PS  128(R11), Z4, Z3
-	VBROADCASTSS 12(DI), Z4
+	VFMADD231PS  128(BX)(R11*1), Z4, Z1
+	VFMADD231PS  128(BX)(R11*2), Z4, Z2
+	VFMADD231PS  128(R12), Z4, Z3
+	VBROADCASTSS 12(R8), Z4
 	VFMADD231PS  192(BX), Z4, Z0
-	VFMADD231PS  192(BX)(R10*1), Z4, Z1
-	VFMADD231PS  192(BX)(R10*2), Z4, Z2
-	VFMADD231PS  192(R11), Z4, Z3
-	ADDQ         $+16, DI
+	VFMADD231PS  192(BX)(R11*1), Z4, Z1
+	VFMADD231PS  192(BX)(R11*2), Z4, Z2
+	VFMADD231PS  192(R12), Z4, Z3
+	ADDQ         $+16, R8
 	ADDQ         $+256, BX
-	ADDQ         $+256, R11
-	SUBQ         $+4, R9
-	JGE          loop19
+	ADDQ         $+256, R12
+	SUBQ         $+4, R10
+	JGE          loop22
+
+done23:
+	ADDQ $+4, R10
+	SUBQ $+1, R10
+	JLT  done25
+
+loop24:
+	VBROADCASTSS (R8), Z4
+	VFMADD231PS  (BX), Z4, Z0
+	VFMADD231PS  (BX)(R11*1), Z4, Z1
+	VFMADD231PS  (BX)(R11*2), Z4, Z2
+	VFMADD231PS  (R12), Z4, Z3
+	ADDQ         $+4, R8
+	ADDQ         $+64, BX
+	ADDQ         $+64, R12
+	SUBQ         $+1, R10
+	JGE          loop24
+
+done25:
+	ADDQ $+1, R10
+	MOVQ R12, BX
+	CMPQ R9, $+1
+	JGE  loop19
 
 done20:
-	ADDQ $+4, R9
-	SUBQ $+1, R9
-	JLT  done22
-
-loop21:
-	VBROADCASTSS (DI), Z4
-	VFMADD231PS  (BX), Z4, Z0
-	VFMADD231PS  (BX)(R10*1), Z4, Z1
-	VFMADD231PS  (BX)(R10*2), Z4, Z2
-	VFMADD231PS  (R11), Z4, Z3
-	ADDQ         $+4, DI
-	ADDQ         $+64, BX
-	ADDQ         $+64, R11
-	SUBQ         $+1, R9
-	JGE          loop21
-
-done22:
-	ADDQ $+1, R9
-	MOVQ R11, BX
-	CMPQ R8, $+1
-	JGE  loop16
-
-done17:
 	// Add what is there.
 	MOVQ    40(CX), BX
 	TESTQ   BX, BX
-	JEQ     done23
+	JEQ     done26
 	VMOVUPS (SI), Z4
 	VADDPS  Z0, Z4, Z0
 	VMOVUPS 64(SI), Z4
@@ -6218,59 +6524,89 @@ done17:
 	VMOVUPS 192(SI), Z4
 	VADDPS  Z3, Z4, Z3
 
-done23:
+done26:
+	MOVQ  64(CX), BX
+	TESTQ BX, BX
+	JEQ   done27
+
+	// Add the x part of one input.
+	MOVQ         24(CX), R8
+	SUBQ         R8, BX
+	ADDQ         DI, BX
+	MOVQ         16(AX), R8
+	VBROADCASTSS (R8), Z4
+	VMOVUPS      (DI), Z5
+	VMOVUPS      (BX), Z6
+	VFMADD231PS  Z6, Z4, Z5
+	VADDPS       Z5, Z0, Z0
+	VMOVUPS      64(DI), Z5
+	VMOVUPS      64(BX), Z6
+	VFMADD231PS  Z6, Z4, Z5
+	VADDPS       Z5, Z1, Z1
+	VMOVUPS      128(DI), Z5
+	VMOVUPS      128(BX), Z6
+	VFMADD231PS  Z6, Z4, Z5
+	VADDPS       Z5, Z2, Z2
+	VMOVUPS      192(DI), Z5
+	VMOVUPS      192(BX), Z6
+	VFMADD231PS  Z6, Z4, Z5
+	VADDPS       Z5, Z3, Z3
+
+done27:
+	MOVQ    32(CX), BX
+	ADDQ    BX, DI
 	VMOVUPS Z0, (SI)
 	VMOVUPS Z1, 64(SI)
 	VMOVUPS Z2, 128(SI)
 	VMOVUPS Z3, 192(SI)
 	ADDQ    $+256, SI
 
-done15:
-	ADDQ $+88, CX
+done17:
+	ADDQ $+96, CX
 	ADDQ $-1, DX
 	CMPQ DX, $+1
 	JGE  loop3
 
 done4:
-	VBROADCASTSS constantsAVX512<>+0(SB), Z0
-	VBROADCASTSS constantsAVX512<>+4(SB), Z1
-	VBROADCASTSS constantsAVX512<>+8(SB), Z2
-	VBROADCASTSS constantsAVX512<>+12(SB), Z3
-	VBROADCASTSS constantsAVX512<>+16(SB), Z4
-	VBROADCASTSS constantsAVX512<>+20(SB), Z5
-	VBROADCASTSS constantsAVX512<>+24(SB), Z6
-	VBROADCASTSS constantsAVX512<>+28(SB), Z7
-	VBROADCASTSS constantsAVX512<>+32(SB), Z8
-	VBROADCASTSS constantsAVX512<>+36(SB), Z9
-	VBROADCASTSS constantsAVX512<>+40(SB), Z10
-	VBROADCASTSS constantsAVX512<>+44(SB), Z11
-	VBROADCASTSS constantsAVX512<>+48(SB), Z12
-	VBROADCASTSS constantsAVX512<>+52(SB), Z13
-	VBROADCASTSS constantsAVX512<>+56(SB), Z14
-	VBROADCASTSS constantsAVX512<>+60(SB), Z15
-	MOVQ         208(AX), CX
-	MOVQ         216(AX), DX
-	MOVQ         224(AX), BX
-	MOVQ         248(AX), SI
-	MOVQ         200(AX), DI
+	VBROADCASTSS constantsAVX512<>+4(SB), Z0
+	VBROADCASTSS constantsAVX512<>+8(SB), Z1
+	VBROADCASTSS constantsAVX512<>+12(SB), Z2
+	VBROADCASTSS constantsAVX512<>+16(SB), Z3
+	VBROADCASTSS constantsAVX512<>+20(SB), Z4
+	VBROADCASTSS constantsAVX512<>+24(SB), Z5
+	VBROADCASTSS constantsAVX512<>+28(SB), Z6
+	VBROADCASTSS constantsAVX512<>+32(SB), Z7
+	VBROADCASTSS constantsAVX512<>+36(SB), Z8
+	VBROADCASTSS constantsAVX512<>+40(SB), Z9
+	VBROADCASTSS constantsAVX512<>+44(SB), Z10
+	VBROADCASTSS constantsAVX512<>+48(SB), Z11
+	VBROADCASTSS constantsAVX512<>+52(SB), Z12
+	VBROADCASTSS constantsAVX512<>+56(SB), Z13
+	VBROADCASTSS constantsAVX512<>+60(SB), Z14
+	VBROADCASTSS constantsAVX512<>+64(SB), Z15
+	MOVQ         224(AX), CX
+	MOVQ         232(AX), DX
+	MOVQ         240(AX), BX
+	MOVQ         264(AX), SI
+	MOVQ         216(AX), DI
 
 	// 16 elements at a time.
 	CMPQ DI, $+16
-	JLT  done24
+	JLT  done28
 
 	// Input and cell gates. Forget gate and c. Output gate.
 	VMOVUPS      (BX), Z17
 	VMOVAPS      Z4, Z18
 	VMOVUPS      128(BX), Z26
-	VBROADCASTSS constantsAVX512<>+68(SB), Z19
-	VBROADCASTSS constantsAVX512<>+64(SB), Z20
-	VBROADCASTSS constantsAVX512<>+72(SB), Z21
+	VBROADCASTSS constantsAVX512<>+72(SB), Z19
+	VBROADCASTSS constantsAVX512<>+68(SB), Z20
+	VBROADCASTSS constantsAVX512<>+76(SB), Z21
 	VMOVAPS      Z7, Z27
-	VBROADCASTSS constantsAVX512<>+76(SB), Z22
-	VBROADCASTSS constantsAVX512<>+80(SB), Z23
+	VBROADCASTSS constantsAVX512<>+80(SB), Z22
+	VBROADCASTSS constantsAVX512<>+84(SB), Z23
 	VMOVAPS      Z10, Z28
-	VBROADCASTSS constantsAVX512<>+60(SB), Z24
-	VBROADCASTSS constantsAVX512<>+44(SB), Z25
+	VBROADCASTSS constantsAVX512<>+64(SB), Z24
+	VBROADCASTSS constantsAVX512<>+48(SB), Z25
 	VMOVUPS      (SI), Z16
 	VMOVAPS      Z13, Z29
 	VMINPS       Z17, Z0, Z17
@@ -6284,11 +6620,11 @@ done4:
 	VFMADD231PS  Z9, Z27, Z28
 	VPSLLD       $0x17, Z18, Z18
 	VFMADD231PS  Z3, Z26, Z17
-	VBROADCASTSS constantsAVX512<>+60(SB), Z26
+	VBROADCASTSS constantsAVX512<>+64(SB), Z26
 	VFMADD213PS  Z14, Z27, Z29
 	VFMADD213PS  Z11, Z27, Z28
 	VFMADD231PS  Z20, Z17, Z19
-	VBROADCASTSS constantsAVX512<>+44(SB), Z20
+	VBROADCASTSS constantsAVX512<>+48(SB), Z20
 	VFMADD213PS  Z15, Z27, Z29
 	VMULPS       Z28, Z30, Z27
 	VFMADD213PS  Z21, Z17, Z19
@@ -6302,21 +6638,21 @@ done4:
 	VFMADD213PS  Z24, Z17, Z19
 	VFMADD213PS  Z25, Z18, Z19
 	VMOVAPS      Z8, Z17
-	VBROADCASTSS constantsAVX512<>+88(SB), Z18
-	VBROADCASTSS constantsAVX512<>+84(SB), Z23
-	VBROADCASTSS constantsAVX512<>+92(SB), Z24
-	VBROADCASTSS constantsAVX512<>+96(SB), Z25
-	VBROADCASTSS constantsAVX512<>+100(SB), Z27
-	VBROADCASTSS constantsAVX512<>+104(SB), Z29
+	VBROADCASTSS constantsAVX512<>+92(SB), Z18
+	VBROADCASTSS constantsAVX512<>+88(SB), Z23
+	VBROADCASTSS constantsAVX512<>+96(SB), Z24
+	VBROADCASTSS constantsAVX512<>+100(SB), Z25
+	VBROADCASTSS constantsAVX512<>+104(SB), Z27
+	VBROADCASTSS constantsAVX512<>+108(SB), Z29
 	VMULPS       Z21, Z19, Z21
 	VMULPS       Z19, Z22, Z19
-	VBROADCASTSS constantsAVX512<>+60(SB), Z22
+	VBROADCASTSS constantsAVX512<>+64(SB), Z22
 	VDIVPS       Z21, Z26, Z21
 	VMULPS       Z21, Z20, Z20
 	VMULPS       Z21, Z19, Z19
 	VMULPS       Z21, Z28, Z21
-	VBROADCASTSS constantsAVX512<>+60(SB), Z26
-	VBROADCASTSS constantsAVX512<>+60(SB), Z28
+	VBROADCASTSS constantsAVX512<>+64(SB), Z26
+	VBROADCASTSS constantsAVX512<>+64(SB), Z28
 	VMOVUPS      Z20, (BX)
 	VMOVUPS      Z19, 128(BX)
 	VMOVUPS      64(BX), Z19
@@ -6326,21 +6662,21 @@ done4:
 	VFNMADD231PS Z2, Z19, Z17
 	VSUBPS       Z8, Z17, Z30
 	VPSLLD       $0x17, Z17, Z17
-	VBROADCASTSS constantsAVX512<>+68(SB), Z31
+	VBROADCASTSS constantsAVX512<>+72(SB), Z31
 	VFMADD231PS  Z3, Z30, Z19
-	VBROADCASTSS constantsAVX512<>+64(SB), Z30
+	VBROADCASTSS constantsAVX512<>+68(SB), Z30
 	VFMADD231PS  Z23, Z19, Z18
-	VBROADCASTSS constantsAVX512<>+72(SB), Z23
+	VBROADCASTSS constantsAVX512<>+76(SB), Z23
 	VFMADD213PS  Z24, Z19, Z18
-	VBROADCASTSS constantsAVX512<>+76(SB), Z24
+	VBROADCASTSS constantsAVX512<>+80(SB), Z24
 	VFMADD213PS  Z25, Z19, Z18
-	VBROADCASTSS constantsAVX512<>+80(SB), Z25
+	VBROADCASTSS constantsAVX512<>+84(SB), Z25
 	VFMADD213PS  Z27, Z19, Z18
-	VBROADCASTSS constantsAVX512<>+60(SB), Z27
+	VBROADCASTSS constantsAVX512<>+64(SB), Z27
 	VFMADD213PS  Z29, Z19, Z18
-	VBROADCASTSS constantsAVX512<>+44(SB), Z29
+	VBROADCASTSS constantsAVX512<>+48(SB), Z29
 	VFMADD213PS  Z22, Z19, Z18
-	VBROADCASTSS constantsAVX512<>+44(SB), Z19
+	VBROADCASTSS constantsAVX512<>+48(SB), Z19
 	VFMADD213PS  Z26, Z17, Z18
 	VDIVPS       Z18, Z28, Z17
 	VFMADD231PS  Z16, Z17, Z21
@@ -6363,9 +6699,9 @@ done4:
 	VMOVUPS      Z16, 192(BX)
 	ADDQ         $-16, DI
 	CMPQ         DI, $+16
-	JLT          done26
+	JLT          done30
 
-loop25:
+loop29:
 	// h of the units before. Input and cell gates. Forget gate and c. Output gate.
 	VMOVUPS      256(BX), Z17
 	VMOVAPS      Z4, Z18
@@ -6376,8 +6712,8 @@ loop25:
 	VMOVAPS      Z10, Z21
 	VMAXPS       Z19, Z6, Z19
 	VFMADD231PS  Z19, Z19, Z20
-	VBROADCASTSS constantsAVX512<>+68(SB), Z23
-	VBROADCASTSS constantsAVX512<>+64(SB), Z24
+	VBROADCASTSS constantsAVX512<>+72(SB), Z23
+	VBROADCASTSS constantsAVX512<>+68(SB), Z24
 	VMINPS       Z17, Z0, Z17
 	VMAXPS       Z17, Z1, Z17
 	VFMADD231PS  Z12, Z20, Z22
@@ -6385,21 +6721,21 @@ loop25:
 	VFNMADD231PS Z2, Z17, Z18
 	VFMADD213PS  Z14, Z20, Z22
 	VFMADD213PS  Z11, Z20, Z21
-	VBROADCASTSS constantsAVX512<>+72(SB), Z26
+	VBROADCASTSS constantsAVX512<>+76(SB), Z26
 	VSUBPS       Z4, Z18, Z25
 	VPSLLD       $0x17, Z18, Z18
 	VFMADD231PS  Z3, Z25, Z17
 	VFMADD213PS  Z15, Z20, Z22
 	VMULPS       Z21, Z19, Z19
-	VBROADCASTSS constantsAVX512<>+76(SB), Z20
-	VBROADCASTSS constantsAVX512<>+80(SB), Z21
+	VBROADCASTSS constantsAVX512<>+80(SB), Z20
+	VBROADCASTSS constantsAVX512<>+84(SB), Z21
 	VFMADD231PS  Z24, Z17, Z23
 	VMULPS       Z22, Z22, Z24
 	VMULPS       Z22, Z19, Z22
-	VBROADCASTSS constantsAVX512<>+60(SB), Z25
+	VBROADCASTSS constantsAVX512<>+64(SB), Z25
 	VFMADD213PS  Z26, Z17, Z23
 	VFMADD231PS  Z19, Z19, Z24
-	VBROADCASTSS constantsAVX512<>+44(SB), Z19
+	VBROADCASTSS constantsAVX512<>+48(SB), Z19
 	VFMADD213PS  Z20, Z17, Z23
 	VMULPS       Z24, Z31, Z20
 	VFMADD213PS  Z21, Z17, Z23
@@ -6412,8 +6748,8 @@ loop25:
 	VMOVAPS      Z7, Z18
 	VMOVAPS      Z13, Z20
 	VMOVAPS      Z10, Z19
-	VBROADCASTSS constantsAVX512<>+60(SB), Z21
-	VBROADCASTSS constantsAVX512<>+44(SB), Z22
+	VBROADCASTSS constantsAVX512<>+64(SB), Z21
+	VBROADCASTSS constantsAVX512<>+48(SB), Z22
 	VMAXPS       Z17, Z6, Z17
 	VFMADD231PS  Z17, Z17, Z18
 	VFMADD231PS  Z12, Z18, Z20
@@ -6423,29 +6759,29 @@ loop25:
 	VMOVAPS      Z8, Z24
 	VFMADD213PS  Z15, Z18, Z20
 	VMULPS       Z19, Z17, Z17
-	VBROADCASTSS constantsAVX512<>+88(SB), Z19
+	VBROADCASTSS constantsAVX512<>+92(SB), Z19
 	VMULPS       Z20, Z20, Z18
 	VMULPS       Z20, Z17, Z20
-	VBROADCASTSS constantsAVX512<>+84(SB), Z25
+	VBROADCASTSS constantsAVX512<>+88(SB), Z25
 	VFMADD231PS  Z17, Z17, Z18
 	VADDPS       Z20, Z20, Z17
-	VBROADCASTSS constantsAVX512<>+92(SB), Z26
+	VBROADCASTSS constantsAVX512<>+96(SB), Z26
 	VMULPS       Z23, Z17, Z17
 	VMULPS       Z18, Z23, Z23
 	VMULPS       Z22, Z18, Z18
-	VBROADCASTSS constantsAVX512<>+96(SB), Z22
+	VBROADCASTSS constantsAVX512<>+100(SB), Z22
 	VDIVPS       Z23, Z21, Z21
 	VMULPS       Z21, Z18, Z18
 	VMULPS       Z21, Z17, Z17
 	VMULPS       Z21, Z20, Z20
-	VBROADCASTSS constantsAVX512<>+100(SB), Z21
-	VBROADCASTSS constantsAVX512<>+104(SB), Z23
+	VBROADCASTSS constantsAVX512<>+104(SB), Z21
+	VBROADCASTSS constantsAVX512<>+108(SB), Z23
 	VMOVUPS      Z18, 256(BX)
 	VMOVUPS      Z17, 384(BX)
 	VMOVUPS      320(BX), Z17
-	VBROADCASTSS constantsAVX512<>+60(SB), Z18
-	VBROADCASTSS constantsAVX512<>+60(SB), Z27
-	VBROADCASTSS constantsAVX512<>+60(SB), Z28
+	VBROADCASTSS constantsAVX512<>+64(SB), Z18
+	VBROADCASTSS constantsAVX512<>+64(SB), Z27
+	VBROADCASTSS constantsAVX512<>+64(SB), Z28
 	VMINPS       Z17, Z0, Z17
 	VMAXPS       Z17, Z1, Z17
 	VFNMADD231PS Z2, Z17, Z24
@@ -6455,21 +6791,21 @@ loop25:
 	VMOVAPS      Z4, Z29
 	VFMADD231PS  Z25, Z17, Z19
 	VFMADD213PS  Z26, Z17, Z19
-	VBROADCASTSS constantsAVX512<>+68(SB), Z25
-	VBROADCASTSS constantsAVX512<>+64(SB), Z26
+	VBROADCASTSS constantsAVX512<>+72(SB), Z25
+	VBROADCASTSS constantsAVX512<>+68(SB), Z26
 	VFMADD213PS  Z22, Z17, Z19
-	VBROADCASTSS constantsAVX512<>+72(SB), Z22
+	VBROADCASTSS constantsAVX512<>+76(SB), Z22
 	VFMADD213PS  Z21, Z17, Z19
-	VBROADCASTSS constantsAVX512<>+76(SB), Z30
+	VBROADCASTSS constantsAVX512<>+80(SB), Z30
 	VFMADD213PS  Z23, Z17, Z19
-	VBROADCASTSS constantsAVX512<>+80(SB), Z23
+	VBROADCASTSS constantsAVX512<>+84(SB), Z23
 	VFMADD213PS  Z18, Z17, Z19
-	VBROADCASTSS constantsAVX512<>+60(SB), Z17
+	VBROADCASTSS constantsAVX512<>+64(SB), Z17
 	VFMADD213PS  Z27, Z24, Z19
-	VBROADCASTSS constantsAVX512<>+44(SB), Z18
+	VBROADCASTSS constantsAVX512<>+48(SB), Z18
 	VDIVPS       Z19, Z28, Z19
 	VFMADD231PS  Z16, Z19, Z20
-	VBROADCASTSS constantsAVX512<>+44(SB), Z16
+	VBROADCASTSS constantsAVX512<>+48(SB), Z16
 	VMOVUPS      Z20, 64(DX)
 	VMOVUPS      Z19, 320(BX)
 	VMOVUPS      448(BX), Z19
@@ -6496,9 +6832,9 @@ loop25:
 	ADDQ         $+192, BX
 	ADDQ         $-16, DI
 	CMPQ         DI, $+16
-	JGE          loop25
+	JGE          loop29
 
-done26:
+done30:
 	// h of the units before.
 	VMINPS      Z21, Z5, Z16
 	VMOVAPS     Z7, Z17
@@ -6524,10 +6860,10 @@ done26:
 	ADDQ        $+64, SI
 	ADDQ        $+192, BX
 
-done24:
+done28:
 	// The last elements.
 	TESTQ DI, DI
-	JEQ   done27
+	JEQ   done31
 	MOVL  $-1, R8
 	BZHIL DI, R8, R8
 	KMOVW R8, K1
@@ -6536,13 +6872,13 @@ done24:
 	VMOVUPS.Z    (BX), K1, Z17
 	VMOVAPS      Z4, Z18
 	VMOVUPS.Z    128(BX), K1, Z26
-	VBROADCASTSS constantsAVX512<>+68(SB), Z19
-	VBROADCASTSS constantsAVX512<>+64(SB), Z20
-	VBROADCASTSS constantsAVX512<>+72(SB), Z21
-	VBROADCASTSS constantsAVX512<>+76(SB), Z22
-	VBROADCASTSS constantsAVX512<>+80(SB), Z23
-	VBROADCASTSS constantsAVX512<>+60(SB), Z24
-	VBROADCASTSS constantsAVX512<>+44(SB), Z25
+	VBROADCASTSS constantsAVX512<>+72(SB), Z19
+	VBROADCASTSS constantsAVX512<>+68(SB), Z20
+	VBROADCASTSS constantsAVX512<>+76(SB), Z21
+	VBROADCASTSS constantsAVX512<>+80(SB), Z22
+	VBROADCASTSS constantsAVX512<>+84(SB), Z23
+	VBROADCASTSS constantsAVX512<>+64(SB), Z24
+	VBROADCASTSS constantsAVX512<>+48(SB), Z25
 	VMOVUPS.Z    (SI), K1, Z16
 	VMINPS       Z17, Z0, Z17
 	VMINPS       Z26, Z5, Z26
@@ -6565,35 +6901,35 @@ done24:
 	VFMADD213PS  Z21, Z17, Z19
 	VFMADD213PS  Z15, Z27, Z26
 	VFMADD213PS  Z22, Z17, Z19
-	VBROADCASTSS constantsAVX512<>+60(SB), Z22
+	VBROADCASTSS constantsAVX512<>+64(SB), Z22
 	VMULPS       Z26, Z26, Z21
 	VMULPS       Z26, Z20, Z26
 	VFMADD213PS  Z23, Z17, Z19
 	VFMADD231PS  Z20, Z20, Z21
 	VFMADD213PS  Z24, Z17, Z19
-	VBROADCASTSS constantsAVX512<>+44(SB), Z17
+	VBROADCASTSS constantsAVX512<>+48(SB), Z17
 	VFMADD213PS  Z25, Z18, Z19
 	VADDPS       Z26, Z26, Z18
 	VMOVAPS      Z8, Z20
-	VBROADCASTSS constantsAVX512<>+88(SB), Z23
+	VBROADCASTSS constantsAVX512<>+92(SB), Z23
 	VMULPS       Z17, Z21, Z17
-	VBROADCASTSS constantsAVX512<>+84(SB), Z24
+	VBROADCASTSS constantsAVX512<>+88(SB), Z24
 	VMULPS       Z21, Z19, Z21
 	VMULPS       Z19, Z18, Z18
-	VBROADCASTSS constantsAVX512<>+92(SB), Z19
+	VBROADCASTSS constantsAVX512<>+96(SB), Z19
 	VDIVPS       Z21, Z22, Z21
-	VBROADCASTSS constantsAVX512<>+96(SB), Z22
+	VBROADCASTSS constantsAVX512<>+100(SB), Z22
 	VMULPS       Z21, Z17, Z17
 	VMULPS       Z21, Z18, Z18
 	VMULPS       Z21, Z26, Z21
-	VBROADCASTSS constantsAVX512<>+100(SB), Z25
-	VBROADCASTSS constantsAVX512<>+104(SB), Z26
+	VBROADCASTSS constantsAVX512<>+104(SB), Z25
+	VBROADCASTSS constantsAVX512<>+108(SB), Z26
 	VMOVUPS      Z17, K1, (BX)
 	VMOVUPS      Z18, K1, 128(BX)
 	VMOVUPS.Z    64(BX), K1, Z17
-	VBROADCASTSS constantsAVX512<>+60(SB), Z18
-	VBROADCASTSS constantsAVX512<>+60(SB), Z27
-	VBROADCASTSS constantsAVX512<>+60(SB), Z28
+	VBROADCASTSS constantsAVX512<>+64(SB), Z18
+	VBROADCASTSS constantsAVX512<>+64(SB), Z27
+	VBROADCASTSS constantsAVX512<>+64(SB), Z28
 	VMINPS       Z17, Z0, Z17
 	VMAXPS       Z17, Z1, Z17
 	VFNMADD231PS Z2, Z17, Z20
@@ -6603,24 +6939,24 @@ done24:
 	VMOVAPS      Z4, Z8
 	VFMADD231PS  Z24, Z17, Z23
 	VFMADD213PS  Z19, Z17, Z23
-	VBROADCASTSS constantsAVX512<>+68(SB), Z19
+	VBROADCASTSS constantsAVX512<>+72(SB), Z19
 	VFMADD213PS  Z22, Z17, Z23
-	VBROADCASTSS constantsAVX512<>+64(SB), Z22
+	VBROADCASTSS constantsAVX512<>+68(SB), Z22
 	VFMADD213PS  Z25, Z17, Z23
-	VBROADCASTSS constantsAVX512<>+72(SB), Z24
+	VBROADCASTSS constantsAVX512<>+76(SB), Z24
 	VFMADD213PS  Z26, Z17, Z23
-	VBROADCASTSS constantsAVX512<>+76(SB), Z25
+	VBROADCASTSS constantsAVX512<>+80(SB), Z25
 	VFMADD213PS  Z18, Z17, Z23
-	VBROADCASTSS constantsAVX512<>+80(SB), Z17
+	VBROADCASTSS constantsAVX512<>+84(SB), Z17
 	VFMADD213PS  Z27, Z20, Z23
-	VBROADCASTSS constantsAVX512<>+60(SB), Z18
+	VBROADCASTSS constantsAVX512<>+64(SB), Z18
 	VDIVPS       Z23, Z28, Z20
-	VBROADCASTSS constantsAVX512<>+44(SB), Z23
+	VBROADCASTSS constantsAVX512<>+48(SB), Z23
 	VFMADD231PS  Z16, Z20, Z21
 	VMOVUPS      Z21, K1, (DX)
 	VMOVUPS      Z20, K1, 64(BX)
 	VMOVUPS.Z    192(BX), K1, Z16
-	VBROADCASTSS constantsAVX512<>+44(SB), Z20
+	VBROADCASTSS constantsAVX512<>+48(SB), Z20
 	VMINPS       Z16, Z0, Z0
 	VMINPS       Z21, Z5, Z5
 	VMAXPS       Z0, Z1, Z0
@@ -6654,25 +6990,17 @@ done24:
 	VMOVUPS      Z1, K1, 192(BX)
 	VMOVUPS      Z0, K1, (CX)
 
-done27:
+done31:
 	// To the next step.
-	MOVQ  192(AX), CX
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 192(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
 	JEQ   done2
-	MOVQ  208(AX), CX
-	MOVQ  CX, 240(AX)
-	MOVQ  216(AX), CX
-	MOVQ  CX, 248(AX)
-	MOVQ  208(AX), CX
-	MOVQ  256(AX), DX
-	ADDQ  DX, CX
-	MOVQ  CX, 208(AX)
-	MOVQ  216(AX), CX
-	MOVQ  264(AX), DX
-	ADDQ  DX, CX
-	MOVQ  CX, 216(AX)
+	MOVQ  224(AX), CX
+	MOVQ  CX, 256(AX)
+	MOVQ  232(AX), CX
+	MOVQ  CX, 264(AX)
 	MOVQ  224(AX), CX
 	MOVQ  272(AX), DX
 	ADDQ  DX, CX
@@ -6681,20 +7009,28 @@ done27:
 	MOVQ  280(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 232(AX)
-	MOVQ  16(AX), CX
+	MOVQ  240(AX), CX
 	MOVQ  288(AX), DX
 	ADDQ  DX, CX
+	MOVQ  CX, 240(AX)
+	MOVQ  248(AX), CX
+	MOVQ  296(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 248(AX)
+	MOVQ  16(AX), CX
+	MOVQ  304(AX), DX
+	ADDQ  DX, CX
 	MOVQ  CX, 16(AX)
-	MOVQ  240(AX), CX
-	MOVQ  CX, 104(AX)
+	MOVQ  256(AX), CX
+	MOVQ  CX, 112(AX)
 	MOVQ  48(AX), CX
 	MOVQ  56(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 48(AX)
-	MOVQ  136(AX), CX
-	MOVQ  144(AX), DX
+	MOVQ  144(AX), CX
+	MOVQ  152(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 136(AX)
+	MOVQ  CX, 144(AX)
 	JMP   step1
 
 done2:
@@ -6716,8 +7052,8 @@ TEXT ·gruStepsAVX512(SB), NOSPLIT, $8-8
 
 step1:
 	// A step.
-	MOVQ 184(AX), DX
-	MOVQ 176(AX), CX
+	MOVQ 200(AX), DX
+	MOVQ 192(AX), CX
 	LEAQ (AX)(CX*1), CX
 	CMPQ DX, $+1
 	JLT  done4
@@ -6726,7 +7062,7 @@ loop3:
 	MOVQ (CX), BX
 	MOVQ 48(CX), SI
 	MOVQ 24(CX), DI
-	MOVQ 64(CX), R8
+	MOVQ 72(CX), R8
 	CMPQ R8, $+1
 	JLT  done6
 
@@ -6735,8 +7071,6 @@ loop5:
 	VMOVUPS (DI), Z0
 	VMOVUPS 64(DI), Z1
 	VMOVUPS 128(DI), Z2
-	MOVQ    32(CX), R9
-	ADDQ    R9, DI
 	MOVQ    16(CX), R9
 	MOVQ    8(CX), R10
 	CMPQ    R10, $+1
@@ -6812,6 +7146,8 @@ done8:
 	VADDPS  Z2, Z3, Z2
 
 done14:
+	MOVQ    32(CX), R9
+	ADDQ    R9, DI
 	VMOVUPS Z0, (SI)
 	VMOVUPS Z1, 64(SI)
 	VMOVUPS Z2, 128(SI)
@@ -6821,7 +7157,7 @@ done14:
 	JGE     loop5
 
 done6:
-	MOVQ  80(CX), R8
+	MOVQ  88(CX), R8
 	TESTQ R8, R8
 	JEQ   done15
 
@@ -6829,68 +7165,66 @@ done6:
 	VMOVUPS (DI), Z0
 	VMOVUPS 64(DI), Z1
 	VMOVUPS 128(DI), Z2
-	MOVQ    32(CX), R8
-	ADDQ    R8, DI
-	MOVQ    16(CX), DI
-	MOVQ    8(CX), R8
-	CMPQ    R8, $+1
+	MOVQ    16(CX), R8
+	MOVQ    8(CX), R9
+	CMPQ    R9, $+1
 	JLT     done17
 
 loop16:
-	MOVQ R8, R9
-	ADDQ $-128, R8
-	CMPQ R8, $+1
+	MOVQ R9, R10
+	ADDQ $-128, R9
+	CMPQ R9, $+1
 	JLT  done18
-	MOVQ $+128, R9
+	MOVQ $+128, R10
 
 done18:
-	MOVQ R9, R10
-	SHLQ $0x06, R10
-	SUBQ $+4, R9
+	MOVQ R10, R11
+	SHLQ $0x06, R11
+	SUBQ $+4, R10
 	JLT  done20
 
 loop19:
-	VBROADCASTSS (DI), Z3
+	VBROADCASTSS (R8), Z3
 	VFMADD231PS  (BX), Z3, Z0
-	VFMADD231PS  (BX)(R10*1), Z3, Z1
-	VFMADD231PS  (BX)(R10*2), Z3, Z2
-	VBROADCASTSS 4(DI), Z3
+	VFMADD231PS  (BX)(R11*1), Z3, Z1
+	VFMADD231PS  (BX)(R11*2), Z3, Z2
+	VBROADCASTSS 4(R8), Z3
 	VFMADD231PS  64(BX), Z3, Z0
-	VFMADD231PS  64(BX)(R10*1), Z3, Z1
-	VFMADD231PS  64(BX)(R10*2), Z3, Z2
-	VBROADCASTSS 8(DI), Z3
+	VFMADD231PS  64(BX)(R11*1), Z3, Z1
+	VFMADD231PS  64(BX)(R11*2), Z3, Z2
+	VBROADCASTSS 8(R8), Z3
 	VFMADD231PS  128(BX), Z3, Z0
-	VFMADD231PS  128(BX)(R10*1), Z3, Z1
-	VFMADD231PS  128(BX)(R10*2), Z3, Z2
-	VBROADCASTSS 12(DI), Z3
+	VFMADD231PS  128(BX)(R11*1), Z3, Z1
+	VFMADD231PS  128(BX)(R11*2), Z3, Z2
+	VBROADCASTSS 12(R8), Z3
 	VFMADD231PS  192(BX), Z3, Z0
-	VFMADD231PS  192(BX)(R10*1), Z3, Z1
-	VFMADD231PS  192(BX)(R10*2), Z3, Z2
-	ADDQ         $+16, DI
+	VFMADD231PS  192(BX)(R11*1), Z3, Z1
+	VFMADD231PS  192(BX)(R11*2), Z3, Z2
+	ADDQ         $+16, R8
 	ADDQ         $+256, BX
-	SUBQ         $+4, R9
+	SUBQ         $+4, R10
 	JGE          loop19
 
 done20:
-	ADDQ $+4, R9
-	SUBQ $+1, R9
+	ADDQ $+4, R10
+	SUBQ $+1, R10
 	JLT  done22
 
 loop21:
-	VBROADCASTSS (DI), Z3
+	VBROADCASTSS (R8), Z3
 	VFMADD231PS  (BX), Z3, Z0
-	VFMADD231PS  (BX)(R10*1), Z3, Z1
-	VFMADD231PS  (BX)(R10*2), Z3, Z2
-	ADDQ         $+4, DI
+	VFMADD231PS  (BX)(R11*1), Z3, Z1
+	VFMADD231PS  (BX)(R11*2), Z3, Z2
+	ADDQ         $+4, R8
 	ADDQ         $+64, BX
-	SUBQ         $+1, R9
+	SUBQ         $+1, R10
 	JGE          loop21
 
 done22:
-	ADDQ $+1, R9
-	ADDQ R10, BX
-	ADDQ R10, BX
-	CMPQ R8, $+1
+	ADDQ $+1, R10
+	ADDQ R11, BX
+	ADDQ R11, BX
+	CMPQ R9, $+1
 	JGE  loop16
 
 done17:
@@ -6906,39 +7240,41 @@ done17:
 	VADDPS  Z2, Z3, Z2
 
 done23:
+	MOVQ    32(CX), BX
+	ADDQ    BX, DI
 	VMOVUPS Z0, (SI)
 	VMOVUPS Z1, 64(SI)
 	VMOVUPS Z2, 128(SI)
 	ADDQ    $+192, SI
 
 done15:
-	ADDQ $+88, CX
+	ADDQ $+96, CX
 	ADDQ $-1, DX
 	CMPQ DX, $+1
 	JGE  loop3
 
 done4:
-	VBROADCASTSS constantsAVX512<>+0(SB), Z0
-	VBROADCASTSS constantsAVX512<>+4(SB), Z1
-	VBROADCASTSS constantsAVX512<>+8(SB), Z2
-	VBROADCASTSS constantsAVX512<>+12(SB), Z3
-	VBROADCASTSS constantsAVX512<>+16(SB), Z4
+	VBROADCASTSS constantsAVX512<>+4(SB), Z0
+	VBROADCASTSS constantsAVX512<>+8(SB), Z1
+	VBROADCASTSS constantsAVX512<>+12(SB), Z2
+	VBROADCASTSS constantsAVX512<>+16(SB), Z3
 	VBROADCASTSS constantsAVX512<>+20(SB), Z4
-	VBROADCASTSS constantsAVX512<>+24(SB), Z5
-	VBROADCASTSS constantsAVX512<>+28(SB), Z6
-	VBROADCASTSS constantsAVX512<>+32(SB), Z7
-	VBROADCASTSS constantsAVX512<>+36(SB), Z8
-	VBROADCASTSS constantsAVX512<>+40(SB), Z9
-	VBROADCASTSS constantsAVX512<>+44(SB), Z10
-	VBROADCASTSS constantsAVX512<>+48(SB), Z11
-	VBROADCASTSS constantsAVX512<>+52(SB), Z12
-	VBROADCASTSS constantsAVX512<>+56(SB), Z13
-	VBROADCASTSS constantsAVX512<>+60(SB), Z14
-	MOVQ         208(AX), CX
-	MOVQ         224(AX), DX
-	MOVQ         232(AX), BX
-	MOVQ         240(AX), SI
-	MOVQ         200(AX), DI
+	VBROADCASTSS constantsAVX512<>+24(SB), Z4
+	VBROADCASTSS constantsAVX512<>+28(SB), Z5
+	VBROADCASTSS constantsAVX512<>+32(SB), Z6
+	VBROADCASTSS constantsAVX512<>+36(SB), Z7
+	VBROADCASTSS constantsAVX512<>+40(SB), Z8
+	VBROADCASTSS constantsAVX512<>+44(SB), Z9
+	VBROADCASTSS constantsAVX512<>+48(SB), Z10
+	VBROADCASTSS constantsAVX512<>+52(SB), Z11
+	VBROADCASTSS constantsAVX512<>+56(SB), Z12
+	VBROADCASTSS constantsAVX512<>+60(SB), Z13
+	VBROADCASTSS constantsAVX512<>+64(SB), Z14
+	MOVQ         224(AX), CX
+	MOVQ         240(AX), DX
+	MOVQ         248(AX), BX
+	MOVQ         256(AX), SI
+	MOVQ         216(AX), DI
 
 	// 16 elements at a time.
 	CMPQ DI, $+16
@@ -6948,14 +7284,14 @@ done4:
 	VMOVUPS      (DX), Z15
 	VMOVUPS      (BX), Z16
 	VMOVAPS      Z7, Z17
-	VBROADCASTSS constantsAVX512<>+68(SB), Z18
-	VBROADCASTSS constantsAVX512<>+64(SB), Z19
-	VBROADCASTSS constantsAVX512<>+72(SB), Z20
-	VBROADCASTSS constantsAVX512<>+76(SB), Z21
-	VBROADCASTSS constantsAVX512<>+80(SB), Z22
-	VBROADCASTSS constantsAVX512<>+60(SB), Z23
-	VBROADCASTSS constantsAVX512<>+60(SB), Z24
-	VBROADCASTSS constantsAVX512<>+60(SB), Z25
+	VBROADCASTSS constantsAVX512<>+72(SB), Z18
+	VBROADCASTSS constantsAVX512<>+68(SB), Z19
+	VBROADCASTSS constantsAVX512<>+76(SB), Z20
+	VBROADCASTSS constantsAVX512<>+80(SB), Z21
+	VBROADCASTSS constantsAVX512<>+84(SB), Z22
+	VBROADCASTSS constantsAVX512<>+64(SB), Z23
+	VBROADCASTSS constantsAVX512<>+64(SB), Z24
+	VBROADCASTSS constantsAVX512<>+64(SB), Z25
 	VADDPS       Z16, Z15, Z15
 	VMOVUPS      64(DX), Z16
 	VMINPS       Z15, Z0, Z15
@@ -6971,28 +7307,28 @@ done4:
 	VFMADD231PS  Z3, Z16, Z15
 	VFNMADD231PS Z2, Z26, Z27
 	VFMADD231PS  Z19, Z15, Z18
-	VBROADCASTSS constantsAVX512<>+68(SB), Z19
-	VBROADCASTSS constantsAVX512<>+64(SB), Z28
+	VBROADCASTSS constantsAVX512<>+72(SB), Z19
+	VBROADCASTSS constantsAVX512<>+68(SB), Z28
 	VSUBPS       Z7, Z27, Z16
 	VPSLLD       $0x17, Z27, Z27
 	VFMADD231PS  Z3, Z16, Z26
 	VFMADD213PS  Z20, Z15, Z18
-	VBROADCASTSS constantsAVX512<>+72(SB), Z16
+	VBROADCASTSS constantsAVX512<>+76(SB), Z16
 	VFMADD231PS  Z28, Z26, Z19
 	VFMADD213PS  Z21, Z15, Z18
-	VBROADCASTSS constantsAVX512<>+76(SB), Z20
+	VBROADCASTSS constantsAVX512<>+80(SB), Z20
 	VFMADD213PS  Z16, Z26, Z19
 	VFMADD213PS  Z22, Z15, Z18
-	VBROADCASTSS constantsAVX512<>+80(SB), Z16
+	VBROADCASTSS constantsAVX512<>+84(SB), Z16
 	VFMADD213PS  Z20, Z26, Z19
 	VFMADD213PS  Z23, Z15, Z18
-	VBROADCASTSS constantsAVX512<>+60(SB), Z15
+	VBROADCASTSS constantsAVX512<>+64(SB), Z15
 	VFMADD213PS  Z16, Z26, Z19
 	VFMADD213PS  Z24, Z17, Z18
-	VBROADCASTSS constantsAVX512<>+60(SB), Z16
+	VBROADCASTSS constantsAVX512<>+64(SB), Z16
 	VFMADD213PS  Z15, Z26, Z19
 	VDIVPS       Z18, Z25, Z15
-	VBROADCASTSS constantsAVX512<>+60(SB), Z17
+	VBROADCASTSS constantsAVX512<>+64(SB), Z17
 	VMOVUPS      128(BX), Z18
 	VMOVUPS      128(DX), Z20
 	VFMADD213PS  Z16, Z27, Z19
@@ -7011,18 +7347,18 @@ loop25:
 	VMOVAPS      Z7, Z18
 	VMOVAPS      Z7, Z22
 	VMINPS       Z20, Z4, Z20
-	VBROADCASTSS constantsAVX512<>+68(SB), Z24
-	VBROADCASTSS constantsAVX512<>+64(SB), Z25
+	VBROADCASTSS constantsAVX512<>+72(SB), Z24
+	VBROADCASTSS constantsAVX512<>+68(SB), Z25
 	VMOVAPS      Z6, Z23
-	VBROADCASTSS constantsAVX512<>+72(SB), Z26
-	VBROADCASTSS constantsAVX512<>+68(SB), Z27
+	VBROADCASTSS constantsAVX512<>+76(SB), Z26
+	VBROADCASTSS constantsAVX512<>+72(SB), Z27
 	VMAXPS       Z20, Z5, Z20
-	VBROADCASTSS constantsAVX512<>+64(SB), Z29
+	VBROADCASTSS constantsAVX512<>+68(SB), Z29
 	VMOVAPS      Z12, Z28
 	VADDPS       Z17, Z15, Z15
 	VADDPS       Z21, Z19, Z21
 	VMOVAPS      Z9, Z17
-	VBROADCASTSS constantsAVX512<>+76(SB), Z19
+	VBROADCASTSS constantsAVX512<>+80(SB), Z19
 	VFMADD231PS  Z20, Z20, Z23
 	VMINPS       Z15, Z0, Z15
 	VMINPS       Z21, Z0, Z21
@@ -7041,30 +7377,30 @@ loop25:
 	VPSLLD       $0x17, Z18, Z18
 	VPSLLD       $0x17, Z22, Z22
 	VFMADD231PS  Z3, Z23, Z15
-	VBROADCASTSS constantsAVX512<>+72(SB), Z23
+	VBROADCASTSS constantsAVX512<>+76(SB), Z23
 	VFMADD231PS  Z3, Z20, Z21
-	VBROADCASTSS constantsAVX512<>+80(SB), Z20
+	VBROADCASTSS constantsAVX512<>+84(SB), Z20
 	VFMADD231PS  Z25, Z15, Z24
-	VBROADCASTSS constantsAVX512<>+76(SB), Z25
+	VBROADCASTSS constantsAVX512<>+80(SB), Z25
 	VFMADD231PS  Z29, Z21, Z27
-	VBROADCASTSS constantsAVX512<>+60(SB), Z29
+	VBROADCASTSS constantsAVX512<>+64(SB), Z29
 	VFMADD213PS  Z26, Z15, Z24
-	VBROADCASTSS constantsAVX512<>+80(SB), Z26
+	VBROADCASTSS constantsAVX512<>+84(SB), Z26
 	VFMADD213PS  Z23, Z21, Z27
 	VMULPS       Z28, Z28, Z23
 	VMULPS       Z28, Z17, Z28
 	VFMADD213PS  Z19, Z15, Z24
-	VBROADCASTSS constantsAVX512<>+60(SB), Z19
+	VBROADCASTSS constantsAVX512<>+64(SB), Z19
 	VFMADD213PS  Z25, Z21, Z27
-	VBROADCASTSS constantsAVX512<>+60(SB), Z25
+	VBROADCASTSS constantsAVX512<>+64(SB), Z25
 	VFMADD231PS  Z17, Z17, Z23
-	VBROADCASTSS constantsAVX512<>+60(SB), Z17
+	VBROADCASTSS constantsAVX512<>+64(SB), Z17
 	VADDPS       Z28, Z28, Z28
 	VFMADD213PS  Z20, Z15, Z24
-	VBROADCASTSS constantsAVX512<>+60(SB), Z20
+	VBROADCASTSS constantsAVX512<>+64(SB), Z20
 	VFMADD213PS  Z26, Z21, Z27
 	VDIVPS       Z23, Z28, Z23
-	VBROADCASTSS constantsAVX512<>+60(SB), Z28
+	VBROADCASTSS constantsAVX512<>+64(SB), Z28
 	VMOVUPS      (SI), Z26
 	VFMADD213PS  Z29, Z15, Z24
 	VMOVUPS      320(BX), Z15
@@ -7132,26 +7468,26 @@ done24:
 	VMOVUPS.Z    (DX), K1, Z15
 	VMOVUPS.Z    (BX), K1, Z16
 	VMOVAPS      Z7, Z17
-	VBROADCASTSS constantsAVX512<>+68(SB), Z18
-	VBROADCASTSS constantsAVX512<>+64(SB), Z19
-	VBROADCASTSS constantsAVX512<>+72(SB), Z20
-	VBROADCASTSS constantsAVX512<>+76(SB), Z21
-	VBROADCASTSS constantsAVX512<>+80(SB), Z22
-	VBROADCASTSS constantsAVX512<>+60(SB), Z23
-	VBROADCASTSS constantsAVX512<>+60(SB), Z24
-	VBROADCASTSS constantsAVX512<>+60(SB), Z25
+	VBROADCASTSS constantsAVX512<>+72(SB), Z18
+	VBROADCASTSS constantsAVX512<>+68(SB), Z19
+	VBROADCASTSS constantsAVX512<>+76(SB), Z20
+	VBROADCASTSS constantsAVX512<>+80(SB), Z21
+	VBROADCASTSS constantsAVX512<>+84(SB), Z22
+	VBROADCASTSS constantsAVX512<>+64(SB), Z23
+	VBROADCASTSS constantsAVX512<>+64(SB), Z24
+	VBROADCASTSS constantsAVX512<>+64(SB), Z25
 	VMOVUPS.Z    64(DX), K1, Z26
 	VMOVUPS.Z    64(BX), K1, Z27
 	VMOVAPS      Z7, Z28
 	VADDPS       Z16, Z15, Z15
 	VMINPS       Z15, Z0, Z15
 	VADDPS       Z27, Z26, Z16
-	VBROADCASTSS constantsAVX512<>+68(SB), Z26
+	VBROADCASTSS constantsAVX512<>+72(SB), Z26
 	VMAXPS       Z15, Z1, Z15
-	VBROADCASTSS constantsAVX512<>+64(SB), Z27
+	VBROADCASTSS constantsAVX512<>+68(SB), Z27
 	VMINPS       Z16, Z0, Z0
 	VFNMADD231PS Z2, Z15, Z17
-	VBROADCASTSS constantsAVX512<>+72(SB), Z16
+	VBROADCASTSS constantsAVX512<>+76(SB), Z16
 	VMAXPS       Z0, Z1, Z0
 	VFNMADD231PS Z2, Z0, Z28
 	VSUBPS       Z7, Z17, Z1
@@ -7160,16 +7496,16 @@ done24:
 	VSUBPS       Z7, Z28, Z1
 	VPSLLD       $0x17, Z28, Z7
 	VFMADD231PS  Z3, Z1, Z0
-	VBROADCASTSS constantsAVX512<>+76(SB), Z1
+	VBROADCASTSS constantsAVX512<>+80(SB), Z1
 	VFMADD231PS  Z19, Z15, Z18
-	VBROADCASTSS constantsAVX512<>+80(SB), Z3
+	VBROADCASTSS constantsAVX512<>+84(SB), Z3
 	VFMADD231PS  Z27, Z0, Z26
-	VBROADCASTSS constantsAVX512<>+60(SB), Z17
+	VBROADCASTSS constantsAVX512<>+64(SB), Z17
 	VFMADD213PS  Z20, Z15, Z18
-	VBROADCASTSS constantsAVX512<>+60(SB), Z19
+	VBROADCASTSS constantsAVX512<>+64(SB), Z19
 	VFMADD213PS  Z16, Z0, Z26
 	VFMADD213PS  Z21, Z15, Z18
-	VBROADCASTSS constantsAVX512<>+60(SB), Z16
+	VBROADCASTSS constantsAVX512<>+64(SB), Z16
 	VFMADD213PS  Z1, Z0, Z26
 	VFMADD213PS  Z22, Z15, Z18
 	VMOVUPS.Z    128(BX), K1, Z1
@@ -7206,23 +7542,15 @@ done24:
 
 done27:
 	// To the next step.
-	MOVQ  192(AX), CX
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 192(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
 	JEQ   done2
-	MOVQ  208(AX), CX
-	MOVQ  CX, 240(AX)
-	MOVQ  216(AX), CX
-	MOVQ  CX, 248(AX)
-	MOVQ  208(AX), CX
-	MOVQ  256(AX), DX
-	ADDQ  DX, CX
-	MOVQ  CX, 208(AX)
-	MOVQ  216(AX), CX
-	MOVQ  264(AX), DX
-	ADDQ  DX, CX
-	MOVQ  CX, 216(AX)
+	MOVQ  224(AX), CX
+	MOVQ  CX, 256(AX)
+	MOVQ  232(AX), CX
+	MOVQ  CX, 264(AX)
 	MOVQ  224(AX), CX
 	MOVQ  272(AX), DX
 	ADDQ  DX, CX
@@ -7231,20 +7559,28 @@ done27:
 	MOVQ  280(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 232(AX)
-	MOVQ  16(AX), CX
+	MOVQ  240(AX), CX
 	MOVQ  288(AX), DX
 	ADDQ  DX, CX
+	MOVQ  CX, 240(AX)
+	MOVQ  248(AX), CX
+	MOVQ  296(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 248(AX)
+	MOVQ  16(AX), CX
+	MOVQ  304(AX), DX
+	ADDQ  DX, CX
 	MOVQ  CX, 16(AX)
-	MOVQ  240(AX), CX
-	MOVQ  CX, 104(AX)
+	MOVQ  256(AX), CX
+	MOVQ  CX, 112(AX)
 	MOVQ  48(AX), CX
 	MOVQ  56(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 48(AX)
-	MOVQ  136(AX), CX
-	MOVQ  144(AX), DX
+	MOVQ  144(AX), CX
+	MOVQ  152(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 136(AX)
+	MOVQ  CX, 144(AX)
 	JMP   step1
 
 done2:
@@ -7266,8 +7602,8 @@ TEXT ·gruStepsTrainAVX512(SB), NOSPLIT, $8-8
 
 step1:
 	// A step.
-	MOVQ 184(AX), DX
-	MOVQ 176(AX), CX
+	MOVQ 200(AX), DX
+	MOVQ 192(AX), CX
 	LEAQ (AX)(CX*1), CX
 	CMPQ DX, $+1
 	JLT  done4
@@ -7276,7 +7612,7 @@ loop3:
 	MOVQ (CX), BX
 	MOVQ 48(CX), SI
 	MOVQ 24(CX), DI
-	MOVQ 64(CX), R8
+	MOVQ 72(CX), R8
 	CMPQ R8, $+1
 	JLT  done6
 
@@ -7285,8 +7621,6 @@ loop5:
 	VMOVUPS (DI), Z0
 	VMOVUPS 64(DI), Z1
 	VMOVUPS 128(DI), Z2
-	MOVQ    32(CX), R9
-	ADDQ    R9, DI
 	MOVQ    16(CX), R9
 	MOVQ    8(CX), R10
 	CMPQ    R10, $+1
@@ -7362,6 +7696,8 @@ done8:
 	VADDPS  Z2, Z3, Z2
 
 done14:
+	MOVQ    32(CX), R9
+	ADDQ    R9, DI
 	VMOVUPS Z0, (SI)
 	VMOVUPS Z1, 64(SI)
 	VMOVUPS Z2, 128(SI)
@@ -7371,7 +7707,7 @@ done14:
 	JGE     loop5
 
 done6:
-	MOVQ  80(CX), R8
+	MOVQ  88(CX), R8
 	TESTQ R8, R8
 	JEQ   done15
 
@@ -7379,68 +7715,66 @@ done6:
 	VMOVUPS (DI), Z0
 	VMOVUPS 64(DI), Z1
 	VMOVUPS 128(DI), Z2
-	MOVQ    32(CX), R8
-	ADDQ    R8, DI
-	MOVQ    16(CX), DI
-	MOVQ    8(CX), R8
-	CMPQ    R8, $+1
+	MOVQ    16(CX), R8
+	MOVQ    8(CX), R9
+	CMPQ    R9, $+1
 	JLT     done17
 
 loop16:
-	MOVQ R8, R9
-	ADDQ $-128, R8
-	CMPQ R8, $+1
+	MOVQ R9, R10
+	ADDQ $-128, R9
+	CMPQ R9, $+1
 	JLT  done18
-	MOVQ $+128, R9
+	MOVQ $+128, R10
 
 done18:
-	MOVQ R9, R10
-	SHLQ $0x06, R10
-	SUBQ $+4, R9
+	MOVQ R10, R11
+	SHLQ $0x06, R11
+	SUBQ $+4, R10
 	JLT  done20
 
 loop19:
-	VBROADCASTSS (DI), Z3
+	VBROADCASTSS (R8), Z3
 	VFMADD231PS  (BX), Z3, Z0
-	VFMADD231PS  (BX)(R10*1), Z3, Z1
-	VFMADD231PS  (BX)(R10*2), Z3, Z2
-	VBROADCASTSS 4(DI), Z3
+	VFMADD231PS  (BX)(R11*1), Z3, Z1
+	VFMADD231PS  (BX)(R11*2), Z3, Z2
+	VBROADCASTSS 4(R8), Z3
 	VFMADD231PS  64(BX), Z3, Z0
-	VFMADD231PS  64(BX)(R10*1), Z3, Z1
-	VFMADD231PS  64(BX)(R10*2), Z3, Z2
-	VBROADCASTSS 8(DI), Z3
+	VFMADD231PS  64(BX)(R11*1), Z3, Z1
+	VFMADD231PS  64(BX)(R11*2), Z3, Z2
+	VBROADCASTSS 8(R8), Z3
 	VFMADD231PS  128(BX), Z3, Z0
-	VFMADD231PS  128(BX)(R10*1), Z3, Z1
-	VFMADD231PS  128(BX)(R10*2), Z3, Z2
-	VBROADCASTSS 12(DI), Z3
+	VFMADD231PS  128(BX)(R11*1), Z3, Z1
+	VFMADD231PS  128(BX)(R11*2), Z3, Z2
+	VBROADCASTSS 12(R8), Z3
 	VFMADD231PS  192(BX), Z3, Z0
-	VFMADD231PS  192(BX)(R10*1), Z3, Z1
-	VFMADD231PS  192(BX)(R10*2), Z3, Z2
-	ADDQ         $+16, DI
+	VFMADD231PS  192(BX)(R11*1), Z3, Z1
+	VFMADD231PS  192(BX)(R11*2), Z3, Z2
+	ADDQ         $+16, R8
 	ADDQ         $+256, BX
-	SUBQ         $+4, R9
+	SUBQ         $+4, R10
 	JGE          loop19
 
 done20:
-	ADDQ $+4, R9
-	SUBQ $+1, R9
+	ADDQ $+4, R10
+	SUBQ $+1, R10
 	JLT  done22
 
 loop21:
-	VBROADCASTSS (DI), Z3
+	VBROADCASTSS (R8), Z3
 	VFMADD231PS  (BX), Z3, Z0
-	VFMADD231PS  (BX)(R10*1), Z3, Z1
-	VFMADD231PS  (BX)(R10*2), Z3, Z2
-	ADDQ         $+4, DI
+	VFMADD231PS  (BX)(R11*1), Z3, Z1
+	VFMADD231PS  (BX)(R11*2), Z3, Z2
+	ADDQ         $+4, R8
 	ADDQ         $+64, BX
-	SUBQ         $+1, R9
+	SUBQ         $+1, R10
 	JGE          loop21
 
 done22:
-	ADDQ $+1, R9
-	ADDQ R10, BX
-	ADDQ R10, BX
-	CMPQ R8, $+1
+	ADDQ $+1, R10
+	ADDQ R11, BX
+	ADDQ R11, BX
+	CMPQ R9, $+1
 	JGE  loop16
 
 done17:
@@ -7456,39 +7790,41 @@ done17:
 	VADDPS  Z2, Z3, Z2
 
 done23:
+	MOVQ    32(CX), BX
+	ADDQ    BX, DI
 	VMOVUPS Z0, (SI)
 	VMOVUPS Z1, 64(SI)
 	VMOVUPS Z2, 128(SI)
 	ADDQ    $+192, SI
 
 done15:
-	ADDQ $+88, CX
+	ADDQ $+96, CX
 	ADDQ $-1, DX
 	CMPQ DX, $+1
 	JGE  loop3
 
 done4:
-	VBROADCASTSS constantsAVX512<>+0(SB), Z0
-	VBROADCASTSS constantsAVX512<>+4(SB), Z1
-	VBROADCASTSS constantsAVX512<>+8(SB), Z2
-	VBROADCASTSS constantsAVX512<>+12(SB), Z3
-	VBROADCASTSS constantsAVX512<>+16(SB), Z4
+	VBROADCASTSS constantsAVX512<>+4(SB), Z0
+	VBROADCASTSS constantsAVX512<>+8(SB), Z1
+	VBROADCASTSS constantsAVX512<>+12(SB), Z2
+	VBROADCASTSS constantsAVX512<>+16(SB), Z3
 	VBROADCASTSS constantsAVX512<>+20(SB), Z4
-	VBROADCASTSS constantsAVX512<>+24(SB), Z5
-	VBROADCASTSS constantsAVX512<>+28(SB), Z6
-	VBROADCASTSS constantsAVX512<>+32(SB), Z7
-	VBROADCASTSS constantsAVX512<>+36(SB), Z8
-	VBROADCASTSS constantsAVX512<>+40(SB), Z9
-	VBROADCASTSS constantsAVX512<>+44(SB), Z10
-	VBROADCASTSS constantsAVX512<>+48(SB), Z11
-	VBROADCASTSS constantsAVX512<>+52(SB), Z12
-	VBROADCASTSS constantsAVX512<>+56(SB), Z13
-	VBROADCASTSS constantsAVX512<>+60(SB), Z14
-	MOVQ         208(AX), CX
-	MOVQ         224(AX), DX
-	MOVQ         232(AX), BX
-	MOVQ         240(AX), SI
-	MOVQ         200(AX), DI
+	VBROADCASTSS constantsAVX512<>+24(SB), Z4
+	VBROADCASTSS constantsAVX512<>+28(SB), Z5
+	VBROADCASTSS constantsAVX512<>+32(SB), Z6
+	VBROADCASTSS constantsAVX512<>+36(SB), Z7
+	VBROADCASTSS constantsAVX512<>+40(SB), Z8
+	VBROADCASTSS constantsAVX512<>+44(SB), Z9
+	VBROADCASTSS constantsAVX512<>+48(SB), Z10
+	VBROADCASTSS constantsAVX512<>+52(SB), Z11
+	VBROADCASTSS constantsAVX512<>+56(SB), Z12
+	VBROADCASTSS constantsAVX512<>+60(SB), Z13
+	VBROADCASTSS constantsAVX512<>+64(SB), Z14
+	MOVQ         224(AX), CX
+	MOVQ         240(AX), DX
+	MOVQ         248(AX), BX
+	MOVQ         256(AX), SI
+	MOVQ         216(AX), DI
 
 	// 16 elements at a time.
 	CMPQ DI, $+16
@@ -7499,14 +7835,14 @@ done4:
 	VMOVUPS      (BX), Z16
 	VMOVUPS      64(DX), Z26
 	VMOVAPS      Z7, Z17
-	VBROADCASTSS constantsAVX512<>+68(SB), Z18
-	VBROADCASTSS constantsAVX512<>+64(SB), Z19
-	VBROADCASTSS constantsAVX512<>+72(SB), Z20
-	VBROADCASTSS constantsAVX512<>+76(SB), Z21
-	VBROADCASTSS constantsAVX512<>+80(SB), Z22
-	VBROADCASTSS constantsAVX512<>+60(SB), Z23
-	VBROADCASTSS constantsAVX512<>+60(SB), Z24
-	VBROADCASTSS constantsAVX512<>+60(SB), Z25
+	VBROADCASTSS constantsAVX512<>+72(SB), Z18
+	VBROADCASTSS constantsAVX512<>+68(SB), Z19
+	VBROADCASTSS constantsAVX512<>+76(SB), Z20
+	VBROADCASTSS constantsAVX512<>+80(SB), Z21
+	VBROADCASTSS constantsAVX512<>+84(SB), Z22
+	VBROADCASTSS constantsAVX512<>+64(SB), Z23
+	VBROADCASTSS constantsAVX512<>+64(SB), Z24
+	VBROADCASTSS constantsAVX512<>+64(SB), Z25
 	VADDPS       Z16, Z15, Z15
 	VMOVUPS      64(BX), Z16
 	VMINPS       Z15, Z0, Z15
@@ -7520,29 +7856,29 @@ done4:
 	VPSLLD       $0x17, Z17, Z17
 	VFNMADD231PS Z2, Z27, Z26
 	VFMADD231PS  Z3, Z16, Z15
-	VBROADCASTSS constantsAVX512<>+68(SB), Z28
+	VBROADCASTSS constantsAVX512<>+72(SB), Z28
 	VSUBPS       Z7, Z26, Z16
 	VPSLLD       $0x17, Z26, Z26
 	VFMADD231PS  Z19, Z15, Z18
-	VBROADCASTSS constantsAVX512<>+64(SB), Z19
+	VBROADCASTSS constantsAVX512<>+68(SB), Z19
 	VFMADD231PS  Z3, Z16, Z27
 	VFMADD213PS  Z20, Z15, Z18
-	VBROADCASTSS constantsAVX512<>+72(SB), Z16
+	VBROADCASTSS constantsAVX512<>+76(SB), Z16
 	VFMADD231PS  Z19, Z27, Z28
 	VFMADD213PS  Z21, Z15, Z18
-	VBROADCASTSS constantsAVX512<>+76(SB), Z19
+	VBROADCASTSS constantsAVX512<>+80(SB), Z19
 	VFMADD213PS  Z16, Z27, Z28
 	VFMADD213PS  Z22, Z15, Z18
-	VBROADCASTSS constantsAVX512<>+80(SB), Z16
+	VBROADCASTSS constantsAVX512<>+84(SB), Z16
 	VFMADD213PS  Z19, Z27, Z28
 	VFMADD213PS  Z23, Z15, Z18
-	VBROADCASTSS constantsAVX512<>+60(SB), Z15
+	VBROADCASTSS constantsAVX512<>+64(SB), Z15
 	VFMADD213PS  Z16, Z27, Z28
 	VFMADD213PS  Z24, Z17, Z18
-	VBROADCASTSS constantsAVX512<>+60(SB), Z16
+	VBROADCASTSS constantsAVX512<>+64(SB), Z16
 	VFMADD213PS  Z15, Z27, Z28
 	VDIVPS       Z18, Z25, Z15
-	VBROADCASTSS constantsAVX512<>+60(SB), Z17
+	VBROADCASTSS constantsAVX512<>+64(SB), Z17
 	VMOVUPS      128(BX), Z18
 	VMOVUPS      128(DX), Z19
 	VFMADD213PS  Z16, Z26, Z28
@@ -7565,16 +7901,16 @@ loop25:
 	VMOVAPS      Z6, Z21
 	VMOVAPS      Z7, Z27
 	VMOVAPS      Z12, Z23
-	VBROADCASTSS constantsAVX512<>+68(SB), Z25
-	VBROADCASTSS constantsAVX512<>+64(SB), Z26
+	VBROADCASTSS constantsAVX512<>+72(SB), Z25
+	VBROADCASTSS constantsAVX512<>+68(SB), Z26
 	VMOVAPS      Z9, Z22
 	VMAXPS       Z19, Z5, Z19
-	VBROADCASTSS constantsAVX512<>+72(SB), Z28
-	VBROADCASTSS constantsAVX512<>+68(SB), Z29
+	VBROADCASTSS constantsAVX512<>+76(SB), Z28
+	VBROADCASTSS constantsAVX512<>+72(SB), Z29
 	VADDPS       Z17, Z15, Z15
 	VADDPS       Z20, Z18, Z18
-	VBROADCASTSS constantsAVX512<>+64(SB), Z20
-	VBROADCASTSS constantsAVX512<>+76(SB), Z17
+	VBROADCASTSS constantsAVX512<>+68(SB), Z20
+	VBROADCASTSS constantsAVX512<>+80(SB), Z17
 	VFMADD231PS  Z19, Z19, Z21
 	VMINPS       Z15, Z0, Z15
 	VMINPS       Z18, Z0, Z18
@@ -7593,29 +7929,29 @@ loop25:
 	VPSLLD       $0x17, Z24, Z24
 	VPSLLD       $0x17, Z27, Z27
 	VFMADD231PS  Z3, Z21, Z15
-	VBROADCASTSS constantsAVX512<>+72(SB), Z21
+	VBROADCASTSS constantsAVX512<>+76(SB), Z21
 	VFMADD231PS  Z3, Z22, Z18
-	VBROADCASTSS constantsAVX512<>+80(SB), Z22
+	VBROADCASTSS constantsAVX512<>+84(SB), Z22
 	VFMADD231PS  Z26, Z15, Z25
-	VBROADCASTSS constantsAVX512<>+76(SB), Z26
+	VBROADCASTSS constantsAVX512<>+80(SB), Z26
 	VFMADD231PS  Z20, Z18, Z29
 	VMULPS       Z23, Z23, Z20
 	VMULPS       Z23, Z19, Z23
 	VFMADD213PS  Z28, Z15, Z25
-	VBROADCASTSS constantsAVX512<>+60(SB), Z28
+	VBROADCASTSS constantsAVX512<>+64(SB), Z28
 	VFMADD213PS  Z21, Z18, Z29
-	VBROADCASTSS constantsAVX512<>+80(SB), Z21
+	VBROADCASTSS constantsAVX512<>+84(SB), Z21
 	VFMADD231PS  Z19, Z19, Z20
-	VBROADCASTSS constantsAVX512<>+60(SB), Z19
+	VBROADCASTSS constantsAVX512<>+64(SB), Z19
 	VADDPS       Z23, Z23, Z23
 	VFMADD213PS  Z17, Z15, Z25
-	VBROADCASTSS constantsAVX512<>+60(SB), Z17
+	VBROADCASTSS constantsAVX512<>+64(SB), Z17
 	VFMADD213PS  Z26, Z18, Z29
 	VDIVPS       Z20, Z23, Z20
-	VBROADCASTSS constantsAVX512<>+60(SB), Z23
-	VBROADCASTSS constantsAVX512<>+60(SB), Z26
+	VBROADCASTSS constantsAVX512<>+64(SB), Z23
+	VBROADCASTSS constantsAVX512<>+64(SB), Z26
 	VFMADD213PS  Z22, Z15, Z25
-	VBROADCASTSS constantsAVX512<>+60(SB), Z22
+	VBROADCASTSS constantsAVX512<>+64(SB), Z22
 	VFMADD213PS  Z21, Z18, Z29
 	VMOVUPS      320(BX), Z21
 	VFMADD213PS  Z28, Z15, Z25
@@ -7688,14 +8024,14 @@ done24:
 	VMOVUPS.Z    (DX), K1, Z15
 	VMOVUPS.Z    (BX), K1, Z16
 	VMOVAPS      Z7, Z17
-	VBROADCASTSS constantsAVX512<>+68(SB), Z18
-	VBROADCASTSS constantsAVX512<>+64(SB), Z19
-	VBROADCASTSS constantsAVX512<>+72(SB), Z20
-	VBROADCASTSS constantsAVX512<>+76(SB), Z21
-	VBROADCASTSS constantsAVX512<>+80(SB), Z22
-	VBROADCASTSS constantsAVX512<>+60(SB), Z23
-	VBROADCASTSS constantsAVX512<>+60(SB), Z24
-	VBROADCASTSS constantsAVX512<>+60(SB), Z25
+	VBROADCASTSS constantsAVX512<>+72(SB), Z18
+	VBROADCASTSS constantsAVX512<>+68(SB), Z19
+	VBROADCASTSS constantsAVX512<>+76(SB), Z20
+	VBROADCASTSS constantsAVX512<>+80(SB), Z21
+	VBROADCASTSS constantsAVX512<>+84(SB), Z22
+	VBROADCASTSS constantsAVX512<>+64(SB), Z23
+	VBROADCASTSS constantsAVX512<>+64(SB), Z24
+	VBROADCASTSS constantsAVX512<>+64(SB), Z25
 	VADDPS       Z16, Z15, Z15
 	VMINPS       Z15, Z0, Z15
 	VMOVUPS.Z    64(DX), K1, Z16
@@ -7711,23 +8047,23 @@ done24:
 	VMAXPS       Z0, Z1, Z0
 	VFNMADD231PS Z2, Z0, Z27
 	VFMADD231PS  Z19, Z15, Z18
-	VBROADCASTSS constantsAVX512<>+68(SB), Z1
+	VBROADCASTSS constantsAVX512<>+72(SB), Z1
 	VSUBPS       Z7, Z27, Z2
 	VPSLLD       $0x17, Z27, Z7
 	VFMADD213PS  Z20, Z15, Z18
-	VBROADCASTSS constantsAVX512<>+64(SB), Z16
+	VBROADCASTSS constantsAVX512<>+68(SB), Z16
 	VFMADD231PS  Z3, Z2, Z0
 	VFMADD213PS  Z21, Z15, Z18
-	VBROADCASTSS constantsAVX512<>+72(SB), Z2
+	VBROADCASTSS constantsAVX512<>+76(SB), Z2
 	VFMADD231PS  Z16, Z0, Z1
 	VFMADD213PS  Z22, Z15, Z18
-	VBROADCASTSS constantsAVX512<>+76(SB), Z3
+	VBROADCASTSS constantsAVX512<>+80(SB), Z3
 	VFMADD213PS  Z2, Z0, Z1
 	VFMADD213PS  Z23, Z15, Z18
-	VBROADCASTSS constantsAVX512<>+80(SB), Z2
+	VBROADCASTSS constantsAVX512<>+84(SB), Z2
 	VFMADD213PS  Z3, Z0, Z1
 	VFMADD213PS  Z24, Z17, Z18
-	VBROADCASTSS constantsAVX512<>+60(SB), Z3
+	VBROADCASTSS constantsAVX512<>+64(SB), Z3
 	VFMADD213PS  Z2, Z0, Z1
 	VDIVPS       Z18, Z25, Z2
 	VMOVUPS.Z    128(BX), K1, Z15
@@ -7735,8 +8071,8 @@ done24:
 	VMOVAPS      Z6, Z6
 	VMOVAPS      Z12, Z12
 	VMOVAPS      Z9, Z18
-	VBROADCASTSS constantsAVX512<>+60(SB), Z9
-	VBROADCASTSS constantsAVX512<>+60(SB), Z17
+	VBROADCASTSS constantsAVX512<>+64(SB), Z9
+	VBROADCASTSS constantsAVX512<>+64(SB), Z17
 	VFMADD213PS  Z3, Z0, Z1
 	VFMADD213PS  Z9, Z7, Z1
 	VDIVPS       Z1, Z17, Z0
@@ -7765,23 +8101,15 @@ done24:
 
 done27:
 	// To the next step.
-	MOVQ  192(AX), CX
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 192(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
 	JEQ   done2
-	MOVQ  208(AX), CX
-	MOVQ  CX, 240(AX)
-	MOVQ  216(AX), CX
-	MOVQ  CX, 248(AX)
-	MOVQ  208(AX), CX
-	MOVQ  256(AX), DX
-	ADDQ  DX, CX
-	MOVQ  CX, 208(AX)
-	MOVQ  216(AX), CX
-	MOVQ  264(AX), DX
-	ADDQ  DX, CX
-	MOVQ  CX, 216(AX)
+	MOVQ  224(AX), CX
+	MOVQ  CX, 256(AX)
+	MOVQ  232(AX), CX
+	MOVQ  CX, 264(AX)
 	MOVQ  224(AX), CX
 	MOVQ  272(AX), DX
 	ADDQ  DX, CX
@@ -7790,20 +8118,28 @@ done27:
 	MOVQ  280(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 232(AX)
-	MOVQ  16(AX), CX
+	MOVQ  240(AX), CX
 	MOVQ  288(AX), DX
 	ADDQ  DX, CX
+	MOVQ  CX, 240(AX)
+	MOVQ  248(AX), CX
+	MOVQ  296(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 248(AX)
+	MOVQ  16(AX), CX
+	MOVQ  304(AX), DX
+	ADDQ  DX, CX
 	MOVQ  CX, 16(AX)
-	MOVQ  240(AX), CX
-	MOVQ  CX, 104(AX)
+	MOVQ  256(AX), CX
+	MOVQ  CX, 112(AX)
 	MOVQ  48(AX), CX
 	MOVQ  56(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 48(AX)
-	MOVQ  136(AX), CX
-	MOVQ  144(AX), DX
+	MOVQ  144(AX), CX
+	MOVQ  152(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 136(AX)
+	MOVQ  CX, 144(AX)
 	JMP   step1
 
 done2:
@@ -7825,8 +8161,8 @@ TEXT ·rnnTanhStepsAVX512(SB), NOSPLIT, $8-8
 
 step1:
 	// A step.
-	MOVQ 184(AX), DX
-	MOVQ 176(AX), CX
+	MOVQ 200(AX), DX
+	MOVQ 192(AX), CX
 	LEAQ (AX)(CX*1), CX
 	CMPQ DX, $+1
 	JLT  done4
@@ -7835,7 +8171,7 @@ loop3:
 	MOVQ (CX), BX
 	MOVQ 48(CX), SI
 	MOVQ 24(CX), DI
-	MOVQ 64(CX), R8
+	MOVQ 72(CX), R8
 	CMPQ R8, $+1
 	JLT  done6
 
@@ -7845,8 +8181,6 @@ loop5:
 	VMOVUPS 64(DI), Z1
 	VMOVUPS 128(DI), Z2
 	VMOVUPS 192(DI), Z3
-	MOVQ    32(CX), R9
-	ADDQ    R9, DI
 	MOVQ    16(CX), R9
 	MOVQ    8(CX), R10
 	CMPQ    R10, $+1
@@ -7932,6 +8266,8 @@ done8:
 	VADDPS  Z3, Z4, Z3
 
 done14:
+	MOVQ    32(CX), R9
+	ADDQ    R9, DI
 	VMOVUPS Z0, (SI)
 	VMOVUPS Z1, 64(SI)
 	VMOVUPS Z2, 128(SI)
@@ -7942,14 +8278,12 @@ done14:
 	JGE     loop5
 
 done6:
-	MOVQ 72(CX), R8
+	MOVQ 80(CX), R8
 	CMPQ R8, $+1
 	JNE  done15
 
 	// The chains of a panel.
 	VMOVUPS (DI), Z0
-	MOVQ    32(CX), R9
-	ADDQ    R9, DI
 	MOVQ    16(CX), R9
 	MOVQ    8(CX), R10
 	CMPQ    R10, $+1
@@ -8009,6 +8343,8 @@ done17:
 	VADDPS  Z0, Z1, Z0
 
 done23:
+	MOVQ    32(CX), R9
+	ADDQ    R9, DI
 	VMOVUPS Z0, (SI)
 	ADDQ    $+64, SI
 
@@ -8019,8 +8355,6 @@ done15:
 	// The chains of a panel.
 	VMOVUPS (DI), Z0
 	VMOVUPS 64(DI), Z1
-	MOVQ    32(CX), R9
-	ADDQ    R9, DI
 	MOVQ    16(CX), R9
 	MOVQ    8(CX), R10
 	CMPQ    R10, $+1
@@ -8088,6 +8422,8 @@ done26:
 	VADDPS  Z1, Z2, Z1
 
 done32:
+	MOVQ    32(CX), R9
+	ADDQ    R9, DI
 	VMOVUPS Z0, (SI)
 	VMOVUPS Z1, 64(SI)
 	ADDQ    $+128, SI
@@ -8100,8 +8436,6 @@ done24:
 	VMOVUPS (DI), Z0
 	VMOVUPS 64(DI), Z1
 	VMOVUPS 128(DI), Z2
-	MOVQ    32(CX), R8
-	ADDQ    R8, DI
 	MOVQ    16(CX), R8
 	MOVQ    8(CX), R9
 	CMPQ    R9, $+1
@@ -8177,68 +8511,68 @@ done35:
 	VADDPS  Z2, Z3, Z2
 
 done41:
+	MOVQ    32(CX), R8
+	ADDQ    R8, DI
 	VMOVUPS Z0, (SI)
 	VMOVUPS Z1, 64(SI)
 	VMOVUPS Z2, 128(SI)
 	ADDQ    $+192, SI
 
 done33:
-	MOVQ  80(CX), R8
+	MOVQ  88(CX), R8
 	TESTQ R8, R8
 	JEQ   done42
 
 	// The chains of a panel.
 	VMOVUPS (DI), Z0
-	MOVQ    32(CX), R8
-	ADDQ    R8, DI
-	MOVQ    16(CX), DI
-	MOVQ    8(CX), R8
-	CMPQ    R8, $+1
+	MOVQ    16(CX), R8
+	MOVQ    8(CX), R9
+	CMPQ    R9, $+1
 	JLT     done44
 
 loop43:
-	MOVQ R8, R9
-	ADDQ $-128, R8
-	CMPQ R8, $+1
+	MOVQ R9, R10
+	ADDQ $-128, R9
+	CMPQ R9, $+1
 	JLT  done45
-	MOVQ $+128, R9
+	MOVQ $+128, R10
 
 done45:
-	MOVQ R9, R10
-	SHLQ $0x06, R10
-	SUBQ $+4, R9
+	MOVQ R10, R11
+	SHLQ $0x06, R11
+	SUBQ $+4, R10
 	JLT  done47
 
 loop46:
-	VBROADCASTSS (DI), Z1
+	VBROADCASTSS (R8), Z1
 	VFMADD231PS  (BX), Z1, Z0
-	VBROADCASTSS 4(DI), Z1
+	VBROADCASTSS 4(R8), Z1
 	VFMADD231PS  64(BX), Z1, Z0
-	VBROADCASTSS 8(DI), Z1
+	VBROADCASTSS 8(R8), Z1
 	VFMADD231PS  128(BX), Z1, Z0
-	VBROADCASTSS 12(DI), Z1
+	VBROADCASTSS 12(R8), Z1
 	VFMADD231PS  192(BX), Z1, Z0
-	ADDQ         $+16, DI
+	ADDQ         $+16, R8
 	ADDQ         $+256, BX
-	SUBQ         $+4, R9
+	SUBQ         $+4, R10
 	JGE          loop46
 
 done47:
-	ADDQ $+4, R9
-	SUBQ $+1, R9
+	ADDQ $+4, R10
+	SUBQ $+1, R10
 	JLT  done49
 
 loop48:
-	VBROADCASTSS (DI), Z1
+	VBROADCASTSS (R8), Z1
 	VFMADD231PS  (BX), Z1, Z0
-	ADDQ         $+4, DI
+	ADDQ         $+4, R8
 	ADDQ         $+64, BX
-	SUBQ         $+1, R9
+	SUBQ         $+1, R10
 	JGE          loop48
 
 done49:
-	ADDQ $+1, R9
-	CMPQ R8, $+1
+	ADDQ $+1, R10
+	CMPQ R9, $+1
 	JGE  loop43
 
 done44:
@@ -8250,36 +8584,38 @@ done44:
 	VADDPS  Z0, Z1, Z0
 
 done50:
+	MOVQ    32(CX), BX
+	ADDQ    BX, DI
 	VMOVUPS Z0, (SI)
 	ADDQ    $+64, SI
 
 done42:
-	ADDQ $+88, CX
+	ADDQ $+96, CX
 	ADDQ $-1, DX
 	CMPQ DX, $+1
 	JGE  loop3
 
 done4:
-	VBROADCASTSS constantsAVX512<>+0(SB), Z0
 	VBROADCASTSS constantsAVX512<>+4(SB), Z0
 	VBROADCASTSS constantsAVX512<>+8(SB), Z0
 	VBROADCASTSS constantsAVX512<>+12(SB), Z0
 	VBROADCASTSS constantsAVX512<>+16(SB), Z0
 	VBROADCASTSS constantsAVX512<>+20(SB), Z0
-	VBROADCASTSS constantsAVX512<>+24(SB), Z1
-	VBROADCASTSS constantsAVX512<>+28(SB), Z2
-	VBROADCASTSS constantsAVX512<>+32(SB), Z3
+	VBROADCASTSS constantsAVX512<>+24(SB), Z0
+	VBROADCASTSS constantsAVX512<>+28(SB), Z1
+	VBROADCASTSS constantsAVX512<>+32(SB), Z2
 	VBROADCASTSS constantsAVX512<>+36(SB), Z3
-	VBROADCASTSS constantsAVX512<>+40(SB), Z4
-	VBROADCASTSS constantsAVX512<>+44(SB), Z5
-	VBROADCASTSS constantsAVX512<>+48(SB), Z6
-	VBROADCASTSS constantsAVX512<>+52(SB), Z7
-	VBROADCASTSS constantsAVX512<>+56(SB), Z8
-	VBROADCASTSS constantsAVX512<>+60(SB), Z9
-	MOVQ         208(AX), CX
-	MOVQ         224(AX), DX
-	MOVQ         232(AX), BX
-	MOVQ         200(AX), SI
+	VBROADCASTSS constantsAVX512<>+40(SB), Z3
+	VBROADCASTSS constantsAVX512<>+44(SB), Z4
+	VBROADCASTSS constantsAVX512<>+48(SB), Z5
+	VBROADCASTSS constantsAVX512<>+52(SB), Z6
+	VBROADCASTSS constantsAVX512<>+56(SB), Z7
+	VBROADCASTSS constantsAVX512<>+60(SB), Z8
+	VBROADCASTSS constantsAVX512<>+64(SB), Z9
+	MOVQ         224(AX), CX
+	MOVQ         240(AX), DX
+	MOVQ         248(AX), BX
+	MOVQ         216(AX), SI
 
 	// 16 elements at a time.
 	CMPQ SI, $+16
@@ -8345,23 +8681,15 @@ done52:
 
 done53:
 	// To the next step.
-	MOVQ  192(AX), CX
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 192(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
 	JEQ   done2
-	MOVQ  208(AX), CX
-	MOVQ  CX, 240(AX)
-	MOVQ  216(AX), CX
-	MOVQ  CX, 248(AX)
-	MOVQ  208(AX), CX
-	MOVQ  256(AX), DX
-	ADDQ  DX, CX
-	MOVQ  CX, 208(AX)
-	MOVQ  216(AX), CX
-	MOVQ  264(AX), DX
-	ADDQ  DX, CX
-	MOVQ  CX, 216(AX)
+	MOVQ  224(AX), CX
+	MOVQ  CX, 256(AX)
+	MOVQ  232(AX), CX
+	MOVQ  CX, 264(AX)
 	MOVQ  224(AX), CX
 	MOVQ  272(AX), DX
 	ADDQ  DX, CX
@@ -8370,20 +8698,28 @@ done53:
 	MOVQ  280(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 232(AX)
-	MOVQ  16(AX), CX
+	MOVQ  240(AX), CX
 	MOVQ  288(AX), DX
 	ADDQ  DX, CX
+	MOVQ  CX, 240(AX)
+	MOVQ  248(AX), CX
+	MOVQ  296(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 248(AX)
+	MOVQ  16(AX), CX
+	MOVQ  304(AX), DX
+	ADDQ  DX, CX
 	MOVQ  CX, 16(AX)
-	MOVQ  240(AX), CX
-	MOVQ  CX, 104(AX)
+	MOVQ  256(AX), CX
+	MOVQ  CX, 112(AX)
 	MOVQ  48(AX), CX
 	MOVQ  56(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 48(AX)
-	MOVQ  136(AX), CX
-	MOVQ  144(AX), DX
+	MOVQ  144(AX), CX
+	MOVQ  152(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 136(AX)
+	MOVQ  CX, 144(AX)
 	JMP   step1
 
 done2:
@@ -8405,8 +8741,8 @@ TEXT ·rnnReLUStepsAVX512(SB), NOSPLIT, $8-8
 
 step1:
 	// A step.
-	MOVQ 184(AX), DX
-	MOVQ 176(AX), CX
+	MOVQ 200(AX), DX
+	MOVQ 192(AX), CX
 	LEAQ (AX)(CX*1), CX
 	CMPQ DX, $+1
 	JLT  done4
@@ -8415,7 +8751,7 @@ loop3:
 	MOVQ (CX), BX
 	MOVQ 48(CX), SI
 	MOVQ 24(CX), DI
-	MOVQ 64(CX), R8
+	MOVQ 72(CX), R8
 	CMPQ R8, $+1
 	JLT  done6
 
@@ -8425,8 +8761,6 @@ loop5:
 	VMOVUPS 64(DI), Z1
 	VMOVUPS 128(DI), Z2
 	VMOVUPS 192(DI), Z3
-	MOVQ    32(CX), R9
-	ADDQ    R9, DI
 	MOVQ    16(CX), R9
 	MOVQ    8(CX), R10
 	CMPQ    R10, $+1
@@ -8512,6 +8846,8 @@ done8:
 	VADDPS  Z3, Z4, Z3
 
 done14:
+	MOVQ    32(CX), R9
+	ADDQ    R9, DI
 	VMOVUPS Z0, (SI)
 	VMOVUPS Z1, 64(SI)
 	VMOVUPS Z2, 128(SI)
@@ -8522,14 +8858,12 @@ done14:
 	JGE     loop5
 
 done6:
-	MOVQ 72(CX), R8
+	MOVQ 80(CX), R8
 	CMPQ R8, $+1
 	JNE  done15
 
 	// The chains of a panel.
 	VMOVUPS (DI), Z0
-	MOVQ    32(CX), R9
-	ADDQ    R9, DI
 	MOVQ    16(CX), R9
 	MOVQ    8(CX), R10
 	CMPQ    R10, $+1
@@ -8589,6 +8923,8 @@ done17:
 	VADDPS  Z0, Z1, Z0
 
 done23:
+	MOVQ    32(CX), R9
+	ADDQ    R9, DI
 	VMOVUPS Z0, (SI)
 	ADDQ    $+64, SI
 
@@ -8599,8 +8935,6 @@ done15:
 	// The chains of a panel.
 	VMOVUPS (DI), Z0
 	VMOVUPS 64(DI), Z1
-	MOVQ    32(CX), R9
-	ADDQ    R9, DI
 	MOVQ    16(CX), R9
 	MOVQ    8(CX), R10
 	CMPQ    R10, $+1
@@ -8668,6 +9002,8 @@ done26:
 	VADDPS  Z1, Z2, Z1
 
 done32:
+	MOVQ    32(CX), R9
+	ADDQ    R9, DI
 	VMOVUPS Z0, (SI)
 	VMOVUPS Z1, 64(SI)
 	ADDQ    $+128, SI
@@ -8680,8 +9016,6 @@ done24:
 	VMOVUPS (DI), Z0
 	VMOVUPS 64(DI), Z1
 	VMOVUPS 128(DI), Z2
-	MOVQ    32(CX), R8
-	ADDQ    R8, DI
 	MOVQ    16(CX), R8
 	MOVQ    8(CX), R9
 	CMPQ    R9, $+1
@@ -8757,68 +9091,68 @@ done35:
 	VADDPS  Z2, Z3, Z2
 
 done41:
+	MOVQ    32(CX), R8
+	ADDQ    R8, DI
 	VMOVUPS Z0, (SI)
 	VMOVUPS Z1, 64(SI)
 	VMOVUPS Z2, 128(SI)
 	ADDQ    $+192, SI
 
 done33:
-	MOVQ  80(CX), R8
+	MOVQ  88(CX), R8
 	TESTQ R8, R8
 	JEQ   done42
 
 	// The chains of a panel.
 	VMOVUPS (DI), Z0
-	MOVQ    32(CX), R8
-	ADDQ    R8, DI
-	MOVQ    16(CX), DI
-	MOVQ    8(CX), R8
-	CMPQ    R8, $+1
+	MOVQ    16(CX), R8
+	MOVQ    8(CX), R9
+	CMPQ    R9, $+1
 	JLT     done44
 
 loop43:
-	MOVQ R8, R9
-	ADDQ $-128, R8
-	CMPQ R8, $+1
+	MOVQ R9, R10
+	ADDQ $-128, R9
+	CMPQ R9, $+1
 	JLT  done45
-	MOVQ $+128, R9
+	MOVQ $+128, R10
 
 done45:
-	MOVQ R9, R10
-	SHLQ $0x06, R10
-	SUBQ $+4, R9
+	MOVQ R10, R11
+	SHLQ $0x06, R11
+	SUBQ $+4, R10
 	JLT  done47
 
 loop46:
-	VBROADCASTSS (DI), Z1
+	VBROADCASTSS (R8), Z1
 	VFMADD231PS  (BX), Z1, Z0
-	VBROADCASTSS 4(DI), Z1
+	VBROADCASTSS 4(R8), Z1
 	VFMADD231PS  64(BX), Z1, Z0
-	VBROADCASTSS 8(DI), Z1
+	VBROADCASTSS 8(R8), Z1
 	VFMADD231PS  128(BX), Z1, Z0
-	VBROADCASTSS 12(DI), Z1
+	VBROADCASTSS 12(R8), Z1
 	VFMADD231PS  192(BX), Z1, Z0
-	ADDQ         $+16, DI
+	ADDQ         $+16, R8
 	ADDQ         $+256, BX
-	SUBQ         $+4, R9
+	SUBQ         $+4, R10
 	JGE          loop46
 
 done47:
-	ADDQ $+4, R9
-	SUBQ $+1, R9
+	ADDQ $+4, R10
+	SUBQ $+1, R10
 	JLT  done49
 
 loop48:
-	VBROADCASTSS (DI), Z1
+	VBROADCASTSS (R8), Z1
 	VFMADD231PS  (BX), Z1, Z0
-	ADDQ         $+4, DI
+	ADDQ         $+4, R8
 	ADDQ         $+64, BX
-	SUBQ         $+1, R9
+	SUBQ         $+1, R10
 	JGE          loop48
 
 done49:
-	ADDQ $+1, R9
-	CMPQ R8, $+1
+	ADDQ $+1, R10
+	CMPQ R9, $+1
 	JGE  loop43
 
 done44:
@@ -8830,21 +9164,23 @@ done44:
 	VADDPS  Z0, Z1, Z0
 
 done50:
+	MOVQ    32(CX), BX
+	ADDQ    BX, DI
 	VMOVUPS Z0, (SI)
 	ADDQ    $+64, SI
 
 done42:
-	ADDQ $+88, CX
+	ADDQ $+96, CX
 	ADDQ $-1, DX
 	CMPQ DX, $+1
 	JGE  loop3
 
 done4:
-	VBROADCASTSS constantsAVX512<>+108(SB), Z0
-	MOVQ         208(AX), CX
-	MOVQ         224(AX), DX
-	MOVQ         232(AX), BX
-	MOVQ         200(AX), SI
+	VBROADCASTSS constantsAVX512<>+0(SB), Z0
+	MOVQ         224(AX), CX
+	MOVQ         240(AX), DX
+	MOVQ         248(AX), BX
+	MOVQ         216(AX), SI
 
 	// 16 elements at a time.
 	CMPQ SI, $+16
@@ -8880,23 +9216,15 @@ done52:
 
 done53:
 	// To the next step.
-	MOVQ  192(AX), CX
+	MOVQ  208(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 192(AX)
+	MOVQ  CX, 208(AX)
 	TESTQ CX, CX
 	JEQ   done2
-	MOVQ  208(AX), CX
-	MOVQ  CX, 240(AX)
-	MOVQ  216(AX), CX
-	MOVQ  CX, 248(AX)
-	MOVQ  208(AX), CX
-	MOVQ  256(AX), DX
-	ADDQ  DX, CX
-	MOVQ  CX, 208(AX)
-	MOVQ  216(AX), CX
-	MOVQ  264(AX), DX
-	ADDQ  DX, CX
-	MOVQ  CX, 216(AX)
+	MOVQ  224(AX), CX
+	MOVQ  CX, 256(AX)
+	MOVQ  232(AX), CX
+	MOVQ  CX, 264(AX)
 	MOVQ  224(AX), CX
 	MOVQ  272(AX), DX
 	ADDQ  DX, CX
@@ -8905,20 +9233,28 @@ done53:
 	MOVQ  280(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 232(AX)
-	MOVQ  16(AX), CX
+	MOVQ  240(AX), CX
 	MOVQ  288(AX), DX
 	ADDQ  DX, CX
+	MOVQ  CX, 240(AX)
+	MOVQ  248(AX), CX
+	MOVQ  296(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 248(AX)
+	MOVQ  16(AX), CX
+	MOVQ  304(AX), DX
+	ADDQ  DX, CX
 	MOVQ  CX, 16(AX)
-	MOVQ  240(AX), CX
-	MOVQ  CX, 104(AX)
+	MOVQ  256(AX), CX
+	MOVQ  CX, 112(AX)
 	MOVQ  48(AX), CX
 	MOVQ  56(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 48(AX)
-	MOVQ  136(AX), CX
-	MOVQ  144(AX), DX
+	MOVQ  144(AX), CX
+	MOVQ  152(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 136(AX)
+	MOVQ  CX, 144(AX)
 	JMP   step1
 
 done2:
@@ -8927,32 +9263,32 @@ done2:
 	VLDMXCSR (SP)
 	RET
 
-DATA constantsAVX512<>+0(SB)/4, $0x42200000
-DATA constantsAVX512<>+4(SB)/4, $0xc2200000
-DATA constantsAVX512<>+8(SB)/4, $0x3fb8aa3b
-DATA constantsAVX512<>+12(SB)/4, $0x3f317218
-DATA constantsAVX512<>+16(SB)/4, $0x4b40007e
-DATA constantsAVX512<>+20(SB)/4, $0x411051ec
-DATA constantsAVX512<>+24(SB)/4, $0xc11051ec
-DATA constantsAVX512<>+28(SB)/4, $0x0d800000
-DATA constantsAVX512<>+32(SB)/4, $0x4b40007f
-DATA constantsAVX512<>+36(SB)/4, $0x386fa466
-DATA constantsAVX512<>+40(SB)/4, $0x3c73e9cc
-DATA constantsAVX512<>+44(SB)/4, $0x3f000000
-DATA constantsAVX512<>+48(SB)/4, $0x35a4ffed
-DATA constantsAVX512<>+52(SB)/4, $0x3a9e27c2
-DATA constantsAVX512<>+56(SB)/4, $0x3de7a519
-DATA constantsAVX512<>+60(SB)/4, $0x3f800000
-DATA constantsAVX512<>+64(SB)/4, $0xbc07d1a8
-DATA constantsAVX512<>+68(SB)/4, $0x3d2b9d19
-DATA constantsAVX512<>+72(SB)/4, $0xbe2aad3d
-DATA constantsAVX512<>+76(SB)/4, $0x3efffee3
-DATA constantsAVX512<>+80(SB)/4, $0xbf7ffffb
-DATA constantsAVX512<>+84(SB)/4, $0x3ab52829
-DATA constantsAVX512<>+88(SB)/4, $0xbc091cbb
-DATA constantsAVX512<>+92(SB)/4, $0x3d2aac56
-DATA constantsAVX512<>+96(SB)/4, $0xbe2aaa49
-DATA constantsAVX512<>+100(SB)/4, $0x3efffffe
-DATA constantsAVX512<>+104(SB)/4, $0xbf800000
-DATA constantsAVX512<>+108(SB)/4, $0x00000000
+DATA constantsAVX512<>+0(SB)/4, $0x00000000
+DATA constantsAVX512<>+4(SB)/4, $0x42200000
+DATA constantsAVX512<>+8(SB)/4, $0xc2200000
+DATA constantsAVX512<>+12(SB)/4, $0x3fb8aa3b
+DATA constantsAVX512<>+16(SB)/4, $0x3f317218
+DATA constantsAVX512<>+20(SB)/4, $0x4b40007e
+DATA constantsAVX512<>+24(SB)/4, $0x411051ec
+DATA constantsAVX512<>+28(SB)/4, $0xc11051ec
+DATA constantsAVX512<>+32(SB)/4, $0x0d800000
+DATA constantsAVX512<>+36(SB)/4, $0x4b40007f
+DATA constantsAVX512<>+40(SB)/4, $0x386fa466
+DATA constantsAVX512<>+44(SB)/4, $0x3c73e9cc
+DATA constantsAVX512<>+48(SB)/4, $0x3f000000
+DATA constantsAVX512<>+52(SB)/4, $0x35a4ffed
+DATA constantsAVX512<>+56(SB)/4, $0x3a9e27c2
+DATA constantsAVX512<>+60(SB)/4, $0x3de7a519
+DATA constantsAVX512<>+64(SB)/4, $0x3f800000
+DATA constantsAVX512<>+68(SB)/4, $0xbc07d1a8
+DATA constantsAVX512<>+72(SB)/4, $0x3d2b9d19
+DATA constantsAVX512<>+76(SB)/4, $0xbe2aad3d
+DATA constantsAVX512<>+80(SB)/4, $0x3efffee3
+DATA constantsAVX512<>+84(SB)/4, $0xbf7ffffb
+DATA constantsAVX512<>+88(SB)/4, $0x3ab52829
+DATA constantsAVX512<>+92(SB)/4, $0xbc091cbb
+DATA constantsAVX512<>+96(SB)/4, $0x3d2aac56
+DATA constantsAVX512<>+100(SB)/4, $0xbe2aaa49
+DATA constantsAVX512<>+104(SB)/4, $0x3efffffe
+DATA constantsAVX512<>+108(SB)/4, $0xbf800000
 GLOBL constantsAVX512<>(SB), RODATA|NOPTR, $112
