@@ -5,6 +5,7 @@ import "github.com/simdrnn/simdrnn/asm/vec"
 // steps emits steps of one sequence: what small networks need is done in one
 // call, for each step its products one after the other and then the gates.
 func steps(g *vec.Gen, t target) {
+	t.gateRegisters = t.stepRegisters
 	for _, s := range []struct {
 		name, doc string
 		gates     int
@@ -79,7 +80,7 @@ func scan(k *vec.Func, task vec.GP, gates int, body func()) {
 	p, count := k.GP64(), word(field("count"))
 	k.AddWord(task, word(field("skip")), p)
 	k.While(count, 1, func() {
-		rowPanels(k, task, p, gates)
+		(&rowKernel{Func: k, task: task, p: p, gates: gates}).emit()
 		k.AddImm(p, k.SizeOf("rowProduct"))
 		k.AddImm(count, -1)
 	})
@@ -112,65 +113,121 @@ func scan(k *vec.Func, task vec.GP, gates int, body func()) {
 	k.Label(done)
 }
 
-// rowPanels multiplies a row by all panels of the rowProduct that p points to.
-// The last panel may have fewer blocks, or only the lower half of each.
-func rowPanels(k *vec.Func, task, p vec.GP, gates int) {
-	word := func(name string) vec.GP {
-		r := k.GP64()
-		k.Word(k.Field(p, "rowProduct", name), r)
-		return r
-	}
-	perBlock := block / k.Lanes()
-	half := max(1, perBlock/2)
-	w, out, init, panels := word("w"), word("out"), word("init"), word("panels")
-	one := func(blocks, perBlock int) { rowPanel(k, task, p, w, out, init, gates, blocks, perBlock) }
-	if gates > 1 {
-		k.While(panels, 1, func() {
-			one(gates, perBlock)
-			k.AddImm(panels, -1)
-		})
-		k.If(word("half"), func() { one(gates, half) })
-		return
-	}
-	k.While(panels, 1, func() {
-		one(4, perBlock)
-		k.AddImm(panels, -1)
-	})
-	last := word("last")
-	for blocks := 1; blocks < 4; blocks++ {
-		k.IfEqual(last, blocks, func() { one(blocks, perBlock) })
-	}
-	k.If(word("half"), func() { one(1, half) })
+// A rowKernel multiplies a row by all panels of the rowProduct that p points to.
+type rowKernel struct {
+	*vec.Func
+	task, p      vec.GP
+	gates        int
+	w, out, init vec.GP // of the next panel
 }
 
-// rowPanel multiplies a row by a panel at w, and moves w, out and init to the
-// next one.
-func rowPanel(k *vec.Func, task, p, w, out, init vec.GP, gates, blocks, perBlock int) {
-	field := func(name string) vec.Mem { return k.Field(p, "rowProduct", name) }
-	word := func(name string) vec.GP {
-		r := k.GP64()
-		k.Word(field(name), r)
-		return r
+func (k *rowKernel) field(name string) vec.Mem { return k.Field(k.p, "rowProduct", name) }
+
+func (k *rowKernel) word(name string) vec.GP {
+	r := k.GP64()
+	k.Word(k.field(name), r)
+	return r
+}
+
+// emit goes through the panels. The last one may have fewer blocks, or only the
+// lower half of each. Where a whole panel is too few chains for the latency of a
+// multiply-add, or half a one is, two panels are taken together.
+func (k *rowKernel) emit() {
+	perBlock := block / k.Lanes()
+	half := max(1, perBlock/2)
+	k.w, k.out, k.init = k.word("w"), k.word("out"), k.word("init")
+	panels := k.word("panels")
+	if k.gates == 1 {
+		k.While(panels, 1, func() {
+			k.panels(panel{4, perBlock})
+			k.AddImm(panels, -1)
+		})
+		last := k.word("last")
+		for blocks := 1; blocks < 4; blocks++ {
+			k.IfEqual(last, blocks, func() { k.panels(panel{blocks, perBlock}) })
+		}
+		k.If(k.word("half"), func() { k.panels(panel{1, half}) })
+		return
 	}
-	acc := k.New(blocks * perBlock)
-	each := func(p vec.GP, f func(r vec.R, m vec.Mem)) {
-		for j, r := range acc {
-			f(r, vec.Mem{Base: p, Disp: 4 * (block*(j/perBlock) + k.Lanes()*(j%perBlock))})
+	whole, lower := panel{k.gates, perBlock}, panel{k.gates, half}
+	done := k.NewLabel("done")
+	switch k.ISA.Name() {
+	case "AVX512": // whose halves are a register too
+		k.AddWord(panels, k.word("half"), panels)
+		k.If(k.word("pairs"), func() {
+			k.While(panels, 2, func() {
+				k.panels(whole, whole)
+				k.AddImm(panels, -2)
+			})
+		})
+		k.While(panels, 1, func() {
+			k.panels(whole)
+			k.AddImm(panels, -1)
+		})
+		return
+	case "AVX2":
+		pair := k.GP64()
+		k.Word(k.field("half"), pair)
+		k.If(pair, func() { k.Word(k.field("pairs"), pair) })
+		k.SubWord(panels, pair, panels)
+		k.While(panels, 1, func() {
+			k.panels(whole)
+			k.AddImm(panels, -1)
+		})
+		k.IfEqual(panels, 0, func() {
+			k.If(k.word("pairs"), func() {
+				k.If(k.word("half"), func() {
+					k.panels(whole, lower)
+					k.Jump(done)
+				})
+			})
+		})
+	default:
+		k.While(panels, 1, func() {
+			k.panels(whole)
+			k.AddImm(panels, -1)
+		})
+	}
+	k.If(k.word("half"), func() { k.panels(lower) })
+	k.Label(done)
+}
+
+// A panel is what is taken of one: its blocks, and the registers of each.
+type panel struct{ blocks, perBlock int }
+
+// panels multiplies the row by the next panels, and goes on to those after them.
+// There are several only if all inputs are one k block.
+func (k *rowKernel) panels(panels ...panel) {
+	type vector struct{ block, lane int }
+	var vectors []vector
+	blocks := 0
+	for _, p := range panels {
+		for i := range p.blocks * p.perBlock {
+			vectors = append(vectors, vector{blocks + i/p.perBlock, k.Lanes() * (i % p.perBlock)})
+		}
+		blocks += p.blocks
+	}
+	acc := k.New(len(vectors))
+	at := func(p vec.GP, i int) vec.Mem {
+		return vec.Mem{Base: p, Disp: 4 * (block*vectors[i].block + vectors[i].lane)}
+	}
+	k.Comment("The chains of a panel.")
+	start := func() {
+		for i, r := range acc {
+			k.ISA.Load(at(k.init, i), r)
 		}
 	}
-	oneInput := gates == 4
-	k.Comment("The chains of a panel.")
-	start := func() { each(init, func(r vec.R, m vec.Mem) { k.ISA.Load(m, r) }) }
+	oneInput := k.gates == 4
 	if oneInput {
 		zero := k.Const(0)
 		for _, r := range acc {
 			k.LoadConst(zero, r)
 		}
-		k.IfEqual(word("wx"), 0, start)
+		k.IfEqual(k.word("wx"), 0, start)
 	} else {
 		start()
 	}
-	a, left := word("a"), word("k")
+	a, left := k.word("a"), k.word("k")
 	k.While(left, 1, func() {
 		n, stride := k.GP64(), k.GP64()
 		k.CopyWord(left, n)
@@ -179,11 +236,17 @@ func rowPanel(k *vec.Func, task, p, w, out, init vec.GP, gates, blocks, perBlock
 		k.CopyWord(n, stride)
 		k.ShlWord(stride, 6)
 		first := k.GP64()
-		k.CopyWord(w, first)
+		k.CopyWord(k.w, first)
 		weights := k.Strided(first, stride, blocks)
 		var wm []vec.Mem
-		for b := range blocks {
-			wm = append(wm, weights.At(b))
+		if len(panels) == 1 {
+			for b := range blocks {
+				wm = append(wm, weights.At(b))
+			}
+		} else {
+			for _, v := range vectors {
+				wm = append(wm, weights.At(v.block).Offset(4*v.lane))
+			}
 		}
 		scalars := func(int) vec.Mem { return vec.Mem{Base: a} }
 		for _, steps := range []int{inputs, 1} {
@@ -193,39 +256,36 @@ func rowPanel(k *vec.Func, task, p, w, out, init vec.GP, gates, blocks, perBlock
 				weights.Advance(4 * block * steps)
 			})
 		}
-		weights.Copy(blocks-1, w)
+		weights.Copy(blocks-1, k.w)
 	})
 	k.Comment("Add what is there.")
-	k.If(word("add"), func() {
-		each(out, func(r vec.R, m vec.Mem) {
-			d := k.ISA.Vec()
-			k.ISA.Load(m, d)
-			k.ISA.Add(d, r, r)
-		})
+	k.If(k.word("add"), func() {
+		for i, r := range acc {
+			k.AddFrom(at(k.out, i), r)
+		}
 	})
 	if oneInput {
-		wx := word("wx")
+		wx := k.word("wx")
 		k.If(wx, func() {
 			k.Comment("Add the x part of one input.")
-			k.SubWord(wx, word("init"), wx)
-			k.AddWord(wx, init, wx)
+			k.SubWord(wx, k.word("init"), wx)
+			k.AddWord(wx, k.init, wx)
 			x, s := k.GP64(), k.ISA.Vec()
-			k.Word(k.Field(task, "rowProduct", "a"), x)
+			k.Word(k.Field(k.task, "rowProduct", "a"), x)
 			k.ISA.Splat(vec.Mem{Base: x}, s)
-			i := 0
-			each(wx, func(r vec.R, weights vec.Mem) {
-				bias, d := weights, k.ISA.Vec()
-				bias.Base = init
-				k.ISA.Load(bias, d)
-				w := k.ISA.Vec()
-				k.ISA.Load(weights, w)
-				k.ISA.FMA(s, w, d)
-				k.ISA.Add(acc[i], d, acc[i])
-				i++
-			})
+			for i, r := range acc {
+				d := k.ISA.Vec()
+				k.ISA.Load(at(k.init, i), d)
+				k.FMAFrom(s, at(wx, i), d)
+				k.ISA.Add(r, d, r)
+			}
 		})
 	}
-	k.AddWord(init, word("initPanel"), init)
-	each(out, func(r vec.R, m vec.Mem) { k.ISA.Store(r, m) })
-	k.AddImm(out, 4*block*blocks)
+	for i, r := range acc {
+		k.ISA.Store(r, at(k.out, i))
+	}
+	for range panels {
+		k.AddWord(k.init, k.word("initPanel"), k.init)
+	}
+	k.AddImm(k.out, 4*block*blocks)
 }

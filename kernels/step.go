@@ -278,6 +278,7 @@ type rowProduct struct {
 	// its part is added too: init + a·wx, and the chains start from 0.
 	wx *float32
 
+	pairs  int // 1: two panels may be taken together
 	panels int // whole ones
 	last   int // blocks of one more panel, if there is 1 gate
 	half   int // 1: one more panel, or block if there is 1 gate, whose upper halves are padding
@@ -429,7 +430,10 @@ func (k stepKind) launch(isa ISA, task *stepTask) {
 
 // set makes p a product with w whose chains start from zero.
 func (p *rowProduct) set(w *Panels) {
-	p.k, p.init = w.k, &zeroInit[0]
+	p.k, p.init, p.pairs = w.k, &zeroInit[0], 0
+	if w.k <= kBlock {
+		p.pairs = 1
+	}
 	if w.k > 0 {
 		p.w = &w.data[0]
 	}

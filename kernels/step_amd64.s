@@ -17,21 +17,28 @@ TEXT ·lstmStepsAVX2(SB), NOSPLIT, $8-8
 
 step1:
 	// A step.
-	MOVQ 200(AX), DX
-	MOVQ 192(AX), CX
+	MOVQ 216(AX), DX
+	MOVQ 208(AX), CX
 	LEAQ (AX)(CX*1), CX
 	CMPQ DX, $+1
 	JLT  done4
 
 loop3:
-	MOVQ (CX), BX
-	MOVQ 48(CX), SI
-	MOVQ 24(CX), DI
-	MOVQ 72(CX), R8
-	CMPQ R8, $+1
-	JLT  done6
+	MOVQ  (CX), BX
+	MOVQ  48(CX), SI
+	MOVQ  24(CX), DI
+	MOVQ  80(CX), R8
+	MOVQ  96(CX), R9
+	TESTQ R9, R9
+	JEQ   done6
+	MOVQ  72(CX), R9
 
-loop5:
+done6:
+	SUBQ R9, R8
+	CMPQ R8, $+1
+	JLT  done8
+
+loop7:
 	// The chains of a panel.
 	VMOVUPS constantsAVX2<>+0(SB), Y0
 	VMOVUPS constantsAVX2<>+0(SB), Y1
@@ -43,7 +50,7 @@ loop5:
 	VMOVUPS constantsAVX2<>+0(SB), Y7
 	MOVQ    64(CX), R9
 	TESTQ   R9, R9
-	JNE     done7
+	JNE     done9
 	VMOVUPS (DI), Y0
 	VMOVUPS 32(DI), Y1
 	VMOVUPS 64(DI), Y2
@@ -53,28 +60,28 @@ loop5:
 	VMOVUPS 192(DI), Y6
 	VMOVUPS 224(DI), Y7
 
-done7:
+done9:
 	MOVQ 16(CX), R9
 	MOVQ 8(CX), R10
 	CMPQ R10, $+1
-	JLT  done9
+	JLT  done11
 
-loop8:
+loop10:
 	MOVQ R10, R11
 	ADDQ $-128, R10
 	CMPQ R10, $+1
-	JLT  done10
+	JLT  done12
 	MOVQ $+128, R11
 
-done10:
+done12:
 	MOVQ R11, R12
 	SHLQ $0x06, R12
 	LEAQ (BX)(R12*1), R13
 	LEAQ (R13)(R12*2), R13
 	SUBQ $+4, R11
-	JLT  done12
+	JLT  done14
 
-loop11:
+loop13:
 	VBROADCASTSS (R9), Y8
 	VFMADD231PS  (BX), Y8, Y0
 	VFMADD231PS  32(BX), Y8, Y1
@@ -115,14 +122,14 @@ loop11:
 	ADDQ         $+256, BX
 	ADDQ         $+256, R13
 	SUBQ         $+4, R11
-	JGE          loop11
+	JGE          loop13
 
-done12:
+done14:
 	ADDQ $+4, R11
 	SUBQ $+1, R11
-	JLT  done14
+	JLT  done16
 
-loop13:
+loop15:
 	VBROADCASTSS (R9), Y8
 	VFMADD231PS  (BX), Y8, Y0
 	VFMADD231PS  32(BX), Y8, Y1
@@ -136,40 +143,32 @@ loop13:
 	ADDQ         $+64, BX
 	ADDQ         $+64, R13
 	SUBQ         $+1, R11
-	JGE          loop13
+	JGE          loop15
 
-done14:
+done16:
 	ADDQ $+1, R11
 	MOVQ R13, BX
 	CMPQ R10, $+1
-	JGE  loop8
+	JGE  loop10
 
-done9:
+done11:
 	// Add what is there.
-	MOVQ    40(CX), R9
-	TESTQ   R9, R9
-	JEQ     done15
-	VMOVUPS (SI), Y8
-	VADDPS  Y0, Y8, Y0
-	VMOVUPS 32(SI), Y8
-	VADDPS  Y1, Y8, Y1
-	VMOVUPS 64(SI), Y8
-	VADDPS  Y2, Y8, Y2
-	VMOVUPS 96(SI), Y8
-	VADDPS  Y3, Y8, Y3
-	VMOVUPS 128(SI), Y8
-	VADDPS  Y4, Y8, Y4
-	VMOVUPS 160(SI), Y8
-	VADDPS  Y5, Y8, Y5
-	VMOVUPS 192(SI), Y8
-	VADDPS  Y6, Y8, Y6
-	VMOVUPS 224(SI), Y8
-	VADDPS  Y7, Y8, Y7
+	MOVQ   40(CX), R9
+	TESTQ  R9, R9
+	JEQ    done17
+	VADDPS (SI), Y0, Y0
+	VADDPS 32(SI), Y1, Y1
+	VADDPS 64(SI), Y2, Y2
+	VADDPS 96(SI), Y3, Y3
+	VADDPS 128(SI), Y4, Y4
+	VADDPS 160(SI), Y5, Y5
+	VADDPS 192(SI), Y6, Y6
+	VADDPS 224(SI), Y7, Y7
 
-done15:
+done17:
 	MOVQ  64(CX), R9
 	TESTQ R9, R9
-	JEQ   done16
+	JEQ   done18
 
 	// Add the x part of one input.
 	MOVQ         24(CX), R10
@@ -178,41 +177,31 @@ done15:
 	MOVQ         16(AX), R10
 	VBROADCASTSS (R10), Y8
 	VMOVUPS      (DI), Y9
-	VMOVUPS      (R9), Y10
-	VFMADD231PS  Y10, Y8, Y9
+	VFMADD231PS  (R9), Y8, Y9
 	VADDPS       Y9, Y0, Y0
 	VMOVUPS      32(DI), Y9
-	VMOVUPS      32(R9), Y10
-	VFMADD231PS  Y10, Y8, Y9
+	VFMADD231PS  32(R9), Y8, Y9
 	VADDPS       Y9, Y1, Y1
 	VMOVUPS      64(DI), Y9
-	VMOVUPS      64(R9), Y10
-	VFMADD231PS  Y10, Y8, Y9
+	VFMADD231PS  64(R9), Y8, Y9
 	VADDPS       Y9, Y2, Y2
 	VMOVUPS      96(DI), Y9
-	VMOVUPS      96(R9), Y10
-	VFMADD231PS  Y10, Y8, Y9
+	VFMADD231PS  96(R9), Y8, Y9
 	VADDPS       Y9, Y3, Y3
 	VMOVUPS      128(DI), Y9
-	VMOVUPS      128(R9), Y10
-	VFMADD231PS  Y10, Y8, Y9
+	VFMADD231PS  128(R9), Y8, Y9
 	VADDPS       Y9, Y4, Y4
 	VMOVUPS      160(DI), Y9
-	VMOVUPS      160(R9), Y10
-	VFMADD231PS  Y10, Y8, Y9
+	VFMADD231PS  160(R9), Y8, Y9
 	VADDPS       Y9, Y5, Y5
 	VMOVUPS      192(DI), Y9
-	VMOVUPS      192(R9), Y10
-	VFMADD231PS  Y10, Y8, Y9
+	VFMADD231PS  192(R9), Y8, Y9
 	VADDPS       Y9, Y6, Y6
 	VMOVUPS      224(DI), Y9
-	VMOVUPS      224(R9), Y10
-	VFMADD231PS  Y10, Y8, Y9
+	VFMADD231PS  224(R9), Y8, Y9
 	VADDPS       Y9, Y7, Y7
 
-done16:
-	MOVQ    32(CX), R9
-	ADDQ    R9, DI
+done18:
 	VMOVUPS Y0, (SI)
 	VMOVUPS Y1, 32(SI)
 	VMOVUPS Y2, 64(SI)
@@ -221,15 +210,260 @@ done16:
 	VMOVUPS Y5, 160(SI)
 	VMOVUPS Y6, 192(SI)
 	VMOVUPS Y7, 224(SI)
+	MOVQ    32(CX), R9
+	ADDQ    R9, DI
 	ADDQ    $+256, SI
 	ADDQ    $-1, R8
 	CMPQ    R8, $+1
-	JGE     loop5
+	JGE     loop7
 
-done6:
-	MOVQ  88(CX), R8
+done8:
 	TESTQ R8, R8
-	JEQ   done17
+	JNE   done19
+	MOVQ  72(CX), R8
+	TESTQ R8, R8
+	JEQ   done20
+	MOVQ  96(CX), R8
+	TESTQ R8, R8
+	JEQ   done21
+
+	// The chains of a panel.
+	VMOVUPS constantsAVX2<>+0(SB), Y0
+	VMOVUPS constantsAVX2<>+0(SB), Y1
+	VMOVUPS constantsAVX2<>+0(SB), Y2
+	VMOVUPS constantsAVX2<>+0(SB), Y3
+	VMOVUPS constantsAVX2<>+0(SB), Y4
+	VMOVUPS constantsAVX2<>+0(SB), Y5
+	VMOVUPS constantsAVX2<>+0(SB), Y6
+	VMOVUPS constantsAVX2<>+0(SB), Y7
+	VMOVUPS constantsAVX2<>+0(SB), Y8
+	VMOVUPS constantsAVX2<>+0(SB), Y9
+	VMOVUPS constantsAVX2<>+0(SB), Y10
+	VMOVUPS constantsAVX2<>+0(SB), Y11
+	MOVQ    64(CX), R8
+	TESTQ   R8, R8
+	JNE     done22
+	VMOVUPS (DI), Y0
+	VMOVUPS 32(DI), Y1
+	VMOVUPS 64(DI), Y2
+	VMOVUPS 96(DI), Y3
+	VMOVUPS 128(DI), Y4
+	VMOVUPS 160(DI), Y5
+	VMOVUPS 192(DI), Y6
+	VMOVUPS 224(DI), Y7
+	VMOVUPS 256(DI), Y8
+	VMOVUPS 320(DI), Y9
+	VMOVUPS 384(DI), Y10
+	VMOVUPS 448(DI), Y11
+
+done22:
+	MOVQ 16(CX), R8
+	MOVQ 8(CX), R9
+	CMPQ R9, $+1
+	JLT  done24
+
+loop23:
+	MOVQ R9, R10
+	ADDQ $-128, R9
+	CMPQ R9, $+1
+	JLT  done25
+	MOVQ $+128, R10
+
+done25:
+	MOVQ R10, R11
+	SHLQ $0x06, R11
+	LEAQ (BX)(R11*1), R12
+	LEAQ (R12)(R11*2), R12
+	LEAQ (R12)(R11*1), R13
+	LEAQ (R13)(R11*2), R13
+	SUBQ $+4, R10
+	JLT  done27
+
+loop26:
+	VBROADCASTSS (R8), Y12
+	VFMADD231PS  (BX), Y12, Y0
+	VFMADD231PS  32(BX), Y12, Y1
+	VFMADD231PS  (BX)(R11*1), Y12, Y2
+	VFMADD231PS  32(BX)(R11*1), Y12, Y3
+	VFMADD231PS  (BX)(R11*2), Y12, Y4
+	VFMADD231PS  32(BX)(R11*2), Y12, Y5
+	VFMADD231PS  (R12), Y12, Y6
+	VFMADD231PS  32(R12), Y12, Y7
+	VFMADD231PS  (R12)(R11*1), Y12, Y8
+	VFMADD231PS  (R12)(R11*2), Y12, Y9
+	VFMADD231PS  (R13), Y12, Y10
+	VFMADD231PS  (R13)(R11*1), Y12, Y11
+	VBROADCASTSS 4(R8), Y12
+	VFMADD231PS  64(BX), Y12, Y0
+	VFMADD231PS  96(BX), Y12, Y1
+	VFMADD231PS  64(BX)(R11*1), Y12, Y2
+	VFMADD231PS  96(BX)(R11*1), Y12, Y3
+	VFMADD231PS  64(BX)(R11*2), Y12, Y4
+	VFMADD231PS  96(BX)(R11*2), Y12, Y5
+	VFMADD231PS  64(R12), Y12, Y6
+	VFMADD231PS  96(R12), Y12, Y7
+	VFMADD231PS  64(R12)(R11*1), Y12, Y8
+	VFMADD231PS  64(R12)(R11*2), Y12, Y9
+	VFMADD231PS  64(R13), Y12, Y10
+	VFMADD231PS  64(R13)(R11*1), Y12, Y11
+	VBROADCASTSS 8(R8), Y12
+	VFMADD231PS  128(BX), Y12, Y0
+	VFMADD231PS  160(BX), Y12, Y1
+	VFMADD231PS  128(BX)(R11*1), Y12, Y2
+	VFMADD231PS  160(BX)(R11*1), Y12, Y3
+	VFMADD231PS  128(BX)(R11*2), Y12, Y4
+	VFMADD231PS  160(BX)(R11*2), Y12, Y5
+	VFMADD231PS  128(R12), Y12, Y6
+	VFMADD231PS  160(R12), Y12, Y7
+	VFMADD231PS  128(R12)(R11*1), Y12, Y8
+	VFMADD231PS  128(R12)(R11*2), Y12, Y9
+	VFMADD231PS  128(R13), Y12, Y10
+	VFMADD231PS  128(R13)(R11*1), Y12, Y11
+	VBROADCASTSS 12(R8), Y12
+	VFMADD231PS  192(BX), Y12, Y0
+	VFMADD231PS  224(BX), Y12, Y1
+	VFMADD231PS  192(BX)(R11*1), Y12, Y2
+	VFMADD231PS  224(BX)(R11*1), Y12, Y3
+	VFMADD231PS  192(BX)(R11*2), Y12, Y4
+	VFMADD231PS  224(BX)(R11*2), Y12, Y5
+	VFMADD231PS  192(R12), Y12, Y6
+	VFMADD231PS  224(R12), Y12, Y7
+	VFMADD231PS  192(R12)(R11*1), Y12, Y8
+	VFMADD231PS  192(R12)(R11*2), Y12, Y9
+	VFMADD231PS  192(R13), Y12, Y10
+	VFMADD231PS  192(R13)(R11*1), Y12, Y11
+	ADDQ         $+16, R8
+	ADDQ         $+256, BX
+	ADDQ         $+256, R12
+	ADDQ         $+256, R13
+	SUBQ         $+4, R10
+	JGE          loop26
+
+done27:
+	ADDQ $+4, R10
+	SUBQ $+1, R10
+	JLT  done29
+
+loop28:
+	VBROADCASTSS (R8), Y12
+	VFMADD231PS  (BX), Y12, Y0
+	VFMADD231PS  32(BX), Y12, Y1
+	VFMADD231PS  (BX)(R11*1), Y12, Y2
+	VFMADD231PS  32(BX)(R11*1), Y12, Y3
+	VFMADD231PS  (BX)(R11*2), Y12, Y4
+	VFMADD231PS  32(BX)(R11*2), Y12, Y5
+	VFMADD231PS  (R12), Y12, Y6
+	VFMADD231PS  32(R12), Y12, Y7
+	VFMADD231PS  (R12)(R11*1), Y12, Y8
+	VFMADD231PS  (R12)(R11*2), Y12, Y9
+	VFMADD231PS  (R13), Y12, Y10
+	VFMADD231PS  (R13)(R11*1), Y12, Y11
+	ADDQ         $+4, R8
+	ADDQ         $+64, BX
+	ADDQ         $+64, R12
+	ADDQ         $+64, R13
+	SUBQ         $+1, R10
+	JGE          loop28
+
+done29:
+	ADDQ $+1, R10
+	MOVQ R13, BX
+	ADDQ R11, BX
+	CMPQ R9, $+1
+	JGE  loop23
+
+done24:
+	// Add what is there.
+	MOVQ   40(CX), BX
+	TESTQ  BX, BX
+	JEQ    done30
+	VADDPS (SI), Y0, Y0
+	VADDPS 32(SI), Y1, Y1
+	VADDPS 64(SI), Y2, Y2
+	VADDPS 96(SI), Y3, Y3
+	VADDPS 128(SI), Y4, Y4
+	VADDPS 160(SI), Y5, Y5
+	VADDPS 192(SI), Y6, Y6
+	VADDPS 224(SI), Y7, Y7
+	VADDPS 256(SI), Y8, Y8
+	VADDPS 320(SI), Y9, Y9
+	VADDPS 384(SI), Y10, Y10
+	VADDPS 448(SI), Y11, Y11
+
+done30:
+	MOVQ  64(CX), BX
+	TESTQ BX, BX
+	JEQ   done31
+
+	// Add the x part of one input.
+	MOVQ         24(CX), R8
+	SUBQ         R8, BX
+	ADDQ         DI, BX
+	MOVQ         16(AX), R8
+	VBROADCASTSS (R8), Y12
+	VMOVUPS      (DI), Y13
+	VFMADD231PS  (BX), Y12, Y13
+	VADDPS       Y13, Y0, Y0
+	VMOVUPS      32(DI), Y13
+	VFMADD231PS  32(BX), Y12, Y13
+	VADDPS       Y13, Y1, Y1
+	VMOVUPS      64(DI), Y13
+	VFMADD231PS  64(BX), Y12, Y13
+	VADDPS       Y13, Y2, Y2
+	VMOVUPS      96(DI), Y13
+	VFMADD231PS  96(BX), Y12, Y13
+	VADDPS       Y13, Y3, Y3
+	VMOVUPS      128(DI), Y13
+	VFMADD231PS  128(BX), Y12, Y13
+	VADDPS       Y13, Y4, Y4
+	VMOVUPS      160(DI), Y13
+	VFMADD231PS  160(BX), Y12, Y13
+	VADDPS       Y13, Y5, Y5
+	VMOVUPS      192(DI), Y13
+	VFMADD231PS  192(BX), Y12, Y13
+	VADDPS       Y13, Y6, Y6
+	VMOVUPS      224(DI), Y13
+	VFMADD231PS  224(BX), Y12, Y13
+	VADDPS       Y13, Y7, Y7
+	VMOVUPS      256(DI), Y13
+	VFMADD231PS  256(BX), Y12, Y13
+	VADDPS       Y13, Y8, Y8
+	VMOVUPS      320(DI), Y13
+	VFMADD231PS  320(BX), Y12, Y13
+	VADDPS       Y13, Y9, Y9
+	VMOVUPS      384(DI), Y13
+	VFMADD231PS  384(BX), Y12, Y13
+	VADDPS       Y13, Y10, Y10
+	VMOVUPS      448(DI), Y13
+	VFMADD231PS  448(BX), Y12, Y13
+	VADDPS       Y13, Y11, Y11
+
+done31:
+	VMOVUPS Y0, (SI)
+	VMOVUPS Y1, 32(SI)
+	VMOVUPS Y2, 64(SI)
+	VMOVUPS Y3, 96(SI)
+	VMOVUPS Y4, 128(SI)
+	VMOVUPS Y5, 160(SI)
+	VMOVUPS Y6, 192(SI)
+	VMOVUPS Y7, 224(SI)
+	VMOVUPS Y8, 256(SI)
+	VMOVUPS Y9, 320(SI)
+	VMOVUPS Y10, 384(SI)
+	VMOVUPS Y11, 448(SI)
+	MOVQ    32(CX), BX
+	ADDQ    BX, DI
+	MOVQ    32(CX), BX
+	ADDQ    BX, DI
+	ADDQ    $+512, SI
+	JMP     done5
+
+done21:
+done20:
+done19:
+	MOVQ  96(CX), R8
+	TESTQ R8, R8
+	JEQ   done32
 
 	// The chains of a panel.
 	VMOVUPS constantsAVX2<>+0(SB), Y0
@@ -238,34 +472,34 @@ done6:
 	VMOVUPS constantsAVX2<>+0(SB), Y3
 	MOVQ    64(CX), R8
 	TESTQ   R8, R8
-	JNE     done18
+	JNE     done33
 	VMOVUPS (DI), Y0
 	VMOVUPS 64(DI), Y1
 	VMOVUPS 128(DI), Y2
 	VMOVUPS 192(DI), Y3
 
-done18:
+done33:
 	MOVQ 16(CX), R8
 	MOVQ 8(CX), R9
 	CMPQ R9, $+1
-	JLT  done20
+	JLT  done35
 
-loop19:
+loop34:
 	MOVQ R9, R10
 	ADDQ $-128, R9
 	CMPQ R9, $+1
-	JLT  done21
+	JLT  done36
 	MOVQ $+128, R10
 
-done21:
+done36:
 	MOVQ R10, R11
 	SHLQ $0x06, R11
 	LEAQ (BX)(R11*1), R12
 	LEAQ (R12)(R11*2), R12
 	SUBQ $+4, R10
-	JLT  done23
+	JLT  done38
 
-loop22:
+loop37:
 	VBROADCASTSS (R8), Y4
 	VFMADD231PS  (BX), Y4, Y0
 	VFMADD231PS  (BX)(R11*1), Y4, Y1
@@ -290,14 +524,14 @@ loop22:
 	ADDQ         $+256, BX
 	ADDQ         $+256, R12
 	SUBQ         $+4, R10
-	JGE          loop22
+	JGE          loop37
 
-done23:
+done38:
 	ADDQ $+4, R10
 	SUBQ $+1, R10
-	JLT  done25
+	JLT  done40
 
-loop24:
+loop39:
 	VBROADCASTSS (R8), Y4
 	VFMADD231PS  (BX), Y4, Y0
 	VFMADD231PS  (BX)(R11*1), Y4, Y1
@@ -307,32 +541,28 @@ loop24:
 	ADDQ         $+64, BX
 	ADDQ         $+64, R12
 	SUBQ         $+1, R10
-	JGE          loop24
+	JGE          loop39
 
-done25:
+done40:
 	ADDQ $+1, R10
 	MOVQ R12, BX
 	CMPQ R9, $+1
-	JGE  loop19
+	JGE  loop34
 
-done20:
+done35:
 	// Add what is there.
-	MOVQ    40(CX), BX
-	TESTQ   BX, BX
-	JEQ     done26
-	VMOVUPS (SI), Y4
-	VADDPS  Y0, Y4, Y0
-	VMOVUPS 64(SI), Y4
-	VADDPS  Y1, Y4, Y1
-	VMOVUPS 128(SI), Y4
-	VADDPS  Y2, Y4, Y2
-	VMOVUPS 192(SI), Y4
-	VADDPS  Y3, Y4, Y3
+	MOVQ   40(CX), BX
+	TESTQ  BX, BX
+	JEQ    done41
+	VADDPS (SI), Y0, Y0
+	VADDPS 64(SI), Y1, Y1
+	VADDPS 128(SI), Y2, Y2
+	VADDPS 192(SI), Y3, Y3
 
-done26:
+done41:
 	MOVQ  64(CX), BX
 	TESTQ BX, BX
-	JEQ   done27
+	JEQ   done42
 
 	// Add the x part of one input.
 	MOVQ         24(CX), R8
@@ -341,33 +571,30 @@ done26:
 	MOVQ         16(AX), R8
 	VBROADCASTSS (R8), Y4
 	VMOVUPS      (DI), Y5
-	VMOVUPS      (BX), Y6
-	VFMADD231PS  Y6, Y4, Y5
+	VFMADD231PS  (BX), Y4, Y5
 	VADDPS       Y5, Y0, Y0
 	VMOVUPS      64(DI), Y5
-	VMOVUPS      64(BX), Y6
-	VFMADD231PS  Y6, Y4, Y5
+	VFMADD231PS  64(BX), Y4, Y5
 	VADDPS       Y5, Y1, Y1
 	VMOVUPS      128(DI), Y5
-	VMOVUPS      128(BX), Y6
-	VFMADD231PS  Y6, Y4, Y5
+	VFMADD231PS  128(BX), Y4, Y5
 	VADDPS       Y5, Y2, Y2
 	VMOVUPS      192(DI), Y5
-	VMOVUPS      192(BX), Y6
-	VFMADD231PS  Y6, Y4, Y5
+	VFMADD231PS  192(BX), Y4, Y5
 	VADDPS       Y5, Y3, Y3
 
-done27:
-	MOVQ    32(CX), BX
-	ADDQ    BX, DI
+done42:
 	VMOVUPS Y0, (SI)
 	VMOVUPS Y1, 64(SI)
 	VMOVUPS Y2, 128(SI)
 	VMOVUPS Y3, 192(SI)
+	MOVQ    32(CX), BX
+	ADDQ    BX, DI
 	ADDQ    $+256, SI
 
-done17:
-	ADDQ $+96, CX
+done32:
+done5:
+	ADDQ $+104, CX
 	ADDQ $-1, DX
 	CMPQ DX, $+1
 	JGE  loop3
@@ -375,288 +602,286 @@ done17:
 done4:
 	VMOVUPS constantsAVX2<>+32(SB), Y0
 	VMOVUPS constantsAVX2<>+64(SB), Y1
-	VMOVUPS constantsAVX2<>+96(SB), Y2
-	VMOVUPS constantsAVX2<>+128(SB), Y3
-	MOVQ    224(AX), CX
-	MOVQ    232(AX), DX
-	MOVQ    240(AX), BX
-	MOVQ    264(AX), SI
-	MOVQ    216(AX), DI
+	MOVQ    240(AX), CX
+	MOVQ    248(AX), DX
+	MOVQ    256(AX), BX
+	MOVQ    280(AX), SI
+	MOVQ    232(AX), DI
 
 	// 8 elements at a time.
 	CMPQ DI, $+16
-	JLT  done28
+	JLT  done43
 
 	// Input and cell gates. Forget gate and c. Output gate.
-	VMOVUPS      (BX), Y5
-	VMOVUPS      constantsAVX2<>+160(SB), Y6
-	VMOVUPS      64(BX), Y12
+	VMOVUPS      (BX), Y3
+	VMOVUPS      constantsAVX2<>+160(SB), Y4
+	VMOVUPS      64(BX), Y13
+	VMOVUPS      constantsAVX2<>+288(SB), Y14
+	VMOVUPS      128(BX), Y6
+	VMOVUPS      constantsAVX2<>+192(SB), Y7
+	VMOVUPS      constantsAVX2<>+224(SB), Y8
+	VMOVUPS      constantsAVX2<>+576(SB), Y5
+	VMOVUPS      constantsAVX2<>+256(SB), Y9
+	VMOVUPS      constantsAVX2<>+448(SB), Y11
+	VMOVUPS      constantsAVX2<>+736(SB), Y15
+	VMOVUPS      constantsAVX2<>+352(SB), Y10
+	VMOVUPS      constantsAVX2<>+512(SB), Y12
+	VMOVUPS      (SI), Y2
+	VMINPS       Y3, Y0, Y3
+	VMINPS       Y13, Y0, Y13
+	VMINPS       Y6, Y7, Y6
+	VMAXPS       Y3, Y1, Y3
+	VMAXPS       Y13, Y1, Y7
+	VMAXPS       Y6, Y8, Y8
+	VFNMADD231PS constantsAVX2<>+96(SB), Y3, Y4
+	VFNMADD231PS constantsAVX2<>+96(SB), Y7, Y14
+	VFMADD231PS  Y8, Y8, Y9
+	VSUBPS       constantsAVX2<>+160(SB), Y4, Y6
+	VSUBPS       constantsAVX2<>+288(SB), Y14, Y13
+	VFMADD231PS  constantsAVX2<>+416(SB), Y9, Y11
+	VFMADD231PS  constantsAVX2<>+320(SB), Y9, Y10
+	VPSLLD       $0x17, Y4, Y4
+	VPSLLD       $0x17, Y14, Y14
+	VFMADD231PS  constantsAVX2<>+128(SB), Y6, Y3
+	VFMADD231PS  constantsAVX2<>+128(SB), Y13, Y7
+	VMOVUPS      constantsAVX2<>+512(SB), Y6
+	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+384(SB), Y9, Y10
+	VFMADD231PS  constantsAVX2<>+544(SB), Y3, Y5
+	VFMADD231PS  constantsAVX2<>+704(SB), Y7, Y15
+	VFMADD213PS  constantsAVX2<>+512(SB), Y9, Y11
+	VMULPS       Y10, Y8, Y8
+	VFMADD213PS  constantsAVX2<>+608(SB), Y3, Y5
+	VFMADD213PS  constantsAVX2<>+768(SB), Y7, Y15
+	VMULPS       Y11, Y11, Y9
+	VMULPS       Y11, Y8, Y10
+	VFMADD213PS  constantsAVX2<>+640(SB), Y3, Y5
+	VFMADD213PS  constantsAVX2<>+800(SB), Y7, Y15
+	VFMADD231PS  Y8, Y8, Y9
+	VFMADD213PS  constantsAVX2<>+672(SB), Y3, Y5
+	VFMADD213PS  constantsAVX2<>+832(SB), Y7, Y15
+	VMOVUPS      constantsAVX2<>+160(SB), Y8
+	VFMADD213PS  constantsAVX2<>+512(SB), Y3, Y5
+	VFMADD213PS  constantsAVX2<>+864(SB), Y7, Y15
+	VFMADD213PS  constantsAVX2<>+384(SB), Y4, Y5
+	VFMADD213PS  constantsAVX2<>+512(SB), Y7, Y15
+	VMOVUPS      constantsAVX2<>+576(SB), Y3
+	VMULPS       Y9, Y5, Y4
+	VFMADD213PS  constantsAVX2<>+512(SB), Y14, Y15
+	VDIVPS       Y4, Y12, Y4
+	VDIVPS       Y15, Y6, Y5
+	VMULPS       Y4, Y10, Y4
+	VFMADD231PS  Y2, Y5, Y4
+	VMOVUPS      Y4, (DX)
+	VMOVUPS      192(BX), Y2
+	VMINPS       Y2, Y0, Y2
+	VMAXPS       Y2, Y1, Y2
+	VFNMADD231PS constantsAVX2<>+96(SB), Y2, Y8
+	VSUBPS       constantsAVX2<>+160(SB), Y8, Y5
+	VPSLLD       $0x17, Y8, Y6
+	VFMADD231PS  constantsAVX2<>+128(SB), Y5, Y2
+	VFMADD231PS  constantsAVX2<>+544(SB), Y2, Y3
+	VFMADD213PS  constantsAVX2<>+608(SB), Y2, Y3
+	VFMADD213PS  constantsAVX2<>+640(SB), Y2, Y3
+	VFMADD213PS  constantsAVX2<>+672(SB), Y2, Y3
+	VFMADD213PS  constantsAVX2<>+512(SB), Y2, Y3
+	VFMADD213PS  constantsAVX2<>+384(SB), Y6, Y3
+	ADDQ         $-16, DI
+	CMPQ         DI, $+16
+	JLT          done45
+
+loop44:
+	// h of the units before. Input and cell gates. Forget gate and c. Output gate.
+	VMOVUPS      32(BX), Y6
+	VMOVUPS      constantsAVX2<>+160(SB), Y7
+	VMOVUPS      96(BX), Y12
 	VMOVUPS      constantsAVX2<>+288(SB), Y13
-	VMOVUPS      128(BX), Y8
+	VMOVUPS      160(BX), Y2
 	VMOVUPS      constantsAVX2<>+192(SB), Y11
 	VMOVUPS      constantsAVX2<>+224(SB), Y15
-	VMOVUPS      constantsAVX2<>+576(SB), Y7
-	VMOVUPS      constantsAVX2<>+256(SB), Y4
+	VMOVUPS      constantsAVX2<>+576(SB), Y8
+	VMOVUPS      constantsAVX2<>+256(SB), Y5
 	VMOVUPS      constantsAVX2<>+448(SB), Y9
 	VMOVUPS      constantsAVX2<>+736(SB), Y14
 	VMOVUPS      constantsAVX2<>+352(SB), Y10
-	VMINPS       Y5, Y0, Y5
+	VMINPS       Y6, Y0, Y6
 	VMINPS       Y12, Y0, Y12
-	VMINPS       Y8, Y11, Y8
+	VMINPS       Y2, Y11, Y2
 	VMOVUPS      constantsAVX2<>+512(SB), Y11
-	VMAXPS       Y5, Y1, Y5
+	VMAXPS       Y6, Y1, Y6
 	VMAXPS       Y12, Y1, Y12
-	VMAXPS       Y8, Y15, Y8
+	VMAXPS       Y2, Y15, Y2
 	VMOVUPS      constantsAVX2<>+512(SB), Y15
-	VFNMADD231PS Y2, Y5, Y6
-	VFNMADD231PS Y2, Y12, Y13
-	VFMADD231PS  Y8, Y8, Y4
-	VFMADD231PS  constantsAVX2<>+416(SB), Y4, Y9
-	VFMADD231PS  constantsAVX2<>+320(SB), Y4, Y10
-	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y9
-	VFMADD213PS  constantsAVX2<>+384(SB), Y4, Y10
-	VFMADD213PS  constantsAVX2<>+512(SB), Y4, Y9
-	VSUBPS       constantsAVX2<>+160(SB), Y6, Y4
-	VMULPS       Y10, Y8, Y8
+	VFNMADD231PS constantsAVX2<>+96(SB), Y6, Y7
+	VFNMADD231PS constantsAVX2<>+96(SB), Y12, Y13
+	VFMADD231PS  Y2, Y2, Y5
+	VFMADD231PS  constantsAVX2<>+416(SB), Y5, Y9
+	VFMADD231PS  constantsAVX2<>+320(SB), Y5, Y10
+	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y9
+	VFMADD213PS  constantsAVX2<>+384(SB), Y5, Y10
+	VFMADD213PS  constantsAVX2<>+512(SB), Y5, Y9
+	VSUBPS       constantsAVX2<>+160(SB), Y7, Y5
+	VMULPS       Y10, Y2, Y2
 	VSUBPS       constantsAVX2<>+288(SB), Y13, Y10
-	VPSLLD       $0x17, Y6, Y6
+	VPSLLD       $0x17, Y7, Y7
 	VPSLLD       $0x17, Y13, Y13
-	VFMADD231PS  Y3, Y4, Y5
-	VMOVUPS      (SI), Y4
-	VFMADD231PS  Y3, Y10, Y12
+	VFMADD231PS  constantsAVX2<>+128(SB), Y5, Y6
+	VMOVUPS      32(SI), Y5
+	VFMADD231PS  constantsAVX2<>+128(SB), Y10, Y12
 	VMULPS       Y9, Y9, Y10
-	VMULPS       Y9, Y8, Y9
-	VFMADD231PS  constantsAVX2<>+544(SB), Y5, Y7
+	VMULPS       Y9, Y2, Y9
+	VFMADD231PS  constantsAVX2<>+544(SB), Y6, Y8
 	VFMADD231PS  constantsAVX2<>+704(SB), Y12, Y14
-	VFMADD231PS  Y8, Y8, Y10
-	VMOVUPS      constantsAVX2<>+160(SB), Y8
-	VFMADD213PS  constantsAVX2<>+608(SB), Y5, Y7
+	VFMADD231PS  Y2, Y2, Y10
+	VMOVUPS      constantsAVX2<>+192(SB), Y2
+	VFMADD213PS  constantsAVX2<>+608(SB), Y6, Y8
 	VFMADD213PS  constantsAVX2<>+768(SB), Y12, Y14
-	VFMADD213PS  constantsAVX2<>+640(SB), Y5, Y7
+	VMINPS       Y4, Y2, Y2
+	VMOVUPS      constantsAVX2<>+224(SB), Y4
+	VFMADD213PS  constantsAVX2<>+640(SB), Y6, Y8
 	VFMADD213PS  constantsAVX2<>+800(SB), Y12, Y14
-	VFMADD213PS  constantsAVX2<>+672(SB), Y5, Y7
+	VMAXPS       Y2, Y4, Y2
+	VMOVUPS      constantsAVX2<>+256(SB), Y4
+	VFMADD213PS  constantsAVX2<>+672(SB), Y6, Y8
 	VFMADD213PS  constantsAVX2<>+832(SB), Y12, Y14
-	VFMADD213PS  constantsAVX2<>+512(SB), Y5, Y7
-	VMOVUPS      constantsAVX2<>+576(SB), Y5
-	VFMADD213PS  constantsAVX2<>+864(SB), Y12, Y14
-	VFMADD213PS  constantsAVX2<>+384(SB), Y6, Y7
-	VFMADD213PS  constantsAVX2<>+512(SB), Y12, Y14
-	VMULPS       Y10, Y7, Y6
-	VFMADD213PS  constantsAVX2<>+512(SB), Y13, Y14
-	VDIVPS       Y6, Y11, Y6
-	VDIVPS       Y14, Y15, Y7
-	VMULPS       Y6, Y9, Y6
-	VFMADD231PS  Y4, Y7, Y6
-	VMOVUPS      Y6, (DX)
-	VMOVUPS      192(BX), Y4
-	VMINPS       Y4, Y0, Y4
-	VMAXPS       Y4, Y1, Y4
-	VFNMADD231PS Y2, Y4, Y8
-	VSUBPS       constantsAVX2<>+160(SB), Y8, Y7
-	VPSLLD       $0x17, Y8, Y8
-	VFMADD231PS  Y3, Y7, Y4
-	VFMADD231PS  constantsAVX2<>+544(SB), Y4, Y5
-	VFMADD213PS  constantsAVX2<>+608(SB), Y4, Y5
-	VFMADD213PS  constantsAVX2<>+640(SB), Y4, Y5
-	VFMADD213PS  constantsAVX2<>+672(SB), Y4, Y5
-	VFMADD213PS  constantsAVX2<>+512(SB), Y4, Y5
-	VFMADD213PS  constantsAVX2<>+384(SB), Y8, Y5
-	ADDQ         $-16, DI
-	CMPQ         DI, $+16
-	JLT          done30
-
-loop29:
-	// h of the units before. Input and cell gates. Forget gate and c. Output gate.
-	VMOVUPS      32(BX), Y9
-	VMOVUPS      constantsAVX2<>+160(SB), Y4
-	VMOVUPS      96(BX), Y7
-	VMOVUPS      constantsAVX2<>+288(SB), Y13
-	VMOVUPS      160(BX), Y11
-	VMOVUPS      constantsAVX2<>+192(SB), Y14
-	VMOVUPS      constantsAVX2<>+224(SB), Y15
-	VMOVUPS      constantsAVX2<>+576(SB), Y8
-	VMOVUPS      constantsAVX2<>+256(SB), Y12
-	VMOVUPS      constantsAVX2<>+448(SB), Y10
-	VMINPS       Y9, Y0, Y9
-	VMINPS       Y7, Y0, Y7
-	VMINPS       Y11, Y14, Y11
-	VMOVUPS      constantsAVX2<>+736(SB), Y14
-	VMAXPS       Y9, Y1, Y9
-	VMAXPS       Y7, Y1, Y7
-	VMAXPS       Y11, Y15, Y11
-	VMOVUPS      constantsAVX2<>+352(SB), Y15
-	VFNMADD231PS Y2, Y9, Y4
-	VFNMADD231PS Y2, Y7, Y13
-	VFMADD231PS  Y11, Y11, Y12
-	VFMADD231PS  constantsAVX2<>+416(SB), Y12, Y10
-	VFMADD231PS  constantsAVX2<>+320(SB), Y12, Y15
-	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y10
-	VFMADD213PS  constantsAVX2<>+384(SB), Y12, Y15
-	VFMADD213PS  constantsAVX2<>+512(SB), Y12, Y10
-	VSUBPS       constantsAVX2<>+160(SB), Y4, Y12
-	VMULPS       Y15, Y11, Y15
-	VSUBPS       constantsAVX2<>+288(SB), Y13, Y11
-	VPSLLD       $0x17, Y4, Y4
-	VPSLLD       $0x17, Y13, Y13
-	VFMADD231PS  Y3, Y12, Y9
-	VMOVUPS      constantsAVX2<>+512(SB), Y12
-	VFMADD231PS  Y3, Y11, Y7
-	VMULPS       Y10, Y10, Y11
-	VMULPS       Y10, Y15, Y10
-	VFMADD231PS  constantsAVX2<>+544(SB), Y9, Y8
-	VFMADD231PS  constantsAVX2<>+704(SB), Y7, Y14
-	VFMADD231PS  Y15, Y15, Y11
-	VMOVUPS      constantsAVX2<>+512(SB), Y15
-	VFMADD213PS  constantsAVX2<>+608(SB), Y9, Y8
-	VFMADD213PS  constantsAVX2<>+768(SB), Y7, Y14
-	VFMADD213PS  constantsAVX2<>+640(SB), Y9, Y8
-	VFMADD213PS  constantsAVX2<>+800(SB), Y7, Y14
-	VFMADD213PS  constantsAVX2<>+672(SB), Y9, Y8
-	VFMADD213PS  constantsAVX2<>+832(SB), Y7, Y14
-	VFMADD213PS  constantsAVX2<>+512(SB), Y9, Y8
-	VMOVUPS      32(SI), Y9
-	VFMADD213PS  constantsAVX2<>+864(SB), Y7, Y14
-	VFMADD213PS  constantsAVX2<>+384(SB), Y4, Y8
-	VMOVUPS      constantsAVX2<>+192(SB), Y4
-	VFMADD213PS  constantsAVX2<>+512(SB), Y7, Y14
-	VMOVUPS      constantsAVX2<>+224(SB), Y7
-	VMULPS       Y11, Y8, Y11
-	VMOVUPS      constantsAVX2<>+256(SB), Y8
-	VFMADD213PS  constantsAVX2<>+512(SB), Y13, Y14
-	VMINPS       Y6, Y4, Y4
+	VFMADD213PS  constantsAVX2<>+512(SB), Y6, Y8
 	VMOVUPS      constantsAVX2<>+448(SB), Y6
-	VMOVUPS      constantsAVX2<>+160(SB), Y13
-	VMAXPS       Y4, Y7, Y4
-	VMOVUPS      constantsAVX2<>+352(SB), Y7
-	VDIVPS       Y11, Y12, Y11
-	VMOVUPS      constantsAVX2<>+576(SB), Y12
-	VDIVPS       Y14, Y15, Y14
-	VFMADD231PS  Y4, Y4, Y8
-	VFMADD231PS  constantsAVX2<>+416(SB), Y8, Y6
-	VFMADD231PS  constantsAVX2<>+320(SB), Y8, Y7
-	VFMADD213PS  constantsAVX2<>+480(SB), Y8, Y6
-	VFMADD213PS  constantsAVX2<>+384(SB), Y8, Y7
-	VMULPS       Y11, Y10, Y10
-	VFMADD213PS  constantsAVX2<>+512(SB), Y8, Y6
-	VMULPS       Y7, Y4, Y4
-	VFMADD231PS  Y9, Y14, Y10
-	VMULPS       Y6, Y6, Y7
-	VMULPS       Y6, Y4, Y6
-	VMOVUPS      Y10, 32(DX)
-	VMOVUPS      224(BX), Y8
-	VFMADD231PS  Y4, Y4, Y7
-	VMINPS       Y8, Y0, Y4
-	VMULPS       Y7, Y5, Y5
-	VMAXPS       Y4, Y1, Y4
-	VFNMADD231PS Y2, Y4, Y13
-	VDIVPS       Y5, Y6, Y5
-	VSUBPS       constantsAVX2<>+160(SB), Y13, Y6
-	VPSLLD       $0x17, Y13, Y7
-	VFMADD231PS  Y3, Y6, Y4
-	VFMADD231PS  constantsAVX2<>+544(SB), Y4, Y12
-	VMOVUPS      Y5, (CX)
-	VFMADD213PS  constantsAVX2<>+608(SB), Y4, Y12
-	VFMADD213PS  constantsAVX2<>+640(SB), Y4, Y12
-	VFMADD213PS  constantsAVX2<>+672(SB), Y4, Y12
-	VFMADD213PS  constantsAVX2<>+512(SB), Y4, Y12
-	VFMADD213PS  constantsAVX2<>+384(SB), Y7, Y12
+	VFMADD231PS  Y2, Y2, Y4
+	VFMADD213PS  constantsAVX2<>+864(SB), Y12, Y14
+	VFMADD213PS  constantsAVX2<>+384(SB), Y7, Y8
+	VMOVUPS      constantsAVX2<>+160(SB), Y7
+	VFMADD213PS  constantsAVX2<>+512(SB), Y12, Y14
+	VMOVUPS      constantsAVX2<>+352(SB), Y12
+	VFMADD231PS  constantsAVX2<>+416(SB), Y4, Y6
+	VMULPS       Y10, Y8, Y8
+	VMOVUPS      constantsAVX2<>+576(SB), Y10
+	VFMADD213PS  constantsAVX2<>+512(SB), Y13, Y14
+	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y6
+	VFMADD231PS  constantsAVX2<>+320(SB), Y4, Y12
+	VDIVPS       Y8, Y11, Y8
+	VDIVPS       Y14, Y15, Y11
+	VFMADD213PS  constantsAVX2<>+512(SB), Y4, Y6
+	VFMADD213PS  constantsAVX2<>+384(SB), Y4, Y12
+	VMULPS       Y6, Y6, Y4
+	VMULPS       Y12, Y2, Y2
+	VFMADD231PS  Y2, Y2, Y4
+	VMULPS       Y6, Y2, Y2
+	VMULPS       Y8, Y9, Y6
+	VMULPS       Y4, Y3, Y3
+	VFMADD231PS  Y5, Y11, Y6
+	VDIVPS       Y3, Y2, Y2
+	VMOVUPS      Y6, 32(DX)
+	VMOVUPS      224(BX), Y3
+	VMINPS       Y3, Y0, Y3
+	VMAXPS       Y3, Y1, Y3
+	VFNMADD231PS constantsAVX2<>+96(SB), Y3, Y7
+	VMOVUPS      Y2, (CX)
+	VSUBPS       constantsAVX2<>+160(SB), Y7, Y2
+	VPSLLD       $0x17, Y7, Y4
+	VFMADD231PS  constantsAVX2<>+128(SB), Y2, Y3
+	VFMADD231PS  constantsAVX2<>+544(SB), Y3, Y10
+	VFMADD213PS  constantsAVX2<>+608(SB), Y3, Y10
+	VFMADD213PS  constantsAVX2<>+640(SB), Y3, Y10
+	VFMADD213PS  constantsAVX2<>+672(SB), Y3, Y10
+	VFMADD213PS  constantsAVX2<>+512(SB), Y3, Y10
+	VFMADD213PS  constantsAVX2<>+384(SB), Y4, Y10
 
 	// h of the units before. Input and cell gates. Forget gate and c. Output gate.
-	VMOVUPS      256(BX), Y7
-	VMOVUPS      constantsAVX2<>+160(SB), Y4
-	VMOVUPS      320(BX), Y5
-	VMOVUPS      constantsAVX2<>+288(SB), Y13
-	VMOVUPS      384(BX), Y9
-	VMOVUPS      constantsAVX2<>+192(SB), Y14
-	VMOVUPS      constantsAVX2<>+224(SB), Y15
-	VMOVUPS      constantsAVX2<>+576(SB), Y6
-	VMOVUPS      constantsAVX2<>+256(SB), Y11
-	VMOVUPS      constantsAVX2<>+448(SB), Y8
-	VMINPS       Y7, Y0, Y7
-	VMINPS       Y5, Y0, Y5
-	VMINPS       Y9, Y14, Y9
-	VMOVUPS      constantsAVX2<>+736(SB), Y14
-	VMAXPS       Y7, Y1, Y7
-	VMAXPS       Y5, Y1, Y5
-	VMAXPS       Y9, Y15, Y9
-	VMOVUPS      constantsAVX2<>+352(SB), Y15
-	VFNMADD231PS Y2, Y7, Y4
-	VFNMADD231PS Y2, Y5, Y13
-	VFMADD231PS  Y9, Y9, Y11
-	VFMADD231PS  constantsAVX2<>+416(SB), Y11, Y8
-	VFMADD231PS  constantsAVX2<>+320(SB), Y11, Y15
-	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y8
-	VFMADD213PS  constantsAVX2<>+384(SB), Y11, Y15
-	VFMADD213PS  constantsAVX2<>+512(SB), Y11, Y8
-	VSUBPS       constantsAVX2<>+160(SB), Y4, Y11
-	VMULPS       Y15, Y9, Y15
-	VSUBPS       constantsAVX2<>+288(SB), Y13, Y9
-	VPSLLD       $0x17, Y4, Y4
-	VPSLLD       $0x17, Y13, Y13
-	VFMADD231PS  Y3, Y11, Y7
-	VMOVUPS      constantsAVX2<>+512(SB), Y11
-	VFMADD231PS  Y3, Y9, Y5
-	VMULPS       Y8, Y8, Y9
-	VMULPS       Y8, Y15, Y8
-	VFMADD231PS  constantsAVX2<>+544(SB), Y7, Y6
-	VFMADD231PS  constantsAVX2<>+704(SB), Y5, Y14
-	VFMADD231PS  Y15, Y15, Y9
-	VMOVUPS      constantsAVX2<>+512(SB), Y15
-	VFMADD213PS  constantsAVX2<>+608(SB), Y7, Y6
-	VFMADD213PS  constantsAVX2<>+768(SB), Y5, Y14
-	VFMADD213PS  constantsAVX2<>+640(SB), Y7, Y6
-	VFMADD213PS  constantsAVX2<>+800(SB), Y5, Y14
-	VFMADD213PS  constantsAVX2<>+672(SB), Y7, Y6
-	VFMADD213PS  constantsAVX2<>+832(SB), Y5, Y14
-	VFMADD213PS  constantsAVX2<>+512(SB), Y7, Y6
-	VMOVUPS      64(SI), Y7
-	VFMADD213PS  constantsAVX2<>+864(SB), Y5, Y14
-	VFMADD213PS  constantsAVX2<>+384(SB), Y4, Y6
-	VMOVUPS      constantsAVX2<>+192(SB), Y4
-	VFMADD213PS  constantsAVX2<>+512(SB), Y5, Y14
-	VMOVUPS      constantsAVX2<>+224(SB), Y5
-	VMULPS       Y9, Y6, Y9
-	VMOVUPS      constantsAVX2<>+256(SB), Y6
-	VFMADD213PS  constantsAVX2<>+512(SB), Y13, Y14
-	VMINPS       Y10, Y4, Y4
-	VMOVUPS      constantsAVX2<>+448(SB), Y10
-	VMOVUPS      constantsAVX2<>+160(SB), Y13
-	VMAXPS       Y4, Y5, Y4
-	VMOVUPS      constantsAVX2<>+352(SB), Y5
-	VDIVPS       Y9, Y11, Y9
-	VMOVUPS      constantsAVX2<>+576(SB), Y11
-	VDIVPS       Y14, Y15, Y14
-	VFMADD231PS  Y4, Y4, Y6
-	VFMADD231PS  constantsAVX2<>+416(SB), Y6, Y10
-	VFMADD231PS  constantsAVX2<>+320(SB), Y6, Y5
-	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y10
-	VFMADD213PS  constantsAVX2<>+384(SB), Y6, Y5
-	VMULPS       Y9, Y8, Y8
-	VFMADD213PS  constantsAVX2<>+512(SB), Y6, Y10
-	VMULPS       Y5, Y4, Y4
-	VFMADD231PS  Y7, Y14, Y8
-	VMULPS       Y10, Y10, Y5
-	VMULPS       Y10, Y4, Y7
-	VMOVUPS      Y8, 64(DX)
-	VMOVUPS      448(BX), Y9
-	VMOVAPS      Y8, Y6
-	VFMADD231PS  Y4, Y4, Y5
-	VMINPS       Y9, Y0, Y4
-	VMULPS       Y5, Y12, Y5
+	VMOVUPS      256(BX), Y4
+	VMOVUPS      constantsAVX2<>+160(SB), Y5
+	VMOVUPS      320(BX), Y14
+	VMOVUPS      constantsAVX2<>+288(SB), Y15
+	VMOVUPS      384(BX), Y2
+	VMOVUPS      constantsAVX2<>+192(SB), Y3
+	VMOVUPS      constantsAVX2<>+224(SB), Y8
+	VMOVUPS      constantsAVX2<>+576(SB), Y7
+	VMOVUPS      constantsAVX2<>+256(SB), Y9
+	VMOVUPS      constantsAVX2<>+448(SB), Y12
+	VMOVUPS      constantsAVX2<>+352(SB), Y11
+	VMOVUPS      constantsAVX2<>+512(SB), Y13
+	VMINPS       Y4, Y0, Y4
+	VMINPS       Y14, Y0, Y14
+	VMINPS       Y2, Y3, Y2
+	VMOVUPS      64(SI), Y3
 	VMAXPS       Y4, Y1, Y4
-	VFNMADD231PS Y2, Y4, Y13
-	VDIVPS       Y5, Y7, Y5
-	VSUBPS       constantsAVX2<>+160(SB), Y13, Y7
-	VPSLLD       $0x17, Y13, Y8
-	VFMADD231PS  Y3, Y7, Y4
-	VFMADD231PS  constantsAVX2<>+544(SB), Y4, Y11
-	VMOVUPS      Y5, 32(CX)
-	VFMADD213PS  constantsAVX2<>+608(SB), Y4, Y11
-	VFMADD213PS  constantsAVX2<>+640(SB), Y4, Y11
-	VFMADD213PS  constantsAVX2<>+672(SB), Y4, Y11
-	VFMADD213PS  constantsAVX2<>+512(SB), Y4, Y11
-	VFMADD213PS  constantsAVX2<>+384(SB), Y8, Y11
-	VMOVAPS      Y11, Y5
+	VMAXPS       Y14, Y1, Y14
+	VMAXPS       Y2, Y8, Y8
+	VMOVUPS      constantsAVX2<>+192(SB), Y2
+	VFNMADD231PS constantsAVX2<>+96(SB), Y4, Y5
+	VFNMADD231PS constantsAVX2<>+96(SB), Y14, Y15
+	VFMADD231PS  Y8, Y8, Y9
+	VMINPS       Y6, Y2, Y2
+	VSUBPS       constantsAVX2<>+160(SB), Y5, Y6
+	VFMADD231PS  constantsAVX2<>+416(SB), Y9, Y12
+	VFMADD231PS  constantsAVX2<>+320(SB), Y9, Y11
+	VPSLLD       $0x17, Y5, Y5
+	VFMADD231PS  constantsAVX2<>+128(SB), Y6, Y4
+	VSUBPS       constantsAVX2<>+288(SB), Y15, Y6
+	VPSLLD       $0x17, Y15, Y15
+	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y12
+	VFMADD213PS  constantsAVX2<>+384(SB), Y9, Y11
+	VFMADD231PS  constantsAVX2<>+544(SB), Y4, Y7
+	VFMADD213PS  constantsAVX2<>+512(SB), Y9, Y12
+	VMULPS       Y11, Y8, Y11
+	VMOVUPS      constantsAVX2<>+224(SB), Y8
+	VMOVUPS      constantsAVX2<>+256(SB), Y9
+	VFMADD231PS  constantsAVX2<>+128(SB), Y6, Y14
+	VMOVUPS      constantsAVX2<>+448(SB), Y6
+	VFMADD213PS  constantsAVX2<>+608(SB), Y4, Y7
+	VMAXPS       Y2, Y8, Y2
+	VMOVUPS      constantsAVX2<>+736(SB), Y8
+	VFMADD213PS  constantsAVX2<>+640(SB), Y4, Y7
+	VFMADD231PS  Y2, Y2, Y9
+	VFMADD231PS  constantsAVX2<>+704(SB), Y14, Y8
+	VFMADD213PS  constantsAVX2<>+672(SB), Y4, Y7
+	VFMADD231PS  constantsAVX2<>+416(SB), Y9, Y6
+	VFMADD213PS  constantsAVX2<>+768(SB), Y14, Y8
+	VFMADD213PS  constantsAVX2<>+512(SB), Y4, Y7
+	VMOVUPS      constantsAVX2<>+352(SB), Y4
+	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y6
+	VFMADD213PS  constantsAVX2<>+800(SB), Y14, Y8
+	VFMADD213PS  constantsAVX2<>+384(SB), Y5, Y7
+	VMULPS       Y12, Y12, Y5
+	VMULPS       Y12, Y11, Y12
+	VFMADD231PS  constantsAVX2<>+320(SB), Y9, Y4
+	VFMADD213PS  constantsAVX2<>+512(SB), Y9, Y6
+	VFMADD213PS  constantsAVX2<>+832(SB), Y14, Y8
+	VFMADD231PS  Y11, Y11, Y5
+	VFMADD213PS  constantsAVX2<>+384(SB), Y9, Y4
+	VMULPS       Y6, Y6, Y9
+	VFMADD213PS  constantsAVX2<>+864(SB), Y14, Y8
+	VMULPS       Y5, Y7, Y5
+	VMULPS       Y4, Y2, Y2
+	VMOVUPS      constantsAVX2<>+512(SB), Y4
+	VFMADD213PS  constantsAVX2<>+512(SB), Y14, Y8
+	VDIVPS       Y5, Y13, Y5
+	VFMADD231PS  Y2, Y2, Y9
+	VMULPS       Y6, Y2, Y2
+	VFMADD213PS  constantsAVX2<>+512(SB), Y15, Y8
+	VMULPS       Y9, Y10, Y6
+	VDIVPS       Y8, Y4, Y4
+	VDIVPS       Y6, Y2, Y2
+	VMOVUPS      constantsAVX2<>+160(SB), Y6
+	VMULPS       Y5, Y12, Y5
+	VFMADD231PS  Y3, Y4, Y5
+	VMOVUPS      Y2, 32(CX)
+	VMOVUPS      constantsAVX2<>+576(SB), Y3
+	VMOVUPS      Y5, 64(DX)
+	VMOVUPS      448(BX), Y2
+	VMOVAPS      Y5, Y4
+	VMINPS       Y2, Y0, Y2
+	VMAXPS       Y2, Y1, Y2
+	VFNMADD231PS constantsAVX2<>+96(SB), Y2, Y6
+	VSUBPS       constantsAVX2<>+160(SB), Y6, Y5
+	VPSLLD       $0x17, Y6, Y6
+	VFMADD231PS  constantsAVX2<>+128(SB), Y5, Y2
+	VFMADD231PS  constantsAVX2<>+544(SB), Y2, Y3
+	VFMADD213PS  constantsAVX2<>+608(SB), Y2, Y3
+	VFMADD213PS  constantsAVX2<>+640(SB), Y2, Y3
+	VFMADD213PS  constantsAVX2<>+672(SB), Y2, Y3
+	VFMADD213PS  constantsAVX2<>+512(SB), Y2, Y3
+	VFMADD213PS  constantsAVX2<>+384(SB), Y6, Y3
+	VMOVAPS      Y3, Y3
 	ADDQ         $+64, CX
 	ADDQ         $+64, DX
 	ADDQ         $+64, BX
@@ -664,402 +889,394 @@ loop29:
 	ADDQ         $+192, BX
 	ADDQ         $-16, DI
 	CMPQ         DI, $+16
-	JGE          loop29
+	JGE          loop44
 
-done30:
+done45:
 	// h of the units before. Input and cell gates. Forget gate and c. Output gate.
-	VMOVUPS      32(BX), Y9
-	VMOVUPS      constantsAVX2<>+160(SB), Y4
-	VMOVUPS      96(BX), Y7
+	VMOVUPS      32(BX), Y6
+	VMOVUPS      constantsAVX2<>+160(SB), Y7
+	VMOVUPS      96(BX), Y12
 	VMOVUPS      constantsAVX2<>+288(SB), Y13
-	VMOVUPS      160(BX), Y11
-	VMOVUPS      constantsAVX2<>+192(SB), Y14
+	VMOVUPS      160(BX), Y2
+	VMOVUPS      constantsAVX2<>+192(SB), Y11
 	VMOVUPS      constantsAVX2<>+224(SB), Y15
 	VMOVUPS      constantsAVX2<>+576(SB), Y8
-	VMOVUPS      constantsAVX2<>+256(SB), Y12
-	VMOVUPS      constantsAVX2<>+448(SB), Y10
-	VMINPS       Y9, Y0, Y9
-	VMINPS       Y7, Y0, Y7
-	VMINPS       Y11, Y14, Y11
+	VMOVUPS      constantsAVX2<>+256(SB), Y5
+	VMOVUPS      constantsAVX2<>+448(SB), Y9
 	VMOVUPS      constantsAVX2<>+736(SB), Y14
-	VMAXPS       Y9, Y1, Y9
-	VMAXPS       Y7, Y1, Y7
-	VMAXPS       Y11, Y15, Y11
-	VMOVUPS      constantsAVX2<>+352(SB), Y15
-	VFNMADD231PS Y2, Y9, Y4
-	VFNMADD231PS Y2, Y7, Y13
-	VFMADD231PS  Y11, Y11, Y12
-	VFMADD231PS  constantsAVX2<>+416(SB), Y12, Y10
-	VFMADD231PS  constantsAVX2<>+320(SB), Y12, Y15
-	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y10
-	VFMADD213PS  constantsAVX2<>+384(SB), Y12, Y15
-	VFMADD213PS  constantsAVX2<>+512(SB), Y12, Y10
-	VSUBPS       constantsAVX2<>+160(SB), Y4, Y12
-	VMULPS       Y15, Y11, Y15
-	VSUBPS       constantsAVX2<>+288(SB), Y13, Y11
-	VPSLLD       $0x17, Y4, Y4
-	VPSLLD       $0x17, Y13, Y13
-	VFMADD231PS  Y3, Y12, Y9
-	VMOVUPS      constantsAVX2<>+512(SB), Y12
-	VFMADD231PS  Y3, Y11, Y7
-	VMULPS       Y10, Y10, Y11
-	VMULPS       Y10, Y15, Y10
-	VFMADD231PS  constantsAVX2<>+544(SB), Y9, Y8
-	VFMADD231PS  constantsAVX2<>+704(SB), Y7, Y14
-	VFMADD231PS  Y15, Y15, Y11
+	VMOVUPS      constantsAVX2<>+352(SB), Y10
+	VMINPS       Y6, Y0, Y6
+	VMINPS       Y12, Y0, Y12
+	VMINPS       Y2, Y11, Y2
+	VMOVUPS      constantsAVX2<>+512(SB), Y11
+	VMAXPS       Y6, Y1, Y6
+	VMAXPS       Y12, Y1, Y12
+	VMAXPS       Y2, Y15, Y2
 	VMOVUPS      constantsAVX2<>+512(SB), Y15
-	VFMADD213PS  constantsAVX2<>+608(SB), Y9, Y8
-	VFMADD213PS  constantsAVX2<>+768(SB), Y7, Y14
-	VFMADD213PS  constantsAVX2<>+640(SB), Y9, Y8
-	VFMADD213PS  constantsAVX2<>+800(SB), Y7, Y14
-	VFMADD213PS  constantsAVX2<>+672(SB), Y9, Y8
-	VFMADD213PS  constantsAVX2<>+832(SB), Y7, Y14
-	VFMADD213PS  constantsAVX2<>+512(SB), Y9, Y8
-	VMOVUPS      32(SI), Y9
-	VFMADD213PS  constantsAVX2<>+864(SB), Y7, Y14
-	VFMADD213PS  constantsAVX2<>+384(SB), Y4, Y8
-	VMOVUPS      constantsAVX2<>+192(SB), Y4
-	VFMADD213PS  constantsAVX2<>+512(SB), Y7, Y14
-	VMOVUPS      constantsAVX2<>+224(SB), Y7
-	VMULPS       Y11, Y8, Y11
-	VMOVUPS      constantsAVX2<>+256(SB), Y8
-	VFMADD213PS  constantsAVX2<>+512(SB), Y13, Y14
-	VMINPS       Y6, Y4, Y4
+	VFNMADD231PS constantsAVX2<>+96(SB), Y6, Y7
+	VFNMADD231PS constantsAVX2<>+96(SB), Y12, Y13
+	VFMADD231PS  Y2, Y2, Y5
+	VFMADD231PS  constantsAVX2<>+416(SB), Y5, Y9
+	VFMADD231PS  constantsAVX2<>+320(SB), Y5, Y10
+	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y9
+	VFMADD213PS  constantsAVX2<>+384(SB), Y5, Y10
+	VFMADD213PS  constantsAVX2<>+512(SB), Y5, Y9
+	VSUBPS       constantsAVX2<>+160(SB), Y7, Y5
+	VMULPS       Y10, Y2, Y2
+	VSUBPS       constantsAVX2<>+288(SB), Y13, Y10
+	VPSLLD       $0x17, Y7, Y7
+	VPSLLD       $0x17, Y13, Y13
+	VFMADD231PS  constantsAVX2<>+128(SB), Y5, Y6
+	VMOVUPS      32(SI), Y5
+	VFMADD231PS  constantsAVX2<>+128(SB), Y10, Y12
+	VMULPS       Y9, Y9, Y10
+	VMULPS       Y9, Y2, Y9
+	VFMADD231PS  constantsAVX2<>+544(SB), Y6, Y8
+	VFMADD231PS  constantsAVX2<>+704(SB), Y12, Y14
+	VFMADD231PS  Y2, Y2, Y10
+	VMOVUPS      constantsAVX2<>+192(SB), Y2
+	VFMADD213PS  constantsAVX2<>+608(SB), Y6, Y8
+	VFMADD213PS  constantsAVX2<>+768(SB), Y12, Y14
+	VMINPS       Y4, Y2, Y2
+	VMOVUPS      constantsAVX2<>+224(SB), Y4
+	VFMADD213PS  constantsAVX2<>+640(SB), Y6, Y8
+	VFMADD213PS  constantsAVX2<>+800(SB), Y12, Y14
+	VMAXPS       Y2, Y4, Y2
+	VMOVUPS      constantsAVX2<>+256(SB), Y4
+	VFMADD213PS  constantsAVX2<>+672(SB), Y6, Y8
+	VFMADD213PS  constantsAVX2<>+832(SB), Y12, Y14
+	VFMADD213PS  constantsAVX2<>+512(SB), Y6, Y8
 	VMOVUPS      constantsAVX2<>+448(SB), Y6
-	VMOVUPS      constantsAVX2<>+160(SB), Y13
-	VMAXPS       Y4, Y7, Y4
-	VMOVUPS      constantsAVX2<>+352(SB), Y7
-	VDIVPS       Y11, Y12, Y11
-	VMOVUPS      constantsAVX2<>+576(SB), Y12
-	VDIVPS       Y14, Y15, Y14
-	VFMADD231PS  Y4, Y4, Y8
-	VFMADD231PS  constantsAVX2<>+416(SB), Y8, Y6
-	VFMADD231PS  constantsAVX2<>+320(SB), Y8, Y7
-	VFMADD213PS  constantsAVX2<>+480(SB), Y8, Y6
-	VFMADD213PS  constantsAVX2<>+384(SB), Y8, Y7
-	VMULPS       Y11, Y10, Y10
-	VFMADD213PS  constantsAVX2<>+512(SB), Y8, Y6
-	VMULPS       Y7, Y4, Y4
-	VFMADD231PS  Y9, Y14, Y10
-	VMULPS       Y6, Y6, Y7
-	VMULPS       Y6, Y4, Y6
-	VMOVUPS      Y10, 32(DX)
-	VMOVUPS      224(BX), Y8
-	VFMADD231PS  Y4, Y4, Y7
-	VMINPS       Y8, Y0, Y4
-	VMULPS       Y7, Y5, Y5
-	VMAXPS       Y4, Y1, Y4
-	VFNMADD231PS Y2, Y4, Y13
-	VDIVPS       Y5, Y6, Y5
-	VSUBPS       constantsAVX2<>+160(SB), Y13, Y6
-	VPSLLD       $0x17, Y13, Y7
-	VFMADD231PS  Y3, Y6, Y4
-	VFMADD231PS  constantsAVX2<>+544(SB), Y4, Y12
-	VMOVUPS      Y5, (CX)
-	VFMADD213PS  constantsAVX2<>+608(SB), Y4, Y12
-	VFMADD213PS  constantsAVX2<>+640(SB), Y4, Y12
-	VFMADD213PS  constantsAVX2<>+672(SB), Y4, Y12
-	VFMADD213PS  constantsAVX2<>+512(SB), Y4, Y12
-	VFMADD213PS  constantsAVX2<>+384(SB), Y7, Y12
+	VFMADD231PS  Y2, Y2, Y4
+	VFMADD213PS  constantsAVX2<>+864(SB), Y12, Y14
+	VFMADD213PS  constantsAVX2<>+384(SB), Y7, Y8
+	VMOVUPS      constantsAVX2<>+160(SB), Y7
+	VFMADD213PS  constantsAVX2<>+512(SB), Y12, Y14
+	VMOVUPS      constantsAVX2<>+352(SB), Y12
+	VFMADD231PS  constantsAVX2<>+416(SB), Y4, Y6
+	VMULPS       Y10, Y8, Y8
+	VMOVUPS      constantsAVX2<>+576(SB), Y10
+	VFMADD213PS  constantsAVX2<>+512(SB), Y13, Y14
+	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y6
+	VFMADD231PS  constantsAVX2<>+320(SB), Y4, Y12
+	VDIVPS       Y8, Y11, Y8
+	VDIVPS       Y14, Y15, Y11
+	VFMADD213PS  constantsAVX2<>+512(SB), Y4, Y6
+	VFMADD213PS  constantsAVX2<>+384(SB), Y4, Y12
+	VMULPS       Y6, Y6, Y4
+	VMULPS       Y12, Y2, Y2
+	VFMADD231PS  Y2, Y2, Y4
+	VMULPS       Y6, Y2, Y2
+	VMULPS       Y8, Y9, Y6
+	VMULPS       Y4, Y3, Y3
+	VFMADD231PS  Y5, Y11, Y6
+	VDIVPS       Y3, Y2, Y2
+	VMOVUPS      Y6, 32(DX)
+	VMOVUPS      224(BX), Y3
+	VMINPS       Y3, Y0, Y3
+	VMAXPS       Y3, Y1, Y3
+	VFNMADD231PS constantsAVX2<>+96(SB), Y3, Y7
+	VMOVUPS      Y2, (CX)
+	VSUBPS       constantsAVX2<>+160(SB), Y7, Y2
+	VPSLLD       $0x17, Y7, Y4
+	VFMADD231PS  constantsAVX2<>+128(SB), Y2, Y3
+	VFMADD231PS  constantsAVX2<>+544(SB), Y3, Y10
+	VFMADD213PS  constantsAVX2<>+608(SB), Y3, Y10
+	VFMADD213PS  constantsAVX2<>+640(SB), Y3, Y10
+	VFMADD213PS  constantsAVX2<>+672(SB), Y3, Y10
+	VFMADD213PS  constantsAVX2<>+512(SB), Y3, Y10
+	VFMADD213PS  constantsAVX2<>+384(SB), Y4, Y10
 
 	// h of the units before.
-	VMOVUPS     constantsAVX2<>+192(SB), Y4
-	VMOVUPS     constantsAVX2<>+224(SB), Y5
-	VMOVUPS     constantsAVX2<>+256(SB), Y6
-	VMOVUPS     constantsAVX2<>+448(SB), Y8
-	VMOVUPS     constantsAVX2<>+352(SB), Y7
-	VMINPS      Y10, Y4, Y4
-	VMAXPS      Y4, Y5, Y4
-	VFMADD231PS Y4, Y4, Y6
-	VFMADD231PS constantsAVX2<>+416(SB), Y6, Y8
-	VFMADD231PS constantsAVX2<>+320(SB), Y6, Y7
-	VFMADD213PS constantsAVX2<>+480(SB), Y6, Y8
-	VFMADD213PS constantsAVX2<>+384(SB), Y6, Y7
-	VFMADD213PS constantsAVX2<>+512(SB), Y6, Y8
-	VMULPS      Y7, Y4, Y4
-	VMULPS      Y8, Y8, Y5
-	VMULPS      Y8, Y4, Y6
-	VFMADD231PS Y4, Y4, Y5
-	VMULPS      Y5, Y12, Y4
-	VDIVPS      Y4, Y6, Y4
-	VMOVUPS     Y4, 32(CX)
+	VMOVUPS     constantsAVX2<>+192(SB), Y2
+	VMOVUPS     constantsAVX2<>+224(SB), Y3
+	VMOVUPS     constantsAVX2<>+256(SB), Y4
+	VMOVUPS     constantsAVX2<>+448(SB), Y7
+	VMOVUPS     constantsAVX2<>+352(SB), Y5
+	VMINPS      Y6, Y2, Y2
+	VMAXPS      Y2, Y3, Y2
+	VFMADD231PS Y2, Y2, Y4
+	VFMADD231PS constantsAVX2<>+416(SB), Y4, Y7
+	VFMADD231PS constantsAVX2<>+320(SB), Y4, Y5
+	VFMADD213PS constantsAVX2<>+480(SB), Y4, Y7
+	VFMADD213PS constantsAVX2<>+384(SB), Y4, Y5
+	VFMADD213PS constantsAVX2<>+512(SB), Y4, Y7
+	VMULPS      Y5, Y2, Y2
+	VMULPS      Y7, Y7, Y3
+	VMULPS      Y7, Y2, Y4
+	VFMADD231PS Y2, Y2, Y3
+	VMULPS      Y3, Y10, Y2
+	VDIVPS      Y2, Y4, Y2
+	VMOVUPS     Y2, 32(CX)
 	ADDQ        $+64, CX
 	ADDQ        $+64, DX
 	ADDQ        $+64, BX
 	ADDQ        $+64, SI
 	ADDQ        $+192, BX
 
-done28:
+done43:
 	// 8 elements at a time.
 	CMPQ DI, $+8
-	JLT  done32
+	JLT  done47
 
-loop31:
+loop46:
 	// Input and cell gates. Forget gate and c. Output gate. h of the units before.
-	VMOVUPS      (BX), Y5
-	VMOVUPS      constantsAVX2<>+160(SB), Y6
-	VMOVUPS      64(BX), Y12
-	VMOVUPS      constantsAVX2<>+288(SB), Y13
-	VMOVUPS      128(BX), Y8
-	VMOVUPS      constantsAVX2<>+192(SB), Y11
-	VMOVUPS      constantsAVX2<>+224(SB), Y15
-	VMOVUPS      constantsAVX2<>+576(SB), Y7
-	VMOVUPS      constantsAVX2<>+256(SB), Y4
-	VMOVUPS      constantsAVX2<>+448(SB), Y9
-	VMOVUPS      constantsAVX2<>+736(SB), Y14
+	VMOVUPS      (BX), Y3
+	VMOVUPS      constantsAVX2<>+160(SB), Y4
+	VMOVUPS      64(BX), Y13
+	VMOVUPS      128(BX), Y6
+	VMOVUPS      constantsAVX2<>+192(SB), Y7
+	VMOVUPS      constantsAVX2<>+224(SB), Y8
+	VMOVUPS      constantsAVX2<>+576(SB), Y5
+	VMOVUPS      constantsAVX2<>+256(SB), Y9
+	VMOVUPS      constantsAVX2<>+448(SB), Y11
 	VMOVUPS      constantsAVX2<>+352(SB), Y10
-	VMINPS       Y5, Y0, Y5
-	VMINPS       Y12, Y0, Y12
-	VMINPS       Y8, Y11, Y8
-	VMOVUPS      constantsAVX2<>+512(SB), Y11
-	VMAXPS       Y5, Y1, Y5
-	VMAXPS       Y12, Y1, Y12
-	VMAXPS       Y8, Y15, Y8
-	VMOVUPS      constantsAVX2<>+512(SB), Y15
-	VFNMADD231PS Y2, Y5, Y6
-	VFNMADD231PS Y2, Y12, Y13
-	VFMADD231PS  Y8, Y8, Y4
-	VFMADD231PS  constantsAVX2<>+416(SB), Y4, Y9
-	VFMADD231PS  constantsAVX2<>+320(SB), Y4, Y10
-	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y9
-	VFMADD213PS  constantsAVX2<>+384(SB), Y4, Y10
-	VFMADD213PS  constantsAVX2<>+512(SB), Y4, Y9
-	VSUBPS       constantsAVX2<>+160(SB), Y6, Y4
-	VMULPS       Y10, Y8, Y8
-	VSUBPS       constantsAVX2<>+288(SB), Y13, Y10
-	VPSLLD       $0x17, Y6, Y6
-	VPSLLD       $0x17, Y13, Y13
-	VFMADD231PS  Y3, Y4, Y5
-	VMOVUPS      (SI), Y4
-	VFMADD231PS  Y3, Y10, Y12
-	VMULPS       Y9, Y9, Y10
-	VMULPS       Y9, Y8, Y9
-	VFMADD231PS  constantsAVX2<>+544(SB), Y5, Y7
-	VFMADD231PS  constantsAVX2<>+704(SB), Y12, Y14
-	VFMADD231PS  Y8, Y8, Y10
-	VMOVUPS      constantsAVX2<>+160(SB), Y8
-	VFMADD213PS  constantsAVX2<>+608(SB), Y5, Y7
-	VFMADD213PS  constantsAVX2<>+768(SB), Y12, Y14
-	VFMADD213PS  constantsAVX2<>+640(SB), Y5, Y7
-	VFMADD213PS  constantsAVX2<>+800(SB), Y12, Y14
-	VFMADD213PS  constantsAVX2<>+672(SB), Y5, Y7
-	VFMADD213PS  constantsAVX2<>+832(SB), Y12, Y14
-	VFMADD213PS  constantsAVX2<>+512(SB), Y5, Y7
-	VMOVUPS      constantsAVX2<>+192(SB), Y5
-	VFMADD213PS  constantsAVX2<>+864(SB), Y12, Y14
-	VFMADD213PS  constantsAVX2<>+384(SB), Y6, Y7
-	VMOVUPS      constantsAVX2<>+224(SB), Y6
-	VFMADD213PS  constantsAVX2<>+512(SB), Y12, Y14
-	VMOVUPS      constantsAVX2<>+576(SB), Y12
-	VMULPS       Y10, Y7, Y7
+	VMOVUPS      constantsAVX2<>+512(SB), Y12
+	VMOVUPS      (SI), Y2
+	VMOVUPS      constantsAVX2<>+288(SB), Y14
+	VMINPS       Y3, Y0, Y3
+	VMINPS       Y13, Y0, Y13
+	VMINPS       Y6, Y7, Y6
+	VMAXPS       Y3, Y1, Y3
+	VMAXPS       Y13, Y1, Y7
+	VMAXPS       Y6, Y8, Y8
+	VFNMADD231PS constantsAVX2<>+96(SB), Y3, Y4
+	VFNMADD231PS constantsAVX2<>+96(SB), Y7, Y14
+	VMOVUPS      constantsAVX2<>+736(SB), Y15
+	VFMADD231PS  Y8, Y8, Y9
+	VSUBPS       constantsAVX2<>+160(SB), Y4, Y6
+	VSUBPS       constantsAVX2<>+288(SB), Y14, Y13
+	VFMADD231PS  constantsAVX2<>+416(SB), Y9, Y11
+	VFMADD231PS  constantsAVX2<>+320(SB), Y9, Y10
+	VPSLLD       $0x17, Y4, Y4
+	VPSLLD       $0x17, Y14, Y14
+	VFMADD231PS  constantsAVX2<>+128(SB), Y6, Y3
+	VFMADD231PS  constantsAVX2<>+128(SB), Y13, Y7
+	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+384(SB), Y9, Y10
+	VFMADD231PS  constantsAVX2<>+544(SB), Y3, Y5
+	VFMADD231PS  constantsAVX2<>+704(SB), Y7, Y15
+	VFMADD213PS  constantsAVX2<>+512(SB), Y9, Y11
+	VMULPS       Y10, Y8, Y6
+	VFMADD213PS  constantsAVX2<>+608(SB), Y3, Y5
+	VFMADD213PS  constantsAVX2<>+768(SB), Y7, Y15
+	VMULPS       Y11, Y11, Y8
+	VMULPS       Y11, Y6, Y9
+	VFMADD213PS  constantsAVX2<>+640(SB), Y3, Y5
+	VFMADD213PS  constantsAVX2<>+800(SB), Y7, Y15
+	VFMADD231PS  Y6, Y6, Y8
+	VFMADD213PS  constantsAVX2<>+672(SB), Y3, Y5
+	VFMADD213PS  constantsAVX2<>+832(SB), Y7, Y15
+	VMOVUPS      constantsAVX2<>+512(SB), Y6
+	VFMADD213PS  constantsAVX2<>+512(SB), Y3, Y5
+	VFMADD213PS  constantsAVX2<>+864(SB), Y7, Y15
+	VFMADD213PS  constantsAVX2<>+384(SB), Y4, Y5
+	VFMADD213PS  constantsAVX2<>+512(SB), Y7, Y15
+	VMOVUPS      constantsAVX2<>+160(SB), Y3
+	VMOVUPS      constantsAVX2<>+192(SB), Y7
+	VMOVUPS      constantsAVX2<>+576(SB), Y4
+	VMULPS       Y8, Y5, Y5
+	VFMADD213PS  constantsAVX2<>+512(SB), Y14, Y15
+	VMOVUPS      constantsAVX2<>+224(SB), Y8
+	VDIVPS       Y5, Y12, Y5
+	VDIVPS       Y15, Y6, Y6
 	VMOVUPS      constantsAVX2<>+256(SB), Y10
-	VFMADD213PS  constantsAVX2<>+512(SB), Y13, Y14
-	VMOVUPS      constantsAVX2<>+448(SB), Y13
-	VDIVPS       Y7, Y11, Y7
-	VMOVUPS      constantsAVX2<>+352(SB), Y11
-	VDIVPS       Y14, Y15, Y14
-	VMULPS       Y7, Y9, Y7
-	VFMADD231PS  Y4, Y14, Y7
-	VMOVUPS      Y7, (DX)
-	VMOVUPS      192(BX), Y4
-	VMINPS       Y7, Y5, Y5
-	VMAXPS       Y5, Y6, Y5
+	VMULPS       Y5, Y9, Y5
+	VMOVUPS      constantsAVX2<>+448(SB), Y11
+	VMOVUPS      constantsAVX2<>+352(SB), Y9
+	VFMADD231PS  Y2, Y6, Y5
+	VMOVUPS      Y5, (DX)
+	VMOVUPS      192(BX), Y2
+	VMINPS       Y5, Y7, Y5
+	VMAXPS       Y5, Y8, Y5
 	VFMADD231PS  Y5, Y5, Y10
-	VMINPS       Y4, Y0, Y4
-	VMAXPS       Y4, Y1, Y4
-	VFMADD231PS  constantsAVX2<>+416(SB), Y10, Y13
-	VFMADD231PS  constantsAVX2<>+320(SB), Y10, Y11
-	VFNMADD231PS Y2, Y4, Y8
-	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y13
-	VFMADD213PS  constantsAVX2<>+384(SB), Y10, Y11
-	VSUBPS       constantsAVX2<>+160(SB), Y8, Y6
-	VPSLLD       $0x17, Y8, Y7
-	VFMADD231PS  Y3, Y6, Y4
-	VFMADD213PS  constantsAVX2<>+512(SB), Y10, Y13
-	VMULPS       Y11, Y5, Y5
-	VFMADD231PS  constantsAVX2<>+544(SB), Y4, Y12
-	VMULPS       Y13, Y13, Y6
-	VMULPS       Y13, Y5, Y8
-	VFMADD213PS  constantsAVX2<>+608(SB), Y4, Y12
+	VMINPS       Y2, Y0, Y2
+	VMAXPS       Y2, Y1, Y2
+	VFMADD231PS  constantsAVX2<>+416(SB), Y10, Y11
+	VFMADD231PS  constantsAVX2<>+320(SB), Y10, Y9
+	VFNMADD231PS constantsAVX2<>+96(SB), Y2, Y3
+	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y11
+	VFMADD213PS  constantsAVX2<>+384(SB), Y10, Y9
+	VSUBPS       constantsAVX2<>+160(SB), Y3, Y6
+	VPSLLD       $0x17, Y3, Y3
+	VFMADD231PS  constantsAVX2<>+128(SB), Y6, Y2
+	VFMADD213PS  constantsAVX2<>+512(SB), Y10, Y11
+	VMULPS       Y9, Y5, Y5
+	VFMADD231PS  constantsAVX2<>+544(SB), Y2, Y4
+	VMULPS       Y11, Y11, Y6
+	VMULPS       Y11, Y5, Y7
+	VFMADD213PS  constantsAVX2<>+608(SB), Y2, Y4
 	VFMADD231PS  Y5, Y5, Y6
-	VFMADD213PS  constantsAVX2<>+640(SB), Y4, Y12
-	VFMADD213PS  constantsAVX2<>+672(SB), Y4, Y12
-	VFMADD213PS  constantsAVX2<>+512(SB), Y4, Y12
-	VFMADD213PS  constantsAVX2<>+384(SB), Y7, Y12
-	VMULPS       Y6, Y12, Y4
-	VDIVPS       Y4, Y8, Y4
-	VMOVUPS      Y4, (CX)
+	VFMADD213PS  constantsAVX2<>+640(SB), Y2, Y4
+	VFMADD213PS  constantsAVX2<>+672(SB), Y2, Y4
+	VFMADD213PS  constantsAVX2<>+512(SB), Y2, Y4
+	VFMADD213PS  constantsAVX2<>+384(SB), Y3, Y4
+	VMULPS       Y6, Y4, Y2
+	VDIVPS       Y2, Y7, Y2
+	VMOVUPS      Y2, (CX)
 	ADDQ         $+32, CX
 	ADDQ         $+32, DX
 	ADDQ         $+32, BX
 	ADDQ         $+32, SI
 	ADDQ         $-8, DI
 	CMPQ         DI, $+8
-	JGE          loop31
+	JGE          loop46
 
-done32:
+done47:
 	// The last elements.
 	TESTQ   DI, DI
-	JEQ     done33
+	JEQ     done48
 	MOVQ    DI, R9
 	NEGQ    DI
 	LEAQ    constantsAVX2<>+928(SB), R8
-	VMOVUPS (R8)(DI*4), Y4
+	VMOVUPS (R8)(DI*4), Y2
 
 	// Input and cell gates. Forget gate and c.
-	VMASKMOVPS   (BX), Y4, Y6
-	VMASKMOVPS   64(BX), Y4, Y12
-	VMOVUPS      constantsAVX2<>+160(SB), Y7
-	VMOVUPS      constantsAVX2<>+288(SB), Y13
-	VMASKMOVPS   128(BX), Y4, Y5
-	VMOVUPS      constantsAVX2<>+192(SB), Y10
-	VMOVUPS      constantsAVX2<>+224(SB), Y11
-	VMOVUPS      constantsAVX2<>+576(SB), Y8
-	VMOVUPS      constantsAVX2<>+256(SB), Y15
-	VMOVUPS      constantsAVX2<>+448(SB), Y9
-	VMOVUPS      constantsAVX2<>+736(SB), Y14
-	LEAQ         (DX), DX
-	TESTQ        $+4, R9
-	VMINPS       Y6, Y0, Y6
-	VMINPS       Y12, Y0, Y12
-	VMINPS       Y5, Y10, Y5
-	VMOVUPS      constantsAVX2<>+352(SB), Y10
-	VMAXPS       Y6, Y1, Y6
-	VMAXPS       Y12, Y1, Y12
-	VMAXPS       Y5, Y11, Y5
-	VMOVUPS      constantsAVX2<>+512(SB), Y11
-	VFNMADD231PS Y2, Y6, Y7
-	VFNMADD231PS Y2, Y12, Y13
-	VFMADD231PS  Y5, Y5, Y15
-	VFMADD231PS  constantsAVX2<>+416(SB), Y15, Y9
-	VFMADD231PS  constantsAVX2<>+320(SB), Y15, Y10
-	VFMADD213PS  constantsAVX2<>+480(SB), Y15, Y9
-	VFMADD213PS  constantsAVX2<>+384(SB), Y15, Y10
-	VFMADD213PS  constantsAVX2<>+512(SB), Y15, Y9
-	VSUBPS       constantsAVX2<>+160(SB), Y7, Y15
-	VMULPS       Y10, Y5, Y5
-	VSUBPS       constantsAVX2<>+288(SB), Y13, Y10
-	VPSLLD       $0x17, Y7, Y7
-	VPSLLD       $0x17, Y13, Y13
-	VFMADD231PS  Y3, Y15, Y6
-	VMOVUPS      constantsAVX2<>+512(SB), Y15
-	VFMADD231PS  Y3, Y10, Y12
-	VMULPS       Y9, Y9, Y10
-	VMULPS       Y9, Y5, Y9
-	VFMADD231PS  constantsAVX2<>+544(SB), Y6, Y8
-	VFMADD231PS  constantsAVX2<>+704(SB), Y12, Y14
-	VFMADD231PS  Y5, Y5, Y10
-	VMASKMOVPS   (SI), Y4, Y5
-	VFMADD213PS  constantsAVX2<>+608(SB), Y6, Y8
-	VFMADD213PS  constantsAVX2<>+768(SB), Y12, Y14
-	VFMADD213PS  constantsAVX2<>+640(SB), Y6, Y8
-	VFMADD213PS  constantsAVX2<>+800(SB), Y12, Y14
-	VFMADD213PS  constantsAVX2<>+672(SB), Y6, Y8
-	VFMADD213PS  constantsAVX2<>+832(SB), Y12, Y14
-	VFMADD213PS  constantsAVX2<>+512(SB), Y6, Y8
-	VFMADD213PS  constantsAVX2<>+864(SB), Y12, Y14
-	VFMADD213PS  constantsAVX2<>+384(SB), Y7, Y8
-	VFMADD213PS  constantsAVX2<>+512(SB), Y12, Y14
-	VMULPS       Y10, Y8, Y6
-	VFMADD213PS  constantsAVX2<>+512(SB), Y13, Y14
-	VDIVPS       Y6, Y11, Y6
-	VDIVPS       Y14, Y15, Y7
-	VMULPS       Y6, Y9, Y6
-	VFMADD231PS  Y5, Y7, Y6
-	VMOVAPS      Y6, Y5
-	JEQ          stored34
-	VMOVUPS      X5, (DX)
-	ADDQ         $+16, DX
-	VEXTRACTF128 $0x01, Y5, X5
-
-stored34:
-	TESTQ    $+2, R9
-	JEQ      stored35
-	VMOVLPS  X5, (DX)
-	ADDQ     $+8, DX
-	VMOVHLPS X5, X5, X5
-
-stored35:
-	TESTQ  $+1, R9
-	JEQ    stored36
-	VMOVSS X5, (DX)
-
-stored36:
-	// Output gate. h of the units before.
-	VMASKMOVPS   192(BX), Y4, Y4
+	VMASKMOVPS   (BX), Y2, Y4
+	VMASKMOVPS   64(BX), Y2, Y14
 	VMOVUPS      constantsAVX2<>+160(SB), Y5
+	VMASKMOVPS   128(BX), Y2, Y7
 	VMOVUPS      constantsAVX2<>+192(SB), Y8
 	VMOVUPS      constantsAVX2<>+224(SB), Y9
-	VMOVUPS      constantsAVX2<>+576(SB), Y7
+	VMOVUPS      constantsAVX2<>+576(SB), Y6
 	VMOVUPS      constantsAVX2<>+256(SB), Y10
 	VMOVUPS      constantsAVX2<>+448(SB), Y12
 	VMOVUPS      constantsAVX2<>+352(SB), Y11
-	LEAQ         (CX), CX
-	TESTQ        $+4, R9
-	VMINPS       Y6, Y8, Y6
-	VMINPS       Y4, Y0, Y0
-	VMAXPS       Y6, Y9, Y4
-	VMAXPS       Y0, Y1, Y0
-	VFMADD231PS  Y4, Y4, Y10
-	VFNMADD231PS Y2, Y0, Y5
+	VMOVUPS      constantsAVX2<>+512(SB), Y13
+	VMASKMOVPS   (SI), Y2, Y3
+	VMOVUPS      constantsAVX2<>+288(SB), Y15
+	VMINPS       Y4, Y0, Y4
+	VMINPS       Y14, Y0, Y14
+	VMINPS       Y7, Y8, Y7
+	VMAXPS       Y4, Y1, Y4
+	VMAXPS       Y14, Y1, Y8
+	VMAXPS       Y7, Y9, Y9
+	VFNMADD231PS constantsAVX2<>+96(SB), Y4, Y5
+	VFNMADD231PS constantsAVX2<>+96(SB), Y8, Y15
+	VFMADD231PS  Y9, Y9, Y10
+	VSUBPS       constantsAVX2<>+160(SB), Y5, Y7
+	VSUBPS       constantsAVX2<>+288(SB), Y15, Y14
 	VFMADD231PS  constantsAVX2<>+416(SB), Y10, Y12
 	VFMADD231PS  constantsAVX2<>+320(SB), Y10, Y11
-	VSUBPS       constantsAVX2<>+160(SB), Y5, Y1
-	VPSLLD       $0x17, Y5, Y2
-	VFMADD231PS  Y3, Y1, Y0
+	VPSLLD       $0x17, Y5, Y5
+	VPSLLD       $0x17, Y15, Y15
+	VFMADD231PS  constantsAVX2<>+128(SB), Y7, Y4
+	VMOVUPS      constantsAVX2<>+736(SB), Y7
+	VFMADD231PS  constantsAVX2<>+128(SB), Y14, Y8
 	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y12
 	VFMADD213PS  constantsAVX2<>+384(SB), Y10, Y11
-	VFMADD231PS  constantsAVX2<>+544(SB), Y0, Y7
+	VFMADD231PS  constantsAVX2<>+544(SB), Y4, Y6
+	VFMADD231PS  constantsAVX2<>+704(SB), Y8, Y7
 	VFMADD213PS  constantsAVX2<>+512(SB), Y10, Y12
-	VMULPS       Y11, Y4, Y1
-	VFMADD213PS  constantsAVX2<>+608(SB), Y0, Y7
-	VMULPS       Y12, Y12, Y3
-	VMULPS       Y12, Y1, Y4
-	VFMADD213PS  constantsAVX2<>+640(SB), Y0, Y7
-	VFMADD231PS  Y1, Y1, Y3
-	VFMADD213PS  constantsAVX2<>+672(SB), Y0, Y7
-	VFMADD213PS  constantsAVX2<>+512(SB), Y0, Y7
-	VFMADD213PS  constantsAVX2<>+384(SB), Y2, Y7
-	VMULPS       Y3, Y7, Y0
-	VDIVPS       Y0, Y4, Y0
+	VMULPS       Y11, Y9, Y9
+	VFMADD213PS  constantsAVX2<>+608(SB), Y4, Y6
+	VFMADD213PS  constantsAVX2<>+768(SB), Y8, Y7
+	VMULPS       Y12, Y12, Y10
+	VMULPS       Y12, Y9, Y11
+	VFMADD213PS  constantsAVX2<>+640(SB), Y4, Y6
+	VFMADD213PS  constantsAVX2<>+800(SB), Y8, Y7
+	VFMADD231PS  Y9, Y9, Y10
+	VFMADD213PS  constantsAVX2<>+672(SB), Y4, Y6
+	VFMADD213PS  constantsAVX2<>+832(SB), Y8, Y7
+	VFMADD213PS  constantsAVX2<>+512(SB), Y4, Y6
+	VMOVUPS      constantsAVX2<>+512(SB), Y4
+	VFMADD213PS  constantsAVX2<>+864(SB), Y8, Y7
+	VFMADD213PS  constantsAVX2<>+384(SB), Y5, Y6
+	LEAQ         (DX), DX
+	VFMADD213PS  constantsAVX2<>+512(SB), Y8, Y7
+	TESTQ        $+4, R9
+	VMULPS       Y10, Y6, Y5
+	VFMADD213PS  constantsAVX2<>+512(SB), Y15, Y7
+	VDIVPS       Y5, Y13, Y5
+	VDIVPS       Y7, Y4, Y4
+	VMULPS       Y5, Y11, Y5
+	VFMADD231PS  Y3, Y4, Y5
+	VMOVAPS      Y5, Y3
+	JEQ          stored49
+	VMOVUPS      X3, (DX)
+	ADDQ         $+16, DX
+	VEXTRACTF128 $0x01, Y3, X3
+
+stored49:
+	TESTQ    $+2, R9
+	JEQ      stored50
+	VMOVLPS  X3, (DX)
+	ADDQ     $+8, DX
+	VMOVHLPS X3, X3, X3
+
+stored50:
+	TESTQ  $+1, R9
+	JEQ    stored51
+	VMOVSS X3, (DX)
+
+stored51:
+	// Output gate. h of the units before.
+	VMASKMOVPS   192(BX), Y2, Y2
+	VMOVUPS      constantsAVX2<>+160(SB), Y3
+	VMOVUPS      constantsAVX2<>+192(SB), Y6
+	VMOVUPS      constantsAVX2<>+224(SB), Y7
+	VMOVUPS      constantsAVX2<>+576(SB), Y4
+	VMOVUPS      constantsAVX2<>+256(SB), Y8
+	VMOVUPS      constantsAVX2<>+448(SB), Y10
+	VMOVUPS      constantsAVX2<>+352(SB), Y9
+	LEAQ         (CX), CX
+	TESTQ        $+4, R9
+	VMINPS       Y5, Y6, Y5
+	VMINPS       Y2, Y0, Y0
+	VMAXPS       Y5, Y7, Y2
+	VMAXPS       Y0, Y1, Y0
+	VFMADD231PS  Y2, Y2, Y8
+	VFNMADD231PS constantsAVX2<>+96(SB), Y0, Y3
+	VFMADD231PS  constantsAVX2<>+416(SB), Y8, Y10
+	VFMADD231PS  constantsAVX2<>+320(SB), Y8, Y9
+	VSUBPS       constantsAVX2<>+160(SB), Y3, Y1
+	VPSLLD       $0x17, Y3, Y3
+	VFMADD231PS  constantsAVX2<>+128(SB), Y1, Y0
+	VFMADD213PS  constantsAVX2<>+480(SB), Y8, Y10
+	VFMADD213PS  constantsAVX2<>+384(SB), Y8, Y9
+	VFMADD231PS  constantsAVX2<>+544(SB), Y0, Y4
+	VFMADD213PS  constantsAVX2<>+512(SB), Y8, Y10
+	VMULPS       Y9, Y2, Y1
+	VFMADD213PS  constantsAVX2<>+608(SB), Y0, Y4
+	VMULPS       Y10, Y10, Y2
+	VMULPS       Y10, Y1, Y5
+	VFMADD213PS  constantsAVX2<>+640(SB), Y0, Y4
+	VFMADD231PS  Y1, Y1, Y2
+	VFMADD213PS  constantsAVX2<>+672(SB), Y0, Y4
+	VFMADD213PS  constantsAVX2<>+512(SB), Y0, Y4
+	VFMADD213PS  constantsAVX2<>+384(SB), Y3, Y4
+	VMULPS       Y2, Y4, Y0
+	VDIVPS       Y0, Y5, Y0
 	VMOVAPS      Y0, Y0
-	JEQ          stored37
+	JEQ          stored52
 	VMOVUPS      X0, (CX)
 	ADDQ         $+16, CX
 	VEXTRACTF128 $0x01, Y0, X0
 
-stored37:
+stored52:
 	TESTQ    $+2, R9
-	JEQ      stored38
+	JEQ      stored53
 	VMOVLPS  X0, (CX)
 	ADDQ     $+8, CX
 	VMOVHLPS X0, X0, X0
 
-stored38:
+stored53:
 	TESTQ  $+1, R9
-	JEQ    stored39
+	JEQ    stored54
 	VMOVSS X0, (CX)
 
-stored39:
-done33:
+stored54:
+done48:
 	// To the next step.
-	MOVQ  208(AX), CX
+	MOVQ  224(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 208(AX)
+	MOVQ  CX, 224(AX)
 	TESTQ CX, CX
 	JEQ   done2
-	MOVQ  224(AX), CX
-	MOVQ  CX, 256(AX)
-	MOVQ  232(AX), CX
-	MOVQ  CX, 264(AX)
-	MOVQ  224(AX), CX
-	MOVQ  272(AX), DX
-	ADDQ  DX, CX
-	MOVQ  CX, 224(AX)
-	MOVQ  232(AX), CX
-	MOVQ  280(AX), DX
-	ADDQ  DX, CX
-	MOVQ  CX, 232(AX)
+	MOVQ  240(AX), CX
+	MOVQ  CX, 272(AX)
+	MOVQ  248(AX), CX
+	MOVQ  CX, 280(AX)
 	MOVQ  240(AX), CX
 	MOVQ  288(AX), DX
 	ADDQ  DX, CX
@@ -1068,20 +1285,28 @@ done33:
 	MOVQ  296(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 248(AX)
-	MOVQ  16(AX), CX
+	MOVQ  256(AX), CX
 	MOVQ  304(AX), DX
 	ADDQ  DX, CX
+	MOVQ  CX, 256(AX)
+	MOVQ  264(AX), CX
+	MOVQ  312(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 264(AX)
+	MOVQ  16(AX), CX
+	MOVQ  320(AX), DX
+	ADDQ  DX, CX
 	MOVQ  CX, 16(AX)
-	MOVQ  256(AX), CX
-	MOVQ  CX, 112(AX)
+	MOVQ  272(AX), CX
+	MOVQ  CX, 120(AX)
 	MOVQ  48(AX), CX
 	MOVQ  56(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 48(AX)
-	MOVQ  144(AX), CX
-	MOVQ  152(AX), DX
+	MOVQ  152(AX), CX
+	MOVQ  160(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 144(AX)
+	MOVQ  CX, 152(AX)
 	JMP   step1
 
 done2:
@@ -1103,21 +1328,28 @@ TEXT ·lstmStepsTrainAVX2(SB), NOSPLIT, $8-8
 
 step1:
 	// A step.
-	MOVQ 200(AX), DX
-	MOVQ 192(AX), CX
+	MOVQ 216(AX), DX
+	MOVQ 208(AX), CX
 	LEAQ (AX)(CX*1), CX
 	CMPQ DX, $+1
 	JLT  done4
 
 loop3:
-	MOVQ (CX), BX
-	MOVQ 48(CX), SI
-	MOVQ 24(CX), DI
-	MOVQ 72(CX), R8
-	CMPQ R8, $+1
-	JLT  done6
+	MOVQ  (CX), BX
+	MOVQ  48(CX), SI
+	MOVQ  24(CX), DI
+	MOVQ  80(CX), R8
+	MOVQ  96(CX), R9
+	TESTQ R9, R9
+	JEQ   done6
+	MOVQ  72(CX), R9
 
-loop5:
+done6:
+	SUBQ R9, R8
+	CMPQ R8, $+1
+	JLT  done8
+
+loop7:
 	// The chains of a panel.
 	VMOVUPS constantsAVX2<>+0(SB), Y0
 	VMOVUPS constantsAVX2<>+0(SB), Y1
@@ -1129,7 +1361,7 @@ loop5:
 	VMOVUPS constantsAVX2<>+0(SB), Y7
 	MOVQ    64(CX), R9
 	TESTQ   R9, R9
-	JNE     done7
+	JNE     done9
 	VMOVUPS (DI), Y0
 	VMOVUPS 32(DI), Y1
 	VMOVUPS 64(DI), Y2
@@ -1139,28 +1371,28 @@ loop5:
 	VMOVUPS 192(DI), Y6
 	VMOVUPS 224(DI), Y7
 
-done7:
+done9:
 	MOVQ 16(CX), R9
 	MOVQ 8(CX), R10
 	CMPQ R10, $+1
-	JLT  done9
+	JLT  done11
 
-loop8:
+loop10:
 	MOVQ R10, R11
 	ADDQ $-128, R10
 	CMPQ R10, $+1
-	JLT  done10
+	JLT  done12
 	MOVQ $+128, R11
 
-done10:
+done12:
 	MOVQ R11, R12
 	SHLQ $0x06, R12
 	LEAQ (BX)(R12*1), R13
 	LEAQ (R13)(R12*2), R13
 	SUBQ $+4, R11
-	JLT  done12
+	JLT  done14
 
-loop11:
+loop13:
 	VBROADCASTSS (R9), Y8
 	VFMADD231PS  (BX), Y8, Y0
 	VFMADD231PS  32(BX), Y8, Y1
@@ -1201,14 +1433,14 @@ loop11:
 	ADDQ         $+256, BX
 	ADDQ         $+256, R13
 	SUBQ         $+4, R11
-	JGE          loop11
+	JGE          loop13
 
-done12:
+done14:
 	ADDQ $+4, R11
 	SUBQ $+1, R11
-	JLT  done14
+	JLT  done16
 
-loop13:
+loop15:
 	VBROADCASTSS (R9), Y8
 	VFMADD231PS  (BX), Y8, Y0
 	VFMADD231PS  32(BX), Y8, Y1
@@ -1222,40 +1454,32 @@ loop13:
 	ADDQ         $+64, BX
 	ADDQ         $+64, R13
 	SUBQ         $+1, R11
-	JGE          loop13
+	JGE          loop15
 
-done14:
+done16:
 	ADDQ $+1, R11
 	MOVQ R13, BX
 	CMPQ R10, $+1
-	JGE  loop8
+	JGE  loop10
 
-done9:
+done11:
 	// Add what is there.
-	MOVQ    40(CX), R9
-	TESTQ   R9, R9
-	JEQ     done15
-	VMOVUPS (SI), Y8
-	VADDPS  Y0, Y8, Y0
-	VMOVUPS 32(SI), Y8
-	VADDPS  Y1, Y8, Y1
-	VMOVUPS 64(SI), Y8
-	VADDPS  Y2, Y8, Y2
-	VMOVUPS 96(SI), Y8
-	VADDPS  Y3, Y8, Y3
-	VMOVUPS 128(SI), Y8
-	VADDPS  Y4, Y8, Y4
-	VMOVUPS 160(SI), Y8
-	VADDPS  Y5, Y8, Y5
-	VMOVUPS 192(SI), Y8
-	VADDPS  Y6, Y8, Y6
-	VMOVUPS 224(SI), Y8
-	VADDPS  Y7, Y8, Y7
+	MOVQ   40(CX), R9
+	TESTQ  R9, R9
+	JEQ    done17
+	VADDPS (SI), Y0, Y0
+	VADDPS 32(SI), Y1, Y1
+	VADDPS 64(SI), Y2, Y2
+	VADDPS 96(SI), Y3, Y3
+	VADDPS 128(SI), Y4, Y4
+	VADDPS 160(SI), Y5, Y5
+	VADDPS 192(SI), Y6, Y6
+	VADDPS 224(SI), Y7, Y7
 
-done15:
+done17:
 	MOVQ  64(CX), R9
 	TESTQ R9, R9
-	JEQ   done16
+	JEQ   done18
 
 	// Add the x part of one input.
 	MOVQ         24(CX), R10
@@ -1264,41 +1488,31 @@ done15:
 	MOVQ         16(AX), R10
 	VBROADCASTSS (R10), Y8
 	VMOVUPS      (DI), Y9
-	VMOVUPS      (R9), Y10
-	VFMADD231PS  Y10, Y8, Y9
+	VFMADD231PS  (R9), Y8, Y9
 	VADDPS       Y9, Y0, Y0
 	VMOVUPS      32(DI), Y9
-	VMOVUPS      32(R9), Y10
-	VFMADD231PS  Y10, Y8, Y9
+	VFMADD231PS  32(R9), Y8, Y9
 	VADDPS       Y9, Y1, Y1
 	VMOVUPS      64(DI), Y9
-	VMOVUPS      64(R9), Y10
-	VFMADD231PS  Y10, Y8, Y9
+	VFMADD231PS  64(R9), Y8, Y9
 	VADDPS       Y9, Y2, Y2
 	VMOVUPS      96(DI), Y9
-	VMOVUPS      96(R9), Y10
-	VFMADD231PS  Y10, Y8, Y9
+	VFMADD231PS  96(R9), Y8, Y9
 	VADDPS       Y9, Y3, Y3
 	VMOVUPS      128(DI), Y9
-	VMOVUPS      128(R9), Y10
-	VFMADD231PS  Y10, Y8, Y9
+	VFMADD231PS  128(R9), Y8, Y9
 	VADDPS       Y9, Y4, Y4
 	VMOVUPS      160(DI), Y9
-	VMOVUPS      160(R9), Y10
-	VFMADD231PS  Y10, Y8, Y9
+	VFMADD231PS  160(R9), Y8, Y9
 	VADDPS       Y9, Y5, Y5
 	VMOVUPS      192(DI), Y9
-	VMOVUPS      192(R9), Y10
-	VFMADD231PS  Y10, Y8, Y9
+	VFMADD231PS  192(R9), Y8, Y9
 	VADDPS       Y9, Y6, Y6
 	VMOVUPS      224(DI), Y9
-	VMOVUPS      224(R9), Y10
-	VFMADD231PS  Y10, Y8, Y9
+	VFMADD231PS  224(R9), Y8, Y9
 	VADDPS       Y9, Y7, Y7
 
-done16:
-	MOVQ    32(CX), R9
-	ADDQ    R9, DI
+done18:
 	VMOVUPS Y0, (SI)
 	VMOVUPS Y1, 32(SI)
 	VMOVUPS Y2, 64(SI)
@@ -1307,15 +1521,260 @@ done16:
 	VMOVUPS Y5, 160(SI)
 	VMOVUPS Y6, 192(SI)
 	VMOVUPS Y7, 224(SI)
+	MOVQ    32(CX), R9
+	ADDQ    R9, DI
 	ADDQ    $+256, SI
 	ADDQ    $-1, R8
 	CMPQ    R8, $+1
-	JGE     loop5
+	JGE     loop7
 
-done6:
-	MOVQ  88(CX), R8
+done8:
 	TESTQ R8, R8
-	JEQ   done17
+	JNE   done19
+	MOVQ  72(CX), R8
+	TESTQ R8, R8
+	JEQ   done20
+	MOVQ  96(CX), R8
+	TESTQ R8, R8
+	JEQ   done21
+
+	// The chains of a panel.
+	VMOVUPS constantsAVX2<>+0(SB), Y0
+	VMOVUPS constantsAVX2<>+0(SB), Y1
+	VMOVUPS constantsAVX2<>+0(SB), Y2
+	VMOVUPS constantsAVX2<>+0(SB), Y3
+	VMOVUPS constantsAVX2<>+0(SB), Y4
+	VMOVUPS constantsAVX2<>+0(SB), Y5
+	VMOVUPS constantsAVX2<>+0(SB), Y6
+	VMOVUPS constantsAVX2<>+0(SB), Y7
+	VMOVUPS constantsAVX2<>+0(SB), Y8
+	VMOVUPS constantsAVX2<>+0(SB), Y9
+	VMOVUPS constantsAVX2<>+0(SB), Y10
+	VMOVUPS constantsAVX2<>+0(SB), Y11
+	MOVQ    64(CX), R8
+	TESTQ   R8, R8
+	JNE     done22
+	VMOVUPS (DI), Y0
+	VMOVUPS 32(DI), Y1
+	VMOVUPS 64(DI), Y2
+	VMOVUPS 96(DI), Y3
+	VMOVUPS 128(DI), Y4
+	VMOVUPS 160(DI), Y5
+	VMOVUPS 192(DI), Y6
+	VMOVUPS 224(DI), Y7
+	VMOVUPS 256(DI), Y8
+	VMOVUPS 320(DI), Y9
+	VMOVUPS 384(DI), Y10
+	VMOVUPS 448(DI), Y11
+
+done22:
+	MOVQ 16(CX), R8
+	MOVQ 8(CX), R9
+	CMPQ R9, $+1
+	JLT  done24
+
+loop23:
+	MOVQ R9, R10
+	ADDQ $-128, R9
+	CMPQ R9, $+1
+	JLT  done25
+	MOVQ $+128, R10
+
+done25:
+	MOVQ R10, R11
+	SHLQ $0x06, R11
+	LEAQ (BX)(R11*1), R12
+	LEAQ (R12)(R11*2), R12
+	LEAQ (R12)(R11*1), R13
+	LEAQ (R13)(R11*2), R13
+	SUBQ $+4, R10
+	JLT  done27
+
+loop26:
+	VBROADCASTSS (R8), Y12
+	VFMADD231PS  (BX), Y12, Y0
+	VFMADD231PS  32(BX), Y12, Y1
+	VFMADD231PS  (BX)(R11*1), Y12, Y2
+	VFMADD231PS  32(BX)(R11*1), Y12, Y3
+	VFMADD231PS  (BX)(R11*2), Y12, Y4
+	VFMADD231PS  32(BX)(R11*2), Y12, Y5
+	VFMADD231PS  (R12), Y12, Y6
+	VFMADD231PS  32(R12), Y12, Y7
+	VFMADD231PS  (R12)(R11*1), Y12, Y8
+	VFMADD231PS  (R12)(R11*2), Y12, Y9
+	VFMADD231PS  (R13), Y12, Y10
+	VFMADD231PS  (R13)(R11*1), Y12, Y11
+	VBROADCASTSS 4(R8), Y12
+	VFMADD231PS  64(BX), Y12, Y0
+	VFMADD231PS  96(BX), Y12, Y1
+	VFMADD231PS  64(BX)(R11*1), Y12, Y2
+	VFMADD231PS  96(BX)(R11*1), Y12, Y3
+	VFMADD231PS  64(BX)(R11*2), Y12, Y4
+	VFMADD231PS  96(BX)(R11*2), Y12, Y5
+	VFMADD231PS  64(R12), Y12, Y6
+	VFMADD231PS  96(R12), Y12, Y7
+	VFMADD231PS  64(R12)(R11*1), Y12, Y8
+	VFMADD231PS  64(R12)(R11*2), Y12, Y9
+	VFMADD231PS  64(R13), Y12, Y10
+	VFMADD231PS  64(R13)(R11*1), Y12, Y11
+	VBROADCASTSS 8(R8), Y12
+	VFMADD231PS  128(BX), Y12, Y0
+	VFMADD231PS  160(BX), Y12, Y1
+	VFMADD231PS  128(BX)(R11*1), Y12, Y2
+	VFMADD231PS  160(BX)(R11*1), Y12, Y3
+	VFMADD231PS  128(BX)(R11*2), Y12, Y4
+	VFMADD231PS  160(BX)(R11*2), Y12, Y5
+	VFMADD231PS  128(R12), Y12, Y6
+	VFMADD231PS  160(R12), Y12, Y7
+	VFMADD231PS  128(R12)(R11*1), Y12, Y8
+	VFMADD231PS  128(R12)(R11*2), Y12, Y9
+	VFMADD231PS  128(R13), Y12, Y10
+	VFMADD231PS  128(R13)(R11*1), Y12, Y11
+	VBROADCASTSS 12(R8), Y12
+	VFMADD231PS  192(BX), Y12, Y0
+	VFMADD231PS  224(BX), Y12, Y1
+	VFMADD231PS  192(BX)(R11*1), Y12, Y2
+	VFMADD231PS  224(BX)(R11*1), Y12, Y3
+	VFMADD231PS  192(BX)(R11*2), Y12, Y4
+	VFMADD231PS  224(BX)(R11*2), Y12, Y5
+	VFMADD231PS  192(R12), Y12, Y6
+	VFMADD231PS  224(R12), Y12, Y7
+	VFMADD231PS  192(R12)(R11*1), Y12, Y8
+	VFMADD231PS  192(R12)(R11*2), Y12, Y9
+	VFMADD231PS  192(R13), Y12, Y10
+	VFMADD231PS  192(R13)(R11*1), Y12, Y11
+	ADDQ         $+16, R8
+	ADDQ         $+256, BX
+	ADDQ         $+256, R12
+	ADDQ         $+256, R13
+	SUBQ         $+4, R10
+	JGE          loop26
+
+done27:
+	ADDQ $+4, R10
+	SUBQ $+1, R10
+	JLT  done29
+
+loop28:
+	VBROADCASTSS (R8), Y12
+	VFMADD231PS  (BX), Y12, Y0
+	VFMADD231PS  32(BX), Y12, Y1
+	VFMADD231PS  (BX)(R11*1), Y12, Y2
+	VFMADD231PS  32(BX)(R11*1), Y12, Y3
+	VFMADD231PS  (BX)(R11*2), Y12, Y4
+	VFMADD231PS  32(BX)(R11*2), Y12, Y5
+	VFMADD231PS  (R12), Y12, Y6
+	VFMADD231PS  32(R12), Y12, Y7
+	VFMADD231PS  (R12)(R11*1), Y12, Y8
+	VFMADD231PS  (R12)(R11*2), Y12, Y9
+	VFMADD231PS  (R13), Y12, Y10
+	VFMADD231PS  (R13)(R11*1), Y12, Y11
+	ADDQ         $+4, R8
+	ADDQ         $+64, BX
+	ADDQ         $+64, R12
+	ADDQ         $+64, R13
+	SUBQ         $+1, R10
+	JGE          loop28
+
+done29:
+	ADDQ $+1, R10
+	MOVQ R13, BX
+	ADDQ R11, BX
+	CMPQ R9, $+1
+	JGE  loop23
+
+done24:
+	// Add what is there.
+	MOVQ   40(CX), BX
+	TESTQ  BX, BX
+	JEQ    done30
+	VADDPS (SI), Y0, Y0
+	VADDPS 32(SI), Y1, Y1
+	VADDPS 64(SI), Y2, Y2
+	VADDPS 96(SI), Y3, Y3
+	VADDPS 128(SI), Y4, Y4
+	VADDPS 160(SI), Y5, Y5
+	VADDPS 192(SI), Y6, Y6
+	VADDPS 224(SI), Y7, Y7
+	VADDPS 256(SI), Y8, Y8
+	VADDPS 320(SI), Y9, Y9
+	VADDPS 384(SI), Y10, Y10
+	VADDPS 448(SI), Y11, Y11
+
+done30:
+	MOVQ  64(CX), BX
+	TESTQ BX, BX
+	JEQ   done31
+
+	// Add the x part of one input.
+	MOVQ         24(CX), R8
+	SUBQ         R8, BX
+	ADDQ         DI, BX
+	MOVQ         16(AX), R8
+	VBROADCASTSS (R8), Y12
+	VMOVUPS      (DI), Y13
+	VFMADD231PS  (BX), Y12, Y13
+	VADDPS       Y13, Y0, Y0
+	VMOVUPS      32(DI), Y13
+	VFMADD231PS  32(BX), Y12, Y13
+	VADDPS       Y13, Y1, Y1
+	VMOVUPS      64(DI), Y13
+	VFMADD231PS  64(BX), Y12, Y13
+	VADDPS       Y13, Y2, Y2
+	VMOVUPS      96(DI), Y13
+	VFMADD231PS  96(BX), Y12, Y13
+	VADDPS       Y13, Y3, Y3
+	VMOVUPS      128(DI), Y13
+	VFMADD231PS  128(BX), Y12, Y13
+	VADDPS       Y13, Y4, Y4
+	VMOVUPS      160(DI), Y13
+	VFMADD231PS  160(BX), Y12, Y13
+	VADDPS       Y13, Y5, Y5
+	VMOVUPS      192(DI), Y13
+	VFMADD231PS  192(BX), Y12, Y13
+	VADDPS       Y13, Y6, Y6
+	VMOVUPS      224(DI), Y13
+	VFMADD231PS  224(BX), Y12, Y13
+	VADDPS       Y13, Y7, Y7
+	VMOVUPS      256(DI), Y13
+	VFMADD231PS  256(BX), Y12, Y13
+	VADDPS       Y13, Y8, Y8
+	VMOVUPS      320(DI), Y13
+	VFMADD231PS  320(BX), Y12, Y13
+	VADDPS       Y13, Y9, Y9
+	VMOVUPS      384(DI), Y13
+	VFMADD231PS  384(BX), Y12, Y13
+	VADDPS       Y13, Y10, Y10
+	VMOVUPS      448(DI), Y13
+	VFMADD231PS  448(BX), Y12, Y13
+	VADDPS       Y13, Y11, Y11
+
+done31:
+	VMOVUPS Y0, (SI)
+	VMOVUPS Y1, 32(SI)
+	VMOVUPS Y2, 64(SI)
+	VMOVUPS Y3, 96(SI)
+	VMOVUPS Y4, 128(SI)
+	VMOVUPS Y5, 160(SI)
+	VMOVUPS Y6, 192(SI)
+	VMOVUPS Y7, 224(SI)
+	VMOVUPS Y8, 256(SI)
+	VMOVUPS Y9, 320(SI)
+	VMOVUPS Y10, 384(SI)
+	VMOVUPS Y11, 448(SI)
+	MOVQ    32(CX), BX
+	ADDQ    BX, DI
+	MOVQ    32(CX), BX
+	ADDQ    BX, DI
+	ADDQ    $+512, SI
+	JMP     done5
+
+done21:
+done20:
+done19:
+	MOVQ  96(CX), R8
+	TESTQ R8, R8
+	JEQ   done32
 
 	// The chains of a panel.
 	VMOVUPS constantsAVX2<>+0(SB), Y0
@@ -1324,34 +1783,34 @@ done6:
 	VMOVUPS constantsAVX2<>+0(SB), Y3
 	MOVQ    64(CX), R8
 	TESTQ   R8, R8
-	JNE     done18
+	JNE     done33
 	VMOVUPS (DI), Y0
 	VMOVUPS 64(DI), Y1
 	VMOVUPS 128(DI), Y2
 	VMOVUPS 192(DI), Y3
 
-done18:
+done33:
 	MOVQ 16(CX), R8
 	MOVQ 8(CX), R9
 	CMPQ R9, $+1
-	JLT  done20
+	JLT  done35
 
-loop19:
+loop34:
 	MOVQ R9, R10
 	ADDQ $-128, R9
 	CMPQ R9, $+1
-	JLT  done21
+	JLT  done36
 	MOVQ $+128, R10
 
-done21:
+done36:
 	MOVQ R10, R11
 	SHLQ $0x06, R11
 	LEAQ (BX)(R11*1), R12
 	LEAQ (R12)(R11*2), R12
 	SUBQ $+4, R10
-	JLT  done23
+	JLT  done38
 
-loop22:
+loop37:
 	VBROADCASTSS (R8), Y4
 	VFMADD231PS  (BX), Y4, Y0
 	VFMADD231PS  (BX)(R11*1), Y4, Y1
@@ -1376,14 +1835,14 @@ loop22:
 	ADDQ         $+256, BX
 	ADDQ         $+256, R12
 	SUBQ         $+4, R10
-	JGE          loop22
+	JGE          loop37
 
-done23:
+done38:
 	ADDQ $+4, R10
 	SUBQ $+1, R10
-	JLT  done25
+	JLT  done40
 
-loop24:
+loop39:
 	VBROADCASTSS (R8), Y4
 	VFMADD231PS  (BX), Y4, Y0
 	VFMADD231PS  (BX)(R11*1), Y4, Y1
@@ -1393,32 +1852,28 @@ loop24:
 	ADDQ         $+64, BX
 	ADDQ         $+64, R12
 	SUBQ         $+1, R10
-	JGE          loop24
+	JGE          loop39
 
-done25:
+done40:
 	ADDQ $+1, R10
 	MOVQ R12, BX
 	CMPQ R9, $+1
-	JGE  loop19
+	JGE  loop34
 
-done20:
+done35:
 	// Add what is there.
-	MOVQ    40(CX), BX
-	TESTQ   BX, BX
-	JEQ     done26
-	VMOVUPS (SI), Y4
-	VADDPS  Y0, Y4, Y0
-	VMOVUPS 64(SI), Y4
-	VADDPS  Y1, Y4, Y1
-	VMOVUPS 128(SI), Y4
-	VADDPS  Y2, Y4, Y2
-	VMOVUPS 192(SI), Y4
-	VADDPS  Y3, Y4, Y3
+	MOVQ   40(CX), BX
+	TESTQ  BX, BX
+	JEQ    done41
+	VADDPS (SI), Y0, Y0
+	VADDPS 64(SI), Y1, Y1
+	VADDPS 128(SI), Y2, Y2
+	VADDPS 192(SI), Y3, Y3
 
-done26:
+done41:
 	MOVQ  64(CX), BX
 	TESTQ BX, BX
-	JEQ   done27
+	JEQ   done42
 
 	// Add the x part of one input.
 	MOVQ         24(CX), R8
@@ -1427,33 +1882,30 @@ done26:
 	MOVQ         16(AX), R8
 	VBROADCASTSS (R8), Y4
 	VMOVUPS      (DI), Y5
-	VMOVUPS      (BX), Y6
-	VFMADD231PS  Y6, Y4, Y5
+	VFMADD231PS  (BX), Y4, Y5
 	VADDPS       Y5, Y0, Y0
 	VMOVUPS      64(DI), Y5
-	VMOVUPS      64(BX), Y6
-	VFMADD231PS  Y6, Y4, Y5
+	VFMADD231PS  64(BX), Y4, Y5
 	VADDPS       Y5, Y1, Y1
 	VMOVUPS      128(DI), Y5
-	VMOVUPS      128(BX), Y6
-	VFMADD231PS  Y6, Y4, Y5
+	VFMADD231PS  128(BX), Y4, Y5
 	VADDPS       Y5, Y2, Y2
 	VMOVUPS      192(DI), Y5
-	VMOVUPS      192(BX), Y6
-	VFMADD231PS  Y6, Y4, Y5
+	VFMADD231PS  192(BX), Y4, Y5
 	VADDPS       Y5, Y3, Y3
 
-done27:
-	MOVQ    32(CX), BX
-	ADDQ    BX, DI
+done42:
 	VMOVUPS Y0, (SI)
 	VMOVUPS Y1, 64(SI)
 	VMOVUPS Y2, 128(SI)
 	VMOVUPS Y3, 192(SI)
+	MOVQ    32(CX), BX
+	ADDQ    BX, DI
 	ADDQ    $+256, SI
 
-done17:
-	ADDQ $+96, CX
+done32:
+done5:
+	ADDQ $+104, CX
 	ADDQ $-1, DX
 	CMPQ DX, $+1
 	JGE  loop3
@@ -1461,321 +1913,319 @@ done17:
 done4:
 	VMOVUPS constantsAVX2<>+32(SB), Y0
 	VMOVUPS constantsAVX2<>+64(SB), Y1
-	VMOVUPS constantsAVX2<>+96(SB), Y2
-	VMOVUPS constantsAVX2<>+128(SB), Y3
-	MOVQ    224(AX), CX
-	MOVQ    232(AX), DX
-	MOVQ    240(AX), BX
-	MOVQ    264(AX), SI
-	MOVQ    216(AX), DI
+	MOVQ    240(AX), CX
+	MOVQ    248(AX), DX
+	MOVQ    256(AX), BX
+	MOVQ    280(AX), SI
+	MOVQ    232(AX), DI
 
 	// 8 elements at a time.
 	CMPQ DI, $+16
-	JLT  done28
+	JLT  done43
 
 	// Input and cell gates. Forget gate and c. Output gate.
-	VMOVUPS      (BX), Y5
-	VMOVUPS      constantsAVX2<>+160(SB), Y6
-	VMOVUPS      128(BX), Y8
-	VMOVUPS      constantsAVX2<>+192(SB), Y9
-	VMOVUPS      constantsAVX2<>+224(SB), Y10
-	VMOVUPS      constantsAVX2<>+576(SB), Y7
-	VMOVUPS      constantsAVX2<>+256(SB), Y11
-	VMOVUPS      constantsAVX2<>+448(SB), Y13
-	VMOVUPS      constantsAVX2<>+352(SB), Y12
-	VMOVUPS      constantsAVX2<>+512(SB), Y14
-	VMOVUPS      (SI), Y4
+	VMOVUPS      (BX), Y3
+	VMOVUPS      constantsAVX2<>+160(SB), Y4
+	VMOVUPS      128(BX), Y6
+	VMOVUPS      constantsAVX2<>+192(SB), Y7
+	VMOVUPS      constantsAVX2<>+224(SB), Y8
+	VMOVUPS      constantsAVX2<>+576(SB), Y5
+	VMOVUPS      constantsAVX2<>+256(SB), Y9
+	VMOVUPS      constantsAVX2<>+448(SB), Y11
+	VMOVUPS      constantsAVX2<>+352(SB), Y10
+	VMOVUPS      constantsAVX2<>+512(SB), Y12
+	VMOVUPS      (SI), Y2
+	VMOVUPS      constantsAVX2<>+288(SB), Y13
+	VMOVUPS      constantsAVX2<>+736(SB), Y14
+	VMINPS       Y3, Y0, Y3
+	VMINPS       Y6, Y7, Y6
+	VMAXPS       Y3, Y1, Y3
+	VMAXPS       Y6, Y8, Y7
+	VFNMADD231PS constantsAVX2<>+96(SB), Y3, Y4
+	VFMADD231PS  Y7, Y7, Y9
+	VMOVUPS      constantsAVX2<>+512(SB), Y8
+	VSUBPS       constantsAVX2<>+160(SB), Y4, Y6
+	VFMADD231PS  constantsAVX2<>+416(SB), Y9, Y11
+	VFMADD231PS  constantsAVX2<>+320(SB), Y9, Y10
+	VPSLLD       $0x17, Y4, Y4
+	VFMADD231PS  constantsAVX2<>+128(SB), Y6, Y3
+	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+384(SB), Y9, Y10
+	VFMADD231PS  constantsAVX2<>+544(SB), Y3, Y5
+	VFMADD213PS  constantsAVX2<>+512(SB), Y9, Y11
+	VMULPS       Y10, Y7, Y6
+	VFMADD213PS  constantsAVX2<>+608(SB), Y3, Y5
+	VMULPS       Y11, Y11, Y7
+	VMULPS       Y11, Y6, Y9
+	VFMADD213PS  constantsAVX2<>+640(SB), Y3, Y5
+	VFMADD231PS  Y6, Y6, Y7
+	VADDPS       Y9, Y9, Y10
+	VFMADD213PS  constantsAVX2<>+672(SB), Y3, Y5
+	VMOVUPS      constantsAVX2<>+160(SB), Y11
+	VMULPS       constantsAVX2<>+384(SB), Y7, Y6
+	VFMADD213PS  constantsAVX2<>+512(SB), Y3, Y5
+	VFMADD213PS  constantsAVX2<>+384(SB), Y4, Y5
+	VMOVUPS      constantsAVX2<>+576(SB), Y3
+	VMOVUPS      constantsAVX2<>+384(SB), Y4
+	VMULPS       Y7, Y5, Y7
+	VMULPS       Y5, Y10, Y5
+	VDIVPS       Y7, Y12, Y7
+	VMULPS       Y7, Y6, Y6
+	VMULPS       Y7, Y5, Y5
+	VMULPS       Y7, Y9, Y7
+	VMOVUPS      Y6, (BX)
+	VMOVUPS      Y5, 128(BX)
+	VMOVUPS      64(BX), Y5
 	VMINPS       Y5, Y0, Y5
-	VMINPS       Y8, Y9, Y8
 	VMAXPS       Y5, Y1, Y5
-	VMAXPS       Y8, Y10, Y9
-	VFNMADD231PS Y2, Y5, Y6
-	VFMADD231PS  Y9, Y9, Y11
-	VSUBPS       constantsAVX2<>+160(SB), Y6, Y8
-	VFMADD231PS  constantsAVX2<>+416(SB), Y11, Y13
-	VFMADD231PS  constantsAVX2<>+320(SB), Y11, Y12
-	VPSLLD       $0x17, Y6, Y6
-	VFMADD231PS  Y3, Y8, Y5
-	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y13
-	VFMADD213PS  constantsAVX2<>+384(SB), Y11, Y12
-	VFMADD231PS  constantsAVX2<>+544(SB), Y5, Y7
-	VFMADD213PS  constantsAVX2<>+512(SB), Y11, Y13
-	VMULPS       Y12, Y9, Y8
-	VFMADD213PS  constantsAVX2<>+608(SB), Y5, Y7
-	VMOVUPS      constantsAVX2<>+288(SB), Y10
-	VMULPS       Y13, Y13, Y9
-	VMULPS       Y13, Y8, Y11
-	VFMADD213PS  constantsAVX2<>+640(SB), Y5, Y7
-	VFMADD231PS  Y8, Y8, Y9
-	VADDPS       Y11, Y11, Y12
-	VFMADD213PS  constantsAVX2<>+672(SB), Y5, Y7
-	VMULPS       constantsAVX2<>+384(SB), Y9, Y8
-	VFMADD213PS  constantsAVX2<>+512(SB), Y5, Y7
-	VFMADD213PS  constantsAVX2<>+384(SB), Y6, Y7
-	VMOVUPS      constantsAVX2<>+736(SB), Y5
-	VMOVUPS      constantsAVX2<>+512(SB), Y6
-	VMOVUPS      constantsAVX2<>+160(SB), Y13
-	VMULPS       Y9, Y7, Y9
-	VMULPS       Y7, Y12, Y7
-	VDIVPS       Y9, Y14, Y9
-	VMULPS       Y9, Y8, Y8
-	VMULPS       Y9, Y7, Y7
-	VMULPS       Y9, Y11, Y9
-	VMOVUPS      constantsAVX2<>+576(SB), Y11
-	VMOVUPS      Y8, (BX)
-	VMOVUPS      Y7, 128(BX)
-	VMOVUPS      64(BX), Y7
-	VMOVUPS      constantsAVX2<>+384(SB), Y8
-	VMINPS       Y7, Y0, Y7
-	VMAXPS       Y7, Y1, Y7
-	VFNMADD231PS Y2, Y7, Y10
-	VSUBPS       constantsAVX2<>+288(SB), Y10, Y12
-	VPSLLD       $0x17, Y10, Y10
-	VFMADD231PS  Y3, Y12, Y7
-	VFMADD231PS  constantsAVX2<>+704(SB), Y7, Y5
-	VFMADD213PS  constantsAVX2<>+768(SB), Y7, Y5
-	VFMADD213PS  constantsAVX2<>+800(SB), Y7, Y5
-	VFMADD213PS  constantsAVX2<>+832(SB), Y7, Y5
-	VFMADD213PS  constantsAVX2<>+864(SB), Y7, Y5
-	VFMADD213PS  constantsAVX2<>+512(SB), Y7, Y5
-	VFMADD213PS  constantsAVX2<>+512(SB), Y10, Y5
-	VDIVPS       Y5, Y6, Y5
-	VFMADD231PS  Y4, Y5, Y9
-	VMOVUPS      Y9, (DX)
+	VFNMADD231PS constantsAVX2<>+96(SB), Y5, Y13
+	VSUBPS       constantsAVX2<>+288(SB), Y13, Y6
+	VPSLLD       $0x17, Y13, Y9
+	VFMADD231PS  constantsAVX2<>+128(SB), Y6, Y5
+	VFMADD231PS  constantsAVX2<>+704(SB), Y5, Y14
+	VFMADD213PS  constantsAVX2<>+768(SB), Y5, Y14
+	VFMADD213PS  constantsAVX2<>+800(SB), Y5, Y14
+	VFMADD213PS  constantsAVX2<>+832(SB), Y5, Y14
+	VFMADD213PS  constantsAVX2<>+864(SB), Y5, Y14
+	VFMADD213PS  constantsAVX2<>+512(SB), Y5, Y14
+	VFMADD213PS  constantsAVX2<>+512(SB), Y9, Y14
+	VDIVPS       Y14, Y8, Y5
+	VFMADD231PS  Y2, Y5, Y7
+	VMOVUPS      Y7, (DX)
 	VMOVUPS      Y5, 64(BX)
-	VMOVUPS      192(BX), Y4
-	VMINPS       Y4, Y0, Y4
-	VMAXPS       Y4, Y1, Y4
-	VFNMADD231PS Y2, Y4, Y13
-	VSUBPS       constantsAVX2<>+160(SB), Y13, Y5
-	VPSLLD       $0x17, Y13, Y6
-	VFMADD231PS  Y3, Y5, Y4
-	VFMADD231PS  constantsAVX2<>+544(SB), Y4, Y11
-	VFMADD213PS  constantsAVX2<>+608(SB), Y4, Y11
-	VFMADD213PS  constantsAVX2<>+640(SB), Y4, Y11
-	VFMADD213PS  constantsAVX2<>+672(SB), Y4, Y11
-	VFMADD213PS  constantsAVX2<>+512(SB), Y4, Y11
-	VFMADD213PS  constantsAVX2<>+384(SB), Y6, Y11
-	VDIVPS       Y11, Y8, Y4
-	VMOVUPS      Y4, 192(BX)
+	VMOVUPS      192(BX), Y2
+	VMINPS       Y2, Y0, Y2
+	VMAXPS       Y2, Y1, Y2
+	VFNMADD231PS constantsAVX2<>+96(SB), Y2, Y11
+	VSUBPS       constantsAVX2<>+160(SB), Y11, Y5
+	VPSLLD       $0x17, Y11, Y6
+	VFMADD231PS  constantsAVX2<>+128(SB), Y5, Y2
+	VFMADD231PS  constantsAVX2<>+544(SB), Y2, Y3
+	VFMADD213PS  constantsAVX2<>+608(SB), Y2, Y3
+	VFMADD213PS  constantsAVX2<>+640(SB), Y2, Y3
+	VFMADD213PS  constantsAVX2<>+672(SB), Y2, Y3
+	VFMADD213PS  constantsAVX2<>+512(SB), Y2, Y3
+	VFMADD213PS  constantsAVX2<>+384(SB), Y6, Y3
+	VDIVPS       Y3, Y4, Y2
+	VMOVUPS      Y2, 192(BX)
 	ADDQ         $-16, DI
 	CMPQ         DI, $+16
-	JLT          done30
+	JLT          done45
 
-loop29:
+loop44:
 	// h of the units before. Input and cell gates. Forget gate and c. Output gate.
-	VMOVUPS      32(BX), Y7
-	VMOVUPS      constantsAVX2<>+160(SB), Y4
+	VMOVUPS      32(BX), Y10
+	VMOVUPS      constantsAVX2<>+160(SB), Y11
 	VMOVUPS      160(BX), Y6
 	VMOVUPS      constantsAVX2<>+192(SB), Y8
-	VMOVUPS      constantsAVX2<>+224(SB), Y15
-	VMOVUPS      constantsAVX2<>+576(SB), Y10
+	VMOVUPS      constantsAVX2<>+224(SB), Y13
+	VMOVUPS      constantsAVX2<>+576(SB), Y12
+	VMOVUPS      constantsAVX2<>+256(SB), Y14
+	VMOVUPS      constantsAVX2<>+352(SB), Y15
+	VMOVUPS      32(SI), Y9
+	VMOVUPS      constantsAVX2<>+192(SB), Y2
+	VMOVUPS      constantsAVX2<>+224(SB), Y4
 	VMOVUPS      constantsAVX2<>+256(SB), Y5
-	VMOVUPS      constantsAVX2<>+448(SB), Y13
-	VMOVUPS      constantsAVX2<>+352(SB), Y12
-	VMOVUPS      constantsAVX2<>+512(SB), Y14
-	VMINPS       Y7, Y0, Y7
-	VMINPS       Y6, Y8, Y8
-	VMOVUPS      32(SI), Y6
-	VMAXPS       Y7, Y1, Y7
-	VMAXPS       Y8, Y15, Y8
-	VMOVUPS      constantsAVX2<>+288(SB), Y15
-	VFNMADD231PS Y2, Y7, Y4
-	VFMADD231PS  Y8, Y8, Y5
-	VFMADD231PS  constantsAVX2<>+416(SB), Y5, Y13
-	VFMADD231PS  constantsAVX2<>+320(SB), Y5, Y12
-	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y13
-	VFMADD213PS  constantsAVX2<>+384(SB), Y5, Y12
-	VFMADD213PS  constantsAVX2<>+512(SB), Y5, Y13
-	VSUBPS       constantsAVX2<>+160(SB), Y4, Y5
-	VMULPS       Y12, Y8, Y12
-	VPSLLD       $0x17, Y4, Y8
-	VMOVUPS      constantsAVX2<>+192(SB), Y4
-	VFMADD231PS  Y3, Y5, Y7
-	VMOVUPS      constantsAVX2<>+224(SB), Y5
-	VMINPS       Y9, Y4, Y4
-	VMULPS       Y13, Y13, Y9
-	VFMADD231PS  constantsAVX2<>+544(SB), Y7, Y10
-	VMULPS       Y13, Y12, Y13
-	VMAXPS       Y4, Y5, Y4
-	VMOVUPS      constantsAVX2<>+256(SB), Y5
-	VFMADD231PS  Y12, Y12, Y9
-	VMOVUPS      constantsAVX2<>+736(SB), Y12
-	VFMADD213PS  constantsAVX2<>+608(SB), Y7, Y10
-	VFMADD231PS  Y4, Y4, Y5
-	VFMADD213PS  constantsAVX2<>+640(SB), Y7, Y10
-	VFMADD213PS  constantsAVX2<>+672(SB), Y7, Y10
-	VFMADD213PS  constantsAVX2<>+512(SB), Y7, Y10
-	VADDPS       Y13, Y13, Y7
-	VFMADD213PS  constantsAVX2<>+384(SB), Y8, Y10
-	VMULPS       constantsAVX2<>+384(SB), Y9, Y8
-	VMULPS       Y9, Y10, Y9
-	VMULPS       Y10, Y7, Y10
+	VMINPS       Y10, Y0, Y10
+	VMINPS       Y6, Y8, Y6
+	VMOVUPS      constantsAVX2<>+448(SB), Y8
+	VMAXPS       Y10, Y1, Y10
+	VMAXPS       Y6, Y13, Y13
+	VMOVUPS      constantsAVX2<>+352(SB), Y6
+	VMINPS       Y7, Y2, Y2
 	VMOVUPS      constantsAVX2<>+448(SB), Y7
-	VDIVPS       Y9, Y14, Y14
-	VMOVUPS      constantsAVX2<>+352(SB), Y9
-	VFMADD231PS  constantsAVX2<>+416(SB), Y5, Y7
-	VFMADD231PS  constantsAVX2<>+320(SB), Y5, Y9
-	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y7
-	VFMADD213PS  constantsAVX2<>+384(SB), Y5, Y9
-	VFMADD213PS  constantsAVX2<>+512(SB), Y5, Y7
-	VMULPS       Y14, Y8, Y5
-	VMULPS       Y14, Y10, Y8
-	VMULPS       Y14, Y13, Y10
-	VMULPS       Y9, Y4, Y4
-	VMOVUPS      constantsAVX2<>+512(SB), Y13
-	VMULPS       Y7, Y7, Y9
-	VMOVUPS      Y5, 32(BX)
-	VMOVUPS      Y8, 160(BX)
-	VMOVUPS      96(BX), Y5
-	VFMADD231PS  Y4, Y4, Y9
-	VMULPS       Y7, Y4, Y4
-	VMINPS       Y5, Y0, Y5
-	VMULPS       Y9, Y11, Y7
-	VMAXPS       Y5, Y1, Y5
-	VFNMADD231PS Y2, Y5, Y15
-	VDIVPS       Y7, Y4, Y4
-	VSUBPS       constantsAVX2<>+288(SB), Y15, Y7
-	VPSLLD       $0x17, Y15, Y8
-	VFMADD231PS  Y3, Y7, Y5
-	VFMADD231PS  constantsAVX2<>+704(SB), Y5, Y12
-	VMOVUPS      Y4, (CX)
-	VMOVUPS      constantsAVX2<>+160(SB), Y4
-	VMOVUPS      constantsAVX2<>+576(SB), Y7
-	VMOVUPS      constantsAVX2<>+384(SB), Y9
-	VFMADD213PS  constantsAVX2<>+768(SB), Y5, Y12
-	VFMADD213PS  constantsAVX2<>+800(SB), Y5, Y12
-	VFMADD213PS  constantsAVX2<>+832(SB), Y5, Y12
-	VFMADD213PS  constantsAVX2<>+864(SB), Y5, Y12
-	VFMADD213PS  constantsAVX2<>+512(SB), Y5, Y12
-	VFMADD213PS  constantsAVX2<>+512(SB), Y8, Y12
-	VDIVPS       Y12, Y13, Y5
-	VFMADD231PS  Y6, Y5, Y10
-	VMOVUPS      Y10, 32(DX)
-	VMOVUPS      Y5, 96(BX)
-	VMOVUPS      224(BX), Y5
-	VMINPS       Y5, Y0, Y5
-	VMAXPS       Y5, Y1, Y5
-	VFNMADD231PS Y2, Y5, Y4
-	VSUBPS       constantsAVX2<>+160(SB), Y4, Y6
-	VPSLLD       $0x17, Y4, Y4
-	VFMADD231PS  Y3, Y6, Y5
-	VFMADD231PS  constantsAVX2<>+544(SB), Y5, Y7
-	VFMADD213PS  constantsAVX2<>+608(SB), Y5, Y7
-	VFMADD213PS  constantsAVX2<>+640(SB), Y5, Y7
-	VFMADD213PS  constantsAVX2<>+672(SB), Y5, Y7
-	VFMADD213PS  constantsAVX2<>+512(SB), Y5, Y7
-	VFMADD213PS  constantsAVX2<>+384(SB), Y4, Y7
-	VDIVPS       Y7, Y9, Y4
-	VMOVUPS      Y4, 224(BX)
+	VFNMADD231PS constantsAVX2<>+96(SB), Y10, Y11
+	VFMADD231PS  Y13, Y13, Y14
+	VMAXPS       Y2, Y4, Y2
+	VFMADD231PS  Y2, Y2, Y5
+	VSUBPS       constantsAVX2<>+160(SB), Y11, Y4
+	VFMADD231PS  constantsAVX2<>+416(SB), Y14, Y7
+	VFMADD231PS  constantsAVX2<>+320(SB), Y14, Y15
+	VPSLLD       $0x17, Y11, Y11
+	VFMADD231PS  constantsAVX2<>+128(SB), Y4, Y10
+	VFMADD231PS  constantsAVX2<>+416(SB), Y5, Y8
+	VFMADD213PS  constantsAVX2<>+480(SB), Y14, Y7
+	VFMADD231PS  constantsAVX2<>+320(SB), Y5, Y6
+	VFMADD213PS  constantsAVX2<>+384(SB), Y14, Y15
+	VFMADD231PS  constantsAVX2<>+544(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y8
+	VFMADD213PS  constantsAVX2<>+512(SB), Y14, Y7
+	VFMADD213PS  constantsAVX2<>+384(SB), Y5, Y6
+	VMULPS       Y15, Y13, Y4
+	VFMADD213PS  constantsAVX2<>+608(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+512(SB), Y5, Y8
+	VMULPS       Y7, Y7, Y5
+	VMULPS       Y6, Y2, Y2
+	VMOVUPS      constantsAVX2<>+512(SB), Y6
+	VMULPS       Y7, Y4, Y13
+	VFMADD213PS  constantsAVX2<>+640(SB), Y10, Y12
+	VMULPS       Y8, Y8, Y7
+	VFMADD231PS  Y4, Y4, Y5
+	VMULPS       Y8, Y2, Y4
+	VADDPS       Y13, Y13, Y8
+	VFMADD213PS  constantsAVX2<>+672(SB), Y10, Y12
+	VFMADD231PS  Y2, Y2, Y7
+	VMULPS       constantsAVX2<>+384(SB), Y5, Y2
+	VFMADD213PS  constantsAVX2<>+512(SB), Y10, Y12
+	VMULPS       Y7, Y3, Y3
+	VFMADD213PS  constantsAVX2<>+384(SB), Y11, Y12
+	VDIVPS       Y3, Y4, Y3
+	VMULPS       Y5, Y12, Y4
+	VMULPS       Y12, Y8, Y5
+	VDIVPS       Y4, Y6, Y4
+	VMOVUPS      Y3, (CX)
+	VMOVUPS      constantsAVX2<>+288(SB), Y3
+	VMOVUPS      constantsAVX2<>+736(SB), Y6
+	VMOVUPS      constantsAVX2<>+512(SB), Y7
+	VMOVUPS      constantsAVX2<>+160(SB), Y8
+	VMOVUPS      constantsAVX2<>+576(SB), Y10
+	VMOVUPS      constantsAVX2<>+384(SB), Y11
+	VMULPS       Y4, Y2, Y2
+	VMULPS       Y4, Y5, Y5
+	VMULPS       Y4, Y13, Y4
+	VMOVUPS      Y2, 32(BX)
+	VMOVUPS      Y5, 160(BX)
+	VMOVUPS      96(BX), Y2
+	VMINPS       Y2, Y0, Y2
+	VMAXPS       Y2, Y1, Y2
+	VFNMADD231PS constantsAVX2<>+96(SB), Y2, Y3
+	VSUBPS       constantsAVX2<>+288(SB), Y3, Y5
+	VPSLLD       $0x17, Y3, Y3
+	VFMADD231PS  constantsAVX2<>+128(SB), Y5, Y2
+	VFMADD231PS  constantsAVX2<>+704(SB), Y2, Y6
+	VFMADD213PS  constantsAVX2<>+768(SB), Y2, Y6
+	VFMADD213PS  constantsAVX2<>+800(SB), Y2, Y6
+	VFMADD213PS  constantsAVX2<>+832(SB), Y2, Y6
+	VFMADD213PS  constantsAVX2<>+864(SB), Y2, Y6
+	VFMADD213PS  constantsAVX2<>+512(SB), Y2, Y6
+	VFMADD213PS  constantsAVX2<>+512(SB), Y3, Y6
+	VDIVPS       Y6, Y7, Y2
+	VFMADD231PS  Y9, Y2, Y4
+	VMOVUPS      Y4, 32(DX)
+	VMOVUPS      Y2, 96(BX)
+	VMOVUPS      224(BX), Y2
+	VMINPS       Y2, Y0, Y2
+	VMAXPS       Y2, Y1, Y2
+	VFNMADD231PS constantsAVX2<>+96(SB), Y2, Y8
+	VSUBPS       constantsAVX2<>+160(SB), Y8, Y3
+	VPSLLD       $0x17, Y8, Y5
+	VFMADD231PS  constantsAVX2<>+128(SB), Y3, Y2
+	VFMADD231PS  constantsAVX2<>+544(SB), Y2, Y10
+	VFMADD213PS  constantsAVX2<>+608(SB), Y2, Y10
+	VFMADD213PS  constantsAVX2<>+640(SB), Y2, Y10
+	VFMADD213PS  constantsAVX2<>+672(SB), Y2, Y10
+	VFMADD213PS  constantsAVX2<>+512(SB), Y2, Y10
+	VFMADD213PS  constantsAVX2<>+384(SB), Y5, Y10
+	VDIVPS       Y10, Y11, Y2
+	VMOVUPS      Y2, 224(BX)
 
 	// h of the units before. Input and cell gates. Forget gate and c. Output gate.
-	VMOVUPS      256(BX), Y8
-	VMOVUPS      constantsAVX2<>+160(SB), Y4
+	VMOVUPS      256(BX), Y9
+	VMOVUPS      constantsAVX2<>+160(SB), Y11
 	VMOVUPS      384(BX), Y6
-	VMOVUPS      constantsAVX2<>+192(SB), Y9
-	VMOVUPS      constantsAVX2<>+224(SB), Y15
-	VMOVUPS      constantsAVX2<>+576(SB), Y11
+	VMOVUPS      constantsAVX2<>+192(SB), Y7
+	VMOVUPS      constantsAVX2<>+224(SB), Y13
+	VMOVUPS      constantsAVX2<>+576(SB), Y12
+	VMOVUPS      constantsAVX2<>+256(SB), Y14
+	VMOVUPS      constantsAVX2<>+352(SB), Y15
+	VMOVUPS      64(SI), Y8
+	VMOVUPS      constantsAVX2<>+192(SB), Y2
+	VMOVUPS      constantsAVX2<>+224(SB), Y3
 	VMOVUPS      constantsAVX2<>+256(SB), Y5
-	VMOVUPS      constantsAVX2<>+448(SB), Y13
-	VMOVUPS      constantsAVX2<>+352(SB), Y12
-	VMOVUPS      constantsAVX2<>+512(SB), Y14
-	VMINPS       Y8, Y0, Y8
-	VMINPS       Y6, Y9, Y9
-	VMOVUPS      64(SI), Y6
-	VMAXPS       Y8, Y1, Y8
-	VMAXPS       Y9, Y15, Y9
-	VMOVUPS      constantsAVX2<>+288(SB), Y15
-	VFNMADD231PS Y2, Y8, Y4
-	VFMADD231PS  Y9, Y9, Y5
-	VFMADD231PS  constantsAVX2<>+416(SB), Y5, Y13
-	VFMADD231PS  constantsAVX2<>+320(SB), Y5, Y12
-	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y13
-	VFMADD213PS  constantsAVX2<>+384(SB), Y5, Y12
-	VFMADD213PS  constantsAVX2<>+512(SB), Y5, Y13
-	VSUBPS       constantsAVX2<>+160(SB), Y4, Y5
-	VMULPS       Y12, Y9, Y12
-	VPSLLD       $0x17, Y4, Y9
-	VMOVUPS      constantsAVX2<>+192(SB), Y4
-	VFMADD231PS  Y3, Y5, Y8
-	VMOVUPS      constantsAVX2<>+224(SB), Y5
-	VMINPS       Y10, Y4, Y4
-	VMULPS       Y13, Y13, Y10
-	VFMADD231PS  constantsAVX2<>+544(SB), Y8, Y11
-	VMULPS       Y13, Y12, Y13
-	VMAXPS       Y4, Y5, Y4
-	VMOVUPS      constantsAVX2<>+736(SB), Y5
-	VFMADD231PS  Y12, Y12, Y10
-	VMOVUPS      constantsAVX2<>+256(SB), Y12
-	VFMADD213PS  constantsAVX2<>+608(SB), Y8, Y11
-	VFMADD213PS  constantsAVX2<>+640(SB), Y8, Y11
-	VFMADD231PS  Y4, Y4, Y12
-	VFMADD213PS  constantsAVX2<>+672(SB), Y8, Y11
-	VFMADD213PS  constantsAVX2<>+512(SB), Y8, Y11
-	VADDPS       Y13, Y13, Y8
-	VFMADD213PS  constantsAVX2<>+384(SB), Y9, Y11
-	VMULPS       constantsAVX2<>+384(SB), Y10, Y9
-	VMULPS       Y10, Y11, Y10
-	VMULPS       Y11, Y8, Y11
-	VMOVUPS      constantsAVX2<>+448(SB), Y8
-	VDIVPS       Y10, Y14, Y14
-	VMOVUPS      constantsAVX2<>+352(SB), Y10
-	VFMADD231PS  constantsAVX2<>+416(SB), Y12, Y8
-	VFMADD231PS  constantsAVX2<>+320(SB), Y12, Y10
-	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y8
-	VFMADD213PS  constantsAVX2<>+384(SB), Y12, Y10
-	VFMADD213PS  constantsAVX2<>+512(SB), Y12, Y8
-	VMULPS       Y14, Y9, Y9
-	VMULPS       Y14, Y11, Y11
-	VMULPS       Y14, Y13, Y12
-	VMULPS       Y10, Y4, Y4
-	VMOVUPS      constantsAVX2<>+512(SB), Y13
-	VMULPS       Y8, Y8, Y10
-	VMOVUPS      Y9, 256(BX)
-	VMOVUPS      Y11, 384(BX)
-	VMOVUPS      320(BX), Y9
-	VFMADD231PS  Y4, Y4, Y10
-	VMULPS       Y8, Y4, Y4
-	VMINPS       Y9, Y0, Y8
-	VMULPS       Y10, Y7, Y7
-	VMAXPS       Y8, Y1, Y8
-	VFNMADD231PS Y2, Y8, Y15
-	VDIVPS       Y7, Y4, Y4
-	VSUBPS       constantsAVX2<>+288(SB), Y15, Y7
-	VPSLLD       $0x17, Y15, Y9
-	VFMADD231PS  Y3, Y7, Y8
-	VFMADD231PS  constantsAVX2<>+704(SB), Y8, Y5
-	VMOVUPS      Y4, 32(CX)
-	VMOVUPS      constantsAVX2<>+160(SB), Y4
-	VMOVUPS      constantsAVX2<>+576(SB), Y7
-	VMOVUPS      constantsAVX2<>+384(SB), Y10
-	VFMADD213PS  constantsAVX2<>+768(SB), Y8, Y5
-	VFMADD213PS  constantsAVX2<>+800(SB), Y8, Y5
-	VFMADD213PS  constantsAVX2<>+832(SB), Y8, Y5
-	VFMADD213PS  constantsAVX2<>+864(SB), Y8, Y5
-	VFMADD213PS  constantsAVX2<>+512(SB), Y8, Y5
-	VFMADD213PS  constantsAVX2<>+512(SB), Y9, Y5
-	VDIVPS       Y5, Y13, Y5
-	VFMADD231PS  Y6, Y5, Y12
-	VMOVUPS      Y12, 64(DX)
-	VMOVUPS      Y5, 320(BX)
-	VMOVUPS      448(BX), Y5
-	VMOVAPS      Y12, Y9
-	VMINPS       Y5, Y0, Y5
-	VMAXPS       Y5, Y1, Y5
-	VFNMADD231PS Y2, Y5, Y4
-	VSUBPS       constantsAVX2<>+160(SB), Y4, Y6
-	VPSLLD       $0x17, Y4, Y4
-	VFMADD231PS  Y3, Y6, Y5
-	VFMADD231PS  constantsAVX2<>+544(SB), Y5, Y7
-	VFMADD213PS  constantsAVX2<>+608(SB), Y5, Y7
-	VFMADD213PS  constantsAVX2<>+640(SB), Y5, Y7
-	VFMADD213PS  constantsAVX2<>+672(SB), Y5, Y7
+	VMINPS       Y9, Y0, Y9
+	VMINPS       Y6, Y7, Y6
+	VMOVUPS      constantsAVX2<>+448(SB), Y7
+	VMAXPS       Y9, Y1, Y9
+	VMAXPS       Y6, Y13, Y13
+	VMOVUPS      constantsAVX2<>+352(SB), Y6
+	VMINPS       Y4, Y2, Y2
+	VMOVUPS      constantsAVX2<>+448(SB), Y4
+	VFNMADD231PS constantsAVX2<>+96(SB), Y9, Y11
+	VFMADD231PS  Y13, Y13, Y14
+	VMAXPS       Y2, Y3, Y2
+	VFMADD231PS  Y2, Y2, Y5
+	VSUBPS       constantsAVX2<>+160(SB), Y11, Y3
+	VFMADD231PS  constantsAVX2<>+416(SB), Y14, Y4
+	VFMADD231PS  constantsAVX2<>+320(SB), Y14, Y15
+	VPSLLD       $0x17, Y11, Y11
+	VFMADD231PS  constantsAVX2<>+128(SB), Y3, Y9
+	VFMADD231PS  constantsAVX2<>+416(SB), Y5, Y7
+	VFMADD213PS  constantsAVX2<>+480(SB), Y14, Y4
+	VFMADD231PS  constantsAVX2<>+320(SB), Y5, Y6
+	VFMADD213PS  constantsAVX2<>+384(SB), Y14, Y15
+	VFMADD231PS  constantsAVX2<>+544(SB), Y9, Y12
+	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y7
+	VFMADD213PS  constantsAVX2<>+512(SB), Y14, Y4
+	VFMADD213PS  constantsAVX2<>+384(SB), Y5, Y6
+	VMULPS       Y15, Y13, Y3
+	VFMADD213PS  constantsAVX2<>+608(SB), Y9, Y12
 	VFMADD213PS  constantsAVX2<>+512(SB), Y5, Y7
-	VFMADD213PS  constantsAVX2<>+384(SB), Y4, Y7
-	VDIVPS       Y7, Y10, Y4
-	VMOVAPS      Y7, Y11
-	VMOVUPS      Y4, 448(BX)
+	VMULPS       Y4, Y4, Y5
+	VMULPS       Y6, Y2, Y2
+	VMOVUPS      constantsAVX2<>+512(SB), Y6
+	VMULPS       Y4, Y3, Y13
+	VFMADD213PS  constantsAVX2<>+640(SB), Y9, Y12
+	VMULPS       Y7, Y7, Y4
+	VFMADD231PS  Y3, Y3, Y5
+	VMULPS       Y7, Y2, Y3
+	VADDPS       Y13, Y13, Y7
+	VFMADD213PS  constantsAVX2<>+672(SB), Y9, Y12
+	VFMADD231PS  Y2, Y2, Y4
+	VMULPS       constantsAVX2<>+384(SB), Y5, Y2
+	VFMADD213PS  constantsAVX2<>+512(SB), Y9, Y12
+	VMULPS       Y4, Y10, Y4
+	VFMADD213PS  constantsAVX2<>+384(SB), Y11, Y12
+	VDIVPS       Y4, Y3, Y3
+	VMULPS       Y5, Y12, Y4
+	VMULPS       Y12, Y7, Y5
+	VDIVPS       Y4, Y6, Y4
+	VMOVUPS      Y3, 32(CX)
+	VMOVUPS      constantsAVX2<>+288(SB), Y7
+	VMOVUPS      constantsAVX2<>+736(SB), Y10
+	VMOVUPS      constantsAVX2<>+512(SB), Y11
+	VMOVUPS      constantsAVX2<>+160(SB), Y3
+	VMOVUPS      constantsAVX2<>+576(SB), Y6
+	VMOVUPS      constantsAVX2<>+384(SB), Y9
+	VMULPS       Y4, Y2, Y2
+	VMULPS       Y4, Y5, Y5
+	VMULPS       Y4, Y13, Y4
+	VMOVUPS      Y2, 256(BX)
+	VMOVUPS      Y5, 384(BX)
+	VMOVUPS      320(BX), Y2
+	VMINPS       Y2, Y0, Y2
+	VMAXPS       Y2, Y1, Y2
+	VFNMADD231PS constantsAVX2<>+96(SB), Y2, Y7
+	VSUBPS       constantsAVX2<>+288(SB), Y7, Y5
+	VPSLLD       $0x17, Y7, Y7
+	VFMADD231PS  constantsAVX2<>+128(SB), Y5, Y2
+	VFMADD231PS  constantsAVX2<>+704(SB), Y2, Y10
+	VFMADD213PS  constantsAVX2<>+768(SB), Y2, Y10
+	VFMADD213PS  constantsAVX2<>+800(SB), Y2, Y10
+	VFMADD213PS  constantsAVX2<>+832(SB), Y2, Y10
+	VFMADD213PS  constantsAVX2<>+864(SB), Y2, Y10
+	VFMADD213PS  constantsAVX2<>+512(SB), Y2, Y10
+	VFMADD213PS  constantsAVX2<>+512(SB), Y7, Y10
+	VDIVPS       Y10, Y11, Y2
+	VFMADD231PS  Y8, Y2, Y4
+	VMOVUPS      Y4, 64(DX)
+	VMOVUPS      Y2, 320(BX)
+	VMOVUPS      448(BX), Y2
+	VMOVAPS      Y4, Y7
+	VMINPS       Y2, Y0, Y2
+	VMAXPS       Y2, Y1, Y2
+	VFNMADD231PS constantsAVX2<>+96(SB), Y2, Y3
+	VSUBPS       constantsAVX2<>+160(SB), Y3, Y4
+	VPSLLD       $0x17, Y3, Y3
+	VFMADD231PS  constantsAVX2<>+128(SB), Y4, Y2
+	VFMADD231PS  constantsAVX2<>+544(SB), Y2, Y6
+	VFMADD213PS  constantsAVX2<>+608(SB), Y2, Y6
+	VFMADD213PS  constantsAVX2<>+640(SB), Y2, Y6
+	VFMADD213PS  constantsAVX2<>+672(SB), Y2, Y6
+	VFMADD213PS  constantsAVX2<>+512(SB), Y2, Y6
+	VFMADD213PS  constantsAVX2<>+384(SB), Y3, Y6
+	VDIVPS       Y6, Y9, Y2
+	VMOVAPS      Y6, Y3
+	VMOVUPS      Y2, 448(BX)
 	ADDQ         $+64, CX
 	ADDQ         $+64, DX
 	ADDQ         $+64, BX
@@ -1783,517 +2233,509 @@ loop29:
 	ADDQ         $+192, BX
 	ADDQ         $-16, DI
 	CMPQ         DI, $+16
-	JGE          loop29
+	JGE          loop44
 
-done30:
+done45:
 	// h of the units before. Input and cell gates. Forget gate and c. Output gate.
-	VMOVUPS      32(BX), Y7
-	VMOVUPS      constantsAVX2<>+160(SB), Y4
+	VMOVUPS      32(BX), Y10
+	VMOVUPS      constantsAVX2<>+160(SB), Y11
 	VMOVUPS      160(BX), Y6
 	VMOVUPS      constantsAVX2<>+192(SB), Y8
-	VMOVUPS      constantsAVX2<>+224(SB), Y15
-	VMOVUPS      constantsAVX2<>+576(SB), Y10
+	VMOVUPS      constantsAVX2<>+224(SB), Y13
+	VMOVUPS      constantsAVX2<>+576(SB), Y12
+	VMOVUPS      constantsAVX2<>+256(SB), Y14
+	VMOVUPS      constantsAVX2<>+352(SB), Y15
+	VMOVUPS      32(SI), Y9
+	VMOVUPS      constantsAVX2<>+192(SB), Y2
+	VMOVUPS      constantsAVX2<>+224(SB), Y4
 	VMOVUPS      constantsAVX2<>+256(SB), Y5
-	VMOVUPS      constantsAVX2<>+448(SB), Y13
-	VMOVUPS      constantsAVX2<>+352(SB), Y12
-	VMOVUPS      constantsAVX2<>+512(SB), Y14
-	VMINPS       Y7, Y0, Y7
-	VMINPS       Y6, Y8, Y8
-	VMOVUPS      32(SI), Y6
-	VMAXPS       Y7, Y1, Y7
-	VMAXPS       Y8, Y15, Y8
-	VMOVUPS      constantsAVX2<>+288(SB), Y15
-	VFNMADD231PS Y2, Y7, Y4
-	VFMADD231PS  Y8, Y8, Y5
-	VFMADD231PS  constantsAVX2<>+416(SB), Y5, Y13
-	VFMADD231PS  constantsAVX2<>+320(SB), Y5, Y12
-	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y13
-	VFMADD213PS  constantsAVX2<>+384(SB), Y5, Y12
-	VFMADD213PS  constantsAVX2<>+512(SB), Y5, Y13
-	VSUBPS       constantsAVX2<>+160(SB), Y4, Y5
-	VMULPS       Y12, Y8, Y12
-	VPSLLD       $0x17, Y4, Y8
-	VMOVUPS      constantsAVX2<>+192(SB), Y4
-	VFMADD231PS  Y3, Y5, Y7
-	VMOVUPS      constantsAVX2<>+224(SB), Y5
-	VMINPS       Y9, Y4, Y4
-	VMULPS       Y13, Y13, Y9
-	VFMADD231PS  constantsAVX2<>+544(SB), Y7, Y10
-	VMULPS       Y13, Y12, Y13
-	VMAXPS       Y4, Y5, Y4
-	VMOVUPS      constantsAVX2<>+256(SB), Y5
-	VFMADD231PS  Y12, Y12, Y9
-	VMOVUPS      constantsAVX2<>+736(SB), Y12
-	VFMADD213PS  constantsAVX2<>+608(SB), Y7, Y10
-	VFMADD231PS  Y4, Y4, Y5
-	VFMADD213PS  constantsAVX2<>+640(SB), Y7, Y10
-	VFMADD213PS  constantsAVX2<>+672(SB), Y7, Y10
-	VFMADD213PS  constantsAVX2<>+512(SB), Y7, Y10
-	VADDPS       Y13, Y13, Y7
-	VFMADD213PS  constantsAVX2<>+384(SB), Y8, Y10
-	VMULPS       constantsAVX2<>+384(SB), Y9, Y8
-	VMULPS       Y9, Y10, Y9
-	VMULPS       Y10, Y7, Y10
+	VMINPS       Y10, Y0, Y10
+	VMINPS       Y6, Y8, Y6
+	VMOVUPS      constantsAVX2<>+448(SB), Y8
+	VMAXPS       Y10, Y1, Y10
+	VMAXPS       Y6, Y13, Y13
+	VMOVUPS      constantsAVX2<>+352(SB), Y6
+	VMINPS       Y7, Y2, Y2
 	VMOVUPS      constantsAVX2<>+448(SB), Y7
-	VDIVPS       Y9, Y14, Y14
-	VMOVUPS      constantsAVX2<>+352(SB), Y9
-	VFMADD231PS  constantsAVX2<>+416(SB), Y5, Y7
-	VFMADD231PS  constantsAVX2<>+320(SB), Y5, Y9
-	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y7
-	VFMADD213PS  constantsAVX2<>+384(SB), Y5, Y9
-	VFMADD213PS  constantsAVX2<>+512(SB), Y5, Y7
-	VMULPS       Y14, Y8, Y5
-	VMULPS       Y14, Y10, Y8
-	VMULPS       Y14, Y13, Y10
-	VMULPS       Y9, Y4, Y4
-	VMOVUPS      constantsAVX2<>+512(SB), Y13
-	VMULPS       Y7, Y7, Y9
-	VMOVUPS      Y5, 32(BX)
-	VMOVUPS      Y8, 160(BX)
-	VMOVUPS      96(BX), Y5
-	VFMADD231PS  Y4, Y4, Y9
-	VMULPS       Y7, Y4, Y4
-	VMINPS       Y5, Y0, Y5
-	VMULPS       Y9, Y11, Y7
-	VMAXPS       Y5, Y1, Y5
-	VFNMADD231PS Y2, Y5, Y15
-	VDIVPS       Y7, Y4, Y4
-	VSUBPS       constantsAVX2<>+288(SB), Y15, Y7
-	VPSLLD       $0x17, Y15, Y8
-	VFMADD231PS  Y3, Y7, Y5
-	VFMADD231PS  constantsAVX2<>+704(SB), Y5, Y12
-	VMOVUPS      Y4, (CX)
-	VMOVUPS      constantsAVX2<>+160(SB), Y4
-	VMOVUPS      constantsAVX2<>+576(SB), Y7
-	VMOVUPS      constantsAVX2<>+384(SB), Y9
-	VFMADD213PS  constantsAVX2<>+768(SB), Y5, Y12
-	VFMADD213PS  constantsAVX2<>+800(SB), Y5, Y12
-	VFMADD213PS  constantsAVX2<>+832(SB), Y5, Y12
-	VFMADD213PS  constantsAVX2<>+864(SB), Y5, Y12
-	VFMADD213PS  constantsAVX2<>+512(SB), Y5, Y12
-	VFMADD213PS  constantsAVX2<>+512(SB), Y8, Y12
-	VDIVPS       Y12, Y13, Y5
-	VFMADD231PS  Y6, Y5, Y10
-	VMOVUPS      Y10, 32(DX)
-	VMOVUPS      Y5, 96(BX)
-	VMOVUPS      224(BX), Y5
-	VMINPS       Y5, Y0, Y5
-	VMAXPS       Y5, Y1, Y5
-	VFNMADD231PS Y2, Y5, Y4
-	VSUBPS       constantsAVX2<>+160(SB), Y4, Y6
-	VPSLLD       $0x17, Y4, Y4
-	VFMADD231PS  Y3, Y6, Y5
-	VFMADD231PS  constantsAVX2<>+544(SB), Y5, Y7
-	VFMADD213PS  constantsAVX2<>+608(SB), Y5, Y7
-	VFMADD213PS  constantsAVX2<>+640(SB), Y5, Y7
-	VFMADD213PS  constantsAVX2<>+672(SB), Y5, Y7
-	VFMADD213PS  constantsAVX2<>+512(SB), Y5, Y7
-	VFMADD213PS  constantsAVX2<>+384(SB), Y4, Y7
-	VDIVPS       Y7, Y9, Y4
-	VMOVUPS      Y4, 224(BX)
+	VFNMADD231PS constantsAVX2<>+96(SB), Y10, Y11
+	VFMADD231PS  Y13, Y13, Y14
+	VMAXPS       Y2, Y4, Y2
+	VFMADD231PS  Y2, Y2, Y5
+	VSUBPS       constantsAVX2<>+160(SB), Y11, Y4
+	VFMADD231PS  constantsAVX2<>+416(SB), Y14, Y7
+	VFMADD231PS  constantsAVX2<>+320(SB), Y14, Y15
+	VPSLLD       $0x17, Y11, Y11
+	VFMADD231PS  constantsAVX2<>+128(SB), Y4, Y10
+	VFMADD231PS  constantsAVX2<>+416(SB), Y5, Y8
+	VFMADD213PS  constantsAVX2<>+480(SB), Y14, Y7
+	VFMADD231PS  constantsAVX2<>+320(SB), Y5, Y6
+	VFMADD213PS  constantsAVX2<>+384(SB), Y14, Y15
+	VFMADD231PS  constantsAVX2<>+544(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y8
+	VFMADD213PS  constantsAVX2<>+512(SB), Y14, Y7
+	VFMADD213PS  constantsAVX2<>+384(SB), Y5, Y6
+	VMULPS       Y15, Y13, Y4
+	VFMADD213PS  constantsAVX2<>+608(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+512(SB), Y5, Y8
+	VMULPS       Y7, Y7, Y5
+	VMULPS       Y6, Y2, Y2
+	VMOVUPS      constantsAVX2<>+512(SB), Y6
+	VMULPS       Y7, Y4, Y13
+	VFMADD213PS  constantsAVX2<>+640(SB), Y10, Y12
+	VMULPS       Y8, Y8, Y7
+	VFMADD231PS  Y4, Y4, Y5
+	VMULPS       Y8, Y2, Y4
+	VADDPS       Y13, Y13, Y8
+	VFMADD213PS  constantsAVX2<>+672(SB), Y10, Y12
+	VFMADD231PS  Y2, Y2, Y7
+	VMULPS       constantsAVX2<>+384(SB), Y5, Y2
+	VFMADD213PS  constantsAVX2<>+512(SB), Y10, Y12
+	VMULPS       Y7, Y3, Y3
+	VFMADD213PS  constantsAVX2<>+384(SB), Y11, Y12
+	VDIVPS       Y3, Y4, Y3
+	VMULPS       Y5, Y12, Y4
+	VMULPS       Y12, Y8, Y5
+	VDIVPS       Y4, Y6, Y4
+	VMOVUPS      Y3, (CX)
+	VMOVUPS      constantsAVX2<>+288(SB), Y3
+	VMOVUPS      constantsAVX2<>+736(SB), Y6
+	VMOVUPS      constantsAVX2<>+512(SB), Y7
+	VMOVUPS      constantsAVX2<>+160(SB), Y8
+	VMOVUPS      constantsAVX2<>+576(SB), Y10
+	VMOVUPS      constantsAVX2<>+384(SB), Y11
+	VMULPS       Y4, Y2, Y2
+	VMULPS       Y4, Y5, Y5
+	VMULPS       Y4, Y13, Y4
+	VMOVUPS      Y2, 32(BX)
+	VMOVUPS      Y5, 160(BX)
+	VMOVUPS      96(BX), Y2
+	VMINPS       Y2, Y0, Y2
+	VMAXPS       Y2, Y1, Y2
+	VFNMADD231PS constantsAVX2<>+96(SB), Y2, Y3
+	VSUBPS       constantsAVX2<>+288(SB), Y3, Y5
+	VPSLLD       $0x17, Y3, Y3
+	VFMADD231PS  constantsAVX2<>+128(SB), Y5, Y2
+	VFMADD231PS  constantsAVX2<>+704(SB), Y2, Y6
+	VFMADD213PS  constantsAVX2<>+768(SB), Y2, Y6
+	VFMADD213PS  constantsAVX2<>+800(SB), Y2, Y6
+	VFMADD213PS  constantsAVX2<>+832(SB), Y2, Y6
+	VFMADD213PS  constantsAVX2<>+864(SB), Y2, Y6
+	VFMADD213PS  constantsAVX2<>+512(SB), Y2, Y6
+	VFMADD213PS  constantsAVX2<>+512(SB), Y3, Y6
+	VDIVPS       Y6, Y7, Y2
+	VFMADD231PS  Y9, Y2, Y4
+	VMOVUPS      Y4, 32(DX)
+	VMOVUPS      Y2, 96(BX)
+	VMOVUPS      224(BX), Y2
+	VMINPS       Y2, Y0, Y2
+	VMAXPS       Y2, Y1, Y2
+	VFNMADD231PS constantsAVX2<>+96(SB), Y2, Y8
+	VSUBPS       constantsAVX2<>+160(SB), Y8, Y3
+	VPSLLD       $0x17, Y8, Y5
+	VFMADD231PS  constantsAVX2<>+128(SB), Y3, Y2
+	VFMADD231PS  constantsAVX2<>+544(SB), Y2, Y10
+	VFMADD213PS  constantsAVX2<>+608(SB), Y2, Y10
+	VFMADD213PS  constantsAVX2<>+640(SB), Y2, Y10
+	VFMADD213PS  constantsAVX2<>+672(SB), Y2, Y10
+	VFMADD213PS  constantsAVX2<>+512(SB), Y2, Y10
+	VFMADD213PS  constantsAVX2<>+384(SB), Y5, Y10
+	VDIVPS       Y10, Y11, Y2
+	VMOVUPS      Y2, 224(BX)
 
 	// h of the units before.
-	VMOVUPS     constantsAVX2<>+192(SB), Y4
-	VMOVUPS     constantsAVX2<>+224(SB), Y5
-	VMOVUPS     constantsAVX2<>+256(SB), Y6
-	VMOVUPS     constantsAVX2<>+448(SB), Y9
-	VMOVUPS     constantsAVX2<>+352(SB), Y8
-	VMINPS      Y10, Y4, Y4
-	VMAXPS      Y4, Y5, Y4
-	VFMADD231PS Y4, Y4, Y6
-	VFMADD231PS constantsAVX2<>+416(SB), Y6, Y9
-	VFMADD231PS constantsAVX2<>+320(SB), Y6, Y8
-	VFMADD213PS constantsAVX2<>+480(SB), Y6, Y9
-	VFMADD213PS constantsAVX2<>+384(SB), Y6, Y8
-	VFMADD213PS constantsAVX2<>+512(SB), Y6, Y9
-	VMULPS      Y8, Y4, Y4
-	VMULPS      Y9, Y9, Y5
-	VMULPS      Y9, Y4, Y6
-	VFMADD231PS Y4, Y4, Y5
-	VMULPS      Y5, Y7, Y4
-	VDIVPS      Y4, Y6, Y4
-	VMOVUPS     Y4, 32(CX)
+	VMOVUPS     constantsAVX2<>+192(SB), Y2
+	VMOVUPS     constantsAVX2<>+224(SB), Y3
+	VMOVUPS     constantsAVX2<>+256(SB), Y5
+	VMOVUPS     constantsAVX2<>+448(SB), Y7
+	VMOVUPS     constantsAVX2<>+352(SB), Y6
+	VMINPS      Y4, Y2, Y2
+	VMAXPS      Y2, Y3, Y2
+	VFMADD231PS Y2, Y2, Y5
+	VFMADD231PS constantsAVX2<>+416(SB), Y5, Y7
+	VFMADD231PS constantsAVX2<>+320(SB), Y5, Y6
+	VFMADD213PS constantsAVX2<>+480(SB), Y5, Y7
+	VFMADD213PS constantsAVX2<>+384(SB), Y5, Y6
+	VFMADD213PS constantsAVX2<>+512(SB), Y5, Y7
+	VMULPS      Y6, Y2, Y2
+	VMULPS      Y7, Y7, Y3
+	VMULPS      Y7, Y2, Y4
+	VFMADD231PS Y2, Y2, Y3
+	VMULPS      Y3, Y10, Y2
+	VDIVPS      Y2, Y4, Y2
+	VMOVUPS     Y2, 32(CX)
 	ADDQ        $+64, CX
 	ADDQ        $+64, DX
 	ADDQ        $+64, BX
 	ADDQ        $+64, SI
 	ADDQ        $+192, BX
 
-done28:
+done43:
 	// 8 elements at a time.
 	CMPQ DI, $+8
-	JLT  done32
+	JLT  done47
 
-loop31:
+loop46:
 	// Input and cell gates. Forget gate and c. Output gate. h of the units before.
-	VMOVUPS      (BX), Y5
-	VMOVUPS      constantsAVX2<>+160(SB), Y6
-	VMOVUPS      128(BX), Y8
-	VMOVUPS      constantsAVX2<>+192(SB), Y9
-	VMOVUPS      constantsAVX2<>+224(SB), Y10
-	VMOVUPS      constantsAVX2<>+576(SB), Y7
-	VMOVUPS      constantsAVX2<>+256(SB), Y11
-	VMOVUPS      constantsAVX2<>+448(SB), Y13
-	VMOVUPS      constantsAVX2<>+352(SB), Y12
-	VMOVUPS      (SI), Y4
-	VMINPS       Y5, Y0, Y5
-	VMINPS       Y8, Y9, Y8
-	VMAXPS       Y5, Y1, Y5
-	VMAXPS       Y8, Y10, Y9
-	VFNMADD231PS Y2, Y5, Y6
-	VFMADD231PS  Y9, Y9, Y11
-	VMOVUPS      constantsAVX2<>+512(SB), Y10
-	VSUBPS       constantsAVX2<>+160(SB), Y6, Y8
-	VFMADD231PS  constantsAVX2<>+416(SB), Y11, Y13
-	VFMADD231PS  constantsAVX2<>+320(SB), Y11, Y12
-	VPSLLD       $0x17, Y6, Y6
-	VFMADD231PS  Y3, Y8, Y5
-	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y13
-	VFMADD213PS  constantsAVX2<>+384(SB), Y11, Y12
-	VFMADD231PS  constantsAVX2<>+544(SB), Y5, Y7
-	VFMADD213PS  constantsAVX2<>+512(SB), Y11, Y13
-	VMULPS       Y12, Y9, Y8
-	VFMADD213PS  constantsAVX2<>+608(SB), Y5, Y7
-	VMULPS       Y13, Y13, Y9
-	VMULPS       Y13, Y8, Y11
-	VFMADD213PS  constantsAVX2<>+640(SB), Y5, Y7
-	VFMADD231PS  Y8, Y8, Y9
-	VADDPS       Y11, Y11, Y12
-	VFMADD213PS  constantsAVX2<>+672(SB), Y5, Y7
-	VMULPS       constantsAVX2<>+384(SB), Y9, Y8
-	VFMADD213PS  constantsAVX2<>+512(SB), Y5, Y7
-	VFMADD213PS  constantsAVX2<>+384(SB), Y6, Y7
-	VMOVUPS      constantsAVX2<>+288(SB), Y5
-	VMOVUPS      constantsAVX2<>+736(SB), Y6
-	VMOVUPS      constantsAVX2<>+512(SB), Y13
-	VMULPS       Y9, Y7, Y9
-	VMULPS       Y7, Y12, Y7
-	VDIVPS       Y9, Y10, Y9
-	VMULPS       Y9, Y8, Y8
-	VMULPS       Y9, Y7, Y7
-	VMULPS       Y9, Y11, Y9
-	VMOVUPS      constantsAVX2<>+160(SB), Y10
-	VMOVUPS      Y8, (BX)
-	VMOVUPS      Y7, 128(BX)
-	VMOVUPS      64(BX), Y7
-	VMOVUPS      constantsAVX2<>+576(SB), Y8
-	VMINPS       Y7, Y0, Y7
-	VMAXPS       Y7, Y1, Y7
-	VFNMADD231PS Y2, Y7, Y5
-	VSUBPS       constantsAVX2<>+288(SB), Y5, Y11
-	VPSLLD       $0x17, Y5, Y5
-	VMOVUPS      constantsAVX2<>+384(SB), Y12
-	VFMADD231PS  Y3, Y11, Y7
-	VFMADD231PS  constantsAVX2<>+704(SB), Y7, Y6
-	VMOVUPS      constantsAVX2<>+192(SB), Y11
-	VFMADD213PS  constantsAVX2<>+768(SB), Y7, Y6
-	VFMADD213PS  constantsAVX2<>+800(SB), Y7, Y6
-	VMOVUPS      constantsAVX2<>+224(SB), Y14
-	VFMADD213PS  constantsAVX2<>+832(SB), Y7, Y6
-	VFMADD213PS  constantsAVX2<>+864(SB), Y7, Y6
-	VMOVUPS      constantsAVX2<>+256(SB), Y15
-	VFMADD213PS  constantsAVX2<>+512(SB), Y7, Y6
-	VFMADD213PS  constantsAVX2<>+512(SB), Y5, Y6
-	VMOVUPS      constantsAVX2<>+352(SB), Y5
-	VDIVPS       Y6, Y13, Y6
-	VFMADD231PS  Y4, Y6, Y9
-	VMOVUPS      Y9, (DX)
-	VMOVUPS      Y6, 64(BX)
-	VMOVUPS      192(BX), Y4
-	VMINPS       Y9, Y11, Y6
-	VMOVUPS      constantsAVX2<>+448(SB), Y7
-	VMAXPS       Y6, Y14, Y6
-	VFMADD231PS  Y6, Y6, Y15
-	VMINPS       Y4, Y0, Y4
-	VMAXPS       Y4, Y1, Y4
-	VFMADD231PS  constantsAVX2<>+416(SB), Y15, Y7
-	VFMADD231PS  constantsAVX2<>+320(SB), Y15, Y5
-	VFNMADD231PS Y2, Y4, Y10
-	VFMADD213PS  constantsAVX2<>+480(SB), Y15, Y7
-	VFMADD213PS  constantsAVX2<>+384(SB), Y15, Y5
-	VSUBPS       constantsAVX2<>+160(SB), Y10, Y9
-	VPSLLD       $0x17, Y10, Y10
-	VFMADD231PS  Y3, Y9, Y4
-	VFMADD213PS  constantsAVX2<>+512(SB), Y15, Y7
-	VMULPS       Y5, Y6, Y5
-	VFMADD231PS  constantsAVX2<>+544(SB), Y4, Y8
-	VMULPS       Y7, Y7, Y6
+	VMOVUPS      (BX), Y3
+	VMOVUPS      constantsAVX2<>+160(SB), Y4
+	VMOVUPS      128(BX), Y6
+	VMOVUPS      constantsAVX2<>+192(SB), Y7
+	VMOVUPS      constantsAVX2<>+224(SB), Y8
+	VMOVUPS      constantsAVX2<>+576(SB), Y5
+	VMOVUPS      constantsAVX2<>+256(SB), Y9
+	VMOVUPS      constantsAVX2<>+448(SB), Y11
+	VMOVUPS      constantsAVX2<>+352(SB), Y10
+	VMOVUPS      (SI), Y2
+	VMINPS       Y3, Y0, Y3
+	VMINPS       Y6, Y7, Y6
+	VMAXPS       Y3, Y1, Y3
+	VMAXPS       Y6, Y8, Y7
+	VFNMADD231PS constantsAVX2<>+96(SB), Y3, Y4
+	VFMADD231PS  Y7, Y7, Y9
+	VMOVUPS      constantsAVX2<>+512(SB), Y8
+	VSUBPS       constantsAVX2<>+160(SB), Y4, Y6
+	VFMADD231PS  constantsAVX2<>+416(SB), Y9, Y11
+	VFMADD231PS  constantsAVX2<>+320(SB), Y9, Y10
+	VPSLLD       $0x17, Y4, Y4
+	VFMADD231PS  constantsAVX2<>+128(SB), Y6, Y3
+	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+384(SB), Y9, Y10
+	VFMADD231PS  constantsAVX2<>+544(SB), Y3, Y5
+	VFMADD213PS  constantsAVX2<>+512(SB), Y9, Y11
+	VMULPS       Y10, Y7, Y6
+	VFMADD213PS  constantsAVX2<>+608(SB), Y3, Y5
+	VMULPS       Y11, Y11, Y7
+	VMULPS       Y11, Y6, Y9
+	VFMADD213PS  constantsAVX2<>+640(SB), Y3, Y5
+	VFMADD231PS  Y6, Y6, Y7
+	VADDPS       Y9, Y9, Y10
+	VFMADD213PS  constantsAVX2<>+672(SB), Y3, Y5
+	VMULPS       constantsAVX2<>+384(SB), Y7, Y6
+	VFMADD213PS  constantsAVX2<>+512(SB), Y3, Y5
+	VFMADD213PS  constantsAVX2<>+384(SB), Y4, Y5
+	VMOVUPS      constantsAVX2<>+288(SB), Y3
+	VMOVUPS      constantsAVX2<>+736(SB), Y4
+	VMOVUPS      constantsAVX2<>+512(SB), Y11
 	VMULPS       Y7, Y5, Y7
-	VFMADD213PS  constantsAVX2<>+608(SB), Y4, Y8
-	VFMADD231PS  Y5, Y5, Y6
-	VFMADD213PS  constantsAVX2<>+640(SB), Y4, Y8
-	VFMADD213PS  constantsAVX2<>+672(SB), Y4, Y8
-	VFMADD213PS  constantsAVX2<>+512(SB), Y4, Y8
-	VFMADD213PS  constantsAVX2<>+384(SB), Y10, Y8
-	VMULPS       Y6, Y8, Y4
-	VDIVPS       Y8, Y12, Y5
-	VDIVPS       Y4, Y7, Y4
-	VMOVUPS      Y5, 192(BX)
-	VMOVUPS      Y4, (CX)
+	VMULPS       Y5, Y10, Y5
+	VDIVPS       Y7, Y8, Y7
+	VMULPS       Y7, Y6, Y6
+	VMULPS       Y7, Y5, Y5
+	VMULPS       Y7, Y9, Y7
+	VMOVUPS      constantsAVX2<>+160(SB), Y8
+	VMOVUPS      Y6, (BX)
+	VMOVUPS      Y5, 128(BX)
+	VMOVUPS      64(BX), Y5
+	VMOVUPS      constantsAVX2<>+576(SB), Y6
+	VMINPS       Y5, Y0, Y5
+	VMAXPS       Y5, Y1, Y5
+	VFNMADD231PS constantsAVX2<>+96(SB), Y5, Y3
+	VSUBPS       constantsAVX2<>+288(SB), Y3, Y9
+	VPSLLD       $0x17, Y3, Y3
+	VMOVUPS      constantsAVX2<>+384(SB), Y10
+	VFMADD231PS  constantsAVX2<>+128(SB), Y9, Y5
+	VFMADD231PS  constantsAVX2<>+704(SB), Y5, Y4
+	VMOVUPS      constantsAVX2<>+192(SB), Y9
+	VFMADD213PS  constantsAVX2<>+768(SB), Y5, Y4
+	VFMADD213PS  constantsAVX2<>+800(SB), Y5, Y4
+	VMOVUPS      constantsAVX2<>+224(SB), Y12
+	VFMADD213PS  constantsAVX2<>+832(SB), Y5, Y4
+	VFMADD213PS  constantsAVX2<>+864(SB), Y5, Y4
+	VMOVUPS      constantsAVX2<>+256(SB), Y13
+	VFMADD213PS  constantsAVX2<>+512(SB), Y5, Y4
+	VFMADD213PS  constantsAVX2<>+512(SB), Y3, Y4
+	VMOVUPS      constantsAVX2<>+352(SB), Y3
+	VDIVPS       Y4, Y11, Y4
+	VFMADD231PS  Y2, Y4, Y7
+	VMOVUPS      Y7, (DX)
+	VMOVUPS      Y4, 64(BX)
+	VMOVUPS      192(BX), Y2
+	VMINPS       Y7, Y9, Y4
+	VMOVUPS      constantsAVX2<>+448(SB), Y5
+	VMAXPS       Y4, Y12, Y4
+	VFMADD231PS  Y4, Y4, Y13
+	VMINPS       Y2, Y0, Y2
+	VMAXPS       Y2, Y1, Y2
+	VFMADD231PS  constantsAVX2<>+416(SB), Y13, Y5
+	VFMADD231PS  constantsAVX2<>+320(SB), Y13, Y3
+	VFNMADD231PS constantsAVX2<>+96(SB), Y2, Y8
+	VFMADD213PS  constantsAVX2<>+480(SB), Y13, Y5
+	VFMADD213PS  constantsAVX2<>+384(SB), Y13, Y3
+	VSUBPS       constantsAVX2<>+160(SB), Y8, Y7
+	VPSLLD       $0x17, Y8, Y8
+	VFMADD231PS  constantsAVX2<>+128(SB), Y7, Y2
+	VFMADD213PS  constantsAVX2<>+512(SB), Y13, Y5
+	VMULPS       Y3, Y4, Y3
+	VFMADD231PS  constantsAVX2<>+544(SB), Y2, Y6
+	VMULPS       Y5, Y5, Y4
+	VMULPS       Y5, Y3, Y5
+	VFMADD213PS  constantsAVX2<>+608(SB), Y2, Y6
+	VFMADD231PS  Y3, Y3, Y4
+	VFMADD213PS  constantsAVX2<>+640(SB), Y2, Y6
+	VFMADD213PS  constantsAVX2<>+672(SB), Y2, Y6
+	VFMADD213PS  constantsAVX2<>+512(SB), Y2, Y6
+	VFMADD213PS  constantsAVX2<>+384(SB), Y8, Y6
+	VMULPS       Y4, Y6, Y2
+	VDIVPS       Y6, Y10, Y3
+	VDIVPS       Y2, Y5, Y2
+	VMOVUPS      Y3, 192(BX)
+	VMOVUPS      Y2, (CX)
 	ADDQ         $+32, CX
 	ADDQ         $+32, DX
 	ADDQ         $+32, BX
 	ADDQ         $+32, SI
 	ADDQ         $-8, DI
 	CMPQ         DI, $+8
-	JGE          loop31
+	JGE          loop46
 
-done32:
+done47:
 	// The last elements.
 	TESTQ   DI, DI
-	JEQ     done33
+	JEQ     done48
 	MOVQ    DI, R9
 	NEGQ    DI
 	LEAQ    constantsAVX2<>+928(SB), R8
-	VMOVUPS (R8)(DI*4), Y4
+	VMOVUPS (R8)(DI*4), Y2
 
 	// Input and cell gates.
-	VMASKMOVPS   (BX), Y4, Y6
-	VMOVUPS      constantsAVX2<>+160(SB), Y7
-	VMASKMOVPS   128(BX), Y4, Y9
-	VMOVUPS      constantsAVX2<>+192(SB), Y10
-	VMOVUPS      constantsAVX2<>+224(SB), Y11
-	VMOVUPS      constantsAVX2<>+576(SB), Y8
-	VMOVUPS      constantsAVX2<>+256(SB), Y12
-	VMOVUPS      constantsAVX2<>+448(SB), Y14
-	VMOVUPS      constantsAVX2<>+352(SB), Y13
-	VMOVUPS      constantsAVX2<>+512(SB), Y15
-	VMASKMOVPS   (SI), Y4, Y5
+	VMASKMOVPS   (BX), Y2, Y4
+	VMOVUPS      constantsAVX2<>+160(SB), Y5
+	VMASKMOVPS   128(BX), Y2, Y7
+	VMOVUPS      constantsAVX2<>+192(SB), Y8
+	VMOVUPS      constantsAVX2<>+224(SB), Y9
+	VMOVUPS      constantsAVX2<>+576(SB), Y6
+	VMOVUPS      constantsAVX2<>+256(SB), Y10
+	VMOVUPS      constantsAVX2<>+448(SB), Y12
+	VMOVUPS      constantsAVX2<>+352(SB), Y11
+	VMOVUPS      constantsAVX2<>+512(SB), Y13
+	VMASKMOVPS   (SI), Y2, Y3
 	LEAQ         (BX), SI
 	TESTQ        $+4, R9
-	VMINPS       Y6, Y0, Y6
-	VMINPS       Y9, Y10, Y9
-	VMAXPS       Y6, Y1, Y6
-	VMAXPS       Y9, Y11, Y10
-	VFNMADD231PS Y2, Y6, Y7
-	VFMADD231PS  Y10, Y10, Y12
-	VSUBPS       constantsAVX2<>+160(SB), Y7, Y9
-	VFMADD231PS  constantsAVX2<>+416(SB), Y12, Y14
-	VFMADD231PS  constantsAVX2<>+320(SB), Y12, Y13
-	VPSLLD       $0x17, Y7, Y7
-	VFMADD231PS  Y3, Y9, Y6
-	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y14
-	VFMADD213PS  constantsAVX2<>+384(SB), Y12, Y13
-	VFMADD231PS  constantsAVX2<>+544(SB), Y6, Y8
-	VFMADD213PS  constantsAVX2<>+512(SB), Y12, Y14
-	VMULPS       Y13, Y10, Y9
-	VFMADD213PS  constantsAVX2<>+608(SB), Y6, Y8
-	VMULPS       Y14, Y14, Y10
-	VMULPS       Y14, Y9, Y11
-	VFMADD213PS  constantsAVX2<>+640(SB), Y6, Y8
-	VFMADD231PS  Y9, Y9, Y10
-	VFMADD213PS  constantsAVX2<>+672(SB), Y6, Y8
-	VMULPS       constantsAVX2<>+384(SB), Y10, Y9
-	VFMADD213PS  constantsAVX2<>+512(SB), Y6, Y8
-	VFMADD213PS  constantsAVX2<>+384(SB), Y7, Y8
-	VMULPS       Y10, Y8, Y6
-	VDIVPS       Y6, Y15, Y6
-	VMULPS       Y6, Y9, Y9
-	VMULPS       Y6, Y11, Y7
-	VMOVAPS      Y9, Y9
-	JEQ          stored34
-	VMOVUPS      X9, (SI)
-	ADDQ         $+16, SI
-	VEXTRACTF128 $0x01, Y9, X9
-
-stored34:
-	TESTQ    $+2, R9
-	JEQ      stored35
-	VMOVLPS  X9, (SI)
-	ADDQ     $+8, SI
-	VMOVHLPS X9, X9, X9
-
-stored35:
-	TESTQ  $+1, R9
-	JEQ    stored36
-	VMOVSS X9, (SI)
-
-stored36:
-	VADDPS       Y11, Y11, Y9
-	LEAQ         128(BX), SI
-	TESTQ        $+4, R9
-	VMULPS       Y8, Y9, Y8
-	VMULPS       Y6, Y8, Y6
-	VMOVAPS      Y6, Y6
-	JEQ          stored37
-	VMOVUPS      X6, (SI)
-	ADDQ         $+16, SI
-	VEXTRACTF128 $0x01, Y6, X6
-
-stored37:
-	TESTQ    $+2, R9
-	JEQ      stored38
-	VMOVLPS  X6, (SI)
-	ADDQ     $+8, SI
-	VMOVHLPS X6, X6, X6
-
-stored38:
-	TESTQ  $+1, R9
-	JEQ    stored39
-	VMOVSS X6, (SI)
-
-stored39:
-	// Forget gate and c.
-	VMASKMOVPS   64(BX), Y4, Y6
-	VMOVUPS      constantsAVX2<>+288(SB), Y8
-	VMOVUPS      constantsAVX2<>+736(SB), Y9
-	VMOVUPS      constantsAVX2<>+512(SB), Y10
-	LEAQ         (DX), DX
-	TESTQ        $+4, R9
-	VMINPS       Y6, Y0, Y6
-	VMAXPS       Y6, Y1, Y6
-	VFNMADD231PS Y2, Y6, Y8
-	VSUBPS       constantsAVX2<>+288(SB), Y8, Y11
-	VPSLLD       $0x17, Y8, Y8
-	VFMADD231PS  Y3, Y11, Y6
-	VFMADD231PS  constantsAVX2<>+704(SB), Y6, Y9
-	VFMADD213PS  constantsAVX2<>+768(SB), Y6, Y9
-	VFMADD213PS  constantsAVX2<>+800(SB), Y6, Y9
-	VFMADD213PS  constantsAVX2<>+832(SB), Y6, Y9
-	VFMADD213PS  constantsAVX2<>+864(SB), Y6, Y9
-	VFMADD213PS  constantsAVX2<>+512(SB), Y6, Y9
-	VFMADD213PS  constantsAVX2<>+512(SB), Y8, Y9
-	VDIVPS       Y9, Y10, Y6
-	VFMADD231PS  Y5, Y6, Y7
-	VMOVAPS      Y7, Y5
-	JEQ          stored40
-	VMOVUPS      X5, (DX)
-	ADDQ         $+16, DX
-	VEXTRACTF128 $0x01, Y5, X5
-
-stored40:
-	TESTQ    $+2, R9
-	JEQ      stored41
-	VMOVLPS  X5, (DX)
-	ADDQ     $+8, DX
-	VMOVHLPS X5, X5, X5
-
-stored41:
-	TESTQ  $+1, R9
-	JEQ    stored42
-	VMOVSS X5, (DX)
-
-stored42:
-	VMOVAPS      Y6, Y5
-	LEAQ         64(BX), DX
-	TESTQ        $+4, R9
-	JEQ          stored43
-	VMOVUPS      X5, (DX)
-	ADDQ         $+16, DX
-	VEXTRACTF128 $0x01, Y5, X5
-
-stored43:
-	TESTQ    $+2, R9
-	JEQ      stored44
-	VMOVLPS  X5, (DX)
-	ADDQ     $+8, DX
-	VMOVHLPS X5, X5, X5
-
-stored44:
-	TESTQ  $+1, R9
-	JEQ    stored45
-	VMOVSS X5, (DX)
-
-stored45:
-	// Output gate.
-	VMASKMOVPS   192(BX), Y4, Y4
-	VMOVUPS      constantsAVX2<>+160(SB), Y5
-	VMOVUPS      constantsAVX2<>+576(SB), Y6
-	VMOVUPS      constantsAVX2<>+384(SB), Y8
-	LEAQ         192(BX), DX
-	TESTQ        $+4, R9
-	VMINPS       Y4, Y0, Y0
-	VMAXPS       Y0, Y1, Y0
-	VFNMADD231PS Y2, Y0, Y5
-	VSUBPS       constantsAVX2<>+160(SB), Y5, Y1
-	VPSLLD       $0x17, Y5, Y2
-	VFMADD231PS  Y3, Y1, Y0
-	VFMADD231PS  constantsAVX2<>+544(SB), Y0, Y6
-	VFMADD213PS  constantsAVX2<>+608(SB), Y0, Y6
-	VFMADD213PS  constantsAVX2<>+640(SB), Y0, Y6
-	VFMADD213PS  constantsAVX2<>+672(SB), Y0, Y6
-	VFMADD213PS  constantsAVX2<>+512(SB), Y0, Y6
-	VFMADD213PS  constantsAVX2<>+384(SB), Y2, Y6
-	VDIVPS       Y6, Y8, Y0
-	VMOVAPS      Y0, Y0
-	JEQ          stored46
-	VMOVUPS      X0, (DX)
-	ADDQ         $+16, DX
-	VEXTRACTF128 $0x01, Y0, X0
-
-stored46:
-	TESTQ    $+2, R9
-	JEQ      stored47
-	VMOVLPS  X0, (DX)
-	ADDQ     $+8, DX
-	VMOVHLPS X0, X0, X0
-
-stored47:
-	TESTQ  $+1, R9
-	JEQ    stored48
-	VMOVSS X0, (DX)
-
-stored48:
-	// h of the units before.
-	VMOVUPS      constantsAVX2<>+192(SB), Y0
-	VMOVUPS      constantsAVX2<>+224(SB), Y1
-	VMOVUPS      constantsAVX2<>+256(SB), Y2
-	VMOVUPS      constantsAVX2<>+448(SB), Y4
-	VMOVUPS      constantsAVX2<>+352(SB), Y3
-	LEAQ         (CX), CX
-	TESTQ        $+4, R9
-	VMINPS       Y7, Y0, Y0
-	VMAXPS       Y0, Y1, Y0
-	VFMADD231PS  Y0, Y0, Y2
-	VFMADD231PS  constantsAVX2<>+416(SB), Y2, Y4
-	VFMADD231PS  constantsAVX2<>+320(SB), Y2, Y3
-	VFMADD213PS  constantsAVX2<>+480(SB), Y2, Y4
-	VFMADD213PS  constantsAVX2<>+384(SB), Y2, Y3
-	VFMADD213PS  constantsAVX2<>+512(SB), Y2, Y4
-	VMULPS       Y3, Y0, Y0
-	VMULPS       Y4, Y4, Y1
-	VMULPS       Y4, Y0, Y2
-	VFMADD231PS  Y0, Y0, Y1
-	VMULPS       Y1, Y6, Y0
-	VDIVPS       Y0, Y2, Y0
-	VMOVAPS      Y0, Y0
+	VMINPS       Y4, Y0, Y4
+	VMINPS       Y7, Y8, Y7
+	VMAXPS       Y4, Y1, Y4
+	VMAXPS       Y7, Y9, Y8
+	VFNMADD231PS constantsAVX2<>+96(SB), Y4, Y5
+	VFMADD231PS  Y8, Y8, Y10
+	VSUBPS       constantsAVX2<>+160(SB), Y5, Y7
+	VFMADD231PS  constantsAVX2<>+416(SB), Y10, Y12
+	VFMADD231PS  constantsAVX2<>+320(SB), Y10, Y11
+	VPSLLD       $0x17, Y5, Y5
+	VFMADD231PS  constantsAVX2<>+128(SB), Y7, Y4
+	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+384(SB), Y10, Y11
+	VFMADD231PS  constantsAVX2<>+544(SB), Y4, Y6
+	VFMADD213PS  constantsAVX2<>+512(SB), Y10, Y12
+	VMULPS       Y11, Y8, Y7
+	VFMADD213PS  constantsAVX2<>+608(SB), Y4, Y6
+	VMULPS       Y12, Y12, Y8
+	VMULPS       Y12, Y7, Y9
+	VFMADD213PS  constantsAVX2<>+640(SB), Y4, Y6
+	VFMADD231PS  Y7, Y7, Y8
+	VFMADD213PS  constantsAVX2<>+672(SB), Y4, Y6
+	VMULPS       constantsAVX2<>+384(SB), Y8, Y7
+	VFMADD213PS  constantsAVX2<>+512(SB), Y4, Y6
+	VFMADD213PS  constantsAVX2<>+384(SB), Y5, Y6
+	VMULPS       Y8, Y6, Y4
+	VDIVPS       Y4, Y13, Y4
+	VMULPS       Y4, Y7, Y7
+	VMULPS       Y4, Y9, Y5
+	VMOVAPS      Y7, Y7
 	JEQ          stored49
-	VMOVUPS      X0, (CX)
-	ADDQ         $+16, CX
-	VEXTRACTF128 $0x01, Y0, X0
+	VMOVUPS      X7, (SI)
+	ADDQ         $+16, SI
+	VEXTRACTF128 $0x01, Y7, X7
 
 stored49:
 	TESTQ    $+2, R9
 	JEQ      stored50
-	VMOVLPS  X0, (CX)
-	ADDQ     $+8, CX
-	VMOVHLPS X0, X0, X0
+	VMOVLPS  X7, (SI)
+	ADDQ     $+8, SI
+	VMOVHLPS X7, X7, X7
 
 stored50:
 	TESTQ  $+1, R9
 	JEQ    stored51
-	VMOVSS X0, (CX)
+	VMOVSS X7, (SI)
 
 stored51:
-done33:
+	VADDPS       Y9, Y9, Y7
+	LEAQ         128(BX), SI
+	TESTQ        $+4, R9
+	VMULPS       Y6, Y7, Y6
+	VMULPS       Y4, Y6, Y4
+	VMOVAPS      Y4, Y4
+	JEQ          stored52
+	VMOVUPS      X4, (SI)
+	ADDQ         $+16, SI
+	VEXTRACTF128 $0x01, Y4, X4
+
+stored52:
+	TESTQ    $+2, R9
+	JEQ      stored53
+	VMOVLPS  X4, (SI)
+	ADDQ     $+8, SI
+	VMOVHLPS X4, X4, X4
+
+stored53:
+	TESTQ  $+1, R9
+	JEQ    stored54
+	VMOVSS X4, (SI)
+
+stored54:
+	// Forget gate and c.
+	VMASKMOVPS   64(BX), Y2, Y4
+	VMOVUPS      constantsAVX2<>+288(SB), Y6
+	VMOVUPS      constantsAVX2<>+736(SB), Y7
+	VMOVUPS      constantsAVX2<>+512(SB), Y8
+	LEAQ         (DX), DX
+	TESTQ        $+4, R9
+	VMINPS       Y4, Y0, Y4
+	VMAXPS       Y4, Y1, Y4
+	VFNMADD231PS constantsAVX2<>+96(SB), Y4, Y6
+	VSUBPS       constantsAVX2<>+288(SB), Y6, Y9
+	VPSLLD       $0x17, Y6, Y6
+	VFMADD231PS  constantsAVX2<>+128(SB), Y9, Y4
+	VFMADD231PS  constantsAVX2<>+704(SB), Y4, Y7
+	VFMADD213PS  constantsAVX2<>+768(SB), Y4, Y7
+	VFMADD213PS  constantsAVX2<>+800(SB), Y4, Y7
+	VFMADD213PS  constantsAVX2<>+832(SB), Y4, Y7
+	VFMADD213PS  constantsAVX2<>+864(SB), Y4, Y7
+	VFMADD213PS  constantsAVX2<>+512(SB), Y4, Y7
+	VFMADD213PS  constantsAVX2<>+512(SB), Y6, Y7
+	VDIVPS       Y7, Y8, Y4
+	VFMADD231PS  Y3, Y4, Y5
+	VMOVAPS      Y5, Y3
+	JEQ          stored55
+	VMOVUPS      X3, (DX)
+	ADDQ         $+16, DX
+	VEXTRACTF128 $0x01, Y3, X3
+
+stored55:
+	TESTQ    $+2, R9
+	JEQ      stored56
+	VMOVLPS  X3, (DX)
+	ADDQ     $+8, DX
+	VMOVHLPS X3, X3, X3
+
+stored56:
+	TESTQ  $+1, R9
+	JEQ    stored57
+	VMOVSS X3, (DX)
+
+stored57:
+	VMOVAPS      Y4, Y3
+	LEAQ         64(BX), DX
+	TESTQ        $+4, R9
+	JEQ          stored58
+	VMOVUPS      X3, (DX)
+	ADDQ         $+16, DX
+	VEXTRACTF128 $0x01, Y3, X3
+
+stored58:
+	TESTQ    $+2, R9
+	JEQ      stored59
+	VMOVLPS  X3, (DX)
+	ADDQ     $+8, DX
+	VMOVHLPS X3, X3, X3
+
+stored59:
+	TESTQ  $+1, R9
+	JEQ    stored60
+	VMOVSS X3, (DX)
+
+stored60:
+	// Output gate.
+	VMASKMOVPS   192(BX), Y2, Y2
+	VMOVUPS      constantsAVX2<>+160(SB), Y3
+	VMOVUPS      constantsAVX2<>+576(SB), Y4
+	VMOVUPS      constantsAVX2<>+384(SB), Y6
+	LEAQ         192(BX), DX
+	TESTQ        $+4, R9
+	VMINPS       Y2, Y0, Y0
+	VMAXPS       Y0, Y1, Y0
+	VFNMADD231PS constantsAVX2<>+96(SB), Y0, Y3
+	VSUBPS       constantsAVX2<>+160(SB), Y3, Y1
+	VPSLLD       $0x17, Y3, Y2
+	VFMADD231PS  constantsAVX2<>+128(SB), Y1, Y0
+	VFMADD231PS  constantsAVX2<>+544(SB), Y0, Y4
+	VFMADD213PS  constantsAVX2<>+608(SB), Y0, Y4
+	VFMADD213PS  constantsAVX2<>+640(SB), Y0, Y4
+	VFMADD213PS  constantsAVX2<>+672(SB), Y0, Y4
+	VFMADD213PS  constantsAVX2<>+512(SB), Y0, Y4
+	VFMADD213PS  constantsAVX2<>+384(SB), Y2, Y4
+	VDIVPS       Y4, Y6, Y0
+	VMOVAPS      Y0, Y0
+	JEQ          stored61
+	VMOVUPS      X0, (DX)
+	ADDQ         $+16, DX
+	VEXTRACTF128 $0x01, Y0, X0
+
+stored61:
+	TESTQ    $+2, R9
+	JEQ      stored62
+	VMOVLPS  X0, (DX)
+	ADDQ     $+8, DX
+	VMOVHLPS X0, X0, X0
+
+stored62:
+	TESTQ  $+1, R9
+	JEQ    stored63
+	VMOVSS X0, (DX)
+
+stored63:
+	// h of the units before.
+	VMOVUPS      constantsAVX2<>+192(SB), Y0
+	VMOVUPS      constantsAVX2<>+224(SB), Y1
+	VMOVUPS      constantsAVX2<>+256(SB), Y2
+	VMOVUPS      constantsAVX2<>+448(SB), Y6
+	VMOVUPS      constantsAVX2<>+352(SB), Y3
+	LEAQ         (CX), CX
+	TESTQ        $+4, R9
+	VMINPS       Y5, Y0, Y0
+	VMAXPS       Y0, Y1, Y0
+	VFMADD231PS  Y0, Y0, Y2
+	VFMADD231PS  constantsAVX2<>+416(SB), Y2, Y6
+	VFMADD231PS  constantsAVX2<>+320(SB), Y2, Y3
+	VFMADD213PS  constantsAVX2<>+480(SB), Y2, Y6
+	VFMADD213PS  constantsAVX2<>+384(SB), Y2, Y3
+	VFMADD213PS  constantsAVX2<>+512(SB), Y2, Y6
+	VMULPS       Y3, Y0, Y0
+	VMULPS       Y6, Y6, Y1
+	VMULPS       Y6, Y0, Y2
+	VFMADD231PS  Y0, Y0, Y1
+	VMULPS       Y1, Y4, Y0
+	VDIVPS       Y0, Y2, Y0
+	VMOVAPS      Y0, Y0
+	JEQ          stored64
+	VMOVUPS      X0, (CX)
+	ADDQ         $+16, CX
+	VEXTRACTF128 $0x01, Y0, X0
+
+stored64:
+	TESTQ    $+2, R9
+	JEQ      stored65
+	VMOVLPS  X0, (CX)
+	ADDQ     $+8, CX
+	VMOVHLPS X0, X0, X0
+
+stored65:
+	TESTQ  $+1, R9
+	JEQ    stored66
+	VMOVSS X0, (CX)
+
+stored66:
+done48:
 	// To the next step.
-	MOVQ  208(AX), CX
+	MOVQ  224(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 208(AX)
+	MOVQ  CX, 224(AX)
 	TESTQ CX, CX
 	JEQ   done2
-	MOVQ  224(AX), CX
-	MOVQ  CX, 256(AX)
-	MOVQ  232(AX), CX
-	MOVQ  CX, 264(AX)
-	MOVQ  224(AX), CX
-	MOVQ  272(AX), DX
-	ADDQ  DX, CX
-	MOVQ  CX, 224(AX)
-	MOVQ  232(AX), CX
-	MOVQ  280(AX), DX
-	ADDQ  DX, CX
-	MOVQ  CX, 232(AX)
+	MOVQ  240(AX), CX
+	MOVQ  CX, 272(AX)
+	MOVQ  248(AX), CX
+	MOVQ  CX, 280(AX)
 	MOVQ  240(AX), CX
 	MOVQ  288(AX), DX
 	ADDQ  DX, CX
@@ -2302,20 +2744,28 @@ done33:
 	MOVQ  296(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 248(AX)
-	MOVQ  16(AX), CX
+	MOVQ  256(AX), CX
 	MOVQ  304(AX), DX
 	ADDQ  DX, CX
+	MOVQ  CX, 256(AX)
+	MOVQ  264(AX), CX
+	MOVQ  312(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 264(AX)
+	MOVQ  16(AX), CX
+	MOVQ  320(AX), DX
+	ADDQ  DX, CX
 	MOVQ  CX, 16(AX)
-	MOVQ  256(AX), CX
-	MOVQ  CX, 112(AX)
+	MOVQ  272(AX), CX
+	MOVQ  CX, 120(AX)
 	MOVQ  48(AX), CX
 	MOVQ  56(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 48(AX)
-	MOVQ  144(AX), CX
-	MOVQ  152(AX), DX
+	MOVQ  152(AX), CX
+	MOVQ  160(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 144(AX)
+	MOVQ  CX, 152(AX)
 	JMP   step1
 
 done2:
@@ -2337,21 +2787,28 @@ TEXT ·gruStepsAVX2(SB), NOSPLIT, $8-8
 
 step1:
 	// A step.
-	MOVQ 200(AX), DX
-	MOVQ 192(AX), CX
+	MOVQ 216(AX), DX
+	MOVQ 208(AX), CX
 	LEAQ (AX)(CX*1), CX
 	CMPQ DX, $+1
 	JLT  done4
 
 loop3:
-	MOVQ (CX), BX
-	MOVQ 48(CX), SI
-	MOVQ 24(CX), DI
-	MOVQ 72(CX), R8
-	CMPQ R8, $+1
-	JLT  done6
+	MOVQ  (CX), BX
+	MOVQ  48(CX), SI
+	MOVQ  24(CX), DI
+	MOVQ  80(CX), R8
+	MOVQ  96(CX), R9
+	TESTQ R9, R9
+	JEQ   done6
+	MOVQ  72(CX), R9
 
-loop5:
+done6:
+	SUBQ R9, R8
+	CMPQ R8, $+1
+	JLT  done8
+
+loop7:
 	// The chains of a panel.
 	VMOVUPS (DI), Y0
 	VMOVUPS 32(DI), Y1
@@ -2362,22 +2819,22 @@ loop5:
 	MOVQ    16(CX), R9
 	MOVQ    8(CX), R10
 	CMPQ    R10, $+1
-	JLT     done8
+	JLT     done10
 
-loop7:
+loop9:
 	MOVQ R10, R11
 	ADDQ $-128, R10
 	CMPQ R10, $+1
-	JLT  done9
+	JLT  done11
 	MOVQ $+128, R11
 
-done9:
+done11:
 	MOVQ R11, R12
 	SHLQ $0x06, R12
 	SUBQ $+4, R11
-	JLT  done11
+	JLT  done13
 
-loop10:
+loop12:
 	VBROADCASTSS (R9), Y6
 	VFMADD231PS  (BX), Y6, Y0
 	VFMADD231PS  32(BX), Y6, Y1
@@ -2409,14 +2866,14 @@ loop10:
 	ADDQ         $+16, R9
 	ADDQ         $+256, BX
 	SUBQ         $+4, R11
-	JGE          loop10
+	JGE          loop12
 
-done11:
+done13:
 	ADDQ $+4, R11
 	SUBQ $+1, R11
-	JLT  done13
+	JLT  done15
 
-loop12:
+loop14:
 	VBROADCASTSS (R9), Y6
 	VFMADD231PS  (BX), Y6, Y0
 	VFMADD231PS  32(BX), Y6, Y1
@@ -2427,51 +2884,196 @@ loop12:
 	ADDQ         $+4, R9
 	ADDQ         $+64, BX
 	SUBQ         $+1, R11
-	JGE          loop12
+	JGE          loop14
 
-done13:
+done15:
 	ADDQ $+1, R11
 	ADDQ R12, BX
 	ADDQ R12, BX
 	CMPQ R10, $+1
-	JGE  loop7
+	JGE  loop9
 
-done8:
+done10:
 	// Add what is there.
-	MOVQ    40(CX), R9
-	TESTQ   R9, R9
-	JEQ     done14
-	VMOVUPS (SI), Y6
-	VADDPS  Y0, Y6, Y0
-	VMOVUPS 32(SI), Y6
-	VADDPS  Y1, Y6, Y1
-	VMOVUPS 64(SI), Y6
-	VADDPS  Y2, Y6, Y2
-	VMOVUPS 96(SI), Y6
-	VADDPS  Y3, Y6, Y3
-	VMOVUPS 128(SI), Y6
-	VADDPS  Y4, Y6, Y4
-	VMOVUPS 160(SI), Y6
-	VADDPS  Y5, Y6, Y5
+	MOVQ   40(CX), R9
+	TESTQ  R9, R9
+	JEQ    done16
+	VADDPS (SI), Y0, Y0
+	VADDPS 32(SI), Y1, Y1
+	VADDPS 64(SI), Y2, Y2
+	VADDPS 96(SI), Y3, Y3
+	VADDPS 128(SI), Y4, Y4
+	VADDPS 160(SI), Y5, Y5
 
-done14:
-	MOVQ    32(CX), R9
-	ADDQ    R9, DI
+done16:
 	VMOVUPS Y0, (SI)
 	VMOVUPS Y1, 32(SI)
 	VMOVUPS Y2, 64(SI)
 	VMOVUPS Y3, 96(SI)
 	VMOVUPS Y4, 128(SI)
 	VMOVUPS Y5, 160(SI)
+	MOVQ    32(CX), R9
+	ADDQ    R9, DI
 	ADDQ    $+192, SI
 	ADDQ    $-1, R8
 	CMPQ    R8, $+1
-	JGE     loop5
+	JGE     loop7
 
-done6:
-	MOVQ  88(CX), R8
+done8:
 	TESTQ R8, R8
-	JEQ   done15
+	JNE   done17
+	MOVQ  72(CX), R8
+	TESTQ R8, R8
+	JEQ   done18
+	MOVQ  96(CX), R8
+	TESTQ R8, R8
+	JEQ   done19
+
+	// The chains of a panel.
+	VMOVUPS (DI), Y0
+	VMOVUPS 32(DI), Y1
+	VMOVUPS 64(DI), Y2
+	VMOVUPS 96(DI), Y3
+	VMOVUPS 128(DI), Y4
+	VMOVUPS 160(DI), Y5
+	VMOVUPS 192(DI), Y6
+	VMOVUPS 256(DI), Y7
+	VMOVUPS 320(DI), Y8
+	MOVQ    16(CX), R8
+	MOVQ    8(CX), R9
+	CMPQ    R9, $+1
+	JLT     done21
+
+loop20:
+	MOVQ R9, R10
+	ADDQ $-128, R9
+	CMPQ R9, $+1
+	JLT  done22
+	MOVQ $+128, R10
+
+done22:
+	MOVQ R10, R11
+	SHLQ $0x06, R11
+	LEAQ (BX)(R11*1), R12
+	LEAQ (R12)(R11*2), R12
+	SUBQ $+4, R10
+	JLT  done24
+
+loop23:
+	VBROADCASTSS (R8), Y9
+	VFMADD231PS  (BX), Y9, Y0
+	VFMADD231PS  32(BX), Y9, Y1
+	VFMADD231PS  (BX)(R11*1), Y9, Y2
+	VFMADD231PS  32(BX)(R11*1), Y9, Y3
+	VFMADD231PS  (BX)(R11*2), Y9, Y4
+	VFMADD231PS  32(BX)(R11*2), Y9, Y5
+	VFMADD231PS  (R12), Y9, Y6
+	VFMADD231PS  (R12)(R11*1), Y9, Y7
+	VFMADD231PS  (R12)(R11*2), Y9, Y8
+	VBROADCASTSS 4(R8), Y9
+	VFMADD231PS  64(BX), Y9, Y0
+	VFMADD231PS  96(BX), Y9, Y1
+	VFMADD231PS  64(BX)(R11*1), Y9, Y2
+	VFMADD231PS  96(BX)(R11*1), Y9, Y3
+	VFMADD231PS  64(BX)(R11*2), Y9, Y4
+	VFMADD231PS  96(BX)(R11*2), Y9, Y5
+	VFMADD231PS  64(R12), Y9, Y6
+	VFMADD231PS  64(R12)(R11*1), Y9, Y7
+	VFMADD231PS  64(R12)(R11*2), Y9, Y8
+	VBROADCASTSS 8(R8), Y9
+	VFMADD231PS  128(BX), Y9, Y0
+	VFMADD231PS  160(BX), Y9, Y1
+	VFMADD231PS  128(BX)(R11*1), Y9, Y2
+	VFMADD231PS  160(BX)(R11*1), Y9, Y3
+	VFMADD231PS  128(BX)(R11*2), Y9, Y4
+	VFMADD231PS  160(BX)(R11*2), Y9, Y5
+	VFMADD231PS  128(R12), Y9, Y6
+	VFMADD231PS  128(R12)(R11*1), Y9, Y7
+	VFMADD231PS  128(R12)(R11*2), Y9, Y8
+	VBROADCASTSS 12(R8), Y9
+	VFMADD231PS  192(BX), Y9, Y0
+	VFMADD231PS  224(BX), Y9, Y1
+	VFMADD231PS  192(BX)(R11*1), Y9, Y2
+	VFMADD231PS  224(BX)(R11*1), Y9, Y3
+	VFMADD231PS  192(BX)(R11*2), Y9, Y4
+	VFMADD231PS  224(BX)(R11*2), Y9, Y5
+	VFMADD231PS  192(R12), Y9, Y6
+	VFMADD231PS  192(R12)(R11*1), Y9, Y7
+	VFMADD231PS  192(R12)(R11*2), Y9, Y8
+	ADDQ         $+16, R8
+	ADDQ         $+256, BX
+	ADDQ         $+256, R12
+	SUBQ         $+4, R10
+	JGE          loop23
+
+done24:
+	ADDQ $+4, R10
+	SUBQ $+1, R10
+	JLT  done26
+
+loop25:
+	VBROADCASTSS (R8), Y9
+	VFMADD231PS  (BX), Y9, Y0
+	VFMADD231PS  32(BX), Y9, Y1
+	VFMADD231PS  (BX)(R11*1), Y9, Y2
+	VFMADD231PS  32(BX)(R11*1), Y9, Y3
+	VFMADD231PS  (BX)(R11*2), Y9, Y4
+	VFMADD231PS  32(BX)(R11*2), Y9, Y5
+	VFMADD231PS  (R12), Y9, Y6
+	VFMADD231PS  (R12)(R11*1), Y9, Y7
+	VFMADD231PS  (R12)(R11*2), Y9, Y8
+	ADDQ         $+4, R8
+	ADDQ         $+64, BX
+	ADDQ         $+64, R12
+	SUBQ         $+1, R10
+	JGE          loop25
+
+done26:
+	ADDQ $+1, R10
+	MOVQ R12, BX
+	ADDQ R11, BX
+	ADDQ R11, BX
+	CMPQ R9, $+1
+	JGE  loop20
+
+done21:
+	// Add what is there.
+	MOVQ   40(CX), BX
+	TESTQ  BX, BX
+	JEQ    done27
+	VADDPS (SI), Y0, Y0
+	VADDPS 32(SI), Y1, Y1
+	VADDPS 64(SI), Y2, Y2
+	VADDPS 96(SI), Y3, Y3
+	VADDPS 128(SI), Y4, Y4
+	VADDPS 160(SI), Y5, Y5
+	VADDPS 192(SI), Y6, Y6
+	VADDPS 256(SI), Y7, Y7
+	VADDPS 320(SI), Y8, Y8
+
+done27:
+	VMOVUPS Y0, (SI)
+	VMOVUPS Y1, 32(SI)
+	VMOVUPS Y2, 64(SI)
+	VMOVUPS Y3, 96(SI)
+	VMOVUPS Y4, 128(SI)
+	VMOVUPS Y5, 160(SI)
+	VMOVUPS Y6, 192(SI)
+	VMOVUPS Y7, 256(SI)
+	VMOVUPS Y8, 320(SI)
+	MOVQ    32(CX), BX
+	ADDQ    BX, DI
+	MOVQ    32(CX), BX
+	ADDQ    BX, DI
+	ADDQ    $+384, SI
+	JMP     done5
+
+done19:
+done18:
+done17:
+	MOVQ  96(CX), R8
+	TESTQ R8, R8
+	JEQ   done28
 
 	// The chains of a panel.
 	VMOVUPS (DI), Y0
@@ -2480,22 +3082,22 @@ done6:
 	MOVQ    16(CX), R8
 	MOVQ    8(CX), R9
 	CMPQ    R9, $+1
-	JLT     done17
+	JLT     done30
 
-loop16:
+loop29:
 	MOVQ R9, R10
 	ADDQ $-128, R9
 	CMPQ R9, $+1
-	JLT  done18
+	JLT  done31
 	MOVQ $+128, R10
 
-done18:
+done31:
 	MOVQ R10, R11
 	SHLQ $0x06, R11
 	SUBQ $+4, R10
-	JLT  done20
+	JLT  done33
 
-loop19:
+loop32:
 	VBROADCASTSS (R8), Y3
 	VFMADD231PS  (BX), Y3, Y0
 	VFMADD231PS  (BX)(R11*1), Y3, Y1
@@ -2515,14 +3117,14 @@ loop19:
 	ADDQ         $+16, R8
 	ADDQ         $+256, BX
 	SUBQ         $+4, R10
-	JGE          loop19
+	JGE          loop32
 
-done20:
+done33:
 	ADDQ $+4, R10
 	SUBQ $+1, R10
-	JLT  done22
+	JLT  done35
 
-loop21:
+loop34:
 	VBROADCASTSS (R8), Y3
 	VFMADD231PS  (BX), Y3, Y0
 	VFMADD231PS  (BX)(R11*1), Y3, Y1
@@ -2530,37 +3132,35 @@ loop21:
 	ADDQ         $+4, R8
 	ADDQ         $+64, BX
 	SUBQ         $+1, R10
-	JGE          loop21
+	JGE          loop34
 
-done22:
+done35:
 	ADDQ $+1, R10
 	ADDQ R11, BX
 	ADDQ R11, BX
 	CMPQ R9, $+1
-	JGE  loop16
+	JGE  loop29
 
-done17:
+done30:
 	// Add what is there.
-	MOVQ    40(CX), BX
-	TESTQ   BX, BX
-	JEQ     done23
-	VMOVUPS (SI), Y3
-	VADDPS  Y0, Y3, Y0
-	VMOVUPS 64(SI), Y3
-	VADDPS  Y1, Y3, Y1
-	VMOVUPS 128(SI), Y3
-	VADDPS  Y2, Y3, Y2
+	MOVQ   40(CX), BX
+	TESTQ  BX, BX
+	JEQ    done36
+	VADDPS (SI), Y0, Y0
+	VADDPS 64(SI), Y1, Y1
+	VADDPS 128(SI), Y2, Y2
 
-done23:
-	MOVQ    32(CX), BX
-	ADDQ    BX, DI
+done36:
 	VMOVUPS Y0, (SI)
 	VMOVUPS Y1, 64(SI)
 	VMOVUPS Y2, 128(SI)
+	MOVQ    32(CX), BX
+	ADDQ    BX, DI
 	ADDQ    $+192, SI
 
-done15:
-	ADDQ $+96, CX
+done28:
+done5:
+	ADDQ $+104, CX
 	ADDQ $-1, DX
 	CMPQ DX, $+1
 	JGE  loop3
@@ -2568,198 +3168,196 @@ done15:
 done4:
 	VMOVUPS constantsAVX2<>+32(SB), Y0
 	VMOVUPS constantsAVX2<>+64(SB), Y1
-	VMOVUPS constantsAVX2<>+96(SB), Y2
-	VMOVUPS constantsAVX2<>+128(SB), Y3
-	MOVQ    224(AX), CX
-	MOVQ    240(AX), DX
-	MOVQ    248(AX), BX
-	MOVQ    256(AX), SI
-	MOVQ    216(AX), DI
+	MOVQ    240(AX), CX
+	MOVQ    256(AX), DX
+	MOVQ    264(AX), BX
+	MOVQ    272(AX), SI
+	MOVQ    232(AX), DI
 
 	// 8 elements at a time.
 	CMPQ DI, $+16
-	JLT  done24
+	JLT  done37
 
 	// Reset gate and update gate.
-	VMOVUPS      (DX), Y4
-	VMOVUPS      (BX), Y5
-	VMOVUPS      64(DX), Y9
-	VMOVUPS      64(BX), Y10
-	VMOVUPS      constantsAVX2<>+288(SB), Y6
-	VMOVUPS      constantsAVX2<>+288(SB), Y11
-	VMOVUPS      constantsAVX2<>+576(SB), Y7
-	VMOVUPS      constantsAVX2<>+576(SB), Y12
-	VMOVUPS      constantsAVX2<>+512(SB), Y8
-	VMOVUPS      constantsAVX2<>+512(SB), Y13
-	VMOVUPS      128(BX), Y14
-	VMOVUPS      128(DX), Y15
-	VADDPS       Y5, Y4, Y4
-	VADDPS       Y10, Y9, Y5
-	VMINPS       Y4, Y0, Y4
-	VMINPS       Y5, Y0, Y5
-	VMAXPS       Y4, Y1, Y4
-	VMAXPS       Y5, Y1, Y9
-	VFNMADD231PS Y2, Y4, Y6
-	VFNMADD231PS Y2, Y9, Y11
-	VSUBPS       constantsAVX2<>+288(SB), Y6, Y5
-	VSUBPS       constantsAVX2<>+288(SB), Y11, Y10
-	VPSLLD       $0x17, Y6, Y6
-	VPSLLD       $0x17, Y11, Y11
-	VFMADD231PS  Y3, Y5, Y4
-	VFMADD231PS  Y3, Y10, Y9
-	VFMADD231PS  constantsAVX2<>+544(SB), Y4, Y7
-	VFMADD231PS  constantsAVX2<>+544(SB), Y9, Y12
-	VFMADD213PS  constantsAVX2<>+608(SB), Y4, Y7
-	VFMADD213PS  constantsAVX2<>+608(SB), Y9, Y12
-	VFMADD213PS  constantsAVX2<>+640(SB), Y4, Y7
-	VFMADD213PS  constantsAVX2<>+640(SB), Y9, Y12
-	VFMADD213PS  constantsAVX2<>+672(SB), Y4, Y7
-	VFMADD213PS  constantsAVX2<>+672(SB), Y9, Y12
-	VFMADD213PS  constantsAVX2<>+512(SB), Y4, Y7
-	VFMADD213PS  constantsAVX2<>+512(SB), Y9, Y12
-	VFMADD213PS  constantsAVX2<>+512(SB), Y6, Y7
-	VFMADD213PS  constantsAVX2<>+512(SB), Y11, Y12
-	VDIVPS       Y7, Y8, Y4
-	VDIVPS       Y12, Y13, Y5
-	VFMADD231PS  Y14, Y4, Y15
+	VMOVUPS      (DX), Y2
+	VMOVUPS      (BX), Y3
+	VMOVUPS      64(DX), Y7
+	VMOVUPS      64(BX), Y8
+	VMOVUPS      constantsAVX2<>+288(SB), Y4
+	VMOVUPS      constantsAVX2<>+288(SB), Y9
+	VMOVUPS      constantsAVX2<>+576(SB), Y5
+	VMOVUPS      constantsAVX2<>+576(SB), Y10
+	VMOVUPS      constantsAVX2<>+512(SB), Y6
+	VMOVUPS      constantsAVX2<>+512(SB), Y11
+	VMOVUPS      128(BX), Y12
+	VMOVUPS      128(DX), Y13
+	VADDPS       Y3, Y2, Y2
+	VADDPS       Y8, Y7, Y3
+	VMINPS       Y2, Y0, Y2
+	VMINPS       Y3, Y0, Y3
+	VMAXPS       Y2, Y1, Y2
+	VMAXPS       Y3, Y1, Y7
+	VFNMADD231PS constantsAVX2<>+96(SB), Y2, Y4
+	VFNMADD231PS constantsAVX2<>+96(SB), Y7, Y9
+	VSUBPS       constantsAVX2<>+288(SB), Y4, Y3
+	VSUBPS       constantsAVX2<>+288(SB), Y9, Y8
+	VPSLLD       $0x17, Y4, Y4
+	VPSLLD       $0x17, Y9, Y9
+	VFMADD231PS  constantsAVX2<>+128(SB), Y3, Y2
+	VFMADD231PS  constantsAVX2<>+128(SB), Y8, Y7
+	VFMADD231PS  constantsAVX2<>+544(SB), Y2, Y5
+	VFMADD231PS  constantsAVX2<>+544(SB), Y7, Y10
+	VFMADD213PS  constantsAVX2<>+608(SB), Y2, Y5
+	VFMADD213PS  constantsAVX2<>+608(SB), Y7, Y10
+	VFMADD213PS  constantsAVX2<>+640(SB), Y2, Y5
+	VFMADD213PS  constantsAVX2<>+640(SB), Y7, Y10
+	VFMADD213PS  constantsAVX2<>+672(SB), Y2, Y5
+	VFMADD213PS  constantsAVX2<>+672(SB), Y7, Y10
+	VFMADD213PS  constantsAVX2<>+512(SB), Y2, Y5
+	VFMADD213PS  constantsAVX2<>+512(SB), Y7, Y10
+	VFMADD213PS  constantsAVX2<>+512(SB), Y4, Y5
+	VFMADD213PS  constantsAVX2<>+512(SB), Y9, Y10
+	VDIVPS       Y5, Y6, Y2
+	VDIVPS       Y10, Y11, Y3
+	VFMADD231PS  Y12, Y2, Y13
 	ADDQ         $-16, DI
 	CMPQ         DI, $+16
-	JLT          done26
+	JLT          done39
 
-loop25:
+loop38:
 	// New gate and h of the units before. Reset gate and update gate.
-	VMOVUPS      32(DX), Y10
-	VMOVUPS      32(BX), Y11
-	VMOVUPS      constantsAVX2<>+288(SB), Y12
-	VMOVUPS      constantsAVX2<>+192(SB), Y4
-	VMOVUPS      96(DX), Y14
-	VMOVUPS      constantsAVX2<>+224(SB), Y6
-	VMOVUPS      constantsAVX2<>+256(SB), Y7
-	VMOVUPS      constantsAVX2<>+448(SB), Y9
-	VMOVUPS      constantsAVX2<>+576(SB), Y13
-	VMOVUPS      constantsAVX2<>+352(SB), Y8
-	VADDPS       Y11, Y10, Y10
-	VMINPS       Y15, Y4, Y4
-	VMOVUPS      96(BX), Y15
-	VMOVUPS      constantsAVX2<>+512(SB), Y11
-	VMAXPS       Y4, Y6, Y4
-	VMOVUPS      (SI), Y6
+	VMOVUPS      32(DX), Y9
+	VMOVUPS      32(BX), Y10
+	VMOVUPS      constantsAVX2<>+288(SB), Y11
+	VMOVUPS      constantsAVX2<>+192(SB), Y2
+	VMOVUPS      96(DX), Y15
+	VMOVUPS      constantsAVX2<>+224(SB), Y4
+	VMOVUPS      constantsAVX2<>+256(SB), Y5
+	VMOVUPS      constantsAVX2<>+448(SB), Y7
+	VMOVUPS      constantsAVX2<>+576(SB), Y12
+	VMOVUPS      constantsAVX2<>+352(SB), Y6
+	VMOVUPS      constantsAVX2<>+512(SB), Y14
+	VMOVUPS      (SI), Y8
+	VADDPS       Y10, Y9, Y9
+	VMINPS       Y13, Y2, Y2
+	VMOVUPS      96(BX), Y10
+	VMAXPS       Y2, Y4, Y2
+	VMINPS       Y9, Y0, Y4
+	VFMADD231PS  Y2, Y2, Y5
+	VMOVUPS      constantsAVX2<>+288(SB), Y9
+	VADDPS       Y10, Y15, Y10
+	VMAXPS       Y4, Y1, Y4
+	VFNMADD231PS constantsAVX2<>+96(SB), Y4, Y11
 	VMINPS       Y10, Y0, Y10
-	VFMADD231PS  Y4, Y4, Y7
-	VADDPS       Y15, Y14, Y14
-	VMAXPS       Y10, Y1, Y10
-	VMOVUPS      constantsAVX2<>+288(SB), Y15
-	VFNMADD231PS Y2, Y10, Y12
-	VMINPS       Y14, Y0, Y14
-	VFMADD231PS  constantsAVX2<>+416(SB), Y7, Y9
-	VFMADD231PS  constantsAVX2<>+320(SB), Y7, Y8
-	VMAXPS       Y14, Y1, Y14
-	VFNMADD231PS Y2, Y14, Y15
-	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y9
-	VFMADD213PS  constantsAVX2<>+384(SB), Y7, Y8
-	VFMADD213PS  constantsAVX2<>+512(SB), Y7, Y9
-	VSUBPS       constantsAVX2<>+288(SB), Y12, Y7
-	VMULPS       Y8, Y4, Y4
-	VSUBPS       constantsAVX2<>+288(SB), Y15, Y8
-	VPSLLD       $0x17, Y12, Y12
-	VPSLLD       $0x17, Y15, Y15
-	VFMADD231PS  Y3, Y7, Y10
-	VMOVUPS      constantsAVX2<>+576(SB), Y7
-	VFMADD231PS  Y3, Y8, Y14
-	VMULPS       Y9, Y9, Y8
-	VMULPS       Y9, Y4, Y9
-	VFMADD231PS  constantsAVX2<>+544(SB), Y10, Y13
-	VFMADD231PS  constantsAVX2<>+544(SB), Y14, Y7
-	VFMADD231PS  Y4, Y4, Y8
-	VADDPS       Y9, Y9, Y4
-	VMOVUPS      constantsAVX2<>+512(SB), Y9
-	VFMADD213PS  constantsAVX2<>+608(SB), Y10, Y13
-	VFMADD213PS  constantsAVX2<>+608(SB), Y14, Y7
-	VDIVPS       Y8, Y4, Y4
-	VMOVUPS      160(BX), Y8
-	VFMADD213PS  constantsAVX2<>+640(SB), Y10, Y13
-	VFMADD213PS  constantsAVX2<>+640(SB), Y14, Y7
-	VFMADD213PS  constantsAVX2<>+672(SB), Y10, Y13
-	VFMADD213PS  constantsAVX2<>+672(SB), Y14, Y7
-	VFMADD213PS  constantsAVX2<>+512(SB), Y10, Y13
-	VSUBPS       Y4, Y6, Y6
-	VMOVUPS      160(DX), Y10
-	VFMADD213PS  constantsAVX2<>+512(SB), Y14, Y7
-	VFMADD231PS  Y6, Y5, Y4
-	VFMADD213PS  constantsAVX2<>+512(SB), Y12, Y13
-	VFMADD213PS  constantsAVX2<>+512(SB), Y15, Y7
-	VMOVUPS      Y4, (CX)
-	VDIVPS       Y13, Y11, Y4
-	VDIVPS       Y7, Y9, Y5
-	VFMADD231PS  Y8, Y4, Y10
+	VFMADD231PS  constantsAVX2<>+416(SB), Y5, Y7
+	VFMADD231PS  constantsAVX2<>+320(SB), Y5, Y6
+	VMAXPS       Y10, Y1, Y13
+	VSUBPS       constantsAVX2<>+288(SB), Y11, Y10
+	VPSLLD       $0x17, Y11, Y11
+	VFNMADD231PS constantsAVX2<>+96(SB), Y13, Y9
+	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y7
+	VFMADD213PS  constantsAVX2<>+384(SB), Y5, Y6
+	VFMADD231PS  constantsAVX2<>+128(SB), Y10, Y4
+	VSUBPS       constantsAVX2<>+288(SB), Y9, Y10
+	VFMADD213PS  constantsAVX2<>+512(SB), Y5, Y7
+	VMULPS       Y6, Y2, Y2
+	VMOVUPS      constantsAVX2<>+576(SB), Y5
+	VPSLLD       $0x17, Y9, Y6
+	VFMADD231PS  constantsAVX2<>+544(SB), Y4, Y12
+	VFMADD231PS  constantsAVX2<>+128(SB), Y10, Y13
+	VMULPS       Y7, Y7, Y9
+	VMULPS       Y7, Y2, Y7
+	VFMADD213PS  constantsAVX2<>+608(SB), Y4, Y12
+	VFMADD231PS  constantsAVX2<>+544(SB), Y13, Y5
+	VFMADD231PS  Y2, Y2, Y9
+	VADDPS       Y7, Y7, Y2
+	VMOVUPS      constantsAVX2<>+512(SB), Y7
+	VFMADD213PS  constantsAVX2<>+640(SB), Y4, Y12
+	VFMADD213PS  constantsAVX2<>+608(SB), Y13, Y5
+	VDIVPS       Y9, Y2, Y2
+	VMOVUPS      160(BX), Y9
+	VFMADD213PS  constantsAVX2<>+672(SB), Y4, Y12
+	VFMADD213PS  constantsAVX2<>+640(SB), Y13, Y5
+	VFMADD213PS  constantsAVX2<>+512(SB), Y4, Y12
+	VFMADD213PS  constantsAVX2<>+672(SB), Y13, Y5
+	VFMADD213PS  constantsAVX2<>+512(SB), Y11, Y12
+	VFMADD213PS  constantsAVX2<>+512(SB), Y13, Y5
+	VSUBPS       Y2, Y8, Y4
+	VMOVUPS      160(DX), Y8
+	VDIVPS       Y12, Y14, Y10
+	VFMADD231PS  Y4, Y3, Y2
+	VFMADD213PS  constantsAVX2<>+512(SB), Y6, Y5
+	VMOVUPS      Y2, (CX)
+	VDIVPS       Y5, Y7, Y2
+	VFMADD231PS  Y9, Y10, Y8
 
 	// New gate and h of the units before. Reset gate and update gate.
-	VMOVUPS      192(DX), Y11
-	VMOVUPS      192(BX), Y14
-	VMOVUPS      256(DX), Y8
-	VMOVUPS      256(BX), Y9
-	VMOVUPS      constantsAVX2<>+288(SB), Y12
-	VMOVUPS      constantsAVX2<>+192(SB), Y4
-	VMOVUPS      constantsAVX2<>+288(SB), Y15
-	VMOVUPS      constantsAVX2<>+224(SB), Y6
-	VMOVUPS      constantsAVX2<>+256(SB), Y7
-	VMOVUPS      constantsAVX2<>+576(SB), Y13
-	VADDPS       Y14, Y11, Y11
-	VADDPS       Y9, Y8, Y14
-	VMOVUPS      constantsAVX2<>+448(SB), Y9
-	VMOVUPS      constantsAVX2<>+352(SB), Y8
-	VMINPS       Y10, Y4, Y4
+	VMOVUPS      192(DX), Y10
+	VMOVUPS      192(BX), Y15
+	VMOVUPS      256(DX), Y9
+	VMOVUPS      256(BX), Y14
+	VMOVUPS      constantsAVX2<>+288(SB), Y11
+	VMOVUPS      constantsAVX2<>+192(SB), Y3
+	VMOVUPS      constantsAVX2<>+224(SB), Y4
+	VMOVUPS      constantsAVX2<>+256(SB), Y5
+	VMOVUPS      constantsAVX2<>+576(SB), Y12
+	VMOVUPS      constantsAVX2<>+448(SB), Y7
+	VMOVUPS      constantsAVX2<>+352(SB), Y6
+	VMOVUPS      constantsAVX2<>+512(SB), Y13
+	VADDPS       Y15, Y10, Y10
+	VADDPS       Y14, Y9, Y14
+	VMOVUPS      32(SI), Y9
+	VMINPS       Y8, Y3, Y3
+	VMINPS       Y10, Y0, Y8
+	VMINPS       Y14, Y0, Y10
+	VMAXPS       Y3, Y4, Y3
+	VMOVUPS      constantsAVX2<>+288(SB), Y4
+	VMAXPS       Y8, Y1, Y8
+	VMAXPS       Y10, Y1, Y14
+	VFMADD231PS  Y3, Y3, Y5
+	VFNMADD231PS constantsAVX2<>+96(SB), Y8, Y11
+	VFNMADD231PS constantsAVX2<>+96(SB), Y14, Y4
+	VFMADD231PS  constantsAVX2<>+416(SB), Y5, Y7
+	VFMADD231PS  constantsAVX2<>+320(SB), Y5, Y6
+	VSUBPS       constantsAVX2<>+288(SB), Y11, Y10
+	VPSLLD       $0x17, Y11, Y11
+	VSUBPS       constantsAVX2<>+288(SB), Y4, Y15
+	VPSLLD       $0x17, Y4, Y4
+	VFMADD231PS  constantsAVX2<>+128(SB), Y10, Y8
+	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y7
+	VFMADD213PS  constantsAVX2<>+384(SB), Y5, Y6
 	VMOVUPS      constantsAVX2<>+576(SB), Y10
-	VMINPS       Y11, Y0, Y11
-	VMINPS       Y14, Y0, Y14
-	VMAXPS       Y4, Y6, Y4
-	VMOVUPS      constantsAVX2<>+512(SB), Y6
-	VMAXPS       Y11, Y1, Y11
-	VMAXPS       Y14, Y1, Y14
-	VFMADD231PS  Y4, Y4, Y7
-	VFNMADD231PS Y2, Y11, Y12
-	VFNMADD231PS Y2, Y14, Y15
-	VFMADD231PS  constantsAVX2<>+416(SB), Y7, Y9
-	VFMADD231PS  constantsAVX2<>+320(SB), Y7, Y8
-	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y9
-	VFMADD213PS  constantsAVX2<>+384(SB), Y7, Y8
-	VFMADD213PS  constantsAVX2<>+512(SB), Y7, Y9
-	VSUBPS       constantsAVX2<>+288(SB), Y12, Y7
-	VMULPS       Y8, Y4, Y4
-	VSUBPS       constantsAVX2<>+288(SB), Y15, Y8
-	VPSLLD       $0x17, Y12, Y12
-	VPSLLD       $0x17, Y15, Y15
-	VFMADD231PS  Y3, Y7, Y11
-	VMOVUPS      constantsAVX2<>+512(SB), Y7
-	VFMADD231PS  Y3, Y8, Y14
-	VMULPS       Y9, Y9, Y8
-	VMULPS       Y9, Y4, Y9
-	VFMADD231PS  constantsAVX2<>+544(SB), Y11, Y13
+	VFMADD231PS  constantsAVX2<>+128(SB), Y15, Y14
+	VFMADD231PS  constantsAVX2<>+544(SB), Y8, Y12
+	VFMADD213PS  constantsAVX2<>+512(SB), Y5, Y7
+	VMULPS       Y6, Y3, Y3
 	VFMADD231PS  constantsAVX2<>+544(SB), Y14, Y10
-	VFMADD231PS  Y4, Y4, Y8
-	VMOVUPS      32(SI), Y4
-	VADDPS       Y9, Y9, Y9
-	VFMADD213PS  constantsAVX2<>+608(SB), Y11, Y13
+	VFMADD213PS  constantsAVX2<>+608(SB), Y8, Y12
+	VMULPS       Y7, Y7, Y5
+	VMULPS       Y7, Y3, Y6
+	VMOVUPS      constantsAVX2<>+512(SB), Y7
 	VFMADD213PS  constantsAVX2<>+608(SB), Y14, Y10
-	VDIVPS       Y8, Y9, Y8
-	VMOVUPS      320(BX), Y9
-	VFMADD213PS  constantsAVX2<>+640(SB), Y11, Y13
+	VFMADD213PS  constantsAVX2<>+640(SB), Y8, Y12
+	VFMADD231PS  Y3, Y3, Y5
+	VADDPS       Y6, Y6, Y3
+	VMOVUPS      320(BX), Y6
 	VFMADD213PS  constantsAVX2<>+640(SB), Y14, Y10
-	VFMADD213PS  constantsAVX2<>+672(SB), Y11, Y13
+	VFMADD213PS  constantsAVX2<>+672(SB), Y8, Y12
+	VDIVPS       Y5, Y3, Y3
+	VMOVUPS      320(DX), Y5
 	VFMADD213PS  constantsAVX2<>+672(SB), Y14, Y10
-	VFMADD213PS  constantsAVX2<>+512(SB), Y11, Y13
-	VMOVUPS      320(DX), Y11
-	VSUBPS       Y8, Y4, Y4
+	VFMADD213PS  constantsAVX2<>+512(SB), Y8, Y12
 	VFMADD213PS  constantsAVX2<>+512(SB), Y14, Y10
-	VFMADD231PS  Y4, Y5, Y8
-	VFMADD213PS  constantsAVX2<>+512(SB), Y12, Y13
-	VFMADD213PS  constantsAVX2<>+512(SB), Y15, Y10
-	VMOVUPS      Y8, 32(CX)
-	VDIVPS       Y13, Y6, Y4
-	VDIVPS       Y10, Y7, Y5
-	VFMADD231PS  Y9, Y4, Y11
-	VMOVAPS      Y5, Y5
-	VMOVAPS      Y11, Y15
+	VFMADD213PS  constantsAVX2<>+512(SB), Y11, Y12
+	VFMADD213PS  constantsAVX2<>+512(SB), Y4, Y10
+	VSUBPS       Y3, Y9, Y4
+	VDIVPS       Y12, Y13, Y8
+	VDIVPS       Y10, Y7, Y7
+	VFMADD231PS  Y4, Y2, Y3
+	VMOVUPS      Y3, 32(CX)
+	VFMADD231PS  Y6, Y8, Y5
+	VMOVAPS      Y7, Y3
+	VMOVAPS      Y5, Y13
 	ADDQ         $+64, CX
 	ADDQ         $+64, DX
 	ADDQ         $+64, BX
@@ -2768,99 +3366,99 @@ loop25:
 	ADDQ         $+128, BX
 	ADDQ         $-16, DI
 	CMPQ         DI, $+16
-	JGE          loop25
+	JGE          loop38
 
-done26:
+done39:
 	// New gate and h of the units before. Reset gate and update gate.
-	VMOVUPS      32(DX), Y10
-	VMOVUPS      32(BX), Y11
-	VMOVUPS      constantsAVX2<>+288(SB), Y12
-	VMOVUPS      constantsAVX2<>+192(SB), Y4
-	VMOVUPS      96(DX), Y14
-	VMOVUPS      constantsAVX2<>+224(SB), Y6
-	VMOVUPS      constantsAVX2<>+256(SB), Y7
-	VMOVUPS      constantsAVX2<>+448(SB), Y9
-	VMOVUPS      constantsAVX2<>+576(SB), Y13
-	VMOVUPS      constantsAVX2<>+352(SB), Y8
-	VADDPS       Y11, Y10, Y10
-	VMINPS       Y15, Y4, Y4
-	VMOVUPS      96(BX), Y15
-	VMOVUPS      constantsAVX2<>+512(SB), Y11
-	VMAXPS       Y4, Y6, Y4
-	VMOVUPS      (SI), Y6
+	VMOVUPS      32(DX), Y9
+	VMOVUPS      32(BX), Y10
+	VMOVUPS      constantsAVX2<>+288(SB), Y11
+	VMOVUPS      constantsAVX2<>+192(SB), Y2
+	VMOVUPS      96(DX), Y15
+	VMOVUPS      constantsAVX2<>+224(SB), Y4
+	VMOVUPS      constantsAVX2<>+256(SB), Y5
+	VMOVUPS      constantsAVX2<>+448(SB), Y7
+	VMOVUPS      constantsAVX2<>+576(SB), Y12
+	VMOVUPS      constantsAVX2<>+352(SB), Y6
+	VMOVUPS      constantsAVX2<>+512(SB), Y14
+	VMOVUPS      (SI), Y8
+	VADDPS       Y10, Y9, Y9
+	VMINPS       Y13, Y2, Y2
+	VMOVUPS      96(BX), Y10
+	VMAXPS       Y2, Y4, Y2
+	VMINPS       Y9, Y0, Y4
+	VFMADD231PS  Y2, Y2, Y5
+	VMOVUPS      constantsAVX2<>+288(SB), Y9
+	VADDPS       Y10, Y15, Y10
+	VMAXPS       Y4, Y1, Y4
+	VFNMADD231PS constantsAVX2<>+96(SB), Y4, Y11
 	VMINPS       Y10, Y0, Y10
-	VFMADD231PS  Y4, Y4, Y7
-	VADDPS       Y15, Y14, Y14
-	VMAXPS       Y10, Y1, Y10
-	VMOVUPS      constantsAVX2<>+288(SB), Y15
-	VFNMADD231PS Y2, Y10, Y12
-	VMINPS       Y14, Y0, Y14
-	VFMADD231PS  constantsAVX2<>+416(SB), Y7, Y9
-	VFMADD231PS  constantsAVX2<>+320(SB), Y7, Y8
-	VMAXPS       Y14, Y1, Y14
-	VFNMADD231PS Y2, Y14, Y15
-	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y9
-	VFMADD213PS  constantsAVX2<>+384(SB), Y7, Y8
-	VFMADD213PS  constantsAVX2<>+512(SB), Y7, Y9
-	VSUBPS       constantsAVX2<>+288(SB), Y12, Y7
-	VMULPS       Y8, Y4, Y4
-	VSUBPS       constantsAVX2<>+288(SB), Y15, Y8
-	VPSLLD       $0x17, Y12, Y12
-	VPSLLD       $0x17, Y15, Y15
-	VFMADD231PS  Y3, Y7, Y10
-	VMOVUPS      constantsAVX2<>+576(SB), Y7
-	VFMADD231PS  Y3, Y8, Y14
-	VMULPS       Y9, Y9, Y8
-	VMULPS       Y9, Y4, Y9
-	VFMADD231PS  constantsAVX2<>+544(SB), Y10, Y13
-	VFMADD231PS  constantsAVX2<>+544(SB), Y14, Y7
-	VFMADD231PS  Y4, Y4, Y8
-	VADDPS       Y9, Y9, Y4
-	VMOVUPS      constantsAVX2<>+512(SB), Y9
-	VFMADD213PS  constantsAVX2<>+608(SB), Y10, Y13
-	VFMADD213PS  constantsAVX2<>+608(SB), Y14, Y7
-	VDIVPS       Y8, Y4, Y4
-	VMOVUPS      160(BX), Y8
-	VFMADD213PS  constantsAVX2<>+640(SB), Y10, Y13
-	VFMADD213PS  constantsAVX2<>+640(SB), Y14, Y7
-	VFMADD213PS  constantsAVX2<>+672(SB), Y10, Y13
-	VFMADD213PS  constantsAVX2<>+672(SB), Y14, Y7
-	VFMADD213PS  constantsAVX2<>+512(SB), Y10, Y13
-	VSUBPS       Y4, Y6, Y6
-	VMOVUPS      160(DX), Y10
-	VFMADD213PS  constantsAVX2<>+512(SB), Y14, Y7
-	VFMADD231PS  Y6, Y5, Y4
-	VFMADD213PS  constantsAVX2<>+512(SB), Y12, Y13
-	VFMADD213PS  constantsAVX2<>+512(SB), Y15, Y7
-	VMOVUPS      Y4, (CX)
-	VDIVPS       Y13, Y11, Y4
-	VDIVPS       Y7, Y9, Y5
-	VFMADD231PS  Y8, Y4, Y10
+	VFMADD231PS  constantsAVX2<>+416(SB), Y5, Y7
+	VFMADD231PS  constantsAVX2<>+320(SB), Y5, Y6
+	VMAXPS       Y10, Y1, Y13
+	VSUBPS       constantsAVX2<>+288(SB), Y11, Y10
+	VPSLLD       $0x17, Y11, Y11
+	VFNMADD231PS constantsAVX2<>+96(SB), Y13, Y9
+	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y7
+	VFMADD213PS  constantsAVX2<>+384(SB), Y5, Y6
+	VFMADD231PS  constantsAVX2<>+128(SB), Y10, Y4
+	VSUBPS       constantsAVX2<>+288(SB), Y9, Y10
+	VFMADD213PS  constantsAVX2<>+512(SB), Y5, Y7
+	VMULPS       Y6, Y2, Y2
+	VMOVUPS      constantsAVX2<>+576(SB), Y5
+	VPSLLD       $0x17, Y9, Y6
+	VFMADD231PS  constantsAVX2<>+544(SB), Y4, Y12
+	VFMADD231PS  constantsAVX2<>+128(SB), Y10, Y13
+	VMULPS       Y7, Y7, Y9
+	VMULPS       Y7, Y2, Y7
+	VFMADD213PS  constantsAVX2<>+608(SB), Y4, Y12
+	VFMADD231PS  constantsAVX2<>+544(SB), Y13, Y5
+	VFMADD231PS  Y2, Y2, Y9
+	VADDPS       Y7, Y7, Y2
+	VMOVUPS      constantsAVX2<>+512(SB), Y7
+	VFMADD213PS  constantsAVX2<>+640(SB), Y4, Y12
+	VFMADD213PS  constantsAVX2<>+608(SB), Y13, Y5
+	VDIVPS       Y9, Y2, Y2
+	VMOVUPS      160(BX), Y9
+	VFMADD213PS  constantsAVX2<>+672(SB), Y4, Y12
+	VFMADD213PS  constantsAVX2<>+640(SB), Y13, Y5
+	VFMADD213PS  constantsAVX2<>+512(SB), Y4, Y12
+	VFMADD213PS  constantsAVX2<>+672(SB), Y13, Y5
+	VFMADD213PS  constantsAVX2<>+512(SB), Y11, Y12
+	VFMADD213PS  constantsAVX2<>+512(SB), Y13, Y5
+	VSUBPS       Y2, Y8, Y4
+	VMOVUPS      160(DX), Y8
+	VDIVPS       Y12, Y14, Y10
+	VFMADD231PS  Y4, Y3, Y2
+	VFMADD213PS  constantsAVX2<>+512(SB), Y6, Y5
+	VMOVUPS      Y2, (CX)
+	VDIVPS       Y5, Y7, Y2
+	VFMADD231PS  Y9, Y10, Y8
 
 	// New gate and h of the units before.
-	VMOVUPS     constantsAVX2<>+192(SB), Y4
-	VMOVUPS     constantsAVX2<>+224(SB), Y6
-	VMOVUPS     constantsAVX2<>+256(SB), Y7
-	VMOVUPS     constantsAVX2<>+448(SB), Y9
-	VMOVUPS     constantsAVX2<>+352(SB), Y8
-	VMOVUPS     32(SI), Y11
-	VMINPS      Y10, Y4, Y4
-	VMAXPS      Y4, Y6, Y4
-	VFMADD231PS Y4, Y4, Y7
-	VFMADD231PS constantsAVX2<>+416(SB), Y7, Y9
-	VFMADD231PS constantsAVX2<>+320(SB), Y7, Y8
-	VFMADD213PS constantsAVX2<>+480(SB), Y7, Y9
-	VFMADD213PS constantsAVX2<>+384(SB), Y7, Y8
-	VFMADD213PS constantsAVX2<>+512(SB), Y7, Y9
-	VMULPS      Y8, Y4, Y4
-	VMULPS      Y9, Y9, Y6
-	VMULPS      Y9, Y4, Y7
-	VFMADD231PS Y4, Y4, Y6
-	VADDPS      Y7, Y7, Y4
-	VDIVPS      Y6, Y4, Y4
-	VSUBPS      Y4, Y11, Y6
-	VFMADD231PS Y6, Y5, Y4
-	VMOVUPS     Y4, 32(CX)
+	VMOVUPS     constantsAVX2<>+192(SB), Y3
+	VMOVUPS     constantsAVX2<>+224(SB), Y4
+	VMOVUPS     constantsAVX2<>+256(SB), Y5
+	VMOVUPS     constantsAVX2<>+448(SB), Y7
+	VMOVUPS     constantsAVX2<>+352(SB), Y6
+	VMOVUPS     32(SI), Y9
+	VMINPS      Y8, Y3, Y3
+	VMAXPS      Y3, Y4, Y3
+	VFMADD231PS Y3, Y3, Y5
+	VFMADD231PS constantsAVX2<>+416(SB), Y5, Y7
+	VFMADD231PS constantsAVX2<>+320(SB), Y5, Y6
+	VFMADD213PS constantsAVX2<>+480(SB), Y5, Y7
+	VFMADD213PS constantsAVX2<>+384(SB), Y5, Y6
+	VFMADD213PS constantsAVX2<>+512(SB), Y5, Y7
+	VMULPS      Y6, Y3, Y3
+	VMULPS      Y7, Y7, Y4
+	VMULPS      Y7, Y3, Y5
+	VFMADD231PS Y3, Y3, Y4
+	VADDPS      Y5, Y5, Y3
+	VDIVPS      Y4, Y3, Y3
+	VSUBPS      Y3, Y9, Y4
+	VFMADD231PS Y4, Y2, Y3
+	VMOVUPS     Y3, 32(CX)
 	ADDQ        $+64, CX
 	ADDQ        $+64, DX
 	ADDQ        $+64, BX
@@ -2868,198 +3466,190 @@ done26:
 	ADDQ        $+128, DX
 	ADDQ        $+128, BX
 
-done24:
+done37:
 	// 8 elements at a time.
 	CMPQ DI, $+8
-	JLT  done28
+	JLT  done41
 
-loop27:
+loop40:
 	// Reset gate and update gate. New gate and h of the units before.
-	VMOVUPS      (DX), Y4
-	VMOVUPS      (BX), Y5
-	VMOVUPS      constantsAVX2<>+288(SB), Y6
-	VMOVUPS      constantsAVX2<>+576(SB), Y7
-	VMOVUPS      constantsAVX2<>+512(SB), Y8
-	VMOVUPS      64(DX), Y9
-	VMOVUPS      64(BX), Y10
-	VMOVUPS      constantsAVX2<>+288(SB), Y11
-	VMOVUPS      constantsAVX2<>+576(SB), Y12
-	VADDPS       Y5, Y4, Y4
-	VADDPS       Y10, Y9, Y5
-	VMINPS       Y4, Y0, Y4
-	VMINPS       Y5, Y0, Y5
-	VMAXPS       Y4, Y1, Y4
-	VMAXPS       Y5, Y1, Y9
-	VFNMADD231PS Y2, Y4, Y6
-	VFNMADD231PS Y2, Y9, Y11
-	VSUBPS       constantsAVX2<>+288(SB), Y6, Y5
-	VPSLLD       $0x17, Y6, Y6
-	VMOVUPS      constantsAVX2<>+512(SB), Y13
-	VSUBPS       constantsAVX2<>+288(SB), Y11, Y10
-	VPSLLD       $0x17, Y11, Y11
-	VFMADD231PS  Y3, Y5, Y4
-	VMOVUPS      128(BX), Y5
-	VFMADD231PS  Y3, Y10, Y9
-	VFMADD231PS  constantsAVX2<>+544(SB), Y4, Y7
-	VMOVUPS      128(DX), Y10
-	VFMADD231PS  constantsAVX2<>+544(SB), Y9, Y12
-	VFMADD213PS  constantsAVX2<>+608(SB), Y4, Y7
-	VFMADD213PS  constantsAVX2<>+608(SB), Y9, Y12
-	VFMADD213PS  constantsAVX2<>+640(SB), Y4, Y7
-	VMOVUPS      constantsAVX2<>+192(SB), Y14
-	VFMADD213PS  constantsAVX2<>+640(SB), Y9, Y12
-	VFMADD213PS  constantsAVX2<>+672(SB), Y4, Y7
-	VFMADD213PS  constantsAVX2<>+672(SB), Y9, Y12
+	VMOVUPS      (DX), Y2
+	VMOVUPS      (BX), Y3
+	VMOVUPS      constantsAVX2<>+288(SB), Y4
+	VMOVUPS      constantsAVX2<>+576(SB), Y5
+	VMOVUPS      constantsAVX2<>+512(SB), Y6
+	VMOVUPS      64(DX), Y7
+	VMOVUPS      64(BX), Y8
+	VMOVUPS      constantsAVX2<>+288(SB), Y9
+	VMOVUPS      constantsAVX2<>+576(SB), Y10
+	VADDPS       Y3, Y2, Y2
+	VADDPS       Y8, Y7, Y3
+	VMINPS       Y2, Y0, Y2
+	VMINPS       Y3, Y0, Y3
+	VMAXPS       Y2, Y1, Y2
+	VMAXPS       Y3, Y1, Y7
+	VFNMADD231PS constantsAVX2<>+96(SB), Y2, Y4
+	VFNMADD231PS constantsAVX2<>+96(SB), Y7, Y9
+	VSUBPS       constantsAVX2<>+288(SB), Y4, Y3
+	VPSLLD       $0x17, Y4, Y4
+	VMOVUPS      constantsAVX2<>+512(SB), Y11
+	VSUBPS       constantsAVX2<>+288(SB), Y9, Y8
+	VPSLLD       $0x17, Y9, Y9
+	VFMADD231PS  constantsAVX2<>+128(SB), Y3, Y2
+	VMOVUPS      128(BX), Y3
+	VFMADD231PS  constantsAVX2<>+128(SB), Y8, Y7
+	VFMADD231PS  constantsAVX2<>+544(SB), Y2, Y5
+	VMOVUPS      128(DX), Y8
+	VFMADD231PS  constantsAVX2<>+544(SB), Y7, Y10
+	VFMADD213PS  constantsAVX2<>+608(SB), Y2, Y5
+	VFMADD213PS  constantsAVX2<>+608(SB), Y7, Y10
+	VFMADD213PS  constantsAVX2<>+640(SB), Y2, Y5
+	VMOVUPS      constantsAVX2<>+192(SB), Y12
+	VFMADD213PS  constantsAVX2<>+640(SB), Y7, Y10
+	VFMADD213PS  constantsAVX2<>+672(SB), Y2, Y5
+	VFMADD213PS  constantsAVX2<>+672(SB), Y7, Y10
+	VFMADD213PS  constantsAVX2<>+512(SB), Y2, Y5
+	VMOVUPS      constantsAVX2<>+224(SB), Y2
+	VFMADD213PS  constantsAVX2<>+512(SB), Y7, Y10
+	VFMADD213PS  constantsAVX2<>+512(SB), Y4, Y5
+	VMOVUPS      constantsAVX2<>+256(SB), Y4
+	VFMADD213PS  constantsAVX2<>+512(SB), Y9, Y10
+	VDIVPS       Y5, Y6, Y5
+	VMOVUPS      constantsAVX2<>+448(SB), Y7
+	VMOVUPS      constantsAVX2<>+352(SB), Y6
+	VMOVUPS      (SI), Y9
+	VDIVPS       Y10, Y11, Y10
+	VFMADD231PS  Y3, Y5, Y8
+	VMINPS       Y8, Y12, Y3
+	VMAXPS       Y3, Y2, Y2
+	VFMADD231PS  Y2, Y2, Y4
+	VFMADD231PS  constantsAVX2<>+416(SB), Y4, Y7
+	VFMADD231PS  constantsAVX2<>+320(SB), Y4, Y6
+	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y7
+	VFMADD213PS  constantsAVX2<>+384(SB), Y4, Y6
 	VFMADD213PS  constantsAVX2<>+512(SB), Y4, Y7
-	VMOVUPS      constantsAVX2<>+224(SB), Y4
-	VFMADD213PS  constantsAVX2<>+512(SB), Y9, Y12
-	VFMADD213PS  constantsAVX2<>+512(SB), Y6, Y7
-	VMOVUPS      constantsAVX2<>+256(SB), Y6
-	VFMADD213PS  constantsAVX2<>+512(SB), Y11, Y12
-	VDIVPS       Y7, Y8, Y7
-	VMOVUPS      constantsAVX2<>+448(SB), Y9
-	VMOVUPS      constantsAVX2<>+352(SB), Y8
-	VMOVUPS      (SI), Y11
-	VDIVPS       Y12, Y13, Y12
-	VFMADD231PS  Y5, Y7, Y10
-	VMINPS       Y10, Y14, Y5
-	VMAXPS       Y5, Y4, Y4
-	VFMADD231PS  Y4, Y4, Y6
-	VFMADD231PS  constantsAVX2<>+416(SB), Y6, Y9
-	VFMADD231PS  constantsAVX2<>+320(SB), Y6, Y8
-	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y9
-	VFMADD213PS  constantsAVX2<>+384(SB), Y6, Y8
-	VFMADD213PS  constantsAVX2<>+512(SB), Y6, Y9
-	VMULPS       Y8, Y4, Y4
-	VMULPS       Y9, Y9, Y5
-	VMULPS       Y9, Y4, Y6
-	VFMADD231PS  Y4, Y4, Y5
-	VADDPS       Y6, Y6, Y4
-	VDIVPS       Y5, Y4, Y4
-	VSUBPS       Y4, Y11, Y5
-	VFMADD231PS  Y5, Y12, Y4
-	VMOVUPS      Y4, (CX)
+	VMULPS       Y6, Y2, Y2
+	VMULPS       Y7, Y7, Y3
+	VMULPS       Y7, Y2, Y4
+	VFMADD231PS  Y2, Y2, Y3
+	VADDPS       Y4, Y4, Y2
+	VDIVPS       Y3, Y2, Y2
+	VSUBPS       Y2, Y9, Y3
+	VFMADD231PS  Y3, Y10, Y2
+	VMOVUPS      Y2, (CX)
 	ADDQ         $+32, CX
 	ADDQ         $+32, DX
 	ADDQ         $+32, BX
 	ADDQ         $+32, SI
 	ADDQ         $-8, DI
 	CMPQ         DI, $+8
-	JGE          loop27
+	JGE          loop40
 
-done28:
+done41:
 	// The last elements.
 	TESTQ   DI, DI
-	JEQ     done29
+	JEQ     done42
 	MOVQ    DI, R9
 	NEGQ    DI
 	LEAQ    constantsAVX2<>+928(SB), R8
-	VMOVUPS (R8)(DI*4), Y4
+	VMOVUPS (R8)(DI*4), Y2
 
 	// Reset gate and update gate. New gate and h of the units before.
-	VMASKMOVPS   (DX), Y4, Y5
-	VMASKMOVPS   (BX), Y4, Y6
-	VMOVUPS      constantsAVX2<>+288(SB), Y7
-	VMOVUPS      constantsAVX2<>+576(SB), Y8
-	VMOVUPS      constantsAVX2<>+512(SB), Y9
-	VMASKMOVPS   64(DX), Y4, Y10
-	VMASKMOVPS   64(BX), Y4, Y11
-	VMOVUPS      constantsAVX2<>+288(SB), Y12
-	VMOVUPS      constantsAVX2<>+576(SB), Y13
-	VADDPS       Y6, Y5, Y5
-	VADDPS       Y11, Y10, Y6
-	VMINPS       Y5, Y0, Y5
-	VMINPS       Y6, Y0, Y0
-	VMAXPS       Y5, Y1, Y5
-	VMAXPS       Y0, Y1, Y0
-	VFNMADD231PS Y2, Y5, Y7
-	VFNMADD231PS Y2, Y0, Y12
-	VSUBPS       constantsAVX2<>+288(SB), Y7, Y1
-	VPSLLD       $0x17, Y7, Y2
+	VMASKMOVPS   (DX), Y2, Y3
+	VMASKMOVPS   (BX), Y2, Y4
+	VMOVUPS      constantsAVX2<>+288(SB), Y5
+	VMOVUPS      constantsAVX2<>+576(SB), Y6
 	VMOVUPS      constantsAVX2<>+512(SB), Y7
-	VSUBPS       constantsAVX2<>+288(SB), Y12, Y6
-	VPSLLD       $0x17, Y12, Y10
-	VFMADD231PS  Y3, Y1, Y5
-	VMASKMOVPS   128(BX), Y4, Y1
-	VMASKMOVPS   128(DX), Y4, Y11
-	VFMADD231PS  Y3, Y6, Y0
-	VFMADD231PS  constantsAVX2<>+544(SB), Y5, Y8
-	VFMADD231PS  constantsAVX2<>+544(SB), Y0, Y13
-	VFMADD213PS  constantsAVX2<>+608(SB), Y5, Y8
-	VMOVUPS      constantsAVX2<>+192(SB), Y3
-	VFMADD213PS  constantsAVX2<>+608(SB), Y0, Y13
-	VFMADD213PS  constantsAVX2<>+640(SB), Y5, Y8
-	VFMADD213PS  constantsAVX2<>+640(SB), Y0, Y13
-	VFMADD213PS  constantsAVX2<>+672(SB), Y5, Y8
-	VFMADD213PS  constantsAVX2<>+672(SB), Y0, Y13
-	VFMADD213PS  constantsAVX2<>+512(SB), Y5, Y8
-	VMOVUPS      constantsAVX2<>+224(SB), Y5
-	VFMADD213PS  constantsAVX2<>+512(SB), Y0, Y13
-	VFMADD213PS  constantsAVX2<>+512(SB), Y2, Y8
-	VMOVUPS      constantsAVX2<>+256(SB), Y0
-	VFMADD213PS  constantsAVX2<>+512(SB), Y10, Y13
-	VDIVPS       Y8, Y9, Y2
-	VMOVUPS      constantsAVX2<>+448(SB), Y8
-	VMOVUPS      constantsAVX2<>+352(SB), Y6
-	VMASKMOVPS   (SI), Y4, Y4
-	VDIVPS       Y13, Y7, Y7
+	VMASKMOVPS   64(DX), Y2, Y8
+	VMASKMOVPS   64(BX), Y2, Y9
+	VMOVUPS      constantsAVX2<>+288(SB), Y10
+	VMOVUPS      constantsAVX2<>+576(SB), Y11
+	VADDPS       Y4, Y3, Y3
+	VADDPS       Y9, Y8, Y4
+	VMINPS       Y3, Y0, Y3
+	VMINPS       Y4, Y0, Y0
+	VMAXPS       Y3, Y1, Y3
+	VMAXPS       Y0, Y1, Y1
+	VFNMADD231PS constantsAVX2<>+96(SB), Y3, Y5
+	VFNMADD231PS constantsAVX2<>+96(SB), Y1, Y10
+	VSUBPS       constantsAVX2<>+288(SB), Y5, Y0
+	VPSLLD       $0x17, Y5, Y4
+	VMOVUPS      constantsAVX2<>+512(SB), Y8
+	VSUBPS       constantsAVX2<>+288(SB), Y10, Y5
+	VPSLLD       $0x17, Y10, Y9
+	VFMADD231PS  constantsAVX2<>+128(SB), Y0, Y3
+	VMASKMOVPS   128(BX), Y2, Y0
+	VMASKMOVPS   128(DX), Y2, Y10
+	VFMADD231PS  constantsAVX2<>+128(SB), Y5, Y1
+	VFMADD231PS  constantsAVX2<>+544(SB), Y3, Y6
+	VFMADD231PS  constantsAVX2<>+544(SB), Y1, Y11
+	VFMADD213PS  constantsAVX2<>+608(SB), Y3, Y6
+	VMOVUPS      constantsAVX2<>+192(SB), Y5
+	VFMADD213PS  constantsAVX2<>+608(SB), Y1, Y11
+	VFMADD213PS  constantsAVX2<>+640(SB), Y3, Y6
+	VFMADD213PS  constantsAVX2<>+640(SB), Y1, Y11
+	VFMADD213PS  constantsAVX2<>+672(SB), Y3, Y6
+	VMOVUPS      constantsAVX2<>+224(SB), Y12
+	VFMADD213PS  constantsAVX2<>+672(SB), Y1, Y11
+	VFMADD213PS  constantsAVX2<>+512(SB), Y3, Y6
+	VFMADD213PS  constantsAVX2<>+512(SB), Y1, Y11
+	VFMADD213PS  constantsAVX2<>+512(SB), Y4, Y6
+	VMOVUPS      constantsAVX2<>+256(SB), Y1
+	VFMADD213PS  constantsAVX2<>+512(SB), Y9, Y11
+	VDIVPS       Y6, Y7, Y3
+	VMOVUPS      constantsAVX2<>+448(SB), Y6
+	VMOVUPS      constantsAVX2<>+352(SB), Y4
+	VMASKMOVPS   (SI), Y2, Y2
+	VDIVPS       Y11, Y8, Y7
 	LEAQ         (CX), CX
 	TESTQ        $+4, R9
-	VFMADD231PS  Y1, Y2, Y11
-	VMINPS       Y11, Y3, Y1
-	VMAXPS       Y1, Y5, Y1
-	VFMADD231PS  Y1, Y1, Y0
-	VFMADD231PS  constantsAVX2<>+416(SB), Y0, Y8
-	VFMADD231PS  constantsAVX2<>+320(SB), Y0, Y6
-	VFMADD213PS  constantsAVX2<>+480(SB), Y0, Y8
-	VFMADD213PS  constantsAVX2<>+384(SB), Y0, Y6
-	VFMADD213PS  constantsAVX2<>+512(SB), Y0, Y8
-	VMULPS       Y6, Y1, Y0
-	VMULPS       Y8, Y8, Y1
-	VMULPS       Y8, Y0, Y2
+	VFMADD231PS  Y0, Y3, Y10
+	VMINPS       Y10, Y5, Y0
+	VMAXPS       Y0, Y12, Y0
 	VFMADD231PS  Y0, Y0, Y1
-	VADDPS       Y2, Y2, Y0
+	VFMADD231PS  constantsAVX2<>+416(SB), Y1, Y6
+	VFMADD231PS  constantsAVX2<>+320(SB), Y1, Y4
+	VFMADD213PS  constantsAVX2<>+480(SB), Y1, Y6
+	VFMADD213PS  constantsAVX2<>+384(SB), Y1, Y4
+	VFMADD213PS  constantsAVX2<>+512(SB), Y1, Y6
+	VMULPS       Y4, Y0, Y0
+	VMULPS       Y6, Y6, Y1
+	VMULPS       Y6, Y0, Y3
+	VFMADD231PS  Y0, Y0, Y1
+	VADDPS       Y3, Y3, Y0
 	VDIVPS       Y1, Y0, Y0
-	VSUBPS       Y0, Y4, Y1
+	VSUBPS       Y0, Y2, Y1
 	VFMADD231PS  Y1, Y7, Y0
 	VMOVAPS      Y0, Y0
-	JEQ          stored30
+	JEQ          stored43
 	VMOVUPS      X0, (CX)
 	ADDQ         $+16, CX
 	VEXTRACTF128 $0x01, Y0, X0
 
-stored30:
+stored43:
 	TESTQ    $+2, R9
-	JEQ      stored31
+	JEQ      stored44
 	VMOVLPS  X0, (CX)
 	ADDQ     $+8, CX
 	VMOVHLPS X0, X0, X0
 
-stored31:
+stored44:
 	TESTQ  $+1, R9
-	JEQ    stored32
+	JEQ    stored45
 	VMOVSS X0, (CX)
 
-stored32:
-done29:
+stored45:
+done42:
 	// To the next step.
-	MOVQ  208(AX), CX
+	MOVQ  224(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 208(AX)
+	MOVQ  CX, 224(AX)
 	TESTQ CX, CX
 	JEQ   done2
-	MOVQ  224(AX), CX
-	MOVQ  CX, 256(AX)
-	MOVQ  232(AX), CX
-	MOVQ  CX, 264(AX)
-	MOVQ  224(AX), CX
-	MOVQ  272(AX), DX
-	ADDQ  DX, CX
-	MOVQ  CX, 224(AX)
-	MOVQ  232(AX), CX
-	MOVQ  280(AX), DX
-	ADDQ  DX, CX
-	MOVQ  CX, 232(AX)
+	MOVQ  240(AX), CX
+	MOVQ  CX, 272(AX)
+	MOVQ  248(AX), CX
+	MOVQ  CX, 280(AX)
 	MOVQ  240(AX), CX
 	MOVQ  288(AX), DX
 	ADDQ  DX, CX
@@ -3068,20 +3658,28 @@ done29:
 	MOVQ  296(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 248(AX)
-	MOVQ  16(AX), CX
+	MOVQ  256(AX), CX
 	MOVQ  304(AX), DX
 	ADDQ  DX, CX
+	MOVQ  CX, 256(AX)
+	MOVQ  264(AX), CX
+	MOVQ  312(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 264(AX)
+	MOVQ  16(AX), CX
+	MOVQ  320(AX), DX
+	ADDQ  DX, CX
 	MOVQ  CX, 16(AX)
-	MOVQ  256(AX), CX
-	MOVQ  CX, 112(AX)
+	MOVQ  272(AX), CX
+	MOVQ  CX, 120(AX)
 	MOVQ  48(AX), CX
 	MOVQ  56(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 48(AX)
-	MOVQ  144(AX), CX
-	MOVQ  152(AX), DX
+	MOVQ  152(AX), CX
+	MOVQ  160(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 144(AX)
+	MOVQ  CX, 152(AX)
 	JMP   step1
 
 done2:
@@ -3103,21 +3701,28 @@ TEXT ·gruStepsTrainAVX2(SB), NOSPLIT, $8-8
 
 step1:
 	// A step.
-	MOVQ 200(AX), DX
-	MOVQ 192(AX), CX
+	MOVQ 216(AX), DX
+	MOVQ 208(AX), CX
 	LEAQ (AX)(CX*1), CX
 	CMPQ DX, $+1
 	JLT  done4
 
 loop3:
-	MOVQ (CX), BX
-	MOVQ 48(CX), SI
-	MOVQ 24(CX), DI
-	MOVQ 72(CX), R8
-	CMPQ R8, $+1
-	JLT  done6
+	MOVQ  (CX), BX
+	MOVQ  48(CX), SI
+	MOVQ  24(CX), DI
+	MOVQ  80(CX), R8
+	MOVQ  96(CX), R9
+	TESTQ R9, R9
+	JEQ   done6
+	MOVQ  72(CX), R9
 
-loop5:
+done6:
+	SUBQ R9, R8
+	CMPQ R8, $+1
+	JLT  done8
+
+loop7:
 	// The chains of a panel.
 	VMOVUPS (DI), Y0
 	VMOVUPS 32(DI), Y1
@@ -3128,22 +3733,22 @@ loop5:
 	MOVQ    16(CX), R9
 	MOVQ    8(CX), R10
 	CMPQ    R10, $+1
-	JLT     done8
+	JLT     done10
 
-loop7:
+loop9:
 	MOVQ R10, R11
 	ADDQ $-128, R10
 	CMPQ R10, $+1
-	JLT  done9
+	JLT  done11
 	MOVQ $+128, R11
 
-done9:
+done11:
 	MOVQ R11, R12
 	SHLQ $0x06, R12
 	SUBQ $+4, R11
-	JLT  done11
+	JLT  done13
 
-loop10:
+loop12:
 	VBROADCASTSS (R9), Y6
 	VFMADD231PS  (BX), Y6, Y0
 	VFMADD231PS  32(BX), Y6, Y1
@@ -3175,14 +3780,14 @@ loop10:
 	ADDQ         $+16, R9
 	ADDQ         $+256, BX
 	SUBQ         $+4, R11
-	JGE          loop10
+	JGE          loop12
 
-done11:
+done13:
 	ADDQ $+4, R11
 	SUBQ $+1, R11
-	JLT  done13
+	JLT  done15
 
-loop12:
+loop14:
 	VBROADCASTSS (R9), Y6
 	VFMADD231PS  (BX), Y6, Y0
 	VFMADD231PS  32(BX), Y6, Y1
@@ -3193,51 +3798,196 @@ loop12:
 	ADDQ         $+4, R9
 	ADDQ         $+64, BX
 	SUBQ         $+1, R11
-	JGE          loop12
+	JGE          loop14
 
-done13:
+done15:
 	ADDQ $+1, R11
 	ADDQ R12, BX
 	ADDQ R12, BX
 	CMPQ R10, $+1
-	JGE  loop7
+	JGE  loop9
 
-done8:
+done10:
 	// Add what is there.
-	MOVQ    40(CX), R9
-	TESTQ   R9, R9
-	JEQ     done14
-	VMOVUPS (SI), Y6
-	VADDPS  Y0, Y6, Y0
-	VMOVUPS 32(SI), Y6
-	VADDPS  Y1, Y6, Y1
-	VMOVUPS 64(SI), Y6
-	VADDPS  Y2, Y6, Y2
-	VMOVUPS 96(SI), Y6
-	VADDPS  Y3, Y6, Y3
-	VMOVUPS 128(SI), Y6
-	VADDPS  Y4, Y6, Y4
-	VMOVUPS 160(SI), Y6
-	VADDPS  Y5, Y6, Y5
+	MOVQ   40(CX), R9
+	TESTQ  R9, R9
+	JEQ    done16
+	VADDPS (SI), Y0, Y0
+	VADDPS 32(SI), Y1, Y1
+	VADDPS 64(SI), Y2, Y2
+	VADDPS 96(SI), Y3, Y3
+	VADDPS 128(SI), Y4, Y4
+	VADDPS 160(SI), Y5, Y5
 
-done14:
-	MOVQ    32(CX), R9
-	ADDQ    R9, DI
+done16:
 	VMOVUPS Y0, (SI)
 	VMOVUPS Y1, 32(SI)
 	VMOVUPS Y2, 64(SI)
 	VMOVUPS Y3, 96(SI)
 	VMOVUPS Y4, 128(SI)
 	VMOVUPS Y5, 160(SI)
+	MOVQ    32(CX), R9
+	ADDQ    R9, DI
 	ADDQ    $+192, SI
 	ADDQ    $-1, R8
 	CMPQ    R8, $+1
-	JGE     loop5
+	JGE     loop7
 
-done6:
-	MOVQ  88(CX), R8
+done8:
 	TESTQ R8, R8
-	JEQ   done15
+	JNE   done17
+	MOVQ  72(CX), R8
+	TESTQ R8, R8
+	JEQ   done18
+	MOVQ  96(CX), R8
+	TESTQ R8, R8
+	JEQ   done19
+
+	// The chains of a panel.
+	VMOVUPS (DI), Y0
+	VMOVUPS 32(DI), Y1
+	VMOVUPS 64(DI), Y2
+	VMOVUPS 96(DI), Y3
+	VMOVUPS 128(DI), Y4
+	VMOVUPS 160(DI), Y5
+	VMOVUPS 192(DI), Y6
+	VMOVUPS 256(DI), Y7
+	VMOVUPS 320(DI), Y8
+	MOVQ    16(CX), R8
+	MOVQ    8(CX), R9
+	CMPQ    R9, $+1
+	JLT     done21
+
+loop20:
+	MOVQ R9, R10
+	ADDQ $-128, R9
+	CMPQ R9, $+1
+	JLT  done22
+	MOVQ $+128, R10
+
+done22:
+	MOVQ R10, R11
+	SHLQ $0x06, R11
+	LEAQ (BX)(R11*1), R12
+	LEAQ (R12)(R11*2), R12
+	SUBQ $+4, R10
+	JLT  done24
+
+loop23:
+	VBROADCASTSS (R8), Y9
+	VFMADD231PS  (BX), Y9, Y0
+	VFMADD231PS  32(BX), Y9, Y1
+	VFMADD231PS  (BX)(R11*1), Y9, Y2
+	VFMADD231PS  32(BX)(R11*1), Y9, Y3
+	VFMADD231PS  (BX)(R11*2), Y9, Y4
+	VFMADD231PS  32(BX)(R11*2), Y9, Y5
+	VFMADD231PS  (R12), Y9, Y6
+	VFMADD231PS  (R12)(R11*1), Y9, Y7
+	VFMADD231PS  (R12)(R11*2), Y9, Y8
+	VBROADCASTSS 4(R8), Y9
+	VFMADD231PS  64(BX), Y9, Y0
+	VFMADD231PS  96(BX), Y9, Y1
+	VFMADD231PS  64(BX)(R11*1), Y9, Y2
+	VFMADD231PS  96(BX)(R11*1), Y9, Y3
+	VFMADD231PS  64(BX)(R11*2), Y9, Y4
+	VFMADD231PS  96(BX)(R11*2), Y9, Y5
+	VFMADD231PS  64(R12), Y9, Y6
+	VFMADD231PS  64(R12)(R11*1), Y9, Y7
+	VFMADD231PS  64(R12)(R11*2), Y9, Y8
+	VBROADCASTSS 8(R8), Y9
+	VFMADD231PS  128(BX), Y9, Y0
+	VFMADD231PS  160(BX), Y9, Y1
+	VFMADD231PS  128(BX)(R11*1), Y9, Y2
+	VFMADD231PS  160(BX)(R11*1), Y9, Y3
+	VFMADD231PS  128(BX)(R11*2), Y9, Y4
+	VFMADD231PS  160(BX)(R11*2), Y9, Y5
+	VFMADD231PS  128(R12), Y9, Y6
+	VFMADD231PS  128(R12)(R11*1), Y9, Y7
+	VFMADD231PS  128(R12)(R11*2), Y9, Y8
+	VBROADCASTSS 12(R8), Y9
+	VFMADD231PS  192(BX), Y9, Y0
+	VFMADD231PS  224(BX), Y9, Y1
+	VFMADD231PS  192(BX)(R11*1), Y9, Y2
+	VFMADD231PS  224(BX)(R11*1), Y9, Y3
+	VFMADD231PS  192(BX)(R11*2), Y9, Y4
+	VFMADD231PS  224(BX)(R11*2), Y9, Y5
+	VFMADD231PS  192(R12), Y9, Y6
+	VFMADD231PS  192(R12)(R11*1), Y9, Y7
+	VFMADD231PS  192(R12)(R11*2), Y9, Y8
+	ADDQ         $+16, R8
+	ADDQ         $+256, BX
+	ADDQ         $+256, R12
+	SUBQ         $+4, R10
+	JGE          loop23
+
+done24:
+	ADDQ $+4, R10
+	SUBQ $+1, R10
+	JLT  done26
+
+loop25:
+	VBROADCASTSS (R8), Y9
+	VFMADD231PS  (BX), Y9, Y0
+	VFMADD231PS  32(BX), Y9, Y1
+	VFMADD231PS  (BX)(R11*1), Y9, Y2
+	VFMADD231PS  32(BX)(R11*1), Y9, Y3
+	VFMADD231PS  (BX)(R11*2), Y9, Y4
+	VFMADD231PS  32(BX)(R11*2), Y9, Y5
+	VFMADD231PS  (R12), Y9, Y6
+	VFMADD231PS  (R12)(R11*1), Y9, Y7
+	VFMADD231PS  (R12)(R11*2), Y9, Y8
+	ADDQ         $+4, R8
+	ADDQ         $+64, BX
+	ADDQ         $+64, R12
+	SUBQ         $+1, R10
+	JGE          loop25
+
+done26:
+	ADDQ $+1, R10
+	MOVQ R12, BX
+	ADDQ R11, BX
+	ADDQ R11, BX
+	CMPQ R9, $+1
+	JGE  loop20
+
+done21:
+	// Add what is there.
+	MOVQ   40(CX), BX
+	TESTQ  BX, BX
+	JEQ    done27
+	VADDPS (SI), Y0, Y0
+	VADDPS 32(SI), Y1, Y1
+	VADDPS 64(SI), Y2, Y2
+	VADDPS 96(SI), Y3, Y3
+	VADDPS 128(SI), Y4, Y4
+	VADDPS 160(SI), Y5, Y5
+	VADDPS 192(SI), Y6, Y6
+	VADDPS 256(SI), Y7, Y7
+	VADDPS 320(SI), Y8, Y8
+
+done27:
+	VMOVUPS Y0, (SI)
+	VMOVUPS Y1, 32(SI)
+	VMOVUPS Y2, 64(SI)
+	VMOVUPS Y3, 96(SI)
+	VMOVUPS Y4, 128(SI)
+	VMOVUPS Y5, 160(SI)
+	VMOVUPS Y6, 192(SI)
+	VMOVUPS Y7, 256(SI)
+	VMOVUPS Y8, 320(SI)
+	MOVQ    32(CX), BX
+	ADDQ    BX, DI
+	MOVQ    32(CX), BX
+	ADDQ    BX, DI
+	ADDQ    $+384, SI
+	JMP     done5
+
+done19:
+done18:
+done17:
+	MOVQ  96(CX), R8
+	TESTQ R8, R8
+	JEQ   done28
 
 	// The chains of a panel.
 	VMOVUPS (DI), Y0
@@ -3246,22 +3996,22 @@ done6:
 	MOVQ    16(CX), R8
 	MOVQ    8(CX), R9
 	CMPQ    R9, $+1
-	JLT     done17
+	JLT     done30
 
-loop16:
+loop29:
 	MOVQ R9, R10
 	ADDQ $-128, R9
 	CMPQ R9, $+1
-	JLT  done18
+	JLT  done31
 	MOVQ $+128, R10
 
-done18:
+done31:
 	MOVQ R10, R11
 	SHLQ $0x06, R11
 	SUBQ $+4, R10
-	JLT  done20
+	JLT  done33
 
-loop19:
+loop32:
 	VBROADCASTSS (R8), Y3
 	VFMADD231PS  (BX), Y3, Y0
 	VFMADD231PS  (BX)(R11*1), Y3, Y1
@@ -3281,14 +4031,14 @@ loop19:
 	ADDQ         $+16, R8
 	ADDQ         $+256, BX
 	SUBQ         $+4, R10
-	JGE          loop19
+	JGE          loop32
 
-done20:
+done33:
 	ADDQ $+4, R10
 	SUBQ $+1, R10
-	JLT  done22
+	JLT  done35
 
-loop21:
+loop34:
 	VBROADCASTSS (R8), Y3
 	VFMADD231PS  (BX), Y3, Y0
 	VFMADD231PS  (BX)(R11*1), Y3, Y1
@@ -3296,37 +4046,35 @@ loop21:
 	ADDQ         $+4, R8
 	ADDQ         $+64, BX
 	SUBQ         $+1, R10
-	JGE          loop21
+	JGE          loop34
 
-done22:
+done35:
 	ADDQ $+1, R10
 	ADDQ R11, BX
 	ADDQ R11, BX
 	CMPQ R9, $+1
-	JGE  loop16
+	JGE  loop29
 
-done17:
+done30:
 	// Add what is there.
-	MOVQ    40(CX), BX
-	TESTQ   BX, BX
-	JEQ     done23
-	VMOVUPS (SI), Y3
-	VADDPS  Y0, Y3, Y0
-	VMOVUPS 64(SI), Y3
-	VADDPS  Y1, Y3, Y1
-	VMOVUPS 128(SI), Y3
-	VADDPS  Y2, Y3, Y2
+	MOVQ   40(CX), BX
+	TESTQ  BX, BX
+	JEQ    done36
+	VADDPS (SI), Y0, Y0
+	VADDPS 64(SI), Y1, Y1
+	VADDPS 128(SI), Y2, Y2
 
-done23:
-	MOVQ    32(CX), BX
-	ADDQ    BX, DI
+done36:
 	VMOVUPS Y0, (SI)
 	VMOVUPS Y1, 64(SI)
 	VMOVUPS Y2, 128(SI)
+	MOVQ    32(CX), BX
+	ADDQ    BX, DI
 	ADDQ    $+192, SI
 
-done15:
-	ADDQ $+96, CX
+done28:
+done5:
+	ADDQ $+104, CX
 	ADDQ $-1, DX
 	CMPQ DX, $+1
 	JGE  loop3
@@ -3334,206 +4082,204 @@ done15:
 done4:
 	VMOVUPS constantsAVX2<>+32(SB), Y0
 	VMOVUPS constantsAVX2<>+64(SB), Y1
-	VMOVUPS constantsAVX2<>+96(SB), Y2
-	VMOVUPS constantsAVX2<>+128(SB), Y3
-	MOVQ    224(AX), CX
-	MOVQ    240(AX), DX
-	MOVQ    248(AX), BX
-	MOVQ    256(AX), SI
-	MOVQ    216(AX), DI
+	MOVQ    240(AX), CX
+	MOVQ    256(AX), DX
+	MOVQ    264(AX), BX
+	MOVQ    272(AX), SI
+	MOVQ    232(AX), DI
 
 	// 8 elements at a time.
 	CMPQ DI, $+16
-	JLT  done24
+	JLT  done37
 
 	// Reset gate and update gate.
-	VMOVUPS      (DX), Y4
-	VMOVUPS      (BX), Y5
-	VMOVUPS      64(DX), Y9
-	VMOVUPS      64(BX), Y10
-	VMOVUPS      constantsAVX2<>+288(SB), Y6
-	VMOVUPS      constantsAVX2<>+288(SB), Y11
-	VMOVUPS      constantsAVX2<>+576(SB), Y7
-	VMOVUPS      constantsAVX2<>+576(SB), Y12
-	VMOVUPS      constantsAVX2<>+512(SB), Y8
-	VMOVUPS      constantsAVX2<>+512(SB), Y13
-	VMOVUPS      128(BX), Y14
-	VMOVUPS      128(DX), Y15
-	VADDPS       Y5, Y4, Y4
-	VADDPS       Y10, Y9, Y5
-	VMINPS       Y4, Y0, Y4
-	VMINPS       Y5, Y0, Y5
-	VMAXPS       Y4, Y1, Y4
-	VMAXPS       Y5, Y1, Y9
-	VFNMADD231PS Y2, Y4, Y6
-	VFNMADD231PS Y2, Y9, Y11
-	VSUBPS       constantsAVX2<>+288(SB), Y6, Y5
-	VSUBPS       constantsAVX2<>+288(SB), Y11, Y10
-	VPSLLD       $0x17, Y6, Y6
-	VPSLLD       $0x17, Y11, Y11
-	VFMADD231PS  Y3, Y5, Y4
-	VFMADD231PS  Y3, Y10, Y9
-	VFMADD231PS  constantsAVX2<>+544(SB), Y4, Y7
-	VFMADD231PS  constantsAVX2<>+544(SB), Y9, Y12
-	VFMADD213PS  constantsAVX2<>+608(SB), Y4, Y7
-	VFMADD213PS  constantsAVX2<>+608(SB), Y9, Y12
-	VFMADD213PS  constantsAVX2<>+640(SB), Y4, Y7
-	VFMADD213PS  constantsAVX2<>+640(SB), Y9, Y12
-	VFMADD213PS  constantsAVX2<>+672(SB), Y4, Y7
-	VFMADD213PS  constantsAVX2<>+672(SB), Y9, Y12
-	VFMADD213PS  constantsAVX2<>+512(SB), Y4, Y7
-	VFMADD213PS  constantsAVX2<>+512(SB), Y9, Y12
-	VFMADD213PS  constantsAVX2<>+512(SB), Y6, Y7
-	VFMADD213PS  constantsAVX2<>+512(SB), Y11, Y12
-	VDIVPS       Y7, Y8, Y4
-	VDIVPS       Y12, Y13, Y5
-	VFMADD231PS  Y14, Y4, Y15
-	VMOVUPS      Y4, (DX)
-	VMOVUPS      Y5, 64(DX)
+	VMOVUPS      (DX), Y2
+	VMOVUPS      (BX), Y3
+	VMOVUPS      64(DX), Y7
+	VMOVUPS      64(BX), Y8
+	VMOVUPS      constantsAVX2<>+288(SB), Y4
+	VMOVUPS      constantsAVX2<>+288(SB), Y9
+	VMOVUPS      constantsAVX2<>+576(SB), Y5
+	VMOVUPS      constantsAVX2<>+576(SB), Y10
+	VMOVUPS      constantsAVX2<>+512(SB), Y6
+	VMOVUPS      constantsAVX2<>+512(SB), Y11
+	VMOVUPS      128(BX), Y12
+	VMOVUPS      128(DX), Y13
+	VADDPS       Y3, Y2, Y2
+	VADDPS       Y8, Y7, Y3
+	VMINPS       Y2, Y0, Y2
+	VMINPS       Y3, Y0, Y3
+	VMAXPS       Y2, Y1, Y2
+	VMAXPS       Y3, Y1, Y7
+	VFNMADD231PS constantsAVX2<>+96(SB), Y2, Y4
+	VFNMADD231PS constantsAVX2<>+96(SB), Y7, Y9
+	VSUBPS       constantsAVX2<>+288(SB), Y4, Y3
+	VSUBPS       constantsAVX2<>+288(SB), Y9, Y8
+	VPSLLD       $0x17, Y4, Y4
+	VPSLLD       $0x17, Y9, Y9
+	VFMADD231PS  constantsAVX2<>+128(SB), Y3, Y2
+	VFMADD231PS  constantsAVX2<>+128(SB), Y8, Y7
+	VFMADD231PS  constantsAVX2<>+544(SB), Y2, Y5
+	VFMADD231PS  constantsAVX2<>+544(SB), Y7, Y10
+	VFMADD213PS  constantsAVX2<>+608(SB), Y2, Y5
+	VFMADD213PS  constantsAVX2<>+608(SB), Y7, Y10
+	VFMADD213PS  constantsAVX2<>+640(SB), Y2, Y5
+	VFMADD213PS  constantsAVX2<>+640(SB), Y7, Y10
+	VFMADD213PS  constantsAVX2<>+672(SB), Y2, Y5
+	VFMADD213PS  constantsAVX2<>+672(SB), Y7, Y10
+	VFMADD213PS  constantsAVX2<>+512(SB), Y2, Y5
+	VFMADD213PS  constantsAVX2<>+512(SB), Y7, Y10
+	VFMADD213PS  constantsAVX2<>+512(SB), Y4, Y5
+	VFMADD213PS  constantsAVX2<>+512(SB), Y9, Y10
+	VDIVPS       Y5, Y6, Y2
+	VDIVPS       Y10, Y11, Y3
+	VFMADD231PS  Y12, Y2, Y13
+	VMOVUPS      Y2, (DX)
+	VMOVUPS      Y3, 64(DX)
 	ADDQ         $-16, DI
 	CMPQ         DI, $+16
-	JLT          done26
+	JLT          done39
 
-loop25:
+loop38:
 	// New gate and h of the units before. Reset gate and update gate.
-	VMOVUPS      32(DX), Y10
-	VMOVUPS      32(BX), Y11
-	VMOVUPS      96(DX), Y13
-	VMOVUPS      constantsAVX2<>+192(SB), Y4
-	VMOVUPS      96(BX), Y14
-	VMOVUPS      constantsAVX2<>+224(SB), Y6
-	VMOVUPS      constantsAVX2<>+288(SB), Y12
-	VMOVUPS      constantsAVX2<>+256(SB), Y7
-	VMOVUPS      constantsAVX2<>+448(SB), Y9
-	VMOVUPS      constantsAVX2<>+352(SB), Y8
-	VADDPS       Y11, Y10, Y10
-	VMINPS       Y15, Y4, Y4
+	VMOVUPS      32(DX), Y8
+	VMOVUPS      32(BX), Y9
+	VMOVUPS      96(DX), Y14
+	VMOVUPS      constantsAVX2<>+192(SB), Y2
+	VMOVUPS      96(BX), Y15
+	VMOVUPS      constantsAVX2<>+224(SB), Y4
+	VMOVUPS      constantsAVX2<>+288(SB), Y10
+	VMOVUPS      constantsAVX2<>+256(SB), Y5
+	VMOVUPS      constantsAVX2<>+448(SB), Y7
+	VMOVUPS      constantsAVX2<>+352(SB), Y6
 	VMOVUPS      constantsAVX2<>+576(SB), Y11
-	VMOVUPS      constantsAVX2<>+512(SB), Y15
-	VADDPS       Y14, Y13, Y13
-	VMAXPS       Y4, Y6, Y4
-	VMOVUPS      constantsAVX2<>+288(SB), Y6
-	VMINPS       Y10, Y0, Y10
-	VMINPS       Y13, Y0, Y13
-	VFMADD231PS  Y4, Y4, Y7
-	VMAXPS       Y10, Y1, Y10
-	VMAXPS       Y13, Y1, Y14
-	VFNMADD231PS Y2, Y10, Y12
-	VFNMADD231PS Y2, Y14, Y6
-	VFMADD231PS  constantsAVX2<>+416(SB), Y7, Y9
-	VFMADD231PS  constantsAVX2<>+320(SB), Y7, Y8
-	VSUBPS       constantsAVX2<>+288(SB), Y12, Y13
-	VPSLLD       $0x17, Y12, Y12
-	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y9
-	VFMADD213PS  constantsAVX2<>+384(SB), Y7, Y8
-	VFMADD231PS  Y3, Y13, Y10
-	VSUBPS       constantsAVX2<>+288(SB), Y6, Y13
-	VPSLLD       $0x17, Y6, Y6
-	VFMADD213PS  constantsAVX2<>+512(SB), Y7, Y9
-	VFMADD231PS  Y3, Y13, Y14
-	VMULPS       Y8, Y4, Y4
-	VMOVUPS      constantsAVX2<>+576(SB), Y8
-	VFMADD231PS  constantsAVX2<>+544(SB), Y10, Y11
-	VMULPS       Y9, Y9, Y7
-	VMULPS       Y9, Y4, Y9
-	VFMADD231PS  constantsAVX2<>+544(SB), Y14, Y8
-	VFMADD213PS  constantsAVX2<>+608(SB), Y10, Y11
-	VFMADD231PS  Y4, Y4, Y7
-	VMOVUPS      constantsAVX2<>+512(SB), Y4
-	VADDPS       Y9, Y9, Y9
-	VFMADD213PS  constantsAVX2<>+608(SB), Y14, Y8
-	VFMADD213PS  constantsAVX2<>+640(SB), Y10, Y11
-	VDIVPS       Y7, Y9, Y7
-	VMOVUPS      160(BX), Y9
-	VFMADD213PS  constantsAVX2<>+640(SB), Y14, Y8
-	VFMADD213PS  constantsAVX2<>+672(SB), Y10, Y11
-	VFMADD213PS  constantsAVX2<>+672(SB), Y14, Y8
+	VMOVUPS      constantsAVX2<>+512(SB), Y12
+	VADDPS       Y9, Y8, Y8
+	VMINPS       Y13, Y2, Y2
+	VADDPS       Y15, Y14, Y9
+	VMAXPS       Y2, Y4, Y2
+	VMOVUPS      constantsAVX2<>+288(SB), Y4
+	VMINPS       Y8, Y0, Y8
+	VMINPS       Y9, Y0, Y9
+	VFMADD231PS  Y2, Y2, Y5
+	VMAXPS       Y8, Y1, Y8
+	VMAXPS       Y9, Y1, Y13
+	VFNMADD231PS constantsAVX2<>+96(SB), Y8, Y10
+	VFNMADD231PS constantsAVX2<>+96(SB), Y13, Y4
+	VFMADD231PS  constantsAVX2<>+416(SB), Y5, Y7
+	VFMADD231PS  constantsAVX2<>+320(SB), Y5, Y6
+	VSUBPS       constantsAVX2<>+288(SB), Y10, Y9
+	VPSLLD       $0x17, Y10, Y10
+	VSUBPS       constantsAVX2<>+288(SB), Y4, Y14
+	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y7
+	VFMADD213PS  constantsAVX2<>+384(SB), Y5, Y6
+	VPSLLD       $0x17, Y4, Y4
+	VFMADD231PS  constantsAVX2<>+128(SB), Y9, Y8
+	VFMADD231PS  constantsAVX2<>+128(SB), Y14, Y13
+	VFMADD213PS  constantsAVX2<>+512(SB), Y5, Y7
+	VMULPS       Y6, Y2, Y2
+	VMOVUPS      constantsAVX2<>+576(SB), Y6
+	VFMADD231PS  constantsAVX2<>+544(SB), Y8, Y11
+	VMULPS       Y7, Y7, Y5
+	VMULPS       Y7, Y2, Y7
+	VFMADD231PS  constantsAVX2<>+544(SB), Y13, Y6
+	VFMADD213PS  constantsAVX2<>+608(SB), Y8, Y11
+	VFMADD231PS  Y2, Y2, Y5
+	VMOVUPS      constantsAVX2<>+512(SB), Y2
+	VADDPS       Y7, Y7, Y7
+	VFMADD213PS  constantsAVX2<>+608(SB), Y13, Y6
+	VFMADD213PS  constantsAVX2<>+640(SB), Y8, Y11
+	VDIVPS       Y5, Y7, Y5
+	VMOVUPS      160(BX), Y7
+	VFMADD213PS  constantsAVX2<>+640(SB), Y13, Y6
+	VFMADD213PS  constantsAVX2<>+672(SB), Y8, Y11
+	VFMADD213PS  constantsAVX2<>+672(SB), Y13, Y6
+	VFMADD213PS  constantsAVX2<>+512(SB), Y8, Y11
+	VFMADD213PS  constantsAVX2<>+512(SB), Y13, Y6
 	VFMADD213PS  constantsAVX2<>+512(SB), Y10, Y11
-	VFMADD213PS  constantsAVX2<>+512(SB), Y14, Y8
-	VFMADD213PS  constantsAVX2<>+512(SB), Y12, Y11
-	VMOVUPS      Y7, 128(DX)
-	VMOVUPS      (SI), Y10
-	VMOVUPS      160(DX), Y12
-	VFMADD213PS  constantsAVX2<>+512(SB), Y6, Y8
-	VDIVPS       Y11, Y15, Y6
-	VSUBPS       Y7, Y10, Y10
-	VDIVPS       Y8, Y4, Y4
-	VFMADD231PS  Y10, Y5, Y7
-	VMOVUPS      Y7, (CX)
-	VFMADD231PS  Y9, Y6, Y12
-	VMOVUPS      Y6, 32(DX)
-	VMOVUPS      Y4, 96(DX)
+	VMOVUPS      Y5, 128(DX)
+	VMOVUPS      (SI), Y8
+	VMOVUPS      160(DX), Y9
+	VFMADD213PS  constantsAVX2<>+512(SB), Y4, Y6
+	VDIVPS       Y11, Y12, Y4
+	VSUBPS       Y5, Y8, Y8
+	VDIVPS       Y6, Y2, Y2
+	VFMADD231PS  Y8, Y3, Y5
+	VMOVUPS      Y5, (CX)
+	VFMADD231PS  Y7, Y4, Y9
+	VMOVUPS      Y4, 32(DX)
+	VMOVUPS      Y2, 96(DX)
 
 	// New gate and h of the units before. Reset gate and update gate.
-	VMOVUPS      192(DX), Y10
-	VMOVUPS      192(BX), Y14
-	VMOVUPS      256(DX), Y8
-	VMOVUPS      256(BX), Y13
-	VMOVUPS      constantsAVX2<>+192(SB), Y5
+	VMOVUPS      192(DX), Y8
+	VMOVUPS      192(BX), Y10
+	VMOVUPS      256(DX), Y14
+	VMOVUPS      256(BX), Y15
+	VMOVUPS      constantsAVX2<>+192(SB), Y3
 	VMOVUPS      constantsAVX2<>+288(SB), Y11
-	VMOVUPS      constantsAVX2<>+224(SB), Y6
-	VMOVUPS      constantsAVX2<>+256(SB), Y7
-	VMOVUPS      constantsAVX2<>+288(SB), Y15
-	VMOVUPS      constantsAVX2<>+448(SB), Y9
-	VADDPS       Y14, Y10, Y10
-	VADDPS       Y13, Y8, Y14
-	VMOVUPS      constantsAVX2<>+352(SB), Y8
-	VMOVUPS      constantsAVX2<>+576(SB), Y13
-	VMINPS       Y12, Y5, Y5
+	VMOVUPS      constantsAVX2<>+224(SB), Y4
+	VMOVUPS      constantsAVX2<>+256(SB), Y5
+	VMOVUPS      constantsAVX2<>+448(SB), Y7
+	VMOVUPS      constantsAVX2<>+352(SB), Y6
 	VMOVUPS      constantsAVX2<>+576(SB), Y12
+	VMOVUPS      constantsAVX2<>+512(SB), Y13
+	VADDPS       Y10, Y8, Y8
+	VADDPS       Y15, Y14, Y10
+	VMINPS       Y9, Y3, Y3
+	VMOVUPS      constantsAVX2<>+288(SB), Y9
+	VMINPS       Y8, Y0, Y8
 	VMINPS       Y10, Y0, Y10
-	VMINPS       Y14, Y0, Y14
-	VMAXPS       Y5, Y6, Y5
-	VMOVUPS      constantsAVX2<>+512(SB), Y6
+	VMAXPS       Y3, Y4, Y3
+	VMAXPS       Y8, Y1, Y4
 	VMAXPS       Y10, Y1, Y10
-	VMAXPS       Y14, Y1, Y14
-	VFMADD231PS  Y5, Y5, Y7
-	VFNMADD231PS Y2, Y10, Y11
-	VFNMADD231PS Y2, Y14, Y15
-	VFMADD231PS  constantsAVX2<>+416(SB), Y7, Y9
-	VFMADD231PS  constantsAVX2<>+320(SB), Y7, Y8
-	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y9
-	VFMADD213PS  constantsAVX2<>+384(SB), Y7, Y8
-	VFMADD213PS  constantsAVX2<>+512(SB), Y7, Y9
-	VSUBPS       constantsAVX2<>+288(SB), Y11, Y7
-	VMULPS       Y8, Y5, Y5
-	VSUBPS       constantsAVX2<>+288(SB), Y15, Y8
+	VFMADD231PS  Y3, Y3, Y5
+	VFNMADD231PS constantsAVX2<>+96(SB), Y4, Y11
+	VFNMADD231PS constantsAVX2<>+96(SB), Y10, Y9
+	VFMADD231PS  constantsAVX2<>+416(SB), Y5, Y7
+	VFMADD231PS  constantsAVX2<>+320(SB), Y5, Y6
+	VMOVUPS      constantsAVX2<>+576(SB), Y15
+	VSUBPS       constantsAVX2<>+288(SB), Y11, Y8
+	VSUBPS       constantsAVX2<>+288(SB), Y9, Y14
 	VPSLLD       $0x17, Y11, Y11
-	VPSLLD       $0x17, Y15, Y15
-	VFMADD231PS  Y3, Y7, Y10
+	VPSLLD       $0x17, Y9, Y9
+	VFMADD231PS  constantsAVX2<>+128(SB), Y8, Y4
+	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y7
+	VFMADD231PS  constantsAVX2<>+128(SB), Y14, Y10
+	VFMADD213PS  constantsAVX2<>+384(SB), Y5, Y6
+	VFMADD231PS  constantsAVX2<>+544(SB), Y4, Y12
+	VFMADD213PS  constantsAVX2<>+512(SB), Y5, Y7
+	VFMADD231PS  constantsAVX2<>+544(SB), Y10, Y15
+	VMULPS       Y6, Y3, Y3
+	VFMADD213PS  constantsAVX2<>+608(SB), Y4, Y12
+	VMULPS       Y7, Y7, Y5
+	VFMADD213PS  constantsAVX2<>+608(SB), Y10, Y15
+	VMULPS       Y7, Y3, Y6
 	VMOVUPS      constantsAVX2<>+512(SB), Y7
-	VFMADD231PS  Y3, Y8, Y14
-	VMULPS       Y9, Y9, Y8
-	VMULPS       Y9, Y5, Y9
-	VFMADD231PS  constantsAVX2<>+544(SB), Y10, Y13
-	VFMADD231PS  constantsAVX2<>+544(SB), Y14, Y12
-	VFMADD231PS  Y5, Y5, Y8
-	VMOVUPS      320(BX), Y5
-	VADDPS       Y9, Y9, Y9
-	VFMADD213PS  constantsAVX2<>+608(SB), Y10, Y13
-	VFMADD213PS  constantsAVX2<>+608(SB), Y14, Y12
-	VDIVPS       Y8, Y9, Y8
-	VMOVUPS      320(DX), Y9
-	VFMADD213PS  constantsAVX2<>+640(SB), Y10, Y13
-	VFMADD213PS  constantsAVX2<>+640(SB), Y14, Y12
-	VFMADD213PS  constantsAVX2<>+672(SB), Y10, Y13
-	VFMADD213PS  constantsAVX2<>+672(SB), Y14, Y12
-	VFMADD213PS  constantsAVX2<>+512(SB), Y10, Y13
-	VMOVUPS      Y8, 160(DX)
-	VMOVUPS      32(SI), Y10
-	VFMADD213PS  constantsAVX2<>+512(SB), Y14, Y12
-	VFMADD213PS  constantsAVX2<>+512(SB), Y11, Y13
-	VFMADD213PS  constantsAVX2<>+512(SB), Y15, Y12
-	VSUBPS       Y8, Y10, Y10
-	VDIVPS       Y13, Y6, Y6
-	VFMADD231PS  Y10, Y4, Y8
-	VDIVPS       Y12, Y7, Y4
-	VMOVUPS      Y8, 32(CX)
-	VFMADD231PS  Y5, Y6, Y9
+	VFMADD213PS  constantsAVX2<>+640(SB), Y4, Y12
+	VFMADD231PS  Y3, Y3, Y5
+	VMOVUPS      320(BX), Y3
+	VFMADD213PS  constantsAVX2<>+640(SB), Y10, Y15
+	VADDPS       Y6, Y6, Y6
+	VMOVUPS      320(DX), Y8
+	VFMADD213PS  constantsAVX2<>+672(SB), Y4, Y12
+	VDIVPS       Y5, Y6, Y5
+	VFMADD213PS  constantsAVX2<>+672(SB), Y10, Y15
+	VFMADD213PS  constantsAVX2<>+512(SB), Y4, Y12
+	VFMADD213PS  constantsAVX2<>+512(SB), Y10, Y15
+	VFMADD213PS  constantsAVX2<>+512(SB), Y11, Y12
+	VFMADD213PS  constantsAVX2<>+512(SB), Y9, Y15
+	VMOVUPS      Y5, 160(DX)
+	VMOVUPS      32(SI), Y4
+	VDIVPS       Y12, Y13, Y6
+	VDIVPS       Y15, Y7, Y7
+	VSUBPS       Y5, Y4, Y4
+	VFMADD231PS  Y4, Y2, Y5
+	VFMADD231PS  Y3, Y6, Y8
+	VMOVUPS      Y5, 32(CX)
 	VMOVUPS      Y6, 192(DX)
-	VMOVUPS      Y4, 256(DX)
-	VMOVAPS      Y4, Y5
-	VMOVAPS      Y9, Y15
+	VMOVUPS      Y7, 256(DX)
+	VMOVAPS      Y7, Y3
+	VMOVAPS      Y8, Y13
 	ADDQ         $+64, CX
 	ADDQ         $+64, DX
 	ADDQ         $+64, BX
@@ -3542,103 +4288,103 @@ loop25:
 	ADDQ         $+128, BX
 	ADDQ         $-16, DI
 	CMPQ         DI, $+16
-	JGE          loop25
+	JGE          loop38
 
-done26:
+done39:
 	// New gate and h of the units before. Reset gate and update gate.
-	VMOVUPS      32(DX), Y10
-	VMOVUPS      32(BX), Y11
-	VMOVUPS      96(DX), Y13
-	VMOVUPS      constantsAVX2<>+192(SB), Y4
-	VMOVUPS      96(BX), Y14
-	VMOVUPS      constantsAVX2<>+224(SB), Y6
-	VMOVUPS      constantsAVX2<>+288(SB), Y12
-	VMOVUPS      constantsAVX2<>+256(SB), Y7
-	VMOVUPS      constantsAVX2<>+448(SB), Y9
-	VMOVUPS      constantsAVX2<>+352(SB), Y8
-	VADDPS       Y11, Y10, Y10
-	VMINPS       Y15, Y4, Y4
+	VMOVUPS      32(DX), Y8
+	VMOVUPS      32(BX), Y9
+	VMOVUPS      96(DX), Y14
+	VMOVUPS      constantsAVX2<>+192(SB), Y2
+	VMOVUPS      96(BX), Y15
+	VMOVUPS      constantsAVX2<>+224(SB), Y4
+	VMOVUPS      constantsAVX2<>+288(SB), Y10
+	VMOVUPS      constantsAVX2<>+256(SB), Y5
+	VMOVUPS      constantsAVX2<>+448(SB), Y7
+	VMOVUPS      constantsAVX2<>+352(SB), Y6
 	VMOVUPS      constantsAVX2<>+576(SB), Y11
-	VMOVUPS      constantsAVX2<>+512(SB), Y15
-	VADDPS       Y14, Y13, Y13
-	VMAXPS       Y4, Y6, Y4
-	VMOVUPS      constantsAVX2<>+288(SB), Y6
-	VMINPS       Y10, Y0, Y10
-	VMINPS       Y13, Y0, Y13
-	VFMADD231PS  Y4, Y4, Y7
-	VMAXPS       Y10, Y1, Y10
-	VMAXPS       Y13, Y1, Y14
-	VFNMADD231PS Y2, Y10, Y12
-	VFNMADD231PS Y2, Y14, Y6
-	VFMADD231PS  constantsAVX2<>+416(SB), Y7, Y9
-	VFMADD231PS  constantsAVX2<>+320(SB), Y7, Y8
-	VSUBPS       constantsAVX2<>+288(SB), Y12, Y13
-	VPSLLD       $0x17, Y12, Y12
-	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y9
-	VFMADD213PS  constantsAVX2<>+384(SB), Y7, Y8
-	VFMADD231PS  Y3, Y13, Y10
-	VSUBPS       constantsAVX2<>+288(SB), Y6, Y13
-	VPSLLD       $0x17, Y6, Y6
-	VFMADD213PS  constantsAVX2<>+512(SB), Y7, Y9
-	VFMADD231PS  Y3, Y13, Y14
-	VMULPS       Y8, Y4, Y4
-	VMOVUPS      constantsAVX2<>+576(SB), Y8
-	VFMADD231PS  constantsAVX2<>+544(SB), Y10, Y11
-	VMULPS       Y9, Y9, Y7
-	VMULPS       Y9, Y4, Y9
-	VFMADD231PS  constantsAVX2<>+544(SB), Y14, Y8
-	VFMADD213PS  constantsAVX2<>+608(SB), Y10, Y11
-	VFMADD231PS  Y4, Y4, Y7
-	VMOVUPS      constantsAVX2<>+512(SB), Y4
-	VADDPS       Y9, Y9, Y9
-	VFMADD213PS  constantsAVX2<>+608(SB), Y14, Y8
-	VFMADD213PS  constantsAVX2<>+640(SB), Y10, Y11
-	VDIVPS       Y7, Y9, Y7
-	VMOVUPS      160(BX), Y9
-	VFMADD213PS  constantsAVX2<>+640(SB), Y14, Y8
-	VFMADD213PS  constantsAVX2<>+672(SB), Y10, Y11
-	VFMADD213PS  constantsAVX2<>+672(SB), Y14, Y8
+	VMOVUPS      constantsAVX2<>+512(SB), Y12
+	VADDPS       Y9, Y8, Y8
+	VMINPS       Y13, Y2, Y2
+	VADDPS       Y15, Y14, Y9
+	VMAXPS       Y2, Y4, Y2
+	VMOVUPS      constantsAVX2<>+288(SB), Y4
+	VMINPS       Y8, Y0, Y8
+	VMINPS       Y9, Y0, Y9
+	VFMADD231PS  Y2, Y2, Y5
+	VMAXPS       Y8, Y1, Y8
+	VMAXPS       Y9, Y1, Y13
+	VFNMADD231PS constantsAVX2<>+96(SB), Y8, Y10
+	VFNMADD231PS constantsAVX2<>+96(SB), Y13, Y4
+	VFMADD231PS  constantsAVX2<>+416(SB), Y5, Y7
+	VFMADD231PS  constantsAVX2<>+320(SB), Y5, Y6
+	VSUBPS       constantsAVX2<>+288(SB), Y10, Y9
+	VPSLLD       $0x17, Y10, Y10
+	VSUBPS       constantsAVX2<>+288(SB), Y4, Y14
+	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y7
+	VFMADD213PS  constantsAVX2<>+384(SB), Y5, Y6
+	VPSLLD       $0x17, Y4, Y4
+	VFMADD231PS  constantsAVX2<>+128(SB), Y9, Y8
+	VFMADD231PS  constantsAVX2<>+128(SB), Y14, Y13
+	VFMADD213PS  constantsAVX2<>+512(SB), Y5, Y7
+	VMULPS       Y6, Y2, Y2
+	VMOVUPS      constantsAVX2<>+576(SB), Y6
+	VFMADD231PS  constantsAVX2<>+544(SB), Y8, Y11
+	VMULPS       Y7, Y7, Y5
+	VMULPS       Y7, Y2, Y7
+	VFMADD231PS  constantsAVX2<>+544(SB), Y13, Y6
+	VFMADD213PS  constantsAVX2<>+608(SB), Y8, Y11
+	VFMADD231PS  Y2, Y2, Y5
+	VMOVUPS      constantsAVX2<>+512(SB), Y2
+	VADDPS       Y7, Y7, Y7
+	VFMADD213PS  constantsAVX2<>+608(SB), Y13, Y6
+	VFMADD213PS  constantsAVX2<>+640(SB), Y8, Y11
+	VDIVPS       Y5, Y7, Y5
+	VMOVUPS      160(BX), Y7
+	VFMADD213PS  constantsAVX2<>+640(SB), Y13, Y6
+	VFMADD213PS  constantsAVX2<>+672(SB), Y8, Y11
+	VFMADD213PS  constantsAVX2<>+672(SB), Y13, Y6
+	VFMADD213PS  constantsAVX2<>+512(SB), Y8, Y11
+	VFMADD213PS  constantsAVX2<>+512(SB), Y13, Y6
 	VFMADD213PS  constantsAVX2<>+512(SB), Y10, Y11
-	VFMADD213PS  constantsAVX2<>+512(SB), Y14, Y8
-	VFMADD213PS  constantsAVX2<>+512(SB), Y12, Y11
-	VMOVUPS      Y7, 128(DX)
-	VMOVUPS      (SI), Y10
-	VMOVUPS      160(DX), Y12
-	VFMADD213PS  constantsAVX2<>+512(SB), Y6, Y8
-	VDIVPS       Y11, Y15, Y6
-	VSUBPS       Y7, Y10, Y10
-	VDIVPS       Y8, Y4, Y4
-	VFMADD231PS  Y10, Y5, Y7
-	VMOVUPS      Y7, (CX)
-	VFMADD231PS  Y9, Y6, Y12
-	VMOVUPS      Y6, 32(DX)
-	VMOVUPS      Y4, 96(DX)
+	VMOVUPS      Y5, 128(DX)
+	VMOVUPS      (SI), Y8
+	VMOVUPS      160(DX), Y9
+	VFMADD213PS  constantsAVX2<>+512(SB), Y4, Y6
+	VDIVPS       Y11, Y12, Y4
+	VSUBPS       Y5, Y8, Y8
+	VDIVPS       Y6, Y2, Y2
+	VFMADD231PS  Y8, Y3, Y5
+	VMOVUPS      Y5, (CX)
+	VFMADD231PS  Y7, Y4, Y9
+	VMOVUPS      Y4, 32(DX)
+	VMOVUPS      Y2, 96(DX)
 
 	// New gate and h of the units before.
-	VMOVUPS     constantsAVX2<>+192(SB), Y5
-	VMOVUPS     constantsAVX2<>+224(SB), Y6
-	VMOVUPS     constantsAVX2<>+256(SB), Y7
-	VMOVUPS     constantsAVX2<>+448(SB), Y9
-	VMOVUPS     constantsAVX2<>+352(SB), Y8
-	VMINPS      Y12, Y5, Y5
-	VMAXPS      Y5, Y6, Y5
-	VFMADD231PS Y5, Y5, Y7
-	VFMADD231PS constantsAVX2<>+416(SB), Y7, Y9
-	VFMADD231PS constantsAVX2<>+320(SB), Y7, Y8
-	VFMADD213PS constantsAVX2<>+480(SB), Y7, Y9
-	VFMADD213PS constantsAVX2<>+384(SB), Y7, Y8
-	VFMADD213PS constantsAVX2<>+512(SB), Y7, Y9
-	VMULPS      Y8, Y5, Y5
-	VMULPS      Y9, Y9, Y6
-	VMULPS      Y9, Y5, Y7
-	VFMADD231PS Y5, Y5, Y6
-	VADDPS      Y7, Y7, Y5
-	VDIVPS      Y6, Y5, Y5
-	VMOVUPS     Y5, 160(DX)
-	VMOVUPS     32(SI), Y6
-	VSUBPS      Y5, Y6, Y6
-	VFMADD231PS Y6, Y4, Y5
-	VMOVUPS     Y5, 32(CX)
+	VMOVUPS     constantsAVX2<>+192(SB), Y3
+	VMOVUPS     constantsAVX2<>+224(SB), Y4
+	VMOVUPS     constantsAVX2<>+256(SB), Y5
+	VMOVUPS     constantsAVX2<>+448(SB), Y7
+	VMOVUPS     constantsAVX2<>+352(SB), Y6
+	VMINPS      Y9, Y3, Y3
+	VMAXPS      Y3, Y4, Y3
+	VFMADD231PS Y3, Y3, Y5
+	VFMADD231PS constantsAVX2<>+416(SB), Y5, Y7
+	VFMADD231PS constantsAVX2<>+320(SB), Y5, Y6
+	VFMADD213PS constantsAVX2<>+480(SB), Y5, Y7
+	VFMADD213PS constantsAVX2<>+384(SB), Y5, Y6
+	VFMADD213PS constantsAVX2<>+512(SB), Y5, Y7
+	VMULPS      Y6, Y3, Y3
+	VMULPS      Y7, Y7, Y4
+	VMULPS      Y7, Y3, Y5
+	VFMADD231PS Y3, Y3, Y4
+	VADDPS      Y5, Y5, Y3
+	VDIVPS      Y4, Y3, Y3
+	VMOVUPS     Y3, 160(DX)
+	VMOVUPS     32(SI), Y4
+	VSUBPS      Y3, Y4, Y4
+	VFMADD231PS Y4, Y2, Y3
+	VMOVUPS     Y3, 32(CX)
 	ADDQ        $+64, CX
 	ADDQ        $+64, DX
 	ADDQ        $+64, BX
@@ -3646,265 +4392,257 @@ done26:
 	ADDQ        $+128, DX
 	ADDQ        $+128, BX
 
-done24:
+done37:
 	// 8 elements at a time.
 	CMPQ DI, $+8
-	JLT  done28
+	JLT  done41
 
-loop27:
+loop40:
 	// Reset gate and update gate. New gate and h of the units before.
-	VMOVUPS      (DX), Y4
-	VMOVUPS      (BX), Y5
-	VMOVUPS      constantsAVX2<>+288(SB), Y6
-	VMOVUPS      constantsAVX2<>+576(SB), Y7
-	VMOVUPS      constantsAVX2<>+512(SB), Y8
-	VMOVUPS      64(DX), Y9
-	VMOVUPS      64(BX), Y10
-	VMOVUPS      constantsAVX2<>+288(SB), Y11
-	VMOVUPS      constantsAVX2<>+576(SB), Y12
-	VADDPS       Y5, Y4, Y4
-	VADDPS       Y10, Y9, Y5
-	VMINPS       Y4, Y0, Y4
-	VMINPS       Y5, Y0, Y5
-	VMAXPS       Y4, Y1, Y4
-	VMAXPS       Y5, Y1, Y9
-	VFNMADD231PS Y2, Y4, Y6
-	VFNMADD231PS Y2, Y9, Y11
-	VSUBPS       constantsAVX2<>+288(SB), Y6, Y5
-	VPSLLD       $0x17, Y6, Y6
-	VMOVUPS      constantsAVX2<>+512(SB), Y13
-	VSUBPS       constantsAVX2<>+288(SB), Y11, Y10
-	VPSLLD       $0x17, Y11, Y11
-	VFMADD231PS  Y3, Y5, Y4
-	VMOVUPS      128(BX), Y5
-	VMOVUPS      128(DX), Y14
-	VFMADD231PS  Y3, Y10, Y9
-	VFMADD231PS  constantsAVX2<>+544(SB), Y4, Y7
-	VFMADD231PS  constantsAVX2<>+544(SB), Y9, Y12
-	VFMADD213PS  constantsAVX2<>+608(SB), Y4, Y7
-	VFMADD213PS  constantsAVX2<>+608(SB), Y9, Y12
-	VFMADD213PS  constantsAVX2<>+640(SB), Y4, Y7
-	VFMADD213PS  constantsAVX2<>+640(SB), Y9, Y12
-	VFMADD213PS  constantsAVX2<>+672(SB), Y4, Y7
-	VMOVUPS      constantsAVX2<>+192(SB), Y10
-	VFMADD213PS  constantsAVX2<>+672(SB), Y9, Y12
-	VFMADD213PS  constantsAVX2<>+512(SB), Y4, Y7
-	VFMADD213PS  constantsAVX2<>+512(SB), Y9, Y12
-	VFMADD213PS  constantsAVX2<>+512(SB), Y6, Y7
-	VMOVUPS      constantsAVX2<>+224(SB), Y4
-	VFMADD213PS  constantsAVX2<>+512(SB), Y11, Y12
-	VDIVPS       Y7, Y8, Y6
-	VMOVUPS      constantsAVX2<>+256(SB), Y7
-	VMOVUPS      constantsAVX2<>+448(SB), Y9
-	VMOVUPS      constantsAVX2<>+352(SB), Y8
-	VDIVPS       Y12, Y13, Y11
-	VFMADD231PS  Y5, Y6, Y14
-	VMOVUPS      Y6, (DX)
-	VMOVUPS      Y11, 64(DX)
-	VMINPS       Y14, Y10, Y5
-	VMAXPS       Y5, Y4, Y4
-	VFMADD231PS  Y4, Y4, Y7
-	VFMADD231PS  constantsAVX2<>+416(SB), Y7, Y9
-	VFMADD231PS  constantsAVX2<>+320(SB), Y7, Y8
-	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y9
-	VFMADD213PS  constantsAVX2<>+384(SB), Y7, Y8
-	VFMADD213PS  constantsAVX2<>+512(SB), Y7, Y9
-	VMULPS       Y8, Y4, Y4
-	VMULPS       Y9, Y9, Y5
-	VMULPS       Y9, Y4, Y6
-	VFMADD231PS  Y4, Y4, Y5
-	VADDPS       Y6, Y6, Y4
-	VDIVPS       Y5, Y4, Y4
-	VMOVUPS      Y4, 128(DX)
-	VMOVUPS      (SI), Y5
-	VSUBPS       Y4, Y5, Y5
-	VFMADD231PS  Y5, Y11, Y4
-	VMOVUPS      Y4, (CX)
+	VMOVUPS      (DX), Y2
+	VMOVUPS      (BX), Y3
+	VMOVUPS      constantsAVX2<>+288(SB), Y4
+	VMOVUPS      constantsAVX2<>+576(SB), Y5
+	VMOVUPS      constantsAVX2<>+512(SB), Y6
+	VMOVUPS      64(DX), Y7
+	VMOVUPS      64(BX), Y8
+	VMOVUPS      constantsAVX2<>+288(SB), Y9
+	VMOVUPS      constantsAVX2<>+576(SB), Y10
+	VADDPS       Y3, Y2, Y2
+	VADDPS       Y8, Y7, Y3
+	VMINPS       Y2, Y0, Y2
+	VMINPS       Y3, Y0, Y3
+	VMAXPS       Y2, Y1, Y2
+	VMAXPS       Y3, Y1, Y7
+	VFNMADD231PS constantsAVX2<>+96(SB), Y2, Y4
+	VFNMADD231PS constantsAVX2<>+96(SB), Y7, Y9
+	VSUBPS       constantsAVX2<>+288(SB), Y4, Y3
+	VPSLLD       $0x17, Y4, Y4
+	VMOVUPS      constantsAVX2<>+512(SB), Y11
+	VSUBPS       constantsAVX2<>+288(SB), Y9, Y8
+	VPSLLD       $0x17, Y9, Y9
+	VFMADD231PS  constantsAVX2<>+128(SB), Y3, Y2
+	VMOVUPS      128(BX), Y3
+	VMOVUPS      128(DX), Y12
+	VFMADD231PS  constantsAVX2<>+128(SB), Y8, Y7
+	VFMADD231PS  constantsAVX2<>+544(SB), Y2, Y5
+	VFMADD231PS  constantsAVX2<>+544(SB), Y7, Y10
+	VFMADD213PS  constantsAVX2<>+608(SB), Y2, Y5
+	VFMADD213PS  constantsAVX2<>+608(SB), Y7, Y10
+	VFMADD213PS  constantsAVX2<>+640(SB), Y2, Y5
+	VFMADD213PS  constantsAVX2<>+640(SB), Y7, Y10
+	VFMADD213PS  constantsAVX2<>+672(SB), Y2, Y5
+	VMOVUPS      constantsAVX2<>+192(SB), Y8
+	VFMADD213PS  constantsAVX2<>+672(SB), Y7, Y10
+	VFMADD213PS  constantsAVX2<>+512(SB), Y2, Y5
+	VFMADD213PS  constantsAVX2<>+512(SB), Y7, Y10
+	VFMADD213PS  constantsAVX2<>+512(SB), Y4, Y5
+	VMOVUPS      constantsAVX2<>+224(SB), Y2
+	VFMADD213PS  constantsAVX2<>+512(SB), Y9, Y10
+	VDIVPS       Y5, Y6, Y4
+	VMOVUPS      constantsAVX2<>+256(SB), Y5
+	VMOVUPS      constantsAVX2<>+448(SB), Y7
+	VMOVUPS      constantsAVX2<>+352(SB), Y6
+	VDIVPS       Y10, Y11, Y9
+	VFMADD231PS  Y3, Y4, Y12
+	VMOVUPS      Y4, (DX)
+	VMOVUPS      Y9, 64(DX)
+	VMINPS       Y12, Y8, Y3
+	VMAXPS       Y3, Y2, Y2
+	VFMADD231PS  Y2, Y2, Y5
+	VFMADD231PS  constantsAVX2<>+416(SB), Y5, Y7
+	VFMADD231PS  constantsAVX2<>+320(SB), Y5, Y6
+	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y7
+	VFMADD213PS  constantsAVX2<>+384(SB), Y5, Y6
+	VFMADD213PS  constantsAVX2<>+512(SB), Y5, Y7
+	VMULPS       Y6, Y2, Y2
+	VMULPS       Y7, Y7, Y3
+	VMULPS       Y7, Y2, Y4
+	VFMADD231PS  Y2, Y2, Y3
+	VADDPS       Y4, Y4, Y2
+	VDIVPS       Y3, Y2, Y2
+	VMOVUPS      Y2, 128(DX)
+	VMOVUPS      (SI), Y3
+	VSUBPS       Y2, Y3, Y3
+	VFMADD231PS  Y3, Y9, Y2
+	VMOVUPS      Y2, (CX)
 	ADDQ         $+32, CX
 	ADDQ         $+32, DX
 	ADDQ         $+32, BX
 	ADDQ         $+32, SI
 	ADDQ         $-8, DI
 	CMPQ         DI, $+8
-	JGE          loop27
+	JGE          loop40
 
-done28:
+done41:
 	// The last elements.
 	TESTQ   DI, DI
-	JEQ     done29
+	JEQ     done42
 	MOVQ    DI, R9
 	NEGQ    DI
 	LEAQ    constantsAVX2<>+928(SB), R8
-	VMOVUPS (R8)(DI*4), Y4
+	VMOVUPS (R8)(DI*4), Y2
 
 	// Reset gate and update gate.
-	VMASKMOVPS   (DX), Y4, Y5
-	VMASKMOVPS   (BX), Y4, Y6
-	VMASKMOVPS   64(DX), Y4, Y10
-	VMASKMOVPS   64(BX), Y4, Y11
-	VMOVUPS      constantsAVX2<>+288(SB), Y7
-	VMOVUPS      constantsAVX2<>+288(SB), Y12
-	VMOVUPS      constantsAVX2<>+576(SB), Y8
-	VMOVUPS      constantsAVX2<>+576(SB), Y13
-	VMOVUPS      constantsAVX2<>+512(SB), Y9
-	VMOVUPS      constantsAVX2<>+512(SB), Y14
-	VMASKMOVPS   128(BX), Y4, Y15
+	VMASKMOVPS   (DX), Y2, Y3
+	VMASKMOVPS   (BX), Y2, Y4
+	VMASKMOVPS   64(DX), Y2, Y8
+	VMASKMOVPS   64(BX), Y2, Y9
+	VMOVUPS      constantsAVX2<>+288(SB), Y5
+	VMOVUPS      constantsAVX2<>+288(SB), Y10
+	VMOVUPS      constantsAVX2<>+576(SB), Y6
+	VMOVUPS      constantsAVX2<>+576(SB), Y11
+	VMOVUPS      constantsAVX2<>+512(SB), Y7
+	VMOVUPS      constantsAVX2<>+512(SB), Y12
+	VMASKMOVPS   128(BX), Y2, Y13
+	VMASKMOVPS   128(DX), Y2, Y14
 	LEAQ         (DX), BX
 	TESTQ        $+4, R9
-	VADDPS       Y6, Y5, Y5
-	VADDPS       Y11, Y10, Y6
-	VMASKMOVPS   128(DX), Y4, Y10
-	VMINPS       Y5, Y0, Y5
-	VMINPS       Y6, Y0, Y0
-	VMAXPS       Y5, Y1, Y5
-	VMAXPS       Y0, Y1, Y0
-	VFNMADD231PS Y2, Y5, Y7
-	VFNMADD231PS Y2, Y0, Y12
-	VSUBPS       constantsAVX2<>+288(SB), Y7, Y1
-	VPSLLD       $0x17, Y7, Y2
-	VFMADD231PS  Y3, Y1, Y5
-	VSUBPS       constantsAVX2<>+288(SB), Y12, Y1
-	VPSLLD       $0x17, Y12, Y6
-	VFMADD231PS  Y3, Y1, Y0
-	VFMADD231PS  constantsAVX2<>+544(SB), Y5, Y8
-	VFMADD231PS  constantsAVX2<>+544(SB), Y0, Y13
-	VFMADD213PS  constantsAVX2<>+608(SB), Y5, Y8
-	VFMADD213PS  constantsAVX2<>+608(SB), Y0, Y13
-	VFMADD213PS  constantsAVX2<>+640(SB), Y5, Y8
-	VFMADD213PS  constantsAVX2<>+640(SB), Y0, Y13
-	VFMADD213PS  constantsAVX2<>+672(SB), Y5, Y8
-	VFMADD213PS  constantsAVX2<>+672(SB), Y0, Y13
-	VFMADD213PS  constantsAVX2<>+512(SB), Y5, Y8
-	VFMADD213PS  constantsAVX2<>+512(SB), Y0, Y13
-	VFMADD213PS  constantsAVX2<>+512(SB), Y2, Y8
-	VFMADD213PS  constantsAVX2<>+512(SB), Y6, Y13
-	VDIVPS       Y8, Y9, Y0
-	VDIVPS       Y13, Y14, Y1
-	VFMADD231PS  Y15, Y0, Y10
+	VADDPS       Y4, Y3, Y3
+	VADDPS       Y9, Y8, Y4
+	VMINPS       Y3, Y0, Y3
+	VMINPS       Y4, Y0, Y0
+	VMAXPS       Y3, Y1, Y3
+	VMAXPS       Y0, Y1, Y1
+	VFNMADD231PS constantsAVX2<>+96(SB), Y3, Y5
+	VFNMADD231PS constantsAVX2<>+96(SB), Y1, Y10
+	VSUBPS       constantsAVX2<>+288(SB), Y5, Y0
+	VSUBPS       constantsAVX2<>+288(SB), Y10, Y4
+	VPSLLD       $0x17, Y5, Y5
+	VPSLLD       $0x17, Y10, Y8
+	VFMADD231PS  constantsAVX2<>+128(SB), Y0, Y3
+	VFMADD231PS  constantsAVX2<>+128(SB), Y4, Y1
+	VFMADD231PS  constantsAVX2<>+544(SB), Y3, Y6
+	VFMADD231PS  constantsAVX2<>+544(SB), Y1, Y11
+	VFMADD213PS  constantsAVX2<>+608(SB), Y3, Y6
+	VFMADD213PS  constantsAVX2<>+608(SB), Y1, Y11
+	VFMADD213PS  constantsAVX2<>+640(SB), Y3, Y6
+	VFMADD213PS  constantsAVX2<>+640(SB), Y1, Y11
+	VFMADD213PS  constantsAVX2<>+672(SB), Y3, Y6
+	VFMADD213PS  constantsAVX2<>+672(SB), Y1, Y11
+	VFMADD213PS  constantsAVX2<>+512(SB), Y3, Y6
+	VFMADD213PS  constantsAVX2<>+512(SB), Y1, Y11
+	VFMADD213PS  constantsAVX2<>+512(SB), Y5, Y6
+	VFMADD213PS  constantsAVX2<>+512(SB), Y8, Y11
+	VDIVPS       Y6, Y7, Y0
+	VDIVPS       Y11, Y12, Y1
+	VFMADD231PS  Y13, Y0, Y14
 	VMOVAPS      Y0, Y0
-	JEQ          stored30
+	JEQ          stored43
 	VMOVUPS      X0, (BX)
 	ADDQ         $+16, BX
 	VEXTRACTF128 $0x01, Y0, X0
 
-stored30:
+stored43:
 	TESTQ    $+2, R9
-	JEQ      stored31
+	JEQ      stored44
 	VMOVLPS  X0, (BX)
 	ADDQ     $+8, BX
 	VMOVHLPS X0, X0, X0
 
-stored31:
+stored44:
 	TESTQ  $+1, R9
-	JEQ    stored32
+	JEQ    stored45
 	VMOVSS X0, (BX)
 
-stored32:
+stored45:
 	VMOVAPS      Y1, Y0
 	LEAQ         64(DX), BX
 	TESTQ        $+4, R9
-	JEQ          stored33
+	JEQ          stored46
 	VMOVUPS      X0, (BX)
 	ADDQ         $+16, BX
 	VEXTRACTF128 $0x01, Y0, X0
 
-stored33:
+stored46:
 	TESTQ    $+2, R9
-	JEQ      stored34
+	JEQ      stored47
 	VMOVLPS  X0, (BX)
 	ADDQ     $+8, BX
 	VMOVHLPS X0, X0, X0
 
-stored34:
+stored47:
 	TESTQ  $+1, R9
-	JEQ    stored35
+	JEQ    stored48
 	VMOVSS X0, (BX)
 
-stored35:
+stored48:
 	// New gate and h of the units before.
 	VMOVUPS      constantsAVX2<>+192(SB), Y0
-	VMOVUPS      constantsAVX2<>+224(SB), Y2
-	VMOVUPS      constantsAVX2<>+256(SB), Y3
+	VMOVUPS      constantsAVX2<>+224(SB), Y3
+	VMOVUPS      constantsAVX2<>+256(SB), Y4
 	VMOVUPS      constantsAVX2<>+448(SB), Y6
 	VMOVUPS      constantsAVX2<>+352(SB), Y5
 	LEAQ         128(DX), DX
 	TESTQ        $+4, R9
-	VMINPS       Y10, Y0, Y0
-	VMAXPS       Y0, Y2, Y0
-	VFMADD231PS  Y0, Y0, Y3
-	VFMADD231PS  constantsAVX2<>+416(SB), Y3, Y6
-	VFMADD231PS  constantsAVX2<>+320(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+480(SB), Y3, Y6
-	VFMADD213PS  constantsAVX2<>+384(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+512(SB), Y3, Y6
+	VMINPS       Y14, Y0, Y0
+	VMAXPS       Y0, Y3, Y0
+	VFMADD231PS  Y0, Y0, Y4
+	VFMADD231PS  constantsAVX2<>+416(SB), Y4, Y6
+	VFMADD231PS  constantsAVX2<>+320(SB), Y4, Y5
+	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y6
+	VFMADD213PS  constantsAVX2<>+384(SB), Y4, Y5
+	VFMADD213PS  constantsAVX2<>+512(SB), Y4, Y6
 	VMULPS       Y5, Y0, Y0
-	VMULPS       Y6, Y6, Y2
-	VMULPS       Y6, Y0, Y3
-	VFMADD231PS  Y0, Y0, Y2
-	VADDPS       Y3, Y3, Y0
-	VDIVPS       Y2, Y0, Y0
-	VMOVAPS      Y0, Y2
-	JEQ          stored36
-	VMOVUPS      X2, (DX)
+	VMULPS       Y6, Y6, Y3
+	VMULPS       Y6, Y0, Y4
+	VFMADD231PS  Y0, Y0, Y3
+	VADDPS       Y4, Y4, Y0
+	VDIVPS       Y3, Y0, Y0
+	VMOVAPS      Y0, Y3
+	JEQ          stored49
+	VMOVUPS      X3, (DX)
 	ADDQ         $+16, DX
-	VEXTRACTF128 $0x01, Y2, X2
+	VEXTRACTF128 $0x01, Y3, X3
 
-stored36:
+stored49:
 	TESTQ    $+2, R9
-	JEQ      stored37
-	VMOVLPS  X2, (DX)
+	JEQ      stored50
+	VMOVLPS  X3, (DX)
 	ADDQ     $+8, DX
-	VMOVHLPS X2, X2, X2
+	VMOVHLPS X3, X3, X3
 
-stored37:
+stored50:
 	TESTQ  $+1, R9
-	JEQ    stored38
-	VMOVSS X2, (DX)
+	JEQ    stored51
+	VMOVSS X3, (DX)
 
-stored38:
-	VMASKMOVPS   (SI), Y4, Y2
+stored51:
+	VMASKMOVPS   (SI), Y2, Y2
 	LEAQ         (CX), CX
 	TESTQ        $+4, R9
 	VSUBPS       Y0, Y2, Y2
 	VFMADD231PS  Y2, Y1, Y0
 	VMOVAPS      Y0, Y0
-	JEQ          stored39
+	JEQ          stored52
 	VMOVUPS      X0, (CX)
 	ADDQ         $+16, CX
 	VEXTRACTF128 $0x01, Y0, X0
 
-stored39:
+stored52:
 	TESTQ    $+2, R9
-	JEQ      stored40
+	JEQ      stored53
 	VMOVLPS  X0, (CX)
 	ADDQ     $+8, CX
 	VMOVHLPS X0, X0, X0
 
-stored40:
+stored53:
 	TESTQ  $+1, R9
-	JEQ    stored41
+	JEQ    stored54
 	VMOVSS X0, (CX)
 
-stored41:
-done29:
+stored54:
+done42:
 	// To the next step.
-	MOVQ  208(AX), CX
+	MOVQ  224(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 208(AX)
+	MOVQ  CX, 224(AX)
 	TESTQ CX, CX
 	JEQ   done2
-	MOVQ  224(AX), CX
-	MOVQ  CX, 256(AX)
-	MOVQ  232(AX), CX
-	MOVQ  CX, 264(AX)
-	MOVQ  224(AX), CX
-	MOVQ  272(AX), DX
-	ADDQ  DX, CX
-	MOVQ  CX, 224(AX)
-	MOVQ  232(AX), CX
-	MOVQ  280(AX), DX
-	ADDQ  DX, CX
-	MOVQ  CX, 232(AX)
+	MOVQ  240(AX), CX
+	MOVQ  CX, 272(AX)
+	MOVQ  248(AX), CX
+	MOVQ  CX, 280(AX)
 	MOVQ  240(AX), CX
 	MOVQ  288(AX), DX
 	ADDQ  DX, CX
@@ -3913,20 +4651,28 @@ done29:
 	MOVQ  296(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 248(AX)
-	MOVQ  16(AX), CX
+	MOVQ  256(AX), CX
 	MOVQ  304(AX), DX
 	ADDQ  DX, CX
+	MOVQ  CX, 256(AX)
+	MOVQ  264(AX), CX
+	MOVQ  312(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 264(AX)
+	MOVQ  16(AX), CX
+	MOVQ  320(AX), DX
+	ADDQ  DX, CX
 	MOVQ  CX, 16(AX)
-	MOVQ  256(AX), CX
-	MOVQ  CX, 112(AX)
+	MOVQ  272(AX), CX
+	MOVQ  CX, 120(AX)
 	MOVQ  48(AX), CX
 	MOVQ  56(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 48(AX)
-	MOVQ  144(AX), CX
-	MOVQ  152(AX), DX
+	MOVQ  152(AX), CX
+	MOVQ  160(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 144(AX)
+	MOVQ  CX, 152(AX)
 	JMP   step1
 
 done2:
@@ -3948,8 +4694,8 @@ TEXT ·rnnTanhStepsAVX2(SB), NOSPLIT, $8-8
 
 step1:
 	// A step.
-	MOVQ 200(AX), DX
-	MOVQ 192(AX), CX
+	MOVQ 216(AX), DX
+	MOVQ 208(AX), CX
 	LEAQ (AX)(CX*1), CX
 	CMPQ DX, $+1
 	JLT  done4
@@ -3958,7 +4704,7 @@ loop3:
 	MOVQ (CX), BX
 	MOVQ 48(CX), SI
 	MOVQ 24(CX), DI
-	MOVQ 72(CX), R8
+	MOVQ 80(CX), R8
 	CMPQ R8, $+1
 	JLT  done6
 
@@ -4064,29 +4810,19 @@ done13:
 
 done8:
 	// Add what is there.
-	MOVQ    40(CX), R9
-	TESTQ   R9, R9
-	JEQ     done14
-	VMOVUPS (SI), Y8
-	VADDPS  Y0, Y8, Y0
-	VMOVUPS 32(SI), Y8
-	VADDPS  Y1, Y8, Y1
-	VMOVUPS 64(SI), Y8
-	VADDPS  Y2, Y8, Y2
-	VMOVUPS 96(SI), Y8
-	VADDPS  Y3, Y8, Y3
-	VMOVUPS 128(SI), Y8
-	VADDPS  Y4, Y8, Y4
-	VMOVUPS 160(SI), Y8
-	VADDPS  Y5, Y8, Y5
-	VMOVUPS 192(SI), Y8
-	VADDPS  Y6, Y8, Y6
-	VMOVUPS 224(SI), Y8
-	VADDPS  Y7, Y8, Y7
+	MOVQ   40(CX), R9
+	TESTQ  R9, R9
+	JEQ    done14
+	VADDPS (SI), Y0, Y0
+	VADDPS 32(SI), Y1, Y1
+	VADDPS 64(SI), Y2, Y2
+	VADDPS 96(SI), Y3, Y3
+	VADDPS 128(SI), Y4, Y4
+	VADDPS 160(SI), Y5, Y5
+	VADDPS 192(SI), Y6, Y6
+	VADDPS 224(SI), Y7, Y7
 
 done14:
-	MOVQ    32(CX), R9
-	ADDQ    R9, DI
 	VMOVUPS Y0, (SI)
 	VMOVUPS Y1, 32(SI)
 	VMOVUPS Y2, 64(SI)
@@ -4095,13 +4831,15 @@ done14:
 	VMOVUPS Y5, 160(SI)
 	VMOVUPS Y6, 192(SI)
 	VMOVUPS Y7, 224(SI)
+	MOVQ    32(CX), R9
+	ADDQ    R9, DI
 	ADDQ    $+256, SI
 	ADDQ    $-1, R8
 	CMPQ    R8, $+1
 	JGE     loop5
 
 done6:
-	MOVQ 80(CX), R8
+	MOVQ 88(CX), R8
 	CMPQ R8, $+1
 	JNE  done15
 
@@ -4165,19 +4903,17 @@ done22:
 
 done17:
 	// Add what is there.
-	MOVQ    40(CX), R9
-	TESTQ   R9, R9
-	JEQ     done23
-	VMOVUPS (SI), Y2
-	VADDPS  Y0, Y2, Y0
-	VMOVUPS 32(SI), Y2
-	VADDPS  Y1, Y2, Y1
+	MOVQ   40(CX), R9
+	TESTQ  R9, R9
+	JEQ    done23
+	VADDPS (SI), Y0, Y0
+	VADDPS 32(SI), Y1, Y1
 
 done23:
-	MOVQ    32(CX), R9
-	ADDQ    R9, DI
 	VMOVUPS Y0, (SI)
 	VMOVUPS Y1, 32(SI)
+	MOVQ    32(CX), R9
+	ADDQ    R9, DI
 	ADDQ    $+64, SI
 
 done15:
@@ -4257,25 +4993,21 @@ done31:
 
 done26:
 	// Add what is there.
-	MOVQ    40(CX), R9
-	TESTQ   R9, R9
-	JEQ     done32
-	VMOVUPS (SI), Y4
-	VADDPS  Y0, Y4, Y0
-	VMOVUPS 32(SI), Y4
-	VADDPS  Y1, Y4, Y1
-	VMOVUPS 64(SI), Y4
-	VADDPS  Y2, Y4, Y2
-	VMOVUPS 96(SI), Y4
-	VADDPS  Y3, Y4, Y3
+	MOVQ   40(CX), R9
+	TESTQ  R9, R9
+	JEQ    done32
+	VADDPS (SI), Y0, Y0
+	VADDPS 32(SI), Y1, Y1
+	VADDPS 64(SI), Y2, Y2
+	VADDPS 96(SI), Y3, Y3
 
 done32:
-	MOVQ    32(CX), R9
-	ADDQ    R9, DI
 	VMOVUPS Y0, (SI)
 	VMOVUPS Y1, 32(SI)
 	VMOVUPS Y2, 64(SI)
 	VMOVUPS Y3, 96(SI)
+	MOVQ    32(CX), R9
+	ADDQ    R9, DI
 	ADDQ    $+128, SI
 
 done24:
@@ -4368,35 +5100,29 @@ done40:
 
 done35:
 	// Add what is there.
-	MOVQ    40(CX), R8
-	TESTQ   R8, R8
-	JEQ     done41
-	VMOVUPS (SI), Y6
-	VADDPS  Y0, Y6, Y0
-	VMOVUPS 32(SI), Y6
-	VADDPS  Y1, Y6, Y1
-	VMOVUPS 64(SI), Y6
-	VADDPS  Y2, Y6, Y2
-	VMOVUPS 96(SI), Y6
-	VADDPS  Y3, Y6, Y3
-	VMOVUPS 128(SI), Y6
-	VADDPS  Y4, Y6, Y4
-	VMOVUPS 160(SI), Y6
-	VADDPS  Y5, Y6, Y5
+	MOVQ   40(CX), R8
+	TESTQ  R8, R8
+	JEQ    done41
+	VADDPS (SI), Y0, Y0
+	VADDPS 32(SI), Y1, Y1
+	VADDPS 64(SI), Y2, Y2
+	VADDPS 96(SI), Y3, Y3
+	VADDPS 128(SI), Y4, Y4
+	VADDPS 160(SI), Y5, Y5
 
 done41:
-	MOVQ    32(CX), R8
-	ADDQ    R8, DI
 	VMOVUPS Y0, (SI)
 	VMOVUPS Y1, 32(SI)
 	VMOVUPS Y2, 64(SI)
 	VMOVUPS Y3, 96(SI)
 	VMOVUPS Y4, 128(SI)
 	VMOVUPS Y5, 160(SI)
+	MOVQ    32(CX), R8
+	ADDQ    R8, DI
 	ADDQ    $+192, SI
 
 done33:
-	MOVQ  88(CX), R8
+	MOVQ  96(CX), R8
 	TESTQ R8, R8
 	JEQ   done42
 
@@ -4454,20 +5180,19 @@ done49:
 
 done44:
 	// Add what is there.
-	MOVQ    40(CX), BX
-	TESTQ   BX, BX
-	JEQ     done50
-	VMOVUPS (SI), Y1
-	VADDPS  Y0, Y1, Y0
+	MOVQ   40(CX), BX
+	TESTQ  BX, BX
+	JEQ    done50
+	VADDPS (SI), Y0, Y0
 
 done50:
+	VMOVUPS Y0, (SI)
 	MOVQ    32(CX), BX
 	ADDQ    BX, DI
-	VMOVUPS Y0, (SI)
 	ADDQ    $+64, SI
 
 done42:
-	ADDQ $+96, CX
+	ADDQ $+104, CX
 	ADDQ $-1, DX
 	CMPQ DX, $+1
 	JGE  loop3
@@ -4484,10 +5209,10 @@ done4:
 	VMOVUPS constantsAVX2<>+288(SB), Y3
 	VMOVUPS constantsAVX2<>+320(SB), Y3
 	VMOVUPS constantsAVX2<>+352(SB), Y4
-	MOVQ    224(AX), CX
-	MOVQ    240(AX), DX
-	MOVQ    248(AX), BX
-	MOVQ    216(AX), SI
+	MOVQ    240(AX), CX
+	MOVQ    256(AX), DX
+	MOVQ    264(AX), BX
+	MOVQ    232(AX), SI
 
 	// 8 elements at a time.
 	CMPQ SI, $+8
@@ -4573,23 +5298,15 @@ stored55:
 stored56:
 done53:
 	// To the next step.
-	MOVQ  208(AX), CX
+	MOVQ  224(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 208(AX)
+	MOVQ  CX, 224(AX)
 	TESTQ CX, CX
 	JEQ   done2
-	MOVQ  224(AX), CX
-	MOVQ  CX, 256(AX)
-	MOVQ  232(AX), CX
-	MOVQ  CX, 264(AX)
-	MOVQ  224(AX), CX
-	MOVQ  272(AX), DX
-	ADDQ  DX, CX
-	MOVQ  CX, 224(AX)
-	MOVQ  232(AX), CX
-	MOVQ  280(AX), DX
-	ADDQ  DX, CX
-	MOVQ  CX, 232(AX)
+	MOVQ  240(AX), CX
+	MOVQ  CX, 272(AX)
+	MOVQ  248(AX), CX
+	MOVQ  CX, 280(AX)
 	MOVQ  240(AX), CX
 	MOVQ  288(AX), DX
 	ADDQ  DX, CX
@@ -4598,20 +5315,28 @@ done53:
 	MOVQ  296(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 248(AX)
-	MOVQ  16(AX), CX
+	MOVQ  256(AX), CX
 	MOVQ  304(AX), DX
 	ADDQ  DX, CX
+	MOVQ  CX, 256(AX)
+	MOVQ  264(AX), CX
+	MOVQ  312(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 264(AX)
+	MOVQ  16(AX), CX
+	MOVQ  320(AX), DX
+	ADDQ  DX, CX
 	MOVQ  CX, 16(AX)
-	MOVQ  256(AX), CX
-	MOVQ  CX, 112(AX)
+	MOVQ  272(AX), CX
+	MOVQ  CX, 120(AX)
 	MOVQ  48(AX), CX
 	MOVQ  56(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 48(AX)
-	MOVQ  144(AX), CX
-	MOVQ  152(AX), DX
+	MOVQ  152(AX), CX
+	MOVQ  160(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 144(AX)
+	MOVQ  CX, 152(AX)
 	JMP   step1
 
 done2:
@@ -4633,8 +5358,8 @@ TEXT ·rnnReLUStepsAVX2(SB), NOSPLIT, $8-8
 
 step1:
 	// A step.
-	MOVQ 200(AX), DX
-	MOVQ 192(AX), CX
+	MOVQ 216(AX), DX
+	MOVQ 208(AX), CX
 	LEAQ (AX)(CX*1), CX
 	CMPQ DX, $+1
 	JLT  done4
@@ -4643,7 +5368,7 @@ loop3:
 	MOVQ (CX), BX
 	MOVQ 48(CX), SI
 	MOVQ 24(CX), DI
-	MOVQ 72(CX), R8
+	MOVQ 80(CX), R8
 	CMPQ R8, $+1
 	JLT  done6
 
@@ -4749,29 +5474,19 @@ done13:
 
 done8:
 	// Add what is there.
-	MOVQ    40(CX), R9
-	TESTQ   R9, R9
-	JEQ     done14
-	VMOVUPS (SI), Y8
-	VADDPS  Y0, Y8, Y0
-	VMOVUPS 32(SI), Y8
-	VADDPS  Y1, Y8, Y1
-	VMOVUPS 64(SI), Y8
-	VADDPS  Y2, Y8, Y2
-	VMOVUPS 96(SI), Y8
-	VADDPS  Y3, Y8, Y3
-	VMOVUPS 128(SI), Y8
-	VADDPS  Y4, Y8, Y4
-	VMOVUPS 160(SI), Y8
-	VADDPS  Y5, Y8, Y5
-	VMOVUPS 192(SI), Y8
-	VADDPS  Y6, Y8, Y6
-	VMOVUPS 224(SI), Y8
-	VADDPS  Y7, Y8, Y7
+	MOVQ   40(CX), R9
+	TESTQ  R9, R9
+	JEQ    done14
+	VADDPS (SI), Y0, Y0
+	VADDPS 32(SI), Y1, Y1
+	VADDPS 64(SI), Y2, Y2
+	VADDPS 96(SI), Y3, Y3
+	VADDPS 128(SI), Y4, Y4
+	VADDPS 160(SI), Y5, Y5
+	VADDPS 192(SI), Y6, Y6
+	VADDPS 224(SI), Y7, Y7
 
 done14:
-	MOVQ    32(CX), R9
-	ADDQ    R9, DI
 	VMOVUPS Y0, (SI)
 	VMOVUPS Y1, 32(SI)
 	VMOVUPS Y2, 64(SI)
@@ -4780,13 +5495,15 @@ done14:
 	VMOVUPS Y5, 160(SI)
 	VMOVUPS Y6, 192(SI)
 	VMOVUPS Y7, 224(SI)
+	MOVQ    32(CX), R9
+	ADDQ    R9, DI
 	ADDQ    $+256, SI
 	ADDQ    $-1, R8
 	CMPQ    R8, $+1
 	JGE     loop5
 
 done6:
-	MOVQ 80(CX), R8
+	MOVQ 88(CX), R8
 	CMPQ R8, $+1
 	JNE  done15
 
@@ -4850,19 +5567,17 @@ done22:
 
 done17:
 	// Add what is there.
-	MOVQ    40(CX), R9
-	TESTQ   R9, R9
-	JEQ     done23
-	VMOVUPS (SI), Y2
-	VADDPS  Y0, Y2, Y0
-	VMOVUPS 32(SI), Y2
-	VADDPS  Y1, Y2, Y1
+	MOVQ   40(CX), R9
+	TESTQ  R9, R9
+	JEQ    done23
+	VADDPS (SI), Y0, Y0
+	VADDPS 32(SI), Y1, Y1
 
 done23:
-	MOVQ    32(CX), R9
-	ADDQ    R9, DI
 	VMOVUPS Y0, (SI)
 	VMOVUPS Y1, 32(SI)
+	MOVQ    32(CX), R9
+	ADDQ    R9, DI
 	ADDQ    $+64, SI
 
 done15:
@@ -4942,25 +5657,21 @@ done31:
 
 done26:
 	// Add what is there.
-	MOVQ    40(CX), R9
-	TESTQ   R9, R9
-	JEQ     done32
-	VMOVUPS (SI), Y4
-	VADDPS  Y0, Y4, Y0
-	VMOVUPS 32(SI), Y4
-	VADDPS  Y1, Y4, Y1
-	VMOVUPS 64(SI), Y4
-	VADDPS  Y2, Y4, Y2
-	VMOVUPS 96(SI), Y4
-	VADDPS  Y3, Y4, Y3
+	MOVQ   40(CX), R9
+	TESTQ  R9, R9
+	JEQ    done32
+	VADDPS (SI), Y0, Y0
+	VADDPS 32(SI), Y1, Y1
+	VADDPS 64(SI), Y2, Y2
+	VADDPS 96(SI), Y3, Y3
 
 done32:
-	MOVQ    32(CX), R9
-	ADDQ    R9, DI
 	VMOVUPS Y0, (SI)
 	VMOVUPS Y1, 32(SI)
 	VMOVUPS Y2, 64(SI)
 	VMOVUPS Y3, 96(SI)
+	MOVQ    32(CX), R9
+	ADDQ    R9, DI
 	ADDQ    $+128, SI
 
 done24:
@@ -5053,35 +5764,29 @@ done40:
 
 done35:
 	// Add what is there.
-	MOVQ    40(CX), R8
-	TESTQ   R8, R8
-	JEQ     done41
-	VMOVUPS (SI), Y6
-	VADDPS  Y0, Y6, Y0
-	VMOVUPS 32(SI), Y6
-	VADDPS  Y1, Y6, Y1
-	VMOVUPS 64(SI), Y6
-	VADDPS  Y2, Y6, Y2
-	VMOVUPS 96(SI), Y6
-	VADDPS  Y3, Y6, Y3
-	VMOVUPS 128(SI), Y6
-	VADDPS  Y4, Y6, Y4
-	VMOVUPS 160(SI), Y6
-	VADDPS  Y5, Y6, Y5
+	MOVQ   40(CX), R8
+	TESTQ  R8, R8
+	JEQ    done41
+	VADDPS (SI), Y0, Y0
+	VADDPS 32(SI), Y1, Y1
+	VADDPS 64(SI), Y2, Y2
+	VADDPS 96(SI), Y3, Y3
+	VADDPS 128(SI), Y4, Y4
+	VADDPS 160(SI), Y5, Y5
 
 done41:
-	MOVQ    32(CX), R8
-	ADDQ    R8, DI
 	VMOVUPS Y0, (SI)
 	VMOVUPS Y1, 32(SI)
 	VMOVUPS Y2, 64(SI)
 	VMOVUPS Y3, 96(SI)
 	VMOVUPS Y4, 128(SI)
 	VMOVUPS Y5, 160(SI)
+	MOVQ    32(CX), R8
+	ADDQ    R8, DI
 	ADDQ    $+192, SI
 
 done33:
-	MOVQ  88(CX), R8
+	MOVQ  96(CX), R8
 	TESTQ R8, R8
 	JEQ   done42
 
@@ -5139,30 +5844,29 @@ done49:
 
 done44:
 	// Add what is there.
-	MOVQ    40(CX), BX
-	TESTQ   BX, BX
-	JEQ     done50
-	VMOVUPS (SI), Y1
-	VADDPS  Y0, Y1, Y0
+	MOVQ   40(CX), BX
+	TESTQ  BX, BX
+	JEQ    done50
+	VADDPS (SI), Y0, Y0
 
 done50:
+	VMOVUPS Y0, (SI)
 	MOVQ    32(CX), BX
 	ADDQ    BX, DI
-	VMOVUPS Y0, (SI)
 	ADDQ    $+64, SI
 
 done42:
-	ADDQ $+96, CX
+	ADDQ $+104, CX
 	ADDQ $-1, DX
 	CMPQ DX, $+1
 	JGE  loop3
 
 done4:
 	VMOVUPS constantsAVX2<>+0(SB), Y0
-	MOVQ    224(AX), CX
-	MOVQ    240(AX), DX
-	MOVQ    248(AX), BX
-	MOVQ    216(AX), SI
+	MOVQ    240(AX), CX
+	MOVQ    256(AX), DX
+	MOVQ    264(AX), BX
+	MOVQ    232(AX), SI
 
 	// 8 elements at a time.
 	CMPQ SI, $+8
@@ -5218,23 +5922,15 @@ stored55:
 stored56:
 done53:
 	// To the next step.
-	MOVQ  208(AX), CX
+	MOVQ  224(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 208(AX)
+	MOVQ  CX, 224(AX)
 	TESTQ CX, CX
 	JEQ   done2
-	MOVQ  224(AX), CX
-	MOVQ  CX, 256(AX)
-	MOVQ  232(AX), CX
-	MOVQ  CX, 264(AX)
-	MOVQ  224(AX), CX
-	MOVQ  272(AX), DX
-	ADDQ  DX, CX
-	MOVQ  CX, 224(AX)
-	MOVQ  232(AX), CX
-	MOVQ  280(AX), DX
-	ADDQ  DX, CX
-	MOVQ  CX, 232(AX)
+	MOVQ  240(AX), CX
+	MOVQ  CX, 272(AX)
+	MOVQ  248(AX), CX
+	MOVQ  CX, 280(AX)
 	MOVQ  240(AX), CX
 	MOVQ  288(AX), DX
 	ADDQ  DX, CX
@@ -5243,20 +5939,28 @@ done53:
 	MOVQ  296(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 248(AX)
-	MOVQ  16(AX), CX
+	MOVQ  256(AX), CX
 	MOVQ  304(AX), DX
 	ADDQ  DX, CX
+	MOVQ  CX, 256(AX)
+	MOVQ  264(AX), CX
+	MOVQ  312(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 264(AX)
+	MOVQ  16(AX), CX
+	MOVQ  320(AX), DX
+	ADDQ  DX, CX
 	MOVQ  CX, 16(AX)
-	MOVQ  256(AX), CX
-	MOVQ  CX, 112(AX)
+	MOVQ  272(AX), CX
+	MOVQ  CX, 120(AX)
 	MOVQ  48(AX), CX
 	MOVQ  56(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 48(AX)
-	MOVQ  144(AX), CX
-	MOVQ  152(AX), DX
+	MOVQ  152(AX), CX
+	MOVQ  160(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 144(AX)
+	MOVQ  CX, 152(AX)
 	JMP   step1
 
 done2:
@@ -5520,21 +6224,217 @@ TEXT ·lstmStepsAVX512(SB), NOSPLIT, $8-8
 
 step1:
 	// A step.
-	MOVQ 200(AX), DX
-	MOVQ 192(AX), CX
+	MOVQ 216(AX), DX
+	MOVQ 208(AX), CX
 	LEAQ (AX)(CX*1), CX
 	CMPQ DX, $+1
 	JLT  done4
 
 loop3:
-	MOVQ (CX), BX
-	MOVQ 48(CX), SI
-	MOVQ 24(CX), DI
-	MOVQ 72(CX), R8
-	CMPQ R8, $+1
-	JLT  done6
+	MOVQ  (CX), BX
+	MOVQ  48(CX), SI
+	MOVQ  24(CX), DI
+	MOVQ  80(CX), R8
+	MOVQ  96(CX), R9
+	ADDQ  R9, R8
+	MOVQ  72(CX), R9
+	TESTQ R9, R9
+	JEQ   done6
+	CMPQ  R8, $+2
+	JLT   done8
 
-loop5:
+loop7:
+	// The chains of a panel.
+	VBROADCASTSS constantsAVX512<>+0(SB), Z0
+	VBROADCASTSS constantsAVX512<>+0(SB), Z1
+	VBROADCASTSS constantsAVX512<>+0(SB), Z2
+	VBROADCASTSS constantsAVX512<>+0(SB), Z3
+	VBROADCASTSS constantsAVX512<>+0(SB), Z4
+	VBROADCASTSS constantsAVX512<>+0(SB), Z5
+	VBROADCASTSS constantsAVX512<>+0(SB), Z6
+	VBROADCASTSS constantsAVX512<>+0(SB), Z7
+	MOVQ         64(CX), R9
+	TESTQ        R9, R9
+	JNE          done9
+	VMOVUPS      (DI), Z0
+	VMOVUPS      64(DI), Z1
+	VMOVUPS      128(DI), Z2
+	VMOVUPS      192(DI), Z3
+	VMOVUPS      256(DI), Z4
+	VMOVUPS      320(DI), Z5
+	VMOVUPS      384(DI), Z6
+	VMOVUPS      448(DI), Z7
+
+done9:
+	MOVQ 16(CX), R9
+	MOVQ 8(CX), R10
+	CMPQ R10, $+1
+	JLT  done11
+
+loop10:
+	MOVQ R10, R11
+	ADDQ $-128, R10
+	CMPQ R10, $+1
+	JLT  done12
+	MOVQ $+128, R11
+
+done12:
+	MOVQ R11, R12
+	SHLQ $0x06, R12
+	LEAQ (BX)(R12*1), R13
+	LEAQ (R13)(R12*2), R13
+	LEAQ (R13)(R12*1), R14
+	LEAQ (R14)(R12*2), R14
+	SUBQ $+4, R11
+	JLT  done14
+
+loop13:
+	VBROADCASTSS (R9), Z8
+	VFMADD231PS  (BX), Z8, Z0
+	VFMADD231PS  (BX)(R12*1), Z8, Z1
+	VFMADD231PS  (BX)(R12*2), Z8, Z2
+	VFMADD231PS  (R13), Z8, Z3
+	VFMADD231PS  (R13)(R12*1), Z8, Z4
+	VFMADD231PS  (R13)(R12*2), Z8, Z5
+	VFMADD231PS  (R14), Z8, Z6
+	VFMADD231PS  (R14)(R12*1), Z8, Z7
+	VBROADCASTSS 4(R9), Z8
+	VFMADD231PS  64(BX), Z8, Z0
+	VFMADD231PS  64(BX)(R12*1), Z8, Z1
+	VFMADD231PS  64(BX)(R12*2), Z8, Z2
+	VFMADD231PS  64(R13), Z8, Z3
+	VFMADD231PS  64(R13)(R12*1), Z8, Z4
+	VFMADD231PS  64(R13)(R12*2), Z8, Z5
+	VFMADD231PS  64(R14), Z8, Z6
+	VFMADD231PS  64(R14)(R12*1), Z8, Z7
+	VBROADCASTSS 8(R9), Z8
+	VFMADD231PS  128(BX), Z8, Z0
+	VFMADD231PS  128(BX)(R12*1), Z8, Z1
+	VFMADD231PS  128(BX)(R12*2), Z8, Z2
+	VFMADD231PS  128(R13), Z8, Z3
+	VFMADD231PS  128(R13)(R12*1), Z8, Z4
+	VFMADD231PS  128(R13)(R12*2), Z8, Z5
+	VFMADD231PS  128(R14), Z8, Z6
+	VFMADD231PS  128(R14)(R12*1), Z8, Z7
+	VBROADCASTSS 12(R9), Z8
+	VFMADD231PS  192(BX), Z8, Z0
+	VFMADD231PS  192(BX)(R12*1), Z8, Z1
+	VFMADD231PS  192(BX)(R12*2), Z8, Z2
+	VFMADD231PS  192(R13), Z8, Z3
+	VFMADD231PS  192(R13)(R12*1), Z8, Z4
+	VFMADD231PS  192(R13)(R12*2), Z8, Z5
+	VFMADD231PS  192(R14), Z8, Z6
+	VFMADD231PS  192(R14)(R12*1), Z8, Z7
+	ADDQ         $+16, R9
+	ADDQ         $+256, BX
+	ADDQ         $+256, R13
+	ADDQ         $+256, R14
+	SUBQ         $+4, R11
+	JGE          loop13
+
+done14:
+	ADDQ $+4, R11
+	SUBQ $+1, R11
+	JLT  done16
+
+loop15:
+	VBROADCASTSS (R9), Z8
+	VFMADD231PS  (BX), Z8, Z0
+	VFMADD231PS  (BX)(R12*1), Z8, Z1
+	VFMADD231PS  (BX)(R12*2), Z8, Z2
+	VFMADD231PS  (R13), Z8, Z3
+	VFMADD231PS  (R13)(R12*1), Z8, Z4
+	VFMADD231PS  (R13)(R12*2), Z8, Z5
+	VFMADD231PS  (R14), Z8, Z6
+	VFMADD231PS  (R14)(R12*1), Z8, Z7
+	ADDQ         $+4, R9
+	ADDQ         $+64, BX
+	ADDQ         $+64, R13
+	ADDQ         $+64, R14
+	SUBQ         $+1, R11
+	JGE          loop15
+
+done16:
+	ADDQ $+1, R11
+	MOVQ R14, BX
+	ADDQ R12, BX
+	CMPQ R10, $+1
+	JGE  loop10
+
+done11:
+	// Add what is there.
+	MOVQ   40(CX), R9
+	TESTQ  R9, R9
+	JEQ    done17
+	VADDPS (SI), Z0, Z0
+	VADDPS 64(SI), Z1, Z1
+	VADDPS 128(SI), Z2, Z2
+	VADDPS 192(SI), Z3, Z3
+	VADDPS 256(SI), Z4, Z4
+	VADDPS 320(SI), Z5, Z5
+	VADDPS 384(SI), Z6, Z6
+	VADDPS 448(SI), Z7, Z7
+
+done17:
+	MOVQ  64(CX), R9
+	TESTQ R9, R9
+	JEQ   done18
+
+	// Add the x part of one input.
+	MOVQ         24(CX), R10
+	SUBQ         R10, R9
+	ADDQ         DI, R9
+	MOVQ         16(AX), R10
+	VBROADCASTSS (R10), Z8
+	VMOVUPS      (DI), Z9
+	VFMADD231PS  (R9), Z8, Z9
+	VADDPS       Z9, Z0, Z0
+	VMOVUPS      64(DI), Z9
+	VFMADD231PS  64(R9), Z8, Z9
+	VADDPS       Z9, Z1, Z1
+	VMOVUPS      128(DI), Z9
+	VFMADD231PS  128(R9), Z8, Z9
+	VADDPS       Z9, Z2, Z2
+	VMOVUPS      192(DI), Z9
+	VFMADD231PS  192(R9), Z8, Z9
+	VADDPS       Z9, Z3, Z3
+	VMOVUPS      256(DI), Z9
+	VFMADD231PS  256(R9), Z8, Z9
+	VADDPS       Z9, Z4, Z4
+	VMOVUPS      320(DI), Z9
+	VFMADD231PS  320(R9), Z8, Z9
+	VADDPS       Z9, Z5, Z5
+	VMOVUPS      384(DI), Z9
+	VFMADD231PS  384(R9), Z8, Z9
+	VADDPS       Z9, Z6, Z6
+	VMOVUPS      448(DI), Z9
+	VFMADD231PS  448(R9), Z8, Z9
+	VADDPS       Z9, Z7, Z7
+
+done18:
+	VMOVUPS Z0, (SI)
+	VMOVUPS Z1, 64(SI)
+	VMOVUPS Z2, 128(SI)
+	VMOVUPS Z3, 192(SI)
+	VMOVUPS Z4, 256(SI)
+	VMOVUPS Z5, 320(SI)
+	VMOVUPS Z6, 384(SI)
+	VMOVUPS Z7, 448(SI)
+	MOVQ    32(CX), R9
+	ADDQ    R9, DI
+	MOVQ    32(CX), R9
+	ADDQ    R9, DI
+	ADDQ    $+512, SI
+	ADDQ    $-2, R8
+	CMPQ    R8, $+2
+	JGE     loop7
+
+done8:
+done6:
+	CMPQ R8, $+1
+	JLT  done20
+
+loop19:
 	// The chains of a panel.
 	VBROADCASTSS constantsAVX512<>+0(SB), Z0
 	VBROADCASTSS constantsAVX512<>+0(SB), Z1
@@ -5542,34 +6442,34 @@ loop5:
 	VBROADCASTSS constantsAVX512<>+0(SB), Z3
 	MOVQ         64(CX), R9
 	TESTQ        R9, R9
-	JNE          done7
+	JNE          done21
 	VMOVUPS      (DI), Z0
 	VMOVUPS      64(DI), Z1
 	VMOVUPS      128(DI), Z2
 	VMOVUPS      192(DI), Z3
 
-done7:
+done21:
 	MOVQ 16(CX), R9
 	MOVQ 8(CX), R10
 	CMPQ R10, $+1
-	JLT  done9
+	JLT  done23
 
-loop8:
+loop22:
 	MOVQ R10, R11
 	ADDQ $-128, R10
 	CMPQ R10, $+1
-	JLT  done10
+	JLT  done24
 	MOVQ $+128, R11
 
-done10:
+done24:
 	MOVQ R11, R12
 	SHLQ $0x06, R12
 	LEAQ (BX)(R12*1), R13
 	LEAQ (R13)(R12*2), R13
 	SUBQ $+4, R11
-	JLT  done12
+	JLT  done26
 
-loop11:
+loop25:
 	VBROADCASTSS (R9), Z4
 	VFMADD231PS  (BX), Z4, Z0
 	VFMADD231PS  (BX)(R12*1), Z4, Z1
@@ -5594,14 +6494,14 @@ loop11:
 	ADDQ         $+256, BX
 	ADDQ         $+256, R13
 	SUBQ         $+4, R11
-	JGE          loop11
+	JGE          loop25
 
-done12:
+done26:
 	ADDQ $+4, R11
 	SUBQ $+1, R11
-	JLT  done14
+	JLT  done28
 
-loop13:
+loop27:
 	VBROADCASTSS (R9), Z4
 	VFMADD231PS  (BX), Z4, Z0
 	VFMADD231PS  (BX)(R12*1), Z4, Z1
@@ -5611,32 +6511,28 @@ loop13:
 	ADDQ         $+64, BX
 	ADDQ         $+64, R13
 	SUBQ         $+1, R11
-	JGE          loop13
+	JGE          loop27
 
-done14:
+done28:
 	ADDQ $+1, R11
 	MOVQ R13, BX
 	CMPQ R10, $+1
-	JGE  loop8
+	JGE  loop22
 
-done9:
+done23:
 	// Add what is there.
-	MOVQ    40(CX), R9
-	TESTQ   R9, R9
-	JEQ     done15
-	VMOVUPS (SI), Z4
-	VADDPS  Z0, Z4, Z0
-	VMOVUPS 64(SI), Z4
-	VADDPS  Z1, Z4, Z1
-	VMOVUPS 128(SI), Z4
-	VADDPS  Z2, Z4, Z2
-	VMOVUPS 192(SI), Z4
-	VADDPS  Z3, Z4, Z3
+	MOVQ   40(CX), R9
+	TESTQ  R9, R9
+	JEQ    done29
+	VADDPS (SI), Z0, Z0
+	VADDPS 64(SI), Z1, Z1
+	VADDPS 128(SI), Z2, Z2
+	VADDPS 192(SI), Z3, Z3
 
-done15:
+done29:
 	MOVQ  64(CX), R9
 	TESTQ R9, R9
-	JEQ   done16
+	JEQ   done30
 
 	// Add the x part of one input.
 	MOVQ         24(CX), R10
@@ -5645,176 +6541,32 @@ done15:
 	MOVQ         16(AX), R10
 	VBROADCASTSS (R10), Z4
 	VMOVUPS      (DI), Z5
-	VMOVUPS      (R9), Z6
-	VFMADD231PS  Z6, Z4, Z5
+	VFMADD231PS  (R9), Z4, Z5
 	VADDPS       Z5, Z0, Z0
 	VMOVUPS      64(DI), Z5
-	VMOVUPS      64(R9), Z6
-	VFMADD231PS  Z6, Z4, Z5
+	VFMADD231PS  64(R9), Z4, Z5
 	VADDPS       Z5, Z1, Z1
 	VMOVUPS      128(DI), Z5
-	VMOVUPS      128(R9), Z6
-	VFMADD231PS  Z6, Z4, Z5
+	VFMADD231PS  128(R9), Z4, Z5
 	VADDPS       Z5, Z2, Z2
 	VMOVUPS      192(DI), Z5
-	VMOVUPS      192(R9), Z6
-	VFMADD231PS  Z6, Z4, Z5
+	VFMADD231PS  192(R9), Z4, Z5
 	VADDPS       Z5, Z3, Z3
 
-done16:
-	MOVQ    32(CX), R9
-	ADDQ    R9, DI
+done30:
 	VMOVUPS Z0, (SI)
 	VMOVUPS Z1, 64(SI)
 	VMOVUPS Z2, 128(SI)
 	VMOVUPS Z3, 192(SI)
+	MOVQ    32(CX), R9
+	ADDQ    R9, DI
 	ADDQ    $+256, SI
 	ADDQ    $-1, R8
 	CMPQ    R8, $+1
-	JGE     loop5
-
-done6:
-	MOVQ  88(CX), R8
-	TESTQ R8, R8
-	JEQ   done17
-
-	// The chains of a panel.
-	VBROADCASTSS constantsAVX512<>+0(SB), Z0
-	VBROADCASTSS constantsAVX512<>+0(SB), Z1
-	VBROADCASTSS constantsAVX512<>+0(SB), Z2
-	VBROADCASTSS constantsAVX512<>+0(SB), Z3
-	MOVQ         64(CX), R8
-	TESTQ        R8, R8
-	JNE          done18
-	VMOVUPS      (DI), Z0
-	VMOVUPS      64(DI), Z1
-	VMOVUPS      128(DI), Z2
-	VMOVUPS      192(DI), Z3
-
-done18:
-	MOVQ 16(CX), R8
-	MOVQ 8(CX), R9
-	CMPQ R9, $+1
-	JLT  done20
-
-loop19:
-	MOVQ R9, R10
-	ADDQ $-128, R9
-	CMPQ R9, $+1
-	JLT  done21
-	MOVQ $+128, R10
-
-done21:
-	MOVQ R10, R11
-	SHLQ $0x06, R11
-	LEAQ (BX)(R11*1), R12
-	LEAQ (R12)(R11*2), R12
-	SUBQ $+4, R10
-	JLT  done23
-
-loop22:
-	VBROADCASTSS (R8), Z4
-	VFMADD231PS  (BX), Z4, Z0
-	VFMADD231PS  (BX)(R11*1), Z4, Z1
-	VFMADD231PS  (BX)(R11*2), Z4, Z2
-	VFMADD231PS  (R12), Z4, Z3
-	VBROADCASTSS 4(R8), Z4
-	VFMADD231PS  64(BX), Z4, Z0
-	VFMADD231PS  64(BX)(R11*1), Z4, Z1
-	VFMADD231PS  64(BX)(R11*2), Z4, Z2
-	VFMADD231PS  64(R12), Z4, Z3
-	VBROADCASTSS 8(R8), Z4
-	VFMADD231PS  128(BX), Z4, Z0
-	VFMADD231PS  128(BX)(R11*1), Z4, Z1
-	VFMADD231PS  128(BX)(R11*2), Z4, Z2
-	VFMADD231PS  128(R12), Z4, Z3
-	VBROADCASTSS 12(R8), Z4
-	VFMADD231PS  192(BX), Z4, Z0
-	VFMADD231PS  192(BX)(R11*1), Z4, Z1
-	VFMADD231PS  192(BX)(R11*2), Z4, Z2
-	VFMADD231PS  192(R12), Z4, Z3
-	ADDQ         $+16, R8
-	ADDQ         $+256, BX
-	ADDQ         $+256, R12
-	SUBQ         $+4, R10
-	JGE          loop22
-
-done23:
-	ADDQ $+4, R10
-	SUBQ $+1, R10
-	JLT  done25
-
-loop24:
-	VBROADCASTSS (R8), Z4
-	VFMADD231PS  (BX), Z4, Z0
-	VFMADD231PS  (BX)(R11*1), Z4, Z1
-	VFMADD231PS  (BX)(R11*2), Z4, Z2
-	VFMADD231PS  (R12), Z4, Z3
-	ADDQ         $+4, R8
-	ADDQ         $+64, BX
-	ADDQ         $+64, R12
-	SUBQ         $+1, R10
-	JGE          loop24
-
-done25:
-	ADDQ $+1, R10
-	MOVQ R12, BX
-	CMPQ R9, $+1
-	JGE  loop19
+	JGE     loop19
 
 done20:
-	// Add what is there.
-	MOVQ    40(CX), BX
-	TESTQ   BX, BX
-	JEQ     done26
-	VMOVUPS (SI), Z4
-	VADDPS  Z0, Z4, Z0
-	VMOVUPS 64(SI), Z4
-	VADDPS  Z1, Z4, Z1
-	VMOVUPS 128(SI), Z4
-	VADDPS  Z2, Z4, Z2
-	VMOVUPS 192(SI), Z4
-	VADDPS  Z3, Z4, Z3
-
-done26:
-	MOVQ  64(CX), BX
-	TESTQ BX, BX
-	JEQ   done27
-
-	// Add the x part of one input.
-	MOVQ         24(CX), R8
-	SUBQ         R8, BX
-	ADDQ         DI, BX
-	MOVQ         16(AX), R8
-	VBROADCASTSS (R8), Z4
-	VMOVUPS      (DI), Z5
-	VMOVUPS      (BX), Z6
-	VFMADD231PS  Z6, Z4, Z5
-	VADDPS       Z5, Z0, Z0
-	VMOVUPS      64(DI), Z5
-	VMOVUPS      64(BX), Z6
-	VFMADD231PS  Z6, Z4, Z5
-	VADDPS       Z5, Z1, Z1
-	VMOVUPS      128(DI), Z5
-	VMOVUPS      128(BX), Z6
-	VFMADD231PS  Z6, Z4, Z5
-	VADDPS       Z5, Z2, Z2
-	VMOVUPS      192(DI), Z5
-	VMOVUPS      192(BX), Z6
-	VFMADD231PS  Z6, Z4, Z5
-	VADDPS       Z5, Z3, Z3
-
-done27:
-	MOVQ    32(CX), BX
-	ADDQ    BX, DI
-	VMOVUPS Z0, (SI)
-	VMOVUPS Z1, 64(SI)
-	VMOVUPS Z2, 128(SI)
-	VMOVUPS Z3, 192(SI)
-	ADDQ    $+256, SI
-
-done17:
-	ADDQ $+96, CX
+	ADDQ $+104, CX
 	ADDQ $-1, DX
 	CMPQ DX, $+1
 	JGE  loop3
@@ -5836,15 +6588,15 @@ done4:
 	VBROADCASTSS constantsAVX512<>+56(SB), Z13
 	VBROADCASTSS constantsAVX512<>+60(SB), Z14
 	VBROADCASTSS constantsAVX512<>+64(SB), Z15
-	MOVQ         224(AX), CX
-	MOVQ         232(AX), DX
-	MOVQ         240(AX), BX
-	MOVQ         264(AX), SI
-	MOVQ         216(AX), DI
+	MOVQ         240(AX), CX
+	MOVQ         248(AX), DX
+	MOVQ         256(AX), BX
+	MOVQ         280(AX), SI
+	MOVQ         232(AX), DI
 
 	// 16 elements at a time.
 	CMPQ DI, $+16
-	JLT  done28
+	JLT  done31
 
 	// Input and cell gates. Forget gate and c. Output gate.
 	VMOVUPS      (BX), Z17
@@ -5939,9 +6691,9 @@ done4:
 	VFMADD213PS  Z23, Z17, Z20
 	ADDQ         $-16, DI
 	CMPQ         DI, $+16
-	JLT          done30
+	JLT          done33
 
-loop29:
+loop32:
 	// h of the units before. Input and cell gates. Forget gate and c. Output gate.
 	VMOVUPS      256(BX), Z17
 	VMOVUPS      64(SI), Z16
@@ -6060,9 +6812,9 @@ loop29:
 	ADDQ         $+192, BX
 	ADDQ         $-16, DI
 	CMPQ         DI, $+16
-	JGE          loop29
+	JGE          loop32
 
-done30:
+done33:
 	// h of the units before.
 	VMINPS      Z19, Z5, Z16
 	VMOVAPS     Z7, Z17
@@ -6088,10 +6840,10 @@ done30:
 	ADDQ        $+64, SI
 	ADDQ        $+192, BX
 
-done28:
+done31:
 	// The last elements.
 	TESTQ DI, DI
-	JEQ   done31
+	JEQ   done34
 	MOVL  $-1, R8
 	BZHIL DI, R8, R8
 	KMOVW R8, K1
@@ -6206,25 +6958,17 @@ done28:
 	VDIVPS       Z0, Z4, Z0
 	VMOVUPS      Z0, K1, (CX)
 
-done31:
+done34:
 	// To the next step.
-	MOVQ  208(AX), CX
+	MOVQ  224(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 208(AX)
+	MOVQ  CX, 224(AX)
 	TESTQ CX, CX
 	JEQ   done2
-	MOVQ  224(AX), CX
-	MOVQ  CX, 256(AX)
-	MOVQ  232(AX), CX
-	MOVQ  CX, 264(AX)
-	MOVQ  224(AX), CX
-	MOVQ  272(AX), DX
-	ADDQ  DX, CX
-	MOVQ  CX, 224(AX)
-	MOVQ  232(AX), CX
-	MOVQ  280(AX), DX
-	ADDQ  DX, CX
-	MOVQ  CX, 232(AX)
+	MOVQ  240(AX), CX
+	MOVQ  CX, 272(AX)
+	MOVQ  248(AX), CX
+	MOVQ  CX, 280(AX)
 	MOVQ  240(AX), CX
 	MOVQ  288(AX), DX
 	ADDQ  DX, CX
@@ -6233,20 +6977,28 @@ done31:
 	MOVQ  296(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 248(AX)
-	MOVQ  16(AX), CX
+	MOVQ  256(AX), CX
 	MOVQ  304(AX), DX
 	ADDQ  DX, CX
+	MOVQ  CX, 256(AX)
+	MOVQ  264(AX), CX
+	MOVQ  312(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 264(AX)
+	MOVQ  16(AX), CX
+	MOVQ  320(AX), DX
+	ADDQ  DX, CX
 	MOVQ  CX, 16(AX)
-	MOVQ  256(AX), CX
-	MOVQ  CX, 112(AX)
+	MOVQ  272(AX), CX
+	MOVQ  CX, 120(AX)
 	MOVQ  48(AX), CX
 	MOVQ  56(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 48(AX)
-	MOVQ  144(AX), CX
-	MOVQ  152(AX), DX
+	MOVQ  152(AX), CX
+	MOVQ  160(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 144(AX)
+	MOVQ  CX, 152(AX)
 	JMP   step1
 
 done2:
@@ -6268,21 +7020,217 @@ TEXT ·lstmStepsTrainAVX512(SB), NOSPLIT, $8-8
 
 step1:
 	// A step.
-	MOVQ 200(AX), DX
-	MOVQ 192(AX), CX
+	MOVQ 216(AX), DX
+	MOVQ 208(AX), CX
 	LEAQ (AX)(CX*1), CX
 	CMPQ DX, $+1
 	JLT  done4
 
 loop3:
-	MOVQ (CX), BX
-	MOVQ 48(CX), SI
-	MOVQ 24(CX), DI
-	MOVQ 72(CX), R8
-	CMPQ R8, $+1
-	JLT  done6
+	MOVQ  (CX), BX
+	MOVQ  48(CX), SI
+	MOVQ  24(CX), DI
+	MOVQ  80(CX), R8
+	MOVQ  96(CX), R9
+	ADDQ  R9, R8
+	MOVQ  72(CX), R9
+	TESTQ R9, R9
+	JEQ   done6
+	CMPQ  R8, $+2
+	JLT   done8
 
-loop5:
+loop7:
+	// The chains of a panel.
+	VBROADCASTSS constantsAVX512<>+0(SB), Z0
+	VBROADCASTSS constantsAVX512<>+0(SB), Z1
+	VBROADCASTSS constantsAVX512<>+0(SB), Z2
+	VBROADCASTSS constantsAVX512<>+0(SB), Z3
+	VBROADCASTSS constantsAVX512<>+0(SB), Z4
+	VBROADCASTSS constantsAVX512<>+0(SB), Z5
+	VBROADCASTSS constantsAVX512<>+0(SB), Z6
+	VBROADCASTSS constantsAVX512<>+0(SB), Z7
+	MOVQ         64(CX), R9
+	TESTQ        R9, R9
+	JNE          done9
+	VMOVUPS      (DI), Z0
+	VMOVUPS      64(DI), Z1
+	VMOVUPS      128(DI), Z2
+	VMOVUPS      192(DI), Z3
+	VMOVUPS      256(DI), Z4
+	VMOVUPS      320(DI), Z5
+	VMOVUPS      384(DI), Z6
+	VMOVUPS      448(DI), Z7
+
+done9:
+	MOVQ 16(CX), R9
+	MOVQ 8(CX), R10
+	CMPQ R10, $+1
+	JLT  done11
+
+loop10:
+	MOVQ R10, R11
+	ADDQ $-128, R10
+	CMPQ R10, $+1
+	JLT  done12
+	MOVQ $+128, R11
+
+done12:
+	MOVQ R11, R12
+	SHLQ $0x06, R12
+	LEAQ (BX)(R12*1), R13
+	LEAQ (R13)(R12*2), R13
+	LEAQ (R13)(R12*1), R14
+	LEAQ (R14)(R12*2), R14
+	SUBQ $+4, R11
+	JLT  done14
+
+loop13:
+	VBROADCASTSS (R9), Z8
+	VFMADD231PS  (BX), Z8, Z0
+	VFMADD231PS  (BX)(R12*1), Z8, Z1
+	VFMADD231PS  (BX)(R12*2), Z8, Z2
+	VFMADD231PS  (R13), Z8, Z3
+	VFMADD231PS  (R13)(R12*1), Z8, Z4
+	VFMADD231PS  (R13)(R12*2), Z8, Z5
+	VFMADD231PS  (R14), Z8, Z6
+	VFMADD231PS  (R14)(R12*1), Z8, Z7
+	VBROADCASTSS 4(R9), Z8
+	VFMADD231PS  64(BX), Z8, Z0
+	VFMADD231PS  64(BX)(R12*1), Z8, Z1
+	VFMADD231PS  64(BX)(R12*2), Z8, Z2
+	VFMADD231PS  64(R13), Z8, Z3
+	VFMADD231PS  64(R13)(R12*1), Z8, Z4
+	VFMADD231PS  64(R13)(R12*2), Z8, Z5
+	VFMADD231PS  64(R14), Z8, Z6
+	VFMADD231PS  64(R14)(R12*1), Z8, Z7
+	VBROADCASTSS 8(R9), Z8
+	VFMADD231PS  128(BX), Z8, Z0
+	VFMADD231PS  128(BX)(R12*1), Z8, Z1
+	VFMADD231PS  128(BX)(R12*2), Z8, Z2
+	VFMADD231PS  128(R13), Z8, Z3
+	VFMADD231PS  128(R13)(R12*1), Z8, Z4
+	VFMADD231PS  128(R13)(R12*2), Z8, Z5
+	VFMADD231PS  128(R14), Z8, Z6
+	VFMADD231PS  128(R14)(R12*1), Z8, Z7
+	VBROADCASTSS 12(R9), Z8
+	VFMADD231PS  192(BX), Z8, Z0
+	VFMADD231PS  192(BX)(R12*1), Z8, Z1
+	VFMADD231PS  192(BX)(R12*2), Z8, Z2
+	VFMADD231PS  192(R13), Z8, Z3
+	VFMADD231PS  192(R13)(R12*1), Z8, Z4
+	VFMADD231PS  192(R13)(R12*2), Z8, Z5
+	VFMADD231PS  192(R14), Z8, Z6
+	VFMADD231PS  192(R14)(R12*1), Z8, Z7
+	ADDQ         $+16, R9
+	ADDQ         $+256, BX
+	ADDQ         $+256, R13
+	ADDQ         $+256, R14
+	SUBQ         $+4, R11
+	JGE          loop13
+
+done14:
+	ADDQ $+4, R11
+	SUBQ $+1, R11
+	JLT  done16
+
+loop15:
+	VBROADCASTSS (R9), Z8
+	VFMADD231PS  (BX), Z8, Z0
+	VFMADD231PS  (BX)(R12*1), Z8, Z1
+	VFMADD231PS  (BX)(R12*2), Z8, Z2
+	VFMADD231PS  (R13), Z8, Z3
+	VFMADD231PS  (R13)(R12*1), Z8, Z4
+	VFMADD231PS  (R13)(R12*2), Z8, Z5
+	VFMADD231PS  (R14), Z8, Z6
+	VFMADD231PS  (R14)(R12*1), Z8, Z7
+	ADDQ         $+4, R9
+	ADDQ         $+64, BX
+	ADDQ         $+64, R13
+	ADDQ         $+64, R14
+	SUBQ         $+1, R11
+	JGE          loop15
+
+done16:
+	ADDQ $+1, R11
+	MOVQ R14, BX
+	ADDQ R12, BX
+	CMPQ R10, $+1
+	JGE  loop10
+
+done11:
+	// Add what is there.
+	MOVQ   40(CX), R9
+	TESTQ  R9, R9
+	JEQ    done17
+	VADDPS (SI), Z0, Z0
+	VADDPS 64(SI), Z1, Z1
+	VADDPS 128(SI), Z2, Z2
+	VADDPS 192(SI), Z3, Z3
+	VADDPS 256(SI), Z4, Z4
+	VADDPS 320(SI), Z5, Z5
+	VADDPS 384(SI), Z6, Z6
+	VADDPS 448(SI), Z7, Z7
+
+done17:
+	MOVQ  64(CX), R9
+	TESTQ R9, R9
+	JEQ   done18
+
+	// Add the x part of one input.
+	MOVQ         24(CX), R10
+	SUBQ         R10, R9
+	ADDQ         DI, R9
+	MOVQ         16(AX), R10
+	VBROADCASTSS (R10), Z8
+	VMOVUPS      (DI), Z9
+	VFMADD231PS  (R9), Z8, Z9
+	VADDPS       Z9, Z0, Z0
+	VMOVUPS      64(DI), Z9
+	VFMADD231PS  64(R9), Z8, Z9
+	VADDPS       Z9, Z1, Z1
+	VMOVUPS      128(DI), Z9
+	VFMADD231PS  128(R9), Z8, Z9
+	VADDPS       Z9, Z2, Z2
+	VMOVUPS      192(DI), Z9
+	VFMADD231PS  192(R9), Z8, Z9
+	VADDPS       Z9, Z3, Z3
+	VMOVUPS      256(DI), Z9
+	VFMADD231PS  256(R9), Z8, Z9
+	VADDPS       Z9, Z4, Z4
+	VMOVUPS      320(DI), Z9
+	VFMADD231PS  320(R9), Z8, Z9
+	VADDPS       Z9, Z5, Z5
+	VMOVUPS      384(DI), Z9
+	VFMADD231PS  384(R9), Z8, Z9
+	VADDPS       Z9, Z6, Z6
+	VMOVUPS      448(DI), Z9
+	VFMADD231PS  448(R9), Z8, Z9
+	VADDPS       Z9, Z7, Z7
+
+done18:
+	VMOVUPS Z0, (SI)
+	VMOVUPS Z1, 64(SI)
+	VMOVUPS Z2, 128(SI)
+	VMOVUPS Z3, 192(SI)
+	VMOVUPS Z4, 256(SI)
+	VMOVUPS Z5, 320(SI)
+	VMOVUPS Z6, 384(SI)
+	VMOVUPS Z7, 448(SI)
+	MOVQ    32(CX), R9
+	ADDQ    R9, DI
+	MOVQ    32(CX), R9
+	ADDQ    R9, DI
+	ADDQ    $+512, SI
+	ADDQ    $-2, R8
+	CMPQ    R8, $+2
+	JGE     loop7
+
+done8:
+done6:
+	CMPQ R8, $+1
+	JLT  done20
+
+loop19:
 	// The chains of a panel.
 	VBROADCASTSS constantsAVX512<>+0(SB), Z0
 	VBROADCASTSS constantsAVX512<>+0(SB), Z1
@@ -6290,34 +7238,34 @@ loop5:
 	VBROADCASTSS constantsAVX512<>+0(SB), Z3
 	MOVQ         64(CX), R9
 	TESTQ        R9, R9
-	JNE          done7
+	JNE          done21
 	VMOVUPS      (DI), Z0
 	VMOVUPS      64(DI), Z1
 	VMOVUPS      128(DI), Z2
 	VMOVUPS      192(DI), Z3
 
-done7:
+done21:
 	MOVQ 16(CX), R9
 	MOVQ 8(CX), R10
 	CMPQ R10, $+1
-	JLT  done9
+	JLT  done23
 
-loop8:
+loop22:
 	MOVQ R10, R11
 	ADDQ $-128, R10
 	CMPQ R10, $+1
-	JLT  done10
+	JLT  done24
 	MOVQ $+128, R11
 
-done10:
+done24:
 	MOVQ R11, R12
 	SHLQ $0x06, R12
 	LEAQ (BX)(R12*1), R13
 	LEAQ (R13)(R12*2), R13
 	SUBQ $+4, R11
-	JLT  done12
+	JLT  done26
 
-loop11:
+loop25:
 	VBROADCASTSS (R9), Z4
 	VFMADD231PS  (BX), Z4, Z0
 	VFMADD231PS  (BX)(R12*1), Z4, Z1
@@ -6342,14 +7290,14 @@ loop11:
 	ADDQ         $+256, BX
 	ADDQ         $+256, R13
 	SUBQ         $+4, R11
-	JGE          loop11
+	JGE          loop25
 
-done12:
+done26:
 	ADDQ $+4, R11
 	SUBQ $+1, R11
-	JLT  done14
+	JLT  done28
 
-loop13:
+loop27:
 	VBROADCASTSS (R9), Z4
 	VFMADD231PS  (BX), Z4, Z0
 	VFMADD231PS  (BX)(R12*1), Z4, Z1
@@ -6359,32 +7307,28 @@ loop13:
 	ADDQ         $+64, BX
 	ADDQ         $+64, R13
 	SUBQ         $+1, R11
-	JGE          loop13
+	JGE          loop27
 
-done14:
+done28:
 	ADDQ $+1, R11
 	MOVQ R13, BX
 	CMPQ R10, $+1
-	JGE  loop8
+	JGE  loop22
 
-done9:
+done23:
 	// Add what is there.
-	MOVQ    40(CX), R9
-	TESTQ   R9, R9
-	JEQ     done15
-	VMOVUPS (SI), Z4
-	VADDPS  Z0, Z4, Z0
-	VMOVUPS 64(SI), Z4
-	VADDPS  Z1, Z4, Z1
-	VMOVUPS 128(SI), Z4
-	VADDPS  Z2, Z4, Z2
-	VMOVUPS 192(SI), Z4
-	VADDPS  Z3, Z4, Z3
+	MOVQ   40(CX), R9
+	TESTQ  R9, R9
+	JEQ    done29
+	VADDPS (SI), Z0, Z0
+	VADDPS 64(SI), Z1, Z1
+	VADDPS 128(SI), Z2, Z2
+	VADDPS 192(SI), Z3, Z3
 
-done15:
+done29:
 	MOVQ  64(CX), R9
 	TESTQ R9, R9
-	JEQ   done16
+	JEQ   done30
 
 	// Add the x part of one input.
 	MOVQ         24(CX), R10
@@ -6393,176 +7337,32 @@ done15:
 	MOVQ         16(AX), R10
 	VBROADCASTSS (R10), Z4
 	VMOVUPS      (DI), Z5
-	VMOVUPS      (R9), Z6
-	VFMADD231PS  Z6, Z4, Z5
+	VFMADD231PS  (R9), Z4, Z5
 	VADDPS       Z5, Z0, Z0
 	VMOVUPS      64(DI), Z5
-	VMOVUPS      64(R9), Z6
-	VFMADD231PS  Z6, Z4, Z5
+	VFMADD231PS  64(R9), Z4, Z5
 	VADDPS       Z5, Z1, Z1
 	VMOVUPS      128(DI), Z5
-	VMOVUPS      128(R9), Z6
-	VFMADD231PS  Z6, Z4, Z5
+	VFMADD231PS  128(R9), Z4, Z5
 	VADDPS       Z5, Z2, Z2
 	VMOVUPS      192(DI), Z5
-	VMOVUPS      192(R9), Z6
-	VFMADD231PS  Z6, Z4, Z5
+	VFMADD231PS  192(R9), Z4, Z5
 	VADDPS       Z5, Z3, Z3
 
-done16:
-	MOVQ    32(CX), R9
-	ADDQ    R9, DI
+done30:
 	VMOVUPS Z0, (SI)
 	VMOVUPS Z1, 64(SI)
 	VMOVUPS Z2, 128(SI)
 	VMOVUPS Z3, 192(SI)
+	MOVQ    32(CX), R9
+	ADDQ    R9, DI
 	ADDQ    $+256, SI
 	ADDQ    $-1, R8
 	CMPQ    R8, $+1
-	JGE     loop5
-
-done6:
-	MOVQ  88(CX), R8
-	TESTQ R8, R8
-	JEQ   done17
-
-	// The chains of a panel.
-	VBROADCASTSS constantsAVX512<>+0(SB), Z0
-	VBROADCASTSS constantsAVX512<>+0(SB), Z1
-	VBROADCASTSS constantsAVX512<>+0(SB), Z2
-	VBROADCASTSS constantsAVX512<>+0(SB), Z3
-	MOVQ         64(CX), R8
-	TESTQ        R8, R8
-	JNE          done18
-	VMOVUPS      (DI), Z0
-	VMOVUPS      64(DI), Z1
-	VMOVUPS      128(DI), Z2
-	VMOVUPS      192(DI), Z3
-
-done18:
-	MOVQ 16(CX), R8
-	MOVQ 8(CX), R9
-	CMPQ R9, $+1
-	JLT  done20
-
-loop19:
-	MOVQ R9, R10
-	ADDQ $-128, R9
-	CMPQ R9, $+1
-	JLT  done21
-	MOVQ $+128, R10
-
-done21:
-	MOVQ R10, R11
-	SHLQ $0x06, R11
-	LEAQ (BX)(R11*1), R12
-	LEAQ (R12)(R11*2), R12
-	SUBQ $+4, R10
-	JLT  done23
-
-loop22:
-	VBROADCASTSS (R8), Z4
-	VFMADD231PS  (BX), Z4, Z0
-	VFMADD231PS  (BX)(R11*1), Z4, Z1
-	VFMADD231PS  (BX)(R11*2), Z4, Z2
-	VFMADD231PS  (R12), Z4, Z3
-	VBROADCASTSS 4(R8), Z4
-	VFMADD231PS  64(BX), Z4, Z0
-	VFMADD231PS  64(BX)(R11*1), Z4, Z1
-	VFMADD231PS  64(BX)(R11*2), Z4, Z2
-	VFMADD231PS  64(R12), Z4, Z3
-	VBROADCASTSS 8(R8), Z4
-	VFMADD231PS  128(BX), Z4, Z0
-	VFMADD231PS  128(BX)(R11*1), Z4, Z1
-	VFMADD231PS  128(BX)(R11*2), Z4, Z2
-	VFMADD231PS  128(R12), Z4, Z3
-	VBROADCASTSS 12(R8), Z4
-	VFMADD231PS  192(BX), Z4, Z0
-	VFMADD231PS  192(BX)(R11*1), Z4, Z1
-	VFMADD231PS  192(BX)(R11*2), Z4, Z2
-	VFMADD231PS  192(R12), Z4, Z3
-	ADDQ         $+16, R8
-	ADDQ         $+256, BX
-	ADDQ         $+256, R12
-	SUBQ         $+4, R10
-	JGE          loop22
-
-done23:
-	ADDQ $+4, R10
-	SUBQ $+1, R10
-	JLT  done25
-
-loop24:
-	VBROADCASTSS (R8), Z4
-	VFMADD231PS  (BX), Z4, Z0
-	VFMADD231PS  (BX)(R11*1), Z4, Z1
-	VFMADD231PS  (BX)(R11*2), Z4, Z2
-	VFMADD231PS  (R12), Z4, Z3
-	ADDQ         $+4, R8
-	ADDQ         $+64, BX
-	ADDQ         $+64, R12
-	SUBQ         $+1, R10
-	JGE          loop24
-
-done25:
-	ADDQ $+1, R10
-	MOVQ R12, BX
-	CMPQ R9, $+1
-	JGE  loop19
+	JGE     loop19
 
 done20:
-	// Add what is there.
-	MOVQ    40(CX), BX
-	TESTQ   BX, BX
-	JEQ     done26
-	VMOVUPS (SI), Z4
-	VADDPS  Z0, Z4, Z0
-	VMOVUPS 64(SI), Z4
-	VADDPS  Z1, Z4, Z1
-	VMOVUPS 128(SI), Z4
-	VADDPS  Z2, Z4, Z2
-	VMOVUPS 192(SI), Z4
-	VADDPS  Z3, Z4, Z3
-
-done26:
-	MOVQ  64(CX), BX
-	TESTQ BX, BX
-	JEQ   done27
-
-	// Add the x part of one input.
-	MOVQ         24(CX), R8
-	SUBQ         R8, BX
-	ADDQ         DI, BX
-	MOVQ         16(AX), R8
-	VBROADCASTSS (R8), Z4
-	VMOVUPS      (DI), Z5
-	VMOVUPS      (BX), Z6
-	VFMADD231PS  Z6, Z4, Z5
-	VADDPS       Z5, Z0, Z0
-	VMOVUPS      64(DI), Z5
-	VMOVUPS      64(BX), Z6
-	VFMADD231PS  Z6, Z4, Z5
-	VADDPS       Z5, Z1, Z1
-	VMOVUPS      128(DI), Z5
-	VMOVUPS      128(BX), Z6
-	VFMADD231PS  Z6, Z4, Z5
-	VADDPS       Z5, Z2, Z2
-	VMOVUPS      192(DI), Z5
-	VMOVUPS      192(BX), Z6
-	VFMADD231PS  Z6, Z4, Z5
-	VADDPS       Z5, Z3, Z3
-
-done27:
-	MOVQ    32(CX), BX
-	ADDQ    BX, DI
-	VMOVUPS Z0, (SI)
-	VMOVUPS Z1, 64(SI)
-	VMOVUPS Z2, 128(SI)
-	VMOVUPS Z3, 192(SI)
-	ADDQ    $+256, SI
-
-done17:
-	ADDQ $+96, CX
+	ADDQ $+104, CX
 	ADDQ $-1, DX
 	CMPQ DX, $+1
 	JGE  loop3
@@ -6584,15 +7384,15 @@ done4:
 	VBROADCASTSS constantsAVX512<>+56(SB), Z13
 	VBROADCASTSS constantsAVX512<>+60(SB), Z14
 	VBROADCASTSS constantsAVX512<>+64(SB), Z15
-	MOVQ         224(AX), CX
-	MOVQ         232(AX), DX
-	MOVQ         240(AX), BX
-	MOVQ         264(AX), SI
-	MOVQ         216(AX), DI
+	MOVQ         240(AX), CX
+	MOVQ         248(AX), DX
+	MOVQ         256(AX), BX
+	MOVQ         280(AX), SI
+	MOVQ         232(AX), DI
 
 	// 16 elements at a time.
 	CMPQ DI, $+16
-	JLT  done28
+	JLT  done31
 
 	// Input and cell gates. Forget gate and c. Output gate.
 	VMOVUPS      (BX), Z17
@@ -6699,9 +7499,9 @@ done4:
 	VMOVUPS      Z16, 192(BX)
 	ADDQ         $-16, DI
 	CMPQ         DI, $+16
-	JLT          done30
+	JLT          done33
 
-loop29:
+loop32:
 	// h of the units before. Input and cell gates. Forget gate and c. Output gate.
 	VMOVUPS      256(BX), Z17
 	VMOVAPS      Z4, Z18
@@ -6832,9 +7632,9 @@ loop29:
 	ADDQ         $+192, BX
 	ADDQ         $-16, DI
 	CMPQ         DI, $+16
-	JGE          loop29
+	JGE          loop32
 
-done30:
+done33:
 	// h of the units before.
 	VMINPS      Z21, Z5, Z16
 	VMOVAPS     Z7, Z17
@@ -6860,10 +7660,10 @@ done30:
 	ADDQ        $+64, SI
 	ADDQ        $+192, BX
 
-done28:
+done31:
 	// The last elements.
 	TESTQ DI, DI
-	JEQ   done31
+	JEQ   done34
 	MOVL  $-1, R8
 	BZHIL DI, R8, R8
 	KMOVW R8, K1
@@ -6990,25 +7790,17 @@ done28:
 	VMOVUPS      Z1, K1, 192(BX)
 	VMOVUPS      Z0, K1, (CX)
 
-done31:
+done34:
 	// To the next step.
-	MOVQ  208(AX), CX
+	MOVQ  224(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 208(AX)
+	MOVQ  CX, 224(AX)
 	TESTQ CX, CX
 	JEQ   done2
-	MOVQ  224(AX), CX
-	MOVQ  CX, 256(AX)
-	MOVQ  232(AX), CX
-	MOVQ  CX, 264(AX)
-	MOVQ  224(AX), CX
-	MOVQ  272(AX), DX
-	ADDQ  DX, CX
-	MOVQ  CX, 224(AX)
-	MOVQ  232(AX), CX
-	MOVQ  280(AX), DX
-	ADDQ  DX, CX
-	MOVQ  CX, 232(AX)
+	MOVQ  240(AX), CX
+	MOVQ  CX, 272(AX)
+	MOVQ  248(AX), CX
+	MOVQ  CX, 280(AX)
 	MOVQ  240(AX), CX
 	MOVQ  288(AX), DX
 	ADDQ  DX, CX
@@ -7017,20 +7809,28 @@ done31:
 	MOVQ  296(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 248(AX)
-	MOVQ  16(AX), CX
+	MOVQ  256(AX), CX
 	MOVQ  304(AX), DX
 	ADDQ  DX, CX
+	MOVQ  CX, 256(AX)
+	MOVQ  264(AX), CX
+	MOVQ  312(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 264(AX)
+	MOVQ  16(AX), CX
+	MOVQ  320(AX), DX
+	ADDQ  DX, CX
 	MOVQ  CX, 16(AX)
-	MOVQ  256(AX), CX
-	MOVQ  CX, 112(AX)
+	MOVQ  272(AX), CX
+	MOVQ  CX, 120(AX)
 	MOVQ  48(AX), CX
 	MOVQ  56(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 48(AX)
-	MOVQ  144(AX), CX
-	MOVQ  152(AX), DX
+	MOVQ  152(AX), CX
+	MOVQ  160(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 144(AX)
+	MOVQ  CX, 152(AX)
 	JMP   step1
 
 done2:
@@ -7052,21 +7852,149 @@ TEXT ·gruStepsAVX512(SB), NOSPLIT, $8-8
 
 step1:
 	// A step.
-	MOVQ 200(AX), DX
-	MOVQ 192(AX), CX
+	MOVQ 216(AX), DX
+	MOVQ 208(AX), CX
 	LEAQ (AX)(CX*1), CX
 	CMPQ DX, $+1
 	JLT  done4
 
 loop3:
-	MOVQ (CX), BX
-	MOVQ 48(CX), SI
-	MOVQ 24(CX), DI
-	MOVQ 72(CX), R8
-	CMPQ R8, $+1
-	JLT  done6
+	MOVQ  (CX), BX
+	MOVQ  48(CX), SI
+	MOVQ  24(CX), DI
+	MOVQ  80(CX), R8
+	MOVQ  96(CX), R9
+	ADDQ  R9, R8
+	MOVQ  72(CX), R9
+	TESTQ R9, R9
+	JEQ   done6
+	CMPQ  R8, $+2
+	JLT   done8
 
-loop5:
+loop7:
+	// The chains of a panel.
+	VMOVUPS (DI), Z0
+	VMOVUPS 64(DI), Z1
+	VMOVUPS 128(DI), Z2
+	VMOVUPS 192(DI), Z3
+	VMOVUPS 256(DI), Z4
+	VMOVUPS 320(DI), Z5
+	MOVQ    16(CX), R9
+	MOVQ    8(CX), R10
+	CMPQ    R10, $+1
+	JLT     done10
+
+loop9:
+	MOVQ R10, R11
+	ADDQ $-128, R10
+	CMPQ R10, $+1
+	JLT  done11
+	MOVQ $+128, R11
+
+done11:
+	MOVQ R11, R12
+	SHLQ $0x06, R12
+	LEAQ (BX)(R12*1), R13
+	LEAQ (R13)(R12*2), R13
+	SUBQ $+4, R11
+	JLT  done13
+
+loop12:
+	VBROADCASTSS (R9), Z6
+	VFMADD231PS  (BX), Z6, Z0
+	VFMADD231PS  (BX)(R12*1), Z6, Z1
+	VFMADD231PS  (BX)(R12*2), Z6, Z2
+	VFMADD231PS  (R13), Z6, Z3
+	VFMADD231PS  (R13)(R12*1), Z6, Z4
+	VFMADD231PS  (R13)(R12*2), Z6, Z5
+	VBROADCASTSS 4(R9), Z6
+	VFMADD231PS  64(BX), Z6, Z0
+	VFMADD231PS  64(BX)(R12*1), Z6, Z1
+	VFMADD231PS  64(BX)(R12*2), Z6, Z2
+	VFMADD231PS  64(R13), Z6, Z3
+	VFMADD231PS  64(R13)(R12*1), Z6, Z4
+	VFMADD231PS  64(R13)(R12*2), Z6, Z5
+	VBROADCASTSS 8(R9), Z6
+	VFMADD231PS  128(BX), Z6, Z0
+	VFMADD231PS  128(BX)(R12*1), Z6, Z1
+	VFMADD231PS  128(BX)(R12*2), Z6, Z2
+	VFMADD231PS  128(R13), Z6, Z3
+	VFMADD231PS  128(R13)(R12*1), Z6, Z4
+	VFMADD231PS  128(R13)(R12*2), Z6, Z5
+	VBROADCASTSS 12(R9), Z6
+	VFMADD231PS  192(BX), Z6, Z0
+	VFMADD231PS  192(BX)(R12*1), Z6, Z1
+	VFMADD231PS  192(BX)(R12*2), Z6, Z2
+	VFMADD231PS  192(R13), Z6, Z3
+	VFMADD231PS  192(R13)(R12*1), Z6, Z4
+	VFMADD231PS  192(R13)(R12*2), Z6, Z5
+	ADDQ         $+16, R9
+	ADDQ         $+256, BX
+	ADDQ         $+256, R13
+	SUBQ         $+4, R11
+	JGE          loop12
+
+done13:
+	ADDQ $+4, R11
+	SUBQ $+1, R11
+	JLT  done15
+
+loop14:
+	VBROADCASTSS (R9), Z6
+	VFMADD231PS  (BX), Z6, Z0
+	VFMADD231PS  (BX)(R12*1), Z6, Z1
+	VFMADD231PS  (BX)(R12*2), Z6, Z2
+	VFMADD231PS  (R13), Z6, Z3
+	VFMADD231PS  (R13)(R12*1), Z6, Z4
+	VFMADD231PS  (R13)(R12*2), Z6, Z5
+	ADDQ         $+4, R9
+	ADDQ         $+64, BX
+	ADDQ         $+64, R13
+	SUBQ         $+1, R11
+	JGE          loop14
+
+done15:
+	ADDQ $+1, R11
+	MOVQ R13, BX
+	ADDQ R12, BX
+	ADDQ R12, BX
+	CMPQ R10, $+1
+	JGE  loop9
+
+done10:
+	// Add what is there.
+	MOVQ   40(CX), R9
+	TESTQ  R9, R9
+	JEQ    done16
+	VADDPS (SI), Z0, Z0
+	VADDPS 64(SI), Z1, Z1
+	VADDPS 128(SI), Z2, Z2
+	VADDPS 192(SI), Z3, Z3
+	VADDPS 256(SI), Z4, Z4
+	VADDPS 320(SI), Z5, Z5
+
+done16:
+	VMOVUPS Z0, (SI)
+	VMOVUPS Z1, 64(SI)
+	VMOVUPS Z2, 128(SI)
+	VMOVUPS Z3, 192(SI)
+	VMOVUPS Z4, 256(SI)
+	VMOVUPS Z5, 320(SI)
+	MOVQ    32(CX), R9
+	ADDQ    R9, DI
+	MOVQ    32(CX), R9
+	ADDQ    R9, DI
+	ADDQ    $+384, SI
+	ADDQ    $-2, R8
+	CMPQ    R8, $+2
+	JGE     loop7
+
+done8:
+done6:
+	CMPQ R8, $+1
+	JLT  done18
+
+loop17:
 	// The chains of a panel.
 	VMOVUPS (DI), Z0
 	VMOVUPS 64(DI), Z1
@@ -7074,22 +8002,22 @@ loop5:
 	MOVQ    16(CX), R9
 	MOVQ    8(CX), R10
 	CMPQ    R10, $+1
-	JLT     done8
+	JLT     done20
 
-loop7:
+loop19:
 	MOVQ R10, R11
 	ADDQ $-128, R10
 	CMPQ R10, $+1
-	JLT  done9
+	JLT  done21
 	MOVQ $+128, R11
 
-done9:
+done21:
 	MOVQ R11, R12
 	SHLQ $0x06, R12
 	SUBQ $+4, R11
-	JLT  done11
+	JLT  done23
 
-loop10:
+loop22:
 	VBROADCASTSS (R9), Z3
 	VFMADD231PS  (BX), Z3, Z0
 	VFMADD231PS  (BX)(R12*1), Z3, Z1
@@ -7109,14 +8037,14 @@ loop10:
 	ADDQ         $+16, R9
 	ADDQ         $+256, BX
 	SUBQ         $+4, R11
-	JGE          loop10
+	JGE          loop22
 
-done11:
+done23:
 	ADDQ $+4, R11
 	SUBQ $+1, R11
-	JLT  done13
+	JLT  done25
 
-loop12:
+loop24:
 	VBROADCASTSS (R9), Z3
 	VFMADD231PS  (BX), Z3, Z0
 	VFMADD231PS  (BX)(R12*1), Z3, Z1
@@ -7124,131 +8052,37 @@ loop12:
 	ADDQ         $+4, R9
 	ADDQ         $+64, BX
 	SUBQ         $+1, R11
-	JGE          loop12
+	JGE          loop24
 
-done13:
+done25:
 	ADDQ $+1, R11
 	ADDQ R12, BX
 	ADDQ R12, BX
 	CMPQ R10, $+1
-	JGE  loop7
+	JGE  loop19
 
-done8:
+done20:
 	// Add what is there.
-	MOVQ    40(CX), R9
-	TESTQ   R9, R9
-	JEQ     done14
-	VMOVUPS (SI), Z3
-	VADDPS  Z0, Z3, Z0
-	VMOVUPS 64(SI), Z3
-	VADDPS  Z1, Z3, Z1
-	VMOVUPS 128(SI), Z3
-	VADDPS  Z2, Z3, Z2
+	MOVQ   40(CX), R9
+	TESTQ  R9, R9
+	JEQ    done26
+	VADDPS (SI), Z0, Z0
+	VADDPS 64(SI), Z1, Z1
+	VADDPS 128(SI), Z2, Z2
 
-done14:
-	MOVQ    32(CX), R9
-	ADDQ    R9, DI
+done26:
 	VMOVUPS Z0, (SI)
 	VMOVUPS Z1, 64(SI)
 	VMOVUPS Z2, 128(SI)
+	MOVQ    32(CX), R9
+	ADDQ    R9, DI
 	ADDQ    $+192, SI
 	ADDQ    $-1, R8
 	CMPQ    R8, $+1
-	JGE     loop5
-
-done6:
-	MOVQ  88(CX), R8
-	TESTQ R8, R8
-	JEQ   done15
-
-	// The chains of a panel.
-	VMOVUPS (DI), Z0
-	VMOVUPS 64(DI), Z1
-	VMOVUPS 128(DI), Z2
-	MOVQ    16(CX), R8
-	MOVQ    8(CX), R9
-	CMPQ    R9, $+1
-	JLT     done17
-
-loop16:
-	MOVQ R9, R10
-	ADDQ $-128, R9
-	CMPQ R9, $+1
-	JLT  done18
-	MOVQ $+128, R10
+	JGE     loop17
 
 done18:
-	MOVQ R10, R11
-	SHLQ $0x06, R11
-	SUBQ $+4, R10
-	JLT  done20
-
-loop19:
-	VBROADCASTSS (R8), Z3
-	VFMADD231PS  (BX), Z3, Z0
-	VFMADD231PS  (BX)(R11*1), Z3, Z1
-	VFMADD231PS  (BX)(R11*2), Z3, Z2
-	VBROADCASTSS 4(R8), Z3
-	VFMADD231PS  64(BX), Z3, Z0
-	VFMADD231PS  64(BX)(R11*1), Z3, Z1
-	VFMADD231PS  64(BX)(R11*2), Z3, Z2
-	VBROADCASTSS 8(R8), Z3
-	VFMADD231PS  128(BX), Z3, Z0
-	VFMADD231PS  128(BX)(R11*1), Z3, Z1
-	VFMADD231PS  128(BX)(R11*2), Z3, Z2
-	VBROADCASTSS 12(R8), Z3
-	VFMADD231PS  192(BX), Z3, Z0
-	VFMADD231PS  192(BX)(R11*1), Z3, Z1
-	VFMADD231PS  192(BX)(R11*2), Z3, Z2
-	ADDQ         $+16, R8
-	ADDQ         $+256, BX
-	SUBQ         $+4, R10
-	JGE          loop19
-
-done20:
-	ADDQ $+4, R10
-	SUBQ $+1, R10
-	JLT  done22
-
-loop21:
-	VBROADCASTSS (R8), Z3
-	VFMADD231PS  (BX), Z3, Z0
-	VFMADD231PS  (BX)(R11*1), Z3, Z1
-	VFMADD231PS  (BX)(R11*2), Z3, Z2
-	ADDQ         $+4, R8
-	ADDQ         $+64, BX
-	SUBQ         $+1, R10
-	JGE          loop21
-
-done22:
-	ADDQ $+1, R10
-	ADDQ R11, BX
-	ADDQ R11, BX
-	CMPQ R9, $+1
-	JGE  loop16
-
-done17:
-	// Add what is there.
-	MOVQ    40(CX), BX
-	TESTQ   BX, BX
-	JEQ     done23
-	VMOVUPS (SI), Z3
-	VADDPS  Z0, Z3, Z0
-	VMOVUPS 64(SI), Z3
-	VADDPS  Z1, Z3, Z1
-	VMOVUPS 128(SI), Z3
-	VADDPS  Z2, Z3, Z2
-
-done23:
-	MOVQ    32(CX), BX
-	ADDQ    BX, DI
-	VMOVUPS Z0, (SI)
-	VMOVUPS Z1, 64(SI)
-	VMOVUPS Z2, 128(SI)
-	ADDQ    $+192, SI
-
-done15:
-	ADDQ $+96, CX
+	ADDQ $+104, CX
 	ADDQ $-1, DX
 	CMPQ DX, $+1
 	JGE  loop3
@@ -7270,15 +8104,15 @@ done4:
 	VBROADCASTSS constantsAVX512<>+56(SB), Z12
 	VBROADCASTSS constantsAVX512<>+60(SB), Z13
 	VBROADCASTSS constantsAVX512<>+64(SB), Z14
-	MOVQ         224(AX), CX
-	MOVQ         240(AX), DX
-	MOVQ         248(AX), BX
-	MOVQ         256(AX), SI
-	MOVQ         216(AX), DI
+	MOVQ         240(AX), CX
+	MOVQ         256(AX), DX
+	MOVQ         264(AX), BX
+	MOVQ         272(AX), SI
+	MOVQ         232(AX), DI
 
 	// 16 elements at a time.
 	CMPQ DI, $+16
-	JLT  done24
+	JLT  done27
 
 	// Reset gate and update gate.
 	VMOVUPS      (DX), Z15
@@ -7336,9 +8170,9 @@ done4:
 	VFMADD231PS  Z18, Z15, Z20
 	ADDQ         $-16, DI
 	CMPQ         DI, $+16
-	JLT          done26
+	JLT          done29
 
-loop25:
+loop28:
 	// New gate and h of the units before. Reset gate and update gate.
 	VMOVUPS      192(DX), Z15
 	VMOVUPS      192(BX), Z17
@@ -7424,9 +8258,9 @@ loop25:
 	ADDQ         $+128, BX
 	ADDQ         $-16, DI
 	CMPQ         DI, $+16
-	JGE          loop25
+	JGE          loop28
 
-done26:
+done29:
 	// New gate and h of the units before.
 	VMINPS      Z20, Z4, Z15
 	VMOVAPS     Z6, Z17
@@ -7456,10 +8290,10 @@ done26:
 	ADDQ        $+128, DX
 	ADDQ        $+128, BX
 
-done24:
+done27:
 	// The last elements.
 	TESTQ DI, DI
-	JEQ   done27
+	JEQ   done30
 	MOVL  $-1, R8
 	BZHIL DI, R8, R8
 	KMOVW R8, K1
@@ -7540,25 +8374,17 @@ done24:
 	VFMADD231PS  Z1, Z9, Z0
 	VMOVUPS      Z0, K1, (CX)
 
-done27:
+done30:
 	// To the next step.
-	MOVQ  208(AX), CX
+	MOVQ  224(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 208(AX)
+	MOVQ  CX, 224(AX)
 	TESTQ CX, CX
 	JEQ   done2
-	MOVQ  224(AX), CX
-	MOVQ  CX, 256(AX)
-	MOVQ  232(AX), CX
-	MOVQ  CX, 264(AX)
-	MOVQ  224(AX), CX
-	MOVQ  272(AX), DX
-	ADDQ  DX, CX
-	MOVQ  CX, 224(AX)
-	MOVQ  232(AX), CX
-	MOVQ  280(AX), DX
-	ADDQ  DX, CX
-	MOVQ  CX, 232(AX)
+	MOVQ  240(AX), CX
+	MOVQ  CX, 272(AX)
+	MOVQ  248(AX), CX
+	MOVQ  CX, 280(AX)
 	MOVQ  240(AX), CX
 	MOVQ  288(AX), DX
 	ADDQ  DX, CX
@@ -7567,20 +8393,28 @@ done27:
 	MOVQ  296(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 248(AX)
-	MOVQ  16(AX), CX
+	MOVQ  256(AX), CX
 	MOVQ  304(AX), DX
 	ADDQ  DX, CX
+	MOVQ  CX, 256(AX)
+	MOVQ  264(AX), CX
+	MOVQ  312(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 264(AX)
+	MOVQ  16(AX), CX
+	MOVQ  320(AX), DX
+	ADDQ  DX, CX
 	MOVQ  CX, 16(AX)
-	MOVQ  256(AX), CX
-	MOVQ  CX, 112(AX)
+	MOVQ  272(AX), CX
+	MOVQ  CX, 120(AX)
 	MOVQ  48(AX), CX
 	MOVQ  56(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 48(AX)
-	MOVQ  144(AX), CX
-	MOVQ  152(AX), DX
+	MOVQ  152(AX), CX
+	MOVQ  160(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 144(AX)
+	MOVQ  CX, 152(AX)
 	JMP   step1
 
 done2:
@@ -7602,21 +8436,149 @@ TEXT ·gruStepsTrainAVX512(SB), NOSPLIT, $8-8
 
 step1:
 	// A step.
-	MOVQ 200(AX), DX
-	MOVQ 192(AX), CX
+	MOVQ 216(AX), DX
+	MOVQ 208(AX), CX
 	LEAQ (AX)(CX*1), CX
 	CMPQ DX, $+1
 	JLT  done4
 
 loop3:
-	MOVQ (CX), BX
-	MOVQ 48(CX), SI
-	MOVQ 24(CX), DI
-	MOVQ 72(CX), R8
-	CMPQ R8, $+1
-	JLT  done6
+	MOVQ  (CX), BX
+	MOVQ  48(CX), SI
+	MOVQ  24(CX), DI
+	MOVQ  80(CX), R8
+	MOVQ  96(CX), R9
+	ADDQ  R9, R8
+	MOVQ  72(CX), R9
+	TESTQ R9, R9
+	JEQ   done6
+	CMPQ  R8, $+2
+	JLT   done8
 
-loop5:
+loop7:
+	// The chains of a panel.
+	VMOVUPS (DI), Z0
+	VMOVUPS 64(DI), Z1
+	VMOVUPS 128(DI), Z2
+	VMOVUPS 192(DI), Z3
+	VMOVUPS 256(DI), Z4
+	VMOVUPS 320(DI), Z5
+	MOVQ    16(CX), R9
+	MOVQ    8(CX), R10
+	CMPQ    R10, $+1
+	JLT     done10
+
+loop9:
+	MOVQ R10, R11
+	ADDQ $-128, R10
+	CMPQ R10, $+1
+	JLT  done11
+	MOVQ $+128, R11
+
+done11:
+	MOVQ R11, R12
+	SHLQ $0x06, R12
+	LEAQ (BX)(R12*1), R13
+	LEAQ (R13)(R12*2), R13
+	SUBQ $+4, R11
+	JLT  done13
+
+loop12:
+	VBROADCASTSS (R9), Z6
+	VFMADD231PS  (BX), Z6, Z0
+	VFMADD231PS  (BX)(R12*1), Z6, Z1
+	VFMADD231PS  (BX)(R12*2), Z6, Z2
+	VFMADD231PS  (R13), Z6, Z3
+	VFMADD231PS  (R13)(R12*1), Z6, Z4
+	VFMADD231PS  (R13)(R12*2), Z6, Z5
+	VBROADCASTSS 4(R9), Z6
+	VFMADD231PS  64(BX), Z6, Z0
+	VFMADD231PS  64(BX)(R12*1), Z6, Z1
+	VFMADD231PS  64(BX)(R12*2), Z6, Z2
+	VFMADD231PS  64(R13), Z6, Z3
+	VFMADD231PS  64(R13)(R12*1), Z6, Z4
+	VFMADD231PS  64(R13)(R12*2), Z6, Z5
+	VBROADCASTSS 8(R9), Z6
+	VFMADD231PS  128(BX), Z6, Z0
+	VFMADD231PS  128(BX)(R12*1), Z6, Z1
+	VFMADD231PS  128(BX)(R12*2), Z6, Z2
+	VFMADD231PS  128(R13), Z6, Z3
+	VFMADD231PS  128(R13)(R12*1), Z6, Z4
+	VFMADD231PS  128(R13)(R12*2), Z6, Z5
+	VBROADCASTSS 12(R9), Z6
+	VFMADD231PS  192(BX), Z6, Z0
+	VFMADD231PS  192(BX)(R12*1), Z6, Z1
+	VFMADD231PS  192(BX)(R12*2), Z6, Z2
+	VFMADD231PS  192(R13), Z6, Z3
+	VFMADD231PS  192(R13)(R12*1), Z6, Z4
+	VFMADD231PS  192(R13)(R12*2), Z6, Z5
+	ADDQ         $+16, R9
+	ADDQ         $+256, BX
+	ADDQ         $+256, R13
+	SUBQ         $+4, R11
+	JGE          loop12
+
+done13:
+	ADDQ $+4, R11
+	SUBQ $+1, R11
+	JLT  done15
+
+loop14:
+	VBROADCASTSS (R9), Z6
+	VFMADD231PS  (BX), Z6, Z0
+	VFMADD231PS  (BX)(R12*1), Z6, Z1
+	VFMADD231PS  (BX)(R12*2), Z6, Z2
+	VFMADD231PS  (R13), Z6, Z3
+	VFMADD231PS  (R13)(R12*1), Z6, Z4
+	VFMADD231PS  (R13)(R12*2), Z6, Z5
+	ADDQ         $+4, R9
+	ADDQ         $+64, BX
+	ADDQ         $+64, R13
+	SUBQ         $+1, R11
+	JGE          loop14
+
+done15:
+	ADDQ $+1, R11
+	MOVQ R13, BX
+	ADDQ R12, BX
+	ADDQ R12, BX
+	CMPQ R10, $+1
+	JGE  loop9
+
+done10:
+	// Add what is there.
+	MOVQ   40(CX), R9
+	TESTQ  R9, R9
+	JEQ    done16
+	VADDPS (SI), Z0, Z0
+	VADDPS 64(SI), Z1, Z1
+	VADDPS 128(SI), Z2, Z2
+	VADDPS 192(SI), Z3, Z3
+	VADDPS 256(SI), Z4, Z4
+	VADDPS 320(SI), Z5, Z5
+
+done16:
+	VMOVUPS Z0, (SI)
+	VMOVUPS Z1, 64(SI)
+	VMOVUPS Z2, 128(SI)
+	VMOVUPS Z3, 192(SI)
+	VMOVUPS Z4, 256(SI)
+	VMOVUPS Z5, 320(SI)
+	MOVQ    32(CX), R9
+	ADDQ    R9, DI
+	MOVQ    32(CX), R9
+	ADDQ    R9, DI
+	ADDQ    $+384, SI
+	ADDQ    $-2, R8
+	CMPQ    R8, $+2
+	JGE     loop7
+
+done8:
+done6:
+	CMPQ R8, $+1
+	JLT  done18
+
+loop17:
 	// The chains of a panel.
 	VMOVUPS (DI), Z0
 	VMOVUPS 64(DI), Z1
@@ -7624,22 +8586,22 @@ loop5:
 	MOVQ    16(CX), R9
 	MOVQ    8(CX), R10
 	CMPQ    R10, $+1
-	JLT     done8
+	JLT     done20
 
-loop7:
+loop19:
 	MOVQ R10, R11
 	ADDQ $-128, R10
 	CMPQ R10, $+1
-	JLT  done9
+	JLT  done21
 	MOVQ $+128, R11
 
-done9:
+done21:
 	MOVQ R11, R12
 	SHLQ $0x06, R12
 	SUBQ $+4, R11
-	JLT  done11
+	JLT  done23
 
-loop10:
+loop22:
 	VBROADCASTSS (R9), Z3
 	VFMADD231PS  (BX), Z3, Z0
 	VFMADD231PS  (BX)(R12*1), Z3, Z1
@@ -7659,14 +8621,14 @@ loop10:
 	ADDQ         $+16, R9
 	ADDQ         $+256, BX
 	SUBQ         $+4, R11
-	JGE          loop10
+	JGE          loop22
 
-done11:
+done23:
 	ADDQ $+4, R11
 	SUBQ $+1, R11
-	JLT  done13
+	JLT  done25
 
-loop12:
+loop24:
 	VBROADCASTSS (R9), Z3
 	VFMADD231PS  (BX), Z3, Z0
 	VFMADD231PS  (BX)(R12*1), Z3, Z1
@@ -7674,131 +8636,37 @@ loop12:
 	ADDQ         $+4, R9
 	ADDQ         $+64, BX
 	SUBQ         $+1, R11
-	JGE          loop12
+	JGE          loop24
 
-done13:
+done25:
 	ADDQ $+1, R11
 	ADDQ R12, BX
 	ADDQ R12, BX
 	CMPQ R10, $+1
-	JGE  loop7
+	JGE  loop19
 
-done8:
+done20:
 	// Add what is there.
-	MOVQ    40(CX), R9
-	TESTQ   R9, R9
-	JEQ     done14
-	VMOVUPS (SI), Z3
-	VADDPS  Z0, Z3, Z0
-	VMOVUPS 64(SI), Z3
-	VADDPS  Z1, Z3, Z1
-	VMOVUPS 128(SI), Z3
-	VADDPS  Z2, Z3, Z2
+	MOVQ   40(CX), R9
+	TESTQ  R9, R9
+	JEQ    done26
+	VADDPS (SI), Z0, Z0
+	VADDPS 64(SI), Z1, Z1
+	VADDPS 128(SI), Z2, Z2
 
-done14:
-	MOVQ    32(CX), R9
-	ADDQ    R9, DI
+done26:
 	VMOVUPS Z0, (SI)
 	VMOVUPS Z1, 64(SI)
 	VMOVUPS Z2, 128(SI)
+	MOVQ    32(CX), R9
+	ADDQ    R9, DI
 	ADDQ    $+192, SI
 	ADDQ    $-1, R8
 	CMPQ    R8, $+1
-	JGE     loop5
-
-done6:
-	MOVQ  88(CX), R8
-	TESTQ R8, R8
-	JEQ   done15
-
-	// The chains of a panel.
-	VMOVUPS (DI), Z0
-	VMOVUPS 64(DI), Z1
-	VMOVUPS 128(DI), Z2
-	MOVQ    16(CX), R8
-	MOVQ    8(CX), R9
-	CMPQ    R9, $+1
-	JLT     done17
-
-loop16:
-	MOVQ R9, R10
-	ADDQ $-128, R9
-	CMPQ R9, $+1
-	JLT  done18
-	MOVQ $+128, R10
+	JGE     loop17
 
 done18:
-	MOVQ R10, R11
-	SHLQ $0x06, R11
-	SUBQ $+4, R10
-	JLT  done20
-
-loop19:
-	VBROADCASTSS (R8), Z3
-	VFMADD231PS  (BX), Z3, Z0
-	VFMADD231PS  (BX)(R11*1), Z3, Z1
-	VFMADD231PS  (BX)(R11*2), Z3, Z2
-	VBROADCASTSS 4(R8), Z3
-	VFMADD231PS  64(BX), Z3, Z0
-	VFMADD231PS  64(BX)(R11*1), Z3, Z1
-	VFMADD231PS  64(BX)(R11*2), Z3, Z2
-	VBROADCASTSS 8(R8), Z3
-	VFMADD231PS  128(BX), Z3, Z0
-	VFMADD231PS  128(BX)(R11*1), Z3, Z1
-	VFMADD231PS  128(BX)(R11*2), Z3, Z2
-	VBROADCASTSS 12(R8), Z3
-	VFMADD231PS  192(BX), Z3, Z0
-	VFMADD231PS  192(BX)(R11*1), Z3, Z1
-	VFMADD231PS  192(BX)(R11*2), Z3, Z2
-	ADDQ         $+16, R8
-	ADDQ         $+256, BX
-	SUBQ         $+4, R10
-	JGE          loop19
-
-done20:
-	ADDQ $+4, R10
-	SUBQ $+1, R10
-	JLT  done22
-
-loop21:
-	VBROADCASTSS (R8), Z3
-	VFMADD231PS  (BX), Z3, Z0
-	VFMADD231PS  (BX)(R11*1), Z3, Z1
-	VFMADD231PS  (BX)(R11*2), Z3, Z2
-	ADDQ         $+4, R8
-	ADDQ         $+64, BX
-	SUBQ         $+1, R10
-	JGE          loop21
-
-done22:
-	ADDQ $+1, R10
-	ADDQ R11, BX
-	ADDQ R11, BX
-	CMPQ R9, $+1
-	JGE  loop16
-
-done17:
-	// Add what is there.
-	MOVQ    40(CX), BX
-	TESTQ   BX, BX
-	JEQ     done23
-	VMOVUPS (SI), Z3
-	VADDPS  Z0, Z3, Z0
-	VMOVUPS 64(SI), Z3
-	VADDPS  Z1, Z3, Z1
-	VMOVUPS 128(SI), Z3
-	VADDPS  Z2, Z3, Z2
-
-done23:
-	MOVQ    32(CX), BX
-	ADDQ    BX, DI
-	VMOVUPS Z0, (SI)
-	VMOVUPS Z1, 64(SI)
-	VMOVUPS Z2, 128(SI)
-	ADDQ    $+192, SI
-
-done15:
-	ADDQ $+96, CX
+	ADDQ $+104, CX
 	ADDQ $-1, DX
 	CMPQ DX, $+1
 	JGE  loop3
@@ -7820,15 +8688,15 @@ done4:
 	VBROADCASTSS constantsAVX512<>+56(SB), Z12
 	VBROADCASTSS constantsAVX512<>+60(SB), Z13
 	VBROADCASTSS constantsAVX512<>+64(SB), Z14
-	MOVQ         224(AX), CX
-	MOVQ         240(AX), DX
-	MOVQ         248(AX), BX
-	MOVQ         256(AX), SI
-	MOVQ         216(AX), DI
+	MOVQ         240(AX), CX
+	MOVQ         256(AX), DX
+	MOVQ         264(AX), BX
+	MOVQ         272(AX), SI
+	MOVQ         232(AX), DI
 
 	// 16 elements at a time.
 	CMPQ DI, $+16
-	JLT  done24
+	JLT  done27
 
 	// Reset gate and update gate.
 	VMOVUPS      (DX), Z15
@@ -7888,9 +8756,9 @@ done4:
 	VMOVUPS      Z16, 64(DX)
 	ADDQ         $-16, DI
 	CMPQ         DI, $+16
-	JLT          done26
+	JLT          done29
 
-loop25:
+loop28:
 	// New gate and h of the units before. Reset gate and update gate.
 	VMOVUPS      192(DX), Z15
 	VMOVUPS      192(BX), Z17
@@ -7979,9 +8847,9 @@ loop25:
 	ADDQ         $+128, BX
 	ADDQ         $-16, DI
 	CMPQ         DI, $+16
-	JGE          loop25
+	JGE          loop28
 
-done26:
+done29:
 	// New gate and h of the units before.
 	VMINPS      Z19, Z4, Z15
 	VMOVAPS     Z6, Z17
@@ -8012,10 +8880,10 @@ done26:
 	ADDQ        $+128, DX
 	ADDQ        $+128, BX
 
-done24:
+done27:
 	// The last elements.
 	TESTQ DI, DI
-	JEQ   done27
+	JEQ   done30
 	MOVL  $-1, R8
 	BZHIL DI, R8, R8
 	KMOVW R8, K1
@@ -8099,25 +8967,17 @@ done24:
 	VFMADD231PS  Z2, Z0, Z1
 	VMOVUPS      Z1, K1, (CX)
 
-done27:
+done30:
 	// To the next step.
-	MOVQ  208(AX), CX
+	MOVQ  224(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 208(AX)
+	MOVQ  CX, 224(AX)
 	TESTQ CX, CX
 	JEQ   done2
-	MOVQ  224(AX), CX
-	MOVQ  CX, 256(AX)
-	MOVQ  232(AX), CX
-	MOVQ  CX, 264(AX)
-	MOVQ  224(AX), CX
-	MOVQ  272(AX), DX
-	ADDQ  DX, CX
-	MOVQ  CX, 224(AX)
-	MOVQ  232(AX), CX
-	MOVQ  280(AX), DX
-	ADDQ  DX, CX
-	MOVQ  CX, 232(AX)
+	MOVQ  240(AX), CX
+	MOVQ  CX, 272(AX)
+	MOVQ  248(AX), CX
+	MOVQ  CX, 280(AX)
 	MOVQ  240(AX), CX
 	MOVQ  288(AX), DX
 	ADDQ  DX, CX
@@ -8126,20 +8986,28 @@ done27:
 	MOVQ  296(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 248(AX)
-	MOVQ  16(AX), CX
+	MOVQ  256(AX), CX
 	MOVQ  304(AX), DX
 	ADDQ  DX, CX
+	MOVQ  CX, 256(AX)
+	MOVQ  264(AX), CX
+	MOVQ  312(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 264(AX)
+	MOVQ  16(AX), CX
+	MOVQ  320(AX), DX
+	ADDQ  DX, CX
 	MOVQ  CX, 16(AX)
-	MOVQ  256(AX), CX
-	MOVQ  CX, 112(AX)
+	MOVQ  272(AX), CX
+	MOVQ  CX, 120(AX)
 	MOVQ  48(AX), CX
 	MOVQ  56(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 48(AX)
-	MOVQ  144(AX), CX
-	MOVQ  152(AX), DX
+	MOVQ  152(AX), CX
+	MOVQ  160(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 144(AX)
+	MOVQ  CX, 152(AX)
 	JMP   step1
 
 done2:
@@ -8161,8 +9029,8 @@ TEXT ·rnnTanhStepsAVX512(SB), NOSPLIT, $8-8
 
 step1:
 	// A step.
-	MOVQ 200(AX), DX
-	MOVQ 192(AX), CX
+	MOVQ 216(AX), DX
+	MOVQ 208(AX), CX
 	LEAQ (AX)(CX*1), CX
 	CMPQ DX, $+1
 	JLT  done4
@@ -8171,7 +9039,7 @@ loop3:
 	MOVQ (CX), BX
 	MOVQ 48(CX), SI
 	MOVQ 24(CX), DI
-	MOVQ 72(CX), R8
+	MOVQ 80(CX), R8
 	CMPQ R8, $+1
 	JLT  done6
 
@@ -8253,32 +9121,28 @@ done13:
 
 done8:
 	// Add what is there.
-	MOVQ    40(CX), R9
-	TESTQ   R9, R9
-	JEQ     done14
-	VMOVUPS (SI), Z4
-	VADDPS  Z0, Z4, Z0
-	VMOVUPS 64(SI), Z4
-	VADDPS  Z1, Z4, Z1
-	VMOVUPS 128(SI), Z4
-	VADDPS  Z2, Z4, Z2
-	VMOVUPS 192(SI), Z4
-	VADDPS  Z3, Z4, Z3
+	MOVQ   40(CX), R9
+	TESTQ  R9, R9
+	JEQ    done14
+	VADDPS (SI), Z0, Z0
+	VADDPS 64(SI), Z1, Z1
+	VADDPS 128(SI), Z2, Z2
+	VADDPS 192(SI), Z3, Z3
 
 done14:
-	MOVQ    32(CX), R9
-	ADDQ    R9, DI
 	VMOVUPS Z0, (SI)
 	VMOVUPS Z1, 64(SI)
 	VMOVUPS Z2, 128(SI)
 	VMOVUPS Z3, 192(SI)
+	MOVQ    32(CX), R9
+	ADDQ    R9, DI
 	ADDQ    $+256, SI
 	ADDQ    $-1, R8
 	CMPQ    R8, $+1
 	JGE     loop5
 
 done6:
-	MOVQ 80(CX), R8
+	MOVQ 88(CX), R8
 	CMPQ R8, $+1
 	JNE  done15
 
@@ -8336,16 +9200,15 @@ done22:
 
 done17:
 	// Add what is there.
-	MOVQ    40(CX), R9
-	TESTQ   R9, R9
-	JEQ     done23
-	VMOVUPS (SI), Z1
-	VADDPS  Z0, Z1, Z0
+	MOVQ   40(CX), R9
+	TESTQ  R9, R9
+	JEQ    done23
+	VADDPS (SI), Z0, Z0
 
 done23:
+	VMOVUPS Z0, (SI)
 	MOVQ    32(CX), R9
 	ADDQ    R9, DI
-	VMOVUPS Z0, (SI)
 	ADDQ    $+64, SI
 
 done15:
@@ -8413,19 +9276,17 @@ done31:
 
 done26:
 	// Add what is there.
-	MOVQ    40(CX), R9
-	TESTQ   R9, R9
-	JEQ     done32
-	VMOVUPS (SI), Z2
-	VADDPS  Z0, Z2, Z0
-	VMOVUPS 64(SI), Z2
-	VADDPS  Z1, Z2, Z1
+	MOVQ   40(CX), R9
+	TESTQ  R9, R9
+	JEQ    done32
+	VADDPS (SI), Z0, Z0
+	VADDPS 64(SI), Z1, Z1
 
 done32:
-	MOVQ    32(CX), R9
-	ADDQ    R9, DI
 	VMOVUPS Z0, (SI)
 	VMOVUPS Z1, 64(SI)
+	MOVQ    32(CX), R9
+	ADDQ    R9, DI
 	ADDQ    $+128, SI
 
 done24:
@@ -8500,26 +9361,23 @@ done40:
 
 done35:
 	// Add what is there.
-	MOVQ    40(CX), R8
-	TESTQ   R8, R8
-	JEQ     done41
-	VMOVUPS (SI), Z3
-	VADDPS  Z0, Z3, Z0
-	VMOVUPS 64(SI), Z3
-	VADDPS  Z1, Z3, Z1
-	VMOVUPS 128(SI), Z3
-	VADDPS  Z2, Z3, Z2
+	MOVQ   40(CX), R8
+	TESTQ  R8, R8
+	JEQ    done41
+	VADDPS (SI), Z0, Z0
+	VADDPS 64(SI), Z1, Z1
+	VADDPS 128(SI), Z2, Z2
 
 done41:
-	MOVQ    32(CX), R8
-	ADDQ    R8, DI
 	VMOVUPS Z0, (SI)
 	VMOVUPS Z1, 64(SI)
 	VMOVUPS Z2, 128(SI)
+	MOVQ    32(CX), R8
+	ADDQ    R8, DI
 	ADDQ    $+192, SI
 
 done33:
-	MOVQ  88(CX), R8
+	MOVQ  96(CX), R8
 	TESTQ R8, R8
 	JEQ   done42
 
@@ -8577,20 +9435,19 @@ done49:
 
 done44:
 	// Add what is there.
-	MOVQ    40(CX), BX
-	TESTQ   BX, BX
-	JEQ     done50
-	VMOVUPS (SI), Z1
-	VADDPS  Z0, Z1, Z0
+	MOVQ   40(CX), BX
+	TESTQ  BX, BX
+	JEQ    done50
+	VADDPS (SI), Z0, Z0
 
 done50:
+	VMOVUPS Z0, (SI)
 	MOVQ    32(CX), BX
 	ADDQ    BX, DI
-	VMOVUPS Z0, (SI)
 	ADDQ    $+64, SI
 
 done42:
-	ADDQ $+96, CX
+	ADDQ $+104, CX
 	ADDQ $-1, DX
 	CMPQ DX, $+1
 	JGE  loop3
@@ -8612,10 +9469,10 @@ done4:
 	VBROADCASTSS constantsAVX512<>+56(SB), Z7
 	VBROADCASTSS constantsAVX512<>+60(SB), Z8
 	VBROADCASTSS constantsAVX512<>+64(SB), Z9
-	MOVQ         224(AX), CX
-	MOVQ         240(AX), DX
-	MOVQ         248(AX), BX
-	MOVQ         216(AX), SI
+	MOVQ         240(AX), CX
+	MOVQ         256(AX), DX
+	MOVQ         264(AX), BX
+	MOVQ         232(AX), SI
 
 	// 16 elements at a time.
 	CMPQ SI, $+16
@@ -8681,23 +9538,15 @@ done52:
 
 done53:
 	// To the next step.
-	MOVQ  208(AX), CX
+	MOVQ  224(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 208(AX)
+	MOVQ  CX, 224(AX)
 	TESTQ CX, CX
 	JEQ   done2
-	MOVQ  224(AX), CX
-	MOVQ  CX, 256(AX)
-	MOVQ  232(AX), CX
-	MOVQ  CX, 264(AX)
-	MOVQ  224(AX), CX
-	MOVQ  272(AX), DX
-	ADDQ  DX, CX
-	MOVQ  CX, 224(AX)
-	MOVQ  232(AX), CX
-	MOVQ  280(AX), DX
-	ADDQ  DX, CX
-	MOVQ  CX, 232(AX)
+	MOVQ  240(AX), CX
+	MOVQ  CX, 272(AX)
+	MOVQ  248(AX), CX
+	MOVQ  CX, 280(AX)
 	MOVQ  240(AX), CX
 	MOVQ  288(AX), DX
 	ADDQ  DX, CX
@@ -8706,20 +9555,28 @@ done53:
 	MOVQ  296(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 248(AX)
-	MOVQ  16(AX), CX
+	MOVQ  256(AX), CX
 	MOVQ  304(AX), DX
 	ADDQ  DX, CX
+	MOVQ  CX, 256(AX)
+	MOVQ  264(AX), CX
+	MOVQ  312(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 264(AX)
+	MOVQ  16(AX), CX
+	MOVQ  320(AX), DX
+	ADDQ  DX, CX
 	MOVQ  CX, 16(AX)
-	MOVQ  256(AX), CX
-	MOVQ  CX, 112(AX)
+	MOVQ  272(AX), CX
+	MOVQ  CX, 120(AX)
 	MOVQ  48(AX), CX
 	MOVQ  56(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 48(AX)
-	MOVQ  144(AX), CX
-	MOVQ  152(AX), DX
+	MOVQ  152(AX), CX
+	MOVQ  160(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 144(AX)
+	MOVQ  CX, 152(AX)
 	JMP   step1
 
 done2:
@@ -8741,8 +9598,8 @@ TEXT ·rnnReLUStepsAVX512(SB), NOSPLIT, $8-8
 
 step1:
 	// A step.
-	MOVQ 200(AX), DX
-	MOVQ 192(AX), CX
+	MOVQ 216(AX), DX
+	MOVQ 208(AX), CX
 	LEAQ (AX)(CX*1), CX
 	CMPQ DX, $+1
 	JLT  done4
@@ -8751,7 +9608,7 @@ loop3:
 	MOVQ (CX), BX
 	MOVQ 48(CX), SI
 	MOVQ 24(CX), DI
-	MOVQ 72(CX), R8
+	MOVQ 80(CX), R8
 	CMPQ R8, $+1
 	JLT  done6
 
@@ -8833,32 +9690,28 @@ done13:
 
 done8:
 	// Add what is there.
-	MOVQ    40(CX), R9
-	TESTQ   R9, R9
-	JEQ     done14
-	VMOVUPS (SI), Z4
-	VADDPS  Z0, Z4, Z0
-	VMOVUPS 64(SI), Z4
-	VADDPS  Z1, Z4, Z1
-	VMOVUPS 128(SI), Z4
-	VADDPS  Z2, Z4, Z2
-	VMOVUPS 192(SI), Z4
-	VADDPS  Z3, Z4, Z3
+	MOVQ   40(CX), R9
+	TESTQ  R9, R9
+	JEQ    done14
+	VADDPS (SI), Z0, Z0
+	VADDPS 64(SI), Z1, Z1
+	VADDPS 128(SI), Z2, Z2
+	VADDPS 192(SI), Z3, Z3
 
 done14:
-	MOVQ    32(CX), R9
-	ADDQ    R9, DI
 	VMOVUPS Z0, (SI)
 	VMOVUPS Z1, 64(SI)
 	VMOVUPS Z2, 128(SI)
 	VMOVUPS Z3, 192(SI)
+	MOVQ    32(CX), R9
+	ADDQ    R9, DI
 	ADDQ    $+256, SI
 	ADDQ    $-1, R8
 	CMPQ    R8, $+1
 	JGE     loop5
 
 done6:
-	MOVQ 80(CX), R8
+	MOVQ 88(CX), R8
 	CMPQ R8, $+1
 	JNE  done15
 
@@ -8916,16 +9769,15 @@ done22:
 
 done17:
 	// Add what is there.
-	MOVQ    40(CX), R9
-	TESTQ   R9, R9
-	JEQ     done23
-	VMOVUPS (SI), Z1
-	VADDPS  Z0, Z1, Z0
+	MOVQ   40(CX), R9
+	TESTQ  R9, R9
+	JEQ    done23
+	VADDPS (SI), Z0, Z0
 
 done23:
+	VMOVUPS Z0, (SI)
 	MOVQ    32(CX), R9
 	ADDQ    R9, DI
-	VMOVUPS Z0, (SI)
 	ADDQ    $+64, SI
 
 done15:
@@ -8993,19 +9845,17 @@ done31:
 
 done26:
 	// Add what is there.
-	MOVQ    40(CX), R9
-	TESTQ   R9, R9
-	JEQ     done32
-	VMOVUPS (SI), Z2
-	VADDPS  Z0, Z2, Z0
-	VMOVUPS 64(SI), Z2
-	VADDPS  Z1, Z2, Z1
+	MOVQ   40(CX), R9
+	TESTQ  R9, R9
+	JEQ    done32
+	VADDPS (SI), Z0, Z0
+	VADDPS 64(SI), Z1, Z1
 
 done32:
-	MOVQ    32(CX), R9
-	ADDQ    R9, DI
 	VMOVUPS Z0, (SI)
 	VMOVUPS Z1, 64(SI)
+	MOVQ    32(CX), R9
+	ADDQ    R9, DI
 	ADDQ    $+128, SI
 
 done24:
@@ -9080,26 +9930,23 @@ done40:
 
 done35:
 	// Add what is there.
-	MOVQ    40(CX), R8
-	TESTQ   R8, R8
-	JEQ     done41
-	VMOVUPS (SI), Z3
-	VADDPS  Z0, Z3, Z0
-	VMOVUPS 64(SI), Z3
-	VADDPS  Z1, Z3, Z1
-	VMOVUPS 128(SI), Z3
-	VADDPS  Z2, Z3, Z2
+	MOVQ   40(CX), R8
+	TESTQ  R8, R8
+	JEQ    done41
+	VADDPS (SI), Z0, Z0
+	VADDPS 64(SI), Z1, Z1
+	VADDPS 128(SI), Z2, Z2
 
 done41:
-	MOVQ    32(CX), R8
-	ADDQ    R8, DI
 	VMOVUPS Z0, (SI)
 	VMOVUPS Z1, 64(SI)
 	VMOVUPS Z2, 128(SI)
+	MOVQ    32(CX), R8
+	ADDQ    R8, DI
 	ADDQ    $+192, SI
 
 done33:
-	MOVQ  88(CX), R8
+	MOVQ  96(CX), R8
 	TESTQ R8, R8
 	JEQ   done42
 
@@ -9157,30 +10004,29 @@ done49:
 
 done44:
 	// Add what is there.
-	MOVQ    40(CX), BX
-	TESTQ   BX, BX
-	JEQ     done50
-	VMOVUPS (SI), Z1
-	VADDPS  Z0, Z1, Z0
+	MOVQ   40(CX), BX
+	TESTQ  BX, BX
+	JEQ    done50
+	VADDPS (SI), Z0, Z0
 
 done50:
+	VMOVUPS Z0, (SI)
 	MOVQ    32(CX), BX
 	ADDQ    BX, DI
-	VMOVUPS Z0, (SI)
 	ADDQ    $+64, SI
 
 done42:
-	ADDQ $+96, CX
+	ADDQ $+104, CX
 	ADDQ $-1, DX
 	CMPQ DX, $+1
 	JGE  loop3
 
 done4:
 	VBROADCASTSS constantsAVX512<>+0(SB), Z0
-	MOVQ         224(AX), CX
-	MOVQ         240(AX), DX
-	MOVQ         248(AX), BX
-	MOVQ         216(AX), SI
+	MOVQ         240(AX), CX
+	MOVQ         256(AX), DX
+	MOVQ         264(AX), BX
+	MOVQ         232(AX), SI
 
 	// 16 elements at a time.
 	CMPQ SI, $+16
@@ -9216,23 +10062,15 @@ done52:
 
 done53:
 	// To the next step.
-	MOVQ  208(AX), CX
+	MOVQ  224(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 208(AX)
+	MOVQ  CX, 224(AX)
 	TESTQ CX, CX
 	JEQ   done2
-	MOVQ  224(AX), CX
-	MOVQ  CX, 256(AX)
-	MOVQ  232(AX), CX
-	MOVQ  CX, 264(AX)
-	MOVQ  224(AX), CX
-	MOVQ  272(AX), DX
-	ADDQ  DX, CX
-	MOVQ  CX, 224(AX)
-	MOVQ  232(AX), CX
-	MOVQ  280(AX), DX
-	ADDQ  DX, CX
-	MOVQ  CX, 232(AX)
+	MOVQ  240(AX), CX
+	MOVQ  CX, 272(AX)
+	MOVQ  248(AX), CX
+	MOVQ  CX, 280(AX)
 	MOVQ  240(AX), CX
 	MOVQ  288(AX), DX
 	ADDQ  DX, CX
@@ -9241,20 +10079,28 @@ done53:
 	MOVQ  296(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 248(AX)
-	MOVQ  16(AX), CX
+	MOVQ  256(AX), CX
 	MOVQ  304(AX), DX
 	ADDQ  DX, CX
+	MOVQ  CX, 256(AX)
+	MOVQ  264(AX), CX
+	MOVQ  312(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 264(AX)
+	MOVQ  16(AX), CX
+	MOVQ  320(AX), DX
+	ADDQ  DX, CX
 	MOVQ  CX, 16(AX)
-	MOVQ  256(AX), CX
-	MOVQ  CX, 112(AX)
+	MOVQ  272(AX), CX
+	MOVQ  CX, 120(AX)
 	MOVQ  48(AX), CX
 	MOVQ  56(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 48(AX)
-	MOVQ  144(AX), CX
-	MOVQ  152(AX), DX
+	MOVQ  152(AX), CX
+	MOVQ  160(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 144(AX)
+	MOVQ  CX, 152(AX)
 	JMP   step1
 
 done2:

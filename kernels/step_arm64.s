@@ -15,8 +15,8 @@ TEXT ·lstmStepsNEON(SB), NOSPLIT, $0-8
 
 step1:
 	// A step.
-	MOVD 200(R1), R6
-	MOVD 192(R1), R3
+	MOVD 216(R1), R6
+	MOVD 208(R1), R3
 	ADD  R3, R1, R3
 	CMP  $1, R6
 	BLT  done4
@@ -25,11 +25,11 @@ loop3:
 	MOVD (R3), R7
 	MOVD 48(R3), R8
 	MOVD 24(R3), R9
-	MOVD 72(R3), R10
+	MOVD 80(R3), R10
 	CMP  $1, R10
-	BLT  done6
+	BLT  done7
 
-loop5:
+loop6:
 	// The chains of a panel.
 	MOVD  $constantsNEON<>+0(SB), R2
 	FMOVQ (R2), F0
@@ -50,7 +50,7 @@ loop5:
 	FMOVQ (R2), F15
 	MOVD  64(R3), R11
 	CMP   $0, R11
-	BNE   done7
+	BNE   done8
 	FMOVQ (R9), F0
 	FMOVQ 16(R9), F1
 	FMOVQ 32(R9), F2
@@ -68,20 +68,20 @@ loop5:
 	FMOVQ 224(R9), F14
 	FMOVQ 240(R9), F15
 
-done7:
+done8:
 	MOVD 16(R3), R11
 	MOVD 8(R3), R12
 	CMP  $1, R12
-	BLT  done9
+	BLT  done10
 
-loop8:
+loop9:
 	MOVD R12, R13
 	ADD  $-128, R12, R12
 	CMP  $1, R12
-	BLT  done10
+	BLT  done11
 	MOVD $128, R13
 
-done10:
+done11:
 	MOVD R13, R14
 	LSL  $6, R14, R14
 	MOVD R7, R7
@@ -89,9 +89,9 @@ done10:
 	ADD  R14, R15, R5
 	ADD  R14, R5, R14
 	SUBS $4, R13, R13
-	BLT  done12
+	BLT  done13
 
-loop11:
+loop12:
 	FMOVQ (R11), F16
 	FLDPQ (R7), (F17, F18)
 	WORD  $0x4f901220 // FMLA V0.4S, V17.4S, V16.S[0]
@@ -195,14 +195,14 @@ loop11:
 	ADD   $256, R5, R5
 	ADD   $256, R14, R14
 	SUBS  $4, R13, R13
-	BGE   loop11
+	BGE   loop12
 
-done12:
+done13:
 	ADD  $4, R13, R13
 	SUBS $1, R13, R13
-	BLT  done14
+	BLT  done15
 
-loop13:
+loop14:
 	FMOVS (R11), F16
 	FLDPQ (R7), (F17, F18)
 	WORD  $0x4f901220 // FMLA V0.4S, V17.4S, V16.S[0]
@@ -234,56 +234,56 @@ loop13:
 	ADD   $64, R5, R5
 	ADD   $64, R14, R14
 	SUBS  $1, R13, R13
-	BGE   loop13
+	BGE   loop14
 
-done14:
+done15:
 	ADD  $1, R13, R13
 	MOVD R14, R7
 	CMP  $1, R12
-	BGE  loop8
+	BGE  loop9
 
-done9:
+done10:
 	// Add what is there.
 	MOVD  40(R3), R11
 	CMP   $0, R11
-	BEQ   done15
+	BEQ   done16
 	FMOVQ (R8), F16
-	WORD  $0x4e20d600 // FADD V0.4S, V16.4S, V0.4S
+	WORD  $0x4e30d400 // FADD V0.4S, V0.4S, V16.4S
 	FMOVQ 16(R8), F16
-	WORD  $0x4e21d601 // FADD V1.4S, V16.4S, V1.4S
+	WORD  $0x4e30d421 // FADD V1.4S, V1.4S, V16.4S
 	FMOVQ 32(R8), F16
-	WORD  $0x4e22d602 // FADD V2.4S, V16.4S, V2.4S
+	WORD  $0x4e30d442 // FADD V2.4S, V2.4S, V16.4S
 	FMOVQ 48(R8), F16
-	WORD  $0x4e23d603 // FADD V3.4S, V16.4S, V3.4S
+	WORD  $0x4e30d463 // FADD V3.4S, V3.4S, V16.4S
 	FMOVQ 64(R8), F16
-	WORD  $0x4e24d604 // FADD V4.4S, V16.4S, V4.4S
+	WORD  $0x4e30d484 // FADD V4.4S, V4.4S, V16.4S
 	FMOVQ 80(R8), F16
-	WORD  $0x4e25d605 // FADD V5.4S, V16.4S, V5.4S
+	WORD  $0x4e30d4a5 // FADD V5.4S, V5.4S, V16.4S
 	FMOVQ 96(R8), F16
-	WORD  $0x4e26d606 // FADD V6.4S, V16.4S, V6.4S
+	WORD  $0x4e30d4c6 // FADD V6.4S, V6.4S, V16.4S
 	FMOVQ 112(R8), F16
-	WORD  $0x4e27d607 // FADD V7.4S, V16.4S, V7.4S
+	WORD  $0x4e30d4e7 // FADD V7.4S, V7.4S, V16.4S
 	FMOVQ 128(R8), F16
-	WORD  $0x4e28d608 // FADD V8.4S, V16.4S, V8.4S
+	WORD  $0x4e30d508 // FADD V8.4S, V8.4S, V16.4S
 	FMOVQ 144(R8), F16
-	WORD  $0x4e29d609 // FADD V9.4S, V16.4S, V9.4S
+	WORD  $0x4e30d529 // FADD V9.4S, V9.4S, V16.4S
 	FMOVQ 160(R8), F16
-	WORD  $0x4e2ad60a // FADD V10.4S, V16.4S, V10.4S
+	WORD  $0x4e30d54a // FADD V10.4S, V10.4S, V16.4S
 	FMOVQ 176(R8), F16
-	WORD  $0x4e2bd60b // FADD V11.4S, V16.4S, V11.4S
+	WORD  $0x4e30d56b // FADD V11.4S, V11.4S, V16.4S
 	FMOVQ 192(R8), F16
-	WORD  $0x4e2cd60c // FADD V12.4S, V16.4S, V12.4S
+	WORD  $0x4e30d58c // FADD V12.4S, V12.4S, V16.4S
 	FMOVQ 208(R8), F16
-	WORD  $0x4e2dd60d // FADD V13.4S, V16.4S, V13.4S
+	WORD  $0x4e30d5ad // FADD V13.4S, V13.4S, V16.4S
 	FMOVQ 224(R8), F16
-	WORD  $0x4e2ed60e // FADD V14.4S, V16.4S, V14.4S
+	WORD  $0x4e30d5ce // FADD V14.4S, V14.4S, V16.4S
 	FMOVQ 240(R8), F16
-	WORD  $0x4e2fd60f // FADD V15.4S, V16.4S, V15.4S
+	WORD  $0x4e30d5ef // FADD V15.4S, V15.4S, V16.4S
 
-done15:
+done16:
 	MOVD 64(R3), R11
 	CMP  $0, R11
-	BEQ  done16
+	BEQ  done17
 
 	// Add the x part of one input.
 	MOVD  24(R3), R12
@@ -357,9 +357,7 @@ done15:
 	VFMLA V18.S4, V16.S4, V17.S4
 	WORD  $0x4e31d5ef // FADD V15.4S, V15.4S, V17.4S
 
-done16:
-	MOVD  32(R3), R11
-	ADD   R11, R9, R9
+done17:
 	FMOVQ F0, (R8)
 	FMOVQ F1, 16(R8)
 	FMOVQ F2, 32(R8)
@@ -376,15 +374,17 @@ done16:
 	FMOVQ F13, 208(R8)
 	FMOVQ F14, 224(R8)
 	FMOVQ F15, 240(R8)
+	MOVD  32(R3), R11
+	ADD   R11, R9, R9
 	ADD   $256, R8, R8
 	ADD   $-1, R10, R10
 	CMP   $1, R10
-	BGE   loop5
+	BGE   loop6
 
-done6:
-	MOVD 88(R3), R10
+done7:
+	MOVD 96(R3), R10
 	CMP  $0, R10
-	BEQ  done17
+	BEQ  done18
 
 	// The chains of a panel.
 	FMOVQ (R2), F0
@@ -397,7 +397,7 @@ done6:
 	FMOVQ (R2), F7
 	MOVD  64(R3), R10
 	CMP   $0, R10
-	BNE   done18
+	BNE   done19
 	FMOVQ (R9), F0
 	FMOVQ 16(R9), F1
 	FMOVQ 64(R9), F2
@@ -407,20 +407,20 @@ done6:
 	FMOVQ 192(R9), F6
 	FMOVQ 208(R9), F7
 
-done18:
+done19:
 	MOVD 16(R3), R10
 	MOVD 8(R3), R11
 	CMP  $1, R11
-	BLT  done20
+	BLT  done21
 
-loop19:
+loop20:
 	MOVD R11, R12
 	ADD  $-128, R11, R11
 	CMP  $1, R11
-	BLT  done21
+	BLT  done22
 	MOVD $128, R12
 
-done21:
+done22:
 	MOVD R12, R13
 	LSL  $6, R13, R13
 	MOVD R7, R7
@@ -428,9 +428,9 @@ done21:
 	ADD  R13, R14, R15
 	ADD  R13, R15, R13
 	SUBS $4, R12, R12
-	BLT  done23
+	BLT  done24
 
-loop22:
+loop23:
 	FMOVQ (R10), F8
 	FLDPQ (R7), (F9, F10)
 	WORD  $0x4f881120 // FMLA V0.4S, V9.4S, V8.S[0]
@@ -486,14 +486,14 @@ loop22:
 	ADD   $256, R15, R15
 	ADD   $256, R13, R13
 	SUBS  $4, R12, R12
-	BGE   loop22
+	BGE   loop23
 
-done23:
+done24:
 	ADD  $4, R12, R12
 	SUBS $1, R12, R12
-	BLT  done25
+	BLT  done26
 
-loop24:
+loop25:
 	FMOVS (R10), F8
 	FLDPQ (R7), (F9, F10)
 	WORD  $0x4f881120 // FMLA V0.4S, V9.4S, V8.S[0]
@@ -513,40 +513,40 @@ loop24:
 	ADD   $64, R15, R15
 	ADD   $64, R13, R13
 	SUBS  $1, R12, R12
-	BGE   loop24
+	BGE   loop25
 
-done25:
+done26:
 	ADD  $1, R12, R12
 	MOVD R13, R7
 	CMP  $1, R11
-	BGE  loop19
+	BGE  loop20
 
-done20:
+done21:
 	// Add what is there.
 	MOVD  40(R3), R7
 	CMP   $0, R7
-	BEQ   done26
+	BEQ   done27
 	FMOVQ (R8), F8
-	WORD  $0x4e20d500 // FADD V0.4S, V8.4S, V0.4S
+	WORD  $0x4e28d400 // FADD V0.4S, V0.4S, V8.4S
 	FMOVQ 16(R8), F8
-	WORD  $0x4e21d501 // FADD V1.4S, V8.4S, V1.4S
+	WORD  $0x4e28d421 // FADD V1.4S, V1.4S, V8.4S
 	FMOVQ 64(R8), F8
-	WORD  $0x4e22d502 // FADD V2.4S, V8.4S, V2.4S
+	WORD  $0x4e28d442 // FADD V2.4S, V2.4S, V8.4S
 	FMOVQ 80(R8), F8
-	WORD  $0x4e23d503 // FADD V3.4S, V8.4S, V3.4S
+	WORD  $0x4e28d463 // FADD V3.4S, V3.4S, V8.4S
 	FMOVQ 128(R8), F8
-	WORD  $0x4e24d504 // FADD V4.4S, V8.4S, V4.4S
+	WORD  $0x4e28d484 // FADD V4.4S, V4.4S, V8.4S
 	FMOVQ 144(R8), F8
-	WORD  $0x4e25d505 // FADD V5.4S, V8.4S, V5.4S
+	WORD  $0x4e28d4a5 // FADD V5.4S, V5.4S, V8.4S
 	FMOVQ 192(R8), F8
-	WORD  $0x4e26d506 // FADD V6.4S, V8.4S, V6.4S
+	WORD  $0x4e28d4c6 // FADD V6.4S, V6.4S, V8.4S
 	FMOVQ 208(R8), F8
-	WORD  $0x4e27d507 // FADD V7.4S, V8.4S, V7.4S
+	WORD  $0x4e28d4e7 // FADD V7.4S, V7.4S, V8.4S
 
-done26:
+done27:
 	MOVD 64(R3), R7
 	CMP  $0, R7
-	BEQ  done27
+	BEQ  done28
 
 	// Add the x part of one input.
 	MOVD  24(R3), R10
@@ -588,9 +588,7 @@ done26:
 	VFMLA V10.S4, V8.S4, V9.S4
 	WORD  $0x4e29d4e7 // FADD V7.4S, V7.4S, V9.4S
 
-done27:
-	MOVD  32(R3), R7
-	ADD   R7, R9, R9
+done28:
 	FMOVQ F0, (R8)
 	FMOVQ F1, 16(R8)
 	FMOVQ F2, 64(R8)
@@ -599,10 +597,12 @@ done27:
 	FMOVQ F5, 144(R8)
 	FMOVQ F6, 192(R8)
 	FMOVQ F7, 208(R8)
+	MOVD  32(R3), R7
+	ADD   R7, R9, R9
 	ADD   $256, R8, R8
 
-done17:
-	ADD $96, R3, R3
+done18:
+	ADD $104, R3, R3
 	ADD $-1, R6, R6
 	CMP $1, R6
 	BGE loop3
@@ -618,15 +618,15 @@ done4:
 	FMOVQ 128(R2), F7
 	FMOVQ 144(R2), F8
 	FMOVQ 160(R2), F9
-	MOVD  224(R1), R3
-	MOVD  232(R1), R6
-	MOVD  240(R1), R7
-	MOVD  264(R1), R8
-	MOVD  216(R1), R9
+	MOVD  240(R1), R3
+	MOVD  248(R1), R6
+	MOVD  256(R1), R7
+	MOVD  280(R1), R8
+	MOVD  232(R1), R9
 
 	// 8 elements at a time.
 	CMP $16, R9
-	BLT done28
+	BLT done29
 
 	// Input and cell gates. Forget gate and c. Output gate.
 	FMOVQ (R7), F16
@@ -817,9 +817,9 @@ done4:
 	VFMLA V23.S4, V26.S4, V28.S4
 	ADD   $-16, R9, R9
 	CMP   $16, R9
-	BLT   done30
+	BLT   done31
 
-loop29:
+loop30:
 	// h of the units before. Input and cell gates. Forget gate and c. Output gate.
 	FMOVQ 32(R8), F10
 	WORD  $0x4ea5f58b // FMIN V11.4S, V12.4S, V5.4S
@@ -1294,9 +1294,9 @@ loop29:
 	ADD   $192, R7, R7
 	ADD   $-16, R9, R9
 	CMP   $16, R9
-	BGE   loop29
+	BGE   loop30
 
-done30:
+done31:
 	// h of the units before. Input and cell gates. Forget gate and c. Output gate.
 	FMOVQ 32(R8), F10
 	WORD  $0x4ea5f58b // FMIN V11.4S, V12.4S, V5.4S
@@ -1580,12 +1580,12 @@ done30:
 	ADD   $64, R8, R8
 	ADD   $192, R7, R7
 
-done28:
+done29:
 	// 4 elements at a time.
 	CMP $4, R9
-	BLT done32
+	BLT done33
 
-loop31:
+loop32:
 	// Input and cell gates. Forget gate and c. Output gate. h of the units before.
 	FMOVQ (R7), F11
 	FMOVQ 64(R7), F17
@@ -1709,14 +1709,14 @@ loop31:
 	ADD   $16, R8, R8
 	ADD   $-4, R9, R9
 	CMP   $4, R9
-	BGE   loop31
+	BGE   loop32
 
-done32:
+done33:
 	// The last elements.
 	CMP $0, R9
-	BEQ done33
+	BEQ done34
 
-loop34:
+loop35:
 	// Input and cell gates. Forget gate and c. Output gate. h of the units before.
 	FMOVS (R7), F11
 	FMOVS 64(R7), F17
@@ -1840,27 +1840,19 @@ loop34:
 	ADD   $4, R8, R8
 	ADD   $-1, R9, R9
 	CMP   $0, R9
-	BNE   loop34
+	BNE   loop35
 
-done33:
+done34:
 	// To the next step.
-	MOVD 208(R1), R3
+	MOVD 224(R1), R3
 	ADD  $-1, R3, R3
-	MOVD R3, 208(R1)
+	MOVD R3, 224(R1)
 	CMP  $0, R3
 	BEQ  done2
-	MOVD 224(R1), R3
-	MOVD R3, 256(R1)
-	MOVD 232(R1), R3
-	MOVD R3, 264(R1)
-	MOVD 224(R1), R3
-	MOVD 272(R1), R6
-	ADD  R6, R3, R3
-	MOVD R3, 224(R1)
-	MOVD 232(R1), R3
-	MOVD 280(R1), R6
-	ADD  R6, R3, R3
-	MOVD R3, 232(R1)
+	MOVD 240(R1), R3
+	MOVD R3, 272(R1)
+	MOVD 248(R1), R3
+	MOVD R3, 280(R1)
 	MOVD 240(R1), R3
 	MOVD 288(R1), R6
 	ADD  R6, R3, R3
@@ -1869,20 +1861,28 @@ done33:
 	MOVD 296(R1), R6
 	ADD  R6, R3, R3
 	MOVD R3, 248(R1)
-	MOVD 16(R1), R3
+	MOVD 256(R1), R3
 	MOVD 304(R1), R6
 	ADD  R6, R3, R3
+	MOVD R3, 256(R1)
+	MOVD 264(R1), R3
+	MOVD 312(R1), R6
+	ADD  R6, R3, R3
+	MOVD R3, 264(R1)
+	MOVD 16(R1), R3
+	MOVD 320(R1), R6
+	ADD  R6, R3, R3
 	MOVD R3, 16(R1)
-	MOVD 256(R1), R3
-	MOVD R3, 112(R1)
+	MOVD 272(R1), R3
+	MOVD R3, 120(R1)
 	MOVD 48(R1), R3
 	MOVD 56(R1), R6
 	ADD  R6, R3, R3
 	MOVD R3, 48(R1)
-	MOVD 144(R1), R3
-	MOVD 152(R1), R6
+	MOVD 152(R1), R3
+	MOVD 160(R1), R6
 	ADD  R6, R3, R3
-	MOVD R3, 144(R1)
+	MOVD R3, 152(R1)
 	JMP  step1
 
 done2:
@@ -1901,8 +1901,8 @@ TEXT ·lstmStepsTrainNEON(SB), NOSPLIT, $0-8
 
 step1:
 	// A step.
-	MOVD 200(R1), R6
-	MOVD 192(R1), R3
+	MOVD 216(R1), R6
+	MOVD 208(R1), R3
 	ADD  R3, R1, R3
 	CMP  $1, R6
 	BLT  done4
@@ -1911,11 +1911,11 @@ loop3:
 	MOVD (R3), R7
 	MOVD 48(R3), R8
 	MOVD 24(R3), R9
-	MOVD 72(R3), R10
+	MOVD 80(R3), R10
 	CMP  $1, R10
-	BLT  done6
+	BLT  done7
 
-loop5:
+loop6:
 	// The chains of a panel.
 	MOVD  $constantsNEON<>+0(SB), R2
 	FMOVQ (R2), F0
@@ -1936,7 +1936,7 @@ loop5:
 	FMOVQ (R2), F15
 	MOVD  64(R3), R11
 	CMP   $0, R11
-	BNE   done7
+	BNE   done8
 	FMOVQ (R9), F0
 	FMOVQ 16(R9), F1
 	FMOVQ 32(R9), F2
@@ -1954,20 +1954,20 @@ loop5:
 	FMOVQ 224(R9), F14
 	FMOVQ 240(R9), F15
 
-done7:
+done8:
 	MOVD 16(R3), R11
 	MOVD 8(R3), R12
 	CMP  $1, R12
-	BLT  done9
+	BLT  done10
 
-loop8:
+loop9:
 	MOVD R12, R13
 	ADD  $-128, R12, R12
 	CMP  $1, R12
-	BLT  done10
+	BLT  done11
 	MOVD $128, R13
 
-done10:
+done11:
 	MOVD R13, R14
 	LSL  $6, R14, R14
 	MOVD R7, R7
@@ -1975,9 +1975,9 @@ done10:
 	ADD  R14, R15, R5
 	ADD  R14, R5, R14
 	SUBS $4, R13, R13
-	BLT  done12
+	BLT  done13
 
-loop11:
+loop12:
 	FMOVQ (R11), F16
 	FLDPQ (R7), (F17, F18)
 	WORD  $0x4f901220 // FMLA V0.4S, V17.4S, V16.S[0]
@@ -2081,14 +2081,14 @@ loop11:
 	ADD   $256, R5, R5
 	ADD   $256, R14, R14
 	SUBS  $4, R13, R13
-	BGE   loop11
+	BGE   loop12
 
-done12:
+done13:
 	ADD  $4, R13, R13
 	SUBS $1, R13, R13
-	BLT  done14
+	BLT  done15
 
-loop13:
+loop14:
 	FMOVS (R11), F16
 	FLDPQ (R7), (F17, F18)
 	WORD  $0x4f901220 // FMLA V0.4S, V17.4S, V16.S[0]
@@ -2120,56 +2120,56 @@ loop13:
 	ADD   $64, R5, R5
 	ADD   $64, R14, R14
 	SUBS  $1, R13, R13
-	BGE   loop13
+	BGE   loop14
 
-done14:
+done15:
 	ADD  $1, R13, R13
 	MOVD R14, R7
 	CMP  $1, R12
-	BGE  loop8
+	BGE  loop9
 
-done9:
+done10:
 	// Add what is there.
 	MOVD  40(R3), R11
 	CMP   $0, R11
-	BEQ   done15
+	BEQ   done16
 	FMOVQ (R8), F16
-	WORD  $0x4e20d600 // FADD V0.4S, V16.4S, V0.4S
+	WORD  $0x4e30d400 // FADD V0.4S, V0.4S, V16.4S
 	FMOVQ 16(R8), F16
-	WORD  $0x4e21d601 // FADD V1.4S, V16.4S, V1.4S
+	WORD  $0x4e30d421 // FADD V1.4S, V1.4S, V16.4S
 	FMOVQ 32(R8), F16
-	WORD  $0x4e22d602 // FADD V2.4S, V16.4S, V2.4S
+	WORD  $0x4e30d442 // FADD V2.4S, V2.4S, V16.4S
 	FMOVQ 48(R8), F16
-	WORD  $0x4e23d603 // FADD V3.4S, V16.4S, V3.4S
+	WORD  $0x4e30d463 // FADD V3.4S, V3.4S, V16.4S
 	FMOVQ 64(R8), F16
-	WORD  $0x4e24d604 // FADD V4.4S, V16.4S, V4.4S
+	WORD  $0x4e30d484 // FADD V4.4S, V4.4S, V16.4S
 	FMOVQ 80(R8), F16
-	WORD  $0x4e25d605 // FADD V5.4S, V16.4S, V5.4S
+	WORD  $0x4e30d4a5 // FADD V5.4S, V5.4S, V16.4S
 	FMOVQ 96(R8), F16
-	WORD  $0x4e26d606 // FADD V6.4S, V16.4S, V6.4S
+	WORD  $0x4e30d4c6 // FADD V6.4S, V6.4S, V16.4S
 	FMOVQ 112(R8), F16
-	WORD  $0x4e27d607 // FADD V7.4S, V16.4S, V7.4S
+	WORD  $0x4e30d4e7 // FADD V7.4S, V7.4S, V16.4S
 	FMOVQ 128(R8), F16
-	WORD  $0x4e28d608 // FADD V8.4S, V16.4S, V8.4S
+	WORD  $0x4e30d508 // FADD V8.4S, V8.4S, V16.4S
 	FMOVQ 144(R8), F16
-	WORD  $0x4e29d609 // FADD V9.4S, V16.4S, V9.4S
+	WORD  $0x4e30d529 // FADD V9.4S, V9.4S, V16.4S
 	FMOVQ 160(R8), F16
-	WORD  $0x4e2ad60a // FADD V10.4S, V16.4S, V10.4S
+	WORD  $0x4e30d54a // FADD V10.4S, V10.4S, V16.4S
 	FMOVQ 176(R8), F16
-	WORD  $0x4e2bd60b // FADD V11.4S, V16.4S, V11.4S
+	WORD  $0x4e30d56b // FADD V11.4S, V11.4S, V16.4S
 	FMOVQ 192(R8), F16
-	WORD  $0x4e2cd60c // FADD V12.4S, V16.4S, V12.4S
+	WORD  $0x4e30d58c // FADD V12.4S, V12.4S, V16.4S
 	FMOVQ 208(R8), F16
-	WORD  $0x4e2dd60d // FADD V13.4S, V16.4S, V13.4S
+	WORD  $0x4e30d5ad // FADD V13.4S, V13.4S, V16.4S
 	FMOVQ 224(R8), F16
-	WORD  $0x4e2ed60e // FADD V14.4S, V16.4S, V14.4S
+	WORD  $0x4e30d5ce // FADD V14.4S, V14.4S, V16.4S
 	FMOVQ 240(R8), F16
-	WORD  $0x4e2fd60f // FADD V15.4S, V16.4S, V15.4S
+	WORD  $0x4e30d5ef // FADD V15.4S, V15.4S, V16.4S
 
-done15:
+done16:
 	MOVD 64(R3), R11
 	CMP  $0, R11
-	BEQ  done16
+	BEQ  done17
 
 	// Add the x part of one input.
 	MOVD  24(R3), R12
@@ -2243,9 +2243,7 @@ done15:
 	VFMLA V18.S4, V16.S4, V17.S4
 	WORD  $0x4e31d5ef // FADD V15.4S, V15.4S, V17.4S
 
-done16:
-	MOVD  32(R3), R11
-	ADD   R11, R9, R9
+done17:
 	FMOVQ F0, (R8)
 	FMOVQ F1, 16(R8)
 	FMOVQ F2, 32(R8)
@@ -2262,15 +2260,17 @@ done16:
 	FMOVQ F13, 208(R8)
 	FMOVQ F14, 224(R8)
 	FMOVQ F15, 240(R8)
+	MOVD  32(R3), R11
+	ADD   R11, R9, R9
 	ADD   $256, R8, R8
 	ADD   $-1, R10, R10
 	CMP   $1, R10
-	BGE   loop5
+	BGE   loop6
 
-done6:
-	MOVD 88(R3), R10
+done7:
+	MOVD 96(R3), R10
 	CMP  $0, R10
-	BEQ  done17
+	BEQ  done18
 
 	// The chains of a panel.
 	FMOVQ (R2), F0
@@ -2283,7 +2283,7 @@ done6:
 	FMOVQ (R2), F7
 	MOVD  64(R3), R10
 	CMP   $0, R10
-	BNE   done18
+	BNE   done19
 	FMOVQ (R9), F0
 	FMOVQ 16(R9), F1
 	FMOVQ 64(R9), F2
@@ -2293,20 +2293,20 @@ done6:
 	FMOVQ 192(R9), F6
 	FMOVQ 208(R9), F7
 
-done18:
+done19:
 	MOVD 16(R3), R10
 	MOVD 8(R3), R11
 	CMP  $1, R11
-	BLT  done20
+	BLT  done21
 
-loop19:
+loop20:
 	MOVD R11, R12
 	ADD  $-128, R11, R11
 	CMP  $1, R11
-	BLT  done21
+	BLT  done22
 	MOVD $128, R12
 
-done21:
+done22:
 	MOVD R12, R13
 	LSL  $6, R13, R13
 	MOVD R7, R7
@@ -2314,9 +2314,9 @@ done21:
 	ADD  R13, R14, R15
 	ADD  R13, R15, R13
 	SUBS $4, R12, R12
-	BLT  done23
+	BLT  done24
 
-loop22:
+loop23:
 	FMOVQ (R10), F8
 	FLDPQ (R7), (F9, F10)
 	WORD  $0x4f881120 // FMLA V0.4S, V9.4S, V8.S[0]
@@ -2372,14 +2372,14 @@ loop22:
 	ADD   $256, R15, R15
 	ADD   $256, R13, R13
 	SUBS  $4, R12, R12
-	BGE   loop22
+	BGE   loop23
 
-done23:
+done24:
 	ADD  $4, R12, R12
 	SUBS $1, R12, R12
-	BLT  done25
+	BLT  done26
 
-loop24:
+loop25:
 	FMOVS (R10), F8
 	FLDPQ (R7), (F9, F10)
 	WORD  $0x4f881120 // FMLA V0.4S, V9.4S, V8.S[0]
@@ -2399,40 +2399,40 @@ loop24:
 	ADD   $64, R15, R15
 	ADD   $64, R13, R13
 	SUBS  $1, R12, R12
-	BGE   loop24
+	BGE   loop25
 
-done25:
+done26:
 	ADD  $1, R12, R12
 	MOVD R13, R7
 	CMP  $1, R11
-	BGE  loop19
+	BGE  loop20
 
-done20:
+done21:
 	// Add what is there.
 	MOVD  40(R3), R7
 	CMP   $0, R7
-	BEQ   done26
+	BEQ   done27
 	FMOVQ (R8), F8
-	WORD  $0x4e20d500 // FADD V0.4S, V8.4S, V0.4S
+	WORD  $0x4e28d400 // FADD V0.4S, V0.4S, V8.4S
 	FMOVQ 16(R8), F8
-	WORD  $0x4e21d501 // FADD V1.4S, V8.4S, V1.4S
+	WORD  $0x4e28d421 // FADD V1.4S, V1.4S, V8.4S
 	FMOVQ 64(R8), F8
-	WORD  $0x4e22d502 // FADD V2.4S, V8.4S, V2.4S
+	WORD  $0x4e28d442 // FADD V2.4S, V2.4S, V8.4S
 	FMOVQ 80(R8), F8
-	WORD  $0x4e23d503 // FADD V3.4S, V8.4S, V3.4S
+	WORD  $0x4e28d463 // FADD V3.4S, V3.4S, V8.4S
 	FMOVQ 128(R8), F8
-	WORD  $0x4e24d504 // FADD V4.4S, V8.4S, V4.4S
+	WORD  $0x4e28d484 // FADD V4.4S, V4.4S, V8.4S
 	FMOVQ 144(R8), F8
-	WORD  $0x4e25d505 // FADD V5.4S, V8.4S, V5.4S
+	WORD  $0x4e28d4a5 // FADD V5.4S, V5.4S, V8.4S
 	FMOVQ 192(R8), F8
-	WORD  $0x4e26d506 // FADD V6.4S, V8.4S, V6.4S
+	WORD  $0x4e28d4c6 // FADD V6.4S, V6.4S, V8.4S
 	FMOVQ 208(R8), F8
-	WORD  $0x4e27d507 // FADD V7.4S, V8.4S, V7.4S
+	WORD  $0x4e28d4e7 // FADD V7.4S, V7.4S, V8.4S
 
-done26:
+done27:
 	MOVD 64(R3), R7
 	CMP  $0, R7
-	BEQ  done27
+	BEQ  done28
 
 	// Add the x part of one input.
 	MOVD  24(R3), R10
@@ -2474,9 +2474,7 @@ done26:
 	VFMLA V10.S4, V8.S4, V9.S4
 	WORD  $0x4e29d4e7 // FADD V7.4S, V7.4S, V9.4S
 
-done27:
-	MOVD  32(R3), R7
-	ADD   R7, R9, R9
+done28:
 	FMOVQ F0, (R8)
 	FMOVQ F1, 16(R8)
 	FMOVQ F2, 64(R8)
@@ -2485,10 +2483,12 @@ done27:
 	FMOVQ F5, 144(R8)
 	FMOVQ F6, 192(R8)
 	FMOVQ F7, 208(R8)
+	MOVD  32(R3), R7
+	ADD   R7, R9, R9
 	ADD   $256, R8, R8
 
-done17:
-	ADD $96, R3, R3
+done18:
+	ADD $104, R3, R3
 	ADD $-1, R6, R6
 	CMP $1, R6
 	BGE loop3
@@ -2504,15 +2504,15 @@ done4:
 	FMOVQ 128(R2), F7
 	FMOVQ 144(R2), F8
 	FMOVQ 160(R2), F9
-	MOVD  224(R1), R3
-	MOVD  232(R1), R6
-	MOVD  240(R1), R7
-	MOVD  264(R1), R8
-	MOVD  216(R1), R9
+	MOVD  240(R1), R3
+	MOVD  248(R1), R6
+	MOVD  256(R1), R7
+	MOVD  280(R1), R8
+	MOVD  232(R1), R9
 
 	// 8 elements at a time.
 	CMP $16, R9
-	BLT done28
+	BLT done29
 
 	// Input and cell gates. Forget gate and c. Output gate.
 	FMOVQ (R7), F12
@@ -2726,9 +2726,9 @@ done4:
 	FMOVQ F11, 208(R7)
 	ADD   $-16, R9, R9
 	CMP   $16, R9
-	BLT   done30
+	BLT   done31
 
-loop29:
+loop30:
 	// h of the units before. Input and cell gates. Forget gate and c. Output gate.
 	WORD  $0x4ea5f5aa // FMIN V10.4S, V13.4S, V5.4S
 	WORD  $0x4ea5f58b // FMIN V11.4S, V12.4S, V5.4S
@@ -3249,9 +3249,9 @@ loop29:
 	ADD   $192, R7, R7
 	ADD   $-16, R9, R9
 	CMP   $16, R9
-	BGE   loop29
+	BGE   loop30
 
-done30:
+done31:
 	// h of the units before. Input and cell gates. Forget gate and c. Output gate.
 	WORD  $0x4ea5f5aa // FMIN V10.4S, V13.4S, V5.4S
 	WORD  $0x4ea5f58b // FMIN V11.4S, V12.4S, V5.4S
@@ -3558,12 +3558,12 @@ done30:
 	ADD   $64, R8, R8
 	ADD   $192, R7, R7
 
-done28:
+done29:
 	// 4 elements at a time.
 	CMP $4, R9
-	BLT done32
+	BLT done33
 
-loop31:
+loop32:
 	// Input and cell gates. Forget gate and c. Output gate. h of the units before.
 	FMOVQ (R7), F11
 	VMOV  V4.B16, V12.B16
@@ -3699,14 +3699,14 @@ loop31:
 	ADD   $16, R8, R8
 	ADD   $-4, R9, R9
 	CMP   $4, R9
-	BGE   loop31
+	BGE   loop32
 
-done32:
+done33:
 	// The last elements.
 	CMP $0, R9
-	BEQ done33
+	BEQ done34
 
-loop34:
+loop35:
 	// Input and cell gates. Forget gate and c. Output gate. h of the units before.
 	FMOVS (R7), F11
 	VMOV  V4.B16, V12.B16
@@ -3842,27 +3842,19 @@ loop34:
 	ADD   $4, R8, R8
 	ADD   $-1, R9, R9
 	CMP   $0, R9
-	BNE   loop34
+	BNE   loop35
 
-done33:
+done34:
 	// To the next step.
-	MOVD 208(R1), R3
+	MOVD 224(R1), R3
 	ADD  $-1, R3, R3
-	MOVD R3, 208(R1)
+	MOVD R3, 224(R1)
 	CMP  $0, R3
 	BEQ  done2
-	MOVD 224(R1), R3
-	MOVD R3, 256(R1)
-	MOVD 232(R1), R3
-	MOVD R3, 264(R1)
-	MOVD 224(R1), R3
-	MOVD 272(R1), R6
-	ADD  R6, R3, R3
-	MOVD R3, 224(R1)
-	MOVD 232(R1), R3
-	MOVD 280(R1), R6
-	ADD  R6, R3, R3
-	MOVD R3, 232(R1)
+	MOVD 240(R1), R3
+	MOVD R3, 272(R1)
+	MOVD 248(R1), R3
+	MOVD R3, 280(R1)
 	MOVD 240(R1), R3
 	MOVD 288(R1), R6
 	ADD  R6, R3, R3
@@ -3871,20 +3863,28 @@ done33:
 	MOVD 296(R1), R6
 	ADD  R6, R3, R3
 	MOVD R3, 248(R1)
-	MOVD 16(R1), R3
+	MOVD 256(R1), R3
 	MOVD 304(R1), R6
 	ADD  R6, R3, R3
+	MOVD R3, 256(R1)
+	MOVD 264(R1), R3
+	MOVD 312(R1), R6
+	ADD  R6, R3, R3
+	MOVD R3, 264(R1)
+	MOVD 16(R1), R3
+	MOVD 320(R1), R6
+	ADD  R6, R3, R3
 	MOVD R3, 16(R1)
-	MOVD 256(R1), R3
-	MOVD R3, 112(R1)
+	MOVD 272(R1), R3
+	MOVD R3, 120(R1)
 	MOVD 48(R1), R3
 	MOVD 56(R1), R6
 	ADD  R6, R3, R3
 	MOVD R3, 48(R1)
-	MOVD 144(R1), R3
-	MOVD 152(R1), R6
+	MOVD 152(R1), R3
+	MOVD 160(R1), R6
 	ADD  R6, R3, R3
-	MOVD R3, 144(R1)
+	MOVD R3, 152(R1)
 	JMP  step1
 
 done2:
@@ -3903,8 +3903,8 @@ TEXT ·gruStepsNEON(SB), NOSPLIT, $0-8
 
 step1:
 	// A step.
-	MOVD 200(R1), R3
-	MOVD 192(R1), R2
+	MOVD 216(R1), R3
+	MOVD 208(R1), R2
 	ADD  R2, R1, R2
 	CMP  $1, R3
 	BLT  done4
@@ -3913,11 +3913,11 @@ loop3:
 	MOVD (R2), R6
 	MOVD 48(R2), R7
 	MOVD 24(R2), R8
-	MOVD 72(R2), R9
+	MOVD 80(R2), R9
 	CMP  $1, R9
-	BLT  done6
+	BLT  done7
 
-loop5:
+loop6:
 	// The chains of a panel.
 	FMOVQ (R8), F0
 	FMOVQ 16(R8), F1
@@ -3934,25 +3934,25 @@ loop5:
 	MOVD  16(R2), R10
 	MOVD  8(R2), R11
 	CMP   $1, R11
-	BLT   done8
+	BLT   done9
 
-loop7:
+loop8:
 	MOVD R11, R12
 	ADD  $-128, R11, R11
 	CMP  $1, R11
-	BLT  done9
+	BLT  done10
 	MOVD $128, R12
 
-done9:
+done10:
 	MOVD R12, R13
 	LSL  $6, R13, R13
 	MOVD R6, R6
 	ADD  R13, R6, R14
 	ADD  R13, R14, R13
 	SUBS $4, R12, R12
-	BLT  done11
+	BLT  done12
 
-loop10:
+loop11:
 	FMOVQ (R10), F12
 	FLDPQ (R6), (F13, F14)
 	WORD  $0x4f8c11a0 // FMLA V0.4S, V13.4S, V12.S[0]
@@ -4031,14 +4031,14 @@ loop10:
 	ADD   $256, R14, R14
 	ADD   $256, R13, R13
 	SUBS  $4, R12, R12
-	BGE   loop10
+	BGE   loop11
 
-done11:
+done12:
 	ADD  $4, R12, R12
 	SUBS $1, R12, R12
-	BLT  done13
+	BLT  done14
 
-loop12:
+loop13:
 	FMOVS (R10), F12
 	FLDPQ (R6), (F13, F14)
 	WORD  $0x4f8c11a0 // FMLA V0.4S, V13.4S, V12.S[0]
@@ -4063,47 +4063,45 @@ loop12:
 	ADD   $64, R14, R14
 	ADD   $64, R13, R13
 	SUBS  $1, R12, R12
-	BGE   loop12
+	BGE   loop13
 
-done13:
+done14:
 	ADD  $1, R12, R12
 	MOVD R13, R6
 	CMP  $1, R11
-	BGE  loop7
+	BGE  loop8
 
-done8:
+done9:
 	// Add what is there.
 	MOVD  40(R2), R10
 	CMP   $0, R10
-	BEQ   done14
+	BEQ   done15
 	FMOVQ (R7), F12
-	WORD  $0x4e20d580 // FADD V0.4S, V12.4S, V0.4S
+	WORD  $0x4e2cd400 // FADD V0.4S, V0.4S, V12.4S
 	FMOVQ 16(R7), F12
-	WORD  $0x4e21d581 // FADD V1.4S, V12.4S, V1.4S
+	WORD  $0x4e2cd421 // FADD V1.4S, V1.4S, V12.4S
 	FMOVQ 32(R7), F12
-	WORD  $0x4e22d582 // FADD V2.4S, V12.4S, V2.4S
+	WORD  $0x4e2cd442 // FADD V2.4S, V2.4S, V12.4S
 	FMOVQ 48(R7), F12
-	WORD  $0x4e23d583 // FADD V3.4S, V12.4S, V3.4S
+	WORD  $0x4e2cd463 // FADD V3.4S, V3.4S, V12.4S
 	FMOVQ 64(R7), F12
-	WORD  $0x4e24d584 // FADD V4.4S, V12.4S, V4.4S
+	WORD  $0x4e2cd484 // FADD V4.4S, V4.4S, V12.4S
 	FMOVQ 80(R7), F12
-	WORD  $0x4e25d585 // FADD V5.4S, V12.4S, V5.4S
+	WORD  $0x4e2cd4a5 // FADD V5.4S, V5.4S, V12.4S
 	FMOVQ 96(R7), F12
-	WORD  $0x4e26d586 // FADD V6.4S, V12.4S, V6.4S
+	WORD  $0x4e2cd4c6 // FADD V6.4S, V6.4S, V12.4S
 	FMOVQ 112(R7), F12
-	WORD  $0x4e27d587 // FADD V7.4S, V12.4S, V7.4S
+	WORD  $0x4e2cd4e7 // FADD V7.4S, V7.4S, V12.4S
 	FMOVQ 128(R7), F12
-	WORD  $0x4e28d588 // FADD V8.4S, V12.4S, V8.4S
+	WORD  $0x4e2cd508 // FADD V8.4S, V8.4S, V12.4S
 	FMOVQ 144(R7), F12
-	WORD  $0x4e29d589 // FADD V9.4S, V12.4S, V9.4S
+	WORD  $0x4e2cd529 // FADD V9.4S, V9.4S, V12.4S
 	FMOVQ 160(R7), F12
-	WORD  $0x4e2ad58a // FADD V10.4S, V12.4S, V10.4S
+	WORD  $0x4e2cd54a // FADD V10.4S, V10.4S, V12.4S
 	FMOVQ 176(R7), F12
-	WORD  $0x4e2bd58b // FADD V11.4S, V12.4S, V11.4S
+	WORD  $0x4e2cd56b // FADD V11.4S, V11.4S, V12.4S
 
-done14:
-	MOVD  32(R2), R10
-	ADD   R10, R8, R8
+done15:
 	FMOVQ F0, (R7)
 	FMOVQ F1, 16(R7)
 	FMOVQ F2, 32(R7)
@@ -4116,15 +4114,17 @@ done14:
 	FMOVQ F9, 144(R7)
 	FMOVQ F10, 160(R7)
 	FMOVQ F11, 176(R7)
+	MOVD  32(R2), R10
+	ADD   R10, R8, R8
 	ADD   $192, R7, R7
 	ADD   $-1, R9, R9
 	CMP   $1, R9
-	BGE   loop5
+	BGE   loop6
 
-done6:
-	MOVD 88(R2), R9
+done7:
+	MOVD 96(R2), R9
 	CMP  $0, R9
-	BEQ  done15
+	BEQ  done16
 
 	// The chains of a panel.
 	FMOVQ (R8), F0
@@ -4136,25 +4136,25 @@ done6:
 	MOVD  16(R2), R9
 	MOVD  8(R2), R10
 	CMP   $1, R10
-	BLT   done17
+	BLT   done18
 
-loop16:
+loop17:
 	MOVD R10, R11
 	ADD  $-128, R10, R10
 	CMP  $1, R10
-	BLT  done18
+	BLT  done19
 	MOVD $128, R11
 
-done18:
+done19:
 	MOVD R11, R12
 	LSL  $6, R12, R12
 	MOVD R6, R6
 	ADD  R12, R6, R13
 	ADD  R12, R13, R12
 	SUBS $4, R11, R11
-	BLT  done20
+	BLT  done21
 
-loop19:
+loop20:
 	FMOVQ (R9), F6
 	FLDPQ (R6), (F7, F8)
 	WORD  $0x4f8610e0 // FMLA V0.4S, V7.4S, V6.S[0]
@@ -4197,14 +4197,14 @@ loop19:
 	ADD   $256, R13, R13
 	ADD   $256, R12, R12
 	SUBS  $4, R11, R11
-	BGE   loop19
+	BGE   loop20
 
-done20:
+done21:
 	ADD  $4, R11, R11
 	SUBS $1, R11, R11
-	BLT  done22
+	BLT  done23
 
-loop21:
+loop22:
 	FMOVS (R9), F6
 	FLDPQ (R6), (F7, F8)
 	WORD  $0x4f8610e0 // FMLA V0.4S, V7.4S, V6.S[0]
@@ -4220,45 +4220,45 @@ loop21:
 	ADD   $64, R13, R13
 	ADD   $64, R12, R12
 	SUBS  $1, R11, R11
-	BGE   loop21
+	BGE   loop22
 
-done22:
+done23:
 	ADD  $1, R11, R11
 	MOVD R12, R6
 	CMP  $1, R10
-	BGE  loop16
+	BGE  loop17
 
-done17:
+done18:
 	// Add what is there.
 	MOVD  40(R2), R6
 	CMP   $0, R6
-	BEQ   done23
+	BEQ   done24
 	FMOVQ (R7), F6
-	WORD  $0x4e20d4c0 // FADD V0.4S, V6.4S, V0.4S
+	WORD  $0x4e26d400 // FADD V0.4S, V0.4S, V6.4S
 	FMOVQ 16(R7), F6
-	WORD  $0x4e21d4c1 // FADD V1.4S, V6.4S, V1.4S
+	WORD  $0x4e26d421 // FADD V1.4S, V1.4S, V6.4S
 	FMOVQ 64(R7), F6
-	WORD  $0x4e22d4c2 // FADD V2.4S, V6.4S, V2.4S
+	WORD  $0x4e26d442 // FADD V2.4S, V2.4S, V6.4S
 	FMOVQ 80(R7), F6
-	WORD  $0x4e23d4c3 // FADD V3.4S, V6.4S, V3.4S
+	WORD  $0x4e26d463 // FADD V3.4S, V3.4S, V6.4S
 	FMOVQ 128(R7), F6
-	WORD  $0x4e24d4c4 // FADD V4.4S, V6.4S, V4.4S
+	WORD  $0x4e26d484 // FADD V4.4S, V4.4S, V6.4S
 	FMOVQ 144(R7), F6
-	WORD  $0x4e25d4c5 // FADD V5.4S, V6.4S, V5.4S
+	WORD  $0x4e26d4a5 // FADD V5.4S, V5.4S, V6.4S
 
-done23:
-	MOVD  32(R2), R6
-	ADD   R6, R8, R8
+done24:
 	FMOVQ F0, (R7)
 	FMOVQ F1, 16(R7)
 	FMOVQ F2, 64(R7)
 	FMOVQ F3, 80(R7)
 	FMOVQ F4, 128(R7)
 	FMOVQ F5, 144(R7)
+	MOVD  32(R2), R6
+	ADD   R6, R8, R8
 	ADD   $192, R7, R7
 
-done15:
-	ADD $96, R2, R2
+done16:
+	ADD $104, R2, R2
 	ADD $-1, R3, R3
 	CMP $1, R3
 	BGE loop3
@@ -4275,15 +4275,15 @@ done4:
 	FMOVQ 128(R2), F6
 	FMOVQ 144(R2), F7
 	FMOVQ 160(R2), F8
-	MOVD  224(R1), R3
-	MOVD  240(R1), R6
-	MOVD  248(R1), R7
-	MOVD  256(R1), R8
-	MOVD  216(R1), R9
+	MOVD  240(R1), R3
+	MOVD  256(R1), R6
+	MOVD  264(R1), R7
+	MOVD  272(R1), R8
+	MOVD  232(R1), R9
 
 	// 8 elements at a time.
 	CMP $16, R9
-	BLT done24
+	BLT done25
 
 	// Reset gate and update gate.
 	FMOVQ (R6), F9
@@ -4392,9 +4392,9 @@ done4:
 	WORD  $0x6e39ff4a // FDIV V10.4S, V26.4S, V25.4S
 	ADD   $-16, R9, R9
 	CMP   $16, R9
-	BLT   done26
+	BLT   done27
 
-loop25:
+loop26:
 	// New gate and h of the units before. Reset gate and update gate.
 	FMOVQ 32(R6), F11
 	FMOVQ 48(R6), F12
@@ -4718,9 +4718,9 @@ loop25:
 	ADD   $128, R7, R7
 	ADD   $-16, R9, R9
 	CMP   $16, R9
-	BGE   loop25
+	BGE   loop26
 
-done26:
+done27:
 	// New gate and h of the units before. Reset gate and update gate.
 	FMOVQ 32(R6), F11
 	FMOVQ 48(R6), F12
@@ -4935,12 +4935,12 @@ done26:
 	ADD   $128, R6, R6
 	ADD   $128, R7, R7
 
-done24:
+done25:
 	// 4 elements at a time.
 	CMP $4, R9
-	BLT done28
+	BLT done29
 
-loop27:
+loop28:
 	// Reset gate and update gate. New gate and h of the units before.
 	FMOVQ (R6), F9
 	FMOVQ (R7), F10
@@ -5026,14 +5026,14 @@ loop27:
 	ADD   $16, R8, R8
 	ADD   $-4, R9, R9
 	CMP   $4, R9
-	BGE   loop27
+	BGE   loop28
 
-done28:
+done29:
 	// The last elements.
 	CMP $0, R9
-	BEQ done29
+	BEQ done30
 
-loop30:
+loop31:
 	// Reset gate and update gate. New gate and h of the units before.
 	FMOVS (R6), F9
 	FMOVS (R7), F10
@@ -5119,27 +5119,19 @@ loop30:
 	ADD   $4, R8, R8
 	ADD   $-1, R9, R9
 	CMP   $0, R9
-	BNE   loop30
+	BNE   loop31
 
-done29:
+done30:
 	// To the next step.
-	MOVD 208(R1), R2
+	MOVD 224(R1), R2
 	ADD  $-1, R2, R2
-	MOVD R2, 208(R1)
+	MOVD R2, 224(R1)
 	CMP  $0, R2
 	BEQ  done2
-	MOVD 224(R1), R2
-	MOVD R2, 256(R1)
-	MOVD 232(R1), R2
-	MOVD R2, 264(R1)
-	MOVD 224(R1), R2
-	MOVD 272(R1), R3
-	ADD  R3, R2, R2
-	MOVD R2, 224(R1)
-	MOVD 232(R1), R2
-	MOVD 280(R1), R3
-	ADD  R3, R2, R2
-	MOVD R2, 232(R1)
+	MOVD 240(R1), R2
+	MOVD R2, 272(R1)
+	MOVD 248(R1), R2
+	MOVD R2, 280(R1)
 	MOVD 240(R1), R2
 	MOVD 288(R1), R3
 	ADD  R3, R2, R2
@@ -5148,20 +5140,28 @@ done29:
 	MOVD 296(R1), R3
 	ADD  R3, R2, R2
 	MOVD R2, 248(R1)
-	MOVD 16(R1), R2
+	MOVD 256(R1), R2
 	MOVD 304(R1), R3
 	ADD  R3, R2, R2
+	MOVD R2, 256(R1)
+	MOVD 264(R1), R2
+	MOVD 312(R1), R3
+	ADD  R3, R2, R2
+	MOVD R2, 264(R1)
+	MOVD 16(R1), R2
+	MOVD 320(R1), R3
+	ADD  R3, R2, R2
 	MOVD R2, 16(R1)
-	MOVD 256(R1), R2
-	MOVD R2, 112(R1)
+	MOVD 272(R1), R2
+	MOVD R2, 120(R1)
 	MOVD 48(R1), R2
 	MOVD 56(R1), R3
 	ADD  R3, R2, R2
 	MOVD R2, 48(R1)
-	MOVD 144(R1), R2
-	MOVD 152(R1), R3
+	MOVD 152(R1), R2
+	MOVD 160(R1), R3
 	ADD  R3, R2, R2
-	MOVD R2, 144(R1)
+	MOVD R2, 152(R1)
 	JMP  step1
 
 done2:
@@ -5180,8 +5180,8 @@ TEXT ·gruStepsTrainNEON(SB), NOSPLIT, $0-8
 
 step1:
 	// A step.
-	MOVD 200(R1), R3
-	MOVD 192(R1), R2
+	MOVD 216(R1), R3
+	MOVD 208(R1), R2
 	ADD  R2, R1, R2
 	CMP  $1, R3
 	BLT  done4
@@ -5190,11 +5190,11 @@ loop3:
 	MOVD (R2), R6
 	MOVD 48(R2), R7
 	MOVD 24(R2), R8
-	MOVD 72(R2), R9
+	MOVD 80(R2), R9
 	CMP  $1, R9
-	BLT  done6
+	BLT  done7
 
-loop5:
+loop6:
 	// The chains of a panel.
 	FMOVQ (R8), F0
 	FMOVQ 16(R8), F1
@@ -5211,25 +5211,25 @@ loop5:
 	MOVD  16(R2), R10
 	MOVD  8(R2), R11
 	CMP   $1, R11
-	BLT   done8
+	BLT   done9
 
-loop7:
+loop8:
 	MOVD R11, R12
 	ADD  $-128, R11, R11
 	CMP  $1, R11
-	BLT  done9
+	BLT  done10
 	MOVD $128, R12
 
-done9:
+done10:
 	MOVD R12, R13
 	LSL  $6, R13, R13
 	MOVD R6, R6
 	ADD  R13, R6, R14
 	ADD  R13, R14, R13
 	SUBS $4, R12, R12
-	BLT  done11
+	BLT  done12
 
-loop10:
+loop11:
 	FMOVQ (R10), F12
 	FLDPQ (R6), (F13, F14)
 	WORD  $0x4f8c11a0 // FMLA V0.4S, V13.4S, V12.S[0]
@@ -5308,14 +5308,14 @@ loop10:
 	ADD   $256, R14, R14
 	ADD   $256, R13, R13
 	SUBS  $4, R12, R12
-	BGE   loop10
+	BGE   loop11
 
-done11:
+done12:
 	ADD  $4, R12, R12
 	SUBS $1, R12, R12
-	BLT  done13
+	BLT  done14
 
-loop12:
+loop13:
 	FMOVS (R10), F12
 	FLDPQ (R6), (F13, F14)
 	WORD  $0x4f8c11a0 // FMLA V0.4S, V13.4S, V12.S[0]
@@ -5340,47 +5340,45 @@ loop12:
 	ADD   $64, R14, R14
 	ADD   $64, R13, R13
 	SUBS  $1, R12, R12
-	BGE   loop12
+	BGE   loop13
 
-done13:
+done14:
 	ADD  $1, R12, R12
 	MOVD R13, R6
 	CMP  $1, R11
-	BGE  loop7
+	BGE  loop8
 
-done8:
+done9:
 	// Add what is there.
 	MOVD  40(R2), R10
 	CMP   $0, R10
-	BEQ   done14
+	BEQ   done15
 	FMOVQ (R7), F12
-	WORD  $0x4e20d580 // FADD V0.4S, V12.4S, V0.4S
+	WORD  $0x4e2cd400 // FADD V0.4S, V0.4S, V12.4S
 	FMOVQ 16(R7), F12
-	WORD  $0x4e21d581 // FADD V1.4S, V12.4S, V1.4S
+	WORD  $0x4e2cd421 // FADD V1.4S, V1.4S, V12.4S
 	FMOVQ 32(R7), F12
-	WORD  $0x4e22d582 // FADD V2.4S, V12.4S, V2.4S
+	WORD  $0x4e2cd442 // FADD V2.4S, V2.4S, V12.4S
 	FMOVQ 48(R7), F12
-	WORD  $0x4e23d583 // FADD V3.4S, V12.4S, V3.4S
+	WORD  $0x4e2cd463 // FADD V3.4S, V3.4S, V12.4S
 	FMOVQ 64(R7), F12
-	WORD  $0x4e24d584 // FADD V4.4S, V12.4S, V4.4S
+	WORD  $0x4e2cd484 // FADD V4.4S, V4.4S, V12.4S
 	FMOVQ 80(R7), F12
-	WORD  $0x4e25d585 // FADD V5.4S, V12.4S, V5.4S
+	WORD  $0x4e2cd4a5 // FADD V5.4S, V5.4S, V12.4S
 	FMOVQ 96(R7), F12
-	WORD  $0x4e26d586 // FADD V6.4S, V12.4S, V6.4S
+	WORD  $0x4e2cd4c6 // FADD V6.4S, V6.4S, V12.4S
 	FMOVQ 112(R7), F12
-	WORD  $0x4e27d587 // FADD V7.4S, V12.4S, V7.4S
+	WORD  $0x4e2cd4e7 // FADD V7.4S, V7.4S, V12.4S
 	FMOVQ 128(R7), F12
-	WORD  $0x4e28d588 // FADD V8.4S, V12.4S, V8.4S
+	WORD  $0x4e2cd508 // FADD V8.4S, V8.4S, V12.4S
 	FMOVQ 144(R7), F12
-	WORD  $0x4e29d589 // FADD V9.4S, V12.4S, V9.4S
+	WORD  $0x4e2cd529 // FADD V9.4S, V9.4S, V12.4S
 	FMOVQ 160(R7), F12
-	WORD  $0x4e2ad58a // FADD V10.4S, V12.4S, V10.4S
+	WORD  $0x4e2cd54a // FADD V10.4S, V10.4S, V12.4S
 	FMOVQ 176(R7), F12
-	WORD  $0x4e2bd58b // FADD V11.4S, V12.4S, V11.4S
+	WORD  $0x4e2cd56b // FADD V11.4S, V11.4S, V12.4S
 
-done14:
-	MOVD  32(R2), R10
-	ADD   R10, R8, R8
+done15:
 	FMOVQ F0, (R7)
 	FMOVQ F1, 16(R7)
 	FMOVQ F2, 32(R7)
@@ -5393,15 +5391,17 @@ done14:
 	FMOVQ F9, 144(R7)
 	FMOVQ F10, 160(R7)
 	FMOVQ F11, 176(R7)
+	MOVD  32(R2), R10
+	ADD   R10, R8, R8
 	ADD   $192, R7, R7
 	ADD   $-1, R9, R9
 	CMP   $1, R9
-	BGE   loop5
+	BGE   loop6
 
-done6:
-	MOVD 88(R2), R9
+done7:
+	MOVD 96(R2), R9
 	CMP  $0, R9
-	BEQ  done15
+	BEQ  done16
 
 	// The chains of a panel.
 	FMOVQ (R8), F0
@@ -5413,25 +5413,25 @@ done6:
 	MOVD  16(R2), R9
 	MOVD  8(R2), R10
 	CMP   $1, R10
-	BLT   done17
+	BLT   done18
 
-loop16:
+loop17:
 	MOVD R10, R11
 	ADD  $-128, R10, R10
 	CMP  $1, R10
-	BLT  done18
+	BLT  done19
 	MOVD $128, R11
 
-done18:
+done19:
 	MOVD R11, R12
 	LSL  $6, R12, R12
 	MOVD R6, R6
 	ADD  R12, R6, R13
 	ADD  R12, R13, R12
 	SUBS $4, R11, R11
-	BLT  done20
+	BLT  done21
 
-loop19:
+loop20:
 	FMOVQ (R9), F6
 	FLDPQ (R6), (F7, F8)
 	WORD  $0x4f8610e0 // FMLA V0.4S, V7.4S, V6.S[0]
@@ -5474,14 +5474,14 @@ loop19:
 	ADD   $256, R13, R13
 	ADD   $256, R12, R12
 	SUBS  $4, R11, R11
-	BGE   loop19
+	BGE   loop20
 
-done20:
+done21:
 	ADD  $4, R11, R11
 	SUBS $1, R11, R11
-	BLT  done22
+	BLT  done23
 
-loop21:
+loop22:
 	FMOVS (R9), F6
 	FLDPQ (R6), (F7, F8)
 	WORD  $0x4f8610e0 // FMLA V0.4S, V7.4S, V6.S[0]
@@ -5497,45 +5497,45 @@ loop21:
 	ADD   $64, R13, R13
 	ADD   $64, R12, R12
 	SUBS  $1, R11, R11
-	BGE   loop21
+	BGE   loop22
 
-done22:
+done23:
 	ADD  $1, R11, R11
 	MOVD R12, R6
 	CMP  $1, R10
-	BGE  loop16
+	BGE  loop17
 
-done17:
+done18:
 	// Add what is there.
 	MOVD  40(R2), R6
 	CMP   $0, R6
-	BEQ   done23
+	BEQ   done24
 	FMOVQ (R7), F6
-	WORD  $0x4e20d4c0 // FADD V0.4S, V6.4S, V0.4S
+	WORD  $0x4e26d400 // FADD V0.4S, V0.4S, V6.4S
 	FMOVQ 16(R7), F6
-	WORD  $0x4e21d4c1 // FADD V1.4S, V6.4S, V1.4S
+	WORD  $0x4e26d421 // FADD V1.4S, V1.4S, V6.4S
 	FMOVQ 64(R7), F6
-	WORD  $0x4e22d4c2 // FADD V2.4S, V6.4S, V2.4S
+	WORD  $0x4e26d442 // FADD V2.4S, V2.4S, V6.4S
 	FMOVQ 80(R7), F6
-	WORD  $0x4e23d4c3 // FADD V3.4S, V6.4S, V3.4S
+	WORD  $0x4e26d463 // FADD V3.4S, V3.4S, V6.4S
 	FMOVQ 128(R7), F6
-	WORD  $0x4e24d4c4 // FADD V4.4S, V6.4S, V4.4S
+	WORD  $0x4e26d484 // FADD V4.4S, V4.4S, V6.4S
 	FMOVQ 144(R7), F6
-	WORD  $0x4e25d4c5 // FADD V5.4S, V6.4S, V5.4S
+	WORD  $0x4e26d4a5 // FADD V5.4S, V5.4S, V6.4S
 
-done23:
-	MOVD  32(R2), R6
-	ADD   R6, R8, R8
+done24:
 	FMOVQ F0, (R7)
 	FMOVQ F1, 16(R7)
 	FMOVQ F2, 64(R7)
 	FMOVQ F3, 80(R7)
 	FMOVQ F4, 128(R7)
 	FMOVQ F5, 144(R7)
+	MOVD  32(R2), R6
+	ADD   R6, R8, R8
 	ADD   $192, R7, R7
 
-done15:
-	ADD $96, R2, R2
+done16:
+	ADD $104, R2, R2
 	ADD $-1, R3, R3
 	CMP $1, R3
 	BGE loop3
@@ -5552,15 +5552,15 @@ done4:
 	FMOVQ 128(R2), F6
 	FMOVQ 144(R2), F7
 	FMOVQ 160(R2), F8
-	MOVD  224(R1), R3
-	MOVD  240(R1), R6
-	MOVD  248(R1), R7
-	MOVD  256(R1), R8
-	MOVD  216(R1), R9
+	MOVD  240(R1), R3
+	MOVD  256(R1), R6
+	MOVD  264(R1), R7
+	MOVD  272(R1), R8
+	MOVD  232(R1), R9
 
 	// 8 elements at a time.
 	CMP $16, R9
-	BLT done24
+	BLT done25
 
 	// Reset gate and update gate.
 	FMOVQ (R6), F9
@@ -5673,9 +5673,9 @@ done4:
 	FMOVQ F10, 80(R6)
 	ADD   $-16, R9, R9
 	CMP   $16, R9
-	BLT   done26
+	BLT   done27
 
-loop25:
+loop26:
 	// New gate and h of the units before. Reset gate and update gate.
 	FMOVQ 32(R6), F11
 	FMOVQ 48(R6), F12
@@ -6011,9 +6011,9 @@ loop25:
 	ADD   $128, R7, R7
 	ADD   $-16, R9, R9
 	CMP   $16, R9
-	BGE   loop25
+	BGE   loop26
 
-done26:
+done27:
 	// New gate and h of the units before. Reset gate and update gate.
 	FMOVQ 32(R6), F11
 	FMOVQ 48(R6), F12
@@ -6236,12 +6236,12 @@ done26:
 	ADD   $128, R6, R6
 	ADD   $128, R7, R7
 
-done24:
+done25:
 	// 4 elements at a time.
 	CMP $4, R9
-	BLT done28
+	BLT done29
 
-loop27:
+loop28:
 	// Reset gate and update gate. New gate and h of the units before.
 	FMOVQ (R6), F9
 	FMOVQ (R7), F10
@@ -6330,14 +6330,14 @@ loop27:
 	ADD   $16, R8, R8
 	ADD   $-4, R9, R9
 	CMP   $4, R9
-	BGE   loop27
+	BGE   loop28
 
-done28:
+done29:
 	// The last elements.
 	CMP $0, R9
-	BEQ done29
+	BEQ done30
 
-loop30:
+loop31:
 	// Reset gate and update gate. New gate and h of the units before.
 	FMOVS (R6), F9
 	FMOVS (R7), F10
@@ -6426,27 +6426,19 @@ loop30:
 	ADD   $4, R8, R8
 	ADD   $-1, R9, R9
 	CMP   $0, R9
-	BNE   loop30
+	BNE   loop31
 
-done29:
+done30:
 	// To the next step.
-	MOVD 208(R1), R2
+	MOVD 224(R1), R2
 	ADD  $-1, R2, R2
-	MOVD R2, 208(R1)
+	MOVD R2, 224(R1)
 	CMP  $0, R2
 	BEQ  done2
-	MOVD 224(R1), R2
-	MOVD R2, 256(R1)
-	MOVD 232(R1), R2
-	MOVD R2, 264(R1)
-	MOVD 224(R1), R2
-	MOVD 272(R1), R3
-	ADD  R3, R2, R2
-	MOVD R2, 224(R1)
-	MOVD 232(R1), R2
-	MOVD 280(R1), R3
-	ADD  R3, R2, R2
-	MOVD R2, 232(R1)
+	MOVD 240(R1), R2
+	MOVD R2, 272(R1)
+	MOVD 248(R1), R2
+	MOVD R2, 280(R1)
 	MOVD 240(R1), R2
 	MOVD 288(R1), R3
 	ADD  R3, R2, R2
@@ -6455,20 +6447,28 @@ done29:
 	MOVD 296(R1), R3
 	ADD  R3, R2, R2
 	MOVD R2, 248(R1)
-	MOVD 16(R1), R2
+	MOVD 256(R1), R2
 	MOVD 304(R1), R3
 	ADD  R3, R2, R2
+	MOVD R2, 256(R1)
+	MOVD 264(R1), R2
+	MOVD 312(R1), R3
+	ADD  R3, R2, R2
+	MOVD R2, 264(R1)
+	MOVD 16(R1), R2
+	MOVD 320(R1), R3
+	ADD  R3, R2, R2
 	MOVD R2, 16(R1)
-	MOVD 256(R1), R2
-	MOVD R2, 112(R1)
+	MOVD 272(R1), R2
+	MOVD R2, 120(R1)
 	MOVD 48(R1), R2
 	MOVD 56(R1), R3
 	ADD  R3, R2, R2
 	MOVD R2, 48(R1)
-	MOVD 144(R1), R2
-	MOVD 152(R1), R3
+	MOVD 152(R1), R2
+	MOVD 160(R1), R3
 	ADD  R3, R2, R2
-	MOVD R2, 144(R1)
+	MOVD R2, 152(R1)
 	JMP  step1
 
 done2:
@@ -6487,8 +6487,8 @@ TEXT ·rnnTanhStepsNEON(SB), NOSPLIT, $0-8
 
 step1:
 	// A step.
-	MOVD 200(R1), R3
-	MOVD 192(R1), R2
+	MOVD 216(R1), R3
+	MOVD 208(R1), R2
 	ADD  R2, R1, R2
 	CMP  $1, R3
 	BLT  done4
@@ -6497,7 +6497,7 @@ loop3:
 	MOVD (R2), R6
 	MOVD 48(R2), R7
 	MOVD 24(R2), R8
-	MOVD 72(R2), R9
+	MOVD 80(R2), R9
 	CMP  $1, R9
 	BLT  done6
 
@@ -6698,41 +6698,39 @@ done8:
 	CMP   $0, R10
 	BEQ   done14
 	FMOVQ (R7), F16
-	WORD  $0x4e20d600 // FADD V0.4S, V16.4S, V0.4S
+	WORD  $0x4e30d400 // FADD V0.4S, V0.4S, V16.4S
 	FMOVQ 16(R7), F16
-	WORD  $0x4e21d601 // FADD V1.4S, V16.4S, V1.4S
+	WORD  $0x4e30d421 // FADD V1.4S, V1.4S, V16.4S
 	FMOVQ 32(R7), F16
-	WORD  $0x4e22d602 // FADD V2.4S, V16.4S, V2.4S
+	WORD  $0x4e30d442 // FADD V2.4S, V2.4S, V16.4S
 	FMOVQ 48(R7), F16
-	WORD  $0x4e23d603 // FADD V3.4S, V16.4S, V3.4S
+	WORD  $0x4e30d463 // FADD V3.4S, V3.4S, V16.4S
 	FMOVQ 64(R7), F16
-	WORD  $0x4e24d604 // FADD V4.4S, V16.4S, V4.4S
+	WORD  $0x4e30d484 // FADD V4.4S, V4.4S, V16.4S
 	FMOVQ 80(R7), F16
-	WORD  $0x4e25d605 // FADD V5.4S, V16.4S, V5.4S
+	WORD  $0x4e30d4a5 // FADD V5.4S, V5.4S, V16.4S
 	FMOVQ 96(R7), F16
-	WORD  $0x4e26d606 // FADD V6.4S, V16.4S, V6.4S
+	WORD  $0x4e30d4c6 // FADD V6.4S, V6.4S, V16.4S
 	FMOVQ 112(R7), F16
-	WORD  $0x4e27d607 // FADD V7.4S, V16.4S, V7.4S
+	WORD  $0x4e30d4e7 // FADD V7.4S, V7.4S, V16.4S
 	FMOVQ 128(R7), F16
-	WORD  $0x4e28d608 // FADD V8.4S, V16.4S, V8.4S
+	WORD  $0x4e30d508 // FADD V8.4S, V8.4S, V16.4S
 	FMOVQ 144(R7), F16
-	WORD  $0x4e29d609 // FADD V9.4S, V16.4S, V9.4S
+	WORD  $0x4e30d529 // FADD V9.4S, V9.4S, V16.4S
 	FMOVQ 160(R7), F16
-	WORD  $0x4e2ad60a // FADD V10.4S, V16.4S, V10.4S
+	WORD  $0x4e30d54a // FADD V10.4S, V10.4S, V16.4S
 	FMOVQ 176(R7), F16
-	WORD  $0x4e2bd60b // FADD V11.4S, V16.4S, V11.4S
+	WORD  $0x4e30d56b // FADD V11.4S, V11.4S, V16.4S
 	FMOVQ 192(R7), F16
-	WORD  $0x4e2cd60c // FADD V12.4S, V16.4S, V12.4S
+	WORD  $0x4e30d58c // FADD V12.4S, V12.4S, V16.4S
 	FMOVQ 208(R7), F16
-	WORD  $0x4e2dd60d // FADD V13.4S, V16.4S, V13.4S
+	WORD  $0x4e30d5ad // FADD V13.4S, V13.4S, V16.4S
 	FMOVQ 224(R7), F16
-	WORD  $0x4e2ed60e // FADD V14.4S, V16.4S, V14.4S
+	WORD  $0x4e30d5ce // FADD V14.4S, V14.4S, V16.4S
 	FMOVQ 240(R7), F16
-	WORD  $0x4e2fd60f // FADD V15.4S, V16.4S, V15.4S
+	WORD  $0x4e30d5ef // FADD V15.4S, V15.4S, V16.4S
 
 done14:
-	MOVD  32(R2), R10
-	ADD   R10, R8, R8
 	FMOVQ F0, (R7)
 	FMOVQ F1, 16(R7)
 	FMOVQ F2, 32(R7)
@@ -6749,13 +6747,15 @@ done14:
 	FMOVQ F13, 208(R7)
 	FMOVQ F14, 224(R7)
 	FMOVQ F15, 240(R7)
+	MOVD  32(R2), R10
+	ADD   R10, R8, R8
 	ADD   $256, R7, R7
 	ADD   $-1, R9, R9
 	CMP   $1, R9
 	BGE   loop5
 
 done6:
-	MOVD 80(R2), R9
+	MOVD 88(R2), R9
 	CMP  $1, R9
 	BNE  done15
 
@@ -6844,21 +6844,21 @@ done17:
 	CMP   $0, R10
 	BEQ   done23
 	FMOVQ (R7), F4
-	WORD  $0x4e20d480 // FADD V0.4S, V4.4S, V0.4S
+	WORD  $0x4e24d400 // FADD V0.4S, V0.4S, V4.4S
 	FMOVQ 16(R7), F4
-	WORD  $0x4e21d481 // FADD V1.4S, V4.4S, V1.4S
+	WORD  $0x4e24d421 // FADD V1.4S, V1.4S, V4.4S
 	FMOVQ 32(R7), F4
-	WORD  $0x4e22d482 // FADD V2.4S, V4.4S, V2.4S
+	WORD  $0x4e24d442 // FADD V2.4S, V2.4S, V4.4S
 	FMOVQ 48(R7), F4
-	WORD  $0x4e23d483 // FADD V3.4S, V4.4S, V3.4S
+	WORD  $0x4e24d463 // FADD V3.4S, V3.4S, V4.4S
 
 done23:
-	MOVD  32(R2), R10
-	ADD   R10, R8, R8
 	FMOVQ F0, (R7)
 	FMOVQ F1, 16(R7)
 	FMOVQ F2, 32(R7)
 	FMOVQ F3, 48(R7)
+	MOVD  32(R2), R10
+	ADD   R10, R8, R8
 	ADD   $64, R7, R7
 
 done15:
@@ -6987,25 +6987,23 @@ done26:
 	CMP   $0, R10
 	BEQ   done32
 	FMOVQ (R7), F8
-	WORD  $0x4e20d500 // FADD V0.4S, V8.4S, V0.4S
+	WORD  $0x4e28d400 // FADD V0.4S, V0.4S, V8.4S
 	FMOVQ 16(R7), F8
-	WORD  $0x4e21d501 // FADD V1.4S, V8.4S, V1.4S
+	WORD  $0x4e28d421 // FADD V1.4S, V1.4S, V8.4S
 	FMOVQ 32(R7), F8
-	WORD  $0x4e22d502 // FADD V2.4S, V8.4S, V2.4S
+	WORD  $0x4e28d442 // FADD V2.4S, V2.4S, V8.4S
 	FMOVQ 48(R7), F8
-	WORD  $0x4e23d503 // FADD V3.4S, V8.4S, V3.4S
+	WORD  $0x4e28d463 // FADD V3.4S, V3.4S, V8.4S
 	FMOVQ 64(R7), F8
-	WORD  $0x4e24d504 // FADD V4.4S, V8.4S, V4.4S
+	WORD  $0x4e28d484 // FADD V4.4S, V4.4S, V8.4S
 	FMOVQ 80(R7), F8
-	WORD  $0x4e25d505 // FADD V5.4S, V8.4S, V5.4S
+	WORD  $0x4e28d4a5 // FADD V5.4S, V5.4S, V8.4S
 	FMOVQ 96(R7), F8
-	WORD  $0x4e26d506 // FADD V6.4S, V8.4S, V6.4S
+	WORD  $0x4e28d4c6 // FADD V6.4S, V6.4S, V8.4S
 	FMOVQ 112(R7), F8
-	WORD  $0x4e27d507 // FADD V7.4S, V8.4S, V7.4S
+	WORD  $0x4e28d4e7 // FADD V7.4S, V7.4S, V8.4S
 
 done32:
-	MOVD  32(R2), R10
-	ADD   R10, R8, R8
 	FMOVQ F0, (R7)
 	FMOVQ F1, 16(R7)
 	FMOVQ F2, 32(R7)
@@ -7014,6 +7012,8 @@ done32:
 	FMOVQ F5, 80(R7)
 	FMOVQ F6, 96(R7)
 	FMOVQ F7, 112(R7)
+	MOVD  32(R2), R10
+	ADD   R10, R8, R8
 	ADD   $128, R7, R7
 
 done24:
@@ -7179,33 +7179,31 @@ done35:
 	CMP   $0, R9
 	BEQ   done41
 	FMOVQ (R7), F12
-	WORD  $0x4e20d580 // FADD V0.4S, V12.4S, V0.4S
+	WORD  $0x4e2cd400 // FADD V0.4S, V0.4S, V12.4S
 	FMOVQ 16(R7), F12
-	WORD  $0x4e21d581 // FADD V1.4S, V12.4S, V1.4S
+	WORD  $0x4e2cd421 // FADD V1.4S, V1.4S, V12.4S
 	FMOVQ 32(R7), F12
-	WORD  $0x4e22d582 // FADD V2.4S, V12.4S, V2.4S
+	WORD  $0x4e2cd442 // FADD V2.4S, V2.4S, V12.4S
 	FMOVQ 48(R7), F12
-	WORD  $0x4e23d583 // FADD V3.4S, V12.4S, V3.4S
+	WORD  $0x4e2cd463 // FADD V3.4S, V3.4S, V12.4S
 	FMOVQ 64(R7), F12
-	WORD  $0x4e24d584 // FADD V4.4S, V12.4S, V4.4S
+	WORD  $0x4e2cd484 // FADD V4.4S, V4.4S, V12.4S
 	FMOVQ 80(R7), F12
-	WORD  $0x4e25d585 // FADD V5.4S, V12.4S, V5.4S
+	WORD  $0x4e2cd4a5 // FADD V5.4S, V5.4S, V12.4S
 	FMOVQ 96(R7), F12
-	WORD  $0x4e26d586 // FADD V6.4S, V12.4S, V6.4S
+	WORD  $0x4e2cd4c6 // FADD V6.4S, V6.4S, V12.4S
 	FMOVQ 112(R7), F12
-	WORD  $0x4e27d587 // FADD V7.4S, V12.4S, V7.4S
+	WORD  $0x4e2cd4e7 // FADD V7.4S, V7.4S, V12.4S
 	FMOVQ 128(R7), F12
-	WORD  $0x4e28d588 // FADD V8.4S, V12.4S, V8.4S
+	WORD  $0x4e2cd508 // FADD V8.4S, V8.4S, V12.4S
 	FMOVQ 144(R7), F12
-	WORD  $0x4e29d589 // FADD V9.4S, V12.4S, V9.4S
+	WORD  $0x4e2cd529 // FADD V9.4S, V9.4S, V12.4S
 	FMOVQ 160(R7), F12
-	WORD  $0x4e2ad58a // FADD V10.4S, V12.4S, V10.4S
+	WORD  $0x4e2cd54a // FADD V10.4S, V10.4S, V12.4S
 	FMOVQ 176(R7), F12
-	WORD  $0x4e2bd58b // FADD V11.4S, V12.4S, V11.4S
+	WORD  $0x4e2cd56b // FADD V11.4S, V11.4S, V12.4S
 
 done41:
-	MOVD  32(R2), R9
-	ADD   R9, R8, R8
 	FMOVQ F0, (R7)
 	FMOVQ F1, 16(R7)
 	FMOVQ F2, 32(R7)
@@ -7218,10 +7216,12 @@ done41:
 	FMOVQ F9, 144(R7)
 	FMOVQ F10, 160(R7)
 	FMOVQ F11, 176(R7)
+	MOVD  32(R2), R9
+	ADD   R9, R8, R8
 	ADD   $192, R7, R7
 
 done33:
-	MOVD 88(R2), R9
+	MOVD 96(R2), R9
 	CMP  $0, R9
 	BEQ  done42
 
@@ -7293,19 +7293,19 @@ done44:
 	CMP   $0, R6
 	BEQ   done50
 	FMOVQ (R7), F2
-	WORD  $0x4e20d440 // FADD V0.4S, V2.4S, V0.4S
+	WORD  $0x4e22d400 // FADD V0.4S, V0.4S, V2.4S
 	FMOVQ 16(R7), F2
-	WORD  $0x4e21d441 // FADD V1.4S, V2.4S, V1.4S
+	WORD  $0x4e22d421 // FADD V1.4S, V1.4S, V2.4S
 
 done50:
-	MOVD  32(R2), R6
-	ADD   R6, R8, R8
 	FMOVQ F0, (R7)
 	FMOVQ F1, 16(R7)
+	MOVD  32(R2), R6
+	ADD   R6, R8, R8
 	ADD   $64, R7, R7
 
 done42:
-	ADD $96, R2, R2
+	ADD $104, R2, R2
 	ADD $-1, R3, R3
 	CMP $1, R3
 	BGE loop3
@@ -7328,10 +7328,10 @@ done4:
 	FMOVQ 224(R2), F6
 	FMOVQ 240(R2), F7
 	FMOVQ 256(R2), F7
-	MOVD  224(R1), R3
-	MOVD  240(R1), R6
-	MOVD  248(R1), R7
-	MOVD  216(R1), R8
+	MOVD  240(R1), R3
+	MOVD  256(R1), R6
+	MOVD  264(R1), R7
+	MOVD  232(R1), R8
 
 	// 8 elements at a time.
 	CMP $8, R8
@@ -7469,23 +7469,15 @@ loop56:
 
 done55:
 	// To the next step.
-	MOVD 208(R1), R2
+	MOVD 224(R1), R2
 	ADD  $-1, R2, R2
-	MOVD R2, 208(R1)
+	MOVD R2, 224(R1)
 	CMP  $0, R2
 	BEQ  done2
-	MOVD 224(R1), R2
-	MOVD R2, 256(R1)
-	MOVD 232(R1), R2
-	MOVD R2, 264(R1)
-	MOVD 224(R1), R2
-	MOVD 272(R1), R3
-	ADD  R3, R2, R2
-	MOVD R2, 224(R1)
-	MOVD 232(R1), R2
-	MOVD 280(R1), R3
-	ADD  R3, R2, R2
-	MOVD R2, 232(R1)
+	MOVD 240(R1), R2
+	MOVD R2, 272(R1)
+	MOVD 248(R1), R2
+	MOVD R2, 280(R1)
 	MOVD 240(R1), R2
 	MOVD 288(R1), R3
 	ADD  R3, R2, R2
@@ -7494,20 +7486,28 @@ done55:
 	MOVD 296(R1), R3
 	ADD  R3, R2, R2
 	MOVD R2, 248(R1)
-	MOVD 16(R1), R2
+	MOVD 256(R1), R2
 	MOVD 304(R1), R3
 	ADD  R3, R2, R2
+	MOVD R2, 256(R1)
+	MOVD 264(R1), R2
+	MOVD 312(R1), R3
+	ADD  R3, R2, R2
+	MOVD R2, 264(R1)
+	MOVD 16(R1), R2
+	MOVD 320(R1), R3
+	ADD  R3, R2, R2
 	MOVD R2, 16(R1)
-	MOVD 256(R1), R2
-	MOVD R2, 112(R1)
+	MOVD 272(R1), R2
+	MOVD R2, 120(R1)
 	MOVD 48(R1), R2
 	MOVD 56(R1), R3
 	ADD  R3, R2, R2
 	MOVD R2, 48(R1)
-	MOVD 144(R1), R2
-	MOVD 152(R1), R3
+	MOVD 152(R1), R2
+	MOVD 160(R1), R3
 	ADD  R3, R2, R2
-	MOVD R2, 144(R1)
+	MOVD R2, 152(R1)
 	JMP  step1
 
 done2:
@@ -7526,8 +7526,8 @@ TEXT ·rnnReLUStepsNEON(SB), NOSPLIT, $0-8
 
 step1:
 	// A step.
-	MOVD 200(R1), R3
-	MOVD 192(R1), R2
+	MOVD 216(R1), R3
+	MOVD 208(R1), R2
 	ADD  R2, R1, R2
 	CMP  $1, R3
 	BLT  done4
@@ -7536,7 +7536,7 @@ loop3:
 	MOVD (R2), R6
 	MOVD 48(R2), R7
 	MOVD 24(R2), R8
-	MOVD 72(R2), R9
+	MOVD 80(R2), R9
 	CMP  $1, R9
 	BLT  done6
 
@@ -7737,41 +7737,39 @@ done8:
 	CMP   $0, R10
 	BEQ   done14
 	FMOVQ (R7), F16
-	WORD  $0x4e20d600 // FADD V0.4S, V16.4S, V0.4S
+	WORD  $0x4e30d400 // FADD V0.4S, V0.4S, V16.4S
 	FMOVQ 16(R7), F16
-	WORD  $0x4e21d601 // FADD V1.4S, V16.4S, V1.4S
+	WORD  $0x4e30d421 // FADD V1.4S, V1.4S, V16.4S
 	FMOVQ 32(R7), F16
-	WORD  $0x4e22d602 // FADD V2.4S, V16.4S, V2.4S
+	WORD  $0x4e30d442 // FADD V2.4S, V2.4S, V16.4S
 	FMOVQ 48(R7), F16
-	WORD  $0x4e23d603 // FADD V3.4S, V16.4S, V3.4S
+	WORD  $0x4e30d463 // FADD V3.4S, V3.4S, V16.4S
 	FMOVQ 64(R7), F16
-	WORD  $0x4e24d604 // FADD V4.4S, V16.4S, V4.4S
+	WORD  $0x4e30d484 // FADD V4.4S, V4.4S, V16.4S
 	FMOVQ 80(R7), F16
-	WORD  $0x4e25d605 // FADD V5.4S, V16.4S, V5.4S
+	WORD  $0x4e30d4a5 // FADD V5.4S, V5.4S, V16.4S
 	FMOVQ 96(R7), F16
-	WORD  $0x4e26d606 // FADD V6.4S, V16.4S, V6.4S
+	WORD  $0x4e30d4c6 // FADD V6.4S, V6.4S, V16.4S
 	FMOVQ 112(R7), F16
-	WORD  $0x4e27d607 // FADD V7.4S, V16.4S, V7.4S
+	WORD  $0x4e30d4e7 // FADD V7.4S, V7.4S, V16.4S
 	FMOVQ 128(R7), F16
-	WORD  $0x4e28d608 // FADD V8.4S, V16.4S, V8.4S
+	WORD  $0x4e30d508 // FADD V8.4S, V8.4S, V16.4S
 	FMOVQ 144(R7), F16
-	WORD  $0x4e29d609 // FADD V9.4S, V16.4S, V9.4S
+	WORD  $0x4e30d529 // FADD V9.4S, V9.4S, V16.4S
 	FMOVQ 160(R7), F16
-	WORD  $0x4e2ad60a // FADD V10.4S, V16.4S, V10.4S
+	WORD  $0x4e30d54a // FADD V10.4S, V10.4S, V16.4S
 	FMOVQ 176(R7), F16
-	WORD  $0x4e2bd60b // FADD V11.4S, V16.4S, V11.4S
+	WORD  $0x4e30d56b // FADD V11.4S, V11.4S, V16.4S
 	FMOVQ 192(R7), F16
-	WORD  $0x4e2cd60c // FADD V12.4S, V16.4S, V12.4S
+	WORD  $0x4e30d58c // FADD V12.4S, V12.4S, V16.4S
 	FMOVQ 208(R7), F16
-	WORD  $0x4e2dd60d // FADD V13.4S, V16.4S, V13.4S
+	WORD  $0x4e30d5ad // FADD V13.4S, V13.4S, V16.4S
 	FMOVQ 224(R7), F16
-	WORD  $0x4e2ed60e // FADD V14.4S, V16.4S, V14.4S
+	WORD  $0x4e30d5ce // FADD V14.4S, V14.4S, V16.4S
 	FMOVQ 240(R7), F16
-	WORD  $0x4e2fd60f // FADD V15.4S, V16.4S, V15.4S
+	WORD  $0x4e30d5ef // FADD V15.4S, V15.4S, V16.4S
 
 done14:
-	MOVD  32(R2), R10
-	ADD   R10, R8, R8
 	FMOVQ F0, (R7)
 	FMOVQ F1, 16(R7)
 	FMOVQ F2, 32(R7)
@@ -7788,13 +7786,15 @@ done14:
 	FMOVQ F13, 208(R7)
 	FMOVQ F14, 224(R7)
 	FMOVQ F15, 240(R7)
+	MOVD  32(R2), R10
+	ADD   R10, R8, R8
 	ADD   $256, R7, R7
 	ADD   $-1, R9, R9
 	CMP   $1, R9
 	BGE   loop5
 
 done6:
-	MOVD 80(R2), R9
+	MOVD 88(R2), R9
 	CMP  $1, R9
 	BNE  done15
 
@@ -7883,21 +7883,21 @@ done17:
 	CMP   $0, R10
 	BEQ   done23
 	FMOVQ (R7), F4
-	WORD  $0x4e20d480 // FADD V0.4S, V4.4S, V0.4S
+	WORD  $0x4e24d400 // FADD V0.4S, V0.4S, V4.4S
 	FMOVQ 16(R7), F4
-	WORD  $0x4e21d481 // FADD V1.4S, V4.4S, V1.4S
+	WORD  $0x4e24d421 // FADD V1.4S, V1.4S, V4.4S
 	FMOVQ 32(R7), F4
-	WORD  $0x4e22d482 // FADD V2.4S, V4.4S, V2.4S
+	WORD  $0x4e24d442 // FADD V2.4S, V2.4S, V4.4S
 	FMOVQ 48(R7), F4
-	WORD  $0x4e23d483 // FADD V3.4S, V4.4S, V3.4S
+	WORD  $0x4e24d463 // FADD V3.4S, V3.4S, V4.4S
 
 done23:
-	MOVD  32(R2), R10
-	ADD   R10, R8, R8
 	FMOVQ F0, (R7)
 	FMOVQ F1, 16(R7)
 	FMOVQ F2, 32(R7)
 	FMOVQ F3, 48(R7)
+	MOVD  32(R2), R10
+	ADD   R10, R8, R8
 	ADD   $64, R7, R7
 
 done15:
@@ -8026,25 +8026,23 @@ done26:
 	CMP   $0, R10
 	BEQ   done32
 	FMOVQ (R7), F8
-	WORD  $0x4e20d500 // FADD V0.4S, V8.4S, V0.4S
+	WORD  $0x4e28d400 // FADD V0.4S, V0.4S, V8.4S
 	FMOVQ 16(R7), F8
-	WORD  $0x4e21d501 // FADD V1.4S, V8.4S, V1.4S
+	WORD  $0x4e28d421 // FADD V1.4S, V1.4S, V8.4S
 	FMOVQ 32(R7), F8
-	WORD  $0x4e22d502 // FADD V2.4S, V8.4S, V2.4S
+	WORD  $0x4e28d442 // FADD V2.4S, V2.4S, V8.4S
 	FMOVQ 48(R7), F8
-	WORD  $0x4e23d503 // FADD V3.4S, V8.4S, V3.4S
+	WORD  $0x4e28d463 // FADD V3.4S, V3.4S, V8.4S
 	FMOVQ 64(R7), F8
-	WORD  $0x4e24d504 // FADD V4.4S, V8.4S, V4.4S
+	WORD  $0x4e28d484 // FADD V4.4S, V4.4S, V8.4S
 	FMOVQ 80(R7), F8
-	WORD  $0x4e25d505 // FADD V5.4S, V8.4S, V5.4S
+	WORD  $0x4e28d4a5 // FADD V5.4S, V5.4S, V8.4S
 	FMOVQ 96(R7), F8
-	WORD  $0x4e26d506 // FADD V6.4S, V8.4S, V6.4S
+	WORD  $0x4e28d4c6 // FADD V6.4S, V6.4S, V8.4S
 	FMOVQ 112(R7), F8
-	WORD  $0x4e27d507 // FADD V7.4S, V8.4S, V7.4S
+	WORD  $0x4e28d4e7 // FADD V7.4S, V7.4S, V8.4S
 
 done32:
-	MOVD  32(R2), R10
-	ADD   R10, R8, R8
 	FMOVQ F0, (R7)
 	FMOVQ F1, 16(R7)
 	FMOVQ F2, 32(R7)
@@ -8053,6 +8051,8 @@ done32:
 	FMOVQ F5, 80(R7)
 	FMOVQ F6, 96(R7)
 	FMOVQ F7, 112(R7)
+	MOVD  32(R2), R10
+	ADD   R10, R8, R8
 	ADD   $128, R7, R7
 
 done24:
@@ -8218,33 +8218,31 @@ done35:
 	CMP   $0, R9
 	BEQ   done41
 	FMOVQ (R7), F12
-	WORD  $0x4e20d580 // FADD V0.4S, V12.4S, V0.4S
+	WORD  $0x4e2cd400 // FADD V0.4S, V0.4S, V12.4S
 	FMOVQ 16(R7), F12
-	WORD  $0x4e21d581 // FADD V1.4S, V12.4S, V1.4S
+	WORD  $0x4e2cd421 // FADD V1.4S, V1.4S, V12.4S
 	FMOVQ 32(R7), F12
-	WORD  $0x4e22d582 // FADD V2.4S, V12.4S, V2.4S
+	WORD  $0x4e2cd442 // FADD V2.4S, V2.4S, V12.4S
 	FMOVQ 48(R7), F12
-	WORD  $0x4e23d583 // FADD V3.4S, V12.4S, V3.4S
+	WORD  $0x4e2cd463 // FADD V3.4S, V3.4S, V12.4S
 	FMOVQ 64(R7), F12
-	WORD  $0x4e24d584 // FADD V4.4S, V12.4S, V4.4S
+	WORD  $0x4e2cd484 // FADD V4.4S, V4.4S, V12.4S
 	FMOVQ 80(R7), F12
-	WORD  $0x4e25d585 // FADD V5.4S, V12.4S, V5.4S
+	WORD  $0x4e2cd4a5 // FADD V5.4S, V5.4S, V12.4S
 	FMOVQ 96(R7), F12
-	WORD  $0x4e26d586 // FADD V6.4S, V12.4S, V6.4S
+	WORD  $0x4e2cd4c6 // FADD V6.4S, V6.4S, V12.4S
 	FMOVQ 112(R7), F12
-	WORD  $0x4e27d587 // FADD V7.4S, V12.4S, V7.4S
+	WORD  $0x4e2cd4e7 // FADD V7.4S, V7.4S, V12.4S
 	FMOVQ 128(R7), F12
-	WORD  $0x4e28d588 // FADD V8.4S, V12.4S, V8.4S
+	WORD  $0x4e2cd508 // FADD V8.4S, V8.4S, V12.4S
 	FMOVQ 144(R7), F12
-	WORD  $0x4e29d589 // FADD V9.4S, V12.4S, V9.4S
+	WORD  $0x4e2cd529 // FADD V9.4S, V9.4S, V12.4S
 	FMOVQ 160(R7), F12
-	WORD  $0x4e2ad58a // FADD V10.4S, V12.4S, V10.4S
+	WORD  $0x4e2cd54a // FADD V10.4S, V10.4S, V12.4S
 	FMOVQ 176(R7), F12
-	WORD  $0x4e2bd58b // FADD V11.4S, V12.4S, V11.4S
+	WORD  $0x4e2cd56b // FADD V11.4S, V11.4S, V12.4S
 
 done41:
-	MOVD  32(R2), R9
-	ADD   R9, R8, R8
 	FMOVQ F0, (R7)
 	FMOVQ F1, 16(R7)
 	FMOVQ F2, 32(R7)
@@ -8257,10 +8255,12 @@ done41:
 	FMOVQ F9, 144(R7)
 	FMOVQ F10, 160(R7)
 	FMOVQ F11, 176(R7)
+	MOVD  32(R2), R9
+	ADD   R9, R8, R8
 	ADD   $192, R7, R7
 
 done33:
-	MOVD 88(R2), R9
+	MOVD 96(R2), R9
 	CMP  $0, R9
 	BEQ  done42
 
@@ -8332,19 +8332,19 @@ done44:
 	CMP   $0, R6
 	BEQ   done50
 	FMOVQ (R7), F2
-	WORD  $0x4e20d440 // FADD V0.4S, V2.4S, V0.4S
+	WORD  $0x4e22d400 // FADD V0.4S, V0.4S, V2.4S
 	FMOVQ 16(R7), F2
-	WORD  $0x4e21d441 // FADD V1.4S, V2.4S, V1.4S
+	WORD  $0x4e22d421 // FADD V1.4S, V1.4S, V2.4S
 
 done50:
-	MOVD  32(R2), R6
-	ADD   R6, R8, R8
 	FMOVQ F0, (R7)
 	FMOVQ F1, 16(R7)
+	MOVD  32(R2), R6
+	ADD   R6, R8, R8
 	ADD   $64, R7, R7
 
 done42:
-	ADD $96, R2, R2
+	ADD $104, R2, R2
 	ADD $-1, R3, R3
 	CMP $1, R3
 	BGE loop3
@@ -8352,10 +8352,10 @@ done42:
 done4:
 	MOVD  $constantsNEON<>+0(SB), R2
 	FMOVQ (R2), F0
-	MOVD  224(R1), R2
-	MOVD  240(R1), R3
-	MOVD  248(R1), R6
-	MOVD  216(R1), R7
+	MOVD  240(R1), R2
+	MOVD  256(R1), R3
+	MOVD  264(R1), R6
+	MOVD  232(R1), R7
 
 	// 8 elements at a time.
 	CMP $8, R7
@@ -8421,23 +8421,15 @@ loop56:
 
 done55:
 	// To the next step.
-	MOVD 208(R1), R2
+	MOVD 224(R1), R2
 	ADD  $-1, R2, R2
-	MOVD R2, 208(R1)
+	MOVD R2, 224(R1)
 	CMP  $0, R2
 	BEQ  done2
-	MOVD 224(R1), R2
-	MOVD R2, 256(R1)
-	MOVD 232(R1), R2
-	MOVD R2, 264(R1)
-	MOVD 224(R1), R2
-	MOVD 272(R1), R3
-	ADD  R3, R2, R2
-	MOVD R2, 224(R1)
-	MOVD 232(R1), R2
-	MOVD 280(R1), R3
-	ADD  R3, R2, R2
-	MOVD R2, 232(R1)
+	MOVD 240(R1), R2
+	MOVD R2, 272(R1)
+	MOVD 248(R1), R2
+	MOVD R2, 280(R1)
 	MOVD 240(R1), R2
 	MOVD 288(R1), R3
 	ADD  R3, R2, R2
@@ -8446,20 +8438,28 @@ done55:
 	MOVD 296(R1), R3
 	ADD  R3, R2, R2
 	MOVD R2, 248(R1)
-	MOVD 16(R1), R2
+	MOVD 256(R1), R2
 	MOVD 304(R1), R3
 	ADD  R3, R2, R2
+	MOVD R2, 256(R1)
+	MOVD 264(R1), R2
+	MOVD 312(R1), R3
+	ADD  R3, R2, R2
+	MOVD R2, 264(R1)
+	MOVD 16(R1), R2
+	MOVD 320(R1), R3
+	ADD  R3, R2, R2
 	MOVD R2, 16(R1)
-	MOVD 256(R1), R2
-	MOVD R2, 112(R1)
+	MOVD 272(R1), R2
+	MOVD R2, 120(R1)
 	MOVD 48(R1), R2
 	MOVD 56(R1), R3
 	ADD  R3, R2, R2
 	MOVD R2, 48(R1)
-	MOVD 144(R1), R2
-	MOVD 152(R1), R3
+	MOVD 152(R1), R2
+	MOVD 160(R1), R3
 	ADD  R3, R2, R2
-	MOVD R2, 144(R1)
+	MOVD R2, 152(R1)
 	JMP  step1
 
 done2:
