@@ -5,32 +5,37 @@ import "github.com/simdrnn/simdrnn/asm/vec"
 // steps emits steps of one sequence: what small networks need is done in one
 // call, for each step its products one after the other and then the gates.
 func steps(g *vec.Gen, t target) {
-	t.gateRegisters = t.stepRegisters
+	lstm := t
+	lstm.gateRegisters = t.stepRegisters
 	for _, s := range []struct {
 		name, doc string
 		gates     int
 		operands  []vec.Operand
 		emit      func(k *vec.Func, walk walk)
+		few       string // the operand that the chains of few units are
 	}{
-		{"lstmSteps", "makes steps of an LSTM.", 4, lstmOperands(false), func(k *vec.Func, w walk) { lstmGates(k, t, false, false, w) }},
-		{"lstmStepsTrain", "is lstmSteps and leaves i,f,g,o in gates.", 4, lstmOperands(false), func(k *vec.Func, w walk) { lstmGates(k, t, true, false, w) }},
-		{"gruSteps", "makes steps of a GRU.", 3, gruOperands(), func(k *vec.Func, w walk) { gruGates(k, t, false, w) }},
-		{"gruStepsTrain", "is gruSteps and leaves r,z,n in gx.", 3, gruOperands(), func(k *vec.Func, w walk) { gruGates(k, t, true, w) }},
-		{"rnnTanhSteps", "makes steps of an RNN with tanh.", 1, rnnStepOperands(), func(k *vec.Func, w walk) { rnnStepGates(k, t, rnnTanh, w) }},
-		{"rnnReLUSteps", "makes steps of an RNN with max(0, x).", 1, rnnStepOperands(), func(k *vec.Func, w walk) { rnnStepGates(k, t, rnnReLU, w) }},
+		{"lstmSteps", "makes steps of an LSTM.", 4, lstmOperands(false), func(k *vec.Func, w walk) { lstmGates(k, lstm, false, false, w) }, "gates"},
+		{"lstmStepsTrain", "is lstmSteps and leaves i,f,g,o in gates.", 4, lstmOperands(false), func(k *vec.Func, w walk) { lstmGates(k, lstm, true, false, w) }, "gates"},
+		{"gruSteps", "makes steps of a GRU.", 3, gruOperands(), func(k *vec.Func, w walk) { gruGates(k, t, false, w) }, "gh"},
+		{"gruStepsTrain", "is gruSteps and leaves r,z,n in gx.", 3, gruOperands(), func(k *vec.Func, w walk) { gruGates(k, t, true, w) }, ""},
+		{"rnnTanhSteps", "makes steps of an RNN with tanh.", 1, rnnStepOperands(), func(k *vec.Func, w walk) { rnnStepGates(k, t, rnnTanh, w) }, ""},
+		{"rnnReLUSteps", "makes steps of an RNN with max(0, x).", 1, rnnStepOperands(), func(k *vec.Func, w walk) { rnnStepGates(k, t, rnnReLU, w) }, ""},
 	} {
 		k := g.Func(s.name, "task *stepTask", s.doc)
 		k.Over("units", s.operands...)
 		task := k.Arg("task")
-		scan(k, task, s.gates, func() {
-			s.emit(k, func(unroll int, first func() []vec.V, second func([]vec.V)) {
-				k.Walk(func(name string) vec.Mem {
-					if name == "gx" {
-						name = "gates"
-					}
-					return k.Field(task, "stepTask", name)
-				}, unroll, first, second)
-			})
+		operand := func(name string) vec.Mem {
+			if name == "gx" {
+				name = "gates"
+			}
+			return k.Field(task, "stepTask", name)
+		}
+		s.emit(k, func(unroll int, first func() []vec.V, second func([]vec.V)) {
+			var few func([]vec.V)
+			if s.few != "" {
+				few = func(chains []vec.V) { k.From(operand, s.few, chains, first, second) }
+			}
+			scan(k, task, s.gates, func() { k.Walk(operand, unroll, first, second) }, few)
 		})
 		k.End()
 	}
@@ -56,7 +61,7 @@ func rnnStepGates(k *vec.Func, t target, newAct func(*vec.Gen) func(vec.V) vec.V
 //		for p := range products {
 //			p.out = p.init + p.a·p.w // or p.out += p.a·p.w
 //		}
-//		gates()
+//		gates() // of few units from the registers of the last product, which has no out then
 //		if steps--; steps == 0 {
 //			break
 //		}
@@ -66,7 +71,7 @@ func rnnStepGates(k *vec.Func, t target, newAct func(*vec.Gen) func(vec.V) vec.V
 //
 // stepTask, which is used up, says where everything is. Its pointers never leave
 // their matrices, for it is Go memory.
-func scan(k *vec.Func, task vec.GP, gates int, body func()) {
+func scan(k *vec.Func, task vec.GP, gates int, body func(), few func(chains []vec.V)) {
 	const typ = "stepTask"
 	field := func(name string) vec.Mem { return k.Field(task, typ, name) }
 	word := func(m vec.Mem) vec.GP {
@@ -79,12 +84,24 @@ func scan(k *vec.Func, task vec.GP, gates int, body func()) {
 	k.Comment("A step.")
 	p, count := k.GP64(), word(field("count"))
 	k.AddWord(task, word(field("skip")), p)
+	row := &rowKernel{Func: k, task: task, p: p, gates: gates}
+	next := k.NewLabel("next")
 	k.While(count, 1, func() {
-		(&rowKernel{Func: k, task: task, p: p, gates: gates}).emit()
+		if few != nil {
+			k.IfEqual(count, 1, func() {
+				n := max(1, block/k.Lanes()/2)
+				k.IfEqual(word(field("units")), n*k.Lanes(), func() {
+					few(row.few(n))
+					k.Jump(next)
+				})
+			})
+		}
+		row.emit()
 		k.AddImm(p, k.SizeOf("rowProduct"))
 		k.AddImm(count, -1)
 	})
 	body()
+	k.Label(next)
 
 	k.Comment("To the next step.")
 	left := word(field("steps"))
@@ -198,6 +215,28 @@ type panel struct{ blocks, perBlock int }
 // panels multiplies the row by the next panels, and goes on to those after them.
 // There are several only if all inputs are one k block.
 func (k *rowKernel) panels(panels ...panel) {
+	k.multiply(func(acc []vec.R, at func(i int) vec.Mem) {
+		for i, r := range acc {
+			k.ISA.Store(r, at(i))
+		}
+	}, panels...)
+}
+
+// few multiplies the row by the first n registers of each gate of the only panel,
+// and returns the sums.
+func (k *rowKernel) few(n int) (gates []vec.V) {
+	k.w, k.out, k.init = k.word("w"), k.word("out"), k.word("init")
+	k.multiply(func(acc []vec.R, _ func(int) vec.Mem) {
+		for ; len(acc) > 0; acc = acc[n:] {
+			gates = append(gates, acc[:n])
+		}
+	}, panel{k.gates, n})
+	return gates
+}
+
+// multiply multiplies the row by the next panels, and ends with what to do with the
+// sums, whose places are at.
+func (k *rowKernel) multiply(end func(acc []vec.R, at func(i int) vec.Mem), panels ...panel) {
 	type vector struct{ block, lane int }
 	var vectors []vector
 	blocks := 0
@@ -281,9 +320,7 @@ func (k *rowKernel) panels(panels ...panel) {
 			}
 		})
 	}
-	for i, r := range acc {
-		k.ISA.Store(r, at(k.out, i))
-	}
+	end(acc, func(i int) vec.Mem { return at(k.out, i) })
 	for range panels {
 		k.AddWord(k.init, k.word("initPanel"), k.init)
 	}

@@ -275,10 +275,10 @@ type rowProduct struct {
 	outStep   int // bytes from step to step
 
 	// wx, of an LSTM whose input is one number, the a of the product before, says that
-	// its part is added too: init + a·wx, and the chains start from 0.
+	// its part is added too: init + a·wx, and the chains start from 0. Else it is nil.
 	wx *float32
 
-	pairs  int // 1: two panels may be taken together
+	pairs  int // 1: two panels may be taken together, for all inputs are one k block
 	panels int // whole ones
 	last   int // blocks of one more panel, if there is 1 gate
 	half   int // 1: one more panel, or block if there is 1 gate, whose upper halves are padding
