@@ -12,7 +12,9 @@ type Step struct {
 	fn      string
 	kind    stepKind
 	fuses   bool
-	task    stepTask  // of the kernel, if it fuses
+	inputs  int       // of x
+	task    stepTask  // of the kernel, if it fuses, but for x
+	kernel  func(ISA, *stepTask)
 	scratch []float32 // of an RNN
 	other   *Panels   // WHH in the other direction
 }
@@ -38,11 +40,13 @@ func newStep(fn string, s Seq, kind stepKind) *Step {
 	if s.Rows > 1 {
 		bad(fn, "Rows", s.Rows, "at most 1")
 	}
+	inputs := 0
 	if s.WIH != nil {
-		s.X = rowMat(make([]float32, s.WIH.k))
+		inputs = s.WIH.k
+		s.X = rowMat(make([]float32, inputs))
 	}
 	s.check(fn, kind)
-	p := &Step{seq: s, fn: fn, kind: kind, fuses: s.fuses(), other: s.WHH.Reversed()}
+	p := &Step{seq: s, fn: fn, kind: kind, inputs: inputs, fuses: s.fuses(), other: s.WHH.Reversed()}
 	if !p.fuses {
 		return p
 	}
@@ -50,6 +54,8 @@ func newStep(fn string, s Seq, kind stepKind) *Step {
 		p.scratch = make([]float32, 3*max(panelColumns, blocks(s.WHH.units)*block))
 	}
 	p.task = s.task(kind, 0, 1, s.H0, s.C0, p.scratch)
+	p.task.products[0].a = nil
+	p.kernel = stepKernels[kind]
 	return p
 }
 
@@ -58,42 +64,50 @@ func newStep(fn string, s Seq, kind stepKind) *Step {
 // recurrent weights that do not fit into a cache, see [Panels.Reversed]. It panics
 // if the length of x is wrong.
 func (p *Step) Run(x []float32) {
-	s := &p.seq
-	if s.WIH == nil && len(x) != 0 || s.WIH != nil && len(x) != s.WIH.k {
+	if len(x) != p.inputs {
 		p.badInput(x)
 	}
 	p.race(x)
 	isa := use()
-	if isa == AVX512 && s.Isolated {
-		isa = isolatedPath(isa, 1)
+	if isa == AVX512 && p.seq.Isolated {
+		isa = AVX2 // as isolatedPath says
 	}
-	switch {
-	case s.WHH.units == 0:
-	case isa == Generic || !p.fuses:
-		s.X.Data = x
-		s.separate(isa, p.kind)
-		s.X.Data = nil
-		s.WHH, p.other = p.other, s.WHH
-	default:
-		task := p.task
-		if len(x) > 0 {
-			task.products[0].a = &x[0]
-		}
-		s.pad(p.scratch)
-		p.kind.launch(isa, &task)
-		if s.WHR != nil {
-			s.project(isa, p.kind, s.H.row(0, s.WHH.k), 0)
-		}
+	if isa == Generic || !p.fuses {
+		p.separate(isa, x)
+		return
 	}
+	task := &p.task
+	task.steps = 1 // all that the kernel uses up of one step
+	if len(x) > 0 {
+		task.products[0].a = &x[0]
+	}
+	if p.scratch != nil {
+		p.seq.pad(p.scratch)
+	}
+	p.kernel(isa, task)
+	task.products[0].a = nil // x is the caller's again
+	if p.seq.WHR != nil {
+		p.seq.project(isa, p.kind, p.seq.H.row(0, p.seq.WHH.k), 0)
+	}
+}
+
+// separate is Run without a kernel of whole steps.
+//
+//go:noinline
+func (p *Step) separate(isa ISA, x []float32) {
+	s := &p.seq
+	if s.WHH.units == 0 {
+		return
+	}
+	s.X.Data = x
+	s.separate(isa, p.kind)
+	s.X.Data = nil
+	s.WHH, p.other = p.other, s.WHH
 }
 
 //go:noinline
 func (p *Step) badInput(x []float32) {
-	want := 0
-	if p.seq.WIH != nil {
-		want = p.seq.WIH.k
-	}
-	panic("kernels: Step.Run: len(x) = " + strconv.Itoa(len(x)) + ", want " + strconv.Itoa(want))
+	panic("kernels: Step.Run: len(x) = " + strconv.Itoa(len(x)) + ", want " + strconv.Itoa(p.inputs))
 }
 
 // race tells the race detector what Run reads and writes.

@@ -47,6 +47,7 @@ func TestReadySteps(t *testing.T) {
 						}
 						x := s.X.Data
 						step := ready(*s)
+						task := step.task
 						for n := range 4 {
 							what := fmt.Sprintf("%s units=%d inputs=%d proj=%d in place=%v, step %d", f.name, units, inputs, c.proj, inPlace, n)
 							if inputs < 0 { // the x part is used up
@@ -56,6 +57,8 @@ func TestReadySteps(t *testing.T) {
 							f.run(want)
 							step.Run(x)
 							requireFPState(t, what)
+							step.task.steps = task.steps
+							require.True(t, task == step.task, "%s: the kernel used up more than steps", what)
 							requireSame(t, want.H.Data, s.H.Data, "%s", what)
 							requireSame(t, want.C.Data, s.C.Data, "%s", what)
 							for i, w := range []*Panels{want.WHH, want.WIH} {
