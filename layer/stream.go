@@ -48,6 +48,10 @@ type Stream struct {
 	planned  bool // also a single step needs a plan
 	rowByRow bool // each row has a step of its own, in all scans
 
+	inputs, outputs int         // of a step: B*I, B*D*Ho
+	ready           []readyStep // a step of all rows of all layers, if rowByRow and not planned
+	last            []float32   // h of the last layer, if so
+
 	threads
 	job func(workers.Member)
 }
@@ -74,9 +78,16 @@ type streaming struct {
 	rows []*kernels.Step // a step of its own for each row, if rows go one after the other
 }
 
+// A readyStep is a step of one row of one layer.
+type readyStep struct {
+	*kernels.Step
+	x        []float32 // its input, h of the layer before; nil for the first layer,
+	from, to int       // for which it is a part of the caller's x
+}
+
 func newStream(r *recurrent, batch int) *Stream {
 	LD := len(r.dirs)
-	s := &Stream{r: r, batch: batch, plan: newPlan(batch, r.batchFirst), threads: newThreads(r)}
+	s := &Stream{r: r, batch: batch, plan: newPlan(batch, r.batchFirst), threads: newThreads(r), inputs: batch * r.input, outputs: batch * r.output()}
 	for _, h := range []*[]float32{&s.h, &s.hs} {
 		*h = make([]float32, LD*batch*r.hUnits())
 	}
@@ -104,6 +115,9 @@ func newStream(r *recurrent, batch int) *Stream {
 			sc.rows = append(sc.rows, sc.readyStep(b))
 		}
 	}
+	if !s.planned && s.rowByRow {
+		s.makeReady()
+	}
 	return s
 }
 
@@ -117,6 +131,20 @@ func (sc *streaming) readyStep(b int) *kernels.Step {
 	q.H0, q.C0 = q.H.Data[:q.H.Stride], q.C.Data[:q.C.Stride]
 	q.Gates, q.GatesH, q.M = sc.gates.at(0), sc.gatesH.at(0), sc.m.at(0)
 	return sc.stepper.NewStep(q)
+}
+
+// makeReady makes ready.
+func (s *Stream) makeReady() {
+	for i := range s.scans {
+		for b, step := range s.scans[i].rows {
+			one := readyStep{Step: step, from: b * s.r.input, to: (b + 1) * s.r.input}
+			if i > 0 {
+				one.x = row(s.scans[i-1].h, b, s.r.hUnits())
+			}
+			s.ready = append(s.ready, one)
+		}
+	}
+	s.last = s.scans[len(s.scans)-1].h.Data
 }
 
 func (s *Stream) newPart() *streamPart {
@@ -159,29 +187,47 @@ func (s *Stream) SetThreads(n int) {
 // panics if a length is wrong, if y and x overlap, or if the network is
 // bidirectional.
 func (s *Stream) Step(y, x []float32) {
-	const fn = "Stream.Step"
-	r := s.r
-	if r.bidirectional {
-		bad(fn, "directions", 2, "1: the reverse direction needs whole sequences")
+	if len(x) != s.inputs || len(y) != s.outputs || s.r.bidirectional || memory.Overlap(y, x) {
+		s.badStep(y, x)
 	}
-	if n := s.batch * r.input; len(x) != n {
-		badLen(fn, "x", len(x), "B*I", n)
+	if s.ready == nil || s.shares() {
+		if !s.step(y, x, nil) {
+			s.forward(y, x, 1, &nothing)
+		}
+		return
 	}
-	if n := s.batch * r.output(); len(y) != n {
-		badLen(fn, "y", len(y), "B*Ho", n)
+	for i := range s.ready {
+		step := &s.ready[i]
+		in := step.x
+		if in == nil {
+			in = x[step.from:step.to]
+		}
+		step.Run(in)
 	}
-	if memory.Overlap(y, x) {
-		badOverlap(fn, "y", "x")
-	}
-	if !s.step(y, x, nil) {
-		s.forward(y, x, 1, &nothing)
-	}
+	copy(y, s.last)
 }
+
+//go:noinline
+func (s *Stream) badStep(y, x []float32) {
+	const fn = "Stream.Step"
+	switch {
+	case s.r.bidirectional:
+		bad(fn, "directions", 2, "1: the reverse direction needs whole sequences")
+	case len(x) != s.inputs:
+		badLen(fn, "x", len(x), "B*I", s.inputs)
+	case len(y) != s.outputs:
+		badLen(fn, "y", len(y), "B*Ho", s.outputs)
+	}
+	badOverlap(fn, "y", "x")
+}
+
+// shares says whether a team shares a single step.
+func (s *Stream) shares() bool { return s.team != nil && s.work(1, s.batch) >= minCall }
 
 // step computes one step without a plan, if that can be; else it returns false and
 // has done nothing. lengths are nil if no row rests.
 func (s *Stream) step(y, x []float32, lengths []int) bool {
-	if s.planned || lengths != nil && !s.rowByRow || s.team != nil && s.work(1, s.batch) >= minCall {
+	if s.planned || lengths != nil && !s.rowByRow || s.shares() {
 		return false
 	}
 	in := kernels.Mat{Data: x, Stride: s.r.input}
