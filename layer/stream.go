@@ -350,7 +350,7 @@ func (s *Stream) part(m workers.Member) {
 	pt := s.parts[m.Index]
 	pt.begin(m)
 	p := &pt.plan
-	if s.r.bidirectional {
+	if s.r.bidirectional || s.r.layers == 1 {
 		pt.layers(m, 0, p.steps)
 	} else {
 		for t := 0; t < p.steps; t += pt.chunk {
@@ -445,8 +445,12 @@ func (pt *streamPart) layers(m workers.Member, t0, T int) {
 		for d := w.d0; d < w.d1; d++ {
 			sc := &pt.scans[k*D+d]
 			sc.out, sc.base = out.part(d, Ho), t0
-			for i := 0; i < T; i += pt.chunk {
-				n := min(pt.chunk, T-i)
+			chunk := pt.chunk
+			if sc.withInputs(p, T) {
+				chunk = T
+			}
+			for i := 0; i < T; i += chunk {
+				n := min(chunk, T-i)
 				from := i
 				if sc.reverse {
 					from = T - i - n
@@ -475,7 +479,7 @@ func (pt *streamPart) steps(sc *streaming, x series, inOrder bool, from, n int) 
 	st.HPrev, st.CPrev = hs.at(0), cs.at(0)
 
 	st.WX, st.Isolated = nil, p.steps == 1
-	if rows, ordered := p.rowsOf(x, inOrder); ordered && sc.fewInputs() && sc.atOnce(p, n) {
+	if rows, ordered := p.rowsOf(x, inOrder); ordered && sc.withInputs(p, n) {
 		sc.steps(rows, sc.out.from(from), cs, len(p.order), n, false)
 		copyRows(hs.at(0), st.HPrev, len(p.order), Ho)
 		return
