@@ -217,8 +217,7 @@ func (s *scan) steps(x, h, c series, rows, T int, train bool) {
 		q.WIH, q.BIH, gates.step = s.wx, st.Bias, 0
 	}
 	for b := range rows {
-		of := func(x series) kernels.Mat { return kernels.Mat{Data: x.rows(b).data, Stride: x.step} }
-		q.X, q.H, q.C, q.Gates, q.GatesH, q.M = of(x), of(h), of(c), of(gates), of(s.gatesH), of(s.m)
+		q.X, q.H, q.C, q.Gates, q.GatesH, q.M = x.ofRow(b), h.ofRow(b), c.ofRow(b), gates.ofRow(b), s.gatesH.ofRow(b), s.m.ofRow(b)
 		q.H0, q.C0 = row(st.HPrev, b, st.W.K()), row(st.CPrev, b, c.cols)
 		s.stepper.Steps(q, train)
 	}

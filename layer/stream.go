@@ -51,6 +51,7 @@ type Stream struct {
 	inputs, outputs int         // of a step: B*I, B*D*Ho
 	ready           []readyStep // a step of all rows of all layers, if rowByRow and not planned
 	last            []float32   // h of the last layer, if so
+	readySteps      bool        // ready serves many steps too: each layer has few inputs
 
 	threads
 	job func(workers.Member)
@@ -145,6 +146,10 @@ func (s *Stream) makeReady() {
 		}
 	}
 	s.last = s.scans[len(s.scans)-1].h.Data
+	s.readySteps = true
+	for i := range s.scans {
+		s.readySteps = s.readySteps && s.scans[i].fewInputs()
+	}
 }
 
 func (s *Stream) newPart() *streamPart {
@@ -190,7 +195,7 @@ func (s *Stream) Step(y, x []float32) {
 	if len(x) != s.inputs || len(y) != s.outputs || s.r.bidirectional || memory.Overlap(y, x) {
 		s.badStep(y, x)
 	}
-	if s.ready == nil || s.shares() {
+	if s.ready == nil || s.shares(1) {
 		if !s.step(y, x, nil) {
 			s.forward(y, x, 1, &nothing)
 		}
@@ -221,13 +226,13 @@ func (s *Stream) badStep(y, x []float32) {
 	badOverlap(fn, "y", "x")
 }
 
-// shares says whether a team shares a single step.
-func (s *Stream) shares() bool { return s.team != nil && s.work(1, s.batch) >= minCall }
+// shares says whether a team shares T steps.
+func (s *Stream) shares(T int) bool { return s.team != nil && s.work(T, s.batch) >= minCall }
 
 // step computes one step without a plan, if that can be; else it returns false and
 // has done nothing. lengths are nil if no row rests.
 func (s *Stream) step(y, x []float32, lengths []int) bool {
-	if s.planned || lengths != nil && !s.rowByRow || s.shares() {
+	if s.planned || lengths != nil && !s.rowByRow || s.shares(1) {
 		return false
 	}
 	in := kernels.Mat{Data: x, Stride: s.r.input}
@@ -324,12 +329,18 @@ func (s *Stream) grow(T int) {
 
 // forward computes the T steps of a checked call.
 func (s *Stream) forward(y, x []float32, T int, q *Seq) {
-	if T == 1 && q.Reset == nil && q.HAll == nil && q.CAll == nil && q.Last == nil {
+	if q.Reset == nil && q.HAll == nil && q.CAll == nil && q.Last == nil {
 		lengths := q.Lengths
-		if !slices.Contains(lengths, 0) {
-			lengths = nil
-		}
-		if s.step(y, x, lengths) {
+		switch {
+		case T == 1:
+			if !slices.Contains(lengths, 0) {
+				lengths = nil
+			}
+			if s.step(y, x, lengths) {
+				return
+			}
+		case s.readySteps && lengths == nil && !s.shares(T):
+			s.forwardReady(y, x, T)
 			return
 		}
 	}
@@ -343,6 +354,29 @@ func (s *Stream) forward(y, x []float32, T int, q *Seq) {
 	s.run(s.threads.work(p.steps, B), p, false, s.job)
 	p.lastOutputs(s.y)
 	p.Seq, s.x, s.y = Seq{}, series{}, series{}
+}
+
+// forwardReady computes T steps that are ready.
+func (s *Stream) forwardReady(y, x []float32, T int) {
+	r, B, Ho, mid := s.r, s.batch, s.r.hUnits(), s.parts[0].mid
+	xs, ys := newSeries(x, T, B, r.input, r.batchFirst), newSeries(y, T, B, Ho, r.batchFirst)
+	chunk := T
+	if r.layers > 1 {
+		chunk = len(mid) / (B * Ho)
+	}
+	for t := 0; t < T; t += chunk {
+		in, n := xs.from(t), min(chunk, T-t)
+		for k := range r.layers {
+			out := ys.from(t)
+			if k < r.layers-1 {
+				out = newSeries(mid, n, B, Ho, false) // may be in
+			}
+			for b := range B {
+				s.ready[k*B+b].RunSteps(out.ofRow(b), in.ofRow(b), n)
+			}
+			in = out
+		}
+	}
 }
 
 // part does the share of one member.
