@@ -410,7 +410,11 @@ func (s *Seq) task(kind stepKind, t, steps int, h0, c0, scratch []float32) (task
 	return task
 }
 
-// launch runs the kernel of such steps.
+// stepKernels are the kernels of steps, by kind.
+var stepKernels = [...]func(ISA, *stepTask){lstmSteps, lstmStepsTrain, gruSteps, gruStepsTrain, rnnTanhSteps, rnnReLUSteps}
+
+// launch runs the kernel of such steps for a task that must not escape, as it would
+// to one of stepKernels.
 func (k stepKind) launch(isa ISA, task *stepTask) {
 	switch k {
 	case lstmKind:
