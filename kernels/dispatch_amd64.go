@@ -388,6 +388,18 @@ func transpose(isa ISA, dst, src *float32, dstStride, srcStride, rows, cols int)
 	}
 }
 
+// gemmNarrow multiplies rows of A by some columns of a block.
+//
+//go:noinline
+func gemmNarrow(isa ISA, task *narrowTask) {
+	switch isa {
+	case AVX512:
+		gemmNarrowAVX512(task)
+	case AVX2:
+		gemmNarrowAVX2(task)
+	}
+}
+
 // lstmSteps makes steps of an LSTM.
 //
 //go:noinline

@@ -228,6 +228,13 @@ func transpose(isa ISA, dst, src *float32, dstStride, srcStride, rows, cols int)
 	transposeNEON(dst, src, dstStride, srcStride, rows, cols)
 }
 
+// gemmNarrow multiplies rows of A by some columns of a block.
+//
+//go:noinline
+func gemmNarrow(isa ISA, task *narrowTask) {
+	gemmNarrowNEON(task)
+}
+
 // lstmSteps makes steps of an LSTM.
 //
 //go:noinline

@@ -228,6 +228,13 @@ func transpose(isa ISA, dst, src *float32, dstStride, srcStride, rows, cols int)
 	panic(unreachable)
 }
 
+// gemmNarrow multiplies rows of A by some columns of a block.
+//
+//go:noinline
+func gemmNarrow(isa ISA, task *narrowTask) {
+	panic(unreachable)
+}
+
 // lstmSteps makes steps of an LSTM.
 //
 //go:noinline

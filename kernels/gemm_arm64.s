@@ -3301,3 +3301,3216 @@ done4:
 	// As it was.
 	MSR R0, FPCR
 	RET
+
+// func gemmNarrowNEON(task *narrowTask)
+TEXT ·gemmNarrowNEON(SB), NOSPLIT, $0-8
+	// Flush subnormals to zero.
+	MRS  FPCR, R0
+	MOVD $16777216, R1
+	ORR  R0, R1, R1
+	MSR  R1, FPCR
+	MOVD task+0(FP), R1
+	MOVD 24(R1), R2
+	MOVD R2, 88(R1)
+	MOVD 48(R1), R2
+	MOVD R2, 96(R1)
+	MOVD 56(R1), R2
+	CMP  $1, R2
+	BNE  done1
+	MOVD 80(R1), R2
+	CMP  $4, R2
+	BNE  done2
+
+rows3:
+	MOVD  64(R1), R2
+	CMP   $8, R2
+	BLT   done4
+	MOVD  32(R1), R2
+	FMOVS (R2), F0
+	VDUP  V0.S[0], V0.S4
+	FMOVS (R2), F1
+	VDUP  V1.S[0], V1.S4
+	MOVD  88(R1), R2
+	MOVD  (R1), R3
+	MOVD  8(R1), R6
+	MOVD  72(R1), R7
+	ADD   R7, R2, R8
+	ADD   R7, R8, R9
+	ADD   R7, R9, R10
+	ADD   R7, R10, R11
+	ADD   R7, R11, R12
+	ADD   R7, R12, R13
+	ADD   R7, R13, R7
+	CMP   $1, R6
+	BLT   done6
+
+loop5:
+	// A k block.
+	MOVD R6, R14
+	ADD  $-128, R6, R6
+	CMP  $1, R6
+	BLT  done7
+	MOVD $128, R14
+
+done7:
+	SUBS $4, R14, R14
+	BLT  done9
+
+loop8:
+	FMOVQ (R2), F2
+	FMOVQ (R8), F3
+	FMOVQ (R9), F4
+	FMOVQ (R10), F5
+	VTRN1 V3.S4, V2.S4, V6.S4
+	VTRN2 V3.S4, V2.S4, V2.S4
+	VTRN1 V5.S4, V4.S4, V3.S4
+	VTRN2 V5.S4, V4.S4, V4.S4
+	VZIP1 V3.D2, V6.D2, V5.D2
+	VZIP1 V4.D2, V2.D2, V7.D2
+	VZIP2 V3.D2, V6.D2, V3.D2
+	VZIP2 V4.D2, V2.D2, V2.D2
+	FMOVQ (R11), F4
+	FMOVQ (R12), F6
+	FMOVQ (R13), F8
+	FMOVQ (R7), F9
+	VTRN1 V6.S4, V4.S4, V10.S4
+	VTRN2 V6.S4, V4.S4, V4.S4
+	VTRN1 V9.S4, V8.S4, V6.S4
+	VTRN2 V9.S4, V8.S4, V8.S4
+	VZIP1 V6.D2, V10.D2, V9.D2
+	VZIP1 V8.D2, V4.D2, V11.D2
+	VZIP2 V6.D2, V10.D2, V6.D2
+	VZIP2 V8.D2, V4.D2, V4.D2
+	FMOVS (R3), F8
+	VDUP  V8.S[0], V8.S4
+	VFMLA V8.S4, V5.S4, V0.S4
+	VFMLA V8.S4, V9.S4, V1.S4
+	FMOVS 64(R3), F5
+	VDUP  V5.S[0], V5.S4
+	VFMLA V5.S4, V7.S4, V0.S4
+	VFMLA V5.S4, V11.S4, V1.S4
+	FMOVS 128(R3), F5
+	VDUP  V5.S[0], V5.S4
+	VFMLA V5.S4, V3.S4, V0.S4
+	VFMLA V5.S4, V6.S4, V1.S4
+	FMOVS 192(R3), F3
+	VDUP  V3.S[0], V3.S4
+	VFMLA V3.S4, V2.S4, V0.S4
+	VFMLA V3.S4, V4.S4, V1.S4
+	ADD   $16, R2, R2
+	ADD   $16, R8, R8
+	ADD   $16, R9, R9
+	ADD   $16, R10, R10
+	ADD   $16, R11, R11
+	ADD   $16, R12, R12
+	ADD   $16, R13, R13
+	ADD   $16, R7, R7
+	ADD   $256, R3, R3
+	SUBS  $4, R14, R14
+	BGE   loop8
+
+done9:
+	ADD  $4, R14, R14
+	SUBS $1, R14, R14
+	BLT  done11
+
+loop10:
+	FMOVS (R2), F2
+	FMOVS (R8), F3
+	FMOVS (R9), F4
+	FMOVS (R10), F5
+	VTRN1 V3.S4, V2.S4, V2.S4
+	VTRN1 V5.S4, V4.S4, V4.S4
+	VZIP1 V4.D2, V2.D2, V2.D2
+	FMOVS (R11), F3
+	FMOVS (R12), F4
+	FMOVS (R13), F5
+	FMOVS (R7), F6
+	VTRN1 V4.S4, V3.S4, V3.S4
+	VTRN1 V6.S4, V5.S4, V5.S4
+	VZIP1 V5.D2, V3.D2, V3.D2
+	FMOVS (R3), F4
+	VDUP  V4.S[0], V4.S4
+	VFMLA V4.S4, V2.S4, V0.S4
+	VFMLA V4.S4, V3.S4, V1.S4
+	ADD   $4, R2, R2
+	ADD   $4, R8, R8
+	ADD   $4, R9, R9
+	ADD   $4, R10, R10
+	ADD   $4, R11, R11
+	ADD   $4, R12, R12
+	ADD   $4, R13, R13
+	ADD   $4, R7, R7
+	ADD   $64, R3, R3
+	SUBS  $1, R14, R14
+	BGE   loop10
+
+done11:
+	ADD  $1, R14, R14
+	MOVD 16(R1), R14
+	ADD  R14, R3, R3
+	CMP  $1, R6
+	BGE  loop5
+
+done6:
+	MOVD  96(R1), R2
+	MOVD  40(R1), R3
+	CMP   $0, R3
+	BEQ   done12
+	FMOVQ (R2), F2
+	WORD  $0x4e22d400 // FADD V0.4S, V0.4S, V2.4S
+	FMOVQ 16(R2), F2
+	WORD  $0x4e22d421 // FADD V1.4S, V1.4S, V2.4S
+
+done12:
+	FMOVQ F0, (R2)
+	FMOVQ F1, 16(R2)
+
+	// To the next rows.
+	MOVD 88(R1), R2
+	MOVD 72(R1), R3
+	ADD  R3, R2, R2
+	ADD  R3, R2, R2
+	ADD  R3, R2, R2
+	ADD  R3, R2, R2
+	ADD  R3, R2, R2
+	ADD  R3, R2, R2
+	ADD  R3, R2, R2
+	ADD  R3, R2, R2
+	MOVD R2, 88(R1)
+	MOVD 96(R1), R2
+	MOVD 80(R1), R3
+	ADD  R3, R2, R2
+	ADD  R3, R2, R2
+	ADD  R3, R2, R2
+	ADD  R3, R2, R2
+	ADD  R3, R2, R2
+	ADD  R3, R2, R2
+	ADD  R3, R2, R2
+	ADD  R3, R2, R2
+	MOVD R2, 96(R1)
+	MOVD 64(R1), R2
+	ADD  $-8, R2, R2
+	MOVD R2, 64(R1)
+	JMP  rows3
+
+done4:
+rows13:
+	MOVD  64(R1), R2
+	CMP   $4, R2
+	BLT   done14
+	MOVD  32(R1), R2
+	FMOVS (R2), F0
+	VDUP  V0.S[0], V0.S4
+	MOVD  88(R1), R2
+	MOVD  (R1), R3
+	MOVD  8(R1), R6
+	MOVD  72(R1), R7
+	ADD   R7, R2, R8
+	ADD   R7, R8, R9
+	ADD   R7, R9, R7
+	CMP   $1, R6
+	BLT   done16
+
+loop15:
+	// A k block.
+	MOVD R6, R10
+	ADD  $-128, R6, R6
+	CMP  $1, R6
+	BLT  done17
+	MOVD $128, R10
+
+done17:
+	SUBS $4, R10, R10
+	BLT  done19
+
+loop18:
+	FMOVQ (R2), F1
+	FMOVQ (R8), F2
+	FMOVQ (R9), F3
+	FMOVQ (R7), F4
+	VTRN1 V2.S4, V1.S4, V5.S4
+	VTRN2 V2.S4, V1.S4, V1.S4
+	VTRN1 V4.S4, V3.S4, V2.S4
+	VTRN2 V4.S4, V3.S4, V3.S4
+	VZIP1 V2.D2, V5.D2, V4.D2
+	VZIP1 V3.D2, V1.D2, V6.D2
+	VZIP2 V2.D2, V5.D2, V2.D2
+	VZIP2 V3.D2, V1.D2, V1.D2
+	FMOVS (R3), F3
+	VDUP  V3.S[0], V3.S4
+	VFMLA V3.S4, V4.S4, V0.S4
+	FMOVS 64(R3), F3
+	VDUP  V3.S[0], V3.S4
+	VFMLA V3.S4, V6.S4, V0.S4
+	FMOVS 128(R3), F3
+	VDUP  V3.S[0], V3.S4
+	VFMLA V3.S4, V2.S4, V0.S4
+	FMOVS 192(R3), F2
+	VDUP  V2.S[0], V2.S4
+	VFMLA V2.S4, V1.S4, V0.S4
+	ADD   $16, R2, R2
+	ADD   $16, R8, R8
+	ADD   $16, R9, R9
+	ADD   $16, R7, R7
+	ADD   $256, R3, R3
+	SUBS  $4, R10, R10
+	BGE   loop18
+
+done19:
+	ADD  $4, R10, R10
+	SUBS $1, R10, R10
+	BLT  done21
+
+loop20:
+	FMOVS (R2), F1
+	FMOVS (R8), F2
+	FMOVS (R9), F3
+	FMOVS (R7), F4
+	VTRN1 V2.S4, V1.S4, V1.S4
+	VTRN1 V4.S4, V3.S4, V3.S4
+	VZIP1 V3.D2, V1.D2, V1.D2
+	FMOVS (R3), F2
+	VDUP  V2.S[0], V2.S4
+	VFMLA V2.S4, V1.S4, V0.S4
+	ADD   $4, R2, R2
+	ADD   $4, R8, R8
+	ADD   $4, R9, R9
+	ADD   $4, R7, R7
+	ADD   $64, R3, R3
+	SUBS  $1, R10, R10
+	BGE   loop20
+
+done21:
+	ADD  $1, R10, R10
+	MOVD 16(R1), R10
+	ADD  R10, R3, R3
+	CMP  $1, R6
+	BGE  loop15
+
+done16:
+	MOVD  96(R1), R2
+	MOVD  40(R1), R3
+	CMP   $0, R3
+	BEQ   done22
+	FMOVQ (R2), F1
+	WORD  $0x4e21d400 // FADD V0.4S, V0.4S, V1.4S
+
+done22:
+	FMOVQ F0, (R2)
+
+	// To the next rows.
+	MOVD 88(R1), R2
+	MOVD 72(R1), R3
+	ADD  R3, R2, R2
+	ADD  R3, R2, R2
+	ADD  R3, R2, R2
+	ADD  R3, R2, R2
+	MOVD R2, 88(R1)
+	MOVD 96(R1), R2
+	MOVD 80(R1), R3
+	ADD  R3, R2, R2
+	ADD  R3, R2, R2
+	ADD  R3, R2, R2
+	ADD  R3, R2, R2
+	MOVD R2, 96(R1)
+	MOVD 64(R1), R2
+	ADD  $-4, R2, R2
+	MOVD R2, 64(R1)
+	JMP  rows13
+
+done14:
+done2:
+done1:
+	MOVD  56(R1), R2
+	CMP   $9, R2
+	BLT   half23
+	VMOVI $0, V0.B16
+	VMOVI $0, V1.B16
+	VMOVI $0, V2.B16
+	VMOVI $0, V3.B16
+	MOVD  32(R1), R2
+	FMOVQ (R2), F0
+	FMOVQ 16(R2), F1
+	MOVD  56(R1), R3
+	ADD   $-8, R3, R3
+	CMP   $2, R3
+	BLT   one25
+	CMP   $4, R3
+	BLT   two26
+	FMOVQ 32(R2), F2
+	JMP   loaded27
+
+one25:
+	FMOVS 32(R2), F2
+	JMP   loaded27
+
+two26:
+	FMOVD 32(R2), F2
+	CMP   $3, R3
+	BLT   loaded27
+	FMOVS 40(R2), F4
+	VZIP1 V4.D2, V2.D2, V2.D2
+
+loaded27:
+	MOVD  56(R1), R3
+	ADD   $-12, R3, R3
+	CMP   $1, R3
+	BLT   done28
+	CMP   $2, R3
+	BLT   one29
+	CMP   $4, R3
+	BLT   two30
+	FMOVQ 48(R2), F3
+	JMP   loaded31
+
+one29:
+	FMOVS 48(R2), F3
+	JMP   loaded31
+
+two30:
+	FMOVD 48(R2), F3
+	CMP   $3, R3
+	BLT   loaded31
+	FMOVS 56(R2), F4
+	VZIP1 V4.D2, V3.D2, V3.D2
+
+loaded31:
+done28:
+rows32:
+	MOVD 64(R1), R2
+	CMP  $4, R2
+	BLT  done33
+	VMOV V0.B16, V4.B16
+	VMOV V1.B16, V5.B16
+	VMOV V2.B16, V6.B16
+	VMOV V3.B16, V7.B16
+	VMOV V0.B16, V8.B16
+	VMOV V1.B16, V9.B16
+	VMOV V2.B16, V10.B16
+	VMOV V3.B16, V11.B16
+	VMOV V0.B16, V12.B16
+	VMOV V1.B16, V13.B16
+	VMOV V2.B16, V14.B16
+	VMOV V3.B16, V15.B16
+	VMOV V0.B16, V16.B16
+	VMOV V1.B16, V17.B16
+	VMOV V2.B16, V18.B16
+	VMOV V3.B16, V19.B16
+	MOVD 88(R1), R2
+	MOVD (R1), R3
+	MOVD 8(R1), R6
+	MOVD 72(R1), R7
+	ADD  R7, R2, R8
+	ADD  R7, R8, R9
+	ADD  R7, R9, R7
+	CMP  $1, R6
+	BLT  done35
+
+loop34:
+	// A k block.
+	MOVD R6, R10
+	ADD  $-128, R6, R6
+	CMP  $1, R6
+	BLT  done36
+	MOVD $128, R10
+
+done36:
+	SUBS $4, R10, R10
+	BLT  done38
+
+loop37:
+	FMOVQ (R2), F20
+	FMOVQ (R8), F21
+	FMOVQ (R9), F22
+	FMOVQ (R7), F23
+	FLDPQ (R3), (F24, F25)
+	WORD  $0x4f941304 // FMLA V4.4S, V24.4S, V20.S[0]
+	WORD  $0x4f941325 // FMLA V5.4S, V25.4S, V20.S[0]
+	WORD  $0x4f951308 // FMLA V8.4S, V24.4S, V21.S[0]
+	WORD  $0x4f951329 // FMLA V9.4S, V25.4S, V21.S[0]
+	WORD  $0x4f96130c // FMLA V12.4S, V24.4S, V22.S[0]
+	WORD  $0x4f96132d // FMLA V13.4S, V25.4S, V22.S[0]
+	WORD  $0x4f971310 // FMLA V16.4S, V24.4S, V23.S[0]
+	WORD  $0x4f971331 // FMLA V17.4S, V25.4S, V23.S[0]
+	FLDPQ 32(R3), (F24, F25)
+	WORD  $0x4f941306 // FMLA V6.4S, V24.4S, V20.S[0]
+	WORD  $0x4f941327 // FMLA V7.4S, V25.4S, V20.S[0]
+	WORD  $0x4f95130a // FMLA V10.4S, V24.4S, V21.S[0]
+	WORD  $0x4f95132b // FMLA V11.4S, V25.4S, V21.S[0]
+	WORD  $0x4f96130e // FMLA V14.4S, V24.4S, V22.S[0]
+	WORD  $0x4f96132f // FMLA V15.4S, V25.4S, V22.S[0]
+	WORD  $0x4f971312 // FMLA V18.4S, V24.4S, V23.S[0]
+	WORD  $0x4f971333 // FMLA V19.4S, V25.4S, V23.S[0]
+	FLDPQ 64(R3), (F24, F25)
+	WORD  $0x4fb41304 // FMLA V4.4S, V24.4S, V20.S[1]
+	WORD  $0x4fb41325 // FMLA V5.4S, V25.4S, V20.S[1]
+	WORD  $0x4fb51308 // FMLA V8.4S, V24.4S, V21.S[1]
+	WORD  $0x4fb51329 // FMLA V9.4S, V25.4S, V21.S[1]
+	WORD  $0x4fb6130c // FMLA V12.4S, V24.4S, V22.S[1]
+	WORD  $0x4fb6132d // FMLA V13.4S, V25.4S, V22.S[1]
+	WORD  $0x4fb71310 // FMLA V16.4S, V24.4S, V23.S[1]
+	WORD  $0x4fb71331 // FMLA V17.4S, V25.4S, V23.S[1]
+	FLDPQ 96(R3), (F24, F25)
+	WORD  $0x4fb41306 // FMLA V6.4S, V24.4S, V20.S[1]
+	WORD  $0x4fb41327 // FMLA V7.4S, V25.4S, V20.S[1]
+	WORD  $0x4fb5130a // FMLA V10.4S, V24.4S, V21.S[1]
+	WORD  $0x4fb5132b // FMLA V11.4S, V25.4S, V21.S[1]
+	WORD  $0x4fb6130e // FMLA V14.4S, V24.4S, V22.S[1]
+	WORD  $0x4fb6132f // FMLA V15.4S, V25.4S, V22.S[1]
+	WORD  $0x4fb71312 // FMLA V18.4S, V24.4S, V23.S[1]
+	WORD  $0x4fb71333 // FMLA V19.4S, V25.4S, V23.S[1]
+	FLDPQ 128(R3), (F24, F25)
+	WORD  $0x4f941b04 // FMLA V4.4S, V24.4S, V20.S[2]
+	WORD  $0x4f941b25 // FMLA V5.4S, V25.4S, V20.S[2]
+	WORD  $0x4f951b08 // FMLA V8.4S, V24.4S, V21.S[2]
+	WORD  $0x4f951b29 // FMLA V9.4S, V25.4S, V21.S[2]
+	WORD  $0x4f961b0c // FMLA V12.4S, V24.4S, V22.S[2]
+	WORD  $0x4f961b2d // FMLA V13.4S, V25.4S, V22.S[2]
+	WORD  $0x4f971b10 // FMLA V16.4S, V24.4S, V23.S[2]
+	WORD  $0x4f971b31 // FMLA V17.4S, V25.4S, V23.S[2]
+	FLDPQ 160(R3), (F24, F25)
+	WORD  $0x4f941b06 // FMLA V6.4S, V24.4S, V20.S[2]
+	WORD  $0x4f941b27 // FMLA V7.4S, V25.4S, V20.S[2]
+	WORD  $0x4f951b0a // FMLA V10.4S, V24.4S, V21.S[2]
+	WORD  $0x4f951b2b // FMLA V11.4S, V25.4S, V21.S[2]
+	WORD  $0x4f961b0e // FMLA V14.4S, V24.4S, V22.S[2]
+	WORD  $0x4f961b2f // FMLA V15.4S, V25.4S, V22.S[2]
+	WORD  $0x4f971b12 // FMLA V18.4S, V24.4S, V23.S[2]
+	WORD  $0x4f971b33 // FMLA V19.4S, V25.4S, V23.S[2]
+	FLDPQ 192(R3), (F24, F25)
+	WORD  $0x4fb41b04 // FMLA V4.4S, V24.4S, V20.S[3]
+	WORD  $0x4fb41b25 // FMLA V5.4S, V25.4S, V20.S[3]
+	WORD  $0x4fb51b08 // FMLA V8.4S, V24.4S, V21.S[3]
+	WORD  $0x4fb51b29 // FMLA V9.4S, V25.4S, V21.S[3]
+	WORD  $0x4fb61b0c // FMLA V12.4S, V24.4S, V22.S[3]
+	WORD  $0x4fb61b2d // FMLA V13.4S, V25.4S, V22.S[3]
+	WORD  $0x4fb71b10 // FMLA V16.4S, V24.4S, V23.S[3]
+	WORD  $0x4fb71b31 // FMLA V17.4S, V25.4S, V23.S[3]
+	FLDPQ 224(R3), (F24, F25)
+	WORD  $0x4fb41b06 // FMLA V6.4S, V24.4S, V20.S[3]
+	WORD  $0x4fb41b27 // FMLA V7.4S, V25.4S, V20.S[3]
+	WORD  $0x4fb51b0a // FMLA V10.4S, V24.4S, V21.S[3]
+	WORD  $0x4fb51b2b // FMLA V11.4S, V25.4S, V21.S[3]
+	WORD  $0x4fb61b0e // FMLA V14.4S, V24.4S, V22.S[3]
+	WORD  $0x4fb61b2f // FMLA V15.4S, V25.4S, V22.S[3]
+	WORD  $0x4fb71b12 // FMLA V18.4S, V24.4S, V23.S[3]
+	WORD  $0x4fb71b33 // FMLA V19.4S, V25.4S, V23.S[3]
+	ADD   $16, R2, R2
+	ADD   $16, R8, R8
+	ADD   $16, R9, R9
+	ADD   $16, R7, R7
+	ADD   $256, R3, R3
+	SUBS  $4, R10, R10
+	BGE   loop37
+
+done38:
+	ADD  $4, R10, R10
+	SUBS $1, R10, R10
+	BLT  done40
+
+loop39:
+	FMOVS (R2), F20
+	FMOVS (R8), F21
+	FMOVS (R9), F22
+	FMOVS (R7), F23
+	FLDPQ (R3), (F24, F25)
+	WORD  $0x4f941304 // FMLA V4.4S, V24.4S, V20.S[0]
+	WORD  $0x4f941325 // FMLA V5.4S, V25.4S, V20.S[0]
+	WORD  $0x4f951308 // FMLA V8.4S, V24.4S, V21.S[0]
+	WORD  $0x4f951329 // FMLA V9.4S, V25.4S, V21.S[0]
+	WORD  $0x4f96130c // FMLA V12.4S, V24.4S, V22.S[0]
+	WORD  $0x4f96132d // FMLA V13.4S, V25.4S, V22.S[0]
+	WORD  $0x4f971310 // FMLA V16.4S, V24.4S, V23.S[0]
+	WORD  $0x4f971331 // FMLA V17.4S, V25.4S, V23.S[0]
+	FLDPQ 32(R3), (F24, F25)
+	WORD  $0x4f941306 // FMLA V6.4S, V24.4S, V20.S[0]
+	WORD  $0x4f941327 // FMLA V7.4S, V25.4S, V20.S[0]
+	WORD  $0x4f95130a // FMLA V10.4S, V24.4S, V21.S[0]
+	WORD  $0x4f95132b // FMLA V11.4S, V25.4S, V21.S[0]
+	WORD  $0x4f96130e // FMLA V14.4S, V24.4S, V22.S[0]
+	WORD  $0x4f96132f // FMLA V15.4S, V25.4S, V22.S[0]
+	WORD  $0x4f971312 // FMLA V18.4S, V24.4S, V23.S[0]
+	WORD  $0x4f971333 // FMLA V19.4S, V25.4S, V23.S[0]
+	ADD   $4, R2, R2
+	ADD   $4, R8, R8
+	ADD   $4, R9, R9
+	ADD   $4, R7, R7
+	ADD   $64, R3, R3
+	SUBS  $1, R10, R10
+	BGE   loop39
+
+done40:
+	ADD  $1, R10, R10
+	MOVD 16(R1), R10
+	ADD  R10, R3, R3
+	CMP  $1, R6
+	BGE  loop34
+
+done35:
+	MOVD  96(R1), R2
+	MOVD  80(R1), R3
+	ADD   R3, R2, R6
+	ADD   R3, R6, R7
+	ADD   R3, R7, R3
+	MOVD  40(R1), R8
+	CMP   $0, R8
+	BEQ   done41
+	FMOVQ (R2), F20
+	WORD  $0x4e34d484 // FADD V4.4S, V4.4S, V20.4S
+	FMOVQ 16(R2), F20
+	WORD  $0x4e34d4a5 // FADD V5.4S, V5.4S, V20.4S
+	MOVD  56(R1), R8
+	ADD   $-8, R8, R8
+	CMP   $2, R8
+	BLT   one42
+	CMP   $4, R8
+	BLT   two43
+	FMOVQ 32(R2), F20
+	JMP   loaded44
+
+one42:
+	FMOVS 32(R2), F20
+	JMP   loaded44
+
+two43:
+	FMOVD 32(R2), F20
+	CMP   $3, R8
+	BLT   loaded44
+	FMOVS 40(R2), F21
+	VZIP1 V21.D2, V20.D2, V20.D2
+
+loaded44:
+	WORD  $0x4e34d4c6 // FADD V6.4S, V6.4S, V20.4S
+	MOVD  56(R1), R8
+	ADD   $-12, R8, R8
+	CMP   $1, R8
+	BLT   done45
+	CMP   $2, R8
+	BLT   one46
+	CMP   $4, R8
+	BLT   two47
+	FMOVQ 48(R2), F20
+	JMP   loaded48
+
+one46:
+	FMOVS 48(R2), F20
+	JMP   loaded48
+
+two47:
+	FMOVD 48(R2), F20
+	CMP   $3, R8
+	BLT   loaded48
+	FMOVS 56(R2), F21
+	VZIP1 V21.D2, V20.D2, V20.D2
+
+loaded48:
+	WORD $0x4e34d4e7 // FADD V7.4S, V7.4S, V20.4S
+
+done45:
+	FMOVQ (R6), F20
+	WORD  $0x4e34d508 // FADD V8.4S, V8.4S, V20.4S
+	FMOVQ 16(R6), F20
+	WORD  $0x4e34d529 // FADD V9.4S, V9.4S, V20.4S
+	MOVD  56(R1), R8
+	ADD   $-8, R8, R8
+	CMP   $2, R8
+	BLT   one49
+	CMP   $4, R8
+	BLT   two50
+	FMOVQ 32(R6), F20
+	JMP   loaded51
+
+one49:
+	FMOVS 32(R6), F20
+	JMP   loaded51
+
+two50:
+	FMOVD 32(R6), F20
+	CMP   $3, R8
+	BLT   loaded51
+	FMOVS 40(R6), F21
+	VZIP1 V21.D2, V20.D2, V20.D2
+
+loaded51:
+	WORD  $0x4e34d54a // FADD V10.4S, V10.4S, V20.4S
+	MOVD  56(R1), R8
+	ADD   $-12, R8, R8
+	CMP   $1, R8
+	BLT   done52
+	CMP   $2, R8
+	BLT   one53
+	CMP   $4, R8
+	BLT   two54
+	FMOVQ 48(R6), F20
+	JMP   loaded55
+
+one53:
+	FMOVS 48(R6), F20
+	JMP   loaded55
+
+two54:
+	FMOVD 48(R6), F20
+	CMP   $3, R8
+	BLT   loaded55
+	FMOVS 56(R6), F21
+	VZIP1 V21.D2, V20.D2, V20.D2
+
+loaded55:
+	WORD $0x4e34d56b // FADD V11.4S, V11.4S, V20.4S
+
+done52:
+	FMOVQ (R7), F20
+	WORD  $0x4e34d58c // FADD V12.4S, V12.4S, V20.4S
+	FMOVQ 16(R7), F20
+	WORD  $0x4e34d5ad // FADD V13.4S, V13.4S, V20.4S
+	MOVD  56(R1), R8
+	ADD   $-8, R8, R8
+	CMP   $2, R8
+	BLT   one56
+	CMP   $4, R8
+	BLT   two57
+	FMOVQ 32(R7), F20
+	JMP   loaded58
+
+one56:
+	FMOVS 32(R7), F20
+	JMP   loaded58
+
+two57:
+	FMOVD 32(R7), F20
+	CMP   $3, R8
+	BLT   loaded58
+	FMOVS 40(R7), F21
+	VZIP1 V21.D2, V20.D2, V20.D2
+
+loaded58:
+	WORD  $0x4e34d5ce // FADD V14.4S, V14.4S, V20.4S
+	MOVD  56(R1), R8
+	ADD   $-12, R8, R8
+	CMP   $1, R8
+	BLT   done59
+	CMP   $2, R8
+	BLT   one60
+	CMP   $4, R8
+	BLT   two61
+	FMOVQ 48(R7), F20
+	JMP   loaded62
+
+one60:
+	FMOVS 48(R7), F20
+	JMP   loaded62
+
+two61:
+	FMOVD 48(R7), F20
+	CMP   $3, R8
+	BLT   loaded62
+	FMOVS 56(R7), F21
+	VZIP1 V21.D2, V20.D2, V20.D2
+
+loaded62:
+	WORD $0x4e34d5ef // FADD V15.4S, V15.4S, V20.4S
+
+done59:
+	FMOVQ (R3), F20
+	WORD  $0x4e34d610 // FADD V16.4S, V16.4S, V20.4S
+	FMOVQ 16(R3), F20
+	WORD  $0x4e34d631 // FADD V17.4S, V17.4S, V20.4S
+	MOVD  56(R1), R8
+	ADD   $-8, R8, R8
+	CMP   $2, R8
+	BLT   one63
+	CMP   $4, R8
+	BLT   two64
+	FMOVQ 32(R3), F20
+	JMP   loaded65
+
+one63:
+	FMOVS 32(R3), F20
+	JMP   loaded65
+
+two64:
+	FMOVD 32(R3), F20
+	CMP   $3, R8
+	BLT   loaded65
+	FMOVS 40(R3), F21
+	VZIP1 V21.D2, V20.D2, V20.D2
+
+loaded65:
+	WORD  $0x4e34d652 // FADD V18.4S, V18.4S, V20.4S
+	MOVD  56(R1), R8
+	ADD   $-12, R8, R8
+	CMP   $1, R8
+	BLT   done66
+	CMP   $2, R8
+	BLT   one67
+	CMP   $4, R8
+	BLT   two68
+	FMOVQ 48(R3), F20
+	JMP   loaded69
+
+one67:
+	FMOVS 48(R3), F20
+	JMP   loaded69
+
+two68:
+	FMOVD 48(R3), F20
+	CMP   $3, R8
+	BLT   loaded69
+	FMOVS 56(R3), F21
+	VZIP1 V21.D2, V20.D2, V20.D2
+
+loaded69:
+	WORD $0x4e34d673 // FADD V19.4S, V19.4S, V20.4S
+
+done66:
+done41:
+	FMOVQ F4, (R2)
+	FMOVQ F5, 16(R2)
+	MOVD  56(R1), R8
+	ADD   $-8, R8, R8
+	CMP   $2, R8
+	BLT   one70
+	CMP   $4, R8
+	BLT   two71
+	FMOVQ F6, 32(R2)
+	JMP   stored72
+
+one70:
+	FMOVS F6, 32(R2)
+	JMP   stored72
+
+two71:
+	FMOVD F6, 32(R2)
+	CMP   $3, R8
+	BLT   stored72
+	VEXT  $8, V6.B16, V6.B16, V4.B16
+	FMOVS F4, 40(R2)
+
+stored72:
+	MOVD  56(R1), R8
+	ADD   $-12, R8, R8
+	CMP   $1, R8
+	BLT   done73
+	CMP   $2, R8
+	BLT   one74
+	CMP   $4, R8
+	BLT   two75
+	FMOVQ F7, 48(R2)
+	JMP   stored76
+
+one74:
+	FMOVS F7, 48(R2)
+	JMP   stored76
+
+two75:
+	FMOVD F7, 48(R2)
+	CMP   $3, R8
+	BLT   stored76
+	VEXT  $8, V7.B16, V7.B16, V4.B16
+	FMOVS F4, 56(R2)
+
+stored76:
+done73:
+	FMOVQ F8, (R6)
+	FMOVQ F9, 16(R6)
+	MOVD  56(R1), R2
+	ADD   $-8, R2, R2
+	CMP   $2, R2
+	BLT   one77
+	CMP   $4, R2
+	BLT   two78
+	FMOVQ F10, 32(R6)
+	JMP   stored79
+
+one77:
+	FMOVS F10, 32(R6)
+	JMP   stored79
+
+two78:
+	FMOVD F10, 32(R6)
+	CMP   $3, R2
+	BLT   stored79
+	VEXT  $8, V10.B16, V10.B16, V4.B16
+	FMOVS F4, 40(R6)
+
+stored79:
+	MOVD  56(R1), R2
+	ADD   $-12, R2, R2
+	CMP   $1, R2
+	BLT   done80
+	CMP   $2, R2
+	BLT   one81
+	CMP   $4, R2
+	BLT   two82
+	FMOVQ F11, 48(R6)
+	JMP   stored83
+
+one81:
+	FMOVS F11, 48(R6)
+	JMP   stored83
+
+two82:
+	FMOVD F11, 48(R6)
+	CMP   $3, R2
+	BLT   stored83
+	VEXT  $8, V11.B16, V11.B16, V4.B16
+	FMOVS F4, 56(R6)
+
+stored83:
+done80:
+	FMOVQ F12, (R7)
+	FMOVQ F13, 16(R7)
+	MOVD  56(R1), R2
+	ADD   $-8, R2, R2
+	CMP   $2, R2
+	BLT   one84
+	CMP   $4, R2
+	BLT   two85
+	FMOVQ F14, 32(R7)
+	JMP   stored86
+
+one84:
+	FMOVS F14, 32(R7)
+	JMP   stored86
+
+two85:
+	FMOVD F14, 32(R7)
+	CMP   $3, R2
+	BLT   stored86
+	VEXT  $8, V14.B16, V14.B16, V4.B16
+	FMOVS F4, 40(R7)
+
+stored86:
+	MOVD  56(R1), R2
+	ADD   $-12, R2, R2
+	CMP   $1, R2
+	BLT   done87
+	CMP   $2, R2
+	BLT   one88
+	CMP   $4, R2
+	BLT   two89
+	FMOVQ F15, 48(R7)
+	JMP   stored90
+
+one88:
+	FMOVS F15, 48(R7)
+	JMP   stored90
+
+two89:
+	FMOVD F15, 48(R7)
+	CMP   $3, R2
+	BLT   stored90
+	VEXT  $8, V15.B16, V15.B16, V4.B16
+	FMOVS F4, 56(R7)
+
+stored90:
+done87:
+	FMOVQ F16, (R3)
+	FMOVQ F17, 16(R3)
+	MOVD  56(R1), R2
+	ADD   $-8, R2, R2
+	CMP   $2, R2
+	BLT   one91
+	CMP   $4, R2
+	BLT   two92
+	FMOVQ F18, 32(R3)
+	JMP   stored93
+
+one91:
+	FMOVS F18, 32(R3)
+	JMP   stored93
+
+two92:
+	FMOVD F18, 32(R3)
+	CMP   $3, R2
+	BLT   stored93
+	VEXT  $8, V18.B16, V18.B16, V4.B16
+	FMOVS F4, 40(R3)
+
+stored93:
+	MOVD  56(R1), R2
+	ADD   $-12, R2, R2
+	CMP   $1, R2
+	BLT   done94
+	CMP   $2, R2
+	BLT   one95
+	CMP   $4, R2
+	BLT   two96
+	FMOVQ F19, 48(R3)
+	JMP   stored97
+
+one95:
+	FMOVS F19, 48(R3)
+	JMP   stored97
+
+two96:
+	FMOVD F19, 48(R3)
+	CMP   $3, R2
+	BLT   stored97
+	VEXT  $8, V19.B16, V19.B16, V4.B16
+	FMOVS F4, 56(R3)
+
+stored97:
+done94:
+	// To the next rows.
+	MOVD 88(R1), R2
+	MOVD 72(R1), R3
+	ADD  R3, R2, R2
+	ADD  R3, R2, R2
+	ADD  R3, R2, R2
+	ADD  R3, R2, R2
+	MOVD R2, 88(R1)
+	MOVD 96(R1), R2
+	MOVD 80(R1), R3
+	ADD  R3, R2, R2
+	ADD  R3, R2, R2
+	ADD  R3, R2, R2
+	ADD  R3, R2, R2
+	MOVD R2, 96(R1)
+	MOVD 64(R1), R2
+	ADD  $-4, R2, R2
+	MOVD R2, 64(R1)
+	JMP  rows32
+
+done33:
+rows98:
+	MOVD 64(R1), R2
+	CMP  $2, R2
+	BLT  done99
+	VMOV V0.B16, V4.B16
+	VMOV V1.B16, V5.B16
+	VMOV V2.B16, V6.B16
+	VMOV V3.B16, V7.B16
+	VMOV V0.B16, V8.B16
+	VMOV V1.B16, V9.B16
+	VMOV V2.B16, V10.B16
+	VMOV V3.B16, V11.B16
+	MOVD 88(R1), R2
+	MOVD (R1), R3
+	MOVD 8(R1), R6
+	MOVD 72(R1), R7
+	ADD  R7, R2, R7
+	CMP  $1, R6
+	BLT  done101
+
+loop100:
+	// A k block.
+	MOVD R6, R8
+	ADD  $-128, R6, R6
+	CMP  $1, R6
+	BLT  done102
+	MOVD $128, R8
+
+done102:
+	SUBS $4, R8, R8
+	BLT  done104
+
+loop103:
+	FMOVQ (R2), F12
+	FMOVQ (R7), F13
+	FLDPQ (R3), (F14, F15)
+	WORD  $0x4f8c11c4 // FMLA V4.4S, V14.4S, V12.S[0]
+	WORD  $0x4f8c11e5 // FMLA V5.4S, V15.4S, V12.S[0]
+	WORD  $0x4f8d11c8 // FMLA V8.4S, V14.4S, V13.S[0]
+	WORD  $0x4f8d11e9 // FMLA V9.4S, V15.4S, V13.S[0]
+	FLDPQ 32(R3), (F14, F15)
+	WORD  $0x4f8c11c6 // FMLA V6.4S, V14.4S, V12.S[0]
+	WORD  $0x4f8c11e7 // FMLA V7.4S, V15.4S, V12.S[0]
+	WORD  $0x4f8d11ca // FMLA V10.4S, V14.4S, V13.S[0]
+	WORD  $0x4f8d11eb // FMLA V11.4S, V15.4S, V13.S[0]
+	FLDPQ 64(R3), (F14, F15)
+	WORD  $0x4fac11c4 // FMLA V4.4S, V14.4S, V12.S[1]
+	WORD  $0x4fac11e5 // FMLA V5.4S, V15.4S, V12.S[1]
+	WORD  $0x4fad11c8 // FMLA V8.4S, V14.4S, V13.S[1]
+	WORD  $0x4fad11e9 // FMLA V9.4S, V15.4S, V13.S[1]
+	FLDPQ 96(R3), (F14, F15)
+	WORD  $0x4fac11c6 // FMLA V6.4S, V14.4S, V12.S[1]
+	WORD  $0x4fac11e7 // FMLA V7.4S, V15.4S, V12.S[1]
+	WORD  $0x4fad11ca // FMLA V10.4S, V14.4S, V13.S[1]
+	WORD  $0x4fad11eb // FMLA V11.4S, V15.4S, V13.S[1]
+	FLDPQ 128(R3), (F14, F15)
+	WORD  $0x4f8c19c4 // FMLA V4.4S, V14.4S, V12.S[2]
+	WORD  $0x4f8c19e5 // FMLA V5.4S, V15.4S, V12.S[2]
+	WORD  $0x4f8d19c8 // FMLA V8.4S, V14.4S, V13.S[2]
+	WORD  $0x4f8d19e9 // FMLA V9.4S, V15.4S, V13.S[2]
+	FLDPQ 160(R3), (F14, F15)
+	WORD  $0x4f8c19c6 // FMLA V6.4S, V14.4S, V12.S[2]
+	WORD  $0x4f8c19e7 // FMLA V7.4S, V15.4S, V12.S[2]
+	WORD  $0x4f8d19ca // FMLA V10.4S, V14.4S, V13.S[2]
+	WORD  $0x4f8d19eb // FMLA V11.4S, V15.4S, V13.S[2]
+	FLDPQ 192(R3), (F14, F15)
+	WORD  $0x4fac19c4 // FMLA V4.4S, V14.4S, V12.S[3]
+	WORD  $0x4fac19e5 // FMLA V5.4S, V15.4S, V12.S[3]
+	WORD  $0x4fad19c8 // FMLA V8.4S, V14.4S, V13.S[3]
+	WORD  $0x4fad19e9 // FMLA V9.4S, V15.4S, V13.S[3]
+	FLDPQ 224(R3), (F14, F15)
+	WORD  $0x4fac19c6 // FMLA V6.4S, V14.4S, V12.S[3]
+	WORD  $0x4fac19e7 // FMLA V7.4S, V15.4S, V12.S[3]
+	WORD  $0x4fad19ca // FMLA V10.4S, V14.4S, V13.S[3]
+	WORD  $0x4fad19eb // FMLA V11.4S, V15.4S, V13.S[3]
+	ADD   $16, R2, R2
+	ADD   $16, R7, R7
+	ADD   $256, R3, R3
+	SUBS  $4, R8, R8
+	BGE   loop103
+
+done104:
+	ADD  $4, R8, R8
+	SUBS $1, R8, R8
+	BLT  done106
+
+loop105:
+	FMOVS (R2), F12
+	FMOVS (R7), F13
+	FLDPQ (R3), (F14, F15)
+	WORD  $0x4f8c11c4 // FMLA V4.4S, V14.4S, V12.S[0]
+	WORD  $0x4f8c11e5 // FMLA V5.4S, V15.4S, V12.S[0]
+	WORD  $0x4f8d11c8 // FMLA V8.4S, V14.4S, V13.S[0]
+	WORD  $0x4f8d11e9 // FMLA V9.4S, V15.4S, V13.S[0]
+	FLDPQ 32(R3), (F14, F15)
+	WORD  $0x4f8c11c6 // FMLA V6.4S, V14.4S, V12.S[0]
+	WORD  $0x4f8c11e7 // FMLA V7.4S, V15.4S, V12.S[0]
+	WORD  $0x4f8d11ca // FMLA V10.4S, V14.4S, V13.S[0]
+	WORD  $0x4f8d11eb // FMLA V11.4S, V15.4S, V13.S[0]
+	ADD   $4, R2, R2
+	ADD   $4, R7, R7
+	ADD   $64, R3, R3
+	SUBS  $1, R8, R8
+	BGE   loop105
+
+done106:
+	ADD  $1, R8, R8
+	MOVD 16(R1), R8
+	ADD  R8, R3, R3
+	CMP  $1, R6
+	BGE  loop100
+
+done101:
+	MOVD  96(R1), R2
+	MOVD  80(R1), R3
+	ADD   R3, R2, R3
+	MOVD  40(R1), R6
+	CMP   $0, R6
+	BEQ   done107
+	FMOVQ (R2), F12
+	WORD  $0x4e2cd484 // FADD V4.4S, V4.4S, V12.4S
+	FMOVQ 16(R2), F12
+	WORD  $0x4e2cd4a5 // FADD V5.4S, V5.4S, V12.4S
+	MOVD  56(R1), R6
+	ADD   $-8, R6, R6
+	CMP   $2, R6
+	BLT   one108
+	CMP   $4, R6
+	BLT   two109
+	FMOVQ 32(R2), F12
+	JMP   loaded110
+
+one108:
+	FMOVS 32(R2), F12
+	JMP   loaded110
+
+two109:
+	FMOVD 32(R2), F12
+	CMP   $3, R6
+	BLT   loaded110
+	FMOVS 40(R2), F13
+	VZIP1 V13.D2, V12.D2, V12.D2
+
+loaded110:
+	WORD  $0x4e2cd4c6 // FADD V6.4S, V6.4S, V12.4S
+	MOVD  56(R1), R6
+	ADD   $-12, R6, R6
+	CMP   $1, R6
+	BLT   done111
+	CMP   $2, R6
+	BLT   one112
+	CMP   $4, R6
+	BLT   two113
+	FMOVQ 48(R2), F12
+	JMP   loaded114
+
+one112:
+	FMOVS 48(R2), F12
+	JMP   loaded114
+
+two113:
+	FMOVD 48(R2), F12
+	CMP   $3, R6
+	BLT   loaded114
+	FMOVS 56(R2), F13
+	VZIP1 V13.D2, V12.D2, V12.D2
+
+loaded114:
+	WORD $0x4e2cd4e7 // FADD V7.4S, V7.4S, V12.4S
+
+done111:
+	FMOVQ (R3), F12
+	WORD  $0x4e2cd508 // FADD V8.4S, V8.4S, V12.4S
+	FMOVQ 16(R3), F12
+	WORD  $0x4e2cd529 // FADD V9.4S, V9.4S, V12.4S
+	MOVD  56(R1), R6
+	ADD   $-8, R6, R6
+	CMP   $2, R6
+	BLT   one115
+	CMP   $4, R6
+	BLT   two116
+	FMOVQ 32(R3), F12
+	JMP   loaded117
+
+one115:
+	FMOVS 32(R3), F12
+	JMP   loaded117
+
+two116:
+	FMOVD 32(R3), F12
+	CMP   $3, R6
+	BLT   loaded117
+	FMOVS 40(R3), F13
+	VZIP1 V13.D2, V12.D2, V12.D2
+
+loaded117:
+	WORD  $0x4e2cd54a // FADD V10.4S, V10.4S, V12.4S
+	MOVD  56(R1), R6
+	ADD   $-12, R6, R6
+	CMP   $1, R6
+	BLT   done118
+	CMP   $2, R6
+	BLT   one119
+	CMP   $4, R6
+	BLT   two120
+	FMOVQ 48(R3), F12
+	JMP   loaded121
+
+one119:
+	FMOVS 48(R3), F12
+	JMP   loaded121
+
+two120:
+	FMOVD 48(R3), F12
+	CMP   $3, R6
+	BLT   loaded121
+	FMOVS 56(R3), F13
+	VZIP1 V13.D2, V12.D2, V12.D2
+
+loaded121:
+	WORD $0x4e2cd56b // FADD V11.4S, V11.4S, V12.4S
+
+done118:
+done107:
+	FMOVQ F4, (R2)
+	FMOVQ F5, 16(R2)
+	MOVD  56(R1), R6
+	ADD   $-8, R6, R6
+	CMP   $2, R6
+	BLT   one122
+	CMP   $4, R6
+	BLT   two123
+	FMOVQ F6, 32(R2)
+	JMP   stored124
+
+one122:
+	FMOVS F6, 32(R2)
+	JMP   stored124
+
+two123:
+	FMOVD F6, 32(R2)
+	CMP   $3, R6
+	BLT   stored124
+	VEXT  $8, V6.B16, V6.B16, V4.B16
+	FMOVS F4, 40(R2)
+
+stored124:
+	MOVD  56(R1), R6
+	ADD   $-12, R6, R6
+	CMP   $1, R6
+	BLT   done125
+	CMP   $2, R6
+	BLT   one126
+	CMP   $4, R6
+	BLT   two127
+	FMOVQ F7, 48(R2)
+	JMP   stored128
+
+one126:
+	FMOVS F7, 48(R2)
+	JMP   stored128
+
+two127:
+	FMOVD F7, 48(R2)
+	CMP   $3, R6
+	BLT   stored128
+	VEXT  $8, V7.B16, V7.B16, V4.B16
+	FMOVS F4, 56(R2)
+
+stored128:
+done125:
+	FMOVQ F8, (R3)
+	FMOVQ F9, 16(R3)
+	MOVD  56(R1), R2
+	ADD   $-8, R2, R2
+	CMP   $2, R2
+	BLT   one129
+	CMP   $4, R2
+	BLT   two130
+	FMOVQ F10, 32(R3)
+	JMP   stored131
+
+one129:
+	FMOVS F10, 32(R3)
+	JMP   stored131
+
+two130:
+	FMOVD F10, 32(R3)
+	CMP   $3, R2
+	BLT   stored131
+	VEXT  $8, V10.B16, V10.B16, V4.B16
+	FMOVS F4, 40(R3)
+
+stored131:
+	MOVD  56(R1), R2
+	ADD   $-12, R2, R2
+	CMP   $1, R2
+	BLT   done132
+	CMP   $2, R2
+	BLT   one133
+	CMP   $4, R2
+	BLT   two134
+	FMOVQ F11, 48(R3)
+	JMP   stored135
+
+one133:
+	FMOVS F11, 48(R3)
+	JMP   stored135
+
+two134:
+	FMOVD F11, 48(R3)
+	CMP   $3, R2
+	BLT   stored135
+	VEXT  $8, V11.B16, V11.B16, V4.B16
+	FMOVS F4, 56(R3)
+
+stored135:
+done132:
+	// To the next rows.
+	MOVD 88(R1), R2
+	MOVD 72(R1), R3
+	ADD  R3, R2, R2
+	ADD  R3, R2, R2
+	MOVD R2, 88(R1)
+	MOVD 96(R1), R2
+	MOVD 80(R1), R3
+	ADD  R3, R2, R2
+	ADD  R3, R2, R2
+	MOVD R2, 96(R1)
+	MOVD 64(R1), R2
+	ADD  $-2, R2, R2
+	MOVD R2, 64(R1)
+	JMP  rows98
+
+done99:
+rows136:
+	MOVD 64(R1), R2
+	CMP  $1, R2
+	BLT  done137
+	VMOV V0.B16, V4.B16
+	VMOV V1.B16, V5.B16
+	VMOV V2.B16, V6.B16
+	VMOV V3.B16, V7.B16
+	MOVD 88(R1), R2
+	MOVD (R1), R3
+	MOVD 8(R1), R6
+	MOVD 72(R1), R7
+	CMP  $1, R6
+	BLT  done139
+
+loop138:
+	// A k block.
+	MOVD R6, R7
+	ADD  $-128, R6, R6
+	CMP  $1, R6
+	BLT  done140
+	MOVD $128, R7
+
+done140:
+	SUBS $4, R7, R7
+	BLT  done142
+
+loop141:
+	FMOVQ (R2), F8
+	FLDPQ (R3), (F9, F10)
+	WORD  $0x4f881124 // FMLA V4.4S, V9.4S, V8.S[0]
+	WORD  $0x4f881145 // FMLA V5.4S, V10.4S, V8.S[0]
+	FLDPQ 32(R3), (F9, F10)
+	WORD  $0x4f881126 // FMLA V6.4S, V9.4S, V8.S[0]
+	WORD  $0x4f881147 // FMLA V7.4S, V10.4S, V8.S[0]
+	FLDPQ 64(R3), (F9, F10)
+	WORD  $0x4fa81124 // FMLA V4.4S, V9.4S, V8.S[1]
+	WORD  $0x4fa81145 // FMLA V5.4S, V10.4S, V8.S[1]
+	FLDPQ 96(R3), (F9, F10)
+	WORD  $0x4fa81126 // FMLA V6.4S, V9.4S, V8.S[1]
+	WORD  $0x4fa81147 // FMLA V7.4S, V10.4S, V8.S[1]
+	FLDPQ 128(R3), (F9, F10)
+	WORD  $0x4f881924 // FMLA V4.4S, V9.4S, V8.S[2]
+	WORD  $0x4f881945 // FMLA V5.4S, V10.4S, V8.S[2]
+	FLDPQ 160(R3), (F9, F10)
+	WORD  $0x4f881926 // FMLA V6.4S, V9.4S, V8.S[2]
+	WORD  $0x4f881947 // FMLA V7.4S, V10.4S, V8.S[2]
+	FLDPQ 192(R3), (F9, F10)
+	WORD  $0x4fa81924 // FMLA V4.4S, V9.4S, V8.S[3]
+	WORD  $0x4fa81945 // FMLA V5.4S, V10.4S, V8.S[3]
+	FLDPQ 224(R3), (F9, F10)
+	WORD  $0x4fa81926 // FMLA V6.4S, V9.4S, V8.S[3]
+	WORD  $0x4fa81947 // FMLA V7.4S, V10.4S, V8.S[3]
+	ADD   $16, R2, R2
+	ADD   $256, R3, R3
+	SUBS  $4, R7, R7
+	BGE   loop141
+
+done142:
+	ADD  $4, R7, R7
+	SUBS $1, R7, R7
+	BLT  done144
+
+loop143:
+	FMOVS (R2), F8
+	FLDPQ (R3), (F9, F10)
+	WORD  $0x4f881124 // FMLA V4.4S, V9.4S, V8.S[0]
+	WORD  $0x4f881145 // FMLA V5.4S, V10.4S, V8.S[0]
+	FLDPQ 32(R3), (F9, F10)
+	WORD  $0x4f881126 // FMLA V6.4S, V9.4S, V8.S[0]
+	WORD  $0x4f881147 // FMLA V7.4S, V10.4S, V8.S[0]
+	ADD   $4, R2, R2
+	ADD   $64, R3, R3
+	SUBS  $1, R7, R7
+	BGE   loop143
+
+done144:
+	ADD  $1, R7, R7
+	MOVD 16(R1), R7
+	ADD  R7, R3, R3
+	CMP  $1, R6
+	BGE  loop138
+
+done139:
+	MOVD  96(R1), R2
+	MOVD  80(R1), R3
+	MOVD  40(R1), R3
+	CMP   $0, R3
+	BEQ   done145
+	FMOVQ (R2), F8
+	WORD  $0x4e28d484 // FADD V4.4S, V4.4S, V8.4S
+	FMOVQ 16(R2), F8
+	WORD  $0x4e28d4a5 // FADD V5.4S, V5.4S, V8.4S
+	MOVD  56(R1), R3
+	ADD   $-8, R3, R3
+	CMP   $2, R3
+	BLT   one146
+	CMP   $4, R3
+	BLT   two147
+	FMOVQ 32(R2), F8
+	JMP   loaded148
+
+one146:
+	FMOVS 32(R2), F8
+	JMP   loaded148
+
+two147:
+	FMOVD 32(R2), F8
+	CMP   $3, R3
+	BLT   loaded148
+	FMOVS 40(R2), F9
+	VZIP1 V9.D2, V8.D2, V8.D2
+
+loaded148:
+	WORD  $0x4e28d4c6 // FADD V6.4S, V6.4S, V8.4S
+	MOVD  56(R1), R3
+	ADD   $-12, R3, R3
+	CMP   $1, R3
+	BLT   done149
+	CMP   $2, R3
+	BLT   one150
+	CMP   $4, R3
+	BLT   two151
+	FMOVQ 48(R2), F8
+	JMP   loaded152
+
+one150:
+	FMOVS 48(R2), F8
+	JMP   loaded152
+
+two151:
+	FMOVD 48(R2), F8
+	CMP   $3, R3
+	BLT   loaded152
+	FMOVS 56(R2), F9
+	VZIP1 V9.D2, V8.D2, V8.D2
+
+loaded152:
+	WORD $0x4e28d4e7 // FADD V7.4S, V7.4S, V8.4S
+
+done149:
+done145:
+	FMOVQ F4, (R2)
+	FMOVQ F5, 16(R2)
+	MOVD  56(R1), R3
+	ADD   $-8, R3, R3
+	CMP   $2, R3
+	BLT   one153
+	CMP   $4, R3
+	BLT   two154
+	FMOVQ F6, 32(R2)
+	JMP   stored155
+
+one153:
+	FMOVS F6, 32(R2)
+	JMP   stored155
+
+two154:
+	FMOVD F6, 32(R2)
+	CMP   $3, R3
+	BLT   stored155
+	VEXT  $8, V6.B16, V6.B16, V4.B16
+	FMOVS F4, 40(R2)
+
+stored155:
+	MOVD  56(R1), R3
+	ADD   $-12, R3, R3
+	CMP   $1, R3
+	BLT   done156
+	CMP   $2, R3
+	BLT   one157
+	CMP   $4, R3
+	BLT   two158
+	FMOVQ F7, 48(R2)
+	JMP   stored159
+
+one157:
+	FMOVS F7, 48(R2)
+	JMP   stored159
+
+two158:
+	FMOVD F7, 48(R2)
+	CMP   $3, R3
+	BLT   stored159
+	VEXT  $8, V7.B16, V7.B16, V4.B16
+	FMOVS F4, 56(R2)
+
+stored159:
+done156:
+	// To the next rows.
+	MOVD 88(R1), R2
+	MOVD 72(R1), R3
+	ADD  R3, R2, R2
+	MOVD R2, 88(R1)
+	MOVD 96(R1), R2
+	MOVD 80(R1), R3
+	ADD  R3, R2, R2
+	MOVD R2, 96(R1)
+	MOVD 64(R1), R2
+	ADD  $-1, R2, R2
+	MOVD R2, 64(R1)
+	JMP  rows136
+
+done137:
+	JMP done24
+
+half23:
+	VMOVI $0, V0.B16
+	VMOVI $0, V1.B16
+	MOVD  32(R1), R2
+	MOVD  56(R1), R3
+	CMP   $2, R3
+	BLT   one160
+	CMP   $4, R3
+	BLT   two161
+	FMOVQ (R2), F0
+	JMP   loaded162
+
+one160:
+	FMOVS (R2), F0
+	JMP   loaded162
+
+two161:
+	FMOVD (R2), F0
+	CMP   $3, R3
+	BLT   loaded162
+	FMOVS 8(R2), F2
+	VZIP1 V2.D2, V0.D2, V0.D2
+
+loaded162:
+	MOVD  56(R1), R3
+	ADD   $-4, R3, R3
+	CMP   $1, R3
+	BLT   done163
+	CMP   $2, R3
+	BLT   one164
+	CMP   $4, R3
+	BLT   two165
+	FMOVQ 16(R2), F1
+	JMP   loaded166
+
+one164:
+	FMOVS 16(R2), F1
+	JMP   loaded166
+
+two165:
+	FMOVD 16(R2), F1
+	CMP   $3, R3
+	BLT   loaded166
+	FMOVS 24(R2), F2
+	VZIP1 V2.D2, V1.D2, V1.D2
+
+loaded166:
+done163:
+rows167:
+	MOVD 64(R1), R2
+	CMP  $8, R2
+	BLT  done168
+	VMOV V0.B16, V2.B16
+	VMOV V1.B16, V3.B16
+	VMOV V0.B16, V4.B16
+	VMOV V1.B16, V5.B16
+	VMOV V0.B16, V6.B16
+	VMOV V1.B16, V7.B16
+	VMOV V0.B16, V8.B16
+	VMOV V1.B16, V9.B16
+	VMOV V0.B16, V10.B16
+	VMOV V1.B16, V11.B16
+	VMOV V0.B16, V12.B16
+	VMOV V1.B16, V13.B16
+	VMOV V0.B16, V14.B16
+	VMOV V1.B16, V15.B16
+	VMOV V0.B16, V16.B16
+	VMOV V1.B16, V17.B16
+	MOVD 88(R1), R2
+	MOVD (R1), R3
+	MOVD 8(R1), R6
+	MOVD 72(R1), R7
+	ADD  R7, R2, R8
+	ADD  R7, R8, R9
+	ADD  R7, R9, R10
+	ADD  R7, R10, R11
+	ADD  R7, R11, R12
+	ADD  R7, R12, R13
+	ADD  R7, R13, R7
+	CMP  $1, R6
+	BLT  done170
+
+loop169:
+	// A k block.
+	MOVD R6, R14
+	ADD  $-128, R6, R6
+	CMP  $1, R6
+	BLT  done171
+	MOVD $128, R14
+
+done171:
+	SUBS $4, R14, R14
+	BLT  done173
+
+loop172:
+	FMOVQ (R2), F18
+	FMOVQ (R8), F19
+	FMOVQ (R9), F20
+	FMOVQ (R10), F21
+	FMOVQ (R11), F22
+	FMOVQ (R12), F23
+	FMOVQ (R13), F24
+	FMOVQ (R7), F25
+	FLDPQ (R3), (F26, F27)
+	WORD  $0x4f921342 // FMLA V2.4S, V26.4S, V18.S[0]
+	WORD  $0x4f921363 // FMLA V3.4S, V27.4S, V18.S[0]
+	WORD  $0x4f931344 // FMLA V4.4S, V26.4S, V19.S[0]
+	WORD  $0x4f931365 // FMLA V5.4S, V27.4S, V19.S[0]
+	WORD  $0x4f941346 // FMLA V6.4S, V26.4S, V20.S[0]
+	WORD  $0x4f941367 // FMLA V7.4S, V27.4S, V20.S[0]
+	WORD  $0x4f951348 // FMLA V8.4S, V26.4S, V21.S[0]
+	WORD  $0x4f951369 // FMLA V9.4S, V27.4S, V21.S[0]
+	WORD  $0x4f96134a // FMLA V10.4S, V26.4S, V22.S[0]
+	WORD  $0x4f96136b // FMLA V11.4S, V27.4S, V22.S[0]
+	WORD  $0x4f97134c // FMLA V12.4S, V26.4S, V23.S[0]
+	WORD  $0x4f97136d // FMLA V13.4S, V27.4S, V23.S[0]
+	WORD  $0x4f98134e // FMLA V14.4S, V26.4S, V24.S[0]
+	WORD  $0x4f98136f // FMLA V15.4S, V27.4S, V24.S[0]
+	WORD  $0x4f991350 // FMLA V16.4S, V26.4S, V25.S[0]
+	WORD  $0x4f991371 // FMLA V17.4S, V27.4S, V25.S[0]
+	FLDPQ 64(R3), (F26, F27)
+	WORD  $0x4fb21342 // FMLA V2.4S, V26.4S, V18.S[1]
+	WORD  $0x4fb21363 // FMLA V3.4S, V27.4S, V18.S[1]
+	WORD  $0x4fb31344 // FMLA V4.4S, V26.4S, V19.S[1]
+	WORD  $0x4fb31365 // FMLA V5.4S, V27.4S, V19.S[1]
+	WORD  $0x4fb41346 // FMLA V6.4S, V26.4S, V20.S[1]
+	WORD  $0x4fb41367 // FMLA V7.4S, V27.4S, V20.S[1]
+	WORD  $0x4fb51348 // FMLA V8.4S, V26.4S, V21.S[1]
+	WORD  $0x4fb51369 // FMLA V9.4S, V27.4S, V21.S[1]
+	WORD  $0x4fb6134a // FMLA V10.4S, V26.4S, V22.S[1]
+	WORD  $0x4fb6136b // FMLA V11.4S, V27.4S, V22.S[1]
+	WORD  $0x4fb7134c // FMLA V12.4S, V26.4S, V23.S[1]
+	WORD  $0x4fb7136d // FMLA V13.4S, V27.4S, V23.S[1]
+	WORD  $0x4fb8134e // FMLA V14.4S, V26.4S, V24.S[1]
+	WORD  $0x4fb8136f // FMLA V15.4S, V27.4S, V24.S[1]
+	WORD  $0x4fb91350 // FMLA V16.4S, V26.4S, V25.S[1]
+	WORD  $0x4fb91371 // FMLA V17.4S, V27.4S, V25.S[1]
+	FLDPQ 128(R3), (F26, F27)
+	WORD  $0x4f921b42 // FMLA V2.4S, V26.4S, V18.S[2]
+	WORD  $0x4f921b63 // FMLA V3.4S, V27.4S, V18.S[2]
+	WORD  $0x4f931b44 // FMLA V4.4S, V26.4S, V19.S[2]
+	WORD  $0x4f931b65 // FMLA V5.4S, V27.4S, V19.S[2]
+	WORD  $0x4f941b46 // FMLA V6.4S, V26.4S, V20.S[2]
+	WORD  $0x4f941b67 // FMLA V7.4S, V27.4S, V20.S[2]
+	WORD  $0x4f951b48 // FMLA V8.4S, V26.4S, V21.S[2]
+	WORD  $0x4f951b69 // FMLA V9.4S, V27.4S, V21.S[2]
+	WORD  $0x4f961b4a // FMLA V10.4S, V26.4S, V22.S[2]
+	WORD  $0x4f961b6b // FMLA V11.4S, V27.4S, V22.S[2]
+	WORD  $0x4f971b4c // FMLA V12.4S, V26.4S, V23.S[2]
+	WORD  $0x4f971b6d // FMLA V13.4S, V27.4S, V23.S[2]
+	WORD  $0x4f981b4e // FMLA V14.4S, V26.4S, V24.S[2]
+	WORD  $0x4f981b6f // FMLA V15.4S, V27.4S, V24.S[2]
+	WORD  $0x4f991b50 // FMLA V16.4S, V26.4S, V25.S[2]
+	WORD  $0x4f991b71 // FMLA V17.4S, V27.4S, V25.S[2]
+	FLDPQ 192(R3), (F26, F27)
+	WORD  $0x4fb21b42 // FMLA V2.4S, V26.4S, V18.S[3]
+	WORD  $0x4fb21b63 // FMLA V3.4S, V27.4S, V18.S[3]
+	WORD  $0x4fb31b44 // FMLA V4.4S, V26.4S, V19.S[3]
+	WORD  $0x4fb31b65 // FMLA V5.4S, V27.4S, V19.S[3]
+	WORD  $0x4fb41b46 // FMLA V6.4S, V26.4S, V20.S[3]
+	WORD  $0x4fb41b67 // FMLA V7.4S, V27.4S, V20.S[3]
+	WORD  $0x4fb51b48 // FMLA V8.4S, V26.4S, V21.S[3]
+	WORD  $0x4fb51b69 // FMLA V9.4S, V27.4S, V21.S[3]
+	WORD  $0x4fb61b4a // FMLA V10.4S, V26.4S, V22.S[3]
+	WORD  $0x4fb61b6b // FMLA V11.4S, V27.4S, V22.S[3]
+	WORD  $0x4fb71b4c // FMLA V12.4S, V26.4S, V23.S[3]
+	WORD  $0x4fb71b6d // FMLA V13.4S, V27.4S, V23.S[3]
+	WORD  $0x4fb81b4e // FMLA V14.4S, V26.4S, V24.S[3]
+	WORD  $0x4fb81b6f // FMLA V15.4S, V27.4S, V24.S[3]
+	WORD  $0x4fb91b50 // FMLA V16.4S, V26.4S, V25.S[3]
+	WORD  $0x4fb91b71 // FMLA V17.4S, V27.4S, V25.S[3]
+	ADD   $16, R2, R2
+	ADD   $16, R8, R8
+	ADD   $16, R9, R9
+	ADD   $16, R10, R10
+	ADD   $16, R11, R11
+	ADD   $16, R12, R12
+	ADD   $16, R13, R13
+	ADD   $16, R7, R7
+	ADD   $256, R3, R3
+	SUBS  $4, R14, R14
+	BGE   loop172
+
+done173:
+	ADD  $4, R14, R14
+	SUBS $1, R14, R14
+	BLT  done175
+
+loop174:
+	FMOVS (R2), F18
+	FMOVS (R8), F19
+	FMOVS (R9), F20
+	FMOVS (R10), F21
+	FMOVS (R11), F22
+	FMOVS (R12), F23
+	FMOVS (R13), F24
+	FMOVS (R7), F25
+	FLDPQ (R3), (F26, F27)
+	WORD  $0x4f921342 // FMLA V2.4S, V26.4S, V18.S[0]
+	WORD  $0x4f921363 // FMLA V3.4S, V27.4S, V18.S[0]
+	WORD  $0x4f931344 // FMLA V4.4S, V26.4S, V19.S[0]
+	WORD  $0x4f931365 // FMLA V5.4S, V27.4S, V19.S[0]
+	WORD  $0x4f941346 // FMLA V6.4S, V26.4S, V20.S[0]
+	WORD  $0x4f941367 // FMLA V7.4S, V27.4S, V20.S[0]
+	WORD  $0x4f951348 // FMLA V8.4S, V26.4S, V21.S[0]
+	WORD  $0x4f951369 // FMLA V9.4S, V27.4S, V21.S[0]
+	WORD  $0x4f96134a // FMLA V10.4S, V26.4S, V22.S[0]
+	WORD  $0x4f96136b // FMLA V11.4S, V27.4S, V22.S[0]
+	WORD  $0x4f97134c // FMLA V12.4S, V26.4S, V23.S[0]
+	WORD  $0x4f97136d // FMLA V13.4S, V27.4S, V23.S[0]
+	WORD  $0x4f98134e // FMLA V14.4S, V26.4S, V24.S[0]
+	WORD  $0x4f98136f // FMLA V15.4S, V27.4S, V24.S[0]
+	WORD  $0x4f991350 // FMLA V16.4S, V26.4S, V25.S[0]
+	WORD  $0x4f991371 // FMLA V17.4S, V27.4S, V25.S[0]
+	ADD   $4, R2, R2
+	ADD   $4, R8, R8
+	ADD   $4, R9, R9
+	ADD   $4, R10, R10
+	ADD   $4, R11, R11
+	ADD   $4, R12, R12
+	ADD   $4, R13, R13
+	ADD   $4, R7, R7
+	ADD   $64, R3, R3
+	SUBS  $1, R14, R14
+	BGE   loop174
+
+done175:
+	ADD  $1, R14, R14
+	MOVD 16(R1), R14
+	ADD  R14, R3, R3
+	CMP  $1, R6
+	BGE  loop169
+
+done170:
+	MOVD  96(R1), R2
+	MOVD  80(R1), R3
+	ADD   R3, R2, R6
+	ADD   R3, R6, R7
+	ADD   R3, R7, R8
+	ADD   R3, R8, R9
+	ADD   R3, R9, R10
+	ADD   R3, R10, R11
+	ADD   R3, R11, R3
+	MOVD  40(R1), R12
+	CMP   $0, R12
+	BEQ   done176
+	MOVD  56(R1), R12
+	CMP   $2, R12
+	BLT   one177
+	CMP   $4, R12
+	BLT   two178
+	FMOVQ (R2), F18
+	JMP   loaded179
+
+one177:
+	FMOVS (R2), F18
+	JMP   loaded179
+
+two178:
+	FMOVD (R2), F18
+	CMP   $3, R12
+	BLT   loaded179
+	FMOVS 8(R2), F19
+	VZIP1 V19.D2, V18.D2, V18.D2
+
+loaded179:
+	WORD  $0x4e32d442 // FADD V2.4S, V2.4S, V18.4S
+	MOVD  56(R1), R12
+	ADD   $-4, R12, R12
+	CMP   $1, R12
+	BLT   done180
+	CMP   $2, R12
+	BLT   one181
+	CMP   $4, R12
+	BLT   two182
+	FMOVQ 16(R2), F18
+	JMP   loaded183
+
+one181:
+	FMOVS 16(R2), F18
+	JMP   loaded183
+
+two182:
+	FMOVD 16(R2), F18
+	CMP   $3, R12
+	BLT   loaded183
+	FMOVS 24(R2), F19
+	VZIP1 V19.D2, V18.D2, V18.D2
+
+loaded183:
+	WORD $0x4e32d463 // FADD V3.4S, V3.4S, V18.4S
+
+done180:
+	MOVD  56(R1), R12
+	CMP   $2, R12
+	BLT   one184
+	CMP   $4, R12
+	BLT   two185
+	FMOVQ (R6), F18
+	JMP   loaded186
+
+one184:
+	FMOVS (R6), F18
+	JMP   loaded186
+
+two185:
+	FMOVD (R6), F18
+	CMP   $3, R12
+	BLT   loaded186
+	FMOVS 8(R6), F19
+	VZIP1 V19.D2, V18.D2, V18.D2
+
+loaded186:
+	WORD  $0x4e32d484 // FADD V4.4S, V4.4S, V18.4S
+	MOVD  56(R1), R12
+	ADD   $-4, R12, R12
+	CMP   $1, R12
+	BLT   done187
+	CMP   $2, R12
+	BLT   one188
+	CMP   $4, R12
+	BLT   two189
+	FMOVQ 16(R6), F18
+	JMP   loaded190
+
+one188:
+	FMOVS 16(R6), F18
+	JMP   loaded190
+
+two189:
+	FMOVD 16(R6), F18
+	CMP   $3, R12
+	BLT   loaded190
+	FMOVS 24(R6), F19
+	VZIP1 V19.D2, V18.D2, V18.D2
+
+loaded190:
+	WORD $0x4e32d4a5 // FADD V5.4S, V5.4S, V18.4S
+
+done187:
+	MOVD  56(R1), R12
+	CMP   $2, R12
+	BLT   one191
+	CMP   $4, R12
+	BLT   two192
+	FMOVQ (R7), F18
+	JMP   loaded193
+
+one191:
+	FMOVS (R7), F18
+	JMP   loaded193
+
+two192:
+	FMOVD (R7), F18
+	CMP   $3, R12
+	BLT   loaded193
+	FMOVS 8(R7), F19
+	VZIP1 V19.D2, V18.D2, V18.D2
+
+loaded193:
+	WORD  $0x4e32d4c6 // FADD V6.4S, V6.4S, V18.4S
+	MOVD  56(R1), R12
+	ADD   $-4, R12, R12
+	CMP   $1, R12
+	BLT   done194
+	CMP   $2, R12
+	BLT   one195
+	CMP   $4, R12
+	BLT   two196
+	FMOVQ 16(R7), F18
+	JMP   loaded197
+
+one195:
+	FMOVS 16(R7), F18
+	JMP   loaded197
+
+two196:
+	FMOVD 16(R7), F18
+	CMP   $3, R12
+	BLT   loaded197
+	FMOVS 24(R7), F19
+	VZIP1 V19.D2, V18.D2, V18.D2
+
+loaded197:
+	WORD $0x4e32d4e7 // FADD V7.4S, V7.4S, V18.4S
+
+done194:
+	MOVD  56(R1), R12
+	CMP   $2, R12
+	BLT   one198
+	CMP   $4, R12
+	BLT   two199
+	FMOVQ (R8), F18
+	JMP   loaded200
+
+one198:
+	FMOVS (R8), F18
+	JMP   loaded200
+
+two199:
+	FMOVD (R8), F18
+	CMP   $3, R12
+	BLT   loaded200
+	FMOVS 8(R8), F19
+	VZIP1 V19.D2, V18.D2, V18.D2
+
+loaded200:
+	WORD  $0x4e32d508 // FADD V8.4S, V8.4S, V18.4S
+	MOVD  56(R1), R12
+	ADD   $-4, R12, R12
+	CMP   $1, R12
+	BLT   done201
+	CMP   $2, R12
+	BLT   one202
+	CMP   $4, R12
+	BLT   two203
+	FMOVQ 16(R8), F18
+	JMP   loaded204
+
+one202:
+	FMOVS 16(R8), F18
+	JMP   loaded204
+
+two203:
+	FMOVD 16(R8), F18
+	CMP   $3, R12
+	BLT   loaded204
+	FMOVS 24(R8), F19
+	VZIP1 V19.D2, V18.D2, V18.D2
+
+loaded204:
+	WORD $0x4e32d529 // FADD V9.4S, V9.4S, V18.4S
+
+done201:
+	MOVD  56(R1), R12
+	CMP   $2, R12
+	BLT   one205
+	CMP   $4, R12
+	BLT   two206
+	FMOVQ (R9), F18
+	JMP   loaded207
+
+one205:
+	FMOVS (R9), F18
+	JMP   loaded207
+
+two206:
+	FMOVD (R9), F18
+	CMP   $3, R12
+	BLT   loaded207
+	FMOVS 8(R9), F19
+	VZIP1 V19.D2, V18.D2, V18.D2
+
+loaded207:
+	WORD  $0x4e32d54a // FADD V10.4S, V10.4S, V18.4S
+	MOVD  56(R1), R12
+	ADD   $-4, R12, R12
+	CMP   $1, R12
+	BLT   done208
+	CMP   $2, R12
+	BLT   one209
+	CMP   $4, R12
+	BLT   two210
+	FMOVQ 16(R9), F18
+	JMP   loaded211
+
+one209:
+	FMOVS 16(R9), F18
+	JMP   loaded211
+
+two210:
+	FMOVD 16(R9), F18
+	CMP   $3, R12
+	BLT   loaded211
+	FMOVS 24(R9), F19
+	VZIP1 V19.D2, V18.D2, V18.D2
+
+loaded211:
+	WORD $0x4e32d56b // FADD V11.4S, V11.4S, V18.4S
+
+done208:
+	MOVD  56(R1), R12
+	CMP   $2, R12
+	BLT   one212
+	CMP   $4, R12
+	BLT   two213
+	FMOVQ (R10), F18
+	JMP   loaded214
+
+one212:
+	FMOVS (R10), F18
+	JMP   loaded214
+
+two213:
+	FMOVD (R10), F18
+	CMP   $3, R12
+	BLT   loaded214
+	FMOVS 8(R10), F19
+	VZIP1 V19.D2, V18.D2, V18.D2
+
+loaded214:
+	WORD  $0x4e32d58c // FADD V12.4S, V12.4S, V18.4S
+	MOVD  56(R1), R12
+	ADD   $-4, R12, R12
+	CMP   $1, R12
+	BLT   done215
+	CMP   $2, R12
+	BLT   one216
+	CMP   $4, R12
+	BLT   two217
+	FMOVQ 16(R10), F18
+	JMP   loaded218
+
+one216:
+	FMOVS 16(R10), F18
+	JMP   loaded218
+
+two217:
+	FMOVD 16(R10), F18
+	CMP   $3, R12
+	BLT   loaded218
+	FMOVS 24(R10), F19
+	VZIP1 V19.D2, V18.D2, V18.D2
+
+loaded218:
+	WORD $0x4e32d5ad // FADD V13.4S, V13.4S, V18.4S
+
+done215:
+	MOVD  56(R1), R12
+	CMP   $2, R12
+	BLT   one219
+	CMP   $4, R12
+	BLT   two220
+	FMOVQ (R11), F18
+	JMP   loaded221
+
+one219:
+	FMOVS (R11), F18
+	JMP   loaded221
+
+two220:
+	FMOVD (R11), F18
+	CMP   $3, R12
+	BLT   loaded221
+	FMOVS 8(R11), F19
+	VZIP1 V19.D2, V18.D2, V18.D2
+
+loaded221:
+	WORD  $0x4e32d5ce // FADD V14.4S, V14.4S, V18.4S
+	MOVD  56(R1), R12
+	ADD   $-4, R12, R12
+	CMP   $1, R12
+	BLT   done222
+	CMP   $2, R12
+	BLT   one223
+	CMP   $4, R12
+	BLT   two224
+	FMOVQ 16(R11), F18
+	JMP   loaded225
+
+one223:
+	FMOVS 16(R11), F18
+	JMP   loaded225
+
+two224:
+	FMOVD 16(R11), F18
+	CMP   $3, R12
+	BLT   loaded225
+	FMOVS 24(R11), F19
+	VZIP1 V19.D2, V18.D2, V18.D2
+
+loaded225:
+	WORD $0x4e32d5ef // FADD V15.4S, V15.4S, V18.4S
+
+done222:
+	MOVD  56(R1), R12
+	CMP   $2, R12
+	BLT   one226
+	CMP   $4, R12
+	BLT   two227
+	FMOVQ (R3), F18
+	JMP   loaded228
+
+one226:
+	FMOVS (R3), F18
+	JMP   loaded228
+
+two227:
+	FMOVD (R3), F18
+	CMP   $3, R12
+	BLT   loaded228
+	FMOVS 8(R3), F19
+	VZIP1 V19.D2, V18.D2, V18.D2
+
+loaded228:
+	WORD  $0x4e32d610 // FADD V16.4S, V16.4S, V18.4S
+	MOVD  56(R1), R12
+	ADD   $-4, R12, R12
+	CMP   $1, R12
+	BLT   done229
+	CMP   $2, R12
+	BLT   one230
+	CMP   $4, R12
+	BLT   two231
+	FMOVQ 16(R3), F18
+	JMP   loaded232
+
+one230:
+	FMOVS 16(R3), F18
+	JMP   loaded232
+
+two231:
+	FMOVD 16(R3), F18
+	CMP   $3, R12
+	BLT   loaded232
+	FMOVS 24(R3), F19
+	VZIP1 V19.D2, V18.D2, V18.D2
+
+loaded232:
+	WORD $0x4e32d631 // FADD V17.4S, V17.4S, V18.4S
+
+done229:
+done176:
+	MOVD  56(R1), R12
+	CMP   $2, R12
+	BLT   one233
+	CMP   $4, R12
+	BLT   two234
+	FMOVQ F2, (R2)
+	JMP   stored235
+
+one233:
+	FMOVS F2, (R2)
+	JMP   stored235
+
+two234:
+	FMOVD F2, (R2)
+	CMP   $3, R12
+	BLT   stored235
+	VEXT  $8, V2.B16, V2.B16, V2.B16
+	FMOVS F2, 8(R2)
+
+stored235:
+	MOVD  56(R1), R12
+	ADD   $-4, R12, R12
+	CMP   $1, R12
+	BLT   done236
+	CMP   $2, R12
+	BLT   one237
+	CMP   $4, R12
+	BLT   two238
+	FMOVQ F3, 16(R2)
+	JMP   stored239
+
+one237:
+	FMOVS F3, 16(R2)
+	JMP   stored239
+
+two238:
+	FMOVD F3, 16(R2)
+	CMP   $3, R12
+	BLT   stored239
+	VEXT  $8, V3.B16, V3.B16, V2.B16
+	FMOVS F2, 24(R2)
+
+stored239:
+done236:
+	MOVD  56(R1), R2
+	CMP   $2, R2
+	BLT   one240
+	CMP   $4, R2
+	BLT   two241
+	FMOVQ F4, (R6)
+	JMP   stored242
+
+one240:
+	FMOVS F4, (R6)
+	JMP   stored242
+
+two241:
+	FMOVD F4, (R6)
+	CMP   $3, R2
+	BLT   stored242
+	VEXT  $8, V4.B16, V4.B16, V2.B16
+	FMOVS F2, 8(R6)
+
+stored242:
+	MOVD  56(R1), R2
+	ADD   $-4, R2, R2
+	CMP   $1, R2
+	BLT   done243
+	CMP   $2, R2
+	BLT   one244
+	CMP   $4, R2
+	BLT   two245
+	FMOVQ F5, 16(R6)
+	JMP   stored246
+
+one244:
+	FMOVS F5, 16(R6)
+	JMP   stored246
+
+two245:
+	FMOVD F5, 16(R6)
+	CMP   $3, R2
+	BLT   stored246
+	VEXT  $8, V5.B16, V5.B16, V2.B16
+	FMOVS F2, 24(R6)
+
+stored246:
+done243:
+	MOVD  56(R1), R2
+	CMP   $2, R2
+	BLT   one247
+	CMP   $4, R2
+	BLT   two248
+	FMOVQ F6, (R7)
+	JMP   stored249
+
+one247:
+	FMOVS F6, (R7)
+	JMP   stored249
+
+two248:
+	FMOVD F6, (R7)
+	CMP   $3, R2
+	BLT   stored249
+	VEXT  $8, V6.B16, V6.B16, V2.B16
+	FMOVS F2, 8(R7)
+
+stored249:
+	MOVD  56(R1), R2
+	ADD   $-4, R2, R2
+	CMP   $1, R2
+	BLT   done250
+	CMP   $2, R2
+	BLT   one251
+	CMP   $4, R2
+	BLT   two252
+	FMOVQ F7, 16(R7)
+	JMP   stored253
+
+one251:
+	FMOVS F7, 16(R7)
+	JMP   stored253
+
+two252:
+	FMOVD F7, 16(R7)
+	CMP   $3, R2
+	BLT   stored253
+	VEXT  $8, V7.B16, V7.B16, V2.B16
+	FMOVS F2, 24(R7)
+
+stored253:
+done250:
+	MOVD  56(R1), R2
+	CMP   $2, R2
+	BLT   one254
+	CMP   $4, R2
+	BLT   two255
+	FMOVQ F8, (R8)
+	JMP   stored256
+
+one254:
+	FMOVS F8, (R8)
+	JMP   stored256
+
+two255:
+	FMOVD F8, (R8)
+	CMP   $3, R2
+	BLT   stored256
+	VEXT  $8, V8.B16, V8.B16, V2.B16
+	FMOVS F2, 8(R8)
+
+stored256:
+	MOVD  56(R1), R2
+	ADD   $-4, R2, R2
+	CMP   $1, R2
+	BLT   done257
+	CMP   $2, R2
+	BLT   one258
+	CMP   $4, R2
+	BLT   two259
+	FMOVQ F9, 16(R8)
+	JMP   stored260
+
+one258:
+	FMOVS F9, 16(R8)
+	JMP   stored260
+
+two259:
+	FMOVD F9, 16(R8)
+	CMP   $3, R2
+	BLT   stored260
+	VEXT  $8, V9.B16, V9.B16, V2.B16
+	FMOVS F2, 24(R8)
+
+stored260:
+done257:
+	MOVD  56(R1), R2
+	CMP   $2, R2
+	BLT   one261
+	CMP   $4, R2
+	BLT   two262
+	FMOVQ F10, (R9)
+	JMP   stored263
+
+one261:
+	FMOVS F10, (R9)
+	JMP   stored263
+
+two262:
+	FMOVD F10, (R9)
+	CMP   $3, R2
+	BLT   stored263
+	VEXT  $8, V10.B16, V10.B16, V2.B16
+	FMOVS F2, 8(R9)
+
+stored263:
+	MOVD  56(R1), R2
+	ADD   $-4, R2, R2
+	CMP   $1, R2
+	BLT   done264
+	CMP   $2, R2
+	BLT   one265
+	CMP   $4, R2
+	BLT   two266
+	FMOVQ F11, 16(R9)
+	JMP   stored267
+
+one265:
+	FMOVS F11, 16(R9)
+	JMP   stored267
+
+two266:
+	FMOVD F11, 16(R9)
+	CMP   $3, R2
+	BLT   stored267
+	VEXT  $8, V11.B16, V11.B16, V2.B16
+	FMOVS F2, 24(R9)
+
+stored267:
+done264:
+	MOVD  56(R1), R2
+	CMP   $2, R2
+	BLT   one268
+	CMP   $4, R2
+	BLT   two269
+	FMOVQ F12, (R10)
+	JMP   stored270
+
+one268:
+	FMOVS F12, (R10)
+	JMP   stored270
+
+two269:
+	FMOVD F12, (R10)
+	CMP   $3, R2
+	BLT   stored270
+	VEXT  $8, V12.B16, V12.B16, V2.B16
+	FMOVS F2, 8(R10)
+
+stored270:
+	MOVD  56(R1), R2
+	ADD   $-4, R2, R2
+	CMP   $1, R2
+	BLT   done271
+	CMP   $2, R2
+	BLT   one272
+	CMP   $4, R2
+	BLT   two273
+	FMOVQ F13, 16(R10)
+	JMP   stored274
+
+one272:
+	FMOVS F13, 16(R10)
+	JMP   stored274
+
+two273:
+	FMOVD F13, 16(R10)
+	CMP   $3, R2
+	BLT   stored274
+	VEXT  $8, V13.B16, V13.B16, V2.B16
+	FMOVS F2, 24(R10)
+
+stored274:
+done271:
+	MOVD  56(R1), R2
+	CMP   $2, R2
+	BLT   one275
+	CMP   $4, R2
+	BLT   two276
+	FMOVQ F14, (R11)
+	JMP   stored277
+
+one275:
+	FMOVS F14, (R11)
+	JMP   stored277
+
+two276:
+	FMOVD F14, (R11)
+	CMP   $3, R2
+	BLT   stored277
+	VEXT  $8, V14.B16, V14.B16, V2.B16
+	FMOVS F2, 8(R11)
+
+stored277:
+	MOVD  56(R1), R2
+	ADD   $-4, R2, R2
+	CMP   $1, R2
+	BLT   done278
+	CMP   $2, R2
+	BLT   one279
+	CMP   $4, R2
+	BLT   two280
+	FMOVQ F15, 16(R11)
+	JMP   stored281
+
+one279:
+	FMOVS F15, 16(R11)
+	JMP   stored281
+
+two280:
+	FMOVD F15, 16(R11)
+	CMP   $3, R2
+	BLT   stored281
+	VEXT  $8, V15.B16, V15.B16, V2.B16
+	FMOVS F2, 24(R11)
+
+stored281:
+done278:
+	MOVD  56(R1), R2
+	CMP   $2, R2
+	BLT   one282
+	CMP   $4, R2
+	BLT   two283
+	FMOVQ F16, (R3)
+	JMP   stored284
+
+one282:
+	FMOVS F16, (R3)
+	JMP   stored284
+
+two283:
+	FMOVD F16, (R3)
+	CMP   $3, R2
+	BLT   stored284
+	VEXT  $8, V16.B16, V16.B16, V2.B16
+	FMOVS F2, 8(R3)
+
+stored284:
+	MOVD  56(R1), R2
+	ADD   $-4, R2, R2
+	CMP   $1, R2
+	BLT   done285
+	CMP   $2, R2
+	BLT   one286
+	CMP   $4, R2
+	BLT   two287
+	FMOVQ F17, 16(R3)
+	JMP   stored288
+
+one286:
+	FMOVS F17, 16(R3)
+	JMP   stored288
+
+two287:
+	FMOVD F17, 16(R3)
+	CMP   $3, R2
+	BLT   stored288
+	VEXT  $8, V17.B16, V17.B16, V2.B16
+	FMOVS F2, 24(R3)
+
+stored288:
+done285:
+	// To the next rows.
+	MOVD 88(R1), R2
+	MOVD 72(R1), R3
+	ADD  R3, R2, R2
+	ADD  R3, R2, R2
+	ADD  R3, R2, R2
+	ADD  R3, R2, R2
+	ADD  R3, R2, R2
+	ADD  R3, R2, R2
+	ADD  R3, R2, R2
+	ADD  R3, R2, R2
+	MOVD R2, 88(R1)
+	MOVD 96(R1), R2
+	MOVD 80(R1), R3
+	ADD  R3, R2, R2
+	ADD  R3, R2, R2
+	ADD  R3, R2, R2
+	ADD  R3, R2, R2
+	ADD  R3, R2, R2
+	ADD  R3, R2, R2
+	ADD  R3, R2, R2
+	ADD  R3, R2, R2
+	MOVD R2, 96(R1)
+	MOVD 64(R1), R2
+	ADD  $-8, R2, R2
+	MOVD R2, 64(R1)
+	JMP  rows167
+
+done168:
+rows289:
+	MOVD 64(R1), R2
+	CMP  $4, R2
+	BLT  done290
+	VMOV V0.B16, V2.B16
+	VMOV V1.B16, V3.B16
+	VMOV V0.B16, V4.B16
+	VMOV V1.B16, V5.B16
+	VMOV V0.B16, V6.B16
+	VMOV V1.B16, V7.B16
+	VMOV V0.B16, V8.B16
+	VMOV V1.B16, V9.B16
+	MOVD 88(R1), R2
+	MOVD (R1), R3
+	MOVD 8(R1), R6
+	MOVD 72(R1), R7
+	ADD  R7, R2, R8
+	ADD  R7, R8, R9
+	ADD  R7, R9, R7
+	CMP  $1, R6
+	BLT  done292
+
+loop291:
+	// A k block.
+	MOVD R6, R10
+	ADD  $-128, R6, R6
+	CMP  $1, R6
+	BLT  done293
+	MOVD $128, R10
+
+done293:
+	SUBS $4, R10, R10
+	BLT  done295
+
+loop294:
+	FMOVQ (R2), F10
+	FMOVQ (R8), F11
+	FMOVQ (R9), F12
+	FMOVQ (R7), F13
+	FLDPQ (R3), (F14, F15)
+	WORD  $0x4f8a11c2 // FMLA V2.4S, V14.4S, V10.S[0]
+	WORD  $0x4f8a11e3 // FMLA V3.4S, V15.4S, V10.S[0]
+	WORD  $0x4f8b11c4 // FMLA V4.4S, V14.4S, V11.S[0]
+	WORD  $0x4f8b11e5 // FMLA V5.4S, V15.4S, V11.S[0]
+	WORD  $0x4f8c11c6 // FMLA V6.4S, V14.4S, V12.S[0]
+	WORD  $0x4f8c11e7 // FMLA V7.4S, V15.4S, V12.S[0]
+	WORD  $0x4f8d11c8 // FMLA V8.4S, V14.4S, V13.S[0]
+	WORD  $0x4f8d11e9 // FMLA V9.4S, V15.4S, V13.S[0]
+	FLDPQ 64(R3), (F14, F15)
+	WORD  $0x4faa11c2 // FMLA V2.4S, V14.4S, V10.S[1]
+	WORD  $0x4faa11e3 // FMLA V3.4S, V15.4S, V10.S[1]
+	WORD  $0x4fab11c4 // FMLA V4.4S, V14.4S, V11.S[1]
+	WORD  $0x4fab11e5 // FMLA V5.4S, V15.4S, V11.S[1]
+	WORD  $0x4fac11c6 // FMLA V6.4S, V14.4S, V12.S[1]
+	WORD  $0x4fac11e7 // FMLA V7.4S, V15.4S, V12.S[1]
+	WORD  $0x4fad11c8 // FMLA V8.4S, V14.4S, V13.S[1]
+	WORD  $0x4fad11e9 // FMLA V9.4S, V15.4S, V13.S[1]
+	FLDPQ 128(R3), (F14, F15)
+	WORD  $0x4f8a19c2 // FMLA V2.4S, V14.4S, V10.S[2]
+	WORD  $0x4f8a19e3 // FMLA V3.4S, V15.4S, V10.S[2]
+	WORD  $0x4f8b19c4 // FMLA V4.4S, V14.4S, V11.S[2]
+	WORD  $0x4f8b19e5 // FMLA V5.4S, V15.4S, V11.S[2]
+	WORD  $0x4f8c19c6 // FMLA V6.4S, V14.4S, V12.S[2]
+	WORD  $0x4f8c19e7 // FMLA V7.4S, V15.4S, V12.S[2]
+	WORD  $0x4f8d19c8 // FMLA V8.4S, V14.4S, V13.S[2]
+	WORD  $0x4f8d19e9 // FMLA V9.4S, V15.4S, V13.S[2]
+	FLDPQ 192(R3), (F14, F15)
+	WORD  $0x4faa19c2 // FMLA V2.4S, V14.4S, V10.S[3]
+	WORD  $0x4faa19e3 // FMLA V3.4S, V15.4S, V10.S[3]
+	WORD  $0x4fab19c4 // FMLA V4.4S, V14.4S, V11.S[3]
+	WORD  $0x4fab19e5 // FMLA V5.4S, V15.4S, V11.S[3]
+	WORD  $0x4fac19c6 // FMLA V6.4S, V14.4S, V12.S[3]
+	WORD  $0x4fac19e7 // FMLA V7.4S, V15.4S, V12.S[3]
+	WORD  $0x4fad19c8 // FMLA V8.4S, V14.4S, V13.S[3]
+	WORD  $0x4fad19e9 // FMLA V9.4S, V15.4S, V13.S[3]
+	ADD   $16, R2, R2
+	ADD   $16, R8, R8
+	ADD   $16, R9, R9
+	ADD   $16, R7, R7
+	ADD   $256, R3, R3
+	SUBS  $4, R10, R10
+	BGE   loop294
+
+done295:
+	ADD  $4, R10, R10
+	SUBS $1, R10, R10
+	BLT  done297
+
+loop296:
+	FMOVS (R2), F10
+	FMOVS (R8), F11
+	FMOVS (R9), F12
+	FMOVS (R7), F13
+	FLDPQ (R3), (F14, F15)
+	WORD  $0x4f8a11c2 // FMLA V2.4S, V14.4S, V10.S[0]
+	WORD  $0x4f8a11e3 // FMLA V3.4S, V15.4S, V10.S[0]
+	WORD  $0x4f8b11c4 // FMLA V4.4S, V14.4S, V11.S[0]
+	WORD  $0x4f8b11e5 // FMLA V5.4S, V15.4S, V11.S[0]
+	WORD  $0x4f8c11c6 // FMLA V6.4S, V14.4S, V12.S[0]
+	WORD  $0x4f8c11e7 // FMLA V7.4S, V15.4S, V12.S[0]
+	WORD  $0x4f8d11c8 // FMLA V8.4S, V14.4S, V13.S[0]
+	WORD  $0x4f8d11e9 // FMLA V9.4S, V15.4S, V13.S[0]
+	ADD   $4, R2, R2
+	ADD   $4, R8, R8
+	ADD   $4, R9, R9
+	ADD   $4, R7, R7
+	ADD   $64, R3, R3
+	SUBS  $1, R10, R10
+	BGE   loop296
+
+done297:
+	ADD  $1, R10, R10
+	MOVD 16(R1), R10
+	ADD  R10, R3, R3
+	CMP  $1, R6
+	BGE  loop291
+
+done292:
+	MOVD  96(R1), R2
+	MOVD  80(R1), R3
+	ADD   R3, R2, R6
+	ADD   R3, R6, R7
+	ADD   R3, R7, R3
+	MOVD  40(R1), R8
+	CMP   $0, R8
+	BEQ   done298
+	MOVD  56(R1), R8
+	CMP   $2, R8
+	BLT   one299
+	CMP   $4, R8
+	BLT   two300
+	FMOVQ (R2), F10
+	JMP   loaded301
+
+one299:
+	FMOVS (R2), F10
+	JMP   loaded301
+
+two300:
+	FMOVD (R2), F10
+	CMP   $3, R8
+	BLT   loaded301
+	FMOVS 8(R2), F11
+	VZIP1 V11.D2, V10.D2, V10.D2
+
+loaded301:
+	WORD  $0x4e2ad442 // FADD V2.4S, V2.4S, V10.4S
+	MOVD  56(R1), R8
+	ADD   $-4, R8, R8
+	CMP   $1, R8
+	BLT   done302
+	CMP   $2, R8
+	BLT   one303
+	CMP   $4, R8
+	BLT   two304
+	FMOVQ 16(R2), F10
+	JMP   loaded305
+
+one303:
+	FMOVS 16(R2), F10
+	JMP   loaded305
+
+two304:
+	FMOVD 16(R2), F10
+	CMP   $3, R8
+	BLT   loaded305
+	FMOVS 24(R2), F11
+	VZIP1 V11.D2, V10.D2, V10.D2
+
+loaded305:
+	WORD $0x4e2ad463 // FADD V3.4S, V3.4S, V10.4S
+
+done302:
+	MOVD  56(R1), R8
+	CMP   $2, R8
+	BLT   one306
+	CMP   $4, R8
+	BLT   two307
+	FMOVQ (R6), F10
+	JMP   loaded308
+
+one306:
+	FMOVS (R6), F10
+	JMP   loaded308
+
+two307:
+	FMOVD (R6), F10
+	CMP   $3, R8
+	BLT   loaded308
+	FMOVS 8(R6), F11
+	VZIP1 V11.D2, V10.D2, V10.D2
+
+loaded308:
+	WORD  $0x4e2ad484 // FADD V4.4S, V4.4S, V10.4S
+	MOVD  56(R1), R8
+	ADD   $-4, R8, R8
+	CMP   $1, R8
+	BLT   done309
+	CMP   $2, R8
+	BLT   one310
+	CMP   $4, R8
+	BLT   two311
+	FMOVQ 16(R6), F10
+	JMP   loaded312
+
+one310:
+	FMOVS 16(R6), F10
+	JMP   loaded312
+
+two311:
+	FMOVD 16(R6), F10
+	CMP   $3, R8
+	BLT   loaded312
+	FMOVS 24(R6), F11
+	VZIP1 V11.D2, V10.D2, V10.D2
+
+loaded312:
+	WORD $0x4e2ad4a5 // FADD V5.4S, V5.4S, V10.4S
+
+done309:
+	MOVD  56(R1), R8
+	CMP   $2, R8
+	BLT   one313
+	CMP   $4, R8
+	BLT   two314
+	FMOVQ (R7), F10
+	JMP   loaded315
+
+one313:
+	FMOVS (R7), F10
+	JMP   loaded315
+
+two314:
+	FMOVD (R7), F10
+	CMP   $3, R8
+	BLT   loaded315
+	FMOVS 8(R7), F11
+	VZIP1 V11.D2, V10.D2, V10.D2
+
+loaded315:
+	WORD  $0x4e2ad4c6 // FADD V6.4S, V6.4S, V10.4S
+	MOVD  56(R1), R8
+	ADD   $-4, R8, R8
+	CMP   $1, R8
+	BLT   done316
+	CMP   $2, R8
+	BLT   one317
+	CMP   $4, R8
+	BLT   two318
+	FMOVQ 16(R7), F10
+	JMP   loaded319
+
+one317:
+	FMOVS 16(R7), F10
+	JMP   loaded319
+
+two318:
+	FMOVD 16(R7), F10
+	CMP   $3, R8
+	BLT   loaded319
+	FMOVS 24(R7), F11
+	VZIP1 V11.D2, V10.D2, V10.D2
+
+loaded319:
+	WORD $0x4e2ad4e7 // FADD V7.4S, V7.4S, V10.4S
+
+done316:
+	MOVD  56(R1), R8
+	CMP   $2, R8
+	BLT   one320
+	CMP   $4, R8
+	BLT   two321
+	FMOVQ (R3), F10
+	JMP   loaded322
+
+one320:
+	FMOVS (R3), F10
+	JMP   loaded322
+
+two321:
+	FMOVD (R3), F10
+	CMP   $3, R8
+	BLT   loaded322
+	FMOVS 8(R3), F11
+	VZIP1 V11.D2, V10.D2, V10.D2
+
+loaded322:
+	WORD  $0x4e2ad508 // FADD V8.4S, V8.4S, V10.4S
+	MOVD  56(R1), R8
+	ADD   $-4, R8, R8
+	CMP   $1, R8
+	BLT   done323
+	CMP   $2, R8
+	BLT   one324
+	CMP   $4, R8
+	BLT   two325
+	FMOVQ 16(R3), F10
+	JMP   loaded326
+
+one324:
+	FMOVS 16(R3), F10
+	JMP   loaded326
+
+two325:
+	FMOVD 16(R3), F10
+	CMP   $3, R8
+	BLT   loaded326
+	FMOVS 24(R3), F11
+	VZIP1 V11.D2, V10.D2, V10.D2
+
+loaded326:
+	WORD $0x4e2ad529 // FADD V9.4S, V9.4S, V10.4S
+
+done323:
+done298:
+	MOVD  56(R1), R8
+	CMP   $2, R8
+	BLT   one327
+	CMP   $4, R8
+	BLT   two328
+	FMOVQ F2, (R2)
+	JMP   stored329
+
+one327:
+	FMOVS F2, (R2)
+	JMP   stored329
+
+two328:
+	FMOVD F2, (R2)
+	CMP   $3, R8
+	BLT   stored329
+	VEXT  $8, V2.B16, V2.B16, V2.B16
+	FMOVS F2, 8(R2)
+
+stored329:
+	MOVD  56(R1), R8
+	ADD   $-4, R8, R8
+	CMP   $1, R8
+	BLT   done330
+	CMP   $2, R8
+	BLT   one331
+	CMP   $4, R8
+	BLT   two332
+	FMOVQ F3, 16(R2)
+	JMP   stored333
+
+one331:
+	FMOVS F3, 16(R2)
+	JMP   stored333
+
+two332:
+	FMOVD F3, 16(R2)
+	CMP   $3, R8
+	BLT   stored333
+	VEXT  $8, V3.B16, V3.B16, V2.B16
+	FMOVS F2, 24(R2)
+
+stored333:
+done330:
+	MOVD  56(R1), R2
+	CMP   $2, R2
+	BLT   one334
+	CMP   $4, R2
+	BLT   two335
+	FMOVQ F4, (R6)
+	JMP   stored336
+
+one334:
+	FMOVS F4, (R6)
+	JMP   stored336
+
+two335:
+	FMOVD F4, (R6)
+	CMP   $3, R2
+	BLT   stored336
+	VEXT  $8, V4.B16, V4.B16, V2.B16
+	FMOVS F2, 8(R6)
+
+stored336:
+	MOVD  56(R1), R2
+	ADD   $-4, R2, R2
+	CMP   $1, R2
+	BLT   done337
+	CMP   $2, R2
+	BLT   one338
+	CMP   $4, R2
+	BLT   two339
+	FMOVQ F5, 16(R6)
+	JMP   stored340
+
+one338:
+	FMOVS F5, 16(R6)
+	JMP   stored340
+
+two339:
+	FMOVD F5, 16(R6)
+	CMP   $3, R2
+	BLT   stored340
+	VEXT  $8, V5.B16, V5.B16, V2.B16
+	FMOVS F2, 24(R6)
+
+stored340:
+done337:
+	MOVD  56(R1), R2
+	CMP   $2, R2
+	BLT   one341
+	CMP   $4, R2
+	BLT   two342
+	FMOVQ F6, (R7)
+	JMP   stored343
+
+one341:
+	FMOVS F6, (R7)
+	JMP   stored343
+
+two342:
+	FMOVD F6, (R7)
+	CMP   $3, R2
+	BLT   stored343
+	VEXT  $8, V6.B16, V6.B16, V2.B16
+	FMOVS F2, 8(R7)
+
+stored343:
+	MOVD  56(R1), R2
+	ADD   $-4, R2, R2
+	CMP   $1, R2
+	BLT   done344
+	CMP   $2, R2
+	BLT   one345
+	CMP   $4, R2
+	BLT   two346
+	FMOVQ F7, 16(R7)
+	JMP   stored347
+
+one345:
+	FMOVS F7, 16(R7)
+	JMP   stored347
+
+two346:
+	FMOVD F7, 16(R7)
+	CMP   $3, R2
+	BLT   stored347
+	VEXT  $8, V7.B16, V7.B16, V2.B16
+	FMOVS F2, 24(R7)
+
+stored347:
+done344:
+	MOVD  56(R1), R2
+	CMP   $2, R2
+	BLT   one348
+	CMP   $4, R2
+	BLT   two349
+	FMOVQ F8, (R3)
+	JMP   stored350
+
+one348:
+	FMOVS F8, (R3)
+	JMP   stored350
+
+two349:
+	FMOVD F8, (R3)
+	CMP   $3, R2
+	BLT   stored350
+	VEXT  $8, V8.B16, V8.B16, V2.B16
+	FMOVS F2, 8(R3)
+
+stored350:
+	MOVD  56(R1), R2
+	ADD   $-4, R2, R2
+	CMP   $1, R2
+	BLT   done351
+	CMP   $2, R2
+	BLT   one352
+	CMP   $4, R2
+	BLT   two353
+	FMOVQ F9, 16(R3)
+	JMP   stored354
+
+one352:
+	FMOVS F9, 16(R3)
+	JMP   stored354
+
+two353:
+	FMOVD F9, 16(R3)
+	CMP   $3, R2
+	BLT   stored354
+	VEXT  $8, V9.B16, V9.B16, V2.B16
+	FMOVS F2, 24(R3)
+
+stored354:
+done351:
+	// To the next rows.
+	MOVD 88(R1), R2
+	MOVD 72(R1), R3
+	ADD  R3, R2, R2
+	ADD  R3, R2, R2
+	ADD  R3, R2, R2
+	ADD  R3, R2, R2
+	MOVD R2, 88(R1)
+	MOVD 96(R1), R2
+	MOVD 80(R1), R3
+	ADD  R3, R2, R2
+	ADD  R3, R2, R2
+	ADD  R3, R2, R2
+	ADD  R3, R2, R2
+	MOVD R2, 96(R1)
+	MOVD 64(R1), R2
+	ADD  $-4, R2, R2
+	MOVD R2, 64(R1)
+	JMP  rows289
+
+done290:
+rows355:
+	MOVD 64(R1), R2
+	CMP  $1, R2
+	BLT  done356
+	VMOV V0.B16, V2.B16
+	VMOV V1.B16, V3.B16
+	MOVD 88(R1), R2
+	MOVD (R1), R3
+	MOVD 8(R1), R6
+	MOVD 72(R1), R7
+	CMP  $1, R6
+	BLT  done358
+
+loop357:
+	// A k block.
+	MOVD R6, R7
+	ADD  $-128, R6, R6
+	CMP  $1, R6
+	BLT  done359
+	MOVD $128, R7
+
+done359:
+	SUBS $4, R7, R7
+	BLT  done361
+
+loop360:
+	FMOVQ (R2), F4
+	FLDPQ (R3), (F5, F6)
+	WORD  $0x4f8410a2 // FMLA V2.4S, V5.4S, V4.S[0]
+	WORD  $0x4f8410c3 // FMLA V3.4S, V6.4S, V4.S[0]
+	FLDPQ 64(R3), (F5, F6)
+	WORD  $0x4fa410a2 // FMLA V2.4S, V5.4S, V4.S[1]
+	WORD  $0x4fa410c3 // FMLA V3.4S, V6.4S, V4.S[1]
+	FLDPQ 128(R3), (F5, F6)
+	WORD  $0x4f8418a2 // FMLA V2.4S, V5.4S, V4.S[2]
+	WORD  $0x4f8418c3 // FMLA V3.4S, V6.4S, V4.S[2]
+	FLDPQ 192(R3), (F5, F6)
+	WORD  $0x4fa418a2 // FMLA V2.4S, V5.4S, V4.S[3]
+	WORD  $0x4fa418c3 // FMLA V3.4S, V6.4S, V4.S[3]
+	ADD   $16, R2, R2
+	ADD   $256, R3, R3
+	SUBS  $4, R7, R7
+	BGE   loop360
+
+done361:
+	ADD  $4, R7, R7
+	SUBS $1, R7, R7
+	BLT  done363
+
+loop362:
+	FMOVS (R2), F4
+	FLDPQ (R3), (F5, F6)
+	WORD  $0x4f8410a2 // FMLA V2.4S, V5.4S, V4.S[0]
+	WORD  $0x4f8410c3 // FMLA V3.4S, V6.4S, V4.S[0]
+	ADD   $4, R2, R2
+	ADD   $64, R3, R3
+	SUBS  $1, R7, R7
+	BGE   loop362
+
+done363:
+	ADD  $1, R7, R7
+	MOVD 16(R1), R7
+	ADD  R7, R3, R3
+	CMP  $1, R6
+	BGE  loop357
+
+done358:
+	MOVD  96(R1), R2
+	MOVD  80(R1), R3
+	MOVD  40(R1), R3
+	CMP   $0, R3
+	BEQ   done364
+	MOVD  56(R1), R3
+	CMP   $2, R3
+	BLT   one365
+	CMP   $4, R3
+	BLT   two366
+	FMOVQ (R2), F4
+	JMP   loaded367
+
+one365:
+	FMOVS (R2), F4
+	JMP   loaded367
+
+two366:
+	FMOVD (R2), F4
+	CMP   $3, R3
+	BLT   loaded367
+	FMOVS 8(R2), F5
+	VZIP1 V5.D2, V4.D2, V4.D2
+
+loaded367:
+	WORD  $0x4e24d442 // FADD V2.4S, V2.4S, V4.4S
+	MOVD  56(R1), R3
+	ADD   $-4, R3, R3
+	CMP   $1, R3
+	BLT   done368
+	CMP   $2, R3
+	BLT   one369
+	CMP   $4, R3
+	BLT   two370
+	FMOVQ 16(R2), F4
+	JMP   loaded371
+
+one369:
+	FMOVS 16(R2), F4
+	JMP   loaded371
+
+two370:
+	FMOVD 16(R2), F4
+	CMP   $3, R3
+	BLT   loaded371
+	FMOVS 24(R2), F5
+	VZIP1 V5.D2, V4.D2, V4.D2
+
+loaded371:
+	WORD $0x4e24d463 // FADD V3.4S, V3.4S, V4.4S
+
+done368:
+done364:
+	MOVD  56(R1), R3
+	CMP   $2, R3
+	BLT   one372
+	CMP   $4, R3
+	BLT   two373
+	FMOVQ F2, (R2)
+	JMP   stored374
+
+one372:
+	FMOVS F2, (R2)
+	JMP   stored374
+
+two373:
+	FMOVD F2, (R2)
+	CMP   $3, R3
+	BLT   stored374
+	VEXT  $8, V2.B16, V2.B16, V2.B16
+	FMOVS F2, 8(R2)
+
+stored374:
+	MOVD  56(R1), R3
+	ADD   $-4, R3, R3
+	CMP   $1, R3
+	BLT   done375
+	CMP   $2, R3
+	BLT   one376
+	CMP   $4, R3
+	BLT   two377
+	FMOVQ F3, 16(R2)
+	JMP   stored378
+
+one376:
+	FMOVS F3, 16(R2)
+	JMP   stored378
+
+two377:
+	FMOVD F3, 16(R2)
+	CMP   $3, R3
+	BLT   stored378
+	VEXT  $8, V3.B16, V3.B16, V2.B16
+	FMOVS F2, 24(R2)
+
+stored378:
+done375:
+	// To the next rows.
+	MOVD 88(R1), R2
+	MOVD 72(R1), R3
+	ADD  R3, R2, R2
+	MOVD R2, 88(R1)
+	MOVD 96(R1), R2
+	MOVD 80(R1), R3
+	ADD  R3, R2, R2
+	MOVD R2, 96(R1)
+	MOVD 64(R1), R2
+	ADD  $-1, R2, R2
+	MOVD R2, 64(R1)
+	JMP  rows355
+
+done356:
+done24:
+	// As it was.
+	MSR R0, FPCR
+	RET

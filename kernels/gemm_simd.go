@@ -61,7 +61,8 @@ type gemmTask struct {
 
 const (
 	maxRows      = 64        // of A in one call
-	maxLastRows  = 12        // and in one of a block that C holds in part
+	minInputs    = 64        // as which fewer count, of a block that C holds in part
+	maxLastRows  = 12        // of such a block whose sums must be finished before they are added
 	maxProducts  = 1 << 20   // multiply-adds of one call: some 50 us at 20 a ns
 	maxWeights   = 512 << 10 // bytes of W in one call, for they may come from DRAM
 	panelColumns = 4 * block
@@ -96,6 +97,10 @@ func gemm(isa ISA, c, a Mat, n int, w *Panels, bias []float32, add bool) {
 		gemmGeneric(c, a, n, w, bias, add)
 		return
 	}
+	if w.gates == 1 && uint(w.units-1) < block-1 && w.k <= kChain {
+		gemmPart(isa, c, a, n, w, 0, bias, add)
+		return
+	}
 	if uint(n-1) < smallRows && small(w) && gemmSmall(isa, c, a, n, w, bias, add) {
 		return
 	}
@@ -110,54 +115,94 @@ func small(w *Panels) bool {
 	return width > 0 && w.k <= kChain && w.Bytes() <= smallWeights && (width < panelColumns || width%(w.blocksPerPanel()*block) == 0)
 }
 
-// gemmSmall is gemm for small weights and up to smallRows rows, if they are one tile;
-// else it returns false and has done nothing.
+// gemmSmall is gemm for small weights and up to smallRows rows, if whole blocks are one
+// tile; else it returns false and has done nothing.
 func gemmSmall(isa ISA, c, a Mat, n int, w *Panels, bias []float32, add bool) bool {
-	if w.Width()%block != 0 {
-		if n == 1 {
-			gemvNarrow(isa, c, a, w, bias, add)
-		}
-		return n == 1
-	}
 	init := zeroInit[:]
 	if bias != nil {
 		init = bias
 	}
-	return gemmBlocks(isa, c, a, n, w, init, bias != nil, add)
-}
-
-// gemvNarrow is gemmSmall for one row and a part of a panel, of whose last block c and
-// bias hold some columns.
-//
-//go:noinline
-func gemvNarrow(isa ISA, c, a Mat, w *Panels, bias []float32, add bool) {
-	var sum, init [panelColumns]float32
-	out := c.row(0, w.Width())
-	if add {
-		copy(sum[:], out)
+	if !gemmBlocks(isa, c, a, n, w, init, bias != nil, add) {
+		return false
 	}
-	copy(init[:], bias)
-	gemmBlocks(isa, rowMat(sum[:]), a, 1, w, init[:], true, add)
-	copy(out, sum[:])
+	if w.Width()%block != 0 {
+		gemmPart(isa, c, a, n, w, 0, bias, add)
+	}
+	return true
 }
 
-// gemmBlocks is gemmSmall for whole blocks, and true for one row. init is what chains
-// start from: that of all columns, or else that of a panel.
+// A narrowTask tells the kernel of a block of which C holds only some columns where
+// everything is. The kernel uses it up. Strides are bytes.
+type narrowTask struct {
+	w     *float32 // the block in the chain's first k block
+	k     int      // inputs of the chain
+	skip  int      // bytes between the block in a k block and in the next one
+	a     *float32 // first row, first input of the chain
+	init  *float32 // what chains start from, for each column
+	add   int      // 1: add what C holds
+	c     *float32 // first row, first column of the block
+	units int      // columns
+	rows  int
+
+	aStride, cStride int
+
+	// State of the kernel.
+	//lint:ignore U1000 for assembly only
+	aRow, cRow uintptr
+}
+
+// partRows returns how many rows one call may take of the columns of a part of a block,
+// for the inputs of a chain.
+func partRows(kn int) int { return maxProducts / block / max(kn, minInputs) }
+
+// gemmPart computes, for the chain of inputs from k on and any number of rows, the
+// columns of the last block, of which C holds only some. The first chain starts from the
+// bias, if there is one.
+func gemmPart(isa ISA, c, a Mat, n int, w *Panels, k int, bias []float32, add bool) {
+	col, last := w.units/block*block, w.units/(4*block)
+	nb := w.units%(4*block)/block + 1 // blocks of the last panel, of which ours is the last
+	kn := min(kChain, w.k-k)
+	k0 := min(kBlock, kn)
+	task := narrowTask{k: kn, skip: 4 * block * (nb - 1) * (kn - k0), units: w.units - col, init: &zeroInit[0], aStride: 4 * a.Stride, cStride: 4 * c.Stride}
+	if k == 0 && bias != nil {
+		task.init = &bias[col]
+	}
+	if add {
+		task.add = 1
+	}
+	if kn > 0 {
+		task.w = &w.data[block*(4*last*w.k+nb*k+(nb-1)*k0)]
+	}
+	most := partRows(kn)
+	for row := 0; row < n; row += most {
+		task := task
+		task.rows = min(most, n-row)
+		task.c = c.at(row, col)
+		if kn > 0 {
+			task.a = a.at(row, k)
+		}
+		gemmNarrow(isa, &task)
+	}
+}
+
+// gemmBlocks is gemmSmall for whole blocks. init is what chains start from: that of all
+// columns, or else that of a panel.
 func gemmBlocks(isa ISA, c, a Mat, rows int, w *Panels, init []float32, all, add bool) bool {
 	tileBlocks := tileBlocks(isa)
 	if rows >= len(tileBlocks) {
 		return false
 	}
-	k, full := w.k, w.blocksPerPanel()
+	k, full, inC := w.k, w.blocksPerPanel(), w.Width()/block
 	nb := min(full, blocks(w.units)*w.gates)
-	n := min(nb, tileBlocks[rows])
-	groups := nb / n
-	if groups*n != nb {
+	whole := min(full, inC) // blocks of a panel
+	n := min(whole, tileBlocks[rows])
+	groups := whole / n
+	if groups*n != whole {
 		return false
 	}
 	task := gemmTask{
 		k0: min(k, kBlock), k1: max(0, k-kBlock), parts: (k + kBlock - 1) / kBlock,
-		tiles: 1, groups: groups, panels: w.len(),
+		tiles: 1, groups: groups, panels: max(1, inC/full),
 		init: &init[0], c: c.at(0, 0), cStride: 4 * c.Stride,
 	}
 	// From a panel's last group to the next panel.
@@ -464,18 +509,29 @@ func (p *matmul) finishFirst(r region) {
 }
 
 // part computes one block of columns of which C holds only some.
+func (p *matmul) part(r region) {
+	if p.add && p.w.k > kChain {
+		p.finishPart(r)
+		return
+	}
+	a := p.a
+	if p.w.k > 0 {
+		a = a.from(r.row, 0)
+	}
+	for k := 0; k == 0 || k < p.w.k; k += kChain {
+		gemmPart(p.isa, p.c.from(r.row, 0), a, r.rows, p.w, k, p.bias, p.add || k > 0)
+	}
+}
+
+// finishPart is part for sums of several chains that are added to C.
 //
 //go:noinline
-func (p *matmul) part(r region) {
+func (p *matmul) finishPart(r region) {
 	var scratch [maxLastRows * block]float32
 	sum := Mat{scratch[:], block}
-	var init [block]float32
-	if p.bias != nil {
-		copy(init[:], p.bias[p.col(r):])
-	}
 	for rest := r.rows; rest > 0; rest -= r.rows {
 		r.rows = min(maxLastRows, rest)
-		p.chains(r, sum, sum, init[:], false)
+		p.chains(r, sum, sum, zeroInit[:], false)
 		p.merge(r, sum)
 		r.row += r.rows
 	}

@@ -807,10 +807,10 @@ done28:
 	// The last elements.
 	TESTQ   DI, DI
 	JEQ     done29
-	MOVQ    DI, R9
+	MOVQ    DI, R8
 	NEGQ    DI
-	LEAQ    constantsAVX2<>+896(SB), R8
-	VMOVUPS (R8)(DI*4), Y4
+	LEAQ    constantsAVX2<>+896(SB), R9
+	VMOVUPS (R9)(DI*4), Y4
 
 	// Input and cell gates. Forget gate and c.
 	VMASKMOVPS   (BX), Y4, Y6
@@ -825,7 +825,7 @@ done28:
 	VMOVUPS      constantsAVX2<>+416(SB), Y9
 	VMOVUPS      constantsAVX2<>+704(SB), Y14
 	LEAQ         (DX), DX
-	TESTQ        $+4, R9
+	TESTQ        $+4, R8
 	VMINPS       Y6, Y0, Y6
 	VMINPS       Y12, Y0, Y12
 	VMINPS       Y5, Y10, Y5
@@ -879,14 +879,14 @@ done28:
 	VEXTRACTF128 $0x01, Y5, X5
 
 stored30:
-	TESTQ    $+2, R9
+	TESTQ    $+2, R8
 	JEQ      stored31
 	VMOVLPS  X5, (DX)
 	ADDQ     $+8, DX
 	VMOVHLPS X5, X5, X5
 
 stored31:
-	TESTQ  $+1, R9
+	TESTQ  $+1, R8
 	JEQ    stored32
 	VMOVSS X5, (DX)
 
@@ -901,7 +901,7 @@ stored32:
 	VMOVUPS      constantsAVX2<>+416(SB), Y12
 	VMOVUPS      constantsAVX2<>+320(SB), Y11
 	LEAQ         (CX), CX
-	TESTQ        $+4, R9
+	TESTQ        $+4, R8
 	VMINPS       Y6, Y8, Y6
 	VMINPS       Y4, Y0, Y0
 	VMAXPS       Y6, Y9, Y4
@@ -935,14 +935,14 @@ stored32:
 	VEXTRACTF128 $0x01, Y0, X0
 
 stored33:
-	TESTQ    $+2, R9
+	TESTQ    $+2, R8
 	JEQ      stored34
 	VMOVLPS  X0, (CX)
 	ADDQ     $+8, CX
 	VMOVHLPS X0, X0, X0
 
 stored34:
-	TESTQ  $+1, R9
+	TESTQ  $+1, R8
 	JEQ    stored35
 	VMOVSS X0, (CX)
 
@@ -1854,10 +1854,10 @@ done28:
 	// The last elements.
 	TESTQ   DI, DI
 	JEQ     done29
-	MOVQ    DI, R9
+	MOVQ    DI, R8
 	NEGQ    DI
-	LEAQ    constantsAVX2<>+896(SB), R8
-	VMOVUPS (R8)(DI*4), Y4
+	LEAQ    constantsAVX2<>+896(SB), R9
+	VMOVUPS (R9)(DI*4), Y4
 
 	// Input and cell gates.
 	VMASKMOVPS   (BX), Y4, Y6
@@ -1872,7 +1872,7 @@ done28:
 	VMOVUPS      constantsAVX2<>+480(SB), Y15
 	VMASKMOVPS   (SI), Y4, Y5
 	LEAQ         (BX), SI
-	TESTQ        $+4, R9
+	TESTQ        $+4, R8
 	VMINPS       Y6, Y0, Y6
 	VMINPS       Y9, Y10, Y9
 	VMAXPS       Y6, Y1, Y6
@@ -1909,21 +1909,21 @@ done28:
 	VEXTRACTF128 $0x01, Y9, X9
 
 stored30:
-	TESTQ    $+2, R9
+	TESTQ    $+2, R8
 	JEQ      stored31
 	VMOVLPS  X9, (SI)
 	ADDQ     $+8, SI
 	VMOVHLPS X9, X9, X9
 
 stored31:
-	TESTQ  $+1, R9
+	TESTQ  $+1, R8
 	JEQ    stored32
 	VMOVSS X9, (SI)
 
 stored32:
 	VADDPS       Y11, Y11, Y9
 	LEAQ         128(BX), SI
-	TESTQ        $+4, R9
+	TESTQ        $+4, R8
 	VMULPS       Y8, Y9, Y8
 	VMULPS       Y6, Y8, Y6
 	VMOVAPS      Y6, Y6
@@ -1933,14 +1933,14 @@ stored32:
 	VEXTRACTF128 $0x01, Y6, X6
 
 stored33:
-	TESTQ    $+2, R9
+	TESTQ    $+2, R8
 	JEQ      stored34
 	VMOVLPS  X6, (SI)
 	ADDQ     $+8, SI
 	VMOVHLPS X6, X6, X6
 
 stored34:
-	TESTQ  $+1, R9
+	TESTQ  $+1, R8
 	JEQ    stored35
 	VMOVSS X6, (SI)
 
@@ -1951,7 +1951,7 @@ stored35:
 	VMOVUPS      constantsAVX2<>+704(SB), Y9
 	VMOVUPS      constantsAVX2<>+480(SB), Y10
 	LEAQ         (DX), DX
-	TESTQ        $+4, R9
+	TESTQ        $+4, R8
 	VMINPS       Y6, Y0, Y6
 	VMAXPS       Y6, Y1, Y6
 	VFNMADD231PS Y2, Y6, Y8
@@ -1974,35 +1974,35 @@ stored35:
 	VEXTRACTF128 $0x01, Y5, X5
 
 stored36:
-	TESTQ    $+2, R9
+	TESTQ    $+2, R8
 	JEQ      stored37
 	VMOVLPS  X5, (DX)
 	ADDQ     $+8, DX
 	VMOVHLPS X5, X5, X5
 
 stored37:
-	TESTQ  $+1, R9
+	TESTQ  $+1, R8
 	JEQ    stored38
 	VMOVSS X5, (DX)
 
 stored38:
 	VMOVAPS      Y6, Y5
 	LEAQ         64(BX), DX
-	TESTQ        $+4, R9
+	TESTQ        $+4, R8
 	JEQ          stored39
 	VMOVUPS      X5, (DX)
 	ADDQ         $+16, DX
 	VEXTRACTF128 $0x01, Y5, X5
 
 stored39:
-	TESTQ    $+2, R9
+	TESTQ    $+2, R8
 	JEQ      stored40
 	VMOVLPS  X5, (DX)
 	ADDQ     $+8, DX
 	VMOVHLPS X5, X5, X5
 
 stored40:
-	TESTQ  $+1, R9
+	TESTQ  $+1, R8
 	JEQ    stored41
 	VMOVSS X5, (DX)
 
@@ -2013,7 +2013,7 @@ stored41:
 	VMOVUPS      constantsAVX2<>+544(SB), Y6
 	VMOVUPS      constantsAVX2<>+352(SB), Y8
 	LEAQ         192(BX), DX
-	TESTQ        $+4, R9
+	TESTQ        $+4, R8
 	VMINPS       Y4, Y0, Y0
 	VMAXPS       Y0, Y1, Y0
 	VFNMADD231PS Y2, Y0, Y5
@@ -2034,14 +2034,14 @@ stored41:
 	VEXTRACTF128 $0x01, Y0, X0
 
 stored42:
-	TESTQ    $+2, R9
+	TESTQ    $+2, R8
 	JEQ      stored43
 	VMOVLPS  X0, (DX)
 	ADDQ     $+8, DX
 	VMOVHLPS X0, X0, X0
 
 stored43:
-	TESTQ  $+1, R9
+	TESTQ  $+1, R8
 	JEQ    stored44
 	VMOVSS X0, (DX)
 
@@ -2053,7 +2053,7 @@ stored44:
 	VMOVUPS      constantsAVX2<>+416(SB), Y4
 	VMOVUPS      constantsAVX2<>+320(SB), Y3
 	LEAQ         (CX), CX
-	TESTQ        $+4, R9
+	TESTQ        $+4, R8
 	VMINPS       Y7, Y0, Y0
 	VMAXPS       Y0, Y1, Y0
 	VFMADD231PS  Y0, Y0, Y2
@@ -2075,14 +2075,14 @@ stored44:
 	VEXTRACTF128 $0x01, Y0, X0
 
 stored45:
-	TESTQ    $+2, R9
+	TESTQ    $+2, R8
 	JEQ      stored46
 	VMOVLPS  X0, (CX)
 	ADDQ     $+8, CX
 	VMOVHLPS X0, X0, X0
 
 stored46:
-	TESTQ  $+1, R9
+	TESTQ  $+1, R8
 	JEQ    stored47
 	VMOVSS X0, (CX)
 
@@ -2763,10 +2763,10 @@ done28:
 	// The last elements.
 	TESTQ   DI, DI
 	JEQ     done29
-	MOVQ    DI, R9
+	MOVQ    DI, R8
 	NEGQ    DI
-	LEAQ    constantsAVX2<>+896(SB), R8
-	VMOVUPS (R8)(DI*4), Y4
+	LEAQ    constantsAVX2<>+896(SB), R9
+	VMOVUPS (R9)(DI*4), Y4
 
 	// Reset gate and update gate. New gate and h of the units before.
 	VMASKMOVPS   (DX), Y4, Y5
@@ -2816,7 +2816,7 @@ done28:
 	VMASKMOVPS   (SI), Y4, Y4
 	VDIVPS       Y13, Y7, Y7
 	LEAQ         (CX), CX
-	TESTQ        $+4, R9
+	TESTQ        $+4, R8
 	VFMADD231PS  Y1, Y2, Y11
 	VMINPS       Y11, Y3, Y1
 	VMAXPS       Y1, Y5, Y1
@@ -2841,14 +2841,14 @@ done28:
 	VEXTRACTF128 $0x01, Y0, X0
 
 stored30:
-	TESTQ    $+2, R9
+	TESTQ    $+2, R8
 	JEQ      stored31
 	VMOVLPS  X0, (CX)
 	ADDQ     $+8, CX
 	VMOVHLPS X0, X0, X0
 
 stored31:
-	TESTQ  $+1, R9
+	TESTQ  $+1, R8
 	JEQ    stored32
 	VMOVSS X0, (CX)
 
@@ -3544,10 +3544,10 @@ done28:
 	// The last elements.
 	TESTQ   DI, DI
 	JEQ     done29
-	MOVQ    DI, R9
+	MOVQ    DI, R8
 	NEGQ    DI
-	LEAQ    constantsAVX2<>+896(SB), R8
-	VMOVUPS (R8)(DI*4), Y4
+	LEAQ    constantsAVX2<>+896(SB), R9
+	VMOVUPS (R9)(DI*4), Y4
 
 	// Reset gate and update gate.
 	VMASKMOVPS   (DX), Y4, Y5
@@ -3562,7 +3562,7 @@ done28:
 	VMOVUPS      constantsAVX2<>+480(SB), Y14
 	VMASKMOVPS   128(BX), Y4, Y15
 	LEAQ         (DX), BX
-	TESTQ        $+4, R9
+	TESTQ        $+4, R8
 	VADDPS       Y6, Y5, Y5
 	VADDPS       Y11, Y10, Y6
 	VMASKMOVPS   128(DX), Y4, Y10
@@ -3600,35 +3600,35 @@ done28:
 	VEXTRACTF128 $0x01, Y0, X0
 
 stored30:
-	TESTQ    $+2, R9
+	TESTQ    $+2, R8
 	JEQ      stored31
 	VMOVLPS  X0, (BX)
 	ADDQ     $+8, BX
 	VMOVHLPS X0, X0, X0
 
 stored31:
-	TESTQ  $+1, R9
+	TESTQ  $+1, R8
 	JEQ    stored32
 	VMOVSS X0, (BX)
 
 stored32:
 	VMOVAPS      Y1, Y0
 	LEAQ         64(DX), BX
-	TESTQ        $+4, R9
+	TESTQ        $+4, R8
 	JEQ          stored33
 	VMOVUPS      X0, (BX)
 	ADDQ         $+16, BX
 	VEXTRACTF128 $0x01, Y0, X0
 
 stored33:
-	TESTQ    $+2, R9
+	TESTQ    $+2, R8
 	JEQ      stored34
 	VMOVLPS  X0, (BX)
 	ADDQ     $+8, BX
 	VMOVHLPS X0, X0, X0
 
 stored34:
-	TESTQ  $+1, R9
+	TESTQ  $+1, R8
 	JEQ    stored35
 	VMOVSS X0, (BX)
 
@@ -3640,7 +3640,7 @@ stored35:
 	VMOVUPS      constantsAVX2<>+416(SB), Y6
 	VMOVUPS      constantsAVX2<>+320(SB), Y5
 	LEAQ         128(DX), DX
-	TESTQ        $+4, R9
+	TESTQ        $+4, R8
 	VMINPS       Y10, Y0, Y0
 	VMAXPS       Y0, Y2, Y0
 	VFMADD231PS  Y0, Y0, Y3
@@ -3662,21 +3662,21 @@ stored35:
 	VEXTRACTF128 $0x01, Y2, X2
 
 stored36:
-	TESTQ    $+2, R9
+	TESTQ    $+2, R8
 	JEQ      stored37
 	VMOVLPS  X2, (DX)
 	ADDQ     $+8, DX
 	VMOVHLPS X2, X2, X2
 
 stored37:
-	TESTQ  $+1, R9
+	TESTQ  $+1, R8
 	JEQ    stored38
 	VMOVSS X2, (DX)
 
 stored38:
 	VMASKMOVPS   (SI), Y4, Y2
 	LEAQ         (CX), CX
-	TESTQ        $+4, R9
+	TESTQ        $+4, R8
 	VSUBPS       Y0, Y2, Y2
 	VFMADD231PS  Y2, Y1, Y0
 	VMOVAPS      Y0, Y0
@@ -3686,14 +3686,14 @@ stored38:
 	VEXTRACTF128 $0x01, Y0, X0
 
 stored39:
-	TESTQ    $+2, R9
+	TESTQ    $+2, R8
 	JEQ      stored40
 	VMOVLPS  X0, (CX)
 	ADDQ     $+8, CX
 	VMOVHLPS X0, X0, X0
 
 stored40:
-	TESTQ  $+1, R9
+	TESTQ  $+1, R8
 	JEQ    stored41
 	VMOVSS X0, (CX)
 
@@ -4338,16 +4338,16 @@ done52:
 	// The last elements.
 	TESTQ        SI, SI
 	JEQ          done53
-	MOVQ         SI, R8
+	MOVQ         SI, DI
 	NEGQ         SI
-	LEAQ         constantsAVX2<>+896(SB), DI
-	VMOVUPS      (DI)(SI*4), Y5
+	LEAQ         constantsAVX2<>+896(SB), R8
+	VMOVUPS      (R8)(SI*4), Y5
 	VMASKMOVPS   (DX), Y5, Y6
 	VMASKMOVPS   (BX), Y5, Y5
 	VMOVAPS      Y2, Y2
 	VMOVUPS      constantsAVX2<>+416(SB), Y7
 	LEAQ         (CX), CX
-	TESTQ        $+4, R8
+	TESTQ        $+4, DI
 	VADDPS       Y5, Y6, Y5
 	VMOVAPS      Y4, Y4
 	VMINPS       Y5, Y0, Y0
@@ -4371,14 +4371,14 @@ done52:
 	VEXTRACTF128 $0x01, Y0, X0
 
 stored54:
-	TESTQ    $+2, R8
+	TESTQ    $+2, DI
 	JEQ      stored55
 	VMOVLPS  X0, (CX)
 	ADDQ     $+8, CX
 	VMOVHLPS X0, X0, X0
 
 stored55:
-	TESTQ  $+1, R8
+	TESTQ  $+1, DI
 	JEQ    stored56
 	VMOVSS X0, (CX)
 
@@ -4998,14 +4998,14 @@ done52:
 	// The last elements.
 	TESTQ        SI, SI
 	JEQ          done53
-	MOVQ         SI, R8
+	MOVQ         SI, DI
 	NEGQ         SI
-	LEAQ         constantsAVX2<>+896(SB), DI
-	VMOVUPS      (DI)(SI*4), Y1
+	LEAQ         constantsAVX2<>+896(SB), R8
+	VMOVUPS      (R8)(SI*4), Y1
 	VMASKMOVPS   (DX), Y1, Y2
 	VMASKMOVPS   (BX), Y1, Y1
 	LEAQ         (CX), CX
-	TESTQ        $+4, R8
+	TESTQ        $+4, DI
 	VADDPS       Y1, Y2, Y1
 	VMAXPS       Y1, Y0, Y1
 	VADDPS       Y0, Y1, Y0
@@ -5016,14 +5016,14 @@ done52:
 	VEXTRACTF128 $0x01, Y0, X0
 
 stored54:
-	TESTQ    $+2, R8
+	TESTQ    $+2, DI
 	JEQ      stored55
 	VMOVLPS  X0, (CX)
 	ADDQ     $+8, CX
 	VMOVHLPS X0, X0, X0
 
 stored55:
-	TESTQ  $+1, R8
+	TESTQ  $+1, DI
 	JEQ    stored56
 	VMOVSS X0, (CX)
 

@@ -369,6 +369,11 @@ func gemm5x16AVX2(task *gemmTask)
 //go:noescape
 func gemm6x16AVX2(task *gemmTask)
 
+// gemmNarrowAVX2 multiplies rows of A by some columns of a block.
+//
+//go:noescape
+func gemmNarrowAVX2(task *narrowTask)
+
 // copyBlocksAVX512 copies blocks of 16 columns of some rows. Steps are bytes from block to block, strides from row to row.
 //
 //go:noescape
@@ -498,6 +503,11 @@ func gemm6x48AVX512(task *gemmTask)
 //
 //go:noescape
 func gemm6x64AVX512(task *gemmTask)
+
+// gemmNarrowAVX512 multiplies rows of A by some columns of a block.
+//
+//go:noescape
+func gemmNarrowAVX512(task *narrowTask)
 
 // lstmStepsAVX2 makes steps of an LSTM.
 //
