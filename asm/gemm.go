@@ -54,6 +54,7 @@ func gemms(g *vec.Gen, t target) {
 		}
 	}
 	gemmNarrow(g)
+	gemmNarrowRow(g)
 }
 
 // copyBlocks emits

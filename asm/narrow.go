@@ -36,19 +36,114 @@ func gemmNarrow(g *vec.Gen) {
 			n.column(1)
 		})
 	})
-	if g.Lanes() == block {
-		n.columns(1, 1)
-		k.End()
+	widths(k, n.word("units"), n.columns)
+	k.End()
+}
+
+// gemmNarrowRow emits gemmNarrow for one row and a single block, with nothing that only
+// others need.
+func gemmNarrowRow(g *vec.Gen) {
+	k := g.Func("gemmNarrowRow", "c, a, w, init *float32, k, units int", "multiplies a row of A by some columns of a block.")
+	units, one, done := k.Arg("units"), k.NewLabel("one"), k.NewLabel("done")
+	multiply := func(acc []vec.R) {
+		a, w, left := k.Arg("a"), k.Arg("w"), k.Arg("k")
+		for _, steps := range []int{turn(g), 1} {
+			k.Turns(left, steps, func() {
+				k.Outer([][]vec.R{acc}, func(int) vec.Mem { return vec.Mem{Base: a} }, []vec.Mem{{Base: w}}, steps)
+				k.AddImm(a, 4*steps)
+				k.AddImm(w, 4*block*steps)
+			})
+		}
+	}
+	k.Branch(units, vec.LT, 2, one)
+	widths(k, units, func(registers, least int) {
+		s := some{k, units, registers, least}
+		acc := s.load(vec.Mem{Base: k.Arg("init")})
+		multiply(acc)
+		s.store(acc, vec.Mem{Base: k.Arg("c")})
+	})
+	k.Jump(done)
+	k.Label(one)
+	acc := k.New(max(1, block/2/g.Lanes()))
+	for _, r := range acc {
+		k.Splat(vec.Mem{Base: k.Arg("init")}, r)
+	}
+	multiply(acc)
+	k.ISA.StoreFirst(acc[0], vec.Mem{Base: k.Arg("c")})
+	k.Label(done)
+	k.End()
+}
+
+// widths emits body for half a block and for more columns, or once if a register holds
+// a block: they fill some registers, the last of them in part, and are at least as many
+// as least.
+func widths(k *vec.Func, units vec.GP, body func(registers, least int)) {
+	registers := block / k.Lanes()
+	if registers == 1 {
+		body(1, 1)
 		return
 	}
 	half, done := k.NewLabel("half"), k.NewLabel("done")
-	k.Branch(n.word("units"), vec.LT, block/2+1, half)
-	n.columns(block/g.Lanes(), block/2+1)
+	k.Branch(units, vec.LT, block/2+1, half)
+	body(registers, block/2+1)
 	k.Jump(done)
 	k.Label(half)
-	n.columns(block/g.Lanes()/2, 1)
+	body(registers/2, 1)
 	k.Label(done)
-	k.End()
+}
+
+// A some is as many elements as units says, in some registers. They are at least as many
+// as least.
+type some struct {
+	*vec.Func
+	units            vec.GP
+	registers, least int
+}
+
+// each gives f the memory for each register of a row, and how many elements of it there
+// are, or nil for all.
+func (s some) each(row vec.Mem, f func(j int, m vec.Mem, n vec.GP)) {
+	for j := range s.registers {
+		m, skip := row.Offset(4*s.Lanes()*j), s.Lanes()*j
+		if s.least >= skip+s.Lanes() {
+			f(j, m, nil)
+			continue
+		}
+		left := s.units
+		if skip > 0 {
+			left = s.GP64()
+			s.CopyWord(s.units, left)
+			s.AddImm(left, -skip)
+		}
+		if s.least > skip {
+			f(j, m, left)
+		} else {
+			s.IfAtLeast(left, 1, func() { f(j, m, left) })
+		}
+	}
+}
+
+// load returns a row, and zeros in the lanes that it does not fill.
+func (s some) load(row vec.Mem) vec.V {
+	v := s.Zeros(s.registers)
+	s.each(row, func(j int, m vec.Mem, n vec.GP) {
+		if n == nil {
+			s.ISA.Load(m, v[j])
+		} else {
+			s.LoadSome(m, n, v[j])
+		}
+	})
+	return v
+}
+
+func (s some) store(v vec.V, row vec.Mem) {
+	s.each(row, func(j int, m vec.Mem, n vec.GP) {
+		if n == nil {
+			s.ISA.Store(v[j], m)
+		} else {
+			s.StoreSome(v[j], m, n)
+		}
+	})
 }
 
 func (n narrow) field(name string) vec.Mem { return n.Field(n.task, "narrowTask", name) }
@@ -93,38 +188,10 @@ func (n narrow) column(registers int) {
 	})
 }
 
-// columns works on all columns of some rows at a time. They fill some registers, the
-// last of them in part; at least are as many as least.
+// columns works on all columns of some rows at a time.
 func (n narrow) columns(registers, least int) {
-	// some gives f the part of a row of C in each register.
-	some := func(row vec.Mem, f func(j int, m vec.Mem, n vec.GP)) {
-		for j := range registers {
-			m, skip := row.Offset(4*n.Lanes()*j), n.Lanes()*j
-			if least >= skip+n.Lanes() {
-				f(j, m, nil)
-				continue
-			}
-			left := n.word("units")
-			if skip > 0 {
-				n.AddImm(left, -skip)
-			}
-			if least > skip {
-				f(j, m, left)
-			} else {
-				n.IfAtLeast(left, 1, func() { f(j, m, left) })
-			}
-		}
-	}
-	load := func(m vec.Mem, left vec.GP, d vec.R) {
-		if left == nil {
-			n.ISA.Load(m, d)
-		} else {
-			n.LoadSome(m, left, d)
-		}
-	}
-	init := n.Zeros(registers)
-	some(vec.Mem{Base: n.word("init")}, func(j int, m vec.Mem, left vec.GP) { load(m, left, init[j]) })
-
+	c := some{n.Func, n.word("units"), registers, least}
+	init := c.load(vec.Mem{Base: n.word("init")})
 	most := 8 / registers
 	if n.ISA.Name() == "NEON" {
 		most *= 2
@@ -138,24 +205,14 @@ func (n narrow) columns(registers, least int) {
 			n.multiply(rows, turn(n.Gen), func(at *vec.Strided, w vec.GP, steps int) {
 				n.Outer(acc, at.At, []vec.Mem{{Base: w}}, steps)
 			})
-			c := n.Strided(n.word("cRow"), n.word("cStride"), rows)
+			row := n.Strided(n.word("cRow"), n.word("cStride"), rows)
 			n.If(n.word("add"), func() {
 				for i, r := range acc {
-					some(c.At(i), func(j int, m vec.Mem, left vec.GP) {
-						d := n.ISA.Vec()
-						load(m, left, d)
-						n.ISA.Add(r[j], d, r[j])
-					})
+					n.AddTo(r, c.load(row.At(i)))
 				}
 			})
 			for i, r := range acc {
-				some(c.At(i), func(j int, m vec.Mem, left vec.GP) {
-					if left == nil {
-						n.ISA.Store(r[j], m)
-					} else {
-						n.StoreSome(r[j], m, left)
-					}
-				})
+				c.store(r, row.At(i))
 			}
 		})
 	}

@@ -400,6 +400,18 @@ func gemmNarrow(isa ISA, task *narrowTask) {
 	}
 }
 
+// gemmNarrowRow multiplies a row of A by some columns of a block.
+//
+//go:noinline
+func gemmNarrowRow(isa ISA, c, a, w, init *float32, k, units int) {
+	switch isa {
+	case AVX512:
+		gemmNarrowRowAVX512(c, a, w, init, k, units)
+	case AVX2:
+		gemmNarrowRowAVX2(c, a, w, init, k, units)
+	}
+}
+
 // lstmSteps makes steps of an LSTM.
 //
 //go:noinline

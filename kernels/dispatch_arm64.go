@@ -235,6 +235,13 @@ func gemmNarrow(isa ISA, task *narrowTask) {
 	gemmNarrowNEON(task)
 }
 
+// gemmNarrowRow multiplies a row of A by some columns of a block.
+//
+//go:noinline
+func gemmNarrowRow(isa ISA, c, a, w, init *float32, k, units int) {
+	gemmNarrowRowNEON(c, a, w, init, k, units)
+}
+
 // lstmSteps makes steps of an LSTM.
 //
 //go:noinline

@@ -235,6 +235,13 @@ func gemmNarrow(isa ISA, task *narrowTask) {
 	panic(unreachable)
 }
 
+// gemmNarrowRow multiplies a row of A by some columns of a block.
+//
+//go:noinline
+func gemmNarrowRow(isa ISA, c, a, w, init *float32, k, units int) {
+	panic(unreachable)
+}
+
 // lstmSteps makes steps of an LSTM.
 //
 //go:noinline

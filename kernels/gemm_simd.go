@@ -97,7 +97,7 @@ func gemm(isa ISA, c, a Mat, n int, w *Panels, bias []float32, add bool) {
 		gemmGeneric(c, a, n, w, bias, add)
 		return
 	}
-	if w.gates == 1 && uint(w.units-1) < block-1 && w.k <= kChain {
+	if w.narrow() {
 		gemmPart(isa, c, a, n, w, 0, bias, add)
 		return
 	}
@@ -115,19 +115,75 @@ func small(w *Panels) bool {
 	return width > 0 && w.k <= kChain && w.Bytes() <= smallWeights && (width < panelColumns || width%(w.blocksPerPanel()*block) == 0)
 }
 
-// gemmSmall is gemm for small weights and up to smallRows rows, if whole blocks are one
-// tile; else it returns false and has done nothing.
+// gemmSmall is gemm for small weights and up to smallRows rows, if they are one tile;
+// else it returns false and has done nothing.
 func gemmSmall(isa ISA, c, a Mat, n int, w *Panels, bias []float32, add bool) bool {
+	if w.Width()%block != 0 {
+		if n == 1 {
+			gemvPadded(isa, c, a, w, bias, add)
+		}
+		return n == 1
+	}
 	init := zeroInit[:]
 	if bias != nil {
 		init = bias
 	}
-	if !gemmBlocks(isa, c, a, n, w, init, bias != nil, add) {
+	return gemmBlocks(isa, c, a, n, w, init, bias != nil, add)
+}
+
+// gemvPadded is gemmSmall for one row and a part of a panel, of whose last block c and
+// bias hold some columns.
+//
+//go:noinline
+func gemvPadded(isa ISA, c, a Mat, w *Panels, bias []float32, add bool) {
+	var sum, init [panelColumns]float32
+	out := c.row(0, w.Width())
+	if add {
+		copy(sum[:], out)
+	}
+	copy(init[:], bias)
+	gemmBlocks(isa, rowMat(sum[:]), a, 1, w, init[:], true, add)
+	copy(out, sum[:])
+}
+
+// gemmBlocks is gemmSmall for whole blocks, and true for one row. init is what chains
+// start from: that of all columns, or else that of a panel.
+func gemmBlocks(isa ISA, c, a Mat, rows int, w *Panels, init []float32, all, add bool) bool {
+	tileBlocks := tileBlocks(isa)
+	if rows >= len(tileBlocks) {
 		return false
 	}
-	if w.Width()%block != 0 {
-		gemmPart(isa, c, a, n, w, 0, bias, add)
+	k, full := w.k, w.blocksPerPanel()
+	nb := min(full, blocks(w.units)*w.gates)
+	n := min(nb, tileBlocks[rows])
+	groups := nb / n
+	if groups*n != nb {
+		return false
 	}
+	task := gemmTask{
+		k0: min(k, kBlock), k1: max(0, k-kBlock), parts: (k + kBlock - 1) / kBlock,
+		tiles: 1, groups: groups, panels: w.len(),
+		init: &init[0], c: c.at(0, 0), cStride: 4 * c.Stride,
+	}
+	// From a panel's last group to the next panel.
+	back := 4 * block * (groups - 1) * n
+	task.w0Group, task.w1Group = 4*block*n*task.k0, 4*block*n*task.k1
+	task.w0Panel = 4*full*block*k - back*task.k0
+	task.w1Panel = 4*full*block*k - back*task.k1
+	task.cPanel, task.initPanel = 4*full*block-back, -back
+	if all {
+		task.initPanel = task.cPanel
+	}
+	if add {
+		task.old, task.reads = 1, 1
+	}
+	if k > 0 {
+		task.a, task.aStride, task.w0, task.w1 = a.at(0, 0), 4*a.Stride, &w.data[0], &w.data[0]
+	}
+	if task.k1 > 0 {
+		task.w1 = &w.data[kBlock*nb*block]
+	}
+	gemmTile(isa, rows, n, &task)
 	return true
 }
 
@@ -151,6 +207,11 @@ type narrowTask struct {
 	aRow, cRow uintptr
 }
 
+// narrow says whether w is a part of a block, and its inputs one chain.
+func (w *Panels) narrow() bool {
+	return w.gates == 1 && uint(w.units-1) < block-1 && uint(w.k-1) < kChain
+}
+
 // partRows returns how many rows one call may take of the columns of a part of a block,
 // for the inputs of a chain.
 func partRows(kn int) int { return maxProducts / block / max(kn, minInputs) }
@@ -159,72 +220,31 @@ func partRows(kn int) int { return maxProducts / block / max(kn, minInputs) }
 // columns of the last block, of which C holds only some. The first chain starts from the
 // bias, if there is one.
 func gemmPart(isa ISA, c, a Mat, n int, w *Panels, k int, bias []float32, add bool) {
-	col, last := w.units/block*block, w.units/(4*block)
-	nb := w.units%(4*block)/block + 1 // blocks of the last panel, of which ours is the last
 	kn := min(kChain, w.k-k)
-	k0 := min(kBlock, kn)
-	task := narrowTask{k: kn, skip: 4 * block * (nb - 1) * (kn - k0), units: w.units - col, init: &zeroInit[0], aStride: 4 * a.Stride, cStride: 4 * c.Stride}
-	if k == 0 && bias != nil {
-		task.init = &bias[col]
-	}
+	col := w.units / block * block
+	var task narrowTask // set field by field, for a copy waits for what was just stored
+	task.k, task.units = kn, w.units-col
+	task.aStride, task.cStride = 4*a.Stride, 4*c.Stride
 	if add {
 		task.add = 1
 	}
+	if task.init = &zeroInit[0]; k == 0 && bias != nil {
+		task.init = &bias[col]
+	}
 	if kn > 0 {
+		// Our block is the last of nb in the last panel.
+		last, nb, k0 := w.units/panelColumns, w.units%panelColumns/block+1, min(kBlock, kn)
 		task.w = &w.data[block*(4*last*w.k+nb*k+(nb-1)*k0)]
+		task.skip = 4 * block * (nb - 1) * (kn - k0)
 	}
 	most := partRows(kn)
 	for row := 0; row < n; row += most {
-		task := task
-		task.rows = min(most, n-row)
-		task.c = c.at(row, col)
+		task.rows, task.c = min(most, n-row), c.at(row, col)
 		if kn > 0 {
 			task.a = a.at(row, k)
 		}
 		gemmNarrow(isa, &task)
 	}
-}
-
-// gemmBlocks is gemmSmall for whole blocks. init is what chains start from: that of all
-// columns, or else that of a panel.
-func gemmBlocks(isa ISA, c, a Mat, rows int, w *Panels, init []float32, all, add bool) bool {
-	tileBlocks := tileBlocks(isa)
-	if rows >= len(tileBlocks) {
-		return false
-	}
-	k, full, inC := w.k, w.blocksPerPanel(), w.Width()/block
-	nb := min(full, blocks(w.units)*w.gates)
-	whole := min(full, inC) // blocks of a panel
-	n := min(whole, tileBlocks[rows])
-	groups := whole / n
-	if groups*n != whole {
-		return false
-	}
-	task := gemmTask{
-		k0: min(k, kBlock), k1: max(0, k-kBlock), parts: (k + kBlock - 1) / kBlock,
-		tiles: 1, groups: groups, panels: max(1, inC/full),
-		init: &init[0], c: c.at(0, 0), cStride: 4 * c.Stride,
-	}
-	// From a panel's last group to the next panel.
-	back := 4 * block * (groups - 1) * n
-	task.w0Group, task.w1Group = 4*block*n*task.k0, 4*block*n*task.k1
-	task.w0Panel = 4*full*block*k - back*task.k0
-	task.w1Panel = 4*full*block*k - back*task.k1
-	task.cPanel, task.initPanel = 4*full*block-back, -back
-	if all {
-		task.initPanel = task.cPanel
-	}
-	if add {
-		task.old, task.reads = 1, 1
-	}
-	if k > 0 {
-		task.a, task.aStride, task.w0, task.w1 = a.at(0, 0), 4*a.Stride, &w.data[0], &w.data[0]
-	}
-	if task.k1 > 0 {
-		task.w1 = &w.data[kBlock*nb*block]
-	}
-	gemmTile(isa, rows, n, &task)
-	return true
 }
 
 // gemmTN is GemmTN for units lo to hi on the path isa.

@@ -214,6 +214,11 @@ func gemm4x16NEON(task *gemmTask)
 //go:noescape
 func gemmNarrowNEON(task *narrowTask)
 
+// gemmNarrowRowNEON multiplies a row of A by some columns of a block.
+//
+//go:noescape
+func gemmNarrowRowNEON(c, a, w, init *float32, k, units int)
+
 // lstmStepsNEON makes steps of an LSTM.
 //
 //go:noescape
