@@ -158,7 +158,7 @@ func parameterTypes(folder string) (*types.Package, error) {
 		return nil, err
 	}
 	fset := token.NewFileSet()
-	wanted := []string{"AdamScalars", "SGDScalars", "RMSpropScalars", "AdagradScalars", "AdadeltaScalars", "gemmTask", "rowProduct", "stepTask"}
+	wanted := []string{"AdamScalars", "SGDScalars", "RMSpropScalars", "AdagradScalars", "AdadeltaScalars", "gemmTask", "narrowTask", "rowProduct", "stepTask"}
 	var structs []ast.Decl
 	for _, name := range files {
 		if strings.HasSuffix(name, "_test.go") {

@@ -53,6 +53,8 @@ func gemms(g *vec.Gen, t target) {
 			gemm(g, rows, blocks+1, paired(t, rows))
 		}
 	}
+	gemmNarrow(g)
+	gemmNarrowRow(g)
 }
 
 // copyBlocks emits

@@ -143,15 +143,15 @@ done4:
 	// The last elements.
 	TESTQ        DX, DX
 	JEQ          done5
-	MOVQ         DX, SI
+	MOVQ         DX, BX
 	NEGQ         DX
-	LEAQ         constantsAVX2<>+416(SB), BX
-	VMOVUPS      (BX)(DX*4), Y3
+	LEAQ         constantsAVX2<>+416(SB), SI
+	VMOVUPS      (SI)(DX*4), Y3
 	VMASKMOVPS   (CX), Y3, Y3
 	VMOVUPS      constantsAVX2<>+160(SB), Y4
 	VMOVUPS      constantsAVX2<>+256(SB), Y5
 	LEAQ         (AX), AX
-	TESTQ        $+4, SI
+	TESTQ        $+4, BX
 	VANDPS       Y2, Y3, Y2
 	VANDPS       constantsAVX2<>+96(SB), Y3, Y3
 	VMINPS       Y2, Y0, Y0
@@ -179,14 +179,14 @@ done4:
 	VEXTRACTF128 $0x01, Y0, X0
 
 stored6:
-	TESTQ    $+2, SI
+	TESTQ    $+2, BX
 	JEQ      stored7
 	VMOVLPS  X0, (AX)
 	ADDQ     $+8, AX
 	VMOVHLPS X0, X0, X0
 
 stored7:
-	TESTQ  $+1, SI
+	TESTQ  $+1, BX
 	JEQ    stored8
 	VMOVSS X0, (AX)
 
@@ -320,15 +320,15 @@ done4:
 	// The last elements.
 	TESTQ        DX, DX
 	JEQ          done5
-	MOVQ         DX, SI
+	MOVQ         DX, BX
 	NEGQ         DX
-	LEAQ         constantsAVX2<>+416(SB), BX
-	VMOVUPS      (BX)(DX*4), Y3
+	LEAQ         constantsAVX2<>+416(SB), SI
+	VMOVUPS      (SI)(DX*4), Y3
 	VMASKMOVPS   (CX), Y3, Y3
 	VMOVUPS      constantsAVX2<>+544(SB), Y4
 	VMOVUPS      constantsAVX2<>+672(SB), Y5
 	LEAQ         (AX), AX
-	TESTQ        $+4, SI
+	TESTQ        $+4, BX
 	VMAXPS       Y3, Y0, Y0
 	VMINPS       Y0, Y1, Y0
 	VFNMADD231PS constantsAVX2<>+512(SB), Y0, Y4
@@ -352,14 +352,14 @@ done4:
 	VEXTRACTF128 $0x01, Y0, X0
 
 stored6:
-	TESTQ    $+2, SI
+	TESTQ    $+2, BX
 	JEQ      stored7
 	VMOVLPS  X0, (AX)
 	ADDQ     $+8, AX
 	VMOVHLPS X0, X0, X0
 
 stored7:
-	TESTQ  $+1, SI
+	TESTQ  $+1, BX
 	JEQ    stored8
 	VMOVSS X0, (AX)
 
@@ -505,15 +505,15 @@ done4:
 	// The last elements.
 	TESTQ        DX, DX
 	JEQ          done5
-	MOVQ         DX, SI
+	MOVQ         DX, BX
 	NEGQ         DX
-	LEAQ         constantsAVX2<>+416(SB), BX
-	VMOVUPS      (BX)(DX*4), Y3
+	LEAQ         constantsAVX2<>+416(SB), SI
+	VMOVUPS      (SI)(DX*4), Y3
 	VMASKMOVPS   (CX), Y3, Y3
 	VMOVUPS      constantsAVX2<>+160(SB), Y4
 	VMOVUPS      constantsAVX2<>+672(SB), Y5
 	LEAQ         (AX), AX
-	TESTQ        $+4, SI
+	TESTQ        $+4, BX
 	VMINPS       Y3, Y1, Y1
 	VMAXPS       Y1, Y0, Y0
 	VFMADD231PS  constantsAVX2<>+512(SB), Y0, Y4
@@ -540,14 +540,14 @@ done4:
 	VEXTRACTF128 $0x01, Y0, X0
 
 stored6:
-	TESTQ    $+2, SI
+	TESTQ    $+2, BX
 	JEQ      stored7
 	VMOVLPS  X0, (AX)
 	ADDQ     $+8, AX
 	VMOVHLPS X0, X0, X0
 
 stored7:
-	TESTQ  $+1, SI
+	TESTQ  $+1, BX
 	JEQ    stored8
 	VMOVSS X0, (AX)
 

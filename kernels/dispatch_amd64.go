@@ -388,6 +388,30 @@ func transpose(isa ISA, dst, src *float32, dstStride, srcStride, rows, cols int)
 	}
 }
 
+// gemmNarrow multiplies rows of A by some columns of a block.
+//
+//go:noinline
+func gemmNarrow(isa ISA, task *narrowTask) {
+	switch isa {
+	case AVX512:
+		gemmNarrowAVX512(task)
+	case AVX2:
+		gemmNarrowAVX2(task)
+	}
+}
+
+// gemmNarrowRow multiplies a row of A by some columns of a block.
+//
+//go:noinline
+func gemmNarrowRow(isa ISA, c, a, w, init *float32, k, units int) {
+	switch isa {
+	case AVX512:
+		gemmNarrowRowAVX512(c, a, w, init, k, units)
+	case AVX2:
+		gemmNarrowRowAVX2(c, a, w, init, k, units)
+	}
+}
+
 // lstmSteps makes steps of an LSTM.
 //
 //go:noinline

@@ -228,6 +228,20 @@ func transpose(isa ISA, dst, src *float32, dstStride, srcStride, rows, cols int)
 	transposeNEON(dst, src, dstStride, srcStride, rows, cols)
 }
 
+// gemmNarrow multiplies rows of A by some columns of a block.
+//
+//go:noinline
+func gemmNarrow(isa ISA, task *narrowTask) {
+	gemmNarrowNEON(task)
+}
+
+// gemmNarrowRow multiplies a row of A by some columns of a block.
+//
+//go:noinline
+func gemmNarrowRow(isa ISA, c, a, w, init *float32, k, units int) {
+	gemmNarrowRowNEON(c, a, w, init, k, units)
+}
+
 // lstmSteps makes steps of an LSTM.
 //
 //go:noinline

@@ -70,16 +70,16 @@ done4:
 	// The last elements.
 	TESTQ        DX, DX
 	JEQ          done5
-	MOVQ         DX, SI
+	MOVQ         DX, BX
 	NEGQ         DX
-	LEAQ         constantsAVX2<>+544(SB), BX
-	VMOVUPS      (BX)(DX*4), Y5
+	LEAQ         constantsAVX2<>+544(SB), SI
+	VMOVUPS      (SI)(DX*4), Y5
 	VMASKMOVPS   (CX), Y5, Y5
 	VMOVAPS      Y2, Y6
 	VMOVUPS      constantsAVX2<>+416(SB), Y8
 	VMOVAPS      Y4, Y7
 	LEAQ         (AX), AX
-	TESTQ        $+4, SI
+	TESTQ        $+4, BX
 	VMINPS       Y5, Y0, Y5
 	VMAXPS       Y5, Y1, Y5
 	VFMADD231PS  Y5, Y5, Y6
@@ -101,14 +101,14 @@ done4:
 	VEXTRACTF128 $0x01, Y5, X5
 
 stored6:
-	TESTQ    $+2, SI
+	TESTQ    $+2, BX
 	JEQ      stored7
 	VMOVLPS  X5, (AX)
 	ADDQ     $+8, AX
 	VMOVHLPS X5, X5, X5
 
 stored7:
-	TESTQ  $+1, SI
+	TESTQ  $+1, BX
 	JEQ    stored8
 	VMOVSS X5, (AX)
 
@@ -174,14 +174,14 @@ done4:
 	// The last elements.
 	TESTQ        DX, DX
 	JEQ          done5
-	MOVQ         DX, SI
+	MOVQ         DX, BX
 	NEGQ         DX
-	LEAQ         constantsAVX2<>+544(SB), BX
-	VMOVUPS      (BX)(DX*4), Y0
+	LEAQ         constantsAVX2<>+544(SB), SI
+	VMOVUPS      (SI)(DX*4), Y0
 	VMASKMOVPS   (CX), Y0, Y0
 	VMOVUPS      constantsAVX2<>+576(SB), Y1
 	LEAQ         (AX), AX
-	TESTQ        $+4, SI
+	TESTQ        $+4, BX
 	VMAXPS       Y0, Y1, Y0
 	VADDPS       constantsAVX2<>+576(SB), Y0, Y0
 	VMOVAPS      Y0, Y0
@@ -191,14 +191,14 @@ done4:
 	VEXTRACTF128 $0x01, Y0, X0
 
 stored6:
-	TESTQ    $+2, SI
+	TESTQ    $+2, BX
 	JEQ      stored7
 	VMOVLPS  X0, (AX)
 	ADDQ     $+8, AX
 	VMOVHLPS X0, X0, X0
 
 stored7:
-	TESTQ  $+1, SI
+	TESTQ  $+1, BX
 	JEQ    stored8
 	VMOVSS X0, (AX)
 
@@ -267,15 +267,15 @@ done4:
 	// The last elements.
 	TESTQ        BX, BX
 	JEQ          done5
-	MOVQ         BX, DI
+	MOVQ         BX, SI
 	NEGQ         BX
-	LEAQ         constantsAVX2<>+544(SB), SI
-	VMOVUPS      (SI)(BX*4), Y0
+	LEAQ         constantsAVX2<>+544(SB), DI
+	VMOVUPS      (DI)(BX*4), Y0
 	VMASKMOVPS   (DX), Y0, Y1
 	VMOVUPS      constantsAVX2<>+480(SB), Y2
 	VMASKMOVPS   (CX), Y0, Y0
 	LEAQ         (AX), AX
-	TESTQ        $+4, DI
+	TESTQ        $+4, SI
 	VFNMADD231PS Y1, Y1, Y2
 	VMULPS       Y2, Y0, Y0
 	VMOVAPS      Y0, Y0
@@ -285,14 +285,14 @@ done4:
 	VEXTRACTF128 $0x01, Y0, X0
 
 stored6:
-	TESTQ    $+2, DI
+	TESTQ    $+2, SI
 	JEQ      stored7
 	VMOVLPS  X0, (AX)
 	ADDQ     $+8, AX
 	VMOVHLPS X0, X0, X0
 
 stored7:
-	TESTQ  $+1, DI
+	TESTQ  $+1, SI
 	JEQ    stored8
 	VMOVSS X0, (AX)
 
@@ -367,15 +367,15 @@ done4:
 	// The last elements.
 	TESTQ        BX, BX
 	JEQ          done5
-	MOVQ         BX, DI
+	MOVQ         BX, SI
 	NEGQ         BX
-	LEAQ         constantsAVX2<>+544(SB), SI
-	VMOVUPS      (SI)(BX*4), Y0
+	LEAQ         constantsAVX2<>+544(SB), DI
+	VMOVUPS      (DI)(BX*4), Y0
 	VMASKMOVPS   (CX), Y0, Y1
 	VMASKMOVPS   (DX), Y0, Y0
 	VXORPS       Y2, Y2, Y2
 	LEAQ         (AX), AX
-	TESTQ        $+4, DI
+	TESTQ        $+4, SI
 	VMULPS       constantsAVX2<>+480(SB), Y1, Y1
 	VCMPPS       $0x1e, Y2, Y0, Y0
 	VANDPS       Y0, Y1, Y0
@@ -386,14 +386,14 @@ done4:
 	VEXTRACTF128 $0x01, Y0, X0
 
 stored6:
-	TESTQ    $+2, DI
+	TESTQ    $+2, SI
 	JEQ      stored7
 	VMOVLPS  X0, (AX)
 	ADDQ     $+8, AX
 	VMOVHLPS X0, X0, X0
 
 stored7:
-	TESTQ  $+1, DI
+	TESTQ  $+1, SI
 	JEQ    stored8
 	VMOVSS X0, (AX)
 
@@ -968,10 +968,10 @@ done7:
 	// The last elements.
 	TESTQ   SI, SI
 	JEQ     done8
-	MOVQ    SI, R8
+	MOVQ    SI, DI
 	NEGQ    SI
-	LEAQ    constantsAVX2<>+544(SB), DI
-	VMOVUPS (DI)(SI*4), Y4
+	LEAQ    constantsAVX2<>+544(SB), R8
+	VMOVUPS (R8)(SI*4), Y4
 
 	// Input and cell gates. Forget gate and c.
 	VMASKMOVPS   (DX), Y4, Y6
@@ -986,7 +986,7 @@ done7:
 	VMOVUPS      constantsAVX2<>+416(SB), Y9
 	VMOVUPS      constantsAVX2<>+800(SB), Y14
 	LEAQ         (CX), CX
-	TESTQ        $+4, R8
+	TESTQ        $+4, DI
 	VMINPS       Y6, Y0, Y6
 	VMINPS       Y12, Y0, Y12
 	VMINPS       Y5, Y10, Y5
@@ -1040,14 +1040,14 @@ done7:
 	VEXTRACTF128 $0x01, Y5, X5
 
 stored9:
-	TESTQ    $+2, R8
+	TESTQ    $+2, DI
 	JEQ      stored10
 	VMOVLPS  X5, (CX)
 	ADDQ     $+8, CX
 	VMOVHLPS X5, X5, X5
 
 stored10:
-	TESTQ  $+1, R8
+	TESTQ  $+1, DI
 	JEQ    stored11
 	VMOVSS X5, (CX)
 
@@ -1062,7 +1062,7 @@ stored11:
 	VMOVUPS      constantsAVX2<>+416(SB), Y12
 	VMOVUPS      constantsAVX2<>+320(SB), Y11
 	LEAQ         (AX), AX
-	TESTQ        $+4, R8
+	TESTQ        $+4, DI
 	VMINPS       Y6, Y8, Y6
 	VMINPS       Y4, Y0, Y4
 	VMAXPS       Y6, Y9, Y6
@@ -1096,14 +1096,14 @@ stored11:
 	VEXTRACTF128 $0x01, Y4, X4
 
 stored12:
-	TESTQ    $+2, R8
+	TESTQ    $+2, DI
 	JEQ      stored13
 	VMOVLPS  X4, (AX)
 	ADDQ     $+8, AX
 	VMOVHLPS X4, X4, X4
 
 stored13:
-	TESTQ  $+1, R8
+	TESTQ  $+1, DI
 	JEQ    stored14
 	VMOVSS X4, (AX)
 
@@ -1738,10 +1738,10 @@ done7:
 	// The last elements.
 	TESTQ   SI, SI
 	JEQ     done8
-	MOVQ    SI, R8
+	MOVQ    SI, DI
 	NEGQ    SI
-	LEAQ    constantsAVX2<>+544(SB), DI
-	VMOVUPS (DI)(SI*4), Y4
+	LEAQ    constantsAVX2<>+544(SB), R8
+	VMOVUPS (R8)(SI*4), Y4
 
 	// Input and cell gates.
 	VMASKMOVPS   (DX), Y4, Y6
@@ -1756,7 +1756,7 @@ done7:
 	VMOVUPS      constantsAVX2<>+480(SB), Y15
 	VMASKMOVPS   (BX), Y4, Y5
 	LEAQ         (DX), BX
-	TESTQ        $+4, R8
+	TESTQ        $+4, DI
 	VMINPS       Y6, Y0, Y6
 	VMINPS       Y9, Y10, Y9
 	VMAXPS       Y6, Y1, Y6
@@ -1793,21 +1793,21 @@ done7:
 	VEXTRACTF128 $0x01, Y9, X9
 
 stored9:
-	TESTQ    $+2, R8
+	TESTQ    $+2, DI
 	JEQ      stored10
 	VMOVLPS  X9, (BX)
 	ADDQ     $+8, BX
 	VMOVHLPS X9, X9, X9
 
 stored10:
-	TESTQ  $+1, R8
+	TESTQ  $+1, DI
 	JEQ    stored11
 	VMOVSS X9, (BX)
 
 stored11:
 	VADDPS       Y11, Y11, Y9
 	LEAQ         128(DX), BX
-	TESTQ        $+4, R8
+	TESTQ        $+4, DI
 	VMULPS       Y8, Y9, Y8
 	VMULPS       Y6, Y8, Y6
 	VMOVAPS      Y6, Y6
@@ -1817,14 +1817,14 @@ stored11:
 	VEXTRACTF128 $0x01, Y6, X6
 
 stored12:
-	TESTQ    $+2, R8
+	TESTQ    $+2, DI
 	JEQ      stored13
 	VMOVLPS  X6, (BX)
 	ADDQ     $+8, BX
 	VMOVHLPS X6, X6, X6
 
 stored13:
-	TESTQ  $+1, R8
+	TESTQ  $+1, DI
 	JEQ    stored14
 	VMOVSS X6, (BX)
 
@@ -1835,7 +1835,7 @@ stored14:
 	VMOVUPS      constantsAVX2<>+800(SB), Y9
 	VMOVUPS      constantsAVX2<>+480(SB), Y10
 	LEAQ         (CX), CX
-	TESTQ        $+4, R8
+	TESTQ        $+4, DI
 	VMINPS       Y6, Y0, Y6
 	VMAXPS       Y6, Y1, Y6
 	VFNMADD231PS Y2, Y6, Y8
@@ -1858,35 +1858,35 @@ stored14:
 	VEXTRACTF128 $0x01, Y5, X5
 
 stored15:
-	TESTQ    $+2, R8
+	TESTQ    $+2, DI
 	JEQ      stored16
 	VMOVLPS  X5, (CX)
 	ADDQ     $+8, CX
 	VMOVHLPS X5, X5, X5
 
 stored16:
-	TESTQ  $+1, R8
+	TESTQ  $+1, DI
 	JEQ    stored17
 	VMOVSS X5, (CX)
 
 stored17:
 	VMOVAPS      Y6, Y5
 	LEAQ         64(DX), CX
-	TESTQ        $+4, R8
+	TESTQ        $+4, DI
 	JEQ          stored18
 	VMOVUPS      X5, (CX)
 	ADDQ         $+16, CX
 	VEXTRACTF128 $0x01, Y5, X5
 
 stored18:
-	TESTQ    $+2, R8
+	TESTQ    $+2, DI
 	JEQ      stored19
 	VMOVLPS  X5, (CX)
 	ADDQ     $+8, CX
 	VMOVHLPS X5, X5, X5
 
 stored19:
-	TESTQ  $+1, R8
+	TESTQ  $+1, DI
 	JEQ    stored20
 	VMOVSS X5, (CX)
 
@@ -1897,7 +1897,7 @@ stored20:
 	VMOVUPS      constantsAVX2<>+640(SB), Y6
 	VMOVUPS      constantsAVX2<>+352(SB), Y8
 	LEAQ         192(DX), CX
-	TESTQ        $+4, R8
+	TESTQ        $+4, DI
 	VMINPS       Y4, Y0, Y4
 	VMAXPS       Y4, Y1, Y4
 	VFNMADD231PS Y2, Y4, Y5
@@ -1918,14 +1918,14 @@ stored20:
 	VEXTRACTF128 $0x01, Y4, X4
 
 stored21:
-	TESTQ    $+2, R8
+	TESTQ    $+2, DI
 	JEQ      stored22
 	VMOVLPS  X4, (CX)
 	ADDQ     $+8, CX
 	VMOVHLPS X4, X4, X4
 
 stored22:
-	TESTQ  $+1, R8
+	TESTQ  $+1, DI
 	JEQ    stored23
 	VMOVSS X4, (CX)
 
@@ -1937,7 +1937,7 @@ stored23:
 	VMOVUPS      constantsAVX2<>+416(SB), Y10
 	VMOVUPS      constantsAVX2<>+320(SB), Y9
 	LEAQ         (AX), AX
-	TESTQ        $+4, R8
+	TESTQ        $+4, DI
 	VMINPS       Y7, Y4, Y4
 	VMAXPS       Y4, Y5, Y4
 	VFMADD231PS  Y4, Y4, Y8
@@ -1959,14 +1959,14 @@ stored23:
 	VEXTRACTF128 $0x01, Y4, X4
 
 stored24:
-	TESTQ    $+2, R8
+	TESTQ    $+2, DI
 	JEQ      stored25
 	VMOVLPS  X4, (AX)
 	ADDQ     $+8, AX
 	VMOVHLPS X4, X4, X4
 
 stored25:
-	TESTQ  $+1, R8
+	TESTQ  $+1, DI
 	JEQ    stored26
 	VMOVSS X4, (AX)
 
@@ -2581,10 +2581,10 @@ done7:
 	// The last elements.
 	TESTQ   DI, DI
 	JEQ     done8
-	MOVQ    DI, R9
+	MOVQ    DI, R8
 	NEGQ    DI
-	LEAQ    constantsAVX2<>+544(SB), R8
-	VMOVUPS (R8)(DI*4), Y4
+	LEAQ    constantsAVX2<>+544(SB), R9
+	VMOVUPS (R9)(DI*4), Y4
 
 	// Input and cell gates. Forget gate and c.
 	VMASKMOVPS   (BX), Y4, Y5
@@ -2599,7 +2599,7 @@ done7:
 	VMOVUPS      constantsAVX2<>+192(SB), Y12
 	VMOVUPS      constantsAVX2<>+640(SB), Y9
 	LEAQ         (CX), CX
-	TESTQ        $+4, R9
+	TESTQ        $+4, R8
 	VFMADD231PS  Y5, Y7, Y6
 	VMOVUPS      constantsAVX2<>+224(SB), Y7
 	VFMADD231PS  Y5, Y14, Y13
@@ -2657,14 +2657,14 @@ done7:
 	VEXTRACTF128 $0x01, Y5, X5
 
 stored9:
-	TESTQ    $+2, R9
+	TESTQ    $+2, R8
 	JEQ      stored10
 	VMOVLPS  X5, (CX)
 	ADDQ     $+8, CX
 	VMOVHLPS X5, X5, X5
 
 stored10:
-	TESTQ  $+1, R9
+	TESTQ  $+1, R8
 	JEQ    stored11
 	VMOVSS X5, (CX)
 
@@ -2680,7 +2680,7 @@ stored11:
 	VMOVUPS      constantsAVX2<>+416(SB), Y13
 	VMOVUPS      constantsAVX2<>+320(SB), Y12
 	LEAQ         (AX), AX
-	TESTQ        $+4, R9
+	TESTQ        $+4, R8
 	VMINPS       Y6, Y9, Y9
 	VFMADD231PS  Y6, Y4, Y5
 	VMAXPS       Y9, Y10, Y4
@@ -2715,14 +2715,14 @@ stored11:
 	VEXTRACTF128 $0x01, Y4, X4
 
 stored12:
-	TESTQ    $+2, R9
+	TESTQ    $+2, R8
 	JEQ      stored13
 	VMOVLPS  X4, (AX)
 	ADDQ     $+8, AX
 	VMOVHLPS X4, X4, X4
 
 stored13:
-	TESTQ  $+1, R9
+	TESTQ  $+1, R8
 	JEQ    stored14
 	VMOVSS X4, (AX)
 
@@ -3397,10 +3397,10 @@ done7:
 	// The last elements.
 	TESTQ   DI, DI
 	JEQ     done8
-	MOVQ    DI, R9
+	MOVQ    DI, R8
 	NEGQ    DI
-	LEAQ    constantsAVX2<>+544(SB), R8
-	VMOVUPS (R8)(DI*4), Y4
+	LEAQ    constantsAVX2<>+544(SB), R9
+	VMOVUPS (R9)(DI*4), Y4
 
 	// Input and cell gates.
 	VMASKMOVPS   (BX), Y4, Y5
@@ -3415,7 +3415,7 @@ done7:
 	VMOVUPS      constantsAVX2<>+416(SB), Y15
 	VMOVUPS      constantsAVX2<>+320(SB), Y14
 	LEAQ         (DX), BX
-	TESTQ        $+4, R9
+	TESTQ        $+4, R8
 	VFMADD231PS  Y5, Y7, Y6
 	VMOVUPS      constantsAVX2<>+480(SB), Y7
 	VMINPS       Y10, Y11, Y10
@@ -3454,21 +3454,21 @@ done7:
 	VEXTRACTF128 $0x01, Y8, X8
 
 stored9:
-	TESTQ    $+2, R9
+	TESTQ    $+2, R8
 	JEQ      stored10
 	VMOVLPS  X8, (BX)
 	ADDQ     $+8, BX
 	VMOVHLPS X8, X8, X8
 
 stored10:
-	TESTQ  $+1, R9
+	TESTQ  $+1, R8
 	JEQ    stored11
 	VMOVSS X8, (BX)
 
 stored11:
 	VADDPS       Y12, Y12, Y8
 	LEAQ         128(DX), BX
-	TESTQ        $+4, R9
+	TESTQ        $+4, R8
 	VMULPS       Y9, Y8, Y8
 	VMULPS       Y6, Y8, Y6
 	VMOVAPS      Y6, Y6
@@ -3478,14 +3478,14 @@ stored11:
 	VEXTRACTF128 $0x01, Y6, X6
 
 stored12:
-	TESTQ    $+2, R9
+	TESTQ    $+2, R8
 	JEQ      stored13
 	VMOVLPS  X6, (BX)
 	ADDQ     $+8, BX
 	VMOVHLPS X6, X6, X6
 
 stored13:
-	TESTQ  $+1, R9
+	TESTQ  $+1, R8
 	JEQ    stored14
 	VMOVSS X6, (BX)
 
@@ -3497,7 +3497,7 @@ stored14:
 	VMOVUPS      constantsAVX2<>+800(SB), Y10
 	VMOVUPS      constantsAVX2<>+480(SB), Y11
 	LEAQ         (CX), CX
-	TESTQ        $+4, R9
+	TESTQ        $+4, R8
 	VFMADD231PS  Y5, Y8, Y6
 	VMINPS       Y6, Y0, Y6
 	VMAXPS       Y6, Y1, Y6
@@ -3521,35 +3521,35 @@ stored14:
 	VEXTRACTF128 $0x01, Y5, X5
 
 stored15:
-	TESTQ    $+2, R9
+	TESTQ    $+2, R8
 	JEQ      stored16
 	VMOVLPS  X5, (CX)
 	ADDQ     $+8, CX
 	VMOVHLPS X5, X5, X5
 
 stored16:
-	TESTQ  $+1, R9
+	TESTQ  $+1, R8
 	JEQ    stored17
 	VMOVSS X5, (CX)
 
 stored17:
 	VMOVAPS      Y6, Y5
 	LEAQ         64(DX), CX
-	TESTQ        $+4, R9
+	TESTQ        $+4, R8
 	JEQ          stored18
 	VMOVUPS      X5, (CX)
 	ADDQ         $+16, CX
 	VEXTRACTF128 $0x01, Y5, X5
 
 stored18:
-	TESTQ    $+2, R9
+	TESTQ    $+2, R8
 	JEQ      stored19
 	VMOVLPS  X5, (CX)
 	ADDQ     $+8, CX
 	VMOVHLPS X5, X5, X5
 
 stored19:
-	TESTQ  $+1, R9
+	TESTQ  $+1, R8
 	JEQ    stored20
 	VMOVSS X5, (CX)
 
@@ -3561,7 +3561,7 @@ stored20:
 	VMOVUPS      constantsAVX2<>+640(SB), Y8
 	VMOVUPS      constantsAVX2<>+352(SB), Y9
 	LEAQ         192(DX), CX
-	TESTQ        $+4, R9
+	TESTQ        $+4, R8
 	VFMADD231PS  Y7, Y4, Y5
 	VMINPS       Y5, Y0, Y4
 	VMAXPS       Y4, Y1, Y4
@@ -3583,14 +3583,14 @@ stored20:
 	VEXTRACTF128 $0x01, Y4, X4
 
 stored21:
-	TESTQ    $+2, R9
+	TESTQ    $+2, R8
 	JEQ      stored22
 	VMOVLPS  X4, (CX)
 	ADDQ     $+8, CX
 	VMOVHLPS X4, X4, X4
 
 stored22:
-	TESTQ  $+1, R9
+	TESTQ  $+1, R8
 	JEQ    stored23
 	VMOVSS X4, (CX)
 
@@ -3601,7 +3601,7 @@ stored23:
 	VMOVUPS      constantsAVX2<>+416(SB), Y10
 	VMOVUPS      constantsAVX2<>+320(SB), Y9
 	LEAQ         (AX), AX
-	TESTQ        $+4, R9
+	TESTQ        $+4, R8
 	VMINPS       Y7, Y4, Y4
 	VMAXPS       Y4, Y5, Y4
 	VFMADD231PS  Y4, Y4, Y6
@@ -3623,14 +3623,14 @@ stored23:
 	VEXTRACTF128 $0x01, Y4, X4
 
 stored24:
-	TESTQ    $+2, R9
+	TESTQ    $+2, R8
 	JEQ      stored25
 	VMOVLPS  X4, (AX)
 	ADDQ     $+8, AX
 	VMOVHLPS X4, X4, X4
 
 stored25:
-	TESTQ  $+1, R9
+	TESTQ  $+1, R8
 	JEQ    stored26
 	VMOVSS X4, (AX)
 
@@ -3829,16 +3829,16 @@ done6:
 	// The last elements.
 	TESTQ        R8, R8
 	JEQ          done7
-	MOVQ         R8, R9
+	MOVQ         R8, SI
 	NEGQ         R8
-	LEAQ         constantsAVX2<>+544(SB), SI
-	VMOVUPS      (SI)(R8*4), Y0
+	LEAQ         constantsAVX2<>+544(SB), R9
+	VMOVUPS      (R9)(R8*4), Y0
 	VMASKMOVPS   (DX), Y0, Y1
 	VMASKMOVPS   (BX), Y0, Y3
 	VMASKMOVPS   192(AX), Y0, Y2
 	VMOVUPS      constantsAVX2<>+480(SB), Y5
 	LEAQ         192(AX), DX
-	TESTQ        $+4, R9
+	TESTQ        $+4, SI
 	VMULPS       Y3, Y1, Y4
 	VSUBPS       Y2, Y5, Y5
 	VMULPS       Y5, Y4, Y4
@@ -3849,14 +3849,14 @@ done6:
 	VEXTRACTF128 $0x01, Y4, X4
 
 stored8:
-	TESTQ    $+2, R9
+	TESTQ    $+2, SI
 	JEQ      stored9
 	VMOVLPS  X4, (DX)
 	ADDQ     $+8, DX
 	VMOVHLPS X4, X4, X4
 
 stored9:
-	TESTQ  $+1, R9
+	TESTQ  $+1, SI
 	JEQ    stored10
 	VMOVSS X4, (DX)
 
@@ -3868,7 +3868,7 @@ stored10:
 	VMASKMOVPS   128(AX), Y0, Y7
 	VMOVUPS      constantsAVX2<>+480(SB), Y8
 	LEAQ         (AX), DX
-	TESTQ        $+4, R9
+	TESTQ        $+4, SI
 	VSUBPS       Y6, Y8, Y8
 	VFNMADD231PS Y3, Y4, Y2
 	VFMADD231PS  Y2, Y1, Y5
@@ -3882,21 +3882,21 @@ stored10:
 	VEXTRACTF128 $0x01, Y2, X2
 
 stored11:
-	TESTQ    $+2, R9
+	TESTQ    $+2, SI
 	JEQ      stored12
 	VMOVLPS  X2, (DX)
 	ADDQ     $+8, DX
 	VMOVHLPS X2, X2, X2
 
 stored12:
-	TESTQ  $+1, R9
+	TESTQ  $+1, SI
 	JEQ    stored13
 	VMOVSS X2, (DX)
 
 stored13:
 	VMOVUPS      constantsAVX2<>+480(SB), Y2
 	LEAQ         128(AX), DX
-	TESTQ        $+4, R9
+	TESTQ        $+4, SI
 	VFNMADD231PS Y7, Y7, Y2
 	VMULPS       Y2, Y1, Y1
 	VMOVAPS      Y1, Y1
@@ -3906,14 +3906,14 @@ stored13:
 	VEXTRACTF128 $0x01, Y1, X1
 
 stored14:
-	TESTQ    $+2, R9
+	TESTQ    $+2, SI
 	JEQ      stored15
 	VMOVLPS  X1, (DX)
 	ADDQ     $+8, DX
 	VMOVHLPS X1, X1, X1
 
 stored15:
-	TESTQ  $+1, R9
+	TESTQ  $+1, SI
 	JEQ    stored16
 	VMOVSS X1, (DX)
 
@@ -3923,7 +3923,7 @@ stored16:
 	VMASKMOVPS   (DI), Y0, Y0
 	VMOVUPS      constantsAVX2<>+480(SB), Y2
 	LEAQ         64(AX), AX
-	TESTQ        $+4, R9
+	TESTQ        $+4, SI
 	VMULPS       Y1, Y5, Y3
 	VSUBPS       Y1, Y2, Y1
 	VMULPS       Y0, Y3, Y0
@@ -3935,35 +3935,35 @@ stored16:
 	VEXTRACTF128 $0x01, Y0, X0
 
 stored17:
-	TESTQ    $+2, R9
+	TESTQ    $+2, SI
 	JEQ      stored18
 	VMOVLPS  X0, (AX)
 	ADDQ     $+8, AX
 	VMOVHLPS X0, X0, X0
 
 stored18:
-	TESTQ  $+1, R9
+	TESTQ  $+1, SI
 	JEQ    stored19
 	VMOVSS X0, (AX)
 
 stored19:
 	VMOVAPS      Y3, Y0
 	LEAQ         (CX), AX
-	TESTQ        $+4, R9
+	TESTQ        $+4, SI
 	JEQ          stored20
 	VMOVUPS      X0, (AX)
 	ADDQ         $+16, AX
 	VEXTRACTF128 $0x01, Y0, X0
 
 stored20:
-	TESTQ    $+2, R9
+	TESTQ    $+2, SI
 	JEQ      stored21
 	VMOVLPS  X0, (AX)
 	ADDQ     $+8, AX
 	VMOVHLPS X0, X0, X0
 
 stored21:
-	TESTQ  $+1, R9
+	TESTQ  $+1, SI
 	JEQ    stored22
 	VMOVSS X0, (AX)
 
@@ -4189,16 +4189,16 @@ done6:
 	// The last elements.
 	TESTQ        R9, R9
 	JEQ          done7
-	MOVQ         R9, R10
+	MOVQ         R9, SI
 	NEGQ         R9
-	LEAQ         constantsAVX2<>+544(SB), SI
-	VMOVUPS      (SI)(R9*4), Y0
+	LEAQ         constantsAVX2<>+544(SB), R10
+	VMOVUPS      (R10)(R9*4), Y0
 	VMASKMOVPS   (DX), Y0, Y1
 	VMASKMOVPS   (BX), Y0, Y3
 	VMASKMOVPS   192(AX), Y0, Y2
 	VMOVUPS      constantsAVX2<>+480(SB), Y5
 	LEAQ         192(AX), DX
-	TESTQ        $+4, R10
+	TESTQ        $+4, SI
 	VMULPS       Y3, Y1, Y4
 	VSUBPS       Y2, Y5, Y5
 	VMULPS       Y5, Y4, Y4
@@ -4209,14 +4209,14 @@ done6:
 	VEXTRACTF128 $0x01, Y5, X5
 
 stored8:
-	TESTQ    $+2, R10
+	TESTQ    $+2, SI
 	JEQ      stored9
 	VMOVLPS  X5, (DX)
 	ADDQ     $+8, DX
 	VMOVHLPS X5, X5, X5
 
 stored9:
-	TESTQ  $+1, R10
+	TESTQ  $+1, SI
 	JEQ    stored10
 	VMOVSS X5, (DX)
 
@@ -4229,7 +4229,7 @@ stored10:
 	VMASKMOVPS   128(AX), Y0, Y9
 	VMOVUPS      constantsAVX2<>+480(SB), Y10
 	LEAQ         (AX), DX
-	TESTQ        $+4, R10
+	TESTQ        $+4, SI
 	VSUBPS       Y8, Y10, Y10
 	VFNMADD231PS Y3, Y5, Y2
 	VFMADD231PS  Y2, Y1, Y6
@@ -4244,21 +4244,21 @@ stored10:
 	VEXTRACTF128 $0x01, Y3, X3
 
 stored11:
-	TESTQ    $+2, R10
+	TESTQ    $+2, SI
 	JEQ      stored12
 	VMOVLPS  X3, (DX)
 	ADDQ     $+8, DX
 	VMOVHLPS X3, X3, X3
 
 stored12:
-	TESTQ  $+1, R10
+	TESTQ  $+1, SI
 	JEQ    stored13
 	VMOVSS X3, (DX)
 
 stored13:
 	VMOVUPS      constantsAVX2<>+480(SB), Y3
 	LEAQ         128(AX), DX
-	TESTQ        $+4, R10
+	TESTQ        $+4, SI
 	VFNMADD231PS Y9, Y9, Y3
 	VMULPS       Y3, Y1, Y1
 	VMOVAPS      Y1, Y1
@@ -4268,14 +4268,14 @@ stored13:
 	VEXTRACTF128 $0x01, Y1, X1
 
 stored14:
-	TESTQ    $+2, R10
+	TESTQ    $+2, SI
 	JEQ      stored15
 	VMOVLPS  X1, (DX)
 	ADDQ     $+8, DX
 	VMOVHLPS X1, X1, X1
 
 stored15:
-	TESTQ  $+1, R10
+	TESTQ  $+1, SI
 	JEQ    stored16
 	VMOVSS X1, (DX)
 
@@ -4285,7 +4285,7 @@ stored16:
 	VMASKMOVPS   (DI), Y0, Y3
 	VMOVUPS      constantsAVX2<>+480(SB), Y4
 	LEAQ         64(AX), AX
-	TESTQ        $+4, R10
+	TESTQ        $+4, SI
 	VMULPS       Y1, Y6, Y5
 	VSUBPS       Y1, Y4, Y1
 	VMULPS       Y3, Y5, Y3
@@ -4297,14 +4297,14 @@ stored16:
 	VEXTRACTF128 $0x01, Y3, X3
 
 stored17:
-	TESTQ    $+2, R10
+	TESTQ    $+2, SI
 	JEQ      stored18
 	VMOVLPS  X3, (AX)
 	ADDQ     $+8, AX
 	VMOVHLPS X3, X3, X3
 
 stored18:
-	TESTQ  $+1, R10
+	TESTQ  $+1, SI
 	JEQ    stored19
 	VMOVSS X3, (AX)
 
@@ -4312,7 +4312,7 @@ stored19:
 	VMASKMOVPS   (R8), Y0, Y3
 	VMASKMOVPS   64(R8), Y0, Y0
 	LEAQ         (CX), AX
-	TESTQ        $+4, R10
+	TESTQ        $+4, SI
 	VFMADD231PS  Y2, Y3, Y5
 	VFMADD231PS  Y1, Y0, Y5
 	VMOVAPS      Y5, Y0
@@ -4322,14 +4322,14 @@ stored19:
 	VEXTRACTF128 $0x01, Y0, X0
 
 stored20:
-	TESTQ    $+2, R10
+	TESTQ    $+2, SI
 	JEQ      stored21
 	VMOVLPS  X0, (AX)
 	ADDQ     $+8, AX
 	VMOVHLPS X0, X0, X0
 
 stored21:
-	TESTQ  $+1, R10
+	TESTQ  $+1, SI
 	JEQ    stored22
 	VMOVSS X0, (AX)
 
@@ -4781,10 +4781,10 @@ done7:
 	// The last elements.
 	TESTQ   SI, SI
 	JEQ     done8
-	MOVQ    SI, R8
+	MOVQ    SI, DI
 	NEGQ    SI
-	LEAQ    constantsAVX2<>+544(SB), DI
-	VMOVUPS (DI)(SI*4), Y4
+	LEAQ    constantsAVX2<>+544(SB), R8
+	VMOVUPS (R8)(SI*4), Y4
 
 	// Reset gate and update gate. New gate and h of the units before.
 	VMASKMOVPS   (CX), Y4, Y5
@@ -4834,7 +4834,7 @@ done7:
 	VMASKMOVPS   (BX), Y4, Y4
 	VDIVPS       Y13, Y14, Y12
 	LEAQ         (AX), AX
-	TESTQ        $+4, R8
+	TESTQ        $+4, DI
 	VFMADD231PS  Y6, Y8, Y15
 	VMINPS       Y15, Y11, Y6
 	VMAXPS       Y6, Y5, Y5
@@ -4859,14 +4859,14 @@ done7:
 	VEXTRACTF128 $0x01, Y4, X4
 
 stored9:
-	TESTQ    $+2, R8
+	TESTQ    $+2, DI
 	JEQ      stored10
 	VMOVLPS  X4, (AX)
 	ADDQ     $+8, AX
 	VMOVHLPS X4, X4, X4
 
 stored10:
-	TESTQ  $+1, R8
+	TESTQ  $+1, DI
 	JEQ    stored11
 	VMOVSS X4, (AX)
 
@@ -5318,10 +5318,10 @@ done7:
 	// The last elements.
 	TESTQ   SI, SI
 	JEQ     done8
-	MOVQ    SI, R8
+	MOVQ    SI, DI
 	NEGQ    SI
-	LEAQ    constantsAVX2<>+544(SB), DI
-	VMOVUPS (DI)(SI*4), Y4
+	LEAQ    constantsAVX2<>+544(SB), R8
+	VMOVUPS (R8)(SI*4), Y4
 
 	// Reset gate and update gate.
 	VMASKMOVPS   (CX), Y4, Y5
@@ -5336,7 +5336,7 @@ done7:
 	VMOVUPS      constantsAVX2<>+480(SB), Y14
 	VMASKMOVPS   128(DX), Y4, Y15
 	LEAQ         (CX), DX
-	TESTQ        $+4, R8
+	TESTQ        $+4, DI
 	VADDPS       Y6, Y5, Y5
 	VADDPS       Y11, Y10, Y6
 	VMASKMOVPS   128(CX), Y4, Y10
@@ -5374,35 +5374,35 @@ done7:
 	VEXTRACTF128 $0x01, Y5, X5
 
 stored9:
-	TESTQ    $+2, R8
+	TESTQ    $+2, DI
 	JEQ      stored10
 	VMOVLPS  X5, (DX)
 	ADDQ     $+8, DX
 	VMOVHLPS X5, X5, X5
 
 stored10:
-	TESTQ  $+1, R8
+	TESTQ  $+1, DI
 	JEQ    stored11
 	VMOVSS X5, (DX)
 
 stored11:
 	VMOVAPS      Y6, Y5
 	LEAQ         64(CX), DX
-	TESTQ        $+4, R8
+	TESTQ        $+4, DI
 	JEQ          stored12
 	VMOVUPS      X5, (DX)
 	ADDQ         $+16, DX
 	VEXTRACTF128 $0x01, Y5, X5
 
 stored12:
-	TESTQ    $+2, R8
+	TESTQ    $+2, DI
 	JEQ      stored13
 	VMOVLPS  X5, (DX)
 	ADDQ     $+8, DX
 	VMOVHLPS X5, X5, X5
 
 stored13:
-	TESTQ  $+1, R8
+	TESTQ  $+1, DI
 	JEQ    stored14
 	VMOVSS X5, (DX)
 
@@ -5414,7 +5414,7 @@ stored14:
 	VMOVUPS      constantsAVX2<>+416(SB), Y11
 	VMOVUPS      constantsAVX2<>+320(SB), Y9
 	LEAQ         128(CX), CX
-	TESTQ        $+4, R8
+	TESTQ        $+4, DI
 	VMINPS       Y10, Y5, Y5
 	VMAXPS       Y5, Y7, Y5
 	VFMADD231PS  Y5, Y5, Y8
@@ -5436,21 +5436,21 @@ stored14:
 	VEXTRACTF128 $0x01, Y7, X7
 
 stored15:
-	TESTQ    $+2, R8
+	TESTQ    $+2, DI
 	JEQ      stored16
 	VMOVLPS  X7, (CX)
 	ADDQ     $+8, CX
 	VMOVHLPS X7, X7, X7
 
 stored16:
-	TESTQ  $+1, R8
+	TESTQ  $+1, DI
 	JEQ    stored17
 	VMOVSS X7, (CX)
 
 stored17:
 	VMASKMOVPS   (BX), Y4, Y4
 	LEAQ         (AX), AX
-	TESTQ        $+4, R8
+	TESTQ        $+4, DI
 	VSUBPS       Y5, Y4, Y4
 	VFMADD231PS  Y4, Y6, Y5
 	VMOVAPS      Y5, Y4
@@ -5460,14 +5460,14 @@ stored17:
 	VEXTRACTF128 $0x01, Y4, X4
 
 stored18:
-	TESTQ    $+2, R8
+	TESTQ    $+2, DI
 	JEQ      stored19
 	VMOVLPS  X4, (AX)
 	ADDQ     $+8, AX
 	VMOVHLPS X4, X4, X4
 
 stored19:
-	TESTQ  $+1, R8
+	TESTQ  $+1, DI
 	JEQ    stored20
 	VMOVSS X4, (AX)
 
@@ -5649,10 +5649,10 @@ done6:
 	// The last elements.
 	TESTQ        DI, DI
 	JEQ          done7
-	MOVQ         DI, R9
+	MOVQ         DI, R8
 	NEGQ         DI
-	LEAQ         constantsAVX2<>+544(SB), R8
-	VMOVUPS      (R8)(DI*4), Y0
+	LEAQ         constantsAVX2<>+544(SB), R9
+	VMOVUPS      (R9)(DI*4), Y0
 	VMASKMOVPS   128(AX), Y0, Y3
 	VMASKMOVPS   (SI), Y0, Y6
 	VMASKMOVPS   (BX), Y0, Y1
@@ -5660,7 +5660,7 @@ done6:
 	VMOVUPS      constantsAVX2<>+480(SB), Y4
 	VMOVUPS      constantsAVX2<>+480(SB), Y5
 	LEAQ         (DX), DX
-	TESTQ        $+4, R9
+	TESTQ        $+4, R8
 	VSUBPS       Y3, Y6, Y6
 	VSUBPS       Y2, Y4, Y4
 	VFNMADD231PS Y3, Y3, Y5
@@ -5677,77 +5677,77 @@ done6:
 	VEXTRACTF128 $0x01, Y3, X3
 
 stored8:
-	TESTQ    $+2, R9
+	TESTQ    $+2, R8
 	JEQ      stored9
 	VMOVLPS  X3, (DX)
 	ADDQ     $+8, DX
 	VMOVHLPS X3, X3, X3
 
 stored9:
-	TESTQ  $+1, R9
+	TESTQ  $+1, R8
 	JEQ    stored10
 	VMOVSS X3, (DX)
 
 stored10:
 	VMOVAPS      Y2, Y3
 	LEAQ         64(AX), DX
-	TESTQ        $+4, R9
+	TESTQ        $+4, R8
 	JEQ          stored11
 	VMOVUPS      X3, (DX)
 	ADDQ         $+16, DX
 	VEXTRACTF128 $0x01, Y3, X3
 
 stored11:
-	TESTQ    $+2, R9
+	TESTQ    $+2, R8
 	JEQ      stored12
 	VMOVLPS  X3, (DX)
 	ADDQ     $+8, DX
 	VMOVHLPS X3, X3, X3
 
 stored12:
-	TESTQ  $+1, R9
+	TESTQ  $+1, R8
 	JEQ    stored13
 	VMOVSS X3, (DX)
 
 stored13:
 	VMOVAPS      Y2, Y2
 	LEAQ         64(CX), DX
-	TESTQ        $+4, R9
+	TESTQ        $+4, R8
 	JEQ          stored14
 	VMOVUPS      X2, (DX)
 	ADDQ         $+16, DX
 	VEXTRACTF128 $0x01, Y2, X2
 
 stored14:
-	TESTQ    $+2, R9
+	TESTQ    $+2, R8
 	JEQ      stored15
 	VMOVLPS  X2, (DX)
 	ADDQ     $+8, DX
 	VMOVHLPS X2, X2, X2
 
 stored15:
-	TESTQ  $+1, R9
+	TESTQ  $+1, R8
 	JEQ    stored16
 	VMOVSS X2, (DX)
 
 stored16:
 	VMOVAPS      Y1, Y2
 	LEAQ         128(AX), DX
-	TESTQ        $+4, R9
+	TESTQ        $+4, R8
 	JEQ          stored17
 	VMOVUPS      X2, (DX)
 	ADDQ         $+16, DX
 	VEXTRACTF128 $0x01, Y2, X2
 
 stored17:
-	TESTQ    $+2, R9
+	TESTQ    $+2, R8
 	JEQ      stored18
 	VMOVLPS  X2, (DX)
 	ADDQ     $+8, DX
 	VMOVHLPS X2, X2, X2
 
 stored18:
-	TESTQ  $+1, R9
+	TESTQ  $+1, R8
 	JEQ    stored19
 	VMOVSS X2, (DX)
 
@@ -5756,7 +5756,7 @@ stored19:
 	VMASKMOVPS   (AX), Y0, Y0
 	VMOVUPS      constantsAVX2<>+480(SB), Y3
 	LEAQ         128(CX), DX
-	TESTQ        $+4, R9
+	TESTQ        $+4, R8
 	VMULPS       Y2, Y1, Y2
 	VSUBPS       Y0, Y3, Y3
 	VMULPS       Y0, Y1, Y1
@@ -5769,56 +5769,56 @@ stored19:
 	VEXTRACTF128 $0x01, Y1, X1
 
 stored20:
-	TESTQ    $+2, R9
+	TESTQ    $+2, R8
 	JEQ      stored21
 	VMOVLPS  X1, (DX)
 	ADDQ     $+8, DX
 	VMOVHLPS X1, X1, X1
 
 stored21:
-	TESTQ  $+1, R9
+	TESTQ  $+1, R8
 	JEQ    stored22
 	VMOVSS X1, (DX)
 
 stored22:
 	VMOVAPS      Y0, Y1
 	LEAQ         (AX), AX
-	TESTQ        $+4, R9
+	TESTQ        $+4, R8
 	JEQ          stored23
 	VMOVUPS      X1, (AX)
 	ADDQ         $+16, AX
 	VEXTRACTF128 $0x01, Y1, X1
 
 stored23:
-	TESTQ    $+2, R9
+	TESTQ    $+2, R8
 	JEQ      stored24
 	VMOVLPS  X1, (AX)
 	ADDQ     $+8, AX
 	VMOVHLPS X1, X1, X1
 
 stored24:
-	TESTQ  $+1, R9
+	TESTQ  $+1, R8
 	JEQ    stored25
 	VMOVSS X1, (AX)
 
 stored25:
 	VMOVAPS      Y0, Y0
 	LEAQ         (CX), AX
-	TESTQ        $+4, R9
+	TESTQ        $+4, R8
 	JEQ          stored26
 	VMOVUPS      X0, (AX)
 	ADDQ         $+16, AX
 	VEXTRACTF128 $0x01, Y0, X0
 
 stored26:
-	TESTQ    $+2, R9
+	TESTQ    $+2, R8
 	JEQ      stored27
 	VMOVLPS  X0, (AX)
 	ADDQ     $+8, AX
 	VMOVHLPS X0, X0, X0
 
 stored27:
-	TESTQ  $+1, R9
+	TESTQ  $+1, R8
 	JEQ    stored28
 	VMOVSS X0, (AX)
 
@@ -5924,15 +5924,15 @@ done6:
 	// The last elements.
 	TESTQ        BX, BX
 	JEQ          done7
-	MOVQ         BX, DI
+	MOVQ         BX, SI
 	NEGQ         BX
-	LEAQ         constantsAVX2<>+544(SB), SI
-	VMOVUPS      (SI)(BX*4), Y0
+	LEAQ         constantsAVX2<>+544(SB), DI
+	VMOVUPS      (DI)(BX*4), Y0
 	VMASKMOVPS   (CX), Y0, Y1
 	VMASKMOVPS   (DX), Y0, Y2
 	VMASKMOVPS   (AX), Y0, Y0
 	LEAQ         (AX), AX
-	TESTQ        $+4, DI
+	TESTQ        $+4, SI
 	VFMADD231PS  Y2, Y1, Y0
 	VMOVAPS      Y0, Y0
 	JEQ          stored8
@@ -5941,14 +5941,14 @@ done6:
 	VEXTRACTF128 $0x01, Y0, X0
 
 stored8:
-	TESTQ    $+2, DI
+	TESTQ    $+2, SI
 	JEQ      stored9
 	VMOVLPS  X0, (AX)
 	ADDQ     $+8, AX
 	VMOVHLPS X0, X0, X0
 
 stored9:
-	TESTQ  $+1, DI
+	TESTQ  $+1, SI
 	JEQ    stored10
 	VMOVSS X0, (AX)
 
@@ -6128,10 +6128,10 @@ done8:
 	// The last elements.
 	TESTQ   SI, SI
 	JEQ     done12
-	MOVQ    SI, R8
+	MOVQ    SI, DI
 	NEGQ    SI
-	LEAQ    constantsAVX2<>+544(SB), DI
-	VMOVUPS (DI)(SI*4), Y0
+	LEAQ    constantsAVX2<>+544(SB), R8
+	VMOVUPS (R8)(SI*4), Y0
 	MOVQ    DX, DX
 	MOVQ    rows+56(FP), SI
 	VXORPS  Y1, Y1, Y1
@@ -6147,18 +6147,18 @@ loop13:
 	VMASKMOVPS  (BX), Y0, Y7
 	VMASKMOVPS  192(CX), Y0, Y8
 	VMASKMOVPS  (DX), Y0, Y9
-	MOVQ        gatesStride+32(FP), DI
-	SHLQ        $0x02, DI
-	ADDQ        DI, CX
-	MOVQ        cStride+40(FP), DI
-	SHLQ        $0x02, DI
-	ADDQ        DI, DX
-	MOVQ        cPrevStride+48(FP), DI
+	MOVQ        gatesStride+32(FP), R8
+	SHLQ        $0x02, R8
+	ADDQ        R8, CX
+	MOVQ        cStride+40(FP), R8
+	SHLQ        $0x02, R8
+	ADDQ        R8, DX
+	MOVQ        cPrevStride+48(FP), R8
 	VFMADD231PS Y5, Y4, Y1
 	VFMADD231PS Y7, Y6, Y2
 	VFMADD231PS Y9, Y8, Y3
-	SHLQ        $0x02, DI
-	ADDQ        DI, BX
+	SHLQ        $0x02, R8
+	ADDQ        R8, BX
 	ADDQ        $-1, SI
 	CMPQ        SI, $+1
 	JGE         loop13
@@ -6177,63 +6177,63 @@ done14:
 done15:
 	VMOVAPS      Y1, Y0
 	LEAQ         (AX), CX
-	TESTQ        $+4, R8
+	TESTQ        $+4, DI
 	JEQ          stored16
 	VMOVUPS      X0, (CX)
 	ADDQ         $+16, CX
 	VEXTRACTF128 $0x01, Y0, X0
 
 stored16:
-	TESTQ    $+2, R8
+	TESTQ    $+2, DI
 	JEQ      stored17
 	VMOVLPS  X0, (CX)
 	ADDQ     $+8, CX
 	VMOVHLPS X0, X0, X0
 
 stored17:
-	TESTQ  $+1, R8
+	TESTQ  $+1, DI
 	JEQ    stored18
 	VMOVSS X0, (CX)
 
 stored18:
 	VMOVAPS      Y2, Y0
 	LEAQ         64(AX), CX
-	TESTQ        $+4, R8
+	TESTQ        $+4, DI
 	JEQ          stored19
 	VMOVUPS      X0, (CX)
 	ADDQ         $+16, CX
 	VEXTRACTF128 $0x01, Y0, X0
 
 stored19:
-	TESTQ    $+2, R8
+	TESTQ    $+2, DI
 	JEQ      stored20
 	VMOVLPS  X0, (CX)
 	ADDQ     $+8, CX
 	VMOVHLPS X0, X0, X0
 
 stored20:
-	TESTQ  $+1, R8
+	TESTQ  $+1, DI
 	JEQ    stored21
 	VMOVSS X0, (CX)
 
 stored21:
 	VMOVAPS      Y3, Y0
 	LEAQ         128(AX), AX
-	TESTQ        $+4, R8
+	TESTQ        $+4, DI
 	JEQ          stored22
 	VMOVUPS      X0, (AX)
 	ADDQ         $+16, AX
 	VEXTRACTF128 $0x01, Y0, X0
 
 stored22:
-	TESTQ    $+2, R8
+	TESTQ    $+2, DI
 	JEQ      stored23
 	VMOVLPS  X0, (AX)
 	ADDQ     $+8, AX
 	VMOVHLPS X0, X0, X0
 
 stored23:
-	TESTQ  $+1, R8
+	TESTQ  $+1, DI
 	JEQ    stored24
 	VMOVSS X0, (AX)
 
@@ -6452,10 +6452,10 @@ done7:
 	// The last elements.
 	TESTQ   SI, SI
 	JEQ     done8
-	MOVQ    SI, R8
+	MOVQ    SI, DI
 	NEGQ    SI
-	LEAQ    constantsAVX2<>+544(SB), DI
-	VMOVUPS (DI)(SI*4), Y4
+	LEAQ    constantsAVX2<>+544(SB), R8
+	VMOVUPS (R8)(SI*4), Y4
 
 	// Input and cell gates.
 	VMASKMOVPS   (DX), Y4, Y5
@@ -6470,7 +6470,7 @@ done7:
 	VMOVUPS      constantsAVX2<>+416(SB), Y15
 	VMOVUPS      constantsAVX2<>+320(SB), Y14
 	LEAQ         (CX), DX
-	TESTQ        $+4, R8
+	TESTQ        $+4, DI
 	VFMADD231PS  Y5, Y7, Y6
 	VMOVUPS      constantsAVX2<>+480(SB), Y7
 	VMINPS       Y10, Y11, Y10
@@ -6509,21 +6509,21 @@ done7:
 	VEXTRACTF128 $0x01, Y8, X8
 
 stored9:
-	TESTQ    $+2, R8
+	TESTQ    $+2, DI
 	JEQ      stored10
 	VMOVLPS  X8, (DX)
 	ADDQ     $+8, DX
 	VMOVHLPS X8, X8, X8
 
 stored10:
-	TESTQ  $+1, R8
+	TESTQ  $+1, DI
 	JEQ    stored11
 	VMOVSS X8, (DX)
 
 stored11:
 	VADDPS       Y12, Y12, Y8
 	LEAQ         128(CX), DX
-	TESTQ        $+4, R8
+	TESTQ        $+4, DI
 	VMULPS       Y9, Y8, Y8
 	VMULPS       Y6, Y8, Y6
 	VMOVAPS      Y6, Y6
@@ -6533,14 +6533,14 @@ stored11:
 	VEXTRACTF128 $0x01, Y6, X6
 
 stored12:
-	TESTQ    $+2, R8
+	TESTQ    $+2, DI
 	JEQ      stored13
 	VMOVLPS  X6, (DX)
 	ADDQ     $+8, DX
 	VMOVHLPS X6, X6, X6
 
 stored13:
-	TESTQ  $+1, R8
+	TESTQ  $+1, DI
 	JEQ    stored14
 	VMOVSS X6, (DX)
 
@@ -6552,7 +6552,7 @@ stored14:
 	VMOVUPS      constantsAVX2<>+800(SB), Y9
 	VMOVUPS      constantsAVX2<>+480(SB), Y10
 	LEAQ         (AX), AX
-	TESTQ        $+4, R8
+	TESTQ        $+4, DI
 	VFMADD231PS  Y5, Y4, Y6
 	VMINPS       Y6, Y0, Y4
 	VMAXPS       Y4, Y1, Y4
@@ -6576,35 +6576,35 @@ stored14:
 	VEXTRACTF128 $0x01, Y5, X5
 
 stored15:
-	TESTQ    $+2, R8
+	TESTQ    $+2, DI
 	JEQ      stored16
 	VMOVLPS  X5, (AX)
 	ADDQ     $+8, AX
 	VMOVHLPS X5, X5, X5
 
 stored16:
-	TESTQ  $+1, R8
+	TESTQ  $+1, DI
 	JEQ    stored17
 	VMOVSS X5, (AX)
 
 stored17:
 	VMOVAPS      Y4, Y4
 	LEAQ         64(CX), AX
-	TESTQ        $+4, R8
+	TESTQ        $+4, DI
 	JEQ          stored18
 	VMOVUPS      X4, (AX)
 	ADDQ         $+16, AX
 	VEXTRACTF128 $0x01, Y4, X4
 
 stored18:
-	TESTQ    $+2, R8
+	TESTQ    $+2, DI
 	JEQ      stored19
 	VMOVLPS  X4, (AX)
 	ADDQ     $+8, AX
 	VMOVHLPS X4, X4, X4
 
 stored19:
-	TESTQ  $+1, R8
+	TESTQ  $+1, DI
 	JEQ    stored20
 	VMOVSS X4, (AX)
 
@@ -6794,10 +6794,10 @@ done7:
 	// The last elements.
 	TESTQ   DI, DI
 	JEQ     done8
-	MOVQ    DI, R9
+	MOVQ    DI, R8
 	NEGQ    DI
-	LEAQ    constantsAVX2<>+544(SB), R8
-	VMOVUPS (R8)(DI*4), Y4
+	LEAQ    constantsAVX2<>+544(SB), R9
+	VMOVUPS (R9)(DI*4), Y4
 
 	// Output gate.
 	VMASKMOVPS   (BX), Y4, Y5
@@ -6807,7 +6807,7 @@ done7:
 	VMOVUPS      constantsAVX2<>+640(SB), Y9
 	VMOVUPS      constantsAVX2<>+352(SB), Y10
 	LEAQ         192(CX), CX
-	TESTQ        $+4, R9
+	TESTQ        $+4, R8
 	VFMADD231PS  Y5, Y7, Y6
 	VMINPS       Y6, Y0, Y5
 	VMAXPS       Y5, Y1, Y5
@@ -6829,14 +6829,14 @@ done7:
 	VEXTRACTF128 $0x01, Y5, X5
 
 stored9:
-	TESTQ    $+2, R9
+	TESTQ    $+2, R8
 	JEQ      stored10
 	VMOVLPS  X5, (CX)
 	ADDQ     $+8, CX
 	VMOVHLPS X5, X5, X5
 
 stored10:
-	TESTQ  $+1, R9
+	TESTQ  $+1, R8
 	JEQ    stored11
 	VMOVSS X5, (CX)
 
@@ -6848,7 +6848,7 @@ stored11:
 	VMOVUPS      constantsAVX2<>+416(SB), Y10
 	VMOVUPS      constantsAVX2<>+320(SB), Y8
 	LEAQ         (AX), AX
-	TESTQ        $+4, R9
+	TESTQ        $+4, R8
 	VMINPS       Y4, Y5, Y4
 	VMAXPS       Y4, Y6, Y4
 	VFMADD231PS  Y4, Y4, Y7
@@ -6870,14 +6870,14 @@ stored11:
 	VEXTRACTF128 $0x01, Y4, X4
 
 stored12:
-	TESTQ    $+2, R9
+	TESTQ    $+2, R8
 	JEQ      stored13
 	VMOVLPS  X4, (AX)
 	ADDQ     $+8, AX
 	VMOVHLPS X4, X4, X4
 
 stored13:
-	TESTQ  $+1, R9
+	TESTQ  $+1, R8
 	JEQ    stored14
 	VMOVSS X4, (AX)
 
@@ -7026,16 +7026,16 @@ done6:
 	// The last elements.
 	TESTQ        R8, R8
 	JEQ          done7
-	MOVQ         R8, R10
+	MOVQ         R8, R9
 	NEGQ         R8
-	LEAQ         constantsAVX2<>+544(SB), R9
-	VMOVUPS      (R9)(R8*4), Y0
+	LEAQ         constantsAVX2<>+544(SB), R10
+	VMOVUPS      (R10)(R8*4), Y0
 	VMASKMOVPS   (BX), Y0, Y1
 	VMASKMOVPS   (SI), Y0, Y3
 	VMASKMOVPS   192(AX), Y0, Y2
 	VMOVUPS      constantsAVX2<>+480(SB), Y5
 	LEAQ         192(AX), AX
-	TESTQ        $+4, R10
+	TESTQ        $+4, R9
 	VMULPS       Y3, Y1, Y4
 	VSUBPS       Y2, Y5, Y5
 	VMULPS       Y5, Y4, Y4
@@ -7046,21 +7046,21 @@ done6:
 	VEXTRACTF128 $0x01, Y5, X5
 
 stored8:
-	TESTQ    $+2, R10
+	TESTQ    $+2, R9
 	JEQ      stored9
 	VMOVLPS  X5, (AX)
 	ADDQ     $+8, AX
 	VMOVHLPS X5, X5, X5
 
 stored9:
-	TESTQ  $+1, R10
+	TESTQ  $+1, R9
 	JEQ    stored10
 	VMOVSS X5, (AX)
 
 stored10:
 	VDIVPS       Y2, Y3, Y5
 	LEAQ         (CX), AX
-	TESTQ        $+4, R10
+	TESTQ        $+4, R9
 	VFNMADD231PS Y3, Y5, Y2
 	VMULPS       Y2, Y1, Y1
 	VMOVAPS      Y1, Y1
@@ -7070,14 +7070,14 @@ stored10:
 	VEXTRACTF128 $0x01, Y1, X1
 
 stored11:
-	TESTQ    $+2, R10
+	TESTQ    $+2, R9
 	JEQ      stored12
 	VMOVLPS  X1, (AX)
 	ADDQ     $+8, AX
 	VMOVHLPS X1, X1, X1
 
 stored12:
-	TESTQ  $+1, R10
+	TESTQ  $+1, R9
 	JEQ    stored13
 	VMOVSS X1, (AX)
 
@@ -7085,7 +7085,7 @@ stored13:
 	VMASKMOVPS   128(DI), Y0, Y1
 	VMASKMOVPS   (DX), Y0, Y0
 	LEAQ         (DX), AX
-	TESTQ        $+4, R10
+	TESTQ        $+4, R9
 	VFMADD231PS  Y4, Y1, Y0
 	VMOVAPS      Y0, Y0
 	JEQ          stored14
@@ -7094,14 +7094,14 @@ stored13:
 	VEXTRACTF128 $0x01, Y0, X0
 
 stored14:
-	TESTQ    $+2, R10
+	TESTQ    $+2, R9
 	JEQ      stored15
 	VMOVLPS  X0, (AX)
 	ADDQ     $+8, AX
 	VMOVHLPS X0, X0, X0
 
 stored15:
-	TESTQ  $+1, R10
+	TESTQ  $+1, R9
 	JEQ    stored16
 	VMOVSS X0, (AX)
 
@@ -7280,10 +7280,10 @@ done6:
 	// The last elements.
 	TESTQ   SI, SI
 	JEQ     done7
-	MOVQ    SI, R8
+	MOVQ    SI, DI
 	NEGQ    SI
-	LEAQ    constantsAVX2<>+544(SB), DI
-	VMOVUPS (DI)(SI*4), Y0
+	LEAQ    constantsAVX2<>+544(SB), R8
+	VMOVUPS (R8)(SI*4), Y0
 
 	// Input and cell gates.
 	VMASKMOVPS   (CX), Y0, Y1
@@ -7291,7 +7291,7 @@ done6:
 	VMASKMOVPS   128(AX), Y0, Y3
 	VMOVUPS      constantsAVX2<>+480(SB), Y5
 	LEAQ         (AX), SI
-	TESTQ        $+4, R8
+	TESTQ        $+4, DI
 	VMULPS       Y2, Y1, Y4
 	VSUBPS       Y2, Y5, Y5
 	VMULPS       Y3, Y4, Y2
@@ -7303,21 +7303,21 @@ done6:
 	VEXTRACTF128 $0x01, Y5, X5
 
 stored8:
-	TESTQ    $+2, R8
+	TESTQ    $+2, DI
 	JEQ      stored9
 	VMOVLPS  X5, (SI)
 	ADDQ     $+8, SI
 	VMOVHLPS X5, X5, X5
 
 stored9:
-	TESTQ  $+1, R8
+	TESTQ  $+1, DI
 	JEQ    stored10
 	VMOVSS X5, (SI)
 
 stored10:
 	VMOVUPS      constantsAVX2<>+480(SB), Y5
 	LEAQ         128(AX), SI
-	TESTQ        $+4, R8
+	TESTQ        $+4, DI
 	VFNMADD231PS Y3, Y3, Y5
 	VMULPS       Y5, Y4, Y3
 	VMOVAPS      Y3, Y3
@@ -7327,14 +7327,14 @@ stored10:
 	VEXTRACTF128 $0x01, Y3, X3
 
 stored11:
-	TESTQ    $+2, R8
+	TESTQ    $+2, DI
 	JEQ      stored12
 	VMOVLPS  X3, (SI)
 	ADDQ     $+8, SI
 	VMOVHLPS X3, X3, X3
 
 stored12:
-	TESTQ  $+1, R8
+	TESTQ  $+1, DI
 	JEQ    stored13
 	VMOVSS X3, (SI)
 
@@ -7344,7 +7344,7 @@ stored13:
 	VMASKMOVPS   (DX), Y0, Y4
 	VMOVUPS      constantsAVX2<>+480(SB), Y5
 	LEAQ         64(AX), AX
-	TESTQ        $+4, R8
+	TESTQ        $+4, DI
 	VMULPS       Y3, Y1, Y1
 	VSUBPS       Y3, Y5, Y3
 	VMULPS       Y4, Y1, Y4
@@ -7356,14 +7356,14 @@ stored13:
 	VEXTRACTF128 $0x01, Y4, X4
 
 stored14:
-	TESTQ    $+2, R8
+	TESTQ    $+2, DI
 	JEQ      stored15
 	VMOVLPS  X4, (AX)
 	ADDQ     $+8, AX
 	VMOVHLPS X4, X4, X4
 
 stored15:
-	TESTQ  $+1, R8
+	TESTQ  $+1, DI
 	JEQ    stored16
 	VMOVSS X4, (AX)
 
@@ -7371,7 +7371,7 @@ stored16:
 	VMASKMOVPS   (BX), Y0, Y4
 	VMASKMOVPS   64(BX), Y0, Y0
 	LEAQ         (CX), AX
-	TESTQ        $+4, R8
+	TESTQ        $+4, DI
 	VFMADD231PS  Y2, Y4, Y1
 	VFMADD231PS  Y3, Y0, Y1
 	VMOVAPS      Y1, Y0
@@ -7381,14 +7381,14 @@ stored16:
 	VEXTRACTF128 $0x01, Y0, X0
 
 stored17:
-	TESTQ    $+2, R8
+	TESTQ    $+2, DI
 	JEQ      stored18
 	VMOVLPS  X0, (AX)
 	ADDQ     $+8, AX
 	VMOVHLPS X0, X0, X0
 
 stored18:
-	TESTQ  $+1, R8
+	TESTQ  $+1, DI
 	JEQ    stored19
 	VMOVSS X0, (AX)
 
@@ -7503,13 +7503,13 @@ done7:
 	// The last elements.
 	TESTQ        DI, DI
 	JEQ          done8
-	MOVQ         DI, R9
+	MOVQ         DI, R8
 	NEGQ         DI
-	LEAQ         constantsAVX2<>+544(SB), R8
-	VMOVUPS      (R8)(DI*4), Y0
+	LEAQ         constantsAVX2<>+544(SB), R9
+	VMOVUPS      (R9)(DI*4), Y0
 	VMASKMOVPS   (SI), Y0, Y1
 	LEAQ         (AX), AX
-	TESTQ        $+4, R9
+	TESTQ        $+4, R8
 	VMOVAPS      Y1, Y1
 	JEQ          stored9
 	VMOVUPS      X1, (AX)
@@ -7517,21 +7517,21 @@ done7:
 	VEXTRACTF128 $0x01, Y1, X1
 
 stored9:
-	TESTQ    $+2, R9
+	TESTQ    $+2, R8
 	JEQ      stored10
 	VMOVLPS  X1, (AX)
 	ADDQ     $+8, AX
 	VMOVHLPS X1, X1, X1
 
 stored10:
-	TESTQ  $+1, R9
+	TESTQ  $+1, R8
 	JEQ    stored11
 	VMOVSS X1, (AX)
 
 stored11:
 	VMASKMOVPS   64(SI), Y0, Y1
 	LEAQ         (CX), AX
-	TESTQ        $+4, R9
+	TESTQ        $+4, R8
 	VMOVAPS      Y1, Y1
 	JEQ          stored12
 	VMOVUPS      X1, (AX)
@@ -7539,21 +7539,21 @@ stored11:
 	VEXTRACTF128 $0x01, Y1, X1
 
 stored12:
-	TESTQ    $+2, R9
+	TESTQ    $+2, R8
 	JEQ      stored13
 	VMOVLPS  X1, (AX)
 	ADDQ     $+8, AX
 	VMOVHLPS X1, X1, X1
 
 stored13:
-	TESTQ  $+1, R9
+	TESTQ  $+1, R8
 	JEQ    stored14
 	VMOVSS X1, (AX)
 
 stored14:
 	VMASKMOVPS   128(SI), Y0, Y1
 	LEAQ         (DX), AX
-	TESTQ        $+4, R9
+	TESTQ        $+4, R8
 	VMOVAPS      Y1, Y1
 	JEQ          stored15
 	VMOVUPS      X1, (AX)
@@ -7561,21 +7561,21 @@ stored14:
 	VEXTRACTF128 $0x01, Y1, X1
 
 stored15:
-	TESTQ    $+2, R9
+	TESTQ    $+2, R8
 	JEQ      stored16
 	VMOVLPS  X1, (AX)
 	ADDQ     $+8, AX
 	VMOVHLPS X1, X1, X1
 
 stored16:
-	TESTQ  $+1, R9
+	TESTQ  $+1, R8
 	JEQ    stored17
 	VMOVSS X1, (AX)
 
 stored17:
 	VMASKMOVPS   192(SI), Y0, Y0
 	LEAQ         (BX), AX
-	TESTQ        $+4, R9
+	TESTQ        $+4, R8
 	VMOVAPS      Y0, Y0
 	JEQ          stored18
 	VMOVUPS      X0, (AX)
@@ -7583,14 +7583,14 @@ stored17:
 	VEXTRACTF128 $0x01, Y0, X0
 
 stored18:
-	TESTQ    $+2, R9
+	TESTQ    $+2, R8
 	JEQ      stored19
 	VMOVLPS  X0, (AX)
 	ADDQ     $+8, AX
 	VMOVHLPS X0, X0, X0
 
 stored19:
-	TESTQ  $+1, R9
+	TESTQ  $+1, R8
 	JEQ    stored20
 	VMOVSS X0, (AX)
 
@@ -7710,13 +7710,13 @@ done7:
 	// The last elements.
 	TESTQ        DI, DI
 	JEQ          done8
-	MOVQ         DI, R9
+	MOVQ         DI, R8
 	NEGQ         DI
-	LEAQ         constantsAVX2<>+544(SB), R8
-	VMOVUPS      (R8)(DI*4), Y0
+	LEAQ         constantsAVX2<>+544(SB), R9
+	VMOVUPS      (R9)(DI*4), Y0
 	VMASKMOVPS   (CX), Y0, Y1
 	LEAQ         (AX), CX
-	TESTQ        $+4, R9
+	TESTQ        $+4, R8
 	VMOVAPS      Y1, Y1
 	JEQ          stored9
 	VMOVUPS      X1, (CX)
@@ -7724,21 +7724,21 @@ done7:
 	VEXTRACTF128 $0x01, Y1, X1
 
 stored9:
-	TESTQ    $+2, R9
+	TESTQ    $+2, R8
 	JEQ      stored10
 	VMOVLPS  X1, (CX)
 	ADDQ     $+8, CX
 	VMOVHLPS X1, X1, X1
 
 stored10:
-	TESTQ  $+1, R9
+	TESTQ  $+1, R8
 	JEQ    stored11
 	VMOVSS X1, (CX)
 
 stored11:
 	VMASKMOVPS   (DX), Y0, Y1
 	LEAQ         64(AX), CX
-	TESTQ        $+4, R9
+	TESTQ        $+4, R8
 	VMOVAPS      Y1, Y1
 	JEQ          stored12
 	VMOVUPS      X1, (CX)
@@ -7746,21 +7746,21 @@ stored11:
 	VEXTRACTF128 $0x01, Y1, X1
 
 stored12:
-	TESTQ    $+2, R9
+	TESTQ    $+2, R8
 	JEQ      stored13
 	VMOVLPS  X1, (CX)
 	ADDQ     $+8, CX
 	VMOVHLPS X1, X1, X1
 
 stored13:
-	TESTQ  $+1, R9
+	TESTQ  $+1, R8
 	JEQ    stored14
 	VMOVSS X1, (CX)
 
 stored14:
 	VMASKMOVPS   (BX), Y0, Y1
 	LEAQ         128(AX), CX
-	TESTQ        $+4, R9
+	TESTQ        $+4, R8
 	VMOVAPS      Y1, Y1
 	JEQ          stored15
 	VMOVUPS      X1, (CX)
@@ -7768,21 +7768,21 @@ stored14:
 	VEXTRACTF128 $0x01, Y1, X1
 
 stored15:
-	TESTQ    $+2, R9
+	TESTQ    $+2, R8
 	JEQ      stored16
 	VMOVLPS  X1, (CX)
 	ADDQ     $+8, CX
 	VMOVHLPS X1, X1, X1
 
 stored16:
-	TESTQ  $+1, R9
+	TESTQ  $+1, R8
 	JEQ    stored17
 	VMOVSS X1, (CX)
 
 stored17:
 	VMASKMOVPS   (SI), Y0, Y0
 	LEAQ         192(AX), AX
-	TESTQ        $+4, R9
+	TESTQ        $+4, R8
 	VMOVAPS      Y0, Y0
 	JEQ          stored18
 	VMOVUPS      X0, (AX)
@@ -7790,14 +7790,14 @@ stored17:
 	VEXTRACTF128 $0x01, Y0, X0
 
 stored18:
-	TESTQ    $+2, R9
+	TESTQ    $+2, R8
 	JEQ      stored19
 	VMOVLPS  X0, (AX)
 	ADDQ     $+8, AX
 	VMOVHLPS X0, X0, X0
 
 stored19:
-	TESTQ  $+1, R9
+	TESTQ  $+1, R8
 	JEQ    stored20
 	VMOVSS X0, (AX)
 

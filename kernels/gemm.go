@@ -47,15 +47,25 @@ func GemmAdd(c, a Mat, n int, w *Panels) {
 // Gemv sets y = bias + x·W, the product of Gemm for one row: x has K elements,
 // y and bias have Width, and bias may be nil. y must not overlap x or bias.
 // It panics if a length is wrong.
-func Gemv(y, x []float32, w *Panels, bias []float32) {
+func Gemv(y, x []float32, w *Panels, bias []float32) { now().Gemv(y, x, w, bias) }
+
+// Gemv is the function Gemv on the path on.
+func (on Path) Gemv(y, x []float32, w *Panels, bias []float32) {
 	const fn = "Gemv"
 	writes(fn, "y", y, w.Width())
 	reads(fn, "x", x, w.k)
+	init := zeroInit[:]
 	if bias != nil {
 		reads(fn, "bias", bias, w.Width())
+		init = bias
 	}
 	raceRead(w.data)
-	gemm(use(), rowMat(y), rowMat(x), 1, w, bias, false)
+	isa := on.use()
+	if isa == Generic || !w.narrow() {
+		gemm(isa, rowMat(y), rowMat(x), 1, w, bias, false)
+		return
+	}
+	gemmNarrowRow(isa, &y[0], &x[0], &w.data[0], &init[0], len(x), len(y))
 }
 
 // GemmTN sets C = Aᵀ·B, or C = C + Aᵀ·B if add, for the panels B of one gate with

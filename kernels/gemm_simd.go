@@ -61,7 +61,8 @@ type gemmTask struct {
 
 const (
 	maxRows      = 64        // of A in one call
-	maxLastRows  = 12        // and in one of a block that C holds in part
+	minInputs    = 64        // as which fewer count, of a block that C holds in part
+	maxLastRows  = 12        // of such a block whose sums must be finished before they are added
 	maxProducts  = 1 << 20   // multiply-adds of one call: some 50 us at 20 a ns
 	maxWeights   = 512 << 10 // bytes of W in one call, for they may come from DRAM
 	panelColumns = 4 * block
@@ -96,6 +97,10 @@ func gemm(isa ISA, c, a Mat, n int, w *Panels, bias []float32, add bool) {
 		gemmGeneric(c, a, n, w, bias, add)
 		return
 	}
+	if w.narrow() {
+		gemmPart(isa, c, a, n, w, 0, bias, add)
+		return
+	}
 	if uint(n-1) < smallRows && small(w) && gemmSmall(isa, c, a, n, w, bias, add) {
 		return
 	}
@@ -115,7 +120,7 @@ func small(w *Panels) bool {
 func gemmSmall(isa ISA, c, a Mat, n int, w *Panels, bias []float32, add bool) bool {
 	if w.Width()%block != 0 {
 		if n == 1 {
-			gemvNarrow(isa, c, a, w, bias, add)
+			gemvPadded(isa, c, a, w, bias, add)
 		}
 		return n == 1
 	}
@@ -126,11 +131,11 @@ func gemmSmall(isa ISA, c, a Mat, n int, w *Panels, bias []float32, add bool) bo
 	return gemmBlocks(isa, c, a, n, w, init, bias != nil, add)
 }
 
-// gemvNarrow is gemmSmall for one row and a part of a panel, of whose last block c and
+// gemvPadded is gemmSmall for one row and a part of a panel, of whose last block c and
 // bias hold some columns.
 //
 //go:noinline
-func gemvNarrow(isa ISA, c, a Mat, w *Panels, bias []float32, add bool) {
+func gemvPadded(isa ISA, c, a Mat, w *Panels, bias []float32, add bool) {
 	var sum, init [panelColumns]float32
 	out := c.row(0, w.Width())
 	if add {
@@ -180,6 +185,66 @@ func gemmBlocks(isa ISA, c, a Mat, rows int, w *Panels, init []float32, all, add
 	}
 	gemmTile(isa, rows, n, &task)
 	return true
+}
+
+// A narrowTask tells the kernel of a block of which C holds only some columns where
+// everything is. The kernel uses it up. Strides are bytes.
+type narrowTask struct {
+	w     *float32 // the block in the chain's first k block
+	k     int      // inputs of the chain
+	skip  int      // bytes between the block in a k block and in the next one
+	a     *float32 // first row, first input of the chain
+	init  *float32 // what chains start from, for each column
+	add   int      // 1: add what C holds
+	c     *float32 // first row, first column of the block
+	units int      // columns
+	rows  int
+
+	aStride, cStride int
+
+	// State of the kernel.
+	//lint:ignore U1000 for assembly only
+	aRow, cRow uintptr
+}
+
+// narrow says whether w is a part of a block, and its inputs one chain.
+func (w *Panels) narrow() bool {
+	return w.gates == 1 && uint(w.units-1) < block-1 && uint(w.k-1) < kChain
+}
+
+// partRows returns how many rows one call may take of the columns of a part of a block,
+// for the inputs of a chain.
+func partRows(kn int) int { return maxProducts / block / max(kn, minInputs) }
+
+// gemmPart computes, for the chain of inputs from k on and any number of rows, the
+// columns of the last block, of which C holds only some. The first chain starts from the
+// bias, if there is one.
+func gemmPart(isa ISA, c, a Mat, n int, w *Panels, k int, bias []float32, add bool) {
+	kn := min(kChain, w.k-k)
+	col := w.units / block * block
+	var task narrowTask // set field by field, for a copy waits for what was just stored
+	task.k, task.units = kn, w.units-col
+	task.aStride, task.cStride = 4*a.Stride, 4*c.Stride
+	if add {
+		task.add = 1
+	}
+	if task.init = &zeroInit[0]; k == 0 && bias != nil {
+		task.init = &bias[col]
+	}
+	if kn > 0 {
+		// Our block is the last of nb in the last panel.
+		last, nb, k0 := w.units/panelColumns, w.units%panelColumns/block+1, min(kBlock, kn)
+		task.w = &w.data[block*(4*last*w.k+nb*k+(nb-1)*k0)]
+		task.skip = 4 * block * (nb - 1) * (kn - k0)
+	}
+	most := partRows(kn)
+	for row := 0; row < n; row += most {
+		task.rows, task.c = min(most, n-row), c.at(row, col)
+		if kn > 0 {
+			task.a = a.at(row, k)
+		}
+		gemmNarrow(isa, &task)
+	}
 }
 
 // gemmTN is GemmTN for units lo to hi on the path isa.
@@ -464,18 +529,29 @@ func (p *matmul) finishFirst(r region) {
 }
 
 // part computes one block of columns of which C holds only some.
+func (p *matmul) part(r region) {
+	if p.add && p.w.k > kChain {
+		p.finishPart(r)
+		return
+	}
+	a := p.a
+	if p.w.k > 0 {
+		a = a.from(r.row, 0)
+	}
+	for k := 0; k == 0 || k < p.w.k; k += kChain {
+		gemmPart(p.isa, p.c.from(r.row, 0), a, r.rows, p.w, k, p.bias, p.add || k > 0)
+	}
+}
+
+// finishPart is part for sums of several chains that are added to C.
 //
 //go:noinline
-func (p *matmul) part(r region) {
+func (p *matmul) finishPart(r region) {
 	var scratch [maxLastRows * block]float32
 	sum := Mat{scratch[:], block}
-	var init [block]float32
-	if p.bias != nil {
-		copy(init[:], p.bias[p.col(r):])
-	}
 	for rest := r.rows; rest > 0; rest -= r.rows {
 		r.rows = min(maxLastRows, rest)
-		p.chains(r, sum, sum, init[:], false)
+		p.chains(r, sum, sum, zeroInit[:], false)
 		p.merge(r, sum)
 		r.row += r.rows
 	}

@@ -372,15 +372,15 @@ done4:
 	// The last elements.
 	TESTQ        DI, DI
 	JEQ          done5
-	MOVQ         DI, R9
+	MOVQ         DI, R8
 	NEGQ         DI
-	LEAQ         constantsAVX2<>+32(SB), R8
-	VMOVUPS      (R8)(DI*4), Y2
+	LEAQ         constantsAVX2<>+32(SB), R9
+	VMOVUPS      (R9)(DI*4), Y2
 	VMASKMOVPS   (DX), Y2, Y3
 	VMASKMOVPS   (BX), Y2, Y4
 	VMASKMOVPS   (SI), Y2, Y2
 	LEAQ         (CX), CX
-	TESTQ        $+4, R9
+	TESTQ        $+4, R8
 	VSUBPS       Y0, Y3, Y0
 	VMULPS       Y1, Y0, Y0
 	VFMADD231PS  Y0, Y4, Y2
@@ -391,35 +391,35 @@ done4:
 	VEXTRACTF128 $0x01, Y0, X0
 
 stored6:
-	TESTQ    $+2, R9
+	TESTQ    $+2, R8
 	JEQ      stored7
 	VMOVLPS  X0, (CX)
 	ADDQ     $+8, CX
 	VMOVHLPS X0, X0, X0
 
 stored7:
-	TESTQ  $+1, R9
+	TESTQ  $+1, R8
 	JEQ    stored8
 	VMOVSS X0, (CX)
 
 stored8:
 	VMOVAPS      Y2, Y0
 	LEAQ         (AX), AX
-	TESTQ        $+4, R9
+	TESTQ        $+4, R8
 	JEQ          stored9
 	VMOVUPS      X0, (AX)
 	ADDQ         $+16, AX
 	VEXTRACTF128 $0x01, Y0, X0
 
 stored9:
-	TESTQ    $+2, R9
+	TESTQ    $+2, R8
 	JEQ      stored10
 	VMOVLPS  X0, (AX)
 	ADDQ     $+8, AX
 	VMOVHLPS X0, X0, X0
 
 stored10:
-	TESTQ  $+1, R9
+	TESTQ  $+1, R8
 	JEQ    stored11
 	VMOVSS X0, (AX)
 
@@ -503,15 +503,15 @@ done4:
 	// The last elements.
 	TESTQ        SI, SI
 	JEQ          done5
-	MOVQ         SI, R8
+	MOVQ         SI, DI
 	NEGQ         SI
-	LEAQ         constantsAVX2<>+32(SB), DI
-	VMOVUPS      (DI)(SI*4), Y3
+	LEAQ         constantsAVX2<>+32(SB), R8
+	VMOVUPS      (R8)(SI*4), Y3
 	VMASKMOVPS   (CX), Y3, Y4
 	VMASKMOVPS   (BX), Y3, Y5
 	VMASKMOVPS   (DX), Y3, Y3
 	LEAQ         (AX), AX
-	TESTQ        $+4, R8
+	TESTQ        $+4, DI
 	VMULPS       Y5, Y4, Y4
 	VSUBPS       Y0, Y4, Y0
 	VFNMADD231PS Y1, Y3, Y0
@@ -523,14 +523,14 @@ done4:
 	VEXTRACTF128 $0x01, Y0, X0
 
 stored6:
-	TESTQ    $+2, R8
+	TESTQ    $+2, DI
 	JEQ      stored7
 	VMOVLPS  X0, (AX)
 	ADDQ     $+8, AX
 	VMOVHLPS X0, X0, X0
 
 stored7:
-	TESTQ  $+1, R8
+	TESTQ  $+1, DI
 	JEQ    stored8
 	VMOVSS X0, (AX)
 

@@ -85,16 +85,16 @@ done2:
 	// The last elements.
 	TESTQ        SI, SI
 	JEQ          done3
-	MOVQ         SI, R8
+	MOVQ         SI, DI
 	NEGQ         SI
-	LEAQ         constantsAVX2<>+32(SB), DI
-	VMOVUPS      (DI)(SI*4), Y9
+	LEAQ         constantsAVX2<>+32(SB), R8
+	VMOVUPS      (R8)(SI*4), Y9
 	VMASKMOVPS   (AX), Y9, Y10
 	VMASKMOVPS   (CX), Y9, Y11
 	VMASKMOVPS   (DX), Y9, Y12
 	VMASKMOVPS   (BX), Y9, Y9
 	LEAQ         (DX), CX
-	TESTQ        $+4, R8
+	TESTQ        $+4, DI
 	VMULPS       Y2, Y10, Y2
 	VMULPS       Y1, Y11, Y1
 	VMULPS       Y4, Y9, Y4
@@ -110,42 +110,42 @@ done2:
 	VEXTRACTF128 $0x01, Y0, X0
 
 stored4:
-	TESTQ    $+2, R8
+	TESTQ    $+2, DI
 	JEQ      stored5
 	VMOVLPS  X0, (CX)
 	ADDQ     $+8, CX
 	VMOVHLPS X0, X0, X0
 
 stored5:
-	TESTQ  $+1, R8
+	TESTQ  $+1, DI
 	JEQ    stored6
 	VMOVSS X0, (CX)
 
 stored6:
 	VMOVAPS      Y4, Y0
 	LEAQ         (BX), CX
-	TESTQ        $+4, R8
+	TESTQ        $+4, DI
 	JEQ          stored7
 	VMOVUPS      X0, (CX)
 	ADDQ         $+16, CX
 	VEXTRACTF128 $0x01, Y0, X0
 
 stored7:
-	TESTQ    $+2, R8
+	TESTQ    $+2, DI
 	JEQ      stored8
 	VMOVLPS  X0, (CX)
 	ADDQ     $+8, CX
 	VMOVHLPS X0, X0, X0
 
 stored8:
-	TESTQ  $+1, R8
+	TESTQ  $+1, DI
 	JEQ    stored9
 	VMOVSS X0, (CX)
 
 stored9:
 	VSQRTPS      Y4, Y0
 	LEAQ         (AX), AX
-	TESTQ        $+4, R8
+	TESTQ        $+4, DI
 	VDIVPS       Y7, Y0, Y0
 	VADDPS       Y8, Y0, Y0
 	VDIVPS       Y0, Y12, Y0
@@ -158,14 +158,14 @@ stored9:
 	VEXTRACTF128 $0x01, Y0, X0
 
 stored10:
-	TESTQ    $+2, R8
+	TESTQ    $+2, DI
 	JEQ      stored11
 	VMOVLPS  X0, (AX)
 	ADDQ     $+8, AX
 	VMOVHLPS X0, X0, X0
 
 stored11:
-	TESTQ  $+1, R8
+	TESTQ  $+1, DI
 	JEQ    stored12
 	VMOVSS X0, (AX)
 
@@ -264,16 +264,16 @@ done2:
 	// The last elements.
 	TESTQ        DI, DI
 	JEQ          done3
-	MOVQ         DI, R9
+	MOVQ         DI, R8
 	NEGQ         DI
-	LEAQ         constantsAVX2<>+32(SB), R8
-	VMOVUPS      (R8)(DI*4), Y9
+	LEAQ         constantsAVX2<>+32(SB), R9
+	VMOVUPS      (R9)(DI*4), Y9
 	VMASKMOVPS   (AX), Y9, Y10
 	VMASKMOVPS   (CX), Y9, Y11
 	VMASKMOVPS   (DX), Y9, Y12
 	VMASKMOVPS   (BX), Y9, Y13
 	LEAQ         (DX), CX
-	TESTQ        $+4, R9
+	TESTQ        $+4, R8
 	VMULPS       Y2, Y10, Y2
 	VMULPS       Y1, Y11, Y1
 	VMULPS       Y4, Y13, Y4
@@ -289,42 +289,42 @@ done2:
 	VEXTRACTF128 $0x01, Y0, X0
 
 stored4:
-	TESTQ    $+2, R9
+	TESTQ    $+2, R8
 	JEQ      stored5
 	VMOVLPS  X0, (CX)
 	ADDQ     $+8, CX
 	VMOVHLPS X0, X0, X0
 
 stored5:
-	TESTQ  $+1, R9
+	TESTQ  $+1, R8
 	JEQ    stored6
 	VMOVSS X0, (CX)
 
 stored6:
 	VMOVAPS      Y4, Y0
 	LEAQ         (BX), CX
-	TESTQ        $+4, R9
+	TESTQ        $+4, R8
 	JEQ          stored7
 	VMOVUPS      X0, (CX)
 	ADDQ         $+16, CX
 	VEXTRACTF128 $0x01, Y0, X0
 
 stored7:
-	TESTQ    $+2, R9
+	TESTQ    $+2, R8
 	JEQ      stored8
 	VMOVLPS  X0, (CX)
 	ADDQ     $+8, CX
 	VMOVHLPS X0, X0, X0
 
 stored8:
-	TESTQ  $+1, R9
+	TESTQ  $+1, R8
 	JEQ    stored9
 	VMOVSS X0, (CX)
 
 stored9:
 	VMASKMOVPS   (SI), Y9, Y0
 	LEAQ         (SI), CX
-	TESTQ        $+4, R9
+	TESTQ        $+4, R8
 	VMAXPS       Y4, Y0, Y1
 	VMAXPS       Y0, Y4, Y4
 	VORPS        Y1, Y4, Y4
@@ -335,21 +335,21 @@ stored9:
 	VEXTRACTF128 $0x01, Y0, X0
 
 stored10:
-	TESTQ    $+2, R9
+	TESTQ    $+2, R8
 	JEQ      stored11
 	VMOVLPS  X0, (CX)
 	ADDQ     $+8, CX
 	VMOVHLPS X0, X0, X0
 
 stored11:
-	TESTQ  $+1, R9
+	TESTQ  $+1, R8
 	JEQ    stored12
 	VMOVSS X0, (CX)
 
 stored12:
 	VSQRTPS      Y4, Y0
 	LEAQ         (AX), AX
-	TESTQ        $+4, R9
+	TESTQ        $+4, R8
 	VDIVPS       Y7, Y0, Y0
 	VADDPS       Y8, Y0, Y0
 	VDIVPS       Y0, Y12, Y0
@@ -362,14 +362,14 @@ stored12:
 	VEXTRACTF128 $0x01, Y0, X0
 
 stored13:
-	TESTQ    $+2, R9
+	TESTQ    $+2, R8
 	JEQ      stored14
 	VMOVLPS  X0, (AX)
 	ADDQ     $+8, AX
 	VMOVHLPS X0, X0, X0
 
 stored14:
-	TESTQ  $+1, R9
+	TESTQ  $+1, R8
 	JEQ    stored15
 	VMOVSS X0, (AX)
 
@@ -465,16 +465,16 @@ done2:
 	// The last elements.
 	TESTQ        SI, SI
 	JEQ          done3
-	MOVQ         SI, R8
+	MOVQ         SI, DI
 	NEGQ         SI
-	LEAQ         constantsAVX2<>+32(SB), DI
-	VMOVUPS      (DI)(SI*4), Y10
+	LEAQ         constantsAVX2<>+32(SB), R8
+	VMOVUPS      (R8)(SI*4), Y10
 	VMASKMOVPS   (AX), Y10, Y11
 	VMASKMOVPS   (CX), Y10, Y12
 	VMASKMOVPS   (DX), Y10, Y13
 	VMASKMOVPS   (BX), Y10, Y10
 	LEAQ         (DX), CX
-	TESTQ        $+4, R8
+	TESTQ        $+4, DI
 	VMULPS       Y2, Y11, Y2
 	VMULPS       Y1, Y12, Y1
 	VMULPS       Y4, Y10, Y4
@@ -490,35 +490,35 @@ done2:
 	VEXTRACTF128 $0x01, Y0, X0
 
 stored4:
-	TESTQ    $+2, R8
+	TESTQ    $+2, DI
 	JEQ      stored5
 	VMOVLPS  X0, (CX)
 	ADDQ     $+8, CX
 	VMOVHLPS X0, X0, X0
 
 stored5:
-	TESTQ  $+1, R8
+	TESTQ  $+1, DI
 	JEQ    stored6
 	VMOVSS X0, (CX)
 
 stored6:
 	VMOVAPS      Y4, Y0
 	LEAQ         (BX), CX
-	TESTQ        $+4, R8
+	TESTQ        $+4, DI
 	JEQ          stored7
 	VMOVUPS      X0, (CX)
 	ADDQ         $+16, CX
 	VEXTRACTF128 $0x01, Y0, X0
 
 stored7:
-	TESTQ    $+2, R8
+	TESTQ    $+2, DI
 	JEQ      stored8
 	VMOVLPS  X0, (CX)
 	ADDQ     $+8, CX
 	VMOVHLPS X0, X0, X0
 
 stored8:
-	TESTQ  $+1, R8
+	TESTQ  $+1, DI
 	JEQ    stored9
 	VMOVSS X0, (CX)
 
@@ -526,7 +526,7 @@ stored9:
 	VSQRTPS      Y4, Y0
 	VMULPS       Y7, Y1, Y1
 	LEAQ         (AX), AX
-	TESTQ        $+4, R8
+	TESTQ        $+4, DI
 	VFMADD231PS  Y6, Y13, Y1
 	VDIVPS       Y8, Y0, Y0
 	VADDPS       Y9, Y0, Y0
@@ -539,14 +539,14 @@ stored9:
 	VEXTRACTF128 $0x01, Y0, X0
 
 stored10:
-	TESTQ    $+2, R8
+	TESTQ    $+2, DI
 	JEQ      stored11
 	VMOVLPS  X0, (AX)
 	ADDQ     $+8, AX
 	VMOVHLPS X0, X0, X0
 
 stored11:
-	TESTQ  $+1, R8
+	TESTQ  $+1, DI
 	JEQ    stored12
 	VMOVSS X0, (AX)
 
@@ -634,16 +634,16 @@ done2:
 	// The last elements.
 	TESTQ        SI, SI
 	JEQ          done3
-	MOVQ         SI, R8
+	MOVQ         SI, DI
 	NEGQ         SI
-	LEAQ         constantsAVX2<>+32(SB), DI
-	VMOVUPS      (DI)(SI*4), Y8
+	LEAQ         constantsAVX2<>+32(SB), R8
+	VMOVUPS      (R8)(SI*4), Y8
 	VMASKMOVPS   (AX), Y8, Y9
 	VMASKMOVPS   (CX), Y8, Y10
 	VMASKMOVPS   (DX), Y8, Y11
 	VMASKMOVPS   (BX), Y8, Y8
 	LEAQ         (DX), CX
-	TESTQ        $+4, R8
+	TESTQ        $+4, DI
 	VMULPS       Y2, Y9, Y2
 	VMULPS       Y1, Y10, Y1
 	VMULPS       Y4, Y8, Y4
@@ -659,42 +659,42 @@ done2:
 	VEXTRACTF128 $0x01, Y0, X0
 
 stored4:
-	TESTQ    $+2, R8
+	TESTQ    $+2, DI
 	JEQ      stored5
 	VMOVLPS  X0, (CX)
 	ADDQ     $+8, CX
 	VMOVHLPS X0, X0, X0
 
 stored5:
-	TESTQ  $+1, R8
+	TESTQ  $+1, DI
 	JEQ    stored6
 	VMOVSS X0, (CX)
 
 stored6:
 	VMOVAPS      Y4, Y0
 	LEAQ         (BX), CX
-	TESTQ        $+4, R8
+	TESTQ        $+4, DI
 	JEQ          stored7
 	VMOVUPS      X0, (CX)
 	ADDQ         $+16, CX
 	VEXTRACTF128 $0x01, Y0, X0
 
 stored7:
-	TESTQ    $+2, R8
+	TESTQ    $+2, DI
 	JEQ      stored8
 	VMOVLPS  X0, (CX)
 	ADDQ     $+8, CX
 	VMOVHLPS X0, X0, X0
 
 stored8:
-	TESTQ  $+1, R8
+	TESTQ  $+1, DI
 	JEQ    stored9
 	VMOVSS X0, (CX)
 
 stored9:
 	VSQRTPS      Y4, Y0
 	LEAQ         (AX), AX
-	TESTQ        $+4, R8
+	TESTQ        $+4, DI
 	VADDPS       Y7, Y0, Y0
 	VDIVPS       Y0, Y11, Y0
 	VMULPS       Y6, Y0, Y0
@@ -706,14 +706,14 @@ stored9:
 	VEXTRACTF128 $0x01, Y0, X0
 
 stored10:
-	TESTQ    $+2, R8
+	TESTQ    $+2, DI
 	JEQ      stored11
 	VMOVLPS  X0, (AX)
 	ADDQ     $+8, AX
 	VMOVHLPS X0, X0, X0
 
 stored11:
-	TESTQ  $+1, R8
+	TESTQ  $+1, DI
 	JEQ    stored12
 	VMOVSS X0, (AX)
 
@@ -794,16 +794,16 @@ done2:
 	// The last elements.
 	TESTQ        SI, SI
 	JEQ          done3
-	MOVQ         SI, R8
+	MOVQ         SI, DI
 	NEGQ         SI
-	LEAQ         constantsAVX2<>+32(SB), DI
-	VMOVUPS      (DI)(SI*4), Y7
+	LEAQ         constantsAVX2<>+32(SB), R8
+	VMOVUPS      (R8)(SI*4), Y7
 	VMASKMOVPS   (AX), Y7, Y8
 	VMASKMOVPS   (CX), Y7, Y9
 	VMASKMOVPS   (DX), Y7, Y10
 	VMASKMOVPS   (BX), Y7, Y7
 	LEAQ         (DX), CX
-	TESTQ        $+4, R8
+	TESTQ        $+4, DI
 	VMULPS       Y2, Y8, Y2
 	VMULPS       Y1, Y9, Y1
 	VMULPS       Y4, Y7, Y4
@@ -819,42 +819,42 @@ done2:
 	VEXTRACTF128 $0x01, Y0, X0
 
 stored4:
-	TESTQ    $+2, R8
+	TESTQ    $+2, DI
 	JEQ      stored5
 	VMOVLPS  X0, (CX)
 	ADDQ     $+8, CX
 	VMOVHLPS X0, X0, X0
 
 stored5:
-	TESTQ  $+1, R8
+	TESTQ  $+1, DI
 	JEQ    stored6
 	VMOVSS X0, (CX)
 
 stored6:
 	VMOVAPS      Y4, Y0
 	LEAQ         (BX), CX
-	TESTQ        $+4, R8
+	TESTQ        $+4, DI
 	JEQ          stored7
 	VMOVUPS      X0, (CX)
 	ADDQ         $+16, CX
 	VEXTRACTF128 $0x01, Y0, X0
 
 stored7:
-	TESTQ    $+2, R8
+	TESTQ    $+2, DI
 	JEQ      stored8
 	VMOVLPS  X0, (CX)
 	ADDQ     $+8, CX
 	VMOVHLPS X0, X0, X0
 
 stored8:
-	TESTQ  $+1, R8
+	TESTQ  $+1, DI
 	JEQ    stored9
 	VMOVSS X0, (CX)
 
 stored9:
 	VFNMADD231PS Y6, Y10, Y2
 	LEAQ         (AX), AX
-	TESTQ        $+4, R8
+	TESTQ        $+4, DI
 	VMOVAPS      Y2, Y0
 	JEQ          stored10
 	VMOVUPS      X0, (AX)
@@ -862,14 +862,14 @@ stored9:
 	VEXTRACTF128 $0x01, Y0, X0
 
 stored10:
-	TESTQ    $+2, R8
+	TESTQ    $+2, DI
 	JEQ      stored11
 	VMOVLPS  X0, (AX)
 	ADDQ     $+8, AX
 	VMOVHLPS X0, X0, X0
 
 stored11:
-	TESTQ  $+1, R8
+	TESTQ  $+1, DI
 	JEQ    stored12
 	VMOVSS X0, (AX)
 
@@ -924,14 +924,14 @@ done2:
 	// The last elements.
 	TESTQ        DX, DX
 	JEQ          done3
-	MOVQ         DX, SI
+	MOVQ         DX, BX
 	NEGQ         DX
-	LEAQ         constantsAVX2<>+32(SB), BX
-	VMOVUPS      (BX)(DX*4), Y3
+	LEAQ         constantsAVX2<>+32(SB), SI
+	VMOVUPS      (SI)(DX*4), Y3
 	VMASKMOVPS   (CX), Y3, Y4
 	VMASKMOVPS   (AX), Y3, Y3
 	LEAQ         (AX), AX
-	TESTQ        $+4, SI
+	TESTQ        $+4, BX
 	VMULPS       Y1, Y4, Y1
 	VFMADD231PS  Y0, Y3, Y1
 	VFNMADD231PS Y2, Y1, Y3
@@ -942,14 +942,14 @@ done2:
 	VEXTRACTF128 $0x01, Y0, X0
 
 stored4:
-	TESTQ    $+2, SI
+	TESTQ    $+2, BX
 	JEQ      stored5
 	VMOVLPS  X0, (AX)
 	ADDQ     $+8, AX
 	VMOVHLPS X0, X0, X0
 
 stored5:
-	TESTQ  $+1, SI
+	TESTQ  $+1, BX
 	JEQ    stored6
 	VMOVSS X0, (AX)
 
@@ -1016,15 +1016,15 @@ done2:
 	// The last elements.
 	TESTQ        BX, BX
 	JEQ          done3
-	MOVQ         BX, DI
+	MOVQ         BX, SI
 	NEGQ         BX
-	LEAQ         constantsAVX2<>+32(SB), SI
-	VMOVUPS      (SI)(BX*4), Y5
+	LEAQ         constantsAVX2<>+32(SB), DI
+	VMOVUPS      (DI)(BX*4), Y5
 	VMASKMOVPS   (CX), Y5, Y7
 	VMASKMOVPS   (AX), Y5, Y6
 	VMASKMOVPS   (DX), Y5, Y5
 	LEAQ         (DX), CX
-	TESTQ        $+4, DI
+	TESTQ        $+4, SI
 	VMULPS       Y1, Y7, Y1
 	VMULPS       Y3, Y5, Y3
 	VFMADD231PS  Y0, Y6, Y1
@@ -1036,21 +1036,21 @@ done2:
 	VEXTRACTF128 $0x01, Y0, X0
 
 stored4:
-	TESTQ    $+2, DI
+	TESTQ    $+2, SI
 	JEQ      stored5
 	VMOVLPS  X0, (CX)
 	ADDQ     $+8, CX
 	VMOVHLPS X0, X0, X0
 
 stored5:
-	TESTQ  $+1, DI
+	TESTQ  $+1, SI
 	JEQ    stored6
 	VMOVSS X0, (CX)
 
 stored6:
 	VFNMADD231PS Y2, Y3, Y6
 	LEAQ         (AX), AX
-	TESTQ        $+4, DI
+	TESTQ        $+4, SI
 	VMOVAPS      Y6, Y0
 	JEQ          stored7
 	VMOVUPS      X0, (AX)
@@ -1058,14 +1058,14 @@ stored6:
 	VEXTRACTF128 $0x01, Y0, X0
 
 stored7:
-	TESTQ    $+2, DI
+	TESTQ    $+2, SI
 	JEQ      stored8
 	VMOVLPS  X0, (AX)
 	ADDQ     $+8, AX
 	VMOVHLPS X0, X0, X0
 
 stored8:
-	TESTQ  $+1, DI
+	TESTQ  $+1, SI
 	JEQ    stored9
 	VMOVSS X0, (AX)
 
@@ -1136,15 +1136,15 @@ done2:
 	// The last elements.
 	TESTQ        BX, BX
 	JEQ          done3
-	MOVQ         BX, DI
+	MOVQ         BX, SI
 	NEGQ         BX
-	LEAQ         constantsAVX2<>+32(SB), SI
-	VMOVUPS      (SI)(BX*4), Y6
+	LEAQ         constantsAVX2<>+32(SB), DI
+	VMOVUPS      (DI)(BX*4), Y6
 	VMASKMOVPS   (CX), Y6, Y8
 	VMASKMOVPS   (AX), Y6, Y7
 	VMASKMOVPS   (DX), Y6, Y6
 	LEAQ         (DX), CX
-	TESTQ        $+4, DI
+	TESTQ        $+4, SI
 	VMULPS       Y1, Y8, Y1
 	VMULPS       Y3, Y6, Y3
 	VFMADD231PS  Y0, Y7, Y1
@@ -1156,21 +1156,21 @@ done2:
 	VEXTRACTF128 $0x01, Y0, X0
 
 stored4:
-	TESTQ    $+2, DI
+	TESTQ    $+2, SI
 	JEQ      stored5
 	VMOVLPS  X0, (CX)
 	ADDQ     $+8, CX
 	VMOVHLPS X0, X0, X0
 
 stored5:
-	TESTQ  $+1, DI
+	TESTQ  $+1, SI
 	JEQ    stored6
 	VMOVSS X0, (CX)
 
 stored6:
 	VFMADD231PS  Y5, Y3, Y1
 	LEAQ         (AX), AX
-	TESTQ        $+4, DI
+	TESTQ        $+4, SI
 	VFNMADD231PS Y2, Y1, Y7
 	VMOVAPS      Y7, Y0
 	JEQ          stored7
@@ -1179,14 +1179,14 @@ stored6:
 	VEXTRACTF128 $0x01, Y0, X0
 
 stored7:
-	TESTQ    $+2, DI
+	TESTQ    $+2, SI
 	JEQ      stored8
 	VMOVLPS  X0, (AX)
 	ADDQ     $+8, AX
 	VMOVHLPS X0, X0, X0
 
 stored8:
-	TESTQ  $+1, DI
+	TESTQ  $+1, SI
 	JEQ    stored9
 	VMOVSS X0, (AX)
 
@@ -1260,15 +1260,15 @@ done2:
 	// The last elements.
 	TESTQ        BX, BX
 	JEQ          done3
-	MOVQ         BX, DI
+	MOVQ         BX, SI
 	NEGQ         BX
-	LEAQ         constantsAVX2<>+32(SB), SI
-	VMOVUPS      (SI)(BX*4), Y6
+	LEAQ         constantsAVX2<>+32(SB), DI
+	VMOVUPS      (DI)(BX*4), Y6
 	VMASKMOVPS   (CX), Y6, Y8
 	VMASKMOVPS   (AX), Y6, Y7
 	VMASKMOVPS   (DX), Y6, Y6
 	LEAQ         (DX), CX
-	TESTQ        $+4, DI
+	TESTQ        $+4, SI
 	VMULPS       Y1, Y8, Y1
 	VMULPS       Y3, Y6, Y3
 	VFMADD231PS  Y0, Y7, Y1
@@ -1281,21 +1281,21 @@ done2:
 	VEXTRACTF128 $0x01, Y0, X0
 
 stored4:
-	TESTQ    $+2, DI
+	TESTQ    $+2, SI
 	JEQ      stored5
 	VMOVLPS  X0, (CX)
 	ADDQ     $+8, CX
 	VMOVHLPS X0, X0, X0
 
 stored5:
-	TESTQ  $+1, DI
+	TESTQ  $+1, SI
 	JEQ    stored6
 	VMOVSS X0, (CX)
 
 stored6:
 	VSQRTPS      Y3, Y0
 	LEAQ         (AX), AX
-	TESTQ        $+4, DI
+	TESTQ        $+4, SI
 	VADDPS       Y5, Y0, Y0
 	VDIVPS       Y0, Y1, Y0
 	VFNMADD231PS Y2, Y0, Y7
@@ -1306,14 +1306,14 @@ stored6:
 	VEXTRACTF128 $0x01, Y0, X0
 
 stored7:
-	TESTQ    $+2, DI
+	TESTQ    $+2, SI
 	JEQ      stored8
 	VMOVLPS  X0, (AX)
 	ADDQ     $+8, AX
 	VMOVHLPS X0, X0, X0
 
 stored8:
-	TESTQ  $+1, DI
+	TESTQ  $+1, SI
 	JEQ    stored9
 	VMOVSS X0, (AX)
 
@@ -1396,15 +1396,15 @@ done2:
 	// The last elements.
 	TESTQ        SI, SI
 	JEQ          done3
-	MOVQ         SI, R8
+	MOVQ         SI, DI
 	NEGQ         SI
-	LEAQ         constantsAVX2<>+32(SB), DI
-	VMOVUPS      (DI)(SI*4), Y6
+	LEAQ         constantsAVX2<>+32(SB), R8
+	VMOVUPS      (R8)(SI*4), Y6
 	VMASKMOVPS   (CX), Y6, Y8
 	VMASKMOVPS   (AX), Y6, Y7
 	VMASKMOVPS   (DX), Y6, Y9
 	LEAQ         (DX), CX
-	TESTQ        $+4, R8
+	TESTQ        $+4, DI
 	VMULPS       Y1, Y8, Y1
 	VMULPS       Y3, Y9, Y3
 	VFMADD231PS  Y0, Y7, Y1
@@ -1417,21 +1417,21 @@ done2:
 	VEXTRACTF128 $0x01, Y0, X0
 
 stored4:
-	TESTQ    $+2, R8
+	TESTQ    $+2, DI
 	JEQ      stored5
 	VMOVLPS  X0, (CX)
 	ADDQ     $+8, CX
 	VMOVHLPS X0, X0, X0
 
 stored5:
-	TESTQ  $+1, R8
+	TESTQ  $+1, DI
 	JEQ    stored6
 	VMOVSS X0, (CX)
 
 stored6:
 	VMASKMOVPS   (BX), Y6, Y0
 	LEAQ         (BX), CX
-	TESTQ        $+4, R8
+	TESTQ        $+4, DI
 	VSUBPS       Y0, Y1, Y6
 	VFMADD231PS  Y4, Y6, Y0
 	VMOVAPS      Y0, Y4
@@ -1441,14 +1441,14 @@ stored6:
 	VEXTRACTF128 $0x01, Y4, X4
 
 stored7:
-	TESTQ    $+2, R8
+	TESTQ    $+2, DI
 	JEQ      stored8
 	VMOVLPS  X4, (CX)
 	ADDQ     $+8, CX
 	VMOVHLPS X4, X4, X4
 
 stored8:
-	TESTQ  $+1, R8
+	TESTQ  $+1, DI
 	JEQ    stored9
 	VMOVSS X4, (CX)
 
@@ -1456,7 +1456,7 @@ stored9:
 	VMOVUPS      constantsAVX2<>+64(SB), Y4
 	VFNMADD231PS Y0, Y0, Y3
 	LEAQ         (AX), AX
-	TESTQ        $+4, R8
+	TESTQ        $+4, DI
 	VMAXPS       Y3, Y4, Y0
 	VSQRTPS      Y0, Y0
 	VADDPS       Y5, Y0, Y0
@@ -1469,14 +1469,14 @@ stored9:
 	VEXTRACTF128 $0x01, Y0, X0
 
 stored10:
-	TESTQ    $+2, R8
+	TESTQ    $+2, DI
 	JEQ      stored11
 	VMOVLPS  X0, (AX)
 	ADDQ     $+8, AX
 	VMOVHLPS X0, X0, X0
 
 stored11:
-	TESTQ  $+1, R8
+	TESTQ  $+1, DI
 	JEQ    stored12
 	VMOVSS X0, (AX)
 
@@ -1558,15 +1558,15 @@ done2:
 	// The last elements.
 	TESTQ        SI, SI
 	JEQ          done3
-	MOVQ         SI, R8
+	MOVQ         SI, DI
 	NEGQ         SI
-	LEAQ         constantsAVX2<>+32(SB), DI
-	VMOVUPS      (DI)(SI*4), Y7
+	LEAQ         constantsAVX2<>+32(SB), R8
+	VMOVUPS      (R8)(SI*4), Y7
 	VMASKMOVPS   (CX), Y7, Y9
 	VMASKMOVPS   (AX), Y7, Y8
 	VMASKMOVPS   (DX), Y7, Y10
 	LEAQ         (DX), CX
-	TESTQ        $+4, R8
+	TESTQ        $+4, DI
 	VMULPS       Y1, Y9, Y1
 	VMULPS       Y3, Y10, Y3
 	VFMADD231PS  Y0, Y8, Y1
@@ -1579,14 +1579,14 @@ done2:
 	VEXTRACTF128 $0x01, Y0, X0
 
 stored4:
-	TESTQ    $+2, R8
+	TESTQ    $+2, DI
 	JEQ      stored5
 	VMOVLPS  X0, (CX)
 	ADDQ     $+8, CX
 	VMOVHLPS X0, X0, X0
 
 stored5:
-	TESTQ  $+1, R8
+	TESTQ  $+1, DI
 	JEQ    stored6
 	VMOVSS X0, (CX)
 
@@ -1594,7 +1594,7 @@ stored6:
 	VSQRTPS      Y3, Y0
 	VMASKMOVPS   (BX), Y7, Y3
 	LEAQ         (BX), CX
-	TESTQ        $+4, R8
+	TESTQ        $+4, DI
 	VADDPS       Y5, Y0, Y0
 	VDIVPS       Y0, Y1, Y0
 	VFMADD231PS  Y6, Y3, Y0
@@ -1605,21 +1605,21 @@ stored6:
 	VEXTRACTF128 $0x01, Y1, X1
 
 stored7:
-	TESTQ    $+2, R8
+	TESTQ    $+2, DI
 	JEQ      stored8
 	VMOVLPS  X1, (CX)
 	ADDQ     $+8, CX
 	VMOVHLPS X1, X1, X1
 
 stored8:
-	TESTQ  $+1, R8
+	TESTQ  $+1, DI
 	JEQ    stored9
 	VMOVSS X1, (CX)
 
 stored9:
 	VFNMADD231PS Y2, Y0, Y8
 	LEAQ         (AX), AX
-	TESTQ        $+4, R8
+	TESTQ        $+4, DI
 	VMOVAPS      Y8, Y0
 	JEQ          stored10
 	VMOVUPS      X0, (AX)
@@ -1627,14 +1627,14 @@ stored9:
 	VEXTRACTF128 $0x01, Y0, X0
 
 stored10:
-	TESTQ    $+2, R8
+	TESTQ    $+2, DI
 	JEQ      stored11
 	VMOVLPS  X0, (AX)
 	ADDQ     $+8, AX
 	VMOVHLPS X0, X0, X0
 
 stored11:
-	TESTQ  $+1, R8
+	TESTQ  $+1, DI
 	JEQ    stored12
 	VMOVSS X0, (AX)
 
@@ -1725,15 +1725,15 @@ done2:
 	// The last elements.
 	TESTQ        DI, DI
 	JEQ          done3
-	MOVQ         DI, R9
+	MOVQ         DI, R8
 	NEGQ         DI
-	LEAQ         constantsAVX2<>+32(SB), R8
-	VMOVUPS      (R8)(DI*4), Y7
+	LEAQ         constantsAVX2<>+32(SB), R9
+	VMOVUPS      (R9)(DI*4), Y7
 	VMASKMOVPS   (CX), Y7, Y9
 	VMASKMOVPS   (AX), Y7, Y8
 	VMASKMOVPS   (DX), Y7, Y10
 	LEAQ         (DX), CX
-	TESTQ        $+4, R9
+	TESTQ        $+4, R8
 	VMULPS       Y1, Y9, Y1
 	VMULPS       Y3, Y10, Y3
 	VFMADD231PS  Y0, Y8, Y1
@@ -1746,21 +1746,21 @@ done2:
 	VEXTRACTF128 $0x01, Y0, X0
 
 stored4:
-	TESTQ    $+2, R9
+	TESTQ    $+2, R8
 	JEQ      stored5
 	VMOVLPS  X0, (CX)
 	ADDQ     $+8, CX
 	VMOVHLPS X0, X0, X0
 
 stored5:
-	TESTQ  $+1, R9
+	TESTQ  $+1, R8
 	JEQ    stored6
 	VMOVSS X0, (CX)
 
 stored6:
 	VMASKMOVPS   (BX), Y7, Y0
 	LEAQ         (BX), CX
-	TESTQ        $+4, R9
+	TESTQ        $+4, R8
 	VSUBPS       Y0, Y1, Y9
 	VFMADD231PS  Y4, Y9, Y0
 	VMOVAPS      Y0, Y4
@@ -1770,14 +1770,14 @@ stored6:
 	VEXTRACTF128 $0x01, Y4, X4
 
 stored7:
-	TESTQ    $+2, R9
+	TESTQ    $+2, R8
 	JEQ      stored8
 	VMOVLPS  X4, (CX)
 	ADDQ     $+8, CX
 	VMOVHLPS X4, X4, X4
 
 stored8:
-	TESTQ  $+1, R9
+	TESTQ  $+1, R8
 	JEQ    stored9
 	VMOVSS X4, (CX)
 
@@ -1786,7 +1786,7 @@ stored9:
 	VFNMADD231PS Y0, Y0, Y3
 	VMASKMOVPS   (SI), Y7, Y0
 	LEAQ         (SI), CX
-	TESTQ        $+4, R9
+	TESTQ        $+4, R8
 	VMAXPS       Y3, Y4, Y3
 	VSQRTPS      Y3, Y3
 	VADDPS       Y5, Y3, Y3
@@ -1799,21 +1799,21 @@ stored9:
 	VEXTRACTF128 $0x01, Y0, X0
 
 stored10:
-	TESTQ    $+2, R9
+	TESTQ    $+2, R8
 	JEQ      stored11
 	VMOVLPS  X0, (CX)
 	ADDQ     $+8, CX
 	VMOVHLPS X0, X0, X0
 
 stored11:
-	TESTQ  $+1, R9
+	TESTQ  $+1, R8
 	JEQ    stored12
 	VMOVSS X0, (CX)
 
 stored12:
 	VFNMADD231PS Y2, Y1, Y8
 	LEAQ         (AX), AX
-	TESTQ        $+4, R9
+	TESTQ        $+4, R8
 	VMOVAPS      Y8, Y0
 	JEQ          stored13
 	VMOVUPS      X0, (AX)
@@ -1821,14 +1821,14 @@ stored12:
 	VEXTRACTF128 $0x01, Y0, X0
 
 stored13:
-	TESTQ    $+2, R9
+	TESTQ    $+2, R8
 	JEQ      stored14
 	VMOVLPS  X0, (AX)
 	ADDQ     $+8, AX
 	VMOVHLPS X0, X0, X0
 
 stored14:
-	TESTQ  $+1, R9
+	TESTQ  $+1, R8
 	JEQ    stored15
 	VMOVSS X0, (AX)
 
@@ -1894,15 +1894,15 @@ done2:
 	// The last elements.
 	TESTQ        BX, BX
 	JEQ          done3
-	MOVQ         BX, DI
+	MOVQ         BX, SI
 	NEGQ         BX
-	LEAQ         constantsAVX2<>+32(SB), SI
-	VMOVUPS      (SI)(BX*4), Y4
+	LEAQ         constantsAVX2<>+32(SB), DI
+	VMOVUPS      (DI)(BX*4), Y4
 	VMASKMOVPS   (CX), Y4, Y6
 	VMASKMOVPS   (AX), Y4, Y5
 	VMASKMOVPS   (DX), Y4, Y4
 	LEAQ         (DX), CX
-	TESTQ        $+4, DI
+	TESTQ        $+4, SI
 	VMULPS       Y1, Y6, Y1
 	VFMADD231PS  Y0, Y5, Y1
 	VFMADD231PS  Y1, Y1, Y4
@@ -1913,21 +1913,21 @@ done2:
 	VEXTRACTF128 $0x01, Y0, X0
 
 stored4:
-	TESTQ    $+2, DI
+	TESTQ    $+2, SI
 	JEQ      stored5
 	VMOVLPS  X0, (CX)
 	ADDQ     $+8, CX
 	VMOVHLPS X0, X0, X0
 
 stored5:
-	TESTQ  $+1, DI
+	TESTQ  $+1, SI
 	JEQ    stored6
 	VMOVSS X0, (CX)
 
 stored6:
 	VSQRTPS      Y4, Y0
 	LEAQ         (AX), AX
-	TESTQ        $+4, DI
+	TESTQ        $+4, SI
 	VADDPS       Y3, Y0, Y0
 	VDIVPS       Y0, Y1, Y0
 	VFNMADD231PS Y2, Y0, Y5
@@ -1938,14 +1938,14 @@ stored6:
 	VEXTRACTF128 $0x01, Y0, X0
 
 stored7:
-	TESTQ    $+2, DI
+	TESTQ    $+2, SI
 	JEQ      stored8
 	VMOVLPS  X0, (AX)
 	ADDQ     $+8, AX
 	VMOVHLPS X0, X0, X0
 
 stored8:
-	TESTQ  $+1, DI
+	TESTQ  $+1, SI
 	JEQ    stored9
 	VMOVSS X0, (AX)
 
@@ -2029,15 +2029,15 @@ done2:
 	// The last elements.
 	TESTQ        SI, SI
 	JEQ          done3
-	MOVQ         SI, R8
+	MOVQ         SI, DI
 	NEGQ         SI
-	LEAQ         constantsAVX2<>+32(SB), DI
-	VMOVUPS      (DI)(SI*4), Y6
+	LEAQ         constantsAVX2<>+32(SB), R8
+	VMOVUPS      (R8)(SI*4), Y6
 	VMASKMOVPS   (CX), Y6, Y8
 	VMASKMOVPS   (AX), Y6, Y7
 	VMASKMOVPS   (DX), Y6, Y9
 	LEAQ         (DX), CX
-	TESTQ        $+4, R8
+	TESTQ        $+4, DI
 	VMULPS       Y1, Y8, Y1
 	VMULPS       Y3, Y9, Y8
 	VFMADD231PS  Y0, Y7, Y1
@@ -2050,14 +2050,14 @@ done2:
 	VEXTRACTF128 $0x01, Y0, X0
 
 stored4:
-	TESTQ    $+2, R8
+	TESTQ    $+2, DI
 	JEQ      stored5
 	VMOVLPS  X0, (CX)
 	ADDQ     $+8, CX
 	VMOVHLPS X0, X0, X0
 
 stored5:
-	TESTQ  $+1, R8
+	TESTQ  $+1, DI
 	JEQ    stored6
 	VMOVSS X0, (CX)
 
@@ -2065,7 +2065,7 @@ stored6:
 	VMASKMOVPS   (BX), Y6, Y0
 	VADDPS       Y5, Y8, Y6
 	LEAQ         (BX), CX
-	TESTQ        $+4, R8
+	TESTQ        $+4, DI
 	VSQRTPS      Y6, Y6
 	VADDPS       Y5, Y0, Y5
 	VMULPS       Y3, Y0, Y0
@@ -2081,21 +2081,21 @@ stored6:
 	VEXTRACTF128 $0x01, Y0, X0
 
 stored7:
-	TESTQ    $+2, R8
+	TESTQ    $+2, DI
 	JEQ      stored8
 	VMOVLPS  X0, (CX)
 	ADDQ     $+8, CX
 	VMOVHLPS X0, X0, X0
 
 stored8:
-	TESTQ  $+1, R8
+	TESTQ  $+1, DI
 	JEQ    stored9
 	VMOVSS X0, (CX)
 
 stored9:
 	VFNMADD231PS Y2, Y1, Y7
 	LEAQ         (AX), AX
-	TESTQ        $+4, R8
+	TESTQ        $+4, DI
 	VMOVAPS      Y7, Y0
 	JEQ          stored10
 	VMOVUPS      X0, (AX)
@@ -2103,14 +2103,14 @@ stored9:
 	VEXTRACTF128 $0x01, Y0, X0
 
 stored10:
-	TESTQ    $+2, R8
+	TESTQ    $+2, DI
 	JEQ      stored11
 	VMOVLPS  X0, (AX)
 	ADDQ     $+8, AX
 	VMOVHLPS X0, X0, X0
 
 stored11:
-	TESTQ  $+1, R8
+	TESTQ  $+1, DI
 	JEQ    stored12
 	VMOVSS X0, (AX)
 
@@ -2175,13 +2175,13 @@ done4:
 	// The last elements.
 	TESTQ        CX, CX
 	JEQ          done5
-	MOVQ         CX, BX
+	MOVQ         CX, DX
 	NEGQ         CX
-	LEAQ         constantsAVX2<>+32(SB), DX
-	VMOVUPS      (DX)(CX*4), Y2
+	LEAQ         constantsAVX2<>+32(SB), BX
+	VMOVUPS      (BX)(CX*4), Y2
 	VMASKMOVPS   (AX), Y2, Y2
 	LEAQ         (AX), AX
-	TESTQ        $+4, BX
+	TESTQ        $+4, DX
 	VMULPS       constantsAVX2<>+96(SB), Y2, Y2
 	VMAXPS       Y2, Y0, Y0
 	VMINPS       Y0, Y1, Y0
@@ -2192,14 +2192,14 @@ done4:
 	VEXTRACTF128 $0x01, Y0, X0
 
 stored6:
-	TESTQ    $+2, BX
+	TESTQ    $+2, DX
 	JEQ      stored7
 	VMOVLPS  X0, (AX)
 	ADDQ     $+8, AX
 	VMOVHLPS X0, X0, X0
 
 stored7:
-	TESTQ  $+1, BX
+	TESTQ  $+1, DX
 	JEQ    stored8
 	VMOVSS X0, (AX)
 

@@ -915,10 +915,10 @@ done7:
 	// The last elements.
 	TESTQ        DX, DX
 	JEQ          done8
-	MOVQ         DX, R8
+	MOVQ         DX, DI
 	NEGQ         DX
-	LEAQ         constantsAVX2<>+32(SB), DI
-	VMOVUPS      (DI)(DX*4), Y1
+	LEAQ         constantsAVX2<>+32(SB), R8
+	VMOVUPS      (R8)(DX*4), Y1
 	VMASKMOVPS   (CX), Y1, Y3
 	VMOVUPS      constantsAVX2<>+160(SB), Y4
 	VMOVUPS      constantsAVX2<>+128(SB), Y5
@@ -927,7 +927,7 @@ done7:
 	VMOVUPS      constantsAVX2<>+192(SB), Y7
 	VMASKMOVPS   (SI), Y1, Y2
 	LEAQ         (AX), AX
-	TESTQ        $+4, R8
+	TESTQ        $+4, DI
 	VSUBPS       Y0, Y3, Y0
 	VMINPS       Y0, Y4, Y0
 	VMAXPS       Y0, Y5, Y0
@@ -955,14 +955,14 @@ done7:
 	VEXTRACTF128 $0x01, Y3, X3
 
 stored9:
-	TESTQ    $+2, R8
+	TESTQ    $+2, DI
 	JEQ      stored10
 	VMOVLPS  X3, (AX)
 	ADDQ     $+8, AX
 	VMOVHLPS X3, X3, X3
 
 stored10:
-	TESTQ  $+1, R8
+	TESTQ  $+1, DI
 	JEQ    stored11
 	VMOVSS X3, (AX)
 

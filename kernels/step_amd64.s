@@ -1357,10 +1357,10 @@ done60:
 	// The last elements.
 	TESTQ   DI, DI
 	JEQ     done61
-	MOVQ    DI, R9
+	MOVQ    DI, R8
 	NEGQ    DI
-	LEAQ    constantsAVX2<>+928(SB), R8
-	VMOVUPS (R8)(DI*4), Y2
+	LEAQ    constantsAVX2<>+928(SB), R9
+	VMOVUPS (R9)(DI*4), Y2
 
 	// Input and cell gates. Forget gate and c.
 	VMASKMOVPS   (BX), Y2, Y4
@@ -1415,7 +1415,7 @@ done60:
 	VFMADD213PS  constantsAVX2<>+352(SB), Y5, Y6
 	LEAQ         (DX), DX
 	VFMADD213PS  constantsAVX2<>+480(SB), Y8, Y7
-	TESTQ        $+4, R9
+	TESTQ        $+4, R8
 	VMULPS       Y10, Y6, Y5
 	VFMADD213PS  constantsAVX2<>+480(SB), Y15, Y7
 	VDIVPS       Y5, Y13, Y5
@@ -1429,14 +1429,14 @@ done60:
 	VEXTRACTF128 $0x01, Y3, X3
 
 stored62:
-	TESTQ    $+2, R9
+	TESTQ    $+2, R8
 	JEQ      stored63
 	VMOVLPS  X3, (DX)
 	ADDQ     $+8, DX
 	VMOVHLPS X3, X3, X3
 
 stored63:
-	TESTQ  $+1, R9
+	TESTQ  $+1, R8
 	JEQ    stored64
 	VMOVSS X3, (DX)
 
@@ -1451,7 +1451,7 @@ stored64:
 	VMOVUPS      constantsAVX2<>+416(SB), Y10
 	VMOVUPS      constantsAVX2<>+320(SB), Y9
 	LEAQ         (CX), CX
-	TESTQ        $+4, R9
+	TESTQ        $+4, R8
 	VMINPS       Y5, Y6, Y5
 	VMINPS       Y2, Y0, Y2
 	VMAXPS       Y5, Y7, Y5
@@ -1485,14 +1485,14 @@ stored64:
 	VEXTRACTF128 $0x01, Y2, X2
 
 stored65:
-	TESTQ    $+2, R9
+	TESTQ    $+2, R8
 	JEQ      stored66
 	VMOVLPS  X2, (CX)
 	ADDQ     $+8, CX
 	VMOVHLPS X2, X2, X2
 
 stored66:
-	TESTQ  $+1, R9
+	TESTQ  $+1, R8
 	JEQ    stored67
 	VMOVSS X2, (CX)
 
@@ -2966,10 +2966,10 @@ done60:
 	// The last elements.
 	TESTQ   DI, DI
 	JEQ     done61
-	MOVQ    DI, R9
+	MOVQ    DI, R8
 	NEGQ    DI
-	LEAQ    constantsAVX2<>+928(SB), R8
-	VMOVUPS (R8)(DI*4), Y2
+	LEAQ    constantsAVX2<>+928(SB), R9
+	VMOVUPS (R9)(DI*4), Y2
 
 	// Input and cell gates.
 	VMASKMOVPS   (BX), Y2, Y4
@@ -2984,7 +2984,7 @@ done60:
 	VMOVUPS      constantsAVX2<>+480(SB), Y13
 	VMASKMOVPS   (SI), Y2, Y3
 	LEAQ         (BX), SI
-	TESTQ        $+4, R9
+	TESTQ        $+4, R8
 	VMINPS       Y4, Y0, Y4
 	VMINPS       Y7, Y8, Y7
 	VMAXPS       Y4, Y1, Y4
@@ -3021,21 +3021,21 @@ done60:
 	VEXTRACTF128 $0x01, Y7, X7
 
 stored62:
-	TESTQ    $+2, R9
+	TESTQ    $+2, R8
 	JEQ      stored63
 	VMOVLPS  X7, (SI)
 	ADDQ     $+8, SI
 	VMOVHLPS X7, X7, X7
 
 stored63:
-	TESTQ  $+1, R9
+	TESTQ  $+1, R8
 	JEQ    stored64
 	VMOVSS X7, (SI)
 
 stored64:
 	VADDPS       Y9, Y9, Y7
 	LEAQ         128(BX), SI
-	TESTQ        $+4, R9
+	TESTQ        $+4, R8
 	VMULPS       Y6, Y7, Y6
 	VMULPS       Y4, Y6, Y4
 	VMOVAPS      Y4, Y4
@@ -3045,14 +3045,14 @@ stored64:
 	VEXTRACTF128 $0x01, Y4, X4
 
 stored65:
-	TESTQ    $+2, R9
+	TESTQ    $+2, R8
 	JEQ      stored66
 	VMOVLPS  X4, (SI)
 	ADDQ     $+8, SI
 	VMOVHLPS X4, X4, X4
 
 stored66:
-	TESTQ  $+1, R9
+	TESTQ  $+1, R8
 	JEQ    stored67
 	VMOVSS X4, (SI)
 
@@ -3063,7 +3063,7 @@ stored67:
 	VMOVUPS      constantsAVX2<>+704(SB), Y7
 	VMOVUPS      constantsAVX2<>+480(SB), Y8
 	LEAQ         (DX), DX
-	TESTQ        $+4, R9
+	TESTQ        $+4, R8
 	VMINPS       Y4, Y0, Y4
 	VMAXPS       Y4, Y1, Y4
 	VFNMADD231PS constantsAVX2<>+64(SB), Y4, Y6
@@ -3086,35 +3086,35 @@ stored67:
 	VEXTRACTF128 $0x01, Y3, X3
 
 stored68:
-	TESTQ    $+2, R9
+	TESTQ    $+2, R8
 	JEQ      stored69
 	VMOVLPS  X3, (DX)
 	ADDQ     $+8, DX
 	VMOVHLPS X3, X3, X3
 
 stored69:
-	TESTQ  $+1, R9
+	TESTQ  $+1, R8
 	JEQ    stored70
 	VMOVSS X3, (DX)
 
 stored70:
 	VMOVAPS      Y4, Y3
 	LEAQ         64(BX), DX
-	TESTQ        $+4, R9
+	TESTQ        $+4, R8
 	JEQ          stored71
 	VMOVUPS      X3, (DX)
 	ADDQ         $+16, DX
 	VEXTRACTF128 $0x01, Y3, X3
 
 stored71:
-	TESTQ    $+2, R9
+	TESTQ    $+2, R8
 	JEQ      stored72
 	VMOVLPS  X3, (DX)
 	ADDQ     $+8, DX
 	VMOVHLPS X3, X3, X3
 
 stored72:
-	TESTQ  $+1, R9
+	TESTQ  $+1, R8
 	JEQ    stored73
 	VMOVSS X3, (DX)
 
@@ -3125,7 +3125,7 @@ stored73:
 	VMOVUPS      constantsAVX2<>+544(SB), Y4
 	VMOVUPS      constantsAVX2<>+352(SB), Y6
 	LEAQ         192(BX), DX
-	TESTQ        $+4, R9
+	TESTQ        $+4, R8
 	VMINPS       Y2, Y0, Y2
 	VMAXPS       Y2, Y1, Y2
 	VFNMADD231PS constantsAVX2<>+64(SB), Y2, Y3
@@ -3146,14 +3146,14 @@ stored73:
 	VEXTRACTF128 $0x01, Y2, X2
 
 stored74:
-	TESTQ    $+2, R9
+	TESTQ    $+2, R8
 	JEQ      stored75
 	VMOVLPS  X2, (DX)
 	ADDQ     $+8, DX
 	VMOVHLPS X2, X2, X2
 
 stored75:
-	TESTQ  $+1, R9
+	TESTQ  $+1, R8
 	JEQ    stored76
 	VMOVSS X2, (DX)
 
@@ -3165,7 +3165,7 @@ stored76:
 	VMOVUPS      constantsAVX2<>+416(SB), Y8
 	VMOVUPS      constantsAVX2<>+320(SB), Y7
 	LEAQ         (CX), CX
-	TESTQ        $+4, R9
+	TESTQ        $+4, R8
 	VMINPS       Y5, Y2, Y2
 	VMAXPS       Y2, Y3, Y2
 	VFMADD231PS  Y2, Y2, Y6
@@ -3187,14 +3187,14 @@ stored76:
 	VEXTRACTF128 $0x01, Y2, X2
 
 stored77:
-	TESTQ    $+2, R9
+	TESTQ    $+2, R8
 	JEQ      stored78
 	VMOVLPS  X2, (CX)
 	ADDQ     $+8, CX
 	VMOVHLPS X2, X2, X2
 
 stored78:
-	TESTQ  $+1, R9
+	TESTQ  $+1, R8
 	JEQ    stored79
 	VMOVSS X2, (CX)
 
@@ -4186,10 +4186,10 @@ done52:
 	// The last elements.
 	TESTQ   DI, DI
 	JEQ     done53
-	MOVQ    DI, R9
+	MOVQ    DI, R8
 	NEGQ    DI
-	LEAQ    constantsAVX2<>+928(SB), R8
-	VMOVUPS (R8)(DI*4), Y4
+	LEAQ    constantsAVX2<>+928(SB), R9
+	VMOVUPS (R9)(DI*4), Y4
 
 	// Reset gate and update gate. New gate and h of the units before.
 	VMASKMOVPS   (DX), Y4, Y5
@@ -4239,7 +4239,7 @@ done52:
 	VMASKMOVPS   (SI), Y4, Y4
 	VDIVPS       Y13, Y14, Y12
 	LEAQ         (CX), CX
-	TESTQ        $+4, R9
+	TESTQ        $+4, R8
 	VFMADD231PS  Y6, Y8, Y15
 	VMINPS       Y15, Y11, Y6
 	VMAXPS       Y6, Y5, Y5
@@ -4264,14 +4264,14 @@ done52:
 	VEXTRACTF128 $0x01, Y4, X4
 
 stored54:
-	TESTQ    $+2, R9
+	TESTQ    $+2, R8
 	JEQ      stored55
 	VMOVLPS  X4, (CX)
 	ADDQ     $+8, CX
 	VMOVHLPS X4, X4, X4
 
 stored55:
-	TESTQ  $+1, R9
+	TESTQ  $+1, R8
 	JEQ    stored56
 	VMOVSS X4, (CX)
 
@@ -5118,10 +5118,10 @@ done42:
 	// The last elements.
 	TESTQ   DI, DI
 	JEQ     done43
-	MOVQ    DI, R9
+	MOVQ    DI, R8
 	NEGQ    DI
-	LEAQ    constantsAVX2<>+928(SB), R8
-	VMOVUPS (R8)(DI*4), Y4
+	LEAQ    constantsAVX2<>+928(SB), R9
+	VMOVUPS (R9)(DI*4), Y4
 
 	// Reset gate and update gate.
 	VMASKMOVPS   (DX), Y4, Y5
@@ -5136,7 +5136,7 @@ done42:
 	VMOVUPS      constantsAVX2<>+480(SB), Y14
 	VMASKMOVPS   128(BX), Y4, Y15
 	LEAQ         (DX), BX
-	TESTQ        $+4, R9
+	TESTQ        $+4, R8
 	VADDPS       Y6, Y5, Y5
 	VADDPS       Y11, Y10, Y6
 	VMASKMOVPS   128(DX), Y4, Y10
@@ -5174,35 +5174,35 @@ done42:
 	VEXTRACTF128 $0x01, Y5, X5
 
 stored44:
-	TESTQ    $+2, R9
+	TESTQ    $+2, R8
 	JEQ      stored45
 	VMOVLPS  X5, (BX)
 	ADDQ     $+8, BX
 	VMOVHLPS X5, X5, X5
 
 stored45:
-	TESTQ  $+1, R9
+	TESTQ  $+1, R8
 	JEQ    stored46
 	VMOVSS X5, (BX)
 
 stored46:
 	VMOVAPS      Y6, Y5
 	LEAQ         64(DX), BX
-	TESTQ        $+4, R9
+	TESTQ        $+4, R8
 	JEQ          stored47
 	VMOVUPS      X5, (BX)
 	ADDQ         $+16, BX
 	VEXTRACTF128 $0x01, Y5, X5
 
 stored47:
-	TESTQ    $+2, R9
+	TESTQ    $+2, R8
 	JEQ      stored48
 	VMOVLPS  X5, (BX)
 	ADDQ     $+8, BX
 	VMOVHLPS X5, X5, X5
 
 stored48:
-	TESTQ  $+1, R9
+	TESTQ  $+1, R8
 	JEQ    stored49
 	VMOVSS X5, (BX)
 
@@ -5214,7 +5214,7 @@ stored49:
 	VMOVUPS      constantsAVX2<>+416(SB), Y11
 	VMOVUPS      constantsAVX2<>+320(SB), Y9
 	LEAQ         128(DX), DX
-	TESTQ        $+4, R9
+	TESTQ        $+4, R8
 	VMINPS       Y10, Y5, Y5
 	VMAXPS       Y5, Y7, Y5
 	VFMADD231PS  Y5, Y5, Y8
@@ -5236,21 +5236,21 @@ stored49:
 	VEXTRACTF128 $0x01, Y7, X7
 
 stored50:
-	TESTQ    $+2, R9
+	TESTQ    $+2, R8
 	JEQ      stored51
 	VMOVLPS  X7, (DX)
 	ADDQ     $+8, DX
 	VMOVHLPS X7, X7, X7
 
 stored51:
-	TESTQ  $+1, R9
+	TESTQ  $+1, R8
 	JEQ    stored52
 	VMOVSS X7, (DX)
 
 stored52:
 	VMASKMOVPS   (SI), Y4, Y4
 	LEAQ         (CX), CX
-	TESTQ        $+4, R9
+	TESTQ        $+4, R8
 	VSUBPS       Y5, Y4, Y4
 	VFMADD231PS  Y4, Y6, Y5
 	VMOVAPS      Y5, Y4
@@ -5260,14 +5260,14 @@ stored52:
 	VEXTRACTF128 $0x01, Y4, X4
 
 stored53:
-	TESTQ    $+2, R9
+	TESTQ    $+2, R8
 	JEQ      stored54
 	VMOVLPS  X4, (CX)
 	ADDQ     $+8, CX
 	VMOVHLPS X4, X4, X4
 
 stored54:
-	TESTQ  $+1, R9
+	TESTQ  $+1, R8
 	JEQ    stored55
 	VMOVSS X4, (CX)
 
@@ -5891,16 +5891,16 @@ done53:
 	// The last elements.
 	TESTQ        SI, SI
 	JEQ          done54
-	MOVQ         SI, R8
+	MOVQ         SI, DI
 	NEGQ         SI
-	LEAQ         constantsAVX2<>+928(SB), DI
-	VMOVUPS      (DI)(SI*4), Y5
+	LEAQ         constantsAVX2<>+928(SB), R8
+	VMOVUPS      (R8)(SI*4), Y5
 	VMASKMOVPS   (DX), Y5, Y6
 	VMASKMOVPS   (BX), Y5, Y5
 	VMOVAPS      Y2, Y7
 	VMOVUPS      constantsAVX2<>+416(SB), Y8
 	LEAQ         (CX), CX
-	TESTQ        $+4, R8
+	TESTQ        $+4, DI
 	VADDPS       Y5, Y6, Y5
 	VMOVAPS      Y4, Y6
 	VMINPS       Y5, Y0, Y5
@@ -5924,14 +5924,14 @@ done53:
 	VEXTRACTF128 $0x01, Y5, X5
 
 stored55:
-	TESTQ    $+2, R8
+	TESTQ    $+2, DI
 	JEQ      stored56
 	VMOVLPS  X5, (CX)
 	ADDQ     $+8, CX
 	VMOVHLPS X5, X5, X5
 
 stored56:
-	TESTQ  $+1, R8
+	TESTQ  $+1, DI
 	JEQ    stored57
 	VMOVSS X5, (CX)
 
@@ -6530,14 +6530,14 @@ done53:
 	// The last elements.
 	TESTQ        SI, SI
 	JEQ          done54
-	MOVQ         SI, R8
+	MOVQ         SI, DI
 	NEGQ         SI
-	LEAQ         constantsAVX2<>+928(SB), DI
-	VMOVUPS      (DI)(SI*4), Y1
+	LEAQ         constantsAVX2<>+928(SB), R8
+	VMOVUPS      (R8)(SI*4), Y1
 	VMASKMOVPS   (DX), Y1, Y2
 	VMASKMOVPS   (BX), Y1, Y1
 	LEAQ         (CX), CX
-	TESTQ        $+4, R8
+	TESTQ        $+4, DI
 	VADDPS       Y1, Y2, Y1
 	VMAXPS       Y1, Y0, Y1
 	VADDPS       Y0, Y1, Y1
@@ -6548,14 +6548,14 @@ done53:
 	VEXTRACTF128 $0x01, Y1, X1
 
 stored55:
-	TESTQ    $+2, R8
+	TESTQ    $+2, DI
 	JEQ      stored56
 	VMOVLPS  X1, (CX)
 	ADDQ     $+8, CX
 	VMOVHLPS X1, X1, X1
 
 stored56:
-	TESTQ  $+1, R8
+	TESTQ  $+1, DI
 	JEQ    stored57
 	VMOVSS X1, (CX)
 

@@ -369,6 +369,16 @@ func gemm5x16AVX2(task *gemmTask)
 //go:noescape
 func gemm6x16AVX2(task *gemmTask)
 
+// gemmNarrowAVX2 multiplies rows of A by some columns of a block.
+//
+//go:noescape
+func gemmNarrowAVX2(task *narrowTask)
+
+// gemmNarrowRowAVX2 multiplies a row of A by some columns of a block.
+//
+//go:noescape
+func gemmNarrowRowAVX2(c, a, w, init *float32, k, units int)
+
 // copyBlocksAVX512 copies blocks of 16 columns of some rows. Steps are bytes from block to block, strides from row to row.
 //
 //go:noescape
@@ -498,6 +508,16 @@ func gemm6x48AVX512(task *gemmTask)
 //
 //go:noescape
 func gemm6x64AVX512(task *gemmTask)
+
+// gemmNarrowAVX512 multiplies rows of A by some columns of a block.
+//
+//go:noescape
+func gemmNarrowAVX512(task *narrowTask)
+
+// gemmNarrowRowAVX512 multiplies a row of A by some columns of a block.
+//
+//go:noescape
+func gemmNarrowRowAVX512(c, a, w, init *float32, k, units int)
 
 // lstmStepsAVX2 makes steps of an LSTM.
 //

@@ -209,6 +209,16 @@ func gemm3x32NEON(task *gemmTask)
 //go:noescape
 func gemm4x16NEON(task *gemmTask)
 
+// gemmNarrowNEON multiplies rows of A by some columns of a block.
+//
+//go:noescape
+func gemmNarrowNEON(task *narrowTask)
+
+// gemmNarrowRowNEON multiplies a row of A by some columns of a block.
+//
+//go:noescape
+func gemmNarrowRowNEON(c, a, w, init *float32, k, units int)
+
 // lstmStepsNEON makes steps of an LSTM.
 //
 //go:noescape

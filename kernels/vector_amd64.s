@@ -59,14 +59,14 @@ done4:
 	// The last elements.
 	TESTQ        BX, BX
 	JEQ          done5
-	MOVQ         BX, DI
+	MOVQ         BX, SI
 	NEGQ         BX
-	LEAQ         constantsAVX2<>+32(SB), SI
-	VMOVUPS      (SI)(BX*4), Y0
+	LEAQ         constantsAVX2<>+32(SB), DI
+	VMOVUPS      (DI)(BX*4), Y0
 	VMASKMOVPS   (CX), Y0, Y1
 	VMASKMOVPS   (DX), Y0, Y0
 	LEAQ         (AX), AX
-	TESTQ        $+4, DI
+	TESTQ        $+4, SI
 	VADDPS       Y0, Y1, Y0
 	VMOVAPS      Y0, Y0
 	JEQ          stored6
@@ -75,14 +75,14 @@ done4:
 	VEXTRACTF128 $0x01, Y0, X0
 
 stored6:
-	TESTQ    $+2, DI
+	TESTQ    $+2, SI
 	JEQ      stored7
 	VMOVLPS  X0, (AX)
 	ADDQ     $+8, AX
 	VMOVHLPS X0, X0, X0
 
 stored7:
-	TESTQ  $+1, DI
+	TESTQ  $+1, SI
 	JEQ    stored8
 	VMOVSS X0, (AX)
 
@@ -148,14 +148,14 @@ done4:
 	// The last elements.
 	TESTQ        BX, BX
 	JEQ          done5
-	MOVQ         BX, DI
+	MOVQ         BX, SI
 	NEGQ         BX
-	LEAQ         constantsAVX2<>+32(SB), SI
-	VMOVUPS      (SI)(BX*4), Y0
+	LEAQ         constantsAVX2<>+32(SB), DI
+	VMOVUPS      (DI)(BX*4), Y0
 	VMASKMOVPS   (CX), Y0, Y1
 	VMASKMOVPS   (DX), Y0, Y0
 	LEAQ         (AX), AX
-	TESTQ        $+4, DI
+	TESTQ        $+4, SI
 	VMULPS       Y0, Y1, Y0
 	VMOVAPS      Y0, Y0
 	JEQ          stored6
@@ -164,14 +164,14 @@ done4:
 	VEXTRACTF128 $0x01, Y0, X0
 
 stored6:
-	TESTQ    $+2, DI
+	TESTQ    $+2, SI
 	JEQ      stored7
 	VMOVLPS  X0, (AX)
 	ADDQ     $+8, AX
 	VMOVHLPS X0, X0, X0
 
 stored7:
-	TESTQ  $+1, DI
+	TESTQ  $+1, SI
 	JEQ    stored8
 	VMOVSS X0, (AX)
 
@@ -232,13 +232,13 @@ done4:
 	// The last elements.
 	TESTQ        DX, DX
 	JEQ          done5
-	MOVQ         DX, SI
+	MOVQ         DX, BX
 	NEGQ         DX
-	LEAQ         constantsAVX2<>+32(SB), BX
-	VMOVUPS      (BX)(DX*4), Y1
+	LEAQ         constantsAVX2<>+32(SB), SI
+	VMOVUPS      (SI)(DX*4), Y1
 	VMASKMOVPS   (CX), Y1, Y1
 	LEAQ         (AX), AX
-	TESTQ        $+4, SI
+	TESTQ        $+4, BX
 	VMULPS       Y0, Y1, Y0
 	VMOVAPS      Y0, Y0
 	JEQ          stored6
@@ -247,14 +247,14 @@ done4:
 	VEXTRACTF128 $0x01, Y0, X0
 
 stored6:
-	TESTQ    $+2, SI
+	TESTQ    $+2, BX
 	JEQ      stored7
 	VMOVLPS  X0, (AX)
 	ADDQ     $+8, AX
 	VMOVHLPS X0, X0, X0
 
 stored7:
-	TESTQ  $+1, SI
+	TESTQ  $+1, BX
 	JEQ    stored8
 	VMOVSS X0, (AX)
 
@@ -318,14 +318,14 @@ done4:
 	// The last elements.
 	TESTQ        DX, DX
 	JEQ          done5
-	MOVQ         DX, SI
+	MOVQ         DX, BX
 	NEGQ         DX
-	LEAQ         constantsAVX2<>+32(SB), BX
-	VMOVUPS      (BX)(DX*4), Y1
+	LEAQ         constantsAVX2<>+32(SB), SI
+	VMOVUPS      (SI)(DX*4), Y1
 	VMASKMOVPS   (CX), Y1, Y2
 	VMASKMOVPS   (AX), Y1, Y1
 	LEAQ         (AX), AX
-	TESTQ        $+4, SI
+	TESTQ        $+4, BX
 	VFMADD231PS  Y0, Y2, Y1
 	VMOVAPS      Y1, Y0
 	JEQ          stored6
@@ -334,14 +334,14 @@ done4:
 	VEXTRACTF128 $0x01, Y0, X0
 
 stored6:
-	TESTQ    $+2, SI
+	TESTQ    $+2, BX
 	JEQ      stored7
 	VMOVLPS  X0, (AX)
 	ADDQ     $+8, AX
 	VMOVHLPS X0, X0, X0
 
 stored7:
-	TESTQ  $+1, SI
+	TESTQ  $+1, BX
 	JEQ    stored8
 	VMOVSS X0, (AX)
 

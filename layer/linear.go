@@ -92,7 +92,10 @@ func (l *Linear) PackPart(i int) {
 // length is wrong or if y and x overlap.
 func (l *Linear) Forward(y, x []float32) {
 	const fn = "Linear.Forward"
-	N := steps(fn, x, "I", l.input)
+	N := 1
+	if len(x) != l.input { // a division counts beside a single row
+		N = steps(fn, x, "I", l.input)
+	}
 	if n := N * l.output; len(y) != n {
 		badLen(fn, "y", len(y), "N*O", n)
 	}
@@ -100,7 +103,11 @@ func (l *Linear) Forward(y, x []float32) {
 		badOverlap(fn, "y", "x")
 	}
 	w := l.weight.panels
-	on := kernels.StepPath(N == 1, N, w) // as the step of a network that x comes from
+	on := kernels.StepPath(N == 1, N) // as the step of a network that x comes from
+	if N == 1 {
+		on.Gemv(y, x, w, l.bias)
+		return
+	}
 	on.Gemm(kernels.Mat{Data: y, Stride: l.output}, kernels.Mat{Data: x, Stride: l.input}, N, w, l.bias)
 }
 

@@ -69,6 +69,7 @@ func (a Asm) FMOVS(m operand.Mem, d reg.Register)      { a.op("FMOVS", ops(m), o
 func (a Asm) FMOVD(m operand.Mem, d reg.Register)      { a.op("FMOVD", ops(m), ops(d)) }
 func (a Asm) FMOVQstore(s reg.Register, m operand.Mem) { a.op("FMOVQ", ops(s), ops(m)) }
 func (a Asm) FMOVSstore(s reg.Register, m operand.Mem) { a.op("FMOVS", ops(s), ops(m)) }
+func (a Asm) FMOVDstore(s reg.Register, m operand.Mem) { a.op("FMOVD", ops(s), ops(m)) }
 func (a Asm) FLDPQ(m operand.Mem, d, e reg.Register)   { a.op("FLDPQ", ops(m), ops(d, e)) }
 func (a Asm) MOVD(m operand.Mem, d reg.Register)       { a.op("MOVD", ops(m), ops(d)) }
 func (a Asm) MOVDstore(s reg.Register, m operand.Mem)  { a.op("MOVD", ops(s), ops(m)) }

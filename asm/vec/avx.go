@@ -160,6 +160,16 @@ func (a *avx) transpose4(r []R) {
 	}
 }
 
+// column loads a float at each of four addresses.
+func (a *avx) column(row func(i int) Mem) R {
+	d := a.g.ISA.Vec()
+	a.VBROADCASTSS(row(0), d)
+	for i := 1; i < 4; i++ {
+		a.VINSERTPS(operand.U8(i<<4), row(i), d.AsX(), d.AsX())
+	}
+	return d
+}
+
 func (a *avx) Reach() int { return 3 }
 
 func (a *avx) Indexed(base, stride GP, i int) Mem {

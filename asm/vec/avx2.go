@@ -29,17 +29,19 @@ func (a *avx2) FMAConst(x, y R, k *K) R { return a.fmaConst(x, y, a.Source(k)) }
 func (a *avx2) Zero(d R)                { a.VXORPS(d, d, d) }
 func (a *avx2) LoadTail(m Mem, d R)     { a.VMASKMOVPS(m, a.mask, d) }
 
-// StoreTail stores 4, 2 and 1 elements: AMD's processors take some 20 cycles for
-// a masked store.
-func (a *avx2) StoreTail(s R, m Mem) {
+func (a *avx2) StoreTail(s R, m Mem) { a.storeBits(s, m, a.count) }
+
+// storeBits stores n < 8 elements as 4, 2 and 1: AMD's processors take some 20 cycles
+// for a masked store.
+func (a *avx2) storeBits(s R, m Mem, n GP) {
 	d, p := a.YMM(), a.GP64()
 	a.VMOVAPS(s, d)
 	a.LEAQ(m, p)
-	for _, n := range []int{4, 2, 1} {
+	for _, bit := range []int{4, 2, 1} {
 		done := a.g.NewLabel("stored")
-		a.TESTQ(operand.I32(n), a.count)
+		a.TESTQ(operand.I32(bit), n)
 		a.JEQ(operand.LabelRef(done))
-		switch n {
+		switch bit {
 		case 4:
 			a.VMOVUPS(d.AsX(), Mem{Base: p})
 			a.ADDQ(operand.I32(16), p)
@@ -89,20 +91,66 @@ func (a *avx2) Transpose(r []R) {
 	}
 }
 
-// Tail loads a mask from a window that slides over 8 ones and 8 zeros.
 func (a *avx2) Tail(n GP, _ []GP, body func()) {
+	a.mask = a.YMM()
+	a.count = a.GP64()
+	a.MOVQ(n, a.count)
+	a.NEGQ(n)
+	a.loadMask(n, a.mask)
+	a.g.Keep(a.mask)
+	body()
+	delete(a.g.kept, a.mask.ID())
+}
+
+// loadMask sets the first lanes, as many as minus says below zero, from a window that
+// slides over 8 ones and 8 zeros.
+func (a *avx2) loadMask(minus GP, mask R) {
 	ones := [16]uint32{}
 	for i := range 8 {
 		ones[i] = ^uint32(0)
 	}
 	p := a.GP64()
-	a.mask = a.YMM()
-	a.count = a.GP64()
-	a.MOVQ(n, a.count)
-	a.NEGQ(n)
 	a.LEAQ(a.g.data(ones[:]...).Offset(32), p)
-	a.VMOVUPS(Mem{Base: p, Index: n, Scale: 4}, a.mask)
-	a.g.Keep(a.mask)
-	body()
-	delete(a.g.kept, a.mask.ID())
+	a.VMOVUPS(Mem{Base: p, Index: minus, Scale: 4}, mask)
+}
+
+func (a *avx2) LoadSome(m Mem, n GP, d R) {
+	part, done := a.g.NewLabel("part"), a.g.NewLabel("loaded")
+	a.Branch(n, LT, 8, part)
+	a.VMOVUPS(m, d)
+	a.g.ISA.Jump(done)
+	a.Label(part)
+	minus, mask := a.GP64(), a.YMM()
+	a.XORL(minus.As32(), minus.As32())
+	a.SUBQ(n, minus)
+	a.loadMask(minus, mask)
+	a.VMASKMOVPS(m, mask, d)
+	a.Label(done)
+}
+
+func (a *avx2) StoreSome(s R, m Mem, n GP) {
+	part, done := a.g.NewLabel("part"), a.g.NewLabel("stored")
+	a.Branch(n, LT, 8, part)
+	a.VMOVUPS(s, m)
+	a.g.ISA.Jump(done)
+	a.Label(part)
+	a.storeBits(s, m, n)
+	a.Label(done)
+}
+
+func (a *avx2) Columns(row func(i int) Mem, steps int) []R {
+	high := func(i int) Mem { return row(4 + i) }
+	if steps == 1 {
+		d := a.column(row)
+		a.VINSERTF128(operand.U8(1), a.column(high).AsX(), d, d)
+		return []R{d}
+	}
+	r := make([]R, 4)
+	for i := range r {
+		r[i] = a.YMM()
+		a.VBROADCASTF128(row(i), r[i])
+		a.VINSERTF128(operand.U8(1), high(i), r[i], r[i])
+	}
+	a.transpose4(r)
+	return r
 }

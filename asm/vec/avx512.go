@@ -75,10 +75,39 @@ func (a *avx512) Transpose(r []R) {
 }
 
 func (a *avx512) Tail(n GP, _ []GP, body func()) {
+	a.mask = a.first(n)
+	body()
+}
+
+// first returns a mask of the first n lanes.
+func (a *avx512) first(n GP) reg.Register {
 	bits, mask := a.GP32(), a.K()
 	a.MOVL(operand.I32(-1), bits)
 	a.BZHIL(n.As32(), bits, bits)
 	a.KMOVW(bits, mask)
-	a.mask = mask
-	body()
+	return mask
+}
+
+func (a *avx512) LoadSome(m Mem, n GP, d R)  { a.VMOVUPS_Z(m, a.first(n), d) }
+func (a *avx512) StoreSome(s R, m Mem, n GP) { a.VMOVUPS(s, a.first(n), m) }
+
+func (a *avx512) Columns(row func(i int) Mem, steps int) []R {
+	if steps == 1 {
+		d := a.column(row)
+		for lane := 1; lane < 4; lane++ {
+			more := a.column(func(i int) Mem { return row(4*lane + i) })
+			a.VINSERTF32X4(operand.U8(lane), more.AsX(), d, d)
+		}
+		return []R{d}
+	}
+	r := make([]R, 4)
+	for i := range r {
+		r[i] = a.ZMM()
+		a.VBROADCASTF32X4(row(i), r[i])
+		for lane := 1; lane < 4; lane++ {
+			a.VINSERTF32X4(operand.U8(lane), row(4*lane+i), r[i], r[i])
+		}
+	}
+	a.transpose4(r)
+	return r
 }

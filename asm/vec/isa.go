@@ -83,6 +83,13 @@ type ISA interface {
 	Jump(label string)                           //
 	Branch(r GP, c Cond, k int, label string)    // jumps if r c k, signed
 	SubBranch(r GP, k int, c Cond, label string) // r -= k, and jumps if r c 0
+
+	LoadSome(m Mem, n GP, d R)  // the first n >= 1 lanes, zeros in the others
+	StoreSome(s R, m Mem, n GP) // the first n >= 1 lanes
+
+	// Columns loads steps = 4 or 1 floats at each of Lanes addresses: lane i of
+	// register k is the float k at row(i).
+	Columns(row func(i int) Mem, steps int) []R
 }
 
 // A Prefetcher is an ISA that can fetch the cache line at m, if there is memory,

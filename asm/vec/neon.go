@@ -229,3 +229,59 @@ func (a *neonISA) SubBranch(r GP, k int, c Cond, label string) {
 func (a *neonISA) jump(c Cond, label string) {
 	a.Asm.Branch([]string{LT: "LT", GE: "GE", EQ: "EQ", NE: "NE"}[c], label)
 }
+
+func (a *neonISA) LoadSome(m Mem, n GP, d R) {
+	one, two, done := a.g.NewLabel("one"), a.g.NewLabel("two"), a.g.NewLabel("loaded")
+	a.Branch(n, LT, 2, one)
+	a.Branch(n, LT, 4, two)
+	a.FMOVQ(m, d)
+	a.Jump(done)
+	a.Label(one)
+	a.FMOVS(m, d)
+	a.Jump(done)
+	a.Label(two)
+	a.FMOVD(m, d)
+	a.Branch(n, LT, 3, done)
+	third := a.XMM()
+	a.FMOVS(m.Offset(8), third)
+	a.VZIP1(third, d, d)
+	a.Label(done)
+}
+
+func (a *neonISA) StoreSome(s R, m Mem, n GP) {
+	one, two, done := a.g.NewLabel("one"), a.g.NewLabel("two"), a.g.NewLabel("stored")
+	a.Branch(n, LT, 2, one)
+	a.Branch(n, LT, 4, two)
+	a.FMOVQstore(s, m)
+	a.Jump(done)
+	a.Label(one)
+	a.FMOVSstore(s, m)
+	a.Jump(done)
+	a.Label(two)
+	a.FMOVDstore(s, m)
+	a.Branch(n, LT, 3, done)
+	third := a.XMM()
+	a.VEXT(8, s, s, third)
+	a.FMOVSstore(third, m.Offset(8))
+	a.Label(done)
+}
+
+func (a *neonISA) Columns(row func(i int) Mem, steps int) []R {
+	r := make([]R, 4)
+	for i := range r {
+		r[i] = a.XMM()
+		if steps == 1 {
+			a.FMOVS(row(i), r[i])
+		} else {
+			a.FMOVQ(row(i), r[i])
+		}
+	}
+	if steps == 1 {
+		a.VTRN1(r[1], r[0], r[0])
+		a.VTRN1(r[3], r[2], r[2])
+		a.VZIP1(r[2], r[0], r[0])
+		return r[:1]
+	}
+	a.Transpose(r)
+	return r
+}
