@@ -251,9 +251,18 @@ func (k *rowKernel) multiply(end func(acc []vec.R, at func(i int) vec.Mem), pane
 		return vec.Mem{Base: p, Disp: 4 * (block*vectors[i].block + vectors[i].lane)}
 	}
 	k.Comment("The chains of a panel.")
-	start := func() {
-		for i, r := range acc {
-			k.ISA.Load(at(k.init, i), r)
+	start := func() { // of each panel, for all may begin with the same
+		p, i, first := k.GP64(), 0, 0
+		k.CopyWord(k.init, p)
+		for j, n := range panels {
+			if j > 0 {
+				k.AddWord(p, k.word("initPanel"), p)
+			}
+			for range n.blocks * n.perBlock {
+				k.ISA.Load(at(p, i).Offset(-4*block*first), acc[i])
+				i++
+			}
+			first += n.blocks
 		}
 	}
 	oneInput := k.gates == 4
