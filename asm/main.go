@@ -39,15 +39,16 @@ type target struct {
 	gateUnroll    int   // and in gates
 	backUnroll    int   // and on the way back through them
 	gateRegisters int   // that the gates of LSTM and GRU need, beside constants
+	stepRegisters int   // and whole steps
 	blocks        []int // by rows of a tile: the blocks of 16 columns that fit into the registers
 }
 
 // An fma every half cycle with a latency of 4 wants 8 accumulators at least, on
 // the largest arm64 cores 16; AVX2 has 16 registers, the others 32.
 var targets = []target{
-	{arch: "amd64", isa: vec.AVX2, unroll: 2, chains: 3, gateUnroll: 1, backUnroll: 2, gateRegisters: 12, blocks: []int{0, 4, 2, 2, 1, 1, 1}},
-	{arch: "amd64", isa: vec.AVX512, unroll: 2, chains: 2, gateUnroll: 1, backUnroll: 1, gateRegisters: 16, blocks: []int{0, 4, 4, 4, 4, 4, 4}},
-	{arch: "arm64", isa: vec.NEON, unroll: 3, chains: 3, gateUnroll: 2, backUnroll: 2, gateRegisters: 22, blocks: []int{0, 4, 2, 2, 1}},
+	{arch: "amd64", isa: vec.AVX2, unroll: 2, chains: 3, gateUnroll: 1, backUnroll: 2, gateRegisters: 12, stepRegisters: 14, blocks: []int{0, 4, 2, 2, 1, 1, 1}},
+	{arch: "amd64", isa: vec.AVX512, unroll: 2, chains: 2, gateUnroll: 1, backUnroll: 1, gateRegisters: 16, stepRegisters: 16, blocks: []int{0, 4, 4, 4, 4, 4, 4}},
+	{arch: "arm64", isa: vec.NEON, unroll: 3, chains: 3, gateUnroll: 2, backUnroll: 2, gateRegisters: 22, stepRegisters: 22, blocks: []int{0, 4, 2, 2, 1}},
 }
 
 // kernelsFolder and limitsFolder are those of the packages, below the root of

@@ -5,31 +5,37 @@ import "github.com/simdrnn/simdrnn/asm/vec"
 // steps emits steps of one sequence: what small networks need is done in one
 // call, for each step its products one after the other and then the gates.
 func steps(g *vec.Gen, t target) {
+	lstm := t
+	lstm.gateRegisters = t.stepRegisters
 	for _, s := range []struct {
 		name, doc string
 		gates     int
 		operands  []vec.Operand
 		emit      func(k *vec.Func, walk walk)
+		few       string // the operand that the chains of few units are
 	}{
-		{"lstmSteps", "makes steps of an LSTM.", 4, lstmOperands(false), func(k *vec.Func, w walk) { lstmGates(k, t, false, false, w) }},
-		{"lstmStepsTrain", "is lstmSteps and leaves i,f,g,o in gates.", 4, lstmOperands(false), func(k *vec.Func, w walk) { lstmGates(k, t, true, false, w) }},
-		{"gruSteps", "makes steps of a GRU.", 3, gruOperands(), func(k *vec.Func, w walk) { gruGates(k, t, false, w) }},
-		{"gruStepsTrain", "is gruSteps and leaves r,z,n in gx.", 3, gruOperands(), func(k *vec.Func, w walk) { gruGates(k, t, true, w) }},
-		{"rnnTanhSteps", "makes steps of an RNN with tanh.", 1, rnnStepOperands(), func(k *vec.Func, w walk) { rnnStepGates(k, t, rnnTanh, w) }},
-		{"rnnReLUSteps", "makes steps of an RNN with max(0, x).", 1, rnnStepOperands(), func(k *vec.Func, w walk) { rnnStepGates(k, t, rnnReLU, w) }},
+		{"lstmSteps", "makes steps of an LSTM.", 4, lstmOperands(false), func(k *vec.Func, w walk) { lstmGates(k, lstm, false, false, w) }, "gates"},
+		{"lstmStepsTrain", "is lstmSteps and leaves i,f,g,o in gates.", 4, lstmOperands(false), func(k *vec.Func, w walk) { lstmGates(k, lstm, true, false, w) }, "gates"},
+		{"gruSteps", "makes steps of a GRU.", 3, gruOperands(), func(k *vec.Func, w walk) { gruGates(k, t, false, w) }, "gh"},
+		{"gruStepsTrain", "is gruSteps and leaves r,z,n in gx.", 3, gruOperands(), func(k *vec.Func, w walk) { gruGates(k, t, true, w) }, ""},
+		{"rnnTanhSteps", "makes steps of an RNN with tanh.", 1, rnnStepOperands(), func(k *vec.Func, w walk) { rnnStepGates(k, t, rnnTanh, w) }, ""},
+		{"rnnReLUSteps", "makes steps of an RNN with max(0, x).", 1, rnnStepOperands(), func(k *vec.Func, w walk) { rnnStepGates(k, t, rnnReLU, w) }, ""},
 	} {
 		k := g.Func(s.name, "task *stepTask", s.doc)
 		k.Over("units", s.operands...)
 		task := k.Arg("task")
-		scan(k, task, s.gates, func() {
-			s.emit(k, func(unroll int, first func() []vec.V, second func([]vec.V)) {
-				k.Walk(func(name string) vec.Mem {
-					if name == "gx" {
-						name = "gates"
-					}
-					return k.Field(task, "stepTask", name)
-				}, unroll, first, second)
-			})
+		operand := func(name string) vec.Mem {
+			if name == "gx" {
+				name = "gates"
+			}
+			return k.Field(task, "stepTask", name)
+		}
+		s.emit(k, func(unroll int, first func() []vec.V, second func([]vec.V)) {
+			var few func([]vec.V)
+			if s.few != "" {
+				few = func(chains []vec.V) { k.From(operand, s.few, chains, first, second) }
+			}
+			scan(k, task, s.gates, func() { k.Walk(operand, unroll, first, second) }, few)
 		})
 		k.End()
 	}
@@ -55,7 +61,7 @@ func rnnStepGates(k *vec.Func, t target, newAct func(*vec.Gen) func(vec.V) vec.V
 //		for p := range products {
 //			p.out = p.init + p.a·p.w // or p.out += p.a·p.w
 //		}
-//		gates()
+//		gates() // of few units from the registers of the last product, which has no out then
 //		if steps--; steps == 0 {
 //			break
 //		}
@@ -65,7 +71,7 @@ func rnnStepGates(k *vec.Func, t target, newAct func(*vec.Gen) func(vec.V) vec.V
 //
 // stepTask, which is used up, says where everything is. Its pointers never leave
 // their matrices, for it is Go memory.
-func scan(k *vec.Func, task vec.GP, gates int, body func()) {
+func scan(k *vec.Func, task vec.GP, gates int, body func(), few func(chains []vec.V)) {
 	const typ = "stepTask"
 	field := func(name string) vec.Mem { return k.Field(task, typ, name) }
 	word := func(m vec.Mem) vec.GP {
@@ -78,12 +84,24 @@ func scan(k *vec.Func, task vec.GP, gates int, body func()) {
 	k.Comment("A step.")
 	p, count := k.GP64(), word(field("count"))
 	k.AddWord(task, word(field("skip")), p)
+	row := &rowKernel{Func: k, task: task, p: p, gates: gates}
+	next := k.NewLabel("next")
 	k.While(count, 1, func() {
-		rowPanels(k, p, gates)
+		if few != nil {
+			k.IfEqual(count, 1, func() {
+				n := max(1, block/k.Lanes()/2)
+				k.IfEqual(word(field("units")), n*k.Lanes(), func() {
+					few(row.few(n))
+					k.Jump(next)
+				})
+			})
+		}
+		row.emit()
 		k.AddImm(p, k.SizeOf("rowProduct"))
 		k.AddImm(count, -1)
 	})
 	body()
+	k.Label(next)
 
 	k.Comment("To the next step.")
 	left := word(field("steps"))
@@ -112,56 +130,152 @@ func scan(k *vec.Func, task vec.GP, gates int, body func()) {
 	k.Label(done)
 }
 
-// rowPanels multiplies a row by all panels of the rowProduct that p points to.
-// The last panel may have fewer blocks, or only the lower half of each.
-func rowPanels(k *vec.Func, p vec.GP, gates int) {
-	word := func(name string) vec.GP {
-		r := k.GP64()
-		k.Word(k.Field(p, "rowProduct", name), r)
-		return r
-	}
-	perBlock := block / k.Lanes()
-	half := max(1, perBlock/2)
-	w, out, init, panels := word("w"), word("out"), word("init"), word("panels")
-	one := func(blocks, perBlock int) { rowPanel(k, p, w, out, init, blocks, perBlock) }
-	if gates > 1 {
-		k.While(panels, 1, func() {
-			one(gates, perBlock)
-			k.AddImm(panels, -1)
-		})
-		k.If(word("half"), func() { one(gates, half) })
-		return
-	}
-	k.While(panels, 1, func() {
-		one(4, perBlock)
-		k.AddImm(panels, -1)
-	})
-	last := word("last")
-	for blocks := 1; blocks < 4; blocks++ {
-		k.IfEqual(last, blocks, func() { one(blocks, perBlock) })
-	}
-	k.If(word("half"), func() { one(1, half) })
+// A rowKernel multiplies a row by all panels of the rowProduct that p points to.
+type rowKernel struct {
+	*vec.Func
+	task, p      vec.GP
+	gates        int
+	w, out, init vec.GP // of the next panel
 }
 
-// rowPanel multiplies a row by a panel at w, and moves w, out and init to the
-// next one.
-func rowPanel(k *vec.Func, p, w, out, init vec.GP, blocks, perBlock int) {
-	field := func(name string) vec.Mem { return k.Field(p, "rowProduct", name) }
-	word := func(name string) vec.GP {
-		r := k.GP64()
-		k.Word(field(name), r)
-		return r
-	}
-	acc := k.New(blocks * perBlock)
-	each := func(p vec.GP, f func(r vec.R, m vec.Mem)) {
-		for j, r := range acc {
-			f(r, vec.Mem{Base: p, Disp: 4 * (block*(j/perBlock) + k.Lanes()*(j%perBlock))})
+func (k *rowKernel) field(name string) vec.Mem { return k.Field(k.p, "rowProduct", name) }
+
+func (k *rowKernel) word(name string) vec.GP {
+	r := k.GP64()
+	k.Word(k.field(name), r)
+	return r
+}
+
+// emit goes through the panels. The last one may have fewer blocks, or only the
+// lower half of each. Where a whole panel is too few chains for the latency of a
+// multiply-add, or half a one is, two panels are taken together.
+func (k *rowKernel) emit() {
+	perBlock := block / k.Lanes()
+	half := max(1, perBlock/2)
+	k.w, k.out, k.init = k.word("w"), k.word("out"), k.word("init")
+	panels := k.word("panels")
+	if k.gates == 1 {
+		k.While(panels, 1, func() {
+			k.panels(panel{4, perBlock})
+			k.AddImm(panels, -1)
+		})
+		last := k.word("last")
+		for blocks := 1; blocks < 4; blocks++ {
+			k.IfEqual(last, blocks, func() { k.panels(panel{blocks, perBlock}) })
 		}
+		k.If(k.word("half"), func() { k.panels(panel{1, half}) })
+		return
+	}
+	whole, lower := panel{k.gates, perBlock}, panel{k.gates, half}
+	done := k.NewLabel("done")
+	switch k.ISA.Name() {
+	case "AVX512": // whose halves are a register too
+		k.AddWord(panels, k.word("half"), panels)
+		k.If(k.word("pairs"), func() {
+			k.While(panels, 2, func() {
+				k.panels(whole, whole)
+				k.AddImm(panels, -2)
+			})
+		})
+		k.While(panels, 1, func() {
+			k.panels(whole)
+			k.AddImm(panels, -1)
+		})
+		return
+	case "AVX2":
+		pair := k.GP64()
+		k.Word(k.field("half"), pair)
+		k.If(pair, func() { k.Word(k.field("pairs"), pair) })
+		k.SubWord(panels, pair, panels)
+		k.While(panels, 1, func() {
+			k.panels(whole)
+			k.AddImm(panels, -1)
+		})
+		k.IfEqual(panels, 0, func() {
+			k.If(k.word("pairs"), func() {
+				k.If(k.word("half"), func() {
+					k.panels(whole, lower)
+					k.Jump(done)
+				})
+			})
+		})
+	default:
+		k.While(panels, 1, func() {
+			k.panels(whole)
+			k.AddImm(panels, -1)
+		})
+	}
+	k.If(k.word("half"), func() { k.panels(lower) })
+	k.Label(done)
+}
+
+// A panel is what is taken of one: its blocks, and the registers of each.
+type panel struct{ blocks, perBlock int }
+
+// panels multiplies the row by the next panels, and goes on to those after them.
+// There are several only if all inputs are one k block.
+func (k *rowKernel) panels(panels ...panel) {
+	k.multiply(func(acc []vec.R, at func(i int) vec.Mem) {
+		for i, r := range acc {
+			k.ISA.Store(r, at(i))
+		}
+	}, panels...)
+}
+
+// few multiplies the row by the first n registers of each gate of the only panel,
+// and returns the sums.
+func (k *rowKernel) few(n int) (gates []vec.V) {
+	k.w, k.out, k.init = k.word("w"), k.word("out"), k.word("init")
+	k.multiply(func(acc []vec.R, _ func(int) vec.Mem) {
+		for ; len(acc) > 0; acc = acc[n:] {
+			gates = append(gates, acc[:n])
+		}
+	}, panel{k.gates, n})
+	return gates
+}
+
+// multiply multiplies the row by the next panels, and ends with what to do with the
+// sums, whose places are at.
+func (k *rowKernel) multiply(end func(acc []vec.R, at func(i int) vec.Mem), panels ...panel) {
+	type vector struct{ block, lane int }
+	var vectors []vector
+	blocks := 0
+	for _, p := range panels {
+		for i := range p.blocks * p.perBlock {
+			vectors = append(vectors, vector{blocks + i/p.perBlock, k.Lanes() * (i % p.perBlock)})
+		}
+		blocks += p.blocks
+	}
+	acc := k.New(len(vectors))
+	at := func(p vec.GP, i int) vec.Mem {
+		return vec.Mem{Base: p, Disp: 4 * (block*vectors[i].block + vectors[i].lane)}
 	}
 	k.Comment("The chains of a panel.")
-	each(init, func(r vec.R, m vec.Mem) { k.ISA.Load(m, r) })
-	k.AddWord(init, word("initPanel"), init)
-	a, left := word("a"), word("k")
+	start := func() { // of each panel, for all may begin with the same
+		p, i, first := k.GP64(), 0, 0
+		k.CopyWord(k.init, p)
+		for j, n := range panels {
+			if j > 0 {
+				k.AddWord(p, k.word("initPanel"), p)
+			}
+			for range n.blocks * n.perBlock {
+				k.ISA.Load(at(p, i).Offset(-4*block*first), acc[i])
+				i++
+			}
+			first += n.blocks
+		}
+	}
+	oneInput := k.gates == 4
+	if oneInput {
+		zero := k.Const(0)
+		for _, r := range acc {
+			k.LoadConst(zero, r)
+		}
+		k.IfEqual(k.word("wx"), 0, start)
+	} else {
+		start()
+	}
+	a, left := k.word("a"), k.word("k")
 	k.While(left, 1, func() {
 		n, stride := k.GP64(), k.GP64()
 		k.CopyWord(left, n)
@@ -170,11 +284,17 @@ func rowPanel(k *vec.Func, p, w, out, init vec.GP, blocks, perBlock int) {
 		k.CopyWord(n, stride)
 		k.ShlWord(stride, 6)
 		first := k.GP64()
-		k.CopyWord(w, first)
+		k.CopyWord(k.w, first)
 		weights := k.Strided(first, stride, blocks)
 		var wm []vec.Mem
-		for b := range blocks {
-			wm = append(wm, weights.At(b))
+		if len(panels) == 1 {
+			for b := range blocks {
+				wm = append(wm, weights.At(b))
+			}
+		} else {
+			for _, v := range vectors {
+				wm = append(wm, weights.At(v.block).Offset(4*v.lane))
+			}
 		}
 		scalars := func(int) vec.Mem { return vec.Mem{Base: a} }
 		for _, steps := range []int{inputs, 1} {
@@ -184,16 +304,34 @@ func rowPanel(k *vec.Func, p, w, out, init vec.GP, blocks, perBlock int) {
 				weights.Advance(4 * block * steps)
 			})
 		}
-		weights.Copy(blocks-1, w)
+		weights.Copy(blocks-1, k.w)
 	})
 	k.Comment("Add what is there.")
-	k.If(word("add"), func() {
-		each(out, func(r vec.R, m vec.Mem) {
-			d := k.ISA.Vec()
-			k.ISA.Load(m, d)
-			k.ISA.Add(d, r, r)
-		})
+	k.If(k.word("add"), func() {
+		for i, r := range acc {
+			k.AddFrom(at(k.out, i), r)
+		}
 	})
-	each(out, func(r vec.R, m vec.Mem) { k.ISA.Store(r, m) })
-	k.AddImm(out, 4*block*blocks)
+	if oneInput {
+		wx := k.word("wx")
+		k.If(wx, func() {
+			k.Comment("Add the x part of one input.")
+			k.SubWord(wx, k.word("init"), wx)
+			k.AddWord(wx, k.init, wx)
+			x, s := k.GP64(), k.ISA.Vec()
+			k.Word(k.Field(k.task, "rowProduct", "a"), x)
+			k.ISA.Splat(vec.Mem{Base: x}, s)
+			for i, r := range acc {
+				d := k.ISA.Vec()
+				k.ISA.Load(at(k.init, i), d)
+				k.FMAFrom(s, at(wx, i), d)
+				k.ISA.Add(r, d, r)
+			}
+		})
+	}
+	end(acc, func(i int) vec.Mem { return at(k.out, i) })
+	for range panels {
+		k.AddWord(k.init, k.word("initPanel"), k.init)
+	}
+	k.AddImm(k.out, 4*block*blocks)
 }

@@ -3,8 +3,8 @@ package kernels
 import "strconv"
 
 // A Step is one step of one sequence, made ready: it has been checked, and put in
-// the form that the kernel takes. For a small network, whose step comes sample by
-// sample, this is much of the time of LSTMSteps. What is written to the weights,
+// the form that the kernel takes. For a small network, whose steps come sample by
+// sample or in short blocks, this is much of the time of LSTMSteps. What is written to the weights,
 // biases and states meanwhile is seen. A Step must not be used by two goroutines at
 // the same time.
 type Step struct {
@@ -12,7 +12,9 @@ type Step struct {
 	fn      string
 	kind    stepKind
 	fuses   bool
-	task    stepTask  // of the kernel, if it fuses
+	inputs  int      // of x
+	task    stepTask // of the kernel, if it fuses, but for x
+	kernel  func(ISA, *stepTask)
 	scratch []float32 // of an RNN
 	other   *Panels   // WHH in the other direction
 }
@@ -38,11 +40,17 @@ func newStep(fn string, s Seq, kind stepKind) *Step {
 	if s.Rows > 1 {
 		bad(fn, "Rows", s.Rows, "at most 1")
 	}
+	inputs := 0
 	if s.WIH != nil {
-		s.X = rowMat(make([]float32, s.WIH.k))
+		inputs = s.WIH.k
+		s.X = rowMat(make([]float32, inputs))
 	}
 	s.check(fn, kind)
-	p := &Step{seq: s, fn: fn, kind: kind, fuses: s.fuses(), other: s.WHH.Reversed()}
+	s.Reverse = false // as one step can be
+	for _, m := range [...]*Mat{&s.H, &s.C, &s.Gates, &s.GatesH, &s.M} {
+		m.Stride = 0 // of RunSteps
+	}
+	p := &Step{seq: s, fn: fn, kind: kind, inputs: inputs, fuses: s.fuses(), other: s.WHH.Reversed()}
 	if !p.fuses {
 		return p
 	}
@@ -50,6 +58,8 @@ func newStep(fn string, s Seq, kind stepKind) *Step {
 		p.scratch = make([]float32, 3*max(panelColumns, blocks(s.WHH.units)*block))
 	}
 	p.task = s.task(kind, 0, 1, s.H0, s.C0, p.scratch)
+	p.task.products[0].a = nil
+	p.kernel = stepKernels[kind]
 	return p
 }
 
@@ -58,42 +68,103 @@ func newStep(fn string, s Seq, kind stepKind) *Step {
 // recurrent weights that do not fit into a cache, see [Panels.Reversed]. It panics
 // if the length of x is wrong.
 func (p *Step) Run(x []float32) {
-	s := &p.seq
-	if s.WIH == nil && len(x) != 0 || s.WIH != nil && len(x) != s.WIH.k {
+	if len(x) != p.inputs {
 		p.badInput(x)
 	}
 	p.race(x)
 	isa := use()
-	if isa == AVX512 && s.Isolated {
-		isa = isolatedPath(isa, 1)
+	if isa == AVX512 && p.seq.Isolated {
+		isa = AVX2 // as isolatedPath says
 	}
-	switch {
-	case s.WHH.units == 0:
-	case isa == Generic || !p.fuses:
-		s.X.Data = x
-		s.separate(isa, p.kind)
-		s.X.Data = nil
-		s.WHH, p.other = p.other, s.WHH
-	default:
-		task := p.task
-		if len(x) > 0 {
-			task.products[0].a = &x[0]
+	if isa == Generic || !p.fuses {
+		p.separate(isa, x)
+		return
+	}
+	task := &p.task
+	task.steps = 1 // all that the kernel uses up of one step
+	if len(x) > 0 {
+		task.products[0].a = &x[0]
+	}
+	if p.scratch != nil {
+		p.seq.pad(p.scratch)
+	}
+	p.kernel(isa, task)
+	task.products[0].a = nil // x is the caller's again
+	if p.seq.WHR != nil {
+		p.seq.project(isa, p.kind, p.seq.H.row(0, p.seq.WHH.k), 0)
+	}
+}
+
+// RunSteps makes T steps, with the bits of LSTMSteps and its like, for the rows of x
+// [T, WIH.K()]. The first follows H0 and C0, and H and C become those of the last. It
+// also writes h of each step to a row of h [T, WHH.K()]. There must be a WIH. It panics
+// if a matrix is too small. h may be x, beyond that it must overlap nothing.
+func (p *Step) RunSteps(h, x Mat, T int) {
+	const fn = "Step.RunSteps"
+	s := &p.seq
+	if s.WIH == nil {
+		bad(fn, "WIH.K()", 0, "a WIH")
+	}
+	size(fn, "T", T)
+	h.writes(fn, "h", T, s.WHH.k)
+	x.reads(fn, "x", T, p.inputs)
+	isa := use()
+	if T == 0 || s.WHH.units == 0 {
+		return
+	}
+	p.race(x.row(0, p.inputs))
+	if isa == Generic || !p.fuses || s.WHR != nil {
+		p.separateSteps(isa, T, h, x)
+	} else {
+		if p.scratch != nil {
+			s.pad(p.scratch)
 		}
-		s.pad(p.scratch)
-		p.kind.launch(isa, &task)
-		if s.WHR != nil {
-			s.project(isa, p.kind, s.H.row(0, s.WHH.k), 0)
+		most := stepsPerCall(s.WHH, s.WIH)
+		for t := 0; t < T; t += most {
+			task := p.task
+			task.steps = min(most, T-t)
+			task.h, task.hStep = h.at(t, 0), 4*h.Stride
+			if t > 0 {
+				task.hPrev, task.cPrev = h.at(t-1, 0), task.c
+				task.products[1].a = task.hPrev
+			}
+			if p.inputs > 0 {
+				task.products[0].a, task.xStep = x.at(t, 0), 4*x.Stride
+			}
+			p.kind.launch(isa, &task)
 		}
 	}
+	copy(s.H.Data, h.row(T-1, s.WHH.k))
+}
+
+//go:noinline
+func (p *Step) separateSteps(isa ISA, T int, h, x Mat) {
+	q := p.seq
+	q.T, q.H, q.X = T, h, x
+	if isa == Generic || !p.fuses {
+		q.separate(isa, p.kind)
+	} else {
+		q.fused(isa, p.kind, p.scratch)
+	}
+}
+
+// separate is Run without a kernel of whole steps.
+//
+//go:noinline
+func (p *Step) separate(isa ISA, x []float32) {
+	s := &p.seq
+	if s.WHH.units == 0 {
+		return
+	}
+	s.X.Data = x
+	s.separate(isa, p.kind)
+	s.X.Data = nil
+	s.WHH, p.other = p.other, s.WHH
 }
 
 //go:noinline
 func (p *Step) badInput(x []float32) {
-	want := 0
-	if p.seq.WIH != nil {
-		want = p.seq.WIH.k
-	}
-	panic("kernels: Step.Run: len(x) = " + strconv.Itoa(len(x)) + ", want " + strconv.Itoa(want))
+	panic("kernels: Step.Run: len(x) = " + strconv.Itoa(len(x)) + ", want " + strconv.Itoa(p.inputs))
 }
 
 // race tells the race detector what Run reads and writes.

@@ -47,6 +47,7 @@ func TestReadySteps(t *testing.T) {
 						}
 						x := s.X.Data
 						step := ready(*s)
+						task := step.task
 						for n := range 4 {
 							what := fmt.Sprintf("%s units=%d inputs=%d proj=%d in place=%v, step %d", f.name, units, inputs, c.proj, inPlace, n)
 							if inputs < 0 { // the x part is used up
@@ -56,6 +57,8 @@ func TestReadySteps(t *testing.T) {
 							f.run(want)
 							step.Run(x)
 							requireFPState(t, what)
+							step.task.steps = task.steps
+							require.True(t, task == step.task, "%s: the kernel used up more than steps", what)
 							requireSame(t, want.H.Data, s.H.Data, "%s", what)
 							requireSame(t, want.C.Data, s.C.Data, "%s", what)
 							for i, w := range []*Panels{want.WHH, want.WIH} {
@@ -75,11 +78,53 @@ func TestReadySteps(t *testing.T) {
 							}
 						}
 						require.Zero(t, testing.AllocsPerRun(3, func() { step.Run(x) }))
+						if inputs >= 0 {
+							for _, T := range []int{0, 1, 5, stepsPerCall(s.WHH, s.WIH) + 2} {
+								if T < 6 || units < 25 && !emulated {
+									checkRunSteps(t, f, s, step, T, seed, inPlace)
+								}
+							}
+						}
 					}
 				}
 			}
 		}
 	})
+}
+
+// checkRunSteps compares T steps of a step that is ready with those that f makes of s,
+// of which it is.
+func checkRunSteps(t *testing.T, f stepFunc, s *Seq, step *Step, T int, seed uint64, inPlace bool) {
+	what := fmt.Sprintf("%s units=%d inputs=%d in place=%v, %d steps", f.name, s.WHH.units, s.WIH.k, inPlace, T)
+	const gap = 3
+	rows := func(cols int) Mat { return Mat{random(newRand(seed), T*(cols+gap)), cols + gap} }
+	want, out := *s, s.WHH.k
+	want.T, want.H0, want.C0 = T, slices.Clone(s.H0), slices.Clone(s.C0)
+	want.H, want.X, want.M = rows(out), rows(s.WIH.k), Mat{make([]float32, s.WHH.units), 0}
+	h, x := rows(out), rows(s.WIH.k)
+	if out == s.WIH.k {
+		h = x
+		copy(want.H.Data, x.Data)
+	}
+	for m, cols := range map[*Mat]int{&want.Gates: s.WHH.Width(), &want.GatesH: s.WHH.Width(), &want.C: s.WHH.units} {
+		*m = Mat{make([]float32, cols), 0}
+	}
+	f.run(&want)
+	before := slices.Clone(s.H.Data)
+	step.RunSteps(h, x, T)
+	requireFPState(t, what)
+	requireSame(t, want.H.Data, h.Data, "%s", what)
+	if T == 0 {
+		requireSame(t, before, s.H.Data, "%s", what)
+		return
+	}
+	if s.WHH.units > 0 {
+		requireSame(t, want.H.row(T-1, out), s.H.Data, "%s: H", what)
+	}
+	if s.C0 != nil {
+		requireSame(t, want.C.Data, s.C.Data, "%s: C", what)
+	}
+	require.Zero(t, testing.AllocsPerRun(2, func() { step.RunSteps(h, x, T) }))
 }
 
 // TestReadyIsolated: see TestIsolated.
@@ -125,8 +170,17 @@ func TestReadyPanics(t *testing.T) {
 	step := NewLSTMStep(*s)
 	require.PanicsWithValue(t, "kernels: Step.Run: len(x) = 2, want 3", func() { step.Run(make([]float32, 2)) })
 	require.PanicsWithValue(t, "kernels: Step.Run: len(x) = 0, want 3", func() { step.Run(nil) })
+	h := Mat{make([]float32, 10), 5}
+	for want, f := range map[string]func(){
+		"T = -1, want at least 0":                                func() { step.RunSteps(h, s.X, -1) },
+		"len(h.Data) = 10, want 3 rows of 5 columns at stride 5": func() { step.RunSteps(h, s.X, 3) },
+		"len(x.Data) = 3, want 2 rows of 3 columns at stride 3":  func() { step.RunSteps(h, s.X, 2) },
+	} {
+		require.PanicsWithValue(t, "kernels: Step.RunSteps: "+want, f)
+	}
 	requireSame(t, make([]float32, 5), s.H.Data, "h was written")
 	c.inputs = -1
 	step = NewLSTMStep(*c.newSeq(1))
 	require.PanicsWithValue(t, "kernels: Step.Run: len(x) = 3, want 0", func() { step.Run(make([]float32, 3)) })
+	require.PanicsWithValue(t, "kernels: Step.RunSteps: WIH.K() = 0, want a WIH", func() { step.RunSteps(h, Mat{}, 1) })
 }

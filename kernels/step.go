@@ -274,6 +274,11 @@ type rowProduct struct {
 	out       *float32
 	outStep   int // bytes from step to step
 
+	// wx, of an LSTM whose input is one number, the a of the product before, says that
+	// its part is added too: init + a·wx, and the chains start from 0. Else it is nil.
+	wx *float32
+
+	pairs  int // 1: two panels may be taken together, for all inputs are one k block
 	panels int // whole ones
 	last   int // blocks of one more panel, if there is 1 gate
 	half   int // 1: one more panel, or block if there is 1 gate, whose upper halves are padding
@@ -386,7 +391,12 @@ func (s *Seq) task(kind stepKind, t, steps int, h0, c0, scratch []float32) (task
 		}
 	}
 	task.skip, task.count = int(unsafe.Sizeof(*x)), 1
-	if s.WIH != nil {
+	if s.WIH != nil && s.WIH.k == 1 && bih != nil && kind == lstmKind {
+		task.products[0].a, task.xStep = s.X.at(t, 0), sign*4*s.X.Stride
+		task.products[1].init, p.initPanel = &bih[0], panelStep(whh)
+		task.products[1].wx = &s.WIH.data[0]
+		p.add = 0
+	} else if s.WIH != nil {
 		task.skip, task.count = 0, 2
 		x.set(s.WIH)
 		if s.WIH.k > 0 {
@@ -400,7 +410,11 @@ func (s *Seq) task(kind stepKind, t, steps int, h0, c0, scratch []float32) (task
 	return task
 }
 
-// launch runs the kernel of such steps.
+// stepKernels are the kernels of steps, by kind.
+var stepKernels = [...]func(ISA, *stepTask){lstmSteps, lstmStepsTrain, gruSteps, gruStepsTrain, rnnTanhSteps, rnnReLUSteps}
+
+// launch runs the kernel of such steps for a task that must not escape, as it would
+// to one of stepKernels.
 func (k stepKind) launch(isa ISA, task *stepTask) {
 	switch k {
 	case lstmKind:
@@ -420,7 +434,10 @@ func (k stepKind) launch(isa ISA, task *stepTask) {
 
 // set makes p a product with w whose chains start from zero.
 func (p *rowProduct) set(w *Panels) {
-	p.k, p.init = w.k, &zeroInit[0]
+	p.k, p.init, p.pairs = w.k, &zeroInit[0], 0
+	if w.k <= kBlock {
+		p.pairs = 1
+	}
 	if w.k > 0 {
 		p.w = &w.data[0]
 	}

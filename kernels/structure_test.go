@@ -153,8 +153,8 @@ func TestBoundedCalls(t *testing.T) {
 					return ok && slices.Contains(names, f.Name.Name)
 				})
 			}
-			if method, ok := call.Fun.(*ast.SelectorExpr); ok && method.Sel.Name == "launch" {
-				require.True(t, inside("fused", "Run"), fset.Position(call.Pos()).String()) // see TestProductsBounded
+			if method, ok := call.Fun.(*ast.SelectorExpr); ok && (method.Sel.Name == "launch" || method.Sel.Name == "kernel") {
+				require.True(t, inside("fused", "Run", "RunSteps"), fset.Position(call.Pos()).String()) // see TestProductsBounded
 			}
 			fn, ok := call.Fun.(*ast.Ident)
 			if !ok || !dispatch[fn.Name] || strings.HasPrefix(fn.Name, "gemm") {

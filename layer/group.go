@@ -1,6 +1,9 @@
 package layer
 
-import "strconv"
+import (
+	"slices"
+	"strconv"
+)
 
 // A Group steps many independent sequences of one network as one batch, which
 // costs far less than one by one. Sequences join from Streams and leave to
@@ -91,7 +94,11 @@ func (g *Group) Y(row int) []float32 {
 // Step computes one step of the sequences whose X was called since the last
 // Step, with the bits of Stream.Step.
 func (g *Group) Step() {
-	g.s.forward(g.y, g.x, 1, &Seq{Lengths: g.lengths})
+	if slices.Contains(g.lengths, 0) {
+		g.s.forward(g.y, g.x, 1, &Seq{Lengths: g.lengths})
+	} else {
+		g.s.Step(g.y, g.x)
+	}
 	clear(g.lengths)
 }
 

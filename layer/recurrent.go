@@ -29,6 +29,8 @@ type recurrent struct {
 	cell   cell.Cell
 	params Params
 	dirs   []*direction // [L*D]
+
+	weights int // in all matrices
 }
 
 // directions returns D.
@@ -132,6 +134,7 @@ func (r *recurrent) init(owner Packer, name string, c cell.Cell, cfg config, rnd
 			}
 		}
 		r.dirs = append(r.dirs, d)
+		r.weights += len(d.ih) + len(d.hh) + len(d.hr)
 	}
 	if rnd != nil { // panels of zeros are zeros
 		r.Pack()

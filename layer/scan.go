@@ -194,6 +194,10 @@ func (s *scan) atOnce(p *plan, T int) bool {
 	return s.stepper != nil && T > 1 && p.plain() && s.after == nil && s.step.HMask.Data == nil && s.member.Members <= 1 && s.rowByRow(len(p.order), 0, T)
 }
 
+// withInputs says whether the cell makes all T steps of a row in one call, their x
+// part included, which needs memory for that of one step only.
+func (s *scan) withInputs(p *plan, T int) bool { return s.fewInputs() && s.atOnce(p, T) }
+
 // fewInputs says whether the x part of one row takes less time inside its step than
 // as a product for many steps: that of one or two inputs, and that of a few more
 // whose weights fit in the first cache beside W_hh.
@@ -207,13 +211,13 @@ func (s *scan) fewInputs() bool {
 // If there is an x, it computes their x part too.
 func (s *scan) steps(x, h, c series, rows, T int, train bool) {
 	st, q := &s.step, &s.seq
+	gates := s.gates
 	q.T, q.WIH, q.BIH = T, nil, nil
 	if x.data != nil {
-		q.WIH, q.BIH = s.wx, st.Bias
+		q.WIH, q.BIH, gates.step = s.wx, st.Bias, 0
 	}
 	for b := range rows {
-		of := func(x series) kernels.Mat { return kernels.Mat{Data: x.rows(b).data, Stride: x.step} }
-		q.X, q.H, q.C, q.Gates, q.GatesH, q.M = of(x), of(h), of(c), of(s.gates), of(s.gatesH), of(s.m)
+		q.X, q.H, q.C, q.Gates, q.GatesH, q.M = x.ofRow(b), h.ofRow(b), c.ofRow(b), gates.ofRow(b), s.gatesH.ofRow(b), s.m.ofRow(b)
 		q.H0, q.C0 = row(st.HPrev, b, st.W.K()), row(st.CPrev, b, c.cols)
 		s.stepper.Steps(q, train)
 	}

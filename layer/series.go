@@ -44,6 +44,11 @@ func (s series) columns(j, cols int) series {
 // at returns the matrix of step t.
 func (s series) at(t int) kernels.Mat { return kernels.Mat{Data: s.data[t*s.step:], Stride: s.row} }
 
+// ofRow returns the matrix of row b, whose rows are its steps.
+func (s series) ofRow(b int) kernels.Mat {
+	return kernels.Mat{Data: s.data[min(b*s.row, len(s.data)):], Stride: s.step}
+}
+
 // rowAt returns row b of step t.
 func (s series) rowAt(t, b int) []float32 { return s.data[t*s.step+b*s.row:][:s.cols:s.cols] }
 

@@ -48,6 +48,11 @@ type Stream struct {
 	planned  bool // also a single step needs a plan
 	rowByRow bool // each row has a step of its own, in all scans
 
+	inputs, outputs int         // of a step: B*I, B*D*Ho
+	ready           []readyStep // a step of all rows of all layers, if rowByRow and not planned
+	last            []float32   // h of the last layer, if so
+	readySteps      bool        // ready serves many steps too: each layer has few inputs
+
 	threads
 	job func(workers.Member)
 }
@@ -74,9 +79,16 @@ type streaming struct {
 	rows []*kernels.Step // a step of its own for each row, if rows go one after the other
 }
 
+// A readyStep is a step of one row of one layer.
+type readyStep struct {
+	*kernels.Step
+	x        []float32 // its input, h of the layer before; nil for the first layer,
+	from, to int       // for which it is a part of the caller's x
+}
+
 func newStream(r *recurrent, batch int) *Stream {
 	LD := len(r.dirs)
-	s := &Stream{r: r, batch: batch, plan: newPlan(batch, r.batchFirst), threads: newThreads(r)}
+	s := &Stream{r: r, batch: batch, plan: newPlan(batch, r.batchFirst), threads: newThreads(r), inputs: batch * r.input, outputs: batch * r.output()}
 	for _, h := range []*[]float32{&s.h, &s.hs} {
 		*h = make([]float32, LD*batch*r.hUnits())
 	}
@@ -104,6 +116,9 @@ func newStream(r *recurrent, batch int) *Stream {
 			sc.rows = append(sc.rows, sc.readyStep(b))
 		}
 	}
+	if !s.planned && s.rowByRow {
+		s.makeReady()
+	}
 	return s
 }
 
@@ -117,6 +132,24 @@ func (sc *streaming) readyStep(b int) *kernels.Step {
 	q.H0, q.C0 = q.H.Data[:q.H.Stride], q.C.Data[:q.C.Stride]
 	q.Gates, q.GatesH, q.M = sc.gates.at(0), sc.gatesH.at(0), sc.m.at(0)
 	return sc.stepper.NewStep(q)
+}
+
+// makeReady makes ready.
+func (s *Stream) makeReady() {
+	for i := range s.scans {
+		for b, step := range s.scans[i].rows {
+			one := readyStep{Step: step, from: b * s.r.input, to: (b + 1) * s.r.input}
+			if i > 0 {
+				one.x = row(s.scans[i-1].h, b, s.r.hUnits())
+			}
+			s.ready = append(s.ready, one)
+		}
+	}
+	s.last = s.scans[len(s.scans)-1].h.Data
+	s.readySteps = true
+	for i := range s.scans {
+		s.readySteps = s.readySteps && s.scans[i].fewInputs()
+	}
 }
 
 func (s *Stream) newPart() *streamPart {
@@ -159,29 +192,47 @@ func (s *Stream) SetThreads(n int) {
 // panics if a length is wrong, if y and x overlap, or if the network is
 // bidirectional.
 func (s *Stream) Step(y, x []float32) {
-	const fn = "Stream.Step"
-	r := s.r
-	if r.bidirectional {
-		bad(fn, "directions", 2, "1: the reverse direction needs whole sequences")
+	if len(x) != s.inputs || len(y) != s.outputs || s.r.bidirectional || memory.Overlap(y, x) {
+		s.badStep(y, x)
 	}
-	if n := s.batch * r.input; len(x) != n {
-		badLen(fn, "x", len(x), "B*I", n)
+	if s.ready == nil || s.shares(1) {
+		if !s.step(y, x, nil) {
+			s.forward(y, x, 1, &nothing)
+		}
+		return
 	}
-	if n := s.batch * r.output(); len(y) != n {
-		badLen(fn, "y", len(y), "B*Ho", n)
+	for i := range s.ready {
+		step := &s.ready[i]
+		in := step.x
+		if in == nil {
+			in = x[step.from:step.to]
+		}
+		step.Run(in)
 	}
-	if memory.Overlap(y, x) {
-		badOverlap(fn, "y", "x")
-	}
-	if !s.step(y, x, nil) {
-		s.forward(y, x, 1, &nothing)
-	}
+	copy(y, s.last)
 }
+
+//go:noinline
+func (s *Stream) badStep(y, x []float32) {
+	const fn = "Stream.Step"
+	switch {
+	case s.r.bidirectional:
+		bad(fn, "directions", 2, "1: the reverse direction needs whole sequences")
+	case len(x) != s.inputs:
+		badLen(fn, "x", len(x), "B*I", s.inputs)
+	case len(y) != s.outputs:
+		badLen(fn, "y", len(y), "B*Ho", s.outputs)
+	}
+	badOverlap(fn, "y", "x")
+}
+
+// shares says whether a team shares T steps.
+func (s *Stream) shares(T int) bool { return s.team != nil && s.work(T, s.batch) >= minCall }
 
 // step computes one step without a plan, if that can be; else it returns false and
 // has done nothing. lengths are nil if no row rests.
 func (s *Stream) step(y, x []float32, lengths []int) bool {
-	if s.planned || lengths != nil && !s.rowByRow || s.team != nil && s.work(1, s.batch) >= minCall {
+	if s.planned || lengths != nil && !s.rowByRow || s.shares(1) {
 		return false
 	}
 	in := kernels.Mat{Data: x, Stride: s.r.input}
@@ -278,12 +329,18 @@ func (s *Stream) grow(T int) {
 
 // forward computes the T steps of a checked call.
 func (s *Stream) forward(y, x []float32, T int, q *Seq) {
-	if T == 1 && q.Reset == nil && q.HAll == nil && q.CAll == nil && q.Last == nil {
+	if q.Reset == nil && q.HAll == nil && q.CAll == nil && q.Last == nil {
 		lengths := q.Lengths
-		if !slices.Contains(lengths, 0) {
-			lengths = nil
-		}
-		if s.step(y, x, lengths) {
+		switch {
+		case T == 1:
+			if !slices.Contains(lengths, 0) {
+				lengths = nil
+			}
+			if s.step(y, x, lengths) {
+				return
+			}
+		case s.readySteps && lengths == nil && !s.shares(T):
+			s.forwardReady(y, x, T)
 			return
 		}
 	}
@@ -299,12 +356,35 @@ func (s *Stream) forward(y, x []float32, T int, q *Seq) {
 	p.Seq, s.x, s.y = Seq{}, series{}, series{}
 }
 
+// forwardReady computes T steps that are ready.
+func (s *Stream) forwardReady(y, x []float32, T int) {
+	r, B, Ho, mid := s.r, s.batch, s.r.hUnits(), s.parts[0].mid
+	xs, ys := newSeries(x, T, B, r.input, r.batchFirst), newSeries(y, T, B, Ho, r.batchFirst)
+	chunk := T
+	if r.layers > 1 {
+		chunk = len(mid) / (B * Ho)
+	}
+	for t := 0; t < T; t += chunk {
+		in, n := xs.from(t), min(chunk, T-t)
+		for k := range r.layers {
+			out := ys.from(t)
+			if k < r.layers-1 {
+				out = newSeries(mid, n, B, Ho, false) // may be in
+			}
+			for b := range B {
+				s.ready[k*B+b].RunSteps(out.ofRow(b), in.ofRow(b), n)
+			}
+			in = out
+		}
+	}
+}
+
 // part does the share of one member.
 func (s *Stream) part(m workers.Member) {
 	pt := s.parts[m.Index]
 	pt.begin(m)
 	p := &pt.plan
-	if s.r.bidirectional {
+	if s.r.bidirectional || s.r.layers == 1 {
 		pt.layers(m, 0, p.steps)
 	} else {
 		for t := 0; t < p.steps; t += pt.chunk {
@@ -399,8 +479,12 @@ func (pt *streamPart) layers(m workers.Member, t0, T int) {
 		for d := w.d0; d < w.d1; d++ {
 			sc := &pt.scans[k*D+d]
 			sc.out, sc.base = out.part(d, Ho), t0
-			for i := 0; i < T; i += pt.chunk {
-				n := min(pt.chunk, T-i)
+			chunk := pt.chunk
+			if sc.withInputs(p, T) {
+				chunk = T
+			}
+			for i := 0; i < T; i += chunk {
+				n := min(chunk, T-i)
 				from := i
 				if sc.reverse {
 					from = T - i - n
@@ -429,7 +513,7 @@ func (pt *streamPart) steps(sc *streaming, x series, inOrder bool, from, n int) 
 	st.HPrev, st.CPrev = hs.at(0), cs.at(0)
 
 	st.WX, st.Isolated = nil, p.steps == 1
-	if rows, ordered := p.rowsOf(x, inOrder); ordered && sc.fewInputs() && sc.atOnce(p, n) {
+	if rows, ordered := p.rowsOf(x, inOrder); ordered && sc.withInputs(p, n) {
 		sc.steps(rows, sc.out.from(from), cs, len(p.order), n, false)
 		copyRows(hs.at(0), st.HPrev, len(p.order), Ho)
 		return

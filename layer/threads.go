@@ -116,11 +116,7 @@ func (t *threads) run(work float64, p *plan, train bool, job func(workers.Member
 
 // work estimates how long T steps of B rows take one thread, in nanoseconds.
 func (r *recurrent) work(T, B int) float64 {
-	n := 0
-	for _, d := range r.dirs {
-		n += len(d.ih) + len(d.hh) + len(d.hr)
-	}
-	return 2 * float64(n) * float64(T) * float64(max(B, leastRows)) / flopsPerNano
+	return 2 * float64(r.weights) * float64(T) * float64(max(B, leastRows)) / flopsPerNano
 }
 
 // split says how members share a call with a plan.

@@ -56,6 +56,7 @@ func (a *avx) Or(x, y, d R)                { a.VORPS(y, x, d) }
 func (a *avx) Sqrt(x, d R)                 { a.VSQRTPS(x, d) }
 func (a *avx) Shl(x R, n uint64, d R)      { a.VPSLLD(operand.Imm(n), x, d) }
 func (a *avx) FMA(x R, y operand.Op, c R)  { a.VFMADD231PS(y, x, c) }
+func (a *avx) FMAFrom(x R, m Mem, c R)     { a.VFMADD231PS(m, x, c) }
 func (a *avx) FNMA(x R, y operand.Op, c R) { a.VFNMADD231PS(y, x, c) }
 
 // SplatDouble clears d first, as the conversion keeps the rest of a register.

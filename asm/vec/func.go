@@ -22,13 +22,14 @@ type Func struct {
 	Params string // as in Go
 
 	operands []Operand
-	strided  bool          // a stride follows for each operand, and rows
-	count    string        // the parameter that holds the number of elements
-	ptr      map[string]GP // where each operand's next elements are
-	tail     bool          // the elements at ptr are fewer than a register holds
-	n        int           // registers of a value
-	first    int           // registers between ptr and the value
-	ahead    int           // elements between them, apart from those
+	strided  bool           // a stride follows for each operand, and rows
+	count    string         // the parameter that holds the number of elements
+	ptr      map[string]GP  // where each operand's next elements are
+	tail     bool           // the elements at ptr are fewer than a register holds
+	n        int            // registers of a value
+	first    int            // registers between ptr and the value
+	ahead    int            // elements between them, apart from those
+	held     map[string][]V // operands that are in registers, by gates
 }
 
 // An Operand is a parameter *float32 of a kernel. Of a packed one, Gates 3 or 4,
@@ -181,6 +182,9 @@ func (f *Func) unless(r GP, c Cond, n int, body func()) {
 
 // Load returns the current elements of a gate of an operand.
 func (f *Func) Load(operand string, gate int) V {
+	if v := f.held[operand]; v != nil {
+		return v[gate]
+	}
 	return f.each(f.n, func(i int, d R) {
 		if m := f.at(operand, gate, i); f.tail {
 			f.LoadTail(m, d)
@@ -248,6 +252,15 @@ func (f *Func) Walk(word func(name string) Mem, unroll int, first func() []V, se
 	n := f.newPointers()
 	f.start(n, word)
 	f.columns(unroll, n, first, second)
+}
+
+// From emits both stages for as many elements as the registers in gates hold, which
+// are those of an operand. word is that of Walk.
+func (f *Func) From(word func(name string) Mem, operand string, gates []V, first func() []V, second func([]V)) {
+	f.start(f.newPointers(), word)
+	f.n, f.held = len(gates[0]), map[string][]V{operand: gates}
+	f.Schedule(nil, func() { second(first()) })
+	f.held = nil
 }
 
 // newPointers takes registers for the pointers and the number of elements.

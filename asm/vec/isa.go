@@ -43,6 +43,7 @@ type ISA interface {
 	Max(x, bound, d R)              // NaN in x stays NaN
 	Min(x, bound, d R)              //
 	FMA(a R, b operand.Op, c R)     // c += a·b
+	FMAFrom(a R, m Mem, c R)        // c += a·(Lanes floats at m)
 	FNMA(a R, b operand.Op, c R)    // c -= a·b
 	FMAConst(a, b R, k *K) R        // a·b + k; may overwrite a
 	And(a R, b operand.Op, d R)     // bits

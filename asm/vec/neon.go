@@ -92,6 +92,12 @@ func (a *neonISA) AddFrom(m Mem, d R) {
 	a.FADD(v, d, d)
 }
 
+func (a *neonISA) FMAFrom(x R, m Mem, c R) {
+	v := a.XMM()
+	a.FMOVQ(m, v)
+	a.VFMLA(v, x, c)
+}
+
 func (a *neonISA) MergeTail(s R, m Mem)  { a.FMOVSstore(s, m) }
 func (a *neonISA) StoreFirst(s R, m Mem) { a.FMOVSstore(s, m) }
 func (a *neonISA) Greater(x, y, d R)     { a.FMAX(y, x, d) }
