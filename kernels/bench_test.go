@@ -98,6 +98,29 @@ func BenchmarkGemv(b *testing.B) {
 	}
 }
 
+// BenchmarkNarrow multiplies N rows of H inputs, as the last layer of a model of a signal
+// does.
+func BenchmarkNarrow(b *testing.B) {
+	for _, outputs := range []int{1, 2, 4, 10} {
+		for _, h := range []int{8, 20, 32, 40, 64} {
+			for _, n := range []int{1, 2048} {
+				onPaths(b, fmt.Sprintf("O=%d/H=%d/N=%d", outputs, h, n), func(b *testing.B, _ ISA) {
+					w, a := packed(1, outputs, h), randomMat(n, h)
+					c, bias := randomMat(n, outputs), random(newRand(3), outputs)
+					for b.Loop() {
+						if n == 1 {
+							Gemv(c.Data, a.Data, w, bias)
+						} else {
+							Gemm(c, a, n, w, bias)
+						}
+					}
+					b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(n), "ns/row")
+				})
+			}
+		}
+	}
+}
+
 // BenchmarkPack packs the weights of an LSTM of H units, as they are and
 // transposed. Its bytes are those that it reads and those that it writes.
 func BenchmarkPack(b *testing.B) {

@@ -45,6 +45,9 @@ func FuzzGemm(f *testing.F) {
 		{0, 15, 513, 4, trans | add, 0, 85},
 		{1, 0, 9, 3, bias, 1, 48},
 		{2, 9, 0, 3, bias, 0, 3},
+		{0, 1, 37, 45, bias, 0, 0},
+		{0, 1, 258, 29, add, 0, 0},
+		{0, 3, 21, 15, bias, 0, 3},
 		{0, 9, 9, 0, trans, 4, 0},
 	} {
 		f.Add(uint64(c.k), c.gates, c.units, c.k, c.n, c.flags, c.gap, c.loc)

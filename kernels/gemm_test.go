@@ -240,6 +240,72 @@ func TestGemmK(t *testing.T) {
 	})
 }
 
+// TestGemmNarrow tries blocks of which C holds some columns: all numbers of these, for
+// rows that fill several registers and for the last few, as vectors and with gaps.
+func TestGemmNarrow(t *testing.T) {
+	forEachISA(t, func(t *testing.T, isa ISA) {
+		rows := pick(41, 41, 20)
+		for _, units := range pick([]int{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 17, 40, 63, 65, 121},
+			[]int{1, 2, 3, 4, 7, 8, 9, 12, 13, 15, 17, 65}, []int{1, 2, 3, 7, 13, 17}) {
+			for _, k := range pick([]int{1, 3, 4, 5, 8, 15, 127, 128, 131, 256, 257, 389}, []int{1, 7, 20, 131, 257}, []int{1, 13}) {
+				p := newProduct(uint64(units+k), 1, units, k, rows, false)
+				set, zero, add := p.exact(p.bias, false), p.exact(nil, false), p.exact(nil, true)
+				for n := range rows + 1 {
+					if n > 9 && units > 1 && n%8 > 1 {
+						continue
+					}
+					p.check(t, isa, set, p.bias, false, beforeGuard, n, 0)
+					p.check(t, isa, zero, nil, false, afterGuard, n, n%2)
+					p.check(t, isa, add, nil, true, at(n%17), n, 0)
+				}
+				p.check(t, isa, add, nil, true, beforeGuard, rows, 1)
+			}
+		}
+		p := newProduct(61, 1, 3, 20, 9, false)
+		_, c := p.operands(t, at(0), p.n, 0)
+		require.Zero(t, testing.AllocsPerRun(10, func() {
+			Gemm(c.Mat, Mat{p.a, p.k}, p.n, p.w, p.bias)
+			Gemv(c.row(0, 3), p.a[:p.k], p.w, p.bias)
+		}))
+		for _, units := range []int{1, 3, 18} { // and more rows than one call takes
+			p := newProduct(2, 1, units, 3, pick(2*partRows(3)+11, partRows(3)+11, partRows(3)+3), false)
+			p.all(t, isa, beforeGuard, p.n, 0)
+		}
+	})
+}
+
+// TestGemmNarrowSpecial: where a register holds several rows, NaN stays in its own, and
+// subnormals count as zero.
+func TestGemmNarrowSpecial(t *testing.T) {
+	forEachISA(t, func(t *testing.T, isa ISA) {
+		const k, n = 10, 39
+		p := newProduct(51, 1, 1, k, n, false)
+		want := p.exact(nil, false)
+		for b := range n {
+			for i := range k {
+				old := p.a[b*k+i]
+				p.a[b*k+i] = float32(math.NaN())
+				wants := slices.Clone(want)
+				wants[b] = float32(math.NaN())
+				p.check(t, isa, wants, nil, false, at(0), n, 0)
+				p.a[b*k+i] = old
+			}
+		}
+		for i := range p.a {
+			p.a[i] = 0x1p-130
+		}
+		for i := range p.weights {
+			p.weights[i] = 1e10
+		}
+		p.w.Pack(p.weights)
+		if isa != Generic {
+			for _, n := range []int{1, 4, n} {
+				p.check(t, isa, make([]float32, n), nil, false, at(0), n, 0)
+			}
+		}
+	})
+}
+
 // TestGemmLarge passes more work than one call of assembly takes. The rows are
 // products of one row by themselves; a few are compared with the exact result.
 func TestGemmLarge(t *testing.T) {

@@ -64,14 +64,16 @@ func TestIsolatedSteps(t *testing.T) {
 			}
 		})
 	}
-	for _, outputs := range []int{1, 64, 100} {
-		l, err := layer.NewLinear(layer.LinearConfig{Input: 300, Output: outputs}, layer.NewRand(0))
-		require.NoError(t, err)
-		x := kerneltest.Random(r, 300, 1)
-		try(t, func() []float32 {
-			y := make([]float32, outputs)
-			l.Forward(y, x)
-			return y
-		})
+	for _, inputs := range []int{40, 300} {
+		for _, outputs := range []int{1, 10, 64, 100} {
+			l, err := layer.NewLinear(layer.LinearConfig{Input: inputs, Output: outputs}, layer.NewRand(0))
+			require.NoError(t, err)
+			x := kerneltest.Random(r, inputs, 1)
+			try(t, func() []float32 {
+				y := make([]float32, outputs)
+				l.Forward(y, x)
+				return y
+			})
+		}
 	}
 }

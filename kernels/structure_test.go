@@ -237,6 +237,13 @@ func TestProductsBounded(t *testing.T) {
 			}
 		}
 	}
+	for kn := range kChain + 1 { // of a part of a block, which counts as a whole one
+		n := partRows(kn)
+		require.GreaterOrEqual(t, n, maxRows)
+		require.LessOrEqual(t, n*kn*block, maxProducts)
+		require.LessOrEqual(t, n*block, maxWork)
+		require.LessOrEqual(t, 4*n*kn, maxWeights)
+	}
 	for _, gates := range []int{1, 3, 4} {
 		for _, units := range []int{0, 1, 16, 48, 64, 100, 128, 256, 512, 5000} {
 			for _, k := range []int{0, 1, 128, 256, 257} {
