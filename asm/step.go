@@ -154,11 +154,14 @@ func (k *rowKernel) emit() {
 	half := max(1, perBlock/2)
 	k.w, k.out, k.init = k.word("w"), k.word("out"), k.word("init")
 	panels := k.word("panels")
-	if k.gates == 1 {
-		k.While(panels, 1, func() {
-			k.panels(panel{4, perBlock})
-			k.AddImm(panels, -1)
+	all := func(together ...panel) {
+		k.While(panels, len(together), func() {
+			k.panels(together...)
+			k.AddImm(panels, -len(together))
 		})
+	}
+	if k.gates == 1 {
+		all(panel{4, perBlock})
 		last := k.word("last")
 		for blocks := 1; blocks < 4; blocks++ {
 			k.IfEqual(last, blocks, func() { k.panels(panel{blocks, perBlock}) })
@@ -171,26 +174,15 @@ func (k *rowKernel) emit() {
 	switch k.ISA.Name() {
 	case "AVX512": // whose halves are a register too
 		k.AddWord(panels, k.word("half"), panels)
-		k.If(k.word("pairs"), func() {
-			k.While(panels, 2, func() {
-				k.panels(whole, whole)
-				k.AddImm(panels, -2)
-			})
-		})
-		k.While(panels, 1, func() {
-			k.panels(whole)
-			k.AddImm(panels, -1)
-		})
+		k.If(k.word("pairs"), func() { all(whole, whole) })
+		all(whole)
 		return
 	case "AVX2":
 		pair := k.GP64()
 		k.Word(k.field("half"), pair)
 		k.If(pair, func() { k.Word(k.field("pairs"), pair) })
 		k.SubWord(panels, pair, panels)
-		k.While(panels, 1, func() {
-			k.panels(whole)
-			k.AddImm(panels, -1)
-		})
+		all(whole)
 		k.IfEqual(panels, 0, func() {
 			k.If(k.word("pairs"), func() {
 				k.If(k.word("half"), func() {
@@ -200,10 +192,7 @@ func (k *rowKernel) emit() {
 			})
 		})
 	default:
-		k.While(panels, 1, func() {
-			k.panels(whole)
-			k.AddImm(panels, -1)
-		})
+		all(whole)
 	}
 	k.If(k.word("half"), func() { k.panels(lower) })
 	k.Label(done)
@@ -251,29 +240,15 @@ func (k *rowKernel) multiply(end func(acc []vec.R, at func(i int) vec.Mem), pane
 		return vec.Mem{Base: p, Disp: 4 * (block*vectors[i].block + vectors[i].lane)}
 	}
 	k.Comment("The chains of a panel.")
-	start := func() { // of each panel, for all may begin with the same
-		p, i, first := k.GP64(), 0, 0
-		k.CopyWord(k.init, p)
-		for j, n := range panels {
-			if j > 0 {
-				k.AddWord(p, k.word("initPanel"), p)
-			}
-			for range n.blocks * n.perBlock {
-				k.ISA.Load(at(p, i).Offset(-4*block*first), acc[i])
-				i++
-			}
-			first += n.blocks
-		}
-	}
 	oneInput := k.gates == 4
 	if oneInput {
 		zero := k.Const(0)
 		for _, r := range acc {
 			k.LoadConst(zero, r)
 		}
-		k.IfEqual(k.word("wx"), 0, start)
+		k.IfEqual(k.word("wx"), 0, func() { k.start(acc, at, panels) })
 	} else {
-		start()
+		k.start(acc, at, panels)
 	}
 	a, left := k.word("a"), k.word("k")
 	k.While(left, 1, func() {
@@ -313,25 +288,48 @@ func (k *rowKernel) multiply(end func(acc []vec.R, at func(i int) vec.Mem), pane
 		}
 	})
 	if oneInput {
-		wx := k.word("wx")
-		k.If(wx, func() {
-			k.Comment("Add the x part of one input.")
-			k.SubWord(wx, k.word("init"), wx)
-			k.AddWord(wx, k.init, wx)
-			x, s := k.GP64(), k.ISA.Vec()
-			k.Word(k.Field(k.task, "rowProduct", "a"), x)
-			k.ISA.Splat(vec.Mem{Base: x}, s)
-			for i, r := range acc {
-				d := k.ISA.Vec()
-				k.ISA.Load(at(k.init, i), d)
-				k.FMAFrom(s, at(wx, i), d)
-				k.ISA.Add(r, d, r)
-			}
-		})
+		k.addInput(acc, at)
 	}
 	end(acc, func(i int) vec.Mem { return at(k.out, i) })
 	for range panels {
 		k.AddWord(k.init, k.word("initPanel"), k.init)
 	}
 	k.AddImm(k.out, 4*block*blocks)
+}
+
+// start sets the sums to what the chains of each panel start from: of all panels it
+// may be the same.
+func (k *rowKernel) start(acc []vec.R, at func(p vec.GP, i int) vec.Mem, panels []panel) {
+	p, i, first := k.GP64(), 0, 0
+	k.CopyWord(k.init, p)
+	for j, n := range panels {
+		if j > 0 {
+			k.AddWord(p, k.word("initPanel"), p)
+		}
+		for range n.blocks * n.perBlock {
+			k.ISA.Load(at(p, i).Offset(-4*block*first), acc[i])
+			i++
+		}
+		first += n.blocks
+	}
+}
+
+// addInput adds the part of a single input to the sums, if there is one. at says where
+// each of them is in the panels that a pointer is at.
+func (k *rowKernel) addInput(acc []vec.R, at func(p vec.GP, i int) vec.Mem) {
+	wx := k.word("wx")
+	k.If(wx, func() {
+		k.Comment("Add the x part of one input.")
+		k.SubWord(wx, k.word("init"), wx)
+		k.AddWord(wx, k.init, wx)
+		x, s := k.GP64(), k.ISA.Vec()
+		k.Word(k.Field(k.task, "rowProduct", "a"), x)
+		k.ISA.Splat(vec.Mem{Base: x}, s)
+		for i, r := range acc {
+			d := k.ISA.Vec()
+			k.ISA.Load(at(k.init, i), d)
+			k.FMAFrom(s, at(wx, i), d)
+			k.ISA.Add(r, d, r)
+		}
+	})
 }
