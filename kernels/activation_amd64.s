@@ -9,9 +9,7 @@
 TEXT ·tanhAVX2(SB), NOSPLIT, $8-24
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
+	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
 	VMOVUPS  constantsAVX2<>+0(SB), Y0
 	VMOVUPS  constantsAVX2<>+32(SB), Y1
@@ -202,9 +200,7 @@ done5:
 TEXT ·sigmoidAVX2(SB), NOSPLIT, $8-24
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
+	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
 	VMOVUPS  constantsAVX2<>+448(SB), Y0
 	VMOVUPS  constantsAVX2<>+480(SB), Y1
@@ -375,9 +371,7 @@ done5:
 TEXT ·expAVX2(SB), NOSPLIT, $8-24
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
+	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
 	VMOVUPS  constantsAVX2<>+448(SB), Y0
 	VMOVUPS  constantsAVX2<>+800(SB), Y1
@@ -805,9 +799,7 @@ GLOBL constantsAVX2<>(SB), RODATA|NOPTR, $960
 TEXT ·tanhAVX512(SB), NOSPLIT, $8-24
 	// Flush subnormals to zero.
 	VSTMXCSR     (SP)
-	MOVL         (SP), AX
-	ORL          $0x00008040, AX
-	MOVL         AX, 4(SP)
+	MOVL         $0x00009fc0, 4(SP)
 	VLDMXCSR     4(SP)
 	VBROADCASTSS constantsAVX512<>+0(SB), Z0
 	VBROADCASTSS constantsAVX512<>+4(SB), Z1
@@ -963,9 +955,7 @@ done5:
 TEXT ·sigmoidAVX512(SB), NOSPLIT, $8-24
 	// Flush subnormals to zero.
 	VSTMXCSR     (SP)
-	MOVL         (SP), AX
-	ORL          $0x00008040, AX
-	MOVL         AX, 4(SP)
+	MOVL         $0x00009fc0, 4(SP)
 	VLDMXCSR     4(SP)
 	VBROADCASTSS constantsAVX512<>+48(SB), Z0
 	VBROADCASTSS constantsAVX512<>+52(SB), Z1
@@ -1105,9 +1095,7 @@ done5:
 TEXT ·expAVX512(SB), NOSPLIT, $8-24
 	// Flush subnormals to zero.
 	VSTMXCSR     (SP)
-	MOVL         (SP), AX
-	ORL          $0x00008040, AX
-	MOVL         AX, 4(SP)
+	MOVL         $0x00009fc0, 4(SP)
 	VLDMXCSR     4(SP)
 	VBROADCASTSS constantsAVX512<>+48(SB), Z0
 	VBROADCASTSS constantsAVX512<>+92(SB), Z1

@@ -9,7 +9,6 @@ TEXT ·tanhNEON(SB), NOSPLIT, $0-24
 	// Flush subnormals to zero.
 	MRS   FPCR, R0
 	MOVD  $16777216, R1
-	ORR   R0, R1, R1
 	MSR   R1, FPCR
 	MOVD  $constantsNEON<>+0(SB), R1
 	FMOVQ (R1), F0
@@ -207,7 +206,6 @@ TEXT ·sigmoidNEON(SB), NOSPLIT, $0-24
 	// Flush subnormals to zero.
 	MRS   FPCR, R0
 	MOVD  $16777216, R1
-	ORR   R0, R1, R1
 	MSR   R1, FPCR
 	MOVD  $constantsNEON<>+0(SB), R1
 	FMOVQ 192(R1), F0
@@ -390,7 +388,6 @@ TEXT ·expNEON(SB), NOSPLIT, $0-24
 	// Flush subnormals to zero.
 	MRS   FPCR, R0
 	MOVD  $16777216, R1
-	ORR   R0, R1, R1
 	MSR   R1, FPCR
 	MOVD  $constantsNEON<>+0(SB), R1
 	FMOVQ 192(R1), F0

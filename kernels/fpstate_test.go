@@ -98,3 +98,37 @@ func TestFPState(t *testing.T) {
 	})
 	require.Equal(t, initial&known.mask, fpstate.Get()&known.mask)
 }
+
+// TestFPStateBits has the same results whatever the caller rounds to: kernels set their
+// own state, they do not change the caller's.
+func TestFPStateBits(t *testing.T) {
+	if !fpstate.Supported {
+		t.Skip("NOT COVERED: no assembly here")
+	}
+	x := filled(3*panelColumns, 0.25)
+	w := NewPanels(1, len(x), 1)
+	w.Pack(x)
+	known := fpStates[runtime.GOARCH]
+	initial := fpstate.Get()
+	forEachISA(t, func(t *testing.T, isa ISA) {
+		if isa == Generic {
+			t.Skip("NOT COVERED: Go code rounds as its caller does")
+		}
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		results := func(state uint32) (tanh, product []float32) {
+			tanh, product = make([]float32, len(x)), make([]float32, len(x))
+			fpstate.Set(state)
+			Tanh(tanh, x)
+			Gemm(rowMat(product), rowMat([]float32{1.0 / 3}), 1, w, x)
+			fpstate.Set(initial)
+			return tanh, product
+		}
+		tanh, product := results(initial)
+		for name, bits := range known.states {
+			gotTanh, gotProduct := results((initial ^ bits) & known.mask)
+			requireSame(t, tanh, gotTanh, "Tanh, %s", name)
+			requireSame(t, product, gotProduct, "Gemm, %s", name)
+		}
+	})
+}

@@ -9,9 +9,7 @@
 TEXT ·rnnTanhForwardAVX2(SB), NOSPLIT, $8-48
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
+	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
 	VMOVUPS  constantsAVX2<>+0(SB), Y0
 	VMOVUPS  constantsAVX2<>+32(SB), Y0
@@ -138,9 +136,7 @@ done2:
 TEXT ·rnnReLUForwardAVX2(SB), NOSPLIT, $8-48
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
+	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
 
 row1:
@@ -228,9 +224,7 @@ done2:
 TEXT ·rnnTanhBackwardAVX2(SB), NOSPLIT, $8-64
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
+	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
 
 row1:
@@ -327,9 +321,7 @@ done2:
 TEXT ·rnnReLUBackwardAVX2(SB), NOSPLIT, $8-64
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
+	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
 
 row1:
@@ -428,9 +420,7 @@ done2:
 TEXT ·lstmForwardAVX2(SB), NOSPLIT, $8-80
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
+	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
 	VMOVUPS  constantsAVX2<>+0(SB), Y0
 	VMOVUPS  constantsAVX2<>+32(SB), Y1
@@ -1143,9 +1133,7 @@ done2:
 TEXT ·lstmForwardTrainAVX2(SB), NOSPLIT, $8-80
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
+	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
 	VMOVUPS  constantsAVX2<>+0(SB), Y0
 	VMOVUPS  constantsAVX2<>+32(SB), Y1
@@ -2006,9 +1994,7 @@ done2:
 TEXT ·lstmPeepholeForwardAVX2(SB), NOSPLIT, $8-96
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
+	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
 	VMOVUPS  constantsAVX2<>+0(SB), Y0
 	VMOVUPS  constantsAVX2<>+32(SB), Y1
@@ -2767,9 +2753,7 @@ done2:
 TEXT ·lstmPeepholeForwardTrainAVX2(SB), NOSPLIT, $8-96
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
+	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
 	VMOVUPS  constantsAVX2<>+0(SB), Y0
 	VMOVUPS  constantsAVX2<>+32(SB), Y1
@@ -3675,9 +3659,7 @@ done2:
 TEXT ·lstmBackwardAVX2(SB), NOSPLIT, $8-112
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
+	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
 
 row1:
@@ -4013,9 +3995,7 @@ done2:
 TEXT ·lstmPeepholeBackwardAVX2(SB), NOSPLIT, $8-128
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
+	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
 
 row1:
@@ -4384,9 +4364,7 @@ done2:
 TEXT ·gruForwardAVX2(SB), NOSPLIT, $8-80
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
+	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
 	VMOVUPS  constantsAVX2<>+0(SB), Y0
 	VMOVUPS  constantsAVX2<>+32(SB), Y1
@@ -4906,9 +4884,7 @@ done2:
 TEXT ·gruForwardTrainAVX2(SB), NOSPLIT, $8-80
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
+	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
 	VMOVUPS  constantsAVX2<>+0(SB), Y0
 	VMOVUPS  constantsAVX2<>+32(SB), Y1
@@ -5507,9 +5483,7 @@ done2:
 TEXT ·gruBackwardAVX2(SB), NOSPLIT, $8-96
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
+	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
 
 row1:
@@ -5863,9 +5837,7 @@ done2:
 TEXT ·mulAddRowsAVX2(SB), NOSPLIT, $8-64
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
+	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
 
 row1:
@@ -5983,9 +5955,7 @@ done2:
 TEXT ·lstmPeepholeSumsAVX2(SB), NOSPLIT, $8-80
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
+	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
 	MOVQ     sum+0(FP), AX
 	MOVQ     gates+8(FP), CX
@@ -6249,9 +6219,7 @@ done12:
 TEXT ·lstmCellForwardAVX2(SB), NOSPLIT, $8-80
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
+	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
 	VMOVUPS  constantsAVX2<>+0(SB), Y0
 	VMOVUPS  constantsAVX2<>+32(SB), Y1
@@ -6644,9 +6612,7 @@ done2:
 TEXT ·lstmOutputForwardAVX2(SB), NOSPLIT, $8-96
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
+	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
 	VMOVUPS  constantsAVX2<>+0(SB), Y0
 	VMOVUPS  constantsAVX2<>+32(SB), Y1
@@ -6922,9 +6888,7 @@ done2:
 TEXT ·lstmOutputBackwardAVX2(SB), NOSPLIT, $8-112
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
+	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
 
 row1:
@@ -7151,9 +7115,7 @@ done2:
 TEXT ·lstmCellBackwardAVX2(SB), NOSPLIT, $8-80
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
+	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
 
 row1:
@@ -7428,9 +7390,7 @@ done2:
 TEXT ·unpackGatesAVX2(SB), NOSPLIT, $8-96
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
+	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
 
 row1:
@@ -7635,9 +7595,7 @@ done2:
 TEXT ·packGatesAVX2(SB), NOSPLIT, $8-96
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
+	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
 
 row1:
@@ -8084,9 +8042,7 @@ GLOBL constantsAVX2<>(SB), RODATA|NOPTR, $960
 TEXT ·rnnTanhForwardAVX512(SB), NOSPLIT, $8-48
 	// Flush subnormals to zero.
 	VSTMXCSR     (SP)
-	MOVL         (SP), AX
-	ORL          $0x00008040, AX
-	MOVL         AX, 4(SP)
+	MOVL         $0x00009fc0, 4(SP)
 	VLDMXCSR     4(SP)
 	VBROADCASTSS constantsAVX512<>+0(SB), Z0
 	VBROADCASTSS constantsAVX512<>+4(SB), Z0
@@ -8198,9 +8154,7 @@ done2:
 TEXT ·rnnReLUForwardAVX512(SB), NOSPLIT, $8-48
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
+	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
 
 row1:
@@ -8270,9 +8224,7 @@ done2:
 TEXT ·rnnTanhBackwardAVX512(SB), NOSPLIT, $8-64
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
+	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
 
 row1:
@@ -8349,9 +8301,7 @@ done2:
 TEXT ·rnnReLUBackwardAVX512(SB), NOSPLIT, $8-64
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
+	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
 
 row1:
@@ -8432,9 +8382,7 @@ done2:
 TEXT ·lstmForwardAVX512(SB), NOSPLIT, $8-80
 	// Flush subnormals to zero.
 	VSTMXCSR     (SP)
-	MOVL         (SP), AX
-	ORL          $0x00008040, AX
-	MOVL         AX, 4(SP)
+	MOVL         $0x00009fc0, 4(SP)
 	VLDMXCSR     4(SP)
 	VBROADCASTSS constantsAVX512<>+0(SB), Z0
 	VBROADCASTSS constantsAVX512<>+4(SB), Z1
@@ -8865,9 +8813,7 @@ done2:
 TEXT ·lstmForwardTrainAVX512(SB), NOSPLIT, $8-80
 	// Flush subnormals to zero.
 	VSTMXCSR     (SP)
-	MOVL         (SP), AX
-	ORL          $0x00008040, AX
-	MOVL         AX, 4(SP)
+	MOVL         $0x00009fc0, 4(SP)
 	VLDMXCSR     4(SP)
 	VBROADCASTSS constantsAVX512<>+0(SB), Z0
 	VBROADCASTSS constantsAVX512<>+4(SB), Z1
@@ -9334,9 +9280,7 @@ done2:
 TEXT ·lstmPeepholeForwardAVX512(SB), NOSPLIT, $8-96
 	// Flush subnormals to zero.
 	VSTMXCSR     (SP)
-	MOVL         (SP), AX
-	ORL          $0x00008040, AX
-	MOVL         AX, 4(SP)
+	MOVL         $0x00009fc0, 4(SP)
 	VLDMXCSR     4(SP)
 	VBROADCASTSS constantsAVX512<>+0(SB), Z0
 	VBROADCASTSS constantsAVX512<>+4(SB), Z1
@@ -9794,9 +9738,7 @@ done2:
 TEXT ·lstmPeepholeForwardTrainAVX512(SB), NOSPLIT, $8-96
 	// Flush subnormals to zero.
 	VSTMXCSR     (SP)
-	MOVL         (SP), AX
-	ORL          $0x00008040, AX
-	MOVL         AX, 4(SP)
+	MOVL         $0x00009fc0, 4(SP)
 	VLDMXCSR     4(SP)
 	VBROADCASTSS constantsAVX512<>+0(SB), Z0
 	VBROADCASTSS constantsAVX512<>+4(SB), Z1
@@ -10290,9 +10232,7 @@ done2:
 TEXT ·lstmBackwardAVX512(SB), NOSPLIT, $8-112
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
+	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
 
 row1:
@@ -10448,9 +10388,7 @@ done2:
 TEXT ·lstmPeepholeBackwardAVX512(SB), NOSPLIT, $8-128
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
+	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
 
 row1:
@@ -10626,9 +10564,7 @@ done2:
 TEXT ·gruForwardAVX512(SB), NOSPLIT, $8-80
 	// Flush subnormals to zero.
 	VSTMXCSR     (SP)
-	MOVL         (SP), AX
-	ORL          $0x00008040, AX
-	MOVL         AX, 4(SP)
+	MOVL         $0x00009fc0, 4(SP)
 	VLDMXCSR     4(SP)
 	VBROADCASTSS constantsAVX512<>+0(SB), Z0
 	VBROADCASTSS constantsAVX512<>+4(SB), Z1
@@ -10959,9 +10895,7 @@ done2:
 TEXT ·gruForwardTrainAVX512(SB), NOSPLIT, $8-80
 	// Flush subnormals to zero.
 	VSTMXCSR     (SP)
-	MOVL         (SP), AX
-	ORL          $0x00008040, AX
-	MOVL         AX, 4(SP)
+	MOVL         $0x00009fc0, 4(SP)
 	VLDMXCSR     4(SP)
 	VBROADCASTSS constantsAVX512<>+0(SB), Z0
 	VBROADCASTSS constantsAVX512<>+4(SB), Z1
@@ -11301,9 +11235,7 @@ done2:
 TEXT ·gruBackwardAVX512(SB), NOSPLIT, $8-96
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
+	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
 
 row1:
@@ -11446,9 +11378,7 @@ done2:
 TEXT ·mulAddRowsAVX512(SB), NOSPLIT, $8-64
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
+	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
 
 row1:
@@ -11546,9 +11476,7 @@ done2:
 TEXT ·lstmPeepholeSumsAVX512(SB), NOSPLIT, $8-80
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
+	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
 	MOVQ     sum+0(FP), AX
 	MOVQ     gates+8(FP), CX
@@ -11684,9 +11612,7 @@ done6:
 TEXT ·lstmCellForwardAVX512(SB), NOSPLIT, $8-80
 	// Flush subnormals to zero.
 	VSTMXCSR     (SP)
-	MOVL         (SP), AX
-	ORL          $0x00008040, AX
-	MOVL         AX, 4(SP)
+	MOVL         $0x00009fc0, 4(SP)
 	VLDMXCSR     4(SP)
 	VBROADCASTSS constantsAVX512<>+0(SB), Z0
 	VBROADCASTSS constantsAVX512<>+4(SB), Z1
@@ -11943,9 +11869,7 @@ done2:
 TEXT ·lstmOutputForwardAVX512(SB), NOSPLIT, $8-96
 	// Flush subnormals to zero.
 	VSTMXCSR     (SP)
-	MOVL         (SP), AX
-	ORL          $0x00008040, AX
-	MOVL         AX, 4(SP)
+	MOVL         $0x00009fc0, 4(SP)
 	VLDMXCSR     4(SP)
 	VBROADCASTSS constantsAVX512<>+0(SB), Z0
 	VBROADCASTSS constantsAVX512<>+4(SB), Z1
@@ -12137,9 +12061,7 @@ done2:
 TEXT ·lstmOutputBackwardAVX512(SB), NOSPLIT, $8-112
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
+	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
 
 row1:
@@ -12259,9 +12181,7 @@ done2:
 TEXT ·lstmCellBackwardAVX512(SB), NOSPLIT, $8-80
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
+	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
 
 row1:
@@ -12390,9 +12310,7 @@ done2:
 TEXT ·unpackGatesAVX512(SB), NOSPLIT, $8-96
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
+	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
 
 row1:
@@ -12488,9 +12406,7 @@ done2:
 TEXT ·packGatesAVX512(SB), NOSPLIT, $8-96
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
+	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
 
 row1:

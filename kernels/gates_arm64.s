@@ -9,7 +9,6 @@ TEXT ·rnnTanhForwardNEON(SB), NOSPLIT, $0-48
 	// Flush subnormals to zero.
 	MRS   FPCR, R0
 	MOVD  $16777216, R1
-	ORR   R0, R1, R1
 	MSR   R1, FPCR
 	MOVD  $constantsNEON<>+0(SB), R1
 	FMOVQ (R1), F0
@@ -187,7 +186,6 @@ TEXT ·rnnReLUForwardNEON(SB), NOSPLIT, $0-48
 	// Flush subnormals to zero.
 	MRS  FPCR, R0
 	MOVD $16777216, R1
-	ORR  R0, R1, R1
 	MSR  R1, FPCR
 	MOVD $constantsNEON<>+0(SB), R1
 
@@ -284,7 +282,6 @@ TEXT ·rnnTanhBackwardNEON(SB), NOSPLIT, $0-64
 	// Flush subnormals to zero.
 	MRS  FPCR, R0
 	MOVD $16777216, R1
-	ORR  R0, R1, R1
 	MSR  R1, FPCR
 	MOVD $constantsNEON<>+0(SB), R1
 
@@ -391,7 +388,6 @@ TEXT ·rnnReLUBackwardNEON(SB), NOSPLIT, $0-64
 	// Flush subnormals to zero.
 	MRS  FPCR, R0
 	MOVD $16777216, R1
-	ORR  R0, R1, R1
 	MSR  R1, FPCR
 	MOVD $constantsNEON<>+0(SB), R1
 
@@ -506,7 +502,6 @@ TEXT ·lstmForwardNEON(SB), NOSPLIT, $0-80
 	// Flush subnormals to zero.
 	MRS   FPCR, R0
 	MOVD  $16777216, R1
-	ORR   R0, R1, R1
 	MSR   R1, FPCR
 	MOVD  $constantsNEON<>+0(SB), R1
 	FMOVQ (R1), F0
@@ -1785,7 +1780,6 @@ TEXT ·lstmForwardTrainNEON(SB), NOSPLIT, $0-80
 	// Flush subnormals to zero.
 	MRS   FPCR, R0
 	MOVD  $16777216, R1
-	ORR   R0, R1, R1
 	MSR   R1, FPCR
 	MOVD  $constantsNEON<>+0(SB), R1
 	FMOVQ (R1), F0
@@ -3180,7 +3174,6 @@ TEXT ·lstmPeepholeForwardNEON(SB), NOSPLIT, $0-96
 	// Flush subnormals to zero.
 	MRS   FPCR, R0
 	MOVD  $16777216, R1
-	ORR   R0, R1, R1
 	MSR   R1, FPCR
 	MOVD  $constantsNEON<>+0(SB), R1
 	FMOVQ (R1), F0
@@ -4529,7 +4522,6 @@ TEXT ·lstmPeepholeForwardTrainNEON(SB), NOSPLIT, $0-96
 	// Flush subnormals to zero.
 	MRS   FPCR, R0
 	MOVD  $16777216, R1
-	ORR   R0, R1, R1
 	MSR   R1, FPCR
 	MOVD  $constantsNEON<>+0(SB), R1
 	FMOVQ (R1), F0
@@ -5994,7 +5986,6 @@ TEXT ·lstmBackwardNEON(SB), NOSPLIT, $0-112
 	// Flush subnormals to zero.
 	MRS  FPCR, R0
 	MOVD $16777216, R1
-	ORR  R0, R1, R1
 	MSR  R1, FPCR
 	MOVD $constantsNEON<>+0(SB), R1
 
@@ -6243,7 +6234,6 @@ TEXT ·lstmPeepholeBackwardNEON(SB), NOSPLIT, $0-128
 	// Flush subnormals to zero.
 	MRS  FPCR, R0
 	MOVD $16777216, R1
-	ORR  R0, R1, R1
 	MSR  R1, FPCR
 	MOVD $constantsNEON<>+0(SB), R1
 
@@ -6526,7 +6516,6 @@ TEXT ·gruForwardNEON(SB), NOSPLIT, $0-80
 	// Flush subnormals to zero.
 	MRS   FPCR, R0
 	MOVD  $16777216, R1
-	ORR   R0, R1, R1
 	MSR   R1, FPCR
 	MOVD  $constantsNEON<>+0(SB), R1
 	FMOVQ (R1), F0
@@ -7427,7 +7416,6 @@ TEXT ·gruForwardTrainNEON(SB), NOSPLIT, $0-80
 	// Flush subnormals to zero.
 	MRS   FPCR, R0
 	MOVD  $16777216, R1
-	ORR   R0, R1, R1
 	MSR   R1, FPCR
 	MOVD  $constantsNEON<>+0(SB), R1
 	FMOVQ (R1), F0
@@ -8358,7 +8346,6 @@ TEXT ·gruBackwardNEON(SB), NOSPLIT, $0-96
 	// Flush subnormals to zero.
 	MRS  FPCR, R0
 	MOVD $16777216, R1
-	ORR  R0, R1, R1
 	MSR  R1, FPCR
 	MOVD $constantsNEON<>+0(SB), R1
 
@@ -8589,7 +8576,6 @@ TEXT ·mulAddRowsNEON(SB), NOSPLIT, $0-64
 	// Flush subnormals to zero.
 	MRS  FPCR, R0
 	MOVD $16777216, R1
-	ORR  R0, R1, R1
 	MSR  R1, FPCR
 
 row1:
@@ -8696,7 +8682,6 @@ TEXT ·lstmPeepholeSumsNEON(SB), NOSPLIT, $0-80
 	// Flush subnormals to zero.
 	MRS  FPCR, R0
 	MOVD $16777216, R1
-	ORR  R0, R1, R1
 	MSR  R1, FPCR
 	MOVD sum+0(FP), R1
 	MOVD gates+8(FP), R2
@@ -8907,7 +8892,6 @@ TEXT ·lstmCellForwardNEON(SB), NOSPLIT, $0-80
 	// Flush subnormals to zero.
 	MRS   FPCR, R0
 	MOVD  $16777216, R1
-	ORR   R0, R1, R1
 	MSR   R1, FPCR
 	MOVD  $constantsNEON<>+0(SB), R1
 	FMOVQ (R1), F0
@@ -9362,7 +9346,6 @@ TEXT ·lstmOutputForwardNEON(SB), NOSPLIT, $0-96
 	// Flush subnormals to zero.
 	MRS   FPCR, R0
 	MOVD  $16777216, R1
-	ORR   R0, R1, R1
 	MSR   R1, FPCR
 	MOVD  $constantsNEON<>+0(SB), R1
 	FMOVQ (R1), F0
@@ -9683,7 +9666,6 @@ TEXT ·lstmOutputBackwardNEON(SB), NOSPLIT, $0-112
 	// Flush subnormals to zero.
 	MRS  FPCR, R0
 	MOVD $16777216, R1
-	ORR  R0, R1, R1
 	MSR  R1, FPCR
 	MOVD $constantsNEON<>+0(SB), R1
 
@@ -9864,7 +9846,6 @@ TEXT ·lstmCellBackwardNEON(SB), NOSPLIT, $0-80
 	// Flush subnormals to zero.
 	MRS  FPCR, R0
 	MOVD $16777216, R1
-	ORR  R0, R1, R1
 	MSR  R1, FPCR
 	MOVD $constantsNEON<>+0(SB), R1
 
@@ -10069,7 +10050,6 @@ TEXT ·unpackGatesNEON(SB), NOSPLIT, $0-96
 	// Flush subnormals to zero.
 	MRS  FPCR, R0
 	MOVD $16777216, R1
-	ORR  R0, R1, R1
 	MSR  R1, FPCR
 
 row1:
@@ -10208,7 +10188,6 @@ TEXT ·packGatesNEON(SB), NOSPLIT, $0-96
 	// Flush subnormals to zero.
 	MRS  FPCR, R0
 	MOVD $16777216, R1
-	ORR  R0, R1, R1
 	MSR  R1, FPCR
 
 row1:

@@ -9,9 +9,7 @@
 TEXT ·copyBlocksAVX2(SB), NOSPLIT, $8-48
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
+	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
 	MOVQ     blocks+40(FP), AX
 	CMPQ     AX, $+4
@@ -128,9 +126,7 @@ done6:
 TEXT ·transposeAVX2(SB), NOSPLIT, $8-48
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
+	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
 	MOVQ     rows+32(FP), AX
 	MOVQ     srcStride+24(FP), CX
@@ -245,9 +241,7 @@ done2:
 TEXT ·gemm1x16AVX2(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
+	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
 	MOVQ     task+0(FP), AX
 
@@ -496,9 +490,7 @@ done4:
 TEXT ·gemm1x32AVX2(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
+	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
 	MOVQ     task+0(FP), AX
 
@@ -783,9 +775,7 @@ done4:
 TEXT ·gemm1x48AVX2(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
+	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
 	MOVQ     task+0(FP), AX
 
@@ -1106,9 +1096,7 @@ done4:
 TEXT ·gemm1x64AVX2(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
+	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
 	MOVQ     task+0(FP), AX
 
@@ -1470,9 +1458,7 @@ done4:
 TEXT ·gemm2x16AVX2(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
+	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
 	MOVQ     task+0(FP), AX
 
@@ -1796,9 +1782,7 @@ done4:
 TEXT ·gemm2x32AVX2(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
+	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
 	MOVQ     task+0(FP), AX
 
@@ -2220,9 +2204,7 @@ done4:
 TEXT ·gemm3x16AVX2(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
+	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
 	MOVQ     task+0(FP), AX
 
@@ -2598,9 +2580,7 @@ done4:
 TEXT ·gemm3x32AVX2(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
+	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
 	MOVQ     task+0(FP), AX
 
@@ -3110,9 +3090,7 @@ done4:
 TEXT ·gemm4x16AVX2(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
+	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
 	MOVQ     task+0(FP), AX
 
@@ -3759,9 +3737,7 @@ done4:
 TEXT ·gemm5x16AVX2(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
+	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
 	MOVQ     task+0(FP), AX
 
@@ -5017,9 +4993,7 @@ done4:
 TEXT ·gemm6x16AVX2(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
+	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
 	MOVQ     task+0(FP), AX
 
@@ -6424,9 +6398,7 @@ done4:
 TEXT ·gemmNarrowAVX2(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
+	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
 	MOVQ     task+0(FP), AX
 	MOVQ     24(AX), CX
@@ -8668,9 +8640,7 @@ done24:
 TEXT ·gemmNarrowRowAVX2(SB), NOSPLIT, $8-48
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
+	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
 	MOVQ     units+40(FP), AX
 	CMPQ     AX, $+2
@@ -8950,9 +8920,7 @@ GLOBL constantsAVX2<>(SB), RODATA|NOPTR, $64
 TEXT ·copyBlocksAVX512(SB), NOSPLIT, $8-48
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
+	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
 	MOVQ     blocks+40(FP), AX
 	CMPQ     AX, $+4
@@ -9059,9 +9027,7 @@ done6:
 TEXT ·transposeAVX512(SB), NOSPLIT, $8-48
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
+	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
 	MOVQ     rows+32(FP), AX
 	MOVQ     srcStride+24(FP), CX
@@ -9264,9 +9230,7 @@ done2:
 TEXT ·gemm1x16AVX512(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
+	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
 	MOVQ     task+0(FP), AX
 
@@ -9498,9 +9462,7 @@ done4:
 TEXT ·gemm1x32AVX512(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
+	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
 	MOVQ     task+0(FP), AX
 
@@ -9751,9 +9713,7 @@ done4:
 TEXT ·gemm1x48AVX512(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
+	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
 	MOVQ     task+0(FP), AX
 
@@ -10023,9 +9983,7 @@ done4:
 TEXT ·gemm1x64AVX512(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
+	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
 	MOVQ     task+0(FP), AX
 
@@ -10319,9 +10277,7 @@ done4:
 TEXT ·gemm2x16AVX512(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
+	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
 	MOVQ     task+0(FP), AX
 
@@ -10598,9 +10554,7 @@ done4:
 TEXT ·gemm2x32AVX512(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
+	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
 	MOVQ     task+0(FP), AX
 
@@ -10928,9 +10882,7 @@ done4:
 TEXT ·gemm2x48AVX512(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
+	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
 	MOVQ     task+0(FP), AX
 
@@ -11309,9 +11261,7 @@ done4:
 TEXT ·gemm2x64AVX512(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
+	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
 	MOVQ     task+0(FP), AX
 
@@ -11746,9 +11696,7 @@ done4:
 TEXT ·gemm3x16AVX512(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
+	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
 	MOVQ     task+0(FP), AX
 
@@ -12060,9 +12008,7 @@ done4:
 TEXT ·gemm3x32AVX512(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
+	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
 	MOVQ     task+0(FP), AX
 
@@ -12444,9 +12390,7 @@ done4:
 TEXT ·gemm3x48AVX512(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
+	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
 	MOVQ     task+0(FP), AX
 
@@ -12898,9 +12842,7 @@ done4:
 TEXT ·gemm3x64AVX512(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
+	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
 	MOVQ     task+0(FP), AX
 
@@ -13427,9 +13369,7 @@ done4:
 TEXT ·gemm4x16AVX512(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
+	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
 	MOVQ     task+0(FP), AX
 
@@ -13935,9 +13875,7 @@ done4:
 TEXT ·gemm4x32AVX512(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
+	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
 	MOVQ     task+0(FP), AX
 
@@ -14572,9 +14510,7 @@ done4:
 TEXT ·gemm4x48AVX512(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
+	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
 	MOVQ     task+0(FP), AX
 
@@ -15338,9 +15274,7 @@ done4:
 TEXT ·gemm4x64AVX512(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
+	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
 	MOVQ     task+0(FP), AX
 
@@ -16239,9 +16173,7 @@ done4:
 TEXT ·gemm5x16AVX512(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
+	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
 	MOVQ     task+0(FP), AX
 
@@ -17190,9 +17122,7 @@ done4:
 TEXT ·gemm5x32AVX512(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
+	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
 	MOVQ     task+0(FP), AX
 
@@ -18426,9 +18356,7 @@ done4:
 TEXT ·gemm5x48AVX512(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
+	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
 	MOVQ     task+0(FP), AX
 
@@ -19947,9 +19875,7 @@ done4:
 TEXT ·gemm5x64AVX512(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
+	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
 	MOVQ     task+0(FP), AX
 
@@ -21765,9 +21691,7 @@ done4:
 TEXT ·gemm6x16AVX512(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
+	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
 	MOVQ     task+0(FP), AX
 
@@ -22815,9 +22739,7 @@ done4:
 TEXT ·gemm6x32AVX512(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
+	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
 	MOVQ     task+0(FP), AX
 
@@ -24204,9 +24126,7 @@ done4:
 TEXT ·gemm6x48AVX512(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
+	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
 	MOVQ     task+0(FP), AX
 
@@ -25932,9 +25852,7 @@ done4:
 TEXT ·gemm6x64AVX512(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
+	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
 	MOVQ     task+0(FP), AX
 
@@ -28011,9 +27929,7 @@ done4:
 TEXT ·gemmNarrowAVX512(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
+	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
 	MOVQ     task+0(FP), AX
 	MOVQ     24(AX), CX
@@ -28843,9 +28759,7 @@ done34:
 TEXT ·gemmNarrowRowAVX512(SB), NOSPLIT, $8-48
 	// Flush subnormals to zero.
 	VSTMXCSR  (SP)
-	MOVL      (SP), AX
-	ORL       $0x00008040, AX
-	MOVL      AX, 4(SP)
+	MOVL      $0x00009fc0, 4(SP)
 	VLDMXCSR  4(SP)
 	MOVQ      units+40(FP), AX
 	CMPQ      AX, $+2

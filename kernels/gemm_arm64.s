@@ -9,7 +9,6 @@ TEXT ·copyBlocksNEON(SB), NOSPLIT, $0-48
 	// Flush subnormals to zero.
 	MRS  FPCR, R0
 	MOVD $16777216, R1
-	ORR  R0, R1, R1
 	MSR  R1, FPCR
 	MOVD blocks+40(FP), R1
 	CMP  $4, R1
@@ -138,7 +137,6 @@ TEXT ·transposeNEON(SB), NOSPLIT, $0-48
 	// Flush subnormals to zero.
 	MRS  FPCR, R0
 	MOVD $16777216, R1
-	ORR  R0, R1, R1
 	MSR  R1, FPCR
 	MOVD rows+32(FP), R1
 	MOVD srcStride+24(FP), R2
@@ -208,7 +206,6 @@ TEXT ·gemm1x16NEON(SB), NOSPLIT, $0-8
 	// Flush subnormals to zero.
 	MRS  FPCR, R0
 	MOVD $16777216, R1
-	ORR  R0, R1, R1
 	MSR  R1, FPCR
 	MOVD task+0(FP), R1
 
@@ -432,7 +429,6 @@ TEXT ·gemm1x32NEON(SB), NOSPLIT, $0-8
 	// Flush subnormals to zero.
 	MRS  FPCR, R0
 	MOVD $16777216, R1
-	ORR  R0, R1, R1
 	MSR  R1, FPCR
 	MOVD task+0(FP), R1
 
@@ -713,7 +709,6 @@ TEXT ·gemm1x48NEON(SB), NOSPLIT, $0-8
 	// Flush subnormals to zero.
 	MRS  FPCR, R0
 	MOVD $16777216, R1
-	ORR  R0, R1, R1
 	MSR  R1, FPCR
 	MOVD task+0(FP), R1
 
@@ -1051,7 +1046,6 @@ TEXT ·gemm1x64NEON(SB), NOSPLIT, $0-8
 	// Flush subnormals to zero.
 	MRS  FPCR, R0
 	MOVD $16777216, R1
-	ORR  R0, R1, R1
 	MSR  R1, FPCR
 	MOVD task+0(FP), R1
 
@@ -1446,7 +1440,6 @@ TEXT ·gemm2x16NEON(SB), NOSPLIT, $0-8
 	// Flush subnormals to zero.
 	MRS  FPCR, R0
 	MOVD $16777216, R1
-	ORR  R0, R1, R1
 	MSR  R1, FPCR
 	MOVD task+0(FP), R1
 
@@ -1725,7 +1718,6 @@ TEXT ·gemm2x32NEON(SB), NOSPLIT, $0-8
 	// Flush subnormals to zero.
 	MRS  FPCR, R0
 	MOVD $16777216, R1
-	ORR  R0, R1, R1
 	MSR  R1, FPCR
 	MOVD task+0(FP), R1
 
@@ -2105,7 +2097,6 @@ TEXT ·gemm3x16NEON(SB), NOSPLIT, $0-8
 	// Flush subnormals to zero.
 	MRS  FPCR, R0
 	MOVD $16777216, R1
-	ORR  R0, R1, R1
 	MSR  R1, FPCR
 	MOVD task+0(FP), R1
 
@@ -2439,7 +2430,6 @@ TEXT ·gemm3x32NEON(SB), NOSPLIT, $0-8
 	// Flush subnormals to zero.
 	MRS  FPCR, R0
 	MOVD $16777216, R1
-	ORR  R0, R1, R1
 	MSR  R1, FPCR
 	MOVD task+0(FP), R1
 
@@ -2918,7 +2908,6 @@ TEXT ·gemm4x16NEON(SB), NOSPLIT, $0-8
 	// Flush subnormals to zero.
 	MRS  FPCR, R0
 	MOVD $16777216, R1
-	ORR  R0, R1, R1
 	MSR  R1, FPCR
 	MOVD task+0(FP), R1
 
@@ -3307,7 +3296,6 @@ TEXT ·gemmNarrowNEON(SB), NOSPLIT, $0-8
 	// Flush subnormals to zero.
 	MRS  FPCR, R0
 	MOVD $16777216, R1
-	ORR  R0, R1, R1
 	MSR  R1, FPCR
 	MOVD task+0(FP), R1
 	MOVD 24(R1), R2
@@ -6535,7 +6523,6 @@ TEXT ·gemmNarrowRowNEON(SB), NOSPLIT, $0-48
 	// Flush subnormals to zero.
 	MRS   FPCR, R0
 	MOVD  $16777216, R1
-	ORR   R0, R1, R1
 	MSR   R1, FPCR
 	MOVD  units+40(FP), R1
 	CMP   $2, R1

@@ -9,9 +9,7 @@
 TEXT ·squaresAroundAVX2(SB), NOSPLIT, $264-28
 	// Flush subnormals to zero.
 	VSTMXCSR     (SP)
-	MOVL         (SP), AX
-	ORL          $0x00008040, AX
-	MOVL         AX, 4(SP)
+	MOVL         $0x00009fc0, 4(SP)
 	VLDMXCSR     4(SP)
 	VBROADCASTSS mean+24(FP), Y0
 	MOVQ         x+8(FP), AX
@@ -143,9 +141,7 @@ done3:
 TEXT ·dot3AVX2(SB), NOSPLIT, $264-40
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
+	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
 	MOVQ     x+8(FP), AX
 	MOVQ     y+16(FP), CX
@@ -302,9 +298,7 @@ done3:
 TEXT ·layerNormAVX2(SB), NOSPLIT, $8-56
 	// Flush subnormals to zero.
 	VSTMXCSR     (SP)
-	MOVL         (SP), AX
-	ORL          $0x00008040, AX
-	MOVL         AX, 4(SP)
+	MOVL         $0x00009fc0, 4(SP)
 	VLDMXCSR     4(SP)
 	VBROADCASTSS mean+48(FP), Y0
 	VBROADCASTSS rstd+52(FP), Y1
@@ -435,9 +429,7 @@ done5:
 TEXT ·layerNormBackwardAVX2(SB), NOSPLIT, $8-52
 	// Flush subnormals to zero.
 	VSTMXCSR     (SP)
-	MOVL         (SP), AX
-	ORL          $0x00008040, AX
-	MOVL         AX, 4(SP)
+	MOVL         $0x00009fc0, 4(SP)
 	VLDMXCSR     4(SP)
 	VBROADCASTSS mean+40(FP), Y0
 	VBROADCASTSS meanHat+44(FP), Y1
@@ -564,9 +556,7 @@ GLOBL constantsAVX2<>(SB), RODATA|NOPTR, $64
 TEXT ·squaresAroundAVX512(SB), NOSPLIT, $264-28
 	// Flush subnormals to zero.
 	VSTMXCSR     (SP)
-	MOVL         (SP), AX
-	ORL          $0x00008040, AX
-	MOVL         AX, 4(SP)
+	MOVL         $0x00009fc0, 4(SP)
 	VLDMXCSR     4(SP)
 	VBROADCASTSS mean+24(FP), Z0
 	MOVQ         x+8(FP), AX
@@ -671,9 +661,7 @@ done3:
 TEXT ·dot3AVX512(SB), NOSPLIT, $264-40
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
+	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
 	MOVQ     x+8(FP), AX
 	MOVQ     y+16(FP), CX
@@ -795,9 +783,7 @@ done3:
 TEXT ·layerNormAVX512(SB), NOSPLIT, $8-56
 	// Flush subnormals to zero.
 	VSTMXCSR     (SP)
-	MOVL         (SP), AX
-	ORL          $0x00008040, AX
-	MOVL         AX, 4(SP)
+	MOVL         $0x00009fc0, 4(SP)
 	VLDMXCSR     4(SP)
 	VBROADCASTSS mean+48(FP), Z0
 	VBROADCASTSS rstd+52(FP), Z1
@@ -888,9 +874,7 @@ done5:
 TEXT ·layerNormBackwardAVX512(SB), NOSPLIT, $8-52
 	// Flush subnormals to zero.
 	VSTMXCSR     (SP)
-	MOVL         (SP), AX
-	ORL          $0x00008040, AX
-	MOVL         AX, 4(SP)
+	MOVL         $0x00009fc0, 4(SP)
 	VLDMXCSR     4(SP)
 	VBROADCASTSS mean+40(FP), Z0
 	VBROADCASTSS meanHat+44(FP), Z1

@@ -9,7 +9,6 @@ TEXT ·squaresAroundNEON(SB), NOSPLIT, $256-28
 	// Flush subnormals to zero.
 	MRS   FPCR, R0
 	MOVD  $16777216, R1
-	ORR   R0, R1, R1
 	MSR   R1, FPCR
 	FMOVS mean+24(FP), F0
 	VDUP  V0.S[0], V0.S4
@@ -196,7 +195,6 @@ TEXT ·dot3NEON(SB), NOSPLIT, $256-40
 	// Flush subnormals to zero.
 	MRS   FPCR, R0
 	MOVD  $16777216, R1
-	ORR   R0, R1, R1
 	MSR   R1, FPCR
 	MOVD  x+8(FP), R1
 	MOVD  y+16(FP), R2
@@ -425,7 +423,6 @@ TEXT ·layerNormNEON(SB), NOSPLIT, $0-56
 	// Flush subnormals to zero.
 	MRS   FPCR, R0
 	MOVD  $16777216, R1
-	ORR   R0, R1, R1
 	MSR   R1, FPCR
 	FMOVS mean+48(FP), F0
 	VDUP  V0.S[0], V0.S4
@@ -532,7 +529,6 @@ TEXT ·layerNormBackwardNEON(SB), NOSPLIT, $0-52
 	// Flush subnormals to zero.
 	MRS   FPCR, R0
 	MOVD  $16777216, R1
-	ORR   R0, R1, R1
 	MSR   R1, FPCR
 	FMOVS mean+40(FP), F0
 	VDUP  V0.S[0], V0.S4

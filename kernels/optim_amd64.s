@@ -9,9 +9,7 @@
 TEXT ·adamAVX2(SB), NOSPLIT, $8-48
 	// Flush subnormals to zero.
 	VSTMXCSR     (SP)
-	MOVL         (SP), AX
-	ORL          $0x00008040, AX
-	MOVL         AX, 4(SP)
+	MOVL         $0x00009fc0, 4(SP)
 	VLDMXCSR     4(SP)
 	MOVQ         s+40(FP), AX
 	VXORPS       Y0, Y0, Y0
@@ -181,9 +179,7 @@ done3:
 TEXT ·amsgradAVX2(SB), NOSPLIT, $8-56
 	// Flush subnormals to zero.
 	VSTMXCSR     (SP)
-	MOVL         (SP), AX
-	ORL          $0x00008040, AX
-	MOVL         AX, 4(SP)
+	MOVL         $0x00009fc0, 4(SP)
 	VLDMXCSR     4(SP)
 	MOVQ         s+48(FP), AX
 	VXORPS       Y0, Y0, Y0
@@ -385,9 +381,7 @@ done3:
 TEXT ·nadamAVX2(SB), NOSPLIT, $8-48
 	// Flush subnormals to zero.
 	VSTMXCSR     (SP)
-	MOVL         (SP), AX
-	ORL          $0x00008040, AX
-	MOVL         AX, 4(SP)
+	MOVL         $0x00009fc0, 4(SP)
 	VLDMXCSR     4(SP)
 	MOVQ         s+40(FP), AX
 	VXORPS       Y0, Y0, Y0
@@ -562,9 +556,7 @@ done3:
 TEXT ·radamAVX2(SB), NOSPLIT, $8-48
 	// Flush subnormals to zero.
 	VSTMXCSR     (SP)
-	MOVL         (SP), AX
-	ORL          $0x00008040, AX
-	MOVL         AX, 4(SP)
+	MOVL         $0x00009fc0, 4(SP)
 	VLDMXCSR     4(SP)
 	MOVQ         s+40(FP), AX
 	VXORPS       Y0, Y0, Y0
@@ -729,9 +721,7 @@ done3:
 TEXT ·radamWarmupAVX2(SB), NOSPLIT, $8-48
 	// Flush subnormals to zero.
 	VSTMXCSR     (SP)
-	MOVL         (SP), AX
-	ORL          $0x00008040, AX
-	MOVL         AX, 4(SP)
+	MOVL         $0x00009fc0, 4(SP)
 	VLDMXCSR     4(SP)
 	MOVQ         s+40(FP), AX
 	VXORPS       Y0, Y0, Y0
@@ -885,9 +875,7 @@ done3:
 TEXT ·sgdAVX2(SB), NOSPLIT, $8-32
 	// Flush subnormals to zero.
 	VSTMXCSR     (SP)
-	MOVL         (SP), AX
-	ORL          $0x00008040, AX
-	MOVL         AX, 4(SP)
+	MOVL         $0x00009fc0, 4(SP)
 	VLDMXCSR     4(SP)
 	MOVQ         s+24(FP), AX
 	VXORPS       Y0, Y0, Y0
@@ -965,9 +953,7 @@ done3:
 TEXT ·sgdMomentumAVX2(SB), NOSPLIT, $8-40
 	// Flush subnormals to zero.
 	VSTMXCSR     (SP)
-	MOVL         (SP), AX
-	ORL          $0x00008040, AX
-	MOVL         AX, 4(SP)
+	MOVL         $0x00009fc0, 4(SP)
 	VLDMXCSR     4(SP)
 	MOVQ         s+32(FP), AX
 	VXORPS       Y0, Y0, Y0
@@ -1081,9 +1067,7 @@ done3:
 TEXT ·sgdNesterovAVX2(SB), NOSPLIT, $8-40
 	// Flush subnormals to zero.
 	VSTMXCSR     (SP)
-	MOVL         (SP), AX
-	ORL          $0x00008040, AX
-	MOVL         AX, 4(SP)
+	MOVL         $0x00009fc0, 4(SP)
 	VLDMXCSR     4(SP)
 	MOVQ         s+32(FP), AX
 	VXORPS       Y0, Y0, Y0
@@ -1202,9 +1186,7 @@ done3:
 TEXT ·rmspropAVX2(SB), NOSPLIT, $8-40
 	// Flush subnormals to zero.
 	VSTMXCSR     (SP)
-	MOVL         (SP), AX
-	ORL          $0x00008040, AX
-	MOVL         AX, 4(SP)
+	MOVL         $0x00009fc0, 4(SP)
 	VLDMXCSR     4(SP)
 	MOVQ         s+32(FP), AX
 	VXORPS       Y0, Y0, Y0
@@ -1329,9 +1311,7 @@ done3:
 TEXT ·rmspropCenteredAVX2(SB), NOSPLIT, $8-48
 	// Flush subnormals to zero.
 	VSTMXCSR     (SP)
-	MOVL         (SP), AX
-	ORL          $0x00008040, AX
-	MOVL         AX, 4(SP)
+	MOVL         $0x00009fc0, 4(SP)
 	VLDMXCSR     4(SP)
 	MOVQ         s+40(FP), AX
 	VXORPS       Y0, Y0, Y0
@@ -1492,9 +1472,7 @@ done3:
 TEXT ·rmspropMomentumAVX2(SB), NOSPLIT, $8-48
 	// Flush subnormals to zero.
 	VSTMXCSR     (SP)
-	MOVL         (SP), AX
-	ORL          $0x00008040, AX
-	MOVL         AX, 4(SP)
+	MOVL         $0x00009fc0, 4(SP)
 	VLDMXCSR     4(SP)
 	MOVQ         s+40(FP), AX
 	VXORPS       Y0, Y0, Y0
@@ -1650,9 +1628,7 @@ done3:
 TEXT ·rmspropCenteredMomentumAVX2(SB), NOSPLIT, $8-56
 	// Flush subnormals to zero.
 	VSTMXCSR     (SP)
-	MOVL         (SP), AX
-	ORL          $0x00008040, AX
-	MOVL         AX, 4(SP)
+	MOVL         $0x00009fc0, 4(SP)
 	VLDMXCSR     4(SP)
 	MOVQ         s+48(FP), AX
 	VXORPS       Y0, Y0, Y0
@@ -1844,9 +1820,7 @@ done3:
 TEXT ·adagradAVX2(SB), NOSPLIT, $8-40
 	// Flush subnormals to zero.
 	VSTMXCSR     (SP)
-	MOVL         (SP), AX
-	ORL          $0x00008040, AX
-	MOVL         AX, 4(SP)
+	MOVL         $0x00009fc0, 4(SP)
 	VLDMXCSR     4(SP)
 	MOVQ         s+32(FP), AX
 	VXORPS       Y0, Y0, Y0
@@ -1961,9 +1935,7 @@ done3:
 TEXT ·adadeltaAVX2(SB), NOSPLIT, $8-48
 	// Flush subnormals to zero.
 	VSTMXCSR     (SP)
-	MOVL         (SP), AX
-	ORL          $0x00008040, AX
-	MOVL         AX, 4(SP)
+	MOVL         $0x00009fc0, 4(SP)
 	VLDMXCSR     4(SP)
 	MOVQ         s+40(FP), AX
 	VXORPS       Y0, Y0, Y0
@@ -2126,9 +2098,7 @@ done3:
 TEXT ·clipAVX2(SB), NOSPLIT, $8-24
 	// Flush subnormals to zero.
 	VSTMXCSR     (SP)
-	MOVL         (SP), AX
-	ORL          $0x00008040, AX
-	MOVL         AX, 4(SP)
+	MOVL         $0x00009fc0, 4(SP)
 	VLDMXCSR     4(SP)
 	VBROADCASTSS lo+16(FP), Y0
 	VBROADCASTSS hi+20(FP), Y1
@@ -2249,9 +2219,7 @@ GLOBL constantsAVX2<>(SB), RODATA|NOPTR, $128
 TEXT ·adamAVX512(SB), NOSPLIT, $8-48
 	// Flush subnormals to zero.
 	VSTMXCSR     (SP)
-	MOVL         (SP), AX
-	ORL          $0x00008040, AX
-	MOVL         AX, 4(SP)
+	MOVL         $0x00009fc0, 4(SP)
 	VLDMXCSR     4(SP)
 	MOVQ         s+40(FP), AX
 	VPXORD       Z0, Z0, Z0
@@ -2361,9 +2329,7 @@ done3:
 TEXT ·amsgradAVX512(SB), NOSPLIT, $8-56
 	// Flush subnormals to zero.
 	VSTMXCSR     (SP)
-	MOVL         (SP), AX
-	ORL          $0x00008040, AX
-	MOVL         AX, 4(SP)
+	MOVL         $0x00009fc0, 4(SP)
 	VLDMXCSR     4(SP)
 	MOVQ         s+48(FP), AX
 	VPXORD       Z0, Z0, Z0
@@ -2485,9 +2451,7 @@ done3:
 TEXT ·nadamAVX512(SB), NOSPLIT, $8-48
 	// Flush subnormals to zero.
 	VSTMXCSR     (SP)
-	MOVL         (SP), AX
-	ORL          $0x00008040, AX
-	MOVL         AX, 4(SP)
+	MOVL         $0x00009fc0, 4(SP)
 	VLDMXCSR     4(SP)
 	MOVQ         s+40(FP), AX
 	VPXORD       Z0, Z0, Z0
@@ -2602,9 +2566,7 @@ done3:
 TEXT ·radamAVX512(SB), NOSPLIT, $8-48
 	// Flush subnormals to zero.
 	VSTMXCSR     (SP)
-	MOVL         (SP), AX
-	ORL          $0x00008040, AX
-	MOVL         AX, 4(SP)
+	MOVL         $0x00009fc0, 4(SP)
 	VLDMXCSR     4(SP)
 	MOVQ         s+40(FP), AX
 	VPXORD       Z0, Z0, Z0
@@ -2709,9 +2671,7 @@ done3:
 TEXT ·radamWarmupAVX512(SB), NOSPLIT, $8-48
 	// Flush subnormals to zero.
 	VSTMXCSR     (SP)
-	MOVL         (SP), AX
-	ORL          $0x00008040, AX
-	MOVL         AX, 4(SP)
+	MOVL         $0x00009fc0, 4(SP)
 	VLDMXCSR     4(SP)
 	MOVQ         s+40(FP), AX
 	VPXORD       Z0, Z0, Z0
@@ -2805,9 +2765,7 @@ done3:
 TEXT ·sgdAVX512(SB), NOSPLIT, $8-32
 	// Flush subnormals to zero.
 	VSTMXCSR     (SP)
-	MOVL         (SP), AX
-	ORL          $0x00008040, AX
-	MOVL         AX, 4(SP)
+	MOVL         $0x00009fc0, 4(SP)
 	VLDMXCSR     4(SP)
 	MOVQ         s+24(FP), AX
 	VPXORD       Z0, Z0, Z0
@@ -2865,9 +2823,7 @@ done3:
 TEXT ·sgdMomentumAVX512(SB), NOSPLIT, $8-40
 	// Flush subnormals to zero.
 	VSTMXCSR     (SP)
-	MOVL         (SP), AX
-	ORL          $0x00008040, AX
-	MOVL         AX, 4(SP)
+	MOVL         $0x00009fc0, 4(SP)
 	VLDMXCSR     4(SP)
 	MOVQ         s+32(FP), AX
 	VPXORD       Z0, Z0, Z0
@@ -2941,9 +2897,7 @@ done3:
 TEXT ·sgdNesterovAVX512(SB), NOSPLIT, $8-40
 	// Flush subnormals to zero.
 	VSTMXCSR     (SP)
-	MOVL         (SP), AX
-	ORL          $0x00008040, AX
-	MOVL         AX, 4(SP)
+	MOVL         $0x00009fc0, 4(SP)
 	VLDMXCSR     4(SP)
 	MOVQ         s+32(FP), AX
 	VPXORD       Z0, Z0, Z0
@@ -3022,9 +2976,7 @@ done3:
 TEXT ·rmspropAVX512(SB), NOSPLIT, $8-40
 	// Flush subnormals to zero.
 	VSTMXCSR     (SP)
-	MOVL         (SP), AX
-	ORL          $0x00008040, AX
-	MOVL         AX, 4(SP)
+	MOVL         $0x00009fc0, 4(SP)
 	VLDMXCSR     4(SP)
 	MOVQ         s+32(FP), AX
 	VPXORD       Z0, Z0, Z0
@@ -3109,9 +3061,7 @@ done3:
 TEXT ·rmspropCenteredAVX512(SB), NOSPLIT, $8-48
 	// Flush subnormals to zero.
 	VSTMXCSR     (SP)
-	MOVL         (SP), AX
-	ORL          $0x00008040, AX
-	MOVL         AX, 4(SP)
+	MOVL         $0x00009fc0, 4(SP)
 	VLDMXCSR     4(SP)
 	MOVQ         s+40(FP), AX
 	VPXORD       Z0, Z0, Z0
@@ -3212,9 +3162,7 @@ done3:
 TEXT ·rmspropMomentumAVX512(SB), NOSPLIT, $8-48
 	// Flush subnormals to zero.
 	VSTMXCSR     (SP)
-	MOVL         (SP), AX
-	ORL          $0x00008040, AX
-	MOVL         AX, 4(SP)
+	MOVL         $0x00009fc0, 4(SP)
 	VLDMXCSR     4(SP)
 	MOVQ         s+40(FP), AX
 	VPXORD       Z0, Z0, Z0
@@ -3310,9 +3258,7 @@ done3:
 TEXT ·rmspropCenteredMomentumAVX512(SB), NOSPLIT, $8-56
 	// Flush subnormals to zero.
 	VSTMXCSR     (SP)
-	MOVL         (SP), AX
-	ORL          $0x00008040, AX
-	MOVL         AX, 4(SP)
+	MOVL         $0x00009fc0, 4(SP)
 	VLDMXCSR     4(SP)
 	MOVQ         s+48(FP), AX
 	VPXORD       Z0, Z0, Z0
@@ -3424,9 +3370,7 @@ done3:
 TEXT ·adagradAVX512(SB), NOSPLIT, $8-40
 	// Flush subnormals to zero.
 	VSTMXCSR     (SP)
-	MOVL         (SP), AX
-	ORL          $0x00008040, AX
-	MOVL         AX, 4(SP)
+	MOVL         $0x00009fc0, 4(SP)
 	VLDMXCSR     4(SP)
 	MOVQ         s+32(FP), AX
 	VPXORD       Z0, Z0, Z0
@@ -3501,9 +3445,7 @@ done3:
 TEXT ·adadeltaAVX512(SB), NOSPLIT, $8-48
 	// Flush subnormals to zero.
 	VSTMXCSR     (SP)
-	MOVL         (SP), AX
-	ORL          $0x00008040, AX
-	MOVL         AX, 4(SP)
+	MOVL         $0x00009fc0, 4(SP)
 	VLDMXCSR     4(SP)
 	MOVQ         s+40(FP), AX
 	VPXORD       Z0, Z0, Z0
@@ -3606,9 +3548,7 @@ done3:
 TEXT ·clipAVX512(SB), NOSPLIT, $8-24
 	// Flush subnormals to zero.
 	VSTMXCSR     (SP)
-	MOVL         (SP), AX
-	ORL          $0x00008040, AX
-	MOVL         AX, 4(SP)
+	MOVL         $0x00009fc0, 4(SP)
 	VLDMXCSR     4(SP)
 	VBROADCASTSS lo+16(FP), Z0
 	VBROADCASTSS hi+20(FP), Z1

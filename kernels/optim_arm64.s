@@ -9,7 +9,6 @@ TEXT ·adamNEON(SB), NOSPLIT, $0-48
 	// Flush subnormals to zero.
 	MRS    FPCR, R0
 	MOVD   $16777216, R1
-	ORR    R0, R1, R1
 	MSR    R1, FPCR
 	MOVD   s+40(FP), R1
 	FMOVD  56(R1), F0
@@ -124,7 +123,6 @@ TEXT ·amsgradNEON(SB), NOSPLIT, $0-56
 	// Flush subnormals to zero.
 	MRS    FPCR, R0
 	MOVD   $16777216, R1
-	ORR    R0, R1, R1
 	MSR    R1, FPCR
 	MOVD   s+48(FP), R1
 	FMOVD  56(R1), F0
@@ -248,7 +246,6 @@ TEXT ·nadamNEON(SB), NOSPLIT, $0-48
 	// Flush subnormals to zero.
 	MRS    FPCR, R0
 	MOVD   $16777216, R1
-	ORR    R0, R1, R1
 	MSR    R1, FPCR
 	MOVD   s+40(FP), R1
 	FMOVD  56(R1), F0
@@ -368,7 +365,6 @@ TEXT ·radamNEON(SB), NOSPLIT, $0-48
 	// Flush subnormals to zero.
 	MRS    FPCR, R0
 	MOVD   $16777216, R1
-	ORR    R0, R1, R1
 	MSR    R1, FPCR
 	MOVD   s+40(FP), R1
 	FMOVD  56(R1), F0
@@ -478,7 +474,6 @@ TEXT ·radamWarmupNEON(SB), NOSPLIT, $0-48
 	// Flush subnormals to zero.
 	MRS    FPCR, R0
 	MOVD   $16777216, R1
-	ORR    R0, R1, R1
 	MSR    R1, FPCR
 	MOVD   s+40(FP), R1
 	FMOVD  56(R1), F0
@@ -577,7 +572,6 @@ TEXT ·sgdNEON(SB), NOSPLIT, $0-32
 	// Flush subnormals to zero.
 	MRS    FPCR, R0
 	MOVD   $16777216, R1
-	ORR    R0, R1, R1
 	MSR    R1, FPCR
 	MOVD   s+24(FP), R1
 	FMOVD  32(R1), F0
@@ -638,7 +632,6 @@ TEXT ·sgdMomentumNEON(SB), NOSPLIT, $0-40
 	// Flush subnormals to zero.
 	MRS    FPCR, R0
 	MOVD   $16777216, R1
-	ORR    R0, R1, R1
 	MSR    R1, FPCR
 	MOVD   s+32(FP), R1
 	FMOVD  32(R1), F0
@@ -716,7 +709,6 @@ TEXT ·sgdNesterovNEON(SB), NOSPLIT, $0-40
 	// Flush subnormals to zero.
 	MRS    FPCR, R0
 	MOVD   $16777216, R1
-	ORR    R0, R1, R1
 	MSR    R1, FPCR
 	MOVD   s+32(FP), R1
 	FMOVD  32(R1), F0
@@ -799,7 +791,6 @@ TEXT ·rmspropNEON(SB), NOSPLIT, $0-40
 	// Flush subnormals to zero.
 	MRS    FPCR, R0
 	MOVD   $16777216, R1
-	ORR    R0, R1, R1
 	MSR    R1, FPCR
 	MOVD   s+32(FP), R1
 	FMOVD  40(R1), F0
@@ -888,7 +879,6 @@ TEXT ·rmspropCenteredNEON(SB), NOSPLIT, $0-48
 	// Flush subnormals to zero.
 	MRS    FPCR, R0
 	MOVD   $16777216, R1
-	ORR    R0, R1, R1
 	MSR    R1, FPCR
 	MOVD   s+40(FP), R1
 	FMOVD  40(R1), F0
@@ -995,7 +985,6 @@ TEXT ·rmspropMomentumNEON(SB), NOSPLIT, $0-48
 	// Flush subnormals to zero.
 	MRS    FPCR, R0
 	MOVD   $16777216, R1
-	ORR    R0, R1, R1
 	MSR    R1, FPCR
 	MOVD   s+40(FP), R1
 	FMOVD  40(R1), F0
@@ -1096,7 +1085,6 @@ TEXT ·rmspropCenteredMomentumNEON(SB), NOSPLIT, $0-56
 	// Flush subnormals to zero.
 	MRS    FPCR, R0
 	MOVD   $16777216, R1
-	ORR    R0, R1, R1
 	MSR    R1, FPCR
 	MOVD   s+48(FP), R1
 	FMOVD  40(R1), F0
@@ -1215,7 +1203,6 @@ TEXT ·adagradNEON(SB), NOSPLIT, $0-40
 	// Flush subnormals to zero.
 	MRS    FPCR, R0
 	MOVD   $16777216, R1
-	ORR    R0, R1, R1
 	MSR    R1, FPCR
 	MOVD   s+32(FP), R1
 	FMOVD  16(R1), F0
@@ -1294,7 +1281,6 @@ TEXT ·adadeltaNEON(SB), NOSPLIT, $0-48
 	// Flush subnormals to zero.
 	MRS    FPCR, R0
 	MOVD   $16777216, R1
-	ORR    R0, R1, R1
 	MSR    R1, FPCR
 	MOVD   s+40(FP), R1
 	FMOVD  32(R1), F0
@@ -1402,7 +1388,6 @@ TEXT ·clipNEON(SB), NOSPLIT, $0-24
 	// Flush subnormals to zero.
 	MRS   FPCR, R0
 	MOVD  $16777216, R1
-	ORR   R0, R1, R1
 	MSR   R1, FPCR
 	FMOVS lo+16(FP), F0
 	VDUP  V0.S[0], V0.S4

@@ -9,9 +9,7 @@
 TEXT ·sumAVX2(SB), NOSPLIT, $264-24
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
+	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
 	MOVQ     x+8(FP), AX
 	MOVQ     n+16(FP), CX
@@ -132,9 +130,7 @@ done3:
 TEXT ·dotAVX2(SB), NOSPLIT, $264-32
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
+	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
 	MOVQ     x+8(FP), AX
 	MOVQ     y+16(FP), CX
@@ -268,9 +264,7 @@ done3:
 TEXT ·sumSquaresAVX2(SB), NOSPLIT, $264-24
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
+	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
 	MOVQ     x+8(FP), AX
 	MOVQ     n+16(FP), CX
@@ -391,9 +385,7 @@ done3:
 TEXT ·maxAbsAVX2(SB), NOSPLIT, $264-24
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
+	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
 	MOVQ     x+8(FP), AX
 	MOVQ     n+16(FP), CX
@@ -524,9 +516,7 @@ done3:
 TEXT ·greatestAVX2(SB), NOSPLIT, $264-24
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
+	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
 	MOVQ     x+8(FP), AX
 	MOVQ     n+16(FP), CX
@@ -695,9 +685,7 @@ done3:
 TEXT ·expSumAVX2(SB), NOSPLIT, $264-36
 	// Flush subnormals to zero.
 	VSTMXCSR     (SP)
-	MOVL         (SP), AX
-	ORL          $0x00008040, AX
-	MOVL         AX, 4(SP)
+	MOVL         $0x00009fc0, 4(SP)
 	VLDMXCSR     4(SP)
 	VBROADCASTSS top+32(FP), Y0
 	MOVQ         dst+8(FP), AX
@@ -1009,9 +997,7 @@ done8:
 TEXT ·onlyExpSumAVX2(SB), NOSPLIT, $264-28
 	// Flush subnormals to zero.
 	VSTMXCSR     (SP)
-	MOVL         (SP), AX
-	ORL          $0x00008040, AX
-	MOVL         AX, 4(SP)
+	MOVL         $0x00009fc0, 4(SP)
 	VLDMXCSR     4(SP)
 	VBROADCASTSS top+24(FP), Y0
 	MOVQ         src+8(FP), AX
@@ -1431,9 +1417,7 @@ GLOBL constantsAVX2<>(SB), RODATA|NOPTR, $544
 TEXT ·sumAVX512(SB), NOSPLIT, $264-24
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
+	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
 	MOVQ     x+8(FP), AX
 	MOVQ     n+16(FP), CX
@@ -1531,9 +1515,7 @@ done3:
 TEXT ·dotAVX512(SB), NOSPLIT, $264-32
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
+	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
 	MOVQ     x+8(FP), AX
 	MOVQ     y+16(FP), CX
@@ -1640,9 +1622,7 @@ done3:
 TEXT ·sumSquaresAVX512(SB), NOSPLIT, $264-24
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
+	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
 	MOVQ     x+8(FP), AX
 	MOVQ     n+16(FP), CX
@@ -1740,9 +1720,7 @@ done3:
 TEXT ·maxAbsAVX512(SB), NOSPLIT, $264-24
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
+	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
 	MOVQ     x+8(FP), AX
 	MOVQ     n+16(FP), CX
@@ -1852,9 +1830,7 @@ done3:
 TEXT ·greatestAVX512(SB), NOSPLIT, $264-24
 	// Flush subnormals to zero.
 	VSTMXCSR     (SP)
-	MOVL         (SP), AX
-	ORL          $0x00008040, AX
-	MOVL         AX, 4(SP)
+	MOVL         $0x00009fc0, 4(SP)
 	VLDMXCSR     4(SP)
 	MOVQ         x+8(FP), AX
 	MOVQ         n+16(FP), CX
@@ -1982,9 +1958,7 @@ done3:
 TEXT ·expSumAVX512(SB), NOSPLIT, $264-36
 	// Flush subnormals to zero.
 	VSTMXCSR     (SP)
-	MOVL         (SP), AX
-	ORL          $0x00008040, AX
-	MOVL         AX, 4(SP)
+	MOVL         $0x00009fc0, 4(SP)
 	VLDMXCSR     4(SP)
 	VBROADCASTSS top+32(FP), Z0
 	MOVQ         dst+8(FP), AX
@@ -2315,9 +2289,7 @@ done8:
 TEXT ·onlyExpSumAVX512(SB), NOSPLIT, $264-28
 	// Flush subnormals to zero.
 	VSTMXCSR     (SP)
-	MOVL         (SP), AX
-	ORL          $0x00008040, AX
-	MOVL         AX, 4(SP)
+	MOVL         $0x00009fc0, 4(SP)
 	VLDMXCSR     4(SP)
 	VBROADCASTSS top+24(FP), Z0
 	MOVQ         src+8(FP), AX

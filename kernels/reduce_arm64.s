@@ -9,7 +9,6 @@ TEXT ·sumNEON(SB), NOSPLIT, $256-24
 	// Flush subnormals to zero.
 	MRS   FPCR, R0
 	MOVD  $16777216, R1
-	ORR   R0, R1, R1
 	MSR   R1, FPCR
 	MOVD  x+8(FP), R1
 	MOVD  n+16(FP), R2
@@ -176,7 +175,6 @@ TEXT ·dotNEON(SB), NOSPLIT, $256-32
 	// Flush subnormals to zero.
 	MRS   FPCR, R0
 	MOVD  $16777216, R1
-	ORR   R0, R1, R1
 	MSR   R1, FPCR
 	MOVD  x+8(FP), R1
 	MOVD  y+16(FP), R2
@@ -365,7 +363,6 @@ TEXT ·sumSquaresNEON(SB), NOSPLIT, $256-24
 	// Flush subnormals to zero.
 	MRS   FPCR, R0
 	MOVD  $16777216, R1
-	ORR   R0, R1, R1
 	MSR   R1, FPCR
 	MOVD  x+8(FP), R1
 	MOVD  n+16(FP), R2
@@ -532,7 +529,6 @@ TEXT ·maxAbsNEON(SB), NOSPLIT, $256-24
 	// Flush subnormals to zero.
 	MRS   FPCR, R0
 	MOVD  $16777216, R1
-	ORR   R0, R1, R1
 	MSR   R1, FPCR
 	MOVD  $constantsNEON<>+0(SB), R1
 	MOVD  x+8(FP), R2
@@ -736,7 +732,6 @@ TEXT ·greatestNEON(SB), NOSPLIT, $256-24
 	// Flush subnormals to zero.
 	MRS   FPCR, R0
 	MOVD  $16777216, R1
-	ORR   R0, R1, R1
 	MSR   R1, FPCR
 	MOVD  $constantsNEON<>+0(SB), R1
 	MOVD  x+8(FP), R2
@@ -920,7 +915,6 @@ TEXT ·expSumNEON(SB), NOSPLIT, $256-36
 	// Flush subnormals to zero.
 	MRS   FPCR, R0
 	MOVD  $16777216, R1
-	ORR   R0, R1, R1
 	MSR   R1, FPCR
 	FMOVS top+32(FP), F0
 	VDUP  V0.S[0], V0.S4
@@ -1299,7 +1293,6 @@ TEXT ·onlyExpSumNEON(SB), NOSPLIT, $256-28
 	// Flush subnormals to zero.
 	MRS   FPCR, R0
 	MOVD  $16777216, R1
-	ORR   R0, R1, R1
 	MSR   R1, FPCR
 	FMOVS top+24(FP), F0
 	VDUP  V0.S[0], V0.S4

@@ -9,9 +9,7 @@
 TEXT ·lstmStepsAVX2(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
+	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
 	MOVQ     task+0(FP), AX
 	VMOVUPS  constantsAVX2<>+0(SB), Y0
@@ -1558,9 +1556,7 @@ done2:
 TEXT ·lstmStepsTrainAVX2(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
+	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
 	MOVQ     task+0(FP), AX
 	VMOVUPS  constantsAVX2<>+0(SB), Y0
@@ -3266,9 +3262,7 @@ done2:
 TEXT ·gruStepsAVX2(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
+	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
 	MOVQ     task+0(FP), AX
 	VMOVUPS  constantsAVX2<>+0(SB), Y0
@@ -4349,9 +4343,7 @@ done2:
 TEXT ·gruStepsTrainAVX2(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
+	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
 	MOVQ     task+0(FP), AX
 	VMOVUPS  constantsAVX2<>+0(SB), Y0
@@ -5349,9 +5341,7 @@ done2:
 TEXT ·rnnTanhStepsAVX2(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
+	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
 	MOVQ     task+0(FP), AX
 	VMOVUPS  constantsAVX2<>+0(SB), Y0
@@ -6018,9 +6008,7 @@ done2:
 TEXT ·rnnReLUStepsAVX2(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
+	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
 	MOVQ     task+0(FP), AX
 	VMOVUPS  constantsAVX2<>+864(SB), Y0
@@ -6889,9 +6877,7 @@ GLOBL constantsAVX2<>(SB), RODATA|NOPTR, $960
 TEXT ·lstmStepsAVX512(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR     (SP)
-	MOVL         (SP), AX
-	ORL          $0x00008040, AX
-	MOVL         AX, 4(SP)
+	MOVL         $0x00009fc0, 4(SP)
 	VLDMXCSR     4(SP)
 	MOVQ         task+0(FP), AX
 	VBROADCASTSS constantsAVX512<>+0(SB), Z0
@@ -7937,9 +7923,7 @@ done2:
 TEXT ·lstmStepsTrainAVX512(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR     (SP)
-	MOVL         (SP), AX
-	ORL          $0x00008040, AX
-	MOVL         AX, 4(SP)
+	MOVL         $0x00009fc0, 4(SP)
 	VLDMXCSR     4(SP)
 	MOVQ         task+0(FP), AX
 	VBROADCASTSS constantsAVX512<>+0(SB), Z0
@@ -9033,9 +9017,7 @@ done2:
 TEXT ·gruStepsAVX512(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR     (SP)
-	MOVL         (SP), AX
-	ORL          $0x00008040, AX
-	MOVL         AX, 4(SP)
+	MOVL         $0x00009fc0, 4(SP)
 	VLDMXCSR     4(SP)
 	MOVQ         task+0(FP), AX
 	VBROADCASTSS constantsAVX512<>+0(SB), Z0
@@ -9793,9 +9775,7 @@ done2:
 TEXT ·gruStepsTrainAVX512(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR     (SP)
-	MOVL         (SP), AX
-	ORL          $0x00008040, AX
-	MOVL         AX, 4(SP)
+	MOVL         $0x00009fc0, 4(SP)
 	VLDMXCSR     4(SP)
 	MOVQ         task+0(FP), AX
 	VBROADCASTSS constantsAVX512<>+0(SB), Z0
@@ -10390,9 +10370,7 @@ done2:
 TEXT ·rnnTanhStepsAVX512(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR     (SP)
-	MOVL         (SP), AX
-	ORL          $0x00008040, AX
-	MOVL         AX, 4(SP)
+	MOVL         $0x00009fc0, 4(SP)
 	VLDMXCSR     4(SP)
 	MOVQ         task+0(FP), AX
 	VBROADCASTSS constantsAVX512<>+0(SB), Z0
@@ -10964,9 +10942,7 @@ done2:
 TEXT ·rnnReLUStepsAVX512(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR     (SP)
-	MOVL         (SP), AX
-	ORL          $0x00008040, AX
-	MOVL         AX, 4(SP)
+	MOVL         $0x00009fc0, 4(SP)
 	VLDMXCSR     4(SP)
 	MOVQ         task+0(FP), AX
 	VBROADCASTSS constantsAVX512<>+108(SB), Z0

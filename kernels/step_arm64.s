@@ -9,7 +9,6 @@ TEXT ·lstmStepsNEON(SB), NOSPLIT, $0-8
 	// Flush subnormals to zero.
 	MRS   FPCR, R0
 	MOVD  $16777216, R1
-	ORR   R0, R1, R1
 	MSR   R1, FPCR
 	MOVD  task+0(FP), R1
 	MOVD  $constantsNEON<>+0(SB), R2
@@ -2347,7 +2346,6 @@ TEXT ·lstmStepsTrainNEON(SB), NOSPLIT, $0-8
 	// Flush subnormals to zero.
 	MRS   FPCR, R0
 	MOVD  $16777216, R1
-	ORR   R0, R1, R1
 	MSR   R1, FPCR
 	MOVD  task+0(FP), R1
 	MOVD  $constantsNEON<>+0(SB), R2
@@ -4824,7 +4822,6 @@ TEXT ·gruStepsNEON(SB), NOSPLIT, $0-8
 	// Flush subnormals to zero.
 	MRS   FPCR, R0
 	MOVD  $16777216, R1
-	ORR   R0, R1, R1
 	MSR   R1, FPCR
 	MOVD  task+0(FP), R1
 	MOVD  $constantsNEON<>+0(SB), R2
@@ -6397,7 +6394,6 @@ TEXT ·gruStepsTrainNEON(SB), NOSPLIT, $0-8
 	// Flush subnormals to zero.
 	MRS   FPCR, R0
 	MOVD  $16777216, R1
-	ORR   R0, R1, R1
 	MSR   R1, FPCR
 	MOVD  task+0(FP), R1
 	MOVD  $constantsNEON<>+0(SB), R2
@@ -7706,7 +7702,6 @@ TEXT ·rnnTanhStepsNEON(SB), NOSPLIT, $0-8
 	// Flush subnormals to zero.
 	MRS   FPCR, R0
 	MOVD  $16777216, R1
-	ORR   R0, R1, R1
 	MSR   R1, FPCR
 	MOVD  task+0(FP), R1
 	MOVD  $constantsNEON<>+0(SB), R2
@@ -8750,7 +8745,6 @@ TEXT ·rnnReLUStepsNEON(SB), NOSPLIT, $0-8
 	// Flush subnormals to zero.
 	MRS   FPCR, R0
 	MOVD  $16777216, R1
-	ORR   R0, R1, R1
 	MSR   R1, FPCR
 	MOVD  task+0(FP), R1
 	MOVD  $constantsNEON<>+0(SB), R2

@@ -9,9 +9,7 @@
 TEXT ·addAVX2(SB), NOSPLIT, $8-32
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
+	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
 	MOVQ     dst+0(FP), AX
 	MOVQ     x+8(FP), CX
@@ -98,9 +96,7 @@ done5:
 TEXT ·mulAVX2(SB), NOSPLIT, $8-32
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
+	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
 	MOVQ     dst+0(FP), AX
 	MOVQ     x+8(FP), CX
@@ -187,9 +183,7 @@ done5:
 TEXT ·scaleAVX2(SB), NOSPLIT, $8-28
 	// Flush subnormals to zero.
 	VSTMXCSR     (SP)
-	MOVL         (SP), AX
-	ORL          $0x00008040, AX
-	MOVL         AX, 4(SP)
+	MOVL         $0x00009fc0, 4(SP)
 	VLDMXCSR     4(SP)
 	VBROADCASTSS alpha+24(FP), Y0
 	MOVQ         dst+0(FP), AX
@@ -270,9 +264,7 @@ done5:
 TEXT ·axpyAVX2(SB), NOSPLIT, $8-28
 	// Flush subnormals to zero.
 	VSTMXCSR     (SP)
-	MOVL         (SP), AX
-	ORL          $0x00008040, AX
-	MOVL         AX, 4(SP)
+	MOVL         $0x00009fc0, 4(SP)
 	VLDMXCSR     4(SP)
 	VBROADCASTSS alpha+24(FP), Y0
 	MOVQ         dst+0(FP), AX
@@ -357,9 +349,7 @@ done5:
 TEXT ·sumRowsAVX2(SB), NOSPLIT, $8-48
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
+	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
 	MOVQ     aStride+16(FP), AX
 	SHLQ     $0x02, AX
@@ -516,9 +506,7 @@ done11:
 TEXT ·sumRowProductsAVX2(SB), NOSPLIT, $8-64
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
+	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
 	MOVQ     aStride+24(FP), AX
 	SHLQ     $0x02, AX
@@ -710,9 +698,7 @@ GLOBL constantsAVX2<>(SB), RODATA|NOPTR, $64
 TEXT ·addAVX512(SB), NOSPLIT, $8-32
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
+	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
 	MOVQ     dst+0(FP), AX
 	MOVQ     x+8(FP), CX
@@ -779,9 +765,7 @@ done5:
 TEXT ·mulAVX512(SB), NOSPLIT, $8-32
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
+	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
 	MOVQ     dst+0(FP), AX
 	MOVQ     x+8(FP), CX
@@ -848,9 +832,7 @@ done5:
 TEXT ·scaleAVX512(SB), NOSPLIT, $8-28
 	// Flush subnormals to zero.
 	VSTMXCSR     (SP)
-	MOVL         (SP), AX
-	ORL          $0x00008040, AX
-	MOVL         AX, 4(SP)
+	MOVL         $0x00009fc0, 4(SP)
 	VLDMXCSR     4(SP)
 	VBROADCASTSS alpha+24(FP), Z0
 	MOVQ         dst+0(FP), AX
@@ -911,9 +893,7 @@ done5:
 TEXT ·axpyAVX512(SB), NOSPLIT, $8-28
 	// Flush subnormals to zero.
 	VSTMXCSR     (SP)
-	MOVL         (SP), AX
-	ORL          $0x00008040, AX
-	MOVL         AX, 4(SP)
+	MOVL         $0x00009fc0, 4(SP)
 	VLDMXCSR     4(SP)
 	VBROADCASTSS alpha+24(FP), Z0
 	MOVQ         dst+0(FP), AX
@@ -978,9 +958,7 @@ done5:
 TEXT ·sumRowsAVX512(SB), NOSPLIT, $8-48
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
+	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
 	MOVQ     aStride+16(FP), AX
 	SHLQ     $0x02, AX
@@ -1117,9 +1095,7 @@ done11:
 TEXT ·sumRowProductsAVX512(SB), NOSPLIT, $8-64
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
+	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
 	MOVQ     aStride+24(FP), AX
 	SHLQ     $0x02, AX

@@ -9,7 +9,6 @@ TEXT ·addNEON(SB), NOSPLIT, $0-32
 	// Flush subnormals to zero.
 	MRS  FPCR, R0
 	MOVD $16777216, R1
-	ORR  R0, R1, R1
 	MSR  R1, FPCR
 	MOVD dst+0(FP), R1
 	MOVD x+8(FP), R2
@@ -84,7 +83,6 @@ TEXT ·mulNEON(SB), NOSPLIT, $0-32
 	// Flush subnormals to zero.
 	MRS  FPCR, R0
 	MOVD $16777216, R1
-	ORR  R0, R1, R1
 	MSR  R1, FPCR
 	MOVD dst+0(FP), R1
 	MOVD x+8(FP), R2
@@ -159,7 +157,6 @@ TEXT ·scaleNEON(SB), NOSPLIT, $0-28
 	// Flush subnormals to zero.
 	MRS   FPCR, R0
 	MOVD  $16777216, R1
-	ORR   R0, R1, R1
 	MSR   R1, FPCR
 	FMOVS alpha+24(FP), F0
 	VDUP  V0.S[0], V0.S4
@@ -227,7 +224,6 @@ TEXT ·axpyNEON(SB), NOSPLIT, $0-28
 	// Flush subnormals to zero.
 	MRS   FPCR, R0
 	MOVD  $16777216, R1
-	ORR   R0, R1, R1
 	MSR   R1, FPCR
 	FMOVS alpha+24(FP), F0
 	VDUP  V0.S[0], V0.S4
@@ -300,7 +296,6 @@ TEXT ·sumRowsNEON(SB), NOSPLIT, $0-48
 	// Flush subnormals to zero.
 	MRS  FPCR, R0
 	MOVD $16777216, R1
-	ORR  R0, R1, R1
 	MSR  R1, FPCR
 	MOVD aStride+16(FP), R1
 	LSL  $2, R1, R1
@@ -440,7 +435,6 @@ TEXT ·sumRowProductsNEON(SB), NOSPLIT, $0-64
 	// Flush subnormals to zero.
 	MRS  FPCR, R0
 	MOVD $16777216, R1
-	ORR  R0, R1, R1
 	MSR  R1, FPCR
 	MOVD aStride+24(FP), R1
 	LSL  $2, R1, R1

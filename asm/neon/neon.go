@@ -85,7 +85,6 @@ func (a Asm) ADD(m, n, d reg.Register)        { a.op("ADD", ops(m, n), ops(d)) }
 func (a Asm) SUB(m, n, d reg.Register)        { a.op("SUB", ops(m, n), ops(d)) } // d = n - m
 func (a Asm) ADDimm(k int, n, d reg.Register) { a.op("ADD", ops(operand.I32(k), n), ops(d)) }
 func (a Asm) SUBS(k int, n, d reg.Register)   { a.op("SUBS", ops(operand.I32(k), n), ops(d)) } // d = n - k, and flags
-func (a Asm) ORR(m, n, d reg.Register)        { a.op("ORR", ops(m, n), ops(d)) }
 func (a Asm) LSL(k uint64, n, d reg.Register) { a.op("LSL", ops(operand.Imm(k), n), ops(d)) }
 func (a Asm) CMP(k int, n reg.Register)       { a.op("CMP", ops(operand.I32(k), n), nil) }
 func (a Asm) RET()                            { a.op("RET", nil, nil).IsTerminal = true }

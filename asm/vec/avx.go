@@ -16,17 +16,17 @@ type avx struct {
 	mxcsr Mem // the caller's
 }
 
-// Begin sets flush-to-zero and denormals-are-zero.
+// Begin sets flush-to-zero and denormals-are-zero, and else what a thread starts with:
+// rounding to nearest, no traps. To change what the caller has instead would wait for
+// it to be stored, which is after all operations before.
 func (a *avx) Begin() {
-	const flush = 1<<15 | 1<<6
+	const initial, flush = 0x1f80, 1<<15 | 1<<6
 	a.Comment("Flush subnormals to zero.")
 	a.mxcsr = a.AllocLocal(8)
-	r := a.GP32()
+	ours := a.mxcsr.Offset(4)
 	a.VSTMXCSR(a.mxcsr)
-	a.MOVL(a.mxcsr, r)
-	a.ORL(operand.U32(flush), r)
-	a.MOVL(r, a.mxcsr.Offset(4))
-	a.VLDMXCSR(a.mxcsr.Offset(4))
+	a.MOVL(operand.U32(initial|flush), ours)
+	a.VLDMXCSR(ours)
 }
 
 func (a *avx) End() {

@@ -22,16 +22,15 @@ func (*neonISA) Registers() int { return 32 }
 func (*neonISA) PoolWidth() int { return 4 }
 func (a *neonISA) Vec() R       { return a.XMM() }
 
-// Begin sets flush-to-zero.
+// Begin sets flush-to-zero, and else what a thread starts with, as that of AVX does.
 func (a *neonISA) Begin() {
-	const flush = 1 << 24
+	const initial, flush = 0, 1 << 24
 	a.base = nil
 	a.fpcr = a.GP64()
 	r := a.GP64()
 	a.Comment("Flush subnormals to zero.")
 	a.MRS(a.fpcr)
-	a.MOVDimm(flush, r)
-	a.ORR(a.fpcr, r, r)
+	a.MOVDimm(initial|flush, r)
 	a.MSR(r)
 }
 

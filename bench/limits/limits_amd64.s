@@ -9,9 +9,7 @@
 TEXT ·fmaAVX2(SB), NOSPLIT, $8-16
 	// Flush subnormals to zero.
 	VSTMXCSR     (SP)
-	MOVL         (SP), AX
-	ORL          $0x00008040, AX
-	MOVL         AX, 4(SP)
+	MOVL         $0x00009fc0, 4(SP)
 	VLDMXCSR     4(SP)
 	MOVQ         rounds+8(FP), AX
 	VBROADCASTSS x+0(FP), Y0
@@ -70,9 +68,7 @@ done2:
 TEXT ·tileAVX2(SB), NOSPLIT, $8-24
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
+	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
 	MOVQ     a+0(FP), AX
 	MOVQ     w+8(FP), CX
@@ -273,9 +269,7 @@ done2:
 TEXT ·readAVX2(SB), NOSPLIT, $8-24
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
+	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
 	MOVQ     passes+16(FP), AX
 	CMPQ     AX, $+1
@@ -325,9 +319,7 @@ done2:
 TEXT ·fmaAVX512(SB), NOSPLIT, $8-16
 	// Flush subnormals to zero.
 	VSTMXCSR     (SP)
-	MOVL         (SP), AX
-	ORL          $0x00008040, AX
-	MOVL         AX, 4(SP)
+	MOVL         $0x00009fc0, 4(SP)
 	VLDMXCSR     4(SP)
 	MOVQ         rounds+8(FP), AX
 	VBROADCASTSS x+0(FP), Z0
@@ -398,9 +390,7 @@ done2:
 TEXT ·tileAVX512(SB), NOSPLIT, $8-24
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
+	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
 	MOVQ     a+0(FP), AX
 	MOVQ     w+8(FP), CX
@@ -727,9 +717,7 @@ done2:
 TEXT ·readAVX512(SB), NOSPLIT, $8-24
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
-	MOVL     (SP), AX
-	ORL      $0x00008040, AX
-	MOVL     AX, 4(SP)
+	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
 	MOVQ     passes+16(FP), AX
 	CMPQ     AX, $+1

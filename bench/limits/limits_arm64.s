@@ -9,7 +9,6 @@ TEXT ·fmaNEON(SB), NOSPLIT, $0-16
 	// Flush subnormals to zero.
 	MRS   FPCR, R0
 	MOVD  $16777216, R1
-	ORR   R0, R1, R1
 	MSR   R1, FPCR
 	MOVD  rounds+8(FP), R1
 	FMOVS x+0(FP), F0
@@ -80,7 +79,6 @@ TEXT ·tileNEON(SB), NOSPLIT, $0-24
 	// Flush subnormals to zero.
 	MRS   FPCR, R0
 	MOVD  $16777216, R1
-	ORR   R0, R1, R1
 	MSR   R1, FPCR
 	MOVD  a+0(FP), R1
 	MOVD  w+8(FP), R2
@@ -277,7 +275,6 @@ TEXT ·readNEON(SB), NOSPLIT, $0-24
 	// Flush subnormals to zero.
 	MRS  FPCR, R0
 	MOVD $16777216, R1
-	ORR  R0, R1, R1
 	MSR  R1, FPCR
 	MOVD passes+16(FP), R1
 	CMP  $1, R1
