@@ -1,6 +1,9 @@
 package kernels
 
-import "fmt"
+import (
+	"fmt"
+	"unsafe"
+)
 
 // Gemm sets C = bias + A·W for A [n][K], C [n][Width], bias of Width elements
 // or nil for zeros:
@@ -51,21 +54,27 @@ func Gemv(y, x []float32, w *Panels, bias []float32) { now().Gemv(y, x, w, bias)
 
 // Gemv is the function Gemv on the path on.
 func (on Path) Gemv(y, x []float32, w *Panels, bias []float32) {
+	if !on.assembly() || !w.narrow() || len(y) != w.units || len(x) != w.k || bias != nil && len(bias) != w.units || raceEnabled {
+		on.gemv(y, x, w, bias)
+		return
+	}
+	init := unsafe.SliceData(bias)
+	if init == nil {
+		init = &zeroInit[0]
+	}
+	gemmNarrowRow(on.isa, unsafe.SliceData(y), unsafe.SliceData(x), unsafe.SliceData(w.data), init, len(x), len(y))
+}
+
+//go:noinline
+func (on Path) gemv(y, x []float32, w *Panels, bias []float32) {
 	const fn = "Gemv"
 	writes(fn, "y", y, w.Width())
 	reads(fn, "x", x, w.k)
-	init := zeroInit[:]
 	if bias != nil {
 		reads(fn, "bias", bias, w.Width())
-		init = bias
 	}
 	raceRead(w.data)
-	isa := on.use()
-	if isa == Generic || !w.narrow() {
-		gemm(isa, rowMat(y), rowMat(x), 1, w, bias, false)
-		return
-	}
-	gemmNarrowRow(isa, &y[0], &x[0], &w.data[0], &init[0], len(x), len(y))
+	gemm(on.use(), rowMat(y), rowMat(x), 1, w, bias, false)
 }
 
 // GemmTN sets C = Aᵀ·B, or C = C + Aᵀ·B if add, for the panels B of one gate with

@@ -110,3 +110,6 @@ func (on Path) use() ISA {
 	}
 	return on.isa
 }
+
+// assembly says whether the path is there, and is not Generic.
+func (on Path) assembly() bool { return on.isa-1 < badISA-1 }

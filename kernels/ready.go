@@ -1,6 +1,9 @@
 package kernels
 
-import "strconv"
+import (
+	"strconv"
+	"unsafe"
+)
 
 // A Step is one step of one sequence, made ready: it has been checked, and put in
 // the form that the kernel takes. For a small network, whose steps come sample by
@@ -68,31 +71,39 @@ func newStep(fn string, s Seq, kind stepKind) *Step {
 // recurrent weights that do not fit into a cache, see [Panels.Reversed]. It panics
 // if the length of x is wrong.
 func (p *Step) Run(x []float32) {
-	if len(x) != p.inputs {
-		p.badInput(x)
+	on := now()
+	if on.isa == AVX512 && p.seq.Isolated {
+		on.isa = AVX2 // as isolatedPath says
 	}
-	p.race(x)
-	isa := use()
-	if isa == AVX512 && p.seq.Isolated {
-		isa = AVX2 // as isolatedPath says
-	}
-	if isa == Generic || !p.fuses {
-		p.separate(isa, x)
+	if (!p.fuses || p.scratch != nil || len(x) != p.inputs || !on.assembly() || raceEnabled) && p.prepare(on, x) {
 		return
 	}
 	task := &p.task
-	task.steps = 1 // all that the kernel uses up of one step
-	if len(x) > 0 {
-		task.products[0].a = &x[0]
+	task.steps, task.products[0].a = 1, unsafe.SliceData(x) // the kernel uses up steps
+	p.kernel(on.isa, task)
+	task.products[0].a = nil // x is the caller's again
+	if p.seq.WHR != nil {
+		p.seq.project(on.isa, p.kind, p.seq.H.row(0, p.seq.WHH.k), 0)
+	}
+}
+
+// prepare does what is not needed before each call of a kernel, or the step itself if it
+// has none. It returns whether it did.
+//
+//go:noinline
+func (p *Step) prepare(on Path, x []float32) bool {
+	if len(x) != p.inputs {
+		panic("kernels: Step.Run: len(x) = " + strconv.Itoa(len(x)) + ", want " + strconv.Itoa(p.inputs))
+	}
+	p.race(x)
+	if isa := on.use(); isa == Generic || !p.fuses {
+		p.separate(isa, x)
+		return true
 	}
 	if p.scratch != nil {
 		p.seq.pad(p.scratch)
 	}
-	p.kernel(isa, task)
-	task.products[0].a = nil // x is the caller's again
-	if p.seq.WHR != nil {
-		p.seq.project(isa, p.kind, p.seq.H.row(0, p.seq.WHH.k), 0)
-	}
+	return false
 }
 
 // RunSteps makes T steps, with the bits of LSTMSteps and its like, for the rows of x
@@ -149,8 +160,6 @@ func (p *Step) separateSteps(isa ISA, T int, h, x Mat) {
 }
 
 // separate is Run without a kernel of whole steps.
-//
-//go:noinline
 func (p *Step) separate(isa ISA, x []float32) {
 	s := &p.seq
 	if s.WHH.units == 0 {
@@ -160,11 +169,6 @@ func (p *Step) separate(isa ISA, x []float32) {
 	s.separate(isa, p.kind)
 	s.X.Data = nil
 	s.WHH, p.other = p.other, s.WHH
-}
-
-//go:noinline
-func (p *Step) badInput(x []float32) {
-	panic("kernels: Step.Run: len(x) = " + strconv.Itoa(len(x)) + ", want " + strconv.Itoa(p.inputs))
 }
 
 // race tells the race detector what Run reads and writes.

@@ -91,24 +91,27 @@ func (l *Linear) PackPart(i int) {
 // Forward computes y = W·x + b for the rows of x [N,I], y [N,O]. It panics if a
 // length is wrong or if y and x overlap.
 func (l *Linear) Forward(y, x []float32) {
-	const fn = "Linear.Forward"
-	N := 1
-	if len(x) != l.input { // a division counts beside a single row
-		N = steps(fn, x, "I", l.input)
+	if len(x) != l.input || len(y) != l.output || memory.Overlap(y, x) {
+		l.forward(y, x)
+		return
 	}
+	// As the step of a network that x comes from.
+	kernels.StepPath(true, 1).Gemv(y, x, l.weight.panels, l.bias)
+}
+
+// forward is Forward for any number of rows.
+//
+//go:noinline
+func (l *Linear) forward(y, x []float32) {
+	const fn = "Linear.Forward"
+	N := steps(fn, x, "I", l.input)
 	if n := N * l.output; len(y) != n {
 		badLen(fn, "y", len(y), "N*O", n)
 	}
 	if memory.Overlap(y, x) {
 		badOverlap(fn, "y", "x")
 	}
-	w := l.weight.panels
-	on := kernels.StepPath(N == 1, N) // as the step of a network that x comes from
-	if N == 1 {
-		on.Gemv(y, x, w, l.bias)
-		return
-	}
-	on.Gemm(kernels.Mat{Data: y, Stride: l.output}, kernels.Mat{Data: x, Stride: l.input}, N, w, l.bias)
+	kernels.Gemm(kernels.Mat{Data: y, Stride: l.output}, kernels.Mat{Data: x, Stride: l.input}, N, l.weight.panels, l.bias)
 }
 
 // A LinearTape trains a Linear: it is the output and the gradients of one

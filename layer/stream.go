@@ -48,10 +48,11 @@ type Stream struct {
 	planned  bool // also a single step needs a plan
 	rowByRow bool // each row has a step of its own, in all scans
 
-	inputs, outputs int         // of a step: B*I, B*D*Ho
-	ready           []readyStep // a step of all rows of all layers, if rowByRow and not planned
-	last            []float32   // h of the last layer, if so
-	readySteps      bool        // ready serves many steps too: each layer has few inputs
+	inputs, outputs int           // of a step: B*I, B*D*Ho
+	ready           []readyStep   // a step of all rows of all layers, if rowByRow and not planned
+	one             *kernels.Step // that of ready, if it is the only one
+	last            []float32     // h of the last layer, if so
+	readySteps      bool          // ready serves many steps too: each layer has few inputs
 
 	threads
 	job func(workers.Member)
@@ -145,6 +146,9 @@ func (s *Stream) makeReady() {
 			s.ready = append(s.ready, one)
 		}
 	}
+	if len(s.ready) == 1 {
+		s.one = s.ready[0].Step
+	}
 	s.last = s.scans[len(s.scans)-1].h.Data
 	s.readySteps = true
 	for i := range s.scans {
@@ -192,6 +196,16 @@ func (s *Stream) SetThreads(n int) {
 // panics if a length is wrong, if y and x overlap, or if the network is
 // bidirectional.
 func (s *Stream) Step(y, x []float32) {
+	if s.one == nil || len(x) != s.inputs || len(y) != len(s.last) || memory.Overlap(y, x) || s.team != nil {
+		s.stepAny(y, x)
+		return
+	}
+	s.one.Run(x)
+	copy(y, s.last)
+}
+
+// stepAny is Step for any network.
+func (s *Stream) stepAny(y, x []float32) {
 	if len(x) != s.inputs || len(y) != s.outputs || s.r.bidirectional || memory.Overlap(y, x) {
 		s.badStep(y, x)
 	}
