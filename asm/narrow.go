@@ -44,34 +44,43 @@ func gemmNarrow(g *vec.Gen) {
 // others need.
 func gemmNarrowRow(g *vec.Gen) {
 	k := g.Func("gemmNarrowRow", "c, a, w, init *float32, k, units int", "multiplies a row of A by some columns of a block.")
-	units, one, done := k.Arg("units"), k.NewLabel("one"), k.NewLabel("done")
-	multiply := func(acc []vec.R) {
-		a, w, left := k.Arg("a"), k.Arg("w"), k.Arg("k")
-		for _, steps := range []int{turn(g), 1} {
-			k.Turns(left, steps, func() {
-				k.Outer([][]vec.R{acc}, func(int) vec.Mem { return vec.Mem{Base: a} }, []vec.Mem{{Base: w}}, steps)
-				k.AddImm(a, 4*steps)
-				k.AddImm(w, 4*block*steps)
-			})
-		}
-	}
-	k.Branch(units, vec.LT, 2, one)
-	widths(k, units, func(registers, least int) {
-		s := some{k, units, registers, least}
-		acc := s.load(vec.Mem{Base: k.Arg("init")})
+	someOutputs(k, k.Arg("units"), k.Arg)
+	k.End()
+}
+
+// someOutputs emits c = init + a·w for some columns of the block w. word returns a, w,
+// c, init and k, the number of inputs, each in a register that is used up.
+func someOutputs(k *vec.Func, columns vec.GP, word func(name string) vec.GP) {
+	one, done := k.NewLabel("one"), k.NewLabel("done")
+	multiply := func(acc []vec.R) { chain(k, acc, word("a"), word("w"), word("k")) }
+	k.Branch(columns, vec.LT, 2, one)
+	widths(k, columns, func(registers, least int) {
+		s := some{k, columns, registers, least}
+		acc := s.load(vec.Mem{Base: word("init")})
 		multiply(acc)
-		s.store(acc, vec.Mem{Base: k.Arg("c")})
+		s.store(acc, vec.Mem{Base: word("c")})
 	})
 	k.Jump(done)
 	k.Label(one)
-	acc := k.New(max(1, block/2/g.Lanes()))
+	acc := k.New(max(1, block/2/k.Lanes()))
 	for _, r := range acc {
-		k.Splat(vec.Mem{Base: k.Arg("init")}, r)
+		k.Splat(vec.Mem{Base: word("init")}, r)
 	}
 	multiply(acc)
-	k.ISA.StoreFirst(acc[0], vec.Mem{Base: k.Arg("c")})
+	k.ISA.StoreFirst(acc[0], vec.Mem{Base: word("c")})
 	k.Label(done)
-	k.End()
+}
+
+// chain adds the product of so many elements of a with a block w to acc, and uses the
+// three up.
+func chain(k *vec.Func, acc []vec.R, a, w, n vec.GP) {
+	for _, steps := range []int{turn(k.Gen), 1} {
+		k.Turns(n, steps, func() {
+			k.Outer([][]vec.R{acc}, func(int) vec.Mem { return vec.Mem{Base: a} }, []vec.Mem{{Base: w}}, steps)
+			k.AddImm(a, 4*steps)
+			k.AddImm(w, 4*block*steps)
+		})
+	}
 }
 
 // widths emits body for half a block and for more columns, or once if a register holds
@@ -101,8 +110,8 @@ type some struct {
 }
 
 // each gives f the memory for each register of a row, and how many elements of it there
-// are, or nil for all.
-func (s some) each(row vec.Mem, f func(j int, m vec.Mem, n vec.GP)) {
+// are, or nil for all. It calls maybe before those of which there may be none.
+func (s some) each(row vec.Mem, maybe func(j int), f func(j int, m vec.Mem, n vec.GP)) {
 	for j := range s.registers {
 		m, skip := row.Offset(4*s.Lanes()*j), s.Lanes()*j
 		if s.least >= skip+s.Lanes() {
@@ -118,6 +127,7 @@ func (s some) each(row vec.Mem, f func(j int, m vec.Mem, n vec.GP)) {
 		if s.least > skip {
 			f(j, m, left)
 		} else {
+			maybe(j)
 			s.IfAtLeast(left, 1, func() { f(j, m, left) })
 		}
 	}
@@ -125,8 +135,9 @@ func (s some) each(row vec.Mem, f func(j int, m vec.Mem, n vec.GP)) {
 
 // load returns a row, and zeros in the lanes that it does not fill.
 func (s some) load(row vec.Mem) vec.V {
-	v := s.Zeros(s.registers)
-	s.each(row, func(j int, m vec.Mem, n vec.GP) {
+	v := s.New(s.registers)
+	zero := func(j int) { s.ISA.Zero(v[j]) }
+	s.each(row, zero, func(j int, m vec.Mem, n vec.GP) {
 		if n == nil {
 			s.ISA.Load(m, v[j])
 		} else {
@@ -137,7 +148,7 @@ func (s some) load(row vec.Mem) vec.V {
 }
 
 func (s some) store(v vec.V, row vec.Mem) {
-	s.each(row, func(j int, m vec.Mem, n vec.GP) {
+	s.each(row, func(int) {}, func(j int, m vec.Mem, n vec.GP) {
 		if n == nil {
 			s.ISA.Store(v[j], m)
 		} else {

@@ -13,13 +13,14 @@ func steps(g *vec.Gen, t target) {
 		operands  []vec.Operand
 		emit      func(k *vec.Func, walk walk)
 		few       string // the operand that the chains of few units are
+		linear    bool   // with the product of a Linear
 	}{
-		{"lstmSteps", "makes steps of an LSTM.", 4, lstmOperands(false), func(k *vec.Func, w walk) { lstmGates(k, lstm, false, false, w) }, "gates"},
-		{"lstmStepsTrain", "is lstmSteps and leaves i,f,g,o in gates.", 4, lstmOperands(false), func(k *vec.Func, w walk) { lstmGates(k, lstm, true, false, w) }, "gates"},
-		{"gruSteps", "makes steps of a GRU.", 3, gruOperands(), func(k *vec.Func, w walk) { gruGates(k, t, false, w) }, "gh"},
-		{"gruStepsTrain", "is gruSteps and leaves r,z,n in gx.", 3, gruOperands(), func(k *vec.Func, w walk) { gruGates(k, t, true, w) }, ""},
-		{"rnnTanhSteps", "makes steps of an RNN with tanh.", 1, rnnStepOperands(), func(k *vec.Func, w walk) { rnnStepGates(k, t, rnnTanh, w) }, ""},
-		{"rnnReLUSteps", "makes steps of an RNN with max(0, x).", 1, rnnStepOperands(), func(k *vec.Func, w walk) { rnnStepGates(k, t, rnnReLU, w) }, ""},
+		{"lstmSteps", "makes steps of an LSTM.", 4, lstmOperands(false), func(k *vec.Func, w walk) { lstmGates(k, lstm, false, false, w) }, "gates", true},
+		{"lstmStepsTrain", "is lstmSteps and leaves i,f,g,o in gates.", 4, lstmOperands(false), func(k *vec.Func, w walk) { lstmGates(k, lstm, true, false, w) }, "gates", false},
+		{"gruSteps", "makes steps of a GRU.", 3, gruOperands(), func(k *vec.Func, w walk) { gruGates(k, t, false, w) }, "gh", true},
+		{"gruStepsTrain", "is gruSteps and leaves r,z,n in gx.", 3, gruOperands(), func(k *vec.Func, w walk) { gruGates(k, t, true, w) }, "", false},
+		{"rnnTanhSteps", "makes steps of an RNN with tanh.", 1, rnnStepOperands(), func(k *vec.Func, w walk) { rnnStepGates(k, t, rnnTanh, w) }, "", false},
+		{"rnnReLUSteps", "makes steps of an RNN with max(0, x).", 1, rnnStepOperands(), func(k *vec.Func, w walk) { rnnStepGates(k, t, rnnReLU, w) }, "", false},
 	} {
 		k := g.Func(s.name, "task *stepTask", s.doc)
 		k.Over("units", s.operands...)
@@ -35,7 +36,7 @@ func steps(g *vec.Gen, t target) {
 			if s.few != "" {
 				few = func(chains []vec.V) { k.From(operand, s.few, chains, first, second) }
 			}
-			scan(k, task, s.gates, func() { k.Walk(operand, unroll, first, second) }, few)
+			scan(k, task, s.gates, func() { k.Walk(operand, unroll, first, second) }, few, s.linear)
 		})
 		k.End()
 	}
@@ -62,6 +63,7 @@ func rnnStepGates(k *vec.Func, t target, newAct func(*vec.Gen) func(vec.V) vec.V
 //			p.out = p.init + p.a·p.w // or p.out += p.a·p.w
 //		}
 //		gates() // of few units from the registers of the last product, which has no out then
+//		y = yStart + h·yW // of some outputs, if there are any
 //		if steps--; steps == 0 {
 //			break
 //		}
@@ -71,7 +73,7 @@ func rnnStepGates(k *vec.Func, t target, newAct func(*vec.Gen) func(vec.V) vec.V
 //
 // stepTask, which is used up, says where everything is. Its pointers never leave
 // their matrices, for it is Go memory.
-func scan(k *vec.Func, task vec.GP, gates int, body func(), few func(chains []vec.V)) {
+func scan(k *vec.Func, task vec.GP, gates int, body func(), few func(chains []vec.V), linear bool) {
 	const typ = "stepTask"
 	field := func(name string) vec.Mem { return k.Field(task, typ, name) }
 	word := func(m vec.Mem) vec.GP {
@@ -102,6 +104,14 @@ func scan(k *vec.Func, task vec.GP, gates int, body func(), few func(chains []ve
 	})
 	body()
 	k.Label(next)
+	if linear {
+		outputs := word(field("outputs"))
+		k.If(outputs, func() {
+			k.Comment("A Linear of h.")
+			names := map[string]string{"c": "y", "a": "h", "w": "yW", "init": "yStart", "k": "units"}
+			someOutputs(k, outputs, func(name string) vec.GP { return word(field(names[name])) })
+		})
+	}
 
 	k.Comment("To the next step.")
 	left := word(field("steps"))

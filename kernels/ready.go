@@ -15,6 +15,7 @@ type Step struct {
 	fn      string
 	kind    stepKind
 	fuses   bool
+	alone   bool     // it fuses, and its kernel does all of it
 	inputs  int      // of x
 	task    stepTask // of the kernel, if it fuses, but for x
 	kernel  func(ISA, *stepTask)
@@ -62,6 +63,7 @@ func newStep(fn string, s Seq, kind stepKind) *Step {
 	}
 	p.task = s.task(kind, 0, 1, s.H0, s.C0, p.scratch)
 	p.task.products[0].a = nil
+	p.alone = p.scratch == nil && s.WHR == nil
 	p.kernel = stepKernels[kind]
 	return p
 }
@@ -70,8 +72,63 @@ func newStep(fn string, s Seq, kind stepKind) *Step {
 // WIH.K() elements; it is nil if there is no WIH. Calls go back and forth over
 // recurrent weights that do not fit into a cache, see [Panels.Reversed]. It panics
 // if the length of x is wrong.
-func (p *Step) Run(x []float32) {
-	on := now()
+func (p *Step) Run(x []float32) { p.run(now(), x) }
+
+// A Linear is what Gemv takes: y = Bias + x·W.
+type Linear struct {
+	W    *Panels
+	Bias []float32 // of W.Width() elements, or nil
+}
+
+// RunLinear is Run and then Gemv of the new h:
+//
+//	p.Run(x)
+//	y = l.Bias + h·l.W
+//
+// with the same bits. For up to 15 outputs it is one call of assembly, and the next
+// step need not wait for the product. W has as many inputs as h has elements. y must not
+// overlap the other arguments, nor the states. It panics if a length is wrong.
+func (p *Step) RunLinear(y, x []float32, l *Linear) {
+	on, w, bias := now(), l.W, l.Bias
+	if !p.alone || !on.assembly() || len(x) != p.inputs || uint(len(y)-1) >= block-1 ||
+		w.gates != 1 || w.k != p.task.units || w.units != len(y) || bias != nil && len(bias) != len(y) || raceEnabled {
+		p.runLinear(on, y, x, l)
+		return
+	}
+	if on.isa == AVX512 && p.seq.Isolated {
+		on.isa = AVX2 // as isolatedPath says
+	}
+	start := unsafe.SliceData(bias)
+	if start == nil {
+		start = &zeroInit[0]
+	}
+	task := &p.task
+	task.steps, task.outputs = 1, len(y)
+	task.products[0].a, task.y, task.yStart, task.yW = unsafe.SliceData(x), unsafe.SliceData(y), start, unsafe.SliceData(w.data)
+	p.kernel(on.isa, task)
+	task.products[0].a, task.y, task.yStart, task.yW = nil, nil, nil, nil
+	task.outputs = 0
+}
+
+// runLinear is RunLinear in two calls.
+//
+//go:noinline
+func (p *Step) runLinear(on Path, y, x []float32, l *Linear) {
+	const fn = "Step.RunLinear"
+	h := p.seq.H.row(0, p.seq.WHH.k)
+	reads(fn, "x", x, p.inputs)
+	if l.W.k != len(h) {
+		bad(fn, "W.K()", l.W.k, strconv.Itoa(len(h)))
+	}
+	writes(fn, "y", y, l.W.Width())
+	if l.Bias != nil {
+		reads(fn, "Bias", l.Bias, l.W.Width())
+	}
+	p.run(on, x)
+	Path{p.seq.path(on.isa)}.Gemv(y, h, l.W, l.Bias)
+}
+
+func (p *Step) run(on Path, x []float32) {
 	if on.isa == AVX512 && p.seq.Isolated {
 		on.isa = AVX2 // as isolatedPath says
 	}

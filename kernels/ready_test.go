@@ -55,7 +55,11 @@ func TestReadySteps(t *testing.T) {
 								copy(s.Gates.Data, want.Gates.Data)
 							}
 							f.run(want)
-							step.Run(x)
+							if n%2 == 0 {
+								step.Run(x)
+							} else {
+								checkRunLinear(t, step, want.H.row(0, want.WHH.k), x, seed+uint64(n), what)
+							}
 							requireFPState(t, what)
 							step.task.steps = task.steps
 							require.True(t, task == step.task, "%s: the kernel used up more than steps", what)
@@ -78,6 +82,8 @@ func TestReadySteps(t *testing.T) {
 							}
 						}
 						require.Zero(t, testing.AllocsPerRun(3, func() { step.Run(x) }))
+						w, y := NewPanels(1, 3, s.WHH.k), make([]float32, 3)
+						require.Zero(t, testing.AllocsPerRun(3, func() { step.RunLinear(y, x, &Linear{W: w}) }))
 						if inputs >= 0 {
 							for _, T := range []int{0, 1, 5, stepsPerCall(s.WHH, s.WIH) + 2} {
 								if T < 6 || units < 25 && !emulated {
@@ -89,6 +95,39 @@ func TestReadySteps(t *testing.T) {
 				}
 			}
 		}
+	})
+}
+
+// checkRunLinear compares y of RunLinear with the product of h, which the step must
+// come to, for some number of outputs.
+func checkRunLinear(t *testing.T, step *Step, h, x []float32, seed uint64, what string) {
+	outputs := 1 + int(seed)%(block+2)
+	w := NewPanels(1, outputs, len(h))
+	w.Pack(random(newRand(seed), outputs*len(h)))
+	var bias []float32
+	if seed%4 > 0 {
+		bias = random(newRand(seed+1), outputs)
+	}
+	want := random(newRand(seed+2), outputs+4)
+	y := slices.Clone(want)
+	Gemv(want[:outputs], h, w, bias)
+	step.RunLinear(y[:outputs], x, &Linear{w, bias})
+	requireSame(t, want, y, "%s: %d outputs", what, outputs)
+}
+
+// TestRunLinearPanics: nothing is written before.
+func TestRunLinearPanics(t *testing.T) {
+	forEachISA(t, func(t *testing.T, _ ISA) {
+		s := stepCase{stepFunc: stepFuncs[0], units: 5, inputs: 2, proj: -1, T: 1, bias: true}.newSeq(1)
+		h := slices.Clone(s.H.Data)
+		step := readyFuncs[stepFuncs[0].name](*s)
+		y, x, w := make([]float32, 3), make([]float32, 2), NewPanels(1, 3, 5)
+		require.PanicsWithValue(t, "kernels: Step.RunLinear: len(y) = 2, want 3", func() { step.RunLinear(y[:2], x, &Linear{W: w}) })
+		require.PanicsWithValue(t, "kernels: Step.RunLinear: len(Bias) = 2, want 3", func() { step.RunLinear(y, x, &Linear{w, y[:2]}) })
+		require.PanicsWithValue(t, "kernels: Step.RunLinear: W.K() = 4, want 5", func() { step.RunLinear(y, x, &Linear{W: NewPanels(1, 3, 4)}) })
+		require.PanicsWithValue(t, "kernels: Step.RunLinear: len(x) = 1, want 2", func() { step.RunLinear(y, x[:1], &Linear{W: w}) })
+		requireSame(t, h, s.H.Data, "h")
+		requireSame(t, make([]float32, 3), y, "y")
 	})
 }
 

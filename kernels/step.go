@@ -292,6 +292,10 @@ type stepTask struct {
 	steps       int           // at least 1
 	units       int
 
+	// The product of h with outputs columns of a block, if there are any: y = yStart + h·yW.
+	outputs       int
+	y, yStart, yW *float32
+
 	h, c, gates, gh, hPrev, cPrev          *float32
 	hStep, cStep, gatesStep, ghStep, xStep int
 }

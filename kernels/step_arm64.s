@@ -248,10 +248,10 @@ done17:
 	MOVD 32(R3), R3
 	ADD  R3, R8, R8
 	ADD  $256, R7, R7
-	MOVD 240(R1), R3
-	MOVD 248(R1), R6
-	MOVD 256(R1), R7
-	MOVD 280(R1), R7
+	MOVD 272(R1), R3
+	MOVD 280(R1), R6
+	MOVD 288(R1), R7
+	MOVD 312(R1), R7
 	MOVD 232(R1), R8
 
 	// Input and cell gates. Forget gate and c. Output gate. h of the units before.
@@ -1068,10 +1068,10 @@ done31:
 	BGE loop4
 
 done5:
-	MOVD 240(R1), R3
-	MOVD 248(R1), R6
-	MOVD 256(R1), R7
-	MOVD 280(R1), R8
+	MOVD 272(R1), R3
+	MOVD 280(R1), R6
+	MOVD 288(R1), R7
+	MOVD 312(R1), R8
 	MOVD 232(R1), R9
 
 	// 8 elements at a time.
@@ -2294,37 +2294,391 @@ loop48:
 
 done47:
 next3:
+	MOVD 240(R1), R3
+	CMP  $0, R3
+	BEQ  done49
+
+	// A Linear of h.
+	CMP   $2, R3
+	BLT   one50
+	CMP   $9, R3
+	BLT   half52
+	MOVD  256(R1), R6
+	FMOVQ (R6), F10
+	FMOVQ 16(R6), F11
+	MOVD  R3, R7
+	ADD   $-8, R7, R7
+	CMP   $2, R7
+	BLT   one54
+	CMP   $4, R7
+	BLT   two55
+	FMOVQ 32(R6), F12
+	JMP   loaded56
+
+one54:
+	FMOVS 32(R6), F12
+	JMP   loaded56
+
+two55:
+	FMOVD 32(R6), F12
+	CMP   $3, R7
+	BLT   loaded56
+	FMOVS 40(R6), F13
+	VZIP1 V13.D2, V12.D2, V12.D2
+
+loaded56:
+	MOVD  R3, R7
+	ADD   $-12, R7, R7
+	VMOVI $0, V13.B16
+	CMP   $1, R7
+	BLT   done57
+	CMP   $2, R7
+	BLT   one58
+	CMP   $4, R7
+	BLT   two59
+	FMOVQ 48(R6), F13
+	JMP   loaded60
+
+one58:
+	FMOVS 48(R6), F13
+	JMP   loaded60
+
+two59:
+	FMOVD 48(R6), F13
+	CMP   $3, R7
+	BLT   loaded60
+	FMOVS 56(R6), F14
+	VZIP1 V14.D2, V13.D2, V13.D2
+
+loaded60:
+done57:
+	MOVD 272(R1), R6
+	MOVD 264(R1), R7
+	MOVD 232(R1), R8
+	SUBS $4, R8, R8
+	BLT  done62
+
+loop61:
+	FMOVQ (R6), F14
+	FLDPQ (R7), (F15, F16)
+	WORD  $0x4f8e11ea // FMLA V10.4S, V15.4S, V14.S[0]
+	WORD  $0x4f8e120b // FMLA V11.4S, V16.4S, V14.S[0]
+	FLDPQ 32(R7), (F15, F16)
+	WORD  $0x4f8e11ec // FMLA V12.4S, V15.4S, V14.S[0]
+	WORD  $0x4f8e120d // FMLA V13.4S, V16.4S, V14.S[0]
+	FLDPQ 64(R7), (F15, F16)
+	WORD  $0x4fae11ea // FMLA V10.4S, V15.4S, V14.S[1]
+	WORD  $0x4fae120b // FMLA V11.4S, V16.4S, V14.S[1]
+	FLDPQ 96(R7), (F15, F16)
+	WORD  $0x4fae11ec // FMLA V12.4S, V15.4S, V14.S[1]
+	WORD  $0x4fae120d // FMLA V13.4S, V16.4S, V14.S[1]
+	FLDPQ 128(R7), (F15, F16)
+	WORD  $0x4f8e19ea // FMLA V10.4S, V15.4S, V14.S[2]
+	WORD  $0x4f8e1a0b // FMLA V11.4S, V16.4S, V14.S[2]
+	FLDPQ 160(R7), (F15, F16)
+	WORD  $0x4f8e19ec // FMLA V12.4S, V15.4S, V14.S[2]
+	WORD  $0x4f8e1a0d // FMLA V13.4S, V16.4S, V14.S[2]
+	FLDPQ 192(R7), (F15, F16)
+	WORD  $0x4fae19ea // FMLA V10.4S, V15.4S, V14.S[3]
+	WORD  $0x4fae1a0b // FMLA V11.4S, V16.4S, V14.S[3]
+	FLDPQ 224(R7), (F15, F16)
+	WORD  $0x4fae19ec // FMLA V12.4S, V15.4S, V14.S[3]
+	WORD  $0x4fae1a0d // FMLA V13.4S, V16.4S, V14.S[3]
+	ADD   $16, R6, R6
+	ADD   $256, R7, R7
+	SUBS  $4, R8, R8
+	BGE   loop61
+
+done62:
+	ADD  $4, R8, R8
+	SUBS $1, R8, R8
+	BLT  done64
+
+loop63:
+	FMOVS (R6), F14
+	FLDPQ (R7), (F15, F16)
+	WORD  $0x4f8e11ea // FMLA V10.4S, V15.4S, V14.S[0]
+	WORD  $0x4f8e120b // FMLA V11.4S, V16.4S, V14.S[0]
+	FLDPQ 32(R7), (F15, F16)
+	WORD  $0x4f8e11ec // FMLA V12.4S, V15.4S, V14.S[0]
+	WORD  $0x4f8e120d // FMLA V13.4S, V16.4S, V14.S[0]
+	ADD   $4, R6, R6
+	ADD   $64, R7, R7
+	SUBS  $1, R8, R8
+	BGE   loop63
+
+done64:
+	ADD   $1, R8, R8
+	MOVD  248(R1), R6
+	FMOVQ F10, (R6)
+	FMOVQ F11, 16(R6)
+	MOVD  R3, R7
+	ADD   $-8, R7, R7
+	CMP   $2, R7
+	BLT   one65
+	CMP   $4, R7
+	BLT   two66
+	FMOVQ F12, 32(R6)
+	JMP   stored67
+
+one65:
+	FMOVS F12, 32(R6)
+	JMP   stored67
+
+two66:
+	FMOVD F12, 32(R6)
+	CMP   $3, R7
+	BLT   stored67
+	VEXT  $8, V12.B16, V12.B16, V10.B16
+	FMOVS F10, 40(R6)
+
+stored67:
+	MOVD  R3, R3
+	ADD   $-12, R3, R3
+	CMP   $1, R3
+	BLT   done68
+	CMP   $2, R3
+	BLT   one69
+	CMP   $4, R3
+	BLT   two70
+	FMOVQ F13, 48(R6)
+	JMP   stored71
+
+one69:
+	FMOVS F13, 48(R6)
+	JMP   stored71
+
+two70:
+	FMOVD F13, 48(R6)
+	CMP   $3, R3
+	BLT   stored71
+	VEXT  $8, V13.B16, V13.B16, V10.B16
+	FMOVS F10, 56(R6)
+
+stored71:
+done68:
+	JMP done53
+
+half52:
+	MOVD  256(R1), R6
+	CMP   $2, R3
+	BLT   one72
+	CMP   $4, R3
+	BLT   two73
+	FMOVQ (R6), F10
+	JMP   loaded74
+
+one72:
+	FMOVS (R6), F10
+	JMP   loaded74
+
+two73:
+	FMOVD (R6), F10
+	CMP   $3, R3
+	BLT   loaded74
+	FMOVS 8(R6), F11
+	VZIP1 V11.D2, V10.D2, V10.D2
+
+loaded74:
+	MOVD  R3, R7
+	ADD   $-4, R7, R7
+	VMOVI $0, V11.B16
+	CMP   $1, R7
+	BLT   done75
+	CMP   $2, R7
+	BLT   one76
+	CMP   $4, R7
+	BLT   two77
+	FMOVQ 16(R6), F11
+	JMP   loaded78
+
+one76:
+	FMOVS 16(R6), F11
+	JMP   loaded78
+
+two77:
+	FMOVD 16(R6), F11
+	CMP   $3, R7
+	BLT   loaded78
+	FMOVS 24(R6), F12
+	VZIP1 V12.D2, V11.D2, V11.D2
+
+loaded78:
+done75:
+	MOVD 272(R1), R6
+	MOVD 264(R1), R7
+	MOVD 232(R1), R8
+	SUBS $4, R8, R8
+	BLT  done80
+
+loop79:
+	FMOVQ (R6), F12
+	FLDPQ (R7), (F13, F14)
+	WORD  $0x4f8c11aa // FMLA V10.4S, V13.4S, V12.S[0]
+	WORD  $0x4f8c11cb // FMLA V11.4S, V14.4S, V12.S[0]
+	FLDPQ 64(R7), (F13, F14)
+	WORD  $0x4fac11aa // FMLA V10.4S, V13.4S, V12.S[1]
+	WORD  $0x4fac11cb // FMLA V11.4S, V14.4S, V12.S[1]
+	FLDPQ 128(R7), (F13, F14)
+	WORD  $0x4f8c19aa // FMLA V10.4S, V13.4S, V12.S[2]
+	WORD  $0x4f8c19cb // FMLA V11.4S, V14.4S, V12.S[2]
+	FLDPQ 192(R7), (F13, F14)
+	WORD  $0x4fac19aa // FMLA V10.4S, V13.4S, V12.S[3]
+	WORD  $0x4fac19cb // FMLA V11.4S, V14.4S, V12.S[3]
+	ADD   $16, R6, R6
+	ADD   $256, R7, R7
+	SUBS  $4, R8, R8
+	BGE   loop79
+
+done80:
+	ADD  $4, R8, R8
+	SUBS $1, R8, R8
+	BLT  done82
+
+loop81:
+	FMOVS (R6), F12
+	FLDPQ (R7), (F13, F14)
+	WORD  $0x4f8c11aa // FMLA V10.4S, V13.4S, V12.S[0]
+	WORD  $0x4f8c11cb // FMLA V11.4S, V14.4S, V12.S[0]
+	ADD   $4, R6, R6
+	ADD   $64, R7, R7
+	SUBS  $1, R8, R8
+	BGE   loop81
+
+done82:
+	ADD   $1, R8, R8
+	MOVD  248(R1), R6
+	CMP   $2, R3
+	BLT   one83
+	CMP   $4, R3
+	BLT   two84
+	FMOVQ F10, (R6)
+	JMP   stored85
+
+one83:
+	FMOVS F10, (R6)
+	JMP   stored85
+
+two84:
+	FMOVD F10, (R6)
+	CMP   $3, R3
+	BLT   stored85
+	VEXT  $8, V10.B16, V10.B16, V10.B16
+	FMOVS F10, 8(R6)
+
+stored85:
+	MOVD  R3, R3
+	ADD   $-4, R3, R3
+	CMP   $1, R3
+	BLT   done86
+	CMP   $2, R3
+	BLT   one87
+	CMP   $4, R3
+	BLT   two88
+	FMOVQ F11, 16(R6)
+	JMP   stored89
+
+one87:
+	FMOVS F11, 16(R6)
+	JMP   stored89
+
+two88:
+	FMOVD F11, 16(R6)
+	CMP   $3, R3
+	BLT   stored89
+	VEXT  $8, V11.B16, V11.B16, V10.B16
+	FMOVS F10, 24(R6)
+
+stored89:
+done86:
+done53:
+	JMP done51
+
+one50:
+	MOVD  256(R1), R3
+	FMOVS (R3), F10
+	VDUP  V10.S[0], V10.S4
+	MOVD  256(R1), R3
+	FMOVS (R3), F11
+	VDUP  V11.S[0], V11.S4
+	MOVD  272(R1), R3
+	MOVD  264(R1), R6
+	MOVD  232(R1), R7
+	SUBS  $4, R7, R7
+	BLT   done91
+
+loop90:
+	FMOVQ (R3), F12
+	FLDPQ (R6), (F13, F14)
+	WORD  $0x4f8c11aa // FMLA V10.4S, V13.4S, V12.S[0]
+	WORD  $0x4f8c11cb // FMLA V11.4S, V14.4S, V12.S[0]
+	FLDPQ 64(R6), (F13, F14)
+	WORD  $0x4fac11aa // FMLA V10.4S, V13.4S, V12.S[1]
+	WORD  $0x4fac11cb // FMLA V11.4S, V14.4S, V12.S[1]
+	FLDPQ 128(R6), (F13, F14)
+	WORD  $0x4f8c19aa // FMLA V10.4S, V13.4S, V12.S[2]
+	WORD  $0x4f8c19cb // FMLA V11.4S, V14.4S, V12.S[2]
+	FLDPQ 192(R6), (F13, F14)
+	WORD  $0x4fac19aa // FMLA V10.4S, V13.4S, V12.S[3]
+	WORD  $0x4fac19cb // FMLA V11.4S, V14.4S, V12.S[3]
+	ADD   $16, R3, R3
+	ADD   $256, R6, R6
+	SUBS  $4, R7, R7
+	BGE   loop90
+
+done91:
+	ADD  $4, R7, R7
+	SUBS $1, R7, R7
+	BLT  done93
+
+loop92:
+	FMOVS (R3), F12
+	FLDPQ (R6), (F13, F14)
+	WORD  $0x4f8c11aa // FMLA V10.4S, V13.4S, V12.S[0]
+	WORD  $0x4f8c11cb // FMLA V11.4S, V14.4S, V12.S[0]
+	ADD   $4, R3, R3
+	ADD   $64, R6, R6
+	SUBS  $1, R7, R7
+	BGE   loop92
+
+done93:
+	ADD   $1, R7, R7
+	MOVD  248(R1), R3
+	FMOVS F10, (R3)
+
+done51:
+done49:
 	// To the next step.
 	MOVD 224(R1), R3
 	ADD  $-1, R3, R3
 	MOVD R3, 224(R1)
 	CMP  $0, R3
 	BEQ  done2
-	MOVD 240(R1), R3
-	MOVD R3, 272(R1)
-	MOVD 248(R1), R3
-	MOVD R3, 280(R1)
-	MOVD 240(R1), R3
-	MOVD 288(R1), R6
-	ADD  R6, R3, R3
-	MOVD R3, 240(R1)
-	MOVD 248(R1), R3
-	MOVD 296(R1), R6
-	ADD  R6, R3, R3
-	MOVD R3, 248(R1)
-	MOVD 256(R1), R3
-	MOVD 304(R1), R6
-	ADD  R6, R3, R3
-	MOVD R3, 256(R1)
-	MOVD 264(R1), R3
-	MOVD 312(R1), R6
-	ADD  R6, R3, R3
-	MOVD R3, 264(R1)
-	MOVD 16(R1), R3
+	MOVD 272(R1), R3
+	MOVD R3, 304(R1)
+	MOVD 280(R1), R3
+	MOVD R3, 312(R1)
+	MOVD 272(R1), R3
 	MOVD 320(R1), R6
 	ADD  R6, R3, R3
+	MOVD R3, 272(R1)
+	MOVD 280(R1), R3
+	MOVD 328(R1), R6
+	ADD  R6, R3, R3
+	MOVD R3, 280(R1)
+	MOVD 288(R1), R3
+	MOVD 336(R1), R6
+	ADD  R6, R3, R3
+	MOVD R3, 288(R1)
+	MOVD 296(R1), R3
+	MOVD 344(R1), R6
+	ADD  R6, R3, R3
+	MOVD R3, 296(R1)
+	MOVD 16(R1), R3
+	MOVD 352(R1), R6
+	ADD  R6, R3, R3
 	MOVD R3, 16(R1)
-	MOVD 272(R1), R3
+	MOVD 304(R1), R3
 	MOVD R3, 120(R1)
 	MOVD 48(R1), R3
 	MOVD 56(R1), R6
@@ -2585,10 +2939,10 @@ done17:
 	MOVD 32(R3), R3
 	ADD  R3, R8, R8
 	ADD  $256, R7, R7
-	MOVD 240(R1), R3
-	MOVD 248(R1), R6
-	MOVD 256(R1), R7
-	MOVD 280(R1), R8
+	MOVD 272(R1), R3
+	MOVD 280(R1), R6
+	MOVD 288(R1), R7
+	MOVD 312(R1), R8
 	MOVD 232(R1), R9
 
 	// Input and cell gates. Forget gate and c. Output gate. h of the units before.
@@ -3428,10 +3782,10 @@ done31:
 	BGE loop4
 
 done5:
-	MOVD 240(R1), R3
-	MOVD 248(R1), R6
-	MOVD 256(R1), R7
-	MOVD 280(R1), R8
+	MOVD 272(R1), R3
+	MOVD 280(R1), R6
+	MOVD 288(R1), R7
+	MOVD 312(R1), R8
 	MOVD 232(R1), R9
 
 	// 8 elements at a time.
@@ -4776,31 +5130,31 @@ next3:
 	MOVD R3, 224(R1)
 	CMP  $0, R3
 	BEQ  done2
-	MOVD 240(R1), R3
-	MOVD R3, 272(R1)
-	MOVD 248(R1), R3
-	MOVD R3, 280(R1)
-	MOVD 240(R1), R3
-	MOVD 288(R1), R6
-	ADD  R6, R3, R3
-	MOVD R3, 240(R1)
-	MOVD 248(R1), R3
-	MOVD 296(R1), R6
-	ADD  R6, R3, R3
-	MOVD R3, 248(R1)
-	MOVD 256(R1), R3
-	MOVD 304(R1), R6
-	ADD  R6, R3, R3
-	MOVD R3, 256(R1)
-	MOVD 264(R1), R3
-	MOVD 312(R1), R6
-	ADD  R6, R3, R3
-	MOVD R3, 264(R1)
-	MOVD 16(R1), R3
+	MOVD 272(R1), R3
+	MOVD R3, 304(R1)
+	MOVD 280(R1), R3
+	MOVD R3, 312(R1)
+	MOVD 272(R1), R3
 	MOVD 320(R1), R6
 	ADD  R6, R3, R3
+	MOVD R3, 272(R1)
+	MOVD 280(R1), R3
+	MOVD 328(R1), R6
+	ADD  R6, R3, R3
+	MOVD R3, 280(R1)
+	MOVD 288(R1), R3
+	MOVD 336(R1), R6
+	ADD  R6, R3, R3
+	MOVD R3, 288(R1)
+	MOVD 296(R1), R3
+	MOVD 344(R1), R6
+	ADD  R6, R3, R3
+	MOVD R3, 296(R1)
+	MOVD 16(R1), R3
+	MOVD 352(R1), R6
+	ADD  R6, R3, R3
 	MOVD R3, 16(R1)
-	MOVD 272(R1), R3
+	MOVD 304(R1), R3
 	MOVD R3, 120(R1)
 	MOVD 48(R1), R3
 	MOVD 56(R1), R6
@@ -4979,10 +5333,10 @@ done15:
 	MOVD 32(R3), R3
 	ADD  R3, R8, R8
 	ADD  $192, R7, R7
-	MOVD 240(R1), R3
-	MOVD 256(R1), R6
-	MOVD 264(R1), R7
-	MOVD 272(R1), R7
+	MOVD 272(R1), R3
+	MOVD 288(R1), R6
+	MOVD 296(R1), R7
+	MOVD 304(R1), R7
 	MOVD 232(R1), R8
 
 	// Reset gate and update gate. New gate and h of the units before.
@@ -5494,10 +5848,10 @@ done27:
 	BGE loop4
 
 done5:
-	MOVD 240(R1), R3
-	MOVD 256(R1), R6
-	MOVD 264(R1), R7
-	MOVD 272(R1), R8
+	MOVD 272(R1), R3
+	MOVD 288(R1), R6
+	MOVD 296(R1), R7
+	MOVD 304(R1), R8
 	MOVD 232(R1), R9
 
 	// 8 elements at a time.
@@ -6342,37 +6696,391 @@ loop42:
 
 done41:
 next3:
+	MOVD 240(R1), R3
+	CMP  $0, R3
+	BEQ  done43
+
+	// A Linear of h.
+	CMP   $2, R3
+	BLT   one44
+	CMP   $9, R3
+	BLT   half46
+	MOVD  256(R1), R6
+	FMOVQ (R6), F9
+	FMOVQ 16(R6), F10
+	MOVD  R3, R7
+	ADD   $-8, R7, R7
+	CMP   $2, R7
+	BLT   one48
+	CMP   $4, R7
+	BLT   two49
+	FMOVQ 32(R6), F11
+	JMP   loaded50
+
+one48:
+	FMOVS 32(R6), F11
+	JMP   loaded50
+
+two49:
+	FMOVD 32(R6), F11
+	CMP   $3, R7
+	BLT   loaded50
+	FMOVS 40(R6), F12
+	VZIP1 V12.D2, V11.D2, V11.D2
+
+loaded50:
+	MOVD  R3, R7
+	ADD   $-12, R7, R7
+	VMOVI $0, V12.B16
+	CMP   $1, R7
+	BLT   done51
+	CMP   $2, R7
+	BLT   one52
+	CMP   $4, R7
+	BLT   two53
+	FMOVQ 48(R6), F12
+	JMP   loaded54
+
+one52:
+	FMOVS 48(R6), F12
+	JMP   loaded54
+
+two53:
+	FMOVD 48(R6), F12
+	CMP   $3, R7
+	BLT   loaded54
+	FMOVS 56(R6), F13
+	VZIP1 V13.D2, V12.D2, V12.D2
+
+loaded54:
+done51:
+	MOVD 272(R1), R6
+	MOVD 264(R1), R7
+	MOVD 232(R1), R8
+	SUBS $4, R8, R8
+	BLT  done56
+
+loop55:
+	FMOVQ (R6), F13
+	FLDPQ (R7), (F14, F15)
+	WORD  $0x4f8d11c9 // FMLA V9.4S, V14.4S, V13.S[0]
+	WORD  $0x4f8d11ea // FMLA V10.4S, V15.4S, V13.S[0]
+	FLDPQ 32(R7), (F14, F15)
+	WORD  $0x4f8d11cb // FMLA V11.4S, V14.4S, V13.S[0]
+	WORD  $0x4f8d11ec // FMLA V12.4S, V15.4S, V13.S[0]
+	FLDPQ 64(R7), (F14, F15)
+	WORD  $0x4fad11c9 // FMLA V9.4S, V14.4S, V13.S[1]
+	WORD  $0x4fad11ea // FMLA V10.4S, V15.4S, V13.S[1]
+	FLDPQ 96(R7), (F14, F15)
+	WORD  $0x4fad11cb // FMLA V11.4S, V14.4S, V13.S[1]
+	WORD  $0x4fad11ec // FMLA V12.4S, V15.4S, V13.S[1]
+	FLDPQ 128(R7), (F14, F15)
+	WORD  $0x4f8d19c9 // FMLA V9.4S, V14.4S, V13.S[2]
+	WORD  $0x4f8d19ea // FMLA V10.4S, V15.4S, V13.S[2]
+	FLDPQ 160(R7), (F14, F15)
+	WORD  $0x4f8d19cb // FMLA V11.4S, V14.4S, V13.S[2]
+	WORD  $0x4f8d19ec // FMLA V12.4S, V15.4S, V13.S[2]
+	FLDPQ 192(R7), (F14, F15)
+	WORD  $0x4fad19c9 // FMLA V9.4S, V14.4S, V13.S[3]
+	WORD  $0x4fad19ea // FMLA V10.4S, V15.4S, V13.S[3]
+	FLDPQ 224(R7), (F14, F15)
+	WORD  $0x4fad19cb // FMLA V11.4S, V14.4S, V13.S[3]
+	WORD  $0x4fad19ec // FMLA V12.4S, V15.4S, V13.S[3]
+	ADD   $16, R6, R6
+	ADD   $256, R7, R7
+	SUBS  $4, R8, R8
+	BGE   loop55
+
+done56:
+	ADD  $4, R8, R8
+	SUBS $1, R8, R8
+	BLT  done58
+
+loop57:
+	FMOVS (R6), F13
+	FLDPQ (R7), (F14, F15)
+	WORD  $0x4f8d11c9 // FMLA V9.4S, V14.4S, V13.S[0]
+	WORD  $0x4f8d11ea // FMLA V10.4S, V15.4S, V13.S[0]
+	FLDPQ 32(R7), (F14, F15)
+	WORD  $0x4f8d11cb // FMLA V11.4S, V14.4S, V13.S[0]
+	WORD  $0x4f8d11ec // FMLA V12.4S, V15.4S, V13.S[0]
+	ADD   $4, R6, R6
+	ADD   $64, R7, R7
+	SUBS  $1, R8, R8
+	BGE   loop57
+
+done58:
+	ADD   $1, R8, R8
+	MOVD  248(R1), R6
+	FMOVQ F9, (R6)
+	FMOVQ F10, 16(R6)
+	MOVD  R3, R7
+	ADD   $-8, R7, R7
+	CMP   $2, R7
+	BLT   one59
+	CMP   $4, R7
+	BLT   two60
+	FMOVQ F11, 32(R6)
+	JMP   stored61
+
+one59:
+	FMOVS F11, 32(R6)
+	JMP   stored61
+
+two60:
+	FMOVD F11, 32(R6)
+	CMP   $3, R7
+	BLT   stored61
+	VEXT  $8, V11.B16, V11.B16, V9.B16
+	FMOVS F9, 40(R6)
+
+stored61:
+	MOVD  R3, R3
+	ADD   $-12, R3, R3
+	CMP   $1, R3
+	BLT   done62
+	CMP   $2, R3
+	BLT   one63
+	CMP   $4, R3
+	BLT   two64
+	FMOVQ F12, 48(R6)
+	JMP   stored65
+
+one63:
+	FMOVS F12, 48(R6)
+	JMP   stored65
+
+two64:
+	FMOVD F12, 48(R6)
+	CMP   $3, R3
+	BLT   stored65
+	VEXT  $8, V12.B16, V12.B16, V9.B16
+	FMOVS F9, 56(R6)
+
+stored65:
+done62:
+	JMP done47
+
+half46:
+	MOVD  256(R1), R6
+	CMP   $2, R3
+	BLT   one66
+	CMP   $4, R3
+	BLT   two67
+	FMOVQ (R6), F9
+	JMP   loaded68
+
+one66:
+	FMOVS (R6), F9
+	JMP   loaded68
+
+two67:
+	FMOVD (R6), F9
+	CMP   $3, R3
+	BLT   loaded68
+	FMOVS 8(R6), F10
+	VZIP1 V10.D2, V9.D2, V9.D2
+
+loaded68:
+	MOVD  R3, R7
+	ADD   $-4, R7, R7
+	VMOVI $0, V10.B16
+	CMP   $1, R7
+	BLT   done69
+	CMP   $2, R7
+	BLT   one70
+	CMP   $4, R7
+	BLT   two71
+	FMOVQ 16(R6), F10
+	JMP   loaded72
+
+one70:
+	FMOVS 16(R6), F10
+	JMP   loaded72
+
+two71:
+	FMOVD 16(R6), F10
+	CMP   $3, R7
+	BLT   loaded72
+	FMOVS 24(R6), F11
+	VZIP1 V11.D2, V10.D2, V10.D2
+
+loaded72:
+done69:
+	MOVD 272(R1), R6
+	MOVD 264(R1), R7
+	MOVD 232(R1), R8
+	SUBS $4, R8, R8
+	BLT  done74
+
+loop73:
+	FMOVQ (R6), F11
+	FLDPQ (R7), (F12, F13)
+	WORD  $0x4f8b1189 // FMLA V9.4S, V12.4S, V11.S[0]
+	WORD  $0x4f8b11aa // FMLA V10.4S, V13.4S, V11.S[0]
+	FLDPQ 64(R7), (F12, F13)
+	WORD  $0x4fab1189 // FMLA V9.4S, V12.4S, V11.S[1]
+	WORD  $0x4fab11aa // FMLA V10.4S, V13.4S, V11.S[1]
+	FLDPQ 128(R7), (F12, F13)
+	WORD  $0x4f8b1989 // FMLA V9.4S, V12.4S, V11.S[2]
+	WORD  $0x4f8b19aa // FMLA V10.4S, V13.4S, V11.S[2]
+	FLDPQ 192(R7), (F12, F13)
+	WORD  $0x4fab1989 // FMLA V9.4S, V12.4S, V11.S[3]
+	WORD  $0x4fab19aa // FMLA V10.4S, V13.4S, V11.S[3]
+	ADD   $16, R6, R6
+	ADD   $256, R7, R7
+	SUBS  $4, R8, R8
+	BGE   loop73
+
+done74:
+	ADD  $4, R8, R8
+	SUBS $1, R8, R8
+	BLT  done76
+
+loop75:
+	FMOVS (R6), F11
+	FLDPQ (R7), (F12, F13)
+	WORD  $0x4f8b1189 // FMLA V9.4S, V12.4S, V11.S[0]
+	WORD  $0x4f8b11aa // FMLA V10.4S, V13.4S, V11.S[0]
+	ADD   $4, R6, R6
+	ADD   $64, R7, R7
+	SUBS  $1, R8, R8
+	BGE   loop75
+
+done76:
+	ADD   $1, R8, R8
+	MOVD  248(R1), R6
+	CMP   $2, R3
+	BLT   one77
+	CMP   $4, R3
+	BLT   two78
+	FMOVQ F9, (R6)
+	JMP   stored79
+
+one77:
+	FMOVS F9, (R6)
+	JMP   stored79
+
+two78:
+	FMOVD F9, (R6)
+	CMP   $3, R3
+	BLT   stored79
+	VEXT  $8, V9.B16, V9.B16, V9.B16
+	FMOVS F9, 8(R6)
+
+stored79:
+	MOVD  R3, R3
+	ADD   $-4, R3, R3
+	CMP   $1, R3
+	BLT   done80
+	CMP   $2, R3
+	BLT   one81
+	CMP   $4, R3
+	BLT   two82
+	FMOVQ F10, 16(R6)
+	JMP   stored83
+
+one81:
+	FMOVS F10, 16(R6)
+	JMP   stored83
+
+two82:
+	FMOVD F10, 16(R6)
+	CMP   $3, R3
+	BLT   stored83
+	VEXT  $8, V10.B16, V10.B16, V9.B16
+	FMOVS F9, 24(R6)
+
+stored83:
+done80:
+done47:
+	JMP done45
+
+one44:
+	MOVD  256(R1), R3
+	FMOVS (R3), F9
+	VDUP  V9.S[0], V9.S4
+	MOVD  256(R1), R3
+	FMOVS (R3), F10
+	VDUP  V10.S[0], V10.S4
+	MOVD  272(R1), R3
+	MOVD  264(R1), R6
+	MOVD  232(R1), R7
+	SUBS  $4, R7, R7
+	BLT   done85
+
+loop84:
+	FMOVQ (R3), F11
+	FLDPQ (R6), (F12, F13)
+	WORD  $0x4f8b1189 // FMLA V9.4S, V12.4S, V11.S[0]
+	WORD  $0x4f8b11aa // FMLA V10.4S, V13.4S, V11.S[0]
+	FLDPQ 64(R6), (F12, F13)
+	WORD  $0x4fab1189 // FMLA V9.4S, V12.4S, V11.S[1]
+	WORD  $0x4fab11aa // FMLA V10.4S, V13.4S, V11.S[1]
+	FLDPQ 128(R6), (F12, F13)
+	WORD  $0x4f8b1989 // FMLA V9.4S, V12.4S, V11.S[2]
+	WORD  $0x4f8b19aa // FMLA V10.4S, V13.4S, V11.S[2]
+	FLDPQ 192(R6), (F12, F13)
+	WORD  $0x4fab1989 // FMLA V9.4S, V12.4S, V11.S[3]
+	WORD  $0x4fab19aa // FMLA V10.4S, V13.4S, V11.S[3]
+	ADD   $16, R3, R3
+	ADD   $256, R6, R6
+	SUBS  $4, R7, R7
+	BGE   loop84
+
+done85:
+	ADD  $4, R7, R7
+	SUBS $1, R7, R7
+	BLT  done87
+
+loop86:
+	FMOVS (R3), F11
+	FLDPQ (R6), (F12, F13)
+	WORD  $0x4f8b1189 // FMLA V9.4S, V12.4S, V11.S[0]
+	WORD  $0x4f8b11aa // FMLA V10.4S, V13.4S, V11.S[0]
+	ADD   $4, R3, R3
+	ADD   $64, R6, R6
+	SUBS  $1, R7, R7
+	BGE   loop86
+
+done87:
+	ADD   $1, R7, R7
+	MOVD  248(R1), R3
+	FMOVS F9, (R3)
+
+done45:
+done43:
 	// To the next step.
 	MOVD 224(R1), R3
 	ADD  $-1, R3, R3
 	MOVD R3, 224(R1)
 	CMP  $0, R3
 	BEQ  done2
-	MOVD 240(R1), R3
-	MOVD R3, 272(R1)
-	MOVD 248(R1), R3
-	MOVD R3, 280(R1)
-	MOVD 240(R1), R3
-	MOVD 288(R1), R6
-	ADD  R6, R3, R3
-	MOVD R3, 240(R1)
-	MOVD 248(R1), R3
-	MOVD 296(R1), R6
-	ADD  R6, R3, R3
-	MOVD R3, 248(R1)
-	MOVD 256(R1), R3
-	MOVD 304(R1), R6
-	ADD  R6, R3, R3
-	MOVD R3, 256(R1)
-	MOVD 264(R1), R3
-	MOVD 312(R1), R6
-	ADD  R6, R3, R3
-	MOVD R3, 264(R1)
-	MOVD 16(R1), R3
+	MOVD 272(R1), R3
+	MOVD R3, 304(R1)
+	MOVD 280(R1), R3
+	MOVD R3, 312(R1)
+	MOVD 272(R1), R3
 	MOVD 320(R1), R6
 	ADD  R6, R3, R3
+	MOVD R3, 272(R1)
+	MOVD 280(R1), R3
+	MOVD 328(R1), R6
+	ADD  R6, R3, R3
+	MOVD R3, 280(R1)
+	MOVD 288(R1), R3
+	MOVD 336(R1), R6
+	ADD  R6, R3, R3
+	MOVD R3, 288(R1)
+	MOVD 296(R1), R3
+	MOVD 344(R1), R6
+	ADD  R6, R3, R3
+	MOVD R3, 296(R1)
+	MOVD 16(R1), R3
+	MOVD 352(R1), R6
+	ADD  R6, R3, R3
 	MOVD R3, 16(R1)
-	MOVD 272(R1), R3
+	MOVD 304(R1), R3
 	MOVD R3, 120(R1)
 	MOVD 48(R1), R3
 	MOVD 56(R1), R6
@@ -6773,10 +7481,10 @@ done17:
 	BGE loop4
 
 done5:
-	MOVD 240(R1), R3
-	MOVD 256(R1), R6
-	MOVD 264(R1), R7
-	MOVD 272(R1), R8
+	MOVD 272(R1), R3
+	MOVD 288(R1), R6
+	MOVD 296(R1), R7
+	MOVD 304(R1), R8
 	MOVD 232(R1), R9
 
 	// 8 elements at a time.
@@ -7656,31 +8364,31 @@ done31:
 	MOVD R3, 224(R1)
 	CMP  $0, R3
 	BEQ  done2
-	MOVD 240(R1), R3
-	MOVD R3, 272(R1)
-	MOVD 248(R1), R3
-	MOVD R3, 280(R1)
-	MOVD 240(R1), R3
-	MOVD 288(R1), R6
-	ADD  R6, R3, R3
-	MOVD R3, 240(R1)
-	MOVD 248(R1), R3
-	MOVD 296(R1), R6
-	ADD  R6, R3, R3
-	MOVD R3, 248(R1)
-	MOVD 256(R1), R3
-	MOVD 304(R1), R6
-	ADD  R6, R3, R3
-	MOVD R3, 256(R1)
-	MOVD 264(R1), R3
-	MOVD 312(R1), R6
-	ADD  R6, R3, R3
-	MOVD R3, 264(R1)
-	MOVD 16(R1), R3
+	MOVD 272(R1), R3
+	MOVD R3, 304(R1)
+	MOVD 280(R1), R3
+	MOVD R3, 312(R1)
+	MOVD 272(R1), R3
 	MOVD 320(R1), R6
 	ADD  R6, R3, R3
+	MOVD R3, 272(R1)
+	MOVD 280(R1), R3
+	MOVD 328(R1), R6
+	ADD  R6, R3, R3
+	MOVD R3, 280(R1)
+	MOVD 288(R1), R3
+	MOVD 336(R1), R6
+	ADD  R6, R3, R3
+	MOVD R3, 288(R1)
+	MOVD 296(R1), R3
+	MOVD 344(R1), R6
+	ADD  R6, R3, R3
+	MOVD R3, 296(R1)
+	MOVD 16(R1), R3
+	MOVD 352(R1), R6
+	ADD  R6, R3, R3
 	MOVD R3, 16(R1)
-	MOVD 272(R1), R3
+	MOVD 304(R1), R3
 	MOVD R3, 120(R1)
 	MOVD 48(R1), R3
 	MOVD 56(R1), R6
@@ -8553,9 +9261,9 @@ done43:
 	BGE loop4
 
 done5:
-	MOVD 240(R1), R3
-	MOVD 256(R1), R6
-	MOVD 264(R1), R7
+	MOVD 272(R1), R3
+	MOVD 288(R1), R6
+	MOVD 296(R1), R7
 	MOVD 232(R1), R8
 
 	// 8 elements at a time.
@@ -8699,31 +9407,31 @@ done56:
 	MOVD R3, 224(R1)
 	CMP  $0, R3
 	BEQ  done2
-	MOVD 240(R1), R3
-	MOVD R3, 272(R1)
-	MOVD 248(R1), R3
-	MOVD R3, 280(R1)
-	MOVD 240(R1), R3
-	MOVD 288(R1), R6
-	ADD  R6, R3, R3
-	MOVD R3, 240(R1)
-	MOVD 248(R1), R3
-	MOVD 296(R1), R6
-	ADD  R6, R3, R3
-	MOVD R3, 248(R1)
-	MOVD 256(R1), R3
-	MOVD 304(R1), R6
-	ADD  R6, R3, R3
-	MOVD R3, 256(R1)
-	MOVD 264(R1), R3
-	MOVD 312(R1), R6
-	ADD  R6, R3, R3
-	MOVD R3, 264(R1)
-	MOVD 16(R1), R3
+	MOVD 272(R1), R3
+	MOVD R3, 304(R1)
+	MOVD 280(R1), R3
+	MOVD R3, 312(R1)
+	MOVD 272(R1), R3
 	MOVD 320(R1), R6
 	ADD  R6, R3, R3
+	MOVD R3, 272(R1)
+	MOVD 280(R1), R3
+	MOVD 328(R1), R6
+	ADD  R6, R3, R3
+	MOVD R3, 280(R1)
+	MOVD 288(R1), R3
+	MOVD 336(R1), R6
+	ADD  R6, R3, R3
+	MOVD R3, 288(R1)
+	MOVD 296(R1), R3
+	MOVD 344(R1), R6
+	ADD  R6, R3, R3
+	MOVD R3, 296(R1)
+	MOVD 16(R1), R3
+	MOVD 352(R1), R6
+	ADD  R6, R3, R3
 	MOVD R3, 16(R1)
-	MOVD 272(R1), R3
+	MOVD 304(R1), R3
 	MOVD R3, 120(R1)
 	MOVD 48(R1), R3
 	MOVD 56(R1), R6
@@ -9581,9 +10289,9 @@ done43:
 	BGE loop4
 
 done5:
-	MOVD 240(R1), R2
-	MOVD 256(R1), R3
-	MOVD 264(R1), R6
+	MOVD 272(R1), R2
+	MOVD 288(R1), R3
+	MOVD 296(R1), R6
 	MOVD 232(R1), R7
 
 	// 8 elements at a time.
@@ -9655,31 +10363,31 @@ done56:
 	MOVD R2, 224(R1)
 	CMP  $0, R2
 	BEQ  done2
-	MOVD 240(R1), R2
-	MOVD R2, 272(R1)
-	MOVD 248(R1), R2
-	MOVD R2, 280(R1)
-	MOVD 240(R1), R2
-	MOVD 288(R1), R3
-	ADD  R3, R2, R2
-	MOVD R2, 240(R1)
-	MOVD 248(R1), R2
-	MOVD 296(R1), R3
-	ADD  R3, R2, R2
-	MOVD R2, 248(R1)
-	MOVD 256(R1), R2
-	MOVD 304(R1), R3
-	ADD  R3, R2, R2
-	MOVD R2, 256(R1)
-	MOVD 264(R1), R2
-	MOVD 312(R1), R3
-	ADD  R3, R2, R2
-	MOVD R2, 264(R1)
-	MOVD 16(R1), R2
+	MOVD 272(R1), R2
+	MOVD R2, 304(R1)
+	MOVD 280(R1), R2
+	MOVD R2, 312(R1)
+	MOVD 272(R1), R2
 	MOVD 320(R1), R3
 	ADD  R3, R2, R2
+	MOVD R2, 272(R1)
+	MOVD 280(R1), R2
+	MOVD 328(R1), R3
+	ADD  R3, R2, R2
+	MOVD R2, 280(R1)
+	MOVD 288(R1), R2
+	MOVD 336(R1), R3
+	ADD  R3, R2, R2
+	MOVD R2, 288(R1)
+	MOVD 296(R1), R2
+	MOVD 344(R1), R3
+	ADD  R3, R2, R2
+	MOVD R2, 296(R1)
+	MOVD 16(R1), R2
+	MOVD 352(R1), R3
+	ADD  R3, R2, R2
 	MOVD R2, 16(R1)
-	MOVD 272(R1), R2
+	MOVD 304(R1), R2
 	MOVD R2, 120(R1)
 	MOVD 48(R1), R2
 	MOVD 56(R1), R3

@@ -30,6 +30,31 @@ func ExampleStream_Step() {
 	// [-0.4425 -0.2314 0.1386]
 }
 
+// An audio effect: a small network that makes one sample of one sample.
+func ExampleStream_StepLinear() {
+	r := layer.NewRand(0)
+	lstm, err := layer.NewLSTM(layer.LSTMConfig{Input: 1, Hidden: 8}, r)
+	if err != nil {
+		log.Fatal(err)
+	}
+	dense, err := layer.NewLinear(layer.LinearConfig{Input: 8, Output: 1}, r)
+	if err != nil {
+		log.Fatal(err)
+	}
+	s := lstm.NewStream(1)
+	samples := []float32{1, 0.5, 0, -0.5}
+	for i := range samples {
+		in, out := samples[i], samples[i:i+1]
+		s.StepLinear(out, []float32{in}, dense) // dense.Forward of what Step gives
+	}
+	fmt.Printf("%.4f\n", samples)
+
+	// PyTorch prints the same after torch.manual_seed(0).
+
+	// Output:
+	// [-0.2046 -0.1975 -0.2055 -0.2209]
+}
+
 // A batch of whole sequences. The state carries over to the next call.
 func ExampleStream_Forward() {
 	const T, B, I, H = 3, 2, 2, 3

@@ -448,6 +448,10 @@ func TestPanics(t *testing.T) {
 		m := newModel(t, mode, I, H, false, r)
 		name, _, _ := strings.Cut(mode, "_")
 		s, tape, idle := m.NewStream(B), m.NewTape(T, B), m.NewTape(T, B)
+		linear, err := NewLinear(LinearConfig{Input: H, Output: 4}, nil)
+		require.NoError(t, err)
+		wrong, err := NewLinear(LinearConfig{Input: H - 1, Output: 4}, nil)
+		require.NoError(t, err)
 		p := newProblem(mode, I, H, T+1, B, r)
 		out := normal(r, (T+1)*B*max(I, H))
 		tape.Forward(p.x[:2*B*I])
@@ -463,6 +467,10 @@ func TestPanics(t *testing.T) {
 		for want, f := range map[string]func(){
 			"Stream.Step: len(x) = 9, want B*I = 10":                                                    func() { s.Step(out[:6], p.x[:9]) },
 			"Stream.Step: len(y) = 7, want B*Ho = 6":                                                    func() { s.Step(out[:7], p.x[:10]) },
+			"Stream.StepLinear: len(x) = 9, want B*I = 10":                                              func() { s.StepLinear(out[:8], p.x[:9], linear) },
+			"Stream.StepLinear: len(y) = 6, want B*O = 8":                                               func() { s.StepLinear(out[:6], p.x[:10], linear) },
+			"Stream.StepLinear: l.Input = 2, want Ho = 3":                                               func() { s.StepLinear(out[:8], p.x[:10], wrong) },
+			"Stream.StepLinear: y and x overlap, want memory of their own":                              func() { s.StepLinear(out[:8], out[7:17], linear) },
 			"Stream.Forward: len(x) = 11, want a multiple of B*I = 10":                                  func() { s.Forward(out[:6], p.x[:11]) },
 			"Stream.Forward: len(y) = 6, want T*B*D*Ho = 12":                                            func() { s.Forward(out[:6], p.x[:20]) },
 			"Tape.Forward: len(x) = 11, want a multiple of B*I = 10":                                    func() { tape.Forward(p.x[:11]) },

@@ -27,7 +27,7 @@ type Linear struct {
 	input, output int
 	params        Params
 	weight        *matrix
-	bias          []float32 // of the parameter, or nil
+	product       kernels.Linear // of the panels of weight, and of bias
 }
 
 // NewLinear returns a Linear with PyTorch's initialisation: both parameters, in
@@ -59,8 +59,9 @@ func NewLinear(cfg LinearConfig, r *Rand) (*Linear, error) {
 	l.params.alloc()
 	l.params.init(r, 1/math.Sqrt(float64(cfg.Input)))
 	l.weight = newMatrix(l.params[0].Data, 1, cfg.Output, cfg.Input)
+	l.product.W = l.weight.panels
 	if !cfg.NoBias {
-		l.bias = l.params[1].Data // one gate is in packed order as it is
+		l.product.Bias = l.params[1].Data // one gate is in packed order as it is
 	}
 	if r != nil { // panels of zeros are zeros
 		l.Pack()
@@ -96,7 +97,7 @@ func (l *Linear) Forward(y, x []float32) {
 		return
 	}
 	// As the step of a network that x comes from.
-	kernels.StepPath(true, 1).Gemv(y, x, l.weight.panels, l.bias)
+	kernels.StepPath(true, 1).Gemv(y, x, l.weight.panels, l.product.Bias)
 }
 
 // forward is Forward for any number of rows.
@@ -111,7 +112,7 @@ func (l *Linear) forward(y, x []float32) {
 	if memory.Overlap(y, x) {
 		badOverlap(fn, "y", "x")
 	}
-	kernels.Gemm(kernels.Mat{Data: y, Stride: l.output}, kernels.Mat{Data: x, Stride: l.input}, N, l.weight.panels, l.bias)
+	kernels.Gemm(kernels.Mat{Data: y, Stride: l.output}, kernels.Mat{Data: x, Stride: l.input}, N, l.weight.panels, l.product.Bias)
 }
 
 // A LinearTape trains a Linear: it is the output and the gradients of one
@@ -229,7 +230,7 @@ func (t *LinearTape) Forward(x []float32) (y []float32) {
 // forwardPart does the share of m of a call of Forward.
 func (t *LinearTape) forwardPart(m workers.Member) {
 	l := t.linear
-	t.product(m, kernels.Mat{Data: t.y, Stride: l.output}, kernels.Mat{Data: t.x, Stride: l.input}, l.weight.panels, &t.parts[m.Index].w, l.bias)
+	t.product(m, kernels.Mat{Data: t.y, Stride: l.output}, kernels.Mat{Data: t.x, Stride: l.input}, l.weight.panels, &t.parts[m.Index].w, l.product.Bias)
 }
 
 // Backward goes back through the last Forward, once, from the gradient dy [N,O]
@@ -285,7 +286,7 @@ func (t *LinearTape) backwardPart(m workers.Member) {
 	m.Wait()
 	lo, hi = shareOf(m, l.output, blockUnits)
 	l.weight.addGrad(t.params[0].Grad, dy, t.xs, lo, hi)
-	if l.bias != nil {
+	if l.product.Bias != nil {
 		addBiasGrad(pt.sum, dy, t.N, 1, l.output, lo, hi, t.params[1].Grad)
 	}
 }

@@ -79,6 +79,43 @@ func TestStreamCopies(t *testing.T) {
 
 // TestUnmarshalErrors: whatever is not the state of such a Stream is an error and
 // changes nothing.
+// TestStepLinear has the bits of a Step and of Forward of a Linear, for every network,
+// some of whose steps the Linear is a part of.
+func TestStepLinear(t *testing.T) {
+	const T = 3
+	kerneltest.Each(t, func(t *testing.T, _ kernels.ISA) {
+		for _, n := range networks {
+			for _, c := range []struct{ B, outputs, threads int }{{1, 1, 1}, {1, 15, 1}, {1, 9, 2}, {1, 40, 1}, {3, 2, 1}, {3, 20, 2}} {
+				what := fmt.Sprintf("%v, %+v", n, c)
+				r := NewRand(3)
+				m := n.build(t, r)
+				p := newRun(n, T, c.B, nil, false, r)
+				l, err := NewLinear(LinearConfig{Input: p.out, Output: c.outputs, NoBias: c.outputs == 9}, r)
+				require.NoError(t, err)
+				want, s := m.NewStream(c.B), m.NewStream(c.B)
+				s.SetThreads(c.threads)
+				h := make([]float32, c.B*p.out)
+				wantY, y := make([]float32, c.B*c.outputs), make([]float32, c.B*c.outputs)
+				step := func(t int) { s.StepLinear(y, p.x[t*c.B*n.I:][:c.B*n.I], l) }
+				if n.bidirectional {
+					require.PanicsWithValue(t, "layer: Stream.StepLinear: directions = 2, want 1: the reverse direction needs whole sequences",
+						func() { step(0) }, what)
+					continue
+				}
+				for k := range T {
+					want.Step(h, p.x[k*c.B*n.I:][:c.B*n.I])
+					l.Forward(wantY, h)
+					step(k)
+					requireBits(t, wantY, y, what)
+					requireBits(t, want.H(), s.H(), what)
+					requireBits(t, want.C(), s.C(), what)
+				}
+				require.Zero(t, testing.AllocsPerRun(3, func() { step(0) }), what)
+			}
+		}
+	})
+}
+
 func TestUnmarshalErrors(t *testing.T) {
 	r := NewRand(2)
 	n := network{mode: "LSTM", I: 2, H: 3, L: 2}

@@ -109,18 +109,17 @@ func (b *blocks) load(t *task) ([]float32, error) {
 	return y, nil
 }
 
-// steps is simdrnn with one call of each layer for a sample.
+// steps is simdrnn with one call for a sample.
 type steps struct{ run }
 
 func (s *steps) title() string { return "simdrnn, steps" }
 
 func (s *steps) load(t *task) ([]float32, error) {
 	stream := t.recurrent.NewStream(1)
-	h, y := make([]float32, t.H), make([]float32, T)
+	y := make([]float32, T)
 	s.add(t, func() {
 		for i := range y {
-			stream.Step(h, t.x[i:i+1])
-			t.dense.Forward(y[i:i+1], h)
+			stream.StepLinear(y[i:i+1], t.x[i:i+1], t.dense)
 		}
 	})
 	return y, nil
