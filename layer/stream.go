@@ -49,7 +49,7 @@ type Stream struct {
 	rowByRow bool // each row has a step of its own, in all scans
 
 	inputs, outputs int           // of a step: B*I, B*D*Ho
-	hidden          []float32     // outputs of a step before a Linear
+	hidden          []float32     // y of a step that a Linear follows, if it may need a plan
 	ready           []readyStep   // a step of all rows of all layers, if rowByRow and not planned
 	one             *kernels.Step // that of ready, if it is the only one
 	last            []float32     // h of the last layer, if so
@@ -97,7 +97,6 @@ func newStream(r *recurrent, batch int) *Stream {
 	for _, c := range []*[]float32{&s.c, &s.cs} {
 		*c = make([]float32, LD*batch*r.cUnits())
 	}
-	s.hidden = make([]float32, s.outputs)
 	s.h0, s.c0 = s.h, s.c
 	if r.bidirectional {
 		s.h0, s.c0 = slices.Clone(s.h), slices.Clone(s.c)
@@ -106,6 +105,9 @@ func newStream(r *recurrent, batch int) *Stream {
 	s.SetThreads(1)
 	s.scans = s.parts[0].scans
 	s.planned, s.rowByRow = r.bidirectional || s.scans[0].zone != nil, true
+	if s.planned {
+		s.hidden = make([]float32, s.outputs)
+	}
 	H, cUnits := r.hUnits(), r.cUnits()
 	for i := range s.scans {
 		sc := &s.scans[i]
@@ -192,6 +194,9 @@ func (s *Stream) SetThreads(n int) {
 		s.parts = append(s.parts, s.newPart())
 	}
 	s.parts = slices.Delete(s.parts, n, len(s.parts))
+	if n > 1 && s.hidden == nil {
+		s.hidden = make([]float32, s.outputs)
+	}
 }
 
 // Step computes one step, from x [B,I] to y [B,Ho], and moves the state on. It
@@ -234,7 +239,7 @@ func (s *Stream) stepLinear(y, x []float32, l *Linear) {
 	}
 	if s.ready == nil || s.batch > 1 || s.shares(1) {
 		s.stepAny(s.hidden, x)
-		l.forward(y, s.hidden)
+		l.forward(y, s.scans[len(s.scans)-1].h.Data)
 		return
 	}
 	last := len(s.ready) - 1
@@ -242,7 +247,7 @@ func (s *Stream) stepLinear(y, x []float32, l *Linear) {
 	s.ready[last].RunLinear(y, s.ready[last].input(x), &l.product)
 }
 
-// stepAny is Step for any network.
+// stepAny is Step for any network. y may be nil if there are neither a plan nor threads.
 func (s *Stream) stepAny(y, x []float32) {
 	if s.ready == nil || s.shares(1) {
 		if !s.step(y, x, nil) {
