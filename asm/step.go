@@ -23,7 +23,6 @@ func steps(g *vec.Gen, t target) {
 		{"rnnReLUSteps", "makes steps of an RNN with max(0, x).", 1, rnnStepOperands(), func(k *vec.Func, w walk) { rnnStepGates(k, t, rnnReLU, w) }, "", false},
 	} {
 		k := g.Func(s.name, "task *stepTask", s.doc)
-		k.Over("units", s.operands...)
 		task := k.Arg("task")
 		operand := func(name string) vec.Mem {
 			if name == "gx" {
@@ -31,15 +30,62 @@ func steps(g *vec.Gen, t target) {
 			}
 			return k.Field(task, "stepTask", name)
 		}
+		k.Over("units", s.operands...)
 		s.emit(k, func(unroll int, first func() []vec.V, second func([]vec.V)) {
-			var few func([]vec.V)
+			e := stepEnd{all: func() { k.Walk(operand, unroll, first, second) }, linear: s.linear}
 			if s.few != "" {
-				few = func(chains []vec.V) { k.From(operand, s.few, chains, first, second) }
+				e.few = func(chains []vec.V) { k.From(operand, s.few, chains, first, second) }
 			}
-			scan(k, task, s.gates, func() { k.Walk(operand, unroll, first, second) }, few, s.linear)
+			if s.name == "gruSteps" {
+				e = oneInput(k, task, e, s.operands)
+			}
+			scan(k, task, s.gates, e)
 		})
 		k.End()
 	}
+}
+
+// A stepEnd emits what follows the products of a step.
+type stepEnd struct {
+	all    func()               // the gates
+	few    func(chains []vec.V) // those of few units, from the sums of the last product; or nil
+	linear bool                 // the product of h that a Linear is
+}
+
+// oneInput returns e with a choice: if the task has wx, the input is a single number, and
+// the x part of the pre-activations is computed where the gates take it.
+func oneInput(k *vec.Func, task vec.GP, e stepEnd, operands []vec.Operand) stepEnd {
+	choose := func(end func()) {
+		both, done, wx := k.NewLabel("both"), k.NewLabel("done"), k.GP64()
+		k.Word(k.Field(task, "stepTask", "wx"), wx)
+		k.Branch(wx, vec.EQ, 0, both)
+		var inMemory []vec.Operand
+		for _, o := range operands {
+			if o.Name != "gx" {
+				inMemory = append(inMemory, o)
+			}
+		}
+		k.Over("units", append(inMemory, packed("wx", 3), packed("bx", 3))...)
+		x := k.GP64()
+		k.Word(k.Field(task, "rowProduct", "a"), x)
+		k.Given("gx", func(gate int) vec.V {
+			s, sum := k.ISA.Vec(), k.Load("bx", gate)
+			k.ISA.Splat(vec.Mem{Base: x}, s)
+			k.AddProduct(s, "wx", gate, sum)
+			return sum
+		}, end)
+		k.Jump(done)
+		k.Label(both)
+		k.Over("units", operands...)
+		end()
+		k.Label(done)
+	}
+	c := e
+	c.all = func() { choose(e.all) }
+	if e.few != nil {
+		c.few = func(chains []vec.V) { choose(func() { e.few(chains) }) }
+	}
+	return c
 }
 
 func rnnStepOperands() []vec.Operand {
@@ -62,7 +108,7 @@ func rnnStepGates(k *vec.Func, t target, newAct func(*vec.Gen) func(vec.V) vec.V
 //		for p := range products {
 //			p.out = p.init + p.a·p.w // or p.out += p.a·p.w
 //		}
-//		gates() // of few units from the registers of the last product, which has no out then
+//		gates() // of few units, if square, from the registers of the last product
 //		y = yStart + h·yW // of some outputs, if there are any
 //		if steps--; steps == 0 {
 //			break
@@ -73,7 +119,7 @@ func rnnStepGates(k *vec.Func, t target, newAct func(*vec.Gen) func(vec.V) vec.V
 //
 // stepTask, which is used up, says where everything is. Its pointers never leave
 // their matrices, for it is Go memory.
-func scan(k *vec.Func, task vec.GP, gates int, body func(), few func(chains []vec.V), linear bool) {
+func scan(k *vec.Func, task vec.GP, gates int, end stepEnd) {
 	const typ = "stepTask"
 	field := func(name string) vec.Mem { return k.Field(task, typ, name) }
 	word := func(m vec.Mem) vec.GP {
@@ -89,11 +135,11 @@ func scan(k *vec.Func, task vec.GP, gates int, body func(), few func(chains []ve
 	row := &rowKernel{Func: k, task: task, p: p, gates: gates}
 	next := k.NewLabel("next")
 	k.While(count, 1, func() {
-		if few != nil {
+		if end.few != nil {
 			k.IfEqual(count, 1, func() {
 				n := max(1, block/k.Lanes()/2)
-				k.IfEqual(word(field("units")), n*k.Lanes(), func() {
-					few(row.few(n))
+				k.IfEqual(word(field("square")), n*k.Lanes(), func() {
+					end.few(row.few(n))
 					k.Jump(next)
 				})
 			})
@@ -102,9 +148,9 @@ func scan(k *vec.Func, task vec.GP, gates int, body func(), few func(chains []ve
 		k.AddImm(p, k.SizeOf("rowProduct"))
 		k.AddImm(count, -1)
 	})
-	body()
+	end.all()
 	k.Label(next)
-	if linear {
+	if end.linear {
 		outputs := word(field("outputs"))
 		k.If(outputs, func() {
 			k.Comment("A Linear of h.")
@@ -214,18 +260,18 @@ type panel struct{ blocks, perBlock int }
 // panels multiplies the row by the next panels, and goes on to those after them.
 // There are several only if all inputs are one k block.
 func (k *rowKernel) panels(panels ...panel) {
-	k.multiply(func(acc []vec.R, at func(i int) vec.Mem) {
+	k.multiply(0, func(acc []vec.R, at func(i int) vec.Mem) {
 		for i, r := range acc {
 			k.ISA.Store(r, at(i))
 		}
 	}, panels...)
 }
 
-// few multiplies the row by the first n registers of each gate of the only panel,
-// and returns the sums.
+// few multiplies the row, of as many inputs, by the first n registers of each gate of the
+// only panel, and returns the sums.
 func (k *rowKernel) few(n int) (gates []vec.V) {
 	k.w, k.out, k.init = k.word("w"), k.word("out"), k.word("init")
-	k.multiply(func(acc []vec.R, _ func(int) vec.Mem) {
+	k.multiply(n*k.Lanes(), func(acc []vec.R, _ func(int) vec.Mem) {
 		for ; len(acc) > 0; acc = acc[n:] {
 			gates = append(gates, acc[:n])
 		}
@@ -234,9 +280,9 @@ func (k *rowKernel) few(n int) (gates []vec.V) {
 }
 
 // multiply multiplies the row by the next panels, and ends with what to do with the
-// sums, whose places are at.
-func (k *rowKernel) multiply(end func(acc []vec.R, at func(i int) vec.Mem), panels ...panel) {
-	type vector struct{ block, lane int }
+// sums, whose places are at. The row has square inputs, or what the task says if that
+// is 0.
+func (k *rowKernel) multiply(square int, end func(acc []vec.R, at func(i int) vec.Mem), panels ...panel) {
 	var vectors []vector
 	blocks := 0
 	for _, p := range panels {
@@ -250,8 +296,8 @@ func (k *rowKernel) multiply(end func(acc []vec.R, at func(i int) vec.Mem), pane
 		return vec.Mem{Base: p, Disp: 4 * (block*vectors[i].block + vectors[i].lane)}
 	}
 	k.Comment("The chains of a panel.")
-	oneInput := k.gates == 4
-	if oneInput {
+	adds := k.gates == 4 // the x part of one input
+	if adds {
 		zero := k.Const(0)
 		for _, r := range acc {
 			k.LoadConst(zero, r)
@@ -260,6 +306,41 @@ func (k *rowKernel) multiply(end func(acc []vec.R, at func(i int) vec.Mem), pane
 	} else {
 		k.start(acc, at, panels)
 	}
+	if square > 0 {
+		k.Comment("As many inputs as units.")
+		a, stride := k.word("a"), k.GP64()
+		k.SetWord(4*block*square, stride)
+		weights := k.Strided(k.w, stride, blocks)
+		var wm []vec.Mem
+		for b := range blocks {
+			wm = append(wm, weights.At(b))
+		}
+		k.Outer([][]vec.R{acc}, func(int) vec.Mem { return vec.Mem{Base: a} }, wm, square)
+	} else {
+		k.chains(acc, len(panels) == 1, vectors, blocks)
+	}
+	k.Comment("Add what is there.")
+	k.If(k.word("add"), func() {
+		for i, r := range acc {
+			k.AddFrom(at(k.out, i), r)
+		}
+	})
+	if adds {
+		k.addInput(acc, at)
+	}
+	end(acc, func(i int) vec.Mem { return at(k.out, i) })
+	for range panels {
+		k.AddWord(k.init, k.word("initPanel"), k.init)
+	}
+	k.AddImm(k.out, 4*block*blocks)
+}
+
+// A vector is where, of some blocks, the elements of a register are.
+type vector struct{ block, lane int }
+
+// chains adds the products of all inputs to acc, of one panel or of several ones, and
+// moves w on.
+func (k *rowKernel) chains(acc []vec.R, onePanel bool, vectors []vector, blocks int) {
 	a, left := k.word("a"), k.word("k")
 	k.While(left, 1, func() {
 		n, stride := k.GP64(), k.GP64()
@@ -272,7 +353,7 @@ func (k *rowKernel) multiply(end func(acc []vec.R, at func(i int) vec.Mem), pane
 		k.CopyWord(k.w, first)
 		weights := k.Strided(first, stride, blocks)
 		var wm []vec.Mem
-		if len(panels) == 1 {
+		if onePanel {
 			for b := range blocks {
 				wm = append(wm, weights.At(b))
 			}
@@ -291,20 +372,6 @@ func (k *rowKernel) multiply(end func(acc []vec.R, at func(i int) vec.Mem), pane
 		}
 		weights.Copy(blocks-1, k.w)
 	})
-	k.Comment("Add what is there.")
-	k.If(k.word("add"), func() {
-		for i, r := range acc {
-			k.AddFrom(at(k.out, i), r)
-		}
-	})
-	if oneInput {
-		k.addInput(acc, at)
-	}
-	end(acc, func(i int) vec.Mem { return at(k.out, i) })
-	for range panels {
-		k.AddWord(k.init, k.word("initPanel"), k.init)
-	}
-	k.AddImm(k.out, 4*block*blocks)
 }
 
 // start sets the sums to what the chains of each panel start from: of all panels it

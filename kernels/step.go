@@ -291,6 +291,11 @@ type stepTask struct {
 	skip, count int           // bytes before the first of products, and how many
 	steps       int           // at least 1
 	units       int
+	square      int // units, if the last of products has as many inputs, or 0
+
+	// wx, of a GRU whose input is one number, x, says that the x part is bx + x·wx, and
+	// not in gates. Else it is nil.
+	wx, bx *float32
 
 	// The product of h with outputs columns of a block, if there are any: y = yStart + h·yW.
 	outputs       int
@@ -395,12 +400,20 @@ func (s *Seq) task(kind stepKind, t, steps int, h0, c0, scratch []float32) (task
 		}
 	}
 	task.skip, task.count = int(unsafe.Sizeof(*x)), 1
-	if s.WIH != nil && s.WIH.k == 1 && bih != nil && kind == lstmKind {
+	if whh.k == whh.units {
+		task.square = whh.units
+	}
+	oneInput := s.WIH != nil && s.WIH.k == 1 && bih != nil
+	switch {
+	case oneInput && kind == lstmKind:
 		task.products[0].a, task.xStep = s.X.at(t, 0), sign*4*s.X.Stride
 		task.products[1].init, p.initPanel = &bih[0], panelStep(whh)
 		task.products[1].wx = &s.WIH.data[0]
 		p.add = 0
-	} else if s.WIH != nil {
+	case oneInput && kind == gruKind:
+		task.products[0].a, task.xStep = s.X.at(t, 0), sign*4*s.X.Stride
+		task.wx, task.bx = &s.WIH.data[0], &bih[0]
+	case s.WIH != nil:
 		task.skip, task.count = 0, 2
 		x.set(s.WIH)
 		if s.WIH.k > 0 {

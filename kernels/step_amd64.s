@@ -26,7 +26,7 @@ step1:
 loop4:
 	CMPQ DX, $+1
 	JNE  done6
-	MOVQ 232(AX), BX
+	MOVQ 240(AX), BX
 	CMPQ BX, $+8
 	JNE  done7
 	MOVQ (CX), DX
@@ -48,90 +48,65 @@ loop4:
 	VMOVUPS 192(DI), Y5
 
 done8:
-	MOVQ 16(CX), DI
-	MOVQ 8(CX), R8
-	CMPQ R8, $+1
-	JLT  done10
-
-loop9:
-	MOVQ R8, R9
-	ADDQ $-128, R8
-	CMPQ R8, $+1
-	JLT  done11
-	MOVQ $+128, R9
-
-done11:
-	MOVQ R9, R10
-	SHLQ $0x06, R10
-	LEAQ (DX)(R10*1), R11
-	LEAQ (R11)(R10*2), R11
-	SUBQ $+4, R9
-	JLT  done13
-
-loop12:
+	// As many inputs as units.
+	MOVQ         16(CX), DI
+	MOVQ         $+512, R8
+	LEAQ         (DX)(R8*1), R9
+	LEAQ         (R9)(R8*2), R9
 	VBROADCASTSS (DI), Y6
 	VFMADD231PS  (DX), Y6, Y2
-	VFMADD231PS  (DX)(R10*1), Y6, Y3
-	VFMADD231PS  (DX)(R10*2), Y6, Y4
-	VFMADD231PS  (R11), Y6, Y5
+	VFMADD231PS  (DX)(R8*1), Y6, Y3
+	VFMADD231PS  (DX)(R8*2), Y6, Y4
+	VFMADD231PS  (R9), Y6, Y5
 	VBROADCASTSS 4(DI), Y6
 	VFMADD231PS  64(DX), Y6, Y2
-	VFMADD231PS  64(DX)(R10*1), Y6, Y3
-	VFMADD231PS  64(DX)(R10*2), Y6, Y4
-	VFMADD231PS  64(R11), Y6, Y5
+	VFMADD231PS  64(DX)(R8*1), Y6, Y3
+	VFMADD231PS  64(DX)(R8*2), Y6, Y4
+	VFMADD231PS  64(R9), Y6, Y5
 	VBROADCASTSS 8(DI), Y6
 	VFMADD231PS  128(DX), Y6, Y2
-	VFMADD231PS  128(DX)(R10*1), Y6, Y3
-	VFMADD231PS  128(DX)(R10*2), Y6, Y4
-	VFMADD231PS  128(R11), Y6, Y5
+	VFMADD231PS  128(DX)(R8*1), Y6, Y3
+	VFMADD231PS  128(DX)(R8*2), Y6, Y4
+	VFMADD231PS  128(R9), Y6, Y5
 	VBROADCASTSS 12(DI), Y6
 	VFMADD231PS  192(DX), Y6, Y2
-	VFMADD231PS  192(DX)(R10*1), Y6, Y3
-	VFMADD231PS  192(DX)(R10*2), Y6, Y4
-	VFMADD231PS  192(R11), Y6, Y5
-	ADDQ         $+16, DI
-	ADDQ         $+256, DX
-	ADDQ         $+256, R11
-	SUBQ         $+4, R9
-	JGE          loop12
+	VFMADD231PS  192(DX)(R8*1), Y6, Y3
+	VFMADD231PS  192(DX)(R8*2), Y6, Y4
+	VFMADD231PS  192(R9), Y6, Y5
+	VBROADCASTSS 16(DI), Y6
+	VFMADD231PS  256(DX), Y6, Y2
+	VFMADD231PS  256(DX)(R8*1), Y6, Y3
+	VFMADD231PS  256(DX)(R8*2), Y6, Y4
+	VFMADD231PS  256(R9), Y6, Y5
+	VBROADCASTSS 20(DI), Y6
+	VFMADD231PS  320(DX), Y6, Y2
+	VFMADD231PS  320(DX)(R8*1), Y6, Y3
+	VFMADD231PS  320(DX)(R8*2), Y6, Y4
+	VFMADD231PS  320(R9), Y6, Y5
+	VBROADCASTSS 24(DI), Y6
+	VFMADD231PS  384(DX), Y6, Y2
+	VFMADD231PS  384(DX)(R8*1), Y6, Y3
+	VFMADD231PS  384(DX)(R8*2), Y6, Y4
+	VFMADD231PS  384(R9), Y6, Y5
+	VBROADCASTSS 28(DI), Y6
+	VFMADD231PS  448(DX), Y6, Y2
+	VFMADD231PS  448(DX)(R8*1), Y6, Y3
+	VFMADD231PS  448(DX)(R8*2), Y6, Y4
+	VFMADD231PS  448(R9), Y6, Y5
 
-done13:
-	ADDQ $+4, R9
-	SUBQ $+1, R9
-	JLT  done15
-
-loop14:
-	VBROADCASTSS (DI), Y6
-	VFMADD231PS  (DX), Y6, Y2
-	VFMADD231PS  (DX)(R10*1), Y6, Y3
-	VFMADD231PS  (DX)(R10*2), Y6, Y4
-	VFMADD231PS  (R11), Y6, Y5
-	ADDQ         $+4, DI
-	ADDQ         $+64, DX
-	ADDQ         $+64, R11
-	SUBQ         $+1, R9
-	JGE          loop14
-
-done15:
-	ADDQ $+1, R9
-	MOVQ R11, DX
-	CMPQ R8, $+1
-	JGE  loop9
-
-done10:
 	// Add what is there.
 	MOVQ   40(CX), DX
 	TESTQ  DX, DX
-	JEQ    done16
+	JEQ    done9
 	VADDPS (BX), Y2, Y2
 	VADDPS 64(BX), Y3, Y3
 	VADDPS 128(BX), Y4, Y4
 	VADDPS 192(BX), Y5, Y5
 
-done16:
+done9:
 	MOVQ  64(CX), DX
 	TESTQ DX, DX
-	JEQ   done17
+	JEQ   done10
 
 	// Add the x part of one input.
 	MOVQ         24(CX), DI
@@ -152,14 +127,14 @@ done16:
 	VFMADD231PS  192(DX), Y6, Y7
 	VADDPS       Y7, Y5, Y5
 
-done17:
+done10:
 	MOVQ 32(CX), CX
 	ADDQ CX, SI
 	ADDQ $+256, BX
-	MOVQ 272(AX), CX
-	MOVQ 280(AX), DX
-	MOVQ 288(AX), BX
+	MOVQ 296(AX), CX
+	MOVQ 304(AX), DX
 	MOVQ 312(AX), BX
+	MOVQ 336(AX), BX
 	MOVQ 232(AX), SI
 
 	// Input and cell gates. Forget gate and c. Output gate. h of the units before.
@@ -262,15 +237,15 @@ done6:
 	MOVQ  80(CX), R8
 	MOVQ  96(CX), R9
 	TESTQ R9, R9
-	JEQ   done19
+	JEQ   done12
 	MOVQ  72(CX), R9
 
-done19:
+done12:
 	SUBQ R9, R8
 	CMPQ R8, $+1
-	JLT  done21
+	JLT  done14
 
-loop20:
+loop13:
 	// The chains of a panel.
 	VMOVUPS constantsAVX2<>+864(SB), Y2
 	VMOVUPS constantsAVX2<>+864(SB), Y3
@@ -282,7 +257,7 @@ loop20:
 	VMOVUPS constantsAVX2<>+864(SB), Y9
 	MOVQ    64(CX), R9
 	TESTQ   R9, R9
-	JNE     done22
+	JNE     done15
 	MOVQ    DI, R9
 	VMOVUPS (R9), Y2
 	VMOVUPS 32(R9), Y3
@@ -293,28 +268,28 @@ loop20:
 	VMOVUPS 192(R9), Y8
 	VMOVUPS 224(R9), Y9
 
-done22:
+done15:
 	MOVQ 16(CX), R9
 	MOVQ 8(CX), R10
 	CMPQ R10, $+1
-	JLT  done24
+	JLT  done17
 
-loop23:
+loop16:
 	MOVQ R10, R11
 	ADDQ $-128, R10
 	CMPQ R10, $+1
-	JLT  done25
+	JLT  done18
 	MOVQ $+128, R11
 
-done25:
+done18:
 	MOVQ R11, R12
 	SHLQ $0x06, R12
 	LEAQ (BX)(R12*1), R13
 	LEAQ (R13)(R12*2), R13
 	SUBQ $+4, R11
-	JLT  done27
+	JLT  done20
 
-loop26:
+loop19:
 	VBROADCASTSS (R9), Y10
 	VFMADD231PS  (BX), Y10, Y2
 	VFMADD231PS  32(BX), Y10, Y3
@@ -355,14 +330,14 @@ loop26:
 	ADDQ         $+256, BX
 	ADDQ         $+256, R13
 	SUBQ         $+4, R11
-	JGE          loop26
+	JGE          loop19
 
-done27:
+done20:
 	ADDQ $+4, R11
 	SUBQ $+1, R11
-	JLT  done29
+	JLT  done22
 
-loop28:
+loop21:
 	VBROADCASTSS (R9), Y10
 	VFMADD231PS  (BX), Y10, Y2
 	VFMADD231PS  32(BX), Y10, Y3
@@ -376,19 +351,19 @@ loop28:
 	ADDQ         $+64, BX
 	ADDQ         $+64, R13
 	SUBQ         $+1, R11
-	JGE          loop28
+	JGE          loop21
 
-done29:
+done22:
 	ADDQ $+1, R11
 	MOVQ R13, BX
 	CMPQ R10, $+1
-	JGE  loop23
+	JGE  loop16
 
-done24:
+done17:
 	// Add what is there.
 	MOVQ   40(CX), R9
 	TESTQ  R9, R9
-	JEQ    done30
+	JEQ    done23
 	VADDPS (SI), Y2, Y2
 	VADDPS 32(SI), Y3, Y3
 	VADDPS 64(SI), Y4, Y4
@@ -398,10 +373,10 @@ done24:
 	VADDPS 192(SI), Y8, Y8
 	VADDPS 224(SI), Y9, Y9
 
-done30:
+done23:
 	MOVQ  64(CX), R9
 	TESTQ R9, R9
-	JEQ   done31
+	JEQ   done24
 
 	// Add the x part of one input.
 	MOVQ         24(CX), R10
@@ -434,7 +409,7 @@ done30:
 	VFMADD231PS  224(R9), Y10, Y11
 	VADDPS       Y11, Y9, Y9
 
-done31:
+done24:
 	VMOVUPS Y2, (SI)
 	VMOVUPS Y3, 32(SI)
 	VMOVUPS Y4, 64(SI)
@@ -448,17 +423,17 @@ done31:
 	ADDQ    $+256, SI
 	ADDQ    $-1, R8
 	CMPQ    R8, $+1
-	JGE     loop20
+	JGE     loop13
 
-done21:
+done14:
 	TESTQ R8, R8
-	JNE   done32
+	JNE   done25
 	MOVQ  72(CX), R8
 	TESTQ R8, R8
-	JEQ   done33
+	JEQ   done26
 	MOVQ  96(CX), R8
 	TESTQ R8, R8
-	JEQ   done34
+	JEQ   done27
 
 	// The chains of a panel.
 	VMOVUPS constantsAVX2<>+864(SB), Y2
@@ -475,7 +450,7 @@ done21:
 	VMOVUPS constantsAVX2<>+864(SB), Y13
 	MOVQ    64(CX), R8
 	TESTQ   R8, R8
-	JNE     done35
+	JNE     done28
 	MOVQ    DI, R8
 	VMOVUPS (R8), Y2
 	VMOVUPS 32(R8), Y3
@@ -492,20 +467,20 @@ done21:
 	VMOVUPS 128(R8), Y12
 	VMOVUPS 192(R8), Y13
 
-done35:
+done28:
 	MOVQ 16(CX), R8
 	MOVQ 8(CX), R9
 	CMPQ R9, $+1
-	JLT  done37
+	JLT  done30
 
-loop36:
+loop29:
 	MOVQ R9, R10
 	ADDQ $-128, R9
 	CMPQ R9, $+1
-	JLT  done38
+	JLT  done31
 	MOVQ $+128, R10
 
-done38:
+done31:
 	MOVQ R10, R11
 	SHLQ $0x06, R11
 	LEAQ (BX)(R11*1), R12
@@ -513,9 +488,9 @@ done38:
 	LEAQ (R12)(R11*1), R13
 	LEAQ (R13)(R11*2), R13
 	SUBQ $+4, R10
-	JLT  done40
+	JLT  done33
 
-loop39:
+loop32:
 	VBROADCASTSS (R8), Y14
 	VFMADD231PS  (BX), Y14, Y2
 	VFMADD231PS  32(BX), Y14, Y3
@@ -573,14 +548,14 @@ loop39:
 	ADDQ         $+256, R12
 	ADDQ         $+256, R13
 	SUBQ         $+4, R10
-	JGE          loop39
+	JGE          loop32
 
-done40:
+done33:
 	ADDQ $+4, R10
 	SUBQ $+1, R10
-	JLT  done42
+	JLT  done35
 
-loop41:
+loop34:
 	VBROADCASTSS (R8), Y14
 	VFMADD231PS  (BX), Y14, Y2
 	VFMADD231PS  32(BX), Y14, Y3
@@ -599,20 +574,20 @@ loop41:
 	ADDQ         $+64, R12
 	ADDQ         $+64, R13
 	SUBQ         $+1, R10
-	JGE          loop41
+	JGE          loop34
 
-done42:
+done35:
 	ADDQ $+1, R10
 	MOVQ R13, BX
 	ADDQ R11, BX
 	CMPQ R9, $+1
-	JGE  loop36
+	JGE  loop29
 
-done37:
+done30:
 	// Add what is there.
 	MOVQ   40(CX), BX
 	TESTQ  BX, BX
-	JEQ    done43
+	JEQ    done36
 	VADDPS (SI), Y2, Y2
 	VADDPS 32(SI), Y3, Y3
 	VADDPS 64(SI), Y4, Y4
@@ -626,10 +601,10 @@ done37:
 	VADDPS 384(SI), Y12, Y12
 	VADDPS 448(SI), Y13, Y13
 
-done43:
+done36:
 	MOVQ  64(CX), BX
 	TESTQ BX, BX
-	JEQ   done44
+	JEQ   done37
 
 	// Add the x part of one input.
 	MOVQ         24(CX), R8
@@ -674,7 +649,7 @@ done43:
 	VFMADD231PS  448(BX), Y14, Y15
 	VADDPS       Y15, Y13, Y13
 
-done44:
+done37:
 	VMOVUPS Y2, (SI)
 	VMOVUPS Y3, 32(SI)
 	VMOVUPS Y4, 64(SI)
@@ -692,14 +667,14 @@ done44:
 	MOVQ    32(CX), BX
 	ADDQ    BX, DI
 	ADDQ    $+512, SI
-	JMP     done18
+	JMP     done11
 
-done34:
-done33:
-done32:
+done27:
+done26:
+done25:
 	MOVQ  96(CX), R8
 	TESTQ R8, R8
-	JEQ   done45
+	JEQ   done38
 
 	// The chains of a panel.
 	VMOVUPS constantsAVX2<>+864(SB), Y2
@@ -708,35 +683,35 @@ done32:
 	VMOVUPS constantsAVX2<>+864(SB), Y5
 	MOVQ    64(CX), R8
 	TESTQ   R8, R8
-	JNE     done46
+	JNE     done39
 	MOVQ    DI, R8
 	VMOVUPS (R8), Y2
 	VMOVUPS 64(R8), Y3
 	VMOVUPS 128(R8), Y4
 	VMOVUPS 192(R8), Y5
 
-done46:
+done39:
 	MOVQ 16(CX), R8
 	MOVQ 8(CX), R9
 	CMPQ R9, $+1
-	JLT  done48
+	JLT  done41
 
-loop47:
+loop40:
 	MOVQ R9, R10
 	ADDQ $-128, R9
 	CMPQ R9, $+1
-	JLT  done49
+	JLT  done42
 	MOVQ $+128, R10
 
-done49:
+done42:
 	MOVQ R10, R11
 	SHLQ $0x06, R11
 	LEAQ (BX)(R11*1), R12
 	LEAQ (R12)(R11*2), R12
 	SUBQ $+4, R10
-	JLT  done51
+	JLT  done44
 
-loop50:
+loop43:
 	VBROADCASTSS (R8), Y6
 	VFMADD231PS  (BX), Y6, Y2
 	VFMADD231PS  (BX)(R11*1), Y6, Y3
@@ -761,14 +736,14 @@ loop50:
 	ADDQ         $+256, BX
 	ADDQ         $+256, R12
 	SUBQ         $+4, R10
-	JGE          loop50
+	JGE          loop43
 
-done51:
+done44:
 	ADDQ $+4, R10
 	SUBQ $+1, R10
-	JLT  done53
+	JLT  done46
 
-loop52:
+loop45:
 	VBROADCASTSS (R8), Y6
 	VFMADD231PS  (BX), Y6, Y2
 	VFMADD231PS  (BX)(R11*1), Y6, Y3
@@ -778,28 +753,28 @@ loop52:
 	ADDQ         $+64, BX
 	ADDQ         $+64, R12
 	SUBQ         $+1, R10
-	JGE          loop52
+	JGE          loop45
 
-done53:
+done46:
 	ADDQ $+1, R10
 	MOVQ R12, BX
 	CMPQ R9, $+1
-	JGE  loop47
+	JGE  loop40
 
-done48:
+done41:
 	// Add what is there.
 	MOVQ   40(CX), BX
 	TESTQ  BX, BX
-	JEQ    done54
+	JEQ    done47
 	VADDPS (SI), Y2, Y2
 	VADDPS 64(SI), Y3, Y3
 	VADDPS 128(SI), Y4, Y4
 	VADDPS 192(SI), Y5, Y5
 
-done54:
+done47:
 	MOVQ  64(CX), BX
 	TESTQ BX, BX
-	JEQ   done55
+	JEQ   done48
 
 	// Add the x part of one input.
 	MOVQ         24(CX), R8
@@ -820,7 +795,7 @@ done54:
 	VFMADD231PS  192(BX), Y6, Y7
 	VADDPS       Y7, Y5, Y5
 
-done55:
+done48:
 	VMOVUPS Y2, (SI)
 	VMOVUPS Y3, 64(SI)
 	VMOVUPS Y4, 128(SI)
@@ -829,23 +804,23 @@ done55:
 	ADDQ    BX, DI
 	ADDQ    $+256, SI
 
-done45:
-done18:
+done38:
+done11:
 	ADDQ $+104, CX
 	ADDQ $-1, DX
 	CMPQ DX, $+1
 	JGE  loop4
 
 done5:
-	MOVQ 272(AX), CX
-	MOVQ 280(AX), DX
-	MOVQ 288(AX), BX
-	MOVQ 312(AX), SI
+	MOVQ 296(AX), CX
+	MOVQ 304(AX), DX
+	MOVQ 312(AX), BX
+	MOVQ 336(AX), SI
 	MOVQ 232(AX), DI
 
 	// 8 elements at a time.
 	CMPQ DI, $+16
-	JLT  done56
+	JLT  done49
 
 	// Input and cell gates. Forget gate and c. Output gate.
 	VMOVUPS      (BX), Y3
@@ -923,9 +898,9 @@ done5:
 	VFMADD213PS  constantsAVX2<>+352(SB), Y6, Y3
 	ADDQ         $-16, DI
 	CMPQ         DI, $+16
-	JLT          done58
+	JLT          done51
 
-loop57:
+loop50:
 	// h of the units before. Input and cell gates. Forget gate and c. Output gate.
 	VMOVUPS      32(BX), Y6
 	VMOVUPS      constantsAVX2<>+128(SB), Y7
@@ -1124,9 +1099,9 @@ loop57:
 	ADDQ         $+192, BX
 	ADDQ         $-16, DI
 	CMPQ         DI, $+16
-	JGE          loop57
+	JGE          loop50
 
-done58:
+done51:
 	// h of the units before. Input and cell gates. Forget gate and c. Output gate.
 	VMOVUPS      32(BX), Y6
 	VMOVUPS      constantsAVX2<>+128(SB), Y7
@@ -1249,12 +1224,12 @@ done58:
 	ADDQ        $+64, SI
 	ADDQ        $+192, BX
 
-done56:
+done49:
 	// 8 elements at a time.
 	CMPQ DI, $+8
-	JLT  done60
+	JLT  done53
 
-loop59:
+loop52:
 	// Input and cell gates. Forget gate and c. Output gate. h of the units before.
 	VMOVUPS      (BX), Y3
 	VMOVUPS      constantsAVX2<>+128(SB), Y4
@@ -1355,12 +1330,12 @@ loop59:
 	ADDQ         $+32, SI
 	ADDQ         $-8, DI
 	CMPQ         DI, $+8
-	JGE          loop59
+	JGE          loop52
 
-done60:
+done53:
 	// The last elements.
 	TESTQ   DI, DI
-	JEQ     done61
+	JEQ     done54
 	MOVQ    DI, R8
 	NEGQ    DI
 	LEAQ    constantsAVX2<>+928(SB), R9
@@ -1427,24 +1402,24 @@ done60:
 	VMULPS       Y5, Y11, Y5
 	VFMADD231PS  Y3, Y4, Y5
 	VMOVAPS      Y5, Y3
-	JEQ          stored62
+	JEQ          stored55
 	VMOVUPS      X3, (DX)
 	ADDQ         $+16, DX
 	VEXTRACTF128 $0x01, Y3, X3
 
-stored62:
+stored55:
 	TESTQ    $+2, R8
-	JEQ      stored63
+	JEQ      stored56
 	VMOVLPS  X3, (DX)
 	ADDQ     $+8, DX
 	VMOVHLPS X3, X3, X3
 
-stored63:
+stored56:
 	TESTQ  $+1, R8
-	JEQ    stored64
+	JEQ    stored57
 	VMOVSS X3, (DX)
 
-stored64:
+stored57:
 	// Output gate. h of the units before.
 	VMASKMOVPS   192(BX), Y2, Y2
 	VMOVUPS      constantsAVX2<>+128(SB), Y3
@@ -1483,59 +1458,59 @@ stored64:
 	VMULPS       Y6, Y4, Y2
 	VDIVPS       Y2, Y7, Y2
 	VMOVAPS      Y2, Y2
-	JEQ          stored65
+	JEQ          stored58
 	VMOVUPS      X2, (CX)
 	ADDQ         $+16, CX
 	VEXTRACTF128 $0x01, Y2, X2
 
-stored65:
+stored58:
 	TESTQ    $+2, R8
-	JEQ      stored66
+	JEQ      stored59
 	VMOVLPS  X2, (CX)
 	ADDQ     $+8, CX
 	VMOVHLPS X2, X2, X2
 
-stored66:
+stored59:
 	TESTQ  $+1, R8
-	JEQ    stored67
+	JEQ    stored60
 	VMOVSS X2, (CX)
 
-stored67:
-done61:
+stored60:
+done54:
 next3:
-	MOVQ  240(AX), CX
+	MOVQ  264(AX), CX
 	TESTQ CX, CX
-	JEQ   done68
+	JEQ   done61
 
 	// A Linear of h.
 	CMPQ    CX, $+2
-	JLT     one69
+	JLT     one62
 	CMPQ    CX, $+9
-	JLT     half71
-	MOVQ    256(AX), DX
+	JLT     half64
+	MOVQ    280(AX), DX
 	VMOVUPS (DX), Y2
 	MOVQ    CX, BX
 	ADDQ    $-8, BX
 	CMPQ    BX, $+8
-	JLT     part73
+	JLT     part66
 	VMOVUPS 32(DX), Y3
-	JMP     loaded74
+	JMP     loaded67
 
-part73:
+part66:
 	XORL       SI, SI
 	SUBQ       BX, SI
 	LEAQ       constantsAVX2<>+928(SB), BX
 	VMOVUPS    (BX)(SI*4), Y3
 	VMASKMOVPS 32(DX), Y3, Y3
 
-loaded74:
-	MOVQ 272(AX), DX
-	MOVQ 264(AX), BX
+loaded67:
+	MOVQ 296(AX), DX
+	MOVQ 288(AX), BX
 	MOVQ 232(AX), SI
 	SUBQ $+8, SI
-	JLT  done76
+	JLT  done69
 
-loop75:
+loop68:
 	VBROADCASTSS (DX), Y4
 	VFMADD231PS  (BX), Y4, Y2
 	VFMADD231PS  32(BX), Y4, Y3
@@ -1563,79 +1538,79 @@ loop75:
 	ADDQ         $+32, DX
 	ADDQ         $+512, BX
 	SUBQ         $+8, SI
-	JGE          loop75
+	JGE          loop68
 
-done76:
+done69:
 	ADDQ $+8, SI
 	SUBQ $+1, SI
-	JLT  done78
+	JLT  done71
 
-loop77:
+loop70:
 	VBROADCASTSS (DX), Y4
 	VFMADD231PS  (BX), Y4, Y2
 	VFMADD231PS  32(BX), Y4, Y3
 	ADDQ         $+4, DX
 	ADDQ         $+64, BX
 	SUBQ         $+1, SI
-	JGE          loop77
+	JGE          loop70
 
-done78:
+done71:
 	ADDQ    $+1, SI
-	MOVQ    248(AX), DX
+	MOVQ    272(AX), DX
 	VMOVUPS Y2, (DX)
 	ADDQ    $-8, CX
 	CMPQ    CX, $+8
-	JLT     part79
+	JLT     part72
 	VMOVUPS Y3, 32(DX)
-	JMP     stored80
+	JMP     stored73
 
-part79:
+part72:
 	VMOVAPS      Y3, Y2
 	LEAQ         32(DX), DX
 	TESTQ        $+4, CX
-	JEQ          stored81
+	JEQ          stored74
 	VMOVUPS      X2, (DX)
 	ADDQ         $+16, DX
 	VEXTRACTF128 $0x01, Y2, X2
 
-stored81:
+stored74:
 	TESTQ    $+2, CX
-	JEQ      stored82
+	JEQ      stored75
 	VMOVLPS  X2, (DX)
 	ADDQ     $+8, DX
 	VMOVHLPS X2, X2, X2
 
-stored82:
+stored75:
 	TESTQ  $+1, CX
-	JEQ    stored83
+	JEQ    stored76
 	VMOVSS X2, (DX)
 
-stored83:
-stored80:
-	JMP done72
+stored76:
+stored73:
+	JMP done65
 
-half71:
-	MOVQ    256(AX), DX
+half64:
+	MOVQ    280(AX), DX
 	CMPQ    CX, $+8
-	JLT     part84
+	JLT     part77
 	VMOVUPS (DX), Y2
-	JMP     loaded85
+	JMP     loaded78
 
-part84:
+part77:
 	XORL       BX, BX
 	SUBQ       CX, BX
 	LEAQ       constantsAVX2<>+928(SB), SI
 	VMOVUPS    (SI)(BX*4), Y2
 	VMASKMOVPS (DX), Y2, Y2
 
-loaded85:
-	MOVQ 272(AX), DX
-	MOVQ 264(AX), BX
+loaded78:
+	MOVQ 296(AX), DX
+	MOVQ 288(AX), BX
 	MOVQ 232(AX), SI
 	SUBQ $+8, SI
-	JLT  done87
+	JLT  done80
 
-loop86:
+loop79:
 	VBROADCASTSS (DX), Y3
 	VFMADD231PS  (BX), Y3, Y2
 	VBROADCASTSS 4(DX), Y3
@@ -1655,65 +1630,65 @@ loop86:
 	ADDQ         $+32, DX
 	ADDQ         $+512, BX
 	SUBQ         $+8, SI
-	JGE          loop86
+	JGE          loop79
 
-done87:
+done80:
 	ADDQ $+8, SI
 	SUBQ $+1, SI
-	JLT  done89
+	JLT  done82
 
-loop88:
+loop81:
 	VBROADCASTSS (DX), Y3
 	VFMADD231PS  (BX), Y3, Y2
 	ADDQ         $+4, DX
 	ADDQ         $+64, BX
 	SUBQ         $+1, SI
-	JGE          loop88
+	JGE          loop81
 
-done89:
+done82:
 	ADDQ    $+1, SI
-	MOVQ    248(AX), DX
+	MOVQ    272(AX), DX
 	CMPQ    CX, $+8
-	JLT     part90
+	JLT     part83
 	VMOVUPS Y2, (DX)
-	JMP     stored91
+	JMP     stored84
 
-part90:
+part83:
 	VMOVAPS      Y2, Y2
 	LEAQ         (DX), DX
 	TESTQ        $+4, CX
-	JEQ          stored92
+	JEQ          stored85
 	VMOVUPS      X2, (DX)
 	ADDQ         $+16, DX
 	VEXTRACTF128 $0x01, Y2, X2
 
-stored92:
+stored85:
 	TESTQ    $+2, CX
-	JEQ      stored93
+	JEQ      stored86
 	VMOVLPS  X2, (DX)
 	ADDQ     $+8, DX
 	VMOVHLPS X2, X2, X2
 
-stored93:
+stored86:
 	TESTQ  $+1, CX
-	JEQ    stored94
+	JEQ    stored87
 	VMOVSS X2, (DX)
 
-stored94:
-stored91:
-done72:
-	JMP done70
+stored87:
+stored84:
+done65:
+	JMP done63
 
-one69:
-	MOVQ         256(AX), CX
+one62:
+	MOVQ         280(AX), CX
 	VBROADCASTSS (CX), Y2
-	MOVQ         272(AX), CX
-	MOVQ         264(AX), DX
+	MOVQ         296(AX), CX
+	MOVQ         288(AX), DX
 	MOVQ         232(AX), BX
 	SUBQ         $+8, BX
-	JLT          done96
+	JLT          done89
 
-loop95:
+loop88:
 	VBROADCASTSS (CX), Y3
 	VFMADD231PS  (DX), Y3, Y2
 	VBROADCASTSS 4(CX), Y3
@@ -1733,59 +1708,59 @@ loop95:
 	ADDQ         $+32, CX
 	ADDQ         $+512, DX
 	SUBQ         $+8, BX
-	JGE          loop95
+	JGE          loop88
 
-done96:
+done89:
 	ADDQ $+8, BX
 	SUBQ $+1, BX
-	JLT  done98
+	JLT  done91
 
-loop97:
+loop90:
 	VBROADCASTSS (CX), Y3
 	VFMADD231PS  (DX), Y3, Y2
 	ADDQ         $+4, CX
 	ADDQ         $+64, DX
 	SUBQ         $+1, BX
-	JGE          loop97
+	JGE          loop90
 
-done98:
+done91:
 	ADDQ   $+1, BX
-	MOVQ   248(AX), CX
+	MOVQ   272(AX), CX
 	VMOVSS X2, (CX)
 
-done70:
-done68:
+done63:
+done61:
 	// To the next step.
 	MOVQ  224(AX), CX
 	ADDQ  $-1, CX
 	MOVQ  CX, 224(AX)
 	TESTQ CX, CX
 	JEQ   done2
-	MOVQ  272(AX), CX
-	MOVQ  CX, 304(AX)
-	MOVQ  280(AX), CX
-	MOVQ  CX, 312(AX)
-	MOVQ  272(AX), CX
-	MOVQ  320(AX), DX
-	ADDQ  DX, CX
-	MOVQ  CX, 272(AX)
-	MOVQ  280(AX), CX
-	MOVQ  328(AX), DX
-	ADDQ  DX, CX
-	MOVQ  CX, 280(AX)
-	MOVQ  288(AX), CX
-	MOVQ  336(AX), DX
-	ADDQ  DX, CX
-	MOVQ  CX, 288(AX)
+	MOVQ  296(AX), CX
+	MOVQ  CX, 328(AX)
+	MOVQ  304(AX), CX
+	MOVQ  CX, 336(AX)
 	MOVQ  296(AX), CX
 	MOVQ  344(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 296(AX)
-	MOVQ  16(AX), CX
+	MOVQ  304(AX), CX
 	MOVQ  352(AX), DX
 	ADDQ  DX, CX
+	MOVQ  CX, 304(AX)
+	MOVQ  312(AX), CX
+	MOVQ  360(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 312(AX)
+	MOVQ  320(AX), CX
+	MOVQ  368(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 320(AX)
+	MOVQ  16(AX), CX
+	MOVQ  376(AX), DX
+	ADDQ  DX, CX
 	MOVQ  CX, 16(AX)
-	MOVQ  304(AX), CX
+	MOVQ  328(AX), CX
 	MOVQ  CX, 120(AX)
 	MOVQ  48(AX), CX
 	MOVQ  56(AX), DX
@@ -1825,7 +1800,7 @@ step1:
 loop4:
 	CMPQ DX, $+1
 	JNE  done6
-	MOVQ 232(AX), BX
+	MOVQ 240(AX), BX
 	CMPQ BX, $+8
 	JNE  done7
 	MOVQ (CX), DX
@@ -1847,90 +1822,65 @@ loop4:
 	VMOVUPS 192(DI), Y5
 
 done8:
-	MOVQ 16(CX), DI
-	MOVQ 8(CX), R8
-	CMPQ R8, $+1
-	JLT  done10
-
-loop9:
-	MOVQ R8, R9
-	ADDQ $-128, R8
-	CMPQ R8, $+1
-	JLT  done11
-	MOVQ $+128, R9
-
-done11:
-	MOVQ R9, R10
-	SHLQ $0x06, R10
-	LEAQ (DX)(R10*1), R11
-	LEAQ (R11)(R10*2), R11
-	SUBQ $+4, R9
-	JLT  done13
-
-loop12:
+	// As many inputs as units.
+	MOVQ         16(CX), DI
+	MOVQ         $+512, R8
+	LEAQ         (DX)(R8*1), R9
+	LEAQ         (R9)(R8*2), R9
 	VBROADCASTSS (DI), Y6
 	VFMADD231PS  (DX), Y6, Y2
-	VFMADD231PS  (DX)(R10*1), Y6, Y3
-	VFMADD231PS  (DX)(R10*2), Y6, Y4
-	VFMADD231PS  (R11), Y6, Y5
+	VFMADD231PS  (DX)(R8*1), Y6, Y3
+	VFMADD231PS  (DX)(R8*2), Y6, Y4
+	VFMADD231PS  (R9), Y6, Y5
 	VBROADCASTSS 4(DI), Y6
 	VFMADD231PS  64(DX), Y6, Y2
-	VFMADD231PS  64(DX)(R10*1), Y6, Y3
-	VFMADD231PS  64(DX)(R10*2), Y6, Y4
-	VFMADD231PS  64(R11), Y6, Y5
+	VFMADD231PS  64(DX)(R8*1), Y6, Y3
+	VFMADD231PS  64(DX)(R8*2), Y6, Y4
+	VFMADD231PS  64(R9), Y6, Y5
 	VBROADCASTSS 8(DI), Y6
 	VFMADD231PS  128(DX), Y6, Y2
-	VFMADD231PS  128(DX)(R10*1), Y6, Y3
-	VFMADD231PS  128(DX)(R10*2), Y6, Y4
-	VFMADD231PS  128(R11), Y6, Y5
+	VFMADD231PS  128(DX)(R8*1), Y6, Y3
+	VFMADD231PS  128(DX)(R8*2), Y6, Y4
+	VFMADD231PS  128(R9), Y6, Y5
 	VBROADCASTSS 12(DI), Y6
 	VFMADD231PS  192(DX), Y6, Y2
-	VFMADD231PS  192(DX)(R10*1), Y6, Y3
-	VFMADD231PS  192(DX)(R10*2), Y6, Y4
-	VFMADD231PS  192(R11), Y6, Y5
-	ADDQ         $+16, DI
-	ADDQ         $+256, DX
-	ADDQ         $+256, R11
-	SUBQ         $+4, R9
-	JGE          loop12
+	VFMADD231PS  192(DX)(R8*1), Y6, Y3
+	VFMADD231PS  192(DX)(R8*2), Y6, Y4
+	VFMADD231PS  192(R9), Y6, Y5
+	VBROADCASTSS 16(DI), Y6
+	VFMADD231PS  256(DX), Y6, Y2
+	VFMADD231PS  256(DX)(R8*1), Y6, Y3
+	VFMADD231PS  256(DX)(R8*2), Y6, Y4
+	VFMADD231PS  256(R9), Y6, Y5
+	VBROADCASTSS 20(DI), Y6
+	VFMADD231PS  320(DX), Y6, Y2
+	VFMADD231PS  320(DX)(R8*1), Y6, Y3
+	VFMADD231PS  320(DX)(R8*2), Y6, Y4
+	VFMADD231PS  320(R9), Y6, Y5
+	VBROADCASTSS 24(DI), Y6
+	VFMADD231PS  384(DX), Y6, Y2
+	VFMADD231PS  384(DX)(R8*1), Y6, Y3
+	VFMADD231PS  384(DX)(R8*2), Y6, Y4
+	VFMADD231PS  384(R9), Y6, Y5
+	VBROADCASTSS 28(DI), Y6
+	VFMADD231PS  448(DX), Y6, Y2
+	VFMADD231PS  448(DX)(R8*1), Y6, Y3
+	VFMADD231PS  448(DX)(R8*2), Y6, Y4
+	VFMADD231PS  448(R9), Y6, Y5
 
-done13:
-	ADDQ $+4, R9
-	SUBQ $+1, R9
-	JLT  done15
-
-loop14:
-	VBROADCASTSS (DI), Y6
-	VFMADD231PS  (DX), Y6, Y2
-	VFMADD231PS  (DX)(R10*1), Y6, Y3
-	VFMADD231PS  (DX)(R10*2), Y6, Y4
-	VFMADD231PS  (R11), Y6, Y5
-	ADDQ         $+4, DI
-	ADDQ         $+64, DX
-	ADDQ         $+64, R11
-	SUBQ         $+1, R9
-	JGE          loop14
-
-done15:
-	ADDQ $+1, R9
-	MOVQ R11, DX
-	CMPQ R8, $+1
-	JGE  loop9
-
-done10:
 	// Add what is there.
 	MOVQ   40(CX), DX
 	TESTQ  DX, DX
-	JEQ    done16
+	JEQ    done9
 	VADDPS (BX), Y2, Y2
 	VADDPS 64(BX), Y3, Y3
 	VADDPS 128(BX), Y4, Y4
 	VADDPS 192(BX), Y5, Y5
 
-done16:
+done9:
 	MOVQ  64(CX), DX
 	TESTQ DX, DX
-	JEQ   done17
+	JEQ   done10
 
 	// Add the x part of one input.
 	MOVQ         24(CX), DI
@@ -1951,14 +1901,14 @@ done16:
 	VFMADD231PS  192(DX), Y6, Y7
 	VADDPS       Y7, Y5, Y5
 
-done17:
+done10:
 	MOVQ 32(CX), CX
 	ADDQ CX, SI
 	ADDQ $+256, BX
-	MOVQ 272(AX), CX
-	MOVQ 280(AX), DX
-	MOVQ 288(AX), BX
-	MOVQ 312(AX), SI
+	MOVQ 296(AX), CX
+	MOVQ 304(AX), DX
+	MOVQ 312(AX), BX
+	MOVQ 336(AX), SI
 	MOVQ 232(AX), DI
 
 	// Input and cell gates. Forget gate and c. Output gate. h of the units before.
@@ -2072,15 +2022,15 @@ done6:
 	MOVQ  80(CX), R8
 	MOVQ  96(CX), R9
 	TESTQ R9, R9
-	JEQ   done19
+	JEQ   done12
 	MOVQ  72(CX), R9
 
-done19:
+done12:
 	SUBQ R9, R8
 	CMPQ R8, $+1
-	JLT  done21
+	JLT  done14
 
-loop20:
+loop13:
 	// The chains of a panel.
 	VMOVUPS constantsAVX2<>+864(SB), Y2
 	VMOVUPS constantsAVX2<>+864(SB), Y3
@@ -2092,7 +2042,7 @@ loop20:
 	VMOVUPS constantsAVX2<>+864(SB), Y9
 	MOVQ    64(CX), R9
 	TESTQ   R9, R9
-	JNE     done22
+	JNE     done15
 	MOVQ    DI, R9
 	VMOVUPS (R9), Y2
 	VMOVUPS 32(R9), Y3
@@ -2103,28 +2053,28 @@ loop20:
 	VMOVUPS 192(R9), Y8
 	VMOVUPS 224(R9), Y9
 
-done22:
+done15:
 	MOVQ 16(CX), R9
 	MOVQ 8(CX), R10
 	CMPQ R10, $+1
-	JLT  done24
+	JLT  done17
 
-loop23:
+loop16:
 	MOVQ R10, R11
 	ADDQ $-128, R10
 	CMPQ R10, $+1
-	JLT  done25
+	JLT  done18
 	MOVQ $+128, R11
 
-done25:
+done18:
 	MOVQ R11, R12
 	SHLQ $0x06, R12
 	LEAQ (BX)(R12*1), R13
 	LEAQ (R13)(R12*2), R13
 	SUBQ $+4, R11
-	JLT  done27
+	JLT  done20
 
-loop26:
+loop19:
 	VBROADCASTSS (R9), Y10
 	VFMADD231PS  (BX), Y10, Y2
 	VFMADD231PS  32(BX), Y10, Y3
@@ -2165,14 +2115,14 @@ loop26:
 	ADDQ         $+256, BX
 	ADDQ         $+256, R13
 	SUBQ         $+4, R11
-	JGE          loop26
+	JGE          loop19
 
-done27:
+done20:
 	ADDQ $+4, R11
 	SUBQ $+1, R11
-	JLT  done29
+	JLT  done22
 
-loop28:
+loop21:
 	VBROADCASTSS (R9), Y10
 	VFMADD231PS  (BX), Y10, Y2
 	VFMADD231PS  32(BX), Y10, Y3
@@ -2186,19 +2136,19 @@ loop28:
 	ADDQ         $+64, BX
 	ADDQ         $+64, R13
 	SUBQ         $+1, R11
-	JGE          loop28
+	JGE          loop21
 
-done29:
+done22:
 	ADDQ $+1, R11
 	MOVQ R13, BX
 	CMPQ R10, $+1
-	JGE  loop23
+	JGE  loop16
 
-done24:
+done17:
 	// Add what is there.
 	MOVQ   40(CX), R9
 	TESTQ  R9, R9
-	JEQ    done30
+	JEQ    done23
 	VADDPS (SI), Y2, Y2
 	VADDPS 32(SI), Y3, Y3
 	VADDPS 64(SI), Y4, Y4
@@ -2208,10 +2158,10 @@ done24:
 	VADDPS 192(SI), Y8, Y8
 	VADDPS 224(SI), Y9, Y9
 
-done30:
+done23:
 	MOVQ  64(CX), R9
 	TESTQ R9, R9
-	JEQ   done31
+	JEQ   done24
 
 	// Add the x part of one input.
 	MOVQ         24(CX), R10
@@ -2244,7 +2194,7 @@ done30:
 	VFMADD231PS  224(R9), Y10, Y11
 	VADDPS       Y11, Y9, Y9
 
-done31:
+done24:
 	VMOVUPS Y2, (SI)
 	VMOVUPS Y3, 32(SI)
 	VMOVUPS Y4, 64(SI)
@@ -2258,17 +2208,17 @@ done31:
 	ADDQ    $+256, SI
 	ADDQ    $-1, R8
 	CMPQ    R8, $+1
-	JGE     loop20
+	JGE     loop13
 
-done21:
+done14:
 	TESTQ R8, R8
-	JNE   done32
+	JNE   done25
 	MOVQ  72(CX), R8
 	TESTQ R8, R8
-	JEQ   done33
+	JEQ   done26
 	MOVQ  96(CX), R8
 	TESTQ R8, R8
-	JEQ   done34
+	JEQ   done27
 
 	// The chains of a panel.
 	VMOVUPS constantsAVX2<>+864(SB), Y2
@@ -2285,7 +2235,7 @@ done21:
 	VMOVUPS constantsAVX2<>+864(SB), Y13
 	MOVQ    64(CX), R8
 	TESTQ   R8, R8
-	JNE     done35
+	JNE     done28
 	MOVQ    DI, R8
 	VMOVUPS (R8), Y2
 	VMOVUPS 32(R8), Y3
@@ -2302,20 +2252,20 @@ done21:
 	VMOVUPS 128(R8), Y12
 	VMOVUPS 192(R8), Y13
 
-done35:
+done28:
 	MOVQ 16(CX), R8
 	MOVQ 8(CX), R9
 	CMPQ R9, $+1
-	JLT  done37
+	JLT  done30
 
-loop36:
+loop29:
 	MOVQ R9, R10
 	ADDQ $-128, R9
 	CMPQ R9, $+1
-	JLT  done38
+	JLT  done31
 	MOVQ $+128, R10
 
-done38:
+done31:
 	MOVQ R10, R11
 	SHLQ $0x06, R11
 	LEAQ (BX)(R11*1), R12
@@ -2323,9 +2273,9 @@ done38:
 	LEAQ (R12)(R11*1), R13
 	LEAQ (R13)(R11*2), R13
 	SUBQ $+4, R10
-	JLT  done40
+	JLT  done33
 
-loop39:
+loop32:
 	VBROADCASTSS (R8), Y14
 	VFMADD231PS  (BX), Y14, Y2
 	VFMADD231PS  32(BX), Y14, Y3
@@ -2383,14 +2333,14 @@ loop39:
 	ADDQ         $+256, R12
 	ADDQ         $+256, R13
 	SUBQ         $+4, R10
-	JGE          loop39
+	JGE          loop32
 
-done40:
+done33:
 	ADDQ $+4, R10
 	SUBQ $+1, R10
-	JLT  done42
+	JLT  done35
 
-loop41:
+loop34:
 	VBROADCASTSS (R8), Y14
 	VFMADD231PS  (BX), Y14, Y2
 	VFMADD231PS  32(BX), Y14, Y3
@@ -2409,20 +2359,20 @@ loop41:
 	ADDQ         $+64, R12
 	ADDQ         $+64, R13
 	SUBQ         $+1, R10
-	JGE          loop41
+	JGE          loop34
 
-done42:
+done35:
 	ADDQ $+1, R10
 	MOVQ R13, BX
 	ADDQ R11, BX
 	CMPQ R9, $+1
-	JGE  loop36
+	JGE  loop29
 
-done37:
+done30:
 	// Add what is there.
 	MOVQ   40(CX), BX
 	TESTQ  BX, BX
-	JEQ    done43
+	JEQ    done36
 	VADDPS (SI), Y2, Y2
 	VADDPS 32(SI), Y3, Y3
 	VADDPS 64(SI), Y4, Y4
@@ -2436,10 +2386,10 @@ done37:
 	VADDPS 384(SI), Y12, Y12
 	VADDPS 448(SI), Y13, Y13
 
-done43:
+done36:
 	MOVQ  64(CX), BX
 	TESTQ BX, BX
-	JEQ   done44
+	JEQ   done37
 
 	// Add the x part of one input.
 	MOVQ         24(CX), R8
@@ -2484,7 +2434,7 @@ done43:
 	VFMADD231PS  448(BX), Y14, Y15
 	VADDPS       Y15, Y13, Y13
 
-done44:
+done37:
 	VMOVUPS Y2, (SI)
 	VMOVUPS Y3, 32(SI)
 	VMOVUPS Y4, 64(SI)
@@ -2502,14 +2452,14 @@ done44:
 	MOVQ    32(CX), BX
 	ADDQ    BX, DI
 	ADDQ    $+512, SI
-	JMP     done18
+	JMP     done11
 
-done34:
-done33:
-done32:
+done27:
+done26:
+done25:
 	MOVQ  96(CX), R8
 	TESTQ R8, R8
-	JEQ   done45
+	JEQ   done38
 
 	// The chains of a panel.
 	VMOVUPS constantsAVX2<>+864(SB), Y2
@@ -2518,35 +2468,35 @@ done32:
 	VMOVUPS constantsAVX2<>+864(SB), Y5
 	MOVQ    64(CX), R8
 	TESTQ   R8, R8
-	JNE     done46
+	JNE     done39
 	MOVQ    DI, R8
 	VMOVUPS (R8), Y2
 	VMOVUPS 64(R8), Y3
 	VMOVUPS 128(R8), Y4
 	VMOVUPS 192(R8), Y5
 
-done46:
+done39:
 	MOVQ 16(CX), R8
 	MOVQ 8(CX), R9
 	CMPQ R9, $+1
-	JLT  done48
+	JLT  done41
 
-loop47:
+loop40:
 	MOVQ R9, R10
 	ADDQ $-128, R9
 	CMPQ R9, $+1
-	JLT  done49
+	JLT  done42
 	MOVQ $+128, R10
 
-done49:
+done42:
 	MOVQ R10, R11
 	SHLQ $0x06, R11
 	LEAQ (BX)(R11*1), R12
 	LEAQ (R12)(R11*2), R12
 	SUBQ $+4, R10
-	JLT  done51
+	JLT  done44
 
-loop50:
+loop43:
 	VBROADCASTSS (R8), Y6
 	VFMADD231PS  (BX), Y6, Y2
 	VFMADD231PS  (BX)(R11*1), Y6, Y3
@@ -2571,14 +2521,14 @@ loop50:
 	ADDQ         $+256, BX
 	ADDQ         $+256, R12
 	SUBQ         $+4, R10
-	JGE          loop50
+	JGE          loop43
 
-done51:
+done44:
 	ADDQ $+4, R10
 	SUBQ $+1, R10
-	JLT  done53
+	JLT  done46
 
-loop52:
+loop45:
 	VBROADCASTSS (R8), Y6
 	VFMADD231PS  (BX), Y6, Y2
 	VFMADD231PS  (BX)(R11*1), Y6, Y3
@@ -2588,28 +2538,28 @@ loop52:
 	ADDQ         $+64, BX
 	ADDQ         $+64, R12
 	SUBQ         $+1, R10
-	JGE          loop52
+	JGE          loop45
 
-done53:
+done46:
 	ADDQ $+1, R10
 	MOVQ R12, BX
 	CMPQ R9, $+1
-	JGE  loop47
+	JGE  loop40
 
-done48:
+done41:
 	// Add what is there.
 	MOVQ   40(CX), BX
 	TESTQ  BX, BX
-	JEQ    done54
+	JEQ    done47
 	VADDPS (SI), Y2, Y2
 	VADDPS 64(SI), Y3, Y3
 	VADDPS 128(SI), Y4, Y4
 	VADDPS 192(SI), Y5, Y5
 
-done54:
+done47:
 	MOVQ  64(CX), BX
 	TESTQ BX, BX
-	JEQ   done55
+	JEQ   done48
 
 	// Add the x part of one input.
 	MOVQ         24(CX), R8
@@ -2630,7 +2580,7 @@ done54:
 	VFMADD231PS  192(BX), Y6, Y7
 	VADDPS       Y7, Y5, Y5
 
-done55:
+done48:
 	VMOVUPS Y2, (SI)
 	VMOVUPS Y3, 64(SI)
 	VMOVUPS Y4, 128(SI)
@@ -2639,23 +2589,23 @@ done55:
 	ADDQ    BX, DI
 	ADDQ    $+256, SI
 
-done45:
-done18:
+done38:
+done11:
 	ADDQ $+104, CX
 	ADDQ $-1, DX
 	CMPQ DX, $+1
 	JGE  loop4
 
 done5:
-	MOVQ 272(AX), CX
-	MOVQ 280(AX), DX
-	MOVQ 288(AX), BX
-	MOVQ 312(AX), SI
+	MOVQ 296(AX), CX
+	MOVQ 304(AX), DX
+	MOVQ 312(AX), BX
+	MOVQ 336(AX), SI
 	MOVQ 232(AX), DI
 
 	// 8 elements at a time.
 	CMPQ DI, $+16
-	JLT  done56
+	JLT  done49
 
 	// Input and cell gates. Forget gate and c. Output gate.
 	VMOVUPS      (BX), Y3
@@ -2744,9 +2694,9 @@ done5:
 	VMOVUPS      Y2, 192(BX)
 	ADDQ         $-16, DI
 	CMPQ         DI, $+16
-	JLT          done58
+	JLT          done51
 
-loop57:
+loop50:
 	// h of the units before. Input and cell gates. Forget gate and c. Output gate.
 	VMOVUPS      32(BX), Y10
 	VMOVUPS      constantsAVX2<>+128(SB), Y11
@@ -2967,9 +2917,9 @@ loop57:
 	ADDQ         $+192, BX
 	ADDQ         $-16, DI
 	CMPQ         DI, $+16
-	JGE          loop57
+	JGE          loop50
 
-done58:
+done51:
 	// h of the units before. Input and cell gates. Forget gate and c. Output gate.
 	VMOVUPS      32(BX), Y10
 	VMOVUPS      constantsAVX2<>+128(SB), Y11
@@ -3103,12 +3053,12 @@ done58:
 	ADDQ        $+64, SI
 	ADDQ        $+192, BX
 
-done56:
+done49:
 	// 8 elements at a time.
 	CMPQ DI, $+8
-	JLT  done60
+	JLT  done53
 
-loop59:
+loop52:
 	// Input and cell gates. Forget gate and c. Output gate. h of the units before.
 	VMOVUPS      (BX), Y3
 	VMOVUPS      constantsAVX2<>+128(SB), Y4
@@ -3220,12 +3170,12 @@ loop59:
 	ADDQ         $+32, SI
 	ADDQ         $-8, DI
 	CMPQ         DI, $+8
-	JGE          loop59
+	JGE          loop52
 
-done60:
+done53:
 	// The last elements.
 	TESTQ   DI, DI
-	JEQ     done61
+	JEQ     done54
 	MOVQ    DI, R8
 	NEGQ    DI
 	LEAQ    constantsAVX2<>+928(SB), R9
@@ -3275,48 +3225,48 @@ done60:
 	VMULPS       Y4, Y7, Y7
 	VMULPS       Y4, Y9, Y5
 	VMOVAPS      Y7, Y7
-	JEQ          stored62
+	JEQ          stored55
 	VMOVUPS      X7, (SI)
 	ADDQ         $+16, SI
 	VEXTRACTF128 $0x01, Y7, X7
 
-stored62:
+stored55:
 	TESTQ    $+2, R8
-	JEQ      stored63
+	JEQ      stored56
 	VMOVLPS  X7, (SI)
 	ADDQ     $+8, SI
 	VMOVHLPS X7, X7, X7
 
-stored63:
+stored56:
 	TESTQ  $+1, R8
-	JEQ    stored64
+	JEQ    stored57
 	VMOVSS X7, (SI)
 
-stored64:
+stored57:
 	VADDPS       Y9, Y9, Y7
 	LEAQ         128(BX), SI
 	TESTQ        $+4, R8
 	VMULPS       Y6, Y7, Y6
 	VMULPS       Y4, Y6, Y4
 	VMOVAPS      Y4, Y4
-	JEQ          stored65
+	JEQ          stored58
 	VMOVUPS      X4, (SI)
 	ADDQ         $+16, SI
 	VEXTRACTF128 $0x01, Y4, X4
 
-stored65:
+stored58:
 	TESTQ    $+2, R8
-	JEQ      stored66
+	JEQ      stored59
 	VMOVLPS  X4, (SI)
 	ADDQ     $+8, SI
 	VMOVHLPS X4, X4, X4
 
-stored66:
+stored59:
 	TESTQ  $+1, R8
-	JEQ    stored67
+	JEQ    stored60
 	VMOVSS X4, (SI)
 
-stored67:
+stored60:
 	// Forget gate and c.
 	VMASKMOVPS   64(BX), Y2, Y4
 	VMOVUPS      constantsAVX2<>+256(SB), Y6
@@ -3340,45 +3290,45 @@ stored67:
 	VDIVPS       Y7, Y8, Y4
 	VFMADD231PS  Y3, Y4, Y5
 	VMOVAPS      Y5, Y3
-	JEQ          stored68
+	JEQ          stored61
 	VMOVUPS      X3, (DX)
 	ADDQ         $+16, DX
 	VEXTRACTF128 $0x01, Y3, X3
 
-stored68:
+stored61:
 	TESTQ    $+2, R8
-	JEQ      stored69
+	JEQ      stored62
 	VMOVLPS  X3, (DX)
 	ADDQ     $+8, DX
 	VMOVHLPS X3, X3, X3
 
-stored69:
+stored62:
 	TESTQ  $+1, R8
-	JEQ    stored70
+	JEQ    stored63
 	VMOVSS X3, (DX)
 
-stored70:
+stored63:
 	VMOVAPS      Y4, Y3
 	LEAQ         64(BX), DX
 	TESTQ        $+4, R8
-	JEQ          stored71
+	JEQ          stored64
 	VMOVUPS      X3, (DX)
 	ADDQ         $+16, DX
 	VEXTRACTF128 $0x01, Y3, X3
 
-stored71:
+stored64:
 	TESTQ    $+2, R8
-	JEQ      stored72
+	JEQ      stored65
 	VMOVLPS  X3, (DX)
 	ADDQ     $+8, DX
 	VMOVHLPS X3, X3, X3
 
-stored72:
+stored65:
 	TESTQ  $+1, R8
-	JEQ    stored73
+	JEQ    stored66
 	VMOVSS X3, (DX)
 
-stored73:
+stored66:
 	// Output gate.
 	VMASKMOVPS   192(BX), Y2, Y2
 	VMOVUPS      constantsAVX2<>+128(SB), Y3
@@ -3400,24 +3350,24 @@ stored73:
 	VFMADD213PS  constantsAVX2<>+352(SB), Y3, Y4
 	VDIVPS       Y4, Y6, Y2
 	VMOVAPS      Y2, Y2
-	JEQ          stored74
+	JEQ          stored67
 	VMOVUPS      X2, (DX)
 	ADDQ         $+16, DX
 	VEXTRACTF128 $0x01, Y2, X2
 
-stored74:
+stored67:
 	TESTQ    $+2, R8
-	JEQ      stored75
+	JEQ      stored68
 	VMOVLPS  X2, (DX)
 	ADDQ     $+8, DX
 	VMOVHLPS X2, X2, X2
 
-stored75:
+stored68:
 	TESTQ  $+1, R8
-	JEQ    stored76
+	JEQ    stored69
 	VMOVSS X2, (DX)
 
-stored76:
+stored69:
 	// h of the units before.
 	VMOVUPS      constantsAVX2<>+160(SB), Y2
 	VMOVUPS      constantsAVX2<>+192(SB), Y3
@@ -3441,25 +3391,25 @@ stored76:
 	VMULPS       Y3, Y4, Y2
 	VDIVPS       Y2, Y5, Y2
 	VMOVAPS      Y2, Y2
-	JEQ          stored77
+	JEQ          stored70
 	VMOVUPS      X2, (CX)
 	ADDQ         $+16, CX
 	VEXTRACTF128 $0x01, Y2, X2
 
-stored77:
+stored70:
 	TESTQ    $+2, R8
-	JEQ      stored78
+	JEQ      stored71
 	VMOVLPS  X2, (CX)
 	ADDQ     $+8, CX
 	VMOVHLPS X2, X2, X2
 
-stored78:
+stored71:
 	TESTQ  $+1, R8
-	JEQ    stored79
+	JEQ    stored72
 	VMOVSS X2, (CX)
 
-stored79:
-done61:
+stored72:
+done54:
 next3:
 	// To the next step.
 	MOVQ  224(AX), CX
@@ -3467,31 +3417,31 @@ next3:
 	MOVQ  CX, 224(AX)
 	TESTQ CX, CX
 	JEQ   done2
-	MOVQ  272(AX), CX
-	MOVQ  CX, 304(AX)
-	MOVQ  280(AX), CX
-	MOVQ  CX, 312(AX)
-	MOVQ  272(AX), CX
-	MOVQ  320(AX), DX
-	ADDQ  DX, CX
-	MOVQ  CX, 272(AX)
-	MOVQ  280(AX), CX
-	MOVQ  328(AX), DX
-	ADDQ  DX, CX
-	MOVQ  CX, 280(AX)
-	MOVQ  288(AX), CX
-	MOVQ  336(AX), DX
-	ADDQ  DX, CX
-	MOVQ  CX, 288(AX)
+	MOVQ  296(AX), CX
+	MOVQ  CX, 328(AX)
+	MOVQ  304(AX), CX
+	MOVQ  CX, 336(AX)
 	MOVQ  296(AX), CX
 	MOVQ  344(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 296(AX)
-	MOVQ  16(AX), CX
+	MOVQ  304(AX), CX
 	MOVQ  352(AX), DX
 	ADDQ  DX, CX
+	MOVQ  CX, 304(AX)
+	MOVQ  312(AX), CX
+	MOVQ  360(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 312(AX)
+	MOVQ  320(AX), CX
+	MOVQ  368(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 320(AX)
+	MOVQ  16(AX), CX
+	MOVQ  376(AX), DX
+	ADDQ  DX, CX
 	MOVQ  CX, 16(AX)
-	MOVQ  304(AX), CX
+	MOVQ  328(AX), CX
 	MOVQ  CX, 120(AX)
 	MOVQ  48(AX), CX
 	MOVQ  56(AX), DX
@@ -3533,7 +3483,7 @@ step1:
 loop4:
 	CMPQ DX, $+1
 	JNE  done6
-	MOVQ 232(AX), BX
+	MOVQ 240(AX), BX
 	CMPQ BX, $+8
 	JNE  done7
 	MOVQ (CX), DX
@@ -3545,85 +3495,141 @@ loop4:
 	VMOVUPS (DI), Y4
 	VMOVUPS 64(DI), Y5
 	VMOVUPS 128(DI), Y6
-	MOVQ    16(CX), DI
-	MOVQ    8(CX), R8
-	CMPQ    R8, $+1
-	JLT     done9
 
-loop8:
-	MOVQ R8, R9
-	ADDQ $-128, R8
-	CMPQ R8, $+1
-	JLT  done10
-	MOVQ $+128, R9
-
-done10:
-	MOVQ R9, R10
-	SHLQ $0x06, R10
-	SUBQ $+4, R9
-	JLT  done12
-
-loop11:
+	// As many inputs as units.
+	MOVQ         16(CX), DI
+	MOVQ         $+512, R8
 	VBROADCASTSS (DI), Y7
 	VFMADD231PS  (DX), Y7, Y4
-	VFMADD231PS  (DX)(R10*1), Y7, Y5
-	VFMADD231PS  (DX)(R10*2), Y7, Y6
+	VFMADD231PS  (DX)(R8*1), Y7, Y5
+	VFMADD231PS  (DX)(R8*2), Y7, Y6
 	VBROADCASTSS 4(DI), Y7
 	VFMADD231PS  64(DX), Y7, Y4
-	VFMADD231PS  64(DX)(R10*1), Y7, Y5
-	VFMADD231PS  64(DX)(R10*2), Y7, Y6
+	VFMADD231PS  64(DX)(R8*1), Y7, Y5
+	VFMADD231PS  64(DX)(R8*2), Y7, Y6
 	VBROADCASTSS 8(DI), Y7
 	VFMADD231PS  128(DX), Y7, Y4
-	VFMADD231PS  128(DX)(R10*1), Y7, Y5
-	VFMADD231PS  128(DX)(R10*2), Y7, Y6
+	VFMADD231PS  128(DX)(R8*1), Y7, Y5
+	VFMADD231PS  128(DX)(R8*2), Y7, Y6
 	VBROADCASTSS 12(DI), Y7
 	VFMADD231PS  192(DX), Y7, Y4
-	VFMADD231PS  192(DX)(R10*1), Y7, Y5
-	VFMADD231PS  192(DX)(R10*2), Y7, Y6
-	ADDQ         $+16, DI
-	ADDQ         $+256, DX
-	SUBQ         $+4, R9
-	JGE          loop11
+	VFMADD231PS  192(DX)(R8*1), Y7, Y5
+	VFMADD231PS  192(DX)(R8*2), Y7, Y6
+	VBROADCASTSS 16(DI), Y7
+	VFMADD231PS  256(DX), Y7, Y4
+	VFMADD231PS  256(DX)(R8*1), Y7, Y5
+	VFMADD231PS  256(DX)(R8*2), Y7, Y6
+	VBROADCASTSS 20(DI), Y7
+	VFMADD231PS  320(DX), Y7, Y4
+	VFMADD231PS  320(DX)(R8*1), Y7, Y5
+	VFMADD231PS  320(DX)(R8*2), Y7, Y6
+	VBROADCASTSS 24(DI), Y7
+	VFMADD231PS  384(DX), Y7, Y4
+	VFMADD231PS  384(DX)(R8*1), Y7, Y5
+	VFMADD231PS  384(DX)(R8*2), Y7, Y6
+	VBROADCASTSS 28(DI), Y7
+	VFMADD231PS  448(DX), Y7, Y4
+	VFMADD231PS  448(DX)(R8*1), Y7, Y5
+	VFMADD231PS  448(DX)(R8*2), Y7, Y6
 
-done12:
-	ADDQ $+4, R9
-	SUBQ $+1, R9
-	JLT  done14
-
-loop13:
-	VBROADCASTSS (DI), Y7
-	VFMADD231PS  (DX), Y7, Y4
-	VFMADD231PS  (DX)(R10*1), Y7, Y5
-	VFMADD231PS  (DX)(R10*2), Y7, Y6
-	ADDQ         $+4, DI
-	ADDQ         $+64, DX
-	SUBQ         $+1, R9
-	JGE          loop13
-
-done14:
-	ADDQ $+1, R9
-	ADDQ R10, DX
-	ADDQ R10, DX
-	CMPQ R8, $+1
-	JGE  loop8
-
-done9:
 	// Add what is there.
 	MOVQ   40(CX), DX
 	TESTQ  DX, DX
-	JEQ    done15
+	JEQ    done8
 	VADDPS (BX), Y4, Y4
 	VADDPS 64(BX), Y5, Y5
 	VADDPS 128(BX), Y6, Y6
 
-done15:
-	MOVQ 32(CX), CX
-	ADDQ CX, SI
-	ADDQ $+192, BX
-	MOVQ 272(AX), CX
-	MOVQ 288(AX), DX
-	MOVQ 296(AX), BX
-	MOVQ 304(AX), BX
+done8:
+	MOVQ  32(CX), CX
+	ADDQ  CX, SI
+	ADDQ  $+192, BX
+	MOVQ  248(AX), CX
+	TESTQ CX, CX
+	JEQ   both9
+	MOVQ  16(AX), CX
+	MOVQ  296(AX), DX
+	MOVQ  320(AX), BX
+	MOVQ  328(AX), BX
+	MOVQ  248(AX), SI
+	MOVQ  256(AX), DI
+	MOVQ  232(AX), R8
+
+	// Reset gate and update gate. New gate and h of the units before.
+	VMOVUPS      (DI), Y8
+	VBROADCASTSS (CX), Y7
+	VMOVUPS      constantsAVX2<>+256(SB), Y9
+	VMOVUPS      constantsAVX2<>+544(SB), Y10
+	VMOVUPS      constantsAVX2<>+480(SB), Y11
+	VMOVUPS      64(DI), Y13
+	VBROADCASTSS (CX), Y12
+	VMOVUPS      constantsAVX2<>+256(SB), Y14
+	VFMADD231PS  (SI), Y7, Y8
+	VMOVUPS      constantsAVX2<>+544(SB), Y7
+	VFMADD231PS  64(SI), Y12, Y13
+	VADDPS       Y4, Y8, Y4
+	VADDPS       Y5, Y13, Y5
+	VMINPS       Y4, Y0, Y4
+	VMINPS       Y5, Y0, Y5
+	VMAXPS       Y4, Y1, Y4
+	VMAXPS       Y5, Y1, Y8
+	VFNMADD231PS Y2, Y4, Y9
+	VFNMADD231PS Y2, Y8, Y14
+	VSUBPS       constantsAVX2<>+256(SB), Y9, Y5
+	VPSLLD       $0x17, Y9, Y9
+	VMOVUPS      constantsAVX2<>+480(SB), Y13
+	VSUBPS       constantsAVX2<>+256(SB), Y14, Y12
+	VPSLLD       $0x17, Y14, Y14
+	VFMADD231PS  Y3, Y5, Y4
+	VMOVUPS      128(DI), Y5
+	VFMADD231PS  Y3, Y12, Y8
+	VFMADD231PS  constantsAVX2<>+512(SB), Y4, Y10
+	VBROADCASTSS (CX), Y12
+	VFMADD231PS  constantsAVX2<>+512(SB), Y8, Y7
+	VFMADD213PS  constantsAVX2<>+576(SB), Y4, Y10
+	VFMADD231PS  128(SI), Y12, Y5
+	VFMADD213PS  constantsAVX2<>+576(SB), Y8, Y7
+	VFMADD213PS  constantsAVX2<>+608(SB), Y4, Y10
+	VFMADD213PS  constantsAVX2<>+608(SB), Y8, Y7
+	VFMADD213PS  constantsAVX2<>+640(SB), Y4, Y10
+	VMOVUPS      constantsAVX2<>+160(SB), Y12
+	VFMADD213PS  constantsAVX2<>+640(SB), Y8, Y7
+	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y10
+	VFMADD213PS  constantsAVX2<>+480(SB), Y8, Y7
+	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y10
+	VMOVUPS      constantsAVX2<>+192(SB), Y4
+	VFMADD213PS  constantsAVX2<>+480(SB), Y14, Y7
+	VDIVPS       Y10, Y11, Y8
+	VMOVUPS      constantsAVX2<>+224(SB), Y9
+	VMOVUPS      constantsAVX2<>+416(SB), Y11
+	VMOVUPS      constantsAVX2<>+320(SB), Y10
+	VDIVPS       Y7, Y13, Y7
+	VMOVUPS      (BX), Y13
+	VFMADD231PS  Y6, Y8, Y5
+	VMINPS       Y5, Y12, Y5
+	VMAXPS       Y5, Y4, Y4
+	VFMADD231PS  Y4, Y4, Y9
+	VFMADD231PS  constantsAVX2<>+384(SB), Y9, Y11
+	VFMADD231PS  constantsAVX2<>+288(SB), Y9, Y10
+	VFMADD213PS  constantsAVX2<>+448(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+352(SB), Y9, Y10
+	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y11
+	VMULPS       Y10, Y4, Y4
+	VMULPS       Y11, Y11, Y5
+	VMULPS       Y11, Y4, Y6
+	VFMADD231PS  Y4, Y4, Y5
+	VADDPS       Y6, Y6, Y4
+	VDIVPS       Y5, Y4, Y4
+	VSUBPS       Y4, Y13, Y5
+	VFMADD231PS  Y5, Y7, Y4
+	VMOVUPS      Y4, (DX)
+	JMP          done10
+
+both9:
+	MOVQ 296(AX), CX
+	MOVQ 312(AX), DX
+	MOVQ 320(AX), BX
+	MOVQ 328(AX), BX
 	MOVQ 232(AX), SI
 
 	// Reset gate and update gate. New gate and h of the units before.
@@ -3688,7 +3694,9 @@ done15:
 	VSUBPS       Y4, Y12, Y6
 	VFMADD231PS  Y6, Y5, Y4
 	VMOVUPS      Y4, (CX)
-	JMP          next3
+
+done10:
+	JMP next3
 
 done7:
 done6:
@@ -3698,15 +3706,15 @@ done6:
 	MOVQ  80(CX), R8
 	MOVQ  96(CX), R9
 	TESTQ R9, R9
-	JEQ   done17
+	JEQ   done12
 	MOVQ  72(CX), R9
 
-done17:
+done12:
 	SUBQ R9, R8
 	CMPQ R8, $+1
-	JLT  done19
+	JLT  done14
 
-loop18:
+loop13:
 	// The chains of a panel.
 	MOVQ    DI, R9
 	VMOVUPS (R9), Y4
@@ -3718,22 +3726,22 @@ loop18:
 	MOVQ    16(CX), R9
 	MOVQ    8(CX), R10
 	CMPQ    R10, $+1
-	JLT     done21
+	JLT     done16
 
-loop20:
+loop15:
 	MOVQ R10, R11
 	ADDQ $-128, R10
 	CMPQ R10, $+1
-	JLT  done22
+	JLT  done17
 	MOVQ $+128, R11
 
-done22:
+done17:
 	MOVQ R11, R12
 	SHLQ $0x06, R12
 	SUBQ $+4, R11
-	JLT  done24
+	JLT  done19
 
-loop23:
+loop18:
 	VBROADCASTSS (R9), Y10
 	VFMADD231PS  (BX), Y10, Y4
 	VFMADD231PS  32(BX), Y10, Y5
@@ -3765,14 +3773,14 @@ loop23:
 	ADDQ         $+16, R9
 	ADDQ         $+256, BX
 	SUBQ         $+4, R11
-	JGE          loop23
+	JGE          loop18
 
-done24:
+done19:
 	ADDQ $+4, R11
 	SUBQ $+1, R11
-	JLT  done26
+	JLT  done21
 
-loop25:
+loop20:
 	VBROADCASTSS (R9), Y10
 	VFMADD231PS  (BX), Y10, Y4
 	VFMADD231PS  32(BX), Y10, Y5
@@ -3783,20 +3791,20 @@ loop25:
 	ADDQ         $+4, R9
 	ADDQ         $+64, BX
 	SUBQ         $+1, R11
-	JGE          loop25
+	JGE          loop20
 
-done26:
+done21:
 	ADDQ $+1, R11
 	ADDQ R12, BX
 	ADDQ R12, BX
 	CMPQ R10, $+1
-	JGE  loop20
+	JGE  loop15
 
-done21:
+done16:
 	// Add what is there.
 	MOVQ   40(CX), R9
 	TESTQ  R9, R9
-	JEQ    done27
+	JEQ    done22
 	VADDPS (SI), Y4, Y4
 	VADDPS 32(SI), Y5, Y5
 	VADDPS 64(SI), Y6, Y6
@@ -3804,7 +3812,7 @@ done21:
 	VADDPS 128(SI), Y8, Y8
 	VADDPS 160(SI), Y9, Y9
 
-done27:
+done22:
 	VMOVUPS Y4, (SI)
 	VMOVUPS Y5, 32(SI)
 	VMOVUPS Y6, 64(SI)
@@ -3816,17 +3824,17 @@ done27:
 	ADDQ    $+192, SI
 	ADDQ    $-1, R8
 	CMPQ    R8, $+1
-	JGE     loop18
+	JGE     loop13
 
-done19:
+done14:
 	TESTQ R8, R8
-	JNE   done28
+	JNE   done23
 	MOVQ  72(CX), R8
 	TESTQ R8, R8
-	JEQ   done29
+	JEQ   done24
 	MOVQ  96(CX), R8
 	TESTQ R8, R8
-	JEQ   done30
+	JEQ   done25
 
 	// The chains of a panel.
 	MOVQ    DI, R8
@@ -3844,24 +3852,24 @@ done19:
 	MOVQ    16(CX), R8
 	MOVQ    8(CX), R9
 	CMPQ    R9, $+1
-	JLT     done32
+	JLT     done27
 
-loop31:
+loop26:
 	MOVQ R9, R10
 	ADDQ $-128, R9
 	CMPQ R9, $+1
-	JLT  done33
+	JLT  done28
 	MOVQ $+128, R10
 
-done33:
+done28:
 	MOVQ R10, R11
 	SHLQ $0x06, R11
 	LEAQ (BX)(R11*1), R12
 	LEAQ (R12)(R11*2), R12
 	SUBQ $+4, R10
-	JLT  done35
+	JLT  done30
 
-loop34:
+loop29:
 	VBROADCASTSS (R8), Y13
 	VFMADD231PS  (BX), Y13, Y4
 	VFMADD231PS  32(BX), Y13, Y5
@@ -3906,14 +3914,14 @@ loop34:
 	ADDQ         $+256, BX
 	ADDQ         $+256, R12
 	SUBQ         $+4, R10
-	JGE          loop34
+	JGE          loop29
 
-done35:
+done30:
 	ADDQ $+4, R10
 	SUBQ $+1, R10
-	JLT  done37
+	JLT  done32
 
-loop36:
+loop31:
 	VBROADCASTSS (R8), Y13
 	VFMADD231PS  (BX), Y13, Y4
 	VFMADD231PS  32(BX), Y13, Y5
@@ -3928,21 +3936,21 @@ loop36:
 	ADDQ         $+64, BX
 	ADDQ         $+64, R12
 	SUBQ         $+1, R10
-	JGE          loop36
+	JGE          loop31
 
-done37:
+done32:
 	ADDQ $+1, R10
 	MOVQ R12, BX
 	ADDQ R11, BX
 	ADDQ R11, BX
 	CMPQ R9, $+1
-	JGE  loop31
+	JGE  loop26
 
-done32:
+done27:
 	// Add what is there.
 	MOVQ   40(CX), BX
 	TESTQ  BX, BX
-	JEQ    done38
+	JEQ    done33
 	VADDPS (SI), Y4, Y4
 	VADDPS 32(SI), Y5, Y5
 	VADDPS 64(SI), Y6, Y6
@@ -3953,7 +3961,7 @@ done32:
 	VADDPS 256(SI), Y11, Y11
 	VADDPS 320(SI), Y12, Y12
 
-done38:
+done33:
 	VMOVUPS Y4, (SI)
 	VMOVUPS Y5, 32(SI)
 	VMOVUPS Y6, 64(SI)
@@ -3968,14 +3976,14 @@ done38:
 	MOVQ    32(CX), BX
 	ADDQ    BX, DI
 	ADDQ    $+384, SI
-	JMP     done16
+	JMP     done11
 
-done30:
-done29:
-done28:
+done25:
+done24:
+done23:
 	MOVQ  96(CX), R8
 	TESTQ R8, R8
-	JEQ   done39
+	JEQ   done34
 
 	// The chains of a panel.
 	MOVQ    DI, R8
@@ -3985,22 +3993,22 @@ done28:
 	MOVQ    16(CX), R8
 	MOVQ    8(CX), R9
 	CMPQ    R9, $+1
-	JLT     done41
+	JLT     done36
 
-loop40:
+loop35:
 	MOVQ R9, R10
 	ADDQ $-128, R9
 	CMPQ R9, $+1
-	JLT  done42
+	JLT  done37
 	MOVQ $+128, R10
 
-done42:
+done37:
 	MOVQ R10, R11
 	SHLQ $0x06, R11
 	SUBQ $+4, R10
-	JLT  done44
+	JLT  done39
 
-loop43:
+loop38:
 	VBROADCASTSS (R8), Y7
 	VFMADD231PS  (BX), Y7, Y4
 	VFMADD231PS  (BX)(R11*1), Y7, Y5
@@ -4020,14 +4028,14 @@ loop43:
 	ADDQ         $+16, R8
 	ADDQ         $+256, BX
 	SUBQ         $+4, R10
-	JGE          loop43
+	JGE          loop38
 
-done44:
+done39:
 	ADDQ $+4, R10
 	SUBQ $+1, R10
-	JLT  done46
+	JLT  done41
 
-loop45:
+loop40:
 	VBROADCASTSS (R8), Y7
 	VFMADD231PS  (BX), Y7, Y4
 	VFMADD231PS  (BX)(R11*1), Y7, Y5
@@ -4035,25 +4043,25 @@ loop45:
 	ADDQ         $+4, R8
 	ADDQ         $+64, BX
 	SUBQ         $+1, R10
-	JGE          loop45
+	JGE          loop40
 
-done46:
+done41:
 	ADDQ $+1, R10
 	ADDQ R11, BX
 	ADDQ R11, BX
 	CMPQ R9, $+1
-	JGE  loop40
+	JGE  loop35
 
-done41:
+done36:
 	// Add what is there.
 	MOVQ   40(CX), BX
 	TESTQ  BX, BX
-	JEQ    done47
+	JEQ    done42
 	VADDPS (SI), Y4, Y4
 	VADDPS 64(SI), Y5, Y5
 	VADDPS 128(SI), Y6, Y6
 
-done47:
+done42:
 	VMOVUPS Y4, (SI)
 	VMOVUPS Y5, 64(SI)
 	VMOVUPS Y6, 128(SI)
@@ -4061,23 +4069,544 @@ done47:
 	ADDQ    BX, DI
 	ADDQ    $+192, SI
 
-done39:
-done16:
+done34:
+done11:
 	ADDQ $+104, CX
 	ADDQ $-1, DX
 	CMPQ DX, $+1
 	JGE  loop4
 
 done5:
-	MOVQ 272(AX), CX
-	MOVQ 288(AX), DX
-	MOVQ 296(AX), BX
-	MOVQ 304(AX), SI
+	MOVQ  248(AX), CX
+	TESTQ CX, CX
+	JEQ   both43
+	MOVQ  16(AX), CX
+	MOVQ  296(AX), DX
+	MOVQ  320(AX), BX
+	MOVQ  328(AX), SI
+	MOVQ  248(AX), DI
+	MOVQ  256(AX), R8
+	MOVQ  232(AX), R9
+
+	// 8 elements at a time.
+	CMPQ R9, $+16
+	JLT  done45
+
+	// Reset gate and update gate.
+	VMOVUPS      (R8), Y5
+	VBROADCASTSS (CX), Y4
+	VMOVUPS      (BX), Y6
+	VMOVUPS      64(R8), Y11
+	VBROADCASTSS (CX), Y10
+	VMOVUPS      64(BX), Y12
+	VMOVUPS      constantsAVX2<>+256(SB), Y7
+	VMOVUPS      constantsAVX2<>+256(SB), Y13
+	VMOVUPS      constantsAVX2<>+544(SB), Y8
+	VMOVUPS      constantsAVX2<>+544(SB), Y14
+	VMOVUPS      constantsAVX2<>+480(SB), Y9
+	VMOVUPS      constantsAVX2<>+480(SB), Y15
+	VFMADD231PS  (DI), Y4, Y5
+	VMOVUPS      128(R8), Y4
+	VFMADD231PS  64(DI), Y10, Y11
+	VBROADCASTSS (CX), Y10
+	VADDPS       Y6, Y5, Y5
+	VMOVUPS      128(BX), Y6
+	VADDPS       Y12, Y11, Y11
+	VFMADD231PS  128(DI), Y10, Y4
+	VMINPS       Y5, Y0, Y5
+	VMINPS       Y11, Y0, Y10
+	VMAXPS       Y5, Y1, Y5
+	VMAXPS       Y10, Y1, Y11
+	VFNMADD231PS Y2, Y5, Y7
+	VFNMADD231PS Y2, Y11, Y13
+	VSUBPS       constantsAVX2<>+256(SB), Y7, Y10
+	VPSLLD       $0x17, Y7, Y7
+	VSUBPS       constantsAVX2<>+256(SB), Y13, Y12
+	VPSLLD       $0x17, Y13, Y13
+	VFMADD231PS  Y3, Y10, Y5
+	VFMADD231PS  Y3, Y12, Y11
+	VFMADD231PS  constantsAVX2<>+512(SB), Y5, Y8
+	VFMADD231PS  constantsAVX2<>+512(SB), Y11, Y14
+	VFMADD213PS  constantsAVX2<>+576(SB), Y5, Y8
+	VFMADD213PS  constantsAVX2<>+576(SB), Y11, Y14
+	VFMADD213PS  constantsAVX2<>+608(SB), Y5, Y8
+	VFMADD213PS  constantsAVX2<>+608(SB), Y11, Y14
+	VFMADD213PS  constantsAVX2<>+640(SB), Y5, Y8
+	VFMADD213PS  constantsAVX2<>+640(SB), Y11, Y14
+	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y8
+	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y14
+	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y8
+	VFMADD213PS  constantsAVX2<>+480(SB), Y13, Y14
+	VDIVPS       Y8, Y9, Y5
+	VDIVPS       Y14, Y15, Y7
+	VFMADD231PS  Y6, Y5, Y4
+	ADDQ         $-16, R9
+	CMPQ         R9, $+16
+	JLT          done47
+
+loop46:
+	// New gate and h of the units before. Reset gate and update gate.
+	VMOVUPS      32(R8), Y9
+	VBROADCASTSS (CX), Y8
+	VMOVUPS      32(BX), Y10
+	VMOVUPS      96(R8), Y13
+	VBROADCASTSS (CX), Y12
+	VMOVUPS      96(BX), Y14
+	VMOVUPS      constantsAVX2<>+256(SB), Y11
+	VMOVUPS      constantsAVX2<>+160(SB), Y5
+	VMOVUPS      constantsAVX2<>+256(SB), Y15
+	VMOVUPS      constantsAVX2<>+192(SB), Y6
+	VFMADD231PS  32(DI), Y8, Y9
+	VMOVUPS      constantsAVX2<>+224(SB), Y8
+	VFMADD231PS  96(DI), Y12, Y13
+	VMINPS       Y4, Y5, Y4
+	VMOVUPS      constantsAVX2<>+416(SB), Y5
+	VMOVUPS      constantsAVX2<>+544(SB), Y12
+	VMAXPS       Y4, Y6, Y4
+	VMOVUPS      constantsAVX2<>+320(SB), Y6
+	VADDPS       Y10, Y9, Y9
+	VMOVUPS      constantsAVX2<>+544(SB), Y10
+	VADDPS       Y14, Y13, Y14
+	VFMADD231PS  Y4, Y4, Y8
+	VMOVUPS      constantsAVX2<>+480(SB), Y13
+	VMINPS       Y9, Y0, Y9
+	VMINPS       Y14, Y0, Y14
+	VMAXPS       Y9, Y1, Y9
+	VFMADD231PS  constantsAVX2<>+384(SB), Y8, Y5
+	VMAXPS       Y14, Y1, Y14
+	VFMADD231PS  constantsAVX2<>+288(SB), Y8, Y6
+	VFNMADD231PS Y2, Y9, Y11
+	VFNMADD231PS Y2, Y14, Y15
+	VFMADD213PS  constantsAVX2<>+448(SB), Y8, Y5
+	VFMADD213PS  constantsAVX2<>+352(SB), Y8, Y6
+	VFMADD213PS  constantsAVX2<>+480(SB), Y8, Y5
+	VSUBPS       constantsAVX2<>+256(SB), Y11, Y8
+	VMULPS       Y6, Y4, Y4
+	VSUBPS       constantsAVX2<>+256(SB), Y15, Y6
+	VPSLLD       $0x17, Y11, Y11
+	VPSLLD       $0x17, Y15, Y15
+	VFMADD231PS  Y3, Y8, Y9
+	VMOVUPS      constantsAVX2<>+480(SB), Y8
+	VFMADD231PS  Y3, Y6, Y14
+	VMULPS       Y5, Y5, Y6
+	VMULPS       Y5, Y4, Y5
+	VFMADD231PS  constantsAVX2<>+512(SB), Y9, Y12
+	VFMADD231PS  constantsAVX2<>+512(SB), Y14, Y10
+	VFMADD231PS  Y4, Y4, Y6
+	VMOVUPS      (SI), Y4
+	VADDPS       Y5, Y5, Y5
+	VFMADD213PS  constantsAVX2<>+576(SB), Y9, Y12
+	VFMADD213PS  constantsAVX2<>+576(SB), Y14, Y10
+	VDIVPS       Y6, Y5, Y5
+	VMOVUPS      160(R8), Y6
+	VFMADD213PS  constantsAVX2<>+608(SB), Y9, Y12
+	VFMADD213PS  constantsAVX2<>+608(SB), Y14, Y10
+	VFMADD213PS  constantsAVX2<>+640(SB), Y9, Y12
+	VFMADD213PS  constantsAVX2<>+640(SB), Y14, Y10
+	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y12
+	VBROADCASTSS (CX), Y9
+	VSUBPS       Y5, Y4, Y4
+	VFMADD213PS  constantsAVX2<>+480(SB), Y14, Y10
+	VMOVUPS      160(BX), Y14
+	VFMADD231PS  Y4, Y7, Y5
+	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y12
+	VFMADD213PS  constantsAVX2<>+480(SB), Y15, Y10
+	VFMADD231PS  160(DI), Y9, Y6
+	VMOVUPS      Y5, (DX)
+	VDIVPS       Y12, Y13, Y4
+	VDIVPS       Y10, Y8, Y5
+	VFMADD231PS  Y14, Y4, Y6
+
+	// New gate and h of the units before. Reset gate and update gate.
+	VMOVUPS      192(R8), Y9
+	VBROADCASTSS (CX), Y8
+	VMOVUPS      192(BX), Y10
+	VMOVUPS      256(R8), Y13
+	VBROADCASTSS (CX), Y12
+	VMOVUPS      256(BX), Y14
+	VMOVUPS      constantsAVX2<>+256(SB), Y11
+	VMOVUPS      constantsAVX2<>+160(SB), Y4
+	VMOVUPS      constantsAVX2<>+256(SB), Y15
+	VMOVUPS      constantsAVX2<>+192(SB), Y7
+	VFMADD231PS  192(DI), Y8, Y9
+	VMOVUPS      constantsAVX2<>+224(SB), Y8
+	VFMADD231PS  256(DI), Y12, Y13
+	VMINPS       Y6, Y4, Y4
+	VMOVUPS      constantsAVX2<>+544(SB), Y12
+	VMOVUPS      constantsAVX2<>+416(SB), Y6
+	VMAXPS       Y4, Y7, Y4
+	VMOVUPS      constantsAVX2<>+320(SB), Y7
+	VADDPS       Y10, Y9, Y9
+	VMOVUPS      constantsAVX2<>+544(SB), Y10
+	VADDPS       Y14, Y13, Y14
+	VFMADD231PS  Y4, Y4, Y8
+	VMOVUPS      constantsAVX2<>+480(SB), Y13
+	VMINPS       Y9, Y0, Y9
+	VMINPS       Y14, Y0, Y14
+	VMAXPS       Y9, Y1, Y9
+	VFMADD231PS  constantsAVX2<>+384(SB), Y8, Y6
+	VMAXPS       Y14, Y1, Y14
+	VFMADD231PS  constantsAVX2<>+288(SB), Y8, Y7
+	VFNMADD231PS Y2, Y9, Y11
+	VFNMADD231PS Y2, Y14, Y15
+	VFMADD213PS  constantsAVX2<>+448(SB), Y8, Y6
+	VFMADD213PS  constantsAVX2<>+352(SB), Y8, Y7
+	VFMADD213PS  constantsAVX2<>+480(SB), Y8, Y6
+	VSUBPS       constantsAVX2<>+256(SB), Y11, Y8
+	VMULPS       Y7, Y4, Y4
+	VSUBPS       constantsAVX2<>+256(SB), Y15, Y7
+	VPSLLD       $0x17, Y11, Y11
+	VPSLLD       $0x17, Y15, Y15
+	VFMADD231PS  Y3, Y8, Y9
+	VMOVUPS      constantsAVX2<>+480(SB), Y8
+	VFMADD231PS  Y3, Y7, Y14
+	VMULPS       Y6, Y6, Y7
+	VMULPS       Y6, Y4, Y6
+	VFMADD231PS  constantsAVX2<>+512(SB), Y9, Y12
+	VFMADD231PS  constantsAVX2<>+512(SB), Y14, Y10
+	VFMADD231PS  Y4, Y4, Y7
+	VMOVUPS      320(R8), Y4
+	VADDPS       Y6, Y6, Y6
+	VFMADD213PS  constantsAVX2<>+576(SB), Y9, Y12
+	VFMADD213PS  constantsAVX2<>+576(SB), Y14, Y10
+	VDIVPS       Y7, Y6, Y6
+	VBROADCASTSS (CX), Y7
+	VFMADD213PS  constantsAVX2<>+608(SB), Y9, Y12
+	VFMADD213PS  constantsAVX2<>+608(SB), Y14, Y10
+	VFMADD231PS  320(DI), Y7, Y4
+	VMOVUPS      32(SI), Y7
+	VFMADD213PS  constantsAVX2<>+640(SB), Y9, Y12
+	VFMADD213PS  constantsAVX2<>+640(SB), Y14, Y10
+	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y12
+	VMOVUPS      320(BX), Y9
+	VSUBPS       Y6, Y7, Y7
+	VFMADD213PS  constantsAVX2<>+480(SB), Y14, Y10
+	VFMADD231PS  Y7, Y5, Y6
+	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y12
+	VFMADD213PS  constantsAVX2<>+480(SB), Y15, Y10
+	VMOVUPS      Y6, 32(DX)
+	VDIVPS       Y12, Y13, Y5
+	VDIVPS       Y10, Y8, Y6
+	VFMADD231PS  Y9, Y5, Y4
+	VMOVAPS      Y6, Y7
+	VMOVAPS      Y4, Y4
+	ADDQ         $+64, DX
+	ADDQ         $+64, BX
+	ADDQ         $+64, SI
+	ADDQ         $+64, DI
+	ADDQ         $+64, R8
+	ADDQ         $+128, BX
+	ADDQ         $+128, DI
+	ADDQ         $+128, R8
+	ADDQ         $-16, R9
+	CMPQ         R9, $+16
+	JGE          loop46
+
+done47:
+	// New gate and h of the units before. Reset gate and update gate.
+	VMOVUPS      32(R8), Y9
+	VBROADCASTSS (CX), Y8
+	VMOVUPS      32(BX), Y10
+	VMOVUPS      96(R8), Y13
+	VBROADCASTSS (CX), Y12
+	VMOVUPS      96(BX), Y14
+	VMOVUPS      constantsAVX2<>+256(SB), Y11
+	VMOVUPS      constantsAVX2<>+160(SB), Y5
+	VMOVUPS      constantsAVX2<>+256(SB), Y15
+	VMOVUPS      constantsAVX2<>+192(SB), Y6
+	VFMADD231PS  32(DI), Y8, Y9
+	VMOVUPS      constantsAVX2<>+224(SB), Y8
+	VFMADD231PS  96(DI), Y12, Y13
+	VMINPS       Y4, Y5, Y4
+	VMOVUPS      constantsAVX2<>+416(SB), Y5
+	VMOVUPS      constantsAVX2<>+544(SB), Y12
+	VMAXPS       Y4, Y6, Y4
+	VMOVUPS      constantsAVX2<>+320(SB), Y6
+	VADDPS       Y10, Y9, Y9
+	VMOVUPS      constantsAVX2<>+544(SB), Y10
+	VADDPS       Y14, Y13, Y14
+	VFMADD231PS  Y4, Y4, Y8
+	VMOVUPS      constantsAVX2<>+480(SB), Y13
+	VMINPS       Y9, Y0, Y9
+	VMINPS       Y14, Y0, Y14
+	VMAXPS       Y9, Y1, Y9
+	VFMADD231PS  constantsAVX2<>+384(SB), Y8, Y5
+	VMAXPS       Y14, Y1, Y14
+	VFMADD231PS  constantsAVX2<>+288(SB), Y8, Y6
+	VFNMADD231PS Y2, Y9, Y11
+	VFNMADD231PS Y2, Y14, Y15
+	VFMADD213PS  constantsAVX2<>+448(SB), Y8, Y5
+	VFMADD213PS  constantsAVX2<>+352(SB), Y8, Y6
+	VFMADD213PS  constantsAVX2<>+480(SB), Y8, Y5
+	VSUBPS       constantsAVX2<>+256(SB), Y11, Y8
+	VMULPS       Y6, Y4, Y4
+	VSUBPS       constantsAVX2<>+256(SB), Y15, Y6
+	VPSLLD       $0x17, Y11, Y11
+	VPSLLD       $0x17, Y15, Y15
+	VFMADD231PS  Y3, Y8, Y9
+	VMOVUPS      constantsAVX2<>+480(SB), Y8
+	VFMADD231PS  Y3, Y6, Y14
+	VMULPS       Y5, Y5, Y6
+	VMULPS       Y5, Y4, Y5
+	VFMADD231PS  constantsAVX2<>+512(SB), Y9, Y12
+	VFMADD231PS  constantsAVX2<>+512(SB), Y14, Y10
+	VFMADD231PS  Y4, Y4, Y6
+	VMOVUPS      (SI), Y4
+	VADDPS       Y5, Y5, Y5
+	VFMADD213PS  constantsAVX2<>+576(SB), Y9, Y12
+	VFMADD213PS  constantsAVX2<>+576(SB), Y14, Y10
+	VDIVPS       Y6, Y5, Y5
+	VMOVUPS      160(R8), Y6
+	VFMADD213PS  constantsAVX2<>+608(SB), Y9, Y12
+	VFMADD213PS  constantsAVX2<>+608(SB), Y14, Y10
+	VFMADD213PS  constantsAVX2<>+640(SB), Y9, Y12
+	VFMADD213PS  constantsAVX2<>+640(SB), Y14, Y10
+	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y12
+	VBROADCASTSS (CX), Y9
+	VSUBPS       Y5, Y4, Y4
+	VFMADD213PS  constantsAVX2<>+480(SB), Y14, Y10
+	VMOVUPS      160(BX), Y14
+	VFMADD231PS  Y4, Y7, Y5
+	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y12
+	VFMADD213PS  constantsAVX2<>+480(SB), Y15, Y10
+	VFMADD231PS  160(DI), Y9, Y6
+	VMOVUPS      Y5, (DX)
+	VDIVPS       Y12, Y13, Y4
+	VDIVPS       Y10, Y8, Y5
+	VFMADD231PS  Y14, Y4, Y6
+
+	// New gate and h of the units before.
+	VMOVUPS     constantsAVX2<>+160(SB), Y4
+	VMOVUPS     constantsAVX2<>+192(SB), Y7
+	VMOVUPS     constantsAVX2<>+224(SB), Y8
+	VMOVUPS     constantsAVX2<>+416(SB), Y10
+	VMOVUPS     constantsAVX2<>+320(SB), Y9
+	VMOVUPS     32(SI), Y11
+	VMINPS      Y6, Y4, Y4
+	VMAXPS      Y4, Y7, Y4
+	VFMADD231PS Y4, Y4, Y8
+	VFMADD231PS constantsAVX2<>+384(SB), Y8, Y10
+	VFMADD231PS constantsAVX2<>+288(SB), Y8, Y9
+	VFMADD213PS constantsAVX2<>+448(SB), Y8, Y10
+	VFMADD213PS constantsAVX2<>+352(SB), Y8, Y9
+	VFMADD213PS constantsAVX2<>+480(SB), Y8, Y10
+	VMULPS      Y9, Y4, Y4
+	VMULPS      Y10, Y10, Y6
+	VMULPS      Y10, Y4, Y7
+	VFMADD231PS Y4, Y4, Y6
+	VADDPS      Y7, Y7, Y4
+	VDIVPS      Y6, Y4, Y4
+	VSUBPS      Y4, Y11, Y6
+	VFMADD231PS Y6, Y5, Y4
+	VMOVUPS     Y4, 32(DX)
+	ADDQ        $+64, DX
+	ADDQ        $+64, BX
+	ADDQ        $+64, SI
+	ADDQ        $+64, DI
+	ADDQ        $+64, R8
+	ADDQ        $+128, BX
+	ADDQ        $+128, DI
+	ADDQ        $+128, R8
+
+done45:
+	// 8 elements at a time.
+	CMPQ R9, $+8
+	JLT  done49
+
+loop48:
+	// Reset gate and update gate. New gate and h of the units before.
+	VMOVUPS      (R8), Y5
+	VBROADCASTSS (CX), Y4
+	VMOVUPS      (BX), Y6
+	VMOVUPS      constantsAVX2<>+256(SB), Y7
+	VMOVUPS      constantsAVX2<>+544(SB), Y8
+	VMOVUPS      constantsAVX2<>+480(SB), Y9
+	VMOVUPS      64(R8), Y11
+	VBROADCASTSS (CX), Y10
+	VMOVUPS      64(BX), Y12
+	VMOVUPS      constantsAVX2<>+256(SB), Y13
+	VFMADD231PS  (DI), Y4, Y5
+	VMOVUPS      constantsAVX2<>+544(SB), Y4
+	VFMADD231PS  64(DI), Y10, Y11
+	VADDPS       Y6, Y5, Y5
+	VADDPS       Y12, Y11, Y6
+	VMINPS       Y5, Y0, Y5
+	VMINPS       Y6, Y0, Y6
+	VMAXPS       Y5, Y1, Y5
+	VMAXPS       Y6, Y1, Y10
+	VFNMADD231PS Y2, Y5, Y7
+	VFNMADD231PS Y2, Y10, Y13
+	VSUBPS       constantsAVX2<>+256(SB), Y7, Y6
+	VPSLLD       $0x17, Y7, Y7
+	VMOVUPS      constantsAVX2<>+480(SB), Y12
+	VSUBPS       constantsAVX2<>+256(SB), Y13, Y11
+	VPSLLD       $0x17, Y13, Y13
+	VFMADD231PS  Y3, Y6, Y5
+	VMOVUPS      128(BX), Y6
+	VFMADD231PS  Y3, Y11, Y10
+	VFMADD231PS  constantsAVX2<>+512(SB), Y5, Y8
+	VMOVUPS      128(R8), Y14
+	VFMADD231PS  constantsAVX2<>+512(SB), Y10, Y4
+	VFMADD213PS  constantsAVX2<>+576(SB), Y5, Y8
+	VBROADCASTSS (CX), Y11
+	VFMADD213PS  constantsAVX2<>+576(SB), Y10, Y4
+	VFMADD213PS  constantsAVX2<>+608(SB), Y5, Y8
+	VFMADD231PS  128(DI), Y11, Y14
+	VFMADD213PS  constantsAVX2<>+608(SB), Y10, Y4
+	VFMADD213PS  constantsAVX2<>+640(SB), Y5, Y8
+	VFMADD213PS  constantsAVX2<>+640(SB), Y10, Y4
+	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y8
+	VMOVUPS      constantsAVX2<>+160(SB), Y5
+	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y4
+	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y8
+	VMOVUPS      constantsAVX2<>+192(SB), Y7
+	VFMADD213PS  constantsAVX2<>+480(SB), Y13, Y4
+	VDIVPS       Y8, Y9, Y8
+	VMOVUPS      constantsAVX2<>+224(SB), Y9
+	VMOVUPS      constantsAVX2<>+416(SB), Y11
+	VMOVUPS      constantsAVX2<>+320(SB), Y10
+	VDIVPS       Y4, Y12, Y4
+	VMOVUPS      (SI), Y12
+	VFMADD231PS  Y6, Y8, Y14
+	VMINPS       Y14, Y5, Y5
+	VMAXPS       Y5, Y7, Y5
+	VFMADD231PS  Y5, Y5, Y9
+	VFMADD231PS  constantsAVX2<>+384(SB), Y9, Y11
+	VFMADD231PS  constantsAVX2<>+288(SB), Y9, Y10
+	VFMADD213PS  constantsAVX2<>+448(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+352(SB), Y9, Y10
+	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y11
+	VMULPS       Y10, Y5, Y5
+	VMULPS       Y11, Y11, Y6
+	VMULPS       Y11, Y5, Y7
+	VFMADD231PS  Y5, Y5, Y6
+	VADDPS       Y7, Y7, Y5
+	VDIVPS       Y6, Y5, Y5
+	VSUBPS       Y5, Y12, Y6
+	VFMADD231PS  Y6, Y4, Y5
+	VMOVUPS      Y5, (DX)
+	ADDQ         $+32, DX
+	ADDQ         $+32, BX
+	ADDQ         $+32, SI
+	ADDQ         $+32, DI
+	ADDQ         $+32, R8
+	ADDQ         $-8, R9
+	CMPQ         R9, $+8
+	JGE          loop48
+
+done49:
+	// The last elements.
+	TESTQ   R9, R9
+	JEQ     done50
+	MOVQ    R9, R10
+	NEGQ    R9
+	LEAQ    constantsAVX2<>+928(SB), R11
+	VMOVUPS (R11)(R9*4), Y4
+
+	// Reset gate and update gate. New gate and h of the units before.
+	VMASKMOVPS   (R8), Y4, Y6
+	VBROADCASTSS (CX), Y5
+	VMASKMOVPS   (BX), Y4, Y7
+	VMOVUPS      constantsAVX2<>+256(SB), Y8
+	VMOVUPS      constantsAVX2<>+544(SB), Y9
+	VMASKMOVPS   64(R8), Y4, Y12
+	VMOVUPS      constantsAVX2<>+480(SB), Y10
+	VBROADCASTSS (CX), Y11
+	VMASKMOVPS   64(BX), Y4, Y13
+	VMOVUPS      constantsAVX2<>+256(SB), Y14
+	VMOVUPS      constantsAVX2<>+544(SB), Y15
+	VFMADD231PS  (DI), Y5, Y6
+	VFMADD231PS  64(DI), Y11, Y12
+	VADDPS       Y7, Y6, Y5
+	VADDPS       Y13, Y12, Y6
+	VMINPS       Y5, Y0, Y5
+	VMINPS       Y6, Y0, Y6
+	VMAXPS       Y5, Y1, Y5
+	VMAXPS       Y6, Y1, Y7
+	VFNMADD231PS Y2, Y5, Y8
+	VMOVUPS      constantsAVX2<>+480(SB), Y11
+	VFNMADD231PS Y2, Y7, Y14
+	VSUBPS       constantsAVX2<>+256(SB), Y8, Y6
+	VPSLLD       $0x17, Y8, Y8
+	VMASKMOVPS   128(BX), Y4, Y13
+	VSUBPS       constantsAVX2<>+256(SB), Y14, Y12
+	VPSLLD       $0x17, Y14, Y14
+	VFMADD231PS  Y3, Y6, Y5
+	VMASKMOVPS   128(R8), Y4, Y6
+	VFMADD231PS  Y3, Y12, Y7
+	VBROADCASTSS (CX), Y12
+	VFMADD231PS  constantsAVX2<>+512(SB), Y5, Y9
+	VFMADD231PS  constantsAVX2<>+512(SB), Y7, Y15
+	VFMADD231PS  128(DI), Y12, Y6
+	VFMADD213PS  constantsAVX2<>+576(SB), Y5, Y9
+	VFMADD213PS  constantsAVX2<>+576(SB), Y7, Y15
+	VFMADD213PS  constantsAVX2<>+608(SB), Y5, Y9
+	VMOVUPS      constantsAVX2<>+160(SB), Y12
+	VFMADD213PS  constantsAVX2<>+608(SB), Y7, Y15
+	VFMADD213PS  constantsAVX2<>+640(SB), Y5, Y9
+	VFMADD213PS  constantsAVX2<>+640(SB), Y7, Y15
+	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y9
+	VMOVUPS      constantsAVX2<>+192(SB), Y5
+	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y15
+	VFMADD213PS  constantsAVX2<>+480(SB), Y8, Y9
+	VMOVUPS      constantsAVX2<>+224(SB), Y7
+	VFMADD213PS  constantsAVX2<>+480(SB), Y14, Y15
+	VDIVPS       Y9, Y10, Y8
+	VMOVUPS      constantsAVX2<>+416(SB), Y10
+	VMOVUPS      constantsAVX2<>+320(SB), Y9
+	VMASKMOVPS   (SI), Y4, Y4
+	VDIVPS       Y15, Y11, Y11
+	LEAQ         (DX), CX
+	TESTQ        $+4, R10
+	VFMADD231PS  Y13, Y8, Y6
+	VMINPS       Y6, Y12, Y6
+	VMAXPS       Y6, Y5, Y5
+	VFMADD231PS  Y5, Y5, Y7
+	VFMADD231PS  constantsAVX2<>+384(SB), Y7, Y10
+	VFMADD231PS  constantsAVX2<>+288(SB), Y7, Y9
+	VFMADD213PS  constantsAVX2<>+448(SB), Y7, Y10
+	VFMADD213PS  constantsAVX2<>+352(SB), Y7, Y9
+	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y10
+	VMULPS       Y9, Y5, Y5
+	VMULPS       Y10, Y10, Y6
+	VMULPS       Y10, Y5, Y7
+	VFMADD231PS  Y5, Y5, Y6
+	VADDPS       Y7, Y7, Y5
+	VDIVPS       Y6, Y5, Y5
+	VSUBPS       Y5, Y4, Y4
+	VFMADD231PS  Y4, Y11, Y5
+	VMOVAPS      Y5, Y4
+	JEQ          stored51
+	VMOVUPS      X4, (CX)
+	ADDQ         $+16, CX
+	VEXTRACTF128 $0x01, Y4, X4
+
+stored51:
+	TESTQ    $+2, R10
+	JEQ      stored52
+	VMOVLPS  X4, (CX)
+	ADDQ     $+8, CX
+	VMOVHLPS X4, X4, X4
+
+stored52:
+	TESTQ  $+1, R10
+	JEQ    stored53
+	VMOVSS X4, (CX)
+
+stored53:
+done50:
+	JMP done44
+
+both43:
+	MOVQ 296(AX), CX
+	MOVQ 312(AX), DX
+	MOVQ 320(AX), BX
+	MOVQ 328(AX), SI
 	MOVQ 232(AX), DI
 
 	// 8 elements at a time.
 	CMPQ DI, $+16
-	JLT  done48
+	JLT  done54
 
 	// Reset gate and update gate.
 	VMOVUPS      (DX), Y4
@@ -4123,9 +4652,9 @@ done5:
 	VFMADD231PS  Y14, Y4, Y15
 	ADDQ         $-16, DI
 	CMPQ         DI, $+16
-	JLT          done50
+	JLT          done56
 
-loop49:
+loop55:
 	// New gate and h of the units before. Reset gate and update gate.
 	VMOVUPS      32(DX), Y10
 	VMOVUPS      32(BX), Y11
@@ -4267,9 +4796,9 @@ loop49:
 	ADDQ         $+128, BX
 	ADDQ         $-16, DI
 	CMPQ         DI, $+16
-	JGE          loop49
+	JGE          loop55
 
-done50:
+done56:
 	// New gate and h of the units before. Reset gate and update gate.
 	VMOVUPS      32(DX), Y10
 	VMOVUPS      32(BX), Y11
@@ -4367,12 +4896,12 @@ done50:
 	ADDQ        $+128, DX
 	ADDQ        $+128, BX
 
-done48:
+done54:
 	// 8 elements at a time.
 	CMPQ DI, $+8
-	JLT  done52
+	JLT  done58
 
-loop51:
+loop57:
 	// Reset gate and update gate. New gate and h of the units before.
 	VMOVUPS      (DX), Y4
 	VMOVUPS      (BX), Y5
@@ -4444,12 +4973,12 @@ loop51:
 	ADDQ         $+32, SI
 	ADDQ         $-8, DI
 	CMPQ         DI, $+8
-	JGE          loop51
+	JGE          loop57
 
-done52:
+done58:
 	// The last elements.
 	TESTQ   DI, DI
-	JEQ     done53
+	JEQ     done59
 	MOVQ    DI, R8
 	NEGQ    DI
 	LEAQ    constantsAVX2<>+928(SB), R9
@@ -4522,59 +5051,60 @@ done52:
 	VSUBPS       Y5, Y4, Y4
 	VFMADD231PS  Y4, Y12, Y5
 	VMOVAPS      Y5, Y4
-	JEQ          stored54
+	JEQ          stored60
 	VMOVUPS      X4, (CX)
 	ADDQ         $+16, CX
 	VEXTRACTF128 $0x01, Y4, X4
 
-stored54:
+stored60:
 	TESTQ    $+2, R8
-	JEQ      stored55
+	JEQ      stored61
 	VMOVLPS  X4, (CX)
 	ADDQ     $+8, CX
 	VMOVHLPS X4, X4, X4
 
-stored55:
+stored61:
 	TESTQ  $+1, R8
-	JEQ    stored56
+	JEQ    stored62
 	VMOVSS X4, (CX)
 
-stored56:
-done53:
+stored62:
+done59:
+done44:
 next3:
-	MOVQ  240(AX), CX
+	MOVQ  264(AX), CX
 	TESTQ CX, CX
-	JEQ   done57
+	JEQ   done63
 
 	// A Linear of h.
 	CMPQ    CX, $+2
-	JLT     one58
+	JLT     one64
 	CMPQ    CX, $+9
-	JLT     half60
-	MOVQ    256(AX), DX
+	JLT     half66
+	MOVQ    280(AX), DX
 	VMOVUPS (DX), Y4
 	MOVQ    CX, BX
 	ADDQ    $-8, BX
 	CMPQ    BX, $+8
-	JLT     part62
+	JLT     part68
 	VMOVUPS 32(DX), Y5
-	JMP     loaded63
+	JMP     loaded69
 
-part62:
+part68:
 	XORL       SI, SI
 	SUBQ       BX, SI
 	LEAQ       constantsAVX2<>+928(SB), BX
 	VMOVUPS    (BX)(SI*4), Y5
 	VMASKMOVPS 32(DX), Y5, Y5
 
-loaded63:
-	MOVQ 272(AX), DX
-	MOVQ 264(AX), BX
+loaded69:
+	MOVQ 296(AX), DX
+	MOVQ 288(AX), BX
 	MOVQ 232(AX), SI
 	SUBQ $+8, SI
-	JLT  done65
+	JLT  done71
 
-loop64:
+loop70:
 	VBROADCASTSS (DX), Y6
 	VFMADD231PS  (BX), Y6, Y4
 	VFMADD231PS  32(BX), Y6, Y5
@@ -4602,79 +5132,79 @@ loop64:
 	ADDQ         $+32, DX
 	ADDQ         $+512, BX
 	SUBQ         $+8, SI
-	JGE          loop64
+	JGE          loop70
 
-done65:
+done71:
 	ADDQ $+8, SI
 	SUBQ $+1, SI
-	JLT  done67
+	JLT  done73
 
-loop66:
+loop72:
 	VBROADCASTSS (DX), Y6
 	VFMADD231PS  (BX), Y6, Y4
 	VFMADD231PS  32(BX), Y6, Y5
 	ADDQ         $+4, DX
 	ADDQ         $+64, BX
 	SUBQ         $+1, SI
-	JGE          loop66
+	JGE          loop72
 
-done67:
+done73:
 	ADDQ    $+1, SI
-	MOVQ    248(AX), DX
+	MOVQ    272(AX), DX
 	VMOVUPS Y4, (DX)
 	ADDQ    $-8, CX
 	CMPQ    CX, $+8
-	JLT     part68
+	JLT     part74
 	VMOVUPS Y5, 32(DX)
-	JMP     stored69
+	JMP     stored75
 
-part68:
+part74:
 	VMOVAPS      Y5, Y4
 	LEAQ         32(DX), DX
 	TESTQ        $+4, CX
-	JEQ          stored70
+	JEQ          stored76
 	VMOVUPS      X4, (DX)
 	ADDQ         $+16, DX
 	VEXTRACTF128 $0x01, Y4, X4
 
-stored70:
+stored76:
 	TESTQ    $+2, CX
-	JEQ      stored71
+	JEQ      stored77
 	VMOVLPS  X4, (DX)
 	ADDQ     $+8, DX
 	VMOVHLPS X4, X4, X4
 
-stored71:
+stored77:
 	TESTQ  $+1, CX
-	JEQ    stored72
+	JEQ    stored78
 	VMOVSS X4, (DX)
 
-stored72:
-stored69:
-	JMP done61
+stored78:
+stored75:
+	JMP done67
 
-half60:
-	MOVQ    256(AX), DX
+half66:
+	MOVQ    280(AX), DX
 	CMPQ    CX, $+8
-	JLT     part73
+	JLT     part79
 	VMOVUPS (DX), Y4
-	JMP     loaded74
+	JMP     loaded80
 
-part73:
+part79:
 	XORL       BX, BX
 	SUBQ       CX, BX
 	LEAQ       constantsAVX2<>+928(SB), SI
 	VMOVUPS    (SI)(BX*4), Y4
 	VMASKMOVPS (DX), Y4, Y4
 
-loaded74:
-	MOVQ 272(AX), DX
-	MOVQ 264(AX), BX
+loaded80:
+	MOVQ 296(AX), DX
+	MOVQ 288(AX), BX
 	MOVQ 232(AX), SI
 	SUBQ $+8, SI
-	JLT  done76
+	JLT  done82
 
-loop75:
+loop81:
 	VBROADCASTSS (DX), Y5
 	VFMADD231PS  (BX), Y5, Y4
 	VBROADCASTSS 4(DX), Y5
@@ -4694,65 +5224,65 @@ loop75:
 	ADDQ         $+32, DX
 	ADDQ         $+512, BX
 	SUBQ         $+8, SI
-	JGE          loop75
+	JGE          loop81
 
-done76:
+done82:
 	ADDQ $+8, SI
 	SUBQ $+1, SI
-	JLT  done78
+	JLT  done84
 
-loop77:
+loop83:
 	VBROADCASTSS (DX), Y5
 	VFMADD231PS  (BX), Y5, Y4
 	ADDQ         $+4, DX
 	ADDQ         $+64, BX
 	SUBQ         $+1, SI
-	JGE          loop77
+	JGE          loop83
 
-done78:
+done84:
 	ADDQ    $+1, SI
-	MOVQ    248(AX), DX
+	MOVQ    272(AX), DX
 	CMPQ    CX, $+8
-	JLT     part79
+	JLT     part85
 	VMOVUPS Y4, (DX)
-	JMP     stored80
+	JMP     stored86
 
-part79:
+part85:
 	VMOVAPS      Y4, Y4
 	LEAQ         (DX), DX
 	TESTQ        $+4, CX
-	JEQ          stored81
+	JEQ          stored87
 	VMOVUPS      X4, (DX)
 	ADDQ         $+16, DX
 	VEXTRACTF128 $0x01, Y4, X4
 
-stored81:
+stored87:
 	TESTQ    $+2, CX
-	JEQ      stored82
+	JEQ      stored88
 	VMOVLPS  X4, (DX)
 	ADDQ     $+8, DX
 	VMOVHLPS X4, X4, X4
 
-stored82:
+stored88:
 	TESTQ  $+1, CX
-	JEQ    stored83
+	JEQ    stored89
 	VMOVSS X4, (DX)
 
-stored83:
-stored80:
-done61:
-	JMP done59
+stored89:
+stored86:
+done67:
+	JMP done65
 
-one58:
-	MOVQ         256(AX), CX
+one64:
+	MOVQ         280(AX), CX
 	VBROADCASTSS (CX), Y4
-	MOVQ         272(AX), CX
-	MOVQ         264(AX), DX
+	MOVQ         296(AX), CX
+	MOVQ         288(AX), DX
 	MOVQ         232(AX), BX
 	SUBQ         $+8, BX
-	JLT          done85
+	JLT          done91
 
-loop84:
+loop90:
 	VBROADCASTSS (CX), Y5
 	VFMADD231PS  (DX), Y5, Y4
 	VBROADCASTSS 4(CX), Y5
@@ -4772,59 +5302,59 @@ loop84:
 	ADDQ         $+32, CX
 	ADDQ         $+512, DX
 	SUBQ         $+8, BX
-	JGE          loop84
+	JGE          loop90
 
-done85:
+done91:
 	ADDQ $+8, BX
 	SUBQ $+1, BX
-	JLT  done87
+	JLT  done93
 
-loop86:
+loop92:
 	VBROADCASTSS (CX), Y5
 	VFMADD231PS  (DX), Y5, Y4
 	ADDQ         $+4, CX
 	ADDQ         $+64, DX
 	SUBQ         $+1, BX
-	JGE          loop86
+	JGE          loop92
 
-done87:
+done93:
 	ADDQ   $+1, BX
-	MOVQ   248(AX), CX
+	MOVQ   272(AX), CX
 	VMOVSS X4, (CX)
 
-done59:
-done57:
+done65:
+done63:
 	// To the next step.
 	MOVQ  224(AX), CX
 	ADDQ  $-1, CX
 	MOVQ  CX, 224(AX)
 	TESTQ CX, CX
 	JEQ   done2
-	MOVQ  272(AX), CX
-	MOVQ  CX, 304(AX)
-	MOVQ  280(AX), CX
-	MOVQ  CX, 312(AX)
-	MOVQ  272(AX), CX
-	MOVQ  320(AX), DX
-	ADDQ  DX, CX
-	MOVQ  CX, 272(AX)
-	MOVQ  280(AX), CX
-	MOVQ  328(AX), DX
-	ADDQ  DX, CX
-	MOVQ  CX, 280(AX)
-	MOVQ  288(AX), CX
-	MOVQ  336(AX), DX
-	ADDQ  DX, CX
-	MOVQ  CX, 288(AX)
+	MOVQ  296(AX), CX
+	MOVQ  CX, 328(AX)
+	MOVQ  304(AX), CX
+	MOVQ  CX, 336(AX)
 	MOVQ  296(AX), CX
 	MOVQ  344(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 296(AX)
-	MOVQ  16(AX), CX
+	MOVQ  304(AX), CX
 	MOVQ  352(AX), DX
 	ADDQ  DX, CX
+	MOVQ  CX, 304(AX)
+	MOVQ  312(AX), CX
+	MOVQ  360(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 312(AX)
+	MOVQ  320(AX), CX
+	MOVQ  368(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 320(AX)
+	MOVQ  16(AX), CX
+	MOVQ  376(AX), DX
+	ADDQ  DX, CX
 	MOVQ  CX, 16(AX)
-	MOVQ  304(AX), CX
+	MOVQ  328(AX), CX
 	MOVQ  CX, 120(AX)
 	MOVQ  48(AX), CX
 	MOVQ  56(AX), DX
@@ -5241,10 +5771,10 @@ done6:
 	JGE  loop4
 
 done5:
-	MOVQ 272(AX), CX
-	MOVQ 288(AX), DX
-	MOVQ 296(AX), BX
-	MOVQ 304(AX), SI
+	MOVQ 296(AX), CX
+	MOVQ 312(AX), DX
+	MOVQ 320(AX), BX
+	MOVQ 328(AX), SI
 	MOVQ 232(AX), DI
 
 	// 8 elements at a time.
@@ -5798,31 +6328,31 @@ done43:
 	MOVQ  CX, 224(AX)
 	TESTQ CX, CX
 	JEQ   done2
-	MOVQ  272(AX), CX
-	MOVQ  CX, 304(AX)
-	MOVQ  280(AX), CX
-	MOVQ  CX, 312(AX)
-	MOVQ  272(AX), CX
-	MOVQ  320(AX), DX
-	ADDQ  DX, CX
-	MOVQ  CX, 272(AX)
-	MOVQ  280(AX), CX
-	MOVQ  328(AX), DX
-	ADDQ  DX, CX
-	MOVQ  CX, 280(AX)
-	MOVQ  288(AX), CX
-	MOVQ  336(AX), DX
-	ADDQ  DX, CX
-	MOVQ  CX, 288(AX)
+	MOVQ  296(AX), CX
+	MOVQ  CX, 328(AX)
+	MOVQ  304(AX), CX
+	MOVQ  CX, 336(AX)
 	MOVQ  296(AX), CX
 	MOVQ  344(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 296(AX)
-	MOVQ  16(AX), CX
+	MOVQ  304(AX), CX
 	MOVQ  352(AX), DX
 	ADDQ  DX, CX
+	MOVQ  CX, 304(AX)
+	MOVQ  312(AX), CX
+	MOVQ  360(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 312(AX)
+	MOVQ  320(AX), CX
+	MOVQ  368(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 320(AX)
+	MOVQ  16(AX), CX
+	MOVQ  376(AX), DX
+	ADDQ  DX, CX
 	MOVQ  CX, 16(AX)
-	MOVQ  304(AX), CX
+	MOVQ  328(AX), CX
 	MOVQ  CX, 120(AX)
 	MOVQ  48(AX), CX
 	MOVQ  56(AX), DX
@@ -6371,9 +6901,9 @@ done43:
 	JGE  loop4
 
 done5:
-	MOVQ 272(AX), CX
-	MOVQ 288(AX), DX
-	MOVQ 296(AX), BX
+	MOVQ 296(AX), CX
+	MOVQ 312(AX), DX
+	MOVQ 320(AX), BX
 	MOVQ 232(AX), SI
 
 	// 8 elements at a time.
@@ -6465,31 +6995,31 @@ done54:
 	MOVQ  CX, 224(AX)
 	TESTQ CX, CX
 	JEQ   done2
-	MOVQ  272(AX), CX
-	MOVQ  CX, 304(AX)
-	MOVQ  280(AX), CX
-	MOVQ  CX, 312(AX)
-	MOVQ  272(AX), CX
-	MOVQ  320(AX), DX
-	ADDQ  DX, CX
-	MOVQ  CX, 272(AX)
-	MOVQ  280(AX), CX
-	MOVQ  328(AX), DX
-	ADDQ  DX, CX
-	MOVQ  CX, 280(AX)
-	MOVQ  288(AX), CX
-	MOVQ  336(AX), DX
-	ADDQ  DX, CX
-	MOVQ  CX, 288(AX)
+	MOVQ  296(AX), CX
+	MOVQ  CX, 328(AX)
+	MOVQ  304(AX), CX
+	MOVQ  CX, 336(AX)
 	MOVQ  296(AX), CX
 	MOVQ  344(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 296(AX)
-	MOVQ  16(AX), CX
+	MOVQ  304(AX), CX
 	MOVQ  352(AX), DX
 	ADDQ  DX, CX
+	MOVQ  CX, 304(AX)
+	MOVQ  312(AX), CX
+	MOVQ  360(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 312(AX)
+	MOVQ  320(AX), CX
+	MOVQ  368(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 320(AX)
+	MOVQ  16(AX), CX
+	MOVQ  376(AX), DX
+	ADDQ  DX, CX
 	MOVQ  CX, 16(AX)
-	MOVQ  304(AX), CX
+	MOVQ  328(AX), CX
 	MOVQ  CX, 120(AX)
 	MOVQ  48(AX), CX
 	MOVQ  56(AX), DX
@@ -7028,9 +7558,9 @@ done43:
 	JGE  loop4
 
 done5:
-	MOVQ 272(AX), CX
-	MOVQ 288(AX), DX
-	MOVQ 296(AX), BX
+	MOVQ 296(AX), CX
+	MOVQ 312(AX), DX
+	MOVQ 320(AX), BX
 	MOVQ 232(AX), SI
 
 	// 8 elements at a time.
@@ -7092,31 +7622,31 @@ done54:
 	MOVQ  CX, 224(AX)
 	TESTQ CX, CX
 	JEQ   done2
-	MOVQ  272(AX), CX
-	MOVQ  CX, 304(AX)
-	MOVQ  280(AX), CX
-	MOVQ  CX, 312(AX)
-	MOVQ  272(AX), CX
-	MOVQ  320(AX), DX
-	ADDQ  DX, CX
-	MOVQ  CX, 272(AX)
-	MOVQ  280(AX), CX
-	MOVQ  328(AX), DX
-	ADDQ  DX, CX
-	MOVQ  CX, 280(AX)
-	MOVQ  288(AX), CX
-	MOVQ  336(AX), DX
-	ADDQ  DX, CX
-	MOVQ  CX, 288(AX)
+	MOVQ  296(AX), CX
+	MOVQ  CX, 328(AX)
+	MOVQ  304(AX), CX
+	MOVQ  CX, 336(AX)
 	MOVQ  296(AX), CX
 	MOVQ  344(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 296(AX)
-	MOVQ  16(AX), CX
+	MOVQ  304(AX), CX
 	MOVQ  352(AX), DX
 	ADDQ  DX, CX
+	MOVQ  CX, 304(AX)
+	MOVQ  312(AX), CX
+	MOVQ  360(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 312(AX)
+	MOVQ  320(AX), CX
+	MOVQ  368(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 320(AX)
+	MOVQ  16(AX), CX
+	MOVQ  376(AX), DX
+	ADDQ  DX, CX
 	MOVQ  CX, 16(AX)
-	MOVQ  304(AX), CX
+	MOVQ  328(AX), CX
 	MOVQ  CX, 120(AX)
 	MOVQ  48(AX), CX
 	MOVQ  56(AX), DX
@@ -7412,7 +7942,7 @@ step1:
 loop4:
 	CMPQ DX, $+1
 	JNE  done6
-	MOVQ 232(AX), BX
+	MOVQ 240(AX), BX
 	CMPQ BX, $+16
 	JNE  done7
 	MOVQ (CX), DX
@@ -7434,90 +7964,105 @@ loop4:
 	VMOVUPS      192(DI), Z19
 
 done8:
-	MOVQ 16(CX), DI
-	MOVQ 8(CX), R8
-	CMPQ R8, $+1
-	JLT  done10
-
-loop9:
-	MOVQ R8, R9
-	ADDQ $-128, R8
-	CMPQ R8, $+1
-	JLT  done11
-	MOVQ $+128, R9
-
-done11:
-	MOVQ R9, R10
-	SHLQ $0x06, R10
-	LEAQ (DX)(R10*1), R11
-	LEAQ (R11)(R10*2), R11
-	SUBQ $+4, R9
-	JLT  done13
-
-loop12:
+	// As many inputs as units.
+	MOVQ         16(CX), DI
+	MOVQ         $+1024, R8
+	LEAQ         (DX)(R8*1), R9
+	LEAQ         (R9)(R8*2), R9
 	VBROADCASTSS (DI), Z20
 	VFMADD231PS  (DX), Z20, Z16
-	VFMADD231PS  (DX)(R10*1), Z20, Z17
-	VFMADD231PS  (DX)(R10*2), Z20, Z18
-	VFMADD231PS  (R11), Z20, Z19
+	VFMADD231PS  (DX)(R8*1), Z20, Z17
+	VFMADD231PS  (DX)(R8*2), Z20, Z18
+	VFMADD231PS  (R9), Z20, Z19
 	VBROADCASTSS 4(DI), Z20
 	VFMADD231PS  64(DX), Z20, Z16
-	VFMADD231PS  64(DX)(R10*1), Z20, Z17
-	VFMADD231PS  64(DX)(R10*2), Z20, Z18
-	VFMADD231PS  64(R11), Z20, Z19
+	VFMADD231PS  64(DX)(R8*1), Z20, Z17
+	VFMADD231PS  64(DX)(R8*2), Z20, Z18
+	VFMADD231PS  64(R9), Z20, Z19
 	VBROADCASTSS 8(DI), Z20
 	VFMADD231PS  128(DX), Z20, Z16
-	VFMADD231PS  128(DX)(R10*1), Z20, Z17
-	VFMADD231PS  128(DX)(R10*2), Z20, Z18
-	VFMADD231PS  128(R11), Z20, Z19
+	VFMADD231PS  128(DX)(R8*1), Z20, Z17
+	VFMADD231PS  128(DX)(R8*2), Z20, Z18
+	VFMADD231PS  128(R9), Z20, Z19
 	VBROADCASTSS 12(DI), Z20
 	VFMADD231PS  192(DX), Z20, Z16
-	VFMADD231PS  192(DX)(R10*1), Z20, Z17
-	VFMADD231PS  192(DX)(R10*2), Z20, Z18
-	VFMADD231PS  192(R11), Z20, Z19
-	ADDQ         $+16, DI
-	ADDQ         $+256, DX
-	ADDQ         $+256, R11
-	SUBQ         $+4, R9
-	JGE          loop12
+	VFMADD231PS  192(DX)(R8*1), Z20, Z17
+	VFMADD231PS  192(DX)(R8*2), Z20, Z18
+	VFMADD231PS  192(R9), Z20, Z19
+	VBROADCASTSS 16(DI), Z20
+	VFMADD231PS  256(DX), Z20, Z16
+	VFMADD231PS  256(DX)(R8*1), Z20, Z17
+	VFMADD231PS  256(DX)(R8*2), Z20, Z18
+	VFMADD231PS  256(R9), Z20, Z19
+	VBROADCASTSS 20(DI), Z20
+	VFMADD231PS  320(DX), Z20, Z16
+	VFMADD231PS  320(DX)(R8*1), Z20, Z17
+	VFMADD231PS  320(DX)(R8*2), Z20, Z18
+	VFMADD231PS  320(R9), Z20, Z19
+	VBROADCASTSS 24(DI), Z20
+	VFMADD231PS  384(DX), Z20, Z16
+	VFMADD231PS  384(DX)(R8*1), Z20, Z17
+	VFMADD231PS  384(DX)(R8*2), Z20, Z18
+	VFMADD231PS  384(R9), Z20, Z19
+	VBROADCASTSS 28(DI), Z20
+	VFMADD231PS  448(DX), Z20, Z16
+	VFMADD231PS  448(DX)(R8*1), Z20, Z17
+	VFMADD231PS  448(DX)(R8*2), Z20, Z18
+	VFMADD231PS  448(R9), Z20, Z19
+	VBROADCASTSS 32(DI), Z20
+	VFMADD231PS  512(DX), Z20, Z16
+	VFMADD231PS  512(DX)(R8*1), Z20, Z17
+	VFMADD231PS  512(DX)(R8*2), Z20, Z18
+	VFMADD231PS  512(R9), Z20, Z19
+	VBROADCASTSS 36(DI), Z20
+	VFMADD231PS  576(DX), Z20, Z16
+	VFMADD231PS  576(DX)(R8*1), Z20, Z17
+	VFMADD231PS  576(DX)(R8*2), Z20, Z18
+	VFMADD231PS  576(R9), Z20, Z19
+	VBROADCASTSS 40(DI), Z20
+	VFMADD231PS  640(DX), Z20, Z16
+	VFMADD231PS  640(DX)(R8*1), Z20, Z17
+	VFMADD231PS  640(DX)(R8*2), Z20, Z18
+	VFMADD231PS  640(R9), Z20, Z19
+	VBROADCASTSS 44(DI), Z20
+	VFMADD231PS  704(DX), Z20, Z16
+	VFMADD231PS  704(DX)(R8*1), Z20, Z17
+	VFMADD231PS  704(DX)(R8*2), Z20, Z18
+	VFMADD231PS  704(R9), Z20, Z19
+	VBROADCASTSS 48(DI), Z20
+	VFMADD231PS  768(DX), Z20, Z16
+	VFMADD231PS  768(DX)(R8*1), Z20, Z17
+	VFMADD231PS  768(DX)(R8*2), Z20, Z18
+	VFMADD231PS  768(R9), Z20, Z19
+	VBROADCASTSS 52(DI), Z20
+	VFMADD231PS  832(DX), Z20, Z16
+	VFMADD231PS  832(DX)(R8*1), Z20, Z17
+	VFMADD231PS  832(DX)(R8*2), Z20, Z18
+	VFMADD231PS  832(R9), Z20, Z19
+	VBROADCASTSS 56(DI), Z20
+	VFMADD231PS  896(DX), Z20, Z16
+	VFMADD231PS  896(DX)(R8*1), Z20, Z17
+	VFMADD231PS  896(DX)(R8*2), Z20, Z18
+	VFMADD231PS  896(R9), Z20, Z19
+	VBROADCASTSS 60(DI), Z20
+	VFMADD231PS  960(DX), Z20, Z16
+	VFMADD231PS  960(DX)(R8*1), Z20, Z17
+	VFMADD231PS  960(DX)(R8*2), Z20, Z18
+	VFMADD231PS  960(R9), Z20, Z19
 
-done13:
-	ADDQ $+4, R9
-	SUBQ $+1, R9
-	JLT  done15
-
-loop14:
-	VBROADCASTSS (DI), Z20
-	VFMADD231PS  (DX), Z20, Z16
-	VFMADD231PS  (DX)(R10*1), Z20, Z17
-	VFMADD231PS  (DX)(R10*2), Z20, Z18
-	VFMADD231PS  (R11), Z20, Z19
-	ADDQ         $+4, DI
-	ADDQ         $+64, DX
-	ADDQ         $+64, R11
-	SUBQ         $+1, R9
-	JGE          loop14
-
-done15:
-	ADDQ $+1, R9
-	MOVQ R11, DX
-	CMPQ R8, $+1
-	JGE  loop9
-
-done10:
 	// Add what is there.
 	MOVQ   40(CX), DX
 	TESTQ  DX, DX
-	JEQ    done16
+	JEQ    done9
 	VADDPS (BX), Z16, Z16
 	VADDPS 64(BX), Z17, Z17
 	VADDPS 128(BX), Z18, Z18
 	VADDPS 192(BX), Z19, Z19
 
-done16:
+done9:
 	MOVQ  64(CX), DX
 	TESTQ DX, DX
-	JEQ   done17
+	JEQ   done10
 
 	// Add the x part of one input.
 	MOVQ         24(CX), DI
@@ -7538,14 +8083,14 @@ done16:
 	VFMADD231PS  192(DX), Z20, Z21
 	VADDPS       Z21, Z19, Z19
 
-done17:
+done10:
 	MOVQ 32(CX), CX
 	ADDQ CX, SI
 	ADDQ $+256, BX
-	MOVQ 272(AX), CX
-	MOVQ 280(AX), DX
-	MOVQ 288(AX), BX
+	MOVQ 296(AX), CX
+	MOVQ 304(AX), DX
 	MOVQ 312(AX), BX
+	MOVQ 336(AX), BX
 	MOVQ 232(AX), SI
 
 	// Input and cell gates. Forget gate and c. Output gate. h of the units before.
@@ -7665,11 +8210,11 @@ done6:
 	ADDQ  R9, R8
 	MOVQ  72(CX), R9
 	TESTQ R9, R9
-	JEQ   done19
+	JEQ   done12
 	CMPQ  R8, $+2
-	JLT   done21
+	JLT   done14
 
-loop20:
+loop13:
 	// The chains of a panel.
 	VBROADCASTSS constantsAVX512<>+108(SB), Z16
 	VBROADCASTSS constantsAVX512<>+108(SB), Z17
@@ -7681,7 +8226,7 @@ loop20:
 	VBROADCASTSS constantsAVX512<>+108(SB), Z23
 	MOVQ         64(CX), R9
 	TESTQ        R9, R9
-	JNE          done22
+	JNE          done15
 	MOVQ         DI, R9
 	VMOVUPS      (R9), Z16
 	VMOVUPS      64(R9), Z17
@@ -7694,20 +8239,20 @@ loop20:
 	VMOVUPS      128(R9), Z22
 	VMOVUPS      192(R9), Z23
 
-done22:
+done15:
 	MOVQ 16(CX), R9
 	MOVQ 8(CX), R10
 	CMPQ R10, $+1
-	JLT  done24
+	JLT  done17
 
-loop23:
+loop16:
 	MOVQ R10, R11
 	ADDQ $-128, R10
 	CMPQ R10, $+1
-	JLT  done25
+	JLT  done18
 	MOVQ $+128, R11
 
-done25:
+done18:
 	MOVQ R11, R12
 	SHLQ $0x06, R12
 	LEAQ (BX)(R12*1), R13
@@ -7715,9 +8260,9 @@ done25:
 	LEAQ (R13)(R12*1), R14
 	LEAQ (R14)(R12*2), R14
 	SUBQ $+4, R11
-	JLT  done27
+	JLT  done20
 
-loop26:
+loop19:
 	VBROADCASTSS (R9), Z24
 	VFMADD231PS  (BX), Z24, Z16
 	VFMADD231PS  (BX)(R12*1), Z24, Z17
@@ -7759,14 +8304,14 @@ loop26:
 	ADDQ         $+256, R13
 	ADDQ         $+256, R14
 	SUBQ         $+4, R11
-	JGE          loop26
+	JGE          loop19
 
-done27:
+done20:
 	ADDQ $+4, R11
 	SUBQ $+1, R11
-	JLT  done29
+	JLT  done22
 
-loop28:
+loop21:
 	VBROADCASTSS (R9), Z24
 	VFMADD231PS  (BX), Z24, Z16
 	VFMADD231PS  (BX)(R12*1), Z24, Z17
@@ -7781,20 +8326,20 @@ loop28:
 	ADDQ         $+64, R13
 	ADDQ         $+64, R14
 	SUBQ         $+1, R11
-	JGE          loop28
+	JGE          loop21
 
-done29:
+done22:
 	ADDQ $+1, R11
 	MOVQ R14, BX
 	ADDQ R12, BX
 	CMPQ R10, $+1
-	JGE  loop23
+	JGE  loop16
 
-done24:
+done17:
 	// Add what is there.
 	MOVQ   40(CX), R9
 	TESTQ  R9, R9
-	JEQ    done30
+	JEQ    done23
 	VADDPS (SI), Z16, Z16
 	VADDPS 64(SI), Z17, Z17
 	VADDPS 128(SI), Z18, Z18
@@ -7804,10 +8349,10 @@ done24:
 	VADDPS 384(SI), Z22, Z22
 	VADDPS 448(SI), Z23, Z23
 
-done30:
+done23:
 	MOVQ  64(CX), R9
 	TESTQ R9, R9
-	JEQ   done31
+	JEQ   done24
 
 	// Add the x part of one input.
 	MOVQ         24(CX), R10
@@ -7840,7 +8385,7 @@ done30:
 	VFMADD231PS  448(R9), Z24, Z25
 	VADDPS       Z25, Z23, Z23
 
-done31:
+done24:
 	VMOVUPS Z16, (SI)
 	VMOVUPS Z17, 64(SI)
 	VMOVUPS Z18, 128(SI)
@@ -7856,14 +8401,14 @@ done31:
 	ADDQ    $+512, SI
 	ADDQ    $-2, R8
 	CMPQ    R8, $+2
-	JGE     loop20
+	JGE     loop13
 
-done21:
-done19:
+done14:
+done12:
 	CMPQ R8, $+1
-	JLT  done33
+	JLT  done26
 
-loop32:
+loop25:
 	// The chains of a panel.
 	VBROADCASTSS constantsAVX512<>+108(SB), Z16
 	VBROADCASTSS constantsAVX512<>+108(SB), Z17
@@ -7871,35 +8416,35 @@ loop32:
 	VBROADCASTSS constantsAVX512<>+108(SB), Z19
 	MOVQ         64(CX), R9
 	TESTQ        R9, R9
-	JNE          done34
+	JNE          done27
 	MOVQ         DI, R9
 	VMOVUPS      (R9), Z16
 	VMOVUPS      64(R9), Z17
 	VMOVUPS      128(R9), Z18
 	VMOVUPS      192(R9), Z19
 
-done34:
+done27:
 	MOVQ 16(CX), R9
 	MOVQ 8(CX), R10
 	CMPQ R10, $+1
-	JLT  done36
+	JLT  done29
 
-loop35:
+loop28:
 	MOVQ R10, R11
 	ADDQ $-128, R10
 	CMPQ R10, $+1
-	JLT  done37
+	JLT  done30
 	MOVQ $+128, R11
 
-done37:
+done30:
 	MOVQ R11, R12
 	SHLQ $0x06, R12
 	LEAQ (BX)(R12*1), R13
 	LEAQ (R13)(R12*2), R13
 	SUBQ $+4, R11
-	JLT  done39
+	JLT  done32
 
-loop38:
+loop31:
 	VBROADCASTSS (R9), Z20
 	VFMADD231PS  (BX), Z20, Z16
 	VFMADD231PS  (BX)(R12*1), Z20, Z17
@@ -7924,14 +8469,14 @@ loop38:
 	ADDQ         $+256, BX
 	ADDQ         $+256, R13
 	SUBQ         $+4, R11
-	JGE          loop38
+	JGE          loop31
 
-done39:
+done32:
 	ADDQ $+4, R11
 	SUBQ $+1, R11
-	JLT  done41
+	JLT  done34
 
-loop40:
+loop33:
 	VBROADCASTSS (R9), Z20
 	VFMADD231PS  (BX), Z20, Z16
 	VFMADD231PS  (BX)(R12*1), Z20, Z17
@@ -7941,28 +8486,28 @@ loop40:
 	ADDQ         $+64, BX
 	ADDQ         $+64, R13
 	SUBQ         $+1, R11
-	JGE          loop40
+	JGE          loop33
 
-done41:
+done34:
 	ADDQ $+1, R11
 	MOVQ R13, BX
 	CMPQ R10, $+1
-	JGE  loop35
+	JGE  loop28
 
-done36:
+done29:
 	// Add what is there.
 	MOVQ   40(CX), R9
 	TESTQ  R9, R9
-	JEQ    done42
+	JEQ    done35
 	VADDPS (SI), Z16, Z16
 	VADDPS 64(SI), Z17, Z17
 	VADDPS 128(SI), Z18, Z18
 	VADDPS 192(SI), Z19, Z19
 
-done42:
+done35:
 	MOVQ  64(CX), R9
 	TESTQ R9, R9
-	JEQ   done43
+	JEQ   done36
 
 	// Add the x part of one input.
 	MOVQ         24(CX), R10
@@ -7983,7 +8528,7 @@ done42:
 	VFMADD231PS  192(R9), Z20, Z21
 	VADDPS       Z21, Z19, Z19
 
-done43:
+done36:
 	VMOVUPS Z16, (SI)
 	VMOVUPS Z17, 64(SI)
 	VMOVUPS Z18, 128(SI)
@@ -7993,24 +8538,24 @@ done43:
 	ADDQ    $+256, SI
 	ADDQ    $-1, R8
 	CMPQ    R8, $+1
-	JGE     loop32
+	JGE     loop25
 
-done33:
+done26:
 	ADDQ $+104, CX
 	ADDQ $-1, DX
 	CMPQ DX, $+1
 	JGE  loop4
 
 done5:
-	MOVQ 272(AX), CX
-	MOVQ 280(AX), DX
-	MOVQ 288(AX), BX
-	MOVQ 312(AX), SI
+	MOVQ 296(AX), CX
+	MOVQ 304(AX), DX
+	MOVQ 312(AX), BX
+	MOVQ 336(AX), SI
 	MOVQ 232(AX), DI
 
 	// 16 elements at a time.
 	CMPQ DI, $+16
-	JLT  done44
+	JLT  done37
 
 	// Input and cell gates. Forget gate and c. Output gate.
 	VMOVUPS      (BX), Z17
@@ -8105,9 +8650,9 @@ done5:
 	VFMADD213PS  Z23, Z17, Z20
 	ADDQ         $-16, DI
 	CMPQ         DI, $+16
-	JLT          done46
+	JLT          done39
 
-loop45:
+loop38:
 	// h of the units before. Input and cell gates. Forget gate and c. Output gate.
 	VMOVUPS      256(BX), Z17
 	VMOVUPS      64(SI), Z16
@@ -8226,9 +8771,9 @@ loop45:
 	ADDQ         $+192, BX
 	ADDQ         $-16, DI
 	CMPQ         DI, $+16
-	JGE          loop45
+	JGE          loop38
 
-done46:
+done39:
 	// h of the units before.
 	VMINPS      Z19, Z5, Z16
 	VMOVAPS     Z7, Z17
@@ -8254,10 +8799,10 @@ done46:
 	ADDQ        $+64, SI
 	ADDQ        $+192, BX
 
-done44:
+done37:
 	// The last elements.
 	TESTQ DI, DI
-	JEQ   done47
+	JEQ   done40
 	MOVL  $-1, R8
 	BZHIL DI, R8, R8
 	KMOVW R8, K1
@@ -8372,27 +8917,27 @@ done44:
 	VDIVPS       Z16, Z22, Z16
 	VMOVUPS      Z16, K1, (CX)
 
-done47:
+done40:
 next3:
-	MOVQ  240(AX), CX
+	MOVQ  264(AX), CX
 	TESTQ CX, CX
-	JEQ   done48
+	JEQ   done41
 
 	// A Linear of h.
 	CMPQ      CX, $+2
-	JLT       one49
-	MOVQ      256(AX), DX
+	JLT       one42
+	MOVQ      280(AX), DX
 	MOVL      $-1, BX
 	BZHIL     CX, BX, BX
 	KMOVW     BX, K1
 	VMOVUPS.Z (DX), K1, Z16
-	MOVQ      272(AX), DX
-	MOVQ      264(AX), BX
+	MOVQ      296(AX), DX
+	MOVQ      288(AX), BX
 	MOVQ      232(AX), SI
 	SUBQ      $+8, SI
-	JLT       done52
+	JLT       done45
 
-loop51:
+loop44:
 	VBROADCASTSS (DX), Z17
 	VFMADD231PS  (BX), Z17, Z16
 	VBROADCASTSS 4(DX), Z17
@@ -8412,40 +8957,40 @@ loop51:
 	ADDQ         $+32, DX
 	ADDQ         $+512, BX
 	SUBQ         $+8, SI
-	JGE          loop51
+	JGE          loop44
 
-done52:
+done45:
 	ADDQ $+8, SI
 	SUBQ $+1, SI
-	JLT  done54
+	JLT  done47
 
-loop53:
+loop46:
 	VBROADCASTSS (DX), Z17
 	VFMADD231PS  (BX), Z17, Z16
 	ADDQ         $+4, DX
 	ADDQ         $+64, BX
 	SUBQ         $+1, SI
-	JGE          loop53
+	JGE          loop46
 
-done54:
+done47:
 	ADDQ    $+1, SI
-	MOVQ    248(AX), DX
+	MOVQ    272(AX), DX
 	MOVL    $-1, BX
 	BZHIL   CX, BX, BX
 	KMOVW   BX, K1
 	VMOVUPS Z16, K1, (DX)
-	JMP     done50
+	JMP     done43
 
-one49:
-	MOVQ         256(AX), CX
+one42:
+	MOVQ         280(AX), CX
 	VBROADCASTSS (CX), Z16
-	MOVQ         272(AX), CX
-	MOVQ         264(AX), DX
+	MOVQ         296(AX), CX
+	MOVQ         288(AX), DX
 	MOVQ         232(AX), BX
 	SUBQ         $+8, BX
-	JLT          done56
+	JLT          done49
 
-loop55:
+loop48:
 	VBROADCASTSS (CX), Z17
 	VFMADD231PS  (DX), Z17, Z16
 	VBROADCASTSS 4(CX), Z17
@@ -8465,59 +9010,59 @@ loop55:
 	ADDQ         $+32, CX
 	ADDQ         $+512, DX
 	SUBQ         $+8, BX
-	JGE          loop55
+	JGE          loop48
 
-done56:
+done49:
 	ADDQ $+8, BX
 	SUBQ $+1, BX
-	JLT  done58
+	JLT  done51
 
-loop57:
+loop50:
 	VBROADCASTSS (CX), Z17
 	VFMADD231PS  (DX), Z17, Z16
 	ADDQ         $+4, CX
 	ADDQ         $+64, DX
 	SUBQ         $+1, BX
-	JGE          loop57
+	JGE          loop50
 
-done58:
+done51:
 	ADDQ   $+1, BX
-	MOVQ   248(AX), CX
+	MOVQ   272(AX), CX
 	VMOVSS X16, (CX)
 
-done50:
-done48:
+done43:
+done41:
 	// To the next step.
 	MOVQ  224(AX), CX
 	ADDQ  $-1, CX
 	MOVQ  CX, 224(AX)
 	TESTQ CX, CX
 	JEQ   done2
-	MOVQ  272(AX), CX
-	MOVQ  CX, 304(AX)
-	MOVQ  280(AX), CX
-	MOVQ  CX, 312(AX)
-	MOVQ  272(AX), CX
-	MOVQ  320(AX), DX
-	ADDQ  DX, CX
-	MOVQ  CX, 272(AX)
-	MOVQ  280(AX), CX
-	MOVQ  328(AX), DX
-	ADDQ  DX, CX
-	MOVQ  CX, 280(AX)
-	MOVQ  288(AX), CX
-	MOVQ  336(AX), DX
-	ADDQ  DX, CX
-	MOVQ  CX, 288(AX)
+	MOVQ  296(AX), CX
+	MOVQ  CX, 328(AX)
+	MOVQ  304(AX), CX
+	MOVQ  CX, 336(AX)
 	MOVQ  296(AX), CX
 	MOVQ  344(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 296(AX)
-	MOVQ  16(AX), CX
+	MOVQ  304(AX), CX
 	MOVQ  352(AX), DX
 	ADDQ  DX, CX
+	MOVQ  CX, 304(AX)
+	MOVQ  312(AX), CX
+	MOVQ  360(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 312(AX)
+	MOVQ  320(AX), CX
+	MOVQ  368(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 320(AX)
+	MOVQ  16(AX), CX
+	MOVQ  376(AX), DX
+	ADDQ  DX, CX
 	MOVQ  CX, 16(AX)
-	MOVQ  304(AX), CX
+	MOVQ  328(AX), CX
 	MOVQ  CX, 120(AX)
 	MOVQ  48(AX), CX
 	MOVQ  56(AX), DX
@@ -8571,7 +9116,7 @@ step1:
 loop4:
 	CMPQ DX, $+1
 	JNE  done6
-	MOVQ 232(AX), BX
+	MOVQ 240(AX), BX
 	CMPQ BX, $+16
 	JNE  done7
 	MOVQ (CX), DX
@@ -8593,90 +9138,105 @@ loop4:
 	VMOVUPS      192(DI), Z19
 
 done8:
-	MOVQ 16(CX), DI
-	MOVQ 8(CX), R8
-	CMPQ R8, $+1
-	JLT  done10
-
-loop9:
-	MOVQ R8, R9
-	ADDQ $-128, R8
-	CMPQ R8, $+1
-	JLT  done11
-	MOVQ $+128, R9
-
-done11:
-	MOVQ R9, R10
-	SHLQ $0x06, R10
-	LEAQ (DX)(R10*1), R11
-	LEAQ (R11)(R10*2), R11
-	SUBQ $+4, R9
-	JLT  done13
-
-loop12:
+	// As many inputs as units.
+	MOVQ         16(CX), DI
+	MOVQ         $+1024, R8
+	LEAQ         (DX)(R8*1), R9
+	LEAQ         (R9)(R8*2), R9
 	VBROADCASTSS (DI), Z20
 	VFMADD231PS  (DX), Z20, Z16
-	VFMADD231PS  (DX)(R10*1), Z20, Z17
-	VFMADD231PS  (DX)(R10*2), Z20, Z18
-	VFMADD231PS  (R11), Z20, Z19
+	VFMADD231PS  (DX)(R8*1), Z20, Z17
+	VFMADD231PS  (DX)(R8*2), Z20, Z18
+	VFMADD231PS  (R9), Z20, Z19
 	VBROADCASTSS 4(DI), Z20
 	VFMADD231PS  64(DX), Z20, Z16
-	VFMADD231PS  64(DX)(R10*1), Z20, Z17
-	VFMADD231PS  64(DX)(R10*2), Z20, Z18
-	VFMADD231PS  64(R11), Z20, Z19
+	VFMADD231PS  64(DX)(R8*1), Z20, Z17
+	VFMADD231PS  64(DX)(R8*2), Z20, Z18
+	VFMADD231PS  64(R9), Z20, Z19
 	VBROADCASTSS 8(DI), Z20
 	VFMADD231PS  128(DX), Z20, Z16
-	VFMADD231PS  128(DX)(R10*1), Z20, Z17
-	VFMADD231PS  128(DX)(R10*2), Z20, Z18
-	VFMADD231PS  128(R11), Z20, Z19
+	VFMADD231PS  128(DX)(R8*1), Z20, Z17
+	VFMADD231PS  128(DX)(R8*2), Z20, Z18
+	VFMADD231PS  128(R9), Z20, Z19
 	VBROADCASTSS 12(DI), Z20
 	VFMADD231PS  192(DX), Z20, Z16
-	VFMADD231PS  192(DX)(R10*1), Z20, Z17
-	VFMADD231PS  192(DX)(R10*2), Z20, Z18
-	VFMADD231PS  192(R11), Z20, Z19
-	ADDQ         $+16, DI
-	ADDQ         $+256, DX
-	ADDQ         $+256, R11
-	SUBQ         $+4, R9
-	JGE          loop12
+	VFMADD231PS  192(DX)(R8*1), Z20, Z17
+	VFMADD231PS  192(DX)(R8*2), Z20, Z18
+	VFMADD231PS  192(R9), Z20, Z19
+	VBROADCASTSS 16(DI), Z20
+	VFMADD231PS  256(DX), Z20, Z16
+	VFMADD231PS  256(DX)(R8*1), Z20, Z17
+	VFMADD231PS  256(DX)(R8*2), Z20, Z18
+	VFMADD231PS  256(R9), Z20, Z19
+	VBROADCASTSS 20(DI), Z20
+	VFMADD231PS  320(DX), Z20, Z16
+	VFMADD231PS  320(DX)(R8*1), Z20, Z17
+	VFMADD231PS  320(DX)(R8*2), Z20, Z18
+	VFMADD231PS  320(R9), Z20, Z19
+	VBROADCASTSS 24(DI), Z20
+	VFMADD231PS  384(DX), Z20, Z16
+	VFMADD231PS  384(DX)(R8*1), Z20, Z17
+	VFMADD231PS  384(DX)(R8*2), Z20, Z18
+	VFMADD231PS  384(R9), Z20, Z19
+	VBROADCASTSS 28(DI), Z20
+	VFMADD231PS  448(DX), Z20, Z16
+	VFMADD231PS  448(DX)(R8*1), Z20, Z17
+	VFMADD231PS  448(DX)(R8*2), Z20, Z18
+	VFMADD231PS  448(R9), Z20, Z19
+	VBROADCASTSS 32(DI), Z20
+	VFMADD231PS  512(DX), Z20, Z16
+	VFMADD231PS  512(DX)(R8*1), Z20, Z17
+	VFMADD231PS  512(DX)(R8*2), Z20, Z18
+	VFMADD231PS  512(R9), Z20, Z19
+	VBROADCASTSS 36(DI), Z20
+	VFMADD231PS  576(DX), Z20, Z16
+	VFMADD231PS  576(DX)(R8*1), Z20, Z17
+	VFMADD231PS  576(DX)(R8*2), Z20, Z18
+	VFMADD231PS  576(R9), Z20, Z19
+	VBROADCASTSS 40(DI), Z20
+	VFMADD231PS  640(DX), Z20, Z16
+	VFMADD231PS  640(DX)(R8*1), Z20, Z17
+	VFMADD231PS  640(DX)(R8*2), Z20, Z18
+	VFMADD231PS  640(R9), Z20, Z19
+	VBROADCASTSS 44(DI), Z20
+	VFMADD231PS  704(DX), Z20, Z16
+	VFMADD231PS  704(DX)(R8*1), Z20, Z17
+	VFMADD231PS  704(DX)(R8*2), Z20, Z18
+	VFMADD231PS  704(R9), Z20, Z19
+	VBROADCASTSS 48(DI), Z20
+	VFMADD231PS  768(DX), Z20, Z16
+	VFMADD231PS  768(DX)(R8*1), Z20, Z17
+	VFMADD231PS  768(DX)(R8*2), Z20, Z18
+	VFMADD231PS  768(R9), Z20, Z19
+	VBROADCASTSS 52(DI), Z20
+	VFMADD231PS  832(DX), Z20, Z16
+	VFMADD231PS  832(DX)(R8*1), Z20, Z17
+	VFMADD231PS  832(DX)(R8*2), Z20, Z18
+	VFMADD231PS  832(R9), Z20, Z19
+	VBROADCASTSS 56(DI), Z20
+	VFMADD231PS  896(DX), Z20, Z16
+	VFMADD231PS  896(DX)(R8*1), Z20, Z17
+	VFMADD231PS  896(DX)(R8*2), Z20, Z18
+	VFMADD231PS  896(R9), Z20, Z19
+	VBROADCASTSS 60(DI), Z20
+	VFMADD231PS  960(DX), Z20, Z16
+	VFMADD231PS  960(DX)(R8*1), Z20, Z17
+	VFMADD231PS  960(DX)(R8*2), Z20, Z18
+	VFMADD231PS  960(R9), Z20, Z19
 
-done13:
-	ADDQ $+4, R9
-	SUBQ $+1, R9
-	JLT  done15
-
-loop14:
-	VBROADCASTSS (DI), Z20
-	VFMADD231PS  (DX), Z20, Z16
-	VFMADD231PS  (DX)(R10*1), Z20, Z17
-	VFMADD231PS  (DX)(R10*2), Z20, Z18
-	VFMADD231PS  (R11), Z20, Z19
-	ADDQ         $+4, DI
-	ADDQ         $+64, DX
-	ADDQ         $+64, R11
-	SUBQ         $+1, R9
-	JGE          loop14
-
-done15:
-	ADDQ $+1, R9
-	MOVQ R11, DX
-	CMPQ R8, $+1
-	JGE  loop9
-
-done10:
 	// Add what is there.
 	MOVQ   40(CX), DX
 	TESTQ  DX, DX
-	JEQ    done16
+	JEQ    done9
 	VADDPS (BX), Z16, Z16
 	VADDPS 64(BX), Z17, Z17
 	VADDPS 128(BX), Z18, Z18
 	VADDPS 192(BX), Z19, Z19
 
-done16:
+done9:
 	MOVQ  64(CX), DX
 	TESTQ DX, DX
-	JEQ   done17
+	JEQ   done10
 
 	// Add the x part of one input.
 	MOVQ         24(CX), DI
@@ -8697,14 +9257,14 @@ done16:
 	VFMADD231PS  192(DX), Z20, Z21
 	VADDPS       Z21, Z19, Z19
 
-done17:
+done10:
 	MOVQ 32(CX), CX
 	ADDQ CX, SI
 	ADDQ $+256, BX
-	MOVQ 272(AX), CX
-	MOVQ 280(AX), DX
-	MOVQ 288(AX), BX
-	MOVQ 312(AX), SI
+	MOVQ 296(AX), CX
+	MOVQ 304(AX), DX
+	MOVQ 312(AX), BX
+	MOVQ 336(AX), SI
 	MOVQ 232(AX), DI
 
 	// Input and cell gates. Forget gate and c. Output gate. h of the units before.
@@ -8836,11 +9396,11 @@ done6:
 	ADDQ  R9, R8
 	MOVQ  72(CX), R9
 	TESTQ R9, R9
-	JEQ   done19
+	JEQ   done12
 	CMPQ  R8, $+2
-	JLT   done21
+	JLT   done14
 
-loop20:
+loop13:
 	// The chains of a panel.
 	VBROADCASTSS constantsAVX512<>+108(SB), Z16
 	VBROADCASTSS constantsAVX512<>+108(SB), Z17
@@ -8852,7 +9412,7 @@ loop20:
 	VBROADCASTSS constantsAVX512<>+108(SB), Z23
 	MOVQ         64(CX), R9
 	TESTQ        R9, R9
-	JNE          done22
+	JNE          done15
 	MOVQ         DI, R9
 	VMOVUPS      (R9), Z16
 	VMOVUPS      64(R9), Z17
@@ -8865,20 +9425,20 @@ loop20:
 	VMOVUPS      128(R9), Z22
 	VMOVUPS      192(R9), Z23
 
-done22:
+done15:
 	MOVQ 16(CX), R9
 	MOVQ 8(CX), R10
 	CMPQ R10, $+1
-	JLT  done24
+	JLT  done17
 
-loop23:
+loop16:
 	MOVQ R10, R11
 	ADDQ $-128, R10
 	CMPQ R10, $+1
-	JLT  done25
+	JLT  done18
 	MOVQ $+128, R11
 
-done25:
+done18:
 	MOVQ R11, R12
 	SHLQ $0x06, R12
 	LEAQ (BX)(R12*1), R13
@@ -8886,9 +9446,9 @@ done25:
 	LEAQ (R13)(R12*1), R14
 	LEAQ (R14)(R12*2), R14
 	SUBQ $+4, R11
-	JLT  done27
+	JLT  done20
 
-loop26:
+loop19:
 	VBROADCASTSS (R9), Z24
 	VFMADD231PS  (BX), Z24, Z16
 	VFMADD231PS  (BX)(R12*1), Z24, Z17
@@ -8930,14 +9490,14 @@ loop26:
 	ADDQ         $+256, R13
 	ADDQ         $+256, R14
 	SUBQ         $+4, R11
-	JGE          loop26
+	JGE          loop19
 
-done27:
+done20:
 	ADDQ $+4, R11
 	SUBQ $+1, R11
-	JLT  done29
+	JLT  done22
 
-loop28:
+loop21:
 	VBROADCASTSS (R9), Z24
 	VFMADD231PS  (BX), Z24, Z16
 	VFMADD231PS  (BX)(R12*1), Z24, Z17
@@ -8952,20 +9512,20 @@ loop28:
 	ADDQ         $+64, R13
 	ADDQ         $+64, R14
 	SUBQ         $+1, R11
-	JGE          loop28
+	JGE          loop21
 
-done29:
+done22:
 	ADDQ $+1, R11
 	MOVQ R14, BX
 	ADDQ R12, BX
 	CMPQ R10, $+1
-	JGE  loop23
+	JGE  loop16
 
-done24:
+done17:
 	// Add what is there.
 	MOVQ   40(CX), R9
 	TESTQ  R9, R9
-	JEQ    done30
+	JEQ    done23
 	VADDPS (SI), Z16, Z16
 	VADDPS 64(SI), Z17, Z17
 	VADDPS 128(SI), Z18, Z18
@@ -8975,10 +9535,10 @@ done24:
 	VADDPS 384(SI), Z22, Z22
 	VADDPS 448(SI), Z23, Z23
 
-done30:
+done23:
 	MOVQ  64(CX), R9
 	TESTQ R9, R9
-	JEQ   done31
+	JEQ   done24
 
 	// Add the x part of one input.
 	MOVQ         24(CX), R10
@@ -9011,7 +9571,7 @@ done30:
 	VFMADD231PS  448(R9), Z24, Z25
 	VADDPS       Z25, Z23, Z23
 
-done31:
+done24:
 	VMOVUPS Z16, (SI)
 	VMOVUPS Z17, 64(SI)
 	VMOVUPS Z18, 128(SI)
@@ -9027,14 +9587,14 @@ done31:
 	ADDQ    $+512, SI
 	ADDQ    $-2, R8
 	CMPQ    R8, $+2
-	JGE     loop20
+	JGE     loop13
 
-done21:
-done19:
+done14:
+done12:
 	CMPQ R8, $+1
-	JLT  done33
+	JLT  done26
 
-loop32:
+loop25:
 	// The chains of a panel.
 	VBROADCASTSS constantsAVX512<>+108(SB), Z16
 	VBROADCASTSS constantsAVX512<>+108(SB), Z17
@@ -9042,35 +9602,35 @@ loop32:
 	VBROADCASTSS constantsAVX512<>+108(SB), Z19
 	MOVQ         64(CX), R9
 	TESTQ        R9, R9
-	JNE          done34
+	JNE          done27
 	MOVQ         DI, R9
 	VMOVUPS      (R9), Z16
 	VMOVUPS      64(R9), Z17
 	VMOVUPS      128(R9), Z18
 	VMOVUPS      192(R9), Z19
 
-done34:
+done27:
 	MOVQ 16(CX), R9
 	MOVQ 8(CX), R10
 	CMPQ R10, $+1
-	JLT  done36
+	JLT  done29
 
-loop35:
+loop28:
 	MOVQ R10, R11
 	ADDQ $-128, R10
 	CMPQ R10, $+1
-	JLT  done37
+	JLT  done30
 	MOVQ $+128, R11
 
-done37:
+done30:
 	MOVQ R11, R12
 	SHLQ $0x06, R12
 	LEAQ (BX)(R12*1), R13
 	LEAQ (R13)(R12*2), R13
 	SUBQ $+4, R11
-	JLT  done39
+	JLT  done32
 
-loop38:
+loop31:
 	VBROADCASTSS (R9), Z20
 	VFMADD231PS  (BX), Z20, Z16
 	VFMADD231PS  (BX)(R12*1), Z20, Z17
@@ -9095,14 +9655,14 @@ loop38:
 	ADDQ         $+256, BX
 	ADDQ         $+256, R13
 	SUBQ         $+4, R11
-	JGE          loop38
+	JGE          loop31
 
-done39:
+done32:
 	ADDQ $+4, R11
 	SUBQ $+1, R11
-	JLT  done41
+	JLT  done34
 
-loop40:
+loop33:
 	VBROADCASTSS (R9), Z20
 	VFMADD231PS  (BX), Z20, Z16
 	VFMADD231PS  (BX)(R12*1), Z20, Z17
@@ -9112,28 +9672,28 @@ loop40:
 	ADDQ         $+64, BX
 	ADDQ         $+64, R13
 	SUBQ         $+1, R11
-	JGE          loop40
+	JGE          loop33
 
-done41:
+done34:
 	ADDQ $+1, R11
 	MOVQ R13, BX
 	CMPQ R10, $+1
-	JGE  loop35
+	JGE  loop28
 
-done36:
+done29:
 	// Add what is there.
 	MOVQ   40(CX), R9
 	TESTQ  R9, R9
-	JEQ    done42
+	JEQ    done35
 	VADDPS (SI), Z16, Z16
 	VADDPS 64(SI), Z17, Z17
 	VADDPS 128(SI), Z18, Z18
 	VADDPS 192(SI), Z19, Z19
 
-done42:
+done35:
 	MOVQ  64(CX), R9
 	TESTQ R9, R9
-	JEQ   done43
+	JEQ   done36
 
 	// Add the x part of one input.
 	MOVQ         24(CX), R10
@@ -9154,7 +9714,7 @@ done42:
 	VFMADD231PS  192(R9), Z20, Z21
 	VADDPS       Z21, Z19, Z19
 
-done43:
+done36:
 	VMOVUPS Z16, (SI)
 	VMOVUPS Z17, 64(SI)
 	VMOVUPS Z18, 128(SI)
@@ -9164,24 +9724,24 @@ done43:
 	ADDQ    $+256, SI
 	ADDQ    $-1, R8
 	CMPQ    R8, $+1
-	JGE     loop32
+	JGE     loop25
 
-done33:
+done26:
 	ADDQ $+104, CX
 	ADDQ $-1, DX
 	CMPQ DX, $+1
 	JGE  loop4
 
 done5:
-	MOVQ 272(AX), CX
-	MOVQ 280(AX), DX
-	MOVQ 288(AX), BX
-	MOVQ 312(AX), SI
+	MOVQ 296(AX), CX
+	MOVQ 304(AX), DX
+	MOVQ 312(AX), BX
+	MOVQ 336(AX), SI
 	MOVQ 232(AX), DI
 
 	// 16 elements at a time.
 	CMPQ DI, $+16
-	JLT  done44
+	JLT  done37
 
 	// Input and cell gates. Forget gate and c. Output gate.
 	VMOVUPS      (BX), Z17
@@ -9288,9 +9848,9 @@ done5:
 	VMOVUPS      Z16, 192(BX)
 	ADDQ         $-16, DI
 	CMPQ         DI, $+16
-	JLT          done46
+	JLT          done39
 
-loop45:
+loop38:
 	// h of the units before. Input and cell gates. Forget gate and c. Output gate.
 	VMOVUPS      256(BX), Z17
 	VMOVAPS      Z4, Z18
@@ -9421,9 +9981,9 @@ loop45:
 	ADDQ         $+192, BX
 	ADDQ         $-16, DI
 	CMPQ         DI, $+16
-	JGE          loop45
+	JGE          loop38
 
-done46:
+done39:
 	// h of the units before.
 	VMINPS      Z21, Z5, Z16
 	VMOVAPS     Z7, Z17
@@ -9449,10 +10009,10 @@ done46:
 	ADDQ        $+64, SI
 	ADDQ        $+192, BX
 
-done44:
+done37:
 	// The last elements.
 	TESTQ DI, DI
-	JEQ   done47
+	JEQ   done40
 	MOVL  $-1, R8
 	BZHIL DI, R8, R8
 	KMOVW R8, K1
@@ -9579,7 +10139,7 @@ done44:
 	VMOVUPS      Z17, K1, 192(BX)
 	VMOVUPS      Z16, K1, (CX)
 
-done47:
+done40:
 next3:
 	// To the next step.
 	MOVQ  224(AX), CX
@@ -9587,31 +10147,31 @@ next3:
 	MOVQ  CX, 224(AX)
 	TESTQ CX, CX
 	JEQ   done2
-	MOVQ  272(AX), CX
-	MOVQ  CX, 304(AX)
-	MOVQ  280(AX), CX
-	MOVQ  CX, 312(AX)
-	MOVQ  272(AX), CX
-	MOVQ  320(AX), DX
-	ADDQ  DX, CX
-	MOVQ  CX, 272(AX)
-	MOVQ  280(AX), CX
-	MOVQ  328(AX), DX
-	ADDQ  DX, CX
-	MOVQ  CX, 280(AX)
-	MOVQ  288(AX), CX
-	MOVQ  336(AX), DX
-	ADDQ  DX, CX
-	MOVQ  CX, 288(AX)
+	MOVQ  296(AX), CX
+	MOVQ  CX, 328(AX)
+	MOVQ  304(AX), CX
+	MOVQ  CX, 336(AX)
 	MOVQ  296(AX), CX
 	MOVQ  344(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 296(AX)
-	MOVQ  16(AX), CX
+	MOVQ  304(AX), CX
 	MOVQ  352(AX), DX
 	ADDQ  DX, CX
+	MOVQ  CX, 304(AX)
+	MOVQ  312(AX), CX
+	MOVQ  360(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 312(AX)
+	MOVQ  320(AX), CX
+	MOVQ  368(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 320(AX)
+	MOVQ  16(AX), CX
+	MOVQ  376(AX), DX
+	ADDQ  DX, CX
 	MOVQ  CX, 16(AX)
-	MOVQ  304(AX), CX
+	MOVQ  328(AX), CX
 	MOVQ  CX, 120(AX)
 	MOVQ  48(AX), CX
 	MOVQ  56(AX), DX
@@ -9665,7 +10225,7 @@ step1:
 loop4:
 	CMPQ DX, $+1
 	JNE  done6
-	MOVQ 232(AX), BX
+	MOVQ 240(AX), BX
 	CMPQ BX, $+16
 	JNE  done7
 	MOVQ (CX), DX
@@ -9677,85 +10237,183 @@ loop4:
 	VMOVUPS (DI), Z15
 	VMOVUPS 64(DI), Z16
 	VMOVUPS 128(DI), Z17
-	MOVQ    16(CX), DI
-	MOVQ    8(CX), R8
-	CMPQ    R8, $+1
-	JLT     done9
 
-loop8:
-	MOVQ R8, R9
-	ADDQ $-128, R8
-	CMPQ R8, $+1
-	JLT  done10
-	MOVQ $+128, R9
-
-done10:
-	MOVQ R9, R10
-	SHLQ $0x06, R10
-	SUBQ $+4, R9
-	JLT  done12
-
-loop11:
+	// As many inputs as units.
+	MOVQ         16(CX), DI
+	MOVQ         $+1024, R8
 	VBROADCASTSS (DI), Z18
 	VFMADD231PS  (DX), Z18, Z15
-	VFMADD231PS  (DX)(R10*1), Z18, Z16
-	VFMADD231PS  (DX)(R10*2), Z18, Z17
+	VFMADD231PS  (DX)(R8*1), Z18, Z16
+	VFMADD231PS  (DX)(R8*2), Z18, Z17
 	VBROADCASTSS 4(DI), Z18
 	VFMADD231PS  64(DX), Z18, Z15
-	VFMADD231PS  64(DX)(R10*1), Z18, Z16
-	VFMADD231PS  64(DX)(R10*2), Z18, Z17
+	VFMADD231PS  64(DX)(R8*1), Z18, Z16
+	VFMADD231PS  64(DX)(R8*2), Z18, Z17
 	VBROADCASTSS 8(DI), Z18
 	VFMADD231PS  128(DX), Z18, Z15
-	VFMADD231PS  128(DX)(R10*1), Z18, Z16
-	VFMADD231PS  128(DX)(R10*2), Z18, Z17
+	VFMADD231PS  128(DX)(R8*1), Z18, Z16
+	VFMADD231PS  128(DX)(R8*2), Z18, Z17
 	VBROADCASTSS 12(DI), Z18
 	VFMADD231PS  192(DX), Z18, Z15
-	VFMADD231PS  192(DX)(R10*1), Z18, Z16
-	VFMADD231PS  192(DX)(R10*2), Z18, Z17
-	ADDQ         $+16, DI
-	ADDQ         $+256, DX
-	SUBQ         $+4, R9
-	JGE          loop11
+	VFMADD231PS  192(DX)(R8*1), Z18, Z16
+	VFMADD231PS  192(DX)(R8*2), Z18, Z17
+	VBROADCASTSS 16(DI), Z18
+	VFMADD231PS  256(DX), Z18, Z15
+	VFMADD231PS  256(DX)(R8*1), Z18, Z16
+	VFMADD231PS  256(DX)(R8*2), Z18, Z17
+	VBROADCASTSS 20(DI), Z18
+	VFMADD231PS  320(DX), Z18, Z15
+	VFMADD231PS  320(DX)(R8*1), Z18, Z16
+	VFMADD231PS  320(DX)(R8*2), Z18, Z17
+	VBROADCASTSS 24(DI), Z18
+	VFMADD231PS  384(DX), Z18, Z15
+	VFMADD231PS  384(DX)(R8*1), Z18, Z16
+	VFMADD231PS  384(DX)(R8*2), Z18, Z17
+	VBROADCASTSS 28(DI), Z18
+	VFMADD231PS  448(DX), Z18, Z15
+	VFMADD231PS  448(DX)(R8*1), Z18, Z16
+	VFMADD231PS  448(DX)(R8*2), Z18, Z17
+	VBROADCASTSS 32(DI), Z18
+	VFMADD231PS  512(DX), Z18, Z15
+	VFMADD231PS  512(DX)(R8*1), Z18, Z16
+	VFMADD231PS  512(DX)(R8*2), Z18, Z17
+	VBROADCASTSS 36(DI), Z18
+	VFMADD231PS  576(DX), Z18, Z15
+	VFMADD231PS  576(DX)(R8*1), Z18, Z16
+	VFMADD231PS  576(DX)(R8*2), Z18, Z17
+	VBROADCASTSS 40(DI), Z18
+	VFMADD231PS  640(DX), Z18, Z15
+	VFMADD231PS  640(DX)(R8*1), Z18, Z16
+	VFMADD231PS  640(DX)(R8*2), Z18, Z17
+	VBROADCASTSS 44(DI), Z18
+	VFMADD231PS  704(DX), Z18, Z15
+	VFMADD231PS  704(DX)(R8*1), Z18, Z16
+	VFMADD231PS  704(DX)(R8*2), Z18, Z17
+	VBROADCASTSS 48(DI), Z18
+	VFMADD231PS  768(DX), Z18, Z15
+	VFMADD231PS  768(DX)(R8*1), Z18, Z16
+	VFMADD231PS  768(DX)(R8*2), Z18, Z17
+	VBROADCASTSS 52(DI), Z18
+	VFMADD231PS  832(DX), Z18, Z15
+	VFMADD231PS  832(DX)(R8*1), Z18, Z16
+	VFMADD231PS  832(DX)(R8*2), Z18, Z17
+	VBROADCASTSS 56(DI), Z18
+	VFMADD231PS  896(DX), Z18, Z15
+	VFMADD231PS  896(DX)(R8*1), Z18, Z16
+	VFMADD231PS  896(DX)(R8*2), Z18, Z17
+	VBROADCASTSS 60(DI), Z18
+	VFMADD231PS  960(DX), Z18, Z15
+	VFMADD231PS  960(DX)(R8*1), Z18, Z16
+	VFMADD231PS  960(DX)(R8*2), Z18, Z17
 
-done12:
-	ADDQ $+4, R9
-	SUBQ $+1, R9
-	JLT  done14
-
-loop13:
-	VBROADCASTSS (DI), Z18
-	VFMADD231PS  (DX), Z18, Z15
-	VFMADD231PS  (DX)(R10*1), Z18, Z16
-	VFMADD231PS  (DX)(R10*2), Z18, Z17
-	ADDQ         $+4, DI
-	ADDQ         $+64, DX
-	SUBQ         $+1, R9
-	JGE          loop13
-
-done14:
-	ADDQ $+1, R9
-	ADDQ R10, DX
-	ADDQ R10, DX
-	CMPQ R8, $+1
-	JGE  loop8
-
-done9:
 	// Add what is there.
 	MOVQ   40(CX), DX
 	TESTQ  DX, DX
-	JEQ    done15
+	JEQ    done8
 	VADDPS (BX), Z15, Z15
 	VADDPS 64(BX), Z16, Z16
 	VADDPS 128(BX), Z17, Z17
 
-done15:
-	MOVQ 32(CX), CX
-	ADDQ CX, SI
-	ADDQ $+192, BX
-	MOVQ 272(AX), CX
-	MOVQ 288(AX), DX
-	MOVQ 296(AX), BX
-	MOVQ 304(AX), BX
+done8:
+	MOVQ  32(CX), CX
+	ADDQ  CX, SI
+	ADDQ  $+192, BX
+	MOVQ  248(AX), CX
+	TESTQ CX, CX
+	JEQ   both9
+	MOVQ  16(AX), CX
+	MOVQ  296(AX), DX
+	MOVQ  320(AX), BX
+	MOVQ  328(AX), BX
+	MOVQ  248(AX), SI
+	MOVQ  256(AX), DI
+	MOVQ  232(AX), R8
+
+	// Reset gate and update gate. New gate and h of the units before.
+	VMOVUPS      (DI), Z19
+	VBROADCASTSS (CX), Z18
+	VMOVAPS      Z7, Z20
+	VBROADCASTSS constantsAVX512<>+68(SB), Z21
+	VBROADCASTSS constantsAVX512<>+64(SB), Z22
+	VBROADCASTSS constantsAVX512<>+72(SB), Z23
+	VBROADCASTSS constantsAVX512<>+76(SB), Z24
+	VBROADCASTSS constantsAVX512<>+80(SB), Z25
+	VBROADCASTSS constantsAVX512<>+60(SB), Z26
+	VBROADCASTSS constantsAVX512<>+60(SB), Z27
+	VFMADD231PS  (SI), Z18, Z19
+	VBROADCASTSS constantsAVX512<>+60(SB), Z18
+	VADDPS       Z15, Z19, Z15
+	VMINPS       Z15, Z0, Z15
+	VMOVUPS      64(DI), Z19
+	VMAXPS       Z15, Z1, Z15
+	VBROADCASTSS (CX), Z28
+	VFNMADD231PS Z2, Z15, Z20
+	VFMADD231PS  64(SI), Z28, Z19
+	VSUBPS       Z7, Z20, Z28
+	VPSLLD       $0x17, Z20, Z20
+	VFMADD231PS  Z3, Z28, Z15
+	VADDPS       Z16, Z19, Z16
+	VMOVAPS      Z7, Z19
+	VMINPS       Z16, Z0, Z16
+	VFMADD231PS  Z22, Z15, Z21
+	VMAXPS       Z16, Z1, Z16
+	VFNMADD231PS Z2, Z16, Z19
+	VFMADD213PS  Z23, Z15, Z21
+	VBROADCASTSS constantsAVX512<>+68(SB), Z23
+	VBROADCASTSS constantsAVX512<>+64(SB), Z28
+	VSUBPS       Z7, Z19, Z22
+	VPSLLD       $0x17, Z19, Z19
+	VFMADD213PS  Z24, Z15, Z21
+	VBROADCASTSS constantsAVX512<>+72(SB), Z24
+	VFMADD231PS  Z3, Z22, Z16
+	VFMADD213PS  Z25, Z15, Z21
+	VBROADCASTSS constantsAVX512<>+76(SB), Z22
+	VFMADD231PS  Z28, Z16, Z23
+	VFMADD213PS  Z26, Z15, Z21
+	VBROADCASTSS constantsAVX512<>+80(SB), Z15
+	VFMADD213PS  Z24, Z16, Z23
+	VFMADD213PS  Z27, Z20, Z21
+	VBROADCASTSS constantsAVX512<>+60(SB), Z20
+	VFMADD213PS  Z22, Z16, Z23
+	VDIVPS       Z21, Z18, Z18
+	VMOVUPS      128(DI), Z25
+	VBROADCASTSS (CX), Z24
+	VMOVAPS      Z6, Z26
+	VMOVAPS      Z12, Z28
+	VMOVAPS      Z9, Z27
+	VBROADCASTSS constantsAVX512<>+60(SB), Z21
+	VBROADCASTSS constantsAVX512<>+60(SB), Z22
+	VFMADD213PS  Z15, Z16, Z23
+	VFMADD231PS  128(SI), Z24, Z25
+	VFMADD213PS  Z20, Z16, Z23
+	VFMADD213PS  Z21, Z19, Z23
+	VFMADD231PS  Z17, Z18, Z25
+	VDIVPS       Z23, Z22, Z15
+	VMOVUPS      (BX), Z16
+	VMINPS       Z25, Z4, Z17
+	VMAXPS       Z17, Z5, Z17
+	VFMADD231PS  Z17, Z17, Z26
+	VFMADD231PS  Z11, Z26, Z28
+	VFMADD231PS  Z8, Z26, Z27
+	VFMADD213PS  Z13, Z26, Z28
+	VFMADD213PS  Z10, Z26, Z27
+	VFMADD213PS  Z14, Z26, Z28
+	VMULPS       Z27, Z17, Z17
+	VMULPS       Z28, Z28, Z18
+	VMULPS       Z28, Z17, Z19
+	VFMADD231PS  Z17, Z17, Z18
+	VADDPS       Z19, Z19, Z17
+	VDIVPS       Z18, Z17, Z17
+	VSUBPS       Z17, Z16, Z16
+	VFMADD231PS  Z16, Z15, Z17
+	VMOVUPS      Z17, (DX)
+	JMP          done10
+
+both9:
+	MOVQ 296(AX), CX
+	MOVQ 312(AX), DX
+	MOVQ 320(AX), BX
+	MOVQ 328(AX), BX
 	MOVQ 232(AX), SI
 
 	// Reset gate and update gate. New gate and h of the units before.
@@ -9830,7 +10488,9 @@ done15:
 	VSUBPS       Z15, Z18, Z17
 	VFMADD231PS  Z17, Z16, Z15
 	VMOVUPS      Z15, (CX)
-	JMP          next3
+
+done10:
+	JMP next3
 
 done7:
 done6:
@@ -9842,11 +10502,11 @@ done6:
 	ADDQ  R9, R8
 	MOVQ  72(CX), R9
 	TESTQ R9, R9
-	JEQ   done17
+	JEQ   done12
 	CMPQ  R8, $+2
-	JLT   done19
+	JLT   done14
 
-loop18:
+loop13:
 	// The chains of a panel.
 	MOVQ    DI, R9
 	VMOVUPS (R9), Z15
@@ -9860,24 +10520,24 @@ loop18:
 	MOVQ    16(CX), R9
 	MOVQ    8(CX), R10
 	CMPQ    R10, $+1
-	JLT     done21
+	JLT     done16
 
-loop20:
+loop15:
 	MOVQ R10, R11
 	ADDQ $-128, R10
 	CMPQ R10, $+1
-	JLT  done22
+	JLT  done17
 	MOVQ $+128, R11
 
-done22:
+done17:
 	MOVQ R11, R12
 	SHLQ $0x06, R12
 	LEAQ (BX)(R12*1), R13
 	LEAQ (R13)(R12*2), R13
 	SUBQ $+4, R11
-	JLT  done24
+	JLT  done19
 
-loop23:
+loop18:
 	VBROADCASTSS (R9), Z21
 	VFMADD231PS  (BX), Z21, Z15
 	VFMADD231PS  (BX)(R12*1), Z21, Z16
@@ -9910,14 +10570,14 @@ loop23:
 	ADDQ         $+256, BX
 	ADDQ         $+256, R13
 	SUBQ         $+4, R11
-	JGE          loop23
+	JGE          loop18
 
-done24:
+done19:
 	ADDQ $+4, R11
 	SUBQ $+1, R11
-	JLT  done26
+	JLT  done21
 
-loop25:
+loop20:
 	VBROADCASTSS (R9), Z21
 	VFMADD231PS  (BX), Z21, Z15
 	VFMADD231PS  (BX)(R12*1), Z21, Z16
@@ -9929,21 +10589,21 @@ loop25:
 	ADDQ         $+64, BX
 	ADDQ         $+64, R13
 	SUBQ         $+1, R11
-	JGE          loop25
+	JGE          loop20
 
-done26:
+done21:
 	ADDQ $+1, R11
 	MOVQ R13, BX
 	ADDQ R12, BX
 	ADDQ R12, BX
 	CMPQ R10, $+1
-	JGE  loop20
+	JGE  loop15
 
-done21:
+done16:
 	// Add what is there.
 	MOVQ   40(CX), R9
 	TESTQ  R9, R9
-	JEQ    done27
+	JEQ    done22
 	VADDPS (SI), Z15, Z15
 	VADDPS 64(SI), Z16, Z16
 	VADDPS 128(SI), Z17, Z17
@@ -9951,7 +10611,7 @@ done21:
 	VADDPS 256(SI), Z19, Z19
 	VADDPS 320(SI), Z20, Z20
 
-done27:
+done22:
 	VMOVUPS Z15, (SI)
 	VMOVUPS Z16, 64(SI)
 	VMOVUPS Z17, 128(SI)
@@ -9965,14 +10625,14 @@ done27:
 	ADDQ    $+384, SI
 	ADDQ    $-2, R8
 	CMPQ    R8, $+2
-	JGE     loop18
+	JGE     loop13
 
-done19:
-done17:
+done14:
+done12:
 	CMPQ R8, $+1
-	JLT  done29
+	JLT  done24
 
-loop28:
+loop23:
 	// The chains of a panel.
 	MOVQ    DI, R9
 	VMOVUPS (R9), Z15
@@ -9981,22 +10641,22 @@ loop28:
 	MOVQ    16(CX), R9
 	MOVQ    8(CX), R10
 	CMPQ    R10, $+1
-	JLT     done31
+	JLT     done26
 
-loop30:
+loop25:
 	MOVQ R10, R11
 	ADDQ $-128, R10
 	CMPQ R10, $+1
-	JLT  done32
+	JLT  done27
 	MOVQ $+128, R11
 
-done32:
+done27:
 	MOVQ R11, R12
 	SHLQ $0x06, R12
 	SUBQ $+4, R11
-	JLT  done34
+	JLT  done29
 
-loop33:
+loop28:
 	VBROADCASTSS (R9), Z18
 	VFMADD231PS  (BX), Z18, Z15
 	VFMADD231PS  (BX)(R12*1), Z18, Z16
@@ -10016,14 +10676,14 @@ loop33:
 	ADDQ         $+16, R9
 	ADDQ         $+256, BX
 	SUBQ         $+4, R11
-	JGE          loop33
+	JGE          loop28
 
-done34:
+done29:
 	ADDQ $+4, R11
 	SUBQ $+1, R11
-	JLT  done36
+	JLT  done31
 
-loop35:
+loop30:
 	VBROADCASTSS (R9), Z18
 	VFMADD231PS  (BX), Z18, Z15
 	VFMADD231PS  (BX)(R12*1), Z18, Z16
@@ -10031,25 +10691,25 @@ loop35:
 	ADDQ         $+4, R9
 	ADDQ         $+64, BX
 	SUBQ         $+1, R11
-	JGE          loop35
+	JGE          loop30
 
-done36:
+done31:
 	ADDQ $+1, R11
 	ADDQ R12, BX
 	ADDQ R12, BX
 	CMPQ R10, $+1
-	JGE  loop30
+	JGE  loop25
 
-done31:
+done26:
 	// Add what is there.
 	MOVQ   40(CX), R9
 	TESTQ  R9, R9
-	JEQ    done37
+	JEQ    done32
 	VADDPS (SI), Z15, Z15
 	VADDPS 64(SI), Z16, Z16
 	VADDPS 128(SI), Z17, Z17
 
-done37:
+done32:
 	VMOVUPS Z15, (SI)
 	VMOVUPS Z16, 64(SI)
 	VMOVUPS Z17, 128(SI)
@@ -10058,24 +10718,325 @@ done37:
 	ADDQ    $+192, SI
 	ADDQ    $-1, R8
 	CMPQ    R8, $+1
-	JGE     loop28
+	JGE     loop23
 
-done29:
+done24:
 	ADDQ $+104, CX
 	ADDQ $-1, DX
 	CMPQ DX, $+1
 	JGE  loop4
 
 done5:
-	MOVQ 272(AX), CX
-	MOVQ 288(AX), DX
-	MOVQ 296(AX), BX
-	MOVQ 304(AX), SI
+	MOVQ  248(AX), CX
+	TESTQ CX, CX
+	JEQ   both33
+	MOVQ  16(AX), CX
+	MOVQ  296(AX), DX
+	MOVQ  320(AX), BX
+	MOVQ  328(AX), SI
+	MOVQ  248(AX), DI
+	MOVQ  256(AX), R8
+	MOVQ  232(AX), R9
+
+	// 16 elements at a time.
+	CMPQ R9, $+16
+	JLT  done35
+
+	// Reset gate and update gate.
+	VMOVUPS      (R8), Z16
+	VBROADCASTSS (CX), Z15
+	VMOVUPS      (BX), Z17
+	VMOVUPS      64(R8), Z27
+	VMOVAPS      Z7, Z18
+	VBROADCASTSS constantsAVX512<>+68(SB), Z19
+	VBROADCASTSS constantsAVX512<>+64(SB), Z20
+	VBROADCASTSS constantsAVX512<>+72(SB), Z21
+	VBROADCASTSS constantsAVX512<>+76(SB), Z22
+	VBROADCASTSS constantsAVX512<>+80(SB), Z23
+	VBROADCASTSS constantsAVX512<>+60(SB), Z24
+	VBROADCASTSS constantsAVX512<>+60(SB), Z25
+	VBROADCASTSS constantsAVX512<>+60(SB), Z26
+	VFMADD231PS  (DI), Z15, Z16
+	VBROADCASTSS (CX), Z15
+	VADDPS       Z17, Z16, Z16
+	VMOVUPS      64(BX), Z17
+	VFMADD231PS  64(DI), Z15, Z27
+	VMINPS       Z16, Z0, Z15
+	VADDPS       Z17, Z27, Z16
+	VMAXPS       Z15, Z1, Z15
+	VFNMADD231PS Z2, Z15, Z18
+	VMOVAPS      Z7, Z17
+	VMINPS       Z16, Z0, Z16
+	VMAXPS       Z16, Z1, Z27
+	VSUBPS       Z7, Z18, Z16
+	VPSLLD       $0x17, Z18, Z18
+	VFNMADD231PS Z2, Z27, Z17
+	VFMADD231PS  Z3, Z16, Z15
+	VBROADCASTSS constantsAVX512<>+68(SB), Z28
+	VSUBPS       Z7, Z17, Z16
+	VPSLLD       $0x17, Z17, Z17
+	VFMADD231PS  Z20, Z15, Z19
+	VBROADCASTSS constantsAVX512<>+64(SB), Z20
+	VFMADD231PS  Z3, Z16, Z27
+	VFMADD213PS  Z21, Z15, Z19
+	VBROADCASTSS constantsAVX512<>+72(SB), Z16
+	VFMADD231PS  Z20, Z27, Z28
+	VFMADD213PS  Z22, Z15, Z19
+	VBROADCASTSS constantsAVX512<>+76(SB), Z20
+	VFMADD213PS  Z16, Z27, Z28
+	VFMADD213PS  Z23, Z15, Z19
+	VBROADCASTSS constantsAVX512<>+80(SB), Z16
+	VFMADD213PS  Z20, Z27, Z28
+	VFMADD213PS  Z24, Z15, Z19
+	VBROADCASTSS constantsAVX512<>+60(SB), Z15
+	VFMADD213PS  Z16, Z27, Z28
+	VFMADD213PS  Z25, Z18, Z19
+	VBROADCASTSS constantsAVX512<>+60(SB), Z16
+	VFMADD213PS  Z15, Z27, Z28
+	VDIVPS       Z19, Z26, Z15
+	VBROADCASTSS constantsAVX512<>+60(SB), Z18
+	VMOVUPS      128(R8), Z20
+	VBROADCASTSS (CX), Z19
+	VFMADD213PS  Z16, Z17, Z28
+	VMOVUPS      128(BX), Z16
+	VDIVPS       Z28, Z18, Z17
+	VFMADD231PS  128(DI), Z19, Z20
+	VFMADD231PS  Z16, Z15, Z20
+	ADDQ         $-16, R9
+	CMPQ         R9, $+16
+	JLT          done37
+
+loop36:
+	// New gate and h of the units before. Reset gate and update gate.
+	VMOVUPS      192(R8), Z16
+	VBROADCASTSS (CX), Z15
+	VMOVUPS      192(BX), Z18
+	VMOVAPS      Z7, Z19
+	VMINPS       Z20, Z4, Z20
+	VBROADCASTSS constantsAVX512<>+68(SB), Z25
+	VBROADCASTSS constantsAVX512<>+64(SB), Z26
+	VMOVAPS      Z6, Z21
+	VBROADCASTSS constantsAVX512<>+72(SB), Z27
+	VMOVAPS      Z12, Z23
+	VMOVAPS      Z9, Z22
+	VMOVUPS      (SI), Z24
+	VMAXPS       Z20, Z5, Z20
+	VBROADCASTSS constantsAVX512<>+76(SB), Z28
+	VFMADD231PS  192(DI), Z15, Z16
+	VFMADD231PS  Z20, Z20, Z21
+	VBROADCASTSS constantsAVX512<>+80(SB), Z15
+	VADDPS       Z18, Z16, Z16
+	VFMADD231PS  Z11, Z21, Z23
+	VFMADD231PS  Z8, Z21, Z22
+	VMINPS       Z16, Z0, Z16
+	VFMADD213PS  Z13, Z21, Z23
+	VMAXPS       Z16, Z1, Z16
+	VFMADD213PS  Z10, Z21, Z22
+	VBROADCASTSS constantsAVX512<>+60(SB), Z18
+	VFNMADD231PS Z2, Z16, Z19
+	VFMADD213PS  Z14, Z21, Z23
+	VMULPS       Z22, Z20, Z20
+	VBROADCASTSS constantsAVX512<>+60(SB), Z22
+	VBROADCASTSS constantsAVX512<>+60(SB), Z29
+	VSUBPS       Z7, Z19, Z21
+	VPSLLD       $0x17, Z19, Z19
+	VFMADD231PS  Z3, Z21, Z16
+	VMULPS       Z23, Z23, Z21
+	VMULPS       Z23, Z20, Z23
+	VFMADD231PS  Z26, Z16, Z25
+	VMOVUPS      256(R8), Z26
+	VFMADD231PS  Z20, Z20, Z21
+	VBROADCASTSS (CX), Z20
+	VADDPS       Z23, Z23, Z23
+	VFMADD213PS  Z27, Z16, Z25
+	VMOVUPS      256(BX), Z27
+	VDIVPS       Z21, Z23, Z21
+	VFMADD231PS  256(DI), Z20, Z26
+	VFMADD213PS  Z28, Z16, Z25
+	VADDPS       Z27, Z26, Z20
+	VMINPS       Z20, Z0, Z20
+	VFMADD213PS  Z15, Z16, Z25
+	VSUBPS       Z21, Z24, Z15
+	VMAXPS       Z20, Z1, Z23
+	VFMADD213PS  Z18, Z16, Z25
+	VFMADD231PS  Z15, Z17, Z21
+	VMOVAPS      Z7, Z15
+	VFMADD213PS  Z22, Z19, Z25
+	VMOVUPS      Z21, (DX)
+	VFNMADD231PS Z2, Z23, Z15
+	VBROADCASTSS constantsAVX512<>+68(SB), Z16
+	VBROADCASTSS constantsAVX512<>+64(SB), Z20
+	VBROADCASTSS constantsAVX512<>+72(SB), Z17
+	VBROADCASTSS constantsAVX512<>+76(SB), Z18
+	VBROADCASTSS constantsAVX512<>+80(SB), Z19
+	VBROADCASTSS constantsAVX512<>+60(SB), Z21
+	VBROADCASTSS constantsAVX512<>+60(SB), Z22
+	VBROADCASTSS constantsAVX512<>+60(SB), Z24
+	VDIVPS       Z25, Z29, Z25
+	VMOVUPS      320(R8), Z28
+	VBROADCASTSS (CX), Z26
+	VMOVUPS      320(BX), Z27
+	VFMADD231PS  320(DI), Z26, Z28
+	VSUBPS       Z7, Z15, Z26
+	VPSLLD       $0x17, Z15, Z15
+	VFMADD231PS  Z3, Z26, Z23
+	VFMADD231PS  Z27, Z25, Z28
+	VFMADD231PS  Z20, Z23, Z16
+	VMOVAPS      Z28, Z20
+	VFMADD213PS  Z17, Z23, Z16
+	VFMADD213PS  Z18, Z23, Z16
+	VFMADD213PS  Z19, Z23, Z16
+	VFMADD213PS  Z21, Z23, Z16
+	VFMADD213PS  Z22, Z15, Z16
+	VDIVPS       Z16, Z24, Z15
+	VMOVAPS      Z15, Z17
+	ADDQ         $+64, DX
+	ADDQ         $+64, BX
+	ADDQ         $+64, SI
+	ADDQ         $+64, DI
+	ADDQ         $+64, R8
+	ADDQ         $+128, BX
+	ADDQ         $+128, DI
+	ADDQ         $+128, R8
+	ADDQ         $-16, R9
+	CMPQ         R9, $+16
+	JGE          loop36
+
+done37:
+	// New gate and h of the units before.
+	VMINPS      Z20, Z4, Z15
+	VMOVAPS     Z6, Z16
+	VMOVAPS     Z12, Z19
+	VMOVAPS     Z9, Z18
+	VMOVUPS     (SI), Z20
+	VMAXPS      Z15, Z5, Z15
+	VFMADD231PS Z15, Z15, Z16
+	VFMADD231PS Z11, Z16, Z19
+	VFMADD231PS Z8, Z16, Z18
+	VFMADD213PS Z13, Z16, Z19
+	VFMADD213PS Z10, Z16, Z18
+	VFMADD213PS Z14, Z16, Z19
+	VMULPS      Z18, Z15, Z15
+	VMULPS      Z19, Z19, Z16
+	VMULPS      Z19, Z15, Z18
+	VFMADD231PS Z15, Z15, Z16
+	VADDPS      Z18, Z18, Z15
+	VDIVPS      Z16, Z15, Z15
+	VSUBPS      Z15, Z20, Z16
+	VFMADD231PS Z16, Z17, Z15
+	VMOVUPS     Z15, (DX)
+	ADDQ        $+64, DX
+	ADDQ        $+64, BX
+	ADDQ        $+64, SI
+	ADDQ        $+64, DI
+	ADDQ        $+64, R8
+	ADDQ        $+128, BX
+	ADDQ        $+128, DI
+	ADDQ        $+128, R8
+
+done35:
+	// The last elements.
+	TESTQ R9, R9
+	JEQ   done38
+	MOVL  $-1, R10
+	BZHIL R9, R10, R10
+	KMOVW R10, K1
+
+	// Reset gate and update gate. New gate and h of the units before.
+	VMOVUPS.Z    (R8), K1, Z16
+	VBROADCASTSS (CX), Z15
+	VMOVUPS.Z    (BX), K1, Z17
+	VMOVAPS      Z7, Z18
+	VBROADCASTSS constantsAVX512<>+68(SB), Z19
+	VBROADCASTSS constantsAVX512<>+64(SB), Z20
+	VBROADCASTSS constantsAVX512<>+72(SB), Z21
+	VBROADCASTSS constantsAVX512<>+76(SB), Z22
+	VBROADCASTSS constantsAVX512<>+80(SB), Z23
+	VBROADCASTSS constantsAVX512<>+60(SB), Z24
+	VBROADCASTSS constantsAVX512<>+60(SB), Z25
+	VBROADCASTSS constantsAVX512<>+60(SB), Z26
+	VMOVUPS.Z    64(R8), K1, Z28
+	VBROADCASTSS (CX), Z27
+	VMOVUPS.Z    64(BX), K1, Z29
+	VMOVAPS      Z7, Z30
+	VFMADD231PS  (DI), Z15, Z16
+	VFMADD231PS  64(DI), Z27, Z28
+	VADDPS       Z17, Z16, Z15
+	VBROADCASTSS constantsAVX512<>+68(SB), Z16
+	VMINPS       Z15, Z0, Z15
+	VADDPS       Z29, Z28, Z17
+	VBROADCASTSS constantsAVX512<>+64(SB), Z27
+	VMAXPS       Z15, Z1, Z15
+	VBROADCASTSS constantsAVX512<>+72(SB), Z28
+	VMINPS       Z17, Z0, Z17
+	VFNMADD231PS Z2, Z15, Z18
+	VMAXPS       Z17, Z1, Z29
+	VFNMADD231PS Z2, Z29, Z30
+	VSUBPS       Z7, Z18, Z17
+	VPSLLD       $0x17, Z18, Z18
+	VFMADD231PS  Z3, Z17, Z15
+	VSUBPS       Z7, Z30, Z17
+	VPSLLD       $0x17, Z30, Z30
+	VFMADD231PS  Z3, Z17, Z29
+	VBROADCASTSS constantsAVX512<>+76(SB), Z17
+	VFMADD231PS  Z20, Z15, Z19
+	VBROADCASTSS constantsAVX512<>+80(SB), Z20
+	VFMADD231PS  Z27, Z29, Z16
+	VBROADCASTSS constantsAVX512<>+60(SB), Z27
+	VFMADD213PS  Z21, Z15, Z19
+	VBROADCASTSS constantsAVX512<>+60(SB), Z21
+	VFMADD213PS  Z28, Z29, Z16
+	VBROADCASTSS constantsAVX512<>+60(SB), Z28
+	VFMADD213PS  Z22, Z15, Z19
+	VMOVUPS.Z    128(BX), K1, Z22
+	VFMADD213PS  Z17, Z29, Z16
+	VFMADD213PS  Z23, Z15, Z19
+	VMOVUPS.Z    128(R8), K1, Z23
+	VBROADCASTSS (CX), Z17
+	VFMADD213PS  Z20, Z29, Z16
+	VFMADD213PS  Z24, Z15, Z19
+	VFMADD231PS  128(DI), Z17, Z23
+	VFMADD213PS  Z27, Z29, Z16
+	VFMADD213PS  Z25, Z18, Z19
+	VFMADD213PS  Z21, Z30, Z16
+	VDIVPS       Z19, Z26, Z15
+	VMOVAPS      Z6, Z17
+	VMOVAPS      Z12, Z19
+	VMOVAPS      Z9, Z18
+	VMOVUPS.Z    (SI), K1, Z20
+	VDIVPS       Z16, Z28, Z16
+	VFMADD231PS  Z22, Z15, Z23
+	VMINPS       Z23, Z4, Z15
+	VMAXPS       Z15, Z5, Z15
+	VFMADD231PS  Z15, Z15, Z17
+	VFMADD231PS  Z11, Z17, Z19
+	VFMADD231PS  Z8, Z17, Z18
+	VFMADD213PS  Z13, Z17, Z19
+	VFMADD213PS  Z10, Z17, Z18
+	VFMADD213PS  Z14, Z17, Z19
+	VMULPS       Z18, Z15, Z15
+	VMULPS       Z19, Z19, Z17
+	VMULPS       Z19, Z15, Z18
+	VFMADD231PS  Z15, Z15, Z17
+	VADDPS       Z18, Z18, Z15
+	VDIVPS       Z17, Z15, Z15
+	VSUBPS       Z15, Z20, Z17
+	VFMADD231PS  Z17, Z16, Z15
+	VMOVUPS      Z15, K1, (DX)
+
+done38:
+	JMP done34
+
+both33:
+	MOVQ 296(AX), CX
+	MOVQ 312(AX), DX
+	MOVQ 320(AX), BX
+	MOVQ 328(AX), SI
 	MOVQ 232(AX), DI
 
 	// 16 elements at a time.
 	CMPQ DI, $+16
-	JLT  done38
+	JLT  done39
 
 	// Reset gate and update gate.
 	VMOVUPS      (DX), Z15
@@ -10133,9 +11094,9 @@ done5:
 	VFMADD231PS  Z18, Z15, Z20
 	ADDQ         $-16, DI
 	CMPQ         DI, $+16
-	JLT          done40
+	JLT          done41
 
-loop39:
+loop40:
 	// New gate and h of the units before. Reset gate and update gate.
 	VMOVUPS      192(DX), Z15
 	VMOVUPS      192(BX), Z17
@@ -10221,9 +11182,9 @@ loop39:
 	ADDQ         $+128, BX
 	ADDQ         $-16, DI
 	CMPQ         DI, $+16
-	JGE          loop39
+	JGE          loop40
 
-done40:
+done41:
 	// New gate and h of the units before.
 	VMINPS      Z20, Z4, Z15
 	VMOVAPS     Z6, Z17
@@ -10253,10 +11214,10 @@ done40:
 	ADDQ        $+128, DX
 	ADDQ        $+128, BX
 
-done38:
+done39:
 	// The last elements.
 	TESTQ DI, DI
-	JEQ   done41
+	JEQ   done42
 	MOVL  $-1, R8
 	BZHIL DI, R8, R8
 	KMOVW R8, K1
@@ -10337,27 +11298,28 @@ done38:
 	VFMADD231PS  Z16, Z21, Z15
 	VMOVUPS      Z15, K1, (CX)
 
-done41:
+done42:
+done34:
 next3:
-	MOVQ  240(AX), CX
+	MOVQ  264(AX), CX
 	TESTQ CX, CX
-	JEQ   done42
+	JEQ   done43
 
 	// A Linear of h.
 	CMPQ      CX, $+2
-	JLT       one43
-	MOVQ      256(AX), DX
+	JLT       one44
+	MOVQ      280(AX), DX
 	MOVL      $-1, BX
 	BZHIL     CX, BX, BX
 	KMOVW     BX, K1
 	VMOVUPS.Z (DX), K1, Z15
-	MOVQ      272(AX), DX
-	MOVQ      264(AX), BX
+	MOVQ      296(AX), DX
+	MOVQ      288(AX), BX
 	MOVQ      232(AX), SI
 	SUBQ      $+8, SI
-	JLT       done46
+	JLT       done47
 
-loop45:
+loop46:
 	VBROADCASTSS (DX), Z16
 	VFMADD231PS  (BX), Z16, Z15
 	VBROADCASTSS 4(DX), Z16
@@ -10377,40 +11339,40 @@ loop45:
 	ADDQ         $+32, DX
 	ADDQ         $+512, BX
 	SUBQ         $+8, SI
-	JGE          loop45
+	JGE          loop46
 
-done46:
+done47:
 	ADDQ $+8, SI
 	SUBQ $+1, SI
-	JLT  done48
+	JLT  done49
 
-loop47:
+loop48:
 	VBROADCASTSS (DX), Z16
 	VFMADD231PS  (BX), Z16, Z15
 	ADDQ         $+4, DX
 	ADDQ         $+64, BX
 	SUBQ         $+1, SI
-	JGE          loop47
+	JGE          loop48
 
-done48:
+done49:
 	ADDQ    $+1, SI
-	MOVQ    248(AX), DX
+	MOVQ    272(AX), DX
 	MOVL    $-1, BX
 	BZHIL   CX, BX, BX
 	KMOVW   BX, K1
 	VMOVUPS Z15, K1, (DX)
-	JMP     done44
+	JMP     done45
 
-one43:
-	MOVQ         256(AX), CX
+one44:
+	MOVQ         280(AX), CX
 	VBROADCASTSS (CX), Z15
-	MOVQ         272(AX), CX
-	MOVQ         264(AX), DX
+	MOVQ         296(AX), CX
+	MOVQ         288(AX), DX
 	MOVQ         232(AX), BX
 	SUBQ         $+8, BX
-	JLT          done50
+	JLT          done51
 
-loop49:
+loop50:
 	VBROADCASTSS (CX), Z16
 	VFMADD231PS  (DX), Z16, Z15
 	VBROADCASTSS 4(CX), Z16
@@ -10430,59 +11392,59 @@ loop49:
 	ADDQ         $+32, CX
 	ADDQ         $+512, DX
 	SUBQ         $+8, BX
-	JGE          loop49
+	JGE          loop50
 
-done50:
+done51:
 	ADDQ $+8, BX
 	SUBQ $+1, BX
-	JLT  done52
+	JLT  done53
 
-loop51:
+loop52:
 	VBROADCASTSS (CX), Z16
 	VFMADD231PS  (DX), Z16, Z15
 	ADDQ         $+4, CX
 	ADDQ         $+64, DX
 	SUBQ         $+1, BX
-	JGE          loop51
+	JGE          loop52
 
-done52:
+done53:
 	ADDQ   $+1, BX
-	MOVQ   248(AX), CX
+	MOVQ   272(AX), CX
 	VMOVSS X15, (CX)
 
-done44:
-done42:
+done45:
+done43:
 	// To the next step.
 	MOVQ  224(AX), CX
 	ADDQ  $-1, CX
 	MOVQ  CX, 224(AX)
 	TESTQ CX, CX
 	JEQ   done2
-	MOVQ  272(AX), CX
-	MOVQ  CX, 304(AX)
-	MOVQ  280(AX), CX
-	MOVQ  CX, 312(AX)
-	MOVQ  272(AX), CX
-	MOVQ  320(AX), DX
-	ADDQ  DX, CX
-	MOVQ  CX, 272(AX)
-	MOVQ  280(AX), CX
-	MOVQ  328(AX), DX
-	ADDQ  DX, CX
-	MOVQ  CX, 280(AX)
-	MOVQ  288(AX), CX
-	MOVQ  336(AX), DX
-	ADDQ  DX, CX
-	MOVQ  CX, 288(AX)
+	MOVQ  296(AX), CX
+	MOVQ  CX, 328(AX)
+	MOVQ  304(AX), CX
+	MOVQ  CX, 336(AX)
 	MOVQ  296(AX), CX
 	MOVQ  344(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 296(AX)
-	MOVQ  16(AX), CX
+	MOVQ  304(AX), CX
 	MOVQ  352(AX), DX
 	ADDQ  DX, CX
+	MOVQ  CX, 304(AX)
+	MOVQ  312(AX), CX
+	MOVQ  360(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 312(AX)
+	MOVQ  320(AX), CX
+	MOVQ  368(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 320(AX)
+	MOVQ  16(AX), CX
+	MOVQ  376(AX), DX
+	ADDQ  DX, CX
 	MOVQ  CX, 16(AX)
-	MOVQ  304(AX), CX
+	MOVQ  328(AX), CX
 	MOVQ  CX, 120(AX)
 	MOVQ  48(AX), CX
 	MOVQ  56(AX), DX
@@ -10767,10 +11729,10 @@ done19:
 	JGE  loop4
 
 done5:
-	MOVQ 272(AX), CX
-	MOVQ 288(AX), DX
-	MOVQ 296(AX), BX
-	MOVQ 304(AX), SI
+	MOVQ 296(AX), CX
+	MOVQ 312(AX), DX
+	MOVQ 320(AX), BX
+	MOVQ 328(AX), SI
 	MOVQ 232(AX), DI
 
 	// 16 elements at a time.
@@ -11053,31 +12015,31 @@ done31:
 	MOVQ  CX, 224(AX)
 	TESTQ CX, CX
 	JEQ   done2
-	MOVQ  272(AX), CX
-	MOVQ  CX, 304(AX)
-	MOVQ  280(AX), CX
-	MOVQ  CX, 312(AX)
-	MOVQ  272(AX), CX
-	MOVQ  320(AX), DX
-	ADDQ  DX, CX
-	MOVQ  CX, 272(AX)
-	MOVQ  280(AX), CX
-	MOVQ  328(AX), DX
-	ADDQ  DX, CX
-	MOVQ  CX, 280(AX)
-	MOVQ  288(AX), CX
-	MOVQ  336(AX), DX
-	ADDQ  DX, CX
-	MOVQ  CX, 288(AX)
+	MOVQ  296(AX), CX
+	MOVQ  CX, 328(AX)
+	MOVQ  304(AX), CX
+	MOVQ  CX, 336(AX)
 	MOVQ  296(AX), CX
 	MOVQ  344(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 296(AX)
-	MOVQ  16(AX), CX
+	MOVQ  304(AX), CX
 	MOVQ  352(AX), DX
 	ADDQ  DX, CX
+	MOVQ  CX, 304(AX)
+	MOVQ  312(AX), CX
+	MOVQ  360(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 312(AX)
+	MOVQ  320(AX), CX
+	MOVQ  368(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 320(AX)
+	MOVQ  16(AX), CX
+	MOVQ  376(AX), DX
+	ADDQ  DX, CX
 	MOVQ  CX, 16(AX)
-	MOVQ  304(AX), CX
+	MOVQ  328(AX), CX
 	MOVQ  CX, 120(AX)
 	MOVQ  48(AX), CX
 	MOVQ  56(AX), DX
@@ -11551,9 +12513,9 @@ done43:
 	JGE  loop4
 
 done5:
-	MOVQ 272(AX), CX
-	MOVQ 288(AX), DX
-	MOVQ 296(AX), BX
+	MOVQ 296(AX), CX
+	MOVQ 312(AX), DX
+	MOVQ 320(AX), BX
 	MOVQ 232(AX), SI
 
 	// 16 elements at a time.
@@ -11625,31 +12587,31 @@ done54:
 	MOVQ  CX, 224(AX)
 	TESTQ CX, CX
 	JEQ   done2
-	MOVQ  272(AX), CX
-	MOVQ  CX, 304(AX)
-	MOVQ  280(AX), CX
-	MOVQ  CX, 312(AX)
-	MOVQ  272(AX), CX
-	MOVQ  320(AX), DX
-	ADDQ  DX, CX
-	MOVQ  CX, 272(AX)
-	MOVQ  280(AX), CX
-	MOVQ  328(AX), DX
-	ADDQ  DX, CX
-	MOVQ  CX, 280(AX)
-	MOVQ  288(AX), CX
-	MOVQ  336(AX), DX
-	ADDQ  DX, CX
-	MOVQ  CX, 288(AX)
+	MOVQ  296(AX), CX
+	MOVQ  CX, 328(AX)
+	MOVQ  304(AX), CX
+	MOVQ  CX, 336(AX)
 	MOVQ  296(AX), CX
 	MOVQ  344(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 296(AX)
-	MOVQ  16(AX), CX
+	MOVQ  304(AX), CX
 	MOVQ  352(AX), DX
 	ADDQ  DX, CX
+	MOVQ  CX, 304(AX)
+	MOVQ  312(AX), CX
+	MOVQ  360(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 312(AX)
+	MOVQ  320(AX), CX
+	MOVQ  368(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 320(AX)
+	MOVQ  16(AX), CX
+	MOVQ  376(AX), DX
+	ADDQ  DX, CX
 	MOVQ  CX, 16(AX)
-	MOVQ  304(AX), CX
+	MOVQ  328(AX), CX
 	MOVQ  CX, 120(AX)
 	MOVQ  48(AX), CX
 	MOVQ  56(AX), DX
@@ -12108,9 +13070,9 @@ done43:
 	JGE  loop4
 
 done5:
-	MOVQ 272(AX), CX
-	MOVQ 288(AX), DX
-	MOVQ 296(AX), BX
+	MOVQ 296(AX), CX
+	MOVQ 312(AX), DX
+	MOVQ 320(AX), BX
 	MOVQ 232(AX), SI
 
 	// 16 elements at a time.
@@ -12152,31 +13114,31 @@ done54:
 	MOVQ  CX, 224(AX)
 	TESTQ CX, CX
 	JEQ   done2
-	MOVQ  272(AX), CX
-	MOVQ  CX, 304(AX)
-	MOVQ  280(AX), CX
-	MOVQ  CX, 312(AX)
-	MOVQ  272(AX), CX
-	MOVQ  320(AX), DX
-	ADDQ  DX, CX
-	MOVQ  CX, 272(AX)
-	MOVQ  280(AX), CX
-	MOVQ  328(AX), DX
-	ADDQ  DX, CX
-	MOVQ  CX, 280(AX)
-	MOVQ  288(AX), CX
-	MOVQ  336(AX), DX
-	ADDQ  DX, CX
-	MOVQ  CX, 288(AX)
+	MOVQ  296(AX), CX
+	MOVQ  CX, 328(AX)
+	MOVQ  304(AX), CX
+	MOVQ  CX, 336(AX)
 	MOVQ  296(AX), CX
 	MOVQ  344(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 296(AX)
-	MOVQ  16(AX), CX
+	MOVQ  304(AX), CX
 	MOVQ  352(AX), DX
 	ADDQ  DX, CX
+	MOVQ  CX, 304(AX)
+	MOVQ  312(AX), CX
+	MOVQ  360(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 312(AX)
+	MOVQ  320(AX), CX
+	MOVQ  368(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 320(AX)
+	MOVQ  16(AX), CX
+	MOVQ  376(AX), DX
+	ADDQ  DX, CX
 	MOVQ  CX, 16(AX)
-	MOVQ  304(AX), CX
+	MOVQ  328(AX), CX
 	MOVQ  CX, 120(AX)
 	MOVQ  48(AX), CX
 	MOVQ  56(AX), DX

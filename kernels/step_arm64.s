@@ -34,7 +34,7 @@ step1:
 loop4:
 	CMP  $1, R6
 	BNE  done6
-	MOVD 232(R1), R7
+	MOVD 240(R1), R7
 	CMP  $8, R7
 	BNE  done7
 	MOVD (R3), R6
@@ -64,124 +64,115 @@ loop4:
 	FMOVQ 208(R9), F17
 
 done8:
-	MOVD 16(R3), R9
-	MOVD 8(R3), R10
-	CMP  $1, R10
-	BLT  done10
-
-loop9:
-	MOVD R10, R11
-	ADD  $-128, R10, R10
-	CMP  $1, R10
-	BLT  done11
-	MOVD $128, R11
-
-done11:
-	MOVD R11, R12
-	LSL  $6, R12, R12
-	MOVD R6, R6
-	ADD  R12, R6, R13
-	ADD  R12, R13, R14
-	ADD  R12, R14, R12
-	SUBS $4, R11, R11
-	BLT  done13
-
-loop12:
+	// As many inputs as units.
+	MOVD  16(R3), R9
+	MOVD  $512, R10
+	ADD   R10, R6, R11
+	ADD   R10, R11, R12
+	ADD   R10, R12, R10
 	FMOVQ (R9), F18
-	FLDPQ (R6), (F19, F20)
-	WORD  $0x4f92126a // FMLA V10.4S, V19.4S, V18.S[0]
-	WORD  $0x4f92128b // FMLA V11.4S, V20.4S, V18.S[0]
-	FLDPQ (R13), (F19, F20)
-	WORD  $0x4f92126c // FMLA V12.4S, V19.4S, V18.S[0]
-	WORD  $0x4f92128d // FMLA V13.4S, V20.4S, V18.S[0]
-	FLDPQ (R14), (F19, F20)
-	WORD  $0x4f92126e // FMLA V14.4S, V19.4S, V18.S[0]
-	WORD  $0x4f92128f // FMLA V15.4S, V20.4S, V18.S[0]
-	FLDPQ (R12), (F19, F20)
-	WORD  $0x4f921270 // FMLA V16.4S, V19.4S, V18.S[0]
-	WORD  $0x4f921291 // FMLA V17.4S, V20.4S, V18.S[0]
-	FLDPQ 64(R6), (F19, F20)
-	WORD  $0x4fb2126a // FMLA V10.4S, V19.4S, V18.S[1]
-	WORD  $0x4fb2128b // FMLA V11.4S, V20.4S, V18.S[1]
-	FLDPQ 64(R13), (F19, F20)
-	WORD  $0x4fb2126c // FMLA V12.4S, V19.4S, V18.S[1]
-	WORD  $0x4fb2128d // FMLA V13.4S, V20.4S, V18.S[1]
-	FLDPQ 64(R14), (F19, F20)
-	WORD  $0x4fb2126e // FMLA V14.4S, V19.4S, V18.S[1]
-	WORD  $0x4fb2128f // FMLA V15.4S, V20.4S, V18.S[1]
-	FLDPQ 64(R12), (F19, F20)
-	WORD  $0x4fb21270 // FMLA V16.4S, V19.4S, V18.S[1]
-	WORD  $0x4fb21291 // FMLA V17.4S, V20.4S, V18.S[1]
-	FLDPQ 128(R6), (F19, F20)
-	WORD  $0x4f921a6a // FMLA V10.4S, V19.4S, V18.S[2]
-	WORD  $0x4f921a8b // FMLA V11.4S, V20.4S, V18.S[2]
-	FLDPQ 128(R13), (F19, F20)
-	WORD  $0x4f921a6c // FMLA V12.4S, V19.4S, V18.S[2]
-	WORD  $0x4f921a8d // FMLA V13.4S, V20.4S, V18.S[2]
-	FLDPQ 128(R14), (F19, F20)
-	WORD  $0x4f921a6e // FMLA V14.4S, V19.4S, V18.S[2]
-	WORD  $0x4f921a8f // FMLA V15.4S, V20.4S, V18.S[2]
-	FLDPQ 128(R12), (F19, F20)
-	WORD  $0x4f921a70 // FMLA V16.4S, V19.4S, V18.S[2]
-	WORD  $0x4f921a91 // FMLA V17.4S, V20.4S, V18.S[2]
-	FLDPQ 192(R6), (F19, F20)
-	WORD  $0x4fb21a6a // FMLA V10.4S, V19.4S, V18.S[3]
-	WORD  $0x4fb21a8b // FMLA V11.4S, V20.4S, V18.S[3]
-	FLDPQ 192(R13), (F19, F20)
-	WORD  $0x4fb21a6c // FMLA V12.4S, V19.4S, V18.S[3]
-	WORD  $0x4fb21a8d // FMLA V13.4S, V20.4S, V18.S[3]
-	FLDPQ 192(R14), (F19, F20)
-	WORD  $0x4fb21a6e // FMLA V14.4S, V19.4S, V18.S[3]
-	WORD  $0x4fb21a8f // FMLA V15.4S, V20.4S, V18.S[3]
-	FLDPQ 192(R12), (F19, F20)
-	WORD  $0x4fb21a70 // FMLA V16.4S, V19.4S, V18.S[3]
-	WORD  $0x4fb21a91 // FMLA V17.4S, V20.4S, V18.S[3]
-	ADD   $16, R9, R9
-	ADD   $256, R6, R6
-	ADD   $256, R13, R13
-	ADD   $256, R14, R14
-	ADD   $256, R12, R12
-	SUBS  $4, R11, R11
-	BGE   loop12
+	FMOVQ 16(R9), F19
+	FLDPQ (R6), (F20, F21)
+	WORD  $0x4f92128a // FMLA V10.4S, V20.4S, V18.S[0]
+	WORD  $0x4f9212ab // FMLA V11.4S, V21.4S, V18.S[0]
+	FLDPQ (R11), (F20, F21)
+	WORD  $0x4f92128c // FMLA V12.4S, V20.4S, V18.S[0]
+	WORD  $0x4f9212ad // FMLA V13.4S, V21.4S, V18.S[0]
+	FLDPQ (R12), (F20, F21)
+	WORD  $0x4f92128e // FMLA V14.4S, V20.4S, V18.S[0]
+	WORD  $0x4f9212af // FMLA V15.4S, V21.4S, V18.S[0]
+	FLDPQ (R10), (F20, F21)
+	WORD  $0x4f921290 // FMLA V16.4S, V20.4S, V18.S[0]
+	WORD  $0x4f9212b1 // FMLA V17.4S, V21.4S, V18.S[0]
+	FLDPQ 64(R6), (F20, F21)
+	WORD  $0x4fb2128a // FMLA V10.4S, V20.4S, V18.S[1]
+	WORD  $0x4fb212ab // FMLA V11.4S, V21.4S, V18.S[1]
+	FLDPQ 64(R11), (F20, F21)
+	WORD  $0x4fb2128c // FMLA V12.4S, V20.4S, V18.S[1]
+	WORD  $0x4fb212ad // FMLA V13.4S, V21.4S, V18.S[1]
+	FLDPQ 64(R12), (F20, F21)
+	WORD  $0x4fb2128e // FMLA V14.4S, V20.4S, V18.S[1]
+	WORD  $0x4fb212af // FMLA V15.4S, V21.4S, V18.S[1]
+	FLDPQ 64(R10), (F20, F21)
+	WORD  $0x4fb21290 // FMLA V16.4S, V20.4S, V18.S[1]
+	WORD  $0x4fb212b1 // FMLA V17.4S, V21.4S, V18.S[1]
+	FLDPQ 128(R6), (F20, F21)
+	WORD  $0x4f921a8a // FMLA V10.4S, V20.4S, V18.S[2]
+	WORD  $0x4f921aab // FMLA V11.4S, V21.4S, V18.S[2]
+	FLDPQ 128(R11), (F20, F21)
+	WORD  $0x4f921a8c // FMLA V12.4S, V20.4S, V18.S[2]
+	WORD  $0x4f921aad // FMLA V13.4S, V21.4S, V18.S[2]
+	FLDPQ 128(R12), (F20, F21)
+	WORD  $0x4f921a8e // FMLA V14.4S, V20.4S, V18.S[2]
+	WORD  $0x4f921aaf // FMLA V15.4S, V21.4S, V18.S[2]
+	FLDPQ 128(R10), (F20, F21)
+	WORD  $0x4f921a90 // FMLA V16.4S, V20.4S, V18.S[2]
+	WORD  $0x4f921ab1 // FMLA V17.4S, V21.4S, V18.S[2]
+	FLDPQ 192(R6), (F20, F21)
+	WORD  $0x4fb21a8a // FMLA V10.4S, V20.4S, V18.S[3]
+	WORD  $0x4fb21aab // FMLA V11.4S, V21.4S, V18.S[3]
+	FLDPQ 192(R11), (F20, F21)
+	WORD  $0x4fb21a8c // FMLA V12.4S, V20.4S, V18.S[3]
+	WORD  $0x4fb21aad // FMLA V13.4S, V21.4S, V18.S[3]
+	FLDPQ 192(R12), (F20, F21)
+	WORD  $0x4fb21a8e // FMLA V14.4S, V20.4S, V18.S[3]
+	WORD  $0x4fb21aaf // FMLA V15.4S, V21.4S, V18.S[3]
+	FLDPQ 192(R10), (F20, F21)
+	WORD  $0x4fb21a90 // FMLA V16.4S, V20.4S, V18.S[3]
+	WORD  $0x4fb21ab1 // FMLA V17.4S, V21.4S, V18.S[3]
+	FLDPQ 256(R6), (F18, F20)
+	WORD  $0x4f93124a // FMLA V10.4S, V18.4S, V19.S[0]
+	WORD  $0x4f93128b // FMLA V11.4S, V20.4S, V19.S[0]
+	FLDPQ 256(R11), (F18, F20)
+	WORD  $0x4f93124c // FMLA V12.4S, V18.4S, V19.S[0]
+	WORD  $0x4f93128d // FMLA V13.4S, V20.4S, V19.S[0]
+	FLDPQ 256(R12), (F18, F20)
+	WORD  $0x4f93124e // FMLA V14.4S, V18.4S, V19.S[0]
+	WORD  $0x4f93128f // FMLA V15.4S, V20.4S, V19.S[0]
+	FLDPQ 256(R10), (F18, F20)
+	WORD  $0x4f931250 // FMLA V16.4S, V18.4S, V19.S[0]
+	WORD  $0x4f931291 // FMLA V17.4S, V20.4S, V19.S[0]
+	FLDPQ 320(R6), (F18, F20)
+	WORD  $0x4fb3124a // FMLA V10.4S, V18.4S, V19.S[1]
+	WORD  $0x4fb3128b // FMLA V11.4S, V20.4S, V19.S[1]
+	FLDPQ 320(R11), (F18, F20)
+	WORD  $0x4fb3124c // FMLA V12.4S, V18.4S, V19.S[1]
+	WORD  $0x4fb3128d // FMLA V13.4S, V20.4S, V19.S[1]
+	FLDPQ 320(R12), (F18, F20)
+	WORD  $0x4fb3124e // FMLA V14.4S, V18.4S, V19.S[1]
+	WORD  $0x4fb3128f // FMLA V15.4S, V20.4S, V19.S[1]
+	FLDPQ 320(R10), (F18, F20)
+	WORD  $0x4fb31250 // FMLA V16.4S, V18.4S, V19.S[1]
+	WORD  $0x4fb31291 // FMLA V17.4S, V20.4S, V19.S[1]
+	FLDPQ 384(R6), (F18, F20)
+	WORD  $0x4f931a4a // FMLA V10.4S, V18.4S, V19.S[2]
+	WORD  $0x4f931a8b // FMLA V11.4S, V20.4S, V19.S[2]
+	FLDPQ 384(R11), (F18, F20)
+	WORD  $0x4f931a4c // FMLA V12.4S, V18.4S, V19.S[2]
+	WORD  $0x4f931a8d // FMLA V13.4S, V20.4S, V19.S[2]
+	FLDPQ 384(R12), (F18, F20)
+	WORD  $0x4f931a4e // FMLA V14.4S, V18.4S, V19.S[2]
+	WORD  $0x4f931a8f // FMLA V15.4S, V20.4S, V19.S[2]
+	FLDPQ 384(R10), (F18, F20)
+	WORD  $0x4f931a50 // FMLA V16.4S, V18.4S, V19.S[2]
+	WORD  $0x4f931a91 // FMLA V17.4S, V20.4S, V19.S[2]
+	FLDPQ 448(R6), (F18, F20)
+	WORD  $0x4fb31a4a // FMLA V10.4S, V18.4S, V19.S[3]
+	WORD  $0x4fb31a8b // FMLA V11.4S, V20.4S, V19.S[3]
+	FLDPQ 448(R11), (F18, F20)
+	WORD  $0x4fb31a4c // FMLA V12.4S, V18.4S, V19.S[3]
+	WORD  $0x4fb31a8d // FMLA V13.4S, V20.4S, V19.S[3]
+	FLDPQ 448(R12), (F18, F20)
+	WORD  $0x4fb31a4e // FMLA V14.4S, V18.4S, V19.S[3]
+	WORD  $0x4fb31a8f // FMLA V15.4S, V20.4S, V19.S[3]
+	FLDPQ 448(R10), (F18, F20)
+	WORD  $0x4fb31a50 // FMLA V16.4S, V18.4S, V19.S[3]
+	WORD  $0x4fb31a91 // FMLA V17.4S, V20.4S, V19.S[3]
 
-done13:
-	ADD  $4, R11, R11
-	SUBS $1, R11, R11
-	BLT  done15
-
-loop14:
-	FMOVS (R9), F18
-	FLDPQ (R6), (F19, F20)
-	WORD  $0x4f92126a // FMLA V10.4S, V19.4S, V18.S[0]
-	WORD  $0x4f92128b // FMLA V11.4S, V20.4S, V18.S[0]
-	FLDPQ (R13), (F19, F20)
-	WORD  $0x4f92126c // FMLA V12.4S, V19.4S, V18.S[0]
-	WORD  $0x4f92128d // FMLA V13.4S, V20.4S, V18.S[0]
-	FLDPQ (R14), (F19, F20)
-	WORD  $0x4f92126e // FMLA V14.4S, V19.4S, V18.S[0]
-	WORD  $0x4f92128f // FMLA V15.4S, V20.4S, V18.S[0]
-	FLDPQ (R12), (F19, F20)
-	WORD  $0x4f921270 // FMLA V16.4S, V19.4S, V18.S[0]
-	WORD  $0x4f921291 // FMLA V17.4S, V20.4S, V18.S[0]
-	ADD   $4, R9, R9
-	ADD   $64, R6, R6
-	ADD   $64, R13, R13
-	ADD   $64, R14, R14
-	ADD   $64, R12, R12
-	SUBS  $1, R11, R11
-	BGE   loop14
-
-done15:
-	ADD  $1, R11, R11
-	MOVD R12, R6
-	CMP  $1, R10
-	BGE  loop9
-
-done10:
 	// Add what is there.
 	MOVD  40(R3), R6
 	CMP   $0, R6
-	BEQ   done16
+	BEQ   done9
 	FMOVQ (R7), F18
 	WORD  $0x4e32d54a // FADD V10.4S, V10.4S, V18.4S
 	FMOVQ 16(R7), F18
@@ -199,10 +190,10 @@ done10:
 	FMOVQ 208(R7), F18
 	WORD  $0x4e32d631 // FADD V17.4S, V17.4S, V18.4S
 
-done16:
+done9:
 	MOVD 64(R3), R6
 	CMP  $0, R6
-	BEQ  done17
+	BEQ  done10
 
 	// Add the x part of one input.
 	MOVD  24(R3), R9
@@ -244,14 +235,14 @@ done16:
 	VFMLA V20.S4, V18.S4, V19.S4
 	WORD  $0x4e33d631 // FADD V17.4S, V17.4S, V19.4S
 
-done17:
+done10:
 	MOVD 32(R3), R3
 	ADD  R3, R8, R8
 	ADD  $256, R7, R7
-	MOVD 272(R1), R3
-	MOVD 280(R1), R6
-	MOVD 288(R1), R7
+	MOVD 296(R1), R3
+	MOVD 304(R1), R6
 	MOVD 312(R1), R7
+	MOVD 336(R1), R7
 	MOVD 232(R1), R8
 
 	// Input and cell gates. Forget gate and c. Output gate. h of the units before.
@@ -486,9 +477,9 @@ done6:
 	MOVD 24(R3), R9
 	MOVD 80(R3), R10
 	CMP  $1, R10
-	BLT  done20
+	BLT  done13
 
-loop19:
+loop12:
 	// The chains of a panel.
 	FMOVQ 432(R2), F10
 	FMOVQ 432(R2), F11
@@ -508,7 +499,7 @@ loop19:
 	FMOVQ 432(R2), F25
 	MOVD  64(R3), R11
 	CMP   $0, R11
-	BNE   done21
+	BNE   done14
 	MOVD  R9, R11
 	FMOVQ (R11), F10
 	FMOVQ 16(R11), F11
@@ -527,20 +518,20 @@ loop19:
 	FMOVQ 224(R11), F24
 	FMOVQ 240(R11), F25
 
-done21:
+done14:
 	MOVD 16(R3), R11
 	MOVD 8(R3), R12
 	CMP  $1, R12
-	BLT  done23
+	BLT  done16
 
-loop22:
+loop15:
 	MOVD R12, R13
 	ADD  $-128, R12, R12
 	CMP  $1, R12
-	BLT  done24
+	BLT  done17
 	MOVD $128, R13
 
-done24:
+done17:
 	MOVD R13, R14
 	LSL  $6, R14, R14
 	MOVD R7, R7
@@ -548,9 +539,9 @@ done24:
 	ADD  R14, R15, R5
 	ADD  R14, R5, R14
 	SUBS $4, R13, R13
-	BLT  done26
+	BLT  done19
 
-loop25:
+loop18:
 	FMOVQ (R11), F26
 	FLDPQ (R7), (F27, F28)
 	WORD  $0x4f9a136a // FMLA V10.4S, V27.4S, V26.S[0]
@@ -654,14 +645,14 @@ loop25:
 	ADD   $256, R5, R5
 	ADD   $256, R14, R14
 	SUBS  $4, R13, R13
-	BGE   loop25
+	BGE   loop18
 
-done26:
+done19:
 	ADD  $4, R13, R13
 	SUBS $1, R13, R13
-	BLT  done28
+	BLT  done21
 
-loop27:
+loop20:
 	FMOVS (R11), F26
 	FLDPQ (R7), (F27, F28)
 	WORD  $0x4f9a136a // FMLA V10.4S, V27.4S, V26.S[0]
@@ -693,19 +684,19 @@ loop27:
 	ADD   $64, R5, R5
 	ADD   $64, R14, R14
 	SUBS  $1, R13, R13
-	BGE   loop27
+	BGE   loop20
 
-done28:
+done21:
 	ADD  $1, R13, R13
 	MOVD R14, R7
 	CMP  $1, R12
-	BGE  loop22
+	BGE  loop15
 
-done23:
+done16:
 	// Add what is there.
 	MOVD  40(R3), R11
 	CMP   $0, R11
-	BEQ   done29
+	BEQ   done22
 	FMOVQ (R8), F26
 	WORD  $0x4e3ad54a // FADD V10.4S, V10.4S, V26.4S
 	FMOVQ 16(R8), F26
@@ -739,10 +730,10 @@ done23:
 	FMOVQ 240(R8), F26
 	WORD  $0x4e3ad739 // FADD V25.4S, V25.4S, V26.4S
 
-done29:
+done22:
 	MOVD 64(R3), R11
 	CMP  $0, R11
-	BEQ  done30
+	BEQ  done23
 
 	// Add the x part of one input.
 	MOVD  24(R3), R12
@@ -816,7 +807,7 @@ done29:
 	VFMLA V28.S4, V26.S4, V27.S4
 	WORD  $0x4e3bd739 // FADD V25.4S, V25.4S, V27.4S
 
-done30:
+done23:
 	FMOVQ F10, (R8)
 	FMOVQ F11, 16(R8)
 	FMOVQ F12, 32(R8)
@@ -838,12 +829,12 @@ done30:
 	ADD   $256, R8, R8
 	ADD   $-1, R10, R10
 	CMP   $1, R10
-	BGE   loop19
+	BGE   loop12
 
-done20:
+done13:
 	MOVD 96(R3), R10
 	CMP  $0, R10
-	BEQ  done31
+	BEQ  done24
 
 	// The chains of a panel.
 	FMOVQ 432(R2), F10
@@ -856,7 +847,7 @@ done20:
 	FMOVQ 432(R2), F17
 	MOVD  64(R3), R10
 	CMP   $0, R10
-	BNE   done32
+	BNE   done25
 	MOVD  R9, R10
 	FMOVQ (R10), F10
 	FMOVQ 16(R10), F11
@@ -867,20 +858,20 @@ done20:
 	FMOVQ 192(R10), F16
 	FMOVQ 208(R10), F17
 
-done32:
+done25:
 	MOVD 16(R3), R10
 	MOVD 8(R3), R11
 	CMP  $1, R11
-	BLT  done34
+	BLT  done27
 
-loop33:
+loop26:
 	MOVD R11, R12
 	ADD  $-128, R11, R11
 	CMP  $1, R11
-	BLT  done35
+	BLT  done28
 	MOVD $128, R12
 
-done35:
+done28:
 	MOVD R12, R13
 	LSL  $6, R13, R13
 	MOVD R7, R7
@@ -888,9 +879,9 @@ done35:
 	ADD  R13, R14, R15
 	ADD  R13, R15, R13
 	SUBS $4, R12, R12
-	BLT  done37
+	BLT  done30
 
-loop36:
+loop29:
 	FMOVQ (R10), F18
 	FLDPQ (R7), (F19, F20)
 	WORD  $0x4f92126a // FMLA V10.4S, V19.4S, V18.S[0]
@@ -946,14 +937,14 @@ loop36:
 	ADD   $256, R15, R15
 	ADD   $256, R13, R13
 	SUBS  $4, R12, R12
-	BGE   loop36
+	BGE   loop29
 
-done37:
+done30:
 	ADD  $4, R12, R12
 	SUBS $1, R12, R12
-	BLT  done39
+	BLT  done32
 
-loop38:
+loop31:
 	FMOVS (R10), F18
 	FLDPQ (R7), (F19, F20)
 	WORD  $0x4f92126a // FMLA V10.4S, V19.4S, V18.S[0]
@@ -973,19 +964,19 @@ loop38:
 	ADD   $64, R15, R15
 	ADD   $64, R13, R13
 	SUBS  $1, R12, R12
-	BGE   loop38
+	BGE   loop31
 
-done39:
+done32:
 	ADD  $1, R12, R12
 	MOVD R13, R7
 	CMP  $1, R11
-	BGE  loop33
+	BGE  loop26
 
-done34:
+done27:
 	// Add what is there.
 	MOVD  40(R3), R7
 	CMP   $0, R7
-	BEQ   done40
+	BEQ   done33
 	FMOVQ (R8), F18
 	WORD  $0x4e32d54a // FADD V10.4S, V10.4S, V18.4S
 	FMOVQ 16(R8), F18
@@ -1003,10 +994,10 @@ done34:
 	FMOVQ 208(R8), F18
 	WORD  $0x4e32d631 // FADD V17.4S, V17.4S, V18.4S
 
-done40:
+done33:
 	MOVD 64(R3), R7
 	CMP  $0, R7
-	BEQ  done41
+	BEQ  done34
 
 	// Add the x part of one input.
 	MOVD  24(R3), R10
@@ -1048,7 +1039,7 @@ done40:
 	VFMLA V20.S4, V18.S4, V19.S4
 	WORD  $0x4e33d631 // FADD V17.4S, V17.4S, V19.4S
 
-done41:
+done34:
 	FMOVQ F10, (R8)
 	FMOVQ F11, 16(R8)
 	FMOVQ F12, 64(R8)
@@ -1061,22 +1052,22 @@ done41:
 	ADD   R7, R9, R9
 	ADD   $256, R8, R8
 
-done31:
+done24:
 	ADD $104, R3, R3
 	ADD $-1, R6, R6
 	CMP $1, R6
 	BGE loop4
 
 done5:
-	MOVD 272(R1), R3
-	MOVD 280(R1), R6
-	MOVD 288(R1), R7
-	MOVD 312(R1), R8
+	MOVD 296(R1), R3
+	MOVD 304(R1), R6
+	MOVD 312(R1), R7
+	MOVD 336(R1), R8
 	MOVD 232(R1), R9
 
 	// 8 elements at a time.
 	CMP $16, R9
-	BLT done42
+	BLT done35
 
 	// Input and cell gates. Forget gate and c. Output gate.
 	FMOVQ (R7), F16
@@ -1267,9 +1258,9 @@ done5:
 	VFMLA V23.S4, V26.S4, V28.S4
 	ADD   $-16, R9, R9
 	CMP   $16, R9
-	BLT   done44
+	BLT   done37
 
-loop43:
+loop36:
 	// h of the units before. Input and cell gates. Forget gate and c. Output gate.
 	FMOVQ 32(R8), F10
 	WORD  $0x4ea5f58b // FMIN V11.4S, V12.4S, V5.4S
@@ -1744,9 +1735,9 @@ loop43:
 	ADD   $192, R7, R7
 	ADD   $-16, R9, R9
 	CMP   $16, R9
-	BGE   loop43
+	BGE   loop36
 
-done44:
+done37:
 	// h of the units before. Input and cell gates. Forget gate and c. Output gate.
 	FMOVQ 32(R8), F10
 	WORD  $0x4ea5f58b // FMIN V11.4S, V12.4S, V5.4S
@@ -2030,12 +2021,12 @@ done44:
 	ADD   $64, R8, R8
 	ADD   $192, R7, R7
 
-done42:
+done35:
 	// 4 elements at a time.
 	CMP $4, R9
-	BLT done46
+	BLT done39
 
-loop45:
+loop38:
 	// Input and cell gates. Forget gate and c. Output gate. h of the units before.
 	FMOVQ (R7), F11
 	FMOVQ 64(R7), F17
@@ -2159,14 +2150,14 @@ loop45:
 	ADD   $16, R8, R8
 	ADD   $-4, R9, R9
 	CMP   $4, R9
-	BGE   loop45
+	BGE   loop38
 
-done46:
+done39:
 	// The last elements.
 	CMP $0, R9
-	BEQ done47
+	BEQ done40
 
-loop48:
+loop41:
 	// Input and cell gates. Forget gate and c. Output gate. h of the units before.
 	FMOVS (R7), F11
 	FMOVS 64(R7), F17
@@ -2290,75 +2281,75 @@ loop48:
 	ADD   $4, R8, R8
 	ADD   $-1, R9, R9
 	CMP   $0, R9
-	BNE   loop48
+	BNE   loop41
 
-done47:
+done40:
 next3:
-	MOVD 240(R1), R3
+	MOVD 264(R1), R3
 	CMP  $0, R3
-	BEQ  done49
+	BEQ  done42
 
 	// A Linear of h.
 	CMP   $2, R3
-	BLT   one50
+	BLT   one43
 	CMP   $9, R3
-	BLT   half52
-	MOVD  256(R1), R6
+	BLT   half45
+	MOVD  280(R1), R6
 	FMOVQ (R6), F10
 	FMOVQ 16(R6), F11
 	MOVD  R3, R7
 	ADD   $-8, R7, R7
 	CMP   $2, R7
-	BLT   one54
+	BLT   one47
 	CMP   $4, R7
-	BLT   two55
+	BLT   two48
 	FMOVQ 32(R6), F12
-	JMP   loaded56
+	JMP   loaded49
 
-one54:
+one47:
 	FMOVS 32(R6), F12
-	JMP   loaded56
+	JMP   loaded49
 
-two55:
+two48:
 	FMOVD 32(R6), F12
 	CMP   $3, R7
-	BLT   loaded56
+	BLT   loaded49
 	FMOVS 40(R6), F13
 	VZIP1 V13.D2, V12.D2, V12.D2
 
-loaded56:
+loaded49:
 	MOVD  R3, R7
 	ADD   $-12, R7, R7
 	VMOVI $0, V13.B16
 	CMP   $1, R7
-	BLT   done57
+	BLT   done50
 	CMP   $2, R7
-	BLT   one58
+	BLT   one51
 	CMP   $4, R7
-	BLT   two59
+	BLT   two52
 	FMOVQ 48(R6), F13
-	JMP   loaded60
+	JMP   loaded53
 
-one58:
+one51:
 	FMOVS 48(R6), F13
-	JMP   loaded60
+	JMP   loaded53
 
-two59:
+two52:
 	FMOVD 48(R6), F13
 	CMP   $3, R7
-	BLT   loaded60
+	BLT   loaded53
 	FMOVS 56(R6), F14
 	VZIP1 V14.D2, V13.D2, V13.D2
 
-loaded60:
-done57:
-	MOVD 272(R1), R6
-	MOVD 264(R1), R7
+loaded53:
+done50:
+	MOVD 296(R1), R6
+	MOVD 288(R1), R7
 	MOVD 232(R1), R8
 	SUBS $4, R8, R8
-	BLT  done62
+	BLT  done55
 
-loop61:
+loop54:
 	FMOVQ (R6), F14
 	FLDPQ (R7), (F15, F16)
 	WORD  $0x4f8e11ea // FMLA V10.4S, V15.4S, V14.S[0]
@@ -2387,14 +2378,14 @@ loop61:
 	ADD   $16, R6, R6
 	ADD   $256, R7, R7
 	SUBS  $4, R8, R8
-	BGE   loop61
+	BGE   loop54
 
-done62:
+done55:
 	ADD  $4, R8, R8
 	SUBS $1, R8, R8
-	BLT  done64
+	BLT  done57
 
-loop63:
+loop56:
 	FMOVS (R6), F14
 	FLDPQ (R7), (F15, F16)
 	WORD  $0x4f8e11ea // FMLA V10.4S, V15.4S, V14.S[0]
@@ -2405,113 +2396,113 @@ loop63:
 	ADD   $4, R6, R6
 	ADD   $64, R7, R7
 	SUBS  $1, R8, R8
-	BGE   loop63
+	BGE   loop56
 
-done64:
+done57:
 	ADD   $1, R8, R8
-	MOVD  248(R1), R6
+	MOVD  272(R1), R6
 	FMOVQ F10, (R6)
 	FMOVQ F11, 16(R6)
 	MOVD  R3, R7
 	ADD   $-8, R7, R7
 	CMP   $2, R7
-	BLT   one65
+	BLT   one58
 	CMP   $4, R7
-	BLT   two66
+	BLT   two59
 	FMOVQ F12, 32(R6)
-	JMP   stored67
+	JMP   stored60
 
-one65:
+one58:
 	FMOVS F12, 32(R6)
-	JMP   stored67
+	JMP   stored60
 
-two66:
+two59:
 	FMOVD F12, 32(R6)
 	CMP   $3, R7
-	BLT   stored67
+	BLT   stored60
 	VEXT  $8, V12.B16, V12.B16, V10.B16
 	FMOVS F10, 40(R6)
 
-stored67:
+stored60:
 	MOVD  R3, R3
 	ADD   $-12, R3, R3
 	CMP   $1, R3
-	BLT   done68
+	BLT   done61
 	CMP   $2, R3
-	BLT   one69
+	BLT   one62
 	CMP   $4, R3
-	BLT   two70
+	BLT   two63
 	FMOVQ F13, 48(R6)
-	JMP   stored71
+	JMP   stored64
 
-one69:
+one62:
 	FMOVS F13, 48(R6)
-	JMP   stored71
+	JMP   stored64
 
-two70:
+two63:
 	FMOVD F13, 48(R6)
 	CMP   $3, R3
-	BLT   stored71
+	BLT   stored64
 	VEXT  $8, V13.B16, V13.B16, V10.B16
 	FMOVS F10, 56(R6)
 
-stored71:
-done68:
-	JMP done53
+stored64:
+done61:
+	JMP done46
 
-half52:
-	MOVD  256(R1), R6
+half45:
+	MOVD  280(R1), R6
 	CMP   $2, R3
-	BLT   one72
+	BLT   one65
 	CMP   $4, R3
-	BLT   two73
+	BLT   two66
 	FMOVQ (R6), F10
-	JMP   loaded74
+	JMP   loaded67
 
-one72:
+one65:
 	FMOVS (R6), F10
-	JMP   loaded74
+	JMP   loaded67
 
-two73:
+two66:
 	FMOVD (R6), F10
 	CMP   $3, R3
-	BLT   loaded74
+	BLT   loaded67
 	FMOVS 8(R6), F11
 	VZIP1 V11.D2, V10.D2, V10.D2
 
-loaded74:
+loaded67:
 	MOVD  R3, R7
 	ADD   $-4, R7, R7
 	VMOVI $0, V11.B16
 	CMP   $1, R7
-	BLT   done75
+	BLT   done68
 	CMP   $2, R7
-	BLT   one76
+	BLT   one69
 	CMP   $4, R7
-	BLT   two77
+	BLT   two70
 	FMOVQ 16(R6), F11
-	JMP   loaded78
+	JMP   loaded71
 
-one76:
+one69:
 	FMOVS 16(R6), F11
-	JMP   loaded78
+	JMP   loaded71
 
-two77:
+two70:
 	FMOVD 16(R6), F11
 	CMP   $3, R7
-	BLT   loaded78
+	BLT   loaded71
 	FMOVS 24(R6), F12
 	VZIP1 V12.D2, V11.D2, V11.D2
 
-loaded78:
-done75:
-	MOVD 272(R1), R6
-	MOVD 264(R1), R7
+loaded71:
+done68:
+	MOVD 296(R1), R6
+	MOVD 288(R1), R7
 	MOVD 232(R1), R8
 	SUBS $4, R8, R8
-	BLT  done80
+	BLT  done73
 
-loop79:
+loop72:
 	FMOVQ (R6), F12
 	FLDPQ (R7), (F13, F14)
 	WORD  $0x4f8c11aa // FMLA V10.4S, V13.4S, V12.S[0]
@@ -2528,14 +2519,14 @@ loop79:
 	ADD   $16, R6, R6
 	ADD   $256, R7, R7
 	SUBS  $4, R8, R8
-	BGE   loop79
+	BGE   loop72
 
-done80:
+done73:
 	ADD  $4, R8, R8
 	SUBS $1, R8, R8
-	BLT  done82
+	BLT  done75
 
-loop81:
+loop74:
 	FMOVS (R6), F12
 	FLDPQ (R7), (F13, F14)
 	WORD  $0x4f8c11aa // FMLA V10.4S, V13.4S, V12.S[0]
@@ -2543,71 +2534,71 @@ loop81:
 	ADD   $4, R6, R6
 	ADD   $64, R7, R7
 	SUBS  $1, R8, R8
-	BGE   loop81
+	BGE   loop74
 
-done82:
+done75:
 	ADD   $1, R8, R8
-	MOVD  248(R1), R6
+	MOVD  272(R1), R6
 	CMP   $2, R3
-	BLT   one83
+	BLT   one76
 	CMP   $4, R3
-	BLT   two84
+	BLT   two77
 	FMOVQ F10, (R6)
-	JMP   stored85
+	JMP   stored78
 
-one83:
+one76:
 	FMOVS F10, (R6)
-	JMP   stored85
+	JMP   stored78
 
-two84:
+two77:
 	FMOVD F10, (R6)
 	CMP   $3, R3
-	BLT   stored85
+	BLT   stored78
 	VEXT  $8, V10.B16, V10.B16, V10.B16
 	FMOVS F10, 8(R6)
 
-stored85:
+stored78:
 	MOVD  R3, R3
 	ADD   $-4, R3, R3
 	CMP   $1, R3
-	BLT   done86
+	BLT   done79
 	CMP   $2, R3
-	BLT   one87
+	BLT   one80
 	CMP   $4, R3
-	BLT   two88
+	BLT   two81
 	FMOVQ F11, 16(R6)
-	JMP   stored89
+	JMP   stored82
 
-one87:
+one80:
 	FMOVS F11, 16(R6)
-	JMP   stored89
+	JMP   stored82
 
-two88:
+two81:
 	FMOVD F11, 16(R6)
 	CMP   $3, R3
-	BLT   stored89
+	BLT   stored82
 	VEXT  $8, V11.B16, V11.B16, V10.B16
 	FMOVS F10, 24(R6)
 
-stored89:
-done86:
-done53:
-	JMP done51
+stored82:
+done79:
+done46:
+	JMP done44
 
-one50:
-	MOVD  256(R1), R3
+one43:
+	MOVD  280(R1), R3
 	FMOVS (R3), F10
 	VDUP  V10.S[0], V10.S4
-	MOVD  256(R1), R3
+	MOVD  280(R1), R3
 	FMOVS (R3), F11
 	VDUP  V11.S[0], V11.S4
-	MOVD  272(R1), R3
-	MOVD  264(R1), R6
+	MOVD  296(R1), R3
+	MOVD  288(R1), R6
 	MOVD  232(R1), R7
 	SUBS  $4, R7, R7
-	BLT   done91
+	BLT   done84
 
-loop90:
+loop83:
 	FMOVQ (R3), F12
 	FLDPQ (R6), (F13, F14)
 	WORD  $0x4f8c11aa // FMLA V10.4S, V13.4S, V12.S[0]
@@ -2624,14 +2615,14 @@ loop90:
 	ADD   $16, R3, R3
 	ADD   $256, R6, R6
 	SUBS  $4, R7, R7
-	BGE   loop90
+	BGE   loop83
 
-done91:
+done84:
 	ADD  $4, R7, R7
 	SUBS $1, R7, R7
-	BLT  done93
+	BLT  done86
 
-loop92:
+loop85:
 	FMOVS (R3), F12
 	FLDPQ (R6), (F13, F14)
 	WORD  $0x4f8c11aa // FMLA V10.4S, V13.4S, V12.S[0]
@@ -2639,46 +2630,46 @@ loop92:
 	ADD   $4, R3, R3
 	ADD   $64, R6, R6
 	SUBS  $1, R7, R7
-	BGE   loop92
+	BGE   loop85
 
-done93:
+done86:
 	ADD   $1, R7, R7
-	MOVD  248(R1), R3
+	MOVD  272(R1), R3
 	FMOVS F10, (R3)
 
-done51:
-done49:
+done44:
+done42:
 	// To the next step.
 	MOVD 224(R1), R3
 	ADD  $-1, R3, R3
 	MOVD R3, 224(R1)
 	CMP  $0, R3
 	BEQ  done2
-	MOVD 272(R1), R3
-	MOVD R3, 304(R1)
-	MOVD 280(R1), R3
-	MOVD R3, 312(R1)
-	MOVD 272(R1), R3
-	MOVD 320(R1), R6
-	ADD  R6, R3, R3
-	MOVD R3, 272(R1)
-	MOVD 280(R1), R3
-	MOVD 328(R1), R6
-	ADD  R6, R3, R3
-	MOVD R3, 280(R1)
-	MOVD 288(R1), R3
-	MOVD 336(R1), R6
-	ADD  R6, R3, R3
-	MOVD R3, 288(R1)
+	MOVD 296(R1), R3
+	MOVD R3, 328(R1)
+	MOVD 304(R1), R3
+	MOVD R3, 336(R1)
 	MOVD 296(R1), R3
 	MOVD 344(R1), R6
 	ADD  R6, R3, R3
 	MOVD R3, 296(R1)
-	MOVD 16(R1), R3
+	MOVD 304(R1), R3
 	MOVD 352(R1), R6
 	ADD  R6, R3, R3
+	MOVD R3, 304(R1)
+	MOVD 312(R1), R3
+	MOVD 360(R1), R6
+	ADD  R6, R3, R3
+	MOVD R3, 312(R1)
+	MOVD 320(R1), R3
+	MOVD 368(R1), R6
+	ADD  R6, R3, R3
+	MOVD R3, 320(R1)
+	MOVD 16(R1), R3
+	MOVD 376(R1), R6
+	ADD  R6, R3, R3
 	MOVD R3, 16(R1)
-	MOVD 304(R1), R3
+	MOVD 328(R1), R3
 	MOVD R3, 120(R1)
 	MOVD 48(R1), R3
 	MOVD 56(R1), R6
@@ -2725,7 +2716,7 @@ step1:
 loop4:
 	CMP  $1, R6
 	BNE  done6
-	MOVD 232(R1), R7
+	MOVD 240(R1), R7
 	CMP  $8, R7
 	BNE  done7
 	MOVD (R3), R6
@@ -2755,124 +2746,115 @@ loop4:
 	FMOVQ 208(R9), F17
 
 done8:
-	MOVD 16(R3), R9
-	MOVD 8(R3), R10
-	CMP  $1, R10
-	BLT  done10
-
-loop9:
-	MOVD R10, R11
-	ADD  $-128, R10, R10
-	CMP  $1, R10
-	BLT  done11
-	MOVD $128, R11
-
-done11:
-	MOVD R11, R12
-	LSL  $6, R12, R12
-	MOVD R6, R6
-	ADD  R12, R6, R13
-	ADD  R12, R13, R14
-	ADD  R12, R14, R12
-	SUBS $4, R11, R11
-	BLT  done13
-
-loop12:
+	// As many inputs as units.
+	MOVD  16(R3), R9
+	MOVD  $512, R10
+	ADD   R10, R6, R11
+	ADD   R10, R11, R12
+	ADD   R10, R12, R10
 	FMOVQ (R9), F18
-	FLDPQ (R6), (F19, F20)
-	WORD  $0x4f92126a // FMLA V10.4S, V19.4S, V18.S[0]
-	WORD  $0x4f92128b // FMLA V11.4S, V20.4S, V18.S[0]
-	FLDPQ (R13), (F19, F20)
-	WORD  $0x4f92126c // FMLA V12.4S, V19.4S, V18.S[0]
-	WORD  $0x4f92128d // FMLA V13.4S, V20.4S, V18.S[0]
-	FLDPQ (R14), (F19, F20)
-	WORD  $0x4f92126e // FMLA V14.4S, V19.4S, V18.S[0]
-	WORD  $0x4f92128f // FMLA V15.4S, V20.4S, V18.S[0]
-	FLDPQ (R12), (F19, F20)
-	WORD  $0x4f921270 // FMLA V16.4S, V19.4S, V18.S[0]
-	WORD  $0x4f921291 // FMLA V17.4S, V20.4S, V18.S[0]
-	FLDPQ 64(R6), (F19, F20)
-	WORD  $0x4fb2126a // FMLA V10.4S, V19.4S, V18.S[1]
-	WORD  $0x4fb2128b // FMLA V11.4S, V20.4S, V18.S[1]
-	FLDPQ 64(R13), (F19, F20)
-	WORD  $0x4fb2126c // FMLA V12.4S, V19.4S, V18.S[1]
-	WORD  $0x4fb2128d // FMLA V13.4S, V20.4S, V18.S[1]
-	FLDPQ 64(R14), (F19, F20)
-	WORD  $0x4fb2126e // FMLA V14.4S, V19.4S, V18.S[1]
-	WORD  $0x4fb2128f // FMLA V15.4S, V20.4S, V18.S[1]
-	FLDPQ 64(R12), (F19, F20)
-	WORD  $0x4fb21270 // FMLA V16.4S, V19.4S, V18.S[1]
-	WORD  $0x4fb21291 // FMLA V17.4S, V20.4S, V18.S[1]
-	FLDPQ 128(R6), (F19, F20)
-	WORD  $0x4f921a6a // FMLA V10.4S, V19.4S, V18.S[2]
-	WORD  $0x4f921a8b // FMLA V11.4S, V20.4S, V18.S[2]
-	FLDPQ 128(R13), (F19, F20)
-	WORD  $0x4f921a6c // FMLA V12.4S, V19.4S, V18.S[2]
-	WORD  $0x4f921a8d // FMLA V13.4S, V20.4S, V18.S[2]
-	FLDPQ 128(R14), (F19, F20)
-	WORD  $0x4f921a6e // FMLA V14.4S, V19.4S, V18.S[2]
-	WORD  $0x4f921a8f // FMLA V15.4S, V20.4S, V18.S[2]
-	FLDPQ 128(R12), (F19, F20)
-	WORD  $0x4f921a70 // FMLA V16.4S, V19.4S, V18.S[2]
-	WORD  $0x4f921a91 // FMLA V17.4S, V20.4S, V18.S[2]
-	FLDPQ 192(R6), (F19, F20)
-	WORD  $0x4fb21a6a // FMLA V10.4S, V19.4S, V18.S[3]
-	WORD  $0x4fb21a8b // FMLA V11.4S, V20.4S, V18.S[3]
-	FLDPQ 192(R13), (F19, F20)
-	WORD  $0x4fb21a6c // FMLA V12.4S, V19.4S, V18.S[3]
-	WORD  $0x4fb21a8d // FMLA V13.4S, V20.4S, V18.S[3]
-	FLDPQ 192(R14), (F19, F20)
-	WORD  $0x4fb21a6e // FMLA V14.4S, V19.4S, V18.S[3]
-	WORD  $0x4fb21a8f // FMLA V15.4S, V20.4S, V18.S[3]
-	FLDPQ 192(R12), (F19, F20)
-	WORD  $0x4fb21a70 // FMLA V16.4S, V19.4S, V18.S[3]
-	WORD  $0x4fb21a91 // FMLA V17.4S, V20.4S, V18.S[3]
-	ADD   $16, R9, R9
-	ADD   $256, R6, R6
-	ADD   $256, R13, R13
-	ADD   $256, R14, R14
-	ADD   $256, R12, R12
-	SUBS  $4, R11, R11
-	BGE   loop12
+	FMOVQ 16(R9), F19
+	FLDPQ (R6), (F20, F21)
+	WORD  $0x4f92128a // FMLA V10.4S, V20.4S, V18.S[0]
+	WORD  $0x4f9212ab // FMLA V11.4S, V21.4S, V18.S[0]
+	FLDPQ (R11), (F20, F21)
+	WORD  $0x4f92128c // FMLA V12.4S, V20.4S, V18.S[0]
+	WORD  $0x4f9212ad // FMLA V13.4S, V21.4S, V18.S[0]
+	FLDPQ (R12), (F20, F21)
+	WORD  $0x4f92128e // FMLA V14.4S, V20.4S, V18.S[0]
+	WORD  $0x4f9212af // FMLA V15.4S, V21.4S, V18.S[0]
+	FLDPQ (R10), (F20, F21)
+	WORD  $0x4f921290 // FMLA V16.4S, V20.4S, V18.S[0]
+	WORD  $0x4f9212b1 // FMLA V17.4S, V21.4S, V18.S[0]
+	FLDPQ 64(R6), (F20, F21)
+	WORD  $0x4fb2128a // FMLA V10.4S, V20.4S, V18.S[1]
+	WORD  $0x4fb212ab // FMLA V11.4S, V21.4S, V18.S[1]
+	FLDPQ 64(R11), (F20, F21)
+	WORD  $0x4fb2128c // FMLA V12.4S, V20.4S, V18.S[1]
+	WORD  $0x4fb212ad // FMLA V13.4S, V21.4S, V18.S[1]
+	FLDPQ 64(R12), (F20, F21)
+	WORD  $0x4fb2128e // FMLA V14.4S, V20.4S, V18.S[1]
+	WORD  $0x4fb212af // FMLA V15.4S, V21.4S, V18.S[1]
+	FLDPQ 64(R10), (F20, F21)
+	WORD  $0x4fb21290 // FMLA V16.4S, V20.4S, V18.S[1]
+	WORD  $0x4fb212b1 // FMLA V17.4S, V21.4S, V18.S[1]
+	FLDPQ 128(R6), (F20, F21)
+	WORD  $0x4f921a8a // FMLA V10.4S, V20.4S, V18.S[2]
+	WORD  $0x4f921aab // FMLA V11.4S, V21.4S, V18.S[2]
+	FLDPQ 128(R11), (F20, F21)
+	WORD  $0x4f921a8c // FMLA V12.4S, V20.4S, V18.S[2]
+	WORD  $0x4f921aad // FMLA V13.4S, V21.4S, V18.S[2]
+	FLDPQ 128(R12), (F20, F21)
+	WORD  $0x4f921a8e // FMLA V14.4S, V20.4S, V18.S[2]
+	WORD  $0x4f921aaf // FMLA V15.4S, V21.4S, V18.S[2]
+	FLDPQ 128(R10), (F20, F21)
+	WORD  $0x4f921a90 // FMLA V16.4S, V20.4S, V18.S[2]
+	WORD  $0x4f921ab1 // FMLA V17.4S, V21.4S, V18.S[2]
+	FLDPQ 192(R6), (F20, F21)
+	WORD  $0x4fb21a8a // FMLA V10.4S, V20.4S, V18.S[3]
+	WORD  $0x4fb21aab // FMLA V11.4S, V21.4S, V18.S[3]
+	FLDPQ 192(R11), (F20, F21)
+	WORD  $0x4fb21a8c // FMLA V12.4S, V20.4S, V18.S[3]
+	WORD  $0x4fb21aad // FMLA V13.4S, V21.4S, V18.S[3]
+	FLDPQ 192(R12), (F20, F21)
+	WORD  $0x4fb21a8e // FMLA V14.4S, V20.4S, V18.S[3]
+	WORD  $0x4fb21aaf // FMLA V15.4S, V21.4S, V18.S[3]
+	FLDPQ 192(R10), (F20, F21)
+	WORD  $0x4fb21a90 // FMLA V16.4S, V20.4S, V18.S[3]
+	WORD  $0x4fb21ab1 // FMLA V17.4S, V21.4S, V18.S[3]
+	FLDPQ 256(R6), (F18, F20)
+	WORD  $0x4f93124a // FMLA V10.4S, V18.4S, V19.S[0]
+	WORD  $0x4f93128b // FMLA V11.4S, V20.4S, V19.S[0]
+	FLDPQ 256(R11), (F18, F20)
+	WORD  $0x4f93124c // FMLA V12.4S, V18.4S, V19.S[0]
+	WORD  $0x4f93128d // FMLA V13.4S, V20.4S, V19.S[0]
+	FLDPQ 256(R12), (F18, F20)
+	WORD  $0x4f93124e // FMLA V14.4S, V18.4S, V19.S[0]
+	WORD  $0x4f93128f // FMLA V15.4S, V20.4S, V19.S[0]
+	FLDPQ 256(R10), (F18, F20)
+	WORD  $0x4f931250 // FMLA V16.4S, V18.4S, V19.S[0]
+	WORD  $0x4f931291 // FMLA V17.4S, V20.4S, V19.S[0]
+	FLDPQ 320(R6), (F18, F20)
+	WORD  $0x4fb3124a // FMLA V10.4S, V18.4S, V19.S[1]
+	WORD  $0x4fb3128b // FMLA V11.4S, V20.4S, V19.S[1]
+	FLDPQ 320(R11), (F18, F20)
+	WORD  $0x4fb3124c // FMLA V12.4S, V18.4S, V19.S[1]
+	WORD  $0x4fb3128d // FMLA V13.4S, V20.4S, V19.S[1]
+	FLDPQ 320(R12), (F18, F20)
+	WORD  $0x4fb3124e // FMLA V14.4S, V18.4S, V19.S[1]
+	WORD  $0x4fb3128f // FMLA V15.4S, V20.4S, V19.S[1]
+	FLDPQ 320(R10), (F18, F20)
+	WORD  $0x4fb31250 // FMLA V16.4S, V18.4S, V19.S[1]
+	WORD  $0x4fb31291 // FMLA V17.4S, V20.4S, V19.S[1]
+	FLDPQ 384(R6), (F18, F20)
+	WORD  $0x4f931a4a // FMLA V10.4S, V18.4S, V19.S[2]
+	WORD  $0x4f931a8b // FMLA V11.4S, V20.4S, V19.S[2]
+	FLDPQ 384(R11), (F18, F20)
+	WORD  $0x4f931a4c // FMLA V12.4S, V18.4S, V19.S[2]
+	WORD  $0x4f931a8d // FMLA V13.4S, V20.4S, V19.S[2]
+	FLDPQ 384(R12), (F18, F20)
+	WORD  $0x4f931a4e // FMLA V14.4S, V18.4S, V19.S[2]
+	WORD  $0x4f931a8f // FMLA V15.4S, V20.4S, V19.S[2]
+	FLDPQ 384(R10), (F18, F20)
+	WORD  $0x4f931a50 // FMLA V16.4S, V18.4S, V19.S[2]
+	WORD  $0x4f931a91 // FMLA V17.4S, V20.4S, V19.S[2]
+	FLDPQ 448(R6), (F18, F20)
+	WORD  $0x4fb31a4a // FMLA V10.4S, V18.4S, V19.S[3]
+	WORD  $0x4fb31a8b // FMLA V11.4S, V20.4S, V19.S[3]
+	FLDPQ 448(R11), (F18, F20)
+	WORD  $0x4fb31a4c // FMLA V12.4S, V18.4S, V19.S[3]
+	WORD  $0x4fb31a8d // FMLA V13.4S, V20.4S, V19.S[3]
+	FLDPQ 448(R12), (F18, F20)
+	WORD  $0x4fb31a4e // FMLA V14.4S, V18.4S, V19.S[3]
+	WORD  $0x4fb31a8f // FMLA V15.4S, V20.4S, V19.S[3]
+	FLDPQ 448(R10), (F18, F20)
+	WORD  $0x4fb31a50 // FMLA V16.4S, V18.4S, V19.S[3]
+	WORD  $0x4fb31a91 // FMLA V17.4S, V20.4S, V19.S[3]
 
-done13:
-	ADD  $4, R11, R11
-	SUBS $1, R11, R11
-	BLT  done15
-
-loop14:
-	FMOVS (R9), F18
-	FLDPQ (R6), (F19, F20)
-	WORD  $0x4f92126a // FMLA V10.4S, V19.4S, V18.S[0]
-	WORD  $0x4f92128b // FMLA V11.4S, V20.4S, V18.S[0]
-	FLDPQ (R13), (F19, F20)
-	WORD  $0x4f92126c // FMLA V12.4S, V19.4S, V18.S[0]
-	WORD  $0x4f92128d // FMLA V13.4S, V20.4S, V18.S[0]
-	FLDPQ (R14), (F19, F20)
-	WORD  $0x4f92126e // FMLA V14.4S, V19.4S, V18.S[0]
-	WORD  $0x4f92128f // FMLA V15.4S, V20.4S, V18.S[0]
-	FLDPQ (R12), (F19, F20)
-	WORD  $0x4f921270 // FMLA V16.4S, V19.4S, V18.S[0]
-	WORD  $0x4f921291 // FMLA V17.4S, V20.4S, V18.S[0]
-	ADD   $4, R9, R9
-	ADD   $64, R6, R6
-	ADD   $64, R13, R13
-	ADD   $64, R14, R14
-	ADD   $64, R12, R12
-	SUBS  $1, R11, R11
-	BGE   loop14
-
-done15:
-	ADD  $1, R11, R11
-	MOVD R12, R6
-	CMP  $1, R10
-	BGE  loop9
-
-done10:
 	// Add what is there.
 	MOVD  40(R3), R6
 	CMP   $0, R6
-	BEQ   done16
+	BEQ   done9
 	FMOVQ (R7), F18
 	WORD  $0x4e32d54a // FADD V10.4S, V10.4S, V18.4S
 	FMOVQ 16(R7), F18
@@ -2890,10 +2872,10 @@ done10:
 	FMOVQ 208(R7), F18
 	WORD  $0x4e32d631 // FADD V17.4S, V17.4S, V18.4S
 
-done16:
+done9:
 	MOVD 64(R3), R6
 	CMP  $0, R6
-	BEQ  done17
+	BEQ  done10
 
 	// Add the x part of one input.
 	MOVD  24(R3), R9
@@ -2935,14 +2917,14 @@ done16:
 	VFMLA V20.S4, V18.S4, V19.S4
 	WORD  $0x4e33d631 // FADD V17.4S, V17.4S, V19.4S
 
-done17:
+done10:
 	MOVD 32(R3), R3
 	ADD  R3, R8, R8
 	ADD  $256, R7, R7
-	MOVD 272(R1), R3
-	MOVD 280(R1), R6
-	MOVD 288(R1), R7
-	MOVD 312(R1), R8
+	MOVD 296(R1), R3
+	MOVD 304(R1), R6
+	MOVD 312(R1), R7
+	MOVD 336(R1), R8
 	MOVD 232(R1), R9
 
 	// Input and cell gates. Forget gate and c. Output gate. h of the units before.
@@ -3200,9 +3182,9 @@ done6:
 	MOVD 24(R3), R9
 	MOVD 80(R3), R10
 	CMP  $1, R10
-	BLT  done20
+	BLT  done13
 
-loop19:
+loop12:
 	// The chains of a panel.
 	FMOVQ 432(R2), F10
 	FMOVQ 432(R2), F11
@@ -3222,7 +3204,7 @@ loop19:
 	FMOVQ 432(R2), F25
 	MOVD  64(R3), R11
 	CMP   $0, R11
-	BNE   done21
+	BNE   done14
 	MOVD  R9, R11
 	FMOVQ (R11), F10
 	FMOVQ 16(R11), F11
@@ -3241,20 +3223,20 @@ loop19:
 	FMOVQ 224(R11), F24
 	FMOVQ 240(R11), F25
 
-done21:
+done14:
 	MOVD 16(R3), R11
 	MOVD 8(R3), R12
 	CMP  $1, R12
-	BLT  done23
+	BLT  done16
 
-loop22:
+loop15:
 	MOVD R12, R13
 	ADD  $-128, R12, R12
 	CMP  $1, R12
-	BLT  done24
+	BLT  done17
 	MOVD $128, R13
 
-done24:
+done17:
 	MOVD R13, R14
 	LSL  $6, R14, R14
 	MOVD R7, R7
@@ -3262,9 +3244,9 @@ done24:
 	ADD  R14, R15, R5
 	ADD  R14, R5, R14
 	SUBS $4, R13, R13
-	BLT  done26
+	BLT  done19
 
-loop25:
+loop18:
 	FMOVQ (R11), F26
 	FLDPQ (R7), (F27, F28)
 	WORD  $0x4f9a136a // FMLA V10.4S, V27.4S, V26.S[0]
@@ -3368,14 +3350,14 @@ loop25:
 	ADD   $256, R5, R5
 	ADD   $256, R14, R14
 	SUBS  $4, R13, R13
-	BGE   loop25
+	BGE   loop18
 
-done26:
+done19:
 	ADD  $4, R13, R13
 	SUBS $1, R13, R13
-	BLT  done28
+	BLT  done21
 
-loop27:
+loop20:
 	FMOVS (R11), F26
 	FLDPQ (R7), (F27, F28)
 	WORD  $0x4f9a136a // FMLA V10.4S, V27.4S, V26.S[0]
@@ -3407,19 +3389,19 @@ loop27:
 	ADD   $64, R5, R5
 	ADD   $64, R14, R14
 	SUBS  $1, R13, R13
-	BGE   loop27
+	BGE   loop20
 
-done28:
+done21:
 	ADD  $1, R13, R13
 	MOVD R14, R7
 	CMP  $1, R12
-	BGE  loop22
+	BGE  loop15
 
-done23:
+done16:
 	// Add what is there.
 	MOVD  40(R3), R11
 	CMP   $0, R11
-	BEQ   done29
+	BEQ   done22
 	FMOVQ (R8), F26
 	WORD  $0x4e3ad54a // FADD V10.4S, V10.4S, V26.4S
 	FMOVQ 16(R8), F26
@@ -3453,10 +3435,10 @@ done23:
 	FMOVQ 240(R8), F26
 	WORD  $0x4e3ad739 // FADD V25.4S, V25.4S, V26.4S
 
-done29:
+done22:
 	MOVD 64(R3), R11
 	CMP  $0, R11
-	BEQ  done30
+	BEQ  done23
 
 	// Add the x part of one input.
 	MOVD  24(R3), R12
@@ -3530,7 +3512,7 @@ done29:
 	VFMLA V28.S4, V26.S4, V27.S4
 	WORD  $0x4e3bd739 // FADD V25.4S, V25.4S, V27.4S
 
-done30:
+done23:
 	FMOVQ F10, (R8)
 	FMOVQ F11, 16(R8)
 	FMOVQ F12, 32(R8)
@@ -3552,12 +3534,12 @@ done30:
 	ADD   $256, R8, R8
 	ADD   $-1, R10, R10
 	CMP   $1, R10
-	BGE   loop19
+	BGE   loop12
 
-done20:
+done13:
 	MOVD 96(R3), R10
 	CMP  $0, R10
-	BEQ  done31
+	BEQ  done24
 
 	// The chains of a panel.
 	FMOVQ 432(R2), F10
@@ -3570,7 +3552,7 @@ done20:
 	FMOVQ 432(R2), F17
 	MOVD  64(R3), R10
 	CMP   $0, R10
-	BNE   done32
+	BNE   done25
 	MOVD  R9, R10
 	FMOVQ (R10), F10
 	FMOVQ 16(R10), F11
@@ -3581,20 +3563,20 @@ done20:
 	FMOVQ 192(R10), F16
 	FMOVQ 208(R10), F17
 
-done32:
+done25:
 	MOVD 16(R3), R10
 	MOVD 8(R3), R11
 	CMP  $1, R11
-	BLT  done34
+	BLT  done27
 
-loop33:
+loop26:
 	MOVD R11, R12
 	ADD  $-128, R11, R11
 	CMP  $1, R11
-	BLT  done35
+	BLT  done28
 	MOVD $128, R12
 
-done35:
+done28:
 	MOVD R12, R13
 	LSL  $6, R13, R13
 	MOVD R7, R7
@@ -3602,9 +3584,9 @@ done35:
 	ADD  R13, R14, R15
 	ADD  R13, R15, R13
 	SUBS $4, R12, R12
-	BLT  done37
+	BLT  done30
 
-loop36:
+loop29:
 	FMOVQ (R10), F18
 	FLDPQ (R7), (F19, F20)
 	WORD  $0x4f92126a // FMLA V10.4S, V19.4S, V18.S[0]
@@ -3660,14 +3642,14 @@ loop36:
 	ADD   $256, R15, R15
 	ADD   $256, R13, R13
 	SUBS  $4, R12, R12
-	BGE   loop36
+	BGE   loop29
 
-done37:
+done30:
 	ADD  $4, R12, R12
 	SUBS $1, R12, R12
-	BLT  done39
+	BLT  done32
 
-loop38:
+loop31:
 	FMOVS (R10), F18
 	FLDPQ (R7), (F19, F20)
 	WORD  $0x4f92126a // FMLA V10.4S, V19.4S, V18.S[0]
@@ -3687,19 +3669,19 @@ loop38:
 	ADD   $64, R15, R15
 	ADD   $64, R13, R13
 	SUBS  $1, R12, R12
-	BGE   loop38
+	BGE   loop31
 
-done39:
+done32:
 	ADD  $1, R12, R12
 	MOVD R13, R7
 	CMP  $1, R11
-	BGE  loop33
+	BGE  loop26
 
-done34:
+done27:
 	// Add what is there.
 	MOVD  40(R3), R7
 	CMP   $0, R7
-	BEQ   done40
+	BEQ   done33
 	FMOVQ (R8), F18
 	WORD  $0x4e32d54a // FADD V10.4S, V10.4S, V18.4S
 	FMOVQ 16(R8), F18
@@ -3717,10 +3699,10 @@ done34:
 	FMOVQ 208(R8), F18
 	WORD  $0x4e32d631 // FADD V17.4S, V17.4S, V18.4S
 
-done40:
+done33:
 	MOVD 64(R3), R7
 	CMP  $0, R7
-	BEQ  done41
+	BEQ  done34
 
 	// Add the x part of one input.
 	MOVD  24(R3), R10
@@ -3762,7 +3744,7 @@ done40:
 	VFMLA V20.S4, V18.S4, V19.S4
 	WORD  $0x4e33d631 // FADD V17.4S, V17.4S, V19.4S
 
-done41:
+done34:
 	FMOVQ F10, (R8)
 	FMOVQ F11, 16(R8)
 	FMOVQ F12, 64(R8)
@@ -3775,22 +3757,22 @@ done41:
 	ADD   R7, R9, R9
 	ADD   $256, R8, R8
 
-done31:
+done24:
 	ADD $104, R3, R3
 	ADD $-1, R6, R6
 	CMP $1, R6
 	BGE loop4
 
 done5:
-	MOVD 272(R1), R3
-	MOVD 280(R1), R6
-	MOVD 288(R1), R7
-	MOVD 312(R1), R8
+	MOVD 296(R1), R3
+	MOVD 304(R1), R6
+	MOVD 312(R1), R7
+	MOVD 336(R1), R8
 	MOVD 232(R1), R9
 
 	// 8 elements at a time.
 	CMP $16, R9
-	BLT done42
+	BLT done35
 
 	// Input and cell gates. Forget gate and c. Output gate.
 	FMOVQ (R7), F12
@@ -4004,9 +3986,9 @@ done5:
 	FMOVQ F11, 208(R7)
 	ADD   $-16, R9, R9
 	CMP   $16, R9
-	BLT   done44
+	BLT   done37
 
-loop43:
+loop36:
 	// h of the units before. Input and cell gates. Forget gate and c. Output gate.
 	WORD  $0x4ea5f5aa // FMIN V10.4S, V13.4S, V5.4S
 	WORD  $0x4ea5f58b // FMIN V11.4S, V12.4S, V5.4S
@@ -4527,9 +4509,9 @@ loop43:
 	ADD   $192, R7, R7
 	ADD   $-16, R9, R9
 	CMP   $16, R9
-	BGE   loop43
+	BGE   loop36
 
-done44:
+done37:
 	// h of the units before. Input and cell gates. Forget gate and c. Output gate.
 	WORD  $0x4ea5f5aa // FMIN V10.4S, V13.4S, V5.4S
 	WORD  $0x4ea5f58b // FMIN V11.4S, V12.4S, V5.4S
@@ -4836,12 +4818,12 @@ done44:
 	ADD   $64, R8, R8
 	ADD   $192, R7, R7
 
-done42:
+done35:
 	// 4 elements at a time.
 	CMP $4, R9
-	BLT done46
+	BLT done39
 
-loop45:
+loop38:
 	// Input and cell gates. Forget gate and c. Output gate. h of the units before.
 	FMOVQ (R7), F11
 	VMOV  V4.B16, V12.B16
@@ -4977,14 +4959,14 @@ loop45:
 	ADD   $16, R8, R8
 	ADD   $-4, R9, R9
 	CMP   $4, R9
-	BGE   loop45
+	BGE   loop38
 
-done46:
+done39:
 	// The last elements.
 	CMP $0, R9
-	BEQ done47
+	BEQ done40
 
-loop48:
+loop41:
 	// Input and cell gates. Forget gate and c. Output gate. h of the units before.
 	FMOVS (R7), F11
 	VMOV  V4.B16, V12.B16
@@ -5120,9 +5102,9 @@ loop48:
 	ADD   $4, R8, R8
 	ADD   $-1, R9, R9
 	CMP   $0, R9
-	BNE   loop48
+	BNE   loop41
 
-done47:
+done40:
 next3:
 	// To the next step.
 	MOVD 224(R1), R3
@@ -5130,31 +5112,31 @@ next3:
 	MOVD R3, 224(R1)
 	CMP  $0, R3
 	BEQ  done2
-	MOVD 272(R1), R3
-	MOVD R3, 304(R1)
-	MOVD 280(R1), R3
-	MOVD R3, 312(R1)
-	MOVD 272(R1), R3
-	MOVD 320(R1), R6
-	ADD  R6, R3, R3
-	MOVD R3, 272(R1)
-	MOVD 280(R1), R3
-	MOVD 328(R1), R6
-	ADD  R6, R3, R3
-	MOVD R3, 280(R1)
-	MOVD 288(R1), R3
-	MOVD 336(R1), R6
-	ADD  R6, R3, R3
-	MOVD R3, 288(R1)
+	MOVD 296(R1), R3
+	MOVD R3, 328(R1)
+	MOVD 304(R1), R3
+	MOVD R3, 336(R1)
 	MOVD 296(R1), R3
 	MOVD 344(R1), R6
 	ADD  R6, R3, R3
 	MOVD R3, 296(R1)
-	MOVD 16(R1), R3
+	MOVD 304(R1), R3
 	MOVD 352(R1), R6
 	ADD  R6, R3, R3
+	MOVD R3, 304(R1)
+	MOVD 312(R1), R3
+	MOVD 360(R1), R6
+	ADD  R6, R3, R3
+	MOVD R3, 312(R1)
+	MOVD 320(R1), R3
+	MOVD 368(R1), R6
+	ADD  R6, R3, R3
+	MOVD R3, 320(R1)
+	MOVD 16(R1), R3
+	MOVD 376(R1), R6
+	ADD  R6, R3, R3
 	MOVD R3, 16(R1)
-	MOVD 304(R1), R3
+	MOVD 328(R1), R3
 	MOVD R3, 120(R1)
 	MOVD 48(R1), R3
 	MOVD 56(R1), R6
@@ -5201,7 +5183,7 @@ step1:
 loop4:
 	CMP  $1, R6
 	BNE  done6
-	MOVD 232(R1), R7
+	MOVD 240(R1), R7
 	CMP  $8, R7
 	BNE  done7
 	MOVD (R3), R6
@@ -5216,106 +5198,91 @@ loop4:
 	FMOVQ 80(R9), F12
 	FMOVQ 128(R9), F13
 	FMOVQ 144(R9), F14
+
+	// As many inputs as units.
 	MOVD  16(R3), R9
-	MOVD  8(R3), R10
-	CMP   $1, R10
-	BLT   done9
-
-loop8:
-	MOVD R10, R11
-	ADD  $-128, R10, R10
-	CMP  $1, R10
-	BLT  done10
-	MOVD $128, R11
-
-done10:
-	MOVD R11, R12
-	LSL  $6, R12, R12
-	MOVD R6, R6
-	ADD  R12, R6, R13
-	ADD  R12, R13, R12
-	SUBS $4, R11, R11
-	BLT  done12
-
-loop11:
+	MOVD  $512, R10
+	ADD   R10, R6, R11
+	ADD   R10, R11, R10
 	FMOVQ (R9), F15
-	FLDPQ (R6), (F16, F17)
-	WORD  $0x4f8f1209 // FMLA V9.4S, V16.4S, V15.S[0]
-	WORD  $0x4f8f122a // FMLA V10.4S, V17.4S, V15.S[0]
-	FLDPQ (R13), (F16, F17)
-	WORD  $0x4f8f120b // FMLA V11.4S, V16.4S, V15.S[0]
-	WORD  $0x4f8f122c // FMLA V12.4S, V17.4S, V15.S[0]
-	FLDPQ (R12), (F16, F17)
-	WORD  $0x4f8f120d // FMLA V13.4S, V16.4S, V15.S[0]
-	WORD  $0x4f8f122e // FMLA V14.4S, V17.4S, V15.S[0]
-	FLDPQ 64(R6), (F16, F17)
-	WORD  $0x4faf1209 // FMLA V9.4S, V16.4S, V15.S[1]
-	WORD  $0x4faf122a // FMLA V10.4S, V17.4S, V15.S[1]
-	FLDPQ 64(R13), (F16, F17)
-	WORD  $0x4faf120b // FMLA V11.4S, V16.4S, V15.S[1]
-	WORD  $0x4faf122c // FMLA V12.4S, V17.4S, V15.S[1]
-	FLDPQ 64(R12), (F16, F17)
-	WORD  $0x4faf120d // FMLA V13.4S, V16.4S, V15.S[1]
-	WORD  $0x4faf122e // FMLA V14.4S, V17.4S, V15.S[1]
-	FLDPQ 128(R6), (F16, F17)
-	WORD  $0x4f8f1a09 // FMLA V9.4S, V16.4S, V15.S[2]
-	WORD  $0x4f8f1a2a // FMLA V10.4S, V17.4S, V15.S[2]
-	FLDPQ 128(R13), (F16, F17)
-	WORD  $0x4f8f1a0b // FMLA V11.4S, V16.4S, V15.S[2]
-	WORD  $0x4f8f1a2c // FMLA V12.4S, V17.4S, V15.S[2]
-	FLDPQ 128(R12), (F16, F17)
-	WORD  $0x4f8f1a0d // FMLA V13.4S, V16.4S, V15.S[2]
-	WORD  $0x4f8f1a2e // FMLA V14.4S, V17.4S, V15.S[2]
-	FLDPQ 192(R6), (F16, F17)
-	WORD  $0x4faf1a09 // FMLA V9.4S, V16.4S, V15.S[3]
-	WORD  $0x4faf1a2a // FMLA V10.4S, V17.4S, V15.S[3]
-	FLDPQ 192(R13), (F16, F17)
-	WORD  $0x4faf1a0b // FMLA V11.4S, V16.4S, V15.S[3]
-	WORD  $0x4faf1a2c // FMLA V12.4S, V17.4S, V15.S[3]
-	FLDPQ 192(R12), (F16, F17)
-	WORD  $0x4faf1a0d // FMLA V13.4S, V16.4S, V15.S[3]
-	WORD  $0x4faf1a2e // FMLA V14.4S, V17.4S, V15.S[3]
-	ADD   $16, R9, R9
-	ADD   $256, R6, R6
-	ADD   $256, R13, R13
-	ADD   $256, R12, R12
-	SUBS  $4, R11, R11
-	BGE   loop11
+	FMOVQ 16(R9), F16
+	FLDPQ (R6), (F17, F18)
+	WORD  $0x4f8f1229 // FMLA V9.4S, V17.4S, V15.S[0]
+	WORD  $0x4f8f124a // FMLA V10.4S, V18.4S, V15.S[0]
+	FLDPQ (R11), (F17, F18)
+	WORD  $0x4f8f122b // FMLA V11.4S, V17.4S, V15.S[0]
+	WORD  $0x4f8f124c // FMLA V12.4S, V18.4S, V15.S[0]
+	FLDPQ (R10), (F17, F18)
+	WORD  $0x4f8f122d // FMLA V13.4S, V17.4S, V15.S[0]
+	WORD  $0x4f8f124e // FMLA V14.4S, V18.4S, V15.S[0]
+	FLDPQ 64(R6), (F17, F18)
+	WORD  $0x4faf1229 // FMLA V9.4S, V17.4S, V15.S[1]
+	WORD  $0x4faf124a // FMLA V10.4S, V18.4S, V15.S[1]
+	FLDPQ 64(R11), (F17, F18)
+	WORD  $0x4faf122b // FMLA V11.4S, V17.4S, V15.S[1]
+	WORD  $0x4faf124c // FMLA V12.4S, V18.4S, V15.S[1]
+	FLDPQ 64(R10), (F17, F18)
+	WORD  $0x4faf122d // FMLA V13.4S, V17.4S, V15.S[1]
+	WORD  $0x4faf124e // FMLA V14.4S, V18.4S, V15.S[1]
+	FLDPQ 128(R6), (F17, F18)
+	WORD  $0x4f8f1a29 // FMLA V9.4S, V17.4S, V15.S[2]
+	WORD  $0x4f8f1a4a // FMLA V10.4S, V18.4S, V15.S[2]
+	FLDPQ 128(R11), (F17, F18)
+	WORD  $0x4f8f1a2b // FMLA V11.4S, V17.4S, V15.S[2]
+	WORD  $0x4f8f1a4c // FMLA V12.4S, V18.4S, V15.S[2]
+	FLDPQ 128(R10), (F17, F18)
+	WORD  $0x4f8f1a2d // FMLA V13.4S, V17.4S, V15.S[2]
+	WORD  $0x4f8f1a4e // FMLA V14.4S, V18.4S, V15.S[2]
+	FLDPQ 192(R6), (F17, F18)
+	WORD  $0x4faf1a29 // FMLA V9.4S, V17.4S, V15.S[3]
+	WORD  $0x4faf1a4a // FMLA V10.4S, V18.4S, V15.S[3]
+	FLDPQ 192(R11), (F17, F18)
+	WORD  $0x4faf1a2b // FMLA V11.4S, V17.4S, V15.S[3]
+	WORD  $0x4faf1a4c // FMLA V12.4S, V18.4S, V15.S[3]
+	FLDPQ 192(R10), (F17, F18)
+	WORD  $0x4faf1a2d // FMLA V13.4S, V17.4S, V15.S[3]
+	WORD  $0x4faf1a4e // FMLA V14.4S, V18.4S, V15.S[3]
+	FLDPQ 256(R6), (F15, F17)
+	WORD  $0x4f9011e9 // FMLA V9.4S, V15.4S, V16.S[0]
+	WORD  $0x4f90122a // FMLA V10.4S, V17.4S, V16.S[0]
+	FLDPQ 256(R11), (F15, F17)
+	WORD  $0x4f9011eb // FMLA V11.4S, V15.4S, V16.S[0]
+	WORD  $0x4f90122c // FMLA V12.4S, V17.4S, V16.S[0]
+	FLDPQ 256(R10), (F15, F17)
+	WORD  $0x4f9011ed // FMLA V13.4S, V15.4S, V16.S[0]
+	WORD  $0x4f90122e // FMLA V14.4S, V17.4S, V16.S[0]
+	FLDPQ 320(R6), (F15, F17)
+	WORD  $0x4fb011e9 // FMLA V9.4S, V15.4S, V16.S[1]
+	WORD  $0x4fb0122a // FMLA V10.4S, V17.4S, V16.S[1]
+	FLDPQ 320(R11), (F15, F17)
+	WORD  $0x4fb011eb // FMLA V11.4S, V15.4S, V16.S[1]
+	WORD  $0x4fb0122c // FMLA V12.4S, V17.4S, V16.S[1]
+	FLDPQ 320(R10), (F15, F17)
+	WORD  $0x4fb011ed // FMLA V13.4S, V15.4S, V16.S[1]
+	WORD  $0x4fb0122e // FMLA V14.4S, V17.4S, V16.S[1]
+	FLDPQ 384(R6), (F15, F17)
+	WORD  $0x4f9019e9 // FMLA V9.4S, V15.4S, V16.S[2]
+	WORD  $0x4f901a2a // FMLA V10.4S, V17.4S, V16.S[2]
+	FLDPQ 384(R11), (F15, F17)
+	WORD  $0x4f9019eb // FMLA V11.4S, V15.4S, V16.S[2]
+	WORD  $0x4f901a2c // FMLA V12.4S, V17.4S, V16.S[2]
+	FLDPQ 384(R10), (F15, F17)
+	WORD  $0x4f9019ed // FMLA V13.4S, V15.4S, V16.S[2]
+	WORD  $0x4f901a2e // FMLA V14.4S, V17.4S, V16.S[2]
+	FLDPQ 448(R6), (F15, F17)
+	WORD  $0x4fb019e9 // FMLA V9.4S, V15.4S, V16.S[3]
+	WORD  $0x4fb01a2a // FMLA V10.4S, V17.4S, V16.S[3]
+	FLDPQ 448(R11), (F15, F17)
+	WORD  $0x4fb019eb // FMLA V11.4S, V15.4S, V16.S[3]
+	WORD  $0x4fb01a2c // FMLA V12.4S, V17.4S, V16.S[3]
+	FLDPQ 448(R10), (F15, F17)
+	WORD  $0x4fb019ed // FMLA V13.4S, V15.4S, V16.S[3]
+	WORD  $0x4fb01a2e // FMLA V14.4S, V17.4S, V16.S[3]
 
-done12:
-	ADD  $4, R11, R11
-	SUBS $1, R11, R11
-	BLT  done14
-
-loop13:
-	FMOVS (R9), F15
-	FLDPQ (R6), (F16, F17)
-	WORD  $0x4f8f1209 // FMLA V9.4S, V16.4S, V15.S[0]
-	WORD  $0x4f8f122a // FMLA V10.4S, V17.4S, V15.S[0]
-	FLDPQ (R13), (F16, F17)
-	WORD  $0x4f8f120b // FMLA V11.4S, V16.4S, V15.S[0]
-	WORD  $0x4f8f122c // FMLA V12.4S, V17.4S, V15.S[0]
-	FLDPQ (R12), (F16, F17)
-	WORD  $0x4f8f120d // FMLA V13.4S, V16.4S, V15.S[0]
-	WORD  $0x4f8f122e // FMLA V14.4S, V17.4S, V15.S[0]
-	ADD   $4, R9, R9
-	ADD   $64, R6, R6
-	ADD   $64, R13, R13
-	ADD   $64, R12, R12
-	SUBS  $1, R11, R11
-	BGE   loop13
-
-done14:
-	ADD  $1, R11, R11
-	MOVD R12, R6
-	CMP  $1, R10
-	BGE  loop8
-
-done9:
 	// Add what is there.
 	MOVD  40(R3), R6
 	CMP   $0, R6
-	BEQ   done15
+	BEQ   done8
 	FMOVQ (R7), F15
 	WORD  $0x4e2fd529 // FADD V9.4S, V9.4S, V15.4S
 	FMOVQ 16(R7), F15
@@ -5329,14 +5296,195 @@ done9:
 	FMOVQ 144(R7), F15
 	WORD  $0x4e2fd5ce // FADD V14.4S, V14.4S, V15.4S
 
-done15:
+done8:
 	MOVD 32(R3), R3
 	ADD  R3, R8, R8
 	ADD  $192, R7, R7
-	MOVD 272(R1), R3
-	MOVD 288(R1), R6
-	MOVD 296(R1), R7
-	MOVD 304(R1), R7
+	MOVD 248(R1), R3
+	CMP  $0, R3
+	BEQ  both9
+	MOVD 16(R1), R3
+	MOVD 296(R1), R6
+	MOVD 320(R1), R7
+	MOVD 328(R1), R7
+	MOVD 248(R1), R8
+	MOVD 256(R1), R9
+	MOVD 232(R1), R10
+
+	// Reset gate and update gate. New gate and h of the units before.
+	FMOVS (R3), F15
+	FMOVQ (R9), F16
+	FMOVQ 16(R9), F17
+	FMOVQ (R8), F18
+	FMOVQ 16(R8), F19
+	VMOV  V7.B16, V20.B16
+	VMOV  V7.B16, V21.B16
+	VDUP  V15.S[0], V15.S4
+	FMOVQ 272(R2), F22
+	FMOVQ 272(R2), F23
+	VFMLA V18.S4, V15.S4, V16.S4
+	VFMLA V19.S4, V15.S4, V17.S4
+	FMOVQ 256(R2), F15
+	FMOVQ 256(R2), F18
+	WORD  $0x4e29d609 // FADD V9.4S, V16.4S, V9.4S
+	WORD  $0x4e2ad62a // FADD V10.4S, V17.4S, V10.4S
+	FMOVQ 288(R2), F16
+	WORD  $0x4ea0f529 // FMIN V9.4S, V9.4S, V0.4S
+	WORD  $0x4ea0f54a // FMIN V10.4S, V10.4S, V0.4S
+	FMOVQ 288(R2), F17
+	WORD  $0x4e21f529 // FMAX V9.4S, V9.4S, V1.4S
+	WORD  $0x4e21f54a // FMAX V10.4S, V10.4S, V1.4S
+	FMOVQ 304(R2), F25
+	FMOVQ 304(R2), F26
+	VFMLS V2.S4, V9.S4, V20.S4
+	VFMLS V2.S4, V10.S4, V21.S4
+	FMOVQ 320(R2), F27
+	WORD  $0x4ea7d693 // FSUB V19.4S, V20.4S, V7.4S
+	WORD  $0x4ea7d6b8 // FSUB V24.4S, V21.4S, V7.4S
+	FMOVQ 320(R2), F28
+	VSHL  $23, V20.S4, V20.S4
+	VSHL  $23, V21.S4, V21.S4
+	FMOVQ 240(R2), F29
+	VFMLA V3.S4, V19.S4, V9.S4
+	VFMLA V3.S4, V24.S4, V10.S4
+	FMOVQ 240(R2), F19
+	FMOVQ 240(R2), F24
+	VFMLA V15.S4, V9.S4, V22.S4
+	VFMLA V18.S4, V10.S4, V23.S4
+	FMOVQ 240(R2), F15
+	FMOVQ 240(R2), F18
+	VFMLA V9.S4, V22.S4, V16.S4
+	VFMLA V10.S4, V23.S4, V17.S4
+	FMOVS (R3), F22
+	FMOVQ 64(R9), F23
+	FMOVQ 80(R9), F30
+	VFMLA V9.S4, V16.S4, V25.S4
+	VFMLA V10.S4, V17.S4, V26.S4
+	FMOVQ 64(R8), F16
+	FMOVQ 80(R8), F17
+	VDUP  V22.S[0], V22.S4
+	VFMLA V9.S4, V25.S4, V27.S4
+	VFMLA V10.S4, V26.S4, V28.S4
+	VFMLA V16.S4, V22.S4, V23.S4
+	VFMLA V17.S4, V22.S4, V30.S4
+	VFMLA V9.S4, V27.S4, V29.S4
+	VFMLA V10.S4, V28.S4, V19.S4
+	VMOV  V7.B16, V9.B16
+	WORD  $0x4e2bd6ea // FADD V10.4S, V23.4S, V11.4S
+	WORD  $0x4e2cd7cb // FADD V11.4S, V30.4S, V12.4S
+	VFMLA V20.S4, V29.S4, V24.S4
+	VFMLA V21.S4, V19.S4, V15.S4
+	VMOV  V7.B16, V12.B16
+	WORD  $0x4ea0f54a // FMIN V10.4S, V10.4S, V0.4S
+	WORD  $0x4ea0f56b // FMIN V11.4S, V11.4S, V0.4S
+	WORD  $0x4e21f54a // FMAX V10.4S, V10.4S, V1.4S
+	WORD  $0x4e21f56b // FMAX V11.4S, V11.4S, V1.4S
+	WORD  $0x6e38fe50 // FDIV V16.4S, V18.4S, V24.4S
+	WORD  $0x6e2ffe4f // FDIV V15.4S, V18.4S, V15.4S
+	FMOVQ 272(R2), F19
+	FMOVQ 272(R2), F20
+	VFMLS V2.S4, V10.S4, V9.S4
+	VFMLS V2.S4, V11.S4, V12.S4
+	FMOVQ 256(R2), F21
+	FMOVQ 256(R2), F22
+	FMOVQ 288(R2), F23
+	FMOVQ 288(R2), F24
+	FMOVQ 304(R2), F25
+	FMOVQ 304(R2), F26
+	FMOVQ 320(R2), F27
+	WORD  $0x4ea7d531 // FSUB V17.4S, V9.4S, V7.4S
+	WORD  $0x4ea7d592 // FSUB V18.4S, V12.4S, V7.4S
+	FMOVQ 320(R2), F28
+	VSHL  $23, V9.S4, V9.S4
+	VSHL  $23, V12.S4, V12.S4
+	FMOVQ 240(R2), F29
+	VFMLA V3.S4, V17.S4, V10.S4
+	VFMLA V3.S4, V18.S4, V11.S4
+	FMOVQ 240(R2), F17
+	FMOVQ 240(R2), F18
+	VFMLA V21.S4, V10.S4, V19.S4
+	VFMLA V22.S4, V11.S4, V20.S4
+	FMOVQ 240(R2), F21
+	FMOVQ 240(R2), F22
+	VFMLA V10.S4, V19.S4, V23.S4
+	FMOVQ 128(R9), F19
+	VFMLA V11.S4, V20.S4, V24.S4
+	FMOVS (R3), F20
+	FMOVQ 144(R9), F30
+	VFMLA V10.S4, V23.S4, V25.S4
+	FMOVQ 128(R8), F23
+	VFMLA V11.S4, V24.S4, V26.S4
+	FMOVQ 144(R8), F24
+	VDUP  V20.S[0], V20.S4
+	VFMLA V10.S4, V25.S4, V27.S4
+	VFMLA V11.S4, V26.S4, V28.S4
+	VFMLA V23.S4, V20.S4, V19.S4
+	VFMLA V24.S4, V20.S4, V30.S4
+	VFMLA V10.S4, V27.S4, V29.S4
+	VFMLA V11.S4, V28.S4, V17.S4
+	VMOV  V6.B16, V10.B16
+	VFMLA V13.S4, V16.S4, V19.S4
+	VFMLA V14.S4, V15.S4, V30.S4
+	VFMLA V9.S4, V29.S4, V18.S4
+	VMOV  V6.B16, V9.B16
+	VFMLA V12.S4, V17.S4, V21.S4
+	FMOVQ 160(R2), F11
+	WORD  $0x4ea4f66c // FMIN V12.4S, V19.4S, V4.4S
+	WORD  $0x4ea4f7cd // FMIN V13.4S, V30.4S, V4.4S
+	WORD  $0x4e25f58c // FMAX V12.4S, V12.4S, V5.4S
+	WORD  $0x4e25f5ad // FMAX V13.4S, V13.4S, V5.4S
+	WORD  $0x6e32fece // FDIV V14.4S, V22.4S, V18.4S
+	FMOVQ 160(R2), F15
+	WORD  $0x6e35fed0 // FDIV V16.4S, V22.4S, V21.4S
+	FMOVQ 208(R2), F19
+	FMOVQ 208(R2), F20
+	FMOVQ 192(R2), F21
+	FMOVQ 192(R2), F22
+	VFMLA V12.S4, V12.S4, V10.S4
+	VFMLA V13.S4, V13.S4, V9.S4
+	FMOVQ 224(R2), F23
+	FMOVQ 224(R2), F24
+	FMOVQ 176(R2), F17
+	FMOVQ 176(R2), F18
+	FMOVQ 240(R2), F25
+	FMOVQ 240(R2), F26
+	VFMLA V8.S4, V10.S4, V11.S4
+	VFMLA V21.S4, V10.S4, V19.S4
+	VFMLA V22.S4, V9.S4, V20.S4
+	VFMLA V8.S4, V9.S4, V15.S4
+	VFMLA V10.S4, V11.S4, V17.S4
+	VFMLA V10.S4, V19.S4, V23.S4
+	VFMLA V9.S4, V20.S4, V24.S4
+	VFMLA V9.S4, V15.S4, V18.S4
+	WORD  $0x6e31dd8b // FMUL V11.4S, V12.4S, V17.4S
+	VFMLA V10.S4, V23.S4, V25.S4
+	VFMLA V9.S4, V24.S4, V26.S4
+	WORD  $0x6e32dda9 // FMUL V9.4S, V13.4S, V18.4S
+	FMOVQ (R7), F13
+	FMOVQ 16(R7), F15
+	WORD  $0x6e39df2a // FMUL V10.4S, V25.4S, V25.4S
+	WORD  $0x6e3adf4c // FMUL V12.4S, V26.4S, V26.4S
+	WORD  $0x6e39dd71 // FMUL V17.4S, V11.4S, V25.4S
+	WORD  $0x6e3add32 // FMUL V18.4S, V9.4S, V26.4S
+	VFMLA V11.S4, V11.S4, V10.S4
+	VFMLA V9.S4, V9.S4, V12.S4
+	WORD  $0x4e31d629 // FADD V9.4S, V17.4S, V17.4S
+	WORD  $0x4e32d64b // FADD V11.4S, V18.4S, V18.4S
+	WORD  $0x6e2afd29 // FDIV V9.4S, V9.4S, V10.4S
+	WORD  $0x6e2cfd6a // FDIV V10.4S, V11.4S, V12.4S
+	WORD  $0x4ea9d5ab // FSUB V11.4S, V13.4S, V9.4S
+	WORD  $0x4eaad5ec // FSUB V12.4S, V15.4S, V10.4S
+	VFMLA V11.S4, V14.S4, V9.S4
+	VFMLA V12.S4, V16.S4, V10.S4
+	FMOVQ F9, (R6)
+	FMOVQ F10, 16(R6)
+	JMP   done10
+
+both9:
+	MOVD 296(R1), R3
+	MOVD 312(R1), R6
+	MOVD 320(R1), R7
+	MOVD 328(R1), R7
 	MOVD 232(R1), R8
 
 	// Reset gate and update gate. New gate and h of the units before.
@@ -5488,7 +5636,9 @@ done15:
 	VFMLA V13.S4, V10.S4, V9.S4
 	FMOVQ F11, (R3)
 	FMOVQ F9, 16(R3)
-	JMP   next3
+
+done10:
+	JMP next3
 
 done7:
 done6:
@@ -5497,9 +5647,9 @@ done6:
 	MOVD 24(R3), R9
 	MOVD 80(R3), R10
 	CMP  $1, R10
-	BLT  done18
+	BLT  done13
 
-loop17:
+loop12:
 	// The chains of a panel.
 	MOVD  R9, R11
 	FMOVQ (R11), F9
@@ -5517,25 +5667,25 @@ loop17:
 	MOVD  16(R3), R11
 	MOVD  8(R3), R12
 	CMP   $1, R12
-	BLT   done20
+	BLT   done15
 
-loop19:
+loop14:
 	MOVD R12, R13
 	ADD  $-128, R12, R12
 	CMP  $1, R12
-	BLT  done21
+	BLT  done16
 	MOVD $128, R13
 
-done21:
+done16:
 	MOVD R13, R14
 	LSL  $6, R14, R14
 	MOVD R7, R7
 	ADD  R14, R7, R15
 	ADD  R14, R15, R14
 	SUBS $4, R13, R13
-	BLT  done23
+	BLT  done18
 
-loop22:
+loop17:
 	FMOVQ (R11), F21
 	FLDPQ (R7), (F22, F23)
 	WORD  $0x4f9512c9 // FMLA V9.4S, V22.4S, V21.S[0]
@@ -5614,14 +5764,14 @@ loop22:
 	ADD   $256, R15, R15
 	ADD   $256, R14, R14
 	SUBS  $4, R13, R13
-	BGE   loop22
+	BGE   loop17
 
-done23:
+done18:
 	ADD  $4, R13, R13
 	SUBS $1, R13, R13
-	BLT  done25
+	BLT  done20
 
-loop24:
+loop19:
 	FMOVS (R11), F21
 	FLDPQ (R7), (F22, F23)
 	WORD  $0x4f9512c9 // FMLA V9.4S, V22.4S, V21.S[0]
@@ -5646,19 +5796,19 @@ loop24:
 	ADD   $64, R15, R15
 	ADD   $64, R14, R14
 	SUBS  $1, R13, R13
-	BGE   loop24
+	BGE   loop19
 
-done25:
+done20:
 	ADD  $1, R13, R13
 	MOVD R14, R7
 	CMP  $1, R12
-	BGE  loop19
+	BGE  loop14
 
-done20:
+done15:
 	// Add what is there.
 	MOVD  40(R3), R11
 	CMP   $0, R11
-	BEQ   done26
+	BEQ   done21
 	FMOVQ (R8), F21
 	WORD  $0x4e35d529 // FADD V9.4S, V9.4S, V21.4S
 	FMOVQ 16(R8), F21
@@ -5684,7 +5834,7 @@ done20:
 	FMOVQ 176(R8), F21
 	WORD  $0x4e35d694 // FADD V20.4S, V20.4S, V21.4S
 
-done26:
+done21:
 	FMOVQ F9, (R8)
 	FMOVQ F10, 16(R8)
 	FMOVQ F11, 32(R8)
@@ -5702,12 +5852,12 @@ done26:
 	ADD   $192, R8, R8
 	ADD   $-1, R10, R10
 	CMP   $1, R10
-	BGE   loop17
+	BGE   loop12
 
-done18:
+done13:
 	MOVD 96(R3), R10
 	CMP  $0, R10
-	BEQ  done27
+	BEQ  done22
 
 	// The chains of a panel.
 	MOVD  R9, R10
@@ -5720,25 +5870,25 @@ done18:
 	MOVD  16(R3), R10
 	MOVD  8(R3), R11
 	CMP   $1, R11
-	BLT   done29
+	BLT   done24
 
-loop28:
+loop23:
 	MOVD R11, R12
 	ADD  $-128, R11, R11
 	CMP  $1, R11
-	BLT  done30
+	BLT  done25
 	MOVD $128, R12
 
-done30:
+done25:
 	MOVD R12, R13
 	LSL  $6, R13, R13
 	MOVD R7, R7
 	ADD  R13, R7, R14
 	ADD  R13, R14, R13
 	SUBS $4, R12, R12
-	BLT  done32
+	BLT  done27
 
-loop31:
+loop26:
 	FMOVQ (R10), F15
 	FLDPQ (R7), (F16, F17)
 	WORD  $0x4f8f1209 // FMLA V9.4S, V16.4S, V15.S[0]
@@ -5781,14 +5931,14 @@ loop31:
 	ADD   $256, R14, R14
 	ADD   $256, R13, R13
 	SUBS  $4, R12, R12
-	BGE   loop31
+	BGE   loop26
 
-done32:
+done27:
 	ADD  $4, R12, R12
 	SUBS $1, R12, R12
-	BLT  done34
+	BLT  done29
 
-loop33:
+loop28:
 	FMOVS (R10), F15
 	FLDPQ (R7), (F16, F17)
 	WORD  $0x4f8f1209 // FMLA V9.4S, V16.4S, V15.S[0]
@@ -5804,19 +5954,19 @@ loop33:
 	ADD   $64, R14, R14
 	ADD   $64, R13, R13
 	SUBS  $1, R12, R12
-	BGE   loop33
+	BGE   loop28
 
-done34:
+done29:
 	ADD  $1, R12, R12
 	MOVD R13, R7
 	CMP  $1, R11
-	BGE  loop28
+	BGE  loop23
 
-done29:
+done24:
 	// Add what is there.
 	MOVD  40(R3), R7
 	CMP   $0, R7
-	BEQ   done35
+	BEQ   done30
 	FMOVQ (R8), F15
 	WORD  $0x4e2fd529 // FADD V9.4S, V9.4S, V15.4S
 	FMOVQ 16(R8), F15
@@ -5830,7 +5980,7 @@ done29:
 	FMOVQ 144(R8), F15
 	WORD  $0x4e2fd5ce // FADD V14.4S, V14.4S, V15.4S
 
-done35:
+done30:
 	FMOVQ F9, (R8)
 	FMOVQ F10, 16(R8)
 	FMOVQ F11, 64(R8)
@@ -5841,22 +5991,979 @@ done35:
 	ADD   R7, R9, R9
 	ADD   $192, R8, R8
 
-done27:
+done22:
 	ADD $104, R3, R3
 	ADD $-1, R6, R6
 	CMP $1, R6
 	BGE loop4
 
 done5:
-	MOVD 272(R1), R3
-	MOVD 288(R1), R6
-	MOVD 296(R1), R7
-	MOVD 304(R1), R8
+	MOVD 248(R1), R3
+	CMP  $0, R3
+	BEQ  both31
+	MOVD 16(R1), R3
+	MOVD 296(R1), R6
+	MOVD 320(R1), R7
+	MOVD 328(R1), R8
+	MOVD 248(R1), R9
+	MOVD 256(R1), R10
+	MOVD 232(R1), R11
+
+	// 8 elements at a time.
+	CMP $16, R11
+	BLT done33
+
+	// Reset gate and update gate.
+	FMOVS (R3), F9
+	FMOVQ (R10), F10
+	FMOVQ 16(R10), F11
+	FMOVQ (R9), F12
+	FMOVQ 16(R9), F13
+	FMOVQ (R7), F14
+	FMOVQ 16(R7), F15
+	VMOV  V7.B16, V16.B16
+	VMOV  V7.B16, V17.B16
+	FMOVQ 272(R2), F18
+	FMOVQ 272(R2), F19
+	FMOVQ 256(R2), F20
+	FMOVQ 256(R2), F21
+	FMOVQ 288(R2), F22
+	FMOVQ 288(R2), F23
+	FMOVQ 304(R2), F24
+	FMOVQ 304(R2), F25
+	VDUP  V9.S[0], V9.S4
+	FMOVQ 320(R2), F26
+	VFMLA V12.S4, V9.S4, V10.S4
+	VFMLA V13.S4, V9.S4, V11.S4
+	FMOVQ 320(R2), F9
+	FMOVQ 240(R2), F12
+	WORD  $0x4e2ed54a // FADD V10.4S, V10.4S, V14.4S
+	WORD  $0x4e2fd56b // FADD V11.4S, V11.4S, V15.4S
+	FMOVQ 240(R2), F13
+	WORD  $0x4ea0f54a // FMIN V10.4S, V10.4S, V0.4S
+	WORD  $0x4ea0f56b // FMIN V11.4S, V11.4S, V0.4S
+	FMOVQ 240(R2), F14
+	WORD  $0x4e21f54a // FMAX V10.4S, V10.4S, V1.4S
+	WORD  $0x4e21f56b // FMAX V11.4S, V11.4S, V1.4S
+	FMOVQ 240(R2), F27
+	FMOVQ 240(R2), F28
+	VFMLS V2.S4, V10.S4, V16.S4
+	VFMLS V2.S4, V11.S4, V17.S4
+	FMOVQ 64(R10), F29
+	WORD  $0x4ea7d60f // FSUB V15.4S, V16.4S, V7.4S
+	FMOVQ 80(R10), F30
+	VSHL  $23, V16.S4, V16.S4
+	VFMLA V3.S4, V15.S4, V10.S4
+	WORD  $0x4ea7d62f // FSUB V15.4S, V17.4S, V7.4S
+	VSHL  $23, V17.S4, V17.S4
+	VFMLA V3.S4, V15.S4, V11.S4
+	FMOVS (R3), F15
+	VFMLA V20.S4, V10.S4, V18.S4
+	FMOVQ 64(R9), F20
+	VFMLA V21.S4, V11.S4, V19.S4
+	FMOVQ 80(R9), F21
+	VDUP  V15.S[0], V15.S4
+	VFMLA V10.S4, V18.S4, V22.S4
+	FMOVQ 64(R7), F18
+	VFMLA V20.S4, V15.S4, V29.S4
+	FMOVQ 80(R7), F20
+	VFMLA V11.S4, V19.S4, V23.S4
+	VMOV  V7.B16, V19.B16
+	VFMLA V21.S4, V15.S4, V30.S4
+	VMOV  V7.B16, V15.B16
+	VFMLA V10.S4, V22.S4, V24.S4
+	WORD  $0x4e32d7b2 // FADD V18.4S, V29.4S, V18.4S
+	VFMLA V11.S4, V23.S4, V25.S4
+	WORD  $0x4e34d7d4 // FADD V20.4S, V30.4S, V20.4S
+	WORD  $0x4ea0f652 // FMIN V18.4S, V18.4S, V0.4S
+	VFMLA V10.S4, V24.S4, V26.S4
+	WORD  $0x4e21f652 // FMAX V18.4S, V18.4S, V1.4S
+	WORD  $0x4ea0f694 // FMIN V20.4S, V20.4S, V0.4S
+	VFMLA V11.S4, V25.S4, V9.S4
+	VFMLS V2.S4, V18.S4, V19.S4
+	WORD  $0x4e21f694 // FMAX V20.4S, V20.4S, V1.4S
+	VFMLA V10.S4, V26.S4, V12.S4
+	FMOVQ 272(R2), F10
+	FMOVQ 272(R2), F21
+	VFMLS V2.S4, V20.S4, V15.S4
+	VFMLA V11.S4, V9.S4, V13.S4
+	FMOVQ 256(R2), F11
+	WORD  $0x4ea7d669 // FSUB V9.4S, V19.4S, V7.4S
+	VSHL  $23, V19.S4, V19.S4
+	VFMLA V16.S4, V12.S4, V14.S4
+	FMOVQ 256(R2), F16
+	WORD  $0x4ea7d5ec // FSUB V12.4S, V15.4S, V7.4S
+	VFMLA V3.S4, V9.S4, V18.S4
+	VFMLA V17.S4, V13.S4, V27.S4
+	FMOVQ 288(R2), F9
+	VSHL  $23, V15.S4, V13.S4
+	WORD  $0x6e2eff8e // FDIV V14.4S, V28.4S, V14.4S
+	FMOVQ 288(R2), F15
+	VFMLA V3.S4, V12.S4, V20.S4
+	VFMLA V11.S4, V18.S4, V10.S4
+	WORD  $0x6e3bff8b // FDIV V11.4S, V28.4S, V27.4S
+	FMOVQ 304(R2), F12
+	FMOVQ 304(R2), F17
+	FMOVQ 320(R2), F22
+	FMOVQ 320(R2), F23
+	FMOVQ 240(R2), F24
+	FMOVQ 240(R2), F25
+	FMOVQ 240(R2), F26
+	VFMLA V16.S4, V20.S4, V21.S4
+	FMOVQ 240(R2), F16
+	FMOVQ 240(R2), F27
+	FMOVS (R3), F28
+	VFMLA V18.S4, V10.S4, V9.S4
+	FMOVQ 128(R10), F10
+	FMOVQ 144(R10), F29
+	FMOVQ 128(R9), F30
+	VFMLA V20.S4, V21.S4, V15.S4
+	FMOVQ 144(R9), F21
+	VFMLA V18.S4, V9.S4, V12.S4
+	FMOVQ 128(R7), F9
+	VDUP  V28.S[0], V28.S4
+	VFMLA V30.S4, V28.S4, V10.S4
+	FMOVQ 144(R7), F30
+	VFMLA V20.S4, V15.S4, V17.S4
+	VFMLA V18.S4, V12.S4, V22.S4
+	VFMLA V21.S4, V28.S4, V29.S4
+	VFMLA V9.S4, V14.S4, V10.S4
+	VFMLA V20.S4, V17.S4, V23.S4
+	VFMLA V18.S4, V22.S4, V24.S4
+	VFMLA V30.S4, V11.S4, V29.S4
+	VFMLA V20.S4, V23.S4, V25.S4
+	VFMLA V19.S4, V24.S4, V26.S4
+	VFMLA V13.S4, V25.S4, V16.S4
+	WORD  $0x6e3aff69 // FDIV V9.4S, V27.4S, V26.4S
+	WORD  $0x6e30ff6b // FDIV V11.4S, V27.4S, V16.4S
+	ADD   $-16, R11, R11
+	CMP   $16, R11
+	BLT   done35
+
+loop34:
+	// New gate and h of the units before. Reset gate and update gate.
+	FMOVS (R3), F12
+	FMOVQ 32(R10), F13
+	FMOVQ 48(R10), F14
+	FMOVQ 32(R9), F15
+	FMOVQ 48(R9), F16
+	FMOVQ 32(R7), F17
+	FMOVQ 48(R7), F18
+	VMOV  V7.B16, V19.B16
+	VMOV  V7.B16, V20.B16
+	WORD  $0x4ea4f54a // FMIN V10.4S, V10.4S, V4.4S
+	WORD  $0x4ea4f7b5 // FMIN V21.4S, V29.4S, V4.4S
+	VMOV  V6.B16, V22.B16
+	VMOV  V6.B16, V23.B16
+	FMOVQ 208(R2), F24
+	FMOVQ 208(R2), F25
+	FMOVQ 192(R2), F26
+	WORD  $0x4e25f54a // FMAX V10.4S, V10.4S, V5.4S
+	WORD  $0x4e25f6b5 // FMAX V21.4S, V21.4S, V5.4S
+	FMOVQ 192(R2), F27
+	FMOVQ 272(R2), F28
+	VDUP  V12.S[0], V12.S4
+	FMOVQ 272(R2), F29
+	FMOVQ 256(R2), F30
+	VFMLA V15.S4, V12.S4, V13.S4
+	VFMLA V16.S4, V12.S4, V14.S4
+	FMOVQ 256(R2), F16
+	FMOVQ 160(R2), F12
+	VFMLA V10.S4, V10.S4, V22.S4
+	VFMLA V21.S4, V21.S4, V23.S4
+	FMOVQ 160(R2), F15
+	WORD  $0x4e31d5ad // FADD V13.4S, V13.4S, V17.4S
+	WORD  $0x4e32d5d2 // FADD V18.4S, V14.4S, V18.4S
+	FMOVQ 224(R2), F14
+	FMOVQ 224(R2), F17
+	VFMLA V26.S4, V22.S4, V24.S4
+	FMOVQ 288(R2), F26
+	VFMLA V27.S4, V23.S4, V25.S4
+	FMOVQ 288(R2), F27
+	VFMLA V8.S4, V22.S4, V12.S4
+	VFMLA V8.S4, V23.S4, V15.S4
+	WORD  $0x4ea0f5ad // FMIN V13.4S, V13.4S, V0.4S
+	WORD  $0x4ea0f652 // FMIN V18.4S, V18.4S, V0.4S
+	WORD  $0x4e21f5ad // FMAX V13.4S, V13.4S, V1.4S
+	WORD  $0x4e21f652 // FMAX V18.4S, V18.4S, V1.4S
+	VFMLA V22.S4, V24.S4, V14.S4
+	FMOVQ 176(R2), F24
+	VFMLA V23.S4, V25.S4, V17.S4
+	FMOVQ 176(R2), F25
+	VFMLS V2.S4, V13.S4, V19.S4
+	VFMLS V2.S4, V18.S4, V20.S4
+	VFMLA V22.S4, V12.S4, V24.S4
+	WORD  $0x4ea7d66c // FSUB V12.4S, V19.4S, V7.4S
+	VFMLA V23.S4, V15.S4, V25.S4
+	WORD  $0x4ea7d68f // FSUB V15.4S, V20.4S, V7.4S
+	VSHL  $23, V19.S4, V19.S4
+	VSHL  $23, V20.S4, V20.S4
+	VFMLA V3.S4, V12.S4, V13.S4
+	FMOVQ 240(R2), F12
+	VFMLA V3.S4, V15.S4, V18.S4
+	FMOVQ 240(R2), F15
+	WORD  $0x6e38dd4a // FMUL V10.4S, V10.4S, V24.4S
+	FMOVQ 304(R2), F24
+	WORD  $0x6e39deb5 // FMUL V21.4S, V21.4S, V25.4S
+	FMOVQ 304(R2), F25
+	VFMLA V30.S4, V13.S4, V28.S4
+	FMOVQ 320(R2), F30
+	VFMLA V16.S4, V18.S4, V29.S4
+	FMOVQ 320(R2), F16
+	VFMLA V22.S4, V14.S4, V12.S4
+	FMOVQ 96(R10), F14
+	FMOVQ 112(R10), F22
+	VFMLA V23.S4, V17.S4, V15.S4
+	FMOVS (R3), F23
+	FMOVQ 240(R2), F17
+	VFMLA V13.S4, V28.S4, V26.S4
+	FMOVQ 240(R2), F28
+	VFMLA V18.S4, V29.S4, V27.S4
+	WORD  $0x6e2cdd9d // FMUL V29.4S, V12.4S, V12.4S
+	WORD  $0x6e2cdd4c // FMUL V12.4S, V10.4S, V12.4S
+	VDUP  V23.S[0], V23.S4
+	VFMLA V13.S4, V26.S4, V24.S4
+	WORD  $0x6e2fddfa // FMUL V26.4S, V15.4S, V15.4S
+	VFMLA V18.S4, V27.S4, V25.S4
+	WORD  $0x6e2fdeaf // FMUL V15.4S, V21.4S, V15.4S
+	FMOVQ 96(R9), F27
+	VFMLA V10.S4, V10.S4, V29.S4
+	FMOVQ 112(R9), F10
+	WORD  $0x4e2cd58c // FADD V12.4S, V12.4S, V12.4S
+	VFMLA V13.S4, V24.S4, V30.S4
+	FMOVQ 240(R2), F24
+	VFMLA V21.S4, V21.S4, V26.S4
+	FMOVQ 96(R7), F21
+	VFMLA V18.S4, V25.S4, V16.S4
+	FMOVQ 112(R7), F25
+	WORD  $0x4e2fd5ef // FADD V15.4S, V15.4S, V15.4S
+	VFMLA V27.S4, V23.S4, V14.S4
+	FMOVQ 240(R2), F27
+	WORD  $0x6e3dfd8c // FDIV V12.4S, V12.4S, V29.4S
+	FMOVQ 240(R2), F29
+	VFMLA V10.S4, V23.S4, V22.S4
+	FMOVQ (R8), F10
+	FMOVQ 16(R8), F23
+	VFMLA V13.S4, V30.S4, V17.S4
+	WORD  $0x6e3afded // FDIV V13.4S, V15.4S, V26.4S
+	VFMLA V18.S4, V16.S4, V28.S4
+	WORD  $0x4e35d5ce // FADD V14.4S, V14.4S, V21.4S
+	WORD  $0x4e39d6cf // FADD V15.4S, V22.4S, V25.4S
+	VFMLA V19.S4, V17.S4, V24.S4
+	WORD  $0x4ea0f5ce // FMIN V14.4S, V14.4S, V0.4S
+	VFMLA V20.S4, V28.S4, V27.S4
+	WORD  $0x4ea0f5ef // FMIN V15.4S, V15.4S, V0.4S
+	WORD  $0x4e21f5ce // FMAX V14.4S, V14.4S, V1.4S
+	WORD  $0x6e38ffb0 // FDIV V16.4S, V29.4S, V24.4S
+	WORD  $0x6e3bffb1 // FDIV V17.4S, V29.4S, V27.4S
+	WORD  $0x4eacd54a // FSUB V10.4S, V10.4S, V12.4S
+	WORD  $0x4e21f5ef // FMAX V15.4S, V15.4S, V1.4S
+	WORD  $0x4eadd6f2 // FSUB V18.4S, V23.4S, V13.4S
+	VMOV  V7.B16, V19.B16
+	VFMLA V10.S4, V9.S4, V12.S4
+	VMOV  V7.B16, V9.B16
+	VFMLA V18.S4, V11.S4, V13.S4
+	VFMLS V2.S4, V14.S4, V19.S4
+	FMOVQ F12, (R6)
+	VFMLS V2.S4, V15.S4, V9.S4
+	FMOVQ F13, 16(R6)
+	WORD  $0x4ea7d66a // FSUB V10.4S, V19.4S, V7.4S
+	FMOVQ 272(R2), F12
+	FMOVQ 272(R2), F13
+	FMOVQ 256(R2), F18
+	FMOVQ 256(R2), F20
+	FMOVQ 288(R2), F21
+	FMOVQ 288(R2), F22
+	WORD  $0x4ea7d52b // FSUB V11.4S, V9.4S, V7.4S
+	FMOVQ 304(R2), F23
+	FMOVQ 304(R2), F24
+	FMOVQ 320(R2), F25
+	VFMLA V3.S4, V10.S4, V14.S4
+	FMOVQ 320(R2), F10
+	FMOVQ 240(R2), F26
+	FMOVQ 240(R2), F27
+	FMOVQ 240(R2), F28
+	FMOVQ 240(R2), F29
+	VSHL  $23, V19.S4, V19.S4
+	VSHL  $23, V9.S4, V9.S4
+	VFMLA V3.S4, V11.S4, V15.S4
+	FMOVQ 240(R2), F11
+	FMOVS (R3), F30
+	VFMLA V18.S4, V14.S4, V12.S4
+	FMOVQ 160(R10), F18
+	VFMLA V20.S4, V15.S4, V13.S4
+	FMOVQ 176(R10), F20
+	VDUP  V30.S[0], V30.S4
+	VFMLA V14.S4, V12.S4, V21.S4
+	FMOVQ 160(R9), F12
+	VFMLA V15.S4, V13.S4, V22.S4
+	FMOVQ 176(R9), F13
+	VFMLA V14.S4, V21.S4, V23.S4
+	FMOVQ 160(R7), F21
+	VFMLA V12.S4, V30.S4, V18.S4
+	FMOVQ 176(R7), F12
+	VFMLA V15.S4, V22.S4, V24.S4
+	VFMLA V13.S4, V30.S4, V20.S4
+	VFMLA V14.S4, V23.S4, V25.S4
+	VFMLA V21.S4, V16.S4, V18.S4
+	VFMLA V15.S4, V24.S4, V10.S4
+	VFMLA V12.S4, V17.S4, V20.S4
+	VFMLA V14.S4, V25.S4, V26.S4
+	VFMLA V15.S4, V10.S4, V27.S4
+	VFMLA V19.S4, V26.S4, V28.S4
+	VFMLA V9.S4, V27.S4, V29.S4
+	WORD  $0x6e3cfd69 // FDIV V9.4S, V11.4S, V28.4S
+	WORD  $0x6e3dfd6a // FDIV V10.4S, V11.4S, V29.4S
+
+	// New gate and h of the units before. Reset gate and update gate.
+	FMOVS (R3), F11
+	FMOVQ 192(R10), F12
+	FMOVQ 208(R10), F13
+	FMOVQ 192(R9), F14
+	FMOVQ 208(R9), F15
+	FMOVQ 192(R7), F16
+	FMOVQ 208(R7), F17
+	VMOV  V7.B16, V19.B16
+	VMOV  V7.B16, V21.B16
+	WORD  $0x4ea4f652 // FMIN V18.4S, V18.4S, V4.4S
+	WORD  $0x4ea4f694 // FMIN V20.4S, V20.4S, V4.4S
+	FMOVQ 272(R2), F24
+	FMOVQ 272(R2), F25
+	FMOVQ 256(R2), F26
+	VMOV  V6.B16, V22.B16
+	VMOV  V6.B16, V23.B16
+	WORD  $0x4e25f652 // FMAX V18.4S, V18.4S, V5.4S
+	WORD  $0x4e25f694 // FMAX V20.4S, V20.4S, V5.4S
+	FMOVQ 256(R2), F30
+	FMOVQ 208(R2), F27
+	VDUP  V11.S[0], V11.S4
+	FMOVQ 208(R2), F28
+	FMOVQ 192(R2), F29
+	VFMLA V14.S4, V11.S4, V12.S4
+	VFMLA V15.S4, V11.S4, V13.S4
+	FMOVQ 192(R2), F15
+	FMOVQ 160(R2), F11
+	VFMLA V18.S4, V18.S4, V22.S4
+	VFMLA V20.S4, V20.S4, V23.S4
+	FMOVQ 160(R2), F14
+	WORD  $0x4e30d58c // FADD V12.4S, V12.4S, V16.4S
+	WORD  $0x4e31d5ad // FADD V13.4S, V13.4S, V17.4S
+	FMOVQ 288(R2), F16
+	FMOVQ 288(R2), F17
+	VFMLA V29.S4, V22.S4, V27.S4
+	FMOVQ 224(R2), F29
+	VFMLA V15.S4, V23.S4, V28.S4
+	FMOVQ 224(R2), F15
+	VFMLA V8.S4, V22.S4, V11.S4
+	VFMLA V8.S4, V23.S4, V14.S4
+	WORD  $0x4ea0f58c // FMIN V12.4S, V12.4S, V0.4S
+	WORD  $0x4ea0f5ad // FMIN V13.4S, V13.4S, V0.4S
+	WORD  $0x4e21f58c // FMAX V12.4S, V12.4S, V1.4S
+	WORD  $0x4e21f5ad // FMAX V13.4S, V13.4S, V1.4S
+	VFMLA V22.S4, V27.S4, V29.S4
+	FMOVQ 176(R2), F27
+	VFMLA V23.S4, V28.S4, V15.S4
+	FMOVQ 176(R2), F28
+	VFMLS V2.S4, V12.S4, V19.S4
+	VFMLS V2.S4, V13.S4, V21.S4
+	VFMLA V22.S4, V11.S4, V27.S4
+	WORD  $0x4ea7d66b // FSUB V11.4S, V19.4S, V7.4S
+	VFMLA V23.S4, V14.S4, V28.S4
+	WORD  $0x4ea7d6ae // FSUB V14.4S, V21.4S, V7.4S
+	VSHL  $23, V19.S4, V19.S4
+	VSHL  $23, V21.S4, V21.S4
+	VFMLA V3.S4, V11.S4, V12.S4
+	FMOVQ 304(R2), F11
+	VFMLA V3.S4, V14.S4, V13.S4
+	FMOVQ 304(R2), F14
+	WORD  $0x6e3bde52 // FMUL V18.4S, V18.4S, V27.4S
+	FMOVQ 240(R2), F27
+	WORD  $0x6e3cde94 // FMUL V20.4S, V20.4S, V28.4S
+	FMOVQ 256(R10), F28
+	VFMLA V26.S4, V12.S4, V24.S4
+	FMOVQ 272(R10), F26
+	VFMLA V30.S4, V13.S4, V25.S4
+	FMOVQ 240(R2), F30
+	VFMLA V22.S4, V29.S4, V27.S4
+	FMOVS (R3), F29
+	FMOVQ 320(R2), F22
+	VFMLA V12.S4, V24.S4, V16.S4
+	FMOVQ 320(R2), F24
+	VFMLA V13.S4, V25.S4, V17.S4
+	FMOVQ 240(R2), F25
+	VFMLA V23.S4, V15.S4, V30.S4
+	FMOVQ 256(R9), F23
+	FMOVQ 240(R2), F15
+	VDUP  V29.S[0], V29.S4
+	VFMLA V12.S4, V16.S4, V11.S4
+	WORD  $0x6e3bdf70 // FMUL V16.4S, V27.4S, V27.4S
+	VFMLA V13.S4, V17.S4, V14.S4
+	WORD  $0x6e3bde51 // FMUL V17.4S, V18.4S, V27.4S
+	FMOVQ 240(R2), F27
+	VFMLA V23.S4, V29.S4, V28.S4
+	WORD  $0x6e3edfd7 // FMUL V23.4S, V30.4S, V30.4S
+	VFMLA V12.S4, V11.S4, V22.S4
+	WORD  $0x6e3ede8b // FMUL V11.4S, V20.4S, V30.4S
+	FMOVQ 272(R9), F30
+	VFMLA V13.S4, V14.S4, V24.S4
+	FMOVQ 256(R7), F14
+	VFMLA V18.S4, V18.S4, V16.S4
+	FMOVQ 272(R7), F18
+	WORD  $0x4e31d631 // FADD V17.4S, V17.4S, V17.4S
+	VFMLA V20.S4, V20.S4, V23.S4
+	FMOVQ 240(R2), F20
+	VFMLA V12.S4, V22.S4, V25.S4
+	WORD  $0x4e2bd56b // FADD V11.4S, V11.4S, V11.4S
+	FMOVQ 240(R2), F22
+	FMOVQ 32(R8), F12
+	VFMLA V30.S4, V29.S4, V26.S4
+	VFMLA V13.S4, V24.S4, V15.S4
+	FMOVQ 48(R8), F13
+	WORD  $0x4e2ed78e // FADD V14.4S, V28.4S, V14.4S
+	WORD  $0x6e30fe30 // FDIV V16.4S, V17.4S, V16.4S
+	WORD  $0x6e37fd6b // FDIV V11.4S, V11.4S, V23.4S
+	VMOV  V7.B16, V17.B16
+	VFMLA V19.S4, V25.S4, V27.S4
+	WORD  $0x4e32d752 // FADD V18.4S, V26.4S, V18.4S
+	WORD  $0x4ea0f5ce // FMIN V14.4S, V14.4S, V0.4S
+	VFMLA V21.S4, V15.S4, V20.S4
+	WORD  $0x4e21f5ce // FMAX V14.4S, V14.4S, V1.4S
+	WORD  $0x4ea0f64f // FMIN V15.4S, V18.4S, V0.4S
+	WORD  $0x6e3bfed2 // FDIV V18.4S, V22.4S, V27.4S
+	WORD  $0x4e21f5ef // FMAX V15.4S, V15.4S, V1.4S
+	WORD  $0x6e34fed3 // FDIV V19.4S, V22.4S, V20.4S
+	WORD  $0x4eb0d58c // FSUB V12.4S, V12.4S, V16.4S
+	VMOV  V7.B16, V20.B16
+	WORD  $0x4eabd5ad // FSUB V13.4S, V13.4S, V11.4S
+	VFMLS V2.S4, V14.S4, V17.S4
+	VFMLA V12.S4, V9.S4, V16.S4
+	VFMLS V2.S4, V15.S4, V20.S4
+	VFMLA V13.S4, V10.S4, V11.S4
+	WORD  $0x4ea7d629 // FSUB V9.4S, V17.4S, V7.4S
+	FMOVQ F16, 32(R6)
+	WORD  $0x4ea7d68a // FSUB V10.4S, V20.4S, V7.4S
+	FMOVQ F11, 48(R6)
+	FMOVQ 272(R2), F11
+	FMOVQ 272(R2), F12
+	FMOVQ 256(R2), F13
+	FMOVQ 256(R2), F16
+	VFMLA V3.S4, V9.S4, V14.S4
+	FMOVQ 288(R2), F25
+	FMOVQ 288(R2), F26
+	VFMLA V3.S4, V10.S4, V15.S4
+	FMOVQ 304(R2), F10
+	FMOVQ 304(R2), F27
+	FMOVQ 320(R2), F28
+	FMOVQ 320(R2), F29
+	FMOVQ 240(R2), F9
+	FMOVQ 240(R2), F21
+	FMOVQ 240(R2), F22
+	FMOVQ 240(R2), F23
+	VSHL  $23, V17.S4, V17.S4
+	VSHL  $23, V20.S4, V20.S4
+	FMOVQ 240(R2), F24
+	VFMLA V13.S4, V14.S4, V11.S4
+	FMOVS (R3), F13
+	FMOVQ 320(R10), F30
+	VFMLA V16.S4, V15.S4, V12.S4
+	FMOVQ 336(R10), F16
+	VFMLA V14.S4, V11.S4, V25.S4
+	FMOVQ 320(R9), F11
+	VFMLA V15.S4, V12.S4, V26.S4
+	FMOVQ 336(R9), F12
+	VDUP  V13.S[0], V13.S4
+	VFMLA V14.S4, V25.S4, V10.S4
+	FMOVQ 320(R7), F25
+	VFMLA V15.S4, V26.S4, V27.S4
+	FMOVQ 336(R7), F26
+	VFMLA V11.S4, V13.S4, V30.S4
+	VFMLA V12.S4, V13.S4, V16.S4
+	VFMLA V14.S4, V10.S4, V28.S4
+	VFMLA V15.S4, V27.S4, V29.S4
+	VFMLA V25.S4, V18.S4, V30.S4
+	VFMLA V26.S4, V19.S4, V16.S4
+	VFMLA V14.S4, V28.S4, V9.S4
+	VFMLA V15.S4, V29.S4, V21.S4
+	VMOV  V30.B16, V10.B16
+	VMOV  V16.B16, V29.B16
+	VFMLA V17.S4, V9.S4, V22.S4
+	VFMLA V20.S4, V21.S4, V23.S4
+	WORD  $0x6e36ff09 // FDIV V9.4S, V24.4S, V22.4S
+	WORD  $0x6e37ff0b // FDIV V11.4S, V24.4S, V23.4S
+	VMOV  V9.B16, V9.B16
+	VMOV  V11.B16, V11.B16
+	ADD   $64, R6, R6
+	ADD   $64, R7, R7
+	ADD   $64, R8, R8
+	ADD   $64, R9, R9
+	ADD   $64, R10, R10
+	ADD   $128, R7, R7
+	ADD   $128, R9, R9
+	ADD   $128, R10, R10
+	ADD   $-16, R11, R11
+	CMP   $16, R11
+	BGE   loop34
+
+done35:
+	// New gate and h of the units before. Reset gate and update gate.
+	FMOVS (R3), F12
+	FMOVQ 32(R10), F13
+	FMOVQ 48(R10), F14
+	FMOVQ 32(R9), F15
+	FMOVQ 48(R9), F16
+	FMOVQ 32(R7), F17
+	FMOVQ 48(R7), F18
+	VMOV  V7.B16, V19.B16
+	VMOV  V7.B16, V20.B16
+	WORD  $0x4ea4f54a // FMIN V10.4S, V10.4S, V4.4S
+	WORD  $0x4ea4f7b5 // FMIN V21.4S, V29.4S, V4.4S
+	VMOV  V6.B16, V22.B16
+	VMOV  V6.B16, V23.B16
+	FMOVQ 208(R2), F24
+	FMOVQ 208(R2), F25
+	FMOVQ 192(R2), F26
+	WORD  $0x4e25f54a // FMAX V10.4S, V10.4S, V5.4S
+	WORD  $0x4e25f6b5 // FMAX V21.4S, V21.4S, V5.4S
+	FMOVQ 192(R2), F27
+	FMOVQ 272(R2), F28
+	VDUP  V12.S[0], V12.S4
+	FMOVQ 272(R2), F29
+	FMOVQ 256(R2), F30
+	VFMLA V15.S4, V12.S4, V13.S4
+	VFMLA V16.S4, V12.S4, V14.S4
+	FMOVQ 256(R2), F16
+	FMOVQ 160(R2), F12
+	VFMLA V10.S4, V10.S4, V22.S4
+	VFMLA V21.S4, V21.S4, V23.S4
+	FMOVQ 160(R2), F15
+	WORD  $0x4e31d5ad // FADD V13.4S, V13.4S, V17.4S
+	WORD  $0x4e32d5d2 // FADD V18.4S, V14.4S, V18.4S
+	FMOVQ 224(R2), F14
+	FMOVQ 224(R2), F17
+	VFMLA V26.S4, V22.S4, V24.S4
+	FMOVQ 288(R2), F26
+	VFMLA V27.S4, V23.S4, V25.S4
+	FMOVQ 288(R2), F27
+	VFMLA V8.S4, V22.S4, V12.S4
+	VFMLA V8.S4, V23.S4, V15.S4
+	WORD  $0x4ea0f5ad // FMIN V13.4S, V13.4S, V0.4S
+	WORD  $0x4ea0f652 // FMIN V18.4S, V18.4S, V0.4S
+	WORD  $0x4e21f5ad // FMAX V13.4S, V13.4S, V1.4S
+	WORD  $0x4e21f652 // FMAX V18.4S, V18.4S, V1.4S
+	VFMLA V22.S4, V24.S4, V14.S4
+	FMOVQ 176(R2), F24
+	VFMLA V23.S4, V25.S4, V17.S4
+	FMOVQ 176(R2), F25
+	VFMLS V2.S4, V13.S4, V19.S4
+	VFMLS V2.S4, V18.S4, V20.S4
+	VFMLA V22.S4, V12.S4, V24.S4
+	WORD  $0x4ea7d66c // FSUB V12.4S, V19.4S, V7.4S
+	VFMLA V23.S4, V15.S4, V25.S4
+	WORD  $0x4ea7d68f // FSUB V15.4S, V20.4S, V7.4S
+	VSHL  $23, V19.S4, V19.S4
+	VSHL  $23, V20.S4, V20.S4
+	VFMLA V3.S4, V12.S4, V13.S4
+	FMOVQ 240(R2), F12
+	VFMLA V3.S4, V15.S4, V18.S4
+	FMOVQ 240(R2), F15
+	WORD  $0x6e38dd4a // FMUL V10.4S, V10.4S, V24.4S
+	FMOVQ 304(R2), F24
+	WORD  $0x6e39deb5 // FMUL V21.4S, V21.4S, V25.4S
+	FMOVQ 304(R2), F25
+	VFMLA V30.S4, V13.S4, V28.S4
+	FMOVQ 320(R2), F30
+	VFMLA V16.S4, V18.S4, V29.S4
+	FMOVQ 320(R2), F16
+	VFMLA V22.S4, V14.S4, V12.S4
+	FMOVQ 96(R10), F14
+	FMOVQ 112(R10), F22
+	VFMLA V23.S4, V17.S4, V15.S4
+	FMOVS (R3), F23
+	FMOVQ 240(R2), F17
+	VFMLA V13.S4, V28.S4, V26.S4
+	FMOVQ 240(R2), F28
+	VFMLA V18.S4, V29.S4, V27.S4
+	WORD  $0x6e2cdd9d // FMUL V29.4S, V12.4S, V12.4S
+	WORD  $0x6e2cdd4c // FMUL V12.4S, V10.4S, V12.4S
+	VDUP  V23.S[0], V23.S4
+	VFMLA V13.S4, V26.S4, V24.S4
+	WORD  $0x6e2fddfa // FMUL V26.4S, V15.4S, V15.4S
+	VFMLA V18.S4, V27.S4, V25.S4
+	WORD  $0x6e2fdeaf // FMUL V15.4S, V21.4S, V15.4S
+	FMOVQ 96(R9), F27
+	VFMLA V10.S4, V10.S4, V29.S4
+	FMOVQ 112(R9), F10
+	WORD  $0x4e2cd58c // FADD V12.4S, V12.4S, V12.4S
+	VFMLA V13.S4, V24.S4, V30.S4
+	FMOVQ 240(R2), F24
+	VFMLA V21.S4, V21.S4, V26.S4
+	FMOVQ 96(R7), F21
+	VFMLA V18.S4, V25.S4, V16.S4
+	FMOVQ 112(R7), F25
+	WORD  $0x4e2fd5ef // FADD V15.4S, V15.4S, V15.4S
+	VFMLA V27.S4, V23.S4, V14.S4
+	FMOVQ 240(R2), F27
+	WORD  $0x6e3dfd8c // FDIV V12.4S, V12.4S, V29.4S
+	FMOVQ 240(R2), F29
+	VFMLA V10.S4, V23.S4, V22.S4
+	FMOVQ (R8), F10
+	FMOVQ 16(R8), F23
+	VFMLA V13.S4, V30.S4, V17.S4
+	WORD  $0x6e3afded // FDIV V13.4S, V15.4S, V26.4S
+	VFMLA V18.S4, V16.S4, V28.S4
+	WORD  $0x4e35d5ce // FADD V14.4S, V14.4S, V21.4S
+	WORD  $0x4e39d6cf // FADD V15.4S, V22.4S, V25.4S
+	VFMLA V19.S4, V17.S4, V24.S4
+	WORD  $0x4ea0f5ce // FMIN V14.4S, V14.4S, V0.4S
+	VFMLA V20.S4, V28.S4, V27.S4
+	WORD  $0x4ea0f5ef // FMIN V15.4S, V15.4S, V0.4S
+	WORD  $0x4e21f5ce // FMAX V14.4S, V14.4S, V1.4S
+	WORD  $0x6e38ffb0 // FDIV V16.4S, V29.4S, V24.4S
+	WORD  $0x6e3bffb1 // FDIV V17.4S, V29.4S, V27.4S
+	WORD  $0x4eacd54a // FSUB V10.4S, V10.4S, V12.4S
+	WORD  $0x4e21f5ef // FMAX V15.4S, V15.4S, V1.4S
+	WORD  $0x4eadd6f2 // FSUB V18.4S, V23.4S, V13.4S
+	VMOV  V7.B16, V19.B16
+	VFMLA V10.S4, V9.S4, V12.S4
+	VMOV  V7.B16, V9.B16
+	VFMLA V18.S4, V11.S4, V13.S4
+	VFMLS V2.S4, V14.S4, V19.S4
+	FMOVQ F12, (R6)
+	VFMLS V2.S4, V15.S4, V9.S4
+	FMOVQ F13, 16(R6)
+	WORD  $0x4ea7d66a // FSUB V10.4S, V19.4S, V7.4S
+	FMOVQ 272(R2), F12
+	FMOVQ 272(R2), F13
+	FMOVQ 256(R2), F18
+	FMOVQ 256(R2), F20
+	FMOVQ 288(R2), F21
+	FMOVQ 288(R2), F22
+	WORD  $0x4ea7d52b // FSUB V11.4S, V9.4S, V7.4S
+	FMOVQ 304(R2), F23
+	FMOVQ 304(R2), F24
+	FMOVQ 320(R2), F25
+	VFMLA V3.S4, V10.S4, V14.S4
+	FMOVQ 320(R2), F10
+	FMOVQ 240(R2), F26
+	FMOVQ 240(R2), F27
+	FMOVQ 240(R2), F28
+	FMOVQ 240(R2), F29
+	VSHL  $23, V19.S4, V19.S4
+	VSHL  $23, V9.S4, V9.S4
+	VFMLA V3.S4, V11.S4, V15.S4
+	FMOVQ 240(R2), F11
+	FMOVS (R3), F30
+	VFMLA V18.S4, V14.S4, V12.S4
+	FMOVQ 160(R10), F18
+	VFMLA V20.S4, V15.S4, V13.S4
+	FMOVQ 176(R10), F20
+	VDUP  V30.S[0], V30.S4
+	VFMLA V14.S4, V12.S4, V21.S4
+	FMOVQ 160(R9), F12
+	VFMLA V15.S4, V13.S4, V22.S4
+	FMOVQ 176(R9), F13
+	VFMLA V14.S4, V21.S4, V23.S4
+	FMOVQ 160(R7), F21
+	VFMLA V12.S4, V30.S4, V18.S4
+	FMOVQ 176(R7), F12
+	VFMLA V15.S4, V22.S4, V24.S4
+	VFMLA V13.S4, V30.S4, V20.S4
+	VFMLA V14.S4, V23.S4, V25.S4
+	VFMLA V21.S4, V16.S4, V18.S4
+	VFMLA V15.S4, V24.S4, V10.S4
+	VFMLA V12.S4, V17.S4, V20.S4
+	VFMLA V14.S4, V25.S4, V26.S4
+	VFMLA V15.S4, V10.S4, V27.S4
+	VFMLA V19.S4, V26.S4, V28.S4
+	VFMLA V9.S4, V27.S4, V29.S4
+	WORD  $0x6e3cfd69 // FDIV V9.4S, V11.4S, V28.4S
+	WORD  $0x6e3dfd6a // FDIV V10.4S, V11.4S, V29.4S
+
+	// New gate and h of the units before.
+	WORD  $0x4ea4f64b // FMIN V11.4S, V18.4S, V4.4S
+	WORD  $0x4ea4f68c // FMIN V12.4S, V20.4S, V4.4S
+	VMOV  V6.B16, V13.B16
+	VMOV  V6.B16, V14.B16
+	FMOVQ 208(R2), F15
+	FMOVQ 208(R2), F16
+	FMOVQ 192(R2), F17
+	FMOVQ 192(R2), F18
+	WORD  $0x4e25f56b // FMAX V11.4S, V11.4S, V5.4S
+	WORD  $0x4e25f58c // FMAX V12.4S, V12.4S, V5.4S
+	FMOVQ 160(R2), F19
+	FMOVQ 160(R2), F20
+	FMOVQ 224(R2), F23
+	FMOVQ 224(R2), F24
+	FMOVQ 176(R2), F21
+	FMOVQ 176(R2), F22
+	VFMLA V11.S4, V11.S4, V13.S4
+	VFMLA V12.S4, V12.S4, V14.S4
+	FMOVQ 240(R2), F25
+	FMOVQ 240(R2), F26
+	FMOVQ 32(R8), F27
+	FMOVQ 48(R8), F28
+	VFMLA V17.S4, V13.S4, V15.S4
+	VFMLA V18.S4, V14.S4, V16.S4
+	VFMLA V8.S4, V13.S4, V19.S4
+	VFMLA V8.S4, V14.S4, V20.S4
+	VFMLA V13.S4, V15.S4, V23.S4
+	VFMLA V14.S4, V16.S4, V24.S4
+	VFMLA V13.S4, V19.S4, V21.S4
+	VFMLA V14.S4, V20.S4, V22.S4
+	VFMLA V13.S4, V23.S4, V25.S4
+	VFMLA V14.S4, V24.S4, V26.S4
+	WORD  $0x6e35dd6b // FMUL V11.4S, V11.4S, V21.4S
+	WORD  $0x6e36dd8c // FMUL V12.4S, V12.4S, V22.4S
+	WORD  $0x6e39df2d // FMUL V13.4S, V25.4S, V25.4S
+	WORD  $0x6e3adf4e // FMUL V14.4S, V26.4S, V26.4S
+	WORD  $0x6e39dd6f // FMUL V15.4S, V11.4S, V25.4S
+	WORD  $0x6e3add90 // FMUL V16.4S, V12.4S, V26.4S
+	VFMLA V11.S4, V11.S4, V13.S4
+	VFMLA V12.S4, V12.S4, V14.S4
+	WORD  $0x4e2fd5eb // FADD V11.4S, V15.4S, V15.4S
+	WORD  $0x4e30d60c // FADD V12.4S, V16.4S, V16.4S
+	WORD  $0x6e2dfd6b // FDIV V11.4S, V11.4S, V13.4S
+	WORD  $0x6e2efd8c // FDIV V12.4S, V12.4S, V14.4S
+	WORD  $0x4eabd76d // FSUB V13.4S, V27.4S, V11.4S
+	WORD  $0x4eacd78e // FSUB V14.4S, V28.4S, V12.4S
+	VFMLA V13.S4, V9.S4, V11.S4
+	VFMLA V14.S4, V10.S4, V12.S4
+	FMOVQ F11, 32(R6)
+	FMOVQ F12, 48(R6)
+	ADD   $64, R6, R6
+	ADD   $64, R7, R7
+	ADD   $64, R8, R8
+	ADD   $64, R9, R9
+	ADD   $64, R10, R10
+	ADD   $128, R7, R7
+	ADD   $128, R9, R9
+	ADD   $128, R10, R10
+
+done33:
+	// 4 elements at a time.
+	CMP $4, R11
+	BLT done37
+
+loop36:
+	// Reset gate and update gate. New gate and h of the units before.
+	FMOVS (R3), F9
+	FMOVQ (R10), F10
+	FMOVQ (R9), F11
+	FMOVQ (R7), F12
+	VMOV  V7.B16, V13.B16
+	FMOVQ 272(R2), F14
+	FMOVQ 256(R2), F15
+	FMOVQ 288(R2), F16
+	FMOVQ 304(R2), F17
+	FMOVQ 320(R2), F18
+	FMOVQ 240(R2), F19
+	FMOVQ 240(R2), F20
+	FMOVS (R3), F22
+	FMOVQ 240(R2), F21
+	FMOVQ 64(R10), F23
+	FMOVQ 64(R9), F24
+	FMOVQ 64(R7), F25
+	VMOV  V7.B16, V26.B16
+	VDUP  V9.S[0], V9.S4
+	FMOVQ 272(R2), F27
+	VFMLA V11.S4, V9.S4, V10.S4
+	FMOVQ 256(R2), F9
+	VDUP  V22.S[0], V22.S4
+	VFMLA V24.S4, V22.S4, V23.S4
+	WORD  $0x4e2cd54a // FADD V10.4S, V10.4S, V12.4S
+	FMOVQ 288(R2), F11
+	WORD  $0x4ea0f54a // FMIN V10.4S, V10.4S, V0.4S
+	WORD  $0x4e39d6ec // FADD V12.4S, V23.4S, V25.4S
+	WORD  $0x4e21f54a // FMAX V10.4S, V10.4S, V1.4S
+	FMOVQ 304(R2), F22
+	WORD  $0x4ea0f58c // FMIN V12.4S, V12.4S, V0.4S
+	VFMLS V2.S4, V10.S4, V13.S4
+	FMOVQ 320(R2), F24
+	WORD  $0x4e21f597 // FMAX V23.4S, V12.4S, V1.4S
+	VFMLS V2.S4, V23.S4, V26.S4
+	WORD  $0x4ea7d5ac // FSUB V12.4S, V13.4S, V7.4S
+	VSHL  $23, V13.S4, V13.S4
+	FMOVQ 240(R2), F25
+	VFMLA V3.S4, V12.S4, V10.S4
+	WORD  $0x4ea7d74c // FSUB V12.4S, V26.4S, V7.4S
+	FMOVQ 240(R2), F28
+	VSHL  $23, V26.S4, V26.S4
+	VFMLA V3.S4, V12.S4, V23.S4
+	VFMLA V15.S4, V10.S4, V14.S4
+	FMOVQ 240(R2), F12
+	VFMLA V9.S4, V23.S4, V27.S4
+	VFMLA V10.S4, V14.S4, V16.S4
+	FMOVQ 128(R10), F14
+	FMOVQ 128(R7), F9
+	VFMLA V23.S4, V27.S4, V11.S4
+	VFMLA V10.S4, V16.S4, V17.S4
+	FMOVS (R3), F15
+	VFMLA V23.S4, V11.S4, V22.S4
+	VFMLA V10.S4, V17.S4, V18.S4
+	FMOVQ 128(R9), F11
+	VDUP  V15.S[0], V15.S4
+	VFMLA V23.S4, V22.S4, V24.S4
+	VFMLA V10.S4, V18.S4, V19.S4
+	VFMLA V11.S4, V15.S4, V14.S4
+	VFMLA V23.S4, V24.S4, V25.S4
+	VFMLA V13.S4, V19.S4, V20.S4
+	VMOV  V6.B16, V10.B16
+	VFMLA V26.S4, V25.S4, V28.S4
+	WORD  $0x6e34feab // FDIV V11.4S, V21.4S, V20.4S
+	FMOVQ 208(R2), F16
+	FMOVQ 192(R2), F17
+	FMOVQ 160(R2), F13
+	FMOVQ 224(R2), F18
+	FMOVQ 176(R2), F15
+	FMOVQ 240(R2), F19
+	FMOVQ (R8), F20
+	WORD  $0x6e3cfd8c // FDIV V12.4S, V12.4S, V28.4S
+	VFMLA V9.S4, V11.S4, V14.S4
+	WORD  $0x4ea4f5c9 // FMIN V9.4S, V14.4S, V4.4S
+	WORD  $0x4e25f529 // FMAX V9.4S, V9.4S, V5.4S
+	VFMLA V9.S4, V9.S4, V10.S4
+	VFMLA V17.S4, V10.S4, V16.S4
+	VFMLA V8.S4, V10.S4, V13.S4
+	VFMLA V10.S4, V16.S4, V18.S4
+	VFMLA V10.S4, V13.S4, V15.S4
+	VFMLA V10.S4, V18.S4, V19.S4
+	WORD  $0x6e2fdd29 // FMUL V9.4S, V9.4S, V15.4S
+	WORD  $0x6e33de6a // FMUL V10.4S, V19.4S, V19.4S
+	WORD  $0x6e33dd2b // FMUL V11.4S, V9.4S, V19.4S
+	VFMLA V9.S4, V9.S4, V10.S4
+	WORD  $0x4e2bd569 // FADD V9.4S, V11.4S, V11.4S
+	WORD  $0x6e2afd29 // FDIV V9.4S, V9.4S, V10.4S
+	WORD  $0x4ea9d68a // FSUB V10.4S, V20.4S, V9.4S
+	VFMLA V10.S4, V12.S4, V9.S4
+	FMOVQ F9, (R6)
+	ADD   $16, R6, R6
+	ADD   $16, R7, R7
+	ADD   $16, R8, R8
+	ADD   $16, R9, R9
+	ADD   $16, R10, R10
+	ADD   $-4, R11, R11
+	CMP   $4, R11
+	BGE   loop36
+
+done37:
+	// The last elements.
+	CMP $0, R11
+	BEQ done38
+
+loop39:
+	// Reset gate and update gate. New gate and h of the units before.
+	FMOVS (R3), F9
+	FMOVS (R10), F10
+	FMOVQ (R9), F11
+	FMOVS (R7), F12
+	VMOV  V7.B16, V13.B16
+	FMOVQ 272(R2), F14
+	FMOVQ 256(R2), F15
+	FMOVQ 288(R2), F16
+	FMOVQ 304(R2), F17
+	FMOVQ 320(R2), F18
+	FMOVQ 240(R2), F19
+	FMOVQ 240(R2), F20
+	FMOVS (R3), F22
+	FMOVQ 240(R2), F21
+	FMOVS 64(R10), F23
+	FMOVQ 64(R9), F24
+	FMOVS 64(R7), F25
+	VMOV  V7.B16, V26.B16
+	VDUP  V9.S[0], V9.S4
+	FMOVQ 272(R2), F27
+	VFMLA V11.S4, V9.S4, V10.S4
+	FMOVQ 256(R2), F9
+	VDUP  V22.S[0], V22.S4
+	VFMLA V24.S4, V22.S4, V23.S4
+	WORD  $0x4e2cd54a // FADD V10.4S, V10.4S, V12.4S
+	FMOVQ 288(R2), F11
+	WORD  $0x4ea0f54a // FMIN V10.4S, V10.4S, V0.4S
+	WORD  $0x4e39d6ec // FADD V12.4S, V23.4S, V25.4S
+	WORD  $0x4e21f54a // FMAX V10.4S, V10.4S, V1.4S
+	FMOVQ 304(R2), F22
+	WORD  $0x4ea0f58c // FMIN V12.4S, V12.4S, V0.4S
+	VFMLS V2.S4, V10.S4, V13.S4
+	FMOVQ 320(R2), F24
+	WORD  $0x4e21f597 // FMAX V23.4S, V12.4S, V1.4S
+	VFMLS V2.S4, V23.S4, V26.S4
+	WORD  $0x4ea7d5ac // FSUB V12.4S, V13.4S, V7.4S
+	VSHL  $23, V13.S4, V13.S4
+	FMOVQ 240(R2), F25
+	VFMLA V3.S4, V12.S4, V10.S4
+	WORD  $0x4ea7d74c // FSUB V12.4S, V26.4S, V7.4S
+	FMOVQ 240(R2), F28
+	VSHL  $23, V26.S4, V26.S4
+	VFMLA V3.S4, V12.S4, V23.S4
+	VFMLA V15.S4, V10.S4, V14.S4
+	FMOVQ 240(R2), F12
+	VFMLA V9.S4, V23.S4, V27.S4
+	VFMLA V10.S4, V14.S4, V16.S4
+	FMOVS 128(R10), F14
+	FMOVS 128(R7), F9
+	VFMLA V23.S4, V27.S4, V11.S4
+	VFMLA V10.S4, V16.S4, V17.S4
+	FMOVS (R3), F15
+	VFMLA V23.S4, V11.S4, V22.S4
+	VFMLA V10.S4, V17.S4, V18.S4
+	FMOVQ 128(R9), F11
+	VDUP  V15.S[0], V15.S4
+	VFMLA V23.S4, V22.S4, V24.S4
+	VFMLA V10.S4, V18.S4, V19.S4
+	VFMLA V11.S4, V15.S4, V14.S4
+	VFMLA V23.S4, V24.S4, V25.S4
+	VFMLA V13.S4, V19.S4, V20.S4
+	VMOV  V6.B16, V10.B16
+	VFMLA V26.S4, V25.S4, V28.S4
+	WORD  $0x6e34feab // FDIV V11.4S, V21.4S, V20.4S
+	FMOVQ 208(R2), F16
+	FMOVQ 192(R2), F17
+	FMOVQ 160(R2), F13
+	FMOVQ 224(R2), F18
+	FMOVQ 176(R2), F15
+	FMOVQ 240(R2), F19
+	FMOVS (R8), F20
+	WORD  $0x6e3cfd8c // FDIV V12.4S, V12.4S, V28.4S
+	VFMLA V9.S4, V11.S4, V14.S4
+	WORD  $0x4ea4f5c9 // FMIN V9.4S, V14.4S, V4.4S
+	WORD  $0x4e25f529 // FMAX V9.4S, V9.4S, V5.4S
+	VFMLA V9.S4, V9.S4, V10.S4
+	VFMLA V17.S4, V10.S4, V16.S4
+	VFMLA V8.S4, V10.S4, V13.S4
+	VFMLA V10.S4, V16.S4, V18.S4
+	VFMLA V10.S4, V13.S4, V15.S4
+	VFMLA V10.S4, V18.S4, V19.S4
+	WORD  $0x6e2fdd29 // FMUL V9.4S, V9.4S, V15.4S
+	WORD  $0x6e33de6a // FMUL V10.4S, V19.4S, V19.4S
+	WORD  $0x6e33dd2b // FMUL V11.4S, V9.4S, V19.4S
+	VFMLA V9.S4, V9.S4, V10.S4
+	WORD  $0x4e2bd569 // FADD V9.4S, V11.4S, V11.4S
+	WORD  $0x6e2afd29 // FDIV V9.4S, V9.4S, V10.4S
+	WORD  $0x4ea9d68a // FSUB V10.4S, V20.4S, V9.4S
+	VFMLA V10.S4, V12.S4, V9.S4
+	FMOVS F9, (R6)
+	ADD   $4, R6, R6
+	ADD   $4, R7, R7
+	ADD   $4, R8, R8
+	ADD   $4, R9, R9
+	ADD   $4, R10, R10
+	ADD   $-1, R11, R11
+	CMP   $0, R11
+	BNE   loop39
+
+done38:
+	JMP done32
+
+both31:
+	MOVD 296(R1), R3
+	MOVD 312(R1), R6
+	MOVD 320(R1), R7
+	MOVD 328(R1), R8
 	MOVD 232(R1), R9
 
 	// 8 elements at a time.
 	CMP $16, R9
-	BLT done36
+	BLT done40
 
 	// Reset gate and update gate.
 	FMOVQ (R6), F9
@@ -5965,9 +7072,9 @@ done5:
 	WORD  $0x6e39ff4a // FDIV V10.4S, V26.4S, V25.4S
 	ADD   $-16, R9, R9
 	CMP   $16, R9
-	BLT   done38
+	BLT   done42
 
-loop37:
+loop41:
 	// New gate and h of the units before. Reset gate and update gate.
 	FMOVQ 32(R6), F11
 	FMOVQ 48(R6), F12
@@ -6291,9 +7398,9 @@ loop37:
 	ADD   $128, R7, R7
 	ADD   $-16, R9, R9
 	CMP   $16, R9
-	BGE   loop37
+	BGE   loop41
 
-done38:
+done42:
 	// New gate and h of the units before. Reset gate and update gate.
 	FMOVQ 32(R6), F11
 	FMOVQ 48(R6), F12
@@ -6508,12 +7615,12 @@ done38:
 	ADD   $128, R6, R6
 	ADD   $128, R7, R7
 
-done36:
+done40:
 	// 4 elements at a time.
 	CMP $4, R9
-	BLT done40
+	BLT done44
 
-loop39:
+loop43:
 	// Reset gate and update gate. New gate and h of the units before.
 	FMOVQ (R6), F9
 	FMOVQ (R7), F10
@@ -6599,14 +7706,14 @@ loop39:
 	ADD   $16, R8, R8
 	ADD   $-4, R9, R9
 	CMP   $4, R9
-	BGE   loop39
+	BGE   loop43
 
-done40:
+done44:
 	// The last elements.
 	CMP $0, R9
-	BEQ done41
+	BEQ done45
 
-loop42:
+loop46:
 	// Reset gate and update gate. New gate and h of the units before.
 	FMOVS (R6), F9
 	FMOVS (R7), F10
@@ -6692,75 +7799,76 @@ loop42:
 	ADD   $4, R8, R8
 	ADD   $-1, R9, R9
 	CMP   $0, R9
-	BNE   loop42
+	BNE   loop46
 
-done41:
+done45:
+done32:
 next3:
-	MOVD 240(R1), R3
+	MOVD 264(R1), R3
 	CMP  $0, R3
-	BEQ  done43
+	BEQ  done47
 
 	// A Linear of h.
 	CMP   $2, R3
-	BLT   one44
+	BLT   one48
 	CMP   $9, R3
-	BLT   half46
-	MOVD  256(R1), R6
+	BLT   half50
+	MOVD  280(R1), R6
 	FMOVQ (R6), F9
 	FMOVQ 16(R6), F10
 	MOVD  R3, R7
 	ADD   $-8, R7, R7
 	CMP   $2, R7
-	BLT   one48
+	BLT   one52
 	CMP   $4, R7
-	BLT   two49
+	BLT   two53
 	FMOVQ 32(R6), F11
-	JMP   loaded50
+	JMP   loaded54
 
-one48:
+one52:
 	FMOVS 32(R6), F11
-	JMP   loaded50
+	JMP   loaded54
 
-two49:
+two53:
 	FMOVD 32(R6), F11
 	CMP   $3, R7
-	BLT   loaded50
+	BLT   loaded54
 	FMOVS 40(R6), F12
 	VZIP1 V12.D2, V11.D2, V11.D2
 
-loaded50:
+loaded54:
 	MOVD  R3, R7
 	ADD   $-12, R7, R7
 	VMOVI $0, V12.B16
 	CMP   $1, R7
-	BLT   done51
+	BLT   done55
 	CMP   $2, R7
-	BLT   one52
+	BLT   one56
 	CMP   $4, R7
-	BLT   two53
+	BLT   two57
 	FMOVQ 48(R6), F12
-	JMP   loaded54
+	JMP   loaded58
 
-one52:
+one56:
 	FMOVS 48(R6), F12
-	JMP   loaded54
+	JMP   loaded58
 
-two53:
+two57:
 	FMOVD 48(R6), F12
 	CMP   $3, R7
-	BLT   loaded54
+	BLT   loaded58
 	FMOVS 56(R6), F13
 	VZIP1 V13.D2, V12.D2, V12.D2
 
-loaded54:
-done51:
-	MOVD 272(R1), R6
-	MOVD 264(R1), R7
+loaded58:
+done55:
+	MOVD 296(R1), R6
+	MOVD 288(R1), R7
 	MOVD 232(R1), R8
 	SUBS $4, R8, R8
-	BLT  done56
+	BLT  done60
 
-loop55:
+loop59:
 	FMOVQ (R6), F13
 	FLDPQ (R7), (F14, F15)
 	WORD  $0x4f8d11c9 // FMLA V9.4S, V14.4S, V13.S[0]
@@ -6789,14 +7897,14 @@ loop55:
 	ADD   $16, R6, R6
 	ADD   $256, R7, R7
 	SUBS  $4, R8, R8
-	BGE   loop55
+	BGE   loop59
 
-done56:
+done60:
 	ADD  $4, R8, R8
 	SUBS $1, R8, R8
-	BLT  done58
+	BLT  done62
 
-loop57:
+loop61:
 	FMOVS (R6), F13
 	FLDPQ (R7), (F14, F15)
 	WORD  $0x4f8d11c9 // FMLA V9.4S, V14.4S, V13.S[0]
@@ -6807,113 +7915,113 @@ loop57:
 	ADD   $4, R6, R6
 	ADD   $64, R7, R7
 	SUBS  $1, R8, R8
-	BGE   loop57
+	BGE   loop61
 
-done58:
+done62:
 	ADD   $1, R8, R8
-	MOVD  248(R1), R6
+	MOVD  272(R1), R6
 	FMOVQ F9, (R6)
 	FMOVQ F10, 16(R6)
 	MOVD  R3, R7
 	ADD   $-8, R7, R7
 	CMP   $2, R7
-	BLT   one59
-	CMP   $4, R7
-	BLT   two60
-	FMOVQ F11, 32(R6)
-	JMP   stored61
-
-one59:
-	FMOVS F11, 32(R6)
-	JMP   stored61
-
-two60:
-	FMOVD F11, 32(R6)
-	CMP   $3, R7
-	BLT   stored61
-	VEXT  $8, V11.B16, V11.B16, V9.B16
-	FMOVS F9, 40(R6)
-
-stored61:
-	MOVD  R3, R3
-	ADD   $-12, R3, R3
-	CMP   $1, R3
-	BLT   done62
-	CMP   $2, R3
 	BLT   one63
-	CMP   $4, R3
+	CMP   $4, R7
 	BLT   two64
-	FMOVQ F12, 48(R6)
+	FMOVQ F11, 32(R6)
 	JMP   stored65
 
 one63:
-	FMOVS F12, 48(R6)
+	FMOVS F11, 32(R6)
 	JMP   stored65
 
 two64:
+	FMOVD F11, 32(R6)
+	CMP   $3, R7
+	BLT   stored65
+	VEXT  $8, V11.B16, V11.B16, V9.B16
+	FMOVS F9, 40(R6)
+
+stored65:
+	MOVD  R3, R3
+	ADD   $-12, R3, R3
+	CMP   $1, R3
+	BLT   done66
+	CMP   $2, R3
+	BLT   one67
+	CMP   $4, R3
+	BLT   two68
+	FMOVQ F12, 48(R6)
+	JMP   stored69
+
+one67:
+	FMOVS F12, 48(R6)
+	JMP   stored69
+
+two68:
 	FMOVD F12, 48(R6)
 	CMP   $3, R3
-	BLT   stored65
+	BLT   stored69
 	VEXT  $8, V12.B16, V12.B16, V9.B16
 	FMOVS F9, 56(R6)
 
-stored65:
-done62:
-	JMP done47
+stored69:
+done66:
+	JMP done51
 
-half46:
-	MOVD  256(R1), R6
+half50:
+	MOVD  280(R1), R6
 	CMP   $2, R3
-	BLT   one66
+	BLT   one70
 	CMP   $4, R3
-	BLT   two67
+	BLT   two71
 	FMOVQ (R6), F9
-	JMP   loaded68
+	JMP   loaded72
 
-one66:
+one70:
 	FMOVS (R6), F9
-	JMP   loaded68
+	JMP   loaded72
 
-two67:
+two71:
 	FMOVD (R6), F9
 	CMP   $3, R3
-	BLT   loaded68
+	BLT   loaded72
 	FMOVS 8(R6), F10
 	VZIP1 V10.D2, V9.D2, V9.D2
 
-loaded68:
+loaded72:
 	MOVD  R3, R7
 	ADD   $-4, R7, R7
 	VMOVI $0, V10.B16
 	CMP   $1, R7
-	BLT   done69
+	BLT   done73
 	CMP   $2, R7
-	BLT   one70
+	BLT   one74
 	CMP   $4, R7
-	BLT   two71
+	BLT   two75
 	FMOVQ 16(R6), F10
-	JMP   loaded72
+	JMP   loaded76
 
-one70:
+one74:
 	FMOVS 16(R6), F10
-	JMP   loaded72
+	JMP   loaded76
 
-two71:
+two75:
 	FMOVD 16(R6), F10
 	CMP   $3, R7
-	BLT   loaded72
+	BLT   loaded76
 	FMOVS 24(R6), F11
 	VZIP1 V11.D2, V10.D2, V10.D2
 
-loaded72:
-done69:
-	MOVD 272(R1), R6
-	MOVD 264(R1), R7
+loaded76:
+done73:
+	MOVD 296(R1), R6
+	MOVD 288(R1), R7
 	MOVD 232(R1), R8
 	SUBS $4, R8, R8
-	BLT  done74
+	BLT  done78
 
-loop73:
+loop77:
 	FMOVQ (R6), F11
 	FLDPQ (R7), (F12, F13)
 	WORD  $0x4f8b1189 // FMLA V9.4S, V12.4S, V11.S[0]
@@ -6930,14 +8038,14 @@ loop73:
 	ADD   $16, R6, R6
 	ADD   $256, R7, R7
 	SUBS  $4, R8, R8
-	BGE   loop73
+	BGE   loop77
 
-done74:
+done78:
 	ADD  $4, R8, R8
 	SUBS $1, R8, R8
-	BLT  done76
+	BLT  done80
 
-loop75:
+loop79:
 	FMOVS (R6), F11
 	FLDPQ (R7), (F12, F13)
 	WORD  $0x4f8b1189 // FMLA V9.4S, V12.4S, V11.S[0]
@@ -6945,71 +8053,71 @@ loop75:
 	ADD   $4, R6, R6
 	ADD   $64, R7, R7
 	SUBS  $1, R8, R8
-	BGE   loop75
+	BGE   loop79
 
-done76:
+done80:
 	ADD   $1, R8, R8
-	MOVD  248(R1), R6
-	CMP   $2, R3
-	BLT   one77
-	CMP   $4, R3
-	BLT   two78
-	FMOVQ F9, (R6)
-	JMP   stored79
-
-one77:
-	FMOVS F9, (R6)
-	JMP   stored79
-
-two78:
-	FMOVD F9, (R6)
-	CMP   $3, R3
-	BLT   stored79
-	VEXT  $8, V9.B16, V9.B16, V9.B16
-	FMOVS F9, 8(R6)
-
-stored79:
-	MOVD  R3, R3
-	ADD   $-4, R3, R3
-	CMP   $1, R3
-	BLT   done80
+	MOVD  272(R1), R6
 	CMP   $2, R3
 	BLT   one81
 	CMP   $4, R3
 	BLT   two82
-	FMOVQ F10, 16(R6)
+	FMOVQ F9, (R6)
 	JMP   stored83
 
 one81:
-	FMOVS F10, 16(R6)
+	FMOVS F9, (R6)
 	JMP   stored83
 
 two82:
-	FMOVD F10, 16(R6)
+	FMOVD F9, (R6)
 	CMP   $3, R3
 	BLT   stored83
+	VEXT  $8, V9.B16, V9.B16, V9.B16
+	FMOVS F9, 8(R6)
+
+stored83:
+	MOVD  R3, R3
+	ADD   $-4, R3, R3
+	CMP   $1, R3
+	BLT   done84
+	CMP   $2, R3
+	BLT   one85
+	CMP   $4, R3
+	BLT   two86
+	FMOVQ F10, 16(R6)
+	JMP   stored87
+
+one85:
+	FMOVS F10, 16(R6)
+	JMP   stored87
+
+two86:
+	FMOVD F10, 16(R6)
+	CMP   $3, R3
+	BLT   stored87
 	VEXT  $8, V10.B16, V10.B16, V9.B16
 	FMOVS F9, 24(R6)
 
-stored83:
-done80:
-done47:
-	JMP done45
+stored87:
+done84:
+done51:
+	JMP done49
 
-one44:
-	MOVD  256(R1), R3
+one48:
+	MOVD  280(R1), R3
 	FMOVS (R3), F9
 	VDUP  V9.S[0], V9.S4
-	MOVD  256(R1), R3
+	MOVD  280(R1), R3
 	FMOVS (R3), F10
 	VDUP  V10.S[0], V10.S4
-	MOVD  272(R1), R3
-	MOVD  264(R1), R6
+	MOVD  296(R1), R3
+	MOVD  288(R1), R6
 	MOVD  232(R1), R7
 	SUBS  $4, R7, R7
-	BLT   done85
+	BLT   done89
 
-loop84:
+loop88:
 	FMOVQ (R3), F11
 	FLDPQ (R6), (F12, F13)
 	WORD  $0x4f8b1189 // FMLA V9.4S, V12.4S, V11.S[0]
@@ -7026,14 +8134,14 @@ loop84:
 	ADD   $16, R3, R3
 	ADD   $256, R6, R6
 	SUBS  $4, R7, R7
-	BGE   loop84
+	BGE   loop88
 
-done85:
+done89:
 	ADD  $4, R7, R7
 	SUBS $1, R7, R7
-	BLT  done87
+	BLT  done91
 
-loop86:
+loop90:
 	FMOVS (R3), F11
 	FLDPQ (R6), (F12, F13)
 	WORD  $0x4f8b1189 // FMLA V9.4S, V12.4S, V11.S[0]
@@ -7041,46 +8149,46 @@ loop86:
 	ADD   $4, R3, R3
 	ADD   $64, R6, R6
 	SUBS  $1, R7, R7
-	BGE   loop86
+	BGE   loop90
 
-done87:
+done91:
 	ADD   $1, R7, R7
-	MOVD  248(R1), R3
+	MOVD  272(R1), R3
 	FMOVS F9, (R3)
 
-done45:
-done43:
+done49:
+done47:
 	// To the next step.
 	MOVD 224(R1), R3
 	ADD  $-1, R3, R3
 	MOVD R3, 224(R1)
 	CMP  $0, R3
 	BEQ  done2
-	MOVD 272(R1), R3
-	MOVD R3, 304(R1)
-	MOVD 280(R1), R3
-	MOVD R3, 312(R1)
-	MOVD 272(R1), R3
-	MOVD 320(R1), R6
-	ADD  R6, R3, R3
-	MOVD R3, 272(R1)
-	MOVD 280(R1), R3
-	MOVD 328(R1), R6
-	ADD  R6, R3, R3
-	MOVD R3, 280(R1)
-	MOVD 288(R1), R3
-	MOVD 336(R1), R6
-	ADD  R6, R3, R3
-	MOVD R3, 288(R1)
+	MOVD 296(R1), R3
+	MOVD R3, 328(R1)
+	MOVD 304(R1), R3
+	MOVD R3, 336(R1)
 	MOVD 296(R1), R3
 	MOVD 344(R1), R6
 	ADD  R6, R3, R3
 	MOVD R3, 296(R1)
-	MOVD 16(R1), R3
+	MOVD 304(R1), R3
 	MOVD 352(R1), R6
 	ADD  R6, R3, R3
+	MOVD R3, 304(R1)
+	MOVD 312(R1), R3
+	MOVD 360(R1), R6
+	ADD  R6, R3, R3
+	MOVD R3, 312(R1)
+	MOVD 320(R1), R3
+	MOVD 368(R1), R6
+	ADD  R6, R3, R3
+	MOVD R3, 320(R1)
+	MOVD 16(R1), R3
+	MOVD 376(R1), R6
+	ADD  R6, R3, R3
 	MOVD R3, 16(R1)
-	MOVD 304(R1), R3
+	MOVD 328(R1), R3
 	MOVD R3, 120(R1)
 	MOVD 48(R1), R3
 	MOVD 56(R1), R6
@@ -7481,10 +8589,10 @@ done17:
 	BGE loop4
 
 done5:
-	MOVD 272(R1), R3
-	MOVD 288(R1), R6
-	MOVD 296(R1), R7
-	MOVD 304(R1), R8
+	MOVD 296(R1), R3
+	MOVD 312(R1), R6
+	MOVD 320(R1), R7
+	MOVD 328(R1), R8
 	MOVD 232(R1), R9
 
 	// 8 elements at a time.
@@ -8364,31 +9472,31 @@ done31:
 	MOVD R3, 224(R1)
 	CMP  $0, R3
 	BEQ  done2
-	MOVD 272(R1), R3
-	MOVD R3, 304(R1)
-	MOVD 280(R1), R3
-	MOVD R3, 312(R1)
-	MOVD 272(R1), R3
-	MOVD 320(R1), R6
-	ADD  R6, R3, R3
-	MOVD R3, 272(R1)
-	MOVD 280(R1), R3
-	MOVD 328(R1), R6
-	ADD  R6, R3, R3
-	MOVD R3, 280(R1)
-	MOVD 288(R1), R3
-	MOVD 336(R1), R6
-	ADD  R6, R3, R3
-	MOVD R3, 288(R1)
+	MOVD 296(R1), R3
+	MOVD R3, 328(R1)
+	MOVD 304(R1), R3
+	MOVD R3, 336(R1)
 	MOVD 296(R1), R3
 	MOVD 344(R1), R6
 	ADD  R6, R3, R3
 	MOVD R3, 296(R1)
-	MOVD 16(R1), R3
+	MOVD 304(R1), R3
 	MOVD 352(R1), R6
 	ADD  R6, R3, R3
+	MOVD R3, 304(R1)
+	MOVD 312(R1), R3
+	MOVD 360(R1), R6
+	ADD  R6, R3, R3
+	MOVD R3, 312(R1)
+	MOVD 320(R1), R3
+	MOVD 368(R1), R6
+	ADD  R6, R3, R3
+	MOVD R3, 320(R1)
+	MOVD 16(R1), R3
+	MOVD 376(R1), R6
+	ADD  R6, R3, R3
 	MOVD R3, 16(R1)
-	MOVD 304(R1), R3
+	MOVD 328(R1), R3
 	MOVD R3, 120(R1)
 	MOVD 48(R1), R3
 	MOVD 56(R1), R6
@@ -9261,9 +10369,9 @@ done43:
 	BGE loop4
 
 done5:
-	MOVD 272(R1), R3
-	MOVD 288(R1), R6
-	MOVD 296(R1), R7
+	MOVD 296(R1), R3
+	MOVD 312(R1), R6
+	MOVD 320(R1), R7
 	MOVD 232(R1), R8
 
 	// 8 elements at a time.
@@ -9407,31 +10515,31 @@ done56:
 	MOVD R3, 224(R1)
 	CMP  $0, R3
 	BEQ  done2
-	MOVD 272(R1), R3
-	MOVD R3, 304(R1)
-	MOVD 280(R1), R3
-	MOVD R3, 312(R1)
-	MOVD 272(R1), R3
-	MOVD 320(R1), R6
-	ADD  R6, R3, R3
-	MOVD R3, 272(R1)
-	MOVD 280(R1), R3
-	MOVD 328(R1), R6
-	ADD  R6, R3, R3
-	MOVD R3, 280(R1)
-	MOVD 288(R1), R3
-	MOVD 336(R1), R6
-	ADD  R6, R3, R3
-	MOVD R3, 288(R1)
+	MOVD 296(R1), R3
+	MOVD R3, 328(R1)
+	MOVD 304(R1), R3
+	MOVD R3, 336(R1)
 	MOVD 296(R1), R3
 	MOVD 344(R1), R6
 	ADD  R6, R3, R3
 	MOVD R3, 296(R1)
-	MOVD 16(R1), R3
+	MOVD 304(R1), R3
 	MOVD 352(R1), R6
 	ADD  R6, R3, R3
+	MOVD R3, 304(R1)
+	MOVD 312(R1), R3
+	MOVD 360(R1), R6
+	ADD  R6, R3, R3
+	MOVD R3, 312(R1)
+	MOVD 320(R1), R3
+	MOVD 368(R1), R6
+	ADD  R6, R3, R3
+	MOVD R3, 320(R1)
+	MOVD 16(R1), R3
+	MOVD 376(R1), R6
+	ADD  R6, R3, R3
 	MOVD R3, 16(R1)
-	MOVD 304(R1), R3
+	MOVD 328(R1), R3
 	MOVD R3, 120(R1)
 	MOVD 48(R1), R3
 	MOVD 56(R1), R6
@@ -10289,9 +11397,9 @@ done43:
 	BGE loop4
 
 done5:
-	MOVD 272(R1), R2
-	MOVD 288(R1), R3
-	MOVD 296(R1), R6
+	MOVD 296(R1), R2
+	MOVD 312(R1), R3
+	MOVD 320(R1), R6
 	MOVD 232(R1), R7
 
 	// 8 elements at a time.
@@ -10363,31 +11471,31 @@ done56:
 	MOVD R2, 224(R1)
 	CMP  $0, R2
 	BEQ  done2
-	MOVD 272(R1), R2
-	MOVD R2, 304(R1)
-	MOVD 280(R1), R2
-	MOVD R2, 312(R1)
-	MOVD 272(R1), R2
-	MOVD 320(R1), R3
-	ADD  R3, R2, R2
-	MOVD R2, 272(R1)
-	MOVD 280(R1), R2
-	MOVD 328(R1), R3
-	ADD  R3, R2, R2
-	MOVD R2, 280(R1)
-	MOVD 288(R1), R2
-	MOVD 336(R1), R3
-	ADD  R3, R2, R2
-	MOVD R2, 288(R1)
+	MOVD 296(R1), R2
+	MOVD R2, 328(R1)
+	MOVD 304(R1), R2
+	MOVD R2, 336(R1)
 	MOVD 296(R1), R2
 	MOVD 344(R1), R3
 	ADD  R3, R2, R2
 	MOVD R2, 296(R1)
-	MOVD 16(R1), R2
+	MOVD 304(R1), R2
 	MOVD 352(R1), R3
 	ADD  R3, R2, R2
+	MOVD R2, 304(R1)
+	MOVD 312(R1), R2
+	MOVD 360(R1), R3
+	ADD  R3, R2, R2
+	MOVD R2, 312(R1)
+	MOVD 320(R1), R2
+	MOVD 368(R1), R3
+	ADD  R3, R2, R2
+	MOVD R2, 320(R1)
+	MOVD 16(R1), R2
+	MOVD 376(R1), R3
+	ADD  R3, R2, R2
 	MOVD R2, 16(R1)
-	MOVD 304(R1), R2
+	MOVD 328(R1), R2
 	MOVD R2, 120(R1)
 	MOVD 48(R1), R2
 	MOVD 56(R1), R3

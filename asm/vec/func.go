@@ -22,14 +22,14 @@ type Func struct {
 	Params string // as in Go
 
 	operands []Operand
-	strided  bool           // a stride follows for each operand, and rows
-	count    string         // the parameter that holds the number of elements
-	ptr      map[string]GP  // where each operand's next elements are
-	tail     bool           // the elements at ptr are fewer than a register holds
-	n        int            // registers of a value
-	first    int            // registers between ptr and the value
-	ahead    int            // elements between them, apart from those
-	held     map[string][]V // operands that are in registers, by gates
+	strided  bool                        // a stride follows for each operand, and rows
+	count    string                      // the parameter that holds the number of elements
+	ptr      map[string]GP               // where each operand's next elements are
+	tail     bool                        // the elements at ptr are fewer than a register holds
+	n        int                         // registers of a value
+	first    int                         // registers between ptr and the value
+	ahead    int                         // elements between them, apart from those
+	given    map[string]func(gate int) V // elements of operands that are not in memory
 }
 
 // An Operand is a parameter *float32 of a kernel. Of a packed one, Gates 3 or 4,
@@ -182,8 +182,8 @@ func (f *Func) unless(r GP, c Cond, n int, body func()) {
 
 // Load returns the current elements of a gate of an operand.
 func (f *Func) Load(operand string, gate int) V {
-	if v := f.held[operand]; v != nil {
-		return v[gate]
+	if v := f.given[operand]; v != nil {
+		return v(gate)
 	}
 	return f.each(f.n, func(i int, d R) {
 		if m := f.at(operand, gate, i); f.tail {
@@ -258,9 +258,28 @@ func (f *Func) Walk(word func(name string) Mem, unroll int, first func() []V, se
 // are those of an operand. word is that of Walk.
 func (f *Func) From(word func(name string) Mem, operand string, gates []V, first func() []V, second func([]V)) {
 	f.start(f.newPointers(), word)
-	f.n, f.held = len(gates[0]), map[string][]V{operand: gates}
-	f.Schedule(nil, func() { second(first()) })
-	f.held = nil
+	f.n = len(gates[0])
+	f.Given(operand, func(gate int) V { return gates[gate] }, func() {
+		f.Schedule(nil, func() { second(first()) })
+	})
+}
+
+// Given runs body, to which Load gives what elements returns for an operand.
+func (f *Func) Given(operand string, elements func(gate int) V, body func()) {
+	if f.given == nil {
+		f.given = map[string]func(gate int) V{}
+	}
+	f.given[operand] = elements
+	body()
+	delete(f.given, operand)
+}
+
+// AddProduct adds x times the current elements of an operand to c, without its tail's
+// mask: the operand is packed, and so its blocks are whole.
+func (f *Func) AddProduct(x R, operand string, gate int, c V) {
+	for i, r := range c {
+		f.FMAFrom(x, f.at(operand, gate, i), r)
+	}
 }
 
 // newPointers takes registers for the pointers and the number of elements.
