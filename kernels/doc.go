@@ -93,7 +93,8 @@
 // Subnormal inputs count as zero, and subnormal results become zero of their
 // sign (the sums inside a product of the portable path excepted), so that
 // values that fade never slow anything. The flag for that is set inside each
-// assembly call only; Go code is not affected.
+// assembly call only, and so is rounding to nearest, whatever C code may have
+// left; Go code is not affected.
 //
 // # Paths
 //

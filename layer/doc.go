@@ -70,6 +70,13 @@
 // [Group] steps those that have an input as one batch. It reads the weights once for
 // all, which takes a fraction of the time, and has one scratch memory.
 //
+// # Samples
+//
+// What makes one sample of one sample, as an effect of audio does, is a network and a
+// Linear: [Stream.StepLinear] computes both in one call. Where samples come in blocks,
+// [Stream.Forward] and [Linear.Forward] of a block take less: some two thirds of the
+// time for 8 to 16 units.
+//
 // # Beyond PyTorch
 //
 // A Seq also resets the state of rows at any step, and gives the states of all
