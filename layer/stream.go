@@ -197,13 +197,14 @@ func (s *Stream) SetThreads(n int) {
 	if n > 1 && s.hidden == nil {
 		s.hidden = make([]float32, s.outputs)
 	}
+	s.alone = !s.shares(1)
 }
 
 // Step computes one step, from x [B,I] to y [B,Ho], and moves the state on. It
 // panics if a length is wrong, if y and x overlap, or if the network is
 // bidirectional.
 func (s *Stream) Step(y, x []float32) {
-	if s.one == nil || s.team != nil || len(x) != s.inputs || len(y) != len(s.last) || memory.Overlap(y, x) {
+	if s.one == nil || !s.alone || len(x) != s.inputs || len(y) != len(s.last) || memory.Overlap(y, x) {
 		s.checkStep("Stream.Step", y, x, "B*Ho", s.outputs)
 		s.stepAny(y, x)
 		return
@@ -221,7 +222,7 @@ func (s *Stream) Step(y, x []float32) {
 // it takes not much longer than Step alone. It panics if l.Input is not Ho, and as Step
 // does.
 func (s *Stream) StepLinear(y, x []float32, l *Linear) {
-	if s.one == nil || s.team != nil || len(x) != s.inputs || len(y) != l.output || memory.Overlap(y, x) || l.input != len(s.last) {
+	if s.one == nil || !s.alone || len(x) != s.inputs || len(y) != l.output || memory.Overlap(y, x) || l.input != len(s.last) {
 		s.stepLinear(y, x, l)
 		return
 	}

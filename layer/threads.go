@@ -64,6 +64,8 @@ type threads struct {
 	n    int
 	team *workers.Team // nil for one thread
 
+	alone bool // a step of a Stream is not worth sharing
+
 	// work and split of recurrent, if a test has not set others.
 	work  func(T, B int) float64
 	split func(p *plan, members int, train bool) split

@@ -18,7 +18,7 @@ var splitNames = map[split]string{bySelf: "self", byRows: "rows", byDirections: 
 
 // forceSplit makes all calls split so, if they can be.
 func (t *threads) forceSplit(r *recurrent, s split) {
-	t.work = func(T, B int) float64 { return math.Inf(1) }
+	t.work, t.alone = func(T, B int) float64 { return math.Inf(1) }, false
 	t.split = func(p *plan, members int, train bool) split {
 		switch {
 		case members == 1,
@@ -314,7 +314,7 @@ func TestThreadsSizes(t *testing.T) {
 				stream.plan.set(&Seq{}, p.T)
 				require.Equal(t, splitNames[s], splitNames[stream.split(&stream.plan, n, false)], "members=%d", n)
 				work := func(T, B int) float64 { return wakeCall }
-				stream.threads.work, tape.threads.work = work, work
+				stream.threads.work, tape.threads.work, stream.alone = work, work, false
 				got := *p
 				got.tape(tape)
 				want.requireSame(t, &got, fmt.Sprintf("Tape, threads=%d", n))
