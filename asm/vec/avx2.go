@@ -114,6 +114,28 @@ func (a *avx2) loadMask(minus GP, mask R) {
 	a.VMOVUPS(Mem{Base: p, Index: minus, Scale: 4}, mask)
 }
 
+// Outer loads four scalars of a single row at once: its weights come from memory, where
+// fewer loads are more speed, and scalars that were just stored come sooner.
+func (a *avx2) Outer(acc [][]R, left func(row int) Mem, w []Mem, steps int) {
+	if len(acc) > 1 || steps%4 != 0 {
+		a.avx.Outer(acc, left, w, steps)
+		return
+	}
+	perBlock := len(acc[0]) / len(w)
+	var four R
+	for k := range steps {
+		if k%4 == 0 {
+			four = a.YMM()
+			a.VBROADCASTF128(left(0).Offset(4*k), four)
+		}
+		s := a.YMM()
+		a.VPERMILPS(operand.U8(0b01_01_01_01*(k%4)), four, s)
+		for j, c := range acc[0] {
+			a.FMAFrom(s, w[j/perBlock].Offset(4*(block*k+8*(j%perBlock))), c)
+		}
+	}
+}
+
 func (a *avx2) LoadSome(m Mem, n GP, d R) {
 	part, done := a.g.NewLabel("part"), a.g.NewLabel("loaded")
 	a.Branch(n, LT, 8, part)
