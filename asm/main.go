@@ -41,13 +41,24 @@ type target struct {
 	gateRegisters int   // that the gates of LSTM and GRU need, beside constants
 	stepRegisters int   // and whole steps
 	blocks        []int // by rows of a tile: the blocks of 16 columns that fit into the registers
+	pairs         pairs // of panels, in the products of steps
 }
+
+// pairs says which panels of LSTM and GRU a row is multiplied by together, if all inputs
+// are one k block: where one is too few chains for the latency of a multiply-add.
+type pairs int
+
+const (
+	noPairs  pairs = iota
+	lastPair       // the last half of a panel with the whole one before
+	allPairs
+)
 
 // An fma every half cycle with a latency of 4 wants 8 accumulators at least, on
 // the largest arm64 cores 16; AVX2 has 16 registers, the others 32.
 var targets = []target{
-	{arch: "amd64", isa: vec.AVX2, unroll: 2, chains: 3, gateUnroll: 1, backUnroll: 2, gateRegisters: 12, stepRegisters: 14, blocks: []int{0, 4, 2, 2, 1, 1, 1}},
-	{arch: "amd64", isa: vec.AVX512, unroll: 2, chains: 2, gateUnroll: 1, backUnroll: 1, gateRegisters: 16, stepRegisters: 16, blocks: []int{0, 4, 4, 4, 4, 4, 4}},
+	{arch: "amd64", isa: vec.AVX2, unroll: 2, chains: 3, gateUnroll: 1, backUnroll: 2, gateRegisters: 12, stepRegisters: 14, blocks: []int{0, 4, 2, 2, 1, 1, 1}, pairs: lastPair},
+	{arch: "amd64", isa: vec.AVX512, unroll: 2, chains: 2, gateUnroll: 1, backUnroll: 1, gateRegisters: 16, stepRegisters: 16, blocks: []int{0, 4, 4, 4, 4, 4, 4}, pairs: allPairs},
 	{arch: "arm64", isa: vec.NEON, unroll: 3, chains: 3, gateUnroll: 2, backUnroll: 2, gateRegisters: 22, stepRegisters: 22, blocks: []int{0, 4, 2, 2, 1}},
 }
 

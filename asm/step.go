@@ -39,7 +39,7 @@ func steps(g *vec.Gen, t target) {
 			if s.name == "gruSteps" {
 				e = oneInput(k, task, e, s.operands)
 			}
-			scan(k, task, s.gates, e)
+			scan(k, task, s.gates, t.pairs, e)
 		})
 		k.End()
 	}
@@ -119,7 +119,7 @@ func rnnStepGates(k *vec.Func, t target, newAct func(*vec.Gen) func(vec.V) vec.V
 //
 // stepTask, which is used up, says where everything is. Its pointers never leave
 // their matrices, for it is Go memory.
-func scan(k *vec.Func, task vec.GP, gates int, end stepEnd) {
+func scan(k *vec.Func, task vec.GP, gates int, together pairs, end stepEnd) {
 	const typ = "stepTask"
 	field := func(name string) vec.Mem { return k.Field(task, typ, name) }
 	word := func(m vec.Mem) vec.GP {
@@ -132,7 +132,7 @@ func scan(k *vec.Func, task vec.GP, gates int, end stepEnd) {
 	k.Comment("A step.")
 	p, count := k.GP64(), word(field("count"))
 	k.AddWord(task, word(field("skip")), p)
-	row := &rowKernel{Func: k, task: task, p: p, gates: gates}
+	row := &rowKernel{Func: k, task: task, p: p, gates: gates, together: together}
 	next := k.NewLabel("next")
 	k.While(count, 1, func() {
 		if end.few != nil {
@@ -191,6 +191,7 @@ type rowKernel struct {
 	*vec.Func
 	task, p      vec.GP
 	gates        int
+	together     pairs
 	w, out, init vec.GP // of the next panel
 }
 
@@ -227,13 +228,13 @@ func (k *rowKernel) emit() {
 	}
 	whole, lower := panel{k.gates, perBlock}, panel{k.gates, half}
 	done := k.NewLabel("done")
-	switch k.ISA.Name() {
-	case "AVX512": // whose halves are a register too
+	switch k.together {
+	case allPairs: // and a half is a register too
 		k.AddWord(panels, k.word("half"), panels)
 		k.If(k.word("pairs"), func() { all(whole, whole) })
 		all(whole)
 		return
-	case "AVX2":
+	case lastPair:
 		pair := k.GP64()
 		k.Word(k.field("half"), pair)
 		k.If(pair, func() { k.Word(k.field("pairs"), pair) })
