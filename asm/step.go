@@ -36,7 +36,7 @@ func steps(g *vec.Gen, t target) {
 			if s.few != "" {
 				e.few = func(chains []vec.V) { k.From(operand, s.few, chains, first, second) }
 			}
-			if s.name == "gruSteps" {
+			if s.name == "gruSteps" { // for an LSTM rowKernel does it
 				e = oneInput(k, task, e, s.operands)
 			}
 			scan(k, task, s.gates, t.pairs, e)

@@ -7,9 +7,9 @@ import (
 
 // A Step is one step of one sequence, made ready: it has been checked, and put in
 // the form that the kernel takes. For a small network, whose steps come sample by
-// sample or in short blocks, this is much of the time of LSTMSteps. What is written to the weights,
-// biases and states meanwhile is seen. A Step must not be used by two goroutines at
-// the same time.
+// sample or in short blocks, this is much of the time of LSTMSteps. What is written
+// to the weights, biases and states meanwhile is seen. A Step must not be used by two
+// goroutines at the same time.
 type Step struct {
 	seq     Seq
 	fn      string
@@ -128,6 +128,7 @@ func (p *Step) runLinear(on Path, y, x []float32, l *Linear) {
 	Path{p.seq.path(on.isa)}.Gemv(y, h, l.W, l.Bias)
 }
 
+// run is Run on a path that the caller has read.
 func (p *Step) run(on Path, x []float32) {
 	if on.isa == AVX512 && p.seq.Isolated {
 		on.isa = AVX2 // as isolatedPath says

@@ -275,6 +275,8 @@ func (r *readyStep) input(x []float32) []float32 {
 	return x[r.from:r.to]
 }
 
+// checkStep panics if a step cannot take x, or y of so many outputs. what names these.
+//
 //go:noinline
 func (s *Stream) checkStep(fn string, y, x []float32, what string, outputs int) {
 	switch {
