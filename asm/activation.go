@@ -10,6 +10,7 @@ func unary(g *vec.Gen, unroll int, name, doc string, newF func(*vec.Gen) func(ve
 	k := g.Flat(name, doc, []string{"dst", "src"}, "")
 	g.Reserve(min(7*unroll, g.Registers()-3))
 	f := newF(g)
+	k.Halves()
 	k.Map(unroll, func() { k.Store("dst", 0, f(k.Load("src", 0))) })
 }
 

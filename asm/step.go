@@ -31,6 +31,7 @@ func steps(g *vec.Gen, t target) {
 			return k.Field(task, "stepTask", name)
 		}
 		k.Over("units", s.operands...)
+		k.Halves()
 		s.emit(k, func(unroll int, first func() []vec.V, second func([]vec.V)) {
 			e := stepEnd{all: func() { k.Walk(operand, unroll, first, second) }, linear: s.linear}
 			if s.few != "" {
@@ -208,7 +209,7 @@ func (k *rowKernel) word(name string) vec.GP {
 // multiply-add, or half a one is, two panels are taken together.
 func (k *rowKernel) emit() {
 	perBlock := block / k.Lanes()
-	half := max(1, perBlock/2)
+	half := max(1, perBlock/2) // or half a register
 	k.w, k.out, k.init = k.word("w"), k.word("out"), k.word("init")
 	panels := k.word("panels")
 	all := func(together ...panel) {
@@ -218,27 +219,25 @@ func (k *rowKernel) emit() {
 		})
 	}
 	if k.gates == 1 {
-		all(panel{4, perBlock})
+		all(panel{blocks: 4, perBlock: perBlock})
 		last := k.word("last")
 		for blocks := 1; blocks < 4; blocks++ {
-			k.IfEqual(last, blocks, func() { k.panels(panel{blocks, perBlock}) })
+			k.IfEqual(last, blocks, func() { k.panels(panel{blocks: blocks, perBlock: perBlock}) })
 		}
-		k.If(k.word("half"), func() { k.panels(panel{1, half}) })
+		k.If(k.word("half"), func() { k.panels(panel{1, half, true}) })
 		return
 	}
-	whole, lower := panel{k.gates, perBlock}, panel{k.gates, half}
+	whole, lower := panel{blocks: k.gates, perBlock: perBlock}, panel{k.gates, half, true}
 	done := k.NewLabel("done")
 	switch k.together {
-	case allPairs: // and a half is a register too
-		k.AddWord(panels, k.word("half"), panels)
-		k.If(k.word("pairs"), func() { all(whole, whole) })
-		all(whole)
-		return
-	case lastPair:
+	case lastPair, allPairs:
 		pair := k.GP64()
 		k.Word(k.field("half"), pair)
 		k.If(pair, func() { k.Word(k.field("pairs"), pair) })
 		k.SubWord(panels, pair, panels)
+		if k.together == allPairs {
+			k.If(k.word("pairs"), func() { all(whole, whole) })
+		}
 		all(whole)
 		k.IfEqual(panels, 0, func() {
 			k.If(k.word("pairs"), func() {
@@ -255,8 +254,22 @@ func (k *rowKernel) emit() {
 	k.Label(done)
 }
 
-// A panel is what is taken of one: its blocks, and the registers of each.
-type panel struct{ blocks, perBlock int }
+// A panel is what is taken of one: its blocks, and the registers of each, or half of one.
+type panel struct {
+	blocks, perBlock int
+	half             bool
+}
+
+// sums returns registers for the sums of panels.
+func (k *rowKernel) sums(panels []panel) (acc []vec.R) {
+	for _, p := range panels {
+		take := func() { acc = append(acc, k.New(p.blocks*p.perBlock)...) }
+		if !p.half || !k.Half(take) {
+			take()
+		}
+	}
+	return acc
+}
 
 // panels multiplies the row by the next panels, and goes on to those after them.
 // There are several only if all inputs are one k block.
@@ -276,7 +289,7 @@ func (k *rowKernel) few(n int) (gates []vec.V) {
 		for ; len(acc) > 0; acc = acc[n:] {
 			gates = append(gates, acc[:n])
 		}
-	}, panel{k.gates, n})
+	}, panel{blocks: k.gates, perBlock: n})
 	return gates
 }
 
@@ -292,7 +305,7 @@ func (k *rowKernel) multiply(square int, end func(acc []vec.R, at func(i int) ve
 		}
 		blocks += p.blocks
 	}
-	acc := k.New(len(vectors))
+	acc := k.sums(panels)
 	at := func(p vec.GP, i int) vec.Mem {
 		return vec.Mem{Base: p, Disp: 4 * (block*vectors[i].block + vectors[i].lane)}
 	}
@@ -327,7 +340,7 @@ func (k *rowKernel) multiply(square int, end func(acc []vec.R, at func(i int) ve
 		}
 	})
 	if adds {
-		k.addInput(acc, at)
+		k.addInput(acc, at, panels)
 	}
 	end(acc, func(i int) vec.Mem { return at(k.out, i) })
 	for range panels {
@@ -394,7 +407,7 @@ func (k *rowKernel) start(acc []vec.R, at func(p vec.GP, i int) vec.Mem, panels 
 
 // addInput adds the part of a single input to the sums, if there is one. at says where
 // each of them is in the panels that a pointer is at.
-func (k *rowKernel) addInput(acc []vec.R, at func(p vec.GP, i int) vec.Mem) {
+func (k *rowKernel) addInput(acc []vec.R, at func(p vec.GP, i int) vec.Mem, panels []panel) {
 	wx := k.word("wx")
 	k.If(wx, func() {
 		k.Comment("Add the x part of one input.")
@@ -403,11 +416,10 @@ func (k *rowKernel) addInput(acc []vec.R, at func(p vec.GP, i int) vec.Mem) {
 		x, s := k.GP64(), k.ISA.Vec()
 		k.Word(k.Field(k.task, "rowProduct", "a"), x)
 		k.ISA.Splat(vec.Mem{Base: x}, s)
-		for i, r := range acc {
-			d := k.ISA.Vec()
+		for i, d := range k.sums(panels) {
 			k.ISA.Load(at(k.init, i), d)
 			k.FMAFrom(s, at(wx, i), d)
-			k.ISA.Add(r, d, r)
+			k.ISA.Add(acc[i], d, acc[i])
 		}
 	})
 }

@@ -795,7 +795,7 @@ DATA constantsAVX2<>+956(SB)/4, $0x3efffffe
 GLOBL constantsAVX2<>(SB), RODATA|NOPTR, $960
 
 // func tanhAVX512(dst *float32, src *float32, n int)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2
+// Requires: AVX, AVX2, AVX512DQ, AVX512F, AVX512VL, BMI2, FMA3
 TEXT ·tanhAVX512(SB), NOSPLIT, $8-24
 	// Flush subnormals to zero.
 	VSTMXCSR     (SP)
@@ -916,6 +916,67 @@ done4:
 	// The last elements.
 	TESTQ        DX, DX
 	JEQ          done5
+	CMPQ         DX, $+9
+	JGE          more6
+	CMPQ         DX, $+8
+	JEQ          half8
+	MOVL         $-1, BX
+	BZHIL        DX, BX, BX
+	KMOVW        BX, K1
+	VMOVUPS.Z    (CX), K1, Y12
+	VMOVAPS      Y5, Y13
+	VMOVAPS      Y8, Y8
+	VANDPS       Y2, Y12, Y2
+	VANDPS       Y3, Y12, Y3
+	VMINPS       Y2, Y0, Y0
+	VFNMADD231PS Y4, Y0, Y13
+	VSUBPS       Y5, Y13, Y2
+	VPSLLD       $0x17, Y13, Y4
+	VADDPS       Y4, Y4, Y5
+	VSUBPS       Y4, Y1, Y12
+	VADDPS       Y1, Y4, Y1
+	VFMADD231PS  Y6, Y2, Y0
+	VFMADD231PS  Y7, Y0, Y8
+	VMULPS       Y0, Y0, Y2
+	VFMADD213PS  Y9, Y0, Y8
+	VFMADD213PS  Y10, Y0, Y8
+	VFMADD213PS  Y11, Y0, Y8
+	VFMADD231PS  Y2, Y8, Y0
+	VFMADD231PS  Y0, Y5, Y12
+	VFNMADD231PS Y0, Y5, Y1
+	VDIVPS       Y1, Y12, Y0
+	VORPS        Y3, Y0, Y0
+	VMOVUPS      Y0, K1, (AX)
+	JMP          done7
+
+half8:
+	VMOVUPS      (CX), Y12
+	VMOVAPS      Y5, Y13
+	VMOVAPS      Y8, Y8
+	VANDPS       Y2, Y12, Y2
+	VANDPS       Y3, Y12, Y3
+	VMINPS       Y2, Y0, Y0
+	VFNMADD231PS Y4, Y0, Y13
+	VSUBPS       Y5, Y13, Y2
+	VPSLLD       $0x17, Y13, Y4
+	VADDPS       Y4, Y4, Y5
+	VSUBPS       Y4, Y1, Y12
+	VADDPS       Y1, Y4, Y1
+	VFMADD231PS  Y6, Y2, Y0
+	VFMADD231PS  Y7, Y0, Y8
+	VMULPS       Y0, Y0, Y2
+	VFMADD213PS  Y9, Y0, Y8
+	VFMADD213PS  Y10, Y0, Y8
+	VFMADD213PS  Y11, Y0, Y8
+	VFMADD231PS  Y2, Y8, Y0
+	VFMADD231PS  Y0, Y5, Y12
+	VFNMADD231PS Y0, Y5, Y1
+	VDIVPS       Y1, Y12, Y0
+	VORPS        Y3, Y0, Y0
+	VMOVUPS      Y0, (AX)
+	JMP          done7
+
+more6:
 	MOVL         $-1, BX
 	BZHIL        DX, BX, BX
 	KMOVW        BX, K1
@@ -944,6 +1005,7 @@ done4:
 	VORPS        Z3, Z0, Z0
 	VMOVUPS      Z0, K1, (AX)
 
+done7:
 done5:
 	// As it was.
 	VZEROUPPER
@@ -951,7 +1013,7 @@ done5:
 	RET
 
 // func sigmoidAVX512(dst *float32, src *float32, n int)
-// Requires: AVX, AVX512F, BMI2
+// Requires: AVX, AVX2, AVX512F, AVX512VL, BMI2, FMA3
 TEXT ·sigmoidAVX512(SB), NOSPLIT, $8-24
 	// Flush subnormals to zero.
 	VSTMXCSR     (SP)
@@ -1060,6 +1122,59 @@ done4:
 	// The last elements.
 	TESTQ        DX, DX
 	JEQ          done5
+	CMPQ         DX, $+9
+	JGE          more6
+	CMPQ         DX, $+8
+	JEQ          half8
+	MOVL         $-1, BX
+	BZHIL        DX, BX, BX
+	KMOVW        BX, K1
+	VMOVUPS.Z    (CX), K1, Y12
+	VMOVAPS      Y4, Y13
+	VMOVAPS      Y8, Y8
+	VMAXPS       Y12, Y0, Y0
+	VMINPS       Y0, Y1, Y0
+	VFNMADD231PS Y3, Y0, Y13
+	VSUBPS       Y4, Y13, Y1
+	VPSLLD       $0x17, Y13, Y3
+	VFMADD231PS  Y5, Y1, Y0
+	VFMADD231PS  Y6, Y1, Y0
+	VFMADD231PS  Y7, Y0, Y8
+	VMULPS       Y0, Y0, Y1
+	VFMADD213PS  Y9, Y0, Y8
+	VFMADD213PS  Y10, Y0, Y8
+	VFMADD213PS  Y11, Y0, Y8
+	VFMADD231PS  Y1, Y8, Y0
+	VFMADD213PS  Y2, Y3, Y0
+	VSUBPS       Y3, Y0, Y0
+	VDIVPS       Y0, Y2, Y0
+	VMOVUPS      Y0, K1, (AX)
+	JMP          done7
+
+half8:
+	VMOVUPS      (CX), Y12
+	VMOVAPS      Y4, Y13
+	VMOVAPS      Y8, Y8
+	VMAXPS       Y12, Y0, Y0
+	VMINPS       Y0, Y1, Y0
+	VFNMADD231PS Y3, Y0, Y13
+	VSUBPS       Y4, Y13, Y1
+	VPSLLD       $0x17, Y13, Y3
+	VFMADD231PS  Y5, Y1, Y0
+	VFMADD231PS  Y6, Y1, Y0
+	VFMADD231PS  Y7, Y0, Y8
+	VMULPS       Y0, Y0, Y1
+	VFMADD213PS  Y9, Y0, Y8
+	VFMADD213PS  Y10, Y0, Y8
+	VFMADD213PS  Y11, Y0, Y8
+	VFMADD231PS  Y1, Y8, Y0
+	VFMADD213PS  Y2, Y3, Y0
+	VSUBPS       Y3, Y0, Y0
+	VDIVPS       Y0, Y2, Y0
+	VMOVUPS      Y0, (AX)
+	JMP          done7
+
+more6:
 	MOVL         $-1, BX
 	BZHIL        DX, BX, BX
 	KMOVW        BX, K1
@@ -1084,6 +1199,7 @@ done4:
 	VDIVPS       Z0, Z2, Z0
 	VMOVUPS      Z0, K1, (AX)
 
+done7:
 done5:
 	// As it was.
 	VZEROUPPER
@@ -1091,7 +1207,7 @@ done5:
 	RET
 
 // func expAVX512(dst *float32, src *float32, n int)
-// Requires: AVX, AVX512F, BMI2
+// Requires: AVX, AVX2, AVX512F, AVX512VL, BMI2, FMA3
 TEXT ·expAVX512(SB), NOSPLIT, $8-24
 	// Flush subnormals to zero.
 	VSTMXCSR     (SP)
@@ -1210,6 +1326,65 @@ done4:
 	// The last elements.
 	TESTQ        DX, DX
 	JEQ          done5
+	CMPQ         DX, $+9
+	JGE          more6
+	CMPQ         DX, $+8
+	JEQ          half8
+	MOVL         $-1, BX
+	BZHIL        DX, BX, BX
+	KMOVW        BX, K1
+	VMOVUPS.Z    (CX), K1, Y13
+	VMOVAPS      Y5, Y14
+	VMOVAPS      Y9, Y9
+	VMINPS       Y13, Y1, Y1
+	VMAXPS       Y1, Y0, Y0
+	VFMADD231PS  Y4, Y0, Y14
+	VSUBPS       Y5, Y14, Y1
+	VMINPS       Y14, Y2, Y2
+	VSUBPS       Y2, Y14, Y4
+	VPSLLD       $0x17, Y2, Y2
+	VFNMADD231PS Y6, Y1, Y0
+	VMOVAPS      Y2, Y5
+	VADDPS       Y3, Y4, Y3
+	VFNMADD231PS Y7, Y1, Y0
+	VFMADD231PS  Y8, Y0, Y9
+	VMULPS       Y0, Y0, Y1
+	VFMADD213PS  Y10, Y0, Y9
+	VFMADD213PS  Y11, Y0, Y9
+	VFMADD213PS  Y12, Y0, Y9
+	VFMADD231PS  Y1, Y9, Y0
+	VFMADD231PS  Y2, Y0, Y5
+	VMULPS       Y3, Y5, Y0
+	VMOVUPS      Y0, K1, (AX)
+	JMP          done7
+
+half8:
+	VMOVUPS      (CX), Y13
+	VMOVAPS      Y5, Y14
+	VMOVAPS      Y9, Y9
+	VMINPS       Y13, Y1, Y1
+	VMAXPS       Y1, Y0, Y0
+	VFMADD231PS  Y4, Y0, Y14
+	VSUBPS       Y5, Y14, Y1
+	VMINPS       Y14, Y2, Y2
+	VSUBPS       Y2, Y14, Y4
+	VPSLLD       $0x17, Y2, Y2
+	VFNMADD231PS Y6, Y1, Y0
+	VMOVAPS      Y2, Y5
+	VADDPS       Y3, Y4, Y3
+	VFNMADD231PS Y7, Y1, Y0
+	VFMADD231PS  Y8, Y0, Y9
+	VMULPS       Y0, Y0, Y1
+	VFMADD213PS  Y10, Y0, Y9
+	VFMADD213PS  Y11, Y0, Y9
+	VFMADD213PS  Y12, Y0, Y9
+	VFMADD231PS  Y1, Y9, Y0
+	VFMADD231PS  Y2, Y0, Y5
+	VMULPS       Y3, Y5, Y0
+	VMOVUPS      Y0, (AX)
+	JMP          done7
+
+more6:
 	MOVL         $-1, BX
 	BZHIL        DX, BX, BX
 	KMOVW        BX, K1
@@ -1237,6 +1412,7 @@ done4:
 	VMULPS       Z3, Z5, Z0
 	VMOVUPS      Z0, K1, (AX)
 
+done7:
 done5:
 	// As it was.
 	VZEROUPPER

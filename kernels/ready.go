@@ -17,6 +17,7 @@ type Step struct {
 	fuses   bool
 	alone   bool     // it fuses, and its kernel does all of it
 	inputs  int      // of x
+	avx2    bool     // instead of AVX-512
 	task    stepTask // of the kernel, if it fuses, but for x
 	kernel  func(ISA, *stepTask)
 	scratch []float32 // of an RNN
@@ -54,7 +55,7 @@ func newStep(fn string, s Seq, kind stepKind) *Step {
 	for _, m := range [...]*Mat{&s.H, &s.C, &s.Gates, &s.GatesH, &s.M} {
 		m.Stride = 0 // of RunSteps
 	}
-	p := &Step{seq: s, fn: fn, kind: kind, inputs: inputs, fuses: s.fuses(), other: s.WHH.Reversed()}
+	p := &Step{seq: s, fn: fn, kind: kind, inputs: inputs, fuses: s.fuses(), avx2: s.path(AVX512) == AVX2, other: s.WHH.Reversed()}
 	if !p.fuses {
 		return p
 	}
@@ -95,8 +96,8 @@ func (p *Step) RunLinear(y, x []float32, l *Linear) {
 		p.runLinear(on, y, x, l)
 		return
 	}
-	if on.isa == AVX512 && p.seq.Isolated {
-		on.isa = AVX2 // as isolatedPath says
+	if on.isa == AVX512 && p.avx2 {
+		on.isa = AVX2
 	}
 	start := unsafe.SliceData(bias)
 	if start == nil {
@@ -130,8 +131,8 @@ func (p *Step) runLinear(on Path, y, x []float32, l *Linear) {
 
 // run is Run on a path that the caller has read.
 func (p *Step) run(on Path, x []float32) {
-	if on.isa == AVX512 && p.seq.Isolated {
-		on.isa = AVX2 // as isolatedPath says
+	if on.isa == AVX512 && p.avx2 {
+		on.isa = AVX2
 	}
 	if (!p.fuses || p.scratch != nil || len(x) != p.inputs || !on.assembly() || raceEnabled) && p.prepare(on, x) {
 		return
@@ -177,7 +178,7 @@ func (p *Step) RunSteps(h, x Mat, T int) {
 	size(fn, "T", T)
 	h.writes(fn, "h", T, s.WHH.k)
 	x.reads(fn, "x", T, p.inputs)
-	isa := use()
+	isa := fewUnits(use(), s.WHH.units)
 	if T == 0 || s.WHH.units == 0 {
 		return
 	}

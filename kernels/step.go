@@ -127,6 +127,18 @@ func (s *Seq) path(isa ISA) ISA {
 	if isa == AVX512 && s.Isolated {
 		return isolatedPath(isa, s.Rows, s.WIH, s.WHH, s.WHR)
 	}
+	if s.Rows <= 1 {
+		return fewUnits(isa, s.WHH.units)
+	}
+	return isa
+}
+
+// fewUnits is path for steps of one row: registers of AVX2 hold all of 8 units, and
+// compute them sooner.
+func fewUnits(isa ISA, units int) ISA {
+	if isa == AVX512 && units <= block/2 {
+		return AVX2
+	}
 	return isa
 }
 
@@ -278,7 +290,7 @@ type rowProduct struct {
 	// its part is added too: init + a·wx, and the chains start from 0. Else it is nil.
 	wx *float32
 
-	pairs  int // 1: two panels may be taken together, for all inputs are one k block
+	pairs  int // 1: two panels may be taken together
 	panels int // whole ones
 	last   int // blocks of one more panel, if there is 1 gate
 	half   int // 1: one more panel, or block if there is 1 gate, whose upper halves are padding
@@ -449,10 +461,14 @@ func (k stepKind) launch(isa ISA, task *stepTask) {
 	}
 }
 
+// pairedWeights is the most bytes of weights whose panels are taken in pairs: all fit into
+// the first cache. Those of the second one come faster in fewer streams.
+const pairedWeights = 32 << 10
+
 // set makes p a product with w whose chains start from zero.
 func (p *rowProduct) set(w *Panels) {
 	p.k, p.init, p.pairs = w.k, &zeroInit[0], 0
-	if w.k <= kBlock {
+	if w.k <= kBlock && w.Bytes() <= pairedWeights {
 		p.pairs = 1
 	}
 	if w.k > 0 {

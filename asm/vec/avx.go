@@ -13,7 +13,8 @@ type avx struct {
 	*build.Context
 	g     *Gen
 	lanes int
-	mxcsr Mem // the caller's
+	mxcsr Mem              // the caller's
+	fours func(m Mem, d R) // sets all fours of lanes to the four at m
 }
 
 // Begin sets flush-to-zero and denormals-are-zero, and else what a thread starts with:
@@ -56,7 +57,7 @@ func (a *avx) Or(x, y, d R)                { a.VORPS(y, x, d) }
 func (a *avx) Sqrt(x, d R)                 { a.VSQRTPS(x, d) }
 func (a *avx) Shl(x R, n uint64, d R)      { a.VPSLLD(operand.Imm(n), x, d) }
 func (a *avx) FMA(x R, y operand.Op, c R)  { a.VFMADD231PS(y, x, c) }
-func (a *avx) FMAFrom(x R, m Mem, c R)     { a.VFMADD231PS(m, x, c) }
+func (a *avx) FMAFrom(x R, m Mem, c R)     { a.VFMADD231PS(m, like(c, x), c) }
 func (a *avx) FNMA(x R, y operand.Op, c R) { a.VFNMADD231PS(y, x, c) }
 
 // SplatDouble clears d first, as the conversion keeps the rest of a register.
@@ -97,6 +98,10 @@ func (a *avx) fmaConst(x, y R, k operand.Op) R {
 // Outer broadcasts scalars of A, and keeps them or the vectors of W in
 // registers, whichever are fewer. Those of a single row stay in memory.
 func (a *avx) Outer(acc [][]R, left func(row int) Mem, w []Mem, steps int) {
+	if len(acc) == 1 && steps%4 == 0 {
+		a.outerRow(acc[0], left(0), w, steps)
+		return
+	}
 	perBlock := len(acc[0]) / len(w)
 	for k := range steps {
 		vector := func(j int) Mem { return w[j/perBlock].Offset(4 * (block*k + a.lanes*(j%perBlock))) }
@@ -121,7 +126,7 @@ func (a *avx) Outer(acc [][]R, left func(row int) Mem, w []Mem, steps int) {
 			for j := range acc[0] {
 				v := load(j)
 				for i, row := range acc {
-					a.VFMADD231PS(v, s[i], row[j])
+					a.VFMADD231PS(v, like(row[j], s[i]), row[j])
 				}
 			}
 			continue
@@ -135,6 +140,32 @@ func (a *avx) Outer(acc [][]R, left func(row int) Mem, w []Mem, steps int) {
 			for j, c := range row {
 				a.VFMADD231PS(v[j], s, c)
 			}
+		}
+	}
+}
+
+// like returns x, or its half if r is one.
+func like(r, x R) R {
+	if r.Size() == 32 {
+		return x.AsY().(R)
+	}
+	return x
+}
+
+// outerRow loads four scalars at once: weights come from memory, where fewer loads are
+// more speed, and scalars that were just stored come sooner.
+func (a *avx) outerRow(acc []R, left Mem, w []Mem, steps int) {
+	perBlock := len(acc) / len(w)
+	var four R
+	for k := range steps {
+		if k%4 == 0 {
+			four = a.g.ISA.Vec()
+			a.fours(left.Offset(4*k), four)
+		}
+		s := a.g.ISA.Vec()
+		a.VPERMILPS(operand.U8(0b01_01_01_01*(k%4)), four, s)
+		for j, c := range acc {
+			a.FMAFrom(s, w[j/perBlock].Offset(4*(block*k+a.lanes*(j%perBlock))), c)
 		}
 	}
 }

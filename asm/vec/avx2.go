@@ -9,7 +9,9 @@ type avx2 struct {
 }
 
 // AVX2 returns the instruction set AVX2 with FMA.
-func AVX2(g *Gen) ISA { return &avx2{avx: avx{Context: g.Context, g: g, lanes: 8}} }
+func AVX2(g *Gen) ISA {
+	return &avx2{avx: avx{Context: g.Context, g: g, lanes: 8, fours: func(m Mem, d R) { g.VBROADCASTF128(m, d) }}}
+}
 
 func (*avx2) Name() string   { return "AVX2" }
 func (*avx2) Registers() int { return 16 }
@@ -112,28 +114,6 @@ func (a *avx2) loadMask(minus GP, mask R) {
 	p := a.GP64()
 	a.LEAQ(a.g.data(ones[:]...).Offset(32), p)
 	a.VMOVUPS(Mem{Base: p, Index: minus, Scale: 4}, mask)
-}
-
-// Outer loads four scalars of a single row at once: its weights come from memory, where
-// fewer loads are more speed, and scalars that were just stored come sooner.
-func (a *avx2) Outer(acc [][]R, left func(row int) Mem, w []Mem, steps int) {
-	if len(acc) > 1 || steps%4 != 0 {
-		a.avx.Outer(acc, left, w, steps)
-		return
-	}
-	perBlock := len(acc[0]) / len(w)
-	var four R
-	for k := range steps {
-		if k%4 == 0 {
-			four = a.YMM()
-			a.VBROADCASTF128(left(0).Offset(4*k), four)
-		}
-		s := a.YMM()
-		a.VPERMILPS(operand.U8(0b01_01_01_01*(k%4)), four, s)
-		for j, c := range acc[0] {
-			a.FMAFrom(s, w[j/perBlock].Offset(4*(block*k+8*(j%perBlock))), c)
-		}
-	}
 }
 
 func (a *avx2) LoadSome(m Mem, n GP, d R) {

@@ -8,21 +8,43 @@ import (
 type avx512 struct {
 	avx
 	mask reg.Register
+	half bool // registers are YMM
 }
 
 // AVX512 returns the instruction set AVX-512 F, VL, BW and DQ with BMI2.
-func AVX512(g *Gen) ISA { return &avx512{avx: avx{Context: g.Context, g: g, lanes: 16}} }
+func AVX512(g *Gen) ISA {
+	return &avx512{avx: avx{Context: g.Context, g: g, lanes: 16, fours: func(m Mem, d R) { g.VBROADCASTF32X4(m, d) }}}
+}
 
 func (*avx512) Name() string   { return "AVX512" }
 func (*avx512) Registers() int { return 32 }
 func (*avx512) PoolWidth() int { return 1 } // broadcast, so that no load splits a cache line
-func (a *avx512) Vec() R       { return a.ZMM() }
+
+func (a *avx512) Vec() R {
+	if a.half {
+		return a.YMM()
+	}
+	return a.ZMM()
+}
+
+func (a *avx512) View(r R) R {
+	if a.half {
+		return r.AsY().(R)
+	}
+	return r
+}
+
+func (a *avx512) Half(body func()) {
+	a.half, a.lanes = true, a.lanes/2
+	body()
+	a.half, a.lanes = false, 2*a.lanes
+}
 
 func (a *avx512) Source(k *K) operand.Op {
 	if k.reg != nil {
-		return k.reg
+		return a.View(k.reg)
 	}
-	d := a.ZMM()
+	d := a.Vec()
 	a.LoadConst(k, d)
 	return d
 }
@@ -34,14 +56,14 @@ func (a *avx512) LoadTail(m Mem, d R)     { a.VMOVUPS_Z(m, a.mask, d) }
 func (a *avx512) StoreTail(s R, m Mem)    { a.VMOVUPS(s, a.mask, m) }
 
 func (a *avx512) MergeTail(s R, m Mem) {
-	d := a.ZMM()
+	d := a.Vec()
 	a.VMOVUPS(m, d)
 	a.VMOVAPS(s, a.mask, d)
 	a.VMOVUPS(d, m)
 }
 
 func (a *avx512) Positive(x, y, d R) {
-	zero, mask := a.ZMM(), a.K()
+	zero, mask := a.Vec(), a.K()
 	a.VPXORD(zero, zero, zero)
 	const greater = 0x1e // ordered, quiet
 	a.VCMPPS(operand.U8(greater), zero, x, mask)

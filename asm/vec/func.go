@@ -26,6 +26,7 @@ type Func struct {
 	count    string                      // the parameter that holds the number of elements
 	ptr      map[string]GP               // where each operand's next elements are
 	tail     bool                        // the elements at ptr are fewer than a register holds
+	halves   bool                        // few last elements are left to halves of registers
 	n        int                         // registers of a value
 	first    int                         // registers between ptr and the value
 	ahead    int                         // elements between them, apart from those
@@ -227,6 +228,10 @@ func (f *Func) advance(n int) {
 	}
 }
 
+// Halves says that where registers have halves, Map leaves few last elements to these, as
+// is faster for what mostly has few. All values of its body must come from there.
+func (f *Func) Halves() { _, f.halves = f.ISA.(Halver) }
+
 // Map emits the loops of a kernel around body, which computes as many elements
 // as unroll registers hold, or one register, or the last few.
 func (f *Func) Map(unroll int, body func()) {
@@ -368,9 +373,30 @@ func (f *Func) columns(unroll int, n GP, first func() []V, second func([]V)) {
 		for _, o := range f.operands {
 			p = append(p, f.ptr[o.Name])
 		}
-		f.n, f.tail = 1, true
-		f.Tail(n, p, body)
-		f.tail = false
+		f.n = 1
+		last := func() {
+			f.tail = true
+			f.Tail(n, p, body)
+			f.tail = false
+		}
+		if !f.halves {
+			last()
+			return
+		}
+		half, more, done := f.Lanes()/2, f.NewLabel("more"), f.NewLabel("done")
+		f.Branch(n, GE, half+1, more)
+		f.Half(func() {
+			whole := f.NewLabel("half")
+			f.Branch(n, EQ, half, whole)
+			last()
+			f.Jump(done)
+			f.Label(whole)
+			body()
+			f.Jump(done)
+		})
+		f.Label(more)
+		last()
+		f.Label(done)
 	})
 }
 

@@ -101,10 +101,27 @@ func (g *Gen) Bits(b uint32) *K {
 	return k
 }
 
+// Half runs body, whose registers are halves, and returns true, or false where registers
+// have no halves.
+func (g *Gen) Half(body func()) bool {
+	h, ok := g.ISA.(Halver)
+	if ok {
+		h.Half(body)
+	}
+	return ok
+}
+
+func (g *Gen) view(r R) R {
+	if h, ok := g.ISA.(Halver); ok {
+		return h.View(r)
+	}
+	return r
+}
+
 // held returns a register that holds k and must not be changed.
 func (g *Gen) held(k *K) R {
 	if k.reg != nil {
-		return k.reg
+		return g.view(k.reg)
 	}
 	return g.fresh(k)
 }
@@ -113,7 +130,7 @@ func (g *Gen) held(k *K) R {
 func (g *Gen) fresh(k *K) R {
 	d := g.ISA.Vec()
 	if k.reg != nil {
-		g.ISA.Copy(k.reg, d)
+		g.ISA.Copy(g.view(k.reg), d)
 	} else {
 		g.LoadConst(k, d)
 	}

@@ -99,6 +99,12 @@ type Prefetcher interface {
 	PrefetchSecond(m Mem)
 }
 
+// A Halver is an ISA whose instructions also take the lower halves of its registers.
+type Halver interface {
+	Half(body func()) // within body new registers are halves, of half as many lanes
+	View(r R) R       // r, or its half within the body of Half
+}
+
 // A Cond compares a register with a number.
 type Cond int
 
