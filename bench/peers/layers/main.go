@@ -14,7 +14,8 @@
 // All libraries compute the same rows from the same weights and inputs, in turn,
 // each in a process that stays; simdrnn and the Go libraries in this one. A
 // sample of a row is as many calls as take 50 ms, after one that is not timed if
-// there are several; the tables show medians. On one thread all share one CPU. A
+// there are several; the tables show medians. On one thread all share one CPU, of
+// this process the thread that computes; in rows of Go libraries the whole process. A
 // library far behind the others has fewer and shorter samples, which the tables
 // say.
 //

@@ -134,13 +134,6 @@ func (p *plan) withThreads(ctx context.Context, e *environment, r *report, rows 
 	if threads == 1 {
 		cpu = timing.LastCPU()
 	}
-	if err := timing.Pin(cpu); err != nil {
-		return err
-	}
-	defer timing.Pin(-1)
-	if threads == 1 {
-		runtime.GOMAXPROCS(1)
-	}
 	all := []*competitor{{contender: &simdrnn{threads: threads}, name: ours}}
 	if threads > 1 {
 		all = append(all, &competitor{contender: &simdrnn{threads: 1}, name: alone})
@@ -188,8 +181,27 @@ func (p *plan) withThreads(ctx context.Context, e *environment, r *report, rows 
 	return nil
 }
 
+// pin makes us run on one CPU if the row is for one thread. Libraries for Go may have
+// goroutines, so all of the process does then, runtime and all. undo ends it.
+func pin(row *row, threads int) (undo func(), err error) {
+	if threads > 1 {
+		return func() {}, nil
+	}
+	if row.group != groupGo {
+		return timing.PinThread(timing.LastCPU())
+	}
+	err = timing.Pin(timing.LastCPU())
+	runtime.GOMAXPROCS(1)
+	return func() { timing.Pin(-1) }, err
+}
+
 // row measures a row: all that can, round by round in turn.
 func (p *plan) row(row *row, all []*competitor, threads int) (*measured, error) {
+	undo, err := pin(row, threads)
+	if err != nil {
+		return nil, err
+	}
+	defer undo()
 	dir, err := os.MkdirTemp(p.dir, "row")
 	if err != nil {
 		return nil, err

@@ -10,7 +10,7 @@
 // weights, PyTorch's initialisation, and the same 2048 samples of N(0,1). Who
 // differs from our outputs by more than 1e-5 from a zero state takes no part.
 // simdrnn computes them in blocks, by a Stream.Forward and a Linear.Forward for all
-// 2048, and one at a time, by a Stream.Step and a Linear.Forward each. RTNeural has
+// 2048, and one at a time, by a Stream.StepLinear each. RTNeural has
 // one way, a call of forward for each sample, of a model whose sizes the compiler
 // knows (ModelT), with its accurate functions, which are the default.
 //
@@ -21,8 +21,8 @@
 // are kept in the user's cache directory, as compiling takes minutes; -build only
 // makes them. A compiler or backend that is not there is reported as absent.
 //
-// Each contender is a process that stays, simdrnn this one; all share one CPU. In
-// each round all have a sample of some milliseconds of each network in turn, after a
+// Each contender is a process that stays, simdrnn this one; all share one CPU, but for
+// the threads of Go's runtime that compute nothing. In each round all have a sample of some milliseconds of each network in turn, after a
 // block that is not timed. The table, in Markdown, has the time of a sample of audio:
 // the median of all rounds and, in parentheses, the 10th percentile, which says what
 // it takes while nothing else disturbs the machine.
@@ -36,7 +36,6 @@ import (
 	"log"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -134,10 +133,11 @@ func (c *config) run(onlyBuild bool) error {
 	if onlyBuild {
 		return nil
 	}
-	if err := timing.Pin(timing.LastCPU()); err != nil {
+	undo, err := timing.PinThread(timing.LastCPU())
+	if err != nil {
 		return err
 	}
-	runtime.GOMAXPROCS(1)
+	defer undo()
 	r := &report{isa: isa.String(), version: c.version(), isas: c.isas, rounds: c.rounds, sample: c.sample, before: timing.LoadAverage()}
 	all := []contender{new(blocks), new(steps)}
 	for _, b := range builds {

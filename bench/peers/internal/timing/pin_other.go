@@ -16,5 +16,11 @@ func Pin(cpu int) error {
 	return nil
 }
 
+// PinThread makes one goroutine run at a time. undo ends it.
+func PinThread(cpu int) (undo func(), err error) {
+	runtime.GOMAXPROCS(1)
+	return func() { runtime.GOMAXPROCS(runtime.NumCPU()) }, nil
+}
+
 // ProcessTime returns 0: not known here.
 func ProcessTime() time.Duration { return 0 }
