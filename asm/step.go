@@ -149,7 +149,14 @@ func scan(k *vec.Func, task vec.GP, gates int, together pairs, end stepEnd) {
 		k.AddImm(p, k.SizeOf("rowProduct"))
 		k.AddImm(count, -1)
 	})
+	if _, ok := k.ISA.(vec.Prefetcher); ok {
+		first := k.GP64()
+		k.AddWord(task, word(field("skip")), first)
+		k.Word(k.Field(first, "rowProduct", "w"), first)
+		k.Fetch(first)
+	}
 	end.all()
+	k.Fetch(nil)
 	k.Label(next)
 	if end.linear {
 		outputs := word(field("outputs"))

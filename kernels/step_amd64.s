@@ -5,7 +5,7 @@
 #include "textflag.h"
 
 // func lstmStepsAVX2(task *stepTask)
-// Requires: AVX, AVX2, FMA3
+// Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·lstmStepsAVX2(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
@@ -817,22 +817,25 @@ done11:
 	JGE  loop4
 
 done5:
-	MOVQ 296(AX), CX
-	MOVQ 304(AX), DX
-	MOVQ 312(AX), BX
-	MOVQ 336(AX), SI
-	MOVQ 232(AX), DI
+	MOVQ 208(AX), CX
+	LEAQ (AX)(CX*1), CX
+	MOVQ (CX), CX
+	MOVQ 296(AX), DX
+	MOVQ 304(AX), BX
+	MOVQ 312(AX), SI
+	MOVQ 336(AX), DI
+	MOVQ 232(AX), R8
 
 	// 8 elements at a time.
-	CMPQ DI, $+16
+	CMPQ R8, $+16
 	JLT  done49
 
 	// Input and cell gates. Forget gate and c. Output gate.
-	VMOVUPS      (BX), Y3
+	VMOVUPS      (SI), Y3
 	VMOVUPS      constantsAVX2<>+128(SB), Y4
-	VMOVUPS      64(BX), Y13
+	VMOVUPS      64(SI), Y13
 	VMOVUPS      constantsAVX2<>+256(SB), Y14
-	VMOVUPS      128(BX), Y6
+	VMOVUPS      128(SI), Y6
 	VMOVUPS      constantsAVX2<>+160(SB), Y7
 	VMOVUPS      constantsAVX2<>+192(SB), Y8
 	VMOVUPS      constantsAVX2<>+544(SB), Y5
@@ -841,7 +844,7 @@ done5:
 	VMOVUPS      constantsAVX2<>+704(SB), Y15
 	VMOVUPS      constantsAVX2<>+320(SB), Y10
 	VMOVUPS      constantsAVX2<>+480(SB), Y12
-	VMOVUPS      (SI), Y2
+	VMOVUPS      (DI), Y2
 	VMINPS       Y3, Y0, Y3
 	VMINPS       Y13, Y0, Y13
 	VMINPS       Y6, Y7, Y6
@@ -887,8 +890,8 @@ done5:
 	VDIVPS       Y15, Y6, Y5
 	VMULPS       Y4, Y10, Y4
 	VFMADD231PS  Y2, Y5, Y4
-	VMOVUPS      Y4, (DX)
-	VMOVUPS      192(BX), Y2
+	VMOVUPS      Y4, (BX)
+	VMOVUPS      192(SI), Y2
 	VMINPS       Y2, Y0, Y2
 	VMAXPS       Y2, Y1, Y2
 	VFNMADD231PS constantsAVX2<>+64(SB), Y2, Y8
@@ -901,218 +904,281 @@ done5:
 	VFMADD213PS  constantsAVX2<>+640(SB), Y2, Y3
 	VFMADD213PS  constantsAVX2<>+480(SB), Y2, Y3
 	VFMADD213PS  constantsAVX2<>+352(SB), Y6, Y3
-	ADDQ         $-16, DI
-	CMPQ         DI, $+16
+	ADDQ         $-16, R8
+	CMPQ         R8, $+16
 	JLT          done51
 
 loop50:
 	// h of the units before. Input and cell gates. Forget gate and c. Output gate.
-	VMOVUPS      32(BX), Y6
+	VMOVUPS      32(SI), Y6
 	VMOVUPS      constantsAVX2<>+128(SB), Y7
-	VMOVUPS      96(BX), Y12
+	VMOVUPS      96(SI), Y12
+	PREFETCHT0   (CX)
 	VMOVUPS      constantsAVX2<>+256(SB), Y13
-	VMOVUPS      160(BX), Y2
+	VMOVUPS      160(SI), Y2
 	VMOVUPS      constantsAVX2<>+160(SB), Y11
+	PREFETCHT0   64(CX)
 	VMOVUPS      constantsAVX2<>+192(SB), Y15
 	VMOVUPS      constantsAVX2<>+544(SB), Y8
 	VMOVUPS      constantsAVX2<>+224(SB), Y5
+	PREFETCHT0   128(CX)
 	VMOVUPS      constantsAVX2<>+416(SB), Y9
 	VMOVUPS      constantsAVX2<>+704(SB), Y14
 	VMOVUPS      constantsAVX2<>+320(SB), Y10
+	PREFETCHT0   192(CX)
 	VMINPS       Y6, Y0, Y6
 	VMINPS       Y12, Y0, Y12
 	VMINPS       Y2, Y11, Y2
+	PREFETCHT0   256(CX)
 	VMOVUPS      constantsAVX2<>+480(SB), Y11
 	VMAXPS       Y6, Y1, Y6
 	VMAXPS       Y12, Y1, Y12
+	PREFETCHT0   320(CX)
 	VMAXPS       Y2, Y15, Y2
 	VMOVUPS      constantsAVX2<>+480(SB), Y15
 	VFNMADD231PS constantsAVX2<>+64(SB), Y6, Y7
+	PREFETCHT0   384(CX)
 	VFNMADD231PS constantsAVX2<>+64(SB), Y12, Y13
 	VFMADD231PS  Y2, Y2, Y5
 	VFMADD231PS  constantsAVX2<>+384(SB), Y5, Y9
+	PREFETCHT0   448(CX)
 	VFMADD231PS  constantsAVX2<>+288(SB), Y5, Y10
 	VFMADD213PS  constantsAVX2<>+448(SB), Y5, Y9
 	VFMADD213PS  constantsAVX2<>+352(SB), Y5, Y10
+	PREFETCHT0   512(CX)
 	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y9
 	VSUBPS       constantsAVX2<>+128(SB), Y7, Y5
 	VMULPS       Y10, Y2, Y2
+	PREFETCHT0   576(CX)
 	VSUBPS       constantsAVX2<>+256(SB), Y13, Y10
 	VPSLLD       $0x17, Y7, Y7
 	VPSLLD       $0x17, Y13, Y13
+	PREFETCHT0   640(CX)
 	VFMADD231PS  constantsAVX2<>+96(SB), Y5, Y6
-	VMOVUPS      32(SI), Y5
+	VMOVUPS      32(DI), Y5
 	VFMADD231PS  constantsAVX2<>+96(SB), Y10, Y12
+	PREFETCHT0   704(CX)
 	VMULPS       Y9, Y9, Y10
 	VMULPS       Y9, Y2, Y9
 	VFMADD231PS  constantsAVX2<>+512(SB), Y6, Y8
+	PREFETCHT0   768(CX)
 	VFMADD231PS  constantsAVX2<>+672(SB), Y12, Y14
 	VFMADD231PS  Y2, Y2, Y10
 	VMOVUPS      constantsAVX2<>+160(SB), Y2
+	PREFETCHT0   832(CX)
 	VFMADD213PS  constantsAVX2<>+576(SB), Y6, Y8
 	VFMADD213PS  constantsAVX2<>+736(SB), Y12, Y14
 	VMINPS       Y4, Y2, Y2
+	PREFETCHT0   896(CX)
 	VMOVUPS      constantsAVX2<>+192(SB), Y4
 	VFMADD213PS  constantsAVX2<>+608(SB), Y6, Y8
 	VFMADD213PS  constantsAVX2<>+768(SB), Y12, Y14
+	PREFETCHT0   960(CX)
 	VMAXPS       Y2, Y4, Y2
 	VMOVUPS      constantsAVX2<>+224(SB), Y4
 	VFMADD213PS  constantsAVX2<>+640(SB), Y6, Y8
+	PREFETCHT0   1024(CX)
 	VFMADD213PS  constantsAVX2<>+800(SB), Y12, Y14
 	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y8
 	VMOVUPS      constantsAVX2<>+416(SB), Y6
+	PREFETCHT0   1088(CX)
 	VFMADD231PS  Y2, Y2, Y4
 	VFMADD213PS  constantsAVX2<>+832(SB), Y12, Y14
 	VFMADD213PS  constantsAVX2<>+352(SB), Y7, Y8
+	PREFETCHT0   1152(CX)
 	VMOVUPS      constantsAVX2<>+128(SB), Y7
 	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y14
 	VMOVUPS      constantsAVX2<>+320(SB), Y12
+	PREFETCHT0   1216(CX)
 	VFMADD231PS  constantsAVX2<>+384(SB), Y4, Y6
 	VMULPS       Y10, Y8, Y8
 	VMOVUPS      constantsAVX2<>+544(SB), Y10
+	PREFETCHT0   1280(CX)
 	VFMADD213PS  constantsAVX2<>+480(SB), Y13, Y14
 	VFMADD213PS  constantsAVX2<>+448(SB), Y4, Y6
 	VFMADD231PS  constantsAVX2<>+288(SB), Y4, Y12
+	PREFETCHT0   1344(CX)
 	VDIVPS       Y8, Y11, Y8
 	VDIVPS       Y14, Y15, Y11
 	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y6
+	PREFETCHT0   1408(CX)
 	VFMADD213PS  constantsAVX2<>+352(SB), Y4, Y12
 	VMULPS       Y6, Y6, Y4
 	VMULPS       Y12, Y2, Y2
+	PREFETCHT0   1472(CX)
 	VFMADD231PS  Y2, Y2, Y4
 	VMULPS       Y6, Y2, Y2
 	VMULPS       Y8, Y9, Y6
+	PREFETCHT0   1536(CX)
 	VMULPS       Y4, Y3, Y3
 	VFMADD231PS  Y5, Y11, Y6
 	VDIVPS       Y3, Y2, Y2
-	VMOVUPS      Y6, 32(DX)
-	VMOVUPS      224(BX), Y3
+	PREFETCHT0   1600(CX)
+	VMOVUPS      Y6, 32(BX)
+	VMOVUPS      224(SI), Y3
 	VMINPS       Y3, Y0, Y3
+	PREFETCHT0   1664(CX)
 	VMAXPS       Y3, Y1, Y3
 	VFNMADD231PS constantsAVX2<>+64(SB), Y3, Y7
-	VMOVUPS      Y2, (CX)
+	VMOVUPS      Y2, (DX)
+	PREFETCHT0   1728(CX)
 	VSUBPS       constantsAVX2<>+128(SB), Y7, Y2
 	VPSLLD       $0x17, Y7, Y4
 	VFMADD231PS  constantsAVX2<>+96(SB), Y2, Y3
+	PREFETCHT0   1792(CX)
 	VFMADD231PS  constantsAVX2<>+512(SB), Y3, Y10
 	VFMADD213PS  constantsAVX2<>+576(SB), Y3, Y10
 	VFMADD213PS  constantsAVX2<>+608(SB), Y3, Y10
+	PREFETCHT0   1856(CX)
 	VFMADD213PS  constantsAVX2<>+640(SB), Y3, Y10
 	VFMADD213PS  constantsAVX2<>+480(SB), Y3, Y10
 	VFMADD213PS  constantsAVX2<>+352(SB), Y4, Y10
+	PREFETCHT0   1920(CX)
 
 	// h of the units before. Input and cell gates. Forget gate and c. Output gate.
-	VMOVUPS      256(BX), Y4
+	VMOVUPS      256(SI), Y4
 	VMOVUPS      constantsAVX2<>+128(SB), Y5
-	VMOVUPS      320(BX), Y14
+	VMOVUPS      320(SI), Y14
+	PREFETCHT0   1984(CX)
 	VMOVUPS      constantsAVX2<>+256(SB), Y15
-	VMOVUPS      384(BX), Y2
+	VMOVUPS      384(SI), Y2
 	VMOVUPS      constantsAVX2<>+160(SB), Y3
+	PREFETCHT0   2048(CX)
 	VMOVUPS      constantsAVX2<>+192(SB), Y8
 	VMOVUPS      constantsAVX2<>+544(SB), Y7
 	VMOVUPS      constantsAVX2<>+224(SB), Y9
+	PREFETCHT0   2112(CX)
 	VMOVUPS      constantsAVX2<>+416(SB), Y12
 	VMOVUPS      constantsAVX2<>+320(SB), Y11
 	VMOVUPS      constantsAVX2<>+480(SB), Y13
+	PREFETCHT0   2176(CX)
 	VMINPS       Y4, Y0, Y4
 	VMINPS       Y14, Y0, Y14
 	VMINPS       Y2, Y3, Y2
-	VMOVUPS      64(SI), Y3
+	PREFETCHT0   2240(CX)
+	VMOVUPS      64(DI), Y3
 	VMAXPS       Y4, Y1, Y4
 	VMAXPS       Y14, Y1, Y14
+	PREFETCHT0   2304(CX)
 	VMAXPS       Y2, Y8, Y8
 	VMOVUPS      constantsAVX2<>+160(SB), Y2
 	VFNMADD231PS constantsAVX2<>+64(SB), Y4, Y5
+	PREFETCHT0   2368(CX)
 	VFNMADD231PS constantsAVX2<>+64(SB), Y14, Y15
 	VFMADD231PS  Y8, Y8, Y9
 	VMINPS       Y6, Y2, Y2
+	PREFETCHT0   2432(CX)
 	VSUBPS       constantsAVX2<>+128(SB), Y5, Y6
 	VFMADD231PS  constantsAVX2<>+384(SB), Y9, Y12
 	VFMADD231PS  constantsAVX2<>+288(SB), Y9, Y11
+	PREFETCHT0   2496(CX)
 	VPSLLD       $0x17, Y5, Y5
 	VFMADD231PS  constantsAVX2<>+96(SB), Y6, Y4
 	VSUBPS       constantsAVX2<>+256(SB), Y15, Y6
+	PREFETCHT0   2560(CX)
 	VPSLLD       $0x17, Y15, Y15
 	VFMADD213PS  constantsAVX2<>+448(SB), Y9, Y12
 	VFMADD213PS  constantsAVX2<>+352(SB), Y9, Y11
+	PREFETCHT0   2624(CX)
 	VFMADD231PS  constantsAVX2<>+512(SB), Y4, Y7
 	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y12
 	VMULPS       Y11, Y8, Y11
+	PREFETCHT0   2688(CX)
 	VMOVUPS      constantsAVX2<>+192(SB), Y8
 	VMOVUPS      constantsAVX2<>+224(SB), Y9
 	VFMADD231PS  constantsAVX2<>+96(SB), Y6, Y14
+	PREFETCHT0   2752(CX)
 	VMOVUPS      constantsAVX2<>+416(SB), Y6
 	VFMADD213PS  constantsAVX2<>+576(SB), Y4, Y7
 	VMAXPS       Y2, Y8, Y2
+	PREFETCHT0   2816(CX)
 	VMOVUPS      constantsAVX2<>+704(SB), Y8
 	VFMADD213PS  constantsAVX2<>+608(SB), Y4, Y7
 	VFMADD231PS  Y2, Y2, Y9
+	PREFETCHT0   2880(CX)
 	VFMADD231PS  constantsAVX2<>+672(SB), Y14, Y8
 	VFMADD213PS  constantsAVX2<>+640(SB), Y4, Y7
 	VFMADD231PS  constantsAVX2<>+384(SB), Y9, Y6
+	PREFETCHT0   2944(CX)
 	VFMADD213PS  constantsAVX2<>+736(SB), Y14, Y8
 	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y7
 	VMOVUPS      constantsAVX2<>+320(SB), Y4
+	PREFETCHT0   3008(CX)
 	VFMADD213PS  constantsAVX2<>+448(SB), Y9, Y6
 	VFMADD213PS  constantsAVX2<>+768(SB), Y14, Y8
 	VFMADD213PS  constantsAVX2<>+352(SB), Y5, Y7
+	PREFETCHT0   3072(CX)
 	VMULPS       Y12, Y12, Y5
 	VMULPS       Y12, Y11, Y12
 	VFMADD231PS  constantsAVX2<>+288(SB), Y9, Y4
+	PREFETCHT0   3136(CX)
 	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y6
 	VFMADD213PS  constantsAVX2<>+800(SB), Y14, Y8
 	VFMADD231PS  Y11, Y11, Y5
+	PREFETCHT0   3200(CX)
 	VFMADD213PS  constantsAVX2<>+352(SB), Y9, Y4
 	VMULPS       Y6, Y6, Y9
 	VFMADD213PS  constantsAVX2<>+832(SB), Y14, Y8
+	PREFETCHT0   3264(CX)
 	VMULPS       Y5, Y7, Y5
 	VMULPS       Y4, Y2, Y2
 	VMOVUPS      constantsAVX2<>+480(SB), Y4
+	PREFETCHT0   3328(CX)
 	VFMADD213PS  constantsAVX2<>+480(SB), Y14, Y8
 	VDIVPS       Y5, Y13, Y5
 	VFMADD231PS  Y2, Y2, Y9
+	PREFETCHT0   3392(CX)
 	VMULPS       Y6, Y2, Y2
 	VFMADD213PS  constantsAVX2<>+480(SB), Y15, Y8
 	VMULPS       Y9, Y10, Y6
+	PREFETCHT0   3456(CX)
 	VDIVPS       Y8, Y4, Y4
 	VDIVPS       Y6, Y2, Y2
 	VMOVUPS      constantsAVX2<>+128(SB), Y6
+	PREFETCHT0   3520(CX)
 	VMULPS       Y5, Y12, Y5
 	VFMADD231PS  Y3, Y4, Y5
-	VMOVUPS      Y2, 32(CX)
+	VMOVUPS      Y2, 32(DX)
+	PREFETCHT0   3584(CX)
 	VMOVUPS      constantsAVX2<>+544(SB), Y3
-	VMOVUPS      Y5, 64(DX)
-	VMOVUPS      448(BX), Y2
+	VMOVUPS      Y5, 64(BX)
+	VMOVUPS      448(SI), Y2
+	PREFETCHT0   3648(CX)
 	VMOVAPS      Y5, Y4
 	VMINPS       Y2, Y0, Y2
 	VMAXPS       Y2, Y1, Y2
+	PREFETCHT0   3712(CX)
 	VFNMADD231PS constantsAVX2<>+64(SB), Y2, Y6
 	VSUBPS       constantsAVX2<>+128(SB), Y6, Y5
 	VPSLLD       $0x17, Y6, Y6
+	PREFETCHT0   3776(CX)
 	VFMADD231PS  constantsAVX2<>+96(SB), Y5, Y2
 	VFMADD231PS  constantsAVX2<>+512(SB), Y2, Y3
 	VFMADD213PS  constantsAVX2<>+576(SB), Y2, Y3
+	PREFETCHT0   3840(CX)
 	VFMADD213PS  constantsAVX2<>+608(SB), Y2, Y3
 	VFMADD213PS  constantsAVX2<>+640(SB), Y2, Y3
 	VFMADD213PS  constantsAVX2<>+480(SB), Y2, Y3
+	PREFETCHT0   3904(CX)
 	VFMADD213PS  constantsAVX2<>+352(SB), Y6, Y3
 	VMOVAPS      Y3, Y3
-	ADDQ         $+64, CX
+	ADDQ         $+3968, CX
 	ADDQ         $+64, DX
 	ADDQ         $+64, BX
 	ADDQ         $+64, SI
-	ADDQ         $+192, BX
-	ADDQ         $-16, DI
-	CMPQ         DI, $+16
+	ADDQ         $+64, DI
+	ADDQ         $+192, SI
+	ADDQ         $-16, R8
+	CMPQ         R8, $+16
 	JGE          loop50
 
 done51:
 	// h of the units before. Input and cell gates. Forget gate and c. Output gate.
-	VMOVUPS      32(BX), Y6
+	VMOVUPS      32(SI), Y6
 	VMOVUPS      constantsAVX2<>+128(SB), Y7
-	VMOVUPS      96(BX), Y12
+	VMOVUPS      96(SI), Y12
 	VMOVUPS      constantsAVX2<>+256(SB), Y13
-	VMOVUPS      160(BX), Y2
+	VMOVUPS      160(SI), Y2
 	VMOVUPS      constantsAVX2<>+160(SB), Y11
 	VMOVUPS      constantsAVX2<>+192(SB), Y15
 	VMOVUPS      constantsAVX2<>+544(SB), Y8
@@ -1142,7 +1208,7 @@ done51:
 	VPSLLD       $0x17, Y7, Y7
 	VPSLLD       $0x17, Y13, Y13
 	VFMADD231PS  constantsAVX2<>+96(SB), Y5, Y6
-	VMOVUPS      32(SI), Y5
+	VMOVUPS      32(DI), Y5
 	VFMADD231PS  constantsAVX2<>+96(SB), Y10, Y12
 	VMULPS       Y9, Y9, Y10
 	VMULPS       Y9, Y2, Y9
@@ -1186,12 +1252,12 @@ done51:
 	VMULPS       Y4, Y3, Y3
 	VFMADD231PS  Y5, Y11, Y6
 	VDIVPS       Y3, Y2, Y2
-	VMOVUPS      Y6, 32(DX)
-	VMOVUPS      224(BX), Y3
+	VMOVUPS      Y6, 32(BX)
+	VMOVUPS      224(SI), Y3
 	VMINPS       Y3, Y0, Y3
 	VMAXPS       Y3, Y1, Y3
 	VFNMADD231PS constantsAVX2<>+64(SB), Y3, Y7
-	VMOVUPS      Y2, (CX)
+	VMOVUPS      Y2, (DX)
 	VSUBPS       constantsAVX2<>+128(SB), Y7, Y2
 	VPSLLD       $0x17, Y7, Y4
 	VFMADD231PS  constantsAVX2<>+96(SB), Y2, Y3
@@ -1222,24 +1288,24 @@ done51:
 	VFMADD231PS Y2, Y2, Y3
 	VMULPS      Y3, Y10, Y2
 	VDIVPS      Y2, Y4, Y2
-	VMOVUPS     Y2, 32(CX)
-	ADDQ        $+64, CX
+	VMOVUPS     Y2, 32(DX)
 	ADDQ        $+64, DX
 	ADDQ        $+64, BX
 	ADDQ        $+64, SI
-	ADDQ        $+192, BX
+	ADDQ        $+64, DI
+	ADDQ        $+192, SI
 
 done49:
 	// 8 elements at a time.
-	CMPQ DI, $+8
+	CMPQ R8, $+8
 	JLT  done53
 
 loop52:
 	// Input and cell gates. Forget gate and c. Output gate. h of the units before.
-	VMOVUPS      (BX), Y3
+	VMOVUPS      (SI), Y3
 	VMOVUPS      constantsAVX2<>+128(SB), Y4
-	VMOVUPS      64(BX), Y13
-	VMOVUPS      128(BX), Y6
+	VMOVUPS      64(SI), Y13
+	VMOVUPS      128(SI), Y6
 	VMOVUPS      constantsAVX2<>+160(SB), Y7
 	VMOVUPS      constantsAVX2<>+192(SB), Y8
 	VMOVUPS      constantsAVX2<>+544(SB), Y5
@@ -1247,7 +1313,7 @@ loop52:
 	VMOVUPS      constantsAVX2<>+416(SB), Y11
 	VMOVUPS      constantsAVX2<>+320(SB), Y10
 	VMOVUPS      constantsAVX2<>+480(SB), Y12
-	VMOVUPS      (SI), Y2
+	VMOVUPS      (DI), Y2
 	VMOVUPS      constantsAVX2<>+256(SB), Y14
 	VMINPS       Y3, Y0, Y3
 	VMINPS       Y13, Y0, Y13
@@ -1300,8 +1366,8 @@ loop52:
 	VMOVUPS      constantsAVX2<>+416(SB), Y11
 	VMOVUPS      constantsAVX2<>+320(SB), Y9
 	VFMADD231PS  Y2, Y6, Y5
-	VMOVUPS      Y5, (DX)
-	VMOVUPS      192(BX), Y2
+	VMOVUPS      Y5, (BX)
+	VMOVUPS      192(SI), Y2
 	VMINPS       Y5, Y7, Y5
 	VMAXPS       Y5, Y8, Y5
 	VFMADD231PS  Y5, Y5, Y10
@@ -1328,29 +1394,29 @@ loop52:
 	VFMADD213PS  constantsAVX2<>+352(SB), Y3, Y4
 	VMULPS       Y6, Y4, Y2
 	VDIVPS       Y2, Y7, Y2
-	VMOVUPS      Y2, (CX)
-	ADDQ         $+32, CX
+	VMOVUPS      Y2, (DX)
 	ADDQ         $+32, DX
 	ADDQ         $+32, BX
 	ADDQ         $+32, SI
-	ADDQ         $-8, DI
-	CMPQ         DI, $+8
+	ADDQ         $+32, DI
+	ADDQ         $-8, R8
+	CMPQ         R8, $+8
 	JGE          loop52
 
 done53:
 	// The last elements.
-	TESTQ   DI, DI
+	TESTQ   R8, R8
 	JEQ     done54
-	MOVQ    DI, R8
-	NEGQ    DI
+	MOVQ    R8, CX
+	NEGQ    R8
 	LEAQ    constantsAVX2<>+928(SB), R9
-	VMOVUPS (R9)(DI*4), Y2
+	VMOVUPS (R9)(R8*4), Y2
 
 	// Input and cell gates. Forget gate and c.
-	VMASKMOVPS   (BX), Y2, Y4
-	VMASKMOVPS   64(BX), Y2, Y14
+	VMASKMOVPS   (SI), Y2, Y4
+	VMASKMOVPS   64(SI), Y2, Y14
 	VMOVUPS      constantsAVX2<>+128(SB), Y5
-	VMASKMOVPS   128(BX), Y2, Y7
+	VMASKMOVPS   128(SI), Y2, Y7
 	VMOVUPS      constantsAVX2<>+160(SB), Y8
 	VMOVUPS      constantsAVX2<>+192(SB), Y9
 	VMOVUPS      constantsAVX2<>+544(SB), Y6
@@ -1358,7 +1424,7 @@ done53:
 	VMOVUPS      constantsAVX2<>+416(SB), Y12
 	VMOVUPS      constantsAVX2<>+320(SB), Y11
 	VMOVUPS      constantsAVX2<>+480(SB), Y13
-	VMASKMOVPS   (SI), Y2, Y3
+	VMASKMOVPS   (DI), Y2, Y3
 	VMOVUPS      constantsAVX2<>+256(SB), Y15
 	VMINPS       Y4, Y0, Y4
 	VMINPS       Y14, Y0, Y14
@@ -1397,9 +1463,9 @@ done53:
 	VMOVUPS      constantsAVX2<>+480(SB), Y4
 	VFMADD213PS  constantsAVX2<>+832(SB), Y8, Y7
 	VFMADD213PS  constantsAVX2<>+352(SB), Y5, Y6
-	LEAQ         (DX), DX
+	LEAQ         (BX), BX
 	VFMADD213PS  constantsAVX2<>+480(SB), Y8, Y7
-	TESTQ        $+4, R8
+	TESTQ        $+4, CX
 	VMULPS       Y10, Y6, Y5
 	VFMADD213PS  constantsAVX2<>+480(SB), Y15, Y7
 	VDIVPS       Y5, Y13, Y5
@@ -1408,25 +1474,25 @@ done53:
 	VFMADD231PS  Y3, Y4, Y5
 	VMOVAPS      Y5, Y3
 	JEQ          stored55
-	VMOVUPS      X3, (DX)
-	ADDQ         $+16, DX
+	VMOVUPS      X3, (BX)
+	ADDQ         $+16, BX
 	VEXTRACTF128 $0x01, Y3, X3
 
 stored55:
-	TESTQ    $+2, R8
+	TESTQ    $+2, CX
 	JEQ      stored56
-	VMOVLPS  X3, (DX)
-	ADDQ     $+8, DX
+	VMOVLPS  X3, (BX)
+	ADDQ     $+8, BX
 	VMOVHLPS X3, X3, X3
 
 stored56:
-	TESTQ  $+1, R8
+	TESTQ  $+1, CX
 	JEQ    stored57
-	VMOVSS X3, (DX)
+	VMOVSS X3, (BX)
 
 stored57:
 	// Output gate. h of the units before.
-	VMASKMOVPS   192(BX), Y2, Y2
+	VMASKMOVPS   192(SI), Y2, Y2
 	VMOVUPS      constantsAVX2<>+128(SB), Y3
 	VMOVUPS      constantsAVX2<>+160(SB), Y6
 	VMOVUPS      constantsAVX2<>+192(SB), Y7
@@ -1434,8 +1500,8 @@ stored57:
 	VMOVUPS      constantsAVX2<>+224(SB), Y8
 	VMOVUPS      constantsAVX2<>+416(SB), Y10
 	VMOVUPS      constantsAVX2<>+320(SB), Y9
-	LEAQ         (CX), CX
-	TESTQ        $+4, R8
+	LEAQ         (DX), DX
+	TESTQ        $+4, CX
 	VMINPS       Y5, Y6, Y5
 	VMINPS       Y2, Y0, Y2
 	VMAXPS       Y5, Y7, Y5
@@ -1464,21 +1530,21 @@ stored57:
 	VDIVPS       Y2, Y7, Y2
 	VMOVAPS      Y2, Y2
 	JEQ          stored58
-	VMOVUPS      X2, (CX)
-	ADDQ         $+16, CX
+	VMOVUPS      X2, (DX)
+	ADDQ         $+16, DX
 	VEXTRACTF128 $0x01, Y2, X2
 
 stored58:
-	TESTQ    $+2, R8
+	TESTQ    $+2, CX
 	JEQ      stored59
-	VMOVLPS  X2, (CX)
-	ADDQ     $+8, CX
+	VMOVLPS  X2, (DX)
+	ADDQ     $+8, DX
 	VMOVHLPS X2, X2, X2
 
 stored59:
-	TESTQ  $+1, R8
+	TESTQ  $+1, CX
 	JEQ    stored60
-	VMOVSS X2, (CX)
+	VMOVSS X2, (DX)
 
 stored60:
 done54:
@@ -1790,7 +1856,7 @@ done2:
 	RET
 
 // func lstmStepsTrainAVX2(task *stepTask)
-// Requires: AVX, AVX2, FMA3
+// Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·lstmStepsTrainAVX2(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
@@ -2613,20 +2679,23 @@ done11:
 	JGE  loop4
 
 done5:
-	MOVQ 296(AX), CX
-	MOVQ 304(AX), DX
-	MOVQ 312(AX), BX
-	MOVQ 336(AX), SI
-	MOVQ 232(AX), DI
+	MOVQ 208(AX), CX
+	LEAQ (AX)(CX*1), CX
+	MOVQ (CX), CX
+	MOVQ 296(AX), DX
+	MOVQ 304(AX), BX
+	MOVQ 312(AX), SI
+	MOVQ 336(AX), DI
+	MOVQ 232(AX), R8
 
 	// 8 elements at a time.
-	CMPQ DI, $+16
+	CMPQ R8, $+16
 	JLT  done49
 
 	// Input and cell gates. Forget gate and c. Output gate.
-	VMOVUPS      (BX), Y3
+	VMOVUPS      (SI), Y3
 	VMOVUPS      constantsAVX2<>+128(SB), Y4
-	VMOVUPS      128(BX), Y6
+	VMOVUPS      128(SI), Y6
 	VMOVUPS      constantsAVX2<>+160(SB), Y7
 	VMOVUPS      constantsAVX2<>+192(SB), Y8
 	VMOVUPS      constantsAVX2<>+544(SB), Y5
@@ -2634,7 +2703,7 @@ done5:
 	VMOVUPS      constantsAVX2<>+416(SB), Y11
 	VMOVUPS      constantsAVX2<>+320(SB), Y10
 	VMOVUPS      constantsAVX2<>+480(SB), Y12
-	VMOVUPS      (SI), Y2
+	VMOVUPS      (DI), Y2
 	VMOVUPS      constantsAVX2<>+256(SB), Y13
 	VMOVUPS      constantsAVX2<>+704(SB), Y14
 	VMINPS       Y3, Y0, Y3
@@ -2673,9 +2742,9 @@ done5:
 	VMULPS       Y7, Y6, Y6
 	VMULPS       Y7, Y5, Y5
 	VMULPS       Y7, Y9, Y7
-	VMOVUPS      Y6, (BX)
-	VMOVUPS      Y5, 128(BX)
-	VMOVUPS      64(BX), Y5
+	VMOVUPS      Y6, (SI)
+	VMOVUPS      Y5, 128(SI)
+	VMOVUPS      64(SI), Y5
 	VMINPS       Y5, Y0, Y5
 	VMAXPS       Y5, Y1, Y5
 	VFNMADD231PS constantsAVX2<>+64(SB), Y5, Y13
@@ -2691,9 +2760,9 @@ done5:
 	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y14
 	VDIVPS       Y14, Y8, Y5
 	VFMADD231PS  Y2, Y5, Y7
-	VMOVUPS      Y7, (DX)
-	VMOVUPS      Y5, 64(BX)
-	VMOVUPS      192(BX), Y2
+	VMOVUPS      Y7, (BX)
+	VMOVUPS      Y5, 64(SI)
+	VMOVUPS      192(SI), Y2
 	VMINPS       Y2, Y0, Y2
 	VMAXPS       Y2, Y1, Y2
 	VFNMADD231PS constantsAVX2<>+64(SB), Y2, Y11
@@ -2707,245 +2776,315 @@ done5:
 	VFMADD213PS  constantsAVX2<>+480(SB), Y2, Y3
 	VFMADD213PS  constantsAVX2<>+352(SB), Y6, Y3
 	VDIVPS       Y3, Y4, Y2
-	VMOVUPS      Y2, 192(BX)
-	ADDQ         $-16, DI
-	CMPQ         DI, $+16
+	VMOVUPS      Y2, 192(SI)
+	ADDQ         $-16, R8
+	CMPQ         R8, $+16
 	JLT          done51
 
 loop50:
 	// h of the units before. Input and cell gates. Forget gate and c. Output gate.
-	VMOVUPS      32(BX), Y10
+	VMOVUPS      32(SI), Y10
 	VMOVUPS      constantsAVX2<>+128(SB), Y11
-	VMOVUPS      160(BX), Y6
+	VMOVUPS      160(SI), Y6
+	PREFETCHT0   (CX)
 	VMOVUPS      constantsAVX2<>+160(SB), Y8
 	VMOVUPS      constantsAVX2<>+192(SB), Y13
 	VMOVUPS      constantsAVX2<>+544(SB), Y12
+	PREFETCHT0   64(CX)
 	VMOVUPS      constantsAVX2<>+224(SB), Y14
 	VMOVUPS      constantsAVX2<>+320(SB), Y15
-	VMOVUPS      32(SI), Y9
+	VMOVUPS      32(DI), Y9
+	PREFETCHT0   128(CX)
 	VMOVUPS      constantsAVX2<>+160(SB), Y2
 	VMOVUPS      constantsAVX2<>+192(SB), Y4
 	VMOVUPS      constantsAVX2<>+224(SB), Y5
+	PREFETCHT0   192(CX)
 	VMINPS       Y10, Y0, Y10
 	VMINPS       Y6, Y8, Y6
 	VMOVUPS      constantsAVX2<>+416(SB), Y8
+	PREFETCHT0   256(CX)
 	VMAXPS       Y10, Y1, Y10
 	VMAXPS       Y6, Y13, Y13
 	VMOVUPS      constantsAVX2<>+320(SB), Y6
+	PREFETCHT0   320(CX)
 	VMINPS       Y7, Y2, Y2
 	VMOVUPS      constantsAVX2<>+416(SB), Y7
 	VFNMADD231PS constantsAVX2<>+64(SB), Y10, Y11
+	PREFETCHT0   384(CX)
 	VFMADD231PS  Y13, Y13, Y14
 	VMAXPS       Y2, Y4, Y2
 	VFMADD231PS  Y2, Y2, Y5
+	PREFETCHT0   448(CX)
 	VSUBPS       constantsAVX2<>+128(SB), Y11, Y4
 	VFMADD231PS  constantsAVX2<>+384(SB), Y14, Y7
 	VFMADD231PS  constantsAVX2<>+288(SB), Y14, Y15
+	PREFETCHT0   512(CX)
 	VPSLLD       $0x17, Y11, Y11
 	VFMADD231PS  constantsAVX2<>+96(SB), Y4, Y10
 	VFMADD231PS  constantsAVX2<>+384(SB), Y5, Y8
+	PREFETCHT0   576(CX)
 	VFMADD213PS  constantsAVX2<>+448(SB), Y14, Y7
 	VFMADD231PS  constantsAVX2<>+288(SB), Y5, Y6
 	VFMADD213PS  constantsAVX2<>+352(SB), Y14, Y15
+	PREFETCHT0   640(CX)
 	VFMADD231PS  constantsAVX2<>+512(SB), Y10, Y12
 	VFMADD213PS  constantsAVX2<>+448(SB), Y5, Y8
 	VFMADD213PS  constantsAVX2<>+480(SB), Y14, Y7
+	PREFETCHT0   704(CX)
 	VFMADD213PS  constantsAVX2<>+352(SB), Y5, Y6
 	VMULPS       Y15, Y13, Y4
 	VFMADD213PS  constantsAVX2<>+576(SB), Y10, Y12
+	PREFETCHT0   768(CX)
 	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y8
 	VMULPS       Y7, Y7, Y5
 	VMULPS       Y6, Y2, Y2
+	PREFETCHT0   832(CX)
 	VMOVUPS      constantsAVX2<>+480(SB), Y6
 	VMULPS       Y7, Y4, Y13
 	VFMADD213PS  constantsAVX2<>+608(SB), Y10, Y12
+	PREFETCHT0   896(CX)
 	VMULPS       Y8, Y8, Y7
 	VFMADD231PS  Y4, Y4, Y5
 	VMULPS       Y8, Y2, Y4
+	PREFETCHT0   960(CX)
 	VADDPS       Y13, Y13, Y8
 	VFMADD213PS  constantsAVX2<>+640(SB), Y10, Y12
 	VFMADD231PS  Y2, Y2, Y7
+	PREFETCHT0   1024(CX)
 	VMULPS       constantsAVX2<>+352(SB), Y5, Y2
 	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y12
 	VMULPS       Y7, Y3, Y3
+	PREFETCHT0   1088(CX)
 	VFMADD213PS  constantsAVX2<>+352(SB), Y11, Y12
 	VDIVPS       Y3, Y4, Y3
 	VMULPS       Y5, Y12, Y4
+	PREFETCHT0   1152(CX)
 	VMULPS       Y12, Y8, Y5
 	VDIVPS       Y4, Y6, Y4
-	VMOVUPS      Y3, (CX)
+	VMOVUPS      Y3, (DX)
+	PREFETCHT0   1216(CX)
 	VMOVUPS      constantsAVX2<>+256(SB), Y3
 	VMOVUPS      constantsAVX2<>+704(SB), Y6
 	VMOVUPS      constantsAVX2<>+480(SB), Y7
+	PREFETCHT0   1280(CX)
 	VMOVUPS      constantsAVX2<>+128(SB), Y8
 	VMOVUPS      constantsAVX2<>+544(SB), Y10
 	VMOVUPS      constantsAVX2<>+352(SB), Y11
+	PREFETCHT0   1344(CX)
 	VMULPS       Y4, Y2, Y2
 	VMULPS       Y4, Y5, Y5
 	VMULPS       Y4, Y13, Y4
-	VMOVUPS      Y2, 32(BX)
-	VMOVUPS      Y5, 160(BX)
-	VMOVUPS      96(BX), Y2
+	PREFETCHT0   1408(CX)
+	VMOVUPS      Y2, 32(SI)
+	VMOVUPS      Y5, 160(SI)
+	VMOVUPS      96(SI), Y2
+	PREFETCHT0   1472(CX)
 	VMINPS       Y2, Y0, Y2
 	VMAXPS       Y2, Y1, Y2
 	VFNMADD231PS constantsAVX2<>+64(SB), Y2, Y3
+	PREFETCHT0   1536(CX)
 	VSUBPS       constantsAVX2<>+256(SB), Y3, Y5
 	VPSLLD       $0x17, Y3, Y3
 	VFMADD231PS  constantsAVX2<>+96(SB), Y5, Y2
+	PREFETCHT0   1600(CX)
 	VFMADD231PS  constantsAVX2<>+672(SB), Y2, Y6
 	VFMADD213PS  constantsAVX2<>+736(SB), Y2, Y6
 	VFMADD213PS  constantsAVX2<>+768(SB), Y2, Y6
+	PREFETCHT0   1664(CX)
 	VFMADD213PS  constantsAVX2<>+800(SB), Y2, Y6
 	VFMADD213PS  constantsAVX2<>+832(SB), Y2, Y6
 	VFMADD213PS  constantsAVX2<>+480(SB), Y2, Y6
+	PREFETCHT0   1728(CX)
 	VFMADD213PS  constantsAVX2<>+480(SB), Y3, Y6
 	VDIVPS       Y6, Y7, Y2
 	VFMADD231PS  Y9, Y2, Y4
-	VMOVUPS      Y4, 32(DX)
-	VMOVUPS      Y2, 96(BX)
-	VMOVUPS      224(BX), Y2
+	PREFETCHT0   1792(CX)
+	VMOVUPS      Y4, 32(BX)
+	VMOVUPS      Y2, 96(SI)
+	VMOVUPS      224(SI), Y2
+	PREFETCHT0   1856(CX)
 	VMINPS       Y2, Y0, Y2
 	VMAXPS       Y2, Y1, Y2
 	VFNMADD231PS constantsAVX2<>+64(SB), Y2, Y8
+	PREFETCHT0   1920(CX)
 	VSUBPS       constantsAVX2<>+128(SB), Y8, Y3
 	VPSLLD       $0x17, Y8, Y5
 	VFMADD231PS  constantsAVX2<>+96(SB), Y3, Y2
+	PREFETCHT0   1984(CX)
 	VFMADD231PS  constantsAVX2<>+512(SB), Y2, Y10
 	VFMADD213PS  constantsAVX2<>+576(SB), Y2, Y10
 	VFMADD213PS  constantsAVX2<>+608(SB), Y2, Y10
+	PREFETCHT0   2048(CX)
 	VFMADD213PS  constantsAVX2<>+640(SB), Y2, Y10
 	VFMADD213PS  constantsAVX2<>+480(SB), Y2, Y10
 	VFMADD213PS  constantsAVX2<>+352(SB), Y5, Y10
+	PREFETCHT0   2112(CX)
 	VDIVPS       Y10, Y11, Y2
-	VMOVUPS      Y2, 224(BX)
+	VMOVUPS      Y2, 224(SI)
 
 	// h of the units before. Input and cell gates. Forget gate and c. Output gate.
-	VMOVUPS      256(BX), Y9
+	VMOVUPS      256(SI), Y9
 	VMOVUPS      constantsAVX2<>+128(SB), Y11
-	VMOVUPS      384(BX), Y6
+	VMOVUPS      384(SI), Y6
+	PREFETCHT0   2176(CX)
 	VMOVUPS      constantsAVX2<>+160(SB), Y7
 	VMOVUPS      constantsAVX2<>+192(SB), Y13
 	VMOVUPS      constantsAVX2<>+544(SB), Y12
+	PREFETCHT0   2240(CX)
 	VMOVUPS      constantsAVX2<>+224(SB), Y14
 	VMOVUPS      constantsAVX2<>+320(SB), Y15
-	VMOVUPS      64(SI), Y8
+	VMOVUPS      64(DI), Y8
+	PREFETCHT0   2304(CX)
 	VMOVUPS      constantsAVX2<>+160(SB), Y2
 	VMOVUPS      constantsAVX2<>+192(SB), Y3
 	VMOVUPS      constantsAVX2<>+224(SB), Y5
+	PREFETCHT0   2368(CX)
 	VMINPS       Y9, Y0, Y9
 	VMINPS       Y6, Y7, Y6
 	VMOVUPS      constantsAVX2<>+416(SB), Y7
+	PREFETCHT0   2432(CX)
 	VMAXPS       Y9, Y1, Y9
 	VMAXPS       Y6, Y13, Y13
 	VMOVUPS      constantsAVX2<>+320(SB), Y6
+	PREFETCHT0   2496(CX)
 	VMINPS       Y4, Y2, Y2
 	VMOVUPS      constantsAVX2<>+416(SB), Y4
 	VFNMADD231PS constantsAVX2<>+64(SB), Y9, Y11
+	PREFETCHT0   2560(CX)
 	VFMADD231PS  Y13, Y13, Y14
 	VMAXPS       Y2, Y3, Y2
 	VFMADD231PS  Y2, Y2, Y5
+	PREFETCHT0   2624(CX)
 	VSUBPS       constantsAVX2<>+128(SB), Y11, Y3
 	VFMADD231PS  constantsAVX2<>+384(SB), Y14, Y4
 	VFMADD231PS  constantsAVX2<>+288(SB), Y14, Y15
+	PREFETCHT0   2688(CX)
 	VPSLLD       $0x17, Y11, Y11
 	VFMADD231PS  constantsAVX2<>+96(SB), Y3, Y9
 	VFMADD231PS  constantsAVX2<>+384(SB), Y5, Y7
+	PREFETCHT0   2752(CX)
 	VFMADD213PS  constantsAVX2<>+448(SB), Y14, Y4
 	VFMADD231PS  constantsAVX2<>+288(SB), Y5, Y6
 	VFMADD213PS  constantsAVX2<>+352(SB), Y14, Y15
+	PREFETCHT0   2816(CX)
 	VFMADD231PS  constantsAVX2<>+512(SB), Y9, Y12
 	VFMADD213PS  constantsAVX2<>+448(SB), Y5, Y7
 	VFMADD213PS  constantsAVX2<>+480(SB), Y14, Y4
+	PREFETCHT0   2880(CX)
 	VFMADD213PS  constantsAVX2<>+352(SB), Y5, Y6
 	VMULPS       Y15, Y13, Y3
 	VFMADD213PS  constantsAVX2<>+576(SB), Y9, Y12
+	PREFETCHT0   2944(CX)
 	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y7
 	VMULPS       Y4, Y4, Y5
 	VMULPS       Y6, Y2, Y2
+	PREFETCHT0   3008(CX)
 	VMOVUPS      constantsAVX2<>+480(SB), Y6
 	VMULPS       Y4, Y3, Y13
 	VFMADD213PS  constantsAVX2<>+608(SB), Y9, Y12
+	PREFETCHT0   3072(CX)
 	VMULPS       Y7, Y7, Y4
 	VFMADD231PS  Y3, Y3, Y5
 	VMULPS       Y7, Y2, Y3
+	PREFETCHT0   3136(CX)
 	VADDPS       Y13, Y13, Y7
 	VFMADD213PS  constantsAVX2<>+640(SB), Y9, Y12
 	VFMADD231PS  Y2, Y2, Y4
+	PREFETCHT0   3200(CX)
 	VMULPS       constantsAVX2<>+352(SB), Y5, Y2
 	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y12
 	VMULPS       Y4, Y10, Y4
+	PREFETCHT0   3264(CX)
 	VFMADD213PS  constantsAVX2<>+352(SB), Y11, Y12
 	VDIVPS       Y4, Y3, Y3
 	VMULPS       Y5, Y12, Y4
+	PREFETCHT0   3328(CX)
 	VMULPS       Y12, Y7, Y5
 	VDIVPS       Y4, Y6, Y4
-	VMOVUPS      Y3, 32(CX)
+	VMOVUPS      Y3, 32(DX)
+	PREFETCHT0   3392(CX)
 	VMOVUPS      constantsAVX2<>+256(SB), Y7
 	VMOVUPS      constantsAVX2<>+704(SB), Y10
 	VMOVUPS      constantsAVX2<>+480(SB), Y11
+	PREFETCHT0   3456(CX)
 	VMOVUPS      constantsAVX2<>+128(SB), Y3
 	VMOVUPS      constantsAVX2<>+544(SB), Y6
 	VMOVUPS      constantsAVX2<>+352(SB), Y9
+	PREFETCHT0   3520(CX)
 	VMULPS       Y4, Y2, Y2
 	VMULPS       Y4, Y5, Y5
 	VMULPS       Y4, Y13, Y4
-	VMOVUPS      Y2, 256(BX)
-	VMOVUPS      Y5, 384(BX)
-	VMOVUPS      320(BX), Y2
+	PREFETCHT0   3584(CX)
+	VMOVUPS      Y2, 256(SI)
+	VMOVUPS      Y5, 384(SI)
+	VMOVUPS      320(SI), Y2
+	PREFETCHT0   3648(CX)
 	VMINPS       Y2, Y0, Y2
 	VMAXPS       Y2, Y1, Y2
 	VFNMADD231PS constantsAVX2<>+64(SB), Y2, Y7
+	PREFETCHT0   3712(CX)
 	VSUBPS       constantsAVX2<>+256(SB), Y7, Y5
 	VPSLLD       $0x17, Y7, Y7
 	VFMADD231PS  constantsAVX2<>+96(SB), Y5, Y2
+	PREFETCHT0   3776(CX)
 	VFMADD231PS  constantsAVX2<>+672(SB), Y2, Y10
 	VFMADD213PS  constantsAVX2<>+736(SB), Y2, Y10
 	VFMADD213PS  constantsAVX2<>+768(SB), Y2, Y10
+	PREFETCHT0   3840(CX)
 	VFMADD213PS  constantsAVX2<>+800(SB), Y2, Y10
 	VFMADD213PS  constantsAVX2<>+832(SB), Y2, Y10
 	VFMADD213PS  constantsAVX2<>+480(SB), Y2, Y10
+	PREFETCHT0   3904(CX)
 	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y10
 	VDIVPS       Y10, Y11, Y2
 	VFMADD231PS  Y8, Y2, Y4
-	VMOVUPS      Y4, 64(DX)
-	VMOVUPS      Y2, 320(BX)
-	VMOVUPS      448(BX), Y2
+	PREFETCHT0   3968(CX)
+	VMOVUPS      Y4, 64(BX)
+	VMOVUPS      Y2, 320(SI)
+	VMOVUPS      448(SI), Y2
+	PREFETCHT0   4032(CX)
 	VMOVAPS      Y4, Y7
 	VMINPS       Y2, Y0, Y2
 	VMAXPS       Y2, Y1, Y2
+	PREFETCHT0   4096(CX)
 	VFNMADD231PS constantsAVX2<>+64(SB), Y2, Y3
 	VSUBPS       constantsAVX2<>+128(SB), Y3, Y4
 	VPSLLD       $0x17, Y3, Y3
+	PREFETCHT0   4160(CX)
 	VFMADD231PS  constantsAVX2<>+96(SB), Y4, Y2
 	VFMADD231PS  constantsAVX2<>+512(SB), Y2, Y6
 	VFMADD213PS  constantsAVX2<>+576(SB), Y2, Y6
+	PREFETCHT0   4224(CX)
 	VFMADD213PS  constantsAVX2<>+608(SB), Y2, Y6
 	VFMADD213PS  constantsAVX2<>+640(SB), Y2, Y6
 	VFMADD213PS  constantsAVX2<>+480(SB), Y2, Y6
+	PREFETCHT0   4288(CX)
 	VFMADD213PS  constantsAVX2<>+352(SB), Y3, Y6
 	VDIVPS       Y6, Y9, Y2
 	VMOVAPS      Y6, Y3
-	VMOVUPS      Y2, 448(BX)
-	ADDQ         $+64, CX
+	PREFETCHT0   4352(CX)
+	VMOVUPS      Y2, 448(SI)
+	ADDQ         $+4416, CX
 	ADDQ         $+64, DX
 	ADDQ         $+64, BX
 	ADDQ         $+64, SI
-	ADDQ         $+192, BX
-	ADDQ         $-16, DI
-	CMPQ         DI, $+16
+	ADDQ         $+64, DI
+	ADDQ         $+192, SI
+	ADDQ         $-16, R8
+	CMPQ         R8, $+16
 	JGE          loop50
 
 done51:
 	// h of the units before. Input and cell gates. Forget gate and c. Output gate.
-	VMOVUPS      32(BX), Y10
+	VMOVUPS      32(SI), Y10
 	VMOVUPS      constantsAVX2<>+128(SB), Y11
-	VMOVUPS      160(BX), Y6
+	VMOVUPS      160(SI), Y6
 	VMOVUPS      constantsAVX2<>+160(SB), Y8
 	VMOVUPS      constantsAVX2<>+192(SB), Y13
 	VMOVUPS      constantsAVX2<>+544(SB), Y12
 	VMOVUPS      constantsAVX2<>+224(SB), Y14
 	VMOVUPS      constantsAVX2<>+320(SB), Y15
-	VMOVUPS      32(SI), Y9
+	VMOVUPS      32(DI), Y9
 	VMOVUPS      constantsAVX2<>+160(SB), Y2
 	VMOVUPS      constantsAVX2<>+192(SB), Y4
 	VMOVUPS      constantsAVX2<>+224(SB), Y5
@@ -2996,7 +3135,7 @@ done51:
 	VMULPS       Y5, Y12, Y4
 	VMULPS       Y12, Y8, Y5
 	VDIVPS       Y4, Y6, Y4
-	VMOVUPS      Y3, (CX)
+	VMOVUPS      Y3, (DX)
 	VMOVUPS      constantsAVX2<>+256(SB), Y3
 	VMOVUPS      constantsAVX2<>+704(SB), Y6
 	VMOVUPS      constantsAVX2<>+480(SB), Y7
@@ -3006,9 +3145,9 @@ done51:
 	VMULPS       Y4, Y2, Y2
 	VMULPS       Y4, Y5, Y5
 	VMULPS       Y4, Y13, Y4
-	VMOVUPS      Y2, 32(BX)
-	VMOVUPS      Y5, 160(BX)
-	VMOVUPS      96(BX), Y2
+	VMOVUPS      Y2, 32(SI)
+	VMOVUPS      Y5, 160(SI)
+	VMOVUPS      96(SI), Y2
 	VMINPS       Y2, Y0, Y2
 	VMAXPS       Y2, Y1, Y2
 	VFNMADD231PS constantsAVX2<>+64(SB), Y2, Y3
@@ -3024,9 +3163,9 @@ done51:
 	VFMADD213PS  constantsAVX2<>+480(SB), Y3, Y6
 	VDIVPS       Y6, Y7, Y2
 	VFMADD231PS  Y9, Y2, Y4
-	VMOVUPS      Y4, 32(DX)
-	VMOVUPS      Y2, 96(BX)
-	VMOVUPS      224(BX), Y2
+	VMOVUPS      Y4, 32(BX)
+	VMOVUPS      Y2, 96(SI)
+	VMOVUPS      224(SI), Y2
 	VMINPS       Y2, Y0, Y2
 	VMAXPS       Y2, Y1, Y2
 	VFNMADD231PS constantsAVX2<>+64(SB), Y2, Y8
@@ -3040,7 +3179,7 @@ done51:
 	VFMADD213PS  constantsAVX2<>+480(SB), Y2, Y10
 	VFMADD213PS  constantsAVX2<>+352(SB), Y5, Y10
 	VDIVPS       Y10, Y11, Y2
-	VMOVUPS      Y2, 224(BX)
+	VMOVUPS      Y2, 224(SI)
 
 	// h of the units before.
 	VMOVUPS     constantsAVX2<>+160(SB), Y2
@@ -3062,30 +3201,30 @@ done51:
 	VFMADD231PS Y2, Y2, Y3
 	VMULPS      Y3, Y10, Y2
 	VDIVPS      Y2, Y4, Y2
-	VMOVUPS     Y2, 32(CX)
-	ADDQ        $+64, CX
+	VMOVUPS     Y2, 32(DX)
 	ADDQ        $+64, DX
 	ADDQ        $+64, BX
 	ADDQ        $+64, SI
-	ADDQ        $+192, BX
+	ADDQ        $+64, DI
+	ADDQ        $+192, SI
 
 done49:
 	// 8 elements at a time.
-	CMPQ DI, $+8
+	CMPQ R8, $+8
 	JLT  done53
 
 loop52:
 	// Input and cell gates. Forget gate and c. Output gate. h of the units before.
-	VMOVUPS      (BX), Y3
+	VMOVUPS      (SI), Y3
 	VMOVUPS      constantsAVX2<>+128(SB), Y4
-	VMOVUPS      128(BX), Y6
+	VMOVUPS      128(SI), Y6
 	VMOVUPS      constantsAVX2<>+160(SB), Y7
 	VMOVUPS      constantsAVX2<>+192(SB), Y8
 	VMOVUPS      constantsAVX2<>+544(SB), Y5
 	VMOVUPS      constantsAVX2<>+224(SB), Y9
 	VMOVUPS      constantsAVX2<>+416(SB), Y11
 	VMOVUPS      constantsAVX2<>+320(SB), Y10
-	VMOVUPS      (SI), Y2
+	VMOVUPS      (DI), Y2
 	VMINPS       Y3, Y0, Y3
 	VMINPS       Y6, Y7, Y6
 	VMAXPS       Y3, Y1, Y3
@@ -3123,9 +3262,9 @@ loop52:
 	VMULPS       Y7, Y5, Y5
 	VMULPS       Y7, Y9, Y7
 	VMOVUPS      constantsAVX2<>+128(SB), Y8
-	VMOVUPS      Y6, (BX)
-	VMOVUPS      Y5, 128(BX)
-	VMOVUPS      64(BX), Y5
+	VMOVUPS      Y6, (SI)
+	VMOVUPS      Y5, 128(SI)
+	VMOVUPS      64(SI), Y5
 	VMOVUPS      constantsAVX2<>+544(SB), Y6
 	VMINPS       Y5, Y0, Y5
 	VMAXPS       Y5, Y1, Y5
@@ -3147,9 +3286,9 @@ loop52:
 	VMOVUPS      constantsAVX2<>+320(SB), Y3
 	VDIVPS       Y4, Y11, Y4
 	VFMADD231PS  Y2, Y4, Y7
-	VMOVUPS      Y7, (DX)
-	VMOVUPS      Y4, 64(BX)
-	VMOVUPS      192(BX), Y2
+	VMOVUPS      Y7, (BX)
+	VMOVUPS      Y4, 64(SI)
+	VMOVUPS      192(SI), Y2
 	VMINPS       Y7, Y9, Y4
 	VMOVUPS      constantsAVX2<>+416(SB), Y5
 	VMAXPS       Y4, Y12, Y4
@@ -3178,29 +3317,29 @@ loop52:
 	VMULPS       Y4, Y6, Y2
 	VDIVPS       Y6, Y10, Y3
 	VDIVPS       Y2, Y5, Y2
-	VMOVUPS      Y3, 192(BX)
-	VMOVUPS      Y2, (CX)
-	ADDQ         $+32, CX
+	VMOVUPS      Y3, 192(SI)
+	VMOVUPS      Y2, (DX)
 	ADDQ         $+32, DX
 	ADDQ         $+32, BX
 	ADDQ         $+32, SI
-	ADDQ         $-8, DI
-	CMPQ         DI, $+8
+	ADDQ         $+32, DI
+	ADDQ         $-8, R8
+	CMPQ         R8, $+8
 	JGE          loop52
 
 done53:
 	// The last elements.
-	TESTQ   DI, DI
+	TESTQ   R8, R8
 	JEQ     done54
-	MOVQ    DI, R8
-	NEGQ    DI
+	MOVQ    R8, CX
+	NEGQ    R8
 	LEAQ    constantsAVX2<>+928(SB), R9
-	VMOVUPS (R9)(DI*4), Y2
+	VMOVUPS (R9)(R8*4), Y2
 
 	// Input and cell gates.
-	VMASKMOVPS   (BX), Y2, Y4
+	VMASKMOVPS   (SI), Y2, Y4
 	VMOVUPS      constantsAVX2<>+128(SB), Y5
-	VMASKMOVPS   128(BX), Y2, Y7
+	VMASKMOVPS   128(SI), Y2, Y7
 	VMOVUPS      constantsAVX2<>+160(SB), Y8
 	VMOVUPS      constantsAVX2<>+192(SB), Y9
 	VMOVUPS      constantsAVX2<>+544(SB), Y6
@@ -3208,9 +3347,9 @@ done53:
 	VMOVUPS      constantsAVX2<>+416(SB), Y12
 	VMOVUPS      constantsAVX2<>+320(SB), Y11
 	VMOVUPS      constantsAVX2<>+480(SB), Y13
-	VMASKMOVPS   (SI), Y2, Y3
-	LEAQ         (BX), SI
-	TESTQ        $+4, R8
+	VMASKMOVPS   (DI), Y2, Y3
+	LEAQ         (SI), DI
+	TESTQ        $+4, CX
 	VMINPS       Y4, Y0, Y4
 	VMINPS       Y7, Y8, Y7
 	VMAXPS       Y4, Y1, Y4
@@ -3242,54 +3381,54 @@ done53:
 	VMULPS       Y4, Y9, Y5
 	VMOVAPS      Y7, Y7
 	JEQ          stored55
-	VMOVUPS      X7, (SI)
-	ADDQ         $+16, SI
+	VMOVUPS      X7, (DI)
+	ADDQ         $+16, DI
 	VEXTRACTF128 $0x01, Y7, X7
 
 stored55:
-	TESTQ    $+2, R8
+	TESTQ    $+2, CX
 	JEQ      stored56
-	VMOVLPS  X7, (SI)
-	ADDQ     $+8, SI
+	VMOVLPS  X7, (DI)
+	ADDQ     $+8, DI
 	VMOVHLPS X7, X7, X7
 
 stored56:
-	TESTQ  $+1, R8
+	TESTQ  $+1, CX
 	JEQ    stored57
-	VMOVSS X7, (SI)
+	VMOVSS X7, (DI)
 
 stored57:
 	VADDPS       Y9, Y9, Y7
-	LEAQ         128(BX), SI
-	TESTQ        $+4, R8
+	LEAQ         128(SI), DI
+	TESTQ        $+4, CX
 	VMULPS       Y6, Y7, Y6
 	VMULPS       Y4, Y6, Y4
 	VMOVAPS      Y4, Y4
 	JEQ          stored58
-	VMOVUPS      X4, (SI)
-	ADDQ         $+16, SI
+	VMOVUPS      X4, (DI)
+	ADDQ         $+16, DI
 	VEXTRACTF128 $0x01, Y4, X4
 
 stored58:
-	TESTQ    $+2, R8
+	TESTQ    $+2, CX
 	JEQ      stored59
-	VMOVLPS  X4, (SI)
-	ADDQ     $+8, SI
+	VMOVLPS  X4, (DI)
+	ADDQ     $+8, DI
 	VMOVHLPS X4, X4, X4
 
 stored59:
-	TESTQ  $+1, R8
+	TESTQ  $+1, CX
 	JEQ    stored60
-	VMOVSS X4, (SI)
+	VMOVSS X4, (DI)
 
 stored60:
 	// Forget gate and c.
-	VMASKMOVPS   64(BX), Y2, Y4
+	VMASKMOVPS   64(SI), Y2, Y4
 	VMOVUPS      constantsAVX2<>+256(SB), Y6
 	VMOVUPS      constantsAVX2<>+704(SB), Y7
 	VMOVUPS      constantsAVX2<>+480(SB), Y8
-	LEAQ         (DX), DX
-	TESTQ        $+4, R8
+	LEAQ         (BX), BX
+	TESTQ        $+4, CX
 	VMINPS       Y4, Y0, Y4
 	VMAXPS       Y4, Y1, Y4
 	VFNMADD231PS constantsAVX2<>+64(SB), Y4, Y6
@@ -3307,51 +3446,51 @@ stored60:
 	VFMADD231PS  Y3, Y4, Y5
 	VMOVAPS      Y5, Y3
 	JEQ          stored61
-	VMOVUPS      X3, (DX)
-	ADDQ         $+16, DX
+	VMOVUPS      X3, (BX)
+	ADDQ         $+16, BX
 	VEXTRACTF128 $0x01, Y3, X3
 
 stored61:
-	TESTQ    $+2, R8
+	TESTQ    $+2, CX
 	JEQ      stored62
-	VMOVLPS  X3, (DX)
-	ADDQ     $+8, DX
+	VMOVLPS  X3, (BX)
+	ADDQ     $+8, BX
 	VMOVHLPS X3, X3, X3
 
 stored62:
-	TESTQ  $+1, R8
+	TESTQ  $+1, CX
 	JEQ    stored63
-	VMOVSS X3, (DX)
+	VMOVSS X3, (BX)
 
 stored63:
 	VMOVAPS      Y4, Y3
-	LEAQ         64(BX), DX
-	TESTQ        $+4, R8
+	LEAQ         64(SI), BX
+	TESTQ        $+4, CX
 	JEQ          stored64
-	VMOVUPS      X3, (DX)
-	ADDQ         $+16, DX
+	VMOVUPS      X3, (BX)
+	ADDQ         $+16, BX
 	VEXTRACTF128 $0x01, Y3, X3
 
 stored64:
-	TESTQ    $+2, R8
+	TESTQ    $+2, CX
 	JEQ      stored65
-	VMOVLPS  X3, (DX)
-	ADDQ     $+8, DX
+	VMOVLPS  X3, (BX)
+	ADDQ     $+8, BX
 	VMOVHLPS X3, X3, X3
 
 stored65:
-	TESTQ  $+1, R8
+	TESTQ  $+1, CX
 	JEQ    stored66
-	VMOVSS X3, (DX)
+	VMOVSS X3, (BX)
 
 stored66:
 	// Output gate.
-	VMASKMOVPS   192(BX), Y2, Y2
+	VMASKMOVPS   192(SI), Y2, Y2
 	VMOVUPS      constantsAVX2<>+128(SB), Y3
 	VMOVUPS      constantsAVX2<>+544(SB), Y4
 	VMOVUPS      constantsAVX2<>+352(SB), Y6
-	LEAQ         192(BX), DX
-	TESTQ        $+4, R8
+	LEAQ         192(SI), BX
+	TESTQ        $+4, CX
 	VMINPS       Y2, Y0, Y2
 	VMAXPS       Y2, Y1, Y2
 	VFNMADD231PS constantsAVX2<>+64(SB), Y2, Y3
@@ -3367,21 +3506,21 @@ stored66:
 	VDIVPS       Y4, Y6, Y2
 	VMOVAPS      Y2, Y2
 	JEQ          stored67
-	VMOVUPS      X2, (DX)
-	ADDQ         $+16, DX
+	VMOVUPS      X2, (BX)
+	ADDQ         $+16, BX
 	VEXTRACTF128 $0x01, Y2, X2
 
 stored67:
-	TESTQ    $+2, R8
+	TESTQ    $+2, CX
 	JEQ      stored68
-	VMOVLPS  X2, (DX)
-	ADDQ     $+8, DX
+	VMOVLPS  X2, (BX)
+	ADDQ     $+8, BX
 	VMOVHLPS X2, X2, X2
 
 stored68:
-	TESTQ  $+1, R8
+	TESTQ  $+1, CX
 	JEQ    stored69
-	VMOVSS X2, (DX)
+	VMOVSS X2, (BX)
 
 stored69:
 	// h of the units before.
@@ -3390,8 +3529,8 @@ stored69:
 	VMOVUPS      constantsAVX2<>+224(SB), Y6
 	VMOVUPS      constantsAVX2<>+416(SB), Y8
 	VMOVUPS      constantsAVX2<>+320(SB), Y7
-	LEAQ         (CX), CX
-	TESTQ        $+4, R8
+	LEAQ         (DX), DX
+	TESTQ        $+4, CX
 	VMINPS       Y5, Y2, Y2
 	VMAXPS       Y2, Y3, Y2
 	VFMADD231PS  Y2, Y2, Y6
@@ -3408,21 +3547,21 @@ stored69:
 	VDIVPS       Y2, Y5, Y2
 	VMOVAPS      Y2, Y2
 	JEQ          stored70
-	VMOVUPS      X2, (CX)
-	ADDQ         $+16, CX
+	VMOVUPS      X2, (DX)
+	ADDQ         $+16, DX
 	VEXTRACTF128 $0x01, Y2, X2
 
 stored70:
-	TESTQ    $+2, R8
+	TESTQ    $+2, CX
 	JEQ      stored71
-	VMOVLPS  X2, (CX)
-	ADDQ     $+8, CX
+	VMOVLPS  X2, (DX)
+	ADDQ     $+8, DX
 	VMOVHLPS X2, X2, X2
 
 stored71:
-	TESTQ  $+1, R8
+	TESTQ  $+1, CX
 	JEQ    stored72
-	VMOVSS X2, (CX)
+	VMOVSS X2, (DX)
 
 stored72:
 done54:
@@ -3476,7 +3615,7 @@ done2:
 	RET
 
 // func gruStepsAVX2(task *stepTask)
-// Requires: AVX, AVX2, FMA3
+// Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·gruStepsAVX2(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
@@ -4098,42 +4237,45 @@ done11:
 	JGE  loop4
 
 done5:
-	MOVQ  248(AX), CX
-	TESTQ CX, CX
+	MOVQ  208(AX), CX
+	LEAQ  (AX)(CX*1), CX
+	MOVQ  (CX), CX
+	MOVQ  248(AX), DX
+	TESTQ DX, DX
 	JEQ   both43
-	MOVQ  16(AX), CX
-	MOVQ  296(AX), DX
-	MOVQ  320(AX), BX
-	MOVQ  328(AX), SI
-	MOVQ  248(AX), DI
-	MOVQ  256(AX), R8
-	MOVQ  232(AX), R9
+	MOVQ  16(AX), DX
+	MOVQ  296(AX), BX
+	MOVQ  320(AX), SI
+	MOVQ  328(AX), DI
+	MOVQ  248(AX), R8
+	MOVQ  256(AX), R9
+	MOVQ  232(AX), R10
 
 	// 8 elements at a time.
-	CMPQ R9, $+16
+	CMPQ R10, $+16
 	JLT  done45
 
 	// Reset gate and update gate.
-	VMOVUPS      (R8), Y5
-	VBROADCASTSS (CX), Y4
-	VMOVUPS      (BX), Y6
-	VMOVUPS      64(R8), Y11
-	VBROADCASTSS (CX), Y10
-	VMOVUPS      64(BX), Y12
+	VMOVUPS      (R9), Y5
+	VBROADCASTSS (DX), Y4
+	VMOVUPS      (SI), Y6
+	VMOVUPS      64(R9), Y11
+	VBROADCASTSS (DX), Y10
+	VMOVUPS      64(SI), Y12
 	VMOVUPS      constantsAVX2<>+256(SB), Y7
 	VMOVUPS      constantsAVX2<>+256(SB), Y13
 	VMOVUPS      constantsAVX2<>+544(SB), Y8
 	VMOVUPS      constantsAVX2<>+544(SB), Y14
 	VMOVUPS      constantsAVX2<>+480(SB), Y9
 	VMOVUPS      constantsAVX2<>+480(SB), Y15
-	VFMADD231PS  (DI), Y4, Y5
-	VMOVUPS      128(R8), Y4
-	VFMADD231PS  64(DI), Y10, Y11
-	VBROADCASTSS (CX), Y10
+	VFMADD231PS  (R8), Y4, Y5
+	VMOVUPS      128(R9), Y4
+	VFMADD231PS  64(R8), Y10, Y11
+	VBROADCASTSS (DX), Y10
 	VADDPS       Y6, Y5, Y5
-	VMOVUPS      128(BX), Y6
+	VMOVUPS      128(SI), Y6
 	VADDPS       Y12, Y11, Y11
-	VFMADD231PS  128(DI), Y10, Y4
+	VFMADD231PS  128(R8), Y10, Y4
 	VMINPS       Y5, Y0, Y5
 	VMINPS       Y11, Y0, Y10
 	VMAXPS       Y5, Y1, Y5
@@ -4161,183 +4303,231 @@ done5:
 	VDIVPS       Y8, Y9, Y5
 	VDIVPS       Y14, Y15, Y7
 	VFMADD231PS  Y6, Y5, Y4
-	ADDQ         $-16, R9
-	CMPQ         R9, $+16
+	ADDQ         $-16, R10
+	CMPQ         R10, $+16
 	JLT          done47
 
 loop46:
 	// New gate and h of the units before. Reset gate and update gate.
-	VMOVUPS      32(R8), Y9
-	VBROADCASTSS (CX), Y8
-	VMOVUPS      32(BX), Y10
-	VMOVUPS      96(R8), Y13
-	VBROADCASTSS (CX), Y12
-	VMOVUPS      96(BX), Y14
+	VMOVUPS      32(R9), Y9
+	VBROADCASTSS (DX), Y8
+	VMOVUPS      32(SI), Y10
+	PREFETCHT0   (CX)
+	VMOVUPS      96(R9), Y13
+	VBROADCASTSS (DX), Y12
+	VMOVUPS      96(SI), Y14
+	PREFETCHT0   64(CX)
 	VMOVUPS      constantsAVX2<>+256(SB), Y11
 	VMOVUPS      constantsAVX2<>+160(SB), Y5
 	VMOVUPS      constantsAVX2<>+256(SB), Y15
+	PREFETCHT0   128(CX)
 	VMOVUPS      constantsAVX2<>+192(SB), Y6
-	VFMADD231PS  32(DI), Y8, Y9
+	VFMADD231PS  32(R8), Y8, Y9
 	VMOVUPS      constantsAVX2<>+224(SB), Y8
-	VFMADD231PS  96(DI), Y12, Y13
+	PREFETCHT0   192(CX)
+	VFMADD231PS  96(R8), Y12, Y13
 	VMINPS       Y4, Y5, Y4
 	VMOVUPS      constantsAVX2<>+416(SB), Y5
+	PREFETCHT0   256(CX)
 	VMOVUPS      constantsAVX2<>+544(SB), Y12
 	VMAXPS       Y4, Y6, Y4
 	VMOVUPS      constantsAVX2<>+320(SB), Y6
+	PREFETCHT0   320(CX)
 	VADDPS       Y10, Y9, Y9
 	VMOVUPS      constantsAVX2<>+544(SB), Y10
 	VADDPS       Y14, Y13, Y14
+	PREFETCHT0   384(CX)
 	VFMADD231PS  Y4, Y4, Y8
 	VMOVUPS      constantsAVX2<>+480(SB), Y13
 	VMINPS       Y9, Y0, Y9
+	PREFETCHT0   448(CX)
 	VMINPS       Y14, Y0, Y14
 	VMAXPS       Y9, Y1, Y9
 	VFMADD231PS  constantsAVX2<>+384(SB), Y8, Y5
+	PREFETCHT0   512(CX)
 	VMAXPS       Y14, Y1, Y14
 	VFMADD231PS  constantsAVX2<>+288(SB), Y8, Y6
 	VFNMADD231PS Y2, Y9, Y11
+	PREFETCHT0   576(CX)
 	VFNMADD231PS Y2, Y14, Y15
 	VFMADD213PS  constantsAVX2<>+448(SB), Y8, Y5
 	VFMADD213PS  constantsAVX2<>+352(SB), Y8, Y6
+	PREFETCHT0   640(CX)
 	VFMADD213PS  constantsAVX2<>+480(SB), Y8, Y5
 	VSUBPS       constantsAVX2<>+256(SB), Y11, Y8
 	VMULPS       Y6, Y4, Y4
+	PREFETCHT0   704(CX)
 	VSUBPS       constantsAVX2<>+256(SB), Y15, Y6
 	VPSLLD       $0x17, Y11, Y11
 	VPSLLD       $0x17, Y15, Y15
+	PREFETCHT0   768(CX)
 	VFMADD231PS  Y3, Y8, Y9
 	VMOVUPS      constantsAVX2<>+480(SB), Y8
 	VFMADD231PS  Y3, Y6, Y14
+	PREFETCHT0   832(CX)
 	VMULPS       Y5, Y5, Y6
 	VMULPS       Y5, Y4, Y5
 	VFMADD231PS  constantsAVX2<>+512(SB), Y9, Y12
+	PREFETCHT0   896(CX)
 	VFMADD231PS  constantsAVX2<>+512(SB), Y14, Y10
 	VFMADD231PS  Y4, Y4, Y6
-	VMOVUPS      (SI), Y4
+	VMOVUPS      (DI), Y4
+	PREFETCHT0   960(CX)
 	VADDPS       Y5, Y5, Y5
 	VFMADD213PS  constantsAVX2<>+576(SB), Y9, Y12
 	VFMADD213PS  constantsAVX2<>+576(SB), Y14, Y10
+	PREFETCHT0   1024(CX)
 	VDIVPS       Y6, Y5, Y5
-	VMOVUPS      160(R8), Y6
+	VMOVUPS      160(R9), Y6
 	VFMADD213PS  constantsAVX2<>+608(SB), Y9, Y12
+	PREFETCHT0   1088(CX)
 	VFMADD213PS  constantsAVX2<>+608(SB), Y14, Y10
 	VFMADD213PS  constantsAVX2<>+640(SB), Y9, Y12
 	VFMADD213PS  constantsAVX2<>+640(SB), Y14, Y10
+	PREFETCHT0   1152(CX)
 	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y12
-	VBROADCASTSS (CX), Y9
+	VBROADCASTSS (DX), Y9
 	VSUBPS       Y5, Y4, Y4
+	PREFETCHT0   1216(CX)
 	VFMADD213PS  constantsAVX2<>+480(SB), Y14, Y10
-	VMOVUPS      160(BX), Y14
+	VMOVUPS      160(SI), Y14
 	VFMADD231PS  Y4, Y7, Y5
+	PREFETCHT0   1280(CX)
 	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y12
 	VFMADD213PS  constantsAVX2<>+480(SB), Y15, Y10
-	VFMADD231PS  160(DI), Y9, Y6
-	VMOVUPS      Y5, (DX)
+	VFMADD231PS  160(R8), Y9, Y6
+	PREFETCHT0   1344(CX)
+	VMOVUPS      Y5, (BX)
 	VDIVPS       Y12, Y13, Y4
 	VDIVPS       Y10, Y8, Y5
+	PREFETCHT0   1408(CX)
 	VFMADD231PS  Y14, Y4, Y6
 
 	// New gate and h of the units before. Reset gate and update gate.
-	VMOVUPS      192(R8), Y9
-	VBROADCASTSS (CX), Y8
-	VMOVUPS      192(BX), Y10
-	VMOVUPS      256(R8), Y13
-	VBROADCASTSS (CX), Y12
-	VMOVUPS      256(BX), Y14
+	VMOVUPS      192(R9), Y9
+	VBROADCASTSS (DX), Y8
+	VMOVUPS      192(SI), Y10
+	PREFETCHT0   1472(CX)
+	VMOVUPS      256(R9), Y13
+	VBROADCASTSS (DX), Y12
+	VMOVUPS      256(SI), Y14
+	PREFETCHT0   1536(CX)
 	VMOVUPS      constantsAVX2<>+256(SB), Y11
 	VMOVUPS      constantsAVX2<>+160(SB), Y4
 	VMOVUPS      constantsAVX2<>+256(SB), Y15
+	PREFETCHT0   1600(CX)
 	VMOVUPS      constantsAVX2<>+192(SB), Y7
-	VFMADD231PS  192(DI), Y8, Y9
+	VFMADD231PS  192(R8), Y8, Y9
 	VMOVUPS      constantsAVX2<>+224(SB), Y8
-	VFMADD231PS  256(DI), Y12, Y13
+	PREFETCHT0   1664(CX)
+	VFMADD231PS  256(R8), Y12, Y13
 	VMINPS       Y6, Y4, Y4
 	VMOVUPS      constantsAVX2<>+544(SB), Y12
+	PREFETCHT0   1728(CX)
 	VMOVUPS      constantsAVX2<>+416(SB), Y6
 	VMAXPS       Y4, Y7, Y4
 	VMOVUPS      constantsAVX2<>+320(SB), Y7
+	PREFETCHT0   1792(CX)
 	VADDPS       Y10, Y9, Y9
 	VMOVUPS      constantsAVX2<>+544(SB), Y10
 	VADDPS       Y14, Y13, Y14
+	PREFETCHT0   1856(CX)
 	VFMADD231PS  Y4, Y4, Y8
 	VMOVUPS      constantsAVX2<>+480(SB), Y13
 	VMINPS       Y9, Y0, Y9
+	PREFETCHT0   1920(CX)
 	VMINPS       Y14, Y0, Y14
 	VMAXPS       Y9, Y1, Y9
 	VFMADD231PS  constantsAVX2<>+384(SB), Y8, Y6
+	PREFETCHT0   1984(CX)
 	VMAXPS       Y14, Y1, Y14
 	VFMADD231PS  constantsAVX2<>+288(SB), Y8, Y7
 	VFNMADD231PS Y2, Y9, Y11
+	PREFETCHT0   2048(CX)
 	VFNMADD231PS Y2, Y14, Y15
 	VFMADD213PS  constantsAVX2<>+448(SB), Y8, Y6
 	VFMADD213PS  constantsAVX2<>+352(SB), Y8, Y7
+	PREFETCHT0   2112(CX)
 	VFMADD213PS  constantsAVX2<>+480(SB), Y8, Y6
 	VSUBPS       constantsAVX2<>+256(SB), Y11, Y8
 	VMULPS       Y7, Y4, Y4
+	PREFETCHT0   2176(CX)
 	VSUBPS       constantsAVX2<>+256(SB), Y15, Y7
 	VPSLLD       $0x17, Y11, Y11
 	VPSLLD       $0x17, Y15, Y15
+	PREFETCHT0   2240(CX)
 	VFMADD231PS  Y3, Y8, Y9
 	VMOVUPS      constantsAVX2<>+480(SB), Y8
 	VFMADD231PS  Y3, Y7, Y14
+	PREFETCHT0   2304(CX)
 	VMULPS       Y6, Y6, Y7
 	VMULPS       Y6, Y4, Y6
 	VFMADD231PS  constantsAVX2<>+512(SB), Y9, Y12
+	PREFETCHT0   2368(CX)
 	VFMADD231PS  constantsAVX2<>+512(SB), Y14, Y10
 	VFMADD231PS  Y4, Y4, Y7
-	VMOVUPS      320(R8), Y4
+	VMOVUPS      320(R9), Y4
+	PREFETCHT0   2432(CX)
 	VADDPS       Y6, Y6, Y6
 	VFMADD213PS  constantsAVX2<>+576(SB), Y9, Y12
 	VFMADD213PS  constantsAVX2<>+576(SB), Y14, Y10
+	PREFETCHT0   2496(CX)
 	VDIVPS       Y7, Y6, Y6
-	VBROADCASTSS (CX), Y7
+	VBROADCASTSS (DX), Y7
 	VFMADD213PS  constantsAVX2<>+608(SB), Y9, Y12
+	PREFETCHT0   2560(CX)
 	VFMADD213PS  constantsAVX2<>+608(SB), Y14, Y10
-	VFMADD231PS  320(DI), Y7, Y4
-	VMOVUPS      32(SI), Y7
+	VFMADD231PS  320(R8), Y7, Y4
+	VMOVUPS      32(DI), Y7
+	PREFETCHT0   2624(CX)
 	VFMADD213PS  constantsAVX2<>+640(SB), Y9, Y12
 	VFMADD213PS  constantsAVX2<>+640(SB), Y14, Y10
 	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y12
-	VMOVUPS      320(BX), Y9
+	PREFETCHT0   2688(CX)
+	VMOVUPS      320(SI), Y9
 	VSUBPS       Y6, Y7, Y7
 	VFMADD213PS  constantsAVX2<>+480(SB), Y14, Y10
+	PREFETCHT0   2752(CX)
 	VFMADD231PS  Y7, Y5, Y6
 	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y12
 	VFMADD213PS  constantsAVX2<>+480(SB), Y15, Y10
-	VMOVUPS      Y6, 32(DX)
+	PREFETCHT0   2816(CX)
+	VMOVUPS      Y6, 32(BX)
 	VDIVPS       Y12, Y13, Y5
 	VDIVPS       Y10, Y8, Y6
+	PREFETCHT0   2880(CX)
 	VFMADD231PS  Y9, Y5, Y4
 	VMOVAPS      Y6, Y7
 	VMOVAPS      Y4, Y4
-	ADDQ         $+64, DX
+	PREFETCHT0   2944(CX)
+	ADDQ         $+3008, CX
 	ADDQ         $+64, BX
 	ADDQ         $+64, SI
 	ADDQ         $+64, DI
 	ADDQ         $+64, R8
-	ADDQ         $+128, BX
-	ADDQ         $+128, DI
+	ADDQ         $+64, R9
+	ADDQ         $+128, SI
 	ADDQ         $+128, R8
-	ADDQ         $-16, R9
-	CMPQ         R9, $+16
+	ADDQ         $+128, R9
+	ADDQ         $-16, R10
+	CMPQ         R10, $+16
 	JGE          loop46
 
 done47:
 	// New gate and h of the units before. Reset gate and update gate.
-	VMOVUPS      32(R8), Y9
-	VBROADCASTSS (CX), Y8
-	VMOVUPS      32(BX), Y10
-	VMOVUPS      96(R8), Y13
-	VBROADCASTSS (CX), Y12
-	VMOVUPS      96(BX), Y14
+	VMOVUPS      32(R9), Y9
+	VBROADCASTSS (DX), Y8
+	VMOVUPS      32(SI), Y10
+	VMOVUPS      96(R9), Y13
+	VBROADCASTSS (DX), Y12
+	VMOVUPS      96(SI), Y14
 	VMOVUPS      constantsAVX2<>+256(SB), Y11
 	VMOVUPS      constantsAVX2<>+160(SB), Y5
 	VMOVUPS      constantsAVX2<>+256(SB), Y15
 	VMOVUPS      constantsAVX2<>+192(SB), Y6
-	VFMADD231PS  32(DI), Y8, Y9
+	VFMADD231PS  32(R8), Y8, Y9
 	VMOVUPS      constantsAVX2<>+224(SB), Y8
-	VFMADD231PS  96(DI), Y12, Y13
+	VFMADD231PS  96(R8), Y12, Y13
 	VMINPS       Y4, Y5, Y4
 	VMOVUPS      constantsAVX2<>+416(SB), Y5
 	VMOVUPS      constantsAVX2<>+544(SB), Y12
@@ -4372,26 +4562,26 @@ done47:
 	VFMADD231PS  constantsAVX2<>+512(SB), Y9, Y12
 	VFMADD231PS  constantsAVX2<>+512(SB), Y14, Y10
 	VFMADD231PS  Y4, Y4, Y6
-	VMOVUPS      (SI), Y4
+	VMOVUPS      (DI), Y4
 	VADDPS       Y5, Y5, Y5
 	VFMADD213PS  constantsAVX2<>+576(SB), Y9, Y12
 	VFMADD213PS  constantsAVX2<>+576(SB), Y14, Y10
 	VDIVPS       Y6, Y5, Y5
-	VMOVUPS      160(R8), Y6
+	VMOVUPS      160(R9), Y6
 	VFMADD213PS  constantsAVX2<>+608(SB), Y9, Y12
 	VFMADD213PS  constantsAVX2<>+608(SB), Y14, Y10
 	VFMADD213PS  constantsAVX2<>+640(SB), Y9, Y12
 	VFMADD213PS  constantsAVX2<>+640(SB), Y14, Y10
 	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y12
-	VBROADCASTSS (CX), Y9
+	VBROADCASTSS (DX), Y9
 	VSUBPS       Y5, Y4, Y4
 	VFMADD213PS  constantsAVX2<>+480(SB), Y14, Y10
-	VMOVUPS      160(BX), Y14
+	VMOVUPS      160(SI), Y14
 	VFMADD231PS  Y4, Y7, Y5
 	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y12
 	VFMADD213PS  constantsAVX2<>+480(SB), Y15, Y10
-	VFMADD231PS  160(DI), Y9, Y6
-	VMOVUPS      Y5, (DX)
+	VFMADD231PS  160(R8), Y9, Y6
+	VMOVUPS      Y5, (BX)
 	VDIVPS       Y12, Y13, Y4
 	VDIVPS       Y10, Y8, Y5
 	VFMADD231PS  Y14, Y4, Y6
@@ -4402,7 +4592,7 @@ done47:
 	VMOVUPS     constantsAVX2<>+224(SB), Y8
 	VMOVUPS     constantsAVX2<>+416(SB), Y10
 	VMOVUPS     constantsAVX2<>+320(SB), Y9
-	VMOVUPS     32(SI), Y11
+	VMOVUPS     32(DI), Y11
 	VMINPS      Y6, Y4, Y4
 	VMAXPS      Y4, Y7, Y4
 	VFMADD231PS Y4, Y4, Y8
@@ -4419,36 +4609,36 @@ done47:
 	VDIVPS      Y6, Y4, Y4
 	VSUBPS      Y4, Y11, Y6
 	VFMADD231PS Y6, Y5, Y4
-	VMOVUPS     Y4, 32(DX)
-	ADDQ        $+64, DX
+	VMOVUPS     Y4, 32(BX)
 	ADDQ        $+64, BX
 	ADDQ        $+64, SI
 	ADDQ        $+64, DI
 	ADDQ        $+64, R8
-	ADDQ        $+128, BX
-	ADDQ        $+128, DI
+	ADDQ        $+64, R9
+	ADDQ        $+128, SI
 	ADDQ        $+128, R8
+	ADDQ        $+128, R9
 
 done45:
 	// 8 elements at a time.
-	CMPQ R9, $+8
+	CMPQ R10, $+8
 	JLT  done49
 
 loop48:
 	// Reset gate and update gate. New gate and h of the units before.
-	VMOVUPS      (R8), Y5
-	VBROADCASTSS (CX), Y4
-	VMOVUPS      (BX), Y6
+	VMOVUPS      (R9), Y5
+	VBROADCASTSS (DX), Y4
+	VMOVUPS      (SI), Y6
 	VMOVUPS      constantsAVX2<>+256(SB), Y7
 	VMOVUPS      constantsAVX2<>+544(SB), Y8
 	VMOVUPS      constantsAVX2<>+480(SB), Y9
-	VMOVUPS      64(R8), Y11
-	VBROADCASTSS (CX), Y10
-	VMOVUPS      64(BX), Y12
+	VMOVUPS      64(R9), Y11
+	VBROADCASTSS (DX), Y10
+	VMOVUPS      64(SI), Y12
 	VMOVUPS      constantsAVX2<>+256(SB), Y13
-	VFMADD231PS  (DI), Y4, Y5
+	VFMADD231PS  (R8), Y4, Y5
 	VMOVUPS      constantsAVX2<>+544(SB), Y4
-	VFMADD231PS  64(DI), Y10, Y11
+	VFMADD231PS  64(R8), Y10, Y11
 	VADDPS       Y6, Y5, Y5
 	VADDPS       Y12, Y11, Y6
 	VMINPS       Y5, Y0, Y5
@@ -4463,16 +4653,16 @@ loop48:
 	VSUBPS       constantsAVX2<>+256(SB), Y13, Y11
 	VPSLLD       $0x17, Y13, Y13
 	VFMADD231PS  Y3, Y6, Y5
-	VMOVUPS      128(BX), Y6
+	VMOVUPS      128(SI), Y6
 	VFMADD231PS  Y3, Y11, Y10
 	VFMADD231PS  constantsAVX2<>+512(SB), Y5, Y8
-	VMOVUPS      128(R8), Y14
+	VMOVUPS      128(R9), Y14
 	VFMADD231PS  constantsAVX2<>+512(SB), Y10, Y4
 	VFMADD213PS  constantsAVX2<>+576(SB), Y5, Y8
-	VBROADCASTSS (CX), Y11
+	VBROADCASTSS (DX), Y11
 	VFMADD213PS  constantsAVX2<>+576(SB), Y10, Y4
 	VFMADD213PS  constantsAVX2<>+608(SB), Y5, Y8
-	VFMADD231PS  128(DI), Y11, Y14
+	VFMADD231PS  128(R8), Y11, Y14
 	VFMADD213PS  constantsAVX2<>+608(SB), Y10, Y4
 	VFMADD213PS  constantsAVX2<>+640(SB), Y5, Y8
 	VFMADD213PS  constantsAVX2<>+640(SB), Y10, Y4
@@ -4487,7 +4677,7 @@ loop48:
 	VMOVUPS      constantsAVX2<>+416(SB), Y11
 	VMOVUPS      constantsAVX2<>+320(SB), Y10
 	VDIVPS       Y4, Y12, Y4
-	VMOVUPS      (SI), Y12
+	VMOVUPS      (DI), Y12
 	VFMADD231PS  Y6, Y8, Y14
 	VMINPS       Y14, Y5, Y5
 	VMAXPS       Y5, Y7, Y5
@@ -4505,39 +4695,39 @@ loop48:
 	VDIVPS       Y6, Y5, Y5
 	VSUBPS       Y5, Y12, Y6
 	VFMADD231PS  Y6, Y4, Y5
-	VMOVUPS      Y5, (DX)
-	ADDQ         $+32, DX
+	VMOVUPS      Y5, (BX)
 	ADDQ         $+32, BX
 	ADDQ         $+32, SI
 	ADDQ         $+32, DI
 	ADDQ         $+32, R8
-	ADDQ         $-8, R9
-	CMPQ         R9, $+8
+	ADDQ         $+32, R9
+	ADDQ         $-8, R10
+	CMPQ         R10, $+8
 	JGE          loop48
 
 done49:
 	// The last elements.
-	TESTQ   R9, R9
+	TESTQ   R10, R10
 	JEQ     done50
-	MOVQ    R9, R10
-	NEGQ    R9
+	MOVQ    R10, CX
+	NEGQ    R10
 	LEAQ    constantsAVX2<>+928(SB), R11
-	VMOVUPS (R11)(R9*4), Y4
+	VMOVUPS (R11)(R10*4), Y4
 
 	// Reset gate and update gate. New gate and h of the units before.
-	VMASKMOVPS   (R8), Y4, Y6
-	VBROADCASTSS (CX), Y5
-	VMASKMOVPS   (BX), Y4, Y7
+	VMASKMOVPS   (R9), Y4, Y6
+	VBROADCASTSS (DX), Y5
+	VMASKMOVPS   (SI), Y4, Y7
 	VMOVUPS      constantsAVX2<>+256(SB), Y8
 	VMOVUPS      constantsAVX2<>+544(SB), Y9
-	VMASKMOVPS   64(R8), Y4, Y12
+	VMASKMOVPS   64(R9), Y4, Y12
 	VMOVUPS      constantsAVX2<>+480(SB), Y10
-	VBROADCASTSS (CX), Y11
-	VMASKMOVPS   64(BX), Y4, Y13
+	VBROADCASTSS (DX), Y11
+	VMASKMOVPS   64(SI), Y4, Y13
 	VMOVUPS      constantsAVX2<>+256(SB), Y14
 	VMOVUPS      constantsAVX2<>+544(SB), Y15
-	VFMADD231PS  (DI), Y5, Y6
-	VFMADD231PS  64(DI), Y11, Y12
+	VFMADD231PS  (R8), Y5, Y6
+	VFMADD231PS  64(R8), Y11, Y12
 	VADDPS       Y7, Y6, Y5
 	VADDPS       Y13, Y12, Y6
 	VMINPS       Y5, Y0, Y5
@@ -4549,16 +4739,16 @@ done49:
 	VFNMADD231PS Y2, Y7, Y14
 	VSUBPS       constantsAVX2<>+256(SB), Y8, Y6
 	VPSLLD       $0x17, Y8, Y8
-	VMASKMOVPS   128(BX), Y4, Y13
+	VMASKMOVPS   128(SI), Y4, Y13
 	VSUBPS       constantsAVX2<>+256(SB), Y14, Y12
 	VPSLLD       $0x17, Y14, Y14
 	VFMADD231PS  Y3, Y6, Y5
-	VMASKMOVPS   128(R8), Y4, Y6
+	VMASKMOVPS   128(R9), Y4, Y6
 	VFMADD231PS  Y3, Y12, Y7
-	VBROADCASTSS (CX), Y12
+	VBROADCASTSS (DX), Y12
 	VFMADD231PS  constantsAVX2<>+512(SB), Y5, Y9
 	VFMADD231PS  constantsAVX2<>+512(SB), Y7, Y15
-	VFMADD231PS  128(DI), Y12, Y6
+	VFMADD231PS  128(R8), Y12, Y6
 	VFMADD213PS  constantsAVX2<>+576(SB), Y5, Y9
 	VFMADD213PS  constantsAVX2<>+576(SB), Y7, Y15
 	VFMADD213PS  constantsAVX2<>+608(SB), Y5, Y9
@@ -4575,10 +4765,10 @@ done49:
 	VDIVPS       Y9, Y10, Y8
 	VMOVUPS      constantsAVX2<>+416(SB), Y10
 	VMOVUPS      constantsAVX2<>+320(SB), Y9
-	VMASKMOVPS   (SI), Y4, Y4
+	VMASKMOVPS   (DI), Y4, Y4
 	VDIVPS       Y15, Y11, Y11
-	LEAQ         (DX), CX
-	TESTQ        $+4, R10
+	LEAQ         (BX), DX
+	TESTQ        $+4, CX
 	VFMADD231PS  Y13, Y8, Y6
 	VMINPS       Y6, Y12, Y6
 	VMAXPS       Y6, Y5, Y5
@@ -4598,50 +4788,50 @@ done49:
 	VFMADD231PS  Y4, Y11, Y5
 	VMOVAPS      Y5, Y4
 	JEQ          stored51
-	VMOVUPS      X4, (CX)
-	ADDQ         $+16, CX
+	VMOVUPS      X4, (DX)
+	ADDQ         $+16, DX
 	VEXTRACTF128 $0x01, Y4, X4
 
 stored51:
-	TESTQ    $+2, R10
+	TESTQ    $+2, CX
 	JEQ      stored52
-	VMOVLPS  X4, (CX)
-	ADDQ     $+8, CX
+	VMOVLPS  X4, (DX)
+	ADDQ     $+8, DX
 	VMOVHLPS X4, X4, X4
 
 stored52:
-	TESTQ  $+1, R10
+	TESTQ  $+1, CX
 	JEQ    stored53
-	VMOVSS X4, (CX)
+	VMOVSS X4, (DX)
 
 stored53:
 done50:
 	JMP done44
 
 both43:
-	MOVQ 296(AX), CX
-	MOVQ 312(AX), DX
-	MOVQ 320(AX), BX
-	MOVQ 328(AX), SI
-	MOVQ 232(AX), DI
+	MOVQ 296(AX), DX
+	MOVQ 312(AX), BX
+	MOVQ 320(AX), SI
+	MOVQ 328(AX), DI
+	MOVQ 232(AX), R8
 
 	// 8 elements at a time.
-	CMPQ DI, $+16
+	CMPQ R8, $+16
 	JLT  done54
 
 	// Reset gate and update gate.
-	VMOVUPS      (DX), Y4
-	VMOVUPS      (BX), Y5
-	VMOVUPS      64(DX), Y9
-	VMOVUPS      64(BX), Y10
+	VMOVUPS      (BX), Y4
+	VMOVUPS      (SI), Y5
+	VMOVUPS      64(BX), Y9
+	VMOVUPS      64(SI), Y10
 	VMOVUPS      constantsAVX2<>+256(SB), Y6
 	VMOVUPS      constantsAVX2<>+256(SB), Y11
 	VMOVUPS      constantsAVX2<>+544(SB), Y7
 	VMOVUPS      constantsAVX2<>+544(SB), Y12
 	VMOVUPS      constantsAVX2<>+480(SB), Y8
 	VMOVUPS      constantsAVX2<>+480(SB), Y13
-	VMOVUPS      128(BX), Y14
-	VMOVUPS      128(DX), Y15
+	VMOVUPS      128(SI), Y14
+	VMOVUPS      128(BX), Y15
 	VADDPS       Y5, Y4, Y4
 	VADDPS       Y10, Y9, Y5
 	VMINPS       Y4, Y0, Y4
@@ -4671,161 +4861,205 @@ both43:
 	VDIVPS       Y7, Y8, Y4
 	VDIVPS       Y12, Y13, Y5
 	VFMADD231PS  Y14, Y4, Y15
-	ADDQ         $-16, DI
-	CMPQ         DI, $+16
+	ADDQ         $-16, R8
+	CMPQ         R8, $+16
 	JLT          done56
 
 loop55:
 	// New gate and h of the units before. Reset gate and update gate.
-	VMOVUPS      32(DX), Y10
-	VMOVUPS      32(BX), Y11
+	VMOVUPS      32(BX), Y10
+	VMOVUPS      32(SI), Y11
 	VMOVUPS      constantsAVX2<>+256(SB), Y12
+	PREFETCHT0   (CX)
 	VMOVUPS      constantsAVX2<>+160(SB), Y4
-	VMOVUPS      96(DX), Y14
+	VMOVUPS      96(BX), Y14
 	VMOVUPS      constantsAVX2<>+192(SB), Y6
+	PREFETCHT0   64(CX)
 	VMOVUPS      constantsAVX2<>+224(SB), Y7
 	VMOVUPS      constantsAVX2<>+416(SB), Y9
 	VMOVUPS      constantsAVX2<>+544(SB), Y13
+	PREFETCHT0   128(CX)
 	VMOVUPS      constantsAVX2<>+320(SB), Y8
 	VADDPS       Y11, Y10, Y10
 	VMINPS       Y15, Y4, Y4
-	VMOVUPS      96(BX), Y15
+	PREFETCHT0   192(CX)
+	VMOVUPS      96(SI), Y15
 	VMOVUPS      constantsAVX2<>+480(SB), Y11
 	VMAXPS       Y4, Y6, Y4
-	VMOVUPS      (SI), Y6
+	PREFETCHT0   256(CX)
+	VMOVUPS      (DI), Y6
 	VMINPS       Y10, Y0, Y10
 	VFMADD231PS  Y4, Y4, Y7
+	PREFETCHT0   320(CX)
 	VADDPS       Y15, Y14, Y14
 	VMAXPS       Y10, Y1, Y10
 	VMOVUPS      constantsAVX2<>+256(SB), Y15
+	PREFETCHT0   384(CX)
 	VFNMADD231PS Y2, Y10, Y12
 	VMINPS       Y14, Y0, Y14
 	VFMADD231PS  constantsAVX2<>+384(SB), Y7, Y9
+	PREFETCHT0   448(CX)
 	VFMADD231PS  constantsAVX2<>+288(SB), Y7, Y8
 	VMAXPS       Y14, Y1, Y14
 	VFNMADD231PS Y2, Y14, Y15
+	PREFETCHT0   512(CX)
 	VFMADD213PS  constantsAVX2<>+448(SB), Y7, Y9
 	VFMADD213PS  constantsAVX2<>+352(SB), Y7, Y8
 	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y9
+	PREFETCHT0   576(CX)
 	VSUBPS       constantsAVX2<>+256(SB), Y12, Y7
 	VMULPS       Y8, Y4, Y4
 	VSUBPS       constantsAVX2<>+256(SB), Y15, Y8
+	PREFETCHT0   640(CX)
 	VPSLLD       $0x17, Y12, Y12
 	VPSLLD       $0x17, Y15, Y15
 	VFMADD231PS  Y3, Y7, Y10
+	PREFETCHT0   704(CX)
 	VMOVUPS      constantsAVX2<>+544(SB), Y7
 	VFMADD231PS  Y3, Y8, Y14
 	VMULPS       Y9, Y9, Y8
+	PREFETCHT0   768(CX)
 	VMULPS       Y9, Y4, Y9
 	VFMADD231PS  constantsAVX2<>+512(SB), Y10, Y13
 	VFMADD231PS  constantsAVX2<>+512(SB), Y14, Y7
+	PREFETCHT0   832(CX)
 	VFMADD231PS  Y4, Y4, Y8
 	VADDPS       Y9, Y9, Y4
 	VMOVUPS      constantsAVX2<>+480(SB), Y9
+	PREFETCHT0   896(CX)
 	VFMADD213PS  constantsAVX2<>+576(SB), Y10, Y13
 	VFMADD213PS  constantsAVX2<>+576(SB), Y14, Y7
 	VDIVPS       Y8, Y4, Y4
-	VMOVUPS      160(BX), Y8
+	PREFETCHT0   960(CX)
+	VMOVUPS      160(SI), Y8
 	VFMADD213PS  constantsAVX2<>+608(SB), Y10, Y13
 	VFMADD213PS  constantsAVX2<>+608(SB), Y14, Y7
+	PREFETCHT0   1024(CX)
 	VFMADD213PS  constantsAVX2<>+640(SB), Y10, Y13
 	VFMADD213PS  constantsAVX2<>+640(SB), Y14, Y7
 	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y13
+	PREFETCHT0   1088(CX)
 	VSUBPS       Y4, Y6, Y6
-	VMOVUPS      160(DX), Y10
+	VMOVUPS      160(BX), Y10
 	VFMADD213PS  constantsAVX2<>+480(SB), Y14, Y7
+	PREFETCHT0   1152(CX)
 	VFMADD231PS  Y6, Y5, Y4
 	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y13
 	VFMADD213PS  constantsAVX2<>+480(SB), Y15, Y7
-	VMOVUPS      Y4, (CX)
+	PREFETCHT0   1216(CX)
+	VMOVUPS      Y4, (DX)
 	VDIVPS       Y13, Y11, Y4
 	VDIVPS       Y7, Y9, Y5
+	PREFETCHT0   1280(CX)
 	VFMADD231PS  Y8, Y4, Y10
 
 	// New gate and h of the units before. Reset gate and update gate.
-	VMOVUPS      192(DX), Y11
-	VMOVUPS      192(BX), Y14
-	VMOVUPS      256(DX), Y8
-	VMOVUPS      256(BX), Y9
+	VMOVUPS      192(BX), Y11
+	VMOVUPS      192(SI), Y14
+	VMOVUPS      256(BX), Y8
+	PREFETCHT0   1344(CX)
+	VMOVUPS      256(SI), Y9
 	VMOVUPS      constantsAVX2<>+256(SB), Y12
 	VMOVUPS      constantsAVX2<>+160(SB), Y4
+	PREFETCHT0   1408(CX)
 	VMOVUPS      constantsAVX2<>+256(SB), Y15
 	VMOVUPS      constantsAVX2<>+192(SB), Y6
 	VMOVUPS      constantsAVX2<>+224(SB), Y7
+	PREFETCHT0   1472(CX)
 	VMOVUPS      constantsAVX2<>+544(SB), Y13
 	VADDPS       Y14, Y11, Y11
 	VADDPS       Y9, Y8, Y14
+	PREFETCHT0   1536(CX)
 	VMOVUPS      constantsAVX2<>+416(SB), Y9
 	VMOVUPS      constantsAVX2<>+320(SB), Y8
 	VMINPS       Y10, Y4, Y4
+	PREFETCHT0   1600(CX)
 	VMOVUPS      constantsAVX2<>+544(SB), Y10
 	VMINPS       Y11, Y0, Y11
 	VMINPS       Y14, Y0, Y14
+	PREFETCHT0   1664(CX)
 	VMAXPS       Y4, Y6, Y4
 	VMOVUPS      constantsAVX2<>+480(SB), Y6
 	VMAXPS       Y11, Y1, Y11
+	PREFETCHT0   1728(CX)
 	VMAXPS       Y14, Y1, Y14
 	VFMADD231PS  Y4, Y4, Y7
 	VFNMADD231PS Y2, Y11, Y12
+	PREFETCHT0   1792(CX)
 	VFNMADD231PS Y2, Y14, Y15
 	VFMADD231PS  constantsAVX2<>+384(SB), Y7, Y9
 	VFMADD231PS  constantsAVX2<>+288(SB), Y7, Y8
+	PREFETCHT0   1856(CX)
 	VFMADD213PS  constantsAVX2<>+448(SB), Y7, Y9
 	VFMADD213PS  constantsAVX2<>+352(SB), Y7, Y8
 	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y9
+	PREFETCHT0   1920(CX)
 	VSUBPS       constantsAVX2<>+256(SB), Y12, Y7
 	VMULPS       Y8, Y4, Y4
 	VSUBPS       constantsAVX2<>+256(SB), Y15, Y8
+	PREFETCHT0   1984(CX)
 	VPSLLD       $0x17, Y12, Y12
 	VPSLLD       $0x17, Y15, Y15
 	VFMADD231PS  Y3, Y7, Y11
+	PREFETCHT0   2048(CX)
 	VMOVUPS      constantsAVX2<>+480(SB), Y7
 	VFMADD231PS  Y3, Y8, Y14
 	VMULPS       Y9, Y9, Y8
+	PREFETCHT0   2112(CX)
 	VMULPS       Y9, Y4, Y9
 	VFMADD231PS  constantsAVX2<>+512(SB), Y11, Y13
 	VFMADD231PS  constantsAVX2<>+512(SB), Y14, Y10
+	PREFETCHT0   2176(CX)
 	VFMADD231PS  Y4, Y4, Y8
-	VMOVUPS      32(SI), Y4
+	VMOVUPS      32(DI), Y4
 	VADDPS       Y9, Y9, Y9
+	PREFETCHT0   2240(CX)
 	VFMADD213PS  constantsAVX2<>+576(SB), Y11, Y13
 	VFMADD213PS  constantsAVX2<>+576(SB), Y14, Y10
 	VDIVPS       Y8, Y9, Y8
-	VMOVUPS      320(BX), Y9
+	PREFETCHT0   2304(CX)
+	VMOVUPS      320(SI), Y9
 	VFMADD213PS  constantsAVX2<>+608(SB), Y11, Y13
 	VFMADD213PS  constantsAVX2<>+608(SB), Y14, Y10
+	PREFETCHT0   2368(CX)
 	VFMADD213PS  constantsAVX2<>+640(SB), Y11, Y13
 	VFMADD213PS  constantsAVX2<>+640(SB), Y14, Y10
 	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y13
-	VMOVUPS      320(DX), Y11
+	PREFETCHT0   2432(CX)
+	VMOVUPS      320(BX), Y11
 	VSUBPS       Y8, Y4, Y4
 	VFMADD213PS  constantsAVX2<>+480(SB), Y14, Y10
+	PREFETCHT0   2496(CX)
 	VFMADD231PS  Y4, Y5, Y8
 	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y13
 	VFMADD213PS  constantsAVX2<>+480(SB), Y15, Y10
-	VMOVUPS      Y8, 32(CX)
+	PREFETCHT0   2560(CX)
+	VMOVUPS      Y8, 32(DX)
 	VDIVPS       Y13, Y6, Y4
 	VDIVPS       Y10, Y7, Y5
+	PREFETCHT0   2624(CX)
 	VFMADD231PS  Y9, Y4, Y11
 	VMOVAPS      Y5, Y5
 	VMOVAPS      Y11, Y15
-	ADDQ         $+64, CX
+	PREFETCHT0   2688(CX)
+	ADDQ         $+2752, CX
 	ADDQ         $+64, DX
 	ADDQ         $+64, BX
 	ADDQ         $+64, SI
-	ADDQ         $+128, DX
+	ADDQ         $+64, DI
 	ADDQ         $+128, BX
-	ADDQ         $-16, DI
-	CMPQ         DI, $+16
+	ADDQ         $+128, SI
+	ADDQ         $-16, R8
+	CMPQ         R8, $+16
 	JGE          loop55
 
 done56:
 	// New gate and h of the units before. Reset gate and update gate.
-	VMOVUPS      32(DX), Y10
-	VMOVUPS      32(BX), Y11
+	VMOVUPS      32(BX), Y10
+	VMOVUPS      32(SI), Y11
 	VMOVUPS      constantsAVX2<>+256(SB), Y12
 	VMOVUPS      constantsAVX2<>+160(SB), Y4
-	VMOVUPS      96(DX), Y14
+	VMOVUPS      96(BX), Y14
 	VMOVUPS      constantsAVX2<>+192(SB), Y6
 	VMOVUPS      constantsAVX2<>+224(SB), Y7
 	VMOVUPS      constantsAVX2<>+416(SB), Y9
@@ -4833,10 +5067,10 @@ done56:
 	VMOVUPS      constantsAVX2<>+320(SB), Y8
 	VADDPS       Y11, Y10, Y10
 	VMINPS       Y15, Y4, Y4
-	VMOVUPS      96(BX), Y15
+	VMOVUPS      96(SI), Y15
 	VMOVUPS      constantsAVX2<>+480(SB), Y11
 	VMAXPS       Y4, Y6, Y4
-	VMOVUPS      (SI), Y6
+	VMOVUPS      (DI), Y6
 	VMINPS       Y10, Y0, Y10
 	VFMADD231PS  Y4, Y4, Y7
 	VADDPS       Y15, Y14, Y14
@@ -4869,19 +5103,19 @@ done56:
 	VFMADD213PS  constantsAVX2<>+576(SB), Y10, Y13
 	VFMADD213PS  constantsAVX2<>+576(SB), Y14, Y7
 	VDIVPS       Y8, Y4, Y4
-	VMOVUPS      160(BX), Y8
+	VMOVUPS      160(SI), Y8
 	VFMADD213PS  constantsAVX2<>+608(SB), Y10, Y13
 	VFMADD213PS  constantsAVX2<>+608(SB), Y14, Y7
 	VFMADD213PS  constantsAVX2<>+640(SB), Y10, Y13
 	VFMADD213PS  constantsAVX2<>+640(SB), Y14, Y7
 	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y13
 	VSUBPS       Y4, Y6, Y6
-	VMOVUPS      160(DX), Y10
+	VMOVUPS      160(BX), Y10
 	VFMADD213PS  constantsAVX2<>+480(SB), Y14, Y7
 	VFMADD231PS  Y6, Y5, Y4
 	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y13
 	VFMADD213PS  constantsAVX2<>+480(SB), Y15, Y7
-	VMOVUPS      Y4, (CX)
+	VMOVUPS      Y4, (DX)
 	VDIVPS       Y13, Y11, Y4
 	VDIVPS       Y7, Y9, Y5
 	VFMADD231PS  Y8, Y4, Y10
@@ -4892,7 +5126,7 @@ done56:
 	VMOVUPS     constantsAVX2<>+224(SB), Y7
 	VMOVUPS     constantsAVX2<>+416(SB), Y9
 	VMOVUPS     constantsAVX2<>+320(SB), Y8
-	VMOVUPS     32(SI), Y11
+	VMOVUPS     32(DI), Y11
 	VMINPS      Y10, Y4, Y4
 	VMAXPS      Y4, Y6, Y4
 	VFMADD231PS Y4, Y4, Y7
@@ -4909,28 +5143,28 @@ done56:
 	VDIVPS      Y6, Y4, Y4
 	VSUBPS      Y4, Y11, Y6
 	VFMADD231PS Y6, Y5, Y4
-	VMOVUPS     Y4, 32(CX)
-	ADDQ        $+64, CX
+	VMOVUPS     Y4, 32(DX)
 	ADDQ        $+64, DX
 	ADDQ        $+64, BX
 	ADDQ        $+64, SI
-	ADDQ        $+128, DX
+	ADDQ        $+64, DI
 	ADDQ        $+128, BX
+	ADDQ        $+128, SI
 
 done54:
 	// 8 elements at a time.
-	CMPQ DI, $+8
+	CMPQ R8, $+8
 	JLT  done58
 
 loop57:
 	// Reset gate and update gate. New gate and h of the units before.
-	VMOVUPS      (DX), Y4
-	VMOVUPS      (BX), Y5
+	VMOVUPS      (BX), Y4
+	VMOVUPS      (SI), Y5
 	VMOVUPS      constantsAVX2<>+256(SB), Y6
 	VMOVUPS      constantsAVX2<>+544(SB), Y7
 	VMOVUPS      constantsAVX2<>+480(SB), Y8
-	VMOVUPS      64(DX), Y9
-	VMOVUPS      64(BX), Y10
+	VMOVUPS      64(BX), Y9
+	VMOVUPS      64(SI), Y10
 	VMOVUPS      constantsAVX2<>+256(SB), Y11
 	VMOVUPS      constantsAVX2<>+544(SB), Y12
 	VADDPS       Y5, Y4, Y4
@@ -4947,10 +5181,10 @@ loop57:
 	VSUBPS       constantsAVX2<>+256(SB), Y11, Y10
 	VPSLLD       $0x17, Y11, Y11
 	VFMADD231PS  Y3, Y5, Y4
-	VMOVUPS      128(BX), Y5
+	VMOVUPS      128(SI), Y5
 	VFMADD231PS  Y3, Y10, Y9
 	VFMADD231PS  constantsAVX2<>+512(SB), Y4, Y7
-	VMOVUPS      128(DX), Y10
+	VMOVUPS      128(BX), Y10
 	VFMADD231PS  constantsAVX2<>+512(SB), Y9, Y12
 	VFMADD213PS  constantsAVX2<>+576(SB), Y4, Y7
 	VFMADD213PS  constantsAVX2<>+576(SB), Y9, Y12
@@ -4968,7 +5202,7 @@ loop57:
 	VDIVPS       Y7, Y8, Y7
 	VMOVUPS      constantsAVX2<>+416(SB), Y9
 	VMOVUPS      constantsAVX2<>+320(SB), Y8
-	VMOVUPS      (SI), Y11
+	VMOVUPS      (DI), Y11
 	VDIVPS       Y12, Y13, Y12
 	VFMADD231PS  Y5, Y7, Y10
 	VMINPS       Y10, Y14, Y5
@@ -4987,32 +5221,32 @@ loop57:
 	VDIVPS       Y5, Y4, Y4
 	VSUBPS       Y4, Y11, Y5
 	VFMADD231PS  Y5, Y12, Y4
-	VMOVUPS      Y4, (CX)
-	ADDQ         $+32, CX
+	VMOVUPS      Y4, (DX)
 	ADDQ         $+32, DX
 	ADDQ         $+32, BX
 	ADDQ         $+32, SI
-	ADDQ         $-8, DI
-	CMPQ         DI, $+8
+	ADDQ         $+32, DI
+	ADDQ         $-8, R8
+	CMPQ         R8, $+8
 	JGE          loop57
 
 done58:
 	// The last elements.
-	TESTQ   DI, DI
+	TESTQ   R8, R8
 	JEQ     done59
-	MOVQ    DI, R8
-	NEGQ    DI
+	MOVQ    R8, CX
+	NEGQ    R8
 	LEAQ    constantsAVX2<>+928(SB), R9
-	VMOVUPS (R9)(DI*4), Y4
+	VMOVUPS (R9)(R8*4), Y4
 
 	// Reset gate and update gate. New gate and h of the units before.
-	VMASKMOVPS   (DX), Y4, Y5
-	VMASKMOVPS   (BX), Y4, Y6
+	VMASKMOVPS   (BX), Y4, Y5
+	VMASKMOVPS   (SI), Y4, Y6
 	VMOVUPS      constantsAVX2<>+256(SB), Y7
 	VMOVUPS      constantsAVX2<>+544(SB), Y8
 	VMOVUPS      constantsAVX2<>+480(SB), Y9
-	VMASKMOVPS   64(DX), Y4, Y10
-	VMASKMOVPS   64(BX), Y4, Y11
+	VMASKMOVPS   64(BX), Y4, Y10
+	VMASKMOVPS   64(SI), Y4, Y11
 	VMOVUPS      constantsAVX2<>+256(SB), Y12
 	VMOVUPS      constantsAVX2<>+544(SB), Y13
 	VADDPS       Y6, Y5, Y5
@@ -5029,8 +5263,8 @@ done58:
 	VSUBPS       constantsAVX2<>+256(SB), Y12, Y11
 	VPSLLD       $0x17, Y12, Y12
 	VFMADD231PS  Y3, Y6, Y5
-	VMASKMOVPS   128(BX), Y4, Y6
-	VMASKMOVPS   128(DX), Y4, Y15
+	VMASKMOVPS   128(SI), Y4, Y6
+	VMASKMOVPS   128(BX), Y4, Y15
 	VFMADD231PS  Y3, Y11, Y10
 	VFMADD231PS  constantsAVX2<>+512(SB), Y5, Y8
 	VFMADD231PS  constantsAVX2<>+512(SB), Y10, Y13
@@ -5050,10 +5284,10 @@ done58:
 	VDIVPS       Y8, Y9, Y8
 	VMOVUPS      constantsAVX2<>+416(SB), Y10
 	VMOVUPS      constantsAVX2<>+320(SB), Y9
-	VMASKMOVPS   (SI), Y4, Y4
+	VMASKMOVPS   (DI), Y4, Y4
 	VDIVPS       Y13, Y14, Y12
-	LEAQ         (CX), CX
-	TESTQ        $+4, R8
+	LEAQ         (DX), DX
+	TESTQ        $+4, CX
 	VFMADD231PS  Y6, Y8, Y15
 	VMINPS       Y15, Y11, Y6
 	VMAXPS       Y6, Y5, Y5
@@ -5073,21 +5307,21 @@ done58:
 	VFMADD231PS  Y4, Y12, Y5
 	VMOVAPS      Y5, Y4
 	JEQ          stored60
-	VMOVUPS      X4, (CX)
-	ADDQ         $+16, CX
+	VMOVUPS      X4, (DX)
+	ADDQ         $+16, DX
 	VEXTRACTF128 $0x01, Y4, X4
 
 stored60:
-	TESTQ    $+2, R8
+	TESTQ    $+2, CX
 	JEQ      stored61
-	VMOVLPS  X4, (CX)
-	ADDQ     $+8, CX
+	VMOVLPS  X4, (DX)
+	ADDQ     $+8, DX
 	VMOVHLPS X4, X4, X4
 
 stored61:
-	TESTQ  $+1, R8
+	TESTQ  $+1, CX
 	JEQ    stored62
-	VMOVSS X4, (CX)
+	VMOVSS X4, (DX)
 
 stored62:
 done59:
@@ -5400,7 +5634,7 @@ done2:
 	RET
 
 // func gruStepsTrainAVX2(task *stepTask)
-// Requires: AVX, AVX2, FMA3
+// Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·gruStepsTrainAVX2(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR (SP)
@@ -5801,29 +6035,32 @@ done6:
 	JGE  loop4
 
 done5:
-	MOVQ 296(AX), CX
-	MOVQ 312(AX), DX
-	MOVQ 320(AX), BX
-	MOVQ 328(AX), SI
-	MOVQ 232(AX), DI
+	MOVQ 208(AX), CX
+	LEAQ (AX)(CX*1), CX
+	MOVQ (CX), CX
+	MOVQ 296(AX), DX
+	MOVQ 312(AX), BX
+	MOVQ 320(AX), SI
+	MOVQ 328(AX), DI
+	MOVQ 232(AX), R8
 
 	// 8 elements at a time.
-	CMPQ DI, $+16
+	CMPQ R8, $+16
 	JLT  done38
 
 	// Reset gate and update gate.
-	VMOVUPS      (DX), Y4
-	VMOVUPS      (BX), Y5
-	VMOVUPS      64(DX), Y9
-	VMOVUPS      64(BX), Y10
+	VMOVUPS      (BX), Y4
+	VMOVUPS      (SI), Y5
+	VMOVUPS      64(BX), Y9
+	VMOVUPS      64(SI), Y10
 	VMOVUPS      constantsAVX2<>+256(SB), Y6
 	VMOVUPS      constantsAVX2<>+256(SB), Y11
 	VMOVUPS      constantsAVX2<>+544(SB), Y7
 	VMOVUPS      constantsAVX2<>+544(SB), Y12
 	VMOVUPS      constantsAVX2<>+480(SB), Y8
 	VMOVUPS      constantsAVX2<>+480(SB), Y13
-	VMOVUPS      128(BX), Y14
-	VMOVUPS      128(DX), Y15
+	VMOVUPS      128(SI), Y14
+	VMOVUPS      128(BX), Y15
 	VADDPS       Y5, Y4, Y4
 	VADDPS       Y10, Y9, Y5
 	VMINPS       Y4, Y0, Y4
@@ -5853,169 +6090,215 @@ done5:
 	VDIVPS       Y7, Y8, Y4
 	VDIVPS       Y12, Y13, Y5
 	VFMADD231PS  Y14, Y4, Y15
-	VMOVUPS      Y4, (DX)
-	VMOVUPS      Y5, 64(DX)
-	ADDQ         $-16, DI
-	CMPQ         DI, $+16
+	VMOVUPS      Y4, (BX)
+	VMOVUPS      Y5, 64(BX)
+	ADDQ         $-16, R8
+	CMPQ         R8, $+16
 	JLT          done40
 
 loop39:
 	// New gate and h of the units before. Reset gate and update gate.
-	VMOVUPS      32(DX), Y10
-	VMOVUPS      32(BX), Y11
-	VMOVUPS      96(DX), Y13
+	VMOVUPS      32(BX), Y10
+	VMOVUPS      32(SI), Y11
+	VMOVUPS      96(BX), Y13
+	PREFETCHT0   (CX)
 	VMOVUPS      constantsAVX2<>+160(SB), Y4
-	VMOVUPS      96(BX), Y14
+	VMOVUPS      96(SI), Y14
 	VMOVUPS      constantsAVX2<>+192(SB), Y6
+	PREFETCHT0   64(CX)
 	VMOVUPS      constantsAVX2<>+256(SB), Y12
 	VMOVUPS      constantsAVX2<>+224(SB), Y7
 	VMOVUPS      constantsAVX2<>+416(SB), Y9
+	PREFETCHT0   128(CX)
 	VMOVUPS      constantsAVX2<>+320(SB), Y8
 	VADDPS       Y11, Y10, Y10
 	VMINPS       Y15, Y4, Y4
+	PREFETCHT0   192(CX)
 	VMOVUPS      constantsAVX2<>+544(SB), Y11
 	VMOVUPS      constantsAVX2<>+480(SB), Y15
 	VADDPS       Y14, Y13, Y13
+	PREFETCHT0   256(CX)
 	VMAXPS       Y4, Y6, Y4
 	VMOVUPS      constantsAVX2<>+256(SB), Y6
 	VMINPS       Y10, Y0, Y10
+	PREFETCHT0   320(CX)
 	VMINPS       Y13, Y0, Y13
 	VFMADD231PS  Y4, Y4, Y7
 	VMAXPS       Y10, Y1, Y10
+	PREFETCHT0   384(CX)
 	VMAXPS       Y13, Y1, Y14
 	VFNMADD231PS Y2, Y10, Y12
 	VFNMADD231PS Y2, Y14, Y6
+	PREFETCHT0   448(CX)
 	VFMADD231PS  constantsAVX2<>+384(SB), Y7, Y9
 	VFMADD231PS  constantsAVX2<>+288(SB), Y7, Y8
 	VSUBPS       constantsAVX2<>+256(SB), Y12, Y13
+	PREFETCHT0   512(CX)
 	VPSLLD       $0x17, Y12, Y12
 	VFMADD213PS  constantsAVX2<>+448(SB), Y7, Y9
 	VFMADD213PS  constantsAVX2<>+352(SB), Y7, Y8
+	PREFETCHT0   576(CX)
 	VFMADD231PS  Y3, Y13, Y10
 	VSUBPS       constantsAVX2<>+256(SB), Y6, Y13
 	VPSLLD       $0x17, Y6, Y6
+	PREFETCHT0   640(CX)
 	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y9
 	VFMADD231PS  Y3, Y13, Y14
 	VMULPS       Y8, Y4, Y4
+	PREFETCHT0   704(CX)
 	VMOVUPS      constantsAVX2<>+544(SB), Y8
 	VFMADD231PS  constantsAVX2<>+512(SB), Y10, Y11
 	VMULPS       Y9, Y9, Y7
+	PREFETCHT0   768(CX)
 	VMULPS       Y9, Y4, Y9
 	VFMADD231PS  constantsAVX2<>+512(SB), Y14, Y8
 	VFMADD213PS  constantsAVX2<>+576(SB), Y10, Y11
+	PREFETCHT0   832(CX)
 	VFMADD231PS  Y4, Y4, Y7
 	VMOVUPS      constantsAVX2<>+480(SB), Y4
 	VADDPS       Y9, Y9, Y9
+	PREFETCHT0   896(CX)
 	VFMADD213PS  constantsAVX2<>+576(SB), Y14, Y8
 	VFMADD213PS  constantsAVX2<>+608(SB), Y10, Y11
 	VDIVPS       Y7, Y9, Y7
-	VMOVUPS      160(BX), Y9
+	PREFETCHT0   960(CX)
+	VMOVUPS      160(SI), Y9
 	VFMADD213PS  constantsAVX2<>+608(SB), Y14, Y8
 	VFMADD213PS  constantsAVX2<>+640(SB), Y10, Y11
+	PREFETCHT0   1024(CX)
 	VFMADD213PS  constantsAVX2<>+640(SB), Y14, Y8
 	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y11
 	VFMADD213PS  constantsAVX2<>+480(SB), Y14, Y8
+	PREFETCHT0   1088(CX)
 	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y11
-	VMOVUPS      Y7, 128(DX)
-	VMOVUPS      (SI), Y10
-	VMOVUPS      160(DX), Y12
+	VMOVUPS      Y7, 128(BX)
+	VMOVUPS      (DI), Y10
+	PREFETCHT0   1152(CX)
+	VMOVUPS      160(BX), Y12
 	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y8
 	VDIVPS       Y11, Y15, Y6
+	PREFETCHT0   1216(CX)
 	VSUBPS       Y7, Y10, Y10
 	VDIVPS       Y8, Y4, Y4
 	VFMADD231PS  Y10, Y5, Y7
-	VMOVUPS      Y7, (CX)
+	PREFETCHT0   1280(CX)
+	VMOVUPS      Y7, (DX)
 	VFMADD231PS  Y9, Y6, Y12
-	VMOVUPS      Y6, 32(DX)
-	VMOVUPS      Y4, 96(DX)
+	VMOVUPS      Y6, 32(BX)
+	PREFETCHT0   1344(CX)
+	VMOVUPS      Y4, 96(BX)
 
 	// New gate and h of the units before. Reset gate and update gate.
-	VMOVUPS      192(DX), Y10
-	VMOVUPS      192(BX), Y14
-	VMOVUPS      256(DX), Y8
-	VMOVUPS      256(BX), Y13
+	VMOVUPS      192(BX), Y10
+	VMOVUPS      192(SI), Y14
+	VMOVUPS      256(BX), Y8
+	PREFETCHT0   1408(CX)
+	VMOVUPS      256(SI), Y13
 	VMOVUPS      constantsAVX2<>+160(SB), Y5
 	VMOVUPS      constantsAVX2<>+256(SB), Y11
+	PREFETCHT0   1472(CX)
 	VMOVUPS      constantsAVX2<>+192(SB), Y6
 	VMOVUPS      constantsAVX2<>+224(SB), Y7
 	VMOVUPS      constantsAVX2<>+256(SB), Y15
+	PREFETCHT0   1536(CX)
 	VMOVUPS      constantsAVX2<>+416(SB), Y9
 	VADDPS       Y14, Y10, Y10
 	VADDPS       Y13, Y8, Y14
+	PREFETCHT0   1600(CX)
 	VMOVUPS      constantsAVX2<>+320(SB), Y8
 	VMOVUPS      constantsAVX2<>+544(SB), Y13
 	VMINPS       Y12, Y5, Y5
+	PREFETCHT0   1664(CX)
 	VMOVUPS      constantsAVX2<>+544(SB), Y12
 	VMINPS       Y10, Y0, Y10
 	VMINPS       Y14, Y0, Y14
+	PREFETCHT0   1728(CX)
 	VMAXPS       Y5, Y6, Y5
 	VMOVUPS      constantsAVX2<>+480(SB), Y6
 	VMAXPS       Y10, Y1, Y10
+	PREFETCHT0   1792(CX)
 	VMAXPS       Y14, Y1, Y14
 	VFMADD231PS  Y5, Y5, Y7
 	VFNMADD231PS Y2, Y10, Y11
+	PREFETCHT0   1856(CX)
 	VFNMADD231PS Y2, Y14, Y15
 	VFMADD231PS  constantsAVX2<>+384(SB), Y7, Y9
 	VFMADD231PS  constantsAVX2<>+288(SB), Y7, Y8
+	PREFETCHT0   1920(CX)
 	VFMADD213PS  constantsAVX2<>+448(SB), Y7, Y9
 	VFMADD213PS  constantsAVX2<>+352(SB), Y7, Y8
 	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y9
+	PREFETCHT0   1984(CX)
 	VSUBPS       constantsAVX2<>+256(SB), Y11, Y7
 	VMULPS       Y8, Y5, Y5
 	VSUBPS       constantsAVX2<>+256(SB), Y15, Y8
+	PREFETCHT0   2048(CX)
 	VPSLLD       $0x17, Y11, Y11
 	VPSLLD       $0x17, Y15, Y15
 	VFMADD231PS  Y3, Y7, Y10
+	PREFETCHT0   2112(CX)
 	VMOVUPS      constantsAVX2<>+480(SB), Y7
 	VFMADD231PS  Y3, Y8, Y14
 	VMULPS       Y9, Y9, Y8
+	PREFETCHT0   2176(CX)
 	VMULPS       Y9, Y5, Y9
 	VFMADD231PS  constantsAVX2<>+512(SB), Y10, Y13
 	VFMADD231PS  constantsAVX2<>+512(SB), Y14, Y12
+	PREFETCHT0   2240(CX)
 	VFMADD231PS  Y5, Y5, Y8
-	VMOVUPS      320(BX), Y5
+	VMOVUPS      320(SI), Y5
 	VADDPS       Y9, Y9, Y9
+	PREFETCHT0   2304(CX)
 	VFMADD213PS  constantsAVX2<>+576(SB), Y10, Y13
 	VFMADD213PS  constantsAVX2<>+576(SB), Y14, Y12
 	VDIVPS       Y8, Y9, Y8
-	VMOVUPS      320(DX), Y9
+	PREFETCHT0   2368(CX)
+	VMOVUPS      320(BX), Y9
 	VFMADD213PS  constantsAVX2<>+608(SB), Y10, Y13
 	VFMADD213PS  constantsAVX2<>+608(SB), Y14, Y12
+	PREFETCHT0   2432(CX)
 	VFMADD213PS  constantsAVX2<>+640(SB), Y10, Y13
 	VFMADD213PS  constantsAVX2<>+640(SB), Y14, Y12
 	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y13
-	VMOVUPS      Y8, 160(DX)
-	VMOVUPS      32(SI), Y10
+	PREFETCHT0   2496(CX)
+	VMOVUPS      Y8, 160(BX)
+	VMOVUPS      32(DI), Y10
 	VFMADD213PS  constantsAVX2<>+480(SB), Y14, Y12
+	PREFETCHT0   2560(CX)
 	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y13
 	VFMADD213PS  constantsAVX2<>+480(SB), Y15, Y12
 	VSUBPS       Y8, Y10, Y10
+	PREFETCHT0   2624(CX)
 	VDIVPS       Y13, Y6, Y6
 	VFMADD231PS  Y10, Y4, Y8
 	VDIVPS       Y12, Y7, Y4
-	VMOVUPS      Y8, 32(CX)
+	PREFETCHT0   2688(CX)
+	VMOVUPS      Y8, 32(DX)
 	VFMADD231PS  Y5, Y6, Y9
-	VMOVUPS      Y6, 192(DX)
-	VMOVUPS      Y4, 256(DX)
+	VMOVUPS      Y6, 192(BX)
+	PREFETCHT0   2752(CX)
+	VMOVUPS      Y4, 256(BX)
 	VMOVAPS      Y4, Y5
 	VMOVAPS      Y9, Y15
-	ADDQ         $+64, CX
+	PREFETCHT0   2816(CX)
+	ADDQ         $+2880, CX
 	ADDQ         $+64, DX
 	ADDQ         $+64, BX
 	ADDQ         $+64, SI
-	ADDQ         $+128, DX
+	ADDQ         $+64, DI
 	ADDQ         $+128, BX
-	ADDQ         $-16, DI
-	CMPQ         DI, $+16
+	ADDQ         $+128, SI
+	ADDQ         $-16, R8
+	CMPQ         R8, $+16
 	JGE          loop39
 
 done40:
 	// New gate and h of the units before. Reset gate and update gate.
-	VMOVUPS      32(DX), Y10
-	VMOVUPS      32(BX), Y11
-	VMOVUPS      96(DX), Y13
+	VMOVUPS      32(BX), Y10
+	VMOVUPS      32(SI), Y11
+	VMOVUPS      96(BX), Y13
 	VMOVUPS      constantsAVX2<>+160(SB), Y4
-	VMOVUPS      96(BX), Y14
+	VMOVUPS      96(SI), Y14
 	VMOVUPS      constantsAVX2<>+192(SB), Y6
 	VMOVUPS      constantsAVX2<>+256(SB), Y12
 	VMOVUPS      constantsAVX2<>+224(SB), Y7
@@ -6059,25 +6342,25 @@ done40:
 	VFMADD213PS  constantsAVX2<>+576(SB), Y14, Y8
 	VFMADD213PS  constantsAVX2<>+608(SB), Y10, Y11
 	VDIVPS       Y7, Y9, Y7
-	VMOVUPS      160(BX), Y9
+	VMOVUPS      160(SI), Y9
 	VFMADD213PS  constantsAVX2<>+608(SB), Y14, Y8
 	VFMADD213PS  constantsAVX2<>+640(SB), Y10, Y11
 	VFMADD213PS  constantsAVX2<>+640(SB), Y14, Y8
 	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y11
 	VFMADD213PS  constantsAVX2<>+480(SB), Y14, Y8
 	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y11
-	VMOVUPS      Y7, 128(DX)
-	VMOVUPS      (SI), Y10
-	VMOVUPS      160(DX), Y12
+	VMOVUPS      Y7, 128(BX)
+	VMOVUPS      (DI), Y10
+	VMOVUPS      160(BX), Y12
 	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y8
 	VDIVPS       Y11, Y15, Y6
 	VSUBPS       Y7, Y10, Y10
 	VDIVPS       Y8, Y4, Y4
 	VFMADD231PS  Y10, Y5, Y7
-	VMOVUPS      Y7, (CX)
+	VMOVUPS      Y7, (DX)
 	VFMADD231PS  Y9, Y6, Y12
-	VMOVUPS      Y6, 32(DX)
-	VMOVUPS      Y4, 96(DX)
+	VMOVUPS      Y6, 32(BX)
+	VMOVUPS      Y4, 96(BX)
 
 	// New gate and h of the units before.
 	VMOVUPS     constantsAVX2<>+160(SB), Y5
@@ -6099,32 +6382,32 @@ done40:
 	VFMADD231PS Y5, Y5, Y6
 	VADDPS      Y7, Y7, Y5
 	VDIVPS      Y6, Y5, Y5
-	VMOVUPS     Y5, 160(DX)
-	VMOVUPS     32(SI), Y6
+	VMOVUPS     Y5, 160(BX)
+	VMOVUPS     32(DI), Y6
 	VSUBPS      Y5, Y6, Y6
 	VFMADD231PS Y6, Y4, Y5
-	VMOVUPS     Y5, 32(CX)
-	ADDQ        $+64, CX
+	VMOVUPS     Y5, 32(DX)
 	ADDQ        $+64, DX
 	ADDQ        $+64, BX
 	ADDQ        $+64, SI
-	ADDQ        $+128, DX
+	ADDQ        $+64, DI
 	ADDQ        $+128, BX
+	ADDQ        $+128, SI
 
 done38:
 	// 8 elements at a time.
-	CMPQ DI, $+8
+	CMPQ R8, $+8
 	JLT  done42
 
 loop41:
 	// Reset gate and update gate. New gate and h of the units before.
-	VMOVUPS      (DX), Y4
-	VMOVUPS      (BX), Y5
+	VMOVUPS      (BX), Y4
+	VMOVUPS      (SI), Y5
 	VMOVUPS      constantsAVX2<>+256(SB), Y6
 	VMOVUPS      constantsAVX2<>+544(SB), Y7
 	VMOVUPS      constantsAVX2<>+480(SB), Y8
-	VMOVUPS      64(DX), Y9
-	VMOVUPS      64(BX), Y10
+	VMOVUPS      64(BX), Y9
+	VMOVUPS      64(SI), Y10
 	VMOVUPS      constantsAVX2<>+256(SB), Y11
 	VMOVUPS      constantsAVX2<>+544(SB), Y12
 	VADDPS       Y5, Y4, Y4
@@ -6141,8 +6424,8 @@ loop41:
 	VSUBPS       constantsAVX2<>+256(SB), Y11, Y10
 	VPSLLD       $0x17, Y11, Y11
 	VFMADD231PS  Y3, Y5, Y4
-	VMOVUPS      128(BX), Y5
-	VMOVUPS      128(DX), Y14
+	VMOVUPS      128(SI), Y5
+	VMOVUPS      128(BX), Y14
 	VFMADD231PS  Y3, Y10, Y9
 	VFMADD231PS  constantsAVX2<>+512(SB), Y4, Y7
 	VFMADD231PS  constantsAVX2<>+512(SB), Y9, Y12
@@ -6164,8 +6447,8 @@ loop41:
 	VMOVUPS      constantsAVX2<>+320(SB), Y8
 	VDIVPS       Y12, Y13, Y11
 	VFMADD231PS  Y5, Y6, Y14
-	VMOVUPS      Y6, (DX)
-	VMOVUPS      Y11, 64(DX)
+	VMOVUPS      Y6, (BX)
+	VMOVUPS      Y11, 64(BX)
 	VMINPS       Y14, Y10, Y5
 	VMAXPS       Y5, Y4, Y4
 	VFMADD231PS  Y4, Y4, Y7
@@ -6180,45 +6463,45 @@ loop41:
 	VFMADD231PS  Y4, Y4, Y5
 	VADDPS       Y6, Y6, Y4
 	VDIVPS       Y5, Y4, Y4
-	VMOVUPS      Y4, 128(DX)
-	VMOVUPS      (SI), Y5
+	VMOVUPS      Y4, 128(BX)
+	VMOVUPS      (DI), Y5
 	VSUBPS       Y4, Y5, Y5
 	VFMADD231PS  Y5, Y11, Y4
-	VMOVUPS      Y4, (CX)
-	ADDQ         $+32, CX
+	VMOVUPS      Y4, (DX)
 	ADDQ         $+32, DX
 	ADDQ         $+32, BX
 	ADDQ         $+32, SI
-	ADDQ         $-8, DI
-	CMPQ         DI, $+8
+	ADDQ         $+32, DI
+	ADDQ         $-8, R8
+	CMPQ         R8, $+8
 	JGE          loop41
 
 done42:
 	// The last elements.
-	TESTQ   DI, DI
+	TESTQ   R8, R8
 	JEQ     done43
-	MOVQ    DI, R8
-	NEGQ    DI
+	MOVQ    R8, CX
+	NEGQ    R8
 	LEAQ    constantsAVX2<>+928(SB), R9
-	VMOVUPS (R9)(DI*4), Y4
+	VMOVUPS (R9)(R8*4), Y4
 
 	// Reset gate and update gate.
-	VMASKMOVPS   (DX), Y4, Y5
-	VMASKMOVPS   (BX), Y4, Y6
-	VMASKMOVPS   64(DX), Y4, Y10
-	VMASKMOVPS   64(BX), Y4, Y11
+	VMASKMOVPS   (BX), Y4, Y5
+	VMASKMOVPS   (SI), Y4, Y6
+	VMASKMOVPS   64(BX), Y4, Y10
+	VMASKMOVPS   64(SI), Y4, Y11
 	VMOVUPS      constantsAVX2<>+256(SB), Y7
 	VMOVUPS      constantsAVX2<>+256(SB), Y12
 	VMOVUPS      constantsAVX2<>+544(SB), Y8
 	VMOVUPS      constantsAVX2<>+544(SB), Y13
 	VMOVUPS      constantsAVX2<>+480(SB), Y9
 	VMOVUPS      constantsAVX2<>+480(SB), Y14
-	VMASKMOVPS   128(BX), Y4, Y15
-	LEAQ         (DX), BX
-	TESTQ        $+4, R8
+	VMASKMOVPS   128(SI), Y4, Y15
+	LEAQ         (BX), SI
+	TESTQ        $+4, CX
 	VADDPS       Y6, Y5, Y5
 	VADDPS       Y11, Y10, Y6
-	VMASKMOVPS   128(DX), Y4, Y10
+	VMASKMOVPS   128(BX), Y4, Y10
 	VMINPS       Y5, Y0, Y5
 	VMINPS       Y6, Y0, Y6
 	VMAXPS       Y5, Y1, Y5
@@ -6248,42 +6531,42 @@ done42:
 	VFMADD231PS  Y15, Y5, Y10
 	VMOVAPS      Y5, Y5
 	JEQ          stored44
-	VMOVUPS      X5, (BX)
-	ADDQ         $+16, BX
+	VMOVUPS      X5, (SI)
+	ADDQ         $+16, SI
 	VEXTRACTF128 $0x01, Y5, X5
 
 stored44:
-	TESTQ    $+2, R8
+	TESTQ    $+2, CX
 	JEQ      stored45
-	VMOVLPS  X5, (BX)
-	ADDQ     $+8, BX
+	VMOVLPS  X5, (SI)
+	ADDQ     $+8, SI
 	VMOVHLPS X5, X5, X5
 
 stored45:
-	TESTQ  $+1, R8
+	TESTQ  $+1, CX
 	JEQ    stored46
-	VMOVSS X5, (BX)
+	VMOVSS X5, (SI)
 
 stored46:
 	VMOVAPS      Y6, Y5
-	LEAQ         64(DX), BX
-	TESTQ        $+4, R8
+	LEAQ         64(BX), SI
+	TESTQ        $+4, CX
 	JEQ          stored47
-	VMOVUPS      X5, (BX)
-	ADDQ         $+16, BX
+	VMOVUPS      X5, (SI)
+	ADDQ         $+16, SI
 	VEXTRACTF128 $0x01, Y5, X5
 
 stored47:
-	TESTQ    $+2, R8
+	TESTQ    $+2, CX
 	JEQ      stored48
-	VMOVLPS  X5, (BX)
-	ADDQ     $+8, BX
+	VMOVLPS  X5, (SI)
+	ADDQ     $+8, SI
 	VMOVHLPS X5, X5, X5
 
 stored48:
-	TESTQ  $+1, R8
+	TESTQ  $+1, CX
 	JEQ    stored49
-	VMOVSS X5, (BX)
+	VMOVSS X5, (SI)
 
 stored49:
 	// New gate and h of the units before.
@@ -6292,8 +6575,8 @@ stored49:
 	VMOVUPS      constantsAVX2<>+224(SB), Y8
 	VMOVUPS      constantsAVX2<>+416(SB), Y11
 	VMOVUPS      constantsAVX2<>+320(SB), Y9
-	LEAQ         128(DX), DX
-	TESTQ        $+4, R8
+	LEAQ         128(BX), BX
+	TESTQ        $+4, CX
 	VMINPS       Y10, Y5, Y5
 	VMAXPS       Y5, Y7, Y5
 	VFMADD231PS  Y5, Y5, Y8
@@ -6310,45 +6593,45 @@ stored49:
 	VDIVPS       Y7, Y5, Y5
 	VMOVAPS      Y5, Y7
 	JEQ          stored50
-	VMOVUPS      X7, (DX)
-	ADDQ         $+16, DX
+	VMOVUPS      X7, (BX)
+	ADDQ         $+16, BX
 	VEXTRACTF128 $0x01, Y7, X7
 
 stored50:
-	TESTQ    $+2, R8
+	TESTQ    $+2, CX
 	JEQ      stored51
-	VMOVLPS  X7, (DX)
-	ADDQ     $+8, DX
+	VMOVLPS  X7, (BX)
+	ADDQ     $+8, BX
 	VMOVHLPS X7, X7, X7
 
 stored51:
-	TESTQ  $+1, R8
+	TESTQ  $+1, CX
 	JEQ    stored52
-	VMOVSS X7, (DX)
+	VMOVSS X7, (BX)
 
 stored52:
-	VMASKMOVPS   (SI), Y4, Y4
-	LEAQ         (CX), CX
-	TESTQ        $+4, R8
+	VMASKMOVPS   (DI), Y4, Y4
+	LEAQ         (DX), DX
+	TESTQ        $+4, CX
 	VSUBPS       Y5, Y4, Y4
 	VFMADD231PS  Y4, Y6, Y5
 	VMOVAPS      Y5, Y4
 	JEQ          stored53
-	VMOVUPS      X4, (CX)
-	ADDQ         $+16, CX
+	VMOVUPS      X4, (DX)
+	ADDQ         $+16, DX
 	VEXTRACTF128 $0x01, Y4, X4
 
 stored53:
-	TESTQ    $+2, R8
+	TESTQ    $+2, CX
 	JEQ      stored54
-	VMOVLPS  X4, (CX)
-	ADDQ     $+8, CX
+	VMOVLPS  X4, (DX)
+	ADDQ     $+8, DX
 	VMOVHLPS X4, X4, X4
 
 stored54:
-	TESTQ  $+1, R8
+	TESTQ  $+1, CX
 	JEQ    stored55
-	VMOVSS X4, (CX)
+	VMOVSS X4, (DX)
 
 stored55:
 done43:
@@ -6936,6 +7219,9 @@ done43:
 	JGE  loop4
 
 done5:
+	MOVQ 208(AX), CX
+	LEAQ (AX)(CX*1), CX
+	MOVQ (CX), CX
 	MOVQ 296(AX), CX
 	MOVQ 312(AX), DX
 	MOVQ 320(AX), BX
@@ -7598,6 +7884,9 @@ done43:
 	JGE  loop4
 
 done5:
+	MOVQ 208(AX), CX
+	LEAQ (AX)(CX*1), CX
+	MOVQ (CX), CX
 	MOVQ 296(AX), CX
 	MOVQ 312(AX), DX
 	MOVQ 320(AX), BX
@@ -7947,7 +8236,7 @@ DATA constantsAVX2<>+956(SB)/4, $0x00000000
 GLOBL constantsAVX2<>(SB), RODATA|NOPTR, $960
 
 // func lstmStepsAVX512(task *stepTask)
-// Requires: AVX, AVX2, AVX512F, AVX512VL, BMI2, FMA3
+// Requires: AVX, AVX2, AVX512F, AVX512VL, BMI2, FMA3, MMX+
 TEXT ·lstmStepsAVX512(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR     (SP)
@@ -8932,21 +9221,24 @@ done11:
 	JGE  loop4
 
 done5:
-	MOVQ 296(AX), CX
-	MOVQ 304(AX), DX
-	MOVQ 312(AX), BX
-	MOVQ 336(AX), SI
-	MOVQ 232(AX), DI
+	MOVQ 208(AX), CX
+	LEAQ (AX)(CX*1), CX
+	MOVQ (CX), CX
+	MOVQ 296(AX), DX
+	MOVQ 304(AX), BX
+	MOVQ 312(AX), SI
+	MOVQ 336(AX), DI
+	MOVQ 232(AX), R8
 
 	// 16 elements at a time.
-	CMPQ DI, $+16
+	CMPQ R8, $+16
 	JLT  done62
 
 	// Input and cell gates. Forget gate and c. Output gate.
-	VMOVUPS      (BX), Z17
-	VMOVUPS      64(BX), Z25
+	VMOVUPS      (SI), Z17
+	VMOVUPS      64(SI), Z25
 	VMOVAPS      Z4, Z18
-	VMOVUPS      128(BX), Z20
+	VMOVUPS      128(SI), Z20
 	VMOVAPS      Z8, Z26
 	VBROADCASTSS constantsAVX512<>+68(SB), Z19
 	VBROADCASTSS constantsAVX512<>+64(SB), Z16
@@ -9000,7 +9292,7 @@ done5:
 	VFMADD213PS  Z31, Z17, Z19
 	VBROADCASTSS constantsAVX512<>+60(SB), Z31
 	VFMADD213PS  Z16, Z25, Z27
-	VMOVUPS      (SI), Z16
+	VMOVUPS      (DI), Z16
 	VFMADD213PS  Z20, Z17, Z19
 	VMOVAPS      Z4, Z17
 	VBROADCASTSS constantsAVX512<>+68(SB), Z20
@@ -9019,8 +9311,8 @@ done5:
 	VDIVPS       Z27, Z31, Z24
 	VMULPS       Z19, Z22, Z19
 	VFMADD231PS  Z16, Z24, Z19
-	VMOVUPS      Z19, (DX)
-	VMOVUPS      192(BX), Z16
+	VMOVUPS      Z19, (BX)
+	VMOVUPS      192(SI), Z16
 	VMINPS       Z16, Z0, Z16
 	VMAXPS       Z16, Z1, Z16
 	VFNMADD231PS Z2, Z16, Z17
@@ -9033,129 +9325,166 @@ done5:
 	VFMADD213PS  Z25, Z16, Z20
 	VFMADD213PS  Z29, Z16, Z20
 	VFMADD213PS  Z23, Z17, Z20
-	ADDQ         $-16, DI
-	CMPQ         DI, $+16
+	ADDQ         $-16, R8
+	CMPQ         R8, $+16
 	JLT          done64
 
 loop63:
 	// h of the units before. Input and cell gates. Forget gate and c. Output gate.
-	VMOVUPS      256(BX), Z17
-	VMOVUPS      64(SI), Z16
+	VMOVUPS      256(SI), Z17
+	VMOVUPS      64(DI), Z16
 	VMINPS       Z19, Z5, Z18
+	PREFETCHT0   (CX)
 	VMOVAPS      Z7, Z19
 	VMOVAPS      Z13, Z22
 	VMOVAPS      Z10, Z21
+	PREFETCHT0   64(CX)
 	VMAXPS       Z18, Z6, Z18
 	VMOVAPS      Z4, Z23
 	VFMADD231PS  Z18, Z18, Z19
+	PREFETCHT0   128(CX)
 	VMINPS       Z17, Z0, Z17
 	VMAXPS       Z17, Z1, Z17
 	VFMADD231PS  Z12, Z19, Z22
+	PREFETCHT0   192(CX)
 	VFMADD231PS  Z9, Z19, Z21
 	VFNMADD231PS Z2, Z17, Z23
 	VFMADD213PS  Z14, Z19, Z22
+	PREFETCHT0   256(CX)
 	VFMADD213PS  Z11, Z19, Z21
 	VBROADCASTSS constantsAVX512<>+68(SB), Z25
 	VSUBPS       Z4, Z23, Z24
+	PREFETCHT0   320(CX)
 	VPSLLD       $0x17, Z23, Z23
 	VFMADD231PS  Z3, Z24, Z17
 	VFMADD213PS  Z15, Z19, Z22
+	PREFETCHT0   384(CX)
 	VMULPS       Z21, Z18, Z18
 	VBROADCASTSS constantsAVX512<>+64(SB), Z21
 	VBROADCASTSS constantsAVX512<>+72(SB), Z24
+	PREFETCHT0   448(CX)
 	VBROADCASTSS constantsAVX512<>+76(SB), Z26
 	VMULPS       Z22, Z22, Z19
 	VMULPS       Z22, Z18, Z22
+	PREFETCHT0   512(CX)
 	VBROADCASTSS constantsAVX512<>+80(SB), Z27
 	VFMADD231PS  Z21, Z17, Z25
 	VFMADD231PS  Z18, Z18, Z19
+	PREFETCHT0   576(CX)
 	VFMADD213PS  Z24, Z17, Z25
 	VMULPS       Z19, Z20, Z18
 	VBROADCASTSS constantsAVX512<>+60(SB), Z19
+	PREFETCHT0   640(CX)
 	VFMADD213PS  Z26, Z17, Z25
 	VDIVPS       Z18, Z22, Z18
 	VFMADD213PS  Z27, Z17, Z25
+	PREFETCHT0   704(CX)
 	VFMADD213PS  Z19, Z17, Z25
-	VMOVUPS      Z18, (CX)
-	VMOVUPS      384(BX), Z18
+	VMOVUPS      Z18, (DX)
+	VMOVUPS      384(SI), Z18
+	PREFETCHT0   768(CX)
 	VMOVAPS      Z7, Z19
 	VMOVAPS      Z13, Z21
 	VMOVAPS      Z10, Z20
+	PREFETCHT0   832(CX)
 	VBROADCASTSS constantsAVX512<>+44(SB), Z17
 	VBROADCASTSS constantsAVX512<>+60(SB), Z22
 	VMINPS       Z18, Z5, Z18
+	PREFETCHT0   896(CX)
 	VFMADD213PS  Z17, Z23, Z25
-	VMOVUPS      320(BX), Z17
+	VMOVUPS      320(SI), Z17
 	VMAXPS       Z18, Z6, Z18
+	PREFETCHT0   960(CX)
 	VMOVAPS      Z8, Z23
 	VFMADD231PS  Z18, Z18, Z19
 	VMINPS       Z17, Z0, Z17
+	PREFETCHT0   1024(CX)
 	VMAXPS       Z17, Z1, Z17
 	VFMADD231PS  Z12, Z19, Z21
 	VFMADD231PS  Z9, Z19, Z20
+	PREFETCHT0   1088(CX)
 	VFNMADD231PS Z2, Z17, Z23
 	VFMADD213PS  Z14, Z19, Z21
 	VFMADD213PS  Z11, Z19, Z20
+	PREFETCHT0   1152(CX)
 	VBROADCASTSS constantsAVX512<>+88(SB), Z26
 	VSUBPS       Z8, Z23, Z24
 	VPSLLD       $0x17, Z23, Z23
+	PREFETCHT0   1216(CX)
 	VFMADD213PS  Z15, Z19, Z21
 	VFMADD231PS  Z3, Z24, Z17
 	VMULPS       Z20, Z18, Z18
+	PREFETCHT0   1280(CX)
 	VBROADCASTSS constantsAVX512<>+84(SB), Z20
 	VBROADCASTSS constantsAVX512<>+92(SB), Z24
 	VBROADCASTSS constantsAVX512<>+96(SB), Z27
+	PREFETCHT0   1344(CX)
 	VMULPS       Z21, Z21, Z19
 	VMULPS       Z21, Z18, Z21
 	VBROADCASTSS constantsAVX512<>+100(SB), Z28
+	PREFETCHT0   1408(CX)
 	VFMADD231PS  Z20, Z17, Z26
 	VFMADD231PS  Z18, Z18, Z19
 	VFMADD213PS  Z24, Z17, Z26
+	PREFETCHT0   1472(CX)
 	VMULPS       Z19, Z25, Z18
 	VBROADCASTSS constantsAVX512<>+104(SB), Z19
 	VFMADD213PS  Z27, Z17, Z26
+	PREFETCHT0   1536(CX)
 	VDIVPS       Z18, Z22, Z18
 	VBROADCASTSS constantsAVX512<>+60(SB), Z20
 	VFMADD213PS  Z28, Z17, Z26
+	PREFETCHT0   1600(CX)
 	VFMADD213PS  Z19, Z17, Z26
 	VMULPS       Z18, Z21, Z18
 	VBROADCASTSS constantsAVX512<>+60(SB), Z19
+	PREFETCHT0   1664(CX)
 	VFMADD213PS  Z20, Z17, Z26
 	VBROADCASTSS constantsAVX512<>+60(SB), Z17
 	VMOVAPS      Z4, Z20
+	PREFETCHT0   1728(CX)
 	VBROADCASTSS constantsAVX512<>+68(SB), Z21
 	VBROADCASTSS constantsAVX512<>+64(SB), Z22
 	VBROADCASTSS constantsAVX512<>+72(SB), Z24
+	PREFETCHT0   1792(CX)
 	VBROADCASTSS constantsAVX512<>+76(SB), Z25
 	VBROADCASTSS constantsAVX512<>+80(SB), Z27
 	VFMADD213PS  Z19, Z23, Z26
+	PREFETCHT0   1856(CX)
 	VBROADCASTSS constantsAVX512<>+60(SB), Z23
 	VDIVPS       Z26, Z17, Z17
 	VFMADD231PS  Z16, Z17, Z18
+	PREFETCHT0   1920(CX)
 	VBROADCASTSS constantsAVX512<>+44(SB), Z17
-	VMOVUPS      Z18, 64(DX)
-	VMOVUPS      448(BX), Z16
+	VMOVUPS      Z18, 64(BX)
+	VMOVUPS      448(SI), Z16
+	PREFETCHT0   1984(CX)
 	VMOVAPS      Z18, Z19
 	VMINPS       Z16, Z0, Z16
 	VMAXPS       Z16, Z1, Z16
+	PREFETCHT0   2048(CX)
 	VFNMADD231PS Z2, Z16, Z20
 	VSUBPS       Z4, Z20, Z18
 	VPSLLD       $0x17, Z20, Z20
+	PREFETCHT0   2112(CX)
 	VFMADD231PS  Z3, Z18, Z16
 	VFMADD231PS  Z22, Z16, Z21
 	VFMADD213PS  Z24, Z16, Z21
+	PREFETCHT0   2176(CX)
 	VFMADD213PS  Z25, Z16, Z21
 	VFMADD213PS  Z27, Z16, Z21
 	VFMADD213PS  Z23, Z16, Z21
+	PREFETCHT0   2240(CX)
 	VFMADD213PS  Z17, Z20, Z21
 	VMOVAPS      Z21, Z20
-	ADDQ         $+64, CX
+	ADDQ         $+2304, CX
 	ADDQ         $+64, DX
 	ADDQ         $+64, BX
 	ADDQ         $+64, SI
-	ADDQ         $+192, BX
-	ADDQ         $-16, DI
-	CMPQ         DI, $+16
+	ADDQ         $+64, DI
+	ADDQ         $+192, SI
+	ADDQ         $-16, R8
+	CMPQ         R8, $+16
 	JGE          loop63
 
 done64:
@@ -9177,30 +9506,30 @@ done64:
 	VFMADD231PS Z16, Z16, Z17
 	VMULPS      Z17, Z20, Z16
 	VDIVPS      Z16, Z18, Z16
-	VMOVUPS     Z16, (CX)
-	ADDQ        $+64, CX
+	VMOVUPS     Z16, (DX)
 	ADDQ        $+64, DX
 	ADDQ        $+64, BX
 	ADDQ        $+64, SI
-	ADDQ        $+192, BX
+	ADDQ        $+64, DI
+	ADDQ        $+192, SI
 
 done62:
 	// The last elements.
-	TESTQ DI, DI
+	TESTQ R8, R8
 	JEQ   done65
-	CMPQ  DI, $+9
+	CMPQ  R8, $+9
 	JGE   more66
-	CMPQ  DI, $+8
+	CMPQ  R8, $+8
 	JEQ   half68
-	MOVL  $-1, R8
-	BZHIL DI, R8, R8
-	KMOVW R8, K1
+	MOVL  $-1, CX
+	BZHIL R8, CX, CX
+	KMOVW CX, K1
 
 	// Input and cell gates. Forget gate and c. Output gate. h of the units before.
-	VMOVUPS.Z    (BX), K1, Y17
-	VMOVUPS.Z    64(BX), K1, Y25
+	VMOVUPS.Z    (SI), K1, Y17
+	VMOVUPS.Z    64(SI), K1, Y25
 	VMOVAPS      Y4, Y18
-	VMOVUPS.Z    128(BX), K1, Y20
+	VMOVUPS.Z    128(SI), K1, Y20
 	VMOVAPS      Y8, Y26
 	VBROADCASTSS constantsAVX512<>+68(SB), Y19
 	VBROADCASTSS constantsAVX512<>+64(SB), Y16
@@ -9254,7 +9583,7 @@ done62:
 	VFMADD213PS  Y31, Y17, Y19
 	VBROADCASTSS constantsAVX512<>+60(SB), Y31
 	VFMADD213PS  Y16, Y25, Y27
-	VMOVUPS.Z    (SI), K1, Y16
+	VMOVUPS.Z    (DI), K1, Y16
 	VFMADD213PS  Y20, Y17, Y19
 	VMOVAPS      Y4, Y17
 	VBROADCASTSS constantsAVX512<>+68(SB), Y20
@@ -9276,8 +9605,8 @@ done62:
 	VDIVPS       Y27, Y31, Y27
 	VMULPS       Y19, Y22, Y19
 	VFMADD231PS  Y16, Y27, Y19
-	VMOVUPS      Y19, K1, (DX)
-	VMOVUPS.Z    192(BX), K1, Y16
+	VMOVUPS      Y19, K1, (BX)
+	VMOVUPS.Z    192(SI), K1, Y16
 	VMINPS       Y19, Y5, Y19
 	VMAXPS       Y19, Y6, Y19
 	VFMADD231PS  Y19, Y19, Y21
@@ -9304,15 +9633,15 @@ done62:
 	VFMADD213PS  Y24, Y17, Y20
 	VMULPS       Y21, Y20, Y16
 	VDIVPS       Y16, Y22, Y16
-	VMOVUPS      Y16, K1, (CX)
+	VMOVUPS      Y16, K1, (DX)
 	JMP          done67
 
 half68:
 	// Input and cell gates. Forget gate and c. Output gate. h of the units before.
-	VMOVUPS      (BX), Y17
-	VMOVUPS      64(BX), Y25
+	VMOVUPS      (SI), Y17
+	VMOVUPS      64(SI), Y25
 	VMOVAPS      Y4, Y18
-	VMOVUPS      128(BX), Y20
+	VMOVUPS      128(SI), Y20
 	VMOVAPS      Y8, Y26
 	VBROADCASTSS constantsAVX512<>+68(SB), Y19
 	VBROADCASTSS constantsAVX512<>+64(SB), Y16
@@ -9366,7 +9695,7 @@ half68:
 	VFMADD213PS  Y31, Y17, Y19
 	VBROADCASTSS constantsAVX512<>+60(SB), Y31
 	VFMADD213PS  Y16, Y25, Y27
-	VMOVUPS      (SI), Y16
+	VMOVUPS      (DI), Y16
 	VFMADD213PS  Y20, Y17, Y19
 	VMOVAPS      Y4, Y17
 	VBROADCASTSS constantsAVX512<>+68(SB), Y20
@@ -9388,8 +9717,8 @@ half68:
 	VDIVPS       Y27, Y31, Y27
 	VMULPS       Y19, Y22, Y19
 	VFMADD231PS  Y16, Y27, Y19
-	VMOVUPS      Y19, (DX)
-	VMOVUPS      192(BX), Y16
+	VMOVUPS      Y19, (BX)
+	VMOVUPS      192(SI), Y16
 	VMINPS       Y19, Y5, Y19
 	VMAXPS       Y19, Y6, Y19
 	VFMADD231PS  Y19, Y19, Y21
@@ -9416,19 +9745,19 @@ half68:
 	VFMADD213PS  Y24, Y17, Y20
 	VMULPS       Y21, Y20, Y16
 	VDIVPS       Y16, Y22, Y16
-	VMOVUPS      Y16, (CX)
+	VMOVUPS      Y16, (DX)
 	JMP          done67
 
 more66:
-	MOVL  $-1, R8
-	BZHIL DI, R8, R8
-	KMOVW R8, K1
+	MOVL  $-1, CX
+	BZHIL R8, CX, CX
+	KMOVW CX, K1
 
 	// Input and cell gates. Forget gate and c. Output gate. h of the units before.
-	VMOVUPS.Z    (BX), K1, Z17
-	VMOVUPS.Z    64(BX), K1, Z25
+	VMOVUPS.Z    (SI), K1, Z17
+	VMOVUPS.Z    64(SI), K1, Z25
 	VMOVAPS      Z4, Z18
-	VMOVUPS.Z    128(BX), K1, Z20
+	VMOVUPS.Z    128(SI), K1, Z20
 	VMOVAPS      Z8, Z26
 	VBROADCASTSS constantsAVX512<>+68(SB), Z19
 	VBROADCASTSS constantsAVX512<>+64(SB), Z16
@@ -9482,7 +9811,7 @@ more66:
 	VFMADD213PS  Z31, Z17, Z19
 	VBROADCASTSS constantsAVX512<>+60(SB), Z31
 	VFMADD213PS  Z16, Z25, Z27
-	VMOVUPS.Z    (SI), K1, Z16
+	VMOVUPS.Z    (DI), K1, Z16
 	VFMADD213PS  Z20, Z17, Z19
 	VMOVAPS      Z4, Z17
 	VBROADCASTSS constantsAVX512<>+68(SB), Z20
@@ -9504,8 +9833,8 @@ more66:
 	VDIVPS       Z27, Z31, Z27
 	VMULPS       Z19, Z22, Z19
 	VFMADD231PS  Z16, Z27, Z19
-	VMOVUPS      Z19, K1, (DX)
-	VMOVUPS.Z    192(BX), K1, Z16
+	VMOVUPS      Z19, K1, (BX)
+	VMOVUPS.Z    192(SI), K1, Z16
 	VMINPS       Z19, Z5, Z19
 	VMAXPS       Z19, Z6, Z19
 	VFMADD231PS  Z19, Z19, Z21
@@ -9532,7 +9861,7 @@ more66:
 	VFMADD213PS  Z24, Z17, Z20
 	VMULPS       Z21, Z20, Z16
 	VDIVPS       Z16, Z22, Z16
-	VMOVUPS      Z16, K1, (CX)
+	VMOVUPS      Z16, K1, (DX)
 
 done67:
 done65:
@@ -9703,7 +10032,7 @@ done2:
 	RET
 
 // func lstmStepsTrainAVX512(task *stepTask)
-// Requires: AVX, AVX2, AVX512F, AVX512VL, BMI2, FMA3
+// Requires: AVX, AVX2, AVX512F, AVX512VL, BMI2, FMA3, MMX+
 TEXT ·lstmStepsTrainAVX512(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR     (SP)
@@ -10700,20 +11029,23 @@ done11:
 	JGE  loop4
 
 done5:
-	MOVQ 296(AX), CX
-	MOVQ 304(AX), DX
-	MOVQ 312(AX), BX
-	MOVQ 336(AX), SI
-	MOVQ 232(AX), DI
+	MOVQ 208(AX), CX
+	LEAQ (AX)(CX*1), CX
+	MOVQ (CX), CX
+	MOVQ 296(AX), DX
+	MOVQ 304(AX), BX
+	MOVQ 312(AX), SI
+	MOVQ 336(AX), DI
+	MOVQ 232(AX), R8
 
 	// 16 elements at a time.
-	CMPQ DI, $+16
+	CMPQ R8, $+16
 	JLT  done62
 
 	// Input and cell gates. Forget gate and c. Output gate.
-	VMOVUPS      (BX), Z17
+	VMOVUPS      (SI), Z17
 	VMOVAPS      Z4, Z18
-	VMOVUPS      128(BX), Z26
+	VMOVUPS      128(SI), Z26
 	VBROADCASTSS constantsAVX512<>+68(SB), Z19
 	VBROADCASTSS constantsAVX512<>+64(SB), Z20
 	VBROADCASTSS constantsAVX512<>+72(SB), Z21
@@ -10723,7 +11055,7 @@ done5:
 	VMOVAPS      Z10, Z28
 	VBROADCASTSS constantsAVX512<>+60(SB), Z24
 	VBROADCASTSS constantsAVX512<>+44(SB), Z25
-	VMOVUPS      (SI), Z16
+	VMOVUPS      (DI), Z16
 	VMOVAPS      Z13, Z29
 	VMINPS       Z17, Z0, Z17
 	VMINPS       Z26, Z5, Z26
@@ -10769,9 +11101,9 @@ done5:
 	VMULPS       Z21, Z28, Z21
 	VBROADCASTSS constantsAVX512<>+60(SB), Z26
 	VBROADCASTSS constantsAVX512<>+60(SB), Z28
-	VMOVUPS      Z20, (BX)
-	VMOVUPS      Z19, 128(BX)
-	VMOVUPS      64(BX), Z19
+	VMOVUPS      Z20, (SI)
+	VMOVUPS      Z19, 128(SI)
+	VMOVUPS      64(SI), Z19
 	VMINPS       Z19, Z0, Z19
 	VMOVAPS      Z4, Z20
 	VMAXPS       Z19, Z1, Z19
@@ -10796,9 +11128,9 @@ done5:
 	VFMADD213PS  Z26, Z17, Z18
 	VDIVPS       Z18, Z28, Z17
 	VFMADD231PS  Z16, Z17, Z21
-	VMOVUPS      Z21, (DX)
-	VMOVUPS      Z17, 64(BX)
-	VMOVUPS      192(BX), Z16
+	VMOVUPS      Z21, (BX)
+	VMOVUPS      Z17, 64(SI)
+	VMOVUPS      192(SI), Z16
 	VMINPS       Z16, Z0, Z16
 	VMAXPS       Z16, Z1, Z16
 	VFNMADD231PS Z2, Z16, Z20
@@ -10812,142 +11144,183 @@ done5:
 	VFMADD213PS  Z27, Z16, Z31
 	VFMADD213PS  Z29, Z18, Z31
 	VDIVPS       Z31, Z19, Z16
-	VMOVUPS      Z16, 192(BX)
-	ADDQ         $-16, DI
-	CMPQ         DI, $+16
+	VMOVUPS      Z16, 192(SI)
+	ADDQ         $-16, R8
+	CMPQ         R8, $+16
 	JLT          done64
 
 loop63:
 	// h of the units before. Input and cell gates. Forget gate and c. Output gate.
-	VMOVUPS      256(BX), Z17
+	VMOVUPS      256(SI), Z17
 	VMOVAPS      Z4, Z18
-	VMOVUPS      64(SI), Z16
+	VMOVUPS      64(DI), Z16
+	PREFETCHT0   (CX)
 	VMINPS       Z21, Z5, Z19
 	VMOVAPS      Z7, Z20
 	VMOVAPS      Z13, Z22
+	PREFETCHT0   64(CX)
 	VMOVAPS      Z10, Z21
 	VMAXPS       Z19, Z6, Z19
 	VFMADD231PS  Z19, Z19, Z20
+	PREFETCHT0   128(CX)
 	VBROADCASTSS constantsAVX512<>+68(SB), Z23
 	VBROADCASTSS constantsAVX512<>+64(SB), Z24
 	VMINPS       Z17, Z0, Z17
+	PREFETCHT0   192(CX)
 	VMAXPS       Z17, Z1, Z17
 	VFMADD231PS  Z12, Z20, Z22
 	VFMADD231PS  Z9, Z20, Z21
+	PREFETCHT0   256(CX)
 	VFNMADD231PS Z2, Z17, Z18
 	VFMADD213PS  Z14, Z20, Z22
 	VFMADD213PS  Z11, Z20, Z21
+	PREFETCHT0   320(CX)
 	VBROADCASTSS constantsAVX512<>+72(SB), Z26
 	VSUBPS       Z4, Z18, Z25
 	VPSLLD       $0x17, Z18, Z18
+	PREFETCHT0   384(CX)
 	VFMADD231PS  Z3, Z25, Z17
 	VFMADD213PS  Z15, Z20, Z22
 	VMULPS       Z21, Z19, Z19
+	PREFETCHT0   448(CX)
 	VBROADCASTSS constantsAVX512<>+76(SB), Z20
 	VBROADCASTSS constantsAVX512<>+80(SB), Z21
 	VFMADD231PS  Z24, Z17, Z23
+	PREFETCHT0   512(CX)
 	VMULPS       Z22, Z22, Z24
 	VMULPS       Z22, Z19, Z22
 	VBROADCASTSS constantsAVX512<>+60(SB), Z25
+	PREFETCHT0   576(CX)
 	VFMADD213PS  Z26, Z17, Z23
 	VFMADD231PS  Z19, Z19, Z24
 	VBROADCASTSS constantsAVX512<>+44(SB), Z19
+	PREFETCHT0   640(CX)
 	VFMADD213PS  Z20, Z17, Z23
 	VMULPS       Z24, Z31, Z20
 	VFMADD213PS  Z21, Z17, Z23
+	PREFETCHT0   704(CX)
 	VDIVPS       Z20, Z22, Z20
-	VMOVUPS      384(BX), Z21
+	VMOVUPS      384(SI), Z21
 	VFMADD213PS  Z25, Z17, Z23
+	PREFETCHT0   768(CX)
 	VFMADD213PS  Z19, Z18, Z23
-	VMOVUPS      Z20, (CX)
+	VMOVUPS      Z20, (DX)
 	VMINPS       Z21, Z5, Z17
+	PREFETCHT0   832(CX)
 	VMOVAPS      Z7, Z18
 	VMOVAPS      Z13, Z20
 	VMOVAPS      Z10, Z19
+	PREFETCHT0   896(CX)
 	VBROADCASTSS constantsAVX512<>+60(SB), Z21
 	VBROADCASTSS constantsAVX512<>+44(SB), Z22
 	VMAXPS       Z17, Z6, Z17
+	PREFETCHT0   960(CX)
 	VFMADD231PS  Z17, Z17, Z18
 	VFMADD231PS  Z12, Z18, Z20
 	VFMADD231PS  Z9, Z18, Z19
+	PREFETCHT0   1024(CX)
 	VFMADD213PS  Z14, Z18, Z20
 	VFMADD213PS  Z11, Z18, Z19
 	VMOVAPS      Z8, Z24
+	PREFETCHT0   1088(CX)
 	VFMADD213PS  Z15, Z18, Z20
 	VMULPS       Z19, Z17, Z17
 	VBROADCASTSS constantsAVX512<>+88(SB), Z19
+	PREFETCHT0   1152(CX)
 	VMULPS       Z20, Z20, Z18
 	VMULPS       Z20, Z17, Z20
 	VBROADCASTSS constantsAVX512<>+84(SB), Z25
+	PREFETCHT0   1216(CX)
 	VFMADD231PS  Z17, Z17, Z18
 	VADDPS       Z20, Z20, Z17
 	VBROADCASTSS constantsAVX512<>+92(SB), Z26
+	PREFETCHT0   1280(CX)
 	VMULPS       Z23, Z17, Z17
 	VMULPS       Z18, Z23, Z23
 	VMULPS       Z22, Z18, Z18
+	PREFETCHT0   1344(CX)
 	VBROADCASTSS constantsAVX512<>+96(SB), Z22
 	VDIVPS       Z23, Z21, Z21
 	VMULPS       Z21, Z18, Z18
+	PREFETCHT0   1408(CX)
 	VMULPS       Z21, Z17, Z17
 	VMULPS       Z21, Z20, Z20
 	VBROADCASTSS constantsAVX512<>+100(SB), Z21
+	PREFETCHT0   1472(CX)
 	VBROADCASTSS constantsAVX512<>+104(SB), Z23
-	VMOVUPS      Z18, 256(BX)
-	VMOVUPS      Z17, 384(BX)
-	VMOVUPS      320(BX), Z17
+	VMOVUPS      Z18, 256(SI)
+	VMOVUPS      Z17, 384(SI)
+	PREFETCHT0   1536(CX)
+	VMOVUPS      320(SI), Z17
 	VBROADCASTSS constantsAVX512<>+60(SB), Z18
 	VBROADCASTSS constantsAVX512<>+60(SB), Z27
+	PREFETCHT0   1600(CX)
 	VBROADCASTSS constantsAVX512<>+60(SB), Z28
 	VMINPS       Z17, Z0, Z17
 	VMAXPS       Z17, Z1, Z17
+	PREFETCHT0   1664(CX)
 	VFNMADD231PS Z2, Z17, Z24
 	VSUBPS       Z8, Z24, Z29
 	VPSLLD       $0x17, Z24, Z24
+	PREFETCHT0   1728(CX)
 	VFMADD231PS  Z3, Z29, Z17
 	VMOVAPS      Z4, Z29
 	VFMADD231PS  Z25, Z17, Z19
+	PREFETCHT0   1792(CX)
 	VFMADD213PS  Z26, Z17, Z19
 	VBROADCASTSS constantsAVX512<>+68(SB), Z25
 	VBROADCASTSS constantsAVX512<>+64(SB), Z26
+	PREFETCHT0   1856(CX)
 	VFMADD213PS  Z22, Z17, Z19
 	VBROADCASTSS constantsAVX512<>+72(SB), Z22
 	VFMADD213PS  Z21, Z17, Z19
+	PREFETCHT0   1920(CX)
 	VBROADCASTSS constantsAVX512<>+76(SB), Z30
 	VFMADD213PS  Z23, Z17, Z19
 	VBROADCASTSS constantsAVX512<>+80(SB), Z23
+	PREFETCHT0   1984(CX)
 	VFMADD213PS  Z18, Z17, Z19
 	VBROADCASTSS constantsAVX512<>+60(SB), Z17
 	VFMADD213PS  Z27, Z24, Z19
+	PREFETCHT0   2048(CX)
 	VBROADCASTSS constantsAVX512<>+44(SB), Z18
 	VDIVPS       Z19, Z28, Z19
 	VFMADD231PS  Z16, Z19, Z20
+	PREFETCHT0   2112(CX)
 	VBROADCASTSS constantsAVX512<>+44(SB), Z16
-	VMOVUPS      Z20, 64(DX)
-	VMOVUPS      Z19, 320(BX)
-	VMOVUPS      448(BX), Z19
+	VMOVUPS      Z20, 64(BX)
+	VMOVUPS      Z19, 320(SI)
+	PREFETCHT0   2176(CX)
+	VMOVUPS      448(SI), Z19
 	VMOVAPS      Z20, Z21
 	VMINPS       Z19, Z0, Z19
+	PREFETCHT0   2240(CX)
 	VMAXPS       Z19, Z1, Z19
 	VFNMADD231PS Z2, Z19, Z29
 	VSUBPS       Z4, Z29, Z20
+	PREFETCHT0   2304(CX)
 	VPSLLD       $0x17, Z29, Z24
 	VFMADD231PS  Z3, Z20, Z19
 	VFMADD231PS  Z26, Z19, Z25
+	PREFETCHT0   2368(CX)
 	VFMADD213PS  Z22, Z19, Z25
 	VFMADD213PS  Z30, Z19, Z25
 	VFMADD213PS  Z23, Z19, Z25
+	PREFETCHT0   2432(CX)
 	VFMADD213PS  Z17, Z19, Z25
 	VFMADD213PS  Z18, Z24, Z25
 	VDIVPS       Z25, Z16, Z16
+	PREFETCHT0   2496(CX)
 	VMOVAPS      Z25, Z31
-	VMOVUPS      Z16, 448(BX)
-	ADDQ         $+64, CX
+	VMOVUPS      Z16, 448(SI)
+	ADDQ         $+2560, CX
 	ADDQ         $+64, DX
 	ADDQ         $+64, BX
 	ADDQ         $+64, SI
-	ADDQ         $+192, BX
-	ADDQ         $-16, DI
-	CMPQ         DI, $+16
+	ADDQ         $+64, DI
+	ADDQ         $+192, SI
+	ADDQ         $-16, R8
+	CMPQ         R8, $+16
 	JGE          loop63
 
 done64:
@@ -10969,29 +11342,29 @@ done64:
 	VFMADD231PS Z16, Z16, Z17
 	VMULPS      Z17, Z31, Z16
 	VDIVPS      Z16, Z18, Z16
-	VMOVUPS     Z16, (CX)
-	ADDQ        $+64, CX
+	VMOVUPS     Z16, (DX)
 	ADDQ        $+64, DX
 	ADDQ        $+64, BX
 	ADDQ        $+64, SI
-	ADDQ        $+192, BX
+	ADDQ        $+64, DI
+	ADDQ        $+192, SI
 
 done62:
 	// The last elements.
-	TESTQ DI, DI
+	TESTQ R8, R8
 	JEQ   done65
-	CMPQ  DI, $+9
+	CMPQ  R8, $+9
 	JGE   more66
-	CMPQ  DI, $+8
+	CMPQ  R8, $+8
 	JEQ   half68
-	MOVL  $-1, R8
-	BZHIL DI, R8, R8
-	KMOVW R8, K1
+	MOVL  $-1, CX
+	BZHIL R8, CX, CX
+	KMOVW CX, K1
 
 	// Input and cell gates. Forget gate and c. Output gate. h of the units before.
-	VMOVUPS.Z    (BX), K1, Y17
+	VMOVUPS.Z    (SI), K1, Y17
 	VMOVAPS      Y4, Y18
-	VMOVUPS.Z    128(BX), K1, Y26
+	VMOVUPS.Z    128(SI), K1, Y26
 	VBROADCASTSS constantsAVX512<>+68(SB), Y19
 	VBROADCASTSS constantsAVX512<>+64(SB), Y20
 	VBROADCASTSS constantsAVX512<>+72(SB), Y21
@@ -10999,7 +11372,7 @@ done62:
 	VBROADCASTSS constantsAVX512<>+80(SB), Y23
 	VBROADCASTSS constantsAVX512<>+60(SB), Y24
 	VBROADCASTSS constantsAVX512<>+44(SB), Y25
-	VMOVUPS.Z    (SI), K1, Y16
+	VMOVUPS.Z    (DI), K1, Y16
 	VMINPS       Y17, Y0, Y17
 	VMINPS       Y26, Y5, Y26
 	VMOVAPS      Y7, Y27
@@ -11044,9 +11417,9 @@ done62:
 	VMULPS       Y21, Y26, Y21
 	VBROADCASTSS constantsAVX512<>+100(SB), Y25
 	VBROADCASTSS constantsAVX512<>+104(SB), Y26
-	VMOVUPS      Y17, K1, (BX)
-	VMOVUPS      Y18, K1, 128(BX)
-	VMOVUPS.Z    64(BX), K1, Y17
+	VMOVUPS      Y17, K1, (SI)
+	VMOVUPS      Y18, K1, 128(SI)
+	VMOVUPS.Z    64(SI), K1, Y17
 	VBROADCASTSS constantsAVX512<>+60(SB), Y18
 	VBROADCASTSS constantsAVX512<>+60(SB), Y27
 	VBROADCASTSS constantsAVX512<>+60(SB), Y28
@@ -11073,9 +11446,9 @@ done62:
 	VDIVPS       Y23, Y28, Y20
 	VBROADCASTSS constantsAVX512<>+44(SB), Y23
 	VFMADD231PS  Y16, Y20, Y21
-	VMOVUPS      Y21, K1, (DX)
-	VMOVUPS      Y20, K1, 64(BX)
-	VMOVUPS.Z    192(BX), K1, Y16
+	VMOVUPS      Y21, K1, (BX)
+	VMOVUPS      Y20, K1, 64(SI)
+	VMOVUPS.Z    192(SI), K1, Y16
 	VBROADCASTSS constantsAVX512<>+44(SB), Y20
 	VMINPS       Y16, Y0, Y16
 	VMINPS       Y21, Y5, Y21
@@ -11107,15 +11480,15 @@ done62:
 	VMULPS       Y17, Y19, Y16
 	VDIVPS       Y19, Y20, Y17
 	VDIVPS       Y16, Y21, Y16
-	VMOVUPS      Y17, K1, 192(BX)
-	VMOVUPS      Y16, K1, (CX)
+	VMOVUPS      Y17, K1, 192(SI)
+	VMOVUPS      Y16, K1, (DX)
 	JMP          done67
 
 half68:
 	// Input and cell gates. Forget gate and c. Output gate. h of the units before.
-	VMOVUPS      (BX), Y17
+	VMOVUPS      (SI), Y17
 	VMOVAPS      Y4, Y18
-	VMOVUPS      128(BX), Y26
+	VMOVUPS      128(SI), Y26
 	VBROADCASTSS constantsAVX512<>+68(SB), Y19
 	VBROADCASTSS constantsAVX512<>+64(SB), Y20
 	VBROADCASTSS constantsAVX512<>+72(SB), Y21
@@ -11123,7 +11496,7 @@ half68:
 	VBROADCASTSS constantsAVX512<>+80(SB), Y23
 	VBROADCASTSS constantsAVX512<>+60(SB), Y24
 	VBROADCASTSS constantsAVX512<>+44(SB), Y25
-	VMOVUPS      (SI), Y16
+	VMOVUPS      (DI), Y16
 	VMINPS       Y17, Y0, Y17
 	VMINPS       Y26, Y5, Y26
 	VMOVAPS      Y7, Y27
@@ -11168,9 +11541,9 @@ half68:
 	VMULPS       Y21, Y26, Y21
 	VBROADCASTSS constantsAVX512<>+100(SB), Y25
 	VBROADCASTSS constantsAVX512<>+104(SB), Y26
-	VMOVUPS      Y17, (BX)
-	VMOVUPS      Y18, 128(BX)
-	VMOVUPS      64(BX), Y17
+	VMOVUPS      Y17, (SI)
+	VMOVUPS      Y18, 128(SI)
+	VMOVUPS      64(SI), Y17
 	VBROADCASTSS constantsAVX512<>+60(SB), Y18
 	VBROADCASTSS constantsAVX512<>+60(SB), Y27
 	VBROADCASTSS constantsAVX512<>+60(SB), Y28
@@ -11197,9 +11570,9 @@ half68:
 	VDIVPS       Y23, Y28, Y20
 	VBROADCASTSS constantsAVX512<>+44(SB), Y23
 	VFMADD231PS  Y16, Y20, Y21
-	VMOVUPS      Y21, (DX)
-	VMOVUPS      Y20, 64(BX)
-	VMOVUPS      192(BX), Y16
+	VMOVUPS      Y21, (BX)
+	VMOVUPS      Y20, 64(SI)
+	VMOVUPS      192(SI), Y16
 	VBROADCASTSS constantsAVX512<>+44(SB), Y20
 	VMINPS       Y16, Y0, Y16
 	VMINPS       Y21, Y5, Y21
@@ -11231,19 +11604,19 @@ half68:
 	VMULPS       Y17, Y19, Y16
 	VDIVPS       Y19, Y20, Y17
 	VDIVPS       Y16, Y21, Y16
-	VMOVUPS      Y17, 192(BX)
-	VMOVUPS      Y16, (CX)
+	VMOVUPS      Y17, 192(SI)
+	VMOVUPS      Y16, (DX)
 	JMP          done67
 
 more66:
-	MOVL  $-1, R8
-	BZHIL DI, R8, R8
-	KMOVW R8, K1
+	MOVL  $-1, CX
+	BZHIL R8, CX, CX
+	KMOVW CX, K1
 
 	// Input and cell gates. Forget gate and c. Output gate. h of the units before.
-	VMOVUPS.Z    (BX), K1, Z17
+	VMOVUPS.Z    (SI), K1, Z17
 	VMOVAPS      Z4, Z18
-	VMOVUPS.Z    128(BX), K1, Z26
+	VMOVUPS.Z    128(SI), K1, Z26
 	VBROADCASTSS constantsAVX512<>+68(SB), Z19
 	VBROADCASTSS constantsAVX512<>+64(SB), Z20
 	VBROADCASTSS constantsAVX512<>+72(SB), Z21
@@ -11251,7 +11624,7 @@ more66:
 	VBROADCASTSS constantsAVX512<>+80(SB), Z23
 	VBROADCASTSS constantsAVX512<>+60(SB), Z24
 	VBROADCASTSS constantsAVX512<>+44(SB), Z25
-	VMOVUPS.Z    (SI), K1, Z16
+	VMOVUPS.Z    (DI), K1, Z16
 	VMINPS       Z17, Z0, Z17
 	VMINPS       Z26, Z5, Z26
 	VMOVAPS      Z7, Z27
@@ -11296,9 +11669,9 @@ more66:
 	VMULPS       Z21, Z26, Z21
 	VBROADCASTSS constantsAVX512<>+100(SB), Z25
 	VBROADCASTSS constantsAVX512<>+104(SB), Z26
-	VMOVUPS      Z17, K1, (BX)
-	VMOVUPS      Z18, K1, 128(BX)
-	VMOVUPS.Z    64(BX), K1, Z17
+	VMOVUPS      Z17, K1, (SI)
+	VMOVUPS      Z18, K1, 128(SI)
+	VMOVUPS.Z    64(SI), K1, Z17
 	VBROADCASTSS constantsAVX512<>+60(SB), Z18
 	VBROADCASTSS constantsAVX512<>+60(SB), Z27
 	VBROADCASTSS constantsAVX512<>+60(SB), Z28
@@ -11325,9 +11698,9 @@ more66:
 	VDIVPS       Z23, Z28, Z20
 	VBROADCASTSS constantsAVX512<>+44(SB), Z23
 	VFMADD231PS  Z16, Z20, Z21
-	VMOVUPS      Z21, K1, (DX)
-	VMOVUPS      Z20, K1, 64(BX)
-	VMOVUPS.Z    192(BX), K1, Z16
+	VMOVUPS      Z21, K1, (BX)
+	VMOVUPS      Z20, K1, 64(SI)
+	VMOVUPS.Z    192(SI), K1, Z16
 	VBROADCASTSS constantsAVX512<>+44(SB), Z20
 	VMINPS       Z16, Z0, Z16
 	VMINPS       Z21, Z5, Z21
@@ -11359,8 +11732,8 @@ more66:
 	VMULPS       Z17, Z19, Z16
 	VDIVPS       Z19, Z20, Z17
 	VDIVPS       Z16, Z21, Z16
-	VMOVUPS      Z17, K1, 192(BX)
-	VMOVUPS      Z16, K1, (CX)
+	VMOVUPS      Z17, K1, 192(SI)
+	VMOVUPS      Z16, K1, (DX)
 
 done67:
 done65:
@@ -11414,7 +11787,7 @@ done2:
 	RET
 
 // func gruStepsAVX512(task *stepTask)
-// Requires: AVX, AVX2, AVX512F, AVX512VL, BMI2, FMA3
+// Requires: AVX, AVX2, AVX512F, AVX512VL, BMI2, FMA3, MMX+
 TEXT ·gruStepsAVX512(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR     (SP)
@@ -12184,26 +12557,29 @@ done11:
 	JGE  loop4
 
 done5:
-	MOVQ  248(AX), CX
-	TESTQ CX, CX
+	MOVQ  208(AX), CX
+	LEAQ  (AX)(CX*1), CX
+	MOVQ  (CX), CX
+	MOVQ  248(AX), DX
+	TESTQ DX, DX
 	JEQ   both54
-	MOVQ  16(AX), CX
-	MOVQ  296(AX), DX
-	MOVQ  320(AX), BX
-	MOVQ  328(AX), SI
-	MOVQ  248(AX), DI
-	MOVQ  256(AX), R8
-	MOVQ  232(AX), R9
+	MOVQ  16(AX), DX
+	MOVQ  296(AX), BX
+	MOVQ  320(AX), SI
+	MOVQ  328(AX), DI
+	MOVQ  248(AX), R8
+	MOVQ  256(AX), R9
+	MOVQ  232(AX), R10
 
 	// 16 elements at a time.
-	CMPQ R9, $+16
+	CMPQ R10, $+16
 	JLT  done56
 
 	// Reset gate and update gate.
-	VMOVUPS      (R8), Z16
-	VBROADCASTSS (CX), Z15
-	VMOVUPS      (BX), Z17
-	VMOVUPS      64(R8), Z27
+	VMOVUPS      (R9), Z16
+	VBROADCASTSS (DX), Z15
+	VMOVUPS      (SI), Z17
+	VMOVUPS      64(R9), Z27
 	VMOVAPS      Z7, Z18
 	VBROADCASTSS constantsAVX512<>+68(SB), Z19
 	VBROADCASTSS constantsAVX512<>+64(SB), Z20
@@ -12213,11 +12589,11 @@ done5:
 	VBROADCASTSS constantsAVX512<>+60(SB), Z24
 	VBROADCASTSS constantsAVX512<>+60(SB), Z25
 	VBROADCASTSS constantsAVX512<>+60(SB), Z26
-	VFMADD231PS  (DI), Z15, Z16
-	VBROADCASTSS (CX), Z15
+	VFMADD231PS  (R8), Z15, Z16
+	VBROADCASTSS (DX), Z15
 	VADDPS       Z17, Z16, Z16
-	VMOVUPS      64(BX), Z17
-	VFMADD231PS  64(DI), Z15, Z27
+	VMOVUPS      64(SI), Z17
+	VFMADD231PS  64(R8), Z15, Z27
 	VMINPS       Z16, Z0, Z15
 	VADDPS       Z17, Z27, Z16
 	VMAXPS       Z15, Z1, Z15
@@ -12252,111 +12628,139 @@ done5:
 	VFMADD213PS  Z15, Z27, Z28
 	VDIVPS       Z19, Z26, Z15
 	VBROADCASTSS constantsAVX512<>+60(SB), Z18
-	VMOVUPS      128(R8), Z20
-	VBROADCASTSS (CX), Z19
+	VMOVUPS      128(R9), Z20
+	VBROADCASTSS (DX), Z19
 	VFMADD213PS  Z16, Z17, Z28
-	VMOVUPS      128(BX), Z16
+	VMOVUPS      128(SI), Z16
 	VDIVPS       Z28, Z18, Z17
-	VFMADD231PS  128(DI), Z19, Z20
+	VFMADD231PS  128(R8), Z19, Z20
 	VFMADD231PS  Z16, Z15, Z20
-	ADDQ         $-16, R9
-	CMPQ         R9, $+16
+	ADDQ         $-16, R10
+	CMPQ         R10, $+16
 	JLT          done58
 
 loop57:
 	// New gate and h of the units before. Reset gate and update gate.
-	VMOVUPS      192(R8), Z16
-	VBROADCASTSS (CX), Z15
-	VMOVUPS      192(BX), Z18
+	VMOVUPS      192(R9), Z16
+	VBROADCASTSS (DX), Z15
+	VMOVUPS      192(SI), Z18
+	PREFETCHT0   (CX)
 	VMOVAPS      Z7, Z19
 	VMINPS       Z20, Z4, Z20
 	VBROADCASTSS constantsAVX512<>+68(SB), Z25
+	PREFETCHT0   64(CX)
 	VBROADCASTSS constantsAVX512<>+64(SB), Z26
 	VMOVAPS      Z6, Z21
 	VBROADCASTSS constantsAVX512<>+72(SB), Z27
+	PREFETCHT0   128(CX)
 	VMOVAPS      Z12, Z23
 	VMOVAPS      Z9, Z22
-	VMOVUPS      (SI), Z24
+	VMOVUPS      (DI), Z24
+	PREFETCHT0   192(CX)
 	VMAXPS       Z20, Z5, Z20
 	VBROADCASTSS constantsAVX512<>+76(SB), Z28
-	VFMADD231PS  192(DI), Z15, Z16
+	VFMADD231PS  192(R8), Z15, Z16
+	PREFETCHT0   256(CX)
 	VFMADD231PS  Z20, Z20, Z21
 	VBROADCASTSS constantsAVX512<>+80(SB), Z15
 	VADDPS       Z18, Z16, Z16
+	PREFETCHT0   320(CX)
 	VFMADD231PS  Z11, Z21, Z23
 	VFMADD231PS  Z8, Z21, Z22
 	VMINPS       Z16, Z0, Z16
+	PREFETCHT0   384(CX)
 	VFMADD213PS  Z13, Z21, Z23
 	VMAXPS       Z16, Z1, Z16
 	VFMADD213PS  Z10, Z21, Z22
+	PREFETCHT0   448(CX)
 	VBROADCASTSS constantsAVX512<>+60(SB), Z18
 	VFNMADD231PS Z2, Z16, Z19
 	VFMADD213PS  Z14, Z21, Z23
+	PREFETCHT0   512(CX)
 	VMULPS       Z22, Z20, Z20
 	VBROADCASTSS constantsAVX512<>+60(SB), Z22
 	VBROADCASTSS constantsAVX512<>+60(SB), Z29
+	PREFETCHT0   576(CX)
 	VSUBPS       Z7, Z19, Z21
 	VPSLLD       $0x17, Z19, Z19
 	VFMADD231PS  Z3, Z21, Z16
+	PREFETCHT0   640(CX)
 	VMULPS       Z23, Z23, Z21
 	VMULPS       Z23, Z20, Z23
 	VFMADD231PS  Z26, Z16, Z25
-	VMOVUPS      256(R8), Z26
+	PREFETCHT0   704(CX)
+	VMOVUPS      256(R9), Z26
 	VFMADD231PS  Z20, Z20, Z21
-	VBROADCASTSS (CX), Z20
+	VBROADCASTSS (DX), Z20
+	PREFETCHT0   768(CX)
 	VADDPS       Z23, Z23, Z23
 	VFMADD213PS  Z27, Z16, Z25
-	VMOVUPS      256(BX), Z27
+	VMOVUPS      256(SI), Z27
+	PREFETCHT0   832(CX)
 	VDIVPS       Z21, Z23, Z21
-	VFMADD231PS  256(DI), Z20, Z26
+	VFMADD231PS  256(R8), Z20, Z26
 	VFMADD213PS  Z28, Z16, Z25
+	PREFETCHT0   896(CX)
 	VADDPS       Z27, Z26, Z20
 	VMINPS       Z20, Z0, Z20
 	VFMADD213PS  Z15, Z16, Z25
+	PREFETCHT0   960(CX)
 	VSUBPS       Z21, Z24, Z15
 	VMAXPS       Z20, Z1, Z23
 	VFMADD213PS  Z18, Z16, Z25
+	PREFETCHT0   1024(CX)
 	VFMADD231PS  Z15, Z17, Z21
 	VMOVAPS      Z7, Z15
 	VFMADD213PS  Z22, Z19, Z25
-	VMOVUPS      Z21, (DX)
+	PREFETCHT0   1088(CX)
+	VMOVUPS      Z21, (BX)
 	VFNMADD231PS Z2, Z23, Z15
 	VBROADCASTSS constantsAVX512<>+68(SB), Z16
+	PREFETCHT0   1152(CX)
 	VBROADCASTSS constantsAVX512<>+64(SB), Z20
 	VBROADCASTSS constantsAVX512<>+72(SB), Z17
 	VBROADCASTSS constantsAVX512<>+76(SB), Z18
+	PREFETCHT0   1216(CX)
 	VBROADCASTSS constantsAVX512<>+80(SB), Z19
 	VBROADCASTSS constantsAVX512<>+60(SB), Z21
 	VBROADCASTSS constantsAVX512<>+60(SB), Z22
+	PREFETCHT0   1280(CX)
 	VBROADCASTSS constantsAVX512<>+60(SB), Z24
 	VDIVPS       Z25, Z29, Z25
-	VMOVUPS      320(R8), Z28
-	VBROADCASTSS (CX), Z26
-	VMOVUPS      320(BX), Z27
-	VFMADD231PS  320(DI), Z26, Z28
+	VMOVUPS      320(R9), Z28
+	PREFETCHT0   1344(CX)
+	VBROADCASTSS (DX), Z26
+	VMOVUPS      320(SI), Z27
+	VFMADD231PS  320(R8), Z26, Z28
+	PREFETCHT0   1408(CX)
 	VSUBPS       Z7, Z15, Z26
 	VPSLLD       $0x17, Z15, Z15
 	VFMADD231PS  Z3, Z26, Z23
+	PREFETCHT0   1472(CX)
 	VFMADD231PS  Z27, Z25, Z28
 	VFMADD231PS  Z20, Z23, Z16
 	VMOVAPS      Z28, Z20
+	PREFETCHT0   1536(CX)
 	VFMADD213PS  Z17, Z23, Z16
 	VFMADD213PS  Z18, Z23, Z16
 	VFMADD213PS  Z19, Z23, Z16
+	PREFETCHT0   1600(CX)
 	VFMADD213PS  Z21, Z23, Z16
 	VFMADD213PS  Z22, Z15, Z16
 	VDIVPS       Z16, Z24, Z15
+	PREFETCHT0   1664(CX)
 	VMOVAPS      Z15, Z17
-	ADDQ         $+64, DX
+	ADDQ         $+1728, CX
 	ADDQ         $+64, BX
 	ADDQ         $+64, SI
 	ADDQ         $+64, DI
 	ADDQ         $+64, R8
-	ADDQ         $+128, BX
-	ADDQ         $+128, DI
+	ADDQ         $+64, R9
+	ADDQ         $+128, SI
 	ADDQ         $+128, R8
-	ADDQ         $-16, R9
-	CMPQ         R9, $+16
+	ADDQ         $+128, R9
+	ADDQ         $-16, R10
+	CMPQ         R10, $+16
 	JGE          loop57
 
 done58:
@@ -12365,7 +12769,7 @@ done58:
 	VMOVAPS     Z6, Z16
 	VMOVAPS     Z12, Z19
 	VMOVAPS     Z9, Z18
-	VMOVUPS     (SI), Z20
+	VMOVUPS     (DI), Z20
 	VMAXPS      Z15, Z5, Z15
 	VFMADD231PS Z15, Z15, Z16
 	VFMADD231PS Z11, Z16, Z19
@@ -12381,32 +12785,32 @@ done58:
 	VDIVPS      Z16, Z15, Z15
 	VSUBPS      Z15, Z20, Z16
 	VFMADD231PS Z16, Z17, Z15
-	VMOVUPS     Z15, (DX)
-	ADDQ        $+64, DX
+	VMOVUPS     Z15, (BX)
 	ADDQ        $+64, BX
 	ADDQ        $+64, SI
 	ADDQ        $+64, DI
 	ADDQ        $+64, R8
-	ADDQ        $+128, BX
-	ADDQ        $+128, DI
+	ADDQ        $+64, R9
+	ADDQ        $+128, SI
 	ADDQ        $+128, R8
+	ADDQ        $+128, R9
 
 done56:
 	// The last elements.
-	TESTQ R9, R9
+	TESTQ R10, R10
 	JEQ   done59
-	CMPQ  R9, $+9
+	CMPQ  R10, $+9
 	JGE   more60
-	CMPQ  R9, $+8
+	CMPQ  R10, $+8
 	JEQ   half62
-	MOVL  $-1, R10
-	BZHIL R9, R10, R10
-	KMOVW R10, K1
+	MOVL  $-1, CX
+	BZHIL R10, CX, CX
+	KMOVW CX, K1
 
 	// Reset gate and update gate. New gate and h of the units before.
-	VMOVUPS.Z    (R8), K1, Y16
-	VBROADCASTSS (CX), Y15
-	VMOVUPS.Z    (BX), K1, Y17
+	VMOVUPS.Z    (R9), K1, Y16
+	VBROADCASTSS (DX), Y15
+	VMOVUPS.Z    (SI), K1, Y17
 	VMOVAPS      Y7, Y18
 	VBROADCASTSS constantsAVX512<>+68(SB), Y19
 	VBROADCASTSS constantsAVX512<>+64(SB), Y20
@@ -12416,12 +12820,12 @@ done56:
 	VBROADCASTSS constantsAVX512<>+60(SB), Y24
 	VBROADCASTSS constantsAVX512<>+60(SB), Y25
 	VBROADCASTSS constantsAVX512<>+60(SB), Y26
-	VMOVUPS.Z    64(R8), K1, Y28
-	VBROADCASTSS (CX), Y27
-	VMOVUPS.Z    64(BX), K1, Y29
+	VMOVUPS.Z    64(R9), K1, Y28
+	VBROADCASTSS (DX), Y27
+	VMOVUPS.Z    64(SI), K1, Y29
 	VMOVAPS      Y7, Y30
-	VFMADD231PS  (DI), Y15, Y16
-	VFMADD231PS  64(DI), Y27, Y28
+	VFMADD231PS  (R8), Y15, Y16
+	VFMADD231PS  64(R8), Y27, Y28
 	VADDPS       Y17, Y16, Y15
 	VBROADCASTSS constantsAVX512<>+68(SB), Y16
 	VMINPS       Y15, Y0, Y15
@@ -12449,14 +12853,14 @@ done56:
 	VFMADD213PS  Y28, Y29, Y16
 	VBROADCASTSS constantsAVX512<>+60(SB), Y28
 	VFMADD213PS  Y22, Y15, Y19
-	VMOVUPS.Z    128(BX), K1, Y22
+	VMOVUPS.Z    128(SI), K1, Y22
 	VFMADD213PS  Y17, Y29, Y16
 	VFMADD213PS  Y23, Y15, Y19
-	VMOVUPS.Z    128(R8), K1, Y23
-	VBROADCASTSS (CX), Y17
+	VMOVUPS.Z    128(R9), K1, Y23
+	VBROADCASTSS (DX), Y17
 	VFMADD213PS  Y20, Y29, Y16
 	VFMADD213PS  Y24, Y15, Y19
-	VFMADD231PS  128(DI), Y17, Y23
+	VFMADD231PS  128(R8), Y17, Y23
 	VFMADD213PS  Y27, Y29, Y16
 	VFMADD213PS  Y25, Y18, Y19
 	VFMADD213PS  Y21, Y30, Y16
@@ -12464,7 +12868,7 @@ done56:
 	VMOVAPS      Y6, Y17
 	VMOVAPS      Y12, Y19
 	VMOVAPS      Y9, Y18
-	VMOVUPS.Z    (SI), K1, Y20
+	VMOVUPS.Z    (DI), K1, Y20
 	VDIVPS       Y16, Y28, Y16
 	VFMADD231PS  Y22, Y15, Y23
 	VMINPS       Y23, Y4, Y15
@@ -12483,14 +12887,14 @@ done56:
 	VDIVPS       Y17, Y15, Y15
 	VSUBPS       Y15, Y20, Y17
 	VFMADD231PS  Y17, Y16, Y15
-	VMOVUPS      Y15, K1, (DX)
+	VMOVUPS      Y15, K1, (BX)
 	JMP          done61
 
 half62:
 	// Reset gate and update gate. New gate and h of the units before.
-	VMOVUPS      (R8), Y16
-	VBROADCASTSS (CX), Y15
-	VMOVUPS      (BX), Y17
+	VMOVUPS      (R9), Y16
+	VBROADCASTSS (DX), Y15
+	VMOVUPS      (SI), Y17
 	VMOVAPS      Y7, Y18
 	VBROADCASTSS constantsAVX512<>+68(SB), Y19
 	VBROADCASTSS constantsAVX512<>+64(SB), Y20
@@ -12500,12 +12904,12 @@ half62:
 	VBROADCASTSS constantsAVX512<>+60(SB), Y24
 	VBROADCASTSS constantsAVX512<>+60(SB), Y25
 	VBROADCASTSS constantsAVX512<>+60(SB), Y26
-	VMOVUPS      64(R8), Y28
-	VBROADCASTSS (CX), Y27
-	VMOVUPS      64(BX), Y29
+	VMOVUPS      64(R9), Y28
+	VBROADCASTSS (DX), Y27
+	VMOVUPS      64(SI), Y29
 	VMOVAPS      Y7, Y30
-	VFMADD231PS  (DI), Y15, Y16
-	VFMADD231PS  64(DI), Y27, Y28
+	VFMADD231PS  (R8), Y15, Y16
+	VFMADD231PS  64(R8), Y27, Y28
 	VADDPS       Y17, Y16, Y15
 	VBROADCASTSS constantsAVX512<>+68(SB), Y16
 	VMINPS       Y15, Y0, Y15
@@ -12533,14 +12937,14 @@ half62:
 	VFMADD213PS  Y28, Y29, Y16
 	VBROADCASTSS constantsAVX512<>+60(SB), Y28
 	VFMADD213PS  Y22, Y15, Y19
-	VMOVUPS      128(BX), Y22
+	VMOVUPS      128(SI), Y22
 	VFMADD213PS  Y17, Y29, Y16
 	VFMADD213PS  Y23, Y15, Y19
-	VMOVUPS      128(R8), Y23
-	VBROADCASTSS (CX), Y17
+	VMOVUPS      128(R9), Y23
+	VBROADCASTSS (DX), Y17
 	VFMADD213PS  Y20, Y29, Y16
 	VFMADD213PS  Y24, Y15, Y19
-	VFMADD231PS  128(DI), Y17, Y23
+	VFMADD231PS  128(R8), Y17, Y23
 	VFMADD213PS  Y27, Y29, Y16
 	VFMADD213PS  Y25, Y18, Y19
 	VFMADD213PS  Y21, Y30, Y16
@@ -12548,7 +12952,7 @@ half62:
 	VMOVAPS      Y6, Y17
 	VMOVAPS      Y12, Y19
 	VMOVAPS      Y9, Y18
-	VMOVUPS      (SI), Y20
+	VMOVUPS      (DI), Y20
 	VDIVPS       Y16, Y28, Y16
 	VFMADD231PS  Y22, Y15, Y23
 	VMINPS       Y23, Y4, Y15
@@ -12567,18 +12971,18 @@ half62:
 	VDIVPS       Y17, Y15, Y15
 	VSUBPS       Y15, Y20, Y17
 	VFMADD231PS  Y17, Y16, Y15
-	VMOVUPS      Y15, (DX)
+	VMOVUPS      Y15, (BX)
 	JMP          done61
 
 more60:
-	MOVL  $-1, R10
-	BZHIL R9, R10, R10
-	KMOVW R10, K1
+	MOVL  $-1, CX
+	BZHIL R10, CX, CX
+	KMOVW CX, K1
 
 	// Reset gate and update gate. New gate and h of the units before.
-	VMOVUPS.Z    (R8), K1, Z16
-	VBROADCASTSS (CX), Z15
-	VMOVUPS.Z    (BX), K1, Z17
+	VMOVUPS.Z    (R9), K1, Z16
+	VBROADCASTSS (DX), Z15
+	VMOVUPS.Z    (SI), K1, Z17
 	VMOVAPS      Z7, Z18
 	VBROADCASTSS constantsAVX512<>+68(SB), Z19
 	VBROADCASTSS constantsAVX512<>+64(SB), Z20
@@ -12588,12 +12992,12 @@ more60:
 	VBROADCASTSS constantsAVX512<>+60(SB), Z24
 	VBROADCASTSS constantsAVX512<>+60(SB), Z25
 	VBROADCASTSS constantsAVX512<>+60(SB), Z26
-	VMOVUPS.Z    64(R8), K1, Z28
-	VBROADCASTSS (CX), Z27
-	VMOVUPS.Z    64(BX), K1, Z29
+	VMOVUPS.Z    64(R9), K1, Z28
+	VBROADCASTSS (DX), Z27
+	VMOVUPS.Z    64(SI), K1, Z29
 	VMOVAPS      Z7, Z30
-	VFMADD231PS  (DI), Z15, Z16
-	VFMADD231PS  64(DI), Z27, Z28
+	VFMADD231PS  (R8), Z15, Z16
+	VFMADD231PS  64(R8), Z27, Z28
 	VADDPS       Z17, Z16, Z15
 	VBROADCASTSS constantsAVX512<>+68(SB), Z16
 	VMINPS       Z15, Z0, Z15
@@ -12621,14 +13025,14 @@ more60:
 	VFMADD213PS  Z28, Z29, Z16
 	VBROADCASTSS constantsAVX512<>+60(SB), Z28
 	VFMADD213PS  Z22, Z15, Z19
-	VMOVUPS.Z    128(BX), K1, Z22
+	VMOVUPS.Z    128(SI), K1, Z22
 	VFMADD213PS  Z17, Z29, Z16
 	VFMADD213PS  Z23, Z15, Z19
-	VMOVUPS.Z    128(R8), K1, Z23
-	VBROADCASTSS (CX), Z17
+	VMOVUPS.Z    128(R9), K1, Z23
+	VBROADCASTSS (DX), Z17
 	VFMADD213PS  Z20, Z29, Z16
 	VFMADD213PS  Z24, Z15, Z19
-	VFMADD231PS  128(DI), Z17, Z23
+	VFMADD231PS  128(R8), Z17, Z23
 	VFMADD213PS  Z27, Z29, Z16
 	VFMADD213PS  Z25, Z18, Z19
 	VFMADD213PS  Z21, Z30, Z16
@@ -12636,7 +13040,7 @@ more60:
 	VMOVAPS      Z6, Z17
 	VMOVAPS      Z12, Z19
 	VMOVAPS      Z9, Z18
-	VMOVUPS.Z    (SI), K1, Z20
+	VMOVUPS.Z    (DI), K1, Z20
 	VDIVPS       Z16, Z28, Z16
 	VFMADD231PS  Z22, Z15, Z23
 	VMINPS       Z23, Z4, Z15
@@ -12655,26 +13059,26 @@ more60:
 	VDIVPS       Z17, Z15, Z15
 	VSUBPS       Z15, Z20, Z17
 	VFMADD231PS  Z17, Z16, Z15
-	VMOVUPS      Z15, K1, (DX)
+	VMOVUPS      Z15, K1, (BX)
 
 done61:
 done59:
 	JMP done55
 
 both54:
-	MOVQ 296(AX), CX
-	MOVQ 312(AX), DX
-	MOVQ 320(AX), BX
-	MOVQ 328(AX), SI
-	MOVQ 232(AX), DI
+	MOVQ 296(AX), DX
+	MOVQ 312(AX), BX
+	MOVQ 320(AX), SI
+	MOVQ 328(AX), DI
+	MOVQ 232(AX), R8
 
 	// 16 elements at a time.
-	CMPQ DI, $+16
+	CMPQ R8, $+16
 	JLT  done63
 
 	// Reset gate and update gate.
-	VMOVUPS      (DX), Z15
-	VMOVUPS      (BX), Z16
+	VMOVUPS      (BX), Z15
+	VMOVUPS      (SI), Z16
 	VMOVAPS      Z7, Z17
 	VBROADCASTSS constantsAVX512<>+68(SB), Z18
 	VBROADCASTSS constantsAVX512<>+64(SB), Z19
@@ -12685,9 +13089,9 @@ both54:
 	VBROADCASTSS constantsAVX512<>+60(SB), Z24
 	VBROADCASTSS constantsAVX512<>+60(SB), Z25
 	VADDPS       Z16, Z15, Z15
-	VMOVUPS      64(DX), Z16
+	VMOVUPS      64(BX), Z16
 	VMINPS       Z15, Z0, Z15
-	VMOVUPS      64(BX), Z26
+	VMOVUPS      64(SI), Z26
 	VMAXPS       Z15, Z1, Z15
 	VFNMADD231PS Z2, Z15, Z17
 	VADDPS       Z26, Z16, Z16
@@ -12721,101 +13125,127 @@ both54:
 	VFMADD213PS  Z15, Z26, Z19
 	VDIVPS       Z18, Z25, Z15
 	VBROADCASTSS constantsAVX512<>+60(SB), Z17
-	VMOVUPS      128(BX), Z18
-	VMOVUPS      128(DX), Z20
+	VMOVUPS      128(SI), Z18
+	VMOVUPS      128(BX), Z20
 	VFMADD213PS  Z16, Z27, Z19
 	VDIVPS       Z19, Z17, Z16
 	VFMADD231PS  Z18, Z15, Z20
-	ADDQ         $-16, DI
-	CMPQ         DI, $+16
+	ADDQ         $-16, R8
+	CMPQ         R8, $+16
 	JLT          done65
 
 loop64:
 	// New gate and h of the units before. Reset gate and update gate.
-	VMOVUPS      192(DX), Z15
-	VMOVUPS      192(BX), Z17
-	VMOVUPS      256(DX), Z19
-	VMOVUPS      256(BX), Z21
+	VMOVUPS      192(BX), Z15
+	VMOVUPS      192(SI), Z17
+	VMOVUPS      256(BX), Z19
+	PREFETCHT0   (CX)
+	VMOVUPS      256(SI), Z21
 	VMOVAPS      Z7, Z18
 	VMOVAPS      Z7, Z22
+	PREFETCHT0   64(CX)
 	VMINPS       Z20, Z4, Z20
 	VBROADCASTSS constantsAVX512<>+68(SB), Z24
 	VBROADCASTSS constantsAVX512<>+64(SB), Z25
+	PREFETCHT0   128(CX)
 	VMOVAPS      Z6, Z23
 	VBROADCASTSS constantsAVX512<>+72(SB), Z26
 	VBROADCASTSS constantsAVX512<>+68(SB), Z27
+	PREFETCHT0   192(CX)
 	VMAXPS       Z20, Z5, Z20
 	VBROADCASTSS constantsAVX512<>+64(SB), Z29
 	VMOVAPS      Z12, Z28
+	PREFETCHT0   256(CX)
 	VADDPS       Z17, Z15, Z15
 	VADDPS       Z21, Z19, Z21
 	VMOVAPS      Z9, Z17
+	PREFETCHT0   320(CX)
 	VBROADCASTSS constantsAVX512<>+76(SB), Z19
 	VFMADD231PS  Z20, Z20, Z23
 	VMINPS       Z15, Z0, Z15
+	PREFETCHT0   384(CX)
 	VMINPS       Z21, Z0, Z21
 	VMAXPS       Z15, Z1, Z15
 	VMAXPS       Z21, Z1, Z21
+	PREFETCHT0   448(CX)
 	VFMADD231PS  Z11, Z23, Z28
 	VFMADD231PS  Z8, Z23, Z17
 	VFNMADD231PS Z2, Z15, Z18
+	PREFETCHT0   512(CX)
 	VFNMADD231PS Z2, Z21, Z22
 	VFMADD213PS  Z13, Z23, Z28
 	VFMADD213PS  Z10, Z23, Z17
+	PREFETCHT0   576(CX)
 	VFMADD213PS  Z14, Z23, Z28
 	VSUBPS       Z7, Z18, Z23
 	VMULPS       Z17, Z20, Z17
+	PREFETCHT0   640(CX)
 	VSUBPS       Z7, Z22, Z20
 	VPSLLD       $0x17, Z18, Z18
 	VPSLLD       $0x17, Z22, Z22
+	PREFETCHT0   704(CX)
 	VFMADD231PS  Z3, Z23, Z15
 	VBROADCASTSS constantsAVX512<>+72(SB), Z23
 	VFMADD231PS  Z3, Z20, Z21
+	PREFETCHT0   768(CX)
 	VBROADCASTSS constantsAVX512<>+80(SB), Z20
 	VFMADD231PS  Z25, Z15, Z24
 	VBROADCASTSS constantsAVX512<>+76(SB), Z25
+	PREFETCHT0   832(CX)
 	VFMADD231PS  Z29, Z21, Z27
 	VBROADCASTSS constantsAVX512<>+60(SB), Z29
 	VFMADD213PS  Z26, Z15, Z24
+	PREFETCHT0   896(CX)
 	VBROADCASTSS constantsAVX512<>+80(SB), Z26
 	VFMADD213PS  Z23, Z21, Z27
 	VMULPS       Z28, Z28, Z23
+	PREFETCHT0   960(CX)
 	VMULPS       Z28, Z17, Z28
 	VFMADD213PS  Z19, Z15, Z24
 	VBROADCASTSS constantsAVX512<>+60(SB), Z19
+	PREFETCHT0   1024(CX)
 	VFMADD213PS  Z25, Z21, Z27
 	VBROADCASTSS constantsAVX512<>+60(SB), Z25
 	VFMADD231PS  Z17, Z17, Z23
+	PREFETCHT0   1088(CX)
 	VBROADCASTSS constantsAVX512<>+60(SB), Z17
 	VADDPS       Z28, Z28, Z28
 	VFMADD213PS  Z20, Z15, Z24
+	PREFETCHT0   1152(CX)
 	VBROADCASTSS constantsAVX512<>+60(SB), Z20
 	VFMADD213PS  Z26, Z21, Z27
 	VDIVPS       Z23, Z28, Z23
+	PREFETCHT0   1216(CX)
 	VBROADCASTSS constantsAVX512<>+60(SB), Z28
-	VMOVUPS      (SI), Z26
+	VMOVUPS      (DI), Z26
 	VFMADD213PS  Z29, Z15, Z24
-	VMOVUPS      320(BX), Z15
-	VMOVUPS      320(DX), Z29
+	PREFETCHT0   1280(CX)
+	VMOVUPS      320(SI), Z15
+	VMOVUPS      320(BX), Z29
 	VFMADD213PS  Z25, Z21, Z27
+	PREFETCHT0   1344(CX)
 	VFMADD213PS  Z19, Z18, Z24
 	VFMADD213PS  Z20, Z22, Z27
 	VDIVPS       Z24, Z17, Z17
+	PREFETCHT0   1408(CX)
 	VSUBPS       Z23, Z26, Z18
 	VDIVPS       Z27, Z28, Z19
 	VFMADD231PS  Z18, Z16, Z23
-	VMOVUPS      Z23, (CX)
+	PREFETCHT0   1472(CX)
+	VMOVUPS      Z23, (DX)
 	VFMADD231PS  Z15, Z17, Z29
 	VMOVAPS      Z19, Z16
+	PREFETCHT0   1536(CX)
 	VMOVAPS      Z29, Z20
-	ADDQ         $+64, CX
+	ADDQ         $+1600, CX
 	ADDQ         $+64, DX
 	ADDQ         $+64, BX
 	ADDQ         $+64, SI
-	ADDQ         $+128, DX
+	ADDQ         $+64, DI
 	ADDQ         $+128, BX
-	ADDQ         $-16, DI
-	CMPQ         DI, $+16
+	ADDQ         $+128, SI
+	ADDQ         $-16, R8
+	CMPQ         R8, $+16
 	JGE          loop64
 
 done65:
@@ -12824,7 +13254,7 @@ done65:
 	VMOVAPS     Z6, Z17
 	VMOVAPS     Z12, Z19
 	VMOVAPS     Z9, Z18
-	VMOVUPS     (SI), Z20
+	VMOVUPS     (DI), Z20
 	VMAXPS      Z15, Z5, Z15
 	VFMADD231PS Z15, Z15, Z17
 	VFMADD231PS Z11, Z17, Z19
@@ -12840,29 +13270,29 @@ done65:
 	VDIVPS      Z17, Z15, Z15
 	VSUBPS      Z15, Z20, Z17
 	VFMADD231PS Z17, Z16, Z15
-	VMOVUPS     Z15, (CX)
-	ADDQ        $+64, CX
+	VMOVUPS     Z15, (DX)
 	ADDQ        $+64, DX
 	ADDQ        $+64, BX
 	ADDQ        $+64, SI
-	ADDQ        $+128, DX
+	ADDQ        $+64, DI
 	ADDQ        $+128, BX
+	ADDQ        $+128, SI
 
 done63:
 	// The last elements.
-	TESTQ DI, DI
+	TESTQ R8, R8
 	JEQ   done66
-	CMPQ  DI, $+9
+	CMPQ  R8, $+9
 	JGE   more67
-	CMPQ  DI, $+8
+	CMPQ  R8, $+8
 	JEQ   half69
-	MOVL  $-1, R8
-	BZHIL DI, R8, R8
-	KMOVW R8, K1
+	MOVL  $-1, CX
+	BZHIL R8, CX, CX
+	KMOVW CX, K1
 
 	// Reset gate and update gate. New gate and h of the units before.
-	VMOVUPS.Z    (DX), K1, Y15
-	VMOVUPS.Z    (BX), K1, Y16
+	VMOVUPS.Z    (BX), K1, Y15
+	VMOVUPS.Z    (SI), K1, Y16
 	VMOVAPS      Y7, Y17
 	VBROADCASTSS constantsAVX512<>+68(SB), Y18
 	VBROADCASTSS constantsAVX512<>+64(SB), Y19
@@ -12872,8 +13302,8 @@ done63:
 	VBROADCASTSS constantsAVX512<>+60(SB), Y23
 	VBROADCASTSS constantsAVX512<>+60(SB), Y24
 	VBROADCASTSS constantsAVX512<>+60(SB), Y25
-	VMOVUPS.Z    64(DX), K1, Y26
-	VMOVUPS.Z    64(BX), K1, Y27
+	VMOVUPS.Z    64(BX), K1, Y26
+	VMOVUPS.Z    64(SI), K1, Y27
 	VMOVAPS      Y7, Y28
 	VADDPS       Y16, Y15, Y15
 	VMINPS       Y15, Y0, Y15
@@ -12904,8 +13334,8 @@ done63:
 	VBROADCASTSS constantsAVX512<>+60(SB), Y21
 	VFMADD213PS  Y16, Y29, Y26
 	VFMADD213PS  Y22, Y15, Y18
-	VMOVUPS.Z    128(BX), K1, Y16
-	VMOVUPS.Z    128(DX), K1, Y22
+	VMOVUPS.Z    128(SI), K1, Y16
+	VMOVUPS.Z    128(BX), K1, Y22
 	VFMADD213PS  Y19, Y29, Y26
 	VFMADD213PS  Y23, Y15, Y18
 	VFMADD213PS  Y27, Y29, Y26
@@ -12915,7 +13345,7 @@ done63:
 	VDIVPS       Y18, Y25, Y17
 	VMOVAPS      Y12, Y19
 	VMOVAPS      Y9, Y18
-	VMOVUPS.Z    (SI), K1, Y20
+	VMOVUPS.Z    (DI), K1, Y20
 	VDIVPS       Y26, Y21, Y21
 	VFMADD231PS  Y16, Y17, Y22
 	VMINPS       Y22, Y4, Y16
@@ -12934,13 +13364,13 @@ done63:
 	VDIVPS       Y16, Y15, Y15
 	VSUBPS       Y15, Y20, Y16
 	VFMADD231PS  Y16, Y21, Y15
-	VMOVUPS      Y15, K1, (CX)
+	VMOVUPS      Y15, K1, (DX)
 	JMP          done68
 
 half69:
 	// Reset gate and update gate. New gate and h of the units before.
-	VMOVUPS      (DX), Y15
-	VMOVUPS      (BX), Y16
+	VMOVUPS      (BX), Y15
+	VMOVUPS      (SI), Y16
 	VMOVAPS      Y7, Y17
 	VBROADCASTSS constantsAVX512<>+68(SB), Y18
 	VBROADCASTSS constantsAVX512<>+64(SB), Y19
@@ -12950,8 +13380,8 @@ half69:
 	VBROADCASTSS constantsAVX512<>+60(SB), Y23
 	VBROADCASTSS constantsAVX512<>+60(SB), Y24
 	VBROADCASTSS constantsAVX512<>+60(SB), Y25
-	VMOVUPS      64(DX), Y26
-	VMOVUPS      64(BX), Y27
+	VMOVUPS      64(BX), Y26
+	VMOVUPS      64(SI), Y27
 	VMOVAPS      Y7, Y28
 	VADDPS       Y16, Y15, Y15
 	VMINPS       Y15, Y0, Y15
@@ -12982,8 +13412,8 @@ half69:
 	VBROADCASTSS constantsAVX512<>+60(SB), Y21
 	VFMADD213PS  Y16, Y29, Y26
 	VFMADD213PS  Y22, Y15, Y18
-	VMOVUPS      128(BX), Y16
-	VMOVUPS      128(DX), Y22
+	VMOVUPS      128(SI), Y16
+	VMOVUPS      128(BX), Y22
 	VFMADD213PS  Y19, Y29, Y26
 	VFMADD213PS  Y23, Y15, Y18
 	VFMADD213PS  Y27, Y29, Y26
@@ -12993,7 +13423,7 @@ half69:
 	VDIVPS       Y18, Y25, Y17
 	VMOVAPS      Y12, Y19
 	VMOVAPS      Y9, Y18
-	VMOVUPS      (SI), Y20
+	VMOVUPS      (DI), Y20
 	VDIVPS       Y26, Y21, Y21
 	VFMADD231PS  Y16, Y17, Y22
 	VMINPS       Y22, Y4, Y16
@@ -13012,17 +13442,17 @@ half69:
 	VDIVPS       Y16, Y15, Y15
 	VSUBPS       Y15, Y20, Y16
 	VFMADD231PS  Y16, Y21, Y15
-	VMOVUPS      Y15, (CX)
+	VMOVUPS      Y15, (DX)
 	JMP          done68
 
 more67:
-	MOVL  $-1, R8
-	BZHIL DI, R8, R8
-	KMOVW R8, K1
+	MOVL  $-1, CX
+	BZHIL R8, CX, CX
+	KMOVW CX, K1
 
 	// Reset gate and update gate. New gate and h of the units before.
-	VMOVUPS.Z    (DX), K1, Z15
-	VMOVUPS.Z    (BX), K1, Z16
+	VMOVUPS.Z    (BX), K1, Z15
+	VMOVUPS.Z    (SI), K1, Z16
 	VMOVAPS      Z7, Z17
 	VBROADCASTSS constantsAVX512<>+68(SB), Z18
 	VBROADCASTSS constantsAVX512<>+64(SB), Z19
@@ -13032,8 +13462,8 @@ more67:
 	VBROADCASTSS constantsAVX512<>+60(SB), Z23
 	VBROADCASTSS constantsAVX512<>+60(SB), Z24
 	VBROADCASTSS constantsAVX512<>+60(SB), Z25
-	VMOVUPS.Z    64(DX), K1, Z26
-	VMOVUPS.Z    64(BX), K1, Z27
+	VMOVUPS.Z    64(BX), K1, Z26
+	VMOVUPS.Z    64(SI), K1, Z27
 	VMOVAPS      Z7, Z28
 	VADDPS       Z16, Z15, Z15
 	VMINPS       Z15, Z0, Z15
@@ -13064,8 +13494,8 @@ more67:
 	VBROADCASTSS constantsAVX512<>+60(SB), Z21
 	VFMADD213PS  Z16, Z29, Z26
 	VFMADD213PS  Z22, Z15, Z18
-	VMOVUPS.Z    128(BX), K1, Z16
-	VMOVUPS.Z    128(DX), K1, Z22
+	VMOVUPS.Z    128(SI), K1, Z16
+	VMOVUPS.Z    128(BX), K1, Z22
 	VFMADD213PS  Z19, Z29, Z26
 	VFMADD213PS  Z23, Z15, Z18
 	VFMADD213PS  Z27, Z29, Z26
@@ -13075,7 +13505,7 @@ more67:
 	VDIVPS       Z18, Z25, Z17
 	VMOVAPS      Z12, Z19
 	VMOVAPS      Z9, Z18
-	VMOVUPS.Z    (SI), K1, Z20
+	VMOVUPS.Z    (DI), K1, Z20
 	VDIVPS       Z26, Z21, Z21
 	VFMADD231PS  Z16, Z17, Z22
 	VMINPS       Z22, Z4, Z16
@@ -13094,7 +13524,7 @@ more67:
 	VDIVPS       Z16, Z15, Z15
 	VSUBPS       Z15, Z20, Z16
 	VFMADD231PS  Z16, Z21, Z15
-	VMOVUPS      Z15, K1, (CX)
+	VMOVUPS      Z15, K1, (DX)
 
 done68:
 done66:
@@ -13266,7 +13696,7 @@ done2:
 	RET
 
 // func gruStepsTrainAVX512(task *stepTask)
-// Requires: AVX, AVX2, AVX512F, AVX512VL, BMI2, FMA3
+// Requires: AVX, AVX2, AVX512F, AVX512VL, BMI2, FMA3, MMX+
 TEXT ·gruStepsTrainAVX512(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
 	VSTMXCSR     (SP)
@@ -13761,20 +14191,23 @@ done6:
 	JGE  loop4
 
 done5:
-	MOVQ 296(AX), CX
-	MOVQ 312(AX), DX
-	MOVQ 320(AX), BX
-	MOVQ 328(AX), SI
-	MOVQ 232(AX), DI
+	MOVQ 208(AX), CX
+	LEAQ (AX)(CX*1), CX
+	MOVQ (CX), CX
+	MOVQ 296(AX), DX
+	MOVQ 312(AX), BX
+	MOVQ 320(AX), SI
+	MOVQ 328(AX), DI
+	MOVQ 232(AX), R8
 
 	// 16 elements at a time.
-	CMPQ DI, $+16
+	CMPQ R8, $+16
 	JLT  done49
 
 	// Reset gate and update gate.
-	VMOVUPS      (DX), Z15
-	VMOVUPS      (BX), Z16
-	VMOVUPS      64(DX), Z26
+	VMOVUPS      (BX), Z15
+	VMOVUPS      (SI), Z16
+	VMOVUPS      64(BX), Z26
 	VMOVAPS      Z7, Z17
 	VBROADCASTSS constantsAVX512<>+68(SB), Z18
 	VBROADCASTSS constantsAVX512<>+64(SB), Z19
@@ -13785,7 +14218,7 @@ done5:
 	VBROADCASTSS constantsAVX512<>+60(SB), Z24
 	VBROADCASTSS constantsAVX512<>+60(SB), Z25
 	VADDPS       Z16, Z15, Z15
-	VMOVUPS      64(BX), Z16
+	VMOVUPS      64(SI), Z16
 	VMINPS       Z15, Z0, Z15
 	VADDPS       Z16, Z26, Z16
 	VMAXPS       Z15, Z1, Z15
@@ -13820,106 +14253,133 @@ done5:
 	VFMADD213PS  Z15, Z27, Z28
 	VDIVPS       Z18, Z25, Z15
 	VBROADCASTSS constantsAVX512<>+60(SB), Z17
-	VMOVUPS      128(BX), Z18
-	VMOVUPS      128(DX), Z19
+	VMOVUPS      128(SI), Z18
+	VMOVUPS      128(BX), Z19
 	VFMADD213PS  Z16, Z26, Z28
 	VDIVPS       Z28, Z17, Z16
 	VFMADD231PS  Z18, Z15, Z19
-	VMOVUPS      Z15, (DX)
-	VMOVUPS      Z16, 64(DX)
-	ADDQ         $-16, DI
-	CMPQ         DI, $+16
+	VMOVUPS      Z15, (BX)
+	VMOVUPS      Z16, 64(BX)
+	ADDQ         $-16, R8
+	CMPQ         R8, $+16
 	JLT          done51
 
 loop50:
 	// New gate and h of the units before. Reset gate and update gate.
-	VMOVUPS      192(DX), Z15
-	VMOVUPS      192(BX), Z17
-	VMOVUPS      256(DX), Z18
-	VMOVUPS      256(BX), Z20
+	VMOVUPS      192(BX), Z15
+	VMOVUPS      192(SI), Z17
+	VMOVUPS      256(BX), Z18
+	PREFETCHT0   (CX)
+	VMOVUPS      256(SI), Z20
 	VMINPS       Z19, Z4, Z19
 	VMOVAPS      Z7, Z24
+	PREFETCHT0   64(CX)
 	VMOVAPS      Z6, Z21
 	VMOVAPS      Z7, Z27
 	VMOVAPS      Z12, Z23
+	PREFETCHT0   128(CX)
 	VBROADCASTSS constantsAVX512<>+68(SB), Z25
 	VBROADCASTSS constantsAVX512<>+64(SB), Z26
 	VMOVAPS      Z9, Z22
+	PREFETCHT0   192(CX)
 	VMAXPS       Z19, Z5, Z19
 	VBROADCASTSS constantsAVX512<>+72(SB), Z28
 	VBROADCASTSS constantsAVX512<>+68(SB), Z29
+	PREFETCHT0   256(CX)
 	VADDPS       Z17, Z15, Z15
 	VADDPS       Z20, Z18, Z18
 	VBROADCASTSS constantsAVX512<>+64(SB), Z20
+	PREFETCHT0   320(CX)
 	VBROADCASTSS constantsAVX512<>+76(SB), Z17
 	VFMADD231PS  Z19, Z19, Z21
 	VMINPS       Z15, Z0, Z15
+	PREFETCHT0   384(CX)
 	VMINPS       Z18, Z0, Z18
 	VMAXPS       Z15, Z1, Z15
 	VMAXPS       Z18, Z1, Z18
+	PREFETCHT0   448(CX)
 	VFMADD231PS  Z11, Z21, Z23
 	VFMADD231PS  Z8, Z21, Z22
 	VFNMADD231PS Z2, Z15, Z24
+	PREFETCHT0   512(CX)
 	VFNMADD231PS Z2, Z18, Z27
 	VFMADD213PS  Z13, Z21, Z23
 	VFMADD213PS  Z10, Z21, Z22
+	PREFETCHT0   576(CX)
 	VFMADD213PS  Z14, Z21, Z23
 	VSUBPS       Z7, Z24, Z21
 	VMULPS       Z22, Z19, Z19
+	PREFETCHT0   640(CX)
 	VSUBPS       Z7, Z27, Z22
 	VPSLLD       $0x17, Z24, Z24
 	VPSLLD       $0x17, Z27, Z27
+	PREFETCHT0   704(CX)
 	VFMADD231PS  Z3, Z21, Z15
 	VBROADCASTSS constantsAVX512<>+72(SB), Z21
 	VFMADD231PS  Z3, Z22, Z18
+	PREFETCHT0   768(CX)
 	VBROADCASTSS constantsAVX512<>+80(SB), Z22
 	VFMADD231PS  Z26, Z15, Z25
 	VBROADCASTSS constantsAVX512<>+76(SB), Z26
+	PREFETCHT0   832(CX)
 	VFMADD231PS  Z20, Z18, Z29
 	VMULPS       Z23, Z23, Z20
 	VMULPS       Z23, Z19, Z23
+	PREFETCHT0   896(CX)
 	VFMADD213PS  Z28, Z15, Z25
 	VBROADCASTSS constantsAVX512<>+60(SB), Z28
 	VFMADD213PS  Z21, Z18, Z29
+	PREFETCHT0   960(CX)
 	VBROADCASTSS constantsAVX512<>+80(SB), Z21
 	VFMADD231PS  Z19, Z19, Z20
 	VBROADCASTSS constantsAVX512<>+60(SB), Z19
+	PREFETCHT0   1024(CX)
 	VADDPS       Z23, Z23, Z23
 	VFMADD213PS  Z17, Z15, Z25
 	VBROADCASTSS constantsAVX512<>+60(SB), Z17
+	PREFETCHT0   1088(CX)
 	VFMADD213PS  Z26, Z18, Z29
 	VDIVPS       Z20, Z23, Z20
 	VBROADCASTSS constantsAVX512<>+60(SB), Z23
+	PREFETCHT0   1152(CX)
 	VBROADCASTSS constantsAVX512<>+60(SB), Z26
 	VFMADD213PS  Z22, Z15, Z25
 	VBROADCASTSS constantsAVX512<>+60(SB), Z22
+	PREFETCHT0   1216(CX)
 	VFMADD213PS  Z21, Z18, Z29
-	VMOVUPS      320(BX), Z21
+	VMOVUPS      320(SI), Z21
 	VFMADD213PS  Z28, Z15, Z25
-	VMOVUPS      320(DX), Z15
+	PREFETCHT0   1280(CX)
+	VMOVUPS      320(BX), Z15
 	VFMADD213PS  Z17, Z18, Z29
 	VFMADD213PS  Z19, Z24, Z25
-	VMOVUPS      Z20, 128(DX)
-	VMOVUPS      (SI), Z17
+	PREFETCHT0   1344(CX)
+	VMOVUPS      Z20, 128(BX)
+	VMOVUPS      (DI), Z17
 	VFMADD213PS  Z26, Z27, Z29
+	PREFETCHT0   1408(CX)
 	VDIVPS       Z25, Z23, Z18
 	VDIVPS       Z29, Z22, Z19
 	VSUBPS       Z20, Z17, Z17
+	PREFETCHT0   1472(CX)
 	VFMADD231PS  Z17, Z16, Z20
-	VMOVUPS      Z20, (CX)
+	VMOVUPS      Z20, (DX)
 	VFMADD231PS  Z21, Z18, Z15
-	VMOVUPS      Z18, 192(DX)
-	VMOVUPS      Z19, 256(DX)
+	PREFETCHT0   1536(CX)
+	VMOVUPS      Z18, 192(BX)
+	VMOVUPS      Z19, 256(BX)
 	VMOVAPS      Z19, Z16
+	PREFETCHT0   1600(CX)
 	VMOVAPS      Z15, Z19
-	ADDQ         $+64, CX
+	ADDQ         $+1664, CX
 	ADDQ         $+64, DX
 	ADDQ         $+64, BX
 	ADDQ         $+64, SI
-	ADDQ         $+128, DX
+	ADDQ         $+64, DI
 	ADDQ         $+128, BX
-	ADDQ         $-16, DI
-	CMPQ         DI, $+16
+	ADDQ         $+128, SI
+	ADDQ         $-16, R8
+	CMPQ         R8, $+16
 	JGE          loop50
 
 done51:
@@ -13941,33 +14401,33 @@ done51:
 	VFMADD231PS Z15, Z15, Z17
 	VADDPS      Z18, Z18, Z15
 	VDIVPS      Z17, Z15, Z15
-	VMOVUPS     Z15, 128(DX)
-	VMOVUPS     (SI), Z17
+	VMOVUPS     Z15, 128(BX)
+	VMOVUPS     (DI), Z17
 	VSUBPS      Z15, Z17, Z17
 	VFMADD231PS Z17, Z16, Z15
-	VMOVUPS     Z15, (CX)
-	ADDQ        $+64, CX
+	VMOVUPS     Z15, (DX)
 	ADDQ        $+64, DX
 	ADDQ        $+64, BX
 	ADDQ        $+64, SI
-	ADDQ        $+128, DX
+	ADDQ        $+64, DI
 	ADDQ        $+128, BX
+	ADDQ        $+128, SI
 
 done49:
 	// The last elements.
-	TESTQ DI, DI
+	TESTQ R8, R8
 	JEQ   done52
-	CMPQ  DI, $+9
+	CMPQ  R8, $+9
 	JGE   more53
-	CMPQ  DI, $+8
+	CMPQ  R8, $+8
 	JEQ   half55
-	MOVL  $-1, R8
-	BZHIL DI, R8, R8
-	KMOVW R8, K1
+	MOVL  $-1, CX
+	BZHIL R8, CX, CX
+	KMOVW CX, K1
 
 	// Reset gate and update gate. New gate and h of the units before.
-	VMOVUPS.Z    (DX), K1, Y15
-	VMOVUPS.Z    (BX), K1, Y16
+	VMOVUPS.Z    (BX), K1, Y15
+	VMOVUPS.Z    (SI), K1, Y16
 	VMOVAPS      Y7, Y17
 	VBROADCASTSS constantsAVX512<>+68(SB), Y18
 	VBROADCASTSS constantsAVX512<>+64(SB), Y19
@@ -13979,9 +14439,9 @@ done49:
 	VBROADCASTSS constantsAVX512<>+60(SB), Y25
 	VADDPS       Y16, Y15, Y15
 	VMINPS       Y15, Y0, Y15
-	VMOVUPS.Z    64(DX), K1, Y16
+	VMOVUPS.Z    64(BX), K1, Y16
 	VMAXPS       Y15, Y1, Y15
-	VMOVUPS.Z    64(BX), K1, Y26
+	VMOVUPS.Z    64(SI), K1, Y26
 	VFNMADD231PS Y2, Y15, Y17
 	VADDPS       Y26, Y16, Y26
 	VSUBPS       Y7, Y17, Y16
@@ -14011,8 +14471,8 @@ done49:
 	VBROADCASTSS constantsAVX512<>+60(SB), Y17
 	VFMADD213PS  Y15, Y16, Y26
 	VDIVPS       Y18, Y25, Y15
-	VMOVUPS.Z    128(BX), K1, Y20
-	VMOVUPS.Z    128(DX), K1, Y21
+	VMOVUPS.Z    128(SI), K1, Y20
+	VMOVUPS.Z    128(BX), K1, Y21
 	VMOVAPS      Y6, Y22
 	VMOVAPS      Y12, Y24
 	VMOVAPS      Y9, Y23
@@ -14022,11 +14482,11 @@ done49:
 	VFMADD213PS  Y18, Y27, Y26
 	VDIVPS       Y26, Y19, Y16
 	VFMADD231PS  Y20, Y15, Y21
-	VMOVUPS      Y15, K1, (DX)
+	VMOVUPS      Y15, K1, (BX)
 	VMINPS       Y21, Y4, Y15
 	VMAXPS       Y15, Y5, Y15
 	VFMADD231PS  Y15, Y15, Y22
-	VMOVUPS      Y16, K1, 64(DX)
+	VMOVUPS      Y16, K1, 64(BX)
 	VFMADD231PS  Y11, Y22, Y24
 	VFMADD231PS  Y8, Y22, Y23
 	VFMADD213PS  Y13, Y22, Y24
@@ -14038,17 +14498,17 @@ done49:
 	VFMADD231PS  Y15, Y15, Y17
 	VADDPS       Y18, Y18, Y15
 	VDIVPS       Y17, Y15, Y15
-	VMOVUPS      Y15, K1, 128(DX)
-	VMOVUPS.Z    (SI), K1, Y17
+	VMOVUPS      Y15, K1, 128(BX)
+	VMOVUPS.Z    (DI), K1, Y17
 	VSUBPS       Y15, Y17, Y17
 	VFMADD231PS  Y17, Y16, Y15
-	VMOVUPS      Y15, K1, (CX)
+	VMOVUPS      Y15, K1, (DX)
 	JMP          done54
 
 half55:
 	// Reset gate and update gate. New gate and h of the units before.
-	VMOVUPS      (DX), Y15
-	VMOVUPS      (BX), Y16
+	VMOVUPS      (BX), Y15
+	VMOVUPS      (SI), Y16
 	VMOVAPS      Y7, Y17
 	VBROADCASTSS constantsAVX512<>+68(SB), Y18
 	VBROADCASTSS constantsAVX512<>+64(SB), Y19
@@ -14060,9 +14520,9 @@ half55:
 	VBROADCASTSS constantsAVX512<>+60(SB), Y25
 	VADDPS       Y16, Y15, Y15
 	VMINPS       Y15, Y0, Y15
-	VMOVUPS      64(DX), Y16
+	VMOVUPS      64(BX), Y16
 	VMAXPS       Y15, Y1, Y15
-	VMOVUPS      64(BX), Y26
+	VMOVUPS      64(SI), Y26
 	VFNMADD231PS Y2, Y15, Y17
 	VADDPS       Y26, Y16, Y26
 	VSUBPS       Y7, Y17, Y16
@@ -14092,8 +14552,8 @@ half55:
 	VBROADCASTSS constantsAVX512<>+60(SB), Y17
 	VFMADD213PS  Y15, Y16, Y26
 	VDIVPS       Y18, Y25, Y15
-	VMOVUPS      128(BX), Y20
-	VMOVUPS      128(DX), Y21
+	VMOVUPS      128(SI), Y20
+	VMOVUPS      128(BX), Y21
 	VMOVAPS      Y6, Y22
 	VMOVAPS      Y12, Y24
 	VMOVAPS      Y9, Y23
@@ -14103,11 +14563,11 @@ half55:
 	VFMADD213PS  Y18, Y27, Y26
 	VDIVPS       Y26, Y19, Y16
 	VFMADD231PS  Y20, Y15, Y21
-	VMOVUPS      Y15, (DX)
+	VMOVUPS      Y15, (BX)
 	VMINPS       Y21, Y4, Y15
 	VMAXPS       Y15, Y5, Y15
 	VFMADD231PS  Y15, Y15, Y22
-	VMOVUPS      Y16, 64(DX)
+	VMOVUPS      Y16, 64(BX)
 	VFMADD231PS  Y11, Y22, Y24
 	VFMADD231PS  Y8, Y22, Y23
 	VFMADD213PS  Y13, Y22, Y24
@@ -14119,21 +14579,21 @@ half55:
 	VFMADD231PS  Y15, Y15, Y17
 	VADDPS       Y18, Y18, Y15
 	VDIVPS       Y17, Y15, Y15
-	VMOVUPS      Y15, 128(DX)
-	VMOVUPS      (SI), Y17
+	VMOVUPS      Y15, 128(BX)
+	VMOVUPS      (DI), Y17
 	VSUBPS       Y15, Y17, Y17
 	VFMADD231PS  Y17, Y16, Y15
-	VMOVUPS      Y15, (CX)
+	VMOVUPS      Y15, (DX)
 	JMP          done54
 
 more53:
-	MOVL  $-1, R8
-	BZHIL DI, R8, R8
-	KMOVW R8, K1
+	MOVL  $-1, CX
+	BZHIL R8, CX, CX
+	KMOVW CX, K1
 
 	// Reset gate and update gate. New gate and h of the units before.
-	VMOVUPS.Z    (DX), K1, Z15
-	VMOVUPS.Z    (BX), K1, Z16
+	VMOVUPS.Z    (BX), K1, Z15
+	VMOVUPS.Z    (SI), K1, Z16
 	VMOVAPS      Z7, Z17
 	VBROADCASTSS constantsAVX512<>+68(SB), Z18
 	VBROADCASTSS constantsAVX512<>+64(SB), Z19
@@ -14145,9 +14605,9 @@ more53:
 	VBROADCASTSS constantsAVX512<>+60(SB), Z25
 	VADDPS       Z16, Z15, Z15
 	VMINPS       Z15, Z0, Z15
-	VMOVUPS.Z    64(DX), K1, Z16
+	VMOVUPS.Z    64(BX), K1, Z16
 	VMAXPS       Z15, Z1, Z15
-	VMOVUPS.Z    64(BX), K1, Z26
+	VMOVUPS.Z    64(SI), K1, Z26
 	VFNMADD231PS Z2, Z15, Z17
 	VADDPS       Z26, Z16, Z26
 	VSUBPS       Z7, Z17, Z16
@@ -14177,8 +14637,8 @@ more53:
 	VBROADCASTSS constantsAVX512<>+60(SB), Z17
 	VFMADD213PS  Z15, Z16, Z26
 	VDIVPS       Z18, Z25, Z15
-	VMOVUPS.Z    128(BX), K1, Z20
-	VMOVUPS.Z    128(DX), K1, Z21
+	VMOVUPS.Z    128(SI), K1, Z20
+	VMOVUPS.Z    128(BX), K1, Z21
 	VMOVAPS      Z6, Z22
 	VMOVAPS      Z12, Z24
 	VMOVAPS      Z9, Z23
@@ -14188,11 +14648,11 @@ more53:
 	VFMADD213PS  Z18, Z27, Z26
 	VDIVPS       Z26, Z19, Z16
 	VFMADD231PS  Z20, Z15, Z21
-	VMOVUPS      Z15, K1, (DX)
+	VMOVUPS      Z15, K1, (BX)
 	VMINPS       Z21, Z4, Z15
 	VMAXPS       Z15, Z5, Z15
 	VFMADD231PS  Z15, Z15, Z22
-	VMOVUPS      Z16, K1, 64(DX)
+	VMOVUPS      Z16, K1, 64(BX)
 	VFMADD231PS  Z11, Z22, Z24
 	VFMADD231PS  Z8, Z22, Z23
 	VFMADD213PS  Z13, Z22, Z24
@@ -14204,11 +14664,11 @@ more53:
 	VFMADD231PS  Z15, Z15, Z17
 	VADDPS       Z18, Z18, Z15
 	VDIVPS       Z17, Z15, Z15
-	VMOVUPS      Z15, K1, 128(DX)
-	VMOVUPS.Z    (SI), K1, Z17
+	VMOVUPS      Z15, K1, 128(BX)
+	VMOVUPS.Z    (DI), K1, Z17
 	VSUBPS       Z15, Z17, Z17
 	VFMADD231PS  Z17, Z16, Z15
-	VMOVUPS      Z15, K1, (CX)
+	VMOVUPS      Z15, K1, (DX)
 
 done54:
 done52:
@@ -14721,6 +15181,9 @@ done43:
 	JGE  loop4
 
 done5:
+	MOVQ 208(AX), CX
+	LEAQ (AX)(CX*1), CX
+	MOVQ (CX), CX
 	MOVQ 296(AX), CX
 	MOVQ 312(AX), DX
 	MOVQ 320(AX), BX
@@ -15339,6 +15802,9 @@ done43:
 	JGE  loop4
 
 done5:
+	MOVQ 208(AX), CX
+	LEAQ (AX)(CX*1), CX
+	MOVQ (CX), CX
 	MOVQ 296(AX), CX
 	MOVQ 312(AX), DX
 	MOVQ 320(AX), BX

@@ -26,6 +26,7 @@ type Func struct {
 	count    string                      // the parameter that holds the number of elements
 	ptr      map[string]GP               // where each operand's next elements are
 	tail     bool                        // the elements at ptr are fewer than a register holds
+	from     GP                          // what Map fetches beside its computations, or nil
 	halves   bool                        // few last elements are left to halves of registers
 	n        int                         // registers of a value
 	first    int                         // registers between ptr and the value
@@ -437,9 +438,11 @@ func (f *Func) pipeline(unroll int, n GP, step int, first func() []V, second fun
 	}
 	f.While(n, step, func() {
 		v := carried
-		for i := range chunks {
-			v = stages(i, v, i == chunks-1)
-		}
+		f.fetching(func() {
+			for i := range chunks {
+				v = stages(i, v, i == chunks-1)
+			}
+		})
 		f.advance(step)
 		f.skipGates()
 		f.AddImm(n, -step)
@@ -456,6 +459,23 @@ func (f *Func) pipeline(unroll int, n GP, step int, first func() []V, second fun
 	f.advance(step)
 	f.skipGates()
 	f.Label(done)
+}
+
+// Fetch has the loops of Map fetch the cache lines from p on, as many as the second
+// cache gives beside the computation.
+func (f *Func) Fetch(p GP) { f.from = p }
+
+// fetching emits body with fetches.
+func (f *Func) fetching(body func()) {
+	if f.from == nil {
+		body()
+		return
+	}
+	f.fetch = &fetch{from: f.from}
+	body()
+	lines := f.fetch.lines
+	f.fetch = nil
+	f.AddImm(f.from, 64*lines)
 }
 
 // skipGates moves the pointers to packed operands from the end of a block's first

@@ -28,6 +28,7 @@ type Gen struct {
 	labels int
 	spare  int             // registers that constants of this function may still keep
 	kept   map[reg.ID]bool // registers that stay what they are
+	fetch  *fetch          // what else to do in what is scheduled
 	err    error
 }
 

@@ -49,7 +49,7 @@ func (g *Gen) Schedule(keep *[]V, parts ...func()) {
 			g.Comment(strings.Join(comments, " "))
 			comments = nil
 		}
-		*nodes = append(*nodes, s.run(kept, g.kept, g.Registers()-len(g.kept))...)
+		*nodes = append(*nodes, g.mingle(s.run(kept, g.kept, g.Registers()-len(g.kept)))...)
 		s = newScheduler()
 	}
 	for i, n := range emitted {
@@ -73,6 +73,36 @@ func (g *Gen) Schedule(keep *[]V, parts ...func()) {
 		}
 	}
 	flush()
+}
+
+// A fetch is a pointer to memory that is needed next.
+type fetch struct {
+	from  GP
+	lines int // fetched so far
+}
+
+// fetchEvery is the number of instructions from one fetch of a cache line to the next,
+// so that they come no faster than the second cache.
+const fetchEvery = 3
+
+// mingle returns nodes with fetches among them.
+func (g *Gen) mingle(nodes []ir.Node) []ir.Node {
+	if g.fetch == nil {
+		return nodes
+	}
+	all := g.nodes()
+	var mixed []ir.Node
+	for i, n := range nodes {
+		mixed = append(mixed, n)
+		if i%fetchEvery == fetchEvery-1 {
+			start := len(*all)
+			g.ISA.(Prefetcher).Prefetch(Mem{Base: g.fetch.from, Disp: 64 * g.fetch.lines})
+			g.fetch.lines++
+			mixed = append(mixed, (*all)[start:]...)
+			*all = (*all)[:start]
+		}
+	}
+	return mixed
 }
 
 // Keep says that r stays what it is to the end of the function.
