@@ -16,8 +16,8 @@ func Tanh(dst, src []float32) {
 		tanhGeneric(dst, src)
 		return
 	}
-	for t := tiles(1, len(dst)); t.rows > 0; t = t.next(1, len(dst)) {
-		tanh(isa, &dst[t.col], &src[t.col], t.cols)
+	for i := 0; i < len(dst); i += maxWork {
+		tanh(isa, &dst[i], &src[i], min(maxWork, len(dst)-i))
 	}
 }
 
@@ -35,8 +35,8 @@ func Sigmoid(dst, src []float32) {
 		sigmoidGeneric(dst, src)
 		return
 	}
-	for t := tiles(1, len(dst)); t.rows > 0; t = t.next(1, len(dst)) {
-		sigmoid(isa, &dst[t.col], &src[t.col], t.cols)
+	for i := 0; i < len(dst); i += maxWork {
+		sigmoid(isa, &dst[i], &src[i], min(maxWork, len(dst)-i))
 	}
 }
 
@@ -53,7 +53,7 @@ func Exp(dst, src []float32) {
 		expGeneric(dst, src)
 		return
 	}
-	for t := tiles(1, len(dst)); t.rows > 0; t = t.next(1, len(dst)) {
-		exp(isa, &dst[t.col], &src[t.col], t.cols)
+	for i := 0; i < len(dst); i += maxWork {
+		exp(isa, &dst[i], &src[i], min(maxWork, len(dst)-i))
 	}
 }

@@ -210,12 +210,31 @@ func benchSteps(b *testing.B, name string, c stepCase) {
 	})
 }
 
+// BenchmarkActivation calls a function as a program does: BenchmarkPointwise also takes the
+// time of what tests call all kernels through.
+func BenchmarkActivation(b *testing.B) {
+	for _, k := range []struct {
+		name string
+		f    func(dst, src []float32)
+	}{{"Tanh", Tanh}, {"Sigmoid", Sigmoid}, {"Exp", Exp}} {
+		for _, n := range []int{8, 16, 32, 256, 4096} {
+			onPaths(b, fmt.Sprintf("kernel=%s/n=%d", k.name, n), func(b *testing.B, _ ISA) {
+				dst, src := alignedSlice(n), random(newRand(1), n)
+				for b.Loop() {
+					k.f(dst, src)
+				}
+				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(n), "ns/element")
+			})
+		}
+	}
+}
+
 // BenchmarkPointwise takes one row of units. Its bytes are those that the kernel
 // reads and those that it writes.
 func BenchmarkPointwise(b *testing.B) {
 	for i := range pointwiseKernels {
 		k := &pointwiseKernels[i]
-		for _, units := range []int{8, 16, 32, 256, 4096} {
+		for _, units := range []int{8, 16, 32, 256, 1024, 4096} {
 			onPaths(b, fmt.Sprintf("kernel=%s/units=%d", k.name, units), func(b *testing.B, isa ISA) {
 				in := k.random(12, units)
 				m := make([]Mat, len(in))

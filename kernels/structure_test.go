@@ -190,18 +190,23 @@ func TestBoundedCalls(t *testing.T) {
 				require.True(t, inside("launch"), "%v: %s", at, fn.Name)
 				return true
 			}
-			inTiles := false
+			inTiles, count := false, "t.cols"
 			for _, s := range stack {
 				loop, ok := s.(*ast.ForStmt)
 				if !ok {
 					continue
 				}
 				init, ok := loop.Init.(*ast.AssignStmt)
-				if !ok || source(init.Lhs) != "t" {
+				post, assigns := loop.Post.(*ast.AssignStmt)
+				if !ok || !assigns {
 					continue
 				}
 				from, cond := source(init.Rhs), source([]ast.Expr{loop.Cond})
-				switch next := source(loop.Post.(*ast.AssignStmt).Rhs); {
+				switch next := source(post.Rhs); {
+				case source(init.Lhs) == "i": // for i := 0; i < n; i += maxWork
+					inTiles = inTiles || from == "0" && post.Tok == token.ADD_ASSIGN && next == "maxWork"
+					count = "min(maxWork," + strings.TrimPrefix(cond, "i < ") + ",-,i)" // as source writes it
+				case source(init.Lhs) != "t":
 				case strings.HasPrefix(from, "tiles("):
 					inTiles = inTiles || cond == "t.rows > 0" && next == strings.Replace(from, "tiles", "t.next", 1)
 				case strings.HasPrefix(from, "pieces("):
@@ -210,7 +215,7 @@ func TestBoundedCalls(t *testing.T) {
 			}
 			require.True(t, inTiles, "%v: %s outside a loop over tiles", at, fn.Name)
 			words := " " + args + " "
-			require.Contains(t, words, " t.cols ", at.String())
+			require.Contains(t, words, " "+count+" ", at.String())
 			require.True(t, strings.Contains(words, " t.rows t.cols ") || !strings.Contains(words, "t.of("), "%v: rows", at)
 			return true
 		})

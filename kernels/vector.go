@@ -12,8 +12,8 @@ func Add(dst, x, y []float32) {
 		addGeneric(dst, x, y)
 		return
 	}
-	for t := tiles(1, len(dst)); t.rows > 0; t = t.next(1, len(dst)) {
-		add(isa, &dst[t.col], &x[t.col], &y[t.col], t.cols)
+	for i := 0; i < len(dst); i += maxWork {
+		add(isa, &dst[i], &x[i], &y[i], min(maxWork, len(dst)-i))
 	}
 }
 
@@ -29,8 +29,8 @@ func Mul(dst, x, y []float32) {
 		mulGeneric(dst, x, y)
 		return
 	}
-	for t := tiles(1, len(dst)); t.rows > 0; t = t.next(1, len(dst)) {
-		mul(isa, &dst[t.col], &x[t.col], &y[t.col], t.cols)
+	for i := 0; i < len(dst); i += maxWork {
+		mul(isa, &dst[i], &x[i], &y[i], min(maxWork, len(dst)-i))
 	}
 }
 
@@ -48,8 +48,8 @@ func scaleBy(isa ISA, dst []float32, alpha float32, x []float32) {
 		scaleGeneric(dst, alpha, x)
 		return
 	}
-	for t := tiles(1, len(dst)); t.rows > 0; t = t.next(1, len(dst)) {
-		scale(isa, &dst[t.col], &x[t.col], t.cols, alpha)
+	for i := 0; i < len(dst); i += maxWork {
+		scale(isa, &dst[i], &x[i], min(maxWork, len(dst)-i), alpha)
 	}
 }
 
@@ -64,8 +64,8 @@ func Axpy(y []float32, alpha float32, x []float32) {
 		axpyGeneric(y, alpha, x)
 		return
 	}
-	for t := tiles(1, len(y)); t.rows > 0; t = t.next(1, len(y)) {
-		axpy(isa, &y[t.col], &x[t.col], t.cols, alpha)
+	for i := 0; i < len(y); i += maxWork {
+		axpy(isa, &y[i], &x[i], min(maxWork, len(y)-i), alpha)
 	}
 }
 

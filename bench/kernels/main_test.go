@@ -13,7 +13,7 @@ func output(samples int) string {
 	s.WriteString("goos: linux\ngoarch: amd64\npkg: x\ncpu: Some CPU\n")
 	for i := range samples {
 		fmt.Fprintf(&s, "BenchmarkGemm/H=128/N=16/isa=avx2-2 \t 100\t 10 ns/op\t %d.5 %%peak\t %d GFLOP/s\t 100 limit-GFLOP/s\t %d %%tile\n", 90+i, 90+i, 94+i)
-		fmt.Fprintf(&s, "BenchmarkPointwise/kernel=Tanh/units=4096/isa=avx2 \t 100\t 10 ns/op\t 0.%d ns/unit\n", 300+i)
+		fmt.Fprintf(&s, "BenchmarkActivation/kernel=Tanh/n=4096/isa=avx2 \t 100\t 10 ns/op\t 0.%d ns/element\n", 300+i)
 	}
 	return s.String() + "PASS\nok  \tx\t1s\n"
 }
