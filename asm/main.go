@@ -44,8 +44,8 @@ type target struct {
 	pairs         pairs // of panels, in the products of steps
 }
 
-// pairs says which panels of LSTM and GRU a row is multiplied by together, if all inputs
-// are one k block: where one is too few chains for the latency of a multiply-add.
+// pairs says which panels of LSTM and GRU a row is multiplied by together, if the task
+// allows it: where one is too few chains for the latency of a multiply-add.
 type pairs int
 
 const (

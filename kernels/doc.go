@@ -102,7 +102,8 @@
 // The speed of NEON is what models of its processors say, and was not measured.
 // The environment variable SIMDRNN_ISA (generic, neon, avx2 or avx512) and [Use]
 // choose another. A step that stands alone takes AVX2 where AVX-512 is the path, see
-// [ISA]. If SIMDRNN_ISA is wrong, [Active] returns the error and
+// [ISA], and so do steps of one row with up to 8 units, which a register of AVX2 holds.
+// If SIMDRNN_ISA is wrong, [Active] returns the error and
 // kernels panic with it. The build tag purego leaves only the portable path.
 //
 // No call of assembly runs for more than some 50 us, so that a garbage

@@ -250,6 +250,45 @@ panel1:
 	MOVQ CX, 296(AX)
 
 group2:
+	// The weights to fetch.
+	MOVQ  144(AX), CX
+	TESTQ CX, CX
+	JEQ   done5
+	MOVQ  296(AX), CX
+	CMPQ  CX, $+2
+	JGE   inPanel6
+	MOVQ  96(AX), CX
+	CMPQ  CX, $+2
+	JLT   last7
+	MOVQ  (AX), CX
+	MOVQ  200(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 16(AX)
+	MOVQ  24(AX), CX
+	MOVQ  208(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 40(AX)
+	JMP   done8
+
+last7:
+	MOVQ 48(AX), CX
+	MOVQ CX, 16(AX)
+	MOVQ 56(AX), CX
+	MOVQ CX, 40(AX)
+	JMP  done8
+
+inPanel6:
+	MOVQ (AX), CX
+	MOVQ 176(AX), DX
+	ADDQ DX, CX
+	MOVQ CX, 16(AX)
+	MOVQ 24(AX), CX
+	MOVQ 184(AX), DX
+	ADDQ DX, CX
+	MOVQ CX, 40(AX)
+
+done8:
+done5:
 	MOVQ 136(AX), CX
 	MOVQ CX, 280(AX)
 	MOVQ 120(AX), CX
@@ -258,29 +297,29 @@ group2:
 	MOVQ 72(AX), DX
 	MOVQ DX, 288(AX)
 
-tile5:
+tile9:
 	MOVQ  240(AX), DX
 	TESTQ DX, DX
-	JEQ   done6
+	JEQ   done10
 
 	// Fetch what will be added.
 	MOVQ       120(AX), DX
 	TESTQ      DX, DX
-	JEQ        done7
+	JEQ        done11
 	MOVQ       272(AX), DX
 	MOVQ       160(AX), BX
 	PREFETCHT0 (DX)
 
-done7:
+done11:
 	MOVQ       128(AX), DX
 	TESTQ      DX, DX
-	JEQ        done8
+	JEQ        done12
 	MOVQ       280(AX), DX
 	MOVQ       168(AX), BX
 	PREFETCHT0 (DX)
 
-done8:
-done6:
+done12:
+done10:
 	// The chains start.
 	MOVQ    112(AX), DX
 	VMOVUPS (DX), Y0
@@ -290,18 +329,69 @@ done6:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done10
+	JLT     done14
 
-loop9:
+loop13:
 	// A k block.
-	MOVQ (SI), R8
-	MOVQ 8(SI), R9
-	MOVQ R9, R10
-	SHLQ $0x06, R10
-	SUBQ $+8, R9
-	JLT  done12
+	MOVQ  (SI), R8
+	MOVQ  8(SI), R9
+	MOVQ  R9, R10
+	SHLQ  $0x06, R10
+	MOVQ  144(AX), R10
+	TESTQ R10, R10
+	JEQ   done15
+	MOVQ  16(SI), R10
+	SUBQ  $+8, R9
+	JLT   done17
 
-loop11:
+loop16:
+	PREFETCHT1   (R10)
+	PREFETCHT1   64(R10)
+	VBROADCASTSS (DI), Y2
+	VFMADD231PS  (R8), Y2, Y0
+	VFMADD231PS  32(R8), Y2, Y1
+	VBROADCASTSS 4(DI), Y2
+	VFMADD231PS  64(R8), Y2, Y0
+	VFMADD231PS  96(R8), Y2, Y1
+	PREFETCHT1   128(R10)
+	PREFETCHT1   192(R10)
+	VBROADCASTSS 8(DI), Y2
+	VFMADD231PS  128(R8), Y2, Y0
+	VFMADD231PS  160(R8), Y2, Y1
+	VBROADCASTSS 12(DI), Y2
+	VFMADD231PS  192(R8), Y2, Y0
+	VFMADD231PS  224(R8), Y2, Y1
+	PREFETCHT1   256(R10)
+	PREFETCHT1   320(R10)
+	VBROADCASTSS 16(DI), Y2
+	VFMADD231PS  256(R8), Y2, Y0
+	VFMADD231PS  288(R8), Y2, Y1
+	VBROADCASTSS 20(DI), Y2
+	VFMADD231PS  320(R8), Y2, Y0
+	VFMADD231PS  352(R8), Y2, Y1
+	PREFETCHT1   384(R10)
+	PREFETCHT1   448(R10)
+	VBROADCASTSS 24(DI), Y2
+	VFMADD231PS  384(R8), Y2, Y0
+	VFMADD231PS  416(R8), Y2, Y1
+	VBROADCASTSS 28(DI), Y2
+	VFMADD231PS  448(R8), Y2, Y0
+	VFMADD231PS  480(R8), Y2, Y1
+	ADDQ         $+512, R10
+	ADDQ         $+32, DI
+	ADDQ         $+512, R8
+	SUBQ         $+8, R9
+	JGE          loop16
+
+done17:
+	ADDQ $+8, R9
+	MOVQ R10, 16(SI)
+
+done15:
+	SUBQ $+8, R9
+	JLT  done19
+
+loop18:
 	VBROADCASTF128 (DI), Y2
 	VPERMILPS      $0x00, Y2, Y3
 	VFMADD231PS    (R8), Y3, Y0
@@ -331,16 +421,16 @@ loop11:
 	ADDQ           $+32, DI
 	ADDQ           $+512, R8
 	SUBQ           $+8, R9
-	JGE            loop11
+	JGE            loop18
 
-done12:
+done19:
 	ADDQ  $+8, R9
 	TESTQ R9, R9
-	JEQ   done13
+	JEQ   done20
 	SUBQ  $+4, R9
-	JLT   done15
+	JLT   done22
 
-loop14:
+loop21:
 	VBROADCASTF128 (DI), Y2
 	VPERMILPS      $0x00, Y2, Y3
 	VFMADD231PS    (R8), Y3, Y0
@@ -357,40 +447,40 @@ loop14:
 	ADDQ           $+16, DI
 	ADDQ           $+256, R8
 	SUBQ           $+4, R9
-	JGE            loop14
+	JGE            loop21
 
-done15:
+done22:
 	ADDQ $+4, R9
 	SUBQ $+1, R9
-	JLT  done17
+	JLT  done24
 
-loop16:
+loop23:
 	VBROADCASTSS (DI), Y2
 	VFMADD231PS  (R8), Y2, Y0
 	VFMADD231PS  32(R8), Y2, Y1
 	ADDQ         $+4, DI
 	ADDQ         $+64, R8
 	SUBQ         $+1, R9
-	JGE          loop16
+	JGE          loop23
 
-done17:
+done24:
 	ADDQ $+1, R9
 
-done13:
+done20:
 	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop9
+	JGE  loop13
 
-done10:
+done14:
 	MOVQ  240(AX), BX
 	TESTQ BX, BX
-	JEQ   done18
+	JEQ   done25
 
 	// Add finished chains.
 	MOVQ   120(AX), BX
 	TESTQ  BX, BX
-	JEQ    done19
+	JEQ    done26
 	MOVQ   272(AX), BX
 	MOVQ   160(AX), SI
 	VADDPS (BX), Y0, Y0
@@ -398,18 +488,18 @@ done10:
 	ADDQ   SI, BX
 	MOVQ   BX, 272(AX)
 
-done19:
+done26:
 	// Add what C holds.
 	MOVQ   128(AX), BX
 	TESTQ  BX, BX
-	JEQ    done20
+	JEQ    done27
 	MOVQ   280(AX), BX
 	MOVQ   168(AX), SI
 	VADDPS (BX), Y0, Y0
 	VADDPS 32(BX), Y1, Y1
 
-done20:
-done18:
+done27:
+done25:
 	// Store.
 	MOVQ    280(AX), BX
 	MOVQ    168(AX), SI
@@ -424,7 +514,7 @@ done18:
 	ADDQ  $-1, DX
 	MOVQ  DX, 288(AX)
 	TESTQ DX, DX
-	JNE   tile5
+	JNE   tile9
 	MOVQ  296(AX), CX
 	ADDQ  $-1, CX
 	MOVQ  CX, 296(AX)
@@ -502,6 +592,45 @@ panel1:
 	MOVQ CX, 296(AX)
 
 group2:
+	// The weights to fetch.
+	MOVQ  144(AX), CX
+	TESTQ CX, CX
+	JEQ   done5
+	MOVQ  296(AX), CX
+	CMPQ  CX, $+2
+	JGE   inPanel6
+	MOVQ  96(AX), CX
+	CMPQ  CX, $+2
+	JLT   last7
+	MOVQ  (AX), CX
+	MOVQ  200(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 16(AX)
+	MOVQ  24(AX), CX
+	MOVQ  208(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 40(AX)
+	JMP   done8
+
+last7:
+	MOVQ 48(AX), CX
+	MOVQ CX, 16(AX)
+	MOVQ 56(AX), CX
+	MOVQ CX, 40(AX)
+	JMP  done8
+
+inPanel6:
+	MOVQ (AX), CX
+	MOVQ 176(AX), DX
+	ADDQ DX, CX
+	MOVQ CX, 16(AX)
+	MOVQ 24(AX), CX
+	MOVQ 184(AX), DX
+	ADDQ DX, CX
+	MOVQ CX, 40(AX)
+
+done8:
+done5:
 	MOVQ 136(AX), CX
 	MOVQ CX, 280(AX)
 	MOVQ 120(AX), CX
@@ -510,31 +639,31 @@ group2:
 	MOVQ 72(AX), DX
 	MOVQ DX, 288(AX)
 
-tile5:
+tile9:
 	MOVQ  240(AX), DX
 	TESTQ DX, DX
-	JEQ   done6
+	JEQ   done10
 
 	// Fetch what will be added.
 	MOVQ       120(AX), DX
 	TESTQ      DX, DX
-	JEQ        done7
+	JEQ        done11
 	MOVQ       272(AX), DX
 	MOVQ       160(AX), BX
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 
-done7:
+done11:
 	MOVQ       128(AX), DX
 	TESTQ      DX, DX
-	JEQ        done8
+	JEQ        done12
 	MOVQ       280(AX), DX
 	MOVQ       168(AX), BX
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 
-done8:
-done6:
+done12:
+done10:
 	// The chains start.
 	MOVQ    112(AX), DX
 	VMOVUPS (DX), Y0
@@ -546,18 +675,93 @@ done6:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done10
+	JLT     done14
 
-loop9:
+loop13:
 	// A k block.
-	MOVQ (SI), R8
-	MOVQ 8(SI), R9
-	MOVQ R9, R10
-	SHLQ $0x06, R10
-	SUBQ $+8, R9
-	JLT  done12
+	MOVQ  (SI), R8
+	MOVQ  8(SI), R9
+	MOVQ  R9, R10
+	SHLQ  $0x06, R10
+	MOVQ  144(AX), R11
+	TESTQ R11, R11
+	JEQ   done15
+	MOVQ  16(SI), R11
+	SUBQ  $+8, R9
+	JLT   done17
 
-loop11:
+loop16:
+	PREFETCHT1   (R11)
+	PREFETCHT1   64(R11)
+	PREFETCHT1   128(R11)
+	PREFETCHT1   192(R11)
+	VBROADCASTSS (DI), Y4
+	VFMADD231PS  (R8), Y4, Y0
+	VFMADD231PS  32(R8), Y4, Y1
+	VFMADD231PS  (R8)(R10*1), Y4, Y2
+	VFMADD231PS  32(R8)(R10*1), Y4, Y3
+	VBROADCASTSS 4(DI), Y4
+	VFMADD231PS  64(R8), Y4, Y0
+	VFMADD231PS  96(R8), Y4, Y1
+	VFMADD231PS  64(R8)(R10*1), Y4, Y2
+	VFMADD231PS  96(R8)(R10*1), Y4, Y3
+	PREFETCHT1   256(R11)
+	PREFETCHT1   320(R11)
+	PREFETCHT1   384(R11)
+	PREFETCHT1   448(R11)
+	VBROADCASTSS 8(DI), Y4
+	VFMADD231PS  128(R8), Y4, Y0
+	VFMADD231PS  160(R8), Y4, Y1
+	VFMADD231PS  128(R8)(R10*1), Y4, Y2
+	VFMADD231PS  160(R8)(R10*1), Y4, Y3
+	VBROADCASTSS 12(DI), Y4
+	VFMADD231PS  192(R8), Y4, Y0
+	VFMADD231PS  224(R8), Y4, Y1
+	VFMADD231PS  192(R8)(R10*1), Y4, Y2
+	VFMADD231PS  224(R8)(R10*1), Y4, Y3
+	PREFETCHT1   512(R11)
+	PREFETCHT1   576(R11)
+	PREFETCHT1   640(R11)
+	PREFETCHT1   704(R11)
+	VBROADCASTSS 16(DI), Y4
+	VFMADD231PS  256(R8), Y4, Y0
+	VFMADD231PS  288(R8), Y4, Y1
+	VFMADD231PS  256(R8)(R10*1), Y4, Y2
+	VFMADD231PS  288(R8)(R10*1), Y4, Y3
+	VBROADCASTSS 20(DI), Y4
+	VFMADD231PS  320(R8), Y4, Y0
+	VFMADD231PS  352(R8), Y4, Y1
+	VFMADD231PS  320(R8)(R10*1), Y4, Y2
+	VFMADD231PS  352(R8)(R10*1), Y4, Y3
+	PREFETCHT1   768(R11)
+	PREFETCHT1   832(R11)
+	PREFETCHT1   896(R11)
+	PREFETCHT1   960(R11)
+	VBROADCASTSS 24(DI), Y4
+	VFMADD231PS  384(R8), Y4, Y0
+	VFMADD231PS  416(R8), Y4, Y1
+	VFMADD231PS  384(R8)(R10*1), Y4, Y2
+	VFMADD231PS  416(R8)(R10*1), Y4, Y3
+	VBROADCASTSS 28(DI), Y4
+	VFMADD231PS  448(R8), Y4, Y0
+	VFMADD231PS  480(R8), Y4, Y1
+	VFMADD231PS  448(R8)(R10*1), Y4, Y2
+	VFMADD231PS  480(R8)(R10*1), Y4, Y3
+	ADDQ         $+1024, R11
+	ADDQ         $+32, DI
+	ADDQ         $+512, R8
+	SUBQ         $+8, R9
+	JGE          loop16
+
+done17:
+	ADDQ $+8, R9
+	MOVQ R11, 16(SI)
+
+done15:
+	SUBQ $+8, R9
+	JLT  done19
+
+loop18:
 	VBROADCASTF128 (DI), Y4
 	VPERMILPS      $0x00, Y4, Y5
 	VFMADD231PS    (R8), Y5, Y0
@@ -603,16 +807,16 @@ loop11:
 	ADDQ           $+32, DI
 	ADDQ           $+512, R8
 	SUBQ           $+8, R9
-	JGE            loop11
+	JGE            loop18
 
-done12:
+done19:
 	ADDQ  $+8, R9
 	TESTQ R9, R9
-	JEQ   done13
+	JEQ   done20
 	SUBQ  $+4, R9
-	JLT   done15
+	JLT   done22
 
-loop14:
+loop21:
 	VBROADCASTF128 (DI), Y4
 	VPERMILPS      $0x00, Y4, Y5
 	VFMADD231PS    (R8), Y5, Y0
@@ -637,14 +841,14 @@ loop14:
 	ADDQ           $+16, DI
 	ADDQ           $+256, R8
 	SUBQ           $+4, R9
-	JGE            loop14
+	JGE            loop21
 
-done15:
+done22:
 	ADDQ $+4, R9
 	SUBQ $+1, R9
-	JLT  done17
+	JLT  done24
 
-loop16:
+loop23:
 	VBROADCASTSS (DI), Y4
 	VFMADD231PS  (R8), Y4, Y0
 	VFMADD231PS  32(R8), Y4, Y1
@@ -653,26 +857,26 @@ loop16:
 	ADDQ         $+4, DI
 	ADDQ         $+64, R8
 	SUBQ         $+1, R9
-	JGE          loop16
+	JGE          loop23
 
-done17:
+done24:
 	ADDQ $+1, R9
 
-done13:
+done20:
 	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop9
+	JGE  loop13
 
-done10:
+done14:
 	MOVQ  240(AX), BX
 	TESTQ BX, BX
-	JEQ   done18
+	JEQ   done25
 
 	// Add finished chains.
 	MOVQ   120(AX), BX
 	TESTQ  BX, BX
-	JEQ    done19
+	JEQ    done26
 	MOVQ   272(AX), BX
 	MOVQ   160(AX), SI
 	VADDPS (BX), Y0, Y0
@@ -682,11 +886,11 @@ done10:
 	ADDQ   SI, BX
 	MOVQ   BX, 272(AX)
 
-done19:
+done26:
 	// Add what C holds.
 	MOVQ   128(AX), BX
 	TESTQ  BX, BX
-	JEQ    done20
+	JEQ    done27
 	MOVQ   280(AX), BX
 	MOVQ   168(AX), SI
 	VADDPS (BX), Y0, Y0
@@ -694,8 +898,8 @@ done19:
 	VADDPS 64(BX), Y2, Y2
 	VADDPS 96(BX), Y3, Y3
 
-done20:
-done18:
+done27:
+done25:
 	// Store.
 	MOVQ    280(AX), BX
 	MOVQ    168(AX), SI
@@ -712,7 +916,7 @@ done18:
 	ADDQ  $-1, DX
 	MOVQ  DX, 288(AX)
 	TESTQ DX, DX
-	JNE   tile5
+	JNE   tile9
 	MOVQ  296(AX), CX
 	ADDQ  $-1, CX
 	MOVQ  CX, 296(AX)
@@ -790,6 +994,45 @@ panel1:
 	MOVQ CX, 296(AX)
 
 group2:
+	// The weights to fetch.
+	MOVQ  144(AX), CX
+	TESTQ CX, CX
+	JEQ   done5
+	MOVQ  296(AX), CX
+	CMPQ  CX, $+2
+	JGE   inPanel6
+	MOVQ  96(AX), CX
+	CMPQ  CX, $+2
+	JLT   last7
+	MOVQ  (AX), CX
+	MOVQ  200(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 16(AX)
+	MOVQ  24(AX), CX
+	MOVQ  208(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 40(AX)
+	JMP   done8
+
+last7:
+	MOVQ 48(AX), CX
+	MOVQ CX, 16(AX)
+	MOVQ 56(AX), CX
+	MOVQ CX, 40(AX)
+	JMP  done8
+
+inPanel6:
+	MOVQ (AX), CX
+	MOVQ 176(AX), DX
+	ADDQ DX, CX
+	MOVQ CX, 16(AX)
+	MOVQ 24(AX), CX
+	MOVQ 184(AX), DX
+	ADDQ DX, CX
+	MOVQ CX, 40(AX)
+
+done8:
+done5:
 	MOVQ 136(AX), CX
 	MOVQ CX, 280(AX)
 	MOVQ 120(AX), CX
@@ -798,33 +1041,33 @@ group2:
 	MOVQ 72(AX), DX
 	MOVQ DX, 288(AX)
 
-tile5:
+tile9:
 	MOVQ  240(AX), DX
 	TESTQ DX, DX
-	JEQ   done6
+	JEQ   done10
 
 	// Fetch what will be added.
 	MOVQ       120(AX), DX
 	TESTQ      DX, DX
-	JEQ        done7
+	JEQ        done11
 	MOVQ       272(AX), DX
 	MOVQ       160(AX), BX
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	PREFETCHT0 128(DX)
 
-done7:
+done11:
 	MOVQ       128(AX), DX
 	TESTQ      DX, DX
-	JEQ        done8
+	JEQ        done12
 	MOVQ       280(AX), DX
 	MOVQ       168(AX), BX
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	PREFETCHT0 128(DX)
 
-done8:
-done6:
+done12:
+done10:
 	// The chains start.
 	MOVQ    112(AX), DX
 	VMOVUPS (DX), Y0
@@ -838,18 +1081,117 @@ done6:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done10
+	JLT     done14
 
-loop9:
+loop13:
 	// A k block.
-	MOVQ (SI), R8
-	MOVQ 8(SI), R9
-	MOVQ R9, R10
-	SHLQ $0x06, R10
-	SUBQ $+8, R9
-	JLT  done12
+	MOVQ  (SI), R8
+	MOVQ  8(SI), R9
+	MOVQ  R9, R10
+	SHLQ  $0x06, R10
+	MOVQ  144(AX), R11
+	TESTQ R11, R11
+	JEQ   done15
+	MOVQ  16(SI), R11
+	SUBQ  $+8, R9
+	JLT   done17
 
-loop11:
+loop16:
+	PREFETCHT1   (R11)
+	PREFETCHT1   64(R11)
+	PREFETCHT1   128(R11)
+	PREFETCHT1   192(R11)
+	PREFETCHT1   256(R11)
+	PREFETCHT1   320(R11)
+	VBROADCASTSS (DI), Y6
+	VFMADD231PS  (R8), Y6, Y0
+	VFMADD231PS  32(R8), Y6, Y1
+	VFMADD231PS  (R8)(R10*1), Y6, Y2
+	VFMADD231PS  32(R8)(R10*1), Y6, Y3
+	VFMADD231PS  (R8)(R10*2), Y6, Y4
+	VFMADD231PS  32(R8)(R10*2), Y6, Y5
+	VBROADCASTSS 4(DI), Y6
+	VFMADD231PS  64(R8), Y6, Y0
+	VFMADD231PS  96(R8), Y6, Y1
+	VFMADD231PS  64(R8)(R10*1), Y6, Y2
+	VFMADD231PS  96(R8)(R10*1), Y6, Y3
+	VFMADD231PS  64(R8)(R10*2), Y6, Y4
+	VFMADD231PS  96(R8)(R10*2), Y6, Y5
+	PREFETCHT1   384(R11)
+	PREFETCHT1   448(R11)
+	PREFETCHT1   512(R11)
+	PREFETCHT1   576(R11)
+	PREFETCHT1   640(R11)
+	PREFETCHT1   704(R11)
+	VBROADCASTSS 8(DI), Y6
+	VFMADD231PS  128(R8), Y6, Y0
+	VFMADD231PS  160(R8), Y6, Y1
+	VFMADD231PS  128(R8)(R10*1), Y6, Y2
+	VFMADD231PS  160(R8)(R10*1), Y6, Y3
+	VFMADD231PS  128(R8)(R10*2), Y6, Y4
+	VFMADD231PS  160(R8)(R10*2), Y6, Y5
+	VBROADCASTSS 12(DI), Y6
+	VFMADD231PS  192(R8), Y6, Y0
+	VFMADD231PS  224(R8), Y6, Y1
+	VFMADD231PS  192(R8)(R10*1), Y6, Y2
+	VFMADD231PS  224(R8)(R10*1), Y6, Y3
+	VFMADD231PS  192(R8)(R10*2), Y6, Y4
+	VFMADD231PS  224(R8)(R10*2), Y6, Y5
+	PREFETCHT1   768(R11)
+	PREFETCHT1   832(R11)
+	PREFETCHT1   896(R11)
+	PREFETCHT1   960(R11)
+	PREFETCHT1   1024(R11)
+	PREFETCHT1   1088(R11)
+	VBROADCASTSS 16(DI), Y6
+	VFMADD231PS  256(R8), Y6, Y0
+	VFMADD231PS  288(R8), Y6, Y1
+	VFMADD231PS  256(R8)(R10*1), Y6, Y2
+	VFMADD231PS  288(R8)(R10*1), Y6, Y3
+	VFMADD231PS  256(R8)(R10*2), Y6, Y4
+	VFMADD231PS  288(R8)(R10*2), Y6, Y5
+	VBROADCASTSS 20(DI), Y6
+	VFMADD231PS  320(R8), Y6, Y0
+	VFMADD231PS  352(R8), Y6, Y1
+	VFMADD231PS  320(R8)(R10*1), Y6, Y2
+	VFMADD231PS  352(R8)(R10*1), Y6, Y3
+	VFMADD231PS  320(R8)(R10*2), Y6, Y4
+	VFMADD231PS  352(R8)(R10*2), Y6, Y5
+	PREFETCHT1   1152(R11)
+	PREFETCHT1   1216(R11)
+	PREFETCHT1   1280(R11)
+	PREFETCHT1   1344(R11)
+	PREFETCHT1   1408(R11)
+	PREFETCHT1   1472(R11)
+	VBROADCASTSS 24(DI), Y6
+	VFMADD231PS  384(R8), Y6, Y0
+	VFMADD231PS  416(R8), Y6, Y1
+	VFMADD231PS  384(R8)(R10*1), Y6, Y2
+	VFMADD231PS  416(R8)(R10*1), Y6, Y3
+	VFMADD231PS  384(R8)(R10*2), Y6, Y4
+	VFMADD231PS  416(R8)(R10*2), Y6, Y5
+	VBROADCASTSS 28(DI), Y6
+	VFMADD231PS  448(R8), Y6, Y0
+	VFMADD231PS  480(R8), Y6, Y1
+	VFMADD231PS  448(R8)(R10*1), Y6, Y2
+	VFMADD231PS  480(R8)(R10*1), Y6, Y3
+	VFMADD231PS  448(R8)(R10*2), Y6, Y4
+	VFMADD231PS  480(R8)(R10*2), Y6, Y5
+	ADDQ         $+1536, R11
+	ADDQ         $+32, DI
+	ADDQ         $+512, R8
+	SUBQ         $+8, R9
+	JGE          loop16
+
+done17:
+	ADDQ $+8, R9
+	MOVQ R11, 16(SI)
+
+done15:
+	SUBQ $+8, R9
+	JLT  done19
+
+loop18:
 	VBROADCASTF128 (DI), Y6
 	VPERMILPS      $0x00, Y6, Y7
 	VFMADD231PS    (R8), Y7, Y0
@@ -911,16 +1253,16 @@ loop11:
 	ADDQ           $+32, DI
 	ADDQ           $+512, R8
 	SUBQ           $+8, R9
-	JGE            loop11
+	JGE            loop18
 
-done12:
+done19:
 	ADDQ  $+8, R9
 	TESTQ R9, R9
-	JEQ   done13
+	JEQ   done20
 	SUBQ  $+4, R9
-	JLT   done15
+	JLT   done22
 
-loop14:
+loop21:
 	VBROADCASTF128 (DI), Y6
 	VPERMILPS      $0x00, Y6, Y7
 	VFMADD231PS    (R8), Y7, Y0
@@ -953,14 +1295,14 @@ loop14:
 	ADDQ           $+16, DI
 	ADDQ           $+256, R8
 	SUBQ           $+4, R9
-	JGE            loop14
+	JGE            loop21
 
-done15:
+done22:
 	ADDQ $+4, R9
 	SUBQ $+1, R9
-	JLT  done17
+	JLT  done24
 
-loop16:
+loop23:
 	VBROADCASTSS (DI), Y6
 	VFMADD231PS  (R8), Y6, Y0
 	VFMADD231PS  32(R8), Y6, Y1
@@ -971,26 +1313,26 @@ loop16:
 	ADDQ         $+4, DI
 	ADDQ         $+64, R8
 	SUBQ         $+1, R9
-	JGE          loop16
+	JGE          loop23
 
-done17:
+done24:
 	ADDQ $+1, R9
 
-done13:
+done20:
 	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop9
+	JGE  loop13
 
-done10:
+done14:
 	MOVQ  240(AX), BX
 	TESTQ BX, BX
-	JEQ   done18
+	JEQ   done25
 
 	// Add finished chains.
 	MOVQ   120(AX), BX
 	TESTQ  BX, BX
-	JEQ    done19
+	JEQ    done26
 	MOVQ   272(AX), BX
 	MOVQ   160(AX), SI
 	VADDPS (BX), Y0, Y0
@@ -1002,11 +1344,11 @@ done10:
 	ADDQ   SI, BX
 	MOVQ   BX, 272(AX)
 
-done19:
+done26:
 	// Add what C holds.
 	MOVQ   128(AX), BX
 	TESTQ  BX, BX
-	JEQ    done20
+	JEQ    done27
 	MOVQ   280(AX), BX
 	MOVQ   168(AX), SI
 	VADDPS (BX), Y0, Y0
@@ -1016,8 +1358,8 @@ done19:
 	VADDPS 128(BX), Y4, Y4
 	VADDPS 160(BX), Y5, Y5
 
-done20:
-done18:
+done27:
+done25:
 	// Store.
 	MOVQ    280(AX), BX
 	MOVQ    168(AX), SI
@@ -1036,7 +1378,7 @@ done18:
 	ADDQ  $-1, DX
 	MOVQ  DX, 288(AX)
 	TESTQ DX, DX
-	JNE   tile5
+	JNE   tile9
 	MOVQ  296(AX), CX
 	ADDQ  $-1, CX
 	MOVQ  CX, 296(AX)
@@ -1114,6 +1456,45 @@ panel1:
 	MOVQ CX, 296(AX)
 
 group2:
+	// The weights to fetch.
+	MOVQ  144(AX), CX
+	TESTQ CX, CX
+	JEQ   done5
+	MOVQ  296(AX), CX
+	CMPQ  CX, $+2
+	JGE   inPanel6
+	MOVQ  96(AX), CX
+	CMPQ  CX, $+2
+	JLT   last7
+	MOVQ  (AX), CX
+	MOVQ  200(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 16(AX)
+	MOVQ  24(AX), CX
+	MOVQ  208(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 40(AX)
+	JMP   done8
+
+last7:
+	MOVQ 48(AX), CX
+	MOVQ CX, 16(AX)
+	MOVQ 56(AX), CX
+	MOVQ CX, 40(AX)
+	JMP  done8
+
+inPanel6:
+	MOVQ (AX), CX
+	MOVQ 176(AX), DX
+	ADDQ DX, CX
+	MOVQ CX, 16(AX)
+	MOVQ 24(AX), CX
+	MOVQ 184(AX), DX
+	ADDQ DX, CX
+	MOVQ CX, 40(AX)
+
+done8:
+done5:
 	MOVQ 136(AX), CX
 	MOVQ CX, 280(AX)
 	MOVQ 120(AX), CX
@@ -1122,15 +1503,15 @@ group2:
 	MOVQ 72(AX), DX
 	MOVQ DX, 288(AX)
 
-tile5:
+tile9:
 	MOVQ  240(AX), DX
 	TESTQ DX, DX
-	JEQ   done6
+	JEQ   done10
 
 	// Fetch what will be added.
 	MOVQ       120(AX), DX
 	TESTQ      DX, DX
-	JEQ        done7
+	JEQ        done11
 	MOVQ       272(AX), DX
 	MOVQ       160(AX), BX
 	PREFETCHT0 (DX)
@@ -1138,10 +1519,10 @@ tile5:
 	PREFETCHT0 128(DX)
 	PREFETCHT0 192(DX)
 
-done7:
+done11:
 	MOVQ       128(AX), DX
 	TESTQ      DX, DX
-	JEQ        done8
+	JEQ        done12
 	MOVQ       280(AX), DX
 	MOVQ       168(AX), BX
 	PREFETCHT0 (DX)
@@ -1149,8 +1530,8 @@ done7:
 	PREFETCHT0 128(DX)
 	PREFETCHT0 192(DX)
 
-done8:
-done6:
+done12:
+done10:
 	// The chains start.
 	MOVQ    112(AX), DX
 	VMOVUPS (DX), Y0
@@ -1166,20 +1547,144 @@ done6:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done10
+	JLT     done14
 
-loop9:
+loop13:
 	// A k block.
-	MOVQ (SI), R8
-	MOVQ 8(SI), R9
-	MOVQ R9, R10
-	SHLQ $0x06, R10
-	LEAQ (R8)(R10*1), R11
-	LEAQ (R11)(R10*2), R11
-	SUBQ $+8, R9
-	JLT  done12
+	MOVQ  (SI), R8
+	MOVQ  8(SI), R9
+	MOVQ  R9, R10
+	SHLQ  $0x06, R10
+	LEAQ  (R8)(R10*1), R11
+	LEAQ  (R11)(R10*2), R11
+	MOVQ  144(AX), R12
+	TESTQ R12, R12
+	JEQ   done15
+	MOVQ  16(SI), R12
+	SUBQ  $+8, R9
+	JLT   done17
 
-loop11:
+loop16:
+	PREFETCHT1   (R12)
+	PREFETCHT1   64(R12)
+	PREFETCHT1   128(R12)
+	PREFETCHT1   192(R12)
+	PREFETCHT1   256(R12)
+	PREFETCHT1   320(R12)
+	PREFETCHT1   384(R12)
+	PREFETCHT1   448(R12)
+	VBROADCASTSS (DI), Y8
+	VFMADD231PS  (R8), Y8, Y0
+	VFMADD231PS  32(R8), Y8, Y1
+	VFMADD231PS  (R8)(R10*1), Y8, Y2
+	VFMADD231PS  32(R8)(R10*1), Y8, Y3
+	VFMADD231PS  (R8)(R10*2), Y8, Y4
+	VFMADD231PS  32(R8)(R10*2), Y8, Y5
+	VFMADD231PS  (R11), Y8, Y6
+	VFMADD231PS  32(R11), Y8, Y7
+	VBROADCASTSS 4(DI), Y8
+	VFMADD231PS  64(R8), Y8, Y0
+	VFMADD231PS  96(R8), Y8, Y1
+	VFMADD231PS  64(R8)(R10*1), Y8, Y2
+	VFMADD231PS  96(R8)(R10*1), Y8, Y3
+	VFMADD231PS  64(R8)(R10*2), Y8, Y4
+	VFMADD231PS  96(R8)(R10*2), Y8, Y5
+	VFMADD231PS  64(R11), Y8, Y6
+	VFMADD231PS  96(R11), Y8, Y7
+	PREFETCHT1   512(R12)
+	PREFETCHT1   576(R12)
+	PREFETCHT1   640(R12)
+	PREFETCHT1   704(R12)
+	PREFETCHT1   768(R12)
+	PREFETCHT1   832(R12)
+	PREFETCHT1   896(R12)
+	PREFETCHT1   960(R12)
+	VBROADCASTSS 8(DI), Y8
+	VFMADD231PS  128(R8), Y8, Y0
+	VFMADD231PS  160(R8), Y8, Y1
+	VFMADD231PS  128(R8)(R10*1), Y8, Y2
+	VFMADD231PS  160(R8)(R10*1), Y8, Y3
+	VFMADD231PS  128(R8)(R10*2), Y8, Y4
+	VFMADD231PS  160(R8)(R10*2), Y8, Y5
+	VFMADD231PS  128(R11), Y8, Y6
+	VFMADD231PS  160(R11), Y8, Y7
+	VBROADCASTSS 12(DI), Y8
+	VFMADD231PS  192(R8), Y8, Y0
+	VFMADD231PS  224(R8), Y8, Y1
+	VFMADD231PS  192(R8)(R10*1), Y8, Y2
+	VFMADD231PS  224(R8)(R10*1), Y8, Y3
+	VFMADD231PS  192(R8)(R10*2), Y8, Y4
+	VFMADD231PS  224(R8)(R10*2), Y8, Y5
+	VFMADD231PS  192(R11), Y8, Y6
+	VFMADD231PS  224(R11), Y8, Y7
+	PREFETCHT1   1024(R12)
+	PREFETCHT1   1088(R12)
+	PREFETCHT1   1152(R12)
+	PREFETCHT1   1216(R12)
+	PREFETCHT1   1280(R12)
+	PREFETCHT1   1344(R12)
+	PREFETCHT1   1408(R12)
+	PREFETCHT1   1472(R12)
+	VBROADCASTSS 16(DI), Y8
+	VFMADD231PS  256(R8), Y8, Y0
+	VFMADD231PS  288(R8), Y8, Y1
+	VFMADD231PS  256(R8)(R10*1), Y8, Y2
+	VFMADD231PS  288(R8)(R10*1), Y8, Y3
+	VFMADD231PS  256(R8)(R10*2), Y8, Y4
+	VFMADD231PS  288(R8)(R10*2), Y8, Y5
+	VFMADD231PS  256(R11), Y8, Y6
+	VFMADD231PS  288(R11), Y8, Y7
+	VBROADCASTSS 20(DI), Y8
+	VFMADD231PS  320(R8), Y8, Y0
+	VFMADD231PS  352(R8), Y8, Y1
+	VFMADD231PS  320(R8)(R10*1), Y8, Y2
+	VFMADD231PS  352(R8)(R10*1), Y8, Y3
+	VFMADD231PS  320(R8)(R10*2), Y8, Y4
+	VFMADD231PS  352(R8)(R10*2), Y8, Y5
+	VFMADD231PS  320(R11), Y8, Y6
+	VFMADD231PS  352(R11), Y8, Y7
+	PREFETCHT1   1536(R12)
+	PREFETCHT1   1600(R12)
+	PREFETCHT1   1664(R12)
+	PREFETCHT1   1728(R12)
+	PREFETCHT1   1792(R12)
+	PREFETCHT1   1856(R12)
+	PREFETCHT1   1920(R12)
+	PREFETCHT1   1984(R12)
+	VBROADCASTSS 24(DI), Y8
+	VFMADD231PS  384(R8), Y8, Y0
+	VFMADD231PS  416(R8), Y8, Y1
+	VFMADD231PS  384(R8)(R10*1), Y8, Y2
+	VFMADD231PS  416(R8)(R10*1), Y8, Y3
+	VFMADD231PS  384(R8)(R10*2), Y8, Y4
+	VFMADD231PS  416(R8)(R10*2), Y8, Y5
+	VFMADD231PS  384(R11), Y8, Y6
+	VFMADD231PS  416(R11), Y8, Y7
+	VBROADCASTSS 28(DI), Y8
+	VFMADD231PS  448(R8), Y8, Y0
+	VFMADD231PS  480(R8), Y8, Y1
+	VFMADD231PS  448(R8)(R10*1), Y8, Y2
+	VFMADD231PS  480(R8)(R10*1), Y8, Y3
+	VFMADD231PS  448(R8)(R10*2), Y8, Y4
+	VFMADD231PS  480(R8)(R10*2), Y8, Y5
+	VFMADD231PS  448(R11), Y8, Y6
+	VFMADD231PS  480(R11), Y8, Y7
+	ADDQ         $+2048, R12
+	ADDQ         $+32, DI
+	ADDQ         $+512, R8
+	ADDQ         $+512, R11
+	SUBQ         $+8, R9
+	JGE          loop16
+
+done17:
+	ADDQ $+8, R9
+	MOVQ R12, 16(SI)
+
+done15:
+	SUBQ $+8, R9
+	JLT  done19
+
+loop18:
 	VBROADCASTF128 (DI), Y8
 	VPERMILPS      $0x00, Y8, Y9
 	VFMADD231PS    (R8), Y9, Y0
@@ -1258,16 +1763,16 @@ loop11:
 	ADDQ           $+512, R8
 	ADDQ           $+512, R11
 	SUBQ           $+8, R9
-	JGE            loop11
+	JGE            loop18
 
-done12:
+done19:
 	ADDQ  $+8, R9
 	TESTQ R9, R9
-	JEQ   done13
+	JEQ   done20
 	SUBQ  $+4, R9
-	JLT   done15
+	JLT   done22
 
-loop14:
+loop21:
 	VBROADCASTF128 (DI), Y8
 	VPERMILPS      $0x00, Y8, Y9
 	VFMADD231PS    (R8), Y9, Y0
@@ -1309,14 +1814,14 @@ loop14:
 	ADDQ           $+256, R8
 	ADDQ           $+256, R11
 	SUBQ           $+4, R9
-	JGE            loop14
+	JGE            loop21
 
-done15:
+done22:
 	ADDQ $+4, R9
 	SUBQ $+1, R9
-	JLT  done17
+	JLT  done24
 
-loop16:
+loop23:
 	VBROADCASTSS (DI), Y8
 	VFMADD231PS  (R8), Y8, Y0
 	VFMADD231PS  32(R8), Y8, Y1
@@ -1330,26 +1835,26 @@ loop16:
 	ADDQ         $+64, R8
 	ADDQ         $+64, R11
 	SUBQ         $+1, R9
-	JGE          loop16
+	JGE          loop23
 
-done17:
+done24:
 	ADDQ $+1, R9
 
-done13:
+done20:
 	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop9
+	JGE  loop13
 
-done10:
+done14:
 	MOVQ  240(AX), BX
 	TESTQ BX, BX
-	JEQ   done18
+	JEQ   done25
 
 	// Add finished chains.
 	MOVQ   120(AX), BX
 	TESTQ  BX, BX
-	JEQ    done19
+	JEQ    done26
 	MOVQ   272(AX), BX
 	MOVQ   160(AX), SI
 	VADDPS (BX), Y0, Y0
@@ -1363,11 +1868,11 @@ done10:
 	ADDQ   SI, BX
 	MOVQ   BX, 272(AX)
 
-done19:
+done26:
 	// Add what C holds.
 	MOVQ   128(AX), BX
 	TESTQ  BX, BX
-	JEQ    done20
+	JEQ    done27
 	MOVQ   280(AX), BX
 	MOVQ   168(AX), SI
 	VADDPS (BX), Y0, Y0
@@ -1379,8 +1884,8 @@ done19:
 	VADDPS 192(BX), Y6, Y6
 	VADDPS 224(BX), Y7, Y7
 
-done20:
-done18:
+done27:
+done25:
 	// Store.
 	MOVQ    280(AX), BX
 	MOVQ    168(AX), SI
@@ -1401,7 +1906,7 @@ done18:
 	ADDQ  $-1, DX
 	MOVQ  DX, 288(AX)
 	TESTQ DX, DX
-	JNE   tile5
+	JNE   tile9
 	MOVQ  296(AX), CX
 	ADDQ  $-1, CX
 	MOVQ  CX, 296(AX)
@@ -9228,6 +9733,45 @@ panel1:
 	MOVQ CX, 296(AX)
 
 group2:
+	// The weights to fetch.
+	MOVQ  144(AX), CX
+	TESTQ CX, CX
+	JEQ   done5
+	MOVQ  296(AX), CX
+	CMPQ  CX, $+2
+	JGE   inPanel6
+	MOVQ  96(AX), CX
+	CMPQ  CX, $+2
+	JLT   last7
+	MOVQ  (AX), CX
+	MOVQ  200(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 16(AX)
+	MOVQ  24(AX), CX
+	MOVQ  208(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 40(AX)
+	JMP   done8
+
+last7:
+	MOVQ 48(AX), CX
+	MOVQ CX, 16(AX)
+	MOVQ 56(AX), CX
+	MOVQ CX, 40(AX)
+	JMP  done8
+
+inPanel6:
+	MOVQ (AX), CX
+	MOVQ 176(AX), DX
+	ADDQ DX, CX
+	MOVQ CX, 16(AX)
+	MOVQ 24(AX), CX
+	MOVQ 184(AX), DX
+	ADDQ DX, CX
+	MOVQ CX, 40(AX)
+
+done8:
+done5:
 	MOVQ 136(AX), CX
 	MOVQ CX, 280(AX)
 	MOVQ 120(AX), CX
@@ -9236,29 +9780,29 @@ group2:
 	MOVQ 72(AX), DX
 	MOVQ DX, 288(AX)
 
-tile5:
+tile9:
 	MOVQ  240(AX), DX
 	TESTQ DX, DX
-	JEQ   done6
+	JEQ   done10
 
 	// Fetch what will be added.
 	MOVQ       120(AX), DX
 	TESTQ      DX, DX
-	JEQ        done7
+	JEQ        done11
 	MOVQ       272(AX), DX
 	MOVQ       160(AX), BX
 	PREFETCHT0 (DX)
 
-done7:
+done11:
 	MOVQ       128(AX), DX
 	TESTQ      DX, DX
-	JEQ        done8
+	JEQ        done12
 	MOVQ       280(AX), DX
 	MOVQ       168(AX), BX
 	PREFETCHT0 (DX)
 
-done8:
-done6:
+done12:
+done10:
 	// The chains start.
 	MOVQ    112(AX), DX
 	VMOVUPS (DX), Z0
@@ -9267,18 +9811,61 @@ done6:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done10
+	JLT     done14
 
-loop9:
+loop13:
 	// A k block.
-	MOVQ (SI), R8
-	MOVQ 8(SI), R9
-	MOVQ R9, R10
-	SHLQ $0x06, R10
-	SUBQ $+8, R9
-	JLT  done12
+	MOVQ  (SI), R8
+	MOVQ  8(SI), R9
+	MOVQ  R9, R10
+	SHLQ  $0x06, R10
+	MOVQ  144(AX), R10
+	TESTQ R10, R10
+	JEQ   done15
+	MOVQ  16(SI), R10
+	SUBQ  $+8, R9
+	JLT   done17
 
-loop11:
+loop16:
+	PREFETCHT1   (R10)
+	PREFETCHT1   64(R10)
+	VBROADCASTSS (DI), Z1
+	VFMADD231PS  (R8), Z1, Z0
+	VBROADCASTSS 4(DI), Z1
+	VFMADD231PS  64(R8), Z1, Z0
+	PREFETCHT1   128(R10)
+	PREFETCHT1   192(R10)
+	VBROADCASTSS 8(DI), Z1
+	VFMADD231PS  128(R8), Z1, Z0
+	VBROADCASTSS 12(DI), Z1
+	VFMADD231PS  192(R8), Z1, Z0
+	PREFETCHT1   256(R10)
+	PREFETCHT1   320(R10)
+	VBROADCASTSS 16(DI), Z1
+	VFMADD231PS  256(R8), Z1, Z0
+	VBROADCASTSS 20(DI), Z1
+	VFMADD231PS  320(R8), Z1, Z0
+	PREFETCHT1   384(R10)
+	PREFETCHT1   448(R10)
+	VBROADCASTSS 24(DI), Z1
+	VFMADD231PS  384(R8), Z1, Z0
+	VBROADCASTSS 28(DI), Z1
+	VFMADD231PS  448(R8), Z1, Z0
+	ADDQ         $+512, R10
+	ADDQ         $+32, DI
+	ADDQ         $+512, R8
+	SUBQ         $+8, R9
+	JGE          loop16
+
+done17:
+	ADDQ $+8, R9
+	MOVQ R10, 16(SI)
+
+done15:
+	SUBQ $+8, R9
+	JLT  done19
+
+loop18:
 	VBROADCASTF32X4 (DI), Z1
 	VPERMILPS       $0x00, Z1, Z2
 	VFMADD231PS     (R8), Z2, Z0
@@ -9300,16 +9887,16 @@ loop11:
 	ADDQ            $+32, DI
 	ADDQ            $+512, R8
 	SUBQ            $+8, R9
-	JGE             loop11
+	JGE             loop18
 
-done12:
+done19:
 	ADDQ  $+8, R9
 	TESTQ R9, R9
-	JEQ   done13
+	JEQ   done20
 	SUBQ  $+4, R9
-	JLT   done15
+	JLT   done22
 
-loop14:
+loop21:
 	VBROADCASTF32X4 (DI), Z1
 	VPERMILPS       $0x00, Z1, Z2
 	VFMADD231PS     (R8), Z2, Z0
@@ -9322,56 +9909,56 @@ loop14:
 	ADDQ            $+16, DI
 	ADDQ            $+256, R8
 	SUBQ            $+4, R9
-	JGE             loop14
+	JGE             loop21
 
-done15:
+done22:
 	ADDQ $+4, R9
 	SUBQ $+1, R9
-	JLT  done17
+	JLT  done24
 
-loop16:
+loop23:
 	VBROADCASTSS (DI), Z1
 	VFMADD231PS  (R8), Z1, Z0
 	ADDQ         $+4, DI
 	ADDQ         $+64, R8
 	SUBQ         $+1, R9
-	JGE          loop16
+	JGE          loop23
 
-done17:
+done24:
 	ADDQ $+1, R9
 
-done13:
+done20:
 	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop9
+	JGE  loop13
 
-done10:
+done14:
 	MOVQ  240(AX), BX
 	TESTQ BX, BX
-	JEQ   done18
+	JEQ   done25
 
 	// Add finished chains.
 	MOVQ   120(AX), BX
 	TESTQ  BX, BX
-	JEQ    done19
+	JEQ    done26
 	MOVQ   272(AX), BX
 	MOVQ   160(AX), SI
 	VADDPS (BX), Z0, Z0
 	ADDQ   SI, BX
 	MOVQ   BX, 272(AX)
 
-done19:
+done26:
 	// Add what C holds.
 	MOVQ   128(AX), BX
 	TESTQ  BX, BX
-	JEQ    done20
+	JEQ    done27
 	MOVQ   280(AX), BX
 	MOVQ   168(AX), SI
 	VADDPS (BX), Z0, Z0
 
-done20:
-done18:
+done27:
+done25:
 	// Store.
 	MOVQ    280(AX), BX
 	MOVQ    168(AX), SI
@@ -9385,7 +9972,7 @@ done18:
 	ADDQ  $-1, DX
 	MOVQ  DX, 288(AX)
 	TESTQ DX, DX
-	JNE   tile5
+	JNE   tile9
 	MOVQ  296(AX), CX
 	ADDQ  $-1, CX
 	MOVQ  CX, 296(AX)
@@ -9463,6 +10050,45 @@ panel1:
 	MOVQ CX, 296(AX)
 
 group2:
+	// The weights to fetch.
+	MOVQ  144(AX), CX
+	TESTQ CX, CX
+	JEQ   done5
+	MOVQ  296(AX), CX
+	CMPQ  CX, $+2
+	JGE   inPanel6
+	MOVQ  96(AX), CX
+	CMPQ  CX, $+2
+	JLT   last7
+	MOVQ  (AX), CX
+	MOVQ  200(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 16(AX)
+	MOVQ  24(AX), CX
+	MOVQ  208(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 40(AX)
+	JMP   done8
+
+last7:
+	MOVQ 48(AX), CX
+	MOVQ CX, 16(AX)
+	MOVQ 56(AX), CX
+	MOVQ CX, 40(AX)
+	JMP  done8
+
+inPanel6:
+	MOVQ (AX), CX
+	MOVQ 176(AX), DX
+	ADDQ DX, CX
+	MOVQ CX, 16(AX)
+	MOVQ 24(AX), CX
+	MOVQ 184(AX), DX
+	ADDQ DX, CX
+	MOVQ CX, 40(AX)
+
+done8:
+done5:
 	MOVQ 136(AX), CX
 	MOVQ CX, 280(AX)
 	MOVQ 120(AX), CX
@@ -9471,31 +10097,31 @@ group2:
 	MOVQ 72(AX), DX
 	MOVQ DX, 288(AX)
 
-tile5:
+tile9:
 	MOVQ  240(AX), DX
 	TESTQ DX, DX
-	JEQ   done6
+	JEQ   done10
 
 	// Fetch what will be added.
 	MOVQ       120(AX), DX
 	TESTQ      DX, DX
-	JEQ        done7
+	JEQ        done11
 	MOVQ       272(AX), DX
 	MOVQ       160(AX), BX
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 
-done7:
+done11:
 	MOVQ       128(AX), DX
 	TESTQ      DX, DX
-	JEQ        done8
+	JEQ        done12
 	MOVQ       280(AX), DX
 	MOVQ       168(AX), BX
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 
-done8:
-done6:
+done12:
+done10:
 	// The chains start.
 	MOVQ    112(AX), DX
 	VMOVUPS (DX), Z0
@@ -9505,18 +10131,77 @@ done6:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done10
+	JLT     done14
 
-loop9:
+loop13:
 	// A k block.
-	MOVQ (SI), R8
-	MOVQ 8(SI), R9
-	MOVQ R9, R10
-	SHLQ $0x06, R10
-	SUBQ $+8, R9
-	JLT  done12
+	MOVQ  (SI), R8
+	MOVQ  8(SI), R9
+	MOVQ  R9, R10
+	SHLQ  $0x06, R10
+	MOVQ  144(AX), R11
+	TESTQ R11, R11
+	JEQ   done15
+	MOVQ  16(SI), R11
+	SUBQ  $+8, R9
+	JLT   done17
 
-loop11:
+loop16:
+	PREFETCHT1   (R11)
+	PREFETCHT1   64(R11)
+	PREFETCHT1   128(R11)
+	PREFETCHT1   192(R11)
+	VBROADCASTSS (DI), Z2
+	VFMADD231PS  (R8), Z2, Z0
+	VFMADD231PS  (R8)(R10*1), Z2, Z1
+	VBROADCASTSS 4(DI), Z2
+	VFMADD231PS  64(R8), Z2, Z0
+	VFMADD231PS  64(R8)(R10*1), Z2, Z1
+	PREFETCHT1   256(R11)
+	PREFETCHT1   320(R11)
+	PREFETCHT1   384(R11)
+	PREFETCHT1   448(R11)
+	VBROADCASTSS 8(DI), Z2
+	VFMADD231PS  128(R8), Z2, Z0
+	VFMADD231PS  128(R8)(R10*1), Z2, Z1
+	VBROADCASTSS 12(DI), Z2
+	VFMADD231PS  192(R8), Z2, Z0
+	VFMADD231PS  192(R8)(R10*1), Z2, Z1
+	PREFETCHT1   512(R11)
+	PREFETCHT1   576(R11)
+	PREFETCHT1   640(R11)
+	PREFETCHT1   704(R11)
+	VBROADCASTSS 16(DI), Z2
+	VFMADD231PS  256(R8), Z2, Z0
+	VFMADD231PS  256(R8)(R10*1), Z2, Z1
+	VBROADCASTSS 20(DI), Z2
+	VFMADD231PS  320(R8), Z2, Z0
+	VFMADD231PS  320(R8)(R10*1), Z2, Z1
+	PREFETCHT1   768(R11)
+	PREFETCHT1   832(R11)
+	PREFETCHT1   896(R11)
+	PREFETCHT1   960(R11)
+	VBROADCASTSS 24(DI), Z2
+	VFMADD231PS  384(R8), Z2, Z0
+	VFMADD231PS  384(R8)(R10*1), Z2, Z1
+	VBROADCASTSS 28(DI), Z2
+	VFMADD231PS  448(R8), Z2, Z0
+	VFMADD231PS  448(R8)(R10*1), Z2, Z1
+	ADDQ         $+1024, R11
+	ADDQ         $+32, DI
+	ADDQ         $+512, R8
+	SUBQ         $+8, R9
+	JGE          loop16
+
+done17:
+	ADDQ $+8, R9
+	MOVQ R11, 16(SI)
+
+done15:
+	SUBQ $+8, R9
+	JLT  done19
+
+loop18:
 	VBROADCASTF32X4 (DI), Z2
 	VPERMILPS       $0x00, Z2, Z3
 	VFMADD231PS     (R8), Z3, Z0
@@ -9546,16 +10231,16 @@ loop11:
 	ADDQ            $+32, DI
 	ADDQ            $+512, R8
 	SUBQ            $+8, R9
-	JGE             loop11
+	JGE             loop18
 
-done12:
+done19:
 	ADDQ  $+8, R9
 	TESTQ R9, R9
-	JEQ   done13
+	JEQ   done20
 	SUBQ  $+4, R9
-	JLT   done15
+	JLT   done22
 
-loop14:
+loop21:
 	VBROADCASTF32X4 (DI), Z2
 	VPERMILPS       $0x00, Z2, Z3
 	VFMADD231PS     (R8), Z3, Z0
@@ -9572,40 +10257,40 @@ loop14:
 	ADDQ            $+16, DI
 	ADDQ            $+256, R8
 	SUBQ            $+4, R9
-	JGE             loop14
+	JGE             loop21
 
-done15:
+done22:
 	ADDQ $+4, R9
 	SUBQ $+1, R9
-	JLT  done17
+	JLT  done24
 
-loop16:
+loop23:
 	VBROADCASTSS (DI), Z2
 	VFMADD231PS  (R8), Z2, Z0
 	VFMADD231PS  (R8)(R10*1), Z2, Z1
 	ADDQ         $+4, DI
 	ADDQ         $+64, R8
 	SUBQ         $+1, R9
-	JGE          loop16
+	JGE          loop23
 
-done17:
+done24:
 	ADDQ $+1, R9
 
-done13:
+done20:
 	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop9
+	JGE  loop13
 
-done10:
+done14:
 	MOVQ  240(AX), BX
 	TESTQ BX, BX
-	JEQ   done18
+	JEQ   done25
 
 	// Add finished chains.
 	MOVQ   120(AX), BX
 	TESTQ  BX, BX
-	JEQ    done19
+	JEQ    done26
 	MOVQ   272(AX), BX
 	MOVQ   160(AX), SI
 	VADDPS (BX), Z0, Z0
@@ -9613,18 +10298,18 @@ done10:
 	ADDQ   SI, BX
 	MOVQ   BX, 272(AX)
 
-done19:
+done26:
 	// Add what C holds.
 	MOVQ   128(AX), BX
 	TESTQ  BX, BX
-	JEQ    done20
+	JEQ    done27
 	MOVQ   280(AX), BX
 	MOVQ   168(AX), SI
 	VADDPS (BX), Z0, Z0
 	VADDPS 64(BX), Z1, Z1
 
-done20:
-done18:
+done27:
+done25:
 	// Store.
 	MOVQ    280(AX), BX
 	MOVQ    168(AX), SI
@@ -9639,7 +10324,7 @@ done18:
 	ADDQ  $-1, DX
 	MOVQ  DX, 288(AX)
 	TESTQ DX, DX
-	JNE   tile5
+	JNE   tile9
 	MOVQ  296(AX), CX
 	ADDQ  $-1, CX
 	MOVQ  CX, 296(AX)
@@ -9717,6 +10402,45 @@ panel1:
 	MOVQ CX, 296(AX)
 
 group2:
+	// The weights to fetch.
+	MOVQ  144(AX), CX
+	TESTQ CX, CX
+	JEQ   done5
+	MOVQ  296(AX), CX
+	CMPQ  CX, $+2
+	JGE   inPanel6
+	MOVQ  96(AX), CX
+	CMPQ  CX, $+2
+	JLT   last7
+	MOVQ  (AX), CX
+	MOVQ  200(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 16(AX)
+	MOVQ  24(AX), CX
+	MOVQ  208(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 40(AX)
+	JMP   done8
+
+last7:
+	MOVQ 48(AX), CX
+	MOVQ CX, 16(AX)
+	MOVQ 56(AX), CX
+	MOVQ CX, 40(AX)
+	JMP  done8
+
+inPanel6:
+	MOVQ (AX), CX
+	MOVQ 176(AX), DX
+	ADDQ DX, CX
+	MOVQ CX, 16(AX)
+	MOVQ 24(AX), CX
+	MOVQ 184(AX), DX
+	ADDQ DX, CX
+	MOVQ CX, 40(AX)
+
+done8:
+done5:
 	MOVQ 136(AX), CX
 	MOVQ CX, 280(AX)
 	MOVQ 120(AX), CX
@@ -9725,33 +10449,33 @@ group2:
 	MOVQ 72(AX), DX
 	MOVQ DX, 288(AX)
 
-tile5:
+tile9:
 	MOVQ  240(AX), DX
 	TESTQ DX, DX
-	JEQ   done6
+	JEQ   done10
 
 	// Fetch what will be added.
 	MOVQ       120(AX), DX
 	TESTQ      DX, DX
-	JEQ        done7
+	JEQ        done11
 	MOVQ       272(AX), DX
 	MOVQ       160(AX), BX
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	PREFETCHT0 128(DX)
 
-done7:
+done11:
 	MOVQ       128(AX), DX
 	TESTQ      DX, DX
-	JEQ        done8
+	JEQ        done12
 	MOVQ       280(AX), DX
 	MOVQ       168(AX), BX
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	PREFETCHT0 128(DX)
 
-done8:
-done6:
+done12:
+done10:
 	// The chains start.
 	MOVQ    112(AX), DX
 	VMOVUPS (DX), Z0
@@ -9762,18 +10486,93 @@ done6:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done10
+	JLT     done14
 
-loop9:
+loop13:
 	// A k block.
-	MOVQ (SI), R8
-	MOVQ 8(SI), R9
-	MOVQ R9, R10
-	SHLQ $0x06, R10
-	SUBQ $+8, R9
-	JLT  done12
+	MOVQ  (SI), R8
+	MOVQ  8(SI), R9
+	MOVQ  R9, R10
+	SHLQ  $0x06, R10
+	MOVQ  144(AX), R11
+	TESTQ R11, R11
+	JEQ   done15
+	MOVQ  16(SI), R11
+	SUBQ  $+8, R9
+	JLT   done17
 
-loop11:
+loop16:
+	PREFETCHT1   (R11)
+	PREFETCHT1   64(R11)
+	PREFETCHT1   128(R11)
+	PREFETCHT1   192(R11)
+	PREFETCHT1   256(R11)
+	PREFETCHT1   320(R11)
+	VBROADCASTSS (DI), Z3
+	VFMADD231PS  (R8), Z3, Z0
+	VFMADD231PS  (R8)(R10*1), Z3, Z1
+	VFMADD231PS  (R8)(R10*2), Z3, Z2
+	VBROADCASTSS 4(DI), Z3
+	VFMADD231PS  64(R8), Z3, Z0
+	VFMADD231PS  64(R8)(R10*1), Z3, Z1
+	VFMADD231PS  64(R8)(R10*2), Z3, Z2
+	PREFETCHT1   384(R11)
+	PREFETCHT1   448(R11)
+	PREFETCHT1   512(R11)
+	PREFETCHT1   576(R11)
+	PREFETCHT1   640(R11)
+	PREFETCHT1   704(R11)
+	VBROADCASTSS 8(DI), Z3
+	VFMADD231PS  128(R8), Z3, Z0
+	VFMADD231PS  128(R8)(R10*1), Z3, Z1
+	VFMADD231PS  128(R8)(R10*2), Z3, Z2
+	VBROADCASTSS 12(DI), Z3
+	VFMADD231PS  192(R8), Z3, Z0
+	VFMADD231PS  192(R8)(R10*1), Z3, Z1
+	VFMADD231PS  192(R8)(R10*2), Z3, Z2
+	PREFETCHT1   768(R11)
+	PREFETCHT1   832(R11)
+	PREFETCHT1   896(R11)
+	PREFETCHT1   960(R11)
+	PREFETCHT1   1024(R11)
+	PREFETCHT1   1088(R11)
+	VBROADCASTSS 16(DI), Z3
+	VFMADD231PS  256(R8), Z3, Z0
+	VFMADD231PS  256(R8)(R10*1), Z3, Z1
+	VFMADD231PS  256(R8)(R10*2), Z3, Z2
+	VBROADCASTSS 20(DI), Z3
+	VFMADD231PS  320(R8), Z3, Z0
+	VFMADD231PS  320(R8)(R10*1), Z3, Z1
+	VFMADD231PS  320(R8)(R10*2), Z3, Z2
+	PREFETCHT1   1152(R11)
+	PREFETCHT1   1216(R11)
+	PREFETCHT1   1280(R11)
+	PREFETCHT1   1344(R11)
+	PREFETCHT1   1408(R11)
+	PREFETCHT1   1472(R11)
+	VBROADCASTSS 24(DI), Z3
+	VFMADD231PS  384(R8), Z3, Z0
+	VFMADD231PS  384(R8)(R10*1), Z3, Z1
+	VFMADD231PS  384(R8)(R10*2), Z3, Z2
+	VBROADCASTSS 28(DI), Z3
+	VFMADD231PS  448(R8), Z3, Z0
+	VFMADD231PS  448(R8)(R10*1), Z3, Z1
+	VFMADD231PS  448(R8)(R10*2), Z3, Z2
+	ADDQ         $+1536, R11
+	ADDQ         $+32, DI
+	ADDQ         $+512, R8
+	SUBQ         $+8, R9
+	JGE          loop16
+
+done17:
+	ADDQ $+8, R9
+	MOVQ R11, 16(SI)
+
+done15:
+	SUBQ $+8, R9
+	JLT  done19
+
+loop18:
 	VBROADCASTF32X4 (DI), Z3
 	VPERMILPS       $0x00, Z3, Z4
 	VFMADD231PS     (R8), Z4, Z0
@@ -9811,16 +10610,16 @@ loop11:
 	ADDQ            $+32, DI
 	ADDQ            $+512, R8
 	SUBQ            $+8, R9
-	JGE             loop11
+	JGE             loop18
 
-done12:
+done19:
 	ADDQ  $+8, R9
 	TESTQ R9, R9
-	JEQ   done13
+	JEQ   done20
 	SUBQ  $+4, R9
-	JLT   done15
+	JLT   done22
 
-loop14:
+loop21:
 	VBROADCASTF32X4 (DI), Z3
 	VPERMILPS       $0x00, Z3, Z4
 	VFMADD231PS     (R8), Z4, Z0
@@ -9841,14 +10640,14 @@ loop14:
 	ADDQ            $+16, DI
 	ADDQ            $+256, R8
 	SUBQ            $+4, R9
-	JGE             loop14
+	JGE             loop21
 
-done15:
+done22:
 	ADDQ $+4, R9
 	SUBQ $+1, R9
-	JLT  done17
+	JLT  done24
 
-loop16:
+loop23:
 	VBROADCASTSS (DI), Z3
 	VFMADD231PS  (R8), Z3, Z0
 	VFMADD231PS  (R8)(R10*1), Z3, Z1
@@ -9856,26 +10655,26 @@ loop16:
 	ADDQ         $+4, DI
 	ADDQ         $+64, R8
 	SUBQ         $+1, R9
-	JGE          loop16
+	JGE          loop23
 
-done17:
+done24:
 	ADDQ $+1, R9
 
-done13:
+done20:
 	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop9
+	JGE  loop13
 
-done10:
+done14:
 	MOVQ  240(AX), BX
 	TESTQ BX, BX
-	JEQ   done18
+	JEQ   done25
 
 	// Add finished chains.
 	MOVQ   120(AX), BX
 	TESTQ  BX, BX
-	JEQ    done19
+	JEQ    done26
 	MOVQ   272(AX), BX
 	MOVQ   160(AX), SI
 	VADDPS (BX), Z0, Z0
@@ -9884,19 +10683,19 @@ done10:
 	ADDQ   SI, BX
 	MOVQ   BX, 272(AX)
 
-done19:
+done26:
 	// Add what C holds.
 	MOVQ   128(AX), BX
 	TESTQ  BX, BX
-	JEQ    done20
+	JEQ    done27
 	MOVQ   280(AX), BX
 	MOVQ   168(AX), SI
 	VADDPS (BX), Z0, Z0
 	VADDPS 64(BX), Z1, Z1
 	VADDPS 128(BX), Z2, Z2
 
-done20:
-done18:
+done27:
+done25:
 	// Store.
 	MOVQ    280(AX), BX
 	MOVQ    168(AX), SI
@@ -9912,7 +10711,7 @@ done18:
 	ADDQ  $-1, DX
 	MOVQ  DX, 288(AX)
 	TESTQ DX, DX
-	JNE   tile5
+	JNE   tile9
 	MOVQ  296(AX), CX
 	ADDQ  $-1, CX
 	MOVQ  CX, 296(AX)
@@ -9990,6 +10789,45 @@ panel1:
 	MOVQ CX, 296(AX)
 
 group2:
+	// The weights to fetch.
+	MOVQ  144(AX), CX
+	TESTQ CX, CX
+	JEQ   done5
+	MOVQ  296(AX), CX
+	CMPQ  CX, $+2
+	JGE   inPanel6
+	MOVQ  96(AX), CX
+	CMPQ  CX, $+2
+	JLT   last7
+	MOVQ  (AX), CX
+	MOVQ  200(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 16(AX)
+	MOVQ  24(AX), CX
+	MOVQ  208(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 40(AX)
+	JMP   done8
+
+last7:
+	MOVQ 48(AX), CX
+	MOVQ CX, 16(AX)
+	MOVQ 56(AX), CX
+	MOVQ CX, 40(AX)
+	JMP  done8
+
+inPanel6:
+	MOVQ (AX), CX
+	MOVQ 176(AX), DX
+	ADDQ DX, CX
+	MOVQ CX, 16(AX)
+	MOVQ 24(AX), CX
+	MOVQ 184(AX), DX
+	ADDQ DX, CX
+	MOVQ CX, 40(AX)
+
+done8:
+done5:
 	MOVQ 136(AX), CX
 	MOVQ CX, 280(AX)
 	MOVQ 120(AX), CX
@@ -9998,15 +10836,15 @@ group2:
 	MOVQ 72(AX), DX
 	MOVQ DX, 288(AX)
 
-tile5:
+tile9:
 	MOVQ  240(AX), DX
 	TESTQ DX, DX
-	JEQ   done6
+	JEQ   done10
 
 	// Fetch what will be added.
 	MOVQ       120(AX), DX
 	TESTQ      DX, DX
-	JEQ        done7
+	JEQ        done11
 	MOVQ       272(AX), DX
 	MOVQ       160(AX), BX
 	PREFETCHT0 (DX)
@@ -10014,10 +10852,10 @@ tile5:
 	PREFETCHT0 128(DX)
 	PREFETCHT0 192(DX)
 
-done7:
+done11:
 	MOVQ       128(AX), DX
 	TESTQ      DX, DX
-	JEQ        done8
+	JEQ        done12
 	MOVQ       280(AX), DX
 	MOVQ       168(AX), BX
 	PREFETCHT0 (DX)
@@ -10025,8 +10863,8 @@ done7:
 	PREFETCHT0 128(DX)
 	PREFETCHT0 192(DX)
 
-done8:
-done6:
+done12:
+done10:
 	// The chains start.
 	MOVQ    112(AX), DX
 	VMOVUPS (DX), Z0
@@ -10038,20 +10876,112 @@ done6:
 	MOVQ    CX, DI
 	MOVQ    AX, SI
 	CMPQ    BX, $+1
-	JLT     done10
+	JLT     done14
 
-loop9:
+loop13:
 	// A k block.
-	MOVQ (SI), R8
-	MOVQ 8(SI), R9
-	MOVQ R9, R10
-	SHLQ $0x06, R10
-	LEAQ (R8)(R10*1), R11
-	LEAQ (R11)(R10*2), R11
-	SUBQ $+8, R9
-	JLT  done12
+	MOVQ  (SI), R8
+	MOVQ  8(SI), R9
+	MOVQ  R9, R10
+	SHLQ  $0x06, R10
+	LEAQ  (R8)(R10*1), R11
+	LEAQ  (R11)(R10*2), R11
+	MOVQ  144(AX), R12
+	TESTQ R12, R12
+	JEQ   done15
+	MOVQ  16(SI), R12
+	SUBQ  $+8, R9
+	JLT   done17
 
-loop11:
+loop16:
+	PREFETCHT1   (R12)
+	PREFETCHT1   64(R12)
+	PREFETCHT1   128(R12)
+	PREFETCHT1   192(R12)
+	PREFETCHT1   256(R12)
+	PREFETCHT1   320(R12)
+	PREFETCHT1   384(R12)
+	PREFETCHT1   448(R12)
+	VBROADCASTSS (DI), Z4
+	VFMADD231PS  (R8), Z4, Z0
+	VFMADD231PS  (R8)(R10*1), Z4, Z1
+	VFMADD231PS  (R8)(R10*2), Z4, Z2
+	VFMADD231PS  (R11), Z4, Z3
+	VBROADCASTSS 4(DI), Z4
+	VFMADD231PS  64(R8), Z4, Z0
+	VFMADD231PS  64(R8)(R10*1), Z4, Z1
+	VFMADD231PS  64(R8)(R10*2), Z4, Z2
+	VFMADD231PS  64(R11), Z4, Z3
+	PREFETCHT1   512(R12)
+	PREFETCHT1   576(R12)
+	PREFETCHT1   640(R12)
+	PREFETCHT1   704(R12)
+	PREFETCHT1   768(R12)
+	PREFETCHT1   832(R12)
+	PREFETCHT1   896(R12)
+	PREFETCHT1   960(R12)
+	VBROADCASTSS 8(DI), Z4
+	VFMADD231PS  128(R8), Z4, Z0
+	VFMADD231PS  128(R8)(R10*1), Z4, Z1
+	VFMADD231PS  128(R8)(R10*2), Z4, Z2
+	VFMADD231PS  128(R11), Z4, Z3
+	VBROADCASTSS 12(DI), Z4
+	VFMADD231PS  192(R8), Z4, Z0
+	VFMADD231PS  192(R8)(R10*1), Z4, Z1
+	VFMADD231PS  192(R8)(R10*2), Z4, Z2
+	VFMADD231PS  192(R11), Z4, Z3
+	PREFETCHT1   1024(R12)
+	PREFETCHT1   1088(R12)
+	PREFETCHT1   1152(R12)
+	PREFETCHT1   1216(R12)
+	PREFETCHT1   1280(R12)
+	PREFETCHT1   1344(R12)
+	PREFETCHT1   1408(R12)
+	PREFETCHT1   1472(R12)
+	VBROADCASTSS 16(DI), Z4
+	VFMADD231PS  256(R8), Z4, Z0
+	VFMADD231PS  256(R8)(R10*1), Z4, Z1
+	VFMADD231PS  256(R8)(R10*2), Z4, Z2
+	VFMADD231PS  256(R11), Z4, Z3
+	VBROADCASTSS 20(DI), Z4
+	VFMADD231PS  320(R8), Z4, Z0
+	VFMADD231PS  320(R8)(R10*1), Z4, Z1
+	VFMADD231PS  320(R8)(R10*2), Z4, Z2
+	VFMADD231PS  320(R11), Z4, Z3
+	PREFETCHT1   1536(R12)
+	PREFETCHT1   1600(R12)
+	PREFETCHT1   1664(R12)
+	PREFETCHT1   1728(R12)
+	PREFETCHT1   1792(R12)
+	PREFETCHT1   1856(R12)
+	PREFETCHT1   1920(R12)
+	PREFETCHT1   1984(R12)
+	VBROADCASTSS 24(DI), Z4
+	VFMADD231PS  384(R8), Z4, Z0
+	VFMADD231PS  384(R8)(R10*1), Z4, Z1
+	VFMADD231PS  384(R8)(R10*2), Z4, Z2
+	VFMADD231PS  384(R11), Z4, Z3
+	VBROADCASTSS 28(DI), Z4
+	VFMADD231PS  448(R8), Z4, Z0
+	VFMADD231PS  448(R8)(R10*1), Z4, Z1
+	VFMADD231PS  448(R8)(R10*2), Z4, Z2
+	VFMADD231PS  448(R11), Z4, Z3
+	ADDQ         $+2048, R12
+	ADDQ         $+32, DI
+	ADDQ         $+512, R8
+	ADDQ         $+512, R11
+	SUBQ         $+8, R9
+	JGE          loop16
+
+done17:
+	ADDQ $+8, R9
+	MOVQ R12, 16(SI)
+
+done15:
+	SUBQ $+8, R9
+	JLT  done19
+
+loop18:
 	VBROADCASTF32X4 (DI), Z4
 	VPERMILPS       $0x00, Z4, Z5
 	VFMADD231PS     (R8), Z5, Z0
@@ -10098,16 +11028,16 @@ loop11:
 	ADDQ            $+512, R8
 	ADDQ            $+512, R11
 	SUBQ            $+8, R9
-	JGE             loop11
+	JGE             loop18
 
-done12:
+done19:
 	ADDQ  $+8, R9
 	TESTQ R9, R9
-	JEQ   done13
+	JEQ   done20
 	SUBQ  $+4, R9
-	JLT   done15
+	JLT   done22
 
-loop14:
+loop21:
 	VBROADCASTF32X4 (DI), Z4
 	VPERMILPS       $0x00, Z4, Z5
 	VFMADD231PS     (R8), Z5, Z0
@@ -10133,14 +11063,14 @@ loop14:
 	ADDQ            $+256, R8
 	ADDQ            $+256, R11
 	SUBQ            $+4, R9
-	JGE             loop14
+	JGE             loop21
 
-done15:
+done22:
 	ADDQ $+4, R9
 	SUBQ $+1, R9
-	JLT  done17
+	JLT  done24
 
-loop16:
+loop23:
 	VBROADCASTSS (DI), Z4
 	VFMADD231PS  (R8), Z4, Z0
 	VFMADD231PS  (R8)(R10*1), Z4, Z1
@@ -10150,26 +11080,26 @@ loop16:
 	ADDQ         $+64, R8
 	ADDQ         $+64, R11
 	SUBQ         $+1, R9
-	JGE          loop16
+	JGE          loop23
 
-done17:
+done24:
 	ADDQ $+1, R9
 
-done13:
+done20:
 	ADDQ $+24, SI
 	ADDQ $-1, BX
 	CMPQ BX, $+1
-	JGE  loop9
+	JGE  loop13
 
-done10:
+done14:
 	MOVQ  240(AX), BX
 	TESTQ BX, BX
-	JEQ   done18
+	JEQ   done25
 
 	// Add finished chains.
 	MOVQ   120(AX), BX
 	TESTQ  BX, BX
-	JEQ    done19
+	JEQ    done26
 	MOVQ   272(AX), BX
 	MOVQ   160(AX), SI
 	VADDPS (BX), Z0, Z0
@@ -10179,11 +11109,11 @@ done10:
 	ADDQ   SI, BX
 	MOVQ   BX, 272(AX)
 
-done19:
+done26:
 	// Add what C holds.
 	MOVQ   128(AX), BX
 	TESTQ  BX, BX
-	JEQ    done20
+	JEQ    done27
 	MOVQ   280(AX), BX
 	MOVQ   168(AX), SI
 	VADDPS (BX), Z0, Z0
@@ -10191,8 +11121,8 @@ done19:
 	VADDPS 128(BX), Z2, Z2
 	VADDPS 192(BX), Z3, Z3
 
-done20:
-done18:
+done27:
+done25:
 	// Store.
 	MOVQ    280(AX), BX
 	MOVQ    168(AX), SI
@@ -10209,7 +11139,7 @@ done18:
 	ADDQ  $-1, DX
 	MOVQ  DX, 288(AX)
 	TESTQ DX, DX
-	JNE   tile5
+	JNE   tile9
 	MOVQ  296(AX), CX
 	ADDQ  $-1, CX
 	MOVQ  CX, 296(AX)

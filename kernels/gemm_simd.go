@@ -89,6 +89,9 @@ func nearWeights(isa ISA) int {
 	return 256 << 10
 }
 
+// rowWeights is nearWeights for a single row, which has the third cache beyond that.
+const rowWeights = 12 << 20
+
 var zeroInit [panelColumns]float32
 
 // gemm is Gemm, or GemmAdd if add, on the path isa.
@@ -610,14 +613,17 @@ func (p *matmul) chain(r region, k, kn int, sum, out Mat, init []float32, old bo
 		weights, cols = -weights, -cols
 	}
 	after := p.after(r, panel, k+kn, nb)
-	ahead := 0
-	if p.w.Bytes() > nearWeights(p.isa) {
-		ahead = 1
-	}
 	row := 0
 	for _, t := range sizes {
 		if t.tiles == 0 {
 			continue
+		}
+		ahead, near := 0, nearWeights(p.isa)
+		if t.rows == 1 {
+			near = rowWeights
+		}
+		if p.w.Bytes() > near {
+			ahead = 1
 		}
 		for b := r.block; b < r.block+r.blocks; {
 			left := r.block + r.blocks - b

@@ -24,7 +24,9 @@
 // two registers, then of one, then the tail, for which Load and Store mask or
 // shorten what they do. Stages is Map for a body whose second half works beside
 // the first half of the next elements. Both put the instructions of a body in an
-// order in which long chains start early (see [Gen.Schedule]). Map also sets
+// order in which long chains start early (see [Gen.Schedule]). After [Func.Halves] the
+// tail takes half a register where that is enough, and after [Func.Fetch] the loops of
+// Stages fetch what is needed next beside what they compute. Map also sets
 // flush-to-zero at the start and restores the caller's mode at the end.
 //
 // What a loop reads but does not change is announced by Keep. Constants live in
