@@ -15,8 +15,8 @@
 // each in a process that stays; simdrnn and the Go libraries in this one. A
 // sample of a row is as many calls as take 50 ms, after one that is not timed if
 // there are several; the tables show medians. On one thread all share one CPU, of
-// this process the thread that computes; in rows of Go libraries the whole process. A
-// library far behind the others has fewer and shorter samples, which the tables
+// this process the thread that computes; other Go libraries have any, one goroutine at a
+// time. A library far behind the others has fewer and shorter samples, which the tables
 // say.
 //
 // SIMDRNN_ISA=avx2 holds both sides to AVX2, where a library has a switch for it,

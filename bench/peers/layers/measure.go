@@ -7,7 +7,6 @@ import (
 	"io"
 	"math"
 	"os"
-	"runtime"
 	"slices"
 	"time"
 
@@ -47,6 +46,22 @@ type competitor struct {
 	name  string
 	takes func(*row) bool // nil is all
 	why   error           // it is absent
+}
+
+// run runs other libraries for Go in a goroutine of their own: those that theirs wait for
+// cannot have the thread that ours may be locked to.
+func (c *competitor) run(n int) (d, busy time.Duration, err error) {
+	switch c.contender.(type) {
+	case *simdrnn, *python:
+		return c.contender.run(n)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		d, busy, err = c.contender.run(n)
+	}()
+	<-done
+	return d, busy, err
 }
 
 // todo returns the rows that are to be measured on so many threads.
@@ -181,27 +196,15 @@ func (p *plan) withThreads(ctx context.Context, e *environment, r *report, rows 
 	return nil
 }
 
-// pin makes us run on one CPU if the row is for one thread. Libraries for Go may have
-// goroutines, so all of the process does then, runtime and all. undo ends it.
-func pin(row *row, threads int) (undo func(), err error) {
-	if threads > 1 {
-		return func() {}, nil
-	}
-	if row.group != groupGo {
-		return timing.PinThread(timing.LastCPU())
-	}
-	err = timing.Pin(timing.LastCPU())
-	runtime.GOMAXPROCS(1)
-	return func() { timing.Pin(-1) }, err
-}
-
 // row measures a row: all that can, round by round in turn.
 func (p *plan) row(row *row, all []*competitor, threads int) (*measured, error) {
-	undo, err := pin(row, threads)
-	if err != nil {
-		return nil, err
+	if threads == 1 {
+		undo, err := timing.PinThread(timing.LastCPU())
+		if err != nil {
+			return nil, err
+		}
+		defer undo()
 	}
-	defer undo()
 	dir, err := os.MkdirTemp(p.dir, "row")
 	if err != nil {
 		return nil, err

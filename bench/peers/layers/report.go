@@ -394,7 +394,7 @@ func (r *report) oneThread(w io.Writer, charts string) {
 	paragraph(w, "%s", r.what())
 	paragraph(w, "%s", r.loads())
 	paragraph(w, "Times are medians of %d rounds, in each of which all libraries run in turn, on one core, with the same weights and inputs "+
-		"(of Go's runtime, the monitor may run on another, but not beside Go libraries); "+
+		"(the monitor of Go's runtime may have another, and so may other Go libraries); "+
 		"a library whose results differ from ours by more than %g takes no part. Ratio is the time of the fastest other library by ours; "+
 		"the fastest is in bold; – is what a library does not have. A library that takes more than %d times as long as the fastest peer has %d short samples, "+
 		"marked by an asterisk. “Of the peak” is what our call, everything included, reaches of the most multiply-adds that a loop of registers "+

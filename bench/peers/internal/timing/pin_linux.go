@@ -1,9 +1,7 @@
 package timing
 
 import (
-	"os"
 	"runtime"
-	"strconv"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -26,47 +24,11 @@ func LastCPU() int {
 	return -1
 }
 
-// Pin makes all threads of this process run on one CPU, or on all if cpu is -1,
-// and as many goroutines at a time.
-func Pin(cpu int) error {
-	set := all
-	if cpu >= 0 {
-		set.Zero()
-		set.Set(cpu)
-	}
-	for changed := true; changed; { // until there is no new thread of one that was not pinned yet
-		changed = false
-		threads, err := os.ReadDir("/proc/self/task")
-		if err != nil {
-			return err
-		}
-		for _, t := range threads {
-			id, err := strconv.Atoi(t.Name())
-			if err != nil {
-				return err
-			}
-			var old unix.CPUSet
-			if err := unix.SchedGetaffinity(id, &old); err != nil || old == set {
-				continue // it has ended, or is right
-			}
-			changed = true
-			if err := unix.SchedSetaffinity(id, &set); err != nil && err != unix.ESRCH {
-				return err
-			}
-		}
-	}
-	runtime.GOMAXPROCS(set.Count())
-	return nil
-}
-
 // PinThread makes the calling goroutine run on one CPU, on a thread of its own, and one
 // goroutine at a time. Other threads of this process stay free, above all that of the
 // runtime's monitor, which wakes up every 20 µs at first. What a goroutine waits for in
 // others takes longer. undo ends it.
 func PinThread(cpu int) (undo func(), err error) {
-	if err := Pin(-1); err != nil {
-		return nil, err
-	}
 	runtime.LockOSThread()
 	set := all
 	if cpu >= 0 {

@@ -10,12 +10,6 @@ import (
 // LastCPU returns -1: no CPU can be chosen here.
 func LastCPU() int { return -1 }
 
-// Pin does nothing but set how many goroutines run at a time.
-func Pin(cpu int) error {
-	runtime.GOMAXPROCS(runtime.NumCPU())
-	return nil
-}
-
 // PinThread makes one goroutine run at a time. undo ends it.
 func PinThread(cpu int) (undo func(), err error) {
 	runtime.GOMAXPROCS(1)
