@@ -237,8 +237,12 @@ func (s *Seq) step(n int) int {
 func (s *Seq) separate(isa ISA, kind stepKind) {
 	units, rows := s.WHH.units, max(1, s.Rows)
 	hPrev, cPrev := Mat{s.H0, s.WHH.k}, Mat{s.C0, units}
+	whh := *s.WHH // goes back and forth, see Panels.Reversed
 	for n := range s.T {
 		t := s.step(n)
+		if n > 0 {
+			whh.descending = !whh.descending
+		}
 		gates := s.Gates.from(t, 0)
 		var h, x Mat // which may have no columns, and then no memory
 		if s.WHH.k > 0 {
@@ -252,7 +256,7 @@ func (s *Seq) separate(isa ISA, kind stepKind) {
 		}
 		switch kind {
 		case lstmKind, lstmTrainKind:
-			gemm(isa, gates, hPrev, rows, s.WHH, nil, true)
+			gemm(isa, gates, hPrev, rows, &whh, nil, true)
 			m, c := h, s.C.from(t, 0)
 			if s.WHR != nil {
 				m = s.M.from(t, 0)
@@ -264,10 +268,10 @@ func (s *Seq) separate(isa ISA, kind stepKind) {
 			cPrev = c
 		case gruKind, gruTrainKind:
 			gatesH := s.GatesH.from(t, 0)
-			gemm(isa, gatesH, hPrev, rows, s.WHH, s.BHH, false)
+			gemm(isa, gatesH, hPrev, rows, &whh, s.BHH, false)
 			gruForwardOn(isa, h, gates, gatesH, hPrev, rows, units, kind.train())
 		default:
-			gemm(isa, gates, hPrev, rows, s.WHH, nil, true)
+			gemm(isa, gates, hPrev, rows, &whh, nil, true)
 			rnnForwardOn(isa, h, gates, rows, units, kind == rnnReLUKind)
 		}
 		hPrev = h
