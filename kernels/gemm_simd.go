@@ -618,13 +618,6 @@ func (p *matmul) chain(r region, k, kn int, sum, out Mat, init []float32, old bo
 		if t.tiles == 0 {
 			continue
 		}
-		ahead, near := 0, nearWeights(p.isa)
-		if t.rows == 1 {
-			near = rowWeights
-		}
-		if p.w.Bytes() > near {
-			ahead = 1
-		}
 		for b := r.block; b < r.block+r.blocks; {
 			left := r.block + r.blocks - b
 			n := min(left, tileBlocks[t.rows])
@@ -636,7 +629,7 @@ func (p *matmul) chain(r region, k, kn int, sum, out Mat, init []float32, old bo
 				c:       out.at(row, first+col),
 				init:    &zeroInit[0],
 				aStride: 4 * p.a.Stride, cStride: 4 * out.Stride,
-				ahead: ahead,
+				ahead: p.ahead(t.rows),
 			}
 			// From a panel's last group to the next panel.
 			back := (groups - 1) * n
@@ -682,6 +675,18 @@ func (p *matmul) chain(r region, k, kn int, sum, out Mat, init []float32, old bo
 		}
 		row += t.rows * t.tiles
 	}
+}
+
+// ahead is 1 if tiles of some rows fetch weights that come later.
+func (p *matmul) ahead(rows int) int {
+	near := nearWeights(p.isa)
+	if rows == 1 {
+		near = rowWeights
+	}
+	if p.w.Bytes() > near {
+		return 1
+	}
+	return 0
 }
 
 // fetchRows lets so many tiles fetch rows of A that are copied next, at least 4.
