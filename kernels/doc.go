@@ -69,8 +69,8 @@
 // AVX2, 4 by 16 on NEON, rows split evenly so that no tile is left with one.
 // Products of many rows go through the panels there and back. If the second cache
 // does not hold all weights (on AVX2 beyond 256 KiB, on AVX-512 1.5 MiB), each tile
-// fetches a part of those that come next into it. On Linux large weights lie in huge
-// pages.
+// fetches a part of those that come next into it, a single row beyond 12 MiB all of them.
+// On Linux large weights lie in huge pages.
 //
 // The output of a product with several gates has 16 units of a gate beside 16 of
 // the next, so the gates of a unit are near, and the kernels of gates need no

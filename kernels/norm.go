@@ -45,8 +45,8 @@ func (on Path) LayerNormRows(y, hat, rstd, x Mat, gain []float32, shift Mat, eps
 			layerNormGeneric(y, hat, x, gain, shift, mean, r)
 			continue
 		}
-		for t := tiles(1, cols); t.rows > 0; t = t.next(1, cols) {
-			layerNorm(isa, &y[t.col], &hat[t.col], &x[t.col], &gain[t.col], &shift[t.col], t.cols, mean, r)
+		for i := 0; i < cols; i += maxWork {
+			layerNorm(isa, &y[i], &hat[i], &x[i], &gain[i], &shift[i], min(maxWork, cols-i), mean, r)
 		}
 	}
 }
@@ -78,8 +78,8 @@ func LayerNormRowsBackward(dx, dy, hat, rstd Mat, gain []float32, n, cols int) {
 			layerNormBackwardGeneric(dx, dy, hat, gain, mean, meanHat, r)
 			continue
 		}
-		for t := tiles(1, cols); t.rows > 0; t = t.next(1, cols) {
-			layerNormBackward(isa, &dx[t.col], &dy[t.col], &hat[t.col], &gain[t.col], t.cols, mean, meanHat, r)
+		for i := 0; i < cols; i += maxWork {
+			layerNormBackward(isa, &dx[i], &dy[i], &hat[i], &gain[i], min(maxWork, cols-i), mean, meanHat, r)
 		}
 	}
 }

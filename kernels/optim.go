@@ -48,8 +48,9 @@ func Adam[F Float](p, g, m, v []F, s AdamScalars) {
 		adamGeneric(p, g, m, v, nil, &s, plain)
 		return
 	}
-	for t := tiles(1, len(p)); t.rows > 0; t = t.next(1, len(p)) {
-		adam(isa, single(&p[t.col]), single(&g[t.col]), single(&m[t.col]), single(&v[t.col]), t.cols, &s)
+	n := len(p)
+	for i := 0; i < n; i += maxWork {
+		adam(isa, single(&p[i]), single(&g[i]), single(&m[i]), single(&v[i]), min(maxWork, n-i), &s)
 	}
 }
 
@@ -77,8 +78,9 @@ func AMSGrad[F Float](p, g, m, v, vmax []F, s AdamScalars) {
 		adamGeneric(p, g, m, v, vmax, &s, plain)
 		return
 	}
-	for t := tiles(1, len(p)); t.rows > 0; t = t.next(1, len(p)) {
-		amsgrad(isa, single(&p[t.col]), single(&g[t.col]), single(&m[t.col]), single(&v[t.col]), single(&vmax[t.col]), t.cols, &s)
+	n := len(p)
+	for i := 0; i < n; i += maxWork {
+		amsgrad(isa, single(&p[i]), single(&g[i]), single(&m[i]), single(&v[i]), single(&vmax[i]), min(maxWork, n-i), &s)
 	}
 }
 
@@ -97,8 +99,9 @@ func NAdam[F Float](p, g, m, v []F, s AdamScalars) {
 		adamGeneric(p, g, m, v, nil, &s, nesterov)
 		return
 	}
-	for t := tiles(1, len(p)); t.rows > 0; t = t.next(1, len(p)) {
-		nadam(isa, single(&p[t.col]), single(&g[t.col]), single(&m[t.col]), single(&v[t.col]), t.cols, &s)
+	n := len(p)
+	for i := 0; i < n; i += maxWork {
+		nadam(isa, single(&p[i]), single(&g[i]), single(&m[i]), single(&v[i]), min(maxWork, n-i), &s)
 	}
 }
 
@@ -121,12 +124,13 @@ func RAdam[F Float](p, g, m, v []F, known bool, s AdamScalars) {
 		adamGeneric(p, g, m, v, nil, &s, last)
 		return
 	}
-	for t := tiles(1, len(p)); t.rows > 0; t = t.next(1, len(p)) {
-		p, g, m, v := single(&p[t.col]), single(&g[t.col]), single(&m[t.col]), single(&v[t.col])
+	n := len(p)
+	for i := 0; i < n; i += maxWork {
+		p, g, m, v := single(&p[i]), single(&g[i]), single(&m[i]), single(&v[i])
 		if known {
-			radam(isa, p, g, m, v, t.cols, &s)
+			radam(isa, p, g, m, v, min(maxWork, n-i), &s)
 		} else {
-			radamWarmup(isa, p, g, m, v, t.cols, &s)
+			radamWarmup(isa, p, g, m, v, min(maxWork, n-i), &s)
 		}
 	}
 }
@@ -166,15 +170,16 @@ func SGD[F Float](p, g, buf []F, s SGDScalars) {
 		sgdGeneric(p, g, buf, &s)
 		return
 	}
-	for t := tiles(1, len(p)); t.rows > 0; t = t.next(1, len(p)) {
-		p, g := single(&p[t.col]), single(&g[t.col])
+	n := len(p)
+	for i := 0; i < n; i += maxWork {
+		p, g := single(&p[i]), single(&g[i])
 		switch {
 		case buf == nil:
-			sgd(isa, p, g, t.cols, &s)
+			sgd(isa, p, g, min(maxWork, n-i), &s)
 		case s.NesterovMomentum == 0:
-			sgdMomentum(isa, p, g, single(&buf[t.col]), t.cols, &s)
+			sgdMomentum(isa, p, g, single(&buf[i]), min(maxWork, n-i), &s)
 		default:
-			sgdNesterov(isa, p, g, single(&buf[t.col]), t.cols, &s)
+			sgdNesterov(isa, p, g, single(&buf[i]), min(maxWork, n-i), &s)
 		}
 	}
 }
@@ -224,17 +229,18 @@ func RMSprop[F Float](p, g, v, m, buf []F, s RMSpropScalars) {
 		rmspropGeneric(p, g, v, m, buf, &s)
 		return
 	}
-	for t := tiles(1, len(p)); t.rows > 0; t = t.next(1, len(p)) {
-		p, g, v := single(&p[t.col]), single(&g[t.col]), single(&v[t.col])
+	n := len(p)
+	for i := 0; i < n; i += maxWork {
+		p, g, v := single(&p[i]), single(&g[i]), single(&v[i])
 		switch {
 		case m == nil && buf == nil:
-			rmsprop(isa, p, g, v, t.cols, &s)
+			rmsprop(isa, p, g, v, min(maxWork, n-i), &s)
 		case buf == nil:
-			rmspropCentered(isa, p, g, v, single(&m[t.col]), t.cols, &s)
+			rmspropCentered(isa, p, g, v, single(&m[i]), min(maxWork, n-i), &s)
 		case m == nil:
-			rmspropMomentum(isa, p, g, v, single(&buf[t.col]), t.cols, &s)
+			rmspropMomentum(isa, p, g, v, single(&buf[i]), min(maxWork, n-i), &s)
 		default:
-			rmspropCenteredMomentum(isa, p, g, v, single(&m[t.col]), single(&buf[t.col]), t.cols, &s)
+			rmspropCenteredMomentum(isa, p, g, v, single(&m[i]), single(&buf[i]), min(maxWork, n-i), &s)
 		}
 	}
 }
@@ -267,8 +273,9 @@ func Adagrad[F Float](p, g, sum []F, s AdagradScalars) {
 		adagradGeneric(p, g, sum, &s)
 		return
 	}
-	for t := tiles(1, len(p)); t.rows > 0; t = t.next(1, len(p)) {
-		adagrad(isa, single(&p[t.col]), single(&g[t.col]), single(&sum[t.col]), t.cols, &s)
+	n := len(p)
+	for i := 0; i < n; i += maxWork {
+		adagrad(isa, single(&p[i]), single(&g[i]), single(&sum[i]), min(maxWork, n-i), &s)
 	}
 }
 
@@ -305,8 +312,9 @@ func Adadelta[F Float](p, g, v, acc []F, s AdadeltaScalars) {
 		adadeltaGeneric(p, g, v, acc, &s)
 		return
 	}
-	for t := tiles(1, len(p)); t.rows > 0; t = t.next(1, len(p)) {
-		adadelta(isa, single(&p[t.col]), single(&g[t.col]), single(&v[t.col]), single(&acc[t.col]), t.cols, &s)
+	n := len(p)
+	for i := 0; i < n; i += maxWork {
+		adadelta(isa, single(&p[i]), single(&g[i]), single(&v[i]), single(&acc[i]), min(maxWork, n-i), &s)
 	}
 }
 
@@ -319,7 +327,8 @@ func Clip(x []float32, bound float32) {
 		clipGeneric(x, bound)
 		return
 	}
-	for t := tiles(1, len(x)); t.rows > 0; t = t.next(1, len(x)) {
-		clip(isa, &x[t.col], t.cols, -bound, bound)
+	n := len(x)
+	for i := 0; i < n; i += maxWork {
+		clip(isa, &x[i], min(maxWork, n-i), -bound, bound)
 	}
 }

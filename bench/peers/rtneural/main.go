@@ -22,10 +22,11 @@
 // makes them. A compiler or backend that is not there is reported as absent.
 //
 // Each contender is a process that stays, simdrnn this one; all share one CPU, but for
-// the threads of Go's runtime that compute nothing. In each round all have a sample of some milliseconds of each network in turn, after a
-// block that is not timed. The table, in Markdown, has the time of a sample of audio:
-// the median of all rounds and, in parentheses, the 10th percentile, which says what
-// it takes while nothing else disturbs the machine.
+// the threads of Go's runtime that compute nothing. In each round all have a sample of
+// some milliseconds of each network in turn, after a block that is not timed. The table,
+// in Markdown, has the time of a sample of audio: the median of all rounds and, in
+// parentheses, the 10th percentile, which says what it takes while nothing else disturbs
+// the machine.
 package main
 
 import (
