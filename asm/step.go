@@ -109,6 +109,7 @@ func rnnStepGates(k *vec.Func, t target, newAct func(*vec.Gen) func(vec.V) vec.V
 //		for p := range products {
 //			p.out = p.init + p.a·p.w // or p.out += p.a·p.w
 //		}
+//		turn back // if steps go back and forth over their weights
 //		gates() // of few units, if square, from the registers of the last product
 //		y = yStart + h·yW // of some outputs, if there are any
 //		if steps--; steps == 0 {
@@ -146,9 +147,10 @@ func scan(k *vec.Func, task vec.GP, gates int, together pairs, end stepEnd) {
 			})
 		}
 		row.emit()
-		k.AddImm(p, k.SizeOf("rowProduct"))
+		k.AddWord(p, word(field("toNext")), p)
 		k.AddImm(count, -1)
 	})
+	turnBack(k, task)
 	if _, ok := k.ISA.(vec.Prefetcher); ok {
 		first := k.GP64()
 		k.AddWord(task, word(field("skip")), first)
@@ -194,6 +196,57 @@ func scan(k *vec.Func, task vec.GP, gates int, together pairs, end stepEnd) {
 	k.Label(done)
 }
 
+// turnBack has the next step, if steps go back and forth, take the products and their
+// panels in the other order: the last ones are those that the cache has.
+func turnBack(k *vec.Func, task vec.GP) {
+	p := k.GP64()
+	k.CopyWord(task, p)
+	word := func(m vec.Mem) vec.GP {
+		r := k.GP64()
+		k.Word(m, r)
+		return r
+	}
+	addTo := func(m vec.Mem, step vec.GP) {
+		r := word(m)
+		k.AddWord(r, step, r)
+		k.StoreWord(r, m)
+	}
+	negate := func(m vec.Mem) {
+		r := k.GP64()
+		k.SetWord(0, r)
+		k.SubWord(r, word(m), r)
+		k.StoreWord(r, m)
+	}
+	k.If(word(k.Field(task, "stepTask", "turns")), func() {
+		k.Comment("Back.")
+		k.Times(2, func() {
+			field := func(name string) vec.Mem { return k.Field(p, "rowProduct", name) }
+			for _, name := range []string{"w", "init", "out"} {
+				addTo(field(name), word(field(name+"Turn")))
+			}
+			k.If(word(field("wx")), func() { addTo(field("wx"), word(field("initTurn"))) })
+			for _, name := range []string{"w", "init", "out"} {
+				negate(field(name + "Panel"))
+				negate(field(name + "Turn"))
+			}
+			skip := word(field("wSkip"))
+			k.AddTwice(skip, word(field("wPanel")))
+			k.StoreWord(skip, field("wSkip"))
+			k.AddImm(p, k.SizeOf("rowProduct"))
+		})
+		turn := word(k.Field(task, "stepTask", "turn"))
+		k.If(turn, func() {
+			addTo(k.Field(task, "stepTask", "skip"), turn)
+			negate(k.Field(task, "stepTask", "turn"))
+			negate(k.Field(task, "stepTask", "toNext"))
+			first, second := k.Field(task, "rowProduct", "add"), k.Field(task, "rowProduct", "add").Offset(k.SizeOf("rowProduct"))
+			a, b := word(first), word(second)
+			k.StoreWord(a, second)
+			k.StoreWord(b, first)
+		})
+	})
+}
+
 // A rowKernel multiplies a row by all panels of the rowProduct that p points to.
 type rowKernel struct {
 	*vec.Func
@@ -218,6 +271,10 @@ func (k *rowKernel) emit() {
 	perBlock := block / k.Lanes()
 	half := max(1, perBlock/2) // or half a register
 	k.w, k.out, k.init = k.word("w"), k.word("out"), k.word("init")
+	start, last, done := k.NewLabel("start"), k.NewLabel("last"), k.NewLabel("done")
+	k.Branch(k.word("outPanel"), vec.GE, 0, start)
+	k.If(k.word("part"), func() { k.Jump(last) })
+	k.Label(start)
 	panels := k.word("panels")
 	all := func(together ...panel) {
 		k.While(panels, len(together), func() {
@@ -225,19 +282,11 @@ func (k *rowKernel) emit() {
 			k.AddImm(panels, -len(together))
 		})
 	}
-	if k.gates == 1 {
-		all(panel{blocks: 4, perBlock: perBlock})
-		last := k.word("last")
-		for blocks := 1; blocks < 4; blocks++ {
-			k.IfEqual(last, blocks, func() { k.panels(panel{blocks: blocks, perBlock: perBlock}) })
-		}
-		k.If(k.word("half"), func() { k.panels(panel{1, half, true}) })
-		return
-	}
 	whole, lower := panel{blocks: k.gates, perBlock: perBlock}, panel{k.gates, half, true}
-	done := k.NewLabel("done")
-	switch k.together {
-	case lastPair, allPairs:
+	if k.gates == 1 {
+		whole.blocks = 4
+	}
+	if k.gates > 1 && k.together != noPairs {
 		pair := k.GP64()
 		k.Word(k.field("half"), pair)
 		k.If(pair, func() { k.Word(k.field("pairs"), pair) })
@@ -254,10 +303,22 @@ func (k *rowKernel) emit() {
 				})
 			})
 		})
-	default:
+	} else {
 		all(whole)
 	}
+	k.Branch(k.word("outPanel"), vec.LT, 0, done)
+	k.Label(last)
+	if k.gates == 1 {
+		last := k.word("last")
+		for blocks := 1; blocks < 4; blocks++ {
+			k.IfEqual(last, blocks, func() { k.panels(panel{blocks: blocks, perBlock: perBlock}) })
+		}
+	}
 	k.If(k.word("half"), func() { k.panels(lower) })
+	k.Branch(k.word("outPanel"), vec.GE, 0, done)
+	k.Word(k.field("w"), k.w)
+	k.AddWord(k.w, k.word("wPanel"), k.w)
+	k.Jump(start)
 	k.Label(done)
 }
 
@@ -351,9 +412,10 @@ func (k *rowKernel) multiply(square int, end func(acc []vec.R, at func(i int) ve
 	}
 	end(acc, func(i int) vec.Mem { return at(k.out, i) })
 	for range panels {
+		k.AddWord(k.w, k.word("wSkip"), k.w)
 		k.AddWord(k.init, k.word("initPanel"), k.init)
+		k.AddWord(k.out, k.word("outPanel"), k.out)
 	}
-	k.AddImm(k.out, 4*block*blocks)
 }
 
 // A vector is where, of some blocks, the elements of a register are.

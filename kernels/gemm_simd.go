@@ -95,7 +95,7 @@ const rowWeights = 12 << 20
 
 var zeroInit [panelColumns]float32
 
-// gemm is Gemm, or GemmAdd if add, on the path isa.
+// gemm is Gemm on the path isa. If add, it adds to c what that sets.
 func gemm(isa ISA, c, a Mat, n int, w *Panels, bias []float32, add bool) {
 	if isa == Generic {
 		gemmGeneric(c, a, n, w, bias, add)
@@ -528,7 +528,7 @@ func (p *matmul) finishFirst(r region) {
 	var scratch [maxRows * panelColumns]float32
 	most := min(panelsPerCall(r.rows, kChain, r.blocks), maxRows/r.rows)
 	for r := range r.calls(most) {
-		p.chains(r, Mat{scratch[:], most * panelColumns}, p.c.from(r.row, p.col(r)), zeroInit[:], true)
+		p.chains(r, Mat{scratch[:], most * panelColumns}, p.c.from(r.row, p.col(r)), p.init(r), true)
 	}
 }
 
@@ -555,7 +555,7 @@ func (p *matmul) finishPart(r region) {
 	sum := Mat{scratch[:], block}
 	for rest := r.rows; rest > 0; rest -= r.rows {
 		r.rows = min(maxLastRows, rest)
-		p.chains(r, sum, sum, zeroInit[:], false)
+		p.chains(r, sum, sum, p.init(r), false)
 		p.merge(r, sum)
 		r.row += r.rows
 	}

@@ -21,7 +21,10 @@ type Step struct {
 	task    stepTask // of the kernel, if it fuses, but for x
 	kernel  func(ISA, *stepTask)
 	scratch []float32 // of an RNN
-	other   *Panels   // WHH in the other direction
+
+	// If it does not fuse, WHH and WIH in the other direction, and whether WHH comes first.
+	otherHH, otherIH *Panels
+	hFirst           bool
 }
 
 // NewLSTMStep returns the step that LSTMSteps makes of s, whose T is 1 and whose
@@ -55,7 +58,11 @@ func newStep(fn string, s Seq, kind stepKind) *Step {
 	for _, m := range [...]*Mat{&s.H, &s.C, &s.Gates, &s.GatesH, &s.M} {
 		m.Stride = 0 // of RunSteps
 	}
-	p := &Step{seq: s, fn: fn, kind: kind, inputs: inputs, fuses: s.fuses(), avx2: s.path(AVX512) == AVX2, other: s.WHH.Reversed()}
+	p := &Step{seq: s, fn: fn, kind: kind, inputs: inputs, fuses: s.fuses(), avx2: s.path(AVX512) == AVX2}
+	p.otherHH = s.WHH.Reversed()
+	if s.WIH != nil {
+		p.otherIH = s.WIH.Reversed()
+	}
 	if !p.fuses {
 		return p
 	}
@@ -63,6 +70,7 @@ func newStep(fn string, s Seq, kind stepKind) *Step {
 		p.scratch = make([]float32, 3*max(panelColumns, blocks(s.WHH.units)*block))
 	}
 	p.task = s.task(kind, 0, 1, s.H0, s.C0, p.scratch)
+	p.task.goBack(s.WHH, s.WIH)
 	p.task.products[0].a = nil
 	p.alone = p.scratch == nil && s.WHR == nil
 	p.kernel = stepKernels[kind]
@@ -71,7 +79,7 @@ func newStep(fn string, s Seq, kind stepKind) *Step {
 
 // Run makes the step, with the bits of LSTMSteps and its like, for the input x of
 // WIH.K() elements; it is nil if there is no WIH. Calls go back and forth over
-// recurrent weights that do not fit into a cache, see [Panels.Reversed]. It panics
+// weights that do not fit into a cache, see [Panels.Reversed]. It panics
 // if the length of x is wrong.
 func (p *Step) Run(x []float32) { p.run(now(), x) }
 
@@ -212,7 +220,7 @@ func (p *Step) separateSteps(isa ISA, T int, h, x Mat) {
 	q := p.seq
 	q.T, q.H, q.X = T, h, x
 	if isa == Generic || !p.fuses {
-		q.separate(isa, p.kind)
+		q.separate(isa, p.kind, false)
 	} else {
 		q.fused(isa, p.kind, p.scratch)
 	}
@@ -225,9 +233,13 @@ func (p *Step) separate(isa ISA, x []float32) {
 		return
 	}
 	s.X.Data = x
-	s.separate(isa, p.kind)
+	s.separate(isa, p.kind, p.hFirst)
 	s.X.Data = nil
-	s.WHH, p.other = p.other, s.WHH
+	s.WHH, p.otherHH = p.otherHH, s.WHH
+	if s.WIH != nil {
+		s.WIH, p.otherIH = p.otherIH, s.WIH
+		p.hFirst = !p.hFirst
+	}
 }
 
 // race tells the race detector what Run reads and writes.

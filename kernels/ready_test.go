@@ -24,8 +24,8 @@ func TestReadySteps(t *testing.T) {
 			if ready == nil {
 				continue
 			}
-			for _, units := range pick([]int{0, 1, 5, 16, 24, 37, 64, 65, 130, 257, 300}, []int{0, 5, 24, 65, 257}, []int{5, 24, 65}) {
-				for _, inputs := range []int{-1, 0, 1, 19} {
+			for _, units := range pick([]int{0, 1, 5, 16, 24, 37, 64, 65, 100, 130, 257, 300}, []int{0, 5, 24, 65, 100, 257}, []int{5, 24, 65}) {
+				for _, inputs := range []int{-1, 0, 1, 19, units} {
 					for _, inPlace := range []bool{false, true} {
 						seed++
 						c := stepCase{stepFunc: f, units: units, inputs: inputs, proj: -1, T: 1, bias: seed%3 > 0}
@@ -62,7 +62,9 @@ func TestReadySteps(t *testing.T) {
 							}
 							requireFPState(t, what)
 							step.task.steps = task.steps
-							require.True(t, task == step.task, "%s: the kernel used up more than steps", what)
+							if n%2 == 1 || task.turns == 0 { // forth and back
+								require.True(t, task == step.task, "%s: the kernel used up more than steps", what)
+							}
 							requireSame(t, want.H.Data, s.H.Data, "%s", what)
 							requireSame(t, want.C.Data, s.C.Data, "%s", what)
 							for i, w := range []*Panels{want.WHH, want.WIH} {

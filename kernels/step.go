@@ -111,7 +111,7 @@ func (s *Seq) run(fn string, kind stepKind) {
 	switch {
 	case s.T == 0 || s.WHH.units == 0:
 	case isa == Generic || !s.fuses():
-		s.separate(isa, kind)
+		s.separate(isa, kind, false)
 	case kind < rnnTanhKind:
 		s.fused(isa, kind, nil)
 	case s.WHH.units <= panelColumns:
@@ -233,8 +233,9 @@ func (s *Seq) step(n int) int {
 	return n
 }
 
-// separate calls the functions that a step stands for.
-func (s *Seq) separate(isa ISA, kind stepKind) {
+// separate calls the functions that a step stands for, those of the x part last if
+// hFirst, with the same bits.
+func (s *Seq) separate(isa ISA, kind stepKind, hFirst bool) {
 	units, rows := s.WHH.units, max(1, s.Rows)
 	hPrev, cPrev := Mat{s.H0, s.WHH.k}, Mat{s.C0, units}
 	whh := *s.WHH // goes back and forth, see Panels.Reversed
@@ -244,19 +245,26 @@ func (s *Seq) separate(isa ISA, kind stepKind) {
 			whh.descending = !whh.descending
 		}
 		gates := s.Gates.from(t, 0)
+		gatesH, bhh, apart := gates, []float32(nil), kind == gruKind || kind == gruTrainKind
+		if apart {
+			gatesH, bhh = s.GatesH.from(t, 0), s.BHH
+		}
 		var h, x Mat // which may have no columns, and then no memory
 		if s.WHH.k > 0 {
 			h = s.H.from(t, 0)
 		}
-		if s.WIH != nil {
-			if s.WIH.k > 0 {
-				x = s.X.from(t, 0)
-			}
+		if s.WIH != nil && s.WIH.k > 0 {
+			x = s.X.from(t, 0)
+		}
+		if s.WIH != nil && !hFirst {
 			gemm(isa, gates, x, rows, s.WIH, s.BIH, false)
+		}
+		gemm(isa, gatesH, hPrev, rows, &whh, bhh, !apart && !hFirst)
+		if s.WIH != nil && hFirst {
+			gemm(isa, gates, x, rows, s.WIH, s.BIH, !apart)
 		}
 		switch kind {
 		case lstmKind, lstmTrainKind:
-			gemm(isa, gates, hPrev, rows, &whh, nil, true)
 			m, c := h, s.C.from(t, 0)
 			if s.WHR != nil {
 				m = s.M.from(t, 0)
@@ -267,11 +275,8 @@ func (s *Seq) separate(isa ISA, kind stepKind) {
 			}
 			cPrev = c
 		case gruKind, gruTrainKind:
-			gatesH := s.GatesH.from(t, 0)
-			gemm(isa, gatesH, hPrev, rows, &whh, s.BHH, false)
 			gruForwardOn(isa, h, gates, gatesH, hPrev, rows, units, kind.train())
 		default:
-			gemm(isa, gates, hPrev, rows, &whh, nil, true)
 			rnnForwardOn(isa, h, gates, rows, units, kind == rnnReLUKind)
 		}
 		hPrev = h
@@ -281,14 +286,22 @@ func (s *Seq) separate(isa ISA, kind stepKind) {
 // A rowProduct tells the kernel of a step where the matrices of out = init + a·w
 // are, or of out += a·w, for one row and a single chain of inputs.
 type rowProduct struct {
-	w         *float32
-	k         int      // inputs
-	a         *float32 // k elements
-	init      *float32 // what chains start from, for each column
-	initPanel int      // bytes from panel to panel
-	add       int      // 1: add what out holds
-	out       *float32
-	outStep   int // bytes from step to step
+	w       *float32
+	k       int      // inputs
+	a       *float32 // k elements
+	init    *float32 // what chains start from, for each column
+	add     int      // 1: add what out holds
+	out     *float32
+	outStep int // bytes from step to step
+
+	// Bytes from panel to panel, negative if the last one is taken first, and from the end
+	// of the weights of one to those of the next.
+	wPanel, initPanel, outPanel int
+	wSkip                       int
+
+	// Bytes from the panel that is taken first to the one that is taken last, if steps go
+	// back and forth.
+	wTurn, initTurn, outTurn int
 
 	// wx, of an LSTM whose input is one number, the a of the product before, says that
 	// its part is added too: init + a·wx, and the chains start from 0. Else it is nil.
@@ -298,6 +311,7 @@ type rowProduct struct {
 	panels int // whole ones
 	last   int // blocks of one more panel, if there is 1 gate
 	half   int // 1: one more panel, or block if there is 1 gate, whose upper halves are padding
+	part   int // 1: steps go back and forth, and there is a last or a half
 }
 
 // A stepTask tells the kernel of a step where everything is. The kernel uses it
@@ -305,6 +319,9 @@ type rowProduct struct {
 type stepTask struct {
 	products    [2]rowProduct // x part, h part
 	skip, count int           // bytes before the first of products, and how many
+	toNext      int           // bytes from it to the next one
+	turns       int           // 1: steps go back and forth over the panels of products,
+	turn        int           // whose last one is so many bytes after the first
 	steps       int           // at least 1
 	units       int
 	square      int // units, if the last of products has as many inputs, or 0
@@ -348,6 +365,9 @@ func (s *Seq) fused(isa ISA, kind stepKind, scratch []float32) {
 	for n := 0; n < s.T; n += most {
 		steps := min(most, s.T-n)
 		task := s.task(kind, s.step(n), steps, h0, c0, scratch)
+		if steps > 1 {
+			task.goBack(s.WHH, s.WIH)
+		}
 		s.pad(scratch)
 		kind.launch(isa, &task)
 		last := s.step(n + steps - 1)
@@ -415,7 +435,8 @@ func (s *Seq) task(kind stepKind, t, steps int, h0, c0, scratch []float32) (task
 			task.gates, task.gatesStep = &scratch[len(scratch)/3], 0
 		}
 	}
-	task.skip, task.count = int(unsafe.Sizeof(*x)), 1
+	task.toNext = int(unsafe.Sizeof(*x))
+	task.skip, task.count = task.toNext, 1
 	if whh.k == whh.units {
 		task.square = whh.units
 	}
@@ -441,6 +462,25 @@ func (s *Seq) task(kind stepKind, t, steps int, h0, c0, scratch []float32) (task
 		task.products[0].out, x.outStep = task.gates, task.gatesStep
 	}
 	return task
+}
+
+// goBack has steps go back and forth over weights that do not fit in the first cache, if
+// that holds a good part of them: the last panels of one step are the first ones of the next.
+func (t *stepTask) goBack(whh, wih *Panels) {
+	bytes := whh.Bytes()
+	if t.skip == 0 {
+		bytes += wih.Bytes()
+	}
+	if bytes <= pairedWeights || bytes > turnedWeights {
+		return
+	}
+	t.turns = 1
+	t.products[1].turn()
+	if t.skip == 0 {
+		t.products[0].turn()
+		t.turn = t.toNext
+		t.square = 0
+	}
 }
 
 // stepKernels are the kernels of steps, by kind.
@@ -469,9 +509,14 @@ func (k stepKind) launch(isa ISA, task *stepTask) {
 // the first cache. Those of the second one come faster in fewer streams.
 const pairedWeights = 32 << 10
 
+// turnedWeights is the most bytes of weights that steps go back and forth over.
+const turnedWeights = 192 << 10
+
 // set makes p a product with w whose chains start from zero.
 func (p *rowProduct) set(w *Panels) {
 	p.k, p.init, p.pairs = w.k, &zeroInit[0], 0
+	p.outPanel = panelStep(w)
+	p.wPanel = p.outPanel * w.k
 	if w.k <= kBlock && w.Bytes() <= pairedWeights {
 		p.pairs = 1
 	}
@@ -490,6 +535,16 @@ func (p *rowProduct) set(w *Panels) {
 	if p.last == 1 && half == 1 {
 		p.last, p.half = 0, 1
 	}
+}
+
+// turn prepares p for taking its panels back and forth.
+func (p *rowProduct) turn() {
+	n := p.panels - 1
+	if p.last+p.half > 0 {
+		n, p.part = n+1, 1
+	}
+	p.pairs = 0
+	p.wTurn, p.initTurn, p.outTurn = n*p.wPanel, n*p.initPanel, n*p.outPanel
 }
 
 // panelStep returns the bytes from panel to panel in a bias.

@@ -17,8 +17,8 @@ TEXT ·lstmStepsAVX2(SB), NOSPLIT, $8-8
 
 step1:
 	// A step.
-	MOVQ 216(AX), DX
-	MOVQ 208(AX), CX
+	MOVQ 328(AX), DX
+	MOVQ 320(AX), CX
 	LEAQ (AX)(CX*1), CX
 	CMPQ DX, $+1
 	JLT  done5
@@ -26,11 +26,11 @@ step1:
 loop4:
 	CMPQ DX, $+1
 	JNE  done6
-	MOVQ 240(AX), BX
+	MOVQ 376(AX), BX
 	CMPQ BX, $+8
 	JNE  done7
 	MOVQ (CX), DX
-	MOVQ 48(CX), BX
+	MOVQ 40(CX), BX
 	MOVQ 24(CX), SI
 
 	// The chains of a panel.
@@ -38,7 +38,7 @@ loop4:
 	VMOVUPS constantsAVX2<>+864(SB), Y3
 	VMOVUPS constantsAVX2<>+864(SB), Y4
 	VMOVUPS constantsAVX2<>+864(SB), Y5
-	MOVQ    64(CX), DI
+	MOVQ    112(CX), DI
 	TESTQ   DI, DI
 	JNE     done8
 	MOVQ    SI, DI
@@ -97,8 +97,8 @@ done8:
 	VFMADD231PS    448(R9), Y6, Y5
 
 	// Add what is there.
-	MOVQ   40(CX), DX
-	TESTQ  DX, DX
+	MOVQ   32(CX), DI
+	TESTQ  DI, DI
 	JEQ    done9
 	VADDPS (BX), Y2, Y2
 	VADDPS 64(BX), Y3, Y3
@@ -106,38 +106,41 @@ done8:
 	VADDPS 192(BX), Y5, Y5
 
 done9:
-	MOVQ  64(CX), DX
-	TESTQ DX, DX
+	MOVQ  112(CX), DI
+	TESTQ DI, DI
 	JEQ   done10
 
 	// Add the x part of one input.
-	MOVQ         24(CX), DI
-	SUBQ         DI, DX
-	ADDQ         SI, DX
-	MOVQ         16(AX), DI
-	VBROADCASTSS (DI), Y6
+	MOVQ         24(CX), R8
+	SUBQ         R8, DI
+	ADDQ         SI, DI
+	MOVQ         16(AX), R8
+	VBROADCASTSS (R8), Y6
 	VMOVUPS      (SI), Y7
-	VFMADD231PS  (DX), Y6, Y7
+	VFMADD231PS  (DI), Y6, Y7
 	VADDPS       Y7, Y2, Y2
 	VMOVUPS      64(SI), Y7
-	VFMADD231PS  64(DX), Y6, Y7
+	VFMADD231PS  64(DI), Y6, Y7
 	VADDPS       Y7, Y3, Y3
 	VMOVUPS      128(SI), Y7
-	VFMADD231PS  128(DX), Y6, Y7
+	VFMADD231PS  128(DI), Y6, Y7
 	VADDPS       Y7, Y4, Y4
 	VMOVUPS      192(SI), Y7
-	VFMADD231PS  192(DX), Y6, Y7
+	VFMADD231PS  192(DI), Y6, Y7
 	VADDPS       Y7, Y5, Y5
 
 done10:
-	MOVQ 32(CX), CX
-	ADDQ CX, SI
-	ADDQ $+256, BX
-	MOVQ 296(AX), CX
-	MOVQ 304(AX), DX
-	MOVQ 312(AX), BX
-	MOVQ 336(AX), BX
-	MOVQ 232(AX), SI
+	MOVQ 80(CX), DI
+	ADDQ DI, DX
+	MOVQ 64(CX), DX
+	ADDQ DX, SI
+	MOVQ 72(CX), CX
+	ADDQ CX, BX
+	MOVQ 432(AX), CX
+	MOVQ 440(AX), DX
+	MOVQ 448(AX), BX
+	MOVQ 472(AX), BX
+	MOVQ 368(AX), SI
 
 	// Input and cell gates. Forget gate and c. Output gate. h of the units before.
 	VMOVUPS      constantsAVX2<>+128(SB), Y6
@@ -234,20 +237,30 @@ done10:
 done7:
 done6:
 	MOVQ  (CX), BX
-	MOVQ  48(CX), SI
+	MOVQ  40(CX), SI
 	MOVQ  24(CX), DI
-	MOVQ  80(CX), R8
-	MOVQ  96(CX), R9
-	TESTQ R9, R9
-	JEQ   done12
-	MOVQ  72(CX), R9
+	MOVQ  72(CX), R8
+	TESTQ R8, R8
+	JGE   start11
+	MOVQ  152(CX), R8
+	TESTQ R8, R8
+	JEQ   done14
+	JMP   last12
 
-done12:
+done14:
+start11:
+	MOVQ  128(CX), R8
+	MOVQ  144(CX), R9
+	TESTQ R9, R9
+	JEQ   done15
+	MOVQ  120(CX), R9
+
+done15:
 	SUBQ R9, R8
 	CMPQ R8, $+1
-	JLT  done14
+	JLT  done17
 
-loop13:
+loop16:
 	// The chains of a panel.
 	VMOVUPS constantsAVX2<>+864(SB), Y2
 	VMOVUPS constantsAVX2<>+864(SB), Y3
@@ -257,9 +270,9 @@ loop13:
 	VMOVUPS constantsAVX2<>+864(SB), Y7
 	VMOVUPS constantsAVX2<>+864(SB), Y8
 	VMOVUPS constantsAVX2<>+864(SB), Y9
-	MOVQ    64(CX), R9
+	MOVQ    112(CX), R9
 	TESTQ   R9, R9
-	JNE     done15
+	JNE     done18
 	MOVQ    DI, R9
 	VMOVUPS (R9), Y2
 	VMOVUPS 32(R9), Y3
@@ -270,28 +283,28 @@ loop13:
 	VMOVUPS 192(R9), Y8
 	VMOVUPS 224(R9), Y9
 
-done15:
+done18:
 	MOVQ 16(CX), R9
 	MOVQ 8(CX), R10
 	CMPQ R10, $+1
-	JLT  done17
+	JLT  done20
 
-loop16:
+loop19:
 	MOVQ R10, R11
 	ADDQ $-128, R10
 	CMPQ R10, $+1
-	JLT  done18
+	JLT  done21
 	MOVQ $+128, R11
 
-done18:
+done21:
 	MOVQ R11, R12
 	SHLQ $0x06, R12
 	LEAQ (BX)(R12*1), R13
 	LEAQ (R13)(R12*2), R13
 	SUBQ $+4, R11
-	JLT  done20
+	JLT  done23
 
-loop19:
+loop22:
 	VBROADCASTF128 (R9), Y10
 	VPERMILPS      $0x00, Y10, Y11
 	VFMADD231PS    (BX), Y11, Y2
@@ -333,14 +346,14 @@ loop19:
 	ADDQ           $+256, BX
 	ADDQ           $+256, R13
 	SUBQ           $+4, R11
-	JGE            loop19
+	JGE            loop22
 
-done20:
+done23:
 	ADDQ $+4, R11
 	SUBQ $+1, R11
-	JLT  done22
+	JLT  done25
 
-loop21:
+loop24:
 	VBROADCASTSS (R9), Y10
 	VFMADD231PS  (BX), Y10, Y2
 	VFMADD231PS  32(BX), Y10, Y3
@@ -354,19 +367,19 @@ loop21:
 	ADDQ         $+64, BX
 	ADDQ         $+64, R13
 	SUBQ         $+1, R11
-	JGE          loop21
+	JGE          loop24
 
-done22:
+done25:
 	ADDQ $+1, R11
 	MOVQ R13, BX
 	CMPQ R10, $+1
-	JGE  loop16
+	JGE  loop19
 
-done17:
+done20:
 	// Add what is there.
-	MOVQ   40(CX), R9
+	MOVQ   32(CX), R9
 	TESTQ  R9, R9
-	JEQ    done23
+	JEQ    done26
 	VADDPS (SI), Y2, Y2
 	VADDPS 32(SI), Y3, Y3
 	VADDPS 64(SI), Y4, Y4
@@ -376,10 +389,10 @@ done17:
 	VADDPS 192(SI), Y8, Y8
 	VADDPS 224(SI), Y9, Y9
 
-done23:
-	MOVQ  64(CX), R9
+done26:
+	MOVQ  112(CX), R9
 	TESTQ R9, R9
-	JEQ   done24
+	JEQ   done27
 
 	// Add the x part of one input.
 	MOVQ         24(CX), R10
@@ -412,7 +425,7 @@ done23:
 	VFMADD231PS  224(R9), Y10, Y11
 	VADDPS       Y11, Y9, Y9
 
-done24:
+done27:
 	VMOVUPS Y2, (SI)
 	VMOVUPS Y3, 32(SI)
 	VMOVUPS Y4, 64(SI)
@@ -421,22 +434,25 @@ done24:
 	VMOVUPS Y7, 160(SI)
 	VMOVUPS Y8, 192(SI)
 	VMOVUPS Y9, 224(SI)
-	MOVQ    32(CX), R9
+	MOVQ    80(CX), R9
+	ADDQ    R9, BX
+	MOVQ    64(CX), R9
 	ADDQ    R9, DI
-	ADDQ    $+256, SI
+	MOVQ    72(CX), R9
+	ADDQ    R9, SI
 	ADDQ    $-1, R8
 	CMPQ    R8, $+1
-	JGE     loop13
+	JGE     loop16
 
-done14:
+done17:
 	TESTQ R8, R8
-	JNE   done25
-	MOVQ  72(CX), R8
+	JNE   done28
+	MOVQ  120(CX), R8
 	TESTQ R8, R8
-	JEQ   done26
-	MOVQ  96(CX), R8
+	JEQ   done29
+	MOVQ  144(CX), R8
 	TESTQ R8, R8
-	JEQ   done27
+	JEQ   done30
 
 	// The chains of a panel.
 	VMOVUPS constantsAVX2<>+864(SB), Y2
@@ -451,9 +467,9 @@ done14:
 	VMOVUPS constantsAVX2<>+864(SB), Y11
 	VMOVUPS constantsAVX2<>+864(SB), Y12
 	VMOVUPS constantsAVX2<>+864(SB), Y13
-	MOVQ    64(CX), R8
+	MOVQ    112(CX), R8
 	TESTQ   R8, R8
-	JNE     done28
+	JNE     done31
 	MOVQ    DI, R8
 	VMOVUPS (R8), Y2
 	VMOVUPS 32(R8), Y3
@@ -463,27 +479,27 @@ done14:
 	VMOVUPS 160(R8), Y7
 	VMOVUPS 192(R8), Y8
 	VMOVUPS 224(R8), Y9
-	MOVQ    32(CX), R9
+	MOVQ    64(CX), R9
 	ADDQ    R9, R8
 	VMOVUPS (R8), Y10
 	VMOVUPS 64(R8), Y11
 	VMOVUPS 128(R8), Y12
 	VMOVUPS 192(R8), Y13
 
-done28:
+done31:
 	MOVQ 16(CX), R8
 	MOVQ 8(CX), R9
 	CMPQ R9, $+1
-	JLT  done30
+	JLT  done33
 
-loop29:
+loop32:
 	MOVQ R9, R10
 	ADDQ $-128, R9
 	CMPQ R9, $+1
-	JLT  done31
+	JLT  done34
 	MOVQ $+128, R10
 
-done31:
+done34:
 	MOVQ R10, R11
 	SHLQ $0x06, R11
 	LEAQ (BX)(R11*1), R12
@@ -491,9 +507,9 @@ done31:
 	LEAQ (R12)(R11*1), R13
 	LEAQ (R13)(R11*2), R13
 	SUBQ $+4, R10
-	JLT  done33
+	JLT  done36
 
-loop32:
+loop35:
 	VBROADCASTF128 (R8), Y14
 	VPERMILPS      $0x00, Y14, Y15
 	VFMADD231PS    (BX), Y15, Y2
@@ -552,14 +568,14 @@ loop32:
 	ADDQ           $+256, R12
 	ADDQ           $+256, R13
 	SUBQ           $+4, R10
-	JGE            loop32
+	JGE            loop35
 
-done33:
+done36:
 	ADDQ $+4, R10
 	SUBQ $+1, R10
-	JLT  done35
+	JLT  done38
 
-loop34:
+loop37:
 	VBROADCASTSS (R8), Y14
 	VFMADD231PS  (BX), Y14, Y2
 	VFMADD231PS  32(BX), Y14, Y3
@@ -578,20 +594,20 @@ loop34:
 	ADDQ         $+64, R12
 	ADDQ         $+64, R13
 	SUBQ         $+1, R10
-	JGE          loop34
+	JGE          loop37
 
-done35:
+done38:
 	ADDQ $+1, R10
 	MOVQ R13, BX
 	ADDQ R11, BX
 	CMPQ R9, $+1
-	JGE  loop29
+	JGE  loop32
 
-done30:
+done33:
 	// Add what is there.
-	MOVQ   40(CX), BX
-	TESTQ  BX, BX
-	JEQ    done36
+	MOVQ   32(CX), R8
+	TESTQ  R8, R8
+	JEQ    done39
 	VADDPS (SI), Y2, Y2
 	VADDPS 32(SI), Y3, Y3
 	VADDPS 64(SI), Y4, Y4
@@ -605,55 +621,55 @@ done30:
 	VADDPS 384(SI), Y12, Y12
 	VADDPS 448(SI), Y13, Y13
 
-done36:
-	MOVQ  64(CX), BX
-	TESTQ BX, BX
-	JEQ   done37
+done39:
+	MOVQ  112(CX), R8
+	TESTQ R8, R8
+	JEQ   done40
 
 	// Add the x part of one input.
-	MOVQ         24(CX), R8
-	SUBQ         R8, BX
-	ADDQ         DI, BX
-	MOVQ         16(AX), R8
-	VBROADCASTSS (R8), Y14
+	MOVQ         24(CX), R9
+	SUBQ         R9, R8
+	ADDQ         DI, R8
+	MOVQ         16(AX), R9
+	VBROADCASTSS (R9), Y14
 	VMOVUPS      (DI), Y15
-	VFMADD231PS  (BX), Y14, Y15
+	VFMADD231PS  (R8), Y14, Y15
 	VADDPS       Y15, Y2, Y2
 	VMOVUPS      32(DI), Y15
-	VFMADD231PS  32(BX), Y14, Y15
+	VFMADD231PS  32(R8), Y14, Y15
 	VADDPS       Y15, Y3, Y3
 	VMOVUPS      64(DI), Y15
-	VFMADD231PS  64(BX), Y14, Y15
+	VFMADD231PS  64(R8), Y14, Y15
 	VADDPS       Y15, Y4, Y4
 	VMOVUPS      96(DI), Y15
-	VFMADD231PS  96(BX), Y14, Y15
+	VFMADD231PS  96(R8), Y14, Y15
 	VADDPS       Y15, Y5, Y5
 	VMOVUPS      128(DI), Y15
-	VFMADD231PS  128(BX), Y14, Y15
+	VFMADD231PS  128(R8), Y14, Y15
 	VADDPS       Y15, Y6, Y6
 	VMOVUPS      160(DI), Y15
-	VFMADD231PS  160(BX), Y14, Y15
+	VFMADD231PS  160(R8), Y14, Y15
 	VADDPS       Y15, Y7, Y7
 	VMOVUPS      192(DI), Y15
-	VFMADD231PS  192(BX), Y14, Y15
+	VFMADD231PS  192(R8), Y14, Y15
 	VADDPS       Y15, Y8, Y8
 	VMOVUPS      224(DI), Y15
-	VFMADD231PS  224(BX), Y14, Y15
+	VFMADD231PS  224(R8), Y14, Y15
 	VADDPS       Y15, Y9, Y9
 	VMOVUPS      256(DI), Y15
-	VFMADD231PS  256(BX), Y14, Y15
+	VFMADD231PS  256(R8), Y14, Y15
 	VADDPS       Y15, Y10, Y10
 	VMOVUPS      320(DI), Y15
-	VFMADD231PS  320(BX), Y14, Y15
+	VFMADD231PS  320(R8), Y14, Y15
 	VADDPS       Y15, Y11, Y11
 	VMOVUPS      384(DI), Y15
-	VFMADD231PS  384(BX), Y14, Y15
+	VFMADD231PS  384(R8), Y14, Y15
 	VADDPS       Y15, Y12, Y12
 	VMOVUPS      448(DI), Y15
-	VFMADD231PS  448(BX), Y14, Y15
+	VFMADD231PS  448(R8), Y14, Y15
 	VADDPS       Y15, Y13, Y13
 
-done37:
+done40:
 	VMOVUPS Y2, (SI)
 	VMOVUPS Y3, 32(SI)
 	VMOVUPS Y4, 64(SI)
@@ -666,56 +682,68 @@ done37:
 	VMOVUPS Y11, 320(SI)
 	VMOVUPS Y12, 384(SI)
 	VMOVUPS Y13, 448(SI)
-	MOVQ    32(CX), BX
+	MOVQ    80(CX), R8
+	ADDQ    R8, BX
+	MOVQ    64(CX), R8
+	ADDQ    R8, DI
+	MOVQ    72(CX), R8
+	ADDQ    R8, SI
+	MOVQ    80(CX), R8
+	ADDQ    R8, BX
+	MOVQ    64(CX), BX
 	ADDQ    BX, DI
-	MOVQ    32(CX), BX
-	ADDQ    BX, DI
-	ADDQ    $+512, SI
-	JMP     done11
+	MOVQ    72(CX), BX
+	ADDQ    BX, SI
+	JMP     done13
 
-done27:
-done26:
-done25:
-	MOVQ  96(CX), R8
+done30:
+done29:
+done28:
+	MOVQ  72(CX), R8
 	TESTQ R8, R8
-	JEQ   done38
+	JLT   done13
+
+last12:
+	MOVQ  144(CX), R8
+	TESTQ R8, R8
+	JEQ   done41
 
 	// The chains of a panel.
 	VMOVUPS constantsAVX2<>+864(SB), Y2
 	VMOVUPS constantsAVX2<>+864(SB), Y3
 	VMOVUPS constantsAVX2<>+864(SB), Y4
 	VMOVUPS constantsAVX2<>+864(SB), Y5
-	MOVQ    64(CX), R8
+	MOVQ    112(CX), R8
 	TESTQ   R8, R8
-	JNE     done39
+	JNE     done42
 	MOVQ    DI, R8
 	VMOVUPS (R8), Y2
 	VMOVUPS 64(R8), Y3
 	VMOVUPS 128(R8), Y4
 	VMOVUPS 192(R8), Y5
 
-done39:
+done42:
 	MOVQ 16(CX), R8
 	MOVQ 8(CX), R9
 	CMPQ R9, $+1
-	JLT  done41
+	JLT  done44
 
-loop40:
+loop43:
 	MOVQ R9, R10
 	ADDQ $-128, R9
 	CMPQ R9, $+1
-	JLT  done42
+	JLT  done45
 	MOVQ $+128, R10
 
-done42:
+done45:
 	MOVQ R10, R11
 	SHLQ $0x06, R11
 	LEAQ (BX)(R11*1), R12
 	LEAQ (R12)(R11*2), R12
 	SUBQ $+4, R10
-	JLT  done44
+	JLT  done47
 
-loop43:
+loop46:
 	VBROADCASTF128 (R8), Y6
 	VPERMILPS      $0x00, Y6, Y7
 	VFMADD231PS    (BX), Y7, Y2
@@ -741,14 +769,14 @@ loop43:
 	ADDQ           $+256, BX
 	ADDQ           $+256, R12
 	SUBQ           $+4, R10
-	JGE            loop43
+	JGE            loop46
 
-done44:
+done47:
 	ADDQ $+4, R10
 	SUBQ $+1, R10
-	JLT  done46
+	JLT  done49
 
-loop45:
+loop48:
 	VBROADCASTSS (R8), Y6
 	VFMADD231PS  (BX), Y6, Y2
 	VFMADD231PS  (BX)(R11*1), Y6, Y3
@@ -758,77 +786,172 @@ loop45:
 	ADDQ         $+64, BX
 	ADDQ         $+64, R12
 	SUBQ         $+1, R10
-	JGE          loop45
+	JGE          loop48
 
-done46:
+done49:
 	ADDQ $+1, R10
 	MOVQ R12, BX
 	CMPQ R9, $+1
-	JGE  loop40
+	JGE  loop43
 
-done41:
+done44:
 	// Add what is there.
-	MOVQ   40(CX), BX
-	TESTQ  BX, BX
-	JEQ    done47
+	MOVQ   32(CX), R8
+	TESTQ  R8, R8
+	JEQ    done50
 	VADDPS (SI), Y2, Y2
 	VADDPS 64(SI), Y3, Y3
 	VADDPS 128(SI), Y4, Y4
 	VADDPS 192(SI), Y5, Y5
 
-done47:
-	MOVQ  64(CX), BX
-	TESTQ BX, BX
-	JEQ   done48
+done50:
+	MOVQ  112(CX), R8
+	TESTQ R8, R8
+	JEQ   done51
 
 	// Add the x part of one input.
-	MOVQ         24(CX), R8
-	SUBQ         R8, BX
-	ADDQ         DI, BX
-	MOVQ         16(AX), R8
-	VBROADCASTSS (R8), Y6
+	MOVQ         24(CX), R9
+	SUBQ         R9, R8
+	ADDQ         DI, R8
+	MOVQ         16(AX), R9
+	VBROADCASTSS (R9), Y6
 	VMOVUPS      (DI), Y7
-	VFMADD231PS  (BX), Y6, Y7
+	VFMADD231PS  (R8), Y6, Y7
 	VADDPS       Y7, Y2, Y2
 	VMOVUPS      64(DI), Y7
-	VFMADD231PS  64(BX), Y6, Y7
+	VFMADD231PS  64(R8), Y6, Y7
 	VADDPS       Y7, Y3, Y3
 	VMOVUPS      128(DI), Y7
-	VFMADD231PS  128(BX), Y6, Y7
+	VFMADD231PS  128(R8), Y6, Y7
 	VADDPS       Y7, Y4, Y4
 	VMOVUPS      192(DI), Y7
-	VFMADD231PS  192(BX), Y6, Y7
+	VFMADD231PS  192(R8), Y6, Y7
 	VADDPS       Y7, Y5, Y5
 
-done48:
+done51:
 	VMOVUPS Y2, (SI)
 	VMOVUPS Y3, 64(SI)
 	VMOVUPS Y4, 128(SI)
 	VMOVUPS Y5, 192(SI)
-	MOVQ    32(CX), BX
+	MOVQ    80(CX), R8
+	ADDQ    R8, BX
+	MOVQ    64(CX), BX
 	ADDQ    BX, DI
-	ADDQ    $+256, SI
+	MOVQ    72(CX), BX
+	ADDQ    BX, SI
 
-done38:
-done11:
-	ADDQ $+104, CX
+done41:
+	MOVQ  72(CX), BX
+	TESTQ BX, BX
+	JGE   done13
+	MOVQ  (CX), BX
+	MOVQ  56(CX), R8
+	ADDQ  R8, BX
+	JMP   start11
+
+done13:
+	MOVQ 336(AX), BX
+	ADDQ BX, CX
 	ADDQ $-1, DX
 	CMPQ DX, $+1
 	JGE  loop4
 
 done5:
-	MOVQ 208(AX), CX
+	MOVQ  AX, CX
+	MOVQ  344(AX), DX
+	TESTQ DX, DX
+	JEQ   done52
+
+	// Back.
+	MOVQ $+2, DX
+
+loop53:
+	MOVQ  88(CX), BX
+	MOVQ  (CX), SI
+	ADDQ  BX, SI
+	MOVQ  SI, (CX)
+	MOVQ  96(CX), BX
+	MOVQ  24(CX), SI
+	ADDQ  BX, SI
+	MOVQ  SI, 24(CX)
+	MOVQ  104(CX), BX
+	MOVQ  40(CX), SI
+	ADDQ  BX, SI
+	MOVQ  SI, 40(CX)
+	MOVQ  112(CX), BX
+	TESTQ BX, BX
+	JEQ   done54
+	MOVQ  96(CX), BX
+	MOVQ  112(CX), SI
+	ADDQ  BX, SI
+	MOVQ  SI, 112(CX)
+
+done54:
+	MOVQ  $+0, BX
+	MOVQ  56(CX), SI
+	SUBQ  SI, BX
+	MOVQ  BX, 56(CX)
+	MOVQ  $+0, BX
+	MOVQ  88(CX), SI
+	SUBQ  SI, BX
+	MOVQ  BX, 88(CX)
+	MOVQ  $+0, BX
+	MOVQ  64(CX), SI
+	SUBQ  SI, BX
+	MOVQ  BX, 64(CX)
+	MOVQ  $+0, BX
+	MOVQ  96(CX), SI
+	SUBQ  SI, BX
+	MOVQ  BX, 96(CX)
+	MOVQ  $+0, BX
+	MOVQ  72(CX), SI
+	SUBQ  SI, BX
+	MOVQ  BX, 72(CX)
+	MOVQ  $+0, BX
+	MOVQ  104(CX), SI
+	SUBQ  SI, BX
+	MOVQ  BX, 104(CX)
+	MOVQ  80(CX), BX
+	MOVQ  56(CX), SI
+	LEAQ  (BX)(SI*2), BX
+	MOVQ  BX, 80(CX)
+	ADDQ  $+160, CX
+	ADDQ  $-1, DX
+	TESTQ DX, DX
+	JNE   loop53
+	MOVQ  352(AX), CX
+	TESTQ CX, CX
+	JEQ   done55
+	MOVQ  320(AX), DX
+	ADDQ  CX, DX
+	MOVQ  DX, 320(AX)
+	MOVQ  $+0, CX
+	MOVQ  352(AX), DX
+	SUBQ  DX, CX
+	MOVQ  CX, 352(AX)
+	MOVQ  $+0, CX
+	MOVQ  336(AX), DX
+	SUBQ  DX, CX
+	MOVQ  CX, 336(AX)
+	MOVQ  32(AX), CX
+	MOVQ  192(AX), DX
+	MOVQ  CX, 192(AX)
+	MOVQ  DX, 32(AX)
+
+done55:
+done52:
+	MOVQ 320(AX), CX
 	LEAQ (AX)(CX*1), CX
 	MOVQ (CX), CX
-	MOVQ 296(AX), DX
-	MOVQ 304(AX), BX
-	MOVQ 312(AX), SI
-	MOVQ 336(AX), DI
-	MOVQ 232(AX), R8
+	MOVQ 432(AX), DX
+	MOVQ 440(AX), BX
+	MOVQ 448(AX), SI
+	MOVQ 472(AX), DI
+	MOVQ 368(AX), R8
 
 	// 8 elements at a time.
 	CMPQ R8, $+16
-	JLT  done49
+	JLT  done56
 
 	// Input and cell gates. Forget gate and c. Output gate.
 	VMOVUPS      (SI), Y3
@@ -906,9 +1029,9 @@ done5:
 	VFMADD213PS  constantsAVX2<>+352(SB), Y6, Y3
 	ADDQ         $-16, R8
 	CMPQ         R8, $+16
-	JLT          done51
+	JLT          done58
 
-loop50:
+loop57:
 	// h of the units before. Input and cell gates. Forget gate and c. Output gate.
 	VMOVUPS      32(SI), Y6
 	VMOVUPS      constantsAVX2<>+128(SB), Y7
@@ -1170,9 +1293,9 @@ loop50:
 	ADDQ         $+192, SI
 	ADDQ         $-16, R8
 	CMPQ         R8, $+16
-	JGE          loop50
+	JGE          loop57
 
-done51:
+done58:
 	// h of the units before. Input and cell gates. Forget gate and c. Output gate.
 	VMOVUPS      32(SI), Y6
 	VMOVUPS      constantsAVX2<>+128(SB), Y7
@@ -1295,12 +1418,12 @@ done51:
 	ADDQ        $+64, DI
 	ADDQ        $+192, SI
 
-done49:
+done56:
 	// 8 elements at a time.
 	CMPQ R8, $+8
-	JLT  done53
+	JLT  done60
 
-loop52:
+loop59:
 	// Input and cell gates. Forget gate and c. Output gate. h of the units before.
 	VMOVUPS      (SI), Y3
 	VMOVUPS      constantsAVX2<>+128(SB), Y4
@@ -1401,12 +1524,12 @@ loop52:
 	ADDQ         $+32, DI
 	ADDQ         $-8, R8
 	CMPQ         R8, $+8
-	JGE          loop52
+	JGE          loop59
 
-done53:
+done60:
 	// The last elements.
 	TESTQ   R8, R8
-	JEQ     done54
+	JEQ     done61
 	MOVQ    R8, CX
 	NEGQ    R8
 	LEAQ    constantsAVX2<>+928(SB), R9
@@ -1473,24 +1596,24 @@ done53:
 	VMULPS       Y5, Y11, Y5
 	VFMADD231PS  Y3, Y4, Y5
 	VMOVAPS      Y5, Y3
-	JEQ          stored55
+	JEQ          stored62
 	VMOVUPS      X3, (BX)
 	ADDQ         $+16, BX
 	VEXTRACTF128 $0x01, Y3, X3
 
-stored55:
+stored62:
 	TESTQ    $+2, CX
-	JEQ      stored56
+	JEQ      stored63
 	VMOVLPS  X3, (BX)
 	ADDQ     $+8, BX
 	VMOVHLPS X3, X3, X3
 
-stored56:
+stored63:
 	TESTQ  $+1, CX
-	JEQ    stored57
+	JEQ    stored64
 	VMOVSS X3, (BX)
 
-stored57:
+stored64:
 	// Output gate. h of the units before.
 	VMASKMOVPS   192(SI), Y2, Y2
 	VMOVUPS      constantsAVX2<>+128(SB), Y3
@@ -1529,59 +1652,59 @@ stored57:
 	VMULPS       Y6, Y4, Y2
 	VDIVPS       Y2, Y7, Y2
 	VMOVAPS      Y2, Y2
-	JEQ          stored58
+	JEQ          stored65
 	VMOVUPS      X2, (DX)
 	ADDQ         $+16, DX
 	VEXTRACTF128 $0x01, Y2, X2
 
-stored58:
+stored65:
 	TESTQ    $+2, CX
-	JEQ      stored59
+	JEQ      stored66
 	VMOVLPS  X2, (DX)
 	ADDQ     $+8, DX
 	VMOVHLPS X2, X2, X2
 
-stored59:
+stored66:
 	TESTQ  $+1, CX
-	JEQ    stored60
+	JEQ    stored67
 	VMOVSS X2, (DX)
 
-stored60:
-done54:
+stored67:
+done61:
 next3:
-	MOVQ  264(AX), CX
+	MOVQ  400(AX), CX
 	TESTQ CX, CX
-	JEQ   done61
+	JEQ   done68
 
 	// A Linear of h.
 	CMPQ    CX, $+2
-	JLT     one62
+	JLT     one69
 	CMPQ    CX, $+9
-	JLT     half64
-	MOVQ    280(AX), DX
+	JLT     half71
+	MOVQ    416(AX), DX
 	VMOVUPS (DX), Y2
 	MOVQ    CX, BX
 	ADDQ    $-8, BX
 	CMPQ    BX, $+8
-	JLT     part66
+	JLT     part73
 	VMOVUPS 32(DX), Y3
-	JMP     loaded67
+	JMP     loaded74
 
-part66:
+part73:
 	XORL       SI, SI
 	SUBQ       BX, SI
 	LEAQ       constantsAVX2<>+928(SB), BX
 	VMOVUPS    (BX)(SI*4), Y3
 	VMASKMOVPS 32(DX), Y3, Y3
 
-loaded67:
-	MOVQ 296(AX), DX
-	MOVQ 288(AX), BX
-	MOVQ 232(AX), SI
+loaded74:
+	MOVQ 432(AX), DX
+	MOVQ 424(AX), BX
+	MOVQ 368(AX), SI
 	SUBQ $+8, SI
-	JLT  done69
+	JLT  done76
 
-loop68:
+loop75:
 	VBROADCASTF128 (DX), Y4
 	VPERMILPS      $0x00, Y4, Y5
 	VFMADD231PS    (BX), Y5, Y2
@@ -1611,79 +1734,79 @@ loop68:
 	ADDQ           $+32, DX
 	ADDQ           $+512, BX
 	SUBQ           $+8, SI
-	JGE            loop68
+	JGE            loop75
 
-done69:
+done76:
 	ADDQ $+8, SI
 	SUBQ $+1, SI
-	JLT  done71
+	JLT  done78
 
-loop70:
+loop77:
 	VBROADCASTSS (DX), Y4
 	VFMADD231PS  (BX), Y4, Y2
 	VFMADD231PS  32(BX), Y4, Y3
 	ADDQ         $+4, DX
 	ADDQ         $+64, BX
 	SUBQ         $+1, SI
-	JGE          loop70
+	JGE          loop77
 
-done71:
+done78:
 	ADDQ    $+1, SI
-	MOVQ    272(AX), DX
+	MOVQ    408(AX), DX
 	VMOVUPS Y2, (DX)
 	ADDQ    $-8, CX
 	CMPQ    CX, $+8
-	JLT     part72
+	JLT     part79
 	VMOVUPS Y3, 32(DX)
-	JMP     stored73
+	JMP     stored80
 
-part72:
+part79:
 	VMOVAPS      Y3, Y2
 	LEAQ         32(DX), DX
 	TESTQ        $+4, CX
-	JEQ          stored74
+	JEQ          stored81
 	VMOVUPS      X2, (DX)
 	ADDQ         $+16, DX
 	VEXTRACTF128 $0x01, Y2, X2
 
-stored74:
+stored81:
 	TESTQ    $+2, CX
-	JEQ      stored75
+	JEQ      stored82
 	VMOVLPS  X2, (DX)
 	ADDQ     $+8, DX
 	VMOVHLPS X2, X2, X2
 
-stored75:
+stored82:
 	TESTQ  $+1, CX
-	JEQ    stored76
+	JEQ    stored83
 	VMOVSS X2, (DX)
 
-stored76:
-stored73:
-	JMP done65
+stored83:
+stored80:
+	JMP done72
 
-half64:
-	MOVQ    280(AX), DX
+half71:
+	MOVQ    416(AX), DX
 	CMPQ    CX, $+8
-	JLT     part77
+	JLT     part84
 	VMOVUPS (DX), Y2
-	JMP     loaded78
+	JMP     loaded85
 
-part77:
+part84:
 	XORL       BX, BX
 	SUBQ       CX, BX
 	LEAQ       constantsAVX2<>+928(SB), SI
 	VMOVUPS    (SI)(BX*4), Y2
 	VMASKMOVPS (DX), Y2, Y2
 
-loaded78:
-	MOVQ 296(AX), DX
-	MOVQ 288(AX), BX
-	MOVQ 232(AX), SI
+loaded85:
+	MOVQ 432(AX), DX
+	MOVQ 424(AX), BX
+	MOVQ 368(AX), SI
 	SUBQ $+8, SI
-	JLT  done80
+	JLT  done87
 
-loop79:
+loop86:
 	VBROADCASTF128 (DX), Y3
 	VPERMILPS      $0x00, Y3, Y4
 	VFMADD231PS    (BX), Y4, Y2
@@ -1705,65 +1828,65 @@ loop79:
 	ADDQ           $+32, DX
 	ADDQ           $+512, BX
 	SUBQ           $+8, SI
-	JGE            loop79
+	JGE            loop86
 
-done80:
+done87:
 	ADDQ $+8, SI
 	SUBQ $+1, SI
-	JLT  done82
+	JLT  done89
 
-loop81:
+loop88:
 	VBROADCASTSS (DX), Y3
 	VFMADD231PS  (BX), Y3, Y2
 	ADDQ         $+4, DX
 	ADDQ         $+64, BX
 	SUBQ         $+1, SI
-	JGE          loop81
+	JGE          loop88
 
-done82:
+done89:
 	ADDQ    $+1, SI
-	MOVQ    272(AX), DX
+	MOVQ    408(AX), DX
 	CMPQ    CX, $+8
-	JLT     part83
+	JLT     part90
 	VMOVUPS Y2, (DX)
-	JMP     stored84
+	JMP     stored91
 
-part83:
+part90:
 	VMOVAPS      Y2, Y2
 	LEAQ         (DX), DX
 	TESTQ        $+4, CX
-	JEQ          stored85
+	JEQ          stored92
 	VMOVUPS      X2, (DX)
 	ADDQ         $+16, DX
 	VEXTRACTF128 $0x01, Y2, X2
 
-stored85:
+stored92:
 	TESTQ    $+2, CX
-	JEQ      stored86
+	JEQ      stored93
 	VMOVLPS  X2, (DX)
 	ADDQ     $+8, DX
 	VMOVHLPS X2, X2, X2
 
-stored86:
+stored93:
 	TESTQ  $+1, CX
-	JEQ    stored87
+	JEQ    stored94
 	VMOVSS X2, (DX)
 
-stored87:
-stored84:
-done65:
-	JMP done63
+stored94:
+stored91:
+done72:
+	JMP done70
 
-one62:
-	MOVQ         280(AX), CX
+one69:
+	MOVQ         416(AX), CX
 	VBROADCASTSS (CX), Y2
-	MOVQ         296(AX), CX
-	MOVQ         288(AX), DX
-	MOVQ         232(AX), BX
+	MOVQ         432(AX), CX
+	MOVQ         424(AX), DX
+	MOVQ         368(AX), BX
 	SUBQ         $+8, BX
-	JLT          done89
+	JLT          done96
 
-loop88:
+loop95:
 	VBROADCASTF128 (CX), Y3
 	VPERMILPS      $0x00, Y3, Y4
 	VFMADD231PS    (DX), Y4, Y2
@@ -1785,68 +1908,68 @@ loop88:
 	ADDQ           $+32, CX
 	ADDQ           $+512, DX
 	SUBQ           $+8, BX
-	JGE            loop88
+	JGE            loop95
 
-done89:
+done96:
 	ADDQ $+8, BX
 	SUBQ $+1, BX
-	JLT  done91
+	JLT  done98
 
-loop90:
+loop97:
 	VBROADCASTSS (CX), Y3
 	VFMADD231PS  (DX), Y3, Y2
 	ADDQ         $+4, CX
 	ADDQ         $+64, DX
 	SUBQ         $+1, BX
-	JGE          loop90
+	JGE          loop97
 
-done91:
+done98:
 	ADDQ   $+1, BX
-	MOVQ   272(AX), CX
+	MOVQ   408(AX), CX
 	VMOVSS X2, (CX)
 
-done63:
-done61:
+done70:
+done68:
 	// To the next step.
-	MOVQ  224(AX), CX
+	MOVQ  360(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 224(AX)
+	MOVQ  CX, 360(AX)
 	TESTQ CX, CX
 	JEQ   done2
-	MOVQ  296(AX), CX
-	MOVQ  CX, 328(AX)
-	MOVQ  304(AX), CX
-	MOVQ  CX, 336(AX)
-	MOVQ  296(AX), CX
-	MOVQ  344(AX), DX
+	MOVQ  432(AX), CX
+	MOVQ  CX, 464(AX)
+	MOVQ  440(AX), CX
+	MOVQ  CX, 472(AX)
+	MOVQ  432(AX), CX
+	MOVQ  480(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 296(AX)
-	MOVQ  304(AX), CX
-	MOVQ  352(AX), DX
+	MOVQ  CX, 432(AX)
+	MOVQ  440(AX), CX
+	MOVQ  488(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 304(AX)
-	MOVQ  312(AX), CX
-	MOVQ  360(AX), DX
+	MOVQ  CX, 440(AX)
+	MOVQ  448(AX), CX
+	MOVQ  496(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 312(AX)
-	MOVQ  320(AX), CX
-	MOVQ  368(AX), DX
+	MOVQ  CX, 448(AX)
+	MOVQ  456(AX), CX
+	MOVQ  504(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 320(AX)
+	MOVQ  CX, 456(AX)
 	MOVQ  16(AX), CX
-	MOVQ  376(AX), DX
+	MOVQ  512(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 16(AX)
-	MOVQ  328(AX), CX
-	MOVQ  CX, 120(AX)
-	MOVQ  48(AX), CX
-	MOVQ  56(AX), DX
+	MOVQ  464(AX), CX
+	MOVQ  CX, 176(AX)
+	MOVQ  40(AX), CX
+	MOVQ  48(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 48(AX)
-	MOVQ  152(AX), CX
-	MOVQ  160(AX), DX
+	MOVQ  CX, 40(AX)
+	MOVQ  200(AX), CX
+	MOVQ  208(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 152(AX)
+	MOVQ  CX, 200(AX)
 	JMP   step1
 
 done2:
@@ -1868,8 +1991,8 @@ TEXT ·lstmStepsTrainAVX2(SB), NOSPLIT, $8-8
 
 step1:
 	// A step.
-	MOVQ 216(AX), DX
-	MOVQ 208(AX), CX
+	MOVQ 328(AX), DX
+	MOVQ 320(AX), CX
 	LEAQ (AX)(CX*1), CX
 	CMPQ DX, $+1
 	JLT  done5
@@ -1877,11 +2000,11 @@ step1:
 loop4:
 	CMPQ DX, $+1
 	JNE  done6
-	MOVQ 240(AX), BX
+	MOVQ 376(AX), BX
 	CMPQ BX, $+8
 	JNE  done7
 	MOVQ (CX), DX
-	MOVQ 48(CX), BX
+	MOVQ 40(CX), BX
 	MOVQ 24(CX), SI
 
 	// The chains of a panel.
@@ -1889,7 +2012,7 @@ loop4:
 	VMOVUPS constantsAVX2<>+864(SB), Y3
 	VMOVUPS constantsAVX2<>+864(SB), Y4
 	VMOVUPS constantsAVX2<>+864(SB), Y5
-	MOVQ    64(CX), DI
+	MOVQ    112(CX), DI
 	TESTQ   DI, DI
 	JNE     done8
 	MOVQ    SI, DI
@@ -1948,8 +2071,8 @@ done8:
 	VFMADD231PS    448(R9), Y6, Y5
 
 	// Add what is there.
-	MOVQ   40(CX), DX
-	TESTQ  DX, DX
+	MOVQ   32(CX), DI
+	TESTQ  DI, DI
 	JEQ    done9
 	VADDPS (BX), Y2, Y2
 	VADDPS 64(BX), Y3, Y3
@@ -1957,38 +2080,41 @@ done8:
 	VADDPS 192(BX), Y5, Y5
 
 done9:
-	MOVQ  64(CX), DX
-	TESTQ DX, DX
+	MOVQ  112(CX), DI
+	TESTQ DI, DI
 	JEQ   done10
 
 	// Add the x part of one input.
-	MOVQ         24(CX), DI
-	SUBQ         DI, DX
-	ADDQ         SI, DX
-	MOVQ         16(AX), DI
-	VBROADCASTSS (DI), Y6
+	MOVQ         24(CX), R8
+	SUBQ         R8, DI
+	ADDQ         SI, DI
+	MOVQ         16(AX), R8
+	VBROADCASTSS (R8), Y6
 	VMOVUPS      (SI), Y7
-	VFMADD231PS  (DX), Y6, Y7
+	VFMADD231PS  (DI), Y6, Y7
 	VADDPS       Y7, Y2, Y2
 	VMOVUPS      64(SI), Y7
-	VFMADD231PS  64(DX), Y6, Y7
+	VFMADD231PS  64(DI), Y6, Y7
 	VADDPS       Y7, Y3, Y3
 	VMOVUPS      128(SI), Y7
-	VFMADD231PS  128(DX), Y6, Y7
+	VFMADD231PS  128(DI), Y6, Y7
 	VADDPS       Y7, Y4, Y4
 	VMOVUPS      192(SI), Y7
-	VFMADD231PS  192(DX), Y6, Y7
+	VFMADD231PS  192(DI), Y6, Y7
 	VADDPS       Y7, Y5, Y5
 
 done10:
-	MOVQ 32(CX), CX
-	ADDQ CX, SI
-	ADDQ $+256, BX
-	MOVQ 296(AX), CX
-	MOVQ 304(AX), DX
-	MOVQ 312(AX), BX
-	MOVQ 336(AX), SI
-	MOVQ 232(AX), DI
+	MOVQ 80(CX), DI
+	ADDQ DI, DX
+	MOVQ 64(CX), DX
+	ADDQ DX, SI
+	MOVQ 72(CX), CX
+	ADDQ CX, BX
+	MOVQ 432(AX), CX
+	MOVQ 440(AX), DX
+	MOVQ 448(AX), BX
+	MOVQ 472(AX), SI
+	MOVQ 368(AX), DI
 
 	// Input and cell gates. Forget gate and c. Output gate. h of the units before.
 	VMOVUPS      constantsAVX2<>+128(SB), Y6
@@ -2096,20 +2222,30 @@ done10:
 done7:
 done6:
 	MOVQ  (CX), BX
-	MOVQ  48(CX), SI
+	MOVQ  40(CX), SI
 	MOVQ  24(CX), DI
-	MOVQ  80(CX), R8
-	MOVQ  96(CX), R9
-	TESTQ R9, R9
-	JEQ   done12
-	MOVQ  72(CX), R9
+	MOVQ  72(CX), R8
+	TESTQ R8, R8
+	JGE   start11
+	MOVQ  152(CX), R8
+	TESTQ R8, R8
+	JEQ   done14
+	JMP   last12
 
-done12:
+done14:
+start11:
+	MOVQ  128(CX), R8
+	MOVQ  144(CX), R9
+	TESTQ R9, R9
+	JEQ   done15
+	MOVQ  120(CX), R9
+
+done15:
 	SUBQ R9, R8
 	CMPQ R8, $+1
-	JLT  done14
+	JLT  done17
 
-loop13:
+loop16:
 	// The chains of a panel.
 	VMOVUPS constantsAVX2<>+864(SB), Y2
 	VMOVUPS constantsAVX2<>+864(SB), Y3
@@ -2119,9 +2255,9 @@ loop13:
 	VMOVUPS constantsAVX2<>+864(SB), Y7
 	VMOVUPS constantsAVX2<>+864(SB), Y8
 	VMOVUPS constantsAVX2<>+864(SB), Y9
-	MOVQ    64(CX), R9
+	MOVQ    112(CX), R9
 	TESTQ   R9, R9
-	JNE     done15
+	JNE     done18
 	MOVQ    DI, R9
 	VMOVUPS (R9), Y2
 	VMOVUPS 32(R9), Y3
@@ -2132,28 +2268,28 @@ loop13:
 	VMOVUPS 192(R9), Y8
 	VMOVUPS 224(R9), Y9
 
-done15:
+done18:
 	MOVQ 16(CX), R9
 	MOVQ 8(CX), R10
 	CMPQ R10, $+1
-	JLT  done17
+	JLT  done20
 
-loop16:
+loop19:
 	MOVQ R10, R11
 	ADDQ $-128, R10
 	CMPQ R10, $+1
-	JLT  done18
+	JLT  done21
 	MOVQ $+128, R11
 
-done18:
+done21:
 	MOVQ R11, R12
 	SHLQ $0x06, R12
 	LEAQ (BX)(R12*1), R13
 	LEAQ (R13)(R12*2), R13
 	SUBQ $+4, R11
-	JLT  done20
+	JLT  done23
 
-loop19:
+loop22:
 	VBROADCASTF128 (R9), Y10
 	VPERMILPS      $0x00, Y10, Y11
 	VFMADD231PS    (BX), Y11, Y2
@@ -2195,14 +2331,14 @@ loop19:
 	ADDQ           $+256, BX
 	ADDQ           $+256, R13
 	SUBQ           $+4, R11
-	JGE            loop19
+	JGE            loop22
 
-done20:
+done23:
 	ADDQ $+4, R11
 	SUBQ $+1, R11
-	JLT  done22
+	JLT  done25
 
-loop21:
+loop24:
 	VBROADCASTSS (R9), Y10
 	VFMADD231PS  (BX), Y10, Y2
 	VFMADD231PS  32(BX), Y10, Y3
@@ -2216,19 +2352,19 @@ loop21:
 	ADDQ         $+64, BX
 	ADDQ         $+64, R13
 	SUBQ         $+1, R11
-	JGE          loop21
+	JGE          loop24
 
-done22:
+done25:
 	ADDQ $+1, R11
 	MOVQ R13, BX
 	CMPQ R10, $+1
-	JGE  loop16
+	JGE  loop19
 
-done17:
+done20:
 	// Add what is there.
-	MOVQ   40(CX), R9
+	MOVQ   32(CX), R9
 	TESTQ  R9, R9
-	JEQ    done23
+	JEQ    done26
 	VADDPS (SI), Y2, Y2
 	VADDPS 32(SI), Y3, Y3
 	VADDPS 64(SI), Y4, Y4
@@ -2238,10 +2374,10 @@ done17:
 	VADDPS 192(SI), Y8, Y8
 	VADDPS 224(SI), Y9, Y9
 
-done23:
-	MOVQ  64(CX), R9
+done26:
+	MOVQ  112(CX), R9
 	TESTQ R9, R9
-	JEQ   done24
+	JEQ   done27
 
 	// Add the x part of one input.
 	MOVQ         24(CX), R10
@@ -2274,7 +2410,7 @@ done23:
 	VFMADD231PS  224(R9), Y10, Y11
 	VADDPS       Y11, Y9, Y9
 
-done24:
+done27:
 	VMOVUPS Y2, (SI)
 	VMOVUPS Y3, 32(SI)
 	VMOVUPS Y4, 64(SI)
@@ -2283,22 +2419,25 @@ done24:
 	VMOVUPS Y7, 160(SI)
 	VMOVUPS Y8, 192(SI)
 	VMOVUPS Y9, 224(SI)
-	MOVQ    32(CX), R9
+	MOVQ    80(CX), R9
+	ADDQ    R9, BX
+	MOVQ    64(CX), R9
 	ADDQ    R9, DI
-	ADDQ    $+256, SI
+	MOVQ    72(CX), R9
+	ADDQ    R9, SI
 	ADDQ    $-1, R8
 	CMPQ    R8, $+1
-	JGE     loop13
+	JGE     loop16
 
-done14:
+done17:
 	TESTQ R8, R8
-	JNE   done25
-	MOVQ  72(CX), R8
+	JNE   done28
+	MOVQ  120(CX), R8
 	TESTQ R8, R8
-	JEQ   done26
-	MOVQ  96(CX), R8
+	JEQ   done29
+	MOVQ  144(CX), R8
 	TESTQ R8, R8
-	JEQ   done27
+	JEQ   done30
 
 	// The chains of a panel.
 	VMOVUPS constantsAVX2<>+864(SB), Y2
@@ -2313,9 +2452,9 @@ done14:
 	VMOVUPS constantsAVX2<>+864(SB), Y11
 	VMOVUPS constantsAVX2<>+864(SB), Y12
 	VMOVUPS constantsAVX2<>+864(SB), Y13
-	MOVQ    64(CX), R8
+	MOVQ    112(CX), R8
 	TESTQ   R8, R8
-	JNE     done28
+	JNE     done31
 	MOVQ    DI, R8
 	VMOVUPS (R8), Y2
 	VMOVUPS 32(R8), Y3
@@ -2325,27 +2464,27 @@ done14:
 	VMOVUPS 160(R8), Y7
 	VMOVUPS 192(R8), Y8
 	VMOVUPS 224(R8), Y9
-	MOVQ    32(CX), R9
+	MOVQ    64(CX), R9
 	ADDQ    R9, R8
 	VMOVUPS (R8), Y10
 	VMOVUPS 64(R8), Y11
 	VMOVUPS 128(R8), Y12
 	VMOVUPS 192(R8), Y13
 
-done28:
+done31:
 	MOVQ 16(CX), R8
 	MOVQ 8(CX), R9
 	CMPQ R9, $+1
-	JLT  done30
+	JLT  done33
 
-loop29:
+loop32:
 	MOVQ R9, R10
 	ADDQ $-128, R9
 	CMPQ R9, $+1
-	JLT  done31
+	JLT  done34
 	MOVQ $+128, R10
 
-done31:
+done34:
 	MOVQ R10, R11
 	SHLQ $0x06, R11
 	LEAQ (BX)(R11*1), R12
@@ -2353,9 +2492,9 @@ done31:
 	LEAQ (R12)(R11*1), R13
 	LEAQ (R13)(R11*2), R13
 	SUBQ $+4, R10
-	JLT  done33
+	JLT  done36
 
-loop32:
+loop35:
 	VBROADCASTF128 (R8), Y14
 	VPERMILPS      $0x00, Y14, Y15
 	VFMADD231PS    (BX), Y15, Y2
@@ -2414,14 +2553,14 @@ loop32:
 	ADDQ           $+256, R12
 	ADDQ           $+256, R13
 	SUBQ           $+4, R10
-	JGE            loop32
+	JGE            loop35
 
-done33:
+done36:
 	ADDQ $+4, R10
 	SUBQ $+1, R10
-	JLT  done35
+	JLT  done38
 
-loop34:
+loop37:
 	VBROADCASTSS (R8), Y14
 	VFMADD231PS  (BX), Y14, Y2
 	VFMADD231PS  32(BX), Y14, Y3
@@ -2440,20 +2579,20 @@ loop34:
 	ADDQ         $+64, R12
 	ADDQ         $+64, R13
 	SUBQ         $+1, R10
-	JGE          loop34
+	JGE          loop37
 
-done35:
+done38:
 	ADDQ $+1, R10
 	MOVQ R13, BX
 	ADDQ R11, BX
 	CMPQ R9, $+1
-	JGE  loop29
+	JGE  loop32
 
-done30:
+done33:
 	// Add what is there.
-	MOVQ   40(CX), BX
-	TESTQ  BX, BX
-	JEQ    done36
+	MOVQ   32(CX), R8
+	TESTQ  R8, R8
+	JEQ    done39
 	VADDPS (SI), Y2, Y2
 	VADDPS 32(SI), Y3, Y3
 	VADDPS 64(SI), Y4, Y4
@@ -2467,55 +2606,55 @@ done30:
 	VADDPS 384(SI), Y12, Y12
 	VADDPS 448(SI), Y13, Y13
 
-done36:
-	MOVQ  64(CX), BX
-	TESTQ BX, BX
-	JEQ   done37
+done39:
+	MOVQ  112(CX), R8
+	TESTQ R8, R8
+	JEQ   done40
 
 	// Add the x part of one input.
-	MOVQ         24(CX), R8
-	SUBQ         R8, BX
-	ADDQ         DI, BX
-	MOVQ         16(AX), R8
-	VBROADCASTSS (R8), Y14
+	MOVQ         24(CX), R9
+	SUBQ         R9, R8
+	ADDQ         DI, R8
+	MOVQ         16(AX), R9
+	VBROADCASTSS (R9), Y14
 	VMOVUPS      (DI), Y15
-	VFMADD231PS  (BX), Y14, Y15
+	VFMADD231PS  (R8), Y14, Y15
 	VADDPS       Y15, Y2, Y2
 	VMOVUPS      32(DI), Y15
-	VFMADD231PS  32(BX), Y14, Y15
+	VFMADD231PS  32(R8), Y14, Y15
 	VADDPS       Y15, Y3, Y3
 	VMOVUPS      64(DI), Y15
-	VFMADD231PS  64(BX), Y14, Y15
+	VFMADD231PS  64(R8), Y14, Y15
 	VADDPS       Y15, Y4, Y4
 	VMOVUPS      96(DI), Y15
-	VFMADD231PS  96(BX), Y14, Y15
+	VFMADD231PS  96(R8), Y14, Y15
 	VADDPS       Y15, Y5, Y5
 	VMOVUPS      128(DI), Y15
-	VFMADD231PS  128(BX), Y14, Y15
+	VFMADD231PS  128(R8), Y14, Y15
 	VADDPS       Y15, Y6, Y6
 	VMOVUPS      160(DI), Y15
-	VFMADD231PS  160(BX), Y14, Y15
+	VFMADD231PS  160(R8), Y14, Y15
 	VADDPS       Y15, Y7, Y7
 	VMOVUPS      192(DI), Y15
-	VFMADD231PS  192(BX), Y14, Y15
+	VFMADD231PS  192(R8), Y14, Y15
 	VADDPS       Y15, Y8, Y8
 	VMOVUPS      224(DI), Y15
-	VFMADD231PS  224(BX), Y14, Y15
+	VFMADD231PS  224(R8), Y14, Y15
 	VADDPS       Y15, Y9, Y9
 	VMOVUPS      256(DI), Y15
-	VFMADD231PS  256(BX), Y14, Y15
+	VFMADD231PS  256(R8), Y14, Y15
 	VADDPS       Y15, Y10, Y10
 	VMOVUPS      320(DI), Y15
-	VFMADD231PS  320(BX), Y14, Y15
+	VFMADD231PS  320(R8), Y14, Y15
 	VADDPS       Y15, Y11, Y11
 	VMOVUPS      384(DI), Y15
-	VFMADD231PS  384(BX), Y14, Y15
+	VFMADD231PS  384(R8), Y14, Y15
 	VADDPS       Y15, Y12, Y12
 	VMOVUPS      448(DI), Y15
-	VFMADD231PS  448(BX), Y14, Y15
+	VFMADD231PS  448(R8), Y14, Y15
 	VADDPS       Y15, Y13, Y13
 
-done37:
+done40:
 	VMOVUPS Y2, (SI)
 	VMOVUPS Y3, 32(SI)
 	VMOVUPS Y4, 64(SI)
@@ -2528,56 +2667,68 @@ done37:
 	VMOVUPS Y11, 320(SI)
 	VMOVUPS Y12, 384(SI)
 	VMOVUPS Y13, 448(SI)
-	MOVQ    32(CX), BX
+	MOVQ    80(CX), R8
+	ADDQ    R8, BX
+	MOVQ    64(CX), R8
+	ADDQ    R8, DI
+	MOVQ    72(CX), R8
+	ADDQ    R8, SI
+	MOVQ    80(CX), R8
+	ADDQ    R8, BX
+	MOVQ    64(CX), BX
 	ADDQ    BX, DI
-	MOVQ    32(CX), BX
-	ADDQ    BX, DI
-	ADDQ    $+512, SI
-	JMP     done11
+	MOVQ    72(CX), BX
+	ADDQ    BX, SI
+	JMP     done13
 
-done27:
-done26:
-done25:
-	MOVQ  96(CX), R8
+done30:
+done29:
+done28:
+	MOVQ  72(CX), R8
 	TESTQ R8, R8
-	JEQ   done38
+	JLT   done13
+
+last12:
+	MOVQ  144(CX), R8
+	TESTQ R8, R8
+	JEQ   done41
 
 	// The chains of a panel.
 	VMOVUPS constantsAVX2<>+864(SB), Y2
 	VMOVUPS constantsAVX2<>+864(SB), Y3
 	VMOVUPS constantsAVX2<>+864(SB), Y4
 	VMOVUPS constantsAVX2<>+864(SB), Y5
-	MOVQ    64(CX), R8
+	MOVQ    112(CX), R8
 	TESTQ   R8, R8
-	JNE     done39
+	JNE     done42
 	MOVQ    DI, R8
 	VMOVUPS (R8), Y2
 	VMOVUPS 64(R8), Y3
 	VMOVUPS 128(R8), Y4
 	VMOVUPS 192(R8), Y5
 
-done39:
+done42:
 	MOVQ 16(CX), R8
 	MOVQ 8(CX), R9
 	CMPQ R9, $+1
-	JLT  done41
+	JLT  done44
 
-loop40:
+loop43:
 	MOVQ R9, R10
 	ADDQ $-128, R9
 	CMPQ R9, $+1
-	JLT  done42
+	JLT  done45
 	MOVQ $+128, R10
 
-done42:
+done45:
 	MOVQ R10, R11
 	SHLQ $0x06, R11
 	LEAQ (BX)(R11*1), R12
 	LEAQ (R12)(R11*2), R12
 	SUBQ $+4, R10
-	JLT  done44
+	JLT  done47
 
-loop43:
+loop46:
 	VBROADCASTF128 (R8), Y6
 	VPERMILPS      $0x00, Y6, Y7
 	VFMADD231PS    (BX), Y7, Y2
@@ -2603,14 +2754,14 @@ loop43:
 	ADDQ           $+256, BX
 	ADDQ           $+256, R12
 	SUBQ           $+4, R10
-	JGE            loop43
+	JGE            loop46
 
-done44:
+done47:
 	ADDQ $+4, R10
 	SUBQ $+1, R10
-	JLT  done46
+	JLT  done49
 
-loop45:
+loop48:
 	VBROADCASTSS (R8), Y6
 	VFMADD231PS  (BX), Y6, Y2
 	VFMADD231PS  (BX)(R11*1), Y6, Y3
@@ -2620,77 +2771,172 @@ loop45:
 	ADDQ         $+64, BX
 	ADDQ         $+64, R12
 	SUBQ         $+1, R10
-	JGE          loop45
+	JGE          loop48
 
-done46:
+done49:
 	ADDQ $+1, R10
 	MOVQ R12, BX
 	CMPQ R9, $+1
-	JGE  loop40
+	JGE  loop43
 
-done41:
+done44:
 	// Add what is there.
-	MOVQ   40(CX), BX
-	TESTQ  BX, BX
-	JEQ    done47
+	MOVQ   32(CX), R8
+	TESTQ  R8, R8
+	JEQ    done50
 	VADDPS (SI), Y2, Y2
 	VADDPS 64(SI), Y3, Y3
 	VADDPS 128(SI), Y4, Y4
 	VADDPS 192(SI), Y5, Y5
 
-done47:
-	MOVQ  64(CX), BX
-	TESTQ BX, BX
-	JEQ   done48
+done50:
+	MOVQ  112(CX), R8
+	TESTQ R8, R8
+	JEQ   done51
 
 	// Add the x part of one input.
-	MOVQ         24(CX), R8
-	SUBQ         R8, BX
-	ADDQ         DI, BX
-	MOVQ         16(AX), R8
-	VBROADCASTSS (R8), Y6
+	MOVQ         24(CX), R9
+	SUBQ         R9, R8
+	ADDQ         DI, R8
+	MOVQ         16(AX), R9
+	VBROADCASTSS (R9), Y6
 	VMOVUPS      (DI), Y7
-	VFMADD231PS  (BX), Y6, Y7
+	VFMADD231PS  (R8), Y6, Y7
 	VADDPS       Y7, Y2, Y2
 	VMOVUPS      64(DI), Y7
-	VFMADD231PS  64(BX), Y6, Y7
+	VFMADD231PS  64(R8), Y6, Y7
 	VADDPS       Y7, Y3, Y3
 	VMOVUPS      128(DI), Y7
-	VFMADD231PS  128(BX), Y6, Y7
+	VFMADD231PS  128(R8), Y6, Y7
 	VADDPS       Y7, Y4, Y4
 	VMOVUPS      192(DI), Y7
-	VFMADD231PS  192(BX), Y6, Y7
+	VFMADD231PS  192(R8), Y6, Y7
 	VADDPS       Y7, Y5, Y5
 
-done48:
+done51:
 	VMOVUPS Y2, (SI)
 	VMOVUPS Y3, 64(SI)
 	VMOVUPS Y4, 128(SI)
 	VMOVUPS Y5, 192(SI)
-	MOVQ    32(CX), BX
+	MOVQ    80(CX), R8
+	ADDQ    R8, BX
+	MOVQ    64(CX), BX
 	ADDQ    BX, DI
-	ADDQ    $+256, SI
+	MOVQ    72(CX), BX
+	ADDQ    BX, SI
 
-done38:
-done11:
-	ADDQ $+104, CX
+done41:
+	MOVQ  72(CX), BX
+	TESTQ BX, BX
+	JGE   done13
+	MOVQ  (CX), BX
+	MOVQ  56(CX), R8
+	ADDQ  R8, BX
+	JMP   start11
+
+done13:
+	MOVQ 336(AX), BX
+	ADDQ BX, CX
 	ADDQ $-1, DX
 	CMPQ DX, $+1
 	JGE  loop4
 
 done5:
-	MOVQ 208(AX), CX
+	MOVQ  AX, CX
+	MOVQ  344(AX), DX
+	TESTQ DX, DX
+	JEQ   done52
+
+	// Back.
+	MOVQ $+2, DX
+
+loop53:
+	MOVQ  88(CX), BX
+	MOVQ  (CX), SI
+	ADDQ  BX, SI
+	MOVQ  SI, (CX)
+	MOVQ  96(CX), BX
+	MOVQ  24(CX), SI
+	ADDQ  BX, SI
+	MOVQ  SI, 24(CX)
+	MOVQ  104(CX), BX
+	MOVQ  40(CX), SI
+	ADDQ  BX, SI
+	MOVQ  SI, 40(CX)
+	MOVQ  112(CX), BX
+	TESTQ BX, BX
+	JEQ   done54
+	MOVQ  96(CX), BX
+	MOVQ  112(CX), SI
+	ADDQ  BX, SI
+	MOVQ  SI, 112(CX)
+
+done54:
+	MOVQ  $+0, BX
+	MOVQ  56(CX), SI
+	SUBQ  SI, BX
+	MOVQ  BX, 56(CX)
+	MOVQ  $+0, BX
+	MOVQ  88(CX), SI
+	SUBQ  SI, BX
+	MOVQ  BX, 88(CX)
+	MOVQ  $+0, BX
+	MOVQ  64(CX), SI
+	SUBQ  SI, BX
+	MOVQ  BX, 64(CX)
+	MOVQ  $+0, BX
+	MOVQ  96(CX), SI
+	SUBQ  SI, BX
+	MOVQ  BX, 96(CX)
+	MOVQ  $+0, BX
+	MOVQ  72(CX), SI
+	SUBQ  SI, BX
+	MOVQ  BX, 72(CX)
+	MOVQ  $+0, BX
+	MOVQ  104(CX), SI
+	SUBQ  SI, BX
+	MOVQ  BX, 104(CX)
+	MOVQ  80(CX), BX
+	MOVQ  56(CX), SI
+	LEAQ  (BX)(SI*2), BX
+	MOVQ  BX, 80(CX)
+	ADDQ  $+160, CX
+	ADDQ  $-1, DX
+	TESTQ DX, DX
+	JNE   loop53
+	MOVQ  352(AX), CX
+	TESTQ CX, CX
+	JEQ   done55
+	MOVQ  320(AX), DX
+	ADDQ  CX, DX
+	MOVQ  DX, 320(AX)
+	MOVQ  $+0, CX
+	MOVQ  352(AX), DX
+	SUBQ  DX, CX
+	MOVQ  CX, 352(AX)
+	MOVQ  $+0, CX
+	MOVQ  336(AX), DX
+	SUBQ  DX, CX
+	MOVQ  CX, 336(AX)
+	MOVQ  32(AX), CX
+	MOVQ  192(AX), DX
+	MOVQ  CX, 192(AX)
+	MOVQ  DX, 32(AX)
+
+done55:
+done52:
+	MOVQ 320(AX), CX
 	LEAQ (AX)(CX*1), CX
 	MOVQ (CX), CX
-	MOVQ 296(AX), DX
-	MOVQ 304(AX), BX
-	MOVQ 312(AX), SI
-	MOVQ 336(AX), DI
-	MOVQ 232(AX), R8
+	MOVQ 432(AX), DX
+	MOVQ 440(AX), BX
+	MOVQ 448(AX), SI
+	MOVQ 472(AX), DI
+	MOVQ 368(AX), R8
 
 	// 8 elements at a time.
 	CMPQ R8, $+16
-	JLT  done49
+	JLT  done56
 
 	// Input and cell gates. Forget gate and c. Output gate.
 	VMOVUPS      (SI), Y3
@@ -2779,9 +3025,9 @@ done5:
 	VMOVUPS      Y2, 192(SI)
 	ADDQ         $-16, R8
 	CMPQ         R8, $+16
-	JLT          done51
+	JLT          done58
 
-loop50:
+loop57:
 	// h of the units before. Input and cell gates. Forget gate and c. Output gate.
 	VMOVUPS      32(SI), Y10
 	VMOVUPS      constantsAVX2<>+128(SB), Y11
@@ -3072,9 +3318,9 @@ loop50:
 	ADDQ         $+192, SI
 	ADDQ         $-16, R8
 	CMPQ         R8, $+16
-	JGE          loop50
+	JGE          loop57
 
-done51:
+done58:
 	// h of the units before. Input and cell gates. Forget gate and c. Output gate.
 	VMOVUPS      32(SI), Y10
 	VMOVUPS      constantsAVX2<>+128(SB), Y11
@@ -3208,12 +3454,12 @@ done51:
 	ADDQ        $+64, DI
 	ADDQ        $+192, SI
 
-done49:
+done56:
 	// 8 elements at a time.
 	CMPQ R8, $+8
-	JLT  done53
+	JLT  done60
 
-loop52:
+loop59:
 	// Input and cell gates. Forget gate and c. Output gate. h of the units before.
 	VMOVUPS      (SI), Y3
 	VMOVUPS      constantsAVX2<>+128(SB), Y4
@@ -3325,12 +3571,12 @@ loop52:
 	ADDQ         $+32, DI
 	ADDQ         $-8, R8
 	CMPQ         R8, $+8
-	JGE          loop52
+	JGE          loop59
 
-done53:
+done60:
 	// The last elements.
 	TESTQ   R8, R8
-	JEQ     done54
+	JEQ     done61
 	MOVQ    R8, CX
 	NEGQ    R8
 	LEAQ    constantsAVX2<>+928(SB), R9
@@ -3380,48 +3626,48 @@ done53:
 	VMULPS       Y4, Y7, Y7
 	VMULPS       Y4, Y9, Y5
 	VMOVAPS      Y7, Y7
-	JEQ          stored55
+	JEQ          stored62
 	VMOVUPS      X7, (DI)
 	ADDQ         $+16, DI
 	VEXTRACTF128 $0x01, Y7, X7
 
-stored55:
+stored62:
 	TESTQ    $+2, CX
-	JEQ      stored56
+	JEQ      stored63
 	VMOVLPS  X7, (DI)
 	ADDQ     $+8, DI
 	VMOVHLPS X7, X7, X7
 
-stored56:
+stored63:
 	TESTQ  $+1, CX
-	JEQ    stored57
+	JEQ    stored64
 	VMOVSS X7, (DI)
 
-stored57:
+stored64:
 	VADDPS       Y9, Y9, Y7
 	LEAQ         128(SI), DI
 	TESTQ        $+4, CX
 	VMULPS       Y6, Y7, Y6
 	VMULPS       Y4, Y6, Y4
 	VMOVAPS      Y4, Y4
-	JEQ          stored58
+	JEQ          stored65
 	VMOVUPS      X4, (DI)
 	ADDQ         $+16, DI
 	VEXTRACTF128 $0x01, Y4, X4
 
-stored58:
+stored65:
 	TESTQ    $+2, CX
-	JEQ      stored59
+	JEQ      stored66
 	VMOVLPS  X4, (DI)
 	ADDQ     $+8, DI
 	VMOVHLPS X4, X4, X4
 
-stored59:
+stored66:
 	TESTQ  $+1, CX
-	JEQ    stored60
+	JEQ    stored67
 	VMOVSS X4, (DI)
 
-stored60:
+stored67:
 	// Forget gate and c.
 	VMASKMOVPS   64(SI), Y2, Y4
 	VMOVUPS      constantsAVX2<>+256(SB), Y6
@@ -3445,45 +3691,45 @@ stored60:
 	VDIVPS       Y7, Y8, Y4
 	VFMADD231PS  Y3, Y4, Y5
 	VMOVAPS      Y5, Y3
-	JEQ          stored61
+	JEQ          stored68
 	VMOVUPS      X3, (BX)
 	ADDQ         $+16, BX
 	VEXTRACTF128 $0x01, Y3, X3
 
-stored61:
+stored68:
 	TESTQ    $+2, CX
-	JEQ      stored62
+	JEQ      stored69
 	VMOVLPS  X3, (BX)
 	ADDQ     $+8, BX
 	VMOVHLPS X3, X3, X3
 
-stored62:
+stored69:
 	TESTQ  $+1, CX
-	JEQ    stored63
+	JEQ    stored70
 	VMOVSS X3, (BX)
 
-stored63:
+stored70:
 	VMOVAPS      Y4, Y3
 	LEAQ         64(SI), BX
 	TESTQ        $+4, CX
-	JEQ          stored64
+	JEQ          stored71
 	VMOVUPS      X3, (BX)
 	ADDQ         $+16, BX
 	VEXTRACTF128 $0x01, Y3, X3
 
-stored64:
+stored71:
 	TESTQ    $+2, CX
-	JEQ      stored65
+	JEQ      stored72
 	VMOVLPS  X3, (BX)
 	ADDQ     $+8, BX
 	VMOVHLPS X3, X3, X3
 
-stored65:
+stored72:
 	TESTQ  $+1, CX
-	JEQ    stored66
+	JEQ    stored73
 	VMOVSS X3, (BX)
 
-stored66:
+stored73:
 	// Output gate.
 	VMASKMOVPS   192(SI), Y2, Y2
 	VMOVUPS      constantsAVX2<>+128(SB), Y3
@@ -3505,24 +3751,24 @@ stored66:
 	VFMADD213PS  constantsAVX2<>+352(SB), Y3, Y4
 	VDIVPS       Y4, Y6, Y2
 	VMOVAPS      Y2, Y2
-	JEQ          stored67
+	JEQ          stored74
 	VMOVUPS      X2, (BX)
 	ADDQ         $+16, BX
 	VEXTRACTF128 $0x01, Y2, X2
 
-stored67:
+stored74:
 	TESTQ    $+2, CX
-	JEQ      stored68
+	JEQ      stored75
 	VMOVLPS  X2, (BX)
 	ADDQ     $+8, BX
 	VMOVHLPS X2, X2, X2
 
-stored68:
+stored75:
 	TESTQ  $+1, CX
-	JEQ    stored69
+	JEQ    stored76
 	VMOVSS X2, (BX)
 
-stored69:
+stored76:
 	// h of the units before.
 	VMOVUPS      constantsAVX2<>+160(SB), Y2
 	VMOVUPS      constantsAVX2<>+192(SB), Y3
@@ -3546,66 +3792,66 @@ stored69:
 	VMULPS       Y3, Y4, Y2
 	VDIVPS       Y2, Y5, Y2
 	VMOVAPS      Y2, Y2
-	JEQ          stored70
+	JEQ          stored77
 	VMOVUPS      X2, (DX)
 	ADDQ         $+16, DX
 	VEXTRACTF128 $0x01, Y2, X2
 
-stored70:
+stored77:
 	TESTQ    $+2, CX
-	JEQ      stored71
+	JEQ      stored78
 	VMOVLPS  X2, (DX)
 	ADDQ     $+8, DX
 	VMOVHLPS X2, X2, X2
 
-stored71:
+stored78:
 	TESTQ  $+1, CX
-	JEQ    stored72
+	JEQ    stored79
 	VMOVSS X2, (DX)
 
-stored72:
-done54:
+stored79:
+done61:
 next3:
 	// To the next step.
-	MOVQ  224(AX), CX
+	MOVQ  360(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 224(AX)
+	MOVQ  CX, 360(AX)
 	TESTQ CX, CX
 	JEQ   done2
-	MOVQ  296(AX), CX
-	MOVQ  CX, 328(AX)
-	MOVQ  304(AX), CX
-	MOVQ  CX, 336(AX)
-	MOVQ  296(AX), CX
-	MOVQ  344(AX), DX
+	MOVQ  432(AX), CX
+	MOVQ  CX, 464(AX)
+	MOVQ  440(AX), CX
+	MOVQ  CX, 472(AX)
+	MOVQ  432(AX), CX
+	MOVQ  480(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 296(AX)
-	MOVQ  304(AX), CX
-	MOVQ  352(AX), DX
+	MOVQ  CX, 432(AX)
+	MOVQ  440(AX), CX
+	MOVQ  488(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 304(AX)
-	MOVQ  312(AX), CX
-	MOVQ  360(AX), DX
+	MOVQ  CX, 440(AX)
+	MOVQ  448(AX), CX
+	MOVQ  496(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 312(AX)
-	MOVQ  320(AX), CX
-	MOVQ  368(AX), DX
+	MOVQ  CX, 448(AX)
+	MOVQ  456(AX), CX
+	MOVQ  504(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 320(AX)
+	MOVQ  CX, 456(AX)
 	MOVQ  16(AX), CX
-	MOVQ  376(AX), DX
+	MOVQ  512(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 16(AX)
-	MOVQ  328(AX), CX
-	MOVQ  CX, 120(AX)
-	MOVQ  48(AX), CX
-	MOVQ  56(AX), DX
+	MOVQ  464(AX), CX
+	MOVQ  CX, 176(AX)
+	MOVQ  40(AX), CX
+	MOVQ  48(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 48(AX)
-	MOVQ  152(AX), CX
-	MOVQ  160(AX), DX
+	MOVQ  CX, 40(AX)
+	MOVQ  200(AX), CX
+	MOVQ  208(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 152(AX)
+	MOVQ  CX, 200(AX)
 	JMP   step1
 
 done2:
@@ -3629,8 +3875,8 @@ TEXT ·gruStepsAVX2(SB), NOSPLIT, $8-8
 
 step1:
 	// A step.
-	MOVQ 216(AX), DX
-	MOVQ 208(AX), CX
+	MOVQ 328(AX), DX
+	MOVQ 320(AX), CX
 	LEAQ (AX)(CX*1), CX
 	CMPQ DX, $+1
 	JLT  done5
@@ -3638,11 +3884,11 @@ step1:
 loop4:
 	CMPQ DX, $+1
 	JNE  done6
-	MOVQ 240(AX), BX
+	MOVQ 376(AX), BX
 	CMPQ BX, $+8
 	JNE  done7
 	MOVQ (CX), DX
-	MOVQ 48(CX), BX
+	MOVQ 40(CX), BX
 	MOVQ 24(CX), SI
 
 	// The chains of a panel.
@@ -3690,27 +3936,30 @@ loop4:
 	VFMADD231PS    448(DX)(R8*2), Y7, Y6
 
 	// Add what is there.
-	MOVQ   40(CX), DX
-	TESTQ  DX, DX
+	MOVQ   32(CX), DI
+	TESTQ  DI, DI
 	JEQ    done8
 	VADDPS (BX), Y4, Y4
 	VADDPS 64(BX), Y5, Y5
 	VADDPS 128(BX), Y6, Y6
 
 done8:
-	MOVQ  32(CX), CX
-	ADDQ  CX, SI
-	ADDQ  $+192, BX
-	MOVQ  248(AX), CX
+	MOVQ  80(CX), DI
+	ADDQ  DI, DX
+	MOVQ  64(CX), DX
+	ADDQ  DX, SI
+	MOVQ  72(CX), CX
+	ADDQ  CX, BX
+	MOVQ  384(AX), CX
 	TESTQ CX, CX
 	JEQ   both9
 	MOVQ  16(AX), CX
-	MOVQ  296(AX), DX
-	MOVQ  320(AX), BX
-	MOVQ  328(AX), BX
-	MOVQ  248(AX), SI
-	MOVQ  256(AX), DI
-	MOVQ  232(AX), R8
+	MOVQ  432(AX), DX
+	MOVQ  456(AX), BX
+	MOVQ  464(AX), BX
+	MOVQ  384(AX), SI
+	MOVQ  392(AX), DI
+	MOVQ  368(AX), R8
 
 	// Reset gate and update gate. New gate and h of the units before.
 	VMOVUPS      (DI), Y8
@@ -3783,11 +4032,11 @@ done8:
 	JMP          done10
 
 both9:
-	MOVQ 296(AX), CX
-	MOVQ 312(AX), DX
-	MOVQ 320(AX), BX
-	MOVQ 328(AX), BX
-	MOVQ 232(AX), SI
+	MOVQ 432(AX), CX
+	MOVQ 448(AX), DX
+	MOVQ 456(AX), BX
+	MOVQ 464(AX), BX
+	MOVQ 368(AX), SI
 
 	// Reset gate and update gate. New gate and h of the units before.
 	VMOVUPS      (DX), Y7
@@ -3858,20 +4107,30 @@ done10:
 done7:
 done6:
 	MOVQ  (CX), BX
-	MOVQ  48(CX), SI
+	MOVQ  40(CX), SI
 	MOVQ  24(CX), DI
-	MOVQ  80(CX), R8
-	MOVQ  96(CX), R9
-	TESTQ R9, R9
-	JEQ   done12
-	MOVQ  72(CX), R9
+	MOVQ  72(CX), R8
+	TESTQ R8, R8
+	JGE   start11
+	MOVQ  152(CX), R8
+	TESTQ R8, R8
+	JEQ   done14
+	JMP   last12
 
-done12:
+done14:
+start11:
+	MOVQ  128(CX), R8
+	MOVQ  144(CX), R9
+	TESTQ R9, R9
+	JEQ   done15
+	MOVQ  120(CX), R9
+
+done15:
 	SUBQ R9, R8
 	CMPQ R8, $+1
-	JLT  done14
+	JLT  done17
 
-loop13:
+loop16:
 	// The chains of a panel.
 	MOVQ    DI, R9
 	VMOVUPS (R9), Y4
@@ -3883,22 +4142,22 @@ loop13:
 	MOVQ    16(CX), R9
 	MOVQ    8(CX), R10
 	CMPQ    R10, $+1
-	JLT     done16
+	JLT     done19
 
-loop15:
+loop18:
 	MOVQ R10, R11
 	ADDQ $-128, R10
 	CMPQ R10, $+1
-	JLT  done17
+	JLT  done20
 	MOVQ $+128, R11
 
-done17:
+done20:
 	MOVQ R11, R12
 	SHLQ $0x06, R12
 	SUBQ $+4, R11
-	JLT  done19
+	JLT  done22
 
-loop18:
+loop21:
 	VBROADCASTF128 (R9), Y10
 	VPERMILPS      $0x00, Y10, Y11
 	VFMADD231PS    (BX), Y11, Y4
@@ -3931,14 +4190,14 @@ loop18:
 	ADDQ           $+16, R9
 	ADDQ           $+256, BX
 	SUBQ           $+4, R11
-	JGE            loop18
+	JGE            loop21
 
-done19:
+done22:
 	ADDQ $+4, R11
 	SUBQ $+1, R11
-	JLT  done21
+	JLT  done24
 
-loop20:
+loop23:
 	VBROADCASTSS (R9), Y10
 	VFMADD231PS  (BX), Y10, Y4
 	VFMADD231PS  32(BX), Y10, Y5
@@ -3949,20 +4208,20 @@ loop20:
 	ADDQ         $+4, R9
 	ADDQ         $+64, BX
 	SUBQ         $+1, R11
-	JGE          loop20
+	JGE          loop23
 
-done21:
+done24:
 	ADDQ $+1, R11
 	ADDQ R12, BX
 	ADDQ R12, BX
 	CMPQ R10, $+1
-	JGE  loop15
+	JGE  loop18
 
-done16:
+done19:
 	// Add what is there.
-	MOVQ   40(CX), R9
+	MOVQ   32(CX), R9
 	TESTQ  R9, R9
-	JEQ    done22
+	JEQ    done25
 	VADDPS (SI), Y4, Y4
 	VADDPS 32(SI), Y5, Y5
 	VADDPS 64(SI), Y6, Y6
@@ -3970,29 +4229,32 @@ done16:
 	VADDPS 128(SI), Y8, Y8
 	VADDPS 160(SI), Y9, Y9
 
-done22:
+done25:
 	VMOVUPS Y4, (SI)
 	VMOVUPS Y5, 32(SI)
 	VMOVUPS Y6, 64(SI)
 	VMOVUPS Y7, 96(SI)
 	VMOVUPS Y8, 128(SI)
 	VMOVUPS Y9, 160(SI)
-	MOVQ    32(CX), R9
+	MOVQ    80(CX), R9
+	ADDQ    R9, BX
+	MOVQ    64(CX), R9
 	ADDQ    R9, DI
-	ADDQ    $+192, SI
+	MOVQ    72(CX), R9
+	ADDQ    R9, SI
 	ADDQ    $-1, R8
 	CMPQ    R8, $+1
-	JGE     loop13
+	JGE     loop16
 
-done14:
+done17:
 	TESTQ R8, R8
-	JNE   done23
-	MOVQ  72(CX), R8
+	JNE   done26
+	MOVQ  120(CX), R8
 	TESTQ R8, R8
-	JEQ   done24
-	MOVQ  96(CX), R8
+	JEQ   done27
+	MOVQ  144(CX), R8
 	TESTQ R8, R8
-	JEQ   done25
+	JEQ   done28
 
 	// The chains of a panel.
 	MOVQ    DI, R8
@@ -4002,7 +4264,7 @@ done14:
 	VMOVUPS 96(R8), Y7
 	VMOVUPS 128(R8), Y8
 	VMOVUPS 160(R8), Y9
-	MOVQ    32(CX), R9
+	MOVQ    64(CX), R9
 	ADDQ    R9, R8
 	VMOVUPS (R8), Y10
 	VMOVUPS 64(R8), Y11
@@ -4010,24 +4272,24 @@ done14:
 	MOVQ    16(CX), R8
 	MOVQ    8(CX), R9
 	CMPQ    R9, $+1
-	JLT     done27
+	JLT     done30
 
-loop26:
+loop29:
 	MOVQ R9, R10
 	ADDQ $-128, R9
 	CMPQ R9, $+1
-	JLT  done28
+	JLT  done31
 	MOVQ $+128, R10
 
-done28:
+done31:
 	MOVQ R10, R11
 	SHLQ $0x06, R11
 	LEAQ (BX)(R11*1), R12
 	LEAQ (R12)(R11*2), R12
 	SUBQ $+4, R10
-	JLT  done30
+	JLT  done33
 
-loop29:
+loop32:
 	VBROADCASTF128 (R8), Y13
 	VPERMILPS      $0x00, Y13, Y14
 	VFMADD231PS    (BX), Y14, Y4
@@ -4073,14 +4335,14 @@ loop29:
 	ADDQ           $+256, BX
 	ADDQ           $+256, R12
 	SUBQ           $+4, R10
-	JGE            loop29
+	JGE            loop32
 
-done30:
+done33:
 	ADDQ $+4, R10
 	SUBQ $+1, R10
-	JLT  done32
+	JLT  done35
 
-loop31:
+loop34:
 	VBROADCASTSS (R8), Y13
 	VFMADD231PS  (BX), Y13, Y4
 	VFMADD231PS  32(BX), Y13, Y5
@@ -4095,21 +4357,21 @@ loop31:
 	ADDQ         $+64, BX
 	ADDQ         $+64, R12
 	SUBQ         $+1, R10
-	JGE          loop31
+	JGE          loop34
 
-done32:
+done35:
 	ADDQ $+1, R10
 	MOVQ R12, BX
 	ADDQ R11, BX
 	ADDQ R11, BX
 	CMPQ R9, $+1
-	JGE  loop26
+	JGE  loop29
 
-done27:
+done30:
 	// Add what is there.
-	MOVQ   40(CX), BX
-	TESTQ  BX, BX
-	JEQ    done33
+	MOVQ   32(CX), R8
+	TESTQ  R8, R8
+	JEQ    done36
 	VADDPS (SI), Y4, Y4
 	VADDPS 32(SI), Y5, Y5
 	VADDPS 64(SI), Y6, Y6
@@ -4120,7 +4382,7 @@ done27:
 	VADDPS 256(SI), Y11, Y11
 	VADDPS 320(SI), Y12, Y12
 
-done33:
+done36:
 	VMOVUPS Y4, (SI)
 	VMOVUPS Y5, 32(SI)
 	VMOVUPS Y6, 64(SI)
@@ -4130,19 +4392,31 @@ done33:
 	VMOVUPS Y10, 192(SI)
 	VMOVUPS Y11, 256(SI)
 	VMOVUPS Y12, 320(SI)
-	MOVQ    32(CX), BX
+	MOVQ    80(CX), R8
+	ADDQ    R8, BX
+	MOVQ    64(CX), R8
+	ADDQ    R8, DI
+	MOVQ    72(CX), R8
+	ADDQ    R8, SI
+	MOVQ    80(CX), R8
+	ADDQ    R8, BX
+	MOVQ    64(CX), BX
 	ADDQ    BX, DI
-	MOVQ    32(CX), BX
-	ADDQ    BX, DI
-	ADDQ    $+384, SI
-	JMP     done11
+	MOVQ    72(CX), BX
+	ADDQ    BX, SI
+	JMP     done13
 
-done25:
-done24:
-done23:
-	MOVQ  96(CX), R8
+done28:
+done27:
+done26:
+	MOVQ  72(CX), R8
 	TESTQ R8, R8
-	JEQ   done34
+	JLT   done13
+
+last12:
+	MOVQ  144(CX), R8
+	TESTQ R8, R8
+	JEQ   done37
 
 	// The chains of a panel.
 	MOVQ    DI, R8
@@ -4152,22 +4426,22 @@ done23:
 	MOVQ    16(CX), R8
 	MOVQ    8(CX), R9
 	CMPQ    R9, $+1
-	JLT     done36
+	JLT     done39
 
-loop35:
+loop38:
 	MOVQ R9, R10
 	ADDQ $-128, R9
 	CMPQ R9, $+1
-	JLT  done37
+	JLT  done40
 	MOVQ $+128, R10
 
-done37:
+done40:
 	MOVQ R10, R11
 	SHLQ $0x06, R11
 	SUBQ $+4, R10
-	JLT  done39
+	JLT  done42
 
-loop38:
+loop41:
 	VBROADCASTF128 (R8), Y7
 	VPERMILPS      $0x00, Y7, Y8
 	VFMADD231PS    (BX), Y8, Y4
@@ -4188,14 +4462,14 @@ loop38:
 	ADDQ           $+16, R8
 	ADDQ           $+256, BX
 	SUBQ           $+4, R10
-	JGE            loop38
+	JGE            loop41
 
-done39:
+done42:
 	ADDQ $+4, R10
 	SUBQ $+1, R10
-	JLT  done41
+	JLT  done44
 
-loop40:
+loop43:
 	VBROADCASTSS (R8), Y7
 	VFMADD231PS  (BX), Y7, Y4
 	VFMADD231PS  (BX)(R11*1), Y7, Y5
@@ -4203,57 +4477,152 @@ loop40:
 	ADDQ         $+4, R8
 	ADDQ         $+64, BX
 	SUBQ         $+1, R10
-	JGE          loop40
+	JGE          loop43
 
-done41:
+done44:
 	ADDQ $+1, R10
 	ADDQ R11, BX
 	ADDQ R11, BX
 	CMPQ R9, $+1
-	JGE  loop35
+	JGE  loop38
 
-done36:
+done39:
 	// Add what is there.
-	MOVQ   40(CX), BX
-	TESTQ  BX, BX
-	JEQ    done42
+	MOVQ   32(CX), R8
+	TESTQ  R8, R8
+	JEQ    done45
 	VADDPS (SI), Y4, Y4
 	VADDPS 64(SI), Y5, Y5
 	VADDPS 128(SI), Y6, Y6
 
-done42:
+done45:
 	VMOVUPS Y4, (SI)
 	VMOVUPS Y5, 64(SI)
 	VMOVUPS Y6, 128(SI)
-	MOVQ    32(CX), BX
+	MOVQ    80(CX), R8
+	ADDQ    R8, BX
+	MOVQ    64(CX), BX
 	ADDQ    BX, DI
-	ADDQ    $+192, SI
+	MOVQ    72(CX), BX
+	ADDQ    BX, SI
 
-done34:
-done11:
-	ADDQ $+104, CX
+done37:
+	MOVQ  72(CX), BX
+	TESTQ BX, BX
+	JGE   done13
+	MOVQ  (CX), BX
+	MOVQ  56(CX), R8
+	ADDQ  R8, BX
+	JMP   start11
+
+done13:
+	MOVQ 336(AX), BX
+	ADDQ BX, CX
 	ADDQ $-1, DX
 	CMPQ DX, $+1
 	JGE  loop4
 
 done5:
-	MOVQ  208(AX), CX
+	MOVQ  AX, CX
+	MOVQ  344(AX), DX
+	TESTQ DX, DX
+	JEQ   done46
+
+	// Back.
+	MOVQ $+2, DX
+
+loop47:
+	MOVQ  88(CX), BX
+	MOVQ  (CX), SI
+	ADDQ  BX, SI
+	MOVQ  SI, (CX)
+	MOVQ  96(CX), BX
+	MOVQ  24(CX), SI
+	ADDQ  BX, SI
+	MOVQ  SI, 24(CX)
+	MOVQ  104(CX), BX
+	MOVQ  40(CX), SI
+	ADDQ  BX, SI
+	MOVQ  SI, 40(CX)
+	MOVQ  112(CX), BX
+	TESTQ BX, BX
+	JEQ   done48
+	MOVQ  96(CX), BX
+	MOVQ  112(CX), SI
+	ADDQ  BX, SI
+	MOVQ  SI, 112(CX)
+
+done48:
+	MOVQ  $+0, BX
+	MOVQ  56(CX), SI
+	SUBQ  SI, BX
+	MOVQ  BX, 56(CX)
+	MOVQ  $+0, BX
+	MOVQ  88(CX), SI
+	SUBQ  SI, BX
+	MOVQ  BX, 88(CX)
+	MOVQ  $+0, BX
+	MOVQ  64(CX), SI
+	SUBQ  SI, BX
+	MOVQ  BX, 64(CX)
+	MOVQ  $+0, BX
+	MOVQ  96(CX), SI
+	SUBQ  SI, BX
+	MOVQ  BX, 96(CX)
+	MOVQ  $+0, BX
+	MOVQ  72(CX), SI
+	SUBQ  SI, BX
+	MOVQ  BX, 72(CX)
+	MOVQ  $+0, BX
+	MOVQ  104(CX), SI
+	SUBQ  SI, BX
+	MOVQ  BX, 104(CX)
+	MOVQ  80(CX), BX
+	MOVQ  56(CX), SI
+	LEAQ  (BX)(SI*2), BX
+	MOVQ  BX, 80(CX)
+	ADDQ  $+160, CX
+	ADDQ  $-1, DX
+	TESTQ DX, DX
+	JNE   loop47
+	MOVQ  352(AX), CX
+	TESTQ CX, CX
+	JEQ   done49
+	MOVQ  320(AX), DX
+	ADDQ  CX, DX
+	MOVQ  DX, 320(AX)
+	MOVQ  $+0, CX
+	MOVQ  352(AX), DX
+	SUBQ  DX, CX
+	MOVQ  CX, 352(AX)
+	MOVQ  $+0, CX
+	MOVQ  336(AX), DX
+	SUBQ  DX, CX
+	MOVQ  CX, 336(AX)
+	MOVQ  32(AX), CX
+	MOVQ  192(AX), DX
+	MOVQ  CX, 192(AX)
+	MOVQ  DX, 32(AX)
+
+done49:
+done46:
+	MOVQ  320(AX), CX
 	LEAQ  (AX)(CX*1), CX
 	MOVQ  (CX), CX
-	MOVQ  248(AX), DX
+	MOVQ  384(AX), DX
 	TESTQ DX, DX
-	JEQ   both43
+	JEQ   both50
 	MOVQ  16(AX), DX
-	MOVQ  296(AX), BX
-	MOVQ  320(AX), SI
-	MOVQ  328(AX), DI
-	MOVQ  248(AX), R8
-	MOVQ  256(AX), R9
-	MOVQ  232(AX), R10
+	MOVQ  432(AX), BX
+	MOVQ  456(AX), SI
+	MOVQ  464(AX), DI
+	MOVQ  384(AX), R8
+	MOVQ  392(AX), R9
+	MOVQ  368(AX), R10
 
 	// 8 elements at a time.
 	CMPQ R10, $+16
-	JLT  done45
+	JLT  done52
 
 	// Reset gate and update gate.
 	VMOVUPS      (R9), Y5
@@ -4305,9 +4674,9 @@ done5:
 	VFMADD231PS  Y6, Y5, Y4
 	ADDQ         $-16, R10
 	CMPQ         R10, $+16
-	JLT          done47
+	JLT          done54
 
-loop46:
+loop53:
 	// New gate and h of the units before. Reset gate and update gate.
 	VMOVUPS      32(R9), Y9
 	VBROADCASTSS (DX), Y8
@@ -4511,9 +4880,9 @@ loop46:
 	ADDQ         $+128, R9
 	ADDQ         $-16, R10
 	CMPQ         R10, $+16
-	JGE          loop46
+	JGE          loop53
 
-done47:
+done54:
 	// New gate and h of the units before. Reset gate and update gate.
 	VMOVUPS      32(R9), Y9
 	VBROADCASTSS (DX), Y8
@@ -4619,12 +4988,12 @@ done47:
 	ADDQ        $+128, R8
 	ADDQ        $+128, R9
 
-done45:
+done52:
 	// 8 elements at a time.
 	CMPQ R10, $+8
-	JLT  done49
+	JLT  done56
 
-loop48:
+loop55:
 	// Reset gate and update gate. New gate and h of the units before.
 	VMOVUPS      (R9), Y5
 	VBROADCASTSS (DX), Y4
@@ -4703,12 +5072,12 @@ loop48:
 	ADDQ         $+32, R9
 	ADDQ         $-8, R10
 	CMPQ         R10, $+8
-	JGE          loop48
+	JGE          loop55
 
-done49:
+done56:
 	// The last elements.
 	TESTQ   R10, R10
-	JEQ     done50
+	JEQ     done57
 	MOVQ    R10, CX
 	NEGQ    R10
 	LEAQ    constantsAVX2<>+928(SB), R11
@@ -4787,37 +5156,37 @@ done49:
 	VSUBPS       Y5, Y4, Y4
 	VFMADD231PS  Y4, Y11, Y5
 	VMOVAPS      Y5, Y4
-	JEQ          stored51
+	JEQ          stored58
 	VMOVUPS      X4, (DX)
 	ADDQ         $+16, DX
 	VEXTRACTF128 $0x01, Y4, X4
 
-stored51:
+stored58:
 	TESTQ    $+2, CX
-	JEQ      stored52
+	JEQ      stored59
 	VMOVLPS  X4, (DX)
 	ADDQ     $+8, DX
 	VMOVHLPS X4, X4, X4
 
-stored52:
+stored59:
 	TESTQ  $+1, CX
-	JEQ    stored53
+	JEQ    stored60
 	VMOVSS X4, (DX)
 
-stored53:
-done50:
-	JMP done44
+stored60:
+done57:
+	JMP done51
 
-both43:
-	MOVQ 296(AX), DX
-	MOVQ 312(AX), BX
-	MOVQ 320(AX), SI
-	MOVQ 328(AX), DI
-	MOVQ 232(AX), R8
+both50:
+	MOVQ 432(AX), DX
+	MOVQ 448(AX), BX
+	MOVQ 456(AX), SI
+	MOVQ 464(AX), DI
+	MOVQ 368(AX), R8
 
 	// 8 elements at a time.
 	CMPQ R8, $+16
-	JLT  done54
+	JLT  done61
 
 	// Reset gate and update gate.
 	VMOVUPS      (BX), Y4
@@ -4863,9 +5232,9 @@ both43:
 	VFMADD231PS  Y14, Y4, Y15
 	ADDQ         $-16, R8
 	CMPQ         R8, $+16
-	JLT          done56
+	JLT          done63
 
-loop55:
+loop62:
 	// New gate and h of the units before. Reset gate and update gate.
 	VMOVUPS      32(BX), Y10
 	VMOVUPS      32(SI), Y11
@@ -5051,9 +5420,9 @@ loop55:
 	ADDQ         $+128, SI
 	ADDQ         $-16, R8
 	CMPQ         R8, $+16
-	JGE          loop55
+	JGE          loop62
 
-done56:
+done63:
 	// New gate and h of the units before. Reset gate and update gate.
 	VMOVUPS      32(BX), Y10
 	VMOVUPS      32(SI), Y11
@@ -5151,12 +5520,12 @@ done56:
 	ADDQ        $+128, BX
 	ADDQ        $+128, SI
 
-done54:
+done61:
 	// 8 elements at a time.
 	CMPQ R8, $+8
-	JLT  done58
+	JLT  done65
 
-loop57:
+loop64:
 	// Reset gate and update gate. New gate and h of the units before.
 	VMOVUPS      (BX), Y4
 	VMOVUPS      (SI), Y5
@@ -5228,12 +5597,12 @@ loop57:
 	ADDQ         $+32, DI
 	ADDQ         $-8, R8
 	CMPQ         R8, $+8
-	JGE          loop57
+	JGE          loop64
 
-done58:
+done65:
 	// The last elements.
 	TESTQ   R8, R8
-	JEQ     done59
+	JEQ     done66
 	MOVQ    R8, CX
 	NEGQ    R8
 	LEAQ    constantsAVX2<>+928(SB), R9
@@ -5306,60 +5675,60 @@ done58:
 	VSUBPS       Y5, Y4, Y4
 	VFMADD231PS  Y4, Y12, Y5
 	VMOVAPS      Y5, Y4
-	JEQ          stored60
+	JEQ          stored67
 	VMOVUPS      X4, (DX)
 	ADDQ         $+16, DX
 	VEXTRACTF128 $0x01, Y4, X4
 
-stored60:
+stored67:
 	TESTQ    $+2, CX
-	JEQ      stored61
+	JEQ      stored68
 	VMOVLPS  X4, (DX)
 	ADDQ     $+8, DX
 	VMOVHLPS X4, X4, X4
 
-stored61:
+stored68:
 	TESTQ  $+1, CX
-	JEQ    stored62
+	JEQ    stored69
 	VMOVSS X4, (DX)
 
-stored62:
-done59:
-done44:
+stored69:
+done66:
+done51:
 next3:
-	MOVQ  264(AX), CX
+	MOVQ  400(AX), CX
 	TESTQ CX, CX
-	JEQ   done63
+	JEQ   done70
 
 	// A Linear of h.
 	CMPQ    CX, $+2
-	JLT     one64
+	JLT     one71
 	CMPQ    CX, $+9
-	JLT     half66
-	MOVQ    280(AX), DX
+	JLT     half73
+	MOVQ    416(AX), DX
 	VMOVUPS (DX), Y4
 	MOVQ    CX, BX
 	ADDQ    $-8, BX
 	CMPQ    BX, $+8
-	JLT     part68
+	JLT     part75
 	VMOVUPS 32(DX), Y5
-	JMP     loaded69
+	JMP     loaded76
 
-part68:
+part75:
 	XORL       SI, SI
 	SUBQ       BX, SI
 	LEAQ       constantsAVX2<>+928(SB), BX
 	VMOVUPS    (BX)(SI*4), Y5
 	VMASKMOVPS 32(DX), Y5, Y5
 
-loaded69:
-	MOVQ 296(AX), DX
-	MOVQ 288(AX), BX
-	MOVQ 232(AX), SI
+loaded76:
+	MOVQ 432(AX), DX
+	MOVQ 424(AX), BX
+	MOVQ 368(AX), SI
 	SUBQ $+8, SI
-	JLT  done71
+	JLT  done78
 
-loop70:
+loop77:
 	VBROADCASTF128 (DX), Y6
 	VPERMILPS      $0x00, Y6, Y7
 	VFMADD231PS    (BX), Y7, Y4
@@ -5389,79 +5758,79 @@ loop70:
 	ADDQ           $+32, DX
 	ADDQ           $+512, BX
 	SUBQ           $+8, SI
-	JGE            loop70
+	JGE            loop77
 
-done71:
+done78:
 	ADDQ $+8, SI
 	SUBQ $+1, SI
-	JLT  done73
+	JLT  done80
 
-loop72:
+loop79:
 	VBROADCASTSS (DX), Y6
 	VFMADD231PS  (BX), Y6, Y4
 	VFMADD231PS  32(BX), Y6, Y5
 	ADDQ         $+4, DX
 	ADDQ         $+64, BX
 	SUBQ         $+1, SI
-	JGE          loop72
+	JGE          loop79
 
-done73:
+done80:
 	ADDQ    $+1, SI
-	MOVQ    272(AX), DX
+	MOVQ    408(AX), DX
 	VMOVUPS Y4, (DX)
 	ADDQ    $-8, CX
 	CMPQ    CX, $+8
-	JLT     part74
+	JLT     part81
 	VMOVUPS Y5, 32(DX)
-	JMP     stored75
+	JMP     stored82
 
-part74:
+part81:
 	VMOVAPS      Y5, Y4
 	LEAQ         32(DX), DX
 	TESTQ        $+4, CX
-	JEQ          stored76
+	JEQ          stored83
 	VMOVUPS      X4, (DX)
 	ADDQ         $+16, DX
 	VEXTRACTF128 $0x01, Y4, X4
 
-stored76:
+stored83:
 	TESTQ    $+2, CX
-	JEQ      stored77
+	JEQ      stored84
 	VMOVLPS  X4, (DX)
 	ADDQ     $+8, DX
 	VMOVHLPS X4, X4, X4
 
-stored77:
+stored84:
 	TESTQ  $+1, CX
-	JEQ    stored78
+	JEQ    stored85
 	VMOVSS X4, (DX)
 
-stored78:
-stored75:
-	JMP done67
+stored85:
+stored82:
+	JMP done74
 
-half66:
-	MOVQ    280(AX), DX
+half73:
+	MOVQ    416(AX), DX
 	CMPQ    CX, $+8
-	JLT     part79
+	JLT     part86
 	VMOVUPS (DX), Y4
-	JMP     loaded80
+	JMP     loaded87
 
-part79:
+part86:
 	XORL       BX, BX
 	SUBQ       CX, BX
 	LEAQ       constantsAVX2<>+928(SB), SI
 	VMOVUPS    (SI)(BX*4), Y4
 	VMASKMOVPS (DX), Y4, Y4
 
-loaded80:
-	MOVQ 296(AX), DX
-	MOVQ 288(AX), BX
-	MOVQ 232(AX), SI
+loaded87:
+	MOVQ 432(AX), DX
+	MOVQ 424(AX), BX
+	MOVQ 368(AX), SI
 	SUBQ $+8, SI
-	JLT  done82
+	JLT  done89
 
-loop81:
+loop88:
 	VBROADCASTF128 (DX), Y5
 	VPERMILPS      $0x00, Y5, Y6
 	VFMADD231PS    (BX), Y6, Y4
@@ -5483,65 +5852,65 @@ loop81:
 	ADDQ           $+32, DX
 	ADDQ           $+512, BX
 	SUBQ           $+8, SI
-	JGE            loop81
+	JGE            loop88
 
-done82:
+done89:
 	ADDQ $+8, SI
 	SUBQ $+1, SI
-	JLT  done84
+	JLT  done91
 
-loop83:
+loop90:
 	VBROADCASTSS (DX), Y5
 	VFMADD231PS  (BX), Y5, Y4
 	ADDQ         $+4, DX
 	ADDQ         $+64, BX
 	SUBQ         $+1, SI
-	JGE          loop83
+	JGE          loop90
 
-done84:
+done91:
 	ADDQ    $+1, SI
-	MOVQ    272(AX), DX
+	MOVQ    408(AX), DX
 	CMPQ    CX, $+8
-	JLT     part85
+	JLT     part92
 	VMOVUPS Y4, (DX)
-	JMP     stored86
+	JMP     stored93
 
-part85:
+part92:
 	VMOVAPS      Y4, Y4
 	LEAQ         (DX), DX
 	TESTQ        $+4, CX
-	JEQ          stored87
+	JEQ          stored94
 	VMOVUPS      X4, (DX)
 	ADDQ         $+16, DX
 	VEXTRACTF128 $0x01, Y4, X4
 
-stored87:
+stored94:
 	TESTQ    $+2, CX
-	JEQ      stored88
+	JEQ      stored95
 	VMOVLPS  X4, (DX)
 	ADDQ     $+8, DX
 	VMOVHLPS X4, X4, X4
 
-stored88:
+stored95:
 	TESTQ  $+1, CX
-	JEQ    stored89
+	JEQ    stored96
 	VMOVSS X4, (DX)
 
-stored89:
-stored86:
-done67:
-	JMP done65
+stored96:
+stored93:
+done74:
+	JMP done72
 
-one64:
-	MOVQ         280(AX), CX
+one71:
+	MOVQ         416(AX), CX
 	VBROADCASTSS (CX), Y4
-	MOVQ         296(AX), CX
-	MOVQ         288(AX), DX
-	MOVQ         232(AX), BX
+	MOVQ         432(AX), CX
+	MOVQ         424(AX), DX
+	MOVQ         368(AX), BX
 	SUBQ         $+8, BX
-	JLT          done91
+	JLT          done98
 
-loop90:
+loop97:
 	VBROADCASTF128 (CX), Y5
 	VPERMILPS      $0x00, Y5, Y6
 	VFMADD231PS    (DX), Y6, Y4
@@ -5563,68 +5932,68 @@ loop90:
 	ADDQ           $+32, CX
 	ADDQ           $+512, DX
 	SUBQ           $+8, BX
-	JGE            loop90
+	JGE            loop97
 
-done91:
+done98:
 	ADDQ $+8, BX
 	SUBQ $+1, BX
-	JLT  done93
+	JLT  done100
 
-loop92:
+loop99:
 	VBROADCASTSS (CX), Y5
 	VFMADD231PS  (DX), Y5, Y4
 	ADDQ         $+4, CX
 	ADDQ         $+64, DX
 	SUBQ         $+1, BX
-	JGE          loop92
+	JGE          loop99
 
-done93:
+done100:
 	ADDQ   $+1, BX
-	MOVQ   272(AX), CX
+	MOVQ   408(AX), CX
 	VMOVSS X4, (CX)
 
-done65:
-done63:
+done72:
+done70:
 	// To the next step.
-	MOVQ  224(AX), CX
+	MOVQ  360(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 224(AX)
+	MOVQ  CX, 360(AX)
 	TESTQ CX, CX
 	JEQ   done2
-	MOVQ  296(AX), CX
-	MOVQ  CX, 328(AX)
-	MOVQ  304(AX), CX
-	MOVQ  CX, 336(AX)
-	MOVQ  296(AX), CX
-	MOVQ  344(AX), DX
+	MOVQ  432(AX), CX
+	MOVQ  CX, 464(AX)
+	MOVQ  440(AX), CX
+	MOVQ  CX, 472(AX)
+	MOVQ  432(AX), CX
+	MOVQ  480(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 296(AX)
-	MOVQ  304(AX), CX
-	MOVQ  352(AX), DX
+	MOVQ  CX, 432(AX)
+	MOVQ  440(AX), CX
+	MOVQ  488(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 304(AX)
-	MOVQ  312(AX), CX
-	MOVQ  360(AX), DX
+	MOVQ  CX, 440(AX)
+	MOVQ  448(AX), CX
+	MOVQ  496(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 312(AX)
-	MOVQ  320(AX), CX
-	MOVQ  368(AX), DX
+	MOVQ  CX, 448(AX)
+	MOVQ  456(AX), CX
+	MOVQ  504(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 320(AX)
+	MOVQ  CX, 456(AX)
 	MOVQ  16(AX), CX
-	MOVQ  376(AX), DX
+	MOVQ  512(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 16(AX)
-	MOVQ  328(AX), CX
-	MOVQ  CX, 120(AX)
-	MOVQ  48(AX), CX
-	MOVQ  56(AX), DX
+	MOVQ  464(AX), CX
+	MOVQ  CX, 176(AX)
+	MOVQ  40(AX), CX
+	MOVQ  48(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 48(AX)
-	MOVQ  152(AX), CX
-	MOVQ  160(AX), DX
+	MOVQ  CX, 40(AX)
+	MOVQ  200(AX), CX
+	MOVQ  208(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 152(AX)
+	MOVQ  CX, 200(AX)
 	JMP   step1
 
 done2:
@@ -5648,28 +6017,38 @@ TEXT ·gruStepsTrainAVX2(SB), NOSPLIT, $8-8
 
 step1:
 	// A step.
-	MOVQ 216(AX), DX
-	MOVQ 208(AX), CX
+	MOVQ 328(AX), DX
+	MOVQ 320(AX), CX
 	LEAQ (AX)(CX*1), CX
 	CMPQ DX, $+1
 	JLT  done5
 
 loop4:
 	MOVQ  (CX), BX
-	MOVQ  48(CX), SI
+	MOVQ  40(CX), SI
 	MOVQ  24(CX), DI
-	MOVQ  80(CX), R8
-	MOVQ  96(CX), R9
-	TESTQ R9, R9
-	JEQ   done7
-	MOVQ  72(CX), R9
+	MOVQ  72(CX), R8
+	TESTQ R8, R8
+	JGE   start6
+	MOVQ  152(CX), R8
+	TESTQ R8, R8
+	JEQ   done9
+	JMP   last7
 
-done7:
+done9:
+start6:
+	MOVQ  128(CX), R8
+	MOVQ  144(CX), R9
+	TESTQ R9, R9
+	JEQ   done10
+	MOVQ  120(CX), R9
+
+done10:
 	SUBQ R9, R8
 	CMPQ R8, $+1
-	JLT  done9
+	JLT  done12
 
-loop8:
+loop11:
 	// The chains of a panel.
 	MOVQ    DI, R9
 	VMOVUPS (R9), Y4
@@ -5681,22 +6060,22 @@ loop8:
 	MOVQ    16(CX), R9
 	MOVQ    8(CX), R10
 	CMPQ    R10, $+1
-	JLT     done11
+	JLT     done14
 
-loop10:
+loop13:
 	MOVQ R10, R11
 	ADDQ $-128, R10
 	CMPQ R10, $+1
-	JLT  done12
+	JLT  done15
 	MOVQ $+128, R11
 
-done12:
+done15:
 	MOVQ R11, R12
 	SHLQ $0x06, R12
 	SUBQ $+4, R11
-	JLT  done14
+	JLT  done17
 
-loop13:
+loop16:
 	VBROADCASTF128 (R9), Y10
 	VPERMILPS      $0x00, Y10, Y11
 	VFMADD231PS    (BX), Y11, Y4
@@ -5729,14 +6108,14 @@ loop13:
 	ADDQ           $+16, R9
 	ADDQ           $+256, BX
 	SUBQ           $+4, R11
-	JGE            loop13
+	JGE            loop16
 
-done14:
+done17:
 	ADDQ $+4, R11
 	SUBQ $+1, R11
-	JLT  done16
+	JLT  done19
 
-loop15:
+loop18:
 	VBROADCASTSS (R9), Y10
 	VFMADD231PS  (BX), Y10, Y4
 	VFMADD231PS  32(BX), Y10, Y5
@@ -5747,20 +6126,20 @@ loop15:
 	ADDQ         $+4, R9
 	ADDQ         $+64, BX
 	SUBQ         $+1, R11
-	JGE          loop15
+	JGE          loop18
 
-done16:
+done19:
 	ADDQ $+1, R11
 	ADDQ R12, BX
 	ADDQ R12, BX
 	CMPQ R10, $+1
-	JGE  loop10
+	JGE  loop13
 
-done11:
+done14:
 	// Add what is there.
-	MOVQ   40(CX), R9
+	MOVQ   32(CX), R9
 	TESTQ  R9, R9
-	JEQ    done17
+	JEQ    done20
 	VADDPS (SI), Y4, Y4
 	VADDPS 32(SI), Y5, Y5
 	VADDPS 64(SI), Y6, Y6
@@ -5768,29 +6147,32 @@ done11:
 	VADDPS 128(SI), Y8, Y8
 	VADDPS 160(SI), Y9, Y9
 
-done17:
+done20:
 	VMOVUPS Y4, (SI)
 	VMOVUPS Y5, 32(SI)
 	VMOVUPS Y6, 64(SI)
 	VMOVUPS Y7, 96(SI)
 	VMOVUPS Y8, 128(SI)
 	VMOVUPS Y9, 160(SI)
-	MOVQ    32(CX), R9
+	MOVQ    80(CX), R9
+	ADDQ    R9, BX
+	MOVQ    64(CX), R9
 	ADDQ    R9, DI
-	ADDQ    $+192, SI
+	MOVQ    72(CX), R9
+	ADDQ    R9, SI
 	ADDQ    $-1, R8
 	CMPQ    R8, $+1
-	JGE     loop8
+	JGE     loop11
 
-done9:
+done12:
 	TESTQ R8, R8
-	JNE   done18
-	MOVQ  72(CX), R8
+	JNE   done21
+	MOVQ  120(CX), R8
 	TESTQ R8, R8
-	JEQ   done19
-	MOVQ  96(CX), R8
+	JEQ   done22
+	MOVQ  144(CX), R8
 	TESTQ R8, R8
-	JEQ   done20
+	JEQ   done23
 
 	// The chains of a panel.
 	MOVQ    DI, R8
@@ -5800,7 +6182,7 @@ done9:
 	VMOVUPS 96(R8), Y7
 	VMOVUPS 128(R8), Y8
 	VMOVUPS 160(R8), Y9
-	MOVQ    32(CX), R9
+	MOVQ    64(CX), R9
 	ADDQ    R9, R8
 	VMOVUPS (R8), Y10
 	VMOVUPS 64(R8), Y11
@@ -5808,24 +6190,24 @@ done9:
 	MOVQ    16(CX), R8
 	MOVQ    8(CX), R9
 	CMPQ    R9, $+1
-	JLT     done22
+	JLT     done25
 
-loop21:
+loop24:
 	MOVQ R9, R10
 	ADDQ $-128, R9
 	CMPQ R9, $+1
-	JLT  done23
+	JLT  done26
 	MOVQ $+128, R10
 
-done23:
+done26:
 	MOVQ R10, R11
 	SHLQ $0x06, R11
 	LEAQ (BX)(R11*1), R12
 	LEAQ (R12)(R11*2), R12
 	SUBQ $+4, R10
-	JLT  done25
+	JLT  done28
 
-loop24:
+loop27:
 	VBROADCASTF128 (R8), Y13
 	VPERMILPS      $0x00, Y13, Y14
 	VFMADD231PS    (BX), Y14, Y4
@@ -5871,14 +6253,14 @@ loop24:
 	ADDQ           $+256, BX
 	ADDQ           $+256, R12
 	SUBQ           $+4, R10
-	JGE            loop24
+	JGE            loop27
 
-done25:
+done28:
 	ADDQ $+4, R10
 	SUBQ $+1, R10
-	JLT  done27
+	JLT  done30
 
-loop26:
+loop29:
 	VBROADCASTSS (R8), Y13
 	VFMADD231PS  (BX), Y13, Y4
 	VFMADD231PS  32(BX), Y13, Y5
@@ -5893,21 +6275,21 @@ loop26:
 	ADDQ         $+64, BX
 	ADDQ         $+64, R12
 	SUBQ         $+1, R10
-	JGE          loop26
+	JGE          loop29
 
-done27:
+done30:
 	ADDQ $+1, R10
 	MOVQ R12, BX
 	ADDQ R11, BX
 	ADDQ R11, BX
 	CMPQ R9, $+1
-	JGE  loop21
+	JGE  loop24
 
-done22:
+done25:
 	// Add what is there.
-	MOVQ   40(CX), BX
-	TESTQ  BX, BX
-	JEQ    done28
+	MOVQ   32(CX), R8
+	TESTQ  R8, R8
+	JEQ    done31
 	VADDPS (SI), Y4, Y4
 	VADDPS 32(SI), Y5, Y5
 	VADDPS 64(SI), Y6, Y6
@@ -5918,7 +6300,7 @@ done22:
 	VADDPS 256(SI), Y11, Y11
 	VADDPS 320(SI), Y12, Y12
 
-done28:
+done31:
 	VMOVUPS Y4, (SI)
 	VMOVUPS Y5, 32(SI)
 	VMOVUPS Y6, 64(SI)
@@ -5928,19 +6310,31 @@ done28:
 	VMOVUPS Y10, 192(SI)
 	VMOVUPS Y11, 256(SI)
 	VMOVUPS Y12, 320(SI)
-	MOVQ    32(CX), BX
+	MOVQ    80(CX), R8
+	ADDQ    R8, BX
+	MOVQ    64(CX), R8
+	ADDQ    R8, DI
+	MOVQ    72(CX), R8
+	ADDQ    R8, SI
+	MOVQ    80(CX), R8
+	ADDQ    R8, BX
+	MOVQ    64(CX), BX
 	ADDQ    BX, DI
-	MOVQ    32(CX), BX
-	ADDQ    BX, DI
-	ADDQ    $+384, SI
-	JMP     done6
+	MOVQ    72(CX), BX
+	ADDQ    BX, SI
+	JMP     done8
 
-done20:
-done19:
-done18:
-	MOVQ  96(CX), R8
+done23:
+done22:
+done21:
+	MOVQ  72(CX), R8
 	TESTQ R8, R8
-	JEQ   done29
+	JLT   done8
+
+last7:
+	MOVQ  144(CX), R8
+	TESTQ R8, R8
+	JEQ   done32
 
 	// The chains of a panel.
 	MOVQ    DI, R8
@@ -5950,22 +6344,22 @@ done18:
 	MOVQ    16(CX), R8
 	MOVQ    8(CX), R9
 	CMPQ    R9, $+1
-	JLT     done31
+	JLT     done34
 
-loop30:
+loop33:
 	MOVQ R9, R10
 	ADDQ $-128, R9
 	CMPQ R9, $+1
-	JLT  done32
+	JLT  done35
 	MOVQ $+128, R10
 
-done32:
+done35:
 	MOVQ R10, R11
 	SHLQ $0x06, R11
 	SUBQ $+4, R10
-	JLT  done34
+	JLT  done37
 
-loop33:
+loop36:
 	VBROADCASTF128 (R8), Y7
 	VPERMILPS      $0x00, Y7, Y8
 	VFMADD231PS    (BX), Y8, Y4
@@ -5986,14 +6380,14 @@ loop33:
 	ADDQ           $+16, R8
 	ADDQ           $+256, BX
 	SUBQ           $+4, R10
-	JGE            loop33
+	JGE            loop36
 
-done34:
+done37:
 	ADDQ $+4, R10
 	SUBQ $+1, R10
-	JLT  done36
+	JLT  done39
 
-loop35:
+loop38:
 	VBROADCASTSS (R8), Y7
 	VFMADD231PS  (BX), Y7, Y4
 	VFMADD231PS  (BX)(R11*1), Y7, Y5
@@ -6001,52 +6395,147 @@ loop35:
 	ADDQ         $+4, R8
 	ADDQ         $+64, BX
 	SUBQ         $+1, R10
-	JGE          loop35
+	JGE          loop38
 
-done36:
+done39:
 	ADDQ $+1, R10
 	ADDQ R11, BX
 	ADDQ R11, BX
 	CMPQ R9, $+1
-	JGE  loop30
+	JGE  loop33
 
-done31:
+done34:
 	// Add what is there.
-	MOVQ   40(CX), BX
-	TESTQ  BX, BX
-	JEQ    done37
+	MOVQ   32(CX), R8
+	TESTQ  R8, R8
+	JEQ    done40
 	VADDPS (SI), Y4, Y4
 	VADDPS 64(SI), Y5, Y5
 	VADDPS 128(SI), Y6, Y6
 
-done37:
+done40:
 	VMOVUPS Y4, (SI)
 	VMOVUPS Y5, 64(SI)
 	VMOVUPS Y6, 128(SI)
-	MOVQ    32(CX), BX
+	MOVQ    80(CX), R8
+	ADDQ    R8, BX
+	MOVQ    64(CX), BX
 	ADDQ    BX, DI
-	ADDQ    $+192, SI
+	MOVQ    72(CX), BX
+	ADDQ    BX, SI
 
-done29:
-done6:
-	ADDQ $+104, CX
+done32:
+	MOVQ  72(CX), BX
+	TESTQ BX, BX
+	JGE   done8
+	MOVQ  (CX), BX
+	MOVQ  56(CX), R8
+	ADDQ  R8, BX
+	JMP   start6
+
+done8:
+	MOVQ 336(AX), BX
+	ADDQ BX, CX
 	ADDQ $-1, DX
 	CMPQ DX, $+1
 	JGE  loop4
 
 done5:
-	MOVQ 208(AX), CX
+	MOVQ  AX, CX
+	MOVQ  344(AX), DX
+	TESTQ DX, DX
+	JEQ   done41
+
+	// Back.
+	MOVQ $+2, DX
+
+loop42:
+	MOVQ  88(CX), BX
+	MOVQ  (CX), SI
+	ADDQ  BX, SI
+	MOVQ  SI, (CX)
+	MOVQ  96(CX), BX
+	MOVQ  24(CX), SI
+	ADDQ  BX, SI
+	MOVQ  SI, 24(CX)
+	MOVQ  104(CX), BX
+	MOVQ  40(CX), SI
+	ADDQ  BX, SI
+	MOVQ  SI, 40(CX)
+	MOVQ  112(CX), BX
+	TESTQ BX, BX
+	JEQ   done43
+	MOVQ  96(CX), BX
+	MOVQ  112(CX), SI
+	ADDQ  BX, SI
+	MOVQ  SI, 112(CX)
+
+done43:
+	MOVQ  $+0, BX
+	MOVQ  56(CX), SI
+	SUBQ  SI, BX
+	MOVQ  BX, 56(CX)
+	MOVQ  $+0, BX
+	MOVQ  88(CX), SI
+	SUBQ  SI, BX
+	MOVQ  BX, 88(CX)
+	MOVQ  $+0, BX
+	MOVQ  64(CX), SI
+	SUBQ  SI, BX
+	MOVQ  BX, 64(CX)
+	MOVQ  $+0, BX
+	MOVQ  96(CX), SI
+	SUBQ  SI, BX
+	MOVQ  BX, 96(CX)
+	MOVQ  $+0, BX
+	MOVQ  72(CX), SI
+	SUBQ  SI, BX
+	MOVQ  BX, 72(CX)
+	MOVQ  $+0, BX
+	MOVQ  104(CX), SI
+	SUBQ  SI, BX
+	MOVQ  BX, 104(CX)
+	MOVQ  80(CX), BX
+	MOVQ  56(CX), SI
+	LEAQ  (BX)(SI*2), BX
+	MOVQ  BX, 80(CX)
+	ADDQ  $+160, CX
+	ADDQ  $-1, DX
+	TESTQ DX, DX
+	JNE   loop42
+	MOVQ  352(AX), CX
+	TESTQ CX, CX
+	JEQ   done44
+	MOVQ  320(AX), DX
+	ADDQ  CX, DX
+	MOVQ  DX, 320(AX)
+	MOVQ  $+0, CX
+	MOVQ  352(AX), DX
+	SUBQ  DX, CX
+	MOVQ  CX, 352(AX)
+	MOVQ  $+0, CX
+	MOVQ  336(AX), DX
+	SUBQ  DX, CX
+	MOVQ  CX, 336(AX)
+	MOVQ  32(AX), CX
+	MOVQ  192(AX), DX
+	MOVQ  CX, 192(AX)
+	MOVQ  DX, 32(AX)
+
+done44:
+done41:
+	MOVQ 320(AX), CX
 	LEAQ (AX)(CX*1), CX
 	MOVQ (CX), CX
-	MOVQ 296(AX), DX
-	MOVQ 312(AX), BX
-	MOVQ 320(AX), SI
-	MOVQ 328(AX), DI
-	MOVQ 232(AX), R8
+	MOVQ 432(AX), DX
+	MOVQ 448(AX), BX
+	MOVQ 456(AX), SI
+	MOVQ 464(AX), DI
+	MOVQ 368(AX), R8
 
 	// 8 elements at a time.
 	CMPQ R8, $+16
-	JLT  done38
+	JLT  done45
 
 	// Reset gate and update gate.
 	VMOVUPS      (BX), Y4
@@ -6094,9 +6583,9 @@ done5:
 	VMOVUPS      Y5, 64(BX)
 	ADDQ         $-16, R8
 	CMPQ         R8, $+16
-	JLT          done40
+	JLT          done47
 
-loop39:
+loop46:
 	// New gate and h of the units before. Reset gate and update gate.
 	VMOVUPS      32(BX), Y10
 	VMOVUPS      32(SI), Y11
@@ -6290,9 +6779,9 @@ loop39:
 	ADDQ         $+128, SI
 	ADDQ         $-16, R8
 	CMPQ         R8, $+16
-	JGE          loop39
+	JGE          loop46
 
-done40:
+done47:
 	// New gate and h of the units before. Reset gate and update gate.
 	VMOVUPS      32(BX), Y10
 	VMOVUPS      32(SI), Y11
@@ -6394,12 +6883,12 @@ done40:
 	ADDQ        $+128, BX
 	ADDQ        $+128, SI
 
-done38:
+done45:
 	// 8 elements at a time.
 	CMPQ R8, $+8
-	JLT  done42
+	JLT  done49
 
-loop41:
+loop48:
 	// Reset gate and update gate. New gate and h of the units before.
 	VMOVUPS      (BX), Y4
 	VMOVUPS      (SI), Y5
@@ -6474,12 +6963,12 @@ loop41:
 	ADDQ         $+32, DI
 	ADDQ         $-8, R8
 	CMPQ         R8, $+8
-	JGE          loop41
+	JGE          loop48
 
-done42:
+done49:
 	// The last elements.
 	TESTQ   R8, R8
-	JEQ     done43
+	JEQ     done50
 	MOVQ    R8, CX
 	NEGQ    R8
 	LEAQ    constantsAVX2<>+928(SB), R9
@@ -6530,45 +7019,45 @@ done42:
 	VDIVPS       Y13, Y14, Y6
 	VFMADD231PS  Y15, Y5, Y10
 	VMOVAPS      Y5, Y5
-	JEQ          stored44
+	JEQ          stored51
 	VMOVUPS      X5, (SI)
 	ADDQ         $+16, SI
 	VEXTRACTF128 $0x01, Y5, X5
 
-stored44:
+stored51:
 	TESTQ    $+2, CX
-	JEQ      stored45
+	JEQ      stored52
 	VMOVLPS  X5, (SI)
 	ADDQ     $+8, SI
 	VMOVHLPS X5, X5, X5
 
-stored45:
+stored52:
 	TESTQ  $+1, CX
-	JEQ    stored46
+	JEQ    stored53
 	VMOVSS X5, (SI)
 
-stored46:
+stored53:
 	VMOVAPS      Y6, Y5
 	LEAQ         64(BX), SI
 	TESTQ        $+4, CX
-	JEQ          stored47
+	JEQ          stored54
 	VMOVUPS      X5, (SI)
 	ADDQ         $+16, SI
 	VEXTRACTF128 $0x01, Y5, X5
 
-stored47:
+stored54:
 	TESTQ    $+2, CX
-	JEQ      stored48
+	JEQ      stored55
 	VMOVLPS  X5, (SI)
 	ADDQ     $+8, SI
 	VMOVHLPS X5, X5, X5
 
-stored48:
+stored55:
 	TESTQ  $+1, CX
-	JEQ    stored49
+	JEQ    stored56
 	VMOVSS X5, (SI)
 
-stored49:
+stored56:
 	// New gate and h of the units before.
 	VMOVUPS      constantsAVX2<>+160(SB), Y5
 	VMOVUPS      constantsAVX2<>+192(SB), Y7
@@ -6592,89 +7081,89 @@ stored49:
 	VADDPS       Y8, Y8, Y5
 	VDIVPS       Y7, Y5, Y5
 	VMOVAPS      Y5, Y7
-	JEQ          stored50
+	JEQ          stored57
 	VMOVUPS      X7, (BX)
 	ADDQ         $+16, BX
 	VEXTRACTF128 $0x01, Y7, X7
 
-stored50:
+stored57:
 	TESTQ    $+2, CX
-	JEQ      stored51
+	JEQ      stored58
 	VMOVLPS  X7, (BX)
 	ADDQ     $+8, BX
 	VMOVHLPS X7, X7, X7
 
-stored51:
+stored58:
 	TESTQ  $+1, CX
-	JEQ    stored52
+	JEQ    stored59
 	VMOVSS X7, (BX)
 
-stored52:
+stored59:
 	VMASKMOVPS   (DI), Y4, Y4
 	LEAQ         (DX), DX
 	TESTQ        $+4, CX
 	VSUBPS       Y5, Y4, Y4
 	VFMADD231PS  Y4, Y6, Y5
 	VMOVAPS      Y5, Y4
-	JEQ          stored53
+	JEQ          stored60
 	VMOVUPS      X4, (DX)
 	ADDQ         $+16, DX
 	VEXTRACTF128 $0x01, Y4, X4
 
-stored53:
+stored60:
 	TESTQ    $+2, CX
-	JEQ      stored54
+	JEQ      stored61
 	VMOVLPS  X4, (DX)
 	ADDQ     $+8, DX
 	VMOVHLPS X4, X4, X4
 
-stored54:
+stored61:
 	TESTQ  $+1, CX
-	JEQ    stored55
+	JEQ    stored62
 	VMOVSS X4, (DX)
 
-stored55:
-done43:
+stored62:
+done50:
 	// To the next step.
-	MOVQ  224(AX), CX
+	MOVQ  360(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 224(AX)
+	MOVQ  CX, 360(AX)
 	TESTQ CX, CX
 	JEQ   done2
-	MOVQ  296(AX), CX
-	MOVQ  CX, 328(AX)
-	MOVQ  304(AX), CX
-	MOVQ  CX, 336(AX)
-	MOVQ  296(AX), CX
-	MOVQ  344(AX), DX
+	MOVQ  432(AX), CX
+	MOVQ  CX, 464(AX)
+	MOVQ  440(AX), CX
+	MOVQ  CX, 472(AX)
+	MOVQ  432(AX), CX
+	MOVQ  480(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 296(AX)
-	MOVQ  304(AX), CX
-	MOVQ  352(AX), DX
+	MOVQ  CX, 432(AX)
+	MOVQ  440(AX), CX
+	MOVQ  488(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 304(AX)
-	MOVQ  312(AX), CX
-	MOVQ  360(AX), DX
+	MOVQ  CX, 440(AX)
+	MOVQ  448(AX), CX
+	MOVQ  496(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 312(AX)
-	MOVQ  320(AX), CX
-	MOVQ  368(AX), DX
+	MOVQ  CX, 448(AX)
+	MOVQ  456(AX), CX
+	MOVQ  504(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 320(AX)
+	MOVQ  CX, 456(AX)
 	MOVQ  16(AX), CX
-	MOVQ  376(AX), DX
+	MOVQ  512(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 16(AX)
-	MOVQ  328(AX), CX
-	MOVQ  CX, 120(AX)
-	MOVQ  48(AX), CX
-	MOVQ  56(AX), DX
+	MOVQ  464(AX), CX
+	MOVQ  CX, 176(AX)
+	MOVQ  40(AX), CX
+	MOVQ  48(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 48(AX)
-	MOVQ  152(AX), CX
-	MOVQ  160(AX), DX
+	MOVQ  CX, 40(AX)
+	MOVQ  200(AX), CX
+	MOVQ  208(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 152(AX)
+	MOVQ  CX, 200(AX)
 	JMP   step1
 
 done2:
@@ -6705,21 +7194,31 @@ TEXT ·rnnTanhStepsAVX2(SB), NOSPLIT, $8-8
 
 step1:
 	// A step.
-	MOVQ 216(AX), DX
-	MOVQ 208(AX), CX
+	MOVQ 328(AX), DX
+	MOVQ 320(AX), CX
 	LEAQ (AX)(CX*1), CX
 	CMPQ DX, $+1
 	JLT  done5
 
 loop4:
-	MOVQ (CX), BX
-	MOVQ 48(CX), SI
-	MOVQ 24(CX), DI
-	MOVQ 80(CX), R8
-	CMPQ R8, $+1
-	JLT  done7
+	MOVQ  (CX), BX
+	MOVQ  40(CX), SI
+	MOVQ  24(CX), DI
+	MOVQ  72(CX), R8
+	TESTQ R8, R8
+	JGE   start6
+	MOVQ  152(CX), R8
+	TESTQ R8, R8
+	JEQ   done9
+	JMP   last7
 
-loop6:
+done9:
+start6:
+	MOVQ 128(CX), R8
+	CMPQ R8, $+1
+	JLT  done11
+
+loop10:
 	// The chains of a panel.
 	MOVQ    DI, R9
 	VMOVUPS (R9), Y5
@@ -6733,24 +7232,24 @@ loop6:
 	MOVQ    16(CX), R9
 	MOVQ    8(CX), R10
 	CMPQ    R10, $+1
-	JLT     done9
+	JLT     done13
 
-loop8:
+loop12:
 	MOVQ R10, R11
 	ADDQ $-128, R10
 	CMPQ R10, $+1
-	JLT  done10
+	JLT  done14
 	MOVQ $+128, R11
 
-done10:
+done14:
 	MOVQ R11, R12
 	SHLQ $0x06, R12
 	LEAQ (BX)(R12*1), R13
 	LEAQ (R13)(R12*2), R13
 	SUBQ $+4, R11
-	JLT  done12
+	JLT  done16
 
-loop11:
+loop15:
 	VBROADCASTF128 (R9), Y13
 	VPERMILPS      $0x00, Y13, Y14
 	VFMADD231PS    (BX), Y14, Y5
@@ -6792,14 +7291,14 @@ loop11:
 	ADDQ           $+256, BX
 	ADDQ           $+256, R13
 	SUBQ           $+4, R11
-	JGE            loop11
+	JGE            loop15
 
-done12:
+done16:
 	ADDQ $+4, R11
 	SUBQ $+1, R11
-	JLT  done14
+	JLT  done18
 
-loop13:
+loop17:
 	VBROADCASTSS (R9), Y13
 	VFMADD231PS  (BX), Y13, Y5
 	VFMADD231PS  32(BX), Y13, Y6
@@ -6813,19 +7312,19 @@ loop13:
 	ADDQ         $+64, BX
 	ADDQ         $+64, R13
 	SUBQ         $+1, R11
-	JGE          loop13
+	JGE          loop17
 
-done14:
+done18:
 	ADDQ $+1, R11
 	MOVQ R13, BX
 	CMPQ R10, $+1
-	JGE  loop8
+	JGE  loop12
 
-done9:
+done13:
 	// Add what is there.
-	MOVQ   40(CX), R9
+	MOVQ   32(CX), R9
 	TESTQ  R9, R9
-	JEQ    done15
+	JEQ    done19
 	VADDPS (SI), Y5, Y5
 	VADDPS 32(SI), Y6, Y6
 	VADDPS 64(SI), Y7, Y7
@@ -6835,7 +7334,7 @@ done9:
 	VADDPS 192(SI), Y11, Y11
 	VADDPS 224(SI), Y12, Y12
 
-done15:
+done19:
 	VMOVUPS Y5, (SI)
 	VMOVUPS Y6, 32(SI)
 	VMOVUPS Y7, 64(SI)
@@ -6844,17 +7343,25 @@ done15:
 	VMOVUPS Y10, 160(SI)
 	VMOVUPS Y11, 192(SI)
 	VMOVUPS Y12, 224(SI)
-	MOVQ    32(CX), R9
+	MOVQ    80(CX), R9
+	ADDQ    R9, BX
+	MOVQ    64(CX), R9
 	ADDQ    R9, DI
-	ADDQ    $+256, SI
+	MOVQ    72(CX), R9
+	ADDQ    R9, SI
 	ADDQ    $-1, R8
 	CMPQ    R8, $+1
-	JGE     loop6
+	JGE     loop10
 
-done7:
-	MOVQ 88(CX), R8
+done11:
+	MOVQ  72(CX), R8
+	TESTQ R8, R8
+	JLT   done8
+
+last7:
+	MOVQ 136(CX), R8
 	CMPQ R8, $+1
-	JNE  done16
+	JNE  done20
 
 	// The chains of a panel.
 	MOVQ    DI, R9
@@ -6863,22 +7370,22 @@ done7:
 	MOVQ    16(CX), R9
 	MOVQ    8(CX), R10
 	CMPQ    R10, $+1
-	JLT     done18
+	JLT     done22
 
-loop17:
+loop21:
 	MOVQ R10, R11
 	ADDQ $-128, R10
 	CMPQ R10, $+1
-	JLT  done19
+	JLT  done23
 	MOVQ $+128, R11
 
-done19:
+done23:
 	MOVQ R11, R12
 	SHLQ $0x06, R12
 	SUBQ $+4, R11
-	JLT  done21
+	JLT  done25
 
-loop20:
+loop24:
 	VBROADCASTF128 (R9), Y7
 	VPERMILPS      $0x00, Y7, Y8
 	VFMADD231PS    (BX), Y8, Y5
@@ -6895,45 +7402,48 @@ loop20:
 	ADDQ           $+16, R9
 	ADDQ           $+256, BX
 	SUBQ           $+4, R11
-	JGE            loop20
+	JGE            loop24
 
-done21:
+done25:
 	ADDQ $+4, R11
 	SUBQ $+1, R11
-	JLT  done23
+	JLT  done27
 
-loop22:
+loop26:
 	VBROADCASTSS (R9), Y7
 	VFMADD231PS  (BX), Y7, Y5
 	VFMADD231PS  32(BX), Y7, Y6
 	ADDQ         $+4, R9
 	ADDQ         $+64, BX
 	SUBQ         $+1, R11
-	JGE          loop22
+	JGE          loop26
 
-done23:
+done27:
 	ADDQ $+1, R11
 	CMPQ R10, $+1
-	JGE  loop17
+	JGE  loop21
 
-done18:
+done22:
 	// Add what is there.
-	MOVQ   40(CX), R9
+	MOVQ   32(CX), R9
 	TESTQ  R9, R9
-	JEQ    done24
+	JEQ    done28
 	VADDPS (SI), Y5, Y5
 	VADDPS 32(SI), Y6, Y6
 
-done24:
+done28:
 	VMOVUPS Y5, (SI)
 	VMOVUPS Y6, 32(SI)
-	MOVQ    32(CX), R9
+	MOVQ    80(CX), R9
+	ADDQ    R9, BX
+	MOVQ    64(CX), R9
 	ADDQ    R9, DI
-	ADDQ    $+64, SI
+	MOVQ    72(CX), R9
+	ADDQ    R9, SI
 
-done16:
+done20:
 	CMPQ R8, $+2
-	JNE  done25
+	JNE  done29
 
 	// The chains of a panel.
 	MOVQ    DI, R9
@@ -6944,22 +7454,22 @@ done16:
 	MOVQ    16(CX), R9
 	MOVQ    8(CX), R10
 	CMPQ    R10, $+1
-	JLT     done27
+	JLT     done31
 
-loop26:
+loop30:
 	MOVQ R10, R11
 	ADDQ $-128, R10
 	CMPQ R10, $+1
-	JLT  done28
+	JLT  done32
 	MOVQ $+128, R11
 
-done28:
+done32:
 	MOVQ R11, R12
 	SHLQ $0x06, R12
 	SUBQ $+4, R11
-	JLT  done30
+	JLT  done34
 
-loop29:
+loop33:
 	VBROADCASTF128 (R9), Y9
 	VPERMILPS      $0x00, Y9, Y10
 	VFMADD231PS    (BX), Y10, Y5
@@ -6984,14 +7494,14 @@ loop29:
 	ADDQ           $+16, R9
 	ADDQ           $+256, BX
 	SUBQ           $+4, R11
-	JGE            loop29
+	JGE            loop33
 
-done30:
+done34:
 	ADDQ $+4, R11
 	SUBQ $+1, R11
-	JLT  done32
+	JLT  done36
 
-loop31:
+loop35:
 	VBROADCASTSS (R9), Y9
 	VFMADD231PS  (BX), Y9, Y5
 	VFMADD231PS  32(BX), Y9, Y6
@@ -7000,36 +7510,39 @@ loop31:
 	ADDQ         $+4, R9
 	ADDQ         $+64, BX
 	SUBQ         $+1, R11
-	JGE          loop31
+	JGE          loop35
 
-done32:
+done36:
 	ADDQ $+1, R11
 	ADDQ R12, BX
 	CMPQ R10, $+1
-	JGE  loop26
+	JGE  loop30
 
-done27:
+done31:
 	// Add what is there.
-	MOVQ   40(CX), R9
+	MOVQ   32(CX), R9
 	TESTQ  R9, R9
-	JEQ    done33
+	JEQ    done37
 	VADDPS (SI), Y5, Y5
 	VADDPS 32(SI), Y6, Y6
 	VADDPS 64(SI), Y7, Y7
 	VADDPS 96(SI), Y8, Y8
 
-done33:
+done37:
 	VMOVUPS Y5, (SI)
 	VMOVUPS Y6, 32(SI)
 	VMOVUPS Y7, 64(SI)
 	VMOVUPS Y8, 96(SI)
-	MOVQ    32(CX), R9
+	MOVQ    80(CX), R9
+	ADDQ    R9, BX
+	MOVQ    64(CX), R9
 	ADDQ    R9, DI
-	ADDQ    $+128, SI
+	MOVQ    72(CX), R9
+	ADDQ    R9, SI
 
-done25:
+done29:
 	CMPQ R8, $+3
-	JNE  done34
+	JNE  done38
 
 	// The chains of a panel.
 	MOVQ    DI, R8
@@ -7042,22 +7555,22 @@ done25:
 	MOVQ    16(CX), R8
 	MOVQ    8(CX), R9
 	CMPQ    R9, $+1
-	JLT     done36
+	JLT     done40
 
-loop35:
+loop39:
 	MOVQ R9, R10
 	ADDQ $-128, R9
 	CMPQ R9, $+1
-	JLT  done37
+	JLT  done41
 	MOVQ $+128, R10
 
-done37:
+done41:
 	MOVQ R10, R11
 	SHLQ $0x06, R11
 	SUBQ $+4, R10
-	JLT  done39
+	JLT  done43
 
-loop38:
+loop42:
 	VBROADCASTF128 (R8), Y11
 	VPERMILPS      $0x00, Y11, Y12
 	VFMADD231PS    (BX), Y12, Y5
@@ -7090,14 +7603,14 @@ loop38:
 	ADDQ           $+16, R8
 	ADDQ           $+256, BX
 	SUBQ           $+4, R10
-	JGE            loop38
+	JGE            loop42
 
-done39:
+done43:
 	ADDQ $+4, R10
 	SUBQ $+1, R10
-	JLT  done41
+	JLT  done45
 
-loop40:
+loop44:
 	VBROADCASTSS (R8), Y11
 	VFMADD231PS  (BX), Y11, Y5
 	VFMADD231PS  32(BX), Y11, Y6
@@ -7108,20 +7621,20 @@ loop40:
 	ADDQ         $+4, R8
 	ADDQ         $+64, BX
 	SUBQ         $+1, R10
-	JGE          loop40
+	JGE          loop44
 
-done41:
+done45:
 	ADDQ $+1, R10
 	ADDQ R11, BX
 	ADDQ R11, BX
 	CMPQ R9, $+1
-	JGE  loop35
+	JGE  loop39
 
-done36:
+done40:
 	// Add what is there.
-	MOVQ   40(CX), R8
+	MOVQ   32(CX), R8
 	TESTQ  R8, R8
-	JEQ    done42
+	JEQ    done46
 	VADDPS (SI), Y5, Y5
 	VADDPS 32(SI), Y6, Y6
 	VADDPS 64(SI), Y7, Y7
@@ -7129,21 +7642,24 @@ done36:
 	VADDPS 128(SI), Y9, Y9
 	VADDPS 160(SI), Y10, Y10
 
-done42:
+done46:
 	VMOVUPS Y5, (SI)
 	VMOVUPS Y6, 32(SI)
 	VMOVUPS Y7, 64(SI)
 	VMOVUPS Y8, 96(SI)
 	VMOVUPS Y9, 128(SI)
 	VMOVUPS Y10, 160(SI)
-	MOVQ    32(CX), R8
+	MOVQ    80(CX), R8
+	ADDQ    R8, BX
+	MOVQ    64(CX), R8
 	ADDQ    R8, DI
-	ADDQ    $+192, SI
+	MOVQ    72(CX), R8
+	ADDQ    R8, SI
 
-done34:
-	MOVQ  96(CX), R8
+done38:
+	MOVQ  144(CX), R8
 	TESTQ R8, R8
-	JEQ   done43
+	JEQ   done47
 
 	// The chains of a panel.
 	MOVQ    DI, R8
@@ -7151,22 +7667,22 @@ done34:
 	MOVQ    16(CX), R8
 	MOVQ    8(CX), R9
 	CMPQ    R9, $+1
-	JLT     done45
+	JLT     done49
 
-loop44:
+loop48:
 	MOVQ R9, R10
 	ADDQ $-128, R9
 	CMPQ R9, $+1
-	JLT  done46
+	JLT  done50
 	MOVQ $+128, R10
 
-done46:
+done50:
 	MOVQ R10, R11
 	SHLQ $0x06, R11
 	SUBQ $+4, R10
-	JLT  done48
+	JLT  done52
 
-loop47:
+loop51:
 	VBROADCASTF128 (R8), Y6
 	VPERMILPS      $0x00, Y6, Y7
 	VFMADD231PS    (BX), Y7, Y5
@@ -7179,59 +7695,155 @@ loop47:
 	ADDQ           $+16, R8
 	ADDQ           $+256, BX
 	SUBQ           $+4, R10
-	JGE            loop47
+	JGE            loop51
 
-done48:
+done52:
 	ADDQ $+4, R10
 	SUBQ $+1, R10
-	JLT  done50
+	JLT  done54
 
-loop49:
+loop53:
 	VBROADCASTSS (R8), Y6
 	VFMADD231PS  (BX), Y6, Y5
 	ADDQ         $+4, R8
 	ADDQ         $+64, BX
 	SUBQ         $+1, R10
-	JGE          loop49
+	JGE          loop53
 
-done50:
+done54:
 	ADDQ $+1, R10
 	CMPQ R9, $+1
-	JGE  loop44
+	JGE  loop48
 
-done45:
+done49:
 	// Add what is there.
-	MOVQ   40(CX), BX
-	TESTQ  BX, BX
-	JEQ    done51
+	MOVQ   32(CX), R8
+	TESTQ  R8, R8
+	JEQ    done55
 	VADDPS (SI), Y5, Y5
 
-done51:
+done55:
 	VMOVUPS Y5, (SI)
-	MOVQ    32(CX), BX
+	MOVQ    80(CX), R8
+	ADDQ    R8, BX
+	MOVQ    64(CX), BX
 	ADDQ    BX, DI
-	ADDQ    $+64, SI
+	MOVQ    72(CX), BX
+	ADDQ    BX, SI
 
-done43:
-	ADDQ $+104, CX
+done47:
+	MOVQ  72(CX), BX
+	TESTQ BX, BX
+	JGE   done8
+	MOVQ  (CX), BX
+	MOVQ  56(CX), R8
+	ADDQ  R8, BX
+	JMP   start6
+
+done8:
+	MOVQ 336(AX), BX
+	ADDQ BX, CX
 	ADDQ $-1, DX
 	CMPQ DX, $+1
 	JGE  loop4
 
 done5:
-	MOVQ 208(AX), CX
+	MOVQ  AX, CX
+	MOVQ  344(AX), DX
+	TESTQ DX, DX
+	JEQ   done56
+
+	// Back.
+	MOVQ $+2, DX
+
+loop57:
+	MOVQ  88(CX), BX
+	MOVQ  (CX), SI
+	ADDQ  BX, SI
+	MOVQ  SI, (CX)
+	MOVQ  96(CX), BX
+	MOVQ  24(CX), SI
+	ADDQ  BX, SI
+	MOVQ  SI, 24(CX)
+	MOVQ  104(CX), BX
+	MOVQ  40(CX), SI
+	ADDQ  BX, SI
+	MOVQ  SI, 40(CX)
+	MOVQ  112(CX), BX
+	TESTQ BX, BX
+	JEQ   done58
+	MOVQ  96(CX), BX
+	MOVQ  112(CX), SI
+	ADDQ  BX, SI
+	MOVQ  SI, 112(CX)
+
+done58:
+	MOVQ  $+0, BX
+	MOVQ  56(CX), SI
+	SUBQ  SI, BX
+	MOVQ  BX, 56(CX)
+	MOVQ  $+0, BX
+	MOVQ  88(CX), SI
+	SUBQ  SI, BX
+	MOVQ  BX, 88(CX)
+	MOVQ  $+0, BX
+	MOVQ  64(CX), SI
+	SUBQ  SI, BX
+	MOVQ  BX, 64(CX)
+	MOVQ  $+0, BX
+	MOVQ  96(CX), SI
+	SUBQ  SI, BX
+	MOVQ  BX, 96(CX)
+	MOVQ  $+0, BX
+	MOVQ  72(CX), SI
+	SUBQ  SI, BX
+	MOVQ  BX, 72(CX)
+	MOVQ  $+0, BX
+	MOVQ  104(CX), SI
+	SUBQ  SI, BX
+	MOVQ  BX, 104(CX)
+	MOVQ  80(CX), BX
+	MOVQ  56(CX), SI
+	LEAQ  (BX)(SI*2), BX
+	MOVQ  BX, 80(CX)
+	ADDQ  $+160, CX
+	ADDQ  $-1, DX
+	TESTQ DX, DX
+	JNE   loop57
+	MOVQ  352(AX), CX
+	TESTQ CX, CX
+	JEQ   done59
+	MOVQ  320(AX), DX
+	ADDQ  CX, DX
+	MOVQ  DX, 320(AX)
+	MOVQ  $+0, CX
+	MOVQ  352(AX), DX
+	SUBQ  DX, CX
+	MOVQ  CX, 352(AX)
+	MOVQ  $+0, CX
+	MOVQ  336(AX), DX
+	SUBQ  DX, CX
+	MOVQ  CX, 336(AX)
+	MOVQ  32(AX), CX
+	MOVQ  192(AX), DX
+	MOVQ  CX, 192(AX)
+	MOVQ  DX, 32(AX)
+
+done59:
+done56:
+	MOVQ 320(AX), CX
 	LEAQ (AX)(CX*1), CX
 	MOVQ (CX), CX
-	MOVQ 296(AX), CX
-	MOVQ 312(AX), DX
-	MOVQ 320(AX), BX
-	MOVQ 232(AX), SI
+	MOVQ 432(AX), CX
+	MOVQ 448(AX), DX
+	MOVQ 456(AX), BX
+	MOVQ 368(AX), SI
 
 	// 8 elements at a time.
 	CMPQ SI, $+8
-	JLT  done53
+	JLT  done61
 
-loop52:
+loop60:
 	VMOVUPS     (DX), Y5
 	VMOVUPS     (BX), Y6
 	VMOVAPS     Y2, Y7
@@ -7258,12 +7870,12 @@ loop52:
 	ADDQ        $+32, BX
 	ADDQ        $-8, SI
 	CMPQ        SI, $+8
-	JGE         loop52
+	JGE         loop60
 
-done53:
+done61:
 	// The last elements.
 	TESTQ        SI, SI
-	JEQ          done54
+	JEQ          done62
 	MOVQ         SI, DI
 	NEGQ         SI
 	LEAQ         constantsAVX2<>+928(SB), R8
@@ -7291,65 +7903,65 @@ done53:
 	VADDPS       Y7, Y7, Y5
 	VDIVPS       Y6, Y5, Y5
 	VMOVAPS      Y5, Y5
-	JEQ          stored55
+	JEQ          stored63
 	VMOVUPS      X5, (CX)
 	ADDQ         $+16, CX
 	VEXTRACTF128 $0x01, Y5, X5
 
-stored55:
+stored63:
 	TESTQ    $+2, DI
-	JEQ      stored56
+	JEQ      stored64
 	VMOVLPS  X5, (CX)
 	ADDQ     $+8, CX
 	VMOVHLPS X5, X5, X5
 
-stored56:
+stored64:
 	TESTQ  $+1, DI
-	JEQ    stored57
+	JEQ    stored65
 	VMOVSS X5, (CX)
 
-stored57:
-done54:
+stored65:
+done62:
 	// To the next step.
-	MOVQ  224(AX), CX
+	MOVQ  360(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 224(AX)
+	MOVQ  CX, 360(AX)
 	TESTQ CX, CX
 	JEQ   done2
-	MOVQ  296(AX), CX
-	MOVQ  CX, 328(AX)
-	MOVQ  304(AX), CX
-	MOVQ  CX, 336(AX)
-	MOVQ  296(AX), CX
-	MOVQ  344(AX), DX
+	MOVQ  432(AX), CX
+	MOVQ  CX, 464(AX)
+	MOVQ  440(AX), CX
+	MOVQ  CX, 472(AX)
+	MOVQ  432(AX), CX
+	MOVQ  480(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 296(AX)
-	MOVQ  304(AX), CX
-	MOVQ  352(AX), DX
+	MOVQ  CX, 432(AX)
+	MOVQ  440(AX), CX
+	MOVQ  488(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 304(AX)
-	MOVQ  312(AX), CX
-	MOVQ  360(AX), DX
+	MOVQ  CX, 440(AX)
+	MOVQ  448(AX), CX
+	MOVQ  496(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 312(AX)
-	MOVQ  320(AX), CX
-	MOVQ  368(AX), DX
+	MOVQ  CX, 448(AX)
+	MOVQ  456(AX), CX
+	MOVQ  504(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 320(AX)
+	MOVQ  CX, 456(AX)
 	MOVQ  16(AX), CX
-	MOVQ  376(AX), DX
+	MOVQ  512(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 16(AX)
-	MOVQ  328(AX), CX
-	MOVQ  CX, 120(AX)
-	MOVQ  48(AX), CX
-	MOVQ  56(AX), DX
+	MOVQ  464(AX), CX
+	MOVQ  CX, 176(AX)
+	MOVQ  40(AX), CX
+	MOVQ  48(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 48(AX)
-	MOVQ  152(AX), CX
-	MOVQ  160(AX), DX
+	MOVQ  CX, 40(AX)
+	MOVQ  200(AX), CX
+	MOVQ  208(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 152(AX)
+	MOVQ  CX, 200(AX)
 	JMP   step1
 
 done2:
@@ -7370,21 +7982,31 @@ TEXT ·rnnReLUStepsAVX2(SB), NOSPLIT, $8-8
 
 step1:
 	// A step.
-	MOVQ 216(AX), DX
-	MOVQ 208(AX), CX
+	MOVQ 328(AX), DX
+	MOVQ 320(AX), CX
 	LEAQ (AX)(CX*1), CX
 	CMPQ DX, $+1
 	JLT  done5
 
 loop4:
-	MOVQ (CX), BX
-	MOVQ 48(CX), SI
-	MOVQ 24(CX), DI
-	MOVQ 80(CX), R8
-	CMPQ R8, $+1
-	JLT  done7
+	MOVQ  (CX), BX
+	MOVQ  40(CX), SI
+	MOVQ  24(CX), DI
+	MOVQ  72(CX), R8
+	TESTQ R8, R8
+	JGE   start6
+	MOVQ  152(CX), R8
+	TESTQ R8, R8
+	JEQ   done9
+	JMP   last7
 
-loop6:
+done9:
+start6:
+	MOVQ 128(CX), R8
+	CMPQ R8, $+1
+	JLT  done11
+
+loop10:
 	// The chains of a panel.
 	MOVQ    DI, R9
 	VMOVUPS (R9), Y1
@@ -7398,24 +8020,24 @@ loop6:
 	MOVQ    16(CX), R9
 	MOVQ    8(CX), R10
 	CMPQ    R10, $+1
-	JLT     done9
+	JLT     done13
 
-loop8:
+loop12:
 	MOVQ R10, R11
 	ADDQ $-128, R10
 	CMPQ R10, $+1
-	JLT  done10
+	JLT  done14
 	MOVQ $+128, R11
 
-done10:
+done14:
 	MOVQ R11, R12
 	SHLQ $0x06, R12
 	LEAQ (BX)(R12*1), R13
 	LEAQ (R13)(R12*2), R13
 	SUBQ $+4, R11
-	JLT  done12
+	JLT  done16
 
-loop11:
+loop15:
 	VBROADCASTF128 (R9), Y9
 	VPERMILPS      $0x00, Y9, Y10
 	VFMADD231PS    (BX), Y10, Y1
@@ -7457,14 +8079,14 @@ loop11:
 	ADDQ           $+256, BX
 	ADDQ           $+256, R13
 	SUBQ           $+4, R11
-	JGE            loop11
+	JGE            loop15
 
-done12:
+done16:
 	ADDQ $+4, R11
 	SUBQ $+1, R11
-	JLT  done14
+	JLT  done18
 
-loop13:
+loop17:
 	VBROADCASTSS (R9), Y9
 	VFMADD231PS  (BX), Y9, Y1
 	VFMADD231PS  32(BX), Y9, Y2
@@ -7478,19 +8100,19 @@ loop13:
 	ADDQ         $+64, BX
 	ADDQ         $+64, R13
 	SUBQ         $+1, R11
-	JGE          loop13
+	JGE          loop17
 
-done14:
+done18:
 	ADDQ $+1, R11
 	MOVQ R13, BX
 	CMPQ R10, $+1
-	JGE  loop8
+	JGE  loop12
 
-done9:
+done13:
 	// Add what is there.
-	MOVQ   40(CX), R9
+	MOVQ   32(CX), R9
 	TESTQ  R9, R9
-	JEQ    done15
+	JEQ    done19
 	VADDPS (SI), Y1, Y1
 	VADDPS 32(SI), Y2, Y2
 	VADDPS 64(SI), Y3, Y3
@@ -7500,7 +8122,7 @@ done9:
 	VADDPS 192(SI), Y7, Y7
 	VADDPS 224(SI), Y8, Y8
 
-done15:
+done19:
 	VMOVUPS Y1, (SI)
 	VMOVUPS Y2, 32(SI)
 	VMOVUPS Y3, 64(SI)
@@ -7509,17 +8131,25 @@ done15:
 	VMOVUPS Y6, 160(SI)
 	VMOVUPS Y7, 192(SI)
 	VMOVUPS Y8, 224(SI)
-	MOVQ    32(CX), R9
+	MOVQ    80(CX), R9
+	ADDQ    R9, BX
+	MOVQ    64(CX), R9
 	ADDQ    R9, DI
-	ADDQ    $+256, SI
+	MOVQ    72(CX), R9
+	ADDQ    R9, SI
 	ADDQ    $-1, R8
 	CMPQ    R8, $+1
-	JGE     loop6
+	JGE     loop10
 
-done7:
-	MOVQ 88(CX), R8
+done11:
+	MOVQ  72(CX), R8
+	TESTQ R8, R8
+	JLT   done8
+
+last7:
+	MOVQ 136(CX), R8
 	CMPQ R8, $+1
-	JNE  done16
+	JNE  done20
 
 	// The chains of a panel.
 	MOVQ    DI, R9
@@ -7528,22 +8158,22 @@ done7:
 	MOVQ    16(CX), R9
 	MOVQ    8(CX), R10
 	CMPQ    R10, $+1
-	JLT     done18
+	JLT     done22
 
-loop17:
+loop21:
 	MOVQ R10, R11
 	ADDQ $-128, R10
 	CMPQ R10, $+1
-	JLT  done19
+	JLT  done23
 	MOVQ $+128, R11
 
-done19:
+done23:
 	MOVQ R11, R12
 	SHLQ $0x06, R12
 	SUBQ $+4, R11
-	JLT  done21
+	JLT  done25
 
-loop20:
+loop24:
 	VBROADCASTF128 (R9), Y3
 	VPERMILPS      $0x00, Y3, Y4
 	VFMADD231PS    (BX), Y4, Y1
@@ -7560,45 +8190,48 @@ loop20:
 	ADDQ           $+16, R9
 	ADDQ           $+256, BX
 	SUBQ           $+4, R11
-	JGE            loop20
+	JGE            loop24
 
-done21:
+done25:
 	ADDQ $+4, R11
 	SUBQ $+1, R11
-	JLT  done23
+	JLT  done27
 
-loop22:
+loop26:
 	VBROADCASTSS (R9), Y3
 	VFMADD231PS  (BX), Y3, Y1
 	VFMADD231PS  32(BX), Y3, Y2
 	ADDQ         $+4, R9
 	ADDQ         $+64, BX
 	SUBQ         $+1, R11
-	JGE          loop22
+	JGE          loop26
 
-done23:
+done27:
 	ADDQ $+1, R11
 	CMPQ R10, $+1
-	JGE  loop17
+	JGE  loop21
 
-done18:
+done22:
 	// Add what is there.
-	MOVQ   40(CX), R9
+	MOVQ   32(CX), R9
 	TESTQ  R9, R9
-	JEQ    done24
+	JEQ    done28
 	VADDPS (SI), Y1, Y1
 	VADDPS 32(SI), Y2, Y2
 
-done24:
+done28:
 	VMOVUPS Y1, (SI)
 	VMOVUPS Y2, 32(SI)
-	MOVQ    32(CX), R9
+	MOVQ    80(CX), R9
+	ADDQ    R9, BX
+	MOVQ    64(CX), R9
 	ADDQ    R9, DI
-	ADDQ    $+64, SI
+	MOVQ    72(CX), R9
+	ADDQ    R9, SI
 
-done16:
+done20:
 	CMPQ R8, $+2
-	JNE  done25
+	JNE  done29
 
 	// The chains of a panel.
 	MOVQ    DI, R9
@@ -7609,22 +8242,22 @@ done16:
 	MOVQ    16(CX), R9
 	MOVQ    8(CX), R10
 	CMPQ    R10, $+1
-	JLT     done27
+	JLT     done31
 
-loop26:
+loop30:
 	MOVQ R10, R11
 	ADDQ $-128, R10
 	CMPQ R10, $+1
-	JLT  done28
+	JLT  done32
 	MOVQ $+128, R11
 
-done28:
+done32:
 	MOVQ R11, R12
 	SHLQ $0x06, R12
 	SUBQ $+4, R11
-	JLT  done30
+	JLT  done34
 
-loop29:
+loop33:
 	VBROADCASTF128 (R9), Y5
 	VPERMILPS      $0x00, Y5, Y6
 	VFMADD231PS    (BX), Y6, Y1
@@ -7649,14 +8282,14 @@ loop29:
 	ADDQ           $+16, R9
 	ADDQ           $+256, BX
 	SUBQ           $+4, R11
-	JGE            loop29
+	JGE            loop33
 
-done30:
+done34:
 	ADDQ $+4, R11
 	SUBQ $+1, R11
-	JLT  done32
+	JLT  done36
 
-loop31:
+loop35:
 	VBROADCASTSS (R9), Y5
 	VFMADD231PS  (BX), Y5, Y1
 	VFMADD231PS  32(BX), Y5, Y2
@@ -7665,36 +8298,39 @@ loop31:
 	ADDQ         $+4, R9
 	ADDQ         $+64, BX
 	SUBQ         $+1, R11
-	JGE          loop31
+	JGE          loop35
 
-done32:
+done36:
 	ADDQ $+1, R11
 	ADDQ R12, BX
 	CMPQ R10, $+1
-	JGE  loop26
+	JGE  loop30
 
-done27:
+done31:
 	// Add what is there.
-	MOVQ   40(CX), R9
+	MOVQ   32(CX), R9
 	TESTQ  R9, R9
-	JEQ    done33
+	JEQ    done37
 	VADDPS (SI), Y1, Y1
 	VADDPS 32(SI), Y2, Y2
 	VADDPS 64(SI), Y3, Y3
 	VADDPS 96(SI), Y4, Y4
 
-done33:
+done37:
 	VMOVUPS Y1, (SI)
 	VMOVUPS Y2, 32(SI)
 	VMOVUPS Y3, 64(SI)
 	VMOVUPS Y4, 96(SI)
-	MOVQ    32(CX), R9
+	MOVQ    80(CX), R9
+	ADDQ    R9, BX
+	MOVQ    64(CX), R9
 	ADDQ    R9, DI
-	ADDQ    $+128, SI
+	MOVQ    72(CX), R9
+	ADDQ    R9, SI
 
-done25:
+done29:
 	CMPQ R8, $+3
-	JNE  done34
+	JNE  done38
 
 	// The chains of a panel.
 	MOVQ    DI, R8
@@ -7707,22 +8343,22 @@ done25:
 	MOVQ    16(CX), R8
 	MOVQ    8(CX), R9
 	CMPQ    R9, $+1
-	JLT     done36
+	JLT     done40
 
-loop35:
+loop39:
 	MOVQ R9, R10
 	ADDQ $-128, R9
 	CMPQ R9, $+1
-	JLT  done37
+	JLT  done41
 	MOVQ $+128, R10
 
-done37:
+done41:
 	MOVQ R10, R11
 	SHLQ $0x06, R11
 	SUBQ $+4, R10
-	JLT  done39
+	JLT  done43
 
-loop38:
+loop42:
 	VBROADCASTF128 (R8), Y7
 	VPERMILPS      $0x00, Y7, Y8
 	VFMADD231PS    (BX), Y8, Y1
@@ -7755,14 +8391,14 @@ loop38:
 	ADDQ           $+16, R8
 	ADDQ           $+256, BX
 	SUBQ           $+4, R10
-	JGE            loop38
+	JGE            loop42
 
-done39:
+done43:
 	ADDQ $+4, R10
 	SUBQ $+1, R10
-	JLT  done41
+	JLT  done45
 
-loop40:
+loop44:
 	VBROADCASTSS (R8), Y7
 	VFMADD231PS  (BX), Y7, Y1
 	VFMADD231PS  32(BX), Y7, Y2
@@ -7773,20 +8409,20 @@ loop40:
 	ADDQ         $+4, R8
 	ADDQ         $+64, BX
 	SUBQ         $+1, R10
-	JGE          loop40
+	JGE          loop44
 
-done41:
+done45:
 	ADDQ $+1, R10
 	ADDQ R11, BX
 	ADDQ R11, BX
 	CMPQ R9, $+1
-	JGE  loop35
+	JGE  loop39
 
-done36:
+done40:
 	// Add what is there.
-	MOVQ   40(CX), R8
+	MOVQ   32(CX), R8
 	TESTQ  R8, R8
-	JEQ    done42
+	JEQ    done46
 	VADDPS (SI), Y1, Y1
 	VADDPS 32(SI), Y2, Y2
 	VADDPS 64(SI), Y3, Y3
@@ -7794,21 +8430,24 @@ done36:
 	VADDPS 128(SI), Y5, Y5
 	VADDPS 160(SI), Y6, Y6
 
-done42:
+done46:
 	VMOVUPS Y1, (SI)
 	VMOVUPS Y2, 32(SI)
 	VMOVUPS Y3, 64(SI)
 	VMOVUPS Y4, 96(SI)
 	VMOVUPS Y5, 128(SI)
 	VMOVUPS Y6, 160(SI)
-	MOVQ    32(CX), R8
+	MOVQ    80(CX), R8
+	ADDQ    R8, BX
+	MOVQ    64(CX), R8
 	ADDQ    R8, DI
-	ADDQ    $+192, SI
+	MOVQ    72(CX), R8
+	ADDQ    R8, SI
 
-done34:
-	MOVQ  96(CX), R8
+done38:
+	MOVQ  144(CX), R8
 	TESTQ R8, R8
-	JEQ   done43
+	JEQ   done47
 
 	// The chains of a panel.
 	MOVQ    DI, R8
@@ -7816,22 +8455,22 @@ done34:
 	MOVQ    16(CX), R8
 	MOVQ    8(CX), R9
 	CMPQ    R9, $+1
-	JLT     done45
+	JLT     done49
 
-loop44:
+loop48:
 	MOVQ R9, R10
 	ADDQ $-128, R9
 	CMPQ R9, $+1
-	JLT  done46
+	JLT  done50
 	MOVQ $+128, R10
 
-done46:
+done50:
 	MOVQ R10, R11
 	SHLQ $0x06, R11
 	SUBQ $+4, R10
-	JLT  done48
+	JLT  done52
 
-loop47:
+loop51:
 	VBROADCASTF128 (R8), Y2
 	VPERMILPS      $0x00, Y2, Y3
 	VFMADD231PS    (BX), Y3, Y1
@@ -7844,59 +8483,155 @@ loop47:
 	ADDQ           $+16, R8
 	ADDQ           $+256, BX
 	SUBQ           $+4, R10
-	JGE            loop47
+	JGE            loop51
 
-done48:
+done52:
 	ADDQ $+4, R10
 	SUBQ $+1, R10
-	JLT  done50
+	JLT  done54
 
-loop49:
+loop53:
 	VBROADCASTSS (R8), Y2
 	VFMADD231PS  (BX), Y2, Y1
 	ADDQ         $+4, R8
 	ADDQ         $+64, BX
 	SUBQ         $+1, R10
-	JGE          loop49
+	JGE          loop53
 
-done50:
+done54:
 	ADDQ $+1, R10
 	CMPQ R9, $+1
-	JGE  loop44
+	JGE  loop48
 
-done45:
+done49:
 	// Add what is there.
-	MOVQ   40(CX), BX
-	TESTQ  BX, BX
-	JEQ    done51
+	MOVQ   32(CX), R8
+	TESTQ  R8, R8
+	JEQ    done55
 	VADDPS (SI), Y1, Y1
 
-done51:
+done55:
 	VMOVUPS Y1, (SI)
-	MOVQ    32(CX), BX
+	MOVQ    80(CX), R8
+	ADDQ    R8, BX
+	MOVQ    64(CX), BX
 	ADDQ    BX, DI
-	ADDQ    $+64, SI
+	MOVQ    72(CX), BX
+	ADDQ    BX, SI
 
-done43:
-	ADDQ $+104, CX
+done47:
+	MOVQ  72(CX), BX
+	TESTQ BX, BX
+	JGE   done8
+	MOVQ  (CX), BX
+	MOVQ  56(CX), R8
+	ADDQ  R8, BX
+	JMP   start6
+
+done8:
+	MOVQ 336(AX), BX
+	ADDQ BX, CX
 	ADDQ $-1, DX
 	CMPQ DX, $+1
 	JGE  loop4
 
 done5:
-	MOVQ 208(AX), CX
+	MOVQ  AX, CX
+	MOVQ  344(AX), DX
+	TESTQ DX, DX
+	JEQ   done56
+
+	// Back.
+	MOVQ $+2, DX
+
+loop57:
+	MOVQ  88(CX), BX
+	MOVQ  (CX), SI
+	ADDQ  BX, SI
+	MOVQ  SI, (CX)
+	MOVQ  96(CX), BX
+	MOVQ  24(CX), SI
+	ADDQ  BX, SI
+	MOVQ  SI, 24(CX)
+	MOVQ  104(CX), BX
+	MOVQ  40(CX), SI
+	ADDQ  BX, SI
+	MOVQ  SI, 40(CX)
+	MOVQ  112(CX), BX
+	TESTQ BX, BX
+	JEQ   done58
+	MOVQ  96(CX), BX
+	MOVQ  112(CX), SI
+	ADDQ  BX, SI
+	MOVQ  SI, 112(CX)
+
+done58:
+	MOVQ  $+0, BX
+	MOVQ  56(CX), SI
+	SUBQ  SI, BX
+	MOVQ  BX, 56(CX)
+	MOVQ  $+0, BX
+	MOVQ  88(CX), SI
+	SUBQ  SI, BX
+	MOVQ  BX, 88(CX)
+	MOVQ  $+0, BX
+	MOVQ  64(CX), SI
+	SUBQ  SI, BX
+	MOVQ  BX, 64(CX)
+	MOVQ  $+0, BX
+	MOVQ  96(CX), SI
+	SUBQ  SI, BX
+	MOVQ  BX, 96(CX)
+	MOVQ  $+0, BX
+	MOVQ  72(CX), SI
+	SUBQ  SI, BX
+	MOVQ  BX, 72(CX)
+	MOVQ  $+0, BX
+	MOVQ  104(CX), SI
+	SUBQ  SI, BX
+	MOVQ  BX, 104(CX)
+	MOVQ  80(CX), BX
+	MOVQ  56(CX), SI
+	LEAQ  (BX)(SI*2), BX
+	MOVQ  BX, 80(CX)
+	ADDQ  $+160, CX
+	ADDQ  $-1, DX
+	TESTQ DX, DX
+	JNE   loop57
+	MOVQ  352(AX), CX
+	TESTQ CX, CX
+	JEQ   done59
+	MOVQ  320(AX), DX
+	ADDQ  CX, DX
+	MOVQ  DX, 320(AX)
+	MOVQ  $+0, CX
+	MOVQ  352(AX), DX
+	SUBQ  DX, CX
+	MOVQ  CX, 352(AX)
+	MOVQ  $+0, CX
+	MOVQ  336(AX), DX
+	SUBQ  DX, CX
+	MOVQ  CX, 336(AX)
+	MOVQ  32(AX), CX
+	MOVQ  192(AX), DX
+	MOVQ  CX, 192(AX)
+	MOVQ  DX, 32(AX)
+
+done59:
+done56:
+	MOVQ 320(AX), CX
 	LEAQ (AX)(CX*1), CX
 	MOVQ (CX), CX
-	MOVQ 296(AX), CX
-	MOVQ 312(AX), DX
-	MOVQ 320(AX), BX
-	MOVQ 232(AX), SI
+	MOVQ 432(AX), CX
+	MOVQ 448(AX), DX
+	MOVQ 456(AX), BX
+	MOVQ 368(AX), SI
 
 	// 8 elements at a time.
 	CMPQ SI, $+8
-	JLT  done53
+	JLT  done61
 
-loop52:
+loop60:
 	VMOVUPS (DX), Y1
 	VMOVUPS (BX), Y2
 	VADDPS  Y2, Y1, Y1
@@ -7908,12 +8643,12 @@ loop52:
 	ADDQ    $+32, BX
 	ADDQ    $-8, SI
 	CMPQ    SI, $+8
-	JGE     loop52
+	JGE     loop60
 
-done53:
+done61:
 	// The last elements.
 	TESTQ        SI, SI
-	JEQ          done54
+	JEQ          done62
 	MOVQ         SI, DI
 	NEGQ         SI
 	LEAQ         constantsAVX2<>+928(SB), R8
@@ -7926,65 +8661,65 @@ done53:
 	VMAXPS       Y1, Y0, Y1
 	VADDPS       Y0, Y1, Y1
 	VMOVAPS      Y1, Y1
-	JEQ          stored55
+	JEQ          stored63
 	VMOVUPS      X1, (CX)
 	ADDQ         $+16, CX
 	VEXTRACTF128 $0x01, Y1, X1
 
-stored55:
+stored63:
 	TESTQ    $+2, DI
-	JEQ      stored56
+	JEQ      stored64
 	VMOVLPS  X1, (CX)
 	ADDQ     $+8, CX
 	VMOVHLPS X1, X1, X1
 
-stored56:
+stored64:
 	TESTQ  $+1, DI
-	JEQ    stored57
+	JEQ    stored65
 	VMOVSS X1, (CX)
 
-stored57:
-done54:
+stored65:
+done62:
 	// To the next step.
-	MOVQ  224(AX), CX
+	MOVQ  360(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 224(AX)
+	MOVQ  CX, 360(AX)
 	TESTQ CX, CX
 	JEQ   done2
-	MOVQ  296(AX), CX
-	MOVQ  CX, 328(AX)
-	MOVQ  304(AX), CX
-	MOVQ  CX, 336(AX)
-	MOVQ  296(AX), CX
-	MOVQ  344(AX), DX
+	MOVQ  432(AX), CX
+	MOVQ  CX, 464(AX)
+	MOVQ  440(AX), CX
+	MOVQ  CX, 472(AX)
+	MOVQ  432(AX), CX
+	MOVQ  480(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 296(AX)
-	MOVQ  304(AX), CX
-	MOVQ  352(AX), DX
+	MOVQ  CX, 432(AX)
+	MOVQ  440(AX), CX
+	MOVQ  488(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 304(AX)
-	MOVQ  312(AX), CX
-	MOVQ  360(AX), DX
+	MOVQ  CX, 440(AX)
+	MOVQ  448(AX), CX
+	MOVQ  496(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 312(AX)
-	MOVQ  320(AX), CX
-	MOVQ  368(AX), DX
+	MOVQ  CX, 448(AX)
+	MOVQ  456(AX), CX
+	MOVQ  504(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 320(AX)
+	MOVQ  CX, 456(AX)
 	MOVQ  16(AX), CX
-	MOVQ  376(AX), DX
+	MOVQ  512(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 16(AX)
-	MOVQ  328(AX), CX
-	MOVQ  CX, 120(AX)
-	MOVQ  48(AX), CX
-	MOVQ  56(AX), DX
+	MOVQ  464(AX), CX
+	MOVQ  CX, 176(AX)
+	MOVQ  40(AX), CX
+	MOVQ  48(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 48(AX)
-	MOVQ  152(AX), CX
-	MOVQ  160(AX), DX
+	MOVQ  CX, 40(AX)
+	MOVQ  200(AX), CX
+	MOVQ  208(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 152(AX)
+	MOVQ  CX, 200(AX)
 	JMP   step1
 
 done2:
@@ -8262,8 +8997,8 @@ TEXT ·lstmStepsAVX512(SB), NOSPLIT, $8-8
 
 step1:
 	// A step.
-	MOVQ 216(AX), DX
-	MOVQ 208(AX), CX
+	MOVQ 328(AX), DX
+	MOVQ 320(AX), CX
 	LEAQ (AX)(CX*1), CX
 	CMPQ DX, $+1
 	JLT  done5
@@ -8271,11 +9006,11 @@ step1:
 loop4:
 	CMPQ DX, $+1
 	JNE  done6
-	MOVQ 240(AX), BX
+	MOVQ 376(AX), BX
 	CMPQ BX, $+16
 	JNE  done7
 	MOVQ (CX), DX
-	MOVQ 48(CX), BX
+	MOVQ 40(CX), BX
 	MOVQ 24(CX), SI
 
 	// The chains of a panel.
@@ -8283,7 +9018,7 @@ loop4:
 	VBROADCASTSS constantsAVX512<>+108(SB), Z17
 	VBROADCASTSS constantsAVX512<>+108(SB), Z18
 	VBROADCASTSS constantsAVX512<>+108(SB), Z19
-	MOVQ         64(CX), DI
+	MOVQ         112(CX), DI
 	TESTQ        DI, DI
 	JNE          done8
 	MOVQ         SI, DI
@@ -8384,8 +9119,8 @@ done8:
 	VFMADD231PS     960(R9), Z20, Z19
 
 	// Add what is there.
-	MOVQ   40(CX), DX
-	TESTQ  DX, DX
+	MOVQ   32(CX), DI
+	TESTQ  DI, DI
 	JEQ    done9
 	VADDPS (BX), Z16, Z16
 	VADDPS 64(BX), Z17, Z17
@@ -8393,38 +9128,41 @@ done8:
 	VADDPS 192(BX), Z19, Z19
 
 done9:
-	MOVQ  64(CX), DX
-	TESTQ DX, DX
+	MOVQ  112(CX), DI
+	TESTQ DI, DI
 	JEQ   done10
 
 	// Add the x part of one input.
-	MOVQ         24(CX), DI
-	SUBQ         DI, DX
-	ADDQ         SI, DX
-	MOVQ         16(AX), DI
-	VBROADCASTSS (DI), Z20
+	MOVQ         24(CX), R8
+	SUBQ         R8, DI
+	ADDQ         SI, DI
+	MOVQ         16(AX), R8
+	VBROADCASTSS (R8), Z20
 	VMOVUPS      (SI), Z21
-	VFMADD231PS  (DX), Z20, Z21
+	VFMADD231PS  (DI), Z20, Z21
 	VADDPS       Z21, Z16, Z16
 	VMOVUPS      64(SI), Z21
-	VFMADD231PS  64(DX), Z20, Z21
+	VFMADD231PS  64(DI), Z20, Z21
 	VADDPS       Z21, Z17, Z17
 	VMOVUPS      128(SI), Z21
-	VFMADD231PS  128(DX), Z20, Z21
+	VFMADD231PS  128(DI), Z20, Z21
 	VADDPS       Z21, Z18, Z18
 	VMOVUPS      192(SI), Z21
-	VFMADD231PS  192(DX), Z20, Z21
+	VFMADD231PS  192(DI), Z20, Z21
 	VADDPS       Z21, Z19, Z19
 
 done10:
-	MOVQ 32(CX), CX
-	ADDQ CX, SI
-	ADDQ $+256, BX
-	MOVQ 296(AX), CX
-	MOVQ 304(AX), DX
-	MOVQ 312(AX), BX
-	MOVQ 336(AX), BX
-	MOVQ 232(AX), SI
+	MOVQ 80(CX), DI
+	ADDQ DI, DX
+	MOVQ 64(CX), DX
+	ADDQ DX, SI
+	MOVQ 72(CX), CX
+	ADDQ CX, BX
+	MOVQ 432(AX), CX
+	MOVQ 440(AX), DX
+	MOVQ 448(AX), BX
+	MOVQ 472(AX), BX
+	MOVQ 368(AX), SI
 
 	// Input and cell gates. Forget gate and c. Output gate. h of the units before.
 	VMINPS       Z16, Z0, Z16
@@ -8536,23 +9274,33 @@ done10:
 done7:
 done6:
 	MOVQ  (CX), BX
-	MOVQ  48(CX), SI
+	MOVQ  40(CX), SI
 	MOVQ  24(CX), DI
-	MOVQ  80(CX), R8
-	MOVQ  96(CX), R9
-	TESTQ R9, R9
-	JEQ   done12
-	MOVQ  72(CX), R9
+	MOVQ  72(CX), R8
+	TESTQ R8, R8
+	JGE   start11
+	MOVQ  152(CX), R8
+	TESTQ R8, R8
+	JEQ   done14
+	JMP   last12
 
-done12:
+done14:
+start11:
+	MOVQ  128(CX), R8
+	MOVQ  144(CX), R9
+	TESTQ R9, R9
+	JEQ   done15
+	MOVQ  120(CX), R9
+
+done15:
 	SUBQ  R9, R8
-	MOVQ  72(CX), R9
+	MOVQ  120(CX), R9
 	TESTQ R9, R9
-	JEQ   done13
+	JEQ   done16
 	CMPQ  R8, $+2
-	JLT   done15
+	JLT   done18
 
-loop14:
+loop17:
 	// The chains of a panel.
 	VBROADCASTSS constantsAVX512<>+108(SB), Z16
 	VBROADCASTSS constantsAVX512<>+108(SB), Z17
@@ -8562,35 +9310,35 @@ loop14:
 	VBROADCASTSS constantsAVX512<>+108(SB), Z21
 	VBROADCASTSS constantsAVX512<>+108(SB), Z22
 	VBROADCASTSS constantsAVX512<>+108(SB), Z23
-	MOVQ         64(CX), R9
+	MOVQ         112(CX), R9
 	TESTQ        R9, R9
-	JNE          done16
+	JNE          done19
 	MOVQ         DI, R9
 	VMOVUPS      (R9), Z16
 	VMOVUPS      64(R9), Z17
 	VMOVUPS      128(R9), Z18
 	VMOVUPS      192(R9), Z19
-	MOVQ         32(CX), R10
+	MOVQ         64(CX), R10
 	ADDQ         R10, R9
 	VMOVUPS      (R9), Z20
 	VMOVUPS      64(R9), Z21
 	VMOVUPS      128(R9), Z22
 	VMOVUPS      192(R9), Z23
 
-done16:
+done19:
 	MOVQ 16(CX), R9
 	MOVQ 8(CX), R10
 	CMPQ R10, $+1
-	JLT  done18
+	JLT  done21
 
-loop17:
+loop20:
 	MOVQ R10, R11
 	ADDQ $-128, R10
 	CMPQ R10, $+1
-	JLT  done19
+	JLT  done22
 	MOVQ $+128, R11
 
-done19:
+done22:
 	MOVQ R11, R12
 	SHLQ $0x06, R12
 	LEAQ (BX)(R12*1), R13
@@ -8598,9 +9346,9 @@ done19:
 	LEAQ (R13)(R12*1), R14
 	LEAQ (R14)(R12*2), R14
 	SUBQ $+4, R11
-	JLT  done21
+	JLT  done24
 
-loop20:
+loop23:
 	VBROADCASTF32X4 (R9), Z24
 	VPERMILPS       $0x00, Z24, Z25
 	VFMADD231PS     (BX), Z25, Z16
@@ -8643,14 +9391,14 @@ loop20:
 	ADDQ            $+256, R13
 	ADDQ            $+256, R14
 	SUBQ            $+4, R11
-	JGE             loop20
+	JGE             loop23
 
-done21:
+done24:
 	ADDQ $+4, R11
 	SUBQ $+1, R11
-	JLT  done23
+	JLT  done26
 
-loop22:
+loop25:
 	VBROADCASTSS (R9), Z24
 	VFMADD231PS  (BX), Z24, Z16
 	VFMADD231PS  (BX)(R12*1), Z24, Z17
@@ -8665,20 +9413,20 @@ loop22:
 	ADDQ         $+64, R13
 	ADDQ         $+64, R14
 	SUBQ         $+1, R11
-	JGE          loop22
+	JGE          loop25
 
-done23:
+done26:
 	ADDQ $+1, R11
 	MOVQ R14, BX
 	ADDQ R12, BX
 	CMPQ R10, $+1
-	JGE  loop17
+	JGE  loop20
 
-done18:
+done21:
 	// Add what is there.
-	MOVQ   40(CX), R9
+	MOVQ   32(CX), R9
 	TESTQ  R9, R9
-	JEQ    done24
+	JEQ    done27
 	VADDPS (SI), Z16, Z16
 	VADDPS 64(SI), Z17, Z17
 	VADDPS 128(SI), Z18, Z18
@@ -8688,10 +9436,10 @@ done18:
 	VADDPS 384(SI), Z22, Z22
 	VADDPS 448(SI), Z23, Z23
 
-done24:
-	MOVQ  64(CX), R9
+done27:
+	MOVQ  112(CX), R9
 	TESTQ R9, R9
-	JEQ   done25
+	JEQ   done28
 
 	// Add the x part of one input.
 	MOVQ         24(CX), R10
@@ -8724,7 +9472,7 @@ done24:
 	VFMADD231PS  448(R9), Z24, Z25
 	VADDPS       Z25, Z23, Z23
 
-done25:
+done28:
 	VMOVUPS Z16, (SI)
 	VMOVUPS Z17, 64(SI)
 	VMOVUPS Z18, 128(SI)
@@ -8733,57 +9481,64 @@ done25:
 	VMOVUPS Z21, 320(SI)
 	VMOVUPS Z22, 384(SI)
 	VMOVUPS Z23, 448(SI)
-	MOVQ    32(CX), R9
+	MOVQ    80(CX), R9
+	ADDQ    R9, BX
+	MOVQ    64(CX), R9
 	ADDQ    R9, DI
-	MOVQ    32(CX), R9
+	MOVQ    72(CX), R9
+	ADDQ    R9, SI
+	MOVQ    80(CX), R9
+	ADDQ    R9, BX
+	MOVQ    64(CX), R9
 	ADDQ    R9, DI
-	ADDQ    $+512, SI
+	MOVQ    72(CX), R9
+	ADDQ    R9, SI
 	ADDQ    $-2, R8
 	CMPQ    R8, $+2
-	JGE     loop14
+	JGE     loop17
 
-done15:
-done13:
+done18:
+done16:
 	CMPQ R8, $+1
-	JLT  done27
+	JLT  done30
 
-loop26:
+loop29:
 	// The chains of a panel.
 	VBROADCASTSS constantsAVX512<>+108(SB), Z16
 	VBROADCASTSS constantsAVX512<>+108(SB), Z17
 	VBROADCASTSS constantsAVX512<>+108(SB), Z18
 	VBROADCASTSS constantsAVX512<>+108(SB), Z19
-	MOVQ         64(CX), R9
+	MOVQ         112(CX), R9
 	TESTQ        R9, R9
-	JNE          done28
+	JNE          done31
 	MOVQ         DI, R9
 	VMOVUPS      (R9), Z16
 	VMOVUPS      64(R9), Z17
 	VMOVUPS      128(R9), Z18
 	VMOVUPS      192(R9), Z19
 
-done28:
+done31:
 	MOVQ 16(CX), R9
 	MOVQ 8(CX), R10
 	CMPQ R10, $+1
-	JLT  done30
+	JLT  done33
 
-loop29:
+loop32:
 	MOVQ R10, R11
 	ADDQ $-128, R10
 	CMPQ R10, $+1
-	JLT  done31
+	JLT  done34
 	MOVQ $+128, R11
 
-done31:
+done34:
 	MOVQ R11, R12
 	SHLQ $0x06, R12
 	LEAQ (BX)(R12*1), R13
 	LEAQ (R13)(R12*2), R13
 	SUBQ $+4, R11
-	JLT  done33
+	JLT  done36
 
-loop32:
+loop35:
 	VBROADCASTF32X4 (R9), Z20
 	VPERMILPS       $0x00, Z20, Z21
 	VFMADD231PS     (BX), Z21, Z16
@@ -8809,14 +9564,14 @@ loop32:
 	ADDQ            $+256, BX
 	ADDQ            $+256, R13
 	SUBQ            $+4, R11
-	JGE             loop32
+	JGE             loop35
 
-done33:
+done36:
 	ADDQ $+4, R11
 	SUBQ $+1, R11
-	JLT  done35
+	JLT  done38
 
-loop34:
+loop37:
 	VBROADCASTSS (R9), Z20
 	VFMADD231PS  (BX), Z20, Z16
 	VFMADD231PS  (BX)(R12*1), Z20, Z17
@@ -8826,28 +9581,28 @@ loop34:
 	ADDQ         $+64, BX
 	ADDQ         $+64, R13
 	SUBQ         $+1, R11
-	JGE          loop34
+	JGE          loop37
 
-done35:
+done38:
 	ADDQ $+1, R11
 	MOVQ R13, BX
 	CMPQ R10, $+1
-	JGE  loop29
+	JGE  loop32
 
-done30:
+done33:
 	// Add what is there.
-	MOVQ   40(CX), R9
+	MOVQ   32(CX), R9
 	TESTQ  R9, R9
-	JEQ    done36
+	JEQ    done39
 	VADDPS (SI), Z16, Z16
 	VADDPS 64(SI), Z17, Z17
 	VADDPS 128(SI), Z18, Z18
 	VADDPS 192(SI), Z19, Z19
 
-done36:
-	MOVQ  64(CX), R9
+done39:
+	MOVQ  112(CX), R9
 	TESTQ R9, R9
-	JEQ   done37
+	JEQ   done40
 
 	// Add the x part of one input.
 	MOVQ         24(CX), R10
@@ -8868,27 +9623,30 @@ done36:
 	VFMADD231PS  192(R9), Z20, Z21
 	VADDPS       Z21, Z19, Z19
 
-done37:
+done40:
 	VMOVUPS Z16, (SI)
 	VMOVUPS Z17, 64(SI)
 	VMOVUPS Z18, 128(SI)
 	VMOVUPS Z19, 192(SI)
-	MOVQ    32(CX), R9
+	MOVQ    80(CX), R9
+	ADDQ    R9, BX
+	MOVQ    64(CX), R9
 	ADDQ    R9, DI
-	ADDQ    $+256, SI
+	MOVQ    72(CX), R9
+	ADDQ    R9, SI
 	ADDQ    $-1, R8
 	CMPQ    R8, $+1
-	JGE     loop26
+	JGE     loop29
 
-done27:
+done30:
 	TESTQ R8, R8
-	JNE   done38
-	MOVQ  72(CX), R8
+	JNE   done41
+	MOVQ  120(CX), R8
 	TESTQ R8, R8
-	JEQ   done39
-	MOVQ  96(CX), R8
+	JEQ   done42
+	MOVQ  144(CX), R8
 	TESTQ R8, R8
-	JEQ   done40
+	JEQ   done43
 
 	// The chains of a panel.
 	VBROADCASTSS constantsAVX512<>+108(SB), Z16
@@ -8899,35 +9657,35 @@ done27:
 	VBROADCASTSS constantsAVX512<>+108(SB), Y21
 	VBROADCASTSS constantsAVX512<>+108(SB), Y22
 	VBROADCASTSS constantsAVX512<>+108(SB), Y23
-	MOVQ         64(CX), R8
+	MOVQ         112(CX), R8
 	TESTQ        R8, R8
-	JNE          done41
+	JNE          done44
 	MOVQ         DI, R8
 	VMOVUPS      (R8), Z16
 	VMOVUPS      64(R8), Z17
 	VMOVUPS      128(R8), Z18
 	VMOVUPS      192(R8), Z19
-	MOVQ         32(CX), R9
+	MOVQ         64(CX), R9
 	ADDQ         R9, R8
 	VMOVUPS      (R8), Y20
 	VMOVUPS      64(R8), Y21
 	VMOVUPS      128(R8), Y22
 	VMOVUPS      192(R8), Y23
 
-done41:
+done44:
 	MOVQ 16(CX), R8
 	MOVQ 8(CX), R9
 	CMPQ R9, $+1
-	JLT  done43
+	JLT  done46
 
-loop42:
+loop45:
 	MOVQ R9, R10
 	ADDQ $-128, R9
 	CMPQ R9, $+1
-	JLT  done44
+	JLT  done47
 	MOVQ $+128, R10
 
-done44:
+done47:
 	MOVQ R10, R11
 	SHLQ $0x06, R11
 	LEAQ (BX)(R11*1), R12
@@ -8935,9 +9693,9 @@ done44:
 	LEAQ (R12)(R11*1), R13
 	LEAQ (R13)(R11*2), R13
 	SUBQ $+4, R10
-	JLT  done46
+	JLT  done49
 
-loop45:
+loop48:
 	VBROADCASTF32X4 (R8), Z24
 	VPERMILPS       $0x00, Z24, Z25
 	VFMADD231PS     (BX), Z25, Z16
@@ -8980,14 +9738,14 @@ loop45:
 	ADDQ            $+256, R12
 	ADDQ            $+256, R13
 	SUBQ            $+4, R10
-	JGE             loop45
+	JGE             loop48
 
-done46:
+done49:
 	ADDQ $+4, R10
 	SUBQ $+1, R10
-	JLT  done48
+	JLT  done51
 
-loop47:
+loop50:
 	VBROADCASTSS (R8), Z24
 	VFMADD231PS  (BX), Z24, Z16
 	VFMADD231PS  (BX)(R11*1), Z24, Z17
@@ -9002,20 +9760,20 @@ loop47:
 	ADDQ         $+64, R12
 	ADDQ         $+64, R13
 	SUBQ         $+1, R10
-	JGE          loop47
+	JGE          loop50
 
-done48:
+done51:
 	ADDQ $+1, R10
 	MOVQ R13, BX
 	ADDQ R11, BX
 	CMPQ R9, $+1
-	JGE  loop42
+	JGE  loop45
 
-done43:
+done46:
 	// Add what is there.
-	MOVQ   40(CX), BX
-	TESTQ  BX, BX
-	JEQ    done49
+	MOVQ   32(CX), R8
+	TESTQ  R8, R8
+	JEQ    done52
 	VADDPS (SI), Z16, Z16
 	VADDPS 64(SI), Z17, Z17
 	VADDPS 128(SI), Z18, Z18
@@ -9025,43 +9783,43 @@ done43:
 	VADDPS 384(SI), Y22, Y22
 	VADDPS 448(SI), Y23, Y23
 
-done49:
-	MOVQ  64(CX), BX
-	TESTQ BX, BX
-	JEQ   done50
+done52:
+	MOVQ  112(CX), R8
+	TESTQ R8, R8
+	JEQ   done53
 
 	// Add the x part of one input.
-	MOVQ         24(CX), R8
-	SUBQ         R8, BX
-	ADDQ         DI, BX
-	MOVQ         16(AX), R8
-	VBROADCASTSS (R8), Z24
+	MOVQ         24(CX), R9
+	SUBQ         R9, R8
+	ADDQ         DI, R8
+	MOVQ         16(AX), R9
+	VBROADCASTSS (R9), Z24
 	VMOVUPS      (DI), Z25
-	VFMADD231PS  (BX), Z24, Z25
+	VFMADD231PS  (R8), Z24, Z25
 	VADDPS       Z25, Z16, Z16
 	VMOVUPS      64(DI), Z25
-	VFMADD231PS  64(BX), Z24, Z25
+	VFMADD231PS  64(R8), Z24, Z25
 	VADDPS       Z25, Z17, Z17
 	VMOVUPS      128(DI), Z25
-	VFMADD231PS  128(BX), Z24, Z25
+	VFMADD231PS  128(R8), Z24, Z25
 	VADDPS       Z25, Z18, Z18
 	VMOVUPS      192(DI), Z25
-	VFMADD231PS  192(BX), Z24, Z25
+	VFMADD231PS  192(R8), Z24, Z25
 	VADDPS       Z25, Z19, Z19
 	VMOVUPS      256(DI), Y25
-	VFMADD231PS  256(BX), Y24, Y25
+	VFMADD231PS  256(R8), Y24, Y25
 	VADDPS       Y25, Y20, Y20
 	VMOVUPS      320(DI), Y25
-	VFMADD231PS  320(BX), Y24, Y25
+	VFMADD231PS  320(R8), Y24, Y25
 	VADDPS       Y25, Y21, Y21
 	VMOVUPS      384(DI), Y25
-	VFMADD231PS  384(BX), Y24, Y25
+	VFMADD231PS  384(R8), Y24, Y25
 	VADDPS       Y25, Y22, Y22
 	VMOVUPS      448(DI), Y25
-	VFMADD231PS  448(BX), Y24, Y25
+	VFMADD231PS  448(R8), Y24, Y25
 	VADDPS       Y25, Y23, Y23
 
-done50:
+done53:
 	VMOVUPS Z16, (SI)
 	VMOVUPS Z17, 64(SI)
 	VMOVUPS Z18, 128(SI)
@@ -9070,56 +9828,68 @@ done50:
 	VMOVUPS Y21, 320(SI)
 	VMOVUPS Y22, 384(SI)
 	VMOVUPS Y23, 448(SI)
-	MOVQ    32(CX), BX
+	MOVQ    80(CX), R8
+	ADDQ    R8, BX
+	MOVQ    64(CX), R8
+	ADDQ    R8, DI
+	MOVQ    72(CX), R8
+	ADDQ    R8, SI
+	MOVQ    80(CX), R8
+	ADDQ    R8, BX
+	MOVQ    64(CX), BX
 	ADDQ    BX, DI
-	MOVQ    32(CX), BX
-	ADDQ    BX, DI
-	ADDQ    $+512, SI
-	JMP     done11
+	MOVQ    72(CX), BX
+	ADDQ    BX, SI
+	JMP     done13
 
-done40:
-done39:
-done38:
-	MOVQ  96(CX), R8
+done43:
+done42:
+done41:
+	MOVQ  72(CX), R8
 	TESTQ R8, R8
-	JEQ   done51
+	JLT   done13
+
+last12:
+	MOVQ  144(CX), R8
+	TESTQ R8, R8
+	JEQ   done54
 
 	// The chains of a panel.
 	VBROADCASTSS constantsAVX512<>+108(SB), Y16
 	VBROADCASTSS constantsAVX512<>+108(SB), Y17
 	VBROADCASTSS constantsAVX512<>+108(SB), Y18
 	VBROADCASTSS constantsAVX512<>+108(SB), Y19
-	MOVQ         64(CX), R8
+	MOVQ         112(CX), R8
 	TESTQ        R8, R8
-	JNE          done52
+	JNE          done55
 	MOVQ         DI, R8
 	VMOVUPS      (R8), Y16
 	VMOVUPS      64(R8), Y17
 	VMOVUPS      128(R8), Y18
 	VMOVUPS      192(R8), Y19
 
-done52:
+done55:
 	MOVQ 16(CX), R8
 	MOVQ 8(CX), R9
 	CMPQ R9, $+1
-	JLT  done54
+	JLT  done57
 
-loop53:
+loop56:
 	MOVQ R9, R10
 	ADDQ $-128, R9
 	CMPQ R9, $+1
-	JLT  done55
+	JLT  done58
 	MOVQ $+128, R10
 
-done55:
+done58:
 	MOVQ R10, R11
 	SHLQ $0x06, R11
 	LEAQ (BX)(R11*1), R12
 	LEAQ (R12)(R11*2), R12
 	SUBQ $+4, R10
-	JLT  done57
+	JLT  done60
 
-loop56:
+loop59:
 	VBROADCASTF32X4 (R8), Z20
 	VPERMILPS       $0x00, Z20, Z21
 	VFMADD231PS     (BX), Y21, Y16
@@ -9145,14 +9915,14 @@ loop56:
 	ADDQ            $+256, BX
 	ADDQ            $+256, R12
 	SUBQ            $+4, R10
-	JGE             loop56
+	JGE             loop59
 
-done57:
+done60:
 	ADDQ $+4, R10
 	SUBQ $+1, R10
-	JLT  done59
+	JLT  done62
 
-loop58:
+loop61:
 	VBROADCASTSS (R8), Z20
 	VFMADD231PS  (BX), Y20, Y16
 	VFMADD231PS  (BX)(R11*1), Y20, Y17
@@ -9162,77 +9932,172 @@ loop58:
 	ADDQ         $+64, BX
 	ADDQ         $+64, R12
 	SUBQ         $+1, R10
-	JGE          loop58
+	JGE          loop61
 
-done59:
+done62:
 	ADDQ $+1, R10
 	MOVQ R12, BX
 	CMPQ R9, $+1
-	JGE  loop53
+	JGE  loop56
 
-done54:
+done57:
 	// Add what is there.
-	MOVQ   40(CX), BX
-	TESTQ  BX, BX
-	JEQ    done60
+	MOVQ   32(CX), R8
+	TESTQ  R8, R8
+	JEQ    done63
 	VADDPS (SI), Y16, Y16
 	VADDPS 64(SI), Y17, Y17
 	VADDPS 128(SI), Y18, Y18
 	VADDPS 192(SI), Y19, Y19
 
-done60:
-	MOVQ  64(CX), BX
-	TESTQ BX, BX
-	JEQ   done61
+done63:
+	MOVQ  112(CX), R8
+	TESTQ R8, R8
+	JEQ   done64
 
 	// Add the x part of one input.
-	MOVQ         24(CX), R8
-	SUBQ         R8, BX
-	ADDQ         DI, BX
-	MOVQ         16(AX), R8
-	VBROADCASTSS (R8), Z20
+	MOVQ         24(CX), R9
+	SUBQ         R9, R8
+	ADDQ         DI, R8
+	MOVQ         16(AX), R9
+	VBROADCASTSS (R9), Z20
 	VMOVUPS      (DI), Y21
-	VFMADD231PS  (BX), Y20, Y21
+	VFMADD231PS  (R8), Y20, Y21
 	VADDPS       Y21, Y16, Y16
 	VMOVUPS      64(DI), Y21
-	VFMADD231PS  64(BX), Y20, Y21
+	VFMADD231PS  64(R8), Y20, Y21
 	VADDPS       Y21, Y17, Y17
 	VMOVUPS      128(DI), Y21
-	VFMADD231PS  128(BX), Y20, Y21
+	VFMADD231PS  128(R8), Y20, Y21
 	VADDPS       Y21, Y18, Y18
 	VMOVUPS      192(DI), Y21
-	VFMADD231PS  192(BX), Y20, Y21
+	VFMADD231PS  192(R8), Y20, Y21
 	VADDPS       Y21, Y19, Y19
 
-done61:
+done64:
 	VMOVUPS Y16, (SI)
 	VMOVUPS Y17, 64(SI)
 	VMOVUPS Y18, 128(SI)
 	VMOVUPS Y19, 192(SI)
-	MOVQ    32(CX), BX
+	MOVQ    80(CX), R8
+	ADDQ    R8, BX
+	MOVQ    64(CX), BX
 	ADDQ    BX, DI
-	ADDQ    $+256, SI
+	MOVQ    72(CX), BX
+	ADDQ    BX, SI
 
-done51:
-done11:
-	ADDQ $+104, CX
+done54:
+	MOVQ  72(CX), BX
+	TESTQ BX, BX
+	JGE   done13
+	MOVQ  (CX), BX
+	MOVQ  56(CX), R8
+	ADDQ  R8, BX
+	JMP   start11
+
+done13:
+	MOVQ 336(AX), BX
+	ADDQ BX, CX
 	ADDQ $-1, DX
 	CMPQ DX, $+1
 	JGE  loop4
 
 done5:
-	MOVQ 208(AX), CX
+	MOVQ  AX, CX
+	MOVQ  344(AX), DX
+	TESTQ DX, DX
+	JEQ   done65
+
+	// Back.
+	MOVQ $+2, DX
+
+loop66:
+	MOVQ  88(CX), BX
+	MOVQ  (CX), SI
+	ADDQ  BX, SI
+	MOVQ  SI, (CX)
+	MOVQ  96(CX), BX
+	MOVQ  24(CX), SI
+	ADDQ  BX, SI
+	MOVQ  SI, 24(CX)
+	MOVQ  104(CX), BX
+	MOVQ  40(CX), SI
+	ADDQ  BX, SI
+	MOVQ  SI, 40(CX)
+	MOVQ  112(CX), BX
+	TESTQ BX, BX
+	JEQ   done67
+	MOVQ  96(CX), BX
+	MOVQ  112(CX), SI
+	ADDQ  BX, SI
+	MOVQ  SI, 112(CX)
+
+done67:
+	MOVQ  $+0, BX
+	MOVQ  56(CX), SI
+	SUBQ  SI, BX
+	MOVQ  BX, 56(CX)
+	MOVQ  $+0, BX
+	MOVQ  88(CX), SI
+	SUBQ  SI, BX
+	MOVQ  BX, 88(CX)
+	MOVQ  $+0, BX
+	MOVQ  64(CX), SI
+	SUBQ  SI, BX
+	MOVQ  BX, 64(CX)
+	MOVQ  $+0, BX
+	MOVQ  96(CX), SI
+	SUBQ  SI, BX
+	MOVQ  BX, 96(CX)
+	MOVQ  $+0, BX
+	MOVQ  72(CX), SI
+	SUBQ  SI, BX
+	MOVQ  BX, 72(CX)
+	MOVQ  $+0, BX
+	MOVQ  104(CX), SI
+	SUBQ  SI, BX
+	MOVQ  BX, 104(CX)
+	MOVQ  80(CX), BX
+	MOVQ  56(CX), SI
+	LEAQ  (BX)(SI*2), BX
+	MOVQ  BX, 80(CX)
+	ADDQ  $+160, CX
+	ADDQ  $-1, DX
+	TESTQ DX, DX
+	JNE   loop66
+	MOVQ  352(AX), CX
+	TESTQ CX, CX
+	JEQ   done68
+	MOVQ  320(AX), DX
+	ADDQ  CX, DX
+	MOVQ  DX, 320(AX)
+	MOVQ  $+0, CX
+	MOVQ  352(AX), DX
+	SUBQ  DX, CX
+	MOVQ  CX, 352(AX)
+	MOVQ  $+0, CX
+	MOVQ  336(AX), DX
+	SUBQ  DX, CX
+	MOVQ  CX, 336(AX)
+	MOVQ  32(AX), CX
+	MOVQ  192(AX), DX
+	MOVQ  CX, 192(AX)
+	MOVQ  DX, 32(AX)
+
+done68:
+done65:
+	MOVQ 320(AX), CX
 	LEAQ (AX)(CX*1), CX
 	MOVQ (CX), CX
-	MOVQ 296(AX), DX
-	MOVQ 304(AX), BX
-	MOVQ 312(AX), SI
-	MOVQ 336(AX), DI
-	MOVQ 232(AX), R8
+	MOVQ 432(AX), DX
+	MOVQ 440(AX), BX
+	MOVQ 448(AX), SI
+	MOVQ 472(AX), DI
+	MOVQ 368(AX), R8
 
 	// 16 elements at a time.
 	CMPQ R8, $+16
-	JLT  done62
+	JLT  done69
 
 	// Input and cell gates. Forget gate and c. Output gate.
 	VMOVUPS      (SI), Z17
@@ -9327,9 +10192,9 @@ done5:
 	VFMADD213PS  Z23, Z17, Z20
 	ADDQ         $-16, R8
 	CMPQ         R8, $+16
-	JLT          done64
+	JLT          done71
 
-loop63:
+loop70:
 	// h of the units before. Input and cell gates. Forget gate and c. Output gate.
 	VMOVUPS      256(SI), Z17
 	VMOVUPS      64(DI), Z16
@@ -9485,9 +10350,9 @@ loop63:
 	ADDQ         $+192, SI
 	ADDQ         $-16, R8
 	CMPQ         R8, $+16
-	JGE          loop63
+	JGE          loop70
 
-done64:
+done71:
 	// h of the units before.
 	VMINPS      Z19, Z5, Z16
 	VMOVAPS     Z7, Z17
@@ -9513,14 +10378,14 @@ done64:
 	ADDQ        $+64, DI
 	ADDQ        $+192, SI
 
-done62:
+done69:
 	// The last elements.
 	TESTQ R8, R8
-	JEQ   done65
+	JEQ   done72
 	CMPQ  R8, $+9
-	JGE   more66
+	JGE   more73
 	CMPQ  R8, $+8
-	JEQ   half68
+	JEQ   half75
 	MOVL  $-1, CX
 	BZHIL R8, CX, CX
 	KMOVW CX, K1
@@ -9634,9 +10499,9 @@ done62:
 	VMULPS       Y21, Y20, Y16
 	VDIVPS       Y16, Y22, Y16
 	VMOVUPS      Y16, K1, (DX)
-	JMP          done67
+	JMP          done74
 
-half68:
+half75:
 	// Input and cell gates. Forget gate and c. Output gate. h of the units before.
 	VMOVUPS      (SI), Y17
 	VMOVUPS      64(SI), Y25
@@ -9746,9 +10611,9 @@ half68:
 	VMULPS       Y21, Y20, Y16
 	VDIVPS       Y16, Y22, Y16
 	VMOVUPS      Y16, (DX)
-	JMP          done67
+	JMP          done74
 
-more66:
+more73:
 	MOVL  $-1, CX
 	BZHIL R8, CX, CX
 	KMOVW CX, K1
@@ -9863,28 +10728,28 @@ more66:
 	VDIVPS       Z16, Z22, Z16
 	VMOVUPS      Z16, K1, (DX)
 
-done67:
-done65:
+done74:
+done72:
 next3:
-	MOVQ  264(AX), CX
+	MOVQ  400(AX), CX
 	TESTQ CX, CX
-	JEQ   done69
+	JEQ   done76
 
 	// A Linear of h.
 	CMPQ      CX, $+2
-	JLT       one70
-	MOVQ      280(AX), DX
+	JLT       one77
+	MOVQ      416(AX), DX
 	MOVL      $-1, BX
 	BZHIL     CX, BX, BX
 	KMOVW     BX, K1
 	VMOVUPS.Z (DX), K1, Z16
-	MOVQ      296(AX), DX
-	MOVQ      288(AX), BX
-	MOVQ      232(AX), SI
+	MOVQ      432(AX), DX
+	MOVQ      424(AX), BX
+	MOVQ      368(AX), SI
 	SUBQ      $+8, SI
-	JLT       done73
+	JLT       done80
 
-loop72:
+loop79:
 	VBROADCASTF32X4 (DX), Z17
 	VPERMILPS       $0x00, Z17, Z18
 	VFMADD231PS     (BX), Z18, Z16
@@ -9906,40 +10771,40 @@ loop72:
 	ADDQ            $+32, DX
 	ADDQ            $+512, BX
 	SUBQ            $+8, SI
-	JGE             loop72
+	JGE             loop79
 
-done73:
+done80:
 	ADDQ $+8, SI
 	SUBQ $+1, SI
-	JLT  done75
+	JLT  done82
 
-loop74:
+loop81:
 	VBROADCASTSS (DX), Z17
 	VFMADD231PS  (BX), Z17, Z16
 	ADDQ         $+4, DX
 	ADDQ         $+64, BX
 	SUBQ         $+1, SI
-	JGE          loop74
+	JGE          loop81
 
-done75:
+done82:
 	ADDQ    $+1, SI
-	MOVQ    272(AX), DX
+	MOVQ    408(AX), DX
 	MOVL    $-1, BX
 	BZHIL   CX, BX, BX
 	KMOVW   BX, K1
 	VMOVUPS Z16, K1, (DX)
-	JMP     done71
+	JMP     done78
 
-one70:
-	MOVQ         280(AX), CX
+one77:
+	MOVQ         416(AX), CX
 	VBROADCASTSS (CX), Z16
-	MOVQ         296(AX), CX
-	MOVQ         288(AX), DX
-	MOVQ         232(AX), BX
+	MOVQ         432(AX), CX
+	MOVQ         424(AX), DX
+	MOVQ         368(AX), BX
 	SUBQ         $+8, BX
-	JLT          done77
+	JLT          done84
 
-loop76:
+loop83:
 	VBROADCASTF32X4 (CX), Z17
 	VPERMILPS       $0x00, Z17, Z18
 	VFMADD231PS     (DX), Z18, Z16
@@ -9961,68 +10826,68 @@ loop76:
 	ADDQ            $+32, CX
 	ADDQ            $+512, DX
 	SUBQ            $+8, BX
-	JGE             loop76
+	JGE             loop83
 
-done77:
+done84:
 	ADDQ $+8, BX
 	SUBQ $+1, BX
-	JLT  done79
+	JLT  done86
 
-loop78:
+loop85:
 	VBROADCASTSS (CX), Z17
 	VFMADD231PS  (DX), Z17, Z16
 	ADDQ         $+4, CX
 	ADDQ         $+64, DX
 	SUBQ         $+1, BX
-	JGE          loop78
+	JGE          loop85
 
-done79:
+done86:
 	ADDQ   $+1, BX
-	MOVQ   272(AX), CX
+	MOVQ   408(AX), CX
 	VMOVSS X16, (CX)
 
-done71:
-done69:
+done78:
+done76:
 	// To the next step.
-	MOVQ  224(AX), CX
+	MOVQ  360(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 224(AX)
+	MOVQ  CX, 360(AX)
 	TESTQ CX, CX
 	JEQ   done2
-	MOVQ  296(AX), CX
-	MOVQ  CX, 328(AX)
-	MOVQ  304(AX), CX
-	MOVQ  CX, 336(AX)
-	MOVQ  296(AX), CX
-	MOVQ  344(AX), DX
+	MOVQ  432(AX), CX
+	MOVQ  CX, 464(AX)
+	MOVQ  440(AX), CX
+	MOVQ  CX, 472(AX)
+	MOVQ  432(AX), CX
+	MOVQ  480(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 296(AX)
-	MOVQ  304(AX), CX
-	MOVQ  352(AX), DX
+	MOVQ  CX, 432(AX)
+	MOVQ  440(AX), CX
+	MOVQ  488(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 304(AX)
-	MOVQ  312(AX), CX
-	MOVQ  360(AX), DX
+	MOVQ  CX, 440(AX)
+	MOVQ  448(AX), CX
+	MOVQ  496(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 312(AX)
-	MOVQ  320(AX), CX
-	MOVQ  368(AX), DX
+	MOVQ  CX, 448(AX)
+	MOVQ  456(AX), CX
+	MOVQ  504(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 320(AX)
+	MOVQ  CX, 456(AX)
 	MOVQ  16(AX), CX
-	MOVQ  376(AX), DX
+	MOVQ  512(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 16(AX)
-	MOVQ  328(AX), CX
-	MOVQ  CX, 120(AX)
-	MOVQ  48(AX), CX
-	MOVQ  56(AX), DX
+	MOVQ  464(AX), CX
+	MOVQ  CX, 176(AX)
+	MOVQ  40(AX), CX
+	MOVQ  48(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 48(AX)
-	MOVQ  152(AX), CX
-	MOVQ  160(AX), DX
+	MOVQ  CX, 40(AX)
+	MOVQ  200(AX), CX
+	MOVQ  208(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 152(AX)
+	MOVQ  CX, 200(AX)
 	JMP   step1
 
 done2:
@@ -10058,8 +10923,8 @@ TEXT ·lstmStepsTrainAVX512(SB), NOSPLIT, $8-8
 
 step1:
 	// A step.
-	MOVQ 216(AX), DX
-	MOVQ 208(AX), CX
+	MOVQ 328(AX), DX
+	MOVQ 320(AX), CX
 	LEAQ (AX)(CX*1), CX
 	CMPQ DX, $+1
 	JLT  done5
@@ -10067,11 +10932,11 @@ step1:
 loop4:
 	CMPQ DX, $+1
 	JNE  done6
-	MOVQ 240(AX), BX
+	MOVQ 376(AX), BX
 	CMPQ BX, $+16
 	JNE  done7
 	MOVQ (CX), DX
-	MOVQ 48(CX), BX
+	MOVQ 40(CX), BX
 	MOVQ 24(CX), SI
 
 	// The chains of a panel.
@@ -10079,7 +10944,7 @@ loop4:
 	VBROADCASTSS constantsAVX512<>+108(SB), Z17
 	VBROADCASTSS constantsAVX512<>+108(SB), Z18
 	VBROADCASTSS constantsAVX512<>+108(SB), Z19
-	MOVQ         64(CX), DI
+	MOVQ         112(CX), DI
 	TESTQ        DI, DI
 	JNE          done8
 	MOVQ         SI, DI
@@ -10180,8 +11045,8 @@ done8:
 	VFMADD231PS     960(R9), Z20, Z19
 
 	// Add what is there.
-	MOVQ   40(CX), DX
-	TESTQ  DX, DX
+	MOVQ   32(CX), DI
+	TESTQ  DI, DI
 	JEQ    done9
 	VADDPS (BX), Z16, Z16
 	VADDPS 64(BX), Z17, Z17
@@ -10189,38 +11054,41 @@ done8:
 	VADDPS 192(BX), Z19, Z19
 
 done9:
-	MOVQ  64(CX), DX
-	TESTQ DX, DX
+	MOVQ  112(CX), DI
+	TESTQ DI, DI
 	JEQ   done10
 
 	// Add the x part of one input.
-	MOVQ         24(CX), DI
-	SUBQ         DI, DX
-	ADDQ         SI, DX
-	MOVQ         16(AX), DI
-	VBROADCASTSS (DI), Z20
+	MOVQ         24(CX), R8
+	SUBQ         R8, DI
+	ADDQ         SI, DI
+	MOVQ         16(AX), R8
+	VBROADCASTSS (R8), Z20
 	VMOVUPS      (SI), Z21
-	VFMADD231PS  (DX), Z20, Z21
+	VFMADD231PS  (DI), Z20, Z21
 	VADDPS       Z21, Z16, Z16
 	VMOVUPS      64(SI), Z21
-	VFMADD231PS  64(DX), Z20, Z21
+	VFMADD231PS  64(DI), Z20, Z21
 	VADDPS       Z21, Z17, Z17
 	VMOVUPS      128(SI), Z21
-	VFMADD231PS  128(DX), Z20, Z21
+	VFMADD231PS  128(DI), Z20, Z21
 	VADDPS       Z21, Z18, Z18
 	VMOVUPS      192(SI), Z21
-	VFMADD231PS  192(DX), Z20, Z21
+	VFMADD231PS  192(DI), Z20, Z21
 	VADDPS       Z21, Z19, Z19
 
 done10:
-	MOVQ 32(CX), CX
-	ADDQ CX, SI
-	ADDQ $+256, BX
-	MOVQ 296(AX), CX
-	MOVQ 304(AX), DX
-	MOVQ 312(AX), BX
-	MOVQ 336(AX), SI
-	MOVQ 232(AX), DI
+	MOVQ 80(CX), DI
+	ADDQ DI, DX
+	MOVQ 64(CX), DX
+	ADDQ DX, SI
+	MOVQ 72(CX), CX
+	ADDQ CX, BX
+	MOVQ 432(AX), CX
+	MOVQ 440(AX), DX
+	MOVQ 448(AX), BX
+	MOVQ 472(AX), SI
+	MOVQ 368(AX), DI
 
 	// Input and cell gates. Forget gate and c. Output gate. h of the units before.
 	VMINPS       Z16, Z0, Z16
@@ -10344,23 +11212,33 @@ done10:
 done7:
 done6:
 	MOVQ  (CX), BX
-	MOVQ  48(CX), SI
+	MOVQ  40(CX), SI
 	MOVQ  24(CX), DI
-	MOVQ  80(CX), R8
-	MOVQ  96(CX), R9
-	TESTQ R9, R9
-	JEQ   done12
-	MOVQ  72(CX), R9
+	MOVQ  72(CX), R8
+	TESTQ R8, R8
+	JGE   start11
+	MOVQ  152(CX), R8
+	TESTQ R8, R8
+	JEQ   done14
+	JMP   last12
 
-done12:
+done14:
+start11:
+	MOVQ  128(CX), R8
+	MOVQ  144(CX), R9
+	TESTQ R9, R9
+	JEQ   done15
+	MOVQ  120(CX), R9
+
+done15:
 	SUBQ  R9, R8
-	MOVQ  72(CX), R9
+	MOVQ  120(CX), R9
 	TESTQ R9, R9
-	JEQ   done13
+	JEQ   done16
 	CMPQ  R8, $+2
-	JLT   done15
+	JLT   done18
 
-loop14:
+loop17:
 	// The chains of a panel.
 	VBROADCASTSS constantsAVX512<>+108(SB), Z16
 	VBROADCASTSS constantsAVX512<>+108(SB), Z17
@@ -10370,35 +11248,35 @@ loop14:
 	VBROADCASTSS constantsAVX512<>+108(SB), Z21
 	VBROADCASTSS constantsAVX512<>+108(SB), Z22
 	VBROADCASTSS constantsAVX512<>+108(SB), Z23
-	MOVQ         64(CX), R9
+	MOVQ         112(CX), R9
 	TESTQ        R9, R9
-	JNE          done16
+	JNE          done19
 	MOVQ         DI, R9
 	VMOVUPS      (R9), Z16
 	VMOVUPS      64(R9), Z17
 	VMOVUPS      128(R9), Z18
 	VMOVUPS      192(R9), Z19
-	MOVQ         32(CX), R10
+	MOVQ         64(CX), R10
 	ADDQ         R10, R9
 	VMOVUPS      (R9), Z20
 	VMOVUPS      64(R9), Z21
 	VMOVUPS      128(R9), Z22
 	VMOVUPS      192(R9), Z23
 
-done16:
+done19:
 	MOVQ 16(CX), R9
 	MOVQ 8(CX), R10
 	CMPQ R10, $+1
-	JLT  done18
+	JLT  done21
 
-loop17:
+loop20:
 	MOVQ R10, R11
 	ADDQ $-128, R10
 	CMPQ R10, $+1
-	JLT  done19
+	JLT  done22
 	MOVQ $+128, R11
 
-done19:
+done22:
 	MOVQ R11, R12
 	SHLQ $0x06, R12
 	LEAQ (BX)(R12*1), R13
@@ -10406,9 +11284,9 @@ done19:
 	LEAQ (R13)(R12*1), R14
 	LEAQ (R14)(R12*2), R14
 	SUBQ $+4, R11
-	JLT  done21
+	JLT  done24
 
-loop20:
+loop23:
 	VBROADCASTF32X4 (R9), Z24
 	VPERMILPS       $0x00, Z24, Z25
 	VFMADD231PS     (BX), Z25, Z16
@@ -10451,14 +11329,14 @@ loop20:
 	ADDQ            $+256, R13
 	ADDQ            $+256, R14
 	SUBQ            $+4, R11
-	JGE             loop20
+	JGE             loop23
 
-done21:
+done24:
 	ADDQ $+4, R11
 	SUBQ $+1, R11
-	JLT  done23
+	JLT  done26
 
-loop22:
+loop25:
 	VBROADCASTSS (R9), Z24
 	VFMADD231PS  (BX), Z24, Z16
 	VFMADD231PS  (BX)(R12*1), Z24, Z17
@@ -10473,20 +11351,20 @@ loop22:
 	ADDQ         $+64, R13
 	ADDQ         $+64, R14
 	SUBQ         $+1, R11
-	JGE          loop22
+	JGE          loop25
 
-done23:
+done26:
 	ADDQ $+1, R11
 	MOVQ R14, BX
 	ADDQ R12, BX
 	CMPQ R10, $+1
-	JGE  loop17
+	JGE  loop20
 
-done18:
+done21:
 	// Add what is there.
-	MOVQ   40(CX), R9
+	MOVQ   32(CX), R9
 	TESTQ  R9, R9
-	JEQ    done24
+	JEQ    done27
 	VADDPS (SI), Z16, Z16
 	VADDPS 64(SI), Z17, Z17
 	VADDPS 128(SI), Z18, Z18
@@ -10496,10 +11374,10 @@ done18:
 	VADDPS 384(SI), Z22, Z22
 	VADDPS 448(SI), Z23, Z23
 
-done24:
-	MOVQ  64(CX), R9
+done27:
+	MOVQ  112(CX), R9
 	TESTQ R9, R9
-	JEQ   done25
+	JEQ   done28
 
 	// Add the x part of one input.
 	MOVQ         24(CX), R10
@@ -10532,7 +11410,7 @@ done24:
 	VFMADD231PS  448(R9), Z24, Z25
 	VADDPS       Z25, Z23, Z23
 
-done25:
+done28:
 	VMOVUPS Z16, (SI)
 	VMOVUPS Z17, 64(SI)
 	VMOVUPS Z18, 128(SI)
@@ -10541,57 +11419,64 @@ done25:
 	VMOVUPS Z21, 320(SI)
 	VMOVUPS Z22, 384(SI)
 	VMOVUPS Z23, 448(SI)
-	MOVQ    32(CX), R9
+	MOVQ    80(CX), R9
+	ADDQ    R9, BX
+	MOVQ    64(CX), R9
 	ADDQ    R9, DI
-	MOVQ    32(CX), R9
+	MOVQ    72(CX), R9
+	ADDQ    R9, SI
+	MOVQ    80(CX), R9
+	ADDQ    R9, BX
+	MOVQ    64(CX), R9
 	ADDQ    R9, DI
-	ADDQ    $+512, SI
+	MOVQ    72(CX), R9
+	ADDQ    R9, SI
 	ADDQ    $-2, R8
 	CMPQ    R8, $+2
-	JGE     loop14
+	JGE     loop17
 
-done15:
-done13:
+done18:
+done16:
 	CMPQ R8, $+1
-	JLT  done27
+	JLT  done30
 
-loop26:
+loop29:
 	// The chains of a panel.
 	VBROADCASTSS constantsAVX512<>+108(SB), Z16
 	VBROADCASTSS constantsAVX512<>+108(SB), Z17
 	VBROADCASTSS constantsAVX512<>+108(SB), Z18
 	VBROADCASTSS constantsAVX512<>+108(SB), Z19
-	MOVQ         64(CX), R9
+	MOVQ         112(CX), R9
 	TESTQ        R9, R9
-	JNE          done28
+	JNE          done31
 	MOVQ         DI, R9
 	VMOVUPS      (R9), Z16
 	VMOVUPS      64(R9), Z17
 	VMOVUPS      128(R9), Z18
 	VMOVUPS      192(R9), Z19
 
-done28:
+done31:
 	MOVQ 16(CX), R9
 	MOVQ 8(CX), R10
 	CMPQ R10, $+1
-	JLT  done30
+	JLT  done33
 
-loop29:
+loop32:
 	MOVQ R10, R11
 	ADDQ $-128, R10
 	CMPQ R10, $+1
-	JLT  done31
+	JLT  done34
 	MOVQ $+128, R11
 
-done31:
+done34:
 	MOVQ R11, R12
 	SHLQ $0x06, R12
 	LEAQ (BX)(R12*1), R13
 	LEAQ (R13)(R12*2), R13
 	SUBQ $+4, R11
-	JLT  done33
+	JLT  done36
 
-loop32:
+loop35:
 	VBROADCASTF32X4 (R9), Z20
 	VPERMILPS       $0x00, Z20, Z21
 	VFMADD231PS     (BX), Z21, Z16
@@ -10617,14 +11502,14 @@ loop32:
 	ADDQ            $+256, BX
 	ADDQ            $+256, R13
 	SUBQ            $+4, R11
-	JGE             loop32
+	JGE             loop35
 
-done33:
+done36:
 	ADDQ $+4, R11
 	SUBQ $+1, R11
-	JLT  done35
+	JLT  done38
 
-loop34:
+loop37:
 	VBROADCASTSS (R9), Z20
 	VFMADD231PS  (BX), Z20, Z16
 	VFMADD231PS  (BX)(R12*1), Z20, Z17
@@ -10634,28 +11519,28 @@ loop34:
 	ADDQ         $+64, BX
 	ADDQ         $+64, R13
 	SUBQ         $+1, R11
-	JGE          loop34
+	JGE          loop37
 
-done35:
+done38:
 	ADDQ $+1, R11
 	MOVQ R13, BX
 	CMPQ R10, $+1
-	JGE  loop29
+	JGE  loop32
 
-done30:
+done33:
 	// Add what is there.
-	MOVQ   40(CX), R9
+	MOVQ   32(CX), R9
 	TESTQ  R9, R9
-	JEQ    done36
+	JEQ    done39
 	VADDPS (SI), Z16, Z16
 	VADDPS 64(SI), Z17, Z17
 	VADDPS 128(SI), Z18, Z18
 	VADDPS 192(SI), Z19, Z19
 
-done36:
-	MOVQ  64(CX), R9
+done39:
+	MOVQ  112(CX), R9
 	TESTQ R9, R9
-	JEQ   done37
+	JEQ   done40
 
 	// Add the x part of one input.
 	MOVQ         24(CX), R10
@@ -10676,27 +11561,30 @@ done36:
 	VFMADD231PS  192(R9), Z20, Z21
 	VADDPS       Z21, Z19, Z19
 
-done37:
+done40:
 	VMOVUPS Z16, (SI)
 	VMOVUPS Z17, 64(SI)
 	VMOVUPS Z18, 128(SI)
 	VMOVUPS Z19, 192(SI)
-	MOVQ    32(CX), R9
+	MOVQ    80(CX), R9
+	ADDQ    R9, BX
+	MOVQ    64(CX), R9
 	ADDQ    R9, DI
-	ADDQ    $+256, SI
+	MOVQ    72(CX), R9
+	ADDQ    R9, SI
 	ADDQ    $-1, R8
 	CMPQ    R8, $+1
-	JGE     loop26
+	JGE     loop29
 
-done27:
+done30:
 	TESTQ R8, R8
-	JNE   done38
-	MOVQ  72(CX), R8
+	JNE   done41
+	MOVQ  120(CX), R8
 	TESTQ R8, R8
-	JEQ   done39
-	MOVQ  96(CX), R8
+	JEQ   done42
+	MOVQ  144(CX), R8
 	TESTQ R8, R8
-	JEQ   done40
+	JEQ   done43
 
 	// The chains of a panel.
 	VBROADCASTSS constantsAVX512<>+108(SB), Z16
@@ -10707,35 +11595,35 @@ done27:
 	VBROADCASTSS constantsAVX512<>+108(SB), Y21
 	VBROADCASTSS constantsAVX512<>+108(SB), Y22
 	VBROADCASTSS constantsAVX512<>+108(SB), Y23
-	MOVQ         64(CX), R8
+	MOVQ         112(CX), R8
 	TESTQ        R8, R8
-	JNE          done41
+	JNE          done44
 	MOVQ         DI, R8
 	VMOVUPS      (R8), Z16
 	VMOVUPS      64(R8), Z17
 	VMOVUPS      128(R8), Z18
 	VMOVUPS      192(R8), Z19
-	MOVQ         32(CX), R9
+	MOVQ         64(CX), R9
 	ADDQ         R9, R8
 	VMOVUPS      (R8), Y20
 	VMOVUPS      64(R8), Y21
 	VMOVUPS      128(R8), Y22
 	VMOVUPS      192(R8), Y23
 
-done41:
+done44:
 	MOVQ 16(CX), R8
 	MOVQ 8(CX), R9
 	CMPQ R9, $+1
-	JLT  done43
+	JLT  done46
 
-loop42:
+loop45:
 	MOVQ R9, R10
 	ADDQ $-128, R9
 	CMPQ R9, $+1
-	JLT  done44
+	JLT  done47
 	MOVQ $+128, R10
 
-done44:
+done47:
 	MOVQ R10, R11
 	SHLQ $0x06, R11
 	LEAQ (BX)(R11*1), R12
@@ -10743,9 +11631,9 @@ done44:
 	LEAQ (R12)(R11*1), R13
 	LEAQ (R13)(R11*2), R13
 	SUBQ $+4, R10
-	JLT  done46
+	JLT  done49
 
-loop45:
+loop48:
 	VBROADCASTF32X4 (R8), Z24
 	VPERMILPS       $0x00, Z24, Z25
 	VFMADD231PS     (BX), Z25, Z16
@@ -10788,14 +11676,14 @@ loop45:
 	ADDQ            $+256, R12
 	ADDQ            $+256, R13
 	SUBQ            $+4, R10
-	JGE             loop45
+	JGE             loop48
 
-done46:
+done49:
 	ADDQ $+4, R10
 	SUBQ $+1, R10
-	JLT  done48
+	JLT  done51
 
-loop47:
+loop50:
 	VBROADCASTSS (R8), Z24
 	VFMADD231PS  (BX), Z24, Z16
 	VFMADD231PS  (BX)(R11*1), Z24, Z17
@@ -10810,20 +11698,20 @@ loop47:
 	ADDQ         $+64, R12
 	ADDQ         $+64, R13
 	SUBQ         $+1, R10
-	JGE          loop47
+	JGE          loop50
 
-done48:
+done51:
 	ADDQ $+1, R10
 	MOVQ R13, BX
 	ADDQ R11, BX
 	CMPQ R9, $+1
-	JGE  loop42
+	JGE  loop45
 
-done43:
+done46:
 	// Add what is there.
-	MOVQ   40(CX), BX
-	TESTQ  BX, BX
-	JEQ    done49
+	MOVQ   32(CX), R8
+	TESTQ  R8, R8
+	JEQ    done52
 	VADDPS (SI), Z16, Z16
 	VADDPS 64(SI), Z17, Z17
 	VADDPS 128(SI), Z18, Z18
@@ -10833,43 +11721,43 @@ done43:
 	VADDPS 384(SI), Y22, Y22
 	VADDPS 448(SI), Y23, Y23
 
-done49:
-	MOVQ  64(CX), BX
-	TESTQ BX, BX
-	JEQ   done50
+done52:
+	MOVQ  112(CX), R8
+	TESTQ R8, R8
+	JEQ   done53
 
 	// Add the x part of one input.
-	MOVQ         24(CX), R8
-	SUBQ         R8, BX
-	ADDQ         DI, BX
-	MOVQ         16(AX), R8
-	VBROADCASTSS (R8), Z24
+	MOVQ         24(CX), R9
+	SUBQ         R9, R8
+	ADDQ         DI, R8
+	MOVQ         16(AX), R9
+	VBROADCASTSS (R9), Z24
 	VMOVUPS      (DI), Z25
-	VFMADD231PS  (BX), Z24, Z25
+	VFMADD231PS  (R8), Z24, Z25
 	VADDPS       Z25, Z16, Z16
 	VMOVUPS      64(DI), Z25
-	VFMADD231PS  64(BX), Z24, Z25
+	VFMADD231PS  64(R8), Z24, Z25
 	VADDPS       Z25, Z17, Z17
 	VMOVUPS      128(DI), Z25
-	VFMADD231PS  128(BX), Z24, Z25
+	VFMADD231PS  128(R8), Z24, Z25
 	VADDPS       Z25, Z18, Z18
 	VMOVUPS      192(DI), Z25
-	VFMADD231PS  192(BX), Z24, Z25
+	VFMADD231PS  192(R8), Z24, Z25
 	VADDPS       Z25, Z19, Z19
 	VMOVUPS      256(DI), Y25
-	VFMADD231PS  256(BX), Y24, Y25
+	VFMADD231PS  256(R8), Y24, Y25
 	VADDPS       Y25, Y20, Y20
 	VMOVUPS      320(DI), Y25
-	VFMADD231PS  320(BX), Y24, Y25
+	VFMADD231PS  320(R8), Y24, Y25
 	VADDPS       Y25, Y21, Y21
 	VMOVUPS      384(DI), Y25
-	VFMADD231PS  384(BX), Y24, Y25
+	VFMADD231PS  384(R8), Y24, Y25
 	VADDPS       Y25, Y22, Y22
 	VMOVUPS      448(DI), Y25
-	VFMADD231PS  448(BX), Y24, Y25
+	VFMADD231PS  448(R8), Y24, Y25
 	VADDPS       Y25, Y23, Y23
 
-done50:
+done53:
 	VMOVUPS Z16, (SI)
 	VMOVUPS Z17, 64(SI)
 	VMOVUPS Z18, 128(SI)
@@ -10878,56 +11766,68 @@ done50:
 	VMOVUPS Y21, 320(SI)
 	VMOVUPS Y22, 384(SI)
 	VMOVUPS Y23, 448(SI)
-	MOVQ    32(CX), BX
+	MOVQ    80(CX), R8
+	ADDQ    R8, BX
+	MOVQ    64(CX), R8
+	ADDQ    R8, DI
+	MOVQ    72(CX), R8
+	ADDQ    R8, SI
+	MOVQ    80(CX), R8
+	ADDQ    R8, BX
+	MOVQ    64(CX), BX
 	ADDQ    BX, DI
-	MOVQ    32(CX), BX
-	ADDQ    BX, DI
-	ADDQ    $+512, SI
-	JMP     done11
+	MOVQ    72(CX), BX
+	ADDQ    BX, SI
+	JMP     done13
 
-done40:
-done39:
-done38:
-	MOVQ  96(CX), R8
+done43:
+done42:
+done41:
+	MOVQ  72(CX), R8
 	TESTQ R8, R8
-	JEQ   done51
+	JLT   done13
+
+last12:
+	MOVQ  144(CX), R8
+	TESTQ R8, R8
+	JEQ   done54
 
 	// The chains of a panel.
 	VBROADCASTSS constantsAVX512<>+108(SB), Y16
 	VBROADCASTSS constantsAVX512<>+108(SB), Y17
 	VBROADCASTSS constantsAVX512<>+108(SB), Y18
 	VBROADCASTSS constantsAVX512<>+108(SB), Y19
-	MOVQ         64(CX), R8
+	MOVQ         112(CX), R8
 	TESTQ        R8, R8
-	JNE          done52
+	JNE          done55
 	MOVQ         DI, R8
 	VMOVUPS      (R8), Y16
 	VMOVUPS      64(R8), Y17
 	VMOVUPS      128(R8), Y18
 	VMOVUPS      192(R8), Y19
 
-done52:
+done55:
 	MOVQ 16(CX), R8
 	MOVQ 8(CX), R9
 	CMPQ R9, $+1
-	JLT  done54
+	JLT  done57
 
-loop53:
+loop56:
 	MOVQ R9, R10
 	ADDQ $-128, R9
 	CMPQ R9, $+1
-	JLT  done55
+	JLT  done58
 	MOVQ $+128, R10
 
-done55:
+done58:
 	MOVQ R10, R11
 	SHLQ $0x06, R11
 	LEAQ (BX)(R11*1), R12
 	LEAQ (R12)(R11*2), R12
 	SUBQ $+4, R10
-	JLT  done57
+	JLT  done60
 
-loop56:
+loop59:
 	VBROADCASTF32X4 (R8), Z20
 	VPERMILPS       $0x00, Z20, Z21
 	VFMADD231PS     (BX), Y21, Y16
@@ -10953,14 +11853,14 @@ loop56:
 	ADDQ            $+256, BX
 	ADDQ            $+256, R12
 	SUBQ            $+4, R10
-	JGE             loop56
+	JGE             loop59
 
-done57:
+done60:
 	ADDQ $+4, R10
 	SUBQ $+1, R10
-	JLT  done59
+	JLT  done62
 
-loop58:
+loop61:
 	VBROADCASTSS (R8), Z20
 	VFMADD231PS  (BX), Y20, Y16
 	VFMADD231PS  (BX)(R11*1), Y20, Y17
@@ -10970,77 +11870,172 @@ loop58:
 	ADDQ         $+64, BX
 	ADDQ         $+64, R12
 	SUBQ         $+1, R10
-	JGE          loop58
+	JGE          loop61
 
-done59:
+done62:
 	ADDQ $+1, R10
 	MOVQ R12, BX
 	CMPQ R9, $+1
-	JGE  loop53
+	JGE  loop56
 
-done54:
+done57:
 	// Add what is there.
-	MOVQ   40(CX), BX
-	TESTQ  BX, BX
-	JEQ    done60
+	MOVQ   32(CX), R8
+	TESTQ  R8, R8
+	JEQ    done63
 	VADDPS (SI), Y16, Y16
 	VADDPS 64(SI), Y17, Y17
 	VADDPS 128(SI), Y18, Y18
 	VADDPS 192(SI), Y19, Y19
 
-done60:
-	MOVQ  64(CX), BX
-	TESTQ BX, BX
-	JEQ   done61
+done63:
+	MOVQ  112(CX), R8
+	TESTQ R8, R8
+	JEQ   done64
 
 	// Add the x part of one input.
-	MOVQ         24(CX), R8
-	SUBQ         R8, BX
-	ADDQ         DI, BX
-	MOVQ         16(AX), R8
-	VBROADCASTSS (R8), Z20
+	MOVQ         24(CX), R9
+	SUBQ         R9, R8
+	ADDQ         DI, R8
+	MOVQ         16(AX), R9
+	VBROADCASTSS (R9), Z20
 	VMOVUPS      (DI), Y21
-	VFMADD231PS  (BX), Y20, Y21
+	VFMADD231PS  (R8), Y20, Y21
 	VADDPS       Y21, Y16, Y16
 	VMOVUPS      64(DI), Y21
-	VFMADD231PS  64(BX), Y20, Y21
+	VFMADD231PS  64(R8), Y20, Y21
 	VADDPS       Y21, Y17, Y17
 	VMOVUPS      128(DI), Y21
-	VFMADD231PS  128(BX), Y20, Y21
+	VFMADD231PS  128(R8), Y20, Y21
 	VADDPS       Y21, Y18, Y18
 	VMOVUPS      192(DI), Y21
-	VFMADD231PS  192(BX), Y20, Y21
+	VFMADD231PS  192(R8), Y20, Y21
 	VADDPS       Y21, Y19, Y19
 
-done61:
+done64:
 	VMOVUPS Y16, (SI)
 	VMOVUPS Y17, 64(SI)
 	VMOVUPS Y18, 128(SI)
 	VMOVUPS Y19, 192(SI)
-	MOVQ    32(CX), BX
+	MOVQ    80(CX), R8
+	ADDQ    R8, BX
+	MOVQ    64(CX), BX
 	ADDQ    BX, DI
-	ADDQ    $+256, SI
+	MOVQ    72(CX), BX
+	ADDQ    BX, SI
 
-done51:
-done11:
-	ADDQ $+104, CX
+done54:
+	MOVQ  72(CX), BX
+	TESTQ BX, BX
+	JGE   done13
+	MOVQ  (CX), BX
+	MOVQ  56(CX), R8
+	ADDQ  R8, BX
+	JMP   start11
+
+done13:
+	MOVQ 336(AX), BX
+	ADDQ BX, CX
 	ADDQ $-1, DX
 	CMPQ DX, $+1
 	JGE  loop4
 
 done5:
-	MOVQ 208(AX), CX
+	MOVQ  AX, CX
+	MOVQ  344(AX), DX
+	TESTQ DX, DX
+	JEQ   done65
+
+	// Back.
+	MOVQ $+2, DX
+
+loop66:
+	MOVQ  88(CX), BX
+	MOVQ  (CX), SI
+	ADDQ  BX, SI
+	MOVQ  SI, (CX)
+	MOVQ  96(CX), BX
+	MOVQ  24(CX), SI
+	ADDQ  BX, SI
+	MOVQ  SI, 24(CX)
+	MOVQ  104(CX), BX
+	MOVQ  40(CX), SI
+	ADDQ  BX, SI
+	MOVQ  SI, 40(CX)
+	MOVQ  112(CX), BX
+	TESTQ BX, BX
+	JEQ   done67
+	MOVQ  96(CX), BX
+	MOVQ  112(CX), SI
+	ADDQ  BX, SI
+	MOVQ  SI, 112(CX)
+
+done67:
+	MOVQ  $+0, BX
+	MOVQ  56(CX), SI
+	SUBQ  SI, BX
+	MOVQ  BX, 56(CX)
+	MOVQ  $+0, BX
+	MOVQ  88(CX), SI
+	SUBQ  SI, BX
+	MOVQ  BX, 88(CX)
+	MOVQ  $+0, BX
+	MOVQ  64(CX), SI
+	SUBQ  SI, BX
+	MOVQ  BX, 64(CX)
+	MOVQ  $+0, BX
+	MOVQ  96(CX), SI
+	SUBQ  SI, BX
+	MOVQ  BX, 96(CX)
+	MOVQ  $+0, BX
+	MOVQ  72(CX), SI
+	SUBQ  SI, BX
+	MOVQ  BX, 72(CX)
+	MOVQ  $+0, BX
+	MOVQ  104(CX), SI
+	SUBQ  SI, BX
+	MOVQ  BX, 104(CX)
+	MOVQ  80(CX), BX
+	MOVQ  56(CX), SI
+	LEAQ  (BX)(SI*2), BX
+	MOVQ  BX, 80(CX)
+	ADDQ  $+160, CX
+	ADDQ  $-1, DX
+	TESTQ DX, DX
+	JNE   loop66
+	MOVQ  352(AX), CX
+	TESTQ CX, CX
+	JEQ   done68
+	MOVQ  320(AX), DX
+	ADDQ  CX, DX
+	MOVQ  DX, 320(AX)
+	MOVQ  $+0, CX
+	MOVQ  352(AX), DX
+	SUBQ  DX, CX
+	MOVQ  CX, 352(AX)
+	MOVQ  $+0, CX
+	MOVQ  336(AX), DX
+	SUBQ  DX, CX
+	MOVQ  CX, 336(AX)
+	MOVQ  32(AX), CX
+	MOVQ  192(AX), DX
+	MOVQ  CX, 192(AX)
+	MOVQ  DX, 32(AX)
+
+done68:
+done65:
+	MOVQ 320(AX), CX
 	LEAQ (AX)(CX*1), CX
 	MOVQ (CX), CX
-	MOVQ 296(AX), DX
-	MOVQ 304(AX), BX
-	MOVQ 312(AX), SI
-	MOVQ 336(AX), DI
-	MOVQ 232(AX), R8
+	MOVQ 432(AX), DX
+	MOVQ 440(AX), BX
+	MOVQ 448(AX), SI
+	MOVQ 472(AX), DI
+	MOVQ 368(AX), R8
 
 	// 16 elements at a time.
 	CMPQ R8, $+16
-	JLT  done62
+	JLT  done69
 
 	// Input and cell gates. Forget gate and c. Output gate.
 	VMOVUPS      (SI), Z17
@@ -11147,9 +12142,9 @@ done5:
 	VMOVUPS      Z16, 192(SI)
 	ADDQ         $-16, R8
 	CMPQ         R8, $+16
-	JLT          done64
+	JLT          done71
 
-loop63:
+loop70:
 	// h of the units before. Input and cell gates. Forget gate and c. Output gate.
 	VMOVUPS      256(SI), Z17
 	VMOVAPS      Z4, Z18
@@ -11321,9 +12316,9 @@ loop63:
 	ADDQ         $+192, SI
 	ADDQ         $-16, R8
 	CMPQ         R8, $+16
-	JGE          loop63
+	JGE          loop70
 
-done64:
+done71:
 	// h of the units before.
 	VMINPS      Z21, Z5, Z16
 	VMOVAPS     Z7, Z17
@@ -11349,14 +12344,14 @@ done64:
 	ADDQ        $+64, DI
 	ADDQ        $+192, SI
 
-done62:
+done69:
 	// The last elements.
 	TESTQ R8, R8
-	JEQ   done65
+	JEQ   done72
 	CMPQ  R8, $+9
-	JGE   more66
+	JGE   more73
 	CMPQ  R8, $+8
-	JEQ   half68
+	JEQ   half75
 	MOVL  $-1, CX
 	BZHIL R8, CX, CX
 	KMOVW CX, K1
@@ -11482,9 +12477,9 @@ done62:
 	VDIVPS       Y16, Y21, Y16
 	VMOVUPS      Y17, K1, 192(SI)
 	VMOVUPS      Y16, K1, (DX)
-	JMP          done67
+	JMP          done74
 
-half68:
+half75:
 	// Input and cell gates. Forget gate and c. Output gate. h of the units before.
 	VMOVUPS      (SI), Y17
 	VMOVAPS      Y4, Y18
@@ -11606,9 +12601,9 @@ half68:
 	VDIVPS       Y16, Y21, Y16
 	VMOVUPS      Y17, 192(SI)
 	VMOVUPS      Y16, (DX)
-	JMP          done67
+	JMP          done74
 
-more66:
+more73:
 	MOVL  $-1, CX
 	BZHIL R8, CX, CX
 	KMOVW CX, K1
@@ -11735,49 +12730,49 @@ more66:
 	VMOVUPS      Z17, K1, 192(SI)
 	VMOVUPS      Z16, K1, (DX)
 
-done67:
-done65:
+done74:
+done72:
 next3:
 	// To the next step.
-	MOVQ  224(AX), CX
+	MOVQ  360(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 224(AX)
+	MOVQ  CX, 360(AX)
 	TESTQ CX, CX
 	JEQ   done2
-	MOVQ  296(AX), CX
-	MOVQ  CX, 328(AX)
-	MOVQ  304(AX), CX
-	MOVQ  CX, 336(AX)
-	MOVQ  296(AX), CX
-	MOVQ  344(AX), DX
+	MOVQ  432(AX), CX
+	MOVQ  CX, 464(AX)
+	MOVQ  440(AX), CX
+	MOVQ  CX, 472(AX)
+	MOVQ  432(AX), CX
+	MOVQ  480(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 296(AX)
-	MOVQ  304(AX), CX
-	MOVQ  352(AX), DX
+	MOVQ  CX, 432(AX)
+	MOVQ  440(AX), CX
+	MOVQ  488(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 304(AX)
-	MOVQ  312(AX), CX
-	MOVQ  360(AX), DX
+	MOVQ  CX, 440(AX)
+	MOVQ  448(AX), CX
+	MOVQ  496(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 312(AX)
-	MOVQ  320(AX), CX
-	MOVQ  368(AX), DX
+	MOVQ  CX, 448(AX)
+	MOVQ  456(AX), CX
+	MOVQ  504(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 320(AX)
+	MOVQ  CX, 456(AX)
 	MOVQ  16(AX), CX
-	MOVQ  376(AX), DX
+	MOVQ  512(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 16(AX)
-	MOVQ  328(AX), CX
-	MOVQ  CX, 120(AX)
-	MOVQ  48(AX), CX
-	MOVQ  56(AX), DX
+	MOVQ  464(AX), CX
+	MOVQ  CX, 176(AX)
+	MOVQ  40(AX), CX
+	MOVQ  48(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 48(AX)
-	MOVQ  152(AX), CX
-	MOVQ  160(AX), DX
+	MOVQ  CX, 40(AX)
+	MOVQ  200(AX), CX
+	MOVQ  208(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 152(AX)
+	MOVQ  CX, 200(AX)
 	JMP   step1
 
 done2:
@@ -11813,8 +12808,8 @@ TEXT ·gruStepsAVX512(SB), NOSPLIT, $8-8
 
 step1:
 	// A step.
-	MOVQ 216(AX), DX
-	MOVQ 208(AX), CX
+	MOVQ 328(AX), DX
+	MOVQ 320(AX), CX
 	LEAQ (AX)(CX*1), CX
 	CMPQ DX, $+1
 	JLT  done5
@@ -11822,11 +12817,11 @@ step1:
 loop4:
 	CMPQ DX, $+1
 	JNE  done6
-	MOVQ 240(AX), BX
+	MOVQ 376(AX), BX
 	CMPQ BX, $+16
 	JNE  done7
 	MOVQ (CX), DX
-	MOVQ 48(CX), BX
+	MOVQ 40(CX), BX
 	MOVQ 24(CX), SI
 
 	// The chains of a panel.
@@ -11908,27 +12903,30 @@ loop4:
 	VFMADD231PS     960(DX)(R8*2), Z18, Z17
 
 	// Add what is there.
-	MOVQ   40(CX), DX
-	TESTQ  DX, DX
+	MOVQ   32(CX), DI
+	TESTQ  DI, DI
 	JEQ    done8
 	VADDPS (BX), Z15, Z15
 	VADDPS 64(BX), Z16, Z16
 	VADDPS 128(BX), Z17, Z17
 
 done8:
-	MOVQ  32(CX), CX
-	ADDQ  CX, SI
-	ADDQ  $+192, BX
-	MOVQ  248(AX), CX
+	MOVQ  80(CX), DI
+	ADDQ  DI, DX
+	MOVQ  64(CX), DX
+	ADDQ  DX, SI
+	MOVQ  72(CX), CX
+	ADDQ  CX, BX
+	MOVQ  384(AX), CX
 	TESTQ CX, CX
 	JEQ   both9
 	MOVQ  16(AX), CX
-	MOVQ  296(AX), DX
-	MOVQ  320(AX), BX
-	MOVQ  328(AX), BX
-	MOVQ  248(AX), SI
-	MOVQ  256(AX), DI
-	MOVQ  232(AX), R8
+	MOVQ  432(AX), DX
+	MOVQ  456(AX), BX
+	MOVQ  464(AX), BX
+	MOVQ  384(AX), SI
+	MOVQ  392(AX), DI
+	MOVQ  368(AX), R8
 
 	// Reset gate and update gate. New gate and h of the units before.
 	VMOVUPS      (DI), Z19
@@ -12011,11 +13009,11 @@ done8:
 	JMP          done10
 
 both9:
-	MOVQ 296(AX), CX
-	MOVQ 312(AX), DX
-	MOVQ 320(AX), BX
-	MOVQ 328(AX), BX
-	MOVQ 232(AX), SI
+	MOVQ 432(AX), CX
+	MOVQ 448(AX), DX
+	MOVQ 456(AX), BX
+	MOVQ 464(AX), BX
+	MOVQ 368(AX), SI
 
 	// Reset gate and update gate. New gate and h of the units before.
 	VMOVUPS      (DX), Z18
@@ -12096,29 +13094,39 @@ done10:
 done7:
 done6:
 	MOVQ  (CX), BX
-	MOVQ  48(CX), SI
+	MOVQ  40(CX), SI
 	MOVQ  24(CX), DI
-	MOVQ  80(CX), R8
-	MOVQ  96(CX), R9
-	TESTQ R9, R9
-	JEQ   done12
-	MOVQ  72(CX), R9
+	MOVQ  72(CX), R8
+	TESTQ R8, R8
+	JGE   start11
+	MOVQ  152(CX), R8
+	TESTQ R8, R8
+	JEQ   done14
+	JMP   last12
 
-done12:
+done14:
+start11:
+	MOVQ  128(CX), R8
+	MOVQ  144(CX), R9
+	TESTQ R9, R9
+	JEQ   done15
+	MOVQ  120(CX), R9
+
+done15:
 	SUBQ  R9, R8
-	MOVQ  72(CX), R9
+	MOVQ  120(CX), R9
 	TESTQ R9, R9
-	JEQ   done13
+	JEQ   done16
 	CMPQ  R8, $+2
-	JLT   done15
+	JLT   done18
 
-loop14:
+loop17:
 	// The chains of a panel.
 	MOVQ    DI, R9
 	VMOVUPS (R9), Z15
 	VMOVUPS 64(R9), Z16
 	VMOVUPS 128(R9), Z17
-	MOVQ    32(CX), R10
+	MOVQ    64(CX), R10
 	ADDQ    R10, R9
 	VMOVUPS (R9), Z18
 	VMOVUPS 64(R9), Z19
@@ -12126,24 +13134,24 @@ loop14:
 	MOVQ    16(CX), R9
 	MOVQ    8(CX), R10
 	CMPQ    R10, $+1
-	JLT     done17
+	JLT     done20
 
-loop16:
+loop19:
 	MOVQ R10, R11
 	ADDQ $-128, R10
 	CMPQ R10, $+1
-	JLT  done18
+	JLT  done21
 	MOVQ $+128, R11
 
-done18:
+done21:
 	MOVQ R11, R12
 	SHLQ $0x06, R12
 	LEAQ (BX)(R12*1), R13
 	LEAQ (R13)(R12*2), R13
 	SUBQ $+4, R11
-	JLT  done20
+	JLT  done23
 
-loop19:
+loop22:
 	VBROADCASTF32X4 (R9), Z21
 	VPERMILPS       $0x00, Z21, Z22
 	VFMADD231PS     (BX), Z22, Z15
@@ -12177,14 +13185,14 @@ loop19:
 	ADDQ            $+256, BX
 	ADDQ            $+256, R13
 	SUBQ            $+4, R11
-	JGE             loop19
+	JGE             loop22
 
-done20:
+done23:
 	ADDQ $+4, R11
 	SUBQ $+1, R11
-	JLT  done22
+	JLT  done25
 
-loop21:
+loop24:
 	VBROADCASTSS (R9), Z21
 	VFMADD231PS  (BX), Z21, Z15
 	VFMADD231PS  (BX)(R12*1), Z21, Z16
@@ -12196,21 +13204,21 @@ loop21:
 	ADDQ         $+64, BX
 	ADDQ         $+64, R13
 	SUBQ         $+1, R11
-	JGE          loop21
+	JGE          loop24
 
-done22:
+done25:
 	ADDQ $+1, R11
 	MOVQ R13, BX
 	ADDQ R12, BX
 	ADDQ R12, BX
 	CMPQ R10, $+1
-	JGE  loop16
+	JGE  loop19
 
-done17:
+done20:
 	// Add what is there.
-	MOVQ   40(CX), R9
+	MOVQ   32(CX), R9
 	TESTQ  R9, R9
-	JEQ    done23
+	JEQ    done26
 	VADDPS (SI), Z15, Z15
 	VADDPS 64(SI), Z16, Z16
 	VADDPS 128(SI), Z17, Z17
@@ -12218,28 +13226,35 @@ done17:
 	VADDPS 256(SI), Z19, Z19
 	VADDPS 320(SI), Z20, Z20
 
-done23:
+done26:
 	VMOVUPS Z15, (SI)
 	VMOVUPS Z16, 64(SI)
 	VMOVUPS Z17, 128(SI)
 	VMOVUPS Z18, 192(SI)
 	VMOVUPS Z19, 256(SI)
 	VMOVUPS Z20, 320(SI)
-	MOVQ    32(CX), R9
+	MOVQ    80(CX), R9
+	ADDQ    R9, BX
+	MOVQ    64(CX), R9
 	ADDQ    R9, DI
-	MOVQ    32(CX), R9
+	MOVQ    72(CX), R9
+	ADDQ    R9, SI
+	MOVQ    80(CX), R9
+	ADDQ    R9, BX
+	MOVQ    64(CX), R9
 	ADDQ    R9, DI
-	ADDQ    $+384, SI
+	MOVQ    72(CX), R9
+	ADDQ    R9, SI
 	ADDQ    $-2, R8
 	CMPQ    R8, $+2
-	JGE     loop14
+	JGE     loop17
 
-done15:
-done13:
+done18:
+done16:
 	CMPQ R8, $+1
-	JLT  done25
+	JLT  done28
 
-loop24:
+loop27:
 	// The chains of a panel.
 	MOVQ    DI, R9
 	VMOVUPS (R9), Z15
@@ -12248,22 +13263,22 @@ loop24:
 	MOVQ    16(CX), R9
 	MOVQ    8(CX), R10
 	CMPQ    R10, $+1
-	JLT     done27
+	JLT     done30
 
-loop26:
+loop29:
 	MOVQ R10, R11
 	ADDQ $-128, R10
 	CMPQ R10, $+1
-	JLT  done28
+	JLT  done31
 	MOVQ $+128, R11
 
-done28:
+done31:
 	MOVQ R11, R12
 	SHLQ $0x06, R12
 	SUBQ $+4, R11
-	JLT  done30
+	JLT  done33
 
-loop29:
+loop32:
 	VBROADCASTF32X4 (R9), Z18
 	VPERMILPS       $0x00, Z18, Z19
 	VFMADD231PS     (BX), Z19, Z15
@@ -12284,14 +13299,14 @@ loop29:
 	ADDQ            $+16, R9
 	ADDQ            $+256, BX
 	SUBQ            $+4, R11
-	JGE             loop29
+	JGE             loop32
 
-done30:
+done33:
 	ADDQ $+4, R11
 	SUBQ $+1, R11
-	JLT  done32
+	JLT  done35
 
-loop31:
+loop34:
 	VBROADCASTSS (R9), Z18
 	VFMADD231PS  (BX), Z18, Z15
 	VFMADD231PS  (BX)(R12*1), Z18, Z16
@@ -12299,51 +13314,54 @@ loop31:
 	ADDQ         $+4, R9
 	ADDQ         $+64, BX
 	SUBQ         $+1, R11
-	JGE          loop31
+	JGE          loop34
 
-done32:
+done35:
 	ADDQ $+1, R11
 	ADDQ R12, BX
 	ADDQ R12, BX
 	CMPQ R10, $+1
-	JGE  loop26
+	JGE  loop29
 
-done27:
+done30:
 	// Add what is there.
-	MOVQ   40(CX), R9
+	MOVQ   32(CX), R9
 	TESTQ  R9, R9
-	JEQ    done33
+	JEQ    done36
 	VADDPS (SI), Z15, Z15
 	VADDPS 64(SI), Z16, Z16
 	VADDPS 128(SI), Z17, Z17
 
-done33:
+done36:
 	VMOVUPS Z15, (SI)
 	VMOVUPS Z16, 64(SI)
 	VMOVUPS Z17, 128(SI)
-	MOVQ    32(CX), R9
+	MOVQ    80(CX), R9
+	ADDQ    R9, BX
+	MOVQ    64(CX), R9
 	ADDQ    R9, DI
-	ADDQ    $+192, SI
+	MOVQ    72(CX), R9
+	ADDQ    R9, SI
 	ADDQ    $-1, R8
 	CMPQ    R8, $+1
-	JGE     loop24
+	JGE     loop27
 
-done25:
+done28:
 	TESTQ R8, R8
-	JNE   done34
-	MOVQ  72(CX), R8
+	JNE   done37
+	MOVQ  120(CX), R8
 	TESTQ R8, R8
-	JEQ   done35
-	MOVQ  96(CX), R8
+	JEQ   done38
+	MOVQ  144(CX), R8
 	TESTQ R8, R8
-	JEQ   done36
+	JEQ   done39
 
 	// The chains of a panel.
 	MOVQ    DI, R8
 	VMOVUPS (R8), Z15
 	VMOVUPS 64(R8), Z16
 	VMOVUPS 128(R8), Z17
-	MOVQ    32(CX), R9
+	MOVQ    64(CX), R9
 	ADDQ    R9, R8
 	VMOVUPS (R8), Y18
 	VMOVUPS 64(R8), Y19
@@ -12351,24 +13369,24 @@ done25:
 	MOVQ    16(CX), R8
 	MOVQ    8(CX), R9
 	CMPQ    R9, $+1
-	JLT     done38
+	JLT     done41
 
-loop37:
+loop40:
 	MOVQ R9, R10
 	ADDQ $-128, R9
 	CMPQ R9, $+1
-	JLT  done39
+	JLT  done42
 	MOVQ $+128, R10
 
-done39:
+done42:
 	MOVQ R10, R11
 	SHLQ $0x06, R11
 	LEAQ (BX)(R11*1), R12
 	LEAQ (R12)(R11*2), R12
 	SUBQ $+4, R10
-	JLT  done41
+	JLT  done44
 
-loop40:
+loop43:
 	VBROADCASTF32X4 (R8), Z21
 	VPERMILPS       $0x00, Z21, Z22
 	VFMADD231PS     (BX), Z22, Z15
@@ -12402,14 +13420,14 @@ loop40:
 	ADDQ            $+256, BX
 	ADDQ            $+256, R12
 	SUBQ            $+4, R10
-	JGE             loop40
+	JGE             loop43
 
-done41:
+done44:
 	ADDQ $+4, R10
 	SUBQ $+1, R10
-	JLT  done43
+	JLT  done46
 
-loop42:
+loop45:
 	VBROADCASTSS (R8), Z21
 	VFMADD231PS  (BX), Z21, Z15
 	VFMADD231PS  (BX)(R11*1), Z21, Z16
@@ -12421,21 +13439,21 @@ loop42:
 	ADDQ         $+64, BX
 	ADDQ         $+64, R12
 	SUBQ         $+1, R10
-	JGE          loop42
+	JGE          loop45
 
-done43:
+done46:
 	ADDQ $+1, R10
 	MOVQ R12, BX
 	ADDQ R11, BX
 	ADDQ R11, BX
 	CMPQ R9, $+1
-	JGE  loop37
+	JGE  loop40
 
-done38:
+done41:
 	// Add what is there.
-	MOVQ   40(CX), BX
-	TESTQ  BX, BX
-	JEQ    done44
+	MOVQ   32(CX), R8
+	TESTQ  R8, R8
+	JEQ    done47
 	VADDPS (SI), Z15, Z15
 	VADDPS 64(SI), Z16, Z16
 	VADDPS 128(SI), Z17, Z17
@@ -12443,26 +13461,38 @@ done38:
 	VADDPS 256(SI), Y19, Y19
 	VADDPS 320(SI), Y20, Y20
 
-done44:
+done47:
 	VMOVUPS Z15, (SI)
 	VMOVUPS Z16, 64(SI)
 	VMOVUPS Z17, 128(SI)
 	VMOVUPS Y18, 192(SI)
 	VMOVUPS Y19, 256(SI)
 	VMOVUPS Y20, 320(SI)
-	MOVQ    32(CX), BX
+	MOVQ    80(CX), R8
+	ADDQ    R8, BX
+	MOVQ    64(CX), R8
+	ADDQ    R8, DI
+	MOVQ    72(CX), R8
+	ADDQ    R8, SI
+	MOVQ    80(CX), R8
+	ADDQ    R8, BX
+	MOVQ    64(CX), BX
 	ADDQ    BX, DI
-	MOVQ    32(CX), BX
-	ADDQ    BX, DI
-	ADDQ    $+384, SI
-	JMP     done11
+	MOVQ    72(CX), BX
+	ADDQ    BX, SI
+	JMP     done13
 
-done36:
-done35:
-done34:
-	MOVQ  96(CX), R8
+done39:
+done38:
+done37:
+	MOVQ  72(CX), R8
 	TESTQ R8, R8
-	JEQ   done45
+	JLT   done13
+
+last12:
+	MOVQ  144(CX), R8
+	TESTQ R8, R8
+	JEQ   done48
 
 	// The chains of a panel.
 	MOVQ    DI, R8
@@ -12472,22 +13502,22 @@ done34:
 	MOVQ    16(CX), R8
 	MOVQ    8(CX), R9
 	CMPQ    R9, $+1
-	JLT     done47
+	JLT     done50
 
-loop46:
+loop49:
 	MOVQ R9, R10
 	ADDQ $-128, R9
 	CMPQ R9, $+1
-	JLT  done48
+	JLT  done51
 	MOVQ $+128, R10
 
-done48:
+done51:
 	MOVQ R10, R11
 	SHLQ $0x06, R11
 	SUBQ $+4, R10
-	JLT  done50
+	JLT  done53
 
-loop49:
+loop52:
 	VBROADCASTF32X4 (R8), Z18
 	VPERMILPS       $0x00, Z18, Z19
 	VFMADD231PS     (BX), Y19, Y15
@@ -12508,14 +13538,14 @@ loop49:
 	ADDQ            $+16, R8
 	ADDQ            $+256, BX
 	SUBQ            $+4, R10
-	JGE             loop49
+	JGE             loop52
 
-done50:
+done53:
 	ADDQ $+4, R10
 	SUBQ $+1, R10
-	JLT  done52
+	JLT  done55
 
-loop51:
+loop54:
 	VBROADCASTSS (R8), Z18
 	VFMADD231PS  (BX), Y18, Y15
 	VFMADD231PS  (BX)(R11*1), Y18, Y16
@@ -12523,57 +13553,152 @@ loop51:
 	ADDQ         $+4, R8
 	ADDQ         $+64, BX
 	SUBQ         $+1, R10
-	JGE          loop51
+	JGE          loop54
 
-done52:
+done55:
 	ADDQ $+1, R10
 	ADDQ R11, BX
 	ADDQ R11, BX
 	CMPQ R9, $+1
-	JGE  loop46
+	JGE  loop49
 
-done47:
+done50:
 	// Add what is there.
-	MOVQ   40(CX), BX
-	TESTQ  BX, BX
-	JEQ    done53
+	MOVQ   32(CX), R8
+	TESTQ  R8, R8
+	JEQ    done56
 	VADDPS (SI), Y15, Y15
 	VADDPS 64(SI), Y16, Y16
 	VADDPS 128(SI), Y17, Y17
 
-done53:
+done56:
 	VMOVUPS Y15, (SI)
 	VMOVUPS Y16, 64(SI)
 	VMOVUPS Y17, 128(SI)
-	MOVQ    32(CX), BX
+	MOVQ    80(CX), R8
+	ADDQ    R8, BX
+	MOVQ    64(CX), BX
 	ADDQ    BX, DI
-	ADDQ    $+192, SI
+	MOVQ    72(CX), BX
+	ADDQ    BX, SI
 
-done45:
-done11:
-	ADDQ $+104, CX
+done48:
+	MOVQ  72(CX), BX
+	TESTQ BX, BX
+	JGE   done13
+	MOVQ  (CX), BX
+	MOVQ  56(CX), R8
+	ADDQ  R8, BX
+	JMP   start11
+
+done13:
+	MOVQ 336(AX), BX
+	ADDQ BX, CX
 	ADDQ $-1, DX
 	CMPQ DX, $+1
 	JGE  loop4
 
 done5:
-	MOVQ  208(AX), CX
+	MOVQ  AX, CX
+	MOVQ  344(AX), DX
+	TESTQ DX, DX
+	JEQ   done57
+
+	// Back.
+	MOVQ $+2, DX
+
+loop58:
+	MOVQ  88(CX), BX
+	MOVQ  (CX), SI
+	ADDQ  BX, SI
+	MOVQ  SI, (CX)
+	MOVQ  96(CX), BX
+	MOVQ  24(CX), SI
+	ADDQ  BX, SI
+	MOVQ  SI, 24(CX)
+	MOVQ  104(CX), BX
+	MOVQ  40(CX), SI
+	ADDQ  BX, SI
+	MOVQ  SI, 40(CX)
+	MOVQ  112(CX), BX
+	TESTQ BX, BX
+	JEQ   done59
+	MOVQ  96(CX), BX
+	MOVQ  112(CX), SI
+	ADDQ  BX, SI
+	MOVQ  SI, 112(CX)
+
+done59:
+	MOVQ  $+0, BX
+	MOVQ  56(CX), SI
+	SUBQ  SI, BX
+	MOVQ  BX, 56(CX)
+	MOVQ  $+0, BX
+	MOVQ  88(CX), SI
+	SUBQ  SI, BX
+	MOVQ  BX, 88(CX)
+	MOVQ  $+0, BX
+	MOVQ  64(CX), SI
+	SUBQ  SI, BX
+	MOVQ  BX, 64(CX)
+	MOVQ  $+0, BX
+	MOVQ  96(CX), SI
+	SUBQ  SI, BX
+	MOVQ  BX, 96(CX)
+	MOVQ  $+0, BX
+	MOVQ  72(CX), SI
+	SUBQ  SI, BX
+	MOVQ  BX, 72(CX)
+	MOVQ  $+0, BX
+	MOVQ  104(CX), SI
+	SUBQ  SI, BX
+	MOVQ  BX, 104(CX)
+	MOVQ  80(CX), BX
+	MOVQ  56(CX), SI
+	LEAQ  (BX)(SI*2), BX
+	MOVQ  BX, 80(CX)
+	ADDQ  $+160, CX
+	ADDQ  $-1, DX
+	TESTQ DX, DX
+	JNE   loop58
+	MOVQ  352(AX), CX
+	TESTQ CX, CX
+	JEQ   done60
+	MOVQ  320(AX), DX
+	ADDQ  CX, DX
+	MOVQ  DX, 320(AX)
+	MOVQ  $+0, CX
+	MOVQ  352(AX), DX
+	SUBQ  DX, CX
+	MOVQ  CX, 352(AX)
+	MOVQ  $+0, CX
+	MOVQ  336(AX), DX
+	SUBQ  DX, CX
+	MOVQ  CX, 336(AX)
+	MOVQ  32(AX), CX
+	MOVQ  192(AX), DX
+	MOVQ  CX, 192(AX)
+	MOVQ  DX, 32(AX)
+
+done60:
+done57:
+	MOVQ  320(AX), CX
 	LEAQ  (AX)(CX*1), CX
 	MOVQ  (CX), CX
-	MOVQ  248(AX), DX
+	MOVQ  384(AX), DX
 	TESTQ DX, DX
-	JEQ   both54
+	JEQ   both61
 	MOVQ  16(AX), DX
-	MOVQ  296(AX), BX
-	MOVQ  320(AX), SI
-	MOVQ  328(AX), DI
-	MOVQ  248(AX), R8
-	MOVQ  256(AX), R9
-	MOVQ  232(AX), R10
+	MOVQ  432(AX), BX
+	MOVQ  456(AX), SI
+	MOVQ  464(AX), DI
+	MOVQ  384(AX), R8
+	MOVQ  392(AX), R9
+	MOVQ  368(AX), R10
 
 	// 16 elements at a time.
 	CMPQ R10, $+16
-	JLT  done56
+	JLT  done63
 
 	// Reset gate and update gate.
 	VMOVUPS      (R9), Z16
@@ -12637,9 +13762,9 @@ done5:
 	VFMADD231PS  Z16, Z15, Z20
 	ADDQ         $-16, R10
 	CMPQ         R10, $+16
-	JLT          done58
+	JLT          done65
 
-loop57:
+loop64:
 	// New gate and h of the units before. Reset gate and update gate.
 	VMOVUPS      192(R9), Z16
 	VBROADCASTSS (DX), Z15
@@ -12761,9 +13886,9 @@ loop57:
 	ADDQ         $+128, R9
 	ADDQ         $-16, R10
 	CMPQ         R10, $+16
-	JGE          loop57
+	JGE          loop64
 
-done58:
+done65:
 	// New gate and h of the units before.
 	VMINPS      Z20, Z4, Z15
 	VMOVAPS     Z6, Z16
@@ -12795,14 +13920,14 @@ done58:
 	ADDQ        $+128, R8
 	ADDQ        $+128, R9
 
-done56:
+done63:
 	// The last elements.
 	TESTQ R10, R10
-	JEQ   done59
+	JEQ   done66
 	CMPQ  R10, $+9
-	JGE   more60
+	JGE   more67
 	CMPQ  R10, $+8
-	JEQ   half62
+	JEQ   half69
 	MOVL  $-1, CX
 	BZHIL R10, CX, CX
 	KMOVW CX, K1
@@ -12888,9 +14013,9 @@ done56:
 	VSUBPS       Y15, Y20, Y17
 	VFMADD231PS  Y17, Y16, Y15
 	VMOVUPS      Y15, K1, (BX)
-	JMP          done61
+	JMP          done68
 
-half62:
+half69:
 	// Reset gate and update gate. New gate and h of the units before.
 	VMOVUPS      (R9), Y16
 	VBROADCASTSS (DX), Y15
@@ -12972,9 +14097,9 @@ half62:
 	VSUBPS       Y15, Y20, Y17
 	VFMADD231PS  Y17, Y16, Y15
 	VMOVUPS      Y15, (BX)
-	JMP          done61
+	JMP          done68
 
-more60:
+more67:
 	MOVL  $-1, CX
 	BZHIL R10, CX, CX
 	KMOVW CX, K1
@@ -13061,20 +14186,20 @@ more60:
 	VFMADD231PS  Z17, Z16, Z15
 	VMOVUPS      Z15, K1, (BX)
 
-done61:
-done59:
-	JMP done55
+done68:
+done66:
+	JMP done62
 
-both54:
-	MOVQ 296(AX), DX
-	MOVQ 312(AX), BX
-	MOVQ 320(AX), SI
-	MOVQ 328(AX), DI
-	MOVQ 232(AX), R8
+both61:
+	MOVQ 432(AX), DX
+	MOVQ 448(AX), BX
+	MOVQ 456(AX), SI
+	MOVQ 464(AX), DI
+	MOVQ 368(AX), R8
 
 	// 16 elements at a time.
 	CMPQ R8, $+16
-	JLT  done63
+	JLT  done70
 
 	// Reset gate and update gate.
 	VMOVUPS      (BX), Z15
@@ -13132,9 +14257,9 @@ both54:
 	VFMADD231PS  Z18, Z15, Z20
 	ADDQ         $-16, R8
 	CMPQ         R8, $+16
-	JLT          done65
+	JLT          done72
 
-loop64:
+loop71:
 	// New gate and h of the units before. Reset gate and update gate.
 	VMOVUPS      192(BX), Z15
 	VMOVUPS      192(SI), Z17
@@ -13246,9 +14371,9 @@ loop64:
 	ADDQ         $+128, SI
 	ADDQ         $-16, R8
 	CMPQ         R8, $+16
-	JGE          loop64
+	JGE          loop71
 
-done65:
+done72:
 	// New gate and h of the units before.
 	VMINPS      Z20, Z4, Z15
 	VMOVAPS     Z6, Z17
@@ -13278,14 +14403,14 @@ done65:
 	ADDQ        $+128, BX
 	ADDQ        $+128, SI
 
-done63:
+done70:
 	// The last elements.
 	TESTQ R8, R8
-	JEQ   done66
+	JEQ   done73
 	CMPQ  R8, $+9
-	JGE   more67
+	JGE   more74
 	CMPQ  R8, $+8
-	JEQ   half69
+	JEQ   half76
 	MOVL  $-1, CX
 	BZHIL R8, CX, CX
 	KMOVW CX, K1
@@ -13365,9 +14490,9 @@ done63:
 	VSUBPS       Y15, Y20, Y16
 	VFMADD231PS  Y16, Y21, Y15
 	VMOVUPS      Y15, K1, (DX)
-	JMP          done68
+	JMP          done75
 
-half69:
+half76:
 	// Reset gate and update gate. New gate and h of the units before.
 	VMOVUPS      (BX), Y15
 	VMOVUPS      (SI), Y16
@@ -13443,9 +14568,9 @@ half69:
 	VSUBPS       Y15, Y20, Y16
 	VFMADD231PS  Y16, Y21, Y15
 	VMOVUPS      Y15, (DX)
-	JMP          done68
+	JMP          done75
 
-more67:
+more74:
 	MOVL  $-1, CX
 	BZHIL R8, CX, CX
 	KMOVW CX, K1
@@ -13526,29 +14651,29 @@ more67:
 	VFMADD231PS  Z16, Z21, Z15
 	VMOVUPS      Z15, K1, (DX)
 
-done68:
-done66:
-done55:
+done75:
+done73:
+done62:
 next3:
-	MOVQ  264(AX), CX
+	MOVQ  400(AX), CX
 	TESTQ CX, CX
-	JEQ   done70
+	JEQ   done77
 
 	// A Linear of h.
 	CMPQ      CX, $+2
-	JLT       one71
-	MOVQ      280(AX), DX
+	JLT       one78
+	MOVQ      416(AX), DX
 	MOVL      $-1, BX
 	BZHIL     CX, BX, BX
 	KMOVW     BX, K1
 	VMOVUPS.Z (DX), K1, Z15
-	MOVQ      296(AX), DX
-	MOVQ      288(AX), BX
-	MOVQ      232(AX), SI
+	MOVQ      432(AX), DX
+	MOVQ      424(AX), BX
+	MOVQ      368(AX), SI
 	SUBQ      $+8, SI
-	JLT       done74
+	JLT       done81
 
-loop73:
+loop80:
 	VBROADCASTF32X4 (DX), Z16
 	VPERMILPS       $0x00, Z16, Z17
 	VFMADD231PS     (BX), Z17, Z15
@@ -13570,40 +14695,40 @@ loop73:
 	ADDQ            $+32, DX
 	ADDQ            $+512, BX
 	SUBQ            $+8, SI
-	JGE             loop73
+	JGE             loop80
 
-done74:
+done81:
 	ADDQ $+8, SI
 	SUBQ $+1, SI
-	JLT  done76
+	JLT  done83
 
-loop75:
+loop82:
 	VBROADCASTSS (DX), Z16
 	VFMADD231PS  (BX), Z16, Z15
 	ADDQ         $+4, DX
 	ADDQ         $+64, BX
 	SUBQ         $+1, SI
-	JGE          loop75
+	JGE          loop82
 
-done76:
+done83:
 	ADDQ    $+1, SI
-	MOVQ    272(AX), DX
+	MOVQ    408(AX), DX
 	MOVL    $-1, BX
 	BZHIL   CX, BX, BX
 	KMOVW   BX, K1
 	VMOVUPS Z15, K1, (DX)
-	JMP     done72
+	JMP     done79
 
-one71:
-	MOVQ         280(AX), CX
+one78:
+	MOVQ         416(AX), CX
 	VBROADCASTSS (CX), Z15
-	MOVQ         296(AX), CX
-	MOVQ         288(AX), DX
-	MOVQ         232(AX), BX
+	MOVQ         432(AX), CX
+	MOVQ         424(AX), DX
+	MOVQ         368(AX), BX
 	SUBQ         $+8, BX
-	JLT          done78
+	JLT          done85
 
-loop77:
+loop84:
 	VBROADCASTF32X4 (CX), Z16
 	VPERMILPS       $0x00, Z16, Z17
 	VFMADD231PS     (DX), Z17, Z15
@@ -13625,68 +14750,68 @@ loop77:
 	ADDQ            $+32, CX
 	ADDQ            $+512, DX
 	SUBQ            $+8, BX
-	JGE             loop77
+	JGE             loop84
 
-done78:
+done85:
 	ADDQ $+8, BX
 	SUBQ $+1, BX
-	JLT  done80
+	JLT  done87
 
-loop79:
+loop86:
 	VBROADCASTSS (CX), Z16
 	VFMADD231PS  (DX), Z16, Z15
 	ADDQ         $+4, CX
 	ADDQ         $+64, DX
 	SUBQ         $+1, BX
-	JGE          loop79
+	JGE          loop86
 
-done80:
+done87:
 	ADDQ   $+1, BX
-	MOVQ   272(AX), CX
+	MOVQ   408(AX), CX
 	VMOVSS X15, (CX)
 
-done72:
-done70:
+done79:
+done77:
 	// To the next step.
-	MOVQ  224(AX), CX
+	MOVQ  360(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 224(AX)
+	MOVQ  CX, 360(AX)
 	TESTQ CX, CX
 	JEQ   done2
-	MOVQ  296(AX), CX
-	MOVQ  CX, 328(AX)
-	MOVQ  304(AX), CX
-	MOVQ  CX, 336(AX)
-	MOVQ  296(AX), CX
-	MOVQ  344(AX), DX
+	MOVQ  432(AX), CX
+	MOVQ  CX, 464(AX)
+	MOVQ  440(AX), CX
+	MOVQ  CX, 472(AX)
+	MOVQ  432(AX), CX
+	MOVQ  480(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 296(AX)
-	MOVQ  304(AX), CX
-	MOVQ  352(AX), DX
+	MOVQ  CX, 432(AX)
+	MOVQ  440(AX), CX
+	MOVQ  488(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 304(AX)
-	MOVQ  312(AX), CX
-	MOVQ  360(AX), DX
+	MOVQ  CX, 440(AX)
+	MOVQ  448(AX), CX
+	MOVQ  496(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 312(AX)
-	MOVQ  320(AX), CX
-	MOVQ  368(AX), DX
+	MOVQ  CX, 448(AX)
+	MOVQ  456(AX), CX
+	MOVQ  504(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 320(AX)
+	MOVQ  CX, 456(AX)
 	MOVQ  16(AX), CX
-	MOVQ  376(AX), DX
+	MOVQ  512(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 16(AX)
-	MOVQ  328(AX), CX
-	MOVQ  CX, 120(AX)
-	MOVQ  48(AX), CX
-	MOVQ  56(AX), DX
+	MOVQ  464(AX), CX
+	MOVQ  CX, 176(AX)
+	MOVQ  40(AX), CX
+	MOVQ  48(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 48(AX)
-	MOVQ  152(AX), CX
-	MOVQ  160(AX), DX
+	MOVQ  CX, 40(AX)
+	MOVQ  200(AX), CX
+	MOVQ  208(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 152(AX)
+	MOVQ  CX, 200(AX)
 	JMP   step1
 
 done2:
@@ -13722,37 +14847,47 @@ TEXT ·gruStepsTrainAVX512(SB), NOSPLIT, $8-8
 
 step1:
 	// A step.
-	MOVQ 216(AX), DX
-	MOVQ 208(AX), CX
+	MOVQ 328(AX), DX
+	MOVQ 320(AX), CX
 	LEAQ (AX)(CX*1), CX
 	CMPQ DX, $+1
 	JLT  done5
 
 loop4:
 	MOVQ  (CX), BX
-	MOVQ  48(CX), SI
+	MOVQ  40(CX), SI
 	MOVQ  24(CX), DI
-	MOVQ  80(CX), R8
-	MOVQ  96(CX), R9
-	TESTQ R9, R9
-	JEQ   done7
-	MOVQ  72(CX), R9
+	MOVQ  72(CX), R8
+	TESTQ R8, R8
+	JGE   start6
+	MOVQ  152(CX), R8
+	TESTQ R8, R8
+	JEQ   done9
+	JMP   last7
 
-done7:
+done9:
+start6:
+	MOVQ  128(CX), R8
+	MOVQ  144(CX), R9
+	TESTQ R9, R9
+	JEQ   done10
+	MOVQ  120(CX), R9
+
+done10:
 	SUBQ  R9, R8
-	MOVQ  72(CX), R9
+	MOVQ  120(CX), R9
 	TESTQ R9, R9
-	JEQ   done8
+	JEQ   done11
 	CMPQ  R8, $+2
-	JLT   done10
+	JLT   done13
 
-loop9:
+loop12:
 	// The chains of a panel.
 	MOVQ    DI, R9
 	VMOVUPS (R9), Z15
 	VMOVUPS 64(R9), Z16
 	VMOVUPS 128(R9), Z17
-	MOVQ    32(CX), R10
+	MOVQ    64(CX), R10
 	ADDQ    R10, R9
 	VMOVUPS (R9), Z18
 	VMOVUPS 64(R9), Z19
@@ -13760,24 +14895,24 @@ loop9:
 	MOVQ    16(CX), R9
 	MOVQ    8(CX), R10
 	CMPQ    R10, $+1
-	JLT     done12
+	JLT     done15
 
-loop11:
+loop14:
 	MOVQ R10, R11
 	ADDQ $-128, R10
 	CMPQ R10, $+1
-	JLT  done13
+	JLT  done16
 	MOVQ $+128, R11
 
-done13:
+done16:
 	MOVQ R11, R12
 	SHLQ $0x06, R12
 	LEAQ (BX)(R12*1), R13
 	LEAQ (R13)(R12*2), R13
 	SUBQ $+4, R11
-	JLT  done15
+	JLT  done18
 
-loop14:
+loop17:
 	VBROADCASTF32X4 (R9), Z21
 	VPERMILPS       $0x00, Z21, Z22
 	VFMADD231PS     (BX), Z22, Z15
@@ -13811,14 +14946,14 @@ loop14:
 	ADDQ            $+256, BX
 	ADDQ            $+256, R13
 	SUBQ            $+4, R11
-	JGE             loop14
+	JGE             loop17
 
-done15:
+done18:
 	ADDQ $+4, R11
 	SUBQ $+1, R11
-	JLT  done17
+	JLT  done20
 
-loop16:
+loop19:
 	VBROADCASTSS (R9), Z21
 	VFMADD231PS  (BX), Z21, Z15
 	VFMADD231PS  (BX)(R12*1), Z21, Z16
@@ -13830,21 +14965,21 @@ loop16:
 	ADDQ         $+64, BX
 	ADDQ         $+64, R13
 	SUBQ         $+1, R11
-	JGE          loop16
+	JGE          loop19
 
-done17:
+done20:
 	ADDQ $+1, R11
 	MOVQ R13, BX
 	ADDQ R12, BX
 	ADDQ R12, BX
 	CMPQ R10, $+1
-	JGE  loop11
+	JGE  loop14
 
-done12:
+done15:
 	// Add what is there.
-	MOVQ   40(CX), R9
+	MOVQ   32(CX), R9
 	TESTQ  R9, R9
-	JEQ    done18
+	JEQ    done21
 	VADDPS (SI), Z15, Z15
 	VADDPS 64(SI), Z16, Z16
 	VADDPS 128(SI), Z17, Z17
@@ -13852,28 +14987,35 @@ done12:
 	VADDPS 256(SI), Z19, Z19
 	VADDPS 320(SI), Z20, Z20
 
-done18:
+done21:
 	VMOVUPS Z15, (SI)
 	VMOVUPS Z16, 64(SI)
 	VMOVUPS Z17, 128(SI)
 	VMOVUPS Z18, 192(SI)
 	VMOVUPS Z19, 256(SI)
 	VMOVUPS Z20, 320(SI)
-	MOVQ    32(CX), R9
+	MOVQ    80(CX), R9
+	ADDQ    R9, BX
+	MOVQ    64(CX), R9
 	ADDQ    R9, DI
-	MOVQ    32(CX), R9
+	MOVQ    72(CX), R9
+	ADDQ    R9, SI
+	MOVQ    80(CX), R9
+	ADDQ    R9, BX
+	MOVQ    64(CX), R9
 	ADDQ    R9, DI
-	ADDQ    $+384, SI
+	MOVQ    72(CX), R9
+	ADDQ    R9, SI
 	ADDQ    $-2, R8
 	CMPQ    R8, $+2
-	JGE     loop9
+	JGE     loop12
 
-done10:
-done8:
+done13:
+done11:
 	CMPQ R8, $+1
-	JLT  done20
+	JLT  done23
 
-loop19:
+loop22:
 	// The chains of a panel.
 	MOVQ    DI, R9
 	VMOVUPS (R9), Z15
@@ -13882,22 +15024,22 @@ loop19:
 	MOVQ    16(CX), R9
 	MOVQ    8(CX), R10
 	CMPQ    R10, $+1
-	JLT     done22
+	JLT     done25
 
-loop21:
+loop24:
 	MOVQ R10, R11
 	ADDQ $-128, R10
 	CMPQ R10, $+1
-	JLT  done23
+	JLT  done26
 	MOVQ $+128, R11
 
-done23:
+done26:
 	MOVQ R11, R12
 	SHLQ $0x06, R12
 	SUBQ $+4, R11
-	JLT  done25
+	JLT  done28
 
-loop24:
+loop27:
 	VBROADCASTF32X4 (R9), Z18
 	VPERMILPS       $0x00, Z18, Z19
 	VFMADD231PS     (BX), Z19, Z15
@@ -13918,14 +15060,14 @@ loop24:
 	ADDQ            $+16, R9
 	ADDQ            $+256, BX
 	SUBQ            $+4, R11
-	JGE             loop24
+	JGE             loop27
 
-done25:
+done28:
 	ADDQ $+4, R11
 	SUBQ $+1, R11
-	JLT  done27
+	JLT  done30
 
-loop26:
+loop29:
 	VBROADCASTSS (R9), Z18
 	VFMADD231PS  (BX), Z18, Z15
 	VFMADD231PS  (BX)(R12*1), Z18, Z16
@@ -13933,51 +15075,54 @@ loop26:
 	ADDQ         $+4, R9
 	ADDQ         $+64, BX
 	SUBQ         $+1, R11
-	JGE          loop26
+	JGE          loop29
 
-done27:
+done30:
 	ADDQ $+1, R11
 	ADDQ R12, BX
 	ADDQ R12, BX
 	CMPQ R10, $+1
-	JGE  loop21
+	JGE  loop24
 
-done22:
+done25:
 	// Add what is there.
-	MOVQ   40(CX), R9
+	MOVQ   32(CX), R9
 	TESTQ  R9, R9
-	JEQ    done28
+	JEQ    done31
 	VADDPS (SI), Z15, Z15
 	VADDPS 64(SI), Z16, Z16
 	VADDPS 128(SI), Z17, Z17
 
-done28:
+done31:
 	VMOVUPS Z15, (SI)
 	VMOVUPS Z16, 64(SI)
 	VMOVUPS Z17, 128(SI)
-	MOVQ    32(CX), R9
+	MOVQ    80(CX), R9
+	ADDQ    R9, BX
+	MOVQ    64(CX), R9
 	ADDQ    R9, DI
-	ADDQ    $+192, SI
+	MOVQ    72(CX), R9
+	ADDQ    R9, SI
 	ADDQ    $-1, R8
 	CMPQ    R8, $+1
-	JGE     loop19
+	JGE     loop22
 
-done20:
+done23:
 	TESTQ R8, R8
-	JNE   done29
-	MOVQ  72(CX), R8
+	JNE   done32
+	MOVQ  120(CX), R8
 	TESTQ R8, R8
-	JEQ   done30
-	MOVQ  96(CX), R8
+	JEQ   done33
+	MOVQ  144(CX), R8
 	TESTQ R8, R8
-	JEQ   done31
+	JEQ   done34
 
 	// The chains of a panel.
 	MOVQ    DI, R8
 	VMOVUPS (R8), Z15
 	VMOVUPS 64(R8), Z16
 	VMOVUPS 128(R8), Z17
-	MOVQ    32(CX), R9
+	MOVQ    64(CX), R9
 	ADDQ    R9, R8
 	VMOVUPS (R8), Y18
 	VMOVUPS 64(R8), Y19
@@ -13985,24 +15130,24 @@ done20:
 	MOVQ    16(CX), R8
 	MOVQ    8(CX), R9
 	CMPQ    R9, $+1
-	JLT     done33
+	JLT     done36
 
-loop32:
+loop35:
 	MOVQ R9, R10
 	ADDQ $-128, R9
 	CMPQ R9, $+1
-	JLT  done34
+	JLT  done37
 	MOVQ $+128, R10
 
-done34:
+done37:
 	MOVQ R10, R11
 	SHLQ $0x06, R11
 	LEAQ (BX)(R11*1), R12
 	LEAQ (R12)(R11*2), R12
 	SUBQ $+4, R10
-	JLT  done36
+	JLT  done39
 
-loop35:
+loop38:
 	VBROADCASTF32X4 (R8), Z21
 	VPERMILPS       $0x00, Z21, Z22
 	VFMADD231PS     (BX), Z22, Z15
@@ -14036,14 +15181,14 @@ loop35:
 	ADDQ            $+256, BX
 	ADDQ            $+256, R12
 	SUBQ            $+4, R10
-	JGE             loop35
+	JGE             loop38
 
-done36:
+done39:
 	ADDQ $+4, R10
 	SUBQ $+1, R10
-	JLT  done38
+	JLT  done41
 
-loop37:
+loop40:
 	VBROADCASTSS (R8), Z21
 	VFMADD231PS  (BX), Z21, Z15
 	VFMADD231PS  (BX)(R11*1), Z21, Z16
@@ -14055,21 +15200,21 @@ loop37:
 	ADDQ         $+64, BX
 	ADDQ         $+64, R12
 	SUBQ         $+1, R10
-	JGE          loop37
+	JGE          loop40
 
-done38:
+done41:
 	ADDQ $+1, R10
 	MOVQ R12, BX
 	ADDQ R11, BX
 	ADDQ R11, BX
 	CMPQ R9, $+1
-	JGE  loop32
+	JGE  loop35
 
-done33:
+done36:
 	// Add what is there.
-	MOVQ   40(CX), BX
-	TESTQ  BX, BX
-	JEQ    done39
+	MOVQ   32(CX), R8
+	TESTQ  R8, R8
+	JEQ    done42
 	VADDPS (SI), Z15, Z15
 	VADDPS 64(SI), Z16, Z16
 	VADDPS 128(SI), Z17, Z17
@@ -14077,26 +15222,38 @@ done33:
 	VADDPS 256(SI), Y19, Y19
 	VADDPS 320(SI), Y20, Y20
 
-done39:
+done42:
 	VMOVUPS Z15, (SI)
 	VMOVUPS Z16, 64(SI)
 	VMOVUPS Z17, 128(SI)
 	VMOVUPS Y18, 192(SI)
 	VMOVUPS Y19, 256(SI)
 	VMOVUPS Y20, 320(SI)
-	MOVQ    32(CX), BX
+	MOVQ    80(CX), R8
+	ADDQ    R8, BX
+	MOVQ    64(CX), R8
+	ADDQ    R8, DI
+	MOVQ    72(CX), R8
+	ADDQ    R8, SI
+	MOVQ    80(CX), R8
+	ADDQ    R8, BX
+	MOVQ    64(CX), BX
 	ADDQ    BX, DI
-	MOVQ    32(CX), BX
-	ADDQ    BX, DI
-	ADDQ    $+384, SI
-	JMP     done6
+	MOVQ    72(CX), BX
+	ADDQ    BX, SI
+	JMP     done8
 
-done31:
-done30:
-done29:
-	MOVQ  96(CX), R8
+done34:
+done33:
+done32:
+	MOVQ  72(CX), R8
 	TESTQ R8, R8
-	JEQ   done40
+	JLT   done8
+
+last7:
+	MOVQ  144(CX), R8
+	TESTQ R8, R8
+	JEQ   done43
 
 	// The chains of a panel.
 	MOVQ    DI, R8
@@ -14106,22 +15263,22 @@ done29:
 	MOVQ    16(CX), R8
 	MOVQ    8(CX), R9
 	CMPQ    R9, $+1
-	JLT     done42
+	JLT     done45
 
-loop41:
+loop44:
 	MOVQ R9, R10
 	ADDQ $-128, R9
 	CMPQ R9, $+1
-	JLT  done43
+	JLT  done46
 	MOVQ $+128, R10
 
-done43:
+done46:
 	MOVQ R10, R11
 	SHLQ $0x06, R11
 	SUBQ $+4, R10
-	JLT  done45
+	JLT  done48
 
-loop44:
+loop47:
 	VBROADCASTF32X4 (R8), Z18
 	VPERMILPS       $0x00, Z18, Z19
 	VFMADD231PS     (BX), Y19, Y15
@@ -14142,14 +15299,14 @@ loop44:
 	ADDQ            $+16, R8
 	ADDQ            $+256, BX
 	SUBQ            $+4, R10
-	JGE             loop44
+	JGE             loop47
 
-done45:
+done48:
 	ADDQ $+4, R10
 	SUBQ $+1, R10
-	JLT  done47
+	JLT  done50
 
-loop46:
+loop49:
 	VBROADCASTSS (R8), Z18
 	VFMADD231PS  (BX), Y18, Y15
 	VFMADD231PS  (BX)(R11*1), Y18, Y16
@@ -14157,52 +15314,147 @@ loop46:
 	ADDQ         $+4, R8
 	ADDQ         $+64, BX
 	SUBQ         $+1, R10
-	JGE          loop46
+	JGE          loop49
 
-done47:
+done50:
 	ADDQ $+1, R10
 	ADDQ R11, BX
 	ADDQ R11, BX
 	CMPQ R9, $+1
-	JGE  loop41
+	JGE  loop44
 
-done42:
+done45:
 	// Add what is there.
-	MOVQ   40(CX), BX
-	TESTQ  BX, BX
-	JEQ    done48
+	MOVQ   32(CX), R8
+	TESTQ  R8, R8
+	JEQ    done51
 	VADDPS (SI), Y15, Y15
 	VADDPS 64(SI), Y16, Y16
 	VADDPS 128(SI), Y17, Y17
 
-done48:
+done51:
 	VMOVUPS Y15, (SI)
 	VMOVUPS Y16, 64(SI)
 	VMOVUPS Y17, 128(SI)
-	MOVQ    32(CX), BX
+	MOVQ    80(CX), R8
+	ADDQ    R8, BX
+	MOVQ    64(CX), BX
 	ADDQ    BX, DI
-	ADDQ    $+192, SI
+	MOVQ    72(CX), BX
+	ADDQ    BX, SI
 
-done40:
-done6:
-	ADDQ $+104, CX
+done43:
+	MOVQ  72(CX), BX
+	TESTQ BX, BX
+	JGE   done8
+	MOVQ  (CX), BX
+	MOVQ  56(CX), R8
+	ADDQ  R8, BX
+	JMP   start6
+
+done8:
+	MOVQ 336(AX), BX
+	ADDQ BX, CX
 	ADDQ $-1, DX
 	CMPQ DX, $+1
 	JGE  loop4
 
 done5:
-	MOVQ 208(AX), CX
+	MOVQ  AX, CX
+	MOVQ  344(AX), DX
+	TESTQ DX, DX
+	JEQ   done52
+
+	// Back.
+	MOVQ $+2, DX
+
+loop53:
+	MOVQ  88(CX), BX
+	MOVQ  (CX), SI
+	ADDQ  BX, SI
+	MOVQ  SI, (CX)
+	MOVQ  96(CX), BX
+	MOVQ  24(CX), SI
+	ADDQ  BX, SI
+	MOVQ  SI, 24(CX)
+	MOVQ  104(CX), BX
+	MOVQ  40(CX), SI
+	ADDQ  BX, SI
+	MOVQ  SI, 40(CX)
+	MOVQ  112(CX), BX
+	TESTQ BX, BX
+	JEQ   done54
+	MOVQ  96(CX), BX
+	MOVQ  112(CX), SI
+	ADDQ  BX, SI
+	MOVQ  SI, 112(CX)
+
+done54:
+	MOVQ  $+0, BX
+	MOVQ  56(CX), SI
+	SUBQ  SI, BX
+	MOVQ  BX, 56(CX)
+	MOVQ  $+0, BX
+	MOVQ  88(CX), SI
+	SUBQ  SI, BX
+	MOVQ  BX, 88(CX)
+	MOVQ  $+0, BX
+	MOVQ  64(CX), SI
+	SUBQ  SI, BX
+	MOVQ  BX, 64(CX)
+	MOVQ  $+0, BX
+	MOVQ  96(CX), SI
+	SUBQ  SI, BX
+	MOVQ  BX, 96(CX)
+	MOVQ  $+0, BX
+	MOVQ  72(CX), SI
+	SUBQ  SI, BX
+	MOVQ  BX, 72(CX)
+	MOVQ  $+0, BX
+	MOVQ  104(CX), SI
+	SUBQ  SI, BX
+	MOVQ  BX, 104(CX)
+	MOVQ  80(CX), BX
+	MOVQ  56(CX), SI
+	LEAQ  (BX)(SI*2), BX
+	MOVQ  BX, 80(CX)
+	ADDQ  $+160, CX
+	ADDQ  $-1, DX
+	TESTQ DX, DX
+	JNE   loop53
+	MOVQ  352(AX), CX
+	TESTQ CX, CX
+	JEQ   done55
+	MOVQ  320(AX), DX
+	ADDQ  CX, DX
+	MOVQ  DX, 320(AX)
+	MOVQ  $+0, CX
+	MOVQ  352(AX), DX
+	SUBQ  DX, CX
+	MOVQ  CX, 352(AX)
+	MOVQ  $+0, CX
+	MOVQ  336(AX), DX
+	SUBQ  DX, CX
+	MOVQ  CX, 336(AX)
+	MOVQ  32(AX), CX
+	MOVQ  192(AX), DX
+	MOVQ  CX, 192(AX)
+	MOVQ  DX, 32(AX)
+
+done55:
+done52:
+	MOVQ 320(AX), CX
 	LEAQ (AX)(CX*1), CX
 	MOVQ (CX), CX
-	MOVQ 296(AX), DX
-	MOVQ 312(AX), BX
-	MOVQ 320(AX), SI
-	MOVQ 328(AX), DI
-	MOVQ 232(AX), R8
+	MOVQ 432(AX), DX
+	MOVQ 448(AX), BX
+	MOVQ 456(AX), SI
+	MOVQ 464(AX), DI
+	MOVQ 368(AX), R8
 
 	// 16 elements at a time.
 	CMPQ R8, $+16
-	JLT  done49
+	JLT  done56
 
 	// Reset gate and update gate.
 	VMOVUPS      (BX), Z15
@@ -14262,9 +15514,9 @@ done5:
 	VMOVUPS      Z16, 64(BX)
 	ADDQ         $-16, R8
 	CMPQ         R8, $+16
-	JLT          done51
+	JLT          done58
 
-loop50:
+loop57:
 	// New gate and h of the units before. Reset gate and update gate.
 	VMOVUPS      192(BX), Z15
 	VMOVUPS      192(SI), Z17
@@ -14380,9 +15632,9 @@ loop50:
 	ADDQ         $+128, SI
 	ADDQ         $-16, R8
 	CMPQ         R8, $+16
-	JGE          loop50
+	JGE          loop57
 
-done51:
+done58:
 	// New gate and h of the units before.
 	VMINPS      Z19, Z4, Z15
 	VMOVAPS     Z6, Z17
@@ -14413,14 +15665,14 @@ done51:
 	ADDQ        $+128, BX
 	ADDQ        $+128, SI
 
-done49:
+done56:
 	// The last elements.
 	TESTQ R8, R8
-	JEQ   done52
+	JEQ   done59
 	CMPQ  R8, $+9
-	JGE   more53
+	JGE   more60
 	CMPQ  R8, $+8
-	JEQ   half55
+	JEQ   half62
 	MOVL  $-1, CX
 	BZHIL R8, CX, CX
 	KMOVW CX, K1
@@ -14503,9 +15755,9 @@ done49:
 	VSUBPS       Y15, Y17, Y17
 	VFMADD231PS  Y17, Y16, Y15
 	VMOVUPS      Y15, K1, (DX)
-	JMP          done54
+	JMP          done61
 
-half55:
+half62:
 	// Reset gate and update gate. New gate and h of the units before.
 	VMOVUPS      (BX), Y15
 	VMOVUPS      (SI), Y16
@@ -14584,9 +15836,9 @@ half55:
 	VSUBPS       Y15, Y17, Y17
 	VFMADD231PS  Y17, Y16, Y15
 	VMOVUPS      Y15, (DX)
-	JMP          done54
+	JMP          done61
 
-more53:
+more60:
 	MOVL  $-1, CX
 	BZHIL R8, CX, CX
 	KMOVW CX, K1
@@ -14670,48 +15922,48 @@ more53:
 	VFMADD231PS  Z17, Z16, Z15
 	VMOVUPS      Z15, K1, (DX)
 
-done54:
-done52:
+done61:
+done59:
 	// To the next step.
-	MOVQ  224(AX), CX
+	MOVQ  360(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 224(AX)
+	MOVQ  CX, 360(AX)
 	TESTQ CX, CX
 	JEQ   done2
-	MOVQ  296(AX), CX
-	MOVQ  CX, 328(AX)
-	MOVQ  304(AX), CX
-	MOVQ  CX, 336(AX)
-	MOVQ  296(AX), CX
-	MOVQ  344(AX), DX
+	MOVQ  432(AX), CX
+	MOVQ  CX, 464(AX)
+	MOVQ  440(AX), CX
+	MOVQ  CX, 472(AX)
+	MOVQ  432(AX), CX
+	MOVQ  480(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 296(AX)
-	MOVQ  304(AX), CX
-	MOVQ  352(AX), DX
+	MOVQ  CX, 432(AX)
+	MOVQ  440(AX), CX
+	MOVQ  488(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 304(AX)
-	MOVQ  312(AX), CX
-	MOVQ  360(AX), DX
+	MOVQ  CX, 440(AX)
+	MOVQ  448(AX), CX
+	MOVQ  496(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 312(AX)
-	MOVQ  320(AX), CX
-	MOVQ  368(AX), DX
+	MOVQ  CX, 448(AX)
+	MOVQ  456(AX), CX
+	MOVQ  504(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 320(AX)
+	MOVQ  CX, 456(AX)
 	MOVQ  16(AX), CX
-	MOVQ  376(AX), DX
+	MOVQ  512(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 16(AX)
-	MOVQ  328(AX), CX
-	MOVQ  CX, 120(AX)
-	MOVQ  48(AX), CX
-	MOVQ  56(AX), DX
+	MOVQ  464(AX), CX
+	MOVQ  CX, 176(AX)
+	MOVQ  40(AX), CX
+	MOVQ  48(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 48(AX)
-	MOVQ  152(AX), CX
-	MOVQ  160(AX), DX
+	MOVQ  CX, 40(AX)
+	MOVQ  200(AX), CX
+	MOVQ  208(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 152(AX)
+	MOVQ  CX, 200(AX)
 	JMP   step1
 
 done2:
@@ -14747,21 +15999,31 @@ TEXT ·rnnTanhStepsAVX512(SB), NOSPLIT, $8-8
 
 step1:
 	// A step.
-	MOVQ 216(AX), DX
-	MOVQ 208(AX), CX
+	MOVQ 328(AX), DX
+	MOVQ 320(AX), CX
 	LEAQ (AX)(CX*1), CX
 	CMPQ DX, $+1
 	JLT  done5
 
 loop4:
-	MOVQ (CX), BX
-	MOVQ 48(CX), SI
-	MOVQ 24(CX), DI
-	MOVQ 80(CX), R8
-	CMPQ R8, $+1
-	JLT  done7
+	MOVQ  (CX), BX
+	MOVQ  40(CX), SI
+	MOVQ  24(CX), DI
+	MOVQ  72(CX), R8
+	TESTQ R8, R8
+	JGE   start6
+	MOVQ  152(CX), R8
+	TESTQ R8, R8
+	JEQ   done9
+	JMP   last7
 
-loop6:
+done9:
+start6:
+	MOVQ 128(CX), R8
+	CMPQ R8, $+1
+	JLT  done11
+
+loop10:
 	// The chains of a panel.
 	MOVQ    DI, R9
 	VMOVUPS (R9), Z10
@@ -14771,24 +16033,24 @@ loop6:
 	MOVQ    16(CX), R9
 	MOVQ    8(CX), R10
 	CMPQ    R10, $+1
-	JLT     done9
+	JLT     done13
 
-loop8:
+loop12:
 	MOVQ R10, R11
 	ADDQ $-128, R10
 	CMPQ R10, $+1
-	JLT  done10
+	JLT  done14
 	MOVQ $+128, R11
 
-done10:
+done14:
 	MOVQ R11, R12
 	SHLQ $0x06, R12
 	LEAQ (BX)(R12*1), R13
 	LEAQ (R13)(R12*2), R13
 	SUBQ $+4, R11
-	JLT  done12
+	JLT  done16
 
-loop11:
+loop15:
 	VBROADCASTF32X4 (R9), Z14
 	VPERMILPS       $0x00, Z14, Z15
 	VFMADD231PS     (BX), Z15, Z10
@@ -14814,14 +16076,14 @@ loop11:
 	ADDQ            $+256, BX
 	ADDQ            $+256, R13
 	SUBQ            $+4, R11
-	JGE             loop11
+	JGE             loop15
 
-done12:
+done16:
 	ADDQ $+4, R11
 	SUBQ $+1, R11
-	JLT  done14
+	JLT  done18
 
-loop13:
+loop17:
 	VBROADCASTSS (R9), Z14
 	VFMADD231PS  (BX), Z14, Z10
 	VFMADD231PS  (BX)(R12*1), Z14, Z11
@@ -14831,40 +16093,48 @@ loop13:
 	ADDQ         $+64, BX
 	ADDQ         $+64, R13
 	SUBQ         $+1, R11
-	JGE          loop13
+	JGE          loop17
 
-done14:
+done18:
 	ADDQ $+1, R11
 	MOVQ R13, BX
 	CMPQ R10, $+1
-	JGE  loop8
+	JGE  loop12
 
-done9:
+done13:
 	// Add what is there.
-	MOVQ   40(CX), R9
+	MOVQ   32(CX), R9
 	TESTQ  R9, R9
-	JEQ    done15
+	JEQ    done19
 	VADDPS (SI), Z10, Z10
 	VADDPS 64(SI), Z11, Z11
 	VADDPS 128(SI), Z12, Z12
 	VADDPS 192(SI), Z13, Z13
 
-done15:
+done19:
 	VMOVUPS Z10, (SI)
 	VMOVUPS Z11, 64(SI)
 	VMOVUPS Z12, 128(SI)
 	VMOVUPS Z13, 192(SI)
-	MOVQ    32(CX), R9
+	MOVQ    80(CX), R9
+	ADDQ    R9, BX
+	MOVQ    64(CX), R9
 	ADDQ    R9, DI
-	ADDQ    $+256, SI
+	MOVQ    72(CX), R9
+	ADDQ    R9, SI
 	ADDQ    $-1, R8
 	CMPQ    R8, $+1
-	JGE     loop6
+	JGE     loop10
 
-done7:
-	MOVQ 88(CX), R8
+done11:
+	MOVQ  72(CX), R8
+	TESTQ R8, R8
+	JLT   done8
+
+last7:
+	MOVQ 136(CX), R8
 	CMPQ R8, $+1
-	JNE  done16
+	JNE  done20
 
 	// The chains of a panel.
 	MOVQ    DI, R9
@@ -14872,22 +16142,22 @@ done7:
 	MOVQ    16(CX), R9
 	MOVQ    8(CX), R10
 	CMPQ    R10, $+1
-	JLT     done18
+	JLT     done22
 
-loop17:
+loop21:
 	MOVQ R10, R11
 	ADDQ $-128, R10
 	CMPQ R10, $+1
-	JLT  done19
+	JLT  done23
 	MOVQ $+128, R11
 
-done19:
+done23:
 	MOVQ R11, R12
 	SHLQ $0x06, R12
 	SUBQ $+4, R11
-	JLT  done21
+	JLT  done25
 
-loop20:
+loop24:
 	VBROADCASTF32X4 (R9), Z11
 	VPERMILPS       $0x00, Z11, Z12
 	VFMADD231PS     (BX), Z12, Z10
@@ -14900,42 +16170,45 @@ loop20:
 	ADDQ            $+16, R9
 	ADDQ            $+256, BX
 	SUBQ            $+4, R11
-	JGE             loop20
+	JGE             loop24
 
-done21:
+done25:
 	ADDQ $+4, R11
 	SUBQ $+1, R11
-	JLT  done23
+	JLT  done27
 
-loop22:
+loop26:
 	VBROADCASTSS (R9), Z11
 	VFMADD231PS  (BX), Z11, Z10
 	ADDQ         $+4, R9
 	ADDQ         $+64, BX
 	SUBQ         $+1, R11
-	JGE          loop22
+	JGE          loop26
 
-done23:
+done27:
 	ADDQ $+1, R11
 	CMPQ R10, $+1
-	JGE  loop17
+	JGE  loop21
 
-done18:
+done22:
 	// Add what is there.
-	MOVQ   40(CX), R9
+	MOVQ   32(CX), R9
 	TESTQ  R9, R9
-	JEQ    done24
+	JEQ    done28
 	VADDPS (SI), Z10, Z10
 
-done24:
+done28:
 	VMOVUPS Z10, (SI)
-	MOVQ    32(CX), R9
+	MOVQ    80(CX), R9
+	ADDQ    R9, BX
+	MOVQ    64(CX), R9
 	ADDQ    R9, DI
-	ADDQ    $+64, SI
+	MOVQ    72(CX), R9
+	ADDQ    R9, SI
 
-done16:
+done20:
 	CMPQ R8, $+2
-	JNE  done25
+	JNE  done29
 
 	// The chains of a panel.
 	MOVQ    DI, R9
@@ -14944,22 +16217,22 @@ done16:
 	MOVQ    16(CX), R9
 	MOVQ    8(CX), R10
 	CMPQ    R10, $+1
-	JLT     done27
+	JLT     done31
 
-loop26:
+loop30:
 	MOVQ R10, R11
 	ADDQ $-128, R10
 	CMPQ R10, $+1
-	JLT  done28
+	JLT  done32
 	MOVQ $+128, R11
 
-done28:
+done32:
 	MOVQ R11, R12
 	SHLQ $0x06, R12
 	SUBQ $+4, R11
-	JLT  done30
+	JLT  done34
 
-loop29:
+loop33:
 	VBROADCASTF32X4 (R9), Z12
 	VPERMILPS       $0x00, Z12, Z13
 	VFMADD231PS     (BX), Z13, Z10
@@ -14976,46 +16249,49 @@ loop29:
 	ADDQ            $+16, R9
 	ADDQ            $+256, BX
 	SUBQ            $+4, R11
-	JGE             loop29
+	JGE             loop33
 
-done30:
+done34:
 	ADDQ $+4, R11
 	SUBQ $+1, R11
-	JLT  done32
+	JLT  done36
 
-loop31:
+loop35:
 	VBROADCASTSS (R9), Z12
 	VFMADD231PS  (BX), Z12, Z10
 	VFMADD231PS  (BX)(R12*1), Z12, Z11
 	ADDQ         $+4, R9
 	ADDQ         $+64, BX
 	SUBQ         $+1, R11
-	JGE          loop31
+	JGE          loop35
 
-done32:
+done36:
 	ADDQ $+1, R11
 	ADDQ R12, BX
 	CMPQ R10, $+1
-	JGE  loop26
+	JGE  loop30
 
-done27:
+done31:
 	// Add what is there.
-	MOVQ   40(CX), R9
+	MOVQ   32(CX), R9
 	TESTQ  R9, R9
-	JEQ    done33
+	JEQ    done37
 	VADDPS (SI), Z10, Z10
 	VADDPS 64(SI), Z11, Z11
 
-done33:
+done37:
 	VMOVUPS Z10, (SI)
 	VMOVUPS Z11, 64(SI)
-	MOVQ    32(CX), R9
+	MOVQ    80(CX), R9
+	ADDQ    R9, BX
+	MOVQ    64(CX), R9
 	ADDQ    R9, DI
-	ADDQ    $+128, SI
+	MOVQ    72(CX), R9
+	ADDQ    R9, SI
 
-done25:
+done29:
 	CMPQ R8, $+3
-	JNE  done34
+	JNE  done38
 
 	// The chains of a panel.
 	MOVQ    DI, R8
@@ -15025,22 +16301,22 @@ done25:
 	MOVQ    16(CX), R8
 	MOVQ    8(CX), R9
 	CMPQ    R9, $+1
-	JLT     done36
+	JLT     done40
 
-loop35:
+loop39:
 	MOVQ R9, R10
 	ADDQ $-128, R9
 	CMPQ R9, $+1
-	JLT  done37
+	JLT  done41
 	MOVQ $+128, R10
 
-done37:
+done41:
 	MOVQ R10, R11
 	SHLQ $0x06, R11
 	SUBQ $+4, R10
-	JLT  done39
+	JLT  done43
 
-loop38:
+loop42:
 	VBROADCASTF32X4 (R8), Z13
 	VPERMILPS       $0x00, Z13, Z14
 	VFMADD231PS     (BX), Z14, Z10
@@ -15061,14 +16337,14 @@ loop38:
 	ADDQ            $+16, R8
 	ADDQ            $+256, BX
 	SUBQ            $+4, R10
-	JGE             loop38
+	JGE             loop42
 
-done39:
+done43:
 	ADDQ $+4, R10
 	SUBQ $+1, R10
-	JLT  done41
+	JLT  done45
 
-loop40:
+loop44:
 	VBROADCASTSS (R8), Z13
 	VFMADD231PS  (BX), Z13, Z10
 	VFMADD231PS  (BX)(R11*1), Z13, Z11
@@ -15076,36 +16352,39 @@ loop40:
 	ADDQ         $+4, R8
 	ADDQ         $+64, BX
 	SUBQ         $+1, R10
-	JGE          loop40
+	JGE          loop44
 
-done41:
+done45:
 	ADDQ $+1, R10
 	ADDQ R11, BX
 	ADDQ R11, BX
 	CMPQ R9, $+1
-	JGE  loop35
+	JGE  loop39
 
-done36:
+done40:
 	// Add what is there.
-	MOVQ   40(CX), R8
+	MOVQ   32(CX), R8
 	TESTQ  R8, R8
-	JEQ    done42
+	JEQ    done46
 	VADDPS (SI), Z10, Z10
 	VADDPS 64(SI), Z11, Z11
 	VADDPS 128(SI), Z12, Z12
 
-done42:
+done46:
 	VMOVUPS Z10, (SI)
 	VMOVUPS Z11, 64(SI)
 	VMOVUPS Z12, 128(SI)
-	MOVQ    32(CX), R8
+	MOVQ    80(CX), R8
+	ADDQ    R8, BX
+	MOVQ    64(CX), R8
 	ADDQ    R8, DI
-	ADDQ    $+192, SI
+	MOVQ    72(CX), R8
+	ADDQ    R8, SI
 
-done34:
-	MOVQ  96(CX), R8
+done38:
+	MOVQ  144(CX), R8
 	TESTQ R8, R8
-	JEQ   done43
+	JEQ   done47
 
 	// The chains of a panel.
 	MOVQ    DI, R8
@@ -15113,22 +16392,22 @@ done34:
 	MOVQ    16(CX), R8
 	MOVQ    8(CX), R9
 	CMPQ    R9, $+1
-	JLT     done45
+	JLT     done49
 
-loop44:
+loop48:
 	MOVQ R9, R10
 	ADDQ $-128, R9
 	CMPQ R9, $+1
-	JLT  done46
+	JLT  done50
 	MOVQ $+128, R10
 
-done46:
+done50:
 	MOVQ R10, R11
 	SHLQ $0x06, R11
 	SUBQ $+4, R10
-	JLT  done48
+	JLT  done52
 
-loop47:
+loop51:
 	VBROADCASTF32X4 (R8), Z11
 	VPERMILPS       $0x00, Z11, Z12
 	VFMADD231PS     (BX), Y12, Y10
@@ -15141,59 +16420,155 @@ loop47:
 	ADDQ            $+16, R8
 	ADDQ            $+256, BX
 	SUBQ            $+4, R10
-	JGE             loop47
+	JGE             loop51
 
-done48:
+done52:
 	ADDQ $+4, R10
 	SUBQ $+1, R10
-	JLT  done50
+	JLT  done54
 
-loop49:
+loop53:
 	VBROADCASTSS (R8), Z11
 	VFMADD231PS  (BX), Y11, Y10
 	ADDQ         $+4, R8
 	ADDQ         $+64, BX
 	SUBQ         $+1, R10
-	JGE          loop49
+	JGE          loop53
 
-done50:
+done54:
 	ADDQ $+1, R10
 	CMPQ R9, $+1
-	JGE  loop44
+	JGE  loop48
 
-done45:
+done49:
 	// Add what is there.
-	MOVQ   40(CX), BX
-	TESTQ  BX, BX
-	JEQ    done51
+	MOVQ   32(CX), R8
+	TESTQ  R8, R8
+	JEQ    done55
 	VADDPS (SI), Y10, Y10
 
-done51:
+done55:
 	VMOVUPS Y10, (SI)
-	MOVQ    32(CX), BX
+	MOVQ    80(CX), R8
+	ADDQ    R8, BX
+	MOVQ    64(CX), BX
 	ADDQ    BX, DI
-	ADDQ    $+64, SI
+	MOVQ    72(CX), BX
+	ADDQ    BX, SI
 
-done43:
-	ADDQ $+104, CX
+done47:
+	MOVQ  72(CX), BX
+	TESTQ BX, BX
+	JGE   done8
+	MOVQ  (CX), BX
+	MOVQ  56(CX), R8
+	ADDQ  R8, BX
+	JMP   start6
+
+done8:
+	MOVQ 336(AX), BX
+	ADDQ BX, CX
 	ADDQ $-1, DX
 	CMPQ DX, $+1
 	JGE  loop4
 
 done5:
-	MOVQ 208(AX), CX
+	MOVQ  AX, CX
+	MOVQ  344(AX), DX
+	TESTQ DX, DX
+	JEQ   done56
+
+	// Back.
+	MOVQ $+2, DX
+
+loop57:
+	MOVQ  88(CX), BX
+	MOVQ  (CX), SI
+	ADDQ  BX, SI
+	MOVQ  SI, (CX)
+	MOVQ  96(CX), BX
+	MOVQ  24(CX), SI
+	ADDQ  BX, SI
+	MOVQ  SI, 24(CX)
+	MOVQ  104(CX), BX
+	MOVQ  40(CX), SI
+	ADDQ  BX, SI
+	MOVQ  SI, 40(CX)
+	MOVQ  112(CX), BX
+	TESTQ BX, BX
+	JEQ   done58
+	MOVQ  96(CX), BX
+	MOVQ  112(CX), SI
+	ADDQ  BX, SI
+	MOVQ  SI, 112(CX)
+
+done58:
+	MOVQ  $+0, BX
+	MOVQ  56(CX), SI
+	SUBQ  SI, BX
+	MOVQ  BX, 56(CX)
+	MOVQ  $+0, BX
+	MOVQ  88(CX), SI
+	SUBQ  SI, BX
+	MOVQ  BX, 88(CX)
+	MOVQ  $+0, BX
+	MOVQ  64(CX), SI
+	SUBQ  SI, BX
+	MOVQ  BX, 64(CX)
+	MOVQ  $+0, BX
+	MOVQ  96(CX), SI
+	SUBQ  SI, BX
+	MOVQ  BX, 96(CX)
+	MOVQ  $+0, BX
+	MOVQ  72(CX), SI
+	SUBQ  SI, BX
+	MOVQ  BX, 72(CX)
+	MOVQ  $+0, BX
+	MOVQ  104(CX), SI
+	SUBQ  SI, BX
+	MOVQ  BX, 104(CX)
+	MOVQ  80(CX), BX
+	MOVQ  56(CX), SI
+	LEAQ  (BX)(SI*2), BX
+	MOVQ  BX, 80(CX)
+	ADDQ  $+160, CX
+	ADDQ  $-1, DX
+	TESTQ DX, DX
+	JNE   loop57
+	MOVQ  352(AX), CX
+	TESTQ CX, CX
+	JEQ   done59
+	MOVQ  320(AX), DX
+	ADDQ  CX, DX
+	MOVQ  DX, 320(AX)
+	MOVQ  $+0, CX
+	MOVQ  352(AX), DX
+	SUBQ  DX, CX
+	MOVQ  CX, 352(AX)
+	MOVQ  $+0, CX
+	MOVQ  336(AX), DX
+	SUBQ  DX, CX
+	MOVQ  CX, 336(AX)
+	MOVQ  32(AX), CX
+	MOVQ  192(AX), DX
+	MOVQ  CX, 192(AX)
+	MOVQ  DX, 32(AX)
+
+done59:
+done56:
+	MOVQ 320(AX), CX
 	LEAQ (AX)(CX*1), CX
 	MOVQ (CX), CX
-	MOVQ 296(AX), CX
-	MOVQ 312(AX), DX
-	MOVQ 320(AX), BX
-	MOVQ 232(AX), SI
+	MOVQ 432(AX), CX
+	MOVQ 448(AX), DX
+	MOVQ 456(AX), BX
+	MOVQ 368(AX), SI
 
 	// 16 elements at a time.
 	CMPQ SI, $+16
-	JLT  done53
+	JLT  done61
 
-loop52:
+loop60:
 	VMOVUPS     (DX), Z10
 	VMOVUPS     (BX), Z11
 	VMOVAPS     Z2, Z12
@@ -15220,16 +16595,16 @@ loop52:
 	ADDQ        $+64, BX
 	ADDQ        $-16, SI
 	CMPQ        SI, $+16
-	JGE         loop52
+	JGE         loop60
 
-done53:
+done61:
 	// The last elements.
 	TESTQ       SI, SI
-	JEQ         done54
+	JEQ         done62
 	CMPQ        SI, $+9
-	JGE         more55
+	JGE         more63
 	CMPQ        SI, $+8
-	JEQ         half57
+	JEQ         half65
 	MOVL        $-1, DI
 	BZHIL       SI, DI, DI
 	KMOVW       DI, K1
@@ -15254,9 +16629,9 @@ done53:
 	VADDPS      Y12, Y12, Y10
 	VDIVPS      Y11, Y10, Y10
 	VMOVUPS     Y10, K1, (CX)
-	JMP         done56
+	JMP         done64
 
-half57:
+half65:
 	VMOVUPS     (DX), Y10
 	VMOVUPS     (BX), Y11
 	VMOVAPS     Y2, Y12
@@ -15278,9 +16653,9 @@ half57:
 	VADDPS      Y12, Y12, Y10
 	VDIVPS      Y11, Y10, Y10
 	VMOVUPS     Y10, (CX)
-	JMP         done56
+	JMP         done64
 
-more55:
+more63:
 	MOVL        $-1, DI
 	BZHIL       SI, DI, DI
 	KMOVW       DI, K1
@@ -15306,48 +16681,48 @@ more55:
 	VDIVPS      Z11, Z10, Z10
 	VMOVUPS     Z10, K1, (CX)
 
-done56:
-done54:
+done64:
+done62:
 	// To the next step.
-	MOVQ  224(AX), CX
+	MOVQ  360(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 224(AX)
+	MOVQ  CX, 360(AX)
 	TESTQ CX, CX
 	JEQ   done2
-	MOVQ  296(AX), CX
-	MOVQ  CX, 328(AX)
-	MOVQ  304(AX), CX
-	MOVQ  CX, 336(AX)
-	MOVQ  296(AX), CX
-	MOVQ  344(AX), DX
+	MOVQ  432(AX), CX
+	MOVQ  CX, 464(AX)
+	MOVQ  440(AX), CX
+	MOVQ  CX, 472(AX)
+	MOVQ  432(AX), CX
+	MOVQ  480(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 296(AX)
-	MOVQ  304(AX), CX
-	MOVQ  352(AX), DX
+	MOVQ  CX, 432(AX)
+	MOVQ  440(AX), CX
+	MOVQ  488(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 304(AX)
-	MOVQ  312(AX), CX
-	MOVQ  360(AX), DX
+	MOVQ  CX, 440(AX)
+	MOVQ  448(AX), CX
+	MOVQ  496(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 312(AX)
-	MOVQ  320(AX), CX
-	MOVQ  368(AX), DX
+	MOVQ  CX, 448(AX)
+	MOVQ  456(AX), CX
+	MOVQ  504(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 320(AX)
+	MOVQ  CX, 456(AX)
 	MOVQ  16(AX), CX
-	MOVQ  376(AX), DX
+	MOVQ  512(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 16(AX)
-	MOVQ  328(AX), CX
-	MOVQ  CX, 120(AX)
-	MOVQ  48(AX), CX
-	MOVQ  56(AX), DX
+	MOVQ  464(AX), CX
+	MOVQ  CX, 176(AX)
+	MOVQ  40(AX), CX
+	MOVQ  48(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 48(AX)
-	MOVQ  152(AX), CX
-	MOVQ  160(AX), DX
+	MOVQ  CX, 40(AX)
+	MOVQ  200(AX), CX
+	MOVQ  208(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 152(AX)
+	MOVQ  CX, 200(AX)
 	JMP   step1
 
 done2:
@@ -15368,21 +16743,31 @@ TEXT ·rnnReLUStepsAVX512(SB), NOSPLIT, $8-8
 
 step1:
 	// A step.
-	MOVQ 216(AX), DX
-	MOVQ 208(AX), CX
+	MOVQ 328(AX), DX
+	MOVQ 320(AX), CX
 	LEAQ (AX)(CX*1), CX
 	CMPQ DX, $+1
 	JLT  done5
 
 loop4:
-	MOVQ (CX), BX
-	MOVQ 48(CX), SI
-	MOVQ 24(CX), DI
-	MOVQ 80(CX), R8
-	CMPQ R8, $+1
-	JLT  done7
+	MOVQ  (CX), BX
+	MOVQ  40(CX), SI
+	MOVQ  24(CX), DI
+	MOVQ  72(CX), R8
+	TESTQ R8, R8
+	JGE   start6
+	MOVQ  152(CX), R8
+	TESTQ R8, R8
+	JEQ   done9
+	JMP   last7
 
-loop6:
+done9:
+start6:
+	MOVQ 128(CX), R8
+	CMPQ R8, $+1
+	JLT  done11
+
+loop10:
 	// The chains of a panel.
 	MOVQ    DI, R9
 	VMOVUPS (R9), Z1
@@ -15392,24 +16777,24 @@ loop6:
 	MOVQ    16(CX), R9
 	MOVQ    8(CX), R10
 	CMPQ    R10, $+1
-	JLT     done9
+	JLT     done13
 
-loop8:
+loop12:
 	MOVQ R10, R11
 	ADDQ $-128, R10
 	CMPQ R10, $+1
-	JLT  done10
+	JLT  done14
 	MOVQ $+128, R11
 
-done10:
+done14:
 	MOVQ R11, R12
 	SHLQ $0x06, R12
 	LEAQ (BX)(R12*1), R13
 	LEAQ (R13)(R12*2), R13
 	SUBQ $+4, R11
-	JLT  done12
+	JLT  done16
 
-loop11:
+loop15:
 	VBROADCASTF32X4 (R9), Z5
 	VPERMILPS       $0x00, Z5, Z6
 	VFMADD231PS     (BX), Z6, Z1
@@ -15435,14 +16820,14 @@ loop11:
 	ADDQ            $+256, BX
 	ADDQ            $+256, R13
 	SUBQ            $+4, R11
-	JGE             loop11
+	JGE             loop15
 
-done12:
+done16:
 	ADDQ $+4, R11
 	SUBQ $+1, R11
-	JLT  done14
+	JLT  done18
 
-loop13:
+loop17:
 	VBROADCASTSS (R9), Z5
 	VFMADD231PS  (BX), Z5, Z1
 	VFMADD231PS  (BX)(R12*1), Z5, Z2
@@ -15452,40 +16837,48 @@ loop13:
 	ADDQ         $+64, BX
 	ADDQ         $+64, R13
 	SUBQ         $+1, R11
-	JGE          loop13
+	JGE          loop17
 
-done14:
+done18:
 	ADDQ $+1, R11
 	MOVQ R13, BX
 	CMPQ R10, $+1
-	JGE  loop8
+	JGE  loop12
 
-done9:
+done13:
 	// Add what is there.
-	MOVQ   40(CX), R9
+	MOVQ   32(CX), R9
 	TESTQ  R9, R9
-	JEQ    done15
+	JEQ    done19
 	VADDPS (SI), Z1, Z1
 	VADDPS 64(SI), Z2, Z2
 	VADDPS 128(SI), Z3, Z3
 	VADDPS 192(SI), Z4, Z4
 
-done15:
+done19:
 	VMOVUPS Z1, (SI)
 	VMOVUPS Z2, 64(SI)
 	VMOVUPS Z3, 128(SI)
 	VMOVUPS Z4, 192(SI)
-	MOVQ    32(CX), R9
+	MOVQ    80(CX), R9
+	ADDQ    R9, BX
+	MOVQ    64(CX), R9
 	ADDQ    R9, DI
-	ADDQ    $+256, SI
+	MOVQ    72(CX), R9
+	ADDQ    R9, SI
 	ADDQ    $-1, R8
 	CMPQ    R8, $+1
-	JGE     loop6
+	JGE     loop10
 
-done7:
-	MOVQ 88(CX), R8
+done11:
+	MOVQ  72(CX), R8
+	TESTQ R8, R8
+	JLT   done8
+
+last7:
+	MOVQ 136(CX), R8
 	CMPQ R8, $+1
-	JNE  done16
+	JNE  done20
 
 	// The chains of a panel.
 	MOVQ    DI, R9
@@ -15493,22 +16886,22 @@ done7:
 	MOVQ    16(CX), R9
 	MOVQ    8(CX), R10
 	CMPQ    R10, $+1
-	JLT     done18
+	JLT     done22
 
-loop17:
+loop21:
 	MOVQ R10, R11
 	ADDQ $-128, R10
 	CMPQ R10, $+1
-	JLT  done19
+	JLT  done23
 	MOVQ $+128, R11
 
-done19:
+done23:
 	MOVQ R11, R12
 	SHLQ $0x06, R12
 	SUBQ $+4, R11
-	JLT  done21
+	JLT  done25
 
-loop20:
+loop24:
 	VBROADCASTF32X4 (R9), Z2
 	VPERMILPS       $0x00, Z2, Z3
 	VFMADD231PS     (BX), Z3, Z1
@@ -15521,42 +16914,45 @@ loop20:
 	ADDQ            $+16, R9
 	ADDQ            $+256, BX
 	SUBQ            $+4, R11
-	JGE             loop20
+	JGE             loop24
 
-done21:
+done25:
 	ADDQ $+4, R11
 	SUBQ $+1, R11
-	JLT  done23
+	JLT  done27
 
-loop22:
+loop26:
 	VBROADCASTSS (R9), Z2
 	VFMADD231PS  (BX), Z2, Z1
 	ADDQ         $+4, R9
 	ADDQ         $+64, BX
 	SUBQ         $+1, R11
-	JGE          loop22
+	JGE          loop26
 
-done23:
+done27:
 	ADDQ $+1, R11
 	CMPQ R10, $+1
-	JGE  loop17
+	JGE  loop21
 
-done18:
+done22:
 	// Add what is there.
-	MOVQ   40(CX), R9
+	MOVQ   32(CX), R9
 	TESTQ  R9, R9
-	JEQ    done24
+	JEQ    done28
 	VADDPS (SI), Z1, Z1
 
-done24:
+done28:
 	VMOVUPS Z1, (SI)
-	MOVQ    32(CX), R9
+	MOVQ    80(CX), R9
+	ADDQ    R9, BX
+	MOVQ    64(CX), R9
 	ADDQ    R9, DI
-	ADDQ    $+64, SI
+	MOVQ    72(CX), R9
+	ADDQ    R9, SI
 
-done16:
+done20:
 	CMPQ R8, $+2
-	JNE  done25
+	JNE  done29
 
 	// The chains of a panel.
 	MOVQ    DI, R9
@@ -15565,22 +16961,22 @@ done16:
 	MOVQ    16(CX), R9
 	MOVQ    8(CX), R10
 	CMPQ    R10, $+1
-	JLT     done27
+	JLT     done31
 
-loop26:
+loop30:
 	MOVQ R10, R11
 	ADDQ $-128, R10
 	CMPQ R10, $+1
-	JLT  done28
+	JLT  done32
 	MOVQ $+128, R11
 
-done28:
+done32:
 	MOVQ R11, R12
 	SHLQ $0x06, R12
 	SUBQ $+4, R11
-	JLT  done30
+	JLT  done34
 
-loop29:
+loop33:
 	VBROADCASTF32X4 (R9), Z3
 	VPERMILPS       $0x00, Z3, Z4
 	VFMADD231PS     (BX), Z4, Z1
@@ -15597,46 +16993,49 @@ loop29:
 	ADDQ            $+16, R9
 	ADDQ            $+256, BX
 	SUBQ            $+4, R11
-	JGE             loop29
+	JGE             loop33
 
-done30:
+done34:
 	ADDQ $+4, R11
 	SUBQ $+1, R11
-	JLT  done32
+	JLT  done36
 
-loop31:
+loop35:
 	VBROADCASTSS (R9), Z3
 	VFMADD231PS  (BX), Z3, Z1
 	VFMADD231PS  (BX)(R12*1), Z3, Z2
 	ADDQ         $+4, R9
 	ADDQ         $+64, BX
 	SUBQ         $+1, R11
-	JGE          loop31
+	JGE          loop35
 
-done32:
+done36:
 	ADDQ $+1, R11
 	ADDQ R12, BX
 	CMPQ R10, $+1
-	JGE  loop26
+	JGE  loop30
 
-done27:
+done31:
 	// Add what is there.
-	MOVQ   40(CX), R9
+	MOVQ   32(CX), R9
 	TESTQ  R9, R9
-	JEQ    done33
+	JEQ    done37
 	VADDPS (SI), Z1, Z1
 	VADDPS 64(SI), Z2, Z2
 
-done33:
+done37:
 	VMOVUPS Z1, (SI)
 	VMOVUPS Z2, 64(SI)
-	MOVQ    32(CX), R9
+	MOVQ    80(CX), R9
+	ADDQ    R9, BX
+	MOVQ    64(CX), R9
 	ADDQ    R9, DI
-	ADDQ    $+128, SI
+	MOVQ    72(CX), R9
+	ADDQ    R9, SI
 
-done25:
+done29:
 	CMPQ R8, $+3
-	JNE  done34
+	JNE  done38
 
 	// The chains of a panel.
 	MOVQ    DI, R8
@@ -15646,22 +17045,22 @@ done25:
 	MOVQ    16(CX), R8
 	MOVQ    8(CX), R9
 	CMPQ    R9, $+1
-	JLT     done36
+	JLT     done40
 
-loop35:
+loop39:
 	MOVQ R9, R10
 	ADDQ $-128, R9
 	CMPQ R9, $+1
-	JLT  done37
+	JLT  done41
 	MOVQ $+128, R10
 
-done37:
+done41:
 	MOVQ R10, R11
 	SHLQ $0x06, R11
 	SUBQ $+4, R10
-	JLT  done39
+	JLT  done43
 
-loop38:
+loop42:
 	VBROADCASTF32X4 (R8), Z4
 	VPERMILPS       $0x00, Z4, Z5
 	VFMADD231PS     (BX), Z5, Z1
@@ -15682,14 +17081,14 @@ loop38:
 	ADDQ            $+16, R8
 	ADDQ            $+256, BX
 	SUBQ            $+4, R10
-	JGE             loop38
+	JGE             loop42
 
-done39:
+done43:
 	ADDQ $+4, R10
 	SUBQ $+1, R10
-	JLT  done41
+	JLT  done45
 
-loop40:
+loop44:
 	VBROADCASTSS (R8), Z4
 	VFMADD231PS  (BX), Z4, Z1
 	VFMADD231PS  (BX)(R11*1), Z4, Z2
@@ -15697,36 +17096,39 @@ loop40:
 	ADDQ         $+4, R8
 	ADDQ         $+64, BX
 	SUBQ         $+1, R10
-	JGE          loop40
+	JGE          loop44
 
-done41:
+done45:
 	ADDQ $+1, R10
 	ADDQ R11, BX
 	ADDQ R11, BX
 	CMPQ R9, $+1
-	JGE  loop35
+	JGE  loop39
 
-done36:
+done40:
 	// Add what is there.
-	MOVQ   40(CX), R8
+	MOVQ   32(CX), R8
 	TESTQ  R8, R8
-	JEQ    done42
+	JEQ    done46
 	VADDPS (SI), Z1, Z1
 	VADDPS 64(SI), Z2, Z2
 	VADDPS 128(SI), Z3, Z3
 
-done42:
+done46:
 	VMOVUPS Z1, (SI)
 	VMOVUPS Z2, 64(SI)
 	VMOVUPS Z3, 128(SI)
-	MOVQ    32(CX), R8
+	MOVQ    80(CX), R8
+	ADDQ    R8, BX
+	MOVQ    64(CX), R8
 	ADDQ    R8, DI
-	ADDQ    $+192, SI
+	MOVQ    72(CX), R8
+	ADDQ    R8, SI
 
-done34:
-	MOVQ  96(CX), R8
+done38:
+	MOVQ  144(CX), R8
 	TESTQ R8, R8
-	JEQ   done43
+	JEQ   done47
 
 	// The chains of a panel.
 	MOVQ    DI, R8
@@ -15734,22 +17136,22 @@ done34:
 	MOVQ    16(CX), R8
 	MOVQ    8(CX), R9
 	CMPQ    R9, $+1
-	JLT     done45
+	JLT     done49
 
-loop44:
+loop48:
 	MOVQ R9, R10
 	ADDQ $-128, R9
 	CMPQ R9, $+1
-	JLT  done46
+	JLT  done50
 	MOVQ $+128, R10
 
-done46:
+done50:
 	MOVQ R10, R11
 	SHLQ $0x06, R11
 	SUBQ $+4, R10
-	JLT  done48
+	JLT  done52
 
-loop47:
+loop51:
 	VBROADCASTF32X4 (R8), Z2
 	VPERMILPS       $0x00, Z2, Z3
 	VFMADD231PS     (BX), Y3, Y1
@@ -15762,59 +17164,155 @@ loop47:
 	ADDQ            $+16, R8
 	ADDQ            $+256, BX
 	SUBQ            $+4, R10
-	JGE             loop47
+	JGE             loop51
 
-done48:
+done52:
 	ADDQ $+4, R10
 	SUBQ $+1, R10
-	JLT  done50
+	JLT  done54
 
-loop49:
+loop53:
 	VBROADCASTSS (R8), Z2
 	VFMADD231PS  (BX), Y2, Y1
 	ADDQ         $+4, R8
 	ADDQ         $+64, BX
 	SUBQ         $+1, R10
-	JGE          loop49
+	JGE          loop53
 
-done50:
+done54:
 	ADDQ $+1, R10
 	CMPQ R9, $+1
-	JGE  loop44
+	JGE  loop48
 
-done45:
+done49:
 	// Add what is there.
-	MOVQ   40(CX), BX
-	TESTQ  BX, BX
-	JEQ    done51
+	MOVQ   32(CX), R8
+	TESTQ  R8, R8
+	JEQ    done55
 	VADDPS (SI), Y1, Y1
 
-done51:
+done55:
 	VMOVUPS Y1, (SI)
-	MOVQ    32(CX), BX
+	MOVQ    80(CX), R8
+	ADDQ    R8, BX
+	MOVQ    64(CX), BX
 	ADDQ    BX, DI
-	ADDQ    $+64, SI
+	MOVQ    72(CX), BX
+	ADDQ    BX, SI
 
-done43:
-	ADDQ $+104, CX
+done47:
+	MOVQ  72(CX), BX
+	TESTQ BX, BX
+	JGE   done8
+	MOVQ  (CX), BX
+	MOVQ  56(CX), R8
+	ADDQ  R8, BX
+	JMP   start6
+
+done8:
+	MOVQ 336(AX), BX
+	ADDQ BX, CX
 	ADDQ $-1, DX
 	CMPQ DX, $+1
 	JGE  loop4
 
 done5:
-	MOVQ 208(AX), CX
+	MOVQ  AX, CX
+	MOVQ  344(AX), DX
+	TESTQ DX, DX
+	JEQ   done56
+
+	// Back.
+	MOVQ $+2, DX
+
+loop57:
+	MOVQ  88(CX), BX
+	MOVQ  (CX), SI
+	ADDQ  BX, SI
+	MOVQ  SI, (CX)
+	MOVQ  96(CX), BX
+	MOVQ  24(CX), SI
+	ADDQ  BX, SI
+	MOVQ  SI, 24(CX)
+	MOVQ  104(CX), BX
+	MOVQ  40(CX), SI
+	ADDQ  BX, SI
+	MOVQ  SI, 40(CX)
+	MOVQ  112(CX), BX
+	TESTQ BX, BX
+	JEQ   done58
+	MOVQ  96(CX), BX
+	MOVQ  112(CX), SI
+	ADDQ  BX, SI
+	MOVQ  SI, 112(CX)
+
+done58:
+	MOVQ  $+0, BX
+	MOVQ  56(CX), SI
+	SUBQ  SI, BX
+	MOVQ  BX, 56(CX)
+	MOVQ  $+0, BX
+	MOVQ  88(CX), SI
+	SUBQ  SI, BX
+	MOVQ  BX, 88(CX)
+	MOVQ  $+0, BX
+	MOVQ  64(CX), SI
+	SUBQ  SI, BX
+	MOVQ  BX, 64(CX)
+	MOVQ  $+0, BX
+	MOVQ  96(CX), SI
+	SUBQ  SI, BX
+	MOVQ  BX, 96(CX)
+	MOVQ  $+0, BX
+	MOVQ  72(CX), SI
+	SUBQ  SI, BX
+	MOVQ  BX, 72(CX)
+	MOVQ  $+0, BX
+	MOVQ  104(CX), SI
+	SUBQ  SI, BX
+	MOVQ  BX, 104(CX)
+	MOVQ  80(CX), BX
+	MOVQ  56(CX), SI
+	LEAQ  (BX)(SI*2), BX
+	MOVQ  BX, 80(CX)
+	ADDQ  $+160, CX
+	ADDQ  $-1, DX
+	TESTQ DX, DX
+	JNE   loop57
+	MOVQ  352(AX), CX
+	TESTQ CX, CX
+	JEQ   done59
+	MOVQ  320(AX), DX
+	ADDQ  CX, DX
+	MOVQ  DX, 320(AX)
+	MOVQ  $+0, CX
+	MOVQ  352(AX), DX
+	SUBQ  DX, CX
+	MOVQ  CX, 352(AX)
+	MOVQ  $+0, CX
+	MOVQ  336(AX), DX
+	SUBQ  DX, CX
+	MOVQ  CX, 336(AX)
+	MOVQ  32(AX), CX
+	MOVQ  192(AX), DX
+	MOVQ  CX, 192(AX)
+	MOVQ  DX, 32(AX)
+
+done59:
+done56:
+	MOVQ 320(AX), CX
 	LEAQ (AX)(CX*1), CX
 	MOVQ (CX), CX
-	MOVQ 296(AX), CX
-	MOVQ 312(AX), DX
-	MOVQ 320(AX), BX
-	MOVQ 232(AX), SI
+	MOVQ 432(AX), CX
+	MOVQ 448(AX), DX
+	MOVQ 456(AX), BX
+	MOVQ 368(AX), SI
 
 	// 16 elements at a time.
 	CMPQ SI, $+16
-	JLT  done53
+	JLT  done61
 
-loop52:
+loop60:
 	VMOVUPS (DX), Z1
 	VMOVUPS (BX), Z2
 	VADDPS  Z2, Z1, Z1
@@ -15826,16 +17324,16 @@ loop52:
 	ADDQ    $+64, BX
 	ADDQ    $-16, SI
 	CMPQ    SI, $+16
-	JGE     loop52
+	JGE     loop60
 
-done53:
+done61:
 	// The last elements.
 	TESTQ     SI, SI
-	JEQ       done54
+	JEQ       done62
 	CMPQ      SI, $+9
-	JGE       more55
+	JGE       more63
 	CMPQ      SI, $+8
-	JEQ       half57
+	JEQ       half65
 	MOVL      $-1, DI
 	BZHIL     SI, DI, DI
 	KMOVW     DI, K1
@@ -15845,18 +17343,18 @@ done53:
 	VMAXPS    Y1, Y0, Y1
 	VADDPS    Y0, Y1, Y1
 	VMOVUPS   Y1, K1, (CX)
-	JMP       done56
+	JMP       done64
 
-half57:
+half65:
 	VMOVUPS (DX), Y1
 	VMOVUPS (BX), Y2
 	VADDPS  Y2, Y1, Y1
 	VMAXPS  Y1, Y0, Y1
 	VADDPS  Y0, Y1, Y1
 	VMOVUPS Y1, (CX)
-	JMP     done56
+	JMP     done64
 
-more55:
+more63:
 	MOVL      $-1, DI
 	BZHIL     SI, DI, DI
 	KMOVW     DI, K1
@@ -15867,48 +17365,48 @@ more55:
 	VADDPS    Z0, Z1, Z1
 	VMOVUPS   Z1, K1, (CX)
 
-done56:
-done54:
+done64:
+done62:
 	// To the next step.
-	MOVQ  224(AX), CX
+	MOVQ  360(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 224(AX)
+	MOVQ  CX, 360(AX)
 	TESTQ CX, CX
 	JEQ   done2
-	MOVQ  296(AX), CX
-	MOVQ  CX, 328(AX)
-	MOVQ  304(AX), CX
-	MOVQ  CX, 336(AX)
-	MOVQ  296(AX), CX
-	MOVQ  344(AX), DX
+	MOVQ  432(AX), CX
+	MOVQ  CX, 464(AX)
+	MOVQ  440(AX), CX
+	MOVQ  CX, 472(AX)
+	MOVQ  432(AX), CX
+	MOVQ  480(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 296(AX)
-	MOVQ  304(AX), CX
-	MOVQ  352(AX), DX
+	MOVQ  CX, 432(AX)
+	MOVQ  440(AX), CX
+	MOVQ  488(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 304(AX)
-	MOVQ  312(AX), CX
-	MOVQ  360(AX), DX
+	MOVQ  CX, 440(AX)
+	MOVQ  448(AX), CX
+	MOVQ  496(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 312(AX)
-	MOVQ  320(AX), CX
-	MOVQ  368(AX), DX
+	MOVQ  CX, 448(AX)
+	MOVQ  456(AX), CX
+	MOVQ  504(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 320(AX)
+	MOVQ  CX, 456(AX)
 	MOVQ  16(AX), CX
-	MOVQ  376(AX), DX
+	MOVQ  512(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 16(AX)
-	MOVQ  328(AX), CX
-	MOVQ  CX, 120(AX)
-	MOVQ  48(AX), CX
-	MOVQ  56(AX), DX
+	MOVQ  464(AX), CX
+	MOVQ  CX, 176(AX)
+	MOVQ  40(AX), CX
+	MOVQ  48(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 48(AX)
-	MOVQ  152(AX), CX
-	MOVQ  160(AX), DX
+	MOVQ  CX, 40(AX)
+	MOVQ  200(AX), CX
+	MOVQ  208(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 152(AX)
+	MOVQ  CX, 200(AX)
 	JMP   step1
 
 done2:

@@ -25,8 +25,8 @@ TEXT ·lstmStepsNEON(SB), NOSPLIT, $0-8
 
 step1:
 	// A step.
-	MOVD 216(R1), R6
-	MOVD 208(R1), R3
+	MOVD 328(R1), R6
+	MOVD 320(R1), R3
 	ADD  R3, R1, R3
 	CMP  $1, R6
 	BLT  done5
@@ -34,11 +34,11 @@ step1:
 loop4:
 	CMP  $1, R6
 	BNE  done6
-	MOVD 240(R1), R7
+	MOVD 376(R1), R7
 	CMP  $8, R7
 	BNE  done7
 	MOVD (R3), R6
-	MOVD 48(R3), R7
+	MOVD 40(R3), R7
 	MOVD 24(R3), R8
 
 	// The chains of a panel.
@@ -50,7 +50,7 @@ loop4:
 	FMOVQ 432(R2), F15
 	FMOVQ 432(R2), F16
 	FMOVQ 432(R2), F17
-	MOVD  64(R3), R9
+	MOVD  112(R3), R9
 	CMP   $0, R9
 	BNE   done8
 	MOVD  R8, R9
@@ -170,8 +170,8 @@ done8:
 	WORD  $0x4fb31a91 // FMLA V17.4S, V20.4S, V19.S[3]
 
 	// Add what is there.
-	MOVD  40(R3), R6
-	CMP   $0, R6
+	MOVD  32(R3), R9
+	CMP   $0, R9
 	BEQ   done9
 	FMOVQ (R7), F18
 	WORD  $0x4e32d54a // FADD V10.4S, V10.4S, V18.4S
@@ -191,59 +191,62 @@ done8:
 	WORD  $0x4e32d631 // FADD V17.4S, V17.4S, V18.4S
 
 done9:
-	MOVD 64(R3), R6
-	CMP  $0, R6
+	MOVD 112(R3), R9
+	CMP  $0, R9
 	BEQ  done10
 
 	// Add the x part of one input.
-	MOVD  24(R3), R9
-	SUB   R9, R6, R6
-	ADD   R8, R6, R6
-	MOVD  16(R1), R9
-	FMOVS (R9), F18
+	MOVD  24(R3), R10
+	SUB   R10, R9, R9
+	ADD   R8, R9, R9
+	MOVD  16(R1), R10
+	FMOVS (R10), F18
 	VDUP  V18.S[0], V18.S4
 	FMOVQ (R8), F19
-	FMOVQ (R6), F20
+	FMOVQ (R9), F20
 	VFMLA V20.S4, V18.S4, V19.S4
 	WORD  $0x4e33d54a // FADD V10.4S, V10.4S, V19.4S
 	FMOVQ 16(R8), F19
-	FMOVQ 16(R6), F20
+	FMOVQ 16(R9), F20
 	VFMLA V20.S4, V18.S4, V19.S4
 	WORD  $0x4e33d56b // FADD V11.4S, V11.4S, V19.4S
 	FMOVQ 64(R8), F19
-	FMOVQ 64(R6), F20
+	FMOVQ 64(R9), F20
 	VFMLA V20.S4, V18.S4, V19.S4
 	WORD  $0x4e33d58c // FADD V12.4S, V12.4S, V19.4S
 	FMOVQ 80(R8), F19
-	FMOVQ 80(R6), F20
+	FMOVQ 80(R9), F20
 	VFMLA V20.S4, V18.S4, V19.S4
 	WORD  $0x4e33d5ad // FADD V13.4S, V13.4S, V19.4S
 	FMOVQ 128(R8), F19
-	FMOVQ 128(R6), F20
+	FMOVQ 128(R9), F20
 	VFMLA V20.S4, V18.S4, V19.S4
 	WORD  $0x4e33d5ce // FADD V14.4S, V14.4S, V19.4S
 	FMOVQ 144(R8), F19
-	FMOVQ 144(R6), F20
+	FMOVQ 144(R9), F20
 	VFMLA V20.S4, V18.S4, V19.S4
 	WORD  $0x4e33d5ef // FADD V15.4S, V15.4S, V19.4S
 	FMOVQ 192(R8), F19
-	FMOVQ 192(R6), F20
+	FMOVQ 192(R9), F20
 	VFMLA V20.S4, V18.S4, V19.S4
 	WORD  $0x4e33d610 // FADD V16.4S, V16.4S, V19.4S
 	FMOVQ 208(R8), F19
-	FMOVQ 208(R6), F20
+	FMOVQ 208(R9), F20
 	VFMLA V20.S4, V18.S4, V19.S4
 	WORD  $0x4e33d631 // FADD V17.4S, V17.4S, V19.4S
 
 done10:
-	MOVD 32(R3), R3
-	ADD  R3, R8, R8
-	ADD  $256, R7, R7
-	MOVD 296(R1), R3
-	MOVD 304(R1), R6
-	MOVD 312(R1), R7
-	MOVD 336(R1), R7
-	MOVD 232(R1), R8
+	MOVD 80(R3), R9
+	ADD  R9, R6, R6
+	MOVD 64(R3), R6
+	ADD  R6, R8, R8
+	MOVD 72(R3), R3
+	ADD  R3, R7, R7
+	MOVD 432(R1), R3
+	MOVD 440(R1), R6
+	MOVD 448(R1), R7
+	MOVD 472(R1), R7
+	MOVD 368(R1), R8
 
 	// Input and cell gates. Forget gate and c. Output gate. h of the units before.
 	WORD  $0x4ea0f54a // FMIN V10.4S, V10.4S, V0.4S
@@ -473,13 +476,23 @@ done10:
 done7:
 done6:
 	MOVD (R3), R7
-	MOVD 48(R3), R8
+	MOVD 40(R3), R8
 	MOVD 24(R3), R9
-	MOVD 80(R3), R10
-	CMP  $1, R10
-	BLT  done13
+	MOVD 72(R3), R10
+	CMP  $0, R10
+	BGE  start11
+	MOVD 152(R3), R10
+	CMP  $0, R10
+	BEQ  done14
+	JMP  last12
 
-loop12:
+done14:
+start11:
+	MOVD 128(R3), R10
+	CMP  $1, R10
+	BLT  done16
+
+loop15:
 	// The chains of a panel.
 	FMOVQ 432(R2), F10
 	FMOVQ 432(R2), F11
@@ -497,9 +510,9 @@ loop12:
 	FMOVQ 432(R2), F23
 	FMOVQ 432(R2), F24
 	FMOVQ 432(R2), F25
-	MOVD  64(R3), R11
+	MOVD  112(R3), R11
 	CMP   $0, R11
-	BNE   done14
+	BNE   done17
 	MOVD  R9, R11
 	FMOVQ (R11), F10
 	FMOVQ 16(R11), F11
@@ -518,20 +531,20 @@ loop12:
 	FMOVQ 224(R11), F24
 	FMOVQ 240(R11), F25
 
-done14:
+done17:
 	MOVD 16(R3), R11
 	MOVD 8(R3), R12
 	CMP  $1, R12
-	BLT  done16
+	BLT  done19
 
-loop15:
+loop18:
 	MOVD R12, R13
 	ADD  $-128, R12, R12
 	CMP  $1, R12
-	BLT  done17
+	BLT  done20
 	MOVD $128, R13
 
-done17:
+done20:
 	MOVD R13, R14
 	LSL  $6, R14, R14
 	MOVD R7, R7
@@ -539,9 +552,9 @@ done17:
 	ADD  R14, R15, R5
 	ADD  R14, R5, R14
 	SUBS $4, R13, R13
-	BLT  done19
+	BLT  done22
 
-loop18:
+loop21:
 	FMOVQ (R11), F26
 	FLDPQ (R7), (F27, F28)
 	WORD  $0x4f9a136a // FMLA V10.4S, V27.4S, V26.S[0]
@@ -645,14 +658,14 @@ loop18:
 	ADD   $256, R5, R5
 	ADD   $256, R14, R14
 	SUBS  $4, R13, R13
-	BGE   loop18
+	BGE   loop21
 
-done19:
+done22:
 	ADD  $4, R13, R13
 	SUBS $1, R13, R13
-	BLT  done21
+	BLT  done24
 
-loop20:
+loop23:
 	FMOVS (R11), F26
 	FLDPQ (R7), (F27, F28)
 	WORD  $0x4f9a136a // FMLA V10.4S, V27.4S, V26.S[0]
@@ -684,19 +697,19 @@ loop20:
 	ADD   $64, R5, R5
 	ADD   $64, R14, R14
 	SUBS  $1, R13, R13
-	BGE   loop20
+	BGE   loop23
 
-done21:
+done24:
 	ADD  $1, R13, R13
 	MOVD R14, R7
 	CMP  $1, R12
-	BGE  loop15
+	BGE  loop18
 
-done16:
+done19:
 	// Add what is there.
-	MOVD  40(R3), R11
+	MOVD  32(R3), R11
 	CMP   $0, R11
-	BEQ   done22
+	BEQ   done25
 	FMOVQ (R8), F26
 	WORD  $0x4e3ad54a // FADD V10.4S, V10.4S, V26.4S
 	FMOVQ 16(R8), F26
@@ -730,10 +743,10 @@ done16:
 	FMOVQ 240(R8), F26
 	WORD  $0x4e3ad739 // FADD V25.4S, V25.4S, V26.4S
 
-done22:
-	MOVD 64(R3), R11
+done25:
+	MOVD 112(R3), R11
 	CMP  $0, R11
-	BEQ  done23
+	BEQ  done26
 
 	// Add the x part of one input.
 	MOVD  24(R3), R12
@@ -807,7 +820,7 @@ done22:
 	VFMLA V28.S4, V26.S4, V27.S4
 	WORD  $0x4e3bd739 // FADD V25.4S, V25.4S, V27.4S
 
-done23:
+done26:
 	FMOVQ F10, (R8)
 	FMOVQ F11, 16(R8)
 	FMOVQ F12, 32(R8)
@@ -824,17 +837,25 @@ done23:
 	FMOVQ F23, 208(R8)
 	FMOVQ F24, 224(R8)
 	FMOVQ F25, 240(R8)
-	MOVD  32(R3), R11
+	MOVD  80(R3), R11
+	ADD   R11, R7, R7
+	MOVD  64(R3), R11
 	ADD   R11, R9, R9
-	ADD   $256, R8, R8
+	MOVD  72(R3), R11
+	ADD   R11, R8, R8
 	ADD   $-1, R10, R10
 	CMP   $1, R10
-	BGE   loop12
+	BGE   loop15
 
-done13:
-	MOVD 96(R3), R10
+done16:
+	MOVD 72(R3), R10
 	CMP  $0, R10
-	BEQ  done24
+	BLT  done13
+
+last12:
+	MOVD 144(R3), R10
+	CMP  $0, R10
+	BEQ  done27
 
 	// The chains of a panel.
 	FMOVQ 432(R2), F10
@@ -845,9 +866,9 @@ done13:
 	FMOVQ 432(R2), F15
 	FMOVQ 432(R2), F16
 	FMOVQ 432(R2), F17
-	MOVD  64(R3), R10
+	MOVD  112(R3), R10
 	CMP   $0, R10
-	BNE   done25
+	BNE   done28
 	MOVD  R9, R10
 	FMOVQ (R10), F10
 	FMOVQ 16(R10), F11
@@ -858,20 +879,20 @@ done13:
 	FMOVQ 192(R10), F16
 	FMOVQ 208(R10), F17
 
-done25:
+done28:
 	MOVD 16(R3), R10
 	MOVD 8(R3), R11
 	CMP  $1, R11
-	BLT  done27
+	BLT  done30
 
-loop26:
+loop29:
 	MOVD R11, R12
 	ADD  $-128, R11, R11
 	CMP  $1, R11
-	BLT  done28
+	BLT  done31
 	MOVD $128, R12
 
-done28:
+done31:
 	MOVD R12, R13
 	LSL  $6, R13, R13
 	MOVD R7, R7
@@ -879,9 +900,9 @@ done28:
 	ADD  R13, R14, R15
 	ADD  R13, R15, R13
 	SUBS $4, R12, R12
-	BLT  done30
+	BLT  done33
 
-loop29:
+loop32:
 	FMOVQ (R10), F18
 	FLDPQ (R7), (F19, F20)
 	WORD  $0x4f92126a // FMLA V10.4S, V19.4S, V18.S[0]
@@ -937,14 +958,14 @@ loop29:
 	ADD   $256, R15, R15
 	ADD   $256, R13, R13
 	SUBS  $4, R12, R12
-	BGE   loop29
+	BGE   loop32
 
-done30:
+done33:
 	ADD  $4, R12, R12
 	SUBS $1, R12, R12
-	BLT  done32
+	BLT  done35
 
-loop31:
+loop34:
 	FMOVS (R10), F18
 	FLDPQ (R7), (F19, F20)
 	WORD  $0x4f92126a // FMLA V10.4S, V19.4S, V18.S[0]
@@ -964,19 +985,19 @@ loop31:
 	ADD   $64, R15, R15
 	ADD   $64, R13, R13
 	SUBS  $1, R12, R12
-	BGE   loop31
+	BGE   loop34
 
-done32:
+done35:
 	ADD  $1, R12, R12
 	MOVD R13, R7
 	CMP  $1, R11
-	BGE  loop26
+	BGE  loop29
 
-done27:
+done30:
 	// Add what is there.
-	MOVD  40(R3), R7
-	CMP   $0, R7
-	BEQ   done33
+	MOVD  32(R3), R10
+	CMP   $0, R10
+	BEQ   done36
 	FMOVQ (R8), F18
 	WORD  $0x4e32d54a // FADD V10.4S, V10.4S, V18.4S
 	FMOVQ 16(R8), F18
@@ -994,52 +1015,52 @@ done27:
 	FMOVQ 208(R8), F18
 	WORD  $0x4e32d631 // FADD V17.4S, V17.4S, V18.4S
 
-done33:
-	MOVD 64(R3), R7
-	CMP  $0, R7
-	BEQ  done34
+done36:
+	MOVD 112(R3), R10
+	CMP  $0, R10
+	BEQ  done37
 
 	// Add the x part of one input.
-	MOVD  24(R3), R10
-	SUB   R10, R7, R7
-	ADD   R9, R7, R7
-	MOVD  16(R1), R10
-	FMOVS (R10), F18
+	MOVD  24(R3), R11
+	SUB   R11, R10, R10
+	ADD   R9, R10, R10
+	MOVD  16(R1), R11
+	FMOVS (R11), F18
 	VDUP  V18.S[0], V18.S4
 	FMOVQ (R9), F19
-	FMOVQ (R7), F20
+	FMOVQ (R10), F20
 	VFMLA V20.S4, V18.S4, V19.S4
 	WORD  $0x4e33d54a // FADD V10.4S, V10.4S, V19.4S
 	FMOVQ 16(R9), F19
-	FMOVQ 16(R7), F20
+	FMOVQ 16(R10), F20
 	VFMLA V20.S4, V18.S4, V19.S4
 	WORD  $0x4e33d56b // FADD V11.4S, V11.4S, V19.4S
 	FMOVQ 64(R9), F19
-	FMOVQ 64(R7), F20
+	FMOVQ 64(R10), F20
 	VFMLA V20.S4, V18.S4, V19.S4
 	WORD  $0x4e33d58c // FADD V12.4S, V12.4S, V19.4S
 	FMOVQ 80(R9), F19
-	FMOVQ 80(R7), F20
+	FMOVQ 80(R10), F20
 	VFMLA V20.S4, V18.S4, V19.S4
 	WORD  $0x4e33d5ad // FADD V13.4S, V13.4S, V19.4S
 	FMOVQ 128(R9), F19
-	FMOVQ 128(R7), F20
+	FMOVQ 128(R10), F20
 	VFMLA V20.S4, V18.S4, V19.S4
 	WORD  $0x4e33d5ce // FADD V14.4S, V14.4S, V19.4S
 	FMOVQ 144(R9), F19
-	FMOVQ 144(R7), F20
+	FMOVQ 144(R10), F20
 	VFMLA V20.S4, V18.S4, V19.S4
 	WORD  $0x4e33d5ef // FADD V15.4S, V15.4S, V19.4S
 	FMOVQ 192(R9), F19
-	FMOVQ 192(R7), F20
+	FMOVQ 192(R10), F20
 	VFMLA V20.S4, V18.S4, V19.S4
 	WORD  $0x4e33d610 // FADD V16.4S, V16.4S, V19.4S
 	FMOVQ 208(R9), F19
-	FMOVQ 208(R7), F20
+	FMOVQ 208(R10), F20
 	VFMLA V20.S4, V18.S4, V19.S4
 	WORD  $0x4e33d631 // FADD V17.4S, V17.4S, V19.4S
 
-done34:
+done37:
 	FMOVQ F10, (R8)
 	FMOVQ F11, 16(R8)
 	FMOVQ F12, 64(R8)
@@ -1048,26 +1069,123 @@ done34:
 	FMOVQ F15, 144(R8)
 	FMOVQ F16, 192(R8)
 	FMOVQ F17, 208(R8)
-	MOVD  32(R3), R7
+	MOVD  80(R3), R10
+	ADD   R10, R7, R7
+	MOVD  64(R3), R7
 	ADD   R7, R9, R9
-	ADD   $256, R8, R8
+	MOVD  72(R3), R7
+	ADD   R7, R8, R8
 
-done24:
-	ADD $104, R3, R3
-	ADD $-1, R6, R6
-	CMP $1, R6
-	BGE loop4
+done27:
+	MOVD 72(R3), R7
+	CMP  $0, R7
+	BGE  done13
+	MOVD (R3), R7
+	MOVD 56(R3), R10
+	ADD  R10, R7, R7
+	JMP  start11
+
+done13:
+	MOVD 336(R1), R7
+	ADD  R7, R3, R3
+	ADD  $-1, R6, R6
+	CMP  $1, R6
+	BGE  loop4
 
 done5:
-	MOVD 296(R1), R3
-	MOVD 304(R1), R6
-	MOVD 312(R1), R7
-	MOVD 336(R1), R8
-	MOVD 232(R1), R9
+	MOVD R1, R3
+	MOVD 344(R1), R6
+	CMP  $0, R6
+	BEQ  done38
+
+	// Back.
+	MOVD $2, R6
+
+loop39:
+	MOVD 88(R3), R7
+	MOVD (R3), R8
+	ADD  R7, R8, R8
+	MOVD R8, (R3)
+	MOVD 96(R3), R7
+	MOVD 24(R3), R8
+	ADD  R7, R8, R8
+	MOVD R8, 24(R3)
+	MOVD 104(R3), R7
+	MOVD 40(R3), R8
+	ADD  R7, R8, R8
+	MOVD R8, 40(R3)
+	MOVD 112(R3), R7
+	CMP  $0, R7
+	BEQ  done40
+	MOVD 96(R3), R7
+	MOVD 112(R3), R8
+	ADD  R7, R8, R8
+	MOVD R8, 112(R3)
+
+done40:
+	MOVD $0, R7
+	MOVD 56(R3), R8
+	SUB  R8, R7, R7
+	MOVD R7, 56(R3)
+	MOVD $0, R7
+	MOVD 88(R3), R8
+	SUB  R8, R7, R7
+	MOVD R7, 88(R3)
+	MOVD $0, R7
+	MOVD 64(R3), R8
+	SUB  R8, R7, R7
+	MOVD R7, 64(R3)
+	MOVD $0, R7
+	MOVD 96(R3), R8
+	SUB  R8, R7, R7
+	MOVD R7, 96(R3)
+	MOVD $0, R7
+	MOVD 72(R3), R8
+	SUB  R8, R7, R7
+	MOVD R7, 72(R3)
+	MOVD $0, R7
+	MOVD 104(R3), R8
+	SUB  R8, R7, R7
+	MOVD R7, 104(R3)
+	MOVD 80(R3), R7
+	MOVD 56(R3), R8
+	ADD  R8, R7, R7
+	ADD  R8, R7, R7
+	MOVD R7, 80(R3)
+	ADD  $160, R3, R3
+	ADD  $-1, R6, R6
+	CMP  $0, R6
+	BNE  loop39
+	MOVD 352(R1), R3
+	CMP  $0, R3
+	BEQ  done41
+	MOVD 320(R1), R6
+	ADD  R3, R6, R6
+	MOVD R6, 320(R1)
+	MOVD $0, R3
+	MOVD 352(R1), R6
+	SUB  R6, R3, R3
+	MOVD R3, 352(R1)
+	MOVD $0, R3
+	MOVD 336(R1), R6
+	SUB  R6, R3, R3
+	MOVD R3, 336(R1)
+	MOVD 32(R1), R3
+	MOVD 192(R1), R6
+	MOVD R3, 192(R1)
+	MOVD R6, 32(R1)
+
+done41:
+done38:
+	MOVD 432(R1), R3
+	MOVD 440(R1), R6
+	MOVD 448(R1), R7
+	MOVD 472(R1), R8
+	MOVD 368(R1), R9
 
 	// 8 elements at a time.
 	CMP $16, R9
-	BLT done35
+	BLT done42
 
 	// Input and cell gates. Forget gate and c. Output gate.
 	FMOVQ (R7), F16
@@ -1258,9 +1376,9 @@ done5:
 	VFMLA V23.S4, V26.S4, V28.S4
 	ADD   $-16, R9, R9
 	CMP   $16, R9
-	BLT   done37
+	BLT   done44
 
-loop36:
+loop43:
 	// h of the units before. Input and cell gates. Forget gate and c. Output gate.
 	FMOVQ 32(R8), F10
 	WORD  $0x4ea5f58b // FMIN V11.4S, V12.4S, V5.4S
@@ -1735,9 +1853,9 @@ loop36:
 	ADD   $192, R7, R7
 	ADD   $-16, R9, R9
 	CMP   $16, R9
-	BGE   loop36
+	BGE   loop43
 
-done37:
+done44:
 	// h of the units before. Input and cell gates. Forget gate and c. Output gate.
 	FMOVQ 32(R8), F10
 	WORD  $0x4ea5f58b // FMIN V11.4S, V12.4S, V5.4S
@@ -2021,12 +2139,12 @@ done37:
 	ADD   $64, R8, R8
 	ADD   $192, R7, R7
 
-done35:
+done42:
 	// 4 elements at a time.
 	CMP $4, R9
-	BLT done39
+	BLT done46
 
-loop38:
+loop45:
 	// Input and cell gates. Forget gate and c. Output gate. h of the units before.
 	FMOVQ (R7), F11
 	FMOVQ 64(R7), F17
@@ -2150,14 +2268,14 @@ loop38:
 	ADD   $16, R8, R8
 	ADD   $-4, R9, R9
 	CMP   $4, R9
-	BGE   loop38
+	BGE   loop45
 
-done39:
+done46:
 	// The last elements.
 	CMP $0, R9
-	BEQ done40
+	BEQ done47
 
-loop41:
+loop48:
 	// Input and cell gates. Forget gate and c. Output gate. h of the units before.
 	FMOVS (R7), F11
 	FMOVS 64(R7), F17
@@ -2281,75 +2399,75 @@ loop41:
 	ADD   $4, R8, R8
 	ADD   $-1, R9, R9
 	CMP   $0, R9
-	BNE   loop41
+	BNE   loop48
 
-done40:
+done47:
 next3:
-	MOVD 264(R1), R3
+	MOVD 400(R1), R3
 	CMP  $0, R3
-	BEQ  done42
+	BEQ  done49
 
 	// A Linear of h.
 	CMP   $2, R3
-	BLT   one43
+	BLT   one50
 	CMP   $9, R3
-	BLT   half45
-	MOVD  280(R1), R6
+	BLT   half52
+	MOVD  416(R1), R6
 	FMOVQ (R6), F10
 	FMOVQ 16(R6), F11
 	MOVD  R3, R7
 	ADD   $-8, R7, R7
 	CMP   $2, R7
-	BLT   one47
+	BLT   one54
 	CMP   $4, R7
-	BLT   two48
+	BLT   two55
 	FMOVQ 32(R6), F12
-	JMP   loaded49
+	JMP   loaded56
 
-one47:
+one54:
 	FMOVS 32(R6), F12
-	JMP   loaded49
+	JMP   loaded56
 
-two48:
+two55:
 	FMOVD 32(R6), F12
 	CMP   $3, R7
-	BLT   loaded49
+	BLT   loaded56
 	FMOVS 40(R6), F13
 	VZIP1 V13.D2, V12.D2, V12.D2
 
-loaded49:
+loaded56:
 	MOVD  R3, R7
 	ADD   $-12, R7, R7
 	VMOVI $0, V13.B16
 	CMP   $1, R7
-	BLT   done50
+	BLT   done57
 	CMP   $2, R7
-	BLT   one51
+	BLT   one58
 	CMP   $4, R7
-	BLT   two52
+	BLT   two59
 	FMOVQ 48(R6), F13
-	JMP   loaded53
+	JMP   loaded60
 
-one51:
+one58:
 	FMOVS 48(R6), F13
-	JMP   loaded53
+	JMP   loaded60
 
-two52:
+two59:
 	FMOVD 48(R6), F13
 	CMP   $3, R7
-	BLT   loaded53
+	BLT   loaded60
 	FMOVS 56(R6), F14
 	VZIP1 V14.D2, V13.D2, V13.D2
 
-loaded53:
-done50:
-	MOVD 296(R1), R6
-	MOVD 288(R1), R7
-	MOVD 232(R1), R8
+loaded60:
+done57:
+	MOVD 432(R1), R6
+	MOVD 424(R1), R7
+	MOVD 368(R1), R8
 	SUBS $4, R8, R8
-	BLT  done55
+	BLT  done62
 
-loop54:
+loop61:
 	FMOVQ (R6), F14
 	FLDPQ (R7), (F15, F16)
 	WORD  $0x4f8e11ea // FMLA V10.4S, V15.4S, V14.S[0]
@@ -2378,14 +2496,14 @@ loop54:
 	ADD   $16, R6, R6
 	ADD   $256, R7, R7
 	SUBS  $4, R8, R8
-	BGE   loop54
+	BGE   loop61
 
-done55:
+done62:
 	ADD  $4, R8, R8
 	SUBS $1, R8, R8
-	BLT  done57
+	BLT  done64
 
-loop56:
+loop63:
 	FMOVS (R6), F14
 	FLDPQ (R7), (F15, F16)
 	WORD  $0x4f8e11ea // FMLA V10.4S, V15.4S, V14.S[0]
@@ -2396,113 +2514,113 @@ loop56:
 	ADD   $4, R6, R6
 	ADD   $64, R7, R7
 	SUBS  $1, R8, R8
-	BGE   loop56
+	BGE   loop63
 
-done57:
+done64:
 	ADD   $1, R8, R8
-	MOVD  272(R1), R6
+	MOVD  408(R1), R6
 	FMOVQ F10, (R6)
 	FMOVQ F11, 16(R6)
 	MOVD  R3, R7
 	ADD   $-8, R7, R7
 	CMP   $2, R7
-	BLT   one58
+	BLT   one65
 	CMP   $4, R7
-	BLT   two59
+	BLT   two66
 	FMOVQ F12, 32(R6)
-	JMP   stored60
+	JMP   stored67
 
-one58:
+one65:
 	FMOVS F12, 32(R6)
-	JMP   stored60
+	JMP   stored67
 
-two59:
+two66:
 	FMOVD F12, 32(R6)
 	CMP   $3, R7
-	BLT   stored60
+	BLT   stored67
 	VEXT  $8, V12.B16, V12.B16, V10.B16
 	FMOVS F10, 40(R6)
 
-stored60:
+stored67:
 	MOVD  R3, R3
 	ADD   $-12, R3, R3
 	CMP   $1, R3
-	BLT   done61
+	BLT   done68
 	CMP   $2, R3
-	BLT   one62
+	BLT   one69
 	CMP   $4, R3
-	BLT   two63
+	BLT   two70
 	FMOVQ F13, 48(R6)
-	JMP   stored64
+	JMP   stored71
 
-one62:
+one69:
 	FMOVS F13, 48(R6)
-	JMP   stored64
+	JMP   stored71
 
-two63:
+two70:
 	FMOVD F13, 48(R6)
 	CMP   $3, R3
-	BLT   stored64
+	BLT   stored71
 	VEXT  $8, V13.B16, V13.B16, V10.B16
 	FMOVS F10, 56(R6)
 
-stored64:
-done61:
-	JMP done46
+stored71:
+done68:
+	JMP done53
 
-half45:
-	MOVD  280(R1), R6
+half52:
+	MOVD  416(R1), R6
 	CMP   $2, R3
-	BLT   one65
+	BLT   one72
 	CMP   $4, R3
-	BLT   two66
+	BLT   two73
 	FMOVQ (R6), F10
-	JMP   loaded67
+	JMP   loaded74
 
-one65:
+one72:
 	FMOVS (R6), F10
-	JMP   loaded67
+	JMP   loaded74
 
-two66:
+two73:
 	FMOVD (R6), F10
 	CMP   $3, R3
-	BLT   loaded67
+	BLT   loaded74
 	FMOVS 8(R6), F11
 	VZIP1 V11.D2, V10.D2, V10.D2
 
-loaded67:
+loaded74:
 	MOVD  R3, R7
 	ADD   $-4, R7, R7
 	VMOVI $0, V11.B16
 	CMP   $1, R7
-	BLT   done68
+	BLT   done75
 	CMP   $2, R7
-	BLT   one69
+	BLT   one76
 	CMP   $4, R7
-	BLT   two70
+	BLT   two77
 	FMOVQ 16(R6), F11
-	JMP   loaded71
+	JMP   loaded78
 
-one69:
+one76:
 	FMOVS 16(R6), F11
-	JMP   loaded71
+	JMP   loaded78
 
-two70:
+two77:
 	FMOVD 16(R6), F11
 	CMP   $3, R7
-	BLT   loaded71
+	BLT   loaded78
 	FMOVS 24(R6), F12
 	VZIP1 V12.D2, V11.D2, V11.D2
 
-loaded71:
-done68:
-	MOVD 296(R1), R6
-	MOVD 288(R1), R7
-	MOVD 232(R1), R8
+loaded78:
+done75:
+	MOVD 432(R1), R6
+	MOVD 424(R1), R7
+	MOVD 368(R1), R8
 	SUBS $4, R8, R8
-	BLT  done73
+	BLT  done80
 
-loop72:
+loop79:
 	FMOVQ (R6), F12
 	FLDPQ (R7), (F13, F14)
 	WORD  $0x4f8c11aa // FMLA V10.4S, V13.4S, V12.S[0]
@@ -2519,14 +2637,14 @@ loop72:
 	ADD   $16, R6, R6
 	ADD   $256, R7, R7
 	SUBS  $4, R8, R8
-	BGE   loop72
+	BGE   loop79
 
-done73:
+done80:
 	ADD  $4, R8, R8
 	SUBS $1, R8, R8
-	BLT  done75
+	BLT  done82
 
-loop74:
+loop81:
 	FMOVS (R6), F12
 	FLDPQ (R7), (F13, F14)
 	WORD  $0x4f8c11aa // FMLA V10.4S, V13.4S, V12.S[0]
@@ -2534,71 +2652,71 @@ loop74:
 	ADD   $4, R6, R6
 	ADD   $64, R7, R7
 	SUBS  $1, R8, R8
-	BGE   loop74
+	BGE   loop81
 
-done75:
+done82:
 	ADD   $1, R8, R8
-	MOVD  272(R1), R6
+	MOVD  408(R1), R6
 	CMP   $2, R3
-	BLT   one76
+	BLT   one83
 	CMP   $4, R3
-	BLT   two77
+	BLT   two84
 	FMOVQ F10, (R6)
-	JMP   stored78
+	JMP   stored85
 
-one76:
+one83:
 	FMOVS F10, (R6)
-	JMP   stored78
+	JMP   stored85
 
-two77:
+two84:
 	FMOVD F10, (R6)
 	CMP   $3, R3
-	BLT   stored78
+	BLT   stored85
 	VEXT  $8, V10.B16, V10.B16, V10.B16
 	FMOVS F10, 8(R6)
 
-stored78:
+stored85:
 	MOVD  R3, R3
 	ADD   $-4, R3, R3
 	CMP   $1, R3
-	BLT   done79
+	BLT   done86
 	CMP   $2, R3
-	BLT   one80
+	BLT   one87
 	CMP   $4, R3
-	BLT   two81
+	BLT   two88
 	FMOVQ F11, 16(R6)
-	JMP   stored82
+	JMP   stored89
 
-one80:
+one87:
 	FMOVS F11, 16(R6)
-	JMP   stored82
+	JMP   stored89
 
-two81:
+two88:
 	FMOVD F11, 16(R6)
 	CMP   $3, R3
-	BLT   stored82
+	BLT   stored89
 	VEXT  $8, V11.B16, V11.B16, V10.B16
 	FMOVS F10, 24(R6)
 
-stored82:
-done79:
-done46:
-	JMP done44
+stored89:
+done86:
+done53:
+	JMP done51
 
-one43:
-	MOVD  280(R1), R3
+one50:
+	MOVD  416(R1), R3
 	FMOVS (R3), F10
 	VDUP  V10.S[0], V10.S4
-	MOVD  280(R1), R3
+	MOVD  416(R1), R3
 	FMOVS (R3), F11
 	VDUP  V11.S[0], V11.S4
-	MOVD  296(R1), R3
-	MOVD  288(R1), R6
-	MOVD  232(R1), R7
+	MOVD  432(R1), R3
+	MOVD  424(R1), R6
+	MOVD  368(R1), R7
 	SUBS  $4, R7, R7
-	BLT   done84
+	BLT   done91
 
-loop83:
+loop90:
 	FMOVQ (R3), F12
 	FLDPQ (R6), (F13, F14)
 	WORD  $0x4f8c11aa // FMLA V10.4S, V13.4S, V12.S[0]
@@ -2615,14 +2733,14 @@ loop83:
 	ADD   $16, R3, R3
 	ADD   $256, R6, R6
 	SUBS  $4, R7, R7
-	BGE   loop83
+	BGE   loop90
 
-done84:
+done91:
 	ADD  $4, R7, R7
 	SUBS $1, R7, R7
-	BLT  done86
+	BLT  done93
 
-loop85:
+loop92:
 	FMOVS (R3), F12
 	FLDPQ (R6), (F13, F14)
 	WORD  $0x4f8c11aa // FMLA V10.4S, V13.4S, V12.S[0]
@@ -2630,55 +2748,55 @@ loop85:
 	ADD   $4, R3, R3
 	ADD   $64, R6, R6
 	SUBS  $1, R7, R7
-	BGE   loop85
+	BGE   loop92
 
-done86:
+done93:
 	ADD   $1, R7, R7
-	MOVD  272(R1), R3
+	MOVD  408(R1), R3
 	FMOVS F10, (R3)
 
-done44:
-done42:
+done51:
+done49:
 	// To the next step.
-	MOVD 224(R1), R3
+	MOVD 360(R1), R3
 	ADD  $-1, R3, R3
-	MOVD R3, 224(R1)
+	MOVD R3, 360(R1)
 	CMP  $0, R3
 	BEQ  done2
-	MOVD 296(R1), R3
-	MOVD R3, 328(R1)
-	MOVD 304(R1), R3
-	MOVD R3, 336(R1)
-	MOVD 296(R1), R3
-	MOVD 344(R1), R6
+	MOVD 432(R1), R3
+	MOVD R3, 464(R1)
+	MOVD 440(R1), R3
+	MOVD R3, 472(R1)
+	MOVD 432(R1), R3
+	MOVD 480(R1), R6
 	ADD  R6, R3, R3
-	MOVD R3, 296(R1)
-	MOVD 304(R1), R3
-	MOVD 352(R1), R6
+	MOVD R3, 432(R1)
+	MOVD 440(R1), R3
+	MOVD 488(R1), R6
 	ADD  R6, R3, R3
-	MOVD R3, 304(R1)
-	MOVD 312(R1), R3
-	MOVD 360(R1), R6
+	MOVD R3, 440(R1)
+	MOVD 448(R1), R3
+	MOVD 496(R1), R6
 	ADD  R6, R3, R3
-	MOVD R3, 312(R1)
-	MOVD 320(R1), R3
-	MOVD 368(R1), R6
+	MOVD R3, 448(R1)
+	MOVD 456(R1), R3
+	MOVD 504(R1), R6
 	ADD  R6, R3, R3
-	MOVD R3, 320(R1)
+	MOVD R3, 456(R1)
 	MOVD 16(R1), R3
-	MOVD 376(R1), R6
+	MOVD 512(R1), R6
 	ADD  R6, R3, R3
 	MOVD R3, 16(R1)
-	MOVD 328(R1), R3
-	MOVD R3, 120(R1)
-	MOVD 48(R1), R3
-	MOVD 56(R1), R6
+	MOVD 464(R1), R3
+	MOVD R3, 176(R1)
+	MOVD 40(R1), R3
+	MOVD 48(R1), R6
 	ADD  R6, R3, R3
-	MOVD R3, 48(R1)
-	MOVD 152(R1), R3
-	MOVD 160(R1), R6
+	MOVD R3, 40(R1)
+	MOVD 200(R1), R3
+	MOVD 208(R1), R6
 	ADD  R6, R3, R3
-	MOVD R3, 152(R1)
+	MOVD R3, 200(R1)
 	JMP  step1
 
 done2:
@@ -2707,8 +2825,8 @@ TEXT ·lstmStepsTrainNEON(SB), NOSPLIT, $0-8
 
 step1:
 	// A step.
-	MOVD 216(R1), R6
-	MOVD 208(R1), R3
+	MOVD 328(R1), R6
+	MOVD 320(R1), R3
 	ADD  R3, R1, R3
 	CMP  $1, R6
 	BLT  done5
@@ -2716,11 +2834,11 @@ step1:
 loop4:
 	CMP  $1, R6
 	BNE  done6
-	MOVD 240(R1), R7
+	MOVD 376(R1), R7
 	CMP  $8, R7
 	BNE  done7
 	MOVD (R3), R6
-	MOVD 48(R3), R7
+	MOVD 40(R3), R7
 	MOVD 24(R3), R8
 
 	// The chains of a panel.
@@ -2732,7 +2850,7 @@ loop4:
 	FMOVQ 432(R2), F15
 	FMOVQ 432(R2), F16
 	FMOVQ 432(R2), F17
-	MOVD  64(R3), R9
+	MOVD  112(R3), R9
 	CMP   $0, R9
 	BNE   done8
 	MOVD  R8, R9
@@ -2852,8 +2970,8 @@ done8:
 	WORD  $0x4fb31a91 // FMLA V17.4S, V20.4S, V19.S[3]
 
 	// Add what is there.
-	MOVD  40(R3), R6
-	CMP   $0, R6
+	MOVD  32(R3), R9
+	CMP   $0, R9
 	BEQ   done9
 	FMOVQ (R7), F18
 	WORD  $0x4e32d54a // FADD V10.4S, V10.4S, V18.4S
@@ -2873,59 +2991,62 @@ done8:
 	WORD  $0x4e32d631 // FADD V17.4S, V17.4S, V18.4S
 
 done9:
-	MOVD 64(R3), R6
-	CMP  $0, R6
+	MOVD 112(R3), R9
+	CMP  $0, R9
 	BEQ  done10
 
 	// Add the x part of one input.
-	MOVD  24(R3), R9
-	SUB   R9, R6, R6
-	ADD   R8, R6, R6
-	MOVD  16(R1), R9
-	FMOVS (R9), F18
+	MOVD  24(R3), R10
+	SUB   R10, R9, R9
+	ADD   R8, R9, R9
+	MOVD  16(R1), R10
+	FMOVS (R10), F18
 	VDUP  V18.S[0], V18.S4
 	FMOVQ (R8), F19
-	FMOVQ (R6), F20
+	FMOVQ (R9), F20
 	VFMLA V20.S4, V18.S4, V19.S4
 	WORD  $0x4e33d54a // FADD V10.4S, V10.4S, V19.4S
 	FMOVQ 16(R8), F19
-	FMOVQ 16(R6), F20
+	FMOVQ 16(R9), F20
 	VFMLA V20.S4, V18.S4, V19.S4
 	WORD  $0x4e33d56b // FADD V11.4S, V11.4S, V19.4S
 	FMOVQ 64(R8), F19
-	FMOVQ 64(R6), F20
+	FMOVQ 64(R9), F20
 	VFMLA V20.S4, V18.S4, V19.S4
 	WORD  $0x4e33d58c // FADD V12.4S, V12.4S, V19.4S
 	FMOVQ 80(R8), F19
-	FMOVQ 80(R6), F20
+	FMOVQ 80(R9), F20
 	VFMLA V20.S4, V18.S4, V19.S4
 	WORD  $0x4e33d5ad // FADD V13.4S, V13.4S, V19.4S
 	FMOVQ 128(R8), F19
-	FMOVQ 128(R6), F20
+	FMOVQ 128(R9), F20
 	VFMLA V20.S4, V18.S4, V19.S4
 	WORD  $0x4e33d5ce // FADD V14.4S, V14.4S, V19.4S
 	FMOVQ 144(R8), F19
-	FMOVQ 144(R6), F20
+	FMOVQ 144(R9), F20
 	VFMLA V20.S4, V18.S4, V19.S4
 	WORD  $0x4e33d5ef // FADD V15.4S, V15.4S, V19.4S
 	FMOVQ 192(R8), F19
-	FMOVQ 192(R6), F20
+	FMOVQ 192(R9), F20
 	VFMLA V20.S4, V18.S4, V19.S4
 	WORD  $0x4e33d610 // FADD V16.4S, V16.4S, V19.4S
 	FMOVQ 208(R8), F19
-	FMOVQ 208(R6), F20
+	FMOVQ 208(R9), F20
 	VFMLA V20.S4, V18.S4, V19.S4
 	WORD  $0x4e33d631 // FADD V17.4S, V17.4S, V19.4S
 
 done10:
-	MOVD 32(R3), R3
-	ADD  R3, R8, R8
-	ADD  $256, R7, R7
-	MOVD 296(R1), R3
-	MOVD 304(R1), R6
-	MOVD 312(R1), R7
-	MOVD 336(R1), R8
-	MOVD 232(R1), R9
+	MOVD 80(R3), R9
+	ADD  R9, R6, R6
+	MOVD 64(R3), R6
+	ADD  R6, R8, R8
+	MOVD 72(R3), R3
+	ADD  R3, R7, R7
+	MOVD 432(R1), R3
+	MOVD 440(R1), R6
+	MOVD 448(R1), R7
+	MOVD 472(R1), R8
+	MOVD 368(R1), R9
 
 	// Input and cell gates. Forget gate and c. Output gate. h of the units before.
 	WORD  $0x4ea0f54a // FMIN V10.4S, V10.4S, V0.4S
@@ -3178,13 +3299,23 @@ done10:
 done7:
 done6:
 	MOVD (R3), R7
-	MOVD 48(R3), R8
+	MOVD 40(R3), R8
 	MOVD 24(R3), R9
-	MOVD 80(R3), R10
-	CMP  $1, R10
-	BLT  done13
+	MOVD 72(R3), R10
+	CMP  $0, R10
+	BGE  start11
+	MOVD 152(R3), R10
+	CMP  $0, R10
+	BEQ  done14
+	JMP  last12
 
-loop12:
+done14:
+start11:
+	MOVD 128(R3), R10
+	CMP  $1, R10
+	BLT  done16
+
+loop15:
 	// The chains of a panel.
 	FMOVQ 432(R2), F10
 	FMOVQ 432(R2), F11
@@ -3202,9 +3333,9 @@ loop12:
 	FMOVQ 432(R2), F23
 	FMOVQ 432(R2), F24
 	FMOVQ 432(R2), F25
-	MOVD  64(R3), R11
+	MOVD  112(R3), R11
 	CMP   $0, R11
-	BNE   done14
+	BNE   done17
 	MOVD  R9, R11
 	FMOVQ (R11), F10
 	FMOVQ 16(R11), F11
@@ -3223,20 +3354,20 @@ loop12:
 	FMOVQ 224(R11), F24
 	FMOVQ 240(R11), F25
 
-done14:
+done17:
 	MOVD 16(R3), R11
 	MOVD 8(R3), R12
 	CMP  $1, R12
-	BLT  done16
+	BLT  done19
 
-loop15:
+loop18:
 	MOVD R12, R13
 	ADD  $-128, R12, R12
 	CMP  $1, R12
-	BLT  done17
+	BLT  done20
 	MOVD $128, R13
 
-done17:
+done20:
 	MOVD R13, R14
 	LSL  $6, R14, R14
 	MOVD R7, R7
@@ -3244,9 +3375,9 @@ done17:
 	ADD  R14, R15, R5
 	ADD  R14, R5, R14
 	SUBS $4, R13, R13
-	BLT  done19
+	BLT  done22
 
-loop18:
+loop21:
 	FMOVQ (R11), F26
 	FLDPQ (R7), (F27, F28)
 	WORD  $0x4f9a136a // FMLA V10.4S, V27.4S, V26.S[0]
@@ -3350,14 +3481,14 @@ loop18:
 	ADD   $256, R5, R5
 	ADD   $256, R14, R14
 	SUBS  $4, R13, R13
-	BGE   loop18
+	BGE   loop21
 
-done19:
+done22:
 	ADD  $4, R13, R13
 	SUBS $1, R13, R13
-	BLT  done21
+	BLT  done24
 
-loop20:
+loop23:
 	FMOVS (R11), F26
 	FLDPQ (R7), (F27, F28)
 	WORD  $0x4f9a136a // FMLA V10.4S, V27.4S, V26.S[0]
@@ -3389,19 +3520,19 @@ loop20:
 	ADD   $64, R5, R5
 	ADD   $64, R14, R14
 	SUBS  $1, R13, R13
-	BGE   loop20
+	BGE   loop23
 
-done21:
+done24:
 	ADD  $1, R13, R13
 	MOVD R14, R7
 	CMP  $1, R12
-	BGE  loop15
+	BGE  loop18
 
-done16:
+done19:
 	// Add what is there.
-	MOVD  40(R3), R11
+	MOVD  32(R3), R11
 	CMP   $0, R11
-	BEQ   done22
+	BEQ   done25
 	FMOVQ (R8), F26
 	WORD  $0x4e3ad54a // FADD V10.4S, V10.4S, V26.4S
 	FMOVQ 16(R8), F26
@@ -3435,10 +3566,10 @@ done16:
 	FMOVQ 240(R8), F26
 	WORD  $0x4e3ad739 // FADD V25.4S, V25.4S, V26.4S
 
-done22:
-	MOVD 64(R3), R11
+done25:
+	MOVD 112(R3), R11
 	CMP  $0, R11
-	BEQ  done23
+	BEQ  done26
 
 	// Add the x part of one input.
 	MOVD  24(R3), R12
@@ -3512,7 +3643,7 @@ done22:
 	VFMLA V28.S4, V26.S4, V27.S4
 	WORD  $0x4e3bd739 // FADD V25.4S, V25.4S, V27.4S
 
-done23:
+done26:
 	FMOVQ F10, (R8)
 	FMOVQ F11, 16(R8)
 	FMOVQ F12, 32(R8)
@@ -3529,17 +3660,25 @@ done23:
 	FMOVQ F23, 208(R8)
 	FMOVQ F24, 224(R8)
 	FMOVQ F25, 240(R8)
-	MOVD  32(R3), R11
+	MOVD  80(R3), R11
+	ADD   R11, R7, R7
+	MOVD  64(R3), R11
 	ADD   R11, R9, R9
-	ADD   $256, R8, R8
+	MOVD  72(R3), R11
+	ADD   R11, R8, R8
 	ADD   $-1, R10, R10
 	CMP   $1, R10
-	BGE   loop12
+	BGE   loop15
 
-done13:
-	MOVD 96(R3), R10
+done16:
+	MOVD 72(R3), R10
 	CMP  $0, R10
-	BEQ  done24
+	BLT  done13
+
+last12:
+	MOVD 144(R3), R10
+	CMP  $0, R10
+	BEQ  done27
 
 	// The chains of a panel.
 	FMOVQ 432(R2), F10
@@ -3550,9 +3689,9 @@ done13:
 	FMOVQ 432(R2), F15
 	FMOVQ 432(R2), F16
 	FMOVQ 432(R2), F17
-	MOVD  64(R3), R10
+	MOVD  112(R3), R10
 	CMP   $0, R10
-	BNE   done25
+	BNE   done28
 	MOVD  R9, R10
 	FMOVQ (R10), F10
 	FMOVQ 16(R10), F11
@@ -3563,20 +3702,20 @@ done13:
 	FMOVQ 192(R10), F16
 	FMOVQ 208(R10), F17
 
-done25:
+done28:
 	MOVD 16(R3), R10
 	MOVD 8(R3), R11
 	CMP  $1, R11
-	BLT  done27
+	BLT  done30
 
-loop26:
+loop29:
 	MOVD R11, R12
 	ADD  $-128, R11, R11
 	CMP  $1, R11
-	BLT  done28
+	BLT  done31
 	MOVD $128, R12
 
-done28:
+done31:
 	MOVD R12, R13
 	LSL  $6, R13, R13
 	MOVD R7, R7
@@ -3584,9 +3723,9 @@ done28:
 	ADD  R13, R14, R15
 	ADD  R13, R15, R13
 	SUBS $4, R12, R12
-	BLT  done30
+	BLT  done33
 
-loop29:
+loop32:
 	FMOVQ (R10), F18
 	FLDPQ (R7), (F19, F20)
 	WORD  $0x4f92126a // FMLA V10.4S, V19.4S, V18.S[0]
@@ -3642,14 +3781,14 @@ loop29:
 	ADD   $256, R15, R15
 	ADD   $256, R13, R13
 	SUBS  $4, R12, R12
-	BGE   loop29
+	BGE   loop32
 
-done30:
+done33:
 	ADD  $4, R12, R12
 	SUBS $1, R12, R12
-	BLT  done32
+	BLT  done35
 
-loop31:
+loop34:
 	FMOVS (R10), F18
 	FLDPQ (R7), (F19, F20)
 	WORD  $0x4f92126a // FMLA V10.4S, V19.4S, V18.S[0]
@@ -3669,19 +3808,19 @@ loop31:
 	ADD   $64, R15, R15
 	ADD   $64, R13, R13
 	SUBS  $1, R12, R12
-	BGE   loop31
+	BGE   loop34
 
-done32:
+done35:
 	ADD  $1, R12, R12
 	MOVD R13, R7
 	CMP  $1, R11
-	BGE  loop26
+	BGE  loop29
 
-done27:
+done30:
 	// Add what is there.
-	MOVD  40(R3), R7
-	CMP   $0, R7
-	BEQ   done33
+	MOVD  32(R3), R10
+	CMP   $0, R10
+	BEQ   done36
 	FMOVQ (R8), F18
 	WORD  $0x4e32d54a // FADD V10.4S, V10.4S, V18.4S
 	FMOVQ 16(R8), F18
@@ -3699,52 +3838,52 @@ done27:
 	FMOVQ 208(R8), F18
 	WORD  $0x4e32d631 // FADD V17.4S, V17.4S, V18.4S
 
-done33:
-	MOVD 64(R3), R7
-	CMP  $0, R7
-	BEQ  done34
+done36:
+	MOVD 112(R3), R10
+	CMP  $0, R10
+	BEQ  done37
 
 	// Add the x part of one input.
-	MOVD  24(R3), R10
-	SUB   R10, R7, R7
-	ADD   R9, R7, R7
-	MOVD  16(R1), R10
-	FMOVS (R10), F18
+	MOVD  24(R3), R11
+	SUB   R11, R10, R10
+	ADD   R9, R10, R10
+	MOVD  16(R1), R11
+	FMOVS (R11), F18
 	VDUP  V18.S[0], V18.S4
 	FMOVQ (R9), F19
-	FMOVQ (R7), F20
+	FMOVQ (R10), F20
 	VFMLA V20.S4, V18.S4, V19.S4
 	WORD  $0x4e33d54a // FADD V10.4S, V10.4S, V19.4S
 	FMOVQ 16(R9), F19
-	FMOVQ 16(R7), F20
+	FMOVQ 16(R10), F20
 	VFMLA V20.S4, V18.S4, V19.S4
 	WORD  $0x4e33d56b // FADD V11.4S, V11.4S, V19.4S
 	FMOVQ 64(R9), F19
-	FMOVQ 64(R7), F20
+	FMOVQ 64(R10), F20
 	VFMLA V20.S4, V18.S4, V19.S4
 	WORD  $0x4e33d58c // FADD V12.4S, V12.4S, V19.4S
 	FMOVQ 80(R9), F19
-	FMOVQ 80(R7), F20
+	FMOVQ 80(R10), F20
 	VFMLA V20.S4, V18.S4, V19.S4
 	WORD  $0x4e33d5ad // FADD V13.4S, V13.4S, V19.4S
 	FMOVQ 128(R9), F19
-	FMOVQ 128(R7), F20
+	FMOVQ 128(R10), F20
 	VFMLA V20.S4, V18.S4, V19.S4
 	WORD  $0x4e33d5ce // FADD V14.4S, V14.4S, V19.4S
 	FMOVQ 144(R9), F19
-	FMOVQ 144(R7), F20
+	FMOVQ 144(R10), F20
 	VFMLA V20.S4, V18.S4, V19.S4
 	WORD  $0x4e33d5ef // FADD V15.4S, V15.4S, V19.4S
 	FMOVQ 192(R9), F19
-	FMOVQ 192(R7), F20
+	FMOVQ 192(R10), F20
 	VFMLA V20.S4, V18.S4, V19.S4
 	WORD  $0x4e33d610 // FADD V16.4S, V16.4S, V19.4S
 	FMOVQ 208(R9), F19
-	FMOVQ 208(R7), F20
+	FMOVQ 208(R10), F20
 	VFMLA V20.S4, V18.S4, V19.S4
 	WORD  $0x4e33d631 // FADD V17.4S, V17.4S, V19.4S
 
-done34:
+done37:
 	FMOVQ F10, (R8)
 	FMOVQ F11, 16(R8)
 	FMOVQ F12, 64(R8)
@@ -3753,26 +3892,123 @@ done34:
 	FMOVQ F15, 144(R8)
 	FMOVQ F16, 192(R8)
 	FMOVQ F17, 208(R8)
-	MOVD  32(R3), R7
+	MOVD  80(R3), R10
+	ADD   R10, R7, R7
+	MOVD  64(R3), R7
 	ADD   R7, R9, R9
-	ADD   $256, R8, R8
+	MOVD  72(R3), R7
+	ADD   R7, R8, R8
 
-done24:
-	ADD $104, R3, R3
-	ADD $-1, R6, R6
-	CMP $1, R6
-	BGE loop4
+done27:
+	MOVD 72(R3), R7
+	CMP  $0, R7
+	BGE  done13
+	MOVD (R3), R7
+	MOVD 56(R3), R10
+	ADD  R10, R7, R7
+	JMP  start11
+
+done13:
+	MOVD 336(R1), R7
+	ADD  R7, R3, R3
+	ADD  $-1, R6, R6
+	CMP  $1, R6
+	BGE  loop4
 
 done5:
-	MOVD 296(R1), R3
-	MOVD 304(R1), R6
-	MOVD 312(R1), R7
-	MOVD 336(R1), R8
-	MOVD 232(R1), R9
+	MOVD R1, R3
+	MOVD 344(R1), R6
+	CMP  $0, R6
+	BEQ  done38
+
+	// Back.
+	MOVD $2, R6
+
+loop39:
+	MOVD 88(R3), R7
+	MOVD (R3), R8
+	ADD  R7, R8, R8
+	MOVD R8, (R3)
+	MOVD 96(R3), R7
+	MOVD 24(R3), R8
+	ADD  R7, R8, R8
+	MOVD R8, 24(R3)
+	MOVD 104(R3), R7
+	MOVD 40(R3), R8
+	ADD  R7, R8, R8
+	MOVD R8, 40(R3)
+	MOVD 112(R3), R7
+	CMP  $0, R7
+	BEQ  done40
+	MOVD 96(R3), R7
+	MOVD 112(R3), R8
+	ADD  R7, R8, R8
+	MOVD R8, 112(R3)
+
+done40:
+	MOVD $0, R7
+	MOVD 56(R3), R8
+	SUB  R8, R7, R7
+	MOVD R7, 56(R3)
+	MOVD $0, R7
+	MOVD 88(R3), R8
+	SUB  R8, R7, R7
+	MOVD R7, 88(R3)
+	MOVD $0, R7
+	MOVD 64(R3), R8
+	SUB  R8, R7, R7
+	MOVD R7, 64(R3)
+	MOVD $0, R7
+	MOVD 96(R3), R8
+	SUB  R8, R7, R7
+	MOVD R7, 96(R3)
+	MOVD $0, R7
+	MOVD 72(R3), R8
+	SUB  R8, R7, R7
+	MOVD R7, 72(R3)
+	MOVD $0, R7
+	MOVD 104(R3), R8
+	SUB  R8, R7, R7
+	MOVD R7, 104(R3)
+	MOVD 80(R3), R7
+	MOVD 56(R3), R8
+	ADD  R8, R7, R7
+	ADD  R8, R7, R7
+	MOVD R7, 80(R3)
+	ADD  $160, R3, R3
+	ADD  $-1, R6, R6
+	CMP  $0, R6
+	BNE  loop39
+	MOVD 352(R1), R3
+	CMP  $0, R3
+	BEQ  done41
+	MOVD 320(R1), R6
+	ADD  R3, R6, R6
+	MOVD R6, 320(R1)
+	MOVD $0, R3
+	MOVD 352(R1), R6
+	SUB  R6, R3, R3
+	MOVD R3, 352(R1)
+	MOVD $0, R3
+	MOVD 336(R1), R6
+	SUB  R6, R3, R3
+	MOVD R3, 336(R1)
+	MOVD 32(R1), R3
+	MOVD 192(R1), R6
+	MOVD R3, 192(R1)
+	MOVD R6, 32(R1)
+
+done41:
+done38:
+	MOVD 432(R1), R3
+	MOVD 440(R1), R6
+	MOVD 448(R1), R7
+	MOVD 472(R1), R8
+	MOVD 368(R1), R9
 
 	// 8 elements at a time.
 	CMP $16, R9
-	BLT done35
+	BLT done42
 
 	// Input and cell gates. Forget gate and c. Output gate.
 	FMOVQ (R7), F12
@@ -3986,9 +4222,9 @@ done5:
 	FMOVQ F11, 208(R7)
 	ADD   $-16, R9, R9
 	CMP   $16, R9
-	BLT   done37
+	BLT   done44
 
-loop36:
+loop43:
 	// h of the units before. Input and cell gates. Forget gate and c. Output gate.
 	WORD  $0x4ea5f5aa // FMIN V10.4S, V13.4S, V5.4S
 	WORD  $0x4ea5f58b // FMIN V11.4S, V12.4S, V5.4S
@@ -4509,9 +4745,9 @@ loop36:
 	ADD   $192, R7, R7
 	ADD   $-16, R9, R9
 	CMP   $16, R9
-	BGE   loop36
+	BGE   loop43
 
-done37:
+done44:
 	// h of the units before. Input and cell gates. Forget gate and c. Output gate.
 	WORD  $0x4ea5f5aa // FMIN V10.4S, V13.4S, V5.4S
 	WORD  $0x4ea5f58b // FMIN V11.4S, V12.4S, V5.4S
@@ -4818,12 +5054,12 @@ done37:
 	ADD   $64, R8, R8
 	ADD   $192, R7, R7
 
-done35:
+done42:
 	// 4 elements at a time.
 	CMP $4, R9
-	BLT done39
+	BLT done46
 
-loop38:
+loop45:
 	// Input and cell gates. Forget gate and c. Output gate. h of the units before.
 	FMOVQ (R7), F11
 	VMOV  V4.B16, V12.B16
@@ -4959,14 +5195,14 @@ loop38:
 	ADD   $16, R8, R8
 	ADD   $-4, R9, R9
 	CMP   $4, R9
-	BGE   loop38
+	BGE   loop45
 
-done39:
+done46:
 	// The last elements.
 	CMP $0, R9
-	BEQ done40
+	BEQ done47
 
-loop41:
+loop48:
 	// Input and cell gates. Forget gate and c. Output gate. h of the units before.
 	FMOVS (R7), F11
 	VMOV  V4.B16, V12.B16
@@ -5102,50 +5338,50 @@ loop41:
 	ADD   $4, R8, R8
 	ADD   $-1, R9, R9
 	CMP   $0, R9
-	BNE   loop41
+	BNE   loop48
 
-done40:
+done47:
 next3:
 	// To the next step.
-	MOVD 224(R1), R3
+	MOVD 360(R1), R3
 	ADD  $-1, R3, R3
-	MOVD R3, 224(R1)
+	MOVD R3, 360(R1)
 	CMP  $0, R3
 	BEQ  done2
-	MOVD 296(R1), R3
-	MOVD R3, 328(R1)
-	MOVD 304(R1), R3
-	MOVD R3, 336(R1)
-	MOVD 296(R1), R3
-	MOVD 344(R1), R6
+	MOVD 432(R1), R3
+	MOVD R3, 464(R1)
+	MOVD 440(R1), R3
+	MOVD R3, 472(R1)
+	MOVD 432(R1), R3
+	MOVD 480(R1), R6
 	ADD  R6, R3, R3
-	MOVD R3, 296(R1)
-	MOVD 304(R1), R3
-	MOVD 352(R1), R6
+	MOVD R3, 432(R1)
+	MOVD 440(R1), R3
+	MOVD 488(R1), R6
 	ADD  R6, R3, R3
-	MOVD R3, 304(R1)
-	MOVD 312(R1), R3
-	MOVD 360(R1), R6
+	MOVD R3, 440(R1)
+	MOVD 448(R1), R3
+	MOVD 496(R1), R6
 	ADD  R6, R3, R3
-	MOVD R3, 312(R1)
-	MOVD 320(R1), R3
-	MOVD 368(R1), R6
+	MOVD R3, 448(R1)
+	MOVD 456(R1), R3
+	MOVD 504(R1), R6
 	ADD  R6, R3, R3
-	MOVD R3, 320(R1)
+	MOVD R3, 456(R1)
 	MOVD 16(R1), R3
-	MOVD 376(R1), R6
+	MOVD 512(R1), R6
 	ADD  R6, R3, R3
 	MOVD R3, 16(R1)
-	MOVD 328(R1), R3
-	MOVD R3, 120(R1)
-	MOVD 48(R1), R3
-	MOVD 56(R1), R6
+	MOVD 464(R1), R3
+	MOVD R3, 176(R1)
+	MOVD 40(R1), R3
+	MOVD 48(R1), R6
 	ADD  R6, R3, R3
-	MOVD R3, 48(R1)
-	MOVD 152(R1), R3
-	MOVD 160(R1), R6
+	MOVD R3, 40(R1)
+	MOVD 200(R1), R3
+	MOVD 208(R1), R6
 	ADD  R6, R3, R3
-	MOVD R3, 152(R1)
+	MOVD R3, 200(R1)
 	JMP  step1
 
 done2:
@@ -5174,8 +5410,8 @@ TEXT ·gruStepsNEON(SB), NOSPLIT, $0-8
 
 step1:
 	// A step.
-	MOVD 216(R1), R6
-	MOVD 208(R1), R3
+	MOVD 328(R1), R6
+	MOVD 320(R1), R3
 	ADD  R3, R1, R3
 	CMP  $1, R6
 	BLT  done5
@@ -5183,11 +5419,11 @@ step1:
 loop4:
 	CMP  $1, R6
 	BNE  done6
-	MOVD 240(R1), R7
+	MOVD 376(R1), R7
 	CMP  $8, R7
 	BNE  done7
 	MOVD (R3), R6
-	MOVD 48(R3), R7
+	MOVD 40(R3), R7
 	MOVD 24(R3), R8
 
 	// The chains of a panel.
@@ -5280,8 +5516,8 @@ loop4:
 	WORD  $0x4fb01a2e // FMLA V14.4S, V17.4S, V16.S[3]
 
 	// Add what is there.
-	MOVD  40(R3), R6
-	CMP   $0, R6
+	MOVD  32(R3), R9
+	CMP   $0, R9
 	BEQ   done8
 	FMOVQ (R7), F15
 	WORD  $0x4e2fd529 // FADD V9.4S, V9.4S, V15.4S
@@ -5297,19 +5533,22 @@ loop4:
 	WORD  $0x4e2fd5ce // FADD V14.4S, V14.4S, V15.4S
 
 done8:
-	MOVD 32(R3), R3
-	ADD  R3, R8, R8
-	ADD  $192, R7, R7
-	MOVD 248(R1), R3
+	MOVD 80(R3), R9
+	ADD  R9, R6, R6
+	MOVD 64(R3), R6
+	ADD  R6, R8, R8
+	MOVD 72(R3), R3
+	ADD  R3, R7, R7
+	MOVD 384(R1), R3
 	CMP  $0, R3
 	BEQ  both9
 	MOVD 16(R1), R3
-	MOVD 296(R1), R6
-	MOVD 320(R1), R7
-	MOVD 328(R1), R7
-	MOVD 248(R1), R8
-	MOVD 256(R1), R9
-	MOVD 232(R1), R10
+	MOVD 432(R1), R6
+	MOVD 456(R1), R7
+	MOVD 464(R1), R7
+	MOVD 384(R1), R8
+	MOVD 392(R1), R9
+	MOVD 368(R1), R10
 
 	// Reset gate and update gate. New gate and h of the units before.
 	FMOVS (R3), F15
@@ -5481,11 +5720,11 @@ done8:
 	JMP   done10
 
 both9:
-	MOVD 296(R1), R3
-	MOVD 312(R1), R6
-	MOVD 320(R1), R7
-	MOVD 328(R1), R7
-	MOVD 232(R1), R8
+	MOVD 432(R1), R3
+	MOVD 448(R1), R6
+	MOVD 456(R1), R7
+	MOVD 464(R1), R7
+	MOVD 368(R1), R8
 
 	// Reset gate and update gate. New gate and h of the units before.
 	FMOVQ (R6), F15
@@ -5643,13 +5882,23 @@ done10:
 done7:
 done6:
 	MOVD (R3), R7
-	MOVD 48(R3), R8
+	MOVD 40(R3), R8
 	MOVD 24(R3), R9
-	MOVD 80(R3), R10
-	CMP  $1, R10
-	BLT  done13
+	MOVD 72(R3), R10
+	CMP  $0, R10
+	BGE  start11
+	MOVD 152(R3), R10
+	CMP  $0, R10
+	BEQ  done14
+	JMP  last12
 
-loop12:
+done14:
+start11:
+	MOVD 128(R3), R10
+	CMP  $1, R10
+	BLT  done16
+
+loop15:
 	// The chains of a panel.
 	MOVD  R9, R11
 	FMOVQ (R11), F9
@@ -5667,25 +5916,25 @@ loop12:
 	MOVD  16(R3), R11
 	MOVD  8(R3), R12
 	CMP   $1, R12
-	BLT   done15
+	BLT   done18
 
-loop14:
+loop17:
 	MOVD R12, R13
 	ADD  $-128, R12, R12
 	CMP  $1, R12
-	BLT  done16
+	BLT  done19
 	MOVD $128, R13
 
-done16:
+done19:
 	MOVD R13, R14
 	LSL  $6, R14, R14
 	MOVD R7, R7
 	ADD  R14, R7, R15
 	ADD  R14, R15, R14
 	SUBS $4, R13, R13
-	BLT  done18
+	BLT  done21
 
-loop17:
+loop20:
 	FMOVQ (R11), F21
 	FLDPQ (R7), (F22, F23)
 	WORD  $0x4f9512c9 // FMLA V9.4S, V22.4S, V21.S[0]
@@ -5764,14 +6013,14 @@ loop17:
 	ADD   $256, R15, R15
 	ADD   $256, R14, R14
 	SUBS  $4, R13, R13
-	BGE   loop17
+	BGE   loop20
 
-done18:
+done21:
 	ADD  $4, R13, R13
 	SUBS $1, R13, R13
-	BLT  done20
+	BLT  done23
 
-loop19:
+loop22:
 	FMOVS (R11), F21
 	FLDPQ (R7), (F22, F23)
 	WORD  $0x4f9512c9 // FMLA V9.4S, V22.4S, V21.S[0]
@@ -5796,19 +6045,19 @@ loop19:
 	ADD   $64, R15, R15
 	ADD   $64, R14, R14
 	SUBS  $1, R13, R13
-	BGE   loop19
+	BGE   loop22
 
-done20:
+done23:
 	ADD  $1, R13, R13
 	MOVD R14, R7
 	CMP  $1, R12
-	BGE  loop14
+	BGE  loop17
 
-done15:
+done18:
 	// Add what is there.
-	MOVD  40(R3), R11
+	MOVD  32(R3), R11
 	CMP   $0, R11
-	BEQ   done21
+	BEQ   done24
 	FMOVQ (R8), F21
 	WORD  $0x4e35d529 // FADD V9.4S, V9.4S, V21.4S
 	FMOVQ 16(R8), F21
@@ -5834,7 +6083,7 @@ done15:
 	FMOVQ 176(R8), F21
 	WORD  $0x4e35d694 // FADD V20.4S, V20.4S, V21.4S
 
-done21:
+done24:
 	FMOVQ F9, (R8)
 	FMOVQ F10, 16(R8)
 	FMOVQ F11, 32(R8)
@@ -5847,17 +6096,25 @@ done21:
 	FMOVQ F18, 144(R8)
 	FMOVQ F19, 160(R8)
 	FMOVQ F20, 176(R8)
-	MOVD  32(R3), R11
+	MOVD  80(R3), R11
+	ADD   R11, R7, R7
+	MOVD  64(R3), R11
 	ADD   R11, R9, R9
-	ADD   $192, R8, R8
+	MOVD  72(R3), R11
+	ADD   R11, R8, R8
 	ADD   $-1, R10, R10
 	CMP   $1, R10
-	BGE   loop12
+	BGE   loop15
 
-done13:
-	MOVD 96(R3), R10
+done16:
+	MOVD 72(R3), R10
 	CMP  $0, R10
-	BEQ  done22
+	BLT  done13
+
+last12:
+	MOVD 144(R3), R10
+	CMP  $0, R10
+	BEQ  done25
 
 	// The chains of a panel.
 	MOVD  R9, R10
@@ -5870,25 +6127,25 @@ done13:
 	MOVD  16(R3), R10
 	MOVD  8(R3), R11
 	CMP   $1, R11
-	BLT   done24
+	BLT   done27
 
-loop23:
+loop26:
 	MOVD R11, R12
 	ADD  $-128, R11, R11
 	CMP  $1, R11
-	BLT  done25
+	BLT  done28
 	MOVD $128, R12
 
-done25:
+done28:
 	MOVD R12, R13
 	LSL  $6, R13, R13
 	MOVD R7, R7
 	ADD  R13, R7, R14
 	ADD  R13, R14, R13
 	SUBS $4, R12, R12
-	BLT  done27
+	BLT  done30
 
-loop26:
+loop29:
 	FMOVQ (R10), F15
 	FLDPQ (R7), (F16, F17)
 	WORD  $0x4f8f1209 // FMLA V9.4S, V16.4S, V15.S[0]
@@ -5931,14 +6188,14 @@ loop26:
 	ADD   $256, R14, R14
 	ADD   $256, R13, R13
 	SUBS  $4, R12, R12
-	BGE   loop26
+	BGE   loop29
 
-done27:
+done30:
 	ADD  $4, R12, R12
 	SUBS $1, R12, R12
-	BLT  done29
+	BLT  done32
 
-loop28:
+loop31:
 	FMOVS (R10), F15
 	FLDPQ (R7), (F16, F17)
 	WORD  $0x4f8f1209 // FMLA V9.4S, V16.4S, V15.S[0]
@@ -5954,19 +6211,19 @@ loop28:
 	ADD   $64, R14, R14
 	ADD   $64, R13, R13
 	SUBS  $1, R12, R12
-	BGE   loop28
+	BGE   loop31
 
-done29:
+done32:
 	ADD  $1, R12, R12
 	MOVD R13, R7
 	CMP  $1, R11
-	BGE  loop23
+	BGE  loop26
 
-done24:
+done27:
 	// Add what is there.
-	MOVD  40(R3), R7
-	CMP   $0, R7
-	BEQ   done30
+	MOVD  32(R3), R10
+	CMP   $0, R10
+	BEQ   done33
 	FMOVQ (R8), F15
 	WORD  $0x4e2fd529 // FADD V9.4S, V9.4S, V15.4S
 	FMOVQ 16(R8), F15
@@ -5980,38 +6237,135 @@ done24:
 	FMOVQ 144(R8), F15
 	WORD  $0x4e2fd5ce // FADD V14.4S, V14.4S, V15.4S
 
-done30:
+done33:
 	FMOVQ F9, (R8)
 	FMOVQ F10, 16(R8)
 	FMOVQ F11, 64(R8)
 	FMOVQ F12, 80(R8)
 	FMOVQ F13, 128(R8)
 	FMOVQ F14, 144(R8)
-	MOVD  32(R3), R7
+	MOVD  80(R3), R10
+	ADD   R10, R7, R7
+	MOVD  64(R3), R7
 	ADD   R7, R9, R9
-	ADD   $192, R8, R8
+	MOVD  72(R3), R7
+	ADD   R7, R8, R8
 
-done22:
-	ADD $104, R3, R3
-	ADD $-1, R6, R6
-	CMP $1, R6
-	BGE loop4
+done25:
+	MOVD 72(R3), R7
+	CMP  $0, R7
+	BGE  done13
+	MOVD (R3), R7
+	MOVD 56(R3), R10
+	ADD  R10, R7, R7
+	JMP  start11
+
+done13:
+	MOVD 336(R1), R7
+	ADD  R7, R3, R3
+	ADD  $-1, R6, R6
+	CMP  $1, R6
+	BGE  loop4
 
 done5:
-	MOVD 248(R1), R3
+	MOVD R1, R3
+	MOVD 344(R1), R6
+	CMP  $0, R6
+	BEQ  done34
+
+	// Back.
+	MOVD $2, R6
+
+loop35:
+	MOVD 88(R3), R7
+	MOVD (R3), R8
+	ADD  R7, R8, R8
+	MOVD R8, (R3)
+	MOVD 96(R3), R7
+	MOVD 24(R3), R8
+	ADD  R7, R8, R8
+	MOVD R8, 24(R3)
+	MOVD 104(R3), R7
+	MOVD 40(R3), R8
+	ADD  R7, R8, R8
+	MOVD R8, 40(R3)
+	MOVD 112(R3), R7
+	CMP  $0, R7
+	BEQ  done36
+	MOVD 96(R3), R7
+	MOVD 112(R3), R8
+	ADD  R7, R8, R8
+	MOVD R8, 112(R3)
+
+done36:
+	MOVD $0, R7
+	MOVD 56(R3), R8
+	SUB  R8, R7, R7
+	MOVD R7, 56(R3)
+	MOVD $0, R7
+	MOVD 88(R3), R8
+	SUB  R8, R7, R7
+	MOVD R7, 88(R3)
+	MOVD $0, R7
+	MOVD 64(R3), R8
+	SUB  R8, R7, R7
+	MOVD R7, 64(R3)
+	MOVD $0, R7
+	MOVD 96(R3), R8
+	SUB  R8, R7, R7
+	MOVD R7, 96(R3)
+	MOVD $0, R7
+	MOVD 72(R3), R8
+	SUB  R8, R7, R7
+	MOVD R7, 72(R3)
+	MOVD $0, R7
+	MOVD 104(R3), R8
+	SUB  R8, R7, R7
+	MOVD R7, 104(R3)
+	MOVD 80(R3), R7
+	MOVD 56(R3), R8
+	ADD  R8, R7, R7
+	ADD  R8, R7, R7
+	MOVD R7, 80(R3)
+	ADD  $160, R3, R3
+	ADD  $-1, R6, R6
+	CMP  $0, R6
+	BNE  loop35
+	MOVD 352(R1), R3
 	CMP  $0, R3
-	BEQ  both31
+	BEQ  done37
+	MOVD 320(R1), R6
+	ADD  R3, R6, R6
+	MOVD R6, 320(R1)
+	MOVD $0, R3
+	MOVD 352(R1), R6
+	SUB  R6, R3, R3
+	MOVD R3, 352(R1)
+	MOVD $0, R3
+	MOVD 336(R1), R6
+	SUB  R6, R3, R3
+	MOVD R3, 336(R1)
+	MOVD 32(R1), R3
+	MOVD 192(R1), R6
+	MOVD R3, 192(R1)
+	MOVD R6, 32(R1)
+
+done37:
+done34:
+	MOVD 384(R1), R3
+	CMP  $0, R3
+	BEQ  both38
 	MOVD 16(R1), R3
-	MOVD 296(R1), R6
-	MOVD 320(R1), R7
-	MOVD 328(R1), R8
-	MOVD 248(R1), R9
-	MOVD 256(R1), R10
-	MOVD 232(R1), R11
+	MOVD 432(R1), R6
+	MOVD 456(R1), R7
+	MOVD 464(R1), R8
+	MOVD 384(R1), R9
+	MOVD 392(R1), R10
+	MOVD 368(R1), R11
 
 	// 8 elements at a time.
 	CMP $16, R11
-	BLT done33
+	BLT done40
 
 	// Reset gate and update gate.
 	FMOVS (R3), F9
@@ -6138,9 +6492,9 @@ done5:
 	WORD  $0x6e30ff6b // FDIV V11.4S, V27.4S, V16.4S
 	ADD   $-16, R11, R11
 	CMP   $16, R11
-	BLT   done35
+	BLT   done42
 
-loop34:
+loop41:
 	// New gate and h of the units before. Reset gate and update gate.
 	FMOVS (R3), F12
 	FMOVQ 32(R10), F13
@@ -6502,9 +6856,9 @@ loop34:
 	ADD   $128, R10, R10
 	ADD   $-16, R11, R11
 	CMP   $16, R11
-	BGE   loop34
+	BGE   loop41
 
-done35:
+done42:
 	// New gate and h of the units before. Reset gate and update gate.
 	FMOVS (R3), F12
 	FMOVQ 32(R10), F13
@@ -6739,12 +7093,12 @@ done35:
 	ADD   $128, R9, R9
 	ADD   $128, R10, R10
 
-done33:
+done40:
 	// 4 elements at a time.
 	CMP $4, R11
-	BLT done37
+	BLT done44
 
-loop36:
+loop43:
 	// Reset gate and update gate. New gate and h of the units before.
 	FMOVS (R3), F9
 	FMOVQ (R10), F10
@@ -6843,14 +7197,14 @@ loop36:
 	ADD   $16, R10, R10
 	ADD   $-4, R11, R11
 	CMP   $4, R11
-	BGE   loop36
+	BGE   loop43
 
-done37:
+done44:
 	// The last elements.
 	CMP $0, R11
-	BEQ done38
+	BEQ done45
 
-loop39:
+loop46:
 	// Reset gate and update gate. New gate and h of the units before.
 	FMOVS (R3), F9
 	FMOVS (R10), F10
@@ -6949,21 +7303,21 @@ loop39:
 	ADD   $4, R10, R10
 	ADD   $-1, R11, R11
 	CMP   $0, R11
-	BNE   loop39
+	BNE   loop46
 
-done38:
-	JMP done32
+done45:
+	JMP done39
 
-both31:
-	MOVD 296(R1), R3
-	MOVD 312(R1), R6
-	MOVD 320(R1), R7
-	MOVD 328(R1), R8
-	MOVD 232(R1), R9
+both38:
+	MOVD 432(R1), R3
+	MOVD 448(R1), R6
+	MOVD 456(R1), R7
+	MOVD 464(R1), R8
+	MOVD 368(R1), R9
 
 	// 8 elements at a time.
 	CMP $16, R9
-	BLT done40
+	BLT done47
 
 	// Reset gate and update gate.
 	FMOVQ (R6), F9
@@ -7072,9 +7426,9 @@ both31:
 	WORD  $0x6e39ff4a // FDIV V10.4S, V26.4S, V25.4S
 	ADD   $-16, R9, R9
 	CMP   $16, R9
-	BLT   done42
+	BLT   done49
 
-loop41:
+loop48:
 	// New gate and h of the units before. Reset gate and update gate.
 	FMOVQ 32(R6), F11
 	FMOVQ 48(R6), F12
@@ -7398,9 +7752,9 @@ loop41:
 	ADD   $128, R7, R7
 	ADD   $-16, R9, R9
 	CMP   $16, R9
-	BGE   loop41
+	BGE   loop48
 
-done42:
+done49:
 	// New gate and h of the units before. Reset gate and update gate.
 	FMOVQ 32(R6), F11
 	FMOVQ 48(R6), F12
@@ -7615,12 +7969,12 @@ done42:
 	ADD   $128, R6, R6
 	ADD   $128, R7, R7
 
-done40:
+done47:
 	// 4 elements at a time.
 	CMP $4, R9
-	BLT done44
+	BLT done51
 
-loop43:
+loop50:
 	// Reset gate and update gate. New gate and h of the units before.
 	FMOVQ (R6), F9
 	FMOVQ (R7), F10
@@ -7706,14 +8060,14 @@ loop43:
 	ADD   $16, R8, R8
 	ADD   $-4, R9, R9
 	CMP   $4, R9
-	BGE   loop43
+	BGE   loop50
 
-done44:
+done51:
 	// The last elements.
 	CMP $0, R9
-	BEQ done45
+	BEQ done52
 
-loop46:
+loop53:
 	// Reset gate and update gate. New gate and h of the units before.
 	FMOVS (R6), F9
 	FMOVS (R7), F10
@@ -7799,76 +8153,76 @@ loop46:
 	ADD   $4, R8, R8
 	ADD   $-1, R9, R9
 	CMP   $0, R9
-	BNE   loop46
+	BNE   loop53
 
-done45:
-done32:
+done52:
+done39:
 next3:
-	MOVD 264(R1), R3
+	MOVD 400(R1), R3
 	CMP  $0, R3
-	BEQ  done47
+	BEQ  done54
 
 	// A Linear of h.
 	CMP   $2, R3
-	BLT   one48
+	BLT   one55
 	CMP   $9, R3
-	BLT   half50
-	MOVD  280(R1), R6
+	BLT   half57
+	MOVD  416(R1), R6
 	FMOVQ (R6), F9
 	FMOVQ 16(R6), F10
 	MOVD  R3, R7
 	ADD   $-8, R7, R7
 	CMP   $2, R7
-	BLT   one52
+	BLT   one59
 	CMP   $4, R7
-	BLT   two53
+	BLT   two60
 	FMOVQ 32(R6), F11
-	JMP   loaded54
+	JMP   loaded61
 
-one52:
+one59:
 	FMOVS 32(R6), F11
-	JMP   loaded54
+	JMP   loaded61
 
-two53:
+two60:
 	FMOVD 32(R6), F11
 	CMP   $3, R7
-	BLT   loaded54
+	BLT   loaded61
 	FMOVS 40(R6), F12
 	VZIP1 V12.D2, V11.D2, V11.D2
 
-loaded54:
+loaded61:
 	MOVD  R3, R7
 	ADD   $-12, R7, R7
 	VMOVI $0, V12.B16
 	CMP   $1, R7
-	BLT   done55
+	BLT   done62
 	CMP   $2, R7
-	BLT   one56
+	BLT   one63
 	CMP   $4, R7
-	BLT   two57
+	BLT   two64
 	FMOVQ 48(R6), F12
-	JMP   loaded58
+	JMP   loaded65
 
-one56:
+one63:
 	FMOVS 48(R6), F12
-	JMP   loaded58
+	JMP   loaded65
 
-two57:
+two64:
 	FMOVD 48(R6), F12
 	CMP   $3, R7
-	BLT   loaded58
+	BLT   loaded65
 	FMOVS 56(R6), F13
 	VZIP1 V13.D2, V12.D2, V12.D2
 
-loaded58:
-done55:
-	MOVD 296(R1), R6
-	MOVD 288(R1), R7
-	MOVD 232(R1), R8
+loaded65:
+done62:
+	MOVD 432(R1), R6
+	MOVD 424(R1), R7
+	MOVD 368(R1), R8
 	SUBS $4, R8, R8
-	BLT  done60
+	BLT  done67
 
-loop59:
+loop66:
 	FMOVQ (R6), F13
 	FLDPQ (R7), (F14, F15)
 	WORD  $0x4f8d11c9 // FMLA V9.4S, V14.4S, V13.S[0]
@@ -7897,14 +8251,14 @@ loop59:
 	ADD   $16, R6, R6
 	ADD   $256, R7, R7
 	SUBS  $4, R8, R8
-	BGE   loop59
+	BGE   loop66
 
-done60:
+done67:
 	ADD  $4, R8, R8
 	SUBS $1, R8, R8
-	BLT  done62
+	BLT  done69
 
-loop61:
+loop68:
 	FMOVS (R6), F13
 	FLDPQ (R7), (F14, F15)
 	WORD  $0x4f8d11c9 // FMLA V9.4S, V14.4S, V13.S[0]
@@ -7915,113 +8269,113 @@ loop61:
 	ADD   $4, R6, R6
 	ADD   $64, R7, R7
 	SUBS  $1, R8, R8
-	BGE   loop61
+	BGE   loop68
 
-done62:
+done69:
 	ADD   $1, R8, R8
-	MOVD  272(R1), R6
+	MOVD  408(R1), R6
 	FMOVQ F9, (R6)
 	FMOVQ F10, 16(R6)
 	MOVD  R3, R7
 	ADD   $-8, R7, R7
 	CMP   $2, R7
-	BLT   one63
+	BLT   one70
 	CMP   $4, R7
-	BLT   two64
+	BLT   two71
 	FMOVQ F11, 32(R6)
-	JMP   stored65
+	JMP   stored72
 
-one63:
+one70:
 	FMOVS F11, 32(R6)
-	JMP   stored65
+	JMP   stored72
 
-two64:
+two71:
 	FMOVD F11, 32(R6)
 	CMP   $3, R7
-	BLT   stored65
+	BLT   stored72
 	VEXT  $8, V11.B16, V11.B16, V9.B16
 	FMOVS F9, 40(R6)
 
-stored65:
+stored72:
 	MOVD  R3, R3
 	ADD   $-12, R3, R3
 	CMP   $1, R3
-	BLT   done66
+	BLT   done73
 	CMP   $2, R3
-	BLT   one67
+	BLT   one74
 	CMP   $4, R3
-	BLT   two68
+	BLT   two75
 	FMOVQ F12, 48(R6)
-	JMP   stored69
+	JMP   stored76
 
-one67:
+one74:
 	FMOVS F12, 48(R6)
-	JMP   stored69
+	JMP   stored76
 
-two68:
+two75:
 	FMOVD F12, 48(R6)
 	CMP   $3, R3
-	BLT   stored69
+	BLT   stored76
 	VEXT  $8, V12.B16, V12.B16, V9.B16
 	FMOVS F9, 56(R6)
 
-stored69:
-done66:
-	JMP done51
+stored76:
+done73:
+	JMP done58
 
-half50:
-	MOVD  280(R1), R6
+half57:
+	MOVD  416(R1), R6
 	CMP   $2, R3
-	BLT   one70
+	BLT   one77
 	CMP   $4, R3
-	BLT   two71
+	BLT   two78
 	FMOVQ (R6), F9
-	JMP   loaded72
+	JMP   loaded79
 
-one70:
+one77:
 	FMOVS (R6), F9
-	JMP   loaded72
+	JMP   loaded79
 
-two71:
+two78:
 	FMOVD (R6), F9
 	CMP   $3, R3
-	BLT   loaded72
+	BLT   loaded79
 	FMOVS 8(R6), F10
 	VZIP1 V10.D2, V9.D2, V9.D2
 
-loaded72:
+loaded79:
 	MOVD  R3, R7
 	ADD   $-4, R7, R7
 	VMOVI $0, V10.B16
 	CMP   $1, R7
-	BLT   done73
+	BLT   done80
 	CMP   $2, R7
-	BLT   one74
+	BLT   one81
 	CMP   $4, R7
-	BLT   two75
+	BLT   two82
 	FMOVQ 16(R6), F10
-	JMP   loaded76
+	JMP   loaded83
 
-one74:
+one81:
 	FMOVS 16(R6), F10
-	JMP   loaded76
+	JMP   loaded83
 
-two75:
+two82:
 	FMOVD 16(R6), F10
 	CMP   $3, R7
-	BLT   loaded76
+	BLT   loaded83
 	FMOVS 24(R6), F11
 	VZIP1 V11.D2, V10.D2, V10.D2
 
-loaded76:
-done73:
-	MOVD 296(R1), R6
-	MOVD 288(R1), R7
-	MOVD 232(R1), R8
+loaded83:
+done80:
+	MOVD 432(R1), R6
+	MOVD 424(R1), R7
+	MOVD 368(R1), R8
 	SUBS $4, R8, R8
-	BLT  done78
+	BLT  done85
 
-loop77:
+loop84:
 	FMOVQ (R6), F11
 	FLDPQ (R7), (F12, F13)
 	WORD  $0x4f8b1189 // FMLA V9.4S, V12.4S, V11.S[0]
@@ -8038,14 +8392,14 @@ loop77:
 	ADD   $16, R6, R6
 	ADD   $256, R7, R7
 	SUBS  $4, R8, R8
-	BGE   loop77
+	BGE   loop84
 
-done78:
+done85:
 	ADD  $4, R8, R8
 	SUBS $1, R8, R8
-	BLT  done80
+	BLT  done87
 
-loop79:
+loop86:
 	FMOVS (R6), F11
 	FLDPQ (R7), (F12, F13)
 	WORD  $0x4f8b1189 // FMLA V9.4S, V12.4S, V11.S[0]
@@ -8053,71 +8407,71 @@ loop79:
 	ADD   $4, R6, R6
 	ADD   $64, R7, R7
 	SUBS  $1, R8, R8
-	BGE   loop79
+	BGE   loop86
 
-done80:
+done87:
 	ADD   $1, R8, R8
-	MOVD  272(R1), R6
+	MOVD  408(R1), R6
 	CMP   $2, R3
-	BLT   one81
+	BLT   one88
 	CMP   $4, R3
-	BLT   two82
+	BLT   two89
 	FMOVQ F9, (R6)
-	JMP   stored83
+	JMP   stored90
 
-one81:
+one88:
 	FMOVS F9, (R6)
-	JMP   stored83
+	JMP   stored90
 
-two82:
+two89:
 	FMOVD F9, (R6)
 	CMP   $3, R3
-	BLT   stored83
+	BLT   stored90
 	VEXT  $8, V9.B16, V9.B16, V9.B16
 	FMOVS F9, 8(R6)
 
-stored83:
+stored90:
 	MOVD  R3, R3
 	ADD   $-4, R3, R3
 	CMP   $1, R3
-	BLT   done84
+	BLT   done91
 	CMP   $2, R3
-	BLT   one85
+	BLT   one92
 	CMP   $4, R3
-	BLT   two86
+	BLT   two93
 	FMOVQ F10, 16(R6)
-	JMP   stored87
+	JMP   stored94
 
-one85:
+one92:
 	FMOVS F10, 16(R6)
-	JMP   stored87
+	JMP   stored94
 
-two86:
+two93:
 	FMOVD F10, 16(R6)
 	CMP   $3, R3
-	BLT   stored87
+	BLT   stored94
 	VEXT  $8, V10.B16, V10.B16, V9.B16
 	FMOVS F9, 24(R6)
 
-stored87:
-done84:
-done51:
-	JMP done49
+stored94:
+done91:
+done58:
+	JMP done56
 
-one48:
-	MOVD  280(R1), R3
+one55:
+	MOVD  416(R1), R3
 	FMOVS (R3), F9
 	VDUP  V9.S[0], V9.S4
-	MOVD  280(R1), R3
+	MOVD  416(R1), R3
 	FMOVS (R3), F10
 	VDUP  V10.S[0], V10.S4
-	MOVD  296(R1), R3
-	MOVD  288(R1), R6
-	MOVD  232(R1), R7
+	MOVD  432(R1), R3
+	MOVD  424(R1), R6
+	MOVD  368(R1), R7
 	SUBS  $4, R7, R7
-	BLT   done89
+	BLT   done96
 
-loop88:
+loop95:
 	FMOVQ (R3), F11
 	FLDPQ (R6), (F12, F13)
 	WORD  $0x4f8b1189 // FMLA V9.4S, V12.4S, V11.S[0]
@@ -8134,14 +8488,14 @@ loop88:
 	ADD   $16, R3, R3
 	ADD   $256, R6, R6
 	SUBS  $4, R7, R7
-	BGE   loop88
+	BGE   loop95
 
-done89:
+done96:
 	ADD  $4, R7, R7
 	SUBS $1, R7, R7
-	BLT  done91
+	BLT  done98
 
-loop90:
+loop97:
 	FMOVS (R3), F11
 	FLDPQ (R6), (F12, F13)
 	WORD  $0x4f8b1189 // FMLA V9.4S, V12.4S, V11.S[0]
@@ -8149,55 +8503,55 @@ loop90:
 	ADD   $4, R3, R3
 	ADD   $64, R6, R6
 	SUBS  $1, R7, R7
-	BGE   loop90
+	BGE   loop97
 
-done91:
+done98:
 	ADD   $1, R7, R7
-	MOVD  272(R1), R3
+	MOVD  408(R1), R3
 	FMOVS F9, (R3)
 
-done49:
-done47:
+done56:
+done54:
 	// To the next step.
-	MOVD 224(R1), R3
+	MOVD 360(R1), R3
 	ADD  $-1, R3, R3
-	MOVD R3, 224(R1)
+	MOVD R3, 360(R1)
 	CMP  $0, R3
 	BEQ  done2
-	MOVD 296(R1), R3
-	MOVD R3, 328(R1)
-	MOVD 304(R1), R3
-	MOVD R3, 336(R1)
-	MOVD 296(R1), R3
-	MOVD 344(R1), R6
+	MOVD 432(R1), R3
+	MOVD R3, 464(R1)
+	MOVD 440(R1), R3
+	MOVD R3, 472(R1)
+	MOVD 432(R1), R3
+	MOVD 480(R1), R6
 	ADD  R6, R3, R3
-	MOVD R3, 296(R1)
-	MOVD 304(R1), R3
-	MOVD 352(R1), R6
+	MOVD R3, 432(R1)
+	MOVD 440(R1), R3
+	MOVD 488(R1), R6
 	ADD  R6, R3, R3
-	MOVD R3, 304(R1)
-	MOVD 312(R1), R3
-	MOVD 360(R1), R6
+	MOVD R3, 440(R1)
+	MOVD 448(R1), R3
+	MOVD 496(R1), R6
 	ADD  R6, R3, R3
-	MOVD R3, 312(R1)
-	MOVD 320(R1), R3
-	MOVD 368(R1), R6
+	MOVD R3, 448(R1)
+	MOVD 456(R1), R3
+	MOVD 504(R1), R6
 	ADD  R6, R3, R3
-	MOVD R3, 320(R1)
+	MOVD R3, 456(R1)
 	MOVD 16(R1), R3
-	MOVD 376(R1), R6
+	MOVD 512(R1), R6
 	ADD  R6, R3, R3
 	MOVD R3, 16(R1)
-	MOVD 328(R1), R3
-	MOVD R3, 120(R1)
-	MOVD 48(R1), R3
-	MOVD 56(R1), R6
+	MOVD 464(R1), R3
+	MOVD R3, 176(R1)
+	MOVD 40(R1), R3
+	MOVD 48(R1), R6
 	ADD  R6, R3, R3
-	MOVD R3, 48(R1)
-	MOVD 152(R1), R3
-	MOVD 160(R1), R6
+	MOVD R3, 40(R1)
+	MOVD 200(R1), R3
+	MOVD 208(R1), R6
 	ADD  R6, R3, R3
-	MOVD R3, 152(R1)
+	MOVD R3, 200(R1)
 	JMP  step1
 
 done2:
@@ -8226,21 +8580,31 @@ TEXT ·gruStepsTrainNEON(SB), NOSPLIT, $0-8
 
 step1:
 	// A step.
-	MOVD 216(R1), R6
-	MOVD 208(R1), R3
+	MOVD 328(R1), R6
+	MOVD 320(R1), R3
 	ADD  R3, R1, R3
 	CMP  $1, R6
 	BLT  done5
 
 loop4:
 	MOVD (R3), R7
-	MOVD 48(R3), R8
+	MOVD 40(R3), R8
 	MOVD 24(R3), R9
-	MOVD 80(R3), R10
-	CMP  $1, R10
-	BLT  done8
+	MOVD 72(R3), R10
+	CMP  $0, R10
+	BGE  start6
+	MOVD 152(R3), R10
+	CMP  $0, R10
+	BEQ  done9
+	JMP  last7
 
-loop7:
+done9:
+start6:
+	MOVD 128(R3), R10
+	CMP  $1, R10
+	BLT  done11
+
+loop10:
 	// The chains of a panel.
 	MOVD  R9, R11
 	FMOVQ (R11), F9
@@ -8258,25 +8622,25 @@ loop7:
 	MOVD  16(R3), R11
 	MOVD  8(R3), R12
 	CMP   $1, R12
-	BLT   done10
+	BLT   done13
 
-loop9:
+loop12:
 	MOVD R12, R13
 	ADD  $-128, R12, R12
 	CMP  $1, R12
-	BLT  done11
+	BLT  done14
 	MOVD $128, R13
 
-done11:
+done14:
 	MOVD R13, R14
 	LSL  $6, R14, R14
 	MOVD R7, R7
 	ADD  R14, R7, R15
 	ADD  R14, R15, R14
 	SUBS $4, R13, R13
-	BLT  done13
+	BLT  done16
 
-loop12:
+loop15:
 	FMOVQ (R11), F21
 	FLDPQ (R7), (F22, F23)
 	WORD  $0x4f9512c9 // FMLA V9.4S, V22.4S, V21.S[0]
@@ -8355,14 +8719,14 @@ loop12:
 	ADD   $256, R15, R15
 	ADD   $256, R14, R14
 	SUBS  $4, R13, R13
-	BGE   loop12
+	BGE   loop15
 
-done13:
+done16:
 	ADD  $4, R13, R13
 	SUBS $1, R13, R13
-	BLT  done15
+	BLT  done18
 
-loop14:
+loop17:
 	FMOVS (R11), F21
 	FLDPQ (R7), (F22, F23)
 	WORD  $0x4f9512c9 // FMLA V9.4S, V22.4S, V21.S[0]
@@ -8387,19 +8751,19 @@ loop14:
 	ADD   $64, R15, R15
 	ADD   $64, R14, R14
 	SUBS  $1, R13, R13
-	BGE   loop14
+	BGE   loop17
 
-done15:
+done18:
 	ADD  $1, R13, R13
 	MOVD R14, R7
 	CMP  $1, R12
-	BGE  loop9
+	BGE  loop12
 
-done10:
+done13:
 	// Add what is there.
-	MOVD  40(R3), R11
+	MOVD  32(R3), R11
 	CMP   $0, R11
-	BEQ   done16
+	BEQ   done19
 	FMOVQ (R8), F21
 	WORD  $0x4e35d529 // FADD V9.4S, V9.4S, V21.4S
 	FMOVQ 16(R8), F21
@@ -8425,7 +8789,7 @@ done10:
 	FMOVQ 176(R8), F21
 	WORD  $0x4e35d694 // FADD V20.4S, V20.4S, V21.4S
 
-done16:
+done19:
 	FMOVQ F9, (R8)
 	FMOVQ F10, 16(R8)
 	FMOVQ F11, 32(R8)
@@ -8438,17 +8802,25 @@ done16:
 	FMOVQ F18, 144(R8)
 	FMOVQ F19, 160(R8)
 	FMOVQ F20, 176(R8)
-	MOVD  32(R3), R11
+	MOVD  80(R3), R11
+	ADD   R11, R7, R7
+	MOVD  64(R3), R11
 	ADD   R11, R9, R9
-	ADD   $192, R8, R8
+	MOVD  72(R3), R11
+	ADD   R11, R8, R8
 	ADD   $-1, R10, R10
 	CMP   $1, R10
-	BGE   loop7
+	BGE   loop10
 
-done8:
-	MOVD 96(R3), R10
+done11:
+	MOVD 72(R3), R10
 	CMP  $0, R10
-	BEQ  done17
+	BLT  done8
+
+last7:
+	MOVD 144(R3), R10
+	CMP  $0, R10
+	BEQ  done20
 
 	// The chains of a panel.
 	MOVD  R9, R10
@@ -8461,25 +8833,25 @@ done8:
 	MOVD  16(R3), R10
 	MOVD  8(R3), R11
 	CMP   $1, R11
-	BLT   done19
+	BLT   done22
 
-loop18:
+loop21:
 	MOVD R11, R12
 	ADD  $-128, R11, R11
 	CMP  $1, R11
-	BLT  done20
+	BLT  done23
 	MOVD $128, R12
 
-done20:
+done23:
 	MOVD R12, R13
 	LSL  $6, R13, R13
 	MOVD R7, R7
 	ADD  R13, R7, R14
 	ADD  R13, R14, R13
 	SUBS $4, R12, R12
-	BLT  done22
+	BLT  done25
 
-loop21:
+loop24:
 	FMOVQ (R10), F15
 	FLDPQ (R7), (F16, F17)
 	WORD  $0x4f8f1209 // FMLA V9.4S, V16.4S, V15.S[0]
@@ -8522,14 +8894,14 @@ loop21:
 	ADD   $256, R14, R14
 	ADD   $256, R13, R13
 	SUBS  $4, R12, R12
-	BGE   loop21
+	BGE   loop24
 
-done22:
+done25:
 	ADD  $4, R12, R12
 	SUBS $1, R12, R12
-	BLT  done24
+	BLT  done27
 
-loop23:
+loop26:
 	FMOVS (R10), F15
 	FLDPQ (R7), (F16, F17)
 	WORD  $0x4f8f1209 // FMLA V9.4S, V16.4S, V15.S[0]
@@ -8545,19 +8917,19 @@ loop23:
 	ADD   $64, R14, R14
 	ADD   $64, R13, R13
 	SUBS  $1, R12, R12
-	BGE   loop23
+	BGE   loop26
 
-done24:
+done27:
 	ADD  $1, R12, R12
 	MOVD R13, R7
 	CMP  $1, R11
-	BGE  loop18
+	BGE  loop21
 
-done19:
+done22:
 	// Add what is there.
-	MOVD  40(R3), R7
-	CMP   $0, R7
-	BEQ   done25
+	MOVD  32(R3), R10
+	CMP   $0, R10
+	BEQ   done28
 	FMOVQ (R8), F15
 	WORD  $0x4e2fd529 // FADD V9.4S, V9.4S, V15.4S
 	FMOVQ 16(R8), F15
@@ -8571,33 +8943,130 @@ done19:
 	FMOVQ 144(R8), F15
 	WORD  $0x4e2fd5ce // FADD V14.4S, V14.4S, V15.4S
 
-done25:
+done28:
 	FMOVQ F9, (R8)
 	FMOVQ F10, 16(R8)
 	FMOVQ F11, 64(R8)
 	FMOVQ F12, 80(R8)
 	FMOVQ F13, 128(R8)
 	FMOVQ F14, 144(R8)
-	MOVD  32(R3), R7
+	MOVD  80(R3), R10
+	ADD   R10, R7, R7
+	MOVD  64(R3), R7
 	ADD   R7, R9, R9
-	ADD   $192, R8, R8
+	MOVD  72(R3), R7
+	ADD   R7, R8, R8
 
-done17:
-	ADD $104, R3, R3
-	ADD $-1, R6, R6
-	CMP $1, R6
-	BGE loop4
+done20:
+	MOVD 72(R3), R7
+	CMP  $0, R7
+	BGE  done8
+	MOVD (R3), R7
+	MOVD 56(R3), R10
+	ADD  R10, R7, R7
+	JMP  start6
+
+done8:
+	MOVD 336(R1), R7
+	ADD  R7, R3, R3
+	ADD  $-1, R6, R6
+	CMP  $1, R6
+	BGE  loop4
 
 done5:
-	MOVD 296(R1), R3
-	MOVD 312(R1), R6
-	MOVD 320(R1), R7
-	MOVD 328(R1), R8
-	MOVD 232(R1), R9
+	MOVD R1, R3
+	MOVD 344(R1), R6
+	CMP  $0, R6
+	BEQ  done29
+
+	// Back.
+	MOVD $2, R6
+
+loop30:
+	MOVD 88(R3), R7
+	MOVD (R3), R8
+	ADD  R7, R8, R8
+	MOVD R8, (R3)
+	MOVD 96(R3), R7
+	MOVD 24(R3), R8
+	ADD  R7, R8, R8
+	MOVD R8, 24(R3)
+	MOVD 104(R3), R7
+	MOVD 40(R3), R8
+	ADD  R7, R8, R8
+	MOVD R8, 40(R3)
+	MOVD 112(R3), R7
+	CMP  $0, R7
+	BEQ  done31
+	MOVD 96(R3), R7
+	MOVD 112(R3), R8
+	ADD  R7, R8, R8
+	MOVD R8, 112(R3)
+
+done31:
+	MOVD $0, R7
+	MOVD 56(R3), R8
+	SUB  R8, R7, R7
+	MOVD R7, 56(R3)
+	MOVD $0, R7
+	MOVD 88(R3), R8
+	SUB  R8, R7, R7
+	MOVD R7, 88(R3)
+	MOVD $0, R7
+	MOVD 64(R3), R8
+	SUB  R8, R7, R7
+	MOVD R7, 64(R3)
+	MOVD $0, R7
+	MOVD 96(R3), R8
+	SUB  R8, R7, R7
+	MOVD R7, 96(R3)
+	MOVD $0, R7
+	MOVD 72(R3), R8
+	SUB  R8, R7, R7
+	MOVD R7, 72(R3)
+	MOVD $0, R7
+	MOVD 104(R3), R8
+	SUB  R8, R7, R7
+	MOVD R7, 104(R3)
+	MOVD 80(R3), R7
+	MOVD 56(R3), R8
+	ADD  R8, R7, R7
+	ADD  R8, R7, R7
+	MOVD R7, 80(R3)
+	ADD  $160, R3, R3
+	ADD  $-1, R6, R6
+	CMP  $0, R6
+	BNE  loop30
+	MOVD 352(R1), R3
+	CMP  $0, R3
+	BEQ  done32
+	MOVD 320(R1), R6
+	ADD  R3, R6, R6
+	MOVD R6, 320(R1)
+	MOVD $0, R3
+	MOVD 352(R1), R6
+	SUB  R6, R3, R3
+	MOVD R3, 352(R1)
+	MOVD $0, R3
+	MOVD 336(R1), R6
+	SUB  R6, R3, R3
+	MOVD R3, 336(R1)
+	MOVD 32(R1), R3
+	MOVD 192(R1), R6
+	MOVD R3, 192(R1)
+	MOVD R6, 32(R1)
+
+done32:
+done29:
+	MOVD 432(R1), R3
+	MOVD 448(R1), R6
+	MOVD 456(R1), R7
+	MOVD 464(R1), R8
+	MOVD 368(R1), R9
 
 	// 8 elements at a time.
 	CMP $16, R9
-	BLT done26
+	BLT done33
 
 	// Reset gate and update gate.
 	FMOVQ (R6), F9
@@ -8710,9 +9179,9 @@ done5:
 	FMOVQ F10, 80(R6)
 	ADD   $-16, R9, R9
 	CMP   $16, R9
-	BLT   done28
+	BLT   done35
 
-loop27:
+loop34:
 	// New gate and h of the units before. Reset gate and update gate.
 	FMOVQ 32(R6), F11
 	FMOVQ 48(R6), F12
@@ -9048,9 +9517,9 @@ loop27:
 	ADD   $128, R7, R7
 	ADD   $-16, R9, R9
 	CMP   $16, R9
-	BGE   loop27
+	BGE   loop34
 
-done28:
+done35:
 	// New gate and h of the units before. Reset gate and update gate.
 	FMOVQ 32(R6), F11
 	FMOVQ 48(R6), F12
@@ -9273,12 +9742,12 @@ done28:
 	ADD   $128, R6, R6
 	ADD   $128, R7, R7
 
-done26:
+done33:
 	// 4 elements at a time.
 	CMP $4, R9
-	BLT done30
+	BLT done37
 
-loop29:
+loop36:
 	// Reset gate and update gate. New gate and h of the units before.
 	FMOVQ (R6), F9
 	FMOVQ (R7), F10
@@ -9367,14 +9836,14 @@ loop29:
 	ADD   $16, R8, R8
 	ADD   $-4, R9, R9
 	CMP   $4, R9
-	BGE   loop29
+	BGE   loop36
 
-done30:
+done37:
 	// The last elements.
 	CMP $0, R9
-	BEQ done31
+	BEQ done38
 
-loop32:
+loop39:
 	// Reset gate and update gate. New gate and h of the units before.
 	FMOVS (R6), F9
 	FMOVS (R7), F10
@@ -9463,49 +9932,49 @@ loop32:
 	ADD   $4, R8, R8
 	ADD   $-1, R9, R9
 	CMP   $0, R9
-	BNE   loop32
+	BNE   loop39
 
-done31:
+done38:
 	// To the next step.
-	MOVD 224(R1), R3
+	MOVD 360(R1), R3
 	ADD  $-1, R3, R3
-	MOVD R3, 224(R1)
+	MOVD R3, 360(R1)
 	CMP  $0, R3
 	BEQ  done2
-	MOVD 296(R1), R3
-	MOVD R3, 328(R1)
-	MOVD 304(R1), R3
-	MOVD R3, 336(R1)
-	MOVD 296(R1), R3
-	MOVD 344(R1), R6
+	MOVD 432(R1), R3
+	MOVD R3, 464(R1)
+	MOVD 440(R1), R3
+	MOVD R3, 472(R1)
+	MOVD 432(R1), R3
+	MOVD 480(R1), R6
 	ADD  R6, R3, R3
-	MOVD R3, 296(R1)
-	MOVD 304(R1), R3
-	MOVD 352(R1), R6
+	MOVD R3, 432(R1)
+	MOVD 440(R1), R3
+	MOVD 488(R1), R6
 	ADD  R6, R3, R3
-	MOVD R3, 304(R1)
-	MOVD 312(R1), R3
-	MOVD 360(R1), R6
+	MOVD R3, 440(R1)
+	MOVD 448(R1), R3
+	MOVD 496(R1), R6
 	ADD  R6, R3, R3
-	MOVD R3, 312(R1)
-	MOVD 320(R1), R3
-	MOVD 368(R1), R6
+	MOVD R3, 448(R1)
+	MOVD 456(R1), R3
+	MOVD 504(R1), R6
 	ADD  R6, R3, R3
-	MOVD R3, 320(R1)
+	MOVD R3, 456(R1)
 	MOVD 16(R1), R3
-	MOVD 376(R1), R6
+	MOVD 512(R1), R6
 	ADD  R6, R3, R3
 	MOVD R3, 16(R1)
-	MOVD 328(R1), R3
-	MOVD R3, 120(R1)
-	MOVD 48(R1), R3
-	MOVD 56(R1), R6
+	MOVD 464(R1), R3
+	MOVD R3, 176(R1)
+	MOVD 40(R1), R3
+	MOVD 48(R1), R6
 	ADD  R6, R3, R3
-	MOVD R3, 48(R1)
-	MOVD 152(R1), R3
-	MOVD 160(R1), R6
+	MOVD R3, 40(R1)
+	MOVD 200(R1), R3
+	MOVD 208(R1), R6
 	ADD  R6, R3, R3
-	MOVD R3, 152(R1)
+	MOVD R3, 200(R1)
 	JMP  step1
 
 done2:
@@ -9540,21 +10009,31 @@ TEXT ·rnnTanhStepsNEON(SB), NOSPLIT, $0-8
 
 step1:
 	// A step.
-	MOVD 216(R1), R6
-	MOVD 208(R1), R3
+	MOVD 328(R1), R6
+	MOVD 320(R1), R3
 	ADD  R3, R1, R3
 	CMP  $1, R6
 	BLT  done5
 
 loop4:
 	MOVD (R3), R7
-	MOVD 48(R3), R8
+	MOVD 40(R3), R8
 	MOVD 24(R3), R9
-	MOVD 80(R3), R10
-	CMP  $1, R10
-	BLT  done7
+	MOVD 72(R3), R10
+	CMP  $0, R10
+	BGE  start6
+	MOVD 152(R3), R10
+	CMP  $0, R10
+	BEQ  done9
+	JMP  last7
 
-loop6:
+done9:
+start6:
+	MOVD 128(R3), R10
+	CMP  $1, R10
+	BLT  done11
+
+loop10:
 	// The chains of a panel.
 	MOVD  R9, R11
 	FMOVQ (R11), F7
@@ -9576,16 +10055,16 @@ loop6:
 	MOVD  16(R3), R11
 	MOVD  8(R3), R12
 	CMP   $1, R12
-	BLT   done9
+	BLT   done13
 
-loop8:
+loop12:
 	MOVD R12, R13
 	ADD  $-128, R12, R12
 	CMP  $1, R12
-	BLT  done10
+	BLT  done14
 	MOVD $128, R13
 
-done10:
+done14:
 	MOVD R13, R14
 	LSL  $6, R14, R14
 	MOVD R7, R7
@@ -9593,9 +10072,9 @@ done10:
 	ADD  R14, R15, R5
 	ADD  R14, R5, R14
 	SUBS $4, R13, R13
-	BLT  done12
+	BLT  done16
 
-loop11:
+loop15:
 	FMOVQ (R11), F23
 	FLDPQ (R7), (F24, F25)
 	WORD  $0x4f971307 // FMLA V7.4S, V24.4S, V23.S[0]
@@ -9699,14 +10178,14 @@ loop11:
 	ADD   $256, R5, R5
 	ADD   $256, R14, R14
 	SUBS  $4, R13, R13
-	BGE   loop11
+	BGE   loop15
 
-done12:
+done16:
 	ADD  $4, R13, R13
 	SUBS $1, R13, R13
-	BLT  done14
+	BLT  done18
 
-loop13:
+loop17:
 	FMOVS (R11), F23
 	FLDPQ (R7), (F24, F25)
 	WORD  $0x4f971307 // FMLA V7.4S, V24.4S, V23.S[0]
@@ -9738,19 +10217,19 @@ loop13:
 	ADD   $64, R5, R5
 	ADD   $64, R14, R14
 	SUBS  $1, R13, R13
-	BGE   loop13
+	BGE   loop17
 
-done14:
+done18:
 	ADD  $1, R13, R13
 	MOVD R14, R7
 	CMP  $1, R12
-	BGE  loop8
+	BGE  loop12
 
-done9:
+done13:
 	// Add what is there.
-	MOVD  40(R3), R11
+	MOVD  32(R3), R11
 	CMP   $0, R11
-	BEQ   done15
+	BEQ   done19
 	FMOVQ (R8), F23
 	WORD  $0x4e37d4e7 // FADD V7.4S, V7.4S, V23.4S
 	FMOVQ 16(R8), F23
@@ -9784,7 +10263,7 @@ done9:
 	FMOVQ 240(R8), F23
 	WORD  $0x4e37d6d6 // FADD V22.4S, V22.4S, V23.4S
 
-done15:
+done19:
 	FMOVQ F7, (R8)
 	FMOVQ F8, 16(R8)
 	FMOVQ F9, 32(R8)
@@ -9801,17 +10280,25 @@ done15:
 	FMOVQ F20, 208(R8)
 	FMOVQ F21, 224(R8)
 	FMOVQ F22, 240(R8)
-	MOVD  32(R3), R11
+	MOVD  80(R3), R11
+	ADD   R11, R7, R7
+	MOVD  64(R3), R11
 	ADD   R11, R9, R9
-	ADD   $256, R8, R8
+	MOVD  72(R3), R11
+	ADD   R11, R8, R8
 	ADD   $-1, R10, R10
 	CMP   $1, R10
-	BGE   loop6
+	BGE   loop10
 
-done7:
-	MOVD 88(R3), R10
+done11:
+	MOVD 72(R3), R10
+	CMP  $0, R10
+	BLT  done8
+
+last7:
+	MOVD 136(R3), R10
 	CMP  $1, R10
-	BNE  done16
+	BNE  done20
 
 	// The chains of a panel.
 	MOVD  R9, R11
@@ -9822,23 +10309,23 @@ done7:
 	MOVD  16(R3), R11
 	MOVD  8(R3), R12
 	CMP   $1, R12
-	BLT   done18
+	BLT   done22
 
-loop17:
+loop21:
 	MOVD R12, R13
 	ADD  $-128, R12, R12
 	CMP  $1, R12
-	BLT  done19
+	BLT  done23
 	MOVD $128, R13
 
-done19:
+done23:
 	MOVD R13, R14
 	LSL  $6, R14, R14
 	MOVD R7, R7
 	SUBS $4, R13, R13
-	BLT  done21
+	BLT  done25
 
-loop20:
+loop24:
 	FMOVQ (R11), F11
 	FLDPQ (R7), (F12, F13)
 	WORD  $0x4f8b1187 // FMLA V7.4S, V12.4S, V11.S[0]
@@ -9867,14 +10354,14 @@ loop20:
 	ADD   $16, R11, R11
 	ADD   $256, R7, R7
 	SUBS  $4, R13, R13
-	BGE   loop20
+	BGE   loop24
 
-done21:
+done25:
 	ADD  $4, R13, R13
 	SUBS $1, R13, R13
-	BLT  done23
+	BLT  done27
 
-loop22:
+loop26:
 	FMOVS (R11), F11
 	FLDPQ (R7), (F12, F13)
 	WORD  $0x4f8b1187 // FMLA V7.4S, V12.4S, V11.S[0]
@@ -9885,19 +10372,19 @@ loop22:
 	ADD   $4, R11, R11
 	ADD   $64, R7, R7
 	SUBS  $1, R13, R13
-	BGE   loop22
+	BGE   loop26
 
-done23:
+done27:
 	ADD  $1, R13, R13
 	MOVD R7, R7
 	CMP  $1, R12
-	BGE  loop17
+	BGE  loop21
 
-done18:
+done22:
 	// Add what is there.
-	MOVD  40(R3), R11
+	MOVD  32(R3), R11
 	CMP   $0, R11
-	BEQ   done24
+	BEQ   done28
 	FMOVQ (R8), F11
 	WORD  $0x4e2bd4e7 // FADD V7.4S, V7.4S, V11.4S
 	FMOVQ 16(R8), F11
@@ -9907,18 +10394,21 @@ done18:
 	FMOVQ 48(R8), F11
 	WORD  $0x4e2bd54a // FADD V10.4S, V10.4S, V11.4S
 
-done24:
+done28:
 	FMOVQ F7, (R8)
 	FMOVQ F8, 16(R8)
 	FMOVQ F9, 32(R8)
 	FMOVQ F10, 48(R8)
-	MOVD  32(R3), R11
+	MOVD  80(R3), R11
+	ADD   R11, R7, R7
+	MOVD  64(R3), R11
 	ADD   R11, R9, R9
-	ADD   $64, R8, R8
+	MOVD  72(R3), R11
+	ADD   R11, R8, R8
 
-done16:
+done20:
 	CMP $2, R10
-	BNE done25
+	BNE done29
 
 	// The chains of a panel.
 	MOVD  R9, R11
@@ -9933,24 +10423,24 @@ done16:
 	MOVD  16(R3), R11
 	MOVD  8(R3), R12
 	CMP   $1, R12
-	BLT   done27
+	BLT   done31
 
-loop26:
+loop30:
 	MOVD R12, R13
 	ADD  $-128, R12, R12
 	CMP  $1, R12
-	BLT  done28
+	BLT  done32
 	MOVD $128, R13
 
-done28:
+done32:
 	MOVD R13, R14
 	LSL  $6, R14, R14
 	MOVD R7, R7
 	ADD  R14, R7, R14
 	SUBS $4, R13, R13
-	BLT  done30
+	BLT  done34
 
-loop29:
+loop33:
 	FMOVQ (R11), F15
 	FLDPQ (R7), (F16, F17)
 	WORD  $0x4f8f1207 // FMLA V7.4S, V16.4S, V15.S[0]
@@ -10004,14 +10494,14 @@ loop29:
 	ADD   $256, R7, R7
 	ADD   $256, R14, R14
 	SUBS  $4, R13, R13
-	BGE   loop29
+	BGE   loop33
 
-done30:
+done34:
 	ADD  $4, R13, R13
 	SUBS $1, R13, R13
-	BLT  done32
+	BLT  done36
 
-loop31:
+loop35:
 	FMOVS (R11), F15
 	FLDPQ (R7), (F16, F17)
 	WORD  $0x4f8f1207 // FMLA V7.4S, V16.4S, V15.S[0]
@@ -10029,19 +10519,19 @@ loop31:
 	ADD   $64, R7, R7
 	ADD   $64, R14, R14
 	SUBS  $1, R13, R13
-	BGE   loop31
+	BGE   loop35
 
-done32:
+done36:
 	ADD  $1, R13, R13
 	MOVD R14, R7
 	CMP  $1, R12
-	BGE  loop26
+	BGE  loop30
 
-done27:
+done31:
 	// Add what is there.
-	MOVD  40(R3), R11
+	MOVD  32(R3), R11
 	CMP   $0, R11
-	BEQ   done33
+	BEQ   done37
 	FMOVQ (R8), F15
 	WORD  $0x4e2fd4e7 // FADD V7.4S, V7.4S, V15.4S
 	FMOVQ 16(R8), F15
@@ -10059,7 +10549,7 @@ done27:
 	FMOVQ 112(R8), F15
 	WORD  $0x4e2fd5ce // FADD V14.4S, V14.4S, V15.4S
 
-done33:
+done37:
 	FMOVQ F7, (R8)
 	FMOVQ F8, 16(R8)
 	FMOVQ F9, 32(R8)
@@ -10068,13 +10558,16 @@ done33:
 	FMOVQ F12, 80(R8)
 	FMOVQ F13, 96(R8)
 	FMOVQ F14, 112(R8)
-	MOVD  32(R3), R11
+	MOVD  80(R3), R11
+	ADD   R11, R7, R7
+	MOVD  64(R3), R11
 	ADD   R11, R9, R9
-	ADD   $128, R8, R8
+	MOVD  72(R3), R11
+	ADD   R11, R8, R8
 
-done25:
+done29:
 	CMP $3, R10
-	BNE done34
+	BNE done38
 
 	// The chains of a panel.
 	MOVD  R9, R10
@@ -10093,25 +10586,25 @@ done25:
 	MOVD  16(R3), R10
 	MOVD  8(R3), R11
 	CMP   $1, R11
-	BLT   done36
+	BLT   done40
 
-loop35:
+loop39:
 	MOVD R11, R12
 	ADD  $-128, R11, R11
 	CMP  $1, R11
-	BLT  done37
+	BLT  done41
 	MOVD $128, R12
 
-done37:
+done41:
 	MOVD R12, R13
 	LSL  $6, R13, R13
 	MOVD R7, R7
 	ADD  R13, R7, R14
 	ADD  R13, R14, R13
 	SUBS $4, R12, R12
-	BLT  done39
+	BLT  done43
 
-loop38:
+loop42:
 	FMOVQ (R10), F19
 	FLDPQ (R7), (F20, F21)
 	WORD  $0x4f931287 // FMLA V7.4S, V20.4S, V19.S[0]
@@ -10190,14 +10683,14 @@ loop38:
 	ADD   $256, R14, R14
 	ADD   $256, R13, R13
 	SUBS  $4, R12, R12
-	BGE   loop38
+	BGE   loop42
 
-done39:
+done43:
 	ADD  $4, R12, R12
 	SUBS $1, R12, R12
-	BLT  done41
+	BLT  done45
 
-loop40:
+loop44:
 	FMOVS (R10), F19
 	FLDPQ (R7), (F20, F21)
 	WORD  $0x4f931287 // FMLA V7.4S, V20.4S, V19.S[0]
@@ -10222,19 +10715,19 @@ loop40:
 	ADD   $64, R14, R14
 	ADD   $64, R13, R13
 	SUBS  $1, R12, R12
-	BGE   loop40
+	BGE   loop44
 
-done41:
+done45:
 	ADD  $1, R12, R12
 	MOVD R13, R7
 	CMP  $1, R11
-	BGE  loop35
+	BGE  loop39
 
-done36:
+done40:
 	// Add what is there.
-	MOVD  40(R3), R10
+	MOVD  32(R3), R10
 	CMP   $0, R10
-	BEQ   done42
+	BEQ   done46
 	FMOVQ (R8), F19
 	WORD  $0x4e33d4e7 // FADD V7.4S, V7.4S, V19.4S
 	FMOVQ 16(R8), F19
@@ -10260,7 +10753,7 @@ done36:
 	FMOVQ 176(R8), F19
 	WORD  $0x4e33d652 // FADD V18.4S, V18.4S, V19.4S
 
-done42:
+done46:
 	FMOVQ F7, (R8)
 	FMOVQ F8, 16(R8)
 	FMOVQ F9, 32(R8)
@@ -10273,14 +10766,17 @@ done42:
 	FMOVQ F16, 144(R8)
 	FMOVQ F17, 160(R8)
 	FMOVQ F18, 176(R8)
-	MOVD  32(R3), R10
+	MOVD  80(R3), R10
+	ADD   R10, R7, R7
+	MOVD  64(R3), R10
 	ADD   R10, R9, R9
-	ADD   $192, R8, R8
+	MOVD  72(R3), R10
+	ADD   R10, R8, R8
 
-done34:
-	MOVD 96(R3), R10
+done38:
+	MOVD 144(R3), R10
 	CMP  $0, R10
-	BEQ  done43
+	BEQ  done47
 
 	// The chains of a panel.
 	MOVD  R9, R10
@@ -10289,23 +10785,23 @@ done34:
 	MOVD  16(R3), R10
 	MOVD  8(R3), R11
 	CMP   $1, R11
-	BLT   done45
+	BLT   done49
 
-loop44:
+loop48:
 	MOVD R11, R12
 	ADD  $-128, R11, R11
 	CMP  $1, R11
-	BLT  done46
+	BLT  done50
 	MOVD $128, R12
 
-done46:
+done50:
 	MOVD R12, R13
 	LSL  $6, R13, R13
 	MOVD R7, R7
 	SUBS $4, R12, R12
-	BLT  done48
+	BLT  done52
 
-loop47:
+loop51:
 	FMOVQ (R10), F9
 	FLDPQ (R7), (F10, F11)
 	WORD  $0x4f891147 // FMLA V7.4S, V10.4S, V9.S[0]
@@ -10322,14 +10818,14 @@ loop47:
 	ADD   $16, R10, R10
 	ADD   $256, R7, R7
 	SUBS  $4, R12, R12
-	BGE   loop47
+	BGE   loop51
 
-done48:
+done52:
 	ADD  $4, R12, R12
 	SUBS $1, R12, R12
-	BLT  done50
+	BLT  done54
 
-loop49:
+loop53:
 	FMOVS (R10), F9
 	FLDPQ (R7), (F10, F11)
 	WORD  $0x4f891147 // FMLA V7.4S, V10.4S, V9.S[0]
@@ -10337,48 +10833,145 @@ loop49:
 	ADD   $4, R10, R10
 	ADD   $64, R7, R7
 	SUBS  $1, R12, R12
-	BGE   loop49
+	BGE   loop53
 
-done50:
+done54:
 	ADD  $1, R12, R12
 	MOVD R7, R7
 	CMP  $1, R11
-	BGE  loop44
+	BGE  loop48
 
-done45:
+done49:
 	// Add what is there.
-	MOVD  40(R3), R7
-	CMP   $0, R7
-	BEQ   done51
+	MOVD  32(R3), R10
+	CMP   $0, R10
+	BEQ   done55
 	FMOVQ (R8), F9
 	WORD  $0x4e29d4e7 // FADD V7.4S, V7.4S, V9.4S
 	FMOVQ 16(R8), F9
 	WORD  $0x4e29d508 // FADD V8.4S, V8.4S, V9.4S
 
-done51:
+done55:
 	FMOVQ F7, (R8)
 	FMOVQ F8, 16(R8)
-	MOVD  32(R3), R7
+	MOVD  80(R3), R10
+	ADD   R10, R7, R7
+	MOVD  64(R3), R7
 	ADD   R7, R9, R9
-	ADD   $64, R8, R8
+	MOVD  72(R3), R7
+	ADD   R7, R8, R8
 
-done43:
-	ADD $104, R3, R3
-	ADD $-1, R6, R6
-	CMP $1, R6
-	BGE loop4
+done47:
+	MOVD 72(R3), R7
+	CMP  $0, R7
+	BGE  done8
+	MOVD (R3), R7
+	MOVD 56(R3), R10
+	ADD  R10, R7, R7
+	JMP  start6
+
+done8:
+	MOVD 336(R1), R7
+	ADD  R7, R3, R3
+	ADD  $-1, R6, R6
+	CMP  $1, R6
+	BGE  loop4
 
 done5:
-	MOVD 296(R1), R3
-	MOVD 312(R1), R6
-	MOVD 320(R1), R7
-	MOVD 232(R1), R8
+	MOVD R1, R3
+	MOVD 344(R1), R6
+	CMP  $0, R6
+	BEQ  done56
+
+	// Back.
+	MOVD $2, R6
+
+loop57:
+	MOVD 88(R3), R7
+	MOVD (R3), R8
+	ADD  R7, R8, R8
+	MOVD R8, (R3)
+	MOVD 96(R3), R7
+	MOVD 24(R3), R8
+	ADD  R7, R8, R8
+	MOVD R8, 24(R3)
+	MOVD 104(R3), R7
+	MOVD 40(R3), R8
+	ADD  R7, R8, R8
+	MOVD R8, 40(R3)
+	MOVD 112(R3), R7
+	CMP  $0, R7
+	BEQ  done58
+	MOVD 96(R3), R7
+	MOVD 112(R3), R8
+	ADD  R7, R8, R8
+	MOVD R8, 112(R3)
+
+done58:
+	MOVD $0, R7
+	MOVD 56(R3), R8
+	SUB  R8, R7, R7
+	MOVD R7, 56(R3)
+	MOVD $0, R7
+	MOVD 88(R3), R8
+	SUB  R8, R7, R7
+	MOVD R7, 88(R3)
+	MOVD $0, R7
+	MOVD 64(R3), R8
+	SUB  R8, R7, R7
+	MOVD R7, 64(R3)
+	MOVD $0, R7
+	MOVD 96(R3), R8
+	SUB  R8, R7, R7
+	MOVD R7, 96(R3)
+	MOVD $0, R7
+	MOVD 72(R3), R8
+	SUB  R8, R7, R7
+	MOVD R7, 72(R3)
+	MOVD $0, R7
+	MOVD 104(R3), R8
+	SUB  R8, R7, R7
+	MOVD R7, 104(R3)
+	MOVD 80(R3), R7
+	MOVD 56(R3), R8
+	ADD  R8, R7, R7
+	ADD  R8, R7, R7
+	MOVD R7, 80(R3)
+	ADD  $160, R3, R3
+	ADD  $-1, R6, R6
+	CMP  $0, R6
+	BNE  loop57
+	MOVD 352(R1), R3
+	CMP  $0, R3
+	BEQ  done59
+	MOVD 320(R1), R6
+	ADD  R3, R6, R6
+	MOVD R6, 320(R1)
+	MOVD $0, R3
+	MOVD 352(R1), R6
+	SUB  R6, R3, R3
+	MOVD R3, 352(R1)
+	MOVD $0, R3
+	MOVD 336(R1), R6
+	SUB  R6, R3, R3
+	MOVD R3, 336(R1)
+	MOVD 32(R1), R3
+	MOVD 192(R1), R6
+	MOVD R3, 192(R1)
+	MOVD R6, 32(R1)
+
+done59:
+done56:
+	MOVD 432(R1), R3
+	MOVD 448(R1), R6
+	MOVD 456(R1), R7
+	MOVD 368(R1), R8
 
 	// 8 elements at a time.
 	CMP $8, R8
-	BLT done53
+	BLT done61
 
-loop52:
+loop60:
 	FMOVQ (R6), F7
 	FMOVQ 16(R6), F8
 	FMOVQ (R7), F9
@@ -10432,14 +11025,14 @@ loop52:
 	ADD   $32, R7, R7
 	ADD   $-8, R8, R8
 	CMP   $8, R8
-	BGE   loop52
+	BGE   loop60
 
-done53:
+done61:
 	// 4 elements at a time.
 	CMP $4, R8
-	BLT done55
+	BLT done63
 
-loop54:
+loop62:
 	FMOVQ (R6), F7
 	FMOVQ (R7), F8
 	VMOV  V2.B16, V9.B16
@@ -10469,14 +11062,14 @@ loop54:
 	ADD   $16, R7, R7
 	ADD   $-4, R8, R8
 	CMP   $4, R8
-	BGE   loop54
+	BGE   loop62
 
-done55:
+done63:
 	// The last elements.
 	CMP $0, R8
-	BEQ done56
+	BEQ done64
 
-loop57:
+loop65:
 	FMOVS (R6), F7
 	FMOVS (R7), F8
 	VMOV  V2.B16, V9.B16
@@ -10506,49 +11099,49 @@ loop57:
 	ADD   $4, R7, R7
 	ADD   $-1, R8, R8
 	CMP   $0, R8
-	BNE   loop57
+	BNE   loop65
 
-done56:
+done64:
 	// To the next step.
-	MOVD 224(R1), R3
+	MOVD 360(R1), R3
 	ADD  $-1, R3, R3
-	MOVD R3, 224(R1)
+	MOVD R3, 360(R1)
 	CMP  $0, R3
 	BEQ  done2
-	MOVD 296(R1), R3
-	MOVD R3, 328(R1)
-	MOVD 304(R1), R3
-	MOVD R3, 336(R1)
-	MOVD 296(R1), R3
-	MOVD 344(R1), R6
+	MOVD 432(R1), R3
+	MOVD R3, 464(R1)
+	MOVD 440(R1), R3
+	MOVD R3, 472(R1)
+	MOVD 432(R1), R3
+	MOVD 480(R1), R6
 	ADD  R6, R3, R3
-	MOVD R3, 296(R1)
-	MOVD 304(R1), R3
-	MOVD 352(R1), R6
+	MOVD R3, 432(R1)
+	MOVD 440(R1), R3
+	MOVD 488(R1), R6
 	ADD  R6, R3, R3
-	MOVD R3, 304(R1)
-	MOVD 312(R1), R3
-	MOVD 360(R1), R6
+	MOVD R3, 440(R1)
+	MOVD 448(R1), R3
+	MOVD 496(R1), R6
 	ADD  R6, R3, R3
-	MOVD R3, 312(R1)
-	MOVD 320(R1), R3
-	MOVD 368(R1), R6
+	MOVD R3, 448(R1)
+	MOVD 456(R1), R3
+	MOVD 504(R1), R6
 	ADD  R6, R3, R3
-	MOVD R3, 320(R1)
+	MOVD R3, 456(R1)
 	MOVD 16(R1), R3
-	MOVD 376(R1), R6
+	MOVD 512(R1), R6
 	ADD  R6, R3, R3
 	MOVD R3, 16(R1)
-	MOVD 328(R1), R3
-	MOVD R3, 120(R1)
-	MOVD 48(R1), R3
-	MOVD 56(R1), R6
+	MOVD 464(R1), R3
+	MOVD R3, 176(R1)
+	MOVD 40(R1), R3
+	MOVD 48(R1), R6
 	ADD  R6, R3, R3
-	MOVD R3, 48(R1)
-	MOVD 152(R1), R3
-	MOVD 160(R1), R6
+	MOVD R3, 40(R1)
+	MOVD 200(R1), R3
+	MOVD 208(R1), R6
 	ADD  R6, R3, R3
-	MOVD R3, 152(R1)
+	MOVD R3, 200(R1)
 	JMP  step1
 
 done2:
@@ -10568,21 +11161,31 @@ TEXT ·rnnReLUStepsNEON(SB), NOSPLIT, $0-8
 
 step1:
 	// A step.
-	MOVD 216(R1), R3
-	MOVD 208(R1), R2
+	MOVD 328(R1), R3
+	MOVD 320(R1), R2
 	ADD  R2, R1, R2
 	CMP  $1, R3
 	BLT  done5
 
 loop4:
 	MOVD (R2), R6
-	MOVD 48(R2), R7
+	MOVD 40(R2), R7
 	MOVD 24(R2), R8
-	MOVD 80(R2), R9
-	CMP  $1, R9
-	BLT  done7
+	MOVD 72(R2), R9
+	CMP  $0, R9
+	BGE  start6
+	MOVD 152(R2), R9
+	CMP  $0, R9
+	BEQ  done9
+	JMP  last7
 
-loop6:
+done9:
+start6:
+	MOVD 128(R2), R9
+	CMP  $1, R9
+	BLT  done11
+
+loop10:
 	// The chains of a panel.
 	MOVD  R8, R10
 	FMOVQ (R10), F1
@@ -10604,16 +11207,16 @@ loop6:
 	MOVD  16(R2), R10
 	MOVD  8(R2), R11
 	CMP   $1, R11
-	BLT   done9
+	BLT   done13
 
-loop8:
+loop12:
 	MOVD R11, R12
 	ADD  $-128, R11, R11
 	CMP  $1, R11
-	BLT  done10
+	BLT  done14
 	MOVD $128, R12
 
-done10:
+done14:
 	MOVD R12, R13
 	LSL  $6, R13, R13
 	MOVD R6, R6
@@ -10621,9 +11224,9 @@ done10:
 	ADD  R13, R14, R15
 	ADD  R13, R15, R13
 	SUBS $4, R12, R12
-	BLT  done12
+	BLT  done16
 
-loop11:
+loop15:
 	FMOVQ (R10), F17
 	FLDPQ (R6), (F18, F19)
 	WORD  $0x4f911241 // FMLA V1.4S, V18.4S, V17.S[0]
@@ -10727,14 +11330,14 @@ loop11:
 	ADD   $256, R15, R15
 	ADD   $256, R13, R13
 	SUBS  $4, R12, R12
-	BGE   loop11
+	BGE   loop15
 
-done12:
+done16:
 	ADD  $4, R12, R12
 	SUBS $1, R12, R12
-	BLT  done14
+	BLT  done18
 
-loop13:
+loop17:
 	FMOVS (R10), F17
 	FLDPQ (R6), (F18, F19)
 	WORD  $0x4f911241 // FMLA V1.4S, V18.4S, V17.S[0]
@@ -10766,19 +11369,19 @@ loop13:
 	ADD   $64, R15, R15
 	ADD   $64, R13, R13
 	SUBS  $1, R12, R12
-	BGE   loop13
+	BGE   loop17
 
-done14:
+done18:
 	ADD  $1, R12, R12
 	MOVD R13, R6
 	CMP  $1, R11
-	BGE  loop8
+	BGE  loop12
 
-done9:
+done13:
 	// Add what is there.
-	MOVD  40(R2), R10
+	MOVD  32(R2), R10
 	CMP   $0, R10
-	BEQ   done15
+	BEQ   done19
 	FMOVQ (R7), F17
 	WORD  $0x4e31d421 // FADD V1.4S, V1.4S, V17.4S
 	FMOVQ 16(R7), F17
@@ -10812,7 +11415,7 @@ done9:
 	FMOVQ 240(R7), F17
 	WORD  $0x4e31d610 // FADD V16.4S, V16.4S, V17.4S
 
-done15:
+done19:
 	FMOVQ F1, (R7)
 	FMOVQ F2, 16(R7)
 	FMOVQ F3, 32(R7)
@@ -10829,17 +11432,25 @@ done15:
 	FMOVQ F14, 208(R7)
 	FMOVQ F15, 224(R7)
 	FMOVQ F16, 240(R7)
-	MOVD  32(R2), R10
+	MOVD  80(R2), R10
+	ADD   R10, R6, R6
+	MOVD  64(R2), R10
 	ADD   R10, R8, R8
-	ADD   $256, R7, R7
+	MOVD  72(R2), R10
+	ADD   R10, R7, R7
 	ADD   $-1, R9, R9
 	CMP   $1, R9
-	BGE   loop6
+	BGE   loop10
 
-done7:
-	MOVD 88(R2), R9
+done11:
+	MOVD 72(R2), R9
+	CMP  $0, R9
+	BLT  done8
+
+last7:
+	MOVD 136(R2), R9
 	CMP  $1, R9
-	BNE  done16
+	BNE  done20
 
 	// The chains of a panel.
 	MOVD  R8, R10
@@ -10850,23 +11461,23 @@ done7:
 	MOVD  16(R2), R10
 	MOVD  8(R2), R11
 	CMP   $1, R11
-	BLT   done18
+	BLT   done22
 
-loop17:
+loop21:
 	MOVD R11, R12
 	ADD  $-128, R11, R11
 	CMP  $1, R11
-	BLT  done19
+	BLT  done23
 	MOVD $128, R12
 
-done19:
+done23:
 	MOVD R12, R13
 	LSL  $6, R13, R13
 	MOVD R6, R6
 	SUBS $4, R12, R12
-	BLT  done21
+	BLT  done25
 
-loop20:
+loop24:
 	FMOVQ (R10), F5
 	FLDPQ (R6), (F6, F7)
 	WORD  $0x4f8510c1 // FMLA V1.4S, V6.4S, V5.S[0]
@@ -10895,14 +11506,14 @@ loop20:
 	ADD   $16, R10, R10
 	ADD   $256, R6, R6
 	SUBS  $4, R12, R12
-	BGE   loop20
+	BGE   loop24
 
-done21:
+done25:
 	ADD  $4, R12, R12
 	SUBS $1, R12, R12
-	BLT  done23
+	BLT  done27
 
-loop22:
+loop26:
 	FMOVS (R10), F5
 	FLDPQ (R6), (F6, F7)
 	WORD  $0x4f8510c1 // FMLA V1.4S, V6.4S, V5.S[0]
@@ -10913,19 +11524,19 @@ loop22:
 	ADD   $4, R10, R10
 	ADD   $64, R6, R6
 	SUBS  $1, R12, R12
-	BGE   loop22
+	BGE   loop26
 
-done23:
+done27:
 	ADD  $1, R12, R12
 	MOVD R6, R6
 	CMP  $1, R11
-	BGE  loop17
+	BGE  loop21
 
-done18:
+done22:
 	// Add what is there.
-	MOVD  40(R2), R10
+	MOVD  32(R2), R10
 	CMP   $0, R10
-	BEQ   done24
+	BEQ   done28
 	FMOVQ (R7), F5
 	WORD  $0x4e25d421 // FADD V1.4S, V1.4S, V5.4S
 	FMOVQ 16(R7), F5
@@ -10935,18 +11546,21 @@ done18:
 	FMOVQ 48(R7), F5
 	WORD  $0x4e25d484 // FADD V4.4S, V4.4S, V5.4S
 
-done24:
+done28:
 	FMOVQ F1, (R7)
 	FMOVQ F2, 16(R7)
 	FMOVQ F3, 32(R7)
 	FMOVQ F4, 48(R7)
-	MOVD  32(R2), R10
+	MOVD  80(R2), R10
+	ADD   R10, R6, R6
+	MOVD  64(R2), R10
 	ADD   R10, R8, R8
-	ADD   $64, R7, R7
+	MOVD  72(R2), R10
+	ADD   R10, R7, R7
 
-done16:
+done20:
 	CMP $2, R9
-	BNE done25
+	BNE done29
 
 	// The chains of a panel.
 	MOVD  R8, R10
@@ -10961,24 +11575,24 @@ done16:
 	MOVD  16(R2), R10
 	MOVD  8(R2), R11
 	CMP   $1, R11
-	BLT   done27
+	BLT   done31
 
-loop26:
+loop30:
 	MOVD R11, R12
 	ADD  $-128, R11, R11
 	CMP  $1, R11
-	BLT  done28
+	BLT  done32
 	MOVD $128, R12
 
-done28:
+done32:
 	MOVD R12, R13
 	LSL  $6, R13, R13
 	MOVD R6, R6
 	ADD  R13, R6, R13
 	SUBS $4, R12, R12
-	BLT  done30
+	BLT  done34
 
-loop29:
+loop33:
 	FMOVQ (R10), F9
 	FLDPQ (R6), (F10, F11)
 	WORD  $0x4f891141 // FMLA V1.4S, V10.4S, V9.S[0]
@@ -11032,14 +11646,14 @@ loop29:
 	ADD   $256, R6, R6
 	ADD   $256, R13, R13
 	SUBS  $4, R12, R12
-	BGE   loop29
+	BGE   loop33
 
-done30:
+done34:
 	ADD  $4, R12, R12
 	SUBS $1, R12, R12
-	BLT  done32
+	BLT  done36
 
-loop31:
+loop35:
 	FMOVS (R10), F9
 	FLDPQ (R6), (F10, F11)
 	WORD  $0x4f891141 // FMLA V1.4S, V10.4S, V9.S[0]
@@ -11057,19 +11671,19 @@ loop31:
 	ADD   $64, R6, R6
 	ADD   $64, R13, R13
 	SUBS  $1, R12, R12
-	BGE   loop31
+	BGE   loop35
 
-done32:
+done36:
 	ADD  $1, R12, R12
 	MOVD R13, R6
 	CMP  $1, R11
-	BGE  loop26
+	BGE  loop30
 
-done27:
+done31:
 	// Add what is there.
-	MOVD  40(R2), R10
+	MOVD  32(R2), R10
 	CMP   $0, R10
-	BEQ   done33
+	BEQ   done37
 	FMOVQ (R7), F9
 	WORD  $0x4e29d421 // FADD V1.4S, V1.4S, V9.4S
 	FMOVQ 16(R7), F9
@@ -11087,7 +11701,7 @@ done27:
 	FMOVQ 112(R7), F9
 	WORD  $0x4e29d508 // FADD V8.4S, V8.4S, V9.4S
 
-done33:
+done37:
 	FMOVQ F1, (R7)
 	FMOVQ F2, 16(R7)
 	FMOVQ F3, 32(R7)
@@ -11096,13 +11710,16 @@ done33:
 	FMOVQ F6, 80(R7)
 	FMOVQ F7, 96(R7)
 	FMOVQ F8, 112(R7)
-	MOVD  32(R2), R10
+	MOVD  80(R2), R10
+	ADD   R10, R6, R6
+	MOVD  64(R2), R10
 	ADD   R10, R8, R8
-	ADD   $128, R7, R7
+	MOVD  72(R2), R10
+	ADD   R10, R7, R7
 
-done25:
+done29:
 	CMP $3, R9
-	BNE done34
+	BNE done38
 
 	// The chains of a panel.
 	MOVD  R8, R9
@@ -11121,25 +11738,25 @@ done25:
 	MOVD  16(R2), R9
 	MOVD  8(R2), R10
 	CMP   $1, R10
-	BLT   done36
+	BLT   done40
 
-loop35:
+loop39:
 	MOVD R10, R11
 	ADD  $-128, R10, R10
 	CMP  $1, R10
-	BLT  done37
+	BLT  done41
 	MOVD $128, R11
 
-done37:
+done41:
 	MOVD R11, R12
 	LSL  $6, R12, R12
 	MOVD R6, R6
 	ADD  R12, R6, R13
 	ADD  R12, R13, R12
 	SUBS $4, R11, R11
-	BLT  done39
+	BLT  done43
 
-loop38:
+loop42:
 	FMOVQ (R9), F13
 	FLDPQ (R6), (F14, F15)
 	WORD  $0x4f8d11c1 // FMLA V1.4S, V14.4S, V13.S[0]
@@ -11218,14 +11835,14 @@ loop38:
 	ADD   $256, R13, R13
 	ADD   $256, R12, R12
 	SUBS  $4, R11, R11
-	BGE   loop38
+	BGE   loop42
 
-done39:
+done43:
 	ADD  $4, R11, R11
 	SUBS $1, R11, R11
-	BLT  done41
+	BLT  done45
 
-loop40:
+loop44:
 	FMOVS (R9), F13
 	FLDPQ (R6), (F14, F15)
 	WORD  $0x4f8d11c1 // FMLA V1.4S, V14.4S, V13.S[0]
@@ -11250,19 +11867,19 @@ loop40:
 	ADD   $64, R13, R13
 	ADD   $64, R12, R12
 	SUBS  $1, R11, R11
-	BGE   loop40
+	BGE   loop44
 
-done41:
+done45:
 	ADD  $1, R11, R11
 	MOVD R12, R6
 	CMP  $1, R10
-	BGE  loop35
+	BGE  loop39
 
-done36:
+done40:
 	// Add what is there.
-	MOVD  40(R2), R9
+	MOVD  32(R2), R9
 	CMP   $0, R9
-	BEQ   done42
+	BEQ   done46
 	FMOVQ (R7), F13
 	WORD  $0x4e2dd421 // FADD V1.4S, V1.4S, V13.4S
 	FMOVQ 16(R7), F13
@@ -11288,7 +11905,7 @@ done36:
 	FMOVQ 176(R7), F13
 	WORD  $0x4e2dd58c // FADD V12.4S, V12.4S, V13.4S
 
-done42:
+done46:
 	FMOVQ F1, (R7)
 	FMOVQ F2, 16(R7)
 	FMOVQ F3, 32(R7)
@@ -11301,14 +11918,17 @@ done42:
 	FMOVQ F10, 144(R7)
 	FMOVQ F11, 160(R7)
 	FMOVQ F12, 176(R7)
-	MOVD  32(R2), R9
+	MOVD  80(R2), R9
+	ADD   R9, R6, R6
+	MOVD  64(R2), R9
 	ADD   R9, R8, R8
-	ADD   $192, R7, R7
+	MOVD  72(R2), R9
+	ADD   R9, R7, R7
 
-done34:
-	MOVD 96(R2), R9
+done38:
+	MOVD 144(R2), R9
 	CMP  $0, R9
-	BEQ  done43
+	BEQ  done47
 
 	// The chains of a panel.
 	MOVD  R8, R9
@@ -11317,23 +11937,23 @@ done34:
 	MOVD  16(R2), R9
 	MOVD  8(R2), R10
 	CMP   $1, R10
-	BLT   done45
+	BLT   done49
 
-loop44:
+loop48:
 	MOVD R10, R11
 	ADD  $-128, R10, R10
 	CMP  $1, R10
-	BLT  done46
+	BLT  done50
 	MOVD $128, R11
 
-done46:
+done50:
 	MOVD R11, R12
 	LSL  $6, R12, R12
 	MOVD R6, R6
 	SUBS $4, R11, R11
-	BLT  done48
+	BLT  done52
 
-loop47:
+loop51:
 	FMOVQ (R9), F3
 	FLDPQ (R6), (F4, F5)
 	WORD  $0x4f831081 // FMLA V1.4S, V4.4S, V3.S[0]
@@ -11350,14 +11970,14 @@ loop47:
 	ADD   $16, R9, R9
 	ADD   $256, R6, R6
 	SUBS  $4, R11, R11
-	BGE   loop47
+	BGE   loop51
 
-done48:
+done52:
 	ADD  $4, R11, R11
 	SUBS $1, R11, R11
-	BLT  done50
+	BLT  done54
 
-loop49:
+loop53:
 	FMOVS (R9), F3
 	FLDPQ (R6), (F4, F5)
 	WORD  $0x4f831081 // FMLA V1.4S, V4.4S, V3.S[0]
@@ -11365,48 +11985,145 @@ loop49:
 	ADD   $4, R9, R9
 	ADD   $64, R6, R6
 	SUBS  $1, R11, R11
-	BGE   loop49
+	BGE   loop53
 
-done50:
+done54:
 	ADD  $1, R11, R11
 	MOVD R6, R6
 	CMP  $1, R10
-	BGE  loop44
+	BGE  loop48
 
-done45:
+done49:
 	// Add what is there.
-	MOVD  40(R2), R6
-	CMP   $0, R6
-	BEQ   done51
+	MOVD  32(R2), R9
+	CMP   $0, R9
+	BEQ   done55
 	FMOVQ (R7), F3
 	WORD  $0x4e23d421 // FADD V1.4S, V1.4S, V3.4S
 	FMOVQ 16(R7), F3
 	WORD  $0x4e23d442 // FADD V2.4S, V2.4S, V3.4S
 
-done51:
+done55:
 	FMOVQ F1, (R7)
 	FMOVQ F2, 16(R7)
-	MOVD  32(R2), R6
+	MOVD  80(R2), R9
+	ADD   R9, R6, R6
+	MOVD  64(R2), R6
 	ADD   R6, R8, R8
-	ADD   $64, R7, R7
+	MOVD  72(R2), R6
+	ADD   R6, R7, R7
 
-done43:
-	ADD $104, R2, R2
-	ADD $-1, R3, R3
-	CMP $1, R3
-	BGE loop4
+done47:
+	MOVD 72(R2), R6
+	CMP  $0, R6
+	BGE  done8
+	MOVD (R2), R6
+	MOVD 56(R2), R9
+	ADD  R9, R6, R6
+	JMP  start6
+
+done8:
+	MOVD 336(R1), R6
+	ADD  R6, R2, R2
+	ADD  $-1, R3, R3
+	CMP  $1, R3
+	BGE  loop4
 
 done5:
-	MOVD 296(R1), R2
-	MOVD 312(R1), R3
-	MOVD 320(R1), R6
-	MOVD 232(R1), R7
+	MOVD R1, R2
+	MOVD 344(R1), R3
+	CMP  $0, R3
+	BEQ  done56
+
+	// Back.
+	MOVD $2, R3
+
+loop57:
+	MOVD 88(R2), R6
+	MOVD (R2), R7
+	ADD  R6, R7, R7
+	MOVD R7, (R2)
+	MOVD 96(R2), R6
+	MOVD 24(R2), R7
+	ADD  R6, R7, R7
+	MOVD R7, 24(R2)
+	MOVD 104(R2), R6
+	MOVD 40(R2), R7
+	ADD  R6, R7, R7
+	MOVD R7, 40(R2)
+	MOVD 112(R2), R6
+	CMP  $0, R6
+	BEQ  done58
+	MOVD 96(R2), R6
+	MOVD 112(R2), R7
+	ADD  R6, R7, R7
+	MOVD R7, 112(R2)
+
+done58:
+	MOVD $0, R6
+	MOVD 56(R2), R7
+	SUB  R7, R6, R6
+	MOVD R6, 56(R2)
+	MOVD $0, R6
+	MOVD 88(R2), R7
+	SUB  R7, R6, R6
+	MOVD R6, 88(R2)
+	MOVD $0, R6
+	MOVD 64(R2), R7
+	SUB  R7, R6, R6
+	MOVD R6, 64(R2)
+	MOVD $0, R6
+	MOVD 96(R2), R7
+	SUB  R7, R6, R6
+	MOVD R6, 96(R2)
+	MOVD $0, R6
+	MOVD 72(R2), R7
+	SUB  R7, R6, R6
+	MOVD R6, 72(R2)
+	MOVD $0, R6
+	MOVD 104(R2), R7
+	SUB  R7, R6, R6
+	MOVD R6, 104(R2)
+	MOVD 80(R2), R6
+	MOVD 56(R2), R7
+	ADD  R7, R6, R6
+	ADD  R7, R6, R6
+	MOVD R6, 80(R2)
+	ADD  $160, R2, R2
+	ADD  $-1, R3, R3
+	CMP  $0, R3
+	BNE  loop57
+	MOVD 352(R1), R2
+	CMP  $0, R2
+	BEQ  done59
+	MOVD 320(R1), R3
+	ADD  R2, R3, R3
+	MOVD R3, 320(R1)
+	MOVD $0, R2
+	MOVD 352(R1), R3
+	SUB  R3, R2, R2
+	MOVD R2, 352(R1)
+	MOVD $0, R2
+	MOVD 336(R1), R3
+	SUB  R3, R2, R2
+	MOVD R2, 336(R1)
+	MOVD 32(R1), R2
+	MOVD 192(R1), R3
+	MOVD R2, 192(R1)
+	MOVD R3, 32(R1)
+
+done59:
+done56:
+	MOVD 432(R1), R2
+	MOVD 448(R1), R3
+	MOVD 456(R1), R6
+	MOVD 368(R1), R7
 
 	// 8 elements at a time.
 	CMP $8, R7
-	BLT done53
+	BLT done61
 
-loop52:
+loop60:
 	FMOVQ (R3), F1
 	FMOVQ 16(R3), F2
 	FMOVQ (R6), F3
@@ -11424,14 +12141,14 @@ loop52:
 	ADD   $32, R6, R6
 	ADD   $-8, R7, R7
 	CMP   $8, R7
-	BGE   loop52
+	BGE   loop60
 
-done53:
+done61:
 	// 4 elements at a time.
 	CMP $4, R7
-	BLT done55
+	BLT done63
 
-loop54:
+loop62:
 	FMOVQ (R3), F1
 	FMOVQ (R6), F2
 	WORD  $0x4e22d421 // FADD V1.4S, V1.4S, V2.4S
@@ -11443,14 +12160,14 @@ loop54:
 	ADD   $16, R6, R6
 	ADD   $-4, R7, R7
 	CMP   $4, R7
-	BGE   loop54
+	BGE   loop62
 
-done55:
+done63:
 	// The last elements.
 	CMP $0, R7
-	BEQ done56
+	BEQ done64
 
-loop57:
+loop65:
 	FMOVS (R3), F1
 	FMOVS (R6), F2
 	WORD  $0x4e22d421 // FADD V1.4S, V1.4S, V2.4S
@@ -11462,49 +12179,49 @@ loop57:
 	ADD   $4, R6, R6
 	ADD   $-1, R7, R7
 	CMP   $0, R7
-	BNE   loop57
+	BNE   loop65
 
-done56:
+done64:
 	// To the next step.
-	MOVD 224(R1), R2
+	MOVD 360(R1), R2
 	ADD  $-1, R2, R2
-	MOVD R2, 224(R1)
+	MOVD R2, 360(R1)
 	CMP  $0, R2
 	BEQ  done2
-	MOVD 296(R1), R2
-	MOVD R2, 328(R1)
-	MOVD 304(R1), R2
-	MOVD R2, 336(R1)
-	MOVD 296(R1), R2
-	MOVD 344(R1), R3
+	MOVD 432(R1), R2
+	MOVD R2, 464(R1)
+	MOVD 440(R1), R2
+	MOVD R2, 472(R1)
+	MOVD 432(R1), R2
+	MOVD 480(R1), R3
 	ADD  R3, R2, R2
-	MOVD R2, 296(R1)
-	MOVD 304(R1), R2
-	MOVD 352(R1), R3
+	MOVD R2, 432(R1)
+	MOVD 440(R1), R2
+	MOVD 488(R1), R3
 	ADD  R3, R2, R2
-	MOVD R2, 304(R1)
-	MOVD 312(R1), R2
-	MOVD 360(R1), R3
+	MOVD R2, 440(R1)
+	MOVD 448(R1), R2
+	MOVD 496(R1), R3
 	ADD  R3, R2, R2
-	MOVD R2, 312(R1)
-	MOVD 320(R1), R2
-	MOVD 368(R1), R3
+	MOVD R2, 448(R1)
+	MOVD 456(R1), R2
+	MOVD 504(R1), R3
 	ADD  R3, R2, R2
-	MOVD R2, 320(R1)
+	MOVD R2, 456(R1)
 	MOVD 16(R1), R2
-	MOVD 376(R1), R3
+	MOVD 512(R1), R3
 	ADD  R3, R2, R2
 	MOVD R2, 16(R1)
-	MOVD 328(R1), R2
-	MOVD R2, 120(R1)
-	MOVD 48(R1), R2
-	MOVD 56(R1), R3
+	MOVD 464(R1), R2
+	MOVD R2, 176(R1)
+	MOVD 40(R1), R2
+	MOVD 48(R1), R3
 	ADD  R3, R2, R2
-	MOVD R2, 48(R1)
-	MOVD 152(R1), R2
-	MOVD 160(R1), R3
+	MOVD R2, 40(R1)
+	MOVD 200(R1), R2
+	MOVD 208(R1), R3
 	ADD  R3, R2, R2
-	MOVD R2, 152(R1)
+	MOVD R2, 200(R1)
 	JMP  step1
 
 done2:

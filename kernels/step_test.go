@@ -257,6 +257,10 @@ func TestSteps(t *testing.T) {
 					check(size[0], size[1], size[2], 2, afterGuard)
 					check(size[0], -1, -1, 3, at(3))
 				}
+				for _, units := range pick([]int{88, 100, 128, 130, 140, 150}, []int{100, 130, 140, 150}, []int{100, 130}) { // back and forth
+					check(units, -1, -1, 4, beforeGuard)
+					check(units, 5, -1, 3, afterGuard)
+				}
 				for _, T := range pick([]int{0, 1, 700}, []int{0, 1, 700}, []int{0, 1, 5}) {
 					check(5, 1, -1, T, at(0))
 					check(9, -1, 3, T, at(1))
