@@ -351,7 +351,8 @@ func stepsPerCall(whh, wih *Panels) int {
 	if wih != nil {
 		k += wih.k
 	}
-	return max(1, stepNs/(fixedNs+unitNs*whh.units+k*whh.Width()/productN))
+	n := stepNs / (fixedNs + unitNs*whh.units + k*whh.Width()/productN)
+	return max(1, n&^1) // an even number, for each call begins with the first panel
 }
 
 // fused makes all steps in few calls. scratch is for an RNN: both parts of the
@@ -464,14 +465,14 @@ func (s *Seq) task(kind stepKind, t, steps int, h0, c0, scratch []float32) (task
 	return task
 }
 
-// goBack has steps go back and forth over weights that do not fit in the first cache, if
-// that holds a good part of them: the last panels of one step are the first ones of the next.
+// goBack has steps go back and forth over weights of which a cache holds a good part: the
+// last panels of one step are the first ones of the next.
 func (t *stepTask) goBack(whh, wih *Panels) {
 	bytes := whh.Bytes()
 	if t.skip == 0 {
 		bytes += wih.Bytes()
 	}
-	if bytes <= pairedWeights || bytes > turnedWeights {
+	if bytes <= pairedWeights || bytes > turnedWeights && bytes <= secondWeights {
 		return
 	}
 	t.turns = 1
@@ -509,8 +510,13 @@ func (k stepKind) launch(isa ISA, task *stepTask) {
 // the first cache. Those of the second one come faster in fewer streams.
 const pairedWeights = 32 << 10
 
-// turnedWeights is the most bytes of weights that steps go back and forth over.
-const turnedWeights = 192 << 10
+// Of more bytes of weights than turnedWeights the first cache holds too few for going back
+// and forth to pay, up to secondWeights, of which the second cache may not hold all.
+const (
+	turnedWeights  = 192 << 10
+	secondWeights  = 512 << 10
+	maxStepWeights = 1152 << 10 // of steps in one call: those of 256 units and a few inputs
+)
 
 // set makes p a product with w whose chains start from zero.
 func (p *rowProduct) set(w *Panels) {
@@ -564,7 +570,7 @@ func oneCall(whh, wih *Panels) bool {
 		longest = max(longest, wih.k)
 	}
 	weights := k * whh.Width()
-	return whh.units > 0 && whh.k > 0 && longest <= kChain && weights <= maxProducts && 4*weights <= maxWeights
+	return whh.units > 0 && whh.k > 0 && longest <= kChain && weights <= maxProducts && 4*weights <= maxStepWeights
 }
 
 // rowMat returns the matrix of one row.

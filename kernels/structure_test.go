@@ -272,7 +272,7 @@ func TestProductsBounded(t *testing.T) {
 				require.True(t, oneCall(whh, nil))
 				n := stepsPerCall(whh, wih)
 				require.Positive(t, n)
-				require.LessOrEqual(t, 4*(k+units)*whh.Width(), maxWeights)
+				require.LessOrEqual(t, 4*(k+units)*whh.Width(), maxStepWeights)
 				require.LessOrEqual(t, n*(k+units)*whh.Width(), maxProducts)
 				require.LessOrEqual(t, n*units, maxWork)
 				require.LessOrEqual(t, n, stepNs/fixedNs)
