@@ -108,8 +108,80 @@ func gemm(isa ISA, c, a Mat, n int, w *Panels, bias []float32, add bool) {
 	if uint(n-1) < smallRows && small(w) && gemmSmall(isa, c, a, n, w, bias, add) {
 		return
 	}
+	if n == 1 && w.Width()%(w.blocksPerPanel()*block) == 0 && w.units > 0 && w.k > 0 {
+		if add && w.k > kChain {
+			gemvAdded(isa, c, a, w, bias)
+		} else {
+			gemvPanels(isa, c, a, w, bias, add, nil)
+		}
+		return
+	}
 	p := matmul{isa: isa, c: c, a: a, w: w, bias: bias, add: add}
 	p.run(n)
+}
+
+// gemvAdded is gemvPanels for several chains whose sum is added to c.
+//
+//go:noinline
+func gemvAdded(isa ISA, c, a Mat, w *Panels, bias []float32) {
+	var sums [maxWeights / 4 / kChain]float32
+	gemvPanels(isa, c, a, w, bias, true, sums[:])
+}
+
+// gemvPanels is gemm for one row and whole panels, which does little before each call.
+// sums is memory for those of a call that are not finished, or nil if that may be c.
+//
+//go:noinline
+func gemvPanels(isa ISA, c, a Mat, w *Panels, bias []float32, add bool, sums []float32) {
+	nb, n, floats := w.blocksPerPanel(), w.len(), block*w.blocksPerPanel() // of a panel and an input
+	weights, cols, first, step := 4*floats*w.k, 4*floats, 0, 1
+	if w.descending {
+		weights, cols, first, step = -weights, -cols, n-1, -1
+	}
+	most := panelsPerCall(1, min(w.k, kChain), nb)
+	var task gemmTask
+	p := matmul{isa: isa, w: w}
+	task.tiles, task.groups, task.ahead = 1, 1, p.ahead(1)
+	task.w0Panel, task.w1Panel = weights, weights
+	for done := 0; done < n; done += most {
+		panel := first + step*done
+		for k := 0; k < w.k; k += kChain {
+			kn, at := min(kChain, w.k-k), (panel*w.k+k)*floats
+			task.panels, task.parts = min(most, n-done), (kn+kBlock-1)/kBlock
+			task.k0, task.k1 = min(kn, kBlock), max(0, kn-kBlock)
+			task.w0, task.w1 = &w.data[at], &w.data[at]
+			if task.k1 > 0 {
+				task.w1 = &w.data[at+kBlock*floats]
+			}
+			task.a, task.c, task.cPanel = &a.Data[k], &c.Data[panel*floats], cols
+			task.init, task.initPanel = &zeroInit[0], 0
+			task.sum, task.sumPanel = nil, 0
+			task.old, task.reads = 0, 0
+			sum, sumPanel := task.c, cols
+			if sums != nil {
+				sum, sumPanel = &sums[0], 4*floats
+			}
+			if k > 0 {
+				task.sum, task.sumPanel, task.reads = sum, sumPanel, 1
+			} else if bias != nil {
+				task.init, task.initPanel = &bias[panel*floats], cols
+			}
+			if k+kn < w.k {
+				task.c, task.cPanel = sum, sumPanel
+			} else if add {
+				task.old, task.reads = 1, 1
+			}
+			if task.ahead > 0 {
+				after := at + kn*floats
+				if k+kn == w.k {
+					after = (panel + step*task.panels) * w.k * floats
+				}
+				task.after0 = uintptr(unsafe.Pointer(unsafe.SliceData(w.data))) + uintptr(4*after)
+				task.after1 = task.after0 + 4*kBlock*uintptr(floats)
+			}
+			gemmTile(isa, 1, nb, &task)
+		}
+	}
 }
 
 // small says whether a few rows take one call, of a microsecond or so, so that what is
