@@ -66,11 +66,10 @@ const (
 	maxProducts  = 1 << 20   // multiply-adds of one call: some 50 us at 20 a ns
 	maxWeights   = 512 << 10 // bytes of W in one call, for they may come from DRAM
 	panelColumns = 4 * block
-	pairedRows   = 5        // of tiles from which on a kernel also takes tiles with one row less
-	copyPanels   = 4        // for which one copy of columns of A serves
-	smallWeights = 64 << 10 // bytes of W, of which a row takes a microsecond or less
-	smallRows    = 4        // of A, of which that still holds, nearly
-	manyInputs   = 2048     // beyond which sums of several copies at once are worth their memory
+	pairedRows   = 5    // of tiles from which on a kernel also takes tiles with one row less
+	copyPanels   = 4    // for which one copy of columns of A serves
+	fewRows      = 4    // of A, whose tiles are that high on each path
+	manyInputs   = 2048 // beyond which sums of several copies at once are worth their memory
 )
 
 // panelsPerCall returns how many panels one call may take, for some rows of A,
@@ -105,109 +104,47 @@ func gemm(isa ISA, c, a Mat, n int, w *Panels, bias []float32, add bool) {
 		gemmPart(isa, c, a, n, w, 0, bias, add)
 		return
 	}
-	if uint(n-1) < smallRows && small(w) && gemmSmall(isa, c, a, n, w, bias, add) {
-		return
-	}
-	if n == 1 && w.Width()%(w.blocksPerPanel()*block) == 0 && w.units > 0 && w.k > 0 {
-		if add && w.k > kChain {
-			gemvAdded(isa, c, a, w, bias)
-		} else {
-			gemvPanels(isa, c, a, w, bias, add, nil)
-		}
+	if uint(n-1) < fewRows && gemmFew(isa, c, a, n, w, bias, add) {
 		return
 	}
 	p := matmul{isa: isa, c: c, a: a, w: w, bias: bias, add: add}
 	p.run(n)
 }
 
-// gemvAdded is gemvPanels for several chains whose sum is added to c.
-//
-//go:noinline
-func gemvAdded(isa ISA, c, a Mat, w *Panels, bias []float32) {
-	var sums [maxWeights / 4 / kChain]float32
-	gemvPanels(isa, c, a, w, bias, true, sums[:])
-}
-
-// gemvPanels is gemm for one row and whole panels, which does little before each call.
-// sums is memory for those of a call that are not finished, or nil if that may be c.
-//
-//go:noinline
-func gemvPanels(isa ISA, c, a Mat, w *Panels, bias []float32, add bool, sums []float32) {
-	nb, n, floats := w.blocksPerPanel(), w.len(), block*w.blocksPerPanel() // of a panel and an input
-	weights, cols, first, step := 4*floats*w.k, 4*floats, 0, 1
-	if w.descending {
-		weights, cols, first, step = -weights, -cols, n-1, -1
-	}
-	most := panelsPerCall(1, min(w.k, kChain), nb)
-	var task gemmTask
-	p := matmul{isa: isa, w: w}
-	task.tiles, task.groups, task.ahead = 1, 1, p.ahead(1)
-	task.w0Panel, task.w1Panel = weights, weights
-	for done := 0; done < n; done += most {
-		panel := first + step*done
-		for k := 0; k < w.k; k += kChain {
-			kn, at := min(kChain, w.k-k), (panel*w.k+k)*floats
-			task.panels, task.parts = min(most, n-done), (kn+kBlock-1)/kBlock
-			task.k0, task.k1 = min(kn, kBlock), max(0, kn-kBlock)
-			task.w0, task.w1 = &w.data[at], &w.data[at]
-			if task.k1 > 0 {
-				task.w1 = &w.data[at+kBlock*floats]
-			}
-			task.a, task.c, task.cPanel = &a.Data[k], &c.Data[panel*floats], cols
-			task.init, task.initPanel = &zeroInit[0], 0
-			task.sum, task.sumPanel = nil, 0
-			task.old, task.reads = 0, 0
-			sum, sumPanel := task.c, cols
-			if sums != nil {
-				sum, sumPanel = &sums[0], 4*floats
-			}
-			if k > 0 {
-				task.sum, task.sumPanel, task.reads = sum, sumPanel, 1
-			} else if bias != nil {
-				task.init, task.initPanel = &bias[panel*floats], cols
-			}
-			if k+kn < w.k {
-				task.c, task.cPanel = sum, sumPanel
-			} else if add {
-				task.old, task.reads = 1, 1
-			}
-			if task.ahead > 0 {
-				after := at + kn*floats
-				if k+kn == w.k {
-					after = (panel + step*task.panels) * w.k * floats
-				}
-				task.after0 = uintptr(unsafe.Pointer(unsafe.SliceData(w.data))) + uintptr(4*after)
-				task.after1 = task.after0 + 4*kBlock*uintptr(floats)
-			}
-			gemmTile(isa, 1, nb, &task)
-		}
-	}
-}
-
-// small says whether a few rows take one call, of a microsecond or so, so that what is
-// done before the call counts.
-func small(w *Panels) bool {
-	width := w.Width()
-	return width > 0 && w.k <= kChain && w.Bytes() <= smallWeights && (width < panelColumns || width%(w.blocksPerPanel()*block) == 0)
-}
-
-// gemmSmall is gemm for small weights and up to smallRows rows, if they are one tile;
-// else it returns false and has done nothing.
-func gemmSmall(isa ISA, c, a Mat, n int, w *Panels, bias []float32, add bool) bool {
-	if w.Width()%block != 0 {
-		if n == 1 {
+// gemmFew is gemm for up to fewRows rows, whose work is so little that what is done
+// before a call counts. It returns false and has done nothing unless the rows are one
+// tile and panels are whole, or there is one panel.
+func gemmFew(isa ISA, c, a Mat, rows int, w *Panels, bias []float32, add bool) bool {
+	width, full := w.Width(), w.blocksPerPanel()*block
+	switch {
+	case width == 0 || w.k == 0:
+		return false
+	case width%block > 0:
+		if rows == 1 && width < panelColumns && w.k <= kChain {
 			gemvPadded(isa, c, a, w, bias, add)
+			return true
 		}
-		return n == 1
+		return false
+	case width < full:
+		full = width
+	case width%full > 0:
+		return false
 	}
-	init := zeroInit[:]
-	if bias != nil {
-		init = bias
+	tile := block * min(full/block, tileBlocks(isa)[rows])
+	switch {
+	case full%tile > 0:
+		return false
+	case !add || w.k <= kChain:
+		gemmTiles(isa, c, a, rows, w, bias, add, full, tile, nil)
+	case rows == 1:
+		gemvAdded(isa, c, a, w, bias, full)
+	default:
+		return false
 	}
-	return gemmBlocks(isa, c, a, n, w, init, bias != nil, add)
+	return true
 }
 
-// gemvPadded is gemmSmall for one row and a part of a panel, of whose last block c and
+// gemvPadded is gemmFew for one row and a part of a panel, of whose last block c and
 // bias hold some columns.
 //
 //go:noinline
@@ -218,49 +155,77 @@ func gemvPadded(isa ISA, c, a Mat, w *Panels, bias []float32, add bool) {
 		copy(sum[:], out)
 	}
 	copy(init[:], bias)
-	gemmBlocks(isa, rowMat(sum[:]), a, 1, w, init[:], true, add)
+	cols := blocks(w.units) * block
+	gemmTiles(isa, rowMat(sum[:]), a, 1, w, init[:], add, cols, cols, nil)
 	copy(out, sum[:])
 }
 
-// gemmBlocks is gemmSmall for whole blocks, and true for one row. init is what chains
-// start from: that of all columns, or else that of a panel.
-func gemmBlocks(isa ISA, c, a Mat, rows int, w *Panels, init []float32, all, add bool) bool {
-	tileBlocks := tileBlocks(isa)
-	if rows >= len(tileBlocks) {
-		return false
+// gemvAdded is gemmFew for one row and several chains whose sum is added to c.
+//
+//go:noinline
+func gemvAdded(isa ISA, c, a Mat, w *Panels, bias []float32, cols int) {
+	var sums [maxWeights / 4 / kChain]float32
+	gemmTiles(isa, c, a, 1, w, bias, true, cols, cols, sums[:])
+}
+
+// gemmTiles multiplies rows that are one tile by all panels, of cols columns each, a
+// multiple of those of a tile. A single row whose sums of several chains must not be in c
+// before they are finished has sums for that.
+func gemmTiles(isa ISA, c, a Mat, rows int, w *Panels, bias []float32, add bool, cols, tile int, sums []float32) {
+	panels, first, step := w.len(), 0, 1
+	if w.descending {
+		first, step = panels-1, -1
 	}
-	k, full := w.k, w.blocksPerPanel()
-	nb := min(full, blocks(w.units)*w.gates)
-	n := min(nb, tileBlocks[rows])
-	groups := nb / n
-	if groups*n != nb {
-		return false
+	var task gemmTask
+	task.tiles, task.groups = 1, cols/tile
+	task.aStride, task.cStride = 4*a.Stride, 4*c.Stride
+	near := matmul{isa: isa, w: w}
+	task.ahead = near.ahead(rows)
+	back := cols - tile // from the last group of a panel to the first one
+	most := panelsPerCall(rows, min(w.k, kChain), cols/block)
+	for done := 0; done < panels; done += most {
+		panel := first + step*done
+		for k := 0; k < w.k; k += kChain {
+			kn, at := min(kChain, w.k-k), (panel*w.k+k)*cols
+			task.panels, task.parts = min(most, panels-done), (kn+kBlock-1)/kBlock
+			task.k0, task.k1 = min(kn, kBlock), max(0, kn-kBlock)
+			task.w0, task.w1 = &w.data[at], &w.data[at]
+			if task.k1 > 0 {
+				task.w1 = &w.data[at+kBlock*cols]
+			}
+			task.w0Group, task.w1Group = 4*tile*task.k0, 4*tile*task.k1
+			task.w0Panel, task.w1Panel = 4*(step*cols*w.k-back*task.k0), 4*(step*cols*w.k-back*task.k1)
+			task.a = &a.Data[k]
+			task.c, task.cPanel = &c.Data[panel*cols], 4*(step*cols-back)
+			task.init, task.initPanel = &zeroInit[0], -4*back
+			task.sum, task.sumGroup, task.sumPanel = nil, 0, 0
+			task.old, task.reads = 0, 0
+			sum, sumPanel := task.c, task.cPanel
+			if sums != nil {
+				sum, sumPanel = &sums[0], 4*cols
+			}
+			if k > 0 {
+				task.sum, task.sumPanel, task.sumStride, task.reads = sum, sumPanel, task.cStride, 1
+				task.sumGroup = 4 * tile
+			} else if bias != nil {
+				task.init, task.initPanel = &bias[panel*cols], task.cPanel
+			}
+			if k+kn < w.k {
+				task.c, task.cPanel = sum, sumPanel
+			} else if add {
+				task.old, task.reads = 1, 1
+			}
+			if task.ahead > 0 {
+				next := at + kn*cols
+				if k+kn == w.k {
+					next = (panel + step*task.panels) * w.k * cols
+				}
+				task.after0 = uintptr(unsafe.Pointer(unsafe.SliceData(w.data))) + uintptr(4*next)
+				task.after1 = task.after0 + uintptr(4*kBlock*cols)
+			}
+			gemmTile(isa, rows, tile/block, &task)
+		}
 	}
-	task := gemmTask{
-		k0: min(k, kBlock), k1: max(0, k-kBlock), parts: (k + kBlock - 1) / kBlock,
-		tiles: 1, groups: groups, panels: w.len(),
-		init: &init[0], c: c.at(0, 0), cStride: 4 * c.Stride,
-	}
-	// From a panel's last group to the next panel.
-	back := 4 * block * (groups - 1) * n
-	task.w0Group, task.w1Group = 4*block*n*task.k0, 4*block*n*task.k1
-	task.w0Panel = 4*full*block*k - back*task.k0
-	task.w1Panel = 4*full*block*k - back*task.k1
-	task.cPanel, task.initPanel = 4*full*block-back, -back
-	if all {
-		task.initPanel = task.cPanel
-	}
-	if add {
-		task.old, task.reads = 1, 1
-	}
-	if k > 0 {
-		task.a, task.aStride, task.w0, task.w1 = a.at(0, 0), 4*a.Stride, &w.data[0], &w.data[0]
-	}
-	if task.k1 > 0 {
-		task.w1 = &w.data[kBlock*nb*block]
-	}
-	gemmTile(isa, rows, n, &task)
-	return true
 }
 
 // A narrowTask tells the kernel of a block of which C holds only some columns where
