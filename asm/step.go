@@ -132,24 +132,27 @@ func scan(k *vec.Func, task vec.GP, gates int, together pairs, end stepEnd) {
 	step, done := k.NewLabel("step"), k.NewLabel("done")
 	k.Label(step)
 	k.Comment("A step.")
-	p, count := k.GP64(), word(field("count"))
+	p := k.GP64()
 	k.AddWord(task, word(field("skip")), p)
+	k.StoreWord(word(field("count")), field("left"))
 	row := &rowKernel{Func: k, task: task, p: p, gates: gates, together: together}
-	next := k.NewLabel("next")
-	k.While(count, 1, func() {
-		if end.few != nil {
-			k.IfEqual(count, 1, func() {
-				n := max(1, block/k.Lanes()/2)
-				k.IfEqual(word(field("square")), n*k.Lanes(), func() {
-					end.few(row.few(n))
-					k.Jump(next)
-				})
+	product, next := k.NewLabel("product"), k.NewLabel("next")
+	k.Label(product)
+	if end.few != nil {
+		k.IfEqual(word(field("left")), 1, func() {
+			n := max(1, block/k.Lanes()/2)
+			k.IfEqual(word(field("square")), n*k.Lanes(), func() {
+				end.few(row.few(n))
+				k.Jump(next)
 			})
-		}
-		row.emit()
-		k.AddWord(p, word(field("toNext")), p)
-		k.AddImm(count, -1)
-	})
+		})
+	}
+	row.emit()
+	k.AddWord(p, word(field("toNext")), p)
+	products := word(field("left"))
+	k.AddImm(products, -1)
+	k.StoreWord(products, field("left"))
+	k.Branch(products, vec.GE, 1, product)
 	turnBack(k, task)
 	if _, ok := k.ISA.(vec.Prefetcher); ok {
 		first := k.GP64()
@@ -229,9 +232,6 @@ func turnBack(k *vec.Func, task vec.GP) {
 				negate(field(name + "Panel"))
 				negate(field(name + "Turn"))
 			}
-			skip := word(field("wSkip"))
-			k.AddTwice(skip, word(field("wPanel")))
-			k.StoreWord(skip, field("wSkip"))
 			k.AddImm(p, k.SizeOf("rowProduct"))
 		})
 		turn := word(k.Field(task, "stepTask", "turn"))
@@ -254,6 +254,7 @@ type rowKernel struct {
 	gates        int
 	together     pairs
 	w, out, init vec.GP // of the next panel
+	at           vec.GP // the weights of the panels at work
 }
 
 func (k *rowKernel) field(name string) vec.Mem { return k.Field(k.p, "rowProduct", name) }
@@ -315,10 +316,7 @@ func (k *rowKernel) emit() {
 		}
 	}
 	k.If(k.word("half"), func() { k.panels(lower) })
-	k.Branch(k.word("outPanel"), vec.GE, 0, done)
-	k.Word(k.field("w"), k.w)
-	k.AddWord(k.w, k.word("wPanel"), k.w)
-	k.Jump(start)
+	k.Branch(k.word("outPanel"), vec.LT, 0, start)
 	k.Label(done)
 }
 
@@ -378,6 +376,11 @@ func (k *rowKernel) multiply(square int, end func(acc []vec.R, at func(i int) ve
 		return vec.Mem{Base: p, Disp: 4 * (block*vectors[i].block + vectors[i].lane)}
 	}
 	k.Comment("The chains of a panel.")
+	k.at = k.GP64()
+	k.CopyWord(k.w, k.at)
+	for range panels { // so early because the cache has lost the task
+		k.AddWord(k.w, k.word("wPanel"), k.w)
+	}
 	adds := k.gates == 4 // the x part of one input
 	if adds {
 		zero := k.Const(0)
@@ -392,7 +395,7 @@ func (k *rowKernel) multiply(square int, end func(acc []vec.R, at func(i int) ve
 		k.Comment("As many inputs as units.")
 		a, stride := k.word("a"), k.GP64()
 		k.SetWord(4*block*square, stride)
-		weights := k.Strided(k.w, stride, blocks)
+		weights := k.Strided(k.at, stride, blocks)
 		var wm []vec.Mem
 		for b := range blocks {
 			wm = append(wm, weights.At(b))
@@ -412,7 +415,6 @@ func (k *rowKernel) multiply(square int, end func(acc []vec.R, at func(i int) ve
 	}
 	end(acc, func(i int) vec.Mem { return at(k.out, i) })
 	for range panels {
-		k.AddWord(k.w, k.word("wSkip"), k.w)
 		k.AddWord(k.init, k.word("initPanel"), k.init)
 		k.AddWord(k.out, k.word("outPanel"), k.out)
 	}
@@ -421,8 +423,7 @@ func (k *rowKernel) multiply(square int, end func(acc []vec.R, at func(i int) ve
 // A vector is where, of some blocks, the elements of a register are.
 type vector struct{ block, lane int }
 
-// chains adds the products of all inputs to acc, of one panel or of several ones, and
-// moves w on.
+// chains adds the products of all inputs to acc, of one panel or of several ones.
 func (k *rowKernel) chains(acc []vec.R, onePanel bool, vectors []vector, blocks int) {
 	a, left := k.word("a"), k.word("k")
 	k.While(left, 1, func() {
@@ -432,9 +433,7 @@ func (k *rowKernel) chains(acc []vec.R, onePanel bool, vectors []vector, blocks 
 		k.IfAtLeast(left, 1, func() { k.SetWord(kBlock, n) })
 		k.CopyWord(n, stride)
 		k.ShlWord(stride, 6)
-		first := k.GP64()
-		k.CopyWord(k.w, first)
-		weights := k.Strided(first, stride, blocks)
+		weights := k.Strided(k.at, stride, blocks)
 		var wm []vec.Mem
 		if onePanel {
 			for b := range blocks {
@@ -453,7 +452,7 @@ func (k *rowKernel) chains(acc []vec.R, onePanel bool, vectors []vector, blocks 
 				weights.Advance(4 * block * steps)
 			})
 		}
-		weights.Copy(blocks-1, k.w)
+		weights.Copy(blocks-1, k.at)
 	})
 }
 

@@ -61,7 +61,7 @@ func TestReadySteps(t *testing.T) {
 								checkRunLinear(t, step, want.H.row(0, want.WHH.k), x, seed+uint64(n), what)
 							}
 							requireFPState(t, what)
-							step.task.steps = task.steps
+							step.task.steps, step.task.left = task.steps, task.left
 							if n%2 == 1 || task.turns == 0 { // forth and back
 								require.True(t, task == step.task, "%s: the kernel used up more than steps", what)
 							}

@@ -294,10 +294,8 @@ type rowProduct struct {
 	out     *float32
 	outStep int // bytes from step to step
 
-	// Bytes from panel to panel, negative if the last one is taken first, and from the end
-	// of the weights of one to those of the next.
+	// Bytes from panel to panel, negative if the last one is taken first.
 	wPanel, initPanel, outPanel int
-	wSkip                       int
 
 	// Bytes from the panel that is taken first to the one that is taken last, if steps go
 	// back and forth.
@@ -319,12 +317,14 @@ type rowProduct struct {
 type stepTask struct {
 	products    [2]rowProduct // x part, h part
 	skip, count int           // bytes before the first of products, and how many
-	toNext      int           // bytes from it to the next one
-	turns       int           // 1: steps go back and forth over the panels of products,
-	turn        int           // whose last one is so many bytes after the first
-	steps       int           // at least 1
-	units       int
-	square      int // units, if the last of products has as many inputs, or 0
+	//lint:ignore U1000 for assembly only
+	left   int // of them
+	toNext int // bytes from it to the next one
+	turns  int // 1: steps go back and forth over the panels of products,
+	turn   int // whose last one is so many bytes after the first
+	steps  int // at least 1
+	units  int
+	square int // units, if the last of products has as many inputs, or 0
 
 	// wx, of a GRU whose input is one number, x, says that the x part is bx + x·wx, and
 	// not in gates. Else it is nil.

@@ -17,130 +17,131 @@ TEXT ·lstmStepsAVX2(SB), NOSPLIT, $8-8
 
 step1:
 	// A step.
-	MOVQ 328(AX), DX
-	MOVQ 320(AX), CX
+	MOVQ 304(AX), CX
 	LEAQ (AX)(CX*1), CX
-	CMPQ DX, $+1
-	JLT  done5
+	MOVQ 312(AX), DX
+	MOVQ DX, 320(AX)
 
-loop4:
+product3:
+	MOVQ 320(AX), DX
 	CMPQ DX, $+1
+	JNE  done5
+	MOVQ 368(AX), DX
+	CMPQ DX, $+8
 	JNE  done6
-	MOVQ 376(AX), BX
-	CMPQ BX, $+8
-	JNE  done7
 	MOVQ (CX), DX
 	MOVQ 40(CX), BX
 	MOVQ 24(CX), SI
 
 	// The chains of a panel.
+	MOVQ    DX, DI
+	MOVQ    56(CX), R8
+	ADDQ    R8, DX
 	VMOVUPS constantsAVX2<>+864(SB), Y2
 	VMOVUPS constantsAVX2<>+864(SB), Y3
 	VMOVUPS constantsAVX2<>+864(SB), Y4
 	VMOVUPS constantsAVX2<>+864(SB), Y5
-	MOVQ    112(CX), DI
-	TESTQ   DI, DI
-	JNE     done8
-	MOVQ    SI, DI
-	VMOVUPS (DI), Y2
-	VMOVUPS 64(DI), Y3
-	VMOVUPS 128(DI), Y4
-	VMOVUPS 192(DI), Y5
+	MOVQ    104(CX), DX
+	TESTQ   DX, DX
+	JNE     done7
+	MOVQ    SI, DX
+	VMOVUPS (DX), Y2
+	VMOVUPS 64(DX), Y3
+	VMOVUPS 128(DX), Y4
+	VMOVUPS 192(DX), Y5
 
-done8:
+done7:
 	// As many inputs as units.
-	MOVQ           16(CX), DI
+	MOVQ           16(CX), DX
 	MOVQ           $+512, R8
-	LEAQ           (DX)(R8*1), R9
+	LEAQ           (DI)(R8*1), R9
 	LEAQ           (R9)(R8*2), R9
-	VBROADCASTF128 (DI), Y6
+	VBROADCASTF128 (DX), Y6
 	VPERMILPS      $0x00, Y6, Y7
-	VFMADD231PS    (DX), Y7, Y2
-	VFMADD231PS    (DX)(R8*1), Y7, Y3
-	VFMADD231PS    (DX)(R8*2), Y7, Y4
+	VFMADD231PS    (DI), Y7, Y2
+	VFMADD231PS    (DI)(R8*1), Y7, Y3
+	VFMADD231PS    (DI)(R8*2), Y7, Y4
 	VFMADD231PS    (R9), Y7, Y5
 	VPERMILPS      $0x55, Y6, Y7
-	VFMADD231PS    64(DX), Y7, Y2
-	VFMADD231PS    64(DX)(R8*1), Y7, Y3
-	VFMADD231PS    64(DX)(R8*2), Y7, Y4
+	VFMADD231PS    64(DI), Y7, Y2
+	VFMADD231PS    64(DI)(R8*1), Y7, Y3
+	VFMADD231PS    64(DI)(R8*2), Y7, Y4
 	VFMADD231PS    64(R9), Y7, Y5
 	VPERMILPS      $0xaa, Y6, Y7
-	VFMADD231PS    128(DX), Y7, Y2
-	VFMADD231PS    128(DX)(R8*1), Y7, Y3
-	VFMADD231PS    128(DX)(R8*2), Y7, Y4
+	VFMADD231PS    128(DI), Y7, Y2
+	VFMADD231PS    128(DI)(R8*1), Y7, Y3
+	VFMADD231PS    128(DI)(R8*2), Y7, Y4
 	VFMADD231PS    128(R9), Y7, Y5
 	VPERMILPS      $0xff, Y6, Y6
-	VFMADD231PS    192(DX), Y6, Y2
-	VFMADD231PS    192(DX)(R8*1), Y6, Y3
-	VFMADD231PS    192(DX)(R8*2), Y6, Y4
+	VFMADD231PS    192(DI), Y6, Y2
+	VFMADD231PS    192(DI)(R8*1), Y6, Y3
+	VFMADD231PS    192(DI)(R8*2), Y6, Y4
 	VFMADD231PS    192(R9), Y6, Y5
-	VBROADCASTF128 16(DI), Y6
+	VBROADCASTF128 16(DX), Y6
 	VPERMILPS      $0x00, Y6, Y7
-	VFMADD231PS    256(DX), Y7, Y2
-	VFMADD231PS    256(DX)(R8*1), Y7, Y3
-	VFMADD231PS    256(DX)(R8*2), Y7, Y4
+	VFMADD231PS    256(DI), Y7, Y2
+	VFMADD231PS    256(DI)(R8*1), Y7, Y3
+	VFMADD231PS    256(DI)(R8*2), Y7, Y4
 	VFMADD231PS    256(R9), Y7, Y5
 	VPERMILPS      $0x55, Y6, Y7
-	VFMADD231PS    320(DX), Y7, Y2
-	VFMADD231PS    320(DX)(R8*1), Y7, Y3
-	VFMADD231PS    320(DX)(R8*2), Y7, Y4
+	VFMADD231PS    320(DI), Y7, Y2
+	VFMADD231PS    320(DI)(R8*1), Y7, Y3
+	VFMADD231PS    320(DI)(R8*2), Y7, Y4
 	VFMADD231PS    320(R9), Y7, Y5
 	VPERMILPS      $0xaa, Y6, Y7
-	VFMADD231PS    384(DX), Y7, Y2
-	VFMADD231PS    384(DX)(R8*1), Y7, Y3
-	VFMADD231PS    384(DX)(R8*2), Y7, Y4
+	VFMADD231PS    384(DI), Y7, Y2
+	VFMADD231PS    384(DI)(R8*1), Y7, Y3
+	VFMADD231PS    384(DI)(R8*2), Y7, Y4
 	VFMADD231PS    384(R9), Y7, Y5
 	VPERMILPS      $0xff, Y6, Y6
-	VFMADD231PS    448(DX), Y6, Y2
-	VFMADD231PS    448(DX)(R8*1), Y6, Y3
-	VFMADD231PS    448(DX)(R8*2), Y6, Y4
+	VFMADD231PS    448(DI), Y6, Y2
+	VFMADD231PS    448(DI)(R8*1), Y6, Y3
+	VFMADD231PS    448(DI)(R8*2), Y6, Y4
 	VFMADD231PS    448(R9), Y6, Y5
 
 	// Add what is there.
-	MOVQ   32(CX), DI
-	TESTQ  DI, DI
-	JEQ    done9
+	MOVQ   32(CX), DX
+	TESTQ  DX, DX
+	JEQ    done8
 	VADDPS (BX), Y2, Y2
 	VADDPS 64(BX), Y3, Y3
 	VADDPS 128(BX), Y4, Y4
 	VADDPS 192(BX), Y5, Y5
 
-done9:
-	MOVQ  112(CX), DI
-	TESTQ DI, DI
-	JEQ   done10
+done8:
+	MOVQ  104(CX), DX
+	TESTQ DX, DX
+	JEQ   done9
 
 	// Add the x part of one input.
-	MOVQ         24(CX), R8
-	SUBQ         R8, DI
-	ADDQ         SI, DI
-	MOVQ         16(AX), R8
-	VBROADCASTSS (R8), Y6
+	MOVQ         24(CX), DI
+	SUBQ         DI, DX
+	ADDQ         SI, DX
+	MOVQ         16(AX), DI
+	VBROADCASTSS (DI), Y6
 	VMOVUPS      (SI), Y7
-	VFMADD231PS  (DI), Y6, Y7
+	VFMADD231PS  (DX), Y6, Y7
 	VADDPS       Y7, Y2, Y2
 	VMOVUPS      64(SI), Y7
-	VFMADD231PS  64(DI), Y6, Y7
+	VFMADD231PS  64(DX), Y6, Y7
 	VADDPS       Y7, Y3, Y3
 	VMOVUPS      128(SI), Y7
-	VFMADD231PS  128(DI), Y6, Y7
+	VFMADD231PS  128(DX), Y6, Y7
 	VADDPS       Y7, Y4, Y4
 	VMOVUPS      192(SI), Y7
-	VFMADD231PS  192(DI), Y6, Y7
+	VFMADD231PS  192(DX), Y6, Y7
 	VADDPS       Y7, Y5, Y5
 
-done10:
-	MOVQ 80(CX), DI
-	ADDQ DI, DX
+done9:
 	MOVQ 64(CX), DX
 	ADDQ DX, SI
 	MOVQ 72(CX), CX
 	ADDQ CX, BX
-	MOVQ 432(AX), CX
-	MOVQ 440(AX), DX
-	MOVQ 448(AX), BX
-	MOVQ 472(AX), BX
-	MOVQ 368(AX), SI
+	MOVQ 424(AX), CX
+	MOVQ 432(AX), DX
+	MOVQ 440(AX), BX
+	MOVQ 464(AX), BX
+	MOVQ 360(AX), SI
 
 	// Input and cell gates. Forget gate and c. Output gate. h of the units before.
 	VMOVUPS      constantsAVX2<>+128(SB), Y6
@@ -232,36 +233,39 @@ done10:
 	VMULPS       Y3, Y5, Y2
 	VDIVPS       Y2, Y4, Y2
 	VMOVUPS      Y2, (CX)
-	JMP          next3
+	JMP          next4
 
-done7:
 done6:
-	MOVQ  (CX), BX
-	MOVQ  40(CX), SI
-	MOVQ  24(CX), DI
-	MOVQ  72(CX), R8
-	TESTQ R8, R8
-	JGE   start11
-	MOVQ  152(CX), R8
+done5:
+	MOVQ  (CX), DX
+	MOVQ  40(CX), BX
+	MOVQ  24(CX), SI
+	MOVQ  72(CX), DI
+	TESTQ DI, DI
+	JGE   start10
+	MOVQ  144(CX), DI
+	TESTQ DI, DI
+	JEQ   done13
+	JMP   last11
+
+done13:
+start10:
+	MOVQ  120(CX), DI
+	MOVQ  136(CX), R8
 	TESTQ R8, R8
 	JEQ   done14
-	JMP   last12
+	MOVQ  112(CX), R8
 
 done14:
-start11:
-	MOVQ  128(CX), R8
-	MOVQ  144(CX), R9
-	TESTQ R9, R9
-	JEQ   done15
-	MOVQ  120(CX), R9
+	SUBQ R8, DI
+	CMPQ DI, $+1
+	JLT  done16
 
-done15:
-	SUBQ R9, R8
-	CMPQ R8, $+1
-	JLT  done17
-
-loop16:
+loop15:
 	// The chains of a panel.
+	MOVQ    DX, R8
+	MOVQ    56(CX), R9
+	ADDQ    R9, DX
 	VMOVUPS constantsAVX2<>+864(SB), Y2
 	VMOVUPS constantsAVX2<>+864(SB), Y3
 	VMOVUPS constantsAVX2<>+864(SB), Y4
@@ -270,10 +274,10 @@ loop16:
 	VMOVUPS constantsAVX2<>+864(SB), Y7
 	VMOVUPS constantsAVX2<>+864(SB), Y8
 	VMOVUPS constantsAVX2<>+864(SB), Y9
-	MOVQ    112(CX), R9
+	MOVQ    104(CX), R9
 	TESTQ   R9, R9
-	JNE     done18
-	MOVQ    DI, R9
+	JNE     done17
+	MOVQ    SI, R9
 	VMOVUPS (R9), Y2
 	VMOVUPS 32(R9), Y3
 	VMOVUPS 64(R9), Y4
@@ -283,178 +287,181 @@ loop16:
 	VMOVUPS 192(R9), Y8
 	VMOVUPS 224(R9), Y9
 
-done18:
+done17:
 	MOVQ 16(CX), R9
 	MOVQ 8(CX), R10
 	CMPQ R10, $+1
-	JLT  done20
+	JLT  done19
 
-loop19:
+loop18:
 	MOVQ R10, R11
 	ADDQ $-128, R10
 	CMPQ R10, $+1
-	JLT  done21
+	JLT  done20
 	MOVQ $+128, R11
 
-done21:
+done20:
 	MOVQ R11, R12
 	SHLQ $0x06, R12
-	LEAQ (BX)(R12*1), R13
+	LEAQ (R8)(R12*1), R13
 	LEAQ (R13)(R12*2), R13
 	SUBQ $+4, R11
-	JLT  done23
+	JLT  done22
 
-loop22:
+loop21:
 	VBROADCASTF128 (R9), Y10
 	VPERMILPS      $0x00, Y10, Y11
-	VFMADD231PS    (BX), Y11, Y2
-	VFMADD231PS    32(BX), Y11, Y3
-	VFMADD231PS    (BX)(R12*1), Y11, Y4
-	VFMADD231PS    32(BX)(R12*1), Y11, Y5
-	VFMADD231PS    (BX)(R12*2), Y11, Y6
-	VFMADD231PS    32(BX)(R12*2), Y11, Y7
+	VFMADD231PS    (R8), Y11, Y2
+	VFMADD231PS    32(R8), Y11, Y3
+	VFMADD231PS    (R8)(R12*1), Y11, Y4
+	VFMADD231PS    32(R8)(R12*1), Y11, Y5
+	VFMADD231PS    (R8)(R12*2), Y11, Y6
+	VFMADD231PS    32(R8)(R12*2), Y11, Y7
 	VFMADD231PS    (R13), Y11, Y8
 	VFMADD231PS    32(R13), Y11, Y9
 	VPERMILPS      $0x55, Y10, Y11
-	VFMADD231PS    64(BX), Y11, Y2
-	VFMADD231PS    96(BX), Y11, Y3
-	VFMADD231PS    64(BX)(R12*1), Y11, Y4
-	VFMADD231PS    96(BX)(R12*1), Y11, Y5
-	VFMADD231PS    64(BX)(R12*2), Y11, Y6
-	VFMADD231PS    96(BX)(R12*2), Y11, Y7
+	VFMADD231PS    64(R8), Y11, Y2
+	VFMADD231PS    96(R8), Y11, Y3
+	VFMADD231PS    64(R8)(R12*1), Y11, Y4
+	VFMADD231PS    96(R8)(R12*1), Y11, Y5
+	VFMADD231PS    64(R8)(R12*2), Y11, Y6
+	VFMADD231PS    96(R8)(R12*2), Y11, Y7
 	VFMADD231PS    64(R13), Y11, Y8
 	VFMADD231PS    96(R13), Y11, Y9
 	VPERMILPS      $0xaa, Y10, Y11
-	VFMADD231PS    128(BX), Y11, Y2
-	VFMADD231PS    160(BX), Y11, Y3
-	VFMADD231PS    128(BX)(R12*1), Y11, Y4
-	VFMADD231PS    160(BX)(R12*1), Y11, Y5
-	VFMADD231PS    128(BX)(R12*2), Y11, Y6
-	VFMADD231PS    160(BX)(R12*2), Y11, Y7
+	VFMADD231PS    128(R8), Y11, Y2
+	VFMADD231PS    160(R8), Y11, Y3
+	VFMADD231PS    128(R8)(R12*1), Y11, Y4
+	VFMADD231PS    160(R8)(R12*1), Y11, Y5
+	VFMADD231PS    128(R8)(R12*2), Y11, Y6
+	VFMADD231PS    160(R8)(R12*2), Y11, Y7
 	VFMADD231PS    128(R13), Y11, Y8
 	VFMADD231PS    160(R13), Y11, Y9
 	VPERMILPS      $0xff, Y10, Y10
-	VFMADD231PS    192(BX), Y10, Y2
-	VFMADD231PS    224(BX), Y10, Y3
-	VFMADD231PS    192(BX)(R12*1), Y10, Y4
-	VFMADD231PS    224(BX)(R12*1), Y10, Y5
-	VFMADD231PS    192(BX)(R12*2), Y10, Y6
-	VFMADD231PS    224(BX)(R12*2), Y10, Y7
+	VFMADD231PS    192(R8), Y10, Y2
+	VFMADD231PS    224(R8), Y10, Y3
+	VFMADD231PS    192(R8)(R12*1), Y10, Y4
+	VFMADD231PS    224(R8)(R12*1), Y10, Y5
+	VFMADD231PS    192(R8)(R12*2), Y10, Y6
+	VFMADD231PS    224(R8)(R12*2), Y10, Y7
 	VFMADD231PS    192(R13), Y10, Y8
 	VFMADD231PS    224(R13), Y10, Y9
 	ADDQ           $+16, R9
-	ADDQ           $+256, BX
+	ADDQ           $+256, R8
 	ADDQ           $+256, R13
 	SUBQ           $+4, R11
-	JGE            loop22
+	JGE            loop21
 
-done23:
+done22:
 	ADDQ $+4, R11
 	SUBQ $+1, R11
-	JLT  done25
+	JLT  done24
 
-loop24:
+loop23:
 	VBROADCASTSS (R9), Y10
-	VFMADD231PS  (BX), Y10, Y2
-	VFMADD231PS  32(BX), Y10, Y3
-	VFMADD231PS  (BX)(R12*1), Y10, Y4
-	VFMADD231PS  32(BX)(R12*1), Y10, Y5
-	VFMADD231PS  (BX)(R12*2), Y10, Y6
-	VFMADD231PS  32(BX)(R12*2), Y10, Y7
+	VFMADD231PS  (R8), Y10, Y2
+	VFMADD231PS  32(R8), Y10, Y3
+	VFMADD231PS  (R8)(R12*1), Y10, Y4
+	VFMADD231PS  32(R8)(R12*1), Y10, Y5
+	VFMADD231PS  (R8)(R12*2), Y10, Y6
+	VFMADD231PS  32(R8)(R12*2), Y10, Y7
 	VFMADD231PS  (R13), Y10, Y8
 	VFMADD231PS  32(R13), Y10, Y9
 	ADDQ         $+4, R9
-	ADDQ         $+64, BX
+	ADDQ         $+64, R8
 	ADDQ         $+64, R13
 	SUBQ         $+1, R11
-	JGE          loop24
+	JGE          loop23
+
+done24:
+	ADDQ $+1, R11
+	MOVQ R13, R8
+	CMPQ R10, $+1
+	JGE  loop18
+
+done19:
+	// Add what is there.
+	MOVQ   32(CX), R8
+	TESTQ  R8, R8
+	JEQ    done25
+	VADDPS (BX), Y2, Y2
+	VADDPS 32(BX), Y3, Y3
+	VADDPS 64(BX), Y4, Y4
+	VADDPS 96(BX), Y5, Y5
+	VADDPS 128(BX), Y6, Y6
+	VADDPS 160(BX), Y7, Y7
+	VADDPS 192(BX), Y8, Y8
+	VADDPS 224(BX), Y9, Y9
 
 done25:
-	ADDQ $+1, R11
-	MOVQ R13, BX
-	CMPQ R10, $+1
-	JGE  loop19
-
-done20:
-	// Add what is there.
-	MOVQ   32(CX), R9
-	TESTQ  R9, R9
-	JEQ    done26
-	VADDPS (SI), Y2, Y2
-	VADDPS 32(SI), Y3, Y3
-	VADDPS 64(SI), Y4, Y4
-	VADDPS 96(SI), Y5, Y5
-	VADDPS 128(SI), Y6, Y6
-	VADDPS 160(SI), Y7, Y7
-	VADDPS 192(SI), Y8, Y8
-	VADDPS 224(SI), Y9, Y9
-
-done26:
-	MOVQ  112(CX), R9
-	TESTQ R9, R9
-	JEQ   done27
+	MOVQ  104(CX), R8
+	TESTQ R8, R8
+	JEQ   done26
 
 	// Add the x part of one input.
-	MOVQ         24(CX), R10
-	SUBQ         R10, R9
-	ADDQ         DI, R9
-	MOVQ         16(AX), R10
-	VBROADCASTSS (R10), Y10
-	VMOVUPS      (DI), Y11
-	VFMADD231PS  (R9), Y10, Y11
+	MOVQ         24(CX), R9
+	SUBQ         R9, R8
+	ADDQ         SI, R8
+	MOVQ         16(AX), R9
+	VBROADCASTSS (R9), Y10
+	VMOVUPS      (SI), Y11
+	VFMADD231PS  (R8), Y10, Y11
 	VADDPS       Y11, Y2, Y2
-	VMOVUPS      32(DI), Y11
-	VFMADD231PS  32(R9), Y10, Y11
+	VMOVUPS      32(SI), Y11
+	VFMADD231PS  32(R8), Y10, Y11
 	VADDPS       Y11, Y3, Y3
-	VMOVUPS      64(DI), Y11
-	VFMADD231PS  64(R9), Y10, Y11
+	VMOVUPS      64(SI), Y11
+	VFMADD231PS  64(R8), Y10, Y11
 	VADDPS       Y11, Y4, Y4
-	VMOVUPS      96(DI), Y11
-	VFMADD231PS  96(R9), Y10, Y11
+	VMOVUPS      96(SI), Y11
+	VFMADD231PS  96(R8), Y10, Y11
 	VADDPS       Y11, Y5, Y5
-	VMOVUPS      128(DI), Y11
-	VFMADD231PS  128(R9), Y10, Y11
+	VMOVUPS      128(SI), Y11
+	VFMADD231PS  128(R8), Y10, Y11
 	VADDPS       Y11, Y6, Y6
-	VMOVUPS      160(DI), Y11
-	VFMADD231PS  160(R9), Y10, Y11
+	VMOVUPS      160(SI), Y11
+	VFMADD231PS  160(R8), Y10, Y11
 	VADDPS       Y11, Y7, Y7
-	VMOVUPS      192(DI), Y11
-	VFMADD231PS  192(R9), Y10, Y11
+	VMOVUPS      192(SI), Y11
+	VFMADD231PS  192(R8), Y10, Y11
 	VADDPS       Y11, Y8, Y8
-	VMOVUPS      224(DI), Y11
-	VFMADD231PS  224(R9), Y10, Y11
+	VMOVUPS      224(SI), Y11
+	VFMADD231PS  224(R8), Y10, Y11
 	VADDPS       Y11, Y9, Y9
 
-done27:
-	VMOVUPS Y2, (SI)
-	VMOVUPS Y3, 32(SI)
-	VMOVUPS Y4, 64(SI)
-	VMOVUPS Y5, 96(SI)
-	VMOVUPS Y6, 128(SI)
-	VMOVUPS Y7, 160(SI)
-	VMOVUPS Y8, 192(SI)
-	VMOVUPS Y9, 224(SI)
-	MOVQ    80(CX), R9
-	ADDQ    R9, BX
-	MOVQ    64(CX), R9
-	ADDQ    R9, DI
-	MOVQ    72(CX), R9
-	ADDQ    R9, SI
-	ADDQ    $-1, R8
-	CMPQ    R8, $+1
-	JGE     loop16
+done26:
+	VMOVUPS Y2, (BX)
+	VMOVUPS Y3, 32(BX)
+	VMOVUPS Y4, 64(BX)
+	VMOVUPS Y5, 96(BX)
+	VMOVUPS Y6, 128(BX)
+	VMOVUPS Y7, 160(BX)
+	VMOVUPS Y8, 192(BX)
+	VMOVUPS Y9, 224(BX)
+	MOVQ    64(CX), R8
+	ADDQ    R8, SI
+	MOVQ    72(CX), R8
+	ADDQ    R8, BX
+	ADDQ    $-1, DI
+	CMPQ    DI, $+1
+	JGE     loop15
 
-done17:
-	TESTQ R8, R8
-	JNE   done28
-	MOVQ  120(CX), R8
-	TESTQ R8, R8
+done16:
+	TESTQ DI, DI
+	JNE   done27
+	MOVQ  112(CX), DI
+	TESTQ DI, DI
+	JEQ   done28
+	MOVQ  136(CX), DI
+	TESTQ DI, DI
 	JEQ   done29
-	MOVQ  144(CX), R8
-	TESTQ R8, R8
-	JEQ   done30
 
 	// The chains of a panel.
+	MOVQ    DX, DI
+	MOVQ    56(CX), R8
+	ADDQ    R8, DX
+	MOVQ    56(CX), R8
+	ADDQ    R8, DX
 	VMOVUPS constantsAVX2<>+864(SB), Y2
 	VMOVUPS constantsAVX2<>+864(SB), Y3
 	VMOVUPS constantsAVX2<>+864(SB), Y4
@@ -467,491 +474,480 @@ done17:
 	VMOVUPS constantsAVX2<>+864(SB), Y11
 	VMOVUPS constantsAVX2<>+864(SB), Y12
 	VMOVUPS constantsAVX2<>+864(SB), Y13
-	MOVQ    112(CX), R8
-	TESTQ   R8, R8
-	JNE     done31
-	MOVQ    DI, R8
-	VMOVUPS (R8), Y2
-	VMOVUPS 32(R8), Y3
-	VMOVUPS 64(R8), Y4
-	VMOVUPS 96(R8), Y5
-	VMOVUPS 128(R8), Y6
-	VMOVUPS 160(R8), Y7
-	VMOVUPS 192(R8), Y8
-	VMOVUPS 224(R8), Y9
-	MOVQ    64(CX), R9
-	ADDQ    R9, R8
-	VMOVUPS (R8), Y10
-	VMOVUPS 64(R8), Y11
-	VMOVUPS 128(R8), Y12
-	VMOVUPS 192(R8), Y13
-
-done31:
-	MOVQ 16(CX), R8
-	MOVQ 8(CX), R9
-	CMPQ R9, $+1
-	JLT  done33
-
-loop32:
-	MOVQ R9, R10
-	ADDQ $-128, R9
-	CMPQ R9, $+1
-	JLT  done34
-	MOVQ $+128, R10
-
-done34:
-	MOVQ R10, R11
-	SHLQ $0x06, R11
-	LEAQ (BX)(R11*1), R12
-	LEAQ (R12)(R11*2), R12
-	LEAQ (R12)(R11*1), R13
-	LEAQ (R13)(R11*2), R13
-	SUBQ $+4, R10
-	JLT  done36
-
-loop35:
-	VBROADCASTF128 (R8), Y14
-	VPERMILPS      $0x00, Y14, Y15
-	VFMADD231PS    (BX), Y15, Y2
-	VFMADD231PS    32(BX), Y15, Y3
-	VFMADD231PS    (BX)(R11*1), Y15, Y4
-	VFMADD231PS    32(BX)(R11*1), Y15, Y5
-	VFMADD231PS    (BX)(R11*2), Y15, Y6
-	VFMADD231PS    32(BX)(R11*2), Y15, Y7
-	VFMADD231PS    (R12), Y15, Y8
-	VFMADD231PS    32(R12), Y15, Y9
-	VFMADD231PS    (R12)(R11*1), Y15, Y10
-	VFMADD231PS    (R12)(R11*2), Y15, Y11
-	VFMADD231PS    (R13), Y15, Y12
-	VFMADD231PS    (R13)(R11*1), Y15, Y13
-	VPERMILPS      $0x55, Y14, Y15
-	VFMADD231PS    64(BX), Y15, Y2
-	VFMADD231PS    96(BX), Y15, Y3
-	VFMADD231PS    64(BX)(R11*1), Y15, Y4
-	VFMADD231PS    96(BX)(R11*1), Y15, Y5
-	VFMADD231PS    64(BX)(R11*2), Y15, Y6
-	VFMADD231PS    96(BX)(R11*2), Y15, Y7
-	VFMADD231PS    64(R12), Y15, Y8
-	VFMADD231PS    96(R12), Y15, Y9
-	VFMADD231PS    64(R12)(R11*1), Y15, Y10
-	VFMADD231PS    64(R12)(R11*2), Y15, Y11
-	VFMADD231PS    64(R13), Y15, Y12
-	VFMADD231PS    64(R13)(R11*1), Y15, Y13
-	VPERMILPS      $0xaa, Y14, Y15
-	VFMADD231PS    128(BX), Y15, Y2
-	VFMADD231PS    160(BX), Y15, Y3
-	VFMADD231PS    128(BX)(R11*1), Y15, Y4
-	VFMADD231PS    160(BX)(R11*1), Y15, Y5
-	VFMADD231PS    128(BX)(R11*2), Y15, Y6
-	VFMADD231PS    160(BX)(R11*2), Y15, Y7
-	VFMADD231PS    128(R12), Y15, Y8
-	VFMADD231PS    160(R12), Y15, Y9
-	VFMADD231PS    128(R12)(R11*1), Y15, Y10
-	VFMADD231PS    128(R12)(R11*2), Y15, Y11
-	VFMADD231PS    128(R13), Y15, Y12
-	VFMADD231PS    128(R13)(R11*1), Y15, Y13
-	VPERMILPS      $0xff, Y14, Y14
-	VFMADD231PS    192(BX), Y14, Y2
-	VFMADD231PS    224(BX), Y14, Y3
-	VFMADD231PS    192(BX)(R11*1), Y14, Y4
-	VFMADD231PS    224(BX)(R11*1), Y14, Y5
-	VFMADD231PS    192(BX)(R11*2), Y14, Y6
-	VFMADD231PS    224(BX)(R11*2), Y14, Y7
-	VFMADD231PS    192(R12), Y14, Y8
-	VFMADD231PS    224(R12), Y14, Y9
-	VFMADD231PS    192(R12)(R11*1), Y14, Y10
-	VFMADD231PS    192(R12)(R11*2), Y14, Y11
-	VFMADD231PS    192(R13), Y14, Y12
-	VFMADD231PS    192(R13)(R11*1), Y14, Y13
-	ADDQ           $+16, R8
-	ADDQ           $+256, BX
-	ADDQ           $+256, R12
-	ADDQ           $+256, R13
-	SUBQ           $+4, R10
-	JGE            loop35
-
-done36:
-	ADDQ $+4, R10
-	SUBQ $+1, R10
-	JLT  done38
-
-loop37:
-	VBROADCASTSS (R8), Y14
-	VFMADD231PS  (BX), Y14, Y2
-	VFMADD231PS  32(BX), Y14, Y3
-	VFMADD231PS  (BX)(R11*1), Y14, Y4
-	VFMADD231PS  32(BX)(R11*1), Y14, Y5
-	VFMADD231PS  (BX)(R11*2), Y14, Y6
-	VFMADD231PS  32(BX)(R11*2), Y14, Y7
-	VFMADD231PS  (R12), Y14, Y8
-	VFMADD231PS  32(R12), Y14, Y9
-	VFMADD231PS  (R12)(R11*1), Y14, Y10
-	VFMADD231PS  (R12)(R11*2), Y14, Y11
-	VFMADD231PS  (R13), Y14, Y12
-	VFMADD231PS  (R13)(R11*1), Y14, Y13
-	ADDQ         $+4, R8
-	ADDQ         $+64, BX
-	ADDQ         $+64, R12
-	ADDQ         $+64, R13
-	SUBQ         $+1, R10
-	JGE          loop37
-
-done38:
-	ADDQ $+1, R10
-	MOVQ R13, BX
-	ADDQ R11, BX
-	CMPQ R9, $+1
-	JGE  loop32
-
-done33:
-	// Add what is there.
-	MOVQ   32(CX), R8
-	TESTQ  R8, R8
-	JEQ    done39
-	VADDPS (SI), Y2, Y2
-	VADDPS 32(SI), Y3, Y3
-	VADDPS 64(SI), Y4, Y4
-	VADDPS 96(SI), Y5, Y5
-	VADDPS 128(SI), Y6, Y6
-	VADDPS 160(SI), Y7, Y7
-	VADDPS 192(SI), Y8, Y8
-	VADDPS 224(SI), Y9, Y9
-	VADDPS 256(SI), Y10, Y10
-	VADDPS 320(SI), Y11, Y11
-	VADDPS 384(SI), Y12, Y12
-	VADDPS 448(SI), Y13, Y13
-
-done39:
-	MOVQ  112(CX), R8
-	TESTQ R8, R8
-	JEQ   done40
-
-	// Add the x part of one input.
-	MOVQ         24(CX), R9
-	SUBQ         R9, R8
-	ADDQ         DI, R8
-	MOVQ         16(AX), R9
-	VBROADCASTSS (R9), Y14
-	VMOVUPS      (DI), Y15
-	VFMADD231PS  (R8), Y14, Y15
-	VADDPS       Y15, Y2, Y2
-	VMOVUPS      32(DI), Y15
-	VFMADD231PS  32(R8), Y14, Y15
-	VADDPS       Y15, Y3, Y3
-	VMOVUPS      64(DI), Y15
-	VFMADD231PS  64(R8), Y14, Y15
-	VADDPS       Y15, Y4, Y4
-	VMOVUPS      96(DI), Y15
-	VFMADD231PS  96(R8), Y14, Y15
-	VADDPS       Y15, Y5, Y5
-	VMOVUPS      128(DI), Y15
-	VFMADD231PS  128(R8), Y14, Y15
-	VADDPS       Y15, Y6, Y6
-	VMOVUPS      160(DI), Y15
-	VFMADD231PS  160(R8), Y14, Y15
-	VADDPS       Y15, Y7, Y7
-	VMOVUPS      192(DI), Y15
-	VFMADD231PS  192(R8), Y14, Y15
-	VADDPS       Y15, Y8, Y8
-	VMOVUPS      224(DI), Y15
-	VFMADD231PS  224(R8), Y14, Y15
-	VADDPS       Y15, Y9, Y9
-	VMOVUPS      256(DI), Y15
-	VFMADD231PS  256(R8), Y14, Y15
-	VADDPS       Y15, Y10, Y10
-	VMOVUPS      320(DI), Y15
-	VFMADD231PS  320(R8), Y14, Y15
-	VADDPS       Y15, Y11, Y11
-	VMOVUPS      384(DI), Y15
-	VFMADD231PS  384(R8), Y14, Y15
-	VADDPS       Y15, Y12, Y12
-	VMOVUPS      448(DI), Y15
-	VFMADD231PS  448(R8), Y14, Y15
-	VADDPS       Y15, Y13, Y13
-
-done40:
-	VMOVUPS Y2, (SI)
-	VMOVUPS Y3, 32(SI)
-	VMOVUPS Y4, 64(SI)
-	VMOVUPS Y5, 96(SI)
-	VMOVUPS Y6, 128(SI)
-	VMOVUPS Y7, 160(SI)
-	VMOVUPS Y8, 192(SI)
-	VMOVUPS Y9, 224(SI)
-	VMOVUPS Y10, 256(SI)
-	VMOVUPS Y11, 320(SI)
-	VMOVUPS Y12, 384(SI)
-	VMOVUPS Y13, 448(SI)
-	MOVQ    80(CX), R8
-	ADDQ    R8, BX
+	MOVQ    104(CX), DX
+	TESTQ   DX, DX
+	JNE     done30
+	MOVQ    SI, DX
+	VMOVUPS (DX), Y2
+	VMOVUPS 32(DX), Y3
+	VMOVUPS 64(DX), Y4
+	VMOVUPS 96(DX), Y5
+	VMOVUPS 128(DX), Y6
+	VMOVUPS 160(DX), Y7
+	VMOVUPS 192(DX), Y8
+	VMOVUPS 224(DX), Y9
 	MOVQ    64(CX), R8
-	ADDQ    R8, DI
-	MOVQ    72(CX), R8
-	ADDQ    R8, SI
-	MOVQ    80(CX), R8
-	ADDQ    R8, BX
-	MOVQ    64(CX), BX
-	ADDQ    BX, DI
-	MOVQ    72(CX), BX
-	ADDQ    BX, SI
-	JMP     done13
+	ADDQ    R8, DX
+	VMOVUPS (DX), Y10
+	VMOVUPS 64(DX), Y11
+	VMOVUPS 128(DX), Y12
+	VMOVUPS 192(DX), Y13
 
 done30:
+	MOVQ 16(CX), DX
+	MOVQ 8(CX), R8
+	CMPQ R8, $+1
+	JLT  done32
+
+loop31:
+	MOVQ R8, R9
+	ADDQ $-128, R8
+	CMPQ R8, $+1
+	JLT  done33
+	MOVQ $+128, R9
+
+done33:
+	MOVQ R9, R10
+	SHLQ $0x06, R10
+	LEAQ (DI)(R10*1), R11
+	LEAQ (R11)(R10*2), R11
+	LEAQ (R11)(R10*1), R12
+	LEAQ (R12)(R10*2), R12
+	SUBQ $+4, R9
+	JLT  done35
+
+loop34:
+	VBROADCASTF128 (DX), Y14
+	VPERMILPS      $0x00, Y14, Y15
+	VFMADD231PS    (DI), Y15, Y2
+	VFMADD231PS    32(DI), Y15, Y3
+	VFMADD231PS    (DI)(R10*1), Y15, Y4
+	VFMADD231PS    32(DI)(R10*1), Y15, Y5
+	VFMADD231PS    (DI)(R10*2), Y15, Y6
+	VFMADD231PS    32(DI)(R10*2), Y15, Y7
+	VFMADD231PS    (R11), Y15, Y8
+	VFMADD231PS    32(R11), Y15, Y9
+	VFMADD231PS    (R11)(R10*1), Y15, Y10
+	VFMADD231PS    (R11)(R10*2), Y15, Y11
+	VFMADD231PS    (R12), Y15, Y12
+	VFMADD231PS    (R12)(R10*1), Y15, Y13
+	VPERMILPS      $0x55, Y14, Y15
+	VFMADD231PS    64(DI), Y15, Y2
+	VFMADD231PS    96(DI), Y15, Y3
+	VFMADD231PS    64(DI)(R10*1), Y15, Y4
+	VFMADD231PS    96(DI)(R10*1), Y15, Y5
+	VFMADD231PS    64(DI)(R10*2), Y15, Y6
+	VFMADD231PS    96(DI)(R10*2), Y15, Y7
+	VFMADD231PS    64(R11), Y15, Y8
+	VFMADD231PS    96(R11), Y15, Y9
+	VFMADD231PS    64(R11)(R10*1), Y15, Y10
+	VFMADD231PS    64(R11)(R10*2), Y15, Y11
+	VFMADD231PS    64(R12), Y15, Y12
+	VFMADD231PS    64(R12)(R10*1), Y15, Y13
+	VPERMILPS      $0xaa, Y14, Y15
+	VFMADD231PS    128(DI), Y15, Y2
+	VFMADD231PS    160(DI), Y15, Y3
+	VFMADD231PS    128(DI)(R10*1), Y15, Y4
+	VFMADD231PS    160(DI)(R10*1), Y15, Y5
+	VFMADD231PS    128(DI)(R10*2), Y15, Y6
+	VFMADD231PS    160(DI)(R10*2), Y15, Y7
+	VFMADD231PS    128(R11), Y15, Y8
+	VFMADD231PS    160(R11), Y15, Y9
+	VFMADD231PS    128(R11)(R10*1), Y15, Y10
+	VFMADD231PS    128(R11)(R10*2), Y15, Y11
+	VFMADD231PS    128(R12), Y15, Y12
+	VFMADD231PS    128(R12)(R10*1), Y15, Y13
+	VPERMILPS      $0xff, Y14, Y14
+	VFMADD231PS    192(DI), Y14, Y2
+	VFMADD231PS    224(DI), Y14, Y3
+	VFMADD231PS    192(DI)(R10*1), Y14, Y4
+	VFMADD231PS    224(DI)(R10*1), Y14, Y5
+	VFMADD231PS    192(DI)(R10*2), Y14, Y6
+	VFMADD231PS    224(DI)(R10*2), Y14, Y7
+	VFMADD231PS    192(R11), Y14, Y8
+	VFMADD231PS    224(R11), Y14, Y9
+	VFMADD231PS    192(R11)(R10*1), Y14, Y10
+	VFMADD231PS    192(R11)(R10*2), Y14, Y11
+	VFMADD231PS    192(R12), Y14, Y12
+	VFMADD231PS    192(R12)(R10*1), Y14, Y13
+	ADDQ           $+16, DX
+	ADDQ           $+256, DI
+	ADDQ           $+256, R11
+	ADDQ           $+256, R12
+	SUBQ           $+4, R9
+	JGE            loop34
+
+done35:
+	ADDQ $+4, R9
+	SUBQ $+1, R9
+	JLT  done37
+
+loop36:
+	VBROADCASTSS (DX), Y14
+	VFMADD231PS  (DI), Y14, Y2
+	VFMADD231PS  32(DI), Y14, Y3
+	VFMADD231PS  (DI)(R10*1), Y14, Y4
+	VFMADD231PS  32(DI)(R10*1), Y14, Y5
+	VFMADD231PS  (DI)(R10*2), Y14, Y6
+	VFMADD231PS  32(DI)(R10*2), Y14, Y7
+	VFMADD231PS  (R11), Y14, Y8
+	VFMADD231PS  32(R11), Y14, Y9
+	VFMADD231PS  (R11)(R10*1), Y14, Y10
+	VFMADD231PS  (R11)(R10*2), Y14, Y11
+	VFMADD231PS  (R12), Y14, Y12
+	VFMADD231PS  (R12)(R10*1), Y14, Y13
+	ADDQ         $+4, DX
+	ADDQ         $+64, DI
+	ADDQ         $+64, R11
+	ADDQ         $+64, R12
+	SUBQ         $+1, R9
+	JGE          loop36
+
+done37:
+	ADDQ $+1, R9
+	MOVQ R12, DI
+	ADDQ R10, DI
+	CMPQ R8, $+1
+	JGE  loop31
+
+done32:
+	// Add what is there.
+	MOVQ   32(CX), DX
+	TESTQ  DX, DX
+	JEQ    done38
+	VADDPS (BX), Y2, Y2
+	VADDPS 32(BX), Y3, Y3
+	VADDPS 64(BX), Y4, Y4
+	VADDPS 96(BX), Y5, Y5
+	VADDPS 128(BX), Y6, Y6
+	VADDPS 160(BX), Y7, Y7
+	VADDPS 192(BX), Y8, Y8
+	VADDPS 224(BX), Y9, Y9
+	VADDPS 256(BX), Y10, Y10
+	VADDPS 320(BX), Y11, Y11
+	VADDPS 384(BX), Y12, Y12
+	VADDPS 448(BX), Y13, Y13
+
+done38:
+	MOVQ  104(CX), DX
+	TESTQ DX, DX
+	JEQ   done39
+
+	// Add the x part of one input.
+	MOVQ         24(CX), DI
+	SUBQ         DI, DX
+	ADDQ         SI, DX
+	MOVQ         16(AX), DI
+	VBROADCASTSS (DI), Y14
+	VMOVUPS      (SI), Y15
+	VFMADD231PS  (DX), Y14, Y15
+	VADDPS       Y15, Y2, Y2
+	VMOVUPS      32(SI), Y15
+	VFMADD231PS  32(DX), Y14, Y15
+	VADDPS       Y15, Y3, Y3
+	VMOVUPS      64(SI), Y15
+	VFMADD231PS  64(DX), Y14, Y15
+	VADDPS       Y15, Y4, Y4
+	VMOVUPS      96(SI), Y15
+	VFMADD231PS  96(DX), Y14, Y15
+	VADDPS       Y15, Y5, Y5
+	VMOVUPS      128(SI), Y15
+	VFMADD231PS  128(DX), Y14, Y15
+	VADDPS       Y15, Y6, Y6
+	VMOVUPS      160(SI), Y15
+	VFMADD231PS  160(DX), Y14, Y15
+	VADDPS       Y15, Y7, Y7
+	VMOVUPS      192(SI), Y15
+	VFMADD231PS  192(DX), Y14, Y15
+	VADDPS       Y15, Y8, Y8
+	VMOVUPS      224(SI), Y15
+	VFMADD231PS  224(DX), Y14, Y15
+	VADDPS       Y15, Y9, Y9
+	VMOVUPS      256(SI), Y15
+	VFMADD231PS  256(DX), Y14, Y15
+	VADDPS       Y15, Y10, Y10
+	VMOVUPS      320(SI), Y15
+	VFMADD231PS  320(DX), Y14, Y15
+	VADDPS       Y15, Y11, Y11
+	VMOVUPS      384(SI), Y15
+	VFMADD231PS  384(DX), Y14, Y15
+	VADDPS       Y15, Y12, Y12
+	VMOVUPS      448(SI), Y15
+	VFMADD231PS  448(DX), Y14, Y15
+	VADDPS       Y15, Y13, Y13
+
+done39:
+	VMOVUPS Y2, (BX)
+	VMOVUPS Y3, 32(BX)
+	VMOVUPS Y4, 64(BX)
+	VMOVUPS Y5, 96(BX)
+	VMOVUPS Y6, 128(BX)
+	VMOVUPS Y7, 160(BX)
+	VMOVUPS Y8, 192(BX)
+	VMOVUPS Y9, 224(BX)
+	VMOVUPS Y10, 256(BX)
+	VMOVUPS Y11, 320(BX)
+	VMOVUPS Y12, 384(BX)
+	VMOVUPS Y13, 448(BX)
+	MOVQ    64(CX), DX
+	ADDQ    DX, SI
+	MOVQ    72(CX), DX
+	ADDQ    DX, BX
+	MOVQ    64(CX), DX
+	ADDQ    DX, SI
+	MOVQ    72(CX), DX
+	ADDQ    DX, BX
+	JMP     done12
+
 done29:
 done28:
-	MOVQ  72(CX), R8
-	TESTQ R8, R8
-	JLT   done13
+done27:
+	MOVQ  72(CX), DI
+	TESTQ DI, DI
+	JLT   done12
 
-last12:
-	MOVQ  144(CX), R8
-	TESTQ R8, R8
-	JEQ   done41
+last11:
+	MOVQ  136(CX), DI
+	TESTQ DI, DI
+	JEQ   done40
 
 	// The chains of a panel.
+	MOVQ    DX, DI
+	MOVQ    56(CX), R8
+	ADDQ    R8, DX
 	VMOVUPS constantsAVX2<>+864(SB), Y2
 	VMOVUPS constantsAVX2<>+864(SB), Y3
 	VMOVUPS constantsAVX2<>+864(SB), Y4
 	VMOVUPS constantsAVX2<>+864(SB), Y5
-	MOVQ    112(CX), R8
+	MOVQ    104(CX), R8
 	TESTQ   R8, R8
-	JNE     done42
-	MOVQ    DI, R8
+	JNE     done41
+	MOVQ    SI, R8
 	VMOVUPS (R8), Y2
 	VMOVUPS 64(R8), Y3
 	VMOVUPS 128(R8), Y4
 	VMOVUPS 192(R8), Y5
 
-done42:
+done41:
 	MOVQ 16(CX), R8
 	MOVQ 8(CX), R9
 	CMPQ R9, $+1
-	JLT  done44
+	JLT  done43
 
-loop43:
+loop42:
 	MOVQ R9, R10
 	ADDQ $-128, R9
 	CMPQ R9, $+1
-	JLT  done45
+	JLT  done44
 	MOVQ $+128, R10
 
-done45:
+done44:
 	MOVQ R10, R11
 	SHLQ $0x06, R11
-	LEAQ (BX)(R11*1), R12
+	LEAQ (DI)(R11*1), R12
 	LEAQ (R12)(R11*2), R12
 	SUBQ $+4, R10
-	JLT  done47
+	JLT  done46
 
-loop46:
+loop45:
 	VBROADCASTF128 (R8), Y6
 	VPERMILPS      $0x00, Y6, Y7
-	VFMADD231PS    (BX), Y7, Y2
-	VFMADD231PS    (BX)(R11*1), Y7, Y3
-	VFMADD231PS    (BX)(R11*2), Y7, Y4
+	VFMADD231PS    (DI), Y7, Y2
+	VFMADD231PS    (DI)(R11*1), Y7, Y3
+	VFMADD231PS    (DI)(R11*2), Y7, Y4
 	VFMADD231PS    (R12), Y7, Y5
 	VPERMILPS      $0x55, Y6, Y7
-	VFMADD231PS    64(BX), Y7, Y2
-	VFMADD231PS    64(BX)(R11*1), Y7, Y3
-	VFMADD231PS    64(BX)(R11*2), Y7, Y4
+	VFMADD231PS    64(DI), Y7, Y2
+	VFMADD231PS    64(DI)(R11*1), Y7, Y3
+	VFMADD231PS    64(DI)(R11*2), Y7, Y4
 	VFMADD231PS    64(R12), Y7, Y5
 	VPERMILPS      $0xaa, Y6, Y7
-	VFMADD231PS    128(BX), Y7, Y2
-	VFMADD231PS    128(BX)(R11*1), Y7, Y3
-	VFMADD231PS    128(BX)(R11*2), Y7, Y4
+	VFMADD231PS    128(DI), Y7, Y2
+	VFMADD231PS    128(DI)(R11*1), Y7, Y3
+	VFMADD231PS    128(DI)(R11*2), Y7, Y4
 	VFMADD231PS    128(R12), Y7, Y5
 	VPERMILPS      $0xff, Y6, Y6
-	VFMADD231PS    192(BX), Y6, Y2
-	VFMADD231PS    192(BX)(R11*1), Y6, Y3
-	VFMADD231PS    192(BX)(R11*2), Y6, Y4
+	VFMADD231PS    192(DI), Y6, Y2
+	VFMADD231PS    192(DI)(R11*1), Y6, Y3
+	VFMADD231PS    192(DI)(R11*2), Y6, Y4
 	VFMADD231PS    192(R12), Y6, Y5
 	ADDQ           $+16, R8
-	ADDQ           $+256, BX
+	ADDQ           $+256, DI
 	ADDQ           $+256, R12
 	SUBQ           $+4, R10
-	JGE            loop46
+	JGE            loop45
 
-done47:
+done46:
 	ADDQ $+4, R10
 	SUBQ $+1, R10
-	JLT  done49
+	JLT  done48
 
-loop48:
+loop47:
 	VBROADCASTSS (R8), Y6
-	VFMADD231PS  (BX), Y6, Y2
-	VFMADD231PS  (BX)(R11*1), Y6, Y3
-	VFMADD231PS  (BX)(R11*2), Y6, Y4
+	VFMADD231PS  (DI), Y6, Y2
+	VFMADD231PS  (DI)(R11*1), Y6, Y3
+	VFMADD231PS  (DI)(R11*2), Y6, Y4
 	VFMADD231PS  (R12), Y6, Y5
 	ADDQ         $+4, R8
-	ADDQ         $+64, BX
+	ADDQ         $+64, DI
 	ADDQ         $+64, R12
 	SUBQ         $+1, R10
-	JGE          loop48
+	JGE          loop47
+
+done48:
+	ADDQ $+1, R10
+	MOVQ R12, DI
+	CMPQ R9, $+1
+	JGE  loop42
+
+done43:
+	// Add what is there.
+	MOVQ   32(CX), DI
+	TESTQ  DI, DI
+	JEQ    done49
+	VADDPS (BX), Y2, Y2
+	VADDPS 64(BX), Y3, Y3
+	VADDPS 128(BX), Y4, Y4
+	VADDPS 192(BX), Y5, Y5
 
 done49:
-	ADDQ $+1, R10
-	MOVQ R12, BX
-	CMPQ R9, $+1
-	JGE  loop43
-
-done44:
-	// Add what is there.
-	MOVQ   32(CX), R8
-	TESTQ  R8, R8
-	JEQ    done50
-	VADDPS (SI), Y2, Y2
-	VADDPS 64(SI), Y3, Y3
-	VADDPS 128(SI), Y4, Y4
-	VADDPS 192(SI), Y5, Y5
-
-done50:
-	MOVQ  112(CX), R8
-	TESTQ R8, R8
-	JEQ   done51
+	MOVQ  104(CX), DI
+	TESTQ DI, DI
+	JEQ   done50
 
 	// Add the x part of one input.
-	MOVQ         24(CX), R9
-	SUBQ         R9, R8
-	ADDQ         DI, R8
-	MOVQ         16(AX), R9
-	VBROADCASTSS (R9), Y6
-	VMOVUPS      (DI), Y7
-	VFMADD231PS  (R8), Y6, Y7
+	MOVQ         24(CX), R8
+	SUBQ         R8, DI
+	ADDQ         SI, DI
+	MOVQ         16(AX), R8
+	VBROADCASTSS (R8), Y6
+	VMOVUPS      (SI), Y7
+	VFMADD231PS  (DI), Y6, Y7
 	VADDPS       Y7, Y2, Y2
-	VMOVUPS      64(DI), Y7
-	VFMADD231PS  64(R8), Y6, Y7
+	VMOVUPS      64(SI), Y7
+	VFMADD231PS  64(DI), Y6, Y7
 	VADDPS       Y7, Y3, Y3
-	VMOVUPS      128(DI), Y7
-	VFMADD231PS  128(R8), Y6, Y7
+	VMOVUPS      128(SI), Y7
+	VFMADD231PS  128(DI), Y6, Y7
 	VADDPS       Y7, Y4, Y4
-	VMOVUPS      192(DI), Y7
-	VFMADD231PS  192(R8), Y6, Y7
+	VMOVUPS      192(SI), Y7
+	VFMADD231PS  192(DI), Y6, Y7
 	VADDPS       Y7, Y5, Y5
 
-done51:
-	VMOVUPS Y2, (SI)
-	VMOVUPS Y3, 64(SI)
-	VMOVUPS Y4, 128(SI)
-	VMOVUPS Y5, 192(SI)
-	MOVQ    80(CX), R8
-	ADDQ    R8, BX
-	MOVQ    64(CX), BX
-	ADDQ    BX, DI
-	MOVQ    72(CX), BX
-	ADDQ    BX, SI
+done50:
+	VMOVUPS Y2, (BX)
+	VMOVUPS Y3, 64(BX)
+	VMOVUPS Y4, 128(BX)
+	VMOVUPS Y5, 192(BX)
+	MOVQ    64(CX), DI
+	ADDQ    DI, SI
+	MOVQ    72(CX), DI
+	ADDQ    DI, BX
 
-done41:
-	MOVQ  72(CX), BX
-	TESTQ BX, BX
-	JGE   done13
-	MOVQ  (CX), BX
-	MOVQ  56(CX), R8
-	ADDQ  R8, BX
-	JMP   start11
+done40:
+	MOVQ  72(CX), DI
+	TESTQ DI, DI
+	JLT   start10
 
-done13:
-	MOVQ 336(AX), BX
-	ADDQ BX, CX
-	ADDQ $-1, DX
-	CMPQ DX, $+1
-	JGE  loop4
-
-done5:
+done12:
+	MOVQ  328(AX), DX
+	ADDQ  DX, CX
+	MOVQ  320(AX), DX
+	ADDQ  $-1, DX
+	MOVQ  DX, 320(AX)
+	CMPQ  DX, $+1
+	JGE   product3
 	MOVQ  AX, CX
-	MOVQ  344(AX), DX
+	MOVQ  336(AX), DX
 	TESTQ DX, DX
-	JEQ   done52
+	JEQ   done51
 
 	// Back.
 	MOVQ $+2, DX
 
-loop53:
-	MOVQ  88(CX), BX
+loop52:
+	MOVQ  80(CX), BX
 	MOVQ  (CX), SI
 	ADDQ  BX, SI
 	MOVQ  SI, (CX)
-	MOVQ  96(CX), BX
+	MOVQ  88(CX), BX
 	MOVQ  24(CX), SI
 	ADDQ  BX, SI
 	MOVQ  SI, 24(CX)
-	MOVQ  104(CX), BX
+	MOVQ  96(CX), BX
 	MOVQ  40(CX), SI
 	ADDQ  BX, SI
 	MOVQ  SI, 40(CX)
-	MOVQ  112(CX), BX
+	MOVQ  104(CX), BX
 	TESTQ BX, BX
-	JEQ   done54
-	MOVQ  96(CX), BX
-	MOVQ  112(CX), SI
+	JEQ   done53
+	MOVQ  88(CX), BX
+	MOVQ  104(CX), SI
 	ADDQ  BX, SI
-	MOVQ  SI, 112(CX)
+	MOVQ  SI, 104(CX)
 
-done54:
+done53:
 	MOVQ  $+0, BX
 	MOVQ  56(CX), SI
 	SUBQ  SI, BX
 	MOVQ  BX, 56(CX)
 	MOVQ  $+0, BX
-	MOVQ  88(CX), SI
+	MOVQ  80(CX), SI
 	SUBQ  SI, BX
-	MOVQ  BX, 88(CX)
+	MOVQ  BX, 80(CX)
 	MOVQ  $+0, BX
 	MOVQ  64(CX), SI
 	SUBQ  SI, BX
 	MOVQ  BX, 64(CX)
 	MOVQ  $+0, BX
-	MOVQ  96(CX), SI
+	MOVQ  88(CX), SI
 	SUBQ  SI, BX
-	MOVQ  BX, 96(CX)
+	MOVQ  BX, 88(CX)
 	MOVQ  $+0, BX
 	MOVQ  72(CX), SI
 	SUBQ  SI, BX
 	MOVQ  BX, 72(CX)
 	MOVQ  $+0, BX
-	MOVQ  104(CX), SI
+	MOVQ  96(CX), SI
 	SUBQ  SI, BX
-	MOVQ  BX, 104(CX)
-	MOVQ  80(CX), BX
-	MOVQ  56(CX), SI
-	LEAQ  (BX)(SI*2), BX
-	MOVQ  BX, 80(CX)
-	ADDQ  $+160, CX
+	MOVQ  BX, 96(CX)
+	ADDQ  $+152, CX
 	ADDQ  $-1, DX
 	TESTQ DX, DX
-	JNE   loop53
-	MOVQ  352(AX), CX
+	JNE   loop52
+	MOVQ  344(AX), CX
 	TESTQ CX, CX
-	JEQ   done55
-	MOVQ  320(AX), DX
+	JEQ   done54
+	MOVQ  304(AX), DX
 	ADDQ  CX, DX
-	MOVQ  DX, 320(AX)
+	MOVQ  DX, 304(AX)
 	MOVQ  $+0, CX
-	MOVQ  352(AX), DX
+	MOVQ  344(AX), DX
 	SUBQ  DX, CX
-	MOVQ  CX, 352(AX)
+	MOVQ  CX, 344(AX)
 	MOVQ  $+0, CX
-	MOVQ  336(AX), DX
+	MOVQ  328(AX), DX
 	SUBQ  DX, CX
-	MOVQ  CX, 336(AX)
+	MOVQ  CX, 328(AX)
 	MOVQ  32(AX), CX
-	MOVQ  192(AX), DX
-	MOVQ  CX, 192(AX)
+	MOVQ  184(AX), DX
+	MOVQ  CX, 184(AX)
 	MOVQ  DX, 32(AX)
 
-done55:
-done52:
-	MOVQ 320(AX), CX
+done54:
+done51:
+	MOVQ 304(AX), CX
 	LEAQ (AX)(CX*1), CX
 	MOVQ (CX), CX
-	MOVQ 432(AX), DX
-	MOVQ 440(AX), BX
-	MOVQ 448(AX), SI
-	MOVQ 472(AX), DI
-	MOVQ 368(AX), R8
+	MOVQ 424(AX), DX
+	MOVQ 432(AX), BX
+	MOVQ 440(AX), SI
+	MOVQ 464(AX), DI
+	MOVQ 360(AX), R8
 
 	// 8 elements at a time.
 	CMPQ R8, $+16
-	JLT  done56
+	JLT  done55
 
 	// Input and cell gates. Forget gate and c. Output gate.
 	VMOVUPS      (SI), Y3
@@ -1029,9 +1025,9 @@ done52:
 	VFMADD213PS  constantsAVX2<>+352(SB), Y6, Y3
 	ADDQ         $-16, R8
 	CMPQ         R8, $+16
-	JLT          done58
+	JLT          done57
 
-loop57:
+loop56:
 	// h of the units before. Input and cell gates. Forget gate and c. Output gate.
 	VMOVUPS      32(SI), Y6
 	VMOVUPS      constantsAVX2<>+128(SB), Y7
@@ -1293,9 +1289,9 @@ loop57:
 	ADDQ         $+192, SI
 	ADDQ         $-16, R8
 	CMPQ         R8, $+16
-	JGE          loop57
+	JGE          loop56
 
-done58:
+done57:
 	// h of the units before. Input and cell gates. Forget gate and c. Output gate.
 	VMOVUPS      32(SI), Y6
 	VMOVUPS      constantsAVX2<>+128(SB), Y7
@@ -1418,12 +1414,12 @@ done58:
 	ADDQ        $+64, DI
 	ADDQ        $+192, SI
 
-done56:
+done55:
 	// 8 elements at a time.
 	CMPQ R8, $+8
-	JLT  done60
+	JLT  done59
 
-loop59:
+loop58:
 	// Input and cell gates. Forget gate and c. Output gate. h of the units before.
 	VMOVUPS      (SI), Y3
 	VMOVUPS      constantsAVX2<>+128(SB), Y4
@@ -1524,12 +1520,12 @@ loop59:
 	ADDQ         $+32, DI
 	ADDQ         $-8, R8
 	CMPQ         R8, $+8
-	JGE          loop59
+	JGE          loop58
 
-done60:
+done59:
 	// The last elements.
 	TESTQ   R8, R8
-	JEQ     done61
+	JEQ     done60
 	MOVQ    R8, CX
 	NEGQ    R8
 	LEAQ    constantsAVX2<>+928(SB), R9
@@ -1596,24 +1592,24 @@ done60:
 	VMULPS       Y5, Y11, Y5
 	VFMADD231PS  Y3, Y4, Y5
 	VMOVAPS      Y5, Y3
-	JEQ          stored62
+	JEQ          stored61
 	VMOVUPS      X3, (BX)
 	ADDQ         $+16, BX
 	VEXTRACTF128 $0x01, Y3, X3
 
-stored62:
+stored61:
 	TESTQ    $+2, CX
-	JEQ      stored63
+	JEQ      stored62
 	VMOVLPS  X3, (BX)
 	ADDQ     $+8, BX
 	VMOVHLPS X3, X3, X3
 
-stored63:
+stored62:
 	TESTQ  $+1, CX
-	JEQ    stored64
+	JEQ    stored63
 	VMOVSS X3, (BX)
 
-stored64:
+stored63:
 	// Output gate. h of the units before.
 	VMASKMOVPS   192(SI), Y2, Y2
 	VMOVUPS      constantsAVX2<>+128(SB), Y3
@@ -1652,59 +1648,59 @@ stored64:
 	VMULPS       Y6, Y4, Y2
 	VDIVPS       Y2, Y7, Y2
 	VMOVAPS      Y2, Y2
-	JEQ          stored65
+	JEQ          stored64
 	VMOVUPS      X2, (DX)
 	ADDQ         $+16, DX
 	VEXTRACTF128 $0x01, Y2, X2
 
-stored65:
+stored64:
 	TESTQ    $+2, CX
-	JEQ      stored66
+	JEQ      stored65
 	VMOVLPS  X2, (DX)
 	ADDQ     $+8, DX
 	VMOVHLPS X2, X2, X2
 
-stored66:
+stored65:
 	TESTQ  $+1, CX
-	JEQ    stored67
+	JEQ    stored66
 	VMOVSS X2, (DX)
 
-stored67:
-done61:
-next3:
-	MOVQ  400(AX), CX
+stored66:
+done60:
+next4:
+	MOVQ  392(AX), CX
 	TESTQ CX, CX
-	JEQ   done68
+	JEQ   done67
 
 	// A Linear of h.
 	CMPQ    CX, $+2
-	JLT     one69
+	JLT     one68
 	CMPQ    CX, $+9
-	JLT     half71
-	MOVQ    416(AX), DX
+	JLT     half70
+	MOVQ    408(AX), DX
 	VMOVUPS (DX), Y2
 	MOVQ    CX, BX
 	ADDQ    $-8, BX
 	CMPQ    BX, $+8
-	JLT     part73
+	JLT     part72
 	VMOVUPS 32(DX), Y3
-	JMP     loaded74
+	JMP     loaded73
 
-part73:
+part72:
 	XORL       SI, SI
 	SUBQ       BX, SI
 	LEAQ       constantsAVX2<>+928(SB), BX
 	VMOVUPS    (BX)(SI*4), Y3
 	VMASKMOVPS 32(DX), Y3, Y3
 
-loaded74:
-	MOVQ 432(AX), DX
-	MOVQ 424(AX), BX
-	MOVQ 368(AX), SI
+loaded73:
+	MOVQ 424(AX), DX
+	MOVQ 416(AX), BX
+	MOVQ 360(AX), SI
 	SUBQ $+8, SI
-	JLT  done76
+	JLT  done75
 
-loop75:
+loop74:
 	VBROADCASTF128 (DX), Y4
 	VPERMILPS      $0x00, Y4, Y5
 	VFMADD231PS    (BX), Y5, Y2
@@ -1734,79 +1730,79 @@ loop75:
 	ADDQ           $+32, DX
 	ADDQ           $+512, BX
 	SUBQ           $+8, SI
-	JGE            loop75
+	JGE            loop74
 
-done76:
+done75:
 	ADDQ $+8, SI
 	SUBQ $+1, SI
-	JLT  done78
+	JLT  done77
 
-loop77:
+loop76:
 	VBROADCASTSS (DX), Y4
 	VFMADD231PS  (BX), Y4, Y2
 	VFMADD231PS  32(BX), Y4, Y3
 	ADDQ         $+4, DX
 	ADDQ         $+64, BX
 	SUBQ         $+1, SI
-	JGE          loop77
+	JGE          loop76
 
-done78:
+done77:
 	ADDQ    $+1, SI
-	MOVQ    408(AX), DX
+	MOVQ    400(AX), DX
 	VMOVUPS Y2, (DX)
 	ADDQ    $-8, CX
 	CMPQ    CX, $+8
-	JLT     part79
+	JLT     part78
 	VMOVUPS Y3, 32(DX)
-	JMP     stored80
+	JMP     stored79
 
-part79:
+part78:
 	VMOVAPS      Y3, Y2
 	LEAQ         32(DX), DX
 	TESTQ        $+4, CX
-	JEQ          stored81
+	JEQ          stored80
 	VMOVUPS      X2, (DX)
 	ADDQ         $+16, DX
 	VEXTRACTF128 $0x01, Y2, X2
 
-stored81:
+stored80:
 	TESTQ    $+2, CX
-	JEQ      stored82
+	JEQ      stored81
 	VMOVLPS  X2, (DX)
 	ADDQ     $+8, DX
 	VMOVHLPS X2, X2, X2
 
-stored82:
+stored81:
 	TESTQ  $+1, CX
-	JEQ    stored83
+	JEQ    stored82
 	VMOVSS X2, (DX)
 
-stored83:
-stored80:
-	JMP done72
+stored82:
+stored79:
+	JMP done71
 
-half71:
-	MOVQ    416(AX), DX
+half70:
+	MOVQ    408(AX), DX
 	CMPQ    CX, $+8
-	JLT     part84
+	JLT     part83
 	VMOVUPS (DX), Y2
-	JMP     loaded85
+	JMP     loaded84
 
-part84:
+part83:
 	XORL       BX, BX
 	SUBQ       CX, BX
 	LEAQ       constantsAVX2<>+928(SB), SI
 	VMOVUPS    (SI)(BX*4), Y2
 	VMASKMOVPS (DX), Y2, Y2
 
-loaded85:
-	MOVQ 432(AX), DX
-	MOVQ 424(AX), BX
-	MOVQ 368(AX), SI
+loaded84:
+	MOVQ 424(AX), DX
+	MOVQ 416(AX), BX
+	MOVQ 360(AX), SI
 	SUBQ $+8, SI
-	JLT  done87
+	JLT  done86
 
-loop86:
+loop85:
 	VBROADCASTF128 (DX), Y3
 	VPERMILPS      $0x00, Y3, Y4
 	VFMADD231PS    (BX), Y4, Y2
@@ -1828,65 +1824,65 @@ loop86:
 	ADDQ           $+32, DX
 	ADDQ           $+512, BX
 	SUBQ           $+8, SI
-	JGE            loop86
+	JGE            loop85
 
-done87:
+done86:
 	ADDQ $+8, SI
 	SUBQ $+1, SI
-	JLT  done89
+	JLT  done88
 
-loop88:
+loop87:
 	VBROADCASTSS (DX), Y3
 	VFMADD231PS  (BX), Y3, Y2
 	ADDQ         $+4, DX
 	ADDQ         $+64, BX
 	SUBQ         $+1, SI
-	JGE          loop88
+	JGE          loop87
 
-done89:
+done88:
 	ADDQ    $+1, SI
-	MOVQ    408(AX), DX
+	MOVQ    400(AX), DX
 	CMPQ    CX, $+8
-	JLT     part90
+	JLT     part89
 	VMOVUPS Y2, (DX)
-	JMP     stored91
+	JMP     stored90
 
-part90:
+part89:
 	VMOVAPS      Y2, Y2
 	LEAQ         (DX), DX
 	TESTQ        $+4, CX
-	JEQ          stored92
+	JEQ          stored91
 	VMOVUPS      X2, (DX)
 	ADDQ         $+16, DX
 	VEXTRACTF128 $0x01, Y2, X2
 
-stored92:
+stored91:
 	TESTQ    $+2, CX
-	JEQ      stored93
+	JEQ      stored92
 	VMOVLPS  X2, (DX)
 	ADDQ     $+8, DX
 	VMOVHLPS X2, X2, X2
 
-stored93:
+stored92:
 	TESTQ  $+1, CX
-	JEQ    stored94
+	JEQ    stored93
 	VMOVSS X2, (DX)
 
-stored94:
-stored91:
-done72:
-	JMP done70
+stored93:
+stored90:
+done71:
+	JMP done69
 
-one69:
-	MOVQ         416(AX), CX
+one68:
+	MOVQ         408(AX), CX
 	VBROADCASTSS (CX), Y2
-	MOVQ         432(AX), CX
-	MOVQ         424(AX), DX
-	MOVQ         368(AX), BX
+	MOVQ         424(AX), CX
+	MOVQ         416(AX), DX
+	MOVQ         360(AX), BX
 	SUBQ         $+8, BX
-	JLT          done96
+	JLT          done95
 
-loop95:
+loop94:
 	VBROADCASTF128 (CX), Y3
 	VPERMILPS      $0x00, Y3, Y4
 	VFMADD231PS    (DX), Y4, Y2
@@ -1908,38 +1904,42 @@ loop95:
 	ADDQ           $+32, CX
 	ADDQ           $+512, DX
 	SUBQ           $+8, BX
-	JGE            loop95
+	JGE            loop94
 
-done96:
+done95:
 	ADDQ $+8, BX
 	SUBQ $+1, BX
-	JLT  done98
+	JLT  done97
 
-loop97:
+loop96:
 	VBROADCASTSS (CX), Y3
 	VFMADD231PS  (DX), Y3, Y2
 	ADDQ         $+4, CX
 	ADDQ         $+64, DX
 	SUBQ         $+1, BX
-	JGE          loop97
+	JGE          loop96
 
-done98:
+done97:
 	ADDQ   $+1, BX
-	MOVQ   408(AX), CX
+	MOVQ   400(AX), CX
 	VMOVSS X2, (CX)
 
-done70:
-done68:
+done69:
+done67:
 	// To the next step.
-	MOVQ  360(AX), CX
+	MOVQ  352(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 360(AX)
+	MOVQ  CX, 352(AX)
 	TESTQ CX, CX
 	JEQ   done2
+	MOVQ  424(AX), CX
+	MOVQ  CX, 456(AX)
 	MOVQ  432(AX), CX
 	MOVQ  CX, 464(AX)
-	MOVQ  440(AX), CX
-	MOVQ  CX, 472(AX)
+	MOVQ  424(AX), CX
+	MOVQ  472(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 424(AX)
 	MOVQ  432(AX), CX
 	MOVQ  480(AX), DX
 	ADDQ  DX, CX
@@ -1952,24 +1952,20 @@ done68:
 	MOVQ  496(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 448(AX)
-	MOVQ  456(AX), CX
+	MOVQ  16(AX), CX
 	MOVQ  504(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 456(AX)
-	MOVQ  16(AX), CX
-	MOVQ  512(AX), DX
-	ADDQ  DX, CX
 	MOVQ  CX, 16(AX)
-	MOVQ  464(AX), CX
-	MOVQ  CX, 176(AX)
+	MOVQ  456(AX), CX
+	MOVQ  CX, 168(AX)
 	MOVQ  40(AX), CX
 	MOVQ  48(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 40(AX)
-	MOVQ  200(AX), CX
-	MOVQ  208(AX), DX
+	MOVQ  192(AX), CX
+	MOVQ  200(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 200(AX)
+	MOVQ  CX, 192(AX)
 	JMP   step1
 
 done2:
@@ -1991,130 +1987,131 @@ TEXT ·lstmStepsTrainAVX2(SB), NOSPLIT, $8-8
 
 step1:
 	// A step.
-	MOVQ 328(AX), DX
-	MOVQ 320(AX), CX
+	MOVQ 304(AX), CX
 	LEAQ (AX)(CX*1), CX
-	CMPQ DX, $+1
-	JLT  done5
+	MOVQ 312(AX), DX
+	MOVQ DX, 320(AX)
 
-loop4:
+product3:
+	MOVQ 320(AX), DX
 	CMPQ DX, $+1
+	JNE  done5
+	MOVQ 368(AX), DX
+	CMPQ DX, $+8
 	JNE  done6
-	MOVQ 376(AX), BX
-	CMPQ BX, $+8
-	JNE  done7
 	MOVQ (CX), DX
 	MOVQ 40(CX), BX
 	MOVQ 24(CX), SI
 
 	// The chains of a panel.
+	MOVQ    DX, DI
+	MOVQ    56(CX), R8
+	ADDQ    R8, DX
 	VMOVUPS constantsAVX2<>+864(SB), Y2
 	VMOVUPS constantsAVX2<>+864(SB), Y3
 	VMOVUPS constantsAVX2<>+864(SB), Y4
 	VMOVUPS constantsAVX2<>+864(SB), Y5
-	MOVQ    112(CX), DI
-	TESTQ   DI, DI
-	JNE     done8
-	MOVQ    SI, DI
-	VMOVUPS (DI), Y2
-	VMOVUPS 64(DI), Y3
-	VMOVUPS 128(DI), Y4
-	VMOVUPS 192(DI), Y5
+	MOVQ    104(CX), DX
+	TESTQ   DX, DX
+	JNE     done7
+	MOVQ    SI, DX
+	VMOVUPS (DX), Y2
+	VMOVUPS 64(DX), Y3
+	VMOVUPS 128(DX), Y4
+	VMOVUPS 192(DX), Y5
 
-done8:
+done7:
 	// As many inputs as units.
-	MOVQ           16(CX), DI
+	MOVQ           16(CX), DX
 	MOVQ           $+512, R8
-	LEAQ           (DX)(R8*1), R9
+	LEAQ           (DI)(R8*1), R9
 	LEAQ           (R9)(R8*2), R9
-	VBROADCASTF128 (DI), Y6
+	VBROADCASTF128 (DX), Y6
 	VPERMILPS      $0x00, Y6, Y7
-	VFMADD231PS    (DX), Y7, Y2
-	VFMADD231PS    (DX)(R8*1), Y7, Y3
-	VFMADD231PS    (DX)(R8*2), Y7, Y4
+	VFMADD231PS    (DI), Y7, Y2
+	VFMADD231PS    (DI)(R8*1), Y7, Y3
+	VFMADD231PS    (DI)(R8*2), Y7, Y4
 	VFMADD231PS    (R9), Y7, Y5
 	VPERMILPS      $0x55, Y6, Y7
-	VFMADD231PS    64(DX), Y7, Y2
-	VFMADD231PS    64(DX)(R8*1), Y7, Y3
-	VFMADD231PS    64(DX)(R8*2), Y7, Y4
+	VFMADD231PS    64(DI), Y7, Y2
+	VFMADD231PS    64(DI)(R8*1), Y7, Y3
+	VFMADD231PS    64(DI)(R8*2), Y7, Y4
 	VFMADD231PS    64(R9), Y7, Y5
 	VPERMILPS      $0xaa, Y6, Y7
-	VFMADD231PS    128(DX), Y7, Y2
-	VFMADD231PS    128(DX)(R8*1), Y7, Y3
-	VFMADD231PS    128(DX)(R8*2), Y7, Y4
+	VFMADD231PS    128(DI), Y7, Y2
+	VFMADD231PS    128(DI)(R8*1), Y7, Y3
+	VFMADD231PS    128(DI)(R8*2), Y7, Y4
 	VFMADD231PS    128(R9), Y7, Y5
 	VPERMILPS      $0xff, Y6, Y6
-	VFMADD231PS    192(DX), Y6, Y2
-	VFMADD231PS    192(DX)(R8*1), Y6, Y3
-	VFMADD231PS    192(DX)(R8*2), Y6, Y4
+	VFMADD231PS    192(DI), Y6, Y2
+	VFMADD231PS    192(DI)(R8*1), Y6, Y3
+	VFMADD231PS    192(DI)(R8*2), Y6, Y4
 	VFMADD231PS    192(R9), Y6, Y5
-	VBROADCASTF128 16(DI), Y6
+	VBROADCASTF128 16(DX), Y6
 	VPERMILPS      $0x00, Y6, Y7
-	VFMADD231PS    256(DX), Y7, Y2
-	VFMADD231PS    256(DX)(R8*1), Y7, Y3
-	VFMADD231PS    256(DX)(R8*2), Y7, Y4
+	VFMADD231PS    256(DI), Y7, Y2
+	VFMADD231PS    256(DI)(R8*1), Y7, Y3
+	VFMADD231PS    256(DI)(R8*2), Y7, Y4
 	VFMADD231PS    256(R9), Y7, Y5
 	VPERMILPS      $0x55, Y6, Y7
-	VFMADD231PS    320(DX), Y7, Y2
-	VFMADD231PS    320(DX)(R8*1), Y7, Y3
-	VFMADD231PS    320(DX)(R8*2), Y7, Y4
+	VFMADD231PS    320(DI), Y7, Y2
+	VFMADD231PS    320(DI)(R8*1), Y7, Y3
+	VFMADD231PS    320(DI)(R8*2), Y7, Y4
 	VFMADD231PS    320(R9), Y7, Y5
 	VPERMILPS      $0xaa, Y6, Y7
-	VFMADD231PS    384(DX), Y7, Y2
-	VFMADD231PS    384(DX)(R8*1), Y7, Y3
-	VFMADD231PS    384(DX)(R8*2), Y7, Y4
+	VFMADD231PS    384(DI), Y7, Y2
+	VFMADD231PS    384(DI)(R8*1), Y7, Y3
+	VFMADD231PS    384(DI)(R8*2), Y7, Y4
 	VFMADD231PS    384(R9), Y7, Y5
 	VPERMILPS      $0xff, Y6, Y6
-	VFMADD231PS    448(DX), Y6, Y2
-	VFMADD231PS    448(DX)(R8*1), Y6, Y3
-	VFMADD231PS    448(DX)(R8*2), Y6, Y4
+	VFMADD231PS    448(DI), Y6, Y2
+	VFMADD231PS    448(DI)(R8*1), Y6, Y3
+	VFMADD231PS    448(DI)(R8*2), Y6, Y4
 	VFMADD231PS    448(R9), Y6, Y5
 
 	// Add what is there.
-	MOVQ   32(CX), DI
-	TESTQ  DI, DI
-	JEQ    done9
+	MOVQ   32(CX), DX
+	TESTQ  DX, DX
+	JEQ    done8
 	VADDPS (BX), Y2, Y2
 	VADDPS 64(BX), Y3, Y3
 	VADDPS 128(BX), Y4, Y4
 	VADDPS 192(BX), Y5, Y5
 
-done9:
-	MOVQ  112(CX), DI
-	TESTQ DI, DI
-	JEQ   done10
+done8:
+	MOVQ  104(CX), DX
+	TESTQ DX, DX
+	JEQ   done9
 
 	// Add the x part of one input.
-	MOVQ         24(CX), R8
-	SUBQ         R8, DI
-	ADDQ         SI, DI
-	MOVQ         16(AX), R8
-	VBROADCASTSS (R8), Y6
+	MOVQ         24(CX), DI
+	SUBQ         DI, DX
+	ADDQ         SI, DX
+	MOVQ         16(AX), DI
+	VBROADCASTSS (DI), Y6
 	VMOVUPS      (SI), Y7
-	VFMADD231PS  (DI), Y6, Y7
+	VFMADD231PS  (DX), Y6, Y7
 	VADDPS       Y7, Y2, Y2
 	VMOVUPS      64(SI), Y7
-	VFMADD231PS  64(DI), Y6, Y7
+	VFMADD231PS  64(DX), Y6, Y7
 	VADDPS       Y7, Y3, Y3
 	VMOVUPS      128(SI), Y7
-	VFMADD231PS  128(DI), Y6, Y7
+	VFMADD231PS  128(DX), Y6, Y7
 	VADDPS       Y7, Y4, Y4
 	VMOVUPS      192(SI), Y7
-	VFMADD231PS  192(DI), Y6, Y7
+	VFMADD231PS  192(DX), Y6, Y7
 	VADDPS       Y7, Y5, Y5
 
-done10:
-	MOVQ 80(CX), DI
-	ADDQ DI, DX
+done9:
 	MOVQ 64(CX), DX
 	ADDQ DX, SI
 	MOVQ 72(CX), CX
 	ADDQ CX, BX
-	MOVQ 432(AX), CX
-	MOVQ 440(AX), DX
-	MOVQ 448(AX), BX
-	MOVQ 472(AX), SI
-	MOVQ 368(AX), DI
+	MOVQ 424(AX), CX
+	MOVQ 432(AX), DX
+	MOVQ 440(AX), BX
+	MOVQ 464(AX), SI
+	MOVQ 360(AX), DI
 
 	// Input and cell gates. Forget gate and c. Output gate. h of the units before.
 	VMOVUPS      constantsAVX2<>+128(SB), Y6
@@ -2217,36 +2214,39 @@ done10:
 	VMULPS       Y3, Y13, Y2
 	VDIVPS       Y2, Y4, Y2
 	VMOVUPS      Y2, (CX)
-	JMP          next3
+	JMP          next4
 
-done7:
 done6:
-	MOVQ  (CX), BX
-	MOVQ  40(CX), SI
-	MOVQ  24(CX), DI
-	MOVQ  72(CX), R8
-	TESTQ R8, R8
-	JGE   start11
-	MOVQ  152(CX), R8
+done5:
+	MOVQ  (CX), DX
+	MOVQ  40(CX), BX
+	MOVQ  24(CX), SI
+	MOVQ  72(CX), DI
+	TESTQ DI, DI
+	JGE   start10
+	MOVQ  144(CX), DI
+	TESTQ DI, DI
+	JEQ   done13
+	JMP   last11
+
+done13:
+start10:
+	MOVQ  120(CX), DI
+	MOVQ  136(CX), R8
 	TESTQ R8, R8
 	JEQ   done14
-	JMP   last12
+	MOVQ  112(CX), R8
 
 done14:
-start11:
-	MOVQ  128(CX), R8
-	MOVQ  144(CX), R9
-	TESTQ R9, R9
-	JEQ   done15
-	MOVQ  120(CX), R9
+	SUBQ R8, DI
+	CMPQ DI, $+1
+	JLT  done16
 
-done15:
-	SUBQ R9, R8
-	CMPQ R8, $+1
-	JLT  done17
-
-loop16:
+loop15:
 	// The chains of a panel.
+	MOVQ    DX, R8
+	MOVQ    56(CX), R9
+	ADDQ    R9, DX
 	VMOVUPS constantsAVX2<>+864(SB), Y2
 	VMOVUPS constantsAVX2<>+864(SB), Y3
 	VMOVUPS constantsAVX2<>+864(SB), Y4
@@ -2255,10 +2255,10 @@ loop16:
 	VMOVUPS constantsAVX2<>+864(SB), Y7
 	VMOVUPS constantsAVX2<>+864(SB), Y8
 	VMOVUPS constantsAVX2<>+864(SB), Y9
-	MOVQ    112(CX), R9
+	MOVQ    104(CX), R9
 	TESTQ   R9, R9
-	JNE     done18
-	MOVQ    DI, R9
+	JNE     done17
+	MOVQ    SI, R9
 	VMOVUPS (R9), Y2
 	VMOVUPS 32(R9), Y3
 	VMOVUPS 64(R9), Y4
@@ -2268,178 +2268,181 @@ loop16:
 	VMOVUPS 192(R9), Y8
 	VMOVUPS 224(R9), Y9
 
-done18:
+done17:
 	MOVQ 16(CX), R9
 	MOVQ 8(CX), R10
 	CMPQ R10, $+1
-	JLT  done20
+	JLT  done19
 
-loop19:
+loop18:
 	MOVQ R10, R11
 	ADDQ $-128, R10
 	CMPQ R10, $+1
-	JLT  done21
+	JLT  done20
 	MOVQ $+128, R11
 
-done21:
+done20:
 	MOVQ R11, R12
 	SHLQ $0x06, R12
-	LEAQ (BX)(R12*1), R13
+	LEAQ (R8)(R12*1), R13
 	LEAQ (R13)(R12*2), R13
 	SUBQ $+4, R11
-	JLT  done23
+	JLT  done22
 
-loop22:
+loop21:
 	VBROADCASTF128 (R9), Y10
 	VPERMILPS      $0x00, Y10, Y11
-	VFMADD231PS    (BX), Y11, Y2
-	VFMADD231PS    32(BX), Y11, Y3
-	VFMADD231PS    (BX)(R12*1), Y11, Y4
-	VFMADD231PS    32(BX)(R12*1), Y11, Y5
-	VFMADD231PS    (BX)(R12*2), Y11, Y6
-	VFMADD231PS    32(BX)(R12*2), Y11, Y7
+	VFMADD231PS    (R8), Y11, Y2
+	VFMADD231PS    32(R8), Y11, Y3
+	VFMADD231PS    (R8)(R12*1), Y11, Y4
+	VFMADD231PS    32(R8)(R12*1), Y11, Y5
+	VFMADD231PS    (R8)(R12*2), Y11, Y6
+	VFMADD231PS    32(R8)(R12*2), Y11, Y7
 	VFMADD231PS    (R13), Y11, Y8
 	VFMADD231PS    32(R13), Y11, Y9
 	VPERMILPS      $0x55, Y10, Y11
-	VFMADD231PS    64(BX), Y11, Y2
-	VFMADD231PS    96(BX), Y11, Y3
-	VFMADD231PS    64(BX)(R12*1), Y11, Y4
-	VFMADD231PS    96(BX)(R12*1), Y11, Y5
-	VFMADD231PS    64(BX)(R12*2), Y11, Y6
-	VFMADD231PS    96(BX)(R12*2), Y11, Y7
+	VFMADD231PS    64(R8), Y11, Y2
+	VFMADD231PS    96(R8), Y11, Y3
+	VFMADD231PS    64(R8)(R12*1), Y11, Y4
+	VFMADD231PS    96(R8)(R12*1), Y11, Y5
+	VFMADD231PS    64(R8)(R12*2), Y11, Y6
+	VFMADD231PS    96(R8)(R12*2), Y11, Y7
 	VFMADD231PS    64(R13), Y11, Y8
 	VFMADD231PS    96(R13), Y11, Y9
 	VPERMILPS      $0xaa, Y10, Y11
-	VFMADD231PS    128(BX), Y11, Y2
-	VFMADD231PS    160(BX), Y11, Y3
-	VFMADD231PS    128(BX)(R12*1), Y11, Y4
-	VFMADD231PS    160(BX)(R12*1), Y11, Y5
-	VFMADD231PS    128(BX)(R12*2), Y11, Y6
-	VFMADD231PS    160(BX)(R12*2), Y11, Y7
+	VFMADD231PS    128(R8), Y11, Y2
+	VFMADD231PS    160(R8), Y11, Y3
+	VFMADD231PS    128(R8)(R12*1), Y11, Y4
+	VFMADD231PS    160(R8)(R12*1), Y11, Y5
+	VFMADD231PS    128(R8)(R12*2), Y11, Y6
+	VFMADD231PS    160(R8)(R12*2), Y11, Y7
 	VFMADD231PS    128(R13), Y11, Y8
 	VFMADD231PS    160(R13), Y11, Y9
 	VPERMILPS      $0xff, Y10, Y10
-	VFMADD231PS    192(BX), Y10, Y2
-	VFMADD231PS    224(BX), Y10, Y3
-	VFMADD231PS    192(BX)(R12*1), Y10, Y4
-	VFMADD231PS    224(BX)(R12*1), Y10, Y5
-	VFMADD231PS    192(BX)(R12*2), Y10, Y6
-	VFMADD231PS    224(BX)(R12*2), Y10, Y7
+	VFMADD231PS    192(R8), Y10, Y2
+	VFMADD231PS    224(R8), Y10, Y3
+	VFMADD231PS    192(R8)(R12*1), Y10, Y4
+	VFMADD231PS    224(R8)(R12*1), Y10, Y5
+	VFMADD231PS    192(R8)(R12*2), Y10, Y6
+	VFMADD231PS    224(R8)(R12*2), Y10, Y7
 	VFMADD231PS    192(R13), Y10, Y8
 	VFMADD231PS    224(R13), Y10, Y9
 	ADDQ           $+16, R9
-	ADDQ           $+256, BX
+	ADDQ           $+256, R8
 	ADDQ           $+256, R13
 	SUBQ           $+4, R11
-	JGE            loop22
+	JGE            loop21
 
-done23:
+done22:
 	ADDQ $+4, R11
 	SUBQ $+1, R11
-	JLT  done25
+	JLT  done24
 
-loop24:
+loop23:
 	VBROADCASTSS (R9), Y10
-	VFMADD231PS  (BX), Y10, Y2
-	VFMADD231PS  32(BX), Y10, Y3
-	VFMADD231PS  (BX)(R12*1), Y10, Y4
-	VFMADD231PS  32(BX)(R12*1), Y10, Y5
-	VFMADD231PS  (BX)(R12*2), Y10, Y6
-	VFMADD231PS  32(BX)(R12*2), Y10, Y7
+	VFMADD231PS  (R8), Y10, Y2
+	VFMADD231PS  32(R8), Y10, Y3
+	VFMADD231PS  (R8)(R12*1), Y10, Y4
+	VFMADD231PS  32(R8)(R12*1), Y10, Y5
+	VFMADD231PS  (R8)(R12*2), Y10, Y6
+	VFMADD231PS  32(R8)(R12*2), Y10, Y7
 	VFMADD231PS  (R13), Y10, Y8
 	VFMADD231PS  32(R13), Y10, Y9
 	ADDQ         $+4, R9
-	ADDQ         $+64, BX
+	ADDQ         $+64, R8
 	ADDQ         $+64, R13
 	SUBQ         $+1, R11
-	JGE          loop24
+	JGE          loop23
+
+done24:
+	ADDQ $+1, R11
+	MOVQ R13, R8
+	CMPQ R10, $+1
+	JGE  loop18
+
+done19:
+	// Add what is there.
+	MOVQ   32(CX), R8
+	TESTQ  R8, R8
+	JEQ    done25
+	VADDPS (BX), Y2, Y2
+	VADDPS 32(BX), Y3, Y3
+	VADDPS 64(BX), Y4, Y4
+	VADDPS 96(BX), Y5, Y5
+	VADDPS 128(BX), Y6, Y6
+	VADDPS 160(BX), Y7, Y7
+	VADDPS 192(BX), Y8, Y8
+	VADDPS 224(BX), Y9, Y9
 
 done25:
-	ADDQ $+1, R11
-	MOVQ R13, BX
-	CMPQ R10, $+1
-	JGE  loop19
-
-done20:
-	// Add what is there.
-	MOVQ   32(CX), R9
-	TESTQ  R9, R9
-	JEQ    done26
-	VADDPS (SI), Y2, Y2
-	VADDPS 32(SI), Y3, Y3
-	VADDPS 64(SI), Y4, Y4
-	VADDPS 96(SI), Y5, Y5
-	VADDPS 128(SI), Y6, Y6
-	VADDPS 160(SI), Y7, Y7
-	VADDPS 192(SI), Y8, Y8
-	VADDPS 224(SI), Y9, Y9
-
-done26:
-	MOVQ  112(CX), R9
-	TESTQ R9, R9
-	JEQ   done27
+	MOVQ  104(CX), R8
+	TESTQ R8, R8
+	JEQ   done26
 
 	// Add the x part of one input.
-	MOVQ         24(CX), R10
-	SUBQ         R10, R9
-	ADDQ         DI, R9
-	MOVQ         16(AX), R10
-	VBROADCASTSS (R10), Y10
-	VMOVUPS      (DI), Y11
-	VFMADD231PS  (R9), Y10, Y11
+	MOVQ         24(CX), R9
+	SUBQ         R9, R8
+	ADDQ         SI, R8
+	MOVQ         16(AX), R9
+	VBROADCASTSS (R9), Y10
+	VMOVUPS      (SI), Y11
+	VFMADD231PS  (R8), Y10, Y11
 	VADDPS       Y11, Y2, Y2
-	VMOVUPS      32(DI), Y11
-	VFMADD231PS  32(R9), Y10, Y11
+	VMOVUPS      32(SI), Y11
+	VFMADD231PS  32(R8), Y10, Y11
 	VADDPS       Y11, Y3, Y3
-	VMOVUPS      64(DI), Y11
-	VFMADD231PS  64(R9), Y10, Y11
+	VMOVUPS      64(SI), Y11
+	VFMADD231PS  64(R8), Y10, Y11
 	VADDPS       Y11, Y4, Y4
-	VMOVUPS      96(DI), Y11
-	VFMADD231PS  96(R9), Y10, Y11
+	VMOVUPS      96(SI), Y11
+	VFMADD231PS  96(R8), Y10, Y11
 	VADDPS       Y11, Y5, Y5
-	VMOVUPS      128(DI), Y11
-	VFMADD231PS  128(R9), Y10, Y11
+	VMOVUPS      128(SI), Y11
+	VFMADD231PS  128(R8), Y10, Y11
 	VADDPS       Y11, Y6, Y6
-	VMOVUPS      160(DI), Y11
-	VFMADD231PS  160(R9), Y10, Y11
+	VMOVUPS      160(SI), Y11
+	VFMADD231PS  160(R8), Y10, Y11
 	VADDPS       Y11, Y7, Y7
-	VMOVUPS      192(DI), Y11
-	VFMADD231PS  192(R9), Y10, Y11
+	VMOVUPS      192(SI), Y11
+	VFMADD231PS  192(R8), Y10, Y11
 	VADDPS       Y11, Y8, Y8
-	VMOVUPS      224(DI), Y11
-	VFMADD231PS  224(R9), Y10, Y11
+	VMOVUPS      224(SI), Y11
+	VFMADD231PS  224(R8), Y10, Y11
 	VADDPS       Y11, Y9, Y9
 
-done27:
-	VMOVUPS Y2, (SI)
-	VMOVUPS Y3, 32(SI)
-	VMOVUPS Y4, 64(SI)
-	VMOVUPS Y5, 96(SI)
-	VMOVUPS Y6, 128(SI)
-	VMOVUPS Y7, 160(SI)
-	VMOVUPS Y8, 192(SI)
-	VMOVUPS Y9, 224(SI)
-	MOVQ    80(CX), R9
-	ADDQ    R9, BX
-	MOVQ    64(CX), R9
-	ADDQ    R9, DI
-	MOVQ    72(CX), R9
-	ADDQ    R9, SI
-	ADDQ    $-1, R8
-	CMPQ    R8, $+1
-	JGE     loop16
+done26:
+	VMOVUPS Y2, (BX)
+	VMOVUPS Y3, 32(BX)
+	VMOVUPS Y4, 64(BX)
+	VMOVUPS Y5, 96(BX)
+	VMOVUPS Y6, 128(BX)
+	VMOVUPS Y7, 160(BX)
+	VMOVUPS Y8, 192(BX)
+	VMOVUPS Y9, 224(BX)
+	MOVQ    64(CX), R8
+	ADDQ    R8, SI
+	MOVQ    72(CX), R8
+	ADDQ    R8, BX
+	ADDQ    $-1, DI
+	CMPQ    DI, $+1
+	JGE     loop15
 
-done17:
-	TESTQ R8, R8
-	JNE   done28
-	MOVQ  120(CX), R8
-	TESTQ R8, R8
+done16:
+	TESTQ DI, DI
+	JNE   done27
+	MOVQ  112(CX), DI
+	TESTQ DI, DI
+	JEQ   done28
+	MOVQ  136(CX), DI
+	TESTQ DI, DI
 	JEQ   done29
-	MOVQ  144(CX), R8
-	TESTQ R8, R8
-	JEQ   done30
 
 	// The chains of a panel.
+	MOVQ    DX, DI
+	MOVQ    56(CX), R8
+	ADDQ    R8, DX
+	MOVQ    56(CX), R8
+	ADDQ    R8, DX
 	VMOVUPS constantsAVX2<>+864(SB), Y2
 	VMOVUPS constantsAVX2<>+864(SB), Y3
 	VMOVUPS constantsAVX2<>+864(SB), Y4
@@ -2452,491 +2455,480 @@ done17:
 	VMOVUPS constantsAVX2<>+864(SB), Y11
 	VMOVUPS constantsAVX2<>+864(SB), Y12
 	VMOVUPS constantsAVX2<>+864(SB), Y13
-	MOVQ    112(CX), R8
-	TESTQ   R8, R8
-	JNE     done31
-	MOVQ    DI, R8
-	VMOVUPS (R8), Y2
-	VMOVUPS 32(R8), Y3
-	VMOVUPS 64(R8), Y4
-	VMOVUPS 96(R8), Y5
-	VMOVUPS 128(R8), Y6
-	VMOVUPS 160(R8), Y7
-	VMOVUPS 192(R8), Y8
-	VMOVUPS 224(R8), Y9
-	MOVQ    64(CX), R9
-	ADDQ    R9, R8
-	VMOVUPS (R8), Y10
-	VMOVUPS 64(R8), Y11
-	VMOVUPS 128(R8), Y12
-	VMOVUPS 192(R8), Y13
-
-done31:
-	MOVQ 16(CX), R8
-	MOVQ 8(CX), R9
-	CMPQ R9, $+1
-	JLT  done33
-
-loop32:
-	MOVQ R9, R10
-	ADDQ $-128, R9
-	CMPQ R9, $+1
-	JLT  done34
-	MOVQ $+128, R10
-
-done34:
-	MOVQ R10, R11
-	SHLQ $0x06, R11
-	LEAQ (BX)(R11*1), R12
-	LEAQ (R12)(R11*2), R12
-	LEAQ (R12)(R11*1), R13
-	LEAQ (R13)(R11*2), R13
-	SUBQ $+4, R10
-	JLT  done36
-
-loop35:
-	VBROADCASTF128 (R8), Y14
-	VPERMILPS      $0x00, Y14, Y15
-	VFMADD231PS    (BX), Y15, Y2
-	VFMADD231PS    32(BX), Y15, Y3
-	VFMADD231PS    (BX)(R11*1), Y15, Y4
-	VFMADD231PS    32(BX)(R11*1), Y15, Y5
-	VFMADD231PS    (BX)(R11*2), Y15, Y6
-	VFMADD231PS    32(BX)(R11*2), Y15, Y7
-	VFMADD231PS    (R12), Y15, Y8
-	VFMADD231PS    32(R12), Y15, Y9
-	VFMADD231PS    (R12)(R11*1), Y15, Y10
-	VFMADD231PS    (R12)(R11*2), Y15, Y11
-	VFMADD231PS    (R13), Y15, Y12
-	VFMADD231PS    (R13)(R11*1), Y15, Y13
-	VPERMILPS      $0x55, Y14, Y15
-	VFMADD231PS    64(BX), Y15, Y2
-	VFMADD231PS    96(BX), Y15, Y3
-	VFMADD231PS    64(BX)(R11*1), Y15, Y4
-	VFMADD231PS    96(BX)(R11*1), Y15, Y5
-	VFMADD231PS    64(BX)(R11*2), Y15, Y6
-	VFMADD231PS    96(BX)(R11*2), Y15, Y7
-	VFMADD231PS    64(R12), Y15, Y8
-	VFMADD231PS    96(R12), Y15, Y9
-	VFMADD231PS    64(R12)(R11*1), Y15, Y10
-	VFMADD231PS    64(R12)(R11*2), Y15, Y11
-	VFMADD231PS    64(R13), Y15, Y12
-	VFMADD231PS    64(R13)(R11*1), Y15, Y13
-	VPERMILPS      $0xaa, Y14, Y15
-	VFMADD231PS    128(BX), Y15, Y2
-	VFMADD231PS    160(BX), Y15, Y3
-	VFMADD231PS    128(BX)(R11*1), Y15, Y4
-	VFMADD231PS    160(BX)(R11*1), Y15, Y5
-	VFMADD231PS    128(BX)(R11*2), Y15, Y6
-	VFMADD231PS    160(BX)(R11*2), Y15, Y7
-	VFMADD231PS    128(R12), Y15, Y8
-	VFMADD231PS    160(R12), Y15, Y9
-	VFMADD231PS    128(R12)(R11*1), Y15, Y10
-	VFMADD231PS    128(R12)(R11*2), Y15, Y11
-	VFMADD231PS    128(R13), Y15, Y12
-	VFMADD231PS    128(R13)(R11*1), Y15, Y13
-	VPERMILPS      $0xff, Y14, Y14
-	VFMADD231PS    192(BX), Y14, Y2
-	VFMADD231PS    224(BX), Y14, Y3
-	VFMADD231PS    192(BX)(R11*1), Y14, Y4
-	VFMADD231PS    224(BX)(R11*1), Y14, Y5
-	VFMADD231PS    192(BX)(R11*2), Y14, Y6
-	VFMADD231PS    224(BX)(R11*2), Y14, Y7
-	VFMADD231PS    192(R12), Y14, Y8
-	VFMADD231PS    224(R12), Y14, Y9
-	VFMADD231PS    192(R12)(R11*1), Y14, Y10
-	VFMADD231PS    192(R12)(R11*2), Y14, Y11
-	VFMADD231PS    192(R13), Y14, Y12
-	VFMADD231PS    192(R13)(R11*1), Y14, Y13
-	ADDQ           $+16, R8
-	ADDQ           $+256, BX
-	ADDQ           $+256, R12
-	ADDQ           $+256, R13
-	SUBQ           $+4, R10
-	JGE            loop35
-
-done36:
-	ADDQ $+4, R10
-	SUBQ $+1, R10
-	JLT  done38
-
-loop37:
-	VBROADCASTSS (R8), Y14
-	VFMADD231PS  (BX), Y14, Y2
-	VFMADD231PS  32(BX), Y14, Y3
-	VFMADD231PS  (BX)(R11*1), Y14, Y4
-	VFMADD231PS  32(BX)(R11*1), Y14, Y5
-	VFMADD231PS  (BX)(R11*2), Y14, Y6
-	VFMADD231PS  32(BX)(R11*2), Y14, Y7
-	VFMADD231PS  (R12), Y14, Y8
-	VFMADD231PS  32(R12), Y14, Y9
-	VFMADD231PS  (R12)(R11*1), Y14, Y10
-	VFMADD231PS  (R12)(R11*2), Y14, Y11
-	VFMADD231PS  (R13), Y14, Y12
-	VFMADD231PS  (R13)(R11*1), Y14, Y13
-	ADDQ         $+4, R8
-	ADDQ         $+64, BX
-	ADDQ         $+64, R12
-	ADDQ         $+64, R13
-	SUBQ         $+1, R10
-	JGE          loop37
-
-done38:
-	ADDQ $+1, R10
-	MOVQ R13, BX
-	ADDQ R11, BX
-	CMPQ R9, $+1
-	JGE  loop32
-
-done33:
-	// Add what is there.
-	MOVQ   32(CX), R8
-	TESTQ  R8, R8
-	JEQ    done39
-	VADDPS (SI), Y2, Y2
-	VADDPS 32(SI), Y3, Y3
-	VADDPS 64(SI), Y4, Y4
-	VADDPS 96(SI), Y5, Y5
-	VADDPS 128(SI), Y6, Y6
-	VADDPS 160(SI), Y7, Y7
-	VADDPS 192(SI), Y8, Y8
-	VADDPS 224(SI), Y9, Y9
-	VADDPS 256(SI), Y10, Y10
-	VADDPS 320(SI), Y11, Y11
-	VADDPS 384(SI), Y12, Y12
-	VADDPS 448(SI), Y13, Y13
-
-done39:
-	MOVQ  112(CX), R8
-	TESTQ R8, R8
-	JEQ   done40
-
-	// Add the x part of one input.
-	MOVQ         24(CX), R9
-	SUBQ         R9, R8
-	ADDQ         DI, R8
-	MOVQ         16(AX), R9
-	VBROADCASTSS (R9), Y14
-	VMOVUPS      (DI), Y15
-	VFMADD231PS  (R8), Y14, Y15
-	VADDPS       Y15, Y2, Y2
-	VMOVUPS      32(DI), Y15
-	VFMADD231PS  32(R8), Y14, Y15
-	VADDPS       Y15, Y3, Y3
-	VMOVUPS      64(DI), Y15
-	VFMADD231PS  64(R8), Y14, Y15
-	VADDPS       Y15, Y4, Y4
-	VMOVUPS      96(DI), Y15
-	VFMADD231PS  96(R8), Y14, Y15
-	VADDPS       Y15, Y5, Y5
-	VMOVUPS      128(DI), Y15
-	VFMADD231PS  128(R8), Y14, Y15
-	VADDPS       Y15, Y6, Y6
-	VMOVUPS      160(DI), Y15
-	VFMADD231PS  160(R8), Y14, Y15
-	VADDPS       Y15, Y7, Y7
-	VMOVUPS      192(DI), Y15
-	VFMADD231PS  192(R8), Y14, Y15
-	VADDPS       Y15, Y8, Y8
-	VMOVUPS      224(DI), Y15
-	VFMADD231PS  224(R8), Y14, Y15
-	VADDPS       Y15, Y9, Y9
-	VMOVUPS      256(DI), Y15
-	VFMADD231PS  256(R8), Y14, Y15
-	VADDPS       Y15, Y10, Y10
-	VMOVUPS      320(DI), Y15
-	VFMADD231PS  320(R8), Y14, Y15
-	VADDPS       Y15, Y11, Y11
-	VMOVUPS      384(DI), Y15
-	VFMADD231PS  384(R8), Y14, Y15
-	VADDPS       Y15, Y12, Y12
-	VMOVUPS      448(DI), Y15
-	VFMADD231PS  448(R8), Y14, Y15
-	VADDPS       Y15, Y13, Y13
-
-done40:
-	VMOVUPS Y2, (SI)
-	VMOVUPS Y3, 32(SI)
-	VMOVUPS Y4, 64(SI)
-	VMOVUPS Y5, 96(SI)
-	VMOVUPS Y6, 128(SI)
-	VMOVUPS Y7, 160(SI)
-	VMOVUPS Y8, 192(SI)
-	VMOVUPS Y9, 224(SI)
-	VMOVUPS Y10, 256(SI)
-	VMOVUPS Y11, 320(SI)
-	VMOVUPS Y12, 384(SI)
-	VMOVUPS Y13, 448(SI)
-	MOVQ    80(CX), R8
-	ADDQ    R8, BX
+	MOVQ    104(CX), DX
+	TESTQ   DX, DX
+	JNE     done30
+	MOVQ    SI, DX
+	VMOVUPS (DX), Y2
+	VMOVUPS 32(DX), Y3
+	VMOVUPS 64(DX), Y4
+	VMOVUPS 96(DX), Y5
+	VMOVUPS 128(DX), Y6
+	VMOVUPS 160(DX), Y7
+	VMOVUPS 192(DX), Y8
+	VMOVUPS 224(DX), Y9
 	MOVQ    64(CX), R8
-	ADDQ    R8, DI
-	MOVQ    72(CX), R8
-	ADDQ    R8, SI
-	MOVQ    80(CX), R8
-	ADDQ    R8, BX
-	MOVQ    64(CX), BX
-	ADDQ    BX, DI
-	MOVQ    72(CX), BX
-	ADDQ    BX, SI
-	JMP     done13
+	ADDQ    R8, DX
+	VMOVUPS (DX), Y10
+	VMOVUPS 64(DX), Y11
+	VMOVUPS 128(DX), Y12
+	VMOVUPS 192(DX), Y13
 
 done30:
+	MOVQ 16(CX), DX
+	MOVQ 8(CX), R8
+	CMPQ R8, $+1
+	JLT  done32
+
+loop31:
+	MOVQ R8, R9
+	ADDQ $-128, R8
+	CMPQ R8, $+1
+	JLT  done33
+	MOVQ $+128, R9
+
+done33:
+	MOVQ R9, R10
+	SHLQ $0x06, R10
+	LEAQ (DI)(R10*1), R11
+	LEAQ (R11)(R10*2), R11
+	LEAQ (R11)(R10*1), R12
+	LEAQ (R12)(R10*2), R12
+	SUBQ $+4, R9
+	JLT  done35
+
+loop34:
+	VBROADCASTF128 (DX), Y14
+	VPERMILPS      $0x00, Y14, Y15
+	VFMADD231PS    (DI), Y15, Y2
+	VFMADD231PS    32(DI), Y15, Y3
+	VFMADD231PS    (DI)(R10*1), Y15, Y4
+	VFMADD231PS    32(DI)(R10*1), Y15, Y5
+	VFMADD231PS    (DI)(R10*2), Y15, Y6
+	VFMADD231PS    32(DI)(R10*2), Y15, Y7
+	VFMADD231PS    (R11), Y15, Y8
+	VFMADD231PS    32(R11), Y15, Y9
+	VFMADD231PS    (R11)(R10*1), Y15, Y10
+	VFMADD231PS    (R11)(R10*2), Y15, Y11
+	VFMADD231PS    (R12), Y15, Y12
+	VFMADD231PS    (R12)(R10*1), Y15, Y13
+	VPERMILPS      $0x55, Y14, Y15
+	VFMADD231PS    64(DI), Y15, Y2
+	VFMADD231PS    96(DI), Y15, Y3
+	VFMADD231PS    64(DI)(R10*1), Y15, Y4
+	VFMADD231PS    96(DI)(R10*1), Y15, Y5
+	VFMADD231PS    64(DI)(R10*2), Y15, Y6
+	VFMADD231PS    96(DI)(R10*2), Y15, Y7
+	VFMADD231PS    64(R11), Y15, Y8
+	VFMADD231PS    96(R11), Y15, Y9
+	VFMADD231PS    64(R11)(R10*1), Y15, Y10
+	VFMADD231PS    64(R11)(R10*2), Y15, Y11
+	VFMADD231PS    64(R12), Y15, Y12
+	VFMADD231PS    64(R12)(R10*1), Y15, Y13
+	VPERMILPS      $0xaa, Y14, Y15
+	VFMADD231PS    128(DI), Y15, Y2
+	VFMADD231PS    160(DI), Y15, Y3
+	VFMADD231PS    128(DI)(R10*1), Y15, Y4
+	VFMADD231PS    160(DI)(R10*1), Y15, Y5
+	VFMADD231PS    128(DI)(R10*2), Y15, Y6
+	VFMADD231PS    160(DI)(R10*2), Y15, Y7
+	VFMADD231PS    128(R11), Y15, Y8
+	VFMADD231PS    160(R11), Y15, Y9
+	VFMADD231PS    128(R11)(R10*1), Y15, Y10
+	VFMADD231PS    128(R11)(R10*2), Y15, Y11
+	VFMADD231PS    128(R12), Y15, Y12
+	VFMADD231PS    128(R12)(R10*1), Y15, Y13
+	VPERMILPS      $0xff, Y14, Y14
+	VFMADD231PS    192(DI), Y14, Y2
+	VFMADD231PS    224(DI), Y14, Y3
+	VFMADD231PS    192(DI)(R10*1), Y14, Y4
+	VFMADD231PS    224(DI)(R10*1), Y14, Y5
+	VFMADD231PS    192(DI)(R10*2), Y14, Y6
+	VFMADD231PS    224(DI)(R10*2), Y14, Y7
+	VFMADD231PS    192(R11), Y14, Y8
+	VFMADD231PS    224(R11), Y14, Y9
+	VFMADD231PS    192(R11)(R10*1), Y14, Y10
+	VFMADD231PS    192(R11)(R10*2), Y14, Y11
+	VFMADD231PS    192(R12), Y14, Y12
+	VFMADD231PS    192(R12)(R10*1), Y14, Y13
+	ADDQ           $+16, DX
+	ADDQ           $+256, DI
+	ADDQ           $+256, R11
+	ADDQ           $+256, R12
+	SUBQ           $+4, R9
+	JGE            loop34
+
+done35:
+	ADDQ $+4, R9
+	SUBQ $+1, R9
+	JLT  done37
+
+loop36:
+	VBROADCASTSS (DX), Y14
+	VFMADD231PS  (DI), Y14, Y2
+	VFMADD231PS  32(DI), Y14, Y3
+	VFMADD231PS  (DI)(R10*1), Y14, Y4
+	VFMADD231PS  32(DI)(R10*1), Y14, Y5
+	VFMADD231PS  (DI)(R10*2), Y14, Y6
+	VFMADD231PS  32(DI)(R10*2), Y14, Y7
+	VFMADD231PS  (R11), Y14, Y8
+	VFMADD231PS  32(R11), Y14, Y9
+	VFMADD231PS  (R11)(R10*1), Y14, Y10
+	VFMADD231PS  (R11)(R10*2), Y14, Y11
+	VFMADD231PS  (R12), Y14, Y12
+	VFMADD231PS  (R12)(R10*1), Y14, Y13
+	ADDQ         $+4, DX
+	ADDQ         $+64, DI
+	ADDQ         $+64, R11
+	ADDQ         $+64, R12
+	SUBQ         $+1, R9
+	JGE          loop36
+
+done37:
+	ADDQ $+1, R9
+	MOVQ R12, DI
+	ADDQ R10, DI
+	CMPQ R8, $+1
+	JGE  loop31
+
+done32:
+	// Add what is there.
+	MOVQ   32(CX), DX
+	TESTQ  DX, DX
+	JEQ    done38
+	VADDPS (BX), Y2, Y2
+	VADDPS 32(BX), Y3, Y3
+	VADDPS 64(BX), Y4, Y4
+	VADDPS 96(BX), Y5, Y5
+	VADDPS 128(BX), Y6, Y6
+	VADDPS 160(BX), Y7, Y7
+	VADDPS 192(BX), Y8, Y8
+	VADDPS 224(BX), Y9, Y9
+	VADDPS 256(BX), Y10, Y10
+	VADDPS 320(BX), Y11, Y11
+	VADDPS 384(BX), Y12, Y12
+	VADDPS 448(BX), Y13, Y13
+
+done38:
+	MOVQ  104(CX), DX
+	TESTQ DX, DX
+	JEQ   done39
+
+	// Add the x part of one input.
+	MOVQ         24(CX), DI
+	SUBQ         DI, DX
+	ADDQ         SI, DX
+	MOVQ         16(AX), DI
+	VBROADCASTSS (DI), Y14
+	VMOVUPS      (SI), Y15
+	VFMADD231PS  (DX), Y14, Y15
+	VADDPS       Y15, Y2, Y2
+	VMOVUPS      32(SI), Y15
+	VFMADD231PS  32(DX), Y14, Y15
+	VADDPS       Y15, Y3, Y3
+	VMOVUPS      64(SI), Y15
+	VFMADD231PS  64(DX), Y14, Y15
+	VADDPS       Y15, Y4, Y4
+	VMOVUPS      96(SI), Y15
+	VFMADD231PS  96(DX), Y14, Y15
+	VADDPS       Y15, Y5, Y5
+	VMOVUPS      128(SI), Y15
+	VFMADD231PS  128(DX), Y14, Y15
+	VADDPS       Y15, Y6, Y6
+	VMOVUPS      160(SI), Y15
+	VFMADD231PS  160(DX), Y14, Y15
+	VADDPS       Y15, Y7, Y7
+	VMOVUPS      192(SI), Y15
+	VFMADD231PS  192(DX), Y14, Y15
+	VADDPS       Y15, Y8, Y8
+	VMOVUPS      224(SI), Y15
+	VFMADD231PS  224(DX), Y14, Y15
+	VADDPS       Y15, Y9, Y9
+	VMOVUPS      256(SI), Y15
+	VFMADD231PS  256(DX), Y14, Y15
+	VADDPS       Y15, Y10, Y10
+	VMOVUPS      320(SI), Y15
+	VFMADD231PS  320(DX), Y14, Y15
+	VADDPS       Y15, Y11, Y11
+	VMOVUPS      384(SI), Y15
+	VFMADD231PS  384(DX), Y14, Y15
+	VADDPS       Y15, Y12, Y12
+	VMOVUPS      448(SI), Y15
+	VFMADD231PS  448(DX), Y14, Y15
+	VADDPS       Y15, Y13, Y13
+
+done39:
+	VMOVUPS Y2, (BX)
+	VMOVUPS Y3, 32(BX)
+	VMOVUPS Y4, 64(BX)
+	VMOVUPS Y5, 96(BX)
+	VMOVUPS Y6, 128(BX)
+	VMOVUPS Y7, 160(BX)
+	VMOVUPS Y8, 192(BX)
+	VMOVUPS Y9, 224(BX)
+	VMOVUPS Y10, 256(BX)
+	VMOVUPS Y11, 320(BX)
+	VMOVUPS Y12, 384(BX)
+	VMOVUPS Y13, 448(BX)
+	MOVQ    64(CX), DX
+	ADDQ    DX, SI
+	MOVQ    72(CX), DX
+	ADDQ    DX, BX
+	MOVQ    64(CX), DX
+	ADDQ    DX, SI
+	MOVQ    72(CX), DX
+	ADDQ    DX, BX
+	JMP     done12
+
 done29:
 done28:
-	MOVQ  72(CX), R8
-	TESTQ R8, R8
-	JLT   done13
+done27:
+	MOVQ  72(CX), DI
+	TESTQ DI, DI
+	JLT   done12
 
-last12:
-	MOVQ  144(CX), R8
-	TESTQ R8, R8
-	JEQ   done41
+last11:
+	MOVQ  136(CX), DI
+	TESTQ DI, DI
+	JEQ   done40
 
 	// The chains of a panel.
+	MOVQ    DX, DI
+	MOVQ    56(CX), R8
+	ADDQ    R8, DX
 	VMOVUPS constantsAVX2<>+864(SB), Y2
 	VMOVUPS constantsAVX2<>+864(SB), Y3
 	VMOVUPS constantsAVX2<>+864(SB), Y4
 	VMOVUPS constantsAVX2<>+864(SB), Y5
-	MOVQ    112(CX), R8
+	MOVQ    104(CX), R8
 	TESTQ   R8, R8
-	JNE     done42
-	MOVQ    DI, R8
+	JNE     done41
+	MOVQ    SI, R8
 	VMOVUPS (R8), Y2
 	VMOVUPS 64(R8), Y3
 	VMOVUPS 128(R8), Y4
 	VMOVUPS 192(R8), Y5
 
-done42:
+done41:
 	MOVQ 16(CX), R8
 	MOVQ 8(CX), R9
 	CMPQ R9, $+1
-	JLT  done44
+	JLT  done43
 
-loop43:
+loop42:
 	MOVQ R9, R10
 	ADDQ $-128, R9
 	CMPQ R9, $+1
-	JLT  done45
+	JLT  done44
 	MOVQ $+128, R10
 
-done45:
+done44:
 	MOVQ R10, R11
 	SHLQ $0x06, R11
-	LEAQ (BX)(R11*1), R12
+	LEAQ (DI)(R11*1), R12
 	LEAQ (R12)(R11*2), R12
 	SUBQ $+4, R10
-	JLT  done47
+	JLT  done46
 
-loop46:
+loop45:
 	VBROADCASTF128 (R8), Y6
 	VPERMILPS      $0x00, Y6, Y7
-	VFMADD231PS    (BX), Y7, Y2
-	VFMADD231PS    (BX)(R11*1), Y7, Y3
-	VFMADD231PS    (BX)(R11*2), Y7, Y4
+	VFMADD231PS    (DI), Y7, Y2
+	VFMADD231PS    (DI)(R11*1), Y7, Y3
+	VFMADD231PS    (DI)(R11*2), Y7, Y4
 	VFMADD231PS    (R12), Y7, Y5
 	VPERMILPS      $0x55, Y6, Y7
-	VFMADD231PS    64(BX), Y7, Y2
-	VFMADD231PS    64(BX)(R11*1), Y7, Y3
-	VFMADD231PS    64(BX)(R11*2), Y7, Y4
+	VFMADD231PS    64(DI), Y7, Y2
+	VFMADD231PS    64(DI)(R11*1), Y7, Y3
+	VFMADD231PS    64(DI)(R11*2), Y7, Y4
 	VFMADD231PS    64(R12), Y7, Y5
 	VPERMILPS      $0xaa, Y6, Y7
-	VFMADD231PS    128(BX), Y7, Y2
-	VFMADD231PS    128(BX)(R11*1), Y7, Y3
-	VFMADD231PS    128(BX)(R11*2), Y7, Y4
+	VFMADD231PS    128(DI), Y7, Y2
+	VFMADD231PS    128(DI)(R11*1), Y7, Y3
+	VFMADD231PS    128(DI)(R11*2), Y7, Y4
 	VFMADD231PS    128(R12), Y7, Y5
 	VPERMILPS      $0xff, Y6, Y6
-	VFMADD231PS    192(BX), Y6, Y2
-	VFMADD231PS    192(BX)(R11*1), Y6, Y3
-	VFMADD231PS    192(BX)(R11*2), Y6, Y4
+	VFMADD231PS    192(DI), Y6, Y2
+	VFMADD231PS    192(DI)(R11*1), Y6, Y3
+	VFMADD231PS    192(DI)(R11*2), Y6, Y4
 	VFMADD231PS    192(R12), Y6, Y5
 	ADDQ           $+16, R8
-	ADDQ           $+256, BX
+	ADDQ           $+256, DI
 	ADDQ           $+256, R12
 	SUBQ           $+4, R10
-	JGE            loop46
+	JGE            loop45
 
-done47:
+done46:
 	ADDQ $+4, R10
 	SUBQ $+1, R10
-	JLT  done49
+	JLT  done48
 
-loop48:
+loop47:
 	VBROADCASTSS (R8), Y6
-	VFMADD231PS  (BX), Y6, Y2
-	VFMADD231PS  (BX)(R11*1), Y6, Y3
-	VFMADD231PS  (BX)(R11*2), Y6, Y4
+	VFMADD231PS  (DI), Y6, Y2
+	VFMADD231PS  (DI)(R11*1), Y6, Y3
+	VFMADD231PS  (DI)(R11*2), Y6, Y4
 	VFMADD231PS  (R12), Y6, Y5
 	ADDQ         $+4, R8
-	ADDQ         $+64, BX
+	ADDQ         $+64, DI
 	ADDQ         $+64, R12
 	SUBQ         $+1, R10
-	JGE          loop48
+	JGE          loop47
+
+done48:
+	ADDQ $+1, R10
+	MOVQ R12, DI
+	CMPQ R9, $+1
+	JGE  loop42
+
+done43:
+	// Add what is there.
+	MOVQ   32(CX), DI
+	TESTQ  DI, DI
+	JEQ    done49
+	VADDPS (BX), Y2, Y2
+	VADDPS 64(BX), Y3, Y3
+	VADDPS 128(BX), Y4, Y4
+	VADDPS 192(BX), Y5, Y5
 
 done49:
-	ADDQ $+1, R10
-	MOVQ R12, BX
-	CMPQ R9, $+1
-	JGE  loop43
-
-done44:
-	// Add what is there.
-	MOVQ   32(CX), R8
-	TESTQ  R8, R8
-	JEQ    done50
-	VADDPS (SI), Y2, Y2
-	VADDPS 64(SI), Y3, Y3
-	VADDPS 128(SI), Y4, Y4
-	VADDPS 192(SI), Y5, Y5
-
-done50:
-	MOVQ  112(CX), R8
-	TESTQ R8, R8
-	JEQ   done51
+	MOVQ  104(CX), DI
+	TESTQ DI, DI
+	JEQ   done50
 
 	// Add the x part of one input.
-	MOVQ         24(CX), R9
-	SUBQ         R9, R8
-	ADDQ         DI, R8
-	MOVQ         16(AX), R9
-	VBROADCASTSS (R9), Y6
-	VMOVUPS      (DI), Y7
-	VFMADD231PS  (R8), Y6, Y7
+	MOVQ         24(CX), R8
+	SUBQ         R8, DI
+	ADDQ         SI, DI
+	MOVQ         16(AX), R8
+	VBROADCASTSS (R8), Y6
+	VMOVUPS      (SI), Y7
+	VFMADD231PS  (DI), Y6, Y7
 	VADDPS       Y7, Y2, Y2
-	VMOVUPS      64(DI), Y7
-	VFMADD231PS  64(R8), Y6, Y7
+	VMOVUPS      64(SI), Y7
+	VFMADD231PS  64(DI), Y6, Y7
 	VADDPS       Y7, Y3, Y3
-	VMOVUPS      128(DI), Y7
-	VFMADD231PS  128(R8), Y6, Y7
+	VMOVUPS      128(SI), Y7
+	VFMADD231PS  128(DI), Y6, Y7
 	VADDPS       Y7, Y4, Y4
-	VMOVUPS      192(DI), Y7
-	VFMADD231PS  192(R8), Y6, Y7
+	VMOVUPS      192(SI), Y7
+	VFMADD231PS  192(DI), Y6, Y7
 	VADDPS       Y7, Y5, Y5
 
-done51:
-	VMOVUPS Y2, (SI)
-	VMOVUPS Y3, 64(SI)
-	VMOVUPS Y4, 128(SI)
-	VMOVUPS Y5, 192(SI)
-	MOVQ    80(CX), R8
-	ADDQ    R8, BX
-	MOVQ    64(CX), BX
-	ADDQ    BX, DI
-	MOVQ    72(CX), BX
-	ADDQ    BX, SI
+done50:
+	VMOVUPS Y2, (BX)
+	VMOVUPS Y3, 64(BX)
+	VMOVUPS Y4, 128(BX)
+	VMOVUPS Y5, 192(BX)
+	MOVQ    64(CX), DI
+	ADDQ    DI, SI
+	MOVQ    72(CX), DI
+	ADDQ    DI, BX
 
-done41:
-	MOVQ  72(CX), BX
-	TESTQ BX, BX
-	JGE   done13
-	MOVQ  (CX), BX
-	MOVQ  56(CX), R8
-	ADDQ  R8, BX
-	JMP   start11
+done40:
+	MOVQ  72(CX), DI
+	TESTQ DI, DI
+	JLT   start10
 
-done13:
-	MOVQ 336(AX), BX
-	ADDQ BX, CX
-	ADDQ $-1, DX
-	CMPQ DX, $+1
-	JGE  loop4
-
-done5:
+done12:
+	MOVQ  328(AX), DX
+	ADDQ  DX, CX
+	MOVQ  320(AX), DX
+	ADDQ  $-1, DX
+	MOVQ  DX, 320(AX)
+	CMPQ  DX, $+1
+	JGE   product3
 	MOVQ  AX, CX
-	MOVQ  344(AX), DX
+	MOVQ  336(AX), DX
 	TESTQ DX, DX
-	JEQ   done52
+	JEQ   done51
 
 	// Back.
 	MOVQ $+2, DX
 
-loop53:
-	MOVQ  88(CX), BX
+loop52:
+	MOVQ  80(CX), BX
 	MOVQ  (CX), SI
 	ADDQ  BX, SI
 	MOVQ  SI, (CX)
-	MOVQ  96(CX), BX
+	MOVQ  88(CX), BX
 	MOVQ  24(CX), SI
 	ADDQ  BX, SI
 	MOVQ  SI, 24(CX)
-	MOVQ  104(CX), BX
+	MOVQ  96(CX), BX
 	MOVQ  40(CX), SI
 	ADDQ  BX, SI
 	MOVQ  SI, 40(CX)
-	MOVQ  112(CX), BX
+	MOVQ  104(CX), BX
 	TESTQ BX, BX
-	JEQ   done54
-	MOVQ  96(CX), BX
-	MOVQ  112(CX), SI
+	JEQ   done53
+	MOVQ  88(CX), BX
+	MOVQ  104(CX), SI
 	ADDQ  BX, SI
-	MOVQ  SI, 112(CX)
+	MOVQ  SI, 104(CX)
 
-done54:
+done53:
 	MOVQ  $+0, BX
 	MOVQ  56(CX), SI
 	SUBQ  SI, BX
 	MOVQ  BX, 56(CX)
 	MOVQ  $+0, BX
-	MOVQ  88(CX), SI
+	MOVQ  80(CX), SI
 	SUBQ  SI, BX
-	MOVQ  BX, 88(CX)
+	MOVQ  BX, 80(CX)
 	MOVQ  $+0, BX
 	MOVQ  64(CX), SI
 	SUBQ  SI, BX
 	MOVQ  BX, 64(CX)
 	MOVQ  $+0, BX
-	MOVQ  96(CX), SI
+	MOVQ  88(CX), SI
 	SUBQ  SI, BX
-	MOVQ  BX, 96(CX)
+	MOVQ  BX, 88(CX)
 	MOVQ  $+0, BX
 	MOVQ  72(CX), SI
 	SUBQ  SI, BX
 	MOVQ  BX, 72(CX)
 	MOVQ  $+0, BX
-	MOVQ  104(CX), SI
+	MOVQ  96(CX), SI
 	SUBQ  SI, BX
-	MOVQ  BX, 104(CX)
-	MOVQ  80(CX), BX
-	MOVQ  56(CX), SI
-	LEAQ  (BX)(SI*2), BX
-	MOVQ  BX, 80(CX)
-	ADDQ  $+160, CX
+	MOVQ  BX, 96(CX)
+	ADDQ  $+152, CX
 	ADDQ  $-1, DX
 	TESTQ DX, DX
-	JNE   loop53
-	MOVQ  352(AX), CX
+	JNE   loop52
+	MOVQ  344(AX), CX
 	TESTQ CX, CX
-	JEQ   done55
-	MOVQ  320(AX), DX
+	JEQ   done54
+	MOVQ  304(AX), DX
 	ADDQ  CX, DX
-	MOVQ  DX, 320(AX)
+	MOVQ  DX, 304(AX)
 	MOVQ  $+0, CX
-	MOVQ  352(AX), DX
+	MOVQ  344(AX), DX
 	SUBQ  DX, CX
-	MOVQ  CX, 352(AX)
+	MOVQ  CX, 344(AX)
 	MOVQ  $+0, CX
-	MOVQ  336(AX), DX
+	MOVQ  328(AX), DX
 	SUBQ  DX, CX
-	MOVQ  CX, 336(AX)
+	MOVQ  CX, 328(AX)
 	MOVQ  32(AX), CX
-	MOVQ  192(AX), DX
-	MOVQ  CX, 192(AX)
+	MOVQ  184(AX), DX
+	MOVQ  CX, 184(AX)
 	MOVQ  DX, 32(AX)
 
-done55:
-done52:
-	MOVQ 320(AX), CX
+done54:
+done51:
+	MOVQ 304(AX), CX
 	LEAQ (AX)(CX*1), CX
 	MOVQ (CX), CX
-	MOVQ 432(AX), DX
-	MOVQ 440(AX), BX
-	MOVQ 448(AX), SI
-	MOVQ 472(AX), DI
-	MOVQ 368(AX), R8
+	MOVQ 424(AX), DX
+	MOVQ 432(AX), BX
+	MOVQ 440(AX), SI
+	MOVQ 464(AX), DI
+	MOVQ 360(AX), R8
 
 	// 8 elements at a time.
 	CMPQ R8, $+16
-	JLT  done56
+	JLT  done55
 
 	// Input and cell gates. Forget gate and c. Output gate.
 	VMOVUPS      (SI), Y3
@@ -3025,9 +3017,9 @@ done52:
 	VMOVUPS      Y2, 192(SI)
 	ADDQ         $-16, R8
 	CMPQ         R8, $+16
-	JLT          done58
+	JLT          done57
 
-loop57:
+loop56:
 	// h of the units before. Input and cell gates. Forget gate and c. Output gate.
 	VMOVUPS      32(SI), Y10
 	VMOVUPS      constantsAVX2<>+128(SB), Y11
@@ -3318,9 +3310,9 @@ loop57:
 	ADDQ         $+192, SI
 	ADDQ         $-16, R8
 	CMPQ         R8, $+16
-	JGE          loop57
+	JGE          loop56
 
-done58:
+done57:
 	// h of the units before. Input and cell gates. Forget gate and c. Output gate.
 	VMOVUPS      32(SI), Y10
 	VMOVUPS      constantsAVX2<>+128(SB), Y11
@@ -3454,12 +3446,12 @@ done58:
 	ADDQ        $+64, DI
 	ADDQ        $+192, SI
 
-done56:
+done55:
 	// 8 elements at a time.
 	CMPQ R8, $+8
-	JLT  done60
+	JLT  done59
 
-loop59:
+loop58:
 	// Input and cell gates. Forget gate and c. Output gate. h of the units before.
 	VMOVUPS      (SI), Y3
 	VMOVUPS      constantsAVX2<>+128(SB), Y4
@@ -3571,12 +3563,12 @@ loop59:
 	ADDQ         $+32, DI
 	ADDQ         $-8, R8
 	CMPQ         R8, $+8
-	JGE          loop59
+	JGE          loop58
 
-done60:
+done59:
 	// The last elements.
 	TESTQ   R8, R8
-	JEQ     done61
+	JEQ     done60
 	MOVQ    R8, CX
 	NEGQ    R8
 	LEAQ    constantsAVX2<>+928(SB), R9
@@ -3626,48 +3618,48 @@ done60:
 	VMULPS       Y4, Y7, Y7
 	VMULPS       Y4, Y9, Y5
 	VMOVAPS      Y7, Y7
-	JEQ          stored62
+	JEQ          stored61
 	VMOVUPS      X7, (DI)
 	ADDQ         $+16, DI
 	VEXTRACTF128 $0x01, Y7, X7
 
-stored62:
+stored61:
 	TESTQ    $+2, CX
-	JEQ      stored63
+	JEQ      stored62
 	VMOVLPS  X7, (DI)
 	ADDQ     $+8, DI
 	VMOVHLPS X7, X7, X7
 
-stored63:
+stored62:
 	TESTQ  $+1, CX
-	JEQ    stored64
+	JEQ    stored63
 	VMOVSS X7, (DI)
 
-stored64:
+stored63:
 	VADDPS       Y9, Y9, Y7
 	LEAQ         128(SI), DI
 	TESTQ        $+4, CX
 	VMULPS       Y6, Y7, Y6
 	VMULPS       Y4, Y6, Y4
 	VMOVAPS      Y4, Y4
-	JEQ          stored65
+	JEQ          stored64
 	VMOVUPS      X4, (DI)
 	ADDQ         $+16, DI
 	VEXTRACTF128 $0x01, Y4, X4
 
-stored65:
+stored64:
 	TESTQ    $+2, CX
-	JEQ      stored66
+	JEQ      stored65
 	VMOVLPS  X4, (DI)
 	ADDQ     $+8, DI
 	VMOVHLPS X4, X4, X4
 
-stored66:
+stored65:
 	TESTQ  $+1, CX
-	JEQ    stored67
+	JEQ    stored66
 	VMOVSS X4, (DI)
 
-stored67:
+stored66:
 	// Forget gate and c.
 	VMASKMOVPS   64(SI), Y2, Y4
 	VMOVUPS      constantsAVX2<>+256(SB), Y6
@@ -3691,45 +3683,45 @@ stored67:
 	VDIVPS       Y7, Y8, Y4
 	VFMADD231PS  Y3, Y4, Y5
 	VMOVAPS      Y5, Y3
-	JEQ          stored68
+	JEQ          stored67
 	VMOVUPS      X3, (BX)
 	ADDQ         $+16, BX
 	VEXTRACTF128 $0x01, Y3, X3
 
-stored68:
+stored67:
 	TESTQ    $+2, CX
-	JEQ      stored69
+	JEQ      stored68
 	VMOVLPS  X3, (BX)
 	ADDQ     $+8, BX
 	VMOVHLPS X3, X3, X3
 
-stored69:
+stored68:
 	TESTQ  $+1, CX
-	JEQ    stored70
+	JEQ    stored69
 	VMOVSS X3, (BX)
 
-stored70:
+stored69:
 	VMOVAPS      Y4, Y3
 	LEAQ         64(SI), BX
 	TESTQ        $+4, CX
-	JEQ          stored71
+	JEQ          stored70
 	VMOVUPS      X3, (BX)
 	ADDQ         $+16, BX
 	VEXTRACTF128 $0x01, Y3, X3
 
-stored71:
+stored70:
 	TESTQ    $+2, CX
-	JEQ      stored72
+	JEQ      stored71
 	VMOVLPS  X3, (BX)
 	ADDQ     $+8, BX
 	VMOVHLPS X3, X3, X3
 
-stored72:
+stored71:
 	TESTQ  $+1, CX
-	JEQ    stored73
+	JEQ    stored72
 	VMOVSS X3, (BX)
 
-stored73:
+stored72:
 	// Output gate.
 	VMASKMOVPS   192(SI), Y2, Y2
 	VMOVUPS      constantsAVX2<>+128(SB), Y3
@@ -3751,24 +3743,24 @@ stored73:
 	VFMADD213PS  constantsAVX2<>+352(SB), Y3, Y4
 	VDIVPS       Y4, Y6, Y2
 	VMOVAPS      Y2, Y2
-	JEQ          stored74
+	JEQ          stored73
 	VMOVUPS      X2, (BX)
 	ADDQ         $+16, BX
 	VEXTRACTF128 $0x01, Y2, X2
 
-stored74:
+stored73:
 	TESTQ    $+2, CX
-	JEQ      stored75
+	JEQ      stored74
 	VMOVLPS  X2, (BX)
 	ADDQ     $+8, BX
 	VMOVHLPS X2, X2, X2
 
-stored75:
+stored74:
 	TESTQ  $+1, CX
-	JEQ    stored76
+	JEQ    stored75
 	VMOVSS X2, (BX)
 
-stored76:
+stored75:
 	// h of the units before.
 	VMOVUPS      constantsAVX2<>+160(SB), Y2
 	VMOVUPS      constantsAVX2<>+192(SB), Y3
@@ -3792,36 +3784,40 @@ stored76:
 	VMULPS       Y3, Y4, Y2
 	VDIVPS       Y2, Y5, Y2
 	VMOVAPS      Y2, Y2
-	JEQ          stored77
+	JEQ          stored76
 	VMOVUPS      X2, (DX)
 	ADDQ         $+16, DX
 	VEXTRACTF128 $0x01, Y2, X2
 
-stored77:
+stored76:
 	TESTQ    $+2, CX
-	JEQ      stored78
+	JEQ      stored77
 	VMOVLPS  X2, (DX)
 	ADDQ     $+8, DX
 	VMOVHLPS X2, X2, X2
 
-stored78:
+stored77:
 	TESTQ  $+1, CX
-	JEQ    stored79
+	JEQ    stored78
 	VMOVSS X2, (DX)
 
-stored79:
-done61:
-next3:
+stored78:
+done60:
+next4:
 	// To the next step.
-	MOVQ  360(AX), CX
+	MOVQ  352(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 360(AX)
+	MOVQ  CX, 352(AX)
 	TESTQ CX, CX
 	JEQ   done2
+	MOVQ  424(AX), CX
+	MOVQ  CX, 456(AX)
 	MOVQ  432(AX), CX
 	MOVQ  CX, 464(AX)
-	MOVQ  440(AX), CX
-	MOVQ  CX, 472(AX)
+	MOVQ  424(AX), CX
+	MOVQ  472(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 424(AX)
 	MOVQ  432(AX), CX
 	MOVQ  480(AX), DX
 	ADDQ  DX, CX
@@ -3834,24 +3830,20 @@ next3:
 	MOVQ  496(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 448(AX)
-	MOVQ  456(AX), CX
+	MOVQ  16(AX), CX
 	MOVQ  504(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 456(AX)
-	MOVQ  16(AX), CX
-	MOVQ  512(AX), DX
-	ADDQ  DX, CX
 	MOVQ  CX, 16(AX)
-	MOVQ  464(AX), CX
-	MOVQ  CX, 176(AX)
+	MOVQ  456(AX), CX
+	MOVQ  CX, 168(AX)
 	MOVQ  40(AX), CX
 	MOVQ  48(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 40(AX)
-	MOVQ  200(AX), CX
-	MOVQ  208(AX), DX
+	MOVQ  192(AX), CX
+	MOVQ  200(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 200(AX)
+	MOVQ  CX, 192(AX)
 	JMP   step1
 
 done2:
@@ -3875,91 +3867,92 @@ TEXT ·gruStepsAVX2(SB), NOSPLIT, $8-8
 
 step1:
 	// A step.
-	MOVQ 328(AX), DX
-	MOVQ 320(AX), CX
+	MOVQ 304(AX), CX
 	LEAQ (AX)(CX*1), CX
-	CMPQ DX, $+1
-	JLT  done5
+	MOVQ 312(AX), DX
+	MOVQ DX, 320(AX)
 
-loop4:
+product3:
+	MOVQ 320(AX), DX
 	CMPQ DX, $+1
+	JNE  done5
+	MOVQ 368(AX), DX
+	CMPQ DX, $+8
 	JNE  done6
-	MOVQ 376(AX), BX
-	CMPQ BX, $+8
-	JNE  done7
 	MOVQ (CX), DX
 	MOVQ 40(CX), BX
 	MOVQ 24(CX), SI
 
 	// The chains of a panel.
-	MOVQ    SI, DI
-	VMOVUPS (DI), Y4
-	VMOVUPS 64(DI), Y5
-	VMOVUPS 128(DI), Y6
+	MOVQ    DX, DI
+	MOVQ    56(CX), R8
+	ADDQ    R8, DX
+	MOVQ    SI, DX
+	VMOVUPS (DX), Y4
+	VMOVUPS 64(DX), Y5
+	VMOVUPS 128(DX), Y6
 
 	// As many inputs as units.
-	MOVQ           16(CX), DI
+	MOVQ           16(CX), DX
 	MOVQ           $+512, R8
-	VBROADCASTF128 (DI), Y7
+	VBROADCASTF128 (DX), Y7
 	VPERMILPS      $0x00, Y7, Y8
-	VFMADD231PS    (DX), Y8, Y4
-	VFMADD231PS    (DX)(R8*1), Y8, Y5
-	VFMADD231PS    (DX)(R8*2), Y8, Y6
+	VFMADD231PS    (DI), Y8, Y4
+	VFMADD231PS    (DI)(R8*1), Y8, Y5
+	VFMADD231PS    (DI)(R8*2), Y8, Y6
 	VPERMILPS      $0x55, Y7, Y8
-	VFMADD231PS    64(DX), Y8, Y4
-	VFMADD231PS    64(DX)(R8*1), Y8, Y5
-	VFMADD231PS    64(DX)(R8*2), Y8, Y6
+	VFMADD231PS    64(DI), Y8, Y4
+	VFMADD231PS    64(DI)(R8*1), Y8, Y5
+	VFMADD231PS    64(DI)(R8*2), Y8, Y6
 	VPERMILPS      $0xaa, Y7, Y8
-	VFMADD231PS    128(DX), Y8, Y4
-	VFMADD231PS    128(DX)(R8*1), Y8, Y5
-	VFMADD231PS    128(DX)(R8*2), Y8, Y6
+	VFMADD231PS    128(DI), Y8, Y4
+	VFMADD231PS    128(DI)(R8*1), Y8, Y5
+	VFMADD231PS    128(DI)(R8*2), Y8, Y6
 	VPERMILPS      $0xff, Y7, Y7
-	VFMADD231PS    192(DX), Y7, Y4
-	VFMADD231PS    192(DX)(R8*1), Y7, Y5
-	VFMADD231PS    192(DX)(R8*2), Y7, Y6
-	VBROADCASTF128 16(DI), Y7
+	VFMADD231PS    192(DI), Y7, Y4
+	VFMADD231PS    192(DI)(R8*1), Y7, Y5
+	VFMADD231PS    192(DI)(R8*2), Y7, Y6
+	VBROADCASTF128 16(DX), Y7
 	VPERMILPS      $0x00, Y7, Y8
-	VFMADD231PS    256(DX), Y8, Y4
-	VFMADD231PS    256(DX)(R8*1), Y8, Y5
-	VFMADD231PS    256(DX)(R8*2), Y8, Y6
+	VFMADD231PS    256(DI), Y8, Y4
+	VFMADD231PS    256(DI)(R8*1), Y8, Y5
+	VFMADD231PS    256(DI)(R8*2), Y8, Y6
 	VPERMILPS      $0x55, Y7, Y8
-	VFMADD231PS    320(DX), Y8, Y4
-	VFMADD231PS    320(DX)(R8*1), Y8, Y5
-	VFMADD231PS    320(DX)(R8*2), Y8, Y6
+	VFMADD231PS    320(DI), Y8, Y4
+	VFMADD231PS    320(DI)(R8*1), Y8, Y5
+	VFMADD231PS    320(DI)(R8*2), Y8, Y6
 	VPERMILPS      $0xaa, Y7, Y8
-	VFMADD231PS    384(DX), Y8, Y4
-	VFMADD231PS    384(DX)(R8*1), Y8, Y5
-	VFMADD231PS    384(DX)(R8*2), Y8, Y6
+	VFMADD231PS    384(DI), Y8, Y4
+	VFMADD231PS    384(DI)(R8*1), Y8, Y5
+	VFMADD231PS    384(DI)(R8*2), Y8, Y6
 	VPERMILPS      $0xff, Y7, Y7
-	VFMADD231PS    448(DX), Y7, Y4
-	VFMADD231PS    448(DX)(R8*1), Y7, Y5
-	VFMADD231PS    448(DX)(R8*2), Y7, Y6
+	VFMADD231PS    448(DI), Y7, Y4
+	VFMADD231PS    448(DI)(R8*1), Y7, Y5
+	VFMADD231PS    448(DI)(R8*2), Y7, Y6
 
 	// Add what is there.
-	MOVQ   32(CX), DI
-	TESTQ  DI, DI
-	JEQ    done8
+	MOVQ   32(CX), DX
+	TESTQ  DX, DX
+	JEQ    done7
 	VADDPS (BX), Y4, Y4
 	VADDPS 64(BX), Y5, Y5
 	VADDPS 128(BX), Y6, Y6
 
-done8:
-	MOVQ  80(CX), DI
-	ADDQ  DI, DX
+done7:
 	MOVQ  64(CX), DX
 	ADDQ  DX, SI
 	MOVQ  72(CX), CX
 	ADDQ  CX, BX
-	MOVQ  384(AX), CX
+	MOVQ  376(AX), CX
 	TESTQ CX, CX
-	JEQ   both9
+	JEQ   both8
 	MOVQ  16(AX), CX
-	MOVQ  432(AX), DX
+	MOVQ  424(AX), DX
+	MOVQ  448(AX), BX
 	MOVQ  456(AX), BX
-	MOVQ  464(AX), BX
-	MOVQ  384(AX), SI
-	MOVQ  392(AX), DI
-	MOVQ  368(AX), R8
+	MOVQ  376(AX), SI
+	MOVQ  384(AX), DI
+	MOVQ  360(AX), R8
 
 	// Reset gate and update gate. New gate and h of the units before.
 	VMOVUPS      (DI), Y8
@@ -4029,14 +4022,14 @@ done8:
 	VSUBPS       Y4, Y13, Y5
 	VFMADD231PS  Y5, Y7, Y4
 	VMOVUPS      Y4, (DX)
-	JMP          done10
+	JMP          done9
 
-both9:
-	MOVQ 432(AX), CX
-	MOVQ 448(AX), DX
+both8:
+	MOVQ 424(AX), CX
+	MOVQ 440(AX), DX
+	MOVQ 448(AX), BX
 	MOVQ 456(AX), BX
-	MOVQ 464(AX), BX
-	MOVQ 368(AX), SI
+	MOVQ 360(AX), SI
 
 	// Reset gate and update gate. New gate and h of the units before.
 	VMOVUPS      (DX), Y7
@@ -4101,38 +4094,41 @@ both9:
 	VFMADD231PS  Y6, Y5, Y4
 	VMOVUPS      Y4, (CX)
 
-done10:
-	JMP next3
+done9:
+	JMP next4
 
-done7:
 done6:
-	MOVQ  (CX), BX
-	MOVQ  40(CX), SI
-	MOVQ  24(CX), DI
-	MOVQ  72(CX), R8
-	TESTQ R8, R8
-	JGE   start11
-	MOVQ  152(CX), R8
+done5:
+	MOVQ  (CX), DX
+	MOVQ  40(CX), BX
+	MOVQ  24(CX), SI
+	MOVQ  72(CX), DI
+	TESTQ DI, DI
+	JGE   start10
+	MOVQ  144(CX), DI
+	TESTQ DI, DI
+	JEQ   done13
+	JMP   last11
+
+done13:
+start10:
+	MOVQ  120(CX), DI
+	MOVQ  136(CX), R8
 	TESTQ R8, R8
 	JEQ   done14
-	JMP   last12
+	MOVQ  112(CX), R8
 
 done14:
-start11:
-	MOVQ  128(CX), R8
-	MOVQ  144(CX), R9
-	TESTQ R9, R9
-	JEQ   done15
-	MOVQ  120(CX), R9
+	SUBQ R8, DI
+	CMPQ DI, $+1
+	JLT  done16
 
-done15:
-	SUBQ R9, R8
-	CMPQ R8, $+1
-	JLT  done17
-
-loop16:
+loop15:
 	// The chains of a panel.
-	MOVQ    DI, R9
+	MOVQ    DX, R8
+	MOVQ    56(CX), R9
+	ADDQ    R9, DX
+	MOVQ    SI, R9
 	VMOVUPS (R9), Y4
 	VMOVUPS 32(R9), Y5
 	VMOVUPS 64(R9), Y6
@@ -4142,487 +4138,479 @@ loop16:
 	MOVQ    16(CX), R9
 	MOVQ    8(CX), R10
 	CMPQ    R10, $+1
-	JLT     done19
+	JLT     done18
 
-loop18:
+loop17:
 	MOVQ R10, R11
 	ADDQ $-128, R10
 	CMPQ R10, $+1
-	JLT  done20
+	JLT  done19
 	MOVQ $+128, R11
 
-done20:
+done19:
 	MOVQ R11, R12
 	SHLQ $0x06, R12
 	SUBQ $+4, R11
-	JLT  done22
+	JLT  done21
 
-loop21:
+loop20:
 	VBROADCASTF128 (R9), Y10
 	VPERMILPS      $0x00, Y10, Y11
-	VFMADD231PS    (BX), Y11, Y4
-	VFMADD231PS    32(BX), Y11, Y5
-	VFMADD231PS    (BX)(R12*1), Y11, Y6
-	VFMADD231PS    32(BX)(R12*1), Y11, Y7
-	VFMADD231PS    (BX)(R12*2), Y11, Y8
-	VFMADD231PS    32(BX)(R12*2), Y11, Y9
+	VFMADD231PS    (R8), Y11, Y4
+	VFMADD231PS    32(R8), Y11, Y5
+	VFMADD231PS    (R8)(R12*1), Y11, Y6
+	VFMADD231PS    32(R8)(R12*1), Y11, Y7
+	VFMADD231PS    (R8)(R12*2), Y11, Y8
+	VFMADD231PS    32(R8)(R12*2), Y11, Y9
 	VPERMILPS      $0x55, Y10, Y11
-	VFMADD231PS    64(BX), Y11, Y4
-	VFMADD231PS    96(BX), Y11, Y5
-	VFMADD231PS    64(BX)(R12*1), Y11, Y6
-	VFMADD231PS    96(BX)(R12*1), Y11, Y7
-	VFMADD231PS    64(BX)(R12*2), Y11, Y8
-	VFMADD231PS    96(BX)(R12*2), Y11, Y9
+	VFMADD231PS    64(R8), Y11, Y4
+	VFMADD231PS    96(R8), Y11, Y5
+	VFMADD231PS    64(R8)(R12*1), Y11, Y6
+	VFMADD231PS    96(R8)(R12*1), Y11, Y7
+	VFMADD231PS    64(R8)(R12*2), Y11, Y8
+	VFMADD231PS    96(R8)(R12*2), Y11, Y9
 	VPERMILPS      $0xaa, Y10, Y11
-	VFMADD231PS    128(BX), Y11, Y4
-	VFMADD231PS    160(BX), Y11, Y5
-	VFMADD231PS    128(BX)(R12*1), Y11, Y6
-	VFMADD231PS    160(BX)(R12*1), Y11, Y7
-	VFMADD231PS    128(BX)(R12*2), Y11, Y8
-	VFMADD231PS    160(BX)(R12*2), Y11, Y9
+	VFMADD231PS    128(R8), Y11, Y4
+	VFMADD231PS    160(R8), Y11, Y5
+	VFMADD231PS    128(R8)(R12*1), Y11, Y6
+	VFMADD231PS    160(R8)(R12*1), Y11, Y7
+	VFMADD231PS    128(R8)(R12*2), Y11, Y8
+	VFMADD231PS    160(R8)(R12*2), Y11, Y9
 	VPERMILPS      $0xff, Y10, Y10
-	VFMADD231PS    192(BX), Y10, Y4
-	VFMADD231PS    224(BX), Y10, Y5
-	VFMADD231PS    192(BX)(R12*1), Y10, Y6
-	VFMADD231PS    224(BX)(R12*1), Y10, Y7
-	VFMADD231PS    192(BX)(R12*2), Y10, Y8
-	VFMADD231PS    224(BX)(R12*2), Y10, Y9
+	VFMADD231PS    192(R8), Y10, Y4
+	VFMADD231PS    224(R8), Y10, Y5
+	VFMADD231PS    192(R8)(R12*1), Y10, Y6
+	VFMADD231PS    224(R8)(R12*1), Y10, Y7
+	VFMADD231PS    192(R8)(R12*2), Y10, Y8
+	VFMADD231PS    224(R8)(R12*2), Y10, Y9
 	ADDQ           $+16, R9
-	ADDQ           $+256, BX
+	ADDQ           $+256, R8
 	SUBQ           $+4, R11
-	JGE            loop21
+	JGE            loop20
 
-done22:
+done21:
 	ADDQ $+4, R11
 	SUBQ $+1, R11
-	JLT  done24
+	JLT  done23
 
-loop23:
+loop22:
 	VBROADCASTSS (R9), Y10
-	VFMADD231PS  (BX), Y10, Y4
-	VFMADD231PS  32(BX), Y10, Y5
-	VFMADD231PS  (BX)(R12*1), Y10, Y6
-	VFMADD231PS  32(BX)(R12*1), Y10, Y7
-	VFMADD231PS  (BX)(R12*2), Y10, Y8
-	VFMADD231PS  32(BX)(R12*2), Y10, Y9
+	VFMADD231PS  (R8), Y10, Y4
+	VFMADD231PS  32(R8), Y10, Y5
+	VFMADD231PS  (R8)(R12*1), Y10, Y6
+	VFMADD231PS  32(R8)(R12*1), Y10, Y7
+	VFMADD231PS  (R8)(R12*2), Y10, Y8
+	VFMADD231PS  32(R8)(R12*2), Y10, Y9
 	ADDQ         $+4, R9
-	ADDQ         $+64, BX
+	ADDQ         $+64, R8
 	SUBQ         $+1, R11
-	JGE          loop23
+	JGE          loop22
 
-done24:
+done23:
 	ADDQ $+1, R11
-	ADDQ R12, BX
-	ADDQ R12, BX
+	ADDQ R12, R8
+	ADDQ R12, R8
 	CMPQ R10, $+1
-	JGE  loop18
+	JGE  loop17
 
-done19:
-	// Add what is there.
-	MOVQ   32(CX), R9
-	TESTQ  R9, R9
-	JEQ    done25
-	VADDPS (SI), Y4, Y4
-	VADDPS 32(SI), Y5, Y5
-	VADDPS 64(SI), Y6, Y6
-	VADDPS 96(SI), Y7, Y7
-	VADDPS 128(SI), Y8, Y8
-	VADDPS 160(SI), Y9, Y9
-
-done25:
-	VMOVUPS Y4, (SI)
-	VMOVUPS Y5, 32(SI)
-	VMOVUPS Y6, 64(SI)
-	VMOVUPS Y7, 96(SI)
-	VMOVUPS Y8, 128(SI)
-	VMOVUPS Y9, 160(SI)
-	MOVQ    80(CX), R9
-	ADDQ    R9, BX
-	MOVQ    64(CX), R9
-	ADDQ    R9, DI
-	MOVQ    72(CX), R9
-	ADDQ    R9, SI
-	ADDQ    $-1, R8
-	CMPQ    R8, $+1
-	JGE     loop16
-
-done17:
-	TESTQ R8, R8
-	JNE   done26
-	MOVQ  120(CX), R8
-	TESTQ R8, R8
-	JEQ   done27
-	MOVQ  144(CX), R8
-	TESTQ R8, R8
-	JEQ   done28
-
-	// The chains of a panel.
-	MOVQ    DI, R8
-	VMOVUPS (R8), Y4
-	VMOVUPS 32(R8), Y5
-	VMOVUPS 64(R8), Y6
-	VMOVUPS 96(R8), Y7
-	VMOVUPS 128(R8), Y8
-	VMOVUPS 160(R8), Y9
-	MOVQ    64(CX), R9
-	ADDQ    R9, R8
-	VMOVUPS (R8), Y10
-	VMOVUPS 64(R8), Y11
-	VMOVUPS 128(R8), Y12
-	MOVQ    16(CX), R8
-	MOVQ    8(CX), R9
-	CMPQ    R9, $+1
-	JLT     done30
-
-loop29:
-	MOVQ R9, R10
-	ADDQ $-128, R9
-	CMPQ R9, $+1
-	JLT  done31
-	MOVQ $+128, R10
-
-done31:
-	MOVQ R10, R11
-	SHLQ $0x06, R11
-	LEAQ (BX)(R11*1), R12
-	LEAQ (R12)(R11*2), R12
-	SUBQ $+4, R10
-	JLT  done33
-
-loop32:
-	VBROADCASTF128 (R8), Y13
-	VPERMILPS      $0x00, Y13, Y14
-	VFMADD231PS    (BX), Y14, Y4
-	VFMADD231PS    32(BX), Y14, Y5
-	VFMADD231PS    (BX)(R11*1), Y14, Y6
-	VFMADD231PS    32(BX)(R11*1), Y14, Y7
-	VFMADD231PS    (BX)(R11*2), Y14, Y8
-	VFMADD231PS    32(BX)(R11*2), Y14, Y9
-	VFMADD231PS    (R12), Y14, Y10
-	VFMADD231PS    (R12)(R11*1), Y14, Y11
-	VFMADD231PS    (R12)(R11*2), Y14, Y12
-	VPERMILPS      $0x55, Y13, Y14
-	VFMADD231PS    64(BX), Y14, Y4
-	VFMADD231PS    96(BX), Y14, Y5
-	VFMADD231PS    64(BX)(R11*1), Y14, Y6
-	VFMADD231PS    96(BX)(R11*1), Y14, Y7
-	VFMADD231PS    64(BX)(R11*2), Y14, Y8
-	VFMADD231PS    96(BX)(R11*2), Y14, Y9
-	VFMADD231PS    64(R12), Y14, Y10
-	VFMADD231PS    64(R12)(R11*1), Y14, Y11
-	VFMADD231PS    64(R12)(R11*2), Y14, Y12
-	VPERMILPS      $0xaa, Y13, Y14
-	VFMADD231PS    128(BX), Y14, Y4
-	VFMADD231PS    160(BX), Y14, Y5
-	VFMADD231PS    128(BX)(R11*1), Y14, Y6
-	VFMADD231PS    160(BX)(R11*1), Y14, Y7
-	VFMADD231PS    128(BX)(R11*2), Y14, Y8
-	VFMADD231PS    160(BX)(R11*2), Y14, Y9
-	VFMADD231PS    128(R12), Y14, Y10
-	VFMADD231PS    128(R12)(R11*1), Y14, Y11
-	VFMADD231PS    128(R12)(R11*2), Y14, Y12
-	VPERMILPS      $0xff, Y13, Y13
-	VFMADD231PS    192(BX), Y13, Y4
-	VFMADD231PS    224(BX), Y13, Y5
-	VFMADD231PS    192(BX)(R11*1), Y13, Y6
-	VFMADD231PS    224(BX)(R11*1), Y13, Y7
-	VFMADD231PS    192(BX)(R11*2), Y13, Y8
-	VFMADD231PS    224(BX)(R11*2), Y13, Y9
-	VFMADD231PS    192(R12), Y13, Y10
-	VFMADD231PS    192(R12)(R11*1), Y13, Y11
-	VFMADD231PS    192(R12)(R11*2), Y13, Y12
-	ADDQ           $+16, R8
-	ADDQ           $+256, BX
-	ADDQ           $+256, R12
-	SUBQ           $+4, R10
-	JGE            loop32
-
-done33:
-	ADDQ $+4, R10
-	SUBQ $+1, R10
-	JLT  done35
-
-loop34:
-	VBROADCASTSS (R8), Y13
-	VFMADD231PS  (BX), Y13, Y4
-	VFMADD231PS  32(BX), Y13, Y5
-	VFMADD231PS  (BX)(R11*1), Y13, Y6
-	VFMADD231PS  32(BX)(R11*1), Y13, Y7
-	VFMADD231PS  (BX)(R11*2), Y13, Y8
-	VFMADD231PS  32(BX)(R11*2), Y13, Y9
-	VFMADD231PS  (R12), Y13, Y10
-	VFMADD231PS  (R12)(R11*1), Y13, Y11
-	VFMADD231PS  (R12)(R11*2), Y13, Y12
-	ADDQ         $+4, R8
-	ADDQ         $+64, BX
-	ADDQ         $+64, R12
-	SUBQ         $+1, R10
-	JGE          loop34
-
-done35:
-	ADDQ $+1, R10
-	MOVQ R12, BX
-	ADDQ R11, BX
-	ADDQ R11, BX
-	CMPQ R9, $+1
-	JGE  loop29
-
-done30:
+done18:
 	// Add what is there.
 	MOVQ   32(CX), R8
 	TESTQ  R8, R8
-	JEQ    done36
-	VADDPS (SI), Y4, Y4
-	VADDPS 32(SI), Y5, Y5
-	VADDPS 64(SI), Y6, Y6
-	VADDPS 96(SI), Y7, Y7
-	VADDPS 128(SI), Y8, Y8
-	VADDPS 160(SI), Y9, Y9
-	VADDPS 192(SI), Y10, Y10
-	VADDPS 256(SI), Y11, Y11
-	VADDPS 320(SI), Y12, Y12
+	JEQ    done24
+	VADDPS (BX), Y4, Y4
+	VADDPS 32(BX), Y5, Y5
+	VADDPS 64(BX), Y6, Y6
+	VADDPS 96(BX), Y7, Y7
+	VADDPS 128(BX), Y8, Y8
+	VADDPS 160(BX), Y9, Y9
 
-done36:
-	VMOVUPS Y4, (SI)
-	VMOVUPS Y5, 32(SI)
-	VMOVUPS Y6, 64(SI)
-	VMOVUPS Y7, 96(SI)
-	VMOVUPS Y8, 128(SI)
-	VMOVUPS Y9, 160(SI)
-	VMOVUPS Y10, 192(SI)
-	VMOVUPS Y11, 256(SI)
-	VMOVUPS Y12, 320(SI)
-	MOVQ    80(CX), R8
-	ADDQ    R8, BX
+done24:
+	VMOVUPS Y4, (BX)
+	VMOVUPS Y5, 32(BX)
+	VMOVUPS Y6, 64(BX)
+	VMOVUPS Y7, 96(BX)
+	VMOVUPS Y8, 128(BX)
+	VMOVUPS Y9, 160(BX)
 	MOVQ    64(CX), R8
-	ADDQ    R8, DI
-	MOVQ    72(CX), R8
 	ADDQ    R8, SI
-	MOVQ    80(CX), R8
+	MOVQ    72(CX), R8
 	ADDQ    R8, BX
-	MOVQ    64(CX), BX
-	ADDQ    BX, DI
-	MOVQ    72(CX), BX
-	ADDQ    BX, SI
-	JMP     done13
+	ADDQ    $-1, DI
+	CMPQ    DI, $+1
+	JGE     loop15
 
-done28:
-done27:
-done26:
-	MOVQ  72(CX), R8
-	TESTQ R8, R8
-	JLT   done13
-
-last12:
-	MOVQ  144(CX), R8
-	TESTQ R8, R8
-	JEQ   done37
+done16:
+	TESTQ DI, DI
+	JNE   done25
+	MOVQ  112(CX), DI
+	TESTQ DI, DI
+	JEQ   done26
+	MOVQ  136(CX), DI
+	TESTQ DI, DI
+	JEQ   done27
 
 	// The chains of a panel.
-	MOVQ    DI, R8
+	MOVQ    DX, DI
+	MOVQ    56(CX), R8
+	ADDQ    R8, DX
+	MOVQ    56(CX), R8
+	ADDQ    R8, DX
+	MOVQ    SI, DX
+	VMOVUPS (DX), Y4
+	VMOVUPS 32(DX), Y5
+	VMOVUPS 64(DX), Y6
+	VMOVUPS 96(DX), Y7
+	VMOVUPS 128(DX), Y8
+	VMOVUPS 160(DX), Y9
+	MOVQ    64(CX), R8
+	ADDQ    R8, DX
+	VMOVUPS (DX), Y10
+	VMOVUPS 64(DX), Y11
+	VMOVUPS 128(DX), Y12
+	MOVQ    16(CX), DX
+	MOVQ    8(CX), R8
+	CMPQ    R8, $+1
+	JLT     done29
+
+loop28:
+	MOVQ R8, R9
+	ADDQ $-128, R8
+	CMPQ R8, $+1
+	JLT  done30
+	MOVQ $+128, R9
+
+done30:
+	MOVQ R9, R10
+	SHLQ $0x06, R10
+	LEAQ (DI)(R10*1), R11
+	LEAQ (R11)(R10*2), R11
+	SUBQ $+4, R9
+	JLT  done32
+
+loop31:
+	VBROADCASTF128 (DX), Y13
+	VPERMILPS      $0x00, Y13, Y14
+	VFMADD231PS    (DI), Y14, Y4
+	VFMADD231PS    32(DI), Y14, Y5
+	VFMADD231PS    (DI)(R10*1), Y14, Y6
+	VFMADD231PS    32(DI)(R10*1), Y14, Y7
+	VFMADD231PS    (DI)(R10*2), Y14, Y8
+	VFMADD231PS    32(DI)(R10*2), Y14, Y9
+	VFMADD231PS    (R11), Y14, Y10
+	VFMADD231PS    (R11)(R10*1), Y14, Y11
+	VFMADD231PS    (R11)(R10*2), Y14, Y12
+	VPERMILPS      $0x55, Y13, Y14
+	VFMADD231PS    64(DI), Y14, Y4
+	VFMADD231PS    96(DI), Y14, Y5
+	VFMADD231PS    64(DI)(R10*1), Y14, Y6
+	VFMADD231PS    96(DI)(R10*1), Y14, Y7
+	VFMADD231PS    64(DI)(R10*2), Y14, Y8
+	VFMADD231PS    96(DI)(R10*2), Y14, Y9
+	VFMADD231PS    64(R11), Y14, Y10
+	VFMADD231PS    64(R11)(R10*1), Y14, Y11
+	VFMADD231PS    64(R11)(R10*2), Y14, Y12
+	VPERMILPS      $0xaa, Y13, Y14
+	VFMADD231PS    128(DI), Y14, Y4
+	VFMADD231PS    160(DI), Y14, Y5
+	VFMADD231PS    128(DI)(R10*1), Y14, Y6
+	VFMADD231PS    160(DI)(R10*1), Y14, Y7
+	VFMADD231PS    128(DI)(R10*2), Y14, Y8
+	VFMADD231PS    160(DI)(R10*2), Y14, Y9
+	VFMADD231PS    128(R11), Y14, Y10
+	VFMADD231PS    128(R11)(R10*1), Y14, Y11
+	VFMADD231PS    128(R11)(R10*2), Y14, Y12
+	VPERMILPS      $0xff, Y13, Y13
+	VFMADD231PS    192(DI), Y13, Y4
+	VFMADD231PS    224(DI), Y13, Y5
+	VFMADD231PS    192(DI)(R10*1), Y13, Y6
+	VFMADD231PS    224(DI)(R10*1), Y13, Y7
+	VFMADD231PS    192(DI)(R10*2), Y13, Y8
+	VFMADD231PS    224(DI)(R10*2), Y13, Y9
+	VFMADD231PS    192(R11), Y13, Y10
+	VFMADD231PS    192(R11)(R10*1), Y13, Y11
+	VFMADD231PS    192(R11)(R10*2), Y13, Y12
+	ADDQ           $+16, DX
+	ADDQ           $+256, DI
+	ADDQ           $+256, R11
+	SUBQ           $+4, R9
+	JGE            loop31
+
+done32:
+	ADDQ $+4, R9
+	SUBQ $+1, R9
+	JLT  done34
+
+loop33:
+	VBROADCASTSS (DX), Y13
+	VFMADD231PS  (DI), Y13, Y4
+	VFMADD231PS  32(DI), Y13, Y5
+	VFMADD231PS  (DI)(R10*1), Y13, Y6
+	VFMADD231PS  32(DI)(R10*1), Y13, Y7
+	VFMADD231PS  (DI)(R10*2), Y13, Y8
+	VFMADD231PS  32(DI)(R10*2), Y13, Y9
+	VFMADD231PS  (R11), Y13, Y10
+	VFMADD231PS  (R11)(R10*1), Y13, Y11
+	VFMADD231PS  (R11)(R10*2), Y13, Y12
+	ADDQ         $+4, DX
+	ADDQ         $+64, DI
+	ADDQ         $+64, R11
+	SUBQ         $+1, R9
+	JGE          loop33
+
+done34:
+	ADDQ $+1, R9
+	MOVQ R11, DI
+	ADDQ R10, DI
+	ADDQ R10, DI
+	CMPQ R8, $+1
+	JGE  loop28
+
+done29:
+	// Add what is there.
+	MOVQ   32(CX), DX
+	TESTQ  DX, DX
+	JEQ    done35
+	VADDPS (BX), Y4, Y4
+	VADDPS 32(BX), Y5, Y5
+	VADDPS 64(BX), Y6, Y6
+	VADDPS 96(BX), Y7, Y7
+	VADDPS 128(BX), Y8, Y8
+	VADDPS 160(BX), Y9, Y9
+	VADDPS 192(BX), Y10, Y10
+	VADDPS 256(BX), Y11, Y11
+	VADDPS 320(BX), Y12, Y12
+
+done35:
+	VMOVUPS Y4, (BX)
+	VMOVUPS Y5, 32(BX)
+	VMOVUPS Y6, 64(BX)
+	VMOVUPS Y7, 96(BX)
+	VMOVUPS Y8, 128(BX)
+	VMOVUPS Y9, 160(BX)
+	VMOVUPS Y10, 192(BX)
+	VMOVUPS Y11, 256(BX)
+	VMOVUPS Y12, 320(BX)
+	MOVQ    64(CX), DX
+	ADDQ    DX, SI
+	MOVQ    72(CX), DX
+	ADDQ    DX, BX
+	MOVQ    64(CX), DX
+	ADDQ    DX, SI
+	MOVQ    72(CX), DX
+	ADDQ    DX, BX
+	JMP     done12
+
+done27:
+done26:
+done25:
+	MOVQ  72(CX), DI
+	TESTQ DI, DI
+	JLT   done12
+
+last11:
+	MOVQ  136(CX), DI
+	TESTQ DI, DI
+	JEQ   done36
+
+	// The chains of a panel.
+	MOVQ    DX, DI
+	MOVQ    56(CX), R8
+	ADDQ    R8, DX
+	MOVQ    SI, R8
 	VMOVUPS (R8), Y4
 	VMOVUPS 64(R8), Y5
 	VMOVUPS 128(R8), Y6
 	MOVQ    16(CX), R8
 	MOVQ    8(CX), R9
 	CMPQ    R9, $+1
-	JLT     done39
+	JLT     done38
 
-loop38:
+loop37:
 	MOVQ R9, R10
 	ADDQ $-128, R9
 	CMPQ R9, $+1
-	JLT  done40
+	JLT  done39
 	MOVQ $+128, R10
 
-done40:
+done39:
 	MOVQ R10, R11
 	SHLQ $0x06, R11
 	SUBQ $+4, R10
-	JLT  done42
+	JLT  done41
 
-loop41:
+loop40:
 	VBROADCASTF128 (R8), Y7
 	VPERMILPS      $0x00, Y7, Y8
-	VFMADD231PS    (BX), Y8, Y4
-	VFMADD231PS    (BX)(R11*1), Y8, Y5
-	VFMADD231PS    (BX)(R11*2), Y8, Y6
+	VFMADD231PS    (DI), Y8, Y4
+	VFMADD231PS    (DI)(R11*1), Y8, Y5
+	VFMADD231PS    (DI)(R11*2), Y8, Y6
 	VPERMILPS      $0x55, Y7, Y8
-	VFMADD231PS    64(BX), Y8, Y4
-	VFMADD231PS    64(BX)(R11*1), Y8, Y5
-	VFMADD231PS    64(BX)(R11*2), Y8, Y6
+	VFMADD231PS    64(DI), Y8, Y4
+	VFMADD231PS    64(DI)(R11*1), Y8, Y5
+	VFMADD231PS    64(DI)(R11*2), Y8, Y6
 	VPERMILPS      $0xaa, Y7, Y8
-	VFMADD231PS    128(BX), Y8, Y4
-	VFMADD231PS    128(BX)(R11*1), Y8, Y5
-	VFMADD231PS    128(BX)(R11*2), Y8, Y6
+	VFMADD231PS    128(DI), Y8, Y4
+	VFMADD231PS    128(DI)(R11*1), Y8, Y5
+	VFMADD231PS    128(DI)(R11*2), Y8, Y6
 	VPERMILPS      $0xff, Y7, Y7
-	VFMADD231PS    192(BX), Y7, Y4
-	VFMADD231PS    192(BX)(R11*1), Y7, Y5
-	VFMADD231PS    192(BX)(R11*2), Y7, Y6
+	VFMADD231PS    192(DI), Y7, Y4
+	VFMADD231PS    192(DI)(R11*1), Y7, Y5
+	VFMADD231PS    192(DI)(R11*2), Y7, Y6
 	ADDQ           $+16, R8
-	ADDQ           $+256, BX
+	ADDQ           $+256, DI
 	SUBQ           $+4, R10
-	JGE            loop41
+	JGE            loop40
 
-done42:
+done41:
 	ADDQ $+4, R10
 	SUBQ $+1, R10
-	JLT  done44
+	JLT  done43
 
-loop43:
+loop42:
 	VBROADCASTSS (R8), Y7
-	VFMADD231PS  (BX), Y7, Y4
-	VFMADD231PS  (BX)(R11*1), Y7, Y5
-	VFMADD231PS  (BX)(R11*2), Y7, Y6
+	VFMADD231PS  (DI), Y7, Y4
+	VFMADD231PS  (DI)(R11*1), Y7, Y5
+	VFMADD231PS  (DI)(R11*2), Y7, Y6
 	ADDQ         $+4, R8
-	ADDQ         $+64, BX
+	ADDQ         $+64, DI
 	SUBQ         $+1, R10
-	JGE          loop43
+	JGE          loop42
+
+done43:
+	ADDQ $+1, R10
+	ADDQ R11, DI
+	ADDQ R11, DI
+	CMPQ R9, $+1
+	JGE  loop37
+
+done38:
+	// Add what is there.
+	MOVQ   32(CX), DI
+	TESTQ  DI, DI
+	JEQ    done44
+	VADDPS (BX), Y4, Y4
+	VADDPS 64(BX), Y5, Y5
+	VADDPS 128(BX), Y6, Y6
 
 done44:
-	ADDQ $+1, R10
-	ADDQ R11, BX
-	ADDQ R11, BX
-	CMPQ R9, $+1
-	JGE  loop38
+	VMOVUPS Y4, (BX)
+	VMOVUPS Y5, 64(BX)
+	VMOVUPS Y6, 128(BX)
+	MOVQ    64(CX), DI
+	ADDQ    DI, SI
+	MOVQ    72(CX), DI
+	ADDQ    DI, BX
 
-done39:
-	// Add what is there.
-	MOVQ   32(CX), R8
-	TESTQ  R8, R8
-	JEQ    done45
-	VADDPS (SI), Y4, Y4
-	VADDPS 64(SI), Y5, Y5
-	VADDPS 128(SI), Y6, Y6
+done36:
+	MOVQ  72(CX), DI
+	TESTQ DI, DI
+	JLT   start10
 
-done45:
-	VMOVUPS Y4, (SI)
-	VMOVUPS Y5, 64(SI)
-	VMOVUPS Y6, 128(SI)
-	MOVQ    80(CX), R8
-	ADDQ    R8, BX
-	MOVQ    64(CX), BX
-	ADDQ    BX, DI
-	MOVQ    72(CX), BX
-	ADDQ    BX, SI
-
-done37:
-	MOVQ  72(CX), BX
-	TESTQ BX, BX
-	JGE   done13
-	MOVQ  (CX), BX
-	MOVQ  56(CX), R8
-	ADDQ  R8, BX
-	JMP   start11
-
-done13:
-	MOVQ 336(AX), BX
-	ADDQ BX, CX
-	ADDQ $-1, DX
-	CMPQ DX, $+1
-	JGE  loop4
-
-done5:
+done12:
+	MOVQ  328(AX), DX
+	ADDQ  DX, CX
+	MOVQ  320(AX), DX
+	ADDQ  $-1, DX
+	MOVQ  DX, 320(AX)
+	CMPQ  DX, $+1
+	JGE   product3
 	MOVQ  AX, CX
-	MOVQ  344(AX), DX
+	MOVQ  336(AX), DX
 	TESTQ DX, DX
-	JEQ   done46
+	JEQ   done45
 
 	// Back.
 	MOVQ $+2, DX
 
-loop47:
-	MOVQ  88(CX), BX
+loop46:
+	MOVQ  80(CX), BX
 	MOVQ  (CX), SI
 	ADDQ  BX, SI
 	MOVQ  SI, (CX)
-	MOVQ  96(CX), BX
+	MOVQ  88(CX), BX
 	MOVQ  24(CX), SI
 	ADDQ  BX, SI
 	MOVQ  SI, 24(CX)
-	MOVQ  104(CX), BX
+	MOVQ  96(CX), BX
 	MOVQ  40(CX), SI
 	ADDQ  BX, SI
 	MOVQ  SI, 40(CX)
-	MOVQ  112(CX), BX
+	MOVQ  104(CX), BX
 	TESTQ BX, BX
-	JEQ   done48
-	MOVQ  96(CX), BX
-	MOVQ  112(CX), SI
+	JEQ   done47
+	MOVQ  88(CX), BX
+	MOVQ  104(CX), SI
 	ADDQ  BX, SI
-	MOVQ  SI, 112(CX)
+	MOVQ  SI, 104(CX)
 
-done48:
+done47:
 	MOVQ  $+0, BX
 	MOVQ  56(CX), SI
 	SUBQ  SI, BX
 	MOVQ  BX, 56(CX)
 	MOVQ  $+0, BX
-	MOVQ  88(CX), SI
+	MOVQ  80(CX), SI
 	SUBQ  SI, BX
-	MOVQ  BX, 88(CX)
+	MOVQ  BX, 80(CX)
 	MOVQ  $+0, BX
 	MOVQ  64(CX), SI
 	SUBQ  SI, BX
 	MOVQ  BX, 64(CX)
 	MOVQ  $+0, BX
-	MOVQ  96(CX), SI
+	MOVQ  88(CX), SI
 	SUBQ  SI, BX
-	MOVQ  BX, 96(CX)
+	MOVQ  BX, 88(CX)
 	MOVQ  $+0, BX
 	MOVQ  72(CX), SI
 	SUBQ  SI, BX
 	MOVQ  BX, 72(CX)
 	MOVQ  $+0, BX
-	MOVQ  104(CX), SI
+	MOVQ  96(CX), SI
 	SUBQ  SI, BX
-	MOVQ  BX, 104(CX)
-	MOVQ  80(CX), BX
-	MOVQ  56(CX), SI
-	LEAQ  (BX)(SI*2), BX
-	MOVQ  BX, 80(CX)
-	ADDQ  $+160, CX
+	MOVQ  BX, 96(CX)
+	ADDQ  $+152, CX
 	ADDQ  $-1, DX
 	TESTQ DX, DX
-	JNE   loop47
-	MOVQ  352(AX), CX
+	JNE   loop46
+	MOVQ  344(AX), CX
 	TESTQ CX, CX
-	JEQ   done49
-	MOVQ  320(AX), DX
+	JEQ   done48
+	MOVQ  304(AX), DX
 	ADDQ  CX, DX
-	MOVQ  DX, 320(AX)
+	MOVQ  DX, 304(AX)
 	MOVQ  $+0, CX
-	MOVQ  352(AX), DX
+	MOVQ  344(AX), DX
 	SUBQ  DX, CX
-	MOVQ  CX, 352(AX)
+	MOVQ  CX, 344(AX)
 	MOVQ  $+0, CX
-	MOVQ  336(AX), DX
+	MOVQ  328(AX), DX
 	SUBQ  DX, CX
-	MOVQ  CX, 336(AX)
+	MOVQ  CX, 328(AX)
 	MOVQ  32(AX), CX
-	MOVQ  192(AX), DX
-	MOVQ  CX, 192(AX)
+	MOVQ  184(AX), DX
+	MOVQ  CX, 184(AX)
 	MOVQ  DX, 32(AX)
 
-done49:
-done46:
-	MOVQ  320(AX), CX
+done48:
+done45:
+	MOVQ  304(AX), CX
 	LEAQ  (AX)(CX*1), CX
 	MOVQ  (CX), CX
-	MOVQ  384(AX), DX
+	MOVQ  376(AX), DX
 	TESTQ DX, DX
-	JEQ   both50
+	JEQ   both49
 	MOVQ  16(AX), DX
-	MOVQ  432(AX), BX
-	MOVQ  456(AX), SI
-	MOVQ  464(AX), DI
-	MOVQ  384(AX), R8
-	MOVQ  392(AX), R9
-	MOVQ  368(AX), R10
+	MOVQ  424(AX), BX
+	MOVQ  448(AX), SI
+	MOVQ  456(AX), DI
+	MOVQ  376(AX), R8
+	MOVQ  384(AX), R9
+	MOVQ  360(AX), R10
 
 	// 8 elements at a time.
 	CMPQ R10, $+16
-	JLT  done52
+	JLT  done51
 
 	// Reset gate and update gate.
 	VMOVUPS      (R9), Y5
@@ -4674,9 +4662,9 @@ done46:
 	VFMADD231PS  Y6, Y5, Y4
 	ADDQ         $-16, R10
 	CMPQ         R10, $+16
-	JLT          done54
+	JLT          done53
 
-loop53:
+loop52:
 	// New gate and h of the units before. Reset gate and update gate.
 	VMOVUPS      32(R9), Y9
 	VBROADCASTSS (DX), Y8
@@ -4880,9 +4868,9 @@ loop53:
 	ADDQ         $+128, R9
 	ADDQ         $-16, R10
 	CMPQ         R10, $+16
-	JGE          loop53
+	JGE          loop52
 
-done54:
+done53:
 	// New gate and h of the units before. Reset gate and update gate.
 	VMOVUPS      32(R9), Y9
 	VBROADCASTSS (DX), Y8
@@ -4988,12 +4976,12 @@ done54:
 	ADDQ        $+128, R8
 	ADDQ        $+128, R9
 
-done52:
+done51:
 	// 8 elements at a time.
 	CMPQ R10, $+8
-	JLT  done56
+	JLT  done55
 
-loop55:
+loop54:
 	// Reset gate and update gate. New gate and h of the units before.
 	VMOVUPS      (R9), Y5
 	VBROADCASTSS (DX), Y4
@@ -5072,12 +5060,12 @@ loop55:
 	ADDQ         $+32, R9
 	ADDQ         $-8, R10
 	CMPQ         R10, $+8
-	JGE          loop55
+	JGE          loop54
 
-done56:
+done55:
 	// The last elements.
 	TESTQ   R10, R10
-	JEQ     done57
+	JEQ     done56
 	MOVQ    R10, CX
 	NEGQ    R10
 	LEAQ    constantsAVX2<>+928(SB), R11
@@ -5156,37 +5144,37 @@ done56:
 	VSUBPS       Y5, Y4, Y4
 	VFMADD231PS  Y4, Y11, Y5
 	VMOVAPS      Y5, Y4
-	JEQ          stored58
+	JEQ          stored57
 	VMOVUPS      X4, (DX)
 	ADDQ         $+16, DX
 	VEXTRACTF128 $0x01, Y4, X4
 
-stored58:
+stored57:
 	TESTQ    $+2, CX
-	JEQ      stored59
+	JEQ      stored58
 	VMOVLPS  X4, (DX)
 	ADDQ     $+8, DX
 	VMOVHLPS X4, X4, X4
 
-stored59:
+stored58:
 	TESTQ  $+1, CX
-	JEQ    stored60
+	JEQ    stored59
 	VMOVSS X4, (DX)
 
-stored60:
-done57:
-	JMP done51
+stored59:
+done56:
+	JMP done50
 
-both50:
-	MOVQ 432(AX), DX
-	MOVQ 448(AX), BX
-	MOVQ 456(AX), SI
-	MOVQ 464(AX), DI
-	MOVQ 368(AX), R8
+both49:
+	MOVQ 424(AX), DX
+	MOVQ 440(AX), BX
+	MOVQ 448(AX), SI
+	MOVQ 456(AX), DI
+	MOVQ 360(AX), R8
 
 	// 8 elements at a time.
 	CMPQ R8, $+16
-	JLT  done61
+	JLT  done60
 
 	// Reset gate and update gate.
 	VMOVUPS      (BX), Y4
@@ -5232,9 +5220,9 @@ both50:
 	VFMADD231PS  Y14, Y4, Y15
 	ADDQ         $-16, R8
 	CMPQ         R8, $+16
-	JLT          done63
+	JLT          done62
 
-loop62:
+loop61:
 	// New gate and h of the units before. Reset gate and update gate.
 	VMOVUPS      32(BX), Y10
 	VMOVUPS      32(SI), Y11
@@ -5420,9 +5408,9 @@ loop62:
 	ADDQ         $+128, SI
 	ADDQ         $-16, R8
 	CMPQ         R8, $+16
-	JGE          loop62
+	JGE          loop61
 
-done63:
+done62:
 	// New gate and h of the units before. Reset gate and update gate.
 	VMOVUPS      32(BX), Y10
 	VMOVUPS      32(SI), Y11
@@ -5520,12 +5508,12 @@ done63:
 	ADDQ        $+128, BX
 	ADDQ        $+128, SI
 
-done61:
+done60:
 	// 8 elements at a time.
 	CMPQ R8, $+8
-	JLT  done65
+	JLT  done64
 
-loop64:
+loop63:
 	// Reset gate and update gate. New gate and h of the units before.
 	VMOVUPS      (BX), Y4
 	VMOVUPS      (SI), Y5
@@ -5597,12 +5585,12 @@ loop64:
 	ADDQ         $+32, DI
 	ADDQ         $-8, R8
 	CMPQ         R8, $+8
-	JGE          loop64
+	JGE          loop63
 
-done65:
+done64:
 	// The last elements.
 	TESTQ   R8, R8
-	JEQ     done66
+	JEQ     done65
 	MOVQ    R8, CX
 	NEGQ    R8
 	LEAQ    constantsAVX2<>+928(SB), R9
@@ -5675,60 +5663,60 @@ done65:
 	VSUBPS       Y5, Y4, Y4
 	VFMADD231PS  Y4, Y12, Y5
 	VMOVAPS      Y5, Y4
-	JEQ          stored67
+	JEQ          stored66
 	VMOVUPS      X4, (DX)
 	ADDQ         $+16, DX
 	VEXTRACTF128 $0x01, Y4, X4
 
-stored67:
+stored66:
 	TESTQ    $+2, CX
-	JEQ      stored68
+	JEQ      stored67
 	VMOVLPS  X4, (DX)
 	ADDQ     $+8, DX
 	VMOVHLPS X4, X4, X4
 
-stored68:
+stored67:
 	TESTQ  $+1, CX
-	JEQ    stored69
+	JEQ    stored68
 	VMOVSS X4, (DX)
 
-stored69:
-done66:
-done51:
-next3:
-	MOVQ  400(AX), CX
+stored68:
+done65:
+done50:
+next4:
+	MOVQ  392(AX), CX
 	TESTQ CX, CX
-	JEQ   done70
+	JEQ   done69
 
 	// A Linear of h.
 	CMPQ    CX, $+2
-	JLT     one71
+	JLT     one70
 	CMPQ    CX, $+9
-	JLT     half73
-	MOVQ    416(AX), DX
+	JLT     half72
+	MOVQ    408(AX), DX
 	VMOVUPS (DX), Y4
 	MOVQ    CX, BX
 	ADDQ    $-8, BX
 	CMPQ    BX, $+8
-	JLT     part75
+	JLT     part74
 	VMOVUPS 32(DX), Y5
-	JMP     loaded76
+	JMP     loaded75
 
-part75:
+part74:
 	XORL       SI, SI
 	SUBQ       BX, SI
 	LEAQ       constantsAVX2<>+928(SB), BX
 	VMOVUPS    (BX)(SI*4), Y5
 	VMASKMOVPS 32(DX), Y5, Y5
 
-loaded76:
-	MOVQ 432(AX), DX
-	MOVQ 424(AX), BX
-	MOVQ 368(AX), SI
+loaded75:
+	MOVQ 424(AX), DX
+	MOVQ 416(AX), BX
+	MOVQ 360(AX), SI
 	SUBQ $+8, SI
-	JLT  done78
+	JLT  done77
 
-loop77:
+loop76:
 	VBROADCASTF128 (DX), Y6
 	VPERMILPS      $0x00, Y6, Y7
 	VFMADD231PS    (BX), Y7, Y4
@@ -5758,79 +5746,79 @@ loop77:
 	ADDQ           $+32, DX
 	ADDQ           $+512, BX
 	SUBQ           $+8, SI
-	JGE            loop77
+	JGE            loop76
 
-done78:
+done77:
 	ADDQ $+8, SI
 	SUBQ $+1, SI
-	JLT  done80
+	JLT  done79
 
-loop79:
+loop78:
 	VBROADCASTSS (DX), Y6
 	VFMADD231PS  (BX), Y6, Y4
 	VFMADD231PS  32(BX), Y6, Y5
 	ADDQ         $+4, DX
 	ADDQ         $+64, BX
 	SUBQ         $+1, SI
-	JGE          loop79
+	JGE          loop78
 
-done80:
+done79:
 	ADDQ    $+1, SI
-	MOVQ    408(AX), DX
+	MOVQ    400(AX), DX
 	VMOVUPS Y4, (DX)
 	ADDQ    $-8, CX
 	CMPQ    CX, $+8
-	JLT     part81
+	JLT     part80
 	VMOVUPS Y5, 32(DX)
-	JMP     stored82
+	JMP     stored81
 
-part81:
+part80:
 	VMOVAPS      Y5, Y4
 	LEAQ         32(DX), DX
 	TESTQ        $+4, CX
-	JEQ          stored83
+	JEQ          stored82
 	VMOVUPS      X4, (DX)
 	ADDQ         $+16, DX
 	VEXTRACTF128 $0x01, Y4, X4
 
-stored83:
+stored82:
 	TESTQ    $+2, CX
-	JEQ      stored84
+	JEQ      stored83
 	VMOVLPS  X4, (DX)
 	ADDQ     $+8, DX
 	VMOVHLPS X4, X4, X4
 
-stored84:
+stored83:
 	TESTQ  $+1, CX
-	JEQ    stored85
+	JEQ    stored84
 	VMOVSS X4, (DX)
 
-stored85:
-stored82:
-	JMP done74
+stored84:
+stored81:
+	JMP done73
 
-half73:
-	MOVQ    416(AX), DX
+half72:
+	MOVQ    408(AX), DX
 	CMPQ    CX, $+8
-	JLT     part86
+	JLT     part85
 	VMOVUPS (DX), Y4
-	JMP     loaded87
+	JMP     loaded86
 
-part86:
+part85:
 	XORL       BX, BX
 	SUBQ       CX, BX
 	LEAQ       constantsAVX2<>+928(SB), SI
 	VMOVUPS    (SI)(BX*4), Y4
 	VMASKMOVPS (DX), Y4, Y4
 
-loaded87:
-	MOVQ 432(AX), DX
-	MOVQ 424(AX), BX
-	MOVQ 368(AX), SI
+loaded86:
+	MOVQ 424(AX), DX
+	MOVQ 416(AX), BX
+	MOVQ 360(AX), SI
 	SUBQ $+8, SI
-	JLT  done89
+	JLT  done88
 
-loop88:
+loop87:
 	VBROADCASTF128 (DX), Y5
 	VPERMILPS      $0x00, Y5, Y6
 	VFMADD231PS    (BX), Y6, Y4
@@ -5852,65 +5840,65 @@ loop88:
 	ADDQ           $+32, DX
 	ADDQ           $+512, BX
 	SUBQ           $+8, SI
-	JGE            loop88
+	JGE            loop87
 
-done89:
+done88:
 	ADDQ $+8, SI
 	SUBQ $+1, SI
-	JLT  done91
+	JLT  done90
 
-loop90:
+loop89:
 	VBROADCASTSS (DX), Y5
 	VFMADD231PS  (BX), Y5, Y4
 	ADDQ         $+4, DX
 	ADDQ         $+64, BX
 	SUBQ         $+1, SI
-	JGE          loop90
+	JGE          loop89
 
-done91:
+done90:
 	ADDQ    $+1, SI
-	MOVQ    408(AX), DX
+	MOVQ    400(AX), DX
 	CMPQ    CX, $+8
-	JLT     part92
+	JLT     part91
 	VMOVUPS Y4, (DX)
-	JMP     stored93
+	JMP     stored92
 
-part92:
+part91:
 	VMOVAPS      Y4, Y4
 	LEAQ         (DX), DX
 	TESTQ        $+4, CX
-	JEQ          stored94
+	JEQ          stored93
 	VMOVUPS      X4, (DX)
 	ADDQ         $+16, DX
 	VEXTRACTF128 $0x01, Y4, X4
 
-stored94:
+stored93:
 	TESTQ    $+2, CX
-	JEQ      stored95
+	JEQ      stored94
 	VMOVLPS  X4, (DX)
 	ADDQ     $+8, DX
 	VMOVHLPS X4, X4, X4
 
-stored95:
+stored94:
 	TESTQ  $+1, CX
-	JEQ    stored96
+	JEQ    stored95
 	VMOVSS X4, (DX)
 
-stored96:
-stored93:
-done74:
-	JMP done72
+stored95:
+stored92:
+done73:
+	JMP done71
 
-one71:
-	MOVQ         416(AX), CX
+one70:
+	MOVQ         408(AX), CX
 	VBROADCASTSS (CX), Y4
-	MOVQ         432(AX), CX
-	MOVQ         424(AX), DX
-	MOVQ         368(AX), BX
+	MOVQ         424(AX), CX
+	MOVQ         416(AX), DX
+	MOVQ         360(AX), BX
 	SUBQ         $+8, BX
-	JLT          done98
+	JLT          done97
 
-loop97:
+loop96:
 	VBROADCASTF128 (CX), Y5
 	VPERMILPS      $0x00, Y5, Y6
 	VFMADD231PS    (DX), Y6, Y4
@@ -5932,38 +5920,42 @@ loop97:
 	ADDQ           $+32, CX
 	ADDQ           $+512, DX
 	SUBQ           $+8, BX
-	JGE            loop97
+	JGE            loop96
 
-done98:
+done97:
 	ADDQ $+8, BX
 	SUBQ $+1, BX
-	JLT  done100
+	JLT  done99
 
-loop99:
+loop98:
 	VBROADCASTSS (CX), Y5
 	VFMADD231PS  (DX), Y5, Y4
 	ADDQ         $+4, CX
 	ADDQ         $+64, DX
 	SUBQ         $+1, BX
-	JGE          loop99
+	JGE          loop98
 
-done100:
+done99:
 	ADDQ   $+1, BX
-	MOVQ   408(AX), CX
+	MOVQ   400(AX), CX
 	VMOVSS X4, (CX)
 
-done72:
-done70:
+done71:
+done69:
 	// To the next step.
-	MOVQ  360(AX), CX
+	MOVQ  352(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 360(AX)
+	MOVQ  CX, 352(AX)
 	TESTQ CX, CX
 	JEQ   done2
+	MOVQ  424(AX), CX
+	MOVQ  CX, 456(AX)
 	MOVQ  432(AX), CX
 	MOVQ  CX, 464(AX)
-	MOVQ  440(AX), CX
-	MOVQ  CX, 472(AX)
+	MOVQ  424(AX), CX
+	MOVQ  472(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 424(AX)
 	MOVQ  432(AX), CX
 	MOVQ  480(AX), DX
 	ADDQ  DX, CX
@@ -5976,24 +5968,20 @@ done70:
 	MOVQ  496(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 448(AX)
-	MOVQ  456(AX), CX
+	MOVQ  16(AX), CX
 	MOVQ  504(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 456(AX)
-	MOVQ  16(AX), CX
-	MOVQ  512(AX), DX
-	ADDQ  DX, CX
 	MOVQ  CX, 16(AX)
-	MOVQ  464(AX), CX
-	MOVQ  CX, 176(AX)
+	MOVQ  456(AX), CX
+	MOVQ  CX, 168(AX)
 	MOVQ  40(AX), CX
 	MOVQ  48(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 40(AX)
-	MOVQ  200(AX), CX
-	MOVQ  208(AX), DX
+	MOVQ  192(AX), CX
+	MOVQ  200(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 200(AX)
+	MOVQ  CX, 192(AX)
 	JMP   step1
 
 done2:
@@ -6017,40 +6005,42 @@ TEXT ·gruStepsTrainAVX2(SB), NOSPLIT, $8-8
 
 step1:
 	// A step.
-	MOVQ 328(AX), DX
-	MOVQ 320(AX), CX
+	MOVQ 304(AX), CX
 	LEAQ (AX)(CX*1), CX
-	CMPQ DX, $+1
-	JLT  done5
+	MOVQ 312(AX), DX
+	MOVQ DX, 320(AX)
 
-loop4:
-	MOVQ  (CX), BX
-	MOVQ  40(CX), SI
-	MOVQ  24(CX), DI
-	MOVQ  72(CX), R8
-	TESTQ R8, R8
-	JGE   start6
-	MOVQ  152(CX), R8
+product3:
+	MOVQ  (CX), DX
+	MOVQ  40(CX), BX
+	MOVQ  24(CX), SI
+	MOVQ  72(CX), DI
+	TESTQ DI, DI
+	JGE   start5
+	MOVQ  144(CX), DI
+	TESTQ DI, DI
+	JEQ   done8
+	JMP   last6
+
+done8:
+start5:
+	MOVQ  120(CX), DI
+	MOVQ  136(CX), R8
 	TESTQ R8, R8
 	JEQ   done9
-	JMP   last7
+	MOVQ  112(CX), R8
 
 done9:
-start6:
-	MOVQ  128(CX), R8
-	MOVQ  144(CX), R9
-	TESTQ R9, R9
-	JEQ   done10
-	MOVQ  120(CX), R9
+	SUBQ R8, DI
+	CMPQ DI, $+1
+	JLT  done11
 
-done10:
-	SUBQ R9, R8
-	CMPQ R8, $+1
-	JLT  done12
-
-loop11:
+loop10:
 	// The chains of a panel.
-	MOVQ    DI, R9
+	MOVQ    DX, R8
+	MOVQ    56(CX), R9
+	ADDQ    R9, DX
+	MOVQ    SI, R9
 	VMOVUPS (R9), Y4
 	VMOVUPS 32(R9), Y5
 	VMOVUPS 64(R9), Y6
@@ -6060,482 +6050,474 @@ loop11:
 	MOVQ    16(CX), R9
 	MOVQ    8(CX), R10
 	CMPQ    R10, $+1
-	JLT     done14
+	JLT     done13
 
-loop13:
+loop12:
 	MOVQ R10, R11
 	ADDQ $-128, R10
 	CMPQ R10, $+1
-	JLT  done15
+	JLT  done14
 	MOVQ $+128, R11
 
-done15:
+done14:
 	MOVQ R11, R12
 	SHLQ $0x06, R12
 	SUBQ $+4, R11
-	JLT  done17
+	JLT  done16
 
-loop16:
+loop15:
 	VBROADCASTF128 (R9), Y10
 	VPERMILPS      $0x00, Y10, Y11
-	VFMADD231PS    (BX), Y11, Y4
-	VFMADD231PS    32(BX), Y11, Y5
-	VFMADD231PS    (BX)(R12*1), Y11, Y6
-	VFMADD231PS    32(BX)(R12*1), Y11, Y7
-	VFMADD231PS    (BX)(R12*2), Y11, Y8
-	VFMADD231PS    32(BX)(R12*2), Y11, Y9
+	VFMADD231PS    (R8), Y11, Y4
+	VFMADD231PS    32(R8), Y11, Y5
+	VFMADD231PS    (R8)(R12*1), Y11, Y6
+	VFMADD231PS    32(R8)(R12*1), Y11, Y7
+	VFMADD231PS    (R8)(R12*2), Y11, Y8
+	VFMADD231PS    32(R8)(R12*2), Y11, Y9
 	VPERMILPS      $0x55, Y10, Y11
-	VFMADD231PS    64(BX), Y11, Y4
-	VFMADD231PS    96(BX), Y11, Y5
-	VFMADD231PS    64(BX)(R12*1), Y11, Y6
-	VFMADD231PS    96(BX)(R12*1), Y11, Y7
-	VFMADD231PS    64(BX)(R12*2), Y11, Y8
-	VFMADD231PS    96(BX)(R12*2), Y11, Y9
+	VFMADD231PS    64(R8), Y11, Y4
+	VFMADD231PS    96(R8), Y11, Y5
+	VFMADD231PS    64(R8)(R12*1), Y11, Y6
+	VFMADD231PS    96(R8)(R12*1), Y11, Y7
+	VFMADD231PS    64(R8)(R12*2), Y11, Y8
+	VFMADD231PS    96(R8)(R12*2), Y11, Y9
 	VPERMILPS      $0xaa, Y10, Y11
-	VFMADD231PS    128(BX), Y11, Y4
-	VFMADD231PS    160(BX), Y11, Y5
-	VFMADD231PS    128(BX)(R12*1), Y11, Y6
-	VFMADD231PS    160(BX)(R12*1), Y11, Y7
-	VFMADD231PS    128(BX)(R12*2), Y11, Y8
-	VFMADD231PS    160(BX)(R12*2), Y11, Y9
+	VFMADD231PS    128(R8), Y11, Y4
+	VFMADD231PS    160(R8), Y11, Y5
+	VFMADD231PS    128(R8)(R12*1), Y11, Y6
+	VFMADD231PS    160(R8)(R12*1), Y11, Y7
+	VFMADD231PS    128(R8)(R12*2), Y11, Y8
+	VFMADD231PS    160(R8)(R12*2), Y11, Y9
 	VPERMILPS      $0xff, Y10, Y10
-	VFMADD231PS    192(BX), Y10, Y4
-	VFMADD231PS    224(BX), Y10, Y5
-	VFMADD231PS    192(BX)(R12*1), Y10, Y6
-	VFMADD231PS    224(BX)(R12*1), Y10, Y7
-	VFMADD231PS    192(BX)(R12*2), Y10, Y8
-	VFMADD231PS    224(BX)(R12*2), Y10, Y9
+	VFMADD231PS    192(R8), Y10, Y4
+	VFMADD231PS    224(R8), Y10, Y5
+	VFMADD231PS    192(R8)(R12*1), Y10, Y6
+	VFMADD231PS    224(R8)(R12*1), Y10, Y7
+	VFMADD231PS    192(R8)(R12*2), Y10, Y8
+	VFMADD231PS    224(R8)(R12*2), Y10, Y9
 	ADDQ           $+16, R9
-	ADDQ           $+256, BX
+	ADDQ           $+256, R8
 	SUBQ           $+4, R11
-	JGE            loop16
+	JGE            loop15
 
-done17:
+done16:
 	ADDQ $+4, R11
 	SUBQ $+1, R11
-	JLT  done19
+	JLT  done18
 
-loop18:
+loop17:
 	VBROADCASTSS (R9), Y10
-	VFMADD231PS  (BX), Y10, Y4
-	VFMADD231PS  32(BX), Y10, Y5
-	VFMADD231PS  (BX)(R12*1), Y10, Y6
-	VFMADD231PS  32(BX)(R12*1), Y10, Y7
-	VFMADD231PS  (BX)(R12*2), Y10, Y8
-	VFMADD231PS  32(BX)(R12*2), Y10, Y9
+	VFMADD231PS  (R8), Y10, Y4
+	VFMADD231PS  32(R8), Y10, Y5
+	VFMADD231PS  (R8)(R12*1), Y10, Y6
+	VFMADD231PS  32(R8)(R12*1), Y10, Y7
+	VFMADD231PS  (R8)(R12*2), Y10, Y8
+	VFMADD231PS  32(R8)(R12*2), Y10, Y9
 	ADDQ         $+4, R9
-	ADDQ         $+64, BX
+	ADDQ         $+64, R8
 	SUBQ         $+1, R11
-	JGE          loop18
+	JGE          loop17
 
-done19:
+done18:
 	ADDQ $+1, R11
-	ADDQ R12, BX
-	ADDQ R12, BX
+	ADDQ R12, R8
+	ADDQ R12, R8
 	CMPQ R10, $+1
-	JGE  loop13
+	JGE  loop12
 
-done14:
-	// Add what is there.
-	MOVQ   32(CX), R9
-	TESTQ  R9, R9
-	JEQ    done20
-	VADDPS (SI), Y4, Y4
-	VADDPS 32(SI), Y5, Y5
-	VADDPS 64(SI), Y6, Y6
-	VADDPS 96(SI), Y7, Y7
-	VADDPS 128(SI), Y8, Y8
-	VADDPS 160(SI), Y9, Y9
-
-done20:
-	VMOVUPS Y4, (SI)
-	VMOVUPS Y5, 32(SI)
-	VMOVUPS Y6, 64(SI)
-	VMOVUPS Y7, 96(SI)
-	VMOVUPS Y8, 128(SI)
-	VMOVUPS Y9, 160(SI)
-	MOVQ    80(CX), R9
-	ADDQ    R9, BX
-	MOVQ    64(CX), R9
-	ADDQ    R9, DI
-	MOVQ    72(CX), R9
-	ADDQ    R9, SI
-	ADDQ    $-1, R8
-	CMPQ    R8, $+1
-	JGE     loop11
-
-done12:
-	TESTQ R8, R8
-	JNE   done21
-	MOVQ  120(CX), R8
-	TESTQ R8, R8
-	JEQ   done22
-	MOVQ  144(CX), R8
-	TESTQ R8, R8
-	JEQ   done23
-
-	// The chains of a panel.
-	MOVQ    DI, R8
-	VMOVUPS (R8), Y4
-	VMOVUPS 32(R8), Y5
-	VMOVUPS 64(R8), Y6
-	VMOVUPS 96(R8), Y7
-	VMOVUPS 128(R8), Y8
-	VMOVUPS 160(R8), Y9
-	MOVQ    64(CX), R9
-	ADDQ    R9, R8
-	VMOVUPS (R8), Y10
-	VMOVUPS 64(R8), Y11
-	VMOVUPS 128(R8), Y12
-	MOVQ    16(CX), R8
-	MOVQ    8(CX), R9
-	CMPQ    R9, $+1
-	JLT     done25
-
-loop24:
-	MOVQ R9, R10
-	ADDQ $-128, R9
-	CMPQ R9, $+1
-	JLT  done26
-	MOVQ $+128, R10
-
-done26:
-	MOVQ R10, R11
-	SHLQ $0x06, R11
-	LEAQ (BX)(R11*1), R12
-	LEAQ (R12)(R11*2), R12
-	SUBQ $+4, R10
-	JLT  done28
-
-loop27:
-	VBROADCASTF128 (R8), Y13
-	VPERMILPS      $0x00, Y13, Y14
-	VFMADD231PS    (BX), Y14, Y4
-	VFMADD231PS    32(BX), Y14, Y5
-	VFMADD231PS    (BX)(R11*1), Y14, Y6
-	VFMADD231PS    32(BX)(R11*1), Y14, Y7
-	VFMADD231PS    (BX)(R11*2), Y14, Y8
-	VFMADD231PS    32(BX)(R11*2), Y14, Y9
-	VFMADD231PS    (R12), Y14, Y10
-	VFMADD231PS    (R12)(R11*1), Y14, Y11
-	VFMADD231PS    (R12)(R11*2), Y14, Y12
-	VPERMILPS      $0x55, Y13, Y14
-	VFMADD231PS    64(BX), Y14, Y4
-	VFMADD231PS    96(BX), Y14, Y5
-	VFMADD231PS    64(BX)(R11*1), Y14, Y6
-	VFMADD231PS    96(BX)(R11*1), Y14, Y7
-	VFMADD231PS    64(BX)(R11*2), Y14, Y8
-	VFMADD231PS    96(BX)(R11*2), Y14, Y9
-	VFMADD231PS    64(R12), Y14, Y10
-	VFMADD231PS    64(R12)(R11*1), Y14, Y11
-	VFMADD231PS    64(R12)(R11*2), Y14, Y12
-	VPERMILPS      $0xaa, Y13, Y14
-	VFMADD231PS    128(BX), Y14, Y4
-	VFMADD231PS    160(BX), Y14, Y5
-	VFMADD231PS    128(BX)(R11*1), Y14, Y6
-	VFMADD231PS    160(BX)(R11*1), Y14, Y7
-	VFMADD231PS    128(BX)(R11*2), Y14, Y8
-	VFMADD231PS    160(BX)(R11*2), Y14, Y9
-	VFMADD231PS    128(R12), Y14, Y10
-	VFMADD231PS    128(R12)(R11*1), Y14, Y11
-	VFMADD231PS    128(R12)(R11*2), Y14, Y12
-	VPERMILPS      $0xff, Y13, Y13
-	VFMADD231PS    192(BX), Y13, Y4
-	VFMADD231PS    224(BX), Y13, Y5
-	VFMADD231PS    192(BX)(R11*1), Y13, Y6
-	VFMADD231PS    224(BX)(R11*1), Y13, Y7
-	VFMADD231PS    192(BX)(R11*2), Y13, Y8
-	VFMADD231PS    224(BX)(R11*2), Y13, Y9
-	VFMADD231PS    192(R12), Y13, Y10
-	VFMADD231PS    192(R12)(R11*1), Y13, Y11
-	VFMADD231PS    192(R12)(R11*2), Y13, Y12
-	ADDQ           $+16, R8
-	ADDQ           $+256, BX
-	ADDQ           $+256, R12
-	SUBQ           $+4, R10
-	JGE            loop27
-
-done28:
-	ADDQ $+4, R10
-	SUBQ $+1, R10
-	JLT  done30
-
-loop29:
-	VBROADCASTSS (R8), Y13
-	VFMADD231PS  (BX), Y13, Y4
-	VFMADD231PS  32(BX), Y13, Y5
-	VFMADD231PS  (BX)(R11*1), Y13, Y6
-	VFMADD231PS  32(BX)(R11*1), Y13, Y7
-	VFMADD231PS  (BX)(R11*2), Y13, Y8
-	VFMADD231PS  32(BX)(R11*2), Y13, Y9
-	VFMADD231PS  (R12), Y13, Y10
-	VFMADD231PS  (R12)(R11*1), Y13, Y11
-	VFMADD231PS  (R12)(R11*2), Y13, Y12
-	ADDQ         $+4, R8
-	ADDQ         $+64, BX
-	ADDQ         $+64, R12
-	SUBQ         $+1, R10
-	JGE          loop29
-
-done30:
-	ADDQ $+1, R10
-	MOVQ R12, BX
-	ADDQ R11, BX
-	ADDQ R11, BX
-	CMPQ R9, $+1
-	JGE  loop24
-
-done25:
+done13:
 	// Add what is there.
 	MOVQ   32(CX), R8
 	TESTQ  R8, R8
-	JEQ    done31
-	VADDPS (SI), Y4, Y4
-	VADDPS 32(SI), Y5, Y5
-	VADDPS 64(SI), Y6, Y6
-	VADDPS 96(SI), Y7, Y7
-	VADDPS 128(SI), Y8, Y8
-	VADDPS 160(SI), Y9, Y9
-	VADDPS 192(SI), Y10, Y10
-	VADDPS 256(SI), Y11, Y11
-	VADDPS 320(SI), Y12, Y12
+	JEQ    done19
+	VADDPS (BX), Y4, Y4
+	VADDPS 32(BX), Y5, Y5
+	VADDPS 64(BX), Y6, Y6
+	VADDPS 96(BX), Y7, Y7
+	VADDPS 128(BX), Y8, Y8
+	VADDPS 160(BX), Y9, Y9
 
-done31:
-	VMOVUPS Y4, (SI)
-	VMOVUPS Y5, 32(SI)
-	VMOVUPS Y6, 64(SI)
-	VMOVUPS Y7, 96(SI)
-	VMOVUPS Y8, 128(SI)
-	VMOVUPS Y9, 160(SI)
-	VMOVUPS Y10, 192(SI)
-	VMOVUPS Y11, 256(SI)
-	VMOVUPS Y12, 320(SI)
-	MOVQ    80(CX), R8
-	ADDQ    R8, BX
+done19:
+	VMOVUPS Y4, (BX)
+	VMOVUPS Y5, 32(BX)
+	VMOVUPS Y6, 64(BX)
+	VMOVUPS Y7, 96(BX)
+	VMOVUPS Y8, 128(BX)
+	VMOVUPS Y9, 160(BX)
 	MOVQ    64(CX), R8
-	ADDQ    R8, DI
-	MOVQ    72(CX), R8
 	ADDQ    R8, SI
-	MOVQ    80(CX), R8
+	MOVQ    72(CX), R8
 	ADDQ    R8, BX
-	MOVQ    64(CX), BX
-	ADDQ    BX, DI
-	MOVQ    72(CX), BX
-	ADDQ    BX, SI
-	JMP     done8
+	ADDQ    $-1, DI
+	CMPQ    DI, $+1
+	JGE     loop10
 
-done23:
-done22:
-done21:
-	MOVQ  72(CX), R8
-	TESTQ R8, R8
-	JLT   done8
-
-last7:
-	MOVQ  144(CX), R8
-	TESTQ R8, R8
-	JEQ   done32
+done11:
+	TESTQ DI, DI
+	JNE   done20
+	MOVQ  112(CX), DI
+	TESTQ DI, DI
+	JEQ   done21
+	MOVQ  136(CX), DI
+	TESTQ DI, DI
+	JEQ   done22
 
 	// The chains of a panel.
-	MOVQ    DI, R8
+	MOVQ    DX, DI
+	MOVQ    56(CX), R8
+	ADDQ    R8, DX
+	MOVQ    56(CX), R8
+	ADDQ    R8, DX
+	MOVQ    SI, DX
+	VMOVUPS (DX), Y4
+	VMOVUPS 32(DX), Y5
+	VMOVUPS 64(DX), Y6
+	VMOVUPS 96(DX), Y7
+	VMOVUPS 128(DX), Y8
+	VMOVUPS 160(DX), Y9
+	MOVQ    64(CX), R8
+	ADDQ    R8, DX
+	VMOVUPS (DX), Y10
+	VMOVUPS 64(DX), Y11
+	VMOVUPS 128(DX), Y12
+	MOVQ    16(CX), DX
+	MOVQ    8(CX), R8
+	CMPQ    R8, $+1
+	JLT     done24
+
+loop23:
+	MOVQ R8, R9
+	ADDQ $-128, R8
+	CMPQ R8, $+1
+	JLT  done25
+	MOVQ $+128, R9
+
+done25:
+	MOVQ R9, R10
+	SHLQ $0x06, R10
+	LEAQ (DI)(R10*1), R11
+	LEAQ (R11)(R10*2), R11
+	SUBQ $+4, R9
+	JLT  done27
+
+loop26:
+	VBROADCASTF128 (DX), Y13
+	VPERMILPS      $0x00, Y13, Y14
+	VFMADD231PS    (DI), Y14, Y4
+	VFMADD231PS    32(DI), Y14, Y5
+	VFMADD231PS    (DI)(R10*1), Y14, Y6
+	VFMADD231PS    32(DI)(R10*1), Y14, Y7
+	VFMADD231PS    (DI)(R10*2), Y14, Y8
+	VFMADD231PS    32(DI)(R10*2), Y14, Y9
+	VFMADD231PS    (R11), Y14, Y10
+	VFMADD231PS    (R11)(R10*1), Y14, Y11
+	VFMADD231PS    (R11)(R10*2), Y14, Y12
+	VPERMILPS      $0x55, Y13, Y14
+	VFMADD231PS    64(DI), Y14, Y4
+	VFMADD231PS    96(DI), Y14, Y5
+	VFMADD231PS    64(DI)(R10*1), Y14, Y6
+	VFMADD231PS    96(DI)(R10*1), Y14, Y7
+	VFMADD231PS    64(DI)(R10*2), Y14, Y8
+	VFMADD231PS    96(DI)(R10*2), Y14, Y9
+	VFMADD231PS    64(R11), Y14, Y10
+	VFMADD231PS    64(R11)(R10*1), Y14, Y11
+	VFMADD231PS    64(R11)(R10*2), Y14, Y12
+	VPERMILPS      $0xaa, Y13, Y14
+	VFMADD231PS    128(DI), Y14, Y4
+	VFMADD231PS    160(DI), Y14, Y5
+	VFMADD231PS    128(DI)(R10*1), Y14, Y6
+	VFMADD231PS    160(DI)(R10*1), Y14, Y7
+	VFMADD231PS    128(DI)(R10*2), Y14, Y8
+	VFMADD231PS    160(DI)(R10*2), Y14, Y9
+	VFMADD231PS    128(R11), Y14, Y10
+	VFMADD231PS    128(R11)(R10*1), Y14, Y11
+	VFMADD231PS    128(R11)(R10*2), Y14, Y12
+	VPERMILPS      $0xff, Y13, Y13
+	VFMADD231PS    192(DI), Y13, Y4
+	VFMADD231PS    224(DI), Y13, Y5
+	VFMADD231PS    192(DI)(R10*1), Y13, Y6
+	VFMADD231PS    224(DI)(R10*1), Y13, Y7
+	VFMADD231PS    192(DI)(R10*2), Y13, Y8
+	VFMADD231PS    224(DI)(R10*2), Y13, Y9
+	VFMADD231PS    192(R11), Y13, Y10
+	VFMADD231PS    192(R11)(R10*1), Y13, Y11
+	VFMADD231PS    192(R11)(R10*2), Y13, Y12
+	ADDQ           $+16, DX
+	ADDQ           $+256, DI
+	ADDQ           $+256, R11
+	SUBQ           $+4, R9
+	JGE            loop26
+
+done27:
+	ADDQ $+4, R9
+	SUBQ $+1, R9
+	JLT  done29
+
+loop28:
+	VBROADCASTSS (DX), Y13
+	VFMADD231PS  (DI), Y13, Y4
+	VFMADD231PS  32(DI), Y13, Y5
+	VFMADD231PS  (DI)(R10*1), Y13, Y6
+	VFMADD231PS  32(DI)(R10*1), Y13, Y7
+	VFMADD231PS  (DI)(R10*2), Y13, Y8
+	VFMADD231PS  32(DI)(R10*2), Y13, Y9
+	VFMADD231PS  (R11), Y13, Y10
+	VFMADD231PS  (R11)(R10*1), Y13, Y11
+	VFMADD231PS  (R11)(R10*2), Y13, Y12
+	ADDQ         $+4, DX
+	ADDQ         $+64, DI
+	ADDQ         $+64, R11
+	SUBQ         $+1, R9
+	JGE          loop28
+
+done29:
+	ADDQ $+1, R9
+	MOVQ R11, DI
+	ADDQ R10, DI
+	ADDQ R10, DI
+	CMPQ R8, $+1
+	JGE  loop23
+
+done24:
+	// Add what is there.
+	MOVQ   32(CX), DX
+	TESTQ  DX, DX
+	JEQ    done30
+	VADDPS (BX), Y4, Y4
+	VADDPS 32(BX), Y5, Y5
+	VADDPS 64(BX), Y6, Y6
+	VADDPS 96(BX), Y7, Y7
+	VADDPS 128(BX), Y8, Y8
+	VADDPS 160(BX), Y9, Y9
+	VADDPS 192(BX), Y10, Y10
+	VADDPS 256(BX), Y11, Y11
+	VADDPS 320(BX), Y12, Y12
+
+done30:
+	VMOVUPS Y4, (BX)
+	VMOVUPS Y5, 32(BX)
+	VMOVUPS Y6, 64(BX)
+	VMOVUPS Y7, 96(BX)
+	VMOVUPS Y8, 128(BX)
+	VMOVUPS Y9, 160(BX)
+	VMOVUPS Y10, 192(BX)
+	VMOVUPS Y11, 256(BX)
+	VMOVUPS Y12, 320(BX)
+	MOVQ    64(CX), DX
+	ADDQ    DX, SI
+	MOVQ    72(CX), DX
+	ADDQ    DX, BX
+	MOVQ    64(CX), DX
+	ADDQ    DX, SI
+	MOVQ    72(CX), DX
+	ADDQ    DX, BX
+	JMP     done7
+
+done22:
+done21:
+done20:
+	MOVQ  72(CX), DI
+	TESTQ DI, DI
+	JLT   done7
+
+last6:
+	MOVQ  136(CX), DI
+	TESTQ DI, DI
+	JEQ   done31
+
+	// The chains of a panel.
+	MOVQ    DX, DI
+	MOVQ    56(CX), R8
+	ADDQ    R8, DX
+	MOVQ    SI, R8
 	VMOVUPS (R8), Y4
 	VMOVUPS 64(R8), Y5
 	VMOVUPS 128(R8), Y6
 	MOVQ    16(CX), R8
 	MOVQ    8(CX), R9
 	CMPQ    R9, $+1
-	JLT     done34
+	JLT     done33
 
-loop33:
+loop32:
 	MOVQ R9, R10
 	ADDQ $-128, R9
 	CMPQ R9, $+1
-	JLT  done35
+	JLT  done34
 	MOVQ $+128, R10
 
-done35:
+done34:
 	MOVQ R10, R11
 	SHLQ $0x06, R11
 	SUBQ $+4, R10
-	JLT  done37
+	JLT  done36
 
-loop36:
+loop35:
 	VBROADCASTF128 (R8), Y7
 	VPERMILPS      $0x00, Y7, Y8
-	VFMADD231PS    (BX), Y8, Y4
-	VFMADD231PS    (BX)(R11*1), Y8, Y5
-	VFMADD231PS    (BX)(R11*2), Y8, Y6
+	VFMADD231PS    (DI), Y8, Y4
+	VFMADD231PS    (DI)(R11*1), Y8, Y5
+	VFMADD231PS    (DI)(R11*2), Y8, Y6
 	VPERMILPS      $0x55, Y7, Y8
-	VFMADD231PS    64(BX), Y8, Y4
-	VFMADD231PS    64(BX)(R11*1), Y8, Y5
-	VFMADD231PS    64(BX)(R11*2), Y8, Y6
+	VFMADD231PS    64(DI), Y8, Y4
+	VFMADD231PS    64(DI)(R11*1), Y8, Y5
+	VFMADD231PS    64(DI)(R11*2), Y8, Y6
 	VPERMILPS      $0xaa, Y7, Y8
-	VFMADD231PS    128(BX), Y8, Y4
-	VFMADD231PS    128(BX)(R11*1), Y8, Y5
-	VFMADD231PS    128(BX)(R11*2), Y8, Y6
+	VFMADD231PS    128(DI), Y8, Y4
+	VFMADD231PS    128(DI)(R11*1), Y8, Y5
+	VFMADD231PS    128(DI)(R11*2), Y8, Y6
 	VPERMILPS      $0xff, Y7, Y7
-	VFMADD231PS    192(BX), Y7, Y4
-	VFMADD231PS    192(BX)(R11*1), Y7, Y5
-	VFMADD231PS    192(BX)(R11*2), Y7, Y6
+	VFMADD231PS    192(DI), Y7, Y4
+	VFMADD231PS    192(DI)(R11*1), Y7, Y5
+	VFMADD231PS    192(DI)(R11*2), Y7, Y6
 	ADDQ           $+16, R8
-	ADDQ           $+256, BX
+	ADDQ           $+256, DI
 	SUBQ           $+4, R10
-	JGE            loop36
+	JGE            loop35
 
-done37:
+done36:
 	ADDQ $+4, R10
 	SUBQ $+1, R10
-	JLT  done39
+	JLT  done38
 
-loop38:
+loop37:
 	VBROADCASTSS (R8), Y7
-	VFMADD231PS  (BX), Y7, Y4
-	VFMADD231PS  (BX)(R11*1), Y7, Y5
-	VFMADD231PS  (BX)(R11*2), Y7, Y6
+	VFMADD231PS  (DI), Y7, Y4
+	VFMADD231PS  (DI)(R11*1), Y7, Y5
+	VFMADD231PS  (DI)(R11*2), Y7, Y6
 	ADDQ         $+4, R8
-	ADDQ         $+64, BX
+	ADDQ         $+64, DI
 	SUBQ         $+1, R10
-	JGE          loop38
+	JGE          loop37
+
+done38:
+	ADDQ $+1, R10
+	ADDQ R11, DI
+	ADDQ R11, DI
+	CMPQ R9, $+1
+	JGE  loop32
+
+done33:
+	// Add what is there.
+	MOVQ   32(CX), DI
+	TESTQ  DI, DI
+	JEQ    done39
+	VADDPS (BX), Y4, Y4
+	VADDPS 64(BX), Y5, Y5
+	VADDPS 128(BX), Y6, Y6
 
 done39:
-	ADDQ $+1, R10
-	ADDQ R11, BX
-	ADDQ R11, BX
-	CMPQ R9, $+1
-	JGE  loop33
+	VMOVUPS Y4, (BX)
+	VMOVUPS Y5, 64(BX)
+	VMOVUPS Y6, 128(BX)
+	MOVQ    64(CX), DI
+	ADDQ    DI, SI
+	MOVQ    72(CX), DI
+	ADDQ    DI, BX
 
-done34:
-	// Add what is there.
-	MOVQ   32(CX), R8
-	TESTQ  R8, R8
-	JEQ    done40
-	VADDPS (SI), Y4, Y4
-	VADDPS 64(SI), Y5, Y5
-	VADDPS 128(SI), Y6, Y6
+done31:
+	MOVQ  72(CX), DI
+	TESTQ DI, DI
+	JLT   start5
 
-done40:
-	VMOVUPS Y4, (SI)
-	VMOVUPS Y5, 64(SI)
-	VMOVUPS Y6, 128(SI)
-	MOVQ    80(CX), R8
-	ADDQ    R8, BX
-	MOVQ    64(CX), BX
-	ADDQ    BX, DI
-	MOVQ    72(CX), BX
-	ADDQ    BX, SI
-
-done32:
-	MOVQ  72(CX), BX
-	TESTQ BX, BX
-	JGE   done8
-	MOVQ  (CX), BX
-	MOVQ  56(CX), R8
-	ADDQ  R8, BX
-	JMP   start6
-
-done8:
-	MOVQ 336(AX), BX
-	ADDQ BX, CX
-	ADDQ $-1, DX
-	CMPQ DX, $+1
-	JGE  loop4
-
-done5:
+done7:
+	MOVQ  328(AX), DX
+	ADDQ  DX, CX
+	MOVQ  320(AX), DX
+	ADDQ  $-1, DX
+	MOVQ  DX, 320(AX)
+	CMPQ  DX, $+1
+	JGE   product3
 	MOVQ  AX, CX
-	MOVQ  344(AX), DX
+	MOVQ  336(AX), DX
 	TESTQ DX, DX
-	JEQ   done41
+	JEQ   done40
 
 	// Back.
 	MOVQ $+2, DX
 
-loop42:
-	MOVQ  88(CX), BX
+loop41:
+	MOVQ  80(CX), BX
 	MOVQ  (CX), SI
 	ADDQ  BX, SI
 	MOVQ  SI, (CX)
-	MOVQ  96(CX), BX
+	MOVQ  88(CX), BX
 	MOVQ  24(CX), SI
 	ADDQ  BX, SI
 	MOVQ  SI, 24(CX)
-	MOVQ  104(CX), BX
+	MOVQ  96(CX), BX
 	MOVQ  40(CX), SI
 	ADDQ  BX, SI
 	MOVQ  SI, 40(CX)
-	MOVQ  112(CX), BX
+	MOVQ  104(CX), BX
 	TESTQ BX, BX
-	JEQ   done43
-	MOVQ  96(CX), BX
-	MOVQ  112(CX), SI
+	JEQ   done42
+	MOVQ  88(CX), BX
+	MOVQ  104(CX), SI
 	ADDQ  BX, SI
-	MOVQ  SI, 112(CX)
+	MOVQ  SI, 104(CX)
 
-done43:
+done42:
 	MOVQ  $+0, BX
 	MOVQ  56(CX), SI
 	SUBQ  SI, BX
 	MOVQ  BX, 56(CX)
 	MOVQ  $+0, BX
-	MOVQ  88(CX), SI
+	MOVQ  80(CX), SI
 	SUBQ  SI, BX
-	MOVQ  BX, 88(CX)
+	MOVQ  BX, 80(CX)
 	MOVQ  $+0, BX
 	MOVQ  64(CX), SI
 	SUBQ  SI, BX
 	MOVQ  BX, 64(CX)
 	MOVQ  $+0, BX
-	MOVQ  96(CX), SI
+	MOVQ  88(CX), SI
 	SUBQ  SI, BX
-	MOVQ  BX, 96(CX)
+	MOVQ  BX, 88(CX)
 	MOVQ  $+0, BX
 	MOVQ  72(CX), SI
 	SUBQ  SI, BX
 	MOVQ  BX, 72(CX)
 	MOVQ  $+0, BX
-	MOVQ  104(CX), SI
+	MOVQ  96(CX), SI
 	SUBQ  SI, BX
-	MOVQ  BX, 104(CX)
-	MOVQ  80(CX), BX
-	MOVQ  56(CX), SI
-	LEAQ  (BX)(SI*2), BX
-	MOVQ  BX, 80(CX)
-	ADDQ  $+160, CX
+	MOVQ  BX, 96(CX)
+	ADDQ  $+152, CX
 	ADDQ  $-1, DX
 	TESTQ DX, DX
-	JNE   loop42
-	MOVQ  352(AX), CX
+	JNE   loop41
+	MOVQ  344(AX), CX
 	TESTQ CX, CX
-	JEQ   done44
-	MOVQ  320(AX), DX
+	JEQ   done43
+	MOVQ  304(AX), DX
 	ADDQ  CX, DX
-	MOVQ  DX, 320(AX)
+	MOVQ  DX, 304(AX)
 	MOVQ  $+0, CX
-	MOVQ  352(AX), DX
+	MOVQ  344(AX), DX
 	SUBQ  DX, CX
-	MOVQ  CX, 352(AX)
+	MOVQ  CX, 344(AX)
 	MOVQ  $+0, CX
-	MOVQ  336(AX), DX
+	MOVQ  328(AX), DX
 	SUBQ  DX, CX
-	MOVQ  CX, 336(AX)
+	MOVQ  CX, 328(AX)
 	MOVQ  32(AX), CX
-	MOVQ  192(AX), DX
-	MOVQ  CX, 192(AX)
+	MOVQ  184(AX), DX
+	MOVQ  CX, 184(AX)
 	MOVQ  DX, 32(AX)
 
-done44:
-done41:
-	MOVQ 320(AX), CX
+done43:
+done40:
+	MOVQ 304(AX), CX
 	LEAQ (AX)(CX*1), CX
 	MOVQ (CX), CX
-	MOVQ 432(AX), DX
-	MOVQ 448(AX), BX
-	MOVQ 456(AX), SI
-	MOVQ 464(AX), DI
-	MOVQ 368(AX), R8
+	MOVQ 424(AX), DX
+	MOVQ 440(AX), BX
+	MOVQ 448(AX), SI
+	MOVQ 456(AX), DI
+	MOVQ 360(AX), R8
 
 	// 8 elements at a time.
 	CMPQ R8, $+16
-	JLT  done45
+	JLT  done44
 
 	// Reset gate and update gate.
 	VMOVUPS      (BX), Y4
@@ -6583,9 +6565,9 @@ done41:
 	VMOVUPS      Y5, 64(BX)
 	ADDQ         $-16, R8
 	CMPQ         R8, $+16
-	JLT          done47
+	JLT          done46
 
-loop46:
+loop45:
 	// New gate and h of the units before. Reset gate and update gate.
 	VMOVUPS      32(BX), Y10
 	VMOVUPS      32(SI), Y11
@@ -6779,9 +6761,9 @@ loop46:
 	ADDQ         $+128, SI
 	ADDQ         $-16, R8
 	CMPQ         R8, $+16
-	JGE          loop46
+	JGE          loop45
 
-done47:
+done46:
 	// New gate and h of the units before. Reset gate and update gate.
 	VMOVUPS      32(BX), Y10
 	VMOVUPS      32(SI), Y11
@@ -6883,12 +6865,12 @@ done47:
 	ADDQ        $+128, BX
 	ADDQ        $+128, SI
 
-done45:
+done44:
 	// 8 elements at a time.
 	CMPQ R8, $+8
-	JLT  done49
+	JLT  done48
 
-loop48:
+loop47:
 	// Reset gate and update gate. New gate and h of the units before.
 	VMOVUPS      (BX), Y4
 	VMOVUPS      (SI), Y5
@@ -6963,12 +6945,12 @@ loop48:
 	ADDQ         $+32, DI
 	ADDQ         $-8, R8
 	CMPQ         R8, $+8
-	JGE          loop48
+	JGE          loop47
 
-done49:
+done48:
 	// The last elements.
 	TESTQ   R8, R8
-	JEQ     done50
+	JEQ     done49
 	MOVQ    R8, CX
 	NEGQ    R8
 	LEAQ    constantsAVX2<>+928(SB), R9
@@ -7019,45 +7001,45 @@ done49:
 	VDIVPS       Y13, Y14, Y6
 	VFMADD231PS  Y15, Y5, Y10
 	VMOVAPS      Y5, Y5
-	JEQ          stored51
+	JEQ          stored50
 	VMOVUPS      X5, (SI)
 	ADDQ         $+16, SI
 	VEXTRACTF128 $0x01, Y5, X5
 
-stored51:
+stored50:
 	TESTQ    $+2, CX
-	JEQ      stored52
+	JEQ      stored51
 	VMOVLPS  X5, (SI)
 	ADDQ     $+8, SI
 	VMOVHLPS X5, X5, X5
 
-stored52:
+stored51:
 	TESTQ  $+1, CX
-	JEQ    stored53
+	JEQ    stored52
 	VMOVSS X5, (SI)
 
-stored53:
+stored52:
 	VMOVAPS      Y6, Y5
 	LEAQ         64(BX), SI
 	TESTQ        $+4, CX
-	JEQ          stored54
+	JEQ          stored53
 	VMOVUPS      X5, (SI)
 	ADDQ         $+16, SI
 	VEXTRACTF128 $0x01, Y5, X5
 
-stored54:
+stored53:
 	TESTQ    $+2, CX
-	JEQ      stored55
+	JEQ      stored54
 	VMOVLPS  X5, (SI)
 	ADDQ     $+8, SI
 	VMOVHLPS X5, X5, X5
 
-stored55:
+stored54:
 	TESTQ  $+1, CX
-	JEQ    stored56
+	JEQ    stored55
 	VMOVSS X5, (SI)
 
-stored56:
+stored55:
 	// New gate and h of the units before.
 	VMOVUPS      constantsAVX2<>+160(SB), Y5
 	VMOVUPS      constantsAVX2<>+192(SB), Y7
@@ -7081,59 +7063,63 @@ stored56:
 	VADDPS       Y8, Y8, Y5
 	VDIVPS       Y7, Y5, Y5
 	VMOVAPS      Y5, Y7
-	JEQ          stored57
+	JEQ          stored56
 	VMOVUPS      X7, (BX)
 	ADDQ         $+16, BX
 	VEXTRACTF128 $0x01, Y7, X7
 
-stored57:
+stored56:
 	TESTQ    $+2, CX
-	JEQ      stored58
+	JEQ      stored57
 	VMOVLPS  X7, (BX)
 	ADDQ     $+8, BX
 	VMOVHLPS X7, X7, X7
 
-stored58:
+stored57:
 	TESTQ  $+1, CX
-	JEQ    stored59
+	JEQ    stored58
 	VMOVSS X7, (BX)
 
-stored59:
+stored58:
 	VMASKMOVPS   (DI), Y4, Y4
 	LEAQ         (DX), DX
 	TESTQ        $+4, CX
 	VSUBPS       Y5, Y4, Y4
 	VFMADD231PS  Y4, Y6, Y5
 	VMOVAPS      Y5, Y4
-	JEQ          stored60
+	JEQ          stored59
 	VMOVUPS      X4, (DX)
 	ADDQ         $+16, DX
 	VEXTRACTF128 $0x01, Y4, X4
 
-stored60:
+stored59:
 	TESTQ    $+2, CX
-	JEQ      stored61
+	JEQ      stored60
 	VMOVLPS  X4, (DX)
 	ADDQ     $+8, DX
 	VMOVHLPS X4, X4, X4
 
-stored61:
+stored60:
 	TESTQ  $+1, CX
-	JEQ    stored62
+	JEQ    stored61
 	VMOVSS X4, (DX)
 
-stored62:
-done50:
+stored61:
+done49:
 	// To the next step.
-	MOVQ  360(AX), CX
+	MOVQ  352(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 360(AX)
+	MOVQ  CX, 352(AX)
 	TESTQ CX, CX
 	JEQ   done2
+	MOVQ  424(AX), CX
+	MOVQ  CX, 456(AX)
 	MOVQ  432(AX), CX
 	MOVQ  CX, 464(AX)
-	MOVQ  440(AX), CX
-	MOVQ  CX, 472(AX)
+	MOVQ  424(AX), CX
+	MOVQ  472(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 424(AX)
 	MOVQ  432(AX), CX
 	MOVQ  480(AX), DX
 	ADDQ  DX, CX
@@ -7146,24 +7132,20 @@ done50:
 	MOVQ  496(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 448(AX)
-	MOVQ  456(AX), CX
+	MOVQ  16(AX), CX
 	MOVQ  504(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 456(AX)
-	MOVQ  16(AX), CX
-	MOVQ  512(AX), DX
-	ADDQ  DX, CX
 	MOVQ  CX, 16(AX)
-	MOVQ  464(AX), CX
-	MOVQ  CX, 176(AX)
+	MOVQ  456(AX), CX
+	MOVQ  CX, 168(AX)
 	MOVQ  40(AX), CX
 	MOVQ  48(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 40(AX)
-	MOVQ  200(AX), CX
-	MOVQ  208(AX), DX
+	MOVQ  192(AX), CX
+	MOVQ  200(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 200(AX)
+	MOVQ  CX, 192(AX)
 	JMP   step1
 
 done2:
@@ -7194,33 +7176,35 @@ TEXT ·rnnTanhStepsAVX2(SB), NOSPLIT, $8-8
 
 step1:
 	// A step.
-	MOVQ 328(AX), DX
-	MOVQ 320(AX), CX
+	MOVQ 304(AX), CX
 	LEAQ (AX)(CX*1), CX
-	CMPQ DX, $+1
-	JLT  done5
+	MOVQ 312(AX), DX
+	MOVQ DX, 320(AX)
 
-loop4:
-	MOVQ  (CX), BX
-	MOVQ  40(CX), SI
-	MOVQ  24(CX), DI
-	MOVQ  72(CX), R8
-	TESTQ R8, R8
-	JGE   start6
-	MOVQ  152(CX), R8
-	TESTQ R8, R8
-	JEQ   done9
-	JMP   last7
+product3:
+	MOVQ  (CX), DX
+	MOVQ  40(CX), BX
+	MOVQ  24(CX), SI
+	MOVQ  72(CX), DI
+	TESTQ DI, DI
+	JGE   start5
+	MOVQ  144(CX), DI
+	TESTQ DI, DI
+	JEQ   done8
+	JMP   last6
 
-done9:
-start6:
-	MOVQ 128(CX), R8
-	CMPQ R8, $+1
-	JLT  done11
+done8:
+start5:
+	MOVQ 120(CX), DI
+	CMPQ DI, $+1
+	JLT  done10
 
-loop10:
+loop9:
 	// The chains of a panel.
-	MOVQ    DI, R9
+	MOVQ    DX, R8
+	MOVQ    56(CX), R9
+	ADDQ    R9, DX
+	MOVQ    SI, R9
 	VMOVUPS (R9), Y5
 	VMOVUPS 32(R9), Y6
 	VMOVUPS 64(R9), Y7
@@ -7232,221 +7216,223 @@ loop10:
 	MOVQ    16(CX), R9
 	MOVQ    8(CX), R10
 	CMPQ    R10, $+1
-	JLT     done13
+	JLT     done12
 
-loop12:
+loop11:
 	MOVQ R10, R11
 	ADDQ $-128, R10
 	CMPQ R10, $+1
-	JLT  done14
+	JLT  done13
 	MOVQ $+128, R11
 
-done14:
+done13:
 	MOVQ R11, R12
 	SHLQ $0x06, R12
-	LEAQ (BX)(R12*1), R13
+	LEAQ (R8)(R12*1), R13
 	LEAQ (R13)(R12*2), R13
 	SUBQ $+4, R11
-	JLT  done16
+	JLT  done15
 
-loop15:
+loop14:
 	VBROADCASTF128 (R9), Y13
 	VPERMILPS      $0x00, Y13, Y14
-	VFMADD231PS    (BX), Y14, Y5
-	VFMADD231PS    32(BX), Y14, Y6
-	VFMADD231PS    (BX)(R12*1), Y14, Y7
-	VFMADD231PS    32(BX)(R12*1), Y14, Y8
-	VFMADD231PS    (BX)(R12*2), Y14, Y9
-	VFMADD231PS    32(BX)(R12*2), Y14, Y10
+	VFMADD231PS    (R8), Y14, Y5
+	VFMADD231PS    32(R8), Y14, Y6
+	VFMADD231PS    (R8)(R12*1), Y14, Y7
+	VFMADD231PS    32(R8)(R12*1), Y14, Y8
+	VFMADD231PS    (R8)(R12*2), Y14, Y9
+	VFMADD231PS    32(R8)(R12*2), Y14, Y10
 	VFMADD231PS    (R13), Y14, Y11
 	VFMADD231PS    32(R13), Y14, Y12
 	VPERMILPS      $0x55, Y13, Y14
-	VFMADD231PS    64(BX), Y14, Y5
-	VFMADD231PS    96(BX), Y14, Y6
-	VFMADD231PS    64(BX)(R12*1), Y14, Y7
-	VFMADD231PS    96(BX)(R12*1), Y14, Y8
-	VFMADD231PS    64(BX)(R12*2), Y14, Y9
-	VFMADD231PS    96(BX)(R12*2), Y14, Y10
+	VFMADD231PS    64(R8), Y14, Y5
+	VFMADD231PS    96(R8), Y14, Y6
+	VFMADD231PS    64(R8)(R12*1), Y14, Y7
+	VFMADD231PS    96(R8)(R12*1), Y14, Y8
+	VFMADD231PS    64(R8)(R12*2), Y14, Y9
+	VFMADD231PS    96(R8)(R12*2), Y14, Y10
 	VFMADD231PS    64(R13), Y14, Y11
 	VFMADD231PS    96(R13), Y14, Y12
 	VPERMILPS      $0xaa, Y13, Y14
-	VFMADD231PS    128(BX), Y14, Y5
-	VFMADD231PS    160(BX), Y14, Y6
-	VFMADD231PS    128(BX)(R12*1), Y14, Y7
-	VFMADD231PS    160(BX)(R12*1), Y14, Y8
-	VFMADD231PS    128(BX)(R12*2), Y14, Y9
-	VFMADD231PS    160(BX)(R12*2), Y14, Y10
+	VFMADD231PS    128(R8), Y14, Y5
+	VFMADD231PS    160(R8), Y14, Y6
+	VFMADD231PS    128(R8)(R12*1), Y14, Y7
+	VFMADD231PS    160(R8)(R12*1), Y14, Y8
+	VFMADD231PS    128(R8)(R12*2), Y14, Y9
+	VFMADD231PS    160(R8)(R12*2), Y14, Y10
 	VFMADD231PS    128(R13), Y14, Y11
 	VFMADD231PS    160(R13), Y14, Y12
 	VPERMILPS      $0xff, Y13, Y13
-	VFMADD231PS    192(BX), Y13, Y5
-	VFMADD231PS    224(BX), Y13, Y6
-	VFMADD231PS    192(BX)(R12*1), Y13, Y7
-	VFMADD231PS    224(BX)(R12*1), Y13, Y8
-	VFMADD231PS    192(BX)(R12*2), Y13, Y9
-	VFMADD231PS    224(BX)(R12*2), Y13, Y10
+	VFMADD231PS    192(R8), Y13, Y5
+	VFMADD231PS    224(R8), Y13, Y6
+	VFMADD231PS    192(R8)(R12*1), Y13, Y7
+	VFMADD231PS    224(R8)(R12*1), Y13, Y8
+	VFMADD231PS    192(R8)(R12*2), Y13, Y9
+	VFMADD231PS    224(R8)(R12*2), Y13, Y10
 	VFMADD231PS    192(R13), Y13, Y11
 	VFMADD231PS    224(R13), Y13, Y12
 	ADDQ           $+16, R9
-	ADDQ           $+256, BX
+	ADDQ           $+256, R8
 	ADDQ           $+256, R13
 	SUBQ           $+4, R11
-	JGE            loop15
+	JGE            loop14
 
-done16:
+done15:
 	ADDQ $+4, R11
 	SUBQ $+1, R11
-	JLT  done18
+	JLT  done17
 
-loop17:
+loop16:
 	VBROADCASTSS (R9), Y13
-	VFMADD231PS  (BX), Y13, Y5
-	VFMADD231PS  32(BX), Y13, Y6
-	VFMADD231PS  (BX)(R12*1), Y13, Y7
-	VFMADD231PS  32(BX)(R12*1), Y13, Y8
-	VFMADD231PS  (BX)(R12*2), Y13, Y9
-	VFMADD231PS  32(BX)(R12*2), Y13, Y10
+	VFMADD231PS  (R8), Y13, Y5
+	VFMADD231PS  32(R8), Y13, Y6
+	VFMADD231PS  (R8)(R12*1), Y13, Y7
+	VFMADD231PS  32(R8)(R12*1), Y13, Y8
+	VFMADD231PS  (R8)(R12*2), Y13, Y9
+	VFMADD231PS  32(R8)(R12*2), Y13, Y10
 	VFMADD231PS  (R13), Y13, Y11
 	VFMADD231PS  32(R13), Y13, Y12
 	ADDQ         $+4, R9
-	ADDQ         $+64, BX
+	ADDQ         $+64, R8
 	ADDQ         $+64, R13
 	SUBQ         $+1, R11
-	JGE          loop17
+	JGE          loop16
+
+done17:
+	ADDQ $+1, R11
+	MOVQ R13, R8
+	CMPQ R10, $+1
+	JGE  loop11
+
+done12:
+	// Add what is there.
+	MOVQ   32(CX), R8
+	TESTQ  R8, R8
+	JEQ    done18
+	VADDPS (BX), Y5, Y5
+	VADDPS 32(BX), Y6, Y6
+	VADDPS 64(BX), Y7, Y7
+	VADDPS 96(BX), Y8, Y8
+	VADDPS 128(BX), Y9, Y9
+	VADDPS 160(BX), Y10, Y10
+	VADDPS 192(BX), Y11, Y11
+	VADDPS 224(BX), Y12, Y12
 
 done18:
-	ADDQ $+1, R11
-	MOVQ R13, BX
-	CMPQ R10, $+1
-	JGE  loop12
+	VMOVUPS Y5, (BX)
+	VMOVUPS Y6, 32(BX)
+	VMOVUPS Y7, 64(BX)
+	VMOVUPS Y8, 96(BX)
+	VMOVUPS Y9, 128(BX)
+	VMOVUPS Y10, 160(BX)
+	VMOVUPS Y11, 192(BX)
+	VMOVUPS Y12, 224(BX)
+	MOVQ    64(CX), R8
+	ADDQ    R8, SI
+	MOVQ    72(CX), R8
+	ADDQ    R8, BX
+	ADDQ    $-1, DI
+	CMPQ    DI, $+1
+	JGE     loop9
 
-done13:
-	// Add what is there.
-	MOVQ   32(CX), R9
-	TESTQ  R9, R9
-	JEQ    done19
-	VADDPS (SI), Y5, Y5
-	VADDPS 32(SI), Y6, Y6
-	VADDPS 64(SI), Y7, Y7
-	VADDPS 96(SI), Y8, Y8
-	VADDPS 128(SI), Y9, Y9
-	VADDPS 160(SI), Y10, Y10
-	VADDPS 192(SI), Y11, Y11
-	VADDPS 224(SI), Y12, Y12
+done10:
+	MOVQ  72(CX), DI
+	TESTQ DI, DI
+	JLT   done7
 
-done19:
-	VMOVUPS Y5, (SI)
-	VMOVUPS Y6, 32(SI)
-	VMOVUPS Y7, 64(SI)
-	VMOVUPS Y8, 96(SI)
-	VMOVUPS Y9, 128(SI)
-	VMOVUPS Y10, 160(SI)
-	VMOVUPS Y11, 192(SI)
-	VMOVUPS Y12, 224(SI)
-	MOVQ    80(CX), R9
-	ADDQ    R9, BX
-	MOVQ    64(CX), R9
-	ADDQ    R9, DI
-	MOVQ    72(CX), R9
-	ADDQ    R9, SI
-	ADDQ    $-1, R8
-	CMPQ    R8, $+1
-	JGE     loop10
-
-done11:
-	MOVQ  72(CX), R8
-	TESTQ R8, R8
-	JLT   done8
-
-last7:
-	MOVQ 136(CX), R8
-	CMPQ R8, $+1
-	JNE  done20
+last6:
+	MOVQ 128(CX), DI
+	CMPQ DI, $+1
+	JNE  done19
 
 	// The chains of a panel.
-	MOVQ    DI, R9
+	MOVQ    DX, R8
+	MOVQ    56(CX), R9
+	ADDQ    R9, DX
+	MOVQ    SI, R9
 	VMOVUPS (R9), Y5
 	VMOVUPS 32(R9), Y6
 	MOVQ    16(CX), R9
 	MOVQ    8(CX), R10
 	CMPQ    R10, $+1
-	JLT     done22
+	JLT     done21
 
-loop21:
+loop20:
 	MOVQ R10, R11
 	ADDQ $-128, R10
 	CMPQ R10, $+1
-	JLT  done23
+	JLT  done22
 	MOVQ $+128, R11
 
-done23:
+done22:
 	MOVQ R11, R12
 	SHLQ $0x06, R12
 	SUBQ $+4, R11
-	JLT  done25
+	JLT  done24
 
-loop24:
+loop23:
 	VBROADCASTF128 (R9), Y7
 	VPERMILPS      $0x00, Y7, Y8
-	VFMADD231PS    (BX), Y8, Y5
-	VFMADD231PS    32(BX), Y8, Y6
+	VFMADD231PS    (R8), Y8, Y5
+	VFMADD231PS    32(R8), Y8, Y6
 	VPERMILPS      $0x55, Y7, Y8
-	VFMADD231PS    64(BX), Y8, Y5
-	VFMADD231PS    96(BX), Y8, Y6
+	VFMADD231PS    64(R8), Y8, Y5
+	VFMADD231PS    96(R8), Y8, Y6
 	VPERMILPS      $0xaa, Y7, Y8
-	VFMADD231PS    128(BX), Y8, Y5
-	VFMADD231PS    160(BX), Y8, Y6
+	VFMADD231PS    128(R8), Y8, Y5
+	VFMADD231PS    160(R8), Y8, Y6
 	VPERMILPS      $0xff, Y7, Y7
-	VFMADD231PS    192(BX), Y7, Y5
-	VFMADD231PS    224(BX), Y7, Y6
+	VFMADD231PS    192(R8), Y7, Y5
+	VFMADD231PS    224(R8), Y7, Y6
 	ADDQ           $+16, R9
-	ADDQ           $+256, BX
+	ADDQ           $+256, R8
 	SUBQ           $+4, R11
-	JGE            loop24
+	JGE            loop23
 
-done25:
+done24:
 	ADDQ $+4, R11
 	SUBQ $+1, R11
-	JLT  done27
+	JLT  done26
 
-loop26:
+loop25:
 	VBROADCASTSS (R9), Y7
-	VFMADD231PS  (BX), Y7, Y5
-	VFMADD231PS  32(BX), Y7, Y6
+	VFMADD231PS  (R8), Y7, Y5
+	VFMADD231PS  32(R8), Y7, Y6
 	ADDQ         $+4, R9
-	ADDQ         $+64, BX
+	ADDQ         $+64, R8
 	SUBQ         $+1, R11
-	JGE          loop26
+	JGE          loop25
 
-done27:
+done26:
 	ADDQ $+1, R11
 	CMPQ R10, $+1
-	JGE  loop21
+	JGE  loop20
 
-done22:
+done21:
 	// Add what is there.
-	MOVQ   32(CX), R9
-	TESTQ  R9, R9
-	JEQ    done28
-	VADDPS (SI), Y5, Y5
-	VADDPS 32(SI), Y6, Y6
+	MOVQ   32(CX), R8
+	TESTQ  R8, R8
+	JEQ    done27
+	VADDPS (BX), Y5, Y5
+	VADDPS 32(BX), Y6, Y6
 
-done28:
-	VMOVUPS Y5, (SI)
-	VMOVUPS Y6, 32(SI)
-	MOVQ    80(CX), R9
-	ADDQ    R9, BX
-	MOVQ    64(CX), R9
-	ADDQ    R9, DI
-	MOVQ    72(CX), R9
-	ADDQ    R9, SI
+done27:
+	VMOVUPS Y5, (BX)
+	VMOVUPS Y6, 32(BX)
+	MOVQ    64(CX), R8
+	ADDQ    R8, SI
+	MOVQ    72(CX), R8
+	ADDQ    R8, BX
 
-done20:
-	CMPQ R8, $+2
-	JNE  done29
+done19:
+	CMPQ DI, $+2
+	JNE  done28
 
 	// The chains of a panel.
-	MOVQ    DI, R9
+	MOVQ    DX, R8
+	MOVQ    56(CX), R9
+	ADDQ    R9, DX
+	MOVQ    SI, R9
 	VMOVUPS (R9), Y5
 	VMOVUPS 32(R9), Y6
 	VMOVUPS 64(R9), Y7
@@ -7454,98 +7440,99 @@ done20:
 	MOVQ    16(CX), R9
 	MOVQ    8(CX), R10
 	CMPQ    R10, $+1
-	JLT     done31
+	JLT     done30
 
-loop30:
+loop29:
 	MOVQ R10, R11
 	ADDQ $-128, R10
 	CMPQ R10, $+1
-	JLT  done32
+	JLT  done31
 	MOVQ $+128, R11
 
-done32:
+done31:
 	MOVQ R11, R12
 	SHLQ $0x06, R12
 	SUBQ $+4, R11
-	JLT  done34
+	JLT  done33
 
-loop33:
+loop32:
 	VBROADCASTF128 (R9), Y9
 	VPERMILPS      $0x00, Y9, Y10
-	VFMADD231PS    (BX), Y10, Y5
-	VFMADD231PS    32(BX), Y10, Y6
-	VFMADD231PS    (BX)(R12*1), Y10, Y7
-	VFMADD231PS    32(BX)(R12*1), Y10, Y8
+	VFMADD231PS    (R8), Y10, Y5
+	VFMADD231PS    32(R8), Y10, Y6
+	VFMADD231PS    (R8)(R12*1), Y10, Y7
+	VFMADD231PS    32(R8)(R12*1), Y10, Y8
 	VPERMILPS      $0x55, Y9, Y10
-	VFMADD231PS    64(BX), Y10, Y5
-	VFMADD231PS    96(BX), Y10, Y6
-	VFMADD231PS    64(BX)(R12*1), Y10, Y7
-	VFMADD231PS    96(BX)(R12*1), Y10, Y8
+	VFMADD231PS    64(R8), Y10, Y5
+	VFMADD231PS    96(R8), Y10, Y6
+	VFMADD231PS    64(R8)(R12*1), Y10, Y7
+	VFMADD231PS    96(R8)(R12*1), Y10, Y8
 	VPERMILPS      $0xaa, Y9, Y10
-	VFMADD231PS    128(BX), Y10, Y5
-	VFMADD231PS    160(BX), Y10, Y6
-	VFMADD231PS    128(BX)(R12*1), Y10, Y7
-	VFMADD231PS    160(BX)(R12*1), Y10, Y8
+	VFMADD231PS    128(R8), Y10, Y5
+	VFMADD231PS    160(R8), Y10, Y6
+	VFMADD231PS    128(R8)(R12*1), Y10, Y7
+	VFMADD231PS    160(R8)(R12*1), Y10, Y8
 	VPERMILPS      $0xff, Y9, Y9
-	VFMADD231PS    192(BX), Y9, Y5
-	VFMADD231PS    224(BX), Y9, Y6
-	VFMADD231PS    192(BX)(R12*1), Y9, Y7
-	VFMADD231PS    224(BX)(R12*1), Y9, Y8
+	VFMADD231PS    192(R8), Y9, Y5
+	VFMADD231PS    224(R8), Y9, Y6
+	VFMADD231PS    192(R8)(R12*1), Y9, Y7
+	VFMADD231PS    224(R8)(R12*1), Y9, Y8
 	ADDQ           $+16, R9
-	ADDQ           $+256, BX
+	ADDQ           $+256, R8
 	SUBQ           $+4, R11
-	JGE            loop33
+	JGE            loop32
 
-done34:
+done33:
 	ADDQ $+4, R11
 	SUBQ $+1, R11
-	JLT  done36
+	JLT  done35
 
-loop35:
+loop34:
 	VBROADCASTSS (R9), Y9
-	VFMADD231PS  (BX), Y9, Y5
-	VFMADD231PS  32(BX), Y9, Y6
-	VFMADD231PS  (BX)(R12*1), Y9, Y7
-	VFMADD231PS  32(BX)(R12*1), Y9, Y8
+	VFMADD231PS  (R8), Y9, Y5
+	VFMADD231PS  32(R8), Y9, Y6
+	VFMADD231PS  (R8)(R12*1), Y9, Y7
+	VFMADD231PS  32(R8)(R12*1), Y9, Y8
 	ADDQ         $+4, R9
-	ADDQ         $+64, BX
+	ADDQ         $+64, R8
 	SUBQ         $+1, R11
-	JGE          loop35
+	JGE          loop34
+
+done35:
+	ADDQ $+1, R11
+	ADDQ R12, R8
+	CMPQ R10, $+1
+	JGE  loop29
+
+done30:
+	// Add what is there.
+	MOVQ   32(CX), R8
+	TESTQ  R8, R8
+	JEQ    done36
+	VADDPS (BX), Y5, Y5
+	VADDPS 32(BX), Y6, Y6
+	VADDPS 64(BX), Y7, Y7
+	VADDPS 96(BX), Y8, Y8
 
 done36:
-	ADDQ $+1, R11
-	ADDQ R12, BX
-	CMPQ R10, $+1
-	JGE  loop30
+	VMOVUPS Y5, (BX)
+	VMOVUPS Y6, 32(BX)
+	VMOVUPS Y7, 64(BX)
+	VMOVUPS Y8, 96(BX)
+	MOVQ    64(CX), R8
+	ADDQ    R8, SI
+	MOVQ    72(CX), R8
+	ADDQ    R8, BX
 
-done31:
-	// Add what is there.
-	MOVQ   32(CX), R9
-	TESTQ  R9, R9
-	JEQ    done37
-	VADDPS (SI), Y5, Y5
-	VADDPS 32(SI), Y6, Y6
-	VADDPS 64(SI), Y7, Y7
-	VADDPS 96(SI), Y8, Y8
-
-done37:
-	VMOVUPS Y5, (SI)
-	VMOVUPS Y6, 32(SI)
-	VMOVUPS Y7, 64(SI)
-	VMOVUPS Y8, 96(SI)
-	MOVQ    80(CX), R9
-	ADDQ    R9, BX
-	MOVQ    64(CX), R9
-	ADDQ    R9, DI
-	MOVQ    72(CX), R9
-	ADDQ    R9, SI
-
-done29:
-	CMPQ R8, $+3
-	JNE  done38
+done28:
+	CMPQ DI, $+3
+	JNE  done37
 
 	// The chains of a panel.
-	MOVQ    DI, R8
+	MOVQ    DX, DI
+	MOVQ    56(CX), R8
+	ADDQ    R8, DX
+	MOVQ    SI, R8
 	VMOVUPS (R8), Y5
 	VMOVUPS 32(R8), Y6
 	VMOVUPS 64(R8), Y7
@@ -7555,295 +7542,286 @@ done29:
 	MOVQ    16(CX), R8
 	MOVQ    8(CX), R9
 	CMPQ    R9, $+1
-	JLT     done40
+	JLT     done39
 
-loop39:
+loop38:
 	MOVQ R9, R10
 	ADDQ $-128, R9
 	CMPQ R9, $+1
-	JLT  done41
+	JLT  done40
 	MOVQ $+128, R10
 
-done41:
+done40:
 	MOVQ R10, R11
 	SHLQ $0x06, R11
 	SUBQ $+4, R10
-	JLT  done43
+	JLT  done42
 
-loop42:
+loop41:
 	VBROADCASTF128 (R8), Y11
 	VPERMILPS      $0x00, Y11, Y12
-	VFMADD231PS    (BX), Y12, Y5
-	VFMADD231PS    32(BX), Y12, Y6
-	VFMADD231PS    (BX)(R11*1), Y12, Y7
-	VFMADD231PS    32(BX)(R11*1), Y12, Y8
-	VFMADD231PS    (BX)(R11*2), Y12, Y9
-	VFMADD231PS    32(BX)(R11*2), Y12, Y10
+	VFMADD231PS    (DI), Y12, Y5
+	VFMADD231PS    32(DI), Y12, Y6
+	VFMADD231PS    (DI)(R11*1), Y12, Y7
+	VFMADD231PS    32(DI)(R11*1), Y12, Y8
+	VFMADD231PS    (DI)(R11*2), Y12, Y9
+	VFMADD231PS    32(DI)(R11*2), Y12, Y10
 	VPERMILPS      $0x55, Y11, Y12
-	VFMADD231PS    64(BX), Y12, Y5
-	VFMADD231PS    96(BX), Y12, Y6
-	VFMADD231PS    64(BX)(R11*1), Y12, Y7
-	VFMADD231PS    96(BX)(R11*1), Y12, Y8
-	VFMADD231PS    64(BX)(R11*2), Y12, Y9
-	VFMADD231PS    96(BX)(R11*2), Y12, Y10
+	VFMADD231PS    64(DI), Y12, Y5
+	VFMADD231PS    96(DI), Y12, Y6
+	VFMADD231PS    64(DI)(R11*1), Y12, Y7
+	VFMADD231PS    96(DI)(R11*1), Y12, Y8
+	VFMADD231PS    64(DI)(R11*2), Y12, Y9
+	VFMADD231PS    96(DI)(R11*2), Y12, Y10
 	VPERMILPS      $0xaa, Y11, Y12
-	VFMADD231PS    128(BX), Y12, Y5
-	VFMADD231PS    160(BX), Y12, Y6
-	VFMADD231PS    128(BX)(R11*1), Y12, Y7
-	VFMADD231PS    160(BX)(R11*1), Y12, Y8
-	VFMADD231PS    128(BX)(R11*2), Y12, Y9
-	VFMADD231PS    160(BX)(R11*2), Y12, Y10
+	VFMADD231PS    128(DI), Y12, Y5
+	VFMADD231PS    160(DI), Y12, Y6
+	VFMADD231PS    128(DI)(R11*1), Y12, Y7
+	VFMADD231PS    160(DI)(R11*1), Y12, Y8
+	VFMADD231PS    128(DI)(R11*2), Y12, Y9
+	VFMADD231PS    160(DI)(R11*2), Y12, Y10
 	VPERMILPS      $0xff, Y11, Y11
-	VFMADD231PS    192(BX), Y11, Y5
-	VFMADD231PS    224(BX), Y11, Y6
-	VFMADD231PS    192(BX)(R11*1), Y11, Y7
-	VFMADD231PS    224(BX)(R11*1), Y11, Y8
-	VFMADD231PS    192(BX)(R11*2), Y11, Y9
-	VFMADD231PS    224(BX)(R11*2), Y11, Y10
+	VFMADD231PS    192(DI), Y11, Y5
+	VFMADD231PS    224(DI), Y11, Y6
+	VFMADD231PS    192(DI)(R11*1), Y11, Y7
+	VFMADD231PS    224(DI)(R11*1), Y11, Y8
+	VFMADD231PS    192(DI)(R11*2), Y11, Y9
+	VFMADD231PS    224(DI)(R11*2), Y11, Y10
 	ADDQ           $+16, R8
-	ADDQ           $+256, BX
+	ADDQ           $+256, DI
 	SUBQ           $+4, R10
-	JGE            loop42
+	JGE            loop41
 
-done43:
+done42:
 	ADDQ $+4, R10
 	SUBQ $+1, R10
-	JLT  done45
+	JLT  done44
 
-loop44:
+loop43:
 	VBROADCASTSS (R8), Y11
-	VFMADD231PS  (BX), Y11, Y5
-	VFMADD231PS  32(BX), Y11, Y6
-	VFMADD231PS  (BX)(R11*1), Y11, Y7
-	VFMADD231PS  32(BX)(R11*1), Y11, Y8
-	VFMADD231PS  (BX)(R11*2), Y11, Y9
-	VFMADD231PS  32(BX)(R11*2), Y11, Y10
+	VFMADD231PS  (DI), Y11, Y5
+	VFMADD231PS  32(DI), Y11, Y6
+	VFMADD231PS  (DI)(R11*1), Y11, Y7
+	VFMADD231PS  32(DI)(R11*1), Y11, Y8
+	VFMADD231PS  (DI)(R11*2), Y11, Y9
+	VFMADD231PS  32(DI)(R11*2), Y11, Y10
 	ADDQ         $+4, R8
-	ADDQ         $+64, BX
+	ADDQ         $+64, DI
 	SUBQ         $+1, R10
-	JGE          loop44
+	JGE          loop43
+
+done44:
+	ADDQ $+1, R10
+	ADDQ R11, DI
+	ADDQ R11, DI
+	CMPQ R9, $+1
+	JGE  loop38
+
+done39:
+	// Add what is there.
+	MOVQ   32(CX), DI
+	TESTQ  DI, DI
+	JEQ    done45
+	VADDPS (BX), Y5, Y5
+	VADDPS 32(BX), Y6, Y6
+	VADDPS 64(BX), Y7, Y7
+	VADDPS 96(BX), Y8, Y8
+	VADDPS 128(BX), Y9, Y9
+	VADDPS 160(BX), Y10, Y10
 
 done45:
-	ADDQ $+1, R10
-	ADDQ R11, BX
-	ADDQ R11, BX
-	CMPQ R9, $+1
-	JGE  loop39
+	VMOVUPS Y5, (BX)
+	VMOVUPS Y6, 32(BX)
+	VMOVUPS Y7, 64(BX)
+	VMOVUPS Y8, 96(BX)
+	VMOVUPS Y9, 128(BX)
+	VMOVUPS Y10, 160(BX)
+	MOVQ    64(CX), DI
+	ADDQ    DI, SI
+	MOVQ    72(CX), DI
+	ADDQ    DI, BX
 
-done40:
-	// Add what is there.
-	MOVQ   32(CX), R8
-	TESTQ  R8, R8
-	JEQ    done46
-	VADDPS (SI), Y5, Y5
-	VADDPS 32(SI), Y6, Y6
-	VADDPS 64(SI), Y7, Y7
-	VADDPS 96(SI), Y8, Y8
-	VADDPS 128(SI), Y9, Y9
-	VADDPS 160(SI), Y10, Y10
-
-done46:
-	VMOVUPS Y5, (SI)
-	VMOVUPS Y6, 32(SI)
-	VMOVUPS Y7, 64(SI)
-	VMOVUPS Y8, 96(SI)
-	VMOVUPS Y9, 128(SI)
-	VMOVUPS Y10, 160(SI)
-	MOVQ    80(CX), R8
-	ADDQ    R8, BX
-	MOVQ    64(CX), R8
-	ADDQ    R8, DI
-	MOVQ    72(CX), R8
-	ADDQ    R8, SI
-
-done38:
-	MOVQ  144(CX), R8
-	TESTQ R8, R8
-	JEQ   done47
+done37:
+	MOVQ  136(CX), DI
+	TESTQ DI, DI
+	JEQ   done46
 
 	// The chains of a panel.
-	MOVQ    DI, R8
+	MOVQ    DX, DI
+	MOVQ    56(CX), R8
+	ADDQ    R8, DX
+	MOVQ    SI, R8
 	VMOVUPS (R8), Y5
 	MOVQ    16(CX), R8
 	MOVQ    8(CX), R9
 	CMPQ    R9, $+1
-	JLT     done49
+	JLT     done48
 
-loop48:
+loop47:
 	MOVQ R9, R10
 	ADDQ $-128, R9
 	CMPQ R9, $+1
-	JLT  done50
+	JLT  done49
 	MOVQ $+128, R10
 
-done50:
+done49:
 	MOVQ R10, R11
 	SHLQ $0x06, R11
 	SUBQ $+4, R10
-	JLT  done52
+	JLT  done51
 
-loop51:
+loop50:
 	VBROADCASTF128 (R8), Y6
 	VPERMILPS      $0x00, Y6, Y7
-	VFMADD231PS    (BX), Y7, Y5
+	VFMADD231PS    (DI), Y7, Y5
 	VPERMILPS      $0x55, Y6, Y7
-	VFMADD231PS    64(BX), Y7, Y5
+	VFMADD231PS    64(DI), Y7, Y5
 	VPERMILPS      $0xaa, Y6, Y7
-	VFMADD231PS    128(BX), Y7, Y5
+	VFMADD231PS    128(DI), Y7, Y5
 	VPERMILPS      $0xff, Y6, Y6
-	VFMADD231PS    192(BX), Y6, Y5
+	VFMADD231PS    192(DI), Y6, Y5
 	ADDQ           $+16, R8
-	ADDQ           $+256, BX
+	ADDQ           $+256, DI
 	SUBQ           $+4, R10
-	JGE            loop51
+	JGE            loop50
 
-done52:
+done51:
 	ADDQ $+4, R10
 	SUBQ $+1, R10
-	JLT  done54
+	JLT  done53
 
-loop53:
+loop52:
 	VBROADCASTSS (R8), Y6
-	VFMADD231PS  (BX), Y6, Y5
+	VFMADD231PS  (DI), Y6, Y5
 	ADDQ         $+4, R8
-	ADDQ         $+64, BX
+	ADDQ         $+64, DI
 	SUBQ         $+1, R10
-	JGE          loop53
+	JGE          loop52
 
-done54:
+done53:
 	ADDQ $+1, R10
 	CMPQ R9, $+1
-	JGE  loop48
+	JGE  loop47
 
-done49:
+done48:
 	// Add what is there.
-	MOVQ   32(CX), R8
-	TESTQ  R8, R8
-	JEQ    done55
-	VADDPS (SI), Y5, Y5
+	MOVQ   32(CX), DI
+	TESTQ  DI, DI
+	JEQ    done54
+	VADDPS (BX), Y5, Y5
 
-done55:
-	VMOVUPS Y5, (SI)
-	MOVQ    80(CX), R8
-	ADDQ    R8, BX
-	MOVQ    64(CX), BX
-	ADDQ    BX, DI
-	MOVQ    72(CX), BX
-	ADDQ    BX, SI
+done54:
+	VMOVUPS Y5, (BX)
+	MOVQ    64(CX), DI
+	ADDQ    DI, SI
+	MOVQ    72(CX), DI
+	ADDQ    DI, BX
 
-done47:
-	MOVQ  72(CX), BX
-	TESTQ BX, BX
-	JGE   done8
-	MOVQ  (CX), BX
-	MOVQ  56(CX), R8
-	ADDQ  R8, BX
-	JMP   start6
+done46:
+	MOVQ  72(CX), DI
+	TESTQ DI, DI
+	JLT   start5
 
-done8:
-	MOVQ 336(AX), BX
-	ADDQ BX, CX
-	ADDQ $-1, DX
-	CMPQ DX, $+1
-	JGE  loop4
-
-done5:
+done7:
+	MOVQ  328(AX), DX
+	ADDQ  DX, CX
+	MOVQ  320(AX), DX
+	ADDQ  $-1, DX
+	MOVQ  DX, 320(AX)
+	CMPQ  DX, $+1
+	JGE   product3
 	MOVQ  AX, CX
-	MOVQ  344(AX), DX
+	MOVQ  336(AX), DX
 	TESTQ DX, DX
-	JEQ   done56
+	JEQ   done55
 
 	// Back.
 	MOVQ $+2, DX
 
-loop57:
-	MOVQ  88(CX), BX
+loop56:
+	MOVQ  80(CX), BX
 	MOVQ  (CX), SI
 	ADDQ  BX, SI
 	MOVQ  SI, (CX)
-	MOVQ  96(CX), BX
+	MOVQ  88(CX), BX
 	MOVQ  24(CX), SI
 	ADDQ  BX, SI
 	MOVQ  SI, 24(CX)
-	MOVQ  104(CX), BX
+	MOVQ  96(CX), BX
 	MOVQ  40(CX), SI
 	ADDQ  BX, SI
 	MOVQ  SI, 40(CX)
-	MOVQ  112(CX), BX
+	MOVQ  104(CX), BX
 	TESTQ BX, BX
-	JEQ   done58
-	MOVQ  96(CX), BX
-	MOVQ  112(CX), SI
+	JEQ   done57
+	MOVQ  88(CX), BX
+	MOVQ  104(CX), SI
 	ADDQ  BX, SI
-	MOVQ  SI, 112(CX)
+	MOVQ  SI, 104(CX)
 
-done58:
+done57:
 	MOVQ  $+0, BX
 	MOVQ  56(CX), SI
 	SUBQ  SI, BX
 	MOVQ  BX, 56(CX)
 	MOVQ  $+0, BX
-	MOVQ  88(CX), SI
+	MOVQ  80(CX), SI
 	SUBQ  SI, BX
-	MOVQ  BX, 88(CX)
+	MOVQ  BX, 80(CX)
 	MOVQ  $+0, BX
 	MOVQ  64(CX), SI
 	SUBQ  SI, BX
 	MOVQ  BX, 64(CX)
 	MOVQ  $+0, BX
-	MOVQ  96(CX), SI
+	MOVQ  88(CX), SI
 	SUBQ  SI, BX
-	MOVQ  BX, 96(CX)
+	MOVQ  BX, 88(CX)
 	MOVQ  $+0, BX
 	MOVQ  72(CX), SI
 	SUBQ  SI, BX
 	MOVQ  BX, 72(CX)
 	MOVQ  $+0, BX
-	MOVQ  104(CX), SI
+	MOVQ  96(CX), SI
 	SUBQ  SI, BX
-	MOVQ  BX, 104(CX)
-	MOVQ  80(CX), BX
-	MOVQ  56(CX), SI
-	LEAQ  (BX)(SI*2), BX
-	MOVQ  BX, 80(CX)
-	ADDQ  $+160, CX
+	MOVQ  BX, 96(CX)
+	ADDQ  $+152, CX
 	ADDQ  $-1, DX
 	TESTQ DX, DX
-	JNE   loop57
-	MOVQ  352(AX), CX
+	JNE   loop56
+	MOVQ  344(AX), CX
 	TESTQ CX, CX
-	JEQ   done59
-	MOVQ  320(AX), DX
+	JEQ   done58
+	MOVQ  304(AX), DX
 	ADDQ  CX, DX
-	MOVQ  DX, 320(AX)
+	MOVQ  DX, 304(AX)
 	MOVQ  $+0, CX
-	MOVQ  352(AX), DX
+	MOVQ  344(AX), DX
 	SUBQ  DX, CX
-	MOVQ  CX, 352(AX)
+	MOVQ  CX, 344(AX)
 	MOVQ  $+0, CX
-	MOVQ  336(AX), DX
+	MOVQ  328(AX), DX
 	SUBQ  DX, CX
-	MOVQ  CX, 336(AX)
+	MOVQ  CX, 328(AX)
 	MOVQ  32(AX), CX
-	MOVQ  192(AX), DX
-	MOVQ  CX, 192(AX)
+	MOVQ  184(AX), DX
+	MOVQ  CX, 184(AX)
 	MOVQ  DX, 32(AX)
 
-done59:
-done56:
-	MOVQ 320(AX), CX
+done58:
+done55:
+	MOVQ 304(AX), CX
 	LEAQ (AX)(CX*1), CX
 	MOVQ (CX), CX
-	MOVQ 432(AX), CX
-	MOVQ 448(AX), DX
-	MOVQ 456(AX), BX
-	MOVQ 368(AX), SI
+	MOVQ 424(AX), CX
+	MOVQ 440(AX), DX
+	MOVQ 448(AX), BX
+	MOVQ 360(AX), SI
 
 	// 8 elements at a time.
 	CMPQ SI, $+8
-	JLT  done61
+	JLT  done60
 
-loop60:
+loop59:
 	VMOVUPS     (DX), Y5
 	VMOVUPS     (BX), Y6
 	VMOVAPS     Y2, Y7
@@ -7870,12 +7848,12 @@ loop60:
 	ADDQ        $+32, BX
 	ADDQ        $-8, SI
 	CMPQ        SI, $+8
-	JGE         loop60
+	JGE         loop59
 
-done61:
+done60:
 	// The last elements.
 	TESTQ        SI, SI
-	JEQ          done62
+	JEQ          done61
 	MOVQ         SI, DI
 	NEGQ         SI
 	LEAQ         constantsAVX2<>+928(SB), R8
@@ -7903,35 +7881,39 @@ done61:
 	VADDPS       Y7, Y7, Y5
 	VDIVPS       Y6, Y5, Y5
 	VMOVAPS      Y5, Y5
-	JEQ          stored63
+	JEQ          stored62
 	VMOVUPS      X5, (CX)
 	ADDQ         $+16, CX
 	VEXTRACTF128 $0x01, Y5, X5
 
-stored63:
+stored62:
 	TESTQ    $+2, DI
-	JEQ      stored64
+	JEQ      stored63
 	VMOVLPS  X5, (CX)
 	ADDQ     $+8, CX
 	VMOVHLPS X5, X5, X5
 
-stored64:
+stored63:
 	TESTQ  $+1, DI
-	JEQ    stored65
+	JEQ    stored64
 	VMOVSS X5, (CX)
 
-stored65:
-done62:
+stored64:
+done61:
 	// To the next step.
-	MOVQ  360(AX), CX
+	MOVQ  352(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 360(AX)
+	MOVQ  CX, 352(AX)
 	TESTQ CX, CX
 	JEQ   done2
+	MOVQ  424(AX), CX
+	MOVQ  CX, 456(AX)
 	MOVQ  432(AX), CX
 	MOVQ  CX, 464(AX)
-	MOVQ  440(AX), CX
-	MOVQ  CX, 472(AX)
+	MOVQ  424(AX), CX
+	MOVQ  472(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 424(AX)
 	MOVQ  432(AX), CX
 	MOVQ  480(AX), DX
 	ADDQ  DX, CX
@@ -7944,24 +7926,20 @@ done62:
 	MOVQ  496(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 448(AX)
-	MOVQ  456(AX), CX
+	MOVQ  16(AX), CX
 	MOVQ  504(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 456(AX)
-	MOVQ  16(AX), CX
-	MOVQ  512(AX), DX
-	ADDQ  DX, CX
 	MOVQ  CX, 16(AX)
-	MOVQ  464(AX), CX
-	MOVQ  CX, 176(AX)
+	MOVQ  456(AX), CX
+	MOVQ  CX, 168(AX)
 	MOVQ  40(AX), CX
 	MOVQ  48(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 40(AX)
-	MOVQ  200(AX), CX
-	MOVQ  208(AX), DX
+	MOVQ  192(AX), CX
+	MOVQ  200(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 200(AX)
+	MOVQ  CX, 192(AX)
 	JMP   step1
 
 done2:
@@ -7982,33 +7960,35 @@ TEXT ·rnnReLUStepsAVX2(SB), NOSPLIT, $8-8
 
 step1:
 	// A step.
-	MOVQ 328(AX), DX
-	MOVQ 320(AX), CX
+	MOVQ 304(AX), CX
 	LEAQ (AX)(CX*1), CX
-	CMPQ DX, $+1
-	JLT  done5
+	MOVQ 312(AX), DX
+	MOVQ DX, 320(AX)
 
-loop4:
-	MOVQ  (CX), BX
-	MOVQ  40(CX), SI
-	MOVQ  24(CX), DI
-	MOVQ  72(CX), R8
-	TESTQ R8, R8
-	JGE   start6
-	MOVQ  152(CX), R8
-	TESTQ R8, R8
-	JEQ   done9
-	JMP   last7
+product3:
+	MOVQ  (CX), DX
+	MOVQ  40(CX), BX
+	MOVQ  24(CX), SI
+	MOVQ  72(CX), DI
+	TESTQ DI, DI
+	JGE   start5
+	MOVQ  144(CX), DI
+	TESTQ DI, DI
+	JEQ   done8
+	JMP   last6
 
-done9:
-start6:
-	MOVQ 128(CX), R8
-	CMPQ R8, $+1
-	JLT  done11
+done8:
+start5:
+	MOVQ 120(CX), DI
+	CMPQ DI, $+1
+	JLT  done10
 
-loop10:
+loop9:
 	// The chains of a panel.
-	MOVQ    DI, R9
+	MOVQ    DX, R8
+	MOVQ    56(CX), R9
+	ADDQ    R9, DX
+	MOVQ    SI, R9
 	VMOVUPS (R9), Y1
 	VMOVUPS 32(R9), Y2
 	VMOVUPS 64(R9), Y3
@@ -8020,221 +8000,223 @@ loop10:
 	MOVQ    16(CX), R9
 	MOVQ    8(CX), R10
 	CMPQ    R10, $+1
-	JLT     done13
+	JLT     done12
 
-loop12:
+loop11:
 	MOVQ R10, R11
 	ADDQ $-128, R10
 	CMPQ R10, $+1
-	JLT  done14
+	JLT  done13
 	MOVQ $+128, R11
 
-done14:
+done13:
 	MOVQ R11, R12
 	SHLQ $0x06, R12
-	LEAQ (BX)(R12*1), R13
+	LEAQ (R8)(R12*1), R13
 	LEAQ (R13)(R12*2), R13
 	SUBQ $+4, R11
-	JLT  done16
+	JLT  done15
 
-loop15:
+loop14:
 	VBROADCASTF128 (R9), Y9
 	VPERMILPS      $0x00, Y9, Y10
-	VFMADD231PS    (BX), Y10, Y1
-	VFMADD231PS    32(BX), Y10, Y2
-	VFMADD231PS    (BX)(R12*1), Y10, Y3
-	VFMADD231PS    32(BX)(R12*1), Y10, Y4
-	VFMADD231PS    (BX)(R12*2), Y10, Y5
-	VFMADD231PS    32(BX)(R12*2), Y10, Y6
+	VFMADD231PS    (R8), Y10, Y1
+	VFMADD231PS    32(R8), Y10, Y2
+	VFMADD231PS    (R8)(R12*1), Y10, Y3
+	VFMADD231PS    32(R8)(R12*1), Y10, Y4
+	VFMADD231PS    (R8)(R12*2), Y10, Y5
+	VFMADD231PS    32(R8)(R12*2), Y10, Y6
 	VFMADD231PS    (R13), Y10, Y7
 	VFMADD231PS    32(R13), Y10, Y8
 	VPERMILPS      $0x55, Y9, Y10
-	VFMADD231PS    64(BX), Y10, Y1
-	VFMADD231PS    96(BX), Y10, Y2
-	VFMADD231PS    64(BX)(R12*1), Y10, Y3
-	VFMADD231PS    96(BX)(R12*1), Y10, Y4
-	VFMADD231PS    64(BX)(R12*2), Y10, Y5
-	VFMADD231PS    96(BX)(R12*2), Y10, Y6
+	VFMADD231PS    64(R8), Y10, Y1
+	VFMADD231PS    96(R8), Y10, Y2
+	VFMADD231PS    64(R8)(R12*1), Y10, Y3
+	VFMADD231PS    96(R8)(R12*1), Y10, Y4
+	VFMADD231PS    64(R8)(R12*2), Y10, Y5
+	VFMADD231PS    96(R8)(R12*2), Y10, Y6
 	VFMADD231PS    64(R13), Y10, Y7
 	VFMADD231PS    96(R13), Y10, Y8
 	VPERMILPS      $0xaa, Y9, Y10
-	VFMADD231PS    128(BX), Y10, Y1
-	VFMADD231PS    160(BX), Y10, Y2
-	VFMADD231PS    128(BX)(R12*1), Y10, Y3
-	VFMADD231PS    160(BX)(R12*1), Y10, Y4
-	VFMADD231PS    128(BX)(R12*2), Y10, Y5
-	VFMADD231PS    160(BX)(R12*2), Y10, Y6
+	VFMADD231PS    128(R8), Y10, Y1
+	VFMADD231PS    160(R8), Y10, Y2
+	VFMADD231PS    128(R8)(R12*1), Y10, Y3
+	VFMADD231PS    160(R8)(R12*1), Y10, Y4
+	VFMADD231PS    128(R8)(R12*2), Y10, Y5
+	VFMADD231PS    160(R8)(R12*2), Y10, Y6
 	VFMADD231PS    128(R13), Y10, Y7
 	VFMADD231PS    160(R13), Y10, Y8
 	VPERMILPS      $0xff, Y9, Y9
-	VFMADD231PS    192(BX), Y9, Y1
-	VFMADD231PS    224(BX), Y9, Y2
-	VFMADD231PS    192(BX)(R12*1), Y9, Y3
-	VFMADD231PS    224(BX)(R12*1), Y9, Y4
-	VFMADD231PS    192(BX)(R12*2), Y9, Y5
-	VFMADD231PS    224(BX)(R12*2), Y9, Y6
+	VFMADD231PS    192(R8), Y9, Y1
+	VFMADD231PS    224(R8), Y9, Y2
+	VFMADD231PS    192(R8)(R12*1), Y9, Y3
+	VFMADD231PS    224(R8)(R12*1), Y9, Y4
+	VFMADD231PS    192(R8)(R12*2), Y9, Y5
+	VFMADD231PS    224(R8)(R12*2), Y9, Y6
 	VFMADD231PS    192(R13), Y9, Y7
 	VFMADD231PS    224(R13), Y9, Y8
 	ADDQ           $+16, R9
-	ADDQ           $+256, BX
+	ADDQ           $+256, R8
 	ADDQ           $+256, R13
 	SUBQ           $+4, R11
-	JGE            loop15
+	JGE            loop14
 
-done16:
+done15:
 	ADDQ $+4, R11
 	SUBQ $+1, R11
-	JLT  done18
+	JLT  done17
 
-loop17:
+loop16:
 	VBROADCASTSS (R9), Y9
-	VFMADD231PS  (BX), Y9, Y1
-	VFMADD231PS  32(BX), Y9, Y2
-	VFMADD231PS  (BX)(R12*1), Y9, Y3
-	VFMADD231PS  32(BX)(R12*1), Y9, Y4
-	VFMADD231PS  (BX)(R12*2), Y9, Y5
-	VFMADD231PS  32(BX)(R12*2), Y9, Y6
+	VFMADD231PS  (R8), Y9, Y1
+	VFMADD231PS  32(R8), Y9, Y2
+	VFMADD231PS  (R8)(R12*1), Y9, Y3
+	VFMADD231PS  32(R8)(R12*1), Y9, Y4
+	VFMADD231PS  (R8)(R12*2), Y9, Y5
+	VFMADD231PS  32(R8)(R12*2), Y9, Y6
 	VFMADD231PS  (R13), Y9, Y7
 	VFMADD231PS  32(R13), Y9, Y8
 	ADDQ         $+4, R9
-	ADDQ         $+64, BX
+	ADDQ         $+64, R8
 	ADDQ         $+64, R13
 	SUBQ         $+1, R11
-	JGE          loop17
+	JGE          loop16
+
+done17:
+	ADDQ $+1, R11
+	MOVQ R13, R8
+	CMPQ R10, $+1
+	JGE  loop11
+
+done12:
+	// Add what is there.
+	MOVQ   32(CX), R8
+	TESTQ  R8, R8
+	JEQ    done18
+	VADDPS (BX), Y1, Y1
+	VADDPS 32(BX), Y2, Y2
+	VADDPS 64(BX), Y3, Y3
+	VADDPS 96(BX), Y4, Y4
+	VADDPS 128(BX), Y5, Y5
+	VADDPS 160(BX), Y6, Y6
+	VADDPS 192(BX), Y7, Y7
+	VADDPS 224(BX), Y8, Y8
 
 done18:
-	ADDQ $+1, R11
-	MOVQ R13, BX
-	CMPQ R10, $+1
-	JGE  loop12
+	VMOVUPS Y1, (BX)
+	VMOVUPS Y2, 32(BX)
+	VMOVUPS Y3, 64(BX)
+	VMOVUPS Y4, 96(BX)
+	VMOVUPS Y5, 128(BX)
+	VMOVUPS Y6, 160(BX)
+	VMOVUPS Y7, 192(BX)
+	VMOVUPS Y8, 224(BX)
+	MOVQ    64(CX), R8
+	ADDQ    R8, SI
+	MOVQ    72(CX), R8
+	ADDQ    R8, BX
+	ADDQ    $-1, DI
+	CMPQ    DI, $+1
+	JGE     loop9
 
-done13:
-	// Add what is there.
-	MOVQ   32(CX), R9
-	TESTQ  R9, R9
-	JEQ    done19
-	VADDPS (SI), Y1, Y1
-	VADDPS 32(SI), Y2, Y2
-	VADDPS 64(SI), Y3, Y3
-	VADDPS 96(SI), Y4, Y4
-	VADDPS 128(SI), Y5, Y5
-	VADDPS 160(SI), Y6, Y6
-	VADDPS 192(SI), Y7, Y7
-	VADDPS 224(SI), Y8, Y8
+done10:
+	MOVQ  72(CX), DI
+	TESTQ DI, DI
+	JLT   done7
 
-done19:
-	VMOVUPS Y1, (SI)
-	VMOVUPS Y2, 32(SI)
-	VMOVUPS Y3, 64(SI)
-	VMOVUPS Y4, 96(SI)
-	VMOVUPS Y5, 128(SI)
-	VMOVUPS Y6, 160(SI)
-	VMOVUPS Y7, 192(SI)
-	VMOVUPS Y8, 224(SI)
-	MOVQ    80(CX), R9
-	ADDQ    R9, BX
-	MOVQ    64(CX), R9
-	ADDQ    R9, DI
-	MOVQ    72(CX), R9
-	ADDQ    R9, SI
-	ADDQ    $-1, R8
-	CMPQ    R8, $+1
-	JGE     loop10
-
-done11:
-	MOVQ  72(CX), R8
-	TESTQ R8, R8
-	JLT   done8
-
-last7:
-	MOVQ 136(CX), R8
-	CMPQ R8, $+1
-	JNE  done20
+last6:
+	MOVQ 128(CX), DI
+	CMPQ DI, $+1
+	JNE  done19
 
 	// The chains of a panel.
-	MOVQ    DI, R9
+	MOVQ    DX, R8
+	MOVQ    56(CX), R9
+	ADDQ    R9, DX
+	MOVQ    SI, R9
 	VMOVUPS (R9), Y1
 	VMOVUPS 32(R9), Y2
 	MOVQ    16(CX), R9
 	MOVQ    8(CX), R10
 	CMPQ    R10, $+1
-	JLT     done22
+	JLT     done21
 
-loop21:
+loop20:
 	MOVQ R10, R11
 	ADDQ $-128, R10
 	CMPQ R10, $+1
-	JLT  done23
+	JLT  done22
 	MOVQ $+128, R11
 
-done23:
+done22:
 	MOVQ R11, R12
 	SHLQ $0x06, R12
 	SUBQ $+4, R11
-	JLT  done25
+	JLT  done24
 
-loop24:
+loop23:
 	VBROADCASTF128 (R9), Y3
 	VPERMILPS      $0x00, Y3, Y4
-	VFMADD231PS    (BX), Y4, Y1
-	VFMADD231PS    32(BX), Y4, Y2
+	VFMADD231PS    (R8), Y4, Y1
+	VFMADD231PS    32(R8), Y4, Y2
 	VPERMILPS      $0x55, Y3, Y4
-	VFMADD231PS    64(BX), Y4, Y1
-	VFMADD231PS    96(BX), Y4, Y2
+	VFMADD231PS    64(R8), Y4, Y1
+	VFMADD231PS    96(R8), Y4, Y2
 	VPERMILPS      $0xaa, Y3, Y4
-	VFMADD231PS    128(BX), Y4, Y1
-	VFMADD231PS    160(BX), Y4, Y2
+	VFMADD231PS    128(R8), Y4, Y1
+	VFMADD231PS    160(R8), Y4, Y2
 	VPERMILPS      $0xff, Y3, Y3
-	VFMADD231PS    192(BX), Y3, Y1
-	VFMADD231PS    224(BX), Y3, Y2
+	VFMADD231PS    192(R8), Y3, Y1
+	VFMADD231PS    224(R8), Y3, Y2
 	ADDQ           $+16, R9
-	ADDQ           $+256, BX
+	ADDQ           $+256, R8
 	SUBQ           $+4, R11
-	JGE            loop24
+	JGE            loop23
 
-done25:
+done24:
 	ADDQ $+4, R11
 	SUBQ $+1, R11
-	JLT  done27
+	JLT  done26
 
-loop26:
+loop25:
 	VBROADCASTSS (R9), Y3
-	VFMADD231PS  (BX), Y3, Y1
-	VFMADD231PS  32(BX), Y3, Y2
+	VFMADD231PS  (R8), Y3, Y1
+	VFMADD231PS  32(R8), Y3, Y2
 	ADDQ         $+4, R9
-	ADDQ         $+64, BX
+	ADDQ         $+64, R8
 	SUBQ         $+1, R11
-	JGE          loop26
+	JGE          loop25
 
-done27:
+done26:
 	ADDQ $+1, R11
 	CMPQ R10, $+1
-	JGE  loop21
+	JGE  loop20
 
-done22:
+done21:
 	// Add what is there.
-	MOVQ   32(CX), R9
-	TESTQ  R9, R9
-	JEQ    done28
-	VADDPS (SI), Y1, Y1
-	VADDPS 32(SI), Y2, Y2
+	MOVQ   32(CX), R8
+	TESTQ  R8, R8
+	JEQ    done27
+	VADDPS (BX), Y1, Y1
+	VADDPS 32(BX), Y2, Y2
 
-done28:
-	VMOVUPS Y1, (SI)
-	VMOVUPS Y2, 32(SI)
-	MOVQ    80(CX), R9
-	ADDQ    R9, BX
-	MOVQ    64(CX), R9
-	ADDQ    R9, DI
-	MOVQ    72(CX), R9
-	ADDQ    R9, SI
+done27:
+	VMOVUPS Y1, (BX)
+	VMOVUPS Y2, 32(BX)
+	MOVQ    64(CX), R8
+	ADDQ    R8, SI
+	MOVQ    72(CX), R8
+	ADDQ    R8, BX
 
-done20:
-	CMPQ R8, $+2
-	JNE  done29
+done19:
+	CMPQ DI, $+2
+	JNE  done28
 
 	// The chains of a panel.
-	MOVQ    DI, R9
+	MOVQ    DX, R8
+	MOVQ    56(CX), R9
+	ADDQ    R9, DX
+	MOVQ    SI, R9
 	VMOVUPS (R9), Y1
 	VMOVUPS 32(R9), Y2
 	VMOVUPS 64(R9), Y3
@@ -8242,98 +8224,99 @@ done20:
 	MOVQ    16(CX), R9
 	MOVQ    8(CX), R10
 	CMPQ    R10, $+1
-	JLT     done31
+	JLT     done30
 
-loop30:
+loop29:
 	MOVQ R10, R11
 	ADDQ $-128, R10
 	CMPQ R10, $+1
-	JLT  done32
+	JLT  done31
 	MOVQ $+128, R11
 
-done32:
+done31:
 	MOVQ R11, R12
 	SHLQ $0x06, R12
 	SUBQ $+4, R11
-	JLT  done34
+	JLT  done33
 
-loop33:
+loop32:
 	VBROADCASTF128 (R9), Y5
 	VPERMILPS      $0x00, Y5, Y6
-	VFMADD231PS    (BX), Y6, Y1
-	VFMADD231PS    32(BX), Y6, Y2
-	VFMADD231PS    (BX)(R12*1), Y6, Y3
-	VFMADD231PS    32(BX)(R12*1), Y6, Y4
+	VFMADD231PS    (R8), Y6, Y1
+	VFMADD231PS    32(R8), Y6, Y2
+	VFMADD231PS    (R8)(R12*1), Y6, Y3
+	VFMADD231PS    32(R8)(R12*1), Y6, Y4
 	VPERMILPS      $0x55, Y5, Y6
-	VFMADD231PS    64(BX), Y6, Y1
-	VFMADD231PS    96(BX), Y6, Y2
-	VFMADD231PS    64(BX)(R12*1), Y6, Y3
-	VFMADD231PS    96(BX)(R12*1), Y6, Y4
+	VFMADD231PS    64(R8), Y6, Y1
+	VFMADD231PS    96(R8), Y6, Y2
+	VFMADD231PS    64(R8)(R12*1), Y6, Y3
+	VFMADD231PS    96(R8)(R12*1), Y6, Y4
 	VPERMILPS      $0xaa, Y5, Y6
-	VFMADD231PS    128(BX), Y6, Y1
-	VFMADD231PS    160(BX), Y6, Y2
-	VFMADD231PS    128(BX)(R12*1), Y6, Y3
-	VFMADD231PS    160(BX)(R12*1), Y6, Y4
+	VFMADD231PS    128(R8), Y6, Y1
+	VFMADD231PS    160(R8), Y6, Y2
+	VFMADD231PS    128(R8)(R12*1), Y6, Y3
+	VFMADD231PS    160(R8)(R12*1), Y6, Y4
 	VPERMILPS      $0xff, Y5, Y5
-	VFMADD231PS    192(BX), Y5, Y1
-	VFMADD231PS    224(BX), Y5, Y2
-	VFMADD231PS    192(BX)(R12*1), Y5, Y3
-	VFMADD231PS    224(BX)(R12*1), Y5, Y4
+	VFMADD231PS    192(R8), Y5, Y1
+	VFMADD231PS    224(R8), Y5, Y2
+	VFMADD231PS    192(R8)(R12*1), Y5, Y3
+	VFMADD231PS    224(R8)(R12*1), Y5, Y4
 	ADDQ           $+16, R9
-	ADDQ           $+256, BX
+	ADDQ           $+256, R8
 	SUBQ           $+4, R11
-	JGE            loop33
+	JGE            loop32
 
-done34:
+done33:
 	ADDQ $+4, R11
 	SUBQ $+1, R11
-	JLT  done36
+	JLT  done35
 
-loop35:
+loop34:
 	VBROADCASTSS (R9), Y5
-	VFMADD231PS  (BX), Y5, Y1
-	VFMADD231PS  32(BX), Y5, Y2
-	VFMADD231PS  (BX)(R12*1), Y5, Y3
-	VFMADD231PS  32(BX)(R12*1), Y5, Y4
+	VFMADD231PS  (R8), Y5, Y1
+	VFMADD231PS  32(R8), Y5, Y2
+	VFMADD231PS  (R8)(R12*1), Y5, Y3
+	VFMADD231PS  32(R8)(R12*1), Y5, Y4
 	ADDQ         $+4, R9
-	ADDQ         $+64, BX
+	ADDQ         $+64, R8
 	SUBQ         $+1, R11
-	JGE          loop35
+	JGE          loop34
+
+done35:
+	ADDQ $+1, R11
+	ADDQ R12, R8
+	CMPQ R10, $+1
+	JGE  loop29
+
+done30:
+	// Add what is there.
+	MOVQ   32(CX), R8
+	TESTQ  R8, R8
+	JEQ    done36
+	VADDPS (BX), Y1, Y1
+	VADDPS 32(BX), Y2, Y2
+	VADDPS 64(BX), Y3, Y3
+	VADDPS 96(BX), Y4, Y4
 
 done36:
-	ADDQ $+1, R11
-	ADDQ R12, BX
-	CMPQ R10, $+1
-	JGE  loop30
+	VMOVUPS Y1, (BX)
+	VMOVUPS Y2, 32(BX)
+	VMOVUPS Y3, 64(BX)
+	VMOVUPS Y4, 96(BX)
+	MOVQ    64(CX), R8
+	ADDQ    R8, SI
+	MOVQ    72(CX), R8
+	ADDQ    R8, BX
 
-done31:
-	// Add what is there.
-	MOVQ   32(CX), R9
-	TESTQ  R9, R9
-	JEQ    done37
-	VADDPS (SI), Y1, Y1
-	VADDPS 32(SI), Y2, Y2
-	VADDPS 64(SI), Y3, Y3
-	VADDPS 96(SI), Y4, Y4
-
-done37:
-	VMOVUPS Y1, (SI)
-	VMOVUPS Y2, 32(SI)
-	VMOVUPS Y3, 64(SI)
-	VMOVUPS Y4, 96(SI)
-	MOVQ    80(CX), R9
-	ADDQ    R9, BX
-	MOVQ    64(CX), R9
-	ADDQ    R9, DI
-	MOVQ    72(CX), R9
-	ADDQ    R9, SI
-
-done29:
-	CMPQ R8, $+3
-	JNE  done38
+done28:
+	CMPQ DI, $+3
+	JNE  done37
 
 	// The chains of a panel.
-	MOVQ    DI, R8
+	MOVQ    DX, DI
+	MOVQ    56(CX), R8
+	ADDQ    R8, DX
+	MOVQ    SI, R8
 	VMOVUPS (R8), Y1
 	VMOVUPS 32(R8), Y2
 	VMOVUPS 64(R8), Y3
@@ -8343,295 +8326,286 @@ done29:
 	MOVQ    16(CX), R8
 	MOVQ    8(CX), R9
 	CMPQ    R9, $+1
-	JLT     done40
+	JLT     done39
 
-loop39:
+loop38:
 	MOVQ R9, R10
 	ADDQ $-128, R9
 	CMPQ R9, $+1
-	JLT  done41
+	JLT  done40
 	MOVQ $+128, R10
 
-done41:
+done40:
 	MOVQ R10, R11
 	SHLQ $0x06, R11
 	SUBQ $+4, R10
-	JLT  done43
+	JLT  done42
 
-loop42:
+loop41:
 	VBROADCASTF128 (R8), Y7
 	VPERMILPS      $0x00, Y7, Y8
-	VFMADD231PS    (BX), Y8, Y1
-	VFMADD231PS    32(BX), Y8, Y2
-	VFMADD231PS    (BX)(R11*1), Y8, Y3
-	VFMADD231PS    32(BX)(R11*1), Y8, Y4
-	VFMADD231PS    (BX)(R11*2), Y8, Y5
-	VFMADD231PS    32(BX)(R11*2), Y8, Y6
+	VFMADD231PS    (DI), Y8, Y1
+	VFMADD231PS    32(DI), Y8, Y2
+	VFMADD231PS    (DI)(R11*1), Y8, Y3
+	VFMADD231PS    32(DI)(R11*1), Y8, Y4
+	VFMADD231PS    (DI)(R11*2), Y8, Y5
+	VFMADD231PS    32(DI)(R11*2), Y8, Y6
 	VPERMILPS      $0x55, Y7, Y8
-	VFMADD231PS    64(BX), Y8, Y1
-	VFMADD231PS    96(BX), Y8, Y2
-	VFMADD231PS    64(BX)(R11*1), Y8, Y3
-	VFMADD231PS    96(BX)(R11*1), Y8, Y4
-	VFMADD231PS    64(BX)(R11*2), Y8, Y5
-	VFMADD231PS    96(BX)(R11*2), Y8, Y6
+	VFMADD231PS    64(DI), Y8, Y1
+	VFMADD231PS    96(DI), Y8, Y2
+	VFMADD231PS    64(DI)(R11*1), Y8, Y3
+	VFMADD231PS    96(DI)(R11*1), Y8, Y4
+	VFMADD231PS    64(DI)(R11*2), Y8, Y5
+	VFMADD231PS    96(DI)(R11*2), Y8, Y6
 	VPERMILPS      $0xaa, Y7, Y8
-	VFMADD231PS    128(BX), Y8, Y1
-	VFMADD231PS    160(BX), Y8, Y2
-	VFMADD231PS    128(BX)(R11*1), Y8, Y3
-	VFMADD231PS    160(BX)(R11*1), Y8, Y4
-	VFMADD231PS    128(BX)(R11*2), Y8, Y5
-	VFMADD231PS    160(BX)(R11*2), Y8, Y6
+	VFMADD231PS    128(DI), Y8, Y1
+	VFMADD231PS    160(DI), Y8, Y2
+	VFMADD231PS    128(DI)(R11*1), Y8, Y3
+	VFMADD231PS    160(DI)(R11*1), Y8, Y4
+	VFMADD231PS    128(DI)(R11*2), Y8, Y5
+	VFMADD231PS    160(DI)(R11*2), Y8, Y6
 	VPERMILPS      $0xff, Y7, Y7
-	VFMADD231PS    192(BX), Y7, Y1
-	VFMADD231PS    224(BX), Y7, Y2
-	VFMADD231PS    192(BX)(R11*1), Y7, Y3
-	VFMADD231PS    224(BX)(R11*1), Y7, Y4
-	VFMADD231PS    192(BX)(R11*2), Y7, Y5
-	VFMADD231PS    224(BX)(R11*2), Y7, Y6
+	VFMADD231PS    192(DI), Y7, Y1
+	VFMADD231PS    224(DI), Y7, Y2
+	VFMADD231PS    192(DI)(R11*1), Y7, Y3
+	VFMADD231PS    224(DI)(R11*1), Y7, Y4
+	VFMADD231PS    192(DI)(R11*2), Y7, Y5
+	VFMADD231PS    224(DI)(R11*2), Y7, Y6
 	ADDQ           $+16, R8
-	ADDQ           $+256, BX
+	ADDQ           $+256, DI
 	SUBQ           $+4, R10
-	JGE            loop42
+	JGE            loop41
 
-done43:
+done42:
 	ADDQ $+4, R10
 	SUBQ $+1, R10
-	JLT  done45
+	JLT  done44
 
-loop44:
+loop43:
 	VBROADCASTSS (R8), Y7
-	VFMADD231PS  (BX), Y7, Y1
-	VFMADD231PS  32(BX), Y7, Y2
-	VFMADD231PS  (BX)(R11*1), Y7, Y3
-	VFMADD231PS  32(BX)(R11*1), Y7, Y4
-	VFMADD231PS  (BX)(R11*2), Y7, Y5
-	VFMADD231PS  32(BX)(R11*2), Y7, Y6
+	VFMADD231PS  (DI), Y7, Y1
+	VFMADD231PS  32(DI), Y7, Y2
+	VFMADD231PS  (DI)(R11*1), Y7, Y3
+	VFMADD231PS  32(DI)(R11*1), Y7, Y4
+	VFMADD231PS  (DI)(R11*2), Y7, Y5
+	VFMADD231PS  32(DI)(R11*2), Y7, Y6
 	ADDQ         $+4, R8
-	ADDQ         $+64, BX
+	ADDQ         $+64, DI
 	SUBQ         $+1, R10
-	JGE          loop44
+	JGE          loop43
+
+done44:
+	ADDQ $+1, R10
+	ADDQ R11, DI
+	ADDQ R11, DI
+	CMPQ R9, $+1
+	JGE  loop38
+
+done39:
+	// Add what is there.
+	MOVQ   32(CX), DI
+	TESTQ  DI, DI
+	JEQ    done45
+	VADDPS (BX), Y1, Y1
+	VADDPS 32(BX), Y2, Y2
+	VADDPS 64(BX), Y3, Y3
+	VADDPS 96(BX), Y4, Y4
+	VADDPS 128(BX), Y5, Y5
+	VADDPS 160(BX), Y6, Y6
 
 done45:
-	ADDQ $+1, R10
-	ADDQ R11, BX
-	ADDQ R11, BX
-	CMPQ R9, $+1
-	JGE  loop39
+	VMOVUPS Y1, (BX)
+	VMOVUPS Y2, 32(BX)
+	VMOVUPS Y3, 64(BX)
+	VMOVUPS Y4, 96(BX)
+	VMOVUPS Y5, 128(BX)
+	VMOVUPS Y6, 160(BX)
+	MOVQ    64(CX), DI
+	ADDQ    DI, SI
+	MOVQ    72(CX), DI
+	ADDQ    DI, BX
 
-done40:
-	// Add what is there.
-	MOVQ   32(CX), R8
-	TESTQ  R8, R8
-	JEQ    done46
-	VADDPS (SI), Y1, Y1
-	VADDPS 32(SI), Y2, Y2
-	VADDPS 64(SI), Y3, Y3
-	VADDPS 96(SI), Y4, Y4
-	VADDPS 128(SI), Y5, Y5
-	VADDPS 160(SI), Y6, Y6
-
-done46:
-	VMOVUPS Y1, (SI)
-	VMOVUPS Y2, 32(SI)
-	VMOVUPS Y3, 64(SI)
-	VMOVUPS Y4, 96(SI)
-	VMOVUPS Y5, 128(SI)
-	VMOVUPS Y6, 160(SI)
-	MOVQ    80(CX), R8
-	ADDQ    R8, BX
-	MOVQ    64(CX), R8
-	ADDQ    R8, DI
-	MOVQ    72(CX), R8
-	ADDQ    R8, SI
-
-done38:
-	MOVQ  144(CX), R8
-	TESTQ R8, R8
-	JEQ   done47
+done37:
+	MOVQ  136(CX), DI
+	TESTQ DI, DI
+	JEQ   done46
 
 	// The chains of a panel.
-	MOVQ    DI, R8
+	MOVQ    DX, DI
+	MOVQ    56(CX), R8
+	ADDQ    R8, DX
+	MOVQ    SI, R8
 	VMOVUPS (R8), Y1
 	MOVQ    16(CX), R8
 	MOVQ    8(CX), R9
 	CMPQ    R9, $+1
-	JLT     done49
+	JLT     done48
 
-loop48:
+loop47:
 	MOVQ R9, R10
 	ADDQ $-128, R9
 	CMPQ R9, $+1
-	JLT  done50
+	JLT  done49
 	MOVQ $+128, R10
 
-done50:
+done49:
 	MOVQ R10, R11
 	SHLQ $0x06, R11
 	SUBQ $+4, R10
-	JLT  done52
+	JLT  done51
 
-loop51:
+loop50:
 	VBROADCASTF128 (R8), Y2
 	VPERMILPS      $0x00, Y2, Y3
-	VFMADD231PS    (BX), Y3, Y1
+	VFMADD231PS    (DI), Y3, Y1
 	VPERMILPS      $0x55, Y2, Y3
-	VFMADD231PS    64(BX), Y3, Y1
+	VFMADD231PS    64(DI), Y3, Y1
 	VPERMILPS      $0xaa, Y2, Y3
-	VFMADD231PS    128(BX), Y3, Y1
+	VFMADD231PS    128(DI), Y3, Y1
 	VPERMILPS      $0xff, Y2, Y2
-	VFMADD231PS    192(BX), Y2, Y1
+	VFMADD231PS    192(DI), Y2, Y1
 	ADDQ           $+16, R8
-	ADDQ           $+256, BX
+	ADDQ           $+256, DI
 	SUBQ           $+4, R10
-	JGE            loop51
+	JGE            loop50
 
-done52:
+done51:
 	ADDQ $+4, R10
 	SUBQ $+1, R10
-	JLT  done54
+	JLT  done53
 
-loop53:
+loop52:
 	VBROADCASTSS (R8), Y2
-	VFMADD231PS  (BX), Y2, Y1
+	VFMADD231PS  (DI), Y2, Y1
 	ADDQ         $+4, R8
-	ADDQ         $+64, BX
+	ADDQ         $+64, DI
 	SUBQ         $+1, R10
-	JGE          loop53
+	JGE          loop52
 
-done54:
+done53:
 	ADDQ $+1, R10
 	CMPQ R9, $+1
-	JGE  loop48
+	JGE  loop47
 
-done49:
+done48:
 	// Add what is there.
-	MOVQ   32(CX), R8
-	TESTQ  R8, R8
-	JEQ    done55
-	VADDPS (SI), Y1, Y1
+	MOVQ   32(CX), DI
+	TESTQ  DI, DI
+	JEQ    done54
+	VADDPS (BX), Y1, Y1
 
-done55:
-	VMOVUPS Y1, (SI)
-	MOVQ    80(CX), R8
-	ADDQ    R8, BX
-	MOVQ    64(CX), BX
-	ADDQ    BX, DI
-	MOVQ    72(CX), BX
-	ADDQ    BX, SI
+done54:
+	VMOVUPS Y1, (BX)
+	MOVQ    64(CX), DI
+	ADDQ    DI, SI
+	MOVQ    72(CX), DI
+	ADDQ    DI, BX
 
-done47:
-	MOVQ  72(CX), BX
-	TESTQ BX, BX
-	JGE   done8
-	MOVQ  (CX), BX
-	MOVQ  56(CX), R8
-	ADDQ  R8, BX
-	JMP   start6
+done46:
+	MOVQ  72(CX), DI
+	TESTQ DI, DI
+	JLT   start5
 
-done8:
-	MOVQ 336(AX), BX
-	ADDQ BX, CX
-	ADDQ $-1, DX
-	CMPQ DX, $+1
-	JGE  loop4
-
-done5:
+done7:
+	MOVQ  328(AX), DX
+	ADDQ  DX, CX
+	MOVQ  320(AX), DX
+	ADDQ  $-1, DX
+	MOVQ  DX, 320(AX)
+	CMPQ  DX, $+1
+	JGE   product3
 	MOVQ  AX, CX
-	MOVQ  344(AX), DX
+	MOVQ  336(AX), DX
 	TESTQ DX, DX
-	JEQ   done56
+	JEQ   done55
 
 	// Back.
 	MOVQ $+2, DX
 
-loop57:
-	MOVQ  88(CX), BX
+loop56:
+	MOVQ  80(CX), BX
 	MOVQ  (CX), SI
 	ADDQ  BX, SI
 	MOVQ  SI, (CX)
-	MOVQ  96(CX), BX
+	MOVQ  88(CX), BX
 	MOVQ  24(CX), SI
 	ADDQ  BX, SI
 	MOVQ  SI, 24(CX)
-	MOVQ  104(CX), BX
+	MOVQ  96(CX), BX
 	MOVQ  40(CX), SI
 	ADDQ  BX, SI
 	MOVQ  SI, 40(CX)
-	MOVQ  112(CX), BX
+	MOVQ  104(CX), BX
 	TESTQ BX, BX
-	JEQ   done58
-	MOVQ  96(CX), BX
-	MOVQ  112(CX), SI
+	JEQ   done57
+	MOVQ  88(CX), BX
+	MOVQ  104(CX), SI
 	ADDQ  BX, SI
-	MOVQ  SI, 112(CX)
+	MOVQ  SI, 104(CX)
 
-done58:
+done57:
 	MOVQ  $+0, BX
 	MOVQ  56(CX), SI
 	SUBQ  SI, BX
 	MOVQ  BX, 56(CX)
 	MOVQ  $+0, BX
-	MOVQ  88(CX), SI
+	MOVQ  80(CX), SI
 	SUBQ  SI, BX
-	MOVQ  BX, 88(CX)
+	MOVQ  BX, 80(CX)
 	MOVQ  $+0, BX
 	MOVQ  64(CX), SI
 	SUBQ  SI, BX
 	MOVQ  BX, 64(CX)
 	MOVQ  $+0, BX
-	MOVQ  96(CX), SI
+	MOVQ  88(CX), SI
 	SUBQ  SI, BX
-	MOVQ  BX, 96(CX)
+	MOVQ  BX, 88(CX)
 	MOVQ  $+0, BX
 	MOVQ  72(CX), SI
 	SUBQ  SI, BX
 	MOVQ  BX, 72(CX)
 	MOVQ  $+0, BX
-	MOVQ  104(CX), SI
+	MOVQ  96(CX), SI
 	SUBQ  SI, BX
-	MOVQ  BX, 104(CX)
-	MOVQ  80(CX), BX
-	MOVQ  56(CX), SI
-	LEAQ  (BX)(SI*2), BX
-	MOVQ  BX, 80(CX)
-	ADDQ  $+160, CX
+	MOVQ  BX, 96(CX)
+	ADDQ  $+152, CX
 	ADDQ  $-1, DX
 	TESTQ DX, DX
-	JNE   loop57
-	MOVQ  352(AX), CX
+	JNE   loop56
+	MOVQ  344(AX), CX
 	TESTQ CX, CX
-	JEQ   done59
-	MOVQ  320(AX), DX
+	JEQ   done58
+	MOVQ  304(AX), DX
 	ADDQ  CX, DX
-	MOVQ  DX, 320(AX)
+	MOVQ  DX, 304(AX)
 	MOVQ  $+0, CX
-	MOVQ  352(AX), DX
+	MOVQ  344(AX), DX
 	SUBQ  DX, CX
-	MOVQ  CX, 352(AX)
+	MOVQ  CX, 344(AX)
 	MOVQ  $+0, CX
-	MOVQ  336(AX), DX
+	MOVQ  328(AX), DX
 	SUBQ  DX, CX
-	MOVQ  CX, 336(AX)
+	MOVQ  CX, 328(AX)
 	MOVQ  32(AX), CX
-	MOVQ  192(AX), DX
-	MOVQ  CX, 192(AX)
+	MOVQ  184(AX), DX
+	MOVQ  CX, 184(AX)
 	MOVQ  DX, 32(AX)
 
-done59:
-done56:
-	MOVQ 320(AX), CX
+done58:
+done55:
+	MOVQ 304(AX), CX
 	LEAQ (AX)(CX*1), CX
 	MOVQ (CX), CX
-	MOVQ 432(AX), CX
-	MOVQ 448(AX), DX
-	MOVQ 456(AX), BX
-	MOVQ 368(AX), SI
+	MOVQ 424(AX), CX
+	MOVQ 440(AX), DX
+	MOVQ 448(AX), BX
+	MOVQ 360(AX), SI
 
 	// 8 elements at a time.
 	CMPQ SI, $+8
-	JLT  done61
+	JLT  done60
 
-loop60:
+loop59:
 	VMOVUPS (DX), Y1
 	VMOVUPS (BX), Y2
 	VADDPS  Y2, Y1, Y1
@@ -8643,12 +8617,12 @@ loop60:
 	ADDQ    $+32, BX
 	ADDQ    $-8, SI
 	CMPQ    SI, $+8
-	JGE     loop60
+	JGE     loop59
 
-done61:
+done60:
 	// The last elements.
 	TESTQ        SI, SI
-	JEQ          done62
+	JEQ          done61
 	MOVQ         SI, DI
 	NEGQ         SI
 	LEAQ         constantsAVX2<>+928(SB), R8
@@ -8661,35 +8635,39 @@ done61:
 	VMAXPS       Y1, Y0, Y1
 	VADDPS       Y0, Y1, Y1
 	VMOVAPS      Y1, Y1
-	JEQ          stored63
+	JEQ          stored62
 	VMOVUPS      X1, (CX)
 	ADDQ         $+16, CX
 	VEXTRACTF128 $0x01, Y1, X1
 
-stored63:
+stored62:
 	TESTQ    $+2, DI
-	JEQ      stored64
+	JEQ      stored63
 	VMOVLPS  X1, (CX)
 	ADDQ     $+8, CX
 	VMOVHLPS X1, X1, X1
 
-stored64:
+stored63:
 	TESTQ  $+1, DI
-	JEQ    stored65
+	JEQ    stored64
 	VMOVSS X1, (CX)
 
-stored65:
-done62:
+stored64:
+done61:
 	// To the next step.
-	MOVQ  360(AX), CX
+	MOVQ  352(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 360(AX)
+	MOVQ  CX, 352(AX)
 	TESTQ CX, CX
 	JEQ   done2
+	MOVQ  424(AX), CX
+	MOVQ  CX, 456(AX)
 	MOVQ  432(AX), CX
 	MOVQ  CX, 464(AX)
-	MOVQ  440(AX), CX
-	MOVQ  CX, 472(AX)
+	MOVQ  424(AX), CX
+	MOVQ  472(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 424(AX)
 	MOVQ  432(AX), CX
 	MOVQ  480(AX), DX
 	ADDQ  DX, CX
@@ -8702,24 +8680,20 @@ done62:
 	MOVQ  496(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 448(AX)
-	MOVQ  456(AX), CX
+	MOVQ  16(AX), CX
 	MOVQ  504(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 456(AX)
-	MOVQ  16(AX), CX
-	MOVQ  512(AX), DX
-	ADDQ  DX, CX
 	MOVQ  CX, 16(AX)
-	MOVQ  464(AX), CX
-	MOVQ  CX, 176(AX)
+	MOVQ  456(AX), CX
+	MOVQ  CX, 168(AX)
 	MOVQ  40(AX), CX
 	MOVQ  48(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 40(AX)
-	MOVQ  200(AX), CX
-	MOVQ  208(AX), DX
+	MOVQ  192(AX), CX
+	MOVQ  200(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 200(AX)
+	MOVQ  CX, 192(AX)
 	JMP   step1
 
 done2:
@@ -8997,172 +8971,173 @@ TEXT ·lstmStepsAVX512(SB), NOSPLIT, $8-8
 
 step1:
 	// A step.
-	MOVQ 328(AX), DX
-	MOVQ 320(AX), CX
+	MOVQ 304(AX), CX
 	LEAQ (AX)(CX*1), CX
-	CMPQ DX, $+1
-	JLT  done5
+	MOVQ 312(AX), DX
+	MOVQ DX, 320(AX)
 
-loop4:
+product3:
+	MOVQ 320(AX), DX
 	CMPQ DX, $+1
+	JNE  done5
+	MOVQ 368(AX), DX
+	CMPQ DX, $+16
 	JNE  done6
-	MOVQ 376(AX), BX
-	CMPQ BX, $+16
-	JNE  done7
 	MOVQ (CX), DX
 	MOVQ 40(CX), BX
 	MOVQ 24(CX), SI
 
 	// The chains of a panel.
+	MOVQ         DX, DI
+	MOVQ         56(CX), R8
+	ADDQ         R8, DX
 	VBROADCASTSS constantsAVX512<>+108(SB), Z16
 	VBROADCASTSS constantsAVX512<>+108(SB), Z17
 	VBROADCASTSS constantsAVX512<>+108(SB), Z18
 	VBROADCASTSS constantsAVX512<>+108(SB), Z19
-	MOVQ         112(CX), DI
-	TESTQ        DI, DI
-	JNE          done8
-	MOVQ         SI, DI
-	VMOVUPS      (DI), Z16
-	VMOVUPS      64(DI), Z17
-	VMOVUPS      128(DI), Z18
-	VMOVUPS      192(DI), Z19
+	MOVQ         104(CX), DX
+	TESTQ        DX, DX
+	JNE          done7
+	MOVQ         SI, DX
+	VMOVUPS      (DX), Z16
+	VMOVUPS      64(DX), Z17
+	VMOVUPS      128(DX), Z18
+	VMOVUPS      192(DX), Z19
 
-done8:
+done7:
 	// As many inputs as units.
-	MOVQ            16(CX), DI
+	MOVQ            16(CX), DX
 	MOVQ            $+1024, R8
-	LEAQ            (DX)(R8*1), R9
+	LEAQ            (DI)(R8*1), R9
 	LEAQ            (R9)(R8*2), R9
-	VBROADCASTF32X4 (DI), Z20
+	VBROADCASTF32X4 (DX), Z20
 	VPERMILPS       $0x00, Z20, Z21
-	VFMADD231PS     (DX), Z21, Z16
-	VFMADD231PS     (DX)(R8*1), Z21, Z17
-	VFMADD231PS     (DX)(R8*2), Z21, Z18
+	VFMADD231PS     (DI), Z21, Z16
+	VFMADD231PS     (DI)(R8*1), Z21, Z17
+	VFMADD231PS     (DI)(R8*2), Z21, Z18
 	VFMADD231PS     (R9), Z21, Z19
 	VPERMILPS       $0x55, Z20, Z21
-	VFMADD231PS     64(DX), Z21, Z16
-	VFMADD231PS     64(DX)(R8*1), Z21, Z17
-	VFMADD231PS     64(DX)(R8*2), Z21, Z18
+	VFMADD231PS     64(DI), Z21, Z16
+	VFMADD231PS     64(DI)(R8*1), Z21, Z17
+	VFMADD231PS     64(DI)(R8*2), Z21, Z18
 	VFMADD231PS     64(R9), Z21, Z19
 	VPERMILPS       $0xaa, Z20, Z21
-	VFMADD231PS     128(DX), Z21, Z16
-	VFMADD231PS     128(DX)(R8*1), Z21, Z17
-	VFMADD231PS     128(DX)(R8*2), Z21, Z18
+	VFMADD231PS     128(DI), Z21, Z16
+	VFMADD231PS     128(DI)(R8*1), Z21, Z17
+	VFMADD231PS     128(DI)(R8*2), Z21, Z18
 	VFMADD231PS     128(R9), Z21, Z19
 	VPERMILPS       $0xff, Z20, Z20
-	VFMADD231PS     192(DX), Z20, Z16
-	VFMADD231PS     192(DX)(R8*1), Z20, Z17
-	VFMADD231PS     192(DX)(R8*2), Z20, Z18
+	VFMADD231PS     192(DI), Z20, Z16
+	VFMADD231PS     192(DI)(R8*1), Z20, Z17
+	VFMADD231PS     192(DI)(R8*2), Z20, Z18
 	VFMADD231PS     192(R9), Z20, Z19
-	VBROADCASTF32X4 16(DI), Z20
+	VBROADCASTF32X4 16(DX), Z20
 	VPERMILPS       $0x00, Z20, Z21
-	VFMADD231PS     256(DX), Z21, Z16
-	VFMADD231PS     256(DX)(R8*1), Z21, Z17
-	VFMADD231PS     256(DX)(R8*2), Z21, Z18
+	VFMADD231PS     256(DI), Z21, Z16
+	VFMADD231PS     256(DI)(R8*1), Z21, Z17
+	VFMADD231PS     256(DI)(R8*2), Z21, Z18
 	VFMADD231PS     256(R9), Z21, Z19
 	VPERMILPS       $0x55, Z20, Z21
-	VFMADD231PS     320(DX), Z21, Z16
-	VFMADD231PS     320(DX)(R8*1), Z21, Z17
-	VFMADD231PS     320(DX)(R8*2), Z21, Z18
+	VFMADD231PS     320(DI), Z21, Z16
+	VFMADD231PS     320(DI)(R8*1), Z21, Z17
+	VFMADD231PS     320(DI)(R8*2), Z21, Z18
 	VFMADD231PS     320(R9), Z21, Z19
 	VPERMILPS       $0xaa, Z20, Z21
-	VFMADD231PS     384(DX), Z21, Z16
-	VFMADD231PS     384(DX)(R8*1), Z21, Z17
-	VFMADD231PS     384(DX)(R8*2), Z21, Z18
+	VFMADD231PS     384(DI), Z21, Z16
+	VFMADD231PS     384(DI)(R8*1), Z21, Z17
+	VFMADD231PS     384(DI)(R8*2), Z21, Z18
 	VFMADD231PS     384(R9), Z21, Z19
 	VPERMILPS       $0xff, Z20, Z20
-	VFMADD231PS     448(DX), Z20, Z16
-	VFMADD231PS     448(DX)(R8*1), Z20, Z17
-	VFMADD231PS     448(DX)(R8*2), Z20, Z18
+	VFMADD231PS     448(DI), Z20, Z16
+	VFMADD231PS     448(DI)(R8*1), Z20, Z17
+	VFMADD231PS     448(DI)(R8*2), Z20, Z18
 	VFMADD231PS     448(R9), Z20, Z19
-	VBROADCASTF32X4 32(DI), Z20
+	VBROADCASTF32X4 32(DX), Z20
 	VPERMILPS       $0x00, Z20, Z21
-	VFMADD231PS     512(DX), Z21, Z16
-	VFMADD231PS     512(DX)(R8*1), Z21, Z17
-	VFMADD231PS     512(DX)(R8*2), Z21, Z18
+	VFMADD231PS     512(DI), Z21, Z16
+	VFMADD231PS     512(DI)(R8*1), Z21, Z17
+	VFMADD231PS     512(DI)(R8*2), Z21, Z18
 	VFMADD231PS     512(R9), Z21, Z19
 	VPERMILPS       $0x55, Z20, Z21
-	VFMADD231PS     576(DX), Z21, Z16
-	VFMADD231PS     576(DX)(R8*1), Z21, Z17
-	VFMADD231PS     576(DX)(R8*2), Z21, Z18
+	VFMADD231PS     576(DI), Z21, Z16
+	VFMADD231PS     576(DI)(R8*1), Z21, Z17
+	VFMADD231PS     576(DI)(R8*2), Z21, Z18
 	VFMADD231PS     576(R9), Z21, Z19
 	VPERMILPS       $0xaa, Z20, Z21
-	VFMADD231PS     640(DX), Z21, Z16
-	VFMADD231PS     640(DX)(R8*1), Z21, Z17
-	VFMADD231PS     640(DX)(R8*2), Z21, Z18
+	VFMADD231PS     640(DI), Z21, Z16
+	VFMADD231PS     640(DI)(R8*1), Z21, Z17
+	VFMADD231PS     640(DI)(R8*2), Z21, Z18
 	VFMADD231PS     640(R9), Z21, Z19
 	VPERMILPS       $0xff, Z20, Z20
-	VFMADD231PS     704(DX), Z20, Z16
-	VFMADD231PS     704(DX)(R8*1), Z20, Z17
-	VFMADD231PS     704(DX)(R8*2), Z20, Z18
+	VFMADD231PS     704(DI), Z20, Z16
+	VFMADD231PS     704(DI)(R8*1), Z20, Z17
+	VFMADD231PS     704(DI)(R8*2), Z20, Z18
 	VFMADD231PS     704(R9), Z20, Z19
-	VBROADCASTF32X4 48(DI), Z20
+	VBROADCASTF32X4 48(DX), Z20
 	VPERMILPS       $0x00, Z20, Z21
-	VFMADD231PS     768(DX), Z21, Z16
-	VFMADD231PS     768(DX)(R8*1), Z21, Z17
-	VFMADD231PS     768(DX)(R8*2), Z21, Z18
+	VFMADD231PS     768(DI), Z21, Z16
+	VFMADD231PS     768(DI)(R8*1), Z21, Z17
+	VFMADD231PS     768(DI)(R8*2), Z21, Z18
 	VFMADD231PS     768(R9), Z21, Z19
 	VPERMILPS       $0x55, Z20, Z21
-	VFMADD231PS     832(DX), Z21, Z16
-	VFMADD231PS     832(DX)(R8*1), Z21, Z17
-	VFMADD231PS     832(DX)(R8*2), Z21, Z18
+	VFMADD231PS     832(DI), Z21, Z16
+	VFMADD231PS     832(DI)(R8*1), Z21, Z17
+	VFMADD231PS     832(DI)(R8*2), Z21, Z18
 	VFMADD231PS     832(R9), Z21, Z19
 	VPERMILPS       $0xaa, Z20, Z21
-	VFMADD231PS     896(DX), Z21, Z16
-	VFMADD231PS     896(DX)(R8*1), Z21, Z17
-	VFMADD231PS     896(DX)(R8*2), Z21, Z18
+	VFMADD231PS     896(DI), Z21, Z16
+	VFMADD231PS     896(DI)(R8*1), Z21, Z17
+	VFMADD231PS     896(DI)(R8*2), Z21, Z18
 	VFMADD231PS     896(R9), Z21, Z19
 	VPERMILPS       $0xff, Z20, Z20
-	VFMADD231PS     960(DX), Z20, Z16
-	VFMADD231PS     960(DX)(R8*1), Z20, Z17
-	VFMADD231PS     960(DX)(R8*2), Z20, Z18
+	VFMADD231PS     960(DI), Z20, Z16
+	VFMADD231PS     960(DI)(R8*1), Z20, Z17
+	VFMADD231PS     960(DI)(R8*2), Z20, Z18
 	VFMADD231PS     960(R9), Z20, Z19
 
 	// Add what is there.
-	MOVQ   32(CX), DI
-	TESTQ  DI, DI
-	JEQ    done9
+	MOVQ   32(CX), DX
+	TESTQ  DX, DX
+	JEQ    done8
 	VADDPS (BX), Z16, Z16
 	VADDPS 64(BX), Z17, Z17
 	VADDPS 128(BX), Z18, Z18
 	VADDPS 192(BX), Z19, Z19
 
-done9:
-	MOVQ  112(CX), DI
-	TESTQ DI, DI
-	JEQ   done10
+done8:
+	MOVQ  104(CX), DX
+	TESTQ DX, DX
+	JEQ   done9
 
 	// Add the x part of one input.
-	MOVQ         24(CX), R8
-	SUBQ         R8, DI
-	ADDQ         SI, DI
-	MOVQ         16(AX), R8
-	VBROADCASTSS (R8), Z20
+	MOVQ         24(CX), DI
+	SUBQ         DI, DX
+	ADDQ         SI, DX
+	MOVQ         16(AX), DI
+	VBROADCASTSS (DI), Z20
 	VMOVUPS      (SI), Z21
-	VFMADD231PS  (DI), Z20, Z21
+	VFMADD231PS  (DX), Z20, Z21
 	VADDPS       Z21, Z16, Z16
 	VMOVUPS      64(SI), Z21
-	VFMADD231PS  64(DI), Z20, Z21
+	VFMADD231PS  64(DX), Z20, Z21
 	VADDPS       Z21, Z17, Z17
 	VMOVUPS      128(SI), Z21
-	VFMADD231PS  128(DI), Z20, Z21
+	VFMADD231PS  128(DX), Z20, Z21
 	VADDPS       Z21, Z18, Z18
 	VMOVUPS      192(SI), Z21
-	VFMADD231PS  192(DI), Z20, Z21
+	VFMADD231PS  192(DX), Z20, Z21
 	VADDPS       Z21, Z19, Z19
 
-done10:
-	MOVQ 80(CX), DI
-	ADDQ DI, DX
+done9:
 	MOVQ 64(CX), DX
 	ADDQ DX, SI
 	MOVQ 72(CX), CX
 	ADDQ CX, BX
-	MOVQ 432(AX), CX
-	MOVQ 440(AX), DX
-	MOVQ 448(AX), BX
-	MOVQ 472(AX), BX
-	MOVQ 368(AX), SI
+	MOVQ 424(AX), CX
+	MOVQ 432(AX), DX
+	MOVQ 440(AX), BX
+	MOVQ 464(AX), BX
+	MOVQ 360(AX), SI
 
 	// Input and cell gates. Forget gate and c. Output gate. h of the units before.
 	VMINPS       Z16, Z0, Z16
@@ -9269,39 +9244,44 @@ done10:
 	VMULPS       Z17, Z28, Z16
 	VDIVPS       Z16, Z18, Z16
 	VMOVUPS      Z16, (CX)
-	JMP          next3
+	JMP          next4
 
-done7:
 done6:
-	MOVQ  (CX), BX
-	MOVQ  40(CX), SI
-	MOVQ  24(CX), DI
-	MOVQ  72(CX), R8
-	TESTQ R8, R8
-	JGE   start11
-	MOVQ  152(CX), R8
+done5:
+	MOVQ  (CX), DX
+	MOVQ  40(CX), BX
+	MOVQ  24(CX), SI
+	MOVQ  72(CX), DI
+	TESTQ DI, DI
+	JGE   start10
+	MOVQ  144(CX), DI
+	TESTQ DI, DI
+	JEQ   done13
+	JMP   last11
+
+done13:
+start10:
+	MOVQ  120(CX), DI
+	MOVQ  136(CX), R8
 	TESTQ R8, R8
 	JEQ   done14
-	JMP   last12
+	MOVQ  112(CX), R8
 
 done14:
-start11:
-	MOVQ  128(CX), R8
-	MOVQ  144(CX), R9
-	TESTQ R9, R9
+	SUBQ  R8, DI
+	MOVQ  112(CX), R8
+	TESTQ R8, R8
 	JEQ   done15
-	MOVQ  120(CX), R9
+	CMPQ  DI, $+2
+	JLT   done17
 
-done15:
-	SUBQ  R9, R8
-	MOVQ  120(CX), R9
-	TESTQ R9, R9
-	JEQ   done16
-	CMPQ  R8, $+2
-	JLT   done18
-
-loop17:
+loop16:
 	// The chains of a panel.
+	MOVQ         DX, R8
+	MOVQ         56(CX), R9
+	ADDQ         R9, DX
+	MOVQ         56(CX), R9
+	ADDQ         R9, DX
 	VBROADCASTSS constantsAVX512<>+108(SB), Z16
 	VBROADCASTSS constantsAVX512<>+108(SB), Z17
 	VBROADCASTSS constantsAVX512<>+108(SB), Z18
@@ -9310,10 +9290,10 @@ loop17:
 	VBROADCASTSS constantsAVX512<>+108(SB), Z21
 	VBROADCASTSS constantsAVX512<>+108(SB), Z22
 	VBROADCASTSS constantsAVX512<>+108(SB), Z23
-	MOVQ         112(CX), R9
+	MOVQ         104(CX), R9
 	TESTQ        R9, R9
-	JNE          done19
-	MOVQ         DI, R9
+	JNE          done18
+	MOVQ         SI, R9
 	VMOVUPS      (R9), Z16
 	VMOVUPS      64(R9), Z17
 	VMOVUPS      128(R9), Z18
@@ -9325,330 +9305,332 @@ loop17:
 	VMOVUPS      128(R9), Z22
 	VMOVUPS      192(R9), Z23
 
-done19:
+done18:
 	MOVQ 16(CX), R9
 	MOVQ 8(CX), R10
 	CMPQ R10, $+1
-	JLT  done21
+	JLT  done20
 
-loop20:
+loop19:
 	MOVQ R10, R11
 	ADDQ $-128, R10
 	CMPQ R10, $+1
-	JLT  done22
+	JLT  done21
 	MOVQ $+128, R11
 
-done22:
+done21:
 	MOVQ R11, R12
 	SHLQ $0x06, R12
-	LEAQ (BX)(R12*1), R13
+	LEAQ (R8)(R12*1), R13
 	LEAQ (R13)(R12*2), R13
 	LEAQ (R13)(R12*1), R14
 	LEAQ (R14)(R12*2), R14
 	SUBQ $+4, R11
-	JLT  done24
+	JLT  done23
 
-loop23:
+loop22:
 	VBROADCASTF32X4 (R9), Z24
 	VPERMILPS       $0x00, Z24, Z25
-	VFMADD231PS     (BX), Z25, Z16
-	VFMADD231PS     (BX)(R12*1), Z25, Z17
-	VFMADD231PS     (BX)(R12*2), Z25, Z18
+	VFMADD231PS     (R8), Z25, Z16
+	VFMADD231PS     (R8)(R12*1), Z25, Z17
+	VFMADD231PS     (R8)(R12*2), Z25, Z18
 	VFMADD231PS     (R13), Z25, Z19
 	VFMADD231PS     (R13)(R12*1), Z25, Z20
 	VFMADD231PS     (R13)(R12*2), Z25, Z21
 	VFMADD231PS     (R14), Z25, Z22
 	VFMADD231PS     (R14)(R12*1), Z25, Z23
 	VPERMILPS       $0x55, Z24, Z25
-	VFMADD231PS     64(BX), Z25, Z16
-	VFMADD231PS     64(BX)(R12*1), Z25, Z17
-	VFMADD231PS     64(BX)(R12*2), Z25, Z18
+	VFMADD231PS     64(R8), Z25, Z16
+	VFMADD231PS     64(R8)(R12*1), Z25, Z17
+	VFMADD231PS     64(R8)(R12*2), Z25, Z18
 	VFMADD231PS     64(R13), Z25, Z19
 	VFMADD231PS     64(R13)(R12*1), Z25, Z20
 	VFMADD231PS     64(R13)(R12*2), Z25, Z21
 	VFMADD231PS     64(R14), Z25, Z22
 	VFMADD231PS     64(R14)(R12*1), Z25, Z23
 	VPERMILPS       $0xaa, Z24, Z25
-	VFMADD231PS     128(BX), Z25, Z16
-	VFMADD231PS     128(BX)(R12*1), Z25, Z17
-	VFMADD231PS     128(BX)(R12*2), Z25, Z18
+	VFMADD231PS     128(R8), Z25, Z16
+	VFMADD231PS     128(R8)(R12*1), Z25, Z17
+	VFMADD231PS     128(R8)(R12*2), Z25, Z18
 	VFMADD231PS     128(R13), Z25, Z19
 	VFMADD231PS     128(R13)(R12*1), Z25, Z20
 	VFMADD231PS     128(R13)(R12*2), Z25, Z21
 	VFMADD231PS     128(R14), Z25, Z22
 	VFMADD231PS     128(R14)(R12*1), Z25, Z23
 	VPERMILPS       $0xff, Z24, Z24
-	VFMADD231PS     192(BX), Z24, Z16
-	VFMADD231PS     192(BX)(R12*1), Z24, Z17
-	VFMADD231PS     192(BX)(R12*2), Z24, Z18
+	VFMADD231PS     192(R8), Z24, Z16
+	VFMADD231PS     192(R8)(R12*1), Z24, Z17
+	VFMADD231PS     192(R8)(R12*2), Z24, Z18
 	VFMADD231PS     192(R13), Z24, Z19
 	VFMADD231PS     192(R13)(R12*1), Z24, Z20
 	VFMADD231PS     192(R13)(R12*2), Z24, Z21
 	VFMADD231PS     192(R14), Z24, Z22
 	VFMADD231PS     192(R14)(R12*1), Z24, Z23
 	ADDQ            $+16, R9
-	ADDQ            $+256, BX
+	ADDQ            $+256, R8
 	ADDQ            $+256, R13
 	ADDQ            $+256, R14
 	SUBQ            $+4, R11
-	JGE             loop23
+	JGE             loop22
 
-done24:
+done23:
 	ADDQ $+4, R11
 	SUBQ $+1, R11
-	JLT  done26
+	JLT  done25
 
-loop25:
+loop24:
 	VBROADCASTSS (R9), Z24
-	VFMADD231PS  (BX), Z24, Z16
-	VFMADD231PS  (BX)(R12*1), Z24, Z17
-	VFMADD231PS  (BX)(R12*2), Z24, Z18
+	VFMADD231PS  (R8), Z24, Z16
+	VFMADD231PS  (R8)(R12*1), Z24, Z17
+	VFMADD231PS  (R8)(R12*2), Z24, Z18
 	VFMADD231PS  (R13), Z24, Z19
 	VFMADD231PS  (R13)(R12*1), Z24, Z20
 	VFMADD231PS  (R13)(R12*2), Z24, Z21
 	VFMADD231PS  (R14), Z24, Z22
 	VFMADD231PS  (R14)(R12*1), Z24, Z23
 	ADDQ         $+4, R9
-	ADDQ         $+64, BX
+	ADDQ         $+64, R8
 	ADDQ         $+64, R13
 	ADDQ         $+64, R14
 	SUBQ         $+1, R11
-	JGE          loop25
+	JGE          loop24
+
+done25:
+	ADDQ $+1, R11
+	MOVQ R14, R8
+	ADDQ R12, R8
+	CMPQ R10, $+1
+	JGE  loop19
+
+done20:
+	// Add what is there.
+	MOVQ   32(CX), R8
+	TESTQ  R8, R8
+	JEQ    done26
+	VADDPS (BX), Z16, Z16
+	VADDPS 64(BX), Z17, Z17
+	VADDPS 128(BX), Z18, Z18
+	VADDPS 192(BX), Z19, Z19
+	VADDPS 256(BX), Z20, Z20
+	VADDPS 320(BX), Z21, Z21
+	VADDPS 384(BX), Z22, Z22
+	VADDPS 448(BX), Z23, Z23
 
 done26:
-	ADDQ $+1, R11
-	MOVQ R14, BX
-	ADDQ R12, BX
-	CMPQ R10, $+1
-	JGE  loop20
-
-done21:
-	// Add what is there.
-	MOVQ   32(CX), R9
-	TESTQ  R9, R9
-	JEQ    done27
-	VADDPS (SI), Z16, Z16
-	VADDPS 64(SI), Z17, Z17
-	VADDPS 128(SI), Z18, Z18
-	VADDPS 192(SI), Z19, Z19
-	VADDPS 256(SI), Z20, Z20
-	VADDPS 320(SI), Z21, Z21
-	VADDPS 384(SI), Z22, Z22
-	VADDPS 448(SI), Z23, Z23
-
-done27:
-	MOVQ  112(CX), R9
-	TESTQ R9, R9
-	JEQ   done28
+	MOVQ  104(CX), R8
+	TESTQ R8, R8
+	JEQ   done27
 
 	// Add the x part of one input.
-	MOVQ         24(CX), R10
-	SUBQ         R10, R9
-	ADDQ         DI, R9
-	MOVQ         16(AX), R10
-	VBROADCASTSS (R10), Z24
-	VMOVUPS      (DI), Z25
-	VFMADD231PS  (R9), Z24, Z25
+	MOVQ         24(CX), R9
+	SUBQ         R9, R8
+	ADDQ         SI, R8
+	MOVQ         16(AX), R9
+	VBROADCASTSS (R9), Z24
+	VMOVUPS      (SI), Z25
+	VFMADD231PS  (R8), Z24, Z25
 	VADDPS       Z25, Z16, Z16
-	VMOVUPS      64(DI), Z25
-	VFMADD231PS  64(R9), Z24, Z25
+	VMOVUPS      64(SI), Z25
+	VFMADD231PS  64(R8), Z24, Z25
 	VADDPS       Z25, Z17, Z17
-	VMOVUPS      128(DI), Z25
-	VFMADD231PS  128(R9), Z24, Z25
+	VMOVUPS      128(SI), Z25
+	VFMADD231PS  128(R8), Z24, Z25
 	VADDPS       Z25, Z18, Z18
-	VMOVUPS      192(DI), Z25
-	VFMADD231PS  192(R9), Z24, Z25
+	VMOVUPS      192(SI), Z25
+	VFMADD231PS  192(R8), Z24, Z25
 	VADDPS       Z25, Z19, Z19
-	VMOVUPS      256(DI), Z25
-	VFMADD231PS  256(R9), Z24, Z25
+	VMOVUPS      256(SI), Z25
+	VFMADD231PS  256(R8), Z24, Z25
 	VADDPS       Z25, Z20, Z20
-	VMOVUPS      320(DI), Z25
-	VFMADD231PS  320(R9), Z24, Z25
+	VMOVUPS      320(SI), Z25
+	VFMADD231PS  320(R8), Z24, Z25
 	VADDPS       Z25, Z21, Z21
-	VMOVUPS      384(DI), Z25
-	VFMADD231PS  384(R9), Z24, Z25
+	VMOVUPS      384(SI), Z25
+	VFMADD231PS  384(R8), Z24, Z25
 	VADDPS       Z25, Z22, Z22
-	VMOVUPS      448(DI), Z25
-	VFMADD231PS  448(R9), Z24, Z25
+	VMOVUPS      448(SI), Z25
+	VFMADD231PS  448(R8), Z24, Z25
 	VADDPS       Z25, Z23, Z23
 
-done28:
-	VMOVUPS Z16, (SI)
-	VMOVUPS Z17, 64(SI)
-	VMOVUPS Z18, 128(SI)
-	VMOVUPS Z19, 192(SI)
-	VMOVUPS Z20, 256(SI)
-	VMOVUPS Z21, 320(SI)
-	VMOVUPS Z22, 384(SI)
-	VMOVUPS Z23, 448(SI)
-	MOVQ    80(CX), R9
-	ADDQ    R9, BX
-	MOVQ    64(CX), R9
-	ADDQ    R9, DI
-	MOVQ    72(CX), R9
-	ADDQ    R9, SI
-	MOVQ    80(CX), R9
-	ADDQ    R9, BX
-	MOVQ    64(CX), R9
-	ADDQ    R9, DI
-	MOVQ    72(CX), R9
-	ADDQ    R9, SI
-	ADDQ    $-2, R8
-	CMPQ    R8, $+2
-	JGE     loop17
+done27:
+	VMOVUPS Z16, (BX)
+	VMOVUPS Z17, 64(BX)
+	VMOVUPS Z18, 128(BX)
+	VMOVUPS Z19, 192(BX)
+	VMOVUPS Z20, 256(BX)
+	VMOVUPS Z21, 320(BX)
+	VMOVUPS Z22, 384(BX)
+	VMOVUPS Z23, 448(BX)
+	MOVQ    64(CX), R8
+	ADDQ    R8, SI
+	MOVQ    72(CX), R8
+	ADDQ    R8, BX
+	MOVQ    64(CX), R8
+	ADDQ    R8, SI
+	MOVQ    72(CX), R8
+	ADDQ    R8, BX
+	ADDQ    $-2, DI
+	CMPQ    DI, $+2
+	JGE     loop16
 
-done18:
-done16:
-	CMPQ R8, $+1
-	JLT  done30
+done17:
+done15:
+	CMPQ DI, $+1
+	JLT  done29
 
-loop29:
+loop28:
 	// The chains of a panel.
+	MOVQ         DX, R8
+	MOVQ         56(CX), R9
+	ADDQ         R9, DX
 	VBROADCASTSS constantsAVX512<>+108(SB), Z16
 	VBROADCASTSS constantsAVX512<>+108(SB), Z17
 	VBROADCASTSS constantsAVX512<>+108(SB), Z18
 	VBROADCASTSS constantsAVX512<>+108(SB), Z19
-	MOVQ         112(CX), R9
+	MOVQ         104(CX), R9
 	TESTQ        R9, R9
-	JNE          done31
-	MOVQ         DI, R9
+	JNE          done30
+	MOVQ         SI, R9
 	VMOVUPS      (R9), Z16
 	VMOVUPS      64(R9), Z17
 	VMOVUPS      128(R9), Z18
 	VMOVUPS      192(R9), Z19
 
-done31:
+done30:
 	MOVQ 16(CX), R9
 	MOVQ 8(CX), R10
 	CMPQ R10, $+1
-	JLT  done33
+	JLT  done32
 
-loop32:
+loop31:
 	MOVQ R10, R11
 	ADDQ $-128, R10
 	CMPQ R10, $+1
-	JLT  done34
+	JLT  done33
 	MOVQ $+128, R11
 
-done34:
+done33:
 	MOVQ R11, R12
 	SHLQ $0x06, R12
-	LEAQ (BX)(R12*1), R13
+	LEAQ (R8)(R12*1), R13
 	LEAQ (R13)(R12*2), R13
 	SUBQ $+4, R11
-	JLT  done36
+	JLT  done35
 
-loop35:
+loop34:
 	VBROADCASTF32X4 (R9), Z20
 	VPERMILPS       $0x00, Z20, Z21
-	VFMADD231PS     (BX), Z21, Z16
-	VFMADD231PS     (BX)(R12*1), Z21, Z17
-	VFMADD231PS     (BX)(R12*2), Z21, Z18
+	VFMADD231PS     (R8), Z21, Z16
+	VFMADD231PS     (R8)(R12*1), Z21, Z17
+	VFMADD231PS     (R8)(R12*2), Z21, Z18
 	VFMADD231PS     (R13), Z21, Z19
 	VPERMILPS       $0x55, Z20, Z21
-	VFMADD231PS     64(BX), Z21, Z16
-	VFMADD231PS     64(BX)(R12*1), Z21, Z17
-	VFMADD231PS     64(BX)(R12*2), Z21, Z18
+	VFMADD231PS     64(R8), Z21, Z16
+	VFMADD231PS     64(R8)(R12*1), Z21, Z17
+	VFMADD231PS     64(R8)(R12*2), Z21, Z18
 	VFMADD231PS     64(R13), Z21, Z19
 	VPERMILPS       $0xaa, Z20, Z21
-	VFMADD231PS     128(BX), Z21, Z16
-	VFMADD231PS     128(BX)(R12*1), Z21, Z17
-	VFMADD231PS     128(BX)(R12*2), Z21, Z18
+	VFMADD231PS     128(R8), Z21, Z16
+	VFMADD231PS     128(R8)(R12*1), Z21, Z17
+	VFMADD231PS     128(R8)(R12*2), Z21, Z18
 	VFMADD231PS     128(R13), Z21, Z19
 	VPERMILPS       $0xff, Z20, Z20
-	VFMADD231PS     192(BX), Z20, Z16
-	VFMADD231PS     192(BX)(R12*1), Z20, Z17
-	VFMADD231PS     192(BX)(R12*2), Z20, Z18
+	VFMADD231PS     192(R8), Z20, Z16
+	VFMADD231PS     192(R8)(R12*1), Z20, Z17
+	VFMADD231PS     192(R8)(R12*2), Z20, Z18
 	VFMADD231PS     192(R13), Z20, Z19
 	ADDQ            $+16, R9
-	ADDQ            $+256, BX
+	ADDQ            $+256, R8
 	ADDQ            $+256, R13
 	SUBQ            $+4, R11
-	JGE             loop35
+	JGE             loop34
 
-done36:
+done35:
 	ADDQ $+4, R11
 	SUBQ $+1, R11
-	JLT  done38
+	JLT  done37
 
-loop37:
+loop36:
 	VBROADCASTSS (R9), Z20
-	VFMADD231PS  (BX), Z20, Z16
-	VFMADD231PS  (BX)(R12*1), Z20, Z17
-	VFMADD231PS  (BX)(R12*2), Z20, Z18
+	VFMADD231PS  (R8), Z20, Z16
+	VFMADD231PS  (R8)(R12*1), Z20, Z17
+	VFMADD231PS  (R8)(R12*2), Z20, Z18
 	VFMADD231PS  (R13), Z20, Z19
 	ADDQ         $+4, R9
-	ADDQ         $+64, BX
+	ADDQ         $+64, R8
 	ADDQ         $+64, R13
 	SUBQ         $+1, R11
-	JGE          loop37
+	JGE          loop36
+
+done37:
+	ADDQ $+1, R11
+	MOVQ R13, R8
+	CMPQ R10, $+1
+	JGE  loop31
+
+done32:
+	// Add what is there.
+	MOVQ   32(CX), R8
+	TESTQ  R8, R8
+	JEQ    done38
+	VADDPS (BX), Z16, Z16
+	VADDPS 64(BX), Z17, Z17
+	VADDPS 128(BX), Z18, Z18
+	VADDPS 192(BX), Z19, Z19
 
 done38:
-	ADDQ $+1, R11
-	MOVQ R13, BX
-	CMPQ R10, $+1
-	JGE  loop32
-
-done33:
-	// Add what is there.
-	MOVQ   32(CX), R9
-	TESTQ  R9, R9
-	JEQ    done39
-	VADDPS (SI), Z16, Z16
-	VADDPS 64(SI), Z17, Z17
-	VADDPS 128(SI), Z18, Z18
-	VADDPS 192(SI), Z19, Z19
-
-done39:
-	MOVQ  112(CX), R9
-	TESTQ R9, R9
-	JEQ   done40
+	MOVQ  104(CX), R8
+	TESTQ R8, R8
+	JEQ   done39
 
 	// Add the x part of one input.
-	MOVQ         24(CX), R10
-	SUBQ         R10, R9
-	ADDQ         DI, R9
-	MOVQ         16(AX), R10
-	VBROADCASTSS (R10), Z20
-	VMOVUPS      (DI), Z21
-	VFMADD231PS  (R9), Z20, Z21
+	MOVQ         24(CX), R9
+	SUBQ         R9, R8
+	ADDQ         SI, R8
+	MOVQ         16(AX), R9
+	VBROADCASTSS (R9), Z20
+	VMOVUPS      (SI), Z21
+	VFMADD231PS  (R8), Z20, Z21
 	VADDPS       Z21, Z16, Z16
-	VMOVUPS      64(DI), Z21
-	VFMADD231PS  64(R9), Z20, Z21
+	VMOVUPS      64(SI), Z21
+	VFMADD231PS  64(R8), Z20, Z21
 	VADDPS       Z21, Z17, Z17
-	VMOVUPS      128(DI), Z21
-	VFMADD231PS  128(R9), Z20, Z21
+	VMOVUPS      128(SI), Z21
+	VFMADD231PS  128(R8), Z20, Z21
 	VADDPS       Z21, Z18, Z18
-	VMOVUPS      192(DI), Z21
-	VFMADD231PS  192(R9), Z20, Z21
+	VMOVUPS      192(SI), Z21
+	VFMADD231PS  192(R8), Z20, Z21
 	VADDPS       Z21, Z19, Z19
 
-done40:
-	VMOVUPS Z16, (SI)
-	VMOVUPS Z17, 64(SI)
-	VMOVUPS Z18, 128(SI)
-	VMOVUPS Z19, 192(SI)
-	MOVQ    80(CX), R9
-	ADDQ    R9, BX
-	MOVQ    64(CX), R9
-	ADDQ    R9, DI
-	MOVQ    72(CX), R9
-	ADDQ    R9, SI
-	ADDQ    $-1, R8
-	CMPQ    R8, $+1
-	JGE     loop29
+done39:
+	VMOVUPS Z16, (BX)
+	VMOVUPS Z17, 64(BX)
+	VMOVUPS Z18, 128(BX)
+	VMOVUPS Z19, 192(BX)
+	MOVQ    64(CX), R8
+	ADDQ    R8, SI
+	MOVQ    72(CX), R8
+	ADDQ    R8, BX
+	ADDQ    $-1, DI
+	CMPQ    DI, $+1
+	JGE     loop28
 
-done30:
-	TESTQ R8, R8
-	JNE   done41
-	MOVQ  120(CX), R8
-	TESTQ R8, R8
+done29:
+	TESTQ DI, DI
+	JNE   done40
+	MOVQ  112(CX), DI
+	TESTQ DI, DI
+	JEQ   done41
+	MOVQ  136(CX), DI
+	TESTQ DI, DI
 	JEQ   done42
-	MOVQ  144(CX), R8
-	TESTQ R8, R8
-	JEQ   done43
 
 	// The chains of a panel.
+	MOVQ         DX, DI
+	MOVQ         56(CX), R8
+	ADDQ         R8, DX
+	MOVQ         56(CX), R8
+	ADDQ         R8, DX
 	VBROADCASTSS constantsAVX512<>+108(SB), Z16
 	VBROADCASTSS constantsAVX512<>+108(SB), Z17
 	VBROADCASTSS constantsAVX512<>+108(SB), Z18
@@ -9657,447 +9639,436 @@ done30:
 	VBROADCASTSS constantsAVX512<>+108(SB), Y21
 	VBROADCASTSS constantsAVX512<>+108(SB), Y22
 	VBROADCASTSS constantsAVX512<>+108(SB), Y23
-	MOVQ         112(CX), R8
-	TESTQ        R8, R8
-	JNE          done44
-	MOVQ         DI, R8
-	VMOVUPS      (R8), Z16
-	VMOVUPS      64(R8), Z17
-	VMOVUPS      128(R8), Z18
-	VMOVUPS      192(R8), Z19
-	MOVQ         64(CX), R9
-	ADDQ         R9, R8
-	VMOVUPS      (R8), Y20
-	VMOVUPS      64(R8), Y21
-	VMOVUPS      128(R8), Y22
-	VMOVUPS      192(R8), Y23
-
-done44:
-	MOVQ 16(CX), R8
-	MOVQ 8(CX), R9
-	CMPQ R9, $+1
-	JLT  done46
-
-loop45:
-	MOVQ R9, R10
-	ADDQ $-128, R9
-	CMPQ R9, $+1
-	JLT  done47
-	MOVQ $+128, R10
-
-done47:
-	MOVQ R10, R11
-	SHLQ $0x06, R11
-	LEAQ (BX)(R11*1), R12
-	LEAQ (R12)(R11*2), R12
-	LEAQ (R12)(R11*1), R13
-	LEAQ (R13)(R11*2), R13
-	SUBQ $+4, R10
-	JLT  done49
-
-loop48:
-	VBROADCASTF32X4 (R8), Z24
-	VPERMILPS       $0x00, Z24, Z25
-	VFMADD231PS     (BX), Z25, Z16
-	VFMADD231PS     (BX)(R11*1), Z25, Z17
-	VFMADD231PS     (BX)(R11*2), Z25, Z18
-	VFMADD231PS     (R12), Z25, Z19
-	VFMADD231PS     (R12)(R11*1), Y25, Y20
-	VFMADD231PS     (R12)(R11*2), Y25, Y21
-	VFMADD231PS     (R13), Y25, Y22
-	VFMADD231PS     (R13)(R11*1), Y25, Y23
-	VPERMILPS       $0x55, Z24, Z25
-	VFMADD231PS     64(BX), Z25, Z16
-	VFMADD231PS     64(BX)(R11*1), Z25, Z17
-	VFMADD231PS     64(BX)(R11*2), Z25, Z18
-	VFMADD231PS     64(R12), Z25, Z19
-	VFMADD231PS     64(R12)(R11*1), Y25, Y20
-	VFMADD231PS     64(R12)(R11*2), Y25, Y21
-	VFMADD231PS     64(R13), Y25, Y22
-	VFMADD231PS     64(R13)(R11*1), Y25, Y23
-	VPERMILPS       $0xaa, Z24, Z25
-	VFMADD231PS     128(BX), Z25, Z16
-	VFMADD231PS     128(BX)(R11*1), Z25, Z17
-	VFMADD231PS     128(BX)(R11*2), Z25, Z18
-	VFMADD231PS     128(R12), Z25, Z19
-	VFMADD231PS     128(R12)(R11*1), Y25, Y20
-	VFMADD231PS     128(R12)(R11*2), Y25, Y21
-	VFMADD231PS     128(R13), Y25, Y22
-	VFMADD231PS     128(R13)(R11*1), Y25, Y23
-	VPERMILPS       $0xff, Z24, Z24
-	VFMADD231PS     192(BX), Z24, Z16
-	VFMADD231PS     192(BX)(R11*1), Z24, Z17
-	VFMADD231PS     192(BX)(R11*2), Z24, Z18
-	VFMADD231PS     192(R12), Z24, Z19
-	VFMADD231PS     192(R12)(R11*1), Y24, Y20
-	VFMADD231PS     192(R12)(R11*2), Y24, Y21
-	VFMADD231PS     192(R13), Y24, Y22
-	VFMADD231PS     192(R13)(R11*1), Y24, Y23
-	ADDQ            $+16, R8
-	ADDQ            $+256, BX
-	ADDQ            $+256, R12
-	ADDQ            $+256, R13
-	SUBQ            $+4, R10
-	JGE             loop48
-
-done49:
-	ADDQ $+4, R10
-	SUBQ $+1, R10
-	JLT  done51
-
-loop50:
-	VBROADCASTSS (R8), Z24
-	VFMADD231PS  (BX), Z24, Z16
-	VFMADD231PS  (BX)(R11*1), Z24, Z17
-	VFMADD231PS  (BX)(R11*2), Z24, Z18
-	VFMADD231PS  (R12), Z24, Z19
-	VFMADD231PS  (R12)(R11*1), Y24, Y20
-	VFMADD231PS  (R12)(R11*2), Y24, Y21
-	VFMADD231PS  (R13), Y24, Y22
-	VFMADD231PS  (R13)(R11*1), Y24, Y23
-	ADDQ         $+4, R8
-	ADDQ         $+64, BX
-	ADDQ         $+64, R12
-	ADDQ         $+64, R13
-	SUBQ         $+1, R10
-	JGE          loop50
-
-done51:
-	ADDQ $+1, R10
-	MOVQ R13, BX
-	ADDQ R11, BX
-	CMPQ R9, $+1
-	JGE  loop45
-
-done46:
-	// Add what is there.
-	MOVQ   32(CX), R8
-	TESTQ  R8, R8
-	JEQ    done52
-	VADDPS (SI), Z16, Z16
-	VADDPS 64(SI), Z17, Z17
-	VADDPS 128(SI), Z18, Z18
-	VADDPS 192(SI), Z19, Z19
-	VADDPS 256(SI), Y20, Y20
-	VADDPS 320(SI), Y21, Y21
-	VADDPS 384(SI), Y22, Y22
-	VADDPS 448(SI), Y23, Y23
-
-done52:
-	MOVQ  112(CX), R8
-	TESTQ R8, R8
-	JEQ   done53
-
-	// Add the x part of one input.
-	MOVQ         24(CX), R9
-	SUBQ         R9, R8
-	ADDQ         DI, R8
-	MOVQ         16(AX), R9
-	VBROADCASTSS (R9), Z24
-	VMOVUPS      (DI), Z25
-	VFMADD231PS  (R8), Z24, Z25
-	VADDPS       Z25, Z16, Z16
-	VMOVUPS      64(DI), Z25
-	VFMADD231PS  64(R8), Z24, Z25
-	VADDPS       Z25, Z17, Z17
-	VMOVUPS      128(DI), Z25
-	VFMADD231PS  128(R8), Z24, Z25
-	VADDPS       Z25, Z18, Z18
-	VMOVUPS      192(DI), Z25
-	VFMADD231PS  192(R8), Z24, Z25
-	VADDPS       Z25, Z19, Z19
-	VMOVUPS      256(DI), Y25
-	VFMADD231PS  256(R8), Y24, Y25
-	VADDPS       Y25, Y20, Y20
-	VMOVUPS      320(DI), Y25
-	VFMADD231PS  320(R8), Y24, Y25
-	VADDPS       Y25, Y21, Y21
-	VMOVUPS      384(DI), Y25
-	VFMADD231PS  384(R8), Y24, Y25
-	VADDPS       Y25, Y22, Y22
-	VMOVUPS      448(DI), Y25
-	VFMADD231PS  448(R8), Y24, Y25
-	VADDPS       Y25, Y23, Y23
-
-done53:
-	VMOVUPS Z16, (SI)
-	VMOVUPS Z17, 64(SI)
-	VMOVUPS Z18, 128(SI)
-	VMOVUPS Z19, 192(SI)
-	VMOVUPS Y20, 256(SI)
-	VMOVUPS Y21, 320(SI)
-	VMOVUPS Y22, 384(SI)
-	VMOVUPS Y23, 448(SI)
-	MOVQ    80(CX), R8
-	ADDQ    R8, BX
-	MOVQ    64(CX), R8
-	ADDQ    R8, DI
-	MOVQ    72(CX), R8
-	ADDQ    R8, SI
-	MOVQ    80(CX), R8
-	ADDQ    R8, BX
-	MOVQ    64(CX), BX
-	ADDQ    BX, DI
-	MOVQ    72(CX), BX
-	ADDQ    BX, SI
-	JMP     done13
+	MOVQ         104(CX), DX
+	TESTQ        DX, DX
+	JNE          done43
+	MOVQ         SI, DX
+	VMOVUPS      (DX), Z16
+	VMOVUPS      64(DX), Z17
+	VMOVUPS      128(DX), Z18
+	VMOVUPS      192(DX), Z19
+	MOVQ         64(CX), R8
+	ADDQ         R8, DX
+	VMOVUPS      (DX), Y20
+	VMOVUPS      64(DX), Y21
+	VMOVUPS      128(DX), Y22
+	VMOVUPS      192(DX), Y23
 
 done43:
+	MOVQ 16(CX), DX
+	MOVQ 8(CX), R8
+	CMPQ R8, $+1
+	JLT  done45
+
+loop44:
+	MOVQ R8, R9
+	ADDQ $-128, R8
+	CMPQ R8, $+1
+	JLT  done46
+	MOVQ $+128, R9
+
+done46:
+	MOVQ R9, R10
+	SHLQ $0x06, R10
+	LEAQ (DI)(R10*1), R11
+	LEAQ (R11)(R10*2), R11
+	LEAQ (R11)(R10*1), R12
+	LEAQ (R12)(R10*2), R12
+	SUBQ $+4, R9
+	JLT  done48
+
+loop47:
+	VBROADCASTF32X4 (DX), Z24
+	VPERMILPS       $0x00, Z24, Z25
+	VFMADD231PS     (DI), Z25, Z16
+	VFMADD231PS     (DI)(R10*1), Z25, Z17
+	VFMADD231PS     (DI)(R10*2), Z25, Z18
+	VFMADD231PS     (R11), Z25, Z19
+	VFMADD231PS     (R11)(R10*1), Y25, Y20
+	VFMADD231PS     (R11)(R10*2), Y25, Y21
+	VFMADD231PS     (R12), Y25, Y22
+	VFMADD231PS     (R12)(R10*1), Y25, Y23
+	VPERMILPS       $0x55, Z24, Z25
+	VFMADD231PS     64(DI), Z25, Z16
+	VFMADD231PS     64(DI)(R10*1), Z25, Z17
+	VFMADD231PS     64(DI)(R10*2), Z25, Z18
+	VFMADD231PS     64(R11), Z25, Z19
+	VFMADD231PS     64(R11)(R10*1), Y25, Y20
+	VFMADD231PS     64(R11)(R10*2), Y25, Y21
+	VFMADD231PS     64(R12), Y25, Y22
+	VFMADD231PS     64(R12)(R10*1), Y25, Y23
+	VPERMILPS       $0xaa, Z24, Z25
+	VFMADD231PS     128(DI), Z25, Z16
+	VFMADD231PS     128(DI)(R10*1), Z25, Z17
+	VFMADD231PS     128(DI)(R10*2), Z25, Z18
+	VFMADD231PS     128(R11), Z25, Z19
+	VFMADD231PS     128(R11)(R10*1), Y25, Y20
+	VFMADD231PS     128(R11)(R10*2), Y25, Y21
+	VFMADD231PS     128(R12), Y25, Y22
+	VFMADD231PS     128(R12)(R10*1), Y25, Y23
+	VPERMILPS       $0xff, Z24, Z24
+	VFMADD231PS     192(DI), Z24, Z16
+	VFMADD231PS     192(DI)(R10*1), Z24, Z17
+	VFMADD231PS     192(DI)(R10*2), Z24, Z18
+	VFMADD231PS     192(R11), Z24, Z19
+	VFMADD231PS     192(R11)(R10*1), Y24, Y20
+	VFMADD231PS     192(R11)(R10*2), Y24, Y21
+	VFMADD231PS     192(R12), Y24, Y22
+	VFMADD231PS     192(R12)(R10*1), Y24, Y23
+	ADDQ            $+16, DX
+	ADDQ            $+256, DI
+	ADDQ            $+256, R11
+	ADDQ            $+256, R12
+	SUBQ            $+4, R9
+	JGE             loop47
+
+done48:
+	ADDQ $+4, R9
+	SUBQ $+1, R9
+	JLT  done50
+
+loop49:
+	VBROADCASTSS (DX), Z24
+	VFMADD231PS  (DI), Z24, Z16
+	VFMADD231PS  (DI)(R10*1), Z24, Z17
+	VFMADD231PS  (DI)(R10*2), Z24, Z18
+	VFMADD231PS  (R11), Z24, Z19
+	VFMADD231PS  (R11)(R10*1), Y24, Y20
+	VFMADD231PS  (R11)(R10*2), Y24, Y21
+	VFMADD231PS  (R12), Y24, Y22
+	VFMADD231PS  (R12)(R10*1), Y24, Y23
+	ADDQ         $+4, DX
+	ADDQ         $+64, DI
+	ADDQ         $+64, R11
+	ADDQ         $+64, R12
+	SUBQ         $+1, R9
+	JGE          loop49
+
+done50:
+	ADDQ $+1, R9
+	MOVQ R12, DI
+	ADDQ R10, DI
+	CMPQ R8, $+1
+	JGE  loop44
+
+done45:
+	// Add what is there.
+	MOVQ   32(CX), DX
+	TESTQ  DX, DX
+	JEQ    done51
+	VADDPS (BX), Z16, Z16
+	VADDPS 64(BX), Z17, Z17
+	VADDPS 128(BX), Z18, Z18
+	VADDPS 192(BX), Z19, Z19
+	VADDPS 256(BX), Y20, Y20
+	VADDPS 320(BX), Y21, Y21
+	VADDPS 384(BX), Y22, Y22
+	VADDPS 448(BX), Y23, Y23
+
+done51:
+	MOVQ  104(CX), DX
+	TESTQ DX, DX
+	JEQ   done52
+
+	// Add the x part of one input.
+	MOVQ         24(CX), DI
+	SUBQ         DI, DX
+	ADDQ         SI, DX
+	MOVQ         16(AX), DI
+	VBROADCASTSS (DI), Z24
+	VMOVUPS      (SI), Z25
+	VFMADD231PS  (DX), Z24, Z25
+	VADDPS       Z25, Z16, Z16
+	VMOVUPS      64(SI), Z25
+	VFMADD231PS  64(DX), Z24, Z25
+	VADDPS       Z25, Z17, Z17
+	VMOVUPS      128(SI), Z25
+	VFMADD231PS  128(DX), Z24, Z25
+	VADDPS       Z25, Z18, Z18
+	VMOVUPS      192(SI), Z25
+	VFMADD231PS  192(DX), Z24, Z25
+	VADDPS       Z25, Z19, Z19
+	VMOVUPS      256(SI), Y25
+	VFMADD231PS  256(DX), Y24, Y25
+	VADDPS       Y25, Y20, Y20
+	VMOVUPS      320(SI), Y25
+	VFMADD231PS  320(DX), Y24, Y25
+	VADDPS       Y25, Y21, Y21
+	VMOVUPS      384(SI), Y25
+	VFMADD231PS  384(DX), Y24, Y25
+	VADDPS       Y25, Y22, Y22
+	VMOVUPS      448(SI), Y25
+	VFMADD231PS  448(DX), Y24, Y25
+	VADDPS       Y25, Y23, Y23
+
+done52:
+	VMOVUPS Z16, (BX)
+	VMOVUPS Z17, 64(BX)
+	VMOVUPS Z18, 128(BX)
+	VMOVUPS Z19, 192(BX)
+	VMOVUPS Y20, 256(BX)
+	VMOVUPS Y21, 320(BX)
+	VMOVUPS Y22, 384(BX)
+	VMOVUPS Y23, 448(BX)
+	MOVQ    64(CX), DX
+	ADDQ    DX, SI
+	MOVQ    72(CX), DX
+	ADDQ    DX, BX
+	MOVQ    64(CX), DX
+	ADDQ    DX, SI
+	MOVQ    72(CX), DX
+	ADDQ    DX, BX
+	JMP     done12
+
 done42:
 done41:
-	MOVQ  72(CX), R8
-	TESTQ R8, R8
-	JLT   done13
+done40:
+	MOVQ  72(CX), DI
+	TESTQ DI, DI
+	JLT   done12
 
-last12:
-	MOVQ  144(CX), R8
-	TESTQ R8, R8
-	JEQ   done54
+last11:
+	MOVQ  136(CX), DI
+	TESTQ DI, DI
+	JEQ   done53
 
 	// The chains of a panel.
+	MOVQ         DX, DI
+	MOVQ         56(CX), R8
+	ADDQ         R8, DX
 	VBROADCASTSS constantsAVX512<>+108(SB), Y16
 	VBROADCASTSS constantsAVX512<>+108(SB), Y17
 	VBROADCASTSS constantsAVX512<>+108(SB), Y18
 	VBROADCASTSS constantsAVX512<>+108(SB), Y19
-	MOVQ         112(CX), R8
+	MOVQ         104(CX), R8
 	TESTQ        R8, R8
-	JNE          done55
-	MOVQ         DI, R8
+	JNE          done54
+	MOVQ         SI, R8
 	VMOVUPS      (R8), Y16
 	VMOVUPS      64(R8), Y17
 	VMOVUPS      128(R8), Y18
 	VMOVUPS      192(R8), Y19
 
-done55:
+done54:
 	MOVQ 16(CX), R8
 	MOVQ 8(CX), R9
 	CMPQ R9, $+1
-	JLT  done57
+	JLT  done56
 
-loop56:
+loop55:
 	MOVQ R9, R10
 	ADDQ $-128, R9
 	CMPQ R9, $+1
-	JLT  done58
+	JLT  done57
 	MOVQ $+128, R10
 
-done58:
+done57:
 	MOVQ R10, R11
 	SHLQ $0x06, R11
-	LEAQ (BX)(R11*1), R12
+	LEAQ (DI)(R11*1), R12
 	LEAQ (R12)(R11*2), R12
 	SUBQ $+4, R10
-	JLT  done60
+	JLT  done59
 
-loop59:
+loop58:
 	VBROADCASTF32X4 (R8), Z20
 	VPERMILPS       $0x00, Z20, Z21
-	VFMADD231PS     (BX), Y21, Y16
-	VFMADD231PS     (BX)(R11*1), Y21, Y17
-	VFMADD231PS     (BX)(R11*2), Y21, Y18
+	VFMADD231PS     (DI), Y21, Y16
+	VFMADD231PS     (DI)(R11*1), Y21, Y17
+	VFMADD231PS     (DI)(R11*2), Y21, Y18
 	VFMADD231PS     (R12), Y21, Y19
 	VPERMILPS       $0x55, Z20, Z21
-	VFMADD231PS     64(BX), Y21, Y16
-	VFMADD231PS     64(BX)(R11*1), Y21, Y17
-	VFMADD231PS     64(BX)(R11*2), Y21, Y18
+	VFMADD231PS     64(DI), Y21, Y16
+	VFMADD231PS     64(DI)(R11*1), Y21, Y17
+	VFMADD231PS     64(DI)(R11*2), Y21, Y18
 	VFMADD231PS     64(R12), Y21, Y19
 	VPERMILPS       $0xaa, Z20, Z21
-	VFMADD231PS     128(BX), Y21, Y16
-	VFMADD231PS     128(BX)(R11*1), Y21, Y17
-	VFMADD231PS     128(BX)(R11*2), Y21, Y18
+	VFMADD231PS     128(DI), Y21, Y16
+	VFMADD231PS     128(DI)(R11*1), Y21, Y17
+	VFMADD231PS     128(DI)(R11*2), Y21, Y18
 	VFMADD231PS     128(R12), Y21, Y19
 	VPERMILPS       $0xff, Z20, Z20
-	VFMADD231PS     192(BX), Y20, Y16
-	VFMADD231PS     192(BX)(R11*1), Y20, Y17
-	VFMADD231PS     192(BX)(R11*2), Y20, Y18
+	VFMADD231PS     192(DI), Y20, Y16
+	VFMADD231PS     192(DI)(R11*1), Y20, Y17
+	VFMADD231PS     192(DI)(R11*2), Y20, Y18
 	VFMADD231PS     192(R12), Y20, Y19
 	ADDQ            $+16, R8
-	ADDQ            $+256, BX
+	ADDQ            $+256, DI
 	ADDQ            $+256, R12
 	SUBQ            $+4, R10
-	JGE             loop59
+	JGE             loop58
 
-done60:
+done59:
 	ADDQ $+4, R10
 	SUBQ $+1, R10
-	JLT  done62
+	JLT  done61
 
-loop61:
+loop60:
 	VBROADCASTSS (R8), Z20
-	VFMADD231PS  (BX), Y20, Y16
-	VFMADD231PS  (BX)(R11*1), Y20, Y17
-	VFMADD231PS  (BX)(R11*2), Y20, Y18
+	VFMADD231PS  (DI), Y20, Y16
+	VFMADD231PS  (DI)(R11*1), Y20, Y17
+	VFMADD231PS  (DI)(R11*2), Y20, Y18
 	VFMADD231PS  (R12), Y20, Y19
 	ADDQ         $+4, R8
-	ADDQ         $+64, BX
+	ADDQ         $+64, DI
 	ADDQ         $+64, R12
 	SUBQ         $+1, R10
-	JGE          loop61
+	JGE          loop60
+
+done61:
+	ADDQ $+1, R10
+	MOVQ R12, DI
+	CMPQ R9, $+1
+	JGE  loop55
+
+done56:
+	// Add what is there.
+	MOVQ   32(CX), DI
+	TESTQ  DI, DI
+	JEQ    done62
+	VADDPS (BX), Y16, Y16
+	VADDPS 64(BX), Y17, Y17
+	VADDPS 128(BX), Y18, Y18
+	VADDPS 192(BX), Y19, Y19
 
 done62:
-	ADDQ $+1, R10
-	MOVQ R12, BX
-	CMPQ R9, $+1
-	JGE  loop56
-
-done57:
-	// Add what is there.
-	MOVQ   32(CX), R8
-	TESTQ  R8, R8
-	JEQ    done63
-	VADDPS (SI), Y16, Y16
-	VADDPS 64(SI), Y17, Y17
-	VADDPS 128(SI), Y18, Y18
-	VADDPS 192(SI), Y19, Y19
-
-done63:
-	MOVQ  112(CX), R8
-	TESTQ R8, R8
-	JEQ   done64
+	MOVQ  104(CX), DI
+	TESTQ DI, DI
+	JEQ   done63
 
 	// Add the x part of one input.
-	MOVQ         24(CX), R9
-	SUBQ         R9, R8
-	ADDQ         DI, R8
-	MOVQ         16(AX), R9
-	VBROADCASTSS (R9), Z20
-	VMOVUPS      (DI), Y21
-	VFMADD231PS  (R8), Y20, Y21
+	MOVQ         24(CX), R8
+	SUBQ         R8, DI
+	ADDQ         SI, DI
+	MOVQ         16(AX), R8
+	VBROADCASTSS (R8), Z20
+	VMOVUPS      (SI), Y21
+	VFMADD231PS  (DI), Y20, Y21
 	VADDPS       Y21, Y16, Y16
-	VMOVUPS      64(DI), Y21
-	VFMADD231PS  64(R8), Y20, Y21
+	VMOVUPS      64(SI), Y21
+	VFMADD231PS  64(DI), Y20, Y21
 	VADDPS       Y21, Y17, Y17
-	VMOVUPS      128(DI), Y21
-	VFMADD231PS  128(R8), Y20, Y21
+	VMOVUPS      128(SI), Y21
+	VFMADD231PS  128(DI), Y20, Y21
 	VADDPS       Y21, Y18, Y18
-	VMOVUPS      192(DI), Y21
-	VFMADD231PS  192(R8), Y20, Y21
+	VMOVUPS      192(SI), Y21
+	VFMADD231PS  192(DI), Y20, Y21
 	VADDPS       Y21, Y19, Y19
 
-done64:
-	VMOVUPS Y16, (SI)
-	VMOVUPS Y17, 64(SI)
-	VMOVUPS Y18, 128(SI)
-	VMOVUPS Y19, 192(SI)
-	MOVQ    80(CX), R8
-	ADDQ    R8, BX
-	MOVQ    64(CX), BX
-	ADDQ    BX, DI
-	MOVQ    72(CX), BX
-	ADDQ    BX, SI
+done63:
+	VMOVUPS Y16, (BX)
+	VMOVUPS Y17, 64(BX)
+	VMOVUPS Y18, 128(BX)
+	VMOVUPS Y19, 192(BX)
+	MOVQ    64(CX), DI
+	ADDQ    DI, SI
+	MOVQ    72(CX), DI
+	ADDQ    DI, BX
 
-done54:
-	MOVQ  72(CX), BX
-	TESTQ BX, BX
-	JGE   done13
-	MOVQ  (CX), BX
-	MOVQ  56(CX), R8
-	ADDQ  R8, BX
-	JMP   start11
+done53:
+	MOVQ  72(CX), DI
+	TESTQ DI, DI
+	JLT   start10
 
-done13:
-	MOVQ 336(AX), BX
-	ADDQ BX, CX
-	ADDQ $-1, DX
-	CMPQ DX, $+1
-	JGE  loop4
-
-done5:
+done12:
+	MOVQ  328(AX), DX
+	ADDQ  DX, CX
+	MOVQ  320(AX), DX
+	ADDQ  $-1, DX
+	MOVQ  DX, 320(AX)
+	CMPQ  DX, $+1
+	JGE   product3
 	MOVQ  AX, CX
-	MOVQ  344(AX), DX
+	MOVQ  336(AX), DX
 	TESTQ DX, DX
-	JEQ   done65
+	JEQ   done64
 
 	// Back.
 	MOVQ $+2, DX
 
-loop66:
-	MOVQ  88(CX), BX
+loop65:
+	MOVQ  80(CX), BX
 	MOVQ  (CX), SI
 	ADDQ  BX, SI
 	MOVQ  SI, (CX)
-	MOVQ  96(CX), BX
+	MOVQ  88(CX), BX
 	MOVQ  24(CX), SI
 	ADDQ  BX, SI
 	MOVQ  SI, 24(CX)
-	MOVQ  104(CX), BX
+	MOVQ  96(CX), BX
 	MOVQ  40(CX), SI
 	ADDQ  BX, SI
 	MOVQ  SI, 40(CX)
-	MOVQ  112(CX), BX
+	MOVQ  104(CX), BX
 	TESTQ BX, BX
-	JEQ   done67
-	MOVQ  96(CX), BX
-	MOVQ  112(CX), SI
+	JEQ   done66
+	MOVQ  88(CX), BX
+	MOVQ  104(CX), SI
 	ADDQ  BX, SI
-	MOVQ  SI, 112(CX)
+	MOVQ  SI, 104(CX)
 
-done67:
+done66:
 	MOVQ  $+0, BX
 	MOVQ  56(CX), SI
 	SUBQ  SI, BX
 	MOVQ  BX, 56(CX)
 	MOVQ  $+0, BX
-	MOVQ  88(CX), SI
+	MOVQ  80(CX), SI
 	SUBQ  SI, BX
-	MOVQ  BX, 88(CX)
+	MOVQ  BX, 80(CX)
 	MOVQ  $+0, BX
 	MOVQ  64(CX), SI
 	SUBQ  SI, BX
 	MOVQ  BX, 64(CX)
 	MOVQ  $+0, BX
-	MOVQ  96(CX), SI
+	MOVQ  88(CX), SI
 	SUBQ  SI, BX
-	MOVQ  BX, 96(CX)
+	MOVQ  BX, 88(CX)
 	MOVQ  $+0, BX
 	MOVQ  72(CX), SI
 	SUBQ  SI, BX
 	MOVQ  BX, 72(CX)
 	MOVQ  $+0, BX
-	MOVQ  104(CX), SI
+	MOVQ  96(CX), SI
 	SUBQ  SI, BX
-	MOVQ  BX, 104(CX)
-	MOVQ  80(CX), BX
-	MOVQ  56(CX), SI
-	LEAQ  (BX)(SI*2), BX
-	MOVQ  BX, 80(CX)
-	ADDQ  $+160, CX
+	MOVQ  BX, 96(CX)
+	ADDQ  $+152, CX
 	ADDQ  $-1, DX
 	TESTQ DX, DX
-	JNE   loop66
-	MOVQ  352(AX), CX
+	JNE   loop65
+	MOVQ  344(AX), CX
 	TESTQ CX, CX
-	JEQ   done68
-	MOVQ  320(AX), DX
+	JEQ   done67
+	MOVQ  304(AX), DX
 	ADDQ  CX, DX
-	MOVQ  DX, 320(AX)
+	MOVQ  DX, 304(AX)
 	MOVQ  $+0, CX
-	MOVQ  352(AX), DX
+	MOVQ  344(AX), DX
 	SUBQ  DX, CX
-	MOVQ  CX, 352(AX)
+	MOVQ  CX, 344(AX)
 	MOVQ  $+0, CX
-	MOVQ  336(AX), DX
+	MOVQ  328(AX), DX
 	SUBQ  DX, CX
-	MOVQ  CX, 336(AX)
+	MOVQ  CX, 328(AX)
 	MOVQ  32(AX), CX
-	MOVQ  192(AX), DX
-	MOVQ  CX, 192(AX)
+	MOVQ  184(AX), DX
+	MOVQ  CX, 184(AX)
 	MOVQ  DX, 32(AX)
 
-done68:
-done65:
-	MOVQ 320(AX), CX
+done67:
+done64:
+	MOVQ 304(AX), CX
 	LEAQ (AX)(CX*1), CX
 	MOVQ (CX), CX
-	MOVQ 432(AX), DX
-	MOVQ 440(AX), BX
-	MOVQ 448(AX), SI
-	MOVQ 472(AX), DI
-	MOVQ 368(AX), R8
+	MOVQ 424(AX), DX
+	MOVQ 432(AX), BX
+	MOVQ 440(AX), SI
+	MOVQ 464(AX), DI
+	MOVQ 360(AX), R8
 
 	// 16 elements at a time.
 	CMPQ R8, $+16
-	JLT  done69
+	JLT  done68
 
 	// Input and cell gates. Forget gate and c. Output gate.
 	VMOVUPS      (SI), Z17
@@ -10192,9 +10163,9 @@ done65:
 	VFMADD213PS  Z23, Z17, Z20
 	ADDQ         $-16, R8
 	CMPQ         R8, $+16
-	JLT          done71
+	JLT          done70
 
-loop70:
+loop69:
 	// h of the units before. Input and cell gates. Forget gate and c. Output gate.
 	VMOVUPS      256(SI), Z17
 	VMOVUPS      64(DI), Z16
@@ -10350,9 +10321,9 @@ loop70:
 	ADDQ         $+192, SI
 	ADDQ         $-16, R8
 	CMPQ         R8, $+16
-	JGE          loop70
+	JGE          loop69
 
-done71:
+done70:
 	// h of the units before.
 	VMINPS      Z19, Z5, Z16
 	VMOVAPS     Z7, Z17
@@ -10378,14 +10349,14 @@ done71:
 	ADDQ        $+64, DI
 	ADDQ        $+192, SI
 
-done69:
+done68:
 	// The last elements.
 	TESTQ R8, R8
-	JEQ   done72
+	JEQ   done71
 	CMPQ  R8, $+9
-	JGE   more73
+	JGE   more72
 	CMPQ  R8, $+8
-	JEQ   half75
+	JEQ   half74
 	MOVL  $-1, CX
 	BZHIL R8, CX, CX
 	KMOVW CX, K1
@@ -10499,9 +10470,9 @@ done69:
 	VMULPS       Y21, Y20, Y16
 	VDIVPS       Y16, Y22, Y16
 	VMOVUPS      Y16, K1, (DX)
-	JMP          done74
+	JMP          done73
 
-half75:
+half74:
 	// Input and cell gates. Forget gate and c. Output gate. h of the units before.
 	VMOVUPS      (SI), Y17
 	VMOVUPS      64(SI), Y25
@@ -10611,9 +10582,9 @@ half75:
 	VMULPS       Y21, Y20, Y16
 	VDIVPS       Y16, Y22, Y16
 	VMOVUPS      Y16, (DX)
-	JMP          done74
+	JMP          done73
 
-more73:
+more72:
 	MOVL  $-1, CX
 	BZHIL R8, CX, CX
 	KMOVW CX, K1
@@ -10728,28 +10699,28 @@ more73:
 	VDIVPS       Z16, Z22, Z16
 	VMOVUPS      Z16, K1, (DX)
 
-done74:
-done72:
-next3:
-	MOVQ  400(AX), CX
+done73:
+done71:
+next4:
+	MOVQ  392(AX), CX
 	TESTQ CX, CX
-	JEQ   done76
+	JEQ   done75
 
 	// A Linear of h.
 	CMPQ      CX, $+2
-	JLT       one77
-	MOVQ      416(AX), DX
+	JLT       one76
+	MOVQ      408(AX), DX
 	MOVL      $-1, BX
 	BZHIL     CX, BX, BX
 	KMOVW     BX, K1
 	VMOVUPS.Z (DX), K1, Z16
-	MOVQ      432(AX), DX
-	MOVQ      424(AX), BX
-	MOVQ      368(AX), SI
+	MOVQ      424(AX), DX
+	MOVQ      416(AX), BX
+	MOVQ      360(AX), SI
 	SUBQ      $+8, SI
-	JLT       done80
+	JLT       done79
 
-loop79:
+loop78:
 	VBROADCASTF32X4 (DX), Z17
 	VPERMILPS       $0x00, Z17, Z18
 	VFMADD231PS     (BX), Z18, Z16
@@ -10771,40 +10742,40 @@ loop79:
 	ADDQ            $+32, DX
 	ADDQ            $+512, BX
 	SUBQ            $+8, SI
-	JGE             loop79
+	JGE             loop78
 
-done80:
+done79:
 	ADDQ $+8, SI
 	SUBQ $+1, SI
-	JLT  done82
+	JLT  done81
 
-loop81:
+loop80:
 	VBROADCASTSS (DX), Z17
 	VFMADD231PS  (BX), Z17, Z16
 	ADDQ         $+4, DX
 	ADDQ         $+64, BX
 	SUBQ         $+1, SI
-	JGE          loop81
+	JGE          loop80
 
-done82:
+done81:
 	ADDQ    $+1, SI
-	MOVQ    408(AX), DX
+	MOVQ    400(AX), DX
 	MOVL    $-1, BX
 	BZHIL   CX, BX, BX
 	KMOVW   BX, K1
 	VMOVUPS Z16, K1, (DX)
-	JMP     done78
+	JMP     done77
 
-one77:
-	MOVQ         416(AX), CX
+one76:
+	MOVQ         408(AX), CX
 	VBROADCASTSS (CX), Z16
-	MOVQ         432(AX), CX
-	MOVQ         424(AX), DX
-	MOVQ         368(AX), BX
+	MOVQ         424(AX), CX
+	MOVQ         416(AX), DX
+	MOVQ         360(AX), BX
 	SUBQ         $+8, BX
-	JLT          done84
+	JLT          done83
 
-loop83:
+loop82:
 	VBROADCASTF32X4 (CX), Z17
 	VPERMILPS       $0x00, Z17, Z18
 	VFMADD231PS     (DX), Z18, Z16
@@ -10826,38 +10797,42 @@ loop83:
 	ADDQ            $+32, CX
 	ADDQ            $+512, DX
 	SUBQ            $+8, BX
-	JGE             loop83
+	JGE             loop82
 
-done84:
+done83:
 	ADDQ $+8, BX
 	SUBQ $+1, BX
-	JLT  done86
+	JLT  done85
 
-loop85:
+loop84:
 	VBROADCASTSS (CX), Z17
 	VFMADD231PS  (DX), Z17, Z16
 	ADDQ         $+4, CX
 	ADDQ         $+64, DX
 	SUBQ         $+1, BX
-	JGE          loop85
+	JGE          loop84
 
-done86:
+done85:
 	ADDQ   $+1, BX
-	MOVQ   408(AX), CX
+	MOVQ   400(AX), CX
 	VMOVSS X16, (CX)
 
-done78:
-done76:
+done77:
+done75:
 	// To the next step.
-	MOVQ  360(AX), CX
+	MOVQ  352(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 360(AX)
+	MOVQ  CX, 352(AX)
 	TESTQ CX, CX
 	JEQ   done2
+	MOVQ  424(AX), CX
+	MOVQ  CX, 456(AX)
 	MOVQ  432(AX), CX
 	MOVQ  CX, 464(AX)
-	MOVQ  440(AX), CX
-	MOVQ  CX, 472(AX)
+	MOVQ  424(AX), CX
+	MOVQ  472(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 424(AX)
 	MOVQ  432(AX), CX
 	MOVQ  480(AX), DX
 	ADDQ  DX, CX
@@ -10870,24 +10845,20 @@ done76:
 	MOVQ  496(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 448(AX)
-	MOVQ  456(AX), CX
+	MOVQ  16(AX), CX
 	MOVQ  504(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 456(AX)
-	MOVQ  16(AX), CX
-	MOVQ  512(AX), DX
-	ADDQ  DX, CX
 	MOVQ  CX, 16(AX)
-	MOVQ  464(AX), CX
-	MOVQ  CX, 176(AX)
+	MOVQ  456(AX), CX
+	MOVQ  CX, 168(AX)
 	MOVQ  40(AX), CX
 	MOVQ  48(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 40(AX)
-	MOVQ  200(AX), CX
-	MOVQ  208(AX), DX
+	MOVQ  192(AX), CX
+	MOVQ  200(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 200(AX)
+	MOVQ  CX, 192(AX)
 	JMP   step1
 
 done2:
@@ -10923,172 +10894,173 @@ TEXT ·lstmStepsTrainAVX512(SB), NOSPLIT, $8-8
 
 step1:
 	// A step.
-	MOVQ 328(AX), DX
-	MOVQ 320(AX), CX
+	MOVQ 304(AX), CX
 	LEAQ (AX)(CX*1), CX
-	CMPQ DX, $+1
-	JLT  done5
+	MOVQ 312(AX), DX
+	MOVQ DX, 320(AX)
 
-loop4:
+product3:
+	MOVQ 320(AX), DX
 	CMPQ DX, $+1
+	JNE  done5
+	MOVQ 368(AX), DX
+	CMPQ DX, $+16
 	JNE  done6
-	MOVQ 376(AX), BX
-	CMPQ BX, $+16
-	JNE  done7
 	MOVQ (CX), DX
 	MOVQ 40(CX), BX
 	MOVQ 24(CX), SI
 
 	// The chains of a panel.
+	MOVQ         DX, DI
+	MOVQ         56(CX), R8
+	ADDQ         R8, DX
 	VBROADCASTSS constantsAVX512<>+108(SB), Z16
 	VBROADCASTSS constantsAVX512<>+108(SB), Z17
 	VBROADCASTSS constantsAVX512<>+108(SB), Z18
 	VBROADCASTSS constantsAVX512<>+108(SB), Z19
-	MOVQ         112(CX), DI
-	TESTQ        DI, DI
-	JNE          done8
-	MOVQ         SI, DI
-	VMOVUPS      (DI), Z16
-	VMOVUPS      64(DI), Z17
-	VMOVUPS      128(DI), Z18
-	VMOVUPS      192(DI), Z19
+	MOVQ         104(CX), DX
+	TESTQ        DX, DX
+	JNE          done7
+	MOVQ         SI, DX
+	VMOVUPS      (DX), Z16
+	VMOVUPS      64(DX), Z17
+	VMOVUPS      128(DX), Z18
+	VMOVUPS      192(DX), Z19
 
-done8:
+done7:
 	// As many inputs as units.
-	MOVQ            16(CX), DI
+	MOVQ            16(CX), DX
 	MOVQ            $+1024, R8
-	LEAQ            (DX)(R8*1), R9
+	LEAQ            (DI)(R8*1), R9
 	LEAQ            (R9)(R8*2), R9
-	VBROADCASTF32X4 (DI), Z20
+	VBROADCASTF32X4 (DX), Z20
 	VPERMILPS       $0x00, Z20, Z21
-	VFMADD231PS     (DX), Z21, Z16
-	VFMADD231PS     (DX)(R8*1), Z21, Z17
-	VFMADD231PS     (DX)(R8*2), Z21, Z18
+	VFMADD231PS     (DI), Z21, Z16
+	VFMADD231PS     (DI)(R8*1), Z21, Z17
+	VFMADD231PS     (DI)(R8*2), Z21, Z18
 	VFMADD231PS     (R9), Z21, Z19
 	VPERMILPS       $0x55, Z20, Z21
-	VFMADD231PS     64(DX), Z21, Z16
-	VFMADD231PS     64(DX)(R8*1), Z21, Z17
-	VFMADD231PS     64(DX)(R8*2), Z21, Z18
+	VFMADD231PS     64(DI), Z21, Z16
+	VFMADD231PS     64(DI)(R8*1), Z21, Z17
+	VFMADD231PS     64(DI)(R8*2), Z21, Z18
 	VFMADD231PS     64(R9), Z21, Z19
 	VPERMILPS       $0xaa, Z20, Z21
-	VFMADD231PS     128(DX), Z21, Z16
-	VFMADD231PS     128(DX)(R8*1), Z21, Z17
-	VFMADD231PS     128(DX)(R8*2), Z21, Z18
+	VFMADD231PS     128(DI), Z21, Z16
+	VFMADD231PS     128(DI)(R8*1), Z21, Z17
+	VFMADD231PS     128(DI)(R8*2), Z21, Z18
 	VFMADD231PS     128(R9), Z21, Z19
 	VPERMILPS       $0xff, Z20, Z20
-	VFMADD231PS     192(DX), Z20, Z16
-	VFMADD231PS     192(DX)(R8*1), Z20, Z17
-	VFMADD231PS     192(DX)(R8*2), Z20, Z18
+	VFMADD231PS     192(DI), Z20, Z16
+	VFMADD231PS     192(DI)(R8*1), Z20, Z17
+	VFMADD231PS     192(DI)(R8*2), Z20, Z18
 	VFMADD231PS     192(R9), Z20, Z19
-	VBROADCASTF32X4 16(DI), Z20
+	VBROADCASTF32X4 16(DX), Z20
 	VPERMILPS       $0x00, Z20, Z21
-	VFMADD231PS     256(DX), Z21, Z16
-	VFMADD231PS     256(DX)(R8*1), Z21, Z17
-	VFMADD231PS     256(DX)(R8*2), Z21, Z18
+	VFMADD231PS     256(DI), Z21, Z16
+	VFMADD231PS     256(DI)(R8*1), Z21, Z17
+	VFMADD231PS     256(DI)(R8*2), Z21, Z18
 	VFMADD231PS     256(R9), Z21, Z19
 	VPERMILPS       $0x55, Z20, Z21
-	VFMADD231PS     320(DX), Z21, Z16
-	VFMADD231PS     320(DX)(R8*1), Z21, Z17
-	VFMADD231PS     320(DX)(R8*2), Z21, Z18
+	VFMADD231PS     320(DI), Z21, Z16
+	VFMADD231PS     320(DI)(R8*1), Z21, Z17
+	VFMADD231PS     320(DI)(R8*2), Z21, Z18
 	VFMADD231PS     320(R9), Z21, Z19
 	VPERMILPS       $0xaa, Z20, Z21
-	VFMADD231PS     384(DX), Z21, Z16
-	VFMADD231PS     384(DX)(R8*1), Z21, Z17
-	VFMADD231PS     384(DX)(R8*2), Z21, Z18
+	VFMADD231PS     384(DI), Z21, Z16
+	VFMADD231PS     384(DI)(R8*1), Z21, Z17
+	VFMADD231PS     384(DI)(R8*2), Z21, Z18
 	VFMADD231PS     384(R9), Z21, Z19
 	VPERMILPS       $0xff, Z20, Z20
-	VFMADD231PS     448(DX), Z20, Z16
-	VFMADD231PS     448(DX)(R8*1), Z20, Z17
-	VFMADD231PS     448(DX)(R8*2), Z20, Z18
+	VFMADD231PS     448(DI), Z20, Z16
+	VFMADD231PS     448(DI)(R8*1), Z20, Z17
+	VFMADD231PS     448(DI)(R8*2), Z20, Z18
 	VFMADD231PS     448(R9), Z20, Z19
-	VBROADCASTF32X4 32(DI), Z20
+	VBROADCASTF32X4 32(DX), Z20
 	VPERMILPS       $0x00, Z20, Z21
-	VFMADD231PS     512(DX), Z21, Z16
-	VFMADD231PS     512(DX)(R8*1), Z21, Z17
-	VFMADD231PS     512(DX)(R8*2), Z21, Z18
+	VFMADD231PS     512(DI), Z21, Z16
+	VFMADD231PS     512(DI)(R8*1), Z21, Z17
+	VFMADD231PS     512(DI)(R8*2), Z21, Z18
 	VFMADD231PS     512(R9), Z21, Z19
 	VPERMILPS       $0x55, Z20, Z21
-	VFMADD231PS     576(DX), Z21, Z16
-	VFMADD231PS     576(DX)(R8*1), Z21, Z17
-	VFMADD231PS     576(DX)(R8*2), Z21, Z18
+	VFMADD231PS     576(DI), Z21, Z16
+	VFMADD231PS     576(DI)(R8*1), Z21, Z17
+	VFMADD231PS     576(DI)(R8*2), Z21, Z18
 	VFMADD231PS     576(R9), Z21, Z19
 	VPERMILPS       $0xaa, Z20, Z21
-	VFMADD231PS     640(DX), Z21, Z16
-	VFMADD231PS     640(DX)(R8*1), Z21, Z17
-	VFMADD231PS     640(DX)(R8*2), Z21, Z18
+	VFMADD231PS     640(DI), Z21, Z16
+	VFMADD231PS     640(DI)(R8*1), Z21, Z17
+	VFMADD231PS     640(DI)(R8*2), Z21, Z18
 	VFMADD231PS     640(R9), Z21, Z19
 	VPERMILPS       $0xff, Z20, Z20
-	VFMADD231PS     704(DX), Z20, Z16
-	VFMADD231PS     704(DX)(R8*1), Z20, Z17
-	VFMADD231PS     704(DX)(R8*2), Z20, Z18
+	VFMADD231PS     704(DI), Z20, Z16
+	VFMADD231PS     704(DI)(R8*1), Z20, Z17
+	VFMADD231PS     704(DI)(R8*2), Z20, Z18
 	VFMADD231PS     704(R9), Z20, Z19
-	VBROADCASTF32X4 48(DI), Z20
+	VBROADCASTF32X4 48(DX), Z20
 	VPERMILPS       $0x00, Z20, Z21
-	VFMADD231PS     768(DX), Z21, Z16
-	VFMADD231PS     768(DX)(R8*1), Z21, Z17
-	VFMADD231PS     768(DX)(R8*2), Z21, Z18
+	VFMADD231PS     768(DI), Z21, Z16
+	VFMADD231PS     768(DI)(R8*1), Z21, Z17
+	VFMADD231PS     768(DI)(R8*2), Z21, Z18
 	VFMADD231PS     768(R9), Z21, Z19
 	VPERMILPS       $0x55, Z20, Z21
-	VFMADD231PS     832(DX), Z21, Z16
-	VFMADD231PS     832(DX)(R8*1), Z21, Z17
-	VFMADD231PS     832(DX)(R8*2), Z21, Z18
+	VFMADD231PS     832(DI), Z21, Z16
+	VFMADD231PS     832(DI)(R8*1), Z21, Z17
+	VFMADD231PS     832(DI)(R8*2), Z21, Z18
 	VFMADD231PS     832(R9), Z21, Z19
 	VPERMILPS       $0xaa, Z20, Z21
-	VFMADD231PS     896(DX), Z21, Z16
-	VFMADD231PS     896(DX)(R8*1), Z21, Z17
-	VFMADD231PS     896(DX)(R8*2), Z21, Z18
+	VFMADD231PS     896(DI), Z21, Z16
+	VFMADD231PS     896(DI)(R8*1), Z21, Z17
+	VFMADD231PS     896(DI)(R8*2), Z21, Z18
 	VFMADD231PS     896(R9), Z21, Z19
 	VPERMILPS       $0xff, Z20, Z20
-	VFMADD231PS     960(DX), Z20, Z16
-	VFMADD231PS     960(DX)(R8*1), Z20, Z17
-	VFMADD231PS     960(DX)(R8*2), Z20, Z18
+	VFMADD231PS     960(DI), Z20, Z16
+	VFMADD231PS     960(DI)(R8*1), Z20, Z17
+	VFMADD231PS     960(DI)(R8*2), Z20, Z18
 	VFMADD231PS     960(R9), Z20, Z19
 
 	// Add what is there.
-	MOVQ   32(CX), DI
-	TESTQ  DI, DI
-	JEQ    done9
+	MOVQ   32(CX), DX
+	TESTQ  DX, DX
+	JEQ    done8
 	VADDPS (BX), Z16, Z16
 	VADDPS 64(BX), Z17, Z17
 	VADDPS 128(BX), Z18, Z18
 	VADDPS 192(BX), Z19, Z19
 
-done9:
-	MOVQ  112(CX), DI
-	TESTQ DI, DI
-	JEQ   done10
+done8:
+	MOVQ  104(CX), DX
+	TESTQ DX, DX
+	JEQ   done9
 
 	// Add the x part of one input.
-	MOVQ         24(CX), R8
-	SUBQ         R8, DI
-	ADDQ         SI, DI
-	MOVQ         16(AX), R8
-	VBROADCASTSS (R8), Z20
+	MOVQ         24(CX), DI
+	SUBQ         DI, DX
+	ADDQ         SI, DX
+	MOVQ         16(AX), DI
+	VBROADCASTSS (DI), Z20
 	VMOVUPS      (SI), Z21
-	VFMADD231PS  (DI), Z20, Z21
+	VFMADD231PS  (DX), Z20, Z21
 	VADDPS       Z21, Z16, Z16
 	VMOVUPS      64(SI), Z21
-	VFMADD231PS  64(DI), Z20, Z21
+	VFMADD231PS  64(DX), Z20, Z21
 	VADDPS       Z21, Z17, Z17
 	VMOVUPS      128(SI), Z21
-	VFMADD231PS  128(DI), Z20, Z21
+	VFMADD231PS  128(DX), Z20, Z21
 	VADDPS       Z21, Z18, Z18
 	VMOVUPS      192(SI), Z21
-	VFMADD231PS  192(DI), Z20, Z21
+	VFMADD231PS  192(DX), Z20, Z21
 	VADDPS       Z21, Z19, Z19
 
-done10:
-	MOVQ 80(CX), DI
-	ADDQ DI, DX
+done9:
 	MOVQ 64(CX), DX
 	ADDQ DX, SI
 	MOVQ 72(CX), CX
 	ADDQ CX, BX
-	MOVQ 432(AX), CX
-	MOVQ 440(AX), DX
-	MOVQ 448(AX), BX
-	MOVQ 472(AX), SI
-	MOVQ 368(AX), DI
+	MOVQ 424(AX), CX
+	MOVQ 432(AX), DX
+	MOVQ 440(AX), BX
+	MOVQ 464(AX), SI
+	MOVQ 360(AX), DI
 
 	// Input and cell gates. Forget gate and c. Output gate. h of the units before.
 	VMINPS       Z16, Z0, Z16
@@ -11207,39 +11179,44 @@ done10:
 	VMULPS       Z18, Z24, Z16
 	VDIVPS       Z16, Z19, Z16
 	VMOVUPS      Z16, (CX)
-	JMP          next3
+	JMP          next4
 
-done7:
 done6:
-	MOVQ  (CX), BX
-	MOVQ  40(CX), SI
-	MOVQ  24(CX), DI
-	MOVQ  72(CX), R8
-	TESTQ R8, R8
-	JGE   start11
-	MOVQ  152(CX), R8
+done5:
+	MOVQ  (CX), DX
+	MOVQ  40(CX), BX
+	MOVQ  24(CX), SI
+	MOVQ  72(CX), DI
+	TESTQ DI, DI
+	JGE   start10
+	MOVQ  144(CX), DI
+	TESTQ DI, DI
+	JEQ   done13
+	JMP   last11
+
+done13:
+start10:
+	MOVQ  120(CX), DI
+	MOVQ  136(CX), R8
 	TESTQ R8, R8
 	JEQ   done14
-	JMP   last12
+	MOVQ  112(CX), R8
 
 done14:
-start11:
-	MOVQ  128(CX), R8
-	MOVQ  144(CX), R9
-	TESTQ R9, R9
+	SUBQ  R8, DI
+	MOVQ  112(CX), R8
+	TESTQ R8, R8
 	JEQ   done15
-	MOVQ  120(CX), R9
+	CMPQ  DI, $+2
+	JLT   done17
 
-done15:
-	SUBQ  R9, R8
-	MOVQ  120(CX), R9
-	TESTQ R9, R9
-	JEQ   done16
-	CMPQ  R8, $+2
-	JLT   done18
-
-loop17:
+loop16:
 	// The chains of a panel.
+	MOVQ         DX, R8
+	MOVQ         56(CX), R9
+	ADDQ         R9, DX
+	MOVQ         56(CX), R9
+	ADDQ         R9, DX
 	VBROADCASTSS constantsAVX512<>+108(SB), Z16
 	VBROADCASTSS constantsAVX512<>+108(SB), Z17
 	VBROADCASTSS constantsAVX512<>+108(SB), Z18
@@ -11248,10 +11225,10 @@ loop17:
 	VBROADCASTSS constantsAVX512<>+108(SB), Z21
 	VBROADCASTSS constantsAVX512<>+108(SB), Z22
 	VBROADCASTSS constantsAVX512<>+108(SB), Z23
-	MOVQ         112(CX), R9
+	MOVQ         104(CX), R9
 	TESTQ        R9, R9
-	JNE          done19
-	MOVQ         DI, R9
+	JNE          done18
+	MOVQ         SI, R9
 	VMOVUPS      (R9), Z16
 	VMOVUPS      64(R9), Z17
 	VMOVUPS      128(R9), Z18
@@ -11263,330 +11240,332 @@ loop17:
 	VMOVUPS      128(R9), Z22
 	VMOVUPS      192(R9), Z23
 
-done19:
+done18:
 	MOVQ 16(CX), R9
 	MOVQ 8(CX), R10
 	CMPQ R10, $+1
-	JLT  done21
+	JLT  done20
 
-loop20:
+loop19:
 	MOVQ R10, R11
 	ADDQ $-128, R10
 	CMPQ R10, $+1
-	JLT  done22
+	JLT  done21
 	MOVQ $+128, R11
 
-done22:
+done21:
 	MOVQ R11, R12
 	SHLQ $0x06, R12
-	LEAQ (BX)(R12*1), R13
+	LEAQ (R8)(R12*1), R13
 	LEAQ (R13)(R12*2), R13
 	LEAQ (R13)(R12*1), R14
 	LEAQ (R14)(R12*2), R14
 	SUBQ $+4, R11
-	JLT  done24
+	JLT  done23
 
-loop23:
+loop22:
 	VBROADCASTF32X4 (R9), Z24
 	VPERMILPS       $0x00, Z24, Z25
-	VFMADD231PS     (BX), Z25, Z16
-	VFMADD231PS     (BX)(R12*1), Z25, Z17
-	VFMADD231PS     (BX)(R12*2), Z25, Z18
+	VFMADD231PS     (R8), Z25, Z16
+	VFMADD231PS     (R8)(R12*1), Z25, Z17
+	VFMADD231PS     (R8)(R12*2), Z25, Z18
 	VFMADD231PS     (R13), Z25, Z19
 	VFMADD231PS     (R13)(R12*1), Z25, Z20
 	VFMADD231PS     (R13)(R12*2), Z25, Z21
 	VFMADD231PS     (R14), Z25, Z22
 	VFMADD231PS     (R14)(R12*1), Z25, Z23
 	VPERMILPS       $0x55, Z24, Z25
-	VFMADD231PS     64(BX), Z25, Z16
-	VFMADD231PS     64(BX)(R12*1), Z25, Z17
-	VFMADD231PS     64(BX)(R12*2), Z25, Z18
+	VFMADD231PS     64(R8), Z25, Z16
+	VFMADD231PS     64(R8)(R12*1), Z25, Z17
+	VFMADD231PS     64(R8)(R12*2), Z25, Z18
 	VFMADD231PS     64(R13), Z25, Z19
 	VFMADD231PS     64(R13)(R12*1), Z25, Z20
 	VFMADD231PS     64(R13)(R12*2), Z25, Z21
 	VFMADD231PS     64(R14), Z25, Z22
 	VFMADD231PS     64(R14)(R12*1), Z25, Z23
 	VPERMILPS       $0xaa, Z24, Z25
-	VFMADD231PS     128(BX), Z25, Z16
-	VFMADD231PS     128(BX)(R12*1), Z25, Z17
-	VFMADD231PS     128(BX)(R12*2), Z25, Z18
+	VFMADD231PS     128(R8), Z25, Z16
+	VFMADD231PS     128(R8)(R12*1), Z25, Z17
+	VFMADD231PS     128(R8)(R12*2), Z25, Z18
 	VFMADD231PS     128(R13), Z25, Z19
 	VFMADD231PS     128(R13)(R12*1), Z25, Z20
 	VFMADD231PS     128(R13)(R12*2), Z25, Z21
 	VFMADD231PS     128(R14), Z25, Z22
 	VFMADD231PS     128(R14)(R12*1), Z25, Z23
 	VPERMILPS       $0xff, Z24, Z24
-	VFMADD231PS     192(BX), Z24, Z16
-	VFMADD231PS     192(BX)(R12*1), Z24, Z17
-	VFMADD231PS     192(BX)(R12*2), Z24, Z18
+	VFMADD231PS     192(R8), Z24, Z16
+	VFMADD231PS     192(R8)(R12*1), Z24, Z17
+	VFMADD231PS     192(R8)(R12*2), Z24, Z18
 	VFMADD231PS     192(R13), Z24, Z19
 	VFMADD231PS     192(R13)(R12*1), Z24, Z20
 	VFMADD231PS     192(R13)(R12*2), Z24, Z21
 	VFMADD231PS     192(R14), Z24, Z22
 	VFMADD231PS     192(R14)(R12*1), Z24, Z23
 	ADDQ            $+16, R9
-	ADDQ            $+256, BX
+	ADDQ            $+256, R8
 	ADDQ            $+256, R13
 	ADDQ            $+256, R14
 	SUBQ            $+4, R11
-	JGE             loop23
+	JGE             loop22
 
-done24:
+done23:
 	ADDQ $+4, R11
 	SUBQ $+1, R11
-	JLT  done26
+	JLT  done25
 
-loop25:
+loop24:
 	VBROADCASTSS (R9), Z24
-	VFMADD231PS  (BX), Z24, Z16
-	VFMADD231PS  (BX)(R12*1), Z24, Z17
-	VFMADD231PS  (BX)(R12*2), Z24, Z18
+	VFMADD231PS  (R8), Z24, Z16
+	VFMADD231PS  (R8)(R12*1), Z24, Z17
+	VFMADD231PS  (R8)(R12*2), Z24, Z18
 	VFMADD231PS  (R13), Z24, Z19
 	VFMADD231PS  (R13)(R12*1), Z24, Z20
 	VFMADD231PS  (R13)(R12*2), Z24, Z21
 	VFMADD231PS  (R14), Z24, Z22
 	VFMADD231PS  (R14)(R12*1), Z24, Z23
 	ADDQ         $+4, R9
-	ADDQ         $+64, BX
+	ADDQ         $+64, R8
 	ADDQ         $+64, R13
 	ADDQ         $+64, R14
 	SUBQ         $+1, R11
-	JGE          loop25
+	JGE          loop24
+
+done25:
+	ADDQ $+1, R11
+	MOVQ R14, R8
+	ADDQ R12, R8
+	CMPQ R10, $+1
+	JGE  loop19
+
+done20:
+	// Add what is there.
+	MOVQ   32(CX), R8
+	TESTQ  R8, R8
+	JEQ    done26
+	VADDPS (BX), Z16, Z16
+	VADDPS 64(BX), Z17, Z17
+	VADDPS 128(BX), Z18, Z18
+	VADDPS 192(BX), Z19, Z19
+	VADDPS 256(BX), Z20, Z20
+	VADDPS 320(BX), Z21, Z21
+	VADDPS 384(BX), Z22, Z22
+	VADDPS 448(BX), Z23, Z23
 
 done26:
-	ADDQ $+1, R11
-	MOVQ R14, BX
-	ADDQ R12, BX
-	CMPQ R10, $+1
-	JGE  loop20
-
-done21:
-	// Add what is there.
-	MOVQ   32(CX), R9
-	TESTQ  R9, R9
-	JEQ    done27
-	VADDPS (SI), Z16, Z16
-	VADDPS 64(SI), Z17, Z17
-	VADDPS 128(SI), Z18, Z18
-	VADDPS 192(SI), Z19, Z19
-	VADDPS 256(SI), Z20, Z20
-	VADDPS 320(SI), Z21, Z21
-	VADDPS 384(SI), Z22, Z22
-	VADDPS 448(SI), Z23, Z23
-
-done27:
-	MOVQ  112(CX), R9
-	TESTQ R9, R9
-	JEQ   done28
+	MOVQ  104(CX), R8
+	TESTQ R8, R8
+	JEQ   done27
 
 	// Add the x part of one input.
-	MOVQ         24(CX), R10
-	SUBQ         R10, R9
-	ADDQ         DI, R9
-	MOVQ         16(AX), R10
-	VBROADCASTSS (R10), Z24
-	VMOVUPS      (DI), Z25
-	VFMADD231PS  (R9), Z24, Z25
+	MOVQ         24(CX), R9
+	SUBQ         R9, R8
+	ADDQ         SI, R8
+	MOVQ         16(AX), R9
+	VBROADCASTSS (R9), Z24
+	VMOVUPS      (SI), Z25
+	VFMADD231PS  (R8), Z24, Z25
 	VADDPS       Z25, Z16, Z16
-	VMOVUPS      64(DI), Z25
-	VFMADD231PS  64(R9), Z24, Z25
+	VMOVUPS      64(SI), Z25
+	VFMADD231PS  64(R8), Z24, Z25
 	VADDPS       Z25, Z17, Z17
-	VMOVUPS      128(DI), Z25
-	VFMADD231PS  128(R9), Z24, Z25
+	VMOVUPS      128(SI), Z25
+	VFMADD231PS  128(R8), Z24, Z25
 	VADDPS       Z25, Z18, Z18
-	VMOVUPS      192(DI), Z25
-	VFMADD231PS  192(R9), Z24, Z25
+	VMOVUPS      192(SI), Z25
+	VFMADD231PS  192(R8), Z24, Z25
 	VADDPS       Z25, Z19, Z19
-	VMOVUPS      256(DI), Z25
-	VFMADD231PS  256(R9), Z24, Z25
+	VMOVUPS      256(SI), Z25
+	VFMADD231PS  256(R8), Z24, Z25
 	VADDPS       Z25, Z20, Z20
-	VMOVUPS      320(DI), Z25
-	VFMADD231PS  320(R9), Z24, Z25
+	VMOVUPS      320(SI), Z25
+	VFMADD231PS  320(R8), Z24, Z25
 	VADDPS       Z25, Z21, Z21
-	VMOVUPS      384(DI), Z25
-	VFMADD231PS  384(R9), Z24, Z25
+	VMOVUPS      384(SI), Z25
+	VFMADD231PS  384(R8), Z24, Z25
 	VADDPS       Z25, Z22, Z22
-	VMOVUPS      448(DI), Z25
-	VFMADD231PS  448(R9), Z24, Z25
+	VMOVUPS      448(SI), Z25
+	VFMADD231PS  448(R8), Z24, Z25
 	VADDPS       Z25, Z23, Z23
 
-done28:
-	VMOVUPS Z16, (SI)
-	VMOVUPS Z17, 64(SI)
-	VMOVUPS Z18, 128(SI)
-	VMOVUPS Z19, 192(SI)
-	VMOVUPS Z20, 256(SI)
-	VMOVUPS Z21, 320(SI)
-	VMOVUPS Z22, 384(SI)
-	VMOVUPS Z23, 448(SI)
-	MOVQ    80(CX), R9
-	ADDQ    R9, BX
-	MOVQ    64(CX), R9
-	ADDQ    R9, DI
-	MOVQ    72(CX), R9
-	ADDQ    R9, SI
-	MOVQ    80(CX), R9
-	ADDQ    R9, BX
-	MOVQ    64(CX), R9
-	ADDQ    R9, DI
-	MOVQ    72(CX), R9
-	ADDQ    R9, SI
-	ADDQ    $-2, R8
-	CMPQ    R8, $+2
-	JGE     loop17
+done27:
+	VMOVUPS Z16, (BX)
+	VMOVUPS Z17, 64(BX)
+	VMOVUPS Z18, 128(BX)
+	VMOVUPS Z19, 192(BX)
+	VMOVUPS Z20, 256(BX)
+	VMOVUPS Z21, 320(BX)
+	VMOVUPS Z22, 384(BX)
+	VMOVUPS Z23, 448(BX)
+	MOVQ    64(CX), R8
+	ADDQ    R8, SI
+	MOVQ    72(CX), R8
+	ADDQ    R8, BX
+	MOVQ    64(CX), R8
+	ADDQ    R8, SI
+	MOVQ    72(CX), R8
+	ADDQ    R8, BX
+	ADDQ    $-2, DI
+	CMPQ    DI, $+2
+	JGE     loop16
 
-done18:
-done16:
-	CMPQ R8, $+1
-	JLT  done30
+done17:
+done15:
+	CMPQ DI, $+1
+	JLT  done29
 
-loop29:
+loop28:
 	// The chains of a panel.
+	MOVQ         DX, R8
+	MOVQ         56(CX), R9
+	ADDQ         R9, DX
 	VBROADCASTSS constantsAVX512<>+108(SB), Z16
 	VBROADCASTSS constantsAVX512<>+108(SB), Z17
 	VBROADCASTSS constantsAVX512<>+108(SB), Z18
 	VBROADCASTSS constantsAVX512<>+108(SB), Z19
-	MOVQ         112(CX), R9
+	MOVQ         104(CX), R9
 	TESTQ        R9, R9
-	JNE          done31
-	MOVQ         DI, R9
+	JNE          done30
+	MOVQ         SI, R9
 	VMOVUPS      (R9), Z16
 	VMOVUPS      64(R9), Z17
 	VMOVUPS      128(R9), Z18
 	VMOVUPS      192(R9), Z19
 
-done31:
+done30:
 	MOVQ 16(CX), R9
 	MOVQ 8(CX), R10
 	CMPQ R10, $+1
-	JLT  done33
+	JLT  done32
 
-loop32:
+loop31:
 	MOVQ R10, R11
 	ADDQ $-128, R10
 	CMPQ R10, $+1
-	JLT  done34
+	JLT  done33
 	MOVQ $+128, R11
 
-done34:
+done33:
 	MOVQ R11, R12
 	SHLQ $0x06, R12
-	LEAQ (BX)(R12*1), R13
+	LEAQ (R8)(R12*1), R13
 	LEAQ (R13)(R12*2), R13
 	SUBQ $+4, R11
-	JLT  done36
+	JLT  done35
 
-loop35:
+loop34:
 	VBROADCASTF32X4 (R9), Z20
 	VPERMILPS       $0x00, Z20, Z21
-	VFMADD231PS     (BX), Z21, Z16
-	VFMADD231PS     (BX)(R12*1), Z21, Z17
-	VFMADD231PS     (BX)(R12*2), Z21, Z18
+	VFMADD231PS     (R8), Z21, Z16
+	VFMADD231PS     (R8)(R12*1), Z21, Z17
+	VFMADD231PS     (R8)(R12*2), Z21, Z18
 	VFMADD231PS     (R13), Z21, Z19
 	VPERMILPS       $0x55, Z20, Z21
-	VFMADD231PS     64(BX), Z21, Z16
-	VFMADD231PS     64(BX)(R12*1), Z21, Z17
-	VFMADD231PS     64(BX)(R12*2), Z21, Z18
+	VFMADD231PS     64(R8), Z21, Z16
+	VFMADD231PS     64(R8)(R12*1), Z21, Z17
+	VFMADD231PS     64(R8)(R12*2), Z21, Z18
 	VFMADD231PS     64(R13), Z21, Z19
 	VPERMILPS       $0xaa, Z20, Z21
-	VFMADD231PS     128(BX), Z21, Z16
-	VFMADD231PS     128(BX)(R12*1), Z21, Z17
-	VFMADD231PS     128(BX)(R12*2), Z21, Z18
+	VFMADD231PS     128(R8), Z21, Z16
+	VFMADD231PS     128(R8)(R12*1), Z21, Z17
+	VFMADD231PS     128(R8)(R12*2), Z21, Z18
 	VFMADD231PS     128(R13), Z21, Z19
 	VPERMILPS       $0xff, Z20, Z20
-	VFMADD231PS     192(BX), Z20, Z16
-	VFMADD231PS     192(BX)(R12*1), Z20, Z17
-	VFMADD231PS     192(BX)(R12*2), Z20, Z18
+	VFMADD231PS     192(R8), Z20, Z16
+	VFMADD231PS     192(R8)(R12*1), Z20, Z17
+	VFMADD231PS     192(R8)(R12*2), Z20, Z18
 	VFMADD231PS     192(R13), Z20, Z19
 	ADDQ            $+16, R9
-	ADDQ            $+256, BX
+	ADDQ            $+256, R8
 	ADDQ            $+256, R13
 	SUBQ            $+4, R11
-	JGE             loop35
+	JGE             loop34
 
-done36:
+done35:
 	ADDQ $+4, R11
 	SUBQ $+1, R11
-	JLT  done38
+	JLT  done37
 
-loop37:
+loop36:
 	VBROADCASTSS (R9), Z20
-	VFMADD231PS  (BX), Z20, Z16
-	VFMADD231PS  (BX)(R12*1), Z20, Z17
-	VFMADD231PS  (BX)(R12*2), Z20, Z18
+	VFMADD231PS  (R8), Z20, Z16
+	VFMADD231PS  (R8)(R12*1), Z20, Z17
+	VFMADD231PS  (R8)(R12*2), Z20, Z18
 	VFMADD231PS  (R13), Z20, Z19
 	ADDQ         $+4, R9
-	ADDQ         $+64, BX
+	ADDQ         $+64, R8
 	ADDQ         $+64, R13
 	SUBQ         $+1, R11
-	JGE          loop37
+	JGE          loop36
+
+done37:
+	ADDQ $+1, R11
+	MOVQ R13, R8
+	CMPQ R10, $+1
+	JGE  loop31
+
+done32:
+	// Add what is there.
+	MOVQ   32(CX), R8
+	TESTQ  R8, R8
+	JEQ    done38
+	VADDPS (BX), Z16, Z16
+	VADDPS 64(BX), Z17, Z17
+	VADDPS 128(BX), Z18, Z18
+	VADDPS 192(BX), Z19, Z19
 
 done38:
-	ADDQ $+1, R11
-	MOVQ R13, BX
-	CMPQ R10, $+1
-	JGE  loop32
-
-done33:
-	// Add what is there.
-	MOVQ   32(CX), R9
-	TESTQ  R9, R9
-	JEQ    done39
-	VADDPS (SI), Z16, Z16
-	VADDPS 64(SI), Z17, Z17
-	VADDPS 128(SI), Z18, Z18
-	VADDPS 192(SI), Z19, Z19
-
-done39:
-	MOVQ  112(CX), R9
-	TESTQ R9, R9
-	JEQ   done40
+	MOVQ  104(CX), R8
+	TESTQ R8, R8
+	JEQ   done39
 
 	// Add the x part of one input.
-	MOVQ         24(CX), R10
-	SUBQ         R10, R9
-	ADDQ         DI, R9
-	MOVQ         16(AX), R10
-	VBROADCASTSS (R10), Z20
-	VMOVUPS      (DI), Z21
-	VFMADD231PS  (R9), Z20, Z21
+	MOVQ         24(CX), R9
+	SUBQ         R9, R8
+	ADDQ         SI, R8
+	MOVQ         16(AX), R9
+	VBROADCASTSS (R9), Z20
+	VMOVUPS      (SI), Z21
+	VFMADD231PS  (R8), Z20, Z21
 	VADDPS       Z21, Z16, Z16
-	VMOVUPS      64(DI), Z21
-	VFMADD231PS  64(R9), Z20, Z21
+	VMOVUPS      64(SI), Z21
+	VFMADD231PS  64(R8), Z20, Z21
 	VADDPS       Z21, Z17, Z17
-	VMOVUPS      128(DI), Z21
-	VFMADD231PS  128(R9), Z20, Z21
+	VMOVUPS      128(SI), Z21
+	VFMADD231PS  128(R8), Z20, Z21
 	VADDPS       Z21, Z18, Z18
-	VMOVUPS      192(DI), Z21
-	VFMADD231PS  192(R9), Z20, Z21
+	VMOVUPS      192(SI), Z21
+	VFMADD231PS  192(R8), Z20, Z21
 	VADDPS       Z21, Z19, Z19
 
-done40:
-	VMOVUPS Z16, (SI)
-	VMOVUPS Z17, 64(SI)
-	VMOVUPS Z18, 128(SI)
-	VMOVUPS Z19, 192(SI)
-	MOVQ    80(CX), R9
-	ADDQ    R9, BX
-	MOVQ    64(CX), R9
-	ADDQ    R9, DI
-	MOVQ    72(CX), R9
-	ADDQ    R9, SI
-	ADDQ    $-1, R8
-	CMPQ    R8, $+1
-	JGE     loop29
+done39:
+	VMOVUPS Z16, (BX)
+	VMOVUPS Z17, 64(BX)
+	VMOVUPS Z18, 128(BX)
+	VMOVUPS Z19, 192(BX)
+	MOVQ    64(CX), R8
+	ADDQ    R8, SI
+	MOVQ    72(CX), R8
+	ADDQ    R8, BX
+	ADDQ    $-1, DI
+	CMPQ    DI, $+1
+	JGE     loop28
 
-done30:
-	TESTQ R8, R8
-	JNE   done41
-	MOVQ  120(CX), R8
-	TESTQ R8, R8
+done29:
+	TESTQ DI, DI
+	JNE   done40
+	MOVQ  112(CX), DI
+	TESTQ DI, DI
+	JEQ   done41
+	MOVQ  136(CX), DI
+	TESTQ DI, DI
 	JEQ   done42
-	MOVQ  144(CX), R8
-	TESTQ R8, R8
-	JEQ   done43
 
 	// The chains of a panel.
+	MOVQ         DX, DI
+	MOVQ         56(CX), R8
+	ADDQ         R8, DX
+	MOVQ         56(CX), R8
+	ADDQ         R8, DX
 	VBROADCASTSS constantsAVX512<>+108(SB), Z16
 	VBROADCASTSS constantsAVX512<>+108(SB), Z17
 	VBROADCASTSS constantsAVX512<>+108(SB), Z18
@@ -11595,447 +11574,436 @@ done30:
 	VBROADCASTSS constantsAVX512<>+108(SB), Y21
 	VBROADCASTSS constantsAVX512<>+108(SB), Y22
 	VBROADCASTSS constantsAVX512<>+108(SB), Y23
-	MOVQ         112(CX), R8
-	TESTQ        R8, R8
-	JNE          done44
-	MOVQ         DI, R8
-	VMOVUPS      (R8), Z16
-	VMOVUPS      64(R8), Z17
-	VMOVUPS      128(R8), Z18
-	VMOVUPS      192(R8), Z19
-	MOVQ         64(CX), R9
-	ADDQ         R9, R8
-	VMOVUPS      (R8), Y20
-	VMOVUPS      64(R8), Y21
-	VMOVUPS      128(R8), Y22
-	VMOVUPS      192(R8), Y23
-
-done44:
-	MOVQ 16(CX), R8
-	MOVQ 8(CX), R9
-	CMPQ R9, $+1
-	JLT  done46
-
-loop45:
-	MOVQ R9, R10
-	ADDQ $-128, R9
-	CMPQ R9, $+1
-	JLT  done47
-	MOVQ $+128, R10
-
-done47:
-	MOVQ R10, R11
-	SHLQ $0x06, R11
-	LEAQ (BX)(R11*1), R12
-	LEAQ (R12)(R11*2), R12
-	LEAQ (R12)(R11*1), R13
-	LEAQ (R13)(R11*2), R13
-	SUBQ $+4, R10
-	JLT  done49
-
-loop48:
-	VBROADCASTF32X4 (R8), Z24
-	VPERMILPS       $0x00, Z24, Z25
-	VFMADD231PS     (BX), Z25, Z16
-	VFMADD231PS     (BX)(R11*1), Z25, Z17
-	VFMADD231PS     (BX)(R11*2), Z25, Z18
-	VFMADD231PS     (R12), Z25, Z19
-	VFMADD231PS     (R12)(R11*1), Y25, Y20
-	VFMADD231PS     (R12)(R11*2), Y25, Y21
-	VFMADD231PS     (R13), Y25, Y22
-	VFMADD231PS     (R13)(R11*1), Y25, Y23
-	VPERMILPS       $0x55, Z24, Z25
-	VFMADD231PS     64(BX), Z25, Z16
-	VFMADD231PS     64(BX)(R11*1), Z25, Z17
-	VFMADD231PS     64(BX)(R11*2), Z25, Z18
-	VFMADD231PS     64(R12), Z25, Z19
-	VFMADD231PS     64(R12)(R11*1), Y25, Y20
-	VFMADD231PS     64(R12)(R11*2), Y25, Y21
-	VFMADD231PS     64(R13), Y25, Y22
-	VFMADD231PS     64(R13)(R11*1), Y25, Y23
-	VPERMILPS       $0xaa, Z24, Z25
-	VFMADD231PS     128(BX), Z25, Z16
-	VFMADD231PS     128(BX)(R11*1), Z25, Z17
-	VFMADD231PS     128(BX)(R11*2), Z25, Z18
-	VFMADD231PS     128(R12), Z25, Z19
-	VFMADD231PS     128(R12)(R11*1), Y25, Y20
-	VFMADD231PS     128(R12)(R11*2), Y25, Y21
-	VFMADD231PS     128(R13), Y25, Y22
-	VFMADD231PS     128(R13)(R11*1), Y25, Y23
-	VPERMILPS       $0xff, Z24, Z24
-	VFMADD231PS     192(BX), Z24, Z16
-	VFMADD231PS     192(BX)(R11*1), Z24, Z17
-	VFMADD231PS     192(BX)(R11*2), Z24, Z18
-	VFMADD231PS     192(R12), Z24, Z19
-	VFMADD231PS     192(R12)(R11*1), Y24, Y20
-	VFMADD231PS     192(R12)(R11*2), Y24, Y21
-	VFMADD231PS     192(R13), Y24, Y22
-	VFMADD231PS     192(R13)(R11*1), Y24, Y23
-	ADDQ            $+16, R8
-	ADDQ            $+256, BX
-	ADDQ            $+256, R12
-	ADDQ            $+256, R13
-	SUBQ            $+4, R10
-	JGE             loop48
-
-done49:
-	ADDQ $+4, R10
-	SUBQ $+1, R10
-	JLT  done51
-
-loop50:
-	VBROADCASTSS (R8), Z24
-	VFMADD231PS  (BX), Z24, Z16
-	VFMADD231PS  (BX)(R11*1), Z24, Z17
-	VFMADD231PS  (BX)(R11*2), Z24, Z18
-	VFMADD231PS  (R12), Z24, Z19
-	VFMADD231PS  (R12)(R11*1), Y24, Y20
-	VFMADD231PS  (R12)(R11*2), Y24, Y21
-	VFMADD231PS  (R13), Y24, Y22
-	VFMADD231PS  (R13)(R11*1), Y24, Y23
-	ADDQ         $+4, R8
-	ADDQ         $+64, BX
-	ADDQ         $+64, R12
-	ADDQ         $+64, R13
-	SUBQ         $+1, R10
-	JGE          loop50
-
-done51:
-	ADDQ $+1, R10
-	MOVQ R13, BX
-	ADDQ R11, BX
-	CMPQ R9, $+1
-	JGE  loop45
-
-done46:
-	// Add what is there.
-	MOVQ   32(CX), R8
-	TESTQ  R8, R8
-	JEQ    done52
-	VADDPS (SI), Z16, Z16
-	VADDPS 64(SI), Z17, Z17
-	VADDPS 128(SI), Z18, Z18
-	VADDPS 192(SI), Z19, Z19
-	VADDPS 256(SI), Y20, Y20
-	VADDPS 320(SI), Y21, Y21
-	VADDPS 384(SI), Y22, Y22
-	VADDPS 448(SI), Y23, Y23
-
-done52:
-	MOVQ  112(CX), R8
-	TESTQ R8, R8
-	JEQ   done53
-
-	// Add the x part of one input.
-	MOVQ         24(CX), R9
-	SUBQ         R9, R8
-	ADDQ         DI, R8
-	MOVQ         16(AX), R9
-	VBROADCASTSS (R9), Z24
-	VMOVUPS      (DI), Z25
-	VFMADD231PS  (R8), Z24, Z25
-	VADDPS       Z25, Z16, Z16
-	VMOVUPS      64(DI), Z25
-	VFMADD231PS  64(R8), Z24, Z25
-	VADDPS       Z25, Z17, Z17
-	VMOVUPS      128(DI), Z25
-	VFMADD231PS  128(R8), Z24, Z25
-	VADDPS       Z25, Z18, Z18
-	VMOVUPS      192(DI), Z25
-	VFMADD231PS  192(R8), Z24, Z25
-	VADDPS       Z25, Z19, Z19
-	VMOVUPS      256(DI), Y25
-	VFMADD231PS  256(R8), Y24, Y25
-	VADDPS       Y25, Y20, Y20
-	VMOVUPS      320(DI), Y25
-	VFMADD231PS  320(R8), Y24, Y25
-	VADDPS       Y25, Y21, Y21
-	VMOVUPS      384(DI), Y25
-	VFMADD231PS  384(R8), Y24, Y25
-	VADDPS       Y25, Y22, Y22
-	VMOVUPS      448(DI), Y25
-	VFMADD231PS  448(R8), Y24, Y25
-	VADDPS       Y25, Y23, Y23
-
-done53:
-	VMOVUPS Z16, (SI)
-	VMOVUPS Z17, 64(SI)
-	VMOVUPS Z18, 128(SI)
-	VMOVUPS Z19, 192(SI)
-	VMOVUPS Y20, 256(SI)
-	VMOVUPS Y21, 320(SI)
-	VMOVUPS Y22, 384(SI)
-	VMOVUPS Y23, 448(SI)
-	MOVQ    80(CX), R8
-	ADDQ    R8, BX
-	MOVQ    64(CX), R8
-	ADDQ    R8, DI
-	MOVQ    72(CX), R8
-	ADDQ    R8, SI
-	MOVQ    80(CX), R8
-	ADDQ    R8, BX
-	MOVQ    64(CX), BX
-	ADDQ    BX, DI
-	MOVQ    72(CX), BX
-	ADDQ    BX, SI
-	JMP     done13
+	MOVQ         104(CX), DX
+	TESTQ        DX, DX
+	JNE          done43
+	MOVQ         SI, DX
+	VMOVUPS      (DX), Z16
+	VMOVUPS      64(DX), Z17
+	VMOVUPS      128(DX), Z18
+	VMOVUPS      192(DX), Z19
+	MOVQ         64(CX), R8
+	ADDQ         R8, DX
+	VMOVUPS      (DX), Y20
+	VMOVUPS      64(DX), Y21
+	VMOVUPS      128(DX), Y22
+	VMOVUPS      192(DX), Y23
 
 done43:
+	MOVQ 16(CX), DX
+	MOVQ 8(CX), R8
+	CMPQ R8, $+1
+	JLT  done45
+
+loop44:
+	MOVQ R8, R9
+	ADDQ $-128, R8
+	CMPQ R8, $+1
+	JLT  done46
+	MOVQ $+128, R9
+
+done46:
+	MOVQ R9, R10
+	SHLQ $0x06, R10
+	LEAQ (DI)(R10*1), R11
+	LEAQ (R11)(R10*2), R11
+	LEAQ (R11)(R10*1), R12
+	LEAQ (R12)(R10*2), R12
+	SUBQ $+4, R9
+	JLT  done48
+
+loop47:
+	VBROADCASTF32X4 (DX), Z24
+	VPERMILPS       $0x00, Z24, Z25
+	VFMADD231PS     (DI), Z25, Z16
+	VFMADD231PS     (DI)(R10*1), Z25, Z17
+	VFMADD231PS     (DI)(R10*2), Z25, Z18
+	VFMADD231PS     (R11), Z25, Z19
+	VFMADD231PS     (R11)(R10*1), Y25, Y20
+	VFMADD231PS     (R11)(R10*2), Y25, Y21
+	VFMADD231PS     (R12), Y25, Y22
+	VFMADD231PS     (R12)(R10*1), Y25, Y23
+	VPERMILPS       $0x55, Z24, Z25
+	VFMADD231PS     64(DI), Z25, Z16
+	VFMADD231PS     64(DI)(R10*1), Z25, Z17
+	VFMADD231PS     64(DI)(R10*2), Z25, Z18
+	VFMADD231PS     64(R11), Z25, Z19
+	VFMADD231PS     64(R11)(R10*1), Y25, Y20
+	VFMADD231PS     64(R11)(R10*2), Y25, Y21
+	VFMADD231PS     64(R12), Y25, Y22
+	VFMADD231PS     64(R12)(R10*1), Y25, Y23
+	VPERMILPS       $0xaa, Z24, Z25
+	VFMADD231PS     128(DI), Z25, Z16
+	VFMADD231PS     128(DI)(R10*1), Z25, Z17
+	VFMADD231PS     128(DI)(R10*2), Z25, Z18
+	VFMADD231PS     128(R11), Z25, Z19
+	VFMADD231PS     128(R11)(R10*1), Y25, Y20
+	VFMADD231PS     128(R11)(R10*2), Y25, Y21
+	VFMADD231PS     128(R12), Y25, Y22
+	VFMADD231PS     128(R12)(R10*1), Y25, Y23
+	VPERMILPS       $0xff, Z24, Z24
+	VFMADD231PS     192(DI), Z24, Z16
+	VFMADD231PS     192(DI)(R10*1), Z24, Z17
+	VFMADD231PS     192(DI)(R10*2), Z24, Z18
+	VFMADD231PS     192(R11), Z24, Z19
+	VFMADD231PS     192(R11)(R10*1), Y24, Y20
+	VFMADD231PS     192(R11)(R10*2), Y24, Y21
+	VFMADD231PS     192(R12), Y24, Y22
+	VFMADD231PS     192(R12)(R10*1), Y24, Y23
+	ADDQ            $+16, DX
+	ADDQ            $+256, DI
+	ADDQ            $+256, R11
+	ADDQ            $+256, R12
+	SUBQ            $+4, R9
+	JGE             loop47
+
+done48:
+	ADDQ $+4, R9
+	SUBQ $+1, R9
+	JLT  done50
+
+loop49:
+	VBROADCASTSS (DX), Z24
+	VFMADD231PS  (DI), Z24, Z16
+	VFMADD231PS  (DI)(R10*1), Z24, Z17
+	VFMADD231PS  (DI)(R10*2), Z24, Z18
+	VFMADD231PS  (R11), Z24, Z19
+	VFMADD231PS  (R11)(R10*1), Y24, Y20
+	VFMADD231PS  (R11)(R10*2), Y24, Y21
+	VFMADD231PS  (R12), Y24, Y22
+	VFMADD231PS  (R12)(R10*1), Y24, Y23
+	ADDQ         $+4, DX
+	ADDQ         $+64, DI
+	ADDQ         $+64, R11
+	ADDQ         $+64, R12
+	SUBQ         $+1, R9
+	JGE          loop49
+
+done50:
+	ADDQ $+1, R9
+	MOVQ R12, DI
+	ADDQ R10, DI
+	CMPQ R8, $+1
+	JGE  loop44
+
+done45:
+	// Add what is there.
+	MOVQ   32(CX), DX
+	TESTQ  DX, DX
+	JEQ    done51
+	VADDPS (BX), Z16, Z16
+	VADDPS 64(BX), Z17, Z17
+	VADDPS 128(BX), Z18, Z18
+	VADDPS 192(BX), Z19, Z19
+	VADDPS 256(BX), Y20, Y20
+	VADDPS 320(BX), Y21, Y21
+	VADDPS 384(BX), Y22, Y22
+	VADDPS 448(BX), Y23, Y23
+
+done51:
+	MOVQ  104(CX), DX
+	TESTQ DX, DX
+	JEQ   done52
+
+	// Add the x part of one input.
+	MOVQ         24(CX), DI
+	SUBQ         DI, DX
+	ADDQ         SI, DX
+	MOVQ         16(AX), DI
+	VBROADCASTSS (DI), Z24
+	VMOVUPS      (SI), Z25
+	VFMADD231PS  (DX), Z24, Z25
+	VADDPS       Z25, Z16, Z16
+	VMOVUPS      64(SI), Z25
+	VFMADD231PS  64(DX), Z24, Z25
+	VADDPS       Z25, Z17, Z17
+	VMOVUPS      128(SI), Z25
+	VFMADD231PS  128(DX), Z24, Z25
+	VADDPS       Z25, Z18, Z18
+	VMOVUPS      192(SI), Z25
+	VFMADD231PS  192(DX), Z24, Z25
+	VADDPS       Z25, Z19, Z19
+	VMOVUPS      256(SI), Y25
+	VFMADD231PS  256(DX), Y24, Y25
+	VADDPS       Y25, Y20, Y20
+	VMOVUPS      320(SI), Y25
+	VFMADD231PS  320(DX), Y24, Y25
+	VADDPS       Y25, Y21, Y21
+	VMOVUPS      384(SI), Y25
+	VFMADD231PS  384(DX), Y24, Y25
+	VADDPS       Y25, Y22, Y22
+	VMOVUPS      448(SI), Y25
+	VFMADD231PS  448(DX), Y24, Y25
+	VADDPS       Y25, Y23, Y23
+
+done52:
+	VMOVUPS Z16, (BX)
+	VMOVUPS Z17, 64(BX)
+	VMOVUPS Z18, 128(BX)
+	VMOVUPS Z19, 192(BX)
+	VMOVUPS Y20, 256(BX)
+	VMOVUPS Y21, 320(BX)
+	VMOVUPS Y22, 384(BX)
+	VMOVUPS Y23, 448(BX)
+	MOVQ    64(CX), DX
+	ADDQ    DX, SI
+	MOVQ    72(CX), DX
+	ADDQ    DX, BX
+	MOVQ    64(CX), DX
+	ADDQ    DX, SI
+	MOVQ    72(CX), DX
+	ADDQ    DX, BX
+	JMP     done12
+
 done42:
 done41:
-	MOVQ  72(CX), R8
-	TESTQ R8, R8
-	JLT   done13
+done40:
+	MOVQ  72(CX), DI
+	TESTQ DI, DI
+	JLT   done12
 
-last12:
-	MOVQ  144(CX), R8
-	TESTQ R8, R8
-	JEQ   done54
+last11:
+	MOVQ  136(CX), DI
+	TESTQ DI, DI
+	JEQ   done53
 
 	// The chains of a panel.
+	MOVQ         DX, DI
+	MOVQ         56(CX), R8
+	ADDQ         R8, DX
 	VBROADCASTSS constantsAVX512<>+108(SB), Y16
 	VBROADCASTSS constantsAVX512<>+108(SB), Y17
 	VBROADCASTSS constantsAVX512<>+108(SB), Y18
 	VBROADCASTSS constantsAVX512<>+108(SB), Y19
-	MOVQ         112(CX), R8
+	MOVQ         104(CX), R8
 	TESTQ        R8, R8
-	JNE          done55
-	MOVQ         DI, R8
+	JNE          done54
+	MOVQ         SI, R8
 	VMOVUPS      (R8), Y16
 	VMOVUPS      64(R8), Y17
 	VMOVUPS      128(R8), Y18
 	VMOVUPS      192(R8), Y19
 
-done55:
+done54:
 	MOVQ 16(CX), R8
 	MOVQ 8(CX), R9
 	CMPQ R9, $+1
-	JLT  done57
+	JLT  done56
 
-loop56:
+loop55:
 	MOVQ R9, R10
 	ADDQ $-128, R9
 	CMPQ R9, $+1
-	JLT  done58
+	JLT  done57
 	MOVQ $+128, R10
 
-done58:
+done57:
 	MOVQ R10, R11
 	SHLQ $0x06, R11
-	LEAQ (BX)(R11*1), R12
+	LEAQ (DI)(R11*1), R12
 	LEAQ (R12)(R11*2), R12
 	SUBQ $+4, R10
-	JLT  done60
+	JLT  done59
 
-loop59:
+loop58:
 	VBROADCASTF32X4 (R8), Z20
 	VPERMILPS       $0x00, Z20, Z21
-	VFMADD231PS     (BX), Y21, Y16
-	VFMADD231PS     (BX)(R11*1), Y21, Y17
-	VFMADD231PS     (BX)(R11*2), Y21, Y18
+	VFMADD231PS     (DI), Y21, Y16
+	VFMADD231PS     (DI)(R11*1), Y21, Y17
+	VFMADD231PS     (DI)(R11*2), Y21, Y18
 	VFMADD231PS     (R12), Y21, Y19
 	VPERMILPS       $0x55, Z20, Z21
-	VFMADD231PS     64(BX), Y21, Y16
-	VFMADD231PS     64(BX)(R11*1), Y21, Y17
-	VFMADD231PS     64(BX)(R11*2), Y21, Y18
+	VFMADD231PS     64(DI), Y21, Y16
+	VFMADD231PS     64(DI)(R11*1), Y21, Y17
+	VFMADD231PS     64(DI)(R11*2), Y21, Y18
 	VFMADD231PS     64(R12), Y21, Y19
 	VPERMILPS       $0xaa, Z20, Z21
-	VFMADD231PS     128(BX), Y21, Y16
-	VFMADD231PS     128(BX)(R11*1), Y21, Y17
-	VFMADD231PS     128(BX)(R11*2), Y21, Y18
+	VFMADD231PS     128(DI), Y21, Y16
+	VFMADD231PS     128(DI)(R11*1), Y21, Y17
+	VFMADD231PS     128(DI)(R11*2), Y21, Y18
 	VFMADD231PS     128(R12), Y21, Y19
 	VPERMILPS       $0xff, Z20, Z20
-	VFMADD231PS     192(BX), Y20, Y16
-	VFMADD231PS     192(BX)(R11*1), Y20, Y17
-	VFMADD231PS     192(BX)(R11*2), Y20, Y18
+	VFMADD231PS     192(DI), Y20, Y16
+	VFMADD231PS     192(DI)(R11*1), Y20, Y17
+	VFMADD231PS     192(DI)(R11*2), Y20, Y18
 	VFMADD231PS     192(R12), Y20, Y19
 	ADDQ            $+16, R8
-	ADDQ            $+256, BX
+	ADDQ            $+256, DI
 	ADDQ            $+256, R12
 	SUBQ            $+4, R10
-	JGE             loop59
+	JGE             loop58
 
-done60:
+done59:
 	ADDQ $+4, R10
 	SUBQ $+1, R10
-	JLT  done62
+	JLT  done61
 
-loop61:
+loop60:
 	VBROADCASTSS (R8), Z20
-	VFMADD231PS  (BX), Y20, Y16
-	VFMADD231PS  (BX)(R11*1), Y20, Y17
-	VFMADD231PS  (BX)(R11*2), Y20, Y18
+	VFMADD231PS  (DI), Y20, Y16
+	VFMADD231PS  (DI)(R11*1), Y20, Y17
+	VFMADD231PS  (DI)(R11*2), Y20, Y18
 	VFMADD231PS  (R12), Y20, Y19
 	ADDQ         $+4, R8
-	ADDQ         $+64, BX
+	ADDQ         $+64, DI
 	ADDQ         $+64, R12
 	SUBQ         $+1, R10
-	JGE          loop61
+	JGE          loop60
+
+done61:
+	ADDQ $+1, R10
+	MOVQ R12, DI
+	CMPQ R9, $+1
+	JGE  loop55
+
+done56:
+	// Add what is there.
+	MOVQ   32(CX), DI
+	TESTQ  DI, DI
+	JEQ    done62
+	VADDPS (BX), Y16, Y16
+	VADDPS 64(BX), Y17, Y17
+	VADDPS 128(BX), Y18, Y18
+	VADDPS 192(BX), Y19, Y19
 
 done62:
-	ADDQ $+1, R10
-	MOVQ R12, BX
-	CMPQ R9, $+1
-	JGE  loop56
-
-done57:
-	// Add what is there.
-	MOVQ   32(CX), R8
-	TESTQ  R8, R8
-	JEQ    done63
-	VADDPS (SI), Y16, Y16
-	VADDPS 64(SI), Y17, Y17
-	VADDPS 128(SI), Y18, Y18
-	VADDPS 192(SI), Y19, Y19
-
-done63:
-	MOVQ  112(CX), R8
-	TESTQ R8, R8
-	JEQ   done64
+	MOVQ  104(CX), DI
+	TESTQ DI, DI
+	JEQ   done63
 
 	// Add the x part of one input.
-	MOVQ         24(CX), R9
-	SUBQ         R9, R8
-	ADDQ         DI, R8
-	MOVQ         16(AX), R9
-	VBROADCASTSS (R9), Z20
-	VMOVUPS      (DI), Y21
-	VFMADD231PS  (R8), Y20, Y21
+	MOVQ         24(CX), R8
+	SUBQ         R8, DI
+	ADDQ         SI, DI
+	MOVQ         16(AX), R8
+	VBROADCASTSS (R8), Z20
+	VMOVUPS      (SI), Y21
+	VFMADD231PS  (DI), Y20, Y21
 	VADDPS       Y21, Y16, Y16
-	VMOVUPS      64(DI), Y21
-	VFMADD231PS  64(R8), Y20, Y21
+	VMOVUPS      64(SI), Y21
+	VFMADD231PS  64(DI), Y20, Y21
 	VADDPS       Y21, Y17, Y17
-	VMOVUPS      128(DI), Y21
-	VFMADD231PS  128(R8), Y20, Y21
+	VMOVUPS      128(SI), Y21
+	VFMADD231PS  128(DI), Y20, Y21
 	VADDPS       Y21, Y18, Y18
-	VMOVUPS      192(DI), Y21
-	VFMADD231PS  192(R8), Y20, Y21
+	VMOVUPS      192(SI), Y21
+	VFMADD231PS  192(DI), Y20, Y21
 	VADDPS       Y21, Y19, Y19
 
-done64:
-	VMOVUPS Y16, (SI)
-	VMOVUPS Y17, 64(SI)
-	VMOVUPS Y18, 128(SI)
-	VMOVUPS Y19, 192(SI)
-	MOVQ    80(CX), R8
-	ADDQ    R8, BX
-	MOVQ    64(CX), BX
-	ADDQ    BX, DI
-	MOVQ    72(CX), BX
-	ADDQ    BX, SI
+done63:
+	VMOVUPS Y16, (BX)
+	VMOVUPS Y17, 64(BX)
+	VMOVUPS Y18, 128(BX)
+	VMOVUPS Y19, 192(BX)
+	MOVQ    64(CX), DI
+	ADDQ    DI, SI
+	MOVQ    72(CX), DI
+	ADDQ    DI, BX
 
-done54:
-	MOVQ  72(CX), BX
-	TESTQ BX, BX
-	JGE   done13
-	MOVQ  (CX), BX
-	MOVQ  56(CX), R8
-	ADDQ  R8, BX
-	JMP   start11
+done53:
+	MOVQ  72(CX), DI
+	TESTQ DI, DI
+	JLT   start10
 
-done13:
-	MOVQ 336(AX), BX
-	ADDQ BX, CX
-	ADDQ $-1, DX
-	CMPQ DX, $+1
-	JGE  loop4
-
-done5:
+done12:
+	MOVQ  328(AX), DX
+	ADDQ  DX, CX
+	MOVQ  320(AX), DX
+	ADDQ  $-1, DX
+	MOVQ  DX, 320(AX)
+	CMPQ  DX, $+1
+	JGE   product3
 	MOVQ  AX, CX
-	MOVQ  344(AX), DX
+	MOVQ  336(AX), DX
 	TESTQ DX, DX
-	JEQ   done65
+	JEQ   done64
 
 	// Back.
 	MOVQ $+2, DX
 
-loop66:
-	MOVQ  88(CX), BX
+loop65:
+	MOVQ  80(CX), BX
 	MOVQ  (CX), SI
 	ADDQ  BX, SI
 	MOVQ  SI, (CX)
-	MOVQ  96(CX), BX
+	MOVQ  88(CX), BX
 	MOVQ  24(CX), SI
 	ADDQ  BX, SI
 	MOVQ  SI, 24(CX)
-	MOVQ  104(CX), BX
+	MOVQ  96(CX), BX
 	MOVQ  40(CX), SI
 	ADDQ  BX, SI
 	MOVQ  SI, 40(CX)
-	MOVQ  112(CX), BX
+	MOVQ  104(CX), BX
 	TESTQ BX, BX
-	JEQ   done67
-	MOVQ  96(CX), BX
-	MOVQ  112(CX), SI
+	JEQ   done66
+	MOVQ  88(CX), BX
+	MOVQ  104(CX), SI
 	ADDQ  BX, SI
-	MOVQ  SI, 112(CX)
+	MOVQ  SI, 104(CX)
 
-done67:
+done66:
 	MOVQ  $+0, BX
 	MOVQ  56(CX), SI
 	SUBQ  SI, BX
 	MOVQ  BX, 56(CX)
 	MOVQ  $+0, BX
-	MOVQ  88(CX), SI
+	MOVQ  80(CX), SI
 	SUBQ  SI, BX
-	MOVQ  BX, 88(CX)
+	MOVQ  BX, 80(CX)
 	MOVQ  $+0, BX
 	MOVQ  64(CX), SI
 	SUBQ  SI, BX
 	MOVQ  BX, 64(CX)
 	MOVQ  $+0, BX
-	MOVQ  96(CX), SI
+	MOVQ  88(CX), SI
 	SUBQ  SI, BX
-	MOVQ  BX, 96(CX)
+	MOVQ  BX, 88(CX)
 	MOVQ  $+0, BX
 	MOVQ  72(CX), SI
 	SUBQ  SI, BX
 	MOVQ  BX, 72(CX)
 	MOVQ  $+0, BX
-	MOVQ  104(CX), SI
+	MOVQ  96(CX), SI
 	SUBQ  SI, BX
-	MOVQ  BX, 104(CX)
-	MOVQ  80(CX), BX
-	MOVQ  56(CX), SI
-	LEAQ  (BX)(SI*2), BX
-	MOVQ  BX, 80(CX)
-	ADDQ  $+160, CX
+	MOVQ  BX, 96(CX)
+	ADDQ  $+152, CX
 	ADDQ  $-1, DX
 	TESTQ DX, DX
-	JNE   loop66
-	MOVQ  352(AX), CX
+	JNE   loop65
+	MOVQ  344(AX), CX
 	TESTQ CX, CX
-	JEQ   done68
-	MOVQ  320(AX), DX
+	JEQ   done67
+	MOVQ  304(AX), DX
 	ADDQ  CX, DX
-	MOVQ  DX, 320(AX)
+	MOVQ  DX, 304(AX)
 	MOVQ  $+0, CX
-	MOVQ  352(AX), DX
+	MOVQ  344(AX), DX
 	SUBQ  DX, CX
-	MOVQ  CX, 352(AX)
+	MOVQ  CX, 344(AX)
 	MOVQ  $+0, CX
-	MOVQ  336(AX), DX
+	MOVQ  328(AX), DX
 	SUBQ  DX, CX
-	MOVQ  CX, 336(AX)
+	MOVQ  CX, 328(AX)
 	MOVQ  32(AX), CX
-	MOVQ  192(AX), DX
-	MOVQ  CX, 192(AX)
+	MOVQ  184(AX), DX
+	MOVQ  CX, 184(AX)
 	MOVQ  DX, 32(AX)
 
-done68:
-done65:
-	MOVQ 320(AX), CX
+done67:
+done64:
+	MOVQ 304(AX), CX
 	LEAQ (AX)(CX*1), CX
 	MOVQ (CX), CX
-	MOVQ 432(AX), DX
-	MOVQ 440(AX), BX
-	MOVQ 448(AX), SI
-	MOVQ 472(AX), DI
-	MOVQ 368(AX), R8
+	MOVQ 424(AX), DX
+	MOVQ 432(AX), BX
+	MOVQ 440(AX), SI
+	MOVQ 464(AX), DI
+	MOVQ 360(AX), R8
 
 	// 16 elements at a time.
 	CMPQ R8, $+16
-	JLT  done69
+	JLT  done68
 
 	// Input and cell gates. Forget gate and c. Output gate.
 	VMOVUPS      (SI), Z17
@@ -12142,9 +12110,9 @@ done65:
 	VMOVUPS      Z16, 192(SI)
 	ADDQ         $-16, R8
 	CMPQ         R8, $+16
-	JLT          done71
+	JLT          done70
 
-loop70:
+loop69:
 	// h of the units before. Input and cell gates. Forget gate and c. Output gate.
 	VMOVUPS      256(SI), Z17
 	VMOVAPS      Z4, Z18
@@ -12316,9 +12284,9 @@ loop70:
 	ADDQ         $+192, SI
 	ADDQ         $-16, R8
 	CMPQ         R8, $+16
-	JGE          loop70
+	JGE          loop69
 
-done71:
+done70:
 	// h of the units before.
 	VMINPS      Z21, Z5, Z16
 	VMOVAPS     Z7, Z17
@@ -12344,14 +12312,14 @@ done71:
 	ADDQ        $+64, DI
 	ADDQ        $+192, SI
 
-done69:
+done68:
 	// The last elements.
 	TESTQ R8, R8
-	JEQ   done72
+	JEQ   done71
 	CMPQ  R8, $+9
-	JGE   more73
+	JGE   more72
 	CMPQ  R8, $+8
-	JEQ   half75
+	JEQ   half74
 	MOVL  $-1, CX
 	BZHIL R8, CX, CX
 	KMOVW CX, K1
@@ -12477,9 +12445,9 @@ done69:
 	VDIVPS       Y16, Y21, Y16
 	VMOVUPS      Y17, K1, 192(SI)
 	VMOVUPS      Y16, K1, (DX)
-	JMP          done74
+	JMP          done73
 
-half75:
+half74:
 	// Input and cell gates. Forget gate and c. Output gate. h of the units before.
 	VMOVUPS      (SI), Y17
 	VMOVAPS      Y4, Y18
@@ -12601,9 +12569,9 @@ half75:
 	VDIVPS       Y16, Y21, Y16
 	VMOVUPS      Y17, 192(SI)
 	VMOVUPS      Y16, (DX)
-	JMP          done74
+	JMP          done73
 
-more73:
+more72:
 	MOVL  $-1, CX
 	BZHIL R8, CX, CX
 	KMOVW CX, K1
@@ -12730,19 +12698,23 @@ more73:
 	VMOVUPS      Z17, K1, 192(SI)
 	VMOVUPS      Z16, K1, (DX)
 
-done74:
-done72:
-next3:
+done73:
+done71:
+next4:
 	// To the next step.
-	MOVQ  360(AX), CX
+	MOVQ  352(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 360(AX)
+	MOVQ  CX, 352(AX)
 	TESTQ CX, CX
 	JEQ   done2
+	MOVQ  424(AX), CX
+	MOVQ  CX, 456(AX)
 	MOVQ  432(AX), CX
 	MOVQ  CX, 464(AX)
-	MOVQ  440(AX), CX
-	MOVQ  CX, 472(AX)
+	MOVQ  424(AX), CX
+	MOVQ  472(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 424(AX)
 	MOVQ  432(AX), CX
 	MOVQ  480(AX), DX
 	ADDQ  DX, CX
@@ -12755,24 +12727,20 @@ next3:
 	MOVQ  496(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 448(AX)
-	MOVQ  456(AX), CX
+	MOVQ  16(AX), CX
 	MOVQ  504(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 456(AX)
-	MOVQ  16(AX), CX
-	MOVQ  512(AX), DX
-	ADDQ  DX, CX
 	MOVQ  CX, 16(AX)
-	MOVQ  464(AX), CX
-	MOVQ  CX, 176(AX)
+	MOVQ  456(AX), CX
+	MOVQ  CX, 168(AX)
 	MOVQ  40(AX), CX
 	MOVQ  48(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 40(AX)
-	MOVQ  200(AX), CX
-	MOVQ  208(AX), DX
+	MOVQ  192(AX), CX
+	MOVQ  200(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 200(AX)
+	MOVQ  CX, 192(AX)
 	JMP   step1
 
 done2:
@@ -12808,125 +12776,126 @@ TEXT ·gruStepsAVX512(SB), NOSPLIT, $8-8
 
 step1:
 	// A step.
-	MOVQ 328(AX), DX
-	MOVQ 320(AX), CX
+	MOVQ 304(AX), CX
 	LEAQ (AX)(CX*1), CX
-	CMPQ DX, $+1
-	JLT  done5
+	MOVQ 312(AX), DX
+	MOVQ DX, 320(AX)
 
-loop4:
+product3:
+	MOVQ 320(AX), DX
 	CMPQ DX, $+1
+	JNE  done5
+	MOVQ 368(AX), DX
+	CMPQ DX, $+16
 	JNE  done6
-	MOVQ 376(AX), BX
-	CMPQ BX, $+16
-	JNE  done7
 	MOVQ (CX), DX
 	MOVQ 40(CX), BX
 	MOVQ 24(CX), SI
 
 	// The chains of a panel.
-	MOVQ    SI, DI
-	VMOVUPS (DI), Z15
-	VMOVUPS 64(DI), Z16
-	VMOVUPS 128(DI), Z17
+	MOVQ    DX, DI
+	MOVQ    56(CX), R8
+	ADDQ    R8, DX
+	MOVQ    SI, DX
+	VMOVUPS (DX), Z15
+	VMOVUPS 64(DX), Z16
+	VMOVUPS 128(DX), Z17
 
 	// As many inputs as units.
-	MOVQ            16(CX), DI
+	MOVQ            16(CX), DX
 	MOVQ            $+1024, R8
-	VBROADCASTF32X4 (DI), Z18
+	VBROADCASTF32X4 (DX), Z18
 	VPERMILPS       $0x00, Z18, Z19
-	VFMADD231PS     (DX), Z19, Z15
-	VFMADD231PS     (DX)(R8*1), Z19, Z16
-	VFMADD231PS     (DX)(R8*2), Z19, Z17
+	VFMADD231PS     (DI), Z19, Z15
+	VFMADD231PS     (DI)(R8*1), Z19, Z16
+	VFMADD231PS     (DI)(R8*2), Z19, Z17
 	VPERMILPS       $0x55, Z18, Z19
-	VFMADD231PS     64(DX), Z19, Z15
-	VFMADD231PS     64(DX)(R8*1), Z19, Z16
-	VFMADD231PS     64(DX)(R8*2), Z19, Z17
+	VFMADD231PS     64(DI), Z19, Z15
+	VFMADD231PS     64(DI)(R8*1), Z19, Z16
+	VFMADD231PS     64(DI)(R8*2), Z19, Z17
 	VPERMILPS       $0xaa, Z18, Z19
-	VFMADD231PS     128(DX), Z19, Z15
-	VFMADD231PS     128(DX)(R8*1), Z19, Z16
-	VFMADD231PS     128(DX)(R8*2), Z19, Z17
+	VFMADD231PS     128(DI), Z19, Z15
+	VFMADD231PS     128(DI)(R8*1), Z19, Z16
+	VFMADD231PS     128(DI)(R8*2), Z19, Z17
 	VPERMILPS       $0xff, Z18, Z18
-	VFMADD231PS     192(DX), Z18, Z15
-	VFMADD231PS     192(DX)(R8*1), Z18, Z16
-	VFMADD231PS     192(DX)(R8*2), Z18, Z17
-	VBROADCASTF32X4 16(DI), Z18
+	VFMADD231PS     192(DI), Z18, Z15
+	VFMADD231PS     192(DI)(R8*1), Z18, Z16
+	VFMADD231PS     192(DI)(R8*2), Z18, Z17
+	VBROADCASTF32X4 16(DX), Z18
 	VPERMILPS       $0x00, Z18, Z19
-	VFMADD231PS     256(DX), Z19, Z15
-	VFMADD231PS     256(DX)(R8*1), Z19, Z16
-	VFMADD231PS     256(DX)(R8*2), Z19, Z17
+	VFMADD231PS     256(DI), Z19, Z15
+	VFMADD231PS     256(DI)(R8*1), Z19, Z16
+	VFMADD231PS     256(DI)(R8*2), Z19, Z17
 	VPERMILPS       $0x55, Z18, Z19
-	VFMADD231PS     320(DX), Z19, Z15
-	VFMADD231PS     320(DX)(R8*1), Z19, Z16
-	VFMADD231PS     320(DX)(R8*2), Z19, Z17
+	VFMADD231PS     320(DI), Z19, Z15
+	VFMADD231PS     320(DI)(R8*1), Z19, Z16
+	VFMADD231PS     320(DI)(R8*2), Z19, Z17
 	VPERMILPS       $0xaa, Z18, Z19
-	VFMADD231PS     384(DX), Z19, Z15
-	VFMADD231PS     384(DX)(R8*1), Z19, Z16
-	VFMADD231PS     384(DX)(R8*2), Z19, Z17
+	VFMADD231PS     384(DI), Z19, Z15
+	VFMADD231PS     384(DI)(R8*1), Z19, Z16
+	VFMADD231PS     384(DI)(R8*2), Z19, Z17
 	VPERMILPS       $0xff, Z18, Z18
-	VFMADD231PS     448(DX), Z18, Z15
-	VFMADD231PS     448(DX)(R8*1), Z18, Z16
-	VFMADD231PS     448(DX)(R8*2), Z18, Z17
-	VBROADCASTF32X4 32(DI), Z18
+	VFMADD231PS     448(DI), Z18, Z15
+	VFMADD231PS     448(DI)(R8*1), Z18, Z16
+	VFMADD231PS     448(DI)(R8*2), Z18, Z17
+	VBROADCASTF32X4 32(DX), Z18
 	VPERMILPS       $0x00, Z18, Z19
-	VFMADD231PS     512(DX), Z19, Z15
-	VFMADD231PS     512(DX)(R8*1), Z19, Z16
-	VFMADD231PS     512(DX)(R8*2), Z19, Z17
+	VFMADD231PS     512(DI), Z19, Z15
+	VFMADD231PS     512(DI)(R8*1), Z19, Z16
+	VFMADD231PS     512(DI)(R8*2), Z19, Z17
 	VPERMILPS       $0x55, Z18, Z19
-	VFMADD231PS     576(DX), Z19, Z15
-	VFMADD231PS     576(DX)(R8*1), Z19, Z16
-	VFMADD231PS     576(DX)(R8*2), Z19, Z17
+	VFMADD231PS     576(DI), Z19, Z15
+	VFMADD231PS     576(DI)(R8*1), Z19, Z16
+	VFMADD231PS     576(DI)(R8*2), Z19, Z17
 	VPERMILPS       $0xaa, Z18, Z19
-	VFMADD231PS     640(DX), Z19, Z15
-	VFMADD231PS     640(DX)(R8*1), Z19, Z16
-	VFMADD231PS     640(DX)(R8*2), Z19, Z17
+	VFMADD231PS     640(DI), Z19, Z15
+	VFMADD231PS     640(DI)(R8*1), Z19, Z16
+	VFMADD231PS     640(DI)(R8*2), Z19, Z17
 	VPERMILPS       $0xff, Z18, Z18
-	VFMADD231PS     704(DX), Z18, Z15
-	VFMADD231PS     704(DX)(R8*1), Z18, Z16
-	VFMADD231PS     704(DX)(R8*2), Z18, Z17
-	VBROADCASTF32X4 48(DI), Z18
+	VFMADD231PS     704(DI), Z18, Z15
+	VFMADD231PS     704(DI)(R8*1), Z18, Z16
+	VFMADD231PS     704(DI)(R8*2), Z18, Z17
+	VBROADCASTF32X4 48(DX), Z18
 	VPERMILPS       $0x00, Z18, Z19
-	VFMADD231PS     768(DX), Z19, Z15
-	VFMADD231PS     768(DX)(R8*1), Z19, Z16
-	VFMADD231PS     768(DX)(R8*2), Z19, Z17
+	VFMADD231PS     768(DI), Z19, Z15
+	VFMADD231PS     768(DI)(R8*1), Z19, Z16
+	VFMADD231PS     768(DI)(R8*2), Z19, Z17
 	VPERMILPS       $0x55, Z18, Z19
-	VFMADD231PS     832(DX), Z19, Z15
-	VFMADD231PS     832(DX)(R8*1), Z19, Z16
-	VFMADD231PS     832(DX)(R8*2), Z19, Z17
+	VFMADD231PS     832(DI), Z19, Z15
+	VFMADD231PS     832(DI)(R8*1), Z19, Z16
+	VFMADD231PS     832(DI)(R8*2), Z19, Z17
 	VPERMILPS       $0xaa, Z18, Z19
-	VFMADD231PS     896(DX), Z19, Z15
-	VFMADD231PS     896(DX)(R8*1), Z19, Z16
-	VFMADD231PS     896(DX)(R8*2), Z19, Z17
+	VFMADD231PS     896(DI), Z19, Z15
+	VFMADD231PS     896(DI)(R8*1), Z19, Z16
+	VFMADD231PS     896(DI)(R8*2), Z19, Z17
 	VPERMILPS       $0xff, Z18, Z18
-	VFMADD231PS     960(DX), Z18, Z15
-	VFMADD231PS     960(DX)(R8*1), Z18, Z16
-	VFMADD231PS     960(DX)(R8*2), Z18, Z17
+	VFMADD231PS     960(DI), Z18, Z15
+	VFMADD231PS     960(DI)(R8*1), Z18, Z16
+	VFMADD231PS     960(DI)(R8*2), Z18, Z17
 
 	// Add what is there.
-	MOVQ   32(CX), DI
-	TESTQ  DI, DI
-	JEQ    done8
+	MOVQ   32(CX), DX
+	TESTQ  DX, DX
+	JEQ    done7
 	VADDPS (BX), Z15, Z15
 	VADDPS 64(BX), Z16, Z16
 	VADDPS 128(BX), Z17, Z17
 
-done8:
-	MOVQ  80(CX), DI
-	ADDQ  DI, DX
+done7:
 	MOVQ  64(CX), DX
 	ADDQ  DX, SI
 	MOVQ  72(CX), CX
 	ADDQ  CX, BX
-	MOVQ  384(AX), CX
+	MOVQ  376(AX), CX
 	TESTQ CX, CX
-	JEQ   both9
+	JEQ   both8
 	MOVQ  16(AX), CX
-	MOVQ  432(AX), DX
+	MOVQ  424(AX), DX
+	MOVQ  448(AX), BX
 	MOVQ  456(AX), BX
-	MOVQ  464(AX), BX
-	MOVQ  384(AX), SI
-	MOVQ  392(AX), DI
-	MOVQ  368(AX), R8
+	MOVQ  376(AX), SI
+	MOVQ  384(AX), DI
+	MOVQ  360(AX), R8
 
 	// Reset gate and update gate. New gate and h of the units before.
 	VMOVUPS      (DI), Z19
@@ -13006,14 +12975,14 @@ done8:
 	VSUBPS       Z17, Z16, Z16
 	VFMADD231PS  Z16, Z15, Z17
 	VMOVUPS      Z17, (DX)
-	JMP          done10
+	JMP          done9
 
-both9:
-	MOVQ 432(AX), CX
-	MOVQ 448(AX), DX
+both8:
+	MOVQ 424(AX), CX
+	MOVQ 440(AX), DX
+	MOVQ 448(AX), BX
 	MOVQ 456(AX), BX
-	MOVQ 464(AX), BX
-	MOVQ 368(AX), SI
+	MOVQ 360(AX), SI
 
 	// Reset gate and update gate. New gate and h of the units before.
 	VMOVUPS      (DX), Z18
@@ -13088,41 +13057,46 @@ both9:
 	VFMADD231PS  Z17, Z16, Z15
 	VMOVUPS      Z15, (CX)
 
-done10:
-	JMP next3
+done9:
+	JMP next4
 
-done7:
 done6:
-	MOVQ  (CX), BX
-	MOVQ  40(CX), SI
-	MOVQ  24(CX), DI
-	MOVQ  72(CX), R8
-	TESTQ R8, R8
-	JGE   start11
-	MOVQ  152(CX), R8
+done5:
+	MOVQ  (CX), DX
+	MOVQ  40(CX), BX
+	MOVQ  24(CX), SI
+	MOVQ  72(CX), DI
+	TESTQ DI, DI
+	JGE   start10
+	MOVQ  144(CX), DI
+	TESTQ DI, DI
+	JEQ   done13
+	JMP   last11
+
+done13:
+start10:
+	MOVQ  120(CX), DI
+	MOVQ  136(CX), R8
 	TESTQ R8, R8
 	JEQ   done14
-	JMP   last12
+	MOVQ  112(CX), R8
 
 done14:
-start11:
-	MOVQ  128(CX), R8
-	MOVQ  144(CX), R9
-	TESTQ R9, R9
+	SUBQ  R8, DI
+	MOVQ  112(CX), R8
+	TESTQ R8, R8
 	JEQ   done15
-	MOVQ  120(CX), R9
+	CMPQ  DI, $+2
+	JLT   done17
 
-done15:
-	SUBQ  R9, R8
-	MOVQ  120(CX), R9
-	TESTQ R9, R9
-	JEQ   done16
-	CMPQ  R8, $+2
-	JLT   done18
-
-loop17:
+loop16:
 	// The chains of a panel.
-	MOVQ    DI, R9
+	MOVQ    DX, R8
+	MOVQ    56(CX), R9
+	ADDQ    R9, DX
+	MOVQ    56(CX), R9
+	ADDQ    R9, DX
+	MOVQ    SI, R9
 	VMOVUPS (R9), Z15
 	VMOVUPS 64(R9), Z16
 	VMOVUPS 128(R9), Z17
@@ -13134,571 +13108,562 @@ loop17:
 	MOVQ    16(CX), R9
 	MOVQ    8(CX), R10
 	CMPQ    R10, $+1
-	JLT     done20
+	JLT     done19
 
-loop19:
+loop18:
 	MOVQ R10, R11
 	ADDQ $-128, R10
 	CMPQ R10, $+1
-	JLT  done21
+	JLT  done20
 	MOVQ $+128, R11
 
-done21:
+done20:
 	MOVQ R11, R12
 	SHLQ $0x06, R12
-	LEAQ (BX)(R12*1), R13
+	LEAQ (R8)(R12*1), R13
 	LEAQ (R13)(R12*2), R13
 	SUBQ $+4, R11
-	JLT  done23
+	JLT  done22
 
-loop22:
+loop21:
 	VBROADCASTF32X4 (R9), Z21
 	VPERMILPS       $0x00, Z21, Z22
-	VFMADD231PS     (BX), Z22, Z15
-	VFMADD231PS     (BX)(R12*1), Z22, Z16
-	VFMADD231PS     (BX)(R12*2), Z22, Z17
+	VFMADD231PS     (R8), Z22, Z15
+	VFMADD231PS     (R8)(R12*1), Z22, Z16
+	VFMADD231PS     (R8)(R12*2), Z22, Z17
 	VFMADD231PS     (R13), Z22, Z18
 	VFMADD231PS     (R13)(R12*1), Z22, Z19
 	VFMADD231PS     (R13)(R12*2), Z22, Z20
 	VPERMILPS       $0x55, Z21, Z22
-	VFMADD231PS     64(BX), Z22, Z15
-	VFMADD231PS     64(BX)(R12*1), Z22, Z16
-	VFMADD231PS     64(BX)(R12*2), Z22, Z17
+	VFMADD231PS     64(R8), Z22, Z15
+	VFMADD231PS     64(R8)(R12*1), Z22, Z16
+	VFMADD231PS     64(R8)(R12*2), Z22, Z17
 	VFMADD231PS     64(R13), Z22, Z18
 	VFMADD231PS     64(R13)(R12*1), Z22, Z19
 	VFMADD231PS     64(R13)(R12*2), Z22, Z20
 	VPERMILPS       $0xaa, Z21, Z22
-	VFMADD231PS     128(BX), Z22, Z15
-	VFMADD231PS     128(BX)(R12*1), Z22, Z16
-	VFMADD231PS     128(BX)(R12*2), Z22, Z17
+	VFMADD231PS     128(R8), Z22, Z15
+	VFMADD231PS     128(R8)(R12*1), Z22, Z16
+	VFMADD231PS     128(R8)(R12*2), Z22, Z17
 	VFMADD231PS     128(R13), Z22, Z18
 	VFMADD231PS     128(R13)(R12*1), Z22, Z19
 	VFMADD231PS     128(R13)(R12*2), Z22, Z20
 	VPERMILPS       $0xff, Z21, Z21
-	VFMADD231PS     192(BX), Z21, Z15
-	VFMADD231PS     192(BX)(R12*1), Z21, Z16
-	VFMADD231PS     192(BX)(R12*2), Z21, Z17
+	VFMADD231PS     192(R8), Z21, Z15
+	VFMADD231PS     192(R8)(R12*1), Z21, Z16
+	VFMADD231PS     192(R8)(R12*2), Z21, Z17
 	VFMADD231PS     192(R13), Z21, Z18
 	VFMADD231PS     192(R13)(R12*1), Z21, Z19
 	VFMADD231PS     192(R13)(R12*2), Z21, Z20
 	ADDQ            $+16, R9
-	ADDQ            $+256, BX
+	ADDQ            $+256, R8
 	ADDQ            $+256, R13
 	SUBQ            $+4, R11
-	JGE             loop22
+	JGE             loop21
 
-done23:
+done22:
 	ADDQ $+4, R11
 	SUBQ $+1, R11
-	JLT  done25
+	JLT  done24
 
-loop24:
+loop23:
 	VBROADCASTSS (R9), Z21
-	VFMADD231PS  (BX), Z21, Z15
-	VFMADD231PS  (BX)(R12*1), Z21, Z16
-	VFMADD231PS  (BX)(R12*2), Z21, Z17
+	VFMADD231PS  (R8), Z21, Z15
+	VFMADD231PS  (R8)(R12*1), Z21, Z16
+	VFMADD231PS  (R8)(R12*2), Z21, Z17
 	VFMADD231PS  (R13), Z21, Z18
 	VFMADD231PS  (R13)(R12*1), Z21, Z19
 	VFMADD231PS  (R13)(R12*2), Z21, Z20
 	ADDQ         $+4, R9
-	ADDQ         $+64, BX
+	ADDQ         $+64, R8
 	ADDQ         $+64, R13
 	SUBQ         $+1, R11
-	JGE          loop24
+	JGE          loop23
+
+done24:
+	ADDQ $+1, R11
+	MOVQ R13, R8
+	ADDQ R12, R8
+	ADDQ R12, R8
+	CMPQ R10, $+1
+	JGE  loop18
+
+done19:
+	// Add what is there.
+	MOVQ   32(CX), R8
+	TESTQ  R8, R8
+	JEQ    done25
+	VADDPS (BX), Z15, Z15
+	VADDPS 64(BX), Z16, Z16
+	VADDPS 128(BX), Z17, Z17
+	VADDPS 192(BX), Z18, Z18
+	VADDPS 256(BX), Z19, Z19
+	VADDPS 320(BX), Z20, Z20
 
 done25:
-	ADDQ $+1, R11
-	MOVQ R13, BX
-	ADDQ R12, BX
-	ADDQ R12, BX
-	CMPQ R10, $+1
-	JGE  loop19
+	VMOVUPS Z15, (BX)
+	VMOVUPS Z16, 64(BX)
+	VMOVUPS Z17, 128(BX)
+	VMOVUPS Z18, 192(BX)
+	VMOVUPS Z19, 256(BX)
+	VMOVUPS Z20, 320(BX)
+	MOVQ    64(CX), R8
+	ADDQ    R8, SI
+	MOVQ    72(CX), R8
+	ADDQ    R8, BX
+	MOVQ    64(CX), R8
+	ADDQ    R8, SI
+	MOVQ    72(CX), R8
+	ADDQ    R8, BX
+	ADDQ    $-2, DI
+	CMPQ    DI, $+2
+	JGE     loop16
 
-done20:
-	// Add what is there.
-	MOVQ   32(CX), R9
-	TESTQ  R9, R9
-	JEQ    done26
-	VADDPS (SI), Z15, Z15
-	VADDPS 64(SI), Z16, Z16
-	VADDPS 128(SI), Z17, Z17
-	VADDPS 192(SI), Z18, Z18
-	VADDPS 256(SI), Z19, Z19
-	VADDPS 320(SI), Z20, Z20
+done17:
+done15:
+	CMPQ DI, $+1
+	JLT  done27
 
-done26:
-	VMOVUPS Z15, (SI)
-	VMOVUPS Z16, 64(SI)
-	VMOVUPS Z17, 128(SI)
-	VMOVUPS Z18, 192(SI)
-	VMOVUPS Z19, 256(SI)
-	VMOVUPS Z20, 320(SI)
-	MOVQ    80(CX), R9
-	ADDQ    R9, BX
-	MOVQ    64(CX), R9
-	ADDQ    R9, DI
-	MOVQ    72(CX), R9
-	ADDQ    R9, SI
-	MOVQ    80(CX), R9
-	ADDQ    R9, BX
-	MOVQ    64(CX), R9
-	ADDQ    R9, DI
-	MOVQ    72(CX), R9
-	ADDQ    R9, SI
-	ADDQ    $-2, R8
-	CMPQ    R8, $+2
-	JGE     loop17
-
-done18:
-done16:
-	CMPQ R8, $+1
-	JLT  done28
-
-loop27:
+loop26:
 	// The chains of a panel.
-	MOVQ    DI, R9
+	MOVQ    DX, R8
+	MOVQ    56(CX), R9
+	ADDQ    R9, DX
+	MOVQ    SI, R9
 	VMOVUPS (R9), Z15
 	VMOVUPS 64(R9), Z16
 	VMOVUPS 128(R9), Z17
 	MOVQ    16(CX), R9
 	MOVQ    8(CX), R10
 	CMPQ    R10, $+1
-	JLT     done30
+	JLT     done29
 
-loop29:
+loop28:
 	MOVQ R10, R11
 	ADDQ $-128, R10
 	CMPQ R10, $+1
-	JLT  done31
+	JLT  done30
 	MOVQ $+128, R11
 
-done31:
+done30:
 	MOVQ R11, R12
 	SHLQ $0x06, R12
 	SUBQ $+4, R11
-	JLT  done33
+	JLT  done32
 
-loop32:
+loop31:
 	VBROADCASTF32X4 (R9), Z18
 	VPERMILPS       $0x00, Z18, Z19
-	VFMADD231PS     (BX), Z19, Z15
-	VFMADD231PS     (BX)(R12*1), Z19, Z16
-	VFMADD231PS     (BX)(R12*2), Z19, Z17
+	VFMADD231PS     (R8), Z19, Z15
+	VFMADD231PS     (R8)(R12*1), Z19, Z16
+	VFMADD231PS     (R8)(R12*2), Z19, Z17
 	VPERMILPS       $0x55, Z18, Z19
-	VFMADD231PS     64(BX), Z19, Z15
-	VFMADD231PS     64(BX)(R12*1), Z19, Z16
-	VFMADD231PS     64(BX)(R12*2), Z19, Z17
+	VFMADD231PS     64(R8), Z19, Z15
+	VFMADD231PS     64(R8)(R12*1), Z19, Z16
+	VFMADD231PS     64(R8)(R12*2), Z19, Z17
 	VPERMILPS       $0xaa, Z18, Z19
-	VFMADD231PS     128(BX), Z19, Z15
-	VFMADD231PS     128(BX)(R12*1), Z19, Z16
-	VFMADD231PS     128(BX)(R12*2), Z19, Z17
+	VFMADD231PS     128(R8), Z19, Z15
+	VFMADD231PS     128(R8)(R12*1), Z19, Z16
+	VFMADD231PS     128(R8)(R12*2), Z19, Z17
 	VPERMILPS       $0xff, Z18, Z18
-	VFMADD231PS     192(BX), Z18, Z15
-	VFMADD231PS     192(BX)(R12*1), Z18, Z16
-	VFMADD231PS     192(BX)(R12*2), Z18, Z17
+	VFMADD231PS     192(R8), Z18, Z15
+	VFMADD231PS     192(R8)(R12*1), Z18, Z16
+	VFMADD231PS     192(R8)(R12*2), Z18, Z17
 	ADDQ            $+16, R9
-	ADDQ            $+256, BX
+	ADDQ            $+256, R8
 	SUBQ            $+4, R11
-	JGE             loop32
+	JGE             loop31
 
-done33:
+done32:
 	ADDQ $+4, R11
 	SUBQ $+1, R11
-	JLT  done35
+	JLT  done34
 
-loop34:
+loop33:
 	VBROADCASTSS (R9), Z18
-	VFMADD231PS  (BX), Z18, Z15
-	VFMADD231PS  (BX)(R12*1), Z18, Z16
-	VFMADD231PS  (BX)(R12*2), Z18, Z17
+	VFMADD231PS  (R8), Z18, Z15
+	VFMADD231PS  (R8)(R12*1), Z18, Z16
+	VFMADD231PS  (R8)(R12*2), Z18, Z17
 	ADDQ         $+4, R9
-	ADDQ         $+64, BX
+	ADDQ         $+64, R8
 	SUBQ         $+1, R11
-	JGE          loop34
+	JGE          loop33
 
-done35:
+done34:
 	ADDQ $+1, R11
-	ADDQ R12, BX
-	ADDQ R12, BX
+	ADDQ R12, R8
+	ADDQ R12, R8
 	CMPQ R10, $+1
-	JGE  loop29
+	JGE  loop28
 
-done30:
-	// Add what is there.
-	MOVQ   32(CX), R9
-	TESTQ  R9, R9
-	JEQ    done36
-	VADDPS (SI), Z15, Z15
-	VADDPS 64(SI), Z16, Z16
-	VADDPS 128(SI), Z17, Z17
-
-done36:
-	VMOVUPS Z15, (SI)
-	VMOVUPS Z16, 64(SI)
-	VMOVUPS Z17, 128(SI)
-	MOVQ    80(CX), R9
-	ADDQ    R9, BX
-	MOVQ    64(CX), R9
-	ADDQ    R9, DI
-	MOVQ    72(CX), R9
-	ADDQ    R9, SI
-	ADDQ    $-1, R8
-	CMPQ    R8, $+1
-	JGE     loop27
-
-done28:
-	TESTQ R8, R8
-	JNE   done37
-	MOVQ  120(CX), R8
-	TESTQ R8, R8
-	JEQ   done38
-	MOVQ  144(CX), R8
-	TESTQ R8, R8
-	JEQ   done39
-
-	// The chains of a panel.
-	MOVQ    DI, R8
-	VMOVUPS (R8), Z15
-	VMOVUPS 64(R8), Z16
-	VMOVUPS 128(R8), Z17
-	MOVQ    64(CX), R9
-	ADDQ    R9, R8
-	VMOVUPS (R8), Y18
-	VMOVUPS 64(R8), Y19
-	VMOVUPS 128(R8), Y20
-	MOVQ    16(CX), R8
-	MOVQ    8(CX), R9
-	CMPQ    R9, $+1
-	JLT     done41
-
-loop40:
-	MOVQ R9, R10
-	ADDQ $-128, R9
-	CMPQ R9, $+1
-	JLT  done42
-	MOVQ $+128, R10
-
-done42:
-	MOVQ R10, R11
-	SHLQ $0x06, R11
-	LEAQ (BX)(R11*1), R12
-	LEAQ (R12)(R11*2), R12
-	SUBQ $+4, R10
-	JLT  done44
-
-loop43:
-	VBROADCASTF32X4 (R8), Z21
-	VPERMILPS       $0x00, Z21, Z22
-	VFMADD231PS     (BX), Z22, Z15
-	VFMADD231PS     (BX)(R11*1), Z22, Z16
-	VFMADD231PS     (BX)(R11*2), Z22, Z17
-	VFMADD231PS     (R12), Y22, Y18
-	VFMADD231PS     (R12)(R11*1), Y22, Y19
-	VFMADD231PS     (R12)(R11*2), Y22, Y20
-	VPERMILPS       $0x55, Z21, Z22
-	VFMADD231PS     64(BX), Z22, Z15
-	VFMADD231PS     64(BX)(R11*1), Z22, Z16
-	VFMADD231PS     64(BX)(R11*2), Z22, Z17
-	VFMADD231PS     64(R12), Y22, Y18
-	VFMADD231PS     64(R12)(R11*1), Y22, Y19
-	VFMADD231PS     64(R12)(R11*2), Y22, Y20
-	VPERMILPS       $0xaa, Z21, Z22
-	VFMADD231PS     128(BX), Z22, Z15
-	VFMADD231PS     128(BX)(R11*1), Z22, Z16
-	VFMADD231PS     128(BX)(R11*2), Z22, Z17
-	VFMADD231PS     128(R12), Y22, Y18
-	VFMADD231PS     128(R12)(R11*1), Y22, Y19
-	VFMADD231PS     128(R12)(R11*2), Y22, Y20
-	VPERMILPS       $0xff, Z21, Z21
-	VFMADD231PS     192(BX), Z21, Z15
-	VFMADD231PS     192(BX)(R11*1), Z21, Z16
-	VFMADD231PS     192(BX)(R11*2), Z21, Z17
-	VFMADD231PS     192(R12), Y21, Y18
-	VFMADD231PS     192(R12)(R11*1), Y21, Y19
-	VFMADD231PS     192(R12)(R11*2), Y21, Y20
-	ADDQ            $+16, R8
-	ADDQ            $+256, BX
-	ADDQ            $+256, R12
-	SUBQ            $+4, R10
-	JGE             loop43
-
-done44:
-	ADDQ $+4, R10
-	SUBQ $+1, R10
-	JLT  done46
-
-loop45:
-	VBROADCASTSS (R8), Z21
-	VFMADD231PS  (BX), Z21, Z15
-	VFMADD231PS  (BX)(R11*1), Z21, Z16
-	VFMADD231PS  (BX)(R11*2), Z21, Z17
-	VFMADD231PS  (R12), Y21, Y18
-	VFMADD231PS  (R12)(R11*1), Y21, Y19
-	VFMADD231PS  (R12)(R11*2), Y21, Y20
-	ADDQ         $+4, R8
-	ADDQ         $+64, BX
-	ADDQ         $+64, R12
-	SUBQ         $+1, R10
-	JGE          loop45
-
-done46:
-	ADDQ $+1, R10
-	MOVQ R12, BX
-	ADDQ R11, BX
-	ADDQ R11, BX
-	CMPQ R9, $+1
-	JGE  loop40
-
-done41:
+done29:
 	// Add what is there.
 	MOVQ   32(CX), R8
 	TESTQ  R8, R8
-	JEQ    done47
-	VADDPS (SI), Z15, Z15
-	VADDPS 64(SI), Z16, Z16
-	VADDPS 128(SI), Z17, Z17
-	VADDPS 192(SI), Y18, Y18
-	VADDPS 256(SI), Y19, Y19
-	VADDPS 320(SI), Y20, Y20
+	JEQ    done35
+	VADDPS (BX), Z15, Z15
+	VADDPS 64(BX), Z16, Z16
+	VADDPS 128(BX), Z17, Z17
 
-done47:
-	VMOVUPS Z15, (SI)
-	VMOVUPS Z16, 64(SI)
-	VMOVUPS Z17, 128(SI)
-	VMOVUPS Y18, 192(SI)
-	VMOVUPS Y19, 256(SI)
-	VMOVUPS Y20, 320(SI)
-	MOVQ    80(CX), R8
-	ADDQ    R8, BX
+done35:
+	VMOVUPS Z15, (BX)
+	VMOVUPS Z16, 64(BX)
+	VMOVUPS Z17, 128(BX)
 	MOVQ    64(CX), R8
-	ADDQ    R8, DI
-	MOVQ    72(CX), R8
 	ADDQ    R8, SI
-	MOVQ    80(CX), R8
+	MOVQ    72(CX), R8
 	ADDQ    R8, BX
-	MOVQ    64(CX), BX
-	ADDQ    BX, DI
-	MOVQ    72(CX), BX
-	ADDQ    BX, SI
-	JMP     done13
+	ADDQ    $-1, DI
+	CMPQ    DI, $+1
+	JGE     loop26
 
-done39:
-done38:
-done37:
-	MOVQ  72(CX), R8
-	TESTQ R8, R8
-	JLT   done13
-
-last12:
-	MOVQ  144(CX), R8
-	TESTQ R8, R8
-	JEQ   done48
+done27:
+	TESTQ DI, DI
+	JNE   done36
+	MOVQ  112(CX), DI
+	TESTQ DI, DI
+	JEQ   done37
+	MOVQ  136(CX), DI
+	TESTQ DI, DI
+	JEQ   done38
 
 	// The chains of a panel.
-	MOVQ    DI, R8
+	MOVQ    DX, DI
+	MOVQ    56(CX), R8
+	ADDQ    R8, DX
+	MOVQ    56(CX), R8
+	ADDQ    R8, DX
+	MOVQ    SI, DX
+	VMOVUPS (DX), Z15
+	VMOVUPS 64(DX), Z16
+	VMOVUPS 128(DX), Z17
+	MOVQ    64(CX), R8
+	ADDQ    R8, DX
+	VMOVUPS (DX), Y18
+	VMOVUPS 64(DX), Y19
+	VMOVUPS 128(DX), Y20
+	MOVQ    16(CX), DX
+	MOVQ    8(CX), R8
+	CMPQ    R8, $+1
+	JLT     done40
+
+loop39:
+	MOVQ R8, R9
+	ADDQ $-128, R8
+	CMPQ R8, $+1
+	JLT  done41
+	MOVQ $+128, R9
+
+done41:
+	MOVQ R9, R10
+	SHLQ $0x06, R10
+	LEAQ (DI)(R10*1), R11
+	LEAQ (R11)(R10*2), R11
+	SUBQ $+4, R9
+	JLT  done43
+
+loop42:
+	VBROADCASTF32X4 (DX), Z21
+	VPERMILPS       $0x00, Z21, Z22
+	VFMADD231PS     (DI), Z22, Z15
+	VFMADD231PS     (DI)(R10*1), Z22, Z16
+	VFMADD231PS     (DI)(R10*2), Z22, Z17
+	VFMADD231PS     (R11), Y22, Y18
+	VFMADD231PS     (R11)(R10*1), Y22, Y19
+	VFMADD231PS     (R11)(R10*2), Y22, Y20
+	VPERMILPS       $0x55, Z21, Z22
+	VFMADD231PS     64(DI), Z22, Z15
+	VFMADD231PS     64(DI)(R10*1), Z22, Z16
+	VFMADD231PS     64(DI)(R10*2), Z22, Z17
+	VFMADD231PS     64(R11), Y22, Y18
+	VFMADD231PS     64(R11)(R10*1), Y22, Y19
+	VFMADD231PS     64(R11)(R10*2), Y22, Y20
+	VPERMILPS       $0xaa, Z21, Z22
+	VFMADD231PS     128(DI), Z22, Z15
+	VFMADD231PS     128(DI)(R10*1), Z22, Z16
+	VFMADD231PS     128(DI)(R10*2), Z22, Z17
+	VFMADD231PS     128(R11), Y22, Y18
+	VFMADD231PS     128(R11)(R10*1), Y22, Y19
+	VFMADD231PS     128(R11)(R10*2), Y22, Y20
+	VPERMILPS       $0xff, Z21, Z21
+	VFMADD231PS     192(DI), Z21, Z15
+	VFMADD231PS     192(DI)(R10*1), Z21, Z16
+	VFMADD231PS     192(DI)(R10*2), Z21, Z17
+	VFMADD231PS     192(R11), Y21, Y18
+	VFMADD231PS     192(R11)(R10*1), Y21, Y19
+	VFMADD231PS     192(R11)(R10*2), Y21, Y20
+	ADDQ            $+16, DX
+	ADDQ            $+256, DI
+	ADDQ            $+256, R11
+	SUBQ            $+4, R9
+	JGE             loop42
+
+done43:
+	ADDQ $+4, R9
+	SUBQ $+1, R9
+	JLT  done45
+
+loop44:
+	VBROADCASTSS (DX), Z21
+	VFMADD231PS  (DI), Z21, Z15
+	VFMADD231PS  (DI)(R10*1), Z21, Z16
+	VFMADD231PS  (DI)(R10*2), Z21, Z17
+	VFMADD231PS  (R11), Y21, Y18
+	VFMADD231PS  (R11)(R10*1), Y21, Y19
+	VFMADD231PS  (R11)(R10*2), Y21, Y20
+	ADDQ         $+4, DX
+	ADDQ         $+64, DI
+	ADDQ         $+64, R11
+	SUBQ         $+1, R9
+	JGE          loop44
+
+done45:
+	ADDQ $+1, R9
+	MOVQ R11, DI
+	ADDQ R10, DI
+	ADDQ R10, DI
+	CMPQ R8, $+1
+	JGE  loop39
+
+done40:
+	// Add what is there.
+	MOVQ   32(CX), DX
+	TESTQ  DX, DX
+	JEQ    done46
+	VADDPS (BX), Z15, Z15
+	VADDPS 64(BX), Z16, Z16
+	VADDPS 128(BX), Z17, Z17
+	VADDPS 192(BX), Y18, Y18
+	VADDPS 256(BX), Y19, Y19
+	VADDPS 320(BX), Y20, Y20
+
+done46:
+	VMOVUPS Z15, (BX)
+	VMOVUPS Z16, 64(BX)
+	VMOVUPS Z17, 128(BX)
+	VMOVUPS Y18, 192(BX)
+	VMOVUPS Y19, 256(BX)
+	VMOVUPS Y20, 320(BX)
+	MOVQ    64(CX), DX
+	ADDQ    DX, SI
+	MOVQ    72(CX), DX
+	ADDQ    DX, BX
+	MOVQ    64(CX), DX
+	ADDQ    DX, SI
+	MOVQ    72(CX), DX
+	ADDQ    DX, BX
+	JMP     done12
+
+done38:
+done37:
+done36:
+	MOVQ  72(CX), DI
+	TESTQ DI, DI
+	JLT   done12
+
+last11:
+	MOVQ  136(CX), DI
+	TESTQ DI, DI
+	JEQ   done47
+
+	// The chains of a panel.
+	MOVQ    DX, DI
+	MOVQ    56(CX), R8
+	ADDQ    R8, DX
+	MOVQ    SI, R8
 	VMOVUPS (R8), Y15
 	VMOVUPS 64(R8), Y16
 	VMOVUPS 128(R8), Y17
 	MOVQ    16(CX), R8
 	MOVQ    8(CX), R9
 	CMPQ    R9, $+1
-	JLT     done50
+	JLT     done49
 
-loop49:
+loop48:
 	MOVQ R9, R10
 	ADDQ $-128, R9
 	CMPQ R9, $+1
-	JLT  done51
+	JLT  done50
 	MOVQ $+128, R10
 
-done51:
+done50:
 	MOVQ R10, R11
 	SHLQ $0x06, R11
 	SUBQ $+4, R10
-	JLT  done53
+	JLT  done52
 
-loop52:
+loop51:
 	VBROADCASTF32X4 (R8), Z18
 	VPERMILPS       $0x00, Z18, Z19
-	VFMADD231PS     (BX), Y19, Y15
-	VFMADD231PS     (BX)(R11*1), Y19, Y16
-	VFMADD231PS     (BX)(R11*2), Y19, Y17
+	VFMADD231PS     (DI), Y19, Y15
+	VFMADD231PS     (DI)(R11*1), Y19, Y16
+	VFMADD231PS     (DI)(R11*2), Y19, Y17
 	VPERMILPS       $0x55, Z18, Z19
-	VFMADD231PS     64(BX), Y19, Y15
-	VFMADD231PS     64(BX)(R11*1), Y19, Y16
-	VFMADD231PS     64(BX)(R11*2), Y19, Y17
+	VFMADD231PS     64(DI), Y19, Y15
+	VFMADD231PS     64(DI)(R11*1), Y19, Y16
+	VFMADD231PS     64(DI)(R11*2), Y19, Y17
 	VPERMILPS       $0xaa, Z18, Z19
-	VFMADD231PS     128(BX), Y19, Y15
-	VFMADD231PS     128(BX)(R11*1), Y19, Y16
-	VFMADD231PS     128(BX)(R11*2), Y19, Y17
+	VFMADD231PS     128(DI), Y19, Y15
+	VFMADD231PS     128(DI)(R11*1), Y19, Y16
+	VFMADD231PS     128(DI)(R11*2), Y19, Y17
 	VPERMILPS       $0xff, Z18, Z18
-	VFMADD231PS     192(BX), Y18, Y15
-	VFMADD231PS     192(BX)(R11*1), Y18, Y16
-	VFMADD231PS     192(BX)(R11*2), Y18, Y17
+	VFMADD231PS     192(DI), Y18, Y15
+	VFMADD231PS     192(DI)(R11*1), Y18, Y16
+	VFMADD231PS     192(DI)(R11*2), Y18, Y17
 	ADDQ            $+16, R8
-	ADDQ            $+256, BX
+	ADDQ            $+256, DI
 	SUBQ            $+4, R10
-	JGE             loop52
+	JGE             loop51
 
-done53:
+done52:
 	ADDQ $+4, R10
 	SUBQ $+1, R10
-	JLT  done55
+	JLT  done54
 
-loop54:
+loop53:
 	VBROADCASTSS (R8), Z18
-	VFMADD231PS  (BX), Y18, Y15
-	VFMADD231PS  (BX)(R11*1), Y18, Y16
-	VFMADD231PS  (BX)(R11*2), Y18, Y17
+	VFMADD231PS  (DI), Y18, Y15
+	VFMADD231PS  (DI)(R11*1), Y18, Y16
+	VFMADD231PS  (DI)(R11*2), Y18, Y17
 	ADDQ         $+4, R8
-	ADDQ         $+64, BX
+	ADDQ         $+64, DI
 	SUBQ         $+1, R10
-	JGE          loop54
+	JGE          loop53
+
+done54:
+	ADDQ $+1, R10
+	ADDQ R11, DI
+	ADDQ R11, DI
+	CMPQ R9, $+1
+	JGE  loop48
+
+done49:
+	// Add what is there.
+	MOVQ   32(CX), DI
+	TESTQ  DI, DI
+	JEQ    done55
+	VADDPS (BX), Y15, Y15
+	VADDPS 64(BX), Y16, Y16
+	VADDPS 128(BX), Y17, Y17
 
 done55:
-	ADDQ $+1, R10
-	ADDQ R11, BX
-	ADDQ R11, BX
-	CMPQ R9, $+1
-	JGE  loop49
+	VMOVUPS Y15, (BX)
+	VMOVUPS Y16, 64(BX)
+	VMOVUPS Y17, 128(BX)
+	MOVQ    64(CX), DI
+	ADDQ    DI, SI
+	MOVQ    72(CX), DI
+	ADDQ    DI, BX
 
-done50:
-	// Add what is there.
-	MOVQ   32(CX), R8
-	TESTQ  R8, R8
-	JEQ    done56
-	VADDPS (SI), Y15, Y15
-	VADDPS 64(SI), Y16, Y16
-	VADDPS 128(SI), Y17, Y17
+done47:
+	MOVQ  72(CX), DI
+	TESTQ DI, DI
+	JLT   start10
 
-done56:
-	VMOVUPS Y15, (SI)
-	VMOVUPS Y16, 64(SI)
-	VMOVUPS Y17, 128(SI)
-	MOVQ    80(CX), R8
-	ADDQ    R8, BX
-	MOVQ    64(CX), BX
-	ADDQ    BX, DI
-	MOVQ    72(CX), BX
-	ADDQ    BX, SI
-
-done48:
-	MOVQ  72(CX), BX
-	TESTQ BX, BX
-	JGE   done13
-	MOVQ  (CX), BX
-	MOVQ  56(CX), R8
-	ADDQ  R8, BX
-	JMP   start11
-
-done13:
-	MOVQ 336(AX), BX
-	ADDQ BX, CX
-	ADDQ $-1, DX
-	CMPQ DX, $+1
-	JGE  loop4
-
-done5:
+done12:
+	MOVQ  328(AX), DX
+	ADDQ  DX, CX
+	MOVQ  320(AX), DX
+	ADDQ  $-1, DX
+	MOVQ  DX, 320(AX)
+	CMPQ  DX, $+1
+	JGE   product3
 	MOVQ  AX, CX
-	MOVQ  344(AX), DX
+	MOVQ  336(AX), DX
 	TESTQ DX, DX
-	JEQ   done57
+	JEQ   done56
 
 	// Back.
 	MOVQ $+2, DX
 
-loop58:
-	MOVQ  88(CX), BX
+loop57:
+	MOVQ  80(CX), BX
 	MOVQ  (CX), SI
 	ADDQ  BX, SI
 	MOVQ  SI, (CX)
-	MOVQ  96(CX), BX
+	MOVQ  88(CX), BX
 	MOVQ  24(CX), SI
 	ADDQ  BX, SI
 	MOVQ  SI, 24(CX)
-	MOVQ  104(CX), BX
+	MOVQ  96(CX), BX
 	MOVQ  40(CX), SI
 	ADDQ  BX, SI
 	MOVQ  SI, 40(CX)
-	MOVQ  112(CX), BX
+	MOVQ  104(CX), BX
 	TESTQ BX, BX
-	JEQ   done59
-	MOVQ  96(CX), BX
-	MOVQ  112(CX), SI
+	JEQ   done58
+	MOVQ  88(CX), BX
+	MOVQ  104(CX), SI
 	ADDQ  BX, SI
-	MOVQ  SI, 112(CX)
+	MOVQ  SI, 104(CX)
 
-done59:
+done58:
 	MOVQ  $+0, BX
 	MOVQ  56(CX), SI
 	SUBQ  SI, BX
 	MOVQ  BX, 56(CX)
 	MOVQ  $+0, BX
-	MOVQ  88(CX), SI
+	MOVQ  80(CX), SI
 	SUBQ  SI, BX
-	MOVQ  BX, 88(CX)
+	MOVQ  BX, 80(CX)
 	MOVQ  $+0, BX
 	MOVQ  64(CX), SI
 	SUBQ  SI, BX
 	MOVQ  BX, 64(CX)
 	MOVQ  $+0, BX
-	MOVQ  96(CX), SI
+	MOVQ  88(CX), SI
 	SUBQ  SI, BX
-	MOVQ  BX, 96(CX)
+	MOVQ  BX, 88(CX)
 	MOVQ  $+0, BX
 	MOVQ  72(CX), SI
 	SUBQ  SI, BX
 	MOVQ  BX, 72(CX)
 	MOVQ  $+0, BX
-	MOVQ  104(CX), SI
+	MOVQ  96(CX), SI
 	SUBQ  SI, BX
-	MOVQ  BX, 104(CX)
-	MOVQ  80(CX), BX
-	MOVQ  56(CX), SI
-	LEAQ  (BX)(SI*2), BX
-	MOVQ  BX, 80(CX)
-	ADDQ  $+160, CX
+	MOVQ  BX, 96(CX)
+	ADDQ  $+152, CX
 	ADDQ  $-1, DX
 	TESTQ DX, DX
-	JNE   loop58
-	MOVQ  352(AX), CX
+	JNE   loop57
+	MOVQ  344(AX), CX
 	TESTQ CX, CX
-	JEQ   done60
-	MOVQ  320(AX), DX
+	JEQ   done59
+	MOVQ  304(AX), DX
 	ADDQ  CX, DX
-	MOVQ  DX, 320(AX)
+	MOVQ  DX, 304(AX)
 	MOVQ  $+0, CX
-	MOVQ  352(AX), DX
+	MOVQ  344(AX), DX
 	SUBQ  DX, CX
-	MOVQ  CX, 352(AX)
+	MOVQ  CX, 344(AX)
 	MOVQ  $+0, CX
-	MOVQ  336(AX), DX
+	MOVQ  328(AX), DX
 	SUBQ  DX, CX
-	MOVQ  CX, 336(AX)
+	MOVQ  CX, 328(AX)
 	MOVQ  32(AX), CX
-	MOVQ  192(AX), DX
-	MOVQ  CX, 192(AX)
+	MOVQ  184(AX), DX
+	MOVQ  CX, 184(AX)
 	MOVQ  DX, 32(AX)
 
-done60:
-done57:
-	MOVQ  320(AX), CX
+done59:
+done56:
+	MOVQ  304(AX), CX
 	LEAQ  (AX)(CX*1), CX
 	MOVQ  (CX), CX
-	MOVQ  384(AX), DX
+	MOVQ  376(AX), DX
 	TESTQ DX, DX
-	JEQ   both61
+	JEQ   both60
 	MOVQ  16(AX), DX
-	MOVQ  432(AX), BX
-	MOVQ  456(AX), SI
-	MOVQ  464(AX), DI
-	MOVQ  384(AX), R8
-	MOVQ  392(AX), R9
-	MOVQ  368(AX), R10
+	MOVQ  424(AX), BX
+	MOVQ  448(AX), SI
+	MOVQ  456(AX), DI
+	MOVQ  376(AX), R8
+	MOVQ  384(AX), R9
+	MOVQ  360(AX), R10
 
 	// 16 elements at a time.
 	CMPQ R10, $+16
-	JLT  done63
+	JLT  done62
 
 	// Reset gate and update gate.
 	VMOVUPS      (R9), Z16
@@ -13762,9 +13727,9 @@ done57:
 	VFMADD231PS  Z16, Z15, Z20
 	ADDQ         $-16, R10
 	CMPQ         R10, $+16
-	JLT          done65
+	JLT          done64
 
-loop64:
+loop63:
 	// New gate and h of the units before. Reset gate and update gate.
 	VMOVUPS      192(R9), Z16
 	VBROADCASTSS (DX), Z15
@@ -13886,9 +13851,9 @@ loop64:
 	ADDQ         $+128, R9
 	ADDQ         $-16, R10
 	CMPQ         R10, $+16
-	JGE          loop64
+	JGE          loop63
 
-done65:
+done64:
 	// New gate and h of the units before.
 	VMINPS      Z20, Z4, Z15
 	VMOVAPS     Z6, Z16
@@ -13920,14 +13885,14 @@ done65:
 	ADDQ        $+128, R8
 	ADDQ        $+128, R9
 
-done63:
+done62:
 	// The last elements.
 	TESTQ R10, R10
-	JEQ   done66
+	JEQ   done65
 	CMPQ  R10, $+9
-	JGE   more67
+	JGE   more66
 	CMPQ  R10, $+8
-	JEQ   half69
+	JEQ   half68
 	MOVL  $-1, CX
 	BZHIL R10, CX, CX
 	KMOVW CX, K1
@@ -14013,9 +13978,9 @@ done63:
 	VSUBPS       Y15, Y20, Y17
 	VFMADD231PS  Y17, Y16, Y15
 	VMOVUPS      Y15, K1, (BX)
-	JMP          done68
+	JMP          done67
 
-half69:
+half68:
 	// Reset gate and update gate. New gate and h of the units before.
 	VMOVUPS      (R9), Y16
 	VBROADCASTSS (DX), Y15
@@ -14097,9 +14062,9 @@ half69:
 	VSUBPS       Y15, Y20, Y17
 	VFMADD231PS  Y17, Y16, Y15
 	VMOVUPS      Y15, (BX)
-	JMP          done68
+	JMP          done67
 
-more67:
+more66:
 	MOVL  $-1, CX
 	BZHIL R10, CX, CX
 	KMOVW CX, K1
@@ -14186,20 +14151,20 @@ more67:
 	VFMADD231PS  Z17, Z16, Z15
 	VMOVUPS      Z15, K1, (BX)
 
-done68:
-done66:
-	JMP done62
+done67:
+done65:
+	JMP done61
 
-both61:
-	MOVQ 432(AX), DX
-	MOVQ 448(AX), BX
-	MOVQ 456(AX), SI
-	MOVQ 464(AX), DI
-	MOVQ 368(AX), R8
+both60:
+	MOVQ 424(AX), DX
+	MOVQ 440(AX), BX
+	MOVQ 448(AX), SI
+	MOVQ 456(AX), DI
+	MOVQ 360(AX), R8
 
 	// 16 elements at a time.
 	CMPQ R8, $+16
-	JLT  done70
+	JLT  done69
 
 	// Reset gate and update gate.
 	VMOVUPS      (BX), Z15
@@ -14257,9 +14222,9 @@ both61:
 	VFMADD231PS  Z18, Z15, Z20
 	ADDQ         $-16, R8
 	CMPQ         R8, $+16
-	JLT          done72
+	JLT          done71
 
-loop71:
+loop70:
 	// New gate and h of the units before. Reset gate and update gate.
 	VMOVUPS      192(BX), Z15
 	VMOVUPS      192(SI), Z17
@@ -14371,9 +14336,9 @@ loop71:
 	ADDQ         $+128, SI
 	ADDQ         $-16, R8
 	CMPQ         R8, $+16
-	JGE          loop71
+	JGE          loop70
 
-done72:
+done71:
 	// New gate and h of the units before.
 	VMINPS      Z20, Z4, Z15
 	VMOVAPS     Z6, Z17
@@ -14403,14 +14368,14 @@ done72:
 	ADDQ        $+128, BX
 	ADDQ        $+128, SI
 
-done70:
+done69:
 	// The last elements.
 	TESTQ R8, R8
-	JEQ   done73
+	JEQ   done72
 	CMPQ  R8, $+9
-	JGE   more74
+	JGE   more73
 	CMPQ  R8, $+8
-	JEQ   half76
+	JEQ   half75
 	MOVL  $-1, CX
 	BZHIL R8, CX, CX
 	KMOVW CX, K1
@@ -14490,9 +14455,9 @@ done70:
 	VSUBPS       Y15, Y20, Y16
 	VFMADD231PS  Y16, Y21, Y15
 	VMOVUPS      Y15, K1, (DX)
-	JMP          done75
+	JMP          done74
 
-half76:
+half75:
 	// Reset gate and update gate. New gate and h of the units before.
 	VMOVUPS      (BX), Y15
 	VMOVUPS      (SI), Y16
@@ -14568,9 +14533,9 @@ half76:
 	VSUBPS       Y15, Y20, Y16
 	VFMADD231PS  Y16, Y21, Y15
 	VMOVUPS      Y15, (DX)
-	JMP          done75
+	JMP          done74
 
-more74:
+more73:
 	MOVL  $-1, CX
 	BZHIL R8, CX, CX
 	KMOVW CX, K1
@@ -14651,29 +14616,29 @@ more74:
 	VFMADD231PS  Z16, Z21, Z15
 	VMOVUPS      Z15, K1, (DX)
 
-done75:
-done73:
-done62:
-next3:
-	MOVQ  400(AX), CX
+done74:
+done72:
+done61:
+next4:
+	MOVQ  392(AX), CX
 	TESTQ CX, CX
-	JEQ   done77
+	JEQ   done76
 
 	// A Linear of h.
 	CMPQ      CX, $+2
-	JLT       one78
-	MOVQ      416(AX), DX
+	JLT       one77
+	MOVQ      408(AX), DX
 	MOVL      $-1, BX
 	BZHIL     CX, BX, BX
 	KMOVW     BX, K1
 	VMOVUPS.Z (DX), K1, Z15
-	MOVQ      432(AX), DX
-	MOVQ      424(AX), BX
-	MOVQ      368(AX), SI
+	MOVQ      424(AX), DX
+	MOVQ      416(AX), BX
+	MOVQ      360(AX), SI
 	SUBQ      $+8, SI
-	JLT       done81
+	JLT       done80
 
-loop80:
+loop79:
 	VBROADCASTF32X4 (DX), Z16
 	VPERMILPS       $0x00, Z16, Z17
 	VFMADD231PS     (BX), Z17, Z15
@@ -14695,40 +14660,40 @@ loop80:
 	ADDQ            $+32, DX
 	ADDQ            $+512, BX
 	SUBQ            $+8, SI
-	JGE             loop80
+	JGE             loop79
 
-done81:
+done80:
 	ADDQ $+8, SI
 	SUBQ $+1, SI
-	JLT  done83
+	JLT  done82
 
-loop82:
+loop81:
 	VBROADCASTSS (DX), Z16
 	VFMADD231PS  (BX), Z16, Z15
 	ADDQ         $+4, DX
 	ADDQ         $+64, BX
 	SUBQ         $+1, SI
-	JGE          loop82
+	JGE          loop81
 
-done83:
+done82:
 	ADDQ    $+1, SI
-	MOVQ    408(AX), DX
+	MOVQ    400(AX), DX
 	MOVL    $-1, BX
 	BZHIL   CX, BX, BX
 	KMOVW   BX, K1
 	VMOVUPS Z15, K1, (DX)
-	JMP     done79
+	JMP     done78
 
-one78:
-	MOVQ         416(AX), CX
+one77:
+	MOVQ         408(AX), CX
 	VBROADCASTSS (CX), Z15
-	MOVQ         432(AX), CX
-	MOVQ         424(AX), DX
-	MOVQ         368(AX), BX
+	MOVQ         424(AX), CX
+	MOVQ         416(AX), DX
+	MOVQ         360(AX), BX
 	SUBQ         $+8, BX
-	JLT          done85
+	JLT          done84
 
-loop84:
+loop83:
 	VBROADCASTF32X4 (CX), Z16
 	VPERMILPS       $0x00, Z16, Z17
 	VFMADD231PS     (DX), Z17, Z15
@@ -14750,38 +14715,42 @@ loop84:
 	ADDQ            $+32, CX
 	ADDQ            $+512, DX
 	SUBQ            $+8, BX
-	JGE             loop84
+	JGE             loop83
 
-done85:
+done84:
 	ADDQ $+8, BX
 	SUBQ $+1, BX
-	JLT  done87
+	JLT  done86
 
-loop86:
+loop85:
 	VBROADCASTSS (CX), Z16
 	VFMADD231PS  (DX), Z16, Z15
 	ADDQ         $+4, CX
 	ADDQ         $+64, DX
 	SUBQ         $+1, BX
-	JGE          loop86
+	JGE          loop85
 
-done87:
+done86:
 	ADDQ   $+1, BX
-	MOVQ   408(AX), CX
+	MOVQ   400(AX), CX
 	VMOVSS X15, (CX)
 
-done79:
-done77:
+done78:
+done76:
 	// To the next step.
-	MOVQ  360(AX), CX
+	MOVQ  352(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 360(AX)
+	MOVQ  CX, 352(AX)
 	TESTQ CX, CX
 	JEQ   done2
+	MOVQ  424(AX), CX
+	MOVQ  CX, 456(AX)
 	MOVQ  432(AX), CX
 	MOVQ  CX, 464(AX)
-	MOVQ  440(AX), CX
-	MOVQ  CX, 472(AX)
+	MOVQ  424(AX), CX
+	MOVQ  472(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 424(AX)
 	MOVQ  432(AX), CX
 	MOVQ  480(AX), DX
 	ADDQ  DX, CX
@@ -14794,24 +14763,20 @@ done77:
 	MOVQ  496(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 448(AX)
-	MOVQ  456(AX), CX
+	MOVQ  16(AX), CX
 	MOVQ  504(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 456(AX)
-	MOVQ  16(AX), CX
-	MOVQ  512(AX), DX
-	ADDQ  DX, CX
 	MOVQ  CX, 16(AX)
-	MOVQ  464(AX), CX
-	MOVQ  CX, 176(AX)
+	MOVQ  456(AX), CX
+	MOVQ  CX, 168(AX)
 	MOVQ  40(AX), CX
 	MOVQ  48(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 40(AX)
-	MOVQ  200(AX), CX
-	MOVQ  208(AX), DX
+	MOVQ  192(AX), CX
+	MOVQ  200(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 200(AX)
+	MOVQ  CX, 192(AX)
 	JMP   step1
 
 done2:
@@ -14847,43 +14812,47 @@ TEXT ·gruStepsTrainAVX512(SB), NOSPLIT, $8-8
 
 step1:
 	// A step.
-	MOVQ 328(AX), DX
-	MOVQ 320(AX), CX
+	MOVQ 304(AX), CX
 	LEAQ (AX)(CX*1), CX
-	CMPQ DX, $+1
-	JLT  done5
+	MOVQ 312(AX), DX
+	MOVQ DX, 320(AX)
 
-loop4:
-	MOVQ  (CX), BX
-	MOVQ  40(CX), SI
-	MOVQ  24(CX), DI
-	MOVQ  72(CX), R8
-	TESTQ R8, R8
-	JGE   start6
-	MOVQ  152(CX), R8
+product3:
+	MOVQ  (CX), DX
+	MOVQ  40(CX), BX
+	MOVQ  24(CX), SI
+	MOVQ  72(CX), DI
+	TESTQ DI, DI
+	JGE   start5
+	MOVQ  144(CX), DI
+	TESTQ DI, DI
+	JEQ   done8
+	JMP   last6
+
+done8:
+start5:
+	MOVQ  120(CX), DI
+	MOVQ  136(CX), R8
 	TESTQ R8, R8
 	JEQ   done9
-	JMP   last7
+	MOVQ  112(CX), R8
 
 done9:
-start6:
-	MOVQ  128(CX), R8
-	MOVQ  144(CX), R9
-	TESTQ R9, R9
+	SUBQ  R8, DI
+	MOVQ  112(CX), R8
+	TESTQ R8, R8
 	JEQ   done10
-	MOVQ  120(CX), R9
+	CMPQ  DI, $+2
+	JLT   done12
 
-done10:
-	SUBQ  R9, R8
-	MOVQ  120(CX), R9
-	TESTQ R9, R9
-	JEQ   done11
-	CMPQ  R8, $+2
-	JLT   done13
-
-loop12:
+loop11:
 	// The chains of a panel.
-	MOVQ    DI, R9
+	MOVQ    DX, R8
+	MOVQ    56(CX), R9
+	ADDQ    R9, DX
+	MOVQ    56(CX), R9
+	ADDQ    R9, DX
+	MOVQ    SI, R9
 	VMOVUPS (R9), Z15
 	VMOVUPS 64(R9), Z16
 	VMOVUPS 128(R9), Z17
@@ -14895,566 +14864,557 @@ loop12:
 	MOVQ    16(CX), R9
 	MOVQ    8(CX), R10
 	CMPQ    R10, $+1
-	JLT     done15
+	JLT     done14
 
-loop14:
+loop13:
 	MOVQ R10, R11
 	ADDQ $-128, R10
 	CMPQ R10, $+1
-	JLT  done16
+	JLT  done15
 	MOVQ $+128, R11
 
-done16:
+done15:
 	MOVQ R11, R12
 	SHLQ $0x06, R12
-	LEAQ (BX)(R12*1), R13
+	LEAQ (R8)(R12*1), R13
 	LEAQ (R13)(R12*2), R13
 	SUBQ $+4, R11
-	JLT  done18
+	JLT  done17
 
-loop17:
+loop16:
 	VBROADCASTF32X4 (R9), Z21
 	VPERMILPS       $0x00, Z21, Z22
-	VFMADD231PS     (BX), Z22, Z15
-	VFMADD231PS     (BX)(R12*1), Z22, Z16
-	VFMADD231PS     (BX)(R12*2), Z22, Z17
+	VFMADD231PS     (R8), Z22, Z15
+	VFMADD231PS     (R8)(R12*1), Z22, Z16
+	VFMADD231PS     (R8)(R12*2), Z22, Z17
 	VFMADD231PS     (R13), Z22, Z18
 	VFMADD231PS     (R13)(R12*1), Z22, Z19
 	VFMADD231PS     (R13)(R12*2), Z22, Z20
 	VPERMILPS       $0x55, Z21, Z22
-	VFMADD231PS     64(BX), Z22, Z15
-	VFMADD231PS     64(BX)(R12*1), Z22, Z16
-	VFMADD231PS     64(BX)(R12*2), Z22, Z17
+	VFMADD231PS     64(R8), Z22, Z15
+	VFMADD231PS     64(R8)(R12*1), Z22, Z16
+	VFMADD231PS     64(R8)(R12*2), Z22, Z17
 	VFMADD231PS     64(R13), Z22, Z18
 	VFMADD231PS     64(R13)(R12*1), Z22, Z19
 	VFMADD231PS     64(R13)(R12*2), Z22, Z20
 	VPERMILPS       $0xaa, Z21, Z22
-	VFMADD231PS     128(BX), Z22, Z15
-	VFMADD231PS     128(BX)(R12*1), Z22, Z16
-	VFMADD231PS     128(BX)(R12*2), Z22, Z17
+	VFMADD231PS     128(R8), Z22, Z15
+	VFMADD231PS     128(R8)(R12*1), Z22, Z16
+	VFMADD231PS     128(R8)(R12*2), Z22, Z17
 	VFMADD231PS     128(R13), Z22, Z18
 	VFMADD231PS     128(R13)(R12*1), Z22, Z19
 	VFMADD231PS     128(R13)(R12*2), Z22, Z20
 	VPERMILPS       $0xff, Z21, Z21
-	VFMADD231PS     192(BX), Z21, Z15
-	VFMADD231PS     192(BX)(R12*1), Z21, Z16
-	VFMADD231PS     192(BX)(R12*2), Z21, Z17
+	VFMADD231PS     192(R8), Z21, Z15
+	VFMADD231PS     192(R8)(R12*1), Z21, Z16
+	VFMADD231PS     192(R8)(R12*2), Z21, Z17
 	VFMADD231PS     192(R13), Z21, Z18
 	VFMADD231PS     192(R13)(R12*1), Z21, Z19
 	VFMADD231PS     192(R13)(R12*2), Z21, Z20
 	ADDQ            $+16, R9
-	ADDQ            $+256, BX
+	ADDQ            $+256, R8
 	ADDQ            $+256, R13
 	SUBQ            $+4, R11
-	JGE             loop17
+	JGE             loop16
 
-done18:
+done17:
 	ADDQ $+4, R11
 	SUBQ $+1, R11
-	JLT  done20
+	JLT  done19
 
-loop19:
+loop18:
 	VBROADCASTSS (R9), Z21
-	VFMADD231PS  (BX), Z21, Z15
-	VFMADD231PS  (BX)(R12*1), Z21, Z16
-	VFMADD231PS  (BX)(R12*2), Z21, Z17
+	VFMADD231PS  (R8), Z21, Z15
+	VFMADD231PS  (R8)(R12*1), Z21, Z16
+	VFMADD231PS  (R8)(R12*2), Z21, Z17
 	VFMADD231PS  (R13), Z21, Z18
 	VFMADD231PS  (R13)(R12*1), Z21, Z19
 	VFMADD231PS  (R13)(R12*2), Z21, Z20
 	ADDQ         $+4, R9
-	ADDQ         $+64, BX
+	ADDQ         $+64, R8
 	ADDQ         $+64, R13
 	SUBQ         $+1, R11
-	JGE          loop19
+	JGE          loop18
+
+done19:
+	ADDQ $+1, R11
+	MOVQ R13, R8
+	ADDQ R12, R8
+	ADDQ R12, R8
+	CMPQ R10, $+1
+	JGE  loop13
+
+done14:
+	// Add what is there.
+	MOVQ   32(CX), R8
+	TESTQ  R8, R8
+	JEQ    done20
+	VADDPS (BX), Z15, Z15
+	VADDPS 64(BX), Z16, Z16
+	VADDPS 128(BX), Z17, Z17
+	VADDPS 192(BX), Z18, Z18
+	VADDPS 256(BX), Z19, Z19
+	VADDPS 320(BX), Z20, Z20
 
 done20:
-	ADDQ $+1, R11
-	MOVQ R13, BX
-	ADDQ R12, BX
-	ADDQ R12, BX
-	CMPQ R10, $+1
-	JGE  loop14
+	VMOVUPS Z15, (BX)
+	VMOVUPS Z16, 64(BX)
+	VMOVUPS Z17, 128(BX)
+	VMOVUPS Z18, 192(BX)
+	VMOVUPS Z19, 256(BX)
+	VMOVUPS Z20, 320(BX)
+	MOVQ    64(CX), R8
+	ADDQ    R8, SI
+	MOVQ    72(CX), R8
+	ADDQ    R8, BX
+	MOVQ    64(CX), R8
+	ADDQ    R8, SI
+	MOVQ    72(CX), R8
+	ADDQ    R8, BX
+	ADDQ    $-2, DI
+	CMPQ    DI, $+2
+	JGE     loop11
 
-done15:
-	// Add what is there.
-	MOVQ   32(CX), R9
-	TESTQ  R9, R9
-	JEQ    done21
-	VADDPS (SI), Z15, Z15
-	VADDPS 64(SI), Z16, Z16
-	VADDPS 128(SI), Z17, Z17
-	VADDPS 192(SI), Z18, Z18
-	VADDPS 256(SI), Z19, Z19
-	VADDPS 320(SI), Z20, Z20
+done12:
+done10:
+	CMPQ DI, $+1
+	JLT  done22
 
-done21:
-	VMOVUPS Z15, (SI)
-	VMOVUPS Z16, 64(SI)
-	VMOVUPS Z17, 128(SI)
-	VMOVUPS Z18, 192(SI)
-	VMOVUPS Z19, 256(SI)
-	VMOVUPS Z20, 320(SI)
-	MOVQ    80(CX), R9
-	ADDQ    R9, BX
-	MOVQ    64(CX), R9
-	ADDQ    R9, DI
-	MOVQ    72(CX), R9
-	ADDQ    R9, SI
-	MOVQ    80(CX), R9
-	ADDQ    R9, BX
-	MOVQ    64(CX), R9
-	ADDQ    R9, DI
-	MOVQ    72(CX), R9
-	ADDQ    R9, SI
-	ADDQ    $-2, R8
-	CMPQ    R8, $+2
-	JGE     loop12
-
-done13:
-done11:
-	CMPQ R8, $+1
-	JLT  done23
-
-loop22:
+loop21:
 	// The chains of a panel.
-	MOVQ    DI, R9
+	MOVQ    DX, R8
+	MOVQ    56(CX), R9
+	ADDQ    R9, DX
+	MOVQ    SI, R9
 	VMOVUPS (R9), Z15
 	VMOVUPS 64(R9), Z16
 	VMOVUPS 128(R9), Z17
 	MOVQ    16(CX), R9
 	MOVQ    8(CX), R10
 	CMPQ    R10, $+1
-	JLT     done25
+	JLT     done24
 
-loop24:
+loop23:
 	MOVQ R10, R11
 	ADDQ $-128, R10
 	CMPQ R10, $+1
-	JLT  done26
+	JLT  done25
 	MOVQ $+128, R11
 
-done26:
+done25:
 	MOVQ R11, R12
 	SHLQ $0x06, R12
 	SUBQ $+4, R11
-	JLT  done28
+	JLT  done27
 
-loop27:
+loop26:
 	VBROADCASTF32X4 (R9), Z18
 	VPERMILPS       $0x00, Z18, Z19
-	VFMADD231PS     (BX), Z19, Z15
-	VFMADD231PS     (BX)(R12*1), Z19, Z16
-	VFMADD231PS     (BX)(R12*2), Z19, Z17
+	VFMADD231PS     (R8), Z19, Z15
+	VFMADD231PS     (R8)(R12*1), Z19, Z16
+	VFMADD231PS     (R8)(R12*2), Z19, Z17
 	VPERMILPS       $0x55, Z18, Z19
-	VFMADD231PS     64(BX), Z19, Z15
-	VFMADD231PS     64(BX)(R12*1), Z19, Z16
-	VFMADD231PS     64(BX)(R12*2), Z19, Z17
+	VFMADD231PS     64(R8), Z19, Z15
+	VFMADD231PS     64(R8)(R12*1), Z19, Z16
+	VFMADD231PS     64(R8)(R12*2), Z19, Z17
 	VPERMILPS       $0xaa, Z18, Z19
-	VFMADD231PS     128(BX), Z19, Z15
-	VFMADD231PS     128(BX)(R12*1), Z19, Z16
-	VFMADD231PS     128(BX)(R12*2), Z19, Z17
+	VFMADD231PS     128(R8), Z19, Z15
+	VFMADD231PS     128(R8)(R12*1), Z19, Z16
+	VFMADD231PS     128(R8)(R12*2), Z19, Z17
 	VPERMILPS       $0xff, Z18, Z18
-	VFMADD231PS     192(BX), Z18, Z15
-	VFMADD231PS     192(BX)(R12*1), Z18, Z16
-	VFMADD231PS     192(BX)(R12*2), Z18, Z17
+	VFMADD231PS     192(R8), Z18, Z15
+	VFMADD231PS     192(R8)(R12*1), Z18, Z16
+	VFMADD231PS     192(R8)(R12*2), Z18, Z17
 	ADDQ            $+16, R9
-	ADDQ            $+256, BX
+	ADDQ            $+256, R8
 	SUBQ            $+4, R11
-	JGE             loop27
+	JGE             loop26
 
-done28:
+done27:
 	ADDQ $+4, R11
 	SUBQ $+1, R11
-	JLT  done30
+	JLT  done29
 
-loop29:
+loop28:
 	VBROADCASTSS (R9), Z18
-	VFMADD231PS  (BX), Z18, Z15
-	VFMADD231PS  (BX)(R12*1), Z18, Z16
-	VFMADD231PS  (BX)(R12*2), Z18, Z17
+	VFMADD231PS  (R8), Z18, Z15
+	VFMADD231PS  (R8)(R12*1), Z18, Z16
+	VFMADD231PS  (R8)(R12*2), Z18, Z17
 	ADDQ         $+4, R9
-	ADDQ         $+64, BX
+	ADDQ         $+64, R8
 	SUBQ         $+1, R11
-	JGE          loop29
+	JGE          loop28
 
-done30:
+done29:
 	ADDQ $+1, R11
-	ADDQ R12, BX
-	ADDQ R12, BX
+	ADDQ R12, R8
+	ADDQ R12, R8
 	CMPQ R10, $+1
-	JGE  loop24
+	JGE  loop23
 
-done25:
-	// Add what is there.
-	MOVQ   32(CX), R9
-	TESTQ  R9, R9
-	JEQ    done31
-	VADDPS (SI), Z15, Z15
-	VADDPS 64(SI), Z16, Z16
-	VADDPS 128(SI), Z17, Z17
-
-done31:
-	VMOVUPS Z15, (SI)
-	VMOVUPS Z16, 64(SI)
-	VMOVUPS Z17, 128(SI)
-	MOVQ    80(CX), R9
-	ADDQ    R9, BX
-	MOVQ    64(CX), R9
-	ADDQ    R9, DI
-	MOVQ    72(CX), R9
-	ADDQ    R9, SI
-	ADDQ    $-1, R8
-	CMPQ    R8, $+1
-	JGE     loop22
-
-done23:
-	TESTQ R8, R8
-	JNE   done32
-	MOVQ  120(CX), R8
-	TESTQ R8, R8
-	JEQ   done33
-	MOVQ  144(CX), R8
-	TESTQ R8, R8
-	JEQ   done34
-
-	// The chains of a panel.
-	MOVQ    DI, R8
-	VMOVUPS (R8), Z15
-	VMOVUPS 64(R8), Z16
-	VMOVUPS 128(R8), Z17
-	MOVQ    64(CX), R9
-	ADDQ    R9, R8
-	VMOVUPS (R8), Y18
-	VMOVUPS 64(R8), Y19
-	VMOVUPS 128(R8), Y20
-	MOVQ    16(CX), R8
-	MOVQ    8(CX), R9
-	CMPQ    R9, $+1
-	JLT     done36
-
-loop35:
-	MOVQ R9, R10
-	ADDQ $-128, R9
-	CMPQ R9, $+1
-	JLT  done37
-	MOVQ $+128, R10
-
-done37:
-	MOVQ R10, R11
-	SHLQ $0x06, R11
-	LEAQ (BX)(R11*1), R12
-	LEAQ (R12)(R11*2), R12
-	SUBQ $+4, R10
-	JLT  done39
-
-loop38:
-	VBROADCASTF32X4 (R8), Z21
-	VPERMILPS       $0x00, Z21, Z22
-	VFMADD231PS     (BX), Z22, Z15
-	VFMADD231PS     (BX)(R11*1), Z22, Z16
-	VFMADD231PS     (BX)(R11*2), Z22, Z17
-	VFMADD231PS     (R12), Y22, Y18
-	VFMADD231PS     (R12)(R11*1), Y22, Y19
-	VFMADD231PS     (R12)(R11*2), Y22, Y20
-	VPERMILPS       $0x55, Z21, Z22
-	VFMADD231PS     64(BX), Z22, Z15
-	VFMADD231PS     64(BX)(R11*1), Z22, Z16
-	VFMADD231PS     64(BX)(R11*2), Z22, Z17
-	VFMADD231PS     64(R12), Y22, Y18
-	VFMADD231PS     64(R12)(R11*1), Y22, Y19
-	VFMADD231PS     64(R12)(R11*2), Y22, Y20
-	VPERMILPS       $0xaa, Z21, Z22
-	VFMADD231PS     128(BX), Z22, Z15
-	VFMADD231PS     128(BX)(R11*1), Z22, Z16
-	VFMADD231PS     128(BX)(R11*2), Z22, Z17
-	VFMADD231PS     128(R12), Y22, Y18
-	VFMADD231PS     128(R12)(R11*1), Y22, Y19
-	VFMADD231PS     128(R12)(R11*2), Y22, Y20
-	VPERMILPS       $0xff, Z21, Z21
-	VFMADD231PS     192(BX), Z21, Z15
-	VFMADD231PS     192(BX)(R11*1), Z21, Z16
-	VFMADD231PS     192(BX)(R11*2), Z21, Z17
-	VFMADD231PS     192(R12), Y21, Y18
-	VFMADD231PS     192(R12)(R11*1), Y21, Y19
-	VFMADD231PS     192(R12)(R11*2), Y21, Y20
-	ADDQ            $+16, R8
-	ADDQ            $+256, BX
-	ADDQ            $+256, R12
-	SUBQ            $+4, R10
-	JGE             loop38
-
-done39:
-	ADDQ $+4, R10
-	SUBQ $+1, R10
-	JLT  done41
-
-loop40:
-	VBROADCASTSS (R8), Z21
-	VFMADD231PS  (BX), Z21, Z15
-	VFMADD231PS  (BX)(R11*1), Z21, Z16
-	VFMADD231PS  (BX)(R11*2), Z21, Z17
-	VFMADD231PS  (R12), Y21, Y18
-	VFMADD231PS  (R12)(R11*1), Y21, Y19
-	VFMADD231PS  (R12)(R11*2), Y21, Y20
-	ADDQ         $+4, R8
-	ADDQ         $+64, BX
-	ADDQ         $+64, R12
-	SUBQ         $+1, R10
-	JGE          loop40
-
-done41:
-	ADDQ $+1, R10
-	MOVQ R12, BX
-	ADDQ R11, BX
-	ADDQ R11, BX
-	CMPQ R9, $+1
-	JGE  loop35
-
-done36:
+done24:
 	// Add what is there.
 	MOVQ   32(CX), R8
 	TESTQ  R8, R8
-	JEQ    done42
-	VADDPS (SI), Z15, Z15
-	VADDPS 64(SI), Z16, Z16
-	VADDPS 128(SI), Z17, Z17
-	VADDPS 192(SI), Y18, Y18
-	VADDPS 256(SI), Y19, Y19
-	VADDPS 320(SI), Y20, Y20
+	JEQ    done30
+	VADDPS (BX), Z15, Z15
+	VADDPS 64(BX), Z16, Z16
+	VADDPS 128(BX), Z17, Z17
 
-done42:
-	VMOVUPS Z15, (SI)
-	VMOVUPS Z16, 64(SI)
-	VMOVUPS Z17, 128(SI)
-	VMOVUPS Y18, 192(SI)
-	VMOVUPS Y19, 256(SI)
-	VMOVUPS Y20, 320(SI)
-	MOVQ    80(CX), R8
-	ADDQ    R8, BX
+done30:
+	VMOVUPS Z15, (BX)
+	VMOVUPS Z16, 64(BX)
+	VMOVUPS Z17, 128(BX)
 	MOVQ    64(CX), R8
-	ADDQ    R8, DI
-	MOVQ    72(CX), R8
 	ADDQ    R8, SI
-	MOVQ    80(CX), R8
+	MOVQ    72(CX), R8
 	ADDQ    R8, BX
-	MOVQ    64(CX), BX
-	ADDQ    BX, DI
-	MOVQ    72(CX), BX
-	ADDQ    BX, SI
-	JMP     done8
+	ADDQ    $-1, DI
+	CMPQ    DI, $+1
+	JGE     loop21
 
-done34:
-done33:
-done32:
-	MOVQ  72(CX), R8
-	TESTQ R8, R8
-	JLT   done8
-
-last7:
-	MOVQ  144(CX), R8
-	TESTQ R8, R8
-	JEQ   done43
+done22:
+	TESTQ DI, DI
+	JNE   done31
+	MOVQ  112(CX), DI
+	TESTQ DI, DI
+	JEQ   done32
+	MOVQ  136(CX), DI
+	TESTQ DI, DI
+	JEQ   done33
 
 	// The chains of a panel.
-	MOVQ    DI, R8
+	MOVQ    DX, DI
+	MOVQ    56(CX), R8
+	ADDQ    R8, DX
+	MOVQ    56(CX), R8
+	ADDQ    R8, DX
+	MOVQ    SI, DX
+	VMOVUPS (DX), Z15
+	VMOVUPS 64(DX), Z16
+	VMOVUPS 128(DX), Z17
+	MOVQ    64(CX), R8
+	ADDQ    R8, DX
+	VMOVUPS (DX), Y18
+	VMOVUPS 64(DX), Y19
+	VMOVUPS 128(DX), Y20
+	MOVQ    16(CX), DX
+	MOVQ    8(CX), R8
+	CMPQ    R8, $+1
+	JLT     done35
+
+loop34:
+	MOVQ R8, R9
+	ADDQ $-128, R8
+	CMPQ R8, $+1
+	JLT  done36
+	MOVQ $+128, R9
+
+done36:
+	MOVQ R9, R10
+	SHLQ $0x06, R10
+	LEAQ (DI)(R10*1), R11
+	LEAQ (R11)(R10*2), R11
+	SUBQ $+4, R9
+	JLT  done38
+
+loop37:
+	VBROADCASTF32X4 (DX), Z21
+	VPERMILPS       $0x00, Z21, Z22
+	VFMADD231PS     (DI), Z22, Z15
+	VFMADD231PS     (DI)(R10*1), Z22, Z16
+	VFMADD231PS     (DI)(R10*2), Z22, Z17
+	VFMADD231PS     (R11), Y22, Y18
+	VFMADD231PS     (R11)(R10*1), Y22, Y19
+	VFMADD231PS     (R11)(R10*2), Y22, Y20
+	VPERMILPS       $0x55, Z21, Z22
+	VFMADD231PS     64(DI), Z22, Z15
+	VFMADD231PS     64(DI)(R10*1), Z22, Z16
+	VFMADD231PS     64(DI)(R10*2), Z22, Z17
+	VFMADD231PS     64(R11), Y22, Y18
+	VFMADD231PS     64(R11)(R10*1), Y22, Y19
+	VFMADD231PS     64(R11)(R10*2), Y22, Y20
+	VPERMILPS       $0xaa, Z21, Z22
+	VFMADD231PS     128(DI), Z22, Z15
+	VFMADD231PS     128(DI)(R10*1), Z22, Z16
+	VFMADD231PS     128(DI)(R10*2), Z22, Z17
+	VFMADD231PS     128(R11), Y22, Y18
+	VFMADD231PS     128(R11)(R10*1), Y22, Y19
+	VFMADD231PS     128(R11)(R10*2), Y22, Y20
+	VPERMILPS       $0xff, Z21, Z21
+	VFMADD231PS     192(DI), Z21, Z15
+	VFMADD231PS     192(DI)(R10*1), Z21, Z16
+	VFMADD231PS     192(DI)(R10*2), Z21, Z17
+	VFMADD231PS     192(R11), Y21, Y18
+	VFMADD231PS     192(R11)(R10*1), Y21, Y19
+	VFMADD231PS     192(R11)(R10*2), Y21, Y20
+	ADDQ            $+16, DX
+	ADDQ            $+256, DI
+	ADDQ            $+256, R11
+	SUBQ            $+4, R9
+	JGE             loop37
+
+done38:
+	ADDQ $+4, R9
+	SUBQ $+1, R9
+	JLT  done40
+
+loop39:
+	VBROADCASTSS (DX), Z21
+	VFMADD231PS  (DI), Z21, Z15
+	VFMADD231PS  (DI)(R10*1), Z21, Z16
+	VFMADD231PS  (DI)(R10*2), Z21, Z17
+	VFMADD231PS  (R11), Y21, Y18
+	VFMADD231PS  (R11)(R10*1), Y21, Y19
+	VFMADD231PS  (R11)(R10*2), Y21, Y20
+	ADDQ         $+4, DX
+	ADDQ         $+64, DI
+	ADDQ         $+64, R11
+	SUBQ         $+1, R9
+	JGE          loop39
+
+done40:
+	ADDQ $+1, R9
+	MOVQ R11, DI
+	ADDQ R10, DI
+	ADDQ R10, DI
+	CMPQ R8, $+1
+	JGE  loop34
+
+done35:
+	// Add what is there.
+	MOVQ   32(CX), DX
+	TESTQ  DX, DX
+	JEQ    done41
+	VADDPS (BX), Z15, Z15
+	VADDPS 64(BX), Z16, Z16
+	VADDPS 128(BX), Z17, Z17
+	VADDPS 192(BX), Y18, Y18
+	VADDPS 256(BX), Y19, Y19
+	VADDPS 320(BX), Y20, Y20
+
+done41:
+	VMOVUPS Z15, (BX)
+	VMOVUPS Z16, 64(BX)
+	VMOVUPS Z17, 128(BX)
+	VMOVUPS Y18, 192(BX)
+	VMOVUPS Y19, 256(BX)
+	VMOVUPS Y20, 320(BX)
+	MOVQ    64(CX), DX
+	ADDQ    DX, SI
+	MOVQ    72(CX), DX
+	ADDQ    DX, BX
+	MOVQ    64(CX), DX
+	ADDQ    DX, SI
+	MOVQ    72(CX), DX
+	ADDQ    DX, BX
+	JMP     done7
+
+done33:
+done32:
+done31:
+	MOVQ  72(CX), DI
+	TESTQ DI, DI
+	JLT   done7
+
+last6:
+	MOVQ  136(CX), DI
+	TESTQ DI, DI
+	JEQ   done42
+
+	// The chains of a panel.
+	MOVQ    DX, DI
+	MOVQ    56(CX), R8
+	ADDQ    R8, DX
+	MOVQ    SI, R8
 	VMOVUPS (R8), Y15
 	VMOVUPS 64(R8), Y16
 	VMOVUPS 128(R8), Y17
 	MOVQ    16(CX), R8
 	MOVQ    8(CX), R9
 	CMPQ    R9, $+1
-	JLT     done45
+	JLT     done44
 
-loop44:
+loop43:
 	MOVQ R9, R10
 	ADDQ $-128, R9
 	CMPQ R9, $+1
-	JLT  done46
+	JLT  done45
 	MOVQ $+128, R10
 
-done46:
+done45:
 	MOVQ R10, R11
 	SHLQ $0x06, R11
 	SUBQ $+4, R10
-	JLT  done48
+	JLT  done47
 
-loop47:
+loop46:
 	VBROADCASTF32X4 (R8), Z18
 	VPERMILPS       $0x00, Z18, Z19
-	VFMADD231PS     (BX), Y19, Y15
-	VFMADD231PS     (BX)(R11*1), Y19, Y16
-	VFMADD231PS     (BX)(R11*2), Y19, Y17
+	VFMADD231PS     (DI), Y19, Y15
+	VFMADD231PS     (DI)(R11*1), Y19, Y16
+	VFMADD231PS     (DI)(R11*2), Y19, Y17
 	VPERMILPS       $0x55, Z18, Z19
-	VFMADD231PS     64(BX), Y19, Y15
-	VFMADD231PS     64(BX)(R11*1), Y19, Y16
-	VFMADD231PS     64(BX)(R11*2), Y19, Y17
+	VFMADD231PS     64(DI), Y19, Y15
+	VFMADD231PS     64(DI)(R11*1), Y19, Y16
+	VFMADD231PS     64(DI)(R11*2), Y19, Y17
 	VPERMILPS       $0xaa, Z18, Z19
-	VFMADD231PS     128(BX), Y19, Y15
-	VFMADD231PS     128(BX)(R11*1), Y19, Y16
-	VFMADD231PS     128(BX)(R11*2), Y19, Y17
+	VFMADD231PS     128(DI), Y19, Y15
+	VFMADD231PS     128(DI)(R11*1), Y19, Y16
+	VFMADD231PS     128(DI)(R11*2), Y19, Y17
 	VPERMILPS       $0xff, Z18, Z18
-	VFMADD231PS     192(BX), Y18, Y15
-	VFMADD231PS     192(BX)(R11*1), Y18, Y16
-	VFMADD231PS     192(BX)(R11*2), Y18, Y17
+	VFMADD231PS     192(DI), Y18, Y15
+	VFMADD231PS     192(DI)(R11*1), Y18, Y16
+	VFMADD231PS     192(DI)(R11*2), Y18, Y17
 	ADDQ            $+16, R8
-	ADDQ            $+256, BX
+	ADDQ            $+256, DI
 	SUBQ            $+4, R10
-	JGE             loop47
+	JGE             loop46
 
-done48:
+done47:
 	ADDQ $+4, R10
 	SUBQ $+1, R10
-	JLT  done50
+	JLT  done49
 
-loop49:
+loop48:
 	VBROADCASTSS (R8), Z18
-	VFMADD231PS  (BX), Y18, Y15
-	VFMADD231PS  (BX)(R11*1), Y18, Y16
-	VFMADD231PS  (BX)(R11*2), Y18, Y17
+	VFMADD231PS  (DI), Y18, Y15
+	VFMADD231PS  (DI)(R11*1), Y18, Y16
+	VFMADD231PS  (DI)(R11*2), Y18, Y17
 	ADDQ         $+4, R8
-	ADDQ         $+64, BX
+	ADDQ         $+64, DI
 	SUBQ         $+1, R10
-	JGE          loop49
+	JGE          loop48
+
+done49:
+	ADDQ $+1, R10
+	ADDQ R11, DI
+	ADDQ R11, DI
+	CMPQ R9, $+1
+	JGE  loop43
+
+done44:
+	// Add what is there.
+	MOVQ   32(CX), DI
+	TESTQ  DI, DI
+	JEQ    done50
+	VADDPS (BX), Y15, Y15
+	VADDPS 64(BX), Y16, Y16
+	VADDPS 128(BX), Y17, Y17
 
 done50:
-	ADDQ $+1, R10
-	ADDQ R11, BX
-	ADDQ R11, BX
-	CMPQ R9, $+1
-	JGE  loop44
+	VMOVUPS Y15, (BX)
+	VMOVUPS Y16, 64(BX)
+	VMOVUPS Y17, 128(BX)
+	MOVQ    64(CX), DI
+	ADDQ    DI, SI
+	MOVQ    72(CX), DI
+	ADDQ    DI, BX
 
-done45:
-	// Add what is there.
-	MOVQ   32(CX), R8
-	TESTQ  R8, R8
-	JEQ    done51
-	VADDPS (SI), Y15, Y15
-	VADDPS 64(SI), Y16, Y16
-	VADDPS 128(SI), Y17, Y17
+done42:
+	MOVQ  72(CX), DI
+	TESTQ DI, DI
+	JLT   start5
 
-done51:
-	VMOVUPS Y15, (SI)
-	VMOVUPS Y16, 64(SI)
-	VMOVUPS Y17, 128(SI)
-	MOVQ    80(CX), R8
-	ADDQ    R8, BX
-	MOVQ    64(CX), BX
-	ADDQ    BX, DI
-	MOVQ    72(CX), BX
-	ADDQ    BX, SI
-
-done43:
-	MOVQ  72(CX), BX
-	TESTQ BX, BX
-	JGE   done8
-	MOVQ  (CX), BX
-	MOVQ  56(CX), R8
-	ADDQ  R8, BX
-	JMP   start6
-
-done8:
-	MOVQ 336(AX), BX
-	ADDQ BX, CX
-	ADDQ $-1, DX
-	CMPQ DX, $+1
-	JGE  loop4
-
-done5:
+done7:
+	MOVQ  328(AX), DX
+	ADDQ  DX, CX
+	MOVQ  320(AX), DX
+	ADDQ  $-1, DX
+	MOVQ  DX, 320(AX)
+	CMPQ  DX, $+1
+	JGE   product3
 	MOVQ  AX, CX
-	MOVQ  344(AX), DX
+	MOVQ  336(AX), DX
 	TESTQ DX, DX
-	JEQ   done52
+	JEQ   done51
 
 	// Back.
 	MOVQ $+2, DX
 
-loop53:
-	MOVQ  88(CX), BX
+loop52:
+	MOVQ  80(CX), BX
 	MOVQ  (CX), SI
 	ADDQ  BX, SI
 	MOVQ  SI, (CX)
-	MOVQ  96(CX), BX
+	MOVQ  88(CX), BX
 	MOVQ  24(CX), SI
 	ADDQ  BX, SI
 	MOVQ  SI, 24(CX)
-	MOVQ  104(CX), BX
+	MOVQ  96(CX), BX
 	MOVQ  40(CX), SI
 	ADDQ  BX, SI
 	MOVQ  SI, 40(CX)
-	MOVQ  112(CX), BX
+	MOVQ  104(CX), BX
 	TESTQ BX, BX
-	JEQ   done54
-	MOVQ  96(CX), BX
-	MOVQ  112(CX), SI
+	JEQ   done53
+	MOVQ  88(CX), BX
+	MOVQ  104(CX), SI
 	ADDQ  BX, SI
-	MOVQ  SI, 112(CX)
+	MOVQ  SI, 104(CX)
 
-done54:
+done53:
 	MOVQ  $+0, BX
 	MOVQ  56(CX), SI
 	SUBQ  SI, BX
 	MOVQ  BX, 56(CX)
 	MOVQ  $+0, BX
-	MOVQ  88(CX), SI
+	MOVQ  80(CX), SI
 	SUBQ  SI, BX
-	MOVQ  BX, 88(CX)
+	MOVQ  BX, 80(CX)
 	MOVQ  $+0, BX
 	MOVQ  64(CX), SI
 	SUBQ  SI, BX
 	MOVQ  BX, 64(CX)
 	MOVQ  $+0, BX
-	MOVQ  96(CX), SI
+	MOVQ  88(CX), SI
 	SUBQ  SI, BX
-	MOVQ  BX, 96(CX)
+	MOVQ  BX, 88(CX)
 	MOVQ  $+0, BX
 	MOVQ  72(CX), SI
 	SUBQ  SI, BX
 	MOVQ  BX, 72(CX)
 	MOVQ  $+0, BX
-	MOVQ  104(CX), SI
+	MOVQ  96(CX), SI
 	SUBQ  SI, BX
-	MOVQ  BX, 104(CX)
-	MOVQ  80(CX), BX
-	MOVQ  56(CX), SI
-	LEAQ  (BX)(SI*2), BX
-	MOVQ  BX, 80(CX)
-	ADDQ  $+160, CX
+	MOVQ  BX, 96(CX)
+	ADDQ  $+152, CX
 	ADDQ  $-1, DX
 	TESTQ DX, DX
-	JNE   loop53
-	MOVQ  352(AX), CX
+	JNE   loop52
+	MOVQ  344(AX), CX
 	TESTQ CX, CX
-	JEQ   done55
-	MOVQ  320(AX), DX
+	JEQ   done54
+	MOVQ  304(AX), DX
 	ADDQ  CX, DX
-	MOVQ  DX, 320(AX)
+	MOVQ  DX, 304(AX)
 	MOVQ  $+0, CX
-	MOVQ  352(AX), DX
+	MOVQ  344(AX), DX
 	SUBQ  DX, CX
-	MOVQ  CX, 352(AX)
+	MOVQ  CX, 344(AX)
 	MOVQ  $+0, CX
-	MOVQ  336(AX), DX
+	MOVQ  328(AX), DX
 	SUBQ  DX, CX
-	MOVQ  CX, 336(AX)
+	MOVQ  CX, 328(AX)
 	MOVQ  32(AX), CX
-	MOVQ  192(AX), DX
-	MOVQ  CX, 192(AX)
+	MOVQ  184(AX), DX
+	MOVQ  CX, 184(AX)
 	MOVQ  DX, 32(AX)
 
-done55:
-done52:
-	MOVQ 320(AX), CX
+done54:
+done51:
+	MOVQ 304(AX), CX
 	LEAQ (AX)(CX*1), CX
 	MOVQ (CX), CX
-	MOVQ 432(AX), DX
-	MOVQ 448(AX), BX
-	MOVQ 456(AX), SI
-	MOVQ 464(AX), DI
-	MOVQ 368(AX), R8
+	MOVQ 424(AX), DX
+	MOVQ 440(AX), BX
+	MOVQ 448(AX), SI
+	MOVQ 456(AX), DI
+	MOVQ 360(AX), R8
 
 	// 16 elements at a time.
 	CMPQ R8, $+16
-	JLT  done56
+	JLT  done55
 
 	// Reset gate and update gate.
 	VMOVUPS      (BX), Z15
@@ -15514,9 +15474,9 @@ done52:
 	VMOVUPS      Z16, 64(BX)
 	ADDQ         $-16, R8
 	CMPQ         R8, $+16
-	JLT          done58
+	JLT          done57
 
-loop57:
+loop56:
 	// New gate and h of the units before. Reset gate and update gate.
 	VMOVUPS      192(BX), Z15
 	VMOVUPS      192(SI), Z17
@@ -15632,9 +15592,9 @@ loop57:
 	ADDQ         $+128, SI
 	ADDQ         $-16, R8
 	CMPQ         R8, $+16
-	JGE          loop57
+	JGE          loop56
 
-done58:
+done57:
 	// New gate and h of the units before.
 	VMINPS      Z19, Z4, Z15
 	VMOVAPS     Z6, Z17
@@ -15665,14 +15625,14 @@ done58:
 	ADDQ        $+128, BX
 	ADDQ        $+128, SI
 
-done56:
+done55:
 	// The last elements.
 	TESTQ R8, R8
-	JEQ   done59
+	JEQ   done58
 	CMPQ  R8, $+9
-	JGE   more60
+	JGE   more59
 	CMPQ  R8, $+8
-	JEQ   half62
+	JEQ   half61
 	MOVL  $-1, CX
 	BZHIL R8, CX, CX
 	KMOVW CX, K1
@@ -15755,9 +15715,9 @@ done56:
 	VSUBPS       Y15, Y17, Y17
 	VFMADD231PS  Y17, Y16, Y15
 	VMOVUPS      Y15, K1, (DX)
-	JMP          done61
+	JMP          done60
 
-half62:
+half61:
 	// Reset gate and update gate. New gate and h of the units before.
 	VMOVUPS      (BX), Y15
 	VMOVUPS      (SI), Y16
@@ -15836,9 +15796,9 @@ half62:
 	VSUBPS       Y15, Y17, Y17
 	VFMADD231PS  Y17, Y16, Y15
 	VMOVUPS      Y15, (DX)
-	JMP          done61
+	JMP          done60
 
-more60:
+more59:
 	MOVL  $-1, CX
 	BZHIL R8, CX, CX
 	KMOVW CX, K1
@@ -15922,18 +15882,22 @@ more60:
 	VFMADD231PS  Z17, Z16, Z15
 	VMOVUPS      Z15, K1, (DX)
 
-done61:
-done59:
+done60:
+done58:
 	// To the next step.
-	MOVQ  360(AX), CX
+	MOVQ  352(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 360(AX)
+	MOVQ  CX, 352(AX)
 	TESTQ CX, CX
 	JEQ   done2
+	MOVQ  424(AX), CX
+	MOVQ  CX, 456(AX)
 	MOVQ  432(AX), CX
 	MOVQ  CX, 464(AX)
-	MOVQ  440(AX), CX
-	MOVQ  CX, 472(AX)
+	MOVQ  424(AX), CX
+	MOVQ  472(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 424(AX)
 	MOVQ  432(AX), CX
 	MOVQ  480(AX), DX
 	ADDQ  DX, CX
@@ -15946,24 +15910,20 @@ done59:
 	MOVQ  496(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 448(AX)
-	MOVQ  456(AX), CX
+	MOVQ  16(AX), CX
 	MOVQ  504(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 456(AX)
-	MOVQ  16(AX), CX
-	MOVQ  512(AX), DX
-	ADDQ  DX, CX
 	MOVQ  CX, 16(AX)
-	MOVQ  464(AX), CX
-	MOVQ  CX, 176(AX)
+	MOVQ  456(AX), CX
+	MOVQ  CX, 168(AX)
 	MOVQ  40(AX), CX
 	MOVQ  48(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 40(AX)
-	MOVQ  200(AX), CX
-	MOVQ  208(AX), DX
+	MOVQ  192(AX), CX
+	MOVQ  200(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 200(AX)
+	MOVQ  CX, 192(AX)
 	JMP   step1
 
 done2:
@@ -15999,33 +15959,35 @@ TEXT ·rnnTanhStepsAVX512(SB), NOSPLIT, $8-8
 
 step1:
 	// A step.
-	MOVQ 328(AX), DX
-	MOVQ 320(AX), CX
+	MOVQ 304(AX), CX
 	LEAQ (AX)(CX*1), CX
-	CMPQ DX, $+1
-	JLT  done5
+	MOVQ 312(AX), DX
+	MOVQ DX, 320(AX)
 
-loop4:
-	MOVQ  (CX), BX
-	MOVQ  40(CX), SI
-	MOVQ  24(CX), DI
-	MOVQ  72(CX), R8
-	TESTQ R8, R8
-	JGE   start6
-	MOVQ  152(CX), R8
-	TESTQ R8, R8
-	JEQ   done9
-	JMP   last7
+product3:
+	MOVQ  (CX), DX
+	MOVQ  40(CX), BX
+	MOVQ  24(CX), SI
+	MOVQ  72(CX), DI
+	TESTQ DI, DI
+	JGE   start5
+	MOVQ  144(CX), DI
+	TESTQ DI, DI
+	JEQ   done8
+	JMP   last6
 
-done9:
-start6:
-	MOVQ 128(CX), R8
-	CMPQ R8, $+1
-	JLT  done11
+done8:
+start5:
+	MOVQ 120(CX), DI
+	CMPQ DI, $+1
+	JLT  done10
 
-loop10:
+loop9:
 	// The chains of a panel.
-	MOVQ    DI, R9
+	MOVQ    DX, R8
+	MOVQ    56(CX), R9
+	ADDQ    R9, DX
+	MOVQ    SI, R9
 	VMOVUPS (R9), Z10
 	VMOVUPS 64(R9), Z11
 	VMOVUPS 128(R9), Z12
@@ -16033,542 +15995,536 @@ loop10:
 	MOVQ    16(CX), R9
 	MOVQ    8(CX), R10
 	CMPQ    R10, $+1
-	JLT     done13
+	JLT     done12
 
-loop12:
+loop11:
 	MOVQ R10, R11
 	ADDQ $-128, R10
 	CMPQ R10, $+1
-	JLT  done14
+	JLT  done13
 	MOVQ $+128, R11
 
-done14:
+done13:
 	MOVQ R11, R12
 	SHLQ $0x06, R12
-	LEAQ (BX)(R12*1), R13
+	LEAQ (R8)(R12*1), R13
 	LEAQ (R13)(R12*2), R13
 	SUBQ $+4, R11
-	JLT  done16
+	JLT  done15
 
-loop15:
+loop14:
 	VBROADCASTF32X4 (R9), Z14
 	VPERMILPS       $0x00, Z14, Z15
-	VFMADD231PS     (BX), Z15, Z10
-	VFMADD231PS     (BX)(R12*1), Z15, Z11
-	VFMADD231PS     (BX)(R12*2), Z15, Z12
+	VFMADD231PS     (R8), Z15, Z10
+	VFMADD231PS     (R8)(R12*1), Z15, Z11
+	VFMADD231PS     (R8)(R12*2), Z15, Z12
 	VFMADD231PS     (R13), Z15, Z13
 	VPERMILPS       $0x55, Z14, Z15
-	VFMADD231PS     64(BX), Z15, Z10
-	VFMADD231PS     64(BX)(R12*1), Z15, Z11
-	VFMADD231PS     64(BX)(R12*2), Z15, Z12
+	VFMADD231PS     64(R8), Z15, Z10
+	VFMADD231PS     64(R8)(R12*1), Z15, Z11
+	VFMADD231PS     64(R8)(R12*2), Z15, Z12
 	VFMADD231PS     64(R13), Z15, Z13
 	VPERMILPS       $0xaa, Z14, Z15
-	VFMADD231PS     128(BX), Z15, Z10
-	VFMADD231PS     128(BX)(R12*1), Z15, Z11
-	VFMADD231PS     128(BX)(R12*2), Z15, Z12
+	VFMADD231PS     128(R8), Z15, Z10
+	VFMADD231PS     128(R8)(R12*1), Z15, Z11
+	VFMADD231PS     128(R8)(R12*2), Z15, Z12
 	VFMADD231PS     128(R13), Z15, Z13
 	VPERMILPS       $0xff, Z14, Z14
-	VFMADD231PS     192(BX), Z14, Z10
-	VFMADD231PS     192(BX)(R12*1), Z14, Z11
-	VFMADD231PS     192(BX)(R12*2), Z14, Z12
+	VFMADD231PS     192(R8), Z14, Z10
+	VFMADD231PS     192(R8)(R12*1), Z14, Z11
+	VFMADD231PS     192(R8)(R12*2), Z14, Z12
 	VFMADD231PS     192(R13), Z14, Z13
 	ADDQ            $+16, R9
-	ADDQ            $+256, BX
+	ADDQ            $+256, R8
 	ADDQ            $+256, R13
 	SUBQ            $+4, R11
-	JGE             loop15
+	JGE             loop14
 
-done16:
+done15:
 	ADDQ $+4, R11
 	SUBQ $+1, R11
-	JLT  done18
+	JLT  done17
 
-loop17:
+loop16:
 	VBROADCASTSS (R9), Z14
-	VFMADD231PS  (BX), Z14, Z10
-	VFMADD231PS  (BX)(R12*1), Z14, Z11
-	VFMADD231PS  (BX)(R12*2), Z14, Z12
+	VFMADD231PS  (R8), Z14, Z10
+	VFMADD231PS  (R8)(R12*1), Z14, Z11
+	VFMADD231PS  (R8)(R12*2), Z14, Z12
 	VFMADD231PS  (R13), Z14, Z13
 	ADDQ         $+4, R9
-	ADDQ         $+64, BX
+	ADDQ         $+64, R8
 	ADDQ         $+64, R13
 	SUBQ         $+1, R11
-	JGE          loop17
+	JGE          loop16
+
+done17:
+	ADDQ $+1, R11
+	MOVQ R13, R8
+	CMPQ R10, $+1
+	JGE  loop11
+
+done12:
+	// Add what is there.
+	MOVQ   32(CX), R8
+	TESTQ  R8, R8
+	JEQ    done18
+	VADDPS (BX), Z10, Z10
+	VADDPS 64(BX), Z11, Z11
+	VADDPS 128(BX), Z12, Z12
+	VADDPS 192(BX), Z13, Z13
 
 done18:
-	ADDQ $+1, R11
-	MOVQ R13, BX
-	CMPQ R10, $+1
-	JGE  loop12
+	VMOVUPS Z10, (BX)
+	VMOVUPS Z11, 64(BX)
+	VMOVUPS Z12, 128(BX)
+	VMOVUPS Z13, 192(BX)
+	MOVQ    64(CX), R8
+	ADDQ    R8, SI
+	MOVQ    72(CX), R8
+	ADDQ    R8, BX
+	ADDQ    $-1, DI
+	CMPQ    DI, $+1
+	JGE     loop9
 
-done13:
-	// Add what is there.
-	MOVQ   32(CX), R9
-	TESTQ  R9, R9
-	JEQ    done19
-	VADDPS (SI), Z10, Z10
-	VADDPS 64(SI), Z11, Z11
-	VADDPS 128(SI), Z12, Z12
-	VADDPS 192(SI), Z13, Z13
+done10:
+	MOVQ  72(CX), DI
+	TESTQ DI, DI
+	JLT   done7
 
-done19:
-	VMOVUPS Z10, (SI)
-	VMOVUPS Z11, 64(SI)
-	VMOVUPS Z12, 128(SI)
-	VMOVUPS Z13, 192(SI)
-	MOVQ    80(CX), R9
-	ADDQ    R9, BX
-	MOVQ    64(CX), R9
-	ADDQ    R9, DI
-	MOVQ    72(CX), R9
-	ADDQ    R9, SI
-	ADDQ    $-1, R8
-	CMPQ    R8, $+1
-	JGE     loop10
-
-done11:
-	MOVQ  72(CX), R8
-	TESTQ R8, R8
-	JLT   done8
-
-last7:
-	MOVQ 136(CX), R8
-	CMPQ R8, $+1
-	JNE  done20
+last6:
+	MOVQ 128(CX), DI
+	CMPQ DI, $+1
+	JNE  done19
 
 	// The chains of a panel.
-	MOVQ    DI, R9
+	MOVQ    DX, R8
+	MOVQ    56(CX), R9
+	ADDQ    R9, DX
+	MOVQ    SI, R9
 	VMOVUPS (R9), Z10
 	MOVQ    16(CX), R9
 	MOVQ    8(CX), R10
 	CMPQ    R10, $+1
-	JLT     done22
+	JLT     done21
 
-loop21:
+loop20:
 	MOVQ R10, R11
 	ADDQ $-128, R10
 	CMPQ R10, $+1
-	JLT  done23
+	JLT  done22
 	MOVQ $+128, R11
 
-done23:
+done22:
 	MOVQ R11, R12
 	SHLQ $0x06, R12
 	SUBQ $+4, R11
-	JLT  done25
+	JLT  done24
 
-loop24:
+loop23:
 	VBROADCASTF32X4 (R9), Z11
 	VPERMILPS       $0x00, Z11, Z12
-	VFMADD231PS     (BX), Z12, Z10
+	VFMADD231PS     (R8), Z12, Z10
 	VPERMILPS       $0x55, Z11, Z12
-	VFMADD231PS     64(BX), Z12, Z10
+	VFMADD231PS     64(R8), Z12, Z10
 	VPERMILPS       $0xaa, Z11, Z12
-	VFMADD231PS     128(BX), Z12, Z10
+	VFMADD231PS     128(R8), Z12, Z10
 	VPERMILPS       $0xff, Z11, Z11
-	VFMADD231PS     192(BX), Z11, Z10
+	VFMADD231PS     192(R8), Z11, Z10
 	ADDQ            $+16, R9
-	ADDQ            $+256, BX
+	ADDQ            $+256, R8
 	SUBQ            $+4, R11
-	JGE             loop24
+	JGE             loop23
 
-done25:
+done24:
 	ADDQ $+4, R11
 	SUBQ $+1, R11
-	JLT  done27
+	JLT  done26
 
-loop26:
+loop25:
 	VBROADCASTSS (R9), Z11
-	VFMADD231PS  (BX), Z11, Z10
+	VFMADD231PS  (R8), Z11, Z10
 	ADDQ         $+4, R9
-	ADDQ         $+64, BX
+	ADDQ         $+64, R8
 	SUBQ         $+1, R11
-	JGE          loop26
+	JGE          loop25
 
-done27:
+done26:
 	ADDQ $+1, R11
 	CMPQ R10, $+1
-	JGE  loop21
+	JGE  loop20
 
-done22:
+done21:
 	// Add what is there.
-	MOVQ   32(CX), R9
-	TESTQ  R9, R9
-	JEQ    done28
-	VADDPS (SI), Z10, Z10
+	MOVQ   32(CX), R8
+	TESTQ  R8, R8
+	JEQ    done27
+	VADDPS (BX), Z10, Z10
 
-done28:
-	VMOVUPS Z10, (SI)
-	MOVQ    80(CX), R9
-	ADDQ    R9, BX
-	MOVQ    64(CX), R9
-	ADDQ    R9, DI
-	MOVQ    72(CX), R9
-	ADDQ    R9, SI
+done27:
+	VMOVUPS Z10, (BX)
+	MOVQ    64(CX), R8
+	ADDQ    R8, SI
+	MOVQ    72(CX), R8
+	ADDQ    R8, BX
 
-done20:
-	CMPQ R8, $+2
-	JNE  done29
+done19:
+	CMPQ DI, $+2
+	JNE  done28
 
 	// The chains of a panel.
-	MOVQ    DI, R9
+	MOVQ    DX, R8
+	MOVQ    56(CX), R9
+	ADDQ    R9, DX
+	MOVQ    SI, R9
 	VMOVUPS (R9), Z10
 	VMOVUPS 64(R9), Z11
 	MOVQ    16(CX), R9
 	MOVQ    8(CX), R10
 	CMPQ    R10, $+1
-	JLT     done31
+	JLT     done30
 
-loop30:
+loop29:
 	MOVQ R10, R11
 	ADDQ $-128, R10
 	CMPQ R10, $+1
-	JLT  done32
+	JLT  done31
 	MOVQ $+128, R11
 
-done32:
+done31:
 	MOVQ R11, R12
 	SHLQ $0x06, R12
 	SUBQ $+4, R11
-	JLT  done34
+	JLT  done33
 
-loop33:
+loop32:
 	VBROADCASTF32X4 (R9), Z12
 	VPERMILPS       $0x00, Z12, Z13
-	VFMADD231PS     (BX), Z13, Z10
-	VFMADD231PS     (BX)(R12*1), Z13, Z11
+	VFMADD231PS     (R8), Z13, Z10
+	VFMADD231PS     (R8)(R12*1), Z13, Z11
 	VPERMILPS       $0x55, Z12, Z13
-	VFMADD231PS     64(BX), Z13, Z10
-	VFMADD231PS     64(BX)(R12*1), Z13, Z11
+	VFMADD231PS     64(R8), Z13, Z10
+	VFMADD231PS     64(R8)(R12*1), Z13, Z11
 	VPERMILPS       $0xaa, Z12, Z13
-	VFMADD231PS     128(BX), Z13, Z10
-	VFMADD231PS     128(BX)(R12*1), Z13, Z11
+	VFMADD231PS     128(R8), Z13, Z10
+	VFMADD231PS     128(R8)(R12*1), Z13, Z11
 	VPERMILPS       $0xff, Z12, Z12
-	VFMADD231PS     192(BX), Z12, Z10
-	VFMADD231PS     192(BX)(R12*1), Z12, Z11
+	VFMADD231PS     192(R8), Z12, Z10
+	VFMADD231PS     192(R8)(R12*1), Z12, Z11
 	ADDQ            $+16, R9
-	ADDQ            $+256, BX
+	ADDQ            $+256, R8
 	SUBQ            $+4, R11
-	JGE             loop33
+	JGE             loop32
 
-done34:
+done33:
 	ADDQ $+4, R11
 	SUBQ $+1, R11
-	JLT  done36
+	JLT  done35
 
-loop35:
+loop34:
 	VBROADCASTSS (R9), Z12
-	VFMADD231PS  (BX), Z12, Z10
-	VFMADD231PS  (BX)(R12*1), Z12, Z11
+	VFMADD231PS  (R8), Z12, Z10
+	VFMADD231PS  (R8)(R12*1), Z12, Z11
 	ADDQ         $+4, R9
-	ADDQ         $+64, BX
+	ADDQ         $+64, R8
 	SUBQ         $+1, R11
-	JGE          loop35
+	JGE          loop34
+
+done35:
+	ADDQ $+1, R11
+	ADDQ R12, R8
+	CMPQ R10, $+1
+	JGE  loop29
+
+done30:
+	// Add what is there.
+	MOVQ   32(CX), R8
+	TESTQ  R8, R8
+	JEQ    done36
+	VADDPS (BX), Z10, Z10
+	VADDPS 64(BX), Z11, Z11
 
 done36:
-	ADDQ $+1, R11
-	ADDQ R12, BX
-	CMPQ R10, $+1
-	JGE  loop30
+	VMOVUPS Z10, (BX)
+	VMOVUPS Z11, 64(BX)
+	MOVQ    64(CX), R8
+	ADDQ    R8, SI
+	MOVQ    72(CX), R8
+	ADDQ    R8, BX
 
-done31:
-	// Add what is there.
-	MOVQ   32(CX), R9
-	TESTQ  R9, R9
-	JEQ    done37
-	VADDPS (SI), Z10, Z10
-	VADDPS 64(SI), Z11, Z11
-
-done37:
-	VMOVUPS Z10, (SI)
-	VMOVUPS Z11, 64(SI)
-	MOVQ    80(CX), R9
-	ADDQ    R9, BX
-	MOVQ    64(CX), R9
-	ADDQ    R9, DI
-	MOVQ    72(CX), R9
-	ADDQ    R9, SI
-
-done29:
-	CMPQ R8, $+3
-	JNE  done38
+done28:
+	CMPQ DI, $+3
+	JNE  done37
 
 	// The chains of a panel.
-	MOVQ    DI, R8
+	MOVQ    DX, DI
+	MOVQ    56(CX), R8
+	ADDQ    R8, DX
+	MOVQ    SI, R8
 	VMOVUPS (R8), Z10
 	VMOVUPS 64(R8), Z11
 	VMOVUPS 128(R8), Z12
 	MOVQ    16(CX), R8
 	MOVQ    8(CX), R9
 	CMPQ    R9, $+1
-	JLT     done40
+	JLT     done39
 
-loop39:
+loop38:
 	MOVQ R9, R10
 	ADDQ $-128, R9
 	CMPQ R9, $+1
-	JLT  done41
+	JLT  done40
 	MOVQ $+128, R10
 
-done41:
+done40:
 	MOVQ R10, R11
 	SHLQ $0x06, R11
 	SUBQ $+4, R10
-	JLT  done43
+	JLT  done42
 
-loop42:
+loop41:
 	VBROADCASTF32X4 (R8), Z13
 	VPERMILPS       $0x00, Z13, Z14
-	VFMADD231PS     (BX), Z14, Z10
-	VFMADD231PS     (BX)(R11*1), Z14, Z11
-	VFMADD231PS     (BX)(R11*2), Z14, Z12
+	VFMADD231PS     (DI), Z14, Z10
+	VFMADD231PS     (DI)(R11*1), Z14, Z11
+	VFMADD231PS     (DI)(R11*2), Z14, Z12
 	VPERMILPS       $0x55, Z13, Z14
-	VFMADD231PS     64(BX), Z14, Z10
-	VFMADD231PS     64(BX)(R11*1), Z14, Z11
-	VFMADD231PS     64(BX)(R11*2), Z14, Z12
+	VFMADD231PS     64(DI), Z14, Z10
+	VFMADD231PS     64(DI)(R11*1), Z14, Z11
+	VFMADD231PS     64(DI)(R11*2), Z14, Z12
 	VPERMILPS       $0xaa, Z13, Z14
-	VFMADD231PS     128(BX), Z14, Z10
-	VFMADD231PS     128(BX)(R11*1), Z14, Z11
-	VFMADD231PS     128(BX)(R11*2), Z14, Z12
+	VFMADD231PS     128(DI), Z14, Z10
+	VFMADD231PS     128(DI)(R11*1), Z14, Z11
+	VFMADD231PS     128(DI)(R11*2), Z14, Z12
 	VPERMILPS       $0xff, Z13, Z13
-	VFMADD231PS     192(BX), Z13, Z10
-	VFMADD231PS     192(BX)(R11*1), Z13, Z11
-	VFMADD231PS     192(BX)(R11*2), Z13, Z12
+	VFMADD231PS     192(DI), Z13, Z10
+	VFMADD231PS     192(DI)(R11*1), Z13, Z11
+	VFMADD231PS     192(DI)(R11*2), Z13, Z12
 	ADDQ            $+16, R8
-	ADDQ            $+256, BX
+	ADDQ            $+256, DI
 	SUBQ            $+4, R10
-	JGE             loop42
+	JGE             loop41
 
-done43:
+done42:
 	ADDQ $+4, R10
 	SUBQ $+1, R10
-	JLT  done45
+	JLT  done44
 
-loop44:
+loop43:
 	VBROADCASTSS (R8), Z13
-	VFMADD231PS  (BX), Z13, Z10
-	VFMADD231PS  (BX)(R11*1), Z13, Z11
-	VFMADD231PS  (BX)(R11*2), Z13, Z12
+	VFMADD231PS  (DI), Z13, Z10
+	VFMADD231PS  (DI)(R11*1), Z13, Z11
+	VFMADD231PS  (DI)(R11*2), Z13, Z12
 	ADDQ         $+4, R8
-	ADDQ         $+64, BX
+	ADDQ         $+64, DI
 	SUBQ         $+1, R10
-	JGE          loop44
+	JGE          loop43
+
+done44:
+	ADDQ $+1, R10
+	ADDQ R11, DI
+	ADDQ R11, DI
+	CMPQ R9, $+1
+	JGE  loop38
+
+done39:
+	// Add what is there.
+	MOVQ   32(CX), DI
+	TESTQ  DI, DI
+	JEQ    done45
+	VADDPS (BX), Z10, Z10
+	VADDPS 64(BX), Z11, Z11
+	VADDPS 128(BX), Z12, Z12
 
 done45:
-	ADDQ $+1, R10
-	ADDQ R11, BX
-	ADDQ R11, BX
-	CMPQ R9, $+1
-	JGE  loop39
+	VMOVUPS Z10, (BX)
+	VMOVUPS Z11, 64(BX)
+	VMOVUPS Z12, 128(BX)
+	MOVQ    64(CX), DI
+	ADDQ    DI, SI
+	MOVQ    72(CX), DI
+	ADDQ    DI, BX
 
-done40:
-	// Add what is there.
-	MOVQ   32(CX), R8
-	TESTQ  R8, R8
-	JEQ    done46
-	VADDPS (SI), Z10, Z10
-	VADDPS 64(SI), Z11, Z11
-	VADDPS 128(SI), Z12, Z12
-
-done46:
-	VMOVUPS Z10, (SI)
-	VMOVUPS Z11, 64(SI)
-	VMOVUPS Z12, 128(SI)
-	MOVQ    80(CX), R8
-	ADDQ    R8, BX
-	MOVQ    64(CX), R8
-	ADDQ    R8, DI
-	MOVQ    72(CX), R8
-	ADDQ    R8, SI
-
-done38:
-	MOVQ  144(CX), R8
-	TESTQ R8, R8
-	JEQ   done47
+done37:
+	MOVQ  136(CX), DI
+	TESTQ DI, DI
+	JEQ   done46
 
 	// The chains of a panel.
-	MOVQ    DI, R8
+	MOVQ    DX, DI
+	MOVQ    56(CX), R8
+	ADDQ    R8, DX
+	MOVQ    SI, R8
 	VMOVUPS (R8), Y10
 	MOVQ    16(CX), R8
 	MOVQ    8(CX), R9
 	CMPQ    R9, $+1
-	JLT     done49
+	JLT     done48
 
-loop48:
+loop47:
 	MOVQ R9, R10
 	ADDQ $-128, R9
 	CMPQ R9, $+1
-	JLT  done50
+	JLT  done49
 	MOVQ $+128, R10
 
-done50:
+done49:
 	MOVQ R10, R11
 	SHLQ $0x06, R11
 	SUBQ $+4, R10
-	JLT  done52
+	JLT  done51
 
-loop51:
+loop50:
 	VBROADCASTF32X4 (R8), Z11
 	VPERMILPS       $0x00, Z11, Z12
-	VFMADD231PS     (BX), Y12, Y10
+	VFMADD231PS     (DI), Y12, Y10
 	VPERMILPS       $0x55, Z11, Z12
-	VFMADD231PS     64(BX), Y12, Y10
+	VFMADD231PS     64(DI), Y12, Y10
 	VPERMILPS       $0xaa, Z11, Z12
-	VFMADD231PS     128(BX), Y12, Y10
+	VFMADD231PS     128(DI), Y12, Y10
 	VPERMILPS       $0xff, Z11, Z11
-	VFMADD231PS     192(BX), Y11, Y10
+	VFMADD231PS     192(DI), Y11, Y10
 	ADDQ            $+16, R8
-	ADDQ            $+256, BX
+	ADDQ            $+256, DI
 	SUBQ            $+4, R10
-	JGE             loop51
+	JGE             loop50
 
-done52:
+done51:
 	ADDQ $+4, R10
 	SUBQ $+1, R10
-	JLT  done54
+	JLT  done53
 
-loop53:
+loop52:
 	VBROADCASTSS (R8), Z11
-	VFMADD231PS  (BX), Y11, Y10
+	VFMADD231PS  (DI), Y11, Y10
 	ADDQ         $+4, R8
-	ADDQ         $+64, BX
+	ADDQ         $+64, DI
 	SUBQ         $+1, R10
-	JGE          loop53
+	JGE          loop52
 
-done54:
+done53:
 	ADDQ $+1, R10
 	CMPQ R9, $+1
-	JGE  loop48
+	JGE  loop47
 
-done49:
+done48:
 	// Add what is there.
-	MOVQ   32(CX), R8
-	TESTQ  R8, R8
-	JEQ    done55
-	VADDPS (SI), Y10, Y10
+	MOVQ   32(CX), DI
+	TESTQ  DI, DI
+	JEQ    done54
+	VADDPS (BX), Y10, Y10
 
-done55:
-	VMOVUPS Y10, (SI)
-	MOVQ    80(CX), R8
-	ADDQ    R8, BX
-	MOVQ    64(CX), BX
-	ADDQ    BX, DI
-	MOVQ    72(CX), BX
-	ADDQ    BX, SI
+done54:
+	VMOVUPS Y10, (BX)
+	MOVQ    64(CX), DI
+	ADDQ    DI, SI
+	MOVQ    72(CX), DI
+	ADDQ    DI, BX
 
-done47:
-	MOVQ  72(CX), BX
-	TESTQ BX, BX
-	JGE   done8
-	MOVQ  (CX), BX
-	MOVQ  56(CX), R8
-	ADDQ  R8, BX
-	JMP   start6
+done46:
+	MOVQ  72(CX), DI
+	TESTQ DI, DI
+	JLT   start5
 
-done8:
-	MOVQ 336(AX), BX
-	ADDQ BX, CX
-	ADDQ $-1, DX
-	CMPQ DX, $+1
-	JGE  loop4
-
-done5:
+done7:
+	MOVQ  328(AX), DX
+	ADDQ  DX, CX
+	MOVQ  320(AX), DX
+	ADDQ  $-1, DX
+	MOVQ  DX, 320(AX)
+	CMPQ  DX, $+1
+	JGE   product3
 	MOVQ  AX, CX
-	MOVQ  344(AX), DX
+	MOVQ  336(AX), DX
 	TESTQ DX, DX
-	JEQ   done56
+	JEQ   done55
 
 	// Back.
 	MOVQ $+2, DX
 
-loop57:
-	MOVQ  88(CX), BX
+loop56:
+	MOVQ  80(CX), BX
 	MOVQ  (CX), SI
 	ADDQ  BX, SI
 	MOVQ  SI, (CX)
-	MOVQ  96(CX), BX
+	MOVQ  88(CX), BX
 	MOVQ  24(CX), SI
 	ADDQ  BX, SI
 	MOVQ  SI, 24(CX)
-	MOVQ  104(CX), BX
+	MOVQ  96(CX), BX
 	MOVQ  40(CX), SI
 	ADDQ  BX, SI
 	MOVQ  SI, 40(CX)
-	MOVQ  112(CX), BX
+	MOVQ  104(CX), BX
 	TESTQ BX, BX
-	JEQ   done58
-	MOVQ  96(CX), BX
-	MOVQ  112(CX), SI
+	JEQ   done57
+	MOVQ  88(CX), BX
+	MOVQ  104(CX), SI
 	ADDQ  BX, SI
-	MOVQ  SI, 112(CX)
+	MOVQ  SI, 104(CX)
 
-done58:
+done57:
 	MOVQ  $+0, BX
 	MOVQ  56(CX), SI
 	SUBQ  SI, BX
 	MOVQ  BX, 56(CX)
 	MOVQ  $+0, BX
-	MOVQ  88(CX), SI
+	MOVQ  80(CX), SI
 	SUBQ  SI, BX
-	MOVQ  BX, 88(CX)
+	MOVQ  BX, 80(CX)
 	MOVQ  $+0, BX
 	MOVQ  64(CX), SI
 	SUBQ  SI, BX
 	MOVQ  BX, 64(CX)
 	MOVQ  $+0, BX
-	MOVQ  96(CX), SI
+	MOVQ  88(CX), SI
 	SUBQ  SI, BX
-	MOVQ  BX, 96(CX)
+	MOVQ  BX, 88(CX)
 	MOVQ  $+0, BX
 	MOVQ  72(CX), SI
 	SUBQ  SI, BX
 	MOVQ  BX, 72(CX)
 	MOVQ  $+0, BX
-	MOVQ  104(CX), SI
+	MOVQ  96(CX), SI
 	SUBQ  SI, BX
-	MOVQ  BX, 104(CX)
-	MOVQ  80(CX), BX
-	MOVQ  56(CX), SI
-	LEAQ  (BX)(SI*2), BX
-	MOVQ  BX, 80(CX)
-	ADDQ  $+160, CX
+	MOVQ  BX, 96(CX)
+	ADDQ  $+152, CX
 	ADDQ  $-1, DX
 	TESTQ DX, DX
-	JNE   loop57
-	MOVQ  352(AX), CX
+	JNE   loop56
+	MOVQ  344(AX), CX
 	TESTQ CX, CX
-	JEQ   done59
-	MOVQ  320(AX), DX
+	JEQ   done58
+	MOVQ  304(AX), DX
 	ADDQ  CX, DX
-	MOVQ  DX, 320(AX)
+	MOVQ  DX, 304(AX)
 	MOVQ  $+0, CX
-	MOVQ  352(AX), DX
+	MOVQ  344(AX), DX
 	SUBQ  DX, CX
-	MOVQ  CX, 352(AX)
+	MOVQ  CX, 344(AX)
 	MOVQ  $+0, CX
-	MOVQ  336(AX), DX
+	MOVQ  328(AX), DX
 	SUBQ  DX, CX
-	MOVQ  CX, 336(AX)
+	MOVQ  CX, 328(AX)
 	MOVQ  32(AX), CX
-	MOVQ  192(AX), DX
-	MOVQ  CX, 192(AX)
+	MOVQ  184(AX), DX
+	MOVQ  CX, 184(AX)
 	MOVQ  DX, 32(AX)
 
-done59:
-done56:
-	MOVQ 320(AX), CX
+done58:
+done55:
+	MOVQ 304(AX), CX
 	LEAQ (AX)(CX*1), CX
 	MOVQ (CX), CX
-	MOVQ 432(AX), CX
-	MOVQ 448(AX), DX
-	MOVQ 456(AX), BX
-	MOVQ 368(AX), SI
+	MOVQ 424(AX), CX
+	MOVQ 440(AX), DX
+	MOVQ 448(AX), BX
+	MOVQ 360(AX), SI
 
 	// 16 elements at a time.
 	CMPQ SI, $+16
-	JLT  done61
+	JLT  done60
 
-loop60:
+loop59:
 	VMOVUPS     (DX), Z10
 	VMOVUPS     (BX), Z11
 	VMOVAPS     Z2, Z12
@@ -16595,16 +16551,16 @@ loop60:
 	ADDQ        $+64, BX
 	ADDQ        $-16, SI
 	CMPQ        SI, $+16
-	JGE         loop60
+	JGE         loop59
 
-done61:
+done60:
 	// The last elements.
 	TESTQ       SI, SI
-	JEQ         done62
+	JEQ         done61
 	CMPQ        SI, $+9
-	JGE         more63
+	JGE         more62
 	CMPQ        SI, $+8
-	JEQ         half65
+	JEQ         half64
 	MOVL        $-1, DI
 	BZHIL       SI, DI, DI
 	KMOVW       DI, K1
@@ -16629,9 +16585,9 @@ done61:
 	VADDPS      Y12, Y12, Y10
 	VDIVPS      Y11, Y10, Y10
 	VMOVUPS     Y10, K1, (CX)
-	JMP         done64
+	JMP         done63
 
-half65:
+half64:
 	VMOVUPS     (DX), Y10
 	VMOVUPS     (BX), Y11
 	VMOVAPS     Y2, Y12
@@ -16653,9 +16609,9 @@ half65:
 	VADDPS      Y12, Y12, Y10
 	VDIVPS      Y11, Y10, Y10
 	VMOVUPS     Y10, (CX)
-	JMP         done64
+	JMP         done63
 
-more63:
+more62:
 	MOVL        $-1, DI
 	BZHIL       SI, DI, DI
 	KMOVW       DI, K1
@@ -16681,18 +16637,22 @@ more63:
 	VDIVPS      Z11, Z10, Z10
 	VMOVUPS     Z10, K1, (CX)
 
-done64:
-done62:
+done63:
+done61:
 	// To the next step.
-	MOVQ  360(AX), CX
+	MOVQ  352(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 360(AX)
+	MOVQ  CX, 352(AX)
 	TESTQ CX, CX
 	JEQ   done2
+	MOVQ  424(AX), CX
+	MOVQ  CX, 456(AX)
 	MOVQ  432(AX), CX
 	MOVQ  CX, 464(AX)
-	MOVQ  440(AX), CX
-	MOVQ  CX, 472(AX)
+	MOVQ  424(AX), CX
+	MOVQ  472(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 424(AX)
 	MOVQ  432(AX), CX
 	MOVQ  480(AX), DX
 	ADDQ  DX, CX
@@ -16705,24 +16665,20 @@ done62:
 	MOVQ  496(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 448(AX)
-	MOVQ  456(AX), CX
+	MOVQ  16(AX), CX
 	MOVQ  504(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 456(AX)
-	MOVQ  16(AX), CX
-	MOVQ  512(AX), DX
-	ADDQ  DX, CX
 	MOVQ  CX, 16(AX)
-	MOVQ  464(AX), CX
-	MOVQ  CX, 176(AX)
+	MOVQ  456(AX), CX
+	MOVQ  CX, 168(AX)
 	MOVQ  40(AX), CX
 	MOVQ  48(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 40(AX)
-	MOVQ  200(AX), CX
-	MOVQ  208(AX), DX
+	MOVQ  192(AX), CX
+	MOVQ  200(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 200(AX)
+	MOVQ  CX, 192(AX)
 	JMP   step1
 
 done2:
@@ -16743,33 +16699,35 @@ TEXT ·rnnReLUStepsAVX512(SB), NOSPLIT, $8-8
 
 step1:
 	// A step.
-	MOVQ 328(AX), DX
-	MOVQ 320(AX), CX
+	MOVQ 304(AX), CX
 	LEAQ (AX)(CX*1), CX
-	CMPQ DX, $+1
-	JLT  done5
+	MOVQ 312(AX), DX
+	MOVQ DX, 320(AX)
 
-loop4:
-	MOVQ  (CX), BX
-	MOVQ  40(CX), SI
-	MOVQ  24(CX), DI
-	MOVQ  72(CX), R8
-	TESTQ R8, R8
-	JGE   start6
-	MOVQ  152(CX), R8
-	TESTQ R8, R8
-	JEQ   done9
-	JMP   last7
+product3:
+	MOVQ  (CX), DX
+	MOVQ  40(CX), BX
+	MOVQ  24(CX), SI
+	MOVQ  72(CX), DI
+	TESTQ DI, DI
+	JGE   start5
+	MOVQ  144(CX), DI
+	TESTQ DI, DI
+	JEQ   done8
+	JMP   last6
 
-done9:
-start6:
-	MOVQ 128(CX), R8
-	CMPQ R8, $+1
-	JLT  done11
+done8:
+start5:
+	MOVQ 120(CX), DI
+	CMPQ DI, $+1
+	JLT  done10
 
-loop10:
+loop9:
 	// The chains of a panel.
-	MOVQ    DI, R9
+	MOVQ    DX, R8
+	MOVQ    56(CX), R9
+	ADDQ    R9, DX
+	MOVQ    SI, R9
 	VMOVUPS (R9), Z1
 	VMOVUPS 64(R9), Z2
 	VMOVUPS 128(R9), Z3
@@ -16777,542 +16735,536 @@ loop10:
 	MOVQ    16(CX), R9
 	MOVQ    8(CX), R10
 	CMPQ    R10, $+1
-	JLT     done13
+	JLT     done12
 
-loop12:
+loop11:
 	MOVQ R10, R11
 	ADDQ $-128, R10
 	CMPQ R10, $+1
-	JLT  done14
+	JLT  done13
 	MOVQ $+128, R11
 
-done14:
+done13:
 	MOVQ R11, R12
 	SHLQ $0x06, R12
-	LEAQ (BX)(R12*1), R13
+	LEAQ (R8)(R12*1), R13
 	LEAQ (R13)(R12*2), R13
 	SUBQ $+4, R11
-	JLT  done16
+	JLT  done15
 
-loop15:
+loop14:
 	VBROADCASTF32X4 (R9), Z5
 	VPERMILPS       $0x00, Z5, Z6
-	VFMADD231PS     (BX), Z6, Z1
-	VFMADD231PS     (BX)(R12*1), Z6, Z2
-	VFMADD231PS     (BX)(R12*2), Z6, Z3
+	VFMADD231PS     (R8), Z6, Z1
+	VFMADD231PS     (R8)(R12*1), Z6, Z2
+	VFMADD231PS     (R8)(R12*2), Z6, Z3
 	VFMADD231PS     (R13), Z6, Z4
 	VPERMILPS       $0x55, Z5, Z6
-	VFMADD231PS     64(BX), Z6, Z1
-	VFMADD231PS     64(BX)(R12*1), Z6, Z2
-	VFMADD231PS     64(BX)(R12*2), Z6, Z3
+	VFMADD231PS     64(R8), Z6, Z1
+	VFMADD231PS     64(R8)(R12*1), Z6, Z2
+	VFMADD231PS     64(R8)(R12*2), Z6, Z3
 	VFMADD231PS     64(R13), Z6, Z4
 	VPERMILPS       $0xaa, Z5, Z6
-	VFMADD231PS     128(BX), Z6, Z1
-	VFMADD231PS     128(BX)(R12*1), Z6, Z2
-	VFMADD231PS     128(BX)(R12*2), Z6, Z3
+	VFMADD231PS     128(R8), Z6, Z1
+	VFMADD231PS     128(R8)(R12*1), Z6, Z2
+	VFMADD231PS     128(R8)(R12*2), Z6, Z3
 	VFMADD231PS     128(R13), Z6, Z4
 	VPERMILPS       $0xff, Z5, Z5
-	VFMADD231PS     192(BX), Z5, Z1
-	VFMADD231PS     192(BX)(R12*1), Z5, Z2
-	VFMADD231PS     192(BX)(R12*2), Z5, Z3
+	VFMADD231PS     192(R8), Z5, Z1
+	VFMADD231PS     192(R8)(R12*1), Z5, Z2
+	VFMADD231PS     192(R8)(R12*2), Z5, Z3
 	VFMADD231PS     192(R13), Z5, Z4
 	ADDQ            $+16, R9
-	ADDQ            $+256, BX
+	ADDQ            $+256, R8
 	ADDQ            $+256, R13
 	SUBQ            $+4, R11
-	JGE             loop15
+	JGE             loop14
 
-done16:
+done15:
 	ADDQ $+4, R11
 	SUBQ $+1, R11
-	JLT  done18
+	JLT  done17
 
-loop17:
+loop16:
 	VBROADCASTSS (R9), Z5
-	VFMADD231PS  (BX), Z5, Z1
-	VFMADD231PS  (BX)(R12*1), Z5, Z2
-	VFMADD231PS  (BX)(R12*2), Z5, Z3
+	VFMADD231PS  (R8), Z5, Z1
+	VFMADD231PS  (R8)(R12*1), Z5, Z2
+	VFMADD231PS  (R8)(R12*2), Z5, Z3
 	VFMADD231PS  (R13), Z5, Z4
 	ADDQ         $+4, R9
-	ADDQ         $+64, BX
+	ADDQ         $+64, R8
 	ADDQ         $+64, R13
 	SUBQ         $+1, R11
-	JGE          loop17
+	JGE          loop16
+
+done17:
+	ADDQ $+1, R11
+	MOVQ R13, R8
+	CMPQ R10, $+1
+	JGE  loop11
+
+done12:
+	// Add what is there.
+	MOVQ   32(CX), R8
+	TESTQ  R8, R8
+	JEQ    done18
+	VADDPS (BX), Z1, Z1
+	VADDPS 64(BX), Z2, Z2
+	VADDPS 128(BX), Z3, Z3
+	VADDPS 192(BX), Z4, Z4
 
 done18:
-	ADDQ $+1, R11
-	MOVQ R13, BX
-	CMPQ R10, $+1
-	JGE  loop12
+	VMOVUPS Z1, (BX)
+	VMOVUPS Z2, 64(BX)
+	VMOVUPS Z3, 128(BX)
+	VMOVUPS Z4, 192(BX)
+	MOVQ    64(CX), R8
+	ADDQ    R8, SI
+	MOVQ    72(CX), R8
+	ADDQ    R8, BX
+	ADDQ    $-1, DI
+	CMPQ    DI, $+1
+	JGE     loop9
 
-done13:
-	// Add what is there.
-	MOVQ   32(CX), R9
-	TESTQ  R9, R9
-	JEQ    done19
-	VADDPS (SI), Z1, Z1
-	VADDPS 64(SI), Z2, Z2
-	VADDPS 128(SI), Z3, Z3
-	VADDPS 192(SI), Z4, Z4
+done10:
+	MOVQ  72(CX), DI
+	TESTQ DI, DI
+	JLT   done7
 
-done19:
-	VMOVUPS Z1, (SI)
-	VMOVUPS Z2, 64(SI)
-	VMOVUPS Z3, 128(SI)
-	VMOVUPS Z4, 192(SI)
-	MOVQ    80(CX), R9
-	ADDQ    R9, BX
-	MOVQ    64(CX), R9
-	ADDQ    R9, DI
-	MOVQ    72(CX), R9
-	ADDQ    R9, SI
-	ADDQ    $-1, R8
-	CMPQ    R8, $+1
-	JGE     loop10
-
-done11:
-	MOVQ  72(CX), R8
-	TESTQ R8, R8
-	JLT   done8
-
-last7:
-	MOVQ 136(CX), R8
-	CMPQ R8, $+1
-	JNE  done20
+last6:
+	MOVQ 128(CX), DI
+	CMPQ DI, $+1
+	JNE  done19
 
 	// The chains of a panel.
-	MOVQ    DI, R9
+	MOVQ    DX, R8
+	MOVQ    56(CX), R9
+	ADDQ    R9, DX
+	MOVQ    SI, R9
 	VMOVUPS (R9), Z1
 	MOVQ    16(CX), R9
 	MOVQ    8(CX), R10
 	CMPQ    R10, $+1
-	JLT     done22
+	JLT     done21
 
-loop21:
+loop20:
 	MOVQ R10, R11
 	ADDQ $-128, R10
 	CMPQ R10, $+1
-	JLT  done23
+	JLT  done22
 	MOVQ $+128, R11
 
-done23:
+done22:
 	MOVQ R11, R12
 	SHLQ $0x06, R12
 	SUBQ $+4, R11
-	JLT  done25
+	JLT  done24
 
-loop24:
+loop23:
 	VBROADCASTF32X4 (R9), Z2
 	VPERMILPS       $0x00, Z2, Z3
-	VFMADD231PS     (BX), Z3, Z1
+	VFMADD231PS     (R8), Z3, Z1
 	VPERMILPS       $0x55, Z2, Z3
-	VFMADD231PS     64(BX), Z3, Z1
+	VFMADD231PS     64(R8), Z3, Z1
 	VPERMILPS       $0xaa, Z2, Z3
-	VFMADD231PS     128(BX), Z3, Z1
+	VFMADD231PS     128(R8), Z3, Z1
 	VPERMILPS       $0xff, Z2, Z2
-	VFMADD231PS     192(BX), Z2, Z1
+	VFMADD231PS     192(R8), Z2, Z1
 	ADDQ            $+16, R9
-	ADDQ            $+256, BX
+	ADDQ            $+256, R8
 	SUBQ            $+4, R11
-	JGE             loop24
+	JGE             loop23
 
-done25:
+done24:
 	ADDQ $+4, R11
 	SUBQ $+1, R11
-	JLT  done27
+	JLT  done26
 
-loop26:
+loop25:
 	VBROADCASTSS (R9), Z2
-	VFMADD231PS  (BX), Z2, Z1
+	VFMADD231PS  (R8), Z2, Z1
 	ADDQ         $+4, R9
-	ADDQ         $+64, BX
+	ADDQ         $+64, R8
 	SUBQ         $+1, R11
-	JGE          loop26
+	JGE          loop25
 
-done27:
+done26:
 	ADDQ $+1, R11
 	CMPQ R10, $+1
-	JGE  loop21
+	JGE  loop20
 
-done22:
+done21:
 	// Add what is there.
-	MOVQ   32(CX), R9
-	TESTQ  R9, R9
-	JEQ    done28
-	VADDPS (SI), Z1, Z1
+	MOVQ   32(CX), R8
+	TESTQ  R8, R8
+	JEQ    done27
+	VADDPS (BX), Z1, Z1
 
-done28:
-	VMOVUPS Z1, (SI)
-	MOVQ    80(CX), R9
-	ADDQ    R9, BX
-	MOVQ    64(CX), R9
-	ADDQ    R9, DI
-	MOVQ    72(CX), R9
-	ADDQ    R9, SI
+done27:
+	VMOVUPS Z1, (BX)
+	MOVQ    64(CX), R8
+	ADDQ    R8, SI
+	MOVQ    72(CX), R8
+	ADDQ    R8, BX
 
-done20:
-	CMPQ R8, $+2
-	JNE  done29
+done19:
+	CMPQ DI, $+2
+	JNE  done28
 
 	// The chains of a panel.
-	MOVQ    DI, R9
+	MOVQ    DX, R8
+	MOVQ    56(CX), R9
+	ADDQ    R9, DX
+	MOVQ    SI, R9
 	VMOVUPS (R9), Z1
 	VMOVUPS 64(R9), Z2
 	MOVQ    16(CX), R9
 	MOVQ    8(CX), R10
 	CMPQ    R10, $+1
-	JLT     done31
+	JLT     done30
 
-loop30:
+loop29:
 	MOVQ R10, R11
 	ADDQ $-128, R10
 	CMPQ R10, $+1
-	JLT  done32
+	JLT  done31
 	MOVQ $+128, R11
 
-done32:
+done31:
 	MOVQ R11, R12
 	SHLQ $0x06, R12
 	SUBQ $+4, R11
-	JLT  done34
+	JLT  done33
 
-loop33:
+loop32:
 	VBROADCASTF32X4 (R9), Z3
 	VPERMILPS       $0x00, Z3, Z4
-	VFMADD231PS     (BX), Z4, Z1
-	VFMADD231PS     (BX)(R12*1), Z4, Z2
+	VFMADD231PS     (R8), Z4, Z1
+	VFMADD231PS     (R8)(R12*1), Z4, Z2
 	VPERMILPS       $0x55, Z3, Z4
-	VFMADD231PS     64(BX), Z4, Z1
-	VFMADD231PS     64(BX)(R12*1), Z4, Z2
+	VFMADD231PS     64(R8), Z4, Z1
+	VFMADD231PS     64(R8)(R12*1), Z4, Z2
 	VPERMILPS       $0xaa, Z3, Z4
-	VFMADD231PS     128(BX), Z4, Z1
-	VFMADD231PS     128(BX)(R12*1), Z4, Z2
+	VFMADD231PS     128(R8), Z4, Z1
+	VFMADD231PS     128(R8)(R12*1), Z4, Z2
 	VPERMILPS       $0xff, Z3, Z3
-	VFMADD231PS     192(BX), Z3, Z1
-	VFMADD231PS     192(BX)(R12*1), Z3, Z2
+	VFMADD231PS     192(R8), Z3, Z1
+	VFMADD231PS     192(R8)(R12*1), Z3, Z2
 	ADDQ            $+16, R9
-	ADDQ            $+256, BX
+	ADDQ            $+256, R8
 	SUBQ            $+4, R11
-	JGE             loop33
+	JGE             loop32
 
-done34:
+done33:
 	ADDQ $+4, R11
 	SUBQ $+1, R11
-	JLT  done36
+	JLT  done35
 
-loop35:
+loop34:
 	VBROADCASTSS (R9), Z3
-	VFMADD231PS  (BX), Z3, Z1
-	VFMADD231PS  (BX)(R12*1), Z3, Z2
+	VFMADD231PS  (R8), Z3, Z1
+	VFMADD231PS  (R8)(R12*1), Z3, Z2
 	ADDQ         $+4, R9
-	ADDQ         $+64, BX
+	ADDQ         $+64, R8
 	SUBQ         $+1, R11
-	JGE          loop35
+	JGE          loop34
+
+done35:
+	ADDQ $+1, R11
+	ADDQ R12, R8
+	CMPQ R10, $+1
+	JGE  loop29
+
+done30:
+	// Add what is there.
+	MOVQ   32(CX), R8
+	TESTQ  R8, R8
+	JEQ    done36
+	VADDPS (BX), Z1, Z1
+	VADDPS 64(BX), Z2, Z2
 
 done36:
-	ADDQ $+1, R11
-	ADDQ R12, BX
-	CMPQ R10, $+1
-	JGE  loop30
+	VMOVUPS Z1, (BX)
+	VMOVUPS Z2, 64(BX)
+	MOVQ    64(CX), R8
+	ADDQ    R8, SI
+	MOVQ    72(CX), R8
+	ADDQ    R8, BX
 
-done31:
-	// Add what is there.
-	MOVQ   32(CX), R9
-	TESTQ  R9, R9
-	JEQ    done37
-	VADDPS (SI), Z1, Z1
-	VADDPS 64(SI), Z2, Z2
-
-done37:
-	VMOVUPS Z1, (SI)
-	VMOVUPS Z2, 64(SI)
-	MOVQ    80(CX), R9
-	ADDQ    R9, BX
-	MOVQ    64(CX), R9
-	ADDQ    R9, DI
-	MOVQ    72(CX), R9
-	ADDQ    R9, SI
-
-done29:
-	CMPQ R8, $+3
-	JNE  done38
+done28:
+	CMPQ DI, $+3
+	JNE  done37
 
 	// The chains of a panel.
-	MOVQ    DI, R8
+	MOVQ    DX, DI
+	MOVQ    56(CX), R8
+	ADDQ    R8, DX
+	MOVQ    SI, R8
 	VMOVUPS (R8), Z1
 	VMOVUPS 64(R8), Z2
 	VMOVUPS 128(R8), Z3
 	MOVQ    16(CX), R8
 	MOVQ    8(CX), R9
 	CMPQ    R9, $+1
-	JLT     done40
+	JLT     done39
 
-loop39:
+loop38:
 	MOVQ R9, R10
 	ADDQ $-128, R9
 	CMPQ R9, $+1
-	JLT  done41
+	JLT  done40
 	MOVQ $+128, R10
 
-done41:
+done40:
 	MOVQ R10, R11
 	SHLQ $0x06, R11
 	SUBQ $+4, R10
-	JLT  done43
+	JLT  done42
 
-loop42:
+loop41:
 	VBROADCASTF32X4 (R8), Z4
 	VPERMILPS       $0x00, Z4, Z5
-	VFMADD231PS     (BX), Z5, Z1
-	VFMADD231PS     (BX)(R11*1), Z5, Z2
-	VFMADD231PS     (BX)(R11*2), Z5, Z3
+	VFMADD231PS     (DI), Z5, Z1
+	VFMADD231PS     (DI)(R11*1), Z5, Z2
+	VFMADD231PS     (DI)(R11*2), Z5, Z3
 	VPERMILPS       $0x55, Z4, Z5
-	VFMADD231PS     64(BX), Z5, Z1
-	VFMADD231PS     64(BX)(R11*1), Z5, Z2
-	VFMADD231PS     64(BX)(R11*2), Z5, Z3
+	VFMADD231PS     64(DI), Z5, Z1
+	VFMADD231PS     64(DI)(R11*1), Z5, Z2
+	VFMADD231PS     64(DI)(R11*2), Z5, Z3
 	VPERMILPS       $0xaa, Z4, Z5
-	VFMADD231PS     128(BX), Z5, Z1
-	VFMADD231PS     128(BX)(R11*1), Z5, Z2
-	VFMADD231PS     128(BX)(R11*2), Z5, Z3
+	VFMADD231PS     128(DI), Z5, Z1
+	VFMADD231PS     128(DI)(R11*1), Z5, Z2
+	VFMADD231PS     128(DI)(R11*2), Z5, Z3
 	VPERMILPS       $0xff, Z4, Z4
-	VFMADD231PS     192(BX), Z4, Z1
-	VFMADD231PS     192(BX)(R11*1), Z4, Z2
-	VFMADD231PS     192(BX)(R11*2), Z4, Z3
+	VFMADD231PS     192(DI), Z4, Z1
+	VFMADD231PS     192(DI)(R11*1), Z4, Z2
+	VFMADD231PS     192(DI)(R11*2), Z4, Z3
 	ADDQ            $+16, R8
-	ADDQ            $+256, BX
+	ADDQ            $+256, DI
 	SUBQ            $+4, R10
-	JGE             loop42
+	JGE             loop41
 
-done43:
+done42:
 	ADDQ $+4, R10
 	SUBQ $+1, R10
-	JLT  done45
+	JLT  done44
 
-loop44:
+loop43:
 	VBROADCASTSS (R8), Z4
-	VFMADD231PS  (BX), Z4, Z1
-	VFMADD231PS  (BX)(R11*1), Z4, Z2
-	VFMADD231PS  (BX)(R11*2), Z4, Z3
+	VFMADD231PS  (DI), Z4, Z1
+	VFMADD231PS  (DI)(R11*1), Z4, Z2
+	VFMADD231PS  (DI)(R11*2), Z4, Z3
 	ADDQ         $+4, R8
-	ADDQ         $+64, BX
+	ADDQ         $+64, DI
 	SUBQ         $+1, R10
-	JGE          loop44
+	JGE          loop43
+
+done44:
+	ADDQ $+1, R10
+	ADDQ R11, DI
+	ADDQ R11, DI
+	CMPQ R9, $+1
+	JGE  loop38
+
+done39:
+	// Add what is there.
+	MOVQ   32(CX), DI
+	TESTQ  DI, DI
+	JEQ    done45
+	VADDPS (BX), Z1, Z1
+	VADDPS 64(BX), Z2, Z2
+	VADDPS 128(BX), Z3, Z3
 
 done45:
-	ADDQ $+1, R10
-	ADDQ R11, BX
-	ADDQ R11, BX
-	CMPQ R9, $+1
-	JGE  loop39
+	VMOVUPS Z1, (BX)
+	VMOVUPS Z2, 64(BX)
+	VMOVUPS Z3, 128(BX)
+	MOVQ    64(CX), DI
+	ADDQ    DI, SI
+	MOVQ    72(CX), DI
+	ADDQ    DI, BX
 
-done40:
-	// Add what is there.
-	MOVQ   32(CX), R8
-	TESTQ  R8, R8
-	JEQ    done46
-	VADDPS (SI), Z1, Z1
-	VADDPS 64(SI), Z2, Z2
-	VADDPS 128(SI), Z3, Z3
-
-done46:
-	VMOVUPS Z1, (SI)
-	VMOVUPS Z2, 64(SI)
-	VMOVUPS Z3, 128(SI)
-	MOVQ    80(CX), R8
-	ADDQ    R8, BX
-	MOVQ    64(CX), R8
-	ADDQ    R8, DI
-	MOVQ    72(CX), R8
-	ADDQ    R8, SI
-
-done38:
-	MOVQ  144(CX), R8
-	TESTQ R8, R8
-	JEQ   done47
+done37:
+	MOVQ  136(CX), DI
+	TESTQ DI, DI
+	JEQ   done46
 
 	// The chains of a panel.
-	MOVQ    DI, R8
+	MOVQ    DX, DI
+	MOVQ    56(CX), R8
+	ADDQ    R8, DX
+	MOVQ    SI, R8
 	VMOVUPS (R8), Y1
 	MOVQ    16(CX), R8
 	MOVQ    8(CX), R9
 	CMPQ    R9, $+1
-	JLT     done49
+	JLT     done48
 
-loop48:
+loop47:
 	MOVQ R9, R10
 	ADDQ $-128, R9
 	CMPQ R9, $+1
-	JLT  done50
+	JLT  done49
 	MOVQ $+128, R10
 
-done50:
+done49:
 	MOVQ R10, R11
 	SHLQ $0x06, R11
 	SUBQ $+4, R10
-	JLT  done52
+	JLT  done51
 
-loop51:
+loop50:
 	VBROADCASTF32X4 (R8), Z2
 	VPERMILPS       $0x00, Z2, Z3
-	VFMADD231PS     (BX), Y3, Y1
+	VFMADD231PS     (DI), Y3, Y1
 	VPERMILPS       $0x55, Z2, Z3
-	VFMADD231PS     64(BX), Y3, Y1
+	VFMADD231PS     64(DI), Y3, Y1
 	VPERMILPS       $0xaa, Z2, Z3
-	VFMADD231PS     128(BX), Y3, Y1
+	VFMADD231PS     128(DI), Y3, Y1
 	VPERMILPS       $0xff, Z2, Z2
-	VFMADD231PS     192(BX), Y2, Y1
+	VFMADD231PS     192(DI), Y2, Y1
 	ADDQ            $+16, R8
-	ADDQ            $+256, BX
+	ADDQ            $+256, DI
 	SUBQ            $+4, R10
-	JGE             loop51
+	JGE             loop50
 
-done52:
+done51:
 	ADDQ $+4, R10
 	SUBQ $+1, R10
-	JLT  done54
+	JLT  done53
 
-loop53:
+loop52:
 	VBROADCASTSS (R8), Z2
-	VFMADD231PS  (BX), Y2, Y1
+	VFMADD231PS  (DI), Y2, Y1
 	ADDQ         $+4, R8
-	ADDQ         $+64, BX
+	ADDQ         $+64, DI
 	SUBQ         $+1, R10
-	JGE          loop53
+	JGE          loop52
 
-done54:
+done53:
 	ADDQ $+1, R10
 	CMPQ R9, $+1
-	JGE  loop48
+	JGE  loop47
 
-done49:
+done48:
 	// Add what is there.
-	MOVQ   32(CX), R8
-	TESTQ  R8, R8
-	JEQ    done55
-	VADDPS (SI), Y1, Y1
+	MOVQ   32(CX), DI
+	TESTQ  DI, DI
+	JEQ    done54
+	VADDPS (BX), Y1, Y1
 
-done55:
-	VMOVUPS Y1, (SI)
-	MOVQ    80(CX), R8
-	ADDQ    R8, BX
-	MOVQ    64(CX), BX
-	ADDQ    BX, DI
-	MOVQ    72(CX), BX
-	ADDQ    BX, SI
+done54:
+	VMOVUPS Y1, (BX)
+	MOVQ    64(CX), DI
+	ADDQ    DI, SI
+	MOVQ    72(CX), DI
+	ADDQ    DI, BX
 
-done47:
-	MOVQ  72(CX), BX
-	TESTQ BX, BX
-	JGE   done8
-	MOVQ  (CX), BX
-	MOVQ  56(CX), R8
-	ADDQ  R8, BX
-	JMP   start6
+done46:
+	MOVQ  72(CX), DI
+	TESTQ DI, DI
+	JLT   start5
 
-done8:
-	MOVQ 336(AX), BX
-	ADDQ BX, CX
-	ADDQ $-1, DX
-	CMPQ DX, $+1
-	JGE  loop4
-
-done5:
+done7:
+	MOVQ  328(AX), DX
+	ADDQ  DX, CX
+	MOVQ  320(AX), DX
+	ADDQ  $-1, DX
+	MOVQ  DX, 320(AX)
+	CMPQ  DX, $+1
+	JGE   product3
 	MOVQ  AX, CX
-	MOVQ  344(AX), DX
+	MOVQ  336(AX), DX
 	TESTQ DX, DX
-	JEQ   done56
+	JEQ   done55
 
 	// Back.
 	MOVQ $+2, DX
 
-loop57:
-	MOVQ  88(CX), BX
+loop56:
+	MOVQ  80(CX), BX
 	MOVQ  (CX), SI
 	ADDQ  BX, SI
 	MOVQ  SI, (CX)
-	MOVQ  96(CX), BX
+	MOVQ  88(CX), BX
 	MOVQ  24(CX), SI
 	ADDQ  BX, SI
 	MOVQ  SI, 24(CX)
-	MOVQ  104(CX), BX
+	MOVQ  96(CX), BX
 	MOVQ  40(CX), SI
 	ADDQ  BX, SI
 	MOVQ  SI, 40(CX)
-	MOVQ  112(CX), BX
+	MOVQ  104(CX), BX
 	TESTQ BX, BX
-	JEQ   done58
-	MOVQ  96(CX), BX
-	MOVQ  112(CX), SI
+	JEQ   done57
+	MOVQ  88(CX), BX
+	MOVQ  104(CX), SI
 	ADDQ  BX, SI
-	MOVQ  SI, 112(CX)
+	MOVQ  SI, 104(CX)
 
-done58:
+done57:
 	MOVQ  $+0, BX
 	MOVQ  56(CX), SI
 	SUBQ  SI, BX
 	MOVQ  BX, 56(CX)
 	MOVQ  $+0, BX
-	MOVQ  88(CX), SI
+	MOVQ  80(CX), SI
 	SUBQ  SI, BX
-	MOVQ  BX, 88(CX)
+	MOVQ  BX, 80(CX)
 	MOVQ  $+0, BX
 	MOVQ  64(CX), SI
 	SUBQ  SI, BX
 	MOVQ  BX, 64(CX)
 	MOVQ  $+0, BX
-	MOVQ  96(CX), SI
+	MOVQ  88(CX), SI
 	SUBQ  SI, BX
-	MOVQ  BX, 96(CX)
+	MOVQ  BX, 88(CX)
 	MOVQ  $+0, BX
 	MOVQ  72(CX), SI
 	SUBQ  SI, BX
 	MOVQ  BX, 72(CX)
 	MOVQ  $+0, BX
-	MOVQ  104(CX), SI
+	MOVQ  96(CX), SI
 	SUBQ  SI, BX
-	MOVQ  BX, 104(CX)
-	MOVQ  80(CX), BX
-	MOVQ  56(CX), SI
-	LEAQ  (BX)(SI*2), BX
-	MOVQ  BX, 80(CX)
-	ADDQ  $+160, CX
+	MOVQ  BX, 96(CX)
+	ADDQ  $+152, CX
 	ADDQ  $-1, DX
 	TESTQ DX, DX
-	JNE   loop57
-	MOVQ  352(AX), CX
+	JNE   loop56
+	MOVQ  344(AX), CX
 	TESTQ CX, CX
-	JEQ   done59
-	MOVQ  320(AX), DX
+	JEQ   done58
+	MOVQ  304(AX), DX
 	ADDQ  CX, DX
-	MOVQ  DX, 320(AX)
+	MOVQ  DX, 304(AX)
 	MOVQ  $+0, CX
-	MOVQ  352(AX), DX
+	MOVQ  344(AX), DX
 	SUBQ  DX, CX
-	MOVQ  CX, 352(AX)
+	MOVQ  CX, 344(AX)
 	MOVQ  $+0, CX
-	MOVQ  336(AX), DX
+	MOVQ  328(AX), DX
 	SUBQ  DX, CX
-	MOVQ  CX, 336(AX)
+	MOVQ  CX, 328(AX)
 	MOVQ  32(AX), CX
-	MOVQ  192(AX), DX
-	MOVQ  CX, 192(AX)
+	MOVQ  184(AX), DX
+	MOVQ  CX, 184(AX)
 	MOVQ  DX, 32(AX)
 
-done59:
-done56:
-	MOVQ 320(AX), CX
+done58:
+done55:
+	MOVQ 304(AX), CX
 	LEAQ (AX)(CX*1), CX
 	MOVQ (CX), CX
-	MOVQ 432(AX), CX
-	MOVQ 448(AX), DX
-	MOVQ 456(AX), BX
-	MOVQ 368(AX), SI
+	MOVQ 424(AX), CX
+	MOVQ 440(AX), DX
+	MOVQ 448(AX), BX
+	MOVQ 360(AX), SI
 
 	// 16 elements at a time.
 	CMPQ SI, $+16
-	JLT  done61
+	JLT  done60
 
-loop60:
+loop59:
 	VMOVUPS (DX), Z1
 	VMOVUPS (BX), Z2
 	VADDPS  Z2, Z1, Z1
@@ -17324,16 +17276,16 @@ loop60:
 	ADDQ    $+64, BX
 	ADDQ    $-16, SI
 	CMPQ    SI, $+16
-	JGE     loop60
+	JGE     loop59
 
-done61:
+done60:
 	// The last elements.
 	TESTQ     SI, SI
-	JEQ       done62
+	JEQ       done61
 	CMPQ      SI, $+9
-	JGE       more63
+	JGE       more62
 	CMPQ      SI, $+8
-	JEQ       half65
+	JEQ       half64
 	MOVL      $-1, DI
 	BZHIL     SI, DI, DI
 	KMOVW     DI, K1
@@ -17343,18 +17295,18 @@ done61:
 	VMAXPS    Y1, Y0, Y1
 	VADDPS    Y0, Y1, Y1
 	VMOVUPS   Y1, K1, (CX)
-	JMP       done64
+	JMP       done63
 
-half65:
+half64:
 	VMOVUPS (DX), Y1
 	VMOVUPS (BX), Y2
 	VADDPS  Y2, Y1, Y1
 	VMAXPS  Y1, Y0, Y1
 	VADDPS  Y0, Y1, Y1
 	VMOVUPS Y1, (CX)
-	JMP     done64
+	JMP     done63
 
-more63:
+more62:
 	MOVL      $-1, DI
 	BZHIL     SI, DI, DI
 	KMOVW     DI, K1
@@ -17365,18 +17317,22 @@ more63:
 	VADDPS    Z0, Z1, Z1
 	VMOVUPS   Z1, K1, (CX)
 
-done64:
-done62:
+done63:
+done61:
 	// To the next step.
-	MOVQ  360(AX), CX
+	MOVQ  352(AX), CX
 	ADDQ  $-1, CX
-	MOVQ  CX, 360(AX)
+	MOVQ  CX, 352(AX)
 	TESTQ CX, CX
 	JEQ   done2
+	MOVQ  424(AX), CX
+	MOVQ  CX, 456(AX)
 	MOVQ  432(AX), CX
 	MOVQ  CX, 464(AX)
-	MOVQ  440(AX), CX
-	MOVQ  CX, 472(AX)
+	MOVQ  424(AX), CX
+	MOVQ  472(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, 424(AX)
 	MOVQ  432(AX), CX
 	MOVQ  480(AX), DX
 	ADDQ  DX, CX
@@ -17389,24 +17345,20 @@ done62:
 	MOVQ  496(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 448(AX)
-	MOVQ  456(AX), CX
+	MOVQ  16(AX), CX
 	MOVQ  504(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 456(AX)
-	MOVQ  16(AX), CX
-	MOVQ  512(AX), DX
-	ADDQ  DX, CX
 	MOVQ  CX, 16(AX)
-	MOVQ  464(AX), CX
-	MOVQ  CX, 176(AX)
+	MOVQ  456(AX), CX
+	MOVQ  CX, 168(AX)
 	MOVQ  40(AX), CX
 	MOVQ  48(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, 40(AX)
-	MOVQ  200(AX), CX
-	MOVQ  208(AX), DX
+	MOVQ  192(AX), CX
+	MOVQ  200(AX), DX
 	ADDQ  DX, CX
-	MOVQ  CX, 200(AX)
+	MOVQ  CX, 192(AX)
 	JMP   step1
 
 done2:
