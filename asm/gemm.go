@@ -166,7 +166,12 @@ func transpose(g *vec.Gen) {
 func gemm(g *vec.Gen, rows, blocks int, paired bool) {
 	k := g.Func(fmt.Sprintf("gemm%dx%d", rows, block*blocks), "task *gemmTask",
 		fmt.Sprintf("multiplies tiles of %d rows of A by %d columns of panels.", rows, block*blocks))
-	product{k, k.Arg("task"), blocks}.emit(rows, paired)
+	p := product{k, k.Arg("task"), blocks}
+	if rows == 1 {
+		p.emitRow()
+	} else {
+		p.emit(rows, paired)
+	}
 	k.End()
 }
 
@@ -262,6 +267,86 @@ func (k product) emit(rows int, paired bool) {
 	}
 	k.Jump(panel)
 	k.Label(done)
+}
+
+// emitRow is emit for a single row: one tile, and one group of blocks in each panel. What
+// the first loads of a panel depend on stays in registers: the weights of the panel before
+// have taken the task's place in the first cache.
+func (k product) emitRow() {
+	t := tile{k, make([][]vec.R, 1)}
+	w, kn, c, init, panels := k.word("w0"), k.word("k0"), k.word("c"), k.word("init"), k.word("panels")
+	k.Comment("From the end of a k block to the next one, if it has more blocks than ours.")
+	skip, end := k.word("w1"), k.GP64()
+	k.CopyWord(kn, end)
+	k.ShlWord(end, 6)
+	k.SubWord(skip, w, skip)
+	for range k.blocks {
+		k.SubWord(skip, end, skip)
+	}
+	k.AddWord(kn, k.word("k1"), kn)
+	k.While(panels, 1, func() {
+		at, left, a := k.GP64(), k.GP64(), k.word("a")
+		k.CopyWord(w, at)
+		k.AddWord(w, k.word("w0Panel"), w)
+		if fetchLines(k.Gen, 1, k.blocks) > 0 {
+			k.If(k.word("ahead"), func() {
+				next := k.GP64()
+				k.CopyWord(w, next)
+				k.IfEqual(panels, 1, func() { k.Word(k.field("after0"), next) })
+				k.StoreWord(next, k.field("fetch0"))
+			})
+		}
+		k.Comment("The chains start.")
+		t.acc[0] = k.New(k.blocks * (block / k.Lanes()))
+		for j, r := range t.acc[0] {
+			k.ISA.Load(t.vector(vec.Mem{Base: init}, j), r)
+		}
+		k.AddWord(init, k.word("initPanel"), init)
+		k.CopyWord(kn, left)
+		kBlocks(k.Func, left, at, k.blocks, func(n vec.GP, weights *vec.Strided) {
+			t.turns(n, weights, k.Strided(a, n, 1), k.field("fetch0"))
+		}, func() { k.AddWord(at, skip, at) })
+		k.If(k.word("reads"), func() {
+			add := func(p vec.GP) {
+				for j, r := range t.acc[0] {
+					k.AddFrom(t.vector(vec.Mem{Base: p}, j), r)
+				}
+			}
+			k.Comment("Add finished chains.")
+			sum := k.word("sum")
+			k.If(sum, func() {
+				add(sum)
+				k.addTo("sum", k.word("sumPanel"))
+			})
+			k.Comment("Add what C holds.")
+			k.If(k.word("old"), func() { add(c) })
+		})
+		k.Comment("Store.")
+		for j, r := range t.acc[0] {
+			k.ISA.Store(r, t.vector(vec.Mem{Base: c}, j))
+		}
+		k.AddWord(c, k.word("cPanel"), c)
+		k.AddImm(panels, -1)
+	})
+}
+
+// kBlocks runs body for each k block of the inputs that are left, n in it, and then next.
+// weights are the rows of its blocks of columns, the first of which at points to; body
+// moves them past it.
+func kBlocks(k *vec.Func, left, at vec.GP, blocks int, body func(n vec.GP, weights *vec.Strided), next func()) {
+	k.While(left, 1, func() {
+		k.Comment("A k block.")
+		n, stride := k.GP64(), k.GP64()
+		k.CopyWord(left, n)
+		k.AddImm(left, -kBlock)
+		k.IfAtLeast(left, 1, func() { k.SetWord(kBlock, n) })
+		k.CopyWord(n, stride)
+		k.ShlWord(stride, 6)
+		weights := k.Strided(at, stride, blocks)
+		body(n, weights)
+		weights.Copy(blocks-1, at)
+		next()
+	})
 }
 
 // fetchNext sets where the weights are that the tiles of a group fetch: those of the
@@ -392,12 +477,16 @@ func (t tile) inputs(part, at, aStride vec.GP) {
 	t.Word(t.Field(part, "gemmTask", "k0"), n)
 	t.CopyWord(n, wStride)
 	t.ShlWord(wStride, 6)
-	weights := t.Strided(w, wStride, t.blocks)
+	t.turns(n, t.Strided(w, wStride, t.blocks), t.Strided(at, aStride, len(t.acc)), t.Field(part, "gemmTask", "fetch0"))
+}
+
+// turns works on n inputs of a k block from the first ones on. fetch is where the pointer
+// is to what it fetches.
+func (t tile) turns(n vec.GP, weights, rows *vec.Strided, fetch vec.Mem) {
 	var wm []vec.Mem
 	for b := range t.blocks {
 		wm = append(wm, weights.At(b))
 	}
-	rows := t.Strided(at, aStride, len(t.acc))
 	// outer works on some of the inputs at at and w, from the first one on.
 	outer := func(first, inputs int) {
 		var from []vec.Mem
@@ -416,7 +505,7 @@ func (t tile) inputs(part, at, aStride vec.GP) {
 	turn := turn(t.Gen)
 	if lines := fetchLines(t.Gen, len(t.acc), t.blocks); lines > 0 {
 		t.If(t.word("ahead"), func() {
-			later, fetch := t.GP64(), t.Field(part, "gemmTask", "fetch0")
+			later := t.GP64()
 			t.Word(fetch, later)
 			loop(turn, func() {
 				const few = 2 // inputs between fetches, which are lost if they come all at once

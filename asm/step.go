@@ -426,14 +426,7 @@ type vector struct{ block, lane int }
 // chains adds the products of all inputs to acc, of one panel or of several ones.
 func (k *rowKernel) chains(acc []vec.R, onePanel bool, vectors []vector, blocks int) {
 	a, left := k.word("a"), k.word("k")
-	k.While(left, 1, func() {
-		n, stride := k.GP64(), k.GP64()
-		k.CopyWord(left, n)
-		k.AddImm(left, -kBlock)
-		k.IfAtLeast(left, 1, func() { k.SetWord(kBlock, n) })
-		k.CopyWord(n, stride)
-		k.ShlWord(stride, 6)
-		weights := k.Strided(k.at, stride, blocks)
+	kBlocks(k.Func, left, k.at, blocks, func(n vec.GP, weights *vec.Strided) {
 		var wm []vec.Mem
 		if onePanel {
 			for b := range blocks {
@@ -452,8 +445,7 @@ func (k *rowKernel) chains(acc []vec.R, onePanel bool, vectors []vector, blocks 
 				weights.Advance(4 * block * steps)
 			})
 		}
-		weights.Copy(blocks-1, k.at)
-	})
+	}, func() {})
 }
 
 // start sets the sums to what the chains of each panel start from: of all panels it

@@ -294,6 +294,7 @@ done17:
 	JLT  done19
 
 loop18:
+	// A k block.
 	MOVQ R10, R11
 	ADDQ $-128, R10
 	CMPQ R10, $+1
@@ -500,6 +501,7 @@ done30:
 	JLT  done32
 
 loop31:
+	// A k block.
 	MOVQ R8, R9
 	ADDQ $-128, R8
 	CMPQ R8, $+1
@@ -735,6 +737,7 @@ done41:
 	JLT  done43
 
 loop42:
+	// A k block.
 	MOVQ R9, R10
 	ADDQ $-128, R9
 	CMPQ R9, $+1
@@ -2275,6 +2278,7 @@ done17:
 	JLT  done19
 
 loop18:
+	// A k block.
 	MOVQ R10, R11
 	ADDQ $-128, R10
 	CMPQ R10, $+1
@@ -2481,6 +2485,7 @@ done30:
 	JLT  done32
 
 loop31:
+	// A k block.
 	MOVQ R8, R9
 	ADDQ $-128, R8
 	CMPQ R8, $+1
@@ -2716,6 +2721,7 @@ done41:
 	JLT  done43
 
 loop42:
+	// A k block.
 	MOVQ R9, R10
 	ADDQ $-128, R9
 	CMPQ R9, $+1
@@ -4141,6 +4147,7 @@ loop15:
 	JLT     done18
 
 loop17:
+	// A k block.
 	MOVQ R10, R11
 	ADDQ $-128, R10
 	CMPQ R10, $+1
@@ -4274,6 +4281,7 @@ done16:
 	JLT     done29
 
 loop28:
+	// A k block.
 	MOVQ R8, R9
 	ADDQ $-128, R8
 	CMPQ R8, $+1
@@ -4427,6 +4435,7 @@ last11:
 	JLT     done38
 
 loop37:
+	// A k block.
 	MOVQ R9, R10
 	ADDQ $-128, R9
 	CMPQ R9, $+1
@@ -6053,6 +6062,7 @@ loop10:
 	JLT     done13
 
 loop12:
+	// A k block.
 	MOVQ R10, R11
 	ADDQ $-128, R10
 	CMPQ R10, $+1
@@ -6186,6 +6196,7 @@ done11:
 	JLT     done24
 
 loop23:
+	// A k block.
 	MOVQ R8, R9
 	ADDQ $-128, R8
 	CMPQ R8, $+1
@@ -6339,6 +6350,7 @@ last6:
 	JLT     done33
 
 loop32:
+	// A k block.
 	MOVQ R9, R10
 	ADDQ $-128, R9
 	CMPQ R9, $+1
@@ -7219,6 +7231,7 @@ loop9:
 	JLT     done12
 
 loop11:
+	// A k block.
 	MOVQ R10, R11
 	ADDQ $-128, R10
 	CMPQ R10, $+1
@@ -7358,6 +7371,7 @@ last6:
 	JLT     done21
 
 loop20:
+	// A k block.
 	MOVQ R10, R11
 	ADDQ $-128, R10
 	CMPQ R10, $+1
@@ -7443,6 +7457,7 @@ done19:
 	JLT     done30
 
 loop29:
+	// A k block.
 	MOVQ R10, R11
 	ADDQ $-128, R10
 	CMPQ R10, $+1
@@ -7545,6 +7560,7 @@ done28:
 	JLT     done39
 
 loop38:
+	// A k block.
 	MOVQ R9, R10
 	ADDQ $-128, R9
 	CMPQ R9, $+1
@@ -7658,6 +7674,7 @@ done37:
 	JLT     done48
 
 loop47:
+	// A k block.
 	MOVQ R9, R10
 	ADDQ $-128, R9
 	CMPQ R9, $+1
@@ -8003,6 +8020,7 @@ loop9:
 	JLT     done12
 
 loop11:
+	// A k block.
 	MOVQ R10, R11
 	ADDQ $-128, R10
 	CMPQ R10, $+1
@@ -8142,6 +8160,7 @@ last6:
 	JLT     done21
 
 loop20:
+	// A k block.
 	MOVQ R10, R11
 	ADDQ $-128, R10
 	CMPQ R10, $+1
@@ -8227,6 +8246,7 @@ done19:
 	JLT     done30
 
 loop29:
+	// A k block.
 	MOVQ R10, R11
 	ADDQ $-128, R10
 	CMPQ R10, $+1
@@ -8329,6 +8349,7 @@ done28:
 	JLT     done39
 
 loop38:
+	// A k block.
 	MOVQ R9, R10
 	ADDQ $-128, R9
 	CMPQ R9, $+1
@@ -8442,6 +8463,7 @@ done37:
 	JLT     done48
 
 loop47:
+	// A k block.
 	MOVQ R9, R10
 	ADDQ $-128, R9
 	CMPQ R9, $+1
@@ -9312,6 +9334,7 @@ done18:
 	JLT  done20
 
 loop19:
+	// A k block.
 	MOVQ R10, R11
 	ADDQ $-128, R10
 	CMPQ R10, $+1
@@ -9503,6 +9526,7 @@ done30:
 	JLT  done32
 
 loop31:
+	// A k block.
 	MOVQ R10, R11
 	ADDQ $-128, R10
 	CMPQ R10, $+1
@@ -9661,6 +9685,7 @@ done43:
 	JLT  done45
 
 loop44:
+	// A k block.
 	MOVQ R8, R9
 	ADDQ $-128, R8
 	CMPQ R8, $+1
@@ -9856,6 +9881,7 @@ done54:
 	JLT  done56
 
 loop55:
+	// A k block.
 	MOVQ R9, R10
 	ADDQ $-128, R9
 	CMPQ R9, $+1
@@ -11247,6 +11273,7 @@ done18:
 	JLT  done20
 
 loop19:
+	// A k block.
 	MOVQ R10, R11
 	ADDQ $-128, R10
 	CMPQ R10, $+1
@@ -11438,6 +11465,7 @@ done30:
 	JLT  done32
 
 loop31:
+	// A k block.
 	MOVQ R10, R11
 	ADDQ $-128, R10
 	CMPQ R10, $+1
@@ -11596,6 +11624,7 @@ done43:
 	JLT  done45
 
 loop44:
+	// A k block.
 	MOVQ R8, R9
 	ADDQ $-128, R8
 	CMPQ R8, $+1
@@ -11791,6 +11820,7 @@ done54:
 	JLT  done56
 
 loop55:
+	// A k block.
 	MOVQ R9, R10
 	ADDQ $-128, R9
 	CMPQ R9, $+1
@@ -13111,6 +13141,7 @@ loop16:
 	JLT     done19
 
 loop18:
+	// A k block.
 	MOVQ R10, R11
 	ADDQ $-128, R10
 	CMPQ R10, $+1
@@ -13239,6 +13270,7 @@ loop26:
 	JLT     done29
 
 loop28:
+	// A k block.
 	MOVQ R10, R11
 	ADDQ $-128, R10
 	CMPQ R10, $+1
@@ -13348,6 +13380,7 @@ done27:
 	JLT     done40
 
 loop39:
+	// A k block.
 	MOVQ R8, R9
 	ADDQ $-128, R8
 	CMPQ R8, $+1
@@ -13480,6 +13513,7 @@ last11:
 	JLT     done49
 
 loop48:
+	// A k block.
 	MOVQ R9, R10
 	ADDQ $-128, R9
 	CMPQ R9, $+1
@@ -14867,6 +14901,7 @@ loop11:
 	JLT     done14
 
 loop13:
+	// A k block.
 	MOVQ R10, R11
 	ADDQ $-128, R10
 	CMPQ R10, $+1
@@ -14995,6 +15030,7 @@ loop21:
 	JLT     done24
 
 loop23:
+	// A k block.
 	MOVQ R10, R11
 	ADDQ $-128, R10
 	CMPQ R10, $+1
@@ -15104,6 +15140,7 @@ done22:
 	JLT     done35
 
 loop34:
+	// A k block.
 	MOVQ R8, R9
 	ADDQ $-128, R8
 	CMPQ R8, $+1
@@ -15236,6 +15273,7 @@ last6:
 	JLT     done44
 
 loop43:
+	// A k block.
 	MOVQ R9, R10
 	ADDQ $-128, R9
 	CMPQ R9, $+1
@@ -15998,6 +16036,7 @@ loop9:
 	JLT     done12
 
 loop11:
+	// A k block.
 	MOVQ R10, R11
 	ADDQ $-128, R10
 	CMPQ R10, $+1
@@ -16108,6 +16147,7 @@ last6:
 	JLT     done21
 
 loop20:
+	// A k block.
 	MOVQ R10, R11
 	ADDQ $-128, R10
 	CMPQ R10, $+1
@@ -16184,6 +16224,7 @@ done19:
 	JLT     done30
 
 loop29:
+	// A k block.
 	MOVQ R10, R11
 	ADDQ $-128, R10
 	CMPQ R10, $+1
@@ -16269,6 +16310,7 @@ done28:
 	JLT     done39
 
 loop38:
+	// A k block.
 	MOVQ R9, R10
 	ADDQ $-128, R9
 	CMPQ R9, $+1
@@ -16361,6 +16403,7 @@ done37:
 	JLT     done48
 
 loop47:
+	// A k block.
 	MOVQ R9, R10
 	ADDQ $-128, R9
 	CMPQ R9, $+1
@@ -16738,6 +16781,7 @@ loop9:
 	JLT     done12
 
 loop11:
+	// A k block.
 	MOVQ R10, R11
 	ADDQ $-128, R10
 	CMPQ R10, $+1
@@ -16848,6 +16892,7 @@ last6:
 	JLT     done21
 
 loop20:
+	// A k block.
 	MOVQ R10, R11
 	ADDQ $-128, R10
 	CMPQ R10, $+1
@@ -16924,6 +16969,7 @@ done19:
 	JLT     done30
 
 loop29:
+	// A k block.
 	MOVQ R10, R11
 	ADDQ $-128, R10
 	CMPQ R10, $+1
@@ -17009,6 +17055,7 @@ done28:
 	JLT     done39
 
 loop38:
+	// A k block.
 	MOVQ R9, R10
 	ADDQ $-128, R9
 	CMPQ R9, $+1
@@ -17101,6 +17148,7 @@ done37:
 	JLT     done48
 
 loop47:
+	// A k block.
 	MOVQ R9, R10
 	ADDQ $-128, R9
 	CMPQ R9, $+1

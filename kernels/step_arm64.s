@@ -542,6 +542,7 @@ done16:
 	BLT  done18
 
 loop17:
+	// A k block.
 	MOVD R12, R13
 	ADD  $-128, R12, R12
 	CMP  $1, R12
@@ -890,6 +891,7 @@ done27:
 	BLT  done29
 
 loop28:
+	// A k block.
 	MOVD R11, R12
 	ADD  $-128, R11, R11
 	CMP  $1, R11
@@ -3357,6 +3359,7 @@ done16:
 	BLT  done18
 
 loop17:
+	// A k block.
 	MOVD R12, R13
 	ADD  $-128, R12, R12
 	CMP  $1, R12
@@ -3705,6 +3708,7 @@ done27:
 	BLT  done29
 
 loop28:
+	// A k block.
 	MOVD R11, R12
 	ADD  $-128, R11, R11
 	CMP  $1, R11
@@ -5907,6 +5911,7 @@ loop14:
 	BLT   done17
 
 loop16:
+	// A k block.
 	MOVD R12, R13
 	ADD  $-128, R12, R12
 	CMP  $1, R12
@@ -6118,6 +6123,7 @@ last11:
 	BLT   done26
 
 loop25:
+	// A k block.
 	MOVD R11, R12
 	ADD  $-128, R11, R11
 	CMP  $1, R11
@@ -8603,6 +8609,7 @@ loop9:
 	BLT   done12
 
 loop11:
+	// A k block.
 	MOVD R12, R13
 	ADD  $-128, R12, R12
 	CMP  $1, R12
@@ -8814,6 +8821,7 @@ last6:
 	BLT   done21
 
 loop20:
+	// A k block.
 	MOVD R11, R12
 	ADD  $-128, R11, R11
 	CMP  $1, R11
@@ -10026,6 +10034,7 @@ loop9:
 	BLT   done12
 
 loop11:
+	// A k block.
 	MOVD R12, R13
 	ADD  $-128, R12, R12
 	CMP  $1, R12
@@ -10280,6 +10289,7 @@ last6:
 	BLT   done21
 
 loop20:
+	// A k block.
 	MOVD R12, R13
 	ADD  $-128, R12, R12
 	CMP  $1, R12
@@ -10394,6 +10404,7 @@ done19:
 	BLT   done30
 
 loop29:
+	// A k block.
 	MOVD R12, R13
 	ADD  $-128, R12, R12
 	CMP  $1, R12
@@ -10557,6 +10568,7 @@ done28:
 	BLT   done39
 
 loop38:
+	// A k block.
 	MOVD R11, R12
 	ADD  $-128, R11, R11
 	CMP  $1, R11
@@ -10756,6 +10768,7 @@ done37:
 	BLT   done48
 
 loop47:
+	// A k block.
 	MOVD R11, R12
 	ADD  $-128, R11, R11
 	CMP  $1, R11
@@ -11168,6 +11181,7 @@ loop9:
 	BLT   done12
 
 loop11:
+	// A k block.
 	MOVD R11, R12
 	ADD  $-128, R11, R11
 	CMP  $1, R11
@@ -11422,6 +11436,7 @@ last6:
 	BLT   done21
 
 loop20:
+	// A k block.
 	MOVD R11, R12
 	ADD  $-128, R11, R11
 	CMP  $1, R11
@@ -11536,6 +11551,7 @@ done19:
 	BLT   done30
 
 loop29:
+	// A k block.
 	MOVD R11, R12
 	ADD  $-128, R11, R11
 	CMP  $1, R11
@@ -11699,6 +11715,7 @@ done28:
 	BLT   done39
 
 loop38:
+	// A k block.
 	MOVD R10, R11
 	ADD  $-128, R10, R10
 	CMP  $1, R10
@@ -11898,6 +11915,7 @@ done37:
 	BLT   done48
 
 loop47:
+	// A k block.
 	MOVD R10, R11
 	ADD  $-128, R10, R10
 	CMP  $1, R10
