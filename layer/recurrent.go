@@ -335,11 +335,19 @@ func (r *recurrent) stepper() cell.Stepper {
 
 // rowByRow says whether the rows of a batch, with some inputs in a step, take less
 // time one after the other, each T steps in one call, than together. Together rows
-// share what they load of the weights, but each step takes several calls.
+// share what they load of the weights, but each step takes several calls. Where the
+// first cache holds the weights of several gates, there is less to share.
 func (d *direction) rowByRow(rows, inputs, T int) bool {
-	const most, perRow, perCall = 34000, 800, 12000 // as multiply-adds of a step
+	const perRow, perCall, firstCache = 800, 12000, 32 << 10
 	w := d.whh.panels
-	return rows == 1 || rows <= most/(perRow+perCall/max(1, T)+(inputs+w.K())*w.Width())
+	work, most := (inputs+w.K())*w.Width(), 34000 // as multiply-adds of a step
+	switch {
+	case w.Gates() > 1 && 4*work > firstCache:
+		most = 0
+	case w.Gates() > 1:
+		most = 50000
+	}
+	return rows == 1 || rows <= most/(perRow+perCall/max(1, T)+work)
 }
 
 // checkBatch panics unless a Stream of batch rows is possible; arg is their name.
