@@ -11,12 +11,20 @@ TEXT ·tanhAVX2(SB), NOSPLIT, $8-24
 	VSTMXCSR (SP)
 	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
-	VMOVUPS  constantsAVX2<>+0(SB), Y0
-	VMOVUPS  constantsAVX2<>+32(SB), Y1
-	VMOVUPS  constantsAVX2<>+64(SB), Y2
-	MOVQ     dst+0(FP), AX
-	MOVQ     src+8(FP), CX
-	MOVQ     n+16(FP), DX
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
+	VMOVUPS constantsAVX2<>+0(SB), Y0
+	VMOVUPS constantsAVX2<>+32(SB), Y1
+	VMOVUPS constantsAVX2<>+64(SB), Y2
+	MOVQ    dst+0(FP), AX
+	MOVQ    src+8(FP), CX
+	MOVQ    n+16(FP), DX
 
 	// 24 elements at a time.
 	CMPQ DX, $+24
@@ -190,10 +198,8 @@ stored7:
 
 stored8:
 done5:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func sigmoidAVX2(dst *float32, src *float32, n int)
 // Requires: AVX, AVX2, FMA3
@@ -202,12 +208,20 @@ TEXT ·sigmoidAVX2(SB), NOSPLIT, $8-24
 	VSTMXCSR (SP)
 	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
-	VMOVUPS  constantsAVX2<>+448(SB), Y0
-	VMOVUPS  constantsAVX2<>+480(SB), Y1
-	VMOVUPS  constantsAVX2<>+32(SB), Y2
-	MOVQ     dst+0(FP), AX
-	MOVQ     src+8(FP), CX
-	MOVQ     n+16(FP), DX
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
+	VMOVUPS constantsAVX2<>+448(SB), Y0
+	VMOVUPS constantsAVX2<>+480(SB), Y1
+	VMOVUPS constantsAVX2<>+32(SB), Y2
+	MOVQ    dst+0(FP), AX
+	MOVQ    src+8(FP), CX
+	MOVQ    n+16(FP), DX
 
 	// 24 elements at a time.
 	CMPQ DX, $+24
@@ -361,10 +375,8 @@ stored7:
 
 stored8:
 done5:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func expAVX2(dst *float32, src *float32, n int)
 // Requires: AVX, AVX2, FMA3
@@ -373,12 +385,20 @@ TEXT ·expAVX2(SB), NOSPLIT, $8-24
 	VSTMXCSR (SP)
 	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
-	VMOVUPS  constantsAVX2<>+448(SB), Y0
-	VMOVUPS  constantsAVX2<>+800(SB), Y1
-	VMOVUPS  constantsAVX2<>+832(SB), Y2
-	MOVQ     dst+0(FP), AX
-	MOVQ     src+8(FP), CX
-	MOVQ     n+16(FP), DX
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
+	VMOVUPS constantsAVX2<>+448(SB), Y0
+	VMOVUPS constantsAVX2<>+800(SB), Y1
+	VMOVUPS constantsAVX2<>+832(SB), Y2
+	MOVQ    dst+0(FP), AX
+	MOVQ    src+8(FP), CX
+	MOVQ    n+16(FP), DX
 
 	// 24 elements at a time.
 	CMPQ DX, $+24
@@ -547,10 +567,8 @@ stored7:
 
 stored8:
 done5:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 DATA constantsAVX2<>+0(SB)/4, $0x411051ec
 DATA constantsAVX2<>+4(SB)/4, $0x411051ec
@@ -798,9 +816,17 @@ GLOBL constantsAVX2<>(SB), RODATA|NOPTR, $960
 // Requires: AVX, AVX2, AVX512DQ, AVX512F, AVX512VL, BMI2, FMA3
 TEXT ·tanhAVX512(SB), NOSPLIT, $8-24
 	// Flush subnormals to zero.
-	VSTMXCSR     (SP)
-	MOVL         $0x00009fc0, 4(SP)
-	VLDMXCSR     4(SP)
+	VSTMXCSR (SP)
+	MOVL     $0x00009fc0, 4(SP)
+	VLDMXCSR 4(SP)
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
 	VBROADCASTSS constantsAVX512<>+0(SB), Z0
 	VBROADCASTSS constantsAVX512<>+4(SB), Z1
 	VBROADCASTSS constantsAVX512<>+8(SB), Z2
@@ -1007,18 +1033,24 @@ more6:
 
 done7:
 done5:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func sigmoidAVX512(dst *float32, src *float32, n int)
 // Requires: AVX, AVX2, AVX512F, AVX512VL, BMI2, FMA3
 TEXT ·sigmoidAVX512(SB), NOSPLIT, $8-24
 	// Flush subnormals to zero.
-	VSTMXCSR     (SP)
-	MOVL         $0x00009fc0, 4(SP)
-	VLDMXCSR     4(SP)
+	VSTMXCSR (SP)
+	MOVL     $0x00009fc0, 4(SP)
+	VLDMXCSR 4(SP)
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
 	VBROADCASTSS constantsAVX512<>+48(SB), Z0
 	VBROADCASTSS constantsAVX512<>+52(SB), Z1
 	VBROADCASTSS constantsAVX512<>+4(SB), Z2
@@ -1201,18 +1233,24 @@ more6:
 
 done7:
 done5:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func expAVX512(dst *float32, src *float32, n int)
 // Requires: AVX, AVX2, AVX512F, AVX512VL, BMI2, FMA3
 TEXT ·expAVX512(SB), NOSPLIT, $8-24
 	// Flush subnormals to zero.
-	VSTMXCSR     (SP)
-	MOVL         $0x00009fc0, 4(SP)
-	VLDMXCSR     4(SP)
+	VSTMXCSR (SP)
+	MOVL     $0x00009fc0, 4(SP)
+	VLDMXCSR 4(SP)
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
 	VBROADCASTSS constantsAVX512<>+48(SB), Z0
 	VBROADCASTSS constantsAVX512<>+92(SB), Z1
 	VBROADCASTSS constantsAVX512<>+96(SB), Z2
@@ -1414,10 +1452,8 @@ more6:
 
 done7:
 done5:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 DATA constantsAVX512<>+0(SB)/4, $0x411051ec
 DATA constantsAVX512<>+4(SB)/4, $0x3f800000

@@ -11,17 +11,25 @@ TEXT ·rnnTanhForwardAVX2(SB), NOSPLIT, $8-48
 	VSTMXCSR (SP)
 	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
-	VMOVUPS  constantsAVX2<>+0(SB), Y0
-	VMOVUPS  constantsAVX2<>+32(SB), Y0
-	VMOVUPS  constantsAVX2<>+64(SB), Y0
-	VMOVUPS  constantsAVX2<>+96(SB), Y0
-	VMOVUPS  constantsAVX2<>+128(SB), Y0
-	VMOVUPS  constantsAVX2<>+160(SB), Y0
-	VMOVUPS  constantsAVX2<>+192(SB), Y1
-	VMOVUPS  constantsAVX2<>+224(SB), Y2
-	VMOVUPS  constantsAVX2<>+256(SB), Y3
-	VMOVUPS  constantsAVX2<>+288(SB), Y3
-	VMOVUPS  constantsAVX2<>+320(SB), Y4
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
+	VMOVUPS constantsAVX2<>+0(SB), Y0
+	VMOVUPS constantsAVX2<>+32(SB), Y0
+	VMOVUPS constantsAVX2<>+64(SB), Y0
+	VMOVUPS constantsAVX2<>+96(SB), Y0
+	VMOVUPS constantsAVX2<>+128(SB), Y0
+	VMOVUPS constantsAVX2<>+160(SB), Y0
+	VMOVUPS constantsAVX2<>+192(SB), Y1
+	VMOVUPS constantsAVX2<>+224(SB), Y2
+	VMOVUPS constantsAVX2<>+256(SB), Y3
+	VMOVUPS constantsAVX2<>+288(SB), Y3
+	VMOVUPS constantsAVX2<>+320(SB), Y4
 
 row1:
 	// A row.
@@ -126,10 +134,8 @@ done5:
 	JMP  row1
 
 done2:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func rnnReLUForwardAVX2(h *float32, gates *float32, hStride int, gatesStride int, rows int, units int)
 // Requires: AVX
@@ -138,7 +144,14 @@ TEXT ·rnnReLUForwardAVX2(SB), NOSPLIT, $8-48
 	VSTMXCSR (SP)
 	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
+	JMP      start
 
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
 row1:
 	// A row.
 	MOVQ rows+32(FP), AX
@@ -214,10 +227,8 @@ done5:
 	JMP  row1
 
 done2:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func rnnTanhBackwardAVX2(dGates *float32, dh *float32, h *float32, dGatesStride int, dhStride int, hStride int, rows int, units int)
 // Requires: AVX, FMA3
@@ -226,7 +237,14 @@ TEXT ·rnnTanhBackwardAVX2(SB), NOSPLIT, $8-64
 	VSTMXCSR (SP)
 	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
+	JMP      start
 
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
 row1:
 	// A row.
 	MOVQ rows+48(FP), AX
@@ -311,10 +329,8 @@ done5:
 	JMP  row1
 
 done2:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func rnnReLUBackwardAVX2(dGates *float32, dh *float32, h *float32, dGatesStride int, dhStride int, hStride int, rows int, units int)
 // Requires: AVX
@@ -323,7 +339,14 @@ TEXT ·rnnReLUBackwardAVX2(SB), NOSPLIT, $8-64
 	VSTMXCSR (SP)
 	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
+	JMP      start
 
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
 row1:
 	// A row.
 	MOVQ rows+48(FP), AX
@@ -410,10 +433,8 @@ done5:
 	JMP  row1
 
 done2:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func lstmForwardAVX2(h *float32, c *float32, gates *float32, cPrev *float32, hStride int, cStride int, gatesStride int, cPrevStride int, rows int, units int)
 // Requires: AVX, AVX2, FMA3
@@ -422,10 +443,18 @@ TEXT ·lstmForwardAVX2(SB), NOSPLIT, $8-80
 	VSTMXCSR (SP)
 	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
-	VMOVUPS  constantsAVX2<>+0(SB), Y0
-	VMOVUPS  constantsAVX2<>+32(SB), Y1
-	VMOVUPS  constantsAVX2<>+64(SB), Y2
-	VMOVUPS  constantsAVX2<>+96(SB), Y3
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
+	VMOVUPS constantsAVX2<>+0(SB), Y0
+	VMOVUPS constantsAVX2<>+32(SB), Y1
+	VMOVUPS constantsAVX2<>+64(SB), Y2
+	VMOVUPS constantsAVX2<>+96(SB), Y3
 
 row1:
 	// A row.
@@ -1123,10 +1152,8 @@ done8:
 	JMP  row1
 
 done2:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func lstmForwardTrainAVX2(h *float32, c *float32, gates *float32, cPrev *float32, hStride int, cStride int, gatesStride int, cPrevStride int, rows int, units int)
 // Requires: AVX, AVX2, FMA3
@@ -1135,10 +1162,18 @@ TEXT ·lstmForwardTrainAVX2(SB), NOSPLIT, $8-80
 	VSTMXCSR (SP)
 	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
-	VMOVUPS  constantsAVX2<>+0(SB), Y0
-	VMOVUPS  constantsAVX2<>+32(SB), Y1
-	VMOVUPS  constantsAVX2<>+64(SB), Y2
-	VMOVUPS  constantsAVX2<>+96(SB), Y3
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
+	VMOVUPS constantsAVX2<>+0(SB), Y0
+	VMOVUPS constantsAVX2<>+32(SB), Y1
+	VMOVUPS constantsAVX2<>+64(SB), Y2
+	VMOVUPS constantsAVX2<>+96(SB), Y3
 
 row1:
 	// A row.
@@ -1984,10 +2019,8 @@ done8:
 	JMP  row1
 
 done2:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func lstmPeepholeForwardAVX2(h *float32, c *float32, gates *float32, cPrev *float32, p *float32, hStride int, cStride int, gatesStride int, cPrevStride int, pStride int, rows int, units int)
 // Requires: AVX, AVX2, FMA3
@@ -1996,10 +2029,18 @@ TEXT ·lstmPeepholeForwardAVX2(SB), NOSPLIT, $8-96
 	VSTMXCSR (SP)
 	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
-	VMOVUPS  constantsAVX2<>+0(SB), Y0
-	VMOVUPS  constantsAVX2<>+32(SB), Y1
-	VMOVUPS  constantsAVX2<>+64(SB), Y2
-	VMOVUPS  constantsAVX2<>+96(SB), Y3
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
+	VMOVUPS constantsAVX2<>+0(SB), Y0
+	VMOVUPS constantsAVX2<>+32(SB), Y1
+	VMOVUPS constantsAVX2<>+64(SB), Y2
+	VMOVUPS constantsAVX2<>+96(SB), Y3
 
 row1:
 	// A row.
@@ -2743,10 +2784,8 @@ done8:
 	JMP  row1
 
 done2:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func lstmPeepholeForwardTrainAVX2(h *float32, c *float32, gates *float32, cPrev *float32, p *float32, hStride int, cStride int, gatesStride int, cPrevStride int, pStride int, rows int, units int)
 // Requires: AVX, AVX2, FMA3
@@ -2755,10 +2794,18 @@ TEXT ·lstmPeepholeForwardTrainAVX2(SB), NOSPLIT, $8-96
 	VSTMXCSR (SP)
 	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
-	VMOVUPS  constantsAVX2<>+0(SB), Y0
-	VMOVUPS  constantsAVX2<>+32(SB), Y1
-	VMOVUPS  constantsAVX2<>+64(SB), Y2
-	VMOVUPS  constantsAVX2<>+96(SB), Y3
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
+	VMOVUPS constantsAVX2<>+0(SB), Y0
+	VMOVUPS constantsAVX2<>+32(SB), Y1
+	VMOVUPS constantsAVX2<>+64(SB), Y2
+	VMOVUPS constantsAVX2<>+96(SB), Y3
 
 row1:
 	// A row.
@@ -3649,10 +3696,8 @@ done8:
 	JMP  row1
 
 done2:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func lstmBackwardAVX2(gates *float32, dc *float32, dh *float32, h *float32, c *float32, cPrev *float32, gatesStride int, dcStride int, dhStride int, hStride int, cStride int, cPrevStride int, rows int, units int)
 // Requires: AVX, FMA3
@@ -3661,7 +3706,14 @@ TEXT ·lstmBackwardAVX2(SB), NOSPLIT, $8-112
 	VSTMXCSR (SP)
 	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
+	JMP      start
 
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
 row1:
 	// A row.
 	MOVQ rows+96(FP), AX
@@ -3985,10 +4037,8 @@ done7:
 	JMP  row1
 
 done2:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func lstmPeepholeBackwardAVX2(gates *float32, dc *float32, dh *float32, h *float32, c *float32, cPrev *float32, p *float32, gatesStride int, dcStride int, dhStride int, hStride int, cStride int, cPrevStride int, pStride int, rows int, units int)
 // Requires: AVX, FMA3
@@ -3997,7 +4047,14 @@ TEXT ·lstmPeepholeBackwardAVX2(SB), NOSPLIT, $8-128
 	VSTMXCSR (SP)
 	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
+	JMP      start
 
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
 row1:
 	// A row.
 	MOVQ rows+112(FP), AX
@@ -4354,10 +4411,8 @@ done7:
 	JMP  row1
 
 done2:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func gruForwardAVX2(h *float32, gx *float32, gh *float32, hPrev *float32, hStride int, gxStride int, ghStride int, hPrevStride int, rows int, units int)
 // Requires: AVX, AVX2, FMA3
@@ -4366,10 +4421,18 @@ TEXT ·gruForwardAVX2(SB), NOSPLIT, $8-80
 	VSTMXCSR (SP)
 	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
-	VMOVUPS  constantsAVX2<>+0(SB), Y0
-	VMOVUPS  constantsAVX2<>+32(SB), Y1
-	VMOVUPS  constantsAVX2<>+64(SB), Y2
-	VMOVUPS  constantsAVX2<>+96(SB), Y3
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
+	VMOVUPS constantsAVX2<>+0(SB), Y0
+	VMOVUPS constantsAVX2<>+32(SB), Y1
+	VMOVUPS constantsAVX2<>+64(SB), Y2
+	VMOVUPS constantsAVX2<>+96(SB), Y3
 
 row1:
 	// A row.
@@ -4874,10 +4937,8 @@ done8:
 	JMP  row1
 
 done2:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func gruForwardTrainAVX2(h *float32, gx *float32, gh *float32, hPrev *float32, hStride int, gxStride int, ghStride int, hPrevStride int, rows int, units int)
 // Requires: AVX, AVX2, FMA3
@@ -4886,10 +4947,18 @@ TEXT ·gruForwardTrainAVX2(SB), NOSPLIT, $8-80
 	VSTMXCSR (SP)
 	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
-	VMOVUPS  constantsAVX2<>+0(SB), Y0
-	VMOVUPS  constantsAVX2<>+32(SB), Y1
-	VMOVUPS  constantsAVX2<>+64(SB), Y2
-	VMOVUPS  constantsAVX2<>+96(SB), Y3
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
+	VMOVUPS constantsAVX2<>+0(SB), Y0
+	VMOVUPS constantsAVX2<>+32(SB), Y1
+	VMOVUPS constantsAVX2<>+64(SB), Y2
+	VMOVUPS constantsAVX2<>+96(SB), Y3
 
 row1:
 	// A row.
@@ -5473,10 +5542,8 @@ done8:
 	JMP  row1
 
 done2:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func gruBackwardAVX2(gx *float32, gh *float32, z *float32, dh *float32, hPrev *float32, gxStride int, ghStride int, zStride int, dhStride int, hPrevStride int, rows int, units int)
 // Requires: AVX, FMA3
@@ -5485,7 +5552,14 @@ TEXT ·gruBackwardAVX2(SB), NOSPLIT, $8-96
 	VSTMXCSR (SP)
 	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
+	JMP      start
 
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
 row1:
 	// A row.
 	MOVQ rows+80(FP), AX
@@ -5827,10 +5901,8 @@ done7:
 	JMP  row1
 
 done2:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func mulAddRowsAVX2(c *float32, a *float32, b *float32, cStride int, aStride int, bStride int, rows int, units int)
 // Requires: AVX, FMA3
@@ -5839,7 +5911,14 @@ TEXT ·mulAddRowsAVX2(SB), NOSPLIT, $8-64
 	VSTMXCSR (SP)
 	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
+	JMP      start
 
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
 row1:
 	// A row.
 	MOVQ rows+48(FP), AX
@@ -5945,10 +6024,8 @@ done7:
 	JMP  row1
 
 done2:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func lstmPeepholeSumsAVX2(sum *float32, gates *float32, c *float32, cPrev *float32, gatesStride int, cStride int, cPrevStride int, rows int, units int, add int)
 // Requires: AVX, FMA3
@@ -5957,11 +6034,19 @@ TEXT ·lstmPeepholeSumsAVX2(SB), NOSPLIT, $8-80
 	VSTMXCSR (SP)
 	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
-	MOVQ     sum+0(FP), AX
-	MOVQ     gates+8(FP), CX
-	MOVQ     c+16(FP), DX
-	MOVQ     cPrev+24(FP), BX
-	MOVQ     units+64(FP), SI
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
+	MOVQ sum+0(FP), AX
+	MOVQ gates+8(FP), CX
+	MOVQ c+16(FP), DX
+	MOVQ cPrev+24(FP), BX
+	MOVQ units+64(FP), SI
 
 	// 8 elements at a time.
 	CMPQ SI, $+16
@@ -6209,10 +6294,8 @@ stored23:
 
 stored24:
 done12:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func lstmCellForwardAVX2(c *float32, gates *float32, cPrev *float32, p *float32, cStride int, gatesStride int, cPrevStride int, pStride int, rows int, units int)
 // Requires: AVX, AVX2, FMA3
@@ -6221,10 +6304,18 @@ TEXT ·lstmCellForwardAVX2(SB), NOSPLIT, $8-80
 	VSTMXCSR (SP)
 	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
-	VMOVUPS  constantsAVX2<>+0(SB), Y0
-	VMOVUPS  constantsAVX2<>+32(SB), Y1
-	VMOVUPS  constantsAVX2<>+64(SB), Y2
-	VMOVUPS  constantsAVX2<>+96(SB), Y3
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
+	VMOVUPS constantsAVX2<>+0(SB), Y0
+	VMOVUPS constantsAVX2<>+32(SB), Y1
+	VMOVUPS constantsAVX2<>+64(SB), Y2
+	VMOVUPS constantsAVX2<>+96(SB), Y3
 
 row1:
 	// A row.
@@ -6602,10 +6693,8 @@ done8:
 	JMP  row1
 
 done2:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func lstmOutputForwardAVX2(h *float32, gates *float32, cNorm *float32, c *float32, p *float32, hStride int, gatesStride int, cNormStride int, cStride int, pStride int, rows int, units int)
 // Requires: AVX, AVX2, FMA3
@@ -6614,10 +6703,18 @@ TEXT ·lstmOutputForwardAVX2(SB), NOSPLIT, $8-96
 	VSTMXCSR (SP)
 	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
-	VMOVUPS  constantsAVX2<>+0(SB), Y0
-	VMOVUPS  constantsAVX2<>+32(SB), Y1
-	VMOVUPS  constantsAVX2<>+64(SB), Y2
-	VMOVUPS  constantsAVX2<>+96(SB), Y3
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
+	VMOVUPS constantsAVX2<>+0(SB), Y0
+	VMOVUPS constantsAVX2<>+32(SB), Y1
+	VMOVUPS constantsAVX2<>+64(SB), Y2
+	VMOVUPS constantsAVX2<>+96(SB), Y3
 
 row1:
 	// A row.
@@ -6878,10 +6975,8 @@ done8:
 	JMP  row1
 
 done2:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func lstmOutputBackwardAVX2(gates *float32, dcNorm *float32, dc *float32, dh *float32, h *float32, p *float32, gatesStride int, dcNormStride int, dcStride int, dhStride int, hStride int, pStride int, rows int, units int)
 // Requires: AVX, FMA3
@@ -6890,7 +6985,14 @@ TEXT ·lstmOutputBackwardAVX2(SB), NOSPLIT, $8-112
 	VSTMXCSR (SP)
 	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
+	JMP      start
 
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
 row1:
 	// A row.
 	MOVQ rows+96(FP), AX
@@ -7105,10 +7207,8 @@ done7:
 	JMP  row1
 
 done2:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func lstmCellBackwardAVX2(gates *float32, dc *float32, cPrev *float32, p *float32, gatesStride int, dcStride int, cPrevStride int, pStride int, rows int, units int)
 // Requires: AVX, FMA3
@@ -7117,7 +7217,14 @@ TEXT ·lstmCellBackwardAVX2(SB), NOSPLIT, $8-80
 	VSTMXCSR (SP)
 	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
+	JMP      start
 
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
 row1:
 	// A row.
 	MOVQ rows+64(FP), AX
@@ -7380,10 +7487,8 @@ done7:
 	JMP  row1
 
 done2:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func unpackGatesAVX2(xi *float32, xf *float32, xg *float32, xo *float32, gates *float32, xiStride int, xfStride int, xgStride int, xoStride int, gatesStride int, rows int, units int)
 // Requires: AVX
@@ -7392,7 +7497,14 @@ TEXT ·unpackGatesAVX2(SB), NOSPLIT, $8-96
 	VSTMXCSR (SP)
 	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
+	JMP      start
 
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
 row1:
 	// A row.
 	MOVQ rows+80(FP), AX
@@ -7585,10 +7697,8 @@ done8:
 	JMP  row1
 
 done2:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func packGatesAVX2(gates *float32, xi *float32, xf *float32, xg *float32, xo *float32, gatesStride int, xiStride int, xfStride int, xgStride int, xoStride int, rows int, units int)
 // Requires: AVX
@@ -7597,7 +7707,14 @@ TEXT ·packGatesAVX2(SB), NOSPLIT, $8-96
 	VSTMXCSR (SP)
 	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
+	JMP      start
 
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
 row1:
 	// A row.
 	MOVQ rows+80(FP), AX
@@ -7790,10 +7907,8 @@ done8:
 	JMP  row1
 
 done2:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 DATA constantsAVX2<>+0(SB)/4, $0x42200000
 DATA constantsAVX2<>+4(SB)/4, $0x42200000
@@ -8041,9 +8156,17 @@ GLOBL constantsAVX2<>(SB), RODATA|NOPTR, $960
 // Requires: AVX, AVX512F, BMI2
 TEXT ·rnnTanhForwardAVX512(SB), NOSPLIT, $8-48
 	// Flush subnormals to zero.
-	VSTMXCSR     (SP)
-	MOVL         $0x00009fc0, 4(SP)
-	VLDMXCSR     4(SP)
+	VSTMXCSR (SP)
+	MOVL     $0x00009fc0, 4(SP)
+	VLDMXCSR 4(SP)
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
 	VBROADCASTSS constantsAVX512<>+0(SB), Z0
 	VBROADCASTSS constantsAVX512<>+4(SB), Z0
 	VBROADCASTSS constantsAVX512<>+8(SB), Z0
@@ -8144,10 +8267,8 @@ done5:
 	JMP  row1
 
 done2:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func rnnReLUForwardAVX512(h *float32, gates *float32, hStride int, gatesStride int, rows int, units int)
 // Requires: AVX, AVX512F, BMI2
@@ -8156,7 +8277,14 @@ TEXT ·rnnReLUForwardAVX512(SB), NOSPLIT, $8-48
 	VSTMXCSR (SP)
 	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
+	JMP      start
 
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
 row1:
 	// A row.
 	MOVQ rows+32(FP), AX
@@ -8214,10 +8342,8 @@ done5:
 	JMP  row1
 
 done2:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func rnnTanhBackwardAVX512(dGates *float32, dh *float32, h *float32, dGatesStride int, dhStride int, hStride int, rows int, units int)
 // Requires: AVX, AVX512F, BMI2
@@ -8226,7 +8352,14 @@ TEXT ·rnnTanhBackwardAVX512(SB), NOSPLIT, $8-64
 	VSTMXCSR (SP)
 	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
+	JMP      start
 
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
 row1:
 	// A row.
 	MOVQ rows+48(FP), AX
@@ -8291,10 +8424,8 @@ done5:
 	JMP  row1
 
 done2:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func rnnReLUBackwardAVX512(dGates *float32, dh *float32, h *float32, dGatesStride int, dhStride int, hStride int, rows int, units int)
 // Requires: AVX, AVX512F, BMI2
@@ -8303,7 +8434,14 @@ TEXT ·rnnReLUBackwardAVX512(SB), NOSPLIT, $8-64
 	VSTMXCSR (SP)
 	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
+	JMP      start
 
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
 row1:
 	// A row.
 	MOVQ rows+48(FP), AX
@@ -8372,18 +8510,24 @@ done5:
 	JMP  row1
 
 done2:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func lstmForwardAVX512(h *float32, c *float32, gates *float32, cPrev *float32, hStride int, cStride int, gatesStride int, cPrevStride int, rows int, units int)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·lstmForwardAVX512(SB), NOSPLIT, $8-80
 	// Flush subnormals to zero.
-	VSTMXCSR     (SP)
-	MOVL         $0x00009fc0, 4(SP)
-	VLDMXCSR     4(SP)
+	VSTMXCSR (SP)
+	MOVL     $0x00009fc0, 4(SP)
+	VLDMXCSR 4(SP)
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
 	VBROADCASTSS constantsAVX512<>+0(SB), Z0
 	VBROADCASTSS constantsAVX512<>+4(SB), Z1
 	VBROADCASTSS constantsAVX512<>+8(SB), Z2
@@ -8803,18 +8947,24 @@ done6:
 	JMP  row1
 
 done2:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func lstmForwardTrainAVX512(h *float32, c *float32, gates *float32, cPrev *float32, hStride int, cStride int, gatesStride int, cPrevStride int, rows int, units int)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·lstmForwardTrainAVX512(SB), NOSPLIT, $8-80
 	// Flush subnormals to zero.
-	VSTMXCSR     (SP)
-	MOVL         $0x00009fc0, 4(SP)
-	VLDMXCSR     4(SP)
+	VSTMXCSR (SP)
+	MOVL     $0x00009fc0, 4(SP)
+	VLDMXCSR 4(SP)
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
 	VBROADCASTSS constantsAVX512<>+0(SB), Z0
 	VBROADCASTSS constantsAVX512<>+4(SB), Z1
 	VBROADCASTSS constantsAVX512<>+8(SB), Z2
@@ -9270,18 +9420,24 @@ done6:
 	JMP  row1
 
 done2:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func lstmPeepholeForwardAVX512(h *float32, c *float32, gates *float32, cPrev *float32, p *float32, hStride int, cStride int, gatesStride int, cPrevStride int, pStride int, rows int, units int)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·lstmPeepholeForwardAVX512(SB), NOSPLIT, $8-96
 	// Flush subnormals to zero.
-	VSTMXCSR     (SP)
-	MOVL         $0x00009fc0, 4(SP)
-	VLDMXCSR     4(SP)
+	VSTMXCSR (SP)
+	MOVL     $0x00009fc0, 4(SP)
+	VLDMXCSR 4(SP)
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
 	VBROADCASTSS constantsAVX512<>+0(SB), Z0
 	VBROADCASTSS constantsAVX512<>+4(SB), Z1
 	VBROADCASTSS constantsAVX512<>+8(SB), Z2
@@ -9728,18 +9884,24 @@ done6:
 	JMP  row1
 
 done2:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func lstmPeepholeForwardTrainAVX512(h *float32, c *float32, gates *float32, cPrev *float32, p *float32, hStride int, cStride int, gatesStride int, cPrevStride int, pStride int, rows int, units int)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·lstmPeepholeForwardTrainAVX512(SB), NOSPLIT, $8-96
 	// Flush subnormals to zero.
-	VSTMXCSR     (SP)
-	MOVL         $0x00009fc0, 4(SP)
-	VLDMXCSR     4(SP)
+	VSTMXCSR (SP)
+	MOVL     $0x00009fc0, 4(SP)
+	VLDMXCSR 4(SP)
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
 	VBROADCASTSS constantsAVX512<>+0(SB), Z0
 	VBROADCASTSS constantsAVX512<>+4(SB), Z1
 	VBROADCASTSS constantsAVX512<>+8(SB), Z2
@@ -10222,10 +10384,8 @@ done6:
 	JMP  row1
 
 done2:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func lstmBackwardAVX512(gates *float32, dc *float32, dh *float32, h *float32, c *float32, cPrev *float32, gatesStride int, dcStride int, dhStride int, hStride int, cStride int, cPrevStride int, rows int, units int)
 // Requires: AVX, AVX512F, BMI2
@@ -10234,7 +10394,14 @@ TEXT ·lstmBackwardAVX512(SB), NOSPLIT, $8-112
 	VSTMXCSR (SP)
 	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
+	JMP      start
 
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
 row1:
 	// A row.
 	MOVQ rows+96(FP), AX
@@ -10378,10 +10545,8 @@ done5:
 	JMP  row1
 
 done2:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func lstmPeepholeBackwardAVX512(gates *float32, dc *float32, dh *float32, h *float32, c *float32, cPrev *float32, p *float32, gatesStride int, dcStride int, dhStride int, hStride int, cStride int, cPrevStride int, pStride int, rows int, units int)
 // Requires: AVX, AVX512F, BMI2
@@ -10390,7 +10555,14 @@ TEXT ·lstmPeepholeBackwardAVX512(SB), NOSPLIT, $8-128
 	VSTMXCSR (SP)
 	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
+	JMP      start
 
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
 row1:
 	// A row.
 	MOVQ rows+112(FP), AX
@@ -10554,18 +10726,24 @@ done5:
 	JMP  row1
 
 done2:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func gruForwardAVX512(h *float32, gx *float32, gh *float32, hPrev *float32, hStride int, gxStride int, ghStride int, hPrevStride int, rows int, units int)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·gruForwardAVX512(SB), NOSPLIT, $8-80
 	// Flush subnormals to zero.
-	VSTMXCSR     (SP)
-	MOVL         $0x00009fc0, 4(SP)
-	VLDMXCSR     4(SP)
+	VSTMXCSR (SP)
+	MOVL     $0x00009fc0, 4(SP)
+	VLDMXCSR 4(SP)
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
 	VBROADCASTSS constantsAVX512<>+0(SB), Z0
 	VBROADCASTSS constantsAVX512<>+4(SB), Z1
 	VBROADCASTSS constantsAVX512<>+8(SB), Z2
@@ -10885,18 +11063,24 @@ done6:
 	JMP  row1
 
 done2:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func gruForwardTrainAVX512(h *float32, gx *float32, gh *float32, hPrev *float32, hStride int, gxStride int, ghStride int, hPrevStride int, rows int, units int)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·gruForwardTrainAVX512(SB), NOSPLIT, $8-80
 	// Flush subnormals to zero.
-	VSTMXCSR     (SP)
-	MOVL         $0x00009fc0, 4(SP)
-	VLDMXCSR     4(SP)
+	VSTMXCSR (SP)
+	MOVL     $0x00009fc0, 4(SP)
+	VLDMXCSR 4(SP)
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
 	VBROADCASTSS constantsAVX512<>+0(SB), Z0
 	VBROADCASTSS constantsAVX512<>+4(SB), Z1
 	VBROADCASTSS constantsAVX512<>+8(SB), Z2
@@ -11225,10 +11409,8 @@ done6:
 	JMP  row1
 
 done2:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func gruBackwardAVX512(gx *float32, gh *float32, z *float32, dh *float32, hPrev *float32, gxStride int, ghStride int, zStride int, dhStride int, hPrevStride int, rows int, units int)
 // Requires: AVX, AVX512F, BMI2
@@ -11237,7 +11419,14 @@ TEXT ·gruBackwardAVX512(SB), NOSPLIT, $8-96
 	VSTMXCSR (SP)
 	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
+	JMP      start
 
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
 row1:
 	// A row.
 	MOVQ rows+80(FP), AX
@@ -11368,10 +11557,8 @@ done5:
 	JMP  row1
 
 done2:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func mulAddRowsAVX512(c *float32, a *float32, b *float32, cStride int, aStride int, bStride int, rows int, units int)
 // Requires: AVX, AVX512F, BMI2
@@ -11380,7 +11567,14 @@ TEXT ·mulAddRowsAVX512(SB), NOSPLIT, $8-64
 	VSTMXCSR (SP)
 	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
+	JMP      start
 
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
 row1:
 	// A row.
 	MOVQ rows+48(FP), AX
@@ -11466,10 +11660,8 @@ done7:
 	JMP  row1
 
 done2:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func lstmPeepholeSumsAVX512(sum *float32, gates *float32, c *float32, cPrev *float32, gatesStride int, cStride int, cPrevStride int, rows int, units int, add int)
 // Requires: AVX, AVX512F, BMI2
@@ -11478,11 +11670,19 @@ TEXT ·lstmPeepholeSumsAVX512(SB), NOSPLIT, $8-80
 	VSTMXCSR (SP)
 	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
-	MOVQ     sum+0(FP), AX
-	MOVQ     gates+8(FP), CX
-	MOVQ     c+16(FP), DX
-	MOVQ     cPrev+24(FP), BX
-	MOVQ     units+64(FP), SI
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
+	MOVQ sum+0(FP), AX
+	MOVQ gates+8(FP), CX
+	MOVQ c+16(FP), DX
+	MOVQ cPrev+24(FP), BX
+	MOVQ units+64(FP), SI
 
 	// 16 elements at a time.
 	CMPQ SI, $+16
@@ -11602,18 +11802,24 @@ done9:
 	VMOVUPS Z11, K1, 128(AX)
 
 done6:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func lstmCellForwardAVX512(c *float32, gates *float32, cPrev *float32, p *float32, cStride int, gatesStride int, cPrevStride int, pStride int, rows int, units int)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·lstmCellForwardAVX512(SB), NOSPLIT, $8-80
 	// Flush subnormals to zero.
-	VSTMXCSR     (SP)
-	MOVL         $0x00009fc0, 4(SP)
-	VLDMXCSR     4(SP)
+	VSTMXCSR (SP)
+	MOVL     $0x00009fc0, 4(SP)
+	VLDMXCSR 4(SP)
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
 	VBROADCASTSS constantsAVX512<>+0(SB), Z0
 	VBROADCASTSS constantsAVX512<>+4(SB), Z1
 	VBROADCASTSS constantsAVX512<>+8(SB), Z2
@@ -11859,18 +12065,24 @@ done5:
 	JMP  row1
 
 done2:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func lstmOutputForwardAVX512(h *float32, gates *float32, cNorm *float32, c *float32, p *float32, hStride int, gatesStride int, cNormStride int, cStride int, pStride int, rows int, units int)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·lstmOutputForwardAVX512(SB), NOSPLIT, $8-96
 	// Flush subnormals to zero.
-	VSTMXCSR     (SP)
-	MOVL         $0x00009fc0, 4(SP)
-	VLDMXCSR     4(SP)
+	VSTMXCSR (SP)
+	MOVL     $0x00009fc0, 4(SP)
+	VLDMXCSR 4(SP)
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
 	VBROADCASTSS constantsAVX512<>+0(SB), Z0
 	VBROADCASTSS constantsAVX512<>+4(SB), Z1
 	VBROADCASTSS constantsAVX512<>+8(SB), Z2
@@ -12051,10 +12263,8 @@ done5:
 	JMP  row1
 
 done2:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func lstmOutputBackwardAVX512(gates *float32, dcNorm *float32, dc *float32, dh *float32, h *float32, p *float32, gatesStride int, dcNormStride int, dcStride int, dhStride int, hStride int, pStride int, rows int, units int)
 // Requires: AVX, AVX512F, BMI2
@@ -12063,7 +12273,14 @@ TEXT ·lstmOutputBackwardAVX512(SB), NOSPLIT, $8-112
 	VSTMXCSR (SP)
 	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
+	JMP      start
 
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
 row1:
 	// A row.
 	MOVQ rows+96(FP), AX
@@ -12171,10 +12388,8 @@ done5:
 	JMP  row1
 
 done2:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func lstmCellBackwardAVX512(gates *float32, dc *float32, cPrev *float32, p *float32, gatesStride int, dcStride int, cPrevStride int, pStride int, rows int, units int)
 // Requires: AVX, AVX512F, BMI2
@@ -12183,7 +12398,14 @@ TEXT ·lstmCellBackwardAVX512(SB), NOSPLIT, $8-80
 	VSTMXCSR (SP)
 	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
+	JMP      start
 
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
 row1:
 	// A row.
 	MOVQ rows+64(FP), AX
@@ -12300,10 +12522,8 @@ done5:
 	JMP  row1
 
 done2:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func unpackGatesAVX512(xi *float32, xf *float32, xg *float32, xo *float32, gates *float32, xiStride int, xfStride int, xgStride int, xoStride int, gatesStride int, rows int, units int)
 // Requires: AVX, AVX512F, BMI2
@@ -12312,7 +12532,14 @@ TEXT ·unpackGatesAVX512(SB), NOSPLIT, $8-96
 	VSTMXCSR (SP)
 	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
+	JMP      start
 
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
 row1:
 	// A row.
 	MOVQ rows+80(FP), AX
@@ -12396,10 +12623,8 @@ done5:
 	JMP  row1
 
 done2:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func packGatesAVX512(gates *float32, xi *float32, xf *float32, xg *float32, xo *float32, gatesStride int, xiStride int, xfStride int, xgStride int, xoStride int, rows int, units int)
 // Requires: AVX, AVX512F, BMI2
@@ -12408,7 +12633,14 @@ TEXT ·packGatesAVX512(SB), NOSPLIT, $8-96
 	VSTMXCSR (SP)
 	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
+	JMP      start
 
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
 row1:
 	// A row.
 	MOVQ rows+80(FP), AX
@@ -12492,10 +12724,8 @@ done5:
 	JMP  row1
 
 done2:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 DATA constantsAVX512<>+0(SB)/4, $0x42200000
 DATA constantsAVX512<>+4(SB)/4, $0xc2200000

@@ -11,9 +11,17 @@ TEXT ·copyBlocksAVX2(SB), NOSPLIT, $8-48
 	VSTMXCSR (SP)
 	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
-	MOVQ     blocks+40(FP), AX
-	CMPQ     AX, $+4
-	JLT      done2
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
+	MOVQ blocks+40(FP), AX
+	CMPQ AX, $+4
+	JLT  done2
 
 loop1:
 	MOVQ src+8(FP), CX
@@ -116,10 +124,8 @@ done8:
 	JGE  loop5
 
 done6:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func transposeAVX2(dst *float32, src *float32, dstStride int, srcStride int, rows int, cols int)
 // Requires: AVX, MMX+
@@ -128,11 +134,19 @@ TEXT ·transposeAVX2(SB), NOSPLIT, $8-48
 	VSTMXCSR (SP)
 	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
-	MOVQ     rows+32(FP), AX
-	MOVQ     srcStride+24(FP), CX
-	MOVQ     dstStride+16(FP), DX
-	CMPQ     AX, $+8
-	JLT      done2
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
+	MOVQ rows+32(FP), AX
+	MOVQ srcStride+24(FP), CX
+	MOVQ dstStride+16(FP), DX
+	CMPQ AX, $+8
+	JLT  done2
 
 loop1:
 	MOVQ src+8(FP), BX
@@ -231,10 +245,8 @@ done4:
 	JGE  loop1
 
 done2:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func gemm1x16AVX2(task *gemmTask)
 // Requires: AVX, FMA3, MMX+
@@ -243,12 +255,20 @@ TEXT ·gemm1x16AVX2(SB), NOSPLIT, $8-8
 	VSTMXCSR (SP)
 	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
-	MOVQ     task+0(FP), AX
-	MOVQ     (AX), CX
-	MOVQ     8(AX), DX
-	MOVQ     136(AX), BX
-	MOVQ     112(AX), SI
-	MOVQ     96(AX), DI
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
+	MOVQ task+0(FP), AX
+	MOVQ (AX), CX
+	MOVQ 8(AX), DX
+	MOVQ 136(AX), BX
+	MOVQ 112(AX), SI
+	MOVQ 96(AX), DI
 
 	// From the end of a k block to the next one, if it has more blocks than ours.
 	MOVQ 24(AX), R8
@@ -468,10 +488,8 @@ done18:
 	JGE     loop1
 
 done2:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func gemm1x32AVX2(task *gemmTask)
 // Requires: AVX, FMA3, MMX+
@@ -480,12 +498,20 @@ TEXT ·gemm1x32AVX2(SB), NOSPLIT, $8-8
 	VSTMXCSR (SP)
 	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
-	MOVQ     task+0(FP), AX
-	MOVQ     (AX), CX
-	MOVQ     8(AX), DX
-	MOVQ     136(AX), BX
-	MOVQ     112(AX), SI
-	MOVQ     96(AX), DI
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
+	MOVQ task+0(FP), AX
+	MOVQ (AX), CX
+	MOVQ 8(AX), DX
+	MOVQ 136(AX), BX
+	MOVQ 112(AX), SI
+	MOVQ 96(AX), DI
 
 	// From the end of a k block to the next one, if it has more blocks than ours.
 	MOVQ 24(AX), R8
@@ -765,10 +791,8 @@ done18:
 	JGE     loop1
 
 done2:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func gemm1x48AVX2(task *gemmTask)
 // Requires: AVX, FMA3, MMX+
@@ -777,12 +801,20 @@ TEXT ·gemm1x48AVX2(SB), NOSPLIT, $8-8
 	VSTMXCSR (SP)
 	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
-	MOVQ     task+0(FP), AX
-	MOVQ     (AX), CX
-	MOVQ     8(AX), DX
-	MOVQ     136(AX), BX
-	MOVQ     112(AX), SI
-	MOVQ     96(AX), DI
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
+	MOVQ task+0(FP), AX
+	MOVQ (AX), CX
+	MOVQ 8(AX), DX
+	MOVQ 136(AX), BX
+	MOVQ 112(AX), SI
+	MOVQ 96(AX), DI
 
 	// From the end of a k block to the next one, if it has more blocks than ours.
 	MOVQ 24(AX), R8
@@ -1122,10 +1154,8 @@ done18:
 	JGE     loop1
 
 done2:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func gemm1x64AVX2(task *gemmTask)
 // Requires: AVX, FMA3, MMX+
@@ -1134,12 +1164,20 @@ TEXT ·gemm1x64AVX2(SB), NOSPLIT, $8-8
 	VSTMXCSR (SP)
 	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
-	MOVQ     task+0(FP), AX
-	MOVQ     (AX), CX
-	MOVQ     8(AX), DX
-	MOVQ     136(AX), BX
-	MOVQ     112(AX), SI
-	MOVQ     96(AX), DI
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
+	MOVQ task+0(FP), AX
+	MOVQ (AX), CX
+	MOVQ 8(AX), DX
+	MOVQ 136(AX), BX
+	MOVQ 112(AX), SI
+	MOVQ 96(AX), DI
 
 	// From the end of a k block to the next one, if it has more blocks than ours.
 	MOVQ 24(AX), R8
@@ -1543,10 +1581,8 @@ done18:
 	JGE     loop1
 
 done2:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func gemm2x16AVX2(task *gemmTask)
 // Requires: AVX, FMA3, MMX+
@@ -1555,7 +1591,15 @@ TEXT ·gemm2x16AVX2(SB), NOSPLIT, $8-8
 	VSTMXCSR (SP)
 	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
-	MOVQ     task+0(FP), AX
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
+	MOVQ task+0(FP), AX
 
 panel1:
 	MOVQ 88(AX), CX
@@ -1867,10 +1911,8 @@ next3:
 	JMP  panel1
 
 done4:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func gemm2x32AVX2(task *gemmTask)
 // Requires: AVX, FMA3, MMX+
@@ -1879,7 +1921,15 @@ TEXT ·gemm2x32AVX2(SB), NOSPLIT, $8-8
 	VSTMXCSR (SP)
 	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
-	MOVQ     task+0(FP), AX
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
+	MOVQ task+0(FP), AX
 
 panel1:
 	MOVQ 88(AX), CX
@@ -2289,10 +2339,8 @@ next3:
 	JMP  panel1
 
 done4:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func gemm3x16AVX2(task *gemmTask)
 // Requires: AVX, FMA3, MMX+
@@ -2301,7 +2349,15 @@ TEXT ·gemm3x16AVX2(SB), NOSPLIT, $8-8
 	VSTMXCSR (SP)
 	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
-	MOVQ     task+0(FP), AX
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
+	MOVQ task+0(FP), AX
 
 panel1:
 	MOVQ 88(AX), CX
@@ -2665,10 +2721,8 @@ next3:
 	JMP  panel1
 
 done4:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func gemm3x32AVX2(task *gemmTask)
 // Requires: AVX, FMA3, MMX+
@@ -2677,7 +2731,15 @@ TEXT ·gemm3x32AVX2(SB), NOSPLIT, $8-8
 	VSTMXCSR (SP)
 	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
-	MOVQ     task+0(FP), AX
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
+	MOVQ task+0(FP), AX
 
 panel1:
 	MOVQ 88(AX), CX
@@ -3175,10 +3237,8 @@ next3:
 	JMP  panel1
 
 done4:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func gemm4x16AVX2(task *gemmTask)
 // Requires: AVX, FMA3, MMX+
@@ -3187,7 +3247,15 @@ TEXT ·gemm4x16AVX2(SB), NOSPLIT, $8-8
 	VSTMXCSR (SP)
 	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
-	MOVQ     task+0(FP), AX
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
+	MOVQ task+0(FP), AX
 
 panel1:
 	MOVQ 88(AX), CX
@@ -3822,10 +3890,8 @@ next3:
 	JMP  panel1
 
 done4:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func gemm5x16AVX2(task *gemmTask)
 // Requires: AVX, FMA3, MMX+
@@ -3834,7 +3900,15 @@ TEXT ·gemm5x16AVX2(SB), NOSPLIT, $8-8
 	VSTMXCSR (SP)
 	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
-	MOVQ     task+0(FP), AX
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
+	MOVQ task+0(FP), AX
 
 panel1:
 	MOVQ 88(AX), CX
@@ -5078,10 +5152,8 @@ next3:
 	JMP  panel1
 
 done4:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func gemm6x16AVX2(task *gemmTask)
 // Requires: AVX, FMA3, MMX+
@@ -5090,7 +5162,15 @@ TEXT ·gemm6x16AVX2(SB), NOSPLIT, $8-8
 	VSTMXCSR (SP)
 	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
-	MOVQ     task+0(FP), AX
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
+	MOVQ task+0(FP), AX
 
 panel1:
 	MOVQ 88(AX), CX
@@ -6483,10 +6563,8 @@ next3:
 	JMP  panel1
 
 done4:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func gemmNarrowAVX2(task *narrowTask)
 // Requires: AVX, FMA3
@@ -6495,17 +6573,25 @@ TEXT ·gemmNarrowAVX2(SB), NOSPLIT, $8-8
 	VSTMXCSR (SP)
 	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
-	MOVQ     task+0(FP), AX
-	MOVQ     24(AX), CX
-	MOVQ     CX, 88(AX)
-	MOVQ     48(AX), CX
-	MOVQ     CX, 96(AX)
-	MOVQ     56(AX), CX
-	CMPQ     CX, $+1
-	JNE      done1
-	MOVQ     80(AX), CX
-	CMPQ     CX, $+4
-	JNE      done2
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
+	MOVQ task+0(FP), AX
+	MOVQ 24(AX), CX
+	MOVQ CX, 88(AX)
+	MOVQ 48(AX), CX
+	MOVQ CX, 96(AX)
+	MOVQ 56(AX), CX
+	CMPQ CX, $+1
+	JNE  done1
+	MOVQ 80(AX), CX
+	CMPQ CX, $+4
+	JNE  done2
 
 rows3:
 	MOVQ         64(AX), CX
@@ -8699,10 +8785,8 @@ stored225:
 
 done213:
 done24:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func gemmNarrowRowAVX2(c *float32, a *float32, w *float32, init *float32, k int, units int)
 // Requires: AVX, FMA3
@@ -8711,19 +8795,27 @@ TEXT ·gemmNarrowRowAVX2(SB), NOSPLIT, $8-48
 	VSTMXCSR (SP)
 	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
-	MOVQ     units+40(FP), AX
-	CMPQ     AX, $+2
-	JLT      one1
-	CMPQ     AX, $+9
-	JLT      half3
-	MOVQ     init+24(FP), CX
-	VMOVUPS  (CX), Y0
-	MOVQ     AX, DX
-	ADDQ     $-8, DX
-	CMPQ     DX, $+8
-	JLT      part5
-	VMOVUPS  32(CX), Y1
-	JMP      loaded6
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
+	MOVQ    units+40(FP), AX
+	CMPQ    AX, $+2
+	JLT     one1
+	CMPQ    AX, $+9
+	JLT     half3
+	MOVQ    init+24(FP), CX
+	VMOVUPS (CX), Y0
+	MOVQ    AX, DX
+	ADDQ    $-8, DX
+	CMPQ    DX, $+8
+	JLT     part5
+	VMOVUPS 32(CX), Y1
+	JMP     loaded6
 
 part5:
 	XORL       BX, BX
@@ -8964,10 +9056,8 @@ done30:
 	VMOVSS X0, (AX)
 
 done2:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 DATA constantsAVX2<>+0(SB)/4, $0xffffffff
 DATA constantsAVX2<>+4(SB)/4, $0xffffffff
@@ -8994,9 +9084,17 @@ TEXT ·copyBlocksAVX512(SB), NOSPLIT, $8-48
 	VSTMXCSR (SP)
 	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
-	MOVQ     blocks+40(FP), AX
-	CMPQ     AX, $+4
-	JLT      done2
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
+	MOVQ blocks+40(FP), AX
+	CMPQ AX, $+4
+	JLT  done2
 
 loop1:
 	MOVQ src+8(FP), CX
@@ -9089,10 +9187,8 @@ done8:
 	JGE  loop5
 
 done6:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func transposeAVX512(dst *float32, src *float32, dstStride int, srcStride int, rows int, cols int)
 // Requires: AVX, AVX512F, MMX+
@@ -9101,11 +9197,19 @@ TEXT ·transposeAVX512(SB), NOSPLIT, $8-48
 	VSTMXCSR (SP)
 	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
-	MOVQ     rows+32(FP), AX
-	MOVQ     srcStride+24(FP), CX
-	MOVQ     dstStride+16(FP), DX
-	CMPQ     AX, $+16
-	JLT      done2
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
+	MOVQ rows+32(FP), AX
+	MOVQ srcStride+24(FP), CX
+	MOVQ dstStride+16(FP), DX
+	CMPQ AX, $+16
+	JLT  done2
 
 loop1:
 	MOVQ src+8(FP), BX
@@ -9292,10 +9396,8 @@ done4:
 	JGE  loop1
 
 done2:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func gemm1x16AVX512(task *gemmTask)
 // Requires: AVX, AVX512F, MMX+
@@ -9304,12 +9406,20 @@ TEXT ·gemm1x16AVX512(SB), NOSPLIT, $8-8
 	VSTMXCSR (SP)
 	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
-	MOVQ     task+0(FP), AX
-	MOVQ     (AX), CX
-	MOVQ     8(AX), DX
-	MOVQ     136(AX), BX
-	MOVQ     112(AX), SI
-	MOVQ     96(AX), DI
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
+	MOVQ task+0(FP), AX
+	MOVQ (AX), CX
+	MOVQ 8(AX), DX
+	MOVQ 136(AX), BX
+	MOVQ 112(AX), SI
+	MOVQ 96(AX), DI
 
 	// From the end of a k block to the next one, if it has more blocks than ours.
 	MOVQ 24(AX), R8
@@ -9504,10 +9614,8 @@ done18:
 	JGE     loop1
 
 done2:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func gemm1x32AVX512(task *gemmTask)
 // Requires: AVX, AVX512F, MMX+
@@ -9516,12 +9624,20 @@ TEXT ·gemm1x32AVX512(SB), NOSPLIT, $8-8
 	VSTMXCSR (SP)
 	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
-	MOVQ     task+0(FP), AX
-	MOVQ     (AX), CX
-	MOVQ     8(AX), DX
-	MOVQ     136(AX), BX
-	MOVQ     112(AX), SI
-	MOVQ     96(AX), DI
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
+	MOVQ task+0(FP), AX
+	MOVQ (AX), CX
+	MOVQ 8(AX), DX
+	MOVQ 136(AX), BX
+	MOVQ 112(AX), SI
+	MOVQ 96(AX), DI
 
 	// From the end of a k block to the next one, if it has more blocks than ours.
 	MOVQ 24(AX), R8
@@ -9751,10 +9867,8 @@ done18:
 	JGE     loop1
 
 done2:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func gemm1x48AVX512(task *gemmTask)
 // Requires: AVX, AVX512F, MMX+
@@ -9763,12 +9877,20 @@ TEXT ·gemm1x48AVX512(SB), NOSPLIT, $8-8
 	VSTMXCSR (SP)
 	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
-	MOVQ     task+0(FP), AX
-	MOVQ     (AX), CX
-	MOVQ     8(AX), DX
-	MOVQ     136(AX), BX
-	MOVQ     112(AX), SI
-	MOVQ     96(AX), DI
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
+	MOVQ task+0(FP), AX
+	MOVQ (AX), CX
+	MOVQ 8(AX), DX
+	MOVQ 136(AX), BX
+	MOVQ 112(AX), SI
+	MOVQ 96(AX), DI
 
 	// From the end of a k block to the next one, if it has more blocks than ours.
 	MOVQ 24(AX), R8
@@ -10033,10 +10155,8 @@ done18:
 	JGE     loop1
 
 done2:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func gemm1x64AVX512(task *gemmTask)
 // Requires: AVX, AVX512F, MMX+
@@ -10045,12 +10165,20 @@ TEXT ·gemm1x64AVX512(SB), NOSPLIT, $8-8
 	VSTMXCSR (SP)
 	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
-	MOVQ     task+0(FP), AX
-	MOVQ     (AX), CX
-	MOVQ     8(AX), DX
-	MOVQ     136(AX), BX
-	MOVQ     112(AX), SI
-	MOVQ     96(AX), DI
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
+	MOVQ task+0(FP), AX
+	MOVQ (AX), CX
+	MOVQ 8(AX), DX
+	MOVQ 136(AX), BX
+	MOVQ 112(AX), SI
+	MOVQ 96(AX), DI
 
 	// From the end of a k block to the next one, if it has more blocks than ours.
 	MOVQ 24(AX), R8
@@ -10354,10 +10482,8 @@ done18:
 	JGE     loop1
 
 done2:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func gemm2x16AVX512(task *gemmTask)
 // Requires: AVX, AVX512F, MMX+
@@ -10366,7 +10492,15 @@ TEXT ·gemm2x16AVX512(SB), NOSPLIT, $8-8
 	VSTMXCSR (SP)
 	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
-	MOVQ     task+0(FP), AX
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
+	MOVQ task+0(FP), AX
 
 panel1:
 	MOVQ 88(AX), CX
@@ -10631,10 +10765,8 @@ next3:
 	JMP  panel1
 
 done4:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func gemm2x32AVX512(task *gemmTask)
 // Requires: AVX, AVX512F, MMX+
@@ -10643,7 +10775,15 @@ TEXT ·gemm2x32AVX512(SB), NOSPLIT, $8-8
 	VSTMXCSR (SP)
 	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
-	MOVQ     task+0(FP), AX
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
+	MOVQ task+0(FP), AX
 
 panel1:
 	MOVQ 88(AX), CX
@@ -10959,10 +11099,8 @@ next3:
 	JMP  panel1
 
 done4:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func gemm2x48AVX512(task *gemmTask)
 // Requires: AVX, AVX512F, MMX+
@@ -10971,7 +11109,15 @@ TEXT ·gemm2x48AVX512(SB), NOSPLIT, $8-8
 	VSTMXCSR (SP)
 	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
-	MOVQ     task+0(FP), AX
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
+	MOVQ task+0(FP), AX
 
 panel1:
 	MOVQ 88(AX), CX
@@ -11338,10 +11484,8 @@ next3:
 	JMP  panel1
 
 done4:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func gemm2x64AVX512(task *gemmTask)
 // Requires: AVX, AVX512F, MMX+
@@ -11350,7 +11494,15 @@ TEXT ·gemm2x64AVX512(SB), NOSPLIT, $8-8
 	VSTMXCSR (SP)
 	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
-	MOVQ     task+0(FP), AX
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
+	MOVQ task+0(FP), AX
 
 panel1:
 	MOVQ 88(AX), CX
@@ -11773,10 +11925,8 @@ next3:
 	JMP  panel1
 
 done4:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func gemm3x16AVX512(task *gemmTask)
 // Requires: AVX, AVX512F, MMX+
@@ -11785,7 +11935,15 @@ TEXT ·gemm3x16AVX512(SB), NOSPLIT, $8-8
 	VSTMXCSR (SP)
 	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
-	MOVQ     task+0(FP), AX
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
+	MOVQ task+0(FP), AX
 
 panel1:
 	MOVQ 88(AX), CX
@@ -12085,10 +12243,8 @@ next3:
 	JMP  panel1
 
 done4:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func gemm3x32AVX512(task *gemmTask)
 // Requires: AVX, AVX512F, MMX+
@@ -12097,7 +12253,15 @@ TEXT ·gemm3x32AVX512(SB), NOSPLIT, $8-8
 	VSTMXCSR (SP)
 	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
-	MOVQ     task+0(FP), AX
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
+	MOVQ task+0(FP), AX
 
 panel1:
 	MOVQ 88(AX), CX
@@ -12467,10 +12631,8 @@ next3:
 	JMP  panel1
 
 done4:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func gemm3x48AVX512(task *gemmTask)
 // Requires: AVX, AVX512F, MMX+
@@ -12479,7 +12641,15 @@ TEXT ·gemm3x48AVX512(SB), NOSPLIT, $8-8
 	VSTMXCSR (SP)
 	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
-	MOVQ     task+0(FP), AX
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
+	MOVQ task+0(FP), AX
 
 panel1:
 	MOVQ 88(AX), CX
@@ -12919,10 +13089,8 @@ next3:
 	JMP  panel1
 
 done4:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func gemm3x64AVX512(task *gemmTask)
 // Requires: AVX, AVX512F, MMX+
@@ -12931,7 +13099,15 @@ TEXT ·gemm3x64AVX512(SB), NOSPLIT, $8-8
 	VSTMXCSR (SP)
 	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
-	MOVQ     task+0(FP), AX
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
+	MOVQ task+0(FP), AX
 
 panel1:
 	MOVQ 88(AX), CX
@@ -13446,10 +13622,8 @@ next3:
 	JMP  panel1
 
 done4:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func gemm4x16AVX512(task *gemmTask)
 // Requires: AVX, AVX512F, MMX+
@@ -13458,7 +13632,15 @@ TEXT ·gemm4x16AVX512(SB), NOSPLIT, $8-8
 	VSTMXCSR (SP)
 	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
-	MOVQ     task+0(FP), AX
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
+	MOVQ task+0(FP), AX
 
 panel1:
 	MOVQ 88(AX), CX
@@ -13952,10 +14134,8 @@ next3:
 	JMP  panel1
 
 done4:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func gemm4x32AVX512(task *gemmTask)
 // Requires: AVX, AVX512F, MMX+
@@ -13964,7 +14144,15 @@ TEXT ·gemm4x32AVX512(SB), NOSPLIT, $8-8
 	VSTMXCSR (SP)
 	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
-	MOVQ     task+0(FP), AX
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
+	MOVQ task+0(FP), AX
 
 panel1:
 	MOVQ 88(AX), CX
@@ -14587,10 +14775,8 @@ next3:
 	JMP  panel1
 
 done4:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func gemm4x48AVX512(task *gemmTask)
 // Requires: AVX, AVX512F, MMX+
@@ -14599,7 +14785,15 @@ TEXT ·gemm4x48AVX512(SB), NOSPLIT, $8-8
 	VSTMXCSR (SP)
 	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
-	MOVQ     task+0(FP), AX
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
+	MOVQ task+0(FP), AX
 
 panel1:
 	MOVQ 88(AX), CX
@@ -15351,10 +15545,8 @@ next3:
 	JMP  panel1
 
 done4:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func gemm4x64AVX512(task *gemmTask)
 // Requires: AVX, AVX512F, MMX+
@@ -15363,7 +15555,15 @@ TEXT ·gemm4x64AVX512(SB), NOSPLIT, $8-8
 	VSTMXCSR (SP)
 	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
-	MOVQ     task+0(FP), AX
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
+	MOVQ task+0(FP), AX
 
 panel1:
 	MOVQ 88(AX), CX
@@ -16250,10 +16450,8 @@ next3:
 	JMP  panel1
 
 done4:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func gemm5x16AVX512(task *gemmTask)
 // Requires: AVX, AVX512F, MMX+
@@ -16262,7 +16460,15 @@ TEXT ·gemm5x16AVX512(SB), NOSPLIT, $8-8
 	VSTMXCSR (SP)
 	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
-	MOVQ     task+0(FP), AX
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
+	MOVQ task+0(FP), AX
 
 panel1:
 	MOVQ 88(AX), CX
@@ -17199,10 +17405,8 @@ next3:
 	JMP  panel1
 
 done4:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func gemm5x32AVX512(task *gemmTask)
 // Requires: AVX, AVX512F, MMX+
@@ -17211,7 +17415,15 @@ TEXT ·gemm5x32AVX512(SB), NOSPLIT, $8-8
 	VSTMXCSR (SP)
 	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
-	MOVQ     task+0(FP), AX
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
+	MOVQ task+0(FP), AX
 
 panel1:
 	MOVQ 88(AX), CX
@@ -18433,10 +18645,8 @@ next3:
 	JMP  panel1
 
 done4:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func gemm5x48AVX512(task *gemmTask)
 // Requires: AVX, AVX512F, MMX+
@@ -18445,7 +18655,15 @@ TEXT ·gemm5x48AVX512(SB), NOSPLIT, $8-8
 	VSTMXCSR (SP)
 	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
-	MOVQ     task+0(FP), AX
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
+	MOVQ task+0(FP), AX
 
 panel1:
 	MOVQ 88(AX), CX
@@ -19952,10 +20170,8 @@ next3:
 	JMP  panel1
 
 done4:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func gemm5x64AVX512(task *gemmTask)
 // Requires: AVX, AVX512F, MMX+
@@ -19964,7 +20180,15 @@ TEXT ·gemm5x64AVX512(SB), NOSPLIT, $8-8
 	VSTMXCSR (SP)
 	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
-	MOVQ     task+0(FP), AX
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
+	MOVQ task+0(FP), AX
 
 panel1:
 	MOVQ 88(AX), CX
@@ -21768,10 +21992,8 @@ next3:
 	JMP  panel1
 
 done4:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func gemm6x16AVX512(task *gemmTask)
 // Requires: AVX, AVX512F, MMX+
@@ -21780,7 +22002,15 @@ TEXT ·gemm6x16AVX512(SB), NOSPLIT, $8-8
 	VSTMXCSR (SP)
 	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
-	MOVQ     task+0(FP), AX
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
+	MOVQ task+0(FP), AX
 
 panel1:
 	MOVQ 88(AX), CX
@@ -22816,10 +23046,8 @@ next3:
 	JMP  panel1
 
 done4:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func gemm6x32AVX512(task *gemmTask)
 // Requires: AVX, AVX512F, MMX+
@@ -22828,7 +23056,15 @@ TEXT ·gemm6x32AVX512(SB), NOSPLIT, $8-8
 	VSTMXCSR (SP)
 	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
-	MOVQ     task+0(FP), AX
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
+	MOVQ task+0(FP), AX
 
 panel1:
 	MOVQ 88(AX), CX
@@ -24203,10 +24439,8 @@ next3:
 	JMP  panel1
 
 done4:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func gemm6x48AVX512(task *gemmTask)
 // Requires: AVX, AVX512F, MMX+
@@ -24215,7 +24449,15 @@ TEXT ·gemm6x48AVX512(SB), NOSPLIT, $8-8
 	VSTMXCSR (SP)
 	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
-	MOVQ     task+0(FP), AX
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
+	MOVQ task+0(FP), AX
 
 panel1:
 	MOVQ 88(AX), CX
@@ -25929,10 +26171,8 @@ next3:
 	JMP  panel1
 
 done4:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func gemm6x64AVX512(task *gemmTask)
 // Requires: AVX, AVX512F, MMX+
@@ -25941,7 +26181,15 @@ TEXT ·gemm6x64AVX512(SB), NOSPLIT, $8-8
 	VSTMXCSR (SP)
 	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
-	MOVQ     task+0(FP), AX
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
+	MOVQ task+0(FP), AX
 
 panel1:
 	MOVQ 88(AX), CX
@@ -28006,10 +28254,8 @@ next3:
 	JMP  panel1
 
 done4:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func gemmNarrowAVX512(task *narrowTask)
 // Requires: AVX, AVX512F, BMI2
@@ -28018,17 +28264,25 @@ TEXT ·gemmNarrowAVX512(SB), NOSPLIT, $8-8
 	VSTMXCSR (SP)
 	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
-	MOVQ     task+0(FP), AX
-	MOVQ     24(AX), CX
-	MOVQ     CX, 88(AX)
-	MOVQ     48(AX), CX
-	MOVQ     CX, 96(AX)
-	MOVQ     56(AX), CX
-	CMPQ     CX, $+1
-	JNE      done1
-	MOVQ     80(AX), CX
-	CMPQ     CX, $+4
-	JNE      done2
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
+	MOVQ task+0(FP), AX
+	MOVQ 24(AX), CX
+	MOVQ CX, 88(AX)
+	MOVQ 48(AX), CX
+	MOVQ CX, 96(AX)
+	MOVQ 56(AX), CX
+	CMPQ CX, $+1
+	JNE  done1
+	MOVQ 80(AX), CX
+	CMPQ CX, $+4
+	JNE  done2
 
 rows3:
 	MOVQ         64(AX), CX
@@ -28824,18 +29078,24 @@ done42:
 	JMP  rows33
 
 done34:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func gemmNarrowRowAVX512(c *float32, a *float32, w *float32, init *float32, k int, units int)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·gemmNarrowRowAVX512(SB), NOSPLIT, $8-48
 	// Flush subnormals to zero.
-	VSTMXCSR  (SP)
-	MOVL      $0x00009fc0, 4(SP)
-	VLDMXCSR  4(SP)
+	VSTMXCSR (SP)
+	MOVL     $0x00009fc0, 4(SP)
+	VLDMXCSR 4(SP)
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
 	MOVQ      units+40(FP), AX
 	CMPQ      AX, $+2
 	JLT       one1
@@ -28948,7 +29208,5 @@ done10:
 	VMOVSS X0, (AX)
 
 done2:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore

@@ -8,9 +8,17 @@
 // Requires: AVX, FMA3
 TEXT ·squaresAroundAVX2(SB), NOSPLIT, $264-28
 	// Flush subnormals to zero.
-	VSTMXCSR     (SP)
-	MOVL         $0x00009fc0, 4(SP)
-	VLDMXCSR     4(SP)
+	VSTMXCSR (SP)
+	MOVL     $0x00009fc0, 4(SP)
+	VLDMXCSR 4(SP)
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
 	VBROADCASTSS mean+24(FP), Y0
 	MOVQ         x+8(FP), AX
 	MOVQ         n+16(FP), CX
@@ -130,11 +138,8 @@ done3:
 	VADDPS     Y0, Y1, Y1
 	MOVQ       out+0(FP), AX
 	VMOVSS     X1, (AX)
-
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP        restore
 
 // func dot3AVX2(out *float32, x *float32, y *float32, z *float32, n int)
 // Requires: AVX, FMA3
@@ -143,19 +148,27 @@ TEXT ·dot3AVX2(SB), NOSPLIT, $264-40
 	VSTMXCSR (SP)
 	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
-	MOVQ     x+8(FP), AX
-	MOVQ     y+16(FP), CX
-	MOVQ     z+24(FP), DX
-	MOVQ     n+32(FP), BX
-	LEAQ     8(SP), SI
-	VXORPS   Y0, Y0, Y0
-	VXORPS   Y1, Y1, Y1
-	VXORPS   Y2, Y2, Y2
-	VXORPS   Y3, Y3, Y3
-	VXORPS   Y4, Y4, Y4
-	VXORPS   Y5, Y5, Y5
-	VXORPS   Y6, Y6, Y6
-	VXORPS   Y7, Y7, Y7
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
+	MOVQ   x+8(FP), AX
+	MOVQ   y+16(FP), CX
+	MOVQ   z+24(FP), DX
+	MOVQ   n+32(FP), BX
+	LEAQ   8(SP), SI
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
 
 	// 64 elements at a time.
 	CMPQ BX, $+64
@@ -287,19 +300,24 @@ done3:
 	VADDPS     Y1, Y0, Y0
 	MOVQ       out+0(FP), AX
 	VMOVSS     X0, (AX)
-
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP        restore
 
 // func layerNormAVX2(y *float32, hat *float32, x *float32, gain *float32, shift *float32, n int, mean float32, rstd float32)
 // Requires: AVX, FMA3
 TEXT ·layerNormAVX2(SB), NOSPLIT, $8-56
 	// Flush subnormals to zero.
-	VSTMXCSR     (SP)
-	MOVL         $0x00009fc0, 4(SP)
-	VLDMXCSR     4(SP)
+	VSTMXCSR (SP)
+	MOVL     $0x00009fc0, 4(SP)
+	VLDMXCSR 4(SP)
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
 	VBROADCASTSS mean+48(FP), Y0
 	VBROADCASTSS rstd+52(FP), Y1
 	MOVQ         y+0(FP), AX
@@ -419,18 +437,24 @@ stored10:
 
 stored11:
 done5:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func layerNormBackwardAVX2(dx *float32, dy *float32, hat *float32, gain *float32, n int, mean float32, meanHat float32, rstd float32)
 // Requires: AVX, FMA3
 TEXT ·layerNormBackwardAVX2(SB), NOSPLIT, $8-52
 	// Flush subnormals to zero.
-	VSTMXCSR     (SP)
-	MOVL         $0x00009fc0, 4(SP)
-	VLDMXCSR     4(SP)
+	VSTMXCSR (SP)
+	MOVL     $0x00009fc0, 4(SP)
+	VLDMXCSR 4(SP)
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
 	VBROADCASTSS mean+40(FP), Y0
 	VBROADCASTSS meanHat+44(FP), Y1
 	VBROADCASTSS rstd+48(FP), Y2
@@ -528,10 +552,8 @@ stored7:
 
 stored8:
 done5:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 DATA constantsAVX2<>+0(SB)/4, $0xffffffff
 DATA constantsAVX2<>+4(SB)/4, $0xffffffff
@@ -555,9 +577,17 @@ GLOBL constantsAVX2<>(SB), RODATA|NOPTR, $64
 // Requires: AVX, AVX512F, BMI2
 TEXT ·squaresAroundAVX512(SB), NOSPLIT, $264-28
 	// Flush subnormals to zero.
-	VSTMXCSR     (SP)
-	MOVL         $0x00009fc0, 4(SP)
-	VLDMXCSR     4(SP)
+	VSTMXCSR (SP)
+	MOVL     $0x00009fc0, 4(SP)
+	VLDMXCSR 4(SP)
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
 	VBROADCASTSS mean+24(FP), Z0
 	MOVQ         x+8(FP), AX
 	MOVQ         n+16(FP), CX
@@ -650,11 +680,8 @@ done3:
 	VADDPS     Z0, Z1, Z1
 	MOVQ       out+0(FP), AX
 	VMOVSS     X1, (AX)
-
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP        restore
 
 // func dot3AVX512(out *float32, x *float32, y *float32, z *float32, n int)
 // Requires: AVX, AVX512F, BMI2
@@ -663,15 +690,23 @@ TEXT ·dot3AVX512(SB), NOSPLIT, $264-40
 	VSTMXCSR (SP)
 	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
-	MOVQ     x+8(FP), AX
-	MOVQ     y+16(FP), CX
-	MOVQ     z+24(FP), DX
-	MOVQ     n+32(FP), BX
-	LEAQ     8(SP), SI
-	VPXORD   Z0, Z0, Z0
-	VPXORD   Z1, Z1, Z1
-	VPXORD   Z2, Z2, Z2
-	VPXORD   Z3, Z3, Z3
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
+	MOVQ   x+8(FP), AX
+	MOVQ   y+16(FP), CX
+	MOVQ   z+24(FP), DX
+	MOVQ   n+32(FP), BX
+	LEAQ   8(SP), SI
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
 
 	// 64 elements at a time.
 	CMPQ BX, $+64
@@ -772,19 +807,24 @@ done3:
 	VADDPS     Z1, Z0, Z0
 	MOVQ       out+0(FP), AX
 	VMOVSS     X0, (AX)
-
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP        restore
 
 // func layerNormAVX512(y *float32, hat *float32, x *float32, gain *float32, shift *float32, n int, mean float32, rstd float32)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·layerNormAVX512(SB), NOSPLIT, $8-56
 	// Flush subnormals to zero.
-	VSTMXCSR     (SP)
-	MOVL         $0x00009fc0, 4(SP)
-	VLDMXCSR     4(SP)
+	VSTMXCSR (SP)
+	MOVL     $0x00009fc0, 4(SP)
+	VLDMXCSR 4(SP)
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
 	VBROADCASTSS mean+48(FP), Z0
 	VBROADCASTSS rstd+52(FP), Z1
 	MOVQ         y+0(FP), AX
@@ -864,18 +904,24 @@ done4:
 	VMOVUPS     Z4, K1, (AX)
 
 done5:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func layerNormBackwardAVX512(dx *float32, dy *float32, hat *float32, gain *float32, n int, mean float32, meanHat float32, rstd float32)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·layerNormBackwardAVX512(SB), NOSPLIT, $8-52
 	// Flush subnormals to zero.
-	VSTMXCSR     (SP)
-	MOVL         $0x00009fc0, 4(SP)
-	VLDMXCSR     4(SP)
+	VSTMXCSR (SP)
+	MOVL     $0x00009fc0, 4(SP)
+	VLDMXCSR 4(SP)
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
 	VBROADCASTSS mean+40(FP), Z0
 	VBROADCASTSS meanHat+44(FP), Z1
 	VBROADCASTSS rstd+48(FP), Z2
@@ -953,7 +999,5 @@ done4:
 	VMOVUPS      Z0, K1, (AX)
 
 done5:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore

@@ -8,9 +8,17 @@
 // Requires: AVX, AVX2, FMA3
 TEXT ·adamAVX2(SB), NOSPLIT, $8-48
 	// Flush subnormals to zero.
-	VSTMXCSR     (SP)
-	MOVL         $0x00009fc0, 4(SP)
-	VLDMXCSR     4(SP)
+	VSTMXCSR (SP)
+	MOVL     $0x00009fc0, 4(SP)
+	VLDMXCSR 4(SP)
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
 	MOVQ         s+40(FP), AX
 	VXORPS       Y0, Y0, Y0
 	VCVTSD2SS    56(AX), X0, X0
@@ -169,18 +177,24 @@ stored11:
 
 stored12:
 done3:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func amsgradAVX2(p *float32, grad *float32, m *float32, v *float32, vmax *float32, n int, s *AdamScalars)
 // Requires: AVX, AVX2, FMA3
 TEXT ·amsgradAVX2(SB), NOSPLIT, $8-56
 	// Flush subnormals to zero.
-	VSTMXCSR     (SP)
-	MOVL         $0x00009fc0, 4(SP)
-	VLDMXCSR     4(SP)
+	VSTMXCSR (SP)
+	MOVL     $0x00009fc0, 4(SP)
+	VLDMXCSR 4(SP)
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
 	MOVQ         s+48(FP), AX
 	VXORPS       Y0, Y0, Y0
 	VCVTSD2SS    56(AX), X0, X0
@@ -371,18 +385,24 @@ stored14:
 
 stored15:
 done3:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func nadamAVX2(p *float32, grad *float32, m *float32, v *float32, n int, s *AdamScalars)
 // Requires: AVX, AVX2, FMA3
 TEXT ·nadamAVX2(SB), NOSPLIT, $8-48
 	// Flush subnormals to zero.
-	VSTMXCSR     (SP)
-	MOVL         $0x00009fc0, 4(SP)
-	VLDMXCSR     4(SP)
+	VSTMXCSR (SP)
+	MOVL     $0x00009fc0, 4(SP)
+	VLDMXCSR 4(SP)
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
 	MOVQ         s+40(FP), AX
 	VXORPS       Y0, Y0, Y0
 	VCVTSD2SS    56(AX), X0, X0
@@ -546,18 +566,24 @@ stored11:
 
 stored12:
 done3:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func radamAVX2(p *float32, grad *float32, m *float32, v *float32, n int, s *AdamScalars)
 // Requires: AVX, AVX2, FMA3
 TEXT ·radamAVX2(SB), NOSPLIT, $8-48
 	// Flush subnormals to zero.
-	VSTMXCSR     (SP)
-	MOVL         $0x00009fc0, 4(SP)
-	VLDMXCSR     4(SP)
+	VSTMXCSR (SP)
+	MOVL     $0x00009fc0, 4(SP)
+	VLDMXCSR 4(SP)
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
 	MOVQ         s+40(FP), AX
 	VXORPS       Y0, Y0, Y0
 	VCVTSD2SS    56(AX), X0, X0
@@ -711,18 +737,24 @@ stored11:
 
 stored12:
 done3:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func radamWarmupAVX2(p *float32, grad *float32, m *float32, v *float32, n int, s *AdamScalars)
 // Requires: AVX, AVX2, FMA3
 TEXT ·radamWarmupAVX2(SB), NOSPLIT, $8-48
 	// Flush subnormals to zero.
-	VSTMXCSR     (SP)
-	MOVL         $0x00009fc0, 4(SP)
-	VLDMXCSR     4(SP)
+	VSTMXCSR (SP)
+	MOVL     $0x00009fc0, 4(SP)
+	VLDMXCSR 4(SP)
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
 	MOVQ         s+40(FP), AX
 	VXORPS       Y0, Y0, Y0
 	VCVTSD2SS    56(AX), X0, X0
@@ -865,18 +897,24 @@ stored11:
 
 stored12:
 done3:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func sgdAVX2(p *float32, grad *float32, n int, s *SGDScalars)
 // Requires: AVX, AVX2, FMA3
 TEXT ·sgdAVX2(SB), NOSPLIT, $8-32
 	// Flush subnormals to zero.
-	VSTMXCSR     (SP)
-	MOVL         $0x00009fc0, 4(SP)
-	VLDMXCSR     4(SP)
+	VSTMXCSR (SP)
+	MOVL     $0x00009fc0, 4(SP)
+	VLDMXCSR 4(SP)
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
 	MOVQ         s+24(FP), AX
 	VXORPS       Y0, Y0, Y0
 	VCVTSD2SS    32(AX), X0, X0
@@ -943,18 +981,24 @@ stored5:
 
 stored6:
 done3:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func sgdMomentumAVX2(p *float32, grad *float32, buf *float32, n int, s *SGDScalars)
 // Requires: AVX, AVX2, FMA3
 TEXT ·sgdMomentumAVX2(SB), NOSPLIT, $8-40
 	// Flush subnormals to zero.
-	VSTMXCSR     (SP)
-	MOVL         $0x00009fc0, 4(SP)
-	VLDMXCSR     4(SP)
+	VSTMXCSR (SP)
+	MOVL     $0x00009fc0, 4(SP)
+	VLDMXCSR 4(SP)
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
 	MOVQ         s+32(FP), AX
 	VXORPS       Y0, Y0, Y0
 	VCVTSD2SS    32(AX), X0, X0
@@ -1057,18 +1101,24 @@ stored8:
 
 stored9:
 done3:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func sgdNesterovAVX2(p *float32, grad *float32, buf *float32, n int, s *SGDScalars)
 // Requires: AVX, AVX2, FMA3
 TEXT ·sgdNesterovAVX2(SB), NOSPLIT, $8-40
 	// Flush subnormals to zero.
-	VSTMXCSR     (SP)
-	MOVL         $0x00009fc0, 4(SP)
-	VLDMXCSR     4(SP)
+	VSTMXCSR (SP)
+	MOVL     $0x00009fc0, 4(SP)
+	VLDMXCSR 4(SP)
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
 	MOVQ         s+32(FP), AX
 	VXORPS       Y0, Y0, Y0
 	VCVTSD2SS    32(AX), X0, X0
@@ -1176,18 +1226,24 @@ stored8:
 
 stored9:
 done3:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func rmspropAVX2(p *float32, grad *float32, v *float32, n int, s *RMSpropScalars)
 // Requires: AVX, AVX2, FMA3
 TEXT ·rmspropAVX2(SB), NOSPLIT, $8-40
 	// Flush subnormals to zero.
-	VSTMXCSR     (SP)
-	MOVL         $0x00009fc0, 4(SP)
-	VLDMXCSR     4(SP)
+	VSTMXCSR (SP)
+	MOVL     $0x00009fc0, 4(SP)
+	VLDMXCSR 4(SP)
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
 	MOVQ         s+32(FP), AX
 	VXORPS       Y0, Y0, Y0
 	VCVTSD2SS    40(AX), X0, X0
@@ -1301,18 +1357,24 @@ stored8:
 
 stored9:
 done3:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func rmspropCenteredAVX2(p *float32, grad *float32, v *float32, m *float32, n int, s *RMSpropScalars)
 // Requires: AVX, AVX2, FMA3
 TEXT ·rmspropCenteredAVX2(SB), NOSPLIT, $8-48
 	// Flush subnormals to zero.
-	VSTMXCSR     (SP)
-	MOVL         $0x00009fc0, 4(SP)
-	VLDMXCSR     4(SP)
+	VSTMXCSR (SP)
+	MOVL     $0x00009fc0, 4(SP)
+	VLDMXCSR 4(SP)
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
 	MOVQ         s+40(FP), AX
 	VXORPS       Y0, Y0, Y0
 	VCVTSD2SS    40(AX), X0, X0
@@ -1462,18 +1524,24 @@ stored11:
 
 stored12:
 done3:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func rmspropMomentumAVX2(p *float32, grad *float32, v *float32, buf *float32, n int, s *RMSpropScalars)
 // Requires: AVX, AVX2, FMA3
 TEXT ·rmspropMomentumAVX2(SB), NOSPLIT, $8-48
 	// Flush subnormals to zero.
-	VSTMXCSR     (SP)
-	MOVL         $0x00009fc0, 4(SP)
-	VLDMXCSR     4(SP)
+	VSTMXCSR (SP)
+	MOVL     $0x00009fc0, 4(SP)
+	VLDMXCSR 4(SP)
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
 	MOVQ         s+40(FP), AX
 	VXORPS       Y0, Y0, Y0
 	VCVTSD2SS    40(AX), X0, X0
@@ -1618,18 +1686,24 @@ stored11:
 
 stored12:
 done3:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func rmspropCenteredMomentumAVX2(p *float32, grad *float32, v *float32, m *float32, buf *float32, n int, s *RMSpropScalars)
 // Requires: AVX, AVX2, FMA3
 TEXT ·rmspropCenteredMomentumAVX2(SB), NOSPLIT, $8-56
 	// Flush subnormals to zero.
-	VSTMXCSR     (SP)
-	MOVL         $0x00009fc0, 4(SP)
-	VLDMXCSR     4(SP)
+	VSTMXCSR (SP)
+	MOVL     $0x00009fc0, 4(SP)
+	VLDMXCSR 4(SP)
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
 	MOVQ         s+48(FP), AX
 	VXORPS       Y0, Y0, Y0
 	VCVTSD2SS    40(AX), X0, X0
@@ -1810,18 +1884,24 @@ stored14:
 
 stored15:
 done3:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func adagradAVX2(p *float32, grad *float32, sum *float32, n int, s *AdagradScalars)
 // Requires: AVX, AVX2, FMA3
 TEXT ·adagradAVX2(SB), NOSPLIT, $8-40
 	// Flush subnormals to zero.
-	VSTMXCSR     (SP)
-	MOVL         $0x00009fc0, 4(SP)
-	VLDMXCSR     4(SP)
+	VSTMXCSR (SP)
+	MOVL     $0x00009fc0, 4(SP)
+	VLDMXCSR 4(SP)
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
 	MOVQ         s+32(FP), AX
 	VXORPS       Y0, Y0, Y0
 	VCVTSD2SS    16(AX), X0, X0
@@ -1925,18 +2005,24 @@ stored8:
 
 stored9:
 done3:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func adadeltaAVX2(p *float32, grad *float32, v *float32, acc *float32, n int, s *AdadeltaScalars)
 // Requires: AVX, AVX2, FMA3
 TEXT ·adadeltaAVX2(SB), NOSPLIT, $8-48
 	// Flush subnormals to zero.
-	VSTMXCSR     (SP)
-	MOVL         $0x00009fc0, 4(SP)
-	VLDMXCSR     4(SP)
+	VSTMXCSR (SP)
+	MOVL     $0x00009fc0, 4(SP)
+	VLDMXCSR 4(SP)
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
 	MOVQ         s+40(FP), AX
 	VXORPS       Y0, Y0, Y0
 	VCVTSD2SS    32(AX), X0, X0
@@ -2088,18 +2174,24 @@ stored11:
 
 stored12:
 done3:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func clipAVX2(x *float32, n int, lo float32, hi float32)
 // Requires: AVX
 TEXT ·clipAVX2(SB), NOSPLIT, $8-24
 	// Flush subnormals to zero.
-	VSTMXCSR     (SP)
-	MOVL         $0x00009fc0, 4(SP)
-	VLDMXCSR     4(SP)
+	VSTMXCSR (SP)
+	MOVL     $0x00009fc0, 4(SP)
+	VLDMXCSR 4(SP)
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
 	VBROADCASTSS lo+16(FP), Y0
 	VBROADCASTSS hi+20(FP), Y1
 	MOVQ         x+0(FP), AX
@@ -2175,10 +2267,8 @@ stored7:
 
 stored8:
 done5:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 DATA constantsAVX2<>+0(SB)/4, $0xffffffff
 DATA constantsAVX2<>+4(SB)/4, $0xffffffff
@@ -2218,9 +2308,17 @@ GLOBL constantsAVX2<>(SB), RODATA|NOPTR, $128
 // Requires: AVX, AVX512F, BMI2
 TEXT ·adamAVX512(SB), NOSPLIT, $8-48
 	// Flush subnormals to zero.
-	VSTMXCSR     (SP)
-	MOVL         $0x00009fc0, 4(SP)
-	VLDMXCSR     4(SP)
+	VSTMXCSR (SP)
+	MOVL     $0x00009fc0, 4(SP)
+	VLDMXCSR 4(SP)
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
 	MOVQ         s+40(FP), AX
 	VPXORD       Z0, Z0, Z0
 	VCVTSD2SS    56(AX), X0, X0
@@ -2319,18 +2417,24 @@ done2:
 	VMOVUPS     Z0, K1, (AX)
 
 done3:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func amsgradAVX512(p *float32, grad *float32, m *float32, v *float32, vmax *float32, n int, s *AdamScalars)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2
 TEXT ·amsgradAVX512(SB), NOSPLIT, $8-56
 	// Flush subnormals to zero.
-	VSTMXCSR     (SP)
-	MOVL         $0x00009fc0, 4(SP)
-	VLDMXCSR     4(SP)
+	VSTMXCSR (SP)
+	MOVL     $0x00009fc0, 4(SP)
+	VLDMXCSR 4(SP)
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
 	MOVQ         s+48(FP), AX
 	VPXORD       Z0, Z0, Z0
 	VCVTSD2SS    56(AX), X0, X0
@@ -2441,18 +2545,24 @@ done2:
 	VMOVUPS     Z0, K1, (AX)
 
 done3:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func nadamAVX512(p *float32, grad *float32, m *float32, v *float32, n int, s *AdamScalars)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·nadamAVX512(SB), NOSPLIT, $8-48
 	// Flush subnormals to zero.
-	VSTMXCSR     (SP)
-	MOVL         $0x00009fc0, 4(SP)
-	VLDMXCSR     4(SP)
+	VSTMXCSR (SP)
+	MOVL     $0x00009fc0, 4(SP)
+	VLDMXCSR 4(SP)
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
 	MOVQ         s+40(FP), AX
 	VPXORD       Z0, Z0, Z0
 	VCVTSD2SS    56(AX), X0, X0
@@ -2556,18 +2666,24 @@ done2:
 	VMOVUPS     Z0, K1, (AX)
 
 done3:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func radamAVX512(p *float32, grad *float32, m *float32, v *float32, n int, s *AdamScalars)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·radamAVX512(SB), NOSPLIT, $8-48
 	// Flush subnormals to zero.
-	VSTMXCSR     (SP)
-	MOVL         $0x00009fc0, 4(SP)
-	VLDMXCSR     4(SP)
+	VSTMXCSR (SP)
+	MOVL     $0x00009fc0, 4(SP)
+	VLDMXCSR 4(SP)
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
 	MOVQ         s+40(FP), AX
 	VPXORD       Z0, Z0, Z0
 	VCVTSD2SS    56(AX), X0, X0
@@ -2661,18 +2777,24 @@ done2:
 	VMOVUPS     Z0, K1, (AX)
 
 done3:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func radamWarmupAVX512(p *float32, grad *float32, m *float32, v *float32, n int, s *AdamScalars)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·radamWarmupAVX512(SB), NOSPLIT, $8-48
 	// Flush subnormals to zero.
-	VSTMXCSR     (SP)
-	MOVL         $0x00009fc0, 4(SP)
-	VLDMXCSR     4(SP)
+	VSTMXCSR (SP)
+	MOVL     $0x00009fc0, 4(SP)
+	VLDMXCSR 4(SP)
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
 	MOVQ         s+40(FP), AX
 	VPXORD       Z0, Z0, Z0
 	VCVTSD2SS    56(AX), X0, X0
@@ -2755,18 +2877,24 @@ done2:
 	VMOVUPS      Z2, K1, (AX)
 
 done3:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func sgdAVX512(p *float32, grad *float32, n int, s *SGDScalars)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·sgdAVX512(SB), NOSPLIT, $8-32
 	// Flush subnormals to zero.
-	VSTMXCSR     (SP)
-	MOVL         $0x00009fc0, 4(SP)
-	VLDMXCSR     4(SP)
+	VSTMXCSR (SP)
+	MOVL     $0x00009fc0, 4(SP)
+	VLDMXCSR 4(SP)
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
 	MOVQ         s+24(FP), AX
 	VPXORD       Z0, Z0, Z0
 	VCVTSD2SS    32(AX), X0, X0
@@ -2813,18 +2941,24 @@ done2:
 	VMOVUPS      Z3, K1, (AX)
 
 done3:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func sgdMomentumAVX512(p *float32, grad *float32, buf *float32, n int, s *SGDScalars)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·sgdMomentumAVX512(SB), NOSPLIT, $8-40
 	// Flush subnormals to zero.
-	VSTMXCSR     (SP)
-	MOVL         $0x00009fc0, 4(SP)
-	VLDMXCSR     4(SP)
+	VSTMXCSR (SP)
+	MOVL     $0x00009fc0, 4(SP)
+	VLDMXCSR 4(SP)
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
 	MOVQ         s+32(FP), AX
 	VPXORD       Z0, Z0, Z0
 	VCVTSD2SS    32(AX), X0, X0
@@ -2887,18 +3021,24 @@ done2:
 	VMOVUPS      Z5, K1, (AX)
 
 done3:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func sgdNesterovAVX512(p *float32, grad *float32, buf *float32, n int, s *SGDScalars)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·sgdNesterovAVX512(SB), NOSPLIT, $8-40
 	// Flush subnormals to zero.
-	VSTMXCSR     (SP)
-	MOVL         $0x00009fc0, 4(SP)
-	VLDMXCSR     4(SP)
+	VSTMXCSR (SP)
+	MOVL     $0x00009fc0, 4(SP)
+	VLDMXCSR 4(SP)
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
 	MOVQ         s+32(FP), AX
 	VPXORD       Z0, Z0, Z0
 	VCVTSD2SS    32(AX), X0, X0
@@ -2966,18 +3106,24 @@ done2:
 	VMOVUPS      Z6, K1, (AX)
 
 done3:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func rmspropAVX512(p *float32, grad *float32, v *float32, n int, s *RMSpropScalars)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·rmspropAVX512(SB), NOSPLIT, $8-40
 	// Flush subnormals to zero.
-	VSTMXCSR     (SP)
-	MOVL         $0x00009fc0, 4(SP)
-	VLDMXCSR     4(SP)
+	VSTMXCSR (SP)
+	MOVL     $0x00009fc0, 4(SP)
+	VLDMXCSR 4(SP)
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
 	MOVQ         s+32(FP), AX
 	VPXORD       Z0, Z0, Z0
 	VCVTSD2SS    40(AX), X0, X0
@@ -3051,18 +3197,24 @@ done2:
 	VMOVUPS      Z6, K1, (AX)
 
 done3:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func rmspropCenteredAVX512(p *float32, grad *float32, v *float32, m *float32, n int, s *RMSpropScalars)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·rmspropCenteredAVX512(SB), NOSPLIT, $8-48
 	// Flush subnormals to zero.
-	VSTMXCSR     (SP)
-	MOVL         $0x00009fc0, 4(SP)
-	VLDMXCSR     4(SP)
+	VSTMXCSR (SP)
+	MOVL     $0x00009fc0, 4(SP)
+	VLDMXCSR 4(SP)
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
 	MOVQ         s+40(FP), AX
 	VPXORD       Z0, Z0, Z0
 	VCVTSD2SS    40(AX), X0, X0
@@ -3152,18 +3304,24 @@ done2:
 	VMOVUPS      Z6, K1, (AX)
 
 done3:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func rmspropMomentumAVX512(p *float32, grad *float32, v *float32, buf *float32, n int, s *RMSpropScalars)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·rmspropMomentumAVX512(SB), NOSPLIT, $8-48
 	// Flush subnormals to zero.
-	VSTMXCSR     (SP)
-	MOVL         $0x00009fc0, 4(SP)
-	VLDMXCSR     4(SP)
+	VSTMXCSR (SP)
+	MOVL     $0x00009fc0, 4(SP)
+	VLDMXCSR 4(SP)
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
 	MOVQ         s+40(FP), AX
 	VPXORD       Z0, Z0, Z0
 	VCVTSD2SS    40(AX), X0, X0
@@ -3248,18 +3406,24 @@ done2:
 	VMOVUPS      Z7, K1, (AX)
 
 done3:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func rmspropCenteredMomentumAVX512(p *float32, grad *float32, v *float32, m *float32, buf *float32, n int, s *RMSpropScalars)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·rmspropCenteredMomentumAVX512(SB), NOSPLIT, $8-56
 	// Flush subnormals to zero.
-	VSTMXCSR     (SP)
-	MOVL         $0x00009fc0, 4(SP)
-	VLDMXCSR     4(SP)
+	VSTMXCSR (SP)
+	MOVL     $0x00009fc0, 4(SP)
+	VLDMXCSR 4(SP)
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
 	MOVQ         s+48(FP), AX
 	VPXORD       Z0, Z0, Z0
 	VCVTSD2SS    40(AX), X0, X0
@@ -3360,18 +3524,24 @@ done2:
 	VMOVUPS      Z7, K1, (AX)
 
 done3:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func adagradAVX512(p *float32, grad *float32, sum *float32, n int, s *AdagradScalars)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·adagradAVX512(SB), NOSPLIT, $8-40
 	// Flush subnormals to zero.
-	VSTMXCSR     (SP)
-	MOVL         $0x00009fc0, 4(SP)
-	VLDMXCSR     4(SP)
+	VSTMXCSR (SP)
+	MOVL     $0x00009fc0, 4(SP)
+	VLDMXCSR 4(SP)
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
 	MOVQ         s+32(FP), AX
 	VPXORD       Z0, Z0, Z0
 	VCVTSD2SS    16(AX), X0, X0
@@ -3435,18 +3605,24 @@ done2:
 	VMOVUPS      Z4, K1, (AX)
 
 done3:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func adadeltaAVX512(p *float32, grad *float32, v *float32, acc *float32, n int, s *AdadeltaScalars)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·adadeltaAVX512(SB), NOSPLIT, $8-48
 	// Flush subnormals to zero.
-	VSTMXCSR     (SP)
-	MOVL         $0x00009fc0, 4(SP)
-	VLDMXCSR     4(SP)
+	VSTMXCSR (SP)
+	MOVL     $0x00009fc0, 4(SP)
+	VLDMXCSR 4(SP)
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
 	MOVQ         s+40(FP), AX
 	VPXORD       Z0, Z0, Z0
 	VCVTSD2SS    32(AX), X0, X0
@@ -3538,18 +3714,24 @@ done2:
 	VMOVUPS      Z6, K1, (AX)
 
 done3:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func clipAVX512(x *float32, n int, lo float32, hi float32)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·clipAVX512(SB), NOSPLIT, $8-24
 	// Flush subnormals to zero.
-	VSTMXCSR     (SP)
-	MOVL         $0x00009fc0, 4(SP)
-	VLDMXCSR     4(SP)
+	VSTMXCSR (SP)
+	MOVL     $0x00009fc0, 4(SP)
+	VLDMXCSR 4(SP)
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
 	VBROADCASTSS lo+16(FP), Z0
 	VBROADCASTSS hi+20(FP), Z1
 	MOVQ         x+0(FP), AX
@@ -3609,10 +3791,8 @@ done4:
 	VMOVUPS      Z0, K1, (AX)
 
 done5:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 DATA constantsAVX512<>+0(SB)/4, $0x00000000
 DATA constantsAVX512<>+4(SB)/4, $0x3f800000

@@ -11,17 +11,25 @@ TEXT ·sumAVX2(SB), NOSPLIT, $264-24
 	VSTMXCSR (SP)
 	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
-	MOVQ     x+8(FP), AX
-	MOVQ     n+16(FP), CX
-	LEAQ     8(SP), DX
-	VXORPS   Y0, Y0, Y0
-	VXORPS   Y1, Y1, Y1
-	VXORPS   Y2, Y2, Y2
-	VXORPS   Y3, Y3, Y3
-	VXORPS   Y4, Y4, Y4
-	VXORPS   Y5, Y5, Y5
-	VXORPS   Y6, Y6, Y6
-	VXORPS   Y7, Y7, Y7
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
+	MOVQ   x+8(FP), AX
+	MOVQ   n+16(FP), CX
+	LEAQ   8(SP), DX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
 
 	// 64 elements at a time.
 	CMPQ CX, $+64
@@ -119,11 +127,8 @@ done3:
 	VADDPS     Y1, Y0, Y0
 	MOVQ       out+0(FP), AX
 	VMOVSS     X0, (AX)
-
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP        restore
 
 // func dotAVX2(out *float32, x *float32, y *float32, n int)
 // Requires: AVX, FMA3
@@ -132,18 +137,26 @@ TEXT ·dotAVX2(SB), NOSPLIT, $264-32
 	VSTMXCSR (SP)
 	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
-	MOVQ     x+8(FP), AX
-	MOVQ     y+16(FP), CX
-	MOVQ     n+24(FP), DX
-	LEAQ     8(SP), BX
-	VXORPS   Y0, Y0, Y0
-	VXORPS   Y1, Y1, Y1
-	VXORPS   Y2, Y2, Y2
-	VXORPS   Y3, Y3, Y3
-	VXORPS   Y4, Y4, Y4
-	VXORPS   Y5, Y5, Y5
-	VXORPS   Y6, Y6, Y6
-	VXORPS   Y7, Y7, Y7
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
+	MOVQ   x+8(FP), AX
+	MOVQ   y+16(FP), CX
+	MOVQ   n+24(FP), DX
+	LEAQ   8(SP), BX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
 
 	// 64 elements at a time.
 	CMPQ DX, $+64
@@ -253,11 +266,8 @@ done3:
 	VADDPS     Y1, Y0, Y0
 	MOVQ       out+0(FP), AX
 	VMOVSS     X0, (AX)
-
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP        restore
 
 // func sumSquaresAVX2(out *float32, x *float32, n int)
 // Requires: AVX, FMA3
@@ -266,17 +276,25 @@ TEXT ·sumSquaresAVX2(SB), NOSPLIT, $264-24
 	VSTMXCSR (SP)
 	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
-	MOVQ     x+8(FP), AX
-	MOVQ     n+16(FP), CX
-	LEAQ     8(SP), DX
-	VXORPS   Y0, Y0, Y0
-	VXORPS   Y1, Y1, Y1
-	VXORPS   Y2, Y2, Y2
-	VXORPS   Y3, Y3, Y3
-	VXORPS   Y4, Y4, Y4
-	VXORPS   Y5, Y5, Y5
-	VXORPS   Y6, Y6, Y6
-	VXORPS   Y7, Y7, Y7
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
+	MOVQ   x+8(FP), AX
+	MOVQ   n+16(FP), CX
+	LEAQ   8(SP), DX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
 
 	// 64 elements at a time.
 	CMPQ CX, $+64
@@ -374,11 +392,8 @@ done3:
 	VADDPS     Y1, Y0, Y0
 	MOVQ       out+0(FP), AX
 	VMOVSS     X0, (AX)
-
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP        restore
 
 // func maxAbsAVX2(out *float32, x *float32, n int)
 // Requires: AVX, AVX2
@@ -387,17 +402,25 @@ TEXT ·maxAbsAVX2(SB), NOSPLIT, $264-24
 	VSTMXCSR (SP)
 	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
-	MOVQ     x+8(FP), AX
-	MOVQ     n+16(FP), CX
-	LEAQ     8(SP), DX
-	VXORPS   Y0, Y0, Y0
-	VXORPS   Y1, Y1, Y1
-	VXORPS   Y2, Y2, Y2
-	VXORPS   Y3, Y3, Y3
-	VXORPS   Y4, Y4, Y4
-	VXORPS   Y5, Y5, Y5
-	VXORPS   Y6, Y6, Y6
-	VXORPS   Y7, Y7, Y7
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
+	MOVQ   x+8(FP), AX
+	MOVQ   n+16(FP), CX
+	LEAQ   8(SP), DX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
 
 	// 64 elements at a time.
 	CMPQ CX, $+64
@@ -505,11 +528,8 @@ done3:
 	VPMAXUD    Y1, Y0, Y0
 	MOVQ       out+0(FP), AX
 	VMOVSS     X0, (AX)
-
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP        restore
 
 // func greatestAVX2(out *float32, x *float32, n int)
 // Requires: AVX
@@ -518,25 +538,33 @@ TEXT ·greatestAVX2(SB), NOSPLIT, $264-24
 	VSTMXCSR (SP)
 	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
-	MOVQ     x+8(FP), AX
-	MOVQ     n+16(FP), CX
-	LEAQ     8(SP), DX
-	VXORPS   Y0, Y0, Y0
-	VXORPS   Y0, Y0, Y0
-	VXORPS   Y0, Y0, Y0
-	VXORPS   Y0, Y0, Y0
-	VXORPS   Y0, Y0, Y0
-	VXORPS   Y0, Y0, Y0
-	VXORPS   Y0, Y0, Y0
-	VXORPS   Y0, Y0, Y0
-	VMOVUPS  constantsAVX2<>+96(SB), Y0
-	VMOVUPS  constantsAVX2<>+96(SB), Y1
-	VMOVUPS  constantsAVX2<>+96(SB), Y2
-	VMOVUPS  constantsAVX2<>+96(SB), Y3
-	VMOVUPS  constantsAVX2<>+96(SB), Y4
-	VMOVUPS  constantsAVX2<>+96(SB), Y5
-	VMOVUPS  constantsAVX2<>+96(SB), Y6
-	VMOVUPS  constantsAVX2<>+96(SB), Y7
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
+	MOVQ    x+8(FP), AX
+	MOVQ    n+16(FP), CX
+	LEAQ    8(SP), DX
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y0, Y0, Y0
+	VMOVUPS constantsAVX2<>+96(SB), Y0
+	VMOVUPS constantsAVX2<>+96(SB), Y1
+	VMOVUPS constantsAVX2<>+96(SB), Y2
+	VMOVUPS constantsAVX2<>+96(SB), Y3
+	VMOVUPS constantsAVX2<>+96(SB), Y4
+	VMOVUPS constantsAVX2<>+96(SB), Y5
+	VMOVUPS constantsAVX2<>+96(SB), Y6
+	VMOVUPS constantsAVX2<>+96(SB), Y7
 
 	// 64 elements at a time.
 	CMPQ CX, $+64
@@ -674,19 +702,24 @@ done3:
 	VORPS      Y2, Y0, Y0
 	MOVQ       out+0(FP), AX
 	VMOVSS     X0, (AX)
-
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP        restore
 
 // func expSumAVX2(out *float32, dst *float32, src *float32, n int, top float32)
 // Requires: AVX, AVX2, FMA3
 TEXT ·expSumAVX2(SB), NOSPLIT, $264-36
 	// Flush subnormals to zero.
-	VSTMXCSR     (SP)
-	MOVL         $0x00009fc0, 4(SP)
-	VLDMXCSR     4(SP)
+	VSTMXCSR (SP)
+	MOVL     $0x00009fc0, 4(SP)
+	VLDMXCSR 4(SP)
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
 	VBROADCASTSS top+32(FP), Y0
 	MOVQ         dst+8(FP), AX
 	MOVQ         src+16(FP), CX
@@ -986,19 +1019,24 @@ done8:
 	VADDPS     Y0, Y1, Y1
 	MOVQ       out+0(FP), AX
 	VMOVSS     X1, (AX)
-
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP        restore
 
 // func onlyExpSumAVX2(out *float32, src *float32, n int, top float32)
 // Requires: AVX, AVX2, FMA3
 TEXT ·onlyExpSumAVX2(SB), NOSPLIT, $264-28
 	// Flush subnormals to zero.
-	VSTMXCSR     (SP)
-	MOVL         $0x00009fc0, 4(SP)
-	VLDMXCSR     4(SP)
+	VSTMXCSR (SP)
+	MOVL     $0x00009fc0, 4(SP)
+	VLDMXCSR 4(SP)
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
 	VBROADCASTSS top+24(FP), Y0
 	MOVQ         src+8(FP), AX
 	MOVQ         n+16(FP), CX
@@ -1268,11 +1306,8 @@ done8:
 	VADDPS     Y0, Y1, Y1
 	MOVQ       out+0(FP), AX
 	VMOVSS     X1, (AX)
-
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP        restore
 
 DATA constantsAVX2<>+0(SB)/4, $0xffffffff
 DATA constantsAVX2<>+4(SB)/4, $0xffffffff
@@ -1419,13 +1454,21 @@ TEXT ·sumAVX512(SB), NOSPLIT, $264-24
 	VSTMXCSR (SP)
 	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
-	MOVQ     x+8(FP), AX
-	MOVQ     n+16(FP), CX
-	LEAQ     8(SP), DX
-	VPXORD   Z0, Z0, Z0
-	VPXORD   Z1, Z1, Z1
-	VPXORD   Z2, Z2, Z2
-	VPXORD   Z3, Z3, Z3
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
+	MOVQ   x+8(FP), AX
+	MOVQ   n+16(FP), CX
+	LEAQ   8(SP), DX
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
 
 	// 64 elements at a time.
 	CMPQ CX, $+64
@@ -1504,11 +1547,8 @@ done3:
 	VADDPS     Z1, Z0, Z0
 	MOVQ       out+0(FP), AX
 	VMOVSS     X0, (AX)
-
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP        restore
 
 // func dotAVX512(out *float32, x *float32, y *float32, n int)
 // Requires: AVX, AVX512F, BMI2
@@ -1517,14 +1557,22 @@ TEXT ·dotAVX512(SB), NOSPLIT, $264-32
 	VSTMXCSR (SP)
 	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
-	MOVQ     x+8(FP), AX
-	MOVQ     y+16(FP), CX
-	MOVQ     n+24(FP), DX
-	LEAQ     8(SP), BX
-	VPXORD   Z0, Z0, Z0
-	VPXORD   Z1, Z1, Z1
-	VPXORD   Z2, Z2, Z2
-	VPXORD   Z3, Z3, Z3
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
+	MOVQ   x+8(FP), AX
+	MOVQ   y+16(FP), CX
+	MOVQ   n+24(FP), DX
+	LEAQ   8(SP), BX
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
 
 	// 64 elements at a time.
 	CMPQ DX, $+64
@@ -1611,11 +1659,8 @@ done3:
 	VADDPS     Z1, Z0, Z0
 	MOVQ       out+0(FP), AX
 	VMOVSS     X0, (AX)
-
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP        restore
 
 // func sumSquaresAVX512(out *float32, x *float32, n int)
 // Requires: AVX, AVX512F, BMI2
@@ -1624,13 +1669,21 @@ TEXT ·sumSquaresAVX512(SB), NOSPLIT, $264-24
 	VSTMXCSR (SP)
 	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
-	MOVQ     x+8(FP), AX
-	MOVQ     n+16(FP), CX
-	LEAQ     8(SP), DX
-	VPXORD   Z0, Z0, Z0
-	VPXORD   Z1, Z1, Z1
-	VPXORD   Z2, Z2, Z2
-	VPXORD   Z3, Z3, Z3
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
+	MOVQ   x+8(FP), AX
+	MOVQ   n+16(FP), CX
+	LEAQ   8(SP), DX
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
 
 	// 64 elements at a time.
 	CMPQ CX, $+64
@@ -1709,11 +1762,8 @@ done3:
 	VADDPS     Z1, Z0, Z0
 	MOVQ       out+0(FP), AX
 	VMOVSS     X0, (AX)
-
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP        restore
 
 // func maxAbsAVX512(out *float32, x *float32, n int)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2
@@ -1722,13 +1772,21 @@ TEXT ·maxAbsAVX512(SB), NOSPLIT, $264-24
 	VSTMXCSR (SP)
 	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
-	MOVQ     x+8(FP), AX
-	MOVQ     n+16(FP), CX
-	LEAQ     8(SP), DX
-	VPXORD   Z0, Z0, Z0
-	VPXORD   Z1, Z1, Z1
-	VPXORD   Z2, Z2, Z2
-	VPXORD   Z3, Z3, Z3
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
+	MOVQ   x+8(FP), AX
+	MOVQ   n+16(FP), CX
+	LEAQ   8(SP), DX
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
 
 	// 64 elements at a time.
 	CMPQ CX, $+64
@@ -1819,19 +1877,24 @@ done3:
 	VPMAXUD    Z1, Z0, Z0
 	MOVQ       out+0(FP), AX
 	VMOVSS     X0, (AX)
-
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP        restore
 
 // func greatestAVX512(out *float32, x *float32, n int)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2
 TEXT ·greatestAVX512(SB), NOSPLIT, $264-24
 	// Flush subnormals to zero.
-	VSTMXCSR     (SP)
-	MOVL         $0x00009fc0, 4(SP)
-	VLDMXCSR     4(SP)
+	VSTMXCSR (SP)
+	MOVL     $0x00009fc0, 4(SP)
+	VLDMXCSR 4(SP)
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
 	MOVQ         x+8(FP), AX
 	MOVQ         n+16(FP), CX
 	LEAQ         8(SP), DX
@@ -1947,19 +2010,24 @@ done3:
 	VORPS      Z2, Z0, Z0
 	MOVQ       out+0(FP), AX
 	VMOVSS     X0, (AX)
-
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP        restore
 
 // func expSumAVX512(out *float32, dst *float32, src *float32, n int, top float32)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·expSumAVX512(SB), NOSPLIT, $264-36
 	// Flush subnormals to zero.
-	VSTMXCSR     (SP)
-	MOVL         $0x00009fc0, 4(SP)
-	VLDMXCSR     4(SP)
+	VSTMXCSR (SP)
+	MOVL     $0x00009fc0, 4(SP)
+	VLDMXCSR 4(SP)
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
 	VBROADCASTSS top+32(FP), Z0
 	MOVQ         dst+8(FP), AX
 	MOVQ         src+16(FP), CX
@@ -2278,19 +2346,24 @@ done8:
 	VADDPS     Z0, Z1, Z1
 	MOVQ       out+0(FP), AX
 	VMOVSS     X1, (AX)
-
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP        restore
 
 // func onlyExpSumAVX512(out *float32, src *float32, n int, top float32)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·onlyExpSumAVX512(SB), NOSPLIT, $264-28
 	// Flush subnormals to zero.
-	VSTMXCSR     (SP)
-	MOVL         $0x00009fc0, 4(SP)
-	VLDMXCSR     4(SP)
+	VSTMXCSR (SP)
+	MOVL     $0x00009fc0, 4(SP)
+	VLDMXCSR 4(SP)
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
 	VBROADCASTSS top+24(FP), Z0
 	MOVQ         src+8(FP), AX
 	MOVQ         n+16(FP), CX
@@ -2599,11 +2672,8 @@ done8:
 	VADDPS     Z0, Z1, Z1
 	MOVQ       out+0(FP), AX
 	VMOVSS     X1, (AX)
-
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP        restore
 
 DATA constantsAVX512<>+0(SB)/4, $0x7fffffff
 DATA constantsAVX512<>+4(SB)/4, $0xff800000

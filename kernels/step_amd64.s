@@ -11,9 +11,17 @@ TEXT ·lstmStepsAVX2(SB), NOSPLIT, $8-8
 	VSTMXCSR (SP)
 	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
-	MOVQ     task+0(FP), AX
-	VMOVUPS  constantsAVX2<>+0(SB), Y0
-	VMOVUPS  constantsAVX2<>+32(SB), Y1
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
+	MOVQ    task+0(FP), AX
+	VMOVUPS constantsAVX2<>+0(SB), Y0
+	VMOVUPS constantsAVX2<>+32(SB), Y1
 
 step1:
 	// A step.
@@ -1972,10 +1980,8 @@ done67:
 	JMP   step1
 
 done2:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func lstmStepsTrainAVX2(task *stepTask)
 // Requires: AVX, AVX2, FMA3, MMX+
@@ -1984,9 +1990,17 @@ TEXT ·lstmStepsTrainAVX2(SB), NOSPLIT, $8-8
 	VSTMXCSR (SP)
 	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
-	MOVQ     task+0(FP), AX
-	VMOVUPS  constantsAVX2<>+0(SB), Y0
-	VMOVUPS  constantsAVX2<>+32(SB), Y1
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
+	MOVQ    task+0(FP), AX
+	VMOVUPS constantsAVX2<>+0(SB), Y0
+	VMOVUPS constantsAVX2<>+32(SB), Y1
 
 step1:
 	// A step.
@@ -3853,10 +3867,8 @@ next4:
 	JMP   step1
 
 done2:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func gruStepsAVX2(task *stepTask)
 // Requires: AVX, AVX2, FMA3, MMX+
@@ -3865,11 +3877,19 @@ TEXT ·gruStepsAVX2(SB), NOSPLIT, $8-8
 	VSTMXCSR (SP)
 	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
-	MOVQ     task+0(FP), AX
-	VMOVUPS  constantsAVX2<>+0(SB), Y0
-	VMOVUPS  constantsAVX2<>+32(SB), Y1
-	VMOVUPS  constantsAVX2<>+64(SB), Y2
-	VMOVUPS  constantsAVX2<>+96(SB), Y3
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
+	MOVQ    task+0(FP), AX
+	VMOVUPS constantsAVX2<>+0(SB), Y0
+	VMOVUPS constantsAVX2<>+32(SB), Y1
+	VMOVUPS constantsAVX2<>+64(SB), Y2
+	VMOVUPS constantsAVX2<>+96(SB), Y3
 
 step1:
 	// A step.
@@ -5994,10 +6014,8 @@ done69:
 	JMP   step1
 
 done2:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func gruStepsTrainAVX2(task *stepTask)
 // Requires: AVX, AVX2, FMA3, MMX+
@@ -6006,11 +6024,19 @@ TEXT ·gruStepsTrainAVX2(SB), NOSPLIT, $8-8
 	VSTMXCSR (SP)
 	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
-	MOVQ     task+0(FP), AX
-	VMOVUPS  constantsAVX2<>+0(SB), Y0
-	VMOVUPS  constantsAVX2<>+32(SB), Y1
-	VMOVUPS  constantsAVX2<>+64(SB), Y2
-	VMOVUPS  constantsAVX2<>+96(SB), Y3
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
+	MOVQ    task+0(FP), AX
+	VMOVUPS constantsAVX2<>+0(SB), Y0
+	VMOVUPS constantsAVX2<>+32(SB), Y1
+	VMOVUPS constantsAVX2<>+64(SB), Y2
+	VMOVUPS constantsAVX2<>+96(SB), Y3
 
 step1:
 	// A step.
@@ -7161,10 +7187,8 @@ done49:
 	JMP   step1
 
 done2:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func rnnTanhStepsAVX2(task *stepTask)
 // Requires: AVX, FMA3
@@ -7173,18 +7197,26 @@ TEXT ·rnnTanhStepsAVX2(SB), NOSPLIT, $8-8
 	VSTMXCSR (SP)
 	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
-	MOVQ     task+0(FP), AX
-	VMOVUPS  constantsAVX2<>+0(SB), Y0
-	VMOVUPS  constantsAVX2<>+32(SB), Y0
-	VMOVUPS  constantsAVX2<>+64(SB), Y0
-	VMOVUPS  constantsAVX2<>+96(SB), Y0
-	VMOVUPS  constantsAVX2<>+128(SB), Y0
-	VMOVUPS  constantsAVX2<>+160(SB), Y0
-	VMOVUPS  constantsAVX2<>+192(SB), Y1
-	VMOVUPS  constantsAVX2<>+224(SB), Y2
-	VMOVUPS  constantsAVX2<>+256(SB), Y3
-	VMOVUPS  constantsAVX2<>+288(SB), Y3
-	VMOVUPS  constantsAVX2<>+320(SB), Y4
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
+	MOVQ    task+0(FP), AX
+	VMOVUPS constantsAVX2<>+0(SB), Y0
+	VMOVUPS constantsAVX2<>+32(SB), Y0
+	VMOVUPS constantsAVX2<>+64(SB), Y0
+	VMOVUPS constantsAVX2<>+96(SB), Y0
+	VMOVUPS constantsAVX2<>+128(SB), Y0
+	VMOVUPS constantsAVX2<>+160(SB), Y0
+	VMOVUPS constantsAVX2<>+192(SB), Y1
+	VMOVUPS constantsAVX2<>+224(SB), Y2
+	VMOVUPS constantsAVX2<>+256(SB), Y3
+	VMOVUPS constantsAVX2<>+288(SB), Y3
+	VMOVUPS constantsAVX2<>+320(SB), Y4
 
 step1:
 	// A step.
@@ -7960,10 +7992,8 @@ done61:
 	JMP   step1
 
 done2:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func rnnReLUStepsAVX2(task *stepTask)
 // Requires: AVX, FMA3
@@ -7972,8 +8002,16 @@ TEXT ·rnnReLUStepsAVX2(SB), NOSPLIT, $8-8
 	VSTMXCSR (SP)
 	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
-	MOVQ     task+0(FP), AX
-	VMOVUPS  constantsAVX2<>+864(SB), Y0
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
+	MOVQ    task+0(FP), AX
+	VMOVUPS constantsAVX2<>+864(SB), Y0
 
 step1:
 	// A step.
@@ -8719,10 +8757,8 @@ done61:
 	JMP   step1
 
 done2:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 DATA constantsAVX2<>+0(SB)/4, $0x42200000
 DATA constantsAVX2<>+4(SB)/4, $0x42200000
@@ -8970,9 +9006,17 @@ GLOBL constantsAVX2<>(SB), RODATA|NOPTR, $960
 // Requires: AVX, AVX2, AVX512F, AVX512VL, BMI2, FMA3, MMX+
 TEXT ·lstmStepsAVX512(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
-	VSTMXCSR     (SP)
-	MOVL         $0x00009fc0, 4(SP)
-	VLDMXCSR     4(SP)
+	VSTMXCSR (SP)
+	MOVL     $0x00009fc0, 4(SP)
+	VLDMXCSR 4(SP)
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
 	MOVQ         task+0(FP), AX
 	VBROADCASTSS constantsAVX512<>+0(SB), Z0
 	VBROADCASTSS constantsAVX512<>+4(SB), Z1
@@ -10888,18 +10932,24 @@ done75:
 	JMP   step1
 
 done2:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func lstmStepsTrainAVX512(task *stepTask)
 // Requires: AVX, AVX2, AVX512F, AVX512VL, BMI2, FMA3, MMX+
 TEXT ·lstmStepsTrainAVX512(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
-	VSTMXCSR     (SP)
-	MOVL         $0x00009fc0, 4(SP)
-	VLDMXCSR     4(SP)
+	VSTMXCSR (SP)
+	MOVL     $0x00009fc0, 4(SP)
+	VLDMXCSR 4(SP)
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
 	MOVQ         task+0(FP), AX
 	VBROADCASTSS constantsAVX512<>+0(SB), Z0
 	VBROADCASTSS constantsAVX512<>+4(SB), Z1
@@ -12774,18 +12824,24 @@ next4:
 	JMP   step1
 
 done2:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func gruStepsAVX512(task *stepTask)
 // Requires: AVX, AVX2, AVX512F, AVX512VL, BMI2, FMA3, MMX+
 TEXT ·gruStepsAVX512(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
-	VSTMXCSR     (SP)
-	MOVL         $0x00009fc0, 4(SP)
-	VLDMXCSR     4(SP)
+	VSTMXCSR (SP)
+	MOVL     $0x00009fc0, 4(SP)
+	VLDMXCSR 4(SP)
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
 	MOVQ         task+0(FP), AX
 	VBROADCASTSS constantsAVX512<>+0(SB), Z0
 	VBROADCASTSS constantsAVX512<>+4(SB), Z1
@@ -14814,18 +14870,24 @@ done76:
 	JMP   step1
 
 done2:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func gruStepsTrainAVX512(task *stepTask)
 // Requires: AVX, AVX2, AVX512F, AVX512VL, BMI2, FMA3, MMX+
 TEXT ·gruStepsTrainAVX512(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
-	VSTMXCSR     (SP)
-	MOVL         $0x00009fc0, 4(SP)
-	VLDMXCSR     4(SP)
+	VSTMXCSR (SP)
+	MOVL     $0x00009fc0, 4(SP)
+	VLDMXCSR 4(SP)
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
 	MOVQ         task+0(FP), AX
 	VBROADCASTSS constantsAVX512<>+0(SB), Z0
 	VBROADCASTSS constantsAVX512<>+4(SB), Z1
@@ -15965,18 +16027,24 @@ done58:
 	JMP   step1
 
 done2:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func rnnTanhStepsAVX512(task *stepTask)
 // Requires: AVX, AVX512F, AVX512VL, BMI2, FMA3
 TEXT ·rnnTanhStepsAVX512(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
-	VSTMXCSR     (SP)
-	MOVL         $0x00009fc0, 4(SP)
-	VLDMXCSR     4(SP)
+	VSTMXCSR (SP)
+	MOVL     $0x00009fc0, 4(SP)
+	VLDMXCSR 4(SP)
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
 	MOVQ         task+0(FP), AX
 	VBROADCASTSS constantsAVX512<>+0(SB), Z0
 	VBROADCASTSS constantsAVX512<>+4(SB), Z0
@@ -16725,18 +16793,24 @@ done61:
 	JMP   step1
 
 done2:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func rnnReLUStepsAVX512(task *stepTask)
 // Requires: AVX, AVX512F, AVX512VL, BMI2, FMA3
 TEXT ·rnnReLUStepsAVX512(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
-	VSTMXCSR     (SP)
-	MOVL         $0x00009fc0, 4(SP)
-	VLDMXCSR     4(SP)
+	VSTMXCSR (SP)
+	MOVL     $0x00009fc0, 4(SP)
+	VLDMXCSR 4(SP)
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
 	MOVQ         task+0(FP), AX
 	VBROADCASTSS constantsAVX512<>+108(SB), Z0
 
@@ -17410,10 +17484,8 @@ done61:
 	JMP   step1
 
 done2:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 DATA constantsAVX512<>+0(SB)/4, $0x42200000
 DATA constantsAVX512<>+4(SB)/4, $0xc2200000

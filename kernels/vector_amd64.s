@@ -11,10 +11,18 @@ TEXT ·addAVX2(SB), NOSPLIT, $8-32
 	VSTMXCSR (SP)
 	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
-	MOVQ     dst+0(FP), AX
-	MOVQ     x+8(FP), CX
-	MOVQ     y+16(FP), DX
-	MOVQ     n+24(FP), BX
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ y+16(FP), DX
+	MOVQ n+24(FP), BX
 
 	// 16 elements at a time.
 	CMPQ BX, $+16
@@ -86,10 +94,8 @@ stored7:
 
 stored8:
 done5:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func mulAVX2(dst *float32, x *float32, y *float32, n int)
 // Requires: AVX
@@ -98,10 +104,18 @@ TEXT ·mulAVX2(SB), NOSPLIT, $8-32
 	VSTMXCSR (SP)
 	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
-	MOVQ     dst+0(FP), AX
-	MOVQ     x+8(FP), CX
-	MOVQ     y+16(FP), DX
-	MOVQ     n+24(FP), BX
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ y+16(FP), DX
+	MOVQ n+24(FP), BX
 
 	// 16 elements at a time.
 	CMPQ BX, $+16
@@ -173,18 +187,24 @@ stored7:
 
 stored8:
 done5:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func scaleAVX2(dst *float32, x *float32, n int, alpha float32)
 // Requires: AVX
 TEXT ·scaleAVX2(SB), NOSPLIT, $8-28
 	// Flush subnormals to zero.
-	VSTMXCSR     (SP)
-	MOVL         $0x00009fc0, 4(SP)
-	VLDMXCSR     4(SP)
+	VSTMXCSR (SP)
+	MOVL     $0x00009fc0, 4(SP)
+	VLDMXCSR 4(SP)
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
 	VBROADCASTSS alpha+24(FP), Y0
 	MOVQ         dst+0(FP), AX
 	MOVQ         x+8(FP), CX
@@ -254,18 +274,24 @@ stored7:
 
 stored8:
 done5:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func axpyAVX2(dst *float32, x *float32, n int, alpha float32)
 // Requires: AVX, FMA3
 TEXT ·axpyAVX2(SB), NOSPLIT, $8-28
 	// Flush subnormals to zero.
-	VSTMXCSR     (SP)
-	MOVL         $0x00009fc0, 4(SP)
-	VLDMXCSR     4(SP)
+	VSTMXCSR (SP)
+	MOVL     $0x00009fc0, 4(SP)
+	VLDMXCSR 4(SP)
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
 	VBROADCASTSS alpha+24(FP), Y0
 	MOVQ         dst+0(FP), AX
 	MOVQ         x+8(FP), CX
@@ -339,10 +365,8 @@ stored7:
 
 stored8:
 done5:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func sumRowsAVX2(sum *float32, a *float32, aStride int, rows int, cols int, add int)
 // Requires: AVX
@@ -351,11 +375,19 @@ TEXT ·sumRowsAVX2(SB), NOSPLIT, $8-48
 	VSTMXCSR (SP)
 	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
-	MOVQ     aStride+16(FP), AX
-	SHLQ     $0x02, AX
-	MOVQ     sum+0(FP), BX
-	MOVQ     a+8(FP), SI
-	MOVQ     cols+32(FP), DI
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
+	MOVQ aStride+16(FP), AX
+	SHLQ $0x02, AX
+	MOVQ sum+0(FP), BX
+	MOVQ a+8(FP), SI
+	MOVQ cols+32(FP), DI
 
 	// 32 elements at a time.
 	CMPQ DI, $+32
@@ -496,10 +528,8 @@ stored16:
 
 stored17:
 done11:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func sumRowProductsAVX2(sum *float32, a *float32, b *float32, aStride int, bStride int, rows int, cols int, add int)
 // Requires: AVX, FMA3
@@ -508,14 +538,22 @@ TEXT ·sumRowProductsAVX2(SB), NOSPLIT, $8-64
 	VSTMXCSR (SP)
 	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
-	MOVQ     aStride+24(FP), AX
-	SHLQ     $0x02, AX
-	MOVQ     bStride+32(FP), DX
-	SHLQ     $0x02, DX
-	MOVQ     sum+0(FP), DI
-	MOVQ     a+8(FP), R8
-	MOVQ     b+16(FP), R9
-	MOVQ     cols+48(FP), R10
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
+	MOVQ aStride+24(FP), AX
+	SHLQ $0x02, AX
+	MOVQ bStride+32(FP), DX
+	SHLQ $0x02, DX
+	MOVQ sum+0(FP), DI
+	MOVQ a+8(FP), R8
+	MOVQ b+16(FP), R9
+	MOVQ cols+48(FP), R10
 
 	// 32 elements at a time.
 	CMPQ R10, $+32
@@ -670,10 +708,8 @@ stored16:
 
 stored17:
 done11:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 DATA constantsAVX2<>+0(SB)/4, $0xffffffff
 DATA constantsAVX2<>+4(SB)/4, $0xffffffff
@@ -700,10 +736,18 @@ TEXT ·addAVX512(SB), NOSPLIT, $8-32
 	VSTMXCSR (SP)
 	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
-	MOVQ     dst+0(FP), AX
-	MOVQ     x+8(FP), CX
-	MOVQ     y+16(FP), DX
-	MOVQ     n+24(FP), BX
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ y+16(FP), DX
+	MOVQ n+24(FP), BX
 
 	// 32 elements at a time.
 	CMPQ BX, $+32
@@ -755,10 +799,8 @@ done4:
 	VMOVUPS   Z0, K1, (AX)
 
 done5:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func mulAVX512(dst *float32, x *float32, y *float32, n int)
 // Requires: AVX, AVX512F, BMI2
@@ -767,10 +809,18 @@ TEXT ·mulAVX512(SB), NOSPLIT, $8-32
 	VSTMXCSR (SP)
 	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
-	MOVQ     dst+0(FP), AX
-	MOVQ     x+8(FP), CX
-	MOVQ     y+16(FP), DX
-	MOVQ     n+24(FP), BX
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ y+16(FP), DX
+	MOVQ n+24(FP), BX
 
 	// 32 elements at a time.
 	CMPQ BX, $+32
@@ -822,18 +872,24 @@ done4:
 	VMOVUPS   Z0, K1, (AX)
 
 done5:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func scaleAVX512(dst *float32, x *float32, n int, alpha float32)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·scaleAVX512(SB), NOSPLIT, $8-28
 	// Flush subnormals to zero.
-	VSTMXCSR     (SP)
-	MOVL         $0x00009fc0, 4(SP)
-	VLDMXCSR     4(SP)
+	VSTMXCSR (SP)
+	MOVL     $0x00009fc0, 4(SP)
+	VLDMXCSR 4(SP)
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
 	VBROADCASTSS alpha+24(FP), Z0
 	MOVQ         dst+0(FP), AX
 	MOVQ         x+8(FP), CX
@@ -883,18 +939,24 @@ done4:
 	VMOVUPS   Z0, K1, (AX)
 
 done5:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func axpyAVX512(dst *float32, x *float32, n int, alpha float32)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·axpyAVX512(SB), NOSPLIT, $8-28
 	// Flush subnormals to zero.
-	VSTMXCSR     (SP)
-	MOVL         $0x00009fc0, 4(SP)
-	VLDMXCSR     4(SP)
+	VSTMXCSR (SP)
+	MOVL     $0x00009fc0, 4(SP)
+	VLDMXCSR 4(SP)
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
 	VBROADCASTSS alpha+24(FP), Z0
 	MOVQ         dst+0(FP), AX
 	MOVQ         x+8(FP), CX
@@ -948,10 +1010,8 @@ done4:
 	VMOVUPS     Z2, K1, (AX)
 
 done5:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func sumRowsAVX512(sum *float32, a *float32, aStride int, rows int, cols int, add int)
 // Requires: AVX, AVX512F, BMI2
@@ -960,11 +1020,19 @@ TEXT ·sumRowsAVX512(SB), NOSPLIT, $8-48
 	VSTMXCSR (SP)
 	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
-	MOVQ     aStride+16(FP), AX
-	SHLQ     $0x02, AX
-	MOVQ     sum+0(FP), BX
-	MOVQ     a+8(FP), SI
-	MOVQ     cols+32(FP), DI
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
+	MOVQ aStride+16(FP), AX
+	SHLQ $0x02, AX
+	MOVQ sum+0(FP), BX
+	MOVQ a+8(FP), SI
+	MOVQ cols+32(FP), DI
 
 	// 64 elements at a time.
 	CMPQ DI, $+64
@@ -1085,10 +1153,8 @@ done14:
 	VMOVUPS Z9, K1, (BX)
 
 done11:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func sumRowProductsAVX512(sum *float32, a *float32, b *float32, aStride int, bStride int, rows int, cols int, add int)
 // Requires: AVX, AVX512F, BMI2
@@ -1097,14 +1163,22 @@ TEXT ·sumRowProductsAVX512(SB), NOSPLIT, $8-64
 	VSTMXCSR (SP)
 	MOVL     $0x00009fc0, 4(SP)
 	VLDMXCSR 4(SP)
-	MOVQ     aStride+24(FP), AX
-	SHLQ     $0x02, AX
-	MOVQ     bStride+32(FP), DX
-	SHLQ     $0x02, DX
-	MOVQ     sum+0(FP), DI
-	MOVQ     a+8(FP), R8
-	MOVQ     b+16(FP), R9
-	MOVQ     cols+48(FP), R10
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR (SP)
+	RET
+
+start:
+	MOVQ aStride+24(FP), AX
+	SHLQ $0x02, AX
+	MOVQ bStride+32(FP), DX
+	SHLQ $0x02, DX
+	MOVQ sum+0(FP), DI
+	MOVQ a+8(FP), R8
+	MOVQ b+16(FP), R9
+	MOVQ cols+48(FP), R10
 
 	// 64 elements at a time.
 	CMPQ R10, $+64
@@ -1239,7 +1313,5 @@ done14:
 	VMOVUPS Z13, K1, (DI)
 
 done11:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore

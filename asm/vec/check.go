@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/mmcloughlin/avo/ir"
+	"github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
 )
 
@@ -15,7 +16,15 @@ import (
 func Check(fn *ir.Function) error {
 	avx2 := strings.HasSuffix(fn.Name, "AVX2")
 	var last string
-	for _, i := range fn.Instructions() {
+	restores := false // after the label where the mode is restored
+	for _, n := range fn.Nodes {
+		if l, ok := n.(ir.Label); ok {
+			restores = l == restore
+		}
+		i, ok := n.(*ir.Instruction)
+		if !ok {
+			continue
+		}
 		if avx2 {
 			for _, r := range i.Registers() {
 				p, ok := r.(reg.Physical)
@@ -32,15 +41,11 @@ func Check(fn *ir.Function) error {
 				}
 			}
 		}
-		switch i.Opcode {
-		case "RET":
-			if last != "VZEROUPPER" {
-				return fmt.Errorf("%s: no VZEROUPPER before RET", fn.Name)
-			}
-		case "VLDMXCSR": // touches no vector register
-		default:
-			last = i.Opcode
+		leaves := i.Opcode == "RET" && !restores || i.Opcode == "JMP" && i.Operands[0] == operand.LabelRef(restore)
+		if leaves && last != "VZEROUPPER" {
+			return fmt.Errorf("%s: no VZEROUPPER before %s", fn.Name, i.Opcode)
 		}
+		last = i.Opcode
 	}
 	return nil
 }

@@ -53,8 +53,8 @@
 // # To read the assembly
 //
 // Each function states its Go signature and the features that it needs. It goes
-// on by phases: flags, pointers, constants, loops of falling width, the tail, and
-// back to the caller's flags, each under a comment; those of a body come from its
+// on by phases: flags, pointers, constants, loops of falling width and the tail, each
+// under a comment, and ends near its beginning, where the caller's flags come back; those of a body come from its
 // calls of Comment, joined where the order of instructions mixes them. Virtual
 // registers have become the lowest that are free, so names say nothing across
 // phases. On arm64 what Go's assembler cannot spell is a WORD with the instruction
