@@ -8,14 +8,14 @@
 // Requires: AVX, AVX2, FMA3
 TEXT ·tanhAVX2(SB), NOSPLIT, $8-24
 	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     $0x00009fc0, 4(SP)
-	VLDMXCSR 4(SP)
+	VSTMXCSR 4(SP)
+	MOVL     $0x00009fc0, (SP)
+	VLDMXCSR (SP)
 	JMP      start
 
 restore:
 	// As it was.
-	VLDMXCSR (SP)
+	VLDMXCSR 4(SP)
 	RET
 
 start:
@@ -205,14 +205,14 @@ done5:
 // Requires: AVX, AVX2, FMA3
 TEXT ·sigmoidAVX2(SB), NOSPLIT, $8-24
 	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     $0x00009fc0, 4(SP)
-	VLDMXCSR 4(SP)
+	VSTMXCSR 4(SP)
+	MOVL     $0x00009fc0, (SP)
+	VLDMXCSR (SP)
 	JMP      start
 
 restore:
 	// As it was.
-	VLDMXCSR (SP)
+	VLDMXCSR 4(SP)
 	RET
 
 start:
@@ -382,14 +382,14 @@ done5:
 // Requires: AVX, AVX2, FMA3
 TEXT ·expAVX2(SB), NOSPLIT, $8-24
 	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     $0x00009fc0, 4(SP)
-	VLDMXCSR 4(SP)
+	VSTMXCSR 4(SP)
+	MOVL     $0x00009fc0, (SP)
+	VLDMXCSR (SP)
 	JMP      start
 
 restore:
 	// As it was.
-	VLDMXCSR (SP)
+	VLDMXCSR 4(SP)
 	RET
 
 start:
@@ -816,14 +816,14 @@ GLOBL constantsAVX2<>(SB), RODATA|NOPTR, $960
 // Requires: AVX, AVX2, AVX512DQ, AVX512F, AVX512VL, BMI2, FMA3
 TEXT ·tanhAVX512(SB), NOSPLIT, $8-24
 	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     $0x00009fc0, 4(SP)
-	VLDMXCSR 4(SP)
+	VSTMXCSR 4(SP)
+	MOVL     $0x00009fc0, (SP)
+	VLDMXCSR (SP)
 	JMP      start
 
 restore:
 	// As it was.
-	VLDMXCSR (SP)
+	VLDMXCSR 4(SP)
 	RET
 
 start:
@@ -1040,14 +1040,14 @@ done5:
 // Requires: AVX, AVX2, AVX512F, AVX512VL, BMI2, FMA3
 TEXT ·sigmoidAVX512(SB), NOSPLIT, $8-24
 	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     $0x00009fc0, 4(SP)
-	VLDMXCSR 4(SP)
+	VSTMXCSR 4(SP)
+	MOVL     $0x00009fc0, (SP)
+	VLDMXCSR (SP)
 	JMP      start
 
 restore:
 	// As it was.
-	VLDMXCSR (SP)
+	VLDMXCSR 4(SP)
 	RET
 
 start:
@@ -1240,14 +1240,14 @@ done5:
 // Requires: AVX, AVX2, AVX512F, AVX512VL, BMI2, FMA3
 TEXT ·expAVX512(SB), NOSPLIT, $8-24
 	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     $0x00009fc0, 4(SP)
-	VLDMXCSR 4(SP)
+	VSTMXCSR 4(SP)
+	MOVL     $0x00009fc0, (SP)
+	VLDMXCSR (SP)
 	JMP      start
 
 restore:
 	// As it was.
-	VLDMXCSR (SP)
+	VLDMXCSR 4(SP)
 	RET
 
 start:

@@ -8,14 +8,14 @@
 // Requires: AVX, FMA3
 TEXT ·rnnTanhForwardAVX2(SB), NOSPLIT, $8-48
 	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     $0x00009fc0, 4(SP)
-	VLDMXCSR 4(SP)
+	VSTMXCSR 4(SP)
+	MOVL     $0x00009fc0, (SP)
+	VLDMXCSR (SP)
 	JMP      start
 
 restore:
 	// As it was.
-	VLDMXCSR (SP)
+	VLDMXCSR 4(SP)
 	RET
 
 start:
@@ -141,14 +141,14 @@ done2:
 // Requires: AVX
 TEXT ·rnnReLUForwardAVX2(SB), NOSPLIT, $8-48
 	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     $0x00009fc0, 4(SP)
-	VLDMXCSR 4(SP)
+	VSTMXCSR 4(SP)
+	MOVL     $0x00009fc0, (SP)
+	VLDMXCSR (SP)
 	JMP      start
 
 restore:
 	// As it was.
-	VLDMXCSR (SP)
+	VLDMXCSR 4(SP)
 	RET
 
 start:
@@ -234,14 +234,14 @@ done2:
 // Requires: AVX, FMA3
 TEXT ·rnnTanhBackwardAVX2(SB), NOSPLIT, $8-64
 	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     $0x00009fc0, 4(SP)
-	VLDMXCSR 4(SP)
+	VSTMXCSR 4(SP)
+	MOVL     $0x00009fc0, (SP)
+	VLDMXCSR (SP)
 	JMP      start
 
 restore:
 	// As it was.
-	VLDMXCSR (SP)
+	VLDMXCSR 4(SP)
 	RET
 
 start:
@@ -336,14 +336,14 @@ done2:
 // Requires: AVX
 TEXT ·rnnReLUBackwardAVX2(SB), NOSPLIT, $8-64
 	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     $0x00009fc0, 4(SP)
-	VLDMXCSR 4(SP)
+	VSTMXCSR 4(SP)
+	MOVL     $0x00009fc0, (SP)
+	VLDMXCSR (SP)
 	JMP      start
 
 restore:
 	// As it was.
-	VLDMXCSR (SP)
+	VLDMXCSR 4(SP)
 	RET
 
 start:
@@ -440,14 +440,14 @@ done2:
 // Requires: AVX, AVX2, FMA3
 TEXT ·lstmForwardAVX2(SB), NOSPLIT, $8-80
 	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     $0x00009fc0, 4(SP)
-	VLDMXCSR 4(SP)
+	VSTMXCSR 4(SP)
+	MOVL     $0x00009fc0, (SP)
+	VLDMXCSR (SP)
 	JMP      start
 
 restore:
 	// As it was.
-	VLDMXCSR (SP)
+	VLDMXCSR 4(SP)
 	RET
 
 start:
@@ -1159,14 +1159,14 @@ done2:
 // Requires: AVX, AVX2, FMA3
 TEXT ·lstmForwardTrainAVX2(SB), NOSPLIT, $8-80
 	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     $0x00009fc0, 4(SP)
-	VLDMXCSR 4(SP)
+	VSTMXCSR 4(SP)
+	MOVL     $0x00009fc0, (SP)
+	VLDMXCSR (SP)
 	JMP      start
 
 restore:
 	// As it was.
-	VLDMXCSR (SP)
+	VLDMXCSR 4(SP)
 	RET
 
 start:
@@ -2026,14 +2026,14 @@ done2:
 // Requires: AVX, AVX2, FMA3
 TEXT ·lstmPeepholeForwardAVX2(SB), NOSPLIT, $8-96
 	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     $0x00009fc0, 4(SP)
-	VLDMXCSR 4(SP)
+	VSTMXCSR 4(SP)
+	MOVL     $0x00009fc0, (SP)
+	VLDMXCSR (SP)
 	JMP      start
 
 restore:
 	// As it was.
-	VLDMXCSR (SP)
+	VLDMXCSR 4(SP)
 	RET
 
 start:
@@ -2791,14 +2791,14 @@ done2:
 // Requires: AVX, AVX2, FMA3
 TEXT ·lstmPeepholeForwardTrainAVX2(SB), NOSPLIT, $8-96
 	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     $0x00009fc0, 4(SP)
-	VLDMXCSR 4(SP)
+	VSTMXCSR 4(SP)
+	MOVL     $0x00009fc0, (SP)
+	VLDMXCSR (SP)
 	JMP      start
 
 restore:
 	// As it was.
-	VLDMXCSR (SP)
+	VLDMXCSR 4(SP)
 	RET
 
 start:
@@ -3703,14 +3703,14 @@ done2:
 // Requires: AVX, FMA3
 TEXT ·lstmBackwardAVX2(SB), NOSPLIT, $8-112
 	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     $0x00009fc0, 4(SP)
-	VLDMXCSR 4(SP)
+	VSTMXCSR 4(SP)
+	MOVL     $0x00009fc0, (SP)
+	VLDMXCSR (SP)
 	JMP      start
 
 restore:
 	// As it was.
-	VLDMXCSR (SP)
+	VLDMXCSR 4(SP)
 	RET
 
 start:
@@ -4044,14 +4044,14 @@ done2:
 // Requires: AVX, FMA3
 TEXT ·lstmPeepholeBackwardAVX2(SB), NOSPLIT, $8-128
 	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     $0x00009fc0, 4(SP)
-	VLDMXCSR 4(SP)
+	VSTMXCSR 4(SP)
+	MOVL     $0x00009fc0, (SP)
+	VLDMXCSR (SP)
 	JMP      start
 
 restore:
 	// As it was.
-	VLDMXCSR (SP)
+	VLDMXCSR 4(SP)
 	RET
 
 start:
@@ -4418,14 +4418,14 @@ done2:
 // Requires: AVX, AVX2, FMA3
 TEXT ·gruForwardAVX2(SB), NOSPLIT, $8-80
 	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     $0x00009fc0, 4(SP)
-	VLDMXCSR 4(SP)
+	VSTMXCSR 4(SP)
+	MOVL     $0x00009fc0, (SP)
+	VLDMXCSR (SP)
 	JMP      start
 
 restore:
 	// As it was.
-	VLDMXCSR (SP)
+	VLDMXCSR 4(SP)
 	RET
 
 start:
@@ -4944,14 +4944,14 @@ done2:
 // Requires: AVX, AVX2, FMA3
 TEXT ·gruForwardTrainAVX2(SB), NOSPLIT, $8-80
 	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     $0x00009fc0, 4(SP)
-	VLDMXCSR 4(SP)
+	VSTMXCSR 4(SP)
+	MOVL     $0x00009fc0, (SP)
+	VLDMXCSR (SP)
 	JMP      start
 
 restore:
 	// As it was.
-	VLDMXCSR (SP)
+	VLDMXCSR 4(SP)
 	RET
 
 start:
@@ -5549,14 +5549,14 @@ done2:
 // Requires: AVX, FMA3
 TEXT ·gruBackwardAVX2(SB), NOSPLIT, $8-96
 	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     $0x00009fc0, 4(SP)
-	VLDMXCSR 4(SP)
+	VSTMXCSR 4(SP)
+	MOVL     $0x00009fc0, (SP)
+	VLDMXCSR (SP)
 	JMP      start
 
 restore:
 	// As it was.
-	VLDMXCSR (SP)
+	VLDMXCSR 4(SP)
 	RET
 
 start:
@@ -5908,14 +5908,14 @@ done2:
 // Requires: AVX, FMA3
 TEXT ·mulAddRowsAVX2(SB), NOSPLIT, $8-64
 	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     $0x00009fc0, 4(SP)
-	VLDMXCSR 4(SP)
+	VSTMXCSR 4(SP)
+	MOVL     $0x00009fc0, (SP)
+	VLDMXCSR (SP)
 	JMP      start
 
 restore:
 	// As it was.
-	VLDMXCSR (SP)
+	VLDMXCSR 4(SP)
 	RET
 
 start:
@@ -6031,14 +6031,14 @@ done2:
 // Requires: AVX, FMA3
 TEXT ·lstmPeepholeSumsAVX2(SB), NOSPLIT, $8-80
 	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     $0x00009fc0, 4(SP)
-	VLDMXCSR 4(SP)
+	VSTMXCSR 4(SP)
+	MOVL     $0x00009fc0, (SP)
+	VLDMXCSR (SP)
 	JMP      start
 
 restore:
 	// As it was.
-	VLDMXCSR (SP)
+	VLDMXCSR 4(SP)
 	RET
 
 start:
@@ -6301,14 +6301,14 @@ done12:
 // Requires: AVX, AVX2, FMA3
 TEXT ·lstmCellForwardAVX2(SB), NOSPLIT, $8-80
 	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     $0x00009fc0, 4(SP)
-	VLDMXCSR 4(SP)
+	VSTMXCSR 4(SP)
+	MOVL     $0x00009fc0, (SP)
+	VLDMXCSR (SP)
 	JMP      start
 
 restore:
 	// As it was.
-	VLDMXCSR (SP)
+	VLDMXCSR 4(SP)
 	RET
 
 start:
@@ -6700,14 +6700,14 @@ done2:
 // Requires: AVX, AVX2, FMA3
 TEXT ·lstmOutputForwardAVX2(SB), NOSPLIT, $8-96
 	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     $0x00009fc0, 4(SP)
-	VLDMXCSR 4(SP)
+	VSTMXCSR 4(SP)
+	MOVL     $0x00009fc0, (SP)
+	VLDMXCSR (SP)
 	JMP      start
 
 restore:
 	// As it was.
-	VLDMXCSR (SP)
+	VLDMXCSR 4(SP)
 	RET
 
 start:
@@ -6982,14 +6982,14 @@ done2:
 // Requires: AVX, FMA3
 TEXT ·lstmOutputBackwardAVX2(SB), NOSPLIT, $8-112
 	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     $0x00009fc0, 4(SP)
-	VLDMXCSR 4(SP)
+	VSTMXCSR 4(SP)
+	MOVL     $0x00009fc0, (SP)
+	VLDMXCSR (SP)
 	JMP      start
 
 restore:
 	// As it was.
-	VLDMXCSR (SP)
+	VLDMXCSR 4(SP)
 	RET
 
 start:
@@ -7214,14 +7214,14 @@ done2:
 // Requires: AVX, FMA3
 TEXT ·lstmCellBackwardAVX2(SB), NOSPLIT, $8-80
 	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     $0x00009fc0, 4(SP)
-	VLDMXCSR 4(SP)
+	VSTMXCSR 4(SP)
+	MOVL     $0x00009fc0, (SP)
+	VLDMXCSR (SP)
 	JMP      start
 
 restore:
 	// As it was.
-	VLDMXCSR (SP)
+	VLDMXCSR 4(SP)
 	RET
 
 start:
@@ -7494,14 +7494,14 @@ done2:
 // Requires: AVX
 TEXT ·unpackGatesAVX2(SB), NOSPLIT, $8-96
 	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     $0x00009fc0, 4(SP)
-	VLDMXCSR 4(SP)
+	VSTMXCSR 4(SP)
+	MOVL     $0x00009fc0, (SP)
+	VLDMXCSR (SP)
 	JMP      start
 
 restore:
 	// As it was.
-	VLDMXCSR (SP)
+	VLDMXCSR 4(SP)
 	RET
 
 start:
@@ -7704,14 +7704,14 @@ done2:
 // Requires: AVX
 TEXT ·packGatesAVX2(SB), NOSPLIT, $8-96
 	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     $0x00009fc0, 4(SP)
-	VLDMXCSR 4(SP)
+	VSTMXCSR 4(SP)
+	MOVL     $0x00009fc0, (SP)
+	VLDMXCSR (SP)
 	JMP      start
 
 restore:
 	// As it was.
-	VLDMXCSR (SP)
+	VLDMXCSR 4(SP)
 	RET
 
 start:
@@ -8156,14 +8156,14 @@ GLOBL constantsAVX2<>(SB), RODATA|NOPTR, $960
 // Requires: AVX, AVX512F, BMI2
 TEXT ·rnnTanhForwardAVX512(SB), NOSPLIT, $8-48
 	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     $0x00009fc0, 4(SP)
-	VLDMXCSR 4(SP)
+	VSTMXCSR 4(SP)
+	MOVL     $0x00009fc0, (SP)
+	VLDMXCSR (SP)
 	JMP      start
 
 restore:
 	// As it was.
-	VLDMXCSR (SP)
+	VLDMXCSR 4(SP)
 	RET
 
 start:
@@ -8274,14 +8274,14 @@ done2:
 // Requires: AVX, AVX512F, BMI2
 TEXT ·rnnReLUForwardAVX512(SB), NOSPLIT, $8-48
 	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     $0x00009fc0, 4(SP)
-	VLDMXCSR 4(SP)
+	VSTMXCSR 4(SP)
+	MOVL     $0x00009fc0, (SP)
+	VLDMXCSR (SP)
 	JMP      start
 
 restore:
 	// As it was.
-	VLDMXCSR (SP)
+	VLDMXCSR 4(SP)
 	RET
 
 start:
@@ -8349,14 +8349,14 @@ done2:
 // Requires: AVX, AVX512F, BMI2
 TEXT ·rnnTanhBackwardAVX512(SB), NOSPLIT, $8-64
 	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     $0x00009fc0, 4(SP)
-	VLDMXCSR 4(SP)
+	VSTMXCSR 4(SP)
+	MOVL     $0x00009fc0, (SP)
+	VLDMXCSR (SP)
 	JMP      start
 
 restore:
 	// As it was.
-	VLDMXCSR (SP)
+	VLDMXCSR 4(SP)
 	RET
 
 start:
@@ -8431,14 +8431,14 @@ done2:
 // Requires: AVX, AVX512F, BMI2
 TEXT ·rnnReLUBackwardAVX512(SB), NOSPLIT, $8-64
 	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     $0x00009fc0, 4(SP)
-	VLDMXCSR 4(SP)
+	VSTMXCSR 4(SP)
+	MOVL     $0x00009fc0, (SP)
+	VLDMXCSR (SP)
 	JMP      start
 
 restore:
 	// As it was.
-	VLDMXCSR (SP)
+	VLDMXCSR 4(SP)
 	RET
 
 start:
@@ -8517,14 +8517,14 @@ done2:
 // Requires: AVX, AVX512F, BMI2
 TEXT ·lstmForwardAVX512(SB), NOSPLIT, $8-80
 	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     $0x00009fc0, 4(SP)
-	VLDMXCSR 4(SP)
+	VSTMXCSR 4(SP)
+	MOVL     $0x00009fc0, (SP)
+	VLDMXCSR (SP)
 	JMP      start
 
 restore:
 	// As it was.
-	VLDMXCSR (SP)
+	VLDMXCSR 4(SP)
 	RET
 
 start:
@@ -8954,14 +8954,14 @@ done2:
 // Requires: AVX, AVX512F, BMI2
 TEXT ·lstmForwardTrainAVX512(SB), NOSPLIT, $8-80
 	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     $0x00009fc0, 4(SP)
-	VLDMXCSR 4(SP)
+	VSTMXCSR 4(SP)
+	MOVL     $0x00009fc0, (SP)
+	VLDMXCSR (SP)
 	JMP      start
 
 restore:
 	// As it was.
-	VLDMXCSR (SP)
+	VLDMXCSR 4(SP)
 	RET
 
 start:
@@ -9427,14 +9427,14 @@ done2:
 // Requires: AVX, AVX512F, BMI2
 TEXT ·lstmPeepholeForwardAVX512(SB), NOSPLIT, $8-96
 	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     $0x00009fc0, 4(SP)
-	VLDMXCSR 4(SP)
+	VSTMXCSR 4(SP)
+	MOVL     $0x00009fc0, (SP)
+	VLDMXCSR (SP)
 	JMP      start
 
 restore:
 	// As it was.
-	VLDMXCSR (SP)
+	VLDMXCSR 4(SP)
 	RET
 
 start:
@@ -9891,14 +9891,14 @@ done2:
 // Requires: AVX, AVX512F, BMI2
 TEXT ·lstmPeepholeForwardTrainAVX512(SB), NOSPLIT, $8-96
 	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     $0x00009fc0, 4(SP)
-	VLDMXCSR 4(SP)
+	VSTMXCSR 4(SP)
+	MOVL     $0x00009fc0, (SP)
+	VLDMXCSR (SP)
 	JMP      start
 
 restore:
 	// As it was.
-	VLDMXCSR (SP)
+	VLDMXCSR 4(SP)
 	RET
 
 start:
@@ -10391,14 +10391,14 @@ done2:
 // Requires: AVX, AVX512F, BMI2
 TEXT ·lstmBackwardAVX512(SB), NOSPLIT, $8-112
 	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     $0x00009fc0, 4(SP)
-	VLDMXCSR 4(SP)
+	VSTMXCSR 4(SP)
+	MOVL     $0x00009fc0, (SP)
+	VLDMXCSR (SP)
 	JMP      start
 
 restore:
 	// As it was.
-	VLDMXCSR (SP)
+	VLDMXCSR 4(SP)
 	RET
 
 start:
@@ -10552,14 +10552,14 @@ done2:
 // Requires: AVX, AVX512F, BMI2
 TEXT ·lstmPeepholeBackwardAVX512(SB), NOSPLIT, $8-128
 	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     $0x00009fc0, 4(SP)
-	VLDMXCSR 4(SP)
+	VSTMXCSR 4(SP)
+	MOVL     $0x00009fc0, (SP)
+	VLDMXCSR (SP)
 	JMP      start
 
 restore:
 	// As it was.
-	VLDMXCSR (SP)
+	VLDMXCSR 4(SP)
 	RET
 
 start:
@@ -10733,14 +10733,14 @@ done2:
 // Requires: AVX, AVX512F, BMI2
 TEXT ·gruForwardAVX512(SB), NOSPLIT, $8-80
 	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     $0x00009fc0, 4(SP)
-	VLDMXCSR 4(SP)
+	VSTMXCSR 4(SP)
+	MOVL     $0x00009fc0, (SP)
+	VLDMXCSR (SP)
 	JMP      start
 
 restore:
 	// As it was.
-	VLDMXCSR (SP)
+	VLDMXCSR 4(SP)
 	RET
 
 start:
@@ -11070,14 +11070,14 @@ done2:
 // Requires: AVX, AVX512F, BMI2
 TEXT ·gruForwardTrainAVX512(SB), NOSPLIT, $8-80
 	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     $0x00009fc0, 4(SP)
-	VLDMXCSR 4(SP)
+	VSTMXCSR 4(SP)
+	MOVL     $0x00009fc0, (SP)
+	VLDMXCSR (SP)
 	JMP      start
 
 restore:
 	// As it was.
-	VLDMXCSR (SP)
+	VLDMXCSR 4(SP)
 	RET
 
 start:
@@ -11416,14 +11416,14 @@ done2:
 // Requires: AVX, AVX512F, BMI2
 TEXT ·gruBackwardAVX512(SB), NOSPLIT, $8-96
 	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     $0x00009fc0, 4(SP)
-	VLDMXCSR 4(SP)
+	VSTMXCSR 4(SP)
+	MOVL     $0x00009fc0, (SP)
+	VLDMXCSR (SP)
 	JMP      start
 
 restore:
 	// As it was.
-	VLDMXCSR (SP)
+	VLDMXCSR 4(SP)
 	RET
 
 start:
@@ -11564,14 +11564,14 @@ done2:
 // Requires: AVX, AVX512F, BMI2
 TEXT ·mulAddRowsAVX512(SB), NOSPLIT, $8-64
 	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     $0x00009fc0, 4(SP)
-	VLDMXCSR 4(SP)
+	VSTMXCSR 4(SP)
+	MOVL     $0x00009fc0, (SP)
+	VLDMXCSR (SP)
 	JMP      start
 
 restore:
 	// As it was.
-	VLDMXCSR (SP)
+	VLDMXCSR 4(SP)
 	RET
 
 start:
@@ -11667,14 +11667,14 @@ done2:
 // Requires: AVX, AVX512F, BMI2
 TEXT ·lstmPeepholeSumsAVX512(SB), NOSPLIT, $8-80
 	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     $0x00009fc0, 4(SP)
-	VLDMXCSR 4(SP)
+	VSTMXCSR 4(SP)
+	MOVL     $0x00009fc0, (SP)
+	VLDMXCSR (SP)
 	JMP      start
 
 restore:
 	// As it was.
-	VLDMXCSR (SP)
+	VLDMXCSR 4(SP)
 	RET
 
 start:
@@ -11809,14 +11809,14 @@ done6:
 // Requires: AVX, AVX512F, BMI2
 TEXT ·lstmCellForwardAVX512(SB), NOSPLIT, $8-80
 	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     $0x00009fc0, 4(SP)
-	VLDMXCSR 4(SP)
+	VSTMXCSR 4(SP)
+	MOVL     $0x00009fc0, (SP)
+	VLDMXCSR (SP)
 	JMP      start
 
 restore:
 	// As it was.
-	VLDMXCSR (SP)
+	VLDMXCSR 4(SP)
 	RET
 
 start:
@@ -12072,14 +12072,14 @@ done2:
 // Requires: AVX, AVX512F, BMI2
 TEXT ·lstmOutputForwardAVX512(SB), NOSPLIT, $8-96
 	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     $0x00009fc0, 4(SP)
-	VLDMXCSR 4(SP)
+	VSTMXCSR 4(SP)
+	MOVL     $0x00009fc0, (SP)
+	VLDMXCSR (SP)
 	JMP      start
 
 restore:
 	// As it was.
-	VLDMXCSR (SP)
+	VLDMXCSR 4(SP)
 	RET
 
 start:
@@ -12270,14 +12270,14 @@ done2:
 // Requires: AVX, AVX512F, BMI2
 TEXT ·lstmOutputBackwardAVX512(SB), NOSPLIT, $8-112
 	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     $0x00009fc0, 4(SP)
-	VLDMXCSR 4(SP)
+	VSTMXCSR 4(SP)
+	MOVL     $0x00009fc0, (SP)
+	VLDMXCSR (SP)
 	JMP      start
 
 restore:
 	// As it was.
-	VLDMXCSR (SP)
+	VLDMXCSR 4(SP)
 	RET
 
 start:
@@ -12395,14 +12395,14 @@ done2:
 // Requires: AVX, AVX512F, BMI2
 TEXT ·lstmCellBackwardAVX512(SB), NOSPLIT, $8-80
 	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     $0x00009fc0, 4(SP)
-	VLDMXCSR 4(SP)
+	VSTMXCSR 4(SP)
+	MOVL     $0x00009fc0, (SP)
+	VLDMXCSR (SP)
 	JMP      start
 
 restore:
 	// As it was.
-	VLDMXCSR (SP)
+	VLDMXCSR 4(SP)
 	RET
 
 start:
@@ -12529,14 +12529,14 @@ done2:
 // Requires: AVX, AVX512F, BMI2
 TEXT ·unpackGatesAVX512(SB), NOSPLIT, $8-96
 	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     $0x00009fc0, 4(SP)
-	VLDMXCSR 4(SP)
+	VSTMXCSR 4(SP)
+	MOVL     $0x00009fc0, (SP)
+	VLDMXCSR (SP)
 	JMP      start
 
 restore:
 	// As it was.
-	VLDMXCSR (SP)
+	VLDMXCSR 4(SP)
 	RET
 
 start:
@@ -12630,14 +12630,14 @@ done2:
 // Requires: AVX, AVX512F, BMI2
 TEXT ·packGatesAVX512(SB), NOSPLIT, $8-96
 	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     $0x00009fc0, 4(SP)
-	VLDMXCSR 4(SP)
+	VSTMXCSR 4(SP)
+	MOVL     $0x00009fc0, (SP)
+	VLDMXCSR (SP)
 	JMP      start
 
 restore:
 	// As it was.
-	VLDMXCSR (SP)
+	VLDMXCSR 4(SP)
 	RET
 
 start:

@@ -8,14 +8,14 @@
 // Requires: AVX, FMA3
 TEXT ·squaresAroundAVX2(SB), NOSPLIT, $264-28
 	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     $0x00009fc0, 4(SP)
-	VLDMXCSR 4(SP)
+	VSTMXCSR 4(SP)
+	MOVL     $0x00009fc0, (SP)
+	VLDMXCSR (SP)
 	JMP      start
 
 restore:
 	// As it was.
-	VLDMXCSR (SP)
+	VLDMXCSR 4(SP)
 	RET
 
 start:
@@ -145,14 +145,14 @@ done3:
 // Requires: AVX, FMA3
 TEXT ·dot3AVX2(SB), NOSPLIT, $264-40
 	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     $0x00009fc0, 4(SP)
-	VLDMXCSR 4(SP)
+	VSTMXCSR 4(SP)
+	MOVL     $0x00009fc0, (SP)
+	VLDMXCSR (SP)
 	JMP      start
 
 restore:
 	// As it was.
-	VLDMXCSR (SP)
+	VLDMXCSR 4(SP)
 	RET
 
 start:
@@ -307,14 +307,14 @@ done3:
 // Requires: AVX, FMA3
 TEXT ·layerNormAVX2(SB), NOSPLIT, $8-56
 	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     $0x00009fc0, 4(SP)
-	VLDMXCSR 4(SP)
+	VSTMXCSR 4(SP)
+	MOVL     $0x00009fc0, (SP)
+	VLDMXCSR (SP)
 	JMP      start
 
 restore:
 	// As it was.
-	VLDMXCSR (SP)
+	VLDMXCSR 4(SP)
 	RET
 
 start:
@@ -444,14 +444,14 @@ done5:
 // Requires: AVX, FMA3
 TEXT ·layerNormBackwardAVX2(SB), NOSPLIT, $8-52
 	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     $0x00009fc0, 4(SP)
-	VLDMXCSR 4(SP)
+	VSTMXCSR 4(SP)
+	MOVL     $0x00009fc0, (SP)
+	VLDMXCSR (SP)
 	JMP      start
 
 restore:
 	// As it was.
-	VLDMXCSR (SP)
+	VLDMXCSR 4(SP)
 	RET
 
 start:
@@ -577,14 +577,14 @@ GLOBL constantsAVX2<>(SB), RODATA|NOPTR, $64
 // Requires: AVX, AVX512F, BMI2
 TEXT ·squaresAroundAVX512(SB), NOSPLIT, $264-28
 	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     $0x00009fc0, 4(SP)
-	VLDMXCSR 4(SP)
+	VSTMXCSR 4(SP)
+	MOVL     $0x00009fc0, (SP)
+	VLDMXCSR (SP)
 	JMP      start
 
 restore:
 	// As it was.
-	VLDMXCSR (SP)
+	VLDMXCSR 4(SP)
 	RET
 
 start:
@@ -687,14 +687,14 @@ done3:
 // Requires: AVX, AVX512F, BMI2
 TEXT ·dot3AVX512(SB), NOSPLIT, $264-40
 	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     $0x00009fc0, 4(SP)
-	VLDMXCSR 4(SP)
+	VSTMXCSR 4(SP)
+	MOVL     $0x00009fc0, (SP)
+	VLDMXCSR (SP)
 	JMP      start
 
 restore:
 	// As it was.
-	VLDMXCSR (SP)
+	VLDMXCSR 4(SP)
 	RET
 
 start:
@@ -814,14 +814,14 @@ done3:
 // Requires: AVX, AVX512F, BMI2
 TEXT ·layerNormAVX512(SB), NOSPLIT, $8-56
 	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     $0x00009fc0, 4(SP)
-	VLDMXCSR 4(SP)
+	VSTMXCSR 4(SP)
+	MOVL     $0x00009fc0, (SP)
+	VLDMXCSR (SP)
 	JMP      start
 
 restore:
 	// As it was.
-	VLDMXCSR (SP)
+	VLDMXCSR 4(SP)
 	RET
 
 start:
@@ -911,14 +911,14 @@ done5:
 // Requires: AVX, AVX512F, BMI2
 TEXT ·layerNormBackwardAVX512(SB), NOSPLIT, $8-52
 	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     $0x00009fc0, 4(SP)
-	VLDMXCSR 4(SP)
+	VSTMXCSR 4(SP)
+	MOVL     $0x00009fc0, (SP)
+	VLDMXCSR (SP)
 	JMP      start
 
 restore:
 	// As it was.
-	VLDMXCSR (SP)
+	VLDMXCSR 4(SP)
 	RET
 
 start:

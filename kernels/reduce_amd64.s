@@ -8,14 +8,14 @@
 // Requires: AVX
 TEXT ·sumAVX2(SB), NOSPLIT, $264-24
 	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     $0x00009fc0, 4(SP)
-	VLDMXCSR 4(SP)
+	VSTMXCSR 4(SP)
+	MOVL     $0x00009fc0, (SP)
+	VLDMXCSR (SP)
 	JMP      start
 
 restore:
 	// As it was.
-	VLDMXCSR (SP)
+	VLDMXCSR 4(SP)
 	RET
 
 start:
@@ -134,14 +134,14 @@ done3:
 // Requires: AVX, FMA3
 TEXT ·dotAVX2(SB), NOSPLIT, $264-32
 	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     $0x00009fc0, 4(SP)
-	VLDMXCSR 4(SP)
+	VSTMXCSR 4(SP)
+	MOVL     $0x00009fc0, (SP)
+	VLDMXCSR (SP)
 	JMP      start
 
 restore:
 	// As it was.
-	VLDMXCSR (SP)
+	VLDMXCSR 4(SP)
 	RET
 
 start:
@@ -273,14 +273,14 @@ done3:
 // Requires: AVX, FMA3
 TEXT ·sumSquaresAVX2(SB), NOSPLIT, $264-24
 	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     $0x00009fc0, 4(SP)
-	VLDMXCSR 4(SP)
+	VSTMXCSR 4(SP)
+	MOVL     $0x00009fc0, (SP)
+	VLDMXCSR (SP)
 	JMP      start
 
 restore:
 	// As it was.
-	VLDMXCSR (SP)
+	VLDMXCSR 4(SP)
 	RET
 
 start:
@@ -399,14 +399,14 @@ done3:
 // Requires: AVX, AVX2
 TEXT ·maxAbsAVX2(SB), NOSPLIT, $264-24
 	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     $0x00009fc0, 4(SP)
-	VLDMXCSR 4(SP)
+	VSTMXCSR 4(SP)
+	MOVL     $0x00009fc0, (SP)
+	VLDMXCSR (SP)
 	JMP      start
 
 restore:
 	// As it was.
-	VLDMXCSR (SP)
+	VLDMXCSR 4(SP)
 	RET
 
 start:
@@ -535,14 +535,14 @@ done3:
 // Requires: AVX
 TEXT ·greatestAVX2(SB), NOSPLIT, $264-24
 	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     $0x00009fc0, 4(SP)
-	VLDMXCSR 4(SP)
+	VSTMXCSR 4(SP)
+	MOVL     $0x00009fc0, (SP)
+	VLDMXCSR (SP)
 	JMP      start
 
 restore:
 	// As it was.
-	VLDMXCSR (SP)
+	VLDMXCSR 4(SP)
 	RET
 
 start:
@@ -709,14 +709,14 @@ done3:
 // Requires: AVX, AVX2, FMA3
 TEXT ·expSumAVX2(SB), NOSPLIT, $264-36
 	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     $0x00009fc0, 4(SP)
-	VLDMXCSR 4(SP)
+	VSTMXCSR 4(SP)
+	MOVL     $0x00009fc0, (SP)
+	VLDMXCSR (SP)
 	JMP      start
 
 restore:
 	// As it was.
-	VLDMXCSR (SP)
+	VLDMXCSR 4(SP)
 	RET
 
 start:
@@ -1026,14 +1026,14 @@ done8:
 // Requires: AVX, AVX2, FMA3
 TEXT ·onlyExpSumAVX2(SB), NOSPLIT, $264-28
 	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     $0x00009fc0, 4(SP)
-	VLDMXCSR 4(SP)
+	VSTMXCSR 4(SP)
+	MOVL     $0x00009fc0, (SP)
+	VLDMXCSR (SP)
 	JMP      start
 
 restore:
 	// As it was.
-	VLDMXCSR (SP)
+	VLDMXCSR 4(SP)
 	RET
 
 start:
@@ -1451,14 +1451,14 @@ GLOBL constantsAVX2<>(SB), RODATA|NOPTR, $544
 // Requires: AVX, AVX512F, BMI2
 TEXT ·sumAVX512(SB), NOSPLIT, $264-24
 	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     $0x00009fc0, 4(SP)
-	VLDMXCSR 4(SP)
+	VSTMXCSR 4(SP)
+	MOVL     $0x00009fc0, (SP)
+	VLDMXCSR (SP)
 	JMP      start
 
 restore:
 	// As it was.
-	VLDMXCSR (SP)
+	VLDMXCSR 4(SP)
 	RET
 
 start:
@@ -1554,14 +1554,14 @@ done3:
 // Requires: AVX, AVX512F, BMI2
 TEXT ·dotAVX512(SB), NOSPLIT, $264-32
 	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     $0x00009fc0, 4(SP)
-	VLDMXCSR 4(SP)
+	VSTMXCSR 4(SP)
+	MOVL     $0x00009fc0, (SP)
+	VLDMXCSR (SP)
 	JMP      start
 
 restore:
 	// As it was.
-	VLDMXCSR (SP)
+	VLDMXCSR 4(SP)
 	RET
 
 start:
@@ -1666,14 +1666,14 @@ done3:
 // Requires: AVX, AVX512F, BMI2
 TEXT ·sumSquaresAVX512(SB), NOSPLIT, $264-24
 	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     $0x00009fc0, 4(SP)
-	VLDMXCSR 4(SP)
+	VSTMXCSR 4(SP)
+	MOVL     $0x00009fc0, (SP)
+	VLDMXCSR (SP)
 	JMP      start
 
 restore:
 	// As it was.
-	VLDMXCSR (SP)
+	VLDMXCSR 4(SP)
 	RET
 
 start:
@@ -1769,14 +1769,14 @@ done3:
 // Requires: AVX, AVX512DQ, AVX512F, BMI2
 TEXT ·maxAbsAVX512(SB), NOSPLIT, $264-24
 	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     $0x00009fc0, 4(SP)
-	VLDMXCSR 4(SP)
+	VSTMXCSR 4(SP)
+	MOVL     $0x00009fc0, (SP)
+	VLDMXCSR (SP)
 	JMP      start
 
 restore:
 	// As it was.
-	VLDMXCSR (SP)
+	VLDMXCSR 4(SP)
 	RET
 
 start:
@@ -1884,14 +1884,14 @@ done3:
 // Requires: AVX, AVX512DQ, AVX512F, BMI2
 TEXT ·greatestAVX512(SB), NOSPLIT, $264-24
 	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     $0x00009fc0, 4(SP)
-	VLDMXCSR 4(SP)
+	VSTMXCSR 4(SP)
+	MOVL     $0x00009fc0, (SP)
+	VLDMXCSR (SP)
 	JMP      start
 
 restore:
 	// As it was.
-	VLDMXCSR (SP)
+	VLDMXCSR 4(SP)
 	RET
 
 start:
@@ -2017,14 +2017,14 @@ done3:
 // Requires: AVX, AVX512F, BMI2
 TEXT ·expSumAVX512(SB), NOSPLIT, $264-36
 	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     $0x00009fc0, 4(SP)
-	VLDMXCSR 4(SP)
+	VSTMXCSR 4(SP)
+	MOVL     $0x00009fc0, (SP)
+	VLDMXCSR (SP)
 	JMP      start
 
 restore:
 	// As it was.
-	VLDMXCSR (SP)
+	VLDMXCSR 4(SP)
 	RET
 
 start:
@@ -2353,14 +2353,14 @@ done8:
 // Requires: AVX, AVX512F, BMI2
 TEXT ·onlyExpSumAVX512(SB), NOSPLIT, $264-28
 	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     $0x00009fc0, 4(SP)
-	VLDMXCSR 4(SP)
+	VSTMXCSR 4(SP)
+	MOVL     $0x00009fc0, (SP)
+	VLDMXCSR (SP)
 	JMP      start
 
 restore:
 	// As it was.
-	VLDMXCSR (SP)
+	VLDMXCSR 4(SP)
 	RET
 
 start:

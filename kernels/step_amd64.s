@@ -8,14 +8,14 @@
 // Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·lstmStepsAVX2(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     $0x00009fc0, 4(SP)
-	VLDMXCSR 4(SP)
+	VSTMXCSR 4(SP)
+	MOVL     $0x00009fc0, (SP)
+	VLDMXCSR (SP)
 	JMP      start
 
 restore:
 	// As it was.
-	VLDMXCSR (SP)
+	VLDMXCSR 4(SP)
 	RET
 
 start:
@@ -1987,14 +1987,14 @@ done2:
 // Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·lstmStepsTrainAVX2(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     $0x00009fc0, 4(SP)
-	VLDMXCSR 4(SP)
+	VSTMXCSR 4(SP)
+	MOVL     $0x00009fc0, (SP)
+	VLDMXCSR (SP)
 	JMP      start
 
 restore:
 	// As it was.
-	VLDMXCSR (SP)
+	VLDMXCSR 4(SP)
 	RET
 
 start:
@@ -3874,14 +3874,14 @@ done2:
 // Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·gruStepsAVX2(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     $0x00009fc0, 4(SP)
-	VLDMXCSR 4(SP)
+	VSTMXCSR 4(SP)
+	MOVL     $0x00009fc0, (SP)
+	VLDMXCSR (SP)
 	JMP      start
 
 restore:
 	// As it was.
-	VLDMXCSR (SP)
+	VLDMXCSR 4(SP)
 	RET
 
 start:
@@ -6021,14 +6021,14 @@ done2:
 // Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·gruStepsTrainAVX2(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     $0x00009fc0, 4(SP)
-	VLDMXCSR 4(SP)
+	VSTMXCSR 4(SP)
+	MOVL     $0x00009fc0, (SP)
+	VLDMXCSR (SP)
 	JMP      start
 
 restore:
 	// As it was.
-	VLDMXCSR (SP)
+	VLDMXCSR 4(SP)
 	RET
 
 start:
@@ -7194,14 +7194,14 @@ done2:
 // Requires: AVX, FMA3
 TEXT ·rnnTanhStepsAVX2(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     $0x00009fc0, 4(SP)
-	VLDMXCSR 4(SP)
+	VSTMXCSR 4(SP)
+	MOVL     $0x00009fc0, (SP)
+	VLDMXCSR (SP)
 	JMP      start
 
 restore:
 	// As it was.
-	VLDMXCSR (SP)
+	VLDMXCSR 4(SP)
 	RET
 
 start:
@@ -7999,14 +7999,14 @@ done2:
 // Requires: AVX, FMA3
 TEXT ·rnnReLUStepsAVX2(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     $0x00009fc0, 4(SP)
-	VLDMXCSR 4(SP)
+	VSTMXCSR 4(SP)
+	MOVL     $0x00009fc0, (SP)
+	VLDMXCSR (SP)
 	JMP      start
 
 restore:
 	// As it was.
-	VLDMXCSR (SP)
+	VLDMXCSR 4(SP)
 	RET
 
 start:
@@ -9006,14 +9006,14 @@ GLOBL constantsAVX2<>(SB), RODATA|NOPTR, $960
 // Requires: AVX, AVX2, AVX512F, AVX512VL, BMI2, FMA3, MMX+
 TEXT ·lstmStepsAVX512(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     $0x00009fc0, 4(SP)
-	VLDMXCSR 4(SP)
+	VSTMXCSR 4(SP)
+	MOVL     $0x00009fc0, (SP)
+	VLDMXCSR (SP)
 	JMP      start
 
 restore:
 	// As it was.
-	VLDMXCSR (SP)
+	VLDMXCSR 4(SP)
 	RET
 
 start:
@@ -10939,14 +10939,14 @@ done2:
 // Requires: AVX, AVX2, AVX512F, AVX512VL, BMI2, FMA3, MMX+
 TEXT ·lstmStepsTrainAVX512(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     $0x00009fc0, 4(SP)
-	VLDMXCSR 4(SP)
+	VSTMXCSR 4(SP)
+	MOVL     $0x00009fc0, (SP)
+	VLDMXCSR (SP)
 	JMP      start
 
 restore:
 	// As it was.
-	VLDMXCSR (SP)
+	VLDMXCSR 4(SP)
 	RET
 
 start:
@@ -12831,14 +12831,14 @@ done2:
 // Requires: AVX, AVX2, AVX512F, AVX512VL, BMI2, FMA3, MMX+
 TEXT ·gruStepsAVX512(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     $0x00009fc0, 4(SP)
-	VLDMXCSR 4(SP)
+	VSTMXCSR 4(SP)
+	MOVL     $0x00009fc0, (SP)
+	VLDMXCSR (SP)
 	JMP      start
 
 restore:
 	// As it was.
-	VLDMXCSR (SP)
+	VLDMXCSR 4(SP)
 	RET
 
 start:
@@ -14877,14 +14877,14 @@ done2:
 // Requires: AVX, AVX2, AVX512F, AVX512VL, BMI2, FMA3, MMX+
 TEXT ·gruStepsTrainAVX512(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     $0x00009fc0, 4(SP)
-	VLDMXCSR 4(SP)
+	VSTMXCSR 4(SP)
+	MOVL     $0x00009fc0, (SP)
+	VLDMXCSR (SP)
 	JMP      start
 
 restore:
 	// As it was.
-	VLDMXCSR (SP)
+	VLDMXCSR 4(SP)
 	RET
 
 start:
@@ -16034,14 +16034,14 @@ done2:
 // Requires: AVX, AVX512F, AVX512VL, BMI2, FMA3
 TEXT ·rnnTanhStepsAVX512(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     $0x00009fc0, 4(SP)
-	VLDMXCSR 4(SP)
+	VSTMXCSR 4(SP)
+	MOVL     $0x00009fc0, (SP)
+	VLDMXCSR (SP)
 	JMP      start
 
 restore:
 	// As it was.
-	VLDMXCSR (SP)
+	VLDMXCSR 4(SP)
 	RET
 
 start:
@@ -16800,14 +16800,14 @@ done2:
 // Requires: AVX, AVX512F, AVX512VL, BMI2, FMA3
 TEXT ·rnnReLUStepsAVX512(SB), NOSPLIT, $8-8
 	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     $0x00009fc0, 4(SP)
-	VLDMXCSR 4(SP)
+	VSTMXCSR 4(SP)
+	MOVL     $0x00009fc0, (SP)
+	VLDMXCSR (SP)
 	JMP      start
 
 restore:
 	// As it was.
-	VLDMXCSR (SP)
+	VLDMXCSR 4(SP)
 	RET
 
 start:

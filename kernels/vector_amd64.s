@@ -8,14 +8,14 @@
 // Requires: AVX
 TEXT ·addAVX2(SB), NOSPLIT, $8-32
 	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     $0x00009fc0, 4(SP)
-	VLDMXCSR 4(SP)
+	VSTMXCSR 4(SP)
+	MOVL     $0x00009fc0, (SP)
+	VLDMXCSR (SP)
 	JMP      start
 
 restore:
 	// As it was.
-	VLDMXCSR (SP)
+	VLDMXCSR 4(SP)
 	RET
 
 start:
@@ -101,14 +101,14 @@ done5:
 // Requires: AVX
 TEXT ·mulAVX2(SB), NOSPLIT, $8-32
 	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     $0x00009fc0, 4(SP)
-	VLDMXCSR 4(SP)
+	VSTMXCSR 4(SP)
+	MOVL     $0x00009fc0, (SP)
+	VLDMXCSR (SP)
 	JMP      start
 
 restore:
 	// As it was.
-	VLDMXCSR (SP)
+	VLDMXCSR 4(SP)
 	RET
 
 start:
@@ -194,14 +194,14 @@ done5:
 // Requires: AVX
 TEXT ·scaleAVX2(SB), NOSPLIT, $8-28
 	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     $0x00009fc0, 4(SP)
-	VLDMXCSR 4(SP)
+	VSTMXCSR 4(SP)
+	MOVL     $0x00009fc0, (SP)
+	VLDMXCSR (SP)
 	JMP      start
 
 restore:
 	// As it was.
-	VLDMXCSR (SP)
+	VLDMXCSR 4(SP)
 	RET
 
 start:
@@ -281,14 +281,14 @@ done5:
 // Requires: AVX, FMA3
 TEXT ·axpyAVX2(SB), NOSPLIT, $8-28
 	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     $0x00009fc0, 4(SP)
-	VLDMXCSR 4(SP)
+	VSTMXCSR 4(SP)
+	MOVL     $0x00009fc0, (SP)
+	VLDMXCSR (SP)
 	JMP      start
 
 restore:
 	// As it was.
-	VLDMXCSR (SP)
+	VLDMXCSR 4(SP)
 	RET
 
 start:
@@ -372,14 +372,14 @@ done5:
 // Requires: AVX
 TEXT ·sumRowsAVX2(SB), NOSPLIT, $8-48
 	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     $0x00009fc0, 4(SP)
-	VLDMXCSR 4(SP)
+	VSTMXCSR 4(SP)
+	MOVL     $0x00009fc0, (SP)
+	VLDMXCSR (SP)
 	JMP      start
 
 restore:
 	// As it was.
-	VLDMXCSR (SP)
+	VLDMXCSR 4(SP)
 	RET
 
 start:
@@ -535,14 +535,14 @@ done11:
 // Requires: AVX, FMA3
 TEXT ·sumRowProductsAVX2(SB), NOSPLIT, $8-64
 	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     $0x00009fc0, 4(SP)
-	VLDMXCSR 4(SP)
+	VSTMXCSR 4(SP)
+	MOVL     $0x00009fc0, (SP)
+	VLDMXCSR (SP)
 	JMP      start
 
 restore:
 	// As it was.
-	VLDMXCSR (SP)
+	VLDMXCSR 4(SP)
 	RET
 
 start:
@@ -733,14 +733,14 @@ GLOBL constantsAVX2<>(SB), RODATA|NOPTR, $64
 // Requires: AVX, AVX512F, BMI2
 TEXT ·addAVX512(SB), NOSPLIT, $8-32
 	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     $0x00009fc0, 4(SP)
-	VLDMXCSR 4(SP)
+	VSTMXCSR 4(SP)
+	MOVL     $0x00009fc0, (SP)
+	VLDMXCSR (SP)
 	JMP      start
 
 restore:
 	// As it was.
-	VLDMXCSR (SP)
+	VLDMXCSR 4(SP)
 	RET
 
 start:
@@ -806,14 +806,14 @@ done5:
 // Requires: AVX, AVX512F, BMI2
 TEXT ·mulAVX512(SB), NOSPLIT, $8-32
 	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     $0x00009fc0, 4(SP)
-	VLDMXCSR 4(SP)
+	VSTMXCSR 4(SP)
+	MOVL     $0x00009fc0, (SP)
+	VLDMXCSR (SP)
 	JMP      start
 
 restore:
 	// As it was.
-	VLDMXCSR (SP)
+	VLDMXCSR 4(SP)
 	RET
 
 start:
@@ -879,14 +879,14 @@ done5:
 // Requires: AVX, AVX512F, BMI2
 TEXT ·scaleAVX512(SB), NOSPLIT, $8-28
 	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     $0x00009fc0, 4(SP)
-	VLDMXCSR 4(SP)
+	VSTMXCSR 4(SP)
+	MOVL     $0x00009fc0, (SP)
+	VLDMXCSR (SP)
 	JMP      start
 
 restore:
 	// As it was.
-	VLDMXCSR (SP)
+	VLDMXCSR 4(SP)
 	RET
 
 start:
@@ -946,14 +946,14 @@ done5:
 // Requires: AVX, AVX512F, BMI2
 TEXT ·axpyAVX512(SB), NOSPLIT, $8-28
 	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     $0x00009fc0, 4(SP)
-	VLDMXCSR 4(SP)
+	VSTMXCSR 4(SP)
+	MOVL     $0x00009fc0, (SP)
+	VLDMXCSR (SP)
 	JMP      start
 
 restore:
 	// As it was.
-	VLDMXCSR (SP)
+	VLDMXCSR 4(SP)
 	RET
 
 start:
@@ -1017,14 +1017,14 @@ done5:
 // Requires: AVX, AVX512F, BMI2
 TEXT ·sumRowsAVX512(SB), NOSPLIT, $8-48
 	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     $0x00009fc0, 4(SP)
-	VLDMXCSR 4(SP)
+	VSTMXCSR 4(SP)
+	MOVL     $0x00009fc0, (SP)
+	VLDMXCSR (SP)
 	JMP      start
 
 restore:
 	// As it was.
-	VLDMXCSR (SP)
+	VLDMXCSR 4(SP)
 	RET
 
 start:
@@ -1160,14 +1160,14 @@ done11:
 // Requires: AVX, AVX512F, BMI2
 TEXT ·sumRowProductsAVX512(SB), NOSPLIT, $8-64
 	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     $0x00009fc0, 4(SP)
-	VLDMXCSR 4(SP)
+	VSTMXCSR 4(SP)
+	MOVL     $0x00009fc0, (SP)
+	VLDMXCSR (SP)
 	JMP      start
 
 restore:
 	// As it was.
-	VLDMXCSR (SP)
+	VLDMXCSR 4(SP)
 	RET
 
 start:

@@ -32,8 +32,8 @@ const restore = "restore"
 func (a *avx) Begin() {
 	const initial, flush, start = 0x1f80, 1<<15 | 1<<6, "start"
 	a.Comment("Flush subnormals to zero.")
-	a.mxcsr = a.AllocLocal(8)
-	ours := a.mxcsr.Offset(4)
+	ours := a.AllocLocal(8)
+	a.mxcsr = ours.Offset(4)
 	a.VSTMXCSR(a.mxcsr)
 	a.MOVL(operand.U32(initial|flush), ours)
 	a.VLDMXCSR(ours)

@@ -8,9 +8,17 @@
 // Requires: AVX, FMA3
 TEXT ·fmaAVX2(SB), NOSPLIT, $8-16
 	// Flush subnormals to zero.
-	VSTMXCSR     (SP)
-	MOVL         $0x00009fc0, 4(SP)
-	VLDMXCSR     4(SP)
+	VSTMXCSR 4(SP)
+	MOVL     $0x00009fc0, (SP)
+	VLDMXCSR (SP)
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR 4(SP)
+	RET
+
+start:
 	MOVQ         rounds+8(FP), AX
 	VBROADCASTSS x+0(FP), Y0
 	VXORPS       Y1, Y1, Y1
@@ -58,39 +66,45 @@ loop1:
 	JGE         loop1
 
 done2:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func tileAVX2(a *float32, w *float32, rounds int)
 // Requires: AVX, FMA3
 TEXT ·tileAVX2(SB), NOSPLIT, $8-24
 	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     $0x00009fc0, 4(SP)
+	VSTMXCSR 4(SP)
+	MOVL     $0x00009fc0, (SP)
+	VLDMXCSR (SP)
+	JMP      start
+
+restore:
+	// As it was.
 	VLDMXCSR 4(SP)
-	MOVQ     a+0(FP), AX
-	MOVQ     w+8(FP), CX
-	MOVQ     rounds+16(FP), DX
-	MOVQ     $+160, BX
-	MOVQ     $+512, SI
-	LEAQ     (AX)(BX*1), SI
-	LEAQ     (SI)(BX*2), SI
-	VXORPS   Y0, Y0, Y0
-	VXORPS   Y1, Y1, Y1
-	VXORPS   Y2, Y2, Y2
-	VXORPS   Y3, Y3, Y3
-	VXORPS   Y4, Y4, Y4
-	VXORPS   Y5, Y5, Y5
-	VXORPS   Y6, Y6, Y6
-	VXORPS   Y7, Y7, Y7
-	VXORPS   Y8, Y8, Y8
-	VXORPS   Y9, Y9, Y9
-	VXORPS   Y10, Y10, Y10
-	VXORPS   Y11, Y11, Y11
-	SUBQ     $+1, DX
-	JLT      done2
+	RET
+
+start:
+	MOVQ   a+0(FP), AX
+	MOVQ   w+8(FP), CX
+	MOVQ   rounds+16(FP), DX
+	MOVQ   $+160, BX
+	MOVQ   $+512, SI
+	LEAQ   (AX)(BX*1), SI
+	LEAQ   (SI)(BX*2), SI
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	VXORPS Y8, Y8, Y8
+	VXORPS Y9, Y9, Y9
+	VXORPS Y10, Y10, Y10
+	VXORPS Y11, Y11, Y11
+	SUBQ   $+1, DX
+	JLT    done2
 
 loop1:
 	VMOVUPS      (CX), Y12
@@ -258,22 +272,27 @@ loop1:
 
 done2:
 	ADDQ $+1, DX
-
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP  restore
 
 // func readAVX2(p *float32, rounds int, passes int)
 // Requires: AVX
 TEXT ·readAVX2(SB), NOSPLIT, $8-24
 	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     $0x00009fc0, 4(SP)
+	VSTMXCSR 4(SP)
+	MOVL     $0x00009fc0, (SP)
+	VLDMXCSR (SP)
+	JMP      start
+
+restore:
+	// As it was.
 	VLDMXCSR 4(SP)
-	MOVQ     passes+16(FP), AX
-	CMPQ     AX, $+1
-	JLT      done2
+	RET
+
+start:
+	MOVQ passes+16(FP), AX
+	CMPQ AX, $+1
+	JLT  done2
 
 loop1:
 	MOVQ p+0(FP), CX
@@ -309,18 +328,24 @@ done4:
 	JGE  loop1
 
 done2:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func fmaAVX512(x float32, rounds int)
 // Requires: AVX, AVX512F
 TEXT ·fmaAVX512(SB), NOSPLIT, $8-16
 	// Flush subnormals to zero.
-	VSTMXCSR     (SP)
-	MOVL         $0x00009fc0, 4(SP)
-	VLDMXCSR     4(SP)
+	VSTMXCSR 4(SP)
+	MOVL     $0x00009fc0, (SP)
+	VLDMXCSR (SP)
+	JMP      start
+
+restore:
+	// As it was.
+	VLDMXCSR 4(SP)
+	RET
+
+start:
 	MOVQ         rounds+8(FP), AX
 	VBROADCASTSS x+0(FP), Z0
 	VPXORD       Z1, Z1, Z1
@@ -380,53 +405,59 @@ loop1:
 	JGE         loop1
 
 done2:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
 
 // func tileAVX512(a *float32, w *float32, rounds int)
 // Requires: AVX, AVX512F
 TEXT ·tileAVX512(SB), NOSPLIT, $8-24
 	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     $0x00009fc0, 4(SP)
+	VSTMXCSR 4(SP)
+	MOVL     $0x00009fc0, (SP)
+	VLDMXCSR (SP)
+	JMP      start
+
+restore:
+	// As it was.
 	VLDMXCSR 4(SP)
-	MOVQ     a+0(FP), AX
-	MOVQ     w+8(FP), CX
-	MOVQ     rounds+16(FP), DX
-	MOVQ     $+160, BX
-	MOVQ     $+512, SI
-	LEAQ     (AX)(BX*1), DI
-	LEAQ     (DI)(BX*2), DI
-	LEAQ     (CX)(SI*1), R8
-	LEAQ     (R8)(SI*2), R8
-	VPXORD   Z0, Z0, Z0
-	VPXORD   Z1, Z1, Z1
-	VPXORD   Z2, Z2, Z2
-	VPXORD   Z3, Z3, Z3
-	VPXORD   Z4, Z4, Z4
-	VPXORD   Z5, Z5, Z5
-	VPXORD   Z6, Z6, Z6
-	VPXORD   Z7, Z7, Z7
-	VPXORD   Z8, Z8, Z8
-	VPXORD   Z9, Z9, Z9
-	VPXORD   Z10, Z10, Z10
-	VPXORD   Z11, Z11, Z11
-	VPXORD   Z12, Z12, Z12
-	VPXORD   Z13, Z13, Z13
-	VPXORD   Z14, Z14, Z14
-	VPXORD   Z15, Z15, Z15
-	VPXORD   Z16, Z16, Z16
-	VPXORD   Z17, Z17, Z17
-	VPXORD   Z18, Z18, Z18
-	VPXORD   Z19, Z19, Z19
-	VPXORD   Z20, Z20, Z20
-	VPXORD   Z21, Z21, Z21
-	VPXORD   Z22, Z22, Z22
-	VPXORD   Z23, Z23, Z23
-	SUBQ     $+1, DX
-	JLT      done2
+	RET
+
+start:
+	MOVQ   a+0(FP), AX
+	MOVQ   w+8(FP), CX
+	MOVQ   rounds+16(FP), DX
+	MOVQ   $+160, BX
+	MOVQ   $+512, SI
+	LEAQ   (AX)(BX*1), DI
+	LEAQ   (DI)(BX*2), DI
+	LEAQ   (CX)(SI*1), R8
+	LEAQ   (R8)(SI*2), R8
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
+	VPXORD Z14, Z14, Z14
+	VPXORD Z15, Z15, Z15
+	VPXORD Z16, Z16, Z16
+	VPXORD Z17, Z17, Z17
+	VPXORD Z18, Z18, Z18
+	VPXORD Z19, Z19, Z19
+	VPXORD Z20, Z20, Z20
+	VPXORD Z21, Z21, Z21
+	VPXORD Z22, Z22, Z22
+	VPXORD Z23, Z23, Z23
+	SUBQ   $+1, DX
+	JLT    done2
 
 loop1:
 	VMOVUPS      (CX), Z24
@@ -706,22 +737,27 @@ loop1:
 
 done2:
 	ADDQ $+1, DX
-
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP  restore
 
 // func readAVX512(p *float32, rounds int, passes int)
 // Requires: AVX, AVX512F
 TEXT ·readAVX512(SB), NOSPLIT, $8-24
 	// Flush subnormals to zero.
-	VSTMXCSR (SP)
-	MOVL     $0x00009fc0, 4(SP)
+	VSTMXCSR 4(SP)
+	MOVL     $0x00009fc0, (SP)
+	VLDMXCSR (SP)
+	JMP      start
+
+restore:
+	// As it was.
 	VLDMXCSR 4(SP)
-	MOVQ     passes+16(FP), AX
-	CMPQ     AX, $+1
-	JLT      done2
+	RET
+
+start:
+	MOVQ passes+16(FP), AX
+	CMPQ AX, $+1
+	JLT  done2
 
 loop1:
 	MOVQ p+0(FP), CX
@@ -749,7 +785,5 @@ done4:
 	JGE  loop1
 
 done2:
-	// As it was.
 	VZEROUPPER
-	VLDMXCSR (SP)
-	RET
+	JMP restore
