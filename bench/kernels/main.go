@@ -146,8 +146,9 @@ func product(what, bench string, avx512, avx2 float64) row {
 	return row{what: what, bench: bench, unit: "GFLOP/s", percent: "%peak", avx512: avx512, avx2: avx2, decimals: 1, shown: "GFLOP/s"}
 }
 
-func gemv(what string, h int, avx512, avx2 float64) row {
-	return row{what: fmt.Sprintf("Gemv, H = %d%s", h, what), bench: fmt.Sprintf("Gemv/H=%d", h), unit: "GB/s", percent: "%read",
+// gemv is of calls that go back and forth over the weights, as layers' do.
+func gemv(h int, avx512, avx2 float64) row {
+	return row{what: fmt.Sprintf("Gemv, H = %d, back and forth", h), bench: fmt.Sprintf("Gemv/H=%d", h), unit: "GB/s", percent: "%read",
 		avx512: avx512, avx2: avx2, decimals: 1, shown: "GB/s"}
 }
 
@@ -184,7 +185,7 @@ func rows() (all []row) {
 			all = append(all, product(fmt.Sprintf("Gemm, H = %d, N = %d", h, n), fmt.Sprintf("Gemm/H=%d/N=%d", h, n), t[0], t[1]))
 		}
 	}
-	all = append(all, gemv("", 64, 92, 92), gemv("", 128, 92, 92), gemv("", 256, 92, 92), gemv(", back and forth", 384, 160, 92), gemv(", back and forth", 512, 0, 92))
+	all = append(all, gemv(64, 92, 92), gemv(128, 92, 92), gemv(256, 92, 92), gemv(384, 160, 92), gemv(512, 0, 92))
 	for _, s := range [][2]int{{128, 1024}, {128, 4096}, {256, 1024}, {256, 4096}, {512, 1024}} {
 		for _, name := range []string{"DW", "DX"} {
 			all = append(all, product(fmt.Sprintf("d%s with packing, H = %d, N = %d", name[1:], s[0], s[1]), fmt.Sprintf("%s/H=%d/N=%d", name, s[0], s[1]), 82, 82))
