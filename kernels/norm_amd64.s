@@ -6,7 +6,7 @@
 
 // func squaresAroundAVX2(out *float32, x *float32, n int, mean float32)
 // Requires: AVX, FMA3
-TEXT ·squaresAroundAVX2(SB), NOSPLIT, $264-28
+TEXT ·squaresAroundAVX2(SB), NOSPLIT, $328-28
 	// Flush subnormals to zero.
 	VSTMXCSR 4(SP)
 	MOVL     $0x00009fc0, (SP)
@@ -22,7 +22,8 @@ start:
 	VBROADCASTSS mean+24(FP), Y0
 	MOVQ         x+8(FP), AX
 	MOVQ         n+16(FP), CX
-	LEAQ         8(SP), DX
+	LEAQ         71(SP), DX
+	ANDQ         $-64, DX
 	VXORPS       Y1, Y1, Y1
 	VXORPS       Y2, Y2, Y2
 	VXORPS       Y3, Y3, Y3
@@ -103,13 +104,13 @@ done5:
 	NEGQ        CX
 	LEAQ        constantsAVX2<>+32(SB), SI
 	VMOVUPS     (SI)(CX*4), Y1
-	VMASKMOVPS  (AX), Y1, Y3
-	VMASKMOVPS  (BX), Y1, Y2
-	VMOVUPS     (BX), Y4
-	VSUBPS      Y0, Y3, Y0
-	VFMADD231PS Y0, Y0, Y2
-	VBLENDVPS   Y1, Y2, Y4, Y4
-	VMOVUPS     Y4, (BX)
+	VMASKMOVPS  (AX), Y1, Y4
+	VMOVUPS     (BX), Y2
+	VMOVAPS     Y2, Y3
+	VSUBPS      Y0, Y4, Y0
+	VFMADD231PS Y0, Y0, Y3
+	VBLENDVPS   Y1, Y3, Y2, Y2
+	VMOVUPS     Y2, (BX)
 
 done6:
 	VMOVUPS (DX), Y1
@@ -143,7 +144,7 @@ done3:
 
 // func dot3AVX2(out *float32, x *float32, y *float32, z *float32, n int)
 // Requires: AVX, FMA3
-TEXT ·dot3AVX2(SB), NOSPLIT, $264-40
+TEXT ·dot3AVX2(SB), NOSPLIT, $328-40
 	// Flush subnormals to zero.
 	VSTMXCSR 4(SP)
 	MOVL     $0x00009fc0, (SP)
@@ -160,7 +161,8 @@ start:
 	MOVQ   y+16(FP), CX
 	MOVQ   z+24(FP), DX
 	MOVQ   n+32(FP), BX
-	LEAQ   8(SP), SI
+	LEAQ   71(SP), SI
+	ANDQ   $-64, SI
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -263,15 +265,15 @@ done5:
 	NEGQ        BX
 	LEAQ        constantsAVX2<>+32(SB), R8
 	VMOVUPS     (R8)(BX*4), Y0
-	VMASKMOVPS  (AX), Y0, Y2
-	VMASKMOVPS  (CX), Y0, Y3
-	VMASKMOVPS  (DI), Y0, Y1
-	VMASKMOVPS  (DX), Y0, Y4
-	VMOVUPS     (DI), Y5
-	VMULPS      Y3, Y2, Y2
-	VFMADD231PS Y4, Y2, Y1
-	VBLENDVPS   Y0, Y1, Y5, Y5
-	VMOVUPS     Y5, (DI)
+	VMASKMOVPS  (AX), Y0, Y3
+	VMASKMOVPS  (CX), Y0, Y4
+	VMOVUPS     (DI), Y1
+	VMASKMOVPS  (DX), Y0, Y5
+	VMOVAPS     Y1, Y2
+	VMULPS      Y4, Y3, Y3
+	VFMADD231PS Y5, Y3, Y2
+	VBLENDVPS   Y0, Y2, Y1, Y1
+	VMOVUPS     Y1, (DI)
 
 done6:
 	VMOVUPS (SI), Y0
@@ -575,7 +577,7 @@ GLOBL constantsAVX2<>(SB), RODATA|NOPTR, $64
 
 // func squaresAroundAVX512(out *float32, x *float32, n int, mean float32)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·squaresAroundAVX512(SB), NOSPLIT, $264-28
+TEXT ·squaresAroundAVX512(SB), NOSPLIT, $328-28
 	// Flush subnormals to zero.
 	VSTMXCSR 4(SP)
 	MOVL     $0x00009fc0, (SP)
@@ -591,7 +593,8 @@ start:
 	VBROADCASTSS mean+24(FP), Z0
 	MOVQ         x+8(FP), AX
 	MOVQ         n+16(FP), CX
-	LEAQ         8(SP), DX
+	LEAQ         71(SP), DX
+	ANDQ         $-64, DX
 	VPXORD       Z1, Z1, Z1
 	VPXORD       Z2, Z2, Z2
 	VPXORD       Z3, Z3, Z3
@@ -652,12 +655,12 @@ done5:
 	BZHIL       CX, SI, SI
 	KMOVW       SI, K1
 	VMOVUPS.Z   (AX), K1, Z2
-	VMOVUPS.Z   (BX), K1, Z1
-	VMOVUPS     (BX), Z3
-	VSUBPS      Z0, Z2, Z0
-	VFMADD231PS Z0, Z0, Z1
-	VMOVAPS     Z1, K1, Z3
-	VMOVUPS     Z3, (BX)
+	VMOVUPS     (BX), Z1
+	VSUBPS      Z0, Z2, Z2
+	VMOVAPS     Z1, Z0
+	VFMADD231PS Z2, Z2, Z0
+	VMOVAPS     Z0, K1, Z1
+	VMOVUPS     Z1, (BX)
 
 done6:
 	VMOVUPS (DX), Z1
@@ -685,7 +688,7 @@ done3:
 
 // func dot3AVX512(out *float32, x *float32, y *float32, z *float32, n int)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·dot3AVX512(SB), NOSPLIT, $264-40
+TEXT ·dot3AVX512(SB), NOSPLIT, $328-40
 	// Flush subnormals to zero.
 	VSTMXCSR 4(SP)
 	MOVL     $0x00009fc0, (SP)
@@ -702,7 +705,8 @@ start:
 	MOVQ   y+16(FP), CX
 	MOVQ   z+24(FP), DX
 	MOVQ   n+32(FP), BX
-	LEAQ   8(SP), SI
+	LEAQ   71(SP), SI
+	ANDQ   $-64, SI
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -778,13 +782,13 @@ done5:
 	KMOVW       R8, K1
 	VMOVUPS.Z   (AX), K1, Z1
 	VMOVUPS.Z   (CX), K1, Z2
-	VMOVUPS.Z   (DI), K1, Z0
+	VMOVUPS     (DI), Z0
 	VMOVUPS.Z   (DX), K1, Z3
-	VMOVUPS     (DI), Z4
-	VMULPS      Z2, Z1, Z1
-	VFMADD231PS Z3, Z1, Z0
-	VMOVAPS     Z0, K1, Z4
-	VMOVUPS     Z4, (DI)
+	VMULPS      Z2, Z1, Z2
+	VMOVAPS     Z0, Z1
+	VFMADD231PS Z3, Z2, Z1
+	VMOVAPS     Z1, K1, Z0
+	VMOVUPS     Z0, (DI)
 
 done6:
 	VMOVUPS (SI), Z0

@@ -6,7 +6,7 @@
 
 // func sumAVX2(out *float32, x *float32, n int)
 // Requires: AVX
-TEXT ·sumAVX2(SB), NOSPLIT, $264-24
+TEXT ·sumAVX2(SB), NOSPLIT, $328-24
 	// Flush subnormals to zero.
 	VSTMXCSR 4(SP)
 	MOVL     $0x00009fc0, (SP)
@@ -21,7 +21,8 @@ restore:
 start:
 	MOVQ   x+8(FP), AX
 	MOVQ   n+16(FP), CX
-	LEAQ   8(SP), DX
+	LEAQ   71(SP), DX
+	ANDQ   $-64, DX
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -93,12 +94,12 @@ done5:
 	NEGQ       CX
 	LEAQ       constantsAVX2<>+32(SB), SI
 	VMOVUPS    (SI)(CX*4), Y0
-	VMASKMOVPS (BX), Y0, Y1
-	VMASKMOVPS (AX), Y0, Y2
-	VMOVUPS    (BX), Y3
-	VADDPS     Y2, Y1, Y1
-	VBLENDVPS  Y0, Y1, Y3, Y3
-	VMOVUPS    Y3, (BX)
+	VMOVUPS    (BX), Y1
+	VMASKMOVPS (AX), Y0, Y3
+	VMOVAPS    Y1, Y2
+	VADDPS     Y3, Y2, Y2
+	VBLENDVPS  Y0, Y2, Y1, Y1
+	VMOVUPS    Y1, (BX)
 
 done6:
 	VMOVUPS (DX), Y0
@@ -132,7 +133,7 @@ done3:
 
 // func dotAVX2(out *float32, x *float32, y *float32, n int)
 // Requires: AVX, FMA3
-TEXT ·dotAVX2(SB), NOSPLIT, $264-32
+TEXT ·dotAVX2(SB), NOSPLIT, $328-32
 	// Flush subnormals to zero.
 	VSTMXCSR 4(SP)
 	MOVL     $0x00009fc0, (SP)
@@ -148,7 +149,8 @@ start:
 	MOVQ   x+8(FP), AX
 	MOVQ   y+16(FP), CX
 	MOVQ   n+24(FP), DX
-	LEAQ   8(SP), BX
+	LEAQ   71(SP), BX
+	ANDQ   $-64, BX
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -231,13 +233,13 @@ done5:
 	NEGQ        DX
 	LEAQ        constantsAVX2<>+32(SB), DI
 	VMOVUPS     (DI)(DX*4), Y0
-	VMASKMOVPS  (SI), Y0, Y1
-	VMASKMOVPS  (AX), Y0, Y2
-	VMASKMOVPS  (CX), Y0, Y3
-	VMOVUPS     (SI), Y4
-	VFMADD231PS Y3, Y2, Y1
-	VBLENDVPS   Y0, Y1, Y4, Y4
-	VMOVUPS     Y4, (SI)
+	VMOVUPS     (SI), Y1
+	VMASKMOVPS  (AX), Y0, Y3
+	VMASKMOVPS  (CX), Y0, Y4
+	VMOVAPS     Y1, Y2
+	VFMADD231PS Y4, Y3, Y2
+	VBLENDVPS   Y0, Y2, Y1, Y1
+	VMOVUPS     Y1, (SI)
 
 done6:
 	VMOVUPS (BX), Y0
@@ -271,7 +273,7 @@ done3:
 
 // func sumSquaresAVX2(out *float32, x *float32, n int)
 // Requires: AVX, FMA3
-TEXT ·sumSquaresAVX2(SB), NOSPLIT, $264-24
+TEXT ·sumSquaresAVX2(SB), NOSPLIT, $328-24
 	// Flush subnormals to zero.
 	VSTMXCSR 4(SP)
 	MOVL     $0x00009fc0, (SP)
@@ -286,7 +288,8 @@ restore:
 start:
 	MOVQ   x+8(FP), AX
 	MOVQ   n+16(FP), CX
-	LEAQ   8(SP), DX
+	LEAQ   71(SP), DX
+	ANDQ   $-64, DX
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -358,12 +361,12 @@ done5:
 	NEGQ        CX
 	LEAQ        constantsAVX2<>+32(SB), SI
 	VMOVUPS     (SI)(CX*4), Y0
-	VMASKMOVPS  (BX), Y0, Y1
-	VMASKMOVPS  (AX), Y0, Y2
-	VMOVUPS     (BX), Y3
-	VFMADD231PS Y2, Y2, Y1
-	VBLENDVPS   Y0, Y1, Y3, Y3
-	VMOVUPS     Y3, (BX)
+	VMOVUPS     (BX), Y1
+	VMASKMOVPS  (AX), Y0, Y3
+	VMOVAPS     Y1, Y2
+	VFMADD231PS Y3, Y3, Y2
+	VBLENDVPS   Y0, Y2, Y1, Y1
+	VMOVUPS     Y1, (BX)
 
 done6:
 	VMOVUPS (DX), Y0
@@ -397,7 +400,7 @@ done3:
 
 // func maxAbsAVX2(out *float32, x *float32, n int)
 // Requires: AVX, AVX2
-TEXT ·maxAbsAVX2(SB), NOSPLIT, $264-24
+TEXT ·maxAbsAVX2(SB), NOSPLIT, $328-24
 	// Flush subnormals to zero.
 	VSTMXCSR 4(SP)
 	MOVL     $0x00009fc0, (SP)
@@ -412,7 +415,8 @@ restore:
 start:
 	MOVQ   x+8(FP), AX
 	MOVQ   n+16(FP), CX
-	LEAQ   8(SP), DX
+	LEAQ   71(SP), DX
+	ANDQ   $-64, DX
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -493,13 +497,13 @@ done5:
 	NEGQ       CX
 	LEAQ       constantsAVX2<>+32(SB), SI
 	VMOVUPS    (SI)(CX*4), Y0
-	VMASKMOVPS (AX), Y0, Y2
-	VMASKMOVPS (BX), Y0, Y1
-	VMOVUPS    (BX), Y3
-	VANDPS     constantsAVX2<>+64(SB), Y2, Y2
-	VPMAXUD    Y2, Y1, Y1
-	VBLENDVPS  Y0, Y1, Y3, Y3
-	VMOVUPS    Y3, (BX)
+	VMASKMOVPS (AX), Y0, Y3
+	VMOVUPS    (BX), Y1
+	VMOVAPS    Y1, Y2
+	VANDPS     constantsAVX2<>+64(SB), Y3, Y3
+	VPMAXUD    Y3, Y2, Y2
+	VBLENDVPS  Y0, Y2, Y1, Y1
+	VMOVUPS    Y1, (BX)
 
 done6:
 	VMOVUPS (DX), Y0
@@ -533,7 +537,7 @@ done3:
 
 // func greatestAVX2(out *float32, x *float32, n int)
 // Requires: AVX
-TEXT ·greatestAVX2(SB), NOSPLIT, $264-24
+TEXT ·greatestAVX2(SB), NOSPLIT, $328-24
 	// Flush subnormals to zero.
 	VSTMXCSR 4(SP)
 	MOVL     $0x00009fc0, (SP)
@@ -548,7 +552,8 @@ restore:
 start:
 	MOVQ    x+8(FP), AX
 	MOVQ    n+16(FP), CX
-	LEAQ    8(SP), DX
+	LEAQ    71(SP), DX
+	ANDQ    $-64, DX
 	VXORPS  Y0, Y0, Y0
 	VXORPS  Y0, Y0, Y0
 	VXORPS  Y0, Y0, Y0
@@ -646,14 +651,14 @@ done5:
 	NEGQ       CX
 	LEAQ       constantsAVX2<>+32(SB), SI
 	VMOVUPS    (SI)(CX*4), Y0
-	VMASKMOVPS (BX), Y0, Y1
-	VMASKMOVPS (AX), Y0, Y2
-	VMOVUPS    (BX), Y4
-	VMAXPS     Y1, Y2, Y3
-	VMAXPS     Y2, Y1, Y1
-	VORPS      Y3, Y1, Y1
-	VBLENDVPS  Y0, Y1, Y4, Y4
-	VMOVUPS    Y4, (BX)
+	VMOVUPS    (BX), Y1
+	VMASKMOVPS (AX), Y0, Y3
+	VMOVAPS    Y1, Y2
+	VMAXPS     Y2, Y3, Y4
+	VMAXPS     Y3, Y2, Y2
+	VORPS      Y4, Y2, Y2
+	VBLENDVPS  Y0, Y2, Y1, Y1
+	VMOVUPS    Y1, (BX)
 
 done6:
 	VMOVUPS (DX), Y0
@@ -707,7 +712,7 @@ done3:
 
 // func expSumAVX2(out *float32, dst *float32, src *float32, n int, top float32)
 // Requires: AVX, AVX2, FMA3
-TEXT ·expSumAVX2(SB), NOSPLIT, $264-36
+TEXT ·expSumAVX2(SB), NOSPLIT, $328-36
 	// Flush subnormals to zero.
 	VSTMXCSR 4(SP)
 	MOVL     $0x00009fc0, (SP)
@@ -724,7 +729,8 @@ start:
 	MOVQ         dst+8(FP), AX
 	MOVQ         src+16(FP), CX
 	MOVQ         n+24(FP), DX
-	LEAQ         8(SP), BX
+	LEAQ         71(SP), BX
+	ANDQ         $-64, BX
 	VXORPS       Y1, Y1, Y1
 	VXORPS       Y2, Y2, Y2
 	VXORPS       Y3, Y3, Y3
@@ -946,52 +952,52 @@ done7:
 	VMOVUPS      constantsAVX2<>+288(SB), Y6
 	VMOVUPS      constantsAVX2<>+416(SB), Y8
 	VMOVUPS      constantsAVX2<>+192(SB), Y7
-	VMASKMOVPS   (SI), Y1, Y2
+	VMOVUPS      (SI), Y2
 	LEAQ         (AX), AX
 	TESTQ        $+4, DI
-	VSUBPS       Y0, Y3, Y0
-	VMINPS       Y0, Y4, Y0
-	VMAXPS       Y0, Y5, Y0
-	VFMADD231PS  constantsAVX2<>+256(SB), Y0, Y6
-	VSUBPS       constantsAVX2<>+288(SB), Y6, Y3
-	VMINPS       Y6, Y7, Y4
-	VSUBPS       Y4, Y6, Y5
-	VPSLLD       $0x17, Y4, Y4
-	VFNMADD231PS constantsAVX2<>+320(SB), Y3, Y0
-	VMOVAPS      Y4, Y6
-	VADDPS       constantsAVX2<>+224(SB), Y5, Y5
-	VFNMADD231PS constantsAVX2<>+352(SB), Y3, Y0
-	VFMADD231PS  constantsAVX2<>+384(SB), Y0, Y8
-	VMULPS       Y0, Y0, Y3
-	VFMADD213PS  constantsAVX2<>+448(SB), Y0, Y8
-	VFMADD213PS  constantsAVX2<>+480(SB), Y0, Y8
-	VFMADD213PS  constantsAVX2<>+512(SB), Y0, Y8
-	VFMADD231PS  Y3, Y8, Y0
-	VFMADD231PS  Y4, Y0, Y6
-	VMULPS       Y5, Y6, Y0
-	VMOVAPS      Y0, Y3
+	VSUBPS       Y0, Y3, Y3
+	VMOVAPS      Y2, Y0
+	VMINPS       Y3, Y4, Y3
+	VMAXPS       Y3, Y5, Y3
+	VFMADD231PS  constantsAVX2<>+256(SB), Y3, Y6
+	VSUBPS       constantsAVX2<>+288(SB), Y6, Y4
+	VMINPS       Y6, Y7, Y5
+	VSUBPS       Y5, Y6, Y6
+	VPSLLD       $0x17, Y5, Y5
+	VFNMADD231PS constantsAVX2<>+320(SB), Y4, Y3
+	VMOVAPS      Y5, Y7
+	VADDPS       constantsAVX2<>+224(SB), Y6, Y6
+	VFNMADD231PS constantsAVX2<>+352(SB), Y4, Y3
+	VFMADD231PS  constantsAVX2<>+384(SB), Y3, Y8
+	VMULPS       Y3, Y3, Y4
+	VFMADD213PS  constantsAVX2<>+448(SB), Y3, Y8
+	VFMADD213PS  constantsAVX2<>+480(SB), Y3, Y8
+	VFMADD213PS  constantsAVX2<>+512(SB), Y3, Y8
+	VFMADD231PS  Y4, Y8, Y3
+	VFMADD231PS  Y5, Y3, Y7
+	VMULPS       Y6, Y7, Y3
+	VMOVAPS      Y3, Y4
 	JEQ          stored9
-	VMOVUPS      X3, (AX)
+	VMOVUPS      X4, (AX)
 	ADDQ         $+16, AX
-	VEXTRACTF128 $0x01, Y3, X3
+	VEXTRACTF128 $0x01, Y4, X4
 
 stored9:
 	TESTQ    $+2, DI
 	JEQ      stored10
-	VMOVLPS  X3, (AX)
+	VMOVLPS  X4, (AX)
 	ADDQ     $+8, AX
-	VMOVHLPS X3, X3, X3
+	VMOVHLPS X4, X4, X4
 
 stored10:
 	TESTQ  $+1, DI
 	JEQ    stored11
-	VMOVSS X3, (AX)
+	VMOVSS X4, (AX)
 
 stored11:
-	VMOVUPS   (SI), Y3
-	VADDPS    Y0, Y2, Y2
-	VBLENDVPS Y1, Y2, Y3, Y3
-	VMOVUPS   Y3, (SI)
+	VADDPS    Y3, Y0, Y0
+	VBLENDVPS Y1, Y0, Y2, Y2
+	VMOVUPS   Y2, (SI)
 
 done8:
 	VMOVUPS (BX), Y1
@@ -1024,7 +1030,7 @@ done8:
 
 // func onlyExpSumAVX2(out *float32, src *float32, n int, top float32)
 // Requires: AVX, AVX2, FMA3
-TEXT ·onlyExpSumAVX2(SB), NOSPLIT, $264-28
+TEXT ·onlyExpSumAVX2(SB), NOSPLIT, $328-28
 	// Flush subnormals to zero.
 	VSTMXCSR 4(SP)
 	MOVL     $0x00009fc0, (SP)
@@ -1040,7 +1046,8 @@ start:
 	VBROADCASTSS top+24(FP), Y0
 	MOVQ         src+8(FP), AX
 	MOVQ         n+16(FP), CX
-	LEAQ         8(SP), DX
+	LEAQ         71(SP), DX
+	ANDQ         $-64, DX
 	VXORPS       Y1, Y1, Y1
 	VXORPS       Y2, Y2, Y2
 	VXORPS       Y3, Y3, Y3
@@ -1254,31 +1261,31 @@ done7:
 	VMOVUPS      constantsAVX2<>+288(SB), Y6
 	VMOVUPS      constantsAVX2<>+416(SB), Y8
 	VMOVUPS      constantsAVX2<>+192(SB), Y7
-	VMASKMOVPS   (BX), Y1, Y2
-	VMOVUPS      (BX), Y9
-	VSUBPS       Y0, Y3, Y0
-	VMINPS       Y0, Y4, Y0
-	VMAXPS       Y0, Y5, Y0
-	VFMADD231PS  constantsAVX2<>+256(SB), Y0, Y6
-	VSUBPS       constantsAVX2<>+288(SB), Y6, Y3
-	VMINPS       Y6, Y7, Y4
-	VSUBPS       Y4, Y6, Y5
-	VPSLLD       $0x17, Y4, Y4
-	VFNMADD231PS constantsAVX2<>+320(SB), Y3, Y0
-	VMOVAPS      Y4, Y6
-	VADDPS       constantsAVX2<>+224(SB), Y5, Y5
-	VFNMADD231PS constantsAVX2<>+352(SB), Y3, Y0
-	VFMADD231PS  constantsAVX2<>+384(SB), Y0, Y8
-	VMULPS       Y0, Y0, Y3
-	VFMADD213PS  constantsAVX2<>+448(SB), Y0, Y8
-	VFMADD213PS  constantsAVX2<>+480(SB), Y0, Y8
-	VFMADD213PS  constantsAVX2<>+512(SB), Y0, Y8
-	VFMADD231PS  Y3, Y8, Y0
-	VFMADD231PS  Y4, Y0, Y6
-	VMULPS       Y5, Y6, Y0
-	VADDPS       Y0, Y2, Y2
-	VBLENDVPS    Y1, Y2, Y9, Y9
-	VMOVUPS      Y9, (BX)
+	VMOVUPS      (BX), Y2
+	VSUBPS       Y0, Y3, Y3
+	VMOVAPS      Y2, Y0
+	VMINPS       Y3, Y4, Y3
+	VMAXPS       Y3, Y5, Y3
+	VFMADD231PS  constantsAVX2<>+256(SB), Y3, Y6
+	VSUBPS       constantsAVX2<>+288(SB), Y6, Y4
+	VMINPS       Y6, Y7, Y5
+	VSUBPS       Y5, Y6, Y6
+	VPSLLD       $0x17, Y5, Y5
+	VFNMADD231PS constantsAVX2<>+320(SB), Y4, Y3
+	VMOVAPS      Y5, Y7
+	VADDPS       constantsAVX2<>+224(SB), Y6, Y6
+	VFNMADD231PS constantsAVX2<>+352(SB), Y4, Y3
+	VFMADD231PS  constantsAVX2<>+384(SB), Y3, Y8
+	VMULPS       Y3, Y3, Y4
+	VFMADD213PS  constantsAVX2<>+448(SB), Y3, Y8
+	VFMADD213PS  constantsAVX2<>+480(SB), Y3, Y8
+	VFMADD213PS  constantsAVX2<>+512(SB), Y3, Y8
+	VFMADD231PS  Y4, Y8, Y3
+	VFMADD231PS  Y5, Y3, Y7
+	VMULPS       Y6, Y7, Y3
+	VADDPS       Y3, Y0, Y0
+	VBLENDVPS    Y1, Y0, Y2, Y2
+	VMOVUPS      Y2, (BX)
 
 done8:
 	VMOVUPS (DX), Y1
@@ -1449,7 +1456,7 @@ GLOBL constantsAVX2<>(SB), RODATA|NOPTR, $544
 
 // func sumAVX512(out *float32, x *float32, n int)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·sumAVX512(SB), NOSPLIT, $264-24
+TEXT ·sumAVX512(SB), NOSPLIT, $328-24
 	// Flush subnormals to zero.
 	VSTMXCSR 4(SP)
 	MOVL     $0x00009fc0, (SP)
@@ -1464,7 +1471,8 @@ restore:
 start:
 	MOVQ   x+8(FP), AX
 	MOVQ   n+16(FP), CX
-	LEAQ   8(SP), DX
+	LEAQ   71(SP), DX
+	ANDQ   $-64, DX
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -1519,12 +1527,12 @@ done5:
 	MOVL      $-1, SI
 	BZHIL     CX, SI, SI
 	KMOVW     SI, K1
-	VMOVUPS.Z (BX), K1, Z0
-	VMOVUPS.Z (AX), K1, Z1
-	VMOVUPS   (BX), Z2
-	VADDPS    Z1, Z0, Z0
-	VMOVAPS   Z0, K1, Z2
-	VMOVUPS   Z2, (BX)
+	VMOVUPS   (BX), Z0
+	VMOVUPS.Z (AX), K1, Z2
+	VMOVAPS   Z0, Z1
+	VADDPS    Z2, Z1, Z1
+	VMOVAPS   Z1, K1, Z0
+	VMOVUPS   Z0, (BX)
 
 done6:
 	VMOVUPS (DX), Z0
@@ -1552,7 +1560,7 @@ done3:
 
 // func dotAVX512(out *float32, x *float32, y *float32, n int)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·dotAVX512(SB), NOSPLIT, $264-32
+TEXT ·dotAVX512(SB), NOSPLIT, $328-32
 	// Flush subnormals to zero.
 	VSTMXCSR 4(SP)
 	MOVL     $0x00009fc0, (SP)
@@ -1568,7 +1576,8 @@ start:
 	MOVQ   x+8(FP), AX
 	MOVQ   y+16(FP), CX
 	MOVQ   n+24(FP), DX
-	LEAQ   8(SP), BX
+	LEAQ   71(SP), BX
+	ANDQ   $-64, BX
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -1630,13 +1639,13 @@ done5:
 	MOVL        $-1, DI
 	BZHIL       DX, DI, DI
 	KMOVW       DI, K1
-	VMOVUPS.Z   (SI), K1, Z0
-	VMOVUPS.Z   (AX), K1, Z1
-	VMOVUPS.Z   (CX), K1, Z2
-	VMOVUPS     (SI), Z3
-	VFMADD231PS Z2, Z1, Z0
-	VMOVAPS     Z0, K1, Z3
-	VMOVUPS     Z3, (SI)
+	VMOVUPS     (SI), Z0
+	VMOVUPS.Z   (AX), K1, Z2
+	VMOVUPS.Z   (CX), K1, Z3
+	VMOVAPS     Z0, Z1
+	VFMADD231PS Z3, Z2, Z1
+	VMOVAPS     Z1, K1, Z0
+	VMOVUPS     Z0, (SI)
 
 done6:
 	VMOVUPS (BX), Z0
@@ -1664,7 +1673,7 @@ done3:
 
 // func sumSquaresAVX512(out *float32, x *float32, n int)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·sumSquaresAVX512(SB), NOSPLIT, $264-24
+TEXT ·sumSquaresAVX512(SB), NOSPLIT, $328-24
 	// Flush subnormals to zero.
 	VSTMXCSR 4(SP)
 	MOVL     $0x00009fc0, (SP)
@@ -1679,7 +1688,8 @@ restore:
 start:
 	MOVQ   x+8(FP), AX
 	MOVQ   n+16(FP), CX
-	LEAQ   8(SP), DX
+	LEAQ   71(SP), DX
+	ANDQ   $-64, DX
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -1734,12 +1744,12 @@ done5:
 	MOVL        $-1, SI
 	BZHIL       CX, SI, SI
 	KMOVW       SI, K1
-	VMOVUPS.Z   (BX), K1, Z0
-	VMOVUPS.Z   (AX), K1, Z1
-	VMOVUPS     (BX), Z2
-	VFMADD231PS Z1, Z1, Z0
-	VMOVAPS     Z0, K1, Z2
-	VMOVUPS     Z2, (BX)
+	VMOVUPS     (BX), Z0
+	VMOVUPS.Z   (AX), K1, Z2
+	VMOVAPS     Z0, Z1
+	VFMADD231PS Z2, Z2, Z1
+	VMOVAPS     Z1, K1, Z0
+	VMOVUPS     Z0, (BX)
 
 done6:
 	VMOVUPS (DX), Z0
@@ -1767,7 +1777,7 @@ done3:
 
 // func maxAbsAVX512(out *float32, x *float32, n int)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2
-TEXT ·maxAbsAVX512(SB), NOSPLIT, $264-24
+TEXT ·maxAbsAVX512(SB), NOSPLIT, $328-24
 	// Flush subnormals to zero.
 	VSTMXCSR 4(SP)
 	MOVL     $0x00009fc0, (SP)
@@ -1782,7 +1792,8 @@ restore:
 start:
 	MOVQ   x+8(FP), AX
 	MOVQ   n+16(FP), CX
-	LEAQ   8(SP), DX
+	LEAQ   71(SP), DX
+	ANDQ   $-64, DX
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -1847,14 +1858,14 @@ done5:
 	MOVL         $-1, SI
 	BZHIL        CX, SI, SI
 	KMOVW        SI, K1
-	VMOVUPS.Z    (AX), K1, Z1
-	VBROADCASTSS constantsAVX512<>+0(SB), Z2
-	VMOVUPS.Z    (BX), K1, Z0
-	VMOVUPS      (BX), Z3
-	VANDPS       Z2, Z1, Z1
-	VPMAXUD      Z1, Z0, Z0
-	VMOVAPS      Z0, K1, Z3
-	VMOVUPS      Z3, (BX)
+	VMOVUPS      (BX), Z0
+	VMOVUPS.Z    (AX), K1, Z2
+	VBROADCASTSS constantsAVX512<>+0(SB), Z3
+	VMOVAPS      Z0, Z1
+	VANDPS       Z3, Z2, Z2
+	VPMAXUD      Z2, Z1, Z1
+	VMOVAPS      Z1, K1, Z0
+	VMOVUPS      Z0, (BX)
 
 done6:
 	VMOVUPS (DX), Z0
@@ -1882,7 +1893,7 @@ done3:
 
 // func greatestAVX512(out *float32, x *float32, n int)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2
-TEXT ·greatestAVX512(SB), NOSPLIT, $264-24
+TEXT ·greatestAVX512(SB), NOSPLIT, $328-24
 	// Flush subnormals to zero.
 	VSTMXCSR 4(SP)
 	MOVL     $0x00009fc0, (SP)
@@ -1897,7 +1908,8 @@ restore:
 start:
 	MOVQ         x+8(FP), AX
 	MOVQ         n+16(FP), CX
-	LEAQ         8(SP), DX
+	LEAQ         71(SP), DX
+	ANDQ         $-64, DX
 	VPXORD       Z0, Z0, Z0
 	VPXORD       Z1, Z1, Z1
 	VPXORD       Z2, Z2, Z2
@@ -1966,14 +1978,14 @@ done5:
 	MOVL      $-1, SI
 	BZHIL     CX, SI, SI
 	KMOVW     SI, K1
-	VMOVUPS.Z (BX), K1, Z0
-	VMOVUPS.Z (AX), K1, Z1
-	VMOVUPS   (BX), Z3
-	VMAXPS    Z0, Z1, Z2
-	VMAXPS    Z1, Z0, Z0
-	VORPS     Z2, Z0, Z0
-	VMOVAPS   Z0, K1, Z3
-	VMOVUPS   Z3, (BX)
+	VMOVUPS   (BX), Z0
+	VMOVUPS.Z (AX), K1, Z2
+	VMOVAPS   Z0, Z1
+	VMAXPS    Z1, Z2, Z3
+	VMAXPS    Z2, Z1, Z1
+	VORPS     Z3, Z1, Z1
+	VMOVAPS   Z1, K1, Z0
+	VMOVUPS   Z0, (BX)
 
 done6:
 	VMOVUPS (DX), Z0
@@ -2015,7 +2027,7 @@ done3:
 
 // func expSumAVX512(out *float32, dst *float32, src *float32, n int, top float32)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·expSumAVX512(SB), NOSPLIT, $264-36
+TEXT ·expSumAVX512(SB), NOSPLIT, $328-36
 	// Flush subnormals to zero.
 	VSTMXCSR 4(SP)
 	MOVL     $0x00009fc0, (SP)
@@ -2032,7 +2044,8 @@ start:
 	MOVQ         dst+8(FP), AX
 	MOVQ         src+16(FP), CX
 	MOVQ         n+24(FP), DX
-	LEAQ         8(SP), BX
+	LEAQ         71(SP), BX
+	ANDQ         $-64, BX
 	VPXORD       Z1, Z1, Z1
 	VPXORD       Z2, Z2, Z2
 	VPXORD       Z3, Z3, Z3
@@ -2299,32 +2312,32 @@ done7:
 	VBROADCASTSS constantsAVX512<>+56(SB), Z16
 	VBROADCASTSS constantsAVX512<>+16(SB), Z7
 	VBROADCASTSS constantsAVX512<>+20(SB), Z8
-	VMOVUPS.Z    (SI), K1, Z1
+	VMOVUPS      (SI), Z1
 	VSUBPS       Z0, Z2, Z0
-	VMINPS       Z0, Z3, Z0
-	VMAXPS       Z0, Z4, Z0
-	VFMADD231PS  Z6, Z0, Z5
-	VSUBPS       Z9, Z5, Z2
-	VMINPS       Z5, Z7, Z3
-	VSUBPS       Z3, Z5, Z4
-	VPSLLD       $0x17, Z3, Z3
-	VFNMADD231PS Z10, Z2, Z0
-	VMOVAPS      Z3, Z5
-	VADDPS       Z8, Z4, Z4
-	VFNMADD231PS Z11, Z2, Z0
-	VFMADD231PS  Z13, Z0, Z12
-	VMULPS       Z0, Z0, Z2
-	VFMADD213PS  Z14, Z0, Z12
-	VFMADD213PS  Z15, Z0, Z12
-	VFMADD213PS  Z16, Z0, Z12
-	VFMADD231PS  Z2, Z12, Z0
-	VFMADD231PS  Z3, Z0, Z5
-	VMULPS       Z4, Z5, Z0
-	VMOVUPS      Z0, K1, (AX)
-	VMOVUPS      (SI), Z2
-	VADDPS       Z0, Z1, Z1
-	VMOVAPS      Z1, K1, Z2
-	VMOVUPS      Z2, (SI)
+	VMINPS       Z0, Z3, Z2
+	VMOVAPS      Z1, Z0
+	VMAXPS       Z2, Z4, Z2
+	VFMADD231PS  Z6, Z2, Z5
+	VSUBPS       Z9, Z5, Z3
+	VMINPS       Z5, Z7, Z4
+	VSUBPS       Z4, Z5, Z5
+	VPSLLD       $0x17, Z4, Z4
+	VFNMADD231PS Z10, Z3, Z2
+	VMOVAPS      Z4, Z6
+	VADDPS       Z8, Z5, Z5
+	VFNMADD231PS Z11, Z3, Z2
+	VFMADD231PS  Z13, Z2, Z12
+	VMULPS       Z2, Z2, Z3
+	VFMADD213PS  Z14, Z2, Z12
+	VFMADD213PS  Z15, Z2, Z12
+	VFMADD213PS  Z16, Z2, Z12
+	VFMADD231PS  Z3, Z12, Z2
+	VFMADD231PS  Z4, Z2, Z6
+	VMULPS       Z5, Z6, Z2
+	VADDPS       Z2, Z0, Z0
+	VMOVUPS      Z2, K1, (AX)
+	VMOVAPS      Z0, K1, Z1
+	VMOVUPS      Z1, (SI)
 
 done8:
 	VMOVUPS (BX), Z1
@@ -2351,7 +2364,7 @@ done8:
 
 // func onlyExpSumAVX512(out *float32, src *float32, n int, top float32)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·onlyExpSumAVX512(SB), NOSPLIT, $264-28
+TEXT ·onlyExpSumAVX512(SB), NOSPLIT, $328-28
 	// Flush subnormals to zero.
 	VSTMXCSR 4(SP)
 	MOVL     $0x00009fc0, (SP)
@@ -2367,7 +2380,8 @@ start:
 	VBROADCASTSS top+24(FP), Z0
 	MOVQ         src+8(FP), AX
 	MOVQ         n+16(FP), CX
-	LEAQ         8(SP), DX
+	LEAQ         71(SP), DX
+	ANDQ         $-64, DX
 	VPXORD       Z1, Z1, Z1
 	VPXORD       Z2, Z2, Z2
 	VPXORD       Z3, Z3, Z3
@@ -2626,31 +2640,31 @@ done7:
 	VBROADCASTSS constantsAVX512<>+56(SB), Z16
 	VBROADCASTSS constantsAVX512<>+16(SB), Z7
 	VBROADCASTSS constantsAVX512<>+20(SB), Z8
-	VMOVUPS.Z    (BX), K1, Z1
-	VMOVUPS      (BX), Z17
+	VMOVUPS      (BX), Z1
 	VSUBPS       Z0, Z2, Z0
-	VMINPS       Z0, Z3, Z0
-	VMAXPS       Z0, Z4, Z0
-	VFMADD231PS  Z6, Z0, Z5
-	VSUBPS       Z9, Z5, Z2
-	VMINPS       Z5, Z7, Z3
-	VSUBPS       Z3, Z5, Z4
-	VPSLLD       $0x17, Z3, Z3
-	VFNMADD231PS Z10, Z2, Z0
-	VMOVAPS      Z3, Z5
-	VADDPS       Z8, Z4, Z4
-	VFNMADD231PS Z11, Z2, Z0
-	VFMADD231PS  Z13, Z0, Z12
-	VMULPS       Z0, Z0, Z2
-	VFMADD213PS  Z14, Z0, Z12
-	VFMADD213PS  Z15, Z0, Z12
-	VFMADD213PS  Z16, Z0, Z12
-	VFMADD231PS  Z2, Z12, Z0
-	VFMADD231PS  Z3, Z0, Z5
-	VMULPS       Z4, Z5, Z0
-	VADDPS       Z0, Z1, Z1
-	VMOVAPS      Z1, K1, Z17
-	VMOVUPS      Z17, (BX)
+	VMINPS       Z0, Z3, Z2
+	VMOVAPS      Z1, Z0
+	VMAXPS       Z2, Z4, Z2
+	VFMADD231PS  Z6, Z2, Z5
+	VSUBPS       Z9, Z5, Z3
+	VMINPS       Z5, Z7, Z4
+	VSUBPS       Z4, Z5, Z5
+	VPSLLD       $0x17, Z4, Z4
+	VFNMADD231PS Z10, Z3, Z2
+	VMOVAPS      Z4, Z6
+	VADDPS       Z8, Z5, Z5
+	VFNMADD231PS Z11, Z3, Z2
+	VFMADD231PS  Z13, Z2, Z12
+	VMULPS       Z2, Z2, Z3
+	VFMADD213PS  Z14, Z2, Z12
+	VFMADD213PS  Z15, Z2, Z12
+	VFMADD213PS  Z16, Z2, Z12
+	VFMADD231PS  Z3, Z12, Z2
+	VFMADD231PS  Z4, Z2, Z6
+	VMULPS       Z5, Z6, Z2
+	VADDPS       Z2, Z0, Z0
+	VMOVAPS      Z0, K1, Z1
+	VMOVUPS      Z1, (BX)
 
 done8:
 	VMOVUPS (DX), Z1

@@ -17,6 +17,8 @@ type avx struct {
 	fours func(m Mem, d R) // sets all fours of lanes to the four at m
 }
 
+const line = 64 // bytes of the cache's lines
+
 // restore labels where the caller's floating-point mode is loaded again, and the return.
 const restore = "restore"
 
@@ -95,7 +97,13 @@ func (a *avx) Greater(x, y, d R) {
 
 func (a *avx) MaxBits(x, y, d R)     { a.VPMAXUD(y, x, d) }
 func (a *avx) StoreFirst(s R, m Mem) { a.VMOVSS(s.AsX(), m) }
-func (a *avx) Local(bytes int, d GP) { a.LEAQ(a.AllocLocal(bytes), d) }
+
+// Local aligns what it returns to 64 bytes: a load takes its value from a store of a whole
+// register only if that is in one line of the cache.
+func (a *avx) Local(bytes int, d GP) {
+	a.LEAQ(a.AllocLocal(bytes+line).Offset(line-1), d)
+	a.ANDQ(operand.I8(-line), d)
+}
 
 // down exchanges the halves of each 2k lanes, k = 1 or 2.
 func (a *avx) down(x R, k int, d R) {

@@ -59,12 +59,15 @@ func (a *avx2) storeBits(s R, m Mem, n GP) {
 	}
 }
 
-// MergeTail avoids the masked store, from which a load cannot take its value.
-func (a *avx2) MergeTail(s R, m Mem) {
-	d := a.YMM()
-	a.VMOVUPS(m, d)
-	a.VBLENDVPS(a.mask, s, d, d)
-	a.VMOVUPS(d, m)
+// UpdateTail avoids the masked store, from which a load cannot take its value, and the
+// masked load, which cannot take it from a store.
+func (a *avx2) UpdateTail(m Mem, f func(d R)) {
+	whole, d := a.YMM(), a.YMM()
+	a.VMOVUPS(m, whole)
+	a.VMOVAPS(whole, d)
+	f(d)
+	a.VBLENDVPS(a.mask, d, whole, whole)
+	a.VMOVUPS(whole, m)
 }
 
 func (a *avx2) Positive(x, y, d R) {

@@ -55,11 +55,14 @@ func (a *avx512) Zero(d R)                { a.VPXORD(d, d, d) }
 func (a *avx512) LoadTail(m Mem, d R)     { a.VMOVUPS_Z(m, a.mask, d) }
 func (a *avx512) StoreTail(s R, m Mem)    { a.VMOVUPS(s, a.mask, m) }
 
-func (a *avx512) MergeTail(s R, m Mem) {
-	d := a.Vec()
-	a.VMOVUPS(m, d)
-	a.VMOVAPS(s, a.mask, d)
-	a.VMOVUPS(d, m)
+// UpdateTail avoids masked loads and stores, as that of AVX2 does.
+func (a *avx512) UpdateTail(m Mem, f func(d R)) {
+	whole, d := a.Vec(), a.Vec()
+	a.VMOVUPS(m, whole)
+	a.VMOVAPS(whole, d)
+	f(d)
+	a.VMOVAPS(d, a.mask, whole)
+	a.VMOVUPS(whole, m)
 }
 
 func (a *avx512) Positive(x, y, d R) {

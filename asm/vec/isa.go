@@ -56,7 +56,7 @@ type ISA interface {
 	Tail(n GP, p []GP, body func()) // body for the last n < Lanes elements; p are pointers to them
 	LoadTail(m Mem, d R)            // within Tail; other lanes are zero
 	StoreTail(s R, m Mem)           //
-	MergeTail(s R, m Mem)           // StoreTail, which may rewrite what a whole register holds
+	UpdateTail(m Mem, f func(d R))  // within Tail, f on what is at m, where a whole register may be read and rewritten
 	StoreFirst(s R, m Mem)          // lane 0
 	Local(bytes int, d GP)          // d = the address of new memory in the frame
 

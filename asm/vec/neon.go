@@ -97,7 +97,13 @@ func (a *neonISA) FMAFrom(x R, m Mem, c R) {
 	a.VFMLA(v, x, c)
 }
 
-func (a *neonISA) MergeTail(s R, m Mem)  { a.FMOVSstore(s, m) }
+func (a *neonISA) UpdateTail(m Mem, f func(d R)) {
+	d := a.Vec()
+	a.LoadTail(m, d)
+	f(d)
+	a.FMOVSstore(d, m)
+}
+
 func (a *neonISA) StoreFirst(s R, m Mem) { a.FMOVSstore(s, m) }
 func (a *neonISA) Greater(x, y, d R)     { a.FMAX(y, x, d) }
 func (a *neonISA) MaxBits(x, y, d R)     { a.VUMAX(y, x, d) }

@@ -35,13 +35,13 @@ func (f *Func) Reduce(unroll int, out string, start *K, step func(lane V), join 
 		}
 	}
 	body := func() {
+		if f.tail {
+			f.UpdateTail(f.at(lane, 0, 0), func(r R) { step(V{r}) })
+			return
+		}
 		v := f.Load(lane, 0)
 		step(v)
-		if f.tail {
-			f.MergeTail(v[0], f.at(lane, 0, 0))
-		} else {
-			f.Store(lane, 0, v)
-		}
+		f.Store(lane, 0, v)
 	}
 
 	stage := func() []V { body(); return nil }
