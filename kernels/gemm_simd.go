@@ -179,8 +179,7 @@ func gemmTiles(isa ISA, c, a Mat, rows int, w *Panels, bias []float32, add bool,
 	var task gemmTask
 	task.tiles, task.groups = 1, cols/tile
 	task.aStride, task.cStride = 4*a.Stride, 4*c.Stride
-	near := matmul{isa: isa, w: w}
-	task.ahead = near.ahead(rows)
+	task.ahead = ahead(isa, w, rows)
 	back := cols - tile // from the last group of a panel to the first one
 	most := panelsPerCall(rows, min(w.k, kChain), cols/block)
 	for done := 0; done < panels; done += most {
@@ -667,7 +666,7 @@ func (p *matmul) chain(r region, k, kn int, sum, out Mat, init []float32, old bo
 				c:       out.at(row, first+col),
 				init:    &zeroInit[0],
 				aStride: 4 * p.a.Stride, cStride: 4 * out.Stride,
-				ahead: p.ahead(t.rows),
+				ahead: ahead(p.isa, p.w, t.rows),
 			}
 			// From a panel's last group to the next panel.
 			back := (groups - 1) * n
@@ -716,12 +715,12 @@ func (p *matmul) chain(r region, k, kn int, sum, out Mat, init []float32, old bo
 }
 
 // ahead is 1 if tiles of some rows fetch weights that come later.
-func (p *matmul) ahead(rows int) int {
-	near := nearWeights(p.isa)
+func ahead(isa ISA, w *Panels, rows int) int {
+	near := nearWeights(isa)
 	if rows == 1 {
 		near = rowWeights
 	}
-	if p.w.Bytes() > near {
+	if w.Bytes() > near {
 		return 1
 	}
 	return 0
