@@ -220,7 +220,7 @@ func turnBack(k *vec.Func, task vec.GP) {
 		k.SubWord(r, word(m), r)
 		k.StoreWord(r, m)
 	}
-	k.If(word(k.Field(task, "stepTask", "turns")), func() {
+	k.If(word(k.Field(task, "stepTask", "back")), func() {
 		k.Comment("Back.")
 		k.Times(2, func() {
 			field := func(name string) vec.Mem { return k.Field(p, "rowProduct", name) }
@@ -234,10 +234,10 @@ func turnBack(k *vec.Func, task vec.GP) {
 			}
 			k.AddImm(p, k.SizeOf("rowProduct"))
 		})
-		turn := word(k.Field(task, "stepTask", "turn"))
-		k.If(turn, func() {
-			addTo(k.Field(task, "stepTask", "skip"), turn)
-			negate(k.Field(task, "stepTask", "turn"))
+		toLast := word(k.Field(task, "stepTask", "toLast"))
+		k.If(toLast, func() {
+			addTo(k.Field(task, "stepTask", "skip"), toLast)
+			negate(k.Field(task, "stepTask", "toLast"))
 			negate(k.Field(task, "stepTask", "toNext"))
 			first, second := k.Field(task, "rowProduct", "add"), k.Field(task, "rowProduct", "add").Offset(k.SizeOf("rowProduct"))
 			a, b := word(first), word(second)

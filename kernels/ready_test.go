@@ -62,7 +62,7 @@ func TestReadySteps(t *testing.T) {
 							}
 							requireFPState(t, what)
 							step.task.steps, step.task.left = task.steps, task.left
-							if n%2 == 1 || task.turns == 0 { // forth and back
+							if n%2 == 1 || task.back == 0 { // forth and back
 								require.True(t, task == step.task, "%s: the kernel used up more than steps", what)
 							}
 							requireSame(t, want.H.Data, s.H.Data, "%s", what)

@@ -319,9 +319,9 @@ type stepTask struct {
 	skip, count int           // bytes before the first of products, and how many
 	//lint:ignore U1000 for assembly only
 	left   int // of them
-	toNext int // bytes from it to the next one
-	turns  int // 1: steps go back and forth over the panels of products,
-	turn   int // whose last one is so many bytes after the first
+	toNext int // bytes from a product to the next one
+	toLast int // bytes from the first product to the last one, if steps change their order
+	back   int // 1: steps go back and forth
 	steps  int // at least 1
 	units  int
 	square int // units, if the last of products has as many inputs, or 0
@@ -475,11 +475,11 @@ func (t *stepTask) goBack(whh, wih *Panels) {
 	if bytes <= pairedWeights || bytes > turnedWeights && bytes <= secondWeights {
 		return
 	}
-	t.turns = 1
+	t.back = 1
 	t.products[1].turn()
 	if t.skip == 0 {
 		t.products[0].turn()
-		t.turn = t.toNext
+		t.toLast = t.toNext
 		t.square = 0
 	}
 }

@@ -869,7 +869,7 @@ done12:
 	CMPQ  DX, $+1
 	JGE   product3
 	MOVQ  AX, CX
-	MOVQ  336(AX), DX
+	MOVQ  344(AX), DX
 	TESTQ DX, DX
 	JEQ   done51
 
@@ -926,16 +926,16 @@ done53:
 	ADDQ  $-1, DX
 	TESTQ DX, DX
 	JNE   loop52
-	MOVQ  344(AX), CX
+	MOVQ  336(AX), CX
 	TESTQ CX, CX
 	JEQ   done54
 	MOVQ  304(AX), DX
 	ADDQ  CX, DX
 	MOVQ  DX, 304(AX)
 	MOVQ  $+0, CX
-	MOVQ  344(AX), DX
+	MOVQ  336(AX), DX
 	SUBQ  DX, CX
-	MOVQ  CX, 344(AX)
+	MOVQ  CX, 336(AX)
 	MOVQ  $+0, CX
 	MOVQ  328(AX), DX
 	SUBQ  DX, CX
@@ -2859,7 +2859,7 @@ done12:
 	CMPQ  DX, $+1
 	JGE   product3
 	MOVQ  AX, CX
-	MOVQ  336(AX), DX
+	MOVQ  344(AX), DX
 	TESTQ DX, DX
 	JEQ   done51
 
@@ -2916,16 +2916,16 @@ done53:
 	ADDQ  $-1, DX
 	TESTQ DX, DX
 	JNE   loop52
-	MOVQ  344(AX), CX
+	MOVQ  336(AX), CX
 	TESTQ CX, CX
 	JEQ   done54
 	MOVQ  304(AX), DX
 	ADDQ  CX, DX
 	MOVQ  DX, 304(AX)
 	MOVQ  $+0, CX
-	MOVQ  344(AX), DX
+	MOVQ  336(AX), DX
 	SUBQ  DX, CX
-	MOVQ  CX, 344(AX)
+	MOVQ  CX, 336(AX)
 	MOVQ  $+0, CX
 	MOVQ  328(AX), DX
 	SUBQ  DX, CX
@@ -4545,7 +4545,7 @@ done12:
 	CMPQ  DX, $+1
 	JGE   product3
 	MOVQ  AX, CX
-	MOVQ  336(AX), DX
+	MOVQ  344(AX), DX
 	TESTQ DX, DX
 	JEQ   done45
 
@@ -4602,16 +4602,16 @@ done47:
 	ADDQ  $-1, DX
 	TESTQ DX, DX
 	JNE   loop46
-	MOVQ  344(AX), CX
+	MOVQ  336(AX), CX
 	TESTQ CX, CX
 	JEQ   done48
 	MOVQ  304(AX), DX
 	ADDQ  CX, DX
 	MOVQ  DX, 304(AX)
 	MOVQ  $+0, CX
-	MOVQ  344(AX), DX
+	MOVQ  336(AX), DX
 	SUBQ  DX, CX
-	MOVQ  CX, 344(AX)
+	MOVQ  CX, 336(AX)
 	MOVQ  $+0, CX
 	MOVQ  328(AX), DX
 	SUBQ  DX, CX
@@ -6466,7 +6466,7 @@ done7:
 	CMPQ  DX, $+1
 	JGE   product3
 	MOVQ  AX, CX
-	MOVQ  336(AX), DX
+	MOVQ  344(AX), DX
 	TESTQ DX, DX
 	JEQ   done40
 
@@ -6523,16 +6523,16 @@ done42:
 	ADDQ  $-1, DX
 	TESTQ DX, DX
 	JNE   loop41
-	MOVQ  344(AX), CX
+	MOVQ  336(AX), CX
 	TESTQ CX, CX
 	JEQ   done43
 	MOVQ  304(AX), DX
 	ADDQ  CX, DX
 	MOVQ  DX, 304(AX)
 	MOVQ  $+0, CX
-	MOVQ  344(AX), DX
+	MOVQ  336(AX), DX
 	SUBQ  DX, CX
-	MOVQ  CX, 344(AX)
+	MOVQ  CX, 336(AX)
 	MOVQ  $+0, CX
 	MOVQ  328(AX), DX
 	SUBQ  DX, CX
@@ -7780,7 +7780,7 @@ done7:
 	CMPQ  DX, $+1
 	JGE   product3
 	MOVQ  AX, CX
-	MOVQ  336(AX), DX
+	MOVQ  344(AX), DX
 	TESTQ DX, DX
 	JEQ   done55
 
@@ -7837,16 +7837,16 @@ done57:
 	ADDQ  $-1, DX
 	TESTQ DX, DX
 	JNE   loop56
-	MOVQ  344(AX), CX
+	MOVQ  336(AX), CX
 	TESTQ CX, CX
 	JEQ   done58
 	MOVQ  304(AX), DX
 	ADDQ  CX, DX
 	MOVQ  DX, 304(AX)
 	MOVQ  $+0, CX
-	MOVQ  344(AX), DX
+	MOVQ  336(AX), DX
 	SUBQ  DX, CX
-	MOVQ  CX, 344(AX)
+	MOVQ  CX, 336(AX)
 	MOVQ  $+0, CX
 	MOVQ  328(AX), DX
 	SUBQ  DX, CX
@@ -8575,7 +8575,7 @@ done7:
 	CMPQ  DX, $+1
 	JGE   product3
 	MOVQ  AX, CX
-	MOVQ  336(AX), DX
+	MOVQ  344(AX), DX
 	TESTQ DX, DX
 	JEQ   done55
 
@@ -8632,16 +8632,16 @@ done57:
 	ADDQ  $-1, DX
 	TESTQ DX, DX
 	JNE   loop56
-	MOVQ  344(AX), CX
+	MOVQ  336(AX), CX
 	TESTQ CX, CX
 	JEQ   done58
 	MOVQ  304(AX), DX
 	ADDQ  CX, DX
 	MOVQ  DX, 304(AX)
 	MOVQ  $+0, CX
-	MOVQ  344(AX), DX
+	MOVQ  336(AX), DX
 	SUBQ  DX, CX
-	MOVQ  CX, 344(AX)
+	MOVQ  CX, 336(AX)
 	MOVQ  $+0, CX
 	MOVQ  328(AX), DX
 	SUBQ  DX, CX
@@ -10049,7 +10049,7 @@ done12:
 	CMPQ  DX, $+1
 	JGE   product3
 	MOVQ  AX, CX
-	MOVQ  336(AX), DX
+	MOVQ  344(AX), DX
 	TESTQ DX, DX
 	JEQ   done64
 
@@ -10106,16 +10106,16 @@ done66:
 	ADDQ  $-1, DX
 	TESTQ DX, DX
 	JNE   loop65
-	MOVQ  344(AX), CX
+	MOVQ  336(AX), CX
 	TESTQ CX, CX
 	JEQ   done67
 	MOVQ  304(AX), DX
 	ADDQ  CX, DX
 	MOVQ  DX, 304(AX)
 	MOVQ  $+0, CX
-	MOVQ  344(AX), DX
+	MOVQ  336(AX), DX
 	SUBQ  DX, CX
-	MOVQ  CX, 344(AX)
+	MOVQ  CX, 336(AX)
 	MOVQ  $+0, CX
 	MOVQ  328(AX), DX
 	SUBQ  DX, CX
@@ -11994,7 +11994,7 @@ done12:
 	CMPQ  DX, $+1
 	JGE   product3
 	MOVQ  AX, CX
-	MOVQ  336(AX), DX
+	MOVQ  344(AX), DX
 	TESTQ DX, DX
 	JEQ   done64
 
@@ -12051,16 +12051,16 @@ done66:
 	ADDQ  $-1, DX
 	TESTQ DX, DX
 	JNE   loop65
-	MOVQ  344(AX), CX
+	MOVQ  336(AX), CX
 	TESTQ CX, CX
 	JEQ   done67
 	MOVQ  304(AX), DX
 	ADDQ  CX, DX
 	MOVQ  DX, 304(AX)
 	MOVQ  $+0, CX
-	MOVQ  344(AX), DX
+	MOVQ  336(AX), DX
 	SUBQ  DX, CX
-	MOVQ  CX, 344(AX)
+	MOVQ  CX, 336(AX)
 	MOVQ  $+0, CX
 	MOVQ  328(AX), DX
 	SUBQ  DX, CX
@@ -13659,7 +13659,7 @@ done12:
 	CMPQ  DX, $+1
 	JGE   product3
 	MOVQ  AX, CX
-	MOVQ  336(AX), DX
+	MOVQ  344(AX), DX
 	TESTQ DX, DX
 	JEQ   done56
 
@@ -13716,16 +13716,16 @@ done58:
 	ADDQ  $-1, DX
 	TESTQ DX, DX
 	JNE   loop57
-	MOVQ  344(AX), CX
+	MOVQ  336(AX), CX
 	TESTQ CX, CX
 	JEQ   done59
 	MOVQ  304(AX), DX
 	ADDQ  CX, DX
 	MOVQ  DX, 304(AX)
 	MOVQ  $+0, CX
-	MOVQ  344(AX), DX
+	MOVQ  336(AX), DX
 	SUBQ  DX, CX
-	MOVQ  CX, 344(AX)
+	MOVQ  CX, 336(AX)
 	MOVQ  $+0, CX
 	MOVQ  328(AX), DX
 	SUBQ  DX, CX
@@ -15425,7 +15425,7 @@ done7:
 	CMPQ  DX, $+1
 	JGE   product3
 	MOVQ  AX, CX
-	MOVQ  336(AX), DX
+	MOVQ  344(AX), DX
 	TESTQ DX, DX
 	JEQ   done51
 
@@ -15482,16 +15482,16 @@ done53:
 	ADDQ  $-1, DX
 	TESTQ DX, DX
 	JNE   loop52
-	MOVQ  344(AX), CX
+	MOVQ  336(AX), CX
 	TESTQ CX, CX
 	JEQ   done54
 	MOVQ  304(AX), DX
 	ADDQ  CX, DX
 	MOVQ  DX, 304(AX)
 	MOVQ  $+0, CX
-	MOVQ  344(AX), DX
+	MOVQ  336(AX), DX
 	SUBQ  DX, CX
-	MOVQ  CX, 344(AX)
+	MOVQ  CX, 336(AX)
 	MOVQ  $+0, CX
 	MOVQ  328(AX), DX
 	SUBQ  DX, CX
@@ -16545,7 +16545,7 @@ done7:
 	CMPQ  DX, $+1
 	JGE   product3
 	MOVQ  AX, CX
-	MOVQ  336(AX), DX
+	MOVQ  344(AX), DX
 	TESTQ DX, DX
 	JEQ   done55
 
@@ -16602,16 +16602,16 @@ done57:
 	ADDQ  $-1, DX
 	TESTQ DX, DX
 	JNE   loop56
-	MOVQ  344(AX), CX
+	MOVQ  336(AX), CX
 	TESTQ CX, CX
 	JEQ   done58
 	MOVQ  304(AX), DX
 	ADDQ  CX, DX
 	MOVQ  DX, 304(AX)
 	MOVQ  $+0, CX
-	MOVQ  344(AX), DX
+	MOVQ  336(AX), DX
 	SUBQ  DX, CX
-	MOVQ  CX, 344(AX)
+	MOVQ  CX, 336(AX)
 	MOVQ  $+0, CX
 	MOVQ  328(AX), DX
 	SUBQ  DX, CX
@@ -17296,7 +17296,7 @@ done7:
 	CMPQ  DX, $+1
 	JGE   product3
 	MOVQ  AX, CX
-	MOVQ  336(AX), DX
+	MOVQ  344(AX), DX
 	TESTQ DX, DX
 	JEQ   done55
 
@@ -17353,16 +17353,16 @@ done57:
 	ADDQ  $-1, DX
 	TESTQ DX, DX
 	JNE   loop56
-	MOVQ  344(AX), CX
+	MOVQ  336(AX), CX
 	TESTQ CX, CX
 	JEQ   done58
 	MOVQ  304(AX), DX
 	ADDQ  CX, DX
 	MOVQ  DX, 304(AX)
 	MOVQ  $+0, CX
-	MOVQ  344(AX), DX
+	MOVQ  336(AX), DX
 	SUBQ  DX, CX
-	MOVQ  CX, 344(AX)
+	MOVQ  CX, 336(AX)
 	MOVQ  $+0, CX
 	MOVQ  328(AX), DX
 	SUBQ  DX, CX

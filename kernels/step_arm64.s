@@ -1093,7 +1093,7 @@ done12:
 	CMP  $1, R6
 	BGE  product3
 	MOVD R1, R3
-	MOVD 336(R1), R6
+	MOVD 344(R1), R6
 	CMP  $0, R6
 	BEQ  done37
 
@@ -1150,16 +1150,16 @@ done39:
 	ADD  $-1, R6, R6
 	CMP  $0, R6
 	BNE  loop38
-	MOVD 344(R1), R3
+	MOVD 336(R1), R3
 	CMP  $0, R3
 	BEQ  done40
 	MOVD 304(R1), R6
 	ADD  R3, R6, R6
 	MOVD R6, 304(R1)
 	MOVD $0, R3
-	MOVD 344(R1), R6
+	MOVD 336(R1), R6
 	SUB  R6, R3, R3
-	MOVD R3, 344(R1)
+	MOVD R3, 336(R1)
 	MOVD $0, R3
 	MOVD 328(R1), R6
 	SUB  R6, R3, R3
@@ -3910,7 +3910,7 @@ done12:
 	CMP  $1, R6
 	BGE  product3
 	MOVD R1, R3
-	MOVD 336(R1), R6
+	MOVD 344(R1), R6
 	CMP  $0, R6
 	BEQ  done37
 
@@ -3967,16 +3967,16 @@ done39:
 	ADD  $-1, R6, R6
 	CMP  $0, R6
 	BNE  loop38
-	MOVD 344(R1), R3
+	MOVD 336(R1), R3
 	CMP  $0, R3
 	BEQ  done40
 	MOVD 304(R1), R6
 	ADD  R3, R6, R6
 	MOVD R6, 304(R1)
 	MOVD $0, R3
-	MOVD 344(R1), R6
+	MOVD 336(R1), R6
 	SUB  R6, R3, R3
-	MOVD R3, 344(R1)
+	MOVD R3, 336(R1)
 	MOVD $0, R3
 	MOVD 328(R1), R6
 	SUB  R6, R3, R3
@@ -6256,7 +6256,7 @@ done12:
 	CMP  $1, R6
 	BGE  product3
 	MOVD R1, R3
-	MOVD 336(R1), R6
+	MOVD 344(R1), R6
 	CMP  $0, R6
 	BEQ  done33
 
@@ -6313,16 +6313,16 @@ done35:
 	ADD  $-1, R6, R6
 	CMP  $0, R6
 	BNE  loop34
-	MOVD 344(R1), R3
+	MOVD 336(R1), R3
 	CMP  $0, R3
 	BEQ  done36
 	MOVD 304(R1), R6
 	ADD  R3, R6, R6
 	MOVD R6, 304(R1)
 	MOVD $0, R3
-	MOVD 344(R1), R6
+	MOVD 336(R1), R6
 	SUB  R6, R3, R3
-	MOVD R3, 344(R1)
+	MOVD R3, 336(R1)
 	MOVD $0, R3
 	MOVD 328(R1), R6
 	SUB  R6, R3, R3
@@ -8954,7 +8954,7 @@ done7:
 	CMP  $1, R6
 	BGE  product3
 	MOVD R1, R3
-	MOVD 336(R1), R6
+	MOVD 344(R1), R6
 	CMP  $0, R6
 	BEQ  done28
 
@@ -9011,16 +9011,16 @@ done30:
 	ADD  $-1, R6, R6
 	CMP  $0, R6
 	BNE  loop29
-	MOVD 344(R1), R3
+	MOVD 336(R1), R3
 	CMP  $0, R3
 	BEQ  done31
 	MOVD 304(R1), R6
 	ADD  R3, R6, R6
 	MOVD R6, 304(R1)
 	MOVD $0, R3
-	MOVD 344(R1), R6
+	MOVD 336(R1), R6
 	SUB  R6, R3, R3
-	MOVD R3, 344(R1)
+	MOVD R3, 336(R1)
 	MOVD $0, R3
 	MOVD 328(R1), R6
 	SUB  R6, R3, R3
@@ -10853,7 +10853,7 @@ done7:
 	CMP  $1, R6
 	BGE  product3
 	MOVD R1, R3
-	MOVD 336(R1), R6
+	MOVD 344(R1), R6
 	CMP  $0, R6
 	BEQ  done55
 
@@ -10910,16 +10910,16 @@ done57:
 	ADD  $-1, R6, R6
 	CMP  $0, R6
 	BNE  loop56
-	MOVD 344(R1), R3
+	MOVD 336(R1), R3
 	CMP  $0, R3
 	BEQ  done58
 	MOVD 304(R1), R6
 	ADD  R3, R6, R6
 	MOVD R6, 304(R1)
 	MOVD $0, R3
-	MOVD 344(R1), R6
+	MOVD 336(R1), R6
 	SUB  R6, R3, R3
-	MOVD R3, 344(R1)
+	MOVD R3, 336(R1)
 	MOVD $0, R3
 	MOVD 328(R1), R6
 	SUB  R6, R3, R3
@@ -12000,7 +12000,7 @@ done7:
 	CMP  $1, R3
 	BGE  product3
 	MOVD R1, R2
-	MOVD 336(R1), R3
+	MOVD 344(R1), R3
 	CMP  $0, R3
 	BEQ  done55
 
@@ -12057,16 +12057,16 @@ done57:
 	ADD  $-1, R3, R3
 	CMP  $0, R3
 	BNE  loop56
-	MOVD 344(R1), R2
+	MOVD 336(R1), R2
 	CMP  $0, R2
 	BEQ  done58
 	MOVD 304(R1), R3
 	ADD  R2, R3, R3
 	MOVD R3, 304(R1)
 	MOVD $0, R2
-	MOVD 344(R1), R3
+	MOVD 336(R1), R3
 	SUB  R3, R2, R2
-	MOVD R2, 344(R1)
+	MOVD R2, 336(R1)
 	MOVD $0, R2
 	MOVD 328(R1), R3
 	SUB  R3, R2, R2

@@ -54,10 +54,10 @@
 //
 // Each function states its Go signature and the features that it needs. It goes
 // on by phases: flags, pointers, constants, loops of falling width and the tail, each
-// under a comment, and ends near its beginning, where the caller's flags come back; those of a body come from its
-// calls of Comment, joined where the order of instructions mixes them. Virtual
-// registers have become the lowest that are free, so names say nothing across
-// phases. On arm64 what Go's assembler cannot spell is a WORD with the instruction
+// under a comment, and ends near its beginning, where the caller's flags come back.
+// Comments of a body come from its calls of Comment, joined where the order of
+// instructions mixes them. Virtual registers have become the lowest that are free,
+// so names say nothing across phases. On arm64 what Go's assembler cannot spell is a WORD with the instruction
 // in its comment; a test decodes them all. VZEROUPPER ends each function that
 // touched wide registers, and functions for AVX2 stay below register 16: [Check]
 // refuses others.
