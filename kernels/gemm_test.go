@@ -531,19 +531,21 @@ func TestGemmPanics(t *testing.T) {
 }
 
 func TestGemmAllocs(t *testing.T) {
-	forEachForm(t, func(t *testing.T, form product, _ ISA) {
-		p := newProduct(60, form.gates, 37, 300, 9, form.trans)
-		a, c := p.operands(t, at(0), p.n, 0)
-		require.Zero(t, testing.AllocsPerRun(10, func() {
-			if p.trans {
-				GemmTN(c.Mat, a.Mat, 1, p.n, p.w, true)
-				return
-			}
-			Gemm(c.Mat, a.Mat, p.n, p.w, p.bias)
-			GemmAdd(c.Mat, a.Mat, p.n, p.w)
-			Gemv(c.row(0, p.w.Width()), a.row(0, p.k), p.w, p.bias)
-			p.w.Pack(p.weights)
-			p.w.SetRow(1, nil)
-		}))
-	})
+	for _, inputs := range []int{block, kBlock / 2, kChain, manyInputs, manyInputs + 1} { // one of each memory for copies
+		forEachForm(t, func(t *testing.T, form product, _ ISA) {
+			p := newProduct(60, form.gates, 37, inputs, 9, form.trans)
+			a, c := p.operands(t, at(0), p.n, 0)
+			require.Zero(t, testing.AllocsPerRun(10, func() {
+				if p.trans {
+					GemmTN(c.Mat, a.Mat, 1, p.n, p.w, true)
+					return
+				}
+				Gemm(c.Mat, a.Mat, p.n, p.w, p.bias)
+				GemmAdd(c.Mat, a.Mat, p.n, p.w)
+				Gemv(c.row(0, p.w.Width()), a.row(0, p.k), p.w, p.bias)
+				p.w.Pack(p.weights)
+				p.w.SetRow(1, nil)
+			}), inputs)
+		})
+	}
 }
