@@ -2178,7 +2178,7 @@ done3:
 	JMP restore
 
 // func clipAVX2(x *float32, n int, lo float32, hi float32)
-// Requires: AVX
+// Requires: AVX, AVX2
 TEXT ·clipAVX2(SB), NOSPLIT, $8-24
 	// Flush subnormals to zero.
 	VSTMXCSR 4(SP)
@@ -2192,8 +2192,8 @@ restore:
 	RET
 
 start:
-	VBROADCASTSS lo+16(FP), Y0
-	VBROADCASTSS hi+20(FP), Y1
+	VPBROADCASTD lo+16(FP), Y0
+	VPBROADCASTD hi+20(FP), Y1
 	MOVQ         x+0(FP), AX
 	MOVQ         n+8(FP), CX
 
@@ -3248,7 +3248,7 @@ loop1:
 	VMOVUPS      (CX), Z7
 	VMOVUPS      (AX), Z6
 	VMOVUPS      (DX), Z8
-	VBROADCASTSS constantsAVX512<>+0(SB), Z9
+	VPBROADCASTD constantsAVX512<>+0(SB), Z9
 	VMULPS       Z1, Z7, Z7
 	VMULPS       Z3, Z8, Z10
 	VFMADD231PS  Z0, Z6, Z7
@@ -3284,7 +3284,7 @@ done2:
 	VMOVUPS.Z    (CX), K1, Z7
 	VMOVUPS.Z    (AX), K1, Z6
 	VMOVUPS.Z    (DX), K1, Z8
-	VBROADCASTSS constantsAVX512<>+0(SB), Z9
+	VPBROADCASTD constantsAVX512<>+0(SB), Z9
 	VMULPS       Z1, Z7, Z1
 	VMULPS       Z3, Z8, Z3
 	VFMADD231PS  Z0, Z6, Z1
@@ -3461,7 +3461,7 @@ loop1:
 	VMOVUPS      (CX), Z8
 	VMOVUPS      (AX), Z7
 	VMOVUPS      (DX), Z9
-	VBROADCASTSS constantsAVX512<>+0(SB), Z10
+	VPBROADCASTD constantsAVX512<>+0(SB), Z10
 	VMULPS       Z1, Z8, Z8
 	VMULPS       Z3, Z9, Z11
 	VFMADD231PS  Z0, Z7, Z8
@@ -3501,7 +3501,7 @@ done2:
 	VMOVUPS.Z    (CX), K1, Z8
 	VMOVUPS.Z    (AX), K1, Z7
 	VMOVUPS.Z    (DX), K1, Z9
-	VBROADCASTSS constantsAVX512<>+0(SB), Z10
+	VPBROADCASTD constantsAVX512<>+0(SB), Z10
 	VMULPS       Z1, Z8, Z1
 	VMULPS       Z3, Z9, Z3
 	VFMADD231PS  Z0, Z7, Z1
@@ -3732,8 +3732,8 @@ restore:
 	RET
 
 start:
-	VBROADCASTSS lo+16(FP), Z0
-	VBROADCASTSS hi+20(FP), Z1
+	VPBROADCASTD lo+16(FP), Z0
+	VPBROADCASTD hi+20(FP), Z1
 	MOVQ         x+0(FP), AX
 	MOVQ         n+8(FP), CX
 
@@ -3742,22 +3742,20 @@ start:
 	JLT  done2
 
 loop1:
-	VMOVUPS      (AX), Z2
-	VMOVUPS      64(AX), Z3
-	VBROADCASTSS constantsAVX512<>+4(SB), Z4
-	VBROADCASTSS constantsAVX512<>+4(SB), Z5
-	VMULPS       Z4, Z2, Z2
-	VMULPS       Z5, Z3, Z3
-	VMAXPS       Z2, Z0, Z2
-	VMAXPS       Z3, Z0, Z3
-	VMINPS       Z2, Z1, Z2
-	VMINPS       Z3, Z1, Z3
-	VMOVUPS      Z2, (AX)
-	VMOVUPS      Z3, 64(AX)
-	ADDQ         $+128, AX
-	ADDQ         $-32, CX
-	CMPQ         CX, $+32
-	JGE          loop1
+	VMOVUPS     (AX), Z2
+	VMOVUPS     64(AX), Z3
+	VMULPS.BCST constantsAVX512<>+4(SB), Z2, Z2
+	VMULPS.BCST constantsAVX512<>+4(SB), Z3, Z3
+	VMAXPS      Z2, Z0, Z2
+	VMAXPS      Z3, Z0, Z3
+	VMINPS      Z2, Z1, Z2
+	VMINPS      Z3, Z1, Z3
+	VMOVUPS     Z2, (AX)
+	VMOVUPS     Z3, 64(AX)
+	ADDQ        $+128, AX
+	ADDQ        $-32, CX
+	CMPQ        CX, $+32
+	JGE         loop1
 
 done2:
 	// 16 elements at a time.
@@ -3765,30 +3763,28 @@ done2:
 	JLT  done4
 
 loop3:
-	VMOVUPS      (AX), Z2
-	VBROADCASTSS constantsAVX512<>+4(SB), Z3
-	VMULPS       Z3, Z2, Z2
-	VMAXPS       Z2, Z0, Z2
-	VMINPS       Z2, Z1, Z2
-	VMOVUPS      Z2, (AX)
-	ADDQ         $+64, AX
-	ADDQ         $-16, CX
-	CMPQ         CX, $+16
-	JGE          loop3
+	VMOVUPS     (AX), Z2
+	VMULPS.BCST constantsAVX512<>+4(SB), Z2, Z2
+	VMAXPS      Z2, Z0, Z2
+	VMINPS      Z2, Z1, Z2
+	VMOVUPS     Z2, (AX)
+	ADDQ        $+64, AX
+	ADDQ        $-16, CX
+	CMPQ        CX, $+16
+	JGE         loop3
 
 done4:
 	// The last elements.
-	TESTQ        CX, CX
-	JEQ          done5
-	MOVL         $-1, DX
-	BZHIL        CX, DX, DX
-	KMOVW        DX, K1
-	VMOVUPS.Z    (AX), K1, Z2
-	VBROADCASTSS constantsAVX512<>+4(SB), Z3
-	VMULPS       Z3, Z2, Z2
-	VMAXPS       Z2, Z0, Z0
-	VMINPS       Z0, Z1, Z0
-	VMOVUPS      Z0, K1, (AX)
+	TESTQ       CX, CX
+	JEQ         done5
+	MOVL        $-1, DX
+	BZHIL       CX, DX, DX
+	KMOVW       DX, K1
+	VMOVUPS.Z   (AX), K1, Z2
+	VMULPS.BCST constantsAVX512<>+4(SB), Z2, Z2
+	VMAXPS      Z2, Z0, Z0
+	VMINPS      Z0, Z1, Z0
+	VMOVUPS     Z0, K1, (AX)
 
 done5:
 	VZEROUPPER

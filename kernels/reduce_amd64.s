@@ -725,7 +725,7 @@ restore:
 	RET
 
 start:
-	VBROADCASTSS top+32(FP), Y0
+	VPBROADCASTD top+32(FP), Y0
 	MOVQ         dst+8(FP), AX
 	MOVQ         src+16(FP), CX
 	MOVQ         n+24(FP), DX
@@ -1043,7 +1043,7 @@ restore:
 	RET
 
 start:
-	VBROADCASTSS top+24(FP), Y0
+	VPBROADCASTD top+24(FP), Y0
 	MOVQ         src+8(FP), AX
 	MOVQ         n+16(FP), CX
 	LEAQ         71(SP), DX
@@ -1804,26 +1804,22 @@ start:
 	JLT  done2
 
 loop1:
-	VMOVUPS      (AX), Z4
-	VBROADCASTSS constantsAVX512<>+0(SB), Z5
-	VANDPS       Z5, Z4, Z4
-	VPMAXUD      Z4, Z0, Z0
-	VMOVUPS      64(AX), Z4
-	VBROADCASTSS constantsAVX512<>+0(SB), Z5
-	VANDPS       Z5, Z4, Z4
-	VPMAXUD      Z4, Z1, Z1
-	VMOVUPS      128(AX), Z4
-	VBROADCASTSS constantsAVX512<>+0(SB), Z5
-	VANDPS       Z5, Z4, Z4
-	VPMAXUD      Z4, Z2, Z2
-	VMOVUPS      192(AX), Z4
-	VBROADCASTSS constantsAVX512<>+0(SB), Z5
-	VANDPS       Z5, Z4, Z4
-	VPMAXUD      Z4, Z3, Z3
-	ADDQ         $+256, AX
-	ADDQ         $-64, CX
-	CMPQ         CX, $+64
-	JGE          loop1
+	VMOVUPS     (AX), Z4
+	VANDPS.BCST constantsAVX512<>+0(SB), Z4, Z4
+	VPMAXUD     Z4, Z0, Z0
+	VMOVUPS     64(AX), Z4
+	VANDPS.BCST constantsAVX512<>+0(SB), Z4, Z4
+	VPMAXUD     Z4, Z1, Z1
+	VMOVUPS     128(AX), Z4
+	VANDPS.BCST constantsAVX512<>+0(SB), Z4, Z4
+	VPMAXUD     Z4, Z2, Z2
+	VMOVUPS     192(AX), Z4
+	VANDPS.BCST constantsAVX512<>+0(SB), Z4, Z4
+	VPMAXUD     Z4, Z3, Z3
+	ADDQ        $+256, AX
+	ADDQ        $-64, CX
+	CMPQ        CX, $+64
+	JGE         loop1
 
 done2:
 	TESTQ   CX, CX
@@ -1839,33 +1835,31 @@ done2:
 	JLT  done5
 
 loop4:
-	VMOVUPS      (AX), Z1
-	VBROADCASTSS constantsAVX512<>+0(SB), Z2
-	VMOVUPS      (BX), Z0
-	VANDPS       Z2, Z1, Z1
-	VPMAXUD      Z1, Z0, Z0
-	VMOVUPS      Z0, (BX)
-	ADDQ         $+64, AX
-	ADDQ         $+64, BX
-	ADDQ         $-16, CX
-	CMPQ         CX, $+16
-	JGE          loop4
+	VMOVUPS     (AX), Z1
+	VMOVUPS     (BX), Z0
+	VANDPS.BCST constantsAVX512<>+0(SB), Z1, Z1
+	VPMAXUD     Z1, Z0, Z0
+	VMOVUPS     Z0, (BX)
+	ADDQ        $+64, AX
+	ADDQ        $+64, BX
+	ADDQ        $-16, CX
+	CMPQ        CX, $+16
+	JGE         loop4
 
 done5:
 	// The last elements.
-	TESTQ        CX, CX
-	JEQ          done6
-	MOVL         $-1, SI
-	BZHIL        CX, SI, SI
-	KMOVW        SI, K1
-	VMOVUPS      (BX), Z0
-	VMOVUPS.Z    (AX), K1, Z2
-	VBROADCASTSS constantsAVX512<>+0(SB), Z3
-	VMOVAPS      Z0, Z1
-	VANDPS       Z3, Z2, Z2
-	VPMAXUD      Z2, Z1, Z1
-	VMOVAPS      Z1, K1, Z0
-	VMOVUPS      Z0, (BX)
+	TESTQ       CX, CX
+	JEQ         done6
+	MOVL        $-1, SI
+	BZHIL       CX, SI, SI
+	KMOVW       SI, K1
+	VMOVUPS     (BX), Z0
+	VMOVUPS.Z   (AX), K1, Z2
+	VMOVAPS     Z0, Z1
+	VANDPS.BCST constantsAVX512<>+0(SB), Z2, Z2
+	VPMAXUD     Z2, Z1, Z1
+	VMOVAPS     Z1, K1, Z0
+	VMOVUPS     Z0, (BX)
 
 done6:
 	VMOVUPS (DX), Z0
@@ -1914,10 +1908,10 @@ start:
 	VPXORD       Z1, Z1, Z1
 	VPXORD       Z2, Z2, Z2
 	VPXORD       Z3, Z3, Z3
-	VBROADCASTSS constantsAVX512<>+4(SB), Z0
-	VBROADCASTSS constantsAVX512<>+4(SB), Z1
-	VBROADCASTSS constantsAVX512<>+4(SB), Z2
-	VBROADCASTSS constantsAVX512<>+4(SB), Z3
+	VPBROADCASTD constantsAVX512<>+4(SB), Z0
+	VPBROADCASTD constantsAVX512<>+4(SB), Z1
+	VPBROADCASTD constantsAVX512<>+4(SB), Z2
+	VPBROADCASTD constantsAVX512<>+4(SB), Z3
 
 	// 64 elements at a time.
 	CMPQ CX, $+64
@@ -2040,7 +2034,7 @@ restore:
 	RET
 
 start:
-	VBROADCASTSS top+32(FP), Z0
+	VPBROADCASTD top+32(FP), Z0
 	MOVQ         dst+8(FP), AX
 	MOVQ         src+16(FP), CX
 	MOVQ         n+24(FP), DX
@@ -2064,91 +2058,73 @@ loop1:
 	MOVQ $+2, DI
 
 loop3:
-	VMOVUPS      (SI), Z1
-	VMOVUPS      64(SI), Z2
-	VMOVUPS      (CX), Z3
-	VMOVUPS      64(CX), Z4
-	VSUBPS       Z0, Z3, Z3
-	VSUBPS       Z0, Z4, Z4
-	VBROADCASTSS constantsAVX512<>+12(SB), Z5
-	VMINPS       Z3, Z5, Z3
-	VMINPS       Z4, Z5, Z4
-	VBROADCASTSS constantsAVX512<>+8(SB), Z5
-	VMAXPS       Z3, Z5, Z3
-	VMAXPS       Z4, Z5, Z4
-	VBROADCASTSS constantsAVX512<>+28(SB), Z5
-	VBROADCASTSS constantsAVX512<>+28(SB), Z6
-	VBROADCASTSS constantsAVX512<>+24(SB), Z7
-	VFMADD231PS  Z7, Z3, Z5
-	VBROADCASTSS constantsAVX512<>+24(SB), Z7
-	VFMADD231PS  Z7, Z4, Z6
-	VBROADCASTSS constantsAVX512<>+16(SB), Z7
-	VMINPS       Z5, Z7, Z8
-	VMINPS       Z6, Z7, Z7
-	VSUBPS       Z8, Z5, Z9
-	VSUBPS       Z7, Z6, Z10
-	VBROADCASTSS constantsAVX512<>+20(SB), Z11
-	VADDPS       Z11, Z9, Z9
-	VBROADCASTSS constantsAVX512<>+20(SB), Z11
-	VADDPS       Z11, Z10, Z10
-	VPSLLD       $0x17, Z8, Z8
-	VPSLLD       $0x17, Z7, Z7
-	VBROADCASTSS constantsAVX512<>+28(SB), Z11
-	VSUBPS       Z11, Z5, Z5
-	VBROADCASTSS constantsAVX512<>+28(SB), Z11
-	VSUBPS       Z11, Z6, Z6
-	VBROADCASTSS constantsAVX512<>+32(SB), Z11
-	VFNMADD231PS Z11, Z5, Z3
-	VBROADCASTSS constantsAVX512<>+32(SB), Z11
-	VFNMADD231PS Z11, Z6, Z4
-	VBROADCASTSS constantsAVX512<>+36(SB), Z11
-	VFNMADD231PS Z11, Z5, Z3
-	VBROADCASTSS constantsAVX512<>+36(SB), Z5
-	VFNMADD231PS Z5, Z6, Z4
-	VBROADCASTSS constantsAVX512<>+44(SB), Z5
-	VBROADCASTSS constantsAVX512<>+44(SB), Z6
-	VBROADCASTSS constantsAVX512<>+40(SB), Z11
-	VFMADD231PS  Z11, Z3, Z5
-	VBROADCASTSS constantsAVX512<>+40(SB), Z11
-	VFMADD231PS  Z11, Z4, Z6
-	VBROADCASTSS constantsAVX512<>+48(SB), Z11
-	VFMADD213PS  Z11, Z3, Z5
-	VBROADCASTSS constantsAVX512<>+48(SB), Z11
-	VFMADD213PS  Z11, Z4, Z6
-	VBROADCASTSS constantsAVX512<>+52(SB), Z11
-	VFMADD213PS  Z11, Z3, Z5
-	VBROADCASTSS constantsAVX512<>+52(SB), Z11
-	VFMADD213PS  Z11, Z4, Z6
-	VBROADCASTSS constantsAVX512<>+56(SB), Z11
-	VFMADD213PS  Z11, Z3, Z5
-	VBROADCASTSS constantsAVX512<>+56(SB), Z11
-	VFMADD213PS  Z11, Z4, Z6
-	VMULPS       Z3, Z3, Z11
-	VMULPS       Z4, Z4, Z12
-	VFMADD231PS  Z11, Z5, Z3
-	VFMADD231PS  Z12, Z6, Z4
-	VMOVAPS      Z8, Z5
-	VMOVAPS      Z7, Z6
-	VFMADD231PS  Z8, Z3, Z5
-	VFMADD231PS  Z7, Z4, Z6
-	VMULPS       Z9, Z5, Z3
-	VMULPS       Z10, Z6, Z4
-	VMOVUPS      Z3, (AX)
-	VMOVUPS      Z4, 64(AX)
-	VADDPS       Z3, Z1, Z1
-	VADDPS       Z4, Z2, Z2
-	VMOVUPS      Z1, (SI)
-	VMOVUPS      Z2, 64(SI)
-	ADDQ         $+128, AX
-	ADDQ         $+128, CX
-	ADDQ         $+128, SI
-	ADDQ         $-1, DI
-	TESTQ        DI, DI
-	JNE          loop3
-	ADDQ         $-256, SI
-	ADDQ         $-64, DX
-	CMPQ         DX, $+64
-	JGE          loop1
+	VMOVUPS           (SI), Z1
+	VMOVUPS           64(SI), Z2
+	VMOVUPS           (CX), Z3
+	VMOVUPS           64(CX), Z4
+	VSUBPS            Z0, Z3, Z3
+	VSUBPS            Z0, Z4, Z4
+	VPBROADCASTD      constantsAVX512<>+12(SB), Z5
+	VMINPS            Z3, Z5, Z3
+	VMINPS            Z4, Z5, Z4
+	VPBROADCASTD      constantsAVX512<>+8(SB), Z5
+	VMAXPS            Z3, Z5, Z3
+	VMAXPS            Z4, Z5, Z4
+	VPBROADCASTD      constantsAVX512<>+28(SB), Z5
+	VPBROADCASTD      constantsAVX512<>+28(SB), Z6
+	VFMADD231PS.BCST  constantsAVX512<>+24(SB), Z3, Z5
+	VFMADD231PS.BCST  constantsAVX512<>+24(SB), Z4, Z6
+	VPBROADCASTD      constantsAVX512<>+16(SB), Z7
+	VMINPS            Z5, Z7, Z8
+	VMINPS            Z6, Z7, Z7
+	VSUBPS            Z8, Z5, Z9
+	VSUBPS            Z7, Z6, Z10
+	VADDPS.BCST       constantsAVX512<>+20(SB), Z9, Z9
+	VADDPS.BCST       constantsAVX512<>+20(SB), Z10, Z10
+	VPSLLD            $0x17, Z8, Z8
+	VPSLLD            $0x17, Z7, Z7
+	VSUBPS.BCST       constantsAVX512<>+28(SB), Z5, Z5
+	VSUBPS.BCST       constantsAVX512<>+28(SB), Z6, Z6
+	VFNMADD231PS.BCST constantsAVX512<>+32(SB), Z5, Z3
+	VFNMADD231PS.BCST constantsAVX512<>+32(SB), Z6, Z4
+	VFNMADD231PS.BCST constantsAVX512<>+36(SB), Z5, Z3
+	VFNMADD231PS.BCST constantsAVX512<>+36(SB), Z6, Z4
+	VPBROADCASTD      constantsAVX512<>+44(SB), Z5
+	VPBROADCASTD      constantsAVX512<>+44(SB), Z6
+	VFMADD231PS.BCST  constantsAVX512<>+40(SB), Z3, Z5
+	VFMADD231PS.BCST  constantsAVX512<>+40(SB), Z4, Z6
+	VFMADD213PS.BCST  constantsAVX512<>+48(SB), Z3, Z5
+	VFMADD213PS.BCST  constantsAVX512<>+48(SB), Z4, Z6
+	VFMADD213PS.BCST  constantsAVX512<>+52(SB), Z3, Z5
+	VFMADD213PS.BCST  constantsAVX512<>+52(SB), Z4, Z6
+	VFMADD213PS.BCST  constantsAVX512<>+56(SB), Z3, Z5
+	VFMADD213PS.BCST  constantsAVX512<>+56(SB), Z4, Z6
+	VMULPS            Z3, Z3, Z11
+	VMULPS            Z4, Z4, Z12
+	VFMADD231PS       Z11, Z5, Z3
+	VFMADD231PS       Z12, Z6, Z4
+	VMOVAPS           Z8, Z5
+	VMOVAPS           Z7, Z6
+	VFMADD231PS       Z8, Z3, Z5
+	VFMADD231PS       Z7, Z4, Z6
+	VMULPS            Z9, Z5, Z3
+	VMULPS            Z10, Z6, Z4
+	VMOVUPS           Z3, (AX)
+	VMOVUPS           Z4, 64(AX)
+	VADDPS            Z3, Z1, Z1
+	VADDPS            Z4, Z2, Z2
+	VMOVUPS           Z1, (SI)
+	VMOVUPS           Z2, 64(SI)
+	ADDQ              $+128, AX
+	ADDQ              $+128, CX
+	ADDQ              $+128, SI
+	ADDQ              $-1, DI
+	TESTQ             DI, DI
+	JNE               loop3
+	ADDQ              $-256, SI
+	ADDQ              $-64, DX
+	CMPQ              DX, $+64
+	JGE               loop1
 
 done2:
 	// 32 elements at a time.
@@ -2156,87 +2132,69 @@ done2:
 	JLT  done5
 
 loop4:
-	VMOVUPS      (CX), Z2
-	VMOVUPS      64(CX), Z1
-	VBROADCASTSS constantsAVX512<>+12(SB), Z5
-	VBROADCASTSS constantsAVX512<>+8(SB), Z6
-	VBROADCASTSS constantsAVX512<>+28(SB), Z7
-	VBROADCASTSS constantsAVX512<>+28(SB), Z8
-	VBROADCASTSS constantsAVX512<>+24(SB), Z9
-	VBROADCASTSS constantsAVX512<>+24(SB), Z10
-	VBROADCASTSS constantsAVX512<>+28(SB), Z14
-	VBROADCASTSS constantsAVX512<>+28(SB), Z15
-	VBROADCASTSS constantsAVX512<>+32(SB), Z16
-	VBROADCASTSS constantsAVX512<>+32(SB), Z17
-	VBROADCASTSS constantsAVX512<>+36(SB), Z18
-	VBROADCASTSS constantsAVX512<>+36(SB), Z19
-	VBROADCASTSS constantsAVX512<>+44(SB), Z20
-	VBROADCASTSS constantsAVX512<>+44(SB), Z21
-	VBROADCASTSS constantsAVX512<>+40(SB), Z22
-	VBROADCASTSS constantsAVX512<>+40(SB), Z23
-	VBROADCASTSS constantsAVX512<>+48(SB), Z24
-	VBROADCASTSS constantsAVX512<>+48(SB), Z25
-	VSUBPS       Z0, Z2, Z3
-	VSUBPS       Z0, Z1, Z4
-	VBROADCASTSS constantsAVX512<>+52(SB), Z26
-	VBROADCASTSS constantsAVX512<>+52(SB), Z27
-	VBROADCASTSS constantsAVX512<>+56(SB), Z28
-	VBROADCASTSS constantsAVX512<>+56(SB), Z29
-	VBROADCASTSS constantsAVX512<>+16(SB), Z11
-	VBROADCASTSS constantsAVX512<>+20(SB), Z12
-	VBROADCASTSS constantsAVX512<>+20(SB), Z13
-	VMOVUPS      (SI), Z1
-	VMOVUPS      64(SI), Z2
-	VMINPS       Z3, Z5, Z3
-	VMINPS       Z4, Z5, Z4
-	VMAXPS       Z3, Z6, Z3
-	VMAXPS       Z4, Z6, Z4
-	VFMADD231PS  Z9, Z3, Z7
-	VFMADD231PS  Z10, Z4, Z8
-	VSUBPS       Z14, Z7, Z5
-	VSUBPS       Z15, Z8, Z9
-	VMINPS       Z7, Z11, Z6
-	VMINPS       Z8, Z11, Z10
-	VFNMADD231PS Z16, Z5, Z3
-	VFNMADD231PS Z17, Z9, Z4
-	VSUBPS       Z6, Z7, Z7
-	VSUBPS       Z10, Z8, Z8
-	VPSLLD       $0x17, Z6, Z6
-	VPSLLD       $0x17, Z10, Z10
-	VMOVAPS      Z6, Z11
-	VMOVAPS      Z10, Z14
-	VFNMADD231PS Z18, Z5, Z3
-	VFNMADD231PS Z19, Z9, Z4
-	VADDPS       Z12, Z7, Z5
-	VADDPS       Z13, Z8, Z7
-	VFMADD231PS  Z22, Z3, Z20
-	VFMADD231PS  Z23, Z4, Z21
-	VMULPS       Z3, Z3, Z8
-	VMULPS       Z4, Z4, Z9
-	VFMADD213PS  Z24, Z3, Z20
-	VFMADD213PS  Z25, Z4, Z21
-	VFMADD213PS  Z26, Z3, Z20
-	VFMADD213PS  Z27, Z4, Z21
-	VFMADD213PS  Z28, Z3, Z20
-	VFMADD213PS  Z29, Z4, Z21
-	VFMADD231PS  Z8, Z20, Z3
-	VFMADD231PS  Z9, Z21, Z4
-	VFMADD231PS  Z6, Z3, Z11
-	VFMADD231PS  Z10, Z4, Z14
-	VMULPS       Z5, Z11, Z3
-	VMULPS       Z7, Z14, Z4
-	VADDPS       Z3, Z1, Z1
-	VADDPS       Z4, Z2, Z2
-	VMOVUPS      Z3, (AX)
-	VMOVUPS      Z4, 64(AX)
-	VMOVUPS      Z1, (SI)
-	VMOVUPS      Z2, 64(SI)
-	ADDQ         $+128, AX
-	ADDQ         $+128, CX
-	ADDQ         $+128, SI
-	ADDQ         $-32, DX
-	CMPQ         DX, $+32
-	JGE          loop4
+	VMOVUPS           (CX), Z3
+	VMOVUPS           64(CX), Z4
+	VPBROADCASTD      constantsAVX512<>+12(SB), Z5
+	VPBROADCASTD      constantsAVX512<>+8(SB), Z6
+	VPBROADCASTD      constantsAVX512<>+28(SB), Z7
+	VPBROADCASTD      constantsAVX512<>+28(SB), Z8
+	VPBROADCASTD      constantsAVX512<>+44(SB), Z10
+	VPBROADCASTD      constantsAVX512<>+44(SB), Z11
+	VPBROADCASTD      constantsAVX512<>+16(SB), Z9
+	VMOVUPS           (SI), Z1
+	VMOVUPS           64(SI), Z2
+	VSUBPS            Z0, Z3, Z3
+	VSUBPS            Z0, Z4, Z4
+	VMINPS            Z3, Z5, Z3
+	VMINPS            Z4, Z5, Z4
+	VMAXPS            Z3, Z6, Z3
+	VMAXPS            Z4, Z6, Z4
+	VFMADD231PS.BCST  constantsAVX512<>+24(SB), Z3, Z7
+	VFMADD231PS.BCST  constantsAVX512<>+24(SB), Z4, Z8
+	VSUBPS.BCST       constantsAVX512<>+28(SB), Z7, Z6
+	VSUBPS.BCST       constantsAVX512<>+28(SB), Z8, Z12
+	VMINPS            Z7, Z9, Z5
+	VMINPS            Z8, Z9, Z9
+	VFNMADD231PS.BCST constantsAVX512<>+32(SB), Z6, Z3
+	VFNMADD231PS.BCST constantsAVX512<>+32(SB), Z12, Z4
+	VSUBPS            Z5, Z7, Z7
+	VSUBPS            Z9, Z8, Z8
+	VPSLLD            $0x17, Z5, Z5
+	VPSLLD            $0x17, Z9, Z9
+	VMOVAPS           Z5, Z13
+	VMOVAPS           Z9, Z14
+	VFNMADD231PS.BCST constantsAVX512<>+36(SB), Z6, Z3
+	VFNMADD231PS.BCST constantsAVX512<>+36(SB), Z12, Z4
+	VADDPS.BCST       constantsAVX512<>+20(SB), Z7, Z6
+	VADDPS.BCST       constantsAVX512<>+20(SB), Z8, Z7
+	VFMADD231PS.BCST  constantsAVX512<>+40(SB), Z3, Z10
+	VFMADD231PS.BCST  constantsAVX512<>+40(SB), Z4, Z11
+	VMULPS            Z3, Z3, Z8
+	VMULPS            Z4, Z4, Z12
+	VFMADD213PS.BCST  constantsAVX512<>+48(SB), Z3, Z10
+	VFMADD213PS.BCST  constantsAVX512<>+48(SB), Z4, Z11
+	VFMADD213PS.BCST  constantsAVX512<>+52(SB), Z3, Z10
+	VFMADD213PS.BCST  constantsAVX512<>+52(SB), Z4, Z11
+	VFMADD213PS.BCST  constantsAVX512<>+56(SB), Z3, Z10
+	VFMADD213PS.BCST  constantsAVX512<>+56(SB), Z4, Z11
+	VFMADD231PS       Z8, Z10, Z3
+	VFMADD231PS       Z12, Z11, Z4
+	VFMADD231PS       Z5, Z3, Z13
+	VFMADD231PS       Z9, Z4, Z14
+	VMULPS            Z6, Z13, Z3
+	VMULPS            Z7, Z14, Z4
+	VADDPS            Z3, Z1, Z1
+	VADDPS            Z4, Z2, Z2
+	VMOVUPS           Z3, (AX)
+	VMOVUPS           Z4, 64(AX)
+	VMOVUPS           Z1, (SI)
+	VMOVUPS           Z2, 64(SI)
+	ADDQ              $+128, AX
+	ADDQ              $+128, CX
+	ADDQ              $+128, SI
+	ADDQ              $-32, DX
+	CMPQ              DX, $+32
+	JGE               loop4
 
 done5:
 	// 16 elements at a time.
@@ -2244,100 +2202,82 @@ done5:
 	JLT  done7
 
 loop6:
-	VMOVUPS      (CX), Z2
-	VBROADCASTSS constantsAVX512<>+12(SB), Z3
-	VBROADCASTSS constantsAVX512<>+8(SB), Z4
-	VBROADCASTSS constantsAVX512<>+28(SB), Z5
-	VBROADCASTSS constantsAVX512<>+24(SB), Z6
-	VBROADCASTSS constantsAVX512<>+28(SB), Z9
-	VBROADCASTSS constantsAVX512<>+32(SB), Z10
-	VBROADCASTSS constantsAVX512<>+36(SB), Z11
-	VBROADCASTSS constantsAVX512<>+44(SB), Z12
-	VBROADCASTSS constantsAVX512<>+40(SB), Z13
-	VBROADCASTSS constantsAVX512<>+48(SB), Z14
-	VBROADCASTSS constantsAVX512<>+52(SB), Z15
-	VBROADCASTSS constantsAVX512<>+56(SB), Z16
-	VBROADCASTSS constantsAVX512<>+16(SB), Z7
-	VBROADCASTSS constantsAVX512<>+20(SB), Z8
-	VMOVUPS      (SI), Z1
-	VSUBPS       Z0, Z2, Z2
-	VMINPS       Z2, Z3, Z2
-	VMAXPS       Z2, Z4, Z2
-	VFMADD231PS  Z6, Z2, Z5
-	VSUBPS       Z9, Z5, Z3
-	VMINPS       Z5, Z7, Z4
-	VSUBPS       Z4, Z5, Z5
-	VPSLLD       $0x17, Z4, Z4
-	VFNMADD231PS Z10, Z3, Z2
-	VMOVAPS      Z4, Z6
-	VADDPS       Z8, Z5, Z5
-	VFNMADD231PS Z11, Z3, Z2
-	VFMADD231PS  Z13, Z2, Z12
-	VMULPS       Z2, Z2, Z3
-	VFMADD213PS  Z14, Z2, Z12
-	VFMADD213PS  Z15, Z2, Z12
-	VFMADD213PS  Z16, Z2, Z12
-	VFMADD231PS  Z3, Z12, Z2
-	VFMADD231PS  Z4, Z2, Z6
-	VMULPS       Z5, Z6, Z2
-	VADDPS       Z2, Z1, Z1
-	VMOVUPS      Z2, (AX)
-	VMOVUPS      Z1, (SI)
-	ADDQ         $+64, AX
-	ADDQ         $+64, CX
-	ADDQ         $+64, SI
-	ADDQ         $-16, DX
-	CMPQ         DX, $+16
-	JGE          loop6
+	VMOVUPS           (CX), Z2
+	VPBROADCASTD      constantsAVX512<>+12(SB), Z3
+	VPBROADCASTD      constantsAVX512<>+8(SB), Z4
+	VPBROADCASTD      constantsAVX512<>+28(SB), Z5
+	VPBROADCASTD      constantsAVX512<>+44(SB), Z7
+	VPBROADCASTD      constantsAVX512<>+16(SB), Z6
+	VMOVUPS           (SI), Z1
+	VSUBPS            Z0, Z2, Z2
+	VMINPS            Z2, Z3, Z2
+	VMAXPS            Z2, Z4, Z2
+	VFMADD231PS.BCST  constantsAVX512<>+24(SB), Z2, Z5
+	VSUBPS.BCST       constantsAVX512<>+28(SB), Z5, Z3
+	VMINPS            Z5, Z6, Z4
+	VSUBPS            Z4, Z5, Z5
+	VPSLLD            $0x17, Z4, Z4
+	VFNMADD231PS.BCST constantsAVX512<>+32(SB), Z3, Z2
+	VMOVAPS           Z4, Z6
+	VADDPS.BCST       constantsAVX512<>+20(SB), Z5, Z5
+	VFNMADD231PS.BCST constantsAVX512<>+36(SB), Z3, Z2
+	VFMADD231PS.BCST  constantsAVX512<>+40(SB), Z2, Z7
+	VMULPS            Z2, Z2, Z3
+	VFMADD213PS.BCST  constantsAVX512<>+48(SB), Z2, Z7
+	VFMADD213PS.BCST  constantsAVX512<>+52(SB), Z2, Z7
+	VFMADD213PS.BCST  constantsAVX512<>+56(SB), Z2, Z7
+	VFMADD231PS       Z3, Z7, Z2
+	VFMADD231PS       Z4, Z2, Z6
+	VMULPS            Z5, Z6, Z2
+	VADDPS            Z2, Z1, Z1
+	VMOVUPS           Z2, (AX)
+	VMOVUPS           Z1, (SI)
+	ADDQ              $+64, AX
+	ADDQ              $+64, CX
+	ADDQ              $+64, SI
+	ADDQ              $-16, DX
+	CMPQ              DX, $+16
+	JGE               loop6
 
 done7:
 	// The last elements.
-	TESTQ        DX, DX
-	JEQ          done8
-	MOVL         $-1, DI
-	BZHIL        DX, DI, DI
-	KMOVW        DI, K1
-	VMOVUPS.Z    (CX), K1, Z2
-	VBROADCASTSS constantsAVX512<>+12(SB), Z3
-	VBROADCASTSS constantsAVX512<>+8(SB), Z4
-	VBROADCASTSS constantsAVX512<>+28(SB), Z5
-	VBROADCASTSS constantsAVX512<>+24(SB), Z6
-	VBROADCASTSS constantsAVX512<>+28(SB), Z9
-	VBROADCASTSS constantsAVX512<>+32(SB), Z10
-	VBROADCASTSS constantsAVX512<>+36(SB), Z11
-	VBROADCASTSS constantsAVX512<>+44(SB), Z12
-	VBROADCASTSS constantsAVX512<>+40(SB), Z13
-	VBROADCASTSS constantsAVX512<>+48(SB), Z14
-	VBROADCASTSS constantsAVX512<>+52(SB), Z15
-	VBROADCASTSS constantsAVX512<>+56(SB), Z16
-	VBROADCASTSS constantsAVX512<>+16(SB), Z7
-	VBROADCASTSS constantsAVX512<>+20(SB), Z8
-	VMOVUPS      (SI), Z1
-	VSUBPS       Z0, Z2, Z0
-	VMINPS       Z0, Z3, Z2
-	VMOVAPS      Z1, Z0
-	VMAXPS       Z2, Z4, Z2
-	VFMADD231PS  Z6, Z2, Z5
-	VSUBPS       Z9, Z5, Z3
-	VMINPS       Z5, Z7, Z4
-	VSUBPS       Z4, Z5, Z5
-	VPSLLD       $0x17, Z4, Z4
-	VFNMADD231PS Z10, Z3, Z2
-	VMOVAPS      Z4, Z6
-	VADDPS       Z8, Z5, Z5
-	VFNMADD231PS Z11, Z3, Z2
-	VFMADD231PS  Z13, Z2, Z12
-	VMULPS       Z2, Z2, Z3
-	VFMADD213PS  Z14, Z2, Z12
-	VFMADD213PS  Z15, Z2, Z12
-	VFMADD213PS  Z16, Z2, Z12
-	VFMADD231PS  Z3, Z12, Z2
-	VFMADD231PS  Z4, Z2, Z6
-	VMULPS       Z5, Z6, Z2
-	VADDPS       Z2, Z0, Z0
-	VMOVUPS      Z2, K1, (AX)
-	VMOVAPS      Z0, K1, Z1
-	VMOVUPS      Z1, (SI)
+	TESTQ             DX, DX
+	JEQ               done8
+	MOVL              $-1, DI
+	BZHIL             DX, DI, DI
+	KMOVW             DI, K1
+	VMOVUPS.Z         (CX), K1, Z2
+	VPBROADCASTD      constantsAVX512<>+12(SB), Z3
+	VPBROADCASTD      constantsAVX512<>+8(SB), Z4
+	VPBROADCASTD      constantsAVX512<>+28(SB), Z5
+	VPBROADCASTD      constantsAVX512<>+44(SB), Z7
+	VPBROADCASTD      constantsAVX512<>+16(SB), Z6
+	VMOVUPS           (SI), Z1
+	VSUBPS            Z0, Z2, Z2
+	VMOVAPS           Z1, Z0
+	VMINPS            Z2, Z3, Z2
+	VMAXPS            Z2, Z4, Z2
+	VFMADD231PS.BCST  constantsAVX512<>+24(SB), Z2, Z5
+	VSUBPS.BCST       constantsAVX512<>+28(SB), Z5, Z3
+	VMINPS            Z5, Z6, Z4
+	VSUBPS            Z4, Z5, Z5
+	VPSLLD            $0x17, Z4, Z4
+	VFNMADD231PS.BCST constantsAVX512<>+32(SB), Z3, Z2
+	VMOVAPS           Z4, Z6
+	VADDPS.BCST       constantsAVX512<>+20(SB), Z5, Z5
+	VFNMADD231PS.BCST constantsAVX512<>+36(SB), Z3, Z2
+	VFMADD231PS.BCST  constantsAVX512<>+40(SB), Z2, Z7
+	VMULPS            Z2, Z2, Z3
+	VFMADD213PS.BCST  constantsAVX512<>+48(SB), Z2, Z7
+	VFMADD213PS.BCST  constantsAVX512<>+52(SB), Z2, Z7
+	VFMADD213PS.BCST  constantsAVX512<>+56(SB), Z2, Z7
+	VFMADD231PS       Z3, Z7, Z2
+	VFMADD231PS       Z4, Z2, Z6
+	VMULPS            Z5, Z6, Z2
+	VADDPS            Z2, Z0, Z0
+	VMOVUPS           Z2, K1, (AX)
+	VMOVAPS           Z0, K1, Z1
+	VMOVUPS           Z1, (SI)
 
 done8:
 	VMOVUPS (BX), Z1
@@ -2377,7 +2317,7 @@ restore:
 	RET
 
 start:
-	VBROADCASTSS top+24(FP), Z0
+	VPBROADCASTD top+24(FP), Z0
 	MOVQ         src+8(FP), AX
 	MOVQ         n+16(FP), CX
 	LEAQ         71(SP), DX
@@ -2400,88 +2340,70 @@ loop1:
 	MOVQ $+2, SI
 
 loop3:
-	VMOVUPS      (BX), Z1
-	VMOVUPS      64(BX), Z2
-	VMOVUPS      (AX), Z3
-	VMOVUPS      64(AX), Z4
-	VSUBPS       Z0, Z3, Z3
-	VSUBPS       Z0, Z4, Z4
-	VBROADCASTSS constantsAVX512<>+12(SB), Z5
-	VMINPS       Z3, Z5, Z3
-	VMINPS       Z4, Z5, Z4
-	VBROADCASTSS constantsAVX512<>+8(SB), Z5
-	VMAXPS       Z3, Z5, Z3
-	VMAXPS       Z4, Z5, Z4
-	VBROADCASTSS constantsAVX512<>+28(SB), Z5
-	VBROADCASTSS constantsAVX512<>+28(SB), Z6
-	VBROADCASTSS constantsAVX512<>+24(SB), Z7
-	VFMADD231PS  Z7, Z3, Z5
-	VBROADCASTSS constantsAVX512<>+24(SB), Z7
-	VFMADD231PS  Z7, Z4, Z6
-	VBROADCASTSS constantsAVX512<>+16(SB), Z7
-	VMINPS       Z5, Z7, Z8
-	VMINPS       Z6, Z7, Z7
-	VSUBPS       Z8, Z5, Z9
-	VSUBPS       Z7, Z6, Z10
-	VBROADCASTSS constantsAVX512<>+20(SB), Z11
-	VADDPS       Z11, Z9, Z9
-	VBROADCASTSS constantsAVX512<>+20(SB), Z11
-	VADDPS       Z11, Z10, Z10
-	VPSLLD       $0x17, Z8, Z8
-	VPSLLD       $0x17, Z7, Z7
-	VBROADCASTSS constantsAVX512<>+28(SB), Z11
-	VSUBPS       Z11, Z5, Z5
-	VBROADCASTSS constantsAVX512<>+28(SB), Z11
-	VSUBPS       Z11, Z6, Z6
-	VBROADCASTSS constantsAVX512<>+32(SB), Z11
-	VFNMADD231PS Z11, Z5, Z3
-	VBROADCASTSS constantsAVX512<>+32(SB), Z11
-	VFNMADD231PS Z11, Z6, Z4
-	VBROADCASTSS constantsAVX512<>+36(SB), Z11
-	VFNMADD231PS Z11, Z5, Z3
-	VBROADCASTSS constantsAVX512<>+36(SB), Z5
-	VFNMADD231PS Z5, Z6, Z4
-	VBROADCASTSS constantsAVX512<>+44(SB), Z5
-	VBROADCASTSS constantsAVX512<>+44(SB), Z6
-	VBROADCASTSS constantsAVX512<>+40(SB), Z11
-	VFMADD231PS  Z11, Z3, Z5
-	VBROADCASTSS constantsAVX512<>+40(SB), Z11
-	VFMADD231PS  Z11, Z4, Z6
-	VBROADCASTSS constantsAVX512<>+48(SB), Z11
-	VFMADD213PS  Z11, Z3, Z5
-	VBROADCASTSS constantsAVX512<>+48(SB), Z11
-	VFMADD213PS  Z11, Z4, Z6
-	VBROADCASTSS constantsAVX512<>+52(SB), Z11
-	VFMADD213PS  Z11, Z3, Z5
-	VBROADCASTSS constantsAVX512<>+52(SB), Z11
-	VFMADD213PS  Z11, Z4, Z6
-	VBROADCASTSS constantsAVX512<>+56(SB), Z11
-	VFMADD213PS  Z11, Z3, Z5
-	VBROADCASTSS constantsAVX512<>+56(SB), Z11
-	VFMADD213PS  Z11, Z4, Z6
-	VMULPS       Z3, Z3, Z11
-	VMULPS       Z4, Z4, Z12
-	VFMADD231PS  Z11, Z5, Z3
-	VFMADD231PS  Z12, Z6, Z4
-	VMOVAPS      Z8, Z5
-	VMOVAPS      Z7, Z6
-	VFMADD231PS  Z8, Z3, Z5
-	VFMADD231PS  Z7, Z4, Z6
-	VMULPS       Z9, Z5, Z3
-	VMULPS       Z10, Z6, Z4
-	VADDPS       Z3, Z1, Z1
-	VADDPS       Z4, Z2, Z2
-	VMOVUPS      Z1, (BX)
-	VMOVUPS      Z2, 64(BX)
-	ADDQ         $+128, AX
-	ADDQ         $+128, BX
-	ADDQ         $-1, SI
-	TESTQ        SI, SI
-	JNE          loop3
-	ADDQ         $-256, BX
-	ADDQ         $-64, CX
-	CMPQ         CX, $+64
-	JGE          loop1
+	VMOVUPS           (BX), Z1
+	VMOVUPS           64(BX), Z2
+	VMOVUPS           (AX), Z3
+	VMOVUPS           64(AX), Z4
+	VSUBPS            Z0, Z3, Z3
+	VSUBPS            Z0, Z4, Z4
+	VPBROADCASTD      constantsAVX512<>+12(SB), Z5
+	VMINPS            Z3, Z5, Z3
+	VMINPS            Z4, Z5, Z4
+	VPBROADCASTD      constantsAVX512<>+8(SB), Z5
+	VMAXPS            Z3, Z5, Z3
+	VMAXPS            Z4, Z5, Z4
+	VPBROADCASTD      constantsAVX512<>+28(SB), Z5
+	VPBROADCASTD      constantsAVX512<>+28(SB), Z6
+	VFMADD231PS.BCST  constantsAVX512<>+24(SB), Z3, Z5
+	VFMADD231PS.BCST  constantsAVX512<>+24(SB), Z4, Z6
+	VPBROADCASTD      constantsAVX512<>+16(SB), Z7
+	VMINPS            Z5, Z7, Z8
+	VMINPS            Z6, Z7, Z7
+	VSUBPS            Z8, Z5, Z9
+	VSUBPS            Z7, Z6, Z10
+	VADDPS.BCST       constantsAVX512<>+20(SB), Z9, Z9
+	VADDPS.BCST       constantsAVX512<>+20(SB), Z10, Z10
+	VPSLLD            $0x17, Z8, Z8
+	VPSLLD            $0x17, Z7, Z7
+	VSUBPS.BCST       constantsAVX512<>+28(SB), Z5, Z5
+	VSUBPS.BCST       constantsAVX512<>+28(SB), Z6, Z6
+	VFNMADD231PS.BCST constantsAVX512<>+32(SB), Z5, Z3
+	VFNMADD231PS.BCST constantsAVX512<>+32(SB), Z6, Z4
+	VFNMADD231PS.BCST constantsAVX512<>+36(SB), Z5, Z3
+	VFNMADD231PS.BCST constantsAVX512<>+36(SB), Z6, Z4
+	VPBROADCASTD      constantsAVX512<>+44(SB), Z5
+	VPBROADCASTD      constantsAVX512<>+44(SB), Z6
+	VFMADD231PS.BCST  constantsAVX512<>+40(SB), Z3, Z5
+	VFMADD231PS.BCST  constantsAVX512<>+40(SB), Z4, Z6
+	VFMADD213PS.BCST  constantsAVX512<>+48(SB), Z3, Z5
+	VFMADD213PS.BCST  constantsAVX512<>+48(SB), Z4, Z6
+	VFMADD213PS.BCST  constantsAVX512<>+52(SB), Z3, Z5
+	VFMADD213PS.BCST  constantsAVX512<>+52(SB), Z4, Z6
+	VFMADD213PS.BCST  constantsAVX512<>+56(SB), Z3, Z5
+	VFMADD213PS.BCST  constantsAVX512<>+56(SB), Z4, Z6
+	VMULPS            Z3, Z3, Z11
+	VMULPS            Z4, Z4, Z12
+	VFMADD231PS       Z11, Z5, Z3
+	VFMADD231PS       Z12, Z6, Z4
+	VMOVAPS           Z8, Z5
+	VMOVAPS           Z7, Z6
+	VFMADD231PS       Z8, Z3, Z5
+	VFMADD231PS       Z7, Z4, Z6
+	VMULPS            Z9, Z5, Z3
+	VMULPS            Z10, Z6, Z4
+	VADDPS            Z3, Z1, Z1
+	VADDPS            Z4, Z2, Z2
+	VMOVUPS           Z1, (BX)
+	VMOVUPS           Z2, 64(BX)
+	ADDQ              $+128, AX
+	ADDQ              $+128, BX
+	ADDQ              $-1, SI
+	TESTQ             SI, SI
+	JNE               loop3
+	ADDQ              $-256, BX
+	ADDQ              $-64, CX
+	CMPQ              CX, $+64
+	JGE               loop1
 
 done2:
 	// 32 elements at a time.
@@ -2489,84 +2411,66 @@ done2:
 	JLT  done5
 
 loop4:
-	VMOVUPS      (AX), Z2
-	VMOVUPS      64(AX), Z1
-	VBROADCASTSS constantsAVX512<>+12(SB), Z5
-	VBROADCASTSS constantsAVX512<>+8(SB), Z6
-	VBROADCASTSS constantsAVX512<>+28(SB), Z7
-	VBROADCASTSS constantsAVX512<>+28(SB), Z8
-	VBROADCASTSS constantsAVX512<>+24(SB), Z9
-	VBROADCASTSS constantsAVX512<>+24(SB), Z10
-	VBROADCASTSS constantsAVX512<>+28(SB), Z14
-	VBROADCASTSS constantsAVX512<>+28(SB), Z15
-	VBROADCASTSS constantsAVX512<>+32(SB), Z16
-	VBROADCASTSS constantsAVX512<>+32(SB), Z17
-	VBROADCASTSS constantsAVX512<>+36(SB), Z18
-	VBROADCASTSS constantsAVX512<>+36(SB), Z19
-	VBROADCASTSS constantsAVX512<>+44(SB), Z20
-	VBROADCASTSS constantsAVX512<>+44(SB), Z21
-	VBROADCASTSS constantsAVX512<>+40(SB), Z22
-	VBROADCASTSS constantsAVX512<>+40(SB), Z23
-	VBROADCASTSS constantsAVX512<>+48(SB), Z24
-	VBROADCASTSS constantsAVX512<>+48(SB), Z25
-	VSUBPS       Z0, Z2, Z3
-	VSUBPS       Z0, Z1, Z4
-	VBROADCASTSS constantsAVX512<>+52(SB), Z26
-	VBROADCASTSS constantsAVX512<>+52(SB), Z27
-	VBROADCASTSS constantsAVX512<>+56(SB), Z28
-	VBROADCASTSS constantsAVX512<>+56(SB), Z29
-	VBROADCASTSS constantsAVX512<>+16(SB), Z11
-	VBROADCASTSS constantsAVX512<>+20(SB), Z12
-	VBROADCASTSS constantsAVX512<>+20(SB), Z13
-	VMOVUPS      (BX), Z1
-	VMOVUPS      64(BX), Z2
-	VMINPS       Z3, Z5, Z3
-	VMINPS       Z4, Z5, Z4
-	VMAXPS       Z3, Z6, Z3
-	VMAXPS       Z4, Z6, Z4
-	VFMADD231PS  Z9, Z3, Z7
-	VFMADD231PS  Z10, Z4, Z8
-	VSUBPS       Z14, Z7, Z5
-	VSUBPS       Z15, Z8, Z9
-	VMINPS       Z7, Z11, Z6
-	VMINPS       Z8, Z11, Z10
-	VFNMADD231PS Z16, Z5, Z3
-	VFNMADD231PS Z17, Z9, Z4
-	VSUBPS       Z6, Z7, Z7
-	VSUBPS       Z10, Z8, Z8
-	VPSLLD       $0x17, Z6, Z6
-	VPSLLD       $0x17, Z10, Z10
-	VMOVAPS      Z6, Z11
-	VMOVAPS      Z10, Z14
-	VFNMADD231PS Z18, Z5, Z3
-	VFNMADD231PS Z19, Z9, Z4
-	VADDPS       Z12, Z7, Z5
-	VADDPS       Z13, Z8, Z7
-	VFMADD231PS  Z22, Z3, Z20
-	VFMADD231PS  Z23, Z4, Z21
-	VMULPS       Z3, Z3, Z8
-	VMULPS       Z4, Z4, Z9
-	VFMADD213PS  Z24, Z3, Z20
-	VFMADD213PS  Z25, Z4, Z21
-	VFMADD213PS  Z26, Z3, Z20
-	VFMADD213PS  Z27, Z4, Z21
-	VFMADD213PS  Z28, Z3, Z20
-	VFMADD213PS  Z29, Z4, Z21
-	VFMADD231PS  Z8, Z20, Z3
-	VFMADD231PS  Z9, Z21, Z4
-	VFMADD231PS  Z6, Z3, Z11
-	VFMADD231PS  Z10, Z4, Z14
-	VMULPS       Z5, Z11, Z3
-	VMULPS       Z7, Z14, Z4
-	VADDPS       Z3, Z1, Z1
-	VADDPS       Z4, Z2, Z2
-	VMOVUPS      Z1, (BX)
-	VMOVUPS      Z2, 64(BX)
-	ADDQ         $+128, AX
-	ADDQ         $+128, BX
-	ADDQ         $-32, CX
-	CMPQ         CX, $+32
-	JGE          loop4
+	VMOVUPS           (AX), Z3
+	VMOVUPS           64(AX), Z4
+	VPBROADCASTD      constantsAVX512<>+12(SB), Z5
+	VPBROADCASTD      constantsAVX512<>+8(SB), Z6
+	VPBROADCASTD      constantsAVX512<>+28(SB), Z7
+	VPBROADCASTD      constantsAVX512<>+28(SB), Z8
+	VPBROADCASTD      constantsAVX512<>+44(SB), Z10
+	VPBROADCASTD      constantsAVX512<>+44(SB), Z11
+	VPBROADCASTD      constantsAVX512<>+16(SB), Z9
+	VMOVUPS           (BX), Z1
+	VMOVUPS           64(BX), Z2
+	VSUBPS            Z0, Z3, Z3
+	VSUBPS            Z0, Z4, Z4
+	VMINPS            Z3, Z5, Z3
+	VMINPS            Z4, Z5, Z4
+	VMAXPS            Z3, Z6, Z3
+	VMAXPS            Z4, Z6, Z4
+	VFMADD231PS.BCST  constantsAVX512<>+24(SB), Z3, Z7
+	VFMADD231PS.BCST  constantsAVX512<>+24(SB), Z4, Z8
+	VSUBPS.BCST       constantsAVX512<>+28(SB), Z7, Z6
+	VSUBPS.BCST       constantsAVX512<>+28(SB), Z8, Z12
+	VMINPS            Z7, Z9, Z5
+	VMINPS            Z8, Z9, Z9
+	VFNMADD231PS.BCST constantsAVX512<>+32(SB), Z6, Z3
+	VFNMADD231PS.BCST constantsAVX512<>+32(SB), Z12, Z4
+	VSUBPS            Z5, Z7, Z7
+	VSUBPS            Z9, Z8, Z8
+	VPSLLD            $0x17, Z5, Z5
+	VPSLLD            $0x17, Z9, Z9
+	VMOVAPS           Z5, Z13
+	VMOVAPS           Z9, Z14
+	VFNMADD231PS.BCST constantsAVX512<>+36(SB), Z6, Z3
+	VFNMADD231PS.BCST constantsAVX512<>+36(SB), Z12, Z4
+	VADDPS.BCST       constantsAVX512<>+20(SB), Z7, Z6
+	VADDPS.BCST       constantsAVX512<>+20(SB), Z8, Z7
+	VFMADD231PS.BCST  constantsAVX512<>+40(SB), Z3, Z10
+	VFMADD231PS.BCST  constantsAVX512<>+40(SB), Z4, Z11
+	VMULPS            Z3, Z3, Z8
+	VMULPS            Z4, Z4, Z12
+	VFMADD213PS.BCST  constantsAVX512<>+48(SB), Z3, Z10
+	VFMADD213PS.BCST  constantsAVX512<>+48(SB), Z4, Z11
+	VFMADD213PS.BCST  constantsAVX512<>+52(SB), Z3, Z10
+	VFMADD213PS.BCST  constantsAVX512<>+52(SB), Z4, Z11
+	VFMADD213PS.BCST  constantsAVX512<>+56(SB), Z3, Z10
+	VFMADD213PS.BCST  constantsAVX512<>+56(SB), Z4, Z11
+	VFMADD231PS       Z8, Z10, Z3
+	VFMADD231PS       Z12, Z11, Z4
+	VFMADD231PS       Z5, Z3, Z13
+	VFMADD231PS       Z9, Z4, Z14
+	VMULPS            Z6, Z13, Z3
+	VMULPS            Z7, Z14, Z4
+	VADDPS            Z3, Z1, Z1
+	VADDPS            Z4, Z2, Z2
+	VMOVUPS           Z1, (BX)
+	VMOVUPS           Z2, 64(BX)
+	ADDQ              $+128, AX
+	ADDQ              $+128, BX
+	ADDQ              $-32, CX
+	CMPQ              CX, $+32
+	JGE               loop4
 
 done5:
 	// 16 elements at a time.
@@ -2574,97 +2478,79 @@ done5:
 	JLT  done7
 
 loop6:
-	VMOVUPS      (AX), Z2
-	VBROADCASTSS constantsAVX512<>+12(SB), Z3
-	VBROADCASTSS constantsAVX512<>+8(SB), Z4
-	VBROADCASTSS constantsAVX512<>+28(SB), Z5
-	VBROADCASTSS constantsAVX512<>+24(SB), Z6
-	VBROADCASTSS constantsAVX512<>+28(SB), Z9
-	VBROADCASTSS constantsAVX512<>+32(SB), Z10
-	VBROADCASTSS constantsAVX512<>+36(SB), Z11
-	VBROADCASTSS constantsAVX512<>+44(SB), Z12
-	VBROADCASTSS constantsAVX512<>+40(SB), Z13
-	VBROADCASTSS constantsAVX512<>+48(SB), Z14
-	VBROADCASTSS constantsAVX512<>+52(SB), Z15
-	VBROADCASTSS constantsAVX512<>+56(SB), Z16
-	VBROADCASTSS constantsAVX512<>+16(SB), Z7
-	VBROADCASTSS constantsAVX512<>+20(SB), Z8
-	VMOVUPS      (BX), Z1
-	VSUBPS       Z0, Z2, Z2
-	VMINPS       Z2, Z3, Z2
-	VMAXPS       Z2, Z4, Z2
-	VFMADD231PS  Z6, Z2, Z5
-	VSUBPS       Z9, Z5, Z3
-	VMINPS       Z5, Z7, Z4
-	VSUBPS       Z4, Z5, Z5
-	VPSLLD       $0x17, Z4, Z4
-	VFNMADD231PS Z10, Z3, Z2
-	VMOVAPS      Z4, Z6
-	VADDPS       Z8, Z5, Z5
-	VFNMADD231PS Z11, Z3, Z2
-	VFMADD231PS  Z13, Z2, Z12
-	VMULPS       Z2, Z2, Z3
-	VFMADD213PS  Z14, Z2, Z12
-	VFMADD213PS  Z15, Z2, Z12
-	VFMADD213PS  Z16, Z2, Z12
-	VFMADD231PS  Z3, Z12, Z2
-	VFMADD231PS  Z4, Z2, Z6
-	VMULPS       Z5, Z6, Z2
-	VADDPS       Z2, Z1, Z1
-	VMOVUPS      Z1, (BX)
-	ADDQ         $+64, AX
-	ADDQ         $+64, BX
-	ADDQ         $-16, CX
-	CMPQ         CX, $+16
-	JGE          loop6
+	VMOVUPS           (AX), Z2
+	VPBROADCASTD      constantsAVX512<>+12(SB), Z3
+	VPBROADCASTD      constantsAVX512<>+8(SB), Z4
+	VPBROADCASTD      constantsAVX512<>+28(SB), Z5
+	VPBROADCASTD      constantsAVX512<>+44(SB), Z7
+	VPBROADCASTD      constantsAVX512<>+16(SB), Z6
+	VMOVUPS           (BX), Z1
+	VSUBPS            Z0, Z2, Z2
+	VMINPS            Z2, Z3, Z2
+	VMAXPS            Z2, Z4, Z2
+	VFMADD231PS.BCST  constantsAVX512<>+24(SB), Z2, Z5
+	VSUBPS.BCST       constantsAVX512<>+28(SB), Z5, Z3
+	VMINPS            Z5, Z6, Z4
+	VSUBPS            Z4, Z5, Z5
+	VPSLLD            $0x17, Z4, Z4
+	VFNMADD231PS.BCST constantsAVX512<>+32(SB), Z3, Z2
+	VMOVAPS           Z4, Z6
+	VADDPS.BCST       constantsAVX512<>+20(SB), Z5, Z5
+	VFNMADD231PS.BCST constantsAVX512<>+36(SB), Z3, Z2
+	VFMADD231PS.BCST  constantsAVX512<>+40(SB), Z2, Z7
+	VMULPS            Z2, Z2, Z3
+	VFMADD213PS.BCST  constantsAVX512<>+48(SB), Z2, Z7
+	VFMADD213PS.BCST  constantsAVX512<>+52(SB), Z2, Z7
+	VFMADD213PS.BCST  constantsAVX512<>+56(SB), Z2, Z7
+	VFMADD231PS       Z3, Z7, Z2
+	VFMADD231PS       Z4, Z2, Z6
+	VMULPS            Z5, Z6, Z2
+	VADDPS            Z2, Z1, Z1
+	VMOVUPS           Z1, (BX)
+	ADDQ              $+64, AX
+	ADDQ              $+64, BX
+	ADDQ              $-16, CX
+	CMPQ              CX, $+16
+	JGE               loop6
 
 done7:
 	// The last elements.
-	TESTQ        CX, CX
-	JEQ          done8
-	MOVL         $-1, SI
-	BZHIL        CX, SI, SI
-	KMOVW        SI, K1
-	VMOVUPS.Z    (AX), K1, Z2
-	VBROADCASTSS constantsAVX512<>+12(SB), Z3
-	VBROADCASTSS constantsAVX512<>+8(SB), Z4
-	VBROADCASTSS constantsAVX512<>+28(SB), Z5
-	VBROADCASTSS constantsAVX512<>+24(SB), Z6
-	VBROADCASTSS constantsAVX512<>+28(SB), Z9
-	VBROADCASTSS constantsAVX512<>+32(SB), Z10
-	VBROADCASTSS constantsAVX512<>+36(SB), Z11
-	VBROADCASTSS constantsAVX512<>+44(SB), Z12
-	VBROADCASTSS constantsAVX512<>+40(SB), Z13
-	VBROADCASTSS constantsAVX512<>+48(SB), Z14
-	VBROADCASTSS constantsAVX512<>+52(SB), Z15
-	VBROADCASTSS constantsAVX512<>+56(SB), Z16
-	VBROADCASTSS constantsAVX512<>+16(SB), Z7
-	VBROADCASTSS constantsAVX512<>+20(SB), Z8
-	VMOVUPS      (BX), Z1
-	VSUBPS       Z0, Z2, Z0
-	VMINPS       Z0, Z3, Z2
-	VMOVAPS      Z1, Z0
-	VMAXPS       Z2, Z4, Z2
-	VFMADD231PS  Z6, Z2, Z5
-	VSUBPS       Z9, Z5, Z3
-	VMINPS       Z5, Z7, Z4
-	VSUBPS       Z4, Z5, Z5
-	VPSLLD       $0x17, Z4, Z4
-	VFNMADD231PS Z10, Z3, Z2
-	VMOVAPS      Z4, Z6
-	VADDPS       Z8, Z5, Z5
-	VFNMADD231PS Z11, Z3, Z2
-	VFMADD231PS  Z13, Z2, Z12
-	VMULPS       Z2, Z2, Z3
-	VFMADD213PS  Z14, Z2, Z12
-	VFMADD213PS  Z15, Z2, Z12
-	VFMADD213PS  Z16, Z2, Z12
-	VFMADD231PS  Z3, Z12, Z2
-	VFMADD231PS  Z4, Z2, Z6
-	VMULPS       Z5, Z6, Z2
-	VADDPS       Z2, Z0, Z0
-	VMOVAPS      Z0, K1, Z1
-	VMOVUPS      Z1, (BX)
+	TESTQ             CX, CX
+	JEQ               done8
+	MOVL              $-1, SI
+	BZHIL             CX, SI, SI
+	KMOVW             SI, K1
+	VMOVUPS.Z         (AX), K1, Z2
+	VPBROADCASTD      constantsAVX512<>+12(SB), Z3
+	VPBROADCASTD      constantsAVX512<>+8(SB), Z4
+	VPBROADCASTD      constantsAVX512<>+28(SB), Z5
+	VPBROADCASTD      constantsAVX512<>+44(SB), Z7
+	VPBROADCASTD      constantsAVX512<>+16(SB), Z6
+	VMOVUPS           (BX), Z1
+	VSUBPS            Z0, Z2, Z2
+	VMOVAPS           Z1, Z0
+	VMINPS            Z2, Z3, Z2
+	VMAXPS            Z2, Z4, Z2
+	VFMADD231PS.BCST  constantsAVX512<>+24(SB), Z2, Z5
+	VSUBPS.BCST       constantsAVX512<>+28(SB), Z5, Z3
+	VMINPS            Z5, Z6, Z4
+	VSUBPS            Z4, Z5, Z5
+	VPSLLD            $0x17, Z4, Z4
+	VFNMADD231PS.BCST constantsAVX512<>+32(SB), Z3, Z2
+	VMOVAPS           Z4, Z6
+	VADDPS.BCST       constantsAVX512<>+20(SB), Z5, Z5
+	VFNMADD231PS.BCST constantsAVX512<>+36(SB), Z3, Z2
+	VFMADD231PS.BCST  constantsAVX512<>+40(SB), Z2, Z7
+	VMULPS            Z2, Z2, Z3
+	VFMADD213PS.BCST  constantsAVX512<>+48(SB), Z2, Z7
+	VFMADD213PS.BCST  constantsAVX512<>+52(SB), Z2, Z7
+	VFMADD213PS.BCST  constantsAVX512<>+56(SB), Z2, Z7
+	VFMADD231PS       Z3, Z7, Z2
+	VFMADD231PS       Z4, Z2, Z6
+	VMULPS            Z5, Z6, Z2
+	VADDPS            Z2, Z0, Z0
+	VMOVAPS           Z0, K1, Z1
+	VMOVUPS           Z1, (BX)
 
 done8:
 	VMOVUPS (DX), Z1

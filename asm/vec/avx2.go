@@ -10,7 +10,7 @@ type avx2 struct {
 
 // AVX2 returns the instruction set AVX2 with FMA.
 func AVX2(g *Gen) ISA {
-	return &avx2{avx: avx{Context: g.Context, g: g, lanes: 8, fours: func(m Mem, d R) { g.VBROADCASTF128(m, d) }}}
+	return &avx2{avx: avx{Context: g.Context, g: g, lanes: 8, fours: func(m Mem, d R) { g.VBROADCASTI128(m, d) }}}
 }
 
 func (*avx2) Name() string   { return "AVX2" }
@@ -153,7 +153,7 @@ func (a *avx2) Columns(row func(i int) Mem, steps int) []R {
 	r := make([]R, 4)
 	for i := range r {
 		r[i] = a.YMM()
-		a.VBROADCASTF128(row(i), r[i])
+		a.VBROADCASTI128(row(i), r[i])
 		a.VINSERTF128(operand.U8(1), high(i), r[i], r[i])
 	}
 	a.transpose4(r)

@@ -13,7 +13,7 @@ type avx512 struct {
 
 // AVX512 returns the instruction set AVX-512 F, VL, BW and DQ with BMI2.
 func AVX512(g *Gen) ISA {
-	return &avx512{avx: avx{Context: g.Context, g: g, lanes: 16, fours: func(m Mem, d R) { g.VBROADCASTF32X4(m, d) }}}
+	return &avx512{avx: avx{Context: g.Context, g: g, lanes: 16, fours: func(m Mem, d R) { g.VBROADCASTI32X4(m, d) }}}
 }
 
 func (*avx512) Name() string   { return "AVX512" }
@@ -40,20 +40,40 @@ func (a *avx512) Half(body func()) {
 	a.half, a.lanes = false, 2*a.lanes
 }
 
+// Source leaves constants in memory, from where an instruction takes them broadcast: that
+// costs neither an instruction nor a unit that computes.
 func (a *avx512) Source(k *K) operand.Op {
 	if k.reg != nil {
 		return a.View(k.reg)
 	}
-	d := a.Vec()
-	a.LoadConst(k, d)
-	return d
+	return k.mem
 }
 
-func (a *avx512) LoadConst(k *K, d R)     { a.VBROADCASTSS(k.mem, d) }
-func (a *avx512) FMAConst(x, y R, k *K) R { return a.fmaConst(x, y, a.Source(k)) }
-func (a *avx512) Zero(d R)                { a.VPXORD(d, d, d) }
-func (a *avx512) LoadTail(m Mem, d R)     { a.VMOVUPS_Z(m, a.mask, d) }
-func (a *avx512) StoreTail(s R, m Mem)    { a.VMOVUPS(s, a.mask, m) }
+// with emits an instruction on y, x and d, or its form that broadcasts y.
+func (a *avx512) with(whole, broadcast func(...operand.Op), y operand.Op, x, d R) {
+	if _, ok := y.(Mem); ok {
+		whole = broadcast
+	}
+	whole(y, x, d)
+}
+
+func (a *avx512) Add(x R, y operand.Op, d R)  { a.with(a.VADDPS, a.VADDPS_BCST, y, x, d) }
+func (a *avx512) Sub(x R, y operand.Op, d R)  { a.with(a.VSUBPS, a.VSUBPS_BCST, y, x, d) }
+func (a *avx512) Mul(x R, y operand.Op, d R)  { a.with(a.VMULPS, a.VMULPS_BCST, y, x, d) }
+func (a *avx512) Div(x R, y operand.Op, d R)  { a.with(a.VDIVPS, a.VDIVPS_BCST, y, x, d) }
+func (a *avx512) And(x R, y operand.Op, d R)  { a.with(a.VANDPS, a.VANDPS_BCST, y, x, d) }
+func (a *avx512) FMA(x R, y operand.Op, c R)  { a.with(a.VFMADD231PS, a.VFMADD231PS_BCST, y, x, c) }
+func (a *avx512) FNMA(x R, y operand.Op, c R) { a.with(a.VFNMADD231PS, a.VFNMADD231PS_BCST, y, x, c) }
+
+func (a *avx512) FMAConst(x, y R, k *K) R {
+	a.with(a.VFMADD213PS, a.VFMADD213PS_BCST, a.Source(k), y, x)
+	return x
+}
+
+func (a *avx512) LoadConst(k *K, d R)  { a.VPBROADCASTD(k.mem, d) }
+func (a *avx512) Zero(d R)             { a.VPXORD(d, d, d) }
+func (a *avx512) LoadTail(m Mem, d R)  { a.VMOVUPS_Z(m, a.mask, d) }
+func (a *avx512) StoreTail(s R, m Mem) { a.VMOVUPS(s, a.mask, m) }
 
 // UpdateTail avoids masked loads and stores, as that of AVX2 does.
 func (a *avx512) UpdateTail(m Mem, f func(d R)) {
@@ -128,7 +148,7 @@ func (a *avx512) Columns(row func(i int) Mem, steps int) []R {
 	r := make([]R, 4)
 	for i := range r {
 		r[i] = a.ZMM()
-		a.VBROADCASTF32X4(row(i), r[i])
+		a.VBROADCASTI32X4(row(i), r[i])
 		for lane := 1; lane < 4; lane++ {
 			a.VINSERTF32X4(operand.U8(lane), row(4*lane+i), r[i], r[i])
 		}

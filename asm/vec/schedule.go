@@ -156,7 +156,7 @@ var latencies = []struct {
 	{"VFM", 4}, {"VFNM", 4}, {"FML", 4}, {"VMULPS", 4}, {"FMUL", 4},
 	{"VADDPS", 3}, {"VSUBPS", 3}, {"FADD", 3}, {"FSUB", 3},
 	{"VMAX", 2}, {"VMIN", 2}, {"FMAX", 2}, {"FMIN", 2},
-	{"VMOVUPS", 5}, {"VBROADCAST", 5}, {"VMASKMOV", 6}, {"FMOV", 5}, {"FLDP", 5},
+	{"VMOVUPS", 5}, {"VBROADCAST", 5}, {"VPBROADCAST", 5}, {"VMASKMOV", 6}, {"FMOV", 5}, {"FLDP", 5},
 }
 
 func (s *scheduler) add(i *ir.Instruction, part int) {
@@ -167,7 +167,7 @@ func (s *scheduler) add(i *ir.Instruction, part int) {
 			break
 		}
 	}
-	moves := strings.Contains(i.Opcode, "MOV") || strings.HasPrefix(i.Opcode, "VBROADCAST") || strings.HasPrefix(i.Opcode, "FLDP")
+	moves := strings.Contains(i.Opcode, "MOV") || strings.Contains(i.Opcode, "BROADCAST") || strings.HasPrefix(i.Opcode, "FLDP")
 	n.isVector = !moves
 	for _, op := range i.Inputs {
 		n.touches = n.touches || isData(op)
