@@ -138,9 +138,8 @@ func lstmForward(g *vec.Gen, t target, name, doc string, train, peephole bool) {
 	lstmGates(k, t, train, peephole, k.Stages)
 }
 
-// walk is what takes both stages of a body through all units, as vec.Func.Stages
-// does.
-type walk = func(unroll int, first func() []vec.V, second func([]vec.V))
+// walk is what takes the stages of a body through all units, as vec.Func.Stages does.
+type walk = func(unroll int, stages ...vec.Stage)
 
 func lstmOperands(peephole bool) []vec.Operand {
 	o := []vec.Operand{plain("h"), plain("c"), packed("gates", 4), plain("cPrev")}
@@ -153,13 +152,15 @@ func lstmOperands(peephole bool) []vec.Operand {
 func lstmGates(k *vec.Func, t target, train, peephole bool, walk walk) {
 	l := newLSTM(k, t, train, peephole)
 	p6 := l.e.degree6()
-	walk(t.gateUnroll, func() []vec.V {
-		c := l.cell(p6)
+	exponentials := func([]vec.V) []vec.V { return l.exponentials(p6) }
+	cell := func(v []vec.V) []vec.V {
+		c := l.cell(v)
 		if peephole {
 			return []vec.V{c}
 		}
 		return []vec.V{c, l.output(nil)}
-	}, func(v []vec.V) {
+	}
+	hidden := func(v []vec.V) []vec.V {
 		k.Comment("h of the units before.")
 		c := v[0]
 		var o vec.V
@@ -169,7 +170,18 @@ func lstmGates(k *vec.Func, t target, train, peephole bool, walk walk) {
 			o = v[1]
 		}
 		k.Store("h", 0, l.hidden(c, o))
-	})
+		return nil
+	}
+	walk(t.gateUnroll, atMost(t.gateStages, exponentials, cell, hidden)...)
+}
+
+// atMost joins the first stages so that there are at most n.
+func atMost(n int, stages ...vec.Stage) []vec.Stage {
+	for len(stages) > n {
+		a, b := stages[0], stages[1]
+		stages = append([]vec.Stage{func(v []vec.V) []vec.V { return b(a(v)) }}, stages[2:]...)
+	}
+	return stages
 }
 
 // lstm holds what the gates of an LSTM share.
@@ -198,21 +210,36 @@ func (l *lstm) input(gate, p int, c vec.V) vec.V {
 	return x
 }
 
-// cell computes c; p6 is degree6.
-func (l *lstm) cell(p6 vec.Poly) vec.V {
-	l.Comment("Input and cell gates.")
-	cPrev := l.Load("cPrev", 0)
+// exponentials returns what cell takes: I·K, M and F, in training also I and K. p6 is
+// degree6.
+func (l *lstm) exponentials(p6 vec.Poly) []vec.V {
+	l.Comment("Input, cell and forget gates.")
+	var cPrev vec.V
+	if l.peephole {
+		cPrev = l.Load("cPrev", 0)
+	}
 	i := l.e.onePlusExp(l.input(0, 0, cPrev), l.p5, l.e.half, l.half)
 	m, d := l.e.tanhRatio(l.Load("gates", 2))
-	r := l.DivK(l.one, l.Mul(i, d))
-	in := l.Mul(m, r)
+	f := l.e.onePlusExp(l.input(1, 1, cPrev), p6, l.e.full, l.one)
+	v := []vec.V{l.Mul(i, d), m, f}
 	if l.train {
+		v = append(v, i, d)
+	}
+	return v
+}
+
+// cell computes c.
+func (l *lstm) cell(v []vec.V) vec.V {
+	l.Comment("c.")
+	m := v[1]
+	r := l.DivK(l.one, v[0])
+	if l.train {
+		i, d := v[3], v[4]
 		l.Store("gates", 0, l.Mul(l.MulK(d, l.half), r))
 		l.Store("gates", 2, l.Mul(l.Mul(l.Add(m, m), i), r))
 	}
-	l.Comment("Forget gate and c.")
-	f := l.DivK(l.one, l.e.onePlusExp(l.input(1, 1, cPrev), p6, l.e.full, l.one))
-	c := l.FMA(f, cPrev, in)
+	f := l.DivK(l.one, v[2])
+	c := l.FMA(f, l.Load("cPrev", 0), l.Mul(m, r))
 	l.Store("c", 0, c)
 	if l.train {
 		l.Store("gates", 1, f)
@@ -244,7 +271,8 @@ func lstmHalves(g *vec.Gen, t target) {
 		plain("c"), gates, plain("cPrev"), p)
 	l := newLSTM(k, t, true, true)
 	p6 := l.e.degree6()
-	k.Map(t.gateUnroll, func() { l.cell(p6) })
+	k.Stages(t.gateUnroll, func([]vec.V) []vec.V { return l.exponentials(p6) },
+		func(v []vec.V) []vec.V { l.cell(v); return nil })
 
 	k = g.Rows("lstmOutputForward", "sets h from cNorm and the pre-activation o, which looks at c, and leaves o in gates.",
 		plain("h"), gates, plain("cNorm"), plain("c"), p)
@@ -410,29 +438,34 @@ func gruGates(k *vec.Func, t target, train bool, walk walk) {
 	e := newGates(g)
 	one := g.Const(1)
 	p5 := e.degree5()
-	sigmoid := func(gate int) vec.V {
-		x := g.Add(k.Load("gx", gate), k.Load("gh", gate))
-		return g.DivK(one, e.onePlusExp(x, p5, e.full, one))
+	onePlusExp := func(gate int) vec.V {
+		return e.onePlusExp(g.Add(k.Load("gx", gate), k.Load("gh", gate)), p5, e.full, one)
 	}
-	walk(t.gateUnroll, func() []vec.V {
+	exponentials := func([]vec.V) []vec.V {
 		k.Comment("Reset gate and update gate.")
-		r := sigmoid(0)
-		z := sigmoid(1)
+		return []vec.V{onePlusExp(0), onePlusExp(1)}
+	}
+	candidate := func(v []vec.V) []vec.V {
+		k.Comment("New gate.")
+		r, z := g.DivK(one, v[0]), g.DivK(one, v[1])
 		a := g.FMA(r, k.Load("gh", 2), k.Load("gx", 2))
 		if train {
 			k.Store("gx", 0, r)
 			k.Store("gx", 1, z)
 		}
 		return []vec.V{a, z}
-	}, func(v []vec.V) {
-		k.Comment("New gate and h of the units before.")
+	}
+	hidden := func(v []vec.V) []vec.V {
+		k.Comment("h of the units before.")
 		m, d := e.tanhRatio(v[0])
 		n := g.Div(g.Add(m, m), d)
 		if train {
 			k.Store("gx", 2, n)
 		}
 		k.Store("h", 0, g.FMA(v[1], g.Sub(k.Load("hPrev", 0), n), n))
-	})
+		return nil
+	}
+	walk(t.gateUnroll, atMost(t.gateStages, exponentials, candidate, hidden)...)
 }
 
 // gruBackward emits

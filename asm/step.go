@@ -32,10 +32,10 @@ func steps(g *vec.Gen, t target) {
 		}
 		k.Over("units", s.operands...)
 		k.Halves()
-		s.emit(k, func(unroll int, first func() []vec.V, second func([]vec.V)) {
-			e := stepEnd{all: func() { k.Walk(operand, unroll, first, second) }, linear: s.linear}
+		s.emit(k, func(unroll int, stages ...vec.Stage) {
+			e := stepEnd{all: func() { k.Walk(operand, unroll, stages...) }, linear: s.linear}
 			if s.few != "" {
-				e.few = func(chains []vec.V) { k.From(operand, s.few, chains, first, second) }
+				e.few = func(chains []vec.V) { k.From(operand, s.few, chains, stages...) }
 			}
 			if s.name == "gruSteps" { // for an LSTM rowKernel does it
 				e = oneInput(k, task, e, s.operands)
@@ -97,10 +97,10 @@ func rnnStepOperands() []vec.Operand {
 func rnnStepGates(k *vec.Func, t target, newAct func(*vec.Gen) func(vec.V) vec.V, walk walk) {
 	k.Reserve(5 * t.gateUnroll)
 	act := newAct(k.Gen)
-	walk(t.gateUnroll, func() []vec.V {
+	walk(t.gateUnroll, func([]vec.V) []vec.V {
 		k.Store("h", 0, act(k.Add(k.Load("gates", 0), k.Load("gh", 0))))
 		return nil
-	}, nil)
+	})
 }
 
 // scan emits the loop over time:

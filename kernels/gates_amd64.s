@@ -454,7 +454,6 @@ start:
 	VMOVUPS constantsAVX2<>+0(SB), Y0
 	VMOVUPS constantsAVX2<>+32(SB), Y1
 	VMOVUPS constantsAVX2<>+64(SB), Y2
-	VMOVUPS constantsAVX2<>+96(SB), Y3
 
 row1:
 	// A row.
@@ -473,276 +472,331 @@ row1:
 	CMPQ SI, $+16
 	JLT  done3
 
-	// Input and cell gates. Forget gate and c. Output gate.
-	VMOVUPS      (DX), Y5
-	VMOVUPS      constantsAVX2<>+128(SB), Y6
-	VMOVUPS      64(DX), Y12
-	VMOVUPS      constantsAVX2<>+256(SB), Y13
-	VMOVUPS      128(DX), Y8
-	VMOVUPS      constantsAVX2<>+160(SB), Y11
-	VMOVUPS      constantsAVX2<>+192(SB), Y15
-	VMOVUPS      constantsAVX2<>+640(SB), Y7
-	VMOVUPS      constantsAVX2<>+224(SB), Y4
-	VMOVUPS      constantsAVX2<>+416(SB), Y9
-	VMOVUPS      constantsAVX2<>+800(SB), Y14
-	VMOVUPS      constantsAVX2<>+320(SB), Y10
-	VMINPS       Y5, Y0, Y5
-	VMINPS       Y12, Y0, Y12
-	VMINPS       Y8, Y11, Y8
-	VMOVUPS      constantsAVX2<>+480(SB), Y11
-	VMAXPS       Y5, Y1, Y5
-	VMAXPS       Y12, Y1, Y12
-	VMAXPS       Y8, Y15, Y8
-	VMOVUPS      constantsAVX2<>+480(SB), Y15
-	VFNMADD231PS Y2, Y5, Y6
-	VFNMADD231PS Y2, Y12, Y13
-	VFMADD231PS  Y8, Y8, Y4
-	VFMADD231PS  constantsAVX2<>+384(SB), Y4, Y9
-	VFMADD231PS  constantsAVX2<>+288(SB), Y4, Y10
-	VFMADD213PS  constantsAVX2<>+448(SB), Y4, Y9
-	VFMADD213PS  constantsAVX2<>+352(SB), Y4, Y10
-	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y9
-	VSUBPS       constantsAVX2<>+128(SB), Y6, Y4
-	VMULPS       Y10, Y8, Y8
-	VSUBPS       constantsAVX2<>+256(SB), Y13, Y10
-	VPSLLD       $0x17, Y6, Y6
-	VPSLLD       $0x17, Y13, Y13
-	VFMADD231PS  Y3, Y4, Y5
-	VMOVUPS      (BX), Y4
-	VFMADD231PS  Y3, Y10, Y12
-	VMULPS       Y9, Y9, Y10
-	VMULPS       Y9, Y8, Y9
-	VFMADD231PS  constantsAVX2<>+608(SB), Y5, Y7
-	VFMADD231PS  constantsAVX2<>+768(SB), Y12, Y14
-	VFMADD231PS  Y8, Y8, Y10
-	VMOVUPS      constantsAVX2<>+128(SB), Y8
-	VFMADD213PS  constantsAVX2<>+672(SB), Y5, Y7
-	VFMADD213PS  constantsAVX2<>+832(SB), Y12, Y14
-	VFMADD213PS  constantsAVX2<>+704(SB), Y5, Y7
-	VFMADD213PS  constantsAVX2<>+864(SB), Y12, Y14
-	VFMADD213PS  constantsAVX2<>+736(SB), Y5, Y7
-	VFMADD213PS  constantsAVX2<>+896(SB), Y12, Y14
-	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y7
+	// Input, cell and forget gates.
+	VMOVUPS      (DX), Y3
+	VMOVUPS      64(DX), Y11
+	VMOVUPS      constantsAVX2<>+128(SB), Y4
+	VMOVUPS      constantsAVX2<>+256(SB), Y12
+	VMOVUPS      128(DX), Y6
+	VMOVUPS      constantsAVX2<>+160(SB), Y7
+	VMOVUPS      constantsAVX2<>+192(SB), Y8
 	VMOVUPS      constantsAVX2<>+640(SB), Y5
-	VFMADD213PS  constantsAVX2<>+928(SB), Y12, Y14
-	VFMADD213PS  constantsAVX2<>+352(SB), Y6, Y7
-	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y14
-	VMULPS       Y10, Y7, Y6
-	VFMADD213PS  constantsAVX2<>+480(SB), Y13, Y14
-	VDIVPS       Y6, Y11, Y6
-	VDIVPS       Y14, Y15, Y7
-	VMULPS       Y6, Y9, Y6
-	VFMADD231PS  Y4, Y7, Y6
-	VMOVUPS      Y6, (CX)
+	VMOVUPS      constantsAVX2<>+224(SB), Y9
+	VMOVUPS      constantsAVX2<>+800(SB), Y13
+	VMOVUPS      constantsAVX2<>+416(SB), Y10
+	VMINPS       Y3, Y0, Y3
+	VMINPS       Y11, Y0, Y11
+	VMINPS       Y6, Y7, Y6
+	VMOVUPS      constantsAVX2<>+320(SB), Y7
+	VMAXPS       Y3, Y1, Y3
+	VMAXPS       Y11, Y1, Y11
+	VMAXPS       Y6, Y8, Y8
+	VFNMADD231PS Y2, Y3, Y4
+	VFNMADD231PS Y2, Y11, Y12
+	VFMADD231PS  Y8, Y8, Y9
+	VSUBPS       constantsAVX2<>+128(SB), Y4, Y6
+	VPSLLD       $0x17, Y4, Y4
+	VFMADD231PS  constantsAVX2<>+384(SB), Y9, Y10
+	VFMADD231PS  constantsAVX2<>+288(SB), Y9, Y7
+	VFMADD231PS  constantsAVX2<>+96(SB), Y6, Y3
+	VSUBPS       constantsAVX2<>+256(SB), Y12, Y6
+	VPSLLD       $0x17, Y12, Y12
+	VFMADD213PS  constantsAVX2<>+448(SB), Y9, Y10
+	VFMADD213PS  constantsAVX2<>+352(SB), Y9, Y7
+	VFMADD231PS  constantsAVX2<>+96(SB), Y6, Y11
+	VFMADD231PS  constantsAVX2<>+608(SB), Y3, Y5
+	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y10
+	VMULPS       Y7, Y8, Y6
+	VFMADD231PS  constantsAVX2<>+768(SB), Y11, Y13
+	VFMADD213PS  constantsAVX2<>+672(SB), Y3, Y5
+	VMULPS       Y10, Y10, Y7
+	VMULPS       Y10, Y6, Y8
+	VFMADD213PS  constantsAVX2<>+832(SB), Y11, Y13
+	VFMADD213PS  constantsAVX2<>+704(SB), Y3, Y5
+	VFMADD231PS  Y6, Y6, Y7
+	VFMADD213PS  constantsAVX2<>+864(SB), Y11, Y13
+	VFMADD213PS  constantsAVX2<>+736(SB), Y3, Y5
+	VFMADD213PS  constantsAVX2<>+896(SB), Y11, Y13
+	VFMADD213PS  constantsAVX2<>+480(SB), Y3, Y5
+	VFMADD213PS  constantsAVX2<>+928(SB), Y11, Y13
+	VFMADD213PS  constantsAVX2<>+352(SB), Y4, Y5
+	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y13
+	VMULPS       Y7, Y5, Y3
+	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y13
+
+	// c. Output gate. Input, cell and forget gates.
+	VMOVUPS      constantsAVX2<>+480(SB), Y4
+	VMOVUPS      constantsAVX2<>+480(SB), Y5
+	VMOVUPS      (BX), Y6
+	VMOVUPS      32(DX), Y9
+	VMOVUPS      constantsAVX2<>+128(SB), Y10
+	VMOVUPS      constantsAVX2<>+128(SB), Y7
+	VMOVUPS      160(DX), Y11
+	VMOVUPS      constantsAVX2<>+160(SB), Y12
+	VDIVPS       Y3, Y4, Y3
+	VDIVPS       Y13, Y5, Y4
+	VMOVUPS      constantsAVX2<>+192(SB), Y13
+	VMOVUPS      constantsAVX2<>+640(SB), Y5
+	VMINPS       Y9, Y0, Y9
+	VMINPS       Y11, Y12, Y11
+	VMOVUPS      constantsAVX2<>+224(SB), Y12
+	VMAXPS       Y9, Y1, Y9
+	VFNMADD231PS Y2, Y9, Y10
+	VMAXPS       Y11, Y13, Y13
+	VMOVUPS      constantsAVX2<>+640(SB), Y11
+	VFMADD231PS  Y13, Y13, Y12
+	VMULPS       Y3, Y8, Y3
+	VSUBPS       constantsAVX2<>+128(SB), Y10, Y8
+	VPSLLD       $0x17, Y10, Y10
+	VFMADD231PS  constantsAVX2<>+96(SB), Y8, Y9
+	VMOVUPS      constantsAVX2<>+416(SB), Y8
+	VFMADD231PS  Y6, Y4, Y3
+	VMOVUPS      constantsAVX2<>+320(SB), Y6
+	VFMADD231PS  constantsAVX2<>+608(SB), Y9, Y5
+	VMOVUPS      Y3, (CX)
 	VMOVUPS      192(DX), Y4
+	VFMADD231PS  constantsAVX2<>+384(SB), Y12, Y8
+	VFMADD231PS  constantsAVX2<>+288(SB), Y12, Y6
+	VFMADD213PS  constantsAVX2<>+672(SB), Y9, Y5
+	VFMADD213PS  constantsAVX2<>+448(SB), Y12, Y8
 	VMINPS       Y4, Y0, Y4
+	VFMADD213PS  constantsAVX2<>+352(SB), Y12, Y6
 	VMAXPS       Y4, Y1, Y4
-	VFNMADD231PS Y2, Y4, Y8
-	VSUBPS       constantsAVX2<>+128(SB), Y8, Y7
-	VPSLLD       $0x17, Y8, Y8
-	VFMADD231PS  Y3, Y7, Y4
-	VFMADD231PS  constantsAVX2<>+608(SB), Y4, Y5
-	VFMADD213PS  constantsAVX2<>+672(SB), Y4, Y5
-	VFMADD213PS  constantsAVX2<>+704(SB), Y4, Y5
-	VFMADD213PS  constantsAVX2<>+736(SB), Y4, Y5
-	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y5
-	VFMADD213PS  constantsAVX2<>+352(SB), Y8, Y5
+	VFMADD213PS  constantsAVX2<>+704(SB), Y9, Y5
+	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y8
+	VMOVUPS      96(DX), Y12
+	VFNMADD231PS Y2, Y4, Y7
+	VMULPS       Y6, Y13, Y6
+	VMOVUPS      constantsAVX2<>+256(SB), Y13
+	VFMADD213PS  constantsAVX2<>+736(SB), Y9, Y5
+	VMINPS       Y12, Y0, Y12
+	VMAXPS       Y12, Y1, Y12
+	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y5
+	VSUBPS       constantsAVX2<>+128(SB), Y7, Y9
+	VPSLLD       $0x17, Y7, Y7
+	VFNMADD231PS Y2, Y12, Y13
+	VFMADD231PS  constantsAVX2<>+96(SB), Y9, Y4
+	VMOVUPS      constantsAVX2<>+800(SB), Y9
+	VFMADD213PS  constantsAVX2<>+352(SB), Y10, Y5
+	VMULPS       Y8, Y8, Y10
+	VMULPS       Y8, Y6, Y8
+	VFMADD231PS  constantsAVX2<>+608(SB), Y4, Y11
+	VFMADD231PS  Y6, Y6, Y10
+	VSUBPS       constantsAVX2<>+256(SB), Y13, Y6
+	VPSLLD       $0x17, Y13, Y13
+	VFMADD231PS  constantsAVX2<>+96(SB), Y6, Y12
+	VFMADD213PS  constantsAVX2<>+672(SB), Y4, Y11
+	VFMADD231PS  constantsAVX2<>+768(SB), Y12, Y9
+	VFMADD213PS  constantsAVX2<>+704(SB), Y4, Y11
+	VFMADD213PS  constantsAVX2<>+832(SB), Y12, Y9
+	VFMADD213PS  constantsAVX2<>+736(SB), Y4, Y11
+	VFMADD213PS  constantsAVX2<>+864(SB), Y12, Y9
+	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y11
+	VFMADD213PS  constantsAVX2<>+896(SB), Y12, Y9
+	VFMADD213PS  constantsAVX2<>+352(SB), Y7, Y11
+	VMULPS       Y10, Y5, Y4
+	VFMADD213PS  constantsAVX2<>+928(SB), Y12, Y9
+	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y9
+	VFMADD213PS  constantsAVX2<>+480(SB), Y13, Y9
 	ADDQ         $-16, SI
 	CMPQ         SI, $+16
 	JLT          done5
 
 loop4:
-	// h of the units before. Input and cell gates. Forget gate and c. Output gate.
-	VMOVUPS      32(DX), Y9
-	VMOVUPS      constantsAVX2<>+128(SB), Y4
-	VMOVUPS      96(DX), Y7
-	VMOVUPS      constantsAVX2<>+256(SB), Y13
-	VMOVUPS      160(DX), Y11
-	VMOVUPS      constantsAVX2<>+160(SB), Y14
-	VMOVUPS      constantsAVX2<>+192(SB), Y15
-	VMOVUPS      constantsAVX2<>+640(SB), Y8
-	VMOVUPS      constantsAVX2<>+224(SB), Y12
-	VMOVUPS      constantsAVX2<>+416(SB), Y10
-	VMINPS       Y9, Y0, Y9
-	VMINPS       Y7, Y0, Y7
-	VMINPS       Y11, Y14, Y11
-	VMOVUPS      constantsAVX2<>+800(SB), Y14
-	VMAXPS       Y9, Y1, Y9
-	VMAXPS       Y7, Y1, Y7
-	VMAXPS       Y11, Y15, Y11
-	VMOVUPS      constantsAVX2<>+320(SB), Y15
-	VFNMADD231PS Y2, Y9, Y4
-	VFNMADD231PS Y2, Y7, Y13
-	VFMADD231PS  Y11, Y11, Y12
-	VFMADD231PS  constantsAVX2<>+384(SB), Y12, Y10
-	VFMADD231PS  constantsAVX2<>+288(SB), Y12, Y15
-	VFMADD213PS  constantsAVX2<>+448(SB), Y12, Y10
-	VFMADD213PS  constantsAVX2<>+352(SB), Y12, Y15
-	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y10
-	VSUBPS       constantsAVX2<>+128(SB), Y4, Y12
-	VMULPS       Y15, Y11, Y15
-	VSUBPS       constantsAVX2<>+256(SB), Y13, Y11
-	VPSLLD       $0x17, Y4, Y4
-	VPSLLD       $0x17, Y13, Y13
-	VFMADD231PS  Y3, Y12, Y9
+	// h of the units before. c. Output gate. Input, cell and forget gates.
+	VMOVUPS      constantsAVX2<>+480(SB), Y10
 	VMOVUPS      constantsAVX2<>+480(SB), Y12
-	VFMADD231PS  Y3, Y11, Y7
-	VMULPS       Y10, Y10, Y11
-	VMULPS       Y10, Y15, Y10
-	VFMADD231PS  constantsAVX2<>+608(SB), Y9, Y8
-	VFMADD231PS  constantsAVX2<>+768(SB), Y7, Y14
-	VFMADD231PS  Y15, Y15, Y11
-	VMOVUPS      constantsAVX2<>+480(SB), Y15
-	VFMADD213PS  constantsAVX2<>+672(SB), Y9, Y8
-	VFMADD213PS  constantsAVX2<>+832(SB), Y7, Y14
-	VFMADD213PS  constantsAVX2<>+704(SB), Y9, Y8
-	VFMADD213PS  constantsAVX2<>+864(SB), Y7, Y14
-	VFMADD213PS  constantsAVX2<>+736(SB), Y9, Y8
-	VFMADD213PS  constantsAVX2<>+896(SB), Y7, Y14
-	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y8
-	VMOVUPS      32(BX), Y9
-	VFMADD213PS  constantsAVX2<>+928(SB), Y7, Y14
-	VFMADD213PS  constantsAVX2<>+352(SB), Y4, Y8
-	VMOVUPS      constantsAVX2<>+160(SB), Y4
-	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y14
+	VMOVUPS      32(BX), Y13
+	VMOVUPS      constantsAVX2<>+160(SB), Y5
+	VMOVUPS      constantsAVX2<>+192(SB), Y6
+	VMOVUPS      constantsAVX2<>+224(SB), Y7
+	VDIVPS       Y4, Y10, Y4
+	VDIVPS       Y9, Y12, Y10
+	VMOVUPS      constantsAVX2<>+416(SB), Y9
+	VMOVUPS      constantsAVX2<>+128(SB), Y12
+	VMINPS       Y3, Y5, Y3
+	VMOVUPS      256(DX), Y5
+	VMAXPS       Y3, Y6, Y3
+	VMOVUPS      constantsAVX2<>+320(SB), Y6
+	VFMADD231PS  Y3, Y3, Y7
+	VMINPS       Y5, Y0, Y5
+	VMAXPS       Y5, Y1, Y5
+	VFMADD231PS  constantsAVX2<>+384(SB), Y7, Y9
+	VFMADD231PS  constantsAVX2<>+288(SB), Y7, Y6
+	VMULPS       Y4, Y8, Y4
+	VMOVUPS      constantsAVX2<>+128(SB), Y8
+	VFMADD213PS  constantsAVX2<>+448(SB), Y7, Y9
+	VFMADD213PS  constantsAVX2<>+352(SB), Y7, Y6
+	VFMADD231PS  Y13, Y10, Y4
+	VMOVUPS      constantsAVX2<>+640(SB), Y10
+	VFNMADD231PS Y2, Y5, Y8
+	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y9
+	VMULPS       Y6, Y3, Y3
+	VMOVUPS      constantsAVX2<>+640(SB), Y13
+	VMOVUPS      Y4, 32(CX)
+	VMOVUPS      224(DX), Y6
+	VSUBPS       constantsAVX2<>+128(SB), Y8, Y7
+	VPSLLD       $0x17, Y8, Y8
+	VFMADD231PS  constantsAVX2<>+96(SB), Y7, Y5
+	VMULPS       Y9, Y9, Y7
+	VMINPS       Y6, Y0, Y6
+	VMULPS       Y9, Y3, Y9
+	VMAXPS       Y6, Y1, Y6
+	VFMADD231PS  constantsAVX2<>+608(SB), Y5, Y13
+	VFMADD231PS  Y3, Y3, Y7
+	VFNMADD231PS Y2, Y6, Y12
+	VFMADD213PS  constantsAVX2<>+672(SB), Y5, Y13
+	VMULPS       Y7, Y11, Y3
+	VMOVUPS      384(DX), Y11
+	VSUBPS       constantsAVX2<>+128(SB), Y12, Y7
+	VPSLLD       $0x17, Y12, Y12
+	VFMADD231PS  constantsAVX2<>+96(SB), Y7, Y6
+	VFMADD213PS  constantsAVX2<>+704(SB), Y5, Y13
+	VDIVPS       Y3, Y9, Y3
+	VMOVUPS      constantsAVX2<>+160(SB), Y7
+	VFMADD231PS  constantsAVX2<>+608(SB), Y6, Y10
+	VFMADD213PS  constantsAVX2<>+736(SB), Y5, Y13
+	VFMADD213PS  constantsAVX2<>+672(SB), Y6, Y10
+	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y13
+	VFMADD213PS  constantsAVX2<>+704(SB), Y6, Y10
+	VFMADD213PS  constantsAVX2<>+352(SB), Y8, Y13
+	VMOVUPS      Y3, (AX)
+	VMOVUPS      320(DX), Y8
+	VMOVUPS      constantsAVX2<>+256(SB), Y9
+	VMOVUPS      constantsAVX2<>+192(SB), Y3
+	VMOVUPS      constantsAVX2<>+224(SB), Y5
+	VMINPS       Y11, Y7, Y7
+	VMOVUPS      constantsAVX2<>+416(SB), Y11
+	VFMADD213PS  constantsAVX2<>+736(SB), Y6, Y10
+	VMINPS       Y8, Y0, Y8
+	VMAXPS       Y7, Y3, Y3
+	VMOVUPS      constantsAVX2<>+320(SB), Y7
+	VMAXPS       Y8, Y1, Y8
+	VFMADD231PS  Y3, Y3, Y5
+	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y10
+	VFNMADD231PS Y2, Y8, Y9
+	VFMADD231PS  constantsAVX2<>+384(SB), Y5, Y11
+	VFMADD231PS  constantsAVX2<>+288(SB), Y5, Y7
+	VSUBPS       constantsAVX2<>+256(SB), Y9, Y6
+	VPSLLD       $0x17, Y9, Y9
+	VFMADD213PS  constantsAVX2<>+352(SB), Y12, Y10
+	VMOVUPS      constantsAVX2<>+800(SB), Y12
+	VFMADD231PS  constantsAVX2<>+96(SB), Y6, Y8
+	VFMADD213PS  constantsAVX2<>+448(SB), Y5, Y11
+	VFMADD213PS  constantsAVX2<>+352(SB), Y5, Y7
+	VFMADD231PS  constantsAVX2<>+768(SB), Y8, Y12
+	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y11
+	VMULPS       Y7, Y3, Y3
+	VFMADD213PS  constantsAVX2<>+832(SB), Y8, Y12
+	VMULPS       Y11, Y11, Y5
+	VMULPS       Y11, Y3, Y6
+	VFMADD213PS  constantsAVX2<>+864(SB), Y8, Y12
+	VFMADD231PS  Y3, Y3, Y5
+	VFMADD213PS  constantsAVX2<>+896(SB), Y8, Y12
+	VMULPS       Y5, Y13, Y3
+	VFMADD213PS  constantsAVX2<>+928(SB), Y8, Y12
+	VFMADD213PS  constantsAVX2<>+480(SB), Y8, Y12
+	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y12
+
+	// h of the units before. c. Output gate. Input, cell and forget gates.
+	VMOVUPS      constantsAVX2<>+480(SB), Y9
+	VMOVUPS      constantsAVX2<>+480(SB), Y11
+	VMOVUPS      64(BX), Y13
+	VMOVUPS      constantsAVX2<>+160(SB), Y5
 	VMOVUPS      constantsAVX2<>+192(SB), Y7
-	VMULPS       Y11, Y8, Y11
 	VMOVUPS      constantsAVX2<>+224(SB), Y8
-	VFMADD213PS  constantsAVX2<>+480(SB), Y13, Y14
-	VMINPS       Y6, Y4, Y4
-	VMOVUPS      constantsAVX2<>+416(SB), Y6
-	VMOVUPS      constantsAVX2<>+128(SB), Y13
+	VDIVPS       Y3, Y9, Y3
+	VDIVPS       Y12, Y11, Y11
+	VMOVUPS      constantsAVX2<>+416(SB), Y9
+	VMOVUPS      constantsAVX2<>+128(SB), Y12
+	VMINPS       Y4, Y5, Y4
+	VMOVUPS      288(DX), Y5
 	VMAXPS       Y4, Y7, Y4
 	VMOVUPS      constantsAVX2<>+320(SB), Y7
-	VDIVPS       Y11, Y12, Y11
-	VMOVUPS      constantsAVX2<>+640(SB), Y12
-	VDIVPS       Y14, Y15, Y14
 	VFMADD231PS  Y4, Y4, Y8
-	VFMADD231PS  constantsAVX2<>+384(SB), Y8, Y6
-	VFMADD231PS  constantsAVX2<>+288(SB), Y8, Y7
-	VFMADD213PS  constantsAVX2<>+448(SB), Y8, Y6
-	VFMADD213PS  constantsAVX2<>+352(SB), Y8, Y7
-	VMULPS       Y11, Y10, Y10
-	VFMADD213PS  constantsAVX2<>+480(SB), Y8, Y6
-	VMULPS       Y7, Y4, Y4
-	VFMADD231PS  Y9, Y14, Y10
-	VMULPS       Y6, Y6, Y7
-	VMULPS       Y6, Y4, Y6
-	VMOVUPS      Y10, 32(CX)
-	VMOVUPS      224(DX), Y8
-	VFMADD231PS  Y4, Y4, Y7
-	VMINPS       Y8, Y0, Y4
-	VMULPS       Y7, Y5, Y5
-	VMAXPS       Y4, Y1, Y4
-	VFNMADD231PS Y2, Y4, Y13
-	VDIVPS       Y5, Y6, Y5
-	VSUBPS       constantsAVX2<>+128(SB), Y13, Y6
-	VPSLLD       $0x17, Y13, Y7
-	VFMADD231PS  Y3, Y6, Y4
-	VFMADD231PS  constantsAVX2<>+608(SB), Y4, Y12
-	VMOVUPS      Y5, (AX)
-	VFMADD213PS  constantsAVX2<>+672(SB), Y4, Y12
-	VFMADD213PS  constantsAVX2<>+704(SB), Y4, Y12
-	VFMADD213PS  constantsAVX2<>+736(SB), Y4, Y12
-	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y12
-	VFMADD213PS  constantsAVX2<>+352(SB), Y7, Y12
-
-	// h of the units before. Input and cell gates. Forget gate and c. Output gate.
-	VMOVUPS      256(DX), Y7
-	VMOVUPS      constantsAVX2<>+128(SB), Y4
-	VMOVUPS      320(DX), Y5
-	VMOVUPS      constantsAVX2<>+256(SB), Y13
-	VMOVUPS      384(DX), Y9
-	VMOVUPS      constantsAVX2<>+160(SB), Y14
-	VMOVUPS      constantsAVX2<>+192(SB), Y15
-	VMOVUPS      constantsAVX2<>+640(SB), Y6
-	VMOVUPS      constantsAVX2<>+224(SB), Y11
-	VMOVUPS      constantsAVX2<>+416(SB), Y8
-	VMINPS       Y7, Y0, Y7
 	VMINPS       Y5, Y0, Y5
-	VMINPS       Y9, Y14, Y9
-	VMOVUPS      constantsAVX2<>+800(SB), Y14
-	VMAXPS       Y7, Y1, Y7
 	VMAXPS       Y5, Y1, Y5
-	VMAXPS       Y9, Y15, Y9
-	VMOVUPS      constantsAVX2<>+320(SB), Y15
-	VFNMADD231PS Y2, Y7, Y4
-	VFNMADD231PS Y2, Y5, Y13
-	VFMADD231PS  Y9, Y9, Y11
-	VFMADD231PS  constantsAVX2<>+384(SB), Y11, Y8
-	VFMADD231PS  constantsAVX2<>+288(SB), Y11, Y15
-	VFMADD213PS  constantsAVX2<>+448(SB), Y11, Y8
-	VFMADD213PS  constantsAVX2<>+352(SB), Y11, Y15
-	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y8
-	VSUBPS       constantsAVX2<>+128(SB), Y4, Y11
-	VMULPS       Y15, Y9, Y15
-	VSUBPS       constantsAVX2<>+256(SB), Y13, Y9
-	VPSLLD       $0x17, Y4, Y4
-	VPSLLD       $0x17, Y13, Y13
-	VFMADD231PS  Y3, Y11, Y7
-	VMOVUPS      constantsAVX2<>+480(SB), Y11
-	VFMADD231PS  Y3, Y9, Y5
-	VMULPS       Y8, Y8, Y9
-	VMULPS       Y8, Y15, Y8
-	VFMADD231PS  constantsAVX2<>+608(SB), Y7, Y6
-	VFMADD231PS  constantsAVX2<>+768(SB), Y5, Y14
-	VFMADD231PS  Y15, Y15, Y9
-	VMOVUPS      constantsAVX2<>+480(SB), Y15
-	VFMADD213PS  constantsAVX2<>+672(SB), Y7, Y6
-	VFMADD213PS  constantsAVX2<>+832(SB), Y5, Y14
-	VFMADD213PS  constantsAVX2<>+704(SB), Y7, Y6
-	VFMADD213PS  constantsAVX2<>+864(SB), Y5, Y14
-	VFMADD213PS  constantsAVX2<>+736(SB), Y7, Y6
-	VFMADD213PS  constantsAVX2<>+896(SB), Y5, Y14
-	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y6
-	VMOVUPS      64(BX), Y7
-	VFMADD213PS  constantsAVX2<>+928(SB), Y5, Y14
-	VFMADD213PS  constantsAVX2<>+352(SB), Y4, Y6
-	VMOVUPS      constantsAVX2<>+160(SB), Y4
-	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y14
-	VMOVUPS      constantsAVX2<>+192(SB), Y5
-	VMULPS       Y9, Y6, Y9
-	VMOVUPS      constantsAVX2<>+224(SB), Y6
-	VFMADD213PS  constantsAVX2<>+480(SB), Y13, Y14
-	VMINPS       Y10, Y4, Y4
-	VMOVUPS      constantsAVX2<>+416(SB), Y10
-	VMOVUPS      constantsAVX2<>+128(SB), Y13
-	VMAXPS       Y4, Y5, Y4
-	VMOVUPS      constantsAVX2<>+320(SB), Y5
-	VDIVPS       Y9, Y11, Y9
+	VFMADD231PS  constantsAVX2<>+384(SB), Y8, Y9
+	VFMADD231PS  constantsAVX2<>+288(SB), Y8, Y7
+	VMULPS       Y3, Y6, Y3
+	VMOVUPS      constantsAVX2<>+128(SB), Y6
+	VFMADD213PS  constantsAVX2<>+448(SB), Y8, Y9
+	VFMADD213PS  constantsAVX2<>+352(SB), Y8, Y7
+	VFMADD231PS  Y13, Y11, Y3
 	VMOVUPS      constantsAVX2<>+640(SB), Y11
-	VDIVPS       Y14, Y15, Y14
-	VFMADD231PS  Y4, Y4, Y6
-	VFMADD231PS  constantsAVX2<>+384(SB), Y6, Y10
-	VFMADD231PS  constantsAVX2<>+288(SB), Y6, Y5
-	VFMADD213PS  constantsAVX2<>+448(SB), Y6, Y10
-	VFMADD213PS  constantsAVX2<>+352(SB), Y6, Y5
-	VMULPS       Y9, Y8, Y8
-	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y10
+	VFNMADD231PS Y2, Y5, Y6
+	VFMADD213PS  constantsAVX2<>+480(SB), Y8, Y9
+	VMULPS       Y7, Y4, Y7
+	VMOVUPS      constantsAVX2<>+640(SB), Y4
+	VMOVUPS      Y3, 64(CX)
+	VMOVUPS      448(DX), Y8
+	VMOVAPS      Y3, Y3
+	VSUBPS       constantsAVX2<>+128(SB), Y6, Y13
+	VPSLLD       $0x17, Y6, Y6
+	VFMADD231PS  constantsAVX2<>+96(SB), Y13, Y5
+	VMULPS       Y9, Y9, Y13
+	VMINPS       Y8, Y0, Y8
+	VMULPS       Y9, Y7, Y9
+	VMAXPS       Y8, Y1, Y8
+	VFMADD231PS  constantsAVX2<>+608(SB), Y5, Y4
+	VFMADD231PS  Y7, Y7, Y13
+	VFNMADD231PS Y2, Y8, Y12
+	VFMADD213PS  constantsAVX2<>+672(SB), Y5, Y4
+	VMULPS       Y13, Y10, Y7
+	VMOVUPS      416(DX), Y13
+	VSUBPS       constantsAVX2<>+128(SB), Y12, Y10
+	VPSLLD       $0x17, Y12, Y12
+	VFMADD231PS  constantsAVX2<>+96(SB), Y10, Y8
+	VFMADD213PS  constantsAVX2<>+704(SB), Y5, Y4
+	VDIVPS       Y7, Y9, Y7
+	VMOVUPS      constantsAVX2<>+160(SB), Y9
+	VFMADD231PS  constantsAVX2<>+608(SB), Y8, Y11
+	VFMADD213PS  constantsAVX2<>+736(SB), Y5, Y4
+	VFMADD213PS  constantsAVX2<>+672(SB), Y8, Y11
+	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y4
+	VFMADD213PS  constantsAVX2<>+704(SB), Y8, Y11
+	VFMADD213PS  constantsAVX2<>+352(SB), Y6, Y4
+	VMOVUPS      Y7, 32(AX)
+	VMOVUPS      352(DX), Y7
+	VMOVUPS      constantsAVX2<>+256(SB), Y10
+	VMOVUPS      constantsAVX2<>+192(SB), Y5
+	VMOVUPS      constantsAVX2<>+224(SB), Y6
+	VMINPS       Y13, Y9, Y9
+	VMOVUPS      constantsAVX2<>+416(SB), Y13
+	VFMADD213PS  constantsAVX2<>+736(SB), Y8, Y11
+	VMINPS       Y7, Y0, Y7
+	VMAXPS       Y9, Y5, Y5
+	VMOVUPS      constantsAVX2<>+320(SB), Y9
+	VMAXPS       Y7, Y1, Y7
+	VFMADD231PS  Y5, Y5, Y6
+	VFMADD213PS  constantsAVX2<>+480(SB), Y8, Y11
+	VFNMADD231PS Y2, Y7, Y10
+	VFMADD231PS  constantsAVX2<>+384(SB), Y6, Y13
+	VFMADD231PS  constantsAVX2<>+288(SB), Y6, Y9
+	VSUBPS       constantsAVX2<>+256(SB), Y10, Y8
+	VPSLLD       $0x17, Y10, Y10
+	VFMADD213PS  constantsAVX2<>+352(SB), Y12, Y11
+	VMOVUPS      constantsAVX2<>+800(SB), Y12
+	VFMADD231PS  constantsAVX2<>+96(SB), Y8, Y7
+	VFMADD213PS  constantsAVX2<>+448(SB), Y6, Y13
+	VFMADD213PS  constantsAVX2<>+352(SB), Y6, Y9
+	VMOVAPS      Y11, Y11
+	VFMADD231PS  constantsAVX2<>+768(SB), Y7, Y12
+	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y13
+	VMULPS       Y9, Y5, Y6
+	VFMADD213PS  constantsAVX2<>+832(SB), Y7, Y12
+	VMULPS       Y13, Y13, Y5
+	VMULPS       Y13, Y6, Y8
+	VFMADD213PS  constantsAVX2<>+864(SB), Y7, Y12
+	VFMADD231PS  Y6, Y6, Y5
+	VMOVAPS      Y8, Y8
+	VFMADD213PS  constantsAVX2<>+896(SB), Y7, Y12
 	VMULPS       Y5, Y4, Y4
-	VFMADD231PS  Y7, Y14, Y8
-	VMULPS       Y10, Y10, Y5
-	VMULPS       Y10, Y4, Y7
-	VMOVUPS      Y8, 64(CX)
-	VMOVUPS      448(DX), Y9
-	VMOVAPS      Y8, Y6
-	VFMADD231PS  Y4, Y4, Y5
-	VMINPS       Y9, Y0, Y4
-	VMULPS       Y5, Y12, Y5
-	VMAXPS       Y4, Y1, Y4
-	VFNMADD231PS Y2, Y4, Y13
-	VDIVPS       Y5, Y7, Y5
-	VSUBPS       constantsAVX2<>+128(SB), Y13, Y7
-	VPSLLD       $0x17, Y13, Y8
-	VFMADD231PS  Y3, Y7, Y4
-	VFMADD231PS  constantsAVX2<>+608(SB), Y4, Y11
-	VMOVUPS      Y5, 32(AX)
-	VFMADD213PS  constantsAVX2<>+672(SB), Y4, Y11
-	VFMADD213PS  constantsAVX2<>+704(SB), Y4, Y11
-	VFMADD213PS  constantsAVX2<>+736(SB), Y4, Y11
-	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y11
-	VFMADD213PS  constantsAVX2<>+352(SB), Y8, Y11
-	VMOVAPS      Y11, Y5
+	VFMADD213PS  constantsAVX2<>+928(SB), Y7, Y12
+	VMOVAPS      Y4, Y4
+	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y12
+	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y12
+	VMOVAPS      Y12, Y9
 	ADDQ         $+64, AX
 	ADDQ         $+64, CX
 	ADDQ         $+64, DX
@@ -753,122 +807,72 @@ loop4:
 	JGE          loop4
 
 done5:
-	// h of the units before. Input and cell gates. Forget gate and c. Output gate.
-	VMOVUPS      32(DX), Y9
-	VMOVUPS      constantsAVX2<>+128(SB), Y4
-	VMOVUPS      96(DX), Y7
-	VMOVUPS      constantsAVX2<>+256(SB), Y13
-	VMOVUPS      160(DX), Y11
-	VMOVUPS      constantsAVX2<>+160(SB), Y14
-	VMOVUPS      constantsAVX2<>+192(SB), Y15
-	VMOVUPS      constantsAVX2<>+640(SB), Y8
-	VMOVUPS      constantsAVX2<>+224(SB), Y12
-	VMOVUPS      constantsAVX2<>+416(SB), Y10
-	VMINPS       Y9, Y0, Y9
-	VMINPS       Y7, Y0, Y7
-	VMINPS       Y11, Y14, Y11
-	VMOVUPS      constantsAVX2<>+800(SB), Y14
-	VMAXPS       Y9, Y1, Y9
-	VMAXPS       Y7, Y1, Y7
-	VMAXPS       Y11, Y15, Y11
-	VMOVUPS      constantsAVX2<>+320(SB), Y15
-	VFNMADD231PS Y2, Y9, Y4
-	VFNMADD231PS Y2, Y7, Y13
-	VFMADD231PS  Y11, Y11, Y12
-	VFMADD231PS  constantsAVX2<>+384(SB), Y12, Y10
-	VFMADD231PS  constantsAVX2<>+288(SB), Y12, Y15
-	VFMADD213PS  constantsAVX2<>+448(SB), Y12, Y10
-	VFMADD213PS  constantsAVX2<>+352(SB), Y12, Y15
-	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y10
-	VSUBPS       constantsAVX2<>+128(SB), Y4, Y12
-	VMULPS       Y15, Y11, Y15
-	VSUBPS       constantsAVX2<>+256(SB), Y13, Y11
-	VPSLLD       $0x17, Y4, Y4
-	VPSLLD       $0x17, Y13, Y13
-	VFMADD231PS  Y3, Y12, Y9
+	// h of the units before. c. Output gate.
+	VMOVUPS      constantsAVX2<>+480(SB), Y10
 	VMOVUPS      constantsAVX2<>+480(SB), Y12
-	VFMADD231PS  Y3, Y11, Y7
-	VMULPS       Y10, Y10, Y11
-	VMULPS       Y10, Y15, Y10
-	VFMADD231PS  constantsAVX2<>+608(SB), Y9, Y8
-	VFMADD231PS  constantsAVX2<>+768(SB), Y7, Y14
-	VFMADD231PS  Y15, Y15, Y11
-	VMOVUPS      constantsAVX2<>+480(SB), Y15
-	VFMADD213PS  constantsAVX2<>+672(SB), Y9, Y8
-	VFMADD213PS  constantsAVX2<>+832(SB), Y7, Y14
-	VFMADD213PS  constantsAVX2<>+704(SB), Y9, Y8
-	VFMADD213PS  constantsAVX2<>+864(SB), Y7, Y14
-	VFMADD213PS  constantsAVX2<>+736(SB), Y9, Y8
-	VFMADD213PS  constantsAVX2<>+896(SB), Y7, Y14
-	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y8
-	VMOVUPS      32(BX), Y9
-	VFMADD213PS  constantsAVX2<>+928(SB), Y7, Y14
-	VFMADD213PS  constantsAVX2<>+352(SB), Y4, Y8
-	VMOVUPS      constantsAVX2<>+160(SB), Y4
-	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y14
-	VMOVUPS      constantsAVX2<>+192(SB), Y7
-	VMULPS       Y11, Y8, Y11
-	VMOVUPS      constantsAVX2<>+224(SB), Y8
-	VFMADD213PS  constantsAVX2<>+480(SB), Y13, Y14
-	VMINPS       Y6, Y4, Y4
-	VMOVUPS      constantsAVX2<>+416(SB), Y6
-	VMOVUPS      constantsAVX2<>+128(SB), Y13
-	VMAXPS       Y4, Y7, Y4
-	VMOVUPS      constantsAVX2<>+320(SB), Y7
-	VDIVPS       Y11, Y12, Y11
-	VMOVUPS      constantsAVX2<>+640(SB), Y12
-	VDIVPS       Y14, Y15, Y14
-	VFMADD231PS  Y4, Y4, Y8
-	VFMADD231PS  constantsAVX2<>+384(SB), Y8, Y6
-	VFMADD231PS  constantsAVX2<>+288(SB), Y8, Y7
-	VFMADD213PS  constantsAVX2<>+448(SB), Y8, Y6
-	VFMADD213PS  constantsAVX2<>+352(SB), Y8, Y7
-	VMULPS       Y11, Y10, Y10
-	VFMADD213PS  constantsAVX2<>+480(SB), Y8, Y6
-	VMULPS       Y7, Y4, Y4
-	VFMADD231PS  Y9, Y14, Y10
-	VMULPS       Y6, Y6, Y7
-	VMULPS       Y6, Y4, Y6
-	VMOVUPS      Y10, 32(CX)
-	VMOVUPS      224(DX), Y8
-	VFMADD231PS  Y4, Y4, Y7
-	VMINPS       Y8, Y0, Y4
-	VMULPS       Y7, Y5, Y5
-	VMAXPS       Y4, Y1, Y4
-	VFNMADD231PS Y2, Y4, Y13
-	VDIVPS       Y5, Y6, Y5
-	VSUBPS       constantsAVX2<>+128(SB), Y13, Y6
-	VPSLLD       $0x17, Y13, Y7
-	VFMADD231PS  Y3, Y6, Y4
-	VFMADD231PS  constantsAVX2<>+608(SB), Y4, Y12
+	VMOVUPS      32(BX), Y13
+	VMOVUPS      constantsAVX2<>+160(SB), Y5
+	VMOVUPS      constantsAVX2<>+192(SB), Y6
+	VMOVUPS      constantsAVX2<>+224(SB), Y7
+	VDIVPS       Y4, Y10, Y4
+	VDIVPS       Y9, Y12, Y10
+	VMOVUPS      constantsAVX2<>+416(SB), Y9
+	VMOVUPS      constantsAVX2<>+128(SB), Y12
+	VMINPS       Y3, Y5, Y3
+	VMOVUPS      constantsAVX2<>+320(SB), Y5
+	VMAXPS       Y3, Y6, Y3
+	VMOVUPS      constantsAVX2<>+640(SB), Y6
+	VFMADD231PS  Y3, Y3, Y7
+	VFMADD231PS  constantsAVX2<>+384(SB), Y7, Y9
+	VFMADD231PS  constantsAVX2<>+288(SB), Y7, Y5
+	VMULPS       Y4, Y8, Y4
+	VFMADD213PS  constantsAVX2<>+448(SB), Y7, Y9
+	VFMADD213PS  constantsAVX2<>+352(SB), Y7, Y5
+	VFMADD231PS  Y13, Y10, Y4
+	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y9
+	VMULPS       Y5, Y3, Y3
+	VMOVUPS      Y4, 32(CX)
+	VMOVUPS      224(DX), Y7
+	VMULPS       Y9, Y9, Y5
+	VMULPS       Y9, Y3, Y8
+	VMINPS       Y7, Y0, Y7
+	VFMADD231PS  Y3, Y3, Y5
+	VMAXPS       Y7, Y1, Y3
+	VFNMADD231PS Y2, Y3, Y12
+	VMULPS       Y5, Y11, Y5
+	VSUBPS       constantsAVX2<>+128(SB), Y12, Y7
+	VPSLLD       $0x17, Y12, Y9
+	VDIVPS       Y5, Y8, Y5
+	VFMADD231PS  constantsAVX2<>+96(SB), Y7, Y3
+	VFMADD231PS  constantsAVX2<>+608(SB), Y3, Y6
+	VFMADD213PS  constantsAVX2<>+672(SB), Y3, Y6
 	VMOVUPS      Y5, (AX)
-	VFMADD213PS  constantsAVX2<>+672(SB), Y4, Y12
-	VFMADD213PS  constantsAVX2<>+704(SB), Y4, Y12
-	VFMADD213PS  constantsAVX2<>+736(SB), Y4, Y12
-	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y12
-	VFMADD213PS  constantsAVX2<>+352(SB), Y7, Y12
+	VFMADD213PS  constantsAVX2<>+704(SB), Y3, Y6
+	VFMADD213PS  constantsAVX2<>+736(SB), Y3, Y6
+	VFMADD213PS  constantsAVX2<>+480(SB), Y3, Y6
+	VFMADD213PS  constantsAVX2<>+352(SB), Y9, Y6
 
 	// h of the units before.
-	VMOVUPS     constantsAVX2<>+160(SB), Y4
+	VMOVUPS     constantsAVX2<>+160(SB), Y3
 	VMOVUPS     constantsAVX2<>+192(SB), Y5
-	VMOVUPS     constantsAVX2<>+224(SB), Y6
-	VMOVUPS     constantsAVX2<>+416(SB), Y8
-	VMOVUPS     constantsAVX2<>+320(SB), Y7
-	VMINPS      Y10, Y4, Y4
-	VMAXPS      Y4, Y5, Y4
-	VFMADD231PS Y4, Y4, Y6
-	VFMADD231PS constantsAVX2<>+384(SB), Y6, Y8
-	VFMADD231PS constantsAVX2<>+288(SB), Y6, Y7
-	VFMADD213PS constantsAVX2<>+448(SB), Y6, Y8
-	VFMADD213PS constantsAVX2<>+352(SB), Y6, Y7
-	VFMADD213PS constantsAVX2<>+480(SB), Y6, Y8
-	VMULPS      Y7, Y4, Y4
-	VMULPS      Y8, Y8, Y5
-	VMULPS      Y8, Y4, Y6
-	VFMADD231PS Y4, Y4, Y5
-	VMULPS      Y5, Y12, Y4
-	VDIVPS      Y4, Y6, Y4
-	VMOVUPS     Y4, 32(AX)
+	VMOVUPS     constantsAVX2<>+224(SB), Y7
+	VMOVUPS     constantsAVX2<>+416(SB), Y9
+	VMOVUPS     constantsAVX2<>+320(SB), Y8
+	VMINPS      Y4, Y3, Y3
+	VMAXPS      Y3, Y5, Y3
+	VFMADD231PS Y3, Y3, Y7
+	VFMADD231PS constantsAVX2<>+384(SB), Y7, Y9
+	VFMADD231PS constantsAVX2<>+288(SB), Y7, Y8
+	VFMADD213PS constantsAVX2<>+448(SB), Y7, Y9
+	VFMADD213PS constantsAVX2<>+352(SB), Y7, Y8
+	VFMADD213PS constantsAVX2<>+480(SB), Y7, Y9
+	VMULPS      Y8, Y3, Y3
+	VMULPS      Y9, Y9, Y4
+	VMULPS      Y9, Y3, Y5
+	VFMADD231PS Y3, Y3, Y4
+	VMULPS      Y4, Y6, Y3
+	VDIVPS      Y3, Y5, Y3
+	VMOVUPS     Y3, 32(AX)
 	ADDQ        $+64, AX
 	ADDQ        $+64, CX
 	ADDQ        $+64, DX
@@ -881,100 +885,100 @@ done3:
 	JLT  done7
 
 loop6:
-	// Input and cell gates. Forget gate and c. Output gate. h of the units before.
-	VMOVUPS      (DX), Y5
-	VMOVUPS      constantsAVX2<>+128(SB), Y6
+	// Input, cell and forget gates. c. Output gate. h of the units before.
+	VMOVUPS      (DX), Y3
+	VMOVUPS      constantsAVX2<>+128(SB), Y4
 	VMOVUPS      64(DX), Y12
 	VMOVUPS      constantsAVX2<>+256(SB), Y13
-	VMOVUPS      128(DX), Y8
-	VMOVUPS      constantsAVX2<>+160(SB), Y11
-	VMOVUPS      constantsAVX2<>+192(SB), Y15
-	VMOVUPS      constantsAVX2<>+640(SB), Y7
-	VMOVUPS      constantsAVX2<>+224(SB), Y4
-	VMOVUPS      constantsAVX2<>+416(SB), Y9
+	VMOVUPS      128(DX), Y6
+	VMOVUPS      constantsAVX2<>+160(SB), Y7
+	VMOVUPS      constantsAVX2<>+192(SB), Y8
+	VMOVUPS      constantsAVX2<>+640(SB), Y5
+	VMOVUPS      constantsAVX2<>+224(SB), Y9
+	VMOVUPS      constantsAVX2<>+416(SB), Y11
 	VMOVUPS      constantsAVX2<>+800(SB), Y14
 	VMOVUPS      constantsAVX2<>+320(SB), Y10
-	VMINPS       Y5, Y0, Y5
+	VMINPS       Y3, Y0, Y3
 	VMINPS       Y12, Y0, Y12
-	VMINPS       Y8, Y11, Y8
-	VMOVUPS      constantsAVX2<>+480(SB), Y11
-	VMAXPS       Y5, Y1, Y5
-	VMAXPS       Y12, Y1, Y12
-	VMAXPS       Y8, Y15, Y8
-	VMOVUPS      constantsAVX2<>+480(SB), Y15
-	VFNMADD231PS Y2, Y5, Y6
-	VFNMADD231PS Y2, Y12, Y13
-	VFMADD231PS  Y8, Y8, Y4
-	VFMADD231PS  constantsAVX2<>+384(SB), Y4, Y9
-	VFMADD231PS  constantsAVX2<>+288(SB), Y4, Y10
-	VFMADD213PS  constantsAVX2<>+448(SB), Y4, Y9
-	VFMADD213PS  constantsAVX2<>+352(SB), Y4, Y10
-	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y9
-	VSUBPS       constantsAVX2<>+128(SB), Y6, Y4
-	VMULPS       Y10, Y8, Y8
-	VSUBPS       constantsAVX2<>+256(SB), Y13, Y10
-	VPSLLD       $0x17, Y6, Y6
+	VMINPS       Y6, Y7, Y6
+	VMAXPS       Y3, Y1, Y3
+	VMAXPS       Y12, Y1, Y7
+	VMAXPS       Y6, Y8, Y8
+	VFNMADD231PS Y2, Y3, Y4
+	VFNMADD231PS Y2, Y7, Y13
+	VFMADD231PS  Y8, Y8, Y9
+	VSUBPS       constantsAVX2<>+128(SB), Y4, Y6
+	VSUBPS       constantsAVX2<>+256(SB), Y13, Y12
+	VFMADD231PS  constantsAVX2<>+384(SB), Y9, Y11
+	VFMADD231PS  constantsAVX2<>+288(SB), Y9, Y10
+	VPSLLD       $0x17, Y4, Y4
 	VPSLLD       $0x17, Y13, Y13
-	VFMADD231PS  Y3, Y4, Y5
-	VMOVUPS      (BX), Y4
-	VFMADD231PS  Y3, Y10, Y12
-	VMULPS       Y9, Y9, Y10
-	VMULPS       Y9, Y8, Y9
-	VFMADD231PS  constantsAVX2<>+608(SB), Y5, Y7
-	VFMADD231PS  constantsAVX2<>+768(SB), Y12, Y14
-	VFMADD231PS  Y8, Y8, Y10
-	VMOVUPS      constantsAVX2<>+128(SB), Y8
-	VFMADD213PS  constantsAVX2<>+672(SB), Y5, Y7
-	VFMADD213PS  constantsAVX2<>+832(SB), Y12, Y14
-	VFMADD213PS  constantsAVX2<>+704(SB), Y5, Y7
-	VFMADD213PS  constantsAVX2<>+864(SB), Y12, Y14
-	VFMADD213PS  constantsAVX2<>+736(SB), Y5, Y7
-	VFMADD213PS  constantsAVX2<>+896(SB), Y12, Y14
-	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y7
-	VMOVUPS      constantsAVX2<>+160(SB), Y5
-	VFMADD213PS  constantsAVX2<>+928(SB), Y12, Y14
-	VFMADD213PS  constantsAVX2<>+352(SB), Y6, Y7
-	VMOVUPS      constantsAVX2<>+192(SB), Y6
-	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y14
-	VMOVUPS      constantsAVX2<>+640(SB), Y12
-	VMULPS       Y10, Y7, Y7
-	VMOVUPS      constantsAVX2<>+224(SB), Y10
+	VFMADD231PS  constantsAVX2<>+96(SB), Y6, Y3
+	VFMADD231PS  constantsAVX2<>+96(SB), Y12, Y7
+	VFMADD213PS  constantsAVX2<>+448(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+352(SB), Y9, Y10
+	VFMADD231PS  constantsAVX2<>+608(SB), Y3, Y5
+	VFMADD231PS  constantsAVX2<>+768(SB), Y7, Y14
+	VMOVUPS      constantsAVX2<>+480(SB), Y6
+	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y11
+	VMULPS       Y10, Y8, Y8
+	VFMADD213PS  constantsAVX2<>+672(SB), Y3, Y5
+	VFMADD213PS  constantsAVX2<>+832(SB), Y7, Y14
+	VMULPS       Y11, Y11, Y9
+	VMULPS       Y11, Y8, Y10
+	VFMADD213PS  constantsAVX2<>+704(SB), Y3, Y5
+	VFMADD213PS  constantsAVX2<>+864(SB), Y7, Y14
+	VMOVUPS      constantsAVX2<>+480(SB), Y11
+	VFMADD231PS  Y8, Y8, Y9
+	VFMADD213PS  constantsAVX2<>+736(SB), Y3, Y5
+	VFMADD213PS  constantsAVX2<>+896(SB), Y7, Y14
+	VFMADD213PS  constantsAVX2<>+480(SB), Y3, Y5
+	VFMADD213PS  constantsAVX2<>+928(SB), Y7, Y14
+	VMOVUPS      (BX), Y3
+	VFMADD213PS  constantsAVX2<>+352(SB), Y4, Y5
+	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y14
+	VMOVUPS      constantsAVX2<>+128(SB), Y4
+	VMOVUPS      constantsAVX2<>+160(SB), Y8
+	VMOVUPS      constantsAVX2<>+192(SB), Y12
+	VMOVUPS      constantsAVX2<>+640(SB), Y7
+	VMOVUPS      constantsAVX2<>+224(SB), Y15
+	VMULPS       Y9, Y5, Y5
 	VFMADD213PS  constantsAVX2<>+480(SB), Y13, Y14
 	VMOVUPS      constantsAVX2<>+416(SB), Y13
-	VDIVPS       Y7, Y11, Y7
-	VMOVUPS      constantsAVX2<>+320(SB), Y11
-	VDIVPS       Y14, Y15, Y14
-	VMULPS       Y7, Y9, Y7
-	VFMADD231PS  Y4, Y14, Y7
-	VMOVUPS      Y7, (CX)
-	VMOVUPS      192(DX), Y4
-	VMINPS       Y7, Y5, Y5
-	VMAXPS       Y5, Y6, Y5
-	VFMADD231PS  Y5, Y5, Y10
-	VMINPS       Y4, Y0, Y4
-	VMAXPS       Y4, Y1, Y4
-	VFMADD231PS  constantsAVX2<>+384(SB), Y10, Y13
-	VFMADD231PS  constantsAVX2<>+288(SB), Y10, Y11
-	VFNMADD231PS Y2, Y4, Y8
-	VFMADD213PS  constantsAVX2<>+448(SB), Y10, Y13
-	VFMADD213PS  constantsAVX2<>+352(SB), Y10, Y11
-	VSUBPS       constantsAVX2<>+128(SB), Y8, Y6
-	VPSLLD       $0x17, Y8, Y7
-	VFMADD231PS  Y3, Y6, Y4
-	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y13
-	VMULPS       Y11, Y5, Y5
-	VFMADD231PS  constantsAVX2<>+608(SB), Y4, Y12
+	VMOVUPS      constantsAVX2<>+320(SB), Y9
+	VDIVPS       Y5, Y6, Y5
+	VDIVPS       Y14, Y11, Y6
+	VMULPS       Y5, Y10, Y5
+	VFMADD231PS  Y3, Y6, Y5
+	VMOVUPS      Y5, (CX)
+	VMOVUPS      192(DX), Y3
+	VMINPS       Y5, Y8, Y5
+	VMAXPS       Y5, Y12, Y5
+	VFMADD231PS  Y5, Y5, Y15
+	VMINPS       Y3, Y0, Y3
+	VMAXPS       Y3, Y1, Y3
+	VFMADD231PS  constantsAVX2<>+384(SB), Y15, Y13
+	VFMADD231PS  constantsAVX2<>+288(SB), Y15, Y9
+	VFNMADD231PS Y2, Y3, Y4
+	VFMADD213PS  constantsAVX2<>+448(SB), Y15, Y13
+	VFMADD213PS  constantsAVX2<>+352(SB), Y15, Y9
+	VSUBPS       constantsAVX2<>+128(SB), Y4, Y6
+	VPSLLD       $0x17, Y4, Y4
+	VFMADD231PS  constantsAVX2<>+96(SB), Y6, Y3
+	VFMADD213PS  constantsAVX2<>+480(SB), Y15, Y13
+	VMULPS       Y9, Y5, Y5
+	VFMADD231PS  constantsAVX2<>+608(SB), Y3, Y7
 	VMULPS       Y13, Y13, Y6
 	VMULPS       Y13, Y5, Y8
-	VFMADD213PS  constantsAVX2<>+672(SB), Y4, Y12
+	VFMADD213PS  constantsAVX2<>+672(SB), Y3, Y7
 	VFMADD231PS  Y5, Y5, Y6
-	VFMADD213PS  constantsAVX2<>+704(SB), Y4, Y12
-	VFMADD213PS  constantsAVX2<>+736(SB), Y4, Y12
-	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y12
-	VFMADD213PS  constantsAVX2<>+352(SB), Y7, Y12
-	VMULPS       Y6, Y12, Y4
-	VDIVPS       Y4, Y8, Y4
-	VMOVUPS      Y4, (AX)
+	VFMADD213PS  constantsAVX2<>+704(SB), Y3, Y7
+	VFMADD213PS  constantsAVX2<>+736(SB), Y3, Y7
+	VFMADD213PS  constantsAVX2<>+480(SB), Y3, Y7
+	VFMADD213PS  constantsAVX2<>+352(SB), Y4, Y7
+	VMULPS       Y6, Y7, Y3
+	VDIVPS       Y3, Y8, Y3
+	VMOVUPS      Y3, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, CX
 	ADDQ         $+32, DX
@@ -990,141 +994,141 @@ done7:
 	MOVQ    SI, DI
 	NEGQ    SI
 	LEAQ    constantsAVX2<>+544(SB), R8
-	VMOVUPS (R8)(SI*4), Y4
+	VMOVUPS (R8)(SI*4), Y3
 
-	// Input and cell gates. Forget gate and c.
-	VMASKMOVPS   (DX), Y4, Y6
-	VMASKMOVPS   64(DX), Y4, Y12
-	VMOVUPS      constantsAVX2<>+128(SB), Y7
-	VMOVUPS      constantsAVX2<>+256(SB), Y13
-	VMASKMOVPS   128(DX), Y4, Y5
-	VMOVUPS      constantsAVX2<>+160(SB), Y10
-	VMOVUPS      constantsAVX2<>+192(SB), Y11
-	VMOVUPS      constantsAVX2<>+640(SB), Y8
-	VMOVUPS      constantsAVX2<>+224(SB), Y15
-	VMOVUPS      constantsAVX2<>+416(SB), Y9
-	VMOVUPS      constantsAVX2<>+800(SB), Y14
+	// Input, cell and forget gates. c.
+	VMASKMOVPS   (DX), Y3, Y4
+	VMASKMOVPS   64(DX), Y3, Y13
+	VMOVUPS      constantsAVX2<>+128(SB), Y5
+	VMOVUPS      constantsAVX2<>+256(SB), Y14
+	VMASKMOVPS   128(DX), Y3, Y7
+	VMOVUPS      constantsAVX2<>+160(SB), Y8
+	VMOVUPS      constantsAVX2<>+192(SB), Y9
+	VMOVUPS      constantsAVX2<>+640(SB), Y6
+	VMOVUPS      constantsAVX2<>+224(SB), Y10
+	VMOVUPS      constantsAVX2<>+416(SB), Y12
+	VMOVUPS      constantsAVX2<>+320(SB), Y11
+	VMINPS       Y4, Y0, Y4
+	VMINPS       Y13, Y0, Y13
+	VMOVUPS      constantsAVX2<>+800(SB), Y15
+	VMINPS       Y7, Y8, Y7
+	VMAXPS       Y4, Y1, Y4
+	VMAXPS       Y13, Y1, Y8
+	VMAXPS       Y7, Y9, Y9
+	VFNMADD231PS Y2, Y4, Y5
+	VFNMADD231PS Y2, Y8, Y14
+	VFMADD231PS  Y9, Y9, Y10
+	VSUBPS       constantsAVX2<>+128(SB), Y5, Y7
+	VSUBPS       constantsAVX2<>+256(SB), Y14, Y13
+	VFMADD231PS  constantsAVX2<>+384(SB), Y10, Y12
+	VFMADD231PS  constantsAVX2<>+288(SB), Y10, Y11
+	VPSLLD       $0x17, Y5, Y5
+	VPSLLD       $0x17, Y14, Y14
+	VFMADD231PS  constantsAVX2<>+96(SB), Y7, Y4
+	VFMADD231PS  constantsAVX2<>+96(SB), Y13, Y8
+	VFMADD213PS  constantsAVX2<>+448(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+352(SB), Y10, Y11
+	VFMADD231PS  constantsAVX2<>+608(SB), Y4, Y6
+	VFMADD231PS  constantsAVX2<>+768(SB), Y8, Y15
+	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y12
+	VMULPS       Y11, Y9, Y7
+	VFMADD213PS  constantsAVX2<>+672(SB), Y4, Y6
+	VFMADD213PS  constantsAVX2<>+832(SB), Y8, Y15
+	VMOVUPS      constantsAVX2<>+480(SB), Y10
+	VMULPS       Y12, Y12, Y9
+	VMULPS       Y12, Y7, Y11
+	VFMADD213PS  constantsAVX2<>+704(SB), Y4, Y6
+	VFMADD213PS  constantsAVX2<>+864(SB), Y8, Y15
+	VFMADD231PS  Y7, Y7, Y9
+	VFMADD213PS  constantsAVX2<>+736(SB), Y4, Y6
+	VFMADD213PS  constantsAVX2<>+896(SB), Y8, Y15
+	VMOVUPS      constantsAVX2<>+480(SB), Y7
+	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y6
+	VFMADD213PS  constantsAVX2<>+928(SB), Y8, Y15
+	VFMADD213PS  constantsAVX2<>+352(SB), Y5, Y6
+	VFMADD213PS  constantsAVX2<>+480(SB), Y8, Y15
+	VMASKMOVPS   (BX), Y3, Y4
 	LEAQ         (CX), CX
 	TESTQ        $+4, DI
-	VMINPS       Y6, Y0, Y6
-	VMINPS       Y12, Y0, Y12
-	VMINPS       Y5, Y10, Y5
-	VMOVUPS      constantsAVX2<>+320(SB), Y10
-	VMAXPS       Y6, Y1, Y6
-	VMAXPS       Y12, Y1, Y12
-	VMAXPS       Y5, Y11, Y5
-	VMOVUPS      constantsAVX2<>+480(SB), Y11
-	VFNMADD231PS Y2, Y6, Y7
-	VFNMADD231PS Y2, Y12, Y13
-	VFMADD231PS  Y5, Y5, Y15
-	VFMADD231PS  constantsAVX2<>+384(SB), Y15, Y9
-	VFMADD231PS  constantsAVX2<>+288(SB), Y15, Y10
-	VFMADD213PS  constantsAVX2<>+448(SB), Y15, Y9
-	VFMADD213PS  constantsAVX2<>+352(SB), Y15, Y10
-	VFMADD213PS  constantsAVX2<>+480(SB), Y15, Y9
-	VSUBPS       constantsAVX2<>+128(SB), Y7, Y15
-	VMULPS       Y10, Y5, Y5
-	VSUBPS       constantsAVX2<>+256(SB), Y13, Y10
-	VPSLLD       $0x17, Y7, Y7
-	VPSLLD       $0x17, Y13, Y13
-	VFMADD231PS  Y3, Y15, Y6
-	VMOVUPS      constantsAVX2<>+480(SB), Y15
-	VFMADD231PS  Y3, Y10, Y12
-	VMULPS       Y9, Y9, Y10
-	VMULPS       Y9, Y5, Y9
-	VFMADD231PS  constantsAVX2<>+608(SB), Y6, Y8
-	VFMADD231PS  constantsAVX2<>+768(SB), Y12, Y14
-	VFMADD231PS  Y5, Y5, Y10
-	VMASKMOVPS   (BX), Y4, Y5
-	VFMADD213PS  constantsAVX2<>+672(SB), Y6, Y8
-	VFMADD213PS  constantsAVX2<>+832(SB), Y12, Y14
-	VFMADD213PS  constantsAVX2<>+704(SB), Y6, Y8
-	VFMADD213PS  constantsAVX2<>+864(SB), Y12, Y14
-	VFMADD213PS  constantsAVX2<>+736(SB), Y6, Y8
-	VFMADD213PS  constantsAVX2<>+896(SB), Y12, Y14
-	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y8
-	VFMADD213PS  constantsAVX2<>+928(SB), Y12, Y14
-	VFMADD213PS  constantsAVX2<>+352(SB), Y7, Y8
-	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y14
-	VMULPS       Y10, Y8, Y6
-	VFMADD213PS  constantsAVX2<>+480(SB), Y13, Y14
-	VDIVPS       Y6, Y11, Y6
-	VDIVPS       Y14, Y15, Y7
-	VMULPS       Y6, Y9, Y6
-	VFMADD231PS  Y5, Y7, Y6
-	VMOVAPS      Y6, Y5
+	VMULPS       Y9, Y6, Y5
+	VFMADD213PS  constantsAVX2<>+480(SB), Y14, Y15
+	VDIVPS       Y5, Y10, Y5
+	VDIVPS       Y15, Y7, Y6
+	VMULPS       Y5, Y11, Y5
+	VFMADD231PS  Y4, Y6, Y5
+	VMOVAPS      Y5, Y4
 	JEQ          stored9
-	VMOVUPS      X5, (CX)
+	VMOVUPS      X4, (CX)
 	ADDQ         $+16, CX
-	VEXTRACTF128 $0x01, Y5, X5
+	VEXTRACTF128 $0x01, Y4, X4
 
 stored9:
 	TESTQ    $+2, DI
 	JEQ      stored10
-	VMOVLPS  X5, (CX)
+	VMOVLPS  X4, (CX)
 	ADDQ     $+8, CX
-	VMOVHLPS X5, X5, X5
+	VMOVHLPS X4, X4, X4
 
 stored10:
 	TESTQ  $+1, DI
 	JEQ    stored11
-	VMOVSS X5, (CX)
+	VMOVSS X4, (CX)
 
 stored11:
 	// Output gate. h of the units before.
-	VMASKMOVPS   192(DX), Y4, Y4
-	VMOVUPS      constantsAVX2<>+128(SB), Y5
-	VMOVUPS      constantsAVX2<>+160(SB), Y8
-	VMOVUPS      constantsAVX2<>+192(SB), Y9
-	VMOVUPS      constantsAVX2<>+640(SB), Y7
-	VMOVUPS      constantsAVX2<>+224(SB), Y10
-	VMOVUPS      constantsAVX2<>+416(SB), Y12
-	VMOVUPS      constantsAVX2<>+320(SB), Y11
+	VMASKMOVPS   192(DX), Y3, Y3
+	VMOVUPS      constantsAVX2<>+128(SB), Y4
+	VMOVUPS      constantsAVX2<>+160(SB), Y7
+	VMOVUPS      constantsAVX2<>+192(SB), Y8
+	VMOVUPS      constantsAVX2<>+640(SB), Y6
+	VMOVUPS      constantsAVX2<>+224(SB), Y9
+	VMOVUPS      constantsAVX2<>+416(SB), Y11
+	VMOVUPS      constantsAVX2<>+320(SB), Y10
 	LEAQ         (AX), AX
 	TESTQ        $+4, DI
-	VMINPS       Y6, Y8, Y6
-	VMINPS       Y4, Y0, Y4
-	VMAXPS       Y6, Y9, Y6
-	VMAXPS       Y4, Y1, Y4
-	VFMADD231PS  Y6, Y6, Y10
-	VFNMADD231PS Y2, Y4, Y5
-	VFMADD231PS  constantsAVX2<>+384(SB), Y10, Y12
-	VFMADD231PS  constantsAVX2<>+288(SB), Y10, Y11
-	VSUBPS       constantsAVX2<>+128(SB), Y5, Y8
-	VPSLLD       $0x17, Y5, Y5
-	VFMADD231PS  Y3, Y8, Y4
-	VFMADD213PS  constantsAVX2<>+448(SB), Y10, Y12
-	VFMADD213PS  constantsAVX2<>+352(SB), Y10, Y11
-	VFMADD231PS  constantsAVX2<>+608(SB), Y4, Y7
-	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y12
-	VMULPS       Y11, Y6, Y6
-	VFMADD213PS  constantsAVX2<>+672(SB), Y4, Y7
-	VMULPS       Y12, Y12, Y8
-	VMULPS       Y12, Y6, Y9
-	VFMADD213PS  constantsAVX2<>+704(SB), Y4, Y7
-	VFMADD231PS  Y6, Y6, Y8
-	VFMADD213PS  constantsAVX2<>+736(SB), Y4, Y7
-	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y7
-	VFMADD213PS  constantsAVX2<>+352(SB), Y5, Y7
-	VMULPS       Y8, Y7, Y4
-	VDIVPS       Y4, Y9, Y4
-	VMOVAPS      Y4, Y4
+	VMINPS       Y5, Y7, Y5
+	VMINPS       Y3, Y0, Y3
+	VMAXPS       Y5, Y8, Y5
+	VMAXPS       Y3, Y1, Y3
+	VFMADD231PS  Y5, Y5, Y9
+	VFNMADD231PS Y2, Y3, Y4
+	VFMADD231PS  constantsAVX2<>+384(SB), Y9, Y11
+	VFMADD231PS  constantsAVX2<>+288(SB), Y9, Y10
+	VSUBPS       constantsAVX2<>+128(SB), Y4, Y7
+	VPSLLD       $0x17, Y4, Y4
+	VFMADD231PS  constantsAVX2<>+96(SB), Y7, Y3
+	VFMADD213PS  constantsAVX2<>+448(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+352(SB), Y9, Y10
+	VFMADD231PS  constantsAVX2<>+608(SB), Y3, Y6
+	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y11
+	VMULPS       Y10, Y5, Y5
+	VFMADD213PS  constantsAVX2<>+672(SB), Y3, Y6
+	VMULPS       Y11, Y11, Y7
+	VMULPS       Y11, Y5, Y8
+	VFMADD213PS  constantsAVX2<>+704(SB), Y3, Y6
+	VFMADD231PS  Y5, Y5, Y7
+	VFMADD213PS  constantsAVX2<>+736(SB), Y3, Y6
+	VFMADD213PS  constantsAVX2<>+480(SB), Y3, Y6
+	VFMADD213PS  constantsAVX2<>+352(SB), Y4, Y6
+	VMULPS       Y7, Y6, Y3
+	VDIVPS       Y3, Y8, Y3
+	VMOVAPS      Y3, Y3
 	JEQ          stored12
-	VMOVUPS      X4, (AX)
+	VMOVUPS      X3, (AX)
 	ADDQ         $+16, AX
-	VEXTRACTF128 $0x01, Y4, X4
+	VEXTRACTF128 $0x01, Y3, X3
 
 stored12:
 	TESTQ    $+2, DI
 	JEQ      stored13
-	VMOVLPS  X4, (AX)
+	VMOVLPS  X3, (AX)
 	ADDQ     $+8, AX
-	VMOVHLPS X4, X4, X4
+	VMOVHLPS X3, X3, X3
 
 stored13:
 	TESTQ  $+1, DI
 	JEQ    stored14
-	VMOVSS X4, (AX)
+	VMOVSS X3, (AX)
 
 stored14:
 done8:
@@ -1173,7 +1177,6 @@ start:
 	VMOVUPS constantsAVX2<>+0(SB), Y0
 	VMOVUPS constantsAVX2<>+32(SB), Y1
 	VMOVUPS constantsAVX2<>+64(SB), Y2
-	VMOVUPS constantsAVX2<>+96(SB), Y3
 
 row1:
 	// A row.
@@ -1192,309 +1195,366 @@ row1:
 	CMPQ SI, $+16
 	JLT  done3
 
-	// Input and cell gates. Forget gate and c. Output gate.
-	VMOVUPS      (DX), Y5
-	VMOVUPS      constantsAVX2<>+128(SB), Y6
-	VMOVUPS      128(DX), Y8
-	VMOVUPS      constantsAVX2<>+160(SB), Y9
-	VMOVUPS      constantsAVX2<>+192(SB), Y10
-	VMOVUPS      constantsAVX2<>+640(SB), Y7
-	VMOVUPS      constantsAVX2<>+224(SB), Y11
-	VMOVUPS      constantsAVX2<>+416(SB), Y13
-	VMOVUPS      constantsAVX2<>+320(SB), Y12
-	VMOVUPS      constantsAVX2<>+480(SB), Y14
-	VMOVUPS      (BX), Y4
-	VMINPS       Y5, Y0, Y5
-	VMINPS       Y8, Y9, Y8
-	VMAXPS       Y5, Y1, Y5
-	VMAXPS       Y8, Y10, Y9
-	VFNMADD231PS Y2, Y5, Y6
-	VFMADD231PS  Y9, Y9, Y11
-	VSUBPS       constantsAVX2<>+128(SB), Y6, Y8
-	VFMADD231PS  constantsAVX2<>+384(SB), Y11, Y13
-	VFMADD231PS  constantsAVX2<>+288(SB), Y11, Y12
-	VPSLLD       $0x17, Y6, Y6
-	VFMADD231PS  Y3, Y8, Y5
-	VFMADD213PS  constantsAVX2<>+448(SB), Y11, Y13
-	VFMADD213PS  constantsAVX2<>+352(SB), Y11, Y12
-	VFMADD231PS  constantsAVX2<>+608(SB), Y5, Y7
-	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y13
-	VMULPS       Y12, Y9, Y8
-	VFMADD213PS  constantsAVX2<>+672(SB), Y5, Y7
-	VMOVUPS      constantsAVX2<>+256(SB), Y10
-	VMULPS       Y13, Y13, Y9
-	VMULPS       Y13, Y8, Y11
-	VFMADD213PS  constantsAVX2<>+704(SB), Y5, Y7
+	// Input, cell and forget gates.
+	VMOVUPS      (DX), Y3
+	VMOVUPS      64(DX), Y11
+	VMOVUPS      constantsAVX2<>+128(SB), Y4
+	VMOVUPS      constantsAVX2<>+256(SB), Y12
+	VMOVUPS      128(DX), Y6
+	VMOVUPS      constantsAVX2<>+160(SB), Y7
+	VMOVUPS      constantsAVX2<>+192(SB), Y8
+	VMOVUPS      constantsAVX2<>+640(SB), Y5
+	VMOVUPS      constantsAVX2<>+224(SB), Y9
+	VMOVUPS      constantsAVX2<>+800(SB), Y13
+	VMOVUPS      constantsAVX2<>+416(SB), Y10
+	VMINPS       Y3, Y0, Y3
+	VMINPS       Y11, Y0, Y11
+	VMINPS       Y6, Y7, Y6
+	VMOVUPS      constantsAVX2<>+320(SB), Y7
+	VMAXPS       Y3, Y1, Y3
+	VMAXPS       Y11, Y1, Y11
+	VMAXPS       Y6, Y8, Y8
+	VFNMADD231PS Y2, Y3, Y4
+	VFNMADD231PS Y2, Y11, Y12
 	VFMADD231PS  Y8, Y8, Y9
-	VADDPS       Y11, Y11, Y12
-	VFMADD213PS  constantsAVX2<>+736(SB), Y5, Y7
-	VMULPS       constantsAVX2<>+352(SB), Y9, Y8
-	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y7
-	VFMADD213PS  constantsAVX2<>+352(SB), Y6, Y7
-	VMOVUPS      constantsAVX2<>+800(SB), Y5
-	VMOVUPS      constantsAVX2<>+480(SB), Y6
-	VMOVUPS      constantsAVX2<>+128(SB), Y13
-	VMULPS       Y9, Y7, Y9
-	VMULPS       Y7, Y12, Y7
-	VDIVPS       Y9, Y14, Y9
-	VMULPS       Y9, Y8, Y8
-	VMULPS       Y9, Y7, Y7
-	VMULPS       Y9, Y11, Y9
-	VMOVUPS      constantsAVX2<>+640(SB), Y11
-	VMOVUPS      Y8, (DX)
-	VMOVUPS      Y7, 128(DX)
-	VMOVUPS      64(DX), Y7
-	VMOVUPS      constantsAVX2<>+352(SB), Y8
-	VMINPS       Y7, Y0, Y7
-	VMAXPS       Y7, Y1, Y7
-	VFNMADD231PS Y2, Y7, Y10
-	VSUBPS       constantsAVX2<>+256(SB), Y10, Y12
-	VPSLLD       $0x17, Y10, Y10
-	VFMADD231PS  Y3, Y12, Y7
-	VFMADD231PS  constantsAVX2<>+768(SB), Y7, Y5
-	VFMADD213PS  constantsAVX2<>+832(SB), Y7, Y5
-	VFMADD213PS  constantsAVX2<>+864(SB), Y7, Y5
-	VFMADD213PS  constantsAVX2<>+896(SB), Y7, Y5
-	VFMADD213PS  constantsAVX2<>+928(SB), Y7, Y5
-	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y5
-	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y5
-	VDIVPS       Y5, Y6, Y5
-	VFMADD231PS  Y4, Y5, Y9
-	VMOVUPS      Y9, (CX)
-	VMOVUPS      Y5, 64(DX)
+	VSUBPS       constantsAVX2<>+128(SB), Y4, Y6
+	VPSLLD       $0x17, Y4, Y4
+	VFMADD231PS  constantsAVX2<>+384(SB), Y9, Y10
+	VFMADD231PS  constantsAVX2<>+288(SB), Y9, Y7
+	VFMADD231PS  constantsAVX2<>+96(SB), Y6, Y3
+	VSUBPS       constantsAVX2<>+256(SB), Y12, Y6
+	VPSLLD       $0x17, Y12, Y12
+	VFMADD213PS  constantsAVX2<>+448(SB), Y9, Y10
+	VFMADD213PS  constantsAVX2<>+352(SB), Y9, Y7
+	VFMADD231PS  constantsAVX2<>+96(SB), Y6, Y11
+	VFMADD231PS  constantsAVX2<>+608(SB), Y3, Y5
+	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y10
+	VMULPS       Y7, Y8, Y6
+	VFMADD231PS  constantsAVX2<>+768(SB), Y11, Y13
+	VFMADD213PS  constantsAVX2<>+672(SB), Y3, Y5
+	VMULPS       Y10, Y10, Y7
+	VMULPS       Y10, Y6, Y8
+	VFMADD213PS  constantsAVX2<>+832(SB), Y11, Y13
+	VFMADD213PS  constantsAVX2<>+704(SB), Y3, Y5
+	VFMADD231PS  Y6, Y6, Y7
+	VFMADD213PS  constantsAVX2<>+864(SB), Y11, Y13
+	VFMADD213PS  constantsAVX2<>+736(SB), Y3, Y5
+	VFMADD213PS  constantsAVX2<>+896(SB), Y11, Y13
+	VFMADD213PS  constantsAVX2<>+480(SB), Y3, Y5
+	VFMADD213PS  constantsAVX2<>+928(SB), Y11, Y13
+	VFMADD213PS  constantsAVX2<>+352(SB), Y4, Y5
+	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y13
+	VMULPS       Y7, Y5, Y3
+	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y13
+
+	// c. Output gate. Input, cell and forget gates.
+	VMOVUPS      constantsAVX2<>+480(SB), Y4
+	VADDPS       Y8, Y8, Y6
+	VMOVUPS      constantsAVX2<>+480(SB), Y9
+	VMULPS       constantsAVX2<>+352(SB), Y7, Y7
+	VMOVUPS      constantsAVX2<>+128(SB), Y10
+	VMOVUPS      32(DX), Y11
+	VMOVUPS      96(DX), Y12
+	VMULPS       Y5, Y6, Y5
+	VMOVUPS      constantsAVX2<>+128(SB), Y6
+	VDIVPS       Y3, Y4, Y3
+	VDIVPS       Y13, Y9, Y4
+	VMOVUPS      constantsAVX2<>+256(SB), Y13
+	VMOVUPS      constantsAVX2<>+640(SB), Y9
+	VMINPS       Y11, Y0, Y11
+	VMINPS       Y12, Y0, Y12
+	VMAXPS       Y11, Y1, Y11
+	VMAXPS       Y12, Y1, Y12
+	VFNMADD231PS Y2, Y11, Y6
+	VFNMADD231PS Y2, Y12, Y13
+	VMULPS       Y3, Y7, Y7
+	VMULPS       Y3, Y5, Y5
+	VMULPS       Y3, Y8, Y3
+	VMOVUPS      160(DX), Y8
+	VMOVUPS      Y7, (DX)
+	VMOVUPS      Y5, 128(DX)
+	VMOVUPS      (BX), Y5
+	VMOVUPS      constantsAVX2<>+160(SB), Y7
+	VFMADD231PS  Y5, Y4, Y3
+	VSUBPS       constantsAVX2<>+128(SB), Y6, Y5
+	VMINPS       Y8, Y7, Y7
+	VMOVUPS      constantsAVX2<>+192(SB), Y8
+	VPSLLD       $0x17, Y6, Y6
+	VFMADD231PS  constantsAVX2<>+96(SB), Y5, Y11
+	VSUBPS       constantsAVX2<>+256(SB), Y13, Y5
+	VMOVUPS      Y3, (CX)
+	VMOVUPS      Y4, 64(DX)
 	VMOVUPS      192(DX), Y4
+	VPSLLD       $0x17, Y13, Y13
+	VFMADD231PS  constantsAVX2<>+96(SB), Y5, Y12
+	VMOVUPS      constantsAVX2<>+640(SB), Y5
+	VMAXPS       Y7, Y8, Y7
+	VMOVUPS      constantsAVX2<>+224(SB), Y8
 	VMINPS       Y4, Y0, Y4
 	VMAXPS       Y4, Y1, Y4
-	VFNMADD231PS Y2, Y4, Y13
-	VSUBPS       constantsAVX2<>+128(SB), Y13, Y5
-	VPSLLD       $0x17, Y13, Y6
-	VFMADD231PS  Y3, Y5, Y4
-	VFMADD231PS  constantsAVX2<>+608(SB), Y4, Y11
-	VFMADD213PS  constantsAVX2<>+672(SB), Y4, Y11
-	VFMADD213PS  constantsAVX2<>+704(SB), Y4, Y11
-	VFMADD213PS  constantsAVX2<>+736(SB), Y4, Y11
-	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y11
-	VFMADD213PS  constantsAVX2<>+352(SB), Y6, Y11
-	VDIVPS       Y11, Y8, Y4
-	VMOVUPS      Y4, 192(DX)
+	VFMADD231PS  constantsAVX2<>+608(SB), Y11, Y5
+	VFMADD231PS  Y7, Y7, Y8
+	VFNMADD231PS Y2, Y4, Y10
+	VFMADD213PS  constantsAVX2<>+672(SB), Y11, Y5
+	VFMADD213PS  constantsAVX2<>+704(SB), Y11, Y5
+	VFMADD213PS  constantsAVX2<>+736(SB), Y11, Y5
+	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y5
+	VSUBPS       constantsAVX2<>+128(SB), Y10, Y11
+	VPSLLD       $0x17, Y10, Y10
+	VFMADD231PS  constantsAVX2<>+96(SB), Y11, Y4
+	VMOVUPS      constantsAVX2<>+800(SB), Y11
+	VFMADD213PS  constantsAVX2<>+352(SB), Y6, Y5
+	VMOVUPS      constantsAVX2<>+416(SB), Y6
+	VFMADD231PS  constantsAVX2<>+608(SB), Y4, Y9
+	VFMADD231PS  constantsAVX2<>+768(SB), Y12, Y11
+	VFMADD231PS  constantsAVX2<>+384(SB), Y8, Y6
+	VFMADD213PS  constantsAVX2<>+672(SB), Y4, Y9
+	VFMADD213PS  constantsAVX2<>+832(SB), Y12, Y11
+	VFMADD213PS  constantsAVX2<>+448(SB), Y8, Y6
+	VFMADD213PS  constantsAVX2<>+704(SB), Y4, Y9
+	VFMADD213PS  constantsAVX2<>+864(SB), Y12, Y11
+	VFMADD213PS  constantsAVX2<>+480(SB), Y8, Y6
+	VFMADD213PS  constantsAVX2<>+736(SB), Y4, Y9
+	VFMADD213PS  constantsAVX2<>+896(SB), Y12, Y11
+	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y9
+	VMOVUPS      constantsAVX2<>+320(SB), Y4
+	VFMADD213PS  constantsAVX2<>+928(SB), Y12, Y11
+	VFMADD213PS  constantsAVX2<>+352(SB), Y10, Y9
+	VMOVUPS      constantsAVX2<>+352(SB), Y10
+	VFMADD231PS  constantsAVX2<>+288(SB), Y8, Y4
+	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y11
+	VMULPS       Y6, Y6, Y12
+	VFMADD213PS  constantsAVX2<>+352(SB), Y8, Y4
+	VDIVPS       Y9, Y10, Y8
+	VFMADD213PS  constantsAVX2<>+480(SB), Y13, Y11
+	VMULPS       Y4, Y7, Y4
+	VFMADD231PS  Y4, Y4, Y12
+	VMULPS       Y6, Y4, Y4
+	VMOVUPS      Y8, 192(DX)
+	VMULPS       Y12, Y5, Y6
 	ADDQ         $-16, SI
 	CMPQ         SI, $+16
 	JLT          done5
 
 loop4:
-	// h of the units before. Input and cell gates. Forget gate and c. Output gate.
-	VMOVUPS      32(DX), Y7
-	VMOVUPS      constantsAVX2<>+128(SB), Y4
-	VMOVUPS      160(DX), Y6
-	VMOVUPS      constantsAVX2<>+160(SB), Y8
-	VMOVUPS      constantsAVX2<>+192(SB), Y15
-	VMOVUPS      constantsAVX2<>+640(SB), Y10
-	VMOVUPS      constantsAVX2<>+224(SB), Y5
-	VMOVUPS      constantsAVX2<>+416(SB), Y13
-	VMOVUPS      constantsAVX2<>+320(SB), Y12
-	VMOVUPS      constantsAVX2<>+480(SB), Y14
-	VMINPS       Y7, Y0, Y7
-	VMINPS       Y6, Y8, Y8
-	VMOVUPS      32(BX), Y6
-	VMAXPS       Y7, Y1, Y7
-	VMAXPS       Y8, Y15, Y8
-	VMOVUPS      constantsAVX2<>+256(SB), Y15
-	VFNMADD231PS Y2, Y7, Y4
-	VFMADD231PS  Y8, Y8, Y5
-	VFMADD231PS  constantsAVX2<>+384(SB), Y5, Y13
-	VFMADD231PS  constantsAVX2<>+288(SB), Y5, Y12
-	VFMADD213PS  constantsAVX2<>+448(SB), Y5, Y13
-	VFMADD213PS  constantsAVX2<>+352(SB), Y5, Y12
-	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y13
-	VSUBPS       constantsAVX2<>+128(SB), Y4, Y5
-	VMULPS       Y12, Y8, Y12
-	VPSLLD       $0x17, Y4, Y8
-	VMOVUPS      constantsAVX2<>+160(SB), Y4
-	VFMADD231PS  Y3, Y5, Y7
-	VMOVUPS      constantsAVX2<>+192(SB), Y5
-	VMINPS       Y9, Y4, Y4
-	VMULPS       Y13, Y13, Y9
-	VFMADD231PS  constantsAVX2<>+608(SB), Y7, Y10
-	VMULPS       Y13, Y12, Y13
-	VMAXPS       Y4, Y5, Y4
-	VMOVUPS      constantsAVX2<>+224(SB), Y5
-	VFMADD231PS  Y12, Y12, Y9
-	VMOVUPS      constantsAVX2<>+800(SB), Y12
-	VFMADD213PS  constantsAVX2<>+672(SB), Y7, Y10
-	VFMADD231PS  Y4, Y4, Y5
-	VFMADD213PS  constantsAVX2<>+704(SB), Y7, Y10
-	VFMADD213PS  constantsAVX2<>+736(SB), Y7, Y10
-	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y10
-	VADDPS       Y13, Y13, Y7
-	VFMADD213PS  constantsAVX2<>+352(SB), Y8, Y10
-	VMULPS       constantsAVX2<>+352(SB), Y9, Y8
-	VMULPS       Y9, Y10, Y9
-	VMULPS       Y10, Y7, Y10
-	VMOVUPS      constantsAVX2<>+416(SB), Y7
-	VDIVPS       Y9, Y14, Y14
-	VMOVUPS      constantsAVX2<>+320(SB), Y9
-	VFMADD231PS  constantsAVX2<>+384(SB), Y5, Y7
-	VFMADD231PS  constantsAVX2<>+288(SB), Y5, Y9
-	VFMADD213PS  constantsAVX2<>+448(SB), Y5, Y7
-	VFMADD213PS  constantsAVX2<>+352(SB), Y5, Y9
-	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y7
-	VMULPS       Y14, Y8, Y5
-	VMULPS       Y14, Y10, Y8
-	VMULPS       Y14, Y13, Y10
-	VMULPS       Y9, Y4, Y4
-	VMOVUPS      constantsAVX2<>+480(SB), Y13
-	VMULPS       Y7, Y7, Y9
-	VMOVUPS      Y5, 32(DX)
+	// h of the units before. c. Output gate. Input, cell and forget gates.
+	VMOVUPS      constantsAVX2<>+480(SB), Y7
+	VADDPS       Y4, Y4, Y8
+	VMOVUPS      constantsAVX2<>+480(SB), Y10
+	VMULPS       constantsAVX2<>+352(SB), Y12, Y12
+	VMOVUPS      constantsAVX2<>+128(SB), Y13
+	VMULPS       Y5, Y8, Y8
+	VMOVUPS      constantsAVX2<>+160(SB), Y5
+	VDIVPS       Y6, Y7, Y6
+	VDIVPS       Y11, Y10, Y11
+	VMOVUPS      constantsAVX2<>+192(SB), Y7
+	VMOVUPS      constantsAVX2<>+224(SB), Y10
+	VMINPS       Y3, Y5, Y3
+	VMOVUPS      constantsAVX2<>+416(SB), Y5
+	VMAXPS       Y3, Y7, Y3
+	VMOVUPS      constantsAVX2<>+640(SB), Y7
+	VFMADD231PS  Y3, Y3, Y10
+	VMULPS       Y6, Y12, Y12
+	VMULPS       Y6, Y8, Y8
+	VMULPS       Y6, Y4, Y6
+	VMOVUPS      constantsAVX2<>+320(SB), Y4
+	VFMADD231PS  constantsAVX2<>+384(SB), Y10, Y5
+	VMOVUPS      Y12, 32(DX)
 	VMOVUPS      Y8, 160(DX)
-	VMOVUPS      96(DX), Y5
-	VFMADD231PS  Y4, Y4, Y9
-	VMULPS       Y7, Y4, Y4
-	VMINPS       Y5, Y0, Y5
-	VMULPS       Y9, Y11, Y7
-	VMAXPS       Y5, Y1, Y5
-	VFNMADD231PS Y2, Y5, Y15
-	VDIVPS       Y7, Y4, Y4
-	VSUBPS       constantsAVX2<>+256(SB), Y15, Y7
-	VPSLLD       $0x17, Y15, Y8
-	VFMADD231PS  Y3, Y7, Y5
-	VFMADD231PS  constantsAVX2<>+768(SB), Y5, Y12
-	VMOVUPS      Y4, (AX)
-	VMOVUPS      constantsAVX2<>+128(SB), Y4
-	VMOVUPS      constantsAVX2<>+640(SB), Y7
-	VMOVUPS      constantsAVX2<>+352(SB), Y9
-	VFMADD213PS  constantsAVX2<>+832(SB), Y5, Y12
-	VFMADD213PS  constantsAVX2<>+864(SB), Y5, Y12
-	VFMADD213PS  constantsAVX2<>+896(SB), Y5, Y12
-	VFMADD213PS  constantsAVX2<>+928(SB), Y5, Y12
-	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y12
-	VFMADD213PS  constantsAVX2<>+480(SB), Y8, Y12
-	VDIVPS       Y12, Y13, Y5
-	VFMADD231PS  Y6, Y5, Y10
-	VMOVUPS      Y10, 32(CX)
-	VMOVUPS      Y5, 96(DX)
-	VMOVUPS      224(DX), Y5
-	VMINPS       Y5, Y0, Y5
-	VMAXPS       Y5, Y1, Y5
-	VFNMADD231PS Y2, Y5, Y4
-	VSUBPS       constantsAVX2<>+128(SB), Y4, Y6
-	VPSLLD       $0x17, Y4, Y4
-	VFMADD231PS  Y3, Y6, Y5
-	VFMADD231PS  constantsAVX2<>+608(SB), Y5, Y7
-	VFMADD213PS  constantsAVX2<>+672(SB), Y5, Y7
-	VFMADD213PS  constantsAVX2<>+704(SB), Y5, Y7
-	VFMADD213PS  constantsAVX2<>+736(SB), Y5, Y7
-	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y7
-	VFMADD213PS  constantsAVX2<>+352(SB), Y4, Y7
-	VDIVPS       Y7, Y9, Y4
-	VMOVUPS      Y4, 224(DX)
-
-	// h of the units before. Input and cell gates. Forget gate and c. Output gate.
+	VMOVUPS      32(BX), Y8
+	VMOVUPS      constantsAVX2<>+352(SB), Y12
+	VFMADD213PS  constantsAVX2<>+448(SB), Y10, Y5
+	VFMADD231PS  constantsAVX2<>+288(SB), Y10, Y4
+	VFMADD231PS  Y8, Y11, Y6
+	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y5
+	VFMADD213PS  constantsAVX2<>+352(SB), Y10, Y4
 	VMOVUPS      256(DX), Y8
+	VMOVUPS      Y6, 32(CX)
+	VMOVUPS      Y11, 96(DX)
+	VMOVUPS      224(DX), Y11
+	VMULPS       Y5, Y5, Y10
+	VMULPS       Y4, Y3, Y3
 	VMOVUPS      constantsAVX2<>+128(SB), Y4
-	VMOVUPS      384(DX), Y6
-	VMOVUPS      constantsAVX2<>+160(SB), Y9
-	VMOVUPS      constantsAVX2<>+192(SB), Y15
-	VMOVUPS      constantsAVX2<>+640(SB), Y11
-	VMOVUPS      constantsAVX2<>+224(SB), Y5
-	VMOVUPS      constantsAVX2<>+416(SB), Y13
-	VMOVUPS      constantsAVX2<>+320(SB), Y12
-	VMOVUPS      constantsAVX2<>+480(SB), Y14
 	VMINPS       Y8, Y0, Y8
-	VMINPS       Y6, Y9, Y9
-	VMOVUPS      64(BX), Y6
 	VMAXPS       Y8, Y1, Y8
-	VMAXPS       Y9, Y15, Y9
-	VMOVUPS      constantsAVX2<>+256(SB), Y15
+	VMINPS       Y11, Y0, Y11
+	VFMADD231PS  Y3, Y3, Y10
 	VFNMADD231PS Y2, Y8, Y4
-	VFMADD231PS  Y9, Y9, Y5
-	VFMADD231PS  constantsAVX2<>+384(SB), Y5, Y13
-	VFMADD231PS  constantsAVX2<>+288(SB), Y5, Y12
-	VFMADD213PS  constantsAVX2<>+448(SB), Y5, Y13
-	VFMADD213PS  constantsAVX2<>+352(SB), Y5, Y12
-	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y13
-	VSUBPS       constantsAVX2<>+128(SB), Y4, Y5
-	VMULPS       Y12, Y9, Y12
-	VPSLLD       $0x17, Y4, Y9
-	VMOVUPS      constantsAVX2<>+160(SB), Y4
-	VFMADD231PS  Y3, Y5, Y8
-	VMOVUPS      constantsAVX2<>+192(SB), Y5
-	VMINPS       Y10, Y4, Y4
-	VMULPS       Y13, Y13, Y10
-	VFMADD231PS  constantsAVX2<>+608(SB), Y8, Y11
-	VMULPS       Y13, Y12, Y13
-	VMAXPS       Y4, Y5, Y4
-	VMOVUPS      constantsAVX2<>+800(SB), Y5
-	VFMADD231PS  Y12, Y12, Y10
-	VMOVUPS      constantsAVX2<>+224(SB), Y12
-	VFMADD213PS  constantsAVX2<>+672(SB), Y8, Y11
-	VFMADD213PS  constantsAVX2<>+704(SB), Y8, Y11
-	VFMADD231PS  Y4, Y4, Y12
-	VFMADD213PS  constantsAVX2<>+736(SB), Y8, Y11
-	VFMADD213PS  constantsAVX2<>+480(SB), Y8, Y11
-	VADDPS       Y13, Y13, Y8
-	VFMADD213PS  constantsAVX2<>+352(SB), Y9, Y11
-	VMULPS       constantsAVX2<>+352(SB), Y10, Y9
-	VMULPS       Y10, Y11, Y10
-	VMULPS       Y11, Y8, Y11
-	VMOVUPS      constantsAVX2<>+416(SB), Y8
-	VDIVPS       Y10, Y14, Y14
-	VMOVUPS      constantsAVX2<>+320(SB), Y10
-	VFMADD231PS  constantsAVX2<>+384(SB), Y12, Y8
-	VFMADD231PS  constantsAVX2<>+288(SB), Y12, Y10
-	VFMADD213PS  constantsAVX2<>+448(SB), Y12, Y8
-	VFMADD213PS  constantsAVX2<>+352(SB), Y12, Y10
-	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y8
-	VMULPS       Y14, Y9, Y9
-	VMULPS       Y14, Y11, Y11
-	VMULPS       Y14, Y13, Y12
-	VMULPS       Y10, Y4, Y4
-	VMOVUPS      constantsAVX2<>+480(SB), Y13
-	VMULPS       Y8, Y8, Y10
-	VMOVUPS      Y9, 256(DX)
-	VMOVUPS      Y11, 384(DX)
-	VMOVUPS      320(DX), Y9
-	VFMADD231PS  Y4, Y4, Y10
-	VMULPS       Y8, Y4, Y4
-	VMINPS       Y9, Y0, Y8
-	VMULPS       Y10, Y7, Y7
-	VMAXPS       Y8, Y1, Y8
-	VFNMADD231PS Y2, Y8, Y15
-	VDIVPS       Y7, Y4, Y4
-	VSUBPS       constantsAVX2<>+256(SB), Y15, Y7
-	VPSLLD       $0x17, Y15, Y9
-	VFMADD231PS  Y3, Y7, Y8
-	VFMADD231PS  constantsAVX2<>+768(SB), Y8, Y5
-	VMOVUPS      Y4, 32(AX)
-	VMOVUPS      constantsAVX2<>+128(SB), Y4
-	VMOVUPS      constantsAVX2<>+640(SB), Y7
-	VMOVUPS      constantsAVX2<>+352(SB), Y10
-	VFMADD213PS  constantsAVX2<>+832(SB), Y8, Y5
-	VFMADD213PS  constantsAVX2<>+864(SB), Y8, Y5
-	VFMADD213PS  constantsAVX2<>+896(SB), Y8, Y5
-	VFMADD213PS  constantsAVX2<>+928(SB), Y8, Y5
-	VFMADD213PS  constantsAVX2<>+480(SB), Y8, Y5
-	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y5
-	VDIVPS       Y5, Y13, Y5
-	VFMADD231PS  Y6, Y5, Y12
-	VMOVUPS      Y12, 64(CX)
-	VMOVUPS      Y5, 320(DX)
-	VMOVUPS      448(DX), Y5
-	VMOVAPS      Y12, Y9
-	VMINPS       Y5, Y0, Y5
-	VMAXPS       Y5, Y1, Y5
-	VFNMADD231PS Y2, Y5, Y4
-	VSUBPS       constantsAVX2<>+128(SB), Y4, Y6
+	VMULPS       Y5, Y3, Y3
+	VMOVUPS      constantsAVX2<>+640(SB), Y5
+	VMAXPS       Y11, Y1, Y11
+	VFNMADD231PS Y2, Y11, Y13
+	VMULPS       Y10, Y9, Y9
+	VSUBPS       constantsAVX2<>+128(SB), Y4, Y10
 	VPSLLD       $0x17, Y4, Y4
-	VFMADD231PS  Y3, Y6, Y5
-	VFMADD231PS  constantsAVX2<>+608(SB), Y5, Y7
-	VFMADD213PS  constantsAVX2<>+672(SB), Y5, Y7
-	VFMADD213PS  constantsAVX2<>+704(SB), Y5, Y7
-	VFMADD213PS  constantsAVX2<>+736(SB), Y5, Y7
-	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y7
-	VFMADD213PS  constantsAVX2<>+352(SB), Y4, Y7
-	VDIVPS       Y7, Y10, Y4
-	VMOVAPS      Y7, Y11
-	VMOVUPS      Y4, 448(DX)
+	VFMADD231PS  constantsAVX2<>+96(SB), Y10, Y8
+	VSUBPS       constantsAVX2<>+128(SB), Y13, Y10
+	VPSLLD       $0x17, Y13, Y13
+	VDIVPS       Y9, Y3, Y3
+	VFMADD231PS  constantsAVX2<>+96(SB), Y10, Y11
+	VFMADD231PS  constantsAVX2<>+608(SB), Y8, Y5
+	VFMADD231PS  constantsAVX2<>+608(SB), Y11, Y7
+	VFMADD213PS  constantsAVX2<>+672(SB), Y8, Y5
+	VFMADD213PS  constantsAVX2<>+672(SB), Y11, Y7
+	VMOVUPS      Y3, (AX)
+	VMOVUPS      320(DX), Y9
+	VMOVUPS      constantsAVX2<>+256(SB), Y10
+	VMOVUPS      384(DX), Y3
+	VFMADD213PS  constantsAVX2<>+704(SB), Y8, Y5
+	VFMADD213PS  constantsAVX2<>+704(SB), Y11, Y7
+	VMINPS       Y9, Y0, Y9
+	VFMADD213PS  constantsAVX2<>+736(SB), Y8, Y5
+	VMAXPS       Y9, Y1, Y9
+	VFMADD213PS  constantsAVX2<>+736(SB), Y11, Y7
+	VFNMADD231PS Y2, Y9, Y10
+	VFMADD213PS  constantsAVX2<>+480(SB), Y8, Y5
+	VMOVUPS      constantsAVX2<>+160(SB), Y8
+	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y7
+	VMOVUPS      constantsAVX2<>+192(SB), Y11
+	VFMADD213PS  constantsAVX2<>+352(SB), Y4, Y5
+	VSUBPS       constantsAVX2<>+256(SB), Y10, Y4
+	VMINPS       Y3, Y8, Y3
+	VMOVUPS      constantsAVX2<>+224(SB), Y8
+	VPSLLD       $0x17, Y10, Y10
+	VFMADD213PS  constantsAVX2<>+352(SB), Y13, Y7
+	VMOVUPS      constantsAVX2<>+800(SB), Y13
+	VFMADD231PS  constantsAVX2<>+96(SB), Y4, Y9
+	VMAXPS       Y3, Y11, Y3
+	VMOVUPS      constantsAVX2<>+416(SB), Y11
+	VMOVUPS      constantsAVX2<>+320(SB), Y4
+	VFMADD231PS  Y3, Y3, Y8
+	VDIVPS       Y7, Y12, Y12
+	VFMADD231PS  constantsAVX2<>+768(SB), Y9, Y13
+	VFMADD231PS  constantsAVX2<>+384(SB), Y8, Y11
+	VFMADD231PS  constantsAVX2<>+288(SB), Y8, Y4
+	VFMADD213PS  constantsAVX2<>+832(SB), Y9, Y13
+	VFMADD213PS  constantsAVX2<>+448(SB), Y8, Y11
+	VFMADD213PS  constantsAVX2<>+352(SB), Y8, Y4
+	VFMADD213PS  constantsAVX2<>+864(SB), Y9, Y13
+	VMOVUPS      Y12, 224(DX)
+	VFMADD213PS  constantsAVX2<>+480(SB), Y8, Y11
+	VMULPS       Y4, Y3, Y3
+	VFMADD213PS  constantsAVX2<>+896(SB), Y9, Y13
+	VMULPS       Y11, Y11, Y4
+	VMULPS       Y11, Y3, Y8
+	VFMADD213PS  constantsAVX2<>+928(SB), Y9, Y13
+	VFMADD231PS  Y3, Y3, Y4
+	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y13
+	VMULPS       Y4, Y5, Y3
+	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y13
+
+	// h of the units before. c. Output gate. Input, cell and forget gates.
+	VMOVUPS      constantsAVX2<>+480(SB), Y9
+	VADDPS       Y8, Y8, Y10
+	VMOVUPS      constantsAVX2<>+480(SB), Y11
+	VMULPS       constantsAVX2<>+352(SB), Y4, Y4
+	VMOVUPS      constantsAVX2<>+128(SB), Y12
+	VMULPS       Y5, Y10, Y10
+	VMOVUPS      constantsAVX2<>+160(SB), Y5
+	VDIVPS       Y3, Y9, Y3
+	VDIVPS       Y13, Y11, Y13
+	VMOVUPS      constantsAVX2<>+192(SB), Y9
+	VMOVUPS      constantsAVX2<>+224(SB), Y11
+	VMINPS       Y6, Y5, Y5
+	VMOVUPS      constantsAVX2<>+416(SB), Y6
+	VMAXPS       Y5, Y9, Y5
+	VMOVUPS      constantsAVX2<>+640(SB), Y9
+	VFMADD231PS  Y5, Y5, Y11
+	VMULPS       Y3, Y4, Y4
+	VMULPS       Y3, Y10, Y10
+	VMULPS       Y3, Y8, Y8
+	VMOVUPS      constantsAVX2<>+320(SB), Y3
+	VFMADD231PS  constantsAVX2<>+384(SB), Y11, Y6
+	VMOVUPS      Y4, 256(DX)
+	VMOVUPS      Y10, 384(DX)
+	VMOVUPS      64(BX), Y4
+	VMOVUPS      constantsAVX2<>+352(SB), Y10
+	VFMADD213PS  constantsAVX2<>+448(SB), Y11, Y6
+	VFMADD231PS  constantsAVX2<>+288(SB), Y11, Y3
+	VFMADD231PS  Y4, Y13, Y8
+	VMOVUPS      288(DX), Y4
+	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y6
+	VFMADD213PS  constantsAVX2<>+352(SB), Y11, Y3
+	VMOVUPS      Y8, 64(CX)
+	VMOVUPS      Y13, 320(DX)
+	VMOVUPS      448(DX), Y13
+	VMULPS       Y6, Y6, Y11
+	VMINPS       Y4, Y0, Y4
+	VMULPS       Y3, Y5, Y5
+	VMOVUPS      constantsAVX2<>+128(SB), Y14
+	VMOVAPS      Y8, Y3
+	VMAXPS       Y4, Y1, Y4
+	VMINPS       Y13, Y0, Y8
+	VFMADD231PS  Y5, Y5, Y11
+	VFNMADD231PS Y2, Y4, Y14
+	VMULPS       Y6, Y5, Y5
+	VMOVUPS      constantsAVX2<>+640(SB), Y6
+	VMAXPS       Y8, Y1, Y8
+	VFNMADD231PS Y2, Y8, Y12
+	VMULPS       Y11, Y7, Y7
+	VSUBPS       constantsAVX2<>+128(SB), Y14, Y11
+	VPSLLD       $0x17, Y14, Y13
+	VFMADD231PS  constantsAVX2<>+96(SB), Y11, Y4
+	VSUBPS       constantsAVX2<>+128(SB), Y12, Y11
+	VPSLLD       $0x17, Y12, Y12
+	VDIVPS       Y7, Y5, Y5
+	VFMADD231PS  constantsAVX2<>+96(SB), Y11, Y8
+	VFMADD231PS  constantsAVX2<>+608(SB), Y4, Y6
+	VFMADD231PS  constantsAVX2<>+608(SB), Y8, Y9
+	VFMADD213PS  constantsAVX2<>+672(SB), Y4, Y6
+	VFMADD213PS  constantsAVX2<>+672(SB), Y8, Y9
+	VFMADD213PS  constantsAVX2<>+704(SB), Y4, Y6
+	VMOVUPS      Y5, 32(AX)
+	VMOVUPS      352(DX), Y7
+	VMOVUPS      constantsAVX2<>+256(SB), Y11
+	VMOVUPS      416(DX), Y5
+	VFMADD213PS  constantsAVX2<>+704(SB), Y8, Y9
+	VFMADD213PS  constantsAVX2<>+736(SB), Y4, Y6
+	VMINPS       Y7, Y0, Y7
+	VMAXPS       Y7, Y1, Y7
+	VFMADD213PS  constantsAVX2<>+736(SB), Y8, Y9
+	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y6
+	VMOVUPS      constantsAVX2<>+160(SB), Y4
+	VFNMADD231PS Y2, Y7, Y11
+	VFMADD213PS  constantsAVX2<>+480(SB), Y8, Y9
+	VMOVUPS      constantsAVX2<>+192(SB), Y8
+	VFMADD213PS  constantsAVX2<>+352(SB), Y13, Y6
+	VMOVUPS      constantsAVX2<>+224(SB), Y13
+	VMINPS       Y5, Y4, Y4
+	VSUBPS       constantsAVX2<>+256(SB), Y11, Y5
+	VPSLLD       $0x17, Y11, Y11
+	VFMADD213PS  constantsAVX2<>+352(SB), Y12, Y9
+	VMOVUPS      constantsAVX2<>+800(SB), Y14
+	VFMADD231PS  constantsAVX2<>+96(SB), Y5, Y7
+	VMAXPS       Y4, Y8, Y5
+	VMOVUPS      constantsAVX2<>+416(SB), Y4
+	VMOVUPS      constantsAVX2<>+320(SB), Y8
+	VFMADD231PS  Y5, Y5, Y13
+	VDIVPS       Y9, Y10, Y10
+	VMOVAPS      Y9, Y9
+	VFMADD231PS  constantsAVX2<>+768(SB), Y7, Y14
+	VFMADD231PS  constantsAVX2<>+384(SB), Y13, Y4
+	VFMADD231PS  constantsAVX2<>+288(SB), Y13, Y8
+	VFMADD213PS  constantsAVX2<>+832(SB), Y7, Y14
+	VFMADD213PS  constantsAVX2<>+448(SB), Y13, Y4
+	VFMADD213PS  constantsAVX2<>+352(SB), Y13, Y8
+	VFMADD213PS  constantsAVX2<>+864(SB), Y7, Y14
+	VFMADD213PS  constantsAVX2<>+480(SB), Y13, Y4
+	VMULPS       Y8, Y5, Y8
+	VMOVUPS      Y10, 448(DX)
+	VMOVAPS      Y6, Y5
+	VFMADD213PS  constantsAVX2<>+896(SB), Y7, Y14
+	VMULPS       Y4, Y4, Y10
+	VMULPS       Y4, Y8, Y4
+	VFMADD213PS  constantsAVX2<>+928(SB), Y7, Y14
+	VFMADD231PS  Y8, Y8, Y10
+	VMOVAPS      Y4, Y4
+	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y14
+	VMULPS       Y10, Y6, Y6
+	VMOVAPS      Y10, Y12
+	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y14
+	VMOVAPS      Y6, Y6
+	VMOVAPS      Y14, Y11
 	ADDQ         $+64, AX
 	ADDQ         $+64, CX
 	ADDQ         $+64, DX
@@ -1505,133 +1565,83 @@ loop4:
 	JGE          loop4
 
 done5:
-	// h of the units before. Input and cell gates. Forget gate and c. Output gate.
-	VMOVUPS      32(DX), Y7
-	VMOVUPS      constantsAVX2<>+128(SB), Y4
-	VMOVUPS      160(DX), Y6
-	VMOVUPS      constantsAVX2<>+160(SB), Y8
-	VMOVUPS      constantsAVX2<>+192(SB), Y15
-	VMOVUPS      constantsAVX2<>+640(SB), Y10
-	VMOVUPS      constantsAVX2<>+224(SB), Y5
-	VMOVUPS      constantsAVX2<>+416(SB), Y13
-	VMOVUPS      constantsAVX2<>+320(SB), Y12
-	VMOVUPS      constantsAVX2<>+480(SB), Y14
-	VMINPS       Y7, Y0, Y7
-	VMINPS       Y6, Y8, Y8
-	VMOVUPS      32(BX), Y6
-	VMAXPS       Y7, Y1, Y7
-	VMAXPS       Y8, Y15, Y8
-	VMOVUPS      constantsAVX2<>+256(SB), Y15
-	VFNMADD231PS Y2, Y7, Y4
-	VFMADD231PS  Y8, Y8, Y5
-	VFMADD231PS  constantsAVX2<>+384(SB), Y5, Y13
-	VFMADD231PS  constantsAVX2<>+288(SB), Y5, Y12
-	VFMADD213PS  constantsAVX2<>+448(SB), Y5, Y13
-	VFMADD213PS  constantsAVX2<>+352(SB), Y5, Y12
-	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y13
-	VSUBPS       constantsAVX2<>+128(SB), Y4, Y5
-	VMULPS       Y12, Y8, Y12
-	VPSLLD       $0x17, Y4, Y8
-	VMOVUPS      constantsAVX2<>+160(SB), Y4
-	VFMADD231PS  Y3, Y5, Y7
-	VMOVUPS      constantsAVX2<>+192(SB), Y5
-	VMINPS       Y9, Y4, Y4
-	VMULPS       Y13, Y13, Y9
-	VFMADD231PS  constantsAVX2<>+608(SB), Y7, Y10
-	VMULPS       Y13, Y12, Y13
-	VMAXPS       Y4, Y5, Y4
-	VMOVUPS      constantsAVX2<>+224(SB), Y5
-	VFMADD231PS  Y12, Y12, Y9
-	VMOVUPS      constantsAVX2<>+800(SB), Y12
-	VFMADD213PS  constantsAVX2<>+672(SB), Y7, Y10
-	VFMADD231PS  Y4, Y4, Y5
-	VFMADD213PS  constantsAVX2<>+704(SB), Y7, Y10
-	VFMADD213PS  constantsAVX2<>+736(SB), Y7, Y10
-	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y10
-	VADDPS       Y13, Y13, Y7
-	VFMADD213PS  constantsAVX2<>+352(SB), Y8, Y10
-	VMULPS       constantsAVX2<>+352(SB), Y9, Y8
-	VMULPS       Y9, Y10, Y9
-	VMULPS       Y10, Y7, Y10
-	VMOVUPS      constantsAVX2<>+416(SB), Y7
-	VDIVPS       Y9, Y14, Y14
-	VMOVUPS      constantsAVX2<>+320(SB), Y9
-	VFMADD231PS  constantsAVX2<>+384(SB), Y5, Y7
-	VFMADD231PS  constantsAVX2<>+288(SB), Y5, Y9
-	VFMADD213PS  constantsAVX2<>+448(SB), Y5, Y7
-	VFMADD213PS  constantsAVX2<>+352(SB), Y5, Y9
-	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y7
-	VMULPS       Y14, Y8, Y5
-	VMULPS       Y14, Y10, Y8
-	VMULPS       Y14, Y13, Y10
-	VMULPS       Y9, Y4, Y4
-	VMOVUPS      constantsAVX2<>+480(SB), Y13
-	VMULPS       Y7, Y7, Y9
-	VMOVUPS      Y5, 32(DX)
-	VMOVUPS      Y8, 160(DX)
-	VMOVUPS      96(DX), Y5
-	VFMADD231PS  Y4, Y4, Y9
-	VMULPS       Y7, Y4, Y4
-	VMINPS       Y5, Y0, Y5
-	VMULPS       Y9, Y11, Y7
-	VMAXPS       Y5, Y1, Y5
-	VFNMADD231PS Y2, Y5, Y15
-	VDIVPS       Y7, Y4, Y4
-	VSUBPS       constantsAVX2<>+256(SB), Y15, Y7
-	VPSLLD       $0x17, Y15, Y8
-	VFMADD231PS  Y3, Y7, Y5
-	VFMADD231PS  constantsAVX2<>+768(SB), Y5, Y12
-	VMOVUPS      Y4, (AX)
-	VMOVUPS      constantsAVX2<>+128(SB), Y4
+	// h of the units before. c. Output gate.
+	VMOVUPS      constantsAVX2<>+480(SB), Y7
+	VADDPS       Y4, Y4, Y8
+	VMOVUPS      constantsAVX2<>+480(SB), Y10
+	VMULPS       constantsAVX2<>+352(SB), Y12, Y12
+	VMOVUPS      constantsAVX2<>+128(SB), Y13
+	VMULPS       Y5, Y8, Y8
+	VMOVUPS      constantsAVX2<>+160(SB), Y5
+	VDIVPS       Y6, Y7, Y6
+	VDIVPS       Y11, Y10, Y11
+	VMOVUPS      constantsAVX2<>+192(SB), Y7
+	VMOVUPS      constantsAVX2<>+224(SB), Y10
+	VMINPS       Y3, Y5, Y3
+	VMOVUPS      constantsAVX2<>+416(SB), Y5
+	VMAXPS       Y3, Y7, Y3
 	VMOVUPS      constantsAVX2<>+640(SB), Y7
-	VMOVUPS      constantsAVX2<>+352(SB), Y9
-	VFMADD213PS  constantsAVX2<>+832(SB), Y5, Y12
-	VFMADD213PS  constantsAVX2<>+864(SB), Y5, Y12
-	VFMADD213PS  constantsAVX2<>+896(SB), Y5, Y12
-	VFMADD213PS  constantsAVX2<>+928(SB), Y5, Y12
-	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y12
-	VFMADD213PS  constantsAVX2<>+480(SB), Y8, Y12
-	VDIVPS       Y12, Y13, Y5
-	VFMADD231PS  Y6, Y5, Y10
-	VMOVUPS      Y10, 32(CX)
-	VMOVUPS      Y5, 96(DX)
-	VMOVUPS      224(DX), Y5
-	VMINPS       Y5, Y0, Y5
-	VMAXPS       Y5, Y1, Y5
-	VFNMADD231PS Y2, Y5, Y4
-	VSUBPS       constantsAVX2<>+128(SB), Y4, Y6
-	VPSLLD       $0x17, Y4, Y4
-	VFMADD231PS  Y3, Y6, Y5
-	VFMADD231PS  constantsAVX2<>+608(SB), Y5, Y7
-	VFMADD213PS  constantsAVX2<>+672(SB), Y5, Y7
-	VFMADD213PS  constantsAVX2<>+704(SB), Y5, Y7
-	VFMADD213PS  constantsAVX2<>+736(SB), Y5, Y7
-	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y7
-	VFMADD213PS  constantsAVX2<>+352(SB), Y4, Y7
-	VDIVPS       Y7, Y9, Y4
-	VMOVUPS      Y4, 224(DX)
+	VFMADD231PS  Y3, Y3, Y10
+	VMULPS       Y6, Y12, Y12
+	VMULPS       Y6, Y8, Y8
+	VMULPS       Y6, Y4, Y6
+	VMOVUPS      constantsAVX2<>+320(SB), Y4
+	VFMADD231PS  constantsAVX2<>+384(SB), Y10, Y5
+	VMOVUPS      Y12, 32(DX)
+	VMOVUPS      Y8, 160(DX)
+	VMOVUPS      32(BX), Y8
+	VMOVUPS      constantsAVX2<>+352(SB), Y12
+	VFMADD213PS  constantsAVX2<>+448(SB), Y10, Y5
+	VFMADD231PS  constantsAVX2<>+288(SB), Y10, Y4
+	VFMADD231PS  Y8, Y11, Y6
+	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y5
+	VFMADD213PS  constantsAVX2<>+352(SB), Y10, Y4
+	VMOVUPS      Y6, 32(CX)
+	VMOVUPS      Y11, 96(DX)
+	VMOVUPS      224(DX), Y10
+	VMULPS       Y5, Y5, Y8
+	VMULPS       Y4, Y3, Y3
+	VMINPS       Y10, Y0, Y4
+	VFMADD231PS  Y3, Y3, Y8
+	VMULPS       Y5, Y3, Y3
+	VMAXPS       Y4, Y1, Y4
+	VFNMADD231PS Y2, Y4, Y13
+	VMULPS       Y8, Y9, Y5
+	VSUBPS       constantsAVX2<>+128(SB), Y13, Y8
+	VPSLLD       $0x17, Y13, Y9
+	VDIVPS       Y5, Y3, Y3
+	VFMADD231PS  constantsAVX2<>+96(SB), Y8, Y4
+	VFMADD231PS  constantsAVX2<>+608(SB), Y4, Y7
+	VFMADD213PS  constantsAVX2<>+672(SB), Y4, Y7
+	VMOVUPS      Y3, (AX)
+	VFMADD213PS  constantsAVX2<>+704(SB), Y4, Y7
+	VFMADD213PS  constantsAVX2<>+736(SB), Y4, Y7
+	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y7
+	VFMADD213PS  constantsAVX2<>+352(SB), Y9, Y7
+	VDIVPS       Y7, Y12, Y3
+	VMOVUPS      Y3, 224(DX)
 
 	// h of the units before.
-	VMOVUPS     constantsAVX2<>+160(SB), Y4
-	VMOVUPS     constantsAVX2<>+192(SB), Y5
-	VMOVUPS     constantsAVX2<>+224(SB), Y6
+	VMOVUPS     constantsAVX2<>+160(SB), Y3
+	VMOVUPS     constantsAVX2<>+192(SB), Y4
+	VMOVUPS     constantsAVX2<>+224(SB), Y5
 	VMOVUPS     constantsAVX2<>+416(SB), Y9
 	VMOVUPS     constantsAVX2<>+320(SB), Y8
-	VMINPS      Y10, Y4, Y4
-	VMAXPS      Y4, Y5, Y4
-	VFMADD231PS Y4, Y4, Y6
-	VFMADD231PS constantsAVX2<>+384(SB), Y6, Y9
-	VFMADD231PS constantsAVX2<>+288(SB), Y6, Y8
-	VFMADD213PS constantsAVX2<>+448(SB), Y6, Y9
-	VFMADD213PS constantsAVX2<>+352(SB), Y6, Y8
-	VFMADD213PS constantsAVX2<>+480(SB), Y6, Y9
-	VMULPS      Y8, Y4, Y4
-	VMULPS      Y9, Y9, Y5
-	VMULPS      Y9, Y4, Y6
-	VFMADD231PS Y4, Y4, Y5
-	VMULPS      Y5, Y7, Y4
-	VDIVPS      Y4, Y6, Y4
-	VMOVUPS     Y4, 32(AX)
+	VMINPS      Y6, Y3, Y3
+	VMAXPS      Y3, Y4, Y3
+	VFMADD231PS Y3, Y3, Y5
+	VFMADD231PS constantsAVX2<>+384(SB), Y5, Y9
+	VFMADD231PS constantsAVX2<>+288(SB), Y5, Y8
+	VFMADD213PS constantsAVX2<>+448(SB), Y5, Y9
+	VFMADD213PS constantsAVX2<>+352(SB), Y5, Y8
+	VFMADD213PS constantsAVX2<>+480(SB), Y5, Y9
+	VMULPS      Y8, Y3, Y3
+	VMULPS      Y9, Y9, Y4
+	VMULPS      Y9, Y3, Y5
+	VFMADD231PS Y3, Y3, Y4
+	VMULPS      Y4, Y7, Y3
+	VDIVPS      Y3, Y5, Y3
+	VMOVUPS     Y3, 32(AX)
 	ADDQ        $+64, AX
 	ADDQ        $+64, CX
 	ADDQ        $+64, DX
@@ -1644,111 +1654,111 @@ done3:
 	JLT  done7
 
 loop6:
-	// Input and cell gates. Forget gate and c. Output gate. h of the units before.
-	VMOVUPS      (DX), Y5
-	VMOVUPS      constantsAVX2<>+128(SB), Y6
-	VMOVUPS      128(DX), Y8
-	VMOVUPS      constantsAVX2<>+160(SB), Y9
-	VMOVUPS      constantsAVX2<>+192(SB), Y10
-	VMOVUPS      constantsAVX2<>+640(SB), Y7
-	VMOVUPS      constantsAVX2<>+224(SB), Y11
-	VMOVUPS      constantsAVX2<>+416(SB), Y13
-	VMOVUPS      constantsAVX2<>+320(SB), Y12
-	VMOVUPS      (BX), Y4
-	VMINPS       Y5, Y0, Y5
-	VMINPS       Y8, Y9, Y8
-	VMAXPS       Y5, Y1, Y5
-	VMAXPS       Y8, Y10, Y9
-	VFNMADD231PS Y2, Y5, Y6
-	VFMADD231PS  Y9, Y9, Y11
-	VMOVUPS      constantsAVX2<>+480(SB), Y10
-	VSUBPS       constantsAVX2<>+128(SB), Y6, Y8
-	VFMADD231PS  constantsAVX2<>+384(SB), Y11, Y13
-	VFMADD231PS  constantsAVX2<>+288(SB), Y11, Y12
-	VPSLLD       $0x17, Y6, Y6
-	VFMADD231PS  Y3, Y8, Y5
-	VFMADD213PS  constantsAVX2<>+448(SB), Y11, Y13
-	VFMADD213PS  constantsAVX2<>+352(SB), Y11, Y12
-	VFMADD231PS  constantsAVX2<>+608(SB), Y5, Y7
-	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y13
-	VMULPS       Y12, Y9, Y8
-	VFMADD213PS  constantsAVX2<>+672(SB), Y5, Y7
-	VMULPS       Y13, Y13, Y9
-	VMULPS       Y13, Y8, Y11
-	VFMADD213PS  constantsAVX2<>+704(SB), Y5, Y7
+	// Input, cell and forget gates. c. Output gate. h of the units before.
+	VMOVUPS      (DX), Y3
+	VMOVUPS      constantsAVX2<>+128(SB), Y4
+	VMOVUPS      64(DX), Y12
+	VMOVUPS      128(DX), Y6
+	VMOVUPS      constantsAVX2<>+160(SB), Y7
+	VMOVUPS      constantsAVX2<>+192(SB), Y8
+	VMOVUPS      constantsAVX2<>+256(SB), Y13
+	VMOVUPS      constantsAVX2<>+640(SB), Y5
+	VMOVUPS      constantsAVX2<>+224(SB), Y9
+	VMOVUPS      constantsAVX2<>+416(SB), Y11
+	VMOVUPS      constantsAVX2<>+320(SB), Y10
+	VMOVUPS      constantsAVX2<>+800(SB), Y14
+	VMINPS       Y3, Y0, Y3
+	VMINPS       Y12, Y0, Y12
+	VMINPS       Y6, Y7, Y6
+	VMAXPS       Y3, Y1, Y3
+	VMAXPS       Y12, Y1, Y7
+	VMAXPS       Y6, Y8, Y8
+	VFNMADD231PS Y2, Y3, Y4
+	VFNMADD231PS Y2, Y7, Y13
+	VMOVUPS      constantsAVX2<>+480(SB), Y15
 	VFMADD231PS  Y8, Y8, Y9
-	VADDPS       Y11, Y11, Y12
-	VFMADD213PS  constantsAVX2<>+736(SB), Y5, Y7
-	VMULPS       constantsAVX2<>+352(SB), Y9, Y8
-	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y7
-	VFMADD213PS  constantsAVX2<>+352(SB), Y6, Y7
-	VMOVUPS      constantsAVX2<>+256(SB), Y5
-	VMOVUPS      constantsAVX2<>+800(SB), Y6
-	VMOVUPS      constantsAVX2<>+480(SB), Y13
-	VMULPS       Y9, Y7, Y9
-	VMULPS       Y7, Y12, Y7
-	VDIVPS       Y9, Y10, Y9
-	VMULPS       Y9, Y8, Y8
-	VMULPS       Y9, Y7, Y7
-	VMULPS       Y9, Y11, Y9
-	VMOVUPS      constantsAVX2<>+128(SB), Y10
-	VMOVUPS      Y8, (DX)
-	VMOVUPS      Y7, 128(DX)
-	VMOVUPS      64(DX), Y7
-	VMOVUPS      constantsAVX2<>+640(SB), Y8
-	VMINPS       Y7, Y0, Y7
-	VMAXPS       Y7, Y1, Y7
-	VFNMADD231PS Y2, Y7, Y5
-	VSUBPS       constantsAVX2<>+256(SB), Y5, Y11
-	VPSLLD       $0x17, Y5, Y5
-	VMOVUPS      constantsAVX2<>+352(SB), Y12
-	VFMADD231PS  Y3, Y11, Y7
-	VFMADD231PS  constantsAVX2<>+768(SB), Y7, Y6
+	VSUBPS       constantsAVX2<>+128(SB), Y4, Y6
+	VSUBPS       constantsAVX2<>+256(SB), Y13, Y12
+	VFMADD231PS  constantsAVX2<>+384(SB), Y9, Y11
+	VFMADD231PS  constantsAVX2<>+288(SB), Y9, Y10
+	VPSLLD       $0x17, Y4, Y4
+	VPSLLD       $0x17, Y13, Y13
+	VFMADD231PS  constantsAVX2<>+96(SB), Y6, Y3
+	VFMADD231PS  constantsAVX2<>+96(SB), Y12, Y7
+	VFMADD213PS  constantsAVX2<>+448(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+352(SB), Y9, Y10
+	VFMADD231PS  constantsAVX2<>+608(SB), Y3, Y5
+	VFMADD231PS  constantsAVX2<>+768(SB), Y7, Y14
+	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y11
+	VMULPS       Y10, Y8, Y6
+	VFMADD213PS  constantsAVX2<>+672(SB), Y3, Y5
+	VFMADD213PS  constantsAVX2<>+832(SB), Y7, Y14
+	VMULPS       Y11, Y11, Y8
+	VMULPS       Y11, Y6, Y9
+	VFMADD213PS  constantsAVX2<>+704(SB), Y3, Y5
+	VFMADD213PS  constantsAVX2<>+864(SB), Y7, Y14
+	VFMADD231PS  Y6, Y6, Y8
+	VADDPS       Y9, Y9, Y10
+	VFMADD213PS  constantsAVX2<>+736(SB), Y3, Y5
+	VFMADD213PS  constantsAVX2<>+896(SB), Y7, Y14
+	VMULPS       constantsAVX2<>+352(SB), Y8, Y6
+	VFMADD213PS  constantsAVX2<>+480(SB), Y3, Y5
+	VFMADD213PS  constantsAVX2<>+928(SB), Y7, Y14
+	VMOVUPS      constantsAVX2<>+480(SB), Y3
+	VFMADD213PS  constantsAVX2<>+352(SB), Y4, Y5
+	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y14
+	VMOVUPS      constantsAVX2<>+128(SB), Y4
 	VMOVUPS      constantsAVX2<>+160(SB), Y11
-	VFMADD213PS  constantsAVX2<>+832(SB), Y7, Y6
-	VFMADD213PS  constantsAVX2<>+864(SB), Y7, Y6
-	VMOVUPS      constantsAVX2<>+192(SB), Y14
-	VFMADD213PS  constantsAVX2<>+896(SB), Y7, Y6
-	VFMADD213PS  constantsAVX2<>+928(SB), Y7, Y6
-	VMOVUPS      constantsAVX2<>+224(SB), Y15
-	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y6
-	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y6
-	VMOVUPS      constantsAVX2<>+320(SB), Y5
-	VDIVPS       Y6, Y13, Y6
-	VFMADD231PS  Y4, Y6, Y9
-	VMOVUPS      Y9, (CX)
-	VMOVUPS      Y6, 64(DX)
-	VMOVUPS      192(DX), Y4
-	VMINPS       Y9, Y11, Y6
-	VMOVUPS      constantsAVX2<>+416(SB), Y7
-	VMAXPS       Y6, Y14, Y6
-	VFMADD231PS  Y6, Y6, Y15
-	VMINPS       Y4, Y0, Y4
-	VMAXPS       Y4, Y1, Y4
-	VFMADD231PS  constantsAVX2<>+384(SB), Y15, Y7
-	VFMADD231PS  constantsAVX2<>+288(SB), Y15, Y5
-	VFNMADD231PS Y2, Y4, Y10
-	VFMADD213PS  constantsAVX2<>+448(SB), Y15, Y7
-	VFMADD213PS  constantsAVX2<>+352(SB), Y15, Y5
-	VSUBPS       constantsAVX2<>+128(SB), Y10, Y9
-	VPSLLD       $0x17, Y10, Y10
-	VFMADD231PS  Y3, Y9, Y4
-	VFMADD213PS  constantsAVX2<>+480(SB), Y15, Y7
-	VMULPS       Y5, Y6, Y5
-	VFMADD231PS  constantsAVX2<>+608(SB), Y4, Y8
-	VMULPS       Y7, Y7, Y6
-	VMULPS       Y7, Y5, Y7
-	VFMADD213PS  constantsAVX2<>+672(SB), Y4, Y8
+	VMOVUPS      constantsAVX2<>+192(SB), Y12
+	VMOVUPS      constantsAVX2<>+640(SB), Y7
+	VMULPS       Y8, Y5, Y8
+	VFMADD213PS  constantsAVX2<>+480(SB), Y13, Y14
+	VMOVUPS      constantsAVX2<>+224(SB), Y13
+	VMULPS       Y5, Y10, Y5
+	VMOVUPS      constantsAVX2<>+416(SB), Y10
+	VDIVPS       Y8, Y15, Y8
+	VDIVPS       Y14, Y3, Y3
+	VMOVUPS      constantsAVX2<>+320(SB), Y15
+	VMOVUPS      constantsAVX2<>+352(SB), Y14
+	VMULPS       Y8, Y6, Y6
+	VMULPS       Y8, Y5, Y5
+	VMULPS       Y8, Y9, Y8
+	VMOVUPS      Y6, (DX)
+	VMOVUPS      Y5, 128(DX)
+	VMOVUPS      (BX), Y5
+	VFMADD231PS  Y5, Y3, Y8
+	VMOVUPS      Y8, (CX)
+	VMOVUPS      Y3, 64(DX)
+	VMOVUPS      192(DX), Y3
+	VMINPS       Y8, Y11, Y5
+	VMAXPS       Y5, Y12, Y5
+	VFMADD231PS  Y5, Y5, Y13
+	VMINPS       Y3, Y0, Y3
+	VMAXPS       Y3, Y1, Y3
+	VFMADD231PS  constantsAVX2<>+384(SB), Y13, Y10
+	VFMADD231PS  constantsAVX2<>+288(SB), Y13, Y15
+	VFNMADD231PS Y2, Y3, Y4
+	VFMADD213PS  constantsAVX2<>+448(SB), Y13, Y10
+	VFMADD213PS  constantsAVX2<>+352(SB), Y13, Y15
+	VSUBPS       constantsAVX2<>+128(SB), Y4, Y6
+	VPSLLD       $0x17, Y4, Y4
+	VFMADD231PS  constantsAVX2<>+96(SB), Y6, Y3
+	VFMADD213PS  constantsAVX2<>+480(SB), Y13, Y10
+	VMULPS       Y15, Y5, Y5
+	VFMADD231PS  constantsAVX2<>+608(SB), Y3, Y7
+	VMULPS       Y10, Y10, Y6
+	VMULPS       Y10, Y5, Y8
+	VFMADD213PS  constantsAVX2<>+672(SB), Y3, Y7
 	VFMADD231PS  Y5, Y5, Y6
-	VFMADD213PS  constantsAVX2<>+704(SB), Y4, Y8
-	VFMADD213PS  constantsAVX2<>+736(SB), Y4, Y8
-	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y8
-	VFMADD213PS  constantsAVX2<>+352(SB), Y10, Y8
-	VMULPS       Y6, Y8, Y4
-	VDIVPS       Y8, Y12, Y5
-	VDIVPS       Y4, Y7, Y4
-	VMOVUPS      Y5, 192(DX)
-	VMOVUPS      Y4, (AX)
+	VFMADD213PS  constantsAVX2<>+704(SB), Y3, Y7
+	VFMADD213PS  constantsAVX2<>+736(SB), Y3, Y7
+	VFMADD213PS  constantsAVX2<>+480(SB), Y3, Y7
+	VFMADD213PS  constantsAVX2<>+352(SB), Y4, Y7
+	VMULPS       Y6, Y7, Y3
+	VDIVPS       Y7, Y14, Y4
+	VDIVPS       Y3, Y8, Y3
+	VMOVUPS      Y4, 192(DX)
+	VMOVUPS      Y3, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, CX
 	ADDQ         $+32, DX
@@ -1764,136 +1774,135 @@ done7:
 	MOVQ    SI, DI
 	NEGQ    SI
 	LEAQ    constantsAVX2<>+544(SB), R8
-	VMOVUPS (R8)(SI*4), Y4
+	VMOVUPS (R8)(SI*4), Y3
 
-	// Input and cell gates.
-	VMASKMOVPS   (DX), Y4, Y6
-	VMOVUPS      constantsAVX2<>+128(SB), Y7
-	VMASKMOVPS   128(DX), Y4, Y9
-	VMOVUPS      constantsAVX2<>+160(SB), Y10
-	VMOVUPS      constantsAVX2<>+192(SB), Y11
-	VMOVUPS      constantsAVX2<>+640(SB), Y8
-	VMOVUPS      constantsAVX2<>+224(SB), Y12
-	VMOVUPS      constantsAVX2<>+416(SB), Y14
-	VMOVUPS      constantsAVX2<>+320(SB), Y13
-	VMOVUPS      constantsAVX2<>+480(SB), Y15
-	VMASKMOVPS   (BX), Y4, Y5
-	LEAQ         (DX), BX
+	// Input, cell and forget gates. c.
+	VMASKMOVPS   (DX), Y3, Y4
+	VMOVUPS      constantsAVX2<>+128(SB), Y5
+	VMASKMOVPS   128(DX), Y3, Y7
+	VMOVUPS      constantsAVX2<>+160(SB), Y8
+	VMOVUPS      constantsAVX2<>+192(SB), Y9
+	VMOVUPS      constantsAVX2<>+640(SB), Y6
+	VMOVUPS      constantsAVX2<>+224(SB), Y10
+	VMASKMOVPS   64(DX), Y3, Y13
+	VMOVUPS      constantsAVX2<>+416(SB), Y12
+	VMOVUPS      constantsAVX2<>+256(SB), Y14
+	VMOVUPS      constantsAVX2<>+320(SB), Y11
+	VMOVUPS      constantsAVX2<>+800(SB), Y15
+	LEAQ         (DX), SI
 	TESTQ        $+4, DI
-	VMINPS       Y6, Y0, Y6
-	VMINPS       Y9, Y10, Y9
-	VMAXPS       Y6, Y1, Y6
-	VMAXPS       Y9, Y11, Y10
-	VFNMADD231PS Y2, Y6, Y7
-	VFMADD231PS  Y10, Y10, Y12
-	VSUBPS       constantsAVX2<>+128(SB), Y7, Y9
-	VFMADD231PS  constantsAVX2<>+384(SB), Y12, Y14
-	VFMADD231PS  constantsAVX2<>+288(SB), Y12, Y13
-	VPSLLD       $0x17, Y7, Y7
-	VFMADD231PS  Y3, Y9, Y6
-	VFMADD213PS  constantsAVX2<>+448(SB), Y12, Y14
-	VFMADD213PS  constantsAVX2<>+352(SB), Y12, Y13
-	VFMADD231PS  constantsAVX2<>+608(SB), Y6, Y8
-	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y14
-	VMULPS       Y13, Y10, Y9
-	VFMADD213PS  constantsAVX2<>+672(SB), Y6, Y8
-	VMULPS       Y14, Y14, Y10
-	VMULPS       Y14, Y9, Y11
-	VFMADD213PS  constantsAVX2<>+704(SB), Y6, Y8
-	VFMADD231PS  Y9, Y9, Y10
-	VFMADD213PS  constantsAVX2<>+736(SB), Y6, Y8
-	VMULPS       constantsAVX2<>+352(SB), Y10, Y9
-	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y8
-	VFMADD213PS  constantsAVX2<>+352(SB), Y7, Y8
-	VMULPS       Y10, Y8, Y6
-	VDIVPS       Y6, Y15, Y6
-	VMULPS       Y6, Y9, Y9
-	VMULPS       Y6, Y11, Y7
-	VMOVAPS      Y9, Y9
+	VMINPS       Y4, Y0, Y4
+	VMINPS       Y7, Y8, Y7
+	VMOVUPS      constantsAVX2<>+480(SB), Y8
+	VMINPS       Y13, Y0, Y13
+	VMAXPS       Y4, Y1, Y4
+	VMAXPS       Y7, Y9, Y7
+	VMAXPS       Y13, Y1, Y13
+	VFNMADD231PS Y2, Y4, Y5
+	VFMADD231PS  Y7, Y7, Y10
+	VFNMADD231PS Y2, Y13, Y14
+	VSUBPS       constantsAVX2<>+128(SB), Y5, Y9
+	VFMADD231PS  constantsAVX2<>+384(SB), Y10, Y12
+	VFMADD231PS  constantsAVX2<>+288(SB), Y10, Y11
+	VPSLLD       $0x17, Y5, Y5
+	VFMADD231PS  constantsAVX2<>+96(SB), Y9, Y4
+	VSUBPS       constantsAVX2<>+256(SB), Y14, Y9
+	VFMADD213PS  constantsAVX2<>+448(SB), Y10, Y12
+	VPSLLD       $0x17, Y14, Y14
+	VFMADD213PS  constantsAVX2<>+352(SB), Y10, Y11
+	VFMADD231PS  constantsAVX2<>+96(SB), Y9, Y13
+	VFMADD231PS  constantsAVX2<>+608(SB), Y4, Y6
+	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y12
+	VMULPS       Y11, Y7, Y7
+	VFMADD231PS  constantsAVX2<>+768(SB), Y13, Y15
+	VFMADD213PS  constantsAVX2<>+672(SB), Y4, Y6
+	VMULPS       Y12, Y12, Y9
+	VMULPS       Y12, Y7, Y10
+	VFMADD213PS  constantsAVX2<>+832(SB), Y13, Y15
+	VFMADD213PS  constantsAVX2<>+704(SB), Y4, Y6
+	VFMADD231PS  Y7, Y7, Y9
+	VFMADD213PS  constantsAVX2<>+864(SB), Y13, Y15
+	VFMADD213PS  constantsAVX2<>+736(SB), Y4, Y6
+	VMULPS       constantsAVX2<>+352(SB), Y9, Y7
+	VFMADD213PS  constantsAVX2<>+896(SB), Y13, Y15
+	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y6
+	VFMADD213PS  constantsAVX2<>+928(SB), Y13, Y15
+	VFMADD213PS  constantsAVX2<>+352(SB), Y5, Y6
+	VFMADD213PS  constantsAVX2<>+480(SB), Y13, Y15
+	VMULPS       Y9, Y6, Y4
+	VFMADD213PS  constantsAVX2<>+480(SB), Y14, Y15
+	VDIVPS       Y4, Y8, Y4
+	VMULPS       Y4, Y7, Y5
+	VMOVAPS      Y5, Y5
 	JEQ          stored9
-	VMOVUPS      X9, (BX)
-	ADDQ         $+16, BX
-	VEXTRACTF128 $0x01, Y9, X9
+	VMOVUPS      X5, (SI)
+	ADDQ         $+16, SI
+	VEXTRACTF128 $0x01, Y5, X5
 
 stored9:
 	TESTQ    $+2, DI
 	JEQ      stored10
-	VMOVLPS  X9, (BX)
-	ADDQ     $+8, BX
-	VMOVHLPS X9, X9, X9
+	VMOVLPS  X5, (SI)
+	ADDQ     $+8, SI
+	VMOVHLPS X5, X5, X5
 
 stored10:
 	TESTQ  $+1, DI
 	JEQ    stored11
-	VMOVSS X9, (BX)
+	VMOVSS X5, (SI)
 
 stored11:
-	VADDPS       Y11, Y11, Y9
-	LEAQ         128(DX), BX
+	VADDPS       Y10, Y10, Y5
+	LEAQ         128(DX), SI
 	TESTQ        $+4, DI
-	VMULPS       Y8, Y9, Y8
-	VMULPS       Y6, Y8, Y6
-	VMOVAPS      Y6, Y6
+	VMULPS       Y6, Y5, Y5
+	VMULPS       Y4, Y5, Y5
+	VMOVAPS      Y5, Y5
 	JEQ          stored12
-	VMOVUPS      X6, (BX)
-	ADDQ         $+16, BX
-	VEXTRACTF128 $0x01, Y6, X6
+	VMOVUPS      X5, (SI)
+	ADDQ         $+16, SI
+	VEXTRACTF128 $0x01, Y5, X5
 
 stored12:
 	TESTQ    $+2, DI
 	JEQ      stored13
-	VMOVLPS  X6, (BX)
-	ADDQ     $+8, BX
-	VMOVHLPS X6, X6, X6
+	VMOVLPS  X5, (SI)
+	ADDQ     $+8, SI
+	VMOVHLPS X5, X5, X5
 
 stored13:
 	TESTQ  $+1, DI
 	JEQ    stored14
-	VMOVSS X6, (BX)
+	VMOVSS X5, (SI)
 
 stored14:
-	// Forget gate and c.
-	VMASKMOVPS   64(DX), Y4, Y6
-	VMOVUPS      constantsAVX2<>+256(SB), Y8
-	VMOVUPS      constantsAVX2<>+800(SB), Y9
-	VMOVUPS      constantsAVX2<>+480(SB), Y10
+	VMOVUPS      constantsAVX2<>+480(SB), Y5
+	VMASKMOVPS   (BX), Y3, Y6
+	VMULPS       Y4, Y10, Y4
 	LEAQ         (CX), CX
 	TESTQ        $+4, DI
-	VMINPS       Y6, Y0, Y6
-	VMAXPS       Y6, Y1, Y6
-	VFNMADD231PS Y2, Y6, Y8
-	VSUBPS       constantsAVX2<>+256(SB), Y8, Y11
-	VPSLLD       $0x17, Y8, Y8
-	VFMADD231PS  Y3, Y11, Y6
-	VFMADD231PS  constantsAVX2<>+768(SB), Y6, Y9
-	VFMADD213PS  constantsAVX2<>+832(SB), Y6, Y9
-	VFMADD213PS  constantsAVX2<>+864(SB), Y6, Y9
-	VFMADD213PS  constantsAVX2<>+896(SB), Y6, Y9
-	VFMADD213PS  constantsAVX2<>+928(SB), Y6, Y9
-	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y9
-	VFMADD213PS  constantsAVX2<>+480(SB), Y8, Y9
-	VDIVPS       Y9, Y10, Y6
-	VFMADD231PS  Y5, Y6, Y7
-	VMOVAPS      Y7, Y5
+	VDIVPS       Y15, Y5, Y5
+	VFMADD231PS  Y6, Y5, Y4
+	VMOVAPS      Y4, Y6
 	JEQ          stored15
-	VMOVUPS      X5, (CX)
+	VMOVUPS      X6, (CX)
 	ADDQ         $+16, CX
-	VEXTRACTF128 $0x01, Y5, X5
+	VEXTRACTF128 $0x01, Y6, X6
 
 stored15:
 	TESTQ    $+2, DI
 	JEQ      stored16
-	VMOVLPS  X5, (CX)
+	VMOVLPS  X6, (CX)
 	ADDQ     $+8, CX
-	VMOVHLPS X5, X5, X5
+	VMOVHLPS X6, X6, X6
 
 stored16:
 	TESTQ  $+1, DI
 	JEQ    stored17
-	VMOVSS X5, (CX)
+	VMOVSS X6, (CX)
 
 stored17:
-	VMOVAPS      Y6, Y5
+	VMOVAPS      Y5, Y5
 	LEAQ         64(DX), CX
 	TESTQ        $+4, DI
 	JEQ          stored18
@@ -1915,83 +1924,83 @@ stored19:
 
 stored20:
 	// Output gate.
-	VMASKMOVPS   192(DX), Y4, Y4
+	VMASKMOVPS   192(DX), Y3, Y3
 	VMOVUPS      constantsAVX2<>+128(SB), Y5
 	VMOVUPS      constantsAVX2<>+640(SB), Y6
-	VMOVUPS      constantsAVX2<>+352(SB), Y8
+	VMOVUPS      constantsAVX2<>+352(SB), Y7
 	LEAQ         192(DX), CX
 	TESTQ        $+4, DI
-	VMINPS       Y4, Y0, Y4
-	VMAXPS       Y4, Y1, Y4
-	VFNMADD231PS Y2, Y4, Y5
-	VSUBPS       constantsAVX2<>+128(SB), Y5, Y9
+	VMINPS       Y3, Y0, Y3
+	VMAXPS       Y3, Y1, Y3
+	VFNMADD231PS Y2, Y3, Y5
+	VSUBPS       constantsAVX2<>+128(SB), Y5, Y8
 	VPSLLD       $0x17, Y5, Y5
-	VFMADD231PS  Y3, Y9, Y4
-	VFMADD231PS  constantsAVX2<>+608(SB), Y4, Y6
-	VFMADD213PS  constantsAVX2<>+672(SB), Y4, Y6
-	VFMADD213PS  constantsAVX2<>+704(SB), Y4, Y6
-	VFMADD213PS  constantsAVX2<>+736(SB), Y4, Y6
-	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y6
+	VFMADD231PS  constantsAVX2<>+96(SB), Y8, Y3
+	VFMADD231PS  constantsAVX2<>+608(SB), Y3, Y6
+	VFMADD213PS  constantsAVX2<>+672(SB), Y3, Y6
+	VFMADD213PS  constantsAVX2<>+704(SB), Y3, Y6
+	VFMADD213PS  constantsAVX2<>+736(SB), Y3, Y6
+	VFMADD213PS  constantsAVX2<>+480(SB), Y3, Y6
 	VFMADD213PS  constantsAVX2<>+352(SB), Y5, Y6
-	VDIVPS       Y6, Y8, Y4
-	VMOVAPS      Y4, Y4
+	VDIVPS       Y6, Y7, Y3
+	VMOVAPS      Y3, Y3
 	JEQ          stored21
-	VMOVUPS      X4, (CX)
+	VMOVUPS      X3, (CX)
 	ADDQ         $+16, CX
-	VEXTRACTF128 $0x01, Y4, X4
+	VEXTRACTF128 $0x01, Y3, X3
 
 stored21:
 	TESTQ    $+2, DI
 	JEQ      stored22
-	VMOVLPS  X4, (CX)
+	VMOVLPS  X3, (CX)
 	ADDQ     $+8, CX
-	VMOVHLPS X4, X4, X4
+	VMOVHLPS X3, X3, X3
 
 stored22:
 	TESTQ  $+1, DI
 	JEQ    stored23
-	VMOVSS X4, (CX)
+	VMOVSS X3, (CX)
 
 stored23:
 	// h of the units before.
-	VMOVUPS      constantsAVX2<>+160(SB), Y4
+	VMOVUPS      constantsAVX2<>+160(SB), Y3
 	VMOVUPS      constantsAVX2<>+192(SB), Y5
-	VMOVUPS      constantsAVX2<>+224(SB), Y8
-	VMOVUPS      constantsAVX2<>+416(SB), Y10
-	VMOVUPS      constantsAVX2<>+320(SB), Y9
+	VMOVUPS      constantsAVX2<>+224(SB), Y7
+	VMOVUPS      constantsAVX2<>+416(SB), Y9
+	VMOVUPS      constantsAVX2<>+320(SB), Y8
 	LEAQ         (AX), AX
 	TESTQ        $+4, DI
-	VMINPS       Y7, Y4, Y4
-	VMAXPS       Y4, Y5, Y4
-	VFMADD231PS  Y4, Y4, Y8
-	VFMADD231PS  constantsAVX2<>+384(SB), Y8, Y10
-	VFMADD231PS  constantsAVX2<>+288(SB), Y8, Y9
-	VFMADD213PS  constantsAVX2<>+448(SB), Y8, Y10
-	VFMADD213PS  constantsAVX2<>+352(SB), Y8, Y9
-	VFMADD213PS  constantsAVX2<>+480(SB), Y8, Y10
-	VMULPS       Y9, Y4, Y4
-	VMULPS       Y10, Y10, Y5
-	VMULPS       Y10, Y4, Y7
-	VFMADD231PS  Y4, Y4, Y5
-	VMULPS       Y5, Y6, Y4
-	VDIVPS       Y4, Y7, Y4
-	VMOVAPS      Y4, Y4
+	VMINPS       Y4, Y3, Y3
+	VMAXPS       Y3, Y5, Y3
+	VFMADD231PS  Y3, Y3, Y7
+	VFMADD231PS  constantsAVX2<>+384(SB), Y7, Y9
+	VFMADD231PS  constantsAVX2<>+288(SB), Y7, Y8
+	VFMADD213PS  constantsAVX2<>+448(SB), Y7, Y9
+	VFMADD213PS  constantsAVX2<>+352(SB), Y7, Y8
+	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y9
+	VMULPS       Y8, Y3, Y3
+	VMULPS       Y9, Y9, Y4
+	VMULPS       Y9, Y3, Y5
+	VFMADD231PS  Y3, Y3, Y4
+	VMULPS       Y4, Y6, Y3
+	VDIVPS       Y3, Y5, Y3
+	VMOVAPS      Y3, Y3
 	JEQ          stored24
-	VMOVUPS      X4, (AX)
+	VMOVUPS      X3, (AX)
 	ADDQ         $+16, AX
-	VEXTRACTF128 $0x01, Y4, X4
+	VEXTRACTF128 $0x01, Y3, X3
 
 stored24:
 	TESTQ    $+2, DI
 	JEQ      stored25
-	VMOVLPS  X4, (AX)
+	VMOVLPS  X3, (AX)
 	ADDQ     $+8, AX
-	VMOVHLPS X4, X4, X4
+	VMOVHLPS X3, X3, X3
 
 stored25:
 	TESTQ  $+1, DI
 	JEQ    stored26
-	VMOVSS X4, (AX)
+	VMOVSS X3, (AX)
 
 stored26:
 done8:
@@ -2040,7 +2049,6 @@ start:
 	VMOVUPS constantsAVX2<>+0(SB), Y0
 	VMOVUPS constantsAVX2<>+32(SB), Y1
 	VMOVUPS constantsAVX2<>+64(SB), Y2
-	VMOVUPS constantsAVX2<>+96(SB), Y3
 
 row1:
 	// A row.
@@ -2060,276 +2068,339 @@ row1:
 	CMPQ DI, $+16
 	JLT  done3
 
-	// Input and cell gates. Forget gate and c.
-	VMOVUPS      (BX), Y4
-	VMOVUPS      (DX), Y5
-	VMOVUPS      (SI), Y6
-	VMOVUPS      64(DX), Y14
-	VMOVUPS      64(SI), Y15
-	VMOVUPS      constantsAVX2<>+128(SB), Y7
-	VMOVUPS      128(DX), Y9
-	VMOVUPS      constantsAVX2<>+160(SB), Y10
-	VMOVUPS      constantsAVX2<>+192(SB), Y11
-	VMOVUPS      constantsAVX2<>+640(SB), Y8
-	VMOVUPS      constantsAVX2<>+224(SB), Y12
-	VMOVUPS      constantsAVX2<>+416(SB), Y13
-	VFMADD231PS  Y4, Y6, Y5
-	VMOVUPS      constantsAVX2<>+320(SB), Y6
-	VFMADD231PS  Y4, Y15, Y14
-	VMINPS       Y9, Y10, Y9
-	VMOVUPS      constantsAVX2<>+480(SB), Y10
-	VMAXPS       Y9, Y11, Y9
-	VMINPS       Y5, Y0, Y5
-	VMOVUPS      constantsAVX2<>+256(SB), Y11
-	VMINPS       Y14, Y0, Y14
-	VFMADD231PS  Y9, Y9, Y12
-	VMAXPS       Y5, Y1, Y5
-	VMAXPS       Y14, Y1, Y15
-	VFNMADD231PS Y2, Y5, Y7
-	VFNMADD231PS Y2, Y15, Y11
-	VFMADD231PS  constantsAVX2<>+384(SB), Y12, Y13
-	VFMADD231PS  constantsAVX2<>+288(SB), Y12, Y6
-	VSUBPS       constantsAVX2<>+128(SB), Y7, Y14
-	VPSLLD       $0x17, Y7, Y7
-	VFMADD213PS  constantsAVX2<>+448(SB), Y12, Y13
-	VFMADD213PS  constantsAVX2<>+352(SB), Y12, Y6
-	VFMADD231PS  Y3, Y14, Y5
-	VSUBPS       constantsAVX2<>+256(SB), Y11, Y14
-	VPSLLD       $0x17, Y11, Y11
-	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y13
+	// Input, cell and forget gates.
+	VMOVUPS      (BX), Y3
+	VMOVUPS      (DX), Y4
+	VMOVUPS      (SI), Y5
+	VMOVUPS      64(DX), Y11
+	VMOVUPS      64(SI), Y12
+	VMOVUPS      constantsAVX2<>+128(SB), Y6
+	VMOVUPS      constantsAVX2<>+256(SB), Y13
+	VMOVUPS      128(DX), Y8
+	VMOVUPS      constantsAVX2<>+160(SB), Y9
+	VMOVUPS      constantsAVX2<>+192(SB), Y10
+	VMOVUPS      constantsAVX2<>+640(SB), Y7
+	VFMADD231PS  Y3, Y5, Y4
+	VMOVUPS      constantsAVX2<>+224(SB), Y5
+	VFMADD231PS  Y3, Y12, Y11
 	VMOVUPS      constantsAVX2<>+800(SB), Y12
-	VFMADD231PS  Y3, Y14, Y15
-	VMULPS       Y6, Y9, Y6
-	VFMADD231PS  constantsAVX2<>+608(SB), Y5, Y8
-	VMULPS       Y13, Y13, Y9
-	VFMADD231PS  constantsAVX2<>+768(SB), Y15, Y12
-	VMULPS       Y13, Y6, Y13
-	VFMADD213PS  constantsAVX2<>+672(SB), Y5, Y8
-	VFMADD231PS  Y6, Y6, Y9
-	VFMADD213PS  constantsAVX2<>+832(SB), Y15, Y12
-	VFMADD213PS  constantsAVX2<>+704(SB), Y5, Y8
-	VFMADD213PS  constantsAVX2<>+864(SB), Y15, Y12
-	VFMADD213PS  constantsAVX2<>+736(SB), Y5, Y8
-	VFMADD213PS  constantsAVX2<>+896(SB), Y15, Y12
-	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y8
-	VFMADD213PS  constantsAVX2<>+928(SB), Y15, Y12
-	VFMADD213PS  constantsAVX2<>+352(SB), Y7, Y8
-	VMOVUPS      constantsAVX2<>+480(SB), Y5
-	VFMADD213PS  constantsAVX2<>+480(SB), Y15, Y12
-	VMULPS       Y9, Y8, Y6
+	VMOVUPS      constantsAVX2<>+416(SB), Y3
+	VMINPS       Y8, Y9, Y8
+	VMOVUPS      constantsAVX2<>+320(SB), Y9
+	VMINPS       Y4, Y0, Y4
+	VMAXPS       Y8, Y10, Y8
+	VMINPS       Y11, Y0, Y10
+	VMAXPS       Y4, Y1, Y4
+	VFMADD231PS  Y8, Y8, Y5
+	VMAXPS       Y10, Y1, Y11
+	VFNMADD231PS Y2, Y4, Y6
+	VFNMADD231PS Y2, Y11, Y13
+	VFMADD231PS  constantsAVX2<>+384(SB), Y5, Y3
+	VFMADD231PS  constantsAVX2<>+288(SB), Y5, Y9
+	VSUBPS       constantsAVX2<>+128(SB), Y6, Y10
+	VPSLLD       $0x17, Y6, Y6
+	VFMADD213PS  constantsAVX2<>+448(SB), Y5, Y3
+	VFMADD213PS  constantsAVX2<>+352(SB), Y5, Y9
+	VFMADD231PS  constantsAVX2<>+96(SB), Y10, Y4
+	VSUBPS       constantsAVX2<>+256(SB), Y13, Y10
+	VPSLLD       $0x17, Y13, Y13
+	VFMADD231PS  constantsAVX2<>+96(SB), Y10, Y11
+	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y3
+	VFMADD231PS  constantsAVX2<>+608(SB), Y4, Y7
+	VMULPS       Y9, Y8, Y5
+	VFMADD231PS  constantsAVX2<>+768(SB), Y11, Y12
+	VMULPS       Y3, Y3, Y8
+	VFMADD213PS  constantsAVX2<>+672(SB), Y4, Y7
+	VMULPS       Y3, Y5, Y3
+	VFMADD213PS  constantsAVX2<>+832(SB), Y11, Y12
+	VFMADD231PS  Y5, Y5, Y8
+	VFMADD213PS  constantsAVX2<>+704(SB), Y4, Y7
+	VFMADD213PS  constantsAVX2<>+864(SB), Y11, Y12
+	VFMADD213PS  constantsAVX2<>+736(SB), Y4, Y7
+	VFMADD213PS  constantsAVX2<>+896(SB), Y11, Y12
+	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y7
+	VFMADD213PS  constantsAVX2<>+928(SB), Y11, Y12
+	VFMADD213PS  constantsAVX2<>+352(SB), Y6, Y7
 	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y12
-	VDIVPS       Y6, Y10, Y6
-	VDIVPS       Y12, Y5, Y5
-	VMULPS       Y6, Y13, Y6
-	VFMADD231PS  Y4, Y5, Y6
-	VMOVUPS      Y6, (CX)
+	VMULPS       Y8, Y7, Y4
+	VFMADD213PS  constantsAVX2<>+480(SB), Y13, Y12
+
+	// c. Input, cell and forget gates.
+	VMOVUPS      32(BX), Y7
+	VMOVUPS      32(DX), Y8
+	VMOVUPS      32(SI), Y6
+	VMOVUPS      constantsAVX2<>+128(SB), Y9
+	VMOVUPS      160(DX), Y11
+	VMOVUPS      constantsAVX2<>+160(SB), Y13
+	VMOVUPS      constantsAVX2<>+640(SB), Y10
+	VMOVUPS      constantsAVX2<>+480(SB), Y5
+	VFMADD231PS  Y7, Y6, Y8
+	VMOVUPS      constantsAVX2<>+480(SB), Y6
+	VMINPS       Y11, Y13, Y11
+	VDIVPS       Y4, Y5, Y4
+	VMOVUPS      constantsAVX2<>+192(SB), Y13
+	VMOVUPS      (BX), Y5
+	VMINPS       Y8, Y0, Y8
+	VDIVPS       Y12, Y6, Y6
+	VMOVUPS      constantsAVX2<>+224(SB), Y12
+	VMAXPS       Y8, Y1, Y8
+	VMAXPS       Y11, Y13, Y13
+	VFNMADD231PS Y2, Y8, Y9
+	VFMADD231PS  Y13, Y13, Y12
+	VSUBPS       constantsAVX2<>+128(SB), Y9, Y11
+	VMULPS       Y4, Y3, Y3
+	VMOVUPS      constantsAVX2<>+320(SB), Y4
+	VPSLLD       $0x17, Y9, Y9
+	VFMADD231PS  constantsAVX2<>+96(SB), Y11, Y8
+	VFMADD231PS  Y5, Y6, Y3
+	VFMADD231PS  constantsAVX2<>+288(SB), Y12, Y4
+	VFMADD231PS  constantsAVX2<>+608(SB), Y8, Y10
+	VMOVUPS      Y3, (CX)
+	VMOVUPS      96(DX), Y6
+	VMOVUPS      96(SI), Y11
+	VMOVUPS      constantsAVX2<>+416(SB), Y5
+	VFMADD213PS  constantsAVX2<>+352(SB), Y12, Y4
+	VFMADD213PS  constantsAVX2<>+672(SB), Y8, Y10
+	VFMADD231PS  Y7, Y11, Y6
+	VMOVUPS      constantsAVX2<>+256(SB), Y7
+	VFMADD231PS  constantsAVX2<>+384(SB), Y12, Y5
+	VMULPS       Y4, Y13, Y4
+	VFMADD213PS  constantsAVX2<>+704(SB), Y8, Y10
+	VMINPS       Y6, Y0, Y6
+	VFMADD213PS  constantsAVX2<>+448(SB), Y12, Y5
+	VMAXPS       Y6, Y1, Y6
+	VFMADD213PS  constantsAVX2<>+736(SB), Y8, Y10
+	VFNMADD231PS Y2, Y6, Y7
+	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y5
+	VFMADD213PS  constantsAVX2<>+480(SB), Y8, Y10
+	VSUBPS       constantsAVX2<>+256(SB), Y7, Y11
+	VMULPS       Y5, Y5, Y8
+	VPSLLD       $0x17, Y7, Y7
+	VMULPS       Y5, Y4, Y5
+	VFMADD213PS  constantsAVX2<>+352(SB), Y9, Y10
+	VMOVUPS      constantsAVX2<>+800(SB), Y9
+	VFMADD231PS  constantsAVX2<>+96(SB), Y11, Y6
+	VFMADD231PS  Y4, Y4, Y8
+	VFMADD231PS  constantsAVX2<>+768(SB), Y6, Y9
+	VMULPS       Y8, Y10, Y4
+	VFMADD213PS  constantsAVX2<>+832(SB), Y6, Y9
+	VFMADD213PS  constantsAVX2<>+864(SB), Y6, Y9
+	VFMADD213PS  constantsAVX2<>+896(SB), Y6, Y9
+	VFMADD213PS  constantsAVX2<>+928(SB), Y6, Y9
+	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y9
+	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y9
 	ADDQ         $-16, DI
 	CMPQ         DI, $+16
 	JLT          done5
 
 loop4:
-	// h of the units before. Output gate. Input and cell gates. Forget gate and c.
-	VMOVUPS      32(BX), Y13
-	VMOVUPS      32(DX), Y14
-	VMOVUPS      32(SI), Y12
-	VMOVUPS      192(DX), Y4
-	VMOVUPS      128(SI), Y5
-	VMOVUPS      constantsAVX2<>+128(SB), Y15
-	VMOVUPS      constantsAVX2<>+128(SB), Y7
-	VMOVUPS      constantsAVX2<>+160(SB), Y9
-	VMOVUPS      constantsAVX2<>+192(SB), Y10
-	VMOVUPS      constantsAVX2<>+640(SB), Y8
-	VMOVUPS      constantsAVX2<>+224(SB), Y11
-	VFMADD231PS  Y13, Y12, Y14
-	VMOVUPS      constantsAVX2<>+416(SB), Y12
-	VFMADD231PS  Y6, Y5, Y4
-	VMINPS       Y6, Y9, Y5
-	VMOVUPS      constantsAVX2<>+320(SB), Y6
-	VMAXPS       Y5, Y10, Y5
-	VMINPS       Y14, Y0, Y9
-	VMINPS       Y4, Y0, Y4
-	VFMADD231PS  Y5, Y5, Y11
-	VMAXPS       Y9, Y1, Y9
-	VMAXPS       Y4, Y1, Y4
-	VMOVUPS      constantsAVX2<>+640(SB), Y14
-	VFNMADD231PS Y2, Y9, Y15
-	VFNMADD231PS Y2, Y4, Y7
-	VFMADD231PS  constantsAVX2<>+384(SB), Y11, Y12
-	VFMADD231PS  constantsAVX2<>+288(SB), Y11, Y6
-	VSUBPS       constantsAVX2<>+128(SB), Y15, Y10
-	VPSLLD       $0x17, Y15, Y15
-	VFMADD213PS  constantsAVX2<>+448(SB), Y11, Y12
-	VFMADD213PS  constantsAVX2<>+352(SB), Y11, Y6
-	VFMADD231PS  Y3, Y10, Y9
-	VSUBPS       constantsAVX2<>+128(SB), Y7, Y10
-	VPSLLD       $0x17, Y7, Y7
-	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y12
-	VFMADD231PS  Y3, Y10, Y4
-	VMULPS       Y6, Y5, Y5
-	VFMADD231PS  constantsAVX2<>+608(SB), Y9, Y14
-	VMULPS       Y12, Y12, Y6
-	VFMADD231PS  constantsAVX2<>+608(SB), Y4, Y8
-	VMOVUPS      160(DX), Y10
-	VMULPS       Y12, Y5, Y11
-	VFMADD213PS  constantsAVX2<>+672(SB), Y9, Y14
-	VFMADD231PS  Y5, Y5, Y6
-	VFMADD213PS  constantsAVX2<>+672(SB), Y4, Y8
-	VMOVUPS      constantsAVX2<>+160(SB), Y5
-	VFMADD213PS  constantsAVX2<>+704(SB), Y9, Y14
-	VFMADD213PS  constantsAVX2<>+704(SB), Y4, Y8
-	VMINPS       Y10, Y5, Y5
-	VFMADD213PS  constantsAVX2<>+736(SB), Y9, Y14
-	VFMADD213PS  constantsAVX2<>+736(SB), Y4, Y8
-	VMOVUPS      constantsAVX2<>+192(SB), Y10
-	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y14
-	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y8
-	VMAXPS       Y5, Y10, Y4
-	VFMADD213PS  constantsAVX2<>+352(SB), Y15, Y14
-	VFMADD213PS  constantsAVX2<>+352(SB), Y7, Y8
-	VMOVUPS      96(DX), Y12
-	VMOVUPS      constantsAVX2<>+224(SB), Y5
-	VMOVUPS      constantsAVX2<>+416(SB), Y9
+	// h of the units before. Output gate. c. Input, cell and forget gates.
+	VMOVUPS      192(DX), Y6
+	VMOVUPS      128(SI), Y7
+	VMOVUPS      constantsAVX2<>+128(SB), Y8
+	VMOVUPS      constantsAVX2<>+160(SB), Y11
+	VMOVUPS      constantsAVX2<>+192(SB), Y12
+	VMOVUPS      constantsAVX2<>+640(SB), Y10
+	VMOVUPS      constantsAVX2<>+224(SB), Y13
+	VFMADD231PS  Y3, Y7, Y6
+	VMINPS       Y3, Y11, Y3
+	VMOVUPS      constantsAVX2<>+416(SB), Y11
 	VMOVUPS      constantsAVX2<>+320(SB), Y7
-	VMOVUPS      constantsAVX2<>+480(SB), Y10
-	VMULPS       Y6, Y8, Y6
-	VMOVUPS      96(SI), Y8
-	VFMADD231PS  Y4, Y4, Y5
-	VDIVPS       Y6, Y11, Y6
-	VFMADD231PS  Y13, Y8, Y12
-	VFMADD231PS  constantsAVX2<>+384(SB), Y5, Y9
-	VFMADD231PS  constantsAVX2<>+288(SB), Y5, Y7
-	VFMADD213PS  constantsAVX2<>+448(SB), Y5, Y9
-	VFMADD213PS  constantsAVX2<>+352(SB), Y5, Y7
-	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y9
-	VMULPS       Y7, Y4, Y4
-	VMOVUPS      Y6, (AX)
-	VMOVUPS      constantsAVX2<>+256(SB), Y5
-	VMINPS       Y12, Y0, Y6
-	VMOVUPS      constantsAVX2<>+800(SB), Y8
-	VMOVUPS      constantsAVX2<>+480(SB), Y11
-	VMAXPS       Y6, Y1, Y7
-	VMULPS       Y9, Y9, Y6
-	VMULPS       Y9, Y4, Y9
-	VFNMADD231PS Y2, Y7, Y5
-	VFMADD231PS  Y4, Y4, Y6
-	VSUBPS       constantsAVX2<>+256(SB), Y5, Y4
-	VPSLLD       $0x17, Y5, Y5
-	VMULPS       Y6, Y14, Y6
-	VFMADD231PS  Y3, Y4, Y7
-	VDIVPS       Y6, Y10, Y4
-	VFMADD231PS  constantsAVX2<>+768(SB), Y7, Y8
-	VFMADD213PS  constantsAVX2<>+832(SB), Y7, Y8
-	VFMADD213PS  constantsAVX2<>+864(SB), Y7, Y8
-	VMULPS       Y4, Y9, Y4
-	VFMADD213PS  constantsAVX2<>+896(SB), Y7, Y8
-	VFMADD213PS  constantsAVX2<>+928(SB), Y7, Y8
-	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y8
-	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y8
-	VDIVPS       Y8, Y11, Y5
-	VFMADD231PS  Y13, Y5, Y4
-	VMOVUPS      Y4, 32(CX)
-
-	// h of the units before. Output gate. Input and cell gates. Forget gate and c.
-	VMOVUPS      64(BX), Y13
-	VMOVUPS      256(DX), Y14
-	VMOVUPS      192(SI), Y12
-	VMOVUPS      224(DX), Y5
-	VMOVUPS      160(SI), Y6
-	VMOVUPS      constantsAVX2<>+128(SB), Y15
-	VMOVUPS      constantsAVX2<>+128(SB), Y7
-	VMOVUPS      constantsAVX2<>+160(SB), Y9
-	VMOVUPS      constantsAVX2<>+192(SB), Y10
-	VMOVUPS      constantsAVX2<>+640(SB), Y8
-	VMOVUPS      constantsAVX2<>+224(SB), Y11
-	VFMADD231PS  Y13, Y12, Y14
-	VMOVUPS      constantsAVX2<>+416(SB), Y12
-	VFMADD231PS  Y4, Y6, Y5
-	VMINPS       Y4, Y9, Y4
-	VMOVUPS      constantsAVX2<>+320(SB), Y6
-	VMAXPS       Y4, Y10, Y4
-	VMINPS       Y14, Y0, Y9
-	VMINPS       Y5, Y0, Y5
-	VFMADD231PS  Y4, Y4, Y11
-	VMAXPS       Y9, Y1, Y9
-	VMAXPS       Y5, Y1, Y5
-	VMOVUPS      constantsAVX2<>+640(SB), Y14
-	VFNMADD231PS Y2, Y9, Y15
-	VFNMADD231PS Y2, Y5, Y7
-	VFMADD231PS  constantsAVX2<>+384(SB), Y11, Y12
-	VFMADD231PS  constantsAVX2<>+288(SB), Y11, Y6
-	VSUBPS       constantsAVX2<>+128(SB), Y15, Y10
-	VPSLLD       $0x17, Y15, Y15
-	VFMADD213PS  constantsAVX2<>+448(SB), Y11, Y12
-	VFMADD213PS  constantsAVX2<>+352(SB), Y11, Y6
-	VFMADD231PS  Y3, Y10, Y9
-	VSUBPS       constantsAVX2<>+128(SB), Y7, Y10
-	VPSLLD       $0x17, Y7, Y7
-	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y12
-	VFMADD231PS  Y3, Y10, Y5
-	VMULPS       Y6, Y4, Y4
-	VFMADD231PS  constantsAVX2<>+608(SB), Y9, Y14
-	VMULPS       Y12, Y12, Y6
-	VFMADD231PS  constantsAVX2<>+608(SB), Y5, Y8
+	VMAXPS       Y3, Y12, Y3
+	VMINPS       Y6, Y0, Y6
+	VFMADD231PS  Y3, Y3, Y13
+	VMAXPS       Y6, Y1, Y6
+	VFNMADD231PS Y2, Y6, Y8
+	VFMADD231PS  constantsAVX2<>+384(SB), Y13, Y11
+	VFMADD231PS  constantsAVX2<>+288(SB), Y13, Y7
+	VSUBPS       constantsAVX2<>+128(SB), Y8, Y12
+	VFMADD213PS  constantsAVX2<>+448(SB), Y13, Y11
+	VFMADD213PS  constantsAVX2<>+352(SB), Y13, Y7
+	VPSLLD       $0x17, Y8, Y8
+	VFMADD231PS  constantsAVX2<>+96(SB), Y12, Y6
+	VMOVUPS      constantsAVX2<>+480(SB), Y12
+	VFMADD213PS  constantsAVX2<>+480(SB), Y13, Y11
+	VMOVUPS      constantsAVX2<>+480(SB), Y13
+	VMULPS       Y7, Y3, Y3
+	VFMADD231PS  constantsAVX2<>+608(SB), Y6, Y10
+	VMULPS       Y11, Y11, Y7
+	VDIVPS       Y4, Y12, Y4
+	VMULPS       Y11, Y3, Y11
+	VDIVPS       Y9, Y13, Y9
+	VFMADD213PS  constantsAVX2<>+672(SB), Y6, Y10
+	VMOVUPS      32(BX), Y12
+	VFMADD231PS  Y3, Y3, Y7
+	VFMADD213PS  constantsAVX2<>+704(SB), Y6, Y10
+	VFMADD213PS  constantsAVX2<>+736(SB), Y6, Y10
+	VMULPS       Y4, Y5, Y3
+	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y10
+	VFMADD231PS  Y12, Y9, Y3
+	VFMADD213PS  constantsAVX2<>+352(SB), Y8, Y10
+	VMOVUPS      64(BX), Y4
+	VMOVUPS      256(DX), Y5
+	VMOVUPS      192(SI), Y6
+	VMOVUPS      constantsAVX2<>+128(SB), Y8
+	VMOVUPS      constantsAVX2<>+640(SB), Y9
+	VMOVUPS      Y3, 32(CX)
+	VMULPS       Y7, Y10, Y7
 	VMOVUPS      384(DX), Y10
-	VMULPS       Y12, Y4, Y11
-	VFMADD213PS  constantsAVX2<>+672(SB), Y9, Y14
-	VFMADD231PS  Y4, Y4, Y6
-	VFMADD213PS  constantsAVX2<>+672(SB), Y5, Y8
-	VMOVUPS      constantsAVX2<>+160(SB), Y4
-	VFMADD213PS  constantsAVX2<>+704(SB), Y9, Y14
-	VFMADD213PS  constantsAVX2<>+704(SB), Y5, Y8
-	VMINPS       Y10, Y4, Y4
-	VFMADD213PS  constantsAVX2<>+736(SB), Y9, Y14
-	VFMADD213PS  constantsAVX2<>+736(SB), Y5, Y8
-	VMOVUPS      constantsAVX2<>+192(SB), Y10
-	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y14
-	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y8
-	VMAXPS       Y4, Y10, Y4
-	VFMADD213PS  constantsAVX2<>+352(SB), Y15, Y14
-	VFMADD213PS  constantsAVX2<>+352(SB), Y7, Y8
+	VFMADD231PS  Y4, Y6, Y5
+	VDIVPS       Y7, Y11, Y6
+	VMOVUPS      constantsAVX2<>+160(SB), Y7
+	VMINPS       Y5, Y0, Y5
+	VMAXPS       Y5, Y1, Y5
+	VFNMADD231PS Y2, Y5, Y8
+	VSUBPS       constantsAVX2<>+128(SB), Y8, Y11
+	VPSLLD       $0x17, Y8, Y8
+	VMOVUPS      Y6, (AX)
 	VMOVUPS      320(DX), Y12
-	VMOVUPS      constantsAVX2<>+224(SB), Y5
-	VMOVUPS      constantsAVX2<>+416(SB), Y9
-	VMOVUPS      constantsAVX2<>+320(SB), Y7
-	VMOVUPS      constantsAVX2<>+480(SB), Y10
-	VMULPS       Y6, Y8, Y6
-	VMOVUPS      256(SI), Y8
-	VFMADD231PS  Y4, Y4, Y5
-	VDIVPS       Y6, Y11, Y6
-	VFMADD231PS  Y13, Y8, Y12
-	VFMADD231PS  constantsAVX2<>+384(SB), Y5, Y9
-	VFMADD231PS  constantsAVX2<>+288(SB), Y5, Y7
-	VFMADD213PS  constantsAVX2<>+448(SB), Y5, Y9
-	VFMADD213PS  constantsAVX2<>+352(SB), Y5, Y7
+	VMOVUPS      256(SI), Y13
+	VMOVUPS      constantsAVX2<>+192(SB), Y6
+	VFMADD231PS  constantsAVX2<>+96(SB), Y11, Y5
+	VMOVUPS      constantsAVX2<>+224(SB), Y11
+	VMINPS       Y10, Y7, Y7
+	VMOVUPS      constantsAVX2<>+416(SB), Y10
+	VFMADD231PS  Y4, Y13, Y12
+	VMAXPS       Y7, Y6, Y4
+	VMOVUPS      constantsAVX2<>+320(SB), Y6
+	VFMADD231PS  constantsAVX2<>+608(SB), Y5, Y9
+	VMOVUPS      constantsAVX2<>+256(SB), Y7
+	VFMADD231PS  Y4, Y4, Y11
+	VMINPS       Y12, Y0, Y12
+	VFMADD213PS  constantsAVX2<>+672(SB), Y5, Y9
+	VMAXPS       Y12, Y1, Y12
+	VFMADD231PS  constantsAVX2<>+384(SB), Y11, Y10
+	VFMADD231PS  constantsAVX2<>+288(SB), Y11, Y6
+	VFNMADD231PS Y2, Y12, Y7
+	VFMADD213PS  constantsAVX2<>+704(SB), Y5, Y9
+	VFMADD213PS  constantsAVX2<>+448(SB), Y11, Y10
+	VFMADD213PS  constantsAVX2<>+352(SB), Y11, Y6
+	VSUBPS       constantsAVX2<>+256(SB), Y7, Y13
+	VFMADD213PS  constantsAVX2<>+736(SB), Y5, Y9
+	VPSLLD       $0x17, Y7, Y7
+	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y10
+	VMULPS       Y6, Y4, Y4
 	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y9
-	VMULPS       Y7, Y4, Y4
-	VMOVUPS      Y6, 32(AX)
-	VMOVUPS      constantsAVX2<>+256(SB), Y5
-	VMINPS       Y12, Y0, Y6
+	VFMADD231PS  constantsAVX2<>+96(SB), Y13, Y12
+	VMULPS       Y10, Y10, Y5
+	VMULPS       Y10, Y4, Y6
+	VFMADD213PS  constantsAVX2<>+352(SB), Y8, Y9
 	VMOVUPS      constantsAVX2<>+800(SB), Y8
-	VMOVUPS      constantsAVX2<>+480(SB), Y11
-	VMAXPS       Y6, Y1, Y7
-	VMULPS       Y9, Y9, Y6
-	VMULPS       Y9, Y4, Y9
-	VFNMADD231PS Y2, Y7, Y5
-	VFMADD231PS  Y4, Y4, Y6
-	VSUBPS       constantsAVX2<>+256(SB), Y5, Y4
-	VPSLLD       $0x17, Y5, Y5
-	VMULPS       Y6, Y14, Y6
-	VFMADD231PS  Y3, Y4, Y7
-	VDIVPS       Y6, Y10, Y4
-	VFMADD231PS  constantsAVX2<>+768(SB), Y7, Y8
-	VFMADD213PS  constantsAVX2<>+832(SB), Y7, Y8
-	VFMADD213PS  constantsAVX2<>+864(SB), Y7, Y8
-	VMULPS       Y4, Y9, Y4
-	VFMADD213PS  constantsAVX2<>+896(SB), Y7, Y8
-	VFMADD213PS  constantsAVX2<>+928(SB), Y7, Y8
+	VFMADD231PS  Y4, Y4, Y5
+	VFMADD231PS  constantsAVX2<>+768(SB), Y12, Y8
+	VMULPS       Y5, Y9, Y4
+	VFMADD213PS  constantsAVX2<>+832(SB), Y12, Y8
+	VFMADD213PS  constantsAVX2<>+864(SB), Y12, Y8
+	VFMADD213PS  constantsAVX2<>+896(SB), Y12, Y8
+	VFMADD213PS  constantsAVX2<>+928(SB), Y12, Y8
+	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y8
 	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y8
-	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y8
-	VDIVPS       Y8, Y11, Y5
-	VFMADD231PS  Y13, Y5, Y4
-	VMOVUPS      Y4, 64(CX)
-	VMOVAPS      Y4, Y6
+
+	// h of the units before. Output gate. c. Input, cell and forget gates.
+	VMOVUPS      224(DX), Y5
+	VMOVUPS      160(SI), Y7
+	VMOVUPS      constantsAVX2<>+128(SB), Y9
+	VMOVUPS      constantsAVX2<>+160(SB), Y11
+	VMOVUPS      constantsAVX2<>+192(SB), Y12
+	VMOVUPS      constantsAVX2<>+640(SB), Y10
+	VMOVUPS      constantsAVX2<>+224(SB), Y13
+	VFMADD231PS  Y3, Y7, Y5
+	VMINPS       Y3, Y11, Y3
+	VMOVUPS      constantsAVX2<>+416(SB), Y11
+	VMOVUPS      constantsAVX2<>+320(SB), Y7
+	VMAXPS       Y3, Y12, Y3
+	VMINPS       Y5, Y0, Y5
+	VFMADD231PS  Y3, Y3, Y13
+	VMAXPS       Y5, Y1, Y5
+	VFNMADD231PS Y2, Y5, Y9
+	VFMADD231PS  constantsAVX2<>+384(SB), Y13, Y11
+	VFMADD231PS  constantsAVX2<>+288(SB), Y13, Y7
+	VSUBPS       constantsAVX2<>+128(SB), Y9, Y12
+	VFMADD213PS  constantsAVX2<>+448(SB), Y13, Y11
+	VFMADD213PS  constantsAVX2<>+352(SB), Y13, Y7
+	VPSLLD       $0x17, Y9, Y9
+	VFMADD231PS  constantsAVX2<>+96(SB), Y12, Y5
+	VMOVUPS      constantsAVX2<>+480(SB), Y12
+	VFMADD213PS  constantsAVX2<>+480(SB), Y13, Y11
+	VMOVUPS      constantsAVX2<>+480(SB), Y13
+	VMULPS       Y7, Y3, Y3
+	VFMADD231PS  constantsAVX2<>+608(SB), Y5, Y10
+	VMOVUPS      64(BX), Y7
+	VDIVPS       Y4, Y12, Y12
+	VMULPS       Y11, Y11, Y4
+	VMULPS       Y11, Y3, Y11
+	VDIVPS       Y8, Y13, Y8
+	VFMADD213PS  constantsAVX2<>+672(SB), Y5, Y10
+	VFMADD231PS  Y3, Y3, Y4
+	VFMADD213PS  constantsAVX2<>+704(SB), Y5, Y10
+	VFMADD213PS  constantsAVX2<>+736(SB), Y5, Y10
+	VMULPS       Y12, Y6, Y3
+	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y10
+	VFMADD231PS  Y7, Y8, Y3
+	VFMADD213PS  constantsAVX2<>+352(SB), Y9, Y10
+	VMOVUPS      96(BX), Y5
+	VMOVUPS      288(DX), Y7
+	VMOVUPS      224(SI), Y8
+	VMOVUPS      constantsAVX2<>+128(SB), Y9
+	VMOVUPS      constantsAVX2<>+640(SB), Y6
+	VMOVUPS      Y3, 64(CX)
+	VMOVAPS      Y3, Y3
+	VMULPS       Y4, Y10, Y4
+	VMOVUPS      416(DX), Y10
+	VFMADD231PS  Y5, Y8, Y7
+	VDIVPS       Y4, Y11, Y4
+	VMOVUPS      constantsAVX2<>+160(SB), Y8
+	VMINPS       Y7, Y0, Y7
+	VMAXPS       Y7, Y1, Y7
+	VFNMADD231PS Y2, Y7, Y9
+	VSUBPS       constantsAVX2<>+128(SB), Y9, Y11
+	VPSLLD       $0x17, Y9, Y9
+	VMOVUPS      Y4, 32(AX)
+	VMOVUPS      352(DX), Y12
+	VMOVUPS      288(SI), Y13
+	VMOVUPS      constantsAVX2<>+192(SB), Y4
+	VFMADD231PS  constantsAVX2<>+96(SB), Y11, Y7
+	VMOVUPS      constantsAVX2<>+256(SB), Y11
+	VMINPS       Y10, Y8, Y8
+	VMOVUPS      constantsAVX2<>+224(SB), Y10
+	VFMADD231PS  Y5, Y13, Y12
+	VMAXPS       Y8, Y4, Y4
+	VMOVUPS      constantsAVX2<>+416(SB), Y13
+	VMOVUPS      constantsAVX2<>+320(SB), Y5
+	VFMADD231PS  constantsAVX2<>+608(SB), Y7, Y6
+	VFMADD231PS  Y4, Y4, Y10
+	VMINPS       Y12, Y0, Y8
+	VFMADD213PS  constantsAVX2<>+672(SB), Y7, Y6
+	VMAXPS       Y8, Y1, Y8
+	VFMADD231PS  constantsAVX2<>+384(SB), Y10, Y13
+	VFMADD231PS  constantsAVX2<>+288(SB), Y10, Y5
+	VFNMADD231PS Y2, Y8, Y11
+	VFMADD213PS  constantsAVX2<>+704(SB), Y7, Y6
+	VFMADD213PS  constantsAVX2<>+448(SB), Y10, Y13
+	VFMADD213PS  constantsAVX2<>+352(SB), Y10, Y5
+	VSUBPS       constantsAVX2<>+256(SB), Y11, Y12
+	VPSLLD       $0x17, Y11, Y11
+	VFMADD213PS  constantsAVX2<>+736(SB), Y7, Y6
+	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y13
+	VFMADD231PS  constantsAVX2<>+96(SB), Y12, Y8
+	VMULPS       Y5, Y4, Y5
+	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y6
+	VMOVUPS      constantsAVX2<>+800(SB), Y7
+	VMULPS       Y13, Y13, Y4
+	VMULPS       Y13, Y5, Y10
+	VFMADD213PS  constantsAVX2<>+352(SB), Y9, Y6
+	VFMADD231PS  constantsAVX2<>+768(SB), Y8, Y7
+	VFMADD231PS  Y5, Y5, Y4
+	VMOVAPS      Y10, Y5
+	VFMADD213PS  constantsAVX2<>+832(SB), Y8, Y7
+	VMULPS       Y4, Y6, Y4
+	VFMADD213PS  constantsAVX2<>+864(SB), Y8, Y7
+	VMOVAPS      Y4, Y4
+	VFMADD213PS  constantsAVX2<>+896(SB), Y8, Y7
+	VFMADD213PS  constantsAVX2<>+928(SB), Y8, Y7
+	VFMADD213PS  constantsAVX2<>+480(SB), Y8, Y7
+	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y7
+	VMOVAPS      Y7, Y9
 	ADDQ         $+64, AX
 	ADDQ         $+64, CX
 	ADDQ         $+64, DX
@@ -2342,145 +2413,91 @@ loop4:
 	JGE          loop4
 
 done5:
-	// h of the units before. Output gate. Input and cell gates. Forget gate and c.
-	VMOVUPS      32(BX), Y13
-	VMOVUPS      32(DX), Y14
-	VMOVUPS      32(SI), Y12
-	VMOVUPS      192(DX), Y4
-	VMOVUPS      128(SI), Y5
-	VMOVUPS      constantsAVX2<>+128(SB), Y15
-	VMOVUPS      constantsAVX2<>+128(SB), Y7
-	VMOVUPS      constantsAVX2<>+160(SB), Y9
-	VMOVUPS      constantsAVX2<>+192(SB), Y10
-	VMOVUPS      constantsAVX2<>+640(SB), Y8
-	VMOVUPS      constantsAVX2<>+224(SB), Y11
-	VFMADD231PS  Y13, Y12, Y14
-	VMOVUPS      constantsAVX2<>+416(SB), Y12
-	VFMADD231PS  Y6, Y5, Y4
-	VMINPS       Y6, Y9, Y5
-	VMOVUPS      constantsAVX2<>+320(SB), Y6
-	VMAXPS       Y5, Y10, Y5
-	VMINPS       Y14, Y0, Y9
-	VMINPS       Y4, Y0, Y4
-	VFMADD231PS  Y5, Y5, Y11
-	VMAXPS       Y9, Y1, Y9
-	VMAXPS       Y4, Y1, Y4
-	VMOVUPS      constantsAVX2<>+640(SB), Y14
-	VFNMADD231PS Y2, Y9, Y15
-	VFNMADD231PS Y2, Y4, Y7
-	VFMADD231PS  constantsAVX2<>+384(SB), Y11, Y12
-	VFMADD231PS  constantsAVX2<>+288(SB), Y11, Y6
-	VSUBPS       constantsAVX2<>+128(SB), Y15, Y10
-	VPSLLD       $0x17, Y15, Y15
-	VFMADD213PS  constantsAVX2<>+448(SB), Y11, Y12
-	VFMADD213PS  constantsAVX2<>+352(SB), Y11, Y6
-	VFMADD231PS  Y3, Y10, Y9
-	VSUBPS       constantsAVX2<>+128(SB), Y7, Y10
-	VPSLLD       $0x17, Y7, Y7
-	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y12
-	VFMADD231PS  Y3, Y10, Y4
-	VMULPS       Y6, Y5, Y5
-	VFMADD231PS  constantsAVX2<>+608(SB), Y9, Y14
-	VMULPS       Y12, Y12, Y6
-	VFMADD231PS  constantsAVX2<>+608(SB), Y4, Y8
-	VMOVUPS      160(DX), Y10
-	VMULPS       Y12, Y5, Y11
-	VFMADD213PS  constantsAVX2<>+672(SB), Y9, Y14
-	VFMADD231PS  Y5, Y5, Y6
-	VFMADD213PS  constantsAVX2<>+672(SB), Y4, Y8
-	VMOVUPS      constantsAVX2<>+160(SB), Y5
-	VFMADD213PS  constantsAVX2<>+704(SB), Y9, Y14
-	VFMADD213PS  constantsAVX2<>+704(SB), Y4, Y8
-	VMINPS       Y10, Y5, Y5
-	VFMADD213PS  constantsAVX2<>+736(SB), Y9, Y14
-	VFMADD213PS  constantsAVX2<>+736(SB), Y4, Y8
-	VMOVUPS      constantsAVX2<>+192(SB), Y10
-	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y14
-	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y8
-	VMAXPS       Y5, Y10, Y4
-	VFMADD213PS  constantsAVX2<>+352(SB), Y15, Y14
-	VFMADD213PS  constantsAVX2<>+352(SB), Y7, Y8
-	VMOVUPS      96(DX), Y12
-	VMOVUPS      constantsAVX2<>+224(SB), Y5
-	VMOVUPS      constantsAVX2<>+416(SB), Y9
+	// h of the units before. Output gate. c.
+	VMOVUPS      192(DX), Y6
+	VMOVUPS      128(SI), Y7
+	VMOVUPS      constantsAVX2<>+128(SB), Y8
+	VMOVUPS      constantsAVX2<>+160(SB), Y11
+	VMOVUPS      constantsAVX2<>+192(SB), Y12
+	VMOVUPS      constantsAVX2<>+640(SB), Y10
+	VMOVUPS      constantsAVX2<>+224(SB), Y13
+	VFMADD231PS  Y3, Y7, Y6
+	VMINPS       Y3, Y11, Y3
+	VMOVUPS      constantsAVX2<>+416(SB), Y11
 	VMOVUPS      constantsAVX2<>+320(SB), Y7
-	VMOVUPS      constantsAVX2<>+480(SB), Y10
-	VMULPS       Y6, Y8, Y6
-	VMOVUPS      96(SI), Y8
-	VFMADD231PS  Y4, Y4, Y5
-	VDIVPS       Y6, Y11, Y6
-	VFMADD231PS  Y13, Y8, Y12
-	VFMADD231PS  constantsAVX2<>+384(SB), Y5, Y9
-	VFMADD231PS  constantsAVX2<>+288(SB), Y5, Y7
-	VFMADD213PS  constantsAVX2<>+448(SB), Y5, Y9
-	VFMADD213PS  constantsAVX2<>+352(SB), Y5, Y7
-	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y9
-	VMULPS       Y7, Y4, Y4
-	VMOVUPS      Y6, (AX)
-	VMOVUPS      constantsAVX2<>+256(SB), Y5
-	VMINPS       Y12, Y0, Y6
-	VMOVUPS      constantsAVX2<>+800(SB), Y8
-	VMOVUPS      constantsAVX2<>+480(SB), Y11
-	VMAXPS       Y6, Y1, Y7
-	VMULPS       Y9, Y9, Y6
-	VMULPS       Y9, Y4, Y9
-	VFNMADD231PS Y2, Y7, Y5
-	VFMADD231PS  Y4, Y4, Y6
-	VSUBPS       constantsAVX2<>+256(SB), Y5, Y4
-	VPSLLD       $0x17, Y5, Y5
-	VMULPS       Y6, Y14, Y6
-	VFMADD231PS  Y3, Y4, Y7
-	VDIVPS       Y6, Y10, Y4
-	VFMADD231PS  constantsAVX2<>+768(SB), Y7, Y8
-	VFMADD213PS  constantsAVX2<>+832(SB), Y7, Y8
-	VFMADD213PS  constantsAVX2<>+864(SB), Y7, Y8
-	VMULPS       Y4, Y9, Y4
-	VFMADD213PS  constantsAVX2<>+896(SB), Y7, Y8
-	VFMADD213PS  constantsAVX2<>+928(SB), Y7, Y8
-	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y8
-	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y8
-	VDIVPS       Y8, Y11, Y5
-	VFMADD231PS  Y13, Y5, Y4
-	VMOVUPS      Y4, 32(CX)
+	VMAXPS       Y3, Y12, Y3
+	VMINPS       Y6, Y0, Y6
+	VFMADD231PS  Y3, Y3, Y13
+	VMAXPS       Y6, Y1, Y6
+	VFNMADD231PS Y2, Y6, Y8
+	VFMADD231PS  constantsAVX2<>+384(SB), Y13, Y11
+	VFMADD231PS  constantsAVX2<>+288(SB), Y13, Y7
+	VSUBPS       constantsAVX2<>+128(SB), Y8, Y12
+	VFMADD213PS  constantsAVX2<>+448(SB), Y13, Y11
+	VFMADD213PS  constantsAVX2<>+352(SB), Y13, Y7
+	VPSLLD       $0x17, Y8, Y8
+	VFMADD231PS  constantsAVX2<>+96(SB), Y12, Y6
+	VMOVUPS      constantsAVX2<>+480(SB), Y12
+	VFMADD213PS  constantsAVX2<>+480(SB), Y13, Y11
+	VMOVUPS      constantsAVX2<>+480(SB), Y13
+	VMULPS       Y7, Y3, Y3
+	VFMADD231PS  constantsAVX2<>+608(SB), Y6, Y10
+	VMOVUPS      32(BX), Y7
+	VDIVPS       Y4, Y12, Y12
+	VMULPS       Y11, Y11, Y4
+	VMULPS       Y11, Y3, Y11
+	VDIVPS       Y9, Y13, Y9
+	VFMADD213PS  constantsAVX2<>+672(SB), Y6, Y10
+	VFMADD231PS  Y3, Y3, Y4
+	VFMADD213PS  constantsAVX2<>+704(SB), Y6, Y10
+	VFMADD213PS  constantsAVX2<>+736(SB), Y6, Y10
+	VMULPS       Y12, Y5, Y3
+	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y10
+	VFMADD231PS  Y7, Y9, Y3
+	VFMADD213PS  constantsAVX2<>+352(SB), Y8, Y10
+	VMOVUPS      Y3, 32(CX)
+	VMULPS       Y4, Y10, Y4
+	VDIVPS       Y4, Y11, Y4
+	VMOVUPS      Y4, (AX)
 
 	// h of the units before. Output gate.
-	VMOVUPS      224(DX), Y5
-	VMOVUPS      160(SI), Y6
-	VMOVUPS      constantsAVX2<>+128(SB), Y7
-	VMOVUPS      constantsAVX2<>+160(SB), Y9
-	VMOVUPS      constantsAVX2<>+192(SB), Y10
-	VMOVUPS      constantsAVX2<>+640(SB), Y8
-	VMOVUPS      constantsAVX2<>+224(SB), Y11
-	VMOVUPS      constantsAVX2<>+416(SB), Y13
-	VMOVUPS      constantsAVX2<>+320(SB), Y12
-	VFMADD231PS  Y4, Y6, Y5
-	VMINPS       Y4, Y9, Y4
-	VMAXPS       Y4, Y10, Y4
-	VMINPS       Y5, Y0, Y5
-	VFMADD231PS  Y4, Y4, Y11
-	VMAXPS       Y5, Y1, Y5
-	VFNMADD231PS Y2, Y5, Y7
-	VFMADD231PS  constantsAVX2<>+384(SB), Y11, Y13
-	VFMADD231PS  constantsAVX2<>+288(SB), Y11, Y12
-	VSUBPS       constantsAVX2<>+128(SB), Y7, Y6
-	VFMADD213PS  constantsAVX2<>+448(SB), Y11, Y13
-	VFMADD213PS  constantsAVX2<>+352(SB), Y11, Y12
-	VPSLLD       $0x17, Y7, Y7
-	VFMADD231PS  Y3, Y6, Y5
-	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y13
-	VMULPS       Y12, Y4, Y4
-	VFMADD231PS  constantsAVX2<>+608(SB), Y5, Y8
-	VMULPS       Y13, Y13, Y6
-	VMULPS       Y13, Y4, Y9
-	VFMADD213PS  constantsAVX2<>+672(SB), Y5, Y8
-	VFMADD231PS  Y4, Y4, Y6
-	VFMADD213PS  constantsAVX2<>+704(SB), Y5, Y8
-	VFMADD213PS  constantsAVX2<>+736(SB), Y5, Y8
-	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y8
-	VFMADD213PS  constantsAVX2<>+352(SB), Y7, Y8
-	VMULPS       Y6, Y8, Y4
-	VDIVPS       Y4, Y9, Y4
-	VMOVUPS      Y4, 32(AX)
+	VMOVUPS      224(DX), Y4
+	VMOVUPS      160(SI), Y5
+	VMOVUPS      constantsAVX2<>+128(SB), Y6
+	VMOVUPS      constantsAVX2<>+160(SB), Y8
+	VMOVUPS      constantsAVX2<>+192(SB), Y9
+	VMOVUPS      constantsAVX2<>+640(SB), Y7
+	VMOVUPS      constantsAVX2<>+224(SB), Y10
+	VMOVUPS      constantsAVX2<>+416(SB), Y12
+	VMOVUPS      constantsAVX2<>+320(SB), Y11
+	VFMADD231PS  Y3, Y5, Y4
+	VMINPS       Y3, Y8, Y3
+	VMAXPS       Y3, Y9, Y3
+	VMINPS       Y4, Y0, Y4
+	VFMADD231PS  Y3, Y3, Y10
+	VMAXPS       Y4, Y1, Y4
+	VFNMADD231PS Y2, Y4, Y6
+	VFMADD231PS  constantsAVX2<>+384(SB), Y10, Y12
+	VFMADD231PS  constantsAVX2<>+288(SB), Y10, Y11
+	VSUBPS       constantsAVX2<>+128(SB), Y6, Y5
+	VFMADD213PS  constantsAVX2<>+448(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+352(SB), Y10, Y11
+	VPSLLD       $0x17, Y6, Y6
+	VFMADD231PS  constantsAVX2<>+96(SB), Y5, Y4
+	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y12
+	VMULPS       Y11, Y3, Y3
+	VFMADD231PS  constantsAVX2<>+608(SB), Y4, Y7
+	VMULPS       Y12, Y12, Y5
+	VMULPS       Y12, Y3, Y8
+	VFMADD213PS  constantsAVX2<>+672(SB), Y4, Y7
+	VFMADD231PS  Y3, Y3, Y5
+	VFMADD213PS  constantsAVX2<>+704(SB), Y4, Y7
+	VFMADD213PS  constantsAVX2<>+736(SB), Y4, Y7
+	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y7
+	VFMADD213PS  constantsAVX2<>+352(SB), Y6, Y7
+	VMULPS       Y5, Y7, Y3
+	VDIVPS       Y3, Y8, Y3
+	VMOVUPS      Y3, 32(AX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, CX
 	ADDQ         $+64, DX
@@ -2495,106 +2512,107 @@ done3:
 	JLT  done7
 
 loop6:
-	// Input and cell gates. Forget gate and c. h of the units before. Output gate.
-	VMOVUPS      (BX), Y4
-	VMOVUPS      (DX), Y5
-	VMOVUPS      (SI), Y6
+	// Input, cell and forget gates. c. h of the units before. Output gate.
+	VMOVUPS      (BX), Y3
+	VMOVUPS      (DX), Y4
+	VMOVUPS      (SI), Y5
 	VMOVUPS      64(DX), Y13
 	VMOVUPS      64(SI), Y14
-	VMOVUPS      constantsAVX2<>+128(SB), Y7
+	VMOVUPS      constantsAVX2<>+128(SB), Y6
 	VMOVUPS      constantsAVX2<>+256(SB), Y15
-	VMOVUPS      128(DX), Y9
-	VMOVUPS      constantsAVX2<>+160(SB), Y10
-	VMOVUPS      constantsAVX2<>+192(SB), Y11
-	VMOVUPS      constantsAVX2<>+640(SB), Y8
-	VMOVUPS      constantsAVX2<>+224(SB), Y12
-	VFMADD231PS  Y4, Y6, Y5
-	VMOVUPS      constantsAVX2<>+416(SB), Y6
-	VFMADD231PS  Y4, Y14, Y13
-	VMOVUPS      constantsAVX2<>+800(SB), Y14
-	VMINPS       Y9, Y10, Y9
-	VMOVUPS      constantsAVX2<>+320(SB), Y10
-	VMINPS       Y5, Y0, Y5
-	VMAXPS       Y9, Y11, Y9
-	VMOVUPS      constantsAVX2<>+480(SB), Y11
-	VMINPS       Y13, Y0, Y13
-	VMAXPS       Y5, Y1, Y5
-	VFMADD231PS  Y9, Y9, Y12
-	VMAXPS       Y13, Y1, Y13
-	VFNMADD231PS Y2, Y5, Y7
-	VFNMADD231PS Y2, Y13, Y15
-	VFMADD231PS  constantsAVX2<>+384(SB), Y12, Y6
-	VFMADD231PS  constantsAVX2<>+288(SB), Y12, Y10
-	VFMADD213PS  constantsAVX2<>+448(SB), Y12, Y6
-	VFMADD213PS  constantsAVX2<>+352(SB), Y12, Y10
-	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y6
-	VSUBPS       constantsAVX2<>+128(SB), Y7, Y12
-	VMULPS       Y10, Y9, Y9
-	VSUBPS       constantsAVX2<>+256(SB), Y15, Y10
-	VPSLLD       $0x17, Y7, Y7
-	VPSLLD       $0x17, Y15, Y15
-	VFMADD231PS  Y3, Y12, Y5
-	VMOVUPS      constantsAVX2<>+480(SB), Y12
-	VFMADD231PS  Y3, Y10, Y13
-	VMULPS       Y6, Y6, Y10
-	VMULPS       Y6, Y9, Y6
-	VFMADD231PS  constantsAVX2<>+608(SB), Y5, Y8
-	VFMADD231PS  constantsAVX2<>+768(SB), Y13, Y14
-	VFMADD231PS  Y9, Y9, Y10
-	VMOVUPS      constantsAVX2<>+128(SB), Y9
-	VFMADD213PS  constantsAVX2<>+672(SB), Y5, Y8
-	VFMADD213PS  constantsAVX2<>+832(SB), Y13, Y14
-	VFMADD213PS  constantsAVX2<>+704(SB), Y5, Y8
-	VFMADD213PS  constantsAVX2<>+864(SB), Y13, Y14
-	VFMADD213PS  constantsAVX2<>+736(SB), Y5, Y8
-	VFMADD213PS  constantsAVX2<>+896(SB), Y13, Y14
-	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y8
-	VMOVUPS      constantsAVX2<>+160(SB), Y5
-	VFMADD213PS  constantsAVX2<>+928(SB), Y13, Y14
-	VFMADD213PS  constantsAVX2<>+352(SB), Y7, Y8
-	VMOVUPS      constantsAVX2<>+192(SB), Y7
-	VFMADD213PS  constantsAVX2<>+480(SB), Y13, Y14
-	VMOVUPS      constantsAVX2<>+640(SB), Y13
-	VMULPS       Y10, Y8, Y8
-	VMOVUPS      constantsAVX2<>+224(SB), Y10
-	VFMADD213PS  constantsAVX2<>+480(SB), Y15, Y14
-	VMOVUPS      constantsAVX2<>+416(SB), Y15
-	VDIVPS       Y8, Y11, Y8
-	VMOVUPS      constantsAVX2<>+320(SB), Y11
-	VDIVPS       Y14, Y12, Y12
-	VMULPS       Y8, Y6, Y6
-	VFMADD231PS  Y4, Y12, Y6
-	VMOVUPS      Y6, (CX)
-	VMOVUPS      192(DX), Y4
-	VMOVUPS      128(SI), Y8
-	VMINPS       Y6, Y5, Y5
-	VMAXPS       Y5, Y7, Y5
-	VFMADD231PS  Y5, Y5, Y10
-	VFMADD231PS  Y6, Y8, Y4
-	VFMADD231PS  constantsAVX2<>+384(SB), Y10, Y15
-	VFMADD231PS  constantsAVX2<>+288(SB), Y10, Y11
-	VMINPS       Y4, Y0, Y4
-	VMAXPS       Y4, Y1, Y4
-	VFMADD213PS  constantsAVX2<>+448(SB), Y10, Y15
-	VFMADD213PS  constantsAVX2<>+352(SB), Y10, Y11
-	VFNMADD231PS Y2, Y4, Y9
-	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y15
-	VMULPS       Y11, Y5, Y6
-	VSUBPS       constantsAVX2<>+128(SB), Y9, Y5
-	VPSLLD       $0x17, Y9, Y7
+	VMOVUPS      128(DX), Y8
+	VMOVUPS      constantsAVX2<>+160(SB), Y9
+	VMOVUPS      constantsAVX2<>+192(SB), Y10
+	VMOVUPS      constantsAVX2<>+640(SB), Y7
+	VMOVUPS      constantsAVX2<>+224(SB), Y11
+	VMOVUPS      constantsAVX2<>+416(SB), Y12
 	VFMADD231PS  Y3, Y5, Y4
-	VMULPS       Y15, Y15, Y5
-	VMULPS       Y15, Y6, Y8
-	VFMADD231PS  constantsAVX2<>+608(SB), Y4, Y13
+	VMOVUPS      constantsAVX2<>+800(SB), Y5
+	VFMADD231PS  Y3, Y14, Y13
+	VMOVUPS      constantsAVX2<>+320(SB), Y3
+	VMINPS       Y8, Y9, Y8
+	VMINPS       Y4, Y0, Y4
+	VMAXPS       Y8, Y10, Y8
+	VMINPS       Y13, Y0, Y9
+	VMAXPS       Y4, Y1, Y4
+	VFMADD231PS  Y8, Y8, Y11
+	VMAXPS       Y9, Y1, Y10
+	VFNMADD231PS Y2, Y4, Y6
+	VFNMADD231PS Y2, Y10, Y15
+	VFMADD231PS  constantsAVX2<>+384(SB), Y11, Y12
+	VFMADD231PS  constantsAVX2<>+288(SB), Y11, Y3
+	VSUBPS       constantsAVX2<>+128(SB), Y6, Y9
+	VPSLLD       $0x17, Y6, Y6
+	VSUBPS       constantsAVX2<>+256(SB), Y15, Y13
+	VPSLLD       $0x17, Y15, Y14
+	VFMADD213PS  constantsAVX2<>+448(SB), Y11, Y12
+	VFMADD213PS  constantsAVX2<>+352(SB), Y11, Y3
+	VFMADD231PS  constantsAVX2<>+96(SB), Y9, Y4
+	VMOVUPS      constantsAVX2<>+480(SB), Y9
+	VFMADD231PS  constantsAVX2<>+96(SB), Y13, Y10
+	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y12
+	VMULPS       Y3, Y8, Y3
+	VFMADD231PS  constantsAVX2<>+608(SB), Y4, Y7
+	VFMADD231PS  constantsAVX2<>+768(SB), Y10, Y5
+	VMULPS       Y12, Y12, Y8
+	VMULPS       Y12, Y3, Y11
+	VFMADD213PS  constantsAVX2<>+672(SB), Y4, Y7
+	VMOVUPS      constantsAVX2<>+480(SB), Y12
+	VFMADD213PS  constantsAVX2<>+832(SB), Y10, Y5
+	VFMADD231PS  Y3, Y3, Y8
+	VFMADD213PS  constantsAVX2<>+704(SB), Y4, Y7
+	VFMADD213PS  constantsAVX2<>+864(SB), Y10, Y5
+	VFMADD213PS  constantsAVX2<>+736(SB), Y4, Y7
+	VMOVUPS      (BX), Y3
+	VFMADD213PS  constantsAVX2<>+896(SB), Y10, Y5
+	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y7
+	VFMADD213PS  constantsAVX2<>+928(SB), Y10, Y5
+	VFMADD213PS  constantsAVX2<>+352(SB), Y6, Y7
+	VMOVUPS      constantsAVX2<>+128(SB), Y4
+	VMOVUPS      constantsAVX2<>+160(SB), Y6
+	VMOVUPS      constantsAVX2<>+192(SB), Y13
+	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y5
+	VMOVUPS      constantsAVX2<>+640(SB), Y10
+	VMOVUPS      constantsAVX2<>+224(SB), Y15
+	VMULPS       Y8, Y7, Y7
+	VMOVUPS      constantsAVX2<>+416(SB), Y8
+	VFMADD213PS  constantsAVX2<>+480(SB), Y14, Y5
+	VMOVUPS      constantsAVX2<>+320(SB), Y14
+	VDIVPS       Y7, Y9, Y7
+	VDIVPS       Y5, Y12, Y5
+	VMULPS       Y7, Y11, Y7
+	VFMADD231PS  Y3, Y5, Y7
+	VMOVUPS      Y7, (CX)
+	VMOVUPS      192(DX), Y3
+	VMOVUPS      128(SI), Y5
+	VMINPS       Y7, Y6, Y6
+	VMAXPS       Y6, Y13, Y6
+	VFMADD231PS  Y6, Y6, Y15
+	VFMADD231PS  Y7, Y5, Y3
+	VFMADD231PS  constantsAVX2<>+384(SB), Y15, Y8
+	VFMADD231PS  constantsAVX2<>+288(SB), Y15, Y14
+	VMINPS       Y3, Y0, Y3
+	VMAXPS       Y3, Y1, Y3
+	VFMADD213PS  constantsAVX2<>+448(SB), Y15, Y8
+	VFMADD213PS  constantsAVX2<>+352(SB), Y15, Y14
+	VFNMADD231PS Y2, Y3, Y4
+	VFMADD213PS  constantsAVX2<>+480(SB), Y15, Y8
+	VMULPS       Y14, Y6, Y6
+	VSUBPS       constantsAVX2<>+128(SB), Y4, Y5
+	VPSLLD       $0x17, Y4, Y4
+	VFMADD231PS  constantsAVX2<>+96(SB), Y5, Y3
+	VMULPS       Y8, Y8, Y5
+	VMULPS       Y8, Y6, Y7
+	VFMADD231PS  constantsAVX2<>+608(SB), Y3, Y10
 	VFMADD231PS  Y6, Y6, Y5
-	VFMADD213PS  constantsAVX2<>+672(SB), Y4, Y13
-	VFMADD213PS  constantsAVX2<>+704(SB), Y4, Y13
-	VFMADD213PS  constantsAVX2<>+736(SB), Y4, Y13
-	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y13
-	VFMADD213PS  constantsAVX2<>+352(SB), Y7, Y13
-	VMULPS       Y5, Y13, Y4
-	VDIVPS       Y4, Y8, Y4
-	VMOVUPS      Y4, (AX)
+	VFMADD213PS  constantsAVX2<>+672(SB), Y3, Y10
+	VFMADD213PS  constantsAVX2<>+704(SB), Y3, Y10
+	VFMADD213PS  constantsAVX2<>+736(SB), Y3, Y10
+	VFMADD213PS  constantsAVX2<>+480(SB), Y3, Y10
+	VFMADD213PS  constantsAVX2<>+352(SB), Y4, Y10
+	VMULPS       Y5, Y10, Y3
+	VDIVPS       Y3, Y7, Y3
+	VMOVUPS      Y3, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, CX
 	ADDQ         $+32, DX
@@ -2611,147 +2629,148 @@ done7:
 	MOVQ    DI, R8
 	NEGQ    DI
 	LEAQ    constantsAVX2<>+544(SB), R9
-	VMOVUPS (R9)(DI*4), Y4
+	VMOVUPS (R9)(DI*4), Y3
 
-	// Input and cell gates. Forget gate and c.
-	VMASKMOVPS   (BX), Y4, Y5
-	VMASKMOVPS   (DX), Y4, Y6
-	VMASKMOVPS   (SI), Y4, Y7
-	VMASKMOVPS   64(DX), Y4, Y13
-	VMASKMOVPS   64(SI), Y4, Y14
-	VMOVUPS      constantsAVX2<>+128(SB), Y8
+	// Input, cell and forget gates. c.
+	VMASKMOVPS   (BX), Y3, Y4
+	VMASKMOVPS   (DX), Y3, Y5
+	VMASKMOVPS   (SI), Y3, Y6
+	VMASKMOVPS   64(DX), Y3, Y13
+	VMASKMOVPS   64(SI), Y3, Y14
+	VMOVUPS      constantsAVX2<>+128(SB), Y7
 	VMOVUPS      constantsAVX2<>+256(SB), Y15
-	VMASKMOVPS   128(DX), Y4, Y10
-	VMOVUPS      constantsAVX2<>+160(SB), Y11
-	VMOVUPS      constantsAVX2<>+192(SB), Y12
-	VMOVUPS      constantsAVX2<>+640(SB), Y9
-	LEAQ         (CX), CX
-	TESTQ        $+4, R8
-	VFMADD231PS  Y5, Y7, Y6
-	VMOVUPS      constantsAVX2<>+224(SB), Y7
-	VFMADD231PS  Y5, Y14, Y13
-	VMINPS       Y10, Y11, Y10
-	VMOVUPS      constantsAVX2<>+416(SB), Y11
-	VMOVUPS      constantsAVX2<>+800(SB), Y14
-	VMAXPS       Y10, Y12, Y10
-	VMOVUPS      constantsAVX2<>+320(SB), Y12
-	VMINPS       Y6, Y0, Y6
-	VMINPS       Y13, Y0, Y13
-	VFMADD231PS  Y10, Y10, Y7
-	VMAXPS       Y6, Y1, Y6
-	VMAXPS       Y13, Y1, Y13
-	VFNMADD231PS Y2, Y6, Y8
+	VMASKMOVPS   128(DX), Y3, Y9
+	VMOVUPS      constantsAVX2<>+160(SB), Y10
+	VMOVUPS      constantsAVX2<>+192(SB), Y11
+	VMOVUPS      constantsAVX2<>+640(SB), Y8
+	VMOVUPS      constantsAVX2<>+224(SB), Y12
+	VFMADD231PS  Y4, Y6, Y5
+	VMOVUPS      constantsAVX2<>+416(SB), Y6
+	VFMADD231PS  Y4, Y14, Y13
+	VMINPS       Y9, Y10, Y4
+	VMOVUPS      constantsAVX2<>+800(SB), Y10
+	VMOVUPS      constantsAVX2<>+320(SB), Y9
+	VMAXPS       Y4, Y11, Y4
+	VMINPS       Y5, Y0, Y5
+	VMINPS       Y13, Y0, Y11
+	VFMADD231PS  Y4, Y4, Y12
+	VMAXPS       Y5, Y1, Y5
+	VMAXPS       Y11, Y1, Y13
+	VFNMADD231PS Y2, Y5, Y7
 	VFNMADD231PS Y2, Y13, Y15
-	VFMADD231PS  constantsAVX2<>+384(SB), Y7, Y11
-	VFMADD231PS  constantsAVX2<>+288(SB), Y7, Y12
-	VFMADD213PS  constantsAVX2<>+448(SB), Y7, Y11
-	VFMADD213PS  constantsAVX2<>+352(SB), Y7, Y12
-	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y11
-	VSUBPS       constantsAVX2<>+128(SB), Y8, Y7
-	VMULPS       Y12, Y10, Y10
-	VSUBPS       constantsAVX2<>+256(SB), Y15, Y12
-	VPSLLD       $0x17, Y8, Y8
+	VFMADD231PS  constantsAVX2<>+384(SB), Y12, Y6
+	VFMADD231PS  constantsAVX2<>+288(SB), Y12, Y9
+	VSUBPS       constantsAVX2<>+128(SB), Y7, Y11
+	VPSLLD       $0x17, Y7, Y7
+	VSUBPS       constantsAVX2<>+256(SB), Y15, Y14
+	VFMADD213PS  constantsAVX2<>+448(SB), Y12, Y6
+	VFMADD213PS  constantsAVX2<>+352(SB), Y12, Y9
 	VPSLLD       $0x17, Y15, Y15
-	VFMADD231PS  Y3, Y7, Y6
-	VMOVUPS      constantsAVX2<>+480(SB), Y7
-	VFMADD231PS  Y3, Y12, Y13
-	VMULPS       Y11, Y11, Y12
-	VMULPS       Y11, Y10, Y11
-	VFMADD231PS  constantsAVX2<>+608(SB), Y6, Y9
-	VFMADD231PS  constantsAVX2<>+768(SB), Y13, Y14
-	VFMADD231PS  Y10, Y10, Y12
-	VMOVUPS      constantsAVX2<>+480(SB), Y10
-	VFMADD213PS  constantsAVX2<>+672(SB), Y6, Y9
-	VFMADD213PS  constantsAVX2<>+832(SB), Y13, Y14
-	VFMADD213PS  constantsAVX2<>+704(SB), Y6, Y9
-	VFMADD213PS  constantsAVX2<>+864(SB), Y13, Y14
-	VFMADD213PS  constantsAVX2<>+736(SB), Y6, Y9
-	VFMADD213PS  constantsAVX2<>+896(SB), Y13, Y14
-	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y9
-	VFMADD213PS  constantsAVX2<>+928(SB), Y13, Y14
-	VFMADD213PS  constantsAVX2<>+352(SB), Y8, Y9
-	VFMADD213PS  constantsAVX2<>+480(SB), Y13, Y14
-	VMULPS       Y12, Y9, Y6
-	VFMADD213PS  constantsAVX2<>+480(SB), Y15, Y14
-	VDIVPS       Y6, Y7, Y6
-	VDIVPS       Y14, Y10, Y7
-	VMULPS       Y6, Y11, Y6
-	VFMADD231PS  Y5, Y7, Y6
-	VMOVAPS      Y6, Y5
+	VFMADD231PS  constantsAVX2<>+96(SB), Y11, Y5
+	VFMADD231PS  constantsAVX2<>+96(SB), Y14, Y13
+	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y6
+	VMULPS       Y9, Y4, Y4
+	VFMADD231PS  constantsAVX2<>+608(SB), Y5, Y8
+	VMOVUPS      constantsAVX2<>+480(SB), Y11
+	VFMADD231PS  constantsAVX2<>+768(SB), Y13, Y10
+	VMULPS       Y6, Y6, Y9
+	VMULPS       Y6, Y4, Y6
+	VFMADD213PS  constantsAVX2<>+672(SB), Y5, Y8
+	VFMADD213PS  constantsAVX2<>+832(SB), Y13, Y10
+	VFMADD231PS  Y4, Y4, Y9
+	VFMADD213PS  constantsAVX2<>+704(SB), Y5, Y8
+	VMOVUPS      constantsAVX2<>+480(SB), Y4
+	VFMADD213PS  constantsAVX2<>+864(SB), Y13, Y10
+	VFMADD213PS  constantsAVX2<>+736(SB), Y5, Y8
+	VFMADD213PS  constantsAVX2<>+896(SB), Y13, Y10
+	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y8
+	VMASKMOVPS   (BX), Y3, Y5
+	VFMADD213PS  constantsAVX2<>+928(SB), Y13, Y10
+	VFMADD213PS  constantsAVX2<>+352(SB), Y7, Y8
+	LEAQ         (CX), CX
+	VFMADD213PS  constantsAVX2<>+480(SB), Y13, Y10
+	TESTQ        $+4, R8
+	VMULPS       Y9, Y8, Y7
+	VFMADD213PS  constantsAVX2<>+480(SB), Y15, Y10
+	VDIVPS       Y7, Y11, Y7
+	VDIVPS       Y10, Y4, Y4
+	VMULPS       Y7, Y6, Y6
+	VFMADD231PS  Y5, Y4, Y6
+	VMOVAPS      Y6, Y4
 	JEQ          stored9
-	VMOVUPS      X5, (CX)
+	VMOVUPS      X4, (CX)
 	ADDQ         $+16, CX
-	VEXTRACTF128 $0x01, Y5, X5
+	VEXTRACTF128 $0x01, Y4, X4
 
 stored9:
 	TESTQ    $+2, R8
 	JEQ      stored10
-	VMOVLPS  X5, (CX)
+	VMOVLPS  X4, (CX)
 	ADDQ     $+8, CX
-	VMOVHLPS X5, X5, X5
+	VMOVHLPS X4, X4, X4
 
 stored10:
 	TESTQ  $+1, R8
 	JEQ    stored11
-	VMOVSS X5, (CX)
+	VMOVSS X4, (CX)
 
 stored11:
 	// h of the units before. Output gate.
-	VMASKMOVPS   192(DX), Y4, Y5
-	VMASKMOVPS   128(SI), Y4, Y4
-	VMOVUPS      constantsAVX2<>+128(SB), Y7
-	VMOVUPS      constantsAVX2<>+160(SB), Y9
-	VMOVUPS      constantsAVX2<>+192(SB), Y10
-	VMOVUPS      constantsAVX2<>+640(SB), Y8
-	VMOVUPS      constantsAVX2<>+224(SB), Y11
-	VMOVUPS      constantsAVX2<>+416(SB), Y13
-	VMOVUPS      constantsAVX2<>+320(SB), Y12
+	VMASKMOVPS   192(DX), Y3, Y4
+	VMASKMOVPS   128(SI), Y3, Y3
+	VMOVUPS      constantsAVX2<>+128(SB), Y5
+	VMOVUPS      constantsAVX2<>+160(SB), Y8
+	VMOVUPS      constantsAVX2<>+192(SB), Y9
+	VMOVUPS      constantsAVX2<>+640(SB), Y7
+	VMOVUPS      constantsAVX2<>+224(SB), Y10
+	VMOVUPS      constantsAVX2<>+416(SB), Y12
+	VMOVUPS      constantsAVX2<>+320(SB), Y11
 	LEAQ         (AX), AX
 	TESTQ        $+4, R8
-	VMINPS       Y6, Y9, Y9
-	VFMADD231PS  Y6, Y4, Y5
-	VMAXPS       Y9, Y10, Y4
-	VFMADD231PS  Y4, Y4, Y11
-	VMINPS       Y5, Y0, Y5
-	VMAXPS       Y5, Y1, Y5
-	VFMADD231PS  constantsAVX2<>+384(SB), Y11, Y13
-	VFMADD231PS  constantsAVX2<>+288(SB), Y11, Y12
-	VFNMADD231PS Y2, Y5, Y7
-	VFMADD213PS  constantsAVX2<>+448(SB), Y11, Y13
-	VFMADD213PS  constantsAVX2<>+352(SB), Y11, Y12
-	VSUBPS       constantsAVX2<>+128(SB), Y7, Y6
-	VPSLLD       $0x17, Y7, Y7
-	VFMADD231PS  Y3, Y6, Y5
-	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y13
-	VMULPS       Y12, Y4, Y4
-	VFMADD231PS  constantsAVX2<>+608(SB), Y5, Y8
-	VMULPS       Y13, Y13, Y6
-	VMULPS       Y13, Y4, Y9
-	VFMADD213PS  constantsAVX2<>+672(SB), Y5, Y8
-	VFMADD231PS  Y4, Y4, Y6
-	VFMADD213PS  constantsAVX2<>+704(SB), Y5, Y8
-	VFMADD213PS  constantsAVX2<>+736(SB), Y5, Y8
-	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y8
-	VFMADD213PS  constantsAVX2<>+352(SB), Y7, Y8
-	VMULPS       Y6, Y8, Y4
-	VDIVPS       Y4, Y9, Y4
-	VMOVAPS      Y4, Y4
+	VMINPS       Y6, Y8, Y8
+	VFMADD231PS  Y6, Y3, Y4
+	VMAXPS       Y8, Y9, Y3
+	VFMADD231PS  Y3, Y3, Y10
+	VMINPS       Y4, Y0, Y4
+	VMAXPS       Y4, Y1, Y4
+	VFMADD231PS  constantsAVX2<>+384(SB), Y10, Y12
+	VFMADD231PS  constantsAVX2<>+288(SB), Y10, Y11
+	VFNMADD231PS Y2, Y4, Y5
+	VFMADD213PS  constantsAVX2<>+448(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+352(SB), Y10, Y11
+	VSUBPS       constantsAVX2<>+128(SB), Y5, Y6
+	VPSLLD       $0x17, Y5, Y5
+	VFMADD231PS  constantsAVX2<>+96(SB), Y6, Y4
+	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y12
+	VMULPS       Y11, Y3, Y3
+	VFMADD231PS  constantsAVX2<>+608(SB), Y4, Y7
+	VMULPS       Y12, Y12, Y6
+	VMULPS       Y12, Y3, Y8
+	VFMADD213PS  constantsAVX2<>+672(SB), Y4, Y7
+	VFMADD231PS  Y3, Y3, Y6
+	VFMADD213PS  constantsAVX2<>+704(SB), Y4, Y7
+	VFMADD213PS  constantsAVX2<>+736(SB), Y4, Y7
+	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y7
+	VFMADD213PS  constantsAVX2<>+352(SB), Y5, Y7
+	VMULPS       Y6, Y7, Y3
+	VDIVPS       Y3, Y8, Y3
+	VMOVAPS      Y3, Y3
 	JEQ          stored12
-	VMOVUPS      X4, (AX)
+	VMOVUPS      X3, (AX)
 	ADDQ         $+16, AX
-	VEXTRACTF128 $0x01, Y4, X4
+	VEXTRACTF128 $0x01, Y3, X3
 
 stored12:
 	TESTQ    $+2, R8
 	JEQ      stored13
-	VMOVLPS  X4, (AX)
+	VMOVLPS  X3, (AX)
 	ADDQ     $+8, AX
-	VMOVHLPS X4, X4, X4
+	VMOVHLPS X3, X3, X3
 
 stored13:
 	TESTQ  $+1, R8
 	JEQ    stored14
-	VMOVSS X4, (AX)
+	VMOVSS X3, (AX)
 
 stored14:
 done8:
@@ -2805,7 +2824,6 @@ start:
 	VMOVUPS constantsAVX2<>+0(SB), Y0
 	VMOVUPS constantsAVX2<>+32(SB), Y1
 	VMOVUPS constantsAVX2<>+64(SB), Y2
-	VMOVUPS constantsAVX2<>+96(SB), Y3
 
 row1:
 	// A row.
@@ -2825,306 +2843,371 @@ row1:
 	CMPQ DI, $+16
 	JLT  done3
 
-	// Input and cell gates. Forget gate and c.
-	VMOVUPS      (BX), Y4
-	VMOVUPS      (DX), Y5
-	VMOVUPS      (SI), Y6
-	VMOVUPS      constantsAVX2<>+128(SB), Y7
-	VMOVUPS      128(DX), Y9
-	VMOVUPS      constantsAVX2<>+160(SB), Y10
-	VMOVUPS      constantsAVX2<>+192(SB), Y11
-	VMOVUPS      constantsAVX2<>+640(SB), Y8
-	VMOVUPS      constantsAVX2<>+224(SB), Y12
-	VMOVUPS      constantsAVX2<>+416(SB), Y14
-	VMOVUPS      constantsAVX2<>+320(SB), Y13
-	VMOVUPS      constantsAVX2<>+480(SB), Y15
-	VFMADD231PS  Y4, Y6, Y5
-	VMINPS       Y9, Y10, Y6
-	VMAXPS       Y6, Y11, Y6
-	VMINPS       Y5, Y0, Y5
-	VFMADD231PS  Y6, Y6, Y12
-	VMAXPS       Y5, Y1, Y5
-	VMOVUPS      constantsAVX2<>+256(SB), Y10
-	VFNMADD231PS Y2, Y5, Y7
-	VFMADD231PS  constantsAVX2<>+384(SB), Y12, Y14
-	VFMADD231PS  constantsAVX2<>+288(SB), Y12, Y13
-	VSUBPS       constantsAVX2<>+128(SB), Y7, Y9
-	VPSLLD       $0x17, Y7, Y7
-	VFMADD213PS  constantsAVX2<>+448(SB), Y12, Y14
-	VFMADD213PS  constantsAVX2<>+352(SB), Y12, Y13
-	VFMADD231PS  Y3, Y9, Y5
-	VMOVUPS      constantsAVX2<>+800(SB), Y9
-	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y14
-	VMULPS       Y13, Y6, Y6
-	VFMADD231PS  constantsAVX2<>+608(SB), Y5, Y8
-	VMULPS       Y14, Y14, Y11
-	VMULPS       Y14, Y6, Y12
-	VFMADD213PS  constantsAVX2<>+672(SB), Y5, Y8
-	VFMADD231PS  Y6, Y6, Y11
-	VADDPS       Y12, Y12, Y13
-	VFMADD213PS  constantsAVX2<>+704(SB), Y5, Y8
-	VMULPS       constantsAVX2<>+352(SB), Y11, Y6
-	VFMADD213PS  constantsAVX2<>+736(SB), Y5, Y8
-	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y8
-	VFMADD213PS  constantsAVX2<>+352(SB), Y7, Y8
+	// Input, cell and forget gates.
+	VMOVUPS      (BX), Y3
+	VMOVUPS      (DX), Y4
+	VMOVUPS      (SI), Y5
+	VMOVUPS      64(DX), Y11
+	VMOVUPS      64(SI), Y12
+	VMOVUPS      constantsAVX2<>+128(SB), Y6
+	VMOVUPS      constantsAVX2<>+256(SB), Y13
+	VMOVUPS      128(DX), Y8
+	VMOVUPS      constantsAVX2<>+160(SB), Y9
+	VMOVUPS      constantsAVX2<>+192(SB), Y10
+	VMOVUPS      constantsAVX2<>+640(SB), Y7
+	VFMADD231PS  Y3, Y5, Y4
+	VMOVUPS      constantsAVX2<>+224(SB), Y5
+	VFMADD231PS  Y3, Y12, Y11
+	VMOVUPS      constantsAVX2<>+800(SB), Y12
+	VMOVUPS      constantsAVX2<>+416(SB), Y3
+	VMINPS       Y8, Y9, Y8
+	VMOVUPS      constantsAVX2<>+320(SB), Y9
+	VMINPS       Y4, Y0, Y4
+	VMAXPS       Y8, Y10, Y8
+	VMINPS       Y11, Y0, Y10
+	VMAXPS       Y4, Y1, Y4
+	VFMADD231PS  Y8, Y8, Y5
+	VMAXPS       Y10, Y1, Y11
+	VFNMADD231PS Y2, Y4, Y6
+	VFNMADD231PS Y2, Y11, Y13
+	VFMADD231PS  constantsAVX2<>+384(SB), Y5, Y3
+	VFMADD231PS  constantsAVX2<>+288(SB), Y5, Y9
+	VSUBPS       constantsAVX2<>+128(SB), Y6, Y10
+	VPSLLD       $0x17, Y6, Y6
+	VFMADD213PS  constantsAVX2<>+448(SB), Y5, Y3
+	VFMADD213PS  constantsAVX2<>+352(SB), Y5, Y9
+	VFMADD231PS  constantsAVX2<>+96(SB), Y10, Y4
+	VSUBPS       constantsAVX2<>+256(SB), Y13, Y10
+	VPSLLD       $0x17, Y13, Y13
+	VFMADD231PS  constantsAVX2<>+96(SB), Y10, Y11
+	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y3
+	VFMADD231PS  constantsAVX2<>+608(SB), Y4, Y7
+	VMULPS       Y9, Y8, Y5
+	VFMADD231PS  constantsAVX2<>+768(SB), Y11, Y12
+	VMULPS       Y3, Y3, Y8
+	VFMADD213PS  constantsAVX2<>+672(SB), Y4, Y7
+	VMULPS       Y3, Y5, Y3
+	VFMADD213PS  constantsAVX2<>+832(SB), Y11, Y12
+	VFMADD231PS  Y5, Y5, Y8
+	VFMADD213PS  constantsAVX2<>+704(SB), Y4, Y7
+	VFMADD213PS  constantsAVX2<>+864(SB), Y11, Y12
+	VFMADD213PS  constantsAVX2<>+736(SB), Y4, Y7
+	VFMADD213PS  constantsAVX2<>+896(SB), Y11, Y12
+	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y7
+	VFMADD213PS  constantsAVX2<>+928(SB), Y11, Y12
+	VFMADD213PS  constantsAVX2<>+352(SB), Y6, Y7
+	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y12
+	VMULPS       Y8, Y7, Y4
+	VFMADD213PS  constantsAVX2<>+480(SB), Y13, Y12
+
+	// c. Input, cell and forget gates.
+	VMOVUPS      32(BX), Y6
+	VMOVUPS      32(DX), Y9
+	VMOVUPS      32(SI), Y10
+	VMOVUPS      constantsAVX2<>+128(SB), Y11
+	VMOVUPS      constantsAVX2<>+640(SB), Y13
 	VMOVUPS      constantsAVX2<>+480(SB), Y5
-	VMULPS       Y11, Y8, Y7
-	VMULPS       Y8, Y13, Y8
-	VDIVPS       Y7, Y15, Y7
-	VMULPS       Y7, Y6, Y6
-	VMULPS       Y7, Y8, Y8
-	VMULPS       Y7, Y12, Y7
-	VMOVUPS      Y6, (DX)
-	VMOVUPS      Y8, 128(DX)
-	VMOVUPS      64(DX), Y6
-	VMOVUPS      64(SI), Y8
-	VFMADD231PS  Y4, Y8, Y6
-	VMINPS       Y6, Y0, Y6
-	VMAXPS       Y6, Y1, Y6
-	VFNMADD231PS Y2, Y6, Y10
-	VSUBPS       constantsAVX2<>+256(SB), Y10, Y8
-	VPSLLD       $0x17, Y10, Y10
-	VFMADD231PS  Y3, Y8, Y6
-	VFMADD231PS  constantsAVX2<>+768(SB), Y6, Y9
-	VFMADD213PS  constantsAVX2<>+832(SB), Y6, Y9
-	VFMADD213PS  constantsAVX2<>+864(SB), Y6, Y9
-	VFMADD213PS  constantsAVX2<>+896(SB), Y6, Y9
-	VFMADD213PS  constantsAVX2<>+928(SB), Y6, Y9
-	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y9
-	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y9
-	VDIVPS       Y9, Y5, Y5
-	VFMADD231PS  Y4, Y5, Y7
-	VMOVUPS      Y7, (CX)
+	VMULPS       constantsAVX2<>+352(SB), Y8, Y8
+	VFMADD231PS  Y6, Y10, Y9
+	VADDPS       Y3, Y3, Y10
+	VDIVPS       Y4, Y5, Y4
+	VMOVUPS      constantsAVX2<>+480(SB), Y5
+	VMULPS       Y7, Y10, Y7
+	VMINPS       Y9, Y0, Y9
+	VMAXPS       Y9, Y1, Y9
+	VDIVPS       Y12, Y5, Y5
+	VFNMADD231PS Y2, Y9, Y11
+	VSUBPS       constantsAVX2<>+128(SB), Y11, Y10
+	VMULPS       Y4, Y8, Y8
+	VMOVUPS      160(DX), Y12
+	VMULPS       Y4, Y7, Y7
+	VMULPS       Y4, Y3, Y3
+	VPSLLD       $0x17, Y11, Y4
+	VFMADD231PS  constantsAVX2<>+96(SB), Y10, Y9
+	VMOVUPS      Y8, (DX)
+	VMOVUPS      constantsAVX2<>+160(SB), Y8
+	VMOVUPS      constantsAVX2<>+192(SB), Y10
+	VMOVUPS      Y7, 128(DX)
+	VMOVUPS      constantsAVX2<>+224(SB), Y7
+	VMOVUPS      constantsAVX2<>+320(SB), Y11
+	VFMADD231PS  constantsAVX2<>+608(SB), Y9, Y13
+	VMINPS       Y12, Y8, Y12
+	VMOVUPS      (BX), Y8
+	VMAXPS       Y12, Y10, Y10
+	VFMADD213PS  constantsAVX2<>+672(SB), Y9, Y13
+	VFMADD231PS  Y10, Y10, Y7
+	VFMADD231PS  Y8, Y5, Y3
+	VFMADD213PS  constantsAVX2<>+704(SB), Y9, Y13
+	VFMADD231PS  constantsAVX2<>+288(SB), Y7, Y11
+	VMOVUPS      Y3, (CX)
+	VMOVUPS      constantsAVX2<>+416(SB), Y8
 	VMOVUPS      Y5, 64(DX)
+	VMOVUPS      96(DX), Y5
+	VMOVUPS      96(SI), Y12
+	VFMADD213PS  constantsAVX2<>+736(SB), Y9, Y13
+	VFMADD213PS  constantsAVX2<>+352(SB), Y7, Y11
+	VFMADD231PS  constantsAVX2<>+384(SB), Y7, Y8
+	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y13
+	VMOVUPS      constantsAVX2<>+256(SB), Y9
+	VFMADD231PS  Y6, Y12, Y5
+	VMOVUPS      constantsAVX2<>+800(SB), Y6
+	VMULPS       Y11, Y10, Y10
+	VFMADD213PS  constantsAVX2<>+448(SB), Y7, Y8
+	VFMADD213PS  constantsAVX2<>+352(SB), Y4, Y13
+	VMINPS       Y5, Y0, Y4
+	VMAXPS       Y4, Y1, Y4
+	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y8
+	VFNMADD231PS Y2, Y4, Y9
+	VMULPS       Y8, Y8, Y5
+	VMULPS       Y8, Y10, Y7
+	VSUBPS       constantsAVX2<>+256(SB), Y9, Y8
+	VPSLLD       $0x17, Y9, Y9
+	VFMADD231PS  constantsAVX2<>+96(SB), Y8, Y4
+	VFMADD231PS  Y10, Y10, Y5
+	VFMADD231PS  constantsAVX2<>+768(SB), Y4, Y6
+	VMULPS       Y5, Y13, Y8
+	VFMADD213PS  constantsAVX2<>+832(SB), Y4, Y6
+	VFMADD213PS  constantsAVX2<>+864(SB), Y4, Y6
+	VFMADD213PS  constantsAVX2<>+896(SB), Y4, Y6
+	VFMADD213PS  constantsAVX2<>+928(SB), Y4, Y6
+	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y6
+	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y6
 	ADDQ         $-16, DI
 	CMPQ         DI, $+16
 	JLT          done5
 
 loop4:
-	// h of the units before. Output gate. Input and cell gates. Forget gate and c.
-	VMOVUPS      32(BX), Y8
-	VMOVUPS      32(DX), Y9
-	VMOVUPS      32(SI), Y4
-	VMOVUPS      constantsAVX2<>+128(SB), Y10
-	VMOVUPS      160(DX), Y5
-	VMOVUPS      constantsAVX2<>+160(SB), Y6
-	VMOVUPS      constantsAVX2<>+192(SB), Y12
-	VMOVUPS      constantsAVX2<>+640(SB), Y11
-	VMOVUPS      constantsAVX2<>+224(SB), Y13
-	VMOVUPS      constantsAVX2<>+416(SB), Y15
-	VMOVUPS      constantsAVX2<>+320(SB), Y14
-	VFMADD231PS  Y8, Y4, Y9
+	// h of the units before. Output gate. c. Input, cell and forget gates.
 	VMOVUPS      192(DX), Y4
-	VMINPS       Y5, Y6, Y6
-	VMOVUPS      128(SI), Y5
-	VMAXPS       Y6, Y12, Y12
-	VMOVUPS      constantsAVX2<>+128(SB), Y6
-	VMINPS       Y9, Y0, Y9
-	VFMADD231PS  Y12, Y12, Y13
-	VMAXPS       Y9, Y1, Y9
-	VFMADD231PS  Y7, Y5, Y4
-	VMOVUPS      constantsAVX2<>+160(SB), Y5
-	VFNMADD231PS Y2, Y9, Y10
-	VFMADD231PS  constantsAVX2<>+384(SB), Y13, Y15
-	VFMADD231PS  constantsAVX2<>+288(SB), Y13, Y14
+	VMOVUPS      128(SI), Y9
+	VMOVUPS      constantsAVX2<>+128(SB), Y10
+	VMOVUPS      constantsAVX2<>+640(SB), Y11
+	VFMADD231PS  Y3, Y9, Y4
 	VMINPS       Y4, Y0, Y4
-	VMINPS       Y7, Y5, Y5
-	VMOVUPS      constantsAVX2<>+192(SB), Y7
 	VMAXPS       Y4, Y1, Y4
-	VFMADD213PS  constantsAVX2<>+448(SB), Y13, Y15
-	VFMADD213PS  constantsAVX2<>+352(SB), Y13, Y14
-	VFNMADD231PS Y2, Y4, Y6
-	VMAXPS       Y5, Y7, Y5
-	VSUBPS       constantsAVX2<>+128(SB), Y10, Y7
-	VFMADD213PS  constantsAVX2<>+480(SB), Y13, Y15
-	VMULPS       Y14, Y12, Y13
-	VMOVUPS      constantsAVX2<>+480(SB), Y14
-	VMOVUPS      constantsAVX2<>+640(SB), Y12
+	VFNMADD231PS Y2, Y4, Y10
+	VSUBPS       constantsAVX2<>+128(SB), Y10, Y9
 	VPSLLD       $0x17, Y10, Y10
-	VFMADD231PS  Y3, Y7, Y9
-	VSUBPS       constantsAVX2<>+128(SB), Y6, Y7
-	VPSLLD       $0x17, Y6, Y6
-	VFMADD231PS  Y3, Y7, Y4
-	VMULPS       Y15, Y15, Y7
-	VFMADD231PS  constantsAVX2<>+608(SB), Y9, Y11
-	VMULPS       Y15, Y13, Y15
-	VFMADD231PS  Y13, Y13, Y7
-	VMOVUPS      constantsAVX2<>+224(SB), Y13
-	VFMADD231PS  constantsAVX2<>+608(SB), Y4, Y12
-	VFMADD213PS  constantsAVX2<>+672(SB), Y9, Y11
-	VFMADD213PS  constantsAVX2<>+672(SB), Y4, Y12
-	VFMADD213PS  constantsAVX2<>+704(SB), Y9, Y11
-	VFMADD231PS  Y5, Y5, Y13
-	VFMADD213PS  constantsAVX2<>+704(SB), Y4, Y12
-	VFMADD213PS  constantsAVX2<>+736(SB), Y9, Y11
-	VFMADD213PS  constantsAVX2<>+736(SB), Y4, Y12
-	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y11
-	VADDPS       Y15, Y15, Y9
-	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y12
-	VMULPS       constantsAVX2<>+352(SB), Y7, Y4
+	VMOVUPS      constantsAVX2<>+352(SB), Y12
+	VFMADD231PS  constantsAVX2<>+96(SB), Y9, Y4
+	VFMADD231PS  constantsAVX2<>+608(SB), Y4, Y11
+	VMOVUPS      constantsAVX2<>+160(SB), Y9
+	VFMADD213PS  constantsAVX2<>+672(SB), Y4, Y11
+	VMINPS       Y3, Y9, Y3
+	VFMADD213PS  constantsAVX2<>+704(SB), Y4, Y11
+	VMOVUPS      constantsAVX2<>+192(SB), Y9
+	VFMADD213PS  constantsAVX2<>+736(SB), Y4, Y11
+	VMAXPS       Y3, Y9, Y3
+	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y11
+	VMOVUPS      constantsAVX2<>+224(SB), Y4
 	VFMADD213PS  constantsAVX2<>+352(SB), Y10, Y11
+	VMOVUPS      constantsAVX2<>+320(SB), Y9
+	VFMADD231PS  Y3, Y3, Y4
+	VDIVPS       Y11, Y12, Y10
+	VFMADD231PS  constantsAVX2<>+288(SB), Y4, Y9
+	VMOVUPS      Y10, 192(DX)
 	VMOVUPS      constantsAVX2<>+416(SB), Y10
-	VFMADD213PS  constantsAVX2<>+352(SB), Y6, Y12
-	VMOVUPS      constantsAVX2<>+320(SB), Y6
-	VMULPS       Y7, Y11, Y7
-	VMULPS       Y11, Y9, Y11
-	VMOVUPS      constantsAVX2<>+352(SB), Y9
-	VFMADD231PS  constantsAVX2<>+384(SB), Y13, Y10
-	VDIVPS       Y7, Y14, Y7
-	VFMADD231PS  constantsAVX2<>+288(SB), Y13, Y6
-	VFMADD213PS  constantsAVX2<>+448(SB), Y13, Y10
-	VDIVPS       Y12, Y9, Y9
-	VFMADD213PS  constantsAVX2<>+352(SB), Y13, Y6
-	VFMADD213PS  constantsAVX2<>+480(SB), Y13, Y10
-	VMULPS       Y6, Y5, Y5
-	VMULPS       Y10, Y10, Y6
-	VMULPS       Y7, Y4, Y4
-	VMULPS       Y7, Y11, Y11
-	VMULPS       Y10, Y5, Y10
-	VMULPS       Y7, Y15, Y7
-	VMOVUPS      Y9, 192(DX)
-	VMOVUPS      constantsAVX2<>+256(SB), Y9
-	VMOVUPS      constantsAVX2<>+800(SB), Y13
-	VMOVUPS      constantsAVX2<>+480(SB), Y14
-	VFMADD231PS  Y5, Y5, Y6
-	VMOVUPS      Y4, 32(DX)
-	VMOVUPS      Y11, 160(DX)
-	VMOVUPS      96(DX), Y4
-	VMOVUPS      96(SI), Y5
-	VMULPS       Y6, Y12, Y6
-	VFMADD231PS  Y8, Y5, Y4
-	VDIVPS       Y6, Y10, Y5
-	VMINPS       Y4, Y0, Y4
-	VMAXPS       Y4, Y1, Y4
-	VFNMADD231PS Y2, Y4, Y9
-	VSUBPS       constantsAVX2<>+256(SB), Y9, Y6
-	VPSLLD       $0x17, Y9, Y9
-	VMOVUPS      Y5, (AX)
-	VFMADD231PS  Y3, Y6, Y4
-	VFMADD231PS  constantsAVX2<>+768(SB), Y4, Y13
-	VFMADD213PS  constantsAVX2<>+832(SB), Y4, Y13
-	VFMADD213PS  constantsAVX2<>+864(SB), Y4, Y13
-	VFMADD213PS  constantsAVX2<>+896(SB), Y4, Y13
-	VFMADD213PS  constantsAVX2<>+928(SB), Y4, Y13
-	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y13
-	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y13
-	VDIVPS       Y13, Y14, Y4
-	VFMADD231PS  Y8, Y4, Y7
+	VFMADD213PS  constantsAVX2<>+352(SB), Y4, Y9
+	VMULPS       Y9, Y3, Y3
+	VFMADD231PS  constantsAVX2<>+384(SB), Y4, Y10
+	VMOVUPS      constantsAVX2<>+480(SB), Y9
+	VFMADD213PS  constantsAVX2<>+448(SB), Y4, Y10
+	VDIVPS       Y8, Y9, Y8
+	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y10
+	VMULPS       constantsAVX2<>+352(SB), Y5, Y5
+	VMULPS       Y10, Y10, Y4
+	VMULPS       Y10, Y3, Y9
+	VFMADD231PS  Y3, Y3, Y4
+	VADDPS       Y7, Y7, Y3
+	VMULPS       Y8, Y5, Y5
+	VMULPS       Y4, Y11, Y4
+	VMULPS       Y13, Y3, Y3
+	VMOVUPS      Y5, 32(DX)
+	VDIVPS       Y4, Y9, Y4
+	VMULPS       Y8, Y3, Y3
+	VMOVUPS      Y4, (AX)
+	VMOVUPS      64(BX), Y5
+	VMOVUPS      constantsAVX2<>+480(SB), Y4
+	VMOVUPS      Y3, 160(DX)
+	VMOVUPS      256(DX), Y9
+	VMOVUPS      192(SI), Y10
+	VMOVUPS      32(BX), Y3
+	VMULPS       Y8, Y7, Y7
+	VDIVPS       Y6, Y4, Y4
+	VFMADD231PS  Y5, Y10, Y9
+	VMINPS       Y9, Y0, Y6
+	VMAXPS       Y6, Y1, Y6
+	VFMADD231PS  Y3, Y4, Y7
+	VMOVUPS      constantsAVX2<>+128(SB), Y3
 	VMOVUPS      Y7, 32(CX)
 	VMOVUPS      Y4, 96(DX)
-
-	// h of the units before. Output gate. Input and cell gates. Forget gate and c.
-	VMOVUPS      64(BX), Y8
-	VMOVUPS      256(DX), Y9
-	VMOVUPS      192(SI), Y4
-	VMOVUPS      constantsAVX2<>+128(SB), Y10
-	VMOVUPS      384(DX), Y5
-	VMOVUPS      constantsAVX2<>+160(SB), Y6
-	VMOVUPS      constantsAVX2<>+192(SB), Y12
-	VMOVUPS      constantsAVX2<>+640(SB), Y11
-	VMOVUPS      constantsAVX2<>+224(SB), Y13
-	VMOVUPS      constantsAVX2<>+416(SB), Y15
-	VMOVUPS      constantsAVX2<>+320(SB), Y14
-	VFMADD231PS  Y8, Y4, Y9
-	VMOVUPS      224(DX), Y4
-	VMINPS       Y5, Y6, Y6
-	VMOVUPS      160(SI), Y5
-	VMAXPS       Y6, Y12, Y12
-	VMOVUPS      constantsAVX2<>+128(SB), Y6
-	VMINPS       Y9, Y0, Y9
-	VFMADD231PS  Y12, Y12, Y13
-	VMAXPS       Y9, Y1, Y9
-	VFMADD231PS  Y7, Y5, Y4
-	VMOVUPS      constantsAVX2<>+160(SB), Y5
-	VFNMADD231PS Y2, Y9, Y10
-	VFMADD231PS  constantsAVX2<>+384(SB), Y13, Y15
-	VFMADD231PS  constantsAVX2<>+288(SB), Y13, Y14
-	VMINPS       Y4, Y0, Y4
-	VMINPS       Y7, Y5, Y5
-	VMOVUPS      constantsAVX2<>+480(SB), Y7
-	VMAXPS       Y4, Y1, Y4
-	VFMADD213PS  constantsAVX2<>+448(SB), Y13, Y15
-	VFMADD213PS  constantsAVX2<>+352(SB), Y13, Y14
-	VFNMADD231PS Y2, Y4, Y6
-	VFMADD213PS  constantsAVX2<>+480(SB), Y13, Y15
-	VSUBPS       constantsAVX2<>+128(SB), Y10, Y13
-	VMULPS       Y14, Y12, Y12
-	VPSLLD       $0x17, Y10, Y14
+	VMOVUPS      constantsAVX2<>+640(SB), Y8
+	VFNMADD231PS Y2, Y6, Y3
+	VSUBPS       constantsAVX2<>+128(SB), Y3, Y4
+	VPSLLD       $0x17, Y3, Y3
+	VMOVUPS      384(DX), Y9
+	VFMADD231PS  constantsAVX2<>+96(SB), Y4, Y6
+	VMOVUPS      constantsAVX2<>+160(SB), Y4
+	VFMADD231PS  constantsAVX2<>+608(SB), Y6, Y8
 	VMOVUPS      constantsAVX2<>+192(SB), Y10
-	VFMADD231PS  Y3, Y13, Y9
-	VSUBPS       constantsAVX2<>+128(SB), Y6, Y13
-	VPSLLD       $0x17, Y6, Y6
-	VFMADD231PS  Y3, Y13, Y4
-	VMULPS       Y15, Y15, Y13
-	VFMADD231PS  constantsAVX2<>+608(SB), Y9, Y11
-	VMULPS       Y15, Y12, Y15
-	VMAXPS       Y5, Y10, Y10
-	VMOVUPS      constantsAVX2<>+640(SB), Y5
-	VFMADD231PS  Y12, Y12, Y13
-	VMOVUPS      constantsAVX2<>+224(SB), Y12
-	VFMADD213PS  constantsAVX2<>+672(SB), Y9, Y11
-	VFMADD231PS  constantsAVX2<>+608(SB), Y4, Y5
-	VFMADD213PS  constantsAVX2<>+704(SB), Y9, Y11
-	VFMADD231PS  Y10, Y10, Y12
-	VFMADD213PS  constantsAVX2<>+672(SB), Y4, Y5
-	VFMADD213PS  constantsAVX2<>+736(SB), Y9, Y11
-	VFMADD213PS  constantsAVX2<>+704(SB), Y4, Y5
-	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y11
-	VADDPS       Y15, Y15, Y9
-	VFMADD213PS  constantsAVX2<>+736(SB), Y4, Y5
-	VFMADD213PS  constantsAVX2<>+352(SB), Y14, Y11
-	VMULPS       constantsAVX2<>+352(SB), Y13, Y14
-	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y5
-	VMOVUPS      constantsAVX2<>+416(SB), Y4
-	VMULPS       Y13, Y11, Y13
-	VMULPS       Y11, Y9, Y11
-	VMOVUPS      constantsAVX2<>+320(SB), Y9
-	VFMADD213PS  constantsAVX2<>+352(SB), Y6, Y5
-	VMOVUPS      constantsAVX2<>+352(SB), Y6
-	VFMADD231PS  constantsAVX2<>+384(SB), Y12, Y4
-	VDIVPS       Y13, Y7, Y7
-	VFMADD231PS  constantsAVX2<>+288(SB), Y12, Y9
-	VFMADD213PS  constantsAVX2<>+448(SB), Y12, Y4
-	VDIVPS       Y5, Y6, Y6
-	VMOVUPS      constantsAVX2<>+256(SB), Y13
-	VFMADD213PS  constantsAVX2<>+352(SB), Y12, Y9
-	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y4
-	VMULPS       Y9, Y10, Y9
-	VMULPS       Y7, Y14, Y10
-	VMULPS       Y7, Y11, Y12
-	VMULPS       Y4, Y4, Y11
-	VMULPS       Y7, Y15, Y7
-	VMULPS       Y4, Y9, Y4
-	VMOVUPS      Y6, 224(DX)
-	VMOVUPS      constantsAVX2<>+800(SB), Y6
-	VMOVUPS      constantsAVX2<>+480(SB), Y14
-	VMOVUPS      Y10, 256(DX)
-	VMOVUPS      Y12, 384(DX)
+	VMINPS       Y9, Y4, Y4
+	VFMADD213PS  constantsAVX2<>+672(SB), Y6, Y8
+	VMAXPS       Y4, Y10, Y4
+	VFMADD213PS  constantsAVX2<>+704(SB), Y6, Y8
+	VMOVUPS      constantsAVX2<>+224(SB), Y9
+	VFMADD213PS  constantsAVX2<>+736(SB), Y6, Y8
+	VFMADD231PS  Y4, Y4, Y9
+	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y8
+	VMOVUPS      constantsAVX2<>+320(SB), Y6
+	VFMADD213PS  constantsAVX2<>+352(SB), Y3, Y8
+	VMOVUPS      constantsAVX2<>+416(SB), Y3
+	VFMADD231PS  constantsAVX2<>+288(SB), Y9, Y6
+	VFMADD231PS  constantsAVX2<>+384(SB), Y9, Y3
+	VFMADD213PS  constantsAVX2<>+352(SB), Y9, Y6
 	VMOVUPS      320(DX), Y10
-	VMOVUPS      256(SI), Y12
-	VFMADD231PS  Y9, Y9, Y11
-	VFMADD231PS  Y8, Y12, Y10
-	VMULPS       Y11, Y5, Y5
-	VMINPS       Y10, Y0, Y9
-	VDIVPS       Y5, Y4, Y4
-	VMAXPS       Y9, Y1, Y5
-	VFNMADD231PS Y2, Y5, Y13
-	VSUBPS       constantsAVX2<>+256(SB), Y13, Y9
-	VPSLLD       $0x17, Y13, Y10
-	VFMADD231PS  Y3, Y9, Y5
-	VMOVUPS      Y4, 32(AX)
-	VFMADD231PS  constantsAVX2<>+768(SB), Y5, Y6
-	VFMADD213PS  constantsAVX2<>+832(SB), Y5, Y6
-	VFMADD213PS  constantsAVX2<>+864(SB), Y5, Y6
-	VFMADD213PS  constantsAVX2<>+896(SB), Y5, Y6
-	VFMADD213PS  constantsAVX2<>+928(SB), Y5, Y6
-	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y6
-	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y6
-	VDIVPS       Y6, Y14, Y4
-	VFMADD231PS  Y8, Y4, Y7
-	VMOVUPS      Y7, 64(CX)
-	VMOVUPS      Y4, 320(DX)
+	VFMADD213PS  constantsAVX2<>+448(SB), Y9, Y3
+	VMULPS       Y6, Y4, Y4
+	VMOVUPS      256(SI), Y6
+	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y3
+	VMOVUPS      constantsAVX2<>+256(SB), Y9
+	VFMADD231PS  Y5, Y6, Y10
+	VMULPS       Y3, Y3, Y5
+	VMULPS       Y3, Y4, Y3
+	VMINPS       Y10, Y0, Y6
+	VMAXPS       Y6, Y1, Y6
+	VFMADD231PS  Y4, Y4, Y5
+	VMOVUPS      constantsAVX2<>+800(SB), Y10
+	VFNMADD231PS Y2, Y6, Y9
+	VSUBPS       constantsAVX2<>+256(SB), Y9, Y4
+	VPSLLD       $0x17, Y9, Y9
+	VFMADD231PS  constantsAVX2<>+96(SB), Y4, Y6
+	VMULPS       Y5, Y8, Y4
+	VFMADD231PS  constantsAVX2<>+768(SB), Y6, Y10
+	VFMADD213PS  constantsAVX2<>+832(SB), Y6, Y10
+	VFMADD213PS  constantsAVX2<>+864(SB), Y6, Y10
+	VFMADD213PS  constantsAVX2<>+896(SB), Y6, Y10
+	VFMADD213PS  constantsAVX2<>+928(SB), Y6, Y10
+	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y10
+	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y10
+
+	// h of the units before. Output gate. c. Input, cell and forget gates.
+	VMOVUPS      224(DX), Y6
+	VMOVUPS      160(SI), Y9
+	VMOVUPS      constantsAVX2<>+128(SB), Y11
+	VMOVUPS      constantsAVX2<>+640(SB), Y12
+	VFMADD231PS  Y7, Y9, Y6
+	VMINPS       Y6, Y0, Y6
+	VMAXPS       Y6, Y1, Y6
+	VFNMADD231PS Y2, Y6, Y11
+	VSUBPS       constantsAVX2<>+128(SB), Y11, Y9
+	VPSLLD       $0x17, Y11, Y11
+	VMOVUPS      constantsAVX2<>+352(SB), Y13
+	VFMADD231PS  constantsAVX2<>+96(SB), Y9, Y6
+	VFMADD231PS  constantsAVX2<>+608(SB), Y6, Y12
+	VMOVUPS      constantsAVX2<>+160(SB), Y9
+	VFMADD213PS  constantsAVX2<>+672(SB), Y6, Y12
+	VMINPS       Y7, Y9, Y7
+	VFMADD213PS  constantsAVX2<>+704(SB), Y6, Y12
+	VMOVUPS      constantsAVX2<>+192(SB), Y9
+	VFMADD213PS  constantsAVX2<>+736(SB), Y6, Y12
+	VMAXPS       Y7, Y9, Y7
+	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y12
+	VMOVUPS      constantsAVX2<>+224(SB), Y6
+	VFMADD213PS  constantsAVX2<>+352(SB), Y11, Y12
+	VMOVUPS      constantsAVX2<>+320(SB), Y9
+	VFMADD231PS  Y7, Y7, Y6
+	VDIVPS       Y12, Y13, Y11
+	VFMADD231PS  constantsAVX2<>+288(SB), Y6, Y9
+	VMOVUPS      Y11, 224(DX)
+	VMOVUPS      constantsAVX2<>+416(SB), Y11
+	VFMADD213PS  constantsAVX2<>+352(SB), Y6, Y9
+	VMULPS       Y9, Y7, Y7
+	VFMADD231PS  constantsAVX2<>+384(SB), Y6, Y11
+	VMOVUPS      constantsAVX2<>+480(SB), Y9
+	VFMADD213PS  constantsAVX2<>+448(SB), Y6, Y11
+	VDIVPS       Y4, Y9, Y4
+	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y11
+	VMULPS       constantsAVX2<>+352(SB), Y5, Y6
+	VMULPS       Y11, Y11, Y5
+	VMULPS       Y11, Y7, Y9
+	VFMADD231PS  Y7, Y7, Y5
+	VADDPS       Y3, Y3, Y7
+	VMULPS       Y4, Y6, Y6
+	VMULPS       Y5, Y12, Y5
+	VMULPS       Y8, Y7, Y7
+	VMOVUPS      Y6, 256(DX)
+	VDIVPS       Y5, Y9, Y5
+	VMULPS       Y4, Y7, Y6
+	VMOVUPS      Y5, 32(AX)
+	VMOVUPS      constantsAVX2<>+480(SB), Y7
+	VMOVUPS      Y6, 384(DX)
+	VMOVUPS      96(BX), Y5
+	VMOVUPS      288(DX), Y8
+	VMOVUPS      64(BX), Y6
+	VMULPS       Y4, Y3, Y3
+	VDIVPS       Y10, Y7, Y9
+	VMOVUPS      224(SI), Y4
+	VFMADD231PS  Y5, Y4, Y8
+	VMINPS       Y8, Y0, Y4
+	VFMADD231PS  Y6, Y9, Y3
+	VMAXPS       Y4, Y1, Y7
+	VMOVUPS      Y3, 64(CX)
+	VMOVUPS      constantsAVX2<>+128(SB), Y4
+	VMOVUPS      Y9, 320(DX)
+	VMOVAPS      Y3, Y3
+	VMOVUPS      constantsAVX2<>+640(SB), Y10
+	VFNMADD231PS Y2, Y7, Y4
+	VSUBPS       constantsAVX2<>+128(SB), Y4, Y6
+	VPSLLD       $0x17, Y4, Y4
+	VMOVUPS      416(DX), Y8
+	VFMADD231PS  constantsAVX2<>+96(SB), Y6, Y7
+	VMOVUPS      constantsAVX2<>+160(SB), Y6
+	VFMADD231PS  constantsAVX2<>+608(SB), Y7, Y10
+	VMOVUPS      constantsAVX2<>+192(SB), Y9
+	VMINPS       Y8, Y6, Y6
+	VFMADD213PS  constantsAVX2<>+672(SB), Y7, Y10
+	VMAXPS       Y6, Y9, Y8
+	VFMADD213PS  constantsAVX2<>+704(SB), Y7, Y10
+	VMOVUPS      constantsAVX2<>+224(SB), Y6
+	VFMADD213PS  constantsAVX2<>+736(SB), Y7, Y10
+	VFMADD231PS  Y8, Y8, Y6
+	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y10
+	VMOVUPS      constantsAVX2<>+320(SB), Y9
+	VFMADD213PS  constantsAVX2<>+352(SB), Y4, Y10
+	VMOVUPS      constantsAVX2<>+416(SB), Y7
+	VFMADD231PS  constantsAVX2<>+288(SB), Y6, Y9
+	VFMADD231PS  constantsAVX2<>+384(SB), Y6, Y7
+	VFMADD213PS  constantsAVX2<>+352(SB), Y6, Y9
+	VMOVUPS      352(DX), Y4
+	VFMADD213PS  constantsAVX2<>+448(SB), Y6, Y7
+	VMULPS       Y9, Y8, Y8
+	VMOVUPS      288(SI), Y9
+	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y7
+	VMOVUPS      constantsAVX2<>+256(SB), Y6
+	VFMADD231PS  Y5, Y9, Y4
+	VMULPS       Y7, Y7, Y5
+	VMULPS       Y7, Y8, Y7
+	VMINPS       Y4, Y0, Y4
+	VMAXPS       Y4, Y1, Y4
+	VFMADD231PS  Y8, Y8, Y5
+	VMOVUPS      constantsAVX2<>+800(SB), Y9
+	VFNMADD231PS Y2, Y4, Y6
+	VSUBPS       constantsAVX2<>+256(SB), Y6, Y8
+	VPSLLD       $0x17, Y6, Y6
+	VFMADD231PS  constantsAVX2<>+96(SB), Y8, Y4
+	VMULPS       Y5, Y10, Y8
+	VFMADD231PS  constantsAVX2<>+768(SB), Y4, Y9
+	VMOVAPS      Y8, Y8
 	VMOVAPS      Y7, Y7
+	VFMADD213PS  constantsAVX2<>+832(SB), Y4, Y9
+	VFMADD213PS  constantsAVX2<>+864(SB), Y4, Y9
+	VMOVAPS      Y10, Y13
+	VFMADD213PS  constantsAVX2<>+896(SB), Y4, Y9
+	VMOVAPS      Y5, Y5
+	VFMADD213PS  constantsAVX2<>+928(SB), Y4, Y9
+	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y9
+	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y9
+	VMOVAPS      Y9, Y6
 	ADDQ         $+64, AX
 	ADDQ         $+64, CX
 	ADDQ         $+64, DX
@@ -3137,159 +3220,105 @@ loop4:
 	JGE          loop4
 
 done5:
-	// h of the units before. Output gate. Input and cell gates. Forget gate and c.
-	VMOVUPS      32(BX), Y8
-	VMOVUPS      32(DX), Y9
-	VMOVUPS      32(SI), Y4
-	VMOVUPS      constantsAVX2<>+128(SB), Y10
-	VMOVUPS      160(DX), Y5
-	VMOVUPS      constantsAVX2<>+160(SB), Y6
-	VMOVUPS      constantsAVX2<>+192(SB), Y12
-	VMOVUPS      constantsAVX2<>+640(SB), Y11
-	VMOVUPS      constantsAVX2<>+224(SB), Y13
-	VMOVUPS      constantsAVX2<>+416(SB), Y15
-	VMOVUPS      constantsAVX2<>+320(SB), Y14
-	VFMADD231PS  Y8, Y4, Y9
+	// h of the units before. Output gate. c.
 	VMOVUPS      192(DX), Y4
-	VMINPS       Y5, Y6, Y6
-	VMOVUPS      128(SI), Y5
-	VMAXPS       Y6, Y12, Y12
-	VMOVUPS      constantsAVX2<>+128(SB), Y6
-	VMINPS       Y9, Y0, Y9
-	VFMADD231PS  Y12, Y12, Y13
-	VMAXPS       Y9, Y1, Y9
-	VFMADD231PS  Y7, Y5, Y4
-	VMOVUPS      constantsAVX2<>+160(SB), Y5
-	VFNMADD231PS Y2, Y9, Y10
-	VFMADD231PS  constantsAVX2<>+384(SB), Y13, Y15
-	VFMADD231PS  constantsAVX2<>+288(SB), Y13, Y14
+	VMOVUPS      128(SI), Y9
+	VMOVUPS      constantsAVX2<>+128(SB), Y10
+	VMOVUPS      constantsAVX2<>+160(SB), Y11
+	VMOVUPS      constantsAVX2<>+192(SB), Y12
+	VFMADD231PS  Y3, Y9, Y4
+	VMOVUPS      constantsAVX2<>+640(SB), Y9
+	VMINPS       Y3, Y11, Y3
+	VMOVUPS      constantsAVX2<>+224(SB), Y11
+	VMAXPS       Y3, Y12, Y3
+	VMOVUPS      constantsAVX2<>+320(SB), Y12
 	VMINPS       Y4, Y0, Y4
-	VMINPS       Y7, Y5, Y5
-	VMOVUPS      constantsAVX2<>+192(SB), Y7
+	VFMADD231PS  Y3, Y3, Y11
 	VMAXPS       Y4, Y1, Y4
-	VFMADD213PS  constantsAVX2<>+448(SB), Y13, Y15
-	VFMADD213PS  constantsAVX2<>+352(SB), Y13, Y14
-	VFNMADD231PS Y2, Y4, Y6
-	VMAXPS       Y5, Y7, Y5
-	VSUBPS       constantsAVX2<>+128(SB), Y10, Y7
-	VFMADD213PS  constantsAVX2<>+480(SB), Y13, Y15
-	VMULPS       Y14, Y12, Y13
-	VMOVUPS      constantsAVX2<>+480(SB), Y14
-	VMOVUPS      constantsAVX2<>+640(SB), Y12
+	VFNMADD231PS Y2, Y4, Y10
+	VFMADD231PS  constantsAVX2<>+288(SB), Y11, Y12
+	VFMADD213PS  constantsAVX2<>+352(SB), Y11, Y12
+	VMULPS       Y12, Y3, Y12
+	VSUBPS       constantsAVX2<>+128(SB), Y10, Y3
 	VPSLLD       $0x17, Y10, Y10
-	VFMADD231PS  Y3, Y7, Y9
-	VSUBPS       constantsAVX2<>+128(SB), Y6, Y7
-	VPSLLD       $0x17, Y6, Y6
-	VFMADD231PS  Y3, Y7, Y4
-	VMULPS       Y15, Y15, Y7
-	VFMADD231PS  constantsAVX2<>+608(SB), Y9, Y11
-	VMULPS       Y15, Y13, Y15
-	VFMADD231PS  Y13, Y13, Y7
-	VMOVUPS      constantsAVX2<>+224(SB), Y13
-	VFMADD231PS  constantsAVX2<>+608(SB), Y4, Y12
-	VFMADD213PS  constantsAVX2<>+672(SB), Y9, Y11
-	VFMADD213PS  constantsAVX2<>+672(SB), Y4, Y12
-	VFMADD213PS  constantsAVX2<>+704(SB), Y9, Y11
-	VFMADD231PS  Y5, Y5, Y13
-	VFMADD213PS  constantsAVX2<>+704(SB), Y4, Y12
-	VFMADD213PS  constantsAVX2<>+736(SB), Y9, Y11
-	VFMADD213PS  constantsAVX2<>+736(SB), Y4, Y12
-	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y11
-	VADDPS       Y15, Y15, Y9
-	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y12
-	VMULPS       constantsAVX2<>+352(SB), Y7, Y4
-	VFMADD213PS  constantsAVX2<>+352(SB), Y10, Y11
-	VMOVUPS      constantsAVX2<>+416(SB), Y10
-	VFMADD213PS  constantsAVX2<>+352(SB), Y6, Y12
-	VMOVUPS      constantsAVX2<>+320(SB), Y6
-	VMULPS       Y7, Y11, Y7
-	VMULPS       Y11, Y9, Y11
-	VMOVUPS      constantsAVX2<>+352(SB), Y9
-	VFMADD231PS  constantsAVX2<>+384(SB), Y13, Y10
-	VDIVPS       Y7, Y14, Y7
-	VFMADD231PS  constantsAVX2<>+288(SB), Y13, Y6
-	VFMADD213PS  constantsAVX2<>+448(SB), Y13, Y10
-	VDIVPS       Y12, Y9, Y9
-	VFMADD213PS  constantsAVX2<>+352(SB), Y13, Y6
-	VFMADD213PS  constantsAVX2<>+480(SB), Y13, Y10
-	VMULPS       Y6, Y5, Y5
-	VMULPS       Y10, Y10, Y6
-	VMULPS       Y7, Y4, Y4
-	VMULPS       Y7, Y11, Y11
-	VMULPS       Y10, Y5, Y10
-	VMULPS       Y7, Y15, Y7
+	VFMADD231PS  constantsAVX2<>+96(SB), Y3, Y4
+	VMOVUPS      constantsAVX2<>+416(SB), Y3
+	VFMADD231PS  constantsAVX2<>+608(SB), Y4, Y9
+	VFMADD231PS  constantsAVX2<>+384(SB), Y11, Y3
+	VFMADD213PS  constantsAVX2<>+672(SB), Y4, Y9
+	VFMADD213PS  constantsAVX2<>+448(SB), Y11, Y3
+	VFMADD213PS  constantsAVX2<>+704(SB), Y4, Y9
+	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y3
+	VMOVUPS      constantsAVX2<>+352(SB), Y11
+	VFMADD213PS  constantsAVX2<>+736(SB), Y4, Y9
+	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y9
+	VMULPS       Y3, Y3, Y4
+	VMULPS       Y3, Y12, Y3
+	VFMADD213PS  constantsAVX2<>+352(SB), Y10, Y9
+	VMOVUPS      constantsAVX2<>+480(SB), Y10
+	VFMADD231PS  Y12, Y12, Y4
+	VMULPS       Y4, Y9, Y4
+	VDIVPS       Y9, Y11, Y9
+	VDIVPS       Y8, Y10, Y8
+	VMULPS       constantsAVX2<>+352(SB), Y5, Y5
+	VDIVPS       Y4, Y3, Y3
 	VMOVUPS      Y9, 192(DX)
-	VMOVUPS      constantsAVX2<>+256(SB), Y9
-	VMOVUPS      constantsAVX2<>+800(SB), Y13
-	VMOVUPS      constantsAVX2<>+480(SB), Y14
-	VFMADD231PS  Y5, Y5, Y6
-	VMOVUPS      Y4, 32(DX)
-	VMOVUPS      Y11, 160(DX)
-	VMOVUPS      96(DX), Y4
-	VMOVUPS      96(SI), Y5
-	VMULPS       Y6, Y12, Y6
-	VFMADD231PS  Y8, Y5, Y4
-	VDIVPS       Y6, Y10, Y5
-	VMINPS       Y4, Y0, Y4
-	VMAXPS       Y4, Y1, Y4
-	VFNMADD231PS Y2, Y4, Y9
-	VSUBPS       constantsAVX2<>+256(SB), Y9, Y6
-	VPSLLD       $0x17, Y9, Y9
-	VMOVUPS      Y5, (AX)
-	VFMADD231PS  Y3, Y6, Y4
-	VFMADD231PS  constantsAVX2<>+768(SB), Y4, Y13
-	VFMADD213PS  constantsAVX2<>+832(SB), Y4, Y13
-	VFMADD213PS  constantsAVX2<>+864(SB), Y4, Y13
-	VFMADD213PS  constantsAVX2<>+896(SB), Y4, Y13
-	VFMADD213PS  constantsAVX2<>+928(SB), Y4, Y13
-	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y13
-	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y13
-	VDIVPS       Y13, Y14, Y4
-	VFMADD231PS  Y8, Y4, Y7
+	VADDPS       Y7, Y7, Y4
+	VMOVUPS      constantsAVX2<>+480(SB), Y9
+	VMULPS       Y8, Y5, Y5
+	VMULPS       Y8, Y7, Y7
+	VMULPS       Y13, Y4, Y4
+	VMOVUPS      Y3, (AX)
+	VDIVPS       Y6, Y9, Y3
+	VMOVUPS      Y5, 32(DX)
+	VMULPS       Y8, Y4, Y4
+	VMOVUPS      Y4, 160(DX)
+	VMOVUPS      32(BX), Y4
+	VFMADD231PS  Y4, Y3, Y7
 	VMOVUPS      Y7, 32(CX)
-	VMOVUPS      Y4, 96(DX)
+	VMOVUPS      Y3, 96(DX)
 
 	// h of the units before. Output gate.
-	VMOVUPS      224(DX), Y4
-	VMOVUPS      160(SI), Y5
-	VMOVUPS      constantsAVX2<>+128(SB), Y6
-	VMOVUPS      constantsAVX2<>+160(SB), Y10
-	VMOVUPS      constantsAVX2<>+192(SB), Y11
-	VMOVUPS      constantsAVX2<>+640(SB), Y8
-	VMOVUPS      constantsAVX2<>+224(SB), Y12
-	VMOVUPS      constantsAVX2<>+416(SB), Y14
-	VMOVUPS      constantsAVX2<>+320(SB), Y13
-	VMOVUPS      constantsAVX2<>+352(SB), Y9
-	VFMADD231PS  Y7, Y5, Y4
-	VMINPS       Y7, Y10, Y5
-	VMAXPS       Y5, Y11, Y5
-	VMINPS       Y4, Y0, Y4
-	VFMADD231PS  Y5, Y5, Y12
-	VMAXPS       Y4, Y1, Y4
-	VFNMADD231PS Y2, Y4, Y6
-	VFMADD231PS  constantsAVX2<>+384(SB), Y12, Y14
-	VFMADD231PS  constantsAVX2<>+288(SB), Y12, Y13
-	VSUBPS       constantsAVX2<>+128(SB), Y6, Y7
-	VFMADD213PS  constantsAVX2<>+448(SB), Y12, Y14
-	VFMADD213PS  constantsAVX2<>+352(SB), Y12, Y13
-	VPSLLD       $0x17, Y6, Y6
-	VFMADD231PS  Y3, Y7, Y4
-	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y14
-	VMULPS       Y13, Y5, Y5
-	VFMADD231PS  constantsAVX2<>+608(SB), Y4, Y8
-	VMULPS       Y14, Y14, Y7
-	VMULPS       Y14, Y5, Y10
-	VFMADD213PS  constantsAVX2<>+672(SB), Y4, Y8
-	VFMADD231PS  Y5, Y5, Y7
-	VFMADD213PS  constantsAVX2<>+704(SB), Y4, Y8
-	VFMADD213PS  constantsAVX2<>+736(SB), Y4, Y8
-	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y8
-	VFMADD213PS  constantsAVX2<>+352(SB), Y6, Y8
-	VMULPS       Y7, Y8, Y4
-	VDIVPS       Y8, Y9, Y5
-	VDIVPS       Y4, Y10, Y4
-	VMOVUPS      Y5, 224(DX)
-	VMOVUPS      Y4, 32(AX)
+	VMOVUPS      224(DX), Y3
+	VMOVUPS      160(SI), Y4
+	VMOVUPS      constantsAVX2<>+128(SB), Y5
+	VMOVUPS      constantsAVX2<>+160(SB), Y9
+	VMOVUPS      constantsAVX2<>+192(SB), Y10
+	VMOVUPS      constantsAVX2<>+640(SB), Y6
+	VMOVUPS      constantsAVX2<>+224(SB), Y11
+	VMOVUPS      constantsAVX2<>+416(SB), Y13
+	VMOVUPS      constantsAVX2<>+320(SB), Y12
+	VMOVUPS      constantsAVX2<>+352(SB), Y8
+	VFMADD231PS  Y7, Y4, Y3
+	VMINPS       Y7, Y9, Y4
+	VMAXPS       Y4, Y10, Y4
+	VMINPS       Y3, Y0, Y3
+	VFMADD231PS  Y4, Y4, Y11
+	VMAXPS       Y3, Y1, Y3
+	VFNMADD231PS Y2, Y3, Y5
+	VFMADD231PS  constantsAVX2<>+384(SB), Y11, Y13
+	VFMADD231PS  constantsAVX2<>+288(SB), Y11, Y12
+	VSUBPS       constantsAVX2<>+128(SB), Y5, Y7
+	VFMADD213PS  constantsAVX2<>+448(SB), Y11, Y13
+	VFMADD213PS  constantsAVX2<>+352(SB), Y11, Y12
+	VPSLLD       $0x17, Y5, Y5
+	VFMADD231PS  constantsAVX2<>+96(SB), Y7, Y3
+	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y13
+	VMULPS       Y12, Y4, Y4
+	VFMADD231PS  constantsAVX2<>+608(SB), Y3, Y6
+	VMULPS       Y13, Y13, Y7
+	VMULPS       Y13, Y4, Y9
+	VFMADD213PS  constantsAVX2<>+672(SB), Y3, Y6
+	VFMADD231PS  Y4, Y4, Y7
+	VFMADD213PS  constantsAVX2<>+704(SB), Y3, Y6
+	VFMADD213PS  constantsAVX2<>+736(SB), Y3, Y6
+	VFMADD213PS  constantsAVX2<>+480(SB), Y3, Y6
+	VFMADD213PS  constantsAVX2<>+352(SB), Y5, Y6
+	VMULPS       Y7, Y6, Y3
+	VDIVPS       Y6, Y8, Y4
+	VDIVPS       Y3, Y9, Y3
+	VMOVUPS      Y4, 224(DX)
+	VMOVUPS      Y3, 32(AX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, CX
 	ADDQ         $+64, DX
@@ -3304,117 +3333,118 @@ done3:
 	JLT  done7
 
 loop6:
-	// Input and cell gates. Forget gate and c. h of the units before. Output gate.
-	VMOVUPS      (BX), Y4
-	VMOVUPS      (DX), Y5
-	VMOVUPS      (SI), Y6
-	VMOVUPS      constantsAVX2<>+128(SB), Y7
-	VMOVUPS      128(DX), Y9
-	VMOVUPS      constantsAVX2<>+160(SB), Y10
-	VMOVUPS      constantsAVX2<>+192(SB), Y11
-	VMOVUPS      constantsAVX2<>+640(SB), Y8
-	VMOVUPS      constantsAVX2<>+224(SB), Y12
-	VMOVUPS      constantsAVX2<>+416(SB), Y14
-	VMOVUPS      constantsAVX2<>+320(SB), Y13
-	VFMADD231PS  Y4, Y6, Y5
-	VMINPS       Y9, Y10, Y6
-	VMAXPS       Y6, Y11, Y6
-	VMINPS       Y5, Y0, Y5
-	VFMADD231PS  Y6, Y6, Y12
-	VMAXPS       Y5, Y1, Y5
-	VMOVUPS      constantsAVX2<>+480(SB), Y10
-	VFNMADD231PS Y2, Y5, Y7
-	VFMADD231PS  constantsAVX2<>+384(SB), Y12, Y14
-	VFMADD231PS  constantsAVX2<>+288(SB), Y12, Y13
-	VSUBPS       constantsAVX2<>+128(SB), Y7, Y9
-	VPSLLD       $0x17, Y7, Y7
-	VFMADD213PS  constantsAVX2<>+448(SB), Y12, Y14
-	VFMADD213PS  constantsAVX2<>+352(SB), Y12, Y13
-	VFMADD231PS  Y3, Y9, Y5
-	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y14
-	VMULPS       Y13, Y6, Y6
-	VFMADD231PS  constantsAVX2<>+608(SB), Y5, Y8
-	VMULPS       Y14, Y14, Y9
-	VMULPS       Y14, Y6, Y11
-	VFMADD213PS  constantsAVX2<>+672(SB), Y5, Y8
-	VFMADD231PS  Y6, Y6, Y9
-	VADDPS       Y11, Y11, Y12
-	VFMADD213PS  constantsAVX2<>+704(SB), Y5, Y8
-	VMULPS       constantsAVX2<>+352(SB), Y9, Y6
-	VFMADD213PS  constantsAVX2<>+736(SB), Y5, Y8
-	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y8
-	VFMADD213PS  constantsAVX2<>+352(SB), Y7, Y8
-	VMOVUPS      constantsAVX2<>+256(SB), Y5
-	VMOVUPS      constantsAVX2<>+800(SB), Y7
-	VMOVUPS      constantsAVX2<>+480(SB), Y13
-	VMULPS       Y9, Y8, Y9
-	VMULPS       Y8, Y12, Y8
-	VDIVPS       Y9, Y10, Y9
-	VMULPS       Y9, Y6, Y6
-	VMULPS       Y9, Y8, Y8
-	VMULPS       Y9, Y11, Y9
-	VMOVUPS      Y6, (DX)
-	VMOVUPS      Y8, 128(DX)
-	VMOVUPS      64(DX), Y6
-	VMOVUPS      64(SI), Y8
-	VMOVUPS      constantsAVX2<>+128(SB), Y10
-	VMOVUPS      constantsAVX2<>+640(SB), Y11
-	VFMADD231PS  Y4, Y8, Y6
-	VMINPS       Y6, Y0, Y6
-	VMAXPS       Y6, Y1, Y6
-	VFNMADD231PS Y2, Y6, Y5
-	VSUBPS       constantsAVX2<>+256(SB), Y5, Y8
-	VPSLLD       $0x17, Y5, Y5
-	VMOVUPS      constantsAVX2<>+352(SB), Y12
-	VFMADD231PS  Y3, Y8, Y6
-	VFMADD231PS  constantsAVX2<>+768(SB), Y6, Y7
-	VMOVUPS      constantsAVX2<>+160(SB), Y8
-	VFMADD213PS  constantsAVX2<>+832(SB), Y6, Y7
-	VFMADD213PS  constantsAVX2<>+864(SB), Y6, Y7
-	VMOVUPS      constantsAVX2<>+192(SB), Y14
-	VFMADD213PS  constantsAVX2<>+896(SB), Y6, Y7
-	VFMADD213PS  constantsAVX2<>+928(SB), Y6, Y7
-	VMOVUPS      constantsAVX2<>+224(SB), Y15
-	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y7
-	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y7
+	// Input, cell and forget gates. c. h of the units before. Output gate.
+	VMOVUPS      (BX), Y3
+	VMOVUPS      (DX), Y4
+	VMOVUPS      (SI), Y5
+	VMOVUPS      constantsAVX2<>+128(SB), Y6
+	VMOVUPS      64(DX), Y13
+	VMOVUPS      64(SI), Y14
+	VMOVUPS      128(DX), Y8
+	VMOVUPS      constantsAVX2<>+160(SB), Y9
+	VMOVUPS      constantsAVX2<>+192(SB), Y10
+	VMOVUPS      constantsAVX2<>+256(SB), Y15
+	VMOVUPS      constantsAVX2<>+640(SB), Y7
+	VMOVUPS      constantsAVX2<>+224(SB), Y11
+	VMOVUPS      constantsAVX2<>+416(SB), Y12
+	VFMADD231PS  Y3, Y5, Y4
 	VMOVUPS      constantsAVX2<>+320(SB), Y5
-	VDIVPS       Y7, Y13, Y6
-	VFMADD231PS  Y4, Y6, Y9
-	VMOVUPS      Y9, (CX)
-	VMOVUPS      Y6, 64(DX)
-	VMOVUPS      192(DX), Y4
-	VMOVUPS      128(SI), Y6
-	VMINPS       Y9, Y8, Y7
-	VMOVUPS      constantsAVX2<>+416(SB), Y8
-	VMAXPS       Y7, Y14, Y7
-	VFMADD231PS  Y9, Y6, Y4
-	VFMADD231PS  Y7, Y7, Y15
+	VFMADD231PS  Y3, Y14, Y13
+	VMINPS       Y8, Y9, Y3
+	VMOVUPS      constantsAVX2<>+800(SB), Y8
+	VMAXPS       Y3, Y10, Y3
 	VMINPS       Y4, Y0, Y4
-	VFMADD231PS  constantsAVX2<>+384(SB), Y15, Y8
-	VFMADD231PS  constantsAVX2<>+288(SB), Y15, Y5
+	VMINPS       Y13, Y0, Y9
+	VFMADD231PS  Y3, Y3, Y11
 	VMAXPS       Y4, Y1, Y4
-	VFNMADD231PS Y2, Y4, Y10
-	VFMADD213PS  constantsAVX2<>+448(SB), Y15, Y8
-	VFMADD213PS  constantsAVX2<>+352(SB), Y15, Y5
-	VSUBPS       constantsAVX2<>+128(SB), Y10, Y6
-	VFMADD213PS  constantsAVX2<>+480(SB), Y15, Y8
+	VMOVUPS      constantsAVX2<>+480(SB), Y10
+	VMAXPS       Y9, Y1, Y13
+	VFNMADD231PS Y2, Y4, Y6
+	VFNMADD231PS Y2, Y13, Y15
+	VFMADD231PS  constantsAVX2<>+384(SB), Y11, Y12
+	VFMADD231PS  constantsAVX2<>+288(SB), Y11, Y5
+	VSUBPS       constantsAVX2<>+128(SB), Y6, Y9
+	VPSLLD       $0x17, Y6, Y6
+	VSUBPS       constantsAVX2<>+256(SB), Y15, Y14
+	VFMADD213PS  constantsAVX2<>+448(SB), Y11, Y12
+	VFMADD213PS  constantsAVX2<>+352(SB), Y11, Y5
+	VPSLLD       $0x17, Y15, Y15
+	VFMADD231PS  constantsAVX2<>+96(SB), Y9, Y4
+	VFMADD231PS  constantsAVX2<>+96(SB), Y14, Y13
+	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y12
+	VMULPS       Y5, Y3, Y3
+	VFMADD231PS  constantsAVX2<>+608(SB), Y4, Y7
+	VFMADD231PS  constantsAVX2<>+768(SB), Y13, Y8
+	VMULPS       Y12, Y12, Y5
+	VMULPS       Y12, Y3, Y9
+	VFMADD213PS  constantsAVX2<>+672(SB), Y4, Y7
+	VFMADD213PS  constantsAVX2<>+832(SB), Y13, Y8
+	VFMADD231PS  Y3, Y3, Y5
+	VADDPS       Y9, Y9, Y11
+	VFMADD213PS  constantsAVX2<>+704(SB), Y4, Y7
+	VFMADD213PS  constantsAVX2<>+864(SB), Y13, Y8
+	VMULPS       constantsAVX2<>+352(SB), Y5, Y3
+	VFMADD213PS  constantsAVX2<>+736(SB), Y4, Y7
+	VMOVUPS      constantsAVX2<>+480(SB), Y12
+	VFMADD213PS  constantsAVX2<>+896(SB), Y13, Y8
+	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y7
+	VFMADD213PS  constantsAVX2<>+928(SB), Y13, Y8
+	VFMADD213PS  constantsAVX2<>+352(SB), Y6, Y7
+	VMOVUPS      constantsAVX2<>+128(SB), Y4
+	VMOVUPS      constantsAVX2<>+160(SB), Y6
+	VMOVUPS      constantsAVX2<>+192(SB), Y14
+	VFMADD213PS  constantsAVX2<>+480(SB), Y13, Y8
+	VMOVUPS      constantsAVX2<>+640(SB), Y13
 	VMULPS       Y5, Y7, Y5
-	VPSLLD       $0x17, Y10, Y7
-	VFMADD231PS  Y3, Y6, Y4
-	VMULPS       Y8, Y8, Y6
-	VMULPS       Y8, Y5, Y8
-	VFMADD231PS  constantsAVX2<>+608(SB), Y4, Y11
-	VFMADD231PS  Y5, Y5, Y6
-	VFMADD213PS  constantsAVX2<>+672(SB), Y4, Y11
-	VFMADD213PS  constantsAVX2<>+704(SB), Y4, Y11
-	VFMADD213PS  constantsAVX2<>+736(SB), Y4, Y11
-	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y11
-	VFMADD213PS  constantsAVX2<>+352(SB), Y7, Y11
-	VMULPS       Y6, Y11, Y4
-	VDIVPS       Y11, Y12, Y5
-	VDIVPS       Y4, Y8, Y4
-	VMOVUPS      Y5, 192(DX)
-	VMOVUPS      Y4, (AX)
+	VMULPS       Y7, Y11, Y7
+	VMOVUPS      constantsAVX2<>+224(SB), Y11
+	VFMADD213PS  constantsAVX2<>+480(SB), Y15, Y8
+	VMOVUPS      constantsAVX2<>+416(SB), Y15
+	VDIVPS       Y5, Y10, Y5
+	VMOVUPS      constantsAVX2<>+320(SB), Y10
+	VDIVPS       Y8, Y12, Y8
+	VMOVUPS      constantsAVX2<>+352(SB), Y12
+	VMULPS       Y5, Y3, Y3
+	VMULPS       Y5, Y7, Y7
+	VMULPS       Y5, Y9, Y5
+	VMOVUPS      Y3, (DX)
+	VMOVUPS      Y7, 128(DX)
+	VMOVUPS      (BX), Y3
+	VFMADD231PS  Y3, Y8, Y5
+	VMOVUPS      Y5, (CX)
+	VMOVUPS      Y8, 64(DX)
+	VMOVUPS      192(DX), Y3
+	VMOVUPS      128(SI), Y7
+	VMINPS       Y5, Y6, Y6
+	VMAXPS       Y6, Y14, Y6
+	VFMADD231PS  Y5, Y7, Y3
+	VFMADD231PS  Y6, Y6, Y11
+	VMINPS       Y3, Y0, Y3
+	VFMADD231PS  constantsAVX2<>+384(SB), Y11, Y15
+	VFMADD231PS  constantsAVX2<>+288(SB), Y11, Y10
+	VMAXPS       Y3, Y1, Y3
+	VFNMADD231PS Y2, Y3, Y4
+	VFMADD213PS  constantsAVX2<>+448(SB), Y11, Y15
+	VFMADD213PS  constantsAVX2<>+352(SB), Y11, Y10
+	VSUBPS       constantsAVX2<>+128(SB), Y4, Y5
+	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y15
+	VMULPS       Y10, Y6, Y6
+	VPSLLD       $0x17, Y4, Y4
+	VFMADD231PS  constantsAVX2<>+96(SB), Y5, Y3
+	VMULPS       Y15, Y15, Y5
+	VMULPS       Y15, Y6, Y7
+	VFMADD231PS  constantsAVX2<>+608(SB), Y3, Y13
+	VFMADD231PS  Y6, Y6, Y5
+	VFMADD213PS  constantsAVX2<>+672(SB), Y3, Y13
+	VFMADD213PS  constantsAVX2<>+704(SB), Y3, Y13
+	VFMADD213PS  constantsAVX2<>+736(SB), Y3, Y13
+	VFMADD213PS  constantsAVX2<>+480(SB), Y3, Y13
+	VFMADD213PS  constantsAVX2<>+352(SB), Y4, Y13
+	VMULPS       Y5, Y13, Y3
+	VDIVPS       Y13, Y12, Y4
+	VDIVPS       Y3, Y7, Y3
+	VMOVUPS      Y4, 192(DX)
+	VMOVUPS      Y3, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, CX
 	ADDQ         $+32, DX
@@ -3431,239 +3461,239 @@ done7:
 	MOVQ    DI, R8
 	NEGQ    DI
 	LEAQ    constantsAVX2<>+544(SB), R9
-	VMOVUPS (R9)(DI*4), Y4
+	VMOVUPS (R9)(DI*4), Y3
 
-	// Input and cell gates.
-	VMASKMOVPS   (BX), Y4, Y5
-	VMASKMOVPS   (DX), Y4, Y6
-	VMASKMOVPS   (SI), Y4, Y7
-	VMOVUPS      constantsAVX2<>+128(SB), Y8
-	VMASKMOVPS   128(DX), Y4, Y10
-	VMOVUPS      constantsAVX2<>+160(SB), Y11
-	VMOVUPS      constantsAVX2<>+192(SB), Y12
-	VMOVUPS      constantsAVX2<>+640(SB), Y9
-	VMOVUPS      constantsAVX2<>+224(SB), Y13
-	VMOVUPS      constantsAVX2<>+416(SB), Y15
-	VMOVUPS      constantsAVX2<>+320(SB), Y14
-	LEAQ         (DX), BX
+	// Input, cell and forget gates. c.
+	VMASKMOVPS   (BX), Y3, Y4
+	VMASKMOVPS   (DX), Y3, Y5
+	VMASKMOVPS   (SI), Y3, Y6
+	VMOVUPS      constantsAVX2<>+128(SB), Y7
+	VMASKMOVPS   128(DX), Y3, Y9
+	VMOVUPS      constantsAVX2<>+160(SB), Y10
+	VMASKMOVPS   64(DX), Y3, Y14
+	VMASKMOVPS   64(SI), Y3, Y15
+	VMOVUPS      constantsAVX2<>+192(SB), Y11
+	VMOVUPS      constantsAVX2<>+640(SB), Y8
+	VMOVUPS      constantsAVX2<>+224(SB), Y12
+	VMOVUPS      constantsAVX2<>+416(SB), Y13
+	LEAQ         (DX), DI
 	TESTQ        $+4, R8
-	VFMADD231PS  Y5, Y7, Y6
-	VMOVUPS      constantsAVX2<>+480(SB), Y7
-	VMINPS       Y10, Y11, Y10
-	VMAXPS       Y10, Y12, Y10
-	VMINPS       Y6, Y0, Y6
-	VFMADD231PS  Y10, Y10, Y13
-	VMAXPS       Y6, Y1, Y6
-	VFNMADD231PS Y2, Y6, Y8
-	VFMADD231PS  constantsAVX2<>+384(SB), Y13, Y15
-	VFMADD231PS  constantsAVX2<>+288(SB), Y13, Y14
-	VSUBPS       constantsAVX2<>+128(SB), Y8, Y11
-	VPSLLD       $0x17, Y8, Y8
-	VFMADD213PS  constantsAVX2<>+448(SB), Y13, Y15
-	VFMADD213PS  constantsAVX2<>+352(SB), Y13, Y14
-	VFMADD231PS  Y3, Y11, Y6
-	VFMADD213PS  constantsAVX2<>+480(SB), Y13, Y15
-	VMULPS       Y14, Y10, Y10
-	VFMADD231PS  constantsAVX2<>+608(SB), Y6, Y9
-	VMULPS       Y15, Y15, Y11
-	VMULPS       Y15, Y10, Y12
-	VFMADD213PS  constantsAVX2<>+672(SB), Y6, Y9
-	VFMADD231PS  Y10, Y10, Y11
-	VFMADD213PS  constantsAVX2<>+704(SB), Y6, Y9
-	VMULPS       constantsAVX2<>+352(SB), Y11, Y10
-	VFMADD213PS  constantsAVX2<>+736(SB), Y6, Y9
-	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y9
-	VFMADD213PS  constantsAVX2<>+352(SB), Y8, Y9
-	VMULPS       Y11, Y9, Y6
-	VDIVPS       Y6, Y7, Y6
-	VMULPS       Y6, Y10, Y8
-	VMULPS       Y6, Y12, Y7
-	VMOVAPS      Y8, Y8
+	VFMADD231PS  Y4, Y6, Y5
+	VMOVUPS      constantsAVX2<>+256(SB), Y6
+	VMINPS       Y9, Y10, Y9
+	VFMADD231PS  Y4, Y15, Y14
+	VMOVUPS      constantsAVX2<>+320(SB), Y4
+	VMOVUPS      constantsAVX2<>+800(SB), Y10
+	VMOVUPS      constantsAVX2<>+480(SB), Y15
+	VMAXPS       Y9, Y11, Y9
+	VMINPS       Y5, Y0, Y5
+	VFMADD231PS  Y9, Y9, Y12
+	VMINPS       Y14, Y0, Y11
+	VMAXPS       Y5, Y1, Y5
+	VMAXPS       Y11, Y1, Y14
+	VFNMADD231PS Y2, Y5, Y7
+	VFMADD231PS  constantsAVX2<>+384(SB), Y12, Y13
+	VFNMADD231PS Y2, Y14, Y6
+	VFMADD231PS  constantsAVX2<>+288(SB), Y12, Y4
+	VSUBPS       constantsAVX2<>+128(SB), Y7, Y11
+	VPSLLD       $0x17, Y7, Y7
+	VFMADD213PS  constantsAVX2<>+448(SB), Y12, Y13
+	VFMADD213PS  constantsAVX2<>+352(SB), Y12, Y4
+	VFMADD231PS  constantsAVX2<>+96(SB), Y11, Y5
+	VSUBPS       constantsAVX2<>+256(SB), Y6, Y11
+	VPSLLD       $0x17, Y6, Y6
+	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y13
+	VFMADD231PS  constantsAVX2<>+96(SB), Y11, Y14
+	VMULPS       Y4, Y9, Y4
+	VFMADD231PS  constantsAVX2<>+608(SB), Y5, Y8
+	VMULPS       Y13, Y13, Y9
+	VFMADD231PS  constantsAVX2<>+768(SB), Y14, Y10
+	VMULPS       Y13, Y4, Y11
+	VFMADD213PS  constantsAVX2<>+672(SB), Y5, Y8
+	VFMADD231PS  Y4, Y4, Y9
+	VFMADD213PS  constantsAVX2<>+832(SB), Y14, Y10
+	VFMADD213PS  constantsAVX2<>+704(SB), Y5, Y8
+	VMULPS       constantsAVX2<>+352(SB), Y9, Y4
+	VFMADD213PS  constantsAVX2<>+864(SB), Y14, Y10
+	VFMADD213PS  constantsAVX2<>+736(SB), Y5, Y8
+	VFMADD213PS  constantsAVX2<>+896(SB), Y14, Y10
+	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y8
+	VFMADD213PS  constantsAVX2<>+928(SB), Y14, Y10
+	VFMADD213PS  constantsAVX2<>+352(SB), Y7, Y8
+	VFMADD213PS  constantsAVX2<>+480(SB), Y14, Y10
+	VMULPS       Y9, Y8, Y5
+	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y10
+	VDIVPS       Y5, Y15, Y5
+	VMULPS       Y5, Y4, Y4
+	VMOVAPS      Y4, Y4
 	JEQ          stored9
-	VMOVUPS      X8, (BX)
-	ADDQ         $+16, BX
-	VEXTRACTF128 $0x01, Y8, X8
+	VMOVUPS      X4, (DI)
+	ADDQ         $+16, DI
+	VEXTRACTF128 $0x01, Y4, X4
 
 stored9:
 	TESTQ    $+2, R8
 	JEQ      stored10
-	VMOVLPS  X8, (BX)
-	ADDQ     $+8, BX
-	VMOVHLPS X8, X8, X8
+	VMOVLPS  X4, (DI)
+	ADDQ     $+8, DI
+	VMOVHLPS X4, X4, X4
 
 stored10:
 	TESTQ  $+1, R8
 	JEQ    stored11
-	VMOVSS X8, (BX)
+	VMOVSS X4, (DI)
 
 stored11:
-	VADDPS       Y12, Y12, Y8
-	LEAQ         128(DX), BX
+	VADDPS       Y11, Y11, Y4
+	LEAQ         128(DX), DI
 	TESTQ        $+4, R8
-	VMULPS       Y9, Y8, Y8
-	VMULPS       Y6, Y8, Y6
-	VMOVAPS      Y6, Y6
+	VMULPS       Y8, Y4, Y4
+	VMULPS       Y5, Y4, Y4
+	VMOVAPS      Y4, Y4
 	JEQ          stored12
-	VMOVUPS      X6, (BX)
-	ADDQ         $+16, BX
-	VEXTRACTF128 $0x01, Y6, X6
+	VMOVUPS      X4, (DI)
+	ADDQ         $+16, DI
+	VEXTRACTF128 $0x01, Y4, X4
 
 stored12:
 	TESTQ    $+2, R8
 	JEQ      stored13
-	VMOVLPS  X6, (BX)
-	ADDQ     $+8, BX
-	VMOVHLPS X6, X6, X6
+	VMOVLPS  X4, (DI)
+	ADDQ     $+8, DI
+	VMOVHLPS X4, X4, X4
 
 stored13:
 	TESTQ  $+1, R8
 	JEQ    stored14
-	VMOVSS X6, (BX)
+	VMOVSS X4, (DI)
 
 stored14:
-	// Forget gate and c.
-	VMASKMOVPS   64(DX), Y4, Y6
-	VMASKMOVPS   64(SI), Y4, Y8
-	VMOVUPS      constantsAVX2<>+256(SB), Y9
-	VMOVUPS      constantsAVX2<>+800(SB), Y10
-	VMOVUPS      constantsAVX2<>+480(SB), Y11
+	VMOVUPS      constantsAVX2<>+480(SB), Y4
+	VMASKMOVPS   (BX), Y3, Y6
+	VMULPS       Y5, Y11, Y5
 	LEAQ         (CX), CX
 	TESTQ        $+4, R8
-	VFMADD231PS  Y5, Y8, Y6
-	VMINPS       Y6, Y0, Y6
-	VMAXPS       Y6, Y1, Y6
-	VFNMADD231PS Y2, Y6, Y9
-	VSUBPS       constantsAVX2<>+256(SB), Y9, Y8
-	VPSLLD       $0x17, Y9, Y9
-	VFMADD231PS  Y3, Y8, Y6
-	VFMADD231PS  constantsAVX2<>+768(SB), Y6, Y10
-	VFMADD213PS  constantsAVX2<>+832(SB), Y6, Y10
-	VFMADD213PS  constantsAVX2<>+864(SB), Y6, Y10
-	VFMADD213PS  constantsAVX2<>+896(SB), Y6, Y10
-	VFMADD213PS  constantsAVX2<>+928(SB), Y6, Y10
-	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y10
-	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y10
-	VDIVPS       Y10, Y11, Y6
-	VFMADD231PS  Y5, Y6, Y7
-	VMOVAPS      Y7, Y5
+	VDIVPS       Y10, Y4, Y4
+	VFMADD231PS  Y6, Y4, Y5
+	VMOVAPS      Y5, Y6
 	JEQ          stored15
-	VMOVUPS      X5, (CX)
+	VMOVUPS      X6, (CX)
 	ADDQ         $+16, CX
-	VEXTRACTF128 $0x01, Y5, X5
+	VEXTRACTF128 $0x01, Y6, X6
 
 stored15:
 	TESTQ    $+2, R8
 	JEQ      stored16
-	VMOVLPS  X5, (CX)
+	VMOVLPS  X6, (CX)
 	ADDQ     $+8, CX
-	VMOVHLPS X5, X5, X5
+	VMOVHLPS X6, X6, X6
 
 stored16:
 	TESTQ  $+1, R8
 	JEQ    stored17
-	VMOVSS X5, (CX)
+	VMOVSS X6, (CX)
 
 stored17:
-	VMOVAPS      Y6, Y5
+	VMOVAPS      Y4, Y4
 	LEAQ         64(DX), CX
 	TESTQ        $+4, R8
 	JEQ          stored18
-	VMOVUPS      X5, (CX)
-	ADDQ         $+16, CX
-	VEXTRACTF128 $0x01, Y5, X5
-
-stored18:
-	TESTQ    $+2, R8
-	JEQ      stored19
-	VMOVLPS  X5, (CX)
-	ADDQ     $+8, CX
-	VMOVHLPS X5, X5, X5
-
-stored19:
-	TESTQ  $+1, R8
-	JEQ    stored20
-	VMOVSS X5, (CX)
-
-stored20:
-	// h of the units before. Output gate.
-	VMASKMOVPS   192(DX), Y4, Y5
-	VMASKMOVPS   128(SI), Y4, Y4
-	VMOVUPS      constantsAVX2<>+128(SB), Y6
-	VMOVUPS      constantsAVX2<>+640(SB), Y8
-	VMOVUPS      constantsAVX2<>+352(SB), Y9
-	LEAQ         192(DX), CX
-	TESTQ        $+4, R8
-	VFMADD231PS  Y7, Y4, Y5
-	VMINPS       Y5, Y0, Y4
-	VMAXPS       Y4, Y1, Y4
-	VFNMADD231PS Y2, Y4, Y6
-	VSUBPS       constantsAVX2<>+128(SB), Y6, Y5
-	VPSLLD       $0x17, Y6, Y6
-	VFMADD231PS  Y3, Y5, Y4
-	VFMADD231PS  constantsAVX2<>+608(SB), Y4, Y8
-	VFMADD213PS  constantsAVX2<>+672(SB), Y4, Y8
-	VFMADD213PS  constantsAVX2<>+704(SB), Y4, Y8
-	VFMADD213PS  constantsAVX2<>+736(SB), Y4, Y8
-	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y8
-	VFMADD213PS  constantsAVX2<>+352(SB), Y6, Y8
-	VDIVPS       Y8, Y9, Y4
-	VMOVAPS      Y4, Y4
-	JEQ          stored21
 	VMOVUPS      X4, (CX)
 	ADDQ         $+16, CX
 	VEXTRACTF128 $0x01, Y4, X4
 
-stored21:
+stored18:
 	TESTQ    $+2, R8
-	JEQ      stored22
+	JEQ      stored19
 	VMOVLPS  X4, (CX)
 	ADDQ     $+8, CX
 	VMOVHLPS X4, X4, X4
 
+stored19:
+	TESTQ  $+1, R8
+	JEQ    stored20
+	VMOVSS X4, (CX)
+
+stored20:
+	// h of the units before. Output gate.
+	VMASKMOVPS   192(DX), Y3, Y4
+	VMASKMOVPS   128(SI), Y3, Y3
+	VMOVUPS      constantsAVX2<>+128(SB), Y6
+	VMOVUPS      constantsAVX2<>+640(SB), Y7
+	VMOVUPS      constantsAVX2<>+352(SB), Y8
+	LEAQ         192(DX), CX
+	TESTQ        $+4, R8
+	VFMADD231PS  Y5, Y3, Y4
+	VMINPS       Y4, Y0, Y3
+	VMAXPS       Y3, Y1, Y3
+	VFNMADD231PS Y2, Y3, Y6
+	VSUBPS       constantsAVX2<>+128(SB), Y6, Y4
+	VPSLLD       $0x17, Y6, Y6
+	VFMADD231PS  constantsAVX2<>+96(SB), Y4, Y3
+	VFMADD231PS  constantsAVX2<>+608(SB), Y3, Y7
+	VFMADD213PS  constantsAVX2<>+672(SB), Y3, Y7
+	VFMADD213PS  constantsAVX2<>+704(SB), Y3, Y7
+	VFMADD213PS  constantsAVX2<>+736(SB), Y3, Y7
+	VFMADD213PS  constantsAVX2<>+480(SB), Y3, Y7
+	VFMADD213PS  constantsAVX2<>+352(SB), Y6, Y7
+	VDIVPS       Y7, Y8, Y3
+	VMOVAPS      Y3, Y3
+	JEQ          stored21
+	VMOVUPS      X3, (CX)
+	ADDQ         $+16, CX
+	VEXTRACTF128 $0x01, Y3, X3
+
+stored21:
+	TESTQ    $+2, R8
+	JEQ      stored22
+	VMOVLPS  X3, (CX)
+	ADDQ     $+8, CX
+	VMOVHLPS X3, X3, X3
+
 stored22:
 	TESTQ  $+1, R8
 	JEQ    stored23
-	VMOVSS X4, (CX)
+	VMOVSS X3, (CX)
 
 stored23:
-	VMOVUPS      constantsAVX2<>+160(SB), Y4
-	VMOVUPS      constantsAVX2<>+192(SB), Y5
+	VMOVUPS      constantsAVX2<>+160(SB), Y3
+	VMOVUPS      constantsAVX2<>+192(SB), Y4
 	VMOVUPS      constantsAVX2<>+224(SB), Y6
-	VMOVUPS      constantsAVX2<>+416(SB), Y10
-	VMOVUPS      constantsAVX2<>+320(SB), Y9
+	VMOVUPS      constantsAVX2<>+416(SB), Y9
+	VMOVUPS      constantsAVX2<>+320(SB), Y8
 	LEAQ         (AX), AX
 	TESTQ        $+4, R8
-	VMINPS       Y7, Y4, Y4
-	VMAXPS       Y4, Y5, Y4
-	VFMADD231PS  Y4, Y4, Y6
-	VFMADD231PS  constantsAVX2<>+384(SB), Y6, Y10
-	VFMADD231PS  constantsAVX2<>+288(SB), Y6, Y9
-	VFMADD213PS  constantsAVX2<>+448(SB), Y6, Y10
-	VFMADD213PS  constantsAVX2<>+352(SB), Y6, Y9
-	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y10
-	VMULPS       Y9, Y4, Y4
-	VMULPS       Y10, Y10, Y5
-	VMULPS       Y10, Y4, Y6
-	VFMADD231PS  Y4, Y4, Y5
-	VMULPS       Y5, Y8, Y4
-	VDIVPS       Y4, Y6, Y4
-	VMOVAPS      Y4, Y4
+	VMINPS       Y5, Y3, Y3
+	VMAXPS       Y3, Y4, Y3
+	VFMADD231PS  Y3, Y3, Y6
+	VFMADD231PS  constantsAVX2<>+384(SB), Y6, Y9
+	VFMADD231PS  constantsAVX2<>+288(SB), Y6, Y8
+	VFMADD213PS  constantsAVX2<>+448(SB), Y6, Y9
+	VFMADD213PS  constantsAVX2<>+352(SB), Y6, Y8
+	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y9
+	VMULPS       Y8, Y3, Y3
+	VMULPS       Y9, Y9, Y4
+	VMULPS       Y9, Y3, Y5
+	VFMADD231PS  Y3, Y3, Y4
+	VMULPS       Y4, Y7, Y3
+	VDIVPS       Y3, Y5, Y3
+	VMOVAPS      Y3, Y3
 	JEQ          stored24
-	VMOVUPS      X4, (AX)
+	VMOVUPS      X3, (AX)
 	ADDQ         $+16, AX
-	VEXTRACTF128 $0x01, Y4, X4
+	VEXTRACTF128 $0x01, Y3, X3
 
 stored24:
 	TESTQ    $+2, R8
 	JEQ      stored25
-	VMOVLPS  X4, (AX)
+	VMOVLPS  X3, (AX)
 	ADDQ     $+8, AX
-	VMOVHLPS X4, X4, X4
+	VMOVHLPS X3, X3, X3
 
 stored25:
 	TESTQ  $+1, R8
 	JEQ    stored26
-	VMOVSS X4, (AX)
+	VMOVSS X3, (AX)
 
 stored26:
 done8:
@@ -4432,7 +4462,6 @@ start:
 	VMOVUPS constantsAVX2<>+0(SB), Y0
 	VMOVUPS constantsAVX2<>+32(SB), Y1
 	VMOVUPS constantsAVX2<>+64(SB), Y2
-	VMOVUPS constantsAVX2<>+96(SB), Y3
 
 row1:
 	// A row.
@@ -4452,185 +4481,223 @@ row1:
 	JLT  done3
 
 	// Reset gate and update gate.
-	VMOVUPS      (CX), Y4
-	VMOVUPS      (DX), Y5
-	VMOVUPS      64(CX), Y9
-	VMOVUPS      64(DX), Y10
-	VMOVUPS      constantsAVX2<>+256(SB), Y6
-	VMOVUPS      constantsAVX2<>+256(SB), Y11
-	VMOVUPS      constantsAVX2<>+640(SB), Y7
-	VMOVUPS      constantsAVX2<>+640(SB), Y12
-	VMOVUPS      constantsAVX2<>+480(SB), Y8
-	VMOVUPS      constantsAVX2<>+480(SB), Y13
-	VMOVUPS      128(DX), Y14
-	VMOVUPS      128(CX), Y15
-	VADDPS       Y5, Y4, Y4
-	VADDPS       Y10, Y9, Y5
+	VMOVUPS      (CX), Y3
+	VMOVUPS      (DX), Y4
+	VMOVUPS      64(CX), Y7
+	VMOVUPS      64(DX), Y8
+	VMOVUPS      constantsAVX2<>+256(SB), Y5
+	VMOVUPS      constantsAVX2<>+256(SB), Y9
+	VMOVUPS      constantsAVX2<>+640(SB), Y6
+	VMOVUPS      constantsAVX2<>+640(SB), Y10
+	VADDPS       Y4, Y3, Y3
+	VADDPS       Y8, Y7, Y4
+	VMINPS       Y3, Y0, Y3
 	VMINPS       Y4, Y0, Y4
-	VMINPS       Y5, Y0, Y5
-	VMAXPS       Y4, Y1, Y4
-	VMAXPS       Y5, Y1, Y9
-	VFNMADD231PS Y2, Y4, Y6
-	VFNMADD231PS Y2, Y9, Y11
-	VSUBPS       constantsAVX2<>+256(SB), Y6, Y5
-	VSUBPS       constantsAVX2<>+256(SB), Y11, Y10
+	VMAXPS       Y3, Y1, Y3
+	VMAXPS       Y4, Y1, Y7
+	VFNMADD231PS Y2, Y3, Y5
+	VFNMADD231PS Y2, Y7, Y9
+	VSUBPS       constantsAVX2<>+256(SB), Y5, Y4
+	VSUBPS       constantsAVX2<>+256(SB), Y9, Y8
+	VPSLLD       $0x17, Y5, Y5
+	VPSLLD       $0x17, Y9, Y9
+	VFMADD231PS  constantsAVX2<>+96(SB), Y4, Y3
+	VFMADD231PS  constantsAVX2<>+96(SB), Y8, Y7
+	VFMADD231PS  constantsAVX2<>+608(SB), Y3, Y6
+	VFMADD231PS  constantsAVX2<>+608(SB), Y7, Y10
+	VFMADD213PS  constantsAVX2<>+672(SB), Y3, Y6
+	VFMADD213PS  constantsAVX2<>+672(SB), Y7, Y10
+	VFMADD213PS  constantsAVX2<>+704(SB), Y3, Y6
+	VFMADD213PS  constantsAVX2<>+704(SB), Y7, Y10
+	VFMADD213PS  constantsAVX2<>+736(SB), Y3, Y6
+	VFMADD213PS  constantsAVX2<>+736(SB), Y7, Y10
+	VFMADD213PS  constantsAVX2<>+480(SB), Y3, Y6
+	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y10
+	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y6
+	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y10
+
+	// New gate. Reset gate and update gate.
+	VMOVUPS      32(CX), Y8
+	VMOVUPS      32(DX), Y13
+	VMOVUPS      96(CX), Y7
+	VMOVUPS      96(DX), Y12
+	VMOVUPS      constantsAVX2<>+256(SB), Y9
+	VMOVUPS      constantsAVX2<>+640(SB), Y11
+	VMOVUPS      constantsAVX2<>+480(SB), Y3
+	VMOVUPS      constantsAVX2<>+480(SB), Y4
+	VMOVUPS      128(DX), Y5
+	VADDPS       Y13, Y8, Y8
+	VADDPS       Y12, Y7, Y12
+	VMOVUPS      128(CX), Y7
+	VDIVPS       Y6, Y3, Y3
+	VMOVUPS      constantsAVX2<>+256(SB), Y6
+	VDIVPS       Y10, Y4, Y4
+	VMINPS       Y8, Y0, Y8
+	VMINPS       Y12, Y0, Y10
+	VMAXPS       Y8, Y1, Y8
+	VMAXPS       Y10, Y1, Y12
+	VFNMADD231PS Y2, Y8, Y9
+	VFNMADD231PS Y2, Y12, Y6
+	VSUBPS       constantsAVX2<>+256(SB), Y9, Y10
+	VSUBPS       constantsAVX2<>+256(SB), Y6, Y13
+	VPSLLD       $0x17, Y9, Y9
 	VPSLLD       $0x17, Y6, Y6
-	VPSLLD       $0x17, Y11, Y11
-	VFMADD231PS  Y3, Y5, Y4
-	VFMADD231PS  Y3, Y10, Y9
-	VFMADD231PS  constantsAVX2<>+608(SB), Y4, Y7
-	VFMADD231PS  constantsAVX2<>+608(SB), Y9, Y12
-	VFMADD213PS  constantsAVX2<>+672(SB), Y4, Y7
-	VFMADD213PS  constantsAVX2<>+672(SB), Y9, Y12
-	VFMADD213PS  constantsAVX2<>+704(SB), Y4, Y7
-	VFMADD213PS  constantsAVX2<>+704(SB), Y9, Y12
-	VFMADD213PS  constantsAVX2<>+736(SB), Y4, Y7
-	VFMADD213PS  constantsAVX2<>+736(SB), Y9, Y12
-	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y7
-	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y12
-	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y7
-	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y12
-	VDIVPS       Y7, Y8, Y4
-	VDIVPS       Y12, Y13, Y5
-	VFMADD231PS  Y14, Y4, Y15
+	VFMADD231PS  Y5, Y3, Y7
+	VMOVUPS      constantsAVX2<>+640(SB), Y3
+	VFMADD231PS  constantsAVX2<>+96(SB), Y10, Y8
+	VFMADD231PS  constantsAVX2<>+96(SB), Y13, Y12
+	VFMADD231PS  constantsAVX2<>+608(SB), Y8, Y11
+	VFMADD231PS  constantsAVX2<>+608(SB), Y12, Y3
+	VFMADD213PS  constantsAVX2<>+672(SB), Y8, Y11
+	VFMADD213PS  constantsAVX2<>+672(SB), Y12, Y3
+	VFMADD213PS  constantsAVX2<>+704(SB), Y8, Y11
+	VFMADD213PS  constantsAVX2<>+704(SB), Y12, Y3
+	VFMADD213PS  constantsAVX2<>+736(SB), Y8, Y11
+	VFMADD213PS  constantsAVX2<>+736(SB), Y12, Y3
+	VFMADD213PS  constantsAVX2<>+480(SB), Y8, Y11
+	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y3
+	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y3
 	ADDQ         $-16, SI
 	CMPQ         SI, $+16
 	JLT          done5
 
 loop4:
-	// New gate and h of the units before. Reset gate and update gate.
-	VMOVUPS      32(CX), Y10
-	VMOVUPS      32(DX), Y11
-	VMOVUPS      constantsAVX2<>+256(SB), Y12
-	VMOVUPS      constantsAVX2<>+160(SB), Y4
-	VMOVUPS      96(CX), Y14
+	// h of the units before. New gate. Reset gate and update gate.
+	VMOVUPS      constantsAVX2<>+160(SB), Y5
 	VMOVUPS      constantsAVX2<>+192(SB), Y6
-	VMOVUPS      constantsAVX2<>+224(SB), Y7
-	VMOVUPS      constantsAVX2<>+416(SB), Y9
+	VMOVUPS      constantsAVX2<>+224(SB), Y8
+	VMOVUPS      192(CX), Y12
+	VMOVUPS      192(DX), Y13
+	VMOVUPS      constantsAVX2<>+416(SB), Y10
+	VMOVUPS      constantsAVX2<>+320(SB), Y9
+	VMINPS       Y7, Y5, Y5
+	VMOVUPS      constantsAVX2<>+256(SB), Y7
+	VADDPS       Y13, Y12, Y12
 	VMOVUPS      constantsAVX2<>+640(SB), Y13
-	VMOVUPS      constantsAVX2<>+320(SB), Y8
-	VADDPS       Y11, Y10, Y10
-	VMINPS       Y15, Y4, Y4
-	VMOVUPS      96(DX), Y15
-	VMOVUPS      constantsAVX2<>+480(SB), Y11
-	VMAXPS       Y4, Y6, Y4
-	VMOVUPS      (BX), Y6
-	VMINPS       Y10, Y0, Y10
-	VFMADD231PS  Y4, Y4, Y7
-	VADDPS       Y15, Y14, Y14
-	VMAXPS       Y10, Y1, Y10
-	VMOVUPS      constantsAVX2<>+256(SB), Y15
-	VFNMADD231PS Y2, Y10, Y12
-	VMINPS       Y14, Y0, Y14
-	VFMADD231PS  constantsAVX2<>+384(SB), Y7, Y9
-	VFMADD231PS  constantsAVX2<>+288(SB), Y7, Y8
-	VMAXPS       Y14, Y1, Y14
-	VFNMADD231PS Y2, Y14, Y15
-	VFMADD213PS  constantsAVX2<>+448(SB), Y7, Y9
-	VFMADD213PS  constantsAVX2<>+352(SB), Y7, Y8
-	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y9
-	VSUBPS       constantsAVX2<>+256(SB), Y12, Y7
-	VMULPS       Y8, Y4, Y4
-	VSUBPS       constantsAVX2<>+256(SB), Y15, Y8
-	VPSLLD       $0x17, Y12, Y12
-	VPSLLD       $0x17, Y15, Y15
-	VFMADD231PS  Y3, Y7, Y10
-	VMOVUPS      constantsAVX2<>+640(SB), Y7
-	VFMADD231PS  Y3, Y8, Y14
-	VMULPS       Y9, Y9, Y8
-	VMULPS       Y9, Y4, Y9
-	VFMADD231PS  constantsAVX2<>+608(SB), Y10, Y13
-	VFMADD231PS  constantsAVX2<>+608(SB), Y14, Y7
-	VFMADD231PS  Y4, Y4, Y8
-	VADDPS       Y9, Y9, Y4
-	VMOVUPS      constantsAVX2<>+480(SB), Y9
-	VFMADD213PS  constantsAVX2<>+672(SB), Y10, Y13
-	VFMADD213PS  constantsAVX2<>+672(SB), Y14, Y7
-	VDIVPS       Y8, Y4, Y4
-	VMOVUPS      160(DX), Y8
-	VFMADD213PS  constantsAVX2<>+704(SB), Y10, Y13
-	VFMADD213PS  constantsAVX2<>+704(SB), Y14, Y7
-	VFMADD213PS  constantsAVX2<>+736(SB), Y10, Y13
-	VFMADD213PS  constantsAVX2<>+736(SB), Y14, Y7
-	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y13
-	VSUBPS       Y4, Y6, Y6
-	VMOVUPS      160(CX), Y10
-	VFMADD213PS  constantsAVX2<>+480(SB), Y14, Y7
-	VFMADD231PS  Y6, Y5, Y4
-	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y13
-	VFMADD213PS  constantsAVX2<>+480(SB), Y15, Y7
-	VMOVUPS      Y4, (AX)
-	VDIVPS       Y13, Y11, Y4
-	VDIVPS       Y7, Y9, Y5
-	VFMADD231PS  Y8, Y4, Y10
-
-	// New gate and h of the units before. Reset gate and update gate.
-	VMOVUPS      192(CX), Y11
-	VMOVUPS      192(DX), Y14
-	VMOVUPS      256(CX), Y8
-	VMOVUPS      256(DX), Y9
-	VMOVUPS      constantsAVX2<>+256(SB), Y12
-	VMOVUPS      constantsAVX2<>+160(SB), Y4
-	VMOVUPS      constantsAVX2<>+256(SB), Y15
-	VMOVUPS      constantsAVX2<>+192(SB), Y6
-	VMOVUPS      constantsAVX2<>+224(SB), Y7
-	VMOVUPS      constantsAVX2<>+640(SB), Y13
-	VADDPS       Y14, Y11, Y11
-	VADDPS       Y9, Y8, Y14
-	VMOVUPS      constantsAVX2<>+416(SB), Y9
-	VMOVUPS      constantsAVX2<>+320(SB), Y8
-	VMINPS       Y10, Y4, Y4
-	VMOVUPS      constantsAVX2<>+640(SB), Y10
-	VMINPS       Y11, Y0, Y11
-	VMINPS       Y14, Y0, Y14
-	VMAXPS       Y4, Y6, Y4
+	VMAXPS       Y5, Y6, Y5
 	VMOVUPS      constantsAVX2<>+480(SB), Y6
+	VFMADD231PS  Y5, Y5, Y8
+	VMINPS       Y12, Y0, Y12
+	VMAXPS       Y12, Y1, Y12
+	VDIVPS       Y11, Y6, Y6
+	VMOVUPS      256(CX), Y11
+	VFMADD231PS  constantsAVX2<>+384(SB), Y8, Y10
+	VFMADD231PS  constantsAVX2<>+288(SB), Y8, Y9
+	VFNMADD231PS Y2, Y12, Y7
+	VFMADD213PS  constantsAVX2<>+448(SB), Y8, Y10
+	VFMADD213PS  constantsAVX2<>+352(SB), Y8, Y9
+	VFMADD213PS  constantsAVX2<>+480(SB), Y8, Y10
+	VMOVUPS      256(DX), Y8
+	VMULPS       Y9, Y5, Y5
+	VMOVUPS      constantsAVX2<>+256(SB), Y9
+	VADDPS       Y8, Y11, Y11
+	VSUBPS       constantsAVX2<>+256(SB), Y7, Y8
+	VPSLLD       $0x17, Y7, Y7
+	VMINPS       Y11, Y0, Y11
+	VFMADD231PS  constantsAVX2<>+96(SB), Y8, Y12
+	VMOVUPS      constantsAVX2<>+480(SB), Y8
 	VMAXPS       Y11, Y1, Y11
-	VMAXPS       Y14, Y1, Y14
-	VFMADD231PS  Y4, Y4, Y7
-	VFNMADD231PS Y2, Y11, Y12
-	VFNMADD231PS Y2, Y14, Y15
-	VFMADD231PS  constantsAVX2<>+384(SB), Y7, Y9
-	VFMADD231PS  constantsAVX2<>+288(SB), Y7, Y8
-	VFMADD213PS  constantsAVX2<>+448(SB), Y7, Y9
-	VFMADD213PS  constantsAVX2<>+352(SB), Y7, Y8
-	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y9
-	VSUBPS       constantsAVX2<>+256(SB), Y12, Y7
-	VMULPS       Y8, Y4, Y4
-	VSUBPS       constantsAVX2<>+256(SB), Y15, Y8
-	VPSLLD       $0x17, Y12, Y12
-	VPSLLD       $0x17, Y15, Y15
-	VFMADD231PS  Y3, Y7, Y11
-	VMOVUPS      constantsAVX2<>+480(SB), Y7
-	VFMADD231PS  Y3, Y8, Y14
-	VMULPS       Y9, Y9, Y8
-	VMULPS       Y9, Y4, Y9
-	VFMADD231PS  constantsAVX2<>+608(SB), Y11, Y13
-	VFMADD231PS  constantsAVX2<>+608(SB), Y14, Y10
-	VFMADD231PS  Y4, Y4, Y8
-	VMOVUPS      32(BX), Y4
-	VADDPS       Y9, Y9, Y9
-	VFMADD213PS  constantsAVX2<>+672(SB), Y11, Y13
-	VFMADD213PS  constantsAVX2<>+672(SB), Y14, Y10
-	VDIVPS       Y8, Y9, Y8
-	VMOVUPS      320(DX), Y9
-	VFMADD213PS  constantsAVX2<>+704(SB), Y11, Y13
-	VFMADD213PS  constantsAVX2<>+704(SB), Y14, Y10
-	VFMADD213PS  constantsAVX2<>+736(SB), Y11, Y13
-	VFMADD213PS  constantsAVX2<>+736(SB), Y14, Y10
-	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y13
-	VMOVUPS      320(CX), Y11
-	VSUBPS       Y8, Y4, Y4
-	VFMADD213PS  constantsAVX2<>+480(SB), Y14, Y10
-	VFMADD231PS  Y4, Y5, Y8
+	VFNMADD231PS Y2, Y11, Y9
+	VFMADD231PS  constantsAVX2<>+608(SB), Y12, Y13
+	VDIVPS       Y3, Y8, Y8
+	VMULPS       Y10, Y10, Y3
+	VMULPS       Y10, Y5, Y10
+	VFMADD213PS  constantsAVX2<>+672(SB), Y12, Y13
+	VFMADD231PS  Y5, Y5, Y3
+	VSUBPS       constantsAVX2<>+256(SB), Y9, Y5
+	VADDPS       Y10, Y10, Y10
+	VPSLLD       $0x17, Y9, Y9
+	VFMADD231PS  constantsAVX2<>+96(SB), Y5, Y11
+	VMOVUPS      constantsAVX2<>+640(SB), Y5
+	VFMADD213PS  constantsAVX2<>+704(SB), Y12, Y13
+	VDIVPS       Y3, Y10, Y3
+	VMOVUPS      (BX), Y10
+	VFMADD213PS  constantsAVX2<>+736(SB), Y12, Y13
+	VFMADD231PS  constantsAVX2<>+608(SB), Y11, Y5
 	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y13
-	VFMADD213PS  constantsAVX2<>+480(SB), Y15, Y10
-	VMOVUPS      Y8, 32(AX)
-	VDIVPS       Y13, Y6, Y4
-	VDIVPS       Y10, Y7, Y5
-	VFMADD231PS  Y9, Y4, Y11
-	VMOVAPS      Y5, Y5
-	VMOVAPS      Y11, Y15
+	VMOVUPS      160(DX), Y12
+	VFMADD213PS  constantsAVX2<>+672(SB), Y11, Y5
+	VSUBPS       Y3, Y10, Y10
+	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y13
+	VMOVUPS      160(CX), Y7
+	VFMADD213PS  constantsAVX2<>+704(SB), Y11, Y5
+	VFMADD231PS  Y10, Y4, Y3
+	VFMADD213PS  constantsAVX2<>+736(SB), Y11, Y5
+	VFMADD231PS  Y12, Y6, Y7
+	VMOVUPS      Y3, (AX)
+	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y5
+	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y5
+
+	// h of the units before. New gate. Reset gate and update gate.
+	VMOVUPS      constantsAVX2<>+160(SB), Y11
+	VMOVUPS      constantsAVX2<>+192(SB), Y3
+	VMOVUPS      constantsAVX2<>+224(SB), Y4
+	VMOVUPS      224(CX), Y10
+	VMOVUPS      224(DX), Y12
+	VMOVUPS      constantsAVX2<>+416(SB), Y6
+	VMOVUPS      constantsAVX2<>+320(SB), Y9
+	VMINPS       Y7, Y11, Y7
+	VMOVUPS      constantsAVX2<>+256(SB), Y11
+	VADDPS       Y12, Y10, Y10
+	VMOVUPS      constantsAVX2<>+640(SB), Y12
+	VMAXPS       Y7, Y3, Y7
+	VMOVUPS      288(CX), Y3
+	VFMADD231PS  Y7, Y7, Y4
+	VMINPS       Y10, Y0, Y10
+	VMAXPS       Y10, Y1, Y10
+	VFMADD231PS  constantsAVX2<>+384(SB), Y4, Y6
+	VFMADD231PS  constantsAVX2<>+288(SB), Y4, Y9
+	VFNMADD231PS Y2, Y10, Y11
+	VFMADD213PS  constantsAVX2<>+448(SB), Y4, Y6
+	VFMADD213PS  constantsAVX2<>+352(SB), Y4, Y9
+	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y6
+	VMOVUPS      288(DX), Y4
+	VMULPS       Y9, Y7, Y7
+	VMOVUPS      constantsAVX2<>+256(SB), Y9
+	VADDPS       Y4, Y3, Y3
+	VSUBPS       constantsAVX2<>+256(SB), Y11, Y4
+	VPSLLD       $0x17, Y11, Y11
+	VMINPS       Y3, Y0, Y3
+	VFMADD231PS  constantsAVX2<>+96(SB), Y4, Y10
+	VMOVUPS      constantsAVX2<>+480(SB), Y4
+	VMAXPS       Y3, Y1, Y3
+	VFNMADD231PS Y2, Y3, Y9
+	VFMADD231PS  constantsAVX2<>+608(SB), Y10, Y12
+	VDIVPS       Y13, Y4, Y4
+	VMULPS       Y6, Y6, Y13
+	VMULPS       Y6, Y7, Y6
+	VFMADD213PS  constantsAVX2<>+672(SB), Y10, Y12
+	VFMADD231PS  Y7, Y7, Y13
+	VSUBPS       constantsAVX2<>+256(SB), Y9, Y14
+	VADDPS       Y6, Y6, Y7
+	VPSLLD       $0x17, Y9, Y6
+	VFMADD231PS  constantsAVX2<>+96(SB), Y14, Y3
+	VMOVUPS      constantsAVX2<>+640(SB), Y9
+	VFMADD213PS  constantsAVX2<>+704(SB), Y10, Y12
+	VDIVPS       Y13, Y7, Y7
+	VMOVUPS      constantsAVX2<>+480(SB), Y13
+	VFMADD213PS  constantsAVX2<>+736(SB), Y10, Y12
+	VFMADD231PS  constantsAVX2<>+608(SB), Y3, Y9
+	VDIVPS       Y5, Y13, Y13
+	VMOVUPS      32(BX), Y5
+	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y12
+	VMOVUPS      320(DX), Y10
+	VFMADD213PS  constantsAVX2<>+672(SB), Y3, Y9
+	VSUBPS       Y7, Y5, Y5
+	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y12
+	VMOVUPS      320(CX), Y14
+	VFMADD213PS  constantsAVX2<>+704(SB), Y3, Y9
+	VFMADD231PS  Y5, Y8, Y7
+	VMOVAPS      Y12, Y11
+	VFMADD213PS  constantsAVX2<>+736(SB), Y3, Y9
+	VFMADD231PS  Y10, Y4, Y14
+	VMOVAPS      Y13, Y4
+	VMOVUPS      Y7, 32(AX)
+	VFMADD213PS  constantsAVX2<>+480(SB), Y3, Y9
+	VMOVAPS      Y14, Y7
+	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y9
+	VMOVAPS      Y9, Y3
 	ADDQ         $+64, AX
 	ADDQ         $+64, CX
 	ADDQ         $+64, DX
@@ -4642,95 +4709,61 @@ loop4:
 	JGE          loop4
 
 done5:
-	// New gate and h of the units before. Reset gate and update gate.
-	VMOVUPS      32(CX), Y10
-	VMOVUPS      32(DX), Y11
-	VMOVUPS      constantsAVX2<>+256(SB), Y12
-	VMOVUPS      constantsAVX2<>+160(SB), Y4
-	VMOVUPS      96(CX), Y14
-	VMOVUPS      constantsAVX2<>+192(SB), Y6
-	VMOVUPS      constantsAVX2<>+224(SB), Y7
-	VMOVUPS      constantsAVX2<>+416(SB), Y9
-	VMOVUPS      constantsAVX2<>+640(SB), Y13
-	VMOVUPS      constantsAVX2<>+320(SB), Y8
-	VADDPS       Y11, Y10, Y10
-	VMINPS       Y15, Y4, Y4
-	VMOVUPS      96(DX), Y15
-	VMOVUPS      constantsAVX2<>+480(SB), Y11
-	VMAXPS       Y4, Y6, Y4
-	VMOVUPS      (BX), Y6
-	VMINPS       Y10, Y0, Y10
-	VFMADD231PS  Y4, Y4, Y7
-	VADDPS       Y15, Y14, Y14
-	VMAXPS       Y10, Y1, Y10
-	VMOVUPS      constantsAVX2<>+256(SB), Y15
-	VFNMADD231PS Y2, Y10, Y12
-	VMINPS       Y14, Y0, Y14
-	VFMADD231PS  constantsAVX2<>+384(SB), Y7, Y9
-	VFMADD231PS  constantsAVX2<>+288(SB), Y7, Y8
-	VMAXPS       Y14, Y1, Y14
-	VFNMADD231PS Y2, Y14, Y15
-	VFMADD213PS  constantsAVX2<>+448(SB), Y7, Y9
-	VFMADD213PS  constantsAVX2<>+352(SB), Y7, Y8
-	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y9
-	VSUBPS       constantsAVX2<>+256(SB), Y12, Y7
-	VMULPS       Y8, Y4, Y4
-	VSUBPS       constantsAVX2<>+256(SB), Y15, Y8
-	VPSLLD       $0x17, Y12, Y12
-	VPSLLD       $0x17, Y15, Y15
-	VFMADD231PS  Y3, Y7, Y10
-	VMOVUPS      constantsAVX2<>+640(SB), Y7
-	VFMADD231PS  Y3, Y8, Y14
-	VMULPS       Y9, Y9, Y8
-	VMULPS       Y9, Y4, Y9
-	VFMADD231PS  constantsAVX2<>+608(SB), Y10, Y13
-	VFMADD231PS  constantsAVX2<>+608(SB), Y14, Y7
-	VFMADD231PS  Y4, Y4, Y8
-	VADDPS       Y9, Y9, Y4
-	VMOVUPS      constantsAVX2<>+480(SB), Y9
-	VFMADD213PS  constantsAVX2<>+672(SB), Y10, Y13
-	VFMADD213PS  constantsAVX2<>+672(SB), Y14, Y7
-	VDIVPS       Y8, Y4, Y4
-	VMOVUPS      160(DX), Y8
-	VFMADD213PS  constantsAVX2<>+704(SB), Y10, Y13
-	VFMADD213PS  constantsAVX2<>+704(SB), Y14, Y7
-	VFMADD213PS  constantsAVX2<>+736(SB), Y10, Y13
-	VFMADD213PS  constantsAVX2<>+736(SB), Y14, Y7
-	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y13
-	VSUBPS       Y4, Y6, Y6
-	VMOVUPS      160(CX), Y10
-	VFMADD213PS  constantsAVX2<>+480(SB), Y14, Y7
-	VFMADD231PS  Y6, Y5, Y4
-	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y13
-	VFMADD213PS  constantsAVX2<>+480(SB), Y15, Y7
-	VMOVUPS      Y4, (AX)
-	VDIVPS       Y13, Y11, Y4
-	VDIVPS       Y7, Y9, Y5
-	VFMADD231PS  Y8, Y4, Y10
-
-	// New gate and h of the units before.
-	VMOVUPS     constantsAVX2<>+160(SB), Y4
+	// h of the units before. New gate.
+	VMOVUPS     constantsAVX2<>+160(SB), Y5
 	VMOVUPS     constantsAVX2<>+192(SB), Y6
-	VMOVUPS     constantsAVX2<>+224(SB), Y7
-	VMOVUPS     constantsAVX2<>+416(SB), Y9
-	VMOVUPS     constantsAVX2<>+320(SB), Y8
-	VMOVUPS     32(BX), Y11
-	VMINPS      Y10, Y4, Y4
-	VMAXPS      Y4, Y6, Y4
-	VFMADD231PS Y4, Y4, Y7
-	VFMADD231PS constantsAVX2<>+384(SB), Y7, Y9
-	VFMADD231PS constantsAVX2<>+288(SB), Y7, Y8
-	VFMADD213PS constantsAVX2<>+448(SB), Y7, Y9
-	VFMADD213PS constantsAVX2<>+352(SB), Y7, Y8
-	VFMADD213PS constantsAVX2<>+480(SB), Y7, Y9
-	VMULPS      Y8, Y4, Y4
-	VMULPS      Y9, Y9, Y6
-	VMULPS      Y9, Y4, Y7
+	VMOVUPS     constantsAVX2<>+224(SB), Y8
+	VMOVUPS     constantsAVX2<>+416(SB), Y10
+	VMOVUPS     constantsAVX2<>+320(SB), Y9
+	VMOVUPS     constantsAVX2<>+480(SB), Y12
+	VMOVUPS     constantsAVX2<>+480(SB), Y13
+	VMINPS      Y7, Y5, Y5
+	VMOVUPS     (BX), Y7
+	VDIVPS      Y11, Y12, Y11
+	VDIVPS      Y3, Y13, Y3
+	VMOVUPS     160(DX), Y12
+	VMOVUPS     160(CX), Y13
+	VMAXPS      Y5, Y6, Y5
+	VFMADD231PS Y5, Y5, Y8
+	VFMADD231PS constantsAVX2<>+384(SB), Y8, Y10
+	VFMADD231PS constantsAVX2<>+288(SB), Y8, Y9
+	VFMADD213PS constantsAVX2<>+448(SB), Y8, Y10
+	VFMADD213PS constantsAVX2<>+352(SB), Y8, Y9
+	VFMADD231PS Y12, Y11, Y13
+	VFMADD213PS constantsAVX2<>+480(SB), Y8, Y10
+	VMULPS      Y9, Y5, Y5
+	VMULPS      Y10, Y10, Y6
+	VMULPS      Y10, Y5, Y8
+	VFMADD231PS Y5, Y5, Y6
+	VADDPS      Y8, Y8, Y5
+	VDIVPS      Y6, Y5, Y5
+	VSUBPS      Y5, Y7, Y6
+	VFMADD231PS Y6, Y4, Y5
+	VMOVUPS     Y5, (AX)
+
+	// h of the units before.
+	VMOVUPS     constantsAVX2<>+160(SB), Y4
+	VMOVUPS     constantsAVX2<>+192(SB), Y5
+	VMOVUPS     constantsAVX2<>+224(SB), Y6
+	VMOVUPS     constantsAVX2<>+416(SB), Y8
+	VMOVUPS     constantsAVX2<>+320(SB), Y7
+	VMOVUPS     32(BX), Y9
+	VMINPS      Y13, Y4, Y4
+	VMAXPS      Y4, Y5, Y4
 	VFMADD231PS Y4, Y4, Y6
-	VADDPS      Y7, Y7, Y4
-	VDIVPS      Y6, Y4, Y4
-	VSUBPS      Y4, Y11, Y6
-	VFMADD231PS Y6, Y5, Y4
+	VFMADD231PS constantsAVX2<>+384(SB), Y6, Y8
+	VFMADD231PS constantsAVX2<>+288(SB), Y6, Y7
+	VFMADD213PS constantsAVX2<>+448(SB), Y6, Y8
+	VFMADD213PS constantsAVX2<>+352(SB), Y6, Y7
+	VFMADD213PS constantsAVX2<>+480(SB), Y6, Y8
+	VMULPS      Y7, Y4, Y4
+	VMULPS      Y8, Y8, Y5
+	VMULPS      Y8, Y4, Y6
+	VFMADD231PS Y4, Y4, Y5
+	VADDPS      Y6, Y6, Y4
+	VDIVPS      Y5, Y4, Y4
+	VSUBPS      Y4, Y9, Y5
+	VFMADD231PS Y5, Y3, Y4
 	VMOVUPS     Y4, 32(AX)
 	ADDQ        $+64, AX
 	ADDQ        $+64, CX
@@ -4745,71 +4778,71 @@ done3:
 	JLT  done7
 
 loop6:
-	// Reset gate and update gate. New gate and h of the units before.
-	VMOVUPS      (CX), Y4
-	VMOVUPS      (DX), Y5
-	VMOVUPS      constantsAVX2<>+256(SB), Y6
-	VMOVUPS      constantsAVX2<>+640(SB), Y7
-	VMOVUPS      constantsAVX2<>+480(SB), Y8
-	VMOVUPS      64(CX), Y9
-	VMOVUPS      64(DX), Y10
-	VMOVUPS      constantsAVX2<>+256(SB), Y11
-	VMOVUPS      constantsAVX2<>+640(SB), Y12
-	VADDPS       Y5, Y4, Y4
-	VADDPS       Y10, Y9, Y5
+	// Reset gate and update gate. New gate. h of the units before.
+	VMOVUPS      (CX), Y3
+	VMOVUPS      (DX), Y4
+	VMOVUPS      constantsAVX2<>+256(SB), Y5
+	VMOVUPS      constantsAVX2<>+640(SB), Y6
+	VMOVUPS      64(CX), Y7
+	VMOVUPS      64(DX), Y8
+	VMOVUPS      constantsAVX2<>+256(SB), Y9
+	VMOVUPS      constantsAVX2<>+640(SB), Y10
+	VADDPS       Y4, Y3, Y3
+	VADDPS       Y8, Y7, Y4
+	VMINPS       Y3, Y0, Y3
 	VMINPS       Y4, Y0, Y4
-	VMINPS       Y5, Y0, Y5
-	VMAXPS       Y4, Y1, Y4
-	VMAXPS       Y5, Y1, Y9
-	VFNMADD231PS Y2, Y4, Y6
-	VFNMADD231PS Y2, Y9, Y11
-	VSUBPS       constantsAVX2<>+256(SB), Y6, Y5
-	VPSLLD       $0x17, Y6, Y6
-	VMOVUPS      constantsAVX2<>+480(SB), Y13
-	VSUBPS       constantsAVX2<>+256(SB), Y11, Y10
-	VPSLLD       $0x17, Y11, Y11
-	VFMADD231PS  Y3, Y5, Y4
-	VMOVUPS      128(DX), Y5
-	VFMADD231PS  Y3, Y10, Y9
-	VFMADD231PS  constantsAVX2<>+608(SB), Y4, Y7
-	VMOVUPS      128(CX), Y10
-	VFMADD231PS  constantsAVX2<>+608(SB), Y9, Y12
-	VFMADD213PS  constantsAVX2<>+672(SB), Y4, Y7
-	VFMADD213PS  constantsAVX2<>+672(SB), Y9, Y12
-	VFMADD213PS  constantsAVX2<>+704(SB), Y4, Y7
-	VMOVUPS      constantsAVX2<>+160(SB), Y14
-	VFMADD213PS  constantsAVX2<>+704(SB), Y9, Y12
-	VFMADD213PS  constantsAVX2<>+736(SB), Y4, Y7
-	VFMADD213PS  constantsAVX2<>+736(SB), Y9, Y12
-	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y7
-	VMOVUPS      constantsAVX2<>+192(SB), Y4
-	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y12
-	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y7
-	VMOVUPS      constantsAVX2<>+224(SB), Y6
-	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y12
-	VDIVPS       Y7, Y8, Y7
-	VMOVUPS      constantsAVX2<>+416(SB), Y9
-	VMOVUPS      constantsAVX2<>+320(SB), Y8
-	VMOVUPS      (BX), Y11
-	VDIVPS       Y12, Y13, Y12
-	VFMADD231PS  Y5, Y7, Y10
-	VMINPS       Y10, Y14, Y5
-	VMAXPS       Y5, Y4, Y4
-	VFMADD231PS  Y4, Y4, Y6
-	VFMADD231PS  constantsAVX2<>+384(SB), Y6, Y9
-	VFMADD231PS  constantsAVX2<>+288(SB), Y6, Y8
-	VFMADD213PS  constantsAVX2<>+448(SB), Y6, Y9
-	VFMADD213PS  constantsAVX2<>+352(SB), Y6, Y8
-	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y9
-	VMULPS       Y8, Y4, Y4
-	VMULPS       Y9, Y9, Y5
-	VMULPS       Y9, Y4, Y6
-	VFMADD231PS  Y4, Y4, Y5
-	VADDPS       Y6, Y6, Y4
-	VDIVPS       Y5, Y4, Y4
-	VSUBPS       Y4, Y11, Y5
-	VFMADD231PS  Y5, Y12, Y4
-	VMOVUPS      Y4, (AX)
+	VMAXPS       Y3, Y1, Y3
+	VMAXPS       Y4, Y1, Y7
+	VFNMADD231PS Y2, Y3, Y5
+	VMOVUPS      constantsAVX2<>+480(SB), Y8
+	VFNMADD231PS Y2, Y7, Y9
+	VSUBPS       constantsAVX2<>+256(SB), Y5, Y4
+	VPSLLD       $0x17, Y5, Y5
+	VMOVUPS      constantsAVX2<>+480(SB), Y12
+	VSUBPS       constantsAVX2<>+256(SB), Y9, Y11
+	VPSLLD       $0x17, Y9, Y9
+	VFMADD231PS  constantsAVX2<>+96(SB), Y4, Y3
+	VMOVUPS      128(DX), Y4
+	VFMADD231PS  constantsAVX2<>+96(SB), Y11, Y7
+	VFMADD231PS  constantsAVX2<>+608(SB), Y3, Y6
+	VMOVUPS      128(CX), Y11
+	VFMADD231PS  constantsAVX2<>+608(SB), Y7, Y10
+	VFMADD213PS  constantsAVX2<>+672(SB), Y3, Y6
+	VFMADD213PS  constantsAVX2<>+672(SB), Y7, Y10
+	VFMADD213PS  constantsAVX2<>+704(SB), Y3, Y6
+	VMOVUPS      constantsAVX2<>+160(SB), Y13
+	VFMADD213PS  constantsAVX2<>+704(SB), Y7, Y10
+	VFMADD213PS  constantsAVX2<>+736(SB), Y3, Y6
+	VFMADD213PS  constantsAVX2<>+736(SB), Y7, Y10
+	VFMADD213PS  constantsAVX2<>+480(SB), Y3, Y6
+	VMOVUPS      constantsAVX2<>+192(SB), Y3
+	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y10
+	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y6
+	VMOVUPS      constantsAVX2<>+224(SB), Y5
+	VMOVUPS      constantsAVX2<>+416(SB), Y14
+	VMOVUPS      constantsAVX2<>+320(SB), Y7
+	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y10
+	VMOVUPS      (BX), Y9
+	VDIVPS       Y6, Y8, Y6
+	VDIVPS       Y10, Y12, Y8
+	VFMADD231PS  Y4, Y6, Y11
+	VMINPS       Y11, Y13, Y4
+	VMAXPS       Y4, Y3, Y3
+	VFMADD231PS  Y3, Y3, Y5
+	VFMADD231PS  constantsAVX2<>+384(SB), Y5, Y14
+	VFMADD231PS  constantsAVX2<>+288(SB), Y5, Y7
+	VFMADD213PS  constantsAVX2<>+448(SB), Y5, Y14
+	VFMADD213PS  constantsAVX2<>+352(SB), Y5, Y7
+	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y14
+	VMULPS       Y7, Y3, Y3
+	VMULPS       Y14, Y14, Y4
+	VMULPS       Y14, Y3, Y5
+	VFMADD231PS  Y3, Y3, Y4
+	VADDPS       Y5, Y5, Y3
+	VDIVPS       Y4, Y3, Y3
+	VSUBPS       Y3, Y9, Y4
+	VFMADD231PS  Y4, Y8, Y3
+	VMOVUPS      Y3, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, CX
 	ADDQ         $+32, DX
@@ -4825,91 +4858,91 @@ done7:
 	MOVQ    SI, DI
 	NEGQ    SI
 	LEAQ    constantsAVX2<>+544(SB), R8
-	VMOVUPS (R8)(SI*4), Y4
+	VMOVUPS (R8)(SI*4), Y3
 
-	// Reset gate and update gate. New gate and h of the units before.
-	VMASKMOVPS   (CX), Y4, Y5
-	VMASKMOVPS   (DX), Y4, Y6
-	VMOVUPS      constantsAVX2<>+256(SB), Y7
-	VMOVUPS      constantsAVX2<>+640(SB), Y8
-	VMOVUPS      constantsAVX2<>+480(SB), Y9
-	VMASKMOVPS   64(CX), Y4, Y10
-	VMASKMOVPS   64(DX), Y4, Y11
-	VMOVUPS      constantsAVX2<>+256(SB), Y12
-	VMOVUPS      constantsAVX2<>+640(SB), Y13
-	VADDPS       Y6, Y5, Y5
-	VADDPS       Y11, Y10, Y6
+	// Reset gate and update gate. New gate. h of the units before.
+	VMASKMOVPS   (CX), Y3, Y4
+	VMASKMOVPS   (DX), Y3, Y5
+	VMOVUPS      constantsAVX2<>+256(SB), Y6
+	VMOVUPS      constantsAVX2<>+640(SB), Y7
+	VMASKMOVPS   64(CX), Y3, Y8
+	VMASKMOVPS   64(DX), Y3, Y9
+	VMOVUPS      constantsAVX2<>+256(SB), Y10
+	VMOVUPS      constantsAVX2<>+640(SB), Y11
+	VADDPS       Y5, Y4, Y4
+	VADDPS       Y9, Y8, Y5
+	VMINPS       Y4, Y0, Y4
 	VMINPS       Y5, Y0, Y5
-	VMINPS       Y6, Y0, Y6
-	VMAXPS       Y5, Y1, Y5
-	VMAXPS       Y6, Y1, Y10
-	VFNMADD231PS Y2, Y5, Y7
-	VFNMADD231PS Y2, Y10, Y12
-	VSUBPS       constantsAVX2<>+256(SB), Y7, Y6
-	VPSLLD       $0x17, Y7, Y7
-	VMOVUPS      constantsAVX2<>+480(SB), Y14
-	VSUBPS       constantsAVX2<>+256(SB), Y12, Y11
-	VPSLLD       $0x17, Y12, Y12
-	VFMADD231PS  Y3, Y6, Y5
-	VMASKMOVPS   128(DX), Y4, Y6
-	VMASKMOVPS   128(CX), Y4, Y15
-	VFMADD231PS  Y3, Y11, Y10
-	VFMADD231PS  constantsAVX2<>+608(SB), Y5, Y8
-	VFMADD231PS  constantsAVX2<>+608(SB), Y10, Y13
-	VFMADD213PS  constantsAVX2<>+672(SB), Y5, Y8
-	VMOVUPS      constantsAVX2<>+160(SB), Y11
-	VFMADD213PS  constantsAVX2<>+672(SB), Y10, Y13
-	VFMADD213PS  constantsAVX2<>+704(SB), Y5, Y8
-	VFMADD213PS  constantsAVX2<>+704(SB), Y10, Y13
-	VFMADD213PS  constantsAVX2<>+736(SB), Y5, Y8
-	VFMADD213PS  constantsAVX2<>+736(SB), Y10, Y13
-	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y8
-	VMOVUPS      constantsAVX2<>+192(SB), Y5
-	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y13
-	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y8
-	VMOVUPS      constantsAVX2<>+224(SB), Y7
-	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y13
-	VDIVPS       Y8, Y9, Y8
-	VMOVUPS      constantsAVX2<>+416(SB), Y10
-	VMOVUPS      constantsAVX2<>+320(SB), Y9
-	VMASKMOVPS   (BX), Y4, Y4
-	VDIVPS       Y13, Y14, Y12
+	VMAXPS       Y4, Y1, Y4
+	VMOVUPS      constantsAVX2<>+480(SB), Y8
+	VMAXPS       Y5, Y1, Y9
+	VFNMADD231PS Y2, Y4, Y6
+	VFNMADD231PS Y2, Y9, Y10
+	VSUBPS       constantsAVX2<>+256(SB), Y6, Y5
+	VPSLLD       $0x17, Y6, Y6
+	VMOVUPS      constantsAVX2<>+480(SB), Y13
+	VSUBPS       constantsAVX2<>+256(SB), Y10, Y12
+	VPSLLD       $0x17, Y10, Y10
+	VFMADD231PS  constantsAVX2<>+96(SB), Y5, Y4
+	VMASKMOVPS   128(DX), Y3, Y5
+	VMASKMOVPS   128(CX), Y3, Y14
+	VFMADD231PS  constantsAVX2<>+96(SB), Y12, Y9
+	VFMADD231PS  constantsAVX2<>+608(SB), Y4, Y7
+	VFMADD231PS  constantsAVX2<>+608(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+672(SB), Y4, Y7
+	VMOVUPS      constantsAVX2<>+160(SB), Y12
+	VFMADD213PS  constantsAVX2<>+672(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+704(SB), Y4, Y7
+	VFMADD213PS  constantsAVX2<>+704(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+736(SB), Y4, Y7
+	VMOVUPS      constantsAVX2<>+192(SB), Y15
+	VFMADD213PS  constantsAVX2<>+736(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y7
+	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y7
+	VMOVUPS      constantsAVX2<>+224(SB), Y4
+	VMOVUPS      constantsAVX2<>+416(SB), Y9
+	VMOVUPS      constantsAVX2<>+320(SB), Y6
+	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y11
+	VMASKMOVPS   (BX), Y3, Y3
+	VDIVPS       Y7, Y8, Y7
 	LEAQ         (AX), AX
+	VDIVPS       Y11, Y13, Y8
 	TESTQ        $+4, DI
-	VFMADD231PS  Y6, Y8, Y15
-	VMINPS       Y15, Y11, Y6
-	VMAXPS       Y6, Y5, Y5
-	VFMADD231PS  Y5, Y5, Y7
-	VFMADD231PS  constantsAVX2<>+384(SB), Y7, Y10
-	VFMADD231PS  constantsAVX2<>+288(SB), Y7, Y9
-	VFMADD213PS  constantsAVX2<>+448(SB), Y7, Y10
-	VFMADD213PS  constantsAVX2<>+352(SB), Y7, Y9
-	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y10
-	VMULPS       Y9, Y5, Y5
-	VMULPS       Y10, Y10, Y6
-	VMULPS       Y10, Y5, Y7
-	VFMADD231PS  Y5, Y5, Y6
-	VADDPS       Y7, Y7, Y5
-	VDIVPS       Y6, Y5, Y5
-	VSUBPS       Y5, Y4, Y4
-	VFMADD231PS  Y4, Y12, Y5
-	VMOVAPS      Y5, Y4
+	VFMADD231PS  Y5, Y7, Y14
+	VMINPS       Y14, Y12, Y5
+	VMAXPS       Y5, Y15, Y5
+	VFMADD231PS  Y5, Y5, Y4
+	VFMADD231PS  constantsAVX2<>+384(SB), Y4, Y9
+	VFMADD231PS  constantsAVX2<>+288(SB), Y4, Y6
+	VFMADD213PS  constantsAVX2<>+448(SB), Y4, Y9
+	VFMADD213PS  constantsAVX2<>+352(SB), Y4, Y6
+	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y9
+	VMULPS       Y6, Y5, Y4
+	VMULPS       Y9, Y9, Y5
+	VMULPS       Y9, Y4, Y6
+	VFMADD231PS  Y4, Y4, Y5
+	VADDPS       Y6, Y6, Y4
+	VDIVPS       Y5, Y4, Y4
+	VSUBPS       Y4, Y3, Y3
+	VFMADD231PS  Y3, Y8, Y4
+	VMOVAPS      Y4, Y3
 	JEQ          stored9
-	VMOVUPS      X4, (AX)
+	VMOVUPS      X3, (AX)
 	ADDQ         $+16, AX
-	VEXTRACTF128 $0x01, Y4, X4
+	VEXTRACTF128 $0x01, Y3, X3
 
 stored9:
 	TESTQ    $+2, DI
 	JEQ      stored10
-	VMOVLPS  X4, (AX)
+	VMOVLPS  X3, (AX)
 	ADDQ     $+8, AX
-	VMOVHLPS X4, X4, X4
+	VMOVHLPS X3, X3, X3
 
 stored10:
 	TESTQ  $+1, DI
 	JEQ    stored11
-	VMOVSS X4, (AX)
+	VMOVSS X3, (AX)
 
 stored11:
 done8:
@@ -4958,7 +4991,6 @@ start:
 	VMOVUPS constantsAVX2<>+0(SB), Y0
 	VMOVUPS constantsAVX2<>+32(SB), Y1
 	VMOVUPS constantsAVX2<>+64(SB), Y2
-	VMOVUPS constantsAVX2<>+96(SB), Y3
 
 row1:
 	// A row.
@@ -4978,193 +5010,231 @@ row1:
 	JLT  done3
 
 	// Reset gate and update gate.
-	VMOVUPS      (CX), Y4
-	VMOVUPS      (DX), Y5
-	VMOVUPS      64(CX), Y9
-	VMOVUPS      64(DX), Y10
-	VMOVUPS      constantsAVX2<>+256(SB), Y6
-	VMOVUPS      constantsAVX2<>+256(SB), Y11
-	VMOVUPS      constantsAVX2<>+640(SB), Y7
-	VMOVUPS      constantsAVX2<>+640(SB), Y12
-	VMOVUPS      constantsAVX2<>+480(SB), Y8
-	VMOVUPS      constantsAVX2<>+480(SB), Y13
-	VMOVUPS      128(DX), Y14
-	VMOVUPS      128(CX), Y15
-	VADDPS       Y5, Y4, Y4
-	VADDPS       Y10, Y9, Y5
+	VMOVUPS      (CX), Y3
+	VMOVUPS      (DX), Y4
+	VMOVUPS      64(CX), Y7
+	VMOVUPS      64(DX), Y8
+	VMOVUPS      constantsAVX2<>+256(SB), Y5
+	VMOVUPS      constantsAVX2<>+256(SB), Y9
+	VMOVUPS      constantsAVX2<>+640(SB), Y6
+	VMOVUPS      constantsAVX2<>+640(SB), Y10
+	VADDPS       Y4, Y3, Y3
+	VADDPS       Y8, Y7, Y4
+	VMINPS       Y3, Y0, Y3
 	VMINPS       Y4, Y0, Y4
-	VMINPS       Y5, Y0, Y5
-	VMAXPS       Y4, Y1, Y4
-	VMAXPS       Y5, Y1, Y9
-	VFNMADD231PS Y2, Y4, Y6
-	VFNMADD231PS Y2, Y9, Y11
-	VSUBPS       constantsAVX2<>+256(SB), Y6, Y5
-	VSUBPS       constantsAVX2<>+256(SB), Y11, Y10
-	VPSLLD       $0x17, Y6, Y6
-	VPSLLD       $0x17, Y11, Y11
-	VFMADD231PS  Y3, Y5, Y4
-	VFMADD231PS  Y3, Y10, Y9
-	VFMADD231PS  constantsAVX2<>+608(SB), Y4, Y7
-	VFMADD231PS  constantsAVX2<>+608(SB), Y9, Y12
-	VFMADD213PS  constantsAVX2<>+672(SB), Y4, Y7
-	VFMADD213PS  constantsAVX2<>+672(SB), Y9, Y12
-	VFMADD213PS  constantsAVX2<>+704(SB), Y4, Y7
-	VFMADD213PS  constantsAVX2<>+704(SB), Y9, Y12
-	VFMADD213PS  constantsAVX2<>+736(SB), Y4, Y7
-	VFMADD213PS  constantsAVX2<>+736(SB), Y9, Y12
-	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y7
-	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y12
-	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y7
-	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y12
-	VDIVPS       Y7, Y8, Y4
-	VDIVPS       Y12, Y13, Y5
-	VFMADD231PS  Y14, Y4, Y15
-	VMOVUPS      Y4, (CX)
-	VMOVUPS      Y5, 64(CX)
+	VMAXPS       Y3, Y1, Y3
+	VMAXPS       Y4, Y1, Y7
+	VFNMADD231PS Y2, Y3, Y5
+	VFNMADD231PS Y2, Y7, Y9
+	VSUBPS       constantsAVX2<>+256(SB), Y5, Y4
+	VSUBPS       constantsAVX2<>+256(SB), Y9, Y8
+	VPSLLD       $0x17, Y5, Y5
+	VPSLLD       $0x17, Y9, Y9
+	VFMADD231PS  constantsAVX2<>+96(SB), Y4, Y3
+	VFMADD231PS  constantsAVX2<>+96(SB), Y8, Y7
+	VFMADD231PS  constantsAVX2<>+608(SB), Y3, Y6
+	VFMADD231PS  constantsAVX2<>+608(SB), Y7, Y10
+	VFMADD213PS  constantsAVX2<>+672(SB), Y3, Y6
+	VFMADD213PS  constantsAVX2<>+672(SB), Y7, Y10
+	VFMADD213PS  constantsAVX2<>+704(SB), Y3, Y6
+	VFMADD213PS  constantsAVX2<>+704(SB), Y7, Y10
+	VFMADD213PS  constantsAVX2<>+736(SB), Y3, Y6
+	VFMADD213PS  constantsAVX2<>+736(SB), Y7, Y10
+	VFMADD213PS  constantsAVX2<>+480(SB), Y3, Y6
+	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y10
+	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y6
+	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y10
+
+	// New gate. Reset gate and update gate.
+	VMOVUPS      32(CX), Y8
+	VMOVUPS      32(DX), Y13
+	VMOVUPS      96(CX), Y7
+	VMOVUPS      96(DX), Y12
+	VMOVUPS      constantsAVX2<>+256(SB), Y9
+	VMOVUPS      constantsAVX2<>+640(SB), Y11
+	VMOVUPS      constantsAVX2<>+480(SB), Y3
+	VMOVUPS      constantsAVX2<>+480(SB), Y4
+	VMOVUPS      128(DX), Y5
+	VADDPS       Y13, Y8, Y8
+	VADDPS       Y12, Y7, Y12
+	VMOVUPS      128(CX), Y7
+	VDIVPS       Y6, Y3, Y3
+	VDIVPS       Y10, Y4, Y4
+	VMOVUPS      constantsAVX2<>+256(SB), Y6
+	VMINPS       Y8, Y0, Y8
+	VMINPS       Y12, Y0, Y10
+	VMAXPS       Y8, Y1, Y8
+	VMAXPS       Y10, Y1, Y12
+	VFNMADD231PS Y2, Y8, Y9
+	VFNMADD231PS Y2, Y12, Y6
+	VSUBPS       constantsAVX2<>+256(SB), Y9, Y10
+	VSUBPS       constantsAVX2<>+256(SB), Y6, Y13
+	VPSLLD       $0x17, Y9, Y9
+	VFMADD231PS  Y5, Y3, Y7
+	VMOVUPS      Y3, (CX)
+	VMOVUPS      Y4, 64(CX)
+	VMOVUPS      constantsAVX2<>+640(SB), Y3
+	VPSLLD       $0x17, Y6, Y5
+	VFMADD231PS  constantsAVX2<>+96(SB), Y10, Y8
+	VFMADD231PS  constantsAVX2<>+96(SB), Y13, Y12
+	VFMADD231PS  constantsAVX2<>+608(SB), Y8, Y11
+	VFMADD231PS  constantsAVX2<>+608(SB), Y12, Y3
+	VFMADD213PS  constantsAVX2<>+672(SB), Y8, Y11
+	VFMADD213PS  constantsAVX2<>+672(SB), Y12, Y3
+	VFMADD213PS  constantsAVX2<>+704(SB), Y8, Y11
+	VFMADD213PS  constantsAVX2<>+704(SB), Y12, Y3
+	VFMADD213PS  constantsAVX2<>+736(SB), Y8, Y11
+	VFMADD213PS  constantsAVX2<>+736(SB), Y12, Y3
+	VFMADD213PS  constantsAVX2<>+480(SB), Y8, Y11
+	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y3
+	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y3
 	ADDQ         $-16, SI
 	CMPQ         SI, $+16
 	JLT          done5
 
 loop4:
-	// New gate and h of the units before. Reset gate and update gate.
-	VMOVUPS      32(CX), Y10
-	VMOVUPS      32(DX), Y11
-	VMOVUPS      96(CX), Y13
-	VMOVUPS      constantsAVX2<>+160(SB), Y4
-	VMOVUPS      96(DX), Y14
-	VMOVUPS      constantsAVX2<>+192(SB), Y6
-	VMOVUPS      constantsAVX2<>+256(SB), Y12
-	VMOVUPS      constantsAVX2<>+224(SB), Y7
-	VMOVUPS      constantsAVX2<>+416(SB), Y9
-	VMOVUPS      constantsAVX2<>+320(SB), Y8
-	VADDPS       Y11, Y10, Y10
-	VMINPS       Y15, Y4, Y4
-	VMOVUPS      constantsAVX2<>+640(SB), Y11
-	VMOVUPS      constantsAVX2<>+480(SB), Y15
-	VADDPS       Y14, Y13, Y13
-	VMAXPS       Y4, Y6, Y4
-	VMOVUPS      constantsAVX2<>+256(SB), Y6
-	VMINPS       Y10, Y0, Y10
-	VMINPS       Y13, Y0, Y13
-	VFMADD231PS  Y4, Y4, Y7
-	VMAXPS       Y10, Y1, Y10
-	VMAXPS       Y13, Y1, Y14
-	VFNMADD231PS Y2, Y10, Y12
-	VFNMADD231PS Y2, Y14, Y6
-	VFMADD231PS  constantsAVX2<>+384(SB), Y7, Y9
-	VFMADD231PS  constantsAVX2<>+288(SB), Y7, Y8
-	VSUBPS       constantsAVX2<>+256(SB), Y12, Y13
-	VPSLLD       $0x17, Y12, Y12
-	VFMADD213PS  constantsAVX2<>+448(SB), Y7, Y9
-	VFMADD213PS  constantsAVX2<>+352(SB), Y7, Y8
-	VFMADD231PS  Y3, Y13, Y10
-	VSUBPS       constantsAVX2<>+256(SB), Y6, Y13
-	VPSLLD       $0x17, Y6, Y6
-	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y9
-	VFMADD231PS  Y3, Y13, Y14
-	VMULPS       Y8, Y4, Y4
-	VMOVUPS      constantsAVX2<>+640(SB), Y8
-	VFMADD231PS  constantsAVX2<>+608(SB), Y10, Y11
-	VMULPS       Y9, Y9, Y7
-	VMULPS       Y9, Y4, Y9
-	VFMADD231PS  constantsAVX2<>+608(SB), Y14, Y8
-	VFMADD213PS  constantsAVX2<>+672(SB), Y10, Y11
-	VFMADD231PS  Y4, Y4, Y7
-	VMOVUPS      constantsAVX2<>+480(SB), Y4
-	VADDPS       Y9, Y9, Y9
-	VFMADD213PS  constantsAVX2<>+672(SB), Y14, Y8
-	VFMADD213PS  constantsAVX2<>+704(SB), Y10, Y11
-	VDIVPS       Y7, Y9, Y7
-	VMOVUPS      160(DX), Y9
-	VFMADD213PS  constantsAVX2<>+704(SB), Y14, Y8
-	VFMADD213PS  constantsAVX2<>+736(SB), Y10, Y11
-	VFMADD213PS  constantsAVX2<>+736(SB), Y14, Y8
-	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y11
-	VFMADD213PS  constantsAVX2<>+480(SB), Y14, Y8
-	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y11
-	VMOVUPS      Y7, 128(CX)
-	VMOVUPS      (BX), Y10
-	VMOVUPS      160(CX), Y12
-	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y8
-	VDIVPS       Y11, Y15, Y6
-	VSUBPS       Y7, Y10, Y10
-	VDIVPS       Y8, Y4, Y4
-	VFMADD231PS  Y10, Y5, Y7
-	VMOVUPS      Y7, (AX)
-	VFMADD231PS  Y9, Y6, Y12
-	VMOVUPS      Y6, 32(CX)
-	VMOVUPS      Y4, 96(CX)
-
-	// New gate and h of the units before. Reset gate and update gate.
-	VMOVUPS      192(CX), Y10
-	VMOVUPS      192(DX), Y14
-	VMOVUPS      256(CX), Y8
-	VMOVUPS      256(DX), Y13
+	// h of the units before. New gate. Reset gate and update gate.
 	VMOVUPS      constantsAVX2<>+160(SB), Y5
-	VMOVUPS      constantsAVX2<>+256(SB), Y11
 	VMOVUPS      constantsAVX2<>+192(SB), Y6
-	VMOVUPS      constantsAVX2<>+224(SB), Y7
-	VMOVUPS      constantsAVX2<>+256(SB), Y15
-	VMOVUPS      constantsAVX2<>+416(SB), Y9
-	VADDPS       Y14, Y10, Y10
-	VADDPS       Y13, Y8, Y14
-	VMOVUPS      constantsAVX2<>+320(SB), Y8
+	VMOVUPS      constantsAVX2<>+224(SB), Y8
+	VMOVUPS      constantsAVX2<>+416(SB), Y10
+	VMOVUPS      constantsAVX2<>+320(SB), Y9
+	VMOVUPS      192(CX), Y12
+	VMOVUPS      192(DX), Y13
+	VMINPS       Y7, Y5, Y5
+	VMOVUPS      constantsAVX2<>+256(SB), Y7
+	VADDPS       Y13, Y12, Y12
 	VMOVUPS      constantsAVX2<>+640(SB), Y13
-	VMINPS       Y12, Y5, Y5
-	VMOVUPS      constantsAVX2<>+640(SB), Y12
-	VMINPS       Y10, Y0, Y10
-	VMINPS       Y14, Y0, Y14
 	VMAXPS       Y5, Y6, Y5
 	VMOVUPS      constantsAVX2<>+480(SB), Y6
-	VMAXPS       Y10, Y1, Y10
-	VMAXPS       Y14, Y1, Y14
-	VFMADD231PS  Y5, Y5, Y7
-	VFNMADD231PS Y2, Y10, Y11
-	VFNMADD231PS Y2, Y14, Y15
-	VFMADD231PS  constantsAVX2<>+384(SB), Y7, Y9
-	VFMADD231PS  constantsAVX2<>+288(SB), Y7, Y8
-	VFMADD213PS  constantsAVX2<>+448(SB), Y7, Y9
-	VFMADD213PS  constantsAVX2<>+352(SB), Y7, Y8
-	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y9
-	VSUBPS       constantsAVX2<>+256(SB), Y11, Y7
-	VMULPS       Y8, Y5, Y5
-	VSUBPS       constantsAVX2<>+256(SB), Y15, Y8
-	VPSLLD       $0x17, Y11, Y11
-	VPSLLD       $0x17, Y15, Y15
-	VFMADD231PS  Y3, Y7, Y10
-	VMOVUPS      constantsAVX2<>+480(SB), Y7
-	VFMADD231PS  Y3, Y8, Y14
-	VMULPS       Y9, Y9, Y8
-	VMULPS       Y9, Y5, Y9
-	VFMADD231PS  constantsAVX2<>+608(SB), Y10, Y13
-	VFMADD231PS  constantsAVX2<>+608(SB), Y14, Y12
 	VFMADD231PS  Y5, Y5, Y8
+	VMINPS       Y12, Y0, Y12
+	VMAXPS       Y12, Y1, Y12
+	VDIVPS       Y11, Y6, Y6
+	VMOVUPS      256(CX), Y11
+	VFMADD231PS  constantsAVX2<>+384(SB), Y8, Y10
+	VFMADD231PS  constantsAVX2<>+288(SB), Y8, Y9
+	VFNMADD231PS Y2, Y12, Y7
+	VFMADD213PS  constantsAVX2<>+448(SB), Y8, Y10
+	VFMADD213PS  constantsAVX2<>+352(SB), Y8, Y9
+	VFMADD213PS  constantsAVX2<>+480(SB), Y8, Y10
+	VMOVUPS      256(DX), Y8
+	VMULPS       Y9, Y5, Y5
+	VMOVUPS      constantsAVX2<>+256(SB), Y9
+	VADDPS       Y8, Y11, Y11
+	VMULPS       Y10, Y10, Y8
+	VMULPS       Y10, Y5, Y10
+	VMINPS       Y11, Y0, Y11
+	VFMADD231PS  Y5, Y5, Y8
+	VSUBPS       constantsAVX2<>+256(SB), Y7, Y5
+	VMAXPS       Y11, Y1, Y11
+	VADDPS       Y10, Y10, Y10
+	VPSLLD       $0x17, Y7, Y7
+	VFNMADD231PS Y2, Y11, Y9
+	VFMADD231PS  constantsAVX2<>+96(SB), Y5, Y12
+	VMOVUPS      constantsAVX2<>+640(SB), Y5
+	VDIVPS       Y8, Y10, Y8
+	VMOVUPS      constantsAVX2<>+480(SB), Y10
+	VFMADD231PS  constantsAVX2<>+608(SB), Y12, Y13
+	VDIVPS       Y3, Y10, Y3
+	VSUBPS       constantsAVX2<>+256(SB), Y9, Y10
+	VPSLLD       $0x17, Y9, Y9
+	VFMADD213PS  constantsAVX2<>+672(SB), Y12, Y13
+	VFMADD231PS  constantsAVX2<>+96(SB), Y10, Y11
+	VMOVUPS      160(DX), Y10
+	VFMADD213PS  constantsAVX2<>+704(SB), Y12, Y13
+	VMOVUPS      Y8, 128(CX)
+	VFMADD231PS  constantsAVX2<>+608(SB), Y11, Y5
+	VFMADD213PS  constantsAVX2<>+736(SB), Y12, Y13
+	VFMADD213PS  constantsAVX2<>+672(SB), Y11, Y5
+	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y13
+	VMOVUPS      (BX), Y12
+	VFMADD213PS  constantsAVX2<>+704(SB), Y11, Y5
+	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y13
+	VMOVUPS      160(CX), Y7
+	VMOVUPS      Y6, 32(CX)
+	VMOVUPS      Y3, 96(CX)
+	VFMADD213PS  constantsAVX2<>+736(SB), Y11, Y5
+	VSUBPS       Y8, Y12, Y12
+	VFMADD231PS  Y12, Y4, Y8
+	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y5
+	VFMADD231PS  Y10, Y6, Y7
+	VMOVUPS      Y8, (AX)
+	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y5
+
+	// h of the units before. New gate. Reset gate and update gate.
+	VMOVUPS      constantsAVX2<>+160(SB), Y12
+	VMOVUPS      constantsAVX2<>+192(SB), Y8
+	VMOVUPS      constantsAVX2<>+224(SB), Y4
+	VMOVUPS      constantsAVX2<>+416(SB), Y10
+	VMOVUPS      constantsAVX2<>+320(SB), Y6
+	VMOVUPS      224(CX), Y9
+	VMOVUPS      224(DX), Y11
+	VMINPS       Y7, Y12, Y7
+	VMOVUPS      constantsAVX2<>+256(SB), Y12
+	VADDPS       Y11, Y9, Y11
+	VMOVUPS      constantsAVX2<>+640(SB), Y9
+	VMAXPS       Y7, Y8, Y7
+	VMOVUPS      constantsAVX2<>+480(SB), Y8
+	VFMADD231PS  Y7, Y7, Y4
+	VMINPS       Y11, Y0, Y11
+	VMAXPS       Y11, Y1, Y11
+	VDIVPS       Y13, Y8, Y8
+	VMOVUPS      288(CX), Y14
+	VFMADD231PS  constantsAVX2<>+384(SB), Y4, Y10
+	VFMADD231PS  constantsAVX2<>+288(SB), Y4, Y6
+	VFNMADD231PS Y2, Y11, Y12
+	VFMADD213PS  constantsAVX2<>+448(SB), Y4, Y10
+	VFMADD213PS  constantsAVX2<>+352(SB), Y4, Y6
+	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y10
+	VMOVUPS      288(DX), Y4
+	VMULPS       Y6, Y7, Y6
+	VMOVUPS      constantsAVX2<>+256(SB), Y13
+	VADDPS       Y4, Y14, Y14
+	VMULPS       Y10, Y10, Y4
+	VMULPS       Y10, Y6, Y7
+	VMINPS       Y14, Y0, Y10
+	VFMADD231PS  Y6, Y6, Y4
+	VSUBPS       constantsAVX2<>+256(SB), Y12, Y6
+	VMAXPS       Y10, Y1, Y10
+	VADDPS       Y7, Y7, Y7
+	VPSLLD       $0x17, Y12, Y12
+	VFNMADD231PS Y2, Y10, Y13
+	VFMADD231PS  constantsAVX2<>+96(SB), Y6, Y11
+	VMOVUPS      constantsAVX2<>+640(SB), Y6
+	VDIVPS       Y4, Y7, Y7
+	VMOVUPS      constantsAVX2<>+480(SB), Y4
+	VFMADD231PS  constantsAVX2<>+608(SB), Y11, Y9
+	VDIVPS       Y5, Y4, Y4
+	VSUBPS       constantsAVX2<>+256(SB), Y13, Y5
+	VPSLLD       $0x17, Y13, Y13
+	VFMADD213PS  constantsAVX2<>+672(SB), Y11, Y9
+	VFMADD231PS  constantsAVX2<>+96(SB), Y5, Y10
 	VMOVUPS      320(DX), Y5
-	VADDPS       Y9, Y9, Y9
-	VFMADD213PS  constantsAVX2<>+672(SB), Y10, Y13
-	VFMADD213PS  constantsAVX2<>+672(SB), Y14, Y12
-	VDIVPS       Y8, Y9, Y8
-	VMOVUPS      320(CX), Y9
-	VFMADD213PS  constantsAVX2<>+704(SB), Y10, Y13
-	VFMADD213PS  constantsAVX2<>+704(SB), Y14, Y12
-	VFMADD213PS  constantsAVX2<>+736(SB), Y10, Y13
-	VFMADD213PS  constantsAVX2<>+736(SB), Y14, Y12
-	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y13
-	VMOVUPS      Y8, 160(CX)
-	VMOVUPS      32(BX), Y10
-	VFMADD213PS  constantsAVX2<>+480(SB), Y14, Y12
-	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y13
-	VFMADD213PS  constantsAVX2<>+480(SB), Y15, Y12
-	VSUBPS       Y8, Y10, Y10
-	VDIVPS       Y13, Y6, Y6
-	VFMADD231PS  Y10, Y4, Y8
-	VDIVPS       Y12, Y7, Y4
-	VMOVUPS      Y8, 32(AX)
-	VFMADD231PS  Y5, Y6, Y9
-	VMOVUPS      Y6, 192(CX)
+	VFMADD213PS  constantsAVX2<>+704(SB), Y11, Y9
+	VMOVUPS      Y7, 160(CX)
+	VFMADD231PS  constantsAVX2<>+608(SB), Y10, Y6
+	VFMADD213PS  constantsAVX2<>+736(SB), Y11, Y9
+	VFMADD213PS  constantsAVX2<>+672(SB), Y10, Y6
+	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y9
+	VMOVUPS      32(BX), Y11
+	VFMADD213PS  constantsAVX2<>+704(SB), Y10, Y6
+	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y9
+	VMOVUPS      320(CX), Y12
+	VMOVUPS      Y8, 192(CX)
 	VMOVUPS      Y4, 256(CX)
-	VMOVAPS      Y4, Y5
-	VMOVAPS      Y9, Y15
+	VFMADD213PS  constantsAVX2<>+736(SB), Y10, Y6
+	VSUBPS       Y7, Y11, Y11
+	VMOVAPS      Y4, Y4
+	VFMADD231PS  Y11, Y3, Y7
+	VMOVAPS      Y9, Y11
+	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y6
+	VFMADD231PS  Y5, Y8, Y12
+	VMOVUPS      Y7, 32(AX)
+	VFMADD213PS  constantsAVX2<>+480(SB), Y13, Y6
+	VMOVAPS      Y12, Y7
+	VMOVAPS      Y6, Y3
 	ADDQ         $+64, AX
 	ADDQ         $+64, CX
 	ADDQ         $+64, DX
@@ -5176,100 +5246,66 @@ loop4:
 	JGE          loop4
 
 done5:
-	// New gate and h of the units before. Reset gate and update gate.
-	VMOVUPS      32(CX), Y10
-	VMOVUPS      32(DX), Y11
-	VMOVUPS      96(CX), Y13
-	VMOVUPS      constantsAVX2<>+160(SB), Y4
-	VMOVUPS      96(DX), Y14
-	VMOVUPS      constantsAVX2<>+192(SB), Y6
-	VMOVUPS      constantsAVX2<>+256(SB), Y12
-	VMOVUPS      constantsAVX2<>+224(SB), Y7
-	VMOVUPS      constantsAVX2<>+416(SB), Y9
-	VMOVUPS      constantsAVX2<>+320(SB), Y8
-	VADDPS       Y11, Y10, Y10
-	VMINPS       Y15, Y4, Y4
-	VMOVUPS      constantsAVX2<>+640(SB), Y11
-	VMOVUPS      constantsAVX2<>+480(SB), Y15
-	VADDPS       Y14, Y13, Y13
-	VMAXPS       Y4, Y6, Y4
-	VMOVUPS      constantsAVX2<>+256(SB), Y6
-	VMINPS       Y10, Y0, Y10
-	VMINPS       Y13, Y0, Y13
-	VFMADD231PS  Y4, Y4, Y7
-	VMAXPS       Y10, Y1, Y10
-	VMAXPS       Y13, Y1, Y14
-	VFNMADD231PS Y2, Y10, Y12
-	VFNMADD231PS Y2, Y14, Y6
-	VFMADD231PS  constantsAVX2<>+384(SB), Y7, Y9
-	VFMADD231PS  constantsAVX2<>+288(SB), Y7, Y8
-	VSUBPS       constantsAVX2<>+256(SB), Y12, Y13
-	VPSLLD       $0x17, Y12, Y12
-	VFMADD213PS  constantsAVX2<>+448(SB), Y7, Y9
-	VFMADD213PS  constantsAVX2<>+352(SB), Y7, Y8
-	VFMADD231PS  Y3, Y13, Y10
-	VSUBPS       constantsAVX2<>+256(SB), Y6, Y13
-	VPSLLD       $0x17, Y6, Y6
-	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y9
-	VFMADD231PS  Y3, Y13, Y14
-	VMULPS       Y8, Y4, Y4
-	VMOVUPS      constantsAVX2<>+640(SB), Y8
-	VFMADD231PS  constantsAVX2<>+608(SB), Y10, Y11
-	VMULPS       Y9, Y9, Y7
-	VMULPS       Y9, Y4, Y9
-	VFMADD231PS  constantsAVX2<>+608(SB), Y14, Y8
-	VFMADD213PS  constantsAVX2<>+672(SB), Y10, Y11
-	VFMADD231PS  Y4, Y4, Y7
-	VMOVUPS      constantsAVX2<>+480(SB), Y4
-	VADDPS       Y9, Y9, Y9
-	VFMADD213PS  constantsAVX2<>+672(SB), Y14, Y8
-	VFMADD213PS  constantsAVX2<>+704(SB), Y10, Y11
-	VDIVPS       Y7, Y9, Y7
-	VMOVUPS      160(DX), Y9
-	VFMADD213PS  constantsAVX2<>+704(SB), Y14, Y8
-	VFMADD213PS  constantsAVX2<>+736(SB), Y10, Y11
-	VFMADD213PS  constantsAVX2<>+736(SB), Y14, Y8
-	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y11
-	VFMADD213PS  constantsAVX2<>+480(SB), Y14, Y8
-	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y11
-	VMOVUPS      Y7, 128(CX)
-	VMOVUPS      (BX), Y10
-	VMOVUPS      160(CX), Y12
-	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y8
-	VDIVPS       Y11, Y15, Y6
-	VSUBPS       Y7, Y10, Y10
-	VDIVPS       Y8, Y4, Y4
-	VFMADD231PS  Y10, Y5, Y7
-	VMOVUPS      Y7, (AX)
-	VFMADD231PS  Y9, Y6, Y12
-	VMOVUPS      Y6, 32(CX)
-	VMOVUPS      Y4, 96(CX)
-
-	// New gate and h of the units before.
+	// h of the units before. New gate.
 	VMOVUPS     constantsAVX2<>+160(SB), Y5
 	VMOVUPS     constantsAVX2<>+192(SB), Y6
-	VMOVUPS     constantsAVX2<>+224(SB), Y7
-	VMOVUPS     constantsAVX2<>+416(SB), Y9
-	VMOVUPS     constantsAVX2<>+320(SB), Y8
-	VMINPS      Y12, Y5, Y5
+	VMOVUPS     constantsAVX2<>+224(SB), Y8
+	VMOVUPS     constantsAVX2<>+416(SB), Y10
+	VMOVUPS     constantsAVX2<>+320(SB), Y9
+	VMOVUPS     constantsAVX2<>+480(SB), Y12
+	VMOVUPS     constantsAVX2<>+480(SB), Y13
+	VMINPS      Y7, Y5, Y5
+	VMOVUPS     160(DX), Y7
+	VDIVPS      Y11, Y12, Y11
+	VDIVPS      Y3, Y13, Y3
+	VMOVUPS     160(CX), Y12
 	VMAXPS      Y5, Y6, Y5
-	VFMADD231PS Y5, Y5, Y7
-	VFMADD231PS constantsAVX2<>+384(SB), Y7, Y9
-	VFMADD231PS constantsAVX2<>+288(SB), Y7, Y8
-	VFMADD213PS constantsAVX2<>+448(SB), Y7, Y9
-	VFMADD213PS constantsAVX2<>+352(SB), Y7, Y8
-	VFMADD213PS constantsAVX2<>+480(SB), Y7, Y9
-	VMULPS      Y8, Y5, Y5
-	VMULPS      Y9, Y9, Y6
-	VMULPS      Y9, Y5, Y7
+	VFMADD231PS Y5, Y5, Y8
+	VFMADD231PS constantsAVX2<>+384(SB), Y8, Y10
+	VFMADD231PS constantsAVX2<>+288(SB), Y8, Y9
+	VFMADD213PS constantsAVX2<>+448(SB), Y8, Y10
+	VFMADD213PS constantsAVX2<>+352(SB), Y8, Y9
+	VMOVUPS     Y11, 32(CX)
+	VMOVUPS     Y3, 96(CX)
+	VFMADD231PS Y7, Y11, Y12
+	VFMADD213PS constantsAVX2<>+480(SB), Y8, Y10
+	VMULPS      Y9, Y5, Y5
+	VMULPS      Y10, Y10, Y6
+	VMULPS      Y10, Y5, Y7
 	VFMADD231PS Y5, Y5, Y6
 	VADDPS      Y7, Y7, Y5
 	VDIVPS      Y6, Y5, Y5
-	VMOVUPS     Y5, 160(CX)
-	VMOVUPS     32(BX), Y6
+	VMOVUPS     Y5, 128(CX)
+	VMOVUPS     (BX), Y6
 	VSUBPS      Y5, Y6, Y6
 	VFMADD231PS Y6, Y4, Y5
-	VMOVUPS     Y5, 32(AX)
+	VMOVUPS     Y5, (AX)
+
+	// h of the units before.
+	VMOVUPS     constantsAVX2<>+160(SB), Y4
+	VMOVUPS     constantsAVX2<>+192(SB), Y5
+	VMOVUPS     constantsAVX2<>+224(SB), Y6
+	VMOVUPS     constantsAVX2<>+416(SB), Y8
+	VMOVUPS     constantsAVX2<>+320(SB), Y7
+	VMINPS      Y12, Y4, Y4
+	VMAXPS      Y4, Y5, Y4
+	VFMADD231PS Y4, Y4, Y6
+	VFMADD231PS constantsAVX2<>+384(SB), Y6, Y8
+	VFMADD231PS constantsAVX2<>+288(SB), Y6, Y7
+	VFMADD213PS constantsAVX2<>+448(SB), Y6, Y8
+	VFMADD213PS constantsAVX2<>+352(SB), Y6, Y7
+	VFMADD213PS constantsAVX2<>+480(SB), Y6, Y8
+	VMULPS      Y7, Y4, Y4
+	VMULPS      Y8, Y8, Y5
+	VMULPS      Y8, Y4, Y6
+	VFMADD231PS Y4, Y4, Y5
+	VADDPS      Y6, Y6, Y4
+	VDIVPS      Y5, Y4, Y4
+	VMOVUPS     Y4, 160(CX)
+	VMOVUPS     32(BX), Y5
+	VSUBPS      Y4, Y5, Y5
+	VFMADD231PS Y5, Y3, Y4
+	VMOVUPS     Y4, 32(AX)
 	ADDQ        $+64, AX
 	ADDQ        $+64, CX
 	ADDQ        $+64, DX
@@ -5283,74 +5319,74 @@ done3:
 	JLT  done7
 
 loop6:
-	// Reset gate and update gate. New gate and h of the units before.
-	VMOVUPS      (CX), Y4
-	VMOVUPS      (DX), Y5
-	VMOVUPS      constantsAVX2<>+256(SB), Y6
-	VMOVUPS      constantsAVX2<>+640(SB), Y7
-	VMOVUPS      constantsAVX2<>+480(SB), Y8
-	VMOVUPS      64(CX), Y9
-	VMOVUPS      64(DX), Y10
-	VMOVUPS      constantsAVX2<>+256(SB), Y11
-	VMOVUPS      constantsAVX2<>+640(SB), Y12
-	VADDPS       Y5, Y4, Y4
-	VADDPS       Y10, Y9, Y5
+	// Reset gate and update gate. New gate. h of the units before.
+	VMOVUPS      (CX), Y3
+	VMOVUPS      (DX), Y4
+	VMOVUPS      constantsAVX2<>+256(SB), Y5
+	VMOVUPS      constantsAVX2<>+640(SB), Y6
+	VMOVUPS      64(CX), Y7
+	VMOVUPS      64(DX), Y8
+	VMOVUPS      constantsAVX2<>+256(SB), Y9
+	VMOVUPS      constantsAVX2<>+640(SB), Y10
+	VADDPS       Y4, Y3, Y3
+	VADDPS       Y8, Y7, Y4
+	VMINPS       Y3, Y0, Y3
 	VMINPS       Y4, Y0, Y4
-	VMINPS       Y5, Y0, Y5
-	VMAXPS       Y4, Y1, Y4
-	VMAXPS       Y5, Y1, Y9
-	VFNMADD231PS Y2, Y4, Y6
-	VFNMADD231PS Y2, Y9, Y11
-	VSUBPS       constantsAVX2<>+256(SB), Y6, Y5
-	VPSLLD       $0x17, Y6, Y6
-	VMOVUPS      constantsAVX2<>+480(SB), Y13
-	VSUBPS       constantsAVX2<>+256(SB), Y11, Y10
-	VPSLLD       $0x17, Y11, Y11
-	VFMADD231PS  Y3, Y5, Y4
-	VMOVUPS      128(DX), Y5
-	VMOVUPS      128(CX), Y14
-	VFMADD231PS  Y3, Y10, Y9
-	VFMADD231PS  constantsAVX2<>+608(SB), Y4, Y7
-	VFMADD231PS  constantsAVX2<>+608(SB), Y9, Y12
-	VFMADD213PS  constantsAVX2<>+672(SB), Y4, Y7
-	VFMADD213PS  constantsAVX2<>+672(SB), Y9, Y12
-	VFMADD213PS  constantsAVX2<>+704(SB), Y4, Y7
-	VFMADD213PS  constantsAVX2<>+704(SB), Y9, Y12
-	VFMADD213PS  constantsAVX2<>+736(SB), Y4, Y7
-	VMOVUPS      constantsAVX2<>+160(SB), Y10
-	VFMADD213PS  constantsAVX2<>+736(SB), Y9, Y12
-	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y7
-	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y12
-	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y7
-	VMOVUPS      constantsAVX2<>+192(SB), Y4
-	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y12
-	VDIVPS       Y7, Y8, Y6
-	VMOVUPS      constantsAVX2<>+224(SB), Y7
-	VMOVUPS      constantsAVX2<>+416(SB), Y9
+	VMAXPS       Y3, Y1, Y3
+	VMOVUPS      constantsAVX2<>+480(SB), Y7
+	VMAXPS       Y4, Y1, Y8
+	VFNMADD231PS Y2, Y3, Y5
+	VFNMADD231PS Y2, Y8, Y9
+	VSUBPS       constantsAVX2<>+256(SB), Y5, Y4
+	VPSLLD       $0x17, Y5, Y5
+	VMOVUPS      constantsAVX2<>+480(SB), Y12
+	VSUBPS       constantsAVX2<>+256(SB), Y9, Y11
+	VPSLLD       $0x17, Y9, Y9
+	VFMADD231PS  constantsAVX2<>+96(SB), Y4, Y3
+	VMOVUPS      128(DX), Y4
+	VMOVUPS      128(CX), Y13
+	VFMADD231PS  constantsAVX2<>+96(SB), Y11, Y8
+	VFMADD231PS  constantsAVX2<>+608(SB), Y3, Y6
+	VFMADD231PS  constantsAVX2<>+608(SB), Y8, Y10
+	VFMADD213PS  constantsAVX2<>+672(SB), Y3, Y6
+	VFMADD213PS  constantsAVX2<>+672(SB), Y8, Y10
+	VFMADD213PS  constantsAVX2<>+704(SB), Y3, Y6
+	VFMADD213PS  constantsAVX2<>+704(SB), Y8, Y10
+	VFMADD213PS  constantsAVX2<>+736(SB), Y3, Y6
+	VMOVUPS      constantsAVX2<>+160(SB), Y11
+	VFMADD213PS  constantsAVX2<>+736(SB), Y8, Y10
+	VFMADD213PS  constantsAVX2<>+480(SB), Y3, Y6
+	VFMADD213PS  constantsAVX2<>+480(SB), Y8, Y10
+	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y6
+	VMOVUPS      constantsAVX2<>+192(SB), Y3
+	VMOVUPS      constantsAVX2<>+224(SB), Y5
+	VMOVUPS      constantsAVX2<>+416(SB), Y14
 	VMOVUPS      constantsAVX2<>+320(SB), Y8
-	VDIVPS       Y12, Y13, Y11
-	VFMADD231PS  Y5, Y6, Y14
+	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y10
+	VDIVPS       Y6, Y7, Y6
+	VDIVPS       Y10, Y12, Y7
+	VFMADD231PS  Y4, Y6, Y13
 	VMOVUPS      Y6, (CX)
-	VMOVUPS      Y11, 64(CX)
-	VMINPS       Y14, Y10, Y5
-	VMAXPS       Y5, Y4, Y4
-	VFMADD231PS  Y4, Y4, Y7
-	VFMADD231PS  constantsAVX2<>+384(SB), Y7, Y9
-	VFMADD231PS  constantsAVX2<>+288(SB), Y7, Y8
-	VFMADD213PS  constantsAVX2<>+448(SB), Y7, Y9
-	VFMADD213PS  constantsAVX2<>+352(SB), Y7, Y8
-	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y9
-	VMULPS       Y8, Y4, Y4
-	VMULPS       Y9, Y9, Y5
-	VMULPS       Y9, Y4, Y6
-	VFMADD231PS  Y4, Y4, Y5
-	VADDPS       Y6, Y6, Y4
-	VDIVPS       Y5, Y4, Y4
-	VMOVUPS      Y4, 128(CX)
-	VMOVUPS      (BX), Y5
-	VSUBPS       Y4, Y5, Y5
-	VFMADD231PS  Y5, Y11, Y4
-	VMOVUPS      Y4, (AX)
+	VMOVUPS      Y7, 64(CX)
+	VMINPS       Y13, Y11, Y4
+	VMAXPS       Y4, Y3, Y3
+	VFMADD231PS  Y3, Y3, Y5
+	VFMADD231PS  constantsAVX2<>+384(SB), Y5, Y14
+	VFMADD231PS  constantsAVX2<>+288(SB), Y5, Y8
+	VFMADD213PS  constantsAVX2<>+448(SB), Y5, Y14
+	VFMADD213PS  constantsAVX2<>+352(SB), Y5, Y8
+	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y14
+	VMULPS       Y8, Y3, Y3
+	VMULPS       Y14, Y14, Y4
+	VMULPS       Y14, Y3, Y5
+	VFMADD231PS  Y3, Y3, Y4
+	VADDPS       Y5, Y5, Y3
+	VDIVPS       Y4, Y3, Y3
+	VMOVUPS      Y3, 128(CX)
+	VMOVUPS      (BX), Y4
+	VSUBPS       Y3, Y4, Y4
+	VFMADD231PS  Y4, Y7, Y3
+	VMOVUPS      Y3, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, CX
 	ADDQ         $+32, DX
@@ -5366,155 +5402,155 @@ done7:
 	MOVQ    SI, DI
 	NEGQ    SI
 	LEAQ    constantsAVX2<>+544(SB), R8
-	VMOVUPS (R8)(SI*4), Y4
+	VMOVUPS (R8)(SI*4), Y3
 
-	// Reset gate and update gate.
-	VMASKMOVPS   (CX), Y4, Y5
-	VMASKMOVPS   (DX), Y4, Y6
-	VMASKMOVPS   64(CX), Y4, Y10
-	VMASKMOVPS   64(DX), Y4, Y11
-	VMOVUPS      constantsAVX2<>+256(SB), Y7
-	VMOVUPS      constantsAVX2<>+256(SB), Y12
-	VMOVUPS      constantsAVX2<>+640(SB), Y8
-	VMOVUPS      constantsAVX2<>+640(SB), Y13
-	VMOVUPS      constantsAVX2<>+480(SB), Y9
-	VMOVUPS      constantsAVX2<>+480(SB), Y14
-	VMASKMOVPS   128(DX), Y4, Y15
+	// Reset gate and update gate. New gate.
+	VMASKMOVPS   (CX), Y3, Y4
+	VMASKMOVPS   (DX), Y3, Y5
+	VMASKMOVPS   64(CX), Y3, Y8
+	VMASKMOVPS   64(DX), Y3, Y9
+	VMOVUPS      constantsAVX2<>+256(SB), Y6
+	VMOVUPS      constantsAVX2<>+256(SB), Y10
+	VMOVUPS      constantsAVX2<>+640(SB), Y7
+	VMOVUPS      constantsAVX2<>+640(SB), Y11
+	VMOVUPS      constantsAVX2<>+480(SB), Y12
+	VMOVUPS      constantsAVX2<>+480(SB), Y13
+	VMASKMOVPS   128(DX), Y3, Y14
+	VMASKMOVPS   128(CX), Y3, Y15
 	LEAQ         (CX), DX
 	TESTQ        $+4, DI
-	VADDPS       Y6, Y5, Y5
-	VADDPS       Y11, Y10, Y6
-	VMASKMOVPS   128(CX), Y4, Y10
+	VADDPS       Y5, Y4, Y4
+	VADDPS       Y9, Y8, Y5
+	VMINPS       Y4, Y0, Y4
 	VMINPS       Y5, Y0, Y5
-	VMINPS       Y6, Y0, Y6
-	VMAXPS       Y5, Y1, Y5
-	VMAXPS       Y6, Y1, Y11
-	VFNMADD231PS Y2, Y5, Y7
-	VFNMADD231PS Y2, Y11, Y12
-	VSUBPS       constantsAVX2<>+256(SB), Y7, Y6
-	VPSLLD       $0x17, Y7, Y7
-	VFMADD231PS  Y3, Y6, Y5
-	VSUBPS       constantsAVX2<>+256(SB), Y12, Y6
-	VPSLLD       $0x17, Y12, Y12
-	VFMADD231PS  Y3, Y6, Y11
-	VFMADD231PS  constantsAVX2<>+608(SB), Y5, Y8
-	VFMADD231PS  constantsAVX2<>+608(SB), Y11, Y13
-	VFMADD213PS  constantsAVX2<>+672(SB), Y5, Y8
-	VFMADD213PS  constantsAVX2<>+672(SB), Y11, Y13
-	VFMADD213PS  constantsAVX2<>+704(SB), Y5, Y8
-	VFMADD213PS  constantsAVX2<>+704(SB), Y11, Y13
-	VFMADD213PS  constantsAVX2<>+736(SB), Y5, Y8
-	VFMADD213PS  constantsAVX2<>+736(SB), Y11, Y13
-	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y8
-	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y13
-	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y8
-	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y13
-	VDIVPS       Y8, Y9, Y5
-	VDIVPS       Y13, Y14, Y6
-	VFMADD231PS  Y15, Y5, Y10
-	VMOVAPS      Y5, Y5
+	VMAXPS       Y4, Y1, Y4
+	VMAXPS       Y5, Y1, Y8
+	VFNMADD231PS Y2, Y4, Y6
+	VFNMADD231PS Y2, Y8, Y10
+	VSUBPS       constantsAVX2<>+256(SB), Y6, Y5
+	VSUBPS       constantsAVX2<>+256(SB), Y10, Y9
+	VPSLLD       $0x17, Y6, Y6
+	VPSLLD       $0x17, Y10, Y10
+	VFMADD231PS  constantsAVX2<>+96(SB), Y5, Y4
+	VFMADD231PS  constantsAVX2<>+96(SB), Y9, Y8
+	VFMADD231PS  constantsAVX2<>+608(SB), Y4, Y7
+	VFMADD231PS  constantsAVX2<>+608(SB), Y8, Y11
+	VFMADD213PS  constantsAVX2<>+672(SB), Y4, Y7
+	VFMADD213PS  constantsAVX2<>+672(SB), Y8, Y11
+	VFMADD213PS  constantsAVX2<>+704(SB), Y4, Y7
+	VFMADD213PS  constantsAVX2<>+704(SB), Y8, Y11
+	VFMADD213PS  constantsAVX2<>+736(SB), Y4, Y7
+	VFMADD213PS  constantsAVX2<>+736(SB), Y8, Y11
+	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y7
+	VFMADD213PS  constantsAVX2<>+480(SB), Y8, Y11
+	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y7
+	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y11
+	VDIVPS       Y7, Y12, Y4
+	VDIVPS       Y11, Y13, Y5
+	VFMADD231PS  Y14, Y4, Y15
+	VMOVAPS      Y4, Y4
 	JEQ          stored9
-	VMOVUPS      X5, (DX)
+	VMOVUPS      X4, (DX)
 	ADDQ         $+16, DX
-	VEXTRACTF128 $0x01, Y5, X5
+	VEXTRACTF128 $0x01, Y4, X4
 
 stored9:
 	TESTQ    $+2, DI
 	JEQ      stored10
-	VMOVLPS  X5, (DX)
+	VMOVLPS  X4, (DX)
 	ADDQ     $+8, DX
-	VMOVHLPS X5, X5, X5
+	VMOVHLPS X4, X4, X4
 
 stored10:
 	TESTQ  $+1, DI
 	JEQ    stored11
-	VMOVSS X5, (DX)
+	VMOVSS X4, (DX)
 
 stored11:
-	VMOVAPS      Y6, Y5
+	VMOVAPS      Y5, Y4
 	LEAQ         64(CX), DX
 	TESTQ        $+4, DI
 	JEQ          stored12
-	VMOVUPS      X5, (DX)
+	VMOVUPS      X4, (DX)
 	ADDQ         $+16, DX
-	VEXTRACTF128 $0x01, Y5, X5
+	VEXTRACTF128 $0x01, Y4, X4
 
 stored12:
 	TESTQ    $+2, DI
 	JEQ      stored13
-	VMOVLPS  X5, (DX)
+	VMOVLPS  X4, (DX)
 	ADDQ     $+8, DX
-	VMOVHLPS X5, X5, X5
+	VMOVHLPS X4, X4, X4
 
 stored13:
 	TESTQ  $+1, DI
 	JEQ    stored14
-	VMOVSS X5, (DX)
+	VMOVSS X4, (DX)
 
 stored14:
-	// New gate and h of the units before.
-	VMOVUPS      constantsAVX2<>+160(SB), Y5
-	VMOVUPS      constantsAVX2<>+192(SB), Y7
-	VMOVUPS      constantsAVX2<>+224(SB), Y8
-	VMOVUPS      constantsAVX2<>+416(SB), Y11
-	VMOVUPS      constantsAVX2<>+320(SB), Y9
+	// h of the units before.
+	VMOVUPS      constantsAVX2<>+160(SB), Y4
+	VMOVUPS      constantsAVX2<>+192(SB), Y6
+	VMOVUPS      constantsAVX2<>+224(SB), Y7
+	VMOVUPS      constantsAVX2<>+416(SB), Y9
+	VMOVUPS      constantsAVX2<>+320(SB), Y8
 	LEAQ         128(CX), CX
 	TESTQ        $+4, DI
-	VMINPS       Y10, Y5, Y5
-	VMAXPS       Y5, Y7, Y5
-	VFMADD231PS  Y5, Y5, Y8
-	VFMADD231PS  constantsAVX2<>+384(SB), Y8, Y11
-	VFMADD231PS  constantsAVX2<>+288(SB), Y8, Y9
-	VFMADD213PS  constantsAVX2<>+448(SB), Y8, Y11
-	VFMADD213PS  constantsAVX2<>+352(SB), Y8, Y9
-	VFMADD213PS  constantsAVX2<>+480(SB), Y8, Y11
-	VMULPS       Y9, Y5, Y5
-	VMULPS       Y11, Y11, Y7
-	VMULPS       Y11, Y5, Y8
-	VFMADD231PS  Y5, Y5, Y7
-	VADDPS       Y8, Y8, Y5
-	VDIVPS       Y7, Y5, Y5
-	VMOVAPS      Y5, Y7
+	VMINPS       Y15, Y4, Y4
+	VMAXPS       Y4, Y6, Y4
+	VFMADD231PS  Y4, Y4, Y7
+	VFMADD231PS  constantsAVX2<>+384(SB), Y7, Y9
+	VFMADD231PS  constantsAVX2<>+288(SB), Y7, Y8
+	VFMADD213PS  constantsAVX2<>+448(SB), Y7, Y9
+	VFMADD213PS  constantsAVX2<>+352(SB), Y7, Y8
+	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y9
+	VMULPS       Y8, Y4, Y4
+	VMULPS       Y9, Y9, Y6
+	VMULPS       Y9, Y4, Y7
+	VFMADD231PS  Y4, Y4, Y6
+	VADDPS       Y7, Y7, Y4
+	VDIVPS       Y6, Y4, Y4
+	VMOVAPS      Y4, Y6
 	JEQ          stored15
-	VMOVUPS      X7, (CX)
+	VMOVUPS      X6, (CX)
 	ADDQ         $+16, CX
-	VEXTRACTF128 $0x01, Y7, X7
+	VEXTRACTF128 $0x01, Y6, X6
 
 stored15:
 	TESTQ    $+2, DI
 	JEQ      stored16
-	VMOVLPS  X7, (CX)
+	VMOVLPS  X6, (CX)
 	ADDQ     $+8, CX
-	VMOVHLPS X7, X7, X7
+	VMOVHLPS X6, X6, X6
 
 stored16:
 	TESTQ  $+1, DI
 	JEQ    stored17
-	VMOVSS X7, (CX)
+	VMOVSS X6, (CX)
 
 stored17:
-	VMASKMOVPS   (BX), Y4, Y4
+	VMASKMOVPS   (BX), Y3, Y3
 	LEAQ         (AX), AX
 	TESTQ        $+4, DI
-	VSUBPS       Y5, Y4, Y4
-	VFMADD231PS  Y4, Y6, Y5
-	VMOVAPS      Y5, Y4
+	VSUBPS       Y4, Y3, Y3
+	VFMADD231PS  Y3, Y5, Y4
+	VMOVAPS      Y4, Y3
 	JEQ          stored18
-	VMOVUPS      X4, (AX)
+	VMOVUPS      X3, (AX)
 	ADDQ         $+16, AX
-	VEXTRACTF128 $0x01, Y4, X4
+	VEXTRACTF128 $0x01, Y3, X3
 
 stored18:
 	TESTQ    $+2, DI
 	JEQ      stored19
-	VMOVLPS  X4, (AX)
+	VMOVLPS  X3, (AX)
 	ADDQ     $+8, AX
-	VMOVHLPS X4, X4, X4
+	VMOVHLPS X3, X3, X3
 
 stored19:
 	TESTQ  $+1, DI
 	JEQ    stored20
-	VMOVSS X4, (AX)
+	VMOVSS X3, (AX)
 
 stored20:
 done8:
@@ -6315,7 +6351,6 @@ start:
 	VMOVUPS constantsAVX2<>+0(SB), Y0
 	VMOVUPS constantsAVX2<>+32(SB), Y1
 	VMOVUPS constantsAVX2<>+64(SB), Y2
-	VMOVUPS constantsAVX2<>+96(SB), Y3
 
 row1:
 	// A row.
@@ -6332,173 +6367,405 @@ row1:
 
 	// 8 elements at a time.
 	CMPQ SI, $+16
-	JLT  done4
+	JLT  done3
 
-loop3:
-	MOVQ $+2, DI
+	// Input, cell and forget gates.
+	VMOVUPS      (DX), Y3
+	VMOVUPS      (CX), Y4
+	VMOVUPS      (BX), Y5
+	VMOVUPS      64(CX), Y11
+	VMOVUPS      64(BX), Y12
+	VMOVUPS      constantsAVX2<>+128(SB), Y6
+	VMOVUPS      constantsAVX2<>+256(SB), Y13
+	VMOVUPS      128(CX), Y8
+	VMOVUPS      constantsAVX2<>+160(SB), Y9
+	VMOVUPS      constantsAVX2<>+192(SB), Y10
+	VMOVUPS      constantsAVX2<>+640(SB), Y7
+	VFMADD231PS  Y3, Y5, Y4
+	VMOVUPS      constantsAVX2<>+224(SB), Y5
+	VFMADD231PS  Y3, Y12, Y11
+	VMOVUPS      constantsAVX2<>+800(SB), Y12
+	VMOVUPS      constantsAVX2<>+416(SB), Y3
+	VMINPS       Y8, Y9, Y8
+	VMOVUPS      constantsAVX2<>+320(SB), Y9
+	VMINPS       Y4, Y0, Y4
+	VMAXPS       Y8, Y10, Y8
+	VMINPS       Y11, Y0, Y10
+	VMAXPS       Y4, Y1, Y4
+	VFMADD231PS  Y8, Y8, Y5
+	VMAXPS       Y10, Y1, Y11
+	VFNMADD231PS Y2, Y4, Y6
+	VFNMADD231PS Y2, Y11, Y13
+	VFMADD231PS  constantsAVX2<>+384(SB), Y5, Y3
+	VFMADD231PS  constantsAVX2<>+288(SB), Y5, Y9
+	VSUBPS       constantsAVX2<>+128(SB), Y6, Y10
+	VPSLLD       $0x17, Y6, Y6
+	VFMADD213PS  constantsAVX2<>+448(SB), Y5, Y3
+	VFMADD213PS  constantsAVX2<>+352(SB), Y5, Y9
+	VFMADD231PS  constantsAVX2<>+96(SB), Y10, Y4
+	VSUBPS       constantsAVX2<>+256(SB), Y13, Y10
+	VPSLLD       $0x17, Y13, Y13
+	VFMADD231PS  constantsAVX2<>+96(SB), Y10, Y11
+	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y3
+	VFMADD231PS  constantsAVX2<>+608(SB), Y4, Y7
+	VMULPS       Y9, Y8, Y5
+	VFMADD231PS  constantsAVX2<>+768(SB), Y11, Y12
+	VMULPS       Y3, Y3, Y8
+	VFMADD213PS  constantsAVX2<>+672(SB), Y4, Y7
+	VMULPS       Y3, Y5, Y3
+	VFMADD213PS  constantsAVX2<>+832(SB), Y11, Y12
+	VFMADD231PS  Y5, Y5, Y8
+	VFMADD213PS  constantsAVX2<>+704(SB), Y4, Y7
+	VFMADD213PS  constantsAVX2<>+864(SB), Y11, Y12
+	VFMADD213PS  constantsAVX2<>+736(SB), Y4, Y7
+	VFMADD213PS  constantsAVX2<>+896(SB), Y11, Y12
+	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y7
+	VFMADD213PS  constantsAVX2<>+928(SB), Y11, Y12
+	VFMADD213PS  constantsAVX2<>+352(SB), Y6, Y7
+	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y12
+	VMULPS       Y8, Y7, Y4
+	VFMADD213PS  constantsAVX2<>+480(SB), Y13, Y12
+	ADDQ         $-16, SI
+	CMPQ         SI, $+16
+	JLT          done5
 
-loop5:
-	// Input and cell gates. Forget gate and c.
-	VMOVUPS      (DX), Y4
-	VMOVUPS      (CX), Y5
-	VMOVUPS      (BX), Y6
-	VMOVUPS      constantsAVX2<>+128(SB), Y7
-	VMOVUPS      128(CX), Y9
-	VMOVUPS      constantsAVX2<>+160(SB), Y10
-	VMOVUPS      constantsAVX2<>+192(SB), Y11
-	VMOVUPS      constantsAVX2<>+640(SB), Y8
-	VMOVUPS      constantsAVX2<>+224(SB), Y12
-	VMOVUPS      constantsAVX2<>+416(SB), Y14
-	VMOVUPS      constantsAVX2<>+320(SB), Y13
-	VMOVUPS      constantsAVX2<>+480(SB), Y15
-	VFMADD231PS  Y4, Y6, Y5
-	VMINPS       Y9, Y10, Y6
-	VMAXPS       Y6, Y11, Y6
-	VMINPS       Y5, Y0, Y5
-	VFMADD231PS  Y6, Y6, Y12
-	VMAXPS       Y5, Y1, Y5
-	VMOVUPS      constantsAVX2<>+256(SB), Y10
-	VFNMADD231PS Y2, Y5, Y7
-	VFMADD231PS  constantsAVX2<>+384(SB), Y12, Y14
-	VFMADD231PS  constantsAVX2<>+288(SB), Y12, Y13
-	VSUBPS       constantsAVX2<>+128(SB), Y7, Y9
-	VPSLLD       $0x17, Y7, Y7
-	VFMADD213PS  constantsAVX2<>+448(SB), Y12, Y14
-	VFMADD213PS  constantsAVX2<>+352(SB), Y12, Y13
-	VFMADD231PS  Y3, Y9, Y5
-	VMOVUPS      constantsAVX2<>+800(SB), Y9
-	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y14
-	VMULPS       Y13, Y6, Y6
-	VFMADD231PS  constantsAVX2<>+608(SB), Y5, Y8
-	VMULPS       Y14, Y14, Y11
-	VMULPS       Y14, Y6, Y12
-	VFMADD213PS  constantsAVX2<>+672(SB), Y5, Y8
-	VFMADD231PS  Y6, Y6, Y11
-	VADDPS       Y12, Y12, Y13
-	VFMADD213PS  constantsAVX2<>+704(SB), Y5, Y8
-	VMULPS       constantsAVX2<>+352(SB), Y11, Y6
-	VFMADD213PS  constantsAVX2<>+736(SB), Y5, Y8
-	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y8
-	VFMADD213PS  constantsAVX2<>+352(SB), Y7, Y8
+loop4:
+	// c. Input, cell and forget gates.
+	VMOVUPS      32(DX), Y6
+	VMOVUPS      32(CX), Y9
+	VMOVUPS      32(BX), Y10
+	VMOVUPS      constantsAVX2<>+128(SB), Y11
+	VMOVUPS      constantsAVX2<>+640(SB), Y13
 	VMOVUPS      constantsAVX2<>+480(SB), Y5
-	VMULPS       Y11, Y8, Y7
-	VMULPS       Y8, Y13, Y8
-	VDIVPS       Y7, Y15, Y7
-	VMULPS       Y7, Y6, Y6
-	VMULPS       Y7, Y8, Y8
-	VMULPS       Y7, Y12, Y7
-	VMOVUPS      Y6, (CX)
-	VMOVUPS      Y8, 128(CX)
-	VMOVUPS      64(CX), Y6
-	VMOVUPS      64(BX), Y8
-	VFMADD231PS  Y4, Y8, Y6
-	VMINPS       Y6, Y0, Y6
-	VMAXPS       Y6, Y1, Y6
-	VFNMADD231PS Y2, Y6, Y10
-	VSUBPS       constantsAVX2<>+256(SB), Y10, Y8
-	VPSLLD       $0x17, Y10, Y10
-	VFMADD231PS  Y3, Y8, Y6
-	VFMADD231PS  constantsAVX2<>+768(SB), Y6, Y9
-	VFMADD213PS  constantsAVX2<>+832(SB), Y6, Y9
-	VFMADD213PS  constantsAVX2<>+864(SB), Y6, Y9
-	VFMADD213PS  constantsAVX2<>+896(SB), Y6, Y9
-	VFMADD213PS  constantsAVX2<>+928(SB), Y6, Y9
-	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y9
-	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y9
-	VDIVPS       Y9, Y5, Y5
-	VFMADD231PS  Y4, Y5, Y7
-	VMOVUPS      Y7, (AX)
+	VMULPS       constantsAVX2<>+352(SB), Y8, Y8
+	VFMADD231PS  Y6, Y10, Y9
+	VADDPS       Y3, Y3, Y10
+	VDIVPS       Y4, Y5, Y4
+	VMOVUPS      constantsAVX2<>+480(SB), Y5
+	VMULPS       Y7, Y10, Y7
+	VMINPS       Y9, Y0, Y9
+	VMAXPS       Y9, Y1, Y9
+	VDIVPS       Y12, Y5, Y5
+	VFNMADD231PS Y2, Y9, Y11
+	VSUBPS       constantsAVX2<>+128(SB), Y11, Y10
+	VMULPS       Y4, Y8, Y8
+	VMOVUPS      160(CX), Y12
+	VMULPS       Y4, Y7, Y7
+	VMULPS       Y4, Y3, Y3
+	VPSLLD       $0x17, Y11, Y4
+	VFMADD231PS  constantsAVX2<>+96(SB), Y10, Y9
+	VMOVUPS      Y8, (CX)
+	VMOVUPS      constantsAVX2<>+160(SB), Y8
+	VMOVUPS      constantsAVX2<>+192(SB), Y10
+	VMOVUPS      Y7, 128(CX)
+	VMOVUPS      constantsAVX2<>+224(SB), Y7
+	VMOVUPS      constantsAVX2<>+320(SB), Y11
+	VFMADD231PS  constantsAVX2<>+608(SB), Y9, Y13
+	VMINPS       Y12, Y8, Y12
+	VMOVUPS      (DX), Y8
+	VMAXPS       Y12, Y10, Y10
+	VFMADD213PS  constantsAVX2<>+672(SB), Y9, Y13
+	VFMADD231PS  Y10, Y10, Y7
+	VFMADD231PS  Y8, Y5, Y3
+	VFMADD213PS  constantsAVX2<>+704(SB), Y9, Y13
+	VFMADD231PS  constantsAVX2<>+288(SB), Y7, Y11
+	VMOVUPS      Y3, (AX)
+	VMOVUPS      constantsAVX2<>+416(SB), Y3
 	VMOVUPS      Y5, 64(CX)
-	ADDQ         $+32, AX
-	ADDQ         $+32, CX
-	ADDQ         $+32, DX
-	ADDQ         $+32, BX
-	ADDQ         $-1, DI
-	TESTQ        DI, DI
-	JNE          loop5
+	VMOVUPS      96(CX), Y5
+	VMOVUPS      96(BX), Y8
+	VMOVUPS      constantsAVX2<>+256(SB), Y12
+	VFMADD213PS  constantsAVX2<>+736(SB), Y9, Y13
+	VFMADD213PS  constantsAVX2<>+352(SB), Y7, Y11
+	VFMADD231PS  constantsAVX2<>+384(SB), Y7, Y3
+	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y13
+	VMOVUPS      constantsAVX2<>+800(SB), Y9
+	VFMADD231PS  Y6, Y8, Y5
+	VMULPS       Y11, Y10, Y6
+	VFMADD213PS  constantsAVX2<>+448(SB), Y7, Y3
+	VFMADD213PS  constantsAVX2<>+352(SB), Y4, Y13
+	VMINPS       Y5, Y0, Y4
+	VMAXPS       Y4, Y1, Y4
+	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y3
+	VFNMADD231PS Y2, Y4, Y12
+	VMULPS       Y3, Y3, Y5
+	VMULPS       Y3, Y6, Y3
+	VSUBPS       constantsAVX2<>+256(SB), Y12, Y7
+	VPSLLD       $0x17, Y12, Y8
+	VFMADD231PS  constantsAVX2<>+96(SB), Y7, Y4
+	VFMADD231PS  Y6, Y6, Y5
+	VFMADD231PS  constantsAVX2<>+768(SB), Y4, Y9
+	VMULPS       Y5, Y13, Y6
+	VFMADD213PS  constantsAVX2<>+832(SB), Y4, Y9
+	VFMADD213PS  constantsAVX2<>+864(SB), Y4, Y9
+	VFMADD213PS  constantsAVX2<>+896(SB), Y4, Y9
+	VFMADD213PS  constantsAVX2<>+928(SB), Y4, Y9
+	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y9
+	VFMADD213PS  constantsAVX2<>+480(SB), Y8, Y9
+
+	// c. Input, cell and forget gates.
+	VMOVUPS      64(DX), Y8
+	VMOVUPS      256(CX), Y10
+	VMOVUPS      192(BX), Y11
+	VMOVUPS      constantsAVX2<>+128(SB), Y12
+	VMOVUPS      constantsAVX2<>+640(SB), Y4
+	VMOVUPS      constantsAVX2<>+480(SB), Y7
+	VMULPS       constantsAVX2<>+352(SB), Y5, Y5
+	VFMADD231PS  Y8, Y11, Y10
+	VADDPS       Y3, Y3, Y11
+	VDIVPS       Y6, Y7, Y6
+	VMOVUPS      384(CX), Y7
+	VMULPS       Y13, Y11, Y11
+	VMOVUPS      constantsAVX2<>+160(SB), Y13
+	VMINPS       Y10, Y0, Y10
+	VMAXPS       Y10, Y1, Y10
+	VFNMADD231PS Y2, Y10, Y12
+	VMULPS       Y6, Y5, Y5
+	VMINPS       Y7, Y13, Y13
+	VMOVUPS      constantsAVX2<>+480(SB), Y7
+	VMULPS       Y6, Y11, Y11
+	VMULPS       Y6, Y3, Y3
+	VSUBPS       constantsAVX2<>+128(SB), Y12, Y6
+	VPSLLD       $0x17, Y12, Y12
+	VMOVUPS      Y5, 32(CX)
+	VMOVUPS      constantsAVX2<>+192(SB), Y5
+	VFMADD231PS  constantsAVX2<>+96(SB), Y6, Y10
+	VMOVUPS      constantsAVX2<>+224(SB), Y6
+	VDIVPS       Y9, Y7, Y7
+	VMOVUPS      Y11, 160(CX)
+	VMOVUPS      constantsAVX2<>+320(SB), Y11
+	VMOVUPS      32(DX), Y9
+	VMAXPS       Y13, Y5, Y5
+	VMOVUPS      constantsAVX2<>+416(SB), Y13
+	VFMADD231PS  constantsAVX2<>+608(SB), Y10, Y4
+	VFMADD231PS  Y5, Y5, Y6
+	VFMADD213PS  constantsAVX2<>+672(SB), Y10, Y4
+	VFMADD231PS  constantsAVX2<>+288(SB), Y6, Y11
+	VFMADD231PS  Y9, Y7, Y3
+	VFMADD231PS  constantsAVX2<>+384(SB), Y6, Y13
+	VFMADD213PS  constantsAVX2<>+704(SB), Y10, Y4
+	VFMADD213PS  constantsAVX2<>+352(SB), Y6, Y11
+	VMOVUPS      Y3, 32(AX)
+	VFMADD213PS  constantsAVX2<>+448(SB), Y6, Y13
+	VMOVUPS      Y7, 96(CX)
+	VMOVUPS      320(CX), Y3
+	VMOVUPS      256(BX), Y7
+	VMOVUPS      constantsAVX2<>+256(SB), Y9
+	VFMADD213PS  constantsAVX2<>+736(SB), Y10, Y4
+	VMULPS       Y11, Y5, Y5
+	VMOVUPS      constantsAVX2<>+800(SB), Y11
+	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y13
+	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y4
+	VFMADD231PS  Y8, Y7, Y3
+	VMULPS       Y13, Y13, Y6
+	VMULPS       Y13, Y5, Y7
+	VFMADD213PS  constantsAVX2<>+352(SB), Y12, Y4
+	VMINPS       Y3, Y0, Y3
+	VMAXPS       Y3, Y1, Y10
+	VFMADD231PS  Y5, Y5, Y6
+	VMOVAPS      Y7, Y3
+	VMOVAPS      Y4, Y7
+	VFNMADD231PS Y2, Y10, Y9
+	VMULPS       Y6, Y4, Y4
+	VMOVAPS      Y6, Y8
+	VSUBPS       constantsAVX2<>+256(SB), Y9, Y5
+	VPSLLD       $0x17, Y9, Y6
+	VMOVAPS      Y4, Y4
+	VFMADD231PS  constantsAVX2<>+96(SB), Y5, Y10
+	VFMADD231PS  constantsAVX2<>+768(SB), Y10, Y11
+	VFMADD213PS  constantsAVX2<>+832(SB), Y10, Y11
+	VFMADD213PS  constantsAVX2<>+864(SB), Y10, Y11
+	VFMADD213PS  constantsAVX2<>+896(SB), Y10, Y11
+	VFMADD213PS  constantsAVX2<>+928(SB), Y10, Y11
+	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y11
+	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y11
+	VMOVAPS      Y11, Y12
+	ADDQ         $+64, AX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	ADDQ         $+64, BX
 	ADDQ         $+192, CX
 	ADDQ         $+128, BX
 	ADDQ         $-16, SI
 	CMPQ         SI, $+16
-	JGE          loop3
+	JGE          loop4
 
-done4:
+done5:
+	// c. Input, cell and forget gates.
+	VMOVUPS      32(DX), Y6
+	VMOVUPS      32(CX), Y9
+	VMOVUPS      32(BX), Y10
+	VMOVUPS      constantsAVX2<>+128(SB), Y11
+	VMOVUPS      constantsAVX2<>+640(SB), Y13
+	VMOVUPS      constantsAVX2<>+480(SB), Y5
+	VMULPS       constantsAVX2<>+352(SB), Y8, Y8
+	VFMADD231PS  Y6, Y10, Y9
+	VADDPS       Y3, Y3, Y10
+	VDIVPS       Y4, Y5, Y4
+	VMOVUPS      constantsAVX2<>+480(SB), Y5
+	VMULPS       Y7, Y10, Y7
+	VMINPS       Y9, Y0, Y9
+	VMAXPS       Y9, Y1, Y9
+	VDIVPS       Y12, Y5, Y5
+	VFNMADD231PS Y2, Y9, Y11
+	VSUBPS       constantsAVX2<>+128(SB), Y11, Y10
+	VMULPS       Y4, Y8, Y8
+	VMOVUPS      160(CX), Y12
+	VMULPS       Y4, Y7, Y7
+	VMULPS       Y4, Y3, Y3
+	VPSLLD       $0x17, Y11, Y4
+	VFMADD231PS  constantsAVX2<>+96(SB), Y10, Y9
+	VMOVUPS      Y8, (CX)
+	VMOVUPS      constantsAVX2<>+160(SB), Y8
+	VMOVUPS      constantsAVX2<>+192(SB), Y10
+	VMOVUPS      Y7, 128(CX)
+	VMOVUPS      constantsAVX2<>+224(SB), Y7
+	VMOVUPS      constantsAVX2<>+320(SB), Y11
+	VFMADD231PS  constantsAVX2<>+608(SB), Y9, Y13
+	VMINPS       Y12, Y8, Y12
+	VMOVUPS      (DX), Y8
+	VMAXPS       Y12, Y10, Y10
+	VFMADD213PS  constantsAVX2<>+672(SB), Y9, Y13
+	VFMADD231PS  Y10, Y10, Y7
+	VFMADD231PS  Y8, Y5, Y3
+	VFMADD213PS  constantsAVX2<>+704(SB), Y9, Y13
+	VFMADD231PS  constantsAVX2<>+288(SB), Y7, Y11
+	VMOVUPS      Y3, (AX)
+	VMOVUPS      constantsAVX2<>+416(SB), Y3
+	VMOVUPS      Y5, 64(CX)
+	VMOVUPS      96(CX), Y5
+	VMOVUPS      96(BX), Y8
+	VMOVUPS      constantsAVX2<>+256(SB), Y12
+	VFMADD213PS  constantsAVX2<>+736(SB), Y9, Y13
+	VFMADD213PS  constantsAVX2<>+352(SB), Y7, Y11
+	VFMADD231PS  constantsAVX2<>+384(SB), Y7, Y3
+	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y13
+	VMOVUPS      constantsAVX2<>+800(SB), Y9
+	VFMADD231PS  Y6, Y8, Y5
+	VMULPS       Y11, Y10, Y6
+	VFMADD213PS  constantsAVX2<>+448(SB), Y7, Y3
+	VFMADD213PS  constantsAVX2<>+352(SB), Y4, Y13
+	VMINPS       Y5, Y0, Y4
+	VMAXPS       Y4, Y1, Y4
+	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y3
+	VFNMADD231PS Y2, Y4, Y12
+	VMULPS       Y3, Y3, Y5
+	VMULPS       Y3, Y6, Y3
+	VSUBPS       constantsAVX2<>+256(SB), Y12, Y7
+	VPSLLD       $0x17, Y12, Y8
+	VFMADD231PS  constantsAVX2<>+96(SB), Y7, Y4
+	VFMADD231PS  Y6, Y6, Y5
+	VFMADD231PS  constantsAVX2<>+768(SB), Y4, Y9
+	VMULPS       Y5, Y13, Y6
+	VFMADD213PS  constantsAVX2<>+832(SB), Y4, Y9
+	VFMADD213PS  constantsAVX2<>+864(SB), Y4, Y9
+	VFMADD213PS  constantsAVX2<>+896(SB), Y4, Y9
+	VFMADD213PS  constantsAVX2<>+928(SB), Y4, Y9
+	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y9
+	VFMADD213PS  constantsAVX2<>+480(SB), Y8, Y9
+
+	// c.
+	VMOVUPS     constantsAVX2<>+480(SB), Y4
+	VADDPS      Y3, Y3, Y7
+	VMOVUPS     constantsAVX2<>+480(SB), Y8
+	VMULPS      constantsAVX2<>+352(SB), Y5, Y5
+	VMULPS      Y13, Y7, Y7
+	VDIVPS      Y6, Y4, Y4
+	VDIVPS      Y9, Y8, Y6
+	VMULPS      Y4, Y5, Y5
+	VMULPS      Y4, Y7, Y7
+	VMULPS      Y4, Y3, Y3
+	VMOVUPS     Y5, 32(CX)
+	VMOVUPS     Y7, 160(CX)
+	VMOVUPS     32(DX), Y4
+	VFMADD231PS Y4, Y6, Y3
+	VMOVUPS     Y3, 32(AX)
+	VMOVUPS     Y6, 96(CX)
+	ADDQ        $+64, AX
+	ADDQ        $+64, CX
+	ADDQ        $+64, DX
+	ADDQ        $+64, BX
+	ADDQ        $+192, CX
+	ADDQ        $+128, BX
+
+done3:
 	// 8 elements at a time.
 	CMPQ SI, $+8
 	JLT  done7
 
 loop6:
-	// Input and cell gates. Forget gate and c.
-	VMOVUPS      (DX), Y4
-	VMOVUPS      (CX), Y5
-	VMOVUPS      (BX), Y6
-	VMOVUPS      constantsAVX2<>+128(SB), Y7
-	VMOVUPS      128(CX), Y9
-	VMOVUPS      constantsAVX2<>+160(SB), Y10
-	VMOVUPS      constantsAVX2<>+192(SB), Y11
-	VMOVUPS      constantsAVX2<>+640(SB), Y8
-	VMOVUPS      constantsAVX2<>+224(SB), Y12
-	VMOVUPS      constantsAVX2<>+416(SB), Y14
-	VMOVUPS      constantsAVX2<>+320(SB), Y13
-	VMOVUPS      constantsAVX2<>+480(SB), Y15
-	VFMADD231PS  Y4, Y6, Y5
-	VMINPS       Y9, Y10, Y6
-	VMAXPS       Y6, Y11, Y6
-	VMINPS       Y5, Y0, Y5
-	VFMADD231PS  Y6, Y6, Y12
-	VMAXPS       Y5, Y1, Y5
-	VMOVUPS      constantsAVX2<>+256(SB), Y10
-	VFNMADD231PS Y2, Y5, Y7
-	VFMADD231PS  constantsAVX2<>+384(SB), Y12, Y14
-	VFMADD231PS  constantsAVX2<>+288(SB), Y12, Y13
-	VSUBPS       constantsAVX2<>+128(SB), Y7, Y9
-	VPSLLD       $0x17, Y7, Y7
-	VFMADD213PS  constantsAVX2<>+448(SB), Y12, Y14
-	VFMADD213PS  constantsAVX2<>+352(SB), Y12, Y13
-	VFMADD231PS  Y3, Y9, Y5
-	VMOVUPS      constantsAVX2<>+800(SB), Y9
-	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y14
-	VMULPS       Y13, Y6, Y6
-	VFMADD231PS  constantsAVX2<>+608(SB), Y5, Y8
-	VMULPS       Y14, Y14, Y11
-	VMULPS       Y14, Y6, Y12
-	VFMADD213PS  constantsAVX2<>+672(SB), Y5, Y8
-	VFMADD231PS  Y6, Y6, Y11
-	VADDPS       Y12, Y12, Y13
-	VFMADD213PS  constantsAVX2<>+704(SB), Y5, Y8
-	VMULPS       constantsAVX2<>+352(SB), Y11, Y6
-	VFMADD213PS  constantsAVX2<>+736(SB), Y5, Y8
-	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y8
-	VFMADD213PS  constantsAVX2<>+352(SB), Y7, Y8
-	VMOVUPS      constantsAVX2<>+480(SB), Y5
-	VMULPS       Y11, Y8, Y7
-	VMULPS       Y8, Y13, Y8
-	VDIVPS       Y7, Y15, Y7
-	VMULPS       Y7, Y6, Y6
-	VMULPS       Y7, Y8, Y8
-	VMULPS       Y7, Y12, Y7
-	VMOVUPS      Y6, (CX)
-	VMOVUPS      Y8, 128(CX)
-	VMOVUPS      64(CX), Y6
-	VMOVUPS      64(BX), Y8
-	VFMADD231PS  Y4, Y8, Y6
-	VMINPS       Y6, Y0, Y6
-	VMAXPS       Y6, Y1, Y6
-	VFNMADD231PS Y2, Y6, Y10
-	VSUBPS       constantsAVX2<>+256(SB), Y10, Y8
-	VPSLLD       $0x17, Y10, Y10
-	VFMADD231PS  Y3, Y8, Y6
-	VFMADD231PS  constantsAVX2<>+768(SB), Y6, Y9
-	VFMADD213PS  constantsAVX2<>+832(SB), Y6, Y9
-	VFMADD213PS  constantsAVX2<>+864(SB), Y6, Y9
-	VFMADD213PS  constantsAVX2<>+896(SB), Y6, Y9
-	VFMADD213PS  constantsAVX2<>+928(SB), Y6, Y9
-	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y9
-	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y9
-	VDIVPS       Y9, Y5, Y5
-	VFMADD231PS  Y4, Y5, Y7
-	VMOVUPS      Y7, (AX)
-	VMOVUPS      Y5, 64(CX)
+	// Input, cell and forget gates. c.
+	VMOVUPS      (DX), Y3
+	VMOVUPS      (CX), Y4
+	VMOVUPS      (BX), Y5
+	VMOVUPS      constantsAVX2<>+128(SB), Y6
+	VMOVUPS      64(CX), Y13
+	VMOVUPS      64(BX), Y14
+	VMOVUPS      128(CX), Y8
+	VMOVUPS      constantsAVX2<>+160(SB), Y9
+	VMOVUPS      constantsAVX2<>+192(SB), Y10
+	VMOVUPS      constantsAVX2<>+256(SB), Y15
+	VMOVUPS      constantsAVX2<>+640(SB), Y7
+	VMOVUPS      constantsAVX2<>+224(SB), Y11
+	VMOVUPS      constantsAVX2<>+416(SB), Y12
+	VFMADD231PS  Y3, Y5, Y4
+	VMOVUPS      constantsAVX2<>+320(SB), Y5
+	VFMADD231PS  Y3, Y14, Y13
+	VMINPS       Y8, Y9, Y3
+	VMOVUPS      constantsAVX2<>+800(SB), Y8
+	VMOVUPS      constantsAVX2<>+480(SB), Y9
+	VMOVUPS      constantsAVX2<>+480(SB), Y14
+	VMAXPS       Y3, Y10, Y3
+	VMINPS       Y4, Y0, Y4
+	VMINPS       Y13, Y0, Y10
+	VFMADD231PS  Y3, Y3, Y11
+	VMAXPS       Y4, Y1, Y4
+	VMAXPS       Y10, Y1, Y13
+	VFNMADD231PS Y2, Y4, Y6
+	VFNMADD231PS Y2, Y13, Y15
+	VFMADD231PS  constantsAVX2<>+384(SB), Y11, Y12
+	VFMADD231PS  constantsAVX2<>+288(SB), Y11, Y5
+	VSUBPS       constantsAVX2<>+128(SB), Y6, Y10
+	VPSLLD       $0x17, Y6, Y6
+	VFMADD213PS  constantsAVX2<>+448(SB), Y11, Y12
+	VFMADD213PS  constantsAVX2<>+352(SB), Y11, Y5
+	VFMADD231PS  constantsAVX2<>+96(SB), Y10, Y4
+	VSUBPS       constantsAVX2<>+256(SB), Y15, Y10
+	VPSLLD       $0x17, Y15, Y15
+	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y12
+	VFMADD231PS  constantsAVX2<>+96(SB), Y10, Y13
+	VMULPS       Y5, Y3, Y3
+	VFMADD231PS  constantsAVX2<>+608(SB), Y4, Y7
+	VMULPS       Y12, Y12, Y5
+	VFMADD231PS  constantsAVX2<>+768(SB), Y13, Y8
+	VMULPS       Y12, Y3, Y10
+	VFMADD213PS  constantsAVX2<>+672(SB), Y4, Y7
+	VFMADD231PS  Y3, Y3, Y5
+	VFMADD213PS  constantsAVX2<>+832(SB), Y13, Y8
+	VADDPS       Y10, Y10, Y11
+	VFMADD213PS  constantsAVX2<>+704(SB), Y4, Y7
+	VMULPS       constantsAVX2<>+352(SB), Y5, Y3
+	VFMADD213PS  constantsAVX2<>+864(SB), Y13, Y8
+	VFMADD213PS  constantsAVX2<>+736(SB), Y4, Y7
+	VFMADD213PS  constantsAVX2<>+896(SB), Y13, Y8
+	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y7
+	VFMADD213PS  constantsAVX2<>+928(SB), Y13, Y8
+	VFMADD213PS  constantsAVX2<>+352(SB), Y6, Y7
+	VFMADD213PS  constantsAVX2<>+480(SB), Y13, Y8
+	VMULPS       Y5, Y7, Y4
+	VMULPS       Y7, Y11, Y5
+	VFMADD213PS  constantsAVX2<>+480(SB), Y15, Y8
+	VDIVPS       Y4, Y9, Y4
+	VDIVPS       Y8, Y14, Y6
+	VMULPS       Y4, Y3, Y3
+	VMULPS       Y4, Y5, Y5
+	VMULPS       Y4, Y10, Y4
+	VMOVUPS      Y3, (CX)
+	VMOVUPS      Y5, 128(CX)
+	VMOVUPS      (DX), Y3
+	VFMADD231PS  Y3, Y6, Y4
+	VMOVUPS      Y4, (AX)
+	VMOVUPS      Y6, 64(CX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, CX
 	ADDQ         $+32, DX
@@ -6514,158 +6781,158 @@ done7:
 	MOVQ    SI, DI
 	NEGQ    SI
 	LEAQ    constantsAVX2<>+544(SB), R8
-	VMOVUPS (R8)(SI*4), Y4
+	VMOVUPS (R8)(SI*4), Y3
 
-	// Input and cell gates.
-	VMASKMOVPS   (DX), Y4, Y5
-	VMASKMOVPS   (CX), Y4, Y6
-	VMASKMOVPS   (BX), Y4, Y7
-	VMOVUPS      constantsAVX2<>+128(SB), Y8
-	VMASKMOVPS   128(CX), Y4, Y10
-	VMOVUPS      constantsAVX2<>+160(SB), Y11
-	VMOVUPS      constantsAVX2<>+192(SB), Y12
-	VMOVUPS      constantsAVX2<>+640(SB), Y9
-	VMOVUPS      constantsAVX2<>+224(SB), Y13
-	VMOVUPS      constantsAVX2<>+416(SB), Y15
-	VMOVUPS      constantsAVX2<>+320(SB), Y14
-	LEAQ         (CX), DX
+	// Input, cell and forget gates. c.
+	VMASKMOVPS   (DX), Y3, Y4
+	VMASKMOVPS   (CX), Y3, Y5
+	VMASKMOVPS   (BX), Y3, Y6
+	VMOVUPS      constantsAVX2<>+128(SB), Y7
+	VMASKMOVPS   128(CX), Y3, Y9
+	VMOVUPS      constantsAVX2<>+160(SB), Y10
+	VMASKMOVPS   64(CX), Y3, Y14
+	VMASKMOVPS   64(BX), Y3, Y15
+	VMOVUPS      constantsAVX2<>+192(SB), Y11
+	VMOVUPS      constantsAVX2<>+640(SB), Y8
+	VMOVUPS      constantsAVX2<>+224(SB), Y12
+	VMOVUPS      constantsAVX2<>+416(SB), Y13
+	LEAQ         (CX), BX
 	TESTQ        $+4, DI
-	VFMADD231PS  Y5, Y7, Y6
-	VMOVUPS      constantsAVX2<>+480(SB), Y7
-	VMINPS       Y10, Y11, Y10
-	VMAXPS       Y10, Y12, Y10
-	VMINPS       Y6, Y0, Y6
-	VFMADD231PS  Y10, Y10, Y13
-	VMAXPS       Y6, Y1, Y6
-	VFNMADD231PS Y2, Y6, Y8
-	VFMADD231PS  constantsAVX2<>+384(SB), Y13, Y15
-	VFMADD231PS  constantsAVX2<>+288(SB), Y13, Y14
-	VSUBPS       constantsAVX2<>+128(SB), Y8, Y11
-	VPSLLD       $0x17, Y8, Y8
-	VFMADD213PS  constantsAVX2<>+448(SB), Y13, Y15
-	VFMADD213PS  constantsAVX2<>+352(SB), Y13, Y14
-	VFMADD231PS  Y3, Y11, Y6
-	VFMADD213PS  constantsAVX2<>+480(SB), Y13, Y15
-	VMULPS       Y14, Y10, Y10
-	VFMADD231PS  constantsAVX2<>+608(SB), Y6, Y9
-	VMULPS       Y15, Y15, Y11
-	VMULPS       Y15, Y10, Y12
-	VFMADD213PS  constantsAVX2<>+672(SB), Y6, Y9
-	VFMADD231PS  Y10, Y10, Y11
-	VFMADD213PS  constantsAVX2<>+704(SB), Y6, Y9
-	VMULPS       constantsAVX2<>+352(SB), Y11, Y10
-	VFMADD213PS  constantsAVX2<>+736(SB), Y6, Y9
-	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y9
-	VFMADD213PS  constantsAVX2<>+352(SB), Y8, Y9
-	VMULPS       Y11, Y9, Y6
-	VDIVPS       Y6, Y7, Y6
-	VMULPS       Y6, Y10, Y8
-	VMULPS       Y6, Y12, Y7
-	VMOVAPS      Y8, Y8
+	VFMADD231PS  Y4, Y6, Y5
+	VMOVUPS      constantsAVX2<>+256(SB), Y6
+	VMINPS       Y9, Y10, Y9
+	VFMADD231PS  Y4, Y15, Y14
+	VMOVUPS      constantsAVX2<>+320(SB), Y4
+	VMOVUPS      constantsAVX2<>+800(SB), Y10
+	VMOVUPS      constantsAVX2<>+480(SB), Y15
+	VMAXPS       Y9, Y11, Y9
+	VMINPS       Y5, Y0, Y5
+	VFMADD231PS  Y9, Y9, Y12
+	VMINPS       Y14, Y0, Y11
+	VMAXPS       Y5, Y1, Y5
+	VMAXPS       Y11, Y1, Y14
+	VFNMADD231PS Y2, Y5, Y7
+	VFMADD231PS  constantsAVX2<>+384(SB), Y12, Y13
+	VFNMADD231PS Y2, Y14, Y6
+	VFMADD231PS  constantsAVX2<>+288(SB), Y12, Y4
+	VSUBPS       constantsAVX2<>+128(SB), Y7, Y11
+	VPSLLD       $0x17, Y7, Y7
+	VFMADD213PS  constantsAVX2<>+448(SB), Y12, Y13
+	VFMADD213PS  constantsAVX2<>+352(SB), Y12, Y4
+	VFMADD231PS  constantsAVX2<>+96(SB), Y11, Y5
+	VSUBPS       constantsAVX2<>+256(SB), Y6, Y11
+	VPSLLD       $0x17, Y6, Y6
+	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y13
+	VFMADD231PS  constantsAVX2<>+96(SB), Y11, Y14
+	VMULPS       Y4, Y9, Y4
+	VFMADD231PS  constantsAVX2<>+608(SB), Y5, Y8
+	VMULPS       Y13, Y13, Y9
+	VFMADD231PS  constantsAVX2<>+768(SB), Y14, Y10
+	VMULPS       Y13, Y4, Y11
+	VFMADD213PS  constantsAVX2<>+672(SB), Y5, Y8
+	VFMADD231PS  Y4, Y4, Y9
+	VFMADD213PS  constantsAVX2<>+832(SB), Y14, Y10
+	VFMADD213PS  constantsAVX2<>+704(SB), Y5, Y8
+	VMULPS       constantsAVX2<>+352(SB), Y9, Y4
+	VFMADD213PS  constantsAVX2<>+864(SB), Y14, Y10
+	VFMADD213PS  constantsAVX2<>+736(SB), Y5, Y8
+	VFMADD213PS  constantsAVX2<>+896(SB), Y14, Y10
+	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y8
+	VFMADD213PS  constantsAVX2<>+928(SB), Y14, Y10
+	VFMADD213PS  constantsAVX2<>+352(SB), Y7, Y8
+	VFMADD213PS  constantsAVX2<>+480(SB), Y14, Y10
+	VMULPS       Y9, Y8, Y5
+	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y10
+	VDIVPS       Y5, Y15, Y5
+	VMULPS       Y5, Y4, Y4
+	VMOVAPS      Y4, Y4
 	JEQ          stored9
-	VMOVUPS      X8, (DX)
-	ADDQ         $+16, DX
-	VEXTRACTF128 $0x01, Y8, X8
+	VMOVUPS      X4, (BX)
+	ADDQ         $+16, BX
+	VEXTRACTF128 $0x01, Y4, X4
 
 stored9:
 	TESTQ    $+2, DI
 	JEQ      stored10
-	VMOVLPS  X8, (DX)
-	ADDQ     $+8, DX
-	VMOVHLPS X8, X8, X8
+	VMOVLPS  X4, (BX)
+	ADDQ     $+8, BX
+	VMOVHLPS X4, X4, X4
 
 stored10:
 	TESTQ  $+1, DI
 	JEQ    stored11
-	VMOVSS X8, (DX)
+	VMOVSS X4, (BX)
 
 stored11:
-	VADDPS       Y12, Y12, Y8
-	LEAQ         128(CX), DX
+	VADDPS       Y11, Y11, Y4
+	LEAQ         128(CX), BX
 	TESTQ        $+4, DI
-	VMULPS       Y9, Y8, Y8
-	VMULPS       Y6, Y8, Y6
-	VMOVAPS      Y6, Y6
+	VMULPS       Y8, Y4, Y4
+	VMULPS       Y5, Y4, Y4
+	VMOVAPS      Y4, Y4
 	JEQ          stored12
-	VMOVUPS      X6, (DX)
-	ADDQ         $+16, DX
-	VEXTRACTF128 $0x01, Y6, X6
+	VMOVUPS      X4, (BX)
+	ADDQ         $+16, BX
+	VEXTRACTF128 $0x01, Y4, X4
 
 stored12:
 	TESTQ    $+2, DI
 	JEQ      stored13
-	VMOVLPS  X6, (DX)
-	ADDQ     $+8, DX
-	VMOVHLPS X6, X6, X6
+	VMOVLPS  X4, (BX)
+	ADDQ     $+8, BX
+	VMOVHLPS X4, X4, X4
 
 stored13:
 	TESTQ  $+1, DI
 	JEQ    stored14
-	VMOVSS X6, (DX)
+	VMOVSS X4, (BX)
 
 stored14:
-	// Forget gate and c.
-	VMASKMOVPS   64(CX), Y4, Y6
-	VMASKMOVPS   64(BX), Y4, Y4
-	VMOVUPS      constantsAVX2<>+256(SB), Y8
-	VMOVUPS      constantsAVX2<>+800(SB), Y9
-	VMOVUPS      constantsAVX2<>+480(SB), Y10
+	VMOVUPS      constantsAVX2<>+480(SB), Y4
+	VMASKMOVPS   (DX), Y3, Y3
+	VMULPS       Y5, Y11, Y5
 	LEAQ         (AX), AX
 	TESTQ        $+4, DI
-	VFMADD231PS  Y5, Y4, Y6
-	VMINPS       Y6, Y0, Y4
-	VMAXPS       Y4, Y1, Y4
-	VFNMADD231PS Y2, Y4, Y8
-	VSUBPS       constantsAVX2<>+256(SB), Y8, Y6
-	VPSLLD       $0x17, Y8, Y8
-	VFMADD231PS  Y3, Y6, Y4
-	VFMADD231PS  constantsAVX2<>+768(SB), Y4, Y9
-	VFMADD213PS  constantsAVX2<>+832(SB), Y4, Y9
-	VFMADD213PS  constantsAVX2<>+864(SB), Y4, Y9
-	VFMADD213PS  constantsAVX2<>+896(SB), Y4, Y9
-	VFMADD213PS  constantsAVX2<>+928(SB), Y4, Y9
-	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y9
-	VFMADD213PS  constantsAVX2<>+480(SB), Y8, Y9
-	VDIVPS       Y9, Y10, Y4
-	VFMADD231PS  Y5, Y4, Y7
-	VMOVAPS      Y7, Y5
+	VDIVPS       Y10, Y4, Y4
+	VFMADD231PS  Y3, Y4, Y5
+	VMOVAPS      Y5, Y3
 	JEQ          stored15
-	VMOVUPS      X5, (AX)
+	VMOVUPS      X3, (AX)
 	ADDQ         $+16, AX
-	VEXTRACTF128 $0x01, Y5, X5
+	VEXTRACTF128 $0x01, Y3, X3
 
 stored15:
 	TESTQ    $+2, DI
 	JEQ      stored16
-	VMOVLPS  X5, (AX)
+	VMOVLPS  X3, (AX)
 	ADDQ     $+8, AX
-	VMOVHLPS X5, X5, X5
+	VMOVHLPS X3, X3, X3
 
 stored16:
 	TESTQ  $+1, DI
 	JEQ    stored17
-	VMOVSS X5, (AX)
+	VMOVSS X3, (AX)
 
 stored17:
-	VMOVAPS      Y4, Y4
+	VMOVAPS      Y4, Y3
 	LEAQ         64(CX), AX
 	TESTQ        $+4, DI
 	JEQ          stored18
-	VMOVUPS      X4, (AX)
+	VMOVUPS      X3, (AX)
 	ADDQ         $+16, AX
-	VEXTRACTF128 $0x01, Y4, X4
+	VEXTRACTF128 $0x01, Y3, X3
 
 stored18:
 	TESTQ    $+2, DI
 	JEQ      stored19
-	VMOVLPS  X4, (AX)
+	VMOVLPS  X3, (AX)
 	ADDQ     $+8, AX
-	VMOVHLPS X4, X4, X4
+	VMOVHLPS X3, X3, X3
 
 stored19:
 	TESTQ  $+1, DI
 	JEQ    stored20
-	VMOVSS X4, (AX)
+	VMOVSS X3, (AX)
 
 stored20:
 done8:
@@ -6714,7 +6981,6 @@ start:
 	VMOVUPS constantsAVX2<>+0(SB), Y0
 	VMOVUPS constantsAVX2<>+32(SB), Y1
 	VMOVUPS constantsAVX2<>+64(SB), Y2
-	VMOVUPS constantsAVX2<>+96(SB), Y3
 
 row1:
 	// A row.
@@ -6739,48 +7005,48 @@ loop3:
 
 loop5:
 	// Output gate.
-	VMOVUPS      (BX), Y4
-	VMOVUPS      192(CX), Y5
-	VMOVUPS      128(SI), Y6
-	VMOVUPS      constantsAVX2<>+128(SB), Y7
-	VMOVUPS      constantsAVX2<>+640(SB), Y8
-	VMOVUPS      constantsAVX2<>+352(SB), Y9
-	VMOVUPS      constantsAVX2<>+160(SB), Y10
-	VMOVUPS      constantsAVX2<>+192(SB), Y11
-	VMOVUPS      constantsAVX2<>+224(SB), Y12
-	VMOVUPS      constantsAVX2<>+416(SB), Y14
-	VMOVUPS      constantsAVX2<>+320(SB), Y13
-	VFMADD231PS  Y4, Y6, Y5
-	VMINPS       Y5, Y0, Y4
-	VMAXPS       Y4, Y1, Y4
-	VFNMADD231PS Y2, Y4, Y7
-	VSUBPS       constantsAVX2<>+128(SB), Y7, Y5
-	VPSLLD       $0x17, Y7, Y6
+	VMOVUPS      (BX), Y3
+	VMOVUPS      192(CX), Y4
+	VMOVUPS      128(SI), Y5
+	VMOVUPS      constantsAVX2<>+128(SB), Y6
+	VMOVUPS      constantsAVX2<>+640(SB), Y7
+	VMOVUPS      constantsAVX2<>+352(SB), Y8
+	VMOVUPS      constantsAVX2<>+160(SB), Y9
+	VMOVUPS      constantsAVX2<>+192(SB), Y10
+	VMOVUPS      constantsAVX2<>+224(SB), Y11
+	VMOVUPS      constantsAVX2<>+416(SB), Y13
+	VMOVUPS      constantsAVX2<>+320(SB), Y12
 	VFMADD231PS  Y3, Y5, Y4
-	VFMADD231PS  constantsAVX2<>+608(SB), Y4, Y8
-	VFMADD213PS  constantsAVX2<>+672(SB), Y4, Y8
-	VFMADD213PS  constantsAVX2<>+704(SB), Y4, Y8
-	VFMADD213PS  constantsAVX2<>+736(SB), Y4, Y8
-	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y8
-	VFMADD213PS  constantsAVX2<>+352(SB), Y6, Y8
-	VDIVPS       Y8, Y9, Y4
-	VMOVUPS      Y4, 192(CX)
-	VMOVUPS      (DX), Y4
-	VMINPS       Y4, Y10, Y4
-	VMAXPS       Y4, Y11, Y4
-	VFMADD231PS  Y4, Y4, Y12
-	VFMADD231PS  constantsAVX2<>+384(SB), Y12, Y14
-	VFMADD231PS  constantsAVX2<>+288(SB), Y12, Y13
-	VFMADD213PS  constantsAVX2<>+448(SB), Y12, Y14
-	VFMADD213PS  constantsAVX2<>+352(SB), Y12, Y13
-	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y14
-	VMULPS       Y13, Y4, Y4
-	VMULPS       Y14, Y14, Y5
-	VMULPS       Y14, Y4, Y6
-	VFMADD231PS  Y4, Y4, Y5
-	VMULPS       Y5, Y8, Y4
-	VDIVPS       Y4, Y6, Y4
-	VMOVUPS      Y4, (AX)
+	VMINPS       Y4, Y0, Y3
+	VMAXPS       Y3, Y1, Y3
+	VFNMADD231PS Y2, Y3, Y6
+	VSUBPS       constantsAVX2<>+128(SB), Y6, Y4
+	VPSLLD       $0x17, Y6, Y5
+	VFMADD231PS  constantsAVX2<>+96(SB), Y4, Y3
+	VFMADD231PS  constantsAVX2<>+608(SB), Y3, Y7
+	VFMADD213PS  constantsAVX2<>+672(SB), Y3, Y7
+	VFMADD213PS  constantsAVX2<>+704(SB), Y3, Y7
+	VFMADD213PS  constantsAVX2<>+736(SB), Y3, Y7
+	VFMADD213PS  constantsAVX2<>+480(SB), Y3, Y7
+	VFMADD213PS  constantsAVX2<>+352(SB), Y5, Y7
+	VDIVPS       Y7, Y8, Y3
+	VMOVUPS      Y3, 192(CX)
+	VMOVUPS      (DX), Y3
+	VMINPS       Y3, Y9, Y3
+	VMAXPS       Y3, Y10, Y3
+	VFMADD231PS  Y3, Y3, Y11
+	VFMADD231PS  constantsAVX2<>+384(SB), Y11, Y13
+	VFMADD231PS  constantsAVX2<>+288(SB), Y11, Y12
+	VFMADD213PS  constantsAVX2<>+448(SB), Y11, Y13
+	VFMADD213PS  constantsAVX2<>+352(SB), Y11, Y12
+	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y13
+	VMULPS       Y12, Y3, Y3
+	VMULPS       Y13, Y13, Y4
+	VMULPS       Y13, Y3, Y5
+	VFMADD231PS  Y3, Y3, Y4
+	VMULPS       Y4, Y7, Y3
+	VDIVPS       Y3, Y5, Y3
+	VMOVUPS      Y3, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, CX
 	ADDQ         $+32, DX
@@ -6802,48 +7068,48 @@ done4:
 
 loop6:
 	// Output gate.
-	VMOVUPS      (BX), Y4
-	VMOVUPS      192(CX), Y5
-	VMOVUPS      128(SI), Y6
-	VMOVUPS      constantsAVX2<>+128(SB), Y7
-	VMOVUPS      constantsAVX2<>+640(SB), Y8
-	VMOVUPS      constantsAVX2<>+352(SB), Y9
-	VMOVUPS      constantsAVX2<>+160(SB), Y10
-	VMOVUPS      constantsAVX2<>+192(SB), Y11
-	VMOVUPS      constantsAVX2<>+224(SB), Y12
-	VMOVUPS      constantsAVX2<>+416(SB), Y14
-	VMOVUPS      constantsAVX2<>+320(SB), Y13
-	VFMADD231PS  Y4, Y6, Y5
-	VMINPS       Y5, Y0, Y4
-	VMAXPS       Y4, Y1, Y4
-	VFNMADD231PS Y2, Y4, Y7
-	VSUBPS       constantsAVX2<>+128(SB), Y7, Y5
-	VPSLLD       $0x17, Y7, Y6
+	VMOVUPS      (BX), Y3
+	VMOVUPS      192(CX), Y4
+	VMOVUPS      128(SI), Y5
+	VMOVUPS      constantsAVX2<>+128(SB), Y6
+	VMOVUPS      constantsAVX2<>+640(SB), Y7
+	VMOVUPS      constantsAVX2<>+352(SB), Y8
+	VMOVUPS      constantsAVX2<>+160(SB), Y9
+	VMOVUPS      constantsAVX2<>+192(SB), Y10
+	VMOVUPS      constantsAVX2<>+224(SB), Y11
+	VMOVUPS      constantsAVX2<>+416(SB), Y13
+	VMOVUPS      constantsAVX2<>+320(SB), Y12
 	VFMADD231PS  Y3, Y5, Y4
-	VFMADD231PS  constantsAVX2<>+608(SB), Y4, Y8
-	VFMADD213PS  constantsAVX2<>+672(SB), Y4, Y8
-	VFMADD213PS  constantsAVX2<>+704(SB), Y4, Y8
-	VFMADD213PS  constantsAVX2<>+736(SB), Y4, Y8
-	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y8
-	VFMADD213PS  constantsAVX2<>+352(SB), Y6, Y8
-	VDIVPS       Y8, Y9, Y4
-	VMOVUPS      Y4, 192(CX)
-	VMOVUPS      (DX), Y4
-	VMINPS       Y4, Y10, Y4
-	VMAXPS       Y4, Y11, Y4
-	VFMADD231PS  Y4, Y4, Y12
-	VFMADD231PS  constantsAVX2<>+384(SB), Y12, Y14
-	VFMADD231PS  constantsAVX2<>+288(SB), Y12, Y13
-	VFMADD213PS  constantsAVX2<>+448(SB), Y12, Y14
-	VFMADD213PS  constantsAVX2<>+352(SB), Y12, Y13
-	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y14
-	VMULPS       Y13, Y4, Y4
-	VMULPS       Y14, Y14, Y5
-	VMULPS       Y14, Y4, Y6
-	VFMADD231PS  Y4, Y4, Y5
-	VMULPS       Y5, Y8, Y4
-	VDIVPS       Y4, Y6, Y4
-	VMOVUPS      Y4, (AX)
+	VMINPS       Y4, Y0, Y3
+	VMAXPS       Y3, Y1, Y3
+	VFNMADD231PS Y2, Y3, Y6
+	VSUBPS       constantsAVX2<>+128(SB), Y6, Y4
+	VPSLLD       $0x17, Y6, Y5
+	VFMADD231PS  constantsAVX2<>+96(SB), Y4, Y3
+	VFMADD231PS  constantsAVX2<>+608(SB), Y3, Y7
+	VFMADD213PS  constantsAVX2<>+672(SB), Y3, Y7
+	VFMADD213PS  constantsAVX2<>+704(SB), Y3, Y7
+	VFMADD213PS  constantsAVX2<>+736(SB), Y3, Y7
+	VFMADD213PS  constantsAVX2<>+480(SB), Y3, Y7
+	VFMADD213PS  constantsAVX2<>+352(SB), Y5, Y7
+	VDIVPS       Y7, Y8, Y3
+	VMOVUPS      Y3, 192(CX)
+	VMOVUPS      (DX), Y3
+	VMINPS       Y3, Y9, Y3
+	VMAXPS       Y3, Y10, Y3
+	VFMADD231PS  Y3, Y3, Y11
+	VFMADD231PS  constantsAVX2<>+384(SB), Y11, Y13
+	VFMADD231PS  constantsAVX2<>+288(SB), Y11, Y12
+	VFMADD213PS  constantsAVX2<>+448(SB), Y11, Y13
+	VFMADD213PS  constantsAVX2<>+352(SB), Y11, Y12
+	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y13
+	VMULPS       Y12, Y3, Y3
+	VMULPS       Y13, Y13, Y4
+	VMULPS       Y13, Y3, Y5
+	VFMADD231PS  Y3, Y3, Y4
+	VMULPS       Y4, Y7, Y3
+	VDIVPS       Y3, Y5, Y3
+	VMOVUPS      Y3, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, CX
 	ADDQ         $+32, DX
@@ -6860,89 +7126,89 @@ done7:
 	MOVQ    DI, R8
 	NEGQ    DI
 	LEAQ    constantsAVX2<>+544(SB), R9
-	VMOVUPS (R9)(DI*4), Y4
+	VMOVUPS (R9)(DI*4), Y3
 
 	// Output gate.
-	VMASKMOVPS   (BX), Y4, Y5
-	VMASKMOVPS   192(CX), Y4, Y6
-	VMASKMOVPS   128(SI), Y4, Y7
-	VMOVUPS      constantsAVX2<>+128(SB), Y8
-	VMOVUPS      constantsAVX2<>+640(SB), Y9
-	VMOVUPS      constantsAVX2<>+352(SB), Y10
+	VMASKMOVPS   (BX), Y3, Y4
+	VMASKMOVPS   192(CX), Y3, Y5
+	VMASKMOVPS   128(SI), Y3, Y6
+	VMOVUPS      constantsAVX2<>+128(SB), Y7
+	VMOVUPS      constantsAVX2<>+640(SB), Y8
+	VMOVUPS      constantsAVX2<>+352(SB), Y9
 	LEAQ         192(CX), CX
 	TESTQ        $+4, R8
-	VFMADD231PS  Y5, Y7, Y6
-	VMINPS       Y6, Y0, Y5
-	VMAXPS       Y5, Y1, Y5
-	VFNMADD231PS Y2, Y5, Y8
-	VSUBPS       constantsAVX2<>+128(SB), Y8, Y6
-	VPSLLD       $0x17, Y8, Y7
-	VFMADD231PS  Y3, Y6, Y5
-	VFMADD231PS  constantsAVX2<>+608(SB), Y5, Y9
-	VFMADD213PS  constantsAVX2<>+672(SB), Y5, Y9
-	VFMADD213PS  constantsAVX2<>+704(SB), Y5, Y9
-	VFMADD213PS  constantsAVX2<>+736(SB), Y5, Y9
-	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y9
-	VFMADD213PS  constantsAVX2<>+352(SB), Y7, Y9
-	VDIVPS       Y9, Y10, Y5
-	VMOVAPS      Y5, Y5
+	VFMADD231PS  Y4, Y6, Y5
+	VMINPS       Y5, Y0, Y4
+	VMAXPS       Y4, Y1, Y4
+	VFNMADD231PS Y2, Y4, Y7
+	VSUBPS       constantsAVX2<>+128(SB), Y7, Y5
+	VPSLLD       $0x17, Y7, Y6
+	VFMADD231PS  constantsAVX2<>+96(SB), Y5, Y4
+	VFMADD231PS  constantsAVX2<>+608(SB), Y4, Y8
+	VFMADD213PS  constantsAVX2<>+672(SB), Y4, Y8
+	VFMADD213PS  constantsAVX2<>+704(SB), Y4, Y8
+	VFMADD213PS  constantsAVX2<>+736(SB), Y4, Y8
+	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y8
+	VFMADD213PS  constantsAVX2<>+352(SB), Y6, Y8
+	VDIVPS       Y8, Y9, Y4
+	VMOVAPS      Y4, Y4
 	JEQ          stored9
-	VMOVUPS      X5, (CX)
+	VMOVUPS      X4, (CX)
 	ADDQ         $+16, CX
-	VEXTRACTF128 $0x01, Y5, X5
+	VEXTRACTF128 $0x01, Y4, X4
 
 stored9:
 	TESTQ    $+2, R8
 	JEQ      stored10
-	VMOVLPS  X5, (CX)
+	VMOVLPS  X4, (CX)
 	ADDQ     $+8, CX
-	VMOVHLPS X5, X5, X5
+	VMOVHLPS X4, X4, X4
 
 stored10:
 	TESTQ  $+1, R8
 	JEQ    stored11
-	VMOVSS X5, (CX)
+	VMOVSS X4, (CX)
 
 stored11:
-	VMASKMOVPS   (DX), Y4, Y4
-	VMOVUPS      constantsAVX2<>+160(SB), Y5
-	VMOVUPS      constantsAVX2<>+192(SB), Y6
-	VMOVUPS      constantsAVX2<>+224(SB), Y7
-	VMOVUPS      constantsAVX2<>+416(SB), Y10
-	VMOVUPS      constantsAVX2<>+320(SB), Y8
+	VMASKMOVPS   (DX), Y3, Y3
+	VMOVUPS      constantsAVX2<>+160(SB), Y4
+	VMOVUPS      constantsAVX2<>+192(SB), Y5
+	VMOVUPS      constantsAVX2<>+224(SB), Y6
+	VMOVUPS      constantsAVX2<>+416(SB), Y9
+	VMOVUPS      constantsAVX2<>+320(SB), Y7
 	LEAQ         (AX), AX
 	TESTQ        $+4, R8
-	VMINPS       Y4, Y5, Y4
-	VMAXPS       Y4, Y6, Y4
-	VFMADD231PS  Y4, Y4, Y7
-	VFMADD231PS  constantsAVX2<>+384(SB), Y7, Y10
-	VFMADD231PS  constantsAVX2<>+288(SB), Y7, Y8
-	VFMADD213PS  constantsAVX2<>+448(SB), Y7, Y10
-	VFMADD213PS  constantsAVX2<>+352(SB), Y7, Y8
-	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y10
-	VMULPS       Y8, Y4, Y4
-	VMULPS       Y10, Y10, Y5
-	VMULPS       Y10, Y4, Y6
-	VFMADD231PS  Y4, Y4, Y5
-	VMULPS       Y5, Y9, Y4
-	VDIVPS       Y4, Y6, Y4
-	VMOVAPS      Y4, Y4
+	VMINPS       Y3, Y4, Y3
+	VMAXPS       Y3, Y5, Y3
+	VFMADD231PS  Y3, Y3, Y6
+	VFMADD231PS  constantsAVX2<>+384(SB), Y6, Y9
+	VFMADD231PS  constantsAVX2<>+288(SB), Y6, Y7
+	VFMADD213PS  constantsAVX2<>+448(SB), Y6, Y9
+	VFMADD213PS  constantsAVX2<>+352(SB), Y6, Y7
+	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y9
+	VMULPS       Y7, Y3, Y3
+	VMULPS       Y9, Y9, Y4
+	VMULPS       Y9, Y3, Y5
+	VFMADD231PS  Y3, Y3, Y4
+	VMULPS       Y4, Y8, Y3
+	VDIVPS       Y3, Y5, Y3
+	VMOVAPS      Y3, Y3
 	JEQ          stored12
-	VMOVUPS      X4, (AX)
+	VMOVUPS      X3, (AX)
 	ADDQ         $+16, AX
-	VEXTRACTF128 $0x01, Y4, X4
+	VEXTRACTF128 $0x01, Y3, X3
 
 stored12:
 	TESTQ    $+2, R8
 	JEQ      stored13
-	VMOVLPS  X4, (AX)
+	VMOVLPS  X3, (AX)
 	ADDQ     $+8, AX
-	VMOVHLPS X4, X4, X4
+	VMOVHLPS X3, X3, X3
 
 stored13:
 	TESTQ  $+1, R8
 	JEQ    stored14
-	VMOVSS X4, (AX)
+	VMOVSS X3, (AX)
 
 stored14:
 done8:
@@ -8540,6 +8806,8 @@ start:
 	VPBROADCASTD constantsAVX512<>+52(SB), Z13
 	VPBROADCASTD constantsAVX512<>+56(SB), Z14
 	VPBROADCASTD constantsAVX512<>+60(SB), Z15
+	VPBROADCASTD constantsAVX512<>+60(SB), Z16
+	VPBROADCASTD constantsAVX512<>+44(SB), Z17
 
 row1:
 	// A row.
@@ -8558,175 +8826,171 @@ row1:
 	CMPQ SI, $+16
 	JLT  done3
 
-	// Input and cell gates. Forget gate and c. Output gate.
-	VMOVUPS          (DX), Z17
+	// Input, cell and forget gates. c. Output gate.
+	VMOVUPS          (DX), Z18
 	VMOVUPS          64(DX), Z25
-	VMOVAPS          Z4, Z18
-	VMOVUPS          128(DX), Z20
+	VMOVAPS          Z4, Z19
+	VMOVUPS          128(DX), Z21
 	VMOVAPS          Z8, Z26
-	VPBROADCASTD     constantsAVX512<>+72(SB), Z19
-	VMOVAPS          Z7, Z21
+	VPBROADCASTD     constantsAVX512<>+72(SB), Z20
+	VMOVAPS          Z7, Z22
 	VPBROADCASTD     constantsAVX512<>+92(SB), Z27
-	VMOVAPS          Z13, Z23
-	VMOVAPS          Z10, Z22
-	VPBROADCASTD     constantsAVX512<>+60(SB), Z24
-	VPBROADCASTD     constantsAVX512<>+60(SB), Z28
-	VMOVUPS          (BX), Z16
-	VMOVAPS          Z4, Z29
-	VPBROADCASTD     constantsAVX512<>+72(SB), Z30
-	VMINPS           Z17, Z0, Z17
+	VMOVAPS          Z13, Z24
+	VMOVAPS          Z10, Z23
+	VMINPS           Z18, Z0, Z18
 	VMINPS           Z25, Z0, Z25
-	VMINPS           Z20, Z5, Z20
-	VMAXPS           Z17, Z1, Z17
+	VMINPS           Z21, Z5, Z21
+	VMAXPS           Z18, Z1, Z18
 	VMAXPS           Z25, Z1, Z25
-	VMAXPS           Z20, Z6, Z31
-	VFNMADD231PS     Z2, Z17, Z18
+	VMAXPS           Z21, Z6, Z28
+	VFNMADD231PS     Z2, Z18, Z19
 	VFNMADD231PS     Z2, Z25, Z26
-	VFMADD231PS      Z31, Z31, Z21
-	VSUBPS           Z4, Z18, Z20
-	VPSLLD           $0x17, Z18, Z18
-	VFMADD231PS      Z12, Z21, Z23
-	VFMADD231PS      Z9, Z21, Z22
-	VFMADD231PS      Z3, Z20, Z17
-	VSUBPS           Z8, Z26, Z20
+	VMOVUPS          (BX), Z29
+	VFMADD231PS      Z28, Z28, Z22
+	VSUBPS           Z4, Z19, Z21
+	VPSLLD           $0x17, Z19, Z19
+	VFMADD231PS      Z12, Z22, Z24
+	VFMADD231PS      Z9, Z22, Z23
+	VFMADD231PS      Z3, Z21, Z18
+	VSUBPS           Z8, Z26, Z21
 	VPSLLD           $0x17, Z26, Z26
-	VFMADD213PS      Z14, Z21, Z23
-	VFMADD213PS      Z11, Z21, Z22
-	VFMADD231PS      Z3, Z20, Z25
-	VFMADD231PS.BCST constantsAVX512<>+68(SB), Z17, Z19
-	VFMADD213PS      Z15, Z21, Z23
-	VMULPS           Z22, Z31, Z20
+	VFMADD213PS      Z14, Z22, Z24
+	VFMADD213PS      Z11, Z22, Z23
+	VFMADD231PS      Z3, Z21, Z25
+	VFMADD231PS.BCST constantsAVX512<>+68(SB), Z18, Z20
+	VFMADD213PS      Z15, Z22, Z24
+	VMULPS           Z23, Z28, Z21
 	VFMADD231PS.BCST constantsAVX512<>+88(SB), Z25, Z27
-	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z17, Z19
-	VMULPS           Z23, Z23, Z21
-	VMULPS           Z23, Z20, Z22
+	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z18, Z20
+	VMULPS           Z24, Z24, Z22
+	VMULPS           Z24, Z21, Z23
 	VFMADD213PS.BCST constantsAVX512<>+96(SB), Z25, Z27
-	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z17, Z19
-	VFMADD231PS      Z20, Z20, Z21
+	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z18, Z20
+	VMOVAPS          Z4, Z24
+	VFMADD231PS      Z21, Z21, Z22
 	VFMADD213PS.BCST constantsAVX512<>+100(SB), Z25, Z27
-	VFMADD213PS.BCST constantsAVX512<>+84(SB), Z17, Z19
+	VFMADD213PS.BCST constantsAVX512<>+84(SB), Z18, Z20
 	VFMADD213PS.BCST constantsAVX512<>+104(SB), Z25, Z27
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z17, Z19
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z18, Z20
 	VFMADD213PS.BCST constantsAVX512<>+108(SB), Z25, Z27
-	VFMADD213PS.BCST constantsAVX512<>+44(SB), Z18, Z19
+	VFMADD213PS      Z17, Z19, Z20
+	VPBROADCASTD     constantsAVX512<>+72(SB), Z18
 	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z25, Z27
-	VMULPS           Z21, Z19, Z17
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z26, Z27
-	VDIVPS           Z17, Z24, Z17
-	VDIVPS           Z27, Z28, Z18
-	VMULPS           Z17, Z22, Z17
-	VFMADD231PS      Z16, Z18, Z17
-	VMOVUPS          Z17, (CX)
-	VMOVUPS          192(DX), Z16
-	VMINPS           Z16, Z0, Z16
-	VMAXPS           Z16, Z1, Z16
-	VFNMADD231PS     Z2, Z16, Z29
-	VSUBPS           Z4, Z29, Z18
-	VPSLLD           $0x17, Z29, Z19
-	VFMADD231PS      Z3, Z18, Z16
-	VFMADD231PS.BCST constantsAVX512<>+68(SB), Z16, Z30
-	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z16, Z30
-	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z16, Z30
-	VFMADD213PS.BCST constantsAVX512<>+84(SB), Z16, Z30
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z16, Z30
-	VFMADD213PS.BCST constantsAVX512<>+44(SB), Z19, Z30
+	VMULPS           Z22, Z20, Z19
+	VFMADD213PS      Z16, Z26, Z27
+	VDIVPS           Z19, Z16, Z19
+	VDIVPS           Z27, Z16, Z20
+	VMULPS           Z19, Z23, Z19
+	VFMADD231PS      Z29, Z20, Z19
+	VMOVUPS          Z19, (CX)
+	VMOVUPS          192(DX), Z20
+	VMINPS           Z20, Z0, Z20
+	VMAXPS           Z20, Z1, Z20
+	VFNMADD231PS     Z2, Z20, Z24
+	VSUBPS           Z4, Z24, Z21
+	VPSLLD           $0x17, Z24, Z22
+	VFMADD231PS      Z3, Z21, Z20
+	VFMADD231PS.BCST constantsAVX512<>+68(SB), Z20, Z18
+	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z20, Z18
+	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z20, Z18
+	VFMADD213PS.BCST constantsAVX512<>+84(SB), Z20, Z18
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z20, Z18
+	VFMADD213PS      Z17, Z22, Z18
 	ADDQ             $-16, SI
 	CMPQ             SI, $+16
 	JLT              done5
 
 loop4:
-	// h of the units before. Input and cell gates. Forget gate and c. Output gate.
-	VMOVUPS          256(DX), Z18
+	// h of the units before. Input, cell and forget gates. c. Output gate.
+	VMOVUPS          256(DX), Z21
 	VMOVUPS          320(DX), Z26
-	VMOVAPS          Z4, Z19
-	VMOVUPS          384(DX), Z21
+	VMOVAPS          Z4, Z22
+	VMOVUPS          384(DX), Z20
 	VMOVAPS          Z8, Z27
-	VPBROADCASTD     constantsAVX512<>+72(SB), Z20
-	VMOVAPS          Z7, Z22
+	VPBROADCASTD     constantsAVX512<>+72(SB), Z23
+	VMOVAPS          Z7, Z29
 	VPBROADCASTD     constantsAVX512<>+92(SB), Z28
 	VMOVAPS          Z13, Z24
-	VMOVAPS          Z10, Z23
-	VPBROADCASTD     constantsAVX512<>+60(SB), Z25
-	VPBROADCASTD     constantsAVX512<>+60(SB), Z29
-	VMOVUPS          64(BX), Z16
-	VMINPS           Z17, Z5, Z17
-	VMINPS           Z18, Z0, Z18
+	VMOVAPS          Z10, Z25
+	VMINPS           Z21, Z0, Z21
 	VMINPS           Z26, Z0, Z26
-	VMINPS           Z21, Z5, Z21
-	VMAXPS           Z17, Z6, Z17
-	VMAXPS           Z18, Z1, Z18
+	VMINPS           Z20, Z5, Z20
+	VMAXPS           Z21, Z1, Z21
 	VMAXPS           Z26, Z1, Z26
-	VMAXPS           Z21, Z6, Z21
-	VFNMADD231PS     Z2, Z18, Z19
+	VMAXPS           Z20, Z6, Z20
+	VFNMADD231PS     Z2, Z21, Z22
 	VFNMADD231PS     Z2, Z26, Z27
-	VFMADD231PS      Z21, Z21, Z22
-	VFMADD231PS      Z12, Z22, Z24
-	VFMADD231PS      Z9, Z22, Z23
-	VFMADD213PS      Z14, Z22, Z24
-	VFMADD213PS      Z11, Z22, Z23
-	VFMADD213PS      Z15, Z22, Z24
-	VSUBPS           Z4, Z19, Z22
-	VMULPS           Z23, Z21, Z21
-	VSUBPS           Z8, Z27, Z23
-	VPSLLD           $0x17, Z19, Z19
+	VFMADD231PS      Z20, Z20, Z29
+	VFMADD231PS      Z12, Z29, Z24
+	VFMADD231PS      Z9, Z29, Z25
+	VFMADD213PS      Z14, Z29, Z24
+	VFMADD213PS      Z11, Z29, Z25
+	VFMADD213PS      Z15, Z29, Z24
+	VSUBPS           Z4, Z22, Z29
+	VMULPS           Z25, Z20, Z20
+	VSUBPS           Z8, Z27, Z25
+	VPSLLD           $0x17, Z22, Z22
 	VPSLLD           $0x17, Z27, Z27
-	VFMADD231PS      Z3, Z22, Z18
-	VMOVAPS          Z7, Z22
-	VFMADD231PS      Z3, Z23, Z26
-	VMULPS           Z24, Z24, Z23
-	VMULPS           Z24, Z21, Z24
-	VFMADD231PS      Z17, Z17, Z22
-	VFMADD231PS.BCST constantsAVX512<>+68(SB), Z18, Z20
+	VFMADD231PS      Z3, Z29, Z21
+	VMOVUPS          64(BX), Z29
+	VFMADD231PS      Z3, Z25, Z26
+	VMULPS           Z24, Z24, Z25
+	VMULPS           Z24, Z20, Z24
+	VFMADD231PS.BCST constantsAVX512<>+68(SB), Z21, Z23
 	VFMADD231PS.BCST constantsAVX512<>+88(SB), Z26, Z28
-	VFMADD231PS      Z21, Z21, Z23
-	VMOVAPS          Z13, Z21
-	VFMADD231PS      Z12, Z22, Z21
-	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z18, Z20
+	VFMADD231PS      Z20, Z20, Z25
+	VMOVAPS          Z7, Z20
+	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z21, Z23
 	VFMADD213PS.BCST constantsAVX512<>+96(SB), Z26, Z28
-	VFMADD213PS      Z14, Z22, Z21
-	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z18, Z20
+	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z21, Z23
 	VFMADD213PS.BCST constantsAVX512<>+100(SB), Z26, Z28
-	VFMADD213PS      Z15, Z22, Z21
-	VFMADD213PS.BCST constantsAVX512<>+84(SB), Z18, Z20
+	VFMADD213PS.BCST constantsAVX512<>+84(SB), Z21, Z23
 	VFMADD213PS.BCST constantsAVX512<>+104(SB), Z26, Z28
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z18, Z20
-	VMOVAPS          Z4, Z18
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z21, Z23
+	VMINPS           Z19, Z5, Z19
 	VFMADD213PS.BCST constantsAVX512<>+108(SB), Z26, Z28
-	VFMADD213PS.BCST constantsAVX512<>+44(SB), Z19, Z20
-	VMOVAPS          Z10, Z19
+	VMAXPS           Z19, Z6, Z19
+	VFMADD213PS      Z17, Z22, Z23
+	VFMADD231PS      Z19, Z19, Z20
+	VMOVAPS          Z13, Z21
 	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z26, Z28
-	VFMADD231PS      Z9, Z22, Z19
+	VMOVAPS          Z4, Z22
+	VMULPS           Z25, Z23, Z25
+	VFMADD231PS      Z12, Z20, Z21
+	VMOVAPS          Z10, Z23
+	VFMADD213PS      Z16, Z27, Z28
+	VFMADD231PS      Z9, Z20, Z23
 	VPBROADCASTD     constantsAVX512<>+72(SB), Z26
-	VMULPS           Z23, Z20, Z23
+	VDIVPS           Z25, Z16, Z25
+	VFMADD213PS      Z14, Z20, Z21
+	VDIVPS           Z28, Z16, Z27
+	VFMADD213PS      Z11, Z20, Z23
+	VFMADD213PS      Z15, Z20, Z21
+	VMULPS           Z23, Z19, Z19
 	VMULPS           Z21, Z21, Z20
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z27, Z28
-	VFMADD213PS      Z11, Z22, Z19
-	VDIVPS           Z23, Z25, Z22
-	VDIVPS           Z28, Z29, Z23
-	VMULPS           Z19, Z17, Z17
-	VFMADD231PS      Z17, Z17, Z20
-	VMULPS           Z21, Z17, Z17
-	VMULPS           Z20, Z30, Z19
-	VMULPS           Z22, Z24, Z20
-	VDIVPS           Z19, Z17, Z19
-	VFMADD231PS      Z16, Z23, Z20
-	VMOVUPS          Z20, 64(CX)
-	VMOVUPS          448(DX), Z16
-	VMOVAPS          Z20, Z17
-	VMINPS           Z16, Z0, Z16
-	VMOVUPS          Z19, (AX)
-	VMAXPS           Z16, Z1, Z16
-	VFNMADD231PS     Z2, Z16, Z18
-	VSUBPS           Z4, Z18, Z19
-	VPSLLD           $0x17, Z18, Z18
-	VFMADD231PS      Z3, Z19, Z16
-	VFMADD231PS.BCST constantsAVX512<>+68(SB), Z16, Z26
-	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z16, Z26
-	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z16, Z26
-	VFMADD213PS.BCST constantsAVX512<>+84(SB), Z16, Z26
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z16, Z26
-	VFMADD213PS.BCST constantsAVX512<>+44(SB), Z18, Z26
-	VMOVAPS          Z26, Z30
+	VMULPS           Z21, Z19, Z21
+	VMULPS           Z25, Z24, Z23
+	VFMADD231PS      Z19, Z19, Z20
+	VFMADD231PS      Z29, Z27, Z23
+	VMULPS           Z20, Z18, Z18
+	VMOVUPS          Z23, 64(CX)
+	VMOVUPS          448(DX), Z20
+	VMOVAPS          Z23, Z19
+	VDIVPS           Z18, Z21, Z18
+	VMINPS           Z20, Z0, Z20
+	VMAXPS           Z20, Z1, Z20
+	VFNMADD231PS     Z2, Z20, Z22
+	VMOVUPS          Z18, (AX)
+	VSUBPS           Z4, Z22, Z18
+	VPSLLD           $0x17, Z22, Z21
+	VFMADD231PS      Z3, Z18, Z20
+	VFMADD231PS.BCST constantsAVX512<>+68(SB), Z20, Z26
+	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z20, Z26
+	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z20, Z26
+	VFMADD213PS.BCST constantsAVX512<>+84(SB), Z20, Z26
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z20, Z26
+	VFMADD213PS      Z17, Z21, Z26
+	VMOVAPS          Z26, Z18
 	ADDQ             $+64, AX
 	ADDQ             $+64, CX
 	ADDQ             $+64, DX
@@ -8738,24 +9002,24 @@ loop4:
 
 done5:
 	// h of the units before.
-	VMINPS      Z17, Z5, Z16
-	VMOVAPS     Z7, Z17
-	VMOVAPS     Z13, Z19
-	VMOVAPS     Z10, Z18
-	VMAXPS      Z16, Z6, Z16
-	VFMADD231PS Z16, Z16, Z17
-	VFMADD231PS Z12, Z17, Z19
-	VFMADD231PS Z9, Z17, Z18
-	VFMADD213PS Z14, Z17, Z19
-	VFMADD213PS Z11, Z17, Z18
-	VFMADD213PS Z15, Z17, Z19
-	VMULPS      Z18, Z16, Z16
-	VMULPS      Z19, Z19, Z17
-	VMULPS      Z19, Z16, Z18
-	VFMADD231PS Z16, Z16, Z17
-	VMULPS      Z17, Z30, Z16
-	VDIVPS      Z16, Z18, Z16
-	VMOVUPS     Z16, (AX)
+	VMINPS      Z19, Z5, Z19
+	VMOVAPS     Z7, Z20
+	VMOVAPS     Z13, Z22
+	VMOVAPS     Z10, Z21
+	VMAXPS      Z19, Z6, Z19
+	VFMADD231PS Z19, Z19, Z20
+	VFMADD231PS Z12, Z20, Z22
+	VFMADD231PS Z9, Z20, Z21
+	VFMADD213PS Z14, Z20, Z22
+	VFMADD213PS Z11, Z20, Z21
+	VFMADD213PS Z15, Z20, Z22
+	VMULPS      Z21, Z19, Z19
+	VMULPS      Z22, Z22, Z20
+	VMULPS      Z22, Z19, Z21
+	VFMADD231PS Z19, Z19, Z20
+	VMULPS      Z20, Z18, Z18
+	VDIVPS      Z18, Z21, Z18
+	VMOVUPS     Z18, (AX)
 	ADDQ        $+64, AX
 	ADDQ        $+64, CX
 	ADDQ        $+64, DX
@@ -8770,96 +9034,94 @@ done3:
 	BZHIL SI, DI, DI
 	KMOVW DI, K1
 
-	// Input and cell gates. Forget gate and c. Output gate. h of the units before.
-	VMOVUPS.Z        (DX), K1, Z17
+	// Input, cell and forget gates. c. Output gate. h of the units before.
+	VMOVUPS.Z        (DX), K1, Z18
 	VMOVUPS.Z        64(DX), K1, Z25
-	VMOVAPS          Z4, Z18
-	VMOVUPS.Z        128(DX), K1, Z20
+	VMOVAPS          Z4, Z19
+	VMOVUPS.Z        128(DX), K1, Z21
 	VMOVAPS          Z8, Z26
-	VPBROADCASTD     constantsAVX512<>+72(SB), Z19
-	VMOVAPS          Z7, Z21
+	VPBROADCASTD     constantsAVX512<>+72(SB), Z20
+	VMOVAPS          Z7, Z22
 	VPBROADCASTD     constantsAVX512<>+92(SB), Z27
-	VMOVAPS          Z13, Z23
-	VMOVAPS          Z10, Z22
-	VPBROADCASTD     constantsAVX512<>+60(SB), Z24
-	VPBROADCASTD     constantsAVX512<>+60(SB), Z28
-	VMOVUPS.Z        (BX), K1, Z16
+	VMOVAPS          Z13, Z24
+	VMOVAPS          Z10, Z23
+	VMOVUPS.Z        (BX), K1, Z28
 	VMOVAPS          Z4, Z29
-	VMINPS           Z17, Z0, Z17
+	VMINPS           Z18, Z0, Z18
 	VMINPS           Z25, Z0, Z25
-	VMINPS           Z20, Z5, Z20
-	VMAXPS           Z17, Z1, Z17
+	VMINPS           Z21, Z5, Z21
+	VMAXPS           Z18, Z1, Z18
 	VMAXPS           Z25, Z1, Z25
-	VMAXPS           Z20, Z6, Z30
-	VFNMADD231PS     Z2, Z17, Z18
+	VMAXPS           Z21, Z6, Z30
+	VFNMADD231PS     Z2, Z18, Z19
 	VFNMADD231PS     Z2, Z25, Z26
 	VPBROADCASTD     constantsAVX512<>+72(SB), Z31
-	VFMADD231PS      Z30, Z30, Z21
-	VSUBPS           Z4, Z18, Z20
-	VPSLLD           $0x17, Z18, Z18
-	VFMADD231PS      Z12, Z21, Z23
-	VFMADD231PS      Z9, Z21, Z22
-	VFMADD231PS      Z3, Z20, Z17
-	VSUBPS           Z8, Z26, Z20
+	VFMADD231PS      Z30, Z30, Z22
+	VSUBPS           Z4, Z19, Z21
+	VPSLLD           $0x17, Z19, Z19
+	VFMADD231PS      Z12, Z22, Z24
+	VFMADD231PS      Z9, Z22, Z23
+	VFMADD231PS      Z3, Z21, Z18
+	VSUBPS           Z8, Z26, Z21
 	VPSLLD           $0x17, Z26, Z26
-	VFMADD213PS      Z14, Z21, Z23
-	VFMADD213PS      Z11, Z21, Z22
-	VFMADD231PS      Z3, Z20, Z25
-	VFMADD231PS.BCST constantsAVX512<>+68(SB), Z17, Z19
-	VFMADD213PS      Z15, Z21, Z23
-	VMULPS           Z22, Z30, Z20
+	VFMADD213PS      Z14, Z22, Z24
+	VFMADD213PS      Z11, Z22, Z23
+	VFMADD231PS      Z3, Z21, Z25
+	VFMADD231PS.BCST constantsAVX512<>+68(SB), Z18, Z20
+	VFMADD213PS      Z15, Z22, Z24
+	VMULPS           Z23, Z30, Z21
 	VFMADD231PS.BCST constantsAVX512<>+88(SB), Z25, Z27
-	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z17, Z19
-	VMULPS           Z23, Z23, Z21
-	VMULPS           Z23, Z20, Z22
+	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z18, Z20
+	VMULPS           Z24, Z24, Z22
+	VMULPS           Z24, Z21, Z23
 	VFMADD213PS.BCST constantsAVX512<>+96(SB), Z25, Z27
-	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z17, Z19
-	VFMADD231PS      Z20, Z20, Z21
+	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z18, Z20
+	VFMADD231PS      Z21, Z21, Z22
 	VFMADD213PS.BCST constantsAVX512<>+100(SB), Z25, Z27
-	VFMADD213PS.BCST constantsAVX512<>+84(SB), Z17, Z19
+	VFMADD213PS.BCST constantsAVX512<>+84(SB), Z18, Z20
 	VFMADD213PS.BCST constantsAVX512<>+104(SB), Z25, Z27
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z17, Z19
-	VMOVAPS          Z7, Z17
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z18, Z20
+	VMOVAPS          Z7, Z18
 	VFMADD213PS.BCST constantsAVX512<>+108(SB), Z25, Z27
-	VFMADD213PS.BCST constantsAVX512<>+44(SB), Z18, Z19
-	VMOVAPS          Z13, Z20
-	VMOVAPS          Z10, Z18
+	VFMADD213PS      Z17, Z19, Z20
+	VMOVAPS          Z13, Z21
+	VMOVAPS          Z10, Z19
 	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z25, Z27
-	VMULPS           Z21, Z19, Z19
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z26, Z27
-	VDIVPS           Z19, Z24, Z19
-	VDIVPS           Z27, Z28, Z21
-	VMULPS           Z19, Z22, Z19
-	VFMADD231PS      Z16, Z21, Z19
-	VMOVUPS          Z19, K1, (CX)
-	VMOVUPS.Z        192(DX), K1, Z16
-	VMINPS           Z19, Z5, Z19
-	VMAXPS           Z19, Z6, Z19
-	VFMADD231PS      Z19, Z19, Z17
-	VMINPS           Z16, Z0, Z16
-	VMAXPS           Z16, Z1, Z16
-	VFMADD231PS      Z12, Z17, Z20
-	VFMADD231PS      Z9, Z17, Z18
-	VFNMADD231PS     Z2, Z16, Z29
-	VFMADD213PS      Z14, Z17, Z20
-	VFMADD213PS      Z11, Z17, Z18
-	VSUBPS           Z4, Z29, Z21
-	VPSLLD           $0x17, Z29, Z22
-	VFMADD231PS      Z3, Z21, Z16
-	VFMADD213PS      Z15, Z17, Z20
-	VMULPS           Z18, Z19, Z17
-	VFMADD231PS.BCST constantsAVX512<>+68(SB), Z16, Z31
-	VMULPS           Z20, Z20, Z18
-	VMULPS           Z20, Z17, Z19
-	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z16, Z31
-	VFMADD231PS      Z17, Z17, Z18
-	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z16, Z31
-	VFMADD213PS.BCST constantsAVX512<>+84(SB), Z16, Z31
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z16, Z31
-	VFMADD213PS.BCST constantsAVX512<>+44(SB), Z22, Z31
-	VMULPS           Z18, Z31, Z16
-	VDIVPS           Z16, Z19, Z16
-	VMOVUPS          Z16, K1, (AX)
+	VMULPS           Z22, Z20, Z20
+	VFMADD213PS      Z16, Z26, Z27
+	VDIVPS           Z20, Z16, Z20
+	VDIVPS           Z27, Z16, Z22
+	VMULPS           Z20, Z23, Z20
+	VFMADD231PS      Z28, Z22, Z20
+	VMOVUPS          Z20, K1, (CX)
+	VMOVUPS.Z        192(DX), K1, Z22
+	VMINPS           Z20, Z5, Z20
+	VMAXPS           Z20, Z6, Z20
+	VFMADD231PS      Z20, Z20, Z18
+	VMINPS           Z22, Z0, Z22
+	VMAXPS           Z22, Z1, Z22
+	VFMADD231PS      Z12, Z18, Z21
+	VFMADD231PS      Z9, Z18, Z19
+	VFNMADD231PS     Z2, Z22, Z29
+	VFMADD213PS      Z14, Z18, Z21
+	VFMADD213PS      Z11, Z18, Z19
+	VSUBPS           Z4, Z29, Z23
+	VPSLLD           $0x17, Z29, Z24
+	VFMADD231PS      Z3, Z23, Z22
+	VFMADD213PS      Z15, Z18, Z21
+	VMULPS           Z19, Z20, Z18
+	VFMADD231PS.BCST constantsAVX512<>+68(SB), Z22, Z31
+	VMULPS           Z21, Z21, Z19
+	VMULPS           Z21, Z18, Z20
+	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z22, Z31
+	VFMADD231PS      Z18, Z18, Z19
+	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z22, Z31
+	VFMADD213PS.BCST constantsAVX512<>+84(SB), Z22, Z31
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z22, Z31
+	VFMADD213PS      Z17, Z24, Z31
+	VMULPS           Z19, Z31, Z18
+	VDIVPS           Z18, Z20, Z18
+	VMOVUPS          Z18, K1, (AX)
 
 done6:
 	// To the next row.
@@ -8920,6 +9182,8 @@ start:
 	VPBROADCASTD constantsAVX512<>+52(SB), Z13
 	VPBROADCASTD constantsAVX512<>+56(SB), Z14
 	VPBROADCASTD constantsAVX512<>+60(SB), Z15
+	VPBROADCASTD constantsAVX512<>+60(SB), Z16
+	VPBROADCASTD constantsAVX512<>+44(SB), Z17
 
 row1:
 	// A row.
@@ -8938,197 +9202,191 @@ row1:
 	CMPQ SI, $+16
 	JLT  done3
 
-	// Input and cell gates. Forget gate and c. Output gate.
-	VMOVUPS          (DX), Z17
-	VMOVAPS          Z4, Z18
-	VMOVUPS          128(DX), Z20
-	VPBROADCASTD     constantsAVX512<>+72(SB), Z19
-	VMOVAPS          Z7, Z21
-	VMOVAPS          Z13, Z23
-	VMOVAPS          Z10, Z22
-	VPBROADCASTD     constantsAVX512<>+60(SB), Z24
-	VMOVUPS          (BX), Z16
-	VMOVAPS          Z8, Z25
-	VPBROADCASTD     constantsAVX512<>+92(SB), Z26
-	VPBROADCASTD     constantsAVX512<>+60(SB), Z27
-	VMOVAPS          Z4, Z28
-	VPBROADCASTD     constantsAVX512<>+72(SB), Z29
-	VPBROADCASTD     constantsAVX512<>+44(SB), Z30
-	VMINPS           Z17, Z0, Z17
-	VMINPS           Z20, Z5, Z20
-	VMAXPS           Z17, Z1, Z17
-	VMAXPS           Z20, Z6, Z31
-	VFNMADD231PS     Z2, Z17, Z18
-	VFMADD231PS      Z31, Z31, Z21
-	VSUBPS           Z4, Z18, Z20
-	VFMADD231PS      Z12, Z21, Z23
-	VFMADD231PS      Z9, Z21, Z22
-	VPSLLD           $0x17, Z18, Z18
-	VFMADD231PS      Z3, Z20, Z17
-	VFMADD213PS      Z14, Z21, Z23
-	VFMADD213PS      Z11, Z21, Z22
-	VFMADD231PS.BCST constantsAVX512<>+68(SB), Z17, Z19
-	VFMADD213PS      Z15, Z21, Z23
-	VMULPS           Z22, Z31, Z20
-	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z17, Z19
-	VMULPS           Z23, Z23, Z21
-	VMULPS           Z23, Z20, Z22
-	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z17, Z19
-	VFMADD231PS      Z20, Z20, Z21
-	VADDPS           Z22, Z22, Z23
-	VFMADD213PS.BCST constantsAVX512<>+84(SB), Z17, Z19
-	VMULPS.BCST      constantsAVX512<>+44(SB), Z21, Z20
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z17, Z19
-	VFMADD213PS.BCST constantsAVX512<>+44(SB), Z18, Z19
-	VMULPS           Z21, Z19, Z17
-	VMULPS           Z19, Z23, Z18
-	VDIVPS           Z17, Z24, Z17
-	VMULPS           Z17, Z20, Z19
-	VMULPS           Z17, Z18, Z18
-	VMULPS           Z17, Z22, Z17
-	VMOVUPS          Z19, (DX)
-	VMOVUPS          Z18, 128(DX)
-	VMOVUPS          64(DX), Z18
+	// Input, cell and forget gates. c. Output gate.
+	VMOVUPS          (DX), Z18
+	VMOVAPS          Z4, Z19
+	VMOVUPS          64(DX), Z25
+	VMOVUPS          128(DX), Z21
+	VPBROADCASTD     constantsAVX512<>+72(SB), Z20
+	VMOVAPS          Z8, Z26
+	VMOVAPS          Z7, Z22
+	VMOVAPS          Z13, Z24
+	VPBROADCASTD     constantsAVX512<>+92(SB), Z27
+	VMOVAPS          Z10, Z23
 	VMINPS           Z18, Z0, Z18
+	VMINPS           Z25, Z0, Z25
+	VMINPS           Z21, Z5, Z21
 	VMAXPS           Z18, Z1, Z18
-	VFNMADD231PS     Z2, Z18, Z25
-	VSUBPS           Z8, Z25, Z19
-	VPSLLD           $0x17, Z25, Z20
-	VFMADD231PS      Z3, Z19, Z18
-	VFMADD231PS.BCST constantsAVX512<>+88(SB), Z18, Z26
-	VFMADD213PS.BCST constantsAVX512<>+96(SB), Z18, Z26
-	VFMADD213PS.BCST constantsAVX512<>+100(SB), Z18, Z26
-	VFMADD213PS.BCST constantsAVX512<>+104(SB), Z18, Z26
-	VFMADD213PS.BCST constantsAVX512<>+108(SB), Z18, Z26
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z18, Z26
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z20, Z26
-	VDIVPS           Z26, Z27, Z18
-	VFMADD231PS      Z16, Z18, Z17
-	VMOVUPS          Z17, (CX)
-	VMOVUPS          Z18, 64(DX)
-	VMOVUPS          192(DX), Z16
-	VMINPS           Z16, Z0, Z16
-	VMAXPS           Z16, Z1, Z16
-	VFNMADD231PS     Z2, Z16, Z28
-	VSUBPS           Z4, Z28, Z18
-	VPSLLD           $0x17, Z28, Z19
-	VFMADD231PS      Z3, Z18, Z16
-	VFMADD231PS.BCST constantsAVX512<>+68(SB), Z16, Z29
-	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z16, Z29
-	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z16, Z29
-	VFMADD213PS.BCST constantsAVX512<>+84(SB), Z16, Z29
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z16, Z29
-	VFMADD213PS.BCST constantsAVX512<>+44(SB), Z19, Z29
-	VDIVPS           Z29, Z30, Z16
-	VMOVUPS          Z16, 192(DX)
+	VMAXPS           Z25, Z1, Z25
+	VMAXPS           Z21, Z6, Z28
+	VFNMADD231PS     Z2, Z18, Z19
+	VFNMADD231PS     Z2, Z25, Z26
+	VFMADD231PS      Z28, Z28, Z22
+	VSUBPS           Z4, Z19, Z21
+	VSUBPS           Z8, Z26, Z29
+	VFMADD231PS      Z12, Z22, Z24
+	VFMADD231PS      Z9, Z22, Z23
+	VPSLLD           $0x17, Z19, Z19
+	VPSLLD           $0x17, Z26, Z26
+	VFMADD231PS      Z3, Z21, Z18
+	VFMADD231PS      Z3, Z29, Z25
+	VFMADD213PS      Z14, Z22, Z24
+	VFMADD213PS      Z11, Z22, Z23
+	VFMADD231PS.BCST constantsAVX512<>+68(SB), Z18, Z20
+	VFMADD231PS.BCST constantsAVX512<>+88(SB), Z25, Z27
+	VFMADD213PS      Z15, Z22, Z24
+	VMULPS           Z23, Z28, Z21
+	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z18, Z20
+	VFMADD213PS.BCST constantsAVX512<>+96(SB), Z25, Z27
+	VMULPS           Z24, Z24, Z22
+	VMULPS           Z24, Z21, Z23
+	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z18, Z20
+	VFMADD213PS.BCST constantsAVX512<>+100(SB), Z25, Z27
+	VFMADD231PS      Z21, Z21, Z22
+	VADDPS           Z23, Z23, Z24
+	VFMADD213PS.BCST constantsAVX512<>+84(SB), Z18, Z20
+	VFMADD213PS.BCST constantsAVX512<>+104(SB), Z25, Z27
+	VMULPS           Z17, Z22, Z21
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z18, Z20
+	VFMADD213PS.BCST constantsAVX512<>+108(SB), Z25, Z27
+	VMOVAPS          Z4, Z18
+	VFMADD213PS      Z17, Z19, Z20
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z25, Z27
+	VPBROADCASTD     constantsAVX512<>+72(SB), Z19
+	VMULPS           Z22, Z20, Z22
+	VFMADD213PS      Z16, Z26, Z27
+	VMULPS           Z20, Z24, Z20
+	VDIVPS           Z22, Z16, Z22
+	VDIVPS           Z27, Z16, Z24
+	VMULPS           Z22, Z21, Z21
+	VMULPS           Z22, Z20, Z20
+	VMULPS           Z22, Z23, Z22
+	VMOVUPS          Z21, (DX)
+	VMOVUPS          Z20, 128(DX)
+	VMOVUPS          (BX), Z20
+	VFMADD231PS      Z20, Z24, Z22
+	VMOVUPS          Z22, (CX)
+	VMOVUPS          Z24, 64(DX)
+	VMOVUPS          192(DX), Z20
+	VMINPS           Z20, Z0, Z20
+	VMAXPS           Z20, Z1, Z20
+	VFNMADD231PS     Z2, Z20, Z18
+	VSUBPS           Z4, Z18, Z21
+	VPSLLD           $0x17, Z18, Z18
+	VFMADD231PS      Z3, Z21, Z20
+	VFMADD231PS.BCST constantsAVX512<>+68(SB), Z20, Z19
+	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z20, Z19
+	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z20, Z19
+	VFMADD213PS.BCST constantsAVX512<>+84(SB), Z20, Z19
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z20, Z19
+	VFMADD213PS      Z17, Z18, Z19
+	VDIVPS           Z19, Z17, Z18
+	VMOVUPS          Z18, 192(DX)
 	ADDQ             $-16, SI
 	CMPQ             SI, $+16
 	JLT              done5
 
 loop4:
-	// h of the units before. Input and cell gates. Forget gate and c. Output gate.
-	VMOVUPS          256(DX), Z18
-	VMOVAPS          Z4, Z19
-	VMOVUPS          384(DX), Z21
-	VPBROADCASTD     constantsAVX512<>+72(SB), Z20
-	VMOVAPS          Z7, Z22
-	VMOVAPS          Z13, Z24
-	VMOVAPS          Z10, Z23
-	VMOVUPS          64(BX), Z16
-	VMINPS           Z17, Z5, Z17
-	VMOVAPS          Z7, Z25
-	VMOVAPS          Z13, Z27
-	VMOVAPS          Z10, Z26
-	VMAXPS           Z17, Z6, Z17
-	VMINPS           Z18, Z0, Z18
-	VMINPS           Z21, Z5, Z21
-	VFMADD231PS      Z17, Z17, Z25
-	VMAXPS           Z18, Z1, Z18
-	VMAXPS           Z21, Z6, Z28
-	VFNMADD231PS     Z2, Z18, Z19
-	VFMADD231PS      Z28, Z28, Z22
-	VFMADD231PS      Z12, Z25, Z27
-	VFMADD231PS      Z9, Z25, Z26
-	VSUBPS           Z4, Z19, Z21
-	VFMADD231PS      Z12, Z22, Z24
-	VFMADD231PS      Z9, Z22, Z23
-	VPSLLD           $0x17, Z19, Z19
-	VFMADD213PS      Z14, Z25, Z27
-	VFMADD213PS      Z11, Z25, Z26
-	VPBROADCASTD     constantsAVX512<>+60(SB), Z30
-	VFMADD231PS      Z3, Z21, Z18
-	VFMADD213PS      Z14, Z22, Z24
-	VFMADD213PS      Z11, Z22, Z23
-	VFMADD213PS      Z15, Z25, Z27
-	VMULPS           Z26, Z17, Z17
-	VFMADD231PS.BCST constantsAVX512<>+68(SB), Z18, Z20
-	VFMADD213PS      Z15, Z22, Z24
-	VMULPS           Z23, Z28, Z22
-	VMULPS           Z27, Z27, Z21
-	VMULPS           Z27, Z17, Z23
-	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z18, Z20
-	VMULPS           Z24, Z24, Z25
-	VMULPS           Z24, Z22, Z24
-	VFMADD231PS      Z17, Z17, Z21
-	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z18, Z20
-	VFMADD231PS      Z22, Z22, Z25
-	VADDPS           Z24, Z24, Z17
-	VMULPS           Z21, Z29, Z21
-	VFMADD213PS.BCST constantsAVX512<>+84(SB), Z18, Z20
-	VMULPS.BCST      constantsAVX512<>+44(SB), Z25, Z22
-	VDIVPS           Z21, Z23, Z21
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z18, Z20
-	VFMADD213PS.BCST constantsAVX512<>+44(SB), Z19, Z20
-	VMULPS           Z25, Z20, Z18
-	VMULPS           Z20, Z17, Z17
-	VMOVUPS          Z21, (AX)
-	VMOVAPS          Z8, Z19
-	VPBROADCASTD     constantsAVX512<>+92(SB), Z20
-	VPBROADCASTD     constantsAVX512<>+60(SB), Z21
+	// h of the units before. Input, cell and forget gates. c. Output gate.
+	VMOVUPS          256(DX), Z27
+	VMOVAPS          Z4, Z21
+	VMOVUPS          320(DX), Z29
+	VMOVUPS          384(DX), Z18
+	VPBROADCASTD     constantsAVX512<>+72(SB), Z24
+	VMOVAPS          Z8, Z20
+	VMOVAPS          Z7, Z23
+	VMOVAPS          Z13, Z25
+	VPBROADCASTD     constantsAVX512<>+92(SB), Z26
+	VMOVAPS          Z10, Z28
+	VMINPS           Z27, Z0, Z27
+	VMINPS           Z29, Z0, Z29
+	VMINPS           Z18, Z5, Z18
+	VMAXPS           Z27, Z1, Z27
+	VMAXPS           Z29, Z1, Z29
+	VMAXPS           Z18, Z6, Z18
+	VFNMADD231PS     Z2, Z27, Z21
+	VFNMADD231PS     Z2, Z29, Z20
+	VFMADD231PS      Z18, Z18, Z23
+	VFMADD231PS      Z12, Z23, Z25
+	VFMADD231PS      Z9, Z23, Z28
+	VFMADD213PS      Z14, Z23, Z25
+	VFMADD213PS      Z11, Z23, Z28
+	VFMADD213PS      Z15, Z23, Z25
+	VSUBPS           Z4, Z21, Z23
+	VMULPS           Z28, Z18, Z18
+	VSUBPS           Z8, Z20, Z28
+	VPSLLD           $0x17, Z21, Z21
+	VPSLLD           $0x17, Z20, Z20
+	VFMADD231PS      Z3, Z23, Z27
 	VMOVAPS          Z4, Z23
-	VPBROADCASTD     constantsAVX512<>+72(SB), Z25
-	VDIVPS           Z18, Z30, Z18
-	VPBROADCASTD     constantsAVX512<>+44(SB), Z26
-	VMULPS           Z18, Z22, Z22
-	VMULPS           Z18, Z17, Z17
-	VMULPS           Z18, Z24, Z18
-	VMOVUPS          Z22, 256(DX)
-	VMOVUPS          Z17, 384(DX)
-	VMOVUPS          320(DX), Z17
-	VMINPS           Z17, Z0, Z17
-	VMAXPS           Z17, Z1, Z17
-	VFNMADD231PS     Z2, Z17, Z19
-	VSUBPS           Z8, Z19, Z22
-	VPSLLD           $0x17, Z19, Z19
-	VFMADD231PS      Z3, Z22, Z17
-	VFMADD231PS.BCST constantsAVX512<>+88(SB), Z17, Z20
-	VFMADD213PS.BCST constantsAVX512<>+96(SB), Z17, Z20
-	VFMADD213PS.BCST constantsAVX512<>+100(SB), Z17, Z20
-	VFMADD213PS.BCST constantsAVX512<>+104(SB), Z17, Z20
-	VFMADD213PS.BCST constantsAVX512<>+108(SB), Z17, Z20
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z17, Z20
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z19, Z20
-	VDIVPS           Z20, Z21, Z17
-	VFMADD231PS      Z16, Z17, Z18
-	VMOVUPS          Z18, 64(CX)
-	VMOVUPS          Z17, 320(DX)
-	VMOVUPS          448(DX), Z16
-	VMOVAPS          Z18, Z17
-	VMINPS           Z16, Z0, Z16
-	VMAXPS           Z16, Z1, Z16
-	VFNMADD231PS     Z2, Z16, Z23
-	VSUBPS           Z4, Z23, Z18
-	VPSLLD           $0x17, Z23, Z19
-	VFMADD231PS      Z3, Z18, Z16
-	VFMADD231PS.BCST constantsAVX512<>+68(SB), Z16, Z25
-	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z16, Z25
-	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z16, Z25
-	VFMADD213PS.BCST constantsAVX512<>+84(SB), Z16, Z25
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z16, Z25
-	VFMADD213PS.BCST constantsAVX512<>+44(SB), Z19, Z25
-	VDIVPS           Z25, Z26, Z16
-	VMOVAPS          Z25, Z29
-	VMOVUPS          Z16, 448(DX)
+	VFMADD231PS      Z3, Z28, Z29
+	VMULPS           Z25, Z25, Z28
+	VMULPS           Z25, Z18, Z25
+	VFMADD231PS.BCST constantsAVX512<>+68(SB), Z27, Z24
+	VFMADD231PS.BCST constantsAVX512<>+88(SB), Z29, Z26
+	VFMADD231PS      Z18, Z18, Z28
+	VMOVAPS          Z7, Z18
+	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z27, Z24
+	VFMADD213PS.BCST constantsAVX512<>+96(SB), Z29, Z26
+	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z27, Z24
+	VFMADD213PS.BCST constantsAVX512<>+100(SB), Z29, Z26
+	VFMADD213PS.BCST constantsAVX512<>+84(SB), Z27, Z24
+	VFMADD213PS.BCST constantsAVX512<>+104(SB), Z29, Z26
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z27, Z24
+	VADDPS           Z25, Z25, Z27
+	VFMADD213PS.BCST constantsAVX512<>+108(SB), Z29, Z26
+	VFMADD213PS      Z17, Z21, Z24
+	VMULPS           Z17, Z28, Z21
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z29, Z26
+	VMINPS           Z22, Z5, Z22
+	VMAXPS           Z22, Z6, Z22
+	VMULPS           Z28, Z24, Z28
+	VMULPS           Z24, Z27, Z27
+	VPBROADCASTD     constantsAVX512<>+72(SB), Z24
+	VFMADD213PS      Z16, Z20, Z26
+	VFMADD231PS      Z22, Z22, Z18
+	VMOVAPS          Z13, Z20
+	VDIVPS           Z28, Z16, Z28
+	VDIVPS           Z26, Z16, Z26
+	VFMADD231PS      Z12, Z18, Z20
+	VFMADD213PS      Z14, Z18, Z20
+	VFMADD213PS      Z15, Z18, Z20
+	VMULPS           Z28, Z21, Z21
+	VMULPS           Z28, Z27, Z27
+	VMULPS           Z28, Z25, Z28
+	VMOVAPS          Z10, Z25
+	VFMADD231PS      Z9, Z18, Z25
+	VMOVUPS          Z21, 256(DX)
+	VMOVUPS          Z27, 384(DX)
+	VMOVUPS          64(BX), Z27
+	VMULPS           Z20, Z20, Z21
+	VFMADD213PS      Z11, Z18, Z25
+	VFMADD231PS      Z27, Z26, Z28
+	VMULPS           Z25, Z22, Z18
+	VMOVUPS          Z28, 64(CX)
+	VMOVUPS          Z26, 320(DX)
+	VMOVUPS          448(DX), Z25
+	VMOVAPS          Z28, Z22
+	VFMADD231PS      Z18, Z18, Z21
+	VMULPS           Z20, Z18, Z18
+	VMINPS           Z25, Z0, Z20
+	VMULPS           Z21, Z19, Z19
+	VMAXPS           Z20, Z1, Z20
+	VFNMADD231PS     Z2, Z20, Z23
+	VDIVPS           Z19, Z18, Z18
+	VSUBPS           Z4, Z23, Z19
+	VPSLLD           $0x17, Z23, Z21
+	VFMADD231PS      Z3, Z19, Z20
+	VFMADD231PS.BCST constantsAVX512<>+68(SB), Z20, Z24
+	VMOVUPS          Z18, (AX)
+	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z20, Z24
+	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z20, Z24
+	VFMADD213PS.BCST constantsAVX512<>+84(SB), Z20, Z24
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z20, Z24
+	VFMADD213PS      Z17, Z21, Z24
+	VDIVPS           Z24, Z17, Z18
+	VMOVAPS          Z24, Z19
+	VMOVUPS          Z18, 448(DX)
 	ADDQ             $+64, AX
 	ADDQ             $+64, CX
 	ADDQ             $+64, DX
@@ -9140,24 +9398,24 @@ loop4:
 
 done5:
 	// h of the units before.
-	VMINPS      Z17, Z5, Z16
-	VMOVAPS     Z7, Z17
-	VMOVAPS     Z13, Z19
-	VMOVAPS     Z10, Z18
-	VMAXPS      Z16, Z6, Z16
-	VFMADD231PS Z16, Z16, Z17
-	VFMADD231PS Z12, Z17, Z19
-	VFMADD231PS Z9, Z17, Z18
-	VFMADD213PS Z14, Z17, Z19
-	VFMADD213PS Z11, Z17, Z18
-	VFMADD213PS Z15, Z17, Z19
-	VMULPS      Z18, Z16, Z16
-	VMULPS      Z19, Z19, Z17
-	VMULPS      Z19, Z16, Z18
-	VFMADD231PS Z16, Z16, Z17
-	VMULPS      Z17, Z29, Z16
-	VDIVPS      Z16, Z18, Z16
-	VMOVUPS     Z16, (AX)
+	VMINPS      Z22, Z5, Z18
+	VMOVAPS     Z7, Z20
+	VMOVAPS     Z13, Z22
+	VMOVAPS     Z10, Z21
+	VMAXPS      Z18, Z6, Z18
+	VFMADD231PS Z18, Z18, Z20
+	VFMADD231PS Z12, Z20, Z22
+	VFMADD231PS Z9, Z20, Z21
+	VFMADD213PS Z14, Z20, Z22
+	VFMADD213PS Z11, Z20, Z21
+	VFMADD213PS Z15, Z20, Z22
+	VMULPS      Z21, Z18, Z18
+	VMULPS      Z22, Z22, Z20
+	VMULPS      Z22, Z18, Z21
+	VFMADD231PS Z18, Z18, Z20
+	VMULPS      Z20, Z19, Z18
+	VDIVPS      Z18, Z21, Z18
+	VMOVUPS     Z18, (AX)
 	ADDQ        $+64, AX
 	ADDQ        $+64, CX
 	ADDQ        $+64, DX
@@ -9172,107 +9430,104 @@ done3:
 	BZHIL SI, DI, DI
 	KMOVW DI, K1
 
-	// Input and cell gates. Forget gate and c. Output gate. h of the units before.
-	VMOVUPS.Z        (DX), K1, Z17
-	VMOVAPS          Z4, Z18
-	VMOVUPS.Z        128(DX), K1, Z20
-	VPBROADCASTD     constantsAVX512<>+72(SB), Z19
-	VMOVAPS          Z7, Z21
-	VMOVAPS          Z13, Z23
-	VMOVAPS          Z10, Z22
-	VPBROADCASTD     constantsAVX512<>+60(SB), Z24
-	VMOVUPS.Z        (BX), K1, Z16
-	VMOVAPS          Z8, Z25
-	VPBROADCASTD     constantsAVX512<>+92(SB), Z26
-	VPBROADCASTD     constantsAVX512<>+60(SB), Z27
+	// Input, cell and forget gates. c. Output gate. h of the units before.
+	VMOVUPS.Z        (DX), K1, Z18
+	VMOVAPS          Z4, Z19
+	VMOVUPS.Z        64(DX), K1, Z25
+	VMOVUPS.Z        128(DX), K1, Z21
+	VPBROADCASTD     constantsAVX512<>+72(SB), Z20
+	VMOVAPS          Z8, Z26
+	VMOVAPS          Z7, Z22
+	VMOVAPS          Z13, Z24
+	VPBROADCASTD     constantsAVX512<>+92(SB), Z27
+	VMOVAPS          Z10, Z23
+	VMINPS           Z18, Z0, Z18
+	VMINPS           Z25, Z0, Z25
 	VMOVAPS          Z4, Z28
-	VMINPS           Z17, Z0, Z17
-	VMINPS           Z20, Z5, Z20
-	VMAXPS           Z17, Z1, Z17
-	VMAXPS           Z20, Z6, Z29
-	VFNMADD231PS     Z2, Z17, Z18
-	VFMADD231PS      Z29, Z29, Z21
-	VSUBPS           Z4, Z18, Z20
-	VFMADD231PS      Z12, Z21, Z23
-	VPBROADCASTD     constantsAVX512<>+72(SB), Z30
-	VFMADD231PS      Z9, Z21, Z22
-	VPSLLD           $0x17, Z18, Z18
-	VFMADD231PS      Z3, Z20, Z17
-	VFMADD213PS      Z14, Z21, Z23
-	VFMADD213PS      Z11, Z21, Z22
-	VFMADD231PS.BCST constantsAVX512<>+68(SB), Z17, Z19
-	VFMADD213PS      Z15, Z21, Z23
-	VMULPS           Z22, Z29, Z20
-	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z17, Z19
-	VMULPS           Z23, Z23, Z21
-	VMULPS           Z23, Z20, Z22
-	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z17, Z19
-	VFMADD231PS      Z20, Z20, Z21
-	VADDPS           Z22, Z22, Z23
-	VFMADD213PS.BCST constantsAVX512<>+84(SB), Z17, Z19
-	VPBROADCASTD     constantsAVX512<>+44(SB), Z29
-	VMULPS.BCST      constantsAVX512<>+44(SB), Z21, Z20
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z17, Z19
-	VFMADD213PS.BCST constantsAVX512<>+44(SB), Z18, Z19
-	VMOVAPS          Z7, Z17
-	VMOVAPS          Z13, Z31
-	VMOVAPS          Z10, Z18
-	VMULPS           Z21, Z19, Z21
-	VMULPS           Z19, Z23, Z19
-	VDIVPS           Z21, Z24, Z21
-	VMULPS           Z21, Z20, Z20
-	VMULPS           Z21, Z19, Z19
-	VMULPS           Z21, Z22, Z21
-	VMOVUPS          Z20, K1, (DX)
-	VMOVUPS          Z19, K1, 128(DX)
-	VMOVUPS.Z        64(DX), K1, Z19
-	VMINPS           Z19, Z0, Z19
-	VMAXPS           Z19, Z1, Z19
-	VFNMADD231PS     Z2, Z19, Z25
-	VSUBPS           Z8, Z25, Z20
-	VPSLLD           $0x17, Z25, Z22
-	VFMADD231PS      Z3, Z20, Z19
-	VFMADD231PS.BCST constantsAVX512<>+88(SB), Z19, Z26
-	VFMADD213PS.BCST constantsAVX512<>+96(SB), Z19, Z26
-	VFMADD213PS.BCST constantsAVX512<>+100(SB), Z19, Z26
-	VFMADD213PS.BCST constantsAVX512<>+104(SB), Z19, Z26
-	VFMADD213PS.BCST constantsAVX512<>+108(SB), Z19, Z26
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z19, Z26
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z22, Z26
-	VDIVPS           Z26, Z27, Z19
-	VFMADD231PS      Z16, Z19, Z21
-	VMOVUPS          Z21, K1, (CX)
-	VMOVUPS          Z19, K1, 64(DX)
-	VMOVUPS.Z        192(DX), K1, Z16
-	VMINPS           Z21, Z5, Z19
-	VMAXPS           Z19, Z6, Z19
-	VFMADD231PS      Z19, Z19, Z17
-	VMINPS           Z16, Z0, Z16
-	VMAXPS           Z16, Z1, Z16
-	VFMADD231PS      Z12, Z17, Z31
-	VFMADD231PS      Z9, Z17, Z18
-	VFNMADD231PS     Z2, Z16, Z28
-	VFMADD213PS      Z14, Z17, Z31
-	VFMADD213PS      Z11, Z17, Z18
-	VSUBPS           Z4, Z28, Z20
-	VPSLLD           $0x17, Z28, Z21
-	VFMADD231PS      Z3, Z20, Z16
-	VFMADD213PS      Z15, Z17, Z31
-	VMULPS           Z18, Z19, Z17
-	VFMADD231PS.BCST constantsAVX512<>+68(SB), Z16, Z30
-	VMULPS           Z31, Z31, Z18
-	VMULPS           Z31, Z17, Z19
-	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z16, Z30
-	VFMADD231PS      Z17, Z17, Z18
-	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z16, Z30
-	VFMADD213PS.BCST constantsAVX512<>+84(SB), Z16, Z30
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z16, Z30
-	VFMADD213PS.BCST constantsAVX512<>+44(SB), Z21, Z30
-	VMULPS           Z18, Z30, Z16
-	VDIVPS           Z30, Z29, Z17
-	VDIVPS           Z16, Z19, Z16
-	VMOVUPS          Z17, K1, 192(DX)
-	VMOVUPS          Z16, K1, (AX)
+	VMINPS           Z21, Z5, Z21
+	VMAXPS           Z18, Z1, Z18
+	VMAXPS           Z25, Z1, Z25
+	VMAXPS           Z21, Z6, Z29
+	VFNMADD231PS     Z2, Z18, Z19
+	VFNMADD231PS     Z2, Z25, Z26
+	VFMADD231PS      Z29, Z29, Z22
+	VSUBPS           Z4, Z19, Z21
+	VSUBPS           Z8, Z26, Z30
+	VFMADD231PS      Z12, Z22, Z24
+	VFMADD231PS      Z9, Z22, Z23
+	VPSLLD           $0x17, Z19, Z19
+	VPSLLD           $0x17, Z26, Z26
+	VPBROADCASTD     constantsAVX512<>+72(SB), Z31
+	VFMADD231PS      Z3, Z21, Z18
+	VFMADD231PS      Z3, Z30, Z25
+	VFMADD213PS      Z14, Z22, Z24
+	VFMADD213PS      Z11, Z22, Z23
+	VFMADD231PS.BCST constantsAVX512<>+68(SB), Z18, Z20
+	VFMADD231PS.BCST constantsAVX512<>+88(SB), Z25, Z27
+	VFMADD213PS      Z15, Z22, Z24
+	VMULPS           Z23, Z29, Z21
+	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z18, Z20
+	VFMADD213PS.BCST constantsAVX512<>+96(SB), Z25, Z27
+	VMULPS           Z24, Z24, Z22
+	VMULPS           Z24, Z21, Z23
+	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z18, Z20
+	VFMADD213PS.BCST constantsAVX512<>+100(SB), Z25, Z27
+	VFMADD231PS      Z21, Z21, Z22
+	VADDPS           Z23, Z23, Z24
+	VFMADD213PS.BCST constantsAVX512<>+84(SB), Z18, Z20
+	VFMADD213PS.BCST constantsAVX512<>+104(SB), Z25, Z27
+	VMULPS           Z17, Z22, Z21
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z18, Z20
+	VFMADD213PS.BCST constantsAVX512<>+108(SB), Z25, Z27
+	VFMADD213PS      Z17, Z19, Z20
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z25, Z27
+	VMOVAPS          Z7, Z18
+	VMOVAPS          Z13, Z25
+	VMOVAPS          Z10, Z19
+	VMULPS           Z22, Z20, Z22
+	VFMADD213PS      Z16, Z26, Z27
+	VMULPS           Z20, Z24, Z20
+	VDIVPS           Z22, Z16, Z22
+	VDIVPS           Z27, Z16, Z24
+	VMULPS           Z22, Z21, Z21
+	VMULPS           Z22, Z20, Z20
+	VMULPS           Z22, Z23, Z22
+	VMOVUPS          Z21, K1, (DX)
+	VMOVUPS          Z20, K1, 128(DX)
+	VMOVUPS.Z        (BX), K1, Z20
+	VFMADD231PS      Z20, Z24, Z22
+	VMOVUPS          Z22, K1, (CX)
+	VMOVUPS          Z24, K1, 64(DX)
+	VMOVUPS.Z        192(DX), K1, Z20
+	VMINPS           Z22, Z5, Z21
+	VMAXPS           Z21, Z6, Z21
+	VFMADD231PS      Z21, Z21, Z18
+	VMINPS           Z20, Z0, Z20
+	VMAXPS           Z20, Z1, Z20
+	VFMADD231PS      Z12, Z18, Z25
+	VFMADD231PS      Z9, Z18, Z19
+	VFNMADD231PS     Z2, Z20, Z28
+	VFMADD213PS      Z14, Z18, Z25
+	VFMADD213PS      Z11, Z18, Z19
+	VSUBPS           Z4, Z28, Z22
+	VPSLLD           $0x17, Z28, Z23
+	VFMADD231PS      Z3, Z22, Z20
+	VFMADD213PS      Z15, Z18, Z25
+	VMULPS           Z19, Z21, Z18
+	VFMADD231PS.BCST constantsAVX512<>+68(SB), Z20, Z31
+	VMULPS           Z25, Z25, Z19
+	VMULPS           Z25, Z18, Z21
+	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z20, Z31
+	VFMADD231PS      Z18, Z18, Z19
+	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z20, Z31
+	VFMADD213PS.BCST constantsAVX512<>+84(SB), Z20, Z31
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z20, Z31
+	VFMADD213PS      Z17, Z23, Z31
+	VMULPS           Z19, Z31, Z18
+	VDIVPS           Z31, Z17, Z19
+	VDIVPS           Z18, Z21, Z18
+	VMOVUPS          Z19, K1, 192(DX)
+	VMOVUPS          Z18, K1, (AX)
 
 done6:
 	// To the next row.
@@ -9333,6 +9588,8 @@ start:
 	VPBROADCASTD constantsAVX512<>+52(SB), Z13
 	VPBROADCASTD constantsAVX512<>+56(SB), Z14
 	VPBROADCASTD constantsAVX512<>+60(SB), Z15
+	VPBROADCASTD constantsAVX512<>+60(SB), Z16
+	VPBROADCASTD constantsAVX512<>+44(SB), Z17
 
 row1:
 	// A row.
@@ -9352,169 +9609,167 @@ row1:
 	CMPQ DI, $+16
 	JLT  done3
 
-	// Input and cell gates. Forget gate and c.
-	VMOVUPS          (BX), Z16
-	VMOVUPS          (DX), Z17
-	VMOVUPS          (SI), Z18
+	// Input, cell and forget gates. c.
+	VMOVUPS          (BX), Z18
+	VMOVUPS          (DX), Z19
+	VMOVUPS          (SI), Z20
 	VMOVUPS          64(DX), Z26
 	VMOVUPS          64(SI), Z27
-	VMOVAPS          Z4, Z19
-	VMOVUPS          128(DX), Z21
+	VMOVAPS          Z4, Z21
+	VMOVUPS          128(DX), Z23
 	VMOVAPS          Z8, Z28
-	VPBROADCASTD     constantsAVX512<>+72(SB), Z20
-	VMOVAPS          Z7, Z22
+	VPBROADCASTD     constantsAVX512<>+72(SB), Z22
+	VMOVAPS          Z7, Z24
 	VPBROADCASTD     constantsAVX512<>+92(SB), Z29
-	VMOVAPS          Z13, Z24
-	VMOVAPS          Z10, Z23
-	VPBROADCASTD     constantsAVX512<>+60(SB), Z25
-	VPBROADCASTD     constantsAVX512<>+60(SB), Z30
-	VFMADD231PS      Z16, Z18, Z17
-	VFMADD231PS      Z16, Z27, Z26
-	VMINPS           Z21, Z5, Z18
+	VMOVAPS          Z13, Z25
+	VFMADD231PS      Z18, Z20, Z19
+	VMOVAPS          Z10, Z20
+	VFMADD231PS      Z18, Z27, Z26
+	VMINPS           Z23, Z5, Z18
+	VMOVUPS          (BX), Z23
 	VMAXPS           Z18, Z6, Z18
-	VMINPS           Z17, Z0, Z17
-	VMINPS           Z26, Z0, Z21
-	VFMADD231PS      Z18, Z18, Z22
-	VMAXPS           Z17, Z1, Z17
-	VMAXPS           Z21, Z1, Z26
-	VFNMADD231PS     Z2, Z17, Z19
-	VFNMADD231PS     Z2, Z26, Z28
-	VFMADD231PS      Z12, Z22, Z24
-	VFMADD231PS      Z9, Z22, Z23
-	VSUBPS           Z4, Z19, Z21
-	VPSLLD           $0x17, Z19, Z19
-	VSUBPS           Z8, Z28, Z27
-	VFMADD213PS      Z14, Z22, Z24
-	VFMADD213PS      Z11, Z22, Z23
+	VMINPS           Z19, Z0, Z19
+	VMINPS           Z26, Z0, Z26
+	VFMADD231PS      Z18, Z18, Z24
+	VMAXPS           Z19, Z1, Z19
+	VMAXPS           Z26, Z1, Z27
+	VFNMADD231PS     Z2, Z19, Z21
+	VFNMADD231PS     Z2, Z27, Z28
+	VFMADD231PS      Z12, Z24, Z25
+	VFMADD231PS      Z9, Z24, Z20
+	VSUBPS           Z4, Z21, Z26
+	VPSLLD           $0x17, Z21, Z21
+	VFMADD213PS      Z14, Z24, Z25
+	VFMADD213PS      Z11, Z24, Z20
+	VFMADD231PS      Z3, Z26, Z19
+	VSUBPS           Z8, Z28, Z26
 	VPSLLD           $0x17, Z28, Z28
-	VFMADD231PS      Z3, Z21, Z17
-	VFMADD231PS      Z3, Z27, Z26
-	VFMADD213PS      Z15, Z22, Z24
-	VMULPS           Z23, Z18, Z18
-	VFMADD231PS.BCST constantsAVX512<>+68(SB), Z17, Z20
-	VFMADD231PS.BCST constantsAVX512<>+88(SB), Z26, Z29
-	VMULPS           Z24, Z24, Z21
-	VMULPS           Z24, Z18, Z22
-	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z17, Z20
-	VFMADD213PS.BCST constantsAVX512<>+96(SB), Z26, Z29
-	VFMADD231PS      Z18, Z18, Z21
-	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z17, Z20
-	VFMADD213PS.BCST constantsAVX512<>+100(SB), Z26, Z29
-	VFMADD213PS.BCST constantsAVX512<>+84(SB), Z17, Z20
-	VFMADD213PS.BCST constantsAVX512<>+104(SB), Z26, Z29
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z17, Z20
-	VFMADD213PS.BCST constantsAVX512<>+108(SB), Z26, Z29
-	VFMADD213PS.BCST constantsAVX512<>+44(SB), Z19, Z20
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z26, Z29
-	VMULPS           Z21, Z20, Z17
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z28, Z29
-	VDIVPS           Z17, Z25, Z17
-	VDIVPS           Z29, Z30, Z18
-	VMULPS           Z17, Z22, Z17
-	VFMADD231PS      Z16, Z18, Z17
-	VMOVUPS          Z17, (CX)
+	VFMADD213PS      Z15, Z24, Z25
+	VFMADD231PS      Z3, Z26, Z27
+	VMULPS           Z20, Z18, Z18
+	VFMADD231PS.BCST constantsAVX512<>+68(SB), Z19, Z22
+	VMULPS           Z25, Z25, Z20
+	VFMADD231PS.BCST constantsAVX512<>+88(SB), Z27, Z29
+	VMULPS           Z25, Z18, Z24
+	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z19, Z22
+	VFMADD231PS      Z18, Z18, Z20
+	VFMADD213PS.BCST constantsAVX512<>+96(SB), Z27, Z29
+	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z19, Z22
+	VFMADD213PS.BCST constantsAVX512<>+100(SB), Z27, Z29
+	VFMADD213PS.BCST constantsAVX512<>+84(SB), Z19, Z22
+	VFMADD213PS.BCST constantsAVX512<>+104(SB), Z27, Z29
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z19, Z22
+	VFMADD213PS.BCST constantsAVX512<>+108(SB), Z27, Z29
+	VFMADD213PS      Z17, Z21, Z22
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z27, Z29
+	VMULPS           Z20, Z22, Z18
+	VFMADD213PS      Z16, Z28, Z29
+	VDIVPS           Z18, Z16, Z18
+	VDIVPS           Z29, Z16, Z19
+	VMULPS           Z18, Z24, Z18
+	VFMADD231PS      Z23, Z19, Z18
+	VMOVUPS          Z18, (CX)
 	ADDQ             $-16, DI
 	CMPQ             DI, $+16
 	JLT              done5
 
 loop4:
-	// h of the units before. Output gate. Input and cell gates. Forget gate and c.
-	VMOVUPS          64(BX), Z21
-	VMOVUPS          256(DX), Z22
-	VMOVUPS          192(SI), Z23
-	VMOVUPS          320(DX), Z28
-	VMOVUPS          256(SI), Z29
-	VMOVUPS          192(DX), Z16
-	VMOVUPS          128(SI), Z18
-	VMOVAPS          Z4, Z24
-	VMOVUPS          384(DX), Z26
-	VMOVAPS          Z8, Z30
-	VPBROADCASTD     constantsAVX512<>+72(SB), Z25
-	VMOVAPS          Z4, Z19
-	VMOVAPS          Z7, Z27
-	VPBROADCASTD     constantsAVX512<>+92(SB), Z31
+	// h of the units before. Output gate. Input, cell and forget gates. c.
+	VMOVUPS          64(BX), Z26
+	VMOVUPS          256(DX), Z27
+	VMOVUPS          192(SI), Z28
+	VMOVUPS          192(DX), Z19
+	VMOVUPS          128(SI), Z20
+	VMOVAPS          Z4, Z29
+	VMOVAPS          Z4, Z21
+	VPBROADCASTD     constantsAVX512<>+72(SB), Z22
+	VMINPS           Z18, Z5, Z23
+	VMOVAPS          Z7, Z24
+	VMOVAPS          Z13, Z25
+	VMAXPS           Z23, Z6, Z23
+	VFMADD231PS      Z26, Z28, Z27
+	VMOVAPS          Z10, Z28
+	VFMADD231PS      Z18, Z20, Z19
+	VFMADD231PS      Z23, Z23, Z24
+	VMINPS           Z27, Z0, Z18
+	VMINPS           Z19, Z0, Z19
+	VFMADD231PS      Z12, Z24, Z25
+	VMAXPS           Z18, Z1, Z18
+	VFMADD231PS      Z9, Z24, Z28
+	VMAXPS           Z19, Z1, Z19
 	VPBROADCASTD     constantsAVX512<>+72(SB), Z20
-	VFMADD231PS      Z21, Z23, Z22
-	VMOVAPS          Z13, Z23
-	VFMADD231PS      Z21, Z29, Z28
-	VFMADD231PS      Z17, Z18, Z16
-	VMOVAPS          Z7, Z18
-	VMOVAPS          Z10, Z29
-	VMINPS           Z26, Z5, Z26
-	VMINPS           Z22, Z0, Z22
-	VMAXPS           Z26, Z6, Z26
-	VMINPS           Z28, Z0, Z28
-	VMINPS           Z16, Z0, Z16
-	VMAXPS           Z22, Z1, Z22
-	VFMADD231PS      Z26, Z26, Z27
-	VMAXPS           Z28, Z1, Z28
-	VMAXPS           Z16, Z1, Z16
-	VFNMADD231PS     Z2, Z22, Z24
-	VFNMADD231PS     Z2, Z28, Z30
-	VFNMADD231PS     Z2, Z16, Z19
-	VFMADD231PS      Z12, Z27, Z23
-	VFMADD231PS      Z9, Z27, Z29
-	VFMADD213PS      Z14, Z27, Z23
-	VFMADD213PS      Z11, Z27, Z29
-	VFMADD213PS      Z15, Z27, Z23
-	VSUBPS           Z4, Z24, Z27
-	VMULPS           Z29, Z26, Z26
-	VSUBPS           Z8, Z30, Z29
+	VFNMADD231PS     Z2, Z18, Z29
+	VFNMADD231PS     Z2, Z19, Z21
+	VFMADD213PS      Z14, Z24, Z25
+	VFMADD213PS      Z11, Z24, Z28
+	VFMADD213PS      Z15, Z24, Z25
+	VSUBPS           Z4, Z29, Z24
+	VPSLLD           $0x17, Z29, Z27
+	VMULPS           Z28, Z23, Z28
+	VSUBPS           Z4, Z21, Z23
+	VPSLLD           $0x17, Z21, Z21
+	VFMADD231PS      Z3, Z24, Z18
+	VMULPS           Z25, Z25, Z24
+	VFMADD231PS      Z3, Z23, Z19
+	VMULPS           Z25, Z28, Z23
+	VFMADD231PS.BCST constantsAVX512<>+68(SB), Z18, Z20
+	VFMADD231PS      Z28, Z28, Z24
+	VFMADD231PS.BCST constantsAVX512<>+68(SB), Z19, Z22
+	VMOVUPS          384(DX), Z25
+	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z18, Z20
+	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z19, Z22
+	VMINPS           Z25, Z5, Z25
+	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z18, Z20
+	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z19, Z22
+	VMAXPS           Z25, Z6, Z25
+	VFMADD213PS.BCST constantsAVX512<>+84(SB), Z18, Z20
+	VFMADD213PS.BCST constantsAVX512<>+84(SB), Z19, Z22
+	VMOVAPS          Z7, Z28
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z18, Z20
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z19, Z22
+	VFMADD231PS      Z25, Z25, Z28
+	VFMADD213PS      Z17, Z27, Z20
+	VFMADD213PS      Z17, Z21, Z22
+	VMOVUPS          320(DX), Z21
+	VMOVUPS          256(SI), Z27
+	VMOVAPS          Z13, Z19
+	VFMADD231PS      Z12, Z28, Z19
+	VMOVAPS          Z10, Z18
+	VFMADD231PS      Z9, Z28, Z18
+	VMULPS           Z24, Z22, Z22
+	VMOVAPS          Z8, Z24
+	VFMADD231PS      Z26, Z27, Z21
+	VFMADD213PS      Z14, Z28, Z19
+	VFMADD213PS      Z11, Z28, Z18
+	VDIVPS           Z22, Z23, Z22
+	VMINPS           Z21, Z0, Z21
+	VFMADD213PS      Z15, Z28, Z19
+	VMULPS           Z18, Z25, Z18
+	VMAXPS           Z21, Z1, Z23
+	VFNMADD231PS     Z2, Z23, Z24
+	VMULPS           Z19, Z19, Z21
+	VMULPS           Z19, Z18, Z19
+	VFMADD231PS      Z18, Z18, Z21
+	VMOVUPS          Z22, (AX)
+	VSUBPS           Z8, Z24, Z18
+	VPBROADCASTD     constantsAVX512<>+92(SB), Z22
 	VPSLLD           $0x17, Z24, Z24
-	VPSLLD           $0x17, Z30, Z30
-	VFMADD231PS      Z3, Z27, Z22
-	VSUBPS           Z4, Z19, Z27
-	VFMADD231PS      Z3, Z29, Z28
-	VMINPS           Z17, Z5, Z17
-	VPSLLD           $0x17, Z19, Z19
-	VFMADD231PS      Z3, Z27, Z16
-	VMAXPS           Z17, Z6, Z17
-	VMOVAPS          Z13, Z27
-	VFMADD231PS.BCST constantsAVX512<>+68(SB), Z22, Z25
-	VFMADD231PS.BCST constantsAVX512<>+88(SB), Z28, Z31
-	VFMADD231PS      Z17, Z17, Z18
-	VFMADD231PS.BCST constantsAVX512<>+68(SB), Z16, Z20
-	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z22, Z25
-	VFMADD213PS.BCST constantsAVX512<>+96(SB), Z28, Z31
-	VFMADD231PS      Z12, Z18, Z27
-	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z16, Z20
-	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z22, Z25
-	VFMADD213PS.BCST constantsAVX512<>+100(SB), Z28, Z31
-	VFMADD213PS      Z14, Z18, Z27
-	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z16, Z20
-	VFMADD213PS.BCST constantsAVX512<>+84(SB), Z22, Z25
-	VFMADD213PS.BCST constantsAVX512<>+104(SB), Z28, Z31
-	VFMADD213PS      Z15, Z18, Z27
-	VFMADD213PS.BCST constantsAVX512<>+84(SB), Z16, Z20
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z22, Z25
-	VMOVAPS          Z10, Z22
-	VFMADD231PS      Z9, Z18, Z22
-	VFMADD213PS.BCST constantsAVX512<>+108(SB), Z28, Z31
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z16, Z20
-	VMULPS           Z23, Z23, Z16
-	VFMADD213PS.BCST constantsAVX512<>+44(SB), Z24, Z25
-	VPBROADCASTD     constantsAVX512<>+60(SB), Z24
-	VMULPS           Z23, Z26, Z23
-	VFMADD213PS      Z11, Z18, Z22
-	VMULPS           Z27, Z27, Z18
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z28, Z31
-	VPBROADCASTD     constantsAVX512<>+60(SB), Z28
-	VFMADD231PS      Z26, Z26, Z16
-	VFMADD213PS.BCST constantsAVX512<>+44(SB), Z19, Z20
-	VMULPS           Z22, Z17, Z17
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z30, Z31
-	VMULPS           Z16, Z25, Z16
-	VFMADD231PS      Z17, Z17, Z18
-	VMULPS           Z27, Z17, Z17
-	VDIVPS           Z31, Z28, Z19
-	VDIVPS           Z16, Z24, Z16
-	VMULPS           Z18, Z20, Z18
-	VDIVPS           Z18, Z17, Z17
-	VMULPS           Z16, Z23, Z16
-	VFMADD231PS      Z21, Z19, Z16
-	VMOVUPS          Z17, (AX)
-	VMOVUPS          Z16, 64(CX)
-	VMOVAPS          Z16, Z17
+	VMOVUPS          64(BX), Z25
+	VMULPS           Z21, Z20, Z20
+	VFMADD231PS      Z3, Z18, Z23
+	VDIVPS           Z20, Z16, Z18
+	VFMADD231PS.BCST constantsAVX512<>+88(SB), Z23, Z22
+	VFMADD213PS.BCST constantsAVX512<>+96(SB), Z23, Z22
+	VFMADD213PS.BCST constantsAVX512<>+100(SB), Z23, Z22
+	VMULPS           Z18, Z19, Z18
+	VFMADD213PS.BCST constantsAVX512<>+104(SB), Z23, Z22
+	VFMADD213PS.BCST constantsAVX512<>+108(SB), Z23, Z22
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z23, Z22
+	VFMADD213PS      Z16, Z24, Z22
+	VDIVPS           Z22, Z16, Z19
+	VFMADD231PS      Z25, Z19, Z18
+	VMOVUPS          Z18, 64(CX)
+	VMOVAPS          Z18, Z18
 	ADDQ             $+64, AX
 	ADDQ             $+64, CX
 	ADDQ             $+64, DX
@@ -9528,41 +9783,41 @@ loop4:
 
 done5:
 	// h of the units before. Output gate.
-	VMOVUPS          192(DX), Z16
-	VMOVUPS          128(SI), Z18
-	VMOVAPS          Z4, Z19
-	VPBROADCASTD     constantsAVX512<>+72(SB), Z20
-	VMINPS           Z17, Z5, Z21
-	VMOVAPS          Z7, Z22
-	VMOVAPS          Z13, Z24
-	VMOVAPS          Z10, Z23
-	VMAXPS           Z21, Z6, Z21
-	VFMADD231PS      Z17, Z18, Z16
-	VFMADD231PS      Z21, Z21, Z22
-	VMINPS           Z16, Z0, Z16
-	VFMADD231PS      Z12, Z22, Z24
-	VFMADD231PS      Z9, Z22, Z23
-	VMAXPS           Z16, Z1, Z16
-	VFNMADD231PS     Z2, Z16, Z19
-	VFMADD213PS      Z14, Z22, Z24
-	VFMADD213PS      Z11, Z22, Z23
-	VSUBPS           Z4, Z19, Z17
-	VFMADD213PS      Z15, Z22, Z24
-	VMULPS           Z23, Z21, Z18
-	VPSLLD           $0x17, Z19, Z19
-	VFMADD231PS      Z3, Z17, Z16
-	VMULPS           Z24, Z24, Z17
-	VMULPS           Z24, Z18, Z21
-	VFMADD231PS.BCST constantsAVX512<>+68(SB), Z16, Z20
-	VFMADD231PS      Z18, Z18, Z17
-	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z16, Z20
-	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z16, Z20
-	VFMADD213PS.BCST constantsAVX512<>+84(SB), Z16, Z20
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z16, Z20
-	VFMADD213PS.BCST constantsAVX512<>+44(SB), Z19, Z20
-	VMULPS           Z17, Z20, Z16
-	VDIVPS           Z16, Z21, Z16
-	VMOVUPS          Z16, (AX)
+	VMOVUPS          192(DX), Z19
+	VMOVUPS          128(SI), Z20
+	VMOVAPS          Z4, Z21
+	VPBROADCASTD     constantsAVX512<>+72(SB), Z22
+	VMINPS           Z18, Z5, Z23
+	VMOVAPS          Z7, Z24
+	VMOVAPS          Z13, Z26
+	VMOVAPS          Z10, Z25
+	VMAXPS           Z23, Z6, Z23
+	VFMADD231PS      Z18, Z20, Z19
+	VFMADD231PS      Z23, Z23, Z24
+	VMINPS           Z19, Z0, Z18
+	VFMADD231PS      Z12, Z24, Z26
+	VFMADD231PS      Z9, Z24, Z25
+	VMAXPS           Z18, Z1, Z18
+	VFNMADD231PS     Z2, Z18, Z21
+	VFMADD213PS      Z14, Z24, Z26
+	VFMADD213PS      Z11, Z24, Z25
+	VSUBPS           Z4, Z21, Z19
+	VFMADD213PS      Z15, Z24, Z26
+	VMULPS           Z25, Z23, Z20
+	VPSLLD           $0x17, Z21, Z21
+	VFMADD231PS      Z3, Z19, Z18
+	VMULPS           Z26, Z26, Z19
+	VMULPS           Z26, Z20, Z23
+	VFMADD231PS.BCST constantsAVX512<>+68(SB), Z18, Z22
+	VFMADD231PS      Z20, Z20, Z19
+	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z18, Z22
+	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z18, Z22
+	VFMADD213PS.BCST constantsAVX512<>+84(SB), Z18, Z22
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z18, Z22
+	VFMADD213PS      Z17, Z21, Z22
+	VMULPS           Z19, Z22, Z18
+	VDIVPS           Z18, Z23, Z18
+	VMOVUPS          Z18, (AX)
 	ADDQ             $+64, AX
 	ADDQ             $+64, CX
 	ADDQ             $+64, DX
@@ -9579,102 +9834,101 @@ done3:
 	BZHIL DI, R8, R8
 	KMOVW R8, K1
 
-	// Input and cell gates. Forget gate and c. h of the units before. Output gate.
-	VMOVUPS.Z        (BX), K1, Z16
-	VMOVUPS.Z        (DX), K1, Z17
-	VMOVUPS.Z        (SI), K1, Z18
-	VMOVUPS.Z        64(DX), K1, Z26
-	VMOVUPS.Z        64(SI), K1, Z27
-	VMOVAPS          Z4, Z19
-	VMOVUPS.Z        128(DX), K1, Z21
-	VMOVAPS          Z8, Z28
-	VPBROADCASTD     constantsAVX512<>+72(SB), Z20
-	VMOVAPS          Z7, Z22
-	VPBROADCASTD     constantsAVX512<>+92(SB), Z29
-	VMOVAPS          Z13, Z24
-	VMOVAPS          Z10, Z23
-	VPBROADCASTD     constantsAVX512<>+60(SB), Z25
-	VPBROADCASTD     constantsAVX512<>+60(SB), Z30
-	VMOVAPS          Z4, Z31
-	VFMADD231PS      Z16, Z18, Z17
-	VFMADD231PS      Z16, Z27, Z26
-	VMINPS           Z21, Z5, Z18
+	// Input, cell and forget gates. c. h of the units before. Output gate.
+	VMOVUPS.Z        (BX), K1, Z18
+	VMOVUPS.Z        (DX), K1, Z19
+	VMOVUPS.Z        (SI), K1, Z20
+	VMOVUPS.Z        64(DX), K1, Z27
+	VMOVUPS.Z        64(SI), K1, Z28
+	VMOVAPS          Z4, Z21
+	VMOVUPS.Z        128(DX), K1, Z23
+	VMOVAPS          Z8, Z29
+	VPBROADCASTD     constantsAVX512<>+72(SB), Z22
+	VMOVAPS          Z7, Z24
+	VPBROADCASTD     constantsAVX512<>+92(SB), Z30
+	VMOVAPS          Z13, Z26
+	VMOVAPS          Z10, Z25
+	VMOVUPS.Z        (BX), K1, Z31
+	VFMADD231PS      Z18, Z20, Z19
+	VMOVAPS          Z4, Z20
+	VFMADD231PS      Z18, Z28, Z27
+	VMINPS           Z23, Z5, Z18
 	VMAXPS           Z18, Z6, Z18
-	VMINPS           Z17, Z0, Z17
-	VMINPS           Z26, Z0, Z21
-	VFMADD231PS      Z18, Z18, Z22
-	VMAXPS           Z17, Z1, Z17
-	VMAXPS           Z21, Z1, Z26
-	VFNMADD231PS     Z2, Z17, Z19
-	VPBROADCASTD     constantsAVX512<>+72(SB), Z27
-	VFNMADD231PS     Z2, Z26, Z28
-	VFMADD231PS      Z12, Z22, Z24
-	VFMADD231PS      Z9, Z22, Z23
-	VSUBPS           Z4, Z19, Z21
-	VPSLLD           $0x17, Z19, Z19
-	VFMADD213PS      Z14, Z22, Z24
-	VFMADD213PS      Z11, Z22, Z23
-	VFMADD231PS      Z3, Z21, Z17
-	VSUBPS           Z8, Z28, Z21
-	VPSLLD           $0x17, Z28, Z28
-	VFMADD213PS      Z15, Z22, Z24
-	VFMADD231PS      Z3, Z21, Z26
-	VMULPS           Z23, Z18, Z18
-	VFMADD231PS.BCST constantsAVX512<>+68(SB), Z17, Z20
-	VMULPS           Z24, Z24, Z21
-	VFMADD231PS.BCST constantsAVX512<>+88(SB), Z26, Z29
-	VMULPS           Z24, Z18, Z22
-	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z17, Z20
-	VFMADD231PS      Z18, Z18, Z21
-	VFMADD213PS.BCST constantsAVX512<>+96(SB), Z26, Z29
-	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z17, Z20
-	VFMADD213PS.BCST constantsAVX512<>+100(SB), Z26, Z29
-	VFMADD213PS.BCST constantsAVX512<>+84(SB), Z17, Z20
-	VFMADD213PS.BCST constantsAVX512<>+104(SB), Z26, Z29
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z17, Z20
-	VMOVAPS          Z7, Z17
-	VFMADD213PS.BCST constantsAVX512<>+108(SB), Z26, Z29
-	VFMADD213PS.BCST constantsAVX512<>+44(SB), Z19, Z20
-	VMOVAPS          Z13, Z19
-	VMOVAPS          Z10, Z18
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z26, Z29
-	VMULPS           Z21, Z20, Z20
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z28, Z29
-	VDIVPS           Z20, Z25, Z20
-	VDIVPS           Z29, Z30, Z21
-	VMULPS           Z20, Z22, Z20
-	VFMADD231PS      Z16, Z21, Z20
-	VMOVUPS          Z20, K1, (CX)
-	VMOVUPS.Z        192(DX), K1, Z16
-	VMOVUPS.Z        128(SI), K1, Z21
-	VMINPS           Z20, Z5, Z22
-	VMAXPS           Z22, Z6, Z22
-	VFMADD231PS      Z22, Z22, Z17
-	VFMADD231PS      Z20, Z21, Z16
-	VFMADD231PS      Z12, Z17, Z19
-	VFMADD231PS      Z9, Z17, Z18
-	VMINPS           Z16, Z0, Z16
-	VMAXPS           Z16, Z1, Z16
-	VFMADD213PS      Z14, Z17, Z19
-	VFMADD213PS      Z11, Z17, Z18
-	VFNMADD231PS     Z2, Z16, Z31
-	VFMADD213PS      Z15, Z17, Z19
-	VMULPS           Z18, Z22, Z18
-	VSUBPS           Z4, Z31, Z17
-	VPSLLD           $0x17, Z31, Z20
-	VFMADD231PS      Z3, Z17, Z16
-	VMULPS           Z19, Z19, Z17
-	VMULPS           Z19, Z18, Z19
-	VFMADD231PS.BCST constantsAVX512<>+68(SB), Z16, Z27
-	VFMADD231PS      Z18, Z18, Z17
-	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z16, Z27
-	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z16, Z27
-	VFMADD213PS.BCST constantsAVX512<>+84(SB), Z16, Z27
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z16, Z27
-	VFMADD213PS.BCST constantsAVX512<>+44(SB), Z20, Z27
-	VMULPS           Z17, Z27, Z16
-	VDIVPS           Z16, Z19, Z16
-	VMOVUPS          Z16, K1, (AX)
+	VMINPS           Z19, Z0, Z19
+	VMINPS           Z27, Z0, Z23
+	VFMADD231PS      Z18, Z18, Z24
+	VMAXPS           Z19, Z1, Z19
+	VMAXPS           Z23, Z1, Z27
+	VFNMADD231PS     Z2, Z19, Z21
+	VPBROADCASTD     constantsAVX512<>+72(SB), Z28
+	VFNMADD231PS     Z2, Z27, Z29
+	VFMADD231PS      Z12, Z24, Z26
+	VFMADD231PS      Z9, Z24, Z25
+	VSUBPS           Z4, Z21, Z23
+	VPSLLD           $0x17, Z21, Z21
+	VFMADD213PS      Z14, Z24, Z26
+	VFMADD213PS      Z11, Z24, Z25
+	VFMADD231PS      Z3, Z23, Z19
+	VSUBPS           Z8, Z29, Z23
+	VPSLLD           $0x17, Z29, Z29
+	VFMADD213PS      Z15, Z24, Z26
+	VFMADD231PS      Z3, Z23, Z27
+	VMULPS           Z25, Z18, Z18
+	VFMADD231PS.BCST constantsAVX512<>+68(SB), Z19, Z22
+	VMULPS           Z26, Z26, Z23
+	VFMADD231PS.BCST constantsAVX512<>+88(SB), Z27, Z30
+	VMULPS           Z26, Z18, Z24
+	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z19, Z22
+	VFMADD231PS      Z18, Z18, Z23
+	VFMADD213PS.BCST constantsAVX512<>+96(SB), Z27, Z30
+	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z19, Z22
+	VFMADD213PS.BCST constantsAVX512<>+100(SB), Z27, Z30
+	VFMADD213PS.BCST constantsAVX512<>+84(SB), Z19, Z22
+	VFMADD213PS.BCST constantsAVX512<>+104(SB), Z27, Z30
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z19, Z22
+	VMOVAPS          Z7, Z18
+	VFMADD213PS.BCST constantsAVX512<>+108(SB), Z27, Z30
+	VFMADD213PS      Z17, Z21, Z22
+	VMOVAPS          Z13, Z21
+	VMOVAPS          Z10, Z19
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z27, Z30
+	VMULPS           Z23, Z22, Z22
+	VFMADD213PS      Z16, Z29, Z30
+	VDIVPS           Z22, Z16, Z22
+	VDIVPS           Z30, Z16, Z23
+	VMULPS           Z22, Z24, Z22
+	VFMADD231PS      Z31, Z23, Z22
+	VMOVUPS          Z22, K1, (CX)
+	VMOVUPS.Z        192(DX), K1, Z23
+	VMOVUPS.Z        128(SI), K1, Z24
+	VMINPS           Z22, Z5, Z25
+	VMAXPS           Z25, Z6, Z25
+	VFMADD231PS      Z25, Z25, Z18
+	VFMADD231PS      Z22, Z24, Z23
+	VFMADD231PS      Z12, Z18, Z21
+	VFMADD231PS      Z9, Z18, Z19
+	VMINPS           Z23, Z0, Z22
+	VMAXPS           Z22, Z1, Z22
+	VFMADD213PS      Z14, Z18, Z21
+	VFMADD213PS      Z11, Z18, Z19
+	VFNMADD231PS     Z2, Z22, Z20
+	VFMADD213PS      Z15, Z18, Z21
+	VMULPS           Z19, Z25, Z19
+	VSUBPS           Z4, Z20, Z18
+	VPSLLD           $0x17, Z20, Z20
+	VFMADD231PS      Z3, Z18, Z22
+	VMULPS           Z21, Z21, Z18
+	VMULPS           Z21, Z19, Z21
+	VFMADD231PS.BCST constantsAVX512<>+68(SB), Z22, Z28
+	VFMADD231PS      Z19, Z19, Z18
+	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z22, Z28
+	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z22, Z28
+	VFMADD213PS.BCST constantsAVX512<>+84(SB), Z22, Z28
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z22, Z28
+	VFMADD213PS      Z17, Z20, Z28
+	VMULPS           Z18, Z28, Z18
+	VDIVPS           Z18, Z21, Z18
+	VMOVUPS          Z18, K1, (AX)
 
 done6:
 	// To the next row.
@@ -9740,6 +9994,8 @@ start:
 	VPBROADCASTD constantsAVX512<>+52(SB), Z13
 	VPBROADCASTD constantsAVX512<>+56(SB), Z14
 	VPBROADCASTD constantsAVX512<>+60(SB), Z15
+	VPBROADCASTD constantsAVX512<>+60(SB), Z16
+	VPBROADCASTD constantsAVX512<>+44(SB), Z17
 
 row1:
 	// A row.
@@ -9759,188 +10015,185 @@ row1:
 	CMPQ DI, $+16
 	JLT  done3
 
-	// Input and cell gates. Forget gate and c.
-	VMOVUPS          (BX), Z16
-	VMOVUPS          (DX), Z17
-	VMOVUPS          (SI), Z18
-	VMOVAPS          Z4, Z19
-	VMOVUPS          128(DX), Z21
-	VPBROADCASTD     constantsAVX512<>+72(SB), Z20
-	VMOVAPS          Z7, Z22
-	VMOVAPS          Z13, Z24
-	VMOVAPS          Z10, Z23
-	VPBROADCASTD     constantsAVX512<>+60(SB), Z25
-	VMOVAPS          Z8, Z26
-	VPBROADCASTD     constantsAVX512<>+92(SB), Z27
-	VPBROADCASTD     constantsAVX512<>+60(SB), Z28
-	VFMADD231PS      Z16, Z18, Z17
-	VMINPS           Z21, Z5, Z18
+	// Input, cell and forget gates. c.
+	VMOVUPS          (BX), Z18
+	VMOVUPS          (DX), Z19
+	VMOVUPS          (SI), Z20
+	VMOVUPS          64(DX), Z26
+	VMOVUPS          64(SI), Z27
+	VMOVAPS          Z4, Z21
+	VMOVUPS          128(DX), Z23
+	VPBROADCASTD     constantsAVX512<>+72(SB), Z22
+	VMOVAPS          Z8, Z28
+	VMOVAPS          Z7, Z24
+	VMOVAPS          Z13, Z25
+	VPBROADCASTD     constantsAVX512<>+92(SB), Z29
+	VFMADD231PS      Z18, Z20, Z19
+	VMOVAPS          Z10, Z20
+	VFMADD231PS      Z18, Z27, Z26
+	VMINPS           Z23, Z5, Z18
 	VMAXPS           Z18, Z6, Z18
-	VMINPS           Z17, Z0, Z17
-	VFMADD231PS      Z18, Z18, Z22
-	VMAXPS           Z17, Z1, Z17
-	VFNMADD231PS     Z2, Z17, Z19
-	VFMADD231PS      Z12, Z22, Z24
-	VFMADD231PS      Z9, Z22, Z23
-	VSUBPS           Z4, Z19, Z21
-	VPSLLD           $0x17, Z19, Z19
-	VFMADD213PS      Z14, Z22, Z24
-	VFMADD213PS      Z11, Z22, Z23
-	VFMADD231PS      Z3, Z21, Z17
-	VFMADD213PS      Z15, Z22, Z24
-	VMULPS           Z23, Z18, Z18
-	VFMADD231PS.BCST constantsAVX512<>+68(SB), Z17, Z20
-	VMULPS           Z24, Z24, Z21
-	VMULPS           Z24, Z18, Z22
-	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z17, Z20
-	VFMADD231PS      Z18, Z18, Z21
-	VADDPS           Z22, Z22, Z23
-	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z17, Z20
-	VMULPS.BCST      constantsAVX512<>+44(SB), Z21, Z18
-	VFMADD213PS.BCST constantsAVX512<>+84(SB), Z17, Z20
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z17, Z20
-	VFMADD213PS.BCST constantsAVX512<>+44(SB), Z19, Z20
-	VMULPS           Z21, Z20, Z17
-	VMULPS           Z20, Z23, Z19
-	VDIVPS           Z17, Z25, Z17
-	VMULPS           Z17, Z18, Z18
-	VMULPS           Z17, Z19, Z19
-	VMULPS           Z17, Z22, Z17
+	VMINPS           Z19, Z0, Z19
+	VMINPS           Z26, Z0, Z23
+	VFMADD231PS      Z18, Z18, Z24
+	VMAXPS           Z19, Z1, Z19
+	VMAXPS           Z23, Z1, Z26
+	VFNMADD231PS     Z2, Z19, Z21
+	VFNMADD231PS     Z2, Z26, Z28
+	VFMADD231PS      Z12, Z24, Z25
+	VFMADD231PS      Z9, Z24, Z20
+	VSUBPS           Z4, Z21, Z23
+	VPSLLD           $0x17, Z21, Z21
+	VSUBPS           Z8, Z28, Z27
+	VFMADD213PS      Z14, Z24, Z25
+	VFMADD213PS      Z11, Z24, Z20
+	VPSLLD           $0x17, Z28, Z28
+	VFMADD231PS      Z3, Z23, Z19
+	VFMADD231PS      Z3, Z27, Z26
+	VFMADD213PS      Z15, Z24, Z25
+	VMULPS           Z20, Z18, Z18
+	VFMADD231PS.BCST constantsAVX512<>+68(SB), Z19, Z22
+	VFMADD231PS.BCST constantsAVX512<>+88(SB), Z26, Z29
+	VMULPS           Z25, Z25, Z20
+	VMULPS           Z25, Z18, Z23
+	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z19, Z22
+	VFMADD213PS.BCST constantsAVX512<>+96(SB), Z26, Z29
+	VFMADD231PS      Z18, Z18, Z20
+	VADDPS           Z23, Z23, Z24
+	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z19, Z22
+	VFMADD213PS.BCST constantsAVX512<>+100(SB), Z26, Z29
+	VMULPS           Z17, Z20, Z18
+	VFMADD213PS.BCST constantsAVX512<>+84(SB), Z19, Z22
+	VFMADD213PS.BCST constantsAVX512<>+104(SB), Z26, Z29
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z19, Z22
+	VFMADD213PS.BCST constantsAVX512<>+108(SB), Z26, Z29
+	VFMADD213PS      Z17, Z21, Z22
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z26, Z29
+	VMULPS           Z20, Z22, Z19
+	VMULPS           Z22, Z24, Z20
+	VFMADD213PS      Z16, Z28, Z29
+	VDIVPS           Z19, Z16, Z19
+	VDIVPS           Z29, Z16, Z21
+	VMULPS           Z19, Z18, Z18
+	VMULPS           Z19, Z20, Z20
+	VMULPS           Z19, Z23, Z19
 	VMOVUPS          Z18, (DX)
-	VMOVUPS          Z19, 128(DX)
-	VMOVUPS          64(DX), Z18
-	VMOVUPS          64(SI), Z19
-	VFMADD231PS      Z16, Z19, Z18
-	VMINPS           Z18, Z0, Z18
-	VMAXPS           Z18, Z1, Z18
-	VFNMADD231PS     Z2, Z18, Z26
-	VSUBPS           Z8, Z26, Z19
-	VPSLLD           $0x17, Z26, Z20
-	VFMADD231PS      Z3, Z19, Z18
-	VFMADD231PS.BCST constantsAVX512<>+88(SB), Z18, Z27
-	VFMADD213PS.BCST constantsAVX512<>+96(SB), Z18, Z27
-	VFMADD213PS.BCST constantsAVX512<>+100(SB), Z18, Z27
-	VFMADD213PS.BCST constantsAVX512<>+104(SB), Z18, Z27
-	VFMADD213PS.BCST constantsAVX512<>+108(SB), Z18, Z27
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z18, Z27
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z20, Z27
-	VDIVPS           Z27, Z28, Z18
-	VFMADD231PS      Z16, Z18, Z17
-	VMOVUPS          Z17, (CX)
-	VMOVUPS          Z18, 64(DX)
+	VMOVUPS          Z20, 128(DX)
+	VMOVUPS          (BX), Z18
+	VFMADD231PS      Z18, Z21, Z19
+	VMOVUPS          Z19, (CX)
+	VMOVUPS          Z21, 64(DX)
 	ADDQ             $-16, DI
 	CMPQ             DI, $+16
 	JLT              done5
 
 loop4:
-	// h of the units before. Output gate. Input and cell gates. Forget gate and c.
-	VMOVUPS          64(BX), Z21
-	VMOVUPS          256(DX), Z22
-	VMOVUPS          192(SI), Z20
-	VMOVAPS          Z4, Z23
-	VMOVUPS          384(DX), Z25
-	VPBROADCASTD     constantsAVX512<>+72(SB), Z24
-	VMOVAPS          Z7, Z26
-	VMOVAPS          Z13, Z28
-	VMOVAPS          Z10, Z27
-	VPBROADCASTD     constantsAVX512<>+60(SB), Z29
-	VMOVUPS          192(DX), Z16
-	VMOVUPS          128(SI), Z18
-	VMOVAPS          Z8, Z30
-	VMOVAPS          Z4, Z19
-	VPBROADCASTD     constantsAVX512<>+92(SB), Z31
-	VFMADD231PS      Z21, Z20, Z22
+	// h of the units before. Output gate. Input, cell and forget gates. c.
+	VMOVUPS          64(BX), Z22
+	VMOVUPS          256(DX), Z23
+	VMOVUPS          192(SI), Z24
+	VMOVAPS          Z4, Z25
+	VMOVUPS          192(DX), Z18
+	VMOVUPS          128(SI), Z20
+	VMOVUPS          320(DX), Z29
+	VMOVUPS          384(DX), Z27
+	VPBROADCASTD     constantsAVX512<>+72(SB), Z26
+	VMOVAPS          Z7, Z28
+	VMOVAPS          Z4, Z21
+	VFMADD231PS      Z22, Z24, Z23
+	VMOVAPS          Z13, Z24
+	VFMADD231PS      Z19, Z20, Z18
+	VMOVUPS          256(SI), Z20
+	VMINPS           Z27, Z5, Z27
+	VMAXPS           Z27, Z6, Z27
+	VMINPS           Z23, Z0, Z23
+	VMINPS           Z18, Z0, Z18
+	VFMADD231PS      Z27, Z27, Z28
+	VMAXPS           Z23, Z1, Z23
+	VFMADD231PS      Z22, Z20, Z29
+	VMOVAPS          Z10, Z22
 	VPBROADCASTD     constantsAVX512<>+72(SB), Z20
-	VMINPS           Z25, Z5, Z25
-	VFMADD231PS      Z17, Z18, Z16
-	VMINPS           Z17, Z5, Z17
-	VMAXPS           Z25, Z6, Z18
-	VMINPS           Z22, Z0, Z22
-	VMAXPS           Z17, Z6, Z17
-	VFMADD231PS      Z18, Z18, Z26
-	VMAXPS           Z22, Z1, Z22
-	VMINPS           Z16, Z0, Z16
-	VFNMADD231PS     Z2, Z22, Z23
-	VMAXPS           Z16, Z1, Z16
-	VFMADD231PS      Z12, Z26, Z28
-	VFMADD231PS      Z9, Z26, Z27
-	VFNMADD231PS     Z2, Z16, Z19
-	VFMADD213PS      Z14, Z26, Z28
-	VFMADD213PS      Z11, Z26, Z27
-	VFMADD213PS      Z15, Z26, Z28
-	VSUBPS           Z4, Z23, Z25
-	VMULPS           Z27, Z18, Z18
-	VPSLLD           $0x17, Z23, Z26
-	VMOVAPS          Z7, Z23
-	VFMADD231PS      Z17, Z17, Z23
-	VFMADD231PS      Z3, Z25, Z22
-	VSUBPS           Z4, Z19, Z25
-	VPSLLD           $0x17, Z19, Z19
-	VFMADD231PS      Z3, Z25, Z16
-	VMULPS           Z28, Z28, Z25
-	VFMADD231PS.BCST constantsAVX512<>+68(SB), Z22, Z24
-	VMULPS           Z28, Z18, Z27
-	VFMADD231PS      Z18, Z18, Z25
-	VFMADD231PS.BCST constantsAVX512<>+68(SB), Z16, Z20
-	VMOVAPS          Z13, Z18
-	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z22, Z24
-	VFMADD231PS      Z12, Z23, Z18
-	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z16, Z20
-	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z22, Z24
-	VFMADD213PS      Z14, Z23, Z18
-	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z16, Z20
-	VFMADD213PS.BCST constantsAVX512<>+84(SB), Z22, Z24
-	VFMADD213PS      Z15, Z23, Z18
-	VFMADD213PS.BCST constantsAVX512<>+84(SB), Z16, Z20
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z22, Z24
-	VADDPS           Z27, Z27, Z22
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z16, Z20
-	VMULPS.BCST      constantsAVX512<>+44(SB), Z25, Z16
-	VFMADD213PS.BCST constantsAVX512<>+44(SB), Z26, Z24
-	VMOVAPS          Z10, Z26
-	VFMADD231PS      Z9, Z23, Z26
-	VFMADD213PS.BCST constantsAVX512<>+44(SB), Z19, Z20
-	VMULPS           Z18, Z18, Z19
-	VMULPS           Z25, Z24, Z25
-	VMULPS           Z24, Z22, Z22
-	VPBROADCASTD     constantsAVX512<>+60(SB), Z24
-	VFMADD213PS      Z11, Z23, Z26
-	VPBROADCASTD     constantsAVX512<>+44(SB), Z23
-	VDIVPS           Z25, Z29, Z25
-	VMULPS           Z26, Z17, Z17
-	VDIVPS           Z20, Z23, Z23
-	VFMADD231PS      Z17, Z17, Z19
-	VMULPS           Z18, Z17, Z17
-	VMULPS           Z19, Z20, Z18
-	VMULPS           Z25, Z16, Z16
-	VMULPS           Z25, Z22, Z19
-	VMULPS           Z25, Z27, Z20
-	VDIVPS           Z18, Z17, Z17
-	VMOVUPS          Z23, 192(DX)
-	VMOVUPS          Z16, 256(DX)
+	VMAXPS           Z18, Z1, Z18
+	VFNMADD231PS     Z2, Z23, Z25
+	VFNMADD231PS     Z2, Z18, Z21
+	VFMADD231PS      Z12, Z28, Z24
+	VMINPS           Z29, Z0, Z29
+	VFMADD231PS      Z9, Z28, Z22
+	VMAXPS           Z29, Z1, Z29
+	VFMADD213PS      Z14, Z28, Z24
+	VFMADD213PS      Z11, Z28, Z22
+	VFMADD213PS      Z15, Z28, Z24
+	VSUBPS           Z4, Z25, Z28
+	VMULPS           Z22, Z27, Z22
+	VMOVAPS          Z8, Z27
+	VPSLLD           $0x17, Z25, Z25
+	VFMADD231PS      Z3, Z28, Z23
+	VSUBPS           Z4, Z21, Z28
+	VFNMADD231PS     Z2, Z29, Z27
+	VPSLLD           $0x17, Z21, Z21
+	VFMADD231PS      Z3, Z28, Z18
+	VMINPS           Z19, Z5, Z19
+	VFMADD231PS.BCST constantsAVX512<>+68(SB), Z23, Z26
+	VMAXPS           Z19, Z6, Z19
+	VFMADD231PS.BCST constantsAVX512<>+68(SB), Z18, Z20
+	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z23, Z26
+	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z18, Z20
+	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z23, Z26
+	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z18, Z20
+	VFMADD213PS.BCST constantsAVX512<>+84(SB), Z23, Z26
+	VFMADD213PS.BCST constantsAVX512<>+84(SB), Z18, Z20
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z23, Z26
+	VSUBPS           Z8, Z27, Z23
+	VPSLLD           $0x17, Z27, Z27
+	VFMADD231PS      Z3, Z23, Z29
+	VPBROADCASTD     constantsAVX512<>+92(SB), Z23
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z18, Z20
+	VMOVAPS          Z7, Z18
+	VFMADD231PS      Z19, Z19, Z18
+	VFMADD213PS      Z17, Z25, Z26
+	VMOVAPS          Z13, Z25
+	VFMADD213PS      Z17, Z21, Z20
+	VMULPS           Z24, Z24, Z21
+	VFMADD231PS.BCST constantsAVX512<>+88(SB), Z29, Z23
+	VFMADD231PS      Z12, Z18, Z25
+	VMULPS           Z24, Z22, Z24
+	VFMADD231PS      Z22, Z22, Z21
+	VMOVAPS          Z10, Z22
+	VFMADD213PS.BCST constantsAVX512<>+96(SB), Z29, Z23
+	VFMADD231PS      Z9, Z18, Z22
+	VFMADD213PS      Z14, Z18, Z25
+	VFMADD213PS.BCST constantsAVX512<>+100(SB), Z29, Z23
+	VFMADD213PS      Z11, Z18, Z22
+	VFMADD213PS      Z15, Z18, Z25
+	VDIVPS           Z20, Z17, Z18
+	VFMADD213PS.BCST constantsAVX512<>+104(SB), Z29, Z23
+	VMULPS           Z22, Z19, Z19
+	VMULPS           Z25, Z25, Z22
+	VFMADD213PS.BCST constantsAVX512<>+108(SB), Z29, Z23
+	VMULPS           Z25, Z19, Z25
+	VFMADD231PS      Z19, Z19, Z22
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z29, Z23
+	VMOVUPS          Z18, 192(DX)
+	VMULPS           Z21, Z26, Z18
+	VADDPS           Z24, Z24, Z19
+	VMULPS           Z17, Z21, Z21
+	VMULPS           Z22, Z20, Z20
+	VDIVPS           Z18, Z16, Z18
+	VFMADD213PS      Z16, Z27, Z23
+	VMULPS           Z26, Z19, Z19
+	VDIVPS           Z20, Z25, Z20
+	VDIVPS           Z23, Z16, Z22
+	VMULPS           Z18, Z21, Z21
+	VMULPS           Z18, Z19, Z19
+	VMULPS           Z18, Z24, Z18
+	VMOVUPS          Z20, (AX)
+	VMOVUPS          Z21, 256(DX)
 	VMOVUPS          Z19, 384(DX)
-	VMOVUPS          320(DX), Z16
-	VMOVUPS          256(SI), Z18
-	VFMADD231PS      Z21, Z18, Z16
-	VMINPS           Z16, Z0, Z16
-	VMOVUPS          Z17, (AX)
-	VMAXPS           Z16, Z1, Z16
-	VFNMADD231PS     Z2, Z16, Z30
-	VSUBPS           Z8, Z30, Z17
-	VPSLLD           $0x17, Z30, Z18
-	VFMADD231PS      Z3, Z17, Z16
-	VFMADD231PS.BCST constantsAVX512<>+88(SB), Z16, Z31
-	VFMADD213PS.BCST constantsAVX512<>+96(SB), Z16, Z31
-	VFMADD213PS.BCST constantsAVX512<>+100(SB), Z16, Z31
-	VFMADD213PS.BCST constantsAVX512<>+104(SB), Z16, Z31
-	VFMADD213PS.BCST constantsAVX512<>+108(SB), Z16, Z31
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z16, Z31
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z18, Z31
-	VDIVPS           Z31, Z24, Z16
-	VFMADD231PS      Z21, Z16, Z20
-	VMOVUPS          Z20, 64(CX)
-	VMOVUPS          Z16, 320(DX)
-	VMOVAPS          Z20, Z17
+	VMOVUPS          64(BX), Z19
+	VFMADD231PS      Z19, Z22, Z18
+	VMOVUPS          Z18, 64(CX)
+	VMOVUPS          Z22, 320(DX)
+	VMOVAPS          Z18, Z19
 	ADDQ             $+64, AX
 	ADDQ             $+64, CX
 	ADDQ             $+64, DX
@@ -9954,44 +10207,43 @@ loop4:
 
 done5:
 	// h of the units before. Output gate.
-	VMOVUPS          192(DX), Z16
-	VMOVUPS          128(SI), Z18
-	VMOVAPS          Z4, Z19
-	VPBROADCASTD     constantsAVX512<>+72(SB), Z20
-	VMINPS           Z17, Z5, Z22
-	VMOVAPS          Z7, Z23
-	VMOVAPS          Z13, Z25
-	VMOVAPS          Z10, Z24
-	VPBROADCASTD     constantsAVX512<>+44(SB), Z21
-	VMAXPS           Z22, Z6, Z22
-	VFMADD231PS      Z17, Z18, Z16
-	VFMADD231PS      Z22, Z22, Z23
-	VMINPS           Z16, Z0, Z16
-	VFMADD231PS      Z12, Z23, Z25
-	VFMADD231PS      Z9, Z23, Z24
-	VMAXPS           Z16, Z1, Z16
-	VFNMADD231PS     Z2, Z16, Z19
-	VFMADD213PS      Z14, Z23, Z25
-	VFMADD213PS      Z11, Z23, Z24
-	VSUBPS           Z4, Z19, Z17
-	VFMADD213PS      Z15, Z23, Z25
-	VMULPS           Z24, Z22, Z18
-	VPSLLD           $0x17, Z19, Z19
-	VFMADD231PS      Z3, Z17, Z16
-	VMULPS           Z25, Z25, Z17
-	VMULPS           Z25, Z18, Z22
-	VFMADD231PS.BCST constantsAVX512<>+68(SB), Z16, Z20
-	VFMADD231PS      Z18, Z18, Z17
-	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z16, Z20
-	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z16, Z20
-	VFMADD213PS.BCST constantsAVX512<>+84(SB), Z16, Z20
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z16, Z20
-	VFMADD213PS.BCST constantsAVX512<>+44(SB), Z19, Z20
-	VMULPS           Z17, Z20, Z16
-	VDIVPS           Z20, Z21, Z17
-	VDIVPS           Z16, Z22, Z16
-	VMOVUPS          Z17, 192(DX)
-	VMOVUPS          Z16, (AX)
+	VMOVUPS          192(DX), Z18
+	VMOVUPS          128(SI), Z20
+	VMOVAPS          Z4, Z21
+	VPBROADCASTD     constantsAVX512<>+72(SB), Z22
+	VMINPS           Z19, Z5, Z23
+	VMOVAPS          Z7, Z24
+	VMOVAPS          Z13, Z26
+	VMOVAPS          Z10, Z25
+	VMAXPS           Z23, Z6, Z23
+	VFMADD231PS      Z19, Z20, Z18
+	VFMADD231PS      Z23, Z23, Z24
+	VMINPS           Z18, Z0, Z18
+	VFMADD231PS      Z12, Z24, Z26
+	VFMADD231PS      Z9, Z24, Z25
+	VMAXPS           Z18, Z1, Z18
+	VFNMADD231PS     Z2, Z18, Z21
+	VFMADD213PS      Z14, Z24, Z26
+	VFMADD213PS      Z11, Z24, Z25
+	VSUBPS           Z4, Z21, Z19
+	VFMADD213PS      Z15, Z24, Z26
+	VMULPS           Z25, Z23, Z20
+	VPSLLD           $0x17, Z21, Z21
+	VFMADD231PS      Z3, Z19, Z18
+	VMULPS           Z26, Z26, Z19
+	VMULPS           Z26, Z20, Z23
+	VFMADD231PS.BCST constantsAVX512<>+68(SB), Z18, Z22
+	VFMADD231PS      Z20, Z20, Z19
+	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z18, Z22
+	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z18, Z22
+	VFMADD213PS.BCST constantsAVX512<>+84(SB), Z18, Z22
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z18, Z22
+	VFMADD213PS      Z17, Z21, Z22
+	VMULPS           Z19, Z22, Z18
+	VDIVPS           Z22, Z17, Z19
+	VDIVPS           Z18, Z23, Z18
+	VMOVUPS          Z19, 192(DX)
+	VMOVUPS          Z18, (AX)
 	ADDQ             $+64, AX
 	ADDQ             $+64, CX
 	ADDQ             $+64, DX
@@ -10008,113 +10260,111 @@ done3:
 	BZHIL DI, R8, R8
 	KMOVW R8, K1
 
-	// Input and cell gates. Forget gate and c. h of the units before. Output gate.
-	VMOVUPS.Z        (BX), K1, Z16
-	VMOVUPS.Z        (DX), K1, Z17
-	VMOVUPS.Z        (SI), K1, Z18
-	VMOVAPS          Z4, Z19
-	VMOVUPS.Z        128(DX), K1, Z21
-	VPBROADCASTD     constantsAVX512<>+72(SB), Z20
-	VMOVAPS          Z7, Z22
-	VMOVAPS          Z13, Z24
-	VMOVAPS          Z10, Z23
-	VPBROADCASTD     constantsAVX512<>+60(SB), Z25
-	VMOVAPS          Z8, Z26
-	VPBROADCASTD     constantsAVX512<>+92(SB), Z27
-	VPBROADCASTD     constantsAVX512<>+60(SB), Z28
-	VFMADD231PS      Z16, Z18, Z17
-	VMOVAPS          Z4, Z18
-	VMINPS           Z21, Z5, Z21
-	VMAXPS           Z21, Z6, Z21
-	VMINPS           Z17, Z0, Z17
-	VFMADD231PS      Z21, Z21, Z22
-	VMAXPS           Z17, Z1, Z17
-	VFNMADD231PS     Z2, Z17, Z19
-	VFMADD231PS      Z12, Z22, Z24
-	VFMADD231PS      Z9, Z22, Z23
-	VSUBPS           Z4, Z19, Z29
-	VPSLLD           $0x17, Z19, Z19
-	VPBROADCASTD     constantsAVX512<>+72(SB), Z30
-	VFMADD213PS      Z14, Z22, Z24
-	VFMADD213PS      Z11, Z22, Z23
-	VFMADD231PS      Z3, Z29, Z17
-	VFMADD213PS      Z15, Z22, Z24
-	VMULPS           Z23, Z21, Z21
-	VFMADD231PS.BCST constantsAVX512<>+68(SB), Z17, Z20
-	VMULPS           Z24, Z24, Z22
-	VMULPS           Z24, Z21, Z23
-	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z17, Z20
-	VFMADD231PS      Z21, Z21, Z22
-	VADDPS           Z23, Z23, Z24
-	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z17, Z20
-	VMULPS.BCST      constantsAVX512<>+44(SB), Z22, Z21
-	VFMADD213PS.BCST constantsAVX512<>+84(SB), Z17, Z20
-	VPBROADCASTD     constantsAVX512<>+44(SB), Z29
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z17, Z20
-	VFMADD213PS.BCST constantsAVX512<>+44(SB), Z19, Z20
-	VMOVAPS          Z7, Z17
-	VMOVAPS          Z13, Z31
-	VMOVAPS          Z10, Z19
-	VMULPS           Z22, Z20, Z22
-	VMULPS           Z20, Z24, Z20
-	VDIVPS           Z22, Z25, Z22
-	VMULPS           Z22, Z21, Z21
-	VMULPS           Z22, Z20, Z20
-	VMULPS           Z22, Z23, Z22
-	VMOVUPS          Z21, K1, (DX)
-	VMOVUPS          Z20, K1, 128(DX)
-	VMOVUPS.Z        64(DX), K1, Z20
-	VMOVUPS.Z        64(SI), K1, Z21
-	VFMADD231PS      Z16, Z21, Z20
-	VMINPS           Z20, Z0, Z20
-	VMAXPS           Z20, Z1, Z20
-	VFNMADD231PS     Z2, Z20, Z26
-	VSUBPS           Z8, Z26, Z21
-	VPSLLD           $0x17, Z26, Z23
-	VFMADD231PS      Z3, Z21, Z20
-	VFMADD231PS.BCST constantsAVX512<>+88(SB), Z20, Z27
-	VFMADD213PS.BCST constantsAVX512<>+96(SB), Z20, Z27
-	VFMADD213PS.BCST constantsAVX512<>+100(SB), Z20, Z27
-	VFMADD213PS.BCST constantsAVX512<>+104(SB), Z20, Z27
-	VFMADD213PS.BCST constantsAVX512<>+108(SB), Z20, Z27
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z20, Z27
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z23, Z27
-	VDIVPS           Z27, Z28, Z20
-	VFMADD231PS      Z16, Z20, Z22
-	VMOVUPS          Z22, K1, (CX)
-	VMOVUPS          Z20, K1, 64(DX)
-	VMOVUPS.Z        192(DX), K1, Z16
-	VMOVUPS.Z        128(SI), K1, Z20
-	VMINPS           Z22, Z5, Z21
-	VMAXPS           Z21, Z6, Z21
-	VFMADD231PS      Z22, Z20, Z16
-	VFMADD231PS      Z21, Z21, Z17
-	VMINPS           Z16, Z0, Z16
-	VFMADD231PS      Z12, Z17, Z31
-	VFMADD231PS      Z9, Z17, Z19
-	VMAXPS           Z16, Z1, Z16
-	VFNMADD231PS     Z2, Z16, Z18
-	VFMADD213PS      Z14, Z17, Z31
-	VFMADD213PS      Z11, Z17, Z19
-	VSUBPS           Z4, Z18, Z20
-	VFMADD213PS      Z15, Z17, Z31
-	VMULPS           Z19, Z21, Z17
-	VPSLLD           $0x17, Z18, Z18
-	VFMADD231PS      Z3, Z20, Z16
-	VMULPS           Z31, Z31, Z19
-	VMULPS           Z31, Z17, Z20
-	VFMADD231PS.BCST constantsAVX512<>+68(SB), Z16, Z30
-	VFMADD231PS      Z17, Z17, Z19
-	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z16, Z30
-	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z16, Z30
-	VFMADD213PS.BCST constantsAVX512<>+84(SB), Z16, Z30
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z16, Z30
-	VFMADD213PS.BCST constantsAVX512<>+44(SB), Z18, Z30
-	VMULPS           Z19, Z30, Z16
-	VDIVPS           Z30, Z29, Z17
-	VDIVPS           Z16, Z20, Z16
-	VMOVUPS          Z17, K1, 192(DX)
-	VMOVUPS          Z16, K1, (AX)
+	// Input, cell and forget gates. c. h of the units before. Output gate.
+	VMOVUPS.Z        (BX), K1, Z18
+	VMOVUPS.Z        (DX), K1, Z19
+	VMOVUPS.Z        (SI), K1, Z20
+	VMOVUPS.Z        64(DX), K1, Z27
+	VMOVUPS.Z        64(SI), K1, Z28
+	VMOVAPS          Z4, Z21
+	VMOVUPS.Z        128(DX), K1, Z23
+	VPBROADCASTD     constantsAVX512<>+72(SB), Z22
+	VMOVAPS          Z8, Z29
+	VMOVAPS          Z7, Z24
+	VMOVAPS          Z13, Z26
+	VPBROADCASTD     constantsAVX512<>+92(SB), Z30
+	VMOVAPS          Z10, Z25
+	VFMADD231PS      Z18, Z20, Z19
+	VMOVAPS          Z4, Z20
+	VFMADD231PS      Z18, Z28, Z27
+	VMINPS           Z23, Z5, Z18
+	VMAXPS           Z18, Z6, Z18
+	VMINPS           Z19, Z0, Z19
+	VMINPS           Z27, Z0, Z23
+	VFMADD231PS      Z18, Z18, Z24
+	VMAXPS           Z19, Z1, Z19
+	VMAXPS           Z23, Z1, Z27
+	VFNMADD231PS     Z2, Z19, Z21
+	VFNMADD231PS     Z2, Z27, Z29
+	VFMADD231PS      Z12, Z24, Z26
+	VFMADD231PS      Z9, Z24, Z25
+	VSUBPS           Z4, Z21, Z23
+	VPSLLD           $0x17, Z21, Z21
+	VPBROADCASTD     constantsAVX512<>+72(SB), Z31
+	VSUBPS           Z8, Z29, Z28
+	VFMADD213PS      Z14, Z24, Z26
+	VFMADD213PS      Z11, Z24, Z25
+	VPSLLD           $0x17, Z29, Z29
+	VFMADD231PS      Z3, Z23, Z19
+	VFMADD231PS      Z3, Z28, Z27
+	VFMADD213PS      Z15, Z24, Z26
+	VMULPS           Z25, Z18, Z18
+	VFMADD231PS.BCST constantsAVX512<>+68(SB), Z19, Z22
+	VFMADD231PS.BCST constantsAVX512<>+88(SB), Z27, Z30
+	VMULPS           Z26, Z26, Z23
+	VMULPS           Z26, Z18, Z24
+	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z19, Z22
+	VFMADD213PS.BCST constantsAVX512<>+96(SB), Z27, Z30
+	VFMADD231PS      Z18, Z18, Z23
+	VADDPS           Z24, Z24, Z25
+	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z19, Z22
+	VFMADD213PS.BCST constantsAVX512<>+100(SB), Z27, Z30
+	VMULPS           Z17, Z23, Z18
+	VFMADD213PS.BCST constantsAVX512<>+84(SB), Z19, Z22
+	VFMADD213PS.BCST constantsAVX512<>+104(SB), Z27, Z30
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z19, Z22
+	VFMADD213PS.BCST constantsAVX512<>+108(SB), Z27, Z30
+	VFMADD213PS      Z17, Z21, Z22
+	VMOVAPS          Z7, Z19
+	VMOVAPS          Z13, Z26
+	VMOVAPS          Z10, Z21
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z27, Z30
+	VMULPS           Z23, Z22, Z23
+	VMULPS           Z22, Z25, Z22
+	VFMADD213PS      Z16, Z29, Z30
+	VDIVPS           Z23, Z16, Z23
+	VDIVPS           Z30, Z16, Z25
+	VMULPS           Z23, Z18, Z18
+	VMULPS           Z23, Z22, Z22
+	VMULPS           Z23, Z24, Z23
+	VMOVUPS          Z18, K1, (DX)
+	VMOVUPS          Z22, K1, 128(DX)
+	VMOVUPS.Z        (BX), K1, Z18
+	VFMADD231PS      Z18, Z25, Z23
+	VMOVUPS          Z23, K1, (CX)
+	VMOVUPS          Z25, K1, 64(DX)
+	VMOVUPS.Z        192(DX), K1, Z18
+	VMOVUPS.Z        128(SI), K1, Z22
+	VMINPS           Z23, Z5, Z24
+	VMAXPS           Z24, Z6, Z24
+	VFMADD231PS      Z23, Z22, Z18
+	VFMADD231PS      Z24, Z24, Z19
+	VMINPS           Z18, Z0, Z18
+	VFMADD231PS      Z12, Z19, Z26
+	VFMADD231PS      Z9, Z19, Z21
+	VMAXPS           Z18, Z1, Z18
+	VFNMADD231PS     Z2, Z18, Z20
+	VFMADD213PS      Z14, Z19, Z26
+	VFMADD213PS      Z11, Z19, Z21
+	VSUBPS           Z4, Z20, Z22
+	VFMADD213PS      Z15, Z19, Z26
+	VMULPS           Z21, Z24, Z19
+	VPSLLD           $0x17, Z20, Z20
+	VFMADD231PS      Z3, Z22, Z18
+	VMULPS           Z26, Z26, Z21
+	VMULPS           Z26, Z19, Z22
+	VFMADD231PS.BCST constantsAVX512<>+68(SB), Z18, Z31
+	VFMADD231PS      Z19, Z19, Z21
+	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z18, Z31
+	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z18, Z31
+	VFMADD213PS.BCST constantsAVX512<>+84(SB), Z18, Z31
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z18, Z31
+	VFMADD213PS      Z17, Z20, Z31
+	VMULPS           Z21, Z31, Z18
+	VDIVPS           Z31, Z17, Z19
+	VDIVPS           Z18, Z22, Z18
+	VMOVUPS          Z19, K1, 192(DX)
+	VMOVUPS          Z18, K1, (AX)
 
 done6:
 	// To the next row.
@@ -10522,6 +10772,8 @@ start:
 	VPBROADCASTD constantsAVX512<>+52(SB), Z12
 	VPBROADCASTD constantsAVX512<>+56(SB), Z13
 	VPBROADCASTD constantsAVX512<>+60(SB), Z14
+	VPBROADCASTD constantsAVX512<>+60(SB), Z15
+	VPBROADCASTD constantsAVX512<>+68(SB), Z16
 
 row1:
 	// A row.
@@ -10540,118 +10792,114 @@ row1:
 	CMPQ SI, $+16
 	JLT  done3
 
-	// Reset gate and update gate.
-	VMOVUPS          (CX), Z15
-	VMOVUPS          (DX), Z16
-	VMOVUPS          64(CX), Z20
-	VMOVUPS          64(DX), Z21
-	VMOVAPS          Z7, Z17
-	VMOVAPS          Z7, Z22
-	VPBROADCASTD     constantsAVX512<>+72(SB), Z18
-	VPBROADCASTD     constantsAVX512<>+72(SB), Z23
-	VPBROADCASTD     constantsAVX512<>+60(SB), Z19
-	VPBROADCASTD     constantsAVX512<>+60(SB), Z24
+	// Reset gate and update gate. New gate.
+	VMOVUPS          (CX), Z17
+	VMOVUPS          (DX), Z18
+	VMOVUPS          64(CX), Z21
+	VMOVUPS          64(DX), Z22
+	VMOVAPS          Z7, Z19
+	VMOVAPS          Z7, Z23
+	VPBROADCASTD     constantsAVX512<>+72(SB), Z20
+	VPBROADCASTD     constantsAVX512<>+72(SB), Z24
 	VMOVUPS          128(DX), Z25
 	VMOVUPS          128(CX), Z26
-	VADDPS           Z16, Z15, Z15
-	VADDPS           Z21, Z20, Z16
-	VMINPS           Z15, Z0, Z15
-	VMINPS           Z16, Z0, Z16
-	VMAXPS           Z15, Z1, Z15
-	VMAXPS           Z16, Z1, Z20
-	VFNMADD231PS     Z2, Z15, Z17
-	VFNMADD231PS     Z2, Z20, Z22
-	VSUBPS           Z7, Z17, Z16
-	VSUBPS           Z7, Z22, Z21
-	VPSLLD           $0x17, Z17, Z17
-	VPSLLD           $0x17, Z22, Z22
-	VFMADD231PS      Z3, Z16, Z15
-	VFMADD231PS      Z3, Z21, Z20
-	VFMADD231PS.BCST constantsAVX512<>+68(SB), Z15, Z18
-	VFMADD231PS.BCST constantsAVX512<>+68(SB), Z20, Z23
-	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z15, Z18
-	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z20, Z23
-	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z15, Z18
-	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z20, Z23
-	VFMADD213PS.BCST constantsAVX512<>+84(SB), Z15, Z18
-	VFMADD213PS.BCST constantsAVX512<>+84(SB), Z20, Z23
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z15, Z18
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z20, Z23
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z17, Z18
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z22, Z23
-	VDIVPS           Z18, Z19, Z15
-	VDIVPS           Z23, Z24, Z16
-	VFMADD231PS      Z25, Z15, Z26
+	VADDPS           Z18, Z17, Z17
+	VADDPS           Z22, Z21, Z18
+	VMINPS           Z17, Z0, Z17
+	VMINPS           Z18, Z0, Z18
+	VMAXPS           Z17, Z1, Z17
+	VMAXPS           Z18, Z1, Z21
+	VFNMADD231PS     Z2, Z17, Z19
+	VFNMADD231PS     Z2, Z21, Z23
+	VSUBPS           Z7, Z19, Z18
+	VSUBPS           Z7, Z23, Z22
+	VPSLLD           $0x17, Z19, Z19
+	VPSLLD           $0x17, Z23, Z23
+	VFMADD231PS      Z3, Z18, Z17
+	VFMADD231PS      Z3, Z22, Z21
+	VFMADD231PS      Z16, Z17, Z20
+	VFMADD231PS      Z16, Z21, Z24
+	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z17, Z20
+	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z21, Z24
+	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z17, Z20
+	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z21, Z24
+	VFMADD213PS.BCST constantsAVX512<>+84(SB), Z17, Z20
+	VFMADD213PS.BCST constantsAVX512<>+84(SB), Z21, Z24
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z17, Z20
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z21, Z24
+	VFMADD213PS      Z15, Z19, Z20
+	VFMADD213PS      Z15, Z23, Z24
+	VDIVPS           Z20, Z15, Z17
+	VDIVPS           Z24, Z15, Z18
+	VFMADD231PS      Z25, Z17, Z26
 	ADDQ             $-16, SI
 	CMPQ             SI, $+16
 	JLT              done5
 
 loop4:
-	// New gate and h of the units before. Reset gate and update gate.
-	VMOVUPS          192(CX), Z15
-	VMOVUPS          192(DX), Z17
-	VMOVUPS          256(CX), Z19
-	VMOVUPS          256(DX), Z20
-	VMOVAPS          Z7, Z18
-	VMINPS           Z26, Z4, Z21
+	// h of the units before. Reset gate and update gate. New gate.
+	VMOVUPS          192(CX), Z17
+	VMOVUPS          192(DX), Z19
+	VMOVUPS          256(CX), Z21
+	VMOVUPS          256(DX), Z22
+	VMOVAPS          Z7, Z20
+	VMOVAPS          Z7, Z23
+	VMINPS           Z26, Z4, Z24
 	VPBROADCASTD     constantsAVX512<>+72(SB), Z26
-	VMOVAPS          Z6, Z22
-	VMOVAPS          Z12, Z24
-	VMOVAPS          Z9, Z23
-	VPBROADCASTD     constantsAVX512<>+60(SB), Z27
-	VMOVUPS          (BX), Z25
-	VMAXPS           Z21, Z5, Z21
-	VADDPS           Z17, Z15, Z15
-	VADDPS           Z20, Z19, Z17
-	VFMADD231PS      Z21, Z21, Z22
-	VMOVAPS          Z7, Z19
-	VMINPS           Z15, Z0, Z15
+	VMOVAPS          Z6, Z25
+	VPBROADCASTD     constantsAVX512<>+72(SB), Z27
+	VMAXPS           Z24, Z5, Z24
+	VADDPS           Z19, Z17, Z17
+	VADDPS           Z22, Z21, Z22
+	VMOVAPS          Z12, Z21
+	VMOVAPS          Z9, Z19
+	VFMADD231PS      Z24, Z24, Z25
 	VMINPS           Z17, Z0, Z17
-	VMAXPS           Z15, Z1, Z15
-	VMAXPS           Z17, Z1, Z20
-	VFMADD231PS      Z11, Z22, Z24
-	VFMADD231PS      Z8, Z22, Z23
-	VFNMADD231PS     Z2, Z15, Z18
-	VFNMADD231PS     Z2, Z20, Z19
-	VFMADD213PS      Z13, Z22, Z24
-	VFMADD213PS      Z10, Z22, Z23
-	VSUBPS           Z7, Z18, Z17
-	VSUBPS           Z7, Z19, Z28
-	VPSLLD           $0x17, Z18, Z18
-	VPSLLD           $0x17, Z19, Z19
-	VFMADD231PS      Z3, Z17, Z15
-	VFMADD213PS      Z14, Z22, Z24
-	VMULPS           Z23, Z21, Z17
-	VPBROADCASTD     constantsAVX512<>+72(SB), Z21
-	VFMADD231PS      Z3, Z28, Z20
-	VFMADD231PS.BCST constantsAVX512<>+68(SB), Z15, Z26
-	VMULPS           Z24, Z24, Z22
-	VMULPS           Z24, Z17, Z23
-	VFMADD231PS.BCST constantsAVX512<>+68(SB), Z20, Z21
-	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z15, Z26
-	VFMADD231PS      Z17, Z17, Z22
-	VADDPS           Z23, Z23, Z17
-	VPBROADCASTD     constantsAVX512<>+60(SB), Z23
-	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z20, Z21
-	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z15, Z26
-	VDIVPS           Z22, Z17, Z17
-	VMOVUPS          320(DX), Z22
-	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z20, Z21
-	VFMADD213PS.BCST constantsAVX512<>+84(SB), Z15, Z26
-	VFMADD213PS.BCST constantsAVX512<>+84(SB), Z20, Z21
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z15, Z26
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z20, Z21
-	VSUBPS           Z17, Z25, Z15
-	VMOVUPS          320(CX), Z20
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z18, Z26
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z19, Z21
-	VFMADD231PS      Z15, Z16, Z17
-	VDIVPS           Z26, Z27, Z15
-	VDIVPS           Z21, Z23, Z16
-	VMOVUPS          Z17, (AX)
-	VFMADD231PS      Z22, Z15, Z20
-	VMOVAPS          Z16, Z16
-	VMOVAPS          Z20, Z26
+	VMINPS           Z22, Z0, Z22
+	VMAXPS           Z17, Z1, Z17
+	VMAXPS           Z22, Z1, Z22
+	VFMADD231PS      Z11, Z25, Z21
+	VFMADD231PS      Z8, Z25, Z19
+	VFNMADD231PS     Z2, Z17, Z20
+	VFNMADD231PS     Z2, Z22, Z23
+	VFMADD213PS      Z13, Z25, Z21
+	VFMADD213PS      Z10, Z25, Z19
+	VFMADD213PS      Z14, Z25, Z21
+	VSUBPS           Z7, Z20, Z25
+	VMULPS           Z19, Z24, Z19
+	VSUBPS           Z7, Z23, Z24
+	VPSLLD           $0x17, Z20, Z20
+	VPSLLD           $0x17, Z23, Z23
+	VFMADD231PS      Z3, Z25, Z17
+	VMOVUPS          (BX), Z25
+	VFMADD231PS      Z3, Z24, Z22
+	VMULPS           Z21, Z21, Z24
+	VMULPS           Z21, Z19, Z21
+	VFMADD231PS      Z16, Z17, Z26
+	VFMADD231PS      Z16, Z22, Z27
+	VFMADD231PS      Z19, Z19, Z24
+	VMOVUPS          320(DX), Z19
+	VADDPS           Z21, Z21, Z21
+	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z17, Z26
+	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z22, Z27
+	VDIVPS           Z24, Z21, Z21
+	VMOVUPS          320(CX), Z24
+	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z17, Z26
+	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z22, Z27
+	VFMADD213PS.BCST constantsAVX512<>+84(SB), Z17, Z26
+	VFMADD213PS.BCST constantsAVX512<>+84(SB), Z22, Z27
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z17, Z26
+	VSUBPS           Z21, Z25, Z17
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z22, Z27
+	VFMADD231PS      Z17, Z18, Z21
+	VFMADD213PS      Z15, Z20, Z26
+	VFMADD213PS      Z15, Z23, Z27
+	VMOVUPS          Z21, (AX)
+	VDIVPS           Z26, Z15, Z17
+	VDIVPS           Z27, Z15, Z18
+	VFMADD231PS      Z19, Z17, Z24
+	VMOVAPS          Z18, Z18
+	VMOVAPS          Z24, Z26
 	ADDQ             $+64, AX
 	ADDQ             $+64, CX
 	ADDQ             $+64, DX
@@ -10663,28 +10911,28 @@ loop4:
 	JGE              loop4
 
 done5:
-	// New gate and h of the units before.
-	VMINPS      Z26, Z4, Z15
-	VMOVAPS     Z6, Z17
-	VMOVAPS     Z12, Z19
-	VMOVAPS     Z9, Z18
-	VMOVUPS     (BX), Z20
-	VMAXPS      Z15, Z5, Z15
-	VFMADD231PS Z15, Z15, Z17
-	VFMADD231PS Z11, Z17, Z19
-	VFMADD231PS Z8, Z17, Z18
-	VFMADD213PS Z13, Z17, Z19
-	VFMADD213PS Z10, Z17, Z18
-	VFMADD213PS Z14, Z17, Z19
-	VMULPS      Z18, Z15, Z15
-	VMULPS      Z19, Z19, Z17
-	VMULPS      Z19, Z15, Z18
-	VFMADD231PS Z15, Z15, Z17
-	VADDPS      Z18, Z18, Z15
-	VDIVPS      Z17, Z15, Z15
-	VSUBPS      Z15, Z20, Z17
-	VFMADD231PS Z17, Z16, Z15
-	VMOVUPS     Z15, (AX)
+	// h of the units before.
+	VMINPS      Z26, Z4, Z17
+	VMOVAPS     Z6, Z19
+	VMOVAPS     Z12, Z21
+	VMOVAPS     Z9, Z20
+	VMOVUPS     (BX), Z22
+	VMAXPS      Z17, Z5, Z17
+	VFMADD231PS Z17, Z17, Z19
+	VFMADD231PS Z11, Z19, Z21
+	VFMADD231PS Z8, Z19, Z20
+	VFMADD213PS Z13, Z19, Z21
+	VFMADD213PS Z10, Z19, Z20
+	VFMADD213PS Z14, Z19, Z21
+	VMULPS      Z20, Z17, Z17
+	VMULPS      Z21, Z21, Z19
+	VMULPS      Z21, Z17, Z20
+	VFMADD231PS Z17, Z17, Z19
+	VADDPS      Z20, Z20, Z17
+	VDIVPS      Z19, Z17, Z17
+	VSUBPS      Z17, Z22, Z19
+	VFMADD231PS Z19, Z18, Z17
+	VMOVUPS     Z17, (AX)
 	ADDQ        $+64, AX
 	ADDQ        $+64, CX
 	ADDQ        $+64, DX
@@ -10700,69 +10948,67 @@ done3:
 	BZHIL SI, DI, DI
 	KMOVW DI, K1
 
-	// Reset gate and update gate. New gate and h of the units before.
-	VMOVUPS.Z        (CX), K1, Z15
-	VMOVUPS.Z        (DX), K1, Z16
-	VMOVAPS          Z7, Z17
-	VPBROADCASTD     constantsAVX512<>+72(SB), Z18
-	VPBROADCASTD     constantsAVX512<>+60(SB), Z19
-	VMOVUPS.Z        64(CX), K1, Z20
-	VMOVUPS.Z        64(DX), K1, Z21
+	// Reset gate and update gate. New gate. h of the units before.
+	VMOVUPS.Z        (CX), K1, Z17
+	VMOVUPS.Z        (DX), K1, Z18
+	VMOVAPS          Z7, Z19
+	VPBROADCASTD     constantsAVX512<>+72(SB), Z20
+	VMOVUPS.Z        64(CX), K1, Z21
+	VMOVUPS.Z        64(DX), K1, Z22
 	VMOVUPS.Z        128(DX), K1, Z25
 	VMOVUPS.Z        128(CX), K1, Z26
-	VMOVAPS          Z7, Z22
-	VPBROADCASTD     constantsAVX512<>+72(SB), Z23
+	VMOVAPS          Z7, Z23
+	VPBROADCASTD     constantsAVX512<>+72(SB), Z24
 	VMOVAPS          Z6, Z27
 	VMOVAPS          Z12, Z29
 	VMOVAPS          Z9, Z28
-	VPBROADCASTD     constantsAVX512<>+60(SB), Z24
 	VMOVUPS.Z        (BX), K1, Z30
-	VADDPS           Z16, Z15, Z15
-	VADDPS           Z21, Z20, Z16
-	VMINPS           Z15, Z0, Z15
-	VMINPS           Z16, Z0, Z16
-	VMAXPS           Z15, Z1, Z15
-	VMAXPS           Z16, Z1, Z20
-	VFNMADD231PS     Z2, Z15, Z17
-	VFNMADD231PS     Z2, Z20, Z22
-	VSUBPS           Z7, Z17, Z16
-	VPSLLD           $0x17, Z17, Z17
-	VSUBPS           Z7, Z22, Z21
-	VPSLLD           $0x17, Z22, Z22
-	VFMADD231PS      Z3, Z16, Z15
-	VFMADD231PS      Z3, Z21, Z20
-	VFMADD231PS.BCST constantsAVX512<>+68(SB), Z15, Z18
-	VFMADD231PS.BCST constantsAVX512<>+68(SB), Z20, Z23
-	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z15, Z18
-	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z20, Z23
-	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z15, Z18
-	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z20, Z23
-	VFMADD213PS.BCST constantsAVX512<>+84(SB), Z15, Z18
-	VFMADD213PS.BCST constantsAVX512<>+84(SB), Z20, Z23
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z15, Z18
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z20, Z23
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z17, Z18
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z22, Z23
-	VDIVPS           Z18, Z19, Z15
-	VDIVPS           Z23, Z24, Z16
-	VFMADD231PS      Z25, Z15, Z26
-	VMINPS           Z26, Z4, Z15
-	VMAXPS           Z15, Z5, Z15
-	VFMADD231PS      Z15, Z15, Z27
+	VADDPS           Z18, Z17, Z17
+	VADDPS           Z22, Z21, Z18
+	VMINPS           Z17, Z0, Z17
+	VMINPS           Z18, Z0, Z18
+	VMAXPS           Z17, Z1, Z17
+	VMAXPS           Z18, Z1, Z21
+	VFNMADD231PS     Z2, Z17, Z19
+	VFNMADD231PS     Z2, Z21, Z23
+	VSUBPS           Z7, Z19, Z18
+	VPSLLD           $0x17, Z19, Z19
+	VSUBPS           Z7, Z23, Z22
+	VPSLLD           $0x17, Z23, Z23
+	VFMADD231PS      Z3, Z18, Z17
+	VFMADD231PS      Z3, Z22, Z21
+	VFMADD231PS      Z16, Z17, Z20
+	VFMADD231PS      Z16, Z21, Z24
+	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z17, Z20
+	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z21, Z24
+	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z17, Z20
+	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z21, Z24
+	VFMADD213PS.BCST constantsAVX512<>+84(SB), Z17, Z20
+	VFMADD213PS.BCST constantsAVX512<>+84(SB), Z21, Z24
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z17, Z20
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z21, Z24
+	VFMADD213PS      Z15, Z19, Z20
+	VFMADD213PS      Z15, Z23, Z24
+	VDIVPS           Z20, Z15, Z17
+	VDIVPS           Z24, Z15, Z18
+	VFMADD231PS      Z25, Z17, Z26
+	VMINPS           Z26, Z4, Z17
+	VMAXPS           Z17, Z5, Z17
+	VFMADD231PS      Z17, Z17, Z27
 	VFMADD231PS      Z11, Z27, Z29
 	VFMADD231PS      Z8, Z27, Z28
 	VFMADD213PS      Z13, Z27, Z29
 	VFMADD213PS      Z10, Z27, Z28
 	VFMADD213PS      Z14, Z27, Z29
-	VMULPS           Z28, Z15, Z15
-	VMULPS           Z29, Z29, Z17
-	VMULPS           Z29, Z15, Z18
-	VFMADD231PS      Z15, Z15, Z17
-	VADDPS           Z18, Z18, Z15
-	VDIVPS           Z17, Z15, Z15
-	VSUBPS           Z15, Z30, Z17
-	VFMADD231PS      Z17, Z16, Z15
-	VMOVUPS          Z15, K1, (AX)
+	VMULPS           Z28, Z17, Z17
+	VMULPS           Z29, Z29, Z19
+	VMULPS           Z29, Z17, Z20
+	VFMADD231PS      Z17, Z17, Z19
+	VADDPS           Z20, Z20, Z17
+	VDIVPS           Z19, Z17, Z17
+	VSUBPS           Z17, Z30, Z19
+	VFMADD231PS      Z19, Z18, Z17
+	VMOVUPS          Z17, K1, (AX)
 
 done6:
 	// To the next row.
@@ -10823,6 +11069,8 @@ start:
 	VPBROADCASTD constantsAVX512<>+52(SB), Z12
 	VPBROADCASTD constantsAVX512<>+56(SB), Z13
 	VPBROADCASTD constantsAVX512<>+60(SB), Z14
+	VPBROADCASTD constantsAVX512<>+60(SB), Z15
+	VPBROADCASTD constantsAVX512<>+68(SB), Z16
 
 row1:
 	// A row.
@@ -10841,123 +11089,119 @@ row1:
 	CMPQ SI, $+16
 	JLT  done3
 
-	// Reset gate and update gate.
-	VMOVUPS          (CX), Z15
-	VMOVUPS          (DX), Z16
-	VMOVUPS          64(CX), Z20
-	VMOVUPS          64(DX), Z21
-	VMOVAPS          Z7, Z17
-	VMOVAPS          Z7, Z22
-	VPBROADCASTD     constantsAVX512<>+72(SB), Z18
-	VPBROADCASTD     constantsAVX512<>+72(SB), Z23
-	VPBROADCASTD     constantsAVX512<>+60(SB), Z19
-	VPBROADCASTD     constantsAVX512<>+60(SB), Z24
+	// Reset gate and update gate. New gate.
+	VMOVUPS          (CX), Z17
+	VMOVUPS          (DX), Z18
+	VMOVUPS          64(CX), Z21
+	VMOVUPS          64(DX), Z22
+	VMOVAPS          Z7, Z19
+	VMOVAPS          Z7, Z23
+	VPBROADCASTD     constantsAVX512<>+72(SB), Z20
+	VPBROADCASTD     constantsAVX512<>+72(SB), Z24
 	VMOVUPS          128(DX), Z25
 	VMOVUPS          128(CX), Z26
-	VADDPS           Z16, Z15, Z15
-	VADDPS           Z21, Z20, Z16
-	VMINPS           Z15, Z0, Z15
-	VMINPS           Z16, Z0, Z16
-	VMAXPS           Z15, Z1, Z15
-	VMAXPS           Z16, Z1, Z20
-	VFNMADD231PS     Z2, Z15, Z17
-	VFNMADD231PS     Z2, Z20, Z22
-	VSUBPS           Z7, Z17, Z16
-	VSUBPS           Z7, Z22, Z21
-	VPSLLD           $0x17, Z17, Z17
-	VPSLLD           $0x17, Z22, Z22
-	VFMADD231PS      Z3, Z16, Z15
-	VFMADD231PS      Z3, Z21, Z20
-	VFMADD231PS.BCST constantsAVX512<>+68(SB), Z15, Z18
-	VFMADD231PS.BCST constantsAVX512<>+68(SB), Z20, Z23
-	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z15, Z18
-	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z20, Z23
-	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z15, Z18
-	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z20, Z23
-	VFMADD213PS.BCST constantsAVX512<>+84(SB), Z15, Z18
-	VFMADD213PS.BCST constantsAVX512<>+84(SB), Z20, Z23
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z15, Z18
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z20, Z23
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z17, Z18
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z22, Z23
-	VDIVPS           Z18, Z19, Z15
-	VDIVPS           Z23, Z24, Z16
-	VFMADD231PS      Z25, Z15, Z26
-	VMOVUPS          Z15, (CX)
-	VMOVUPS          Z16, 64(CX)
+	VADDPS           Z18, Z17, Z17
+	VADDPS           Z22, Z21, Z18
+	VMINPS           Z17, Z0, Z17
+	VMINPS           Z18, Z0, Z18
+	VMAXPS           Z17, Z1, Z17
+	VMAXPS           Z18, Z1, Z21
+	VFNMADD231PS     Z2, Z17, Z19
+	VFNMADD231PS     Z2, Z21, Z23
+	VSUBPS           Z7, Z19, Z18
+	VSUBPS           Z7, Z23, Z22
+	VPSLLD           $0x17, Z19, Z19
+	VPSLLD           $0x17, Z23, Z23
+	VFMADD231PS      Z3, Z18, Z17
+	VFMADD231PS      Z3, Z22, Z21
+	VFMADD231PS      Z16, Z17, Z20
+	VFMADD231PS      Z16, Z21, Z24
+	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z17, Z20
+	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z21, Z24
+	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z17, Z20
+	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z21, Z24
+	VFMADD213PS.BCST constantsAVX512<>+84(SB), Z17, Z20
+	VFMADD213PS.BCST constantsAVX512<>+84(SB), Z21, Z24
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z17, Z20
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z21, Z24
+	VFMADD213PS      Z15, Z19, Z20
+	VFMADD213PS      Z15, Z23, Z24
+	VDIVPS           Z20, Z15, Z17
+	VDIVPS           Z24, Z15, Z18
+	VFMADD231PS      Z25, Z17, Z26
+	VMOVUPS          Z17, (CX)
+	VMOVUPS          Z18, 64(CX)
 	ADDQ             $-16, SI
 	CMPQ             SI, $+16
 	JLT              done5
 
 loop4:
-	// New gate and h of the units before. Reset gate and update gate.
-	VMOVUPS          192(CX), Z15
-	VMOVUPS          192(DX), Z17
-	VMOVUPS          256(CX), Z18
-	VMOVUPS          256(DX), Z19
-	VMINPS           Z26, Z4, Z20
-	VMOVAPS          Z7, Z24
-	VMOVAPS          Z6, Z21
-	VMOVAPS          Z12, Z23
-	VPBROADCASTD     constantsAVX512<>+72(SB), Z25
-	VMOVAPS          Z9, Z22
-	VPBROADCASTD     constantsAVX512<>+60(SB), Z26
-	VMAXPS           Z20, Z5, Z20
+	// h of the units before. Reset gate and update gate. New gate.
+	VMOVUPS          192(CX), Z17
+	VMOVUPS          192(DX), Z19
+	VMOVUPS          256(CX), Z20
+	VMOVUPS          256(DX), Z21
+	VMINPS           Z26, Z4, Z22
+	VMOVAPS          Z7, Z25
+	VMOVAPS          Z6, Z23
 	VMOVAPS          Z7, Z27
-	VADDPS           Z17, Z15, Z15
-	VADDPS           Z19, Z18, Z17
-	VFMADD231PS      Z20, Z20, Z21
-	VMINPS           Z15, Z0, Z15
+	VMOVAPS          Z12, Z24
+	VPBROADCASTD     constantsAVX512<>+72(SB), Z26
+	VMAXPS           Z22, Z5, Z22
+	VADDPS           Z19, Z17, Z17
+	VADDPS           Z21, Z20, Z20
+	VMOVAPS          Z9, Z19
+	VPBROADCASTD     constantsAVX512<>+72(SB), Z21
+	VFMADD231PS      Z22, Z22, Z23
 	VMINPS           Z17, Z0, Z17
-	VMAXPS           Z15, Z1, Z15
-	VMAXPS           Z17, Z1, Z18
-	VFMADD231PS      Z11, Z21, Z23
-	VFMADD231PS      Z8, Z21, Z22
-	VFNMADD231PS     Z2, Z15, Z24
-	VFNMADD231PS     Z2, Z18, Z27
-	VFMADD213PS      Z13, Z21, Z23
-	VFMADD213PS      Z10, Z21, Z22
-	VSUBPS           Z7, Z24, Z17
-	VSUBPS           Z7, Z27, Z19
-	VPSLLD           $0x17, Z24, Z24
+	VMINPS           Z20, Z0, Z20
+	VMAXPS           Z17, Z1, Z17
+	VMAXPS           Z20, Z1, Z20
+	VFMADD231PS      Z11, Z23, Z24
+	VFMADD231PS      Z8, Z23, Z19
+	VFNMADD231PS     Z2, Z17, Z25
+	VFNMADD231PS     Z2, Z20, Z27
+	VFMADD213PS      Z13, Z23, Z24
+	VFMADD213PS      Z10, Z23, Z19
+	VFMADD213PS      Z14, Z23, Z24
+	VSUBPS           Z7, Z25, Z23
+	VMULPS           Z19, Z22, Z19
+	VSUBPS           Z7, Z27, Z22
+	VPSLLD           $0x17, Z25, Z25
 	VPSLLD           $0x17, Z27, Z27
-	VFMADD231PS      Z3, Z17, Z15
-	VFMADD231PS      Z3, Z19, Z18
-	VFMADD213PS      Z14, Z21, Z23
-	VMULPS           Z22, Z20, Z17
-	VPBROADCASTD     constantsAVX512<>+72(SB), Z20
-	VFMADD231PS.BCST constantsAVX512<>+68(SB), Z15, Z25
-	VMULPS           Z23, Z23, Z19
-	VMULPS           Z23, Z17, Z21
-	VFMADD231PS.BCST constantsAVX512<>+68(SB), Z18, Z20
-	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z15, Z25
-	VFMADD231PS      Z17, Z17, Z19
-	VADDPS           Z21, Z21, Z17
-	VPBROADCASTD     constantsAVX512<>+60(SB), Z21
-	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z18, Z20
-	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z15, Z25
-	VDIVPS           Z19, Z17, Z17
-	VMOVUPS          320(DX), Z19
-	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z18, Z20
-	VFMADD213PS.BCST constantsAVX512<>+84(SB), Z15, Z25
-	VFMADD213PS.BCST constantsAVX512<>+84(SB), Z18, Z20
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z15, Z25
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z18, Z20
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z24, Z25
-	VMOVUPS          Z17, 128(CX)
-	VMOVUPS          (BX), Z15
-	VMOVUPS          320(CX), Z18
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z27, Z20
-	VDIVPS           Z25, Z26, Z22
-	VSUBPS           Z17, Z15, Z15
-	VDIVPS           Z20, Z21, Z20
-	VFMADD231PS      Z15, Z16, Z17
-	VMOVUPS          Z17, (AX)
-	VFMADD231PS      Z19, Z22, Z18
-	VMOVUPS          Z22, 192(CX)
-	VMOVUPS          Z20, 256(CX)
-	VMOVAPS          Z20, Z16
-	VMOVAPS          Z18, Z26
+	VFMADD231PS      Z3, Z23, Z17
+	VMOVUPS          320(DX), Z23
+	VFMADD231PS      Z3, Z22, Z20
+	VMULPS           Z24, Z24, Z22
+	VMULPS           Z24, Z19, Z24
+	VFMADD231PS      Z16, Z17, Z26
+	VFMADD231PS      Z16, Z20, Z21
+	VFMADD231PS      Z19, Z19, Z22
+	VMOVUPS          320(CX), Z19
+	VADDPS           Z24, Z24, Z24
+	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z17, Z26
+	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z20, Z21
+	VDIVPS           Z22, Z24, Z22
+	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z17, Z26
+	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z20, Z21
+	VFMADD213PS.BCST constantsAVX512<>+84(SB), Z17, Z26
+	VFMADD213PS.BCST constantsAVX512<>+84(SB), Z20, Z21
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z17, Z26
+	VMOVUPS          Z22, 128(CX)
+	VMOVUPS          (BX), Z17
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z20, Z21
+	VFMADD213PS      Z15, Z25, Z26
+	VFMADD213PS      Z15, Z27, Z21
+	VSUBPS           Z22, Z17, Z17
+	VDIVPS           Z26, Z15, Z20
+	VFMADD231PS      Z17, Z18, Z22
+	VDIVPS           Z21, Z15, Z17
+	VMOVUPS          Z22, (AX)
+	VFMADD231PS      Z23, Z20, Z19
+	VMOVUPS          Z20, 192(CX)
+	VMOVUPS          Z17, 256(CX)
+	VMOVAPS          Z17, Z18
+	VMOVAPS          Z19, Z26
 	ADDQ             $+64, AX
 	ADDQ             $+64, CX
 	ADDQ             $+64, DX
@@ -10969,29 +11213,29 @@ loop4:
 	JGE              loop4
 
 done5:
-	// New gate and h of the units before.
-	VMINPS      Z26, Z4, Z15
-	VMOVAPS     Z6, Z17
-	VMOVAPS     Z12, Z19
-	VMOVAPS     Z9, Z18
-	VMAXPS      Z15, Z5, Z15
-	VFMADD231PS Z15, Z15, Z17
-	VFMADD231PS Z11, Z17, Z19
-	VFMADD231PS Z8, Z17, Z18
-	VFMADD213PS Z13, Z17, Z19
-	VFMADD213PS Z10, Z17, Z18
-	VFMADD213PS Z14, Z17, Z19
-	VMULPS      Z18, Z15, Z15
-	VMULPS      Z19, Z19, Z17
-	VMULPS      Z19, Z15, Z18
-	VFMADD231PS Z15, Z15, Z17
-	VADDPS      Z18, Z18, Z15
-	VDIVPS      Z17, Z15, Z15
-	VMOVUPS     Z15, 128(CX)
-	VMOVUPS     (BX), Z17
-	VSUBPS      Z15, Z17, Z17
-	VFMADD231PS Z17, Z16, Z15
-	VMOVUPS     Z15, (AX)
+	// h of the units before.
+	VMINPS      Z26, Z4, Z17
+	VMOVAPS     Z6, Z19
+	VMOVAPS     Z12, Z21
+	VMOVAPS     Z9, Z20
+	VMAXPS      Z17, Z5, Z17
+	VFMADD231PS Z17, Z17, Z19
+	VFMADD231PS Z11, Z19, Z21
+	VFMADD231PS Z8, Z19, Z20
+	VFMADD213PS Z13, Z19, Z21
+	VFMADD213PS Z10, Z19, Z20
+	VFMADD213PS Z14, Z19, Z21
+	VMULPS      Z20, Z17, Z17
+	VMULPS      Z21, Z21, Z19
+	VMULPS      Z21, Z17, Z20
+	VFMADD231PS Z17, Z17, Z19
+	VADDPS      Z20, Z20, Z17
+	VDIVPS      Z19, Z17, Z17
+	VMOVUPS     Z17, 128(CX)
+	VMOVUPS     (BX), Z19
+	VSUBPS      Z17, Z19, Z19
+	VFMADD231PS Z19, Z18, Z17
+	VMOVUPS     Z17, (AX)
 	ADDQ        $+64, AX
 	ADDQ        $+64, CX
 	ADDQ        $+64, DX
@@ -11007,72 +11251,70 @@ done3:
 	BZHIL SI, DI, DI
 	KMOVW DI, K1
 
-	// Reset gate and update gate. New gate and h of the units before.
-	VMOVUPS.Z        (CX), K1, Z15
-	VMOVUPS.Z        (DX), K1, Z16
-	VMOVAPS          Z7, Z17
-	VPBROADCASTD     constantsAVX512<>+72(SB), Z18
-	VPBROADCASTD     constantsAVX512<>+60(SB), Z19
-	VMOVUPS.Z        64(CX), K1, Z20
-	VMOVUPS.Z        64(DX), K1, Z21
+	// Reset gate and update gate. New gate. h of the units before.
+	VMOVUPS.Z        (CX), K1, Z17
+	VMOVUPS.Z        (DX), K1, Z18
+	VMOVAPS          Z7, Z19
+	VPBROADCASTD     constantsAVX512<>+72(SB), Z20
+	VMOVUPS.Z        64(CX), K1, Z21
+	VMOVUPS.Z        64(DX), K1, Z22
 	VMOVUPS.Z        128(DX), K1, Z25
 	VMOVUPS.Z        128(CX), K1, Z26
-	VMOVAPS          Z7, Z22
-	VPBROADCASTD     constantsAVX512<>+72(SB), Z23
+	VMOVAPS          Z7, Z23
+	VPBROADCASTD     constantsAVX512<>+72(SB), Z24
 	VMOVAPS          Z6, Z27
 	VMOVAPS          Z12, Z29
 	VMOVAPS          Z9, Z28
-	VPBROADCASTD     constantsAVX512<>+60(SB), Z24
-	VADDPS           Z16, Z15, Z15
-	VADDPS           Z21, Z20, Z16
-	VMINPS           Z15, Z0, Z15
-	VMINPS           Z16, Z0, Z16
-	VMAXPS           Z15, Z1, Z15
-	VMAXPS           Z16, Z1, Z20
-	VFNMADD231PS     Z2, Z15, Z17
-	VFNMADD231PS     Z2, Z20, Z22
-	VSUBPS           Z7, Z17, Z16
-	VPSLLD           $0x17, Z17, Z17
-	VSUBPS           Z7, Z22, Z21
-	VPSLLD           $0x17, Z22, Z22
-	VFMADD231PS      Z3, Z16, Z15
-	VFMADD231PS      Z3, Z21, Z20
-	VFMADD231PS.BCST constantsAVX512<>+68(SB), Z15, Z18
-	VFMADD231PS.BCST constantsAVX512<>+68(SB), Z20, Z23
-	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z15, Z18
-	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z20, Z23
-	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z15, Z18
-	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z20, Z23
-	VFMADD213PS.BCST constantsAVX512<>+84(SB), Z15, Z18
-	VFMADD213PS.BCST constantsAVX512<>+84(SB), Z20, Z23
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z15, Z18
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z20, Z23
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z17, Z18
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z22, Z23
-	VDIVPS           Z18, Z19, Z15
-	VDIVPS           Z23, Z24, Z16
-	VFMADD231PS      Z25, Z15, Z26
-	VMOVUPS          Z15, K1, (CX)
-	VMOVUPS          Z16, K1, 64(CX)
-	VMINPS           Z26, Z4, Z15
-	VMAXPS           Z15, Z5, Z15
-	VFMADD231PS      Z15, Z15, Z27
+	VADDPS           Z18, Z17, Z17
+	VADDPS           Z22, Z21, Z18
+	VMINPS           Z17, Z0, Z17
+	VMINPS           Z18, Z0, Z18
+	VMAXPS           Z17, Z1, Z17
+	VMAXPS           Z18, Z1, Z21
+	VFNMADD231PS     Z2, Z17, Z19
+	VFNMADD231PS     Z2, Z21, Z23
+	VSUBPS           Z7, Z19, Z18
+	VPSLLD           $0x17, Z19, Z19
+	VSUBPS           Z7, Z23, Z22
+	VPSLLD           $0x17, Z23, Z23
+	VFMADD231PS      Z3, Z18, Z17
+	VFMADD231PS      Z3, Z22, Z21
+	VFMADD231PS      Z16, Z17, Z20
+	VFMADD231PS      Z16, Z21, Z24
+	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z17, Z20
+	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z21, Z24
+	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z17, Z20
+	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z21, Z24
+	VFMADD213PS.BCST constantsAVX512<>+84(SB), Z17, Z20
+	VFMADD213PS.BCST constantsAVX512<>+84(SB), Z21, Z24
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z17, Z20
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z21, Z24
+	VFMADD213PS      Z15, Z19, Z20
+	VFMADD213PS      Z15, Z23, Z24
+	VDIVPS           Z20, Z15, Z17
+	VDIVPS           Z24, Z15, Z18
+	VFMADD231PS      Z25, Z17, Z26
+	VMOVUPS          Z17, K1, (CX)
+	VMOVUPS          Z18, K1, 64(CX)
+	VMINPS           Z26, Z4, Z17
+	VMAXPS           Z17, Z5, Z17
+	VFMADD231PS      Z17, Z17, Z27
 	VFMADD231PS      Z11, Z27, Z29
 	VFMADD231PS      Z8, Z27, Z28
 	VFMADD213PS      Z13, Z27, Z29
 	VFMADD213PS      Z10, Z27, Z28
 	VFMADD213PS      Z14, Z27, Z29
-	VMULPS           Z28, Z15, Z15
-	VMULPS           Z29, Z29, Z17
-	VMULPS           Z29, Z15, Z18
-	VFMADD231PS      Z15, Z15, Z17
-	VADDPS           Z18, Z18, Z15
-	VDIVPS           Z17, Z15, Z15
-	VMOVUPS          Z15, K1, 128(CX)
-	VMOVUPS.Z        (BX), K1, Z17
-	VSUBPS           Z15, Z17, Z17
-	VFMADD231PS      Z17, Z16, Z15
-	VMOVUPS          Z15, K1, (AX)
+	VMULPS           Z28, Z17, Z17
+	VMULPS           Z29, Z29, Z19
+	VMULPS           Z29, Z17, Z20
+	VFMADD231PS      Z17, Z17, Z19
+	VADDPS           Z20, Z20, Z17
+	VDIVPS           Z19, Z17, Z17
+	VMOVUPS          Z17, K1, 128(CX)
+	VMOVUPS.Z        (BX), K1, Z19
+	VSUBPS           Z17, Z19, Z19
+	VFMADD231PS      Z19, Z18, Z17
+	VMOVUPS          Z17, K1, (AX)
 
 done6:
 	// To the next row.
@@ -11524,6 +11766,8 @@ start:
 	VPBROADCASTD constantsAVX512<>+52(SB), Z13
 	VPBROADCASTD constantsAVX512<>+56(SB), Z14
 	VPBROADCASTD constantsAVX512<>+60(SB), Z15
+	VPBROADCASTD constantsAVX512<>+60(SB), Z16
+	VPBROADCASTD constantsAVX512<>+44(SB), Z17
 
 row1:
 	// A row.
@@ -11540,78 +11784,140 @@ row1:
 
 	// 16 elements at a time.
 	CMPQ SI, $+16
-	JLT  done4
+	JLT  done3
 
-loop3:
-	// Input and cell gates. Forget gate and c.
-	VMOVUPS          (DX), Z16
-	VMOVUPS          (CX), Z17
-	VMOVUPS          (BX), Z18
-	VMOVAPS          Z4, Z19
-	VMOVUPS          128(CX), Z21
-	VPBROADCASTD     constantsAVX512<>+72(SB), Z20
-	VMOVAPS          Z7, Z22
-	VMOVAPS          Z13, Z24
-	VMOVAPS          Z10, Z23
-	VPBROADCASTD     constantsAVX512<>+60(SB), Z25
-	VMOVAPS          Z8, Z26
-	VPBROADCASTD     constantsAVX512<>+92(SB), Z27
-	VPBROADCASTD     constantsAVX512<>+60(SB), Z28
-	VFMADD231PS      Z16, Z18, Z17
-	VMINPS           Z21, Z5, Z18
+	// Input, cell and forget gates.
+	VMOVUPS          (DX), Z18
+	VMOVUPS          (CX), Z19
+	VMOVUPS          (BX), Z20
+	VMOVUPS          64(CX), Z26
+	VMOVUPS          64(BX), Z27
+	VMOVAPS          Z4, Z21
+	VMOVAPS          Z8, Z28
+	VMOVUPS          128(CX), Z23
+	VPBROADCASTD     constantsAVX512<>+72(SB), Z22
+	VPBROADCASTD     constantsAVX512<>+92(SB), Z29
+	VMOVAPS          Z7, Z24
+	VMOVAPS          Z13, Z25
+	VFMADD231PS      Z18, Z20, Z19
+	VMOVAPS          Z10, Z20
+	VFMADD231PS      Z18, Z27, Z26
+	VMINPS           Z23, Z5, Z18
 	VMAXPS           Z18, Z6, Z18
-	VMINPS           Z17, Z0, Z17
-	VFMADD231PS      Z18, Z18, Z22
-	VMAXPS           Z17, Z1, Z17
-	VFNMADD231PS     Z2, Z17, Z19
-	VFMADD231PS      Z12, Z22, Z24
-	VFMADD231PS      Z9, Z22, Z23
-	VSUBPS           Z4, Z19, Z21
-	VPSLLD           $0x17, Z19, Z19
-	VFMADD213PS      Z14, Z22, Z24
-	VFMADD213PS      Z11, Z22, Z23
-	VFMADD231PS      Z3, Z21, Z17
-	VFMADD213PS      Z15, Z22, Z24
-	VMULPS           Z23, Z18, Z18
-	VFMADD231PS.BCST constantsAVX512<>+68(SB), Z17, Z20
-	VMULPS           Z24, Z24, Z21
-	VMULPS           Z24, Z18, Z22
-	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z17, Z20
-	VFMADD231PS      Z18, Z18, Z21
-	VADDPS           Z22, Z22, Z23
-	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z17, Z20
-	VMULPS.BCST      constantsAVX512<>+44(SB), Z21, Z18
-	VFMADD213PS.BCST constantsAVX512<>+84(SB), Z17, Z20
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z17, Z20
-	VFMADD213PS.BCST constantsAVX512<>+44(SB), Z19, Z20
-	VMULPS           Z21, Z20, Z17
-	VMULPS           Z20, Z23, Z19
-	VDIVPS           Z17, Z25, Z17
-	VMULPS           Z17, Z18, Z18
-	VMULPS           Z17, Z19, Z19
-	VMULPS           Z17, Z22, Z17
-	VMOVUPS          Z18, (CX)
-	VMOVUPS          Z19, 128(CX)
-	VMOVUPS          64(CX), Z18
-	VMOVUPS          64(BX), Z19
-	VFMADD231PS      Z16, Z19, Z18
-	VMINPS           Z18, Z0, Z18
-	VMAXPS           Z18, Z1, Z18
-	VFNMADD231PS     Z2, Z18, Z26
-	VSUBPS           Z8, Z26, Z19
-	VPSLLD           $0x17, Z26, Z20
-	VFMADD231PS      Z3, Z19, Z18
-	VFMADD231PS.BCST constantsAVX512<>+88(SB), Z18, Z27
-	VFMADD213PS.BCST constantsAVX512<>+96(SB), Z18, Z27
-	VFMADD213PS.BCST constantsAVX512<>+100(SB), Z18, Z27
-	VFMADD213PS.BCST constantsAVX512<>+104(SB), Z18, Z27
-	VFMADD213PS.BCST constantsAVX512<>+108(SB), Z18, Z27
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z18, Z27
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z20, Z27
-	VDIVPS           Z27, Z28, Z18
-	VFMADD231PS      Z16, Z18, Z17
-	VMOVUPS          Z17, (AX)
-	VMOVUPS          Z18, 64(CX)
+	VMINPS           Z19, Z0, Z19
+	VMINPS           Z26, Z0, Z23
+	VFMADD231PS      Z18, Z18, Z24
+	VMAXPS           Z19, Z1, Z19
+	VMAXPS           Z23, Z1, Z26
+	VFNMADD231PS     Z2, Z19, Z21
+	VFNMADD231PS     Z2, Z26, Z28
+	VFMADD231PS      Z12, Z24, Z25
+	VFMADD231PS      Z9, Z24, Z20
+	VSUBPS           Z4, Z21, Z23
+	VPSLLD           $0x17, Z21, Z21
+	VSUBPS           Z8, Z28, Z27
+	VFMADD213PS      Z14, Z24, Z25
+	VFMADD213PS      Z11, Z24, Z20
+	VPSLLD           $0x17, Z28, Z28
+	VFMADD231PS      Z3, Z23, Z19
+	VFMADD231PS      Z3, Z27, Z26
+	VFMADD213PS      Z15, Z24, Z25
+	VMULPS           Z20, Z18, Z18
+	VFMADD231PS.BCST constantsAVX512<>+68(SB), Z19, Z22
+	VFMADD231PS.BCST constantsAVX512<>+88(SB), Z26, Z29
+	VMULPS           Z25, Z25, Z20
+	VMULPS           Z25, Z18, Z23
+	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z19, Z22
+	VFMADD213PS.BCST constantsAVX512<>+96(SB), Z26, Z29
+	VFMADD231PS      Z18, Z18, Z20
+	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z19, Z22
+	VFMADD213PS.BCST constantsAVX512<>+100(SB), Z26, Z29
+	VFMADD213PS.BCST constantsAVX512<>+84(SB), Z19, Z22
+	VFMADD213PS.BCST constantsAVX512<>+104(SB), Z26, Z29
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z19, Z22
+	VFMADD213PS.BCST constantsAVX512<>+108(SB), Z26, Z29
+	VFMADD213PS      Z17, Z21, Z22
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z26, Z29
+	VMULPS           Z20, Z22, Z18
+	VFMADD213PS      Z16, Z28, Z29
+	ADDQ             $-16, SI
+	CMPQ             SI, $+16
+	JLT              done5
+
+loop4:
+	// c. Input, cell and forget gates.
+	VMOVUPS          64(DX), Z19
+	VMOVUPS          256(CX), Z21
+	VMOVUPS          192(BX), Z24
+	VMOVAPS          Z4, Z25
+	VDIVPS           Z18, Z16, Z18
+	VADDPS           Z23, Z23, Z26
+	VMULPS           Z17, Z20, Z20
+	VMULPS           Z22, Z26, Z22
+	VFMADD231PS      Z19, Z24, Z21
+	VDIVPS           Z29, Z16, Z24
+	VMINPS           Z21, Z0, Z21
+	VMAXPS           Z21, Z1, Z21
+	VMULPS           Z18, Z20, Z20
+	VMULPS           Z18, Z22, Z22
+	VFNMADD231PS     Z2, Z21, Z25
+	VMULPS           Z18, Z23, Z18
+	VMOVUPS          Z20, (CX)
+	VPBROADCASTD     constantsAVX512<>+72(SB), Z20
+	VMOVUPS          Z22, 128(CX)
+	VMOVUPS          (DX), Z22
+	VFMADD231PS      Z22, Z24, Z18
+	VMOVUPS          384(CX), Z22
+	VMOVUPS          Z18, (AX)
+	VSUBPS           Z4, Z25, Z18
+	VPSLLD           $0x17, Z25, Z23
+	VMOVUPS          Z24, 64(CX)
+	VMINPS           Z22, Z5, Z22
+	VMOVAPS          Z7, Z24
+	VFMADD231PS      Z3, Z18, Z21
+	VMAXPS           Z22, Z6, Z18
+	VMOVAPS          Z13, Z22
+	VFMADD231PS      Z18, Z18, Z24
+	VFMADD231PS.BCST constantsAVX512<>+68(SB), Z21, Z20
+	VFMADD231PS      Z12, Z24, Z22
+	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z21, Z20
+	VFMADD213PS      Z14, Z24, Z22
+	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z21, Z20
+	VFMADD213PS      Z15, Z24, Z22
+	VFMADD213PS.BCST constantsAVX512<>+84(SB), Z21, Z20
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z21, Z20
+	VMOVUPS          320(CX), Z21
+	VFMADD213PS      Z17, Z23, Z20
+	VMOVUPS          256(BX), Z23
+	VFMADD231PS      Z19, Z23, Z21
+	VMOVAPS          Z8, Z23
+	VMOVAPS          Z10, Z19
+	VFMADD231PS      Z9, Z24, Z19
+	VMINPS           Z21, Z0, Z21
+	VFMADD213PS      Z11, Z24, Z19
+	VPBROADCASTD     constantsAVX512<>+92(SB), Z24
+	VMAXPS           Z21, Z1, Z21
+	VFNMADD231PS     Z2, Z21, Z23
+	VMULPS           Z19, Z18, Z18
+	VMULPS           Z22, Z22, Z25
+	VFMADD231PS      Z18, Z18, Z25
+	VMULPS           Z22, Z18, Z18
+	VMOVAPS          Z20, Z22
+	VSUBPS           Z8, Z23, Z26
+	VPSLLD           $0x17, Z23, Z19
+	VFMADD231PS      Z3, Z26, Z21
+	VMULPS           Z25, Z20, Z26
+	VMOVAPS          Z18, Z23
+	VMOVAPS          Z25, Z20
+	VFMADD231PS.BCST constantsAVX512<>+88(SB), Z21, Z24
+	VMOVAPS          Z26, Z18
+	VFMADD213PS.BCST constantsAVX512<>+96(SB), Z21, Z24
+	VFMADD213PS.BCST constantsAVX512<>+100(SB), Z21, Z24
+	VFMADD213PS.BCST constantsAVX512<>+104(SB), Z21, Z24
+	VFMADD213PS.BCST constantsAVX512<>+108(SB), Z21, Z24
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z21, Z24
+	VFMADD213PS      Z16, Z19, Z24
+	VMOVAPS          Z24, Z29
 	ADDQ             $+64, AX
 	ADDQ             $+64, CX
 	ADDQ             $+64, DX
@@ -11620,87 +11926,109 @@ loop3:
 	ADDQ             $+128, BX
 	ADDQ             $-16, SI
 	CMPQ             SI, $+16
-	JGE              loop3
+	JGE              loop4
 
-done4:
+done5:
+	// c.
+	VDIVPS      Z18, Z16, Z18
+	VADDPS      Z23, Z23, Z19
+	VMULPS      Z17, Z20, Z20
+	VDIVPS      Z29, Z16, Z21
+	VMULPS      Z22, Z19, Z19
+	VMULPS      Z18, Z20, Z20
+	VMULPS      Z18, Z19, Z19
+	VMULPS      Z18, Z23, Z18
+	VMOVUPS     Z20, (CX)
+	VMOVUPS     Z19, 128(CX)
+	VMOVUPS     (DX), Z19
+	VFMADD231PS Z19, Z21, Z18
+	VMOVUPS     Z18, (AX)
+	VMOVUPS     Z21, 64(CX)
+	ADDQ        $+64, AX
+	ADDQ        $+64, CX
+	ADDQ        $+64, DX
+	ADDQ        $+64, BX
+	ADDQ        $+192, CX
+	ADDQ        $+128, BX
+
+done3:
 	// The last elements.
 	TESTQ SI, SI
-	JEQ   done5
+	JEQ   done6
 	MOVL  $-1, DI
 	BZHIL SI, DI, DI
 	KMOVW DI, K1
 
-	// Input and cell gates. Forget gate and c.
-	VMOVUPS.Z        (DX), K1, Z16
-	VMOVUPS.Z        (CX), K1, Z17
-	VMOVUPS.Z        (BX), K1, Z18
-	VMOVAPS          Z4, Z19
-	VMOVUPS.Z        128(CX), K1, Z21
-	VPBROADCASTD     constantsAVX512<>+72(SB), Z20
-	VMOVAPS          Z7, Z22
-	VMOVAPS          Z13, Z24
-	VMOVAPS          Z10, Z23
-	VPBROADCASTD     constantsAVX512<>+60(SB), Z25
-	VMOVAPS          Z8, Z26
-	VPBROADCASTD     constantsAVX512<>+92(SB), Z27
-	VPBROADCASTD     constantsAVX512<>+60(SB), Z28
-	VFMADD231PS      Z16, Z18, Z17
-	VMINPS           Z21, Z5, Z18
+	// Input, cell and forget gates. c.
+	VMOVUPS.Z        (DX), K1, Z18
+	VMOVUPS.Z        (CX), K1, Z19
+	VMOVUPS.Z        (BX), K1, Z20
+	VMOVUPS.Z        64(CX), K1, Z27
+	VMOVUPS.Z        64(BX), K1, Z28
+	VMOVAPS          Z4, Z21
+	VMOVUPS.Z        128(CX), K1, Z23
+	VPBROADCASTD     constantsAVX512<>+72(SB), Z22
+	VMOVAPS          Z8, Z29
+	VMOVAPS          Z7, Z24
+	VMOVAPS          Z13, Z26
+	VPBROADCASTD     constantsAVX512<>+92(SB), Z30
+	VMOVAPS          Z10, Z25
+	VFMADD231PS      Z18, Z20, Z19
+	VFMADD231PS      Z18, Z28, Z27
+	VMINPS           Z23, Z5, Z18
 	VMAXPS           Z18, Z6, Z18
-	VMINPS           Z17, Z0, Z17
-	VFMADD231PS      Z18, Z18, Z22
-	VMAXPS           Z17, Z1, Z17
-	VFNMADD231PS     Z2, Z17, Z19
-	VFMADD231PS      Z12, Z22, Z24
-	VFMADD231PS      Z9, Z22, Z23
-	VSUBPS           Z4, Z19, Z21
-	VPSLLD           $0x17, Z19, Z19
-	VFMADD213PS      Z14, Z22, Z24
-	VFMADD213PS      Z11, Z22, Z23
-	VFMADD231PS      Z3, Z21, Z17
-	VFMADD213PS      Z15, Z22, Z24
-	VMULPS           Z23, Z18, Z18
-	VFMADD231PS.BCST constantsAVX512<>+68(SB), Z17, Z20
-	VMULPS           Z24, Z24, Z21
-	VMULPS           Z24, Z18, Z22
-	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z17, Z20
-	VFMADD231PS      Z18, Z18, Z21
-	VADDPS           Z22, Z22, Z23
-	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z17, Z20
-	VMULPS.BCST      constantsAVX512<>+44(SB), Z21, Z18
-	VFMADD213PS.BCST constantsAVX512<>+84(SB), Z17, Z20
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z17, Z20
-	VFMADD213PS.BCST constantsAVX512<>+44(SB), Z19, Z20
-	VMULPS           Z21, Z20, Z17
-	VMULPS           Z20, Z23, Z19
-	VDIVPS           Z17, Z25, Z17
-	VMULPS           Z17, Z18, Z18
-	VMULPS           Z17, Z19, Z19
-	VMULPS           Z17, Z22, Z17
+	VMINPS           Z19, Z0, Z19
+	VMINPS           Z27, Z0, Z20
+	VFMADD231PS      Z18, Z18, Z24
+	VMAXPS           Z19, Z1, Z19
+	VMAXPS           Z20, Z1, Z23
+	VFNMADD231PS     Z2, Z19, Z21
+	VFNMADD231PS     Z2, Z23, Z29
+	VFMADD231PS      Z12, Z24, Z26
+	VFMADD231PS      Z9, Z24, Z25
+	VSUBPS           Z4, Z21, Z20
+	VPSLLD           $0x17, Z21, Z21
+	VSUBPS           Z8, Z29, Z27
+	VFMADD213PS      Z14, Z24, Z26
+	VFMADD213PS      Z11, Z24, Z25
+	VPSLLD           $0x17, Z29, Z28
+	VFMADD231PS      Z3, Z20, Z19
+	VFMADD231PS      Z3, Z27, Z23
+	VFMADD213PS      Z15, Z24, Z26
+	VMULPS           Z25, Z18, Z18
+	VFMADD231PS.BCST constantsAVX512<>+68(SB), Z19, Z22
+	VFMADD231PS.BCST constantsAVX512<>+88(SB), Z23, Z30
+	VMULPS           Z26, Z26, Z20
+	VMULPS           Z26, Z18, Z24
+	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z19, Z22
+	VFMADD213PS.BCST constantsAVX512<>+96(SB), Z23, Z30
+	VFMADD231PS      Z18, Z18, Z20
+	VADDPS           Z24, Z24, Z25
+	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z19, Z22
+	VFMADD213PS.BCST constantsAVX512<>+100(SB), Z23, Z30
+	VMULPS           Z17, Z20, Z18
+	VFMADD213PS.BCST constantsAVX512<>+84(SB), Z19, Z22
+	VFMADD213PS.BCST constantsAVX512<>+104(SB), Z23, Z30
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z19, Z22
+	VFMADD213PS.BCST constantsAVX512<>+108(SB), Z23, Z30
+	VFMADD213PS      Z17, Z21, Z22
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z23, Z30
+	VMULPS           Z20, Z22, Z19
+	VMULPS           Z22, Z25, Z20
+	VFMADD213PS      Z16, Z28, Z30
+	VDIVPS           Z19, Z16, Z19
+	VDIVPS           Z30, Z16, Z21
+	VMULPS           Z19, Z18, Z18
+	VMULPS           Z19, Z20, Z20
+	VMULPS           Z19, Z24, Z19
 	VMOVUPS          Z18, K1, (CX)
-	VMOVUPS          Z19, K1, 128(CX)
-	VMOVUPS.Z        64(CX), K1, Z18
-	VMOVUPS.Z        64(BX), K1, Z19
-	VFMADD231PS      Z16, Z19, Z18
-	VMINPS           Z18, Z0, Z18
-	VMAXPS           Z18, Z1, Z18
-	VFNMADD231PS     Z2, Z18, Z26
-	VSUBPS           Z8, Z26, Z19
-	VPSLLD           $0x17, Z26, Z20
-	VFMADD231PS      Z3, Z19, Z18
-	VFMADD231PS.BCST constantsAVX512<>+88(SB), Z18, Z27
-	VFMADD213PS.BCST constantsAVX512<>+96(SB), Z18, Z27
-	VFMADD213PS.BCST constantsAVX512<>+100(SB), Z18, Z27
-	VFMADD213PS.BCST constantsAVX512<>+104(SB), Z18, Z27
-	VFMADD213PS.BCST constantsAVX512<>+108(SB), Z18, Z27
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z18, Z27
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z20, Z27
-	VDIVPS           Z27, Z28, Z18
-	VFMADD231PS      Z16, Z18, Z17
-	VMOVUPS          Z17, K1, (AX)
-	VMOVUPS          Z18, K1, 64(CX)
+	VMOVUPS          Z20, K1, 128(CX)
+	VMOVUPS.Z        (DX), K1, Z18
+	VFMADD231PS      Z18, Z21, Z19
+	VMOVUPS          Z19, K1, (AX)
+	VMOVUPS          Z21, K1, 64(CX)
 
-done5:
+done6:
 	// To the next row.
 	MOVQ cStride+32(FP), AX
 	SHLQ $0x02, AX
@@ -11759,6 +12087,8 @@ start:
 	VPBROADCASTD constantsAVX512<>+52(SB), Z12
 	VPBROADCASTD constantsAVX512<>+56(SB), Z13
 	VPBROADCASTD constantsAVX512<>+60(SB), Z14
+	VPBROADCASTD constantsAVX512<>+60(SB), Z15
+	VPBROADCASTD constantsAVX512<>+44(SB), Z15
 
 row1:
 	// A row.
@@ -11780,46 +12110,45 @@ row1:
 
 loop3:
 	// Output gate.
-	VMOVUPS          (BX), Z15
-	VMOVUPS          192(CX), Z16
-	VMOVUPS          128(SI), Z17
-	VMOVAPS          Z4, Z18
-	VPBROADCASTD     constantsAVX512<>+72(SB), Z19
-	VPBROADCASTD     constantsAVX512<>+44(SB), Z20
+	VMOVUPS          (BX), Z16
+	VMOVUPS          192(CX), Z17
+	VMOVUPS          128(SI), Z18
+	VMOVAPS          Z4, Z19
+	VPBROADCASTD     constantsAVX512<>+72(SB), Z20
 	VMOVAPS          Z7, Z21
 	VMOVAPS          Z12, Z23
 	VMOVAPS          Z9, Z22
-	VFMADD231PS      Z15, Z17, Z16
-	VMINPS           Z16, Z0, Z15
-	VMAXPS           Z15, Z1, Z15
-	VFNMADD231PS     Z2, Z15, Z18
-	VSUBPS           Z4, Z18, Z16
-	VPSLLD           $0x17, Z18, Z17
-	VFMADD231PS      Z3, Z16, Z15
-	VFMADD231PS.BCST constantsAVX512<>+68(SB), Z15, Z19
-	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z15, Z19
-	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z15, Z19
-	VFMADD213PS.BCST constantsAVX512<>+84(SB), Z15, Z19
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z15, Z19
-	VFMADD213PS.BCST constantsAVX512<>+44(SB), Z17, Z19
-	VDIVPS           Z19, Z20, Z15
-	VMOVUPS          Z15, 192(CX)
-	VMOVUPS          (DX), Z15
-	VMINPS           Z15, Z5, Z15
-	VMAXPS           Z15, Z6, Z15
-	VFMADD231PS      Z15, Z15, Z21
+	VFMADD231PS      Z16, Z18, Z17
+	VMINPS           Z17, Z0, Z16
+	VMAXPS           Z16, Z1, Z16
+	VFNMADD231PS     Z2, Z16, Z19
+	VSUBPS           Z4, Z19, Z17
+	VPSLLD           $0x17, Z19, Z18
+	VFMADD231PS      Z3, Z17, Z16
+	VFMADD231PS.BCST constantsAVX512<>+68(SB), Z16, Z20
+	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z16, Z20
+	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z16, Z20
+	VFMADD213PS.BCST constantsAVX512<>+84(SB), Z16, Z20
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z16, Z20
+	VFMADD213PS      Z15, Z18, Z20
+	VDIVPS           Z20, Z15, Z16
+	VMOVUPS          Z16, 192(CX)
+	VMOVUPS          (DX), Z16
+	VMINPS           Z16, Z5, Z16
+	VMAXPS           Z16, Z6, Z16
+	VFMADD231PS      Z16, Z16, Z21
 	VFMADD231PS      Z11, Z21, Z23
 	VFMADD231PS      Z8, Z21, Z22
 	VFMADD213PS      Z13, Z21, Z23
 	VFMADD213PS      Z10, Z21, Z22
 	VFMADD213PS      Z14, Z21, Z23
-	VMULPS           Z22, Z15, Z15
-	VMULPS           Z23, Z23, Z16
-	VMULPS           Z23, Z15, Z17
-	VFMADD231PS      Z15, Z15, Z16
-	VMULPS           Z16, Z19, Z15
-	VDIVPS           Z15, Z17, Z15
-	VMOVUPS          Z15, (AX)
+	VMULPS           Z22, Z16, Z16
+	VMULPS           Z23, Z23, Z17
+	VMULPS           Z23, Z16, Z18
+	VFMADD231PS      Z16, Z16, Z17
+	VMULPS           Z17, Z20, Z16
+	VDIVPS           Z16, Z18, Z16
+	VMOVUPS          Z16, (AX)
 	ADDQ             $+64, AX
 	ADDQ             $+64, CX
 	ADDQ             $+64, DX
@@ -11840,46 +12169,45 @@ done4:
 	KMOVW R8, K1
 
 	// Output gate.
-	VMOVUPS.Z        (BX), K1, Z15
-	VMOVUPS.Z        192(CX), K1, Z16
-	VMOVUPS.Z        128(SI), K1, Z17
-	VMOVAPS          Z4, Z18
-	VPBROADCASTD     constantsAVX512<>+72(SB), Z19
-	VPBROADCASTD     constantsAVX512<>+44(SB), Z20
+	VMOVUPS.Z        (BX), K1, Z16
+	VMOVUPS.Z        192(CX), K1, Z17
+	VMOVUPS.Z        128(SI), K1, Z18
+	VMOVAPS          Z4, Z19
+	VPBROADCASTD     constantsAVX512<>+72(SB), Z20
 	VMOVAPS          Z7, Z21
 	VMOVAPS          Z12, Z23
 	VMOVAPS          Z9, Z22
-	VFMADD231PS      Z15, Z17, Z16
-	VMINPS           Z16, Z0, Z15
-	VMAXPS           Z15, Z1, Z15
-	VFNMADD231PS     Z2, Z15, Z18
-	VSUBPS           Z4, Z18, Z16
-	VPSLLD           $0x17, Z18, Z17
-	VFMADD231PS      Z3, Z16, Z15
-	VFMADD231PS.BCST constantsAVX512<>+68(SB), Z15, Z19
-	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z15, Z19
-	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z15, Z19
-	VFMADD213PS.BCST constantsAVX512<>+84(SB), Z15, Z19
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z15, Z19
-	VFMADD213PS.BCST constantsAVX512<>+44(SB), Z17, Z19
-	VDIVPS           Z19, Z20, Z15
-	VMOVUPS          Z15, K1, 192(CX)
-	VMOVUPS.Z        (DX), K1, Z15
-	VMINPS           Z15, Z5, Z15
-	VMAXPS           Z15, Z6, Z15
-	VFMADD231PS      Z15, Z15, Z21
+	VFMADD231PS      Z16, Z18, Z17
+	VMINPS           Z17, Z0, Z16
+	VMAXPS           Z16, Z1, Z16
+	VFNMADD231PS     Z2, Z16, Z19
+	VSUBPS           Z4, Z19, Z17
+	VPSLLD           $0x17, Z19, Z18
+	VFMADD231PS      Z3, Z17, Z16
+	VFMADD231PS.BCST constantsAVX512<>+68(SB), Z16, Z20
+	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z16, Z20
+	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z16, Z20
+	VFMADD213PS.BCST constantsAVX512<>+84(SB), Z16, Z20
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z16, Z20
+	VFMADD213PS      Z15, Z18, Z20
+	VDIVPS           Z20, Z15, Z16
+	VMOVUPS          Z16, K1, 192(CX)
+	VMOVUPS.Z        (DX), K1, Z16
+	VMINPS           Z16, Z5, Z16
+	VMAXPS           Z16, Z6, Z16
+	VFMADD231PS      Z16, Z16, Z21
 	VFMADD231PS      Z11, Z21, Z23
 	VFMADD231PS      Z8, Z21, Z22
 	VFMADD213PS      Z13, Z21, Z23
 	VFMADD213PS      Z10, Z21, Z22
 	VFMADD213PS      Z14, Z21, Z23
-	VMULPS           Z22, Z15, Z15
-	VMULPS           Z23, Z23, Z16
-	VMULPS           Z23, Z15, Z17
-	VFMADD231PS      Z15, Z15, Z16
-	VMULPS           Z16, Z19, Z15
-	VDIVPS           Z15, Z17, Z15
-	VMOVUPS          Z15, K1, (AX)
+	VMULPS           Z22, Z16, Z16
+	VMULPS           Z23, Z23, Z17
+	VMULPS           Z23, Z16, Z18
+	VFMADD231PS      Z16, Z16, Z17
+	VMULPS           Z17, Z20, Z16
+	VDIVPS           Z16, Z18, Z16
+	VMOVUPS          Z16, K1, (AX)
 
 done5:
 	// To the next row.

@@ -151,7 +151,7 @@ done9:
 	MOVQ 464(AX), BX
 	MOVQ 360(AX), SI
 
-	// Input and cell gates. Forget gate and c. Output gate. h of the units before.
+	// Input, cell and forget gates. c. Output gate. h of the units before.
 	VMOVUPS      constantsAVX2<>+128(SB), Y6
 	VMINPS       Y2, Y0, Y2
 	VMOVUPS      constantsAVX2<>+256(SB), Y7
@@ -161,84 +161,84 @@ done9:
 	VMOVUPS      constantsAVX2<>+544(SB), Y3
 	VMOVUPS      constantsAVX2<>+224(SB), Y10
 	VMAXPS       Y2, Y1, Y2
-	VMAXPS       Y11, Y1, Y15
-	VMOVUPS      constantsAVX2<>+416(SB), Y13
-	VMOVUPS      constantsAVX2<>+320(SB), Y12
-	VMOVUPS      constantsAVX2<>+480(SB), Y14
-	VMOVUPS      (BX), Y11
+	VMAXPS       Y11, Y1, Y13
+	VMOVUPS      constantsAVX2<>+416(SB), Y12
+	VMOVUPS      constantsAVX2<>+704(SB), Y14
+	VMOVUPS      constantsAVX2<>+320(SB), Y11
 	VFNMADD231PS constantsAVX2<>+64(SB), Y2, Y6
-	VFNMADD231PS constantsAVX2<>+64(SB), Y15, Y7
+	VFNMADD231PS constantsAVX2<>+64(SB), Y13, Y7
 	VMINPS       Y4, Y8, Y4
-	VMOVUPS      constantsAVX2<>+704(SB), Y8
-	VMAXPS       Y4, Y9, Y9
+	VMAXPS       Y4, Y9, Y8
 	VSUBPS       constantsAVX2<>+128(SB), Y6, Y4
+	VSUBPS       constantsAVX2<>+256(SB), Y7, Y9
+	VFMADD231PS  Y8, Y8, Y10
 	VPSLLD       $0x17, Y6, Y6
-	VFMADD231PS  Y9, Y9, Y10
-	VFMADD231PS  constantsAVX2<>+96(SB), Y4, Y2
-	VSUBPS       constantsAVX2<>+256(SB), Y7, Y4
 	VPSLLD       $0x17, Y7, Y7
-	VFMADD231PS  constantsAVX2<>+384(SB), Y10, Y13
-	VFMADD231PS  constantsAVX2<>+288(SB), Y10, Y12
-	VFMADD231PS  constantsAVX2<>+96(SB), Y4, Y15
+	VFMADD231PS  constantsAVX2<>+96(SB), Y4, Y2
+	VFMADD231PS  constantsAVX2<>+96(SB), Y9, Y13
+	VFMADD231PS  constantsAVX2<>+384(SB), Y10, Y12
+	VFMADD231PS  constantsAVX2<>+288(SB), Y10, Y11
 	VFMADD231PS  constantsAVX2<>+512(SB), Y2, Y3
-	VFMADD213PS  constantsAVX2<>+448(SB), Y10, Y13
-	VFMADD213PS  constantsAVX2<>+352(SB), Y10, Y12
-	VFMADD231PS  constantsAVX2<>+672(SB), Y15, Y8
+	VFMADD231PS  constantsAVX2<>+672(SB), Y13, Y14
+	VMOVUPS      constantsAVX2<>+480(SB), Y4
+	VFMADD213PS  constantsAVX2<>+448(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+352(SB), Y10, Y11
 	VFMADD213PS  constantsAVX2<>+576(SB), Y2, Y3
-	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y13
-	VMULPS       Y12, Y9, Y4
-	VFMADD213PS  constantsAVX2<>+736(SB), Y15, Y8
+	VFMADD213PS  constantsAVX2<>+736(SB), Y13, Y14
+	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y12
+	VMULPS       Y11, Y8, Y8
 	VFMADD213PS  constantsAVX2<>+608(SB), Y2, Y3
-	VMULPS       Y13, Y13, Y9
-	VMULPS       Y13, Y4, Y10
-	VFMADD213PS  constantsAVX2<>+768(SB), Y15, Y8
+	VFMADD213PS  constantsAVX2<>+768(SB), Y13, Y14
+	VMOVUPS      constantsAVX2<>+480(SB), Y10
+	VMULPS       Y12, Y12, Y9
+	VMULPS       Y12, Y8, Y11
 	VFMADD213PS  constantsAVX2<>+640(SB), Y2, Y3
-	VMOVUPS      constantsAVX2<>+480(SB), Y12
-	VFMADD231PS  Y4, Y4, Y9
-	VFMADD213PS  constantsAVX2<>+800(SB), Y15, Y8
+	VFMADD213PS  constantsAVX2<>+800(SB), Y13, Y14
+	VFMADD231PS  Y8, Y8, Y9
 	VFMADD213PS  constantsAVX2<>+480(SB), Y2, Y3
-	VFMADD213PS  constantsAVX2<>+832(SB), Y15, Y8
+	VFMADD213PS  constantsAVX2<>+832(SB), Y13, Y14
+	VMOVUPS      (BX), Y2
 	VFMADD213PS  constantsAVX2<>+352(SB), Y6, Y3
-	VMOVUPS      constantsAVX2<>+128(SB), Y2
-	VMINPS       Y5, Y0, Y4
-	VMOVUPS      constantsAVX2<>+160(SB), Y6
-	VMOVUPS      constantsAVX2<>+544(SB), Y5
-	VMAXPS       Y4, Y1, Y4
-	VFMADD213PS  constantsAVX2<>+480(SB), Y15, Y8
+	VFMADD213PS  constantsAVX2<>+480(SB), Y13, Y14
+	VMOVUPS      constantsAVX2<>+128(SB), Y6
+	VMOVUPS      constantsAVX2<>+160(SB), Y8
+	VMINPS       Y5, Y0, Y5
+	VMOVUPS      constantsAVX2<>+192(SB), Y13
+	VMOVUPS      constantsAVX2<>+544(SB), Y12
+	VMOVUPS      constantsAVX2<>+224(SB), Y15
+	VMAXPS       Y5, Y1, Y5
 	VMULPS       Y9, Y3, Y3
-	VMOVUPS      constantsAVX2<>+192(SB), Y9
-	VFNMADD231PS constantsAVX2<>+64(SB), Y4, Y2
-	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y8
-	VDIVPS       Y3, Y14, Y3
-	VMOVUPS      constantsAVX2<>+224(SB), Y13
-	VSUBPS       constantsAVX2<>+128(SB), Y2, Y7
-	VPSLLD       $0x17, Y2, Y2
-	VDIVPS       Y8, Y12, Y8
-	VFMADD231PS  constantsAVX2<>+96(SB), Y7, Y4
-	VFMADD231PS  constantsAVX2<>+512(SB), Y4, Y5
-	VMULPS       Y3, Y10, Y3
-	VMOVUPS      constantsAVX2<>+416(SB), Y10
+	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y14
+	VMOVUPS      constantsAVX2<>+416(SB), Y9
 	VMOVUPS      constantsAVX2<>+320(SB), Y7
-	VFMADD213PS  constantsAVX2<>+576(SB), Y4, Y5
-	VFMADD231PS  Y11, Y8, Y3
-	VFMADD213PS  constantsAVX2<>+608(SB), Y4, Y5
-	VMINPS       Y3, Y6, Y6
+	VFNMADD231PS constantsAVX2<>+64(SB), Y5, Y6
+	VDIVPS       Y3, Y4, Y3
+	VDIVPS       Y14, Y10, Y4
+	VSUBPS       constantsAVX2<>+128(SB), Y6, Y10
+	VPSLLD       $0x17, Y6, Y6
+	VFMADD231PS  constantsAVX2<>+96(SB), Y10, Y5
+	VFMADD231PS  constantsAVX2<>+512(SB), Y5, Y12
+	VMULPS       Y3, Y11, Y3
+	VFMADD213PS  constantsAVX2<>+576(SB), Y5, Y12
+	VFMADD231PS  Y2, Y4, Y3
+	VFMADD213PS  constantsAVX2<>+608(SB), Y5, Y12
+	VMINPS       Y3, Y8, Y2
 	VMOVUPS      Y3, (DX)
-	VFMADD213PS  constantsAVX2<>+640(SB), Y4, Y5
-	VMAXPS       Y6, Y9, Y3
-	VFMADD231PS  Y3, Y3, Y13
-	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y5
-	VFMADD231PS  constantsAVX2<>+384(SB), Y13, Y10
-	VFMADD231PS  constantsAVX2<>+288(SB), Y13, Y7
-	VFMADD213PS  constantsAVX2<>+352(SB), Y2, Y5
-	VFMADD213PS  constantsAVX2<>+448(SB), Y13, Y10
-	VFMADD213PS  constantsAVX2<>+352(SB), Y13, Y7
-	VFMADD213PS  constantsAVX2<>+480(SB), Y13, Y10
-	VMULPS       Y7, Y3, Y2
-	VMULPS       Y10, Y10, Y3
-	VMULPS       Y10, Y2, Y4
+	VFMADD213PS  constantsAVX2<>+640(SB), Y5, Y12
+	VMAXPS       Y2, Y13, Y2
+	VFMADD231PS  Y2, Y2, Y15
+	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y12
+	VFMADD231PS  constantsAVX2<>+384(SB), Y15, Y9
+	VFMADD231PS  constantsAVX2<>+288(SB), Y15, Y7
+	VFMADD213PS  constantsAVX2<>+352(SB), Y6, Y12
+	VFMADD213PS  constantsAVX2<>+448(SB), Y15, Y9
+	VFMADD213PS  constantsAVX2<>+352(SB), Y15, Y7
+	VFMADD213PS  constantsAVX2<>+480(SB), Y15, Y9
+	VMULPS       Y7, Y2, Y2
+	VMULPS       Y9, Y9, Y3
+	VMULPS       Y9, Y2, Y4
 	VFMADD231PS  Y2, Y2, Y3
-	VMULPS       Y3, Y5, Y2
+	VMULPS       Y3, Y12, Y2
 	VDIVPS       Y2, Y4, Y2
 	VMOVUPS      Y2, (CX)
 	JMP          next4
@@ -960,339 +960,395 @@ done51:
 	CMPQ R8, $+16
 	JLT  done55
 
-	// Input and cell gates. Forget gate and c. Output gate.
-	VMOVUPS      (SI), Y3
-	VMOVUPS      constantsAVX2<>+128(SB), Y4
-	VMOVUPS      64(SI), Y13
-	VMOVUPS      constantsAVX2<>+256(SB), Y14
-	VMOVUPS      128(SI), Y6
-	VMOVUPS      constantsAVX2<>+160(SB), Y7
-	VMOVUPS      constantsAVX2<>+192(SB), Y8
-	VMOVUPS      constantsAVX2<>+544(SB), Y5
-	VMOVUPS      constantsAVX2<>+224(SB), Y9
-	VMOVUPS      constantsAVX2<>+416(SB), Y11
-	VMOVUPS      constantsAVX2<>+704(SB), Y15
-	VMOVUPS      constantsAVX2<>+320(SB), Y10
-	VMOVUPS      constantsAVX2<>+480(SB), Y12
-	VMOVUPS      (DI), Y2
-	VMINPS       Y3, Y0, Y3
-	VMINPS       Y13, Y0, Y13
-	VMINPS       Y6, Y7, Y6
-	VMAXPS       Y3, Y1, Y3
-	VMAXPS       Y13, Y1, Y7
-	VMAXPS       Y6, Y8, Y8
-	VFNMADD231PS constantsAVX2<>+64(SB), Y3, Y4
-	VFNMADD231PS constantsAVX2<>+64(SB), Y7, Y14
-	VFMADD231PS  Y8, Y8, Y9
-	VSUBPS       constantsAVX2<>+128(SB), Y4, Y6
-	VSUBPS       constantsAVX2<>+256(SB), Y14, Y13
-	VFMADD231PS  constantsAVX2<>+384(SB), Y9, Y11
-	VFMADD231PS  constantsAVX2<>+288(SB), Y9, Y10
-	VPSLLD       $0x17, Y4, Y4
-	VPSLLD       $0x17, Y14, Y14
-	VFMADD231PS  constantsAVX2<>+96(SB), Y6, Y3
-	VFMADD231PS  constantsAVX2<>+96(SB), Y13, Y7
-	VMOVUPS      constantsAVX2<>+480(SB), Y6
-	VFMADD213PS  constantsAVX2<>+448(SB), Y9, Y11
-	VFMADD213PS  constantsAVX2<>+352(SB), Y9, Y10
-	VFMADD231PS  constantsAVX2<>+512(SB), Y3, Y5
-	VFMADD231PS  constantsAVX2<>+672(SB), Y7, Y15
-	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y11
-	VMULPS       Y10, Y8, Y8
-	VFMADD213PS  constantsAVX2<>+576(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+736(SB), Y7, Y15
-	VMULPS       Y11, Y11, Y9
-	VMULPS       Y11, Y8, Y10
-	VFMADD213PS  constantsAVX2<>+608(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+768(SB), Y7, Y15
-	VFMADD231PS  Y8, Y8, Y9
-	VFMADD213PS  constantsAVX2<>+640(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+800(SB), Y7, Y15
-	VMOVUPS      constantsAVX2<>+128(SB), Y8
-	VFMADD213PS  constantsAVX2<>+480(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+832(SB), Y7, Y15
-	VFMADD213PS  constantsAVX2<>+352(SB), Y4, Y5
-	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y15
-	VMOVUPS      constantsAVX2<>+544(SB), Y3
-	VMULPS       Y9, Y5, Y4
-	VFMADD213PS  constantsAVX2<>+480(SB), Y14, Y15
-	VDIVPS       Y4, Y12, Y4
-	VDIVPS       Y15, Y6, Y5
-	VMULPS       Y4, Y10, Y4
-	VFMADD231PS  Y2, Y5, Y4
-	VMOVUPS      Y4, (BX)
-	VMOVUPS      192(SI), Y2
+	// Input, cell and forget gates.
+	VMOVUPS      (SI), Y2
+	VMOVUPS      64(SI), Y11
+	VMOVUPS      constantsAVX2<>+128(SB), Y3
+	VMOVUPS      constantsAVX2<>+256(SB), Y12
+	VMOVUPS      128(SI), Y5
+	VMOVUPS      constantsAVX2<>+160(SB), Y6
+	VMOVUPS      constantsAVX2<>+192(SB), Y7
+	VMOVUPS      constantsAVX2<>+544(SB), Y4
+	VMOVUPS      constantsAVX2<>+224(SB), Y8
+	VMOVUPS      constantsAVX2<>+704(SB), Y13
+	VMOVUPS      constantsAVX2<>+416(SB), Y10
+	VMOVUPS      constantsAVX2<>+320(SB), Y9
 	VMINPS       Y2, Y0, Y2
+	VMINPS       Y11, Y0, Y11
+	VMINPS       Y5, Y6, Y5
 	VMAXPS       Y2, Y1, Y2
-	VFNMADD231PS constantsAVX2<>+64(SB), Y2, Y8
-	VSUBPS       constantsAVX2<>+128(SB), Y8, Y5
-	VPSLLD       $0x17, Y8, Y6
+	VMAXPS       Y11, Y1, Y6
+	VMAXPS       Y5, Y7, Y7
+	VFNMADD231PS constantsAVX2<>+64(SB), Y2, Y3
+	VFNMADD231PS constantsAVX2<>+64(SB), Y6, Y12
+	VFMADD231PS  Y7, Y7, Y8
+	VSUBPS       constantsAVX2<>+128(SB), Y3, Y5
+	VSUBPS       constantsAVX2<>+256(SB), Y12, Y11
+	VFMADD231PS  constantsAVX2<>+384(SB), Y8, Y10
+	VFMADD231PS  constantsAVX2<>+288(SB), Y8, Y9
+	VPSLLD       $0x17, Y3, Y3
+	VPSLLD       $0x17, Y12, Y12
 	VFMADD231PS  constantsAVX2<>+96(SB), Y5, Y2
-	VFMADD231PS  constantsAVX2<>+512(SB), Y2, Y3
-	VFMADD213PS  constantsAVX2<>+576(SB), Y2, Y3
-	VFMADD213PS  constantsAVX2<>+608(SB), Y2, Y3
-	VFMADD213PS  constantsAVX2<>+640(SB), Y2, Y3
-	VFMADD213PS  constantsAVX2<>+480(SB), Y2, Y3
-	VFMADD213PS  constantsAVX2<>+352(SB), Y6, Y3
+	VFMADD231PS  constantsAVX2<>+96(SB), Y11, Y6
+	VFMADD213PS  constantsAVX2<>+448(SB), Y8, Y10
+	VFMADD213PS  constantsAVX2<>+352(SB), Y8, Y9
+	VFMADD231PS  constantsAVX2<>+512(SB), Y2, Y4
+	VFMADD231PS  constantsAVX2<>+672(SB), Y6, Y13
+	VFMADD213PS  constantsAVX2<>+480(SB), Y8, Y10
+	VMULPS       Y9, Y7, Y5
+	VFMADD213PS  constantsAVX2<>+576(SB), Y2, Y4
+	VFMADD213PS  constantsAVX2<>+736(SB), Y6, Y13
+	VMULPS       Y10, Y10, Y7
+	VMULPS       Y10, Y5, Y8
+	VFMADD213PS  constantsAVX2<>+608(SB), Y2, Y4
+	VFMADD213PS  constantsAVX2<>+768(SB), Y6, Y13
+	VFMADD231PS  Y5, Y5, Y7
+	VFMADD213PS  constantsAVX2<>+640(SB), Y2, Y4
+	VFMADD213PS  constantsAVX2<>+800(SB), Y6, Y13
+	VFMADD213PS  constantsAVX2<>+480(SB), Y2, Y4
+	VFMADD213PS  constantsAVX2<>+832(SB), Y6, Y13
+	VFMADD213PS  constantsAVX2<>+352(SB), Y3, Y4
+	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y13
+	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y13
+	VMULPS       Y7, Y4, Y2
+
+	// c. Output gate. Input, cell and forget gates.
+	VMOVUPS      constantsAVX2<>+480(SB), Y3
+	VMOVUPS      constantsAVX2<>+480(SB), Y4
+	VMOVUPS      (DI), Y5
+	VMOVUPS      32(SI), Y7
+	VMOVUPS      constantsAVX2<>+128(SB), Y9
+	VMOVUPS      constantsAVX2<>+128(SB), Y6
+	VMOVUPS      160(SI), Y10
+	VMOVUPS      constantsAVX2<>+160(SB), Y11
+	VMOVUPS      constantsAVX2<>+192(SB), Y12
+	VDIVPS       Y2, Y3, Y2
+	VDIVPS       Y13, Y4, Y3
+	VMOVUPS      constantsAVX2<>+544(SB), Y4
+	VMOVUPS      constantsAVX2<>+224(SB), Y13
+	VMINPS       Y7, Y0, Y7
+	VMINPS       Y10, Y11, Y11
+	VMOVUPS      constantsAVX2<>+544(SB), Y10
+	VMAXPS       Y7, Y1, Y7
+	VMAXPS       Y11, Y12, Y11
+	VMOVUPS      constantsAVX2<>+416(SB), Y12
+	VFNMADD231PS constantsAVX2<>+64(SB), Y7, Y9
+	VFMADD231PS  Y11, Y11, Y13
+	VFMADD231PS  constantsAVX2<>+384(SB), Y13, Y12
+	VMULPS       Y2, Y8, Y2
+	VSUBPS       constantsAVX2<>+128(SB), Y9, Y8
+	VPSLLD       $0x17, Y9, Y9
+	VFMADD213PS  constantsAVX2<>+448(SB), Y13, Y12
+	VFMADD231PS  constantsAVX2<>+96(SB), Y8, Y7
+	VMOVUPS      constantsAVX2<>+320(SB), Y8
+	VFMADD231PS  Y5, Y3, Y2
+	VFMADD213PS  constantsAVX2<>+480(SB), Y13, Y12
+	VFMADD231PS  constantsAVX2<>+512(SB), Y7, Y4
+	VMOVUPS      Y2, (BX)
+	VMOVUPS      192(SI), Y3
+	VMOVUPS      96(SI), Y5
+	VFMADD231PS  constantsAVX2<>+288(SB), Y13, Y8
+	VFMADD213PS  constantsAVX2<>+576(SB), Y7, Y4
+	VFMADD213PS  constantsAVX2<>+352(SB), Y13, Y8
+	VMULPS       Y12, Y12, Y13
+	VMINPS       Y3, Y0, Y3
+	VMINPS       Y5, Y0, Y5
+	VMAXPS       Y3, Y1, Y3
+	VMAXPS       Y5, Y1, Y5
+	VFMADD213PS  constantsAVX2<>+608(SB), Y7, Y4
+	VMULPS       Y8, Y11, Y8
+	VMOVUPS      constantsAVX2<>+256(SB), Y11
+	VFNMADD231PS constantsAVX2<>+64(SB), Y3, Y6
+	VFMADD213PS  constantsAVX2<>+640(SB), Y7, Y4
+	VFMADD231PS  Y8, Y8, Y13
+	VFNMADD231PS constantsAVX2<>+64(SB), Y5, Y11
+	VMULPS       Y12, Y8, Y12
+	VSUBPS       constantsAVX2<>+128(SB), Y6, Y8
+	VPSLLD       $0x17, Y6, Y6
+	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y4
+	VSUBPS       constantsAVX2<>+256(SB), Y11, Y7
+	VFMADD231PS  constantsAVX2<>+96(SB), Y8, Y3
+	VMOVUPS      constantsAVX2<>+704(SB), Y8
+	VPSLLD       $0x17, Y11, Y11
+	VFMADD231PS  constantsAVX2<>+96(SB), Y7, Y5
+	VFMADD213PS  constantsAVX2<>+352(SB), Y9, Y4
+	VFMADD231PS  constantsAVX2<>+512(SB), Y3, Y10
+	VFMADD231PS  constantsAVX2<>+672(SB), Y5, Y8
+	VFMADD213PS  constantsAVX2<>+576(SB), Y3, Y10
+	VFMADD213PS  constantsAVX2<>+736(SB), Y5, Y8
+	VFMADD213PS  constantsAVX2<>+608(SB), Y3, Y10
+	VFMADD213PS  constantsAVX2<>+768(SB), Y5, Y8
+	VFMADD213PS  constantsAVX2<>+640(SB), Y3, Y10
+	VFMADD213PS  constantsAVX2<>+800(SB), Y5, Y8
+	VFMADD213PS  constantsAVX2<>+480(SB), Y3, Y10
+	VFMADD213PS  constantsAVX2<>+832(SB), Y5, Y8
+	VFMADD213PS  constantsAVX2<>+352(SB), Y6, Y10
+	VMULPS       Y13, Y4, Y3
+	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y8
+	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y8
 	ADDQ         $-16, R8
 	CMPQ         R8, $+16
 	JLT          done57
 
 loop56:
-	// h of the units before. Input and cell gates. Forget gate and c. Output gate.
-	VMOVUPS      32(SI), Y6
-	VMOVUPS      constantsAVX2<>+128(SB), Y7
-	VMOVUPS      96(SI), Y12
-	PREFETCHT0   (CX)
-	VMOVUPS      constantsAVX2<>+256(SB), Y13
-	VMOVUPS      160(SI), Y2
-	VMOVUPS      constantsAVX2<>+160(SB), Y11
-	PREFETCHT0   64(CX)
-	VMOVUPS      constantsAVX2<>+192(SB), Y15
-	VMOVUPS      constantsAVX2<>+544(SB), Y8
-	VMOVUPS      constantsAVX2<>+224(SB), Y5
-	PREFETCHT0   128(CX)
-	VMOVUPS      constantsAVX2<>+416(SB), Y9
-	VMOVUPS      constantsAVX2<>+704(SB), Y14
-	VMOVUPS      constantsAVX2<>+320(SB), Y10
-	PREFETCHT0   192(CX)
-	VMINPS       Y6, Y0, Y6
-	VMINPS       Y12, Y0, Y12
-	VMINPS       Y2, Y11, Y2
-	PREFETCHT0   256(CX)
+	// h of the units before. c. Output gate. Input, cell and forget gates.
+	VMOVUPS      constantsAVX2<>+480(SB), Y9
 	VMOVUPS      constantsAVX2<>+480(SB), Y11
-	VMAXPS       Y6, Y1, Y6
-	VMAXPS       Y12, Y1, Y12
+	VMOVUPS      32(DI), Y13
+	PREFETCHT0   (CX)
+	VMOVUPS      constantsAVX2<>+160(SB), Y4
+	VMOVUPS      constantsAVX2<>+192(SB), Y5
+	VMOVUPS      constantsAVX2<>+224(SB), Y6
+	PREFETCHT0   64(CX)
+	VMOVUPS      constantsAVX2<>+416(SB), Y7
+	VDIVPS       Y3, Y9, Y3
+	VDIVPS       Y8, Y11, Y9
+	PREFETCHT0   128(CX)
+	VMOVUPS      constantsAVX2<>+128(SB), Y11
+	VMOVUPS      constantsAVX2<>+320(SB), Y8
+	VMINPS       Y2, Y4, Y2
+	PREFETCHT0   192(CX)
+	VMOVUPS      256(SI), Y4
+	VMAXPS       Y2, Y5, Y2
+	VMOVUPS      constantsAVX2<>+544(SB), Y5
+	PREFETCHT0   256(CX)
+	VFMADD231PS  Y2, Y2, Y6
+	VMINPS       Y4, Y0, Y4
+	VMAXPS       Y4, Y1, Y4
 	PREFETCHT0   320(CX)
-	VMAXPS       Y2, Y15, Y2
-	VMOVUPS      constantsAVX2<>+480(SB), Y15
-	VFNMADD231PS constantsAVX2<>+64(SB), Y6, Y7
+	VFMADD231PS  constantsAVX2<>+384(SB), Y6, Y7
+	VFMADD231PS  constantsAVX2<>+288(SB), Y6, Y8
+	VMULPS       Y3, Y12, Y3
 	PREFETCHT0   384(CX)
-	VFNMADD231PS constantsAVX2<>+64(SB), Y12, Y13
-	VFMADD231PS  Y2, Y2, Y5
-	VFMADD231PS  constantsAVX2<>+384(SB), Y5, Y9
+	VMOVUPS      constantsAVX2<>+128(SB), Y12
+	VFMADD213PS  constantsAVX2<>+448(SB), Y6, Y7
+	VFMADD213PS  constantsAVX2<>+352(SB), Y6, Y8
 	PREFETCHT0   448(CX)
-	VFMADD231PS  constantsAVX2<>+288(SB), Y5, Y10
-	VFMADD213PS  constantsAVX2<>+448(SB), Y5, Y9
-	VFMADD213PS  constantsAVX2<>+352(SB), Y5, Y10
+	VFMADD231PS  Y13, Y9, Y3
+	VFNMADD231PS constantsAVX2<>+64(SB), Y4, Y12
+	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y7
 	PREFETCHT0   512(CX)
-	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y9
-	VSUBPS       constantsAVX2<>+128(SB), Y7, Y5
-	VMULPS       Y10, Y2, Y2
+	VMULPS       Y8, Y2, Y2
+	VMOVUPS      constantsAVX2<>+544(SB), Y9
+	VMOVUPS      Y3, 32(BX)
 	PREFETCHT0   576(CX)
-	VSUBPS       constantsAVX2<>+256(SB), Y13, Y10
-	VPSLLD       $0x17, Y7, Y7
-	VPSLLD       $0x17, Y13, Y13
+	VMOVUPS      224(SI), Y6
+	VSUBPS       constantsAVX2<>+128(SB), Y12, Y8
+	VPSLLD       $0x17, Y12, Y13
 	PREFETCHT0   640(CX)
-	VFMADD231PS  constantsAVX2<>+96(SB), Y5, Y6
-	VMOVUPS      32(DI), Y5
-	VFMADD231PS  constantsAVX2<>+96(SB), Y10, Y12
+	VMULPS       Y7, Y7, Y12
+	VMULPS       Y7, Y2, Y7
+	VFMADD231PS  constantsAVX2<>+96(SB), Y8, Y4
 	PREFETCHT0   704(CX)
-	VMULPS       Y9, Y9, Y10
-	VMULPS       Y9, Y2, Y9
-	VFMADD231PS  constantsAVX2<>+512(SB), Y6, Y8
+	VMINPS       Y6, Y0, Y6
+	VFMADD231PS  Y2, Y2, Y12
+	VMAXPS       Y6, Y1, Y2
 	PREFETCHT0   768(CX)
-	VFMADD231PS  constantsAVX2<>+672(SB), Y12, Y14
-	VFMADD231PS  Y2, Y2, Y10
-	VMOVUPS      constantsAVX2<>+160(SB), Y2
+	VFMADD231PS  constantsAVX2<>+512(SB), Y4, Y9
+	VFNMADD231PS constantsAVX2<>+64(SB), Y2, Y11
+	VMULPS       Y12, Y10, Y6
 	PREFETCHT0   832(CX)
-	VFMADD213PS  constantsAVX2<>+576(SB), Y6, Y8
-	VFMADD213PS  constantsAVX2<>+736(SB), Y12, Y14
-	VMINPS       Y4, Y2, Y2
+	VMOVUPS      384(SI), Y10
+	VFMADD213PS  constantsAVX2<>+576(SB), Y4, Y9
+	VSUBPS       constantsAVX2<>+128(SB), Y11, Y8
 	PREFETCHT0   896(CX)
-	VMOVUPS      constantsAVX2<>+192(SB), Y4
-	VFMADD213PS  constantsAVX2<>+608(SB), Y6, Y8
-	VFMADD213PS  constantsAVX2<>+768(SB), Y12, Y14
+	VPSLLD       $0x17, Y11, Y11
+	VDIVPS       Y6, Y7, Y6
+	VMOVUPS      constantsAVX2<>+160(SB), Y7
 	PREFETCHT0   960(CX)
-	VMAXPS       Y2, Y4, Y2
-	VMOVUPS      constantsAVX2<>+224(SB), Y4
-	VFMADD213PS  constantsAVX2<>+640(SB), Y6, Y8
+	VFMADD231PS  constantsAVX2<>+96(SB), Y8, Y2
+	VFMADD213PS  constantsAVX2<>+608(SB), Y4, Y9
+	VFMADD231PS  constantsAVX2<>+512(SB), Y2, Y5
 	PREFETCHT0   1024(CX)
-	VFMADD213PS  constantsAVX2<>+800(SB), Y12, Y14
-	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y8
-	VMOVUPS      constantsAVX2<>+416(SB), Y6
+	VFMADD213PS  constantsAVX2<>+640(SB), Y4, Y9
+	VFMADD213PS  constantsAVX2<>+576(SB), Y2, Y5
+	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y9
 	PREFETCHT0   1088(CX)
-	VFMADD231PS  Y2, Y2, Y4
-	VFMADD213PS  constantsAVX2<>+832(SB), Y12, Y14
-	VFMADD213PS  constantsAVX2<>+352(SB), Y7, Y8
+	VMOVUPS      Y6, (DX)
+	VMOVUPS      320(SI), Y8
+	VMOVUPS      constantsAVX2<>+256(SB), Y12
 	PREFETCHT0   1152(CX)
-	VMOVUPS      constantsAVX2<>+128(SB), Y7
-	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y14
-	VMOVUPS      constantsAVX2<>+320(SB), Y12
+	VMOVUPS      constantsAVX2<>+192(SB), Y4
+	VMOVUPS      constantsAVX2<>+224(SB), Y6
+	VMINPS       Y10, Y7, Y7
 	PREFETCHT0   1216(CX)
-	VFMADD231PS  constantsAVX2<>+384(SB), Y4, Y6
-	VMULPS       Y10, Y8, Y8
-	VMOVUPS      constantsAVX2<>+544(SB), Y10
+	VMOVUPS      constantsAVX2<>+416(SB), Y10
+	VFMADD213PS  constantsAVX2<>+608(SB), Y2, Y5
+	VFMADD213PS  constantsAVX2<>+352(SB), Y13, Y9
 	PREFETCHT0   1280(CX)
-	VFMADD213PS  constantsAVX2<>+480(SB), Y13, Y14
-	VFMADD213PS  constantsAVX2<>+448(SB), Y4, Y6
-	VFMADD231PS  constantsAVX2<>+288(SB), Y4, Y12
+	VMOVUPS      constantsAVX2<>+320(SB), Y13
+	VMINPS       Y8, Y0, Y8
+	VMAXPS       Y7, Y4, Y4
 	PREFETCHT0   1344(CX)
-	VDIVPS       Y8, Y11, Y8
-	VDIVPS       Y14, Y15, Y11
-	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y6
+	VMAXPS       Y8, Y1, Y7
+	VFMADD231PS  Y4, Y4, Y6
+	VFMADD213PS  constantsAVX2<>+640(SB), Y2, Y5
 	PREFETCHT0   1408(CX)
-	VFMADD213PS  constantsAVX2<>+352(SB), Y4, Y12
-	VMULPS       Y6, Y6, Y4
-	VMULPS       Y12, Y2, Y2
+	VFNMADD231PS constantsAVX2<>+64(SB), Y7, Y12
+	VFMADD231PS  constantsAVX2<>+384(SB), Y6, Y10
+	VFMADD231PS  constantsAVX2<>+288(SB), Y6, Y13
 	PREFETCHT0   1472(CX)
-	VFMADD231PS  Y2, Y2, Y4
-	VMULPS       Y6, Y2, Y2
-	VMULPS       Y8, Y9, Y6
+	VFMADD213PS  constantsAVX2<>+480(SB), Y2, Y5
+	VSUBPS       constantsAVX2<>+256(SB), Y12, Y2
+	VPSLLD       $0x17, Y12, Y8
 	PREFETCHT0   1536(CX)
-	VMULPS       Y4, Y3, Y3
-	VFMADD231PS  Y5, Y11, Y6
-	VDIVPS       Y3, Y2, Y2
+	VFMADD213PS  constantsAVX2<>+448(SB), Y6, Y10
+	VFMADD213PS  constantsAVX2<>+352(SB), Y6, Y13
+	VFMADD213PS  constantsAVX2<>+352(SB), Y11, Y5
 	PREFETCHT0   1600(CX)
-	VMOVUPS      Y6, 32(BX)
-	VMOVUPS      224(SI), Y3
-	VMINPS       Y3, Y0, Y3
+	VMOVUPS      constantsAVX2<>+704(SB), Y11
+	VFMADD231PS  constantsAVX2<>+96(SB), Y2, Y7
+	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y10
 	PREFETCHT0   1664(CX)
-	VMAXPS       Y3, Y1, Y3
-	VFNMADD231PS constantsAVX2<>+64(SB), Y3, Y7
-	VMOVUPS      Y2, (DX)
+	VMULPS       Y13, Y4, Y2
+	VFMADD231PS  constantsAVX2<>+672(SB), Y7, Y11
+	VMULPS       Y10, Y10, Y4
 	PREFETCHT0   1728(CX)
-	VSUBPS       constantsAVX2<>+128(SB), Y7, Y2
-	VPSLLD       $0x17, Y7, Y4
-	VFMADD231PS  constantsAVX2<>+96(SB), Y2, Y3
+	VMULPS       Y10, Y2, Y6
+	VFMADD213PS  constantsAVX2<>+736(SB), Y7, Y11
+	VFMADD231PS  Y2, Y2, Y4
 	PREFETCHT0   1792(CX)
-	VFMADD231PS  constantsAVX2<>+512(SB), Y3, Y10
-	VFMADD213PS  constantsAVX2<>+576(SB), Y3, Y10
-	VFMADD213PS  constantsAVX2<>+608(SB), Y3, Y10
+	VFMADD213PS  constantsAVX2<>+768(SB), Y7, Y11
+	VMULPS       Y4, Y9, Y2
+	VFMADD213PS  constantsAVX2<>+800(SB), Y7, Y11
 	PREFETCHT0   1856(CX)
-	VFMADD213PS  constantsAVX2<>+640(SB), Y3, Y10
-	VFMADD213PS  constantsAVX2<>+480(SB), Y3, Y10
-	VFMADD213PS  constantsAVX2<>+352(SB), Y4, Y10
+	VFMADD213PS  constantsAVX2<>+832(SB), Y7, Y11
+	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y11
+	VFMADD213PS  constantsAVX2<>+480(SB), Y8, Y11
 	PREFETCHT0   1920(CX)
 
-	// h of the units before. Input and cell gates. Forget gate and c. Output gate.
-	VMOVUPS      256(SI), Y4
-	VMOVUPS      constantsAVX2<>+128(SB), Y5
-	VMOVUPS      320(SI), Y14
+	// h of the units before. c. Output gate. Input, cell and forget gates.
+	VMOVUPS      constantsAVX2<>+480(SB), Y10
+	VMOVUPS      constantsAVX2<>+480(SB), Y12
+	VMOVUPS      64(DI), Y13
 	PREFETCHT0   1984(CX)
-	VMOVUPS      constantsAVX2<>+256(SB), Y15
-	VMOVUPS      384(SI), Y2
-	VMOVUPS      constantsAVX2<>+160(SB), Y3
+	VMOVUPS      constantsAVX2<>+160(SB), Y4
+	VMOVUPS      constantsAVX2<>+192(SB), Y7
+	VMOVUPS      constantsAVX2<>+224(SB), Y8
 	PREFETCHT0   2048(CX)
-	VMOVUPS      constantsAVX2<>+192(SB), Y8
-	VMOVUPS      constantsAVX2<>+544(SB), Y7
-	VMOVUPS      constantsAVX2<>+224(SB), Y9
+	VMOVUPS      constantsAVX2<>+416(SB), Y9
+	VDIVPS       Y2, Y10, Y2
+	VDIVPS       Y11, Y12, Y11
 	PREFETCHT0   2112(CX)
-	VMOVUPS      constantsAVX2<>+416(SB), Y12
-	VMOVUPS      constantsAVX2<>+320(SB), Y11
-	VMOVUPS      constantsAVX2<>+480(SB), Y13
+	VMOVUPS      constantsAVX2<>+128(SB), Y12
+	VMOVUPS      constantsAVX2<>+320(SB), Y10
+	VMINPS       Y3, Y4, Y3
 	PREFETCHT0   2176(CX)
-	VMINPS       Y4, Y0, Y4
-	VMINPS       Y14, Y0, Y14
-	VMINPS       Y2, Y3, Y2
+	VMOVUPS      288(SI), Y4
+	VMAXPS       Y3, Y7, Y3
+	VMOVUPS      constantsAVX2<>+544(SB), Y7
 	PREFETCHT0   2240(CX)
-	VMOVUPS      64(DI), Y3
+	VFMADD231PS  Y3, Y3, Y8
+	VMINPS       Y4, Y0, Y4
 	VMAXPS       Y4, Y1, Y4
-	VMAXPS       Y14, Y1, Y14
 	PREFETCHT0   2304(CX)
-	VMAXPS       Y2, Y8, Y8
-	VMOVUPS      constantsAVX2<>+160(SB), Y2
-	VFNMADD231PS constantsAVX2<>+64(SB), Y4, Y5
+	VFMADD231PS  constantsAVX2<>+384(SB), Y8, Y9
+	VFMADD231PS  constantsAVX2<>+288(SB), Y8, Y10
+	VMULPS       Y2, Y6, Y2
 	PREFETCHT0   2368(CX)
-	VFNMADD231PS constantsAVX2<>+64(SB), Y14, Y15
-	VFMADD231PS  Y8, Y8, Y9
-	VMINPS       Y6, Y2, Y2
-	PREFETCHT0   2432(CX)
-	VSUBPS       constantsAVX2<>+128(SB), Y5, Y6
-	VFMADD231PS  constantsAVX2<>+384(SB), Y9, Y12
-	VFMADD231PS  constantsAVX2<>+288(SB), Y9, Y11
-	PREFETCHT0   2496(CX)
-	VPSLLD       $0x17, Y5, Y5
-	VFMADD231PS  constantsAVX2<>+96(SB), Y6, Y4
-	VSUBPS       constantsAVX2<>+256(SB), Y15, Y6
-	PREFETCHT0   2560(CX)
-	VPSLLD       $0x17, Y15, Y15
-	VFMADD213PS  constantsAVX2<>+448(SB), Y9, Y12
-	VFMADD213PS  constantsAVX2<>+352(SB), Y9, Y11
-	PREFETCHT0   2624(CX)
-	VFMADD231PS  constantsAVX2<>+512(SB), Y4, Y7
-	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y12
-	VMULPS       Y11, Y8, Y11
-	PREFETCHT0   2688(CX)
-	VMOVUPS      constantsAVX2<>+192(SB), Y8
-	VMOVUPS      constantsAVX2<>+224(SB), Y9
-	VFMADD231PS  constantsAVX2<>+96(SB), Y6, Y14
-	PREFETCHT0   2752(CX)
-	VMOVUPS      constantsAVX2<>+416(SB), Y6
-	VFMADD213PS  constantsAVX2<>+576(SB), Y4, Y7
-	VMAXPS       Y2, Y8, Y2
-	PREFETCHT0   2816(CX)
-	VMOVUPS      constantsAVX2<>+704(SB), Y8
-	VFMADD213PS  constantsAVX2<>+608(SB), Y4, Y7
-	VFMADD231PS  Y2, Y2, Y9
-	PREFETCHT0   2880(CX)
-	VFMADD231PS  constantsAVX2<>+672(SB), Y14, Y8
-	VFMADD213PS  constantsAVX2<>+640(SB), Y4, Y7
-	VFMADD231PS  constantsAVX2<>+384(SB), Y9, Y6
-	PREFETCHT0   2944(CX)
-	VFMADD213PS  constantsAVX2<>+736(SB), Y14, Y8
-	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y7
-	VMOVUPS      constantsAVX2<>+320(SB), Y4
-	PREFETCHT0   3008(CX)
-	VFMADD213PS  constantsAVX2<>+448(SB), Y9, Y6
-	VFMADD213PS  constantsAVX2<>+768(SB), Y14, Y8
-	VFMADD213PS  constantsAVX2<>+352(SB), Y5, Y7
-	PREFETCHT0   3072(CX)
-	VMULPS       Y12, Y12, Y5
-	VMULPS       Y12, Y11, Y12
-	VFMADD231PS  constantsAVX2<>+288(SB), Y9, Y4
-	PREFETCHT0   3136(CX)
-	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y6
-	VFMADD213PS  constantsAVX2<>+800(SB), Y14, Y8
-	VFMADD231PS  Y11, Y11, Y5
-	PREFETCHT0   3200(CX)
-	VFMADD213PS  constantsAVX2<>+352(SB), Y9, Y4
-	VMULPS       Y6, Y6, Y9
-	VFMADD213PS  constantsAVX2<>+832(SB), Y14, Y8
-	PREFETCHT0   3264(CX)
-	VMULPS       Y5, Y7, Y5
-	VMULPS       Y4, Y2, Y2
-	VMOVUPS      constantsAVX2<>+480(SB), Y4
-	PREFETCHT0   3328(CX)
-	VFMADD213PS  constantsAVX2<>+480(SB), Y14, Y8
-	VDIVPS       Y5, Y13, Y5
-	VFMADD231PS  Y2, Y2, Y9
-	PREFETCHT0   3392(CX)
-	VMULPS       Y6, Y2, Y2
-	VFMADD213PS  constantsAVX2<>+480(SB), Y15, Y8
-	VMULPS       Y9, Y10, Y6
-	PREFETCHT0   3456(CX)
-	VDIVPS       Y8, Y4, Y4
-	VDIVPS       Y6, Y2, Y2
 	VMOVUPS      constantsAVX2<>+128(SB), Y6
-	PREFETCHT0   3520(CX)
-	VMULPS       Y5, Y12, Y5
-	VFMADD231PS  Y3, Y4, Y5
-	VMOVUPS      Y2, 32(DX)
-	PREFETCHT0   3584(CX)
+	VFMADD213PS  constantsAVX2<>+448(SB), Y8, Y9
+	VFMADD213PS  constantsAVX2<>+352(SB), Y8, Y10
+	PREFETCHT0   2432(CX)
+	VFMADD231PS  Y13, Y11, Y2
+	VFNMADD231PS constantsAVX2<>+64(SB), Y4, Y6
+	VFMADD213PS  constantsAVX2<>+480(SB), Y8, Y9
+	PREFETCHT0   2496(CX)
+	VMULPS       Y10, Y3, Y8
 	VMOVUPS      constantsAVX2<>+544(SB), Y3
-	VMOVUPS      Y5, 64(BX)
-	VMOVUPS      448(SI), Y2
+	VMOVUPS      Y2, 64(BX)
+	PREFETCHT0   2560(CX)
+	VMOVUPS      448(SI), Y10
+	VMOVAPS      Y2, Y2
+	VSUBPS       constantsAVX2<>+128(SB), Y6, Y11
+	PREFETCHT0   2624(CX)
+	VPSLLD       $0x17, Y6, Y13
+	VMULPS       Y9, Y9, Y6
+	VMULPS       Y9, Y8, Y9
+	PREFETCHT0   2688(CX)
+	VFMADD231PS  constantsAVX2<>+96(SB), Y11, Y4
+	VMINPS       Y10, Y0, Y10
+	VFMADD231PS  Y8, Y8, Y6
+	PREFETCHT0   2752(CX)
+	VMAXPS       Y10, Y1, Y8
+	VFMADD231PS  constantsAVX2<>+512(SB), Y4, Y3
+	VFNMADD231PS constantsAVX2<>+64(SB), Y8, Y12
+	PREFETCHT0   2816(CX)
+	VMULPS       Y6, Y5, Y5
+	VMOVUPS      416(SI), Y10
+	VFMADD213PS  constantsAVX2<>+576(SB), Y4, Y3
+	PREFETCHT0   2880(CX)
+	VSUBPS       constantsAVX2<>+128(SB), Y12, Y6
+	VPSLLD       $0x17, Y12, Y11
+	VDIVPS       Y5, Y9, Y5
+	PREFETCHT0   2944(CX)
+	VMOVUPS      constantsAVX2<>+160(SB), Y9
+	VFMADD231PS  constantsAVX2<>+96(SB), Y6, Y8
+	VFMADD213PS  constantsAVX2<>+608(SB), Y4, Y3
+	PREFETCHT0   3008(CX)
+	VFMADD231PS  constantsAVX2<>+512(SB), Y8, Y7
+	VFMADD213PS  constantsAVX2<>+640(SB), Y4, Y3
+	VFMADD213PS  constantsAVX2<>+576(SB), Y8, Y7
+	PREFETCHT0   3072(CX)
+	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y3
+	VMOVUPS      Y5, 32(DX)
+	VMOVUPS      352(SI), Y6
+	PREFETCHT0   3136(CX)
+	VMOVUPS      constantsAVX2<>+256(SB), Y12
+	VMOVUPS      constantsAVX2<>+192(SB), Y4
+	VMOVUPS      constantsAVX2<>+224(SB), Y5
+	PREFETCHT0   3200(CX)
+	VMINPS       Y10, Y9, Y10
+	VMOVUPS      constantsAVX2<>+416(SB), Y9
+	VFMADD213PS  constantsAVX2<>+608(SB), Y8, Y7
+	PREFETCHT0   3264(CX)
+	VFMADD213PS  constantsAVX2<>+352(SB), Y13, Y3
+	VMOVUPS      constantsAVX2<>+320(SB), Y13
+	VMINPS       Y6, Y0, Y6
+	PREFETCHT0   3328(CX)
+	VMAXPS       Y10, Y4, Y4
+	VMAXPS       Y6, Y1, Y6
+	VFMADD231PS  Y4, Y4, Y5
+	PREFETCHT0   3392(CX)
+	VFMADD213PS  constantsAVX2<>+640(SB), Y8, Y7
+	VFNMADD231PS constantsAVX2<>+64(SB), Y6, Y12
+	VFMADD231PS  constantsAVX2<>+384(SB), Y5, Y9
+	PREFETCHT0   3456(CX)
+	VFMADD231PS  constantsAVX2<>+288(SB), Y5, Y13
+	VFMADD213PS  constantsAVX2<>+480(SB), Y8, Y7
+	VSUBPS       constantsAVX2<>+256(SB), Y12, Y10
+	PREFETCHT0   3520(CX)
+	VPSLLD       $0x17, Y12, Y8
+	VFMADD213PS  constantsAVX2<>+448(SB), Y5, Y9
+	VFMADD213PS  constantsAVX2<>+352(SB), Y5, Y13
+	PREFETCHT0   3584(CX)
+	VFMADD213PS  constantsAVX2<>+352(SB), Y11, Y7
+	VMOVUPS      constantsAVX2<>+704(SB), Y11
+	VFMADD231PS  constantsAVX2<>+96(SB), Y10, Y6
 	PREFETCHT0   3648(CX)
-	VMOVAPS      Y5, Y4
-	VMINPS       Y2, Y0, Y2
-	VMAXPS       Y2, Y1, Y2
+	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y9
+	VMULPS       Y13, Y4, Y4
+	VMOVAPS      Y7, Y10
 	PREFETCHT0   3712(CX)
-	VFNMADD231PS constantsAVX2<>+64(SB), Y2, Y6
-	VSUBPS       constantsAVX2<>+128(SB), Y6, Y5
-	VPSLLD       $0x17, Y6, Y6
+	VFMADD231PS  constantsAVX2<>+672(SB), Y6, Y11
+	VMULPS       Y9, Y9, Y5
+	VMULPS       Y9, Y4, Y7
 	PREFETCHT0   3776(CX)
-	VFMADD231PS  constantsAVX2<>+96(SB), Y5, Y2
-	VFMADD231PS  constantsAVX2<>+512(SB), Y2, Y3
-	VFMADD213PS  constantsAVX2<>+576(SB), Y2, Y3
+	VFMADD213PS  constantsAVX2<>+736(SB), Y6, Y11
+	VFMADD231PS  Y4, Y4, Y5
+	VMOVAPS      Y7, Y12
 	PREFETCHT0   3840(CX)
-	VFMADD213PS  constantsAVX2<>+608(SB), Y2, Y3
-	VFMADD213PS  constantsAVX2<>+640(SB), Y2, Y3
-	VFMADD213PS  constantsAVX2<>+480(SB), Y2, Y3
+	VFMADD213PS  constantsAVX2<>+768(SB), Y6, Y11
+	VMULPS       Y5, Y3, Y3
+	VFMADD213PS  constantsAVX2<>+800(SB), Y6, Y11
 	PREFETCHT0   3904(CX)
-	VFMADD213PS  constantsAVX2<>+352(SB), Y6, Y3
 	VMOVAPS      Y3, Y3
-	ADDQ         $+3968, CX
+	VFMADD213PS  constantsAVX2<>+832(SB), Y6, Y11
+	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y11
+	PREFETCHT0   3968(CX)
+	VFMADD213PS  constantsAVX2<>+480(SB), Y8, Y11
+	VMOVAPS      Y11, Y8
+	ADDQ         $+4032, CX
 	ADDQ         $+64, DX
 	ADDQ         $+64, BX
 	ADDQ         $+64, SI
@@ -1303,121 +1359,71 @@ loop56:
 	JGE          loop56
 
 done57:
-	// h of the units before. Input and cell gates. Forget gate and c. Output gate.
-	VMOVUPS      32(SI), Y6
-	VMOVUPS      constantsAVX2<>+128(SB), Y7
-	VMOVUPS      96(SI), Y12
-	VMOVUPS      constantsAVX2<>+256(SB), Y13
-	VMOVUPS      160(SI), Y2
-	VMOVUPS      constantsAVX2<>+160(SB), Y11
-	VMOVUPS      constantsAVX2<>+192(SB), Y15
-	VMOVUPS      constantsAVX2<>+544(SB), Y8
-	VMOVUPS      constantsAVX2<>+224(SB), Y5
-	VMOVUPS      constantsAVX2<>+416(SB), Y9
-	VMOVUPS      constantsAVX2<>+704(SB), Y14
-	VMOVUPS      constantsAVX2<>+320(SB), Y10
-	VMINPS       Y6, Y0, Y6
-	VMINPS       Y12, Y0, Y12
-	VMINPS       Y2, Y11, Y2
+	// h of the units before. c. Output gate.
+	VMOVUPS      constantsAVX2<>+480(SB), Y9
 	VMOVUPS      constantsAVX2<>+480(SB), Y11
-	VMAXPS       Y6, Y1, Y6
-	VMAXPS       Y12, Y1, Y12
-	VMAXPS       Y2, Y15, Y2
-	VMOVUPS      constantsAVX2<>+480(SB), Y15
-	VFNMADD231PS constantsAVX2<>+64(SB), Y6, Y7
-	VFNMADD231PS constantsAVX2<>+64(SB), Y12, Y13
+	VMOVUPS      32(DI), Y13
+	VMOVUPS      constantsAVX2<>+160(SB), Y4
+	VMOVUPS      constantsAVX2<>+192(SB), Y5
+	VMOVUPS      constantsAVX2<>+224(SB), Y6
+	VMOVUPS      constantsAVX2<>+416(SB), Y7
+	VDIVPS       Y3, Y9, Y3
+	VDIVPS       Y8, Y11, Y9
+	VMOVUPS      constantsAVX2<>+128(SB), Y11
+	VMOVUPS      constantsAVX2<>+320(SB), Y8
+	VMINPS       Y2, Y4, Y2
+	VMOVUPS      constantsAVX2<>+544(SB), Y4
+	VMAXPS       Y2, Y5, Y2
+	VFMADD231PS  Y2, Y2, Y6
+	VFMADD231PS  constantsAVX2<>+384(SB), Y6, Y7
+	VFMADD231PS  constantsAVX2<>+288(SB), Y6, Y8
+	VMULPS       Y3, Y12, Y3
+	VFMADD213PS  constantsAVX2<>+448(SB), Y6, Y7
+	VFMADD213PS  constantsAVX2<>+352(SB), Y6, Y8
+	VFMADD231PS  Y13, Y9, Y3
+	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y7
+	VMULPS       Y8, Y2, Y2
+	VMOVUPS      Y3, 32(BX)
+	VMOVUPS      224(SI), Y6
+	VMULPS       Y7, Y7, Y5
+	VMULPS       Y7, Y2, Y7
+	VMINPS       Y6, Y0, Y6
 	VFMADD231PS  Y2, Y2, Y5
-	VFMADD231PS  constantsAVX2<>+384(SB), Y5, Y9
-	VFMADD231PS  constantsAVX2<>+288(SB), Y5, Y10
-	VFMADD213PS  constantsAVX2<>+448(SB), Y5, Y9
-	VFMADD213PS  constantsAVX2<>+352(SB), Y5, Y10
-	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y9
-	VSUBPS       constantsAVX2<>+128(SB), Y7, Y5
-	VMULPS       Y10, Y2, Y2
-	VSUBPS       constantsAVX2<>+256(SB), Y13, Y10
-	VPSLLD       $0x17, Y7, Y7
-	VPSLLD       $0x17, Y13, Y13
-	VFMADD231PS  constantsAVX2<>+96(SB), Y5, Y6
-	VMOVUPS      32(DI), Y5
-	VFMADD231PS  constantsAVX2<>+96(SB), Y10, Y12
-	VMULPS       Y9, Y9, Y10
-	VMULPS       Y9, Y2, Y9
-	VFMADD231PS  constantsAVX2<>+512(SB), Y6, Y8
-	VFMADD231PS  constantsAVX2<>+672(SB), Y12, Y14
-	VFMADD231PS  Y2, Y2, Y10
-	VMOVUPS      constantsAVX2<>+160(SB), Y2
-	VFMADD213PS  constantsAVX2<>+576(SB), Y6, Y8
-	VFMADD213PS  constantsAVX2<>+736(SB), Y12, Y14
-	VMINPS       Y4, Y2, Y2
-	VMOVUPS      constantsAVX2<>+192(SB), Y4
-	VFMADD213PS  constantsAVX2<>+608(SB), Y6, Y8
-	VFMADD213PS  constantsAVX2<>+768(SB), Y12, Y14
-	VMAXPS       Y2, Y4, Y2
-	VMOVUPS      constantsAVX2<>+224(SB), Y4
-	VFMADD213PS  constantsAVX2<>+640(SB), Y6, Y8
-	VFMADD213PS  constantsAVX2<>+800(SB), Y12, Y14
-	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y8
-	VMOVUPS      constantsAVX2<>+416(SB), Y6
-	VFMADD231PS  Y2, Y2, Y4
-	VFMADD213PS  constantsAVX2<>+832(SB), Y12, Y14
-	VFMADD213PS  constantsAVX2<>+352(SB), Y7, Y8
-	VMOVUPS      constantsAVX2<>+128(SB), Y7
-	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y14
-	VMOVUPS      constantsAVX2<>+320(SB), Y12
-	VFMADD231PS  constantsAVX2<>+384(SB), Y4, Y6
-	VMULPS       Y10, Y8, Y8
-	VMOVUPS      constantsAVX2<>+544(SB), Y10
-	VFMADD213PS  constantsAVX2<>+480(SB), Y13, Y14
-	VFMADD213PS  constantsAVX2<>+448(SB), Y4, Y6
-	VFMADD231PS  constantsAVX2<>+288(SB), Y4, Y12
-	VDIVPS       Y8, Y11, Y8
-	VDIVPS       Y14, Y15, Y11
-	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y6
-	VFMADD213PS  constantsAVX2<>+352(SB), Y4, Y12
-	VMULPS       Y6, Y6, Y4
-	VMULPS       Y12, Y2, Y2
-	VFMADD231PS  Y2, Y2, Y4
-	VMULPS       Y6, Y2, Y2
-	VMULPS       Y8, Y9, Y6
-	VMULPS       Y4, Y3, Y3
-	VFMADD231PS  Y5, Y11, Y6
-	VDIVPS       Y3, Y2, Y2
-	VMOVUPS      Y6, 32(BX)
-	VMOVUPS      224(SI), Y3
-	VMINPS       Y3, Y0, Y3
-	VMAXPS       Y3, Y1, Y3
-	VFNMADD231PS constantsAVX2<>+64(SB), Y3, Y7
-	VMOVUPS      Y2, (DX)
-	VSUBPS       constantsAVX2<>+128(SB), Y7, Y2
-	VPSLLD       $0x17, Y7, Y4
-	VFMADD231PS  constantsAVX2<>+96(SB), Y2, Y3
-	VFMADD231PS  constantsAVX2<>+512(SB), Y3, Y10
-	VFMADD213PS  constantsAVX2<>+576(SB), Y3, Y10
-	VFMADD213PS  constantsAVX2<>+608(SB), Y3, Y10
-	VFMADD213PS  constantsAVX2<>+640(SB), Y3, Y10
-	VFMADD213PS  constantsAVX2<>+480(SB), Y3, Y10
-	VFMADD213PS  constantsAVX2<>+352(SB), Y4, Y10
+	VMAXPS       Y6, Y1, Y2
+	VFNMADD231PS constantsAVX2<>+64(SB), Y2, Y11
+	VMULPS       Y5, Y10, Y5
+	VSUBPS       constantsAVX2<>+128(SB), Y11, Y6
+	VPSLLD       $0x17, Y11, Y8
+	VDIVPS       Y5, Y7, Y5
+	VFMADD231PS  constantsAVX2<>+96(SB), Y6, Y2
+	VFMADD231PS  constantsAVX2<>+512(SB), Y2, Y4
+	VFMADD213PS  constantsAVX2<>+576(SB), Y2, Y4
+	VMOVUPS      Y5, (DX)
+	VFMADD213PS  constantsAVX2<>+608(SB), Y2, Y4
+	VFMADD213PS  constantsAVX2<>+640(SB), Y2, Y4
+	VFMADD213PS  constantsAVX2<>+480(SB), Y2, Y4
+	VFMADD213PS  constantsAVX2<>+352(SB), Y8, Y4
 
 	// h of the units before.
 	VMOVUPS     constantsAVX2<>+160(SB), Y2
-	VMOVUPS     constantsAVX2<>+192(SB), Y3
-	VMOVUPS     constantsAVX2<>+224(SB), Y4
-	VMOVUPS     constantsAVX2<>+416(SB), Y7
-	VMOVUPS     constantsAVX2<>+320(SB), Y5
-	VMINPS      Y6, Y2, Y2
-	VMAXPS      Y2, Y3, Y2
-	VFMADD231PS Y2, Y2, Y4
-	VFMADD231PS constantsAVX2<>+384(SB), Y4, Y7
-	VFMADD231PS constantsAVX2<>+288(SB), Y4, Y5
-	VFMADD213PS constantsAVX2<>+448(SB), Y4, Y7
-	VFMADD213PS constantsAVX2<>+352(SB), Y4, Y5
-	VFMADD213PS constantsAVX2<>+480(SB), Y4, Y7
-	VMULPS      Y5, Y2, Y2
-	VMULPS      Y7, Y7, Y3
-	VMULPS      Y7, Y2, Y4
+	VMOVUPS     constantsAVX2<>+192(SB), Y5
+	VMOVUPS     constantsAVX2<>+224(SB), Y6
+	VMOVUPS     constantsAVX2<>+416(SB), Y8
+	VMOVUPS     constantsAVX2<>+320(SB), Y7
+	VMINPS      Y3, Y2, Y2
+	VMAXPS      Y2, Y5, Y2
+	VFMADD231PS Y2, Y2, Y6
+	VFMADD231PS constantsAVX2<>+384(SB), Y6, Y8
+	VFMADD231PS constantsAVX2<>+288(SB), Y6, Y7
+	VFMADD213PS constantsAVX2<>+448(SB), Y6, Y8
+	VFMADD213PS constantsAVX2<>+352(SB), Y6, Y7
+	VFMADD213PS constantsAVX2<>+480(SB), Y6, Y8
+	VMULPS      Y7, Y2, Y2
+	VMULPS      Y8, Y8, Y3
+	VMULPS      Y8, Y2, Y5
 	VFMADD231PS Y2, Y2, Y3
-	VMULPS      Y3, Y10, Y2
-	VDIVPS      Y2, Y4, Y2
+	VMULPS      Y3, Y4, Y2
+	VDIVPS      Y2, Y5, Y2
 	VMOVUPS     Y2, 32(DX)
 	ADDQ        $+64, DX
 	ADDQ        $+64, BX
@@ -1431,98 +1437,98 @@ done55:
 	JLT  done59
 
 loop58:
-	// Input and cell gates. Forget gate and c. Output gate. h of the units before.
-	VMOVUPS      (SI), Y3
-	VMOVUPS      constantsAVX2<>+128(SB), Y4
-	VMOVUPS      64(SI), Y13
-	VMOVUPS      128(SI), Y6
-	VMOVUPS      constantsAVX2<>+160(SB), Y7
-	VMOVUPS      constantsAVX2<>+192(SB), Y8
-	VMOVUPS      constantsAVX2<>+544(SB), Y5
-	VMOVUPS      constantsAVX2<>+224(SB), Y9
-	VMOVUPS      constantsAVX2<>+416(SB), Y11
-	VMOVUPS      constantsAVX2<>+320(SB), Y10
-	VMOVUPS      constantsAVX2<>+480(SB), Y12
+	// Input, cell and forget gates. c. Output gate. h of the units before.
+	VMOVUPS      (SI), Y2
+	VMOVUPS      constantsAVX2<>+128(SB), Y3
+	VMOVUPS      64(SI), Y11
+	VMOVUPS      constantsAVX2<>+256(SB), Y12
+	VMOVUPS      128(SI), Y5
+	VMOVUPS      constantsAVX2<>+160(SB), Y6
+	VMOVUPS      constantsAVX2<>+192(SB), Y7
+	VMOVUPS      constantsAVX2<>+544(SB), Y4
+	VMOVUPS      constantsAVX2<>+224(SB), Y8
+	VMOVUPS      constantsAVX2<>+416(SB), Y10
+	VMOVUPS      constantsAVX2<>+704(SB), Y13
+	VMOVUPS      constantsAVX2<>+320(SB), Y9
+	VMINPS       Y2, Y0, Y2
+	VMINPS       Y11, Y0, Y11
+	VMINPS       Y5, Y6, Y5
+	VMAXPS       Y2, Y1, Y2
+	VMAXPS       Y11, Y1, Y6
+	VMAXPS       Y5, Y7, Y7
+	VFNMADD231PS constantsAVX2<>+64(SB), Y2, Y3
+	VFNMADD231PS constantsAVX2<>+64(SB), Y6, Y12
+	VFMADD231PS  Y7, Y7, Y8
+	VSUBPS       constantsAVX2<>+128(SB), Y3, Y5
+	VSUBPS       constantsAVX2<>+256(SB), Y12, Y11
+	VFMADD231PS  constantsAVX2<>+384(SB), Y8, Y10
+	VFMADD231PS  constantsAVX2<>+288(SB), Y8, Y9
+	VPSLLD       $0x17, Y3, Y3
+	VPSLLD       $0x17, Y12, Y12
+	VFMADD231PS  constantsAVX2<>+96(SB), Y5, Y2
+	VFMADD231PS  constantsAVX2<>+96(SB), Y11, Y6
+	VFMADD213PS  constantsAVX2<>+448(SB), Y8, Y10
+	VFMADD213PS  constantsAVX2<>+352(SB), Y8, Y9
+	VFMADD231PS  constantsAVX2<>+512(SB), Y2, Y4
+	VFMADD231PS  constantsAVX2<>+672(SB), Y6, Y13
+	VMOVUPS      constantsAVX2<>+480(SB), Y5
+	VFMADD213PS  constantsAVX2<>+480(SB), Y8, Y10
+	VMULPS       Y9, Y7, Y7
+	VFMADD213PS  constantsAVX2<>+576(SB), Y2, Y4
+	VFMADD213PS  constantsAVX2<>+736(SB), Y6, Y13
+	VMULPS       Y10, Y10, Y8
+	VMULPS       Y10, Y7, Y9
+	VFMADD213PS  constantsAVX2<>+608(SB), Y2, Y4
+	VFMADD213PS  constantsAVX2<>+768(SB), Y6, Y13
+	VMOVUPS      constantsAVX2<>+480(SB), Y10
+	VFMADD231PS  Y7, Y7, Y8
+	VFMADD213PS  constantsAVX2<>+640(SB), Y2, Y4
+	VFMADD213PS  constantsAVX2<>+800(SB), Y6, Y13
+	VFMADD213PS  constantsAVX2<>+480(SB), Y2, Y4
+	VFMADD213PS  constantsAVX2<>+832(SB), Y6, Y13
 	VMOVUPS      (DI), Y2
-	VMOVUPS      constantsAVX2<>+256(SB), Y14
-	VMINPS       Y3, Y0, Y3
-	VMINPS       Y13, Y0, Y13
-	VMINPS       Y6, Y7, Y6
-	VMAXPS       Y3, Y1, Y3
-	VMAXPS       Y13, Y1, Y7
-	VMAXPS       Y6, Y8, Y8
-	VFNMADD231PS constantsAVX2<>+64(SB), Y3, Y4
-	VFNMADD231PS constantsAVX2<>+64(SB), Y7, Y14
-	VMOVUPS      constantsAVX2<>+704(SB), Y15
-	VFMADD231PS  Y8, Y8, Y9
-	VSUBPS       constantsAVX2<>+128(SB), Y4, Y6
-	VSUBPS       constantsAVX2<>+256(SB), Y14, Y13
-	VFMADD231PS  constantsAVX2<>+384(SB), Y9, Y11
-	VFMADD231PS  constantsAVX2<>+288(SB), Y9, Y10
-	VPSLLD       $0x17, Y4, Y4
-	VPSLLD       $0x17, Y14, Y14
-	VFMADD231PS  constantsAVX2<>+96(SB), Y6, Y3
-	VFMADD231PS  constantsAVX2<>+96(SB), Y13, Y7
-	VFMADD213PS  constantsAVX2<>+448(SB), Y9, Y11
-	VFMADD213PS  constantsAVX2<>+352(SB), Y9, Y10
-	VFMADD231PS  constantsAVX2<>+512(SB), Y3, Y5
-	VFMADD231PS  constantsAVX2<>+672(SB), Y7, Y15
-	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y11
-	VMULPS       Y10, Y8, Y6
-	VFMADD213PS  constantsAVX2<>+576(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+736(SB), Y7, Y15
-	VMULPS       Y11, Y11, Y8
-	VMULPS       Y11, Y6, Y9
-	VFMADD213PS  constantsAVX2<>+608(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+768(SB), Y7, Y15
-	VFMADD231PS  Y6, Y6, Y8
-	VFMADD213PS  constantsAVX2<>+640(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+800(SB), Y7, Y15
-	VMOVUPS      constantsAVX2<>+480(SB), Y6
-	VFMADD213PS  constantsAVX2<>+480(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+832(SB), Y7, Y15
-	VFMADD213PS  constantsAVX2<>+352(SB), Y4, Y5
-	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y15
+	VFMADD213PS  constantsAVX2<>+352(SB), Y3, Y4
+	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y13
 	VMOVUPS      constantsAVX2<>+128(SB), Y3
 	VMOVUPS      constantsAVX2<>+160(SB), Y7
-	VMOVUPS      constantsAVX2<>+544(SB), Y4
-	VMULPS       Y8, Y5, Y5
-	VFMADD213PS  constantsAVX2<>+480(SB), Y14, Y15
-	VMOVUPS      constantsAVX2<>+192(SB), Y8
-	VDIVPS       Y5, Y12, Y5
-	VDIVPS       Y15, Y6, Y6
-	VMOVUPS      constantsAVX2<>+224(SB), Y10
-	VMULPS       Y5, Y9, Y5
-	VMOVUPS      constantsAVX2<>+416(SB), Y11
-	VMOVUPS      constantsAVX2<>+320(SB), Y9
-	VFMADD231PS  Y2, Y6, Y5
-	VMOVUPS      Y5, (BX)
+	VMOVUPS      constantsAVX2<>+192(SB), Y11
+	VMOVUPS      constantsAVX2<>+544(SB), Y6
+	VMOVUPS      constantsAVX2<>+224(SB), Y14
+	VMOVUPS      constantsAVX2<>+416(SB), Y15
+	VMULPS       Y8, Y4, Y4
+	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y13
+	VMOVUPS      constantsAVX2<>+320(SB), Y8
+	VDIVPS       Y4, Y5, Y4
+	VDIVPS       Y13, Y10, Y5
+	VMULPS       Y4, Y9, Y4
+	VFMADD231PS  Y2, Y5, Y4
+	VMOVUPS      Y4, (BX)
 	VMOVUPS      192(SI), Y2
-	VMINPS       Y5, Y7, Y5
-	VMAXPS       Y5, Y8, Y5
-	VFMADD231PS  Y5, Y5, Y10
+	VMINPS       Y4, Y7, Y4
+	VMAXPS       Y4, Y11, Y4
+	VFMADD231PS  Y4, Y4, Y14
 	VMINPS       Y2, Y0, Y2
 	VMAXPS       Y2, Y1, Y2
-	VFMADD231PS  constantsAVX2<>+384(SB), Y10, Y11
-	VFMADD231PS  constantsAVX2<>+288(SB), Y10, Y9
+	VFMADD231PS  constantsAVX2<>+384(SB), Y14, Y15
+	VFMADD231PS  constantsAVX2<>+288(SB), Y14, Y8
 	VFNMADD231PS constantsAVX2<>+64(SB), Y2, Y3
-	VFMADD213PS  constantsAVX2<>+448(SB), Y10, Y11
-	VFMADD213PS  constantsAVX2<>+352(SB), Y10, Y9
-	VSUBPS       constantsAVX2<>+128(SB), Y3, Y6
+	VFMADD213PS  constantsAVX2<>+448(SB), Y14, Y15
+	VFMADD213PS  constantsAVX2<>+352(SB), Y14, Y8
+	VSUBPS       constantsAVX2<>+128(SB), Y3, Y5
 	VPSLLD       $0x17, Y3, Y3
-	VFMADD231PS  constantsAVX2<>+96(SB), Y6, Y2
-	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y11
-	VMULPS       Y9, Y5, Y5
-	VFMADD231PS  constantsAVX2<>+512(SB), Y2, Y4
-	VMULPS       Y11, Y11, Y6
-	VMULPS       Y11, Y5, Y7
-	VFMADD213PS  constantsAVX2<>+576(SB), Y2, Y4
-	VFMADD231PS  Y5, Y5, Y6
-	VFMADD213PS  constantsAVX2<>+608(SB), Y2, Y4
-	VFMADD213PS  constantsAVX2<>+640(SB), Y2, Y4
-	VFMADD213PS  constantsAVX2<>+480(SB), Y2, Y4
-	VFMADD213PS  constantsAVX2<>+352(SB), Y3, Y4
-	VMULPS       Y6, Y4, Y2
+	VFMADD231PS  constantsAVX2<>+96(SB), Y5, Y2
+	VFMADD213PS  constantsAVX2<>+480(SB), Y14, Y15
+	VMULPS       Y8, Y4, Y4
+	VFMADD231PS  constantsAVX2<>+512(SB), Y2, Y6
+	VMULPS       Y15, Y15, Y5
+	VMULPS       Y15, Y4, Y7
+	VFMADD213PS  constantsAVX2<>+576(SB), Y2, Y6
+	VFMADD231PS  Y4, Y4, Y5
+	VFMADD213PS  constantsAVX2<>+608(SB), Y2, Y6
+	VFMADD213PS  constantsAVX2<>+640(SB), Y2, Y6
+	VFMADD213PS  constantsAVX2<>+480(SB), Y2, Y6
+	VFMADD213PS  constantsAVX2<>+352(SB), Y3, Y6
+	VMULPS       Y5, Y6, Y2
 	VDIVPS       Y2, Y7, Y2
 	VMOVUPS      Y2, (DX)
 	ADDQ         $+32, DX
@@ -1542,67 +1548,67 @@ done59:
 	LEAQ    constantsAVX2<>+928(SB), R9
 	VMOVUPS (R9)(R8*4), Y2
 
-	// Input and cell gates. Forget gate and c.
-	VMASKMOVPS   (SI), Y2, Y4
-	VMASKMOVPS   64(SI), Y2, Y14
-	VMOVUPS      constantsAVX2<>+128(SB), Y5
-	VMASKMOVPS   128(SI), Y2, Y7
-	VMOVUPS      constantsAVX2<>+160(SB), Y8
-	VMOVUPS      constantsAVX2<>+192(SB), Y9
-	VMOVUPS      constantsAVX2<>+544(SB), Y6
-	VMOVUPS      constantsAVX2<>+224(SB), Y10
-	VMOVUPS      constantsAVX2<>+416(SB), Y12
-	VMOVUPS      constantsAVX2<>+320(SB), Y11
-	VMOVUPS      constantsAVX2<>+480(SB), Y13
+	// Input, cell and forget gates. c.
+	VMASKMOVPS   (SI), Y2, Y3
+	VMASKMOVPS   64(SI), Y2, Y12
+	VMOVUPS      constantsAVX2<>+128(SB), Y4
+	VMOVUPS      constantsAVX2<>+256(SB), Y13
+	VMASKMOVPS   128(SI), Y2, Y6
+	VMOVUPS      constantsAVX2<>+160(SB), Y7
+	VMOVUPS      constantsAVX2<>+192(SB), Y8
+	VMOVUPS      constantsAVX2<>+544(SB), Y5
+	VMOVUPS      constantsAVX2<>+224(SB), Y9
+	VMOVUPS      constantsAVX2<>+416(SB), Y11
+	VMOVUPS      constantsAVX2<>+320(SB), Y10
+	VMINPS       Y3, Y0, Y3
+	VMINPS       Y12, Y0, Y12
+	VMOVUPS      constantsAVX2<>+704(SB), Y14
+	VMINPS       Y6, Y7, Y6
+	VMAXPS       Y3, Y1, Y3
+	VMAXPS       Y12, Y1, Y7
+	VMAXPS       Y6, Y8, Y8
+	VFNMADD231PS constantsAVX2<>+64(SB), Y3, Y4
+	VFNMADD231PS constantsAVX2<>+64(SB), Y7, Y13
+	VFMADD231PS  Y8, Y8, Y9
+	VSUBPS       constantsAVX2<>+128(SB), Y4, Y6
+	VSUBPS       constantsAVX2<>+256(SB), Y13, Y12
+	VFMADD231PS  constantsAVX2<>+384(SB), Y9, Y11
+	VFMADD231PS  constantsAVX2<>+288(SB), Y9, Y10
+	VPSLLD       $0x17, Y4, Y4
+	VPSLLD       $0x17, Y13, Y13
+	VFMADD231PS  constantsAVX2<>+96(SB), Y6, Y3
+	VFMADD231PS  constantsAVX2<>+96(SB), Y12, Y7
+	VFMADD213PS  constantsAVX2<>+448(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+352(SB), Y9, Y10
+	VFMADD231PS  constantsAVX2<>+512(SB), Y3, Y5
+	VFMADD231PS  constantsAVX2<>+672(SB), Y7, Y14
+	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y11
+	VMULPS       Y10, Y8, Y6
+	VFMADD213PS  constantsAVX2<>+576(SB), Y3, Y5
+	VFMADD213PS  constantsAVX2<>+736(SB), Y7, Y14
+	VMOVUPS      constantsAVX2<>+480(SB), Y9
+	VMULPS       Y11, Y11, Y8
+	VMULPS       Y11, Y6, Y10
+	VFMADD213PS  constantsAVX2<>+608(SB), Y3, Y5
+	VFMADD213PS  constantsAVX2<>+768(SB), Y7, Y14
+	VFMADD231PS  Y6, Y6, Y8
+	VFMADD213PS  constantsAVX2<>+640(SB), Y3, Y5
+	VFMADD213PS  constantsAVX2<>+800(SB), Y7, Y14
+	VMOVUPS      constantsAVX2<>+480(SB), Y6
+	VFMADD213PS  constantsAVX2<>+480(SB), Y3, Y5
+	VFMADD213PS  constantsAVX2<>+832(SB), Y7, Y14
+	VFMADD213PS  constantsAVX2<>+352(SB), Y4, Y5
+	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y14
 	VMASKMOVPS   (DI), Y2, Y3
-	VMOVUPS      constantsAVX2<>+256(SB), Y15
-	VMINPS       Y4, Y0, Y4
-	VMINPS       Y14, Y0, Y14
-	VMINPS       Y7, Y8, Y7
-	VMAXPS       Y4, Y1, Y4
-	VMAXPS       Y14, Y1, Y8
-	VMAXPS       Y7, Y9, Y9
-	VFNMADD231PS constantsAVX2<>+64(SB), Y4, Y5
-	VFNMADD231PS constantsAVX2<>+64(SB), Y8, Y15
-	VFMADD231PS  Y9, Y9, Y10
-	VSUBPS       constantsAVX2<>+128(SB), Y5, Y7
-	VSUBPS       constantsAVX2<>+256(SB), Y15, Y14
-	VFMADD231PS  constantsAVX2<>+384(SB), Y10, Y12
-	VFMADD231PS  constantsAVX2<>+288(SB), Y10, Y11
-	VPSLLD       $0x17, Y5, Y5
-	VPSLLD       $0x17, Y15, Y15
-	VFMADD231PS  constantsAVX2<>+96(SB), Y7, Y4
-	VMOVUPS      constantsAVX2<>+704(SB), Y7
-	VFMADD231PS  constantsAVX2<>+96(SB), Y14, Y8
-	VFMADD213PS  constantsAVX2<>+448(SB), Y10, Y12
-	VFMADD213PS  constantsAVX2<>+352(SB), Y10, Y11
-	VFMADD231PS  constantsAVX2<>+512(SB), Y4, Y6
-	VFMADD231PS  constantsAVX2<>+672(SB), Y8, Y7
-	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y12
-	VMULPS       Y11, Y9, Y9
-	VFMADD213PS  constantsAVX2<>+576(SB), Y4, Y6
-	VFMADD213PS  constantsAVX2<>+736(SB), Y8, Y7
-	VMULPS       Y12, Y12, Y10
-	VMULPS       Y12, Y9, Y11
-	VFMADD213PS  constantsAVX2<>+608(SB), Y4, Y6
-	VFMADD213PS  constantsAVX2<>+768(SB), Y8, Y7
-	VFMADD231PS  Y9, Y9, Y10
-	VFMADD213PS  constantsAVX2<>+640(SB), Y4, Y6
-	VFMADD213PS  constantsAVX2<>+800(SB), Y8, Y7
-	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y6
-	VMOVUPS      constantsAVX2<>+480(SB), Y4
-	VFMADD213PS  constantsAVX2<>+832(SB), Y8, Y7
-	VFMADD213PS  constantsAVX2<>+352(SB), Y5, Y6
 	LEAQ         (BX), BX
-	VFMADD213PS  constantsAVX2<>+480(SB), Y8, Y7
 	TESTQ        $+4, CX
-	VMULPS       Y10, Y6, Y5
-	VFMADD213PS  constantsAVX2<>+480(SB), Y15, Y7
-	VDIVPS       Y5, Y13, Y5
-	VDIVPS       Y7, Y4, Y4
-	VMULPS       Y5, Y11, Y5
-	VFMADD231PS  Y3, Y4, Y5
-	VMOVAPS      Y5, Y3
+	VMULPS       Y8, Y5, Y4
+	VFMADD213PS  constantsAVX2<>+480(SB), Y13, Y14
+	VDIVPS       Y4, Y9, Y4
+	VDIVPS       Y14, Y6, Y5
+	VMULPS       Y4, Y10, Y4
+	VFMADD231PS  Y3, Y5, Y4
+	VMOVAPS      Y4, Y3
 	JEQ          stored61
 	VMOVUPS      X3, (BX)
 	ADDQ         $+16, BX
@@ -1626,17 +1632,17 @@ stored63:
 	VMOVUPS      constantsAVX2<>+128(SB), Y3
 	VMOVUPS      constantsAVX2<>+160(SB), Y6
 	VMOVUPS      constantsAVX2<>+192(SB), Y7
-	VMOVUPS      constantsAVX2<>+544(SB), Y4
+	VMOVUPS      constantsAVX2<>+544(SB), Y5
 	VMOVUPS      constantsAVX2<>+224(SB), Y8
 	VMOVUPS      constantsAVX2<>+416(SB), Y10
 	VMOVUPS      constantsAVX2<>+320(SB), Y9
 	LEAQ         (DX), DX
 	TESTQ        $+4, CX
-	VMINPS       Y5, Y6, Y5
+	VMINPS       Y4, Y6, Y4
 	VMINPS       Y2, Y0, Y2
-	VMAXPS       Y5, Y7, Y5
+	VMAXPS       Y4, Y7, Y4
 	VMAXPS       Y2, Y1, Y2
-	VFMADD231PS  Y5, Y5, Y8
+	VFMADD231PS  Y4, Y4, Y8
 	VFNMADD231PS constantsAVX2<>+64(SB), Y2, Y3
 	VFMADD231PS  constantsAVX2<>+384(SB), Y8, Y10
 	VFMADD231PS  constantsAVX2<>+288(SB), Y8, Y9
@@ -1645,18 +1651,18 @@ stored63:
 	VFMADD231PS  constantsAVX2<>+96(SB), Y6, Y2
 	VFMADD213PS  constantsAVX2<>+448(SB), Y8, Y10
 	VFMADD213PS  constantsAVX2<>+352(SB), Y8, Y9
-	VFMADD231PS  constantsAVX2<>+512(SB), Y2, Y4
+	VFMADD231PS  constantsAVX2<>+512(SB), Y2, Y5
 	VFMADD213PS  constantsAVX2<>+480(SB), Y8, Y10
-	VMULPS       Y9, Y5, Y5
-	VFMADD213PS  constantsAVX2<>+576(SB), Y2, Y4
+	VMULPS       Y9, Y4, Y4
+	VFMADD213PS  constantsAVX2<>+576(SB), Y2, Y5
 	VMULPS       Y10, Y10, Y6
-	VMULPS       Y10, Y5, Y7
-	VFMADD213PS  constantsAVX2<>+608(SB), Y2, Y4
-	VFMADD231PS  Y5, Y5, Y6
-	VFMADD213PS  constantsAVX2<>+640(SB), Y2, Y4
-	VFMADD213PS  constantsAVX2<>+480(SB), Y2, Y4
-	VFMADD213PS  constantsAVX2<>+352(SB), Y3, Y4
-	VMULPS       Y6, Y4, Y2
+	VMULPS       Y10, Y4, Y7
+	VFMADD213PS  constantsAVX2<>+608(SB), Y2, Y5
+	VFMADD231PS  Y4, Y4, Y6
+	VFMADD213PS  constantsAVX2<>+640(SB), Y2, Y5
+	VFMADD213PS  constantsAVX2<>+480(SB), Y2, Y5
+	VFMADD213PS  constantsAVX2<>+352(SB), Y3, Y5
+	VMULPS       Y6, Y5, Y2
 	VDIVPS       Y2, Y7, Y2
 	VMOVAPS      Y2, Y2
 	JEQ          stored64
@@ -2130,106 +2136,106 @@ done9:
 	MOVQ 464(AX), SI
 	MOVQ 360(AX), DI
 
-	// Input and cell gates. Forget gate and c. Output gate. h of the units before.
+	// Input, cell and forget gates. c. Output gate. h of the units before.
 	VMOVUPS      constantsAVX2<>+128(SB), Y6
 	VMINPS       Y2, Y0, Y2
-	VMINPS       Y3, Y0, Y11
 	VMOVUPS      constantsAVX2<>+160(SB), Y7
 	VMOVUPS      constantsAVX2<>+192(SB), Y8
+	VMOVUPS      constantsAVX2<>+256(SB), Y9
+	VMINPS       Y3, Y0, Y11
 	VMOVUPS      constantsAVX2<>+544(SB), Y3
-	VMOVUPS      constantsAVX2<>+224(SB), Y9
-	VMOVUPS      constantsAVX2<>+416(SB), Y10
-	VMAXPS       Y2, Y1, Y12
-	VMOVUPS      constantsAVX2<>+320(SB), Y13
-	VMOVUPS      constantsAVX2<>+480(SB), Y14
-	VMOVUPS      (SI), Y2
-	VMOVUPS      constantsAVX2<>+256(SB), Y15
+	VMOVUPS      constantsAVX2<>+224(SB), Y10
+	VMAXPS       Y2, Y1, Y2
+	VMOVUPS      constantsAVX2<>+416(SB), Y13
+	VMOVUPS      constantsAVX2<>+320(SB), Y12
+	VMOVUPS      constantsAVX2<>+704(SB), Y14
 	VMAXPS       Y11, Y1, Y11
-	VFNMADD231PS constantsAVX2<>+64(SB), Y12, Y6
+	VFNMADD231PS constantsAVX2<>+64(SB), Y2, Y6
 	VMINPS       Y4, Y7, Y4
-	VMAXPS       Y4, Y8, Y7
-	VFNMADD231PS constantsAVX2<>+64(SB), Y11, Y15
+	VMOVUPS      constantsAVX2<>+480(SB), Y7
+	VFNMADD231PS constantsAVX2<>+64(SB), Y11, Y9
+	VMAXPS       Y4, Y8, Y8
 	VSUBPS       constantsAVX2<>+128(SB), Y6, Y4
-	VFMADD231PS  Y7, Y7, Y9
+	VFMADD231PS  Y8, Y8, Y10
+	VSUBPS       constantsAVX2<>+256(SB), Y9, Y15
 	VPSLLD       $0x17, Y6, Y6
-	VMOVUPS      constantsAVX2<>+704(SB), Y8
-	VFMADD231PS  constantsAVX2<>+96(SB), Y4, Y12
-	VSUBPS       constantsAVX2<>+256(SB), Y15, Y4
-	VFMADD231PS  constantsAVX2<>+384(SB), Y9, Y10
-	VFMADD231PS  constantsAVX2<>+288(SB), Y9, Y13
-	VPSLLD       $0x17, Y15, Y15
-	VFMADD231PS  constantsAVX2<>+96(SB), Y4, Y11
-	VFMADD231PS  constantsAVX2<>+512(SB), Y12, Y3
-	VFMADD213PS  constantsAVX2<>+448(SB), Y9, Y10
-	VFMADD213PS  constantsAVX2<>+352(SB), Y9, Y13
-	VFMADD231PS  constantsAVX2<>+672(SB), Y11, Y8
-	VFMADD213PS  constantsAVX2<>+576(SB), Y12, Y3
-	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y10
-	VMULPS       Y13, Y7, Y4
-	VFMADD213PS  constantsAVX2<>+736(SB), Y11, Y8
-	VFMADD213PS  constantsAVX2<>+608(SB), Y12, Y3
-	VMULPS       Y10, Y10, Y7
-	VMULPS       Y10, Y4, Y9
-	VFMADD213PS  constantsAVX2<>+768(SB), Y11, Y8
-	VFMADD213PS  constantsAVX2<>+640(SB), Y12, Y3
-	VFMADD231PS  Y4, Y4, Y7
-	VADDPS       Y9, Y9, Y4
-	VFMADD213PS  constantsAVX2<>+800(SB), Y11, Y8
-	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y3
-	VMULPS       constantsAVX2<>+352(SB), Y7, Y10
-	VFMADD213PS  constantsAVX2<>+832(SB), Y11, Y8
+	VPSLLD       $0x17, Y9, Y9
+	VFMADD231PS  constantsAVX2<>+96(SB), Y4, Y2
+	VFMADD231PS  constantsAVX2<>+384(SB), Y10, Y13
+	VFMADD231PS  constantsAVX2<>+96(SB), Y15, Y11
+	VFMADD231PS  constantsAVX2<>+288(SB), Y10, Y12
+	VFMADD231PS  constantsAVX2<>+512(SB), Y2, Y3
+	VFMADD213PS  constantsAVX2<>+448(SB), Y10, Y13
+	VFMADD231PS  constantsAVX2<>+672(SB), Y11, Y14
+	VFMADD213PS  constantsAVX2<>+352(SB), Y10, Y12
+	VFMADD213PS  constantsAVX2<>+576(SB), Y2, Y3
+	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y13
+	VFMADD213PS  constantsAVX2<>+736(SB), Y11, Y14
+	VMULPS       Y12, Y8, Y4
+	VFMADD213PS  constantsAVX2<>+608(SB), Y2, Y3
+	VMULPS       Y13, Y13, Y8
+	VFMADD213PS  constantsAVX2<>+768(SB), Y11, Y14
+	VMULPS       Y13, Y4, Y10
+	VFMADD213PS  constantsAVX2<>+640(SB), Y2, Y3
+	VFMADD231PS  Y4, Y4, Y8
+	VFMADD213PS  constantsAVX2<>+800(SB), Y11, Y14
+	VADDPS       Y10, Y10, Y4
+	VFMADD213PS  constantsAVX2<>+480(SB), Y2, Y3
+	VMOVUPS      constantsAVX2<>+480(SB), Y12
+	VFMADD213PS  constantsAVX2<>+832(SB), Y11, Y14
+	VMULPS       constantsAVX2<>+352(SB), Y8, Y2
 	VFMADD213PS  constantsAVX2<>+352(SB), Y6, Y3
-	VMOVUPS      constantsAVX2<>+480(SB), Y6
-	VMOVUPS      constantsAVX2<>+128(SB), Y12
+	VMOVUPS      constantsAVX2<>+128(SB), Y6
 	VMINPS       Y5, Y0, Y5
-	VMOVUPS      constantsAVX2<>+544(SB), Y13
+	VMOVUPS      constantsAVX2<>+160(SB), Y13
+	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y14
+	VMOVUPS      constantsAVX2<>+192(SB), Y15
+	VMOVUPS      constantsAVX2<>+544(SB), Y11
 	VMAXPS       Y5, Y1, Y5
-	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y8
-	VMULPS       Y7, Y3, Y7
-	VMOVUPS      constantsAVX2<>+352(SB), Y11
+	VMULPS       Y8, Y3, Y8
 	VMULPS       Y3, Y4, Y3
-	VFNMADD231PS constantsAVX2<>+64(SB), Y5, Y12
-	VFMADD213PS  constantsAVX2<>+480(SB), Y15, Y8
-	VDIVPS       Y7, Y14, Y4
-	VSUBPS       constantsAVX2<>+128(SB), Y12, Y7
-	VPSLLD       $0x17, Y12, Y12
-	VDIVPS       Y8, Y6, Y6
-	VFMADD231PS  constantsAVX2<>+96(SB), Y7, Y5
-	VFMADD231PS  constantsAVX2<>+512(SB), Y5, Y13
-	VMULPS       Y4, Y9, Y7
-	VMOVUPS      constantsAVX2<>+160(SB), Y8
-	VMULPS       Y4, Y10, Y9
-	VFMADD213PS  constantsAVX2<>+576(SB), Y5, Y13
-	VMULPS       Y4, Y3, Y3
-	VFMADD231PS  Y2, Y6, Y7
-	VMOVUPS      Y9, (BX)
-	VMOVUPS      constantsAVX2<>+192(SB), Y2
 	VMOVUPS      constantsAVX2<>+224(SB), Y4
-	VFMADD213PS  constantsAVX2<>+608(SB), Y5, Y13
-	VMOVUPS      Y3, 128(BX)
+	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y14
+	VFNMADD231PS constantsAVX2<>+64(SB), Y5, Y6
 	VMOVUPS      constantsAVX2<>+416(SB), Y9
-	VMOVUPS      constantsAVX2<>+320(SB), Y3
-	VMINPS       Y7, Y8, Y8
+	VDIVPS       Y8, Y7, Y7
+	VMOVUPS      constantsAVX2<>+320(SB), Y8
+	VDIVPS       Y14, Y12, Y12
+	VSUBPS       constantsAVX2<>+128(SB), Y6, Y14
+	VPSLLD       $0x17, Y6, Y6
+	VFMADD231PS  constantsAVX2<>+96(SB), Y14, Y5
+	VMOVUPS      constantsAVX2<>+352(SB), Y14
+	VFMADD231PS  constantsAVX2<>+512(SB), Y5, Y11
+	VMULPS       Y7, Y2, Y2
+	VMULPS       Y7, Y3, Y3
+	VMULPS       Y7, Y10, Y7
+	VFMADD213PS  constantsAVX2<>+576(SB), Y5, Y11
+	VMOVUPS      Y2, (BX)
+	VMOVUPS      Y3, 128(BX)
+	VMOVUPS      (SI), Y2
+	VFMADD213PS  constantsAVX2<>+608(SB), Y5, Y11
+	VFMADD231PS  Y2, Y12, Y7
+	VFMADD213PS  constantsAVX2<>+640(SB), Y5, Y11
+	VMINPS       Y7, Y13, Y2
+	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y11
 	VMOVUPS      Y7, (DX)
-	VMOVUPS      Y6, 64(BX)
-	VFMADD213PS  constantsAVX2<>+640(SB), Y5, Y13
-	VMAXPS       Y8, Y2, Y2
+	VMOVUPS      Y12, 64(BX)
+	VMAXPS       Y2, Y15, Y2
 	VFMADD231PS  Y2, Y2, Y4
-	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y13
+	VFMADD213PS  constantsAVX2<>+352(SB), Y6, Y11
 	VFMADD231PS  constantsAVX2<>+384(SB), Y4, Y9
-	VFMADD231PS  constantsAVX2<>+288(SB), Y4, Y3
-	VFMADD213PS  constantsAVX2<>+352(SB), Y12, Y13
+	VFMADD231PS  constantsAVX2<>+288(SB), Y4, Y8
+	VDIVPS       Y11, Y14, Y3
 	VFMADD213PS  constantsAVX2<>+448(SB), Y4, Y9
-	VFMADD213PS  constantsAVX2<>+352(SB), Y4, Y3
-	VDIVPS       Y13, Y11, Y5
+	VFMADD213PS  constantsAVX2<>+352(SB), Y4, Y8
 	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y9
-	VMULPS       Y3, Y2, Y2
-	VMULPS       Y9, Y9, Y3
-	VMULPS       Y9, Y2, Y4
-	VFMADD231PS  Y2, Y2, Y3
-	VMOVUPS      Y5, 192(BX)
-	VMULPS       Y3, Y13, Y2
-	VDIVPS       Y2, Y4, Y2
+	VMULPS       Y8, Y2, Y2
+	VMULPS       Y9, Y9, Y4
+	VMULPS       Y9, Y2, Y5
+	VMOVUPS      Y3, 192(BX)
+	VFMADD231PS  Y2, Y2, Y4
+	VMULPS       Y4, Y11, Y2
+	VDIVPS       Y2, Y5, Y2
 	VMOVUPS      Y2, (CX)
 	JMP          next4
 
@@ -2950,379 +2956,438 @@ done51:
 	CMPQ R8, $+16
 	JLT  done55
 
-	// Input and cell gates. Forget gate and c. Output gate.
-	VMOVUPS      (SI), Y3
-	VMOVUPS      constantsAVX2<>+128(SB), Y4
-	VMOVUPS      128(SI), Y6
-	VMOVUPS      constantsAVX2<>+160(SB), Y7
-	VMOVUPS      constantsAVX2<>+192(SB), Y8
-	VMOVUPS      constantsAVX2<>+544(SB), Y5
-	VMOVUPS      constantsAVX2<>+224(SB), Y9
-	VMOVUPS      constantsAVX2<>+416(SB), Y11
-	VMOVUPS      constantsAVX2<>+320(SB), Y10
-	VMOVUPS      constantsAVX2<>+480(SB), Y12
-	VMOVUPS      (DI), Y2
-	VMOVUPS      constantsAVX2<>+256(SB), Y13
-	VMOVUPS      constantsAVX2<>+704(SB), Y14
-	VMINPS       Y3, Y0, Y3
-	VMINPS       Y6, Y7, Y6
-	VMAXPS       Y3, Y1, Y3
-	VMAXPS       Y6, Y8, Y7
-	VFNMADD231PS constantsAVX2<>+64(SB), Y3, Y4
-	VFMADD231PS  Y7, Y7, Y9
-	VMOVUPS      constantsAVX2<>+480(SB), Y8
-	VSUBPS       constantsAVX2<>+128(SB), Y4, Y6
-	VFMADD231PS  constantsAVX2<>+384(SB), Y9, Y11
-	VFMADD231PS  constantsAVX2<>+288(SB), Y9, Y10
-	VPSLLD       $0x17, Y4, Y4
-	VFMADD231PS  constantsAVX2<>+96(SB), Y6, Y3
-	VFMADD213PS  constantsAVX2<>+448(SB), Y9, Y11
-	VFMADD213PS  constantsAVX2<>+352(SB), Y9, Y10
-	VFMADD231PS  constantsAVX2<>+512(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y11
-	VMULPS       Y10, Y7, Y6
-	VFMADD213PS  constantsAVX2<>+576(SB), Y3, Y5
-	VMULPS       Y11, Y11, Y7
-	VMULPS       Y11, Y6, Y9
-	VFMADD213PS  constantsAVX2<>+608(SB), Y3, Y5
-	VFMADD231PS  Y6, Y6, Y7
-	VADDPS       Y9, Y9, Y10
-	VFMADD213PS  constantsAVX2<>+640(SB), Y3, Y5
-	VMOVUPS      constantsAVX2<>+128(SB), Y11
-	VMULPS       constantsAVX2<>+352(SB), Y7, Y6
-	VFMADD213PS  constantsAVX2<>+480(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+352(SB), Y4, Y5
-	VMOVUPS      constantsAVX2<>+544(SB), Y3
-	VMOVUPS      constantsAVX2<>+352(SB), Y4
-	VMULPS       Y7, Y5, Y7
-	VMULPS       Y5, Y10, Y5
-	VDIVPS       Y7, Y12, Y7
-	VMULPS       Y7, Y6, Y6
-	VMULPS       Y7, Y5, Y5
-	VMULPS       Y7, Y9, Y7
-	VMOVUPS      Y6, (SI)
-	VMOVUPS      Y5, 128(SI)
-	VMOVUPS      64(SI), Y5
-	VMINPS       Y5, Y0, Y5
-	VMAXPS       Y5, Y1, Y5
-	VFNMADD231PS constantsAVX2<>+64(SB), Y5, Y13
-	VSUBPS       constantsAVX2<>+256(SB), Y13, Y6
-	VPSLLD       $0x17, Y13, Y9
-	VFMADD231PS  constantsAVX2<>+96(SB), Y6, Y5
-	VFMADD231PS  constantsAVX2<>+672(SB), Y5, Y14
-	VFMADD213PS  constantsAVX2<>+736(SB), Y5, Y14
-	VFMADD213PS  constantsAVX2<>+768(SB), Y5, Y14
-	VFMADD213PS  constantsAVX2<>+800(SB), Y5, Y14
-	VFMADD213PS  constantsAVX2<>+832(SB), Y5, Y14
-	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y14
-	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y14
-	VDIVPS       Y14, Y8, Y5
-	VFMADD231PS  Y2, Y5, Y7
-	VMOVUPS      Y7, (BX)
-	VMOVUPS      Y5, 64(SI)
-	VMOVUPS      192(SI), Y2
+	// Input, cell and forget gates.
+	VMOVUPS      (SI), Y2
+	VMOVUPS      64(SI), Y11
+	VMOVUPS      constantsAVX2<>+128(SB), Y3
+	VMOVUPS      constantsAVX2<>+256(SB), Y12
+	VMOVUPS      128(SI), Y5
+	VMOVUPS      constantsAVX2<>+160(SB), Y6
+	VMOVUPS      constantsAVX2<>+192(SB), Y7
+	VMOVUPS      constantsAVX2<>+544(SB), Y4
+	VMOVUPS      constantsAVX2<>+224(SB), Y8
+	VMOVUPS      constantsAVX2<>+704(SB), Y13
+	VMOVUPS      constantsAVX2<>+416(SB), Y10
+	VMOVUPS      constantsAVX2<>+320(SB), Y9
 	VMINPS       Y2, Y0, Y2
+	VMINPS       Y11, Y0, Y11
+	VMINPS       Y5, Y6, Y5
 	VMAXPS       Y2, Y1, Y2
-	VFNMADD231PS constantsAVX2<>+64(SB), Y2, Y11
-	VSUBPS       constantsAVX2<>+128(SB), Y11, Y5
-	VPSLLD       $0x17, Y11, Y6
+	VMAXPS       Y11, Y1, Y6
+	VMAXPS       Y5, Y7, Y7
+	VFNMADD231PS constantsAVX2<>+64(SB), Y2, Y3
+	VFNMADD231PS constantsAVX2<>+64(SB), Y6, Y12
+	VFMADD231PS  Y7, Y7, Y8
+	VSUBPS       constantsAVX2<>+128(SB), Y3, Y5
+	VSUBPS       constantsAVX2<>+256(SB), Y12, Y11
+	VFMADD231PS  constantsAVX2<>+384(SB), Y8, Y10
+	VFMADD231PS  constantsAVX2<>+288(SB), Y8, Y9
+	VPSLLD       $0x17, Y3, Y3
+	VPSLLD       $0x17, Y12, Y12
 	VFMADD231PS  constantsAVX2<>+96(SB), Y5, Y2
-	VFMADD231PS  constantsAVX2<>+512(SB), Y2, Y3
-	VFMADD213PS  constantsAVX2<>+576(SB), Y2, Y3
-	VFMADD213PS  constantsAVX2<>+608(SB), Y2, Y3
-	VFMADD213PS  constantsAVX2<>+640(SB), Y2, Y3
-	VFMADD213PS  constantsAVX2<>+480(SB), Y2, Y3
-	VFMADD213PS  constantsAVX2<>+352(SB), Y6, Y3
-	VDIVPS       Y3, Y4, Y2
-	VMOVUPS      Y2, 192(SI)
+	VFMADD231PS  constantsAVX2<>+96(SB), Y11, Y6
+	VFMADD213PS  constantsAVX2<>+448(SB), Y8, Y10
+	VFMADD213PS  constantsAVX2<>+352(SB), Y8, Y9
+	VFMADD231PS  constantsAVX2<>+512(SB), Y2, Y4
+	VFMADD231PS  constantsAVX2<>+672(SB), Y6, Y13
+	VFMADD213PS  constantsAVX2<>+480(SB), Y8, Y10
+	VMULPS       Y9, Y7, Y5
+	VFMADD213PS  constantsAVX2<>+576(SB), Y2, Y4
+	VFMADD213PS  constantsAVX2<>+736(SB), Y6, Y13
+	VMULPS       Y10, Y10, Y7
+	VMULPS       Y10, Y5, Y8
+	VFMADD213PS  constantsAVX2<>+608(SB), Y2, Y4
+	VFMADD213PS  constantsAVX2<>+768(SB), Y6, Y13
+	VFMADD231PS  Y5, Y5, Y7
+	VFMADD213PS  constantsAVX2<>+640(SB), Y2, Y4
+	VFMADD213PS  constantsAVX2<>+800(SB), Y6, Y13
+	VFMADD213PS  constantsAVX2<>+480(SB), Y2, Y4
+	VFMADD213PS  constantsAVX2<>+832(SB), Y6, Y13
+	VFMADD213PS  constantsAVX2<>+352(SB), Y3, Y4
+	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y13
+	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y13
+	VMULPS       Y7, Y4, Y2
+
+	// c. Output gate. Input, cell and forget gates.
+	VMOVUPS      constantsAVX2<>+480(SB), Y3
+	VADDPS       Y8, Y8, Y5
+	VMOVUPS      constantsAVX2<>+480(SB), Y6
+	VMULPS       constantsAVX2<>+352(SB), Y7, Y7
+	VMOVUPS      constantsAVX2<>+128(SB), Y9
+	VMOVUPS      32(SI), Y11
+	VMOVUPS      constantsAVX2<>+128(SB), Y12
+	VMOVUPS      constantsAVX2<>+544(SB), Y10
+	VMULPS       Y4, Y5, Y4
+	VMOVUPS      160(SI), Y5
+	VDIVPS       Y2, Y3, Y2
+	VDIVPS       Y13, Y6, Y3
+	VMOVUPS      constantsAVX2<>+160(SB), Y6
+	VMOVUPS      constantsAVX2<>+192(SB), Y13
+	VMINPS       Y11, Y0, Y11
+	VMAXPS       Y11, Y1, Y11
+	VFNMADD231PS constantsAVX2<>+64(SB), Y11, Y12
+	VMINPS       Y5, Y6, Y6
+	VMOVUPS      constantsAVX2<>+544(SB), Y5
+	VMAXPS       Y6, Y13, Y6
+	VMOVUPS      constantsAVX2<>+224(SB), Y13
+	VMULPS       Y2, Y7, Y7
+	VMULPS       Y2, Y4, Y4
+	VMULPS       Y2, Y8, Y2
+	VSUBPS       constantsAVX2<>+128(SB), Y12, Y8
+	VFMADD231PS  Y6, Y6, Y13
+	VPSLLD       $0x17, Y12, Y12
+	VMOVUPS      Y7, (SI)
+	VMOVUPS      Y4, 128(SI)
+	VMOVUPS      (DI), Y4
+	VMOVUPS      96(SI), Y7
+	VFMADD231PS  constantsAVX2<>+96(SB), Y8, Y11
+	VMOVUPS      constantsAVX2<>+416(SB), Y8
+	VFMADD231PS  Y4, Y3, Y2
+	VMINPS       Y7, Y0, Y7
+	VMOVUPS      constantsAVX2<>+320(SB), Y4
+	VFMADD231PS  constantsAVX2<>+512(SB), Y11, Y5
+	VFMADD231PS  constantsAVX2<>+384(SB), Y13, Y8
+	VMAXPS       Y7, Y1, Y7
+	VMOVUPS      Y2, (BX)
+	VMOVUPS      Y3, 64(SI)
+	VMOVUPS      192(SI), Y3
+	VFMADD213PS  constantsAVX2<>+576(SB), Y11, Y5
+	VFMADD231PS  constantsAVX2<>+288(SB), Y13, Y4
+	VFMADD213PS  constantsAVX2<>+448(SB), Y13, Y8
+	VMINPS       Y3, Y0, Y3
+	VFMADD213PS  constantsAVX2<>+608(SB), Y11, Y5
+	VFMADD213PS  constantsAVX2<>+352(SB), Y13, Y4
+	VFMADD213PS  constantsAVX2<>+480(SB), Y13, Y8
+	VMOVUPS      constantsAVX2<>+256(SB), Y13
+	VMAXPS       Y3, Y1, Y3
+	VFNMADD231PS constantsAVX2<>+64(SB), Y3, Y9
+	VFMADD213PS  constantsAVX2<>+640(SB), Y11, Y5
+	VMULPS       Y4, Y6, Y4
+	VMOVUPS      constantsAVX2<>+704(SB), Y6
+	VFNMADD231PS constantsAVX2<>+64(SB), Y7, Y13
+	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y5
+	VSUBPS       constantsAVX2<>+128(SB), Y9, Y11
+	VPSLLD       $0x17, Y9, Y9
+	VFMADD231PS  constantsAVX2<>+96(SB), Y11, Y3
+	VSUBPS       constantsAVX2<>+256(SB), Y13, Y11
+	VFMADD213PS  constantsAVX2<>+352(SB), Y12, Y5
+	VMOVUPS      constantsAVX2<>+352(SB), Y12
+	VPSLLD       $0x17, Y13, Y13
+	VFMADD231PS  constantsAVX2<>+96(SB), Y11, Y7
+	VMULPS       Y8, Y8, Y11
+	VFMADD231PS  constantsAVX2<>+512(SB), Y3, Y10
+	VMULPS       Y8, Y4, Y8
+	VFMADD231PS  constantsAVX2<>+672(SB), Y7, Y6
+	VFMADD231PS  Y4, Y4, Y11
+	VFMADD213PS  constantsAVX2<>+576(SB), Y3, Y10
+	VFMADD213PS  constantsAVX2<>+736(SB), Y7, Y6
+	VFMADD213PS  constantsAVX2<>+608(SB), Y3, Y10
+	VMULPS       Y11, Y5, Y4
+	VFMADD213PS  constantsAVX2<>+768(SB), Y7, Y6
+	VFMADD213PS  constantsAVX2<>+640(SB), Y3, Y10
+	VFMADD213PS  constantsAVX2<>+800(SB), Y7, Y6
+	VFMADD213PS  constantsAVX2<>+480(SB), Y3, Y10
+	VFMADD213PS  constantsAVX2<>+832(SB), Y7, Y6
+	VFMADD213PS  constantsAVX2<>+352(SB), Y9, Y10
+	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y6
+	VDIVPS       Y10, Y12, Y3
+	VFMADD213PS  constantsAVX2<>+480(SB), Y13, Y6
+	VMOVUPS      Y3, 192(SI)
 	ADDQ         $-16, R8
 	CMPQ         R8, $+16
 	JLT          done57
 
 loop56:
-	// h of the units before. Input and cell gates. Forget gate and c. Output gate.
-	VMOVUPS      32(SI), Y10
-	VMOVUPS      constantsAVX2<>+128(SB), Y11
-	VMOVUPS      160(SI), Y6
+	// h of the units before. c. Output gate. Input, cell and forget gates.
+	VMOVUPS      constantsAVX2<>+480(SB), Y3
+	VADDPS       Y8, Y8, Y7
+	VMOVUPS      constantsAVX2<>+480(SB), Y9
 	PREFETCHT0   (CX)
-	VMOVUPS      constantsAVX2<>+160(SB), Y8
-	VMOVUPS      constantsAVX2<>+192(SB), Y13
-	VMOVUPS      constantsAVX2<>+544(SB), Y12
+	VMULPS       constantsAVX2<>+352(SB), Y11, Y12
+	VMOVUPS      constantsAVX2<>+128(SB), Y13
+	VMOVUPS      constantsAVX2<>+160(SB), Y11
 	PREFETCHT0   64(CX)
-	VMOVUPS      constantsAVX2<>+224(SB), Y14
-	VMOVUPS      constantsAVX2<>+320(SB), Y15
-	VMOVUPS      32(DI), Y9
-	PREFETCHT0   128(CX)
-	VMOVUPS      constantsAVX2<>+160(SB), Y2
-	VMOVUPS      constantsAVX2<>+192(SB), Y4
-	VMOVUPS      constantsAVX2<>+224(SB), Y5
-	PREFETCHT0   192(CX)
-	VMINPS       Y10, Y0, Y10
-	VMINPS       Y6, Y8, Y6
-	VMOVUPS      constantsAVX2<>+416(SB), Y8
-	PREFETCHT0   256(CX)
-	VMAXPS       Y10, Y1, Y10
-	VMAXPS       Y6, Y13, Y13
-	VMOVUPS      constantsAVX2<>+320(SB), Y6
-	PREFETCHT0   320(CX)
-	VMINPS       Y7, Y2, Y2
-	VMOVUPS      constantsAVX2<>+416(SB), Y7
-	VFNMADD231PS constantsAVX2<>+64(SB), Y10, Y11
-	PREFETCHT0   384(CX)
-	VFMADD231PS  Y13, Y13, Y14
-	VMAXPS       Y2, Y4, Y2
-	VFMADD231PS  Y2, Y2, Y5
-	PREFETCHT0   448(CX)
-	VSUBPS       constantsAVX2<>+128(SB), Y11, Y4
-	VFMADD231PS  constantsAVX2<>+384(SB), Y14, Y7
-	VFMADD231PS  constantsAVX2<>+288(SB), Y14, Y15
-	PREFETCHT0   512(CX)
-	VPSLLD       $0x17, Y11, Y11
-	VFMADD231PS  constantsAVX2<>+96(SB), Y4, Y10
-	VFMADD231PS  constantsAVX2<>+384(SB), Y5, Y8
-	PREFETCHT0   576(CX)
-	VFMADD213PS  constantsAVX2<>+448(SB), Y14, Y7
-	VFMADD231PS  constantsAVX2<>+288(SB), Y5, Y6
-	VFMADD213PS  constantsAVX2<>+352(SB), Y14, Y15
-	PREFETCHT0   640(CX)
-	VFMADD231PS  constantsAVX2<>+512(SB), Y10, Y12
-	VFMADD213PS  constantsAVX2<>+448(SB), Y5, Y8
-	VFMADD213PS  constantsAVX2<>+480(SB), Y14, Y7
-	PREFETCHT0   704(CX)
-	VFMADD213PS  constantsAVX2<>+352(SB), Y5, Y6
-	VMULPS       Y15, Y13, Y4
-	VFMADD213PS  constantsAVX2<>+576(SB), Y10, Y12
-	PREFETCHT0   768(CX)
-	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y8
-	VMULPS       Y7, Y7, Y5
-	VMULPS       Y6, Y2, Y2
-	PREFETCHT0   832(CX)
-	VMOVUPS      constantsAVX2<>+480(SB), Y6
-	VMULPS       Y7, Y4, Y13
-	VFMADD213PS  constantsAVX2<>+608(SB), Y10, Y12
-	PREFETCHT0   896(CX)
-	VMULPS       Y8, Y8, Y7
-	VFMADD231PS  Y4, Y4, Y5
-	VMULPS       Y8, Y2, Y4
-	PREFETCHT0   960(CX)
-	VADDPS       Y13, Y13, Y8
-	VFMADD213PS  constantsAVX2<>+640(SB), Y10, Y12
-	VFMADD231PS  Y2, Y2, Y7
-	PREFETCHT0   1024(CX)
-	VMULPS       constantsAVX2<>+352(SB), Y5, Y2
-	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y12
-	VMULPS       Y7, Y3, Y3
-	PREFETCHT0   1088(CX)
-	VFMADD213PS  constantsAVX2<>+352(SB), Y11, Y12
-	VDIVPS       Y3, Y4, Y3
-	VMULPS       Y5, Y12, Y4
-	PREFETCHT0   1152(CX)
-	VMULPS       Y12, Y8, Y5
-	VDIVPS       Y4, Y6, Y4
-	VMOVUPS      Y3, (DX)
-	PREFETCHT0   1216(CX)
-	VMOVUPS      constantsAVX2<>+256(SB), Y3
-	VMOVUPS      constantsAVX2<>+704(SB), Y6
-	VMOVUPS      constantsAVX2<>+480(SB), Y7
-	PREFETCHT0   1280(CX)
-	VMOVUPS      constantsAVX2<>+128(SB), Y8
-	VMOVUPS      constantsAVX2<>+544(SB), Y10
-	VMOVUPS      constantsAVX2<>+352(SB), Y11
-	PREFETCHT0   1344(CX)
-	VMULPS       Y4, Y2, Y2
-	VMULPS       Y4, Y5, Y5
-	VMULPS       Y4, Y13, Y4
-	PREFETCHT0   1408(CX)
-	VMOVUPS      Y2, 32(SI)
-	VMOVUPS      Y5, 160(SI)
-	VMOVUPS      96(SI), Y2
-	PREFETCHT0   1472(CX)
-	VMINPS       Y2, Y0, Y2
-	VMAXPS       Y2, Y1, Y2
-	VFNMADD231PS constantsAVX2<>+64(SB), Y2, Y3
-	PREFETCHT0   1536(CX)
-	VSUBPS       constantsAVX2<>+256(SB), Y3, Y5
-	VPSLLD       $0x17, Y3, Y3
-	VFMADD231PS  constantsAVX2<>+96(SB), Y5, Y2
-	PREFETCHT0   1600(CX)
-	VFMADD231PS  constantsAVX2<>+672(SB), Y2, Y6
-	VFMADD213PS  constantsAVX2<>+736(SB), Y2, Y6
-	VFMADD213PS  constantsAVX2<>+768(SB), Y2, Y6
-	PREFETCHT0   1664(CX)
-	VFMADD213PS  constantsAVX2<>+800(SB), Y2, Y6
-	VFMADD213PS  constantsAVX2<>+832(SB), Y2, Y6
-	VFMADD213PS  constantsAVX2<>+480(SB), Y2, Y6
-	PREFETCHT0   1728(CX)
-	VFMADD213PS  constantsAVX2<>+480(SB), Y3, Y6
-	VDIVPS       Y6, Y7, Y2
-	VFMADD231PS  Y9, Y2, Y4
-	PREFETCHT0   1792(CX)
-	VMOVUPS      Y4, 32(BX)
-	VMOVUPS      Y2, 96(SI)
-	VMOVUPS      224(SI), Y2
-	PREFETCHT0   1856(CX)
-	VMINPS       Y2, Y0, Y2
-	VMAXPS       Y2, Y1, Y2
-	VFNMADD231PS constantsAVX2<>+64(SB), Y2, Y8
-	PREFETCHT0   1920(CX)
-	VSUBPS       constantsAVX2<>+128(SB), Y8, Y3
-	VPSLLD       $0x17, Y8, Y5
-	VFMADD231PS  constantsAVX2<>+96(SB), Y3, Y2
-	PREFETCHT0   1984(CX)
-	VFMADD231PS  constantsAVX2<>+512(SB), Y2, Y10
-	VFMADD213PS  constantsAVX2<>+576(SB), Y2, Y10
-	VFMADD213PS  constantsAVX2<>+608(SB), Y2, Y10
-	PREFETCHT0   2048(CX)
-	VFMADD213PS  constantsAVX2<>+640(SB), Y2, Y10
-	VFMADD213PS  constantsAVX2<>+480(SB), Y2, Y10
-	VFMADD213PS  constantsAVX2<>+352(SB), Y5, Y10
-	PREFETCHT0   2112(CX)
-	VDIVPS       Y10, Y11, Y2
-	VMOVUPS      Y2, 224(SI)
-
-	// h of the units before. Input and cell gates. Forget gate and c. Output gate.
-	VMOVUPS      256(SI), Y9
-	VMOVUPS      constantsAVX2<>+128(SB), Y11
-	VMOVUPS      384(SI), Y6
-	PREFETCHT0   2176(CX)
-	VMOVUPS      constantsAVX2<>+160(SB), Y7
-	VMOVUPS      constantsAVX2<>+192(SB), Y13
-	VMOVUPS      constantsAVX2<>+544(SB), Y12
-	PREFETCHT0   2240(CX)
-	VMOVUPS      constantsAVX2<>+224(SB), Y14
-	VMOVUPS      constantsAVX2<>+320(SB), Y15
-	VMOVUPS      64(DI), Y8
-	PREFETCHT0   2304(CX)
-	VMOVUPS      constantsAVX2<>+160(SB), Y2
-	VMOVUPS      constantsAVX2<>+192(SB), Y3
-	VMOVUPS      constantsAVX2<>+224(SB), Y5
-	PREFETCHT0   2368(CX)
-	VMINPS       Y9, Y0, Y9
-	VMINPS       Y6, Y7, Y6
-	VMOVUPS      constantsAVX2<>+416(SB), Y7
-	PREFETCHT0   2432(CX)
-	VMAXPS       Y9, Y1, Y9
-	VMAXPS       Y6, Y13, Y13
-	VMOVUPS      constantsAVX2<>+320(SB), Y6
-	PREFETCHT0   2496(CX)
-	VMINPS       Y4, Y2, Y2
-	VMOVUPS      constantsAVX2<>+416(SB), Y4
-	VFNMADD231PS constantsAVX2<>+64(SB), Y9, Y11
-	PREFETCHT0   2560(CX)
-	VFMADD231PS  Y13, Y13, Y14
-	VMAXPS       Y2, Y3, Y2
-	VFMADD231PS  Y2, Y2, Y5
-	PREFETCHT0   2624(CX)
-	VSUBPS       constantsAVX2<>+128(SB), Y11, Y3
-	VFMADD231PS  constantsAVX2<>+384(SB), Y14, Y4
-	VFMADD231PS  constantsAVX2<>+288(SB), Y14, Y15
-	PREFETCHT0   2688(CX)
-	VPSLLD       $0x17, Y11, Y11
-	VFMADD231PS  constantsAVX2<>+96(SB), Y3, Y9
-	VFMADD231PS  constantsAVX2<>+384(SB), Y5, Y7
-	PREFETCHT0   2752(CX)
-	VFMADD213PS  constantsAVX2<>+448(SB), Y14, Y4
-	VFMADD231PS  constantsAVX2<>+288(SB), Y5, Y6
-	VFMADD213PS  constantsAVX2<>+352(SB), Y14, Y15
-	PREFETCHT0   2816(CX)
-	VFMADD231PS  constantsAVX2<>+512(SB), Y9, Y12
-	VFMADD213PS  constantsAVX2<>+448(SB), Y5, Y7
-	VFMADD213PS  constantsAVX2<>+480(SB), Y14, Y4
-	PREFETCHT0   2880(CX)
-	VFMADD213PS  constantsAVX2<>+352(SB), Y5, Y6
-	VMULPS       Y15, Y13, Y3
-	VFMADD213PS  constantsAVX2<>+576(SB), Y9, Y12
-	PREFETCHT0   2944(CX)
-	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y7
-	VMULPS       Y4, Y4, Y5
-	VMULPS       Y6, Y2, Y2
-	PREFETCHT0   3008(CX)
-	VMOVUPS      constantsAVX2<>+480(SB), Y6
-	VMULPS       Y4, Y3, Y13
-	VFMADD213PS  constantsAVX2<>+608(SB), Y9, Y12
-	PREFETCHT0   3072(CX)
-	VMULPS       Y7, Y7, Y4
-	VFMADD231PS  Y3, Y3, Y5
-	VMULPS       Y7, Y2, Y3
-	PREFETCHT0   3136(CX)
-	VADDPS       Y13, Y13, Y7
-	VFMADD213PS  constantsAVX2<>+640(SB), Y9, Y12
-	VFMADD231PS  Y2, Y2, Y4
-	PREFETCHT0   3200(CX)
-	VMULPS       constantsAVX2<>+352(SB), Y5, Y2
-	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y12
-	VMULPS       Y4, Y10, Y4
-	PREFETCHT0   3264(CX)
-	VFMADD213PS  constantsAVX2<>+352(SB), Y11, Y12
+	VMULPS       Y5, Y7, Y7
+	VMOVUPS      constantsAVX2<>+192(SB), Y5
 	VDIVPS       Y4, Y3, Y3
-	VMULPS       Y5, Y12, Y4
-	PREFETCHT0   3328(CX)
-	VMULPS       Y12, Y7, Y5
-	VDIVPS       Y4, Y6, Y4
-	VMOVUPS      Y3, 32(DX)
-	PREFETCHT0   3392(CX)
-	VMOVUPS      constantsAVX2<>+256(SB), Y7
-	VMOVUPS      constantsAVX2<>+704(SB), Y10
-	VMOVUPS      constantsAVX2<>+480(SB), Y11
-	PREFETCHT0   3456(CX)
-	VMOVUPS      constantsAVX2<>+128(SB), Y3
-	VMOVUPS      constantsAVX2<>+544(SB), Y6
-	VMOVUPS      constantsAVX2<>+352(SB), Y9
-	PREFETCHT0   3520(CX)
+	PREFETCHT0   128(CX)
+	VDIVPS       Y6, Y9, Y9
+	VMOVUPS      constantsAVX2<>+224(SB), Y4
+	VMOVUPS      constantsAVX2<>+416(SB), Y6
+	PREFETCHT0   192(CX)
+	VMINPS       Y2, Y11, Y2
+	VMOVUPS      constantsAVX2<>+544(SB), Y11
+	VMAXPS       Y2, Y5, Y2
+	PREFETCHT0   256(CX)
+	VMOVUPS      constantsAVX2<>+320(SB), Y5
+	VFMADD231PS  Y2, Y2, Y4
+	VFMADD231PS  constantsAVX2<>+384(SB), Y4, Y6
+	PREFETCHT0   320(CX)
+	VFMADD231PS  constantsAVX2<>+288(SB), Y4, Y5
+	VMULPS       Y3, Y12, Y12
+	VMULPS       Y3, Y7, Y7
+	PREFETCHT0   384(CX)
+	VMULPS       Y3, Y8, Y3
+	VMOVUPS      constantsAVX2<>+352(SB), Y8
+	VFMADD213PS  constantsAVX2<>+448(SB), Y4, Y6
+	PREFETCHT0   448(CX)
+	VFMADD213PS  constantsAVX2<>+352(SB), Y4, Y5
+	VMOVUPS      Y12, 32(SI)
+	VMOVUPS      Y7, 160(SI)
+	PREFETCHT0   512(CX)
+	VMOVUPS      32(DI), Y7
+	VMOVUPS      256(SI), Y12
+	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y6
+	PREFETCHT0   576(CX)
+	VMULPS       Y5, Y2, Y2
+	VMOVUPS      constantsAVX2<>+128(SB), Y4
+	VFMADD231PS  Y7, Y9, Y3
+	PREFETCHT0   640(CX)
+	VMINPS       Y12, Y0, Y7
+	VMULPS       Y6, Y6, Y5
+	VMULPS       Y6, Y2, Y6
+	PREFETCHT0   704(CX)
+	VMAXPS       Y7, Y1, Y7
+	VMOVUPS      Y3, 32(BX)
+	VMOVUPS      Y9, 96(SI)
+	PREFETCHT0   768(CX)
+	VMOVUPS      224(SI), Y9
+	VFNMADD231PS constantsAVX2<>+64(SB), Y7, Y4
+	VFMADD231PS  Y2, Y2, Y5
+	PREFETCHT0   832(CX)
+	VMOVUPS      constantsAVX2<>+544(SB), Y12
+	VSUBPS       constantsAVX2<>+128(SB), Y4, Y2
+	VPSLLD       $0x17, Y4, Y4
+	PREFETCHT0   896(CX)
+	VMINPS       Y9, Y0, Y9
+	VMULPS       Y5, Y10, Y5
+	VMAXPS       Y9, Y1, Y9
+	PREFETCHT0   960(CX)
+	VFMADD231PS  constantsAVX2<>+96(SB), Y2, Y7
+	VFNMADD231PS constantsAVX2<>+64(SB), Y9, Y13
+	VDIVPS       Y5, Y6, Y2
+	PREFETCHT0   1024(CX)
+	VFMADD231PS  constantsAVX2<>+512(SB), Y7, Y12
+	VSUBPS       constantsAVX2<>+128(SB), Y13, Y5
+	VPSLLD       $0x17, Y13, Y6
+	PREFETCHT0   1088(CX)
+	VFMADD213PS  constantsAVX2<>+576(SB), Y7, Y12
+	VFMADD231PS  constantsAVX2<>+96(SB), Y5, Y9
+	VFMADD231PS  constantsAVX2<>+512(SB), Y9, Y11
+	PREFETCHT0   1152(CX)
+	VMOVUPS      Y2, (DX)
+	VMOVUPS      320(SI), Y10
+	VMOVUPS      constantsAVX2<>+256(SB), Y13
+	PREFETCHT0   1216(CX)
+	VMOVUPS      384(SI), Y2
+	VMOVUPS      constantsAVX2<>+160(SB), Y5
+	VFMADD213PS  constantsAVX2<>+608(SB), Y7, Y12
+	PREFETCHT0   1280(CX)
+	VFMADD213PS  constantsAVX2<>+576(SB), Y9, Y11
+	VMINPS       Y10, Y0, Y10
+	VFMADD213PS  constantsAVX2<>+640(SB), Y7, Y12
+	PREFETCHT0   1344(CX)
+	VMINPS       Y2, Y5, Y2
+	VMOVUPS      constantsAVX2<>+192(SB), Y5
+	VMAXPS       Y10, Y1, Y10
+	PREFETCHT0   1408(CX)
+	VFMADD213PS  constantsAVX2<>+608(SB), Y9, Y11
+	VFNMADD231PS constantsAVX2<>+64(SB), Y10, Y13
+	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y12
+	PREFETCHT0   1472(CX)
+	VMOVUPS      constantsAVX2<>+224(SB), Y7
+	VMAXPS       Y2, Y5, Y2
+	VMOVUPS      constantsAVX2<>+416(SB), Y5
+	PREFETCHT0   1536(CX)
+	VFMADD213PS  constantsAVX2<>+640(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+352(SB), Y4, Y12
+	VSUBPS       constantsAVX2<>+256(SB), Y13, Y4
+	PREFETCHT0   1600(CX)
+	VFMADD231PS  Y2, Y2, Y7
+	VPSLLD       $0x17, Y13, Y13
+	VFMADD231PS  constantsAVX2<>+96(SB), Y4, Y10
+	PREFETCHT0   1664(CX)
+	VMOVUPS      constantsAVX2<>+320(SB), Y4
+	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y11
+	VMOVUPS      constantsAVX2<>+704(SB), Y9
+	PREFETCHT0   1728(CX)
+	VFMADD231PS  constantsAVX2<>+384(SB), Y7, Y5
+	VFMADD213PS  constantsAVX2<>+352(SB), Y6, Y11
+	VFMADD231PS  constantsAVX2<>+672(SB), Y10, Y9
+	PREFETCHT0   1792(CX)
+	VFMADD231PS  constantsAVX2<>+288(SB), Y7, Y4
+	VFMADD213PS  constantsAVX2<>+448(SB), Y7, Y5
+	VDIVPS       Y11, Y8, Y6
+	PREFETCHT0   1856(CX)
+	VFMADD213PS  constantsAVX2<>+736(SB), Y10, Y9
+	VFMADD213PS  constantsAVX2<>+352(SB), Y7, Y4
+	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y5
+	PREFETCHT0   1920(CX)
+	VFMADD213PS  constantsAVX2<>+768(SB), Y10, Y9
 	VMULPS       Y4, Y2, Y2
-	VMULPS       Y4, Y5, Y5
-	VMULPS       Y4, Y13, Y4
+	VMULPS       Y5, Y5, Y4
+	PREFETCHT0   1984(CX)
+	VMULPS       Y5, Y2, Y5
+	VFMADD231PS  Y2, Y2, Y4
+	VMOVUPS      Y6, 224(SI)
+	PREFETCHT0   2048(CX)
+	VFMADD213PS  constantsAVX2<>+800(SB), Y10, Y9
+	VMULPS       Y4, Y12, Y2
+	VFMADD213PS  constantsAVX2<>+832(SB), Y10, Y9
+	PREFETCHT0   2112(CX)
+	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y9
+	VFMADD213PS  constantsAVX2<>+480(SB), Y13, Y9
+
+	// h of the units before. c. Output gate. Input, cell and forget gates.
+	VMOVUPS      constantsAVX2<>+480(SB), Y6
+	VADDPS       Y5, Y5, Y7
+	VMOVUPS      constantsAVX2<>+480(SB), Y8
+	PREFETCHT0   2176(CX)
+	VMULPS       constantsAVX2<>+352(SB), Y4, Y10
+	VMOVUPS      constantsAVX2<>+128(SB), Y13
+	VMOVUPS      constantsAVX2<>+160(SB), Y4
+	PREFETCHT0   2240(CX)
+	VMULPS       Y12, Y7, Y12
+	VMOVUPS      constantsAVX2<>+192(SB), Y7
+	VDIVPS       Y2, Y6, Y2
+	PREFETCHT0   2304(CX)
+	VDIVPS       Y9, Y8, Y9
+	VMOVUPS      constantsAVX2<>+224(SB), Y6
+	VMOVUPS      constantsAVX2<>+416(SB), Y8
+	PREFETCHT0   2368(CX)
+	VMINPS       Y3, Y4, Y3
+	VMOVUPS      constantsAVX2<>+544(SB), Y4
+	VMAXPS       Y3, Y7, Y3
+	PREFETCHT0   2432(CX)
+	VMOVUPS      constantsAVX2<>+320(SB), Y7
+	VFMADD231PS  Y3, Y3, Y6
+	VFMADD231PS  constantsAVX2<>+384(SB), Y6, Y8
+	PREFETCHT0   2496(CX)
+	VFMADD231PS  constantsAVX2<>+288(SB), Y6, Y7
+	VMULPS       Y2, Y10, Y10
+	VMULPS       Y2, Y12, Y12
+	PREFETCHT0   2560(CX)
+	VMULPS       Y2, Y5, Y2
+	VMOVUPS      288(SI), Y5
+	VFMADD213PS  constantsAVX2<>+448(SB), Y6, Y8
+	PREFETCHT0   2624(CX)
+	VFMADD213PS  constantsAVX2<>+352(SB), Y6, Y7
+	VMOVUPS      Y10, 256(SI)
+	VMOVUPS      Y12, 384(SI)
+	PREFETCHT0   2688(CX)
+	VMOVUPS      64(DI), Y10
+	VMOVUPS      constantsAVX2<>+352(SB), Y12
+	VMINPS       Y5, Y0, Y5
+	PREFETCHT0   2752(CX)
+	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y8
+	VMULPS       Y7, Y3, Y3
+	VMOVUPS      constantsAVX2<>+128(SB), Y6
+	PREFETCHT0   2816(CX)
+	VMAXPS       Y5, Y1, Y5
+	VFMADD231PS  Y10, Y9, Y2
+	VMULPS       Y8, Y8, Y10
+	PREFETCHT0   2880(CX)
+	VMULPS       Y8, Y3, Y8
+	VMOVUPS      constantsAVX2<>+544(SB), Y7
+	VFNMADD231PS constantsAVX2<>+64(SB), Y5, Y6
+	PREFETCHT0   2944(CX)
+	VMOVUPS      Y2, 64(BX)
+	VMOVUPS      Y9, 320(SI)
+	VMOVUPS      448(SI), Y9
+	PREFETCHT0   3008(CX)
+	VMOVAPS      Y2, Y2
+	VFMADD231PS  Y3, Y3, Y10
+	VSUBPS       constantsAVX2<>+128(SB), Y6, Y3
+	PREFETCHT0   3072(CX)
+	VPSLLD       $0x17, Y6, Y6
+	VMINPS       Y9, Y0, Y9
+	VMULPS       Y10, Y11, Y10
+	PREFETCHT0   3136(CX)
+	VFMADD231PS  constantsAVX2<>+96(SB), Y3, Y5
+	VMAXPS       Y9, Y1, Y3
+	VFNMADD231PS constantsAVX2<>+64(SB), Y3, Y13
+	PREFETCHT0   3200(CX)
+	VDIVPS       Y10, Y8, Y8
+	VFMADD231PS  constantsAVX2<>+512(SB), Y5, Y7
+	VSUBPS       constantsAVX2<>+128(SB), Y13, Y9
+	PREFETCHT0   3264(CX)
+	VPSLLD       $0x17, Y13, Y10
+	VFMADD213PS  constantsAVX2<>+576(SB), Y5, Y7
+	VFMADD231PS  constantsAVX2<>+96(SB), Y9, Y3
+	PREFETCHT0   3328(CX)
+	VFMADD213PS  constantsAVX2<>+608(SB), Y5, Y7
+	VFMADD231PS  constantsAVX2<>+512(SB), Y3, Y4
+	VMOVUPS      Y8, 32(DX)
+	PREFETCHT0   3392(CX)
+	VMOVUPS      352(SI), Y9
+	VMOVUPS      constantsAVX2<>+256(SB), Y13
+	VMOVUPS      416(SI), Y8
+	PREFETCHT0   3456(CX)
+	VMOVUPS      constantsAVX2<>+160(SB), Y11
+	VFMADD213PS  constantsAVX2<>+640(SB), Y5, Y7
+	VFMADD213PS  constantsAVX2<>+576(SB), Y3, Y4
+	PREFETCHT0   3520(CX)
+	VMINPS       Y9, Y0, Y9
+	VMINPS       Y8, Y11, Y8
+	VMOVUPS      constantsAVX2<>+192(SB), Y11
 	PREFETCHT0   3584(CX)
-	VMOVUPS      Y2, 256(SI)
-	VMOVUPS      Y5, 384(SI)
-	VMOVUPS      320(SI), Y2
+	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y7
+	VMOVUPS      constantsAVX2<>+224(SB), Y5
+	VMAXPS       Y9, Y1, Y9
 	PREFETCHT0   3648(CX)
-	VMINPS       Y2, Y0, Y2
-	VMAXPS       Y2, Y1, Y2
-	VFNMADD231PS constantsAVX2<>+64(SB), Y2, Y7
+	VFMADD213PS  constantsAVX2<>+608(SB), Y3, Y4
+	VFNMADD231PS constantsAVX2<>+64(SB), Y9, Y13
+	VFMADD213PS  constantsAVX2<>+352(SB), Y6, Y7
 	PREFETCHT0   3712(CX)
-	VSUBPS       constantsAVX2<>+256(SB), Y7, Y5
-	VPSLLD       $0x17, Y7, Y7
-	VFMADD231PS  constantsAVX2<>+96(SB), Y5, Y2
+	VMOVUPS      constantsAVX2<>+416(SB), Y14
+	VMAXPS       Y8, Y11, Y8
+	VMOVUPS      constantsAVX2<>+320(SB), Y11
 	PREFETCHT0   3776(CX)
-	VFMADD231PS  constantsAVX2<>+672(SB), Y2, Y10
-	VFMADD213PS  constantsAVX2<>+736(SB), Y2, Y10
-	VFMADD213PS  constantsAVX2<>+768(SB), Y2, Y10
+	VFMADD213PS  constantsAVX2<>+640(SB), Y3, Y4
+	VFMADD231PS  Y8, Y8, Y5
+	VFMADD213PS  constantsAVX2<>+480(SB), Y3, Y4
 	PREFETCHT0   3840(CX)
-	VFMADD213PS  constantsAVX2<>+800(SB), Y2, Y10
-	VFMADD213PS  constantsAVX2<>+832(SB), Y2, Y10
-	VFMADD213PS  constantsAVX2<>+480(SB), Y2, Y10
+	VSUBPS       constantsAVX2<>+256(SB), Y13, Y6
+	VFMADD231PS  constantsAVX2<>+384(SB), Y5, Y14
+	VFMADD231PS  constantsAVX2<>+288(SB), Y5, Y11
 	PREFETCHT0   3904(CX)
-	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y10
-	VDIVPS       Y10, Y11, Y2
-	VFMADD231PS  Y8, Y2, Y4
+	VPSLLD       $0x17, Y13, Y3
+	VFMADD231PS  constantsAVX2<>+96(SB), Y6, Y9
+	VMOVUPS      constantsAVX2<>+704(SB), Y6
 	PREFETCHT0   3968(CX)
-	VMOVUPS      Y4, 64(BX)
-	VMOVUPS      Y2, 320(SI)
-	VMOVUPS      448(SI), Y2
+	VFMADD213PS  constantsAVX2<>+352(SB), Y10, Y4
+	VFMADD213PS  constantsAVX2<>+448(SB), Y5, Y14
+	VFMADD213PS  constantsAVX2<>+352(SB), Y5, Y11
 	PREFETCHT0   4032(CX)
-	VMOVAPS      Y4, Y7
-	VMINPS       Y2, Y0, Y2
-	VMAXPS       Y2, Y1, Y2
+	VFMADD231PS  constantsAVX2<>+672(SB), Y9, Y6
+	VDIVPS       Y4, Y12, Y12
+	VMOVAPS      Y4, Y10
 	PREFETCHT0   4096(CX)
-	VFNMADD231PS constantsAVX2<>+64(SB), Y2, Y3
-	VSUBPS       constantsAVX2<>+128(SB), Y3, Y4
-	VPSLLD       $0x17, Y3, Y3
+	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y14
+	VMULPS       Y11, Y8, Y5
+	VFMADD213PS  constantsAVX2<>+736(SB), Y9, Y6
 	PREFETCHT0   4160(CX)
-	VFMADD231PS  constantsAVX2<>+96(SB), Y4, Y2
-	VFMADD231PS  constantsAVX2<>+512(SB), Y2, Y6
-	VFMADD213PS  constantsAVX2<>+576(SB), Y2, Y6
+	VMULPS       Y14, Y14, Y4
+	VMULPS       Y14, Y5, Y8
+	VFMADD213PS  constantsAVX2<>+768(SB), Y9, Y6
 	PREFETCHT0   4224(CX)
-	VFMADD213PS  constantsAVX2<>+608(SB), Y2, Y6
-	VFMADD213PS  constantsAVX2<>+640(SB), Y2, Y6
-	VFMADD213PS  constantsAVX2<>+480(SB), Y2, Y6
+	VFMADD231PS  Y5, Y5, Y4
+	VMOVUPS      Y12, 448(SI)
+	VMOVAPS      Y8, Y8
 	PREFETCHT0   4288(CX)
-	VFMADD213PS  constantsAVX2<>+352(SB), Y3, Y6
-	VDIVPS       Y6, Y9, Y2
-	VMOVAPS      Y6, Y3
+	VMOVAPS      Y7, Y5
+	VFMADD213PS  constantsAVX2<>+800(SB), Y9, Y6
+	VMULPS       Y4, Y7, Y7
 	PREFETCHT0   4352(CX)
-	VMOVUPS      Y2, 448(SI)
-	ADDQ         $+4416, CX
+	VMOVAPS      Y4, Y11
+	VFMADD213PS  constantsAVX2<>+832(SB), Y9, Y6
+	VMOVAPS      Y7, Y4
+	PREFETCHT0   4416(CX)
+	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y6
+	VFMADD213PS  constantsAVX2<>+480(SB), Y3, Y6
+	VMOVAPS      Y6, Y6
+	PREFETCHT0   4480(CX)
+	ADDQ         $+4544, CX
 	ADDQ         $+64, DX
 	ADDQ         $+64, BX
 	ADDQ         $+64, SI
@@ -3333,120 +3398,70 @@ loop56:
 	JGE          loop56
 
 done57:
-	// h of the units before. Input and cell gates. Forget gate and c. Output gate.
-	VMOVUPS      32(SI), Y10
-	VMOVUPS      constantsAVX2<>+128(SB), Y11
-	VMOVUPS      160(SI), Y6
-	VMOVUPS      constantsAVX2<>+160(SB), Y8
-	VMOVUPS      constantsAVX2<>+192(SB), Y13
-	VMOVUPS      constantsAVX2<>+544(SB), Y12
-	VMOVUPS      constantsAVX2<>+224(SB), Y14
-	VMOVUPS      constantsAVX2<>+320(SB), Y15
-	VMOVUPS      32(DI), Y9
-	VMOVUPS      constantsAVX2<>+160(SB), Y2
-	VMOVUPS      constantsAVX2<>+192(SB), Y4
-	VMOVUPS      constantsAVX2<>+224(SB), Y5
-	VMINPS       Y10, Y0, Y10
-	VMINPS       Y6, Y8, Y6
-	VMOVUPS      constantsAVX2<>+416(SB), Y8
-	VMAXPS       Y10, Y1, Y10
-	VMAXPS       Y6, Y13, Y13
-	VMOVUPS      constantsAVX2<>+320(SB), Y6
-	VMINPS       Y7, Y2, Y2
-	VMOVUPS      constantsAVX2<>+416(SB), Y7
-	VFNMADD231PS constantsAVX2<>+64(SB), Y10, Y11
-	VFMADD231PS  Y13, Y13, Y14
-	VMAXPS       Y2, Y4, Y2
-	VFMADD231PS  Y2, Y2, Y5
-	VSUBPS       constantsAVX2<>+128(SB), Y11, Y4
-	VFMADD231PS  constantsAVX2<>+384(SB), Y14, Y7
-	VFMADD231PS  constantsAVX2<>+288(SB), Y14, Y15
-	VPSLLD       $0x17, Y11, Y11
-	VFMADD231PS  constantsAVX2<>+96(SB), Y4, Y10
-	VFMADD231PS  constantsAVX2<>+384(SB), Y5, Y8
-	VFMADD213PS  constantsAVX2<>+448(SB), Y14, Y7
-	VFMADD231PS  constantsAVX2<>+288(SB), Y5, Y6
-	VFMADD213PS  constantsAVX2<>+352(SB), Y14, Y15
-	VFMADD231PS  constantsAVX2<>+512(SB), Y10, Y12
-	VFMADD213PS  constantsAVX2<>+448(SB), Y5, Y8
-	VFMADD213PS  constantsAVX2<>+480(SB), Y14, Y7
-	VFMADD213PS  constantsAVX2<>+352(SB), Y5, Y6
-	VMULPS       Y15, Y13, Y4
-	VFMADD213PS  constantsAVX2<>+576(SB), Y10, Y12
-	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y8
-	VMULPS       Y7, Y7, Y5
-	VMULPS       Y6, Y2, Y2
-	VMOVUPS      constantsAVX2<>+480(SB), Y6
-	VMULPS       Y7, Y4, Y13
-	VFMADD213PS  constantsAVX2<>+608(SB), Y10, Y12
-	VMULPS       Y8, Y8, Y7
-	VFMADD231PS  Y4, Y4, Y5
-	VMULPS       Y8, Y2, Y4
-	VADDPS       Y13, Y13, Y8
-	VFMADD213PS  constantsAVX2<>+640(SB), Y10, Y12
-	VFMADD231PS  Y2, Y2, Y7
-	VMULPS       constantsAVX2<>+352(SB), Y5, Y2
-	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y12
-	VMULPS       Y7, Y3, Y3
-	VFMADD213PS  constantsAVX2<>+352(SB), Y11, Y12
-	VDIVPS       Y3, Y4, Y3
-	VMULPS       Y5, Y12, Y4
-	VMULPS       Y12, Y8, Y5
-	VDIVPS       Y4, Y6, Y4
-	VMOVUPS      Y3, (DX)
-	VMOVUPS      constantsAVX2<>+256(SB), Y3
-	VMOVUPS      constantsAVX2<>+704(SB), Y6
-	VMOVUPS      constantsAVX2<>+480(SB), Y7
-	VMOVUPS      constantsAVX2<>+128(SB), Y8
-	VMOVUPS      constantsAVX2<>+544(SB), Y10
-	VMOVUPS      constantsAVX2<>+352(SB), Y11
-	VMULPS       Y4, Y2, Y2
-	VMULPS       Y4, Y5, Y5
-	VMULPS       Y4, Y13, Y4
-	VMOVUPS      Y2, 32(SI)
-	VMOVUPS      Y5, 160(SI)
-	VMOVUPS      96(SI), Y2
-	VMINPS       Y2, Y0, Y2
+	// h of the units before. c. Output gate.
+	VMOVUPS      constantsAVX2<>+480(SB), Y3
+	VADDPS       Y8, Y8, Y7
+	VMOVUPS      constantsAVX2<>+480(SB), Y9
+	VMULPS       constantsAVX2<>+352(SB), Y11, Y12
+	VMOVUPS      constantsAVX2<>+128(SB), Y13
+	VMOVUPS      constantsAVX2<>+160(SB), Y11
+	VMULPS       Y5, Y7, Y7
+	VMOVUPS      constantsAVX2<>+192(SB), Y5
+	VDIVPS       Y4, Y3, Y3
+	VDIVPS       Y6, Y9, Y9
+	VMOVUPS      constantsAVX2<>+224(SB), Y4
+	VMOVUPS      constantsAVX2<>+416(SB), Y6
+	VMINPS       Y2, Y11, Y2
+	VMOVUPS      constantsAVX2<>+544(SB), Y11
+	VMAXPS       Y2, Y5, Y2
+	VMOVUPS      constantsAVX2<>+320(SB), Y5
+	VFMADD231PS  Y2, Y2, Y4
+	VFMADD231PS  constantsAVX2<>+384(SB), Y4, Y6
+	VFMADD231PS  constantsAVX2<>+288(SB), Y4, Y5
+	VMULPS       Y3, Y12, Y12
+	VMULPS       Y3, Y7, Y7
+	VMULPS       Y3, Y8, Y3
+	VMOVUPS      constantsAVX2<>+352(SB), Y8
+	VFMADD213PS  constantsAVX2<>+448(SB), Y4, Y6
+	VFMADD213PS  constantsAVX2<>+352(SB), Y4, Y5
+	VMOVUPS      Y12, 32(SI)
+	VMOVUPS      Y7, 160(SI)
+	VMOVUPS      32(DI), Y7
+	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y6
+	VMULPS       Y5, Y2, Y2
+	VFMADD231PS  Y7, Y9, Y3
+	VMULPS       Y6, Y6, Y4
+	VMULPS       Y6, Y2, Y5
+	VMOVUPS      Y3, 32(BX)
+	VMOVUPS      Y9, 96(SI)
+	VMOVUPS      224(SI), Y6
+	VFMADD231PS  Y2, Y2, Y4
+	VMINPS       Y6, Y0, Y2
+	VMULPS       Y4, Y10, Y4
 	VMAXPS       Y2, Y1, Y2
-	VFNMADD231PS constantsAVX2<>+64(SB), Y2, Y3
-	VSUBPS       constantsAVX2<>+256(SB), Y3, Y5
-	VPSLLD       $0x17, Y3, Y3
+	VFNMADD231PS constantsAVX2<>+64(SB), Y2, Y13
+	VDIVPS       Y4, Y5, Y4
+	VSUBPS       constantsAVX2<>+128(SB), Y13, Y5
+	VPSLLD       $0x17, Y13, Y6
 	VFMADD231PS  constantsAVX2<>+96(SB), Y5, Y2
-	VFMADD231PS  constantsAVX2<>+672(SB), Y2, Y6
-	VFMADD213PS  constantsAVX2<>+736(SB), Y2, Y6
-	VFMADD213PS  constantsAVX2<>+768(SB), Y2, Y6
-	VFMADD213PS  constantsAVX2<>+800(SB), Y2, Y6
-	VFMADD213PS  constantsAVX2<>+832(SB), Y2, Y6
-	VFMADD213PS  constantsAVX2<>+480(SB), Y2, Y6
-	VFMADD213PS  constantsAVX2<>+480(SB), Y3, Y6
-	VDIVPS       Y6, Y7, Y2
-	VFMADD231PS  Y9, Y2, Y4
-	VMOVUPS      Y4, 32(BX)
-	VMOVUPS      Y2, 96(SI)
-	VMOVUPS      224(SI), Y2
-	VMINPS       Y2, Y0, Y2
-	VMAXPS       Y2, Y1, Y2
-	VFNMADD231PS constantsAVX2<>+64(SB), Y2, Y8
-	VSUBPS       constantsAVX2<>+128(SB), Y8, Y3
-	VPSLLD       $0x17, Y8, Y5
-	VFMADD231PS  constantsAVX2<>+96(SB), Y3, Y2
-	VFMADD231PS  constantsAVX2<>+512(SB), Y2, Y10
-	VFMADD213PS  constantsAVX2<>+576(SB), Y2, Y10
-	VFMADD213PS  constantsAVX2<>+608(SB), Y2, Y10
-	VFMADD213PS  constantsAVX2<>+640(SB), Y2, Y10
-	VFMADD213PS  constantsAVX2<>+480(SB), Y2, Y10
-	VFMADD213PS  constantsAVX2<>+352(SB), Y5, Y10
-	VDIVPS       Y10, Y11, Y2
+	VFMADD231PS  constantsAVX2<>+512(SB), Y2, Y11
+	VMOVUPS      Y4, (DX)
+	VFMADD213PS  constantsAVX2<>+576(SB), Y2, Y11
+	VFMADD213PS  constantsAVX2<>+608(SB), Y2, Y11
+	VFMADD213PS  constantsAVX2<>+640(SB), Y2, Y11
+	VFMADD213PS  constantsAVX2<>+480(SB), Y2, Y11
+	VFMADD213PS  constantsAVX2<>+352(SB), Y6, Y11
+	VDIVPS       Y11, Y8, Y2
 	VMOVUPS      Y2, 224(SI)
 
 	// h of the units before.
 	VMOVUPS     constantsAVX2<>+160(SB), Y2
-	VMOVUPS     constantsAVX2<>+192(SB), Y3
+	VMOVUPS     constantsAVX2<>+192(SB), Y4
 	VMOVUPS     constantsAVX2<>+224(SB), Y5
 	VMOVUPS     constantsAVX2<>+416(SB), Y7
 	VMOVUPS     constantsAVX2<>+320(SB), Y6
-	VMINPS      Y4, Y2, Y2
-	VMAXPS      Y2, Y3, Y2
+	VMINPS      Y3, Y2, Y2
+	VMAXPS      Y2, Y4, Y2
 	VFMADD231PS Y2, Y2, Y5
 	VFMADD231PS constantsAVX2<>+384(SB), Y5, Y7
 	VFMADD231PS constantsAVX2<>+288(SB), Y5, Y6
@@ -3457,7 +3472,7 @@ done57:
 	VMULPS      Y7, Y7, Y3
 	VMULPS      Y7, Y2, Y4
 	VFMADD231PS Y2, Y2, Y3
-	VMULPS      Y3, Y10, Y2
+	VMULPS      Y3, Y11, Y2
 	VDIVPS      Y2, Y4, Y2
 	VMOVUPS     Y2, 32(DX)
 	ADDQ        $+64, DX
@@ -3472,109 +3487,109 @@ done55:
 	JLT  done59
 
 loop58:
-	// Input and cell gates. Forget gate and c. Output gate. h of the units before.
-	VMOVUPS      (SI), Y3
-	VMOVUPS      constantsAVX2<>+128(SB), Y4
-	VMOVUPS      128(SI), Y6
-	VMOVUPS      constantsAVX2<>+160(SB), Y7
-	VMOVUPS      constantsAVX2<>+192(SB), Y8
-	VMOVUPS      constantsAVX2<>+544(SB), Y5
-	VMOVUPS      constantsAVX2<>+224(SB), Y9
-	VMOVUPS      constantsAVX2<>+416(SB), Y11
-	VMOVUPS      constantsAVX2<>+320(SB), Y10
-	VMOVUPS      (DI), Y2
-	VMINPS       Y3, Y0, Y3
-	VMINPS       Y6, Y7, Y6
-	VMAXPS       Y3, Y1, Y3
-	VMAXPS       Y6, Y8, Y7
-	VFNMADD231PS constantsAVX2<>+64(SB), Y3, Y4
-	VFMADD231PS  Y7, Y7, Y9
-	VMOVUPS      constantsAVX2<>+480(SB), Y8
-	VSUBPS       constantsAVX2<>+128(SB), Y4, Y6
-	VFMADD231PS  constantsAVX2<>+384(SB), Y9, Y11
-	VFMADD231PS  constantsAVX2<>+288(SB), Y9, Y10
-	VPSLLD       $0x17, Y4, Y4
-	VFMADD231PS  constantsAVX2<>+96(SB), Y6, Y3
-	VFMADD213PS  constantsAVX2<>+448(SB), Y9, Y11
-	VFMADD213PS  constantsAVX2<>+352(SB), Y9, Y10
-	VFMADD231PS  constantsAVX2<>+512(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y11
-	VMULPS       Y10, Y7, Y6
-	VFMADD213PS  constantsAVX2<>+576(SB), Y3, Y5
-	VMULPS       Y11, Y11, Y7
-	VMULPS       Y11, Y6, Y9
-	VFMADD213PS  constantsAVX2<>+608(SB), Y3, Y5
-	VFMADD231PS  Y6, Y6, Y7
-	VADDPS       Y9, Y9, Y10
-	VFMADD213PS  constantsAVX2<>+640(SB), Y3, Y5
-	VMULPS       constantsAVX2<>+352(SB), Y7, Y6
-	VFMADD213PS  constantsAVX2<>+480(SB), Y3, Y5
-	VFMADD213PS  constantsAVX2<>+352(SB), Y4, Y5
-	VMOVUPS      constantsAVX2<>+256(SB), Y3
-	VMOVUPS      constantsAVX2<>+704(SB), Y4
-	VMOVUPS      constantsAVX2<>+480(SB), Y11
-	VMULPS       Y7, Y5, Y7
-	VMULPS       Y5, Y10, Y5
-	VDIVPS       Y7, Y8, Y7
-	VMULPS       Y7, Y6, Y6
-	VMULPS       Y7, Y5, Y5
-	VMULPS       Y7, Y9, Y7
-	VMOVUPS      constantsAVX2<>+128(SB), Y8
-	VMOVUPS      Y6, (SI)
-	VMOVUPS      Y5, 128(SI)
-	VMOVUPS      64(SI), Y5
-	VMOVUPS      constantsAVX2<>+544(SB), Y6
-	VMINPS       Y5, Y0, Y5
-	VMAXPS       Y5, Y1, Y5
-	VFNMADD231PS constantsAVX2<>+64(SB), Y5, Y3
-	VSUBPS       constantsAVX2<>+256(SB), Y3, Y9
+	// Input, cell and forget gates. c. Output gate. h of the units before.
+	VMOVUPS      (SI), Y2
+	VMOVUPS      constantsAVX2<>+128(SB), Y3
+	VMOVUPS      64(SI), Y11
+	VMOVUPS      128(SI), Y5
+	VMOVUPS      constantsAVX2<>+160(SB), Y6
+	VMOVUPS      constantsAVX2<>+192(SB), Y7
+	VMOVUPS      constantsAVX2<>+256(SB), Y12
+	VMOVUPS      constantsAVX2<>+544(SB), Y4
+	VMOVUPS      constantsAVX2<>+224(SB), Y8
+	VMOVUPS      constantsAVX2<>+416(SB), Y10
+	VMOVUPS      constantsAVX2<>+320(SB), Y9
+	VMOVUPS      constantsAVX2<>+704(SB), Y13
+	VMOVUPS      constantsAVX2<>+480(SB), Y14
+	VMOVUPS      constantsAVX2<>+480(SB), Y15
+	VMINPS       Y2, Y0, Y2
+	VMINPS       Y11, Y0, Y11
+	VMINPS       Y5, Y6, Y5
+	VMOVUPS      constantsAVX2<>+128(SB), Y6
+	VMAXPS       Y2, Y1, Y2
+	VMAXPS       Y11, Y1, Y11
+	VMAXPS       Y5, Y7, Y7
+	VFNMADD231PS constantsAVX2<>+64(SB), Y2, Y3
+	VFNMADD231PS constantsAVX2<>+64(SB), Y11, Y12
+	VFMADD231PS  Y7, Y7, Y8
+	VSUBPS       constantsAVX2<>+128(SB), Y3, Y5
 	VPSLLD       $0x17, Y3, Y3
+	VFMADD231PS  constantsAVX2<>+384(SB), Y8, Y10
+	VFMADD231PS  constantsAVX2<>+288(SB), Y8, Y9
+	VFMADD231PS  constantsAVX2<>+96(SB), Y5, Y2
+	VSUBPS       constantsAVX2<>+256(SB), Y12, Y5
+	VPSLLD       $0x17, Y12, Y12
+	VFMADD213PS  constantsAVX2<>+448(SB), Y8, Y10
+	VFMADD213PS  constantsAVX2<>+352(SB), Y8, Y9
+	VFMADD231PS  constantsAVX2<>+96(SB), Y5, Y11
+	VMOVUPS      constantsAVX2<>+544(SB), Y5
+	VFMADD231PS  constantsAVX2<>+512(SB), Y2, Y4
+	VFMADD213PS  constantsAVX2<>+480(SB), Y8, Y10
+	VMULPS       Y9, Y7, Y7
+	VFMADD231PS  constantsAVX2<>+672(SB), Y11, Y13
+	VFMADD213PS  constantsAVX2<>+576(SB), Y2, Y4
+	VMULPS       Y10, Y10, Y8
+	VMULPS       Y10, Y7, Y9
+	VFMADD213PS  constantsAVX2<>+736(SB), Y11, Y13
+	VFMADD213PS  constantsAVX2<>+608(SB), Y2, Y4
+	VFMADD231PS  Y7, Y7, Y8
+	VADDPS       Y9, Y9, Y7
+	VFMADD213PS  constantsAVX2<>+768(SB), Y11, Y13
+	VFMADD213PS  constantsAVX2<>+640(SB), Y2, Y4
 	VMOVUPS      constantsAVX2<>+352(SB), Y10
-	VFMADD231PS  constantsAVX2<>+96(SB), Y9, Y5
-	VFMADD231PS  constantsAVX2<>+672(SB), Y5, Y4
-	VMOVUPS      constantsAVX2<>+160(SB), Y9
-	VFMADD213PS  constantsAVX2<>+736(SB), Y5, Y4
-	VFMADD213PS  constantsAVX2<>+768(SB), Y5, Y4
-	VMOVUPS      constantsAVX2<>+192(SB), Y12
-	VFMADD213PS  constantsAVX2<>+800(SB), Y5, Y4
-	VFMADD213PS  constantsAVX2<>+832(SB), Y5, Y4
-	VMOVUPS      constantsAVX2<>+224(SB), Y13
-	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y4
-	VFMADD213PS  constantsAVX2<>+480(SB), Y3, Y4
-	VMOVUPS      constantsAVX2<>+320(SB), Y3
-	VDIVPS       Y4, Y11, Y4
-	VFMADD231PS  Y2, Y4, Y7
-	VMOVUPS      Y7, (BX)
-	VMOVUPS      Y4, 64(SI)
+	VFMADD213PS  constantsAVX2<>+800(SB), Y11, Y13
+	VFMADD213PS  constantsAVX2<>+480(SB), Y2, Y4
+	VMULPS       constantsAVX2<>+352(SB), Y8, Y2
+	VFMADD213PS  constantsAVX2<>+832(SB), Y11, Y13
+	VFMADD213PS  constantsAVX2<>+352(SB), Y3, Y4
+	VMOVUPS      constantsAVX2<>+160(SB), Y3
+	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y13
+	VMOVUPS      constantsAVX2<>+192(SB), Y11
+	VMULPS       Y8, Y4, Y8
+	VMULPS       Y4, Y7, Y4
+	VMOVUPS      constantsAVX2<>+224(SB), Y7
+	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y13
+	VMOVUPS      constantsAVX2<>+416(SB), Y12
+	VDIVPS       Y8, Y14, Y8
+	VMOVUPS      constantsAVX2<>+320(SB), Y14
+	VDIVPS       Y13, Y15, Y13
+	VMULPS       Y8, Y2, Y2
+	VMULPS       Y8, Y4, Y4
+	VMULPS       Y8, Y9, Y8
+	VMOVUPS      Y2, (SI)
+	VMOVUPS      Y4, 128(SI)
+	VMOVUPS      (DI), Y2
+	VFMADD231PS  Y2, Y13, Y8
+	VMOVUPS      Y8, (BX)
+	VMOVUPS      Y13, 64(SI)
 	VMOVUPS      192(SI), Y2
-	VMINPS       Y7, Y9, Y4
-	VMOVUPS      constantsAVX2<>+416(SB), Y5
-	VMAXPS       Y4, Y12, Y4
-	VFMADD231PS  Y4, Y4, Y13
+	VMINPS       Y8, Y3, Y3
+	VMAXPS       Y3, Y11, Y3
+	VFMADD231PS  Y3, Y3, Y7
 	VMINPS       Y2, Y0, Y2
 	VMAXPS       Y2, Y1, Y2
-	VFMADD231PS  constantsAVX2<>+384(SB), Y13, Y5
-	VFMADD231PS  constantsAVX2<>+288(SB), Y13, Y3
-	VFNMADD231PS constantsAVX2<>+64(SB), Y2, Y8
-	VFMADD213PS  constantsAVX2<>+448(SB), Y13, Y5
-	VFMADD213PS  constantsAVX2<>+352(SB), Y13, Y3
-	VSUBPS       constantsAVX2<>+128(SB), Y8, Y7
-	VPSLLD       $0x17, Y8, Y8
-	VFMADD231PS  constantsAVX2<>+96(SB), Y7, Y2
-	VFMADD213PS  constantsAVX2<>+480(SB), Y13, Y5
-	VMULPS       Y3, Y4, Y3
-	VFMADD231PS  constantsAVX2<>+512(SB), Y2, Y6
-	VMULPS       Y5, Y5, Y4
-	VMULPS       Y5, Y3, Y5
-	VFMADD213PS  constantsAVX2<>+576(SB), Y2, Y6
+	VFMADD231PS  constantsAVX2<>+384(SB), Y7, Y12
+	VFMADD231PS  constantsAVX2<>+288(SB), Y7, Y14
+	VFNMADD231PS constantsAVX2<>+64(SB), Y2, Y6
+	VFMADD213PS  constantsAVX2<>+448(SB), Y7, Y12
+	VFMADD213PS  constantsAVX2<>+352(SB), Y7, Y14
+	VSUBPS       constantsAVX2<>+128(SB), Y6, Y4
+	VPSLLD       $0x17, Y6, Y6
+	VFMADD231PS  constantsAVX2<>+96(SB), Y4, Y2
+	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y12
+	VMULPS       Y14, Y3, Y3
+	VFMADD231PS  constantsAVX2<>+512(SB), Y2, Y5
+	VMULPS       Y12, Y12, Y4
+	VMULPS       Y12, Y3, Y7
+	VFMADD213PS  constantsAVX2<>+576(SB), Y2, Y5
 	VFMADD231PS  Y3, Y3, Y4
-	VFMADD213PS  constantsAVX2<>+608(SB), Y2, Y6
-	VFMADD213PS  constantsAVX2<>+640(SB), Y2, Y6
-	VFMADD213PS  constantsAVX2<>+480(SB), Y2, Y6
-	VFMADD213PS  constantsAVX2<>+352(SB), Y8, Y6
-	VMULPS       Y4, Y6, Y2
-	VDIVPS       Y6, Y10, Y3
-	VDIVPS       Y2, Y5, Y2
+	VFMADD213PS  constantsAVX2<>+608(SB), Y2, Y5
+	VFMADD213PS  constantsAVX2<>+640(SB), Y2, Y5
+	VFMADD213PS  constantsAVX2<>+480(SB), Y2, Y5
+	VFMADD213PS  constantsAVX2<>+352(SB), Y6, Y5
+	VMULPS       Y4, Y5, Y2
+	VDIVPS       Y5, Y10, Y3
+	VDIVPS       Y2, Y7, Y2
 	VMOVUPS      Y3, 192(SI)
 	VMOVUPS      Y2, (DX)
 	ADDQ         $+32, DX
@@ -3594,174 +3609,173 @@ done59:
 	LEAQ    constantsAVX2<>+928(SB), R9
 	VMOVUPS (R9)(R8*4), Y2
 
-	// Input and cell gates.
-	VMASKMOVPS   (SI), Y2, Y4
-	VMOVUPS      constantsAVX2<>+128(SB), Y5
-	VMASKMOVPS   128(SI), Y2, Y7
-	VMOVUPS      constantsAVX2<>+160(SB), Y8
-	VMOVUPS      constantsAVX2<>+192(SB), Y9
-	VMOVUPS      constantsAVX2<>+544(SB), Y6
-	VMOVUPS      constantsAVX2<>+224(SB), Y10
-	VMOVUPS      constantsAVX2<>+416(SB), Y12
-	VMOVUPS      constantsAVX2<>+320(SB), Y11
-	VMOVUPS      constantsAVX2<>+480(SB), Y13
-	VMASKMOVPS   (DI), Y2, Y3
-	LEAQ         (SI), DI
+	// Input, cell and forget gates. c.
+	VMASKMOVPS   (SI), Y2, Y3
+	VMOVUPS      constantsAVX2<>+128(SB), Y4
+	VMASKMOVPS   128(SI), Y2, Y6
+	VMOVUPS      constantsAVX2<>+160(SB), Y7
+	VMOVUPS      constantsAVX2<>+192(SB), Y8
+	VMOVUPS      constantsAVX2<>+544(SB), Y5
+	VMOVUPS      constantsAVX2<>+224(SB), Y9
+	VMASKMOVPS   64(SI), Y2, Y12
+	VMOVUPS      constantsAVX2<>+416(SB), Y11
+	VMOVUPS      constantsAVX2<>+256(SB), Y13
+	VMOVUPS      constantsAVX2<>+320(SB), Y10
+	VMOVUPS      constantsAVX2<>+704(SB), Y14
+	VMOVUPS      constantsAVX2<>+480(SB), Y15
+	LEAQ         (SI), R8
 	TESTQ        $+4, CX
-	VMINPS       Y4, Y0, Y4
-	VMINPS       Y7, Y8, Y7
-	VMAXPS       Y4, Y1, Y4
-	VMAXPS       Y7, Y9, Y8
-	VFNMADD231PS constantsAVX2<>+64(SB), Y4, Y5
-	VFMADD231PS  Y8, Y8, Y10
-	VSUBPS       constantsAVX2<>+128(SB), Y5, Y7
-	VFMADD231PS  constantsAVX2<>+384(SB), Y10, Y12
-	VFMADD231PS  constantsAVX2<>+288(SB), Y10, Y11
-	VPSLLD       $0x17, Y5, Y5
-	VFMADD231PS  constantsAVX2<>+96(SB), Y7, Y4
-	VFMADD213PS  constantsAVX2<>+448(SB), Y10, Y12
-	VFMADD213PS  constantsAVX2<>+352(SB), Y10, Y11
-	VFMADD231PS  constantsAVX2<>+512(SB), Y4, Y6
-	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y12
-	VMULPS       Y11, Y8, Y7
-	VFMADD213PS  constantsAVX2<>+576(SB), Y4, Y6
-	VMULPS       Y12, Y12, Y8
-	VMULPS       Y12, Y7, Y9
-	VFMADD213PS  constantsAVX2<>+608(SB), Y4, Y6
-	VFMADD231PS  Y7, Y7, Y8
-	VFMADD213PS  constantsAVX2<>+640(SB), Y4, Y6
-	VMULPS       constantsAVX2<>+352(SB), Y8, Y7
-	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y6
-	VFMADD213PS  constantsAVX2<>+352(SB), Y5, Y6
-	VMULPS       Y8, Y6, Y4
-	VDIVPS       Y4, Y13, Y4
-	VMULPS       Y4, Y7, Y7
-	VMULPS       Y4, Y9, Y5
-	VMOVAPS      Y7, Y7
+	VMINPS       Y3, Y0, Y3
+	VMINPS       Y6, Y7, Y6
+	VMINPS       Y12, Y0, Y7
+	VMAXPS       Y3, Y1, Y3
+	VMAXPS       Y6, Y8, Y6
+	VMAXPS       Y7, Y1, Y8
+	VFNMADD231PS constantsAVX2<>+64(SB), Y3, Y4
+	VFMADD231PS  Y6, Y6, Y9
+	VFNMADD231PS constantsAVX2<>+64(SB), Y8, Y13
+	VSUBPS       constantsAVX2<>+128(SB), Y4, Y7
+	VFMADD231PS  constantsAVX2<>+384(SB), Y9, Y11
+	VFMADD231PS  constantsAVX2<>+288(SB), Y9, Y10
+	VSUBPS       constantsAVX2<>+256(SB), Y13, Y12
+	VPSLLD       $0x17, Y4, Y4
+	VPSLLD       $0x17, Y13, Y13
+	VFMADD231PS  constantsAVX2<>+96(SB), Y7, Y3
+	VFMADD213PS  constantsAVX2<>+448(SB), Y9, Y11
+	VFMADD231PS  constantsAVX2<>+96(SB), Y12, Y8
+	VFMADD213PS  constantsAVX2<>+352(SB), Y9, Y10
+	VFMADD231PS  constantsAVX2<>+512(SB), Y3, Y5
+	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y11
+	VFMADD231PS  constantsAVX2<>+672(SB), Y8, Y14
+	VMULPS       Y10, Y6, Y6
+	VFMADD213PS  constantsAVX2<>+576(SB), Y3, Y5
+	VMULPS       Y11, Y11, Y7
+	VFMADD213PS  constantsAVX2<>+736(SB), Y8, Y14
+	VMULPS       Y11, Y6, Y9
+	VFMADD213PS  constantsAVX2<>+608(SB), Y3, Y5
+	VFMADD231PS  Y6, Y6, Y7
+	VFMADD213PS  constantsAVX2<>+768(SB), Y8, Y14
+	VFMADD213PS  constantsAVX2<>+640(SB), Y3, Y5
+	VFMADD213PS  constantsAVX2<>+800(SB), Y8, Y14
+	VMULPS       constantsAVX2<>+352(SB), Y7, Y6
+	VFMADD213PS  constantsAVX2<>+480(SB), Y3, Y5
+	VFMADD213PS  constantsAVX2<>+832(SB), Y8, Y14
+	VFMADD213PS  constantsAVX2<>+352(SB), Y4, Y5
+	VFMADD213PS  constantsAVX2<>+480(SB), Y8, Y14
+	VMULPS       Y7, Y5, Y3
+	VFMADD213PS  constantsAVX2<>+480(SB), Y13, Y14
+	VDIVPS       Y3, Y15, Y3
+	VMULPS       Y3, Y6, Y4
+	VMOVAPS      Y4, Y4
 	JEQ          stored61
-	VMOVUPS      X7, (DI)
-	ADDQ         $+16, DI
-	VEXTRACTF128 $0x01, Y7, X7
+	VMOVUPS      X4, (R8)
+	ADDQ         $+16, R8
+	VEXTRACTF128 $0x01, Y4, X4
 
 stored61:
 	TESTQ    $+2, CX
 	JEQ      stored62
-	VMOVLPS  X7, (DI)
-	ADDQ     $+8, DI
-	VMOVHLPS X7, X7, X7
+	VMOVLPS  X4, (R8)
+	ADDQ     $+8, R8
+	VMOVHLPS X4, X4, X4
 
 stored62:
 	TESTQ  $+1, CX
 	JEQ    stored63
-	VMOVSS X7, (DI)
+	VMOVSS X4, (R8)
 
 stored63:
-	VADDPS       Y9, Y9, Y7
-	LEAQ         128(SI), DI
+	VADDPS       Y9, Y9, Y4
+	LEAQ         128(SI), R8
 	TESTQ        $+4, CX
-	VMULPS       Y6, Y7, Y6
-	VMULPS       Y4, Y6, Y4
+	VMULPS       Y5, Y4, Y4
+	VMULPS       Y3, Y4, Y4
 	VMOVAPS      Y4, Y4
 	JEQ          stored64
-	VMOVUPS      X4, (DI)
-	ADDQ         $+16, DI
+	VMOVUPS      X4, (R8)
+	ADDQ         $+16, R8
 	VEXTRACTF128 $0x01, Y4, X4
 
 stored64:
 	TESTQ    $+2, CX
 	JEQ      stored65
-	VMOVLPS  X4, (DI)
-	ADDQ     $+8, DI
+	VMOVLPS  X4, (R8)
+	ADDQ     $+8, R8
 	VMOVHLPS X4, X4, X4
 
 stored65:
 	TESTQ  $+1, CX
 	JEQ    stored66
-	VMOVSS X4, (DI)
+	VMOVSS X4, (R8)
 
 stored66:
-	// Forget gate and c.
-	VMASKMOVPS   64(SI), Y2, Y4
-	VMOVUPS      constantsAVX2<>+256(SB), Y6
-	VMOVUPS      constantsAVX2<>+704(SB), Y7
-	VMOVUPS      constantsAVX2<>+480(SB), Y8
+	VMOVUPS      constantsAVX2<>+480(SB), Y4
+	VMASKMOVPS   (DI), Y2, Y5
+	VMULPS       Y3, Y9, Y3
 	LEAQ         (BX), BX
 	TESTQ        $+4, CX
-	VMINPS       Y4, Y0, Y4
-	VMAXPS       Y4, Y1, Y4
-	VFNMADD231PS constantsAVX2<>+64(SB), Y4, Y6
-	VSUBPS       constantsAVX2<>+256(SB), Y6, Y9
-	VPSLLD       $0x17, Y6, Y6
-	VFMADD231PS  constantsAVX2<>+96(SB), Y9, Y4
-	VFMADD231PS  constantsAVX2<>+672(SB), Y4, Y7
-	VFMADD213PS  constantsAVX2<>+736(SB), Y4, Y7
-	VFMADD213PS  constantsAVX2<>+768(SB), Y4, Y7
-	VFMADD213PS  constantsAVX2<>+800(SB), Y4, Y7
-	VFMADD213PS  constantsAVX2<>+832(SB), Y4, Y7
-	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y7
-	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y7
-	VDIVPS       Y7, Y8, Y4
-	VFMADD231PS  Y3, Y4, Y5
-	VMOVAPS      Y5, Y3
+	VDIVPS       Y14, Y4, Y4
+	VFMADD231PS  Y5, Y4, Y3
+	VMOVAPS      Y3, Y5
 	JEQ          stored67
-	VMOVUPS      X3, (BX)
+	VMOVUPS      X5, (BX)
 	ADDQ         $+16, BX
-	VEXTRACTF128 $0x01, Y3, X3
+	VEXTRACTF128 $0x01, Y5, X5
 
 stored67:
 	TESTQ    $+2, CX
 	JEQ      stored68
-	VMOVLPS  X3, (BX)
+	VMOVLPS  X5, (BX)
 	ADDQ     $+8, BX
-	VMOVHLPS X3, X3, X3
+	VMOVHLPS X5, X5, X5
 
 stored68:
 	TESTQ  $+1, CX
 	JEQ    stored69
-	VMOVSS X3, (BX)
+	VMOVSS X5, (BX)
 
 stored69:
-	VMOVAPS      Y4, Y3
+	VMOVAPS      Y4, Y4
 	LEAQ         64(SI), BX
 	TESTQ        $+4, CX
 	JEQ          stored70
-	VMOVUPS      X3, (BX)
+	VMOVUPS      X4, (BX)
 	ADDQ         $+16, BX
-	VEXTRACTF128 $0x01, Y3, X3
+	VEXTRACTF128 $0x01, Y4, X4
 
 stored70:
 	TESTQ    $+2, CX
 	JEQ      stored71
-	VMOVLPS  X3, (BX)
+	VMOVLPS  X4, (BX)
 	ADDQ     $+8, BX
-	VMOVHLPS X3, X3, X3
+	VMOVHLPS X4, X4, X4
 
 stored71:
 	TESTQ  $+1, CX
 	JEQ    stored72
-	VMOVSS X3, (BX)
+	VMOVSS X4, (BX)
 
 stored72:
 	// Output gate.
 	VMASKMOVPS   192(SI), Y2, Y2
-	VMOVUPS      constantsAVX2<>+128(SB), Y3
-	VMOVUPS      constantsAVX2<>+544(SB), Y4
+	VMOVUPS      constantsAVX2<>+128(SB), Y4
+	VMOVUPS      constantsAVX2<>+544(SB), Y5
 	VMOVUPS      constantsAVX2<>+352(SB), Y6
 	LEAQ         192(SI), BX
 	TESTQ        $+4, CX
 	VMINPS       Y2, Y0, Y2
 	VMAXPS       Y2, Y1, Y2
-	VFNMADD231PS constantsAVX2<>+64(SB), Y2, Y3
-	VSUBPS       constantsAVX2<>+128(SB), Y3, Y7
-	VPSLLD       $0x17, Y3, Y3
+	VFNMADD231PS constantsAVX2<>+64(SB), Y2, Y4
+	VSUBPS       constantsAVX2<>+128(SB), Y4, Y7
+	VPSLLD       $0x17, Y4, Y4
 	VFMADD231PS  constantsAVX2<>+96(SB), Y7, Y2
-	VFMADD231PS  constantsAVX2<>+512(SB), Y2, Y4
-	VFMADD213PS  constantsAVX2<>+576(SB), Y2, Y4
-	VFMADD213PS  constantsAVX2<>+608(SB), Y2, Y4
-	VFMADD213PS  constantsAVX2<>+640(SB), Y2, Y4
-	VFMADD213PS  constantsAVX2<>+480(SB), Y2, Y4
-	VFMADD213PS  constantsAVX2<>+352(SB), Y3, Y4
-	VDIVPS       Y4, Y6, Y2
+	VFMADD231PS  constantsAVX2<>+512(SB), Y2, Y5
+	VFMADD213PS  constantsAVX2<>+576(SB), Y2, Y5
+	VFMADD213PS  constantsAVX2<>+608(SB), Y2, Y5
+	VFMADD213PS  constantsAVX2<>+640(SB), Y2, Y5
+	VFMADD213PS  constantsAVX2<>+480(SB), Y2, Y5
+	VFMADD213PS  constantsAVX2<>+352(SB), Y4, Y5
+	VDIVPS       Y5, Y6, Y2
 	VMOVAPS      Y2, Y2
 	JEQ          stored73
 	VMOVUPS      X2, (BX)
@@ -3783,14 +3797,14 @@ stored74:
 stored75:
 	// h of the units before.
 	VMOVUPS      constantsAVX2<>+160(SB), Y2
-	VMOVUPS      constantsAVX2<>+192(SB), Y3
+	VMOVUPS      constantsAVX2<>+192(SB), Y4
 	VMOVUPS      constantsAVX2<>+224(SB), Y6
 	VMOVUPS      constantsAVX2<>+416(SB), Y8
 	VMOVUPS      constantsAVX2<>+320(SB), Y7
 	LEAQ         (DX), DX
 	TESTQ        $+4, CX
-	VMINPS       Y5, Y2, Y2
-	VMAXPS       Y2, Y3, Y2
+	VMINPS       Y3, Y2, Y2
+	VMAXPS       Y2, Y4, Y2
 	VFMADD231PS  Y2, Y2, Y6
 	VFMADD231PS  constantsAVX2<>+384(SB), Y6, Y8
 	VFMADD231PS  constantsAVX2<>+288(SB), Y6, Y7
@@ -3799,10 +3813,10 @@ stored75:
 	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y8
 	VMULPS       Y7, Y2, Y2
 	VMULPS       Y8, Y8, Y3
-	VMULPS       Y8, Y2, Y5
+	VMULPS       Y8, Y2, Y4
 	VFMADD231PS  Y2, Y2, Y3
-	VMULPS       Y3, Y4, Y2
-	VDIVPS       Y2, Y5, Y2
+	VMULPS       Y3, Y5, Y2
+	VDIVPS       Y2, Y4, Y2
 	VMOVAPS      Y2, Y2
 	JEQ          stored76
 	VMOVUPS      X2, (DX)
@@ -3889,7 +3903,6 @@ start:
 	VMOVUPS constantsAVX2<>+0(SB), Y0
 	VMOVUPS constantsAVX2<>+32(SB), Y1
 	VMOVUPS constantsAVX2<>+64(SB), Y2
-	VMOVUPS constantsAVX2<>+96(SB), Y3
 
 step1:
 	// A step.
@@ -3914,55 +3927,55 @@ product3:
 	MOVQ    56(CX), R8
 	ADDQ    R8, DX
 	MOVQ    SI, DX
-	VMOVUPS (DX), Y4
-	VMOVUPS 64(DX), Y5
-	VMOVUPS 128(DX), Y6
+	VMOVUPS (DX), Y3
+	VMOVUPS 64(DX), Y4
+	VMOVUPS 128(DX), Y5
 
 	// As many inputs as units.
 	MOVQ           16(CX), DX
 	MOVQ           $+512, R8
-	VBROADCASTI128 (DX), Y7
-	VPERMILPS      $0x00, Y7, Y8
-	VFMADD231PS    (DI), Y8, Y4
-	VFMADD231PS    (DI)(R8*1), Y8, Y5
-	VFMADD231PS    (DI)(R8*2), Y8, Y6
-	VPERMILPS      $0x55, Y7, Y8
-	VFMADD231PS    64(DI), Y8, Y4
-	VFMADD231PS    64(DI)(R8*1), Y8, Y5
-	VFMADD231PS    64(DI)(R8*2), Y8, Y6
-	VPERMILPS      $0xaa, Y7, Y8
-	VFMADD231PS    128(DI), Y8, Y4
-	VFMADD231PS    128(DI)(R8*1), Y8, Y5
-	VFMADD231PS    128(DI)(R8*2), Y8, Y6
-	VPERMILPS      $0xff, Y7, Y7
-	VFMADD231PS    192(DI), Y7, Y4
-	VFMADD231PS    192(DI)(R8*1), Y7, Y5
-	VFMADD231PS    192(DI)(R8*2), Y7, Y6
-	VBROADCASTI128 16(DX), Y7
-	VPERMILPS      $0x00, Y7, Y8
-	VFMADD231PS    256(DI), Y8, Y4
-	VFMADD231PS    256(DI)(R8*1), Y8, Y5
-	VFMADD231PS    256(DI)(R8*2), Y8, Y6
-	VPERMILPS      $0x55, Y7, Y8
-	VFMADD231PS    320(DI), Y8, Y4
-	VFMADD231PS    320(DI)(R8*1), Y8, Y5
-	VFMADD231PS    320(DI)(R8*2), Y8, Y6
-	VPERMILPS      $0xaa, Y7, Y8
-	VFMADD231PS    384(DI), Y8, Y4
-	VFMADD231PS    384(DI)(R8*1), Y8, Y5
-	VFMADD231PS    384(DI)(R8*2), Y8, Y6
-	VPERMILPS      $0xff, Y7, Y7
-	VFMADD231PS    448(DI), Y7, Y4
-	VFMADD231PS    448(DI)(R8*1), Y7, Y5
-	VFMADD231PS    448(DI)(R8*2), Y7, Y6
+	VBROADCASTI128 (DX), Y6
+	VPERMILPS      $0x00, Y6, Y7
+	VFMADD231PS    (DI), Y7, Y3
+	VFMADD231PS    (DI)(R8*1), Y7, Y4
+	VFMADD231PS    (DI)(R8*2), Y7, Y5
+	VPERMILPS      $0x55, Y6, Y7
+	VFMADD231PS    64(DI), Y7, Y3
+	VFMADD231PS    64(DI)(R8*1), Y7, Y4
+	VFMADD231PS    64(DI)(R8*2), Y7, Y5
+	VPERMILPS      $0xaa, Y6, Y7
+	VFMADD231PS    128(DI), Y7, Y3
+	VFMADD231PS    128(DI)(R8*1), Y7, Y4
+	VFMADD231PS    128(DI)(R8*2), Y7, Y5
+	VPERMILPS      $0xff, Y6, Y6
+	VFMADD231PS    192(DI), Y6, Y3
+	VFMADD231PS    192(DI)(R8*1), Y6, Y4
+	VFMADD231PS    192(DI)(R8*2), Y6, Y5
+	VBROADCASTI128 16(DX), Y6
+	VPERMILPS      $0x00, Y6, Y7
+	VFMADD231PS    256(DI), Y7, Y3
+	VFMADD231PS    256(DI)(R8*1), Y7, Y4
+	VFMADD231PS    256(DI)(R8*2), Y7, Y5
+	VPERMILPS      $0x55, Y6, Y7
+	VFMADD231PS    320(DI), Y7, Y3
+	VFMADD231PS    320(DI)(R8*1), Y7, Y4
+	VFMADD231PS    320(DI)(R8*2), Y7, Y5
+	VPERMILPS      $0xaa, Y6, Y7
+	VFMADD231PS    384(DI), Y7, Y3
+	VFMADD231PS    384(DI)(R8*1), Y7, Y4
+	VFMADD231PS    384(DI)(R8*2), Y7, Y5
+	VPERMILPS      $0xff, Y6, Y6
+	VFMADD231PS    448(DI), Y6, Y3
+	VFMADD231PS    448(DI)(R8*1), Y6, Y4
+	VFMADD231PS    448(DI)(R8*2), Y6, Y5
 
 	// Add what is there.
 	MOVQ   32(CX), DX
 	TESTQ  DX, DX
 	JEQ    done7
-	VADDPS (BX), Y4, Y4
-	VADDPS 64(BX), Y5, Y5
-	VADDPS 128(BX), Y6, Y6
+	VADDPS (BX), Y3, Y3
+	VADDPS 64(BX), Y4, Y4
+	VADDPS 128(BX), Y5, Y5
 
 done7:
 	MOVQ  64(CX), DX
@@ -3980,74 +3993,74 @@ done7:
 	MOVQ  384(AX), DI
 	MOVQ  360(AX), R8
 
-	// Reset gate and update gate. New gate and h of the units before.
-	VMOVUPS      (DI), Y8
-	VPBROADCASTD (CX), Y7
-	VMOVUPS      constantsAVX2<>+256(SB), Y9
-	VMOVUPS      constantsAVX2<>+544(SB), Y10
-	VMOVUPS      constantsAVX2<>+480(SB), Y11
-	VMOVUPS      64(DI), Y13
-	VPBROADCASTD (CX), Y12
-	VMOVUPS      constantsAVX2<>+256(SB), Y14
-	VFMADD231PS  (SI), Y7, Y8
-	VMOVUPS      constantsAVX2<>+544(SB), Y7
-	VFMADD231PS  64(SI), Y12, Y13
-	VADDPS       Y4, Y8, Y4
-	VADDPS       Y5, Y13, Y5
+	// Reset gate and update gate. New gate. h of the units before.
+	VMOVUPS      (DI), Y7
+	VPBROADCASTD (CX), Y6
+	VMOVUPS      constantsAVX2<>+256(SB), Y8
+	VMOVUPS      constantsAVX2<>+544(SB), Y9
+	VMOVUPS      64(DI), Y11
+	VPBROADCASTD (CX), Y10
+	VMOVUPS      constantsAVX2<>+256(SB), Y12
+	VMOVUPS      constantsAVX2<>+544(SB), Y13
+	VFMADD231PS  (SI), Y6, Y7
+	VFMADD231PS  64(SI), Y10, Y11
+	VADDPS       Y3, Y7, Y3
+	VADDPS       Y4, Y11, Y4
+	VMINPS       Y3, Y0, Y3
 	VMINPS       Y4, Y0, Y4
-	VMINPS       Y5, Y0, Y5
-	VMAXPS       Y4, Y1, Y4
-	VMAXPS       Y5, Y1, Y8
-	VFNMADD231PS Y2, Y4, Y9
-	VFNMADD231PS Y2, Y8, Y14
-	VSUBPS       constantsAVX2<>+256(SB), Y9, Y5
-	VPSLLD       $0x17, Y9, Y9
-	VMOVUPS      constantsAVX2<>+480(SB), Y13
-	VSUBPS       constantsAVX2<>+256(SB), Y14, Y12
-	VPSLLD       $0x17, Y14, Y14
-	VFMADD231PS  Y3, Y5, Y4
-	VMOVUPS      128(DI), Y5
-	VFMADD231PS  Y3, Y12, Y8
-	VFMADD231PS  constantsAVX2<>+512(SB), Y4, Y10
-	VPBROADCASTD (CX), Y12
-	VFMADD231PS  constantsAVX2<>+512(SB), Y8, Y7
-	VFMADD213PS  constantsAVX2<>+576(SB), Y4, Y10
-	VFMADD231PS  128(SI), Y12, Y5
-	VFMADD213PS  constantsAVX2<>+576(SB), Y8, Y7
-	VFMADD213PS  constantsAVX2<>+608(SB), Y4, Y10
-	VFMADD213PS  constantsAVX2<>+608(SB), Y8, Y7
-	VFMADD213PS  constantsAVX2<>+640(SB), Y4, Y10
-	VMOVUPS      constantsAVX2<>+160(SB), Y12
-	VFMADD213PS  constantsAVX2<>+640(SB), Y8, Y7
-	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y10
-	VFMADD213PS  constantsAVX2<>+480(SB), Y8, Y7
-	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y10
-	VMOVUPS      constantsAVX2<>+192(SB), Y4
-	VFMADD213PS  constantsAVX2<>+480(SB), Y14, Y7
-	VDIVPS       Y10, Y11, Y8
-	VMOVUPS      constantsAVX2<>+224(SB), Y9
-	VMOVUPS      constantsAVX2<>+416(SB), Y11
-	VMOVUPS      constantsAVX2<>+320(SB), Y10
-	VDIVPS       Y7, Y13, Y7
-	VMOVUPS      (BX), Y13
-	VFMADD231PS  Y6, Y8, Y5
-	VMINPS       Y5, Y12, Y5
-	VMAXPS       Y5, Y4, Y4
-	VFMADD231PS  Y4, Y4, Y9
-	VFMADD231PS  constantsAVX2<>+384(SB), Y9, Y11
-	VFMADD231PS  constantsAVX2<>+288(SB), Y9, Y10
-	VFMADD213PS  constantsAVX2<>+448(SB), Y9, Y11
-	VFMADD213PS  constantsAVX2<>+352(SB), Y9, Y10
-	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y11
-	VMULPS       Y10, Y4, Y4
-	VMULPS       Y11, Y11, Y5
-	VMULPS       Y11, Y4, Y6
-	VFMADD231PS  Y4, Y4, Y5
-	VADDPS       Y6, Y6, Y4
-	VDIVPS       Y5, Y4, Y4
-	VSUBPS       Y4, Y13, Y5
+	VMAXPS       Y3, Y1, Y3
+	VMAXPS       Y4, Y1, Y6
+	VFNMADD231PS Y2, Y3, Y8
+	VMOVUPS      constantsAVX2<>+480(SB), Y7
+	VFNMADD231PS Y2, Y6, Y12
+	VSUBPS       constantsAVX2<>+256(SB), Y8, Y4
+	VPSLLD       $0x17, Y8, Y8
+	VMOVUPS      constantsAVX2<>+480(SB), Y11
+	VSUBPS       constantsAVX2<>+256(SB), Y12, Y10
+	VPSLLD       $0x17, Y12, Y12
+	VFMADD231PS  constantsAVX2<>+96(SB), Y4, Y3
+	VMOVUPS      128(DI), Y4
+	VFMADD231PS  constantsAVX2<>+96(SB), Y10, Y6
+	VFMADD231PS  constantsAVX2<>+512(SB), Y3, Y9
+	VPBROADCASTD (CX), Y10
+	VFMADD231PS  constantsAVX2<>+512(SB), Y6, Y13
+	VFMADD213PS  constantsAVX2<>+576(SB), Y3, Y9
+	VFMADD231PS  128(SI), Y10, Y4
+	VFMADD213PS  constantsAVX2<>+576(SB), Y6, Y13
+	VFMADD213PS  constantsAVX2<>+608(SB), Y3, Y9
+	VFMADD213PS  constantsAVX2<>+608(SB), Y6, Y13
+	VFMADD213PS  constantsAVX2<>+640(SB), Y3, Y9
+	VMOVUPS      constantsAVX2<>+160(SB), Y10
+	VFMADD213PS  constantsAVX2<>+640(SB), Y6, Y13
+	VFMADD213PS  constantsAVX2<>+480(SB), Y3, Y9
+	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y13
+	VFMADD213PS  constantsAVX2<>+480(SB), Y8, Y9
+	VMOVUPS      constantsAVX2<>+192(SB), Y3
+	VMOVUPS      constantsAVX2<>+224(SB), Y6
+	VMOVUPS      constantsAVX2<>+416(SB), Y14
+	VMOVUPS      constantsAVX2<>+320(SB), Y8
+	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y13
+	VMOVUPS      (BX), Y12
+	VDIVPS       Y9, Y7, Y7
+	VDIVPS       Y13, Y11, Y9
 	VFMADD231PS  Y5, Y7, Y4
-	VMOVUPS      Y4, (DX)
+	VMINPS       Y4, Y10, Y4
+	VMAXPS       Y4, Y3, Y3
+	VFMADD231PS  Y3, Y3, Y6
+	VFMADD231PS  constantsAVX2<>+384(SB), Y6, Y14
+	VFMADD231PS  constantsAVX2<>+288(SB), Y6, Y8
+	VFMADD213PS  constantsAVX2<>+448(SB), Y6, Y14
+	VFMADD213PS  constantsAVX2<>+352(SB), Y6, Y8
+	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y14
+	VMULPS       Y8, Y3, Y3
+	VMULPS       Y14, Y14, Y4
+	VMULPS       Y14, Y3, Y5
+	VFMADD231PS  Y3, Y3, Y4
+	VADDPS       Y5, Y5, Y3
+	VDIVPS       Y4, Y3, Y3
+	VSUBPS       Y3, Y12, Y4
+	VFMADD231PS  Y4, Y9, Y3
+	VMOVUPS      Y3, (DX)
 	JMP          done9
 
 both8:
@@ -4057,68 +4070,68 @@ both8:
 	MOVQ 456(AX), BX
 	MOVQ 360(AX), SI
 
-	// Reset gate and update gate. New gate and h of the units before.
-	VMOVUPS      (DX), Y7
-	VMOVUPS      constantsAVX2<>+256(SB), Y8
-	VMOVUPS      constantsAVX2<>+544(SB), Y9
-	VMOVUPS      constantsAVX2<>+480(SB), Y10
-	VMOVUPS      64(DX), Y11
-	VMOVUPS      constantsAVX2<>+256(SB), Y12
-	VADDPS       Y4, Y7, Y4
-	VMOVUPS      constantsAVX2<>+544(SB), Y7
-	VADDPS       Y5, Y11, Y5
+	// Reset gate and update gate. New gate. h of the units before.
+	VMOVUPS      (DX), Y6
+	VMOVUPS      constantsAVX2<>+256(SB), Y7
+	VMOVUPS      constantsAVX2<>+544(SB), Y8
+	VMOVUPS      64(DX), Y9
+	VMOVUPS      constantsAVX2<>+256(SB), Y10
+	VMOVUPS      constantsAVX2<>+544(SB), Y11
+	VADDPS       Y3, Y6, Y3
+	VADDPS       Y4, Y9, Y4
+	VMINPS       Y3, Y0, Y3
 	VMINPS       Y4, Y0, Y4
-	VMINPS       Y5, Y0, Y5
-	VMAXPS       Y4, Y1, Y4
-	VMAXPS       Y5, Y1, Y11
-	VFNMADD231PS Y2, Y4, Y8
-	VFNMADD231PS Y2, Y11, Y12
-	VSUBPS       constantsAVX2<>+256(SB), Y8, Y5
-	VPSLLD       $0x17, Y8, Y8
-	VSUBPS       constantsAVX2<>+256(SB), Y12, Y13
-	VPSLLD       $0x17, Y12, Y12
-	VFMADD231PS  Y3, Y5, Y4
-	VMOVUPS      constantsAVX2<>+480(SB), Y5
-	VFMADD231PS  Y3, Y13, Y11
-	VFMADD231PS  constantsAVX2<>+512(SB), Y4, Y9
-	VMOVUPS      128(DX), Y13
-	VFMADD231PS  constantsAVX2<>+512(SB), Y11, Y7
-	VFMADD213PS  constantsAVX2<>+576(SB), Y4, Y9
-	VFMADD213PS  constantsAVX2<>+576(SB), Y11, Y7
-	VFMADD213PS  constantsAVX2<>+608(SB), Y4, Y9
-	VMOVUPS      constantsAVX2<>+160(SB), Y14
-	VFMADD213PS  constantsAVX2<>+608(SB), Y11, Y7
-	VFMADD213PS  constantsAVX2<>+640(SB), Y4, Y9
-	VFMADD213PS  constantsAVX2<>+640(SB), Y11, Y7
-	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y9
-	VMOVUPS      constantsAVX2<>+192(SB), Y4
-	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y7
-	VFMADD213PS  constantsAVX2<>+480(SB), Y8, Y9
-	VMOVUPS      constantsAVX2<>+224(SB), Y8
-	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y7
-	VDIVPS       Y9, Y10, Y9
-	VMOVUPS      constantsAVX2<>+416(SB), Y11
-	VMOVUPS      constantsAVX2<>+320(SB), Y10
-	VMOVUPS      (BX), Y12
-	VDIVPS       Y7, Y5, Y5
-	VFMADD231PS  Y6, Y9, Y13
-	VMINPS       Y13, Y14, Y6
-	VMAXPS       Y6, Y4, Y4
-	VFMADD231PS  Y4, Y4, Y8
-	VFMADD231PS  constantsAVX2<>+384(SB), Y8, Y11
-	VFMADD231PS  constantsAVX2<>+288(SB), Y8, Y10
-	VFMADD213PS  constantsAVX2<>+448(SB), Y8, Y11
-	VFMADD213PS  constantsAVX2<>+352(SB), Y8, Y10
-	VFMADD213PS  constantsAVX2<>+480(SB), Y8, Y11
-	VMULPS       Y10, Y4, Y4
-	VMULPS       Y11, Y11, Y6
-	VMULPS       Y11, Y4, Y7
-	VFMADD231PS  Y4, Y4, Y6
-	VADDPS       Y7, Y7, Y4
-	VDIVPS       Y6, Y4, Y4
-	VSUBPS       Y4, Y12, Y6
-	VFMADD231PS  Y6, Y5, Y4
-	VMOVUPS      Y4, (CX)
+	VMAXPS       Y3, Y1, Y3
+	VMAXPS       Y4, Y1, Y6
+	VFNMADD231PS Y2, Y3, Y7
+	VFNMADD231PS Y2, Y6, Y10
+	VSUBPS       constantsAVX2<>+256(SB), Y7, Y4
+	VPSLLD       $0x17, Y7, Y7
+	VMOVUPS      constantsAVX2<>+480(SB), Y12
+	VSUBPS       constantsAVX2<>+256(SB), Y10, Y9
+	VPSLLD       $0x17, Y10, Y10
+	VFMADD231PS  constantsAVX2<>+96(SB), Y4, Y3
+	VMOVUPS      constantsAVX2<>+480(SB), Y4
+	VFMADD231PS  constantsAVX2<>+96(SB), Y9, Y6
+	VFMADD231PS  constantsAVX2<>+512(SB), Y3, Y8
+	VMOVUPS      128(DX), Y9
+	VFMADD231PS  constantsAVX2<>+512(SB), Y6, Y11
+	VFMADD213PS  constantsAVX2<>+576(SB), Y3, Y8
+	VFMADD213PS  constantsAVX2<>+576(SB), Y6, Y11
+	VFMADD213PS  constantsAVX2<>+608(SB), Y3, Y8
+	VMOVUPS      constantsAVX2<>+160(SB), Y13
+	VFMADD213PS  constantsAVX2<>+608(SB), Y6, Y11
+	VFMADD213PS  constantsAVX2<>+640(SB), Y3, Y8
+	VFMADD213PS  constantsAVX2<>+640(SB), Y6, Y11
+	VFMADD213PS  constantsAVX2<>+480(SB), Y3, Y8
+	VMOVUPS      constantsAVX2<>+192(SB), Y3
+	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y11
+	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y8
+	VMOVUPS      constantsAVX2<>+224(SB), Y6
+	VMOVUPS      constantsAVX2<>+416(SB), Y14
+	VMOVUPS      constantsAVX2<>+320(SB), Y7
+	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y11
+	VMOVUPS      (BX), Y10
+	VDIVPS       Y8, Y12, Y8
+	VDIVPS       Y11, Y4, Y4
+	VFMADD231PS  Y5, Y8, Y9
+	VMINPS       Y9, Y13, Y5
+	VMAXPS       Y5, Y3, Y3
+	VFMADD231PS  Y3, Y3, Y6
+	VFMADD231PS  constantsAVX2<>+384(SB), Y6, Y14
+	VFMADD231PS  constantsAVX2<>+288(SB), Y6, Y7
+	VFMADD213PS  constantsAVX2<>+448(SB), Y6, Y14
+	VFMADD213PS  constantsAVX2<>+352(SB), Y6, Y7
+	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y14
+	VMULPS       Y7, Y3, Y3
+	VMULPS       Y14, Y14, Y5
+	VMULPS       Y14, Y3, Y6
+	VFMADD231PS  Y3, Y3, Y5
+	VADDPS       Y6, Y6, Y3
+	VDIVPS       Y5, Y3, Y3
+	VSUBPS       Y3, Y10, Y5
+	VFMADD231PS  Y5, Y4, Y3
+	VMOVUPS      Y3, (CX)
 
 done9:
 	JMP next4
@@ -4155,12 +4168,12 @@ loop15:
 	MOVQ    56(CX), R9
 	ADDQ    R9, DX
 	MOVQ    SI, R9
-	VMOVUPS (R9), Y4
-	VMOVUPS 32(R9), Y5
-	VMOVUPS 64(R9), Y6
-	VMOVUPS 96(R9), Y7
-	VMOVUPS 128(R9), Y8
-	VMOVUPS 160(R9), Y9
+	VMOVUPS (R9), Y3
+	VMOVUPS 32(R9), Y4
+	VMOVUPS 64(R9), Y5
+	VMOVUPS 96(R9), Y6
+	VMOVUPS 128(R9), Y7
+	VMOVUPS 160(R9), Y8
 	MOVQ    16(CX), R9
 	MOVQ    8(CX), R10
 	CMPQ    R10, $+1
@@ -4181,35 +4194,35 @@ done19:
 	JLT  done21
 
 loop20:
-	VBROADCASTI128 (R9), Y10
-	VPERMILPS      $0x00, Y10, Y11
-	VFMADD231PS    (R8), Y11, Y4
-	VFMADD231PS    32(R8), Y11, Y5
-	VFMADD231PS    (R8)(R12*1), Y11, Y6
-	VFMADD231PS    32(R8)(R12*1), Y11, Y7
-	VFMADD231PS    (R8)(R12*2), Y11, Y8
-	VFMADD231PS    32(R8)(R12*2), Y11, Y9
-	VPERMILPS      $0x55, Y10, Y11
-	VFMADD231PS    64(R8), Y11, Y4
-	VFMADD231PS    96(R8), Y11, Y5
-	VFMADD231PS    64(R8)(R12*1), Y11, Y6
-	VFMADD231PS    96(R8)(R12*1), Y11, Y7
-	VFMADD231PS    64(R8)(R12*2), Y11, Y8
-	VFMADD231PS    96(R8)(R12*2), Y11, Y9
-	VPERMILPS      $0xaa, Y10, Y11
-	VFMADD231PS    128(R8), Y11, Y4
-	VFMADD231PS    160(R8), Y11, Y5
-	VFMADD231PS    128(R8)(R12*1), Y11, Y6
-	VFMADD231PS    160(R8)(R12*1), Y11, Y7
-	VFMADD231PS    128(R8)(R12*2), Y11, Y8
-	VFMADD231PS    160(R8)(R12*2), Y11, Y9
-	VPERMILPS      $0xff, Y10, Y10
-	VFMADD231PS    192(R8), Y10, Y4
-	VFMADD231PS    224(R8), Y10, Y5
-	VFMADD231PS    192(R8)(R12*1), Y10, Y6
-	VFMADD231PS    224(R8)(R12*1), Y10, Y7
-	VFMADD231PS    192(R8)(R12*2), Y10, Y8
-	VFMADD231PS    224(R8)(R12*2), Y10, Y9
+	VBROADCASTI128 (R9), Y9
+	VPERMILPS      $0x00, Y9, Y10
+	VFMADD231PS    (R8), Y10, Y3
+	VFMADD231PS    32(R8), Y10, Y4
+	VFMADD231PS    (R8)(R12*1), Y10, Y5
+	VFMADD231PS    32(R8)(R12*1), Y10, Y6
+	VFMADD231PS    (R8)(R12*2), Y10, Y7
+	VFMADD231PS    32(R8)(R12*2), Y10, Y8
+	VPERMILPS      $0x55, Y9, Y10
+	VFMADD231PS    64(R8), Y10, Y3
+	VFMADD231PS    96(R8), Y10, Y4
+	VFMADD231PS    64(R8)(R12*1), Y10, Y5
+	VFMADD231PS    96(R8)(R12*1), Y10, Y6
+	VFMADD231PS    64(R8)(R12*2), Y10, Y7
+	VFMADD231PS    96(R8)(R12*2), Y10, Y8
+	VPERMILPS      $0xaa, Y9, Y10
+	VFMADD231PS    128(R8), Y10, Y3
+	VFMADD231PS    160(R8), Y10, Y4
+	VFMADD231PS    128(R8)(R12*1), Y10, Y5
+	VFMADD231PS    160(R8)(R12*1), Y10, Y6
+	VFMADD231PS    128(R8)(R12*2), Y10, Y7
+	VFMADD231PS    160(R8)(R12*2), Y10, Y8
+	VPERMILPS      $0xff, Y9, Y9
+	VFMADD231PS    192(R8), Y9, Y3
+	VFMADD231PS    224(R8), Y9, Y4
+	VFMADD231PS    192(R8)(R12*1), Y9, Y5
+	VFMADD231PS    224(R8)(R12*1), Y9, Y6
+	VFMADD231PS    192(R8)(R12*2), Y9, Y7
+	VFMADD231PS    224(R8)(R12*2), Y9, Y8
 	ADDQ           $+16, R9
 	ADDQ           $+256, R8
 	SUBQ           $+4, R11
@@ -4221,13 +4234,13 @@ done21:
 	JLT  done23
 
 loop22:
-	VBROADCASTSS (R9), Y10
-	VFMADD231PS  (R8), Y10, Y4
-	VFMADD231PS  32(R8), Y10, Y5
-	VFMADD231PS  (R8)(R12*1), Y10, Y6
-	VFMADD231PS  32(R8)(R12*1), Y10, Y7
-	VFMADD231PS  (R8)(R12*2), Y10, Y8
-	VFMADD231PS  32(R8)(R12*2), Y10, Y9
+	VBROADCASTSS (R9), Y9
+	VFMADD231PS  (R8), Y9, Y3
+	VFMADD231PS  32(R8), Y9, Y4
+	VFMADD231PS  (R8)(R12*1), Y9, Y5
+	VFMADD231PS  32(R8)(R12*1), Y9, Y6
+	VFMADD231PS  (R8)(R12*2), Y9, Y7
+	VFMADD231PS  32(R8)(R12*2), Y9, Y8
 	ADDQ         $+4, R9
 	ADDQ         $+64, R8
 	SUBQ         $+1, R11
@@ -4245,20 +4258,20 @@ done18:
 	MOVQ   32(CX), R8
 	TESTQ  R8, R8
 	JEQ    done24
-	VADDPS (BX), Y4, Y4
-	VADDPS 32(BX), Y5, Y5
-	VADDPS 64(BX), Y6, Y6
-	VADDPS 96(BX), Y7, Y7
-	VADDPS 128(BX), Y8, Y8
-	VADDPS 160(BX), Y9, Y9
+	VADDPS (BX), Y3, Y3
+	VADDPS 32(BX), Y4, Y4
+	VADDPS 64(BX), Y5, Y5
+	VADDPS 96(BX), Y6, Y6
+	VADDPS 128(BX), Y7, Y7
+	VADDPS 160(BX), Y8, Y8
 
 done24:
-	VMOVUPS Y4, (BX)
-	VMOVUPS Y5, 32(BX)
-	VMOVUPS Y6, 64(BX)
-	VMOVUPS Y7, 96(BX)
-	VMOVUPS Y8, 128(BX)
-	VMOVUPS Y9, 160(BX)
+	VMOVUPS Y3, (BX)
+	VMOVUPS Y4, 32(BX)
+	VMOVUPS Y5, 64(BX)
+	VMOVUPS Y6, 96(BX)
+	VMOVUPS Y7, 128(BX)
+	VMOVUPS Y8, 160(BX)
 	MOVQ    64(CX), R8
 	ADDQ    R8, SI
 	MOVQ    72(CX), R8
@@ -4284,17 +4297,17 @@ done16:
 	MOVQ    56(CX), R8
 	ADDQ    R8, DX
 	MOVQ    SI, DX
-	VMOVUPS (DX), Y4
-	VMOVUPS 32(DX), Y5
-	VMOVUPS 64(DX), Y6
-	VMOVUPS 96(DX), Y7
-	VMOVUPS 128(DX), Y8
-	VMOVUPS 160(DX), Y9
+	VMOVUPS (DX), Y3
+	VMOVUPS 32(DX), Y4
+	VMOVUPS 64(DX), Y5
+	VMOVUPS 96(DX), Y6
+	VMOVUPS 128(DX), Y7
+	VMOVUPS 160(DX), Y8
 	MOVQ    64(CX), R8
 	ADDQ    R8, DX
-	VMOVUPS (DX), Y10
-	VMOVUPS 64(DX), Y11
-	VMOVUPS 128(DX), Y12
+	VMOVUPS (DX), Y9
+	VMOVUPS 64(DX), Y10
+	VMOVUPS 128(DX), Y11
 	MOVQ    16(CX), DX
 	MOVQ    8(CX), R8
 	CMPQ    R8, $+1
@@ -4317,47 +4330,47 @@ done30:
 	JLT  done32
 
 loop31:
-	VBROADCASTI128 (DX), Y13
-	VPERMILPS      $0x00, Y13, Y14
-	VFMADD231PS    (DI), Y14, Y4
-	VFMADD231PS    32(DI), Y14, Y5
-	VFMADD231PS    (DI)(R10*1), Y14, Y6
-	VFMADD231PS    32(DI)(R10*1), Y14, Y7
-	VFMADD231PS    (DI)(R10*2), Y14, Y8
-	VFMADD231PS    32(DI)(R10*2), Y14, Y9
-	VFMADD231PS    (R11), Y14, Y10
-	VFMADD231PS    (R11)(R10*1), Y14, Y11
-	VFMADD231PS    (R11)(R10*2), Y14, Y12
-	VPERMILPS      $0x55, Y13, Y14
-	VFMADD231PS    64(DI), Y14, Y4
-	VFMADD231PS    96(DI), Y14, Y5
-	VFMADD231PS    64(DI)(R10*1), Y14, Y6
-	VFMADD231PS    96(DI)(R10*1), Y14, Y7
-	VFMADD231PS    64(DI)(R10*2), Y14, Y8
-	VFMADD231PS    96(DI)(R10*2), Y14, Y9
-	VFMADD231PS    64(R11), Y14, Y10
-	VFMADD231PS    64(R11)(R10*1), Y14, Y11
-	VFMADD231PS    64(R11)(R10*2), Y14, Y12
-	VPERMILPS      $0xaa, Y13, Y14
-	VFMADD231PS    128(DI), Y14, Y4
-	VFMADD231PS    160(DI), Y14, Y5
-	VFMADD231PS    128(DI)(R10*1), Y14, Y6
-	VFMADD231PS    160(DI)(R10*1), Y14, Y7
-	VFMADD231PS    128(DI)(R10*2), Y14, Y8
-	VFMADD231PS    160(DI)(R10*2), Y14, Y9
-	VFMADD231PS    128(R11), Y14, Y10
-	VFMADD231PS    128(R11)(R10*1), Y14, Y11
-	VFMADD231PS    128(R11)(R10*2), Y14, Y12
-	VPERMILPS      $0xff, Y13, Y13
-	VFMADD231PS    192(DI), Y13, Y4
-	VFMADD231PS    224(DI), Y13, Y5
-	VFMADD231PS    192(DI)(R10*1), Y13, Y6
-	VFMADD231PS    224(DI)(R10*1), Y13, Y7
-	VFMADD231PS    192(DI)(R10*2), Y13, Y8
-	VFMADD231PS    224(DI)(R10*2), Y13, Y9
-	VFMADD231PS    192(R11), Y13, Y10
-	VFMADD231PS    192(R11)(R10*1), Y13, Y11
-	VFMADD231PS    192(R11)(R10*2), Y13, Y12
+	VBROADCASTI128 (DX), Y12
+	VPERMILPS      $0x00, Y12, Y13
+	VFMADD231PS    (DI), Y13, Y3
+	VFMADD231PS    32(DI), Y13, Y4
+	VFMADD231PS    (DI)(R10*1), Y13, Y5
+	VFMADD231PS    32(DI)(R10*1), Y13, Y6
+	VFMADD231PS    (DI)(R10*2), Y13, Y7
+	VFMADD231PS    32(DI)(R10*2), Y13, Y8
+	VFMADD231PS    (R11), Y13, Y9
+	VFMADD231PS    (R11)(R10*1), Y13, Y10
+	VFMADD231PS    (R11)(R10*2), Y13, Y11
+	VPERMILPS      $0x55, Y12, Y13
+	VFMADD231PS    64(DI), Y13, Y3
+	VFMADD231PS    96(DI), Y13, Y4
+	VFMADD231PS    64(DI)(R10*1), Y13, Y5
+	VFMADD231PS    96(DI)(R10*1), Y13, Y6
+	VFMADD231PS    64(DI)(R10*2), Y13, Y7
+	VFMADD231PS    96(DI)(R10*2), Y13, Y8
+	VFMADD231PS    64(R11), Y13, Y9
+	VFMADD231PS    64(R11)(R10*1), Y13, Y10
+	VFMADD231PS    64(R11)(R10*2), Y13, Y11
+	VPERMILPS      $0xaa, Y12, Y13
+	VFMADD231PS    128(DI), Y13, Y3
+	VFMADD231PS    160(DI), Y13, Y4
+	VFMADD231PS    128(DI)(R10*1), Y13, Y5
+	VFMADD231PS    160(DI)(R10*1), Y13, Y6
+	VFMADD231PS    128(DI)(R10*2), Y13, Y7
+	VFMADD231PS    160(DI)(R10*2), Y13, Y8
+	VFMADD231PS    128(R11), Y13, Y9
+	VFMADD231PS    128(R11)(R10*1), Y13, Y10
+	VFMADD231PS    128(R11)(R10*2), Y13, Y11
+	VPERMILPS      $0xff, Y12, Y12
+	VFMADD231PS    192(DI), Y12, Y3
+	VFMADD231PS    224(DI), Y12, Y4
+	VFMADD231PS    192(DI)(R10*1), Y12, Y5
+	VFMADD231PS    224(DI)(R10*1), Y12, Y6
+	VFMADD231PS    192(DI)(R10*2), Y12, Y7
+	VFMADD231PS    224(DI)(R10*2), Y12, Y8
+	VFMADD231PS    192(R11), Y12, Y9
+	VFMADD231PS    192(R11)(R10*1), Y12, Y10
+	VFMADD231PS    192(R11)(R10*2), Y12, Y11
 	ADDQ           $+16, DX
 	ADDQ           $+256, DI
 	ADDQ           $+256, R11
@@ -4370,16 +4383,16 @@ done32:
 	JLT  done34
 
 loop33:
-	VBROADCASTSS (DX), Y13
-	VFMADD231PS  (DI), Y13, Y4
-	VFMADD231PS  32(DI), Y13, Y5
-	VFMADD231PS  (DI)(R10*1), Y13, Y6
-	VFMADD231PS  32(DI)(R10*1), Y13, Y7
-	VFMADD231PS  (DI)(R10*2), Y13, Y8
-	VFMADD231PS  32(DI)(R10*2), Y13, Y9
-	VFMADD231PS  (R11), Y13, Y10
-	VFMADD231PS  (R11)(R10*1), Y13, Y11
-	VFMADD231PS  (R11)(R10*2), Y13, Y12
+	VBROADCASTSS (DX), Y12
+	VFMADD231PS  (DI), Y12, Y3
+	VFMADD231PS  32(DI), Y12, Y4
+	VFMADD231PS  (DI)(R10*1), Y12, Y5
+	VFMADD231PS  32(DI)(R10*1), Y12, Y6
+	VFMADD231PS  (DI)(R10*2), Y12, Y7
+	VFMADD231PS  32(DI)(R10*2), Y12, Y8
+	VFMADD231PS  (R11), Y12, Y9
+	VFMADD231PS  (R11)(R10*1), Y12, Y10
+	VFMADD231PS  (R11)(R10*2), Y12, Y11
 	ADDQ         $+4, DX
 	ADDQ         $+64, DI
 	ADDQ         $+64, R11
@@ -4399,26 +4412,26 @@ done29:
 	MOVQ   32(CX), DX
 	TESTQ  DX, DX
 	JEQ    done35
-	VADDPS (BX), Y4, Y4
-	VADDPS 32(BX), Y5, Y5
-	VADDPS 64(BX), Y6, Y6
-	VADDPS 96(BX), Y7, Y7
-	VADDPS 128(BX), Y8, Y8
-	VADDPS 160(BX), Y9, Y9
-	VADDPS 192(BX), Y10, Y10
-	VADDPS 256(BX), Y11, Y11
-	VADDPS 320(BX), Y12, Y12
+	VADDPS (BX), Y3, Y3
+	VADDPS 32(BX), Y4, Y4
+	VADDPS 64(BX), Y5, Y5
+	VADDPS 96(BX), Y6, Y6
+	VADDPS 128(BX), Y7, Y7
+	VADDPS 160(BX), Y8, Y8
+	VADDPS 192(BX), Y9, Y9
+	VADDPS 256(BX), Y10, Y10
+	VADDPS 320(BX), Y11, Y11
 
 done35:
-	VMOVUPS Y4, (BX)
-	VMOVUPS Y5, 32(BX)
-	VMOVUPS Y6, 64(BX)
-	VMOVUPS Y7, 96(BX)
-	VMOVUPS Y8, 128(BX)
-	VMOVUPS Y9, 160(BX)
-	VMOVUPS Y10, 192(BX)
-	VMOVUPS Y11, 256(BX)
-	VMOVUPS Y12, 320(BX)
+	VMOVUPS Y3, (BX)
+	VMOVUPS Y4, 32(BX)
+	VMOVUPS Y5, 64(BX)
+	VMOVUPS Y6, 96(BX)
+	VMOVUPS Y7, 128(BX)
+	VMOVUPS Y8, 160(BX)
+	VMOVUPS Y9, 192(BX)
+	VMOVUPS Y10, 256(BX)
+	VMOVUPS Y11, 320(BX)
 	MOVQ    64(CX), DX
 	ADDQ    DX, SI
 	MOVQ    72(CX), DX
@@ -4446,9 +4459,9 @@ last11:
 	MOVQ    56(CX), R8
 	ADDQ    R8, DX
 	MOVQ    SI, R8
-	VMOVUPS (R8), Y4
-	VMOVUPS 64(R8), Y5
-	VMOVUPS 128(R8), Y6
+	VMOVUPS (R8), Y3
+	VMOVUPS 64(R8), Y4
+	VMOVUPS 128(R8), Y5
 	MOVQ    16(CX), R8
 	MOVQ    8(CX), R9
 	CMPQ    R9, $+1
@@ -4469,23 +4482,23 @@ done39:
 	JLT  done41
 
 loop40:
-	VBROADCASTI128 (R8), Y7
-	VPERMILPS      $0x00, Y7, Y8
-	VFMADD231PS    (DI), Y8, Y4
-	VFMADD231PS    (DI)(R11*1), Y8, Y5
-	VFMADD231PS    (DI)(R11*2), Y8, Y6
-	VPERMILPS      $0x55, Y7, Y8
-	VFMADD231PS    64(DI), Y8, Y4
-	VFMADD231PS    64(DI)(R11*1), Y8, Y5
-	VFMADD231PS    64(DI)(R11*2), Y8, Y6
-	VPERMILPS      $0xaa, Y7, Y8
-	VFMADD231PS    128(DI), Y8, Y4
-	VFMADD231PS    128(DI)(R11*1), Y8, Y5
-	VFMADD231PS    128(DI)(R11*2), Y8, Y6
-	VPERMILPS      $0xff, Y7, Y7
-	VFMADD231PS    192(DI), Y7, Y4
-	VFMADD231PS    192(DI)(R11*1), Y7, Y5
-	VFMADD231PS    192(DI)(R11*2), Y7, Y6
+	VBROADCASTI128 (R8), Y6
+	VPERMILPS      $0x00, Y6, Y7
+	VFMADD231PS    (DI), Y7, Y3
+	VFMADD231PS    (DI)(R11*1), Y7, Y4
+	VFMADD231PS    (DI)(R11*2), Y7, Y5
+	VPERMILPS      $0x55, Y6, Y7
+	VFMADD231PS    64(DI), Y7, Y3
+	VFMADD231PS    64(DI)(R11*1), Y7, Y4
+	VFMADD231PS    64(DI)(R11*2), Y7, Y5
+	VPERMILPS      $0xaa, Y6, Y7
+	VFMADD231PS    128(DI), Y7, Y3
+	VFMADD231PS    128(DI)(R11*1), Y7, Y4
+	VFMADD231PS    128(DI)(R11*2), Y7, Y5
+	VPERMILPS      $0xff, Y6, Y6
+	VFMADD231PS    192(DI), Y6, Y3
+	VFMADD231PS    192(DI)(R11*1), Y6, Y4
+	VFMADD231PS    192(DI)(R11*2), Y6, Y5
 	ADDQ           $+16, R8
 	ADDQ           $+256, DI
 	SUBQ           $+4, R10
@@ -4497,10 +4510,10 @@ done41:
 	JLT  done43
 
 loop42:
-	VBROADCASTSS (R8), Y7
-	VFMADD231PS  (DI), Y7, Y4
-	VFMADD231PS  (DI)(R11*1), Y7, Y5
-	VFMADD231PS  (DI)(R11*2), Y7, Y6
+	VBROADCASTSS (R8), Y6
+	VFMADD231PS  (DI), Y6, Y3
+	VFMADD231PS  (DI)(R11*1), Y6, Y4
+	VFMADD231PS  (DI)(R11*2), Y6, Y5
 	ADDQ         $+4, R8
 	ADDQ         $+64, DI
 	SUBQ         $+1, R10
@@ -4518,14 +4531,14 @@ done38:
 	MOVQ   32(CX), DI
 	TESTQ  DI, DI
 	JEQ    done44
-	VADDPS (BX), Y4, Y4
-	VADDPS 64(BX), Y5, Y5
-	VADDPS 128(BX), Y6, Y6
+	VADDPS (BX), Y3, Y3
+	VADDPS 64(BX), Y4, Y4
+	VADDPS 128(BX), Y5, Y5
 
 done44:
-	VMOVUPS Y4, (BX)
-	VMOVUPS Y5, 64(BX)
-	VMOVUPS Y6, 128(BX)
+	VMOVUPS Y3, (BX)
+	VMOVUPS Y4, 64(BX)
+	VMOVUPS Y5, 128(BX)
 	MOVQ    64(CX), DI
 	ADDQ    DI, SI
 	MOVQ    72(CX), DI
@@ -4642,250 +4655,292 @@ done45:
 	JLT  done51
 
 	// Reset gate and update gate.
-	VMOVUPS      (R9), Y5
+	VMOVUPS      (R9), Y4
+	VPBROADCASTD (DX), Y3
+	VMOVUPS      64(R9), Y9
+	VPBROADCASTD (DX), Y8
+	VMOVUPS      (SI), Y5
+	VMOVUPS      64(SI), Y10
+	VMOVUPS      constantsAVX2<>+256(SB), Y6
+	VMOVUPS      constantsAVX2<>+256(SB), Y11
+	VMOVUPS      constantsAVX2<>+544(SB), Y7
+	VMOVUPS      constantsAVX2<>+544(SB), Y12
+	VFMADD231PS  (R8), Y3, Y4
+	VFMADD231PS  64(R8), Y8, Y9
+	VADDPS       Y5, Y4, Y3
+	VADDPS       Y10, Y9, Y4
+	VMINPS       Y3, Y0, Y3
+	VMINPS       Y4, Y0, Y4
+	VMAXPS       Y3, Y1, Y3
+	VMAXPS       Y4, Y1, Y5
+	VFNMADD231PS Y2, Y3, Y6
+	VFNMADD231PS Y2, Y5, Y11
+	VSUBPS       constantsAVX2<>+256(SB), Y6, Y4
+	VSUBPS       constantsAVX2<>+256(SB), Y11, Y8
+	VPSLLD       $0x17, Y6, Y6
+	VPSLLD       $0x17, Y11, Y9
+	VFMADD231PS  constantsAVX2<>+96(SB), Y4, Y3
+	VFMADD231PS  constantsAVX2<>+96(SB), Y8, Y5
+	VFMADD231PS  constantsAVX2<>+512(SB), Y3, Y7
+	VFMADD231PS  constantsAVX2<>+512(SB), Y5, Y12
+	VFMADD213PS  constantsAVX2<>+576(SB), Y3, Y7
+	VFMADD213PS  constantsAVX2<>+576(SB), Y5, Y12
+	VFMADD213PS  constantsAVX2<>+608(SB), Y3, Y7
+	VFMADD213PS  constantsAVX2<>+608(SB), Y5, Y12
+	VFMADD213PS  constantsAVX2<>+640(SB), Y3, Y7
+	VFMADD213PS  constantsAVX2<>+640(SB), Y5, Y12
+	VFMADD213PS  constantsAVX2<>+480(SB), Y3, Y7
+	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y12
+	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y7
+	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y12
+
+	// New gate. Reset gate and update gate.
+	VMOVUPS      32(R9), Y6
 	VPBROADCASTD (DX), Y4
-	VMOVUPS      (SI), Y6
-	VMOVUPS      64(R9), Y11
-	VPBROADCASTD (DX), Y10
-	VMOVUPS      64(SI), Y12
-	VMOVUPS      constantsAVX2<>+256(SB), Y7
-	VMOVUPS      constantsAVX2<>+256(SB), Y13
-	VMOVUPS      constantsAVX2<>+544(SB), Y8
-	VMOVUPS      constantsAVX2<>+544(SB), Y14
-	VMOVUPS      constantsAVX2<>+480(SB), Y9
-	VMOVUPS      constantsAVX2<>+480(SB), Y15
-	VFMADD231PS  (R8), Y4, Y5
-	VMOVUPS      128(R9), Y4
-	VFMADD231PS  64(R8), Y10, Y11
-	VPBROADCASTD (DX), Y10
-	VADDPS       Y6, Y5, Y5
-	VMOVUPS      128(SI), Y6
-	VADDPS       Y12, Y11, Y11
-	VFMADD231PS  128(R8), Y10, Y4
-	VMINPS       Y5, Y0, Y5
-	VMINPS       Y11, Y0, Y10
-	VMAXPS       Y5, Y1, Y5
-	VMAXPS       Y10, Y1, Y11
-	VFNMADD231PS Y2, Y5, Y7
-	VFNMADD231PS Y2, Y11, Y13
-	VSUBPS       constantsAVX2<>+256(SB), Y7, Y10
-	VPSLLD       $0x17, Y7, Y7
-	VSUBPS       constantsAVX2<>+256(SB), Y13, Y12
-	VPSLLD       $0x17, Y13, Y13
-	VFMADD231PS  Y3, Y10, Y5
-	VFMADD231PS  Y3, Y12, Y11
-	VFMADD231PS  constantsAVX2<>+512(SB), Y5, Y8
-	VFMADD231PS  constantsAVX2<>+512(SB), Y11, Y14
-	VFMADD213PS  constantsAVX2<>+576(SB), Y5, Y8
-	VFMADD213PS  constantsAVX2<>+576(SB), Y11, Y14
-	VFMADD213PS  constantsAVX2<>+608(SB), Y5, Y8
-	VFMADD213PS  constantsAVX2<>+608(SB), Y11, Y14
-	VFMADD213PS  constantsAVX2<>+640(SB), Y5, Y8
-	VFMADD213PS  constantsAVX2<>+640(SB), Y11, Y14
-	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y8
-	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y14
-	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y8
-	VFMADD213PS  constantsAVX2<>+480(SB), Y13, Y14
-	VDIVPS       Y8, Y9, Y5
-	VDIVPS       Y14, Y15, Y7
-	VFMADD231PS  Y6, Y5, Y4
+	VMOVUPS      96(R9), Y11
+	VPBROADCASTD (DX), Y5
+	VMOVUPS      32(SI), Y8
+	VMOVUPS      constantsAVX2<>+256(SB), Y9
+	VMOVUPS      constantsAVX2<>+544(SB), Y10
+	VMOVUPS      constantsAVX2<>+480(SB), Y3
+	VMOVUPS      96(SI), Y13
+	VFMADD231PS  32(R8), Y4, Y6
+	VFMADD231PS  96(R8), Y5, Y11
+	VMOVUPS      constantsAVX2<>+480(SB), Y4
+	VMOVUPS      128(R9), Y5
+	VDIVPS       Y7, Y3, Y3
+	VPBROADCASTD (DX), Y7
+	VADDPS       Y8, Y6, Y6
+	VADDPS       Y13, Y11, Y11
+	VMOVUPS      128(SI), Y8
+	VDIVPS       Y12, Y4, Y4
+	VMOVUPS      constantsAVX2<>+256(SB), Y12
+	VFMADD231PS  128(R8), Y7, Y5
+	VMINPS       Y6, Y0, Y6
+	VMINPS       Y11, Y0, Y7
+	VMAXPS       Y6, Y1, Y6
+	VMAXPS       Y7, Y1, Y7
+	VFNMADD231PS Y2, Y6, Y9
+	VFNMADD231PS Y2, Y7, Y12
+	VFMADD231PS  Y8, Y3, Y5
+	VMOVUPS      constantsAVX2<>+544(SB), Y11
+	VSUBPS       constantsAVX2<>+256(SB), Y9, Y3
+	VSUBPS       constantsAVX2<>+256(SB), Y12, Y8
+	VPSLLD       $0x17, Y9, Y9
+	VPSLLD       $0x17, Y12, Y12
+	VFMADD231PS  constantsAVX2<>+96(SB), Y3, Y6
+	VFMADD231PS  constantsAVX2<>+96(SB), Y8, Y7
+	VFMADD231PS  constantsAVX2<>+512(SB), Y6, Y10
+	VFMADD231PS  constantsAVX2<>+512(SB), Y7, Y11
+	VFMADD213PS  constantsAVX2<>+576(SB), Y6, Y10
+	VFMADD213PS  constantsAVX2<>+576(SB), Y7, Y11
+	VFMADD213PS  constantsAVX2<>+608(SB), Y6, Y10
+	VFMADD213PS  constantsAVX2<>+608(SB), Y7, Y11
+	VFMADD213PS  constantsAVX2<>+640(SB), Y6, Y10
+	VFMADD213PS  constantsAVX2<>+640(SB), Y7, Y11
+	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y10
+	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y11
+	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y10
+	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y11
 	ADDQ         $-16, R10
 	CMPQ         R10, $+16
 	JLT          done53
 
 loop52:
-	// New gate and h of the units before. Reset gate and update gate.
-	VMOVUPS      32(R9), Y9
-	VPBROADCASTD (DX), Y8
-	VMOVUPS      32(SI), Y10
-	PREFETCHT0   (CX)
-	VMOVUPS      96(R9), Y13
-	VPBROADCASTD (DX), Y12
-	VMOVUPS      96(SI), Y14
-	PREFETCHT0   64(CX)
-	VMOVUPS      constantsAVX2<>+256(SB), Y11
-	VMOVUPS      constantsAVX2<>+160(SB), Y5
-	VMOVUPS      constantsAVX2<>+256(SB), Y15
-	PREFETCHT0   128(CX)
-	VMOVUPS      constantsAVX2<>+192(SB), Y6
-	VFMADD231PS  32(R8), Y8, Y9
-	VMOVUPS      constantsAVX2<>+224(SB), Y8
-	PREFETCHT0   192(CX)
-	VFMADD231PS  96(R8), Y12, Y13
-	VMINPS       Y4, Y5, Y4
-	VMOVUPS      constantsAVX2<>+416(SB), Y5
-	PREFETCHT0   256(CX)
-	VMOVUPS      constantsAVX2<>+544(SB), Y12
-	VMAXPS       Y4, Y6, Y4
-	VMOVUPS      constantsAVX2<>+320(SB), Y6
-	PREFETCHT0   320(CX)
-	VADDPS       Y10, Y9, Y9
-	VMOVUPS      constantsAVX2<>+544(SB), Y10
-	VADDPS       Y14, Y13, Y14
-	PREFETCHT0   384(CX)
-	VFMADD231PS  Y4, Y4, Y8
-	VMOVUPS      constantsAVX2<>+480(SB), Y13
-	VMINPS       Y9, Y0, Y9
-	PREFETCHT0   448(CX)
-	VMINPS       Y14, Y0, Y14
-	VMAXPS       Y9, Y1, Y9
-	VFMADD231PS  constantsAVX2<>+384(SB), Y8, Y5
-	PREFETCHT0   512(CX)
-	VMAXPS       Y14, Y1, Y14
-	VFMADD231PS  constantsAVX2<>+288(SB), Y8, Y6
-	VFNMADD231PS Y2, Y9, Y11
-	PREFETCHT0   576(CX)
-	VFNMADD231PS Y2, Y14, Y15
-	VFMADD213PS  constantsAVX2<>+448(SB), Y8, Y5
-	VFMADD213PS  constantsAVX2<>+352(SB), Y8, Y6
-	PREFETCHT0   640(CX)
-	VFMADD213PS  constantsAVX2<>+480(SB), Y8, Y5
-	VSUBPS       constantsAVX2<>+256(SB), Y11, Y8
-	VMULPS       Y6, Y4, Y4
-	PREFETCHT0   704(CX)
-	VSUBPS       constantsAVX2<>+256(SB), Y15, Y6
-	VPSLLD       $0x17, Y11, Y11
-	VPSLLD       $0x17, Y15, Y15
-	PREFETCHT0   768(CX)
-	VFMADD231PS  Y3, Y8, Y9
-	VMOVUPS      constantsAVX2<>+480(SB), Y8
-	VFMADD231PS  Y3, Y6, Y14
-	PREFETCHT0   832(CX)
-	VMULPS       Y5, Y5, Y6
-	VMULPS       Y5, Y4, Y5
-	VFMADD231PS  constantsAVX2<>+512(SB), Y9, Y12
-	PREFETCHT0   896(CX)
-	VFMADD231PS  constantsAVX2<>+512(SB), Y14, Y10
-	VFMADD231PS  Y4, Y4, Y6
-	VMOVUPS      (DI), Y4
-	PREFETCHT0   960(CX)
-	VADDPS       Y5, Y5, Y5
-	VFMADD213PS  constantsAVX2<>+576(SB), Y9, Y12
-	VFMADD213PS  constantsAVX2<>+576(SB), Y14, Y10
-	PREFETCHT0   1024(CX)
-	VDIVPS       Y6, Y5, Y5
-	VMOVUPS      160(R9), Y6
-	VFMADD213PS  constantsAVX2<>+608(SB), Y9, Y12
-	PREFETCHT0   1088(CX)
-	VFMADD213PS  constantsAVX2<>+608(SB), Y14, Y10
-	VFMADD213PS  constantsAVX2<>+640(SB), Y9, Y12
-	VFMADD213PS  constantsAVX2<>+640(SB), Y14, Y10
-	PREFETCHT0   1152(CX)
-	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y12
+	// h of the units before. New gate. Reset gate and update gate.
+	VMOVUPS      constantsAVX2<>+160(SB), Y3
+	VMOVUPS      192(R9), Y12
 	VPBROADCASTD (DX), Y9
-	VSUBPS       Y5, Y4, Y4
+	PREFETCHT0   (CX)
+	VMOVUPS      constantsAVX2<>+192(SB), Y6
+	VMOVUPS      constantsAVX2<>+224(SB), Y7
+	VMOVUPS      192(SI), Y13
+	PREFETCHT0   64(CX)
+	VMOVUPS      constantsAVX2<>+416(SB), Y8
+	VMINPS       Y5, Y3, Y3
+	VFMADD231PS  192(R8), Y9, Y12
+	PREFETCHT0   128(CX)
+	VMOVUPS      constantsAVX2<>+320(SB), Y5
+	VMOVUPS      constantsAVX2<>+256(SB), Y9
+	VMAXPS       Y3, Y6, Y3
+	PREFETCHT0   192(CX)
+	VMOVUPS      constantsAVX2<>+544(SB), Y6
+	VFMADD231PS  Y3, Y3, Y7
+	VADDPS       Y13, Y12, Y12
+	PREFETCHT0   256(CX)
+	VMOVUPS      256(R9), Y13
+	VMINPS       Y12, Y0, Y12
+	VFMADD231PS  constantsAVX2<>+384(SB), Y7, Y8
+	PREFETCHT0   320(CX)
+	VFMADD231PS  constantsAVX2<>+288(SB), Y7, Y5
+	VMAXPS       Y12, Y1, Y12
+	VFNMADD231PS Y2, Y12, Y9
+	PREFETCHT0   384(CX)
+	VFMADD213PS  constantsAVX2<>+448(SB), Y7, Y8
+	VFMADD213PS  constantsAVX2<>+352(SB), Y7, Y5
+	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y8
+	PREFETCHT0   448(CX)
+	VPBROADCASTD (DX), Y7
+	VMULPS       Y5, Y3, Y3
+	VMOVUPS      256(SI), Y5
+	PREFETCHT0   512(CX)
+	VFMADD231PS  256(R8), Y7, Y13
+	VMOVUPS      constantsAVX2<>+256(SB), Y7
+	VADDPS       Y5, Y13, Y13
+	PREFETCHT0   576(CX)
+	VSUBPS       constantsAVX2<>+256(SB), Y9, Y5
+	VPSLLD       $0x17, Y9, Y9
+	VMINPS       Y13, Y0, Y13
+	PREFETCHT0   640(CX)
+	VFMADD231PS  constantsAVX2<>+96(SB), Y5, Y12
+	VMOVUPS      constantsAVX2<>+480(SB), Y5
+	VMAXPS       Y13, Y1, Y13
+	PREFETCHT0   704(CX)
+	VFNMADD231PS Y2, Y13, Y7
+	VFMADD231PS  constantsAVX2<>+512(SB), Y12, Y6
+	VDIVPS       Y10, Y5, Y10
+	PREFETCHT0   768(CX)
+	VMULPS       Y8, Y8, Y5
+	VMULPS       Y8, Y3, Y8
+	VFMADD213PS  constantsAVX2<>+576(SB), Y12, Y6
+	PREFETCHT0   832(CX)
+	VFMADD231PS  Y3, Y3, Y5
+	VSUBPS       constantsAVX2<>+256(SB), Y7, Y3
+	VADDPS       Y8, Y8, Y8
+	PREFETCHT0   896(CX)
+	VPSLLD       $0x17, Y7, Y7
+	VFMADD231PS  constantsAVX2<>+96(SB), Y3, Y13
+	VMOVUPS      constantsAVX2<>+544(SB), Y3
+	PREFETCHT0   960(CX)
+	VFMADD213PS  constantsAVX2<>+608(SB), Y12, Y6
+	VDIVPS       Y5, Y8, Y5
+	VMOVUPS      constantsAVX2<>+480(SB), Y8
+	PREFETCHT0   1024(CX)
+	VFMADD213PS  constantsAVX2<>+640(SB), Y12, Y6
+	VFMADD231PS  constantsAVX2<>+512(SB), Y13, Y3
+	VDIVPS       Y11, Y8, Y11
+	PREFETCHT0   1088(CX)
+	VMOVUPS      (DI), Y8
+	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y6
+	VMOVUPS      160(R9), Y12
+	PREFETCHT0   1152(CX)
+	VFMADD213PS  constantsAVX2<>+576(SB), Y13, Y3
+	VSUBPS       Y5, Y8, Y8
+	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y6
 	PREFETCHT0   1216(CX)
-	VFMADD213PS  constantsAVX2<>+480(SB), Y14, Y10
-	VMOVUPS      160(SI), Y14
-	VFMADD231PS  Y4, Y7, Y5
+	VPBROADCASTD (DX), Y9
+	VFMADD213PS  constantsAVX2<>+608(SB), Y13, Y3
+	VFMADD231PS  Y8, Y4, Y5
 	PREFETCHT0   1280(CX)
-	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y12
-	VFMADD213PS  constantsAVX2<>+480(SB), Y15, Y10
-	VFMADD231PS  160(R8), Y9, Y6
+	VMOVUPS      160(SI), Y4
+	VFMADD213PS  constantsAVX2<>+640(SB), Y13, Y3
+	VFMADD231PS  160(R8), Y9, Y12
 	PREFETCHT0   1344(CX)
 	VMOVUPS      Y5, (BX)
-	VDIVPS       Y12, Y13, Y4
-	VDIVPS       Y10, Y8, Y5
+	VFMADD213PS  constantsAVX2<>+480(SB), Y13, Y3
+	VFMADD231PS  Y4, Y10, Y12
 	PREFETCHT0   1408(CX)
-	VFMADD231PS  Y14, Y4, Y6
+	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y3
 
-	// New gate and h of the units before. Reset gate and update gate.
-	VMOVUPS      192(R9), Y9
-	VPBROADCASTD (DX), Y8
-	VMOVUPS      192(SI), Y10
+	// h of the units before. New gate. Reset gate and update gate.
+	VMOVUPS      constantsAVX2<>+160(SB), Y9
+	VMOVUPS      224(R9), Y5
+	VPBROADCASTD (DX), Y10
 	PREFETCHT0   1472(CX)
-	VMOVUPS      256(R9), Y13
-	VPBROADCASTD (DX), Y12
-	VMOVUPS      256(SI), Y14
+	VMOVUPS      constantsAVX2<>+192(SB), Y8
+	VMOVUPS      constantsAVX2<>+224(SB), Y4
+	VMOVUPS      224(SI), Y7
 	PREFETCHT0   1536(CX)
-	VMOVUPS      constantsAVX2<>+256(SB), Y11
-	VMOVUPS      constantsAVX2<>+160(SB), Y4
-	VMOVUPS      constantsAVX2<>+256(SB), Y15
+	VMOVUPS      constantsAVX2<>+416(SB), Y13
+	VMINPS       Y12, Y9, Y12
+	VFMADD231PS  224(R8), Y10, Y5
 	PREFETCHT0   1600(CX)
-	VMOVUPS      constantsAVX2<>+192(SB), Y7
-	VFMADD231PS  192(R8), Y8, Y9
-	VMOVUPS      constantsAVX2<>+224(SB), Y8
+	VMOVUPS      constantsAVX2<>+320(SB), Y9
+	VMOVUPS      constantsAVX2<>+256(SB), Y10
+	VMAXPS       Y12, Y8, Y8
 	PREFETCHT0   1664(CX)
-	VFMADD231PS  256(R8), Y12, Y13
-	VMINPS       Y6, Y4, Y4
-	VMOVUPS      constantsAVX2<>+544(SB), Y12
+	VMOVUPS      288(R9), Y14
+	VFMADD231PS  Y8, Y8, Y4
+	VADDPS       Y7, Y5, Y7
 	PREFETCHT0   1728(CX)
-	VMOVUPS      constantsAVX2<>+416(SB), Y6
-	VMAXPS       Y4, Y7, Y4
-	VMOVUPS      constantsAVX2<>+320(SB), Y7
+	VPBROADCASTD (DX), Y5
+	VMINPS       Y7, Y0, Y7
+	VFMADD231PS  constantsAVX2<>+384(SB), Y4, Y13
 	PREFETCHT0   1792(CX)
-	VADDPS       Y10, Y9, Y9
-	VMOVUPS      constantsAVX2<>+544(SB), Y10
-	VADDPS       Y14, Y13, Y14
+	VFMADD231PS  constantsAVX2<>+288(SB), Y4, Y9
+	VFMADD231PS  288(R8), Y5, Y14
+	VMOVUPS      288(SI), Y5
 	PREFETCHT0   1856(CX)
-	VFMADD231PS  Y4, Y4, Y8
-	VMOVUPS      constantsAVX2<>+480(SB), Y13
-	VMINPS       Y9, Y0, Y9
+	VMAXPS       Y7, Y1, Y12
+	VFNMADD231PS Y2, Y12, Y10
+	VFMADD213PS  constantsAVX2<>+448(SB), Y4, Y13
 	PREFETCHT0   1920(CX)
-	VMINPS       Y14, Y0, Y14
-	VMAXPS       Y9, Y1, Y9
-	VFMADD231PS  constantsAVX2<>+384(SB), Y8, Y6
+	VFMADD213PS  constantsAVX2<>+352(SB), Y4, Y9
+	VADDPS       Y5, Y14, Y5
+	VMOVUPS      constantsAVX2<>+544(SB), Y7
 	PREFETCHT0   1984(CX)
-	VMAXPS       Y14, Y1, Y14
-	VFMADD231PS  constantsAVX2<>+288(SB), Y8, Y7
-	VFNMADD231PS Y2, Y9, Y11
+	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y13
+	VSUBPS       constantsAVX2<>+256(SB), Y10, Y4
+	VMULPS       Y9, Y8, Y9
 	PREFETCHT0   2048(CX)
-	VFNMADD231PS Y2, Y14, Y15
-	VFMADD213PS  constantsAVX2<>+448(SB), Y8, Y6
-	VFMADD213PS  constantsAVX2<>+352(SB), Y8, Y7
+	VMOVUPS      constantsAVX2<>+256(SB), Y8
+	VMINPS       Y5, Y0, Y5
+	VPSLLD       $0x17, Y10, Y14
 	PREFETCHT0   2112(CX)
-	VFMADD213PS  constantsAVX2<>+480(SB), Y8, Y6
-	VSUBPS       constantsAVX2<>+256(SB), Y11, Y8
-	VMULPS       Y7, Y4, Y4
+	VMAXPS       Y5, Y1, Y10
+	VFMADD231PS  constantsAVX2<>+96(SB), Y4, Y12
+	VMOVUPS      constantsAVX2<>+480(SB), Y4
 	PREFETCHT0   2176(CX)
-	VSUBPS       constantsAVX2<>+256(SB), Y15, Y7
-	VPSLLD       $0x17, Y11, Y11
-	VPSLLD       $0x17, Y15, Y15
+	VFNMADD231PS Y2, Y10, Y8
+	VFMADD231PS  constantsAVX2<>+512(SB), Y12, Y7
+	VDIVPS       Y6, Y4, Y5
 	PREFETCHT0   2240(CX)
-	VFMADD231PS  Y3, Y8, Y9
-	VMOVUPS      constantsAVX2<>+480(SB), Y8
-	VFMADD231PS  Y3, Y7, Y14
+	VMULPS       Y13, Y13, Y4
+	VMULPS       Y13, Y9, Y6
+	VFMADD213PS  constantsAVX2<>+576(SB), Y12, Y7
 	PREFETCHT0   2304(CX)
-	VMULPS       Y6, Y6, Y7
-	VMULPS       Y6, Y4, Y6
-	VFMADD231PS  constantsAVX2<>+512(SB), Y9, Y12
+	VFMADD231PS  Y9, Y9, Y4
+	VSUBPS       constantsAVX2<>+256(SB), Y8, Y13
+	VADDPS       Y6, Y6, Y9
 	PREFETCHT0   2368(CX)
-	VFMADD231PS  constantsAVX2<>+512(SB), Y14, Y10
-	VFMADD231PS  Y4, Y4, Y7
-	VMOVUPS      320(R9), Y4
+	VPSLLD       $0x17, Y8, Y6
+	VFMADD231PS  constantsAVX2<>+96(SB), Y13, Y10
+	VMOVUPS      constantsAVX2<>+544(SB), Y8
 	PREFETCHT0   2432(CX)
-	VADDPS       Y6, Y6, Y6
-	VFMADD213PS  constantsAVX2<>+576(SB), Y9, Y12
-	VFMADD213PS  constantsAVX2<>+576(SB), Y14, Y10
+	VFMADD213PS  constantsAVX2<>+608(SB), Y12, Y7
+	VDIVPS       Y4, Y9, Y9
+	VMOVUPS      constantsAVX2<>+480(SB), Y4
 	PREFETCHT0   2496(CX)
-	VDIVPS       Y7, Y6, Y6
-	VPBROADCASTD (DX), Y7
-	VFMADD213PS  constantsAVX2<>+608(SB), Y9, Y12
+	VFMADD213PS  constantsAVX2<>+640(SB), Y12, Y7
+	VFMADD231PS  constantsAVX2<>+512(SB), Y10, Y8
+	VDIVPS       Y3, Y4, Y4
 	PREFETCHT0   2560(CX)
-	VFMADD213PS  constantsAVX2<>+608(SB), Y14, Y10
-	VFMADD231PS  320(R8), Y7, Y4
-	VMOVUPS      32(DI), Y7
+	VMOVUPS      320(R9), Y13
+	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y7
+	VPBROADCASTD (DX), Y12
 	PREFETCHT0   2624(CX)
-	VFMADD213PS  constantsAVX2<>+640(SB), Y9, Y12
-	VFMADD213PS  constantsAVX2<>+640(SB), Y14, Y10
-	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y12
+	VFMADD213PS  constantsAVX2<>+576(SB), Y10, Y8
+	VFMADD213PS  constantsAVX2<>+480(SB), Y14, Y7
+	VMOVUPS      32(DI), Y3
 	PREFETCHT0   2688(CX)
-	VMOVUPS      320(SI), Y9
-	VSUBPS       Y6, Y7, Y7
-	VFMADD213PS  constantsAVX2<>+480(SB), Y14, Y10
+	VFMADD213PS  constantsAVX2<>+608(SB), Y10, Y8
+	VFMADD231PS  320(R8), Y12, Y13
+	VMOVUPS      320(SI), Y12
 	PREFETCHT0   2752(CX)
-	VFMADD231PS  Y7, Y5, Y6
-	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y12
-	VFMADD213PS  constantsAVX2<>+480(SB), Y15, Y10
-	PREFETCHT0   2816(CX)
-	VMOVUPS      Y6, 32(BX)
-	VDIVPS       Y12, Y13, Y5
-	VDIVPS       Y10, Y8, Y6
-	PREFETCHT0   2880(CX)
-	VFMADD231PS  Y9, Y5, Y4
-	VMOVAPS      Y6, Y7
+	VSUBPS       Y9, Y3, Y3
+	VFMADD213PS  constantsAVX2<>+640(SB), Y10, Y8
 	VMOVAPS      Y4, Y4
+	PREFETCHT0   2816(CX)
+	VFMADD231PS  Y12, Y5, Y13
+	VFMADD231PS  Y3, Y11, Y9
+	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y8
+	PREFETCHT0   2880(CX)
+	VMOVAPS      Y13, Y5
+	VMOVUPS      Y9, 32(BX)
+	VMOVAPS      Y7, Y10
 	PREFETCHT0   2944(CX)
+	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y8
+	VMOVAPS      Y8, Y11
 	ADDQ         $+3008, CX
 	ADDQ         $+64, BX
 	ADDQ         $+64, SI
@@ -4900,102 +4955,64 @@ loop52:
 	JGE          loop52
 
 done53:
-	// New gate and h of the units before. Reset gate and update gate.
-	VMOVUPS      32(R9), Y9
-	VPBROADCASTD (DX), Y8
-	VMOVUPS      32(SI), Y10
-	VMOVUPS      96(R9), Y13
-	VPBROADCASTD (DX), Y12
-	VMOVUPS      96(SI), Y14
-	VMOVUPS      constantsAVX2<>+256(SB), Y11
-	VMOVUPS      constantsAVX2<>+160(SB), Y5
-	VMOVUPS      constantsAVX2<>+256(SB), Y15
+	// h of the units before. New gate.
+	VMOVUPS      constantsAVX2<>+160(SB), Y3
 	VMOVUPS      constantsAVX2<>+192(SB), Y6
-	VFMADD231PS  32(R8), Y8, Y9
-	VMOVUPS      constantsAVX2<>+224(SB), Y8
-	VFMADD231PS  96(R8), Y12, Y13
-	VMINPS       Y4, Y5, Y4
-	VMOVUPS      constantsAVX2<>+416(SB), Y5
-	VMOVUPS      constantsAVX2<>+544(SB), Y12
-	VMAXPS       Y4, Y6, Y4
-	VMOVUPS      constantsAVX2<>+320(SB), Y6
-	VADDPS       Y10, Y9, Y9
-	VMOVUPS      constantsAVX2<>+544(SB), Y10
-	VADDPS       Y14, Y13, Y14
-	VFMADD231PS  Y4, Y4, Y8
+	VMOVUPS      constantsAVX2<>+224(SB), Y7
+	VMOVUPS      constantsAVX2<>+416(SB), Y9
+	VMOVUPS      constantsAVX2<>+320(SB), Y8
+	VMOVUPS      constantsAVX2<>+480(SB), Y12
 	VMOVUPS      constantsAVX2<>+480(SB), Y13
-	VMINPS       Y9, Y0, Y9
-	VMINPS       Y14, Y0, Y14
-	VMAXPS       Y9, Y1, Y9
-	VFMADD231PS  constantsAVX2<>+384(SB), Y8, Y5
-	VMAXPS       Y14, Y1, Y14
-	VFMADD231PS  constantsAVX2<>+288(SB), Y8, Y6
-	VFNMADD231PS Y2, Y9, Y11
-	VFNMADD231PS Y2, Y14, Y15
-	VFMADD213PS  constantsAVX2<>+448(SB), Y8, Y5
-	VFMADD213PS  constantsAVX2<>+352(SB), Y8, Y6
-	VFMADD213PS  constantsAVX2<>+480(SB), Y8, Y5
-	VSUBPS       constantsAVX2<>+256(SB), Y11, Y8
-	VMULPS       Y6, Y4, Y4
-	VSUBPS       constantsAVX2<>+256(SB), Y15, Y6
-	VPSLLD       $0x17, Y11, Y11
-	VPSLLD       $0x17, Y15, Y15
-	VFMADD231PS  Y3, Y8, Y9
-	VMOVUPS      constantsAVX2<>+480(SB), Y8
-	VFMADD231PS  Y3, Y6, Y14
-	VMULPS       Y5, Y5, Y6
-	VMULPS       Y5, Y4, Y5
-	VFMADD231PS  constantsAVX2<>+512(SB), Y9, Y12
-	VFMADD231PS  constantsAVX2<>+512(SB), Y14, Y10
-	VFMADD231PS  Y4, Y4, Y6
-	VMOVUPS      (DI), Y4
-	VADDPS       Y5, Y5, Y5
-	VFMADD213PS  constantsAVX2<>+576(SB), Y9, Y12
-	VFMADD213PS  constantsAVX2<>+576(SB), Y14, Y10
-	VDIVPS       Y6, Y5, Y5
-	VMOVUPS      160(R9), Y6
-	VFMADD213PS  constantsAVX2<>+608(SB), Y9, Y12
-	VFMADD213PS  constantsAVX2<>+608(SB), Y14, Y10
-	VFMADD213PS  constantsAVX2<>+640(SB), Y9, Y12
-	VFMADD213PS  constantsAVX2<>+640(SB), Y14, Y10
-	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y12
-	VPBROADCASTD (DX), Y9
-	VSUBPS       Y5, Y4, Y4
-	VFMADD213PS  constantsAVX2<>+480(SB), Y14, Y10
-	VMOVUPS      160(SI), Y14
-	VFMADD231PS  Y4, Y7, Y5
-	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y12
-	VFMADD213PS  constantsAVX2<>+480(SB), Y15, Y10
-	VFMADD231PS  160(R8), Y9, Y6
-	VMOVUPS      Y5, (BX)
-	VDIVPS       Y12, Y13, Y4
-	VDIVPS       Y10, Y8, Y5
-	VFMADD231PS  Y14, Y4, Y6
+	VMINPS       Y5, Y3, Y3
+	VMOVUPS      (DI), Y5
+	VDIVPS       Y10, Y12, Y10
+	VMOVUPS      160(R9), Y12
+	VDIVPS       Y11, Y13, Y11
+	VPBROADCASTD (DX), Y13
+	VMAXPS       Y3, Y6, Y3
+	VMOVUPS      160(SI), Y6
+	VFMADD231PS  Y3, Y3, Y7
+	VFMADD231PS  160(R8), Y13, Y12
+	VFMADD231PS  constantsAVX2<>+384(SB), Y7, Y9
+	VFMADD231PS  constantsAVX2<>+288(SB), Y7, Y8
+	VFMADD213PS  constantsAVX2<>+448(SB), Y7, Y9
+	VFMADD213PS  constantsAVX2<>+352(SB), Y7, Y8
+	VFMADD231PS  Y6, Y10, Y12
+	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y9
+	VMULPS       Y8, Y3, Y3
+	VMULPS       Y9, Y9, Y6
+	VMULPS       Y9, Y3, Y7
+	VFMADD231PS  Y3, Y3, Y6
+	VADDPS       Y7, Y7, Y3
+	VDIVPS       Y6, Y3, Y3
+	VSUBPS       Y3, Y5, Y5
+	VFMADD231PS  Y5, Y4, Y3
+	VMOVUPS      Y3, (BX)
 
-	// New gate and h of the units before.
-	VMOVUPS     constantsAVX2<>+160(SB), Y4
-	VMOVUPS     constantsAVX2<>+192(SB), Y7
-	VMOVUPS     constantsAVX2<>+224(SB), Y8
-	VMOVUPS     constantsAVX2<>+416(SB), Y10
-	VMOVUPS     constantsAVX2<>+320(SB), Y9
-	VMOVUPS     32(DI), Y11
-	VMINPS      Y6, Y4, Y4
-	VMAXPS      Y4, Y7, Y4
-	VFMADD231PS Y4, Y4, Y8
-	VFMADD231PS constantsAVX2<>+384(SB), Y8, Y10
-	VFMADD231PS constantsAVX2<>+288(SB), Y8, Y9
-	VFMADD213PS constantsAVX2<>+448(SB), Y8, Y10
-	VFMADD213PS constantsAVX2<>+352(SB), Y8, Y9
-	VFMADD213PS constantsAVX2<>+480(SB), Y8, Y10
-	VMULPS      Y9, Y4, Y4
-	VMULPS      Y10, Y10, Y6
-	VMULPS      Y10, Y4, Y7
-	VFMADD231PS Y4, Y4, Y6
-	VADDPS      Y7, Y7, Y4
-	VDIVPS      Y6, Y4, Y4
-	VSUBPS      Y4, Y11, Y6
-	VFMADD231PS Y6, Y5, Y4
-	VMOVUPS     Y4, 32(BX)
+	// h of the units before.
+	VMOVUPS     constantsAVX2<>+160(SB), Y3
+	VMOVUPS     constantsAVX2<>+192(SB), Y4
+	VMOVUPS     constantsAVX2<>+224(SB), Y5
+	VMOVUPS     constantsAVX2<>+416(SB), Y7
+	VMOVUPS     constantsAVX2<>+320(SB), Y6
+	VMOVUPS     32(DI), Y8
+	VMINPS      Y12, Y3, Y3
+	VMAXPS      Y3, Y4, Y3
+	VFMADD231PS Y3, Y3, Y5
+	VFMADD231PS constantsAVX2<>+384(SB), Y5, Y7
+	VFMADD231PS constantsAVX2<>+288(SB), Y5, Y6
+	VFMADD213PS constantsAVX2<>+448(SB), Y5, Y7
+	VFMADD213PS constantsAVX2<>+352(SB), Y5, Y6
+	VFMADD213PS constantsAVX2<>+480(SB), Y5, Y7
+	VMULPS      Y6, Y3, Y3
+	VMULPS      Y7, Y7, Y4
+	VMULPS      Y7, Y3, Y5
+	VFMADD231PS Y3, Y3, Y4
+	VADDPS      Y5, Y5, Y3
+	VDIVPS      Y4, Y3, Y3
+	VSUBPS      Y3, Y8, Y4
+	VFMADD231PS Y4, Y11, Y3
+	VMOVUPS     Y3, 32(BX)
 	ADDQ        $+64, BX
 	ADDQ        $+64, SI
 	ADDQ        $+64, DI
@@ -5011,77 +5028,77 @@ done51:
 	JLT  done55
 
 loop54:
-	// Reset gate and update gate. New gate and h of the units before.
-	VMOVUPS      (R9), Y5
-	VPBROADCASTD (DX), Y4
-	VMOVUPS      (SI), Y6
-	VMOVUPS      constantsAVX2<>+256(SB), Y7
-	VMOVUPS      constantsAVX2<>+544(SB), Y8
-	VMOVUPS      constantsAVX2<>+480(SB), Y9
-	VMOVUPS      64(R9), Y11
-	VPBROADCASTD (DX), Y10
-	VMOVUPS      64(SI), Y12
-	VMOVUPS      constantsAVX2<>+256(SB), Y13
-	VFMADD231PS  (R8), Y4, Y5
-	VMOVUPS      constantsAVX2<>+544(SB), Y4
-	VFMADD231PS  64(R8), Y10, Y11
-	VADDPS       Y6, Y5, Y5
-	VADDPS       Y12, Y11, Y6
-	VMINPS       Y5, Y0, Y5
-	VMINPS       Y6, Y0, Y6
-	VMAXPS       Y5, Y1, Y5
-	VMAXPS       Y6, Y1, Y10
-	VFNMADD231PS Y2, Y5, Y7
-	VFNMADD231PS Y2, Y10, Y13
-	VSUBPS       constantsAVX2<>+256(SB), Y7, Y6
-	VPSLLD       $0x17, Y7, Y7
-	VMOVUPS      constantsAVX2<>+480(SB), Y12
-	VSUBPS       constantsAVX2<>+256(SB), Y13, Y11
-	VPSLLD       $0x17, Y13, Y13
-	VFMADD231PS  Y3, Y6, Y5
-	VMOVUPS      128(SI), Y6
-	VFMADD231PS  Y3, Y11, Y10
-	VFMADD231PS  constantsAVX2<>+512(SB), Y5, Y8
-	VMOVUPS      128(R9), Y14
-	VFMADD231PS  constantsAVX2<>+512(SB), Y10, Y4
-	VFMADD213PS  constantsAVX2<>+576(SB), Y5, Y8
-	VPBROADCASTD (DX), Y11
-	VFMADD213PS  constantsAVX2<>+576(SB), Y10, Y4
-	VFMADD213PS  constantsAVX2<>+608(SB), Y5, Y8
-	VFMADD231PS  128(R8), Y11, Y14
-	VFMADD213PS  constantsAVX2<>+608(SB), Y10, Y4
-	VFMADD213PS  constantsAVX2<>+640(SB), Y5, Y8
-	VFMADD213PS  constantsAVX2<>+640(SB), Y10, Y4
-	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y8
-	VMOVUPS      constantsAVX2<>+160(SB), Y5
-	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y4
-	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y8
-	VMOVUPS      constantsAVX2<>+192(SB), Y7
-	VFMADD213PS  constantsAVX2<>+480(SB), Y13, Y4
-	VDIVPS       Y8, Y9, Y8
-	VMOVUPS      constantsAVX2<>+224(SB), Y9
-	VMOVUPS      constantsAVX2<>+416(SB), Y11
-	VMOVUPS      constantsAVX2<>+320(SB), Y10
-	VDIVPS       Y4, Y12, Y4
-	VMOVUPS      (DI), Y12
-	VFMADD231PS  Y6, Y8, Y14
-	VMINPS       Y14, Y5, Y5
-	VMAXPS       Y5, Y7, Y5
-	VFMADD231PS  Y5, Y5, Y9
-	VFMADD231PS  constantsAVX2<>+384(SB), Y9, Y11
-	VFMADD231PS  constantsAVX2<>+288(SB), Y9, Y10
-	VFMADD213PS  constantsAVX2<>+448(SB), Y9, Y11
-	VFMADD213PS  constantsAVX2<>+352(SB), Y9, Y10
-	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y11
-	VMULPS       Y10, Y5, Y5
-	VMULPS       Y11, Y11, Y6
-	VMULPS       Y11, Y5, Y7
-	VFMADD231PS  Y5, Y5, Y6
-	VADDPS       Y7, Y7, Y5
-	VDIVPS       Y6, Y5, Y5
-	VSUBPS       Y5, Y12, Y6
-	VFMADD231PS  Y6, Y4, Y5
-	VMOVUPS      Y5, (BX)
+	// Reset gate and update gate. New gate. h of the units before.
+	VMOVUPS      (R9), Y4
+	VPBROADCASTD (DX), Y3
+	VMOVUPS      (SI), Y5
+	VMOVUPS      constantsAVX2<>+256(SB), Y6
+	VMOVUPS      constantsAVX2<>+544(SB), Y7
+	VMOVUPS      64(R9), Y9
+	VPBROADCASTD (DX), Y8
+	VMOVUPS      64(SI), Y10
+	VMOVUPS      constantsAVX2<>+256(SB), Y11
+	VMOVUPS      constantsAVX2<>+544(SB), Y12
+	VFMADD231PS  (R8), Y3, Y4
+	VFMADD231PS  64(R8), Y8, Y9
+	VADDPS       Y5, Y4, Y3
+	VADDPS       Y10, Y9, Y4
+	VMINPS       Y3, Y0, Y3
+	VMINPS       Y4, Y0, Y4
+	VMAXPS       Y3, Y1, Y3
+	VMAXPS       Y4, Y1, Y5
+	VFNMADD231PS Y2, Y3, Y6
+	VMOVUPS      constantsAVX2<>+480(SB), Y8
+	VFNMADD231PS Y2, Y5, Y11
+	VSUBPS       constantsAVX2<>+256(SB), Y6, Y4
+	VPSLLD       $0x17, Y6, Y6
+	VMOVUPS      constantsAVX2<>+480(SB), Y10
+	VSUBPS       constantsAVX2<>+256(SB), Y11, Y9
+	VPSLLD       $0x17, Y11, Y11
+	VFMADD231PS  constantsAVX2<>+96(SB), Y4, Y3
+	VMOVUPS      128(SI), Y4
+	VFMADD231PS  constantsAVX2<>+96(SB), Y9, Y5
+	VFMADD231PS  constantsAVX2<>+512(SB), Y3, Y7
+	VMOVUPS      128(R9), Y13
+	VFMADD231PS  constantsAVX2<>+512(SB), Y5, Y12
+	VFMADD213PS  constantsAVX2<>+576(SB), Y3, Y7
+	VPBROADCASTD (DX), Y9
+	VFMADD213PS  constantsAVX2<>+576(SB), Y5, Y12
+	VFMADD213PS  constantsAVX2<>+608(SB), Y3, Y7
+	VFMADD231PS  128(R8), Y9, Y13
+	VFMADD213PS  constantsAVX2<>+608(SB), Y5, Y12
+	VFMADD213PS  constantsAVX2<>+640(SB), Y3, Y7
+	VFMADD213PS  constantsAVX2<>+640(SB), Y5, Y12
+	VFMADD213PS  constantsAVX2<>+480(SB), Y3, Y7
+	VMOVUPS      constantsAVX2<>+160(SB), Y3
+	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y12
+	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y7
+	VMOVUPS      constantsAVX2<>+192(SB), Y5
+	VMOVUPS      constantsAVX2<>+224(SB), Y6
+	VMOVUPS      constantsAVX2<>+416(SB), Y14
+	VMOVUPS      constantsAVX2<>+320(SB), Y9
+	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y12
+	VMOVUPS      (DI), Y11
+	VDIVPS       Y7, Y8, Y7
+	VDIVPS       Y12, Y10, Y8
+	VFMADD231PS  Y4, Y7, Y13
+	VMINPS       Y13, Y3, Y3
+	VMAXPS       Y3, Y5, Y3
+	VFMADD231PS  Y3, Y3, Y6
+	VFMADD231PS  constantsAVX2<>+384(SB), Y6, Y14
+	VFMADD231PS  constantsAVX2<>+288(SB), Y6, Y9
+	VFMADD213PS  constantsAVX2<>+448(SB), Y6, Y14
+	VFMADD213PS  constantsAVX2<>+352(SB), Y6, Y9
+	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y14
+	VMULPS       Y9, Y3, Y3
+	VMULPS       Y14, Y14, Y4
+	VMULPS       Y14, Y3, Y5
+	VFMADD231PS  Y3, Y3, Y4
+	VADDPS       Y5, Y5, Y3
+	VDIVPS       Y4, Y3, Y3
+	VSUBPS       Y3, Y11, Y4
+	VFMADD231PS  Y4, Y8, Y3
+	VMOVUPS      Y3, (BX)
 	ADDQ         $+32, BX
 	ADDQ         $+32, SI
 	ADDQ         $+32, DI
@@ -5098,97 +5115,97 @@ done55:
 	MOVQ    R10, CX
 	NEGQ    R10
 	LEAQ    constantsAVX2<>+928(SB), R11
-	VMOVUPS (R11)(R10*4), Y4
+	VMOVUPS (R11)(R10*4), Y3
 
-	// Reset gate and update gate. New gate and h of the units before.
-	VMASKMOVPS   (R9), Y4, Y6
-	VPBROADCASTD (DX), Y5
-	VMASKMOVPS   (SI), Y4, Y7
-	VMOVUPS      constantsAVX2<>+256(SB), Y8
-	VMOVUPS      constantsAVX2<>+544(SB), Y9
-	VMASKMOVPS   64(R9), Y4, Y12
-	VMOVUPS      constantsAVX2<>+480(SB), Y10
-	VPBROADCASTD (DX), Y11
-	VMASKMOVPS   64(SI), Y4, Y13
-	VMOVUPS      constantsAVX2<>+256(SB), Y14
-	VMOVUPS      constantsAVX2<>+544(SB), Y15
-	VFMADD231PS  (R8), Y5, Y6
-	VFMADD231PS  64(R8), Y11, Y12
-	VADDPS       Y7, Y6, Y5
-	VADDPS       Y13, Y12, Y6
+	// Reset gate and update gate. New gate. h of the units before.
+	VMASKMOVPS   (R9), Y3, Y5
+	VPBROADCASTD (DX), Y4
+	VMASKMOVPS   (SI), Y3, Y6
+	VMOVUPS      constantsAVX2<>+256(SB), Y7
+	VMOVUPS      constantsAVX2<>+544(SB), Y8
+	VMASKMOVPS   64(R9), Y3, Y10
+	VPBROADCASTD (DX), Y9
+	VMASKMOVPS   64(SI), Y3, Y11
+	VMOVUPS      constantsAVX2<>+256(SB), Y12
+	VMOVUPS      constantsAVX2<>+544(SB), Y13
+	VFMADD231PS  (R8), Y4, Y5
+	VFMADD231PS  64(R8), Y9, Y10
+	VADDPS       Y6, Y5, Y4
+	VADDPS       Y11, Y10, Y5
+	VMINPS       Y4, Y0, Y4
 	VMINPS       Y5, Y0, Y5
-	VMINPS       Y6, Y0, Y6
-	VMAXPS       Y5, Y1, Y5
-	VMAXPS       Y6, Y1, Y7
-	VFNMADD231PS Y2, Y5, Y8
-	VMOVUPS      constantsAVX2<>+480(SB), Y11
-	VFNMADD231PS Y2, Y7, Y14
-	VSUBPS       constantsAVX2<>+256(SB), Y8, Y6
-	VPSLLD       $0x17, Y8, Y8
-	VMASKMOVPS   128(SI), Y4, Y13
-	VSUBPS       constantsAVX2<>+256(SB), Y14, Y12
-	VPSLLD       $0x17, Y14, Y14
-	VFMADD231PS  Y3, Y6, Y5
-	VMASKMOVPS   128(R9), Y4, Y6
-	VFMADD231PS  Y3, Y12, Y7
-	VPBROADCASTD (DX), Y12
-	VFMADD231PS  constantsAVX2<>+512(SB), Y5, Y9
-	VFMADD231PS  constantsAVX2<>+512(SB), Y7, Y15
-	VFMADD231PS  128(R8), Y12, Y6
-	VFMADD213PS  constantsAVX2<>+576(SB), Y5, Y9
-	VFMADD213PS  constantsAVX2<>+576(SB), Y7, Y15
-	VFMADD213PS  constantsAVX2<>+608(SB), Y5, Y9
-	VMOVUPS      constantsAVX2<>+160(SB), Y12
-	VFMADD213PS  constantsAVX2<>+608(SB), Y7, Y15
-	VFMADD213PS  constantsAVX2<>+640(SB), Y5, Y9
-	VFMADD213PS  constantsAVX2<>+640(SB), Y7, Y15
-	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y9
-	VMOVUPS      constantsAVX2<>+192(SB), Y5
-	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y15
-	VFMADD213PS  constantsAVX2<>+480(SB), Y8, Y9
+	VMAXPS       Y4, Y1, Y4
+	VMOVUPS      constantsAVX2<>+480(SB), Y6
+	VMAXPS       Y5, Y1, Y9
+	VFNMADD231PS Y2, Y4, Y7
+	VMOVUPS      constantsAVX2<>+480(SB), Y10
+	VFNMADD231PS Y2, Y9, Y12
+	VSUBPS       constantsAVX2<>+256(SB), Y7, Y5
+	VPSLLD       $0x17, Y7, Y7
+	VMASKMOVPS   128(SI), Y3, Y14
+	VSUBPS       constantsAVX2<>+256(SB), Y12, Y11
+	VPSLLD       $0x17, Y12, Y12
+	VFMADD231PS  constantsAVX2<>+96(SB), Y5, Y4
+	VMASKMOVPS   128(R9), Y3, Y15
+	VPBROADCASTD (DX), Y5
+	VFMADD231PS  constantsAVX2<>+96(SB), Y11, Y9
+	VFMADD231PS  constantsAVX2<>+512(SB), Y4, Y8
+	VFMADD231PS  constantsAVX2<>+512(SB), Y9, Y13
+	VFMADD231PS  128(R8), Y5, Y15
+	VFMADD213PS  constantsAVX2<>+576(SB), Y4, Y8
+	VFMADD213PS  constantsAVX2<>+576(SB), Y9, Y13
+	VFMADD213PS  constantsAVX2<>+608(SB), Y4, Y8
+	VMOVUPS      constantsAVX2<>+160(SB), Y5
+	VFMADD213PS  constantsAVX2<>+608(SB), Y9, Y13
+	VFMADD213PS  constantsAVX2<>+640(SB), Y4, Y8
+	VFMADD213PS  constantsAVX2<>+640(SB), Y9, Y13
+	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y8
+	VMOVUPS      constantsAVX2<>+192(SB), Y4
+	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y13
+	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y8
 	VMOVUPS      constantsAVX2<>+224(SB), Y7
-	VFMADD213PS  constantsAVX2<>+480(SB), Y14, Y15
-	VDIVPS       Y9, Y10, Y8
-	VMOVUPS      constantsAVX2<>+416(SB), Y10
+	VMOVUPS      constantsAVX2<>+416(SB), Y11
 	VMOVUPS      constantsAVX2<>+320(SB), Y9
-	VMASKMOVPS   (DI), Y4, Y4
-	VDIVPS       Y15, Y11, Y11
+	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y13
+	VMASKMOVPS   (DI), Y3, Y3
 	LEAQ         (BX), DX
+	VDIVPS       Y8, Y6, Y6
 	TESTQ        $+4, CX
-	VFMADD231PS  Y13, Y8, Y6
-	VMINPS       Y6, Y12, Y6
-	VMAXPS       Y6, Y5, Y5
-	VFMADD231PS  Y5, Y5, Y7
-	VFMADD231PS  constantsAVX2<>+384(SB), Y7, Y10
+	VDIVPS       Y13, Y10, Y8
+	VFMADD231PS  Y14, Y6, Y15
+	VMINPS       Y15, Y5, Y5
+	VMAXPS       Y5, Y4, Y4
+	VFMADD231PS  Y4, Y4, Y7
+	VFMADD231PS  constantsAVX2<>+384(SB), Y7, Y11
 	VFMADD231PS  constantsAVX2<>+288(SB), Y7, Y9
-	VFMADD213PS  constantsAVX2<>+448(SB), Y7, Y10
+	VFMADD213PS  constantsAVX2<>+448(SB), Y7, Y11
 	VFMADD213PS  constantsAVX2<>+352(SB), Y7, Y9
-	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y10
-	VMULPS       Y9, Y5, Y5
-	VMULPS       Y10, Y10, Y6
-	VMULPS       Y10, Y5, Y7
-	VFMADD231PS  Y5, Y5, Y6
-	VADDPS       Y7, Y7, Y5
-	VDIVPS       Y6, Y5, Y5
-	VSUBPS       Y5, Y4, Y4
-	VFMADD231PS  Y4, Y11, Y5
-	VMOVAPS      Y5, Y4
+	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y11
+	VMULPS       Y9, Y4, Y4
+	VMULPS       Y11, Y11, Y5
+	VMULPS       Y11, Y4, Y6
+	VFMADD231PS  Y4, Y4, Y5
+	VADDPS       Y6, Y6, Y4
+	VDIVPS       Y5, Y4, Y4
+	VSUBPS       Y4, Y3, Y3
+	VFMADD231PS  Y3, Y8, Y4
+	VMOVAPS      Y4, Y3
 	JEQ          stored57
-	VMOVUPS      X4, (DX)
+	VMOVUPS      X3, (DX)
 	ADDQ         $+16, DX
-	VEXTRACTF128 $0x01, Y4, X4
+	VEXTRACTF128 $0x01, Y3, X3
 
 stored57:
 	TESTQ    $+2, CX
 	JEQ      stored58
-	VMOVLPS  X4, (DX)
+	VMOVLPS  X3, (DX)
 	ADDQ     $+8, DX
-	VMOVHLPS X4, X4, X4
+	VMOVHLPS X3, X3, X3
 
 stored58:
 	TESTQ  $+1, CX
 	JEQ    stored59
-	VMOVSS X4, (DX)
+	VMOVSS X3, (DX)
 
 stored59:
 done56:
@@ -5206,228 +5223,266 @@ both49:
 	JLT  done60
 
 	// Reset gate and update gate.
-	VMOVUPS      (BX), Y4
-	VMOVUPS      (SI), Y5
-	VMOVUPS      64(BX), Y9
-	VMOVUPS      64(SI), Y10
-	VMOVUPS      constantsAVX2<>+256(SB), Y6
-	VMOVUPS      constantsAVX2<>+256(SB), Y11
-	VMOVUPS      constantsAVX2<>+544(SB), Y7
-	VMOVUPS      constantsAVX2<>+544(SB), Y12
-	VMOVUPS      constantsAVX2<>+480(SB), Y8
-	VMOVUPS      constantsAVX2<>+480(SB), Y13
-	VMOVUPS      128(SI), Y14
-	VMOVUPS      128(BX), Y15
-	VADDPS       Y5, Y4, Y4
-	VADDPS       Y10, Y9, Y5
+	VMOVUPS      (BX), Y3
+	VMOVUPS      (SI), Y4
+	VMOVUPS      64(BX), Y7
+	VMOVUPS      64(SI), Y8
+	VMOVUPS      constantsAVX2<>+256(SB), Y5
+	VMOVUPS      constantsAVX2<>+256(SB), Y9
+	VMOVUPS      constantsAVX2<>+544(SB), Y6
+	VMOVUPS      constantsAVX2<>+544(SB), Y10
+	VADDPS       Y4, Y3, Y3
+	VADDPS       Y8, Y7, Y4
+	VMINPS       Y3, Y0, Y3
 	VMINPS       Y4, Y0, Y4
-	VMINPS       Y5, Y0, Y5
-	VMAXPS       Y4, Y1, Y4
-	VMAXPS       Y5, Y1, Y9
-	VFNMADD231PS Y2, Y4, Y6
-	VFNMADD231PS Y2, Y9, Y11
-	VSUBPS       constantsAVX2<>+256(SB), Y6, Y5
-	VSUBPS       constantsAVX2<>+256(SB), Y11, Y10
+	VMAXPS       Y3, Y1, Y3
+	VMAXPS       Y4, Y1, Y7
+	VFNMADD231PS Y2, Y3, Y5
+	VFNMADD231PS Y2, Y7, Y9
+	VSUBPS       constantsAVX2<>+256(SB), Y5, Y4
+	VSUBPS       constantsAVX2<>+256(SB), Y9, Y8
+	VPSLLD       $0x17, Y5, Y5
+	VPSLLD       $0x17, Y9, Y9
+	VFMADD231PS  constantsAVX2<>+96(SB), Y4, Y3
+	VFMADD231PS  constantsAVX2<>+96(SB), Y8, Y7
+	VFMADD231PS  constantsAVX2<>+512(SB), Y3, Y6
+	VFMADD231PS  constantsAVX2<>+512(SB), Y7, Y10
+	VFMADD213PS  constantsAVX2<>+576(SB), Y3, Y6
+	VFMADD213PS  constantsAVX2<>+576(SB), Y7, Y10
+	VFMADD213PS  constantsAVX2<>+608(SB), Y3, Y6
+	VFMADD213PS  constantsAVX2<>+608(SB), Y7, Y10
+	VFMADD213PS  constantsAVX2<>+640(SB), Y3, Y6
+	VFMADD213PS  constantsAVX2<>+640(SB), Y7, Y10
+	VFMADD213PS  constantsAVX2<>+480(SB), Y3, Y6
+	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y10
+	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y6
+	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y10
+
+	// New gate. Reset gate and update gate.
+	VMOVUPS      32(BX), Y8
+	VMOVUPS      32(SI), Y13
+	VMOVUPS      96(BX), Y7
+	VMOVUPS      96(SI), Y12
+	VMOVUPS      constantsAVX2<>+256(SB), Y9
+	VMOVUPS      constantsAVX2<>+544(SB), Y11
+	VMOVUPS      constantsAVX2<>+480(SB), Y3
+	VMOVUPS      constantsAVX2<>+480(SB), Y4
+	VMOVUPS      128(SI), Y5
+	VADDPS       Y13, Y8, Y8
+	VADDPS       Y12, Y7, Y12
+	VMOVUPS      128(BX), Y7
+	VDIVPS       Y6, Y3, Y3
+	VMOVUPS      constantsAVX2<>+256(SB), Y6
+	VDIVPS       Y10, Y4, Y4
+	VMINPS       Y8, Y0, Y8
+	VMINPS       Y12, Y0, Y10
+	VMAXPS       Y8, Y1, Y8
+	VMAXPS       Y10, Y1, Y12
+	VFNMADD231PS Y2, Y8, Y9
+	VFNMADD231PS Y2, Y12, Y6
+	VSUBPS       constantsAVX2<>+256(SB), Y9, Y10
+	VSUBPS       constantsAVX2<>+256(SB), Y6, Y13
+	VPSLLD       $0x17, Y9, Y9
 	VPSLLD       $0x17, Y6, Y6
-	VPSLLD       $0x17, Y11, Y11
-	VFMADD231PS  Y3, Y5, Y4
-	VFMADD231PS  Y3, Y10, Y9
-	VFMADD231PS  constantsAVX2<>+512(SB), Y4, Y7
-	VFMADD231PS  constantsAVX2<>+512(SB), Y9, Y12
-	VFMADD213PS  constantsAVX2<>+576(SB), Y4, Y7
-	VFMADD213PS  constantsAVX2<>+576(SB), Y9, Y12
-	VFMADD213PS  constantsAVX2<>+608(SB), Y4, Y7
-	VFMADD213PS  constantsAVX2<>+608(SB), Y9, Y12
-	VFMADD213PS  constantsAVX2<>+640(SB), Y4, Y7
-	VFMADD213PS  constantsAVX2<>+640(SB), Y9, Y12
-	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y7
-	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y12
-	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y7
-	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y12
-	VDIVPS       Y7, Y8, Y4
-	VDIVPS       Y12, Y13, Y5
-	VFMADD231PS  Y14, Y4, Y15
+	VFMADD231PS  Y5, Y3, Y7
+	VMOVUPS      constantsAVX2<>+544(SB), Y3
+	VFMADD231PS  constantsAVX2<>+96(SB), Y10, Y8
+	VFMADD231PS  constantsAVX2<>+96(SB), Y13, Y12
+	VFMADD231PS  constantsAVX2<>+512(SB), Y8, Y11
+	VFMADD231PS  constantsAVX2<>+512(SB), Y12, Y3
+	VFMADD213PS  constantsAVX2<>+576(SB), Y8, Y11
+	VFMADD213PS  constantsAVX2<>+576(SB), Y12, Y3
+	VFMADD213PS  constantsAVX2<>+608(SB), Y8, Y11
+	VFMADD213PS  constantsAVX2<>+608(SB), Y12, Y3
+	VFMADD213PS  constantsAVX2<>+640(SB), Y8, Y11
+	VFMADD213PS  constantsAVX2<>+640(SB), Y12, Y3
+	VFMADD213PS  constantsAVX2<>+480(SB), Y8, Y11
+	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y3
+	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y3
 	ADDQ         $-16, R8
 	CMPQ         R8, $+16
 	JLT          done62
 
 loop61:
-	// New gate and h of the units before. Reset gate and update gate.
-	VMOVUPS      32(BX), Y10
-	VMOVUPS      32(SI), Y11
-	VMOVUPS      constantsAVX2<>+256(SB), Y12
+	// h of the units before. New gate. Reset gate and update gate.
+	VMOVUPS      constantsAVX2<>+160(SB), Y5
+	VMOVUPS      constantsAVX2<>+192(SB), Y6
+	VMOVUPS      constantsAVX2<>+224(SB), Y8
 	PREFETCHT0   (CX)
-	VMOVUPS      constantsAVX2<>+160(SB), Y4
-	VMOVUPS      96(BX), Y14
-	VMOVUPS      constantsAVX2<>+192(SB), Y6
+	VMOVUPS      192(BX), Y12
+	VMOVUPS      192(SI), Y13
+	VMOVUPS      constantsAVX2<>+416(SB), Y10
 	PREFETCHT0   64(CX)
-	VMOVUPS      constantsAVX2<>+224(SB), Y7
-	VMOVUPS      constantsAVX2<>+416(SB), Y9
-	VMOVUPS      constantsAVX2<>+544(SB), Y13
+	VMOVUPS      constantsAVX2<>+320(SB), Y9
+	VMINPS       Y7, Y5, Y5
+	VMOVUPS      constantsAVX2<>+256(SB), Y7
 	PREFETCHT0   128(CX)
-	VMOVUPS      constantsAVX2<>+320(SB), Y8
-	VADDPS       Y11, Y10, Y10
-	VMINPS       Y15, Y4, Y4
-	PREFETCHT0   192(CX)
-	VMOVUPS      96(SI), Y15
-	VMOVUPS      constantsAVX2<>+480(SB), Y11
-	VMAXPS       Y4, Y6, Y4
-	PREFETCHT0   256(CX)
-	VMOVUPS      (DI), Y6
-	VMINPS       Y10, Y0, Y10
-	VFMADD231PS  Y4, Y4, Y7
-	PREFETCHT0   320(CX)
-	VADDPS       Y15, Y14, Y14
-	VMAXPS       Y10, Y1, Y10
-	VMOVUPS      constantsAVX2<>+256(SB), Y15
-	PREFETCHT0   384(CX)
-	VFNMADD231PS Y2, Y10, Y12
-	VMINPS       Y14, Y0, Y14
-	VFMADD231PS  constantsAVX2<>+384(SB), Y7, Y9
-	PREFETCHT0   448(CX)
-	VFMADD231PS  constantsAVX2<>+288(SB), Y7, Y8
-	VMAXPS       Y14, Y1, Y14
-	VFNMADD231PS Y2, Y14, Y15
-	PREFETCHT0   512(CX)
-	VFMADD213PS  constantsAVX2<>+448(SB), Y7, Y9
-	VFMADD213PS  constantsAVX2<>+352(SB), Y7, Y8
-	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y9
-	PREFETCHT0   576(CX)
-	VSUBPS       constantsAVX2<>+256(SB), Y12, Y7
-	VMULPS       Y8, Y4, Y4
-	VSUBPS       constantsAVX2<>+256(SB), Y15, Y8
-	PREFETCHT0   640(CX)
-	VPSLLD       $0x17, Y12, Y12
-	VPSLLD       $0x17, Y15, Y15
-	VFMADD231PS  Y3, Y7, Y10
-	PREFETCHT0   704(CX)
-	VMOVUPS      constantsAVX2<>+544(SB), Y7
-	VFMADD231PS  Y3, Y8, Y14
-	VMULPS       Y9, Y9, Y8
-	PREFETCHT0   768(CX)
-	VMULPS       Y9, Y4, Y9
-	VFMADD231PS  constantsAVX2<>+512(SB), Y10, Y13
-	VFMADD231PS  constantsAVX2<>+512(SB), Y14, Y7
-	PREFETCHT0   832(CX)
-	VFMADD231PS  Y4, Y4, Y8
-	VADDPS       Y9, Y9, Y4
-	VMOVUPS      constantsAVX2<>+480(SB), Y9
-	PREFETCHT0   896(CX)
-	VFMADD213PS  constantsAVX2<>+576(SB), Y10, Y13
-	VFMADD213PS  constantsAVX2<>+576(SB), Y14, Y7
-	VDIVPS       Y8, Y4, Y4
-	PREFETCHT0   960(CX)
-	VMOVUPS      160(SI), Y8
-	VFMADD213PS  constantsAVX2<>+608(SB), Y10, Y13
-	VFMADD213PS  constantsAVX2<>+608(SB), Y14, Y7
-	PREFETCHT0   1024(CX)
-	VFMADD213PS  constantsAVX2<>+640(SB), Y10, Y13
-	VFMADD213PS  constantsAVX2<>+640(SB), Y14, Y7
-	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y13
-	PREFETCHT0   1088(CX)
-	VSUBPS       Y4, Y6, Y6
-	VMOVUPS      160(BX), Y10
-	VFMADD213PS  constantsAVX2<>+480(SB), Y14, Y7
-	PREFETCHT0   1152(CX)
-	VFMADD231PS  Y6, Y5, Y4
-	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y13
-	VFMADD213PS  constantsAVX2<>+480(SB), Y15, Y7
-	PREFETCHT0   1216(CX)
-	VMOVUPS      Y4, (DX)
-	VDIVPS       Y13, Y11, Y4
-	VDIVPS       Y7, Y9, Y5
-	PREFETCHT0   1280(CX)
-	VFMADD231PS  Y8, Y4, Y10
-
-	// New gate and h of the units before. Reset gate and update gate.
-	VMOVUPS      192(BX), Y11
-	VMOVUPS      192(SI), Y14
-	VMOVUPS      256(BX), Y8
-	PREFETCHT0   1344(CX)
-	VMOVUPS      256(SI), Y9
-	VMOVUPS      constantsAVX2<>+256(SB), Y12
-	VMOVUPS      constantsAVX2<>+160(SB), Y4
-	PREFETCHT0   1408(CX)
-	VMOVUPS      constantsAVX2<>+256(SB), Y15
-	VMOVUPS      constantsAVX2<>+192(SB), Y6
-	VMOVUPS      constantsAVX2<>+224(SB), Y7
-	PREFETCHT0   1472(CX)
+	VADDPS       Y13, Y12, Y12
 	VMOVUPS      constantsAVX2<>+544(SB), Y13
-	VADDPS       Y14, Y11, Y11
-	VADDPS       Y9, Y8, Y14
-	PREFETCHT0   1536(CX)
-	VMOVUPS      constantsAVX2<>+416(SB), Y9
-	VMOVUPS      constantsAVX2<>+320(SB), Y8
-	VMINPS       Y10, Y4, Y4
-	PREFETCHT0   1600(CX)
-	VMOVUPS      constantsAVX2<>+544(SB), Y10
-	VMINPS       Y11, Y0, Y11
-	VMINPS       Y14, Y0, Y14
-	PREFETCHT0   1664(CX)
-	VMAXPS       Y4, Y6, Y4
+	VMAXPS       Y5, Y6, Y5
+	PREFETCHT0   192(CX)
 	VMOVUPS      constantsAVX2<>+480(SB), Y6
+	VFMADD231PS  Y5, Y5, Y8
+	VMINPS       Y12, Y0, Y12
+	PREFETCHT0   256(CX)
+	VMAXPS       Y12, Y1, Y12
+	VDIVPS       Y11, Y6, Y6
+	VMOVUPS      256(BX), Y11
+	PREFETCHT0   320(CX)
+	VFMADD231PS  constantsAVX2<>+384(SB), Y8, Y10
+	VFMADD231PS  constantsAVX2<>+288(SB), Y8, Y9
+	VFNMADD231PS Y2, Y12, Y7
+	PREFETCHT0   384(CX)
+	VFMADD213PS  constantsAVX2<>+448(SB), Y8, Y10
+	VFMADD213PS  constantsAVX2<>+352(SB), Y8, Y9
+	VFMADD213PS  constantsAVX2<>+480(SB), Y8, Y10
+	PREFETCHT0   448(CX)
+	VMOVUPS      256(SI), Y8
+	VMULPS       Y9, Y5, Y5
+	VMOVUPS      constantsAVX2<>+256(SB), Y9
+	PREFETCHT0   512(CX)
+	VADDPS       Y8, Y11, Y11
+	VSUBPS       constantsAVX2<>+256(SB), Y7, Y8
+	VPSLLD       $0x17, Y7, Y7
+	PREFETCHT0   576(CX)
+	VMINPS       Y11, Y0, Y11
+	VFMADD231PS  constantsAVX2<>+96(SB), Y8, Y12
+	VMOVUPS      constantsAVX2<>+480(SB), Y8
+	PREFETCHT0   640(CX)
 	VMAXPS       Y11, Y1, Y11
-	PREFETCHT0   1728(CX)
-	VMAXPS       Y14, Y1, Y14
-	VFMADD231PS  Y4, Y4, Y7
-	VFNMADD231PS Y2, Y11, Y12
-	PREFETCHT0   1792(CX)
-	VFNMADD231PS Y2, Y14, Y15
-	VFMADD231PS  constantsAVX2<>+384(SB), Y7, Y9
-	VFMADD231PS  constantsAVX2<>+288(SB), Y7, Y8
-	PREFETCHT0   1856(CX)
-	VFMADD213PS  constantsAVX2<>+448(SB), Y7, Y9
-	VFMADD213PS  constantsAVX2<>+352(SB), Y7, Y8
-	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y9
-	PREFETCHT0   1920(CX)
-	VSUBPS       constantsAVX2<>+256(SB), Y12, Y7
-	VMULPS       Y8, Y4, Y4
-	VSUBPS       constantsAVX2<>+256(SB), Y15, Y8
-	PREFETCHT0   1984(CX)
-	VPSLLD       $0x17, Y12, Y12
-	VPSLLD       $0x17, Y15, Y15
-	VFMADD231PS  Y3, Y7, Y11
-	PREFETCHT0   2048(CX)
-	VMOVUPS      constantsAVX2<>+480(SB), Y7
-	VFMADD231PS  Y3, Y8, Y14
-	VMULPS       Y9, Y9, Y8
-	PREFETCHT0   2112(CX)
-	VMULPS       Y9, Y4, Y9
-	VFMADD231PS  constantsAVX2<>+512(SB), Y11, Y13
-	VFMADD231PS  constantsAVX2<>+512(SB), Y14, Y10
-	PREFETCHT0   2176(CX)
-	VFMADD231PS  Y4, Y4, Y8
-	VMOVUPS      32(DI), Y4
-	VADDPS       Y9, Y9, Y9
-	PREFETCHT0   2240(CX)
-	VFMADD213PS  constantsAVX2<>+576(SB), Y11, Y13
-	VFMADD213PS  constantsAVX2<>+576(SB), Y14, Y10
-	VDIVPS       Y8, Y9, Y8
-	PREFETCHT0   2304(CX)
-	VMOVUPS      320(SI), Y9
-	VFMADD213PS  constantsAVX2<>+608(SB), Y11, Y13
-	VFMADD213PS  constantsAVX2<>+608(SB), Y14, Y10
-	PREFETCHT0   2368(CX)
-	VFMADD213PS  constantsAVX2<>+640(SB), Y11, Y13
-	VFMADD213PS  constantsAVX2<>+640(SB), Y14, Y10
-	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y13
-	PREFETCHT0   2432(CX)
-	VMOVUPS      320(BX), Y11
-	VSUBPS       Y8, Y4, Y4
-	VFMADD213PS  constantsAVX2<>+480(SB), Y14, Y10
-	PREFETCHT0   2496(CX)
-	VFMADD231PS  Y4, Y5, Y8
+	VFNMADD231PS Y2, Y11, Y9
+	VFMADD231PS  constantsAVX2<>+512(SB), Y12, Y13
+	PREFETCHT0   704(CX)
+	VDIVPS       Y3, Y8, Y8
+	VMULPS       Y10, Y10, Y3
+	VMULPS       Y10, Y5, Y10
+	PREFETCHT0   768(CX)
+	VFMADD213PS  constantsAVX2<>+576(SB), Y12, Y13
+	VFMADD231PS  Y5, Y5, Y3
+	VSUBPS       constantsAVX2<>+256(SB), Y9, Y5
+	PREFETCHT0   832(CX)
+	VADDPS       Y10, Y10, Y10
+	VPSLLD       $0x17, Y9, Y9
+	VFMADD231PS  constantsAVX2<>+96(SB), Y5, Y11
+	PREFETCHT0   896(CX)
+	VMOVUPS      constantsAVX2<>+544(SB), Y5
+	VFMADD213PS  constantsAVX2<>+608(SB), Y12, Y13
+	VDIVPS       Y3, Y10, Y3
+	PREFETCHT0   960(CX)
+	VMOVUPS      (DI), Y10
+	VFMADD213PS  constantsAVX2<>+640(SB), Y12, Y13
+	VFMADD231PS  constantsAVX2<>+512(SB), Y11, Y5
+	PREFETCHT0   1024(CX)
 	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y13
-	VFMADD213PS  constantsAVX2<>+480(SB), Y15, Y10
+	VMOVUPS      160(SI), Y12
+	VFMADD213PS  constantsAVX2<>+576(SB), Y11, Y5
+	PREFETCHT0   1088(CX)
+	VSUBPS       Y3, Y10, Y10
+	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y13
+	VMOVUPS      160(BX), Y7
+	PREFETCHT0   1152(CX)
+	VFMADD213PS  constantsAVX2<>+608(SB), Y11, Y5
+	VFMADD231PS  Y10, Y4, Y3
+	VFMADD213PS  constantsAVX2<>+640(SB), Y11, Y5
+	PREFETCHT0   1216(CX)
+	VFMADD231PS  Y12, Y6, Y7
+	VMOVUPS      Y3, (DX)
+	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y5
+	PREFETCHT0   1280(CX)
+	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y5
+
+	// h of the units before. New gate. Reset gate and update gate.
+	VMOVUPS      constantsAVX2<>+160(SB), Y11
+	VMOVUPS      constantsAVX2<>+192(SB), Y3
+	VMOVUPS      constantsAVX2<>+224(SB), Y4
+	PREFETCHT0   1344(CX)
+	VMOVUPS      224(BX), Y10
+	VMOVUPS      224(SI), Y12
+	VMOVUPS      constantsAVX2<>+416(SB), Y6
+	PREFETCHT0   1408(CX)
+	VMOVUPS      constantsAVX2<>+320(SB), Y9
+	VMINPS       Y7, Y11, Y7
+	VMOVUPS      constantsAVX2<>+256(SB), Y11
+	PREFETCHT0   1472(CX)
+	VADDPS       Y12, Y10, Y10
+	VMOVUPS      constantsAVX2<>+544(SB), Y12
+	VMAXPS       Y7, Y3, Y7
+	PREFETCHT0   1536(CX)
+	VMOVUPS      288(BX), Y3
+	VFMADD231PS  Y7, Y7, Y4
+	VMINPS       Y10, Y0, Y10
+	PREFETCHT0   1600(CX)
+	VMAXPS       Y10, Y1, Y10
+	VFMADD231PS  constantsAVX2<>+384(SB), Y4, Y6
+	VFMADD231PS  constantsAVX2<>+288(SB), Y4, Y9
+	PREFETCHT0   1664(CX)
+	VFNMADD231PS Y2, Y10, Y11
+	VFMADD213PS  constantsAVX2<>+448(SB), Y4, Y6
+	VFMADD213PS  constantsAVX2<>+352(SB), Y4, Y9
+	PREFETCHT0   1728(CX)
+	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y6
+	VMOVUPS      288(SI), Y4
+	VMULPS       Y9, Y7, Y7
+	PREFETCHT0   1792(CX)
+	VMOVUPS      constantsAVX2<>+256(SB), Y9
+	VADDPS       Y4, Y3, Y3
+	VSUBPS       constantsAVX2<>+256(SB), Y11, Y4
+	PREFETCHT0   1856(CX)
+	VPSLLD       $0x17, Y11, Y11
+	VMINPS       Y3, Y0, Y3
+	VFMADD231PS  constantsAVX2<>+96(SB), Y4, Y10
+	PREFETCHT0   1920(CX)
+	VMOVUPS      constantsAVX2<>+480(SB), Y4
+	VMAXPS       Y3, Y1, Y3
+	VFNMADD231PS Y2, Y3, Y9
+	PREFETCHT0   1984(CX)
+	VFMADD231PS  constantsAVX2<>+512(SB), Y10, Y12
+	VDIVPS       Y13, Y4, Y4
+	VMULPS       Y6, Y6, Y13
+	PREFETCHT0   2048(CX)
+	VMULPS       Y6, Y7, Y6
+	VFMADD213PS  constantsAVX2<>+576(SB), Y10, Y12
+	VFMADD231PS  Y7, Y7, Y13
+	PREFETCHT0   2112(CX)
+	VSUBPS       constantsAVX2<>+256(SB), Y9, Y14
+	VADDPS       Y6, Y6, Y7
+	VPSLLD       $0x17, Y9, Y6
+	PREFETCHT0   2176(CX)
+	VFMADD231PS  constantsAVX2<>+96(SB), Y14, Y3
+	VMOVUPS      constantsAVX2<>+544(SB), Y9
+	VFMADD213PS  constantsAVX2<>+608(SB), Y10, Y12
+	PREFETCHT0   2240(CX)
+	VDIVPS       Y13, Y7, Y7
+	VMOVUPS      constantsAVX2<>+480(SB), Y13
+	VFMADD213PS  constantsAVX2<>+640(SB), Y10, Y12
+	PREFETCHT0   2304(CX)
+	VFMADD231PS  constantsAVX2<>+512(SB), Y3, Y9
+	VDIVPS       Y5, Y13, Y13
+	VMOVUPS      32(DI), Y5
+	PREFETCHT0   2368(CX)
+	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y12
+	VMOVUPS      320(SI), Y10
+	VFMADD213PS  constantsAVX2<>+576(SB), Y3, Y9
+	PREFETCHT0   2432(CX)
+	VSUBPS       Y7, Y5, Y5
+	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y12
+	VMOVUPS      320(BX), Y14
+	PREFETCHT0   2496(CX)
+	VFMADD213PS  constantsAVX2<>+608(SB), Y3, Y9
+	VFMADD231PS  Y5, Y8, Y7
+	VMOVAPS      Y12, Y11
 	PREFETCHT0   2560(CX)
-	VMOVUPS      Y8, 32(DX)
-	VDIVPS       Y13, Y6, Y4
-	VDIVPS       Y10, Y7, Y5
+	VFMADD213PS  constantsAVX2<>+640(SB), Y3, Y9
+	VFMADD231PS  Y10, Y4, Y14
+	VMOVAPS      Y13, Y4
 	PREFETCHT0   2624(CX)
-	VFMADD231PS  Y9, Y4, Y11
-	VMOVAPS      Y5, Y5
-	VMOVAPS      Y11, Y15
+	VMOVUPS      Y7, 32(DX)
+	VFMADD213PS  constantsAVX2<>+480(SB), Y3, Y9
+	VMOVAPS      Y14, Y7
 	PREFETCHT0   2688(CX)
+	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y9
+	VMOVAPS      Y9, Y3
 	ADDQ         $+2752, CX
 	ADDQ         $+64, DX
 	ADDQ         $+64, BX
@@ -5440,95 +5495,61 @@ loop61:
 	JGE          loop61
 
 done62:
-	// New gate and h of the units before. Reset gate and update gate.
-	VMOVUPS      32(BX), Y10
-	VMOVUPS      32(SI), Y11
-	VMOVUPS      constantsAVX2<>+256(SB), Y12
-	VMOVUPS      constantsAVX2<>+160(SB), Y4
-	VMOVUPS      96(BX), Y14
-	VMOVUPS      constantsAVX2<>+192(SB), Y6
-	VMOVUPS      constantsAVX2<>+224(SB), Y7
-	VMOVUPS      constantsAVX2<>+416(SB), Y9
-	VMOVUPS      constantsAVX2<>+544(SB), Y13
-	VMOVUPS      constantsAVX2<>+320(SB), Y8
-	VADDPS       Y11, Y10, Y10
-	VMINPS       Y15, Y4, Y4
-	VMOVUPS      96(SI), Y15
-	VMOVUPS      constantsAVX2<>+480(SB), Y11
-	VMAXPS       Y4, Y6, Y4
-	VMOVUPS      (DI), Y6
-	VMINPS       Y10, Y0, Y10
-	VFMADD231PS  Y4, Y4, Y7
-	VADDPS       Y15, Y14, Y14
-	VMAXPS       Y10, Y1, Y10
-	VMOVUPS      constantsAVX2<>+256(SB), Y15
-	VFNMADD231PS Y2, Y10, Y12
-	VMINPS       Y14, Y0, Y14
-	VFMADD231PS  constantsAVX2<>+384(SB), Y7, Y9
-	VFMADD231PS  constantsAVX2<>+288(SB), Y7, Y8
-	VMAXPS       Y14, Y1, Y14
-	VFNMADD231PS Y2, Y14, Y15
-	VFMADD213PS  constantsAVX2<>+448(SB), Y7, Y9
-	VFMADD213PS  constantsAVX2<>+352(SB), Y7, Y8
-	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y9
-	VSUBPS       constantsAVX2<>+256(SB), Y12, Y7
-	VMULPS       Y8, Y4, Y4
-	VSUBPS       constantsAVX2<>+256(SB), Y15, Y8
-	VPSLLD       $0x17, Y12, Y12
-	VPSLLD       $0x17, Y15, Y15
-	VFMADD231PS  Y3, Y7, Y10
-	VMOVUPS      constantsAVX2<>+544(SB), Y7
-	VFMADD231PS  Y3, Y8, Y14
-	VMULPS       Y9, Y9, Y8
-	VMULPS       Y9, Y4, Y9
-	VFMADD231PS  constantsAVX2<>+512(SB), Y10, Y13
-	VFMADD231PS  constantsAVX2<>+512(SB), Y14, Y7
-	VFMADD231PS  Y4, Y4, Y8
-	VADDPS       Y9, Y9, Y4
-	VMOVUPS      constantsAVX2<>+480(SB), Y9
-	VFMADD213PS  constantsAVX2<>+576(SB), Y10, Y13
-	VFMADD213PS  constantsAVX2<>+576(SB), Y14, Y7
-	VDIVPS       Y8, Y4, Y4
-	VMOVUPS      160(SI), Y8
-	VFMADD213PS  constantsAVX2<>+608(SB), Y10, Y13
-	VFMADD213PS  constantsAVX2<>+608(SB), Y14, Y7
-	VFMADD213PS  constantsAVX2<>+640(SB), Y10, Y13
-	VFMADD213PS  constantsAVX2<>+640(SB), Y14, Y7
-	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y13
-	VSUBPS       Y4, Y6, Y6
-	VMOVUPS      160(BX), Y10
-	VFMADD213PS  constantsAVX2<>+480(SB), Y14, Y7
-	VFMADD231PS  Y6, Y5, Y4
-	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y13
-	VFMADD213PS  constantsAVX2<>+480(SB), Y15, Y7
-	VMOVUPS      Y4, (DX)
-	VDIVPS       Y13, Y11, Y4
-	VDIVPS       Y7, Y9, Y5
-	VFMADD231PS  Y8, Y4, Y10
-
-	// New gate and h of the units before.
-	VMOVUPS     constantsAVX2<>+160(SB), Y4
+	// h of the units before. New gate.
+	VMOVUPS     constantsAVX2<>+160(SB), Y5
 	VMOVUPS     constantsAVX2<>+192(SB), Y6
-	VMOVUPS     constantsAVX2<>+224(SB), Y7
-	VMOVUPS     constantsAVX2<>+416(SB), Y9
-	VMOVUPS     constantsAVX2<>+320(SB), Y8
-	VMOVUPS     32(DI), Y11
-	VMINPS      Y10, Y4, Y4
-	VMAXPS      Y4, Y6, Y4
-	VFMADD231PS Y4, Y4, Y7
-	VFMADD231PS constantsAVX2<>+384(SB), Y7, Y9
-	VFMADD231PS constantsAVX2<>+288(SB), Y7, Y8
-	VFMADD213PS constantsAVX2<>+448(SB), Y7, Y9
-	VFMADD213PS constantsAVX2<>+352(SB), Y7, Y8
-	VFMADD213PS constantsAVX2<>+480(SB), Y7, Y9
-	VMULPS      Y8, Y4, Y4
-	VMULPS      Y9, Y9, Y6
-	VMULPS      Y9, Y4, Y7
+	VMOVUPS     constantsAVX2<>+224(SB), Y8
+	VMOVUPS     constantsAVX2<>+416(SB), Y10
+	VMOVUPS     constantsAVX2<>+320(SB), Y9
+	VMOVUPS     constantsAVX2<>+480(SB), Y12
+	VMOVUPS     constantsAVX2<>+480(SB), Y13
+	VMINPS      Y7, Y5, Y5
+	VMOVUPS     (DI), Y7
+	VDIVPS      Y11, Y12, Y11
+	VDIVPS      Y3, Y13, Y3
+	VMOVUPS     160(SI), Y12
+	VMOVUPS     160(BX), Y13
+	VMAXPS      Y5, Y6, Y5
+	VFMADD231PS Y5, Y5, Y8
+	VFMADD231PS constantsAVX2<>+384(SB), Y8, Y10
+	VFMADD231PS constantsAVX2<>+288(SB), Y8, Y9
+	VFMADD213PS constantsAVX2<>+448(SB), Y8, Y10
+	VFMADD213PS constantsAVX2<>+352(SB), Y8, Y9
+	VFMADD231PS Y12, Y11, Y13
+	VFMADD213PS constantsAVX2<>+480(SB), Y8, Y10
+	VMULPS      Y9, Y5, Y5
+	VMULPS      Y10, Y10, Y6
+	VMULPS      Y10, Y5, Y8
+	VFMADD231PS Y5, Y5, Y6
+	VADDPS      Y8, Y8, Y5
+	VDIVPS      Y6, Y5, Y5
+	VSUBPS      Y5, Y7, Y6
+	VFMADD231PS Y6, Y4, Y5
+	VMOVUPS     Y5, (DX)
+
+	// h of the units before.
+	VMOVUPS     constantsAVX2<>+160(SB), Y4
+	VMOVUPS     constantsAVX2<>+192(SB), Y5
+	VMOVUPS     constantsAVX2<>+224(SB), Y6
+	VMOVUPS     constantsAVX2<>+416(SB), Y8
+	VMOVUPS     constantsAVX2<>+320(SB), Y7
+	VMOVUPS     32(DI), Y9
+	VMINPS      Y13, Y4, Y4
+	VMAXPS      Y4, Y5, Y4
 	VFMADD231PS Y4, Y4, Y6
-	VADDPS      Y7, Y7, Y4
-	VDIVPS      Y6, Y4, Y4
-	VSUBPS      Y4, Y11, Y6
-	VFMADD231PS Y6, Y5, Y4
+	VFMADD231PS constantsAVX2<>+384(SB), Y6, Y8
+	VFMADD231PS constantsAVX2<>+288(SB), Y6, Y7
+	VFMADD213PS constantsAVX2<>+448(SB), Y6, Y8
+	VFMADD213PS constantsAVX2<>+352(SB), Y6, Y7
+	VFMADD213PS constantsAVX2<>+480(SB), Y6, Y8
+	VMULPS      Y7, Y4, Y4
+	VMULPS      Y8, Y8, Y5
+	VMULPS      Y8, Y4, Y6
+	VFMADD231PS Y4, Y4, Y5
+	VADDPS      Y6, Y6, Y4
+	VDIVPS      Y5, Y4, Y4
+	VSUBPS      Y4, Y9, Y5
+	VFMADD231PS Y5, Y3, Y4
 	VMOVUPS     Y4, 32(DX)
 	ADDQ        $+64, DX
 	ADDQ        $+64, BX
@@ -5543,71 +5564,71 @@ done60:
 	JLT  done64
 
 loop63:
-	// Reset gate and update gate. New gate and h of the units before.
-	VMOVUPS      (BX), Y4
-	VMOVUPS      (SI), Y5
-	VMOVUPS      constantsAVX2<>+256(SB), Y6
-	VMOVUPS      constantsAVX2<>+544(SB), Y7
-	VMOVUPS      constantsAVX2<>+480(SB), Y8
-	VMOVUPS      64(BX), Y9
-	VMOVUPS      64(SI), Y10
-	VMOVUPS      constantsAVX2<>+256(SB), Y11
-	VMOVUPS      constantsAVX2<>+544(SB), Y12
-	VADDPS       Y5, Y4, Y4
-	VADDPS       Y10, Y9, Y5
+	// Reset gate and update gate. New gate. h of the units before.
+	VMOVUPS      (BX), Y3
+	VMOVUPS      (SI), Y4
+	VMOVUPS      constantsAVX2<>+256(SB), Y5
+	VMOVUPS      constantsAVX2<>+544(SB), Y6
+	VMOVUPS      64(BX), Y7
+	VMOVUPS      64(SI), Y8
+	VMOVUPS      constantsAVX2<>+256(SB), Y9
+	VMOVUPS      constantsAVX2<>+544(SB), Y10
+	VADDPS       Y4, Y3, Y3
+	VADDPS       Y8, Y7, Y4
+	VMINPS       Y3, Y0, Y3
 	VMINPS       Y4, Y0, Y4
-	VMINPS       Y5, Y0, Y5
-	VMAXPS       Y4, Y1, Y4
-	VMAXPS       Y5, Y1, Y9
-	VFNMADD231PS Y2, Y4, Y6
-	VFNMADD231PS Y2, Y9, Y11
-	VSUBPS       constantsAVX2<>+256(SB), Y6, Y5
-	VPSLLD       $0x17, Y6, Y6
-	VMOVUPS      constantsAVX2<>+480(SB), Y13
-	VSUBPS       constantsAVX2<>+256(SB), Y11, Y10
-	VPSLLD       $0x17, Y11, Y11
-	VFMADD231PS  Y3, Y5, Y4
-	VMOVUPS      128(SI), Y5
-	VFMADD231PS  Y3, Y10, Y9
-	VFMADD231PS  constantsAVX2<>+512(SB), Y4, Y7
-	VMOVUPS      128(BX), Y10
-	VFMADD231PS  constantsAVX2<>+512(SB), Y9, Y12
-	VFMADD213PS  constantsAVX2<>+576(SB), Y4, Y7
-	VFMADD213PS  constantsAVX2<>+576(SB), Y9, Y12
-	VFMADD213PS  constantsAVX2<>+608(SB), Y4, Y7
-	VMOVUPS      constantsAVX2<>+160(SB), Y14
-	VFMADD213PS  constantsAVX2<>+608(SB), Y9, Y12
-	VFMADD213PS  constantsAVX2<>+640(SB), Y4, Y7
-	VFMADD213PS  constantsAVX2<>+640(SB), Y9, Y12
-	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y7
-	VMOVUPS      constantsAVX2<>+192(SB), Y4
-	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y12
-	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y7
-	VMOVUPS      constantsAVX2<>+224(SB), Y6
-	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y12
-	VDIVPS       Y7, Y8, Y7
-	VMOVUPS      constantsAVX2<>+416(SB), Y9
-	VMOVUPS      constantsAVX2<>+320(SB), Y8
-	VMOVUPS      (DI), Y11
-	VDIVPS       Y12, Y13, Y12
-	VFMADD231PS  Y5, Y7, Y10
-	VMINPS       Y10, Y14, Y5
-	VMAXPS       Y5, Y4, Y4
-	VFMADD231PS  Y4, Y4, Y6
-	VFMADD231PS  constantsAVX2<>+384(SB), Y6, Y9
-	VFMADD231PS  constantsAVX2<>+288(SB), Y6, Y8
-	VFMADD213PS  constantsAVX2<>+448(SB), Y6, Y9
-	VFMADD213PS  constantsAVX2<>+352(SB), Y6, Y8
-	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y9
-	VMULPS       Y8, Y4, Y4
-	VMULPS       Y9, Y9, Y5
-	VMULPS       Y9, Y4, Y6
-	VFMADD231PS  Y4, Y4, Y5
-	VADDPS       Y6, Y6, Y4
-	VDIVPS       Y5, Y4, Y4
-	VSUBPS       Y4, Y11, Y5
-	VFMADD231PS  Y5, Y12, Y4
-	VMOVUPS      Y4, (DX)
+	VMAXPS       Y3, Y1, Y3
+	VMAXPS       Y4, Y1, Y7
+	VFNMADD231PS Y2, Y3, Y5
+	VMOVUPS      constantsAVX2<>+480(SB), Y8
+	VFNMADD231PS Y2, Y7, Y9
+	VSUBPS       constantsAVX2<>+256(SB), Y5, Y4
+	VPSLLD       $0x17, Y5, Y5
+	VMOVUPS      constantsAVX2<>+480(SB), Y12
+	VSUBPS       constantsAVX2<>+256(SB), Y9, Y11
+	VPSLLD       $0x17, Y9, Y9
+	VFMADD231PS  constantsAVX2<>+96(SB), Y4, Y3
+	VMOVUPS      128(SI), Y4
+	VFMADD231PS  constantsAVX2<>+96(SB), Y11, Y7
+	VFMADD231PS  constantsAVX2<>+512(SB), Y3, Y6
+	VMOVUPS      128(BX), Y11
+	VFMADD231PS  constantsAVX2<>+512(SB), Y7, Y10
+	VFMADD213PS  constantsAVX2<>+576(SB), Y3, Y6
+	VFMADD213PS  constantsAVX2<>+576(SB), Y7, Y10
+	VFMADD213PS  constantsAVX2<>+608(SB), Y3, Y6
+	VMOVUPS      constantsAVX2<>+160(SB), Y13
+	VFMADD213PS  constantsAVX2<>+608(SB), Y7, Y10
+	VFMADD213PS  constantsAVX2<>+640(SB), Y3, Y6
+	VFMADD213PS  constantsAVX2<>+640(SB), Y7, Y10
+	VFMADD213PS  constantsAVX2<>+480(SB), Y3, Y6
+	VMOVUPS      constantsAVX2<>+192(SB), Y3
+	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y10
+	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y6
+	VMOVUPS      constantsAVX2<>+224(SB), Y5
+	VMOVUPS      constantsAVX2<>+416(SB), Y14
+	VMOVUPS      constantsAVX2<>+320(SB), Y7
+	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y10
+	VMOVUPS      (DI), Y9
+	VDIVPS       Y6, Y8, Y6
+	VDIVPS       Y10, Y12, Y8
+	VFMADD231PS  Y4, Y6, Y11
+	VMINPS       Y11, Y13, Y4
+	VMAXPS       Y4, Y3, Y3
+	VFMADD231PS  Y3, Y3, Y5
+	VFMADD231PS  constantsAVX2<>+384(SB), Y5, Y14
+	VFMADD231PS  constantsAVX2<>+288(SB), Y5, Y7
+	VFMADD213PS  constantsAVX2<>+448(SB), Y5, Y14
+	VFMADD213PS  constantsAVX2<>+352(SB), Y5, Y7
+	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y14
+	VMULPS       Y7, Y3, Y3
+	VMULPS       Y14, Y14, Y4
+	VMULPS       Y14, Y3, Y5
+	VFMADD231PS  Y3, Y3, Y4
+	VADDPS       Y5, Y5, Y3
+	VDIVPS       Y4, Y3, Y3
+	VSUBPS       Y3, Y9, Y4
+	VFMADD231PS  Y4, Y8, Y3
+	VMOVUPS      Y3, (DX)
 	ADDQ         $+32, DX
 	ADDQ         $+32, BX
 	ADDQ         $+32, SI
@@ -5623,91 +5644,91 @@ done64:
 	MOVQ    R8, CX
 	NEGQ    R8
 	LEAQ    constantsAVX2<>+928(SB), R9
-	VMOVUPS (R9)(R8*4), Y4
+	VMOVUPS (R9)(R8*4), Y3
 
-	// Reset gate and update gate. New gate and h of the units before.
-	VMASKMOVPS   (BX), Y4, Y5
-	VMASKMOVPS   (SI), Y4, Y6
-	VMOVUPS      constantsAVX2<>+256(SB), Y7
-	VMOVUPS      constantsAVX2<>+544(SB), Y8
-	VMOVUPS      constantsAVX2<>+480(SB), Y9
-	VMASKMOVPS   64(BX), Y4, Y10
-	VMASKMOVPS   64(SI), Y4, Y11
-	VMOVUPS      constantsAVX2<>+256(SB), Y12
-	VMOVUPS      constantsAVX2<>+544(SB), Y13
-	VADDPS       Y6, Y5, Y5
-	VADDPS       Y11, Y10, Y6
+	// Reset gate and update gate. New gate. h of the units before.
+	VMASKMOVPS   (BX), Y3, Y4
+	VMASKMOVPS   (SI), Y3, Y5
+	VMOVUPS      constantsAVX2<>+256(SB), Y6
+	VMOVUPS      constantsAVX2<>+544(SB), Y7
+	VMASKMOVPS   64(BX), Y3, Y8
+	VMASKMOVPS   64(SI), Y3, Y9
+	VMOVUPS      constantsAVX2<>+256(SB), Y10
+	VMOVUPS      constantsAVX2<>+544(SB), Y11
+	VADDPS       Y5, Y4, Y4
+	VADDPS       Y9, Y8, Y5
+	VMINPS       Y4, Y0, Y4
 	VMINPS       Y5, Y0, Y5
-	VMINPS       Y6, Y0, Y6
-	VMAXPS       Y5, Y1, Y5
-	VMAXPS       Y6, Y1, Y10
-	VFNMADD231PS Y2, Y5, Y7
-	VFNMADD231PS Y2, Y10, Y12
-	VSUBPS       constantsAVX2<>+256(SB), Y7, Y6
-	VPSLLD       $0x17, Y7, Y7
-	VMOVUPS      constantsAVX2<>+480(SB), Y14
-	VSUBPS       constantsAVX2<>+256(SB), Y12, Y11
-	VPSLLD       $0x17, Y12, Y12
-	VFMADD231PS  Y3, Y6, Y5
-	VMASKMOVPS   128(SI), Y4, Y6
-	VMASKMOVPS   128(BX), Y4, Y15
-	VFMADD231PS  Y3, Y11, Y10
-	VFMADD231PS  constantsAVX2<>+512(SB), Y5, Y8
-	VFMADD231PS  constantsAVX2<>+512(SB), Y10, Y13
-	VFMADD213PS  constantsAVX2<>+576(SB), Y5, Y8
-	VMOVUPS      constantsAVX2<>+160(SB), Y11
-	VFMADD213PS  constantsAVX2<>+576(SB), Y10, Y13
-	VFMADD213PS  constantsAVX2<>+608(SB), Y5, Y8
-	VFMADD213PS  constantsAVX2<>+608(SB), Y10, Y13
-	VFMADD213PS  constantsAVX2<>+640(SB), Y5, Y8
-	VFMADD213PS  constantsAVX2<>+640(SB), Y10, Y13
-	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y8
-	VMOVUPS      constantsAVX2<>+192(SB), Y5
-	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y13
-	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y8
-	VMOVUPS      constantsAVX2<>+224(SB), Y7
-	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y13
-	VDIVPS       Y8, Y9, Y8
-	VMOVUPS      constantsAVX2<>+416(SB), Y10
-	VMOVUPS      constantsAVX2<>+320(SB), Y9
-	VMASKMOVPS   (DI), Y4, Y4
-	VDIVPS       Y13, Y14, Y12
+	VMAXPS       Y4, Y1, Y4
+	VMOVUPS      constantsAVX2<>+480(SB), Y8
+	VMAXPS       Y5, Y1, Y9
+	VFNMADD231PS Y2, Y4, Y6
+	VFNMADD231PS Y2, Y9, Y10
+	VSUBPS       constantsAVX2<>+256(SB), Y6, Y5
+	VPSLLD       $0x17, Y6, Y6
+	VMOVUPS      constantsAVX2<>+480(SB), Y13
+	VSUBPS       constantsAVX2<>+256(SB), Y10, Y12
+	VPSLLD       $0x17, Y10, Y10
+	VFMADD231PS  constantsAVX2<>+96(SB), Y5, Y4
+	VMASKMOVPS   128(SI), Y3, Y5
+	VMASKMOVPS   128(BX), Y3, Y14
+	VFMADD231PS  constantsAVX2<>+96(SB), Y12, Y9
+	VFMADD231PS  constantsAVX2<>+512(SB), Y4, Y7
+	VFMADD231PS  constantsAVX2<>+512(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+576(SB), Y4, Y7
+	VMOVUPS      constantsAVX2<>+160(SB), Y12
+	VFMADD213PS  constantsAVX2<>+576(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+608(SB), Y4, Y7
+	VFMADD213PS  constantsAVX2<>+608(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+640(SB), Y4, Y7
+	VMOVUPS      constantsAVX2<>+192(SB), Y15
+	VFMADD213PS  constantsAVX2<>+640(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y7
+	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y7
+	VMOVUPS      constantsAVX2<>+224(SB), Y4
+	VMOVUPS      constantsAVX2<>+416(SB), Y9
+	VMOVUPS      constantsAVX2<>+320(SB), Y6
+	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y11
+	VMASKMOVPS   (DI), Y3, Y3
+	VDIVPS       Y7, Y8, Y7
 	LEAQ         (DX), DX
+	VDIVPS       Y11, Y13, Y8
 	TESTQ        $+4, CX
-	VFMADD231PS  Y6, Y8, Y15
-	VMINPS       Y15, Y11, Y6
-	VMAXPS       Y6, Y5, Y5
-	VFMADD231PS  Y5, Y5, Y7
-	VFMADD231PS  constantsAVX2<>+384(SB), Y7, Y10
-	VFMADD231PS  constantsAVX2<>+288(SB), Y7, Y9
-	VFMADD213PS  constantsAVX2<>+448(SB), Y7, Y10
-	VFMADD213PS  constantsAVX2<>+352(SB), Y7, Y9
-	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y10
-	VMULPS       Y9, Y5, Y5
-	VMULPS       Y10, Y10, Y6
-	VMULPS       Y10, Y5, Y7
-	VFMADD231PS  Y5, Y5, Y6
-	VADDPS       Y7, Y7, Y5
-	VDIVPS       Y6, Y5, Y5
-	VSUBPS       Y5, Y4, Y4
-	VFMADD231PS  Y4, Y12, Y5
-	VMOVAPS      Y5, Y4
+	VFMADD231PS  Y5, Y7, Y14
+	VMINPS       Y14, Y12, Y5
+	VMAXPS       Y5, Y15, Y5
+	VFMADD231PS  Y5, Y5, Y4
+	VFMADD231PS  constantsAVX2<>+384(SB), Y4, Y9
+	VFMADD231PS  constantsAVX2<>+288(SB), Y4, Y6
+	VFMADD213PS  constantsAVX2<>+448(SB), Y4, Y9
+	VFMADD213PS  constantsAVX2<>+352(SB), Y4, Y6
+	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y9
+	VMULPS       Y6, Y5, Y4
+	VMULPS       Y9, Y9, Y5
+	VMULPS       Y9, Y4, Y6
+	VFMADD231PS  Y4, Y4, Y5
+	VADDPS       Y6, Y6, Y4
+	VDIVPS       Y5, Y4, Y4
+	VSUBPS       Y4, Y3, Y3
+	VFMADD231PS  Y3, Y8, Y4
+	VMOVAPS      Y4, Y3
 	JEQ          stored66
-	VMOVUPS      X4, (DX)
+	VMOVUPS      X3, (DX)
 	ADDQ         $+16, DX
-	VEXTRACTF128 $0x01, Y4, X4
+	VEXTRACTF128 $0x01, Y3, X3
 
 stored66:
 	TESTQ    $+2, CX
 	JEQ      stored67
-	VMOVLPS  X4, (DX)
+	VMOVLPS  X3, (DX)
 	ADDQ     $+8, DX
-	VMOVHLPS X4, X4, X4
+	VMOVHLPS X3, X3, X3
 
 stored67:
 	TESTQ  $+1, CX
 	JEQ    stored68
-	VMOVSS X4, (DX)
+	VMOVSS X3, (DX)
 
 stored68:
 done65:
@@ -5723,20 +5744,20 @@ next4:
 	CMPQ    CX, $+9
 	JLT     half72
 	MOVQ    408(AX), DX
-	VMOVUPS (DX), Y4
+	VMOVUPS (DX), Y3
 	MOVQ    CX, BX
 	ADDQ    $-8, BX
 	CMPQ    BX, $+8
 	JLT     part74
-	VMOVUPS 32(DX), Y5
+	VMOVUPS 32(DX), Y4
 	JMP     loaded75
 
 part74:
 	XORL       SI, SI
 	SUBQ       BX, SI
 	LEAQ       constantsAVX2<>+928(SB), BX
-	VMOVUPS    (BX)(SI*4), Y5
-	VMASKMOVPS 32(DX), Y5, Y5
+	VMOVUPS    (BX)(SI*4), Y4
+	VMASKMOVPS 32(DX), Y4, Y4
 
 loaded75:
 	MOVQ 424(AX), DX
@@ -5746,32 +5767,32 @@ loaded75:
 	JLT  done77
 
 loop76:
-	VBROADCASTI128 (DX), Y6
-	VPERMILPS      $0x00, Y6, Y7
-	VFMADD231PS    (BX), Y7, Y4
-	VFMADD231PS    32(BX), Y7, Y5
-	VPERMILPS      $0x55, Y6, Y7
-	VFMADD231PS    64(BX), Y7, Y4
-	VFMADD231PS    96(BX), Y7, Y5
-	VPERMILPS      $0xaa, Y6, Y7
-	VFMADD231PS    128(BX), Y7, Y4
-	VFMADD231PS    160(BX), Y7, Y5
-	VPERMILPS      $0xff, Y6, Y6
-	VFMADD231PS    192(BX), Y6, Y4
-	VFMADD231PS    224(BX), Y6, Y5
-	VBROADCASTI128 16(DX), Y6
-	VPERMILPS      $0x00, Y6, Y7
-	VFMADD231PS    256(BX), Y7, Y4
-	VFMADD231PS    288(BX), Y7, Y5
-	VPERMILPS      $0x55, Y6, Y7
-	VFMADD231PS    320(BX), Y7, Y4
-	VFMADD231PS    352(BX), Y7, Y5
-	VPERMILPS      $0xaa, Y6, Y7
-	VFMADD231PS    384(BX), Y7, Y4
-	VFMADD231PS    416(BX), Y7, Y5
-	VPERMILPS      $0xff, Y6, Y6
-	VFMADD231PS    448(BX), Y6, Y4
-	VFMADD231PS    480(BX), Y6, Y5
+	VBROADCASTI128 (DX), Y5
+	VPERMILPS      $0x00, Y5, Y6
+	VFMADD231PS    (BX), Y6, Y3
+	VFMADD231PS    32(BX), Y6, Y4
+	VPERMILPS      $0x55, Y5, Y6
+	VFMADD231PS    64(BX), Y6, Y3
+	VFMADD231PS    96(BX), Y6, Y4
+	VPERMILPS      $0xaa, Y5, Y6
+	VFMADD231PS    128(BX), Y6, Y3
+	VFMADD231PS    160(BX), Y6, Y4
+	VPERMILPS      $0xff, Y5, Y5
+	VFMADD231PS    192(BX), Y5, Y3
+	VFMADD231PS    224(BX), Y5, Y4
+	VBROADCASTI128 16(DX), Y5
+	VPERMILPS      $0x00, Y5, Y6
+	VFMADD231PS    256(BX), Y6, Y3
+	VFMADD231PS    288(BX), Y6, Y4
+	VPERMILPS      $0x55, Y5, Y6
+	VFMADD231PS    320(BX), Y6, Y3
+	VFMADD231PS    352(BX), Y6, Y4
+	VPERMILPS      $0xaa, Y5, Y6
+	VFMADD231PS    384(BX), Y6, Y3
+	VFMADD231PS    416(BX), Y6, Y4
+	VPERMILPS      $0xff, Y5, Y5
+	VFMADD231PS    448(BX), Y5, Y3
+	VFMADD231PS    480(BX), Y5, Y4
 	ADDQ           $+32, DX
 	ADDQ           $+512, BX
 	SUBQ           $+8, SI
@@ -5783,9 +5804,9 @@ done77:
 	JLT  done79
 
 loop78:
-	VBROADCASTSS (DX), Y6
-	VFMADD231PS  (BX), Y6, Y4
-	VFMADD231PS  32(BX), Y6, Y5
+	VBROADCASTSS (DX), Y5
+	VFMADD231PS  (BX), Y5, Y3
+	VFMADD231PS  32(BX), Y5, Y4
 	ADDQ         $+4, DX
 	ADDQ         $+64, BX
 	SUBQ         $+1, SI
@@ -5794,33 +5815,33 @@ loop78:
 done79:
 	ADDQ    $+1, SI
 	MOVQ    400(AX), DX
-	VMOVUPS Y4, (DX)
+	VMOVUPS Y3, (DX)
 	ADDQ    $-8, CX
 	CMPQ    CX, $+8
 	JLT     part80
-	VMOVUPS Y5, 32(DX)
+	VMOVUPS Y4, 32(DX)
 	JMP     stored81
 
 part80:
-	VMOVAPS      Y5, Y4
+	VMOVAPS      Y4, Y3
 	LEAQ         32(DX), DX
 	TESTQ        $+4, CX
 	JEQ          stored82
-	VMOVUPS      X4, (DX)
+	VMOVUPS      X3, (DX)
 	ADDQ         $+16, DX
-	VEXTRACTF128 $0x01, Y4, X4
+	VEXTRACTF128 $0x01, Y3, X3
 
 stored82:
 	TESTQ    $+2, CX
 	JEQ      stored83
-	VMOVLPS  X4, (DX)
+	VMOVLPS  X3, (DX)
 	ADDQ     $+8, DX
-	VMOVHLPS X4, X4, X4
+	VMOVHLPS X3, X3, X3
 
 stored83:
 	TESTQ  $+1, CX
 	JEQ    stored84
-	VMOVSS X4, (DX)
+	VMOVSS X3, (DX)
 
 stored84:
 stored81:
@@ -5830,15 +5851,15 @@ half72:
 	MOVQ    408(AX), DX
 	CMPQ    CX, $+8
 	JLT     part85
-	VMOVUPS (DX), Y4
+	VMOVUPS (DX), Y3
 	JMP     loaded86
 
 part85:
 	XORL       BX, BX
 	SUBQ       CX, BX
 	LEAQ       constantsAVX2<>+928(SB), SI
-	VMOVUPS    (SI)(BX*4), Y4
-	VMASKMOVPS (DX), Y4, Y4
+	VMOVUPS    (SI)(BX*4), Y3
+	VMASKMOVPS (DX), Y3, Y3
 
 loaded86:
 	MOVQ 424(AX), DX
@@ -5848,24 +5869,24 @@ loaded86:
 	JLT  done88
 
 loop87:
-	VBROADCASTI128 (DX), Y5
-	VPERMILPS      $0x00, Y5, Y6
-	VFMADD231PS    (BX), Y6, Y4
-	VPERMILPS      $0x55, Y5, Y6
-	VFMADD231PS    64(BX), Y6, Y4
-	VPERMILPS      $0xaa, Y5, Y6
-	VFMADD231PS    128(BX), Y6, Y4
-	VPERMILPS      $0xff, Y5, Y5
-	VFMADD231PS    192(BX), Y5, Y4
-	VBROADCASTI128 16(DX), Y5
-	VPERMILPS      $0x00, Y5, Y6
-	VFMADD231PS    256(BX), Y6, Y4
-	VPERMILPS      $0x55, Y5, Y6
-	VFMADD231PS    320(BX), Y6, Y4
-	VPERMILPS      $0xaa, Y5, Y6
-	VFMADD231PS    384(BX), Y6, Y4
-	VPERMILPS      $0xff, Y5, Y5
-	VFMADD231PS    448(BX), Y5, Y4
+	VBROADCASTI128 (DX), Y4
+	VPERMILPS      $0x00, Y4, Y5
+	VFMADD231PS    (BX), Y5, Y3
+	VPERMILPS      $0x55, Y4, Y5
+	VFMADD231PS    64(BX), Y5, Y3
+	VPERMILPS      $0xaa, Y4, Y5
+	VFMADD231PS    128(BX), Y5, Y3
+	VPERMILPS      $0xff, Y4, Y4
+	VFMADD231PS    192(BX), Y4, Y3
+	VBROADCASTI128 16(DX), Y4
+	VPERMILPS      $0x00, Y4, Y5
+	VFMADD231PS    256(BX), Y5, Y3
+	VPERMILPS      $0x55, Y4, Y5
+	VFMADD231PS    320(BX), Y5, Y3
+	VPERMILPS      $0xaa, Y4, Y5
+	VFMADD231PS    384(BX), Y5, Y3
+	VPERMILPS      $0xff, Y4, Y4
+	VFMADD231PS    448(BX), Y4, Y3
 	ADDQ           $+32, DX
 	ADDQ           $+512, BX
 	SUBQ           $+8, SI
@@ -5877,8 +5898,8 @@ done88:
 	JLT  done90
 
 loop89:
-	VBROADCASTSS (DX), Y5
-	VFMADD231PS  (BX), Y5, Y4
+	VBROADCASTSS (DX), Y4
+	VFMADD231PS  (BX), Y4, Y3
 	ADDQ         $+4, DX
 	ADDQ         $+64, BX
 	SUBQ         $+1, SI
@@ -5889,29 +5910,29 @@ done90:
 	MOVQ    400(AX), DX
 	CMPQ    CX, $+8
 	JLT     part91
-	VMOVUPS Y4, (DX)
+	VMOVUPS Y3, (DX)
 	JMP     stored92
 
 part91:
-	VMOVAPS      Y4, Y4
+	VMOVAPS      Y3, Y3
 	LEAQ         (DX), DX
 	TESTQ        $+4, CX
 	JEQ          stored93
-	VMOVUPS      X4, (DX)
+	VMOVUPS      X3, (DX)
 	ADDQ         $+16, DX
-	VEXTRACTF128 $0x01, Y4, X4
+	VEXTRACTF128 $0x01, Y3, X3
 
 stored93:
 	TESTQ    $+2, CX
 	JEQ      stored94
-	VMOVLPS  X4, (DX)
+	VMOVLPS  X3, (DX)
 	ADDQ     $+8, DX
-	VMOVHLPS X4, X4, X4
+	VMOVHLPS X3, X3, X3
 
 stored94:
 	TESTQ  $+1, CX
 	JEQ    stored95
-	VMOVSS X4, (DX)
+	VMOVSS X3, (DX)
 
 stored95:
 stored92:
@@ -5920,7 +5941,7 @@ done73:
 
 one70:
 	MOVQ         408(AX), CX
-	VPBROADCASTD (CX), Y4
+	VPBROADCASTD (CX), Y3
 	MOVQ         424(AX), CX
 	MOVQ         416(AX), DX
 	MOVQ         360(AX), BX
@@ -5928,24 +5949,24 @@ one70:
 	JLT          done97
 
 loop96:
-	VBROADCASTI128 (CX), Y5
-	VPERMILPS      $0x00, Y5, Y6
-	VFMADD231PS    (DX), Y6, Y4
-	VPERMILPS      $0x55, Y5, Y6
-	VFMADD231PS    64(DX), Y6, Y4
-	VPERMILPS      $0xaa, Y5, Y6
-	VFMADD231PS    128(DX), Y6, Y4
-	VPERMILPS      $0xff, Y5, Y5
-	VFMADD231PS    192(DX), Y5, Y4
-	VBROADCASTI128 16(CX), Y5
-	VPERMILPS      $0x00, Y5, Y6
-	VFMADD231PS    256(DX), Y6, Y4
-	VPERMILPS      $0x55, Y5, Y6
-	VFMADD231PS    320(DX), Y6, Y4
-	VPERMILPS      $0xaa, Y5, Y6
-	VFMADD231PS    384(DX), Y6, Y4
-	VPERMILPS      $0xff, Y5, Y5
-	VFMADD231PS    448(DX), Y5, Y4
+	VBROADCASTI128 (CX), Y4
+	VPERMILPS      $0x00, Y4, Y5
+	VFMADD231PS    (DX), Y5, Y3
+	VPERMILPS      $0x55, Y4, Y5
+	VFMADD231PS    64(DX), Y5, Y3
+	VPERMILPS      $0xaa, Y4, Y5
+	VFMADD231PS    128(DX), Y5, Y3
+	VPERMILPS      $0xff, Y4, Y4
+	VFMADD231PS    192(DX), Y4, Y3
+	VBROADCASTI128 16(CX), Y4
+	VPERMILPS      $0x00, Y4, Y5
+	VFMADD231PS    256(DX), Y5, Y3
+	VPERMILPS      $0x55, Y4, Y5
+	VFMADD231PS    320(DX), Y5, Y3
+	VPERMILPS      $0xaa, Y4, Y5
+	VFMADD231PS    384(DX), Y5, Y3
+	VPERMILPS      $0xff, Y4, Y4
+	VFMADD231PS    448(DX), Y4, Y3
 	ADDQ           $+32, CX
 	ADDQ           $+512, DX
 	SUBQ           $+8, BX
@@ -5957,8 +5978,8 @@ done97:
 	JLT  done99
 
 loop98:
-	VBROADCASTSS (CX), Y5
-	VFMADD231PS  (DX), Y5, Y4
+	VBROADCASTSS (CX), Y4
+	VFMADD231PS  (DX), Y4, Y3
 	ADDQ         $+4, CX
 	ADDQ         $+64, DX
 	SUBQ         $+1, BX
@@ -5967,7 +5988,7 @@ loop98:
 done99:
 	ADDQ   $+1, BX
 	MOVQ   400(AX), CX
-	VMOVSS X4, (CX)
+	VMOVSS X3, (CX)
 
 done71:
 done69:
@@ -6036,7 +6057,6 @@ start:
 	VMOVUPS constantsAVX2<>+0(SB), Y0
 	VMOVUPS constantsAVX2<>+32(SB), Y1
 	VMOVUPS constantsAVX2<>+64(SB), Y2
-	VMOVUPS constantsAVX2<>+96(SB), Y3
 
 step1:
 	// A step.
@@ -6076,12 +6096,12 @@ loop10:
 	MOVQ    56(CX), R9
 	ADDQ    R9, DX
 	MOVQ    SI, R9
-	VMOVUPS (R9), Y4
-	VMOVUPS 32(R9), Y5
-	VMOVUPS 64(R9), Y6
-	VMOVUPS 96(R9), Y7
-	VMOVUPS 128(R9), Y8
-	VMOVUPS 160(R9), Y9
+	VMOVUPS (R9), Y3
+	VMOVUPS 32(R9), Y4
+	VMOVUPS 64(R9), Y5
+	VMOVUPS 96(R9), Y6
+	VMOVUPS 128(R9), Y7
+	VMOVUPS 160(R9), Y8
 	MOVQ    16(CX), R9
 	MOVQ    8(CX), R10
 	CMPQ    R10, $+1
@@ -6102,35 +6122,35 @@ done14:
 	JLT  done16
 
 loop15:
-	VBROADCASTI128 (R9), Y10
-	VPERMILPS      $0x00, Y10, Y11
-	VFMADD231PS    (R8), Y11, Y4
-	VFMADD231PS    32(R8), Y11, Y5
-	VFMADD231PS    (R8)(R12*1), Y11, Y6
-	VFMADD231PS    32(R8)(R12*1), Y11, Y7
-	VFMADD231PS    (R8)(R12*2), Y11, Y8
-	VFMADD231PS    32(R8)(R12*2), Y11, Y9
-	VPERMILPS      $0x55, Y10, Y11
-	VFMADD231PS    64(R8), Y11, Y4
-	VFMADD231PS    96(R8), Y11, Y5
-	VFMADD231PS    64(R8)(R12*1), Y11, Y6
-	VFMADD231PS    96(R8)(R12*1), Y11, Y7
-	VFMADD231PS    64(R8)(R12*2), Y11, Y8
-	VFMADD231PS    96(R8)(R12*2), Y11, Y9
-	VPERMILPS      $0xaa, Y10, Y11
-	VFMADD231PS    128(R8), Y11, Y4
-	VFMADD231PS    160(R8), Y11, Y5
-	VFMADD231PS    128(R8)(R12*1), Y11, Y6
-	VFMADD231PS    160(R8)(R12*1), Y11, Y7
-	VFMADD231PS    128(R8)(R12*2), Y11, Y8
-	VFMADD231PS    160(R8)(R12*2), Y11, Y9
-	VPERMILPS      $0xff, Y10, Y10
-	VFMADD231PS    192(R8), Y10, Y4
-	VFMADD231PS    224(R8), Y10, Y5
-	VFMADD231PS    192(R8)(R12*1), Y10, Y6
-	VFMADD231PS    224(R8)(R12*1), Y10, Y7
-	VFMADD231PS    192(R8)(R12*2), Y10, Y8
-	VFMADD231PS    224(R8)(R12*2), Y10, Y9
+	VBROADCASTI128 (R9), Y9
+	VPERMILPS      $0x00, Y9, Y10
+	VFMADD231PS    (R8), Y10, Y3
+	VFMADD231PS    32(R8), Y10, Y4
+	VFMADD231PS    (R8)(R12*1), Y10, Y5
+	VFMADD231PS    32(R8)(R12*1), Y10, Y6
+	VFMADD231PS    (R8)(R12*2), Y10, Y7
+	VFMADD231PS    32(R8)(R12*2), Y10, Y8
+	VPERMILPS      $0x55, Y9, Y10
+	VFMADD231PS    64(R8), Y10, Y3
+	VFMADD231PS    96(R8), Y10, Y4
+	VFMADD231PS    64(R8)(R12*1), Y10, Y5
+	VFMADD231PS    96(R8)(R12*1), Y10, Y6
+	VFMADD231PS    64(R8)(R12*2), Y10, Y7
+	VFMADD231PS    96(R8)(R12*2), Y10, Y8
+	VPERMILPS      $0xaa, Y9, Y10
+	VFMADD231PS    128(R8), Y10, Y3
+	VFMADD231PS    160(R8), Y10, Y4
+	VFMADD231PS    128(R8)(R12*1), Y10, Y5
+	VFMADD231PS    160(R8)(R12*1), Y10, Y6
+	VFMADD231PS    128(R8)(R12*2), Y10, Y7
+	VFMADD231PS    160(R8)(R12*2), Y10, Y8
+	VPERMILPS      $0xff, Y9, Y9
+	VFMADD231PS    192(R8), Y9, Y3
+	VFMADD231PS    224(R8), Y9, Y4
+	VFMADD231PS    192(R8)(R12*1), Y9, Y5
+	VFMADD231PS    224(R8)(R12*1), Y9, Y6
+	VFMADD231PS    192(R8)(R12*2), Y9, Y7
+	VFMADD231PS    224(R8)(R12*2), Y9, Y8
 	ADDQ           $+16, R9
 	ADDQ           $+256, R8
 	SUBQ           $+4, R11
@@ -6142,13 +6162,13 @@ done16:
 	JLT  done18
 
 loop17:
-	VBROADCASTSS (R9), Y10
-	VFMADD231PS  (R8), Y10, Y4
-	VFMADD231PS  32(R8), Y10, Y5
-	VFMADD231PS  (R8)(R12*1), Y10, Y6
-	VFMADD231PS  32(R8)(R12*1), Y10, Y7
-	VFMADD231PS  (R8)(R12*2), Y10, Y8
-	VFMADD231PS  32(R8)(R12*2), Y10, Y9
+	VBROADCASTSS (R9), Y9
+	VFMADD231PS  (R8), Y9, Y3
+	VFMADD231PS  32(R8), Y9, Y4
+	VFMADD231PS  (R8)(R12*1), Y9, Y5
+	VFMADD231PS  32(R8)(R12*1), Y9, Y6
+	VFMADD231PS  (R8)(R12*2), Y9, Y7
+	VFMADD231PS  32(R8)(R12*2), Y9, Y8
 	ADDQ         $+4, R9
 	ADDQ         $+64, R8
 	SUBQ         $+1, R11
@@ -6166,20 +6186,20 @@ done13:
 	MOVQ   32(CX), R8
 	TESTQ  R8, R8
 	JEQ    done19
-	VADDPS (BX), Y4, Y4
-	VADDPS 32(BX), Y5, Y5
-	VADDPS 64(BX), Y6, Y6
-	VADDPS 96(BX), Y7, Y7
-	VADDPS 128(BX), Y8, Y8
-	VADDPS 160(BX), Y9, Y9
+	VADDPS (BX), Y3, Y3
+	VADDPS 32(BX), Y4, Y4
+	VADDPS 64(BX), Y5, Y5
+	VADDPS 96(BX), Y6, Y6
+	VADDPS 128(BX), Y7, Y7
+	VADDPS 160(BX), Y8, Y8
 
 done19:
-	VMOVUPS Y4, (BX)
-	VMOVUPS Y5, 32(BX)
-	VMOVUPS Y6, 64(BX)
-	VMOVUPS Y7, 96(BX)
-	VMOVUPS Y8, 128(BX)
-	VMOVUPS Y9, 160(BX)
+	VMOVUPS Y3, (BX)
+	VMOVUPS Y4, 32(BX)
+	VMOVUPS Y5, 64(BX)
+	VMOVUPS Y6, 96(BX)
+	VMOVUPS Y7, 128(BX)
+	VMOVUPS Y8, 160(BX)
 	MOVQ    64(CX), R8
 	ADDQ    R8, SI
 	MOVQ    72(CX), R8
@@ -6205,17 +6225,17 @@ done11:
 	MOVQ    56(CX), R8
 	ADDQ    R8, DX
 	MOVQ    SI, DX
-	VMOVUPS (DX), Y4
-	VMOVUPS 32(DX), Y5
-	VMOVUPS 64(DX), Y6
-	VMOVUPS 96(DX), Y7
-	VMOVUPS 128(DX), Y8
-	VMOVUPS 160(DX), Y9
+	VMOVUPS (DX), Y3
+	VMOVUPS 32(DX), Y4
+	VMOVUPS 64(DX), Y5
+	VMOVUPS 96(DX), Y6
+	VMOVUPS 128(DX), Y7
+	VMOVUPS 160(DX), Y8
 	MOVQ    64(CX), R8
 	ADDQ    R8, DX
-	VMOVUPS (DX), Y10
-	VMOVUPS 64(DX), Y11
-	VMOVUPS 128(DX), Y12
+	VMOVUPS (DX), Y9
+	VMOVUPS 64(DX), Y10
+	VMOVUPS 128(DX), Y11
 	MOVQ    16(CX), DX
 	MOVQ    8(CX), R8
 	CMPQ    R8, $+1
@@ -6238,47 +6258,47 @@ done25:
 	JLT  done27
 
 loop26:
-	VBROADCASTI128 (DX), Y13
-	VPERMILPS      $0x00, Y13, Y14
-	VFMADD231PS    (DI), Y14, Y4
-	VFMADD231PS    32(DI), Y14, Y5
-	VFMADD231PS    (DI)(R10*1), Y14, Y6
-	VFMADD231PS    32(DI)(R10*1), Y14, Y7
-	VFMADD231PS    (DI)(R10*2), Y14, Y8
-	VFMADD231PS    32(DI)(R10*2), Y14, Y9
-	VFMADD231PS    (R11), Y14, Y10
-	VFMADD231PS    (R11)(R10*1), Y14, Y11
-	VFMADD231PS    (R11)(R10*2), Y14, Y12
-	VPERMILPS      $0x55, Y13, Y14
-	VFMADD231PS    64(DI), Y14, Y4
-	VFMADD231PS    96(DI), Y14, Y5
-	VFMADD231PS    64(DI)(R10*1), Y14, Y6
-	VFMADD231PS    96(DI)(R10*1), Y14, Y7
-	VFMADD231PS    64(DI)(R10*2), Y14, Y8
-	VFMADD231PS    96(DI)(R10*2), Y14, Y9
-	VFMADD231PS    64(R11), Y14, Y10
-	VFMADD231PS    64(R11)(R10*1), Y14, Y11
-	VFMADD231PS    64(R11)(R10*2), Y14, Y12
-	VPERMILPS      $0xaa, Y13, Y14
-	VFMADD231PS    128(DI), Y14, Y4
-	VFMADD231PS    160(DI), Y14, Y5
-	VFMADD231PS    128(DI)(R10*1), Y14, Y6
-	VFMADD231PS    160(DI)(R10*1), Y14, Y7
-	VFMADD231PS    128(DI)(R10*2), Y14, Y8
-	VFMADD231PS    160(DI)(R10*2), Y14, Y9
-	VFMADD231PS    128(R11), Y14, Y10
-	VFMADD231PS    128(R11)(R10*1), Y14, Y11
-	VFMADD231PS    128(R11)(R10*2), Y14, Y12
-	VPERMILPS      $0xff, Y13, Y13
-	VFMADD231PS    192(DI), Y13, Y4
-	VFMADD231PS    224(DI), Y13, Y5
-	VFMADD231PS    192(DI)(R10*1), Y13, Y6
-	VFMADD231PS    224(DI)(R10*1), Y13, Y7
-	VFMADD231PS    192(DI)(R10*2), Y13, Y8
-	VFMADD231PS    224(DI)(R10*2), Y13, Y9
-	VFMADD231PS    192(R11), Y13, Y10
-	VFMADD231PS    192(R11)(R10*1), Y13, Y11
-	VFMADD231PS    192(R11)(R10*2), Y13, Y12
+	VBROADCASTI128 (DX), Y12
+	VPERMILPS      $0x00, Y12, Y13
+	VFMADD231PS    (DI), Y13, Y3
+	VFMADD231PS    32(DI), Y13, Y4
+	VFMADD231PS    (DI)(R10*1), Y13, Y5
+	VFMADD231PS    32(DI)(R10*1), Y13, Y6
+	VFMADD231PS    (DI)(R10*2), Y13, Y7
+	VFMADD231PS    32(DI)(R10*2), Y13, Y8
+	VFMADD231PS    (R11), Y13, Y9
+	VFMADD231PS    (R11)(R10*1), Y13, Y10
+	VFMADD231PS    (R11)(R10*2), Y13, Y11
+	VPERMILPS      $0x55, Y12, Y13
+	VFMADD231PS    64(DI), Y13, Y3
+	VFMADD231PS    96(DI), Y13, Y4
+	VFMADD231PS    64(DI)(R10*1), Y13, Y5
+	VFMADD231PS    96(DI)(R10*1), Y13, Y6
+	VFMADD231PS    64(DI)(R10*2), Y13, Y7
+	VFMADD231PS    96(DI)(R10*2), Y13, Y8
+	VFMADD231PS    64(R11), Y13, Y9
+	VFMADD231PS    64(R11)(R10*1), Y13, Y10
+	VFMADD231PS    64(R11)(R10*2), Y13, Y11
+	VPERMILPS      $0xaa, Y12, Y13
+	VFMADD231PS    128(DI), Y13, Y3
+	VFMADD231PS    160(DI), Y13, Y4
+	VFMADD231PS    128(DI)(R10*1), Y13, Y5
+	VFMADD231PS    160(DI)(R10*1), Y13, Y6
+	VFMADD231PS    128(DI)(R10*2), Y13, Y7
+	VFMADD231PS    160(DI)(R10*2), Y13, Y8
+	VFMADD231PS    128(R11), Y13, Y9
+	VFMADD231PS    128(R11)(R10*1), Y13, Y10
+	VFMADD231PS    128(R11)(R10*2), Y13, Y11
+	VPERMILPS      $0xff, Y12, Y12
+	VFMADD231PS    192(DI), Y12, Y3
+	VFMADD231PS    224(DI), Y12, Y4
+	VFMADD231PS    192(DI)(R10*1), Y12, Y5
+	VFMADD231PS    224(DI)(R10*1), Y12, Y6
+	VFMADD231PS    192(DI)(R10*2), Y12, Y7
+	VFMADD231PS    224(DI)(R10*2), Y12, Y8
+	VFMADD231PS    192(R11), Y12, Y9
+	VFMADD231PS    192(R11)(R10*1), Y12, Y10
+	VFMADD231PS    192(R11)(R10*2), Y12, Y11
 	ADDQ           $+16, DX
 	ADDQ           $+256, DI
 	ADDQ           $+256, R11
@@ -6291,16 +6311,16 @@ done27:
 	JLT  done29
 
 loop28:
-	VBROADCASTSS (DX), Y13
-	VFMADD231PS  (DI), Y13, Y4
-	VFMADD231PS  32(DI), Y13, Y5
-	VFMADD231PS  (DI)(R10*1), Y13, Y6
-	VFMADD231PS  32(DI)(R10*1), Y13, Y7
-	VFMADD231PS  (DI)(R10*2), Y13, Y8
-	VFMADD231PS  32(DI)(R10*2), Y13, Y9
-	VFMADD231PS  (R11), Y13, Y10
-	VFMADD231PS  (R11)(R10*1), Y13, Y11
-	VFMADD231PS  (R11)(R10*2), Y13, Y12
+	VBROADCASTSS (DX), Y12
+	VFMADD231PS  (DI), Y12, Y3
+	VFMADD231PS  32(DI), Y12, Y4
+	VFMADD231PS  (DI)(R10*1), Y12, Y5
+	VFMADD231PS  32(DI)(R10*1), Y12, Y6
+	VFMADD231PS  (DI)(R10*2), Y12, Y7
+	VFMADD231PS  32(DI)(R10*2), Y12, Y8
+	VFMADD231PS  (R11), Y12, Y9
+	VFMADD231PS  (R11)(R10*1), Y12, Y10
+	VFMADD231PS  (R11)(R10*2), Y12, Y11
 	ADDQ         $+4, DX
 	ADDQ         $+64, DI
 	ADDQ         $+64, R11
@@ -6320,26 +6340,26 @@ done24:
 	MOVQ   32(CX), DX
 	TESTQ  DX, DX
 	JEQ    done30
-	VADDPS (BX), Y4, Y4
-	VADDPS 32(BX), Y5, Y5
-	VADDPS 64(BX), Y6, Y6
-	VADDPS 96(BX), Y7, Y7
-	VADDPS 128(BX), Y8, Y8
-	VADDPS 160(BX), Y9, Y9
-	VADDPS 192(BX), Y10, Y10
-	VADDPS 256(BX), Y11, Y11
-	VADDPS 320(BX), Y12, Y12
+	VADDPS (BX), Y3, Y3
+	VADDPS 32(BX), Y4, Y4
+	VADDPS 64(BX), Y5, Y5
+	VADDPS 96(BX), Y6, Y6
+	VADDPS 128(BX), Y7, Y7
+	VADDPS 160(BX), Y8, Y8
+	VADDPS 192(BX), Y9, Y9
+	VADDPS 256(BX), Y10, Y10
+	VADDPS 320(BX), Y11, Y11
 
 done30:
-	VMOVUPS Y4, (BX)
-	VMOVUPS Y5, 32(BX)
-	VMOVUPS Y6, 64(BX)
-	VMOVUPS Y7, 96(BX)
-	VMOVUPS Y8, 128(BX)
-	VMOVUPS Y9, 160(BX)
-	VMOVUPS Y10, 192(BX)
-	VMOVUPS Y11, 256(BX)
-	VMOVUPS Y12, 320(BX)
+	VMOVUPS Y3, (BX)
+	VMOVUPS Y4, 32(BX)
+	VMOVUPS Y5, 64(BX)
+	VMOVUPS Y6, 96(BX)
+	VMOVUPS Y7, 128(BX)
+	VMOVUPS Y8, 160(BX)
+	VMOVUPS Y9, 192(BX)
+	VMOVUPS Y10, 256(BX)
+	VMOVUPS Y11, 320(BX)
 	MOVQ    64(CX), DX
 	ADDQ    DX, SI
 	MOVQ    72(CX), DX
@@ -6367,9 +6387,9 @@ last6:
 	MOVQ    56(CX), R8
 	ADDQ    R8, DX
 	MOVQ    SI, R8
-	VMOVUPS (R8), Y4
-	VMOVUPS 64(R8), Y5
-	VMOVUPS 128(R8), Y6
+	VMOVUPS (R8), Y3
+	VMOVUPS 64(R8), Y4
+	VMOVUPS 128(R8), Y5
 	MOVQ    16(CX), R8
 	MOVQ    8(CX), R9
 	CMPQ    R9, $+1
@@ -6390,23 +6410,23 @@ done34:
 	JLT  done36
 
 loop35:
-	VBROADCASTI128 (R8), Y7
-	VPERMILPS      $0x00, Y7, Y8
-	VFMADD231PS    (DI), Y8, Y4
-	VFMADD231PS    (DI)(R11*1), Y8, Y5
-	VFMADD231PS    (DI)(R11*2), Y8, Y6
-	VPERMILPS      $0x55, Y7, Y8
-	VFMADD231PS    64(DI), Y8, Y4
-	VFMADD231PS    64(DI)(R11*1), Y8, Y5
-	VFMADD231PS    64(DI)(R11*2), Y8, Y6
-	VPERMILPS      $0xaa, Y7, Y8
-	VFMADD231PS    128(DI), Y8, Y4
-	VFMADD231PS    128(DI)(R11*1), Y8, Y5
-	VFMADD231PS    128(DI)(R11*2), Y8, Y6
-	VPERMILPS      $0xff, Y7, Y7
-	VFMADD231PS    192(DI), Y7, Y4
-	VFMADD231PS    192(DI)(R11*1), Y7, Y5
-	VFMADD231PS    192(DI)(R11*2), Y7, Y6
+	VBROADCASTI128 (R8), Y6
+	VPERMILPS      $0x00, Y6, Y7
+	VFMADD231PS    (DI), Y7, Y3
+	VFMADD231PS    (DI)(R11*1), Y7, Y4
+	VFMADD231PS    (DI)(R11*2), Y7, Y5
+	VPERMILPS      $0x55, Y6, Y7
+	VFMADD231PS    64(DI), Y7, Y3
+	VFMADD231PS    64(DI)(R11*1), Y7, Y4
+	VFMADD231PS    64(DI)(R11*2), Y7, Y5
+	VPERMILPS      $0xaa, Y6, Y7
+	VFMADD231PS    128(DI), Y7, Y3
+	VFMADD231PS    128(DI)(R11*1), Y7, Y4
+	VFMADD231PS    128(DI)(R11*2), Y7, Y5
+	VPERMILPS      $0xff, Y6, Y6
+	VFMADD231PS    192(DI), Y6, Y3
+	VFMADD231PS    192(DI)(R11*1), Y6, Y4
+	VFMADD231PS    192(DI)(R11*2), Y6, Y5
 	ADDQ           $+16, R8
 	ADDQ           $+256, DI
 	SUBQ           $+4, R10
@@ -6418,10 +6438,10 @@ done36:
 	JLT  done38
 
 loop37:
-	VBROADCASTSS (R8), Y7
-	VFMADD231PS  (DI), Y7, Y4
-	VFMADD231PS  (DI)(R11*1), Y7, Y5
-	VFMADD231PS  (DI)(R11*2), Y7, Y6
+	VBROADCASTSS (R8), Y6
+	VFMADD231PS  (DI), Y6, Y3
+	VFMADD231PS  (DI)(R11*1), Y6, Y4
+	VFMADD231PS  (DI)(R11*2), Y6, Y5
 	ADDQ         $+4, R8
 	ADDQ         $+64, DI
 	SUBQ         $+1, R10
@@ -6439,14 +6459,14 @@ done33:
 	MOVQ   32(CX), DI
 	TESTQ  DI, DI
 	JEQ    done39
-	VADDPS (BX), Y4, Y4
-	VADDPS 64(BX), Y5, Y5
-	VADDPS 128(BX), Y6, Y6
+	VADDPS (BX), Y3, Y3
+	VADDPS 64(BX), Y4, Y4
+	VADDPS 128(BX), Y5, Y5
 
 done39:
-	VMOVUPS Y4, (BX)
-	VMOVUPS Y5, 64(BX)
-	VMOVUPS Y6, 128(BX)
+	VMOVUPS Y3, (BX)
+	VMOVUPS Y4, 64(BX)
+	VMOVUPS Y5, 128(BX)
 	MOVQ    64(CX), DI
 	ADDQ    DI, SI
 	MOVQ    72(CX), DI
@@ -6558,238 +6578,276 @@ done40:
 	JLT  done44
 
 	// Reset gate and update gate.
-	VMOVUPS      (BX), Y4
-	VMOVUPS      (SI), Y5
-	VMOVUPS      64(BX), Y9
-	VMOVUPS      64(SI), Y10
-	VMOVUPS      constantsAVX2<>+256(SB), Y6
-	VMOVUPS      constantsAVX2<>+256(SB), Y11
-	VMOVUPS      constantsAVX2<>+544(SB), Y7
-	VMOVUPS      constantsAVX2<>+544(SB), Y12
-	VMOVUPS      constantsAVX2<>+480(SB), Y8
-	VMOVUPS      constantsAVX2<>+480(SB), Y13
-	VMOVUPS      128(SI), Y14
-	VMOVUPS      128(BX), Y15
-	VADDPS       Y5, Y4, Y4
-	VADDPS       Y10, Y9, Y5
+	VMOVUPS      (BX), Y3
+	VMOVUPS      (SI), Y4
+	VMOVUPS      64(BX), Y7
+	VMOVUPS      64(SI), Y8
+	VMOVUPS      constantsAVX2<>+256(SB), Y5
+	VMOVUPS      constantsAVX2<>+256(SB), Y9
+	VMOVUPS      constantsAVX2<>+544(SB), Y6
+	VMOVUPS      constantsAVX2<>+544(SB), Y10
+	VADDPS       Y4, Y3, Y3
+	VADDPS       Y8, Y7, Y4
+	VMINPS       Y3, Y0, Y3
 	VMINPS       Y4, Y0, Y4
-	VMINPS       Y5, Y0, Y5
-	VMAXPS       Y4, Y1, Y4
-	VMAXPS       Y5, Y1, Y9
-	VFNMADD231PS Y2, Y4, Y6
-	VFNMADD231PS Y2, Y9, Y11
-	VSUBPS       constantsAVX2<>+256(SB), Y6, Y5
-	VSUBPS       constantsAVX2<>+256(SB), Y11, Y10
-	VPSLLD       $0x17, Y6, Y6
-	VPSLLD       $0x17, Y11, Y11
-	VFMADD231PS  Y3, Y5, Y4
-	VFMADD231PS  Y3, Y10, Y9
-	VFMADD231PS  constantsAVX2<>+512(SB), Y4, Y7
-	VFMADD231PS  constantsAVX2<>+512(SB), Y9, Y12
-	VFMADD213PS  constantsAVX2<>+576(SB), Y4, Y7
-	VFMADD213PS  constantsAVX2<>+576(SB), Y9, Y12
-	VFMADD213PS  constantsAVX2<>+608(SB), Y4, Y7
-	VFMADD213PS  constantsAVX2<>+608(SB), Y9, Y12
-	VFMADD213PS  constantsAVX2<>+640(SB), Y4, Y7
-	VFMADD213PS  constantsAVX2<>+640(SB), Y9, Y12
-	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y7
-	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y12
-	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y7
-	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y12
-	VDIVPS       Y7, Y8, Y4
-	VDIVPS       Y12, Y13, Y5
-	VFMADD231PS  Y14, Y4, Y15
-	VMOVUPS      Y4, (BX)
-	VMOVUPS      Y5, 64(BX)
+	VMAXPS       Y3, Y1, Y3
+	VMAXPS       Y4, Y1, Y7
+	VFNMADD231PS Y2, Y3, Y5
+	VFNMADD231PS Y2, Y7, Y9
+	VSUBPS       constantsAVX2<>+256(SB), Y5, Y4
+	VSUBPS       constantsAVX2<>+256(SB), Y9, Y8
+	VPSLLD       $0x17, Y5, Y5
+	VPSLLD       $0x17, Y9, Y9
+	VFMADD231PS  constantsAVX2<>+96(SB), Y4, Y3
+	VFMADD231PS  constantsAVX2<>+96(SB), Y8, Y7
+	VFMADD231PS  constantsAVX2<>+512(SB), Y3, Y6
+	VFMADD231PS  constantsAVX2<>+512(SB), Y7, Y10
+	VFMADD213PS  constantsAVX2<>+576(SB), Y3, Y6
+	VFMADD213PS  constantsAVX2<>+576(SB), Y7, Y10
+	VFMADD213PS  constantsAVX2<>+608(SB), Y3, Y6
+	VFMADD213PS  constantsAVX2<>+608(SB), Y7, Y10
+	VFMADD213PS  constantsAVX2<>+640(SB), Y3, Y6
+	VFMADD213PS  constantsAVX2<>+640(SB), Y7, Y10
+	VFMADD213PS  constantsAVX2<>+480(SB), Y3, Y6
+	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y10
+	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y6
+	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y10
+
+	// New gate. Reset gate and update gate.
+	VMOVUPS      32(BX), Y8
+	VMOVUPS      32(SI), Y13
+	VMOVUPS      96(BX), Y7
+	VMOVUPS      96(SI), Y12
+	VMOVUPS      constantsAVX2<>+256(SB), Y9
+	VMOVUPS      constantsAVX2<>+544(SB), Y11
+	VMOVUPS      constantsAVX2<>+480(SB), Y3
+	VMOVUPS      constantsAVX2<>+480(SB), Y4
+	VMOVUPS      128(SI), Y5
+	VADDPS       Y13, Y8, Y8
+	VADDPS       Y12, Y7, Y12
+	VMOVUPS      128(BX), Y7
+	VDIVPS       Y6, Y3, Y3
+	VDIVPS       Y10, Y4, Y4
+	VMOVUPS      constantsAVX2<>+256(SB), Y6
+	VMINPS       Y8, Y0, Y8
+	VMINPS       Y12, Y0, Y10
+	VMAXPS       Y8, Y1, Y8
+	VMAXPS       Y10, Y1, Y12
+	VFNMADD231PS Y2, Y8, Y9
+	VFNMADD231PS Y2, Y12, Y6
+	VSUBPS       constantsAVX2<>+256(SB), Y9, Y10
+	VSUBPS       constantsAVX2<>+256(SB), Y6, Y13
+	VPSLLD       $0x17, Y9, Y9
+	VFMADD231PS  Y5, Y3, Y7
+	VMOVUPS      Y3, (BX)
+	VMOVUPS      Y4, 64(BX)
+	VMOVUPS      constantsAVX2<>+544(SB), Y3
+	VPSLLD       $0x17, Y6, Y5
+	VFMADD231PS  constantsAVX2<>+96(SB), Y10, Y8
+	VFMADD231PS  constantsAVX2<>+96(SB), Y13, Y12
+	VFMADD231PS  constantsAVX2<>+512(SB), Y8, Y11
+	VFMADD231PS  constantsAVX2<>+512(SB), Y12, Y3
+	VFMADD213PS  constantsAVX2<>+576(SB), Y8, Y11
+	VFMADD213PS  constantsAVX2<>+576(SB), Y12, Y3
+	VFMADD213PS  constantsAVX2<>+608(SB), Y8, Y11
+	VFMADD213PS  constantsAVX2<>+608(SB), Y12, Y3
+	VFMADD213PS  constantsAVX2<>+640(SB), Y8, Y11
+	VFMADD213PS  constantsAVX2<>+640(SB), Y12, Y3
+	VFMADD213PS  constantsAVX2<>+480(SB), Y8, Y11
+	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y3
+	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y11
+	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y3
 	ADDQ         $-16, R8
 	CMPQ         R8, $+16
 	JLT          done46
 
 loop45:
-	// New gate and h of the units before. Reset gate and update gate.
-	VMOVUPS      32(BX), Y10
-	VMOVUPS      32(SI), Y11
-	VMOVUPS      96(BX), Y13
-	PREFETCHT0   (CX)
-	VMOVUPS      constantsAVX2<>+160(SB), Y4
-	VMOVUPS      96(SI), Y14
-	VMOVUPS      constantsAVX2<>+192(SB), Y6
-	PREFETCHT0   64(CX)
-	VMOVUPS      constantsAVX2<>+256(SB), Y12
-	VMOVUPS      constantsAVX2<>+224(SB), Y7
-	VMOVUPS      constantsAVX2<>+416(SB), Y9
-	PREFETCHT0   128(CX)
-	VMOVUPS      constantsAVX2<>+320(SB), Y8
-	VADDPS       Y11, Y10, Y10
-	VMINPS       Y15, Y4, Y4
-	PREFETCHT0   192(CX)
-	VMOVUPS      constantsAVX2<>+544(SB), Y11
-	VMOVUPS      constantsAVX2<>+480(SB), Y15
-	VADDPS       Y14, Y13, Y13
-	PREFETCHT0   256(CX)
-	VMAXPS       Y4, Y6, Y4
-	VMOVUPS      constantsAVX2<>+256(SB), Y6
-	VMINPS       Y10, Y0, Y10
-	PREFETCHT0   320(CX)
-	VMINPS       Y13, Y0, Y13
-	VFMADD231PS  Y4, Y4, Y7
-	VMAXPS       Y10, Y1, Y10
-	PREFETCHT0   384(CX)
-	VMAXPS       Y13, Y1, Y14
-	VFNMADD231PS Y2, Y10, Y12
-	VFNMADD231PS Y2, Y14, Y6
-	PREFETCHT0   448(CX)
-	VFMADD231PS  constantsAVX2<>+384(SB), Y7, Y9
-	VFMADD231PS  constantsAVX2<>+288(SB), Y7, Y8
-	VSUBPS       constantsAVX2<>+256(SB), Y12, Y13
-	PREFETCHT0   512(CX)
-	VPSLLD       $0x17, Y12, Y12
-	VFMADD213PS  constantsAVX2<>+448(SB), Y7, Y9
-	VFMADD213PS  constantsAVX2<>+352(SB), Y7, Y8
-	PREFETCHT0   576(CX)
-	VFMADD231PS  Y3, Y13, Y10
-	VSUBPS       constantsAVX2<>+256(SB), Y6, Y13
-	VPSLLD       $0x17, Y6, Y6
-	PREFETCHT0   640(CX)
-	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y9
-	VFMADD231PS  Y3, Y13, Y14
-	VMULPS       Y8, Y4, Y4
-	PREFETCHT0   704(CX)
-	VMOVUPS      constantsAVX2<>+544(SB), Y8
-	VFMADD231PS  constantsAVX2<>+512(SB), Y10, Y11
-	VMULPS       Y9, Y9, Y7
-	PREFETCHT0   768(CX)
-	VMULPS       Y9, Y4, Y9
-	VFMADD231PS  constantsAVX2<>+512(SB), Y14, Y8
-	VFMADD213PS  constantsAVX2<>+576(SB), Y10, Y11
-	PREFETCHT0   832(CX)
-	VFMADD231PS  Y4, Y4, Y7
-	VMOVUPS      constantsAVX2<>+480(SB), Y4
-	VADDPS       Y9, Y9, Y9
-	PREFETCHT0   896(CX)
-	VFMADD213PS  constantsAVX2<>+576(SB), Y14, Y8
-	VFMADD213PS  constantsAVX2<>+608(SB), Y10, Y11
-	VDIVPS       Y7, Y9, Y7
-	PREFETCHT0   960(CX)
-	VMOVUPS      160(SI), Y9
-	VFMADD213PS  constantsAVX2<>+608(SB), Y14, Y8
-	VFMADD213PS  constantsAVX2<>+640(SB), Y10, Y11
-	PREFETCHT0   1024(CX)
-	VFMADD213PS  constantsAVX2<>+640(SB), Y14, Y8
-	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y11
-	VFMADD213PS  constantsAVX2<>+480(SB), Y14, Y8
-	PREFETCHT0   1088(CX)
-	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y11
-	VMOVUPS      Y7, 128(BX)
-	VMOVUPS      (DI), Y10
-	PREFETCHT0   1152(CX)
-	VMOVUPS      160(BX), Y12
-	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y8
-	VDIVPS       Y11, Y15, Y6
-	PREFETCHT0   1216(CX)
-	VSUBPS       Y7, Y10, Y10
-	VDIVPS       Y8, Y4, Y4
-	VFMADD231PS  Y10, Y5, Y7
-	PREFETCHT0   1280(CX)
-	VMOVUPS      Y7, (DX)
-	VFMADD231PS  Y9, Y6, Y12
-	VMOVUPS      Y6, 32(BX)
-	PREFETCHT0   1344(CX)
-	VMOVUPS      Y4, 96(BX)
-
-	// New gate and h of the units before. Reset gate and update gate.
-	VMOVUPS      192(BX), Y10
-	VMOVUPS      192(SI), Y14
-	VMOVUPS      256(BX), Y8
-	PREFETCHT0   1408(CX)
-	VMOVUPS      256(SI), Y13
+	// h of the units before. New gate. Reset gate and update gate.
 	VMOVUPS      constantsAVX2<>+160(SB), Y5
-	VMOVUPS      constantsAVX2<>+256(SB), Y11
-	PREFETCHT0   1472(CX)
 	VMOVUPS      constantsAVX2<>+192(SB), Y6
-	VMOVUPS      constantsAVX2<>+224(SB), Y7
-	VMOVUPS      constantsAVX2<>+256(SB), Y15
-	PREFETCHT0   1536(CX)
-	VMOVUPS      constantsAVX2<>+416(SB), Y9
-	VADDPS       Y14, Y10, Y10
-	VADDPS       Y13, Y8, Y14
-	PREFETCHT0   1600(CX)
-	VMOVUPS      constantsAVX2<>+320(SB), Y8
+	VMOVUPS      constantsAVX2<>+224(SB), Y8
+	PREFETCHT0   (CX)
+	VMOVUPS      constantsAVX2<>+416(SB), Y10
+	VMOVUPS      constantsAVX2<>+320(SB), Y9
+	VMOVUPS      192(BX), Y12
+	PREFETCHT0   64(CX)
+	VMOVUPS      192(SI), Y13
+	VMINPS       Y7, Y5, Y5
+	VMOVUPS      constantsAVX2<>+256(SB), Y7
+	PREFETCHT0   128(CX)
+	VADDPS       Y13, Y12, Y12
 	VMOVUPS      constantsAVX2<>+544(SB), Y13
-	VMINPS       Y12, Y5, Y5
-	PREFETCHT0   1664(CX)
-	VMOVUPS      constantsAVX2<>+544(SB), Y12
-	VMINPS       Y10, Y0, Y10
-	VMINPS       Y14, Y0, Y14
-	PREFETCHT0   1728(CX)
 	VMAXPS       Y5, Y6, Y5
+	PREFETCHT0   192(CX)
 	VMOVUPS      constantsAVX2<>+480(SB), Y6
-	VMAXPS       Y10, Y1, Y10
-	PREFETCHT0   1792(CX)
-	VMAXPS       Y14, Y1, Y14
-	VFMADD231PS  Y5, Y5, Y7
-	VFNMADD231PS Y2, Y10, Y11
-	PREFETCHT0   1856(CX)
-	VFNMADD231PS Y2, Y14, Y15
-	VFMADD231PS  constantsAVX2<>+384(SB), Y7, Y9
-	VFMADD231PS  constantsAVX2<>+288(SB), Y7, Y8
-	PREFETCHT0   1920(CX)
-	VFMADD213PS  constantsAVX2<>+448(SB), Y7, Y9
-	VFMADD213PS  constantsAVX2<>+352(SB), Y7, Y8
-	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y9
-	PREFETCHT0   1984(CX)
-	VSUBPS       constantsAVX2<>+256(SB), Y11, Y7
-	VMULPS       Y8, Y5, Y5
-	VSUBPS       constantsAVX2<>+256(SB), Y15, Y8
-	PREFETCHT0   2048(CX)
-	VPSLLD       $0x17, Y11, Y11
-	VPSLLD       $0x17, Y15, Y15
-	VFMADD231PS  Y3, Y7, Y10
-	PREFETCHT0   2112(CX)
-	VMOVUPS      constantsAVX2<>+480(SB), Y7
-	VFMADD231PS  Y3, Y8, Y14
-	VMULPS       Y9, Y9, Y8
-	PREFETCHT0   2176(CX)
-	VMULPS       Y9, Y5, Y9
-	VFMADD231PS  constantsAVX2<>+512(SB), Y10, Y13
-	VFMADD231PS  constantsAVX2<>+512(SB), Y14, Y12
-	PREFETCHT0   2240(CX)
 	VFMADD231PS  Y5, Y5, Y8
-	VMOVUPS      320(SI), Y5
-	VADDPS       Y9, Y9, Y9
+	VMINPS       Y12, Y0, Y12
+	PREFETCHT0   256(CX)
+	VMAXPS       Y12, Y1, Y12
+	VDIVPS       Y11, Y6, Y6
+	VMOVUPS      256(BX), Y11
+	PREFETCHT0   320(CX)
+	VFMADD231PS  constantsAVX2<>+384(SB), Y8, Y10
+	VFMADD231PS  constantsAVX2<>+288(SB), Y8, Y9
+	VFNMADD231PS Y2, Y12, Y7
+	PREFETCHT0   384(CX)
+	VFMADD213PS  constantsAVX2<>+448(SB), Y8, Y10
+	VFMADD213PS  constantsAVX2<>+352(SB), Y8, Y9
+	VFMADD213PS  constantsAVX2<>+480(SB), Y8, Y10
+	PREFETCHT0   448(CX)
+	VMOVUPS      256(SI), Y8
+	VMULPS       Y9, Y5, Y5
+	VMOVUPS      constantsAVX2<>+256(SB), Y9
+	PREFETCHT0   512(CX)
+	VADDPS       Y8, Y11, Y11
+	VMULPS       Y10, Y10, Y8
+	VMULPS       Y10, Y5, Y10
+	PREFETCHT0   576(CX)
+	VMINPS       Y11, Y0, Y11
+	VFMADD231PS  Y5, Y5, Y8
+	VSUBPS       constantsAVX2<>+256(SB), Y7, Y5
+	PREFETCHT0   640(CX)
+	VMAXPS       Y11, Y1, Y11
+	VADDPS       Y10, Y10, Y10
+	VPSLLD       $0x17, Y7, Y7
+	PREFETCHT0   704(CX)
+	VFNMADD231PS Y2, Y11, Y9
+	VFMADD231PS  constantsAVX2<>+96(SB), Y5, Y12
+	VMOVUPS      constantsAVX2<>+544(SB), Y5
+	PREFETCHT0   768(CX)
+	VDIVPS       Y8, Y10, Y8
+	VMOVUPS      constantsAVX2<>+480(SB), Y10
+	VFMADD231PS  constantsAVX2<>+512(SB), Y12, Y13
+	PREFETCHT0   832(CX)
+	VDIVPS       Y3, Y10, Y3
+	VSUBPS       constantsAVX2<>+256(SB), Y9, Y10
+	VPSLLD       $0x17, Y9, Y9
+	PREFETCHT0   896(CX)
+	VFMADD213PS  constantsAVX2<>+576(SB), Y12, Y13
+	VFMADD231PS  constantsAVX2<>+96(SB), Y10, Y11
+	VMOVUPS      160(SI), Y10
+	PREFETCHT0   960(CX)
+	VFMADD213PS  constantsAVX2<>+608(SB), Y12, Y13
+	VMOVUPS      Y8, 128(BX)
+	VFMADD231PS  constantsAVX2<>+512(SB), Y11, Y5
+	PREFETCHT0   1024(CX)
+	VFMADD213PS  constantsAVX2<>+640(SB), Y12, Y13
+	VFMADD213PS  constantsAVX2<>+576(SB), Y11, Y5
+	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y13
+	PREFETCHT0   1088(CX)
+	VMOVUPS      (DI), Y12
+	VFMADD213PS  constantsAVX2<>+608(SB), Y11, Y5
+	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y13
+	PREFETCHT0   1152(CX)
+	VMOVUPS      160(BX), Y7
+	VMOVUPS      Y6, 32(BX)
+	VMOVUPS      Y3, 96(BX)
+	PREFETCHT0   1216(CX)
+	VFMADD213PS  constantsAVX2<>+640(SB), Y11, Y5
+	VSUBPS       Y8, Y12, Y12
+	VFMADD231PS  Y12, Y4, Y8
+	PREFETCHT0   1280(CX)
+	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y5
+	VFMADD231PS  Y10, Y6, Y7
+	VMOVUPS      Y8, (DX)
+	PREFETCHT0   1344(CX)
+	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y5
+
+	// h of the units before. New gate. Reset gate and update gate.
+	VMOVUPS      constantsAVX2<>+160(SB), Y12
+	VMOVUPS      constantsAVX2<>+192(SB), Y8
+	VMOVUPS      constantsAVX2<>+224(SB), Y4
+	PREFETCHT0   1408(CX)
+	VMOVUPS      constantsAVX2<>+416(SB), Y10
+	VMOVUPS      constantsAVX2<>+320(SB), Y6
+	VMOVUPS      224(BX), Y9
+	PREFETCHT0   1472(CX)
+	VMOVUPS      224(SI), Y11
+	VMINPS       Y7, Y12, Y7
+	VMOVUPS      constantsAVX2<>+256(SB), Y12
+	PREFETCHT0   1536(CX)
+	VADDPS       Y11, Y9, Y11
+	VMOVUPS      constantsAVX2<>+544(SB), Y9
+	VMAXPS       Y7, Y8, Y7
+	PREFETCHT0   1600(CX)
+	VMOVUPS      constantsAVX2<>+480(SB), Y8
+	VFMADD231PS  Y7, Y7, Y4
+	VMINPS       Y11, Y0, Y11
+	PREFETCHT0   1664(CX)
+	VMAXPS       Y11, Y1, Y11
+	VDIVPS       Y13, Y8, Y8
+	VMOVUPS      288(BX), Y14
+	PREFETCHT0   1728(CX)
+	VFMADD231PS  constantsAVX2<>+384(SB), Y4, Y10
+	VFMADD231PS  constantsAVX2<>+288(SB), Y4, Y6
+	VFNMADD231PS Y2, Y11, Y12
+	PREFETCHT0   1792(CX)
+	VFMADD213PS  constantsAVX2<>+448(SB), Y4, Y10
+	VFMADD213PS  constantsAVX2<>+352(SB), Y4, Y6
+	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y10
+	PREFETCHT0   1856(CX)
+	VMOVUPS      288(SI), Y4
+	VMULPS       Y6, Y7, Y6
+	VMOVUPS      constantsAVX2<>+256(SB), Y13
+	PREFETCHT0   1920(CX)
+	VADDPS       Y4, Y14, Y14
+	VMULPS       Y10, Y10, Y4
+	VMULPS       Y10, Y6, Y7
+	PREFETCHT0   1984(CX)
+	VMINPS       Y14, Y0, Y10
+	VFMADD231PS  Y6, Y6, Y4
+	VSUBPS       constantsAVX2<>+256(SB), Y12, Y6
+	PREFETCHT0   2048(CX)
+	VMAXPS       Y10, Y1, Y10
+	VADDPS       Y7, Y7, Y7
+	VPSLLD       $0x17, Y12, Y12
+	PREFETCHT0   2112(CX)
+	VFNMADD231PS Y2, Y10, Y13
+	VFMADD231PS  constantsAVX2<>+96(SB), Y6, Y11
+	VMOVUPS      constantsAVX2<>+544(SB), Y6
+	PREFETCHT0   2176(CX)
+	VDIVPS       Y4, Y7, Y7
+	VMOVUPS      constantsAVX2<>+480(SB), Y4
+	VFMADD231PS  constantsAVX2<>+512(SB), Y11, Y9
+	PREFETCHT0   2240(CX)
+	VDIVPS       Y5, Y4, Y4
+	VSUBPS       constantsAVX2<>+256(SB), Y13, Y5
+	VPSLLD       $0x17, Y13, Y13
 	PREFETCHT0   2304(CX)
-	VFMADD213PS  constantsAVX2<>+576(SB), Y10, Y13
-	VFMADD213PS  constantsAVX2<>+576(SB), Y14, Y12
-	VDIVPS       Y8, Y9, Y8
+	VFMADD213PS  constantsAVX2<>+576(SB), Y11, Y9
+	VFMADD231PS  constantsAVX2<>+96(SB), Y5, Y10
+	VMOVUPS      320(SI), Y5
 	PREFETCHT0   2368(CX)
-	VMOVUPS      320(BX), Y9
-	VFMADD213PS  constantsAVX2<>+608(SB), Y10, Y13
-	VFMADD213PS  constantsAVX2<>+608(SB), Y14, Y12
+	VFMADD213PS  constantsAVX2<>+608(SB), Y11, Y9
+	VMOVUPS      Y7, 160(BX)
+	VFMADD231PS  constantsAVX2<>+512(SB), Y10, Y6
 	PREFETCHT0   2432(CX)
-	VFMADD213PS  constantsAVX2<>+640(SB), Y10, Y13
-	VFMADD213PS  constantsAVX2<>+640(SB), Y14, Y12
-	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y13
+	VFMADD213PS  constantsAVX2<>+640(SB), Y11, Y9
+	VFMADD213PS  constantsAVX2<>+576(SB), Y10, Y6
+	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y9
 	PREFETCHT0   2496(CX)
-	VMOVUPS      Y8, 160(BX)
-	VMOVUPS      32(DI), Y10
-	VFMADD213PS  constantsAVX2<>+480(SB), Y14, Y12
+	VMOVUPS      32(DI), Y11
+	VFMADD213PS  constantsAVX2<>+608(SB), Y10, Y6
+	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y9
 	PREFETCHT0   2560(CX)
-	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y13
-	VFMADD213PS  constantsAVX2<>+480(SB), Y15, Y12
-	VSUBPS       Y8, Y10, Y10
-	PREFETCHT0   2624(CX)
-	VDIVPS       Y13, Y6, Y6
-	VFMADD231PS  Y10, Y4, Y8
-	VDIVPS       Y12, Y7, Y4
-	PREFETCHT0   2688(CX)
-	VMOVUPS      Y8, 32(DX)
-	VFMADD231PS  Y5, Y6, Y9
-	VMOVUPS      Y6, 192(BX)
-	PREFETCHT0   2752(CX)
+	VMOVUPS      320(BX), Y12
+	VMOVUPS      Y8, 192(BX)
 	VMOVUPS      Y4, 256(BX)
-	VMOVAPS      Y4, Y5
-	VMOVAPS      Y9, Y15
+	PREFETCHT0   2624(CX)
+	VFMADD213PS  constantsAVX2<>+640(SB), Y10, Y6
+	VSUBPS       Y7, Y11, Y11
+	VMOVAPS      Y4, Y4
+	PREFETCHT0   2688(CX)
+	VFMADD231PS  Y11, Y3, Y7
+	VMOVAPS      Y9, Y11
+	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y6
+	PREFETCHT0   2752(CX)
+	VFMADD231PS  Y5, Y8, Y12
+	VMOVUPS      Y7, 32(DX)
+	VFMADD213PS  constantsAVX2<>+480(SB), Y13, Y6
 	PREFETCHT0   2816(CX)
+	VMOVAPS      Y12, Y7
+	VMOVAPS      Y6, Y3
 	ADDQ         $+2880, CX
 	ADDQ         $+64, DX
 	ADDQ         $+64, BX
@@ -6802,100 +6860,66 @@ loop45:
 	JGE          loop45
 
 done46:
-	// New gate and h of the units before. Reset gate and update gate.
-	VMOVUPS      32(BX), Y10
-	VMOVUPS      32(SI), Y11
-	VMOVUPS      96(BX), Y13
-	VMOVUPS      constantsAVX2<>+160(SB), Y4
-	VMOVUPS      96(SI), Y14
-	VMOVUPS      constantsAVX2<>+192(SB), Y6
-	VMOVUPS      constantsAVX2<>+256(SB), Y12
-	VMOVUPS      constantsAVX2<>+224(SB), Y7
-	VMOVUPS      constantsAVX2<>+416(SB), Y9
-	VMOVUPS      constantsAVX2<>+320(SB), Y8
-	VADDPS       Y11, Y10, Y10
-	VMINPS       Y15, Y4, Y4
-	VMOVUPS      constantsAVX2<>+544(SB), Y11
-	VMOVUPS      constantsAVX2<>+480(SB), Y15
-	VADDPS       Y14, Y13, Y13
-	VMAXPS       Y4, Y6, Y4
-	VMOVUPS      constantsAVX2<>+256(SB), Y6
-	VMINPS       Y10, Y0, Y10
-	VMINPS       Y13, Y0, Y13
-	VFMADD231PS  Y4, Y4, Y7
-	VMAXPS       Y10, Y1, Y10
-	VMAXPS       Y13, Y1, Y14
-	VFNMADD231PS Y2, Y10, Y12
-	VFNMADD231PS Y2, Y14, Y6
-	VFMADD231PS  constantsAVX2<>+384(SB), Y7, Y9
-	VFMADD231PS  constantsAVX2<>+288(SB), Y7, Y8
-	VSUBPS       constantsAVX2<>+256(SB), Y12, Y13
-	VPSLLD       $0x17, Y12, Y12
-	VFMADD213PS  constantsAVX2<>+448(SB), Y7, Y9
-	VFMADD213PS  constantsAVX2<>+352(SB), Y7, Y8
-	VFMADD231PS  Y3, Y13, Y10
-	VSUBPS       constantsAVX2<>+256(SB), Y6, Y13
-	VPSLLD       $0x17, Y6, Y6
-	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y9
-	VFMADD231PS  Y3, Y13, Y14
-	VMULPS       Y8, Y4, Y4
-	VMOVUPS      constantsAVX2<>+544(SB), Y8
-	VFMADD231PS  constantsAVX2<>+512(SB), Y10, Y11
-	VMULPS       Y9, Y9, Y7
-	VMULPS       Y9, Y4, Y9
-	VFMADD231PS  constantsAVX2<>+512(SB), Y14, Y8
-	VFMADD213PS  constantsAVX2<>+576(SB), Y10, Y11
-	VFMADD231PS  Y4, Y4, Y7
-	VMOVUPS      constantsAVX2<>+480(SB), Y4
-	VADDPS       Y9, Y9, Y9
-	VFMADD213PS  constantsAVX2<>+576(SB), Y14, Y8
-	VFMADD213PS  constantsAVX2<>+608(SB), Y10, Y11
-	VDIVPS       Y7, Y9, Y7
-	VMOVUPS      160(SI), Y9
-	VFMADD213PS  constantsAVX2<>+608(SB), Y14, Y8
-	VFMADD213PS  constantsAVX2<>+640(SB), Y10, Y11
-	VFMADD213PS  constantsAVX2<>+640(SB), Y14, Y8
-	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y11
-	VFMADD213PS  constantsAVX2<>+480(SB), Y14, Y8
-	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y11
-	VMOVUPS      Y7, 128(BX)
-	VMOVUPS      (DI), Y10
-	VMOVUPS      160(BX), Y12
-	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y8
-	VDIVPS       Y11, Y15, Y6
-	VSUBPS       Y7, Y10, Y10
-	VDIVPS       Y8, Y4, Y4
-	VFMADD231PS  Y10, Y5, Y7
-	VMOVUPS      Y7, (DX)
-	VFMADD231PS  Y9, Y6, Y12
-	VMOVUPS      Y6, 32(BX)
-	VMOVUPS      Y4, 96(BX)
-
-	// New gate and h of the units before.
+	// h of the units before. New gate.
 	VMOVUPS     constantsAVX2<>+160(SB), Y5
 	VMOVUPS     constantsAVX2<>+192(SB), Y6
-	VMOVUPS     constantsAVX2<>+224(SB), Y7
-	VMOVUPS     constantsAVX2<>+416(SB), Y9
-	VMOVUPS     constantsAVX2<>+320(SB), Y8
-	VMINPS      Y12, Y5, Y5
+	VMOVUPS     constantsAVX2<>+224(SB), Y8
+	VMOVUPS     constantsAVX2<>+416(SB), Y10
+	VMOVUPS     constantsAVX2<>+320(SB), Y9
+	VMOVUPS     constantsAVX2<>+480(SB), Y12
+	VMOVUPS     constantsAVX2<>+480(SB), Y13
+	VMINPS      Y7, Y5, Y5
+	VMOVUPS     160(SI), Y7
+	VDIVPS      Y11, Y12, Y11
+	VDIVPS      Y3, Y13, Y3
+	VMOVUPS     160(BX), Y12
 	VMAXPS      Y5, Y6, Y5
-	VFMADD231PS Y5, Y5, Y7
-	VFMADD231PS constantsAVX2<>+384(SB), Y7, Y9
-	VFMADD231PS constantsAVX2<>+288(SB), Y7, Y8
-	VFMADD213PS constantsAVX2<>+448(SB), Y7, Y9
-	VFMADD213PS constantsAVX2<>+352(SB), Y7, Y8
-	VFMADD213PS constantsAVX2<>+480(SB), Y7, Y9
-	VMULPS      Y8, Y5, Y5
-	VMULPS      Y9, Y9, Y6
-	VMULPS      Y9, Y5, Y7
+	VFMADD231PS Y5, Y5, Y8
+	VFMADD231PS constantsAVX2<>+384(SB), Y8, Y10
+	VFMADD231PS constantsAVX2<>+288(SB), Y8, Y9
+	VFMADD213PS constantsAVX2<>+448(SB), Y8, Y10
+	VFMADD213PS constantsAVX2<>+352(SB), Y8, Y9
+	VMOVUPS     Y11, 32(BX)
+	VMOVUPS     Y3, 96(BX)
+	VFMADD231PS Y7, Y11, Y12
+	VFMADD213PS constantsAVX2<>+480(SB), Y8, Y10
+	VMULPS      Y9, Y5, Y5
+	VMULPS      Y10, Y10, Y6
+	VMULPS      Y10, Y5, Y7
 	VFMADD231PS Y5, Y5, Y6
 	VADDPS      Y7, Y7, Y5
 	VDIVPS      Y6, Y5, Y5
-	VMOVUPS     Y5, 160(BX)
-	VMOVUPS     32(DI), Y6
+	VMOVUPS     Y5, 128(BX)
+	VMOVUPS     (DI), Y6
 	VSUBPS      Y5, Y6, Y6
 	VFMADD231PS Y6, Y4, Y5
-	VMOVUPS     Y5, 32(DX)
+	VMOVUPS     Y5, (DX)
+
+	// h of the units before.
+	VMOVUPS     constantsAVX2<>+160(SB), Y4
+	VMOVUPS     constantsAVX2<>+192(SB), Y5
+	VMOVUPS     constantsAVX2<>+224(SB), Y6
+	VMOVUPS     constantsAVX2<>+416(SB), Y8
+	VMOVUPS     constantsAVX2<>+320(SB), Y7
+	VMINPS      Y12, Y4, Y4
+	VMAXPS      Y4, Y5, Y4
+	VFMADD231PS Y4, Y4, Y6
+	VFMADD231PS constantsAVX2<>+384(SB), Y6, Y8
+	VFMADD231PS constantsAVX2<>+288(SB), Y6, Y7
+	VFMADD213PS constantsAVX2<>+448(SB), Y6, Y8
+	VFMADD213PS constantsAVX2<>+352(SB), Y6, Y7
+	VFMADD213PS constantsAVX2<>+480(SB), Y6, Y8
+	VMULPS      Y7, Y4, Y4
+	VMULPS      Y8, Y8, Y5
+	VMULPS      Y8, Y4, Y6
+	VFMADD231PS Y4, Y4, Y5
+	VADDPS      Y6, Y6, Y4
+	VDIVPS      Y5, Y4, Y4
+	VMOVUPS     Y4, 160(BX)
+	VMOVUPS     32(DI), Y5
+	VSUBPS      Y4, Y5, Y5
+	VFMADD231PS Y5, Y3, Y4
+	VMOVUPS     Y4, 32(DX)
 	ADDQ        $+64, DX
 	ADDQ        $+64, BX
 	ADDQ        $+64, SI
@@ -6909,74 +6933,74 @@ done44:
 	JLT  done48
 
 loop47:
-	// Reset gate and update gate. New gate and h of the units before.
-	VMOVUPS      (BX), Y4
-	VMOVUPS      (SI), Y5
-	VMOVUPS      constantsAVX2<>+256(SB), Y6
-	VMOVUPS      constantsAVX2<>+544(SB), Y7
-	VMOVUPS      constantsAVX2<>+480(SB), Y8
-	VMOVUPS      64(BX), Y9
-	VMOVUPS      64(SI), Y10
-	VMOVUPS      constantsAVX2<>+256(SB), Y11
-	VMOVUPS      constantsAVX2<>+544(SB), Y12
-	VADDPS       Y5, Y4, Y4
-	VADDPS       Y10, Y9, Y5
+	// Reset gate and update gate. New gate. h of the units before.
+	VMOVUPS      (BX), Y3
+	VMOVUPS      (SI), Y4
+	VMOVUPS      constantsAVX2<>+256(SB), Y5
+	VMOVUPS      constantsAVX2<>+544(SB), Y6
+	VMOVUPS      64(BX), Y7
+	VMOVUPS      64(SI), Y8
+	VMOVUPS      constantsAVX2<>+256(SB), Y9
+	VMOVUPS      constantsAVX2<>+544(SB), Y10
+	VADDPS       Y4, Y3, Y3
+	VADDPS       Y8, Y7, Y4
+	VMINPS       Y3, Y0, Y3
 	VMINPS       Y4, Y0, Y4
-	VMINPS       Y5, Y0, Y5
-	VMAXPS       Y4, Y1, Y4
-	VMAXPS       Y5, Y1, Y9
-	VFNMADD231PS Y2, Y4, Y6
-	VFNMADD231PS Y2, Y9, Y11
-	VSUBPS       constantsAVX2<>+256(SB), Y6, Y5
-	VPSLLD       $0x17, Y6, Y6
-	VMOVUPS      constantsAVX2<>+480(SB), Y13
-	VSUBPS       constantsAVX2<>+256(SB), Y11, Y10
-	VPSLLD       $0x17, Y11, Y11
-	VFMADD231PS  Y3, Y5, Y4
-	VMOVUPS      128(SI), Y5
-	VMOVUPS      128(BX), Y14
-	VFMADD231PS  Y3, Y10, Y9
-	VFMADD231PS  constantsAVX2<>+512(SB), Y4, Y7
-	VFMADD231PS  constantsAVX2<>+512(SB), Y9, Y12
-	VFMADD213PS  constantsAVX2<>+576(SB), Y4, Y7
-	VFMADD213PS  constantsAVX2<>+576(SB), Y9, Y12
-	VFMADD213PS  constantsAVX2<>+608(SB), Y4, Y7
-	VFMADD213PS  constantsAVX2<>+608(SB), Y9, Y12
-	VFMADD213PS  constantsAVX2<>+640(SB), Y4, Y7
-	VMOVUPS      constantsAVX2<>+160(SB), Y10
-	VFMADD213PS  constantsAVX2<>+640(SB), Y9, Y12
-	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y7
-	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y12
-	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y7
-	VMOVUPS      constantsAVX2<>+192(SB), Y4
-	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y12
-	VDIVPS       Y7, Y8, Y6
-	VMOVUPS      constantsAVX2<>+224(SB), Y7
-	VMOVUPS      constantsAVX2<>+416(SB), Y9
+	VMAXPS       Y3, Y1, Y3
+	VMOVUPS      constantsAVX2<>+480(SB), Y7
+	VMAXPS       Y4, Y1, Y8
+	VFNMADD231PS Y2, Y3, Y5
+	VFNMADD231PS Y2, Y8, Y9
+	VSUBPS       constantsAVX2<>+256(SB), Y5, Y4
+	VPSLLD       $0x17, Y5, Y5
+	VMOVUPS      constantsAVX2<>+480(SB), Y12
+	VSUBPS       constantsAVX2<>+256(SB), Y9, Y11
+	VPSLLD       $0x17, Y9, Y9
+	VFMADD231PS  constantsAVX2<>+96(SB), Y4, Y3
+	VMOVUPS      128(SI), Y4
+	VMOVUPS      128(BX), Y13
+	VFMADD231PS  constantsAVX2<>+96(SB), Y11, Y8
+	VFMADD231PS  constantsAVX2<>+512(SB), Y3, Y6
+	VFMADD231PS  constantsAVX2<>+512(SB), Y8, Y10
+	VFMADD213PS  constantsAVX2<>+576(SB), Y3, Y6
+	VFMADD213PS  constantsAVX2<>+576(SB), Y8, Y10
+	VFMADD213PS  constantsAVX2<>+608(SB), Y3, Y6
+	VFMADD213PS  constantsAVX2<>+608(SB), Y8, Y10
+	VFMADD213PS  constantsAVX2<>+640(SB), Y3, Y6
+	VMOVUPS      constantsAVX2<>+160(SB), Y11
+	VFMADD213PS  constantsAVX2<>+640(SB), Y8, Y10
+	VFMADD213PS  constantsAVX2<>+480(SB), Y3, Y6
+	VFMADD213PS  constantsAVX2<>+480(SB), Y8, Y10
+	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y6
+	VMOVUPS      constantsAVX2<>+192(SB), Y3
+	VMOVUPS      constantsAVX2<>+224(SB), Y5
+	VMOVUPS      constantsAVX2<>+416(SB), Y14
 	VMOVUPS      constantsAVX2<>+320(SB), Y8
-	VDIVPS       Y12, Y13, Y11
-	VFMADD231PS  Y5, Y6, Y14
+	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y10
+	VDIVPS       Y6, Y7, Y6
+	VDIVPS       Y10, Y12, Y7
+	VFMADD231PS  Y4, Y6, Y13
 	VMOVUPS      Y6, (BX)
-	VMOVUPS      Y11, 64(BX)
-	VMINPS       Y14, Y10, Y5
-	VMAXPS       Y5, Y4, Y4
-	VFMADD231PS  Y4, Y4, Y7
-	VFMADD231PS  constantsAVX2<>+384(SB), Y7, Y9
-	VFMADD231PS  constantsAVX2<>+288(SB), Y7, Y8
-	VFMADD213PS  constantsAVX2<>+448(SB), Y7, Y9
-	VFMADD213PS  constantsAVX2<>+352(SB), Y7, Y8
-	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y9
-	VMULPS       Y8, Y4, Y4
-	VMULPS       Y9, Y9, Y5
-	VMULPS       Y9, Y4, Y6
-	VFMADD231PS  Y4, Y4, Y5
-	VADDPS       Y6, Y6, Y4
-	VDIVPS       Y5, Y4, Y4
-	VMOVUPS      Y4, 128(BX)
-	VMOVUPS      (DI), Y5
-	VSUBPS       Y4, Y5, Y5
-	VFMADD231PS  Y5, Y11, Y4
-	VMOVUPS      Y4, (DX)
+	VMOVUPS      Y7, 64(BX)
+	VMINPS       Y13, Y11, Y4
+	VMAXPS       Y4, Y3, Y3
+	VFMADD231PS  Y3, Y3, Y5
+	VFMADD231PS  constantsAVX2<>+384(SB), Y5, Y14
+	VFMADD231PS  constantsAVX2<>+288(SB), Y5, Y8
+	VFMADD213PS  constantsAVX2<>+448(SB), Y5, Y14
+	VFMADD213PS  constantsAVX2<>+352(SB), Y5, Y8
+	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y14
+	VMULPS       Y8, Y3, Y3
+	VMULPS       Y14, Y14, Y4
+	VMULPS       Y14, Y3, Y5
+	VFMADD231PS  Y3, Y3, Y4
+	VADDPS       Y5, Y5, Y3
+	VDIVPS       Y4, Y3, Y3
+	VMOVUPS      Y3, 128(BX)
+	VMOVUPS      (DI), Y4
+	VSUBPS       Y3, Y4, Y4
+	VFMADD231PS  Y4, Y7, Y3
+	VMOVUPS      Y3, (DX)
 	ADDQ         $+32, DX
 	ADDQ         $+32, BX
 	ADDQ         $+32, SI
@@ -6992,155 +7016,155 @@ done48:
 	MOVQ    R8, CX
 	NEGQ    R8
 	LEAQ    constantsAVX2<>+928(SB), R9
-	VMOVUPS (R9)(R8*4), Y4
+	VMOVUPS (R9)(R8*4), Y3
 
-	// Reset gate and update gate.
-	VMASKMOVPS   (BX), Y4, Y5
-	VMASKMOVPS   (SI), Y4, Y6
-	VMASKMOVPS   64(BX), Y4, Y10
-	VMASKMOVPS   64(SI), Y4, Y11
-	VMOVUPS      constantsAVX2<>+256(SB), Y7
-	VMOVUPS      constantsAVX2<>+256(SB), Y12
-	VMOVUPS      constantsAVX2<>+544(SB), Y8
-	VMOVUPS      constantsAVX2<>+544(SB), Y13
-	VMOVUPS      constantsAVX2<>+480(SB), Y9
-	VMOVUPS      constantsAVX2<>+480(SB), Y14
-	VMASKMOVPS   128(SI), Y4, Y15
+	// Reset gate and update gate. New gate.
+	VMASKMOVPS   (BX), Y3, Y4
+	VMASKMOVPS   (SI), Y3, Y5
+	VMASKMOVPS   64(BX), Y3, Y8
+	VMASKMOVPS   64(SI), Y3, Y9
+	VMOVUPS      constantsAVX2<>+256(SB), Y6
+	VMOVUPS      constantsAVX2<>+256(SB), Y10
+	VMOVUPS      constantsAVX2<>+544(SB), Y7
+	VMOVUPS      constantsAVX2<>+544(SB), Y11
+	VMOVUPS      constantsAVX2<>+480(SB), Y12
+	VMOVUPS      constantsAVX2<>+480(SB), Y13
+	VMASKMOVPS   128(SI), Y3, Y14
+	VMASKMOVPS   128(BX), Y3, Y15
 	LEAQ         (BX), SI
 	TESTQ        $+4, CX
-	VADDPS       Y6, Y5, Y5
-	VADDPS       Y11, Y10, Y6
-	VMASKMOVPS   128(BX), Y4, Y10
+	VADDPS       Y5, Y4, Y4
+	VADDPS       Y9, Y8, Y5
+	VMINPS       Y4, Y0, Y4
 	VMINPS       Y5, Y0, Y5
-	VMINPS       Y6, Y0, Y6
-	VMAXPS       Y5, Y1, Y5
-	VMAXPS       Y6, Y1, Y11
-	VFNMADD231PS Y2, Y5, Y7
-	VFNMADD231PS Y2, Y11, Y12
-	VSUBPS       constantsAVX2<>+256(SB), Y7, Y6
-	VPSLLD       $0x17, Y7, Y7
-	VFMADD231PS  Y3, Y6, Y5
-	VSUBPS       constantsAVX2<>+256(SB), Y12, Y6
-	VPSLLD       $0x17, Y12, Y12
-	VFMADD231PS  Y3, Y6, Y11
-	VFMADD231PS  constantsAVX2<>+512(SB), Y5, Y8
-	VFMADD231PS  constantsAVX2<>+512(SB), Y11, Y13
-	VFMADD213PS  constantsAVX2<>+576(SB), Y5, Y8
-	VFMADD213PS  constantsAVX2<>+576(SB), Y11, Y13
-	VFMADD213PS  constantsAVX2<>+608(SB), Y5, Y8
-	VFMADD213PS  constantsAVX2<>+608(SB), Y11, Y13
-	VFMADD213PS  constantsAVX2<>+640(SB), Y5, Y8
-	VFMADD213PS  constantsAVX2<>+640(SB), Y11, Y13
-	VFMADD213PS  constantsAVX2<>+480(SB), Y5, Y8
-	VFMADD213PS  constantsAVX2<>+480(SB), Y11, Y13
-	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y8
-	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y13
-	VDIVPS       Y8, Y9, Y5
-	VDIVPS       Y13, Y14, Y6
-	VFMADD231PS  Y15, Y5, Y10
-	VMOVAPS      Y5, Y5
+	VMAXPS       Y4, Y1, Y4
+	VMAXPS       Y5, Y1, Y8
+	VFNMADD231PS Y2, Y4, Y6
+	VFNMADD231PS Y2, Y8, Y10
+	VSUBPS       constantsAVX2<>+256(SB), Y6, Y5
+	VSUBPS       constantsAVX2<>+256(SB), Y10, Y9
+	VPSLLD       $0x17, Y6, Y6
+	VPSLLD       $0x17, Y10, Y10
+	VFMADD231PS  constantsAVX2<>+96(SB), Y5, Y4
+	VFMADD231PS  constantsAVX2<>+96(SB), Y9, Y8
+	VFMADD231PS  constantsAVX2<>+512(SB), Y4, Y7
+	VFMADD231PS  constantsAVX2<>+512(SB), Y8, Y11
+	VFMADD213PS  constantsAVX2<>+576(SB), Y4, Y7
+	VFMADD213PS  constantsAVX2<>+576(SB), Y8, Y11
+	VFMADD213PS  constantsAVX2<>+608(SB), Y4, Y7
+	VFMADD213PS  constantsAVX2<>+608(SB), Y8, Y11
+	VFMADD213PS  constantsAVX2<>+640(SB), Y4, Y7
+	VFMADD213PS  constantsAVX2<>+640(SB), Y8, Y11
+	VFMADD213PS  constantsAVX2<>+480(SB), Y4, Y7
+	VFMADD213PS  constantsAVX2<>+480(SB), Y8, Y11
+	VFMADD213PS  constantsAVX2<>+480(SB), Y6, Y7
+	VFMADD213PS  constantsAVX2<>+480(SB), Y10, Y11
+	VDIVPS       Y7, Y12, Y4
+	VDIVPS       Y11, Y13, Y5
+	VFMADD231PS  Y14, Y4, Y15
+	VMOVAPS      Y4, Y4
 	JEQ          stored50
-	VMOVUPS      X5, (SI)
+	VMOVUPS      X4, (SI)
 	ADDQ         $+16, SI
-	VEXTRACTF128 $0x01, Y5, X5
+	VEXTRACTF128 $0x01, Y4, X4
 
 stored50:
 	TESTQ    $+2, CX
 	JEQ      stored51
-	VMOVLPS  X5, (SI)
+	VMOVLPS  X4, (SI)
 	ADDQ     $+8, SI
-	VMOVHLPS X5, X5, X5
+	VMOVHLPS X4, X4, X4
 
 stored51:
 	TESTQ  $+1, CX
 	JEQ    stored52
-	VMOVSS X5, (SI)
+	VMOVSS X4, (SI)
 
 stored52:
-	VMOVAPS      Y6, Y5
+	VMOVAPS      Y5, Y4
 	LEAQ         64(BX), SI
 	TESTQ        $+4, CX
 	JEQ          stored53
-	VMOVUPS      X5, (SI)
+	VMOVUPS      X4, (SI)
 	ADDQ         $+16, SI
-	VEXTRACTF128 $0x01, Y5, X5
+	VEXTRACTF128 $0x01, Y4, X4
 
 stored53:
 	TESTQ    $+2, CX
 	JEQ      stored54
-	VMOVLPS  X5, (SI)
+	VMOVLPS  X4, (SI)
 	ADDQ     $+8, SI
-	VMOVHLPS X5, X5, X5
+	VMOVHLPS X4, X4, X4
 
 stored54:
 	TESTQ  $+1, CX
 	JEQ    stored55
-	VMOVSS X5, (SI)
+	VMOVSS X4, (SI)
 
 stored55:
-	// New gate and h of the units before.
-	VMOVUPS      constantsAVX2<>+160(SB), Y5
-	VMOVUPS      constantsAVX2<>+192(SB), Y7
-	VMOVUPS      constantsAVX2<>+224(SB), Y8
-	VMOVUPS      constantsAVX2<>+416(SB), Y11
-	VMOVUPS      constantsAVX2<>+320(SB), Y9
+	// h of the units before.
+	VMOVUPS      constantsAVX2<>+160(SB), Y4
+	VMOVUPS      constantsAVX2<>+192(SB), Y6
+	VMOVUPS      constantsAVX2<>+224(SB), Y7
+	VMOVUPS      constantsAVX2<>+416(SB), Y9
+	VMOVUPS      constantsAVX2<>+320(SB), Y8
 	LEAQ         128(BX), BX
 	TESTQ        $+4, CX
-	VMINPS       Y10, Y5, Y5
-	VMAXPS       Y5, Y7, Y5
-	VFMADD231PS  Y5, Y5, Y8
-	VFMADD231PS  constantsAVX2<>+384(SB), Y8, Y11
-	VFMADD231PS  constantsAVX2<>+288(SB), Y8, Y9
-	VFMADD213PS  constantsAVX2<>+448(SB), Y8, Y11
-	VFMADD213PS  constantsAVX2<>+352(SB), Y8, Y9
-	VFMADD213PS  constantsAVX2<>+480(SB), Y8, Y11
-	VMULPS       Y9, Y5, Y5
-	VMULPS       Y11, Y11, Y7
-	VMULPS       Y11, Y5, Y8
-	VFMADD231PS  Y5, Y5, Y7
-	VADDPS       Y8, Y8, Y5
-	VDIVPS       Y7, Y5, Y5
-	VMOVAPS      Y5, Y7
+	VMINPS       Y15, Y4, Y4
+	VMAXPS       Y4, Y6, Y4
+	VFMADD231PS  Y4, Y4, Y7
+	VFMADD231PS  constantsAVX2<>+384(SB), Y7, Y9
+	VFMADD231PS  constantsAVX2<>+288(SB), Y7, Y8
+	VFMADD213PS  constantsAVX2<>+448(SB), Y7, Y9
+	VFMADD213PS  constantsAVX2<>+352(SB), Y7, Y8
+	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y9
+	VMULPS       Y8, Y4, Y4
+	VMULPS       Y9, Y9, Y6
+	VMULPS       Y9, Y4, Y7
+	VFMADD231PS  Y4, Y4, Y6
+	VADDPS       Y7, Y7, Y4
+	VDIVPS       Y6, Y4, Y4
+	VMOVAPS      Y4, Y6
 	JEQ          stored56
-	VMOVUPS      X7, (BX)
+	VMOVUPS      X6, (BX)
 	ADDQ         $+16, BX
-	VEXTRACTF128 $0x01, Y7, X7
+	VEXTRACTF128 $0x01, Y6, X6
 
 stored56:
 	TESTQ    $+2, CX
 	JEQ      stored57
-	VMOVLPS  X7, (BX)
+	VMOVLPS  X6, (BX)
 	ADDQ     $+8, BX
-	VMOVHLPS X7, X7, X7
+	VMOVHLPS X6, X6, X6
 
 stored57:
 	TESTQ  $+1, CX
 	JEQ    stored58
-	VMOVSS X7, (BX)
+	VMOVSS X6, (BX)
 
 stored58:
-	VMASKMOVPS   (DI), Y4, Y4
+	VMASKMOVPS   (DI), Y3, Y3
 	LEAQ         (DX), DX
 	TESTQ        $+4, CX
-	VSUBPS       Y5, Y4, Y4
-	VFMADD231PS  Y4, Y6, Y5
-	VMOVAPS      Y5, Y4
+	VSUBPS       Y4, Y3, Y3
+	VFMADD231PS  Y3, Y5, Y4
+	VMOVAPS      Y4, Y3
 	JEQ          stored59
-	VMOVUPS      X4, (DX)
+	VMOVUPS      X3, (DX)
 	ADDQ         $+16, DX
-	VEXTRACTF128 $0x01, Y4, X4
+	VEXTRACTF128 $0x01, Y3, X3
 
 stored59:
 	TESTQ    $+2, CX
 	JEQ      stored60
-	VMOVLPS  X4, (DX)
+	VMOVLPS  X3, (DX)
 	ADDQ     $+8, DX
-	VMOVHLPS X4, X4, X4
+	VMOVHLPS X3, X3, X3
 
 stored60:
 	TESTQ  $+1, CX
 	JEQ    stored61
-	VMOVSS X4, (DX)
+	VMOVSS X3, (DX)
 
 stored61:
 done49:
@@ -9205,7 +9229,7 @@ done9:
 	MOVQ 464(AX), BX
 	MOVQ 360(AX), SI
 
-	// Input and cell gates. Forget gate and c. Output gate. h of the units before.
+	// Input, cell and forget gates. c. Output gate. h of the units before.
 	VMINPS           Z16, Z0, Z16
 	VMOVAPS          Z4, Z20
 	VMINPS           Z17, Z0, Z21
@@ -9213,82 +9237,82 @@ done9:
 	VPBROADCASTD     constantsAVX512<>+68(SB), Z17
 	VMINPS           Z18, Z5, Z18
 	VMOVAPS          Z7, Z23
-	VMOVAPS          Z13, Z24
+	VPBROADCASTD     constantsAVX512<>+88(SB), Z24
 	VMAXPS           Z16, Z1, Z16
 	VMAXPS           Z21, Z1, Z26
+	VMOVAPS          Z13, Z25
 	VMOVAPS          Z10, Z21
-	VPBROADCASTD     constantsAVX512<>+60(SB), Z25
-	VMAXPS           Z18, Z6, Z28
-	VMOVUPS          (BX), Z18
+	VMAXPS           Z18, Z6, Z18
+	VPBROADCASTD     constantsAVX512<>+60(SB), Z27
+	VPBROADCASTD     constantsAVX512<>+60(SB), Z28
+	VMINPS           Z19, Z0, Z19
 	VFNMADD231PS     Z2, Z16, Z20
 	VFNMADD231PS     Z2, Z26, Z22
-	VPBROADCASTD     constantsAVX512<>+88(SB), Z30
-	VFMADD231PS      Z28, Z28, Z23
-	VSUBPS           Z4, Z20, Z27
-	VSUBPS           Z8, Z22, Z29
-	VFMADD231PS      Z12, Z23, Z24
-	VFMADD231PS      Z9, Z23, Z21
+	VMOVUPS          (BX), Z29
+	VMOVAPS          Z4, Z31
+	VFMADD231PS      Z18, Z18, Z23
+	VMAXPS           Z19, Z1, Z30
+	VFNMADD231PS     Z2, Z30, Z31
+	VSUBPS           Z4, Z20, Z19
 	VPSLLD           $0x17, Z20, Z20
+	VFMADD231PS      Z12, Z23, Z25
+	VFMADD231PS      Z9, Z23, Z21
+	VFMADD231PS      Z3, Z19, Z16
+	VSUBPS           Z8, Z22, Z19
 	VPSLLD           $0x17, Z22, Z22
-	VFMADD231PS      Z3, Z27, Z16
-	VFMADD231PS      Z3, Z29, Z26
-	VFMADD213PS      Z14, Z23, Z24
+	VFMADD213PS      Z14, Z23, Z25
 	VFMADD213PS      Z11, Z23, Z21
+	VFMADD231PS      Z3, Z19, Z26
+	VSUBPS           Z4, Z31, Z19
 	VFMADD231PS.BCST constantsAVX512<>+64(SB), Z16, Z17
-	VFMADD231PS.BCST constantsAVX512<>+84(SB), Z26, Z30
-	VFMADD213PS      Z15, Z23, Z24
-	VMULPS           Z21, Z28, Z21
+	VPSLLD           $0x17, Z31, Z31
+	VFMADD213PS      Z15, Z23, Z25
+	VMULPS           Z21, Z18, Z18
+	VPBROADCASTD     constantsAVX512<>+68(SB), Z21
+	VFMADD231PS.BCST constantsAVX512<>+84(SB), Z26, Z24
+	VFMADD231PS      Z3, Z19, Z30
 	VFMADD213PS.BCST constantsAVX512<>+72(SB), Z16, Z17
-	VFMADD213PS.BCST constantsAVX512<>+92(SB), Z26, Z30
-	VMULPS           Z24, Z24, Z23
-	VMULPS           Z24, Z21, Z24
+	VMULPS           Z25, Z25, Z19
+	VMULPS           Z25, Z18, Z23
+	VFMADD213PS.BCST constantsAVX512<>+92(SB), Z26, Z24
+	VFMADD231PS.BCST constantsAVX512<>+64(SB), Z30, Z21
 	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z16, Z17
-	VFMADD213PS.BCST constantsAVX512<>+96(SB), Z26, Z30
-	VFMADD231PS      Z21, Z21, Z23
+	VFMADD231PS      Z18, Z18, Z19
+	VFMADD213PS.BCST constantsAVX512<>+96(SB), Z26, Z24
+	VFMADD213PS.BCST constantsAVX512<>+72(SB), Z30, Z21
 	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z16, Z17
-	VFMADD213PS.BCST constantsAVX512<>+100(SB), Z26, Z30
-	VPBROADCASTD     constantsAVX512<>+60(SB), Z21
+	VFMADD213PS.BCST constantsAVX512<>+100(SB), Z26, Z24
+	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z30, Z21
 	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z16, Z17
-	VFMADD213PS.BCST constantsAVX512<>+104(SB), Z26, Z30
+	VFMADD213PS.BCST constantsAVX512<>+104(SB), Z26, Z24
+	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z30, Z21
 	VFMADD213PS.BCST constantsAVX512<>+44(SB), Z20, Z17
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z26, Z30
-	VMOVAPS          Z4, Z16
-	VPBROADCASTD     constantsAVX512<>+68(SB), Z20
-	VMINPS           Z19, Z0, Z19
-	VMAXPS           Z19, Z1, Z19
-	VMULPS           Z23, Z17, Z17
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z22, Z30
-	VFNMADD231PS     Z2, Z19, Z16
-	VDIVPS           Z17, Z25, Z17
-	VDIVPS           Z30, Z21, Z21
-	VMOVAPS          Z7, Z23
-	VSUBPS           Z4, Z16, Z22
-	VPSLLD           $0x17, Z16, Z16
-	VFMADD231PS      Z3, Z22, Z19
-	VFMADD231PS.BCST constantsAVX512<>+64(SB), Z19, Z20
-	VMULPS           Z17, Z24, Z17
-	VMOVAPS          Z13, Z24
-	VMOVAPS          Z10, Z22
-	VFMADD213PS.BCST constantsAVX512<>+72(SB), Z19, Z20
-	VFMADD231PS      Z18, Z21, Z17
-	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z19, Z20
-	VMINPS           Z17, Z5, Z18
+	VMOVAPS          Z7, Z16
+	VMOVAPS          Z13, Z20
+	VMOVAPS          Z10, Z18
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z26, Z24
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z30, Z21
+	VMULPS           Z19, Z17, Z17
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z22, Z24
+	VFMADD213PS.BCST constantsAVX512<>+44(SB), Z31, Z21
+	VDIVPS           Z17, Z27, Z17
+	VDIVPS           Z24, Z28, Z19
+	VMULPS           Z17, Z23, Z17
+	VFMADD231PS      Z29, Z19, Z17
+	VMINPS           Z17, Z5, Z19
 	VMOVUPS          Z17, (DX)
-	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z19, Z20
-	VMAXPS           Z18, Z6, Z17
-	VFMADD231PS      Z17, Z17, Z23
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z19, Z20
-	VFMADD231PS      Z12, Z23, Z24
-	VFMADD231PS      Z9, Z23, Z22
-	VFMADD213PS.BCST constantsAVX512<>+44(SB), Z16, Z20
-	VFMADD213PS      Z14, Z23, Z24
-	VFMADD213PS      Z11, Z23, Z22
-	VFMADD213PS      Z15, Z23, Z24
-	VMULPS           Z22, Z17, Z16
-	VMULPS           Z24, Z24, Z17
-	VMULPS           Z24, Z16, Z18
+	VMAXPS           Z19, Z6, Z17
+	VFMADD231PS      Z17, Z17, Z16
+	VFMADD231PS      Z12, Z16, Z20
+	VFMADD231PS      Z9, Z16, Z18
+	VFMADD213PS      Z14, Z16, Z20
+	VFMADD213PS      Z11, Z16, Z18
+	VFMADD213PS      Z15, Z16, Z20
+	VMULPS           Z18, Z17, Z16
+	VMULPS           Z20, Z20, Z17
+	VMULPS           Z20, Z16, Z18
 	VFMADD231PS      Z16, Z16, Z17
-	VMULPS           Z17, Z20, Z16
+	VMULPS           Z17, Z21, Z16
 	VDIVPS           Z16, Z18, Z16
 	VMOVUPS          Z16, (CX)
 	JMP              next4
@@ -10121,205 +10145,205 @@ done64:
 	CMPQ R8, $+16
 	JLT  done68
 
-	// Input and cell gates. Forget gate and c. Output gate.
-	VMOVUPS          (SI), Z17
-	VMOVUPS          64(SI), Z25
-	VMOVAPS          Z4, Z18
-	VMOVUPS          128(SI), Z20
-	VMOVAPS          Z8, Z26
-	VPBROADCASTD     constantsAVX512<>+68(SB), Z19
-	VMOVAPS          Z7, Z21
-	VPBROADCASTD     constantsAVX512<>+88(SB), Z27
-	VMOVAPS          Z13, Z23
-	VMOVAPS          Z10, Z22
-	VPBROADCASTD     constantsAVX512<>+60(SB), Z24
-	VPBROADCASTD     constantsAVX512<>+60(SB), Z28
-	VMOVUPS          (DI), Z16
-	VMOVAPS          Z4, Z29
-	VPBROADCASTD     constantsAVX512<>+68(SB), Z30
-	VMINPS           Z17, Z0, Z17
-	VMINPS           Z25, Z0, Z25
-	VMINPS           Z20, Z5, Z20
-	VMAXPS           Z17, Z1, Z17
-	VMAXPS           Z25, Z1, Z25
-	VMAXPS           Z20, Z6, Z31
-	VFNMADD231PS     Z2, Z17, Z18
-	VFNMADD231PS     Z2, Z25, Z26
-	VFMADD231PS      Z31, Z31, Z21
-	VSUBPS           Z4, Z18, Z20
-	VPSLLD           $0x17, Z18, Z18
-	VFMADD231PS      Z12, Z21, Z23
-	VFMADD231PS      Z9, Z21, Z22
-	VFMADD231PS      Z3, Z20, Z17
-	VSUBPS           Z8, Z26, Z20
-	VPSLLD           $0x17, Z26, Z26
-	VFMADD213PS      Z14, Z21, Z23
-	VFMADD213PS      Z11, Z21, Z22
-	VFMADD231PS      Z3, Z20, Z25
-	VFMADD231PS.BCST constantsAVX512<>+64(SB), Z17, Z19
-	VFMADD213PS      Z15, Z21, Z23
-	VMULPS           Z22, Z31, Z20
-	VFMADD231PS.BCST constantsAVX512<>+84(SB), Z25, Z27
-	VFMADD213PS.BCST constantsAVX512<>+72(SB), Z17, Z19
-	VMULPS           Z23, Z23, Z21
-	VMULPS           Z23, Z20, Z22
-	VFMADD213PS.BCST constantsAVX512<>+92(SB), Z25, Z27
-	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z17, Z19
-	VFMADD231PS      Z20, Z20, Z21
-	VFMADD213PS.BCST constantsAVX512<>+96(SB), Z25, Z27
-	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z17, Z19
-	VFMADD213PS.BCST constantsAVX512<>+100(SB), Z25, Z27
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z17, Z19
-	VFMADD213PS.BCST constantsAVX512<>+104(SB), Z25, Z27
-	VFMADD213PS.BCST constantsAVX512<>+44(SB), Z18, Z19
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z25, Z27
-	VMULPS           Z21, Z19, Z17
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z26, Z27
-	VDIVPS           Z17, Z24, Z17
-	VDIVPS           Z27, Z28, Z18
-	VMULPS           Z17, Z22, Z17
-	VFMADD231PS      Z16, Z18, Z17
-	VMOVUPS          Z17, (BX)
-	VMOVUPS          192(SI), Z16
+	// Input, cell and forget gates. c. Output gate.
+	VMOVUPS          (SI), Z16
+	VMOVUPS          64(SI), Z23
+	VMOVAPS          Z4, Z17
+	VMOVUPS          128(SI), Z19
+	VMOVAPS          Z8, Z24
+	VPBROADCASTD     constantsAVX512<>+68(SB), Z18
+	VMOVAPS          Z7, Z20
+	VPBROADCASTD     constantsAVX512<>+88(SB), Z25
+	VMOVAPS          Z13, Z22
+	VMOVAPS          Z10, Z21
 	VMINPS           Z16, Z0, Z16
+	VMINPS           Z23, Z0, Z23
+	VPBROADCASTD     constantsAVX512<>+60(SB), Z26
+	VMINPS           Z19, Z5, Z19
 	VMAXPS           Z16, Z1, Z16
-	VFNMADD231PS     Z2, Z16, Z29
-	VSUBPS           Z4, Z29, Z18
-	VPSLLD           $0x17, Z29, Z19
-	VFMADD231PS      Z3, Z18, Z16
-	VFMADD231PS.BCST constantsAVX512<>+64(SB), Z16, Z30
-	VFMADD213PS.BCST constantsAVX512<>+72(SB), Z16, Z30
-	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z16, Z30
-	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z16, Z30
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z16, Z30
-	VFMADD213PS.BCST constantsAVX512<>+44(SB), Z19, Z30
+	VMAXPS           Z23, Z1, Z23
+	VPBROADCASTD     constantsAVX512<>+60(SB), Z27
+	VMAXPS           Z19, Z6, Z28
+	VFNMADD231PS     Z2, Z16, Z17
+	VFNMADD231PS     Z2, Z23, Z24
+	VFMADD231PS      Z28, Z28, Z20
+	VSUBPS           Z4, Z17, Z19
+	VSUBPS           Z8, Z24, Z29
+	VFMADD231PS      Z12, Z20, Z22
+	VFMADD231PS      Z9, Z20, Z21
+	VPSLLD           $0x17, Z17, Z17
+	VPSLLD           $0x17, Z24, Z24
+	VFMADD231PS      Z3, Z19, Z16
+	VFMADD231PS      Z3, Z29, Z23
+	VMOVUPS          (DI), Z19
+	VFMADD213PS      Z14, Z20, Z22
+	VFMADD213PS      Z11, Z20, Z21
+	VFMADD231PS.BCST constantsAVX512<>+64(SB), Z16, Z18
+	VFMADD231PS.BCST constantsAVX512<>+84(SB), Z23, Z25
+	VFMADD213PS      Z15, Z20, Z22
+	VMULPS           Z21, Z28, Z20
+	VFMADD213PS.BCST constantsAVX512<>+72(SB), Z16, Z18
+	VFMADD213PS.BCST constantsAVX512<>+92(SB), Z23, Z25
+	VMULPS           Z22, Z22, Z21
+	VMULPS           Z22, Z20, Z22
+	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z16, Z18
+	VFMADD213PS.BCST constantsAVX512<>+96(SB), Z23, Z25
+	VFMADD231PS      Z20, Z20, Z21
+	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z16, Z18
+	VFMADD213PS.BCST constantsAVX512<>+100(SB), Z23, Z25
+	VMOVAPS          Z4, Z20
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z16, Z18
+	VFMADD213PS.BCST constantsAVX512<>+104(SB), Z23, Z25
+	VFMADD213PS.BCST constantsAVX512<>+44(SB), Z17, Z18
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z23, Z25
+	VPBROADCASTD     constantsAVX512<>+68(SB), Z16
+	VMULPS           Z21, Z18, Z17
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z24, Z25
+	VDIVPS           Z17, Z26, Z17
+	VDIVPS           Z25, Z27, Z18
+	VMULPS           Z17, Z22, Z17
+	VFMADD231PS      Z19, Z18, Z17
+	VMOVUPS          Z17, (BX)
+	VMOVUPS          192(SI), Z18
+	VMINPS           Z18, Z0, Z18
+	VMAXPS           Z18, Z1, Z18
+	VFNMADD231PS     Z2, Z18, Z20
+	VSUBPS           Z4, Z20, Z19
+	VPSLLD           $0x17, Z20, Z20
+	VFMADD231PS      Z3, Z19, Z18
+	VFMADD231PS.BCST constantsAVX512<>+64(SB), Z18, Z16
+	VFMADD213PS.BCST constantsAVX512<>+72(SB), Z18, Z16
+	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z18, Z16
+	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z18, Z16
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z18, Z16
+	VFMADD213PS.BCST constantsAVX512<>+44(SB), Z20, Z16
 	ADDQ             $-16, R8
 	CMPQ             R8, $+16
 	JLT              done70
 
 loop69:
-	// h of the units before. Input and cell gates. Forget gate and c. Output gate.
-	VMOVUPS          256(SI), Z18
-	VMOVUPS          320(SI), Z26
-	VMOVAPS          Z4, Z19
+	// h of the units before. Input, cell and forget gates. c. Output gate.
+	VMOVUPS          256(SI), Z19
+	VMOVUPS          320(SI), Z24
+	VMOVAPS          Z4, Z20
 	PREFETCHT0       (CX)
-	VMOVUPS          384(SI), Z21
-	VMOVAPS          Z8, Z27
-	VPBROADCASTD     constantsAVX512<>+68(SB), Z20
+	VMOVUPS          384(SI), Z18
+	VMOVAPS          Z8, Z25
+	VPBROADCASTD     constantsAVX512<>+68(SB), Z21
 	PREFETCHT0       64(CX)
-	VMOVAPS          Z7, Z22
-	VPBROADCASTD     constantsAVX512<>+88(SB), Z28
-	VMOVAPS          Z13, Z24
+	VMOVAPS          Z7, Z29
+	VPBROADCASTD     constantsAVX512<>+88(SB), Z26
+	VMOVAPS          Z13, Z22
 	PREFETCHT0       128(CX)
 	VMOVAPS          Z10, Z23
-	VPBROADCASTD     constantsAVX512<>+60(SB), Z25
-	VPBROADCASTD     constantsAVX512<>+60(SB), Z29
+	VPBROADCASTD     constantsAVX512<>+60(SB), Z27
+	VPBROADCASTD     constantsAVX512<>+60(SB), Z28
 	PREFETCHT0       192(CX)
-	VMOVUPS          64(DI), Z16
-	VMINPS           Z17, Z5, Z17
-	VMINPS           Z18, Z0, Z18
+	VMINPS           Z19, Z0, Z19
+	VMINPS           Z24, Z0, Z24
+	VMINPS           Z18, Z5, Z18
 	PREFETCHT0       256(CX)
-	VMINPS           Z26, Z0, Z26
-	VMINPS           Z21, Z5, Z21
-	VMAXPS           Z17, Z6, Z17
+	VMAXPS           Z19, Z1, Z19
+	VMAXPS           Z24, Z1, Z24
+	VMAXPS           Z18, Z6, Z18
 	PREFETCHT0       320(CX)
-	VMAXPS           Z18, Z1, Z18
-	VMAXPS           Z26, Z1, Z26
-	VMAXPS           Z21, Z6, Z21
+	VFNMADD231PS     Z2, Z19, Z20
+	VFNMADD231PS     Z2, Z24, Z25
+	VFMADD231PS      Z18, Z18, Z29
 	PREFETCHT0       384(CX)
-	VFNMADD231PS     Z2, Z18, Z19
-	VFNMADD231PS     Z2, Z26, Z27
-	VFMADD231PS      Z21, Z21, Z22
+	VFMADD231PS      Z12, Z29, Z22
+	VFMADD231PS      Z9, Z29, Z23
+	VFMADD213PS      Z14, Z29, Z22
 	PREFETCHT0       448(CX)
-	VFMADD231PS      Z12, Z22, Z24
-	VFMADD231PS      Z9, Z22, Z23
-	VFMADD213PS      Z14, Z22, Z24
+	VFMADD213PS      Z11, Z29, Z23
+	VFMADD213PS      Z15, Z29, Z22
+	VSUBPS           Z4, Z20, Z29
 	PREFETCHT0       512(CX)
-	VFMADD213PS      Z11, Z22, Z23
-	VFMADD213PS      Z15, Z22, Z24
-	VSUBPS           Z4, Z19, Z22
+	VMULPS           Z23, Z18, Z18
+	VSUBPS           Z8, Z25, Z23
+	VPSLLD           $0x17, Z20, Z20
 	PREFETCHT0       576(CX)
-	VMULPS           Z23, Z21, Z21
-	VSUBPS           Z8, Z27, Z23
-	VPSLLD           $0x17, Z19, Z19
+	VPSLLD           $0x17, Z25, Z25
+	VFMADD231PS      Z3, Z29, Z19
+	VMOVUPS          64(DI), Z29
 	PREFETCHT0       640(CX)
-	VPSLLD           $0x17, Z27, Z27
-	VFMADD231PS      Z3, Z22, Z18
-	VMOVAPS          Z7, Z22
+	VFMADD231PS      Z3, Z23, Z24
+	VMULPS           Z22, Z22, Z23
+	VMULPS           Z22, Z18, Z22
 	PREFETCHT0       704(CX)
-	VFMADD231PS      Z3, Z23, Z26
-	VMULPS           Z24, Z24, Z23
-	VMULPS           Z24, Z21, Z24
+	VFMADD231PS.BCST constantsAVX512<>+64(SB), Z19, Z21
+	VFMADD231PS.BCST constantsAVX512<>+84(SB), Z24, Z26
+	VFMADD231PS      Z18, Z18, Z23
 	PREFETCHT0       768(CX)
-	VFMADD231PS      Z17, Z17, Z22
-	VFMADD231PS.BCST constantsAVX512<>+64(SB), Z18, Z20
-	VFMADD231PS.BCST constantsAVX512<>+84(SB), Z26, Z28
+	VMOVAPS          Z7, Z18
+	VFMADD213PS.BCST constantsAVX512<>+72(SB), Z19, Z21
+	VFMADD213PS.BCST constantsAVX512<>+92(SB), Z24, Z26
 	PREFETCHT0       832(CX)
-	VFMADD231PS      Z21, Z21, Z23
-	VMOVAPS          Z13, Z21
-	VFMADD231PS      Z12, Z22, Z21
+	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z19, Z21
+	VFMADD213PS.BCST constantsAVX512<>+96(SB), Z24, Z26
+	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z19, Z21
 	PREFETCHT0       896(CX)
-	VFMADD213PS.BCST constantsAVX512<>+72(SB), Z18, Z20
-	VFMADD213PS.BCST constantsAVX512<>+92(SB), Z26, Z28
-	VFMADD213PS      Z14, Z22, Z21
+	VFMADD213PS.BCST constantsAVX512<>+100(SB), Z24, Z26
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z19, Z21
+	VMINPS           Z17, Z5, Z17
 	PREFETCHT0       960(CX)
-	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z18, Z20
-	VFMADD213PS.BCST constantsAVX512<>+96(SB), Z26, Z28
-	VFMADD213PS      Z15, Z22, Z21
+	VFMADD213PS.BCST constantsAVX512<>+104(SB), Z24, Z26
+	VMAXPS           Z17, Z6, Z17
+	VFMADD213PS.BCST constantsAVX512<>+44(SB), Z20, Z21
 	PREFETCHT0       1024(CX)
-	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z18, Z20
-	VFMADD213PS.BCST constantsAVX512<>+100(SB), Z26, Z28
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z18, Z20
+	VFMADD231PS      Z17, Z17, Z18
+	VMOVAPS          Z13, Z19
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z24, Z26
 	PREFETCHT0       1088(CX)
-	VMOVAPS          Z4, Z18
-	VFMADD213PS.BCST constantsAVX512<>+104(SB), Z26, Z28
-	VFMADD213PS.BCST constantsAVX512<>+44(SB), Z19, Z20
+	VMOVAPS          Z4, Z20
+	VMULPS           Z23, Z21, Z23
+	VFMADD231PS      Z12, Z18, Z19
 	PREFETCHT0       1152(CX)
-	VMOVAPS          Z10, Z19
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z26, Z28
-	VFMADD231PS      Z9, Z22, Z19
+	VMOVAPS          Z10, Z21
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z25, Z26
+	VFMADD231PS      Z9, Z18, Z21
 	PREFETCHT0       1216(CX)
-	VPBROADCASTD     constantsAVX512<>+68(SB), Z26
-	VMULPS           Z23, Z20, Z23
-	VMULPS           Z21, Z21, Z20
+	VPBROADCASTD     constantsAVX512<>+68(SB), Z24
+	VDIVPS           Z23, Z27, Z23
+	VFMADD213PS      Z14, Z18, Z19
 	PREFETCHT0       1280(CX)
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z27, Z28
-	VFMADD213PS      Z11, Z22, Z19
-	VDIVPS           Z23, Z25, Z22
+	VDIVPS           Z26, Z28, Z25
+	VFMADD213PS      Z11, Z18, Z21
+	VFMADD213PS      Z15, Z18, Z19
 	PREFETCHT0       1344(CX)
-	VDIVPS           Z28, Z29, Z23
-	VMULPS           Z19, Z17, Z17
-	VFMADD231PS      Z17, Z17, Z20
-	PREFETCHT0       1408(CX)
 	VMULPS           Z21, Z17, Z17
-	VMULPS           Z20, Z30, Z19
-	VMULPS           Z22, Z24, Z20
+	VMULPS           Z19, Z19, Z18
+	VMULPS           Z19, Z17, Z19
+	PREFETCHT0       1408(CX)
+	VMULPS           Z23, Z22, Z21
+	VFMADD231PS      Z17, Z17, Z18
+	VFMADD231PS      Z29, Z25, Z21
 	PREFETCHT0       1472(CX)
-	VDIVPS           Z19, Z17, Z19
-	VFMADD231PS      Z16, Z23, Z20
-	VMOVUPS          Z20, 64(BX)
+	VMULPS           Z18, Z16, Z16
+	VMOVUPS          Z21, 64(BX)
+	VMOVUPS          448(SI), Z18
 	PREFETCHT0       1536(CX)
-	VMOVUPS          448(SI), Z16
-	VMOVAPS          Z20, Z17
-	VMINPS           Z16, Z0, Z16
+	VMOVAPS          Z21, Z17
+	VDIVPS           Z16, Z19, Z16
+	VMINPS           Z18, Z0, Z18
 	PREFETCHT0       1600(CX)
-	VMOVUPS          Z19, (DX)
-	VMAXPS           Z16, Z1, Z16
-	VFNMADD231PS     Z2, Z16, Z18
+	VMAXPS           Z18, Z1, Z18
+	VFNMADD231PS     Z2, Z18, Z20
+	VMOVUPS          Z16, (DX)
 	PREFETCHT0       1664(CX)
-	VSUBPS           Z4, Z18, Z19
-	VPSLLD           $0x17, Z18, Z18
-	VFMADD231PS      Z3, Z19, Z16
+	VSUBPS           Z4, Z20, Z16
+	VPSLLD           $0x17, Z20, Z19
+	VFMADD231PS      Z3, Z16, Z18
 	PREFETCHT0       1728(CX)
-	VFMADD231PS.BCST constantsAVX512<>+64(SB), Z16, Z26
-	VFMADD213PS.BCST constantsAVX512<>+72(SB), Z16, Z26
-	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z16, Z26
+	VFMADD231PS.BCST constantsAVX512<>+64(SB), Z18, Z24
+	VFMADD213PS.BCST constantsAVX512<>+72(SB), Z18, Z24
+	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z18, Z24
 	PREFETCHT0       1792(CX)
-	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z16, Z26
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z16, Z26
-	VFMADD213PS.BCST constantsAVX512<>+44(SB), Z18, Z26
+	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z18, Z24
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z18, Z24
+	VFMADD213PS.BCST constantsAVX512<>+44(SB), Z19, Z24
 	PREFETCHT0       1856(CX)
-	VMOVAPS          Z26, Z30
+	VMOVAPS          Z24, Z16
 	ADDQ             $+1920, CX
 	ADDQ             $+64, DX
 	ADDQ             $+64, BX
@@ -10332,23 +10356,23 @@ loop69:
 
 done70:
 	// h of the units before.
-	VMINPS      Z17, Z5, Z16
-	VMOVAPS     Z7, Z17
-	VMOVAPS     Z13, Z19
-	VMOVAPS     Z10, Z18
-	VMAXPS      Z16, Z6, Z16
-	VFMADD231PS Z16, Z16, Z17
-	VFMADD231PS Z12, Z17, Z19
-	VFMADD231PS Z9, Z17, Z18
-	VFMADD213PS Z14, Z17, Z19
-	VFMADD213PS Z11, Z17, Z18
-	VFMADD213PS Z15, Z17, Z19
+	VMINPS      Z17, Z5, Z17
+	VMOVAPS     Z7, Z18
+	VMOVAPS     Z13, Z20
+	VMOVAPS     Z10, Z19
+	VMAXPS      Z17, Z6, Z17
+	VFMADD231PS Z17, Z17, Z18
+	VFMADD231PS Z12, Z18, Z20
+	VFMADD231PS Z9, Z18, Z19
+	VFMADD213PS Z14, Z18, Z20
+	VFMADD213PS Z11, Z18, Z19
+	VFMADD213PS Z15, Z18, Z20
+	VMULPS      Z19, Z17, Z17
+	VMULPS      Z20, Z20, Z18
+	VMULPS      Z20, Z17, Z19
+	VFMADD231PS Z17, Z17, Z18
 	VMULPS      Z18, Z16, Z16
-	VMULPS      Z19, Z19, Z17
-	VMULPS      Z19, Z16, Z18
-	VFMADD231PS Z16, Z16, Z17
-	VMULPS      Z17, Z30, Z16
-	VDIVPS      Z16, Z18, Z16
+	VDIVPS      Z16, Z19, Z16
 	VMOVUPS     Z16, (DX)
 	ADDQ        $+64, DX
 	ADDQ        $+64, BX
@@ -10368,188 +10392,188 @@ done68:
 	BZHIL R8, CX, CX
 	KMOVW CX, K1
 
-	// Input and cell gates. Forget gate and c. Output gate. h of the units before.
-	VMOVUPS.Z        (SI), K1, Y17
-	VMOVUPS.Z        64(SI), K1, Y25
-	VMOVAPS          Y4, Y18
-	VMOVUPS.Z        128(SI), K1, Y20
-	VMOVAPS          Y8, Y26
-	VPBROADCASTD     constantsAVX512<>+68(SB), Y19
-	VMOVAPS          Y7, Y21
-	VPBROADCASTD     constantsAVX512<>+88(SB), Y27
-	VMOVAPS          Y13, Y23
-	VMOVAPS          Y10, Y22
-	VPBROADCASTD     constantsAVX512<>+60(SB), Y24
-	VPBROADCASTD     constantsAVX512<>+60(SB), Y28
-	VMOVUPS.Z        (DI), K1, Y16
+	// Input, cell and forget gates. c. Output gate. h of the units before.
+	VMOVUPS.Z        (SI), K1, Y16
+	VMOVUPS.Z        64(SI), K1, Y23
+	VMOVAPS          Y4, Y17
+	VMOVUPS.Z        128(SI), K1, Y19
+	VMOVAPS          Y8, Y24
+	VPBROADCASTD     constantsAVX512<>+68(SB), Y18
+	VMOVAPS          Y7, Y20
+	VPBROADCASTD     constantsAVX512<>+88(SB), Y25
+	VMOVAPS          Y13, Y22
+	VMOVAPS          Y10, Y21
+	VPBROADCASTD     constantsAVX512<>+60(SB), Y26
+	VPBROADCASTD     constantsAVX512<>+60(SB), Y27
+	VMOVUPS.Z        (DI), K1, Y28
 	VMOVAPS          Y4, Y29
-	VMINPS           Y17, Y0, Y17
-	VMINPS           Y25, Y0, Y25
-	VMINPS           Y20, Y5, Y20
-	VMAXPS           Y17, Y1, Y17
-	VMAXPS           Y25, Y1, Y25
-	VMAXPS           Y20, Y6, Y30
-	VFNMADD231PS     Y2, Y17, Y18
-	VFNMADD231PS     Y2, Y25, Y26
-	VPBROADCASTD     constantsAVX512<>+68(SB), Y31
-	VFMADD231PS      Y30, Y30, Y21
-	VSUBPS           Y4, Y18, Y20
-	VPSLLD           $0x17, Y18, Y18
-	VFMADD231PS      Y12, Y21, Y23
-	VFMADD231PS      Y9, Y21, Y22
-	VFMADD231PS      Y3, Y20, Y17
-	VSUBPS           Y8, Y26, Y20
-	VPSLLD           $0x17, Y26, Y26
-	VFMADD213PS      Y14, Y21, Y23
-	VFMADD213PS      Y11, Y21, Y22
-	VFMADD231PS      Y3, Y20, Y25
-	VFMADD231PS.BCST constantsAVX512<>+64(SB), Y17, Y19
-	VFMADD213PS      Y15, Y21, Y23
-	VMULPS           Y22, Y30, Y20
-	VFMADD231PS.BCST constantsAVX512<>+84(SB), Y25, Y27
-	VFMADD213PS.BCST constantsAVX512<>+72(SB), Y17, Y19
-	VMULPS           Y23, Y23, Y21
-	VMULPS           Y23, Y20, Y22
-	VFMADD213PS.BCST constantsAVX512<>+92(SB), Y25, Y27
-	VFMADD213PS.BCST constantsAVX512<>+76(SB), Y17, Y19
-	VFMADD231PS      Y20, Y20, Y21
-	VFMADD213PS.BCST constantsAVX512<>+96(SB), Y25, Y27
-	VFMADD213PS.BCST constantsAVX512<>+80(SB), Y17, Y19
-	VFMADD213PS.BCST constantsAVX512<>+100(SB), Y25, Y27
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Y17, Y19
-	VMOVAPS          Y7, Y17
-	VFMADD213PS.BCST constantsAVX512<>+104(SB), Y25, Y27
-	VFMADD213PS.BCST constantsAVX512<>+44(SB), Y18, Y19
-	VMOVAPS          Y13, Y20
-	VMOVAPS          Y10, Y18
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Y25, Y27
-	VMULPS           Y21, Y19, Y19
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Y26, Y27
-	VDIVPS           Y19, Y24, Y19
-	VDIVPS           Y27, Y28, Y21
-	VMULPS           Y19, Y22, Y19
-	VFMADD231PS      Y16, Y21, Y19
-	VMOVUPS          Y19, K1, (BX)
-	VMOVUPS.Z        192(SI), K1, Y16
-	VMINPS           Y19, Y5, Y19
-	VMAXPS           Y19, Y6, Y19
-	VFMADD231PS      Y19, Y19, Y17
 	VMINPS           Y16, Y0, Y16
+	VMINPS           Y23, Y0, Y23
+	VMINPS           Y19, Y5, Y19
 	VMAXPS           Y16, Y1, Y16
-	VFMADD231PS      Y12, Y17, Y20
-	VFMADD231PS      Y9, Y17, Y18
-	VFNMADD231PS     Y2, Y16, Y29
-	VFMADD213PS      Y14, Y17, Y20
-	VFMADD213PS      Y11, Y17, Y18
-	VSUBPS           Y4, Y29, Y21
-	VPSLLD           $0x17, Y29, Y22
-	VFMADD231PS      Y3, Y21, Y16
-	VFMADD213PS      Y15, Y17, Y20
-	VMULPS           Y18, Y19, Y17
-	VFMADD231PS.BCST constantsAVX512<>+64(SB), Y16, Y31
-	VMULPS           Y20, Y20, Y18
-	VMULPS           Y20, Y17, Y19
-	VFMADD213PS.BCST constantsAVX512<>+72(SB), Y16, Y31
-	VFMADD231PS      Y17, Y17, Y18
-	VFMADD213PS.BCST constantsAVX512<>+76(SB), Y16, Y31
-	VFMADD213PS.BCST constantsAVX512<>+80(SB), Y16, Y31
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Y16, Y31
-	VFMADD213PS.BCST constantsAVX512<>+44(SB), Y22, Y31
-	VMULPS           Y18, Y31, Y16
-	VDIVPS           Y16, Y19, Y16
+	VMAXPS           Y23, Y1, Y23
+	VMAXPS           Y19, Y6, Y30
+	VFNMADD231PS     Y2, Y16, Y17
+	VFNMADD231PS     Y2, Y23, Y24
+	VFMADD231PS      Y30, Y30, Y20
+	VSUBPS           Y4, Y17, Y19
+	VSUBPS           Y8, Y24, Y31
+	VFMADD231PS      Y12, Y20, Y22
+	VFMADD231PS      Y9, Y20, Y21
+	VPSLLD           $0x17, Y17, Y17
+	VPSLLD           $0x17, Y24, Y24
+	VFMADD231PS      Y3, Y19, Y16
+	VFMADD231PS      Y3, Y31, Y23
+	VPBROADCASTD     constantsAVX512<>+68(SB), Y19
+	VFMADD213PS      Y14, Y20, Y22
+	VFMADD213PS      Y11, Y20, Y21
+	VFMADD231PS.BCST constantsAVX512<>+64(SB), Y16, Y18
+	VFMADD231PS.BCST constantsAVX512<>+84(SB), Y23, Y25
+	VFMADD213PS      Y15, Y20, Y22
+	VMULPS           Y21, Y30, Y20
+	VFMADD213PS.BCST constantsAVX512<>+72(SB), Y16, Y18
+	VFMADD213PS.BCST constantsAVX512<>+92(SB), Y23, Y25
+	VMULPS           Y22, Y22, Y21
+	VMULPS           Y22, Y20, Y22
+	VFMADD213PS.BCST constantsAVX512<>+76(SB), Y16, Y18
+	VFMADD213PS.BCST constantsAVX512<>+96(SB), Y23, Y25
+	VFMADD231PS      Y20, Y20, Y21
+	VFMADD213PS.BCST constantsAVX512<>+80(SB), Y16, Y18
+	VFMADD213PS.BCST constantsAVX512<>+100(SB), Y23, Y25
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Y16, Y18
+	VFMADD213PS.BCST constantsAVX512<>+104(SB), Y23, Y25
+	VFMADD213PS.BCST constantsAVX512<>+44(SB), Y17, Y18
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Y23, Y25
+	VMOVAPS          Y7, Y16
+	VMOVAPS          Y13, Y20
+	VMOVAPS          Y10, Y17
+	VMULPS           Y21, Y18, Y18
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Y24, Y25
+	VDIVPS           Y18, Y26, Y18
+	VDIVPS           Y25, Y27, Y21
+	VMULPS           Y18, Y22, Y18
+	VFMADD231PS      Y28, Y21, Y18
+	VMOVUPS          Y18, K1, (BX)
+	VMOVUPS.Z        192(SI), K1, Y21
+	VMINPS           Y18, Y5, Y18
+	VMAXPS           Y18, Y6, Y18
+	VFMADD231PS      Y18, Y18, Y16
+	VMINPS           Y21, Y0, Y21
+	VMAXPS           Y21, Y1, Y21
+	VFMADD231PS      Y12, Y16, Y20
+	VFMADD231PS      Y9, Y16, Y17
+	VFNMADD231PS     Y2, Y21, Y29
+	VFMADD213PS      Y14, Y16, Y20
+	VFMADD213PS      Y11, Y16, Y17
+	VSUBPS           Y4, Y29, Y22
+	VPSLLD           $0x17, Y29, Y23
+	VFMADD231PS      Y3, Y22, Y21
+	VFMADD213PS      Y15, Y16, Y20
+	VMULPS           Y17, Y18, Y16
+	VFMADD231PS.BCST constantsAVX512<>+64(SB), Y21, Y19
+	VMULPS           Y20, Y20, Y17
+	VMULPS           Y20, Y16, Y18
+	VFMADD213PS.BCST constantsAVX512<>+72(SB), Y21, Y19
+	VFMADD231PS      Y16, Y16, Y17
+	VFMADD213PS.BCST constantsAVX512<>+76(SB), Y21, Y19
+	VFMADD213PS.BCST constantsAVX512<>+80(SB), Y21, Y19
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Y21, Y19
+	VFMADD213PS.BCST constantsAVX512<>+44(SB), Y23, Y19
+	VMULPS           Y17, Y19, Y16
+	VDIVPS           Y16, Y18, Y16
 	VMOVUPS          Y16, K1, (DX)
 	JMP              done73
 
 half74:
-	// Input and cell gates. Forget gate and c. Output gate. h of the units before.
-	VMOVUPS          (SI), Y17
-	VMOVUPS          64(SI), Y25
-	VMOVAPS          Y4, Y18
-	VMOVUPS          128(SI), Y20
-	VMOVAPS          Y8, Y26
-	VPBROADCASTD     constantsAVX512<>+68(SB), Y19
-	VMOVAPS          Y7, Y21
-	VPBROADCASTD     constantsAVX512<>+88(SB), Y27
-	VMOVAPS          Y13, Y23
-	VMOVAPS          Y10, Y22
-	VPBROADCASTD     constantsAVX512<>+60(SB), Y24
-	VPBROADCASTD     constantsAVX512<>+60(SB), Y28
-	VMOVUPS          (DI), Y16
+	// Input, cell and forget gates. c. Output gate. h of the units before.
+	VMOVUPS          (SI), Y16
+	VMOVUPS          64(SI), Y23
+	VMOVAPS          Y4, Y17
+	VMOVUPS          128(SI), Y19
+	VMOVAPS          Y8, Y24
+	VPBROADCASTD     constantsAVX512<>+68(SB), Y18
+	VMOVAPS          Y7, Y20
+	VPBROADCASTD     constantsAVX512<>+88(SB), Y25
+	VMOVAPS          Y13, Y22
+	VMOVAPS          Y10, Y21
+	VPBROADCASTD     constantsAVX512<>+60(SB), Y26
+	VPBROADCASTD     constantsAVX512<>+60(SB), Y27
+	VMOVUPS          (DI), Y28
 	VMOVAPS          Y4, Y29
-	VMINPS           Y17, Y0, Y17
-	VMINPS           Y25, Y0, Y25
-	VMINPS           Y20, Y5, Y20
-	VMAXPS           Y17, Y1, Y17
-	VMAXPS           Y25, Y1, Y25
-	VMAXPS           Y20, Y6, Y30
-	VFNMADD231PS     Y2, Y17, Y18
-	VFNMADD231PS     Y2, Y25, Y26
-	VPBROADCASTD     constantsAVX512<>+68(SB), Y31
-	VFMADD231PS      Y30, Y30, Y21
-	VSUBPS           Y4, Y18, Y20
-	VPSLLD           $0x17, Y18, Y18
-	VFMADD231PS      Y12, Y21, Y23
-	VFMADD231PS      Y9, Y21, Y22
-	VFMADD231PS      Y3, Y20, Y17
-	VSUBPS           Y8, Y26, Y20
-	VPSLLD           $0x17, Y26, Y26
-	VFMADD213PS      Y14, Y21, Y23
-	VFMADD213PS      Y11, Y21, Y22
-	VFMADD231PS      Y3, Y20, Y25
-	VFMADD231PS.BCST constantsAVX512<>+64(SB), Y17, Y19
-	VFMADD213PS      Y15, Y21, Y23
-	VMULPS           Y22, Y30, Y20
-	VFMADD231PS.BCST constantsAVX512<>+84(SB), Y25, Y27
-	VFMADD213PS.BCST constantsAVX512<>+72(SB), Y17, Y19
-	VMULPS           Y23, Y23, Y21
-	VMULPS           Y23, Y20, Y22
-	VFMADD213PS.BCST constantsAVX512<>+92(SB), Y25, Y27
-	VFMADD213PS.BCST constantsAVX512<>+76(SB), Y17, Y19
-	VFMADD231PS      Y20, Y20, Y21
-	VFMADD213PS.BCST constantsAVX512<>+96(SB), Y25, Y27
-	VFMADD213PS.BCST constantsAVX512<>+80(SB), Y17, Y19
-	VFMADD213PS.BCST constantsAVX512<>+100(SB), Y25, Y27
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Y17, Y19
-	VMOVAPS          Y7, Y17
-	VFMADD213PS.BCST constantsAVX512<>+104(SB), Y25, Y27
-	VFMADD213PS.BCST constantsAVX512<>+44(SB), Y18, Y19
-	VMOVAPS          Y13, Y20
-	VMOVAPS          Y10, Y18
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Y25, Y27
-	VMULPS           Y21, Y19, Y19
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Y26, Y27
-	VDIVPS           Y19, Y24, Y19
-	VDIVPS           Y27, Y28, Y21
-	VMULPS           Y19, Y22, Y19
-	VFMADD231PS      Y16, Y21, Y19
-	VMOVUPS          Y19, (BX)
-	VMOVUPS          192(SI), Y16
-	VMINPS           Y19, Y5, Y19
-	VMAXPS           Y19, Y6, Y19
-	VFMADD231PS      Y19, Y19, Y17
 	VMINPS           Y16, Y0, Y16
+	VMINPS           Y23, Y0, Y23
+	VMINPS           Y19, Y5, Y19
 	VMAXPS           Y16, Y1, Y16
-	VFMADD231PS      Y12, Y17, Y20
-	VFMADD231PS      Y9, Y17, Y18
-	VFNMADD231PS     Y2, Y16, Y29
-	VFMADD213PS      Y14, Y17, Y20
-	VFMADD213PS      Y11, Y17, Y18
-	VSUBPS           Y4, Y29, Y21
-	VPSLLD           $0x17, Y29, Y22
-	VFMADD231PS      Y3, Y21, Y16
-	VFMADD213PS      Y15, Y17, Y20
-	VMULPS           Y18, Y19, Y17
-	VFMADD231PS.BCST constantsAVX512<>+64(SB), Y16, Y31
-	VMULPS           Y20, Y20, Y18
-	VMULPS           Y20, Y17, Y19
-	VFMADD213PS.BCST constantsAVX512<>+72(SB), Y16, Y31
-	VFMADD231PS      Y17, Y17, Y18
-	VFMADD213PS.BCST constantsAVX512<>+76(SB), Y16, Y31
-	VFMADD213PS.BCST constantsAVX512<>+80(SB), Y16, Y31
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Y16, Y31
-	VFMADD213PS.BCST constantsAVX512<>+44(SB), Y22, Y31
-	VMULPS           Y18, Y31, Y16
-	VDIVPS           Y16, Y19, Y16
+	VMAXPS           Y23, Y1, Y23
+	VMAXPS           Y19, Y6, Y30
+	VFNMADD231PS     Y2, Y16, Y17
+	VFNMADD231PS     Y2, Y23, Y24
+	VFMADD231PS      Y30, Y30, Y20
+	VSUBPS           Y4, Y17, Y19
+	VSUBPS           Y8, Y24, Y31
+	VFMADD231PS      Y12, Y20, Y22
+	VFMADD231PS      Y9, Y20, Y21
+	VPSLLD           $0x17, Y17, Y17
+	VPSLLD           $0x17, Y24, Y24
+	VFMADD231PS      Y3, Y19, Y16
+	VFMADD231PS      Y3, Y31, Y23
+	VPBROADCASTD     constantsAVX512<>+68(SB), Y19
+	VFMADD213PS      Y14, Y20, Y22
+	VFMADD213PS      Y11, Y20, Y21
+	VFMADD231PS.BCST constantsAVX512<>+64(SB), Y16, Y18
+	VFMADD231PS.BCST constantsAVX512<>+84(SB), Y23, Y25
+	VFMADD213PS      Y15, Y20, Y22
+	VMULPS           Y21, Y30, Y20
+	VFMADD213PS.BCST constantsAVX512<>+72(SB), Y16, Y18
+	VFMADD213PS.BCST constantsAVX512<>+92(SB), Y23, Y25
+	VMULPS           Y22, Y22, Y21
+	VMULPS           Y22, Y20, Y22
+	VFMADD213PS.BCST constantsAVX512<>+76(SB), Y16, Y18
+	VFMADD213PS.BCST constantsAVX512<>+96(SB), Y23, Y25
+	VFMADD231PS      Y20, Y20, Y21
+	VFMADD213PS.BCST constantsAVX512<>+80(SB), Y16, Y18
+	VFMADD213PS.BCST constantsAVX512<>+100(SB), Y23, Y25
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Y16, Y18
+	VFMADD213PS.BCST constantsAVX512<>+104(SB), Y23, Y25
+	VFMADD213PS.BCST constantsAVX512<>+44(SB), Y17, Y18
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Y23, Y25
+	VMOVAPS          Y7, Y16
+	VMOVAPS          Y13, Y20
+	VMOVAPS          Y10, Y17
+	VMULPS           Y21, Y18, Y18
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Y24, Y25
+	VDIVPS           Y18, Y26, Y18
+	VDIVPS           Y25, Y27, Y21
+	VMULPS           Y18, Y22, Y18
+	VFMADD231PS      Y28, Y21, Y18
+	VMOVUPS          Y18, (BX)
+	VMOVUPS          192(SI), Y21
+	VMINPS           Y18, Y5, Y18
+	VMAXPS           Y18, Y6, Y18
+	VFMADD231PS      Y18, Y18, Y16
+	VMINPS           Y21, Y0, Y21
+	VMAXPS           Y21, Y1, Y21
+	VFMADD231PS      Y12, Y16, Y20
+	VFMADD231PS      Y9, Y16, Y17
+	VFNMADD231PS     Y2, Y21, Y29
+	VFMADD213PS      Y14, Y16, Y20
+	VFMADD213PS      Y11, Y16, Y17
+	VSUBPS           Y4, Y29, Y22
+	VPSLLD           $0x17, Y29, Y23
+	VFMADD231PS      Y3, Y22, Y21
+	VFMADD213PS      Y15, Y16, Y20
+	VMULPS           Y17, Y18, Y16
+	VFMADD231PS.BCST constantsAVX512<>+64(SB), Y21, Y19
+	VMULPS           Y20, Y20, Y17
+	VMULPS           Y20, Y16, Y18
+	VFMADD213PS.BCST constantsAVX512<>+72(SB), Y21, Y19
+	VFMADD231PS      Y16, Y16, Y17
+	VFMADD213PS.BCST constantsAVX512<>+76(SB), Y21, Y19
+	VFMADD213PS.BCST constantsAVX512<>+80(SB), Y21, Y19
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Y21, Y19
+	VFMADD213PS.BCST constantsAVX512<>+44(SB), Y23, Y19
+	VMULPS           Y17, Y19, Y16
+	VDIVPS           Y16, Y18, Y16
 	VMOVUPS          Y16, (DX)
 	JMP              done73
 
@@ -10558,95 +10582,95 @@ more72:
 	BZHIL R8, CX, CX
 	KMOVW CX, K1
 
-	// Input and cell gates. Forget gate and c. Output gate. h of the units before.
-	VMOVUPS.Z        (SI), K1, Z17
-	VMOVUPS.Z        64(SI), K1, Z25
-	VMOVAPS          Z4, Z18
-	VMOVUPS.Z        128(SI), K1, Z20
-	VMOVAPS          Z8, Z26
-	VPBROADCASTD     constantsAVX512<>+68(SB), Z19
-	VMOVAPS          Z7, Z21
-	VPBROADCASTD     constantsAVX512<>+88(SB), Z27
-	VMOVAPS          Z13, Z23
-	VMOVAPS          Z10, Z22
-	VPBROADCASTD     constantsAVX512<>+60(SB), Z24
-	VPBROADCASTD     constantsAVX512<>+60(SB), Z28
-	VMOVUPS.Z        (DI), K1, Z16
+	// Input, cell and forget gates. c. Output gate. h of the units before.
+	VMOVUPS.Z        (SI), K1, Z16
+	VMOVUPS.Z        64(SI), K1, Z23
+	VMOVAPS          Z4, Z17
+	VMOVUPS.Z        128(SI), K1, Z19
+	VMOVAPS          Z8, Z24
+	VPBROADCASTD     constantsAVX512<>+68(SB), Z18
+	VMOVAPS          Z7, Z20
+	VPBROADCASTD     constantsAVX512<>+88(SB), Z25
+	VMOVAPS          Z13, Z22
+	VMOVAPS          Z10, Z21
+	VPBROADCASTD     constantsAVX512<>+60(SB), Z26
+	VPBROADCASTD     constantsAVX512<>+60(SB), Z27
+	VMOVUPS.Z        (DI), K1, Z28
 	VMOVAPS          Z4, Z29
-	VMINPS           Z17, Z0, Z17
-	VMINPS           Z25, Z0, Z25
-	VMINPS           Z20, Z5, Z20
-	VMAXPS           Z17, Z1, Z17
-	VMAXPS           Z25, Z1, Z25
-	VMAXPS           Z20, Z6, Z30
-	VFNMADD231PS     Z2, Z17, Z18
-	VFNMADD231PS     Z2, Z25, Z26
-	VPBROADCASTD     constantsAVX512<>+68(SB), Z31
-	VFMADD231PS      Z30, Z30, Z21
-	VSUBPS           Z4, Z18, Z20
-	VPSLLD           $0x17, Z18, Z18
-	VFMADD231PS      Z12, Z21, Z23
-	VFMADD231PS      Z9, Z21, Z22
-	VFMADD231PS      Z3, Z20, Z17
-	VSUBPS           Z8, Z26, Z20
-	VPSLLD           $0x17, Z26, Z26
-	VFMADD213PS      Z14, Z21, Z23
-	VFMADD213PS      Z11, Z21, Z22
-	VFMADD231PS      Z3, Z20, Z25
-	VFMADD231PS.BCST constantsAVX512<>+64(SB), Z17, Z19
-	VFMADD213PS      Z15, Z21, Z23
-	VMULPS           Z22, Z30, Z20
-	VFMADD231PS.BCST constantsAVX512<>+84(SB), Z25, Z27
-	VFMADD213PS.BCST constantsAVX512<>+72(SB), Z17, Z19
-	VMULPS           Z23, Z23, Z21
-	VMULPS           Z23, Z20, Z22
-	VFMADD213PS.BCST constantsAVX512<>+92(SB), Z25, Z27
-	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z17, Z19
-	VFMADD231PS      Z20, Z20, Z21
-	VFMADD213PS.BCST constantsAVX512<>+96(SB), Z25, Z27
-	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z17, Z19
-	VFMADD213PS.BCST constantsAVX512<>+100(SB), Z25, Z27
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z17, Z19
-	VMOVAPS          Z7, Z17
-	VFMADD213PS.BCST constantsAVX512<>+104(SB), Z25, Z27
-	VFMADD213PS.BCST constantsAVX512<>+44(SB), Z18, Z19
-	VMOVAPS          Z13, Z20
-	VMOVAPS          Z10, Z18
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z25, Z27
-	VMULPS           Z21, Z19, Z19
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z26, Z27
-	VDIVPS           Z19, Z24, Z19
-	VDIVPS           Z27, Z28, Z21
-	VMULPS           Z19, Z22, Z19
-	VFMADD231PS      Z16, Z21, Z19
-	VMOVUPS          Z19, K1, (BX)
-	VMOVUPS.Z        192(SI), K1, Z16
-	VMINPS           Z19, Z5, Z19
-	VMAXPS           Z19, Z6, Z19
-	VFMADD231PS      Z19, Z19, Z17
 	VMINPS           Z16, Z0, Z16
+	VMINPS           Z23, Z0, Z23
+	VMINPS           Z19, Z5, Z19
 	VMAXPS           Z16, Z1, Z16
-	VFMADD231PS      Z12, Z17, Z20
-	VFMADD231PS      Z9, Z17, Z18
-	VFNMADD231PS     Z2, Z16, Z29
-	VFMADD213PS      Z14, Z17, Z20
-	VFMADD213PS      Z11, Z17, Z18
-	VSUBPS           Z4, Z29, Z21
-	VPSLLD           $0x17, Z29, Z22
-	VFMADD231PS      Z3, Z21, Z16
-	VFMADD213PS      Z15, Z17, Z20
-	VMULPS           Z18, Z19, Z17
-	VFMADD231PS.BCST constantsAVX512<>+64(SB), Z16, Z31
-	VMULPS           Z20, Z20, Z18
-	VMULPS           Z20, Z17, Z19
-	VFMADD213PS.BCST constantsAVX512<>+72(SB), Z16, Z31
-	VFMADD231PS      Z17, Z17, Z18
-	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z16, Z31
-	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z16, Z31
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z16, Z31
-	VFMADD213PS.BCST constantsAVX512<>+44(SB), Z22, Z31
-	VMULPS           Z18, Z31, Z16
-	VDIVPS           Z16, Z19, Z16
+	VMAXPS           Z23, Z1, Z23
+	VMAXPS           Z19, Z6, Z30
+	VFNMADD231PS     Z2, Z16, Z17
+	VFNMADD231PS     Z2, Z23, Z24
+	VFMADD231PS      Z30, Z30, Z20
+	VSUBPS           Z4, Z17, Z19
+	VSUBPS           Z8, Z24, Z31
+	VFMADD231PS      Z12, Z20, Z22
+	VFMADD231PS      Z9, Z20, Z21
+	VPSLLD           $0x17, Z17, Z17
+	VPSLLD           $0x17, Z24, Z24
+	VFMADD231PS      Z3, Z19, Z16
+	VFMADD231PS      Z3, Z31, Z23
+	VPBROADCASTD     constantsAVX512<>+68(SB), Z19
+	VFMADD213PS      Z14, Z20, Z22
+	VFMADD213PS      Z11, Z20, Z21
+	VFMADD231PS.BCST constantsAVX512<>+64(SB), Z16, Z18
+	VFMADD231PS.BCST constantsAVX512<>+84(SB), Z23, Z25
+	VFMADD213PS      Z15, Z20, Z22
+	VMULPS           Z21, Z30, Z20
+	VFMADD213PS.BCST constantsAVX512<>+72(SB), Z16, Z18
+	VFMADD213PS.BCST constantsAVX512<>+92(SB), Z23, Z25
+	VMULPS           Z22, Z22, Z21
+	VMULPS           Z22, Z20, Z22
+	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z16, Z18
+	VFMADD213PS.BCST constantsAVX512<>+96(SB), Z23, Z25
+	VFMADD231PS      Z20, Z20, Z21
+	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z16, Z18
+	VFMADD213PS.BCST constantsAVX512<>+100(SB), Z23, Z25
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z16, Z18
+	VFMADD213PS.BCST constantsAVX512<>+104(SB), Z23, Z25
+	VFMADD213PS.BCST constantsAVX512<>+44(SB), Z17, Z18
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z23, Z25
+	VMOVAPS          Z7, Z16
+	VMOVAPS          Z13, Z20
+	VMOVAPS          Z10, Z17
+	VMULPS           Z21, Z18, Z18
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z24, Z25
+	VDIVPS           Z18, Z26, Z18
+	VDIVPS           Z25, Z27, Z21
+	VMULPS           Z18, Z22, Z18
+	VFMADD231PS      Z28, Z21, Z18
+	VMOVUPS          Z18, K1, (BX)
+	VMOVUPS.Z        192(SI), K1, Z21
+	VMINPS           Z18, Z5, Z18
+	VMAXPS           Z18, Z6, Z18
+	VFMADD231PS      Z18, Z18, Z16
+	VMINPS           Z21, Z0, Z21
+	VMAXPS           Z21, Z1, Z21
+	VFMADD231PS      Z12, Z16, Z20
+	VFMADD231PS      Z9, Z16, Z17
+	VFNMADD231PS     Z2, Z21, Z29
+	VFMADD213PS      Z14, Z16, Z20
+	VFMADD213PS      Z11, Z16, Z17
+	VSUBPS           Z4, Z29, Z22
+	VPSLLD           $0x17, Z29, Z23
+	VFMADD231PS      Z3, Z22, Z21
+	VFMADD213PS      Z15, Z16, Z20
+	VMULPS           Z17, Z18, Z16
+	VFMADD231PS.BCST constantsAVX512<>+64(SB), Z21, Z19
+	VMULPS           Z20, Z20, Z17
+	VMULPS           Z20, Z16, Z18
+	VFMADD213PS.BCST constantsAVX512<>+72(SB), Z21, Z19
+	VFMADD231PS      Z16, Z16, Z17
+	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z21, Z19
+	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z21, Z19
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z21, Z19
+	VFMADD213PS.BCST constantsAVX512<>+44(SB), Z23, Z19
+	VMULPS           Z17, Z19, Z16
+	VDIVPS           Z16, Z18, Z16
 	VMOVUPS          Z16, K1, (DX)
 
 done73:
@@ -11018,101 +11042,101 @@ done9:
 	MOVQ 464(AX), SI
 	MOVQ 360(AX), DI
 
-	// Input and cell gates. Forget gate and c. Output gate. h of the units before.
+	// Input, cell and forget gates. c. Output gate. h of the units before.
 	VMINPS           Z16, Z0, Z16
 	VMOVAPS          Z4, Z20
 	VMINPS           Z17, Z0, Z21
 	VPBROADCASTD     constantsAVX512<>+68(SB), Z17
 	VMINPS           Z18, Z5, Z18
+	VMOVAPS          Z8, Z24
 	VMOVAPS          Z7, Z22
-	VMOVAPS          Z13, Z24
-	VMOVAPS          Z10, Z23
-	VMAXPS           Z16, Z1, Z25
-	VPBROADCASTD     constantsAVX512<>+60(SB), Z26
-	VMOVUPS          (SI), Z16
-	VMAXPS           Z21, Z1, Z21
-	VMOVAPS          Z8, Z27
-	VMAXPS           Z18, Z6, Z28
-	VFNMADD231PS     Z2, Z25, Z20
-	VFNMADD231PS     Z2, Z21, Z27
-	VFMADD231PS      Z28, Z28, Z22
-	VSUBPS           Z4, Z20, Z18
-	VSUBPS           Z8, Z27, Z29
-	VFMADD231PS      Z12, Z22, Z24
-	VFMADD231PS      Z9, Z22, Z23
-	VPSLLD           $0x17, Z20, Z20
-	VPBROADCASTD     constantsAVX512<>+88(SB), Z30
-	VPSLLD           $0x17, Z27, Z27
-	VFMADD231PS      Z3, Z18, Z25
-	VFMADD231PS      Z3, Z29, Z21
-	VFMADD213PS      Z14, Z22, Z24
-	VFMADD213PS      Z11, Z22, Z23
-	VFMADD231PS.BCST constantsAVX512<>+64(SB), Z25, Z17
-	VFMADD231PS.BCST constantsAVX512<>+84(SB), Z21, Z30
-	VFMADD213PS      Z15, Z22, Z24
-	VMULPS           Z23, Z28, Z18
-	VFMADD213PS.BCST constantsAVX512<>+72(SB), Z25, Z17
-	VFMADD213PS.BCST constantsAVX512<>+92(SB), Z21, Z30
-	VMULPS           Z24, Z24, Z22
-	VMULPS           Z24, Z18, Z23
-	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z25, Z17
-	VFMADD213PS.BCST constantsAVX512<>+96(SB), Z21, Z30
-	VFMADD231PS      Z18, Z18, Z22
-	VADDPS           Z23, Z23, Z24
-	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z25, Z17
-	VFMADD213PS.BCST constantsAVX512<>+100(SB), Z21, Z30
-	VMULPS.BCST      constantsAVX512<>+44(SB), Z22, Z18
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z25, Z17
-	VFMADD213PS.BCST constantsAVX512<>+104(SB), Z21, Z30
-	VFMADD213PS.BCST constantsAVX512<>+44(SB), Z20, Z17
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z21, Z30
-	VPBROADCASTD     constantsAVX512<>+60(SB), Z20
-	VMOVAPS          Z4, Z21
+	VMOVAPS          Z13, Z23
+	VMAXPS           Z16, Z1, Z16
+	VMAXPS           Z21, Z1, Z25
+	VPBROADCASTD     constantsAVX512<>+88(SB), Z26
+	VMOVAPS          Z10, Z21
+	VMAXPS           Z18, Z6, Z18
+	VPBROADCASTD     constantsAVX512<>+60(SB), Z27
+	VPBROADCASTD     constantsAVX512<>+60(SB), Z28
 	VMINPS           Z19, Z0, Z19
-	VPBROADCASTD     constantsAVX512<>+68(SB), Z25
-	VMAXPS           Z19, Z1, Z19
-	VMULPS           Z22, Z17, Z22
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z27, Z30
-	VFNMADD231PS     Z2, Z19, Z21
-	VMULPS           Z17, Z24, Z17
-	VDIVPS           Z22, Z26, Z22
-	VDIVPS           Z30, Z20, Z20
-	VSUBPS           Z4, Z21, Z24
-	VPSLLD           $0x17, Z21, Z21
-	VFMADD231PS      Z3, Z24, Z19
-	VFMADD231PS.BCST constantsAVX512<>+64(SB), Z19, Z25
-	VMULPS           Z22, Z23, Z23
-	VPBROADCASTD     constantsAVX512<>+44(SB), Z24
-	VMULPS           Z22, Z18, Z18
-	VFMADD213PS.BCST constantsAVX512<>+72(SB), Z19, Z25
-	VMULPS           Z22, Z17, Z17
-	VFMADD231PS      Z16, Z20, Z23
-	VMOVUPS          Z18, (BX)
+	VFNMADD231PS     Z2, Z16, Z20
+	VFNMADD231PS     Z2, Z25, Z24
+	VMOVAPS          Z4, Z31
+	VFMADD231PS      Z18, Z18, Z22
+	VMAXPS           Z19, Z1, Z30
+	VFNMADD231PS     Z2, Z30, Z31
+	VSUBPS           Z4, Z20, Z19
+	VSUBPS           Z8, Z24, Z29
+	VFMADD231PS      Z12, Z22, Z23
+	VFMADD231PS      Z9, Z22, Z21
+	VPSLLD           $0x17, Z20, Z20
+	VPSLLD           $0x17, Z24, Z24
+	VFMADD231PS      Z3, Z19, Z16
+	VFMADD231PS      Z3, Z29, Z25
+	VPBROADCASTD     constantsAVX512<>+68(SB), Z29
+	VSUBPS           Z4, Z31, Z19
+	VPSLLD           $0x17, Z31, Z31
+	VFMADD213PS      Z14, Z22, Z23
+	VFMADD213PS      Z11, Z22, Z21
+	VFMADD231PS.BCST constantsAVX512<>+64(SB), Z16, Z17
+	VFMADD231PS.BCST constantsAVX512<>+84(SB), Z25, Z26
+	VFMADD231PS      Z3, Z19, Z30
+	VFMADD213PS      Z15, Z22, Z23
+	VMULPS           Z21, Z18, Z18
+	VFMADD213PS.BCST constantsAVX512<>+72(SB), Z16, Z17
+	VFMADD213PS.BCST constantsAVX512<>+92(SB), Z25, Z26
+	VFMADD231PS.BCST constantsAVX512<>+64(SB), Z30, Z29
+	VMULPS           Z23, Z23, Z19
+	VMULPS           Z23, Z18, Z21
+	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z16, Z17
+	VFMADD213PS.BCST constantsAVX512<>+96(SB), Z25, Z26
+	VFMADD213PS.BCST constantsAVX512<>+72(SB), Z30, Z29
+	VFMADD231PS      Z18, Z18, Z19
+	VADDPS           Z21, Z21, Z22
+	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z16, Z17
+	VFMADD213PS.BCST constantsAVX512<>+100(SB), Z25, Z26
+	VPBROADCASTD     constantsAVX512<>+44(SB), Z23
+	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z30, Z29
+	VMULPS.BCST      constantsAVX512<>+44(SB), Z19, Z18
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z16, Z17
+	VFMADD213PS.BCST constantsAVX512<>+104(SB), Z25, Z26
+	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z30, Z29
+	VFMADD213PS.BCST constantsAVX512<>+44(SB), Z20, Z17
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z25, Z26
 	VMOVAPS          Z7, Z16
-	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z19, Z25
+	VMOVAPS          Z13, Z25
+	VMOVAPS          Z10, Z20
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z30, Z29
+	VMULPS           Z19, Z17, Z19
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z24, Z26
+	VMULPS           Z17, Z22, Z17
+	VFMADD213PS.BCST constantsAVX512<>+44(SB), Z31, Z29
+	VDIVPS           Z19, Z27, Z19
+	VDIVPS           Z26, Z28, Z22
+	VDIVPS           Z29, Z23, Z23
+	VMULPS           Z19, Z18, Z18
+	VMULPS           Z19, Z17, Z17
+	VMULPS           Z19, Z21, Z19
+	VMOVUPS          Z18, (BX)
 	VMOVUPS          Z17, 128(BX)
-	VMOVAPS          Z13, Z22
-	VMOVAPS          Z10, Z18
-	VMINPS           Z23, Z5, Z17
-	VMOVUPS          Z23, (DX)
-	VMOVUPS          Z20, 64(BX)
-	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z19, Z25
+	VMOVUPS          (SI), Z17
+	VFMADD231PS      Z17, Z22, Z19
+	VMINPS           Z19, Z5, Z17
+	VMOVUPS          Z19, (DX)
+	VMOVUPS          Z22, 64(BX)
+	VMOVUPS          Z23, 192(BX)
 	VMAXPS           Z17, Z6, Z17
 	VFMADD231PS      Z17, Z17, Z16
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z19, Z25
-	VFMADD231PS      Z12, Z16, Z22
-	VFMADD231PS      Z9, Z16, Z18
-	VFMADD213PS.BCST constantsAVX512<>+44(SB), Z21, Z25
-	VFMADD213PS      Z14, Z16, Z22
-	VFMADD213PS      Z11, Z16, Z18
-	VDIVPS           Z25, Z24, Z19
-	VFMADD213PS      Z15, Z16, Z22
-	VMULPS           Z18, Z17, Z16
-	VMULPS           Z22, Z22, Z17
-	VMULPS           Z22, Z16, Z18
+	VFMADD231PS      Z12, Z16, Z25
+	VFMADD231PS      Z9, Z16, Z20
+	VFMADD213PS      Z14, Z16, Z25
+	VFMADD213PS      Z11, Z16, Z20
+	VFMADD213PS      Z15, Z16, Z25
+	VMULPS           Z20, Z17, Z16
+	VMULPS           Z25, Z25, Z17
+	VMULPS           Z25, Z16, Z18
 	VFMADD231PS      Z16, Z16, Z17
-	VMOVUPS          Z19, 192(BX)
-	VMULPS           Z17, Z25, Z16
+	VMULPS           Z17, Z29, Z16
 	VDIVPS           Z16, Z18, Z16
 	VMOVUPS          Z16, (CX)
 	JMP              next4
@@ -11945,229 +11969,229 @@ done64:
 	CMPQ R8, $+16
 	JLT  done68
 
-	// Input and cell gates. Forget gate and c. Output gate.
-	VMOVUPS          (SI), Z17
-	VMOVAPS          Z4, Z18
-	VMOVUPS          128(SI), Z20
-	VPBROADCASTD     constantsAVX512<>+68(SB), Z19
-	VMOVAPS          Z7, Z21
-	VMOVAPS          Z13, Z23
-	VMOVAPS          Z10, Z22
-	VPBROADCASTD     constantsAVX512<>+60(SB), Z24
-	VMOVUPS          (DI), Z16
-	VMOVAPS          Z8, Z25
-	VPBROADCASTD     constantsAVX512<>+88(SB), Z26
+	// Input, cell and forget gates. c. Output gate.
+	VMOVUPS          (SI), Z16
+	VMOVAPS          Z4, Z17
+	VMOVUPS          64(SI), Z23
+	VMOVUPS          128(SI), Z19
+	VPBROADCASTD     constantsAVX512<>+68(SB), Z18
+	VMOVAPS          Z8, Z24
+	VMOVAPS          Z7, Z20
+	VMOVAPS          Z13, Z22
+	VPBROADCASTD     constantsAVX512<>+88(SB), Z25
+	VMOVAPS          Z10, Z21
+	VPBROADCASTD     constantsAVX512<>+60(SB), Z26
+	VMINPS           Z16, Z0, Z16
+	VMINPS           Z23, Z0, Z23
+	VMINPS           Z19, Z5, Z19
+	VMAXPS           Z16, Z1, Z16
+	VMAXPS           Z23, Z1, Z23
 	VPBROADCASTD     constantsAVX512<>+60(SB), Z27
-	VMOVAPS          Z4, Z28
-	VPBROADCASTD     constantsAVX512<>+68(SB), Z29
-	VPBROADCASTD     constantsAVX512<>+44(SB), Z30
-	VMINPS           Z17, Z0, Z17
-	VMINPS           Z20, Z5, Z20
-	VMAXPS           Z17, Z1, Z17
-	VMAXPS           Z20, Z6, Z31
-	VFNMADD231PS     Z2, Z17, Z18
-	VFMADD231PS      Z31, Z31, Z21
-	VSUBPS           Z4, Z18, Z20
-	VFMADD231PS      Z12, Z21, Z23
-	VFMADD231PS      Z9, Z21, Z22
-	VPSLLD           $0x17, Z18, Z18
-	VFMADD231PS      Z3, Z20, Z17
-	VFMADD213PS      Z14, Z21, Z23
-	VFMADD213PS      Z11, Z21, Z22
-	VFMADD231PS.BCST constantsAVX512<>+64(SB), Z17, Z19
-	VFMADD213PS      Z15, Z21, Z23
-	VMULPS           Z22, Z31, Z20
-	VFMADD213PS.BCST constantsAVX512<>+72(SB), Z17, Z19
-	VMULPS           Z23, Z23, Z21
-	VMULPS           Z23, Z20, Z22
-	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z17, Z19
-	VFMADD231PS      Z20, Z20, Z21
-	VADDPS           Z22, Z22, Z23
-	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z17, Z19
-	VMULPS.BCST      constantsAVX512<>+44(SB), Z21, Z20
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z17, Z19
-	VFMADD213PS.BCST constantsAVX512<>+44(SB), Z18, Z19
-	VMULPS           Z21, Z19, Z17
-	VMULPS           Z19, Z23, Z18
-	VDIVPS           Z17, Z24, Z17
-	VMULPS           Z17, Z20, Z19
-	VMULPS           Z17, Z18, Z18
-	VMULPS           Z17, Z22, Z17
+	VMAXPS           Z19, Z6, Z28
+	VFNMADD231PS     Z2, Z16, Z17
+	VFNMADD231PS     Z2, Z23, Z24
+	VFMADD231PS      Z28, Z28, Z20
+	VSUBPS           Z4, Z17, Z19
+	VSUBPS           Z8, Z24, Z29
+	VFMADD231PS      Z12, Z20, Z22
+	VFMADD231PS      Z9, Z20, Z21
+	VPSLLD           $0x17, Z17, Z17
+	VPSLLD           $0x17, Z24, Z24
+	VFMADD231PS      Z3, Z19, Z16
+	VFMADD231PS      Z3, Z29, Z23
+	VFMADD213PS      Z14, Z20, Z22
+	VFMADD213PS      Z11, Z20, Z21
+	VFMADD231PS.BCST constantsAVX512<>+64(SB), Z16, Z18
+	VFMADD231PS.BCST constantsAVX512<>+84(SB), Z23, Z25
+	VFMADD213PS      Z15, Z20, Z22
+	VMULPS           Z21, Z28, Z19
+	VFMADD213PS.BCST constantsAVX512<>+72(SB), Z16, Z18
+	VFMADD213PS.BCST constantsAVX512<>+92(SB), Z23, Z25
+	VMULPS           Z22, Z22, Z20
+	VMULPS           Z22, Z19, Z21
+	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z16, Z18
+	VFMADD213PS.BCST constantsAVX512<>+96(SB), Z23, Z25
+	VFMADD231PS      Z19, Z19, Z20
+	VADDPS           Z21, Z21, Z22
+	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z16, Z18
+	VFMADD213PS.BCST constantsAVX512<>+100(SB), Z23, Z25
+	VMULPS.BCST      constantsAVX512<>+44(SB), Z20, Z19
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z16, Z18
+	VFMADD213PS.BCST constantsAVX512<>+104(SB), Z23, Z25
+	VMOVAPS          Z4, Z16
+	VFMADD213PS.BCST constantsAVX512<>+44(SB), Z17, Z18
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z23, Z25
+	VPBROADCASTD     constantsAVX512<>+68(SB), Z17
+	VPBROADCASTD     constantsAVX512<>+44(SB), Z23
+	VMULPS           Z20, Z18, Z20
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z24, Z25
+	VMULPS           Z18, Z22, Z18
+	VDIVPS           Z20, Z26, Z20
+	VDIVPS           Z25, Z27, Z22
+	VMULPS           Z20, Z19, Z19
+	VMULPS           Z20, Z18, Z18
+	VMULPS           Z20, Z21, Z20
 	VMOVUPS          Z19, (SI)
 	VMOVUPS          Z18, 128(SI)
-	VMOVUPS          64(SI), Z18
+	VMOVUPS          (DI), Z18
+	VFMADD231PS      Z18, Z22, Z20
+	VMOVUPS          Z20, (BX)
+	VMOVUPS          Z22, 64(SI)
+	VMOVUPS          192(SI), Z18
 	VMINPS           Z18, Z0, Z18
 	VMAXPS           Z18, Z1, Z18
-	VFNMADD231PS     Z2, Z18, Z25
-	VSUBPS           Z8, Z25, Z19
-	VPSLLD           $0x17, Z25, Z20
+	VFNMADD231PS     Z2, Z18, Z16
+	VSUBPS           Z4, Z16, Z19
+	VPSLLD           $0x17, Z16, Z16
 	VFMADD231PS      Z3, Z19, Z18
-	VFMADD231PS.BCST constantsAVX512<>+84(SB), Z18, Z26
-	VFMADD213PS.BCST constantsAVX512<>+92(SB), Z18, Z26
-	VFMADD213PS.BCST constantsAVX512<>+96(SB), Z18, Z26
-	VFMADD213PS.BCST constantsAVX512<>+100(SB), Z18, Z26
-	VFMADD213PS.BCST constantsAVX512<>+104(SB), Z18, Z26
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z18, Z26
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z20, Z26
-	VDIVPS           Z26, Z27, Z18
-	VFMADD231PS      Z16, Z18, Z17
-	VMOVUPS          Z17, (BX)
-	VMOVUPS          Z18, 64(SI)
-	VMOVUPS          192(SI), Z16
-	VMINPS           Z16, Z0, Z16
-	VMAXPS           Z16, Z1, Z16
-	VFNMADD231PS     Z2, Z16, Z28
-	VSUBPS           Z4, Z28, Z18
-	VPSLLD           $0x17, Z28, Z19
-	VFMADD231PS      Z3, Z18, Z16
-	VFMADD231PS.BCST constantsAVX512<>+64(SB), Z16, Z29
-	VFMADD213PS.BCST constantsAVX512<>+72(SB), Z16, Z29
-	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z16, Z29
-	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z16, Z29
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z16, Z29
-	VFMADD213PS.BCST constantsAVX512<>+44(SB), Z19, Z29
-	VDIVPS           Z29, Z30, Z16
+	VFMADD231PS.BCST constantsAVX512<>+64(SB), Z18, Z17
+	VFMADD213PS.BCST constantsAVX512<>+72(SB), Z18, Z17
+	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z18, Z17
+	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z18, Z17
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z18, Z17
+	VFMADD213PS.BCST constantsAVX512<>+44(SB), Z16, Z17
+	VDIVPS           Z17, Z23, Z16
 	VMOVUPS          Z16, 192(SI)
 	ADDQ             $-16, R8
 	CMPQ             R8, $+16
 	JLT              done70
 
 loop69:
-	// h of the units before. Input and cell gates. Forget gate and c. Output gate.
-	VMOVUPS          256(SI), Z18
-	VMOVAPS          Z4, Z19
+	// h of the units before. Input, cell and forget gates. c. Output gate.
+	VMOVUPS          256(SI), Z16
+	VMOVAPS          Z4, Z18
 	VMOVUPS          384(SI), Z21
 	PREFETCHT0       (CX)
-	VPBROADCASTD     constantsAVX512<>+68(SB), Z20
+	VPBROADCASTD     constantsAVX512<>+68(SB), Z19
 	VMOVAPS          Z7, Z22
 	VMOVAPS          Z13, Z24
 	PREFETCHT0       64(CX)
 	VMOVAPS          Z10, Z23
-	VMOVUPS          64(DI), Z16
-	VMINPS           Z17, Z5, Z17
-	PREFETCHT0       128(CX)
+	VMINPS           Z20, Z5, Z20
 	VMOVAPS          Z7, Z25
+	PREFETCHT0       128(CX)
 	VMOVAPS          Z13, Z27
 	VMOVAPS          Z10, Z26
+	VMAXPS           Z20, Z6, Z20
 	PREFETCHT0       192(CX)
-	VMAXPS           Z17, Z6, Z17
-	VMINPS           Z18, Z0, Z18
+	VMINPS           Z16, Z0, Z16
 	VMINPS           Z21, Z5, Z21
+	VFMADD231PS      Z20, Z20, Z25
 	PREFETCHT0       256(CX)
-	VFMADD231PS      Z17, Z17, Z25
-	VMAXPS           Z18, Z1, Z18
-	VMAXPS           Z21, Z6, Z28
+	VMOVUPS          320(SI), Z28
+	VMAXPS           Z16, Z1, Z16
+	VMAXPS           Z21, Z6, Z21
 	PREFETCHT0       320(CX)
-	VFNMADD231PS     Z2, Z18, Z19
-	VFMADD231PS      Z28, Z28, Z22
+	VFNMADD231PS     Z2, Z16, Z18
+	VFMADD231PS      Z21, Z21, Z22
 	VFMADD231PS      Z12, Z25, Z27
 	PREFETCHT0       384(CX)
 	VFMADD231PS      Z9, Z25, Z26
-	VSUBPS           Z4, Z19, Z21
+	VMINPS           Z28, Z0, Z28
 	VFMADD231PS      Z12, Z22, Z24
 	PREFETCHT0       448(CX)
 	VFMADD231PS      Z9, Z22, Z23
-	VPSLLD           $0x17, Z19, Z19
 	VFMADD213PS      Z14, Z25, Z27
-	PREFETCHT0       512(CX)
 	VFMADD213PS      Z11, Z25, Z26
-	VPBROADCASTD     constantsAVX512<>+60(SB), Z30
-	VFMADD231PS      Z3, Z21, Z18
-	PREFETCHT0       576(CX)
+	PREFETCHT0       512(CX)
+	VMAXPS           Z28, Z1, Z28
 	VFMADD213PS      Z14, Z22, Z24
 	VFMADD213PS      Z11, Z22, Z23
+	PREFETCHT0       576(CX)
 	VFMADD213PS      Z15, Z25, Z27
+	VSUBPS           Z4, Z18, Z25
+	VPSLLD           $0x17, Z18, Z18
 	PREFETCHT0       640(CX)
-	VMULPS           Z26, Z17, Z17
-	VFMADD231PS.BCST constantsAVX512<>+64(SB), Z18, Z20
-	VFMADD213PS      Z15, Z22, Z24
+	VMULPS           Z26, Z20, Z20
+	VMOVAPS          Z8, Z26
+	VFNMADD231PS     Z2, Z28, Z26
 	PREFETCHT0       704(CX)
-	VMULPS           Z23, Z28, Z22
-	VMULPS           Z27, Z27, Z21
-	VMULPS           Z27, Z17, Z23
+	VFMADD231PS      Z3, Z25, Z16
+	VFMADD213PS      Z15, Z22, Z24
+	VMULPS           Z23, Z21, Z22
 	PREFETCHT0       768(CX)
-	VFMADD213PS.BCST constantsAVX512<>+72(SB), Z18, Z20
-	VMULPS           Z24, Z24, Z25
-	VMULPS           Z24, Z22, Z24
+	VMULPS           Z27, Z27, Z21
+	VMULPS           Z27, Z20, Z23
+	VPBROADCASTD     constantsAVX512<>+88(SB), Z27
 	PREFETCHT0       832(CX)
-	VFMADD231PS      Z17, Z17, Z21
-	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z18, Z20
-	VFMADD231PS      Z22, Z22, Z25
+	VSUBPS           Z8, Z26, Z25
+	VPSLLD           $0x17, Z26, Z26
+	VFMADD231PS.BCST constantsAVX512<>+64(SB), Z16, Z19
 	PREFETCHT0       896(CX)
-	VADDPS           Z24, Z24, Z17
-	VMULPS           Z21, Z29, Z21
-	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z18, Z20
+	VFMADD231PS      Z20, Z20, Z21
+	VMULPS           Z24, Z24, Z20
+	VFMADD231PS      Z3, Z25, Z28
 	PREFETCHT0       960(CX)
-	VMULPS.BCST      constantsAVX512<>+44(SB), Z25, Z22
-	VDIVPS           Z21, Z23, Z21
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z18, Z20
+	VMULPS           Z24, Z22, Z24
+	VFMADD213PS.BCST constantsAVX512<>+72(SB), Z16, Z19
+	VFMADD231PS      Z22, Z22, Z20
 	PREFETCHT0       1024(CX)
-	VFMADD213PS.BCST constantsAVX512<>+44(SB), Z19, Z20
-	VMULPS           Z25, Z20, Z18
-	VMULPS           Z20, Z17, Z17
+	VMULPS           Z21, Z17, Z17
+	VFMADD231PS.BCST constantsAVX512<>+84(SB), Z28, Z27
+	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z16, Z19
 	PREFETCHT0       1088(CX)
-	VMOVUPS          Z21, (DX)
-	VMOVAPS          Z8, Z19
-	VPBROADCASTD     constantsAVX512<>+88(SB), Z20
+	VDIVPS           Z17, Z23, Z17
+	VFMADD213PS.BCST constantsAVX512<>+92(SB), Z28, Z27
+	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z16, Z19
 	PREFETCHT0       1152(CX)
-	VPBROADCASTD     constantsAVX512<>+60(SB), Z21
-	VMOVAPS          Z4, Z23
-	VPBROADCASTD     constantsAVX512<>+68(SB), Z25
+	VFMADD213PS.BCST constantsAVX512<>+96(SB), Z28, Z27
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z16, Z19
+	VFMADD213PS.BCST constantsAVX512<>+100(SB), Z28, Z27
 	PREFETCHT0       1216(CX)
-	VDIVPS           Z18, Z30, Z18
-	VPBROADCASTD     constantsAVX512<>+44(SB), Z26
-	VMULPS           Z18, Z22, Z22
+	VFMADD213PS.BCST constantsAVX512<>+44(SB), Z18, Z19
+	VMOVUPS          Z17, (DX)
+	VPBROADCASTD     constantsAVX512<>+60(SB), Z16
 	PREFETCHT0       1280(CX)
-	VMULPS           Z18, Z17, Z17
-	VMULPS           Z18, Z24, Z18
-	VMOVUPS          Z22, 256(SI)
+	VADDPS           Z24, Z24, Z18
+	VPBROADCASTD     constantsAVX512<>+60(SB), Z21
+	VMULPS.BCST      constantsAVX512<>+44(SB), Z20, Z17
 	PREFETCHT0       1344(CX)
-	VMOVUPS          Z17, 384(SI)
-	VMOVUPS          320(SI), Z17
-	VMINPS           Z17, Z0, Z17
+	VMOVAPS          Z4, Z22
+	VPBROADCASTD     constantsAVX512<>+68(SB), Z23
+	VFMADD213PS.BCST constantsAVX512<>+104(SB), Z28, Z27
 	PREFETCHT0       1408(CX)
-	VMAXPS           Z17, Z1, Z17
-	VFNMADD231PS     Z2, Z17, Z19
-	VSUBPS           Z8, Z19, Z22
+	VMULPS           Z20, Z19, Z20
+	VMULPS           Z19, Z18, Z18
+	VPBROADCASTD     constantsAVX512<>+44(SB), Z19
 	PREFETCHT0       1472(CX)
-	VPSLLD           $0x17, Z19, Z19
-	VFMADD231PS      Z3, Z22, Z17
-	VFMADD231PS.BCST constantsAVX512<>+84(SB), Z17, Z20
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z28, Z27
+	VDIVPS           Z20, Z16, Z16
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z26, Z27
 	PREFETCHT0       1536(CX)
-	VFMADD213PS.BCST constantsAVX512<>+92(SB), Z17, Z20
-	VFMADD213PS.BCST constantsAVX512<>+96(SB), Z17, Z20
-	VFMADD213PS.BCST constantsAVX512<>+100(SB), Z17, Z20
+	VDIVPS           Z27, Z21, Z20
+	VMULPS           Z16, Z17, Z17
+	VMULPS           Z16, Z18, Z18
 	PREFETCHT0       1600(CX)
-	VFMADD213PS.BCST constantsAVX512<>+104(SB), Z17, Z20
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z17, Z20
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z19, Z20
+	VMULPS           Z16, Z24, Z16
+	VMOVUPS          Z17, 256(SI)
+	VMOVUPS          Z18, 384(SI)
 	PREFETCHT0       1664(CX)
-	VDIVPS           Z20, Z21, Z17
-	VFMADD231PS      Z16, Z17, Z18
-	VMOVUPS          Z18, 64(BX)
+	VMOVUPS          64(DI), Z17
+	VFMADD231PS      Z17, Z20, Z16
+	VMOVUPS          Z16, 64(BX)
 	PREFETCHT0       1728(CX)
-	VMOVUPS          Z17, 320(SI)
-	VMOVUPS          448(SI), Z16
-	VMOVAPS          Z18, Z17
+	VMOVUPS          Z20, 320(SI)
+	VMOVUPS          448(SI), Z17
+	VMOVAPS          Z16, Z20
 	PREFETCHT0       1792(CX)
-	VMINPS           Z16, Z0, Z16
+	VMINPS           Z17, Z0, Z16
 	VMAXPS           Z16, Z1, Z16
-	VFNMADD231PS     Z2, Z16, Z23
+	VFNMADD231PS     Z2, Z16, Z22
 	PREFETCHT0       1856(CX)
-	VSUBPS           Z4, Z23, Z18
-	VPSLLD           $0x17, Z23, Z19
-	VFMADD231PS      Z3, Z18, Z16
+	VSUBPS           Z4, Z22, Z17
+	VPSLLD           $0x17, Z22, Z18
+	VFMADD231PS      Z3, Z17, Z16
 	PREFETCHT0       1920(CX)
-	VFMADD231PS.BCST constantsAVX512<>+64(SB), Z16, Z25
-	VFMADD213PS.BCST constantsAVX512<>+72(SB), Z16, Z25
-	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z16, Z25
+	VFMADD231PS.BCST constantsAVX512<>+64(SB), Z16, Z23
+	VFMADD213PS.BCST constantsAVX512<>+72(SB), Z16, Z23
+	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z16, Z23
 	PREFETCHT0       1984(CX)
-	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z16, Z25
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z16, Z25
-	VFMADD213PS.BCST constantsAVX512<>+44(SB), Z19, Z25
+	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z16, Z23
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z16, Z23
+	VFMADD213PS.BCST constantsAVX512<>+44(SB), Z18, Z23
 	PREFETCHT0       2048(CX)
-	VDIVPS           Z25, Z26, Z16
-	VMOVAPS          Z25, Z29
+	VDIVPS           Z23, Z19, Z16
+	VMOVAPS          Z23, Z17
 	VMOVUPS          Z16, 448(SI)
 	PREFETCHT0       2112(CX)
 	ADDQ             $+2176, CX
@@ -12182,23 +12206,23 @@ loop69:
 
 done70:
 	// h of the units before.
-	VMINPS      Z17, Z5, Z16
-	VMOVAPS     Z7, Z17
-	VMOVAPS     Z13, Z19
-	VMOVAPS     Z10, Z18
+	VMINPS      Z20, Z5, Z16
+	VMOVAPS     Z7, Z18
+	VMOVAPS     Z13, Z20
+	VMOVAPS     Z10, Z19
 	VMAXPS      Z16, Z6, Z16
-	VFMADD231PS Z16, Z16, Z17
-	VFMADD231PS Z12, Z17, Z19
-	VFMADD231PS Z9, Z17, Z18
-	VFMADD213PS Z14, Z17, Z19
-	VFMADD213PS Z11, Z17, Z18
-	VFMADD213PS Z15, Z17, Z19
-	VMULPS      Z18, Z16, Z16
-	VMULPS      Z19, Z19, Z17
-	VMULPS      Z19, Z16, Z18
-	VFMADD231PS Z16, Z16, Z17
-	VMULPS      Z17, Z29, Z16
-	VDIVPS      Z16, Z18, Z16
+	VFMADD231PS Z16, Z16, Z18
+	VFMADD231PS Z12, Z18, Z20
+	VFMADD231PS Z9, Z18, Z19
+	VFMADD213PS Z14, Z18, Z20
+	VFMADD213PS Z11, Z18, Z19
+	VFMADD213PS Z15, Z18, Z20
+	VMULPS      Z19, Z16, Z16
+	VMULPS      Z20, Z20, Z18
+	VMULPS      Z20, Z16, Z19
+	VFMADD231PS Z16, Z16, Z18
+	VMULPS      Z18, Z17, Z16
+	VDIVPS      Z16, Z19, Z16
 	VMOVUPS     Z16, (DX)
 	ADDQ        $+64, DX
 	ADDQ        $+64, BX
@@ -12218,211 +12242,211 @@ done68:
 	BZHIL R8, CX, CX
 	KMOVW CX, K1
 
-	// Input and cell gates. Forget gate and c. Output gate. h of the units before.
-	VMOVUPS.Z        (SI), K1, Y17
-	VMOVAPS          Y4, Y18
-	VMOVUPS.Z        128(SI), K1, Y20
-	VPBROADCASTD     constantsAVX512<>+68(SB), Y19
-	VMOVAPS          Y7, Y21
-	VMOVAPS          Y13, Y23
-	VMOVAPS          Y10, Y22
-	VPBROADCASTD     constantsAVX512<>+60(SB), Y24
-	VMOVUPS.Z        (DI), K1, Y16
-	VMOVAPS          Y8, Y25
-	VPBROADCASTD     constantsAVX512<>+88(SB), Y26
+	// Input, cell and forget gates. c. Output gate. h of the units before.
+	VMOVUPS.Z        (SI), K1, Y16
+	VMOVAPS          Y4, Y17
+	VMOVUPS.Z        64(SI), K1, Y23
+	VMOVUPS.Z        128(SI), K1, Y19
+	VPBROADCASTD     constantsAVX512<>+68(SB), Y18
+	VMOVAPS          Y8, Y24
+	VMOVAPS          Y7, Y20
+	VMOVAPS          Y13, Y22
+	VPBROADCASTD     constantsAVX512<>+88(SB), Y25
+	VMOVAPS          Y10, Y21
+	VPBROADCASTD     constantsAVX512<>+60(SB), Y26
 	VPBROADCASTD     constantsAVX512<>+60(SB), Y27
+	VMINPS           Y16, Y0, Y16
+	VMINPS           Y23, Y0, Y23
 	VMOVAPS          Y4, Y28
-	VMINPS           Y17, Y0, Y17
-	VMINPS           Y20, Y5, Y20
-	VMAXPS           Y17, Y1, Y17
-	VMAXPS           Y20, Y6, Y29
-	VFNMADD231PS     Y2, Y17, Y18
-	VFMADD231PS      Y29, Y29, Y21
-	VSUBPS           Y4, Y18, Y20
-	VFMADD231PS      Y12, Y21, Y23
-	VPBROADCASTD     constantsAVX512<>+68(SB), Y30
-	VFMADD231PS      Y9, Y21, Y22
-	VPSLLD           $0x17, Y18, Y18
-	VFMADD231PS      Y3, Y20, Y17
-	VFMADD213PS      Y14, Y21, Y23
-	VFMADD213PS      Y11, Y21, Y22
-	VFMADD231PS.BCST constantsAVX512<>+64(SB), Y17, Y19
-	VFMADD213PS      Y15, Y21, Y23
-	VMULPS           Y22, Y29, Y20
-	VFMADD213PS.BCST constantsAVX512<>+72(SB), Y17, Y19
-	VMULPS           Y23, Y23, Y21
-	VMULPS           Y23, Y20, Y22
-	VFMADD213PS.BCST constantsAVX512<>+76(SB), Y17, Y19
-	VFMADD231PS      Y20, Y20, Y21
-	VADDPS           Y22, Y22, Y23
-	VFMADD213PS.BCST constantsAVX512<>+80(SB), Y17, Y19
-	VPBROADCASTD     constantsAVX512<>+44(SB), Y29
-	VMULPS.BCST      constantsAVX512<>+44(SB), Y21, Y20
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Y17, Y19
-	VFMADD213PS.BCST constantsAVX512<>+44(SB), Y18, Y19
+	VMINPS           Y19, Y5, Y19
+	VMAXPS           Y16, Y1, Y16
+	VMAXPS           Y23, Y1, Y23
+	VMAXPS           Y19, Y6, Y29
+	VFNMADD231PS     Y2, Y16, Y17
+	VFNMADD231PS     Y2, Y23, Y24
+	VFMADD231PS      Y29, Y29, Y20
+	VSUBPS           Y4, Y17, Y19
+	VSUBPS           Y8, Y24, Y30
+	VFMADD231PS      Y12, Y20, Y22
+	VFMADD231PS      Y9, Y20, Y21
+	VPSLLD           $0x17, Y17, Y17
+	VPSLLD           $0x17, Y24, Y24
+	VPBROADCASTD     constantsAVX512<>+68(SB), Y31
+	VFMADD231PS      Y3, Y19, Y16
+	VFMADD231PS      Y3, Y30, Y23
+	VFMADD213PS      Y14, Y20, Y22
+	VFMADD213PS      Y11, Y20, Y21
+	VFMADD231PS.BCST constantsAVX512<>+64(SB), Y16, Y18
+	VFMADD231PS.BCST constantsAVX512<>+84(SB), Y23, Y25
+	VFMADD213PS      Y15, Y20, Y22
+	VMULPS           Y21, Y29, Y19
+	VFMADD213PS.BCST constantsAVX512<>+72(SB), Y16, Y18
+	VFMADD213PS.BCST constantsAVX512<>+92(SB), Y23, Y25
+	VMULPS           Y22, Y22, Y20
+	VMULPS           Y22, Y19, Y21
+	VFMADD213PS.BCST constantsAVX512<>+76(SB), Y16, Y18
+	VFMADD213PS.BCST constantsAVX512<>+96(SB), Y23, Y25
+	VFMADD231PS      Y19, Y19, Y20
+	VADDPS           Y21, Y21, Y22
+	VFMADD213PS.BCST constantsAVX512<>+80(SB), Y16, Y18
+	VFMADD213PS.BCST constantsAVX512<>+100(SB), Y23, Y25
+	VMULPS.BCST      constantsAVX512<>+44(SB), Y20, Y19
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Y16, Y18
+	VFMADD213PS.BCST constantsAVX512<>+104(SB), Y23, Y25
+	VPBROADCASTD     constantsAVX512<>+44(SB), Y16
+	VFMADD213PS.BCST constantsAVX512<>+44(SB), Y17, Y18
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Y23, Y25
 	VMOVAPS          Y7, Y17
-	VMOVAPS          Y13, Y31
-	VMOVAPS          Y10, Y18
-	VMULPS           Y21, Y19, Y21
-	VMULPS           Y19, Y23, Y19
-	VDIVPS           Y21, Y24, Y21
-	VMULPS           Y21, Y20, Y20
-	VMULPS           Y21, Y19, Y19
-	VMULPS           Y21, Y22, Y21
-	VMOVUPS          Y20, K1, (SI)
-	VMOVUPS          Y19, K1, 128(SI)
-	VMOVUPS.Z        64(SI), K1, Y19
-	VMINPS           Y19, Y0, Y19
-	VMAXPS           Y19, Y1, Y19
-	VFNMADD231PS     Y2, Y19, Y25
-	VSUBPS           Y8, Y25, Y20
-	VPSLLD           $0x17, Y25, Y22
-	VFMADD231PS      Y3, Y20, Y19
-	VFMADD231PS.BCST constantsAVX512<>+84(SB), Y19, Y26
-	VFMADD213PS.BCST constantsAVX512<>+92(SB), Y19, Y26
-	VFMADD213PS.BCST constantsAVX512<>+96(SB), Y19, Y26
-	VFMADD213PS.BCST constantsAVX512<>+100(SB), Y19, Y26
-	VFMADD213PS.BCST constantsAVX512<>+104(SB), Y19, Y26
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Y19, Y26
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Y22, Y26
-	VDIVPS           Y26, Y27, Y19
-	VFMADD231PS      Y16, Y19, Y21
-	VMOVUPS          Y21, K1, (BX)
-	VMOVUPS          Y19, K1, 64(SI)
-	VMOVUPS.Z        192(SI), K1, Y16
-	VMINPS           Y21, Y5, Y19
+	VMOVAPS          Y13, Y29
+	VMOVAPS          Y10, Y23
+	VMULPS           Y20, Y18, Y20
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Y24, Y25
+	VMULPS           Y18, Y22, Y18
+	VDIVPS           Y20, Y26, Y20
+	VDIVPS           Y25, Y27, Y22
+	VMULPS           Y20, Y19, Y19
+	VMULPS           Y20, Y18, Y18
+	VMULPS           Y20, Y21, Y20
+	VMOVUPS          Y19, K1, (SI)
+	VMOVUPS          Y18, K1, 128(SI)
+	VMOVUPS.Z        (DI), K1, Y18
+	VFMADD231PS      Y18, Y22, Y20
+	VMOVUPS          Y20, K1, (BX)
+	VMOVUPS          Y22, K1, 64(SI)
+	VMOVUPS.Z        192(SI), K1, Y18
+	VMINPS           Y20, Y5, Y19
 	VMAXPS           Y19, Y6, Y19
 	VFMADD231PS      Y19, Y19, Y17
-	VMINPS           Y16, Y0, Y16
-	VMAXPS           Y16, Y1, Y16
-	VFMADD231PS      Y12, Y17, Y31
-	VFMADD231PS      Y9, Y17, Y18
-	VFNMADD231PS     Y2, Y16, Y28
-	VFMADD213PS      Y14, Y17, Y31
-	VFMADD213PS      Y11, Y17, Y18
+	VMINPS           Y18, Y0, Y18
+	VMAXPS           Y18, Y1, Y18
+	VFMADD231PS      Y12, Y17, Y29
+	VFMADD231PS      Y9, Y17, Y23
+	VFNMADD231PS     Y2, Y18, Y28
+	VFMADD213PS      Y14, Y17, Y29
+	VFMADD213PS      Y11, Y17, Y23
 	VSUBPS           Y4, Y28, Y20
 	VPSLLD           $0x17, Y28, Y21
-	VFMADD231PS      Y3, Y20, Y16
-	VFMADD213PS      Y15, Y17, Y31
-	VMULPS           Y18, Y19, Y17
-	VFMADD231PS.BCST constantsAVX512<>+64(SB), Y16, Y30
-	VMULPS           Y31, Y31, Y18
-	VMULPS           Y31, Y17, Y19
-	VFMADD213PS.BCST constantsAVX512<>+72(SB), Y16, Y30
-	VFMADD231PS      Y17, Y17, Y18
-	VFMADD213PS.BCST constantsAVX512<>+76(SB), Y16, Y30
-	VFMADD213PS.BCST constantsAVX512<>+80(SB), Y16, Y30
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Y16, Y30
-	VFMADD213PS.BCST constantsAVX512<>+44(SB), Y21, Y30
-	VMULPS           Y18, Y30, Y16
-	VDIVPS           Y30, Y29, Y17
-	VDIVPS           Y16, Y19, Y16
-	VMOVUPS          Y17, K1, 192(SI)
-	VMOVUPS          Y16, K1, (DX)
+	VFMADD231PS      Y3, Y20, Y18
+	VFMADD213PS      Y15, Y17, Y29
+	VMULPS           Y23, Y19, Y17
+	VFMADD231PS.BCST constantsAVX512<>+64(SB), Y18, Y31
+	VMULPS           Y29, Y29, Y19
+	VMULPS           Y29, Y17, Y20
+	VFMADD213PS.BCST constantsAVX512<>+72(SB), Y18, Y31
+	VFMADD231PS      Y17, Y17, Y19
+	VFMADD213PS.BCST constantsAVX512<>+76(SB), Y18, Y31
+	VFMADD213PS.BCST constantsAVX512<>+80(SB), Y18, Y31
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Y18, Y31
+	VFMADD213PS.BCST constantsAVX512<>+44(SB), Y21, Y31
+	VMULPS           Y19, Y31, Y17
+	VDIVPS           Y31, Y16, Y16
+	VDIVPS           Y17, Y20, Y17
+	VMOVUPS          Y16, K1, 192(SI)
+	VMOVUPS          Y17, K1, (DX)
 	JMP              done73
 
 half74:
-	// Input and cell gates. Forget gate and c. Output gate. h of the units before.
-	VMOVUPS          (SI), Y17
-	VMOVAPS          Y4, Y18
-	VMOVUPS          128(SI), Y20
-	VPBROADCASTD     constantsAVX512<>+68(SB), Y19
-	VMOVAPS          Y7, Y21
-	VMOVAPS          Y13, Y23
-	VMOVAPS          Y10, Y22
-	VPBROADCASTD     constantsAVX512<>+60(SB), Y24
-	VMOVUPS          (DI), Y16
-	VMOVAPS          Y8, Y25
-	VPBROADCASTD     constantsAVX512<>+88(SB), Y26
+	// Input, cell and forget gates. c. Output gate. h of the units before.
+	VMOVUPS          (SI), Y16
+	VMOVAPS          Y4, Y17
+	VMOVUPS          64(SI), Y23
+	VMOVUPS          128(SI), Y19
+	VPBROADCASTD     constantsAVX512<>+68(SB), Y18
+	VMOVAPS          Y8, Y24
+	VMOVAPS          Y7, Y20
+	VMOVAPS          Y13, Y22
+	VPBROADCASTD     constantsAVX512<>+88(SB), Y25
+	VMOVAPS          Y10, Y21
+	VPBROADCASTD     constantsAVX512<>+60(SB), Y26
 	VPBROADCASTD     constantsAVX512<>+60(SB), Y27
+	VMINPS           Y16, Y0, Y16
+	VMINPS           Y23, Y0, Y23
 	VMOVAPS          Y4, Y28
-	VMINPS           Y17, Y0, Y17
-	VMINPS           Y20, Y5, Y20
-	VMAXPS           Y17, Y1, Y17
-	VMAXPS           Y20, Y6, Y29
-	VFNMADD231PS     Y2, Y17, Y18
-	VFMADD231PS      Y29, Y29, Y21
-	VSUBPS           Y4, Y18, Y20
-	VFMADD231PS      Y12, Y21, Y23
-	VPBROADCASTD     constantsAVX512<>+68(SB), Y30
-	VFMADD231PS      Y9, Y21, Y22
-	VPSLLD           $0x17, Y18, Y18
-	VFMADD231PS      Y3, Y20, Y17
-	VFMADD213PS      Y14, Y21, Y23
-	VFMADD213PS      Y11, Y21, Y22
-	VFMADD231PS.BCST constantsAVX512<>+64(SB), Y17, Y19
-	VFMADD213PS      Y15, Y21, Y23
-	VMULPS           Y22, Y29, Y20
-	VFMADD213PS.BCST constantsAVX512<>+72(SB), Y17, Y19
-	VMULPS           Y23, Y23, Y21
-	VMULPS           Y23, Y20, Y22
-	VFMADD213PS.BCST constantsAVX512<>+76(SB), Y17, Y19
-	VFMADD231PS      Y20, Y20, Y21
-	VADDPS           Y22, Y22, Y23
-	VFMADD213PS.BCST constantsAVX512<>+80(SB), Y17, Y19
-	VPBROADCASTD     constantsAVX512<>+44(SB), Y29
-	VMULPS.BCST      constantsAVX512<>+44(SB), Y21, Y20
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Y17, Y19
-	VFMADD213PS.BCST constantsAVX512<>+44(SB), Y18, Y19
+	VMINPS           Y19, Y5, Y19
+	VMAXPS           Y16, Y1, Y16
+	VMAXPS           Y23, Y1, Y23
+	VMAXPS           Y19, Y6, Y29
+	VFNMADD231PS     Y2, Y16, Y17
+	VFNMADD231PS     Y2, Y23, Y24
+	VFMADD231PS      Y29, Y29, Y20
+	VSUBPS           Y4, Y17, Y19
+	VSUBPS           Y8, Y24, Y30
+	VFMADD231PS      Y12, Y20, Y22
+	VFMADD231PS      Y9, Y20, Y21
+	VPSLLD           $0x17, Y17, Y17
+	VPSLLD           $0x17, Y24, Y24
+	VPBROADCASTD     constantsAVX512<>+68(SB), Y31
+	VFMADD231PS      Y3, Y19, Y16
+	VFMADD231PS      Y3, Y30, Y23
+	VFMADD213PS      Y14, Y20, Y22
+	VFMADD213PS      Y11, Y20, Y21
+	VFMADD231PS.BCST constantsAVX512<>+64(SB), Y16, Y18
+	VFMADD231PS.BCST constantsAVX512<>+84(SB), Y23, Y25
+	VFMADD213PS      Y15, Y20, Y22
+	VMULPS           Y21, Y29, Y19
+	VFMADD213PS.BCST constantsAVX512<>+72(SB), Y16, Y18
+	VFMADD213PS.BCST constantsAVX512<>+92(SB), Y23, Y25
+	VMULPS           Y22, Y22, Y20
+	VMULPS           Y22, Y19, Y21
+	VFMADD213PS.BCST constantsAVX512<>+76(SB), Y16, Y18
+	VFMADD213PS.BCST constantsAVX512<>+96(SB), Y23, Y25
+	VFMADD231PS      Y19, Y19, Y20
+	VADDPS           Y21, Y21, Y22
+	VFMADD213PS.BCST constantsAVX512<>+80(SB), Y16, Y18
+	VFMADD213PS.BCST constantsAVX512<>+100(SB), Y23, Y25
+	VMULPS.BCST      constantsAVX512<>+44(SB), Y20, Y19
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Y16, Y18
+	VFMADD213PS.BCST constantsAVX512<>+104(SB), Y23, Y25
+	VPBROADCASTD     constantsAVX512<>+44(SB), Y16
+	VFMADD213PS.BCST constantsAVX512<>+44(SB), Y17, Y18
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Y23, Y25
 	VMOVAPS          Y7, Y17
-	VMOVAPS          Y13, Y31
-	VMOVAPS          Y10, Y18
-	VMULPS           Y21, Y19, Y21
-	VMULPS           Y19, Y23, Y19
-	VDIVPS           Y21, Y24, Y21
-	VMULPS           Y21, Y20, Y20
-	VMULPS           Y21, Y19, Y19
-	VMULPS           Y21, Y22, Y21
-	VMOVUPS          Y20, (SI)
-	VMOVUPS          Y19, 128(SI)
-	VMOVUPS          64(SI), Y19
-	VMINPS           Y19, Y0, Y19
-	VMAXPS           Y19, Y1, Y19
-	VFNMADD231PS     Y2, Y19, Y25
-	VSUBPS           Y8, Y25, Y20
-	VPSLLD           $0x17, Y25, Y22
-	VFMADD231PS      Y3, Y20, Y19
-	VFMADD231PS.BCST constantsAVX512<>+84(SB), Y19, Y26
-	VFMADD213PS.BCST constantsAVX512<>+92(SB), Y19, Y26
-	VFMADD213PS.BCST constantsAVX512<>+96(SB), Y19, Y26
-	VFMADD213PS.BCST constantsAVX512<>+100(SB), Y19, Y26
-	VFMADD213PS.BCST constantsAVX512<>+104(SB), Y19, Y26
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Y19, Y26
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Y22, Y26
-	VDIVPS           Y26, Y27, Y19
-	VFMADD231PS      Y16, Y19, Y21
-	VMOVUPS          Y21, (BX)
-	VMOVUPS          Y19, 64(SI)
-	VMOVUPS          192(SI), Y16
-	VMINPS           Y21, Y5, Y19
+	VMOVAPS          Y13, Y29
+	VMOVAPS          Y10, Y23
+	VMULPS           Y20, Y18, Y20
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Y24, Y25
+	VMULPS           Y18, Y22, Y18
+	VDIVPS           Y20, Y26, Y20
+	VDIVPS           Y25, Y27, Y22
+	VMULPS           Y20, Y19, Y19
+	VMULPS           Y20, Y18, Y18
+	VMULPS           Y20, Y21, Y20
+	VMOVUPS          Y19, (SI)
+	VMOVUPS          Y18, 128(SI)
+	VMOVUPS          (DI), Y18
+	VFMADD231PS      Y18, Y22, Y20
+	VMOVUPS          Y20, (BX)
+	VMOVUPS          Y22, 64(SI)
+	VMOVUPS          192(SI), Y18
+	VMINPS           Y20, Y5, Y19
 	VMAXPS           Y19, Y6, Y19
 	VFMADD231PS      Y19, Y19, Y17
-	VMINPS           Y16, Y0, Y16
-	VMAXPS           Y16, Y1, Y16
-	VFMADD231PS      Y12, Y17, Y31
-	VFMADD231PS      Y9, Y17, Y18
-	VFNMADD231PS     Y2, Y16, Y28
-	VFMADD213PS      Y14, Y17, Y31
-	VFMADD213PS      Y11, Y17, Y18
+	VMINPS           Y18, Y0, Y18
+	VMAXPS           Y18, Y1, Y18
+	VFMADD231PS      Y12, Y17, Y29
+	VFMADD231PS      Y9, Y17, Y23
+	VFNMADD231PS     Y2, Y18, Y28
+	VFMADD213PS      Y14, Y17, Y29
+	VFMADD213PS      Y11, Y17, Y23
 	VSUBPS           Y4, Y28, Y20
 	VPSLLD           $0x17, Y28, Y21
-	VFMADD231PS      Y3, Y20, Y16
-	VFMADD213PS      Y15, Y17, Y31
-	VMULPS           Y18, Y19, Y17
-	VFMADD231PS.BCST constantsAVX512<>+64(SB), Y16, Y30
-	VMULPS           Y31, Y31, Y18
-	VMULPS           Y31, Y17, Y19
-	VFMADD213PS.BCST constantsAVX512<>+72(SB), Y16, Y30
-	VFMADD231PS      Y17, Y17, Y18
-	VFMADD213PS.BCST constantsAVX512<>+76(SB), Y16, Y30
-	VFMADD213PS.BCST constantsAVX512<>+80(SB), Y16, Y30
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Y16, Y30
-	VFMADD213PS.BCST constantsAVX512<>+44(SB), Y21, Y30
-	VMULPS           Y18, Y30, Y16
-	VDIVPS           Y30, Y29, Y17
-	VDIVPS           Y16, Y19, Y16
-	VMOVUPS          Y17, 192(SI)
-	VMOVUPS          Y16, (DX)
+	VFMADD231PS      Y3, Y20, Y18
+	VFMADD213PS      Y15, Y17, Y29
+	VMULPS           Y23, Y19, Y17
+	VFMADD231PS.BCST constantsAVX512<>+64(SB), Y18, Y31
+	VMULPS           Y29, Y29, Y19
+	VMULPS           Y29, Y17, Y20
+	VFMADD213PS.BCST constantsAVX512<>+72(SB), Y18, Y31
+	VFMADD231PS      Y17, Y17, Y19
+	VFMADD213PS.BCST constantsAVX512<>+76(SB), Y18, Y31
+	VFMADD213PS.BCST constantsAVX512<>+80(SB), Y18, Y31
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Y18, Y31
+	VFMADD213PS.BCST constantsAVX512<>+44(SB), Y21, Y31
+	VMULPS           Y19, Y31, Y17
+	VDIVPS           Y31, Y16, Y16
+	VDIVPS           Y17, Y20, Y17
+	VMOVUPS          Y16, 192(SI)
+	VMOVUPS          Y17, (DX)
 	JMP              done73
 
 more72:
@@ -12430,107 +12454,107 @@ more72:
 	BZHIL R8, CX, CX
 	KMOVW CX, K1
 
-	// Input and cell gates. Forget gate and c. Output gate. h of the units before.
-	VMOVUPS.Z        (SI), K1, Z17
-	VMOVAPS          Z4, Z18
-	VMOVUPS.Z        128(SI), K1, Z20
-	VPBROADCASTD     constantsAVX512<>+68(SB), Z19
-	VMOVAPS          Z7, Z21
-	VMOVAPS          Z13, Z23
-	VMOVAPS          Z10, Z22
-	VPBROADCASTD     constantsAVX512<>+60(SB), Z24
-	VMOVUPS.Z        (DI), K1, Z16
-	VMOVAPS          Z8, Z25
-	VPBROADCASTD     constantsAVX512<>+88(SB), Z26
+	// Input, cell and forget gates. c. Output gate. h of the units before.
+	VMOVUPS.Z        (SI), K1, Z16
+	VMOVAPS          Z4, Z17
+	VMOVUPS.Z        64(SI), K1, Z23
+	VMOVUPS.Z        128(SI), K1, Z19
+	VPBROADCASTD     constantsAVX512<>+68(SB), Z18
+	VMOVAPS          Z8, Z24
+	VMOVAPS          Z7, Z20
+	VMOVAPS          Z13, Z22
+	VPBROADCASTD     constantsAVX512<>+88(SB), Z25
+	VMOVAPS          Z10, Z21
+	VPBROADCASTD     constantsAVX512<>+60(SB), Z26
 	VPBROADCASTD     constantsAVX512<>+60(SB), Z27
+	VMINPS           Z16, Z0, Z16
+	VMINPS           Z23, Z0, Z23
 	VMOVAPS          Z4, Z28
-	VMINPS           Z17, Z0, Z17
-	VMINPS           Z20, Z5, Z20
-	VMAXPS           Z17, Z1, Z17
-	VMAXPS           Z20, Z6, Z29
-	VFNMADD231PS     Z2, Z17, Z18
-	VFMADD231PS      Z29, Z29, Z21
-	VSUBPS           Z4, Z18, Z20
-	VFMADD231PS      Z12, Z21, Z23
-	VPBROADCASTD     constantsAVX512<>+68(SB), Z30
-	VFMADD231PS      Z9, Z21, Z22
-	VPSLLD           $0x17, Z18, Z18
-	VFMADD231PS      Z3, Z20, Z17
-	VFMADD213PS      Z14, Z21, Z23
-	VFMADD213PS      Z11, Z21, Z22
-	VFMADD231PS.BCST constantsAVX512<>+64(SB), Z17, Z19
-	VFMADD213PS      Z15, Z21, Z23
-	VMULPS           Z22, Z29, Z20
-	VFMADD213PS.BCST constantsAVX512<>+72(SB), Z17, Z19
-	VMULPS           Z23, Z23, Z21
-	VMULPS           Z23, Z20, Z22
-	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z17, Z19
-	VFMADD231PS      Z20, Z20, Z21
-	VADDPS           Z22, Z22, Z23
-	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z17, Z19
-	VPBROADCASTD     constantsAVX512<>+44(SB), Z29
-	VMULPS.BCST      constantsAVX512<>+44(SB), Z21, Z20
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z17, Z19
-	VFMADD213PS.BCST constantsAVX512<>+44(SB), Z18, Z19
+	VMINPS           Z19, Z5, Z19
+	VMAXPS           Z16, Z1, Z16
+	VMAXPS           Z23, Z1, Z23
+	VMAXPS           Z19, Z6, Z29
+	VFNMADD231PS     Z2, Z16, Z17
+	VFNMADD231PS     Z2, Z23, Z24
+	VFMADD231PS      Z29, Z29, Z20
+	VSUBPS           Z4, Z17, Z19
+	VSUBPS           Z8, Z24, Z30
+	VFMADD231PS      Z12, Z20, Z22
+	VFMADD231PS      Z9, Z20, Z21
+	VPSLLD           $0x17, Z17, Z17
+	VPSLLD           $0x17, Z24, Z24
+	VPBROADCASTD     constantsAVX512<>+68(SB), Z31
+	VFMADD231PS      Z3, Z19, Z16
+	VFMADD231PS      Z3, Z30, Z23
+	VFMADD213PS      Z14, Z20, Z22
+	VFMADD213PS      Z11, Z20, Z21
+	VFMADD231PS.BCST constantsAVX512<>+64(SB), Z16, Z18
+	VFMADD231PS.BCST constantsAVX512<>+84(SB), Z23, Z25
+	VFMADD213PS      Z15, Z20, Z22
+	VMULPS           Z21, Z29, Z19
+	VFMADD213PS.BCST constantsAVX512<>+72(SB), Z16, Z18
+	VFMADD213PS.BCST constantsAVX512<>+92(SB), Z23, Z25
+	VMULPS           Z22, Z22, Z20
+	VMULPS           Z22, Z19, Z21
+	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z16, Z18
+	VFMADD213PS.BCST constantsAVX512<>+96(SB), Z23, Z25
+	VFMADD231PS      Z19, Z19, Z20
+	VADDPS           Z21, Z21, Z22
+	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z16, Z18
+	VFMADD213PS.BCST constantsAVX512<>+100(SB), Z23, Z25
+	VMULPS.BCST      constantsAVX512<>+44(SB), Z20, Z19
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z16, Z18
+	VFMADD213PS.BCST constantsAVX512<>+104(SB), Z23, Z25
+	VPBROADCASTD     constantsAVX512<>+44(SB), Z16
+	VFMADD213PS.BCST constantsAVX512<>+44(SB), Z17, Z18
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z23, Z25
 	VMOVAPS          Z7, Z17
-	VMOVAPS          Z13, Z31
-	VMOVAPS          Z10, Z18
-	VMULPS           Z21, Z19, Z21
-	VMULPS           Z19, Z23, Z19
-	VDIVPS           Z21, Z24, Z21
-	VMULPS           Z21, Z20, Z20
-	VMULPS           Z21, Z19, Z19
-	VMULPS           Z21, Z22, Z21
-	VMOVUPS          Z20, K1, (SI)
-	VMOVUPS          Z19, K1, 128(SI)
-	VMOVUPS.Z        64(SI), K1, Z19
-	VMINPS           Z19, Z0, Z19
-	VMAXPS           Z19, Z1, Z19
-	VFNMADD231PS     Z2, Z19, Z25
-	VSUBPS           Z8, Z25, Z20
-	VPSLLD           $0x17, Z25, Z22
-	VFMADD231PS      Z3, Z20, Z19
-	VFMADD231PS.BCST constantsAVX512<>+84(SB), Z19, Z26
-	VFMADD213PS.BCST constantsAVX512<>+92(SB), Z19, Z26
-	VFMADD213PS.BCST constantsAVX512<>+96(SB), Z19, Z26
-	VFMADD213PS.BCST constantsAVX512<>+100(SB), Z19, Z26
-	VFMADD213PS.BCST constantsAVX512<>+104(SB), Z19, Z26
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z19, Z26
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z22, Z26
-	VDIVPS           Z26, Z27, Z19
-	VFMADD231PS      Z16, Z19, Z21
-	VMOVUPS          Z21, K1, (BX)
-	VMOVUPS          Z19, K1, 64(SI)
-	VMOVUPS.Z        192(SI), K1, Z16
-	VMINPS           Z21, Z5, Z19
+	VMOVAPS          Z13, Z29
+	VMOVAPS          Z10, Z23
+	VMULPS           Z20, Z18, Z20
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z24, Z25
+	VMULPS           Z18, Z22, Z18
+	VDIVPS           Z20, Z26, Z20
+	VDIVPS           Z25, Z27, Z22
+	VMULPS           Z20, Z19, Z19
+	VMULPS           Z20, Z18, Z18
+	VMULPS           Z20, Z21, Z20
+	VMOVUPS          Z19, K1, (SI)
+	VMOVUPS          Z18, K1, 128(SI)
+	VMOVUPS.Z        (DI), K1, Z18
+	VFMADD231PS      Z18, Z22, Z20
+	VMOVUPS          Z20, K1, (BX)
+	VMOVUPS          Z22, K1, 64(SI)
+	VMOVUPS.Z        192(SI), K1, Z18
+	VMINPS           Z20, Z5, Z19
 	VMAXPS           Z19, Z6, Z19
 	VFMADD231PS      Z19, Z19, Z17
-	VMINPS           Z16, Z0, Z16
-	VMAXPS           Z16, Z1, Z16
-	VFMADD231PS      Z12, Z17, Z31
-	VFMADD231PS      Z9, Z17, Z18
-	VFNMADD231PS     Z2, Z16, Z28
-	VFMADD213PS      Z14, Z17, Z31
-	VFMADD213PS      Z11, Z17, Z18
+	VMINPS           Z18, Z0, Z18
+	VMAXPS           Z18, Z1, Z18
+	VFMADD231PS      Z12, Z17, Z29
+	VFMADD231PS      Z9, Z17, Z23
+	VFNMADD231PS     Z2, Z18, Z28
+	VFMADD213PS      Z14, Z17, Z29
+	VFMADD213PS      Z11, Z17, Z23
 	VSUBPS           Z4, Z28, Z20
 	VPSLLD           $0x17, Z28, Z21
-	VFMADD231PS      Z3, Z20, Z16
-	VFMADD213PS      Z15, Z17, Z31
-	VMULPS           Z18, Z19, Z17
-	VFMADD231PS.BCST constantsAVX512<>+64(SB), Z16, Z30
-	VMULPS           Z31, Z31, Z18
-	VMULPS           Z31, Z17, Z19
-	VFMADD213PS.BCST constantsAVX512<>+72(SB), Z16, Z30
-	VFMADD231PS      Z17, Z17, Z18
-	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z16, Z30
-	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z16, Z30
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z16, Z30
-	VFMADD213PS.BCST constantsAVX512<>+44(SB), Z21, Z30
-	VMULPS           Z18, Z30, Z16
-	VDIVPS           Z30, Z29, Z17
-	VDIVPS           Z16, Z19, Z16
-	VMOVUPS          Z17, K1, 192(SI)
-	VMOVUPS          Z16, K1, (DX)
+	VFMADD231PS      Z3, Z20, Z18
+	VFMADD213PS      Z15, Z17, Z29
+	VMULPS           Z23, Z19, Z17
+	VFMADD231PS.BCST constantsAVX512<>+64(SB), Z18, Z31
+	VMULPS           Z29, Z29, Z19
+	VMULPS           Z29, Z17, Z20
+	VFMADD213PS.BCST constantsAVX512<>+72(SB), Z18, Z31
+	VFMADD231PS      Z17, Z17, Z19
+	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z18, Z31
+	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z18, Z31
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z18, Z31
+	VFMADD213PS.BCST constantsAVX512<>+44(SB), Z21, Z31
+	VMULPS           Z19, Z31, Z17
+	VDIVPS           Z31, Z16, Z16
+	VDIVPS           Z17, Z20, Z17
+	VMOVUPS          Z16, K1, 192(SI)
+	VMOVUPS          Z17, K1, (DX)
 
 done73:
 done71:
@@ -12613,6 +12637,8 @@ start:
 	VPBROADCASTD constantsAVX512<>+52(SB), Z12
 	VPBROADCASTD constantsAVX512<>+56(SB), Z13
 	VPBROADCASTD constantsAVX512<>+60(SB), Z14
+	VPBROADCASTD constantsAVX512<>+60(SB), Z15
+	VPBROADCASTD constantsAVX512<>+64(SB), Z16
 
 step1:
 	// A step.
@@ -12637,89 +12663,89 @@ product3:
 	MOVQ    56(CX), R8
 	ADDQ    R8, DX
 	MOVQ    SI, DX
-	VMOVUPS (DX), Z15
-	VMOVUPS 64(DX), Z16
-	VMOVUPS 128(DX), Z17
+	VMOVUPS (DX), Z17
+	VMOVUPS 64(DX), Z18
+	VMOVUPS 128(DX), Z19
 
 	// As many inputs as units.
 	MOVQ            16(CX), DX
 	MOVQ            $+1024, R8
-	VBROADCASTI32X4 (DX), Z18
-	VPERMILPS       $0x00, Z18, Z19
-	VFMADD231PS     (DI), Z19, Z15
-	VFMADD231PS     (DI)(R8*1), Z19, Z16
-	VFMADD231PS     (DI)(R8*2), Z19, Z17
-	VPERMILPS       $0x55, Z18, Z19
-	VFMADD231PS     64(DI), Z19, Z15
-	VFMADD231PS     64(DI)(R8*1), Z19, Z16
-	VFMADD231PS     64(DI)(R8*2), Z19, Z17
-	VPERMILPS       $0xaa, Z18, Z19
-	VFMADD231PS     128(DI), Z19, Z15
-	VFMADD231PS     128(DI)(R8*1), Z19, Z16
-	VFMADD231PS     128(DI)(R8*2), Z19, Z17
-	VPERMILPS       $0xff, Z18, Z18
-	VFMADD231PS     192(DI), Z18, Z15
-	VFMADD231PS     192(DI)(R8*1), Z18, Z16
-	VFMADD231PS     192(DI)(R8*2), Z18, Z17
-	VBROADCASTI32X4 16(DX), Z18
-	VPERMILPS       $0x00, Z18, Z19
-	VFMADD231PS     256(DI), Z19, Z15
-	VFMADD231PS     256(DI)(R8*1), Z19, Z16
-	VFMADD231PS     256(DI)(R8*2), Z19, Z17
-	VPERMILPS       $0x55, Z18, Z19
-	VFMADD231PS     320(DI), Z19, Z15
-	VFMADD231PS     320(DI)(R8*1), Z19, Z16
-	VFMADD231PS     320(DI)(R8*2), Z19, Z17
-	VPERMILPS       $0xaa, Z18, Z19
-	VFMADD231PS     384(DI), Z19, Z15
-	VFMADD231PS     384(DI)(R8*1), Z19, Z16
-	VFMADD231PS     384(DI)(R8*2), Z19, Z17
-	VPERMILPS       $0xff, Z18, Z18
-	VFMADD231PS     448(DI), Z18, Z15
-	VFMADD231PS     448(DI)(R8*1), Z18, Z16
-	VFMADD231PS     448(DI)(R8*2), Z18, Z17
-	VBROADCASTI32X4 32(DX), Z18
-	VPERMILPS       $0x00, Z18, Z19
-	VFMADD231PS     512(DI), Z19, Z15
-	VFMADD231PS     512(DI)(R8*1), Z19, Z16
-	VFMADD231PS     512(DI)(R8*2), Z19, Z17
-	VPERMILPS       $0x55, Z18, Z19
-	VFMADD231PS     576(DI), Z19, Z15
-	VFMADD231PS     576(DI)(R8*1), Z19, Z16
-	VFMADD231PS     576(DI)(R8*2), Z19, Z17
-	VPERMILPS       $0xaa, Z18, Z19
-	VFMADD231PS     640(DI), Z19, Z15
-	VFMADD231PS     640(DI)(R8*1), Z19, Z16
-	VFMADD231PS     640(DI)(R8*2), Z19, Z17
-	VPERMILPS       $0xff, Z18, Z18
-	VFMADD231PS     704(DI), Z18, Z15
-	VFMADD231PS     704(DI)(R8*1), Z18, Z16
-	VFMADD231PS     704(DI)(R8*2), Z18, Z17
-	VBROADCASTI32X4 48(DX), Z18
-	VPERMILPS       $0x00, Z18, Z19
-	VFMADD231PS     768(DI), Z19, Z15
-	VFMADD231PS     768(DI)(R8*1), Z19, Z16
-	VFMADD231PS     768(DI)(R8*2), Z19, Z17
-	VPERMILPS       $0x55, Z18, Z19
-	VFMADD231PS     832(DI), Z19, Z15
-	VFMADD231PS     832(DI)(R8*1), Z19, Z16
-	VFMADD231PS     832(DI)(R8*2), Z19, Z17
-	VPERMILPS       $0xaa, Z18, Z19
-	VFMADD231PS     896(DI), Z19, Z15
-	VFMADD231PS     896(DI)(R8*1), Z19, Z16
-	VFMADD231PS     896(DI)(R8*2), Z19, Z17
-	VPERMILPS       $0xff, Z18, Z18
-	VFMADD231PS     960(DI), Z18, Z15
-	VFMADD231PS     960(DI)(R8*1), Z18, Z16
-	VFMADD231PS     960(DI)(R8*2), Z18, Z17
+	VBROADCASTI32X4 (DX), Z20
+	VPERMILPS       $0x00, Z20, Z21
+	VFMADD231PS     (DI), Z21, Z17
+	VFMADD231PS     (DI)(R8*1), Z21, Z18
+	VFMADD231PS     (DI)(R8*2), Z21, Z19
+	VPERMILPS       $0x55, Z20, Z21
+	VFMADD231PS     64(DI), Z21, Z17
+	VFMADD231PS     64(DI)(R8*1), Z21, Z18
+	VFMADD231PS     64(DI)(R8*2), Z21, Z19
+	VPERMILPS       $0xaa, Z20, Z21
+	VFMADD231PS     128(DI), Z21, Z17
+	VFMADD231PS     128(DI)(R8*1), Z21, Z18
+	VFMADD231PS     128(DI)(R8*2), Z21, Z19
+	VPERMILPS       $0xff, Z20, Z20
+	VFMADD231PS     192(DI), Z20, Z17
+	VFMADD231PS     192(DI)(R8*1), Z20, Z18
+	VFMADD231PS     192(DI)(R8*2), Z20, Z19
+	VBROADCASTI32X4 16(DX), Z20
+	VPERMILPS       $0x00, Z20, Z21
+	VFMADD231PS     256(DI), Z21, Z17
+	VFMADD231PS     256(DI)(R8*1), Z21, Z18
+	VFMADD231PS     256(DI)(R8*2), Z21, Z19
+	VPERMILPS       $0x55, Z20, Z21
+	VFMADD231PS     320(DI), Z21, Z17
+	VFMADD231PS     320(DI)(R8*1), Z21, Z18
+	VFMADD231PS     320(DI)(R8*2), Z21, Z19
+	VPERMILPS       $0xaa, Z20, Z21
+	VFMADD231PS     384(DI), Z21, Z17
+	VFMADD231PS     384(DI)(R8*1), Z21, Z18
+	VFMADD231PS     384(DI)(R8*2), Z21, Z19
+	VPERMILPS       $0xff, Z20, Z20
+	VFMADD231PS     448(DI), Z20, Z17
+	VFMADD231PS     448(DI)(R8*1), Z20, Z18
+	VFMADD231PS     448(DI)(R8*2), Z20, Z19
+	VBROADCASTI32X4 32(DX), Z20
+	VPERMILPS       $0x00, Z20, Z21
+	VFMADD231PS     512(DI), Z21, Z17
+	VFMADD231PS     512(DI)(R8*1), Z21, Z18
+	VFMADD231PS     512(DI)(R8*2), Z21, Z19
+	VPERMILPS       $0x55, Z20, Z21
+	VFMADD231PS     576(DI), Z21, Z17
+	VFMADD231PS     576(DI)(R8*1), Z21, Z18
+	VFMADD231PS     576(DI)(R8*2), Z21, Z19
+	VPERMILPS       $0xaa, Z20, Z21
+	VFMADD231PS     640(DI), Z21, Z17
+	VFMADD231PS     640(DI)(R8*1), Z21, Z18
+	VFMADD231PS     640(DI)(R8*2), Z21, Z19
+	VPERMILPS       $0xff, Z20, Z20
+	VFMADD231PS     704(DI), Z20, Z17
+	VFMADD231PS     704(DI)(R8*1), Z20, Z18
+	VFMADD231PS     704(DI)(R8*2), Z20, Z19
+	VBROADCASTI32X4 48(DX), Z20
+	VPERMILPS       $0x00, Z20, Z21
+	VFMADD231PS     768(DI), Z21, Z17
+	VFMADD231PS     768(DI)(R8*1), Z21, Z18
+	VFMADD231PS     768(DI)(R8*2), Z21, Z19
+	VPERMILPS       $0x55, Z20, Z21
+	VFMADD231PS     832(DI), Z21, Z17
+	VFMADD231PS     832(DI)(R8*1), Z21, Z18
+	VFMADD231PS     832(DI)(R8*2), Z21, Z19
+	VPERMILPS       $0xaa, Z20, Z21
+	VFMADD231PS     896(DI), Z21, Z17
+	VFMADD231PS     896(DI)(R8*1), Z21, Z18
+	VFMADD231PS     896(DI)(R8*2), Z21, Z19
+	VPERMILPS       $0xff, Z20, Z20
+	VFMADD231PS     960(DI), Z20, Z17
+	VFMADD231PS     960(DI)(R8*1), Z20, Z18
+	VFMADD231PS     960(DI)(R8*2), Z20, Z19
 
 	// Add what is there.
 	MOVQ   32(CX), DX
 	TESTQ  DX, DX
 	JEQ    done7
-	VADDPS (BX), Z15, Z15
-	VADDPS 64(BX), Z16, Z16
-	VADDPS 128(BX), Z17, Z17
+	VADDPS (BX), Z17, Z17
+	VADDPS 64(BX), Z18, Z18
+	VADDPS 128(BX), Z19, Z19
 
 done7:
 	MOVQ  64(CX), DX
@@ -12737,72 +12763,70 @@ done7:
 	MOVQ  384(AX), DI
 	MOVQ  360(AX), R8
 
-	// Reset gate and update gate. New gate and h of the units before.
-	VMOVUPS          (DI), Z19
-	VPBROADCASTD     (CX), Z18
-	VMOVAPS          Z7, Z20
-	VPBROADCASTD     constantsAVX512<>+68(SB), Z21
-	VPBROADCASTD     constantsAVX512<>+60(SB), Z22
-	VMOVUPS          64(DI), Z24
-	VPBROADCASTD     (CX), Z23
-	VMOVUPS          128(DI), Z28
-	VPBROADCASTD     (CX), Z27
-	VMOVAPS          Z7, Z25
-	VPBROADCASTD     constantsAVX512<>+68(SB), Z26
-	VMOVAPS          Z6, Z29
-	VMOVAPS          Z12, Z30
-	VFMADD231PS      (SI), Z18, Z19
-	VMOVAPS          Z9, Z18
-	VFMADD231PS      64(SI), Z23, Z24
-	VPBROADCASTD     constantsAVX512<>+60(SB), Z23
-	VFMADD231PS      128(SI), Z27, Z28
-	VMOVUPS          (BX), Z27
-	VADDPS           Z15, Z19, Z15
-	VADDPS           Z16, Z24, Z16
-	VMINPS           Z15, Z0, Z15
-	VMINPS           Z16, Z0, Z16
-	VMAXPS           Z15, Z1, Z15
-	VMAXPS           Z16, Z1, Z19
-	VFNMADD231PS     Z2, Z15, Z20
-	VFNMADD231PS     Z2, Z19, Z25
-	VSUBPS           Z7, Z20, Z16
-	VPSLLD           $0x17, Z20, Z20
-	VSUBPS           Z7, Z25, Z24
-	VPSLLD           $0x17, Z25, Z25
-	VFMADD231PS      Z3, Z16, Z15
-	VFMADD231PS      Z3, Z24, Z19
-	VFMADD231PS.BCST constantsAVX512<>+64(SB), Z15, Z21
-	VFMADD231PS.BCST constantsAVX512<>+64(SB), Z19, Z26
-	VFMADD213PS.BCST constantsAVX512<>+72(SB), Z15, Z21
-	VFMADD213PS.BCST constantsAVX512<>+72(SB), Z19, Z26
-	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z15, Z21
-	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z19, Z26
-	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z15, Z21
-	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z19, Z26
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z15, Z21
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z19, Z26
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z20, Z21
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z25, Z26
-	VDIVPS           Z21, Z22, Z15
-	VDIVPS           Z26, Z23, Z16
-	VFMADD231PS      Z17, Z15, Z28
-	VMINPS           Z28, Z4, Z15
-	VMAXPS           Z15, Z5, Z15
-	VFMADD231PS      Z15, Z15, Z29
-	VFMADD231PS      Z11, Z29, Z30
-	VFMADD231PS      Z8, Z29, Z18
-	VFMADD213PS      Z13, Z29, Z30
-	VFMADD213PS      Z10, Z29, Z18
-	VFMADD213PS      Z14, Z29, Z30
-	VMULPS           Z18, Z15, Z15
-	VMULPS           Z30, Z30, Z17
-	VMULPS           Z30, Z15, Z18
-	VFMADD231PS      Z15, Z15, Z17
-	VADDPS           Z18, Z18, Z15
-	VDIVPS           Z17, Z15, Z15
-	VSUBPS           Z15, Z27, Z17
-	VFMADD231PS      Z17, Z16, Z15
-	VMOVUPS          Z15, (DX)
+	// Reset gate and update gate. New gate. h of the units before.
+	VMOVUPS          (DI), Z21
+	VPBROADCASTD     (CX), Z20
+	VMOVAPS          Z7, Z22
+	VPBROADCASTD     constantsAVX512<>+68(SB), Z23
+	VMOVUPS          64(DI), Z25
+	VPBROADCASTD     (CX), Z24
+	VMOVUPS          128(DI), Z29
+	VPBROADCASTD     (CX), Z28
+	VMOVAPS          Z7, Z26
+	VPBROADCASTD     constantsAVX512<>+68(SB), Z27
+	VMOVAPS          Z6, Z30
+	VFMADD231PS      (SI), Z20, Z21
+	VMOVAPS          Z12, Z20
+	VFMADD231PS      64(SI), Z24, Z25
+	VFMADD231PS      128(SI), Z28, Z29
+	VMOVAPS          Z9, Z24
+	VMOVUPS          (BX), Z28
+	VADDPS           Z17, Z21, Z17
+	VADDPS           Z18, Z25, Z18
+	VMINPS           Z17, Z0, Z17
+	VMINPS           Z18, Z0, Z18
+	VMAXPS           Z17, Z1, Z17
+	VMAXPS           Z18, Z1, Z21
+	VFNMADD231PS     Z2, Z17, Z22
+	VFNMADD231PS     Z2, Z21, Z26
+	VSUBPS           Z7, Z22, Z18
+	VPSLLD           $0x17, Z22, Z22
+	VSUBPS           Z7, Z26, Z25
+	VPSLLD           $0x17, Z26, Z26
+	VFMADD231PS      Z3, Z18, Z17
+	VFMADD231PS      Z3, Z25, Z21
+	VFMADD231PS      Z16, Z17, Z23
+	VFMADD231PS      Z16, Z21, Z27
+	VFMADD213PS.BCST constantsAVX512<>+72(SB), Z17, Z23
+	VFMADD213PS.BCST constantsAVX512<>+72(SB), Z21, Z27
+	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z17, Z23
+	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z21, Z27
+	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z17, Z23
+	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z21, Z27
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z17, Z23
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z21, Z27
+	VFMADD213PS      Z15, Z22, Z23
+	VFMADD213PS      Z15, Z26, Z27
+	VDIVPS           Z23, Z15, Z17
+	VDIVPS           Z27, Z15, Z18
+	VFMADD231PS      Z19, Z17, Z29
+	VMINPS           Z29, Z4, Z17
+	VMAXPS           Z17, Z5, Z17
+	VFMADD231PS      Z17, Z17, Z30
+	VFMADD231PS      Z11, Z30, Z20
+	VFMADD231PS      Z8, Z30, Z24
+	VFMADD213PS      Z13, Z30, Z20
+	VFMADD213PS      Z10, Z30, Z24
+	VFMADD213PS      Z14, Z30, Z20
+	VMULPS           Z24, Z17, Z17
+	VMULPS           Z20, Z20, Z19
+	VMULPS           Z20, Z17, Z20
+	VFMADD231PS      Z17, Z17, Z19
+	VADDPS           Z20, Z20, Z17
+	VDIVPS           Z19, Z17, Z17
+	VSUBPS           Z17, Z28, Z19
+	VFMADD231PS      Z19, Z18, Z17
+	VMOVUPS          Z17, (DX)
 	JMP              done9
 
 both8:
@@ -12812,66 +12836,64 @@ both8:
 	MOVQ 456(AX), BX
 	MOVQ 360(AX), SI
 
-	// Reset gate and update gate. New gate and h of the units before.
-	VMOVUPS          (DX), Z18
-	VMOVAPS          Z7, Z19
-	VPBROADCASTD     constantsAVX512<>+68(SB), Z20
-	VPBROADCASTD     constantsAVX512<>+60(SB), Z21
-	VMOVUPS          64(DX), Z22
+	// Reset gate and update gate. New gate. h of the units before.
+	VMOVUPS          (DX), Z20
+	VMOVAPS          Z7, Z21
+	VPBROADCASTD     constantsAVX512<>+68(SB), Z22
+	VMOVUPS          64(DX), Z23
 	VMOVUPS          128(DX), Z26
-	VMOVAPS          Z7, Z23
-	VPBROADCASTD     constantsAVX512<>+68(SB), Z24
+	VMOVAPS          Z7, Z24
+	VPBROADCASTD     constantsAVX512<>+68(SB), Z25
 	VMOVAPS          Z6, Z27
 	VMOVAPS          Z12, Z29
 	VMOVAPS          Z9, Z28
-	VPBROADCASTD     constantsAVX512<>+60(SB), Z25
 	VMOVUPS          (BX), Z30
-	VADDPS           Z15, Z18, Z15
-	VADDPS           Z16, Z22, Z16
-	VMINPS           Z15, Z0, Z15
-	VMINPS           Z16, Z0, Z16
-	VMAXPS           Z15, Z1, Z15
-	VMAXPS           Z16, Z1, Z18
-	VFNMADD231PS     Z2, Z15, Z19
-	VFNMADD231PS     Z2, Z18, Z23
-	VSUBPS           Z7, Z19, Z16
-	VPSLLD           $0x17, Z19, Z19
-	VSUBPS           Z7, Z23, Z22
-	VPSLLD           $0x17, Z23, Z23
-	VFMADD231PS      Z3, Z16, Z15
-	VFMADD231PS      Z3, Z22, Z18
-	VFMADD231PS.BCST constantsAVX512<>+64(SB), Z15, Z20
-	VFMADD231PS.BCST constantsAVX512<>+64(SB), Z18, Z24
-	VFMADD213PS.BCST constantsAVX512<>+72(SB), Z15, Z20
-	VFMADD213PS.BCST constantsAVX512<>+72(SB), Z18, Z24
-	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z15, Z20
-	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z18, Z24
-	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z15, Z20
-	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z18, Z24
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z15, Z20
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z18, Z24
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z19, Z20
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z23, Z24
-	VDIVPS           Z20, Z21, Z15
-	VDIVPS           Z24, Z25, Z16
-	VFMADD231PS      Z17, Z15, Z26
-	VMINPS           Z26, Z4, Z15
-	VMAXPS           Z15, Z5, Z15
-	VFMADD231PS      Z15, Z15, Z27
+	VADDPS           Z17, Z20, Z17
+	VADDPS           Z18, Z23, Z18
+	VMINPS           Z17, Z0, Z17
+	VMINPS           Z18, Z0, Z18
+	VMAXPS           Z17, Z1, Z17
+	VMAXPS           Z18, Z1, Z20
+	VFNMADD231PS     Z2, Z17, Z21
+	VFNMADD231PS     Z2, Z20, Z24
+	VSUBPS           Z7, Z21, Z18
+	VPSLLD           $0x17, Z21, Z21
+	VSUBPS           Z7, Z24, Z23
+	VPSLLD           $0x17, Z24, Z24
+	VFMADD231PS      Z3, Z18, Z17
+	VFMADD231PS      Z3, Z23, Z20
+	VFMADD231PS      Z16, Z17, Z22
+	VFMADD231PS      Z16, Z20, Z25
+	VFMADD213PS.BCST constantsAVX512<>+72(SB), Z17, Z22
+	VFMADD213PS.BCST constantsAVX512<>+72(SB), Z20, Z25
+	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z17, Z22
+	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z20, Z25
+	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z17, Z22
+	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z20, Z25
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z17, Z22
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z20, Z25
+	VFMADD213PS      Z15, Z21, Z22
+	VFMADD213PS      Z15, Z24, Z25
+	VDIVPS           Z22, Z15, Z17
+	VDIVPS           Z25, Z15, Z18
+	VFMADD231PS      Z19, Z17, Z26
+	VMINPS           Z26, Z4, Z17
+	VMAXPS           Z17, Z5, Z17
+	VFMADD231PS      Z17, Z17, Z27
 	VFMADD231PS      Z11, Z27, Z29
 	VFMADD231PS      Z8, Z27, Z28
 	VFMADD213PS      Z13, Z27, Z29
 	VFMADD213PS      Z10, Z27, Z28
 	VFMADD213PS      Z14, Z27, Z29
-	VMULPS           Z28, Z15, Z15
-	VMULPS           Z29, Z29, Z17
-	VMULPS           Z29, Z15, Z18
-	VFMADD231PS      Z15, Z15, Z17
-	VADDPS           Z18, Z18, Z15
-	VDIVPS           Z17, Z15, Z15
-	VSUBPS           Z15, Z30, Z17
-	VFMADD231PS      Z17, Z16, Z15
-	VMOVUPS          Z15, (CX)
+	VMULPS           Z28, Z17, Z17
+	VMULPS           Z29, Z29, Z19
+	VMULPS           Z29, Z17, Z20
+	VFMADD231PS      Z17, Z17, Z19
+	VADDPS           Z20, Z20, Z17
+	VDIVPS           Z19, Z17, Z17
+	VSUBPS           Z17, Z30, Z19
+	VFMADD231PS      Z19, Z18, Z17
+	VMOVUPS          Z17, (CX)
 
 done9:
 	JMP next4
@@ -12913,14 +12935,14 @@ loop16:
 	MOVQ    56(CX), R9
 	ADDQ    R9, DX
 	MOVQ    SI, R9
-	VMOVUPS (R9), Z15
-	VMOVUPS 64(R9), Z16
-	VMOVUPS 128(R9), Z17
+	VMOVUPS (R9), Z17
+	VMOVUPS 64(R9), Z18
+	VMOVUPS 128(R9), Z19
 	MOVQ    64(CX), R10
 	ADDQ    R10, R9
-	VMOVUPS (R9), Z18
-	VMOVUPS 64(R9), Z19
-	VMOVUPS 128(R9), Z20
+	VMOVUPS (R9), Z20
+	VMOVUPS 64(R9), Z21
+	VMOVUPS 128(R9), Z22
 	MOVQ    16(CX), R9
 	MOVQ    8(CX), R10
 	CMPQ    R10, $+1
@@ -12943,35 +12965,35 @@ done20:
 	JLT  done22
 
 loop21:
-	VBROADCASTI32X4 (R9), Z21
-	VPERMILPS       $0x00, Z21, Z22
-	VFMADD231PS     (R8), Z22, Z15
-	VFMADD231PS     (R8)(R12*1), Z22, Z16
-	VFMADD231PS     (R8)(R12*2), Z22, Z17
-	VFMADD231PS     (R13), Z22, Z18
-	VFMADD231PS     (R13)(R12*1), Z22, Z19
-	VFMADD231PS     (R13)(R12*2), Z22, Z20
-	VPERMILPS       $0x55, Z21, Z22
-	VFMADD231PS     64(R8), Z22, Z15
-	VFMADD231PS     64(R8)(R12*1), Z22, Z16
-	VFMADD231PS     64(R8)(R12*2), Z22, Z17
-	VFMADD231PS     64(R13), Z22, Z18
-	VFMADD231PS     64(R13)(R12*1), Z22, Z19
-	VFMADD231PS     64(R13)(R12*2), Z22, Z20
-	VPERMILPS       $0xaa, Z21, Z22
-	VFMADD231PS     128(R8), Z22, Z15
-	VFMADD231PS     128(R8)(R12*1), Z22, Z16
-	VFMADD231PS     128(R8)(R12*2), Z22, Z17
-	VFMADD231PS     128(R13), Z22, Z18
-	VFMADD231PS     128(R13)(R12*1), Z22, Z19
-	VFMADD231PS     128(R13)(R12*2), Z22, Z20
-	VPERMILPS       $0xff, Z21, Z21
-	VFMADD231PS     192(R8), Z21, Z15
-	VFMADD231PS     192(R8)(R12*1), Z21, Z16
-	VFMADD231PS     192(R8)(R12*2), Z21, Z17
-	VFMADD231PS     192(R13), Z21, Z18
-	VFMADD231PS     192(R13)(R12*1), Z21, Z19
-	VFMADD231PS     192(R13)(R12*2), Z21, Z20
+	VBROADCASTI32X4 (R9), Z23
+	VPERMILPS       $0x00, Z23, Z24
+	VFMADD231PS     (R8), Z24, Z17
+	VFMADD231PS     (R8)(R12*1), Z24, Z18
+	VFMADD231PS     (R8)(R12*2), Z24, Z19
+	VFMADD231PS     (R13), Z24, Z20
+	VFMADD231PS     (R13)(R12*1), Z24, Z21
+	VFMADD231PS     (R13)(R12*2), Z24, Z22
+	VPERMILPS       $0x55, Z23, Z24
+	VFMADD231PS     64(R8), Z24, Z17
+	VFMADD231PS     64(R8)(R12*1), Z24, Z18
+	VFMADD231PS     64(R8)(R12*2), Z24, Z19
+	VFMADD231PS     64(R13), Z24, Z20
+	VFMADD231PS     64(R13)(R12*1), Z24, Z21
+	VFMADD231PS     64(R13)(R12*2), Z24, Z22
+	VPERMILPS       $0xaa, Z23, Z24
+	VFMADD231PS     128(R8), Z24, Z17
+	VFMADD231PS     128(R8)(R12*1), Z24, Z18
+	VFMADD231PS     128(R8)(R12*2), Z24, Z19
+	VFMADD231PS     128(R13), Z24, Z20
+	VFMADD231PS     128(R13)(R12*1), Z24, Z21
+	VFMADD231PS     128(R13)(R12*2), Z24, Z22
+	VPERMILPS       $0xff, Z23, Z23
+	VFMADD231PS     192(R8), Z23, Z17
+	VFMADD231PS     192(R8)(R12*1), Z23, Z18
+	VFMADD231PS     192(R8)(R12*2), Z23, Z19
+	VFMADD231PS     192(R13), Z23, Z20
+	VFMADD231PS     192(R13)(R12*1), Z23, Z21
+	VFMADD231PS     192(R13)(R12*2), Z23, Z22
 	ADDQ            $+16, R9
 	ADDQ            $+256, R8
 	ADDQ            $+256, R13
@@ -12984,13 +13006,13 @@ done22:
 	JLT  done24
 
 loop23:
-	VBROADCASTSS (R9), Z21
-	VFMADD231PS  (R8), Z21, Z15
-	VFMADD231PS  (R8)(R12*1), Z21, Z16
-	VFMADD231PS  (R8)(R12*2), Z21, Z17
-	VFMADD231PS  (R13), Z21, Z18
-	VFMADD231PS  (R13)(R12*1), Z21, Z19
-	VFMADD231PS  (R13)(R12*2), Z21, Z20
+	VBROADCASTSS (R9), Z23
+	VFMADD231PS  (R8), Z23, Z17
+	VFMADD231PS  (R8)(R12*1), Z23, Z18
+	VFMADD231PS  (R8)(R12*2), Z23, Z19
+	VFMADD231PS  (R13), Z23, Z20
+	VFMADD231PS  (R13)(R12*1), Z23, Z21
+	VFMADD231PS  (R13)(R12*2), Z23, Z22
 	ADDQ         $+4, R9
 	ADDQ         $+64, R8
 	ADDQ         $+64, R13
@@ -13010,20 +13032,20 @@ done19:
 	MOVQ   32(CX), R8
 	TESTQ  R8, R8
 	JEQ    done25
-	VADDPS (BX), Z15, Z15
-	VADDPS 64(BX), Z16, Z16
-	VADDPS 128(BX), Z17, Z17
-	VADDPS 192(BX), Z18, Z18
-	VADDPS 256(BX), Z19, Z19
-	VADDPS 320(BX), Z20, Z20
+	VADDPS (BX), Z17, Z17
+	VADDPS 64(BX), Z18, Z18
+	VADDPS 128(BX), Z19, Z19
+	VADDPS 192(BX), Z20, Z20
+	VADDPS 256(BX), Z21, Z21
+	VADDPS 320(BX), Z22, Z22
 
 done25:
-	VMOVUPS Z15, (BX)
-	VMOVUPS Z16, 64(BX)
-	VMOVUPS Z17, 128(BX)
-	VMOVUPS Z18, 192(BX)
-	VMOVUPS Z19, 256(BX)
-	VMOVUPS Z20, 320(BX)
+	VMOVUPS Z17, (BX)
+	VMOVUPS Z18, 64(BX)
+	VMOVUPS Z19, 128(BX)
+	VMOVUPS Z20, 192(BX)
+	VMOVUPS Z21, 256(BX)
+	VMOVUPS Z22, 320(BX)
 	MOVQ    64(CX), R8
 	ADDQ    R8, SI
 	MOVQ    72(CX), R8
@@ -13047,9 +13069,9 @@ loop26:
 	MOVQ    56(CX), R9
 	ADDQ    R9, DX
 	MOVQ    SI, R9
-	VMOVUPS (R9), Z15
-	VMOVUPS 64(R9), Z16
-	VMOVUPS 128(R9), Z17
+	VMOVUPS (R9), Z17
+	VMOVUPS 64(R9), Z18
+	VMOVUPS 128(R9), Z19
 	MOVQ    16(CX), R9
 	MOVQ    8(CX), R10
 	CMPQ    R10, $+1
@@ -13070,23 +13092,23 @@ done30:
 	JLT  done32
 
 loop31:
-	VBROADCASTI32X4 (R9), Z18
-	VPERMILPS       $0x00, Z18, Z19
-	VFMADD231PS     (R8), Z19, Z15
-	VFMADD231PS     (R8)(R12*1), Z19, Z16
-	VFMADD231PS     (R8)(R12*2), Z19, Z17
-	VPERMILPS       $0x55, Z18, Z19
-	VFMADD231PS     64(R8), Z19, Z15
-	VFMADD231PS     64(R8)(R12*1), Z19, Z16
-	VFMADD231PS     64(R8)(R12*2), Z19, Z17
-	VPERMILPS       $0xaa, Z18, Z19
-	VFMADD231PS     128(R8), Z19, Z15
-	VFMADD231PS     128(R8)(R12*1), Z19, Z16
-	VFMADD231PS     128(R8)(R12*2), Z19, Z17
-	VPERMILPS       $0xff, Z18, Z18
-	VFMADD231PS     192(R8), Z18, Z15
-	VFMADD231PS     192(R8)(R12*1), Z18, Z16
-	VFMADD231PS     192(R8)(R12*2), Z18, Z17
+	VBROADCASTI32X4 (R9), Z20
+	VPERMILPS       $0x00, Z20, Z21
+	VFMADD231PS     (R8), Z21, Z17
+	VFMADD231PS     (R8)(R12*1), Z21, Z18
+	VFMADD231PS     (R8)(R12*2), Z21, Z19
+	VPERMILPS       $0x55, Z20, Z21
+	VFMADD231PS     64(R8), Z21, Z17
+	VFMADD231PS     64(R8)(R12*1), Z21, Z18
+	VFMADD231PS     64(R8)(R12*2), Z21, Z19
+	VPERMILPS       $0xaa, Z20, Z21
+	VFMADD231PS     128(R8), Z21, Z17
+	VFMADD231PS     128(R8)(R12*1), Z21, Z18
+	VFMADD231PS     128(R8)(R12*2), Z21, Z19
+	VPERMILPS       $0xff, Z20, Z20
+	VFMADD231PS     192(R8), Z20, Z17
+	VFMADD231PS     192(R8)(R12*1), Z20, Z18
+	VFMADD231PS     192(R8)(R12*2), Z20, Z19
 	ADDQ            $+16, R9
 	ADDQ            $+256, R8
 	SUBQ            $+4, R11
@@ -13098,10 +13120,10 @@ done32:
 	JLT  done34
 
 loop33:
-	VBROADCASTSS (R9), Z18
-	VFMADD231PS  (R8), Z18, Z15
-	VFMADD231PS  (R8)(R12*1), Z18, Z16
-	VFMADD231PS  (R8)(R12*2), Z18, Z17
+	VBROADCASTSS (R9), Z20
+	VFMADD231PS  (R8), Z20, Z17
+	VFMADD231PS  (R8)(R12*1), Z20, Z18
+	VFMADD231PS  (R8)(R12*2), Z20, Z19
 	ADDQ         $+4, R9
 	ADDQ         $+64, R8
 	SUBQ         $+1, R11
@@ -13119,14 +13141,14 @@ done29:
 	MOVQ   32(CX), R8
 	TESTQ  R8, R8
 	JEQ    done35
-	VADDPS (BX), Z15, Z15
-	VADDPS 64(BX), Z16, Z16
-	VADDPS 128(BX), Z17, Z17
+	VADDPS (BX), Z17, Z17
+	VADDPS 64(BX), Z18, Z18
+	VADDPS 128(BX), Z19, Z19
 
 done35:
-	VMOVUPS Z15, (BX)
-	VMOVUPS Z16, 64(BX)
-	VMOVUPS Z17, 128(BX)
+	VMOVUPS Z17, (BX)
+	VMOVUPS Z18, 64(BX)
+	VMOVUPS Z19, 128(BX)
 	MOVQ    64(CX), R8
 	ADDQ    R8, SI
 	MOVQ    72(CX), R8
@@ -13152,14 +13174,14 @@ done27:
 	MOVQ    56(CX), R8
 	ADDQ    R8, DX
 	MOVQ    SI, DX
-	VMOVUPS (DX), Z15
-	VMOVUPS 64(DX), Z16
-	VMOVUPS 128(DX), Z17
+	VMOVUPS (DX), Z17
+	VMOVUPS 64(DX), Z18
+	VMOVUPS 128(DX), Z19
 	MOVQ    64(CX), R8
 	ADDQ    R8, DX
-	VMOVUPS (DX), Y18
-	VMOVUPS 64(DX), Y19
-	VMOVUPS 128(DX), Y20
+	VMOVUPS (DX), Y20
+	VMOVUPS 64(DX), Y21
+	VMOVUPS 128(DX), Y22
 	MOVQ    16(CX), DX
 	MOVQ    8(CX), R8
 	CMPQ    R8, $+1
@@ -13182,35 +13204,35 @@ done41:
 	JLT  done43
 
 loop42:
-	VBROADCASTI32X4 (DX), Z21
-	VPERMILPS       $0x00, Z21, Z22
-	VFMADD231PS     (DI), Z22, Z15
-	VFMADD231PS     (DI)(R10*1), Z22, Z16
-	VFMADD231PS     (DI)(R10*2), Z22, Z17
-	VFMADD231PS     (R11), Y22, Y18
-	VFMADD231PS     (R11)(R10*1), Y22, Y19
-	VFMADD231PS     (R11)(R10*2), Y22, Y20
-	VPERMILPS       $0x55, Z21, Z22
-	VFMADD231PS     64(DI), Z22, Z15
-	VFMADD231PS     64(DI)(R10*1), Z22, Z16
-	VFMADD231PS     64(DI)(R10*2), Z22, Z17
-	VFMADD231PS     64(R11), Y22, Y18
-	VFMADD231PS     64(R11)(R10*1), Y22, Y19
-	VFMADD231PS     64(R11)(R10*2), Y22, Y20
-	VPERMILPS       $0xaa, Z21, Z22
-	VFMADD231PS     128(DI), Z22, Z15
-	VFMADD231PS     128(DI)(R10*1), Z22, Z16
-	VFMADD231PS     128(DI)(R10*2), Z22, Z17
-	VFMADD231PS     128(R11), Y22, Y18
-	VFMADD231PS     128(R11)(R10*1), Y22, Y19
-	VFMADD231PS     128(R11)(R10*2), Y22, Y20
-	VPERMILPS       $0xff, Z21, Z21
-	VFMADD231PS     192(DI), Z21, Z15
-	VFMADD231PS     192(DI)(R10*1), Z21, Z16
-	VFMADD231PS     192(DI)(R10*2), Z21, Z17
-	VFMADD231PS     192(R11), Y21, Y18
-	VFMADD231PS     192(R11)(R10*1), Y21, Y19
-	VFMADD231PS     192(R11)(R10*2), Y21, Y20
+	VBROADCASTI32X4 (DX), Z23
+	VPERMILPS       $0x00, Z23, Z24
+	VFMADD231PS     (DI), Z24, Z17
+	VFMADD231PS     (DI)(R10*1), Z24, Z18
+	VFMADD231PS     (DI)(R10*2), Z24, Z19
+	VFMADD231PS     (R11), Y24, Y20
+	VFMADD231PS     (R11)(R10*1), Y24, Y21
+	VFMADD231PS     (R11)(R10*2), Y24, Y22
+	VPERMILPS       $0x55, Z23, Z24
+	VFMADD231PS     64(DI), Z24, Z17
+	VFMADD231PS     64(DI)(R10*1), Z24, Z18
+	VFMADD231PS     64(DI)(R10*2), Z24, Z19
+	VFMADD231PS     64(R11), Y24, Y20
+	VFMADD231PS     64(R11)(R10*1), Y24, Y21
+	VFMADD231PS     64(R11)(R10*2), Y24, Y22
+	VPERMILPS       $0xaa, Z23, Z24
+	VFMADD231PS     128(DI), Z24, Z17
+	VFMADD231PS     128(DI)(R10*1), Z24, Z18
+	VFMADD231PS     128(DI)(R10*2), Z24, Z19
+	VFMADD231PS     128(R11), Y24, Y20
+	VFMADD231PS     128(R11)(R10*1), Y24, Y21
+	VFMADD231PS     128(R11)(R10*2), Y24, Y22
+	VPERMILPS       $0xff, Z23, Z23
+	VFMADD231PS     192(DI), Z23, Z17
+	VFMADD231PS     192(DI)(R10*1), Z23, Z18
+	VFMADD231PS     192(DI)(R10*2), Z23, Z19
+	VFMADD231PS     192(R11), Y23, Y20
+	VFMADD231PS     192(R11)(R10*1), Y23, Y21
+	VFMADD231PS     192(R11)(R10*2), Y23, Y22
 	ADDQ            $+16, DX
 	ADDQ            $+256, DI
 	ADDQ            $+256, R11
@@ -13223,13 +13245,13 @@ done43:
 	JLT  done45
 
 loop44:
-	VBROADCASTSS (DX), Z21
-	VFMADD231PS  (DI), Z21, Z15
-	VFMADD231PS  (DI)(R10*1), Z21, Z16
-	VFMADD231PS  (DI)(R10*2), Z21, Z17
-	VFMADD231PS  (R11), Y21, Y18
-	VFMADD231PS  (R11)(R10*1), Y21, Y19
-	VFMADD231PS  (R11)(R10*2), Y21, Y20
+	VBROADCASTSS (DX), Z23
+	VFMADD231PS  (DI), Z23, Z17
+	VFMADD231PS  (DI)(R10*1), Z23, Z18
+	VFMADD231PS  (DI)(R10*2), Z23, Z19
+	VFMADD231PS  (R11), Y23, Y20
+	VFMADD231PS  (R11)(R10*1), Y23, Y21
+	VFMADD231PS  (R11)(R10*2), Y23, Y22
 	ADDQ         $+4, DX
 	ADDQ         $+64, DI
 	ADDQ         $+64, R11
@@ -13249,20 +13271,20 @@ done40:
 	MOVQ   32(CX), DX
 	TESTQ  DX, DX
 	JEQ    done46
-	VADDPS (BX), Z15, Z15
-	VADDPS 64(BX), Z16, Z16
-	VADDPS 128(BX), Z17, Z17
-	VADDPS 192(BX), Y18, Y18
-	VADDPS 256(BX), Y19, Y19
-	VADDPS 320(BX), Y20, Y20
+	VADDPS (BX), Z17, Z17
+	VADDPS 64(BX), Z18, Z18
+	VADDPS 128(BX), Z19, Z19
+	VADDPS 192(BX), Y20, Y20
+	VADDPS 256(BX), Y21, Y21
+	VADDPS 320(BX), Y22, Y22
 
 done46:
-	VMOVUPS Z15, (BX)
-	VMOVUPS Z16, 64(BX)
-	VMOVUPS Z17, 128(BX)
-	VMOVUPS Y18, 192(BX)
-	VMOVUPS Y19, 256(BX)
-	VMOVUPS Y20, 320(BX)
+	VMOVUPS Z17, (BX)
+	VMOVUPS Z18, 64(BX)
+	VMOVUPS Z19, 128(BX)
+	VMOVUPS Y20, 192(BX)
+	VMOVUPS Y21, 256(BX)
+	VMOVUPS Y22, 320(BX)
 	MOVQ    64(CX), DX
 	ADDQ    DX, SI
 	MOVQ    72(CX), DX
@@ -13290,9 +13312,9 @@ last11:
 	MOVQ    56(CX), R8
 	ADDQ    R8, DX
 	MOVQ    SI, R8
-	VMOVUPS (R8), Y15
-	VMOVUPS 64(R8), Y16
-	VMOVUPS 128(R8), Y17
+	VMOVUPS (R8), Y17
+	VMOVUPS 64(R8), Y18
+	VMOVUPS 128(R8), Y19
 	MOVQ    16(CX), R8
 	MOVQ    8(CX), R9
 	CMPQ    R9, $+1
@@ -13313,23 +13335,23 @@ done50:
 	JLT  done52
 
 loop51:
-	VBROADCASTI32X4 (R8), Z18
-	VPERMILPS       $0x00, Z18, Z19
-	VFMADD231PS     (DI), Y19, Y15
-	VFMADD231PS     (DI)(R11*1), Y19, Y16
-	VFMADD231PS     (DI)(R11*2), Y19, Y17
-	VPERMILPS       $0x55, Z18, Z19
-	VFMADD231PS     64(DI), Y19, Y15
-	VFMADD231PS     64(DI)(R11*1), Y19, Y16
-	VFMADD231PS     64(DI)(R11*2), Y19, Y17
-	VPERMILPS       $0xaa, Z18, Z19
-	VFMADD231PS     128(DI), Y19, Y15
-	VFMADD231PS     128(DI)(R11*1), Y19, Y16
-	VFMADD231PS     128(DI)(R11*2), Y19, Y17
-	VPERMILPS       $0xff, Z18, Z18
-	VFMADD231PS     192(DI), Y18, Y15
-	VFMADD231PS     192(DI)(R11*1), Y18, Y16
-	VFMADD231PS     192(DI)(R11*2), Y18, Y17
+	VBROADCASTI32X4 (R8), Z20
+	VPERMILPS       $0x00, Z20, Z21
+	VFMADD231PS     (DI), Y21, Y17
+	VFMADD231PS     (DI)(R11*1), Y21, Y18
+	VFMADD231PS     (DI)(R11*2), Y21, Y19
+	VPERMILPS       $0x55, Z20, Z21
+	VFMADD231PS     64(DI), Y21, Y17
+	VFMADD231PS     64(DI)(R11*1), Y21, Y18
+	VFMADD231PS     64(DI)(R11*2), Y21, Y19
+	VPERMILPS       $0xaa, Z20, Z21
+	VFMADD231PS     128(DI), Y21, Y17
+	VFMADD231PS     128(DI)(R11*1), Y21, Y18
+	VFMADD231PS     128(DI)(R11*2), Y21, Y19
+	VPERMILPS       $0xff, Z20, Z20
+	VFMADD231PS     192(DI), Y20, Y17
+	VFMADD231PS     192(DI)(R11*1), Y20, Y18
+	VFMADD231PS     192(DI)(R11*2), Y20, Y19
 	ADDQ            $+16, R8
 	ADDQ            $+256, DI
 	SUBQ            $+4, R10
@@ -13341,10 +13363,10 @@ done52:
 	JLT  done54
 
 loop53:
-	VBROADCASTSS (R8), Z18
-	VFMADD231PS  (DI), Y18, Y15
-	VFMADD231PS  (DI)(R11*1), Y18, Y16
-	VFMADD231PS  (DI)(R11*2), Y18, Y17
+	VBROADCASTSS (R8), Z20
+	VFMADD231PS  (DI), Y20, Y17
+	VFMADD231PS  (DI)(R11*1), Y20, Y18
+	VFMADD231PS  (DI)(R11*2), Y20, Y19
 	ADDQ         $+4, R8
 	ADDQ         $+64, DI
 	SUBQ         $+1, R10
@@ -13362,14 +13384,14 @@ done49:
 	MOVQ   32(CX), DI
 	TESTQ  DI, DI
 	JEQ    done55
-	VADDPS (BX), Y15, Y15
-	VADDPS 64(BX), Y16, Y16
-	VADDPS 128(BX), Y17, Y17
+	VADDPS (BX), Y17, Y17
+	VADDPS 64(BX), Y18, Y18
+	VADDPS 128(BX), Y19, Y19
 
 done55:
-	VMOVUPS Y15, (BX)
-	VMOVUPS Y16, 64(BX)
-	VMOVUPS Y17, 128(BX)
+	VMOVUPS Y17, (BX)
+	VMOVUPS Y18, 64(BX)
+	VMOVUPS Y19, 128(BX)
 	MOVQ    64(CX), DI
 	ADDQ    DI, SI
 	MOVQ    72(CX), DI
@@ -13485,154 +13507,149 @@ done56:
 	CMPQ R10, $+16
 	JLT  done62
 
-	// Reset gate and update gate.
-	VMOVUPS          (R9), Z16
-	VPBROADCASTD     (DX), Z15
-	VMOVUPS          (SI), Z17
-	VMOVUPS          64(R9), Z22
-	VPBROADCASTD     (DX), Z21
-	VMOVUPS          64(SI), Z23
-	VMOVAPS          Z7, Z18
-	VMOVAPS          Z7, Z24
-	VPBROADCASTD     constantsAVX512<>+68(SB), Z19
-	VPBROADCASTD     constantsAVX512<>+68(SB), Z25
-	VPBROADCASTD     constantsAVX512<>+60(SB), Z20
-	VPBROADCASTD     constantsAVX512<>+60(SB), Z26
-	VMOVUPS          128(R9), Z29
-	VPBROADCASTD     (DX), Z28
-	VMOVUPS          128(SI), Z27
-	VFMADD231PS      (R8), Z15, Z16
-	VFMADD231PS      64(R8), Z21, Z22
-	VFMADD231PS      128(R8), Z28, Z29
-	VADDPS           Z17, Z16, Z15
-	VADDPS           Z23, Z22, Z16
-	VMINPS           Z15, Z0, Z15
-	VMINPS           Z16, Z0, Z16
-	VMAXPS           Z15, Z1, Z15
-	VMAXPS           Z16, Z1, Z17
-	VFNMADD231PS     Z2, Z15, Z18
-	VFNMADD231PS     Z2, Z17, Z24
-	VSUBPS           Z7, Z18, Z16
-	VPSLLD           $0x17, Z18, Z18
-	VSUBPS           Z7, Z24, Z21
-	VPSLLD           $0x17, Z24, Z22
-	VFMADD231PS      Z3, Z16, Z15
-	VFMADD231PS      Z3, Z21, Z17
-	VFMADD231PS.BCST constantsAVX512<>+64(SB), Z15, Z19
-	VFMADD231PS.BCST constantsAVX512<>+64(SB), Z17, Z25
-	VFMADD213PS.BCST constantsAVX512<>+72(SB), Z15, Z19
-	VFMADD213PS.BCST constantsAVX512<>+72(SB), Z17, Z25
-	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z15, Z19
-	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z17, Z25
-	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z15, Z19
-	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z17, Z25
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z15, Z19
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z17, Z25
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z18, Z19
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z22, Z25
-	VDIVPS           Z19, Z20, Z15
-	VDIVPS           Z25, Z26, Z16
-	VFMADD231PS      Z27, Z15, Z29
+	// Reset gate and update gate. New gate.
+	VMOVUPS          (R9), Z18
+	VPBROADCASTD     (DX), Z17
+	VMOVUPS          (SI), Z19
+	VMOVUPS          64(R9), Z23
+	VPBROADCASTD     (DX), Z22
+	VMOVUPS          64(SI), Z24
+	VMOVAPS          Z7, Z20
+	VMOVAPS          Z7, Z25
+	VPBROADCASTD     constantsAVX512<>+68(SB), Z21
+	VPBROADCASTD     constantsAVX512<>+68(SB), Z26
+	VMOVUPS          128(R9), Z28
+	VPBROADCASTD     (DX), Z27
+	VFMADD231PS      (R8), Z17, Z18
+	VMOVUPS          128(SI), Z17
+	VFMADD231PS      64(R8), Z22, Z23
+	VFMADD231PS      128(R8), Z27, Z28
+	VADDPS           Z19, Z18, Z18
+	VADDPS           Z24, Z23, Z19
+	VMINPS           Z18, Z0, Z18
+	VMINPS           Z19, Z0, Z19
+	VMAXPS           Z18, Z1, Z18
+	VMAXPS           Z19, Z1, Z22
+	VFNMADD231PS     Z2, Z18, Z20
+	VFNMADD231PS     Z2, Z22, Z25
+	VSUBPS           Z7, Z20, Z19
+	VPSLLD           $0x17, Z20, Z20
+	VSUBPS           Z7, Z25, Z23
+	VPSLLD           $0x17, Z25, Z24
+	VFMADD231PS      Z3, Z19, Z18
+	VFMADD231PS      Z3, Z23, Z22
+	VFMADD231PS      Z16, Z18, Z21
+	VFMADD231PS      Z16, Z22, Z26
+	VFMADD213PS.BCST constantsAVX512<>+72(SB), Z18, Z21
+	VFMADD213PS.BCST constantsAVX512<>+72(SB), Z22, Z26
+	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z18, Z21
+	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z22, Z26
+	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z18, Z21
+	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z22, Z26
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z18, Z21
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z22, Z26
+	VFMADD213PS      Z15, Z20, Z21
+	VFMADD213PS      Z15, Z24, Z26
+	VDIVPS           Z21, Z15, Z18
+	VDIVPS           Z26, Z15, Z19
+	VFMADD231PS      Z17, Z18, Z28
 	ADDQ             $-16, R10
 	CMPQ             R10, $+16
 	JLT              done64
 
 loop63:
-	// New gate and h of the units before. Reset gate and update gate.
-	VMOVUPS          192(R9), Z17
-	VPBROADCASTD     (DX), Z15
-	VMOVUPS          192(SI), Z18
+	// h of the units before. Reset gate and update gate. New gate.
+	VMOVUPS          192(R9), Z18
+	VPBROADCASTD     (DX), Z17
+	VMOVUPS          192(SI), Z20
 	PREFETCHT0       (CX)
-	VMOVUPS          256(R9), Z21
-	VPBROADCASTD     (DX), Z20
-	VMOVUPS          256(SI), Z22
-	PREFETCHT0       64(CX)
-	VMOVAPS          Z7, Z19
-	VMOVAPS          Z7, Z23
-	VMINPS           Z29, Z4, Z24
-	PREFETCHT0       128(CX)
-	VPBROADCASTD     constantsAVX512<>+68(SB), Z28
-	VMOVAPS          Z6, Z25
-	VPBROADCASTD     constantsAVX512<>+68(SB), Z29
-	PREFETCHT0       192(CX)
-	VMOVAPS          Z12, Z27
-	VMOVAPS          Z9, Z26
-	VMAXPS           Z24, Z5, Z24
-	PREFETCHT0       256(CX)
-	VFMADD231PS      192(R8), Z15, Z17
-	VPBROADCASTD     constantsAVX512<>+60(SB), Z15
-	VFMADD231PS      256(R8), Z20, Z21
-	PREFETCHT0       320(CX)
-	VFMADD231PS      Z24, Z24, Z25
-	VPBROADCASTD     constantsAVX512<>+60(SB), Z20
-	VADDPS           Z18, Z17, Z17
-	PREFETCHT0       384(CX)
-	VMOVUPS          320(R9), Z18
-	VADDPS           Z22, Z21, Z21
-	VFMADD231PS      Z11, Z25, Z27
-	PREFETCHT0       448(CX)
+	VMOVUPS          256(R9), Z23
 	VPBROADCASTD     (DX), Z22
-	VFMADD231PS      Z8, Z25, Z26
-	VMINPS           Z17, Z0, Z17
+	VMOVUPS          256(SI), Z24
+	PREFETCHT0       64(CX)
+	VMOVAPS          Z7, Z21
+	VMINPS           Z28, Z4, Z25
+	VPBROADCASTD     constantsAVX512<>+68(SB), Z27
+	PREFETCHT0       128(CX)
+	VMOVAPS          Z6, Z26
+	VMAXPS           Z25, Z5, Z25
+	VFMADD231PS      192(R8), Z17, Z18
+	PREFETCHT0       192(CX)
+	VMOVAPS          Z7, Z17
+	VFMADD231PS      Z25, Z25, Z26
+	VFMADD231PS      256(R8), Z22, Z23
+	PREFETCHT0       256(CX)
+	VMOVAPS          Z12, Z22
+	VADDPS           Z20, Z18, Z20
+	VMOVAPS          Z9, Z18
+	PREFETCHT0       320(CX)
+	VFMADD231PS      Z11, Z26, Z22
+	VADDPS           Z24, Z23, Z24
+	VFMADD231PS      Z8, Z26, Z18
+	PREFETCHT0       384(CX)
+	VMOVUPS          (DI), Z23
+	VMINPS           Z20, Z0, Z20
+	VMINPS           Z24, Z0, Z24
+	PREFETCHT0       448(CX)
+	VFMADD213PS      Z13, Z26, Z22
+	VMAXPS           Z20, Z1, Z20
+	VFMADD213PS      Z10, Z26, Z18
 	PREFETCHT0       512(CX)
-	VMINPS           Z21, Z0, Z21
-	VMAXPS           Z17, Z1, Z17
-	VFMADD213PS      Z13, Z25, Z27
+	VMAXPS           Z24, Z1, Z24
+	VFNMADD231PS     Z2, Z20, Z21
+	VFNMADD231PS     Z2, Z24, Z17
 	PREFETCHT0       576(CX)
-	VMAXPS           Z21, Z1, Z21
-	VFMADD213PS      Z10, Z25, Z26
-	VFNMADD231PS     Z2, Z17, Z19
+	VFMADD213PS      Z14, Z26, Z22
+	VMULPS           Z18, Z25, Z18
+	VPBROADCASTD     constantsAVX512<>+68(SB), Z26
 	PREFETCHT0       640(CX)
-	VFMADD231PS      320(R8), Z22, Z18
-	VMOVUPS          (DI), Z22
-	VFNMADD231PS     Z2, Z21, Z23
+	VSUBPS           Z7, Z21, Z25
+	VPSLLD           $0x17, Z21, Z21
+	VFMADD231PS      Z3, Z25, Z20
 	PREFETCHT0       704(CX)
-	VFMADD213PS      Z14, Z25, Z27
-	VMOVUPS          320(SI), Z25
-	VMULPS           Z26, Z24, Z24
+	VSUBPS           Z7, Z17, Z25
+	VPSLLD           $0x17, Z17, Z17
+	VFMADD231PS      Z3, Z25, Z24
 	PREFETCHT0       768(CX)
-	VSUBPS           Z7, Z19, Z26
-	VPSLLD           $0x17, Z19, Z19
-	VFMADD231PS      Z3, Z26, Z17
+	VMULPS           Z22, Z22, Z25
+	VFMADD231PS      Z16, Z20, Z27
+	VMULPS           Z22, Z18, Z22
 	PREFETCHT0       832(CX)
-	VSUBPS           Z7, Z23, Z26
-	VPSLLD           $0x17, Z23, Z23
-	VFMADD231PS      Z3, Z26, Z21
+	VFMADD231PS      Z16, Z24, Z26
+	VFMADD231PS      Z18, Z18, Z25
+	VFMADD213PS.BCST constantsAVX512<>+72(SB), Z20, Z27
 	PREFETCHT0       896(CX)
-	VMULPS           Z27, Z27, Z26
-	VFMADD231PS.BCST constantsAVX512<>+64(SB), Z17, Z28
-	VMULPS           Z27, Z24, Z27
+	VADDPS           Z22, Z22, Z18
+	VFMADD213PS.BCST constantsAVX512<>+72(SB), Z24, Z26
+	VDIVPS           Z25, Z18, Z18
 	PREFETCHT0       960(CX)
-	VFMADD231PS.BCST constantsAVX512<>+64(SB), Z21, Z29
-	VFMADD231PS      Z24, Z24, Z26
-	VFMADD213PS.BCST constantsAVX512<>+72(SB), Z17, Z28
+	VMOVUPS          320(R9), Z25
+	VMOVUPS          320(SI), Z22
+	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z20, Z27
 	PREFETCHT0       1024(CX)
-	VADDPS           Z27, Z27, Z24
-	VFMADD213PS.BCST constantsAVX512<>+72(SB), Z21, Z29
-	VDIVPS           Z26, Z24, Z24
+	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z24, Z26
+	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z20, Z27
+	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z24, Z26
 	PREFETCHT0       1088(CX)
-	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z17, Z28
-	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z21, Z29
-	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z17, Z28
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z20, Z27
+	VSUBPS           Z18, Z23, Z20
+	VPBROADCASTD     (DX), Z23
 	PREFETCHT0       1152(CX)
-	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z21, Z29
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z17, Z28
-	VSUBPS           Z24, Z22, Z17
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z24, Z26
+	VFMADD213PS      Z15, Z21, Z27
+	VFMADD231PS      Z20, Z19, Z18
 	PREFETCHT0       1216(CX)
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z21, Z29
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z19, Z28
-	VFMADD231PS      Z17, Z16, Z24
+	VFMADD213PS      Z15, Z17, Z26
+	VFMADD231PS      320(R8), Z23, Z25
+	VDIVPS           Z27, Z15, Z17
 	PREFETCHT0       1280(CX)
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z23, Z29
-	VDIVPS           Z28, Z15, Z15
-	VMOVUPS          Z24, (BX)
+	VMOVUPS          Z18, (BX)
+	VDIVPS           Z26, Z15, Z18
+	VFMADD231PS      Z22, Z17, Z25
 	PREFETCHT0       1344(CX)
-	VDIVPS           Z29, Z20, Z16
-	VFMADD231PS      Z25, Z15, Z18
-	VMOVAPS          Z16, Z16
-	PREFETCHT0       1408(CX)
-	VMOVAPS          Z18, Z29
-	ADDQ             $+1472, CX
+	VMOVAPS          Z18, Z19
+	VMOVAPS          Z25, Z28
+	ADDQ             $+1408, CX
 	ADDQ             $+64, BX
 	ADDQ             $+64, SI
 	ADDQ             $+64, DI
@@ -13646,28 +13663,28 @@ loop63:
 	JGE              loop63
 
 done64:
-	// New gate and h of the units before.
-	VMINPS      Z29, Z4, Z15
-	VMOVAPS     Z6, Z17
-	VMOVAPS     Z12, Z19
-	VMOVAPS     Z9, Z18
-	VMOVUPS     (DI), Z20
-	VMAXPS      Z15, Z5, Z15
-	VFMADD231PS Z15, Z15, Z17
-	VFMADD231PS Z11, Z17, Z19
-	VFMADD231PS Z8, Z17, Z18
-	VFMADD213PS Z13, Z17, Z19
-	VFMADD213PS Z10, Z17, Z18
-	VFMADD213PS Z14, Z17, Z19
-	VMULPS      Z18, Z15, Z15
-	VMULPS      Z19, Z19, Z17
-	VMULPS      Z19, Z15, Z18
-	VFMADD231PS Z15, Z15, Z17
-	VADDPS      Z18, Z18, Z15
-	VDIVPS      Z17, Z15, Z15
-	VSUBPS      Z15, Z20, Z17
-	VFMADD231PS Z17, Z16, Z15
-	VMOVUPS     Z15, (BX)
+	// h of the units before.
+	VMINPS      Z28, Z4, Z17
+	VMOVAPS     Z6, Z18
+	VMOVAPS     Z12, Z21
+	VMOVAPS     Z9, Z20
+	VMOVUPS     (DI), Z22
+	VMAXPS      Z17, Z5, Z17
+	VFMADD231PS Z17, Z17, Z18
+	VFMADD231PS Z11, Z18, Z21
+	VFMADD231PS Z8, Z18, Z20
+	VFMADD213PS Z13, Z18, Z21
+	VFMADD213PS Z10, Z18, Z20
+	VFMADD213PS Z14, Z18, Z21
+	VMULPS      Z20, Z17, Z17
+	VMULPS      Z21, Z21, Z18
+	VMULPS      Z21, Z17, Z20
+	VFMADD231PS Z17, Z17, Z18
+	VADDPS      Z20, Z20, Z17
+	VDIVPS      Z18, Z17, Z17
+	VSUBPS      Z17, Z22, Z18
+	VFMADD231PS Z18, Z19, Z17
+	VMOVUPS     Z17, (BX)
 	ADDQ        $+64, BX
 	ADDQ        $+64, SI
 	ADDQ        $+64, DI
@@ -13689,147 +13706,143 @@ done62:
 	BZHIL R10, CX, CX
 	KMOVW CX, K1
 
-	// Reset gate and update gate. New gate and h of the units before.
-	VMOVUPS.Z        (R9), K1, Y16
-	VPBROADCASTD     (DX), Y15
-	VMOVUPS.Z        (SI), K1, Y17
-	VMOVAPS          Y7, Y18
-	VPBROADCASTD     constantsAVX512<>+68(SB), Y19
-	VPBROADCASTD     constantsAVX512<>+60(SB), Y20
-	VMOVUPS.Z        64(R9), K1, Y22
-	VPBROADCASTD     (DX), Y21
-	VMOVUPS.Z        64(SI), K1, Y23
-	VMOVUPS.Z        128(R9), K1, Y28
-	VPBROADCASTD     (DX), Y27
-	VMOVUPS.Z        128(SI), K1, Y26
-	VMOVAPS          Y7, Y24
-	VPBROADCASTD     constantsAVX512<>+68(SB), Y25
-	VMOVAPS          Y6, Y29
-	VMOVAPS          Y12, Y30
-	VFMADD231PS      (R8), Y15, Y16
-	VMOVAPS          Y9, Y15
-	VFMADD231PS      64(R8), Y21, Y22
-	VPBROADCASTD     constantsAVX512<>+60(SB), Y21
-	VFMADD231PS      128(R8), Y27, Y28
-	VMOVUPS.Z        (DI), K1, Y27
-	VADDPS           Y17, Y16, Y16
-	VADDPS           Y23, Y22, Y17
-	VMINPS           Y16, Y0, Y16
-	VMINPS           Y17, Y0, Y17
-	VMAXPS           Y16, Y1, Y16
-	VMAXPS           Y17, Y1, Y22
-	VFNMADD231PS     Y2, Y16, Y18
-	VFNMADD231PS     Y2, Y22, Y24
-	VSUBPS           Y7, Y18, Y17
-	VPSLLD           $0x17, Y18, Y18
-	VSUBPS           Y7, Y24, Y23
-	VPSLLD           $0x17, Y24, Y24
-	VFMADD231PS      Y3, Y17, Y16
-	VFMADD231PS      Y3, Y23, Y22
-	VFMADD231PS.BCST constantsAVX512<>+64(SB), Y16, Y19
-	VFMADD231PS.BCST constantsAVX512<>+64(SB), Y22, Y25
-	VFMADD213PS.BCST constantsAVX512<>+72(SB), Y16, Y19
-	VFMADD213PS.BCST constantsAVX512<>+72(SB), Y22, Y25
-	VFMADD213PS.BCST constantsAVX512<>+76(SB), Y16, Y19
-	VFMADD213PS.BCST constantsAVX512<>+76(SB), Y22, Y25
-	VFMADD213PS.BCST constantsAVX512<>+80(SB), Y16, Y19
-	VFMADD213PS.BCST constantsAVX512<>+80(SB), Y22, Y25
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Y16, Y19
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Y22, Y25
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Y18, Y19
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Y24, Y25
-	VDIVPS           Y19, Y20, Y16
-	VDIVPS           Y25, Y21, Y17
-	VFMADD231PS      Y26, Y16, Y28
-	VMINPS           Y28, Y4, Y16
-	VMAXPS           Y16, Y5, Y16
-	VFMADD231PS      Y16, Y16, Y29
-	VFMADD231PS      Y11, Y29, Y30
-	VFMADD231PS      Y8, Y29, Y15
-	VFMADD213PS      Y13, Y29, Y30
-	VFMADD213PS      Y10, Y29, Y15
-	VFMADD213PS      Y14, Y29, Y30
-	VMULPS           Y15, Y16, Y15
-	VMULPS           Y30, Y30, Y16
-	VMULPS           Y30, Y15, Y18
-	VFMADD231PS      Y15, Y15, Y16
-	VADDPS           Y18, Y18, Y15
-	VDIVPS           Y16, Y15, Y15
-	VSUBPS           Y15, Y27, Y16
-	VFMADD231PS      Y16, Y17, Y15
-	VMOVUPS          Y15, K1, (BX)
+	// Reset gate and update gate. New gate. h of the units before.
+	VMOVUPS.Z        (R9), K1, Y18
+	VPBROADCASTD     (DX), Y17
+	VMOVUPS.Z        (SI), K1, Y19
+	VMOVAPS          Y7, Y20
+	VPBROADCASTD     constantsAVX512<>+68(SB), Y21
+	VMOVUPS.Z        64(R9), K1, Y23
+	VPBROADCASTD     (DX), Y22
+	VMOVUPS.Z        64(SI), K1, Y24
+	VMOVUPS.Z        128(R9), K1, Y29
+	VPBROADCASTD     (DX), Y28
+	VMOVUPS.Z        128(SI), K1, Y27
+	VMOVAPS          Y7, Y25
+	VPBROADCASTD     constantsAVX512<>+68(SB), Y26
+	VMOVAPS          Y6, Y30
+	VFMADD231PS      (R8), Y17, Y18
+	VMOVAPS          Y12, Y17
+	VFMADD231PS      64(R8), Y22, Y23
+	VMOVAPS          Y9, Y22
+	VFMADD231PS      128(R8), Y28, Y29
+	VMOVUPS.Z        (DI), K1, Y28
+	VADDPS           Y19, Y18, Y18
+	VADDPS           Y24, Y23, Y19
+	VMINPS           Y18, Y0, Y18
+	VMINPS           Y19, Y0, Y19
+	VMAXPS           Y18, Y1, Y18
+	VMAXPS           Y19, Y1, Y23
+	VFNMADD231PS     Y2, Y18, Y20
+	VFNMADD231PS     Y2, Y23, Y25
+	VSUBPS           Y7, Y20, Y19
+	VPSLLD           $0x17, Y20, Y20
+	VSUBPS           Y7, Y25, Y24
+	VPSLLD           $0x17, Y25, Y25
+	VFMADD231PS      Y3, Y19, Y18
+	VFMADD231PS      Y3, Y24, Y23
+	VFMADD231PS      Y16, Y18, Y21
+	VFMADD231PS      Y16, Y23, Y26
+	VFMADD213PS.BCST constantsAVX512<>+72(SB), Y18, Y21
+	VFMADD213PS.BCST constantsAVX512<>+72(SB), Y23, Y26
+	VFMADD213PS.BCST constantsAVX512<>+76(SB), Y18, Y21
+	VFMADD213PS.BCST constantsAVX512<>+76(SB), Y23, Y26
+	VFMADD213PS.BCST constantsAVX512<>+80(SB), Y18, Y21
+	VFMADD213PS.BCST constantsAVX512<>+80(SB), Y23, Y26
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Y18, Y21
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Y23, Y26
+	VFMADD213PS      Y15, Y20, Y21
+	VFMADD213PS      Y15, Y25, Y26
+	VDIVPS           Y21, Y15, Y18
+	VDIVPS           Y26, Y15, Y19
+	VFMADD231PS      Y27, Y18, Y29
+	VMINPS           Y29, Y4, Y18
+	VMAXPS           Y18, Y5, Y18
+	VFMADD231PS      Y18, Y18, Y30
+	VFMADD231PS      Y11, Y30, Y17
+	VFMADD231PS      Y8, Y30, Y22
+	VFMADD213PS      Y13, Y30, Y17
+	VFMADD213PS      Y10, Y30, Y22
+	VFMADD213PS      Y14, Y30, Y17
+	VMULPS           Y22, Y18, Y18
+	VMULPS           Y17, Y17, Y20
+	VMULPS           Y17, Y18, Y17
+	VFMADD231PS      Y18, Y18, Y20
+	VADDPS           Y17, Y17, Y17
+	VDIVPS           Y20, Y17, Y17
+	VSUBPS           Y17, Y28, Y18
+	VFMADD231PS      Y18, Y19, Y17
+	VMOVUPS          Y17, K1, (BX)
 	JMP              done67
 
 half68:
-	// Reset gate and update gate. New gate and h of the units before.
-	VMOVUPS          (R9), Y16
-	VPBROADCASTD     (DX), Y15
-	VMOVUPS          (SI), Y17
-	VMOVAPS          Y7, Y18
-	VPBROADCASTD     constantsAVX512<>+68(SB), Y19
-	VPBROADCASTD     constantsAVX512<>+60(SB), Y20
-	VMOVUPS          64(R9), Y22
-	VPBROADCASTD     (DX), Y21
-	VMOVUPS          64(SI), Y23
-	VMOVUPS          128(R9), Y28
-	VPBROADCASTD     (DX), Y27
-	VMOVUPS          128(SI), Y26
-	VMOVAPS          Y7, Y24
-	VPBROADCASTD     constantsAVX512<>+68(SB), Y25
-	VMOVAPS          Y6, Y29
-	VMOVAPS          Y12, Y30
-	VFMADD231PS      (R8), Y15, Y16
-	VMOVAPS          Y9, Y15
-	VFMADD231PS      64(R8), Y21, Y22
-	VPBROADCASTD     constantsAVX512<>+60(SB), Y21
-	VFMADD231PS      128(R8), Y27, Y28
-	VMOVUPS          (DI), Y27
-	VADDPS           Y17, Y16, Y16
-	VADDPS           Y23, Y22, Y17
-	VMINPS           Y16, Y0, Y16
-	VMINPS           Y17, Y0, Y17
-	VMAXPS           Y16, Y1, Y16
-	VMAXPS           Y17, Y1, Y22
-	VFNMADD231PS     Y2, Y16, Y18
-	VFNMADD231PS     Y2, Y22, Y24
-	VSUBPS           Y7, Y18, Y17
-	VPSLLD           $0x17, Y18, Y18
-	VSUBPS           Y7, Y24, Y23
-	VPSLLD           $0x17, Y24, Y24
-	VFMADD231PS      Y3, Y17, Y16
-	VFMADD231PS      Y3, Y23, Y22
-	VFMADD231PS.BCST constantsAVX512<>+64(SB), Y16, Y19
-	VFMADD231PS.BCST constantsAVX512<>+64(SB), Y22, Y25
-	VFMADD213PS.BCST constantsAVX512<>+72(SB), Y16, Y19
-	VFMADD213PS.BCST constantsAVX512<>+72(SB), Y22, Y25
-	VFMADD213PS.BCST constantsAVX512<>+76(SB), Y16, Y19
-	VFMADD213PS.BCST constantsAVX512<>+76(SB), Y22, Y25
-	VFMADD213PS.BCST constantsAVX512<>+80(SB), Y16, Y19
-	VFMADD213PS.BCST constantsAVX512<>+80(SB), Y22, Y25
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Y16, Y19
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Y22, Y25
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Y18, Y19
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Y24, Y25
-	VDIVPS           Y19, Y20, Y16
-	VDIVPS           Y25, Y21, Y17
-	VFMADD231PS      Y26, Y16, Y28
-	VMINPS           Y28, Y4, Y16
-	VMAXPS           Y16, Y5, Y16
-	VFMADD231PS      Y16, Y16, Y29
-	VFMADD231PS      Y11, Y29, Y30
-	VFMADD231PS      Y8, Y29, Y15
-	VFMADD213PS      Y13, Y29, Y30
-	VFMADD213PS      Y10, Y29, Y15
-	VFMADD213PS      Y14, Y29, Y30
-	VMULPS           Y15, Y16, Y15
-	VMULPS           Y30, Y30, Y16
-	VMULPS           Y30, Y15, Y18
-	VFMADD231PS      Y15, Y15, Y16
-	VADDPS           Y18, Y18, Y15
-	VDIVPS           Y16, Y15, Y15
-	VSUBPS           Y15, Y27, Y16
-	VFMADD231PS      Y16, Y17, Y15
-	VMOVUPS          Y15, (BX)
+	// Reset gate and update gate. New gate. h of the units before.
+	VMOVUPS          (R9), Y18
+	VPBROADCASTD     (DX), Y17
+	VMOVUPS          (SI), Y19
+	VMOVAPS          Y7, Y20
+	VPBROADCASTD     constantsAVX512<>+68(SB), Y21
+	VMOVUPS          64(R9), Y23
+	VPBROADCASTD     (DX), Y22
+	VMOVUPS          64(SI), Y24
+	VMOVUPS          128(R9), Y29
+	VPBROADCASTD     (DX), Y28
+	VMOVUPS          128(SI), Y27
+	VMOVAPS          Y7, Y25
+	VPBROADCASTD     constantsAVX512<>+68(SB), Y26
+	VMOVAPS          Y6, Y30
+	VFMADD231PS      (R8), Y17, Y18
+	VMOVAPS          Y12, Y17
+	VFMADD231PS      64(R8), Y22, Y23
+	VMOVAPS          Y9, Y22
+	VFMADD231PS      128(R8), Y28, Y29
+	VMOVUPS          (DI), Y28
+	VADDPS           Y19, Y18, Y18
+	VADDPS           Y24, Y23, Y19
+	VMINPS           Y18, Y0, Y18
+	VMINPS           Y19, Y0, Y19
+	VMAXPS           Y18, Y1, Y18
+	VMAXPS           Y19, Y1, Y23
+	VFNMADD231PS     Y2, Y18, Y20
+	VFNMADD231PS     Y2, Y23, Y25
+	VSUBPS           Y7, Y20, Y19
+	VPSLLD           $0x17, Y20, Y20
+	VSUBPS           Y7, Y25, Y24
+	VPSLLD           $0x17, Y25, Y25
+	VFMADD231PS      Y3, Y19, Y18
+	VFMADD231PS      Y3, Y24, Y23
+	VFMADD231PS      Y16, Y18, Y21
+	VFMADD231PS      Y16, Y23, Y26
+	VFMADD213PS.BCST constantsAVX512<>+72(SB), Y18, Y21
+	VFMADD213PS.BCST constantsAVX512<>+72(SB), Y23, Y26
+	VFMADD213PS.BCST constantsAVX512<>+76(SB), Y18, Y21
+	VFMADD213PS.BCST constantsAVX512<>+76(SB), Y23, Y26
+	VFMADD213PS.BCST constantsAVX512<>+80(SB), Y18, Y21
+	VFMADD213PS.BCST constantsAVX512<>+80(SB), Y23, Y26
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Y18, Y21
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Y23, Y26
+	VFMADD213PS      Y15, Y20, Y21
+	VFMADD213PS      Y15, Y25, Y26
+	VDIVPS           Y21, Y15, Y18
+	VDIVPS           Y26, Y15, Y19
+	VFMADD231PS      Y27, Y18, Y29
+	VMINPS           Y29, Y4, Y18
+	VMAXPS           Y18, Y5, Y18
+	VFMADD231PS      Y18, Y18, Y30
+	VFMADD231PS      Y11, Y30, Y17
+	VFMADD231PS      Y8, Y30, Y22
+	VFMADD213PS      Y13, Y30, Y17
+	VFMADD213PS      Y10, Y30, Y22
+	VFMADD213PS      Y14, Y30, Y17
+	VMULPS           Y22, Y18, Y18
+	VMULPS           Y17, Y17, Y20
+	VMULPS           Y17, Y18, Y17
+	VFMADD231PS      Y18, Y18, Y20
+	VADDPS           Y17, Y17, Y17
+	VDIVPS           Y20, Y17, Y17
+	VSUBPS           Y17, Y28, Y18
+	VFMADD231PS      Y18, Y19, Y17
+	VMOVUPS          Y17, (BX)
 	JMP              done67
 
 more66:
@@ -13837,75 +13850,73 @@ more66:
 	BZHIL R10, CX, CX
 	KMOVW CX, K1
 
-	// Reset gate and update gate. New gate and h of the units before.
-	VMOVUPS.Z        (R9), K1, Z16
-	VPBROADCASTD     (DX), Z15
-	VMOVUPS.Z        (SI), K1, Z17
-	VMOVAPS          Z7, Z18
-	VPBROADCASTD     constantsAVX512<>+68(SB), Z19
-	VPBROADCASTD     constantsAVX512<>+60(SB), Z20
-	VMOVUPS.Z        64(R9), K1, Z22
-	VPBROADCASTD     (DX), Z21
-	VMOVUPS.Z        64(SI), K1, Z23
-	VMOVUPS.Z        128(R9), K1, Z28
-	VPBROADCASTD     (DX), Z27
-	VMOVUPS.Z        128(SI), K1, Z26
-	VMOVAPS          Z7, Z24
-	VPBROADCASTD     constantsAVX512<>+68(SB), Z25
-	VMOVAPS          Z6, Z29
-	VMOVAPS          Z12, Z30
-	VFMADD231PS      (R8), Z15, Z16
-	VMOVAPS          Z9, Z15
-	VFMADD231PS      64(R8), Z21, Z22
-	VPBROADCASTD     constantsAVX512<>+60(SB), Z21
-	VFMADD231PS      128(R8), Z27, Z28
-	VMOVUPS.Z        (DI), K1, Z27
-	VADDPS           Z17, Z16, Z16
-	VADDPS           Z23, Z22, Z17
-	VMINPS           Z16, Z0, Z16
-	VMINPS           Z17, Z0, Z17
-	VMAXPS           Z16, Z1, Z16
-	VMAXPS           Z17, Z1, Z22
-	VFNMADD231PS     Z2, Z16, Z18
-	VFNMADD231PS     Z2, Z22, Z24
-	VSUBPS           Z7, Z18, Z17
-	VPSLLD           $0x17, Z18, Z18
-	VSUBPS           Z7, Z24, Z23
-	VPSLLD           $0x17, Z24, Z24
-	VFMADD231PS      Z3, Z17, Z16
-	VFMADD231PS      Z3, Z23, Z22
-	VFMADD231PS.BCST constantsAVX512<>+64(SB), Z16, Z19
-	VFMADD231PS.BCST constantsAVX512<>+64(SB), Z22, Z25
-	VFMADD213PS.BCST constantsAVX512<>+72(SB), Z16, Z19
-	VFMADD213PS.BCST constantsAVX512<>+72(SB), Z22, Z25
-	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z16, Z19
-	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z22, Z25
-	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z16, Z19
-	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z22, Z25
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z16, Z19
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z22, Z25
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z18, Z19
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z24, Z25
-	VDIVPS           Z19, Z20, Z16
-	VDIVPS           Z25, Z21, Z17
-	VFMADD231PS      Z26, Z16, Z28
-	VMINPS           Z28, Z4, Z16
-	VMAXPS           Z16, Z5, Z16
-	VFMADD231PS      Z16, Z16, Z29
-	VFMADD231PS      Z11, Z29, Z30
-	VFMADD231PS      Z8, Z29, Z15
-	VFMADD213PS      Z13, Z29, Z30
-	VFMADD213PS      Z10, Z29, Z15
-	VFMADD213PS      Z14, Z29, Z30
-	VMULPS           Z15, Z16, Z15
-	VMULPS           Z30, Z30, Z16
-	VMULPS           Z30, Z15, Z18
-	VFMADD231PS      Z15, Z15, Z16
-	VADDPS           Z18, Z18, Z15
-	VDIVPS           Z16, Z15, Z15
-	VSUBPS           Z15, Z27, Z16
-	VFMADD231PS      Z16, Z17, Z15
-	VMOVUPS          Z15, K1, (BX)
+	// Reset gate and update gate. New gate. h of the units before.
+	VMOVUPS.Z        (R9), K1, Z18
+	VPBROADCASTD     (DX), Z17
+	VMOVUPS.Z        (SI), K1, Z19
+	VMOVAPS          Z7, Z20
+	VPBROADCASTD     constantsAVX512<>+68(SB), Z21
+	VMOVUPS.Z        64(R9), K1, Z23
+	VPBROADCASTD     (DX), Z22
+	VMOVUPS.Z        64(SI), K1, Z24
+	VMOVUPS.Z        128(R9), K1, Z29
+	VPBROADCASTD     (DX), Z28
+	VMOVUPS.Z        128(SI), K1, Z27
+	VMOVAPS          Z7, Z25
+	VPBROADCASTD     constantsAVX512<>+68(SB), Z26
+	VMOVAPS          Z6, Z30
+	VFMADD231PS      (R8), Z17, Z18
+	VMOVAPS          Z12, Z17
+	VFMADD231PS      64(R8), Z22, Z23
+	VMOVAPS          Z9, Z22
+	VFMADD231PS      128(R8), Z28, Z29
+	VMOVUPS.Z        (DI), K1, Z28
+	VADDPS           Z19, Z18, Z18
+	VADDPS           Z24, Z23, Z19
+	VMINPS           Z18, Z0, Z18
+	VMINPS           Z19, Z0, Z19
+	VMAXPS           Z18, Z1, Z18
+	VMAXPS           Z19, Z1, Z23
+	VFNMADD231PS     Z2, Z18, Z20
+	VFNMADD231PS     Z2, Z23, Z25
+	VSUBPS           Z7, Z20, Z19
+	VPSLLD           $0x17, Z20, Z20
+	VSUBPS           Z7, Z25, Z24
+	VPSLLD           $0x17, Z25, Z25
+	VFMADD231PS      Z3, Z19, Z18
+	VFMADD231PS      Z3, Z24, Z23
+	VFMADD231PS      Z16, Z18, Z21
+	VFMADD231PS      Z16, Z23, Z26
+	VFMADD213PS.BCST constantsAVX512<>+72(SB), Z18, Z21
+	VFMADD213PS.BCST constantsAVX512<>+72(SB), Z23, Z26
+	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z18, Z21
+	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z23, Z26
+	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z18, Z21
+	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z23, Z26
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z18, Z21
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z23, Z26
+	VFMADD213PS      Z15, Z20, Z21
+	VFMADD213PS      Z15, Z25, Z26
+	VDIVPS           Z21, Z15, Z18
+	VDIVPS           Z26, Z15, Z19
+	VFMADD231PS      Z27, Z18, Z29
+	VMINPS           Z29, Z4, Z18
+	VMAXPS           Z18, Z5, Z18
+	VFMADD231PS      Z18, Z18, Z30
+	VFMADD231PS      Z11, Z30, Z17
+	VFMADD231PS      Z8, Z30, Z22
+	VFMADD213PS      Z13, Z30, Z17
+	VFMADD213PS      Z10, Z30, Z22
+	VFMADD213PS      Z14, Z30, Z17
+	VMULPS           Z22, Z18, Z18
+	VMULPS           Z17, Z17, Z20
+	VMULPS           Z17, Z18, Z17
+	VFMADD231PS      Z18, Z18, Z20
+	VADDPS           Z17, Z17, Z17
+	VDIVPS           Z20, Z17, Z17
+	VSUBPS           Z17, Z28, Z18
+	VFMADD231PS      Z18, Z19, Z17
+	VMOVUPS          Z17, K1, (BX)
 
 done67:
 done65:
@@ -13922,140 +13933,135 @@ both60:
 	CMPQ R8, $+16
 	JLT  done69
 
-	// Reset gate and update gate.
-	VMOVUPS          (BX), Z15
-	VMOVUPS          (SI), Z16
-	VMOVUPS          64(BX), Z20
-	VMOVUPS          64(SI), Z21
-	VMOVAPS          Z7, Z17
-	VMOVAPS          Z7, Z22
-	VPBROADCASTD     constantsAVX512<>+68(SB), Z18
-	VPBROADCASTD     constantsAVX512<>+68(SB), Z23
-	VPBROADCASTD     constantsAVX512<>+60(SB), Z19
-	VPBROADCASTD     constantsAVX512<>+60(SB), Z24
+	// Reset gate and update gate. New gate.
+	VMOVUPS          (BX), Z17
+	VMOVUPS          (SI), Z18
+	VMOVUPS          64(BX), Z21
+	VMOVUPS          64(SI), Z22
+	VMOVAPS          Z7, Z19
+	VMOVAPS          Z7, Z23
+	VPBROADCASTD     constantsAVX512<>+68(SB), Z20
+	VPBROADCASTD     constantsAVX512<>+68(SB), Z24
 	VMOVUPS          128(SI), Z25
 	VMOVUPS          128(BX), Z26
-	VADDPS           Z16, Z15, Z15
-	VADDPS           Z21, Z20, Z16
-	VMINPS           Z15, Z0, Z15
-	VMINPS           Z16, Z0, Z16
-	VMAXPS           Z15, Z1, Z15
-	VMAXPS           Z16, Z1, Z20
-	VFNMADD231PS     Z2, Z15, Z17
-	VFNMADD231PS     Z2, Z20, Z22
-	VSUBPS           Z7, Z17, Z16
-	VSUBPS           Z7, Z22, Z21
-	VPSLLD           $0x17, Z17, Z17
-	VPSLLD           $0x17, Z22, Z22
-	VFMADD231PS      Z3, Z16, Z15
-	VFMADD231PS      Z3, Z21, Z20
-	VFMADD231PS.BCST constantsAVX512<>+64(SB), Z15, Z18
-	VFMADD231PS.BCST constantsAVX512<>+64(SB), Z20, Z23
-	VFMADD213PS.BCST constantsAVX512<>+72(SB), Z15, Z18
-	VFMADD213PS.BCST constantsAVX512<>+72(SB), Z20, Z23
-	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z15, Z18
-	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z20, Z23
-	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z15, Z18
-	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z20, Z23
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z15, Z18
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z20, Z23
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z17, Z18
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z22, Z23
-	VDIVPS           Z18, Z19, Z15
-	VDIVPS           Z23, Z24, Z16
-	VFMADD231PS      Z25, Z15, Z26
+	VADDPS           Z18, Z17, Z17
+	VADDPS           Z22, Z21, Z18
+	VMINPS           Z17, Z0, Z17
+	VMINPS           Z18, Z0, Z18
+	VMAXPS           Z17, Z1, Z17
+	VMAXPS           Z18, Z1, Z21
+	VFNMADD231PS     Z2, Z17, Z19
+	VFNMADD231PS     Z2, Z21, Z23
+	VSUBPS           Z7, Z19, Z18
+	VSUBPS           Z7, Z23, Z22
+	VPSLLD           $0x17, Z19, Z19
+	VPSLLD           $0x17, Z23, Z23
+	VFMADD231PS      Z3, Z18, Z17
+	VFMADD231PS      Z3, Z22, Z21
+	VFMADD231PS      Z16, Z17, Z20
+	VFMADD231PS      Z16, Z21, Z24
+	VFMADD213PS.BCST constantsAVX512<>+72(SB), Z17, Z20
+	VFMADD213PS.BCST constantsAVX512<>+72(SB), Z21, Z24
+	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z17, Z20
+	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z21, Z24
+	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z17, Z20
+	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z21, Z24
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z17, Z20
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z21, Z24
+	VFMADD213PS      Z15, Z19, Z20
+	VFMADD213PS      Z15, Z23, Z24
+	VDIVPS           Z20, Z15, Z17
+	VDIVPS           Z24, Z15, Z18
+	VFMADD231PS      Z25, Z17, Z26
 	ADDQ             $-16, R8
 	CMPQ             R8, $+16
 	JLT              done71
 
 loop70:
-	// New gate and h of the units before. Reset gate and update gate.
-	VMOVUPS          192(BX), Z15
-	VMOVUPS          192(SI), Z17
-	VMOVUPS          256(BX), Z19
+	// h of the units before. Reset gate and update gate. New gate.
+	VMOVUPS          192(BX), Z17
+	VMOVUPS          192(SI), Z19
+	VMOVUPS          256(BX), Z21
 	PREFETCHT0       (CX)
-	VMOVUPS          256(SI), Z20
-	VMOVAPS          Z7, Z18
-	VMINPS           Z26, Z4, Z21
+	VMOVUPS          256(SI), Z22
+	VMOVAPS          Z7, Z20
+	VMOVAPS          Z7, Z23
 	PREFETCHT0       64(CX)
+	VMINPS           Z26, Z4, Z24
 	VPBROADCASTD     constantsAVX512<>+68(SB), Z26
-	VMOVAPS          Z6, Z22
-	VMOVAPS          Z12, Z24
+	VMOVAPS          Z6, Z25
 	PREFETCHT0       128(CX)
-	VMOVAPS          Z9, Z23
-	VPBROADCASTD     constantsAVX512<>+60(SB), Z27
-	VMOVUPS          (DI), Z25
+	VPBROADCASTD     constantsAVX512<>+68(SB), Z27
+	VMAXPS           Z24, Z5, Z24
+	VADDPS           Z19, Z17, Z17
 	PREFETCHT0       192(CX)
-	VMAXPS           Z21, Z5, Z21
-	VADDPS           Z17, Z15, Z15
-	VADDPS           Z20, Z19, Z17
+	VADDPS           Z22, Z21, Z22
+	VMOVAPS          Z12, Z21
+	VMOVAPS          Z9, Z19
 	PREFETCHT0       256(CX)
-	VFMADD231PS      Z21, Z21, Z22
-	VMOVAPS          Z7, Z19
-	VMINPS           Z15, Z0, Z15
-	PREFETCHT0       320(CX)
+	VFMADD231PS      Z24, Z24, Z25
 	VMINPS           Z17, Z0, Z17
-	VMAXPS           Z15, Z1, Z15
-	VMAXPS           Z17, Z1, Z20
+	VMINPS           Z22, Z0, Z22
+	PREFETCHT0       320(CX)
+	VMAXPS           Z17, Z1, Z17
+	VMAXPS           Z22, Z1, Z22
+	VFMADD231PS      Z11, Z25, Z21
 	PREFETCHT0       384(CX)
-	VFMADD231PS      Z11, Z22, Z24
-	VFMADD231PS      Z8, Z22, Z23
-	VFNMADD231PS     Z2, Z15, Z18
+	VFMADD231PS      Z8, Z25, Z19
+	VFNMADD231PS     Z2, Z17, Z20
+	VFNMADD231PS     Z2, Z22, Z23
 	PREFETCHT0       448(CX)
-	VFNMADD231PS     Z2, Z20, Z19
-	VFMADD213PS      Z13, Z22, Z24
-	VFMADD213PS      Z10, Z22, Z23
+	VFMADD213PS      Z13, Z25, Z21
+	VFMADD213PS      Z10, Z25, Z19
+	VFMADD213PS      Z14, Z25, Z21
 	PREFETCHT0       512(CX)
-	VSUBPS           Z7, Z18, Z17
-	VSUBPS           Z7, Z19, Z28
-	VPSLLD           $0x17, Z18, Z18
+	VSUBPS           Z7, Z20, Z25
+	VMULPS           Z19, Z24, Z19
+	VSUBPS           Z7, Z23, Z24
 	PREFETCHT0       576(CX)
-	VPSLLD           $0x17, Z19, Z19
-	VFMADD231PS      Z3, Z17, Z15
-	VFMADD213PS      Z14, Z22, Z24
+	VPSLLD           $0x17, Z20, Z20
+	VPSLLD           $0x17, Z23, Z23
+	VFMADD231PS      Z3, Z25, Z17
 	PREFETCHT0       640(CX)
-	VMULPS           Z23, Z21, Z17
-	VPBROADCASTD     constantsAVX512<>+68(SB), Z21
-	VFMADD231PS      Z3, Z28, Z20
+	VMOVUPS          (DI), Z25
+	VFMADD231PS      Z3, Z24, Z22
+	VMULPS           Z21, Z21, Z24
 	PREFETCHT0       704(CX)
-	VFMADD231PS.BCST constantsAVX512<>+64(SB), Z15, Z26
-	VMULPS           Z24, Z24, Z22
-	VMULPS           Z24, Z17, Z23
+	VMULPS           Z21, Z19, Z21
+	VFMADD231PS      Z16, Z17, Z26
+	VFMADD231PS      Z16, Z22, Z27
 	PREFETCHT0       768(CX)
-	VFMADD231PS.BCST constantsAVX512<>+64(SB), Z20, Z21
-	VFMADD213PS.BCST constantsAVX512<>+72(SB), Z15, Z26
-	VFMADD231PS      Z17, Z17, Z22
+	VFMADD231PS      Z19, Z19, Z24
+	VMOVUPS          320(SI), Z19
+	VADDPS           Z21, Z21, Z21
 	PREFETCHT0       832(CX)
-	VADDPS           Z23, Z23, Z17
-	VPBROADCASTD     constantsAVX512<>+60(SB), Z23
-	VFMADD213PS.BCST constantsAVX512<>+72(SB), Z20, Z21
+	VFMADD213PS.BCST constantsAVX512<>+72(SB), Z17, Z26
+	VFMADD213PS.BCST constantsAVX512<>+72(SB), Z22, Z27
+	VDIVPS           Z24, Z21, Z21
 	PREFETCHT0       896(CX)
-	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z15, Z26
-	VDIVPS           Z22, Z17, Z17
-	VMOVUPS          320(SI), Z22
+	VMOVUPS          320(BX), Z24
+	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z17, Z26
+	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z22, Z27
 	PREFETCHT0       960(CX)
-	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z20, Z21
-	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z15, Z26
-	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z20, Z21
+	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z17, Z26
+	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z22, Z27
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z17, Z26
 	PREFETCHT0       1024(CX)
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z15, Z26
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z20, Z21
-	VSUBPS           Z17, Z25, Z15
+	VSUBPS           Z21, Z25, Z17
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z22, Z27
+	VFMADD231PS      Z17, Z18, Z21
 	PREFETCHT0       1088(CX)
-	VMOVUPS          320(BX), Z20
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z18, Z26
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z19, Z21
+	VFMADD213PS      Z15, Z20, Z26
+	VFMADD213PS      Z15, Z23, Z27
+	VMOVUPS          Z21, (DX)
 	PREFETCHT0       1152(CX)
-	VFMADD231PS      Z15, Z16, Z17
-	VDIVPS           Z26, Z27, Z15
-	VDIVPS           Z21, Z23, Z16
+	VDIVPS           Z26, Z15, Z17
+	VDIVPS           Z27, Z15, Z18
+	VFMADD231PS      Z19, Z17, Z24
 	PREFETCHT0       1216(CX)
-	VMOVUPS          Z17, (DX)
-	VFMADD231PS      Z22, Z15, Z20
-	VMOVAPS          Z16, Z16
-	PREFETCHT0       1280(CX)
-	VMOVAPS          Z20, Z26
-	ADDQ             $+1344, CX
+	VMOVAPS          Z18, Z18
+	VMOVAPS          Z24, Z26
+	ADDQ             $+1280, CX
 	ADDQ             $+64, DX
 	ADDQ             $+64, BX
 	ADDQ             $+64, SI
@@ -14067,28 +14073,28 @@ loop70:
 	JGE              loop70
 
 done71:
-	// New gate and h of the units before.
-	VMINPS      Z26, Z4, Z15
-	VMOVAPS     Z6, Z17
-	VMOVAPS     Z12, Z19
-	VMOVAPS     Z9, Z18
-	VMOVUPS     (DI), Z20
-	VMAXPS      Z15, Z5, Z15
-	VFMADD231PS Z15, Z15, Z17
-	VFMADD231PS Z11, Z17, Z19
-	VFMADD231PS Z8, Z17, Z18
-	VFMADD213PS Z13, Z17, Z19
-	VFMADD213PS Z10, Z17, Z18
-	VFMADD213PS Z14, Z17, Z19
-	VMULPS      Z18, Z15, Z15
-	VMULPS      Z19, Z19, Z17
-	VMULPS      Z19, Z15, Z18
-	VFMADD231PS Z15, Z15, Z17
-	VADDPS      Z18, Z18, Z15
-	VDIVPS      Z17, Z15, Z15
-	VSUBPS      Z15, Z20, Z17
-	VFMADD231PS Z17, Z16, Z15
-	VMOVUPS     Z15, (DX)
+	// h of the units before.
+	VMINPS      Z26, Z4, Z17
+	VMOVAPS     Z6, Z19
+	VMOVAPS     Z12, Z21
+	VMOVAPS     Z9, Z20
+	VMOVUPS     (DI), Z22
+	VMAXPS      Z17, Z5, Z17
+	VFMADD231PS Z17, Z17, Z19
+	VFMADD231PS Z11, Z19, Z21
+	VFMADD231PS Z8, Z19, Z20
+	VFMADD213PS Z13, Z19, Z21
+	VFMADD213PS Z10, Z19, Z20
+	VFMADD213PS Z14, Z19, Z21
+	VMULPS      Z20, Z17, Z17
+	VMULPS      Z21, Z21, Z19
+	VMULPS      Z21, Z17, Z20
+	VFMADD231PS Z17, Z17, Z19
+	VADDPS      Z20, Z20, Z17
+	VDIVPS      Z19, Z17, Z17
+	VSUBPS      Z17, Z22, Z19
+	VFMADD231PS Z19, Z18, Z17
+	VMOVUPS     Z17, (DX)
 	ADDQ        $+64, DX
 	ADDQ        $+64, BX
 	ADDQ        $+64, SI
@@ -14108,135 +14114,131 @@ done69:
 	BZHIL R8, CX, CX
 	KMOVW CX, K1
 
-	// Reset gate and update gate. New gate and h of the units before.
-	VMOVUPS.Z        (BX), K1, Y15
-	VMOVUPS.Z        (SI), K1, Y16
-	VMOVAPS          Y7, Y17
-	VPBROADCASTD     constantsAVX512<>+68(SB), Y18
-	VPBROADCASTD     constantsAVX512<>+60(SB), Y19
-	VMOVUPS.Z        64(BX), K1, Y20
-	VMOVUPS.Z        64(SI), K1, Y21
+	// Reset gate and update gate. New gate. h of the units before.
+	VMOVUPS.Z        (BX), K1, Y17
+	VMOVUPS.Z        (SI), K1, Y18
+	VMOVAPS          Y7, Y19
+	VPBROADCASTD     constantsAVX512<>+68(SB), Y20
+	VMOVUPS.Z        64(BX), K1, Y21
+	VMOVUPS.Z        64(SI), K1, Y22
 	VMOVUPS.Z        128(SI), K1, Y25
 	VMOVUPS.Z        128(BX), K1, Y26
-	VMOVAPS          Y7, Y22
-	VPBROADCASTD     constantsAVX512<>+68(SB), Y23
+	VMOVAPS          Y7, Y23
+	VPBROADCASTD     constantsAVX512<>+68(SB), Y24
 	VMOVAPS          Y6, Y27
 	VMOVAPS          Y12, Y29
 	VMOVAPS          Y9, Y28
-	VPBROADCASTD     constantsAVX512<>+60(SB), Y24
 	VMOVUPS.Z        (DI), K1, Y30
-	VADDPS           Y16, Y15, Y15
-	VADDPS           Y21, Y20, Y16
-	VMINPS           Y15, Y0, Y15
-	VMINPS           Y16, Y0, Y16
-	VMAXPS           Y15, Y1, Y15
-	VMAXPS           Y16, Y1, Y20
-	VFNMADD231PS     Y2, Y15, Y17
-	VFNMADD231PS     Y2, Y20, Y22
-	VSUBPS           Y7, Y17, Y16
-	VPSLLD           $0x17, Y17, Y17
-	VSUBPS           Y7, Y22, Y21
-	VPSLLD           $0x17, Y22, Y22
-	VFMADD231PS      Y3, Y16, Y15
-	VFMADD231PS      Y3, Y21, Y20
-	VFMADD231PS.BCST constantsAVX512<>+64(SB), Y15, Y18
-	VFMADD231PS.BCST constantsAVX512<>+64(SB), Y20, Y23
-	VFMADD213PS.BCST constantsAVX512<>+72(SB), Y15, Y18
-	VFMADD213PS.BCST constantsAVX512<>+72(SB), Y20, Y23
-	VFMADD213PS.BCST constantsAVX512<>+76(SB), Y15, Y18
-	VFMADD213PS.BCST constantsAVX512<>+76(SB), Y20, Y23
-	VFMADD213PS.BCST constantsAVX512<>+80(SB), Y15, Y18
-	VFMADD213PS.BCST constantsAVX512<>+80(SB), Y20, Y23
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Y15, Y18
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Y20, Y23
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Y17, Y18
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Y22, Y23
-	VDIVPS           Y18, Y19, Y15
-	VDIVPS           Y23, Y24, Y16
-	VFMADD231PS      Y25, Y15, Y26
-	VMINPS           Y26, Y4, Y15
-	VMAXPS           Y15, Y5, Y15
-	VFMADD231PS      Y15, Y15, Y27
+	VADDPS           Y18, Y17, Y17
+	VADDPS           Y22, Y21, Y18
+	VMINPS           Y17, Y0, Y17
+	VMINPS           Y18, Y0, Y18
+	VMAXPS           Y17, Y1, Y17
+	VMAXPS           Y18, Y1, Y21
+	VFNMADD231PS     Y2, Y17, Y19
+	VFNMADD231PS     Y2, Y21, Y23
+	VSUBPS           Y7, Y19, Y18
+	VPSLLD           $0x17, Y19, Y19
+	VSUBPS           Y7, Y23, Y22
+	VPSLLD           $0x17, Y23, Y23
+	VFMADD231PS      Y3, Y18, Y17
+	VFMADD231PS      Y3, Y22, Y21
+	VFMADD231PS      Y16, Y17, Y20
+	VFMADD231PS      Y16, Y21, Y24
+	VFMADD213PS.BCST constantsAVX512<>+72(SB), Y17, Y20
+	VFMADD213PS.BCST constantsAVX512<>+72(SB), Y21, Y24
+	VFMADD213PS.BCST constantsAVX512<>+76(SB), Y17, Y20
+	VFMADD213PS.BCST constantsAVX512<>+76(SB), Y21, Y24
+	VFMADD213PS.BCST constantsAVX512<>+80(SB), Y17, Y20
+	VFMADD213PS.BCST constantsAVX512<>+80(SB), Y21, Y24
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Y17, Y20
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Y21, Y24
+	VFMADD213PS      Y15, Y19, Y20
+	VFMADD213PS      Y15, Y23, Y24
+	VDIVPS           Y20, Y15, Y17
+	VDIVPS           Y24, Y15, Y18
+	VFMADD231PS      Y25, Y17, Y26
+	VMINPS           Y26, Y4, Y17
+	VMAXPS           Y17, Y5, Y17
+	VFMADD231PS      Y17, Y17, Y27
 	VFMADD231PS      Y11, Y27, Y29
 	VFMADD231PS      Y8, Y27, Y28
 	VFMADD213PS      Y13, Y27, Y29
 	VFMADD213PS      Y10, Y27, Y28
 	VFMADD213PS      Y14, Y27, Y29
-	VMULPS           Y28, Y15, Y15
-	VMULPS           Y29, Y29, Y17
-	VMULPS           Y29, Y15, Y18
-	VFMADD231PS      Y15, Y15, Y17
-	VADDPS           Y18, Y18, Y15
-	VDIVPS           Y17, Y15, Y15
-	VSUBPS           Y15, Y30, Y17
-	VFMADD231PS      Y17, Y16, Y15
-	VMOVUPS          Y15, K1, (DX)
+	VMULPS           Y28, Y17, Y17
+	VMULPS           Y29, Y29, Y19
+	VMULPS           Y29, Y17, Y20
+	VFMADD231PS      Y17, Y17, Y19
+	VADDPS           Y20, Y20, Y17
+	VDIVPS           Y19, Y17, Y17
+	VSUBPS           Y17, Y30, Y19
+	VFMADD231PS      Y19, Y18, Y17
+	VMOVUPS          Y17, K1, (DX)
 	JMP              done74
 
 half75:
-	// Reset gate and update gate. New gate and h of the units before.
-	VMOVUPS          (BX), Y15
-	VMOVUPS          (SI), Y16
-	VMOVAPS          Y7, Y17
-	VPBROADCASTD     constantsAVX512<>+68(SB), Y18
-	VPBROADCASTD     constantsAVX512<>+60(SB), Y19
-	VMOVUPS          64(BX), Y20
-	VMOVUPS          64(SI), Y21
+	// Reset gate and update gate. New gate. h of the units before.
+	VMOVUPS          (BX), Y17
+	VMOVUPS          (SI), Y18
+	VMOVAPS          Y7, Y19
+	VPBROADCASTD     constantsAVX512<>+68(SB), Y20
+	VMOVUPS          64(BX), Y21
+	VMOVUPS          64(SI), Y22
 	VMOVUPS          128(SI), Y25
 	VMOVUPS          128(BX), Y26
-	VMOVAPS          Y7, Y22
-	VPBROADCASTD     constantsAVX512<>+68(SB), Y23
+	VMOVAPS          Y7, Y23
+	VPBROADCASTD     constantsAVX512<>+68(SB), Y24
 	VMOVAPS          Y6, Y27
 	VMOVAPS          Y12, Y29
 	VMOVAPS          Y9, Y28
-	VPBROADCASTD     constantsAVX512<>+60(SB), Y24
 	VMOVUPS          (DI), Y30
-	VADDPS           Y16, Y15, Y15
-	VADDPS           Y21, Y20, Y16
-	VMINPS           Y15, Y0, Y15
-	VMINPS           Y16, Y0, Y16
-	VMAXPS           Y15, Y1, Y15
-	VMAXPS           Y16, Y1, Y20
-	VFNMADD231PS     Y2, Y15, Y17
-	VFNMADD231PS     Y2, Y20, Y22
-	VSUBPS           Y7, Y17, Y16
-	VPSLLD           $0x17, Y17, Y17
-	VSUBPS           Y7, Y22, Y21
-	VPSLLD           $0x17, Y22, Y22
-	VFMADD231PS      Y3, Y16, Y15
-	VFMADD231PS      Y3, Y21, Y20
-	VFMADD231PS.BCST constantsAVX512<>+64(SB), Y15, Y18
-	VFMADD231PS.BCST constantsAVX512<>+64(SB), Y20, Y23
-	VFMADD213PS.BCST constantsAVX512<>+72(SB), Y15, Y18
-	VFMADD213PS.BCST constantsAVX512<>+72(SB), Y20, Y23
-	VFMADD213PS.BCST constantsAVX512<>+76(SB), Y15, Y18
-	VFMADD213PS.BCST constantsAVX512<>+76(SB), Y20, Y23
-	VFMADD213PS.BCST constantsAVX512<>+80(SB), Y15, Y18
-	VFMADD213PS.BCST constantsAVX512<>+80(SB), Y20, Y23
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Y15, Y18
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Y20, Y23
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Y17, Y18
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Y22, Y23
-	VDIVPS           Y18, Y19, Y15
-	VDIVPS           Y23, Y24, Y16
-	VFMADD231PS      Y25, Y15, Y26
-	VMINPS           Y26, Y4, Y15
-	VMAXPS           Y15, Y5, Y15
-	VFMADD231PS      Y15, Y15, Y27
+	VADDPS           Y18, Y17, Y17
+	VADDPS           Y22, Y21, Y18
+	VMINPS           Y17, Y0, Y17
+	VMINPS           Y18, Y0, Y18
+	VMAXPS           Y17, Y1, Y17
+	VMAXPS           Y18, Y1, Y21
+	VFNMADD231PS     Y2, Y17, Y19
+	VFNMADD231PS     Y2, Y21, Y23
+	VSUBPS           Y7, Y19, Y18
+	VPSLLD           $0x17, Y19, Y19
+	VSUBPS           Y7, Y23, Y22
+	VPSLLD           $0x17, Y23, Y23
+	VFMADD231PS      Y3, Y18, Y17
+	VFMADD231PS      Y3, Y22, Y21
+	VFMADD231PS      Y16, Y17, Y20
+	VFMADD231PS      Y16, Y21, Y24
+	VFMADD213PS.BCST constantsAVX512<>+72(SB), Y17, Y20
+	VFMADD213PS.BCST constantsAVX512<>+72(SB), Y21, Y24
+	VFMADD213PS.BCST constantsAVX512<>+76(SB), Y17, Y20
+	VFMADD213PS.BCST constantsAVX512<>+76(SB), Y21, Y24
+	VFMADD213PS.BCST constantsAVX512<>+80(SB), Y17, Y20
+	VFMADD213PS.BCST constantsAVX512<>+80(SB), Y21, Y24
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Y17, Y20
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Y21, Y24
+	VFMADD213PS      Y15, Y19, Y20
+	VFMADD213PS      Y15, Y23, Y24
+	VDIVPS           Y20, Y15, Y17
+	VDIVPS           Y24, Y15, Y18
+	VFMADD231PS      Y25, Y17, Y26
+	VMINPS           Y26, Y4, Y17
+	VMAXPS           Y17, Y5, Y17
+	VFMADD231PS      Y17, Y17, Y27
 	VFMADD231PS      Y11, Y27, Y29
 	VFMADD231PS      Y8, Y27, Y28
 	VFMADD213PS      Y13, Y27, Y29
 	VFMADD213PS      Y10, Y27, Y28
 	VFMADD213PS      Y14, Y27, Y29
-	VMULPS           Y28, Y15, Y15
-	VMULPS           Y29, Y29, Y17
-	VMULPS           Y29, Y15, Y18
-	VFMADD231PS      Y15, Y15, Y17
-	VADDPS           Y18, Y18, Y15
-	VDIVPS           Y17, Y15, Y15
-	VSUBPS           Y15, Y30, Y17
-	VFMADD231PS      Y17, Y16, Y15
-	VMOVUPS          Y15, (DX)
+	VMULPS           Y28, Y17, Y17
+	VMULPS           Y29, Y29, Y19
+	VMULPS           Y29, Y17, Y20
+	VFMADD231PS      Y17, Y17, Y19
+	VADDPS           Y20, Y20, Y17
+	VDIVPS           Y19, Y17, Y17
+	VSUBPS           Y17, Y30, Y19
+	VFMADD231PS      Y19, Y18, Y17
+	VMOVUPS          Y17, (DX)
 	JMP              done74
 
 more73:
@@ -14244,69 +14246,67 @@ more73:
 	BZHIL R8, CX, CX
 	KMOVW CX, K1
 
-	// Reset gate and update gate. New gate and h of the units before.
-	VMOVUPS.Z        (BX), K1, Z15
-	VMOVUPS.Z        (SI), K1, Z16
-	VMOVAPS          Z7, Z17
-	VPBROADCASTD     constantsAVX512<>+68(SB), Z18
-	VPBROADCASTD     constantsAVX512<>+60(SB), Z19
-	VMOVUPS.Z        64(BX), K1, Z20
-	VMOVUPS.Z        64(SI), K1, Z21
+	// Reset gate and update gate. New gate. h of the units before.
+	VMOVUPS.Z        (BX), K1, Z17
+	VMOVUPS.Z        (SI), K1, Z18
+	VMOVAPS          Z7, Z19
+	VPBROADCASTD     constantsAVX512<>+68(SB), Z20
+	VMOVUPS.Z        64(BX), K1, Z21
+	VMOVUPS.Z        64(SI), K1, Z22
 	VMOVUPS.Z        128(SI), K1, Z25
 	VMOVUPS.Z        128(BX), K1, Z26
-	VMOVAPS          Z7, Z22
-	VPBROADCASTD     constantsAVX512<>+68(SB), Z23
+	VMOVAPS          Z7, Z23
+	VPBROADCASTD     constantsAVX512<>+68(SB), Z24
 	VMOVAPS          Z6, Z27
 	VMOVAPS          Z12, Z29
 	VMOVAPS          Z9, Z28
-	VPBROADCASTD     constantsAVX512<>+60(SB), Z24
 	VMOVUPS.Z        (DI), K1, Z30
-	VADDPS           Z16, Z15, Z15
-	VADDPS           Z21, Z20, Z16
-	VMINPS           Z15, Z0, Z15
-	VMINPS           Z16, Z0, Z16
-	VMAXPS           Z15, Z1, Z15
-	VMAXPS           Z16, Z1, Z20
-	VFNMADD231PS     Z2, Z15, Z17
-	VFNMADD231PS     Z2, Z20, Z22
-	VSUBPS           Z7, Z17, Z16
-	VPSLLD           $0x17, Z17, Z17
-	VSUBPS           Z7, Z22, Z21
-	VPSLLD           $0x17, Z22, Z22
-	VFMADD231PS      Z3, Z16, Z15
-	VFMADD231PS      Z3, Z21, Z20
-	VFMADD231PS.BCST constantsAVX512<>+64(SB), Z15, Z18
-	VFMADD231PS.BCST constantsAVX512<>+64(SB), Z20, Z23
-	VFMADD213PS.BCST constantsAVX512<>+72(SB), Z15, Z18
-	VFMADD213PS.BCST constantsAVX512<>+72(SB), Z20, Z23
-	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z15, Z18
-	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z20, Z23
-	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z15, Z18
-	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z20, Z23
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z15, Z18
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z20, Z23
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z17, Z18
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z22, Z23
-	VDIVPS           Z18, Z19, Z15
-	VDIVPS           Z23, Z24, Z16
-	VFMADD231PS      Z25, Z15, Z26
-	VMINPS           Z26, Z4, Z15
-	VMAXPS           Z15, Z5, Z15
-	VFMADD231PS      Z15, Z15, Z27
+	VADDPS           Z18, Z17, Z17
+	VADDPS           Z22, Z21, Z18
+	VMINPS           Z17, Z0, Z17
+	VMINPS           Z18, Z0, Z18
+	VMAXPS           Z17, Z1, Z17
+	VMAXPS           Z18, Z1, Z21
+	VFNMADD231PS     Z2, Z17, Z19
+	VFNMADD231PS     Z2, Z21, Z23
+	VSUBPS           Z7, Z19, Z18
+	VPSLLD           $0x17, Z19, Z19
+	VSUBPS           Z7, Z23, Z22
+	VPSLLD           $0x17, Z23, Z23
+	VFMADD231PS      Z3, Z18, Z17
+	VFMADD231PS      Z3, Z22, Z21
+	VFMADD231PS      Z16, Z17, Z20
+	VFMADD231PS      Z16, Z21, Z24
+	VFMADD213PS.BCST constantsAVX512<>+72(SB), Z17, Z20
+	VFMADD213PS.BCST constantsAVX512<>+72(SB), Z21, Z24
+	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z17, Z20
+	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z21, Z24
+	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z17, Z20
+	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z21, Z24
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z17, Z20
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z21, Z24
+	VFMADD213PS      Z15, Z19, Z20
+	VFMADD213PS      Z15, Z23, Z24
+	VDIVPS           Z20, Z15, Z17
+	VDIVPS           Z24, Z15, Z18
+	VFMADD231PS      Z25, Z17, Z26
+	VMINPS           Z26, Z4, Z17
+	VMAXPS           Z17, Z5, Z17
+	VFMADD231PS      Z17, Z17, Z27
 	VFMADD231PS      Z11, Z27, Z29
 	VFMADD231PS      Z8, Z27, Z28
 	VFMADD213PS      Z13, Z27, Z29
 	VFMADD213PS      Z10, Z27, Z28
 	VFMADD213PS      Z14, Z27, Z29
-	VMULPS           Z28, Z15, Z15
-	VMULPS           Z29, Z29, Z17
-	VMULPS           Z29, Z15, Z18
-	VFMADD231PS      Z15, Z15, Z17
-	VADDPS           Z18, Z18, Z15
-	VDIVPS           Z17, Z15, Z15
-	VSUBPS           Z15, Z30, Z17
-	VFMADD231PS      Z17, Z16, Z15
-	VMOVUPS          Z15, K1, (DX)
+	VMULPS           Z28, Z17, Z17
+	VMULPS           Z29, Z29, Z19
+	VMULPS           Z29, Z17, Z20
+	VFMADD231PS      Z17, Z17, Z19
+	VADDPS           Z20, Z20, Z17
+	VDIVPS           Z19, Z17, Z17
+	VSUBPS           Z17, Z30, Z19
+	VFMADD231PS      Z19, Z18, Z17
+	VMOVUPS          Z17, K1, (DX)
 
 done74:
 done72:
@@ -14323,7 +14323,7 @@ next4:
 	MOVL      $-1, BX
 	BZHIL     CX, BX, BX
 	KMOVW     BX, K1
-	VMOVUPS.Z (DX), K1, Z15
+	VMOVUPS.Z (DX), K1, Z17
 	MOVQ      424(AX), DX
 	MOVQ      416(AX), BX
 	MOVQ      360(AX), SI
@@ -14331,24 +14331,24 @@ next4:
 	JLT       done80
 
 loop79:
-	VBROADCASTI32X4 (DX), Z16
-	VPERMILPS       $0x00, Z16, Z17
-	VFMADD231PS     (BX), Z17, Z15
-	VPERMILPS       $0x55, Z16, Z17
-	VFMADD231PS     64(BX), Z17, Z15
-	VPERMILPS       $0xaa, Z16, Z17
-	VFMADD231PS     128(BX), Z17, Z15
-	VPERMILPS       $0xff, Z16, Z16
-	VFMADD231PS     192(BX), Z16, Z15
-	VBROADCASTI32X4 16(DX), Z16
-	VPERMILPS       $0x00, Z16, Z17
-	VFMADD231PS     256(BX), Z17, Z15
-	VPERMILPS       $0x55, Z16, Z17
-	VFMADD231PS     320(BX), Z17, Z15
-	VPERMILPS       $0xaa, Z16, Z17
-	VFMADD231PS     384(BX), Z17, Z15
-	VPERMILPS       $0xff, Z16, Z16
-	VFMADD231PS     448(BX), Z16, Z15
+	VBROADCASTI32X4 (DX), Z18
+	VPERMILPS       $0x00, Z18, Z19
+	VFMADD231PS     (BX), Z19, Z17
+	VPERMILPS       $0x55, Z18, Z19
+	VFMADD231PS     64(BX), Z19, Z17
+	VPERMILPS       $0xaa, Z18, Z19
+	VFMADD231PS     128(BX), Z19, Z17
+	VPERMILPS       $0xff, Z18, Z18
+	VFMADD231PS     192(BX), Z18, Z17
+	VBROADCASTI32X4 16(DX), Z18
+	VPERMILPS       $0x00, Z18, Z19
+	VFMADD231PS     256(BX), Z19, Z17
+	VPERMILPS       $0x55, Z18, Z19
+	VFMADD231PS     320(BX), Z19, Z17
+	VPERMILPS       $0xaa, Z18, Z19
+	VFMADD231PS     384(BX), Z19, Z17
+	VPERMILPS       $0xff, Z18, Z18
+	VFMADD231PS     448(BX), Z18, Z17
 	ADDQ            $+32, DX
 	ADDQ            $+512, BX
 	SUBQ            $+8, SI
@@ -14360,8 +14360,8 @@ done80:
 	JLT  done82
 
 loop81:
-	VBROADCASTSS (DX), Z16
-	VFMADD231PS  (BX), Z16, Z15
+	VBROADCASTSS (DX), Z18
+	VFMADD231PS  (BX), Z18, Z17
 	ADDQ         $+4, DX
 	ADDQ         $+64, BX
 	SUBQ         $+1, SI
@@ -14373,12 +14373,12 @@ done82:
 	MOVL    $-1, BX
 	BZHIL   CX, BX, BX
 	KMOVW   BX, K1
-	VMOVUPS Z15, K1, (DX)
+	VMOVUPS Z17, K1, (DX)
 	JMP     done78
 
 one77:
 	MOVQ         408(AX), CX
-	VPBROADCASTD (CX), Z15
+	VPBROADCASTD (CX), Z17
 	MOVQ         424(AX), CX
 	MOVQ         416(AX), DX
 	MOVQ         360(AX), BX
@@ -14386,24 +14386,24 @@ one77:
 	JLT          done84
 
 loop83:
-	VBROADCASTI32X4 (CX), Z16
-	VPERMILPS       $0x00, Z16, Z17
-	VFMADD231PS     (DX), Z17, Z15
-	VPERMILPS       $0x55, Z16, Z17
-	VFMADD231PS     64(DX), Z17, Z15
-	VPERMILPS       $0xaa, Z16, Z17
-	VFMADD231PS     128(DX), Z17, Z15
-	VPERMILPS       $0xff, Z16, Z16
-	VFMADD231PS     192(DX), Z16, Z15
-	VBROADCASTI32X4 16(CX), Z16
-	VPERMILPS       $0x00, Z16, Z17
-	VFMADD231PS     256(DX), Z17, Z15
-	VPERMILPS       $0x55, Z16, Z17
-	VFMADD231PS     320(DX), Z17, Z15
-	VPERMILPS       $0xaa, Z16, Z17
-	VFMADD231PS     384(DX), Z17, Z15
-	VPERMILPS       $0xff, Z16, Z16
-	VFMADD231PS     448(DX), Z16, Z15
+	VBROADCASTI32X4 (CX), Z18
+	VPERMILPS       $0x00, Z18, Z19
+	VFMADD231PS     (DX), Z19, Z17
+	VPERMILPS       $0x55, Z18, Z19
+	VFMADD231PS     64(DX), Z19, Z17
+	VPERMILPS       $0xaa, Z18, Z19
+	VFMADD231PS     128(DX), Z19, Z17
+	VPERMILPS       $0xff, Z18, Z18
+	VFMADD231PS     192(DX), Z18, Z17
+	VBROADCASTI32X4 16(CX), Z18
+	VPERMILPS       $0x00, Z18, Z19
+	VFMADD231PS     256(DX), Z19, Z17
+	VPERMILPS       $0x55, Z18, Z19
+	VFMADD231PS     320(DX), Z19, Z17
+	VPERMILPS       $0xaa, Z18, Z19
+	VFMADD231PS     384(DX), Z19, Z17
+	VPERMILPS       $0xff, Z18, Z18
+	VFMADD231PS     448(DX), Z18, Z17
 	ADDQ            $+32, CX
 	ADDQ            $+512, DX
 	SUBQ            $+8, BX
@@ -14415,8 +14415,8 @@ done84:
 	JLT  done86
 
 loop85:
-	VBROADCASTSS (CX), Z16
-	VFMADD231PS  (DX), Z16, Z15
+	VBROADCASTSS (CX), Z18
+	VFMADD231PS  (DX), Z18, Z17
 	ADDQ         $+4, CX
 	ADDQ         $+64, DX
 	SUBQ         $+1, BX
@@ -14425,7 +14425,7 @@ loop85:
 done86:
 	ADDQ   $+1, BX
 	MOVQ   400(AX), CX
-	VMOVSS X15, (CX)
+	VMOVSS X17, (CX)
 
 done78:
 done76:
@@ -14507,6 +14507,8 @@ start:
 	VPBROADCASTD constantsAVX512<>+52(SB), Z12
 	VPBROADCASTD constantsAVX512<>+56(SB), Z13
 	VPBROADCASTD constantsAVX512<>+60(SB), Z14
+	VPBROADCASTD constantsAVX512<>+60(SB), Z15
+	VPBROADCASTD constantsAVX512<>+64(SB), Z16
 
 step1:
 	// A step.
@@ -14551,14 +14553,14 @@ loop11:
 	MOVQ    56(CX), R9
 	ADDQ    R9, DX
 	MOVQ    SI, R9
-	VMOVUPS (R9), Z15
-	VMOVUPS 64(R9), Z16
-	VMOVUPS 128(R9), Z17
+	VMOVUPS (R9), Z17
+	VMOVUPS 64(R9), Z18
+	VMOVUPS 128(R9), Z19
 	MOVQ    64(CX), R10
 	ADDQ    R10, R9
-	VMOVUPS (R9), Z18
-	VMOVUPS 64(R9), Z19
-	VMOVUPS 128(R9), Z20
+	VMOVUPS (R9), Z20
+	VMOVUPS 64(R9), Z21
+	VMOVUPS 128(R9), Z22
 	MOVQ    16(CX), R9
 	MOVQ    8(CX), R10
 	CMPQ    R10, $+1
@@ -14581,35 +14583,35 @@ done15:
 	JLT  done17
 
 loop16:
-	VBROADCASTI32X4 (R9), Z21
-	VPERMILPS       $0x00, Z21, Z22
-	VFMADD231PS     (R8), Z22, Z15
-	VFMADD231PS     (R8)(R12*1), Z22, Z16
-	VFMADD231PS     (R8)(R12*2), Z22, Z17
-	VFMADD231PS     (R13), Z22, Z18
-	VFMADD231PS     (R13)(R12*1), Z22, Z19
-	VFMADD231PS     (R13)(R12*2), Z22, Z20
-	VPERMILPS       $0x55, Z21, Z22
-	VFMADD231PS     64(R8), Z22, Z15
-	VFMADD231PS     64(R8)(R12*1), Z22, Z16
-	VFMADD231PS     64(R8)(R12*2), Z22, Z17
-	VFMADD231PS     64(R13), Z22, Z18
-	VFMADD231PS     64(R13)(R12*1), Z22, Z19
-	VFMADD231PS     64(R13)(R12*2), Z22, Z20
-	VPERMILPS       $0xaa, Z21, Z22
-	VFMADD231PS     128(R8), Z22, Z15
-	VFMADD231PS     128(R8)(R12*1), Z22, Z16
-	VFMADD231PS     128(R8)(R12*2), Z22, Z17
-	VFMADD231PS     128(R13), Z22, Z18
-	VFMADD231PS     128(R13)(R12*1), Z22, Z19
-	VFMADD231PS     128(R13)(R12*2), Z22, Z20
-	VPERMILPS       $0xff, Z21, Z21
-	VFMADD231PS     192(R8), Z21, Z15
-	VFMADD231PS     192(R8)(R12*1), Z21, Z16
-	VFMADD231PS     192(R8)(R12*2), Z21, Z17
-	VFMADD231PS     192(R13), Z21, Z18
-	VFMADD231PS     192(R13)(R12*1), Z21, Z19
-	VFMADD231PS     192(R13)(R12*2), Z21, Z20
+	VBROADCASTI32X4 (R9), Z23
+	VPERMILPS       $0x00, Z23, Z24
+	VFMADD231PS     (R8), Z24, Z17
+	VFMADD231PS     (R8)(R12*1), Z24, Z18
+	VFMADD231PS     (R8)(R12*2), Z24, Z19
+	VFMADD231PS     (R13), Z24, Z20
+	VFMADD231PS     (R13)(R12*1), Z24, Z21
+	VFMADD231PS     (R13)(R12*2), Z24, Z22
+	VPERMILPS       $0x55, Z23, Z24
+	VFMADD231PS     64(R8), Z24, Z17
+	VFMADD231PS     64(R8)(R12*1), Z24, Z18
+	VFMADD231PS     64(R8)(R12*2), Z24, Z19
+	VFMADD231PS     64(R13), Z24, Z20
+	VFMADD231PS     64(R13)(R12*1), Z24, Z21
+	VFMADD231PS     64(R13)(R12*2), Z24, Z22
+	VPERMILPS       $0xaa, Z23, Z24
+	VFMADD231PS     128(R8), Z24, Z17
+	VFMADD231PS     128(R8)(R12*1), Z24, Z18
+	VFMADD231PS     128(R8)(R12*2), Z24, Z19
+	VFMADD231PS     128(R13), Z24, Z20
+	VFMADD231PS     128(R13)(R12*1), Z24, Z21
+	VFMADD231PS     128(R13)(R12*2), Z24, Z22
+	VPERMILPS       $0xff, Z23, Z23
+	VFMADD231PS     192(R8), Z23, Z17
+	VFMADD231PS     192(R8)(R12*1), Z23, Z18
+	VFMADD231PS     192(R8)(R12*2), Z23, Z19
+	VFMADD231PS     192(R13), Z23, Z20
+	VFMADD231PS     192(R13)(R12*1), Z23, Z21
+	VFMADD231PS     192(R13)(R12*2), Z23, Z22
 	ADDQ            $+16, R9
 	ADDQ            $+256, R8
 	ADDQ            $+256, R13
@@ -14622,13 +14624,13 @@ done17:
 	JLT  done19
 
 loop18:
-	VBROADCASTSS (R9), Z21
-	VFMADD231PS  (R8), Z21, Z15
-	VFMADD231PS  (R8)(R12*1), Z21, Z16
-	VFMADD231PS  (R8)(R12*2), Z21, Z17
-	VFMADD231PS  (R13), Z21, Z18
-	VFMADD231PS  (R13)(R12*1), Z21, Z19
-	VFMADD231PS  (R13)(R12*2), Z21, Z20
+	VBROADCASTSS (R9), Z23
+	VFMADD231PS  (R8), Z23, Z17
+	VFMADD231PS  (R8)(R12*1), Z23, Z18
+	VFMADD231PS  (R8)(R12*2), Z23, Z19
+	VFMADD231PS  (R13), Z23, Z20
+	VFMADD231PS  (R13)(R12*1), Z23, Z21
+	VFMADD231PS  (R13)(R12*2), Z23, Z22
 	ADDQ         $+4, R9
 	ADDQ         $+64, R8
 	ADDQ         $+64, R13
@@ -14648,20 +14650,20 @@ done14:
 	MOVQ   32(CX), R8
 	TESTQ  R8, R8
 	JEQ    done20
-	VADDPS (BX), Z15, Z15
-	VADDPS 64(BX), Z16, Z16
-	VADDPS 128(BX), Z17, Z17
-	VADDPS 192(BX), Z18, Z18
-	VADDPS 256(BX), Z19, Z19
-	VADDPS 320(BX), Z20, Z20
+	VADDPS (BX), Z17, Z17
+	VADDPS 64(BX), Z18, Z18
+	VADDPS 128(BX), Z19, Z19
+	VADDPS 192(BX), Z20, Z20
+	VADDPS 256(BX), Z21, Z21
+	VADDPS 320(BX), Z22, Z22
 
 done20:
-	VMOVUPS Z15, (BX)
-	VMOVUPS Z16, 64(BX)
-	VMOVUPS Z17, 128(BX)
-	VMOVUPS Z18, 192(BX)
-	VMOVUPS Z19, 256(BX)
-	VMOVUPS Z20, 320(BX)
+	VMOVUPS Z17, (BX)
+	VMOVUPS Z18, 64(BX)
+	VMOVUPS Z19, 128(BX)
+	VMOVUPS Z20, 192(BX)
+	VMOVUPS Z21, 256(BX)
+	VMOVUPS Z22, 320(BX)
 	MOVQ    64(CX), R8
 	ADDQ    R8, SI
 	MOVQ    72(CX), R8
@@ -14685,9 +14687,9 @@ loop21:
 	MOVQ    56(CX), R9
 	ADDQ    R9, DX
 	MOVQ    SI, R9
-	VMOVUPS (R9), Z15
-	VMOVUPS 64(R9), Z16
-	VMOVUPS 128(R9), Z17
+	VMOVUPS (R9), Z17
+	VMOVUPS 64(R9), Z18
+	VMOVUPS 128(R9), Z19
 	MOVQ    16(CX), R9
 	MOVQ    8(CX), R10
 	CMPQ    R10, $+1
@@ -14708,23 +14710,23 @@ done25:
 	JLT  done27
 
 loop26:
-	VBROADCASTI32X4 (R9), Z18
-	VPERMILPS       $0x00, Z18, Z19
-	VFMADD231PS     (R8), Z19, Z15
-	VFMADD231PS     (R8)(R12*1), Z19, Z16
-	VFMADD231PS     (R8)(R12*2), Z19, Z17
-	VPERMILPS       $0x55, Z18, Z19
-	VFMADD231PS     64(R8), Z19, Z15
-	VFMADD231PS     64(R8)(R12*1), Z19, Z16
-	VFMADD231PS     64(R8)(R12*2), Z19, Z17
-	VPERMILPS       $0xaa, Z18, Z19
-	VFMADD231PS     128(R8), Z19, Z15
-	VFMADD231PS     128(R8)(R12*1), Z19, Z16
-	VFMADD231PS     128(R8)(R12*2), Z19, Z17
-	VPERMILPS       $0xff, Z18, Z18
-	VFMADD231PS     192(R8), Z18, Z15
-	VFMADD231PS     192(R8)(R12*1), Z18, Z16
-	VFMADD231PS     192(R8)(R12*2), Z18, Z17
+	VBROADCASTI32X4 (R9), Z20
+	VPERMILPS       $0x00, Z20, Z21
+	VFMADD231PS     (R8), Z21, Z17
+	VFMADD231PS     (R8)(R12*1), Z21, Z18
+	VFMADD231PS     (R8)(R12*2), Z21, Z19
+	VPERMILPS       $0x55, Z20, Z21
+	VFMADD231PS     64(R8), Z21, Z17
+	VFMADD231PS     64(R8)(R12*1), Z21, Z18
+	VFMADD231PS     64(R8)(R12*2), Z21, Z19
+	VPERMILPS       $0xaa, Z20, Z21
+	VFMADD231PS     128(R8), Z21, Z17
+	VFMADD231PS     128(R8)(R12*1), Z21, Z18
+	VFMADD231PS     128(R8)(R12*2), Z21, Z19
+	VPERMILPS       $0xff, Z20, Z20
+	VFMADD231PS     192(R8), Z20, Z17
+	VFMADD231PS     192(R8)(R12*1), Z20, Z18
+	VFMADD231PS     192(R8)(R12*2), Z20, Z19
 	ADDQ            $+16, R9
 	ADDQ            $+256, R8
 	SUBQ            $+4, R11
@@ -14736,10 +14738,10 @@ done27:
 	JLT  done29
 
 loop28:
-	VBROADCASTSS (R9), Z18
-	VFMADD231PS  (R8), Z18, Z15
-	VFMADD231PS  (R8)(R12*1), Z18, Z16
-	VFMADD231PS  (R8)(R12*2), Z18, Z17
+	VBROADCASTSS (R9), Z20
+	VFMADD231PS  (R8), Z20, Z17
+	VFMADD231PS  (R8)(R12*1), Z20, Z18
+	VFMADD231PS  (R8)(R12*2), Z20, Z19
 	ADDQ         $+4, R9
 	ADDQ         $+64, R8
 	SUBQ         $+1, R11
@@ -14757,14 +14759,14 @@ done24:
 	MOVQ   32(CX), R8
 	TESTQ  R8, R8
 	JEQ    done30
-	VADDPS (BX), Z15, Z15
-	VADDPS 64(BX), Z16, Z16
-	VADDPS 128(BX), Z17, Z17
+	VADDPS (BX), Z17, Z17
+	VADDPS 64(BX), Z18, Z18
+	VADDPS 128(BX), Z19, Z19
 
 done30:
-	VMOVUPS Z15, (BX)
-	VMOVUPS Z16, 64(BX)
-	VMOVUPS Z17, 128(BX)
+	VMOVUPS Z17, (BX)
+	VMOVUPS Z18, 64(BX)
+	VMOVUPS Z19, 128(BX)
 	MOVQ    64(CX), R8
 	ADDQ    R8, SI
 	MOVQ    72(CX), R8
@@ -14790,14 +14792,14 @@ done22:
 	MOVQ    56(CX), R8
 	ADDQ    R8, DX
 	MOVQ    SI, DX
-	VMOVUPS (DX), Z15
-	VMOVUPS 64(DX), Z16
-	VMOVUPS 128(DX), Z17
+	VMOVUPS (DX), Z17
+	VMOVUPS 64(DX), Z18
+	VMOVUPS 128(DX), Z19
 	MOVQ    64(CX), R8
 	ADDQ    R8, DX
-	VMOVUPS (DX), Y18
-	VMOVUPS 64(DX), Y19
-	VMOVUPS 128(DX), Y20
+	VMOVUPS (DX), Y20
+	VMOVUPS 64(DX), Y21
+	VMOVUPS 128(DX), Y22
 	MOVQ    16(CX), DX
 	MOVQ    8(CX), R8
 	CMPQ    R8, $+1
@@ -14820,35 +14822,35 @@ done36:
 	JLT  done38
 
 loop37:
-	VBROADCASTI32X4 (DX), Z21
-	VPERMILPS       $0x00, Z21, Z22
-	VFMADD231PS     (DI), Z22, Z15
-	VFMADD231PS     (DI)(R10*1), Z22, Z16
-	VFMADD231PS     (DI)(R10*2), Z22, Z17
-	VFMADD231PS     (R11), Y22, Y18
-	VFMADD231PS     (R11)(R10*1), Y22, Y19
-	VFMADD231PS     (R11)(R10*2), Y22, Y20
-	VPERMILPS       $0x55, Z21, Z22
-	VFMADD231PS     64(DI), Z22, Z15
-	VFMADD231PS     64(DI)(R10*1), Z22, Z16
-	VFMADD231PS     64(DI)(R10*2), Z22, Z17
-	VFMADD231PS     64(R11), Y22, Y18
-	VFMADD231PS     64(R11)(R10*1), Y22, Y19
-	VFMADD231PS     64(R11)(R10*2), Y22, Y20
-	VPERMILPS       $0xaa, Z21, Z22
-	VFMADD231PS     128(DI), Z22, Z15
-	VFMADD231PS     128(DI)(R10*1), Z22, Z16
-	VFMADD231PS     128(DI)(R10*2), Z22, Z17
-	VFMADD231PS     128(R11), Y22, Y18
-	VFMADD231PS     128(R11)(R10*1), Y22, Y19
-	VFMADD231PS     128(R11)(R10*2), Y22, Y20
-	VPERMILPS       $0xff, Z21, Z21
-	VFMADD231PS     192(DI), Z21, Z15
-	VFMADD231PS     192(DI)(R10*1), Z21, Z16
-	VFMADD231PS     192(DI)(R10*2), Z21, Z17
-	VFMADD231PS     192(R11), Y21, Y18
-	VFMADD231PS     192(R11)(R10*1), Y21, Y19
-	VFMADD231PS     192(R11)(R10*2), Y21, Y20
+	VBROADCASTI32X4 (DX), Z23
+	VPERMILPS       $0x00, Z23, Z24
+	VFMADD231PS     (DI), Z24, Z17
+	VFMADD231PS     (DI)(R10*1), Z24, Z18
+	VFMADD231PS     (DI)(R10*2), Z24, Z19
+	VFMADD231PS     (R11), Y24, Y20
+	VFMADD231PS     (R11)(R10*1), Y24, Y21
+	VFMADD231PS     (R11)(R10*2), Y24, Y22
+	VPERMILPS       $0x55, Z23, Z24
+	VFMADD231PS     64(DI), Z24, Z17
+	VFMADD231PS     64(DI)(R10*1), Z24, Z18
+	VFMADD231PS     64(DI)(R10*2), Z24, Z19
+	VFMADD231PS     64(R11), Y24, Y20
+	VFMADD231PS     64(R11)(R10*1), Y24, Y21
+	VFMADD231PS     64(R11)(R10*2), Y24, Y22
+	VPERMILPS       $0xaa, Z23, Z24
+	VFMADD231PS     128(DI), Z24, Z17
+	VFMADD231PS     128(DI)(R10*1), Z24, Z18
+	VFMADD231PS     128(DI)(R10*2), Z24, Z19
+	VFMADD231PS     128(R11), Y24, Y20
+	VFMADD231PS     128(R11)(R10*1), Y24, Y21
+	VFMADD231PS     128(R11)(R10*2), Y24, Y22
+	VPERMILPS       $0xff, Z23, Z23
+	VFMADD231PS     192(DI), Z23, Z17
+	VFMADD231PS     192(DI)(R10*1), Z23, Z18
+	VFMADD231PS     192(DI)(R10*2), Z23, Z19
+	VFMADD231PS     192(R11), Y23, Y20
+	VFMADD231PS     192(R11)(R10*1), Y23, Y21
+	VFMADD231PS     192(R11)(R10*2), Y23, Y22
 	ADDQ            $+16, DX
 	ADDQ            $+256, DI
 	ADDQ            $+256, R11
@@ -14861,13 +14863,13 @@ done38:
 	JLT  done40
 
 loop39:
-	VBROADCASTSS (DX), Z21
-	VFMADD231PS  (DI), Z21, Z15
-	VFMADD231PS  (DI)(R10*1), Z21, Z16
-	VFMADD231PS  (DI)(R10*2), Z21, Z17
-	VFMADD231PS  (R11), Y21, Y18
-	VFMADD231PS  (R11)(R10*1), Y21, Y19
-	VFMADD231PS  (R11)(R10*2), Y21, Y20
+	VBROADCASTSS (DX), Z23
+	VFMADD231PS  (DI), Z23, Z17
+	VFMADD231PS  (DI)(R10*1), Z23, Z18
+	VFMADD231PS  (DI)(R10*2), Z23, Z19
+	VFMADD231PS  (R11), Y23, Y20
+	VFMADD231PS  (R11)(R10*1), Y23, Y21
+	VFMADD231PS  (R11)(R10*2), Y23, Y22
 	ADDQ         $+4, DX
 	ADDQ         $+64, DI
 	ADDQ         $+64, R11
@@ -14887,20 +14889,20 @@ done35:
 	MOVQ   32(CX), DX
 	TESTQ  DX, DX
 	JEQ    done41
-	VADDPS (BX), Z15, Z15
-	VADDPS 64(BX), Z16, Z16
-	VADDPS 128(BX), Z17, Z17
-	VADDPS 192(BX), Y18, Y18
-	VADDPS 256(BX), Y19, Y19
-	VADDPS 320(BX), Y20, Y20
+	VADDPS (BX), Z17, Z17
+	VADDPS 64(BX), Z18, Z18
+	VADDPS 128(BX), Z19, Z19
+	VADDPS 192(BX), Y20, Y20
+	VADDPS 256(BX), Y21, Y21
+	VADDPS 320(BX), Y22, Y22
 
 done41:
-	VMOVUPS Z15, (BX)
-	VMOVUPS Z16, 64(BX)
-	VMOVUPS Z17, 128(BX)
-	VMOVUPS Y18, 192(BX)
-	VMOVUPS Y19, 256(BX)
-	VMOVUPS Y20, 320(BX)
+	VMOVUPS Z17, (BX)
+	VMOVUPS Z18, 64(BX)
+	VMOVUPS Z19, 128(BX)
+	VMOVUPS Y20, 192(BX)
+	VMOVUPS Y21, 256(BX)
+	VMOVUPS Y22, 320(BX)
 	MOVQ    64(CX), DX
 	ADDQ    DX, SI
 	MOVQ    72(CX), DX
@@ -14928,9 +14930,9 @@ last6:
 	MOVQ    56(CX), R8
 	ADDQ    R8, DX
 	MOVQ    SI, R8
-	VMOVUPS (R8), Y15
-	VMOVUPS 64(R8), Y16
-	VMOVUPS 128(R8), Y17
+	VMOVUPS (R8), Y17
+	VMOVUPS 64(R8), Y18
+	VMOVUPS 128(R8), Y19
 	MOVQ    16(CX), R8
 	MOVQ    8(CX), R9
 	CMPQ    R9, $+1
@@ -14951,23 +14953,23 @@ done45:
 	JLT  done47
 
 loop46:
-	VBROADCASTI32X4 (R8), Z18
-	VPERMILPS       $0x00, Z18, Z19
-	VFMADD231PS     (DI), Y19, Y15
-	VFMADD231PS     (DI)(R11*1), Y19, Y16
-	VFMADD231PS     (DI)(R11*2), Y19, Y17
-	VPERMILPS       $0x55, Z18, Z19
-	VFMADD231PS     64(DI), Y19, Y15
-	VFMADD231PS     64(DI)(R11*1), Y19, Y16
-	VFMADD231PS     64(DI)(R11*2), Y19, Y17
-	VPERMILPS       $0xaa, Z18, Z19
-	VFMADD231PS     128(DI), Y19, Y15
-	VFMADD231PS     128(DI)(R11*1), Y19, Y16
-	VFMADD231PS     128(DI)(R11*2), Y19, Y17
-	VPERMILPS       $0xff, Z18, Z18
-	VFMADD231PS     192(DI), Y18, Y15
-	VFMADD231PS     192(DI)(R11*1), Y18, Y16
-	VFMADD231PS     192(DI)(R11*2), Y18, Y17
+	VBROADCASTI32X4 (R8), Z20
+	VPERMILPS       $0x00, Z20, Z21
+	VFMADD231PS     (DI), Y21, Y17
+	VFMADD231PS     (DI)(R11*1), Y21, Y18
+	VFMADD231PS     (DI)(R11*2), Y21, Y19
+	VPERMILPS       $0x55, Z20, Z21
+	VFMADD231PS     64(DI), Y21, Y17
+	VFMADD231PS     64(DI)(R11*1), Y21, Y18
+	VFMADD231PS     64(DI)(R11*2), Y21, Y19
+	VPERMILPS       $0xaa, Z20, Z21
+	VFMADD231PS     128(DI), Y21, Y17
+	VFMADD231PS     128(DI)(R11*1), Y21, Y18
+	VFMADD231PS     128(DI)(R11*2), Y21, Y19
+	VPERMILPS       $0xff, Z20, Z20
+	VFMADD231PS     192(DI), Y20, Y17
+	VFMADD231PS     192(DI)(R11*1), Y20, Y18
+	VFMADD231PS     192(DI)(R11*2), Y20, Y19
 	ADDQ            $+16, R8
 	ADDQ            $+256, DI
 	SUBQ            $+4, R10
@@ -14979,10 +14981,10 @@ done47:
 	JLT  done49
 
 loop48:
-	VBROADCASTSS (R8), Z18
-	VFMADD231PS  (DI), Y18, Y15
-	VFMADD231PS  (DI)(R11*1), Y18, Y16
-	VFMADD231PS  (DI)(R11*2), Y18, Y17
+	VBROADCASTSS (R8), Z20
+	VFMADD231PS  (DI), Y20, Y17
+	VFMADD231PS  (DI)(R11*1), Y20, Y18
+	VFMADD231PS  (DI)(R11*2), Y20, Y19
 	ADDQ         $+4, R8
 	ADDQ         $+64, DI
 	SUBQ         $+1, R10
@@ -15000,14 +15002,14 @@ done44:
 	MOVQ   32(CX), DI
 	TESTQ  DI, DI
 	JEQ    done50
-	VADDPS (BX), Y15, Y15
-	VADDPS 64(BX), Y16, Y16
-	VADDPS 128(BX), Y17, Y17
+	VADDPS (BX), Y17, Y17
+	VADDPS 64(BX), Y18, Y18
+	VADDPS 128(BX), Y19, Y19
 
 done50:
-	VMOVUPS Y15, (BX)
-	VMOVUPS Y16, 64(BX)
-	VMOVUPS Y17, 128(BX)
+	VMOVUPS Y17, (BX)
+	VMOVUPS Y18, 64(BX)
+	VMOVUPS Y19, 128(BX)
 	MOVQ    64(CX), DI
 	ADDQ    DI, SI
 	MOVQ    72(CX), DI
@@ -15118,146 +15120,141 @@ done51:
 	CMPQ R8, $+16
 	JLT  done55
 
-	// Reset gate and update gate.
-	VMOVUPS          (BX), Z15
-	VMOVUPS          (SI), Z16
-	VMOVUPS          64(BX), Z20
-	VMOVUPS          64(SI), Z21
-	VMOVAPS          Z7, Z17
-	VMOVAPS          Z7, Z22
-	VPBROADCASTD     constantsAVX512<>+68(SB), Z18
-	VPBROADCASTD     constantsAVX512<>+68(SB), Z23
-	VPBROADCASTD     constantsAVX512<>+60(SB), Z19
-	VPBROADCASTD     constantsAVX512<>+60(SB), Z24
+	// Reset gate and update gate. New gate.
+	VMOVUPS          (BX), Z17
+	VMOVUPS          (SI), Z18
+	VMOVUPS          64(BX), Z21
+	VMOVUPS          64(SI), Z22
+	VMOVAPS          Z7, Z19
+	VMOVAPS          Z7, Z23
+	VPBROADCASTD     constantsAVX512<>+68(SB), Z20
+	VPBROADCASTD     constantsAVX512<>+68(SB), Z24
 	VMOVUPS          128(SI), Z25
 	VMOVUPS          128(BX), Z26
-	VADDPS           Z16, Z15, Z15
-	VADDPS           Z21, Z20, Z16
-	VMINPS           Z15, Z0, Z15
-	VMINPS           Z16, Z0, Z16
-	VMAXPS           Z15, Z1, Z15
-	VMAXPS           Z16, Z1, Z20
-	VFNMADD231PS     Z2, Z15, Z17
-	VFNMADD231PS     Z2, Z20, Z22
-	VSUBPS           Z7, Z17, Z16
-	VSUBPS           Z7, Z22, Z21
-	VPSLLD           $0x17, Z17, Z17
-	VPSLLD           $0x17, Z22, Z22
-	VFMADD231PS      Z3, Z16, Z15
-	VFMADD231PS      Z3, Z21, Z20
-	VFMADD231PS.BCST constantsAVX512<>+64(SB), Z15, Z18
-	VFMADD231PS.BCST constantsAVX512<>+64(SB), Z20, Z23
-	VFMADD213PS.BCST constantsAVX512<>+72(SB), Z15, Z18
-	VFMADD213PS.BCST constantsAVX512<>+72(SB), Z20, Z23
-	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z15, Z18
-	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z20, Z23
-	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z15, Z18
-	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z20, Z23
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z15, Z18
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z20, Z23
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z17, Z18
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z22, Z23
-	VDIVPS           Z18, Z19, Z15
-	VDIVPS           Z23, Z24, Z16
-	VFMADD231PS      Z25, Z15, Z26
-	VMOVUPS          Z15, (BX)
-	VMOVUPS          Z16, 64(BX)
+	VADDPS           Z18, Z17, Z17
+	VADDPS           Z22, Z21, Z18
+	VMINPS           Z17, Z0, Z17
+	VMINPS           Z18, Z0, Z18
+	VMAXPS           Z17, Z1, Z17
+	VMAXPS           Z18, Z1, Z21
+	VFNMADD231PS     Z2, Z17, Z19
+	VFNMADD231PS     Z2, Z21, Z23
+	VSUBPS           Z7, Z19, Z18
+	VSUBPS           Z7, Z23, Z22
+	VPSLLD           $0x17, Z19, Z19
+	VPSLLD           $0x17, Z23, Z23
+	VFMADD231PS      Z3, Z18, Z17
+	VFMADD231PS      Z3, Z22, Z21
+	VFMADD231PS      Z16, Z17, Z20
+	VFMADD231PS      Z16, Z21, Z24
+	VFMADD213PS.BCST constantsAVX512<>+72(SB), Z17, Z20
+	VFMADD213PS.BCST constantsAVX512<>+72(SB), Z21, Z24
+	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z17, Z20
+	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z21, Z24
+	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z17, Z20
+	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z21, Z24
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z17, Z20
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z21, Z24
+	VFMADD213PS      Z15, Z19, Z20
+	VFMADD213PS      Z15, Z23, Z24
+	VDIVPS           Z20, Z15, Z17
+	VDIVPS           Z24, Z15, Z18
+	VFMADD231PS      Z25, Z17, Z26
+	VMOVUPS          Z17, (BX)
+	VMOVUPS          Z18, 64(BX)
 	ADDQ             $-16, R8
 	CMPQ             R8, $+16
 	JLT              done57
 
 loop56:
-	// New gate and h of the units before. Reset gate and update gate.
-	VMOVUPS          192(BX), Z15
-	VMOVUPS          192(SI), Z17
-	VMOVUPS          256(BX), Z18
+	// h of the units before. Reset gate and update gate. New gate.
+	VMOVUPS          192(BX), Z17
+	VMOVUPS          192(SI), Z19
+	VMOVUPS          256(BX), Z20
 	PREFETCHT0       (CX)
-	VMOVUPS          256(SI), Z19
-	VMINPS           Z26, Z4, Z20
-	VMOVAPS          Z7, Z24
+	VMOVUPS          256(SI), Z21
+	VMINPS           Z26, Z4, Z22
+	VMOVAPS          Z7, Z25
 	PREFETCHT0       64(CX)
-	VMOVAPS          Z6, Z21
-	VMOVAPS          Z12, Z23
-	VPBROADCASTD     constantsAVX512<>+68(SB), Z25
-	PREFETCHT0       128(CX)
-	VMOVAPS          Z9, Z22
-	VPBROADCASTD     constantsAVX512<>+60(SB), Z26
-	VMAXPS           Z20, Z5, Z20
-	PREFETCHT0       192(CX)
+	VMOVAPS          Z6, Z23
 	VMOVAPS          Z7, Z27
-	VADDPS           Z17, Z15, Z15
-	VADDPS           Z19, Z18, Z17
+	VMOVAPS          Z12, Z24
+	PREFETCHT0       128(CX)
+	VPBROADCASTD     constantsAVX512<>+68(SB), Z26
+	VMAXPS           Z22, Z5, Z22
+	VADDPS           Z19, Z17, Z17
+	PREFETCHT0       192(CX)
+	VADDPS           Z21, Z20, Z20
+	VMOVAPS          Z9, Z19
+	VPBROADCASTD     constantsAVX512<>+68(SB), Z21
 	PREFETCHT0       256(CX)
-	VFMADD231PS      Z20, Z20, Z21
-	VMINPS           Z15, Z0, Z15
+	VFMADD231PS      Z22, Z22, Z23
 	VMINPS           Z17, Z0, Z17
+	VMINPS           Z20, Z0, Z20
 	PREFETCHT0       320(CX)
-	VMAXPS           Z15, Z1, Z15
-	VMAXPS           Z17, Z1, Z18
-	VFMADD231PS      Z11, Z21, Z23
+	VMAXPS           Z17, Z1, Z17
+	VMAXPS           Z20, Z1, Z20
+	VFMADD231PS      Z11, Z23, Z24
 	PREFETCHT0       384(CX)
-	VFMADD231PS      Z8, Z21, Z22
-	VFNMADD231PS     Z2, Z15, Z24
-	VFNMADD231PS     Z2, Z18, Z27
+	VFMADD231PS      Z8, Z23, Z19
+	VFNMADD231PS     Z2, Z17, Z25
+	VFNMADD231PS     Z2, Z20, Z27
 	PREFETCHT0       448(CX)
-	VFMADD213PS      Z13, Z21, Z23
-	VFMADD213PS      Z10, Z21, Z22
-	VSUBPS           Z7, Z24, Z17
+	VFMADD213PS      Z13, Z23, Z24
+	VFMADD213PS      Z10, Z23, Z19
+	VFMADD213PS      Z14, Z23, Z24
 	PREFETCHT0       512(CX)
-	VSUBPS           Z7, Z27, Z19
-	VPSLLD           $0x17, Z24, Z24
-	VPSLLD           $0x17, Z27, Z27
+	VSUBPS           Z7, Z25, Z23
+	VMULPS           Z19, Z22, Z19
+	VSUBPS           Z7, Z27, Z22
 	PREFETCHT0       576(CX)
-	VFMADD231PS      Z3, Z17, Z15
-	VFMADD231PS      Z3, Z19, Z18
-	VFMADD213PS      Z14, Z21, Z23
+	VPSLLD           $0x17, Z25, Z25
+	VPSLLD           $0x17, Z27, Z27
+	VFMADD231PS      Z3, Z23, Z17
 	PREFETCHT0       640(CX)
-	VMULPS           Z22, Z20, Z17
-	VPBROADCASTD     constantsAVX512<>+68(SB), Z20
-	VFMADD231PS.BCST constantsAVX512<>+64(SB), Z15, Z25
+	VMOVUPS          320(SI), Z23
+	VFMADD231PS      Z3, Z22, Z20
+	VMULPS           Z24, Z24, Z22
 	PREFETCHT0       704(CX)
-	VMULPS           Z23, Z23, Z19
-	VMULPS           Z23, Z17, Z21
-	VFMADD231PS.BCST constantsAVX512<>+64(SB), Z18, Z20
+	VMULPS           Z24, Z19, Z24
+	VFMADD231PS      Z16, Z17, Z26
+	VFMADD231PS      Z16, Z20, Z21
 	PREFETCHT0       768(CX)
-	VFMADD213PS.BCST constantsAVX512<>+72(SB), Z15, Z25
-	VFMADD231PS      Z17, Z17, Z19
-	VADDPS           Z21, Z21, Z17
+	VFMADD231PS      Z19, Z19, Z22
+	VMOVUPS          320(BX), Z19
+	VADDPS           Z24, Z24, Z24
 	PREFETCHT0       832(CX)
-	VPBROADCASTD     constantsAVX512<>+60(SB), Z21
-	VFMADD213PS.BCST constantsAVX512<>+72(SB), Z18, Z20
-	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z15, Z25
+	VFMADD213PS.BCST constantsAVX512<>+72(SB), Z17, Z26
+	VFMADD213PS.BCST constantsAVX512<>+72(SB), Z20, Z21
+	VDIVPS           Z22, Z24, Z22
 	PREFETCHT0       896(CX)
-	VDIVPS           Z19, Z17, Z17
-	VMOVUPS          320(SI), Z19
-	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z18, Z20
+	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z17, Z26
+	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z20, Z21
+	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z17, Z26
 	PREFETCHT0       960(CX)
-	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z15, Z25
-	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z18, Z20
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z15, Z25
+	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z20, Z21
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z17, Z26
+	VMOVUPS          Z22, 128(BX)
 	PREFETCHT0       1024(CX)
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z18, Z20
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z24, Z25
-	VMOVUPS          Z17, 128(BX)
+	VMOVUPS          (DI), Z17
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z20, Z21
+	VFMADD213PS      Z15, Z25, Z26
 	PREFETCHT0       1088(CX)
-	VMOVUPS          (DI), Z15
-	VMOVUPS          320(BX), Z18
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z27, Z20
+	VFMADD213PS      Z15, Z27, Z21
+	VSUBPS           Z22, Z17, Z17
+	VDIVPS           Z26, Z15, Z20
 	PREFETCHT0       1152(CX)
-	VDIVPS           Z25, Z26, Z22
-	VSUBPS           Z17, Z15, Z15
-	VDIVPS           Z20, Z21, Z20
+	VFMADD231PS      Z17, Z18, Z22
+	VDIVPS           Z21, Z15, Z17
+	VMOVUPS          Z22, (DX)
 	PREFETCHT0       1216(CX)
-	VFMADD231PS      Z15, Z16, Z17
-	VMOVUPS          Z17, (DX)
-	VFMADD231PS      Z19, Z22, Z18
+	VFMADD231PS      Z23, Z20, Z19
+	VMOVUPS          Z20, 192(BX)
+	VMOVUPS          Z17, 256(BX)
 	PREFETCHT0       1280(CX)
-	VMOVUPS          Z22, 192(BX)
-	VMOVUPS          Z20, 256(BX)
-	VMOVAPS          Z20, Z16
-	PREFETCHT0       1344(CX)
-	VMOVAPS          Z18, Z26
-	ADDQ             $+1408, CX
+	VMOVAPS          Z17, Z18
+	VMOVAPS          Z19, Z26
+	ADDQ             $+1344, CX
 	ADDQ             $+64, DX
 	ADDQ             $+64, BX
 	ADDQ             $+64, SI
@@ -15269,29 +15266,29 @@ loop56:
 	JGE              loop56
 
 done57:
-	// New gate and h of the units before.
-	VMINPS      Z26, Z4, Z15
-	VMOVAPS     Z6, Z17
-	VMOVAPS     Z12, Z19
-	VMOVAPS     Z9, Z18
-	VMAXPS      Z15, Z5, Z15
-	VFMADD231PS Z15, Z15, Z17
-	VFMADD231PS Z11, Z17, Z19
-	VFMADD231PS Z8, Z17, Z18
-	VFMADD213PS Z13, Z17, Z19
-	VFMADD213PS Z10, Z17, Z18
-	VFMADD213PS Z14, Z17, Z19
-	VMULPS      Z18, Z15, Z15
-	VMULPS      Z19, Z19, Z17
-	VMULPS      Z19, Z15, Z18
-	VFMADD231PS Z15, Z15, Z17
-	VADDPS      Z18, Z18, Z15
-	VDIVPS      Z17, Z15, Z15
-	VMOVUPS     Z15, 128(BX)
-	VMOVUPS     (DI), Z17
-	VSUBPS      Z15, Z17, Z17
-	VFMADD231PS Z17, Z16, Z15
-	VMOVUPS     Z15, (DX)
+	// h of the units before.
+	VMINPS      Z26, Z4, Z17
+	VMOVAPS     Z6, Z19
+	VMOVAPS     Z12, Z21
+	VMOVAPS     Z9, Z20
+	VMAXPS      Z17, Z5, Z17
+	VFMADD231PS Z17, Z17, Z19
+	VFMADD231PS Z11, Z19, Z21
+	VFMADD231PS Z8, Z19, Z20
+	VFMADD213PS Z13, Z19, Z21
+	VFMADD213PS Z10, Z19, Z20
+	VFMADD213PS Z14, Z19, Z21
+	VMULPS      Z20, Z17, Z17
+	VMULPS      Z21, Z21, Z19
+	VMULPS      Z21, Z17, Z20
+	VFMADD231PS Z17, Z17, Z19
+	VADDPS      Z20, Z20, Z17
+	VDIVPS      Z19, Z17, Z17
+	VMOVUPS     Z17, 128(BX)
+	VMOVUPS     (DI), Z19
+	VSUBPS      Z17, Z19, Z19
+	VFMADD231PS Z19, Z18, Z17
+	VMOVUPS     Z17, (DX)
 	ADDQ        $+64, DX
 	ADDQ        $+64, BX
 	ADDQ        $+64, SI
@@ -15311,141 +15308,137 @@ done55:
 	BZHIL R8, CX, CX
 	KMOVW CX, K1
 
-	// Reset gate and update gate. New gate and h of the units before.
-	VMOVUPS.Z        (BX), K1, Y15
-	VMOVUPS.Z        (SI), K1, Y16
-	VMOVAPS          Y7, Y17
-	VPBROADCASTD     constantsAVX512<>+68(SB), Y18
-	VPBROADCASTD     constantsAVX512<>+60(SB), Y19
-	VMOVUPS.Z        64(BX), K1, Y20
-	VMOVUPS.Z        64(SI), K1, Y21
+	// Reset gate and update gate. New gate. h of the units before.
+	VMOVUPS.Z        (BX), K1, Y17
+	VMOVUPS.Z        (SI), K1, Y18
+	VMOVAPS          Y7, Y19
+	VPBROADCASTD     constantsAVX512<>+68(SB), Y20
+	VMOVUPS.Z        64(BX), K1, Y21
+	VMOVUPS.Z        64(SI), K1, Y22
 	VMOVUPS.Z        128(SI), K1, Y25
 	VMOVUPS.Z        128(BX), K1, Y26
-	VMOVAPS          Y7, Y22
-	VPBROADCASTD     constantsAVX512<>+68(SB), Y23
+	VMOVAPS          Y7, Y23
+	VPBROADCASTD     constantsAVX512<>+68(SB), Y24
 	VMOVAPS          Y6, Y27
 	VMOVAPS          Y12, Y29
 	VMOVAPS          Y9, Y28
-	VPBROADCASTD     constantsAVX512<>+60(SB), Y24
-	VADDPS           Y16, Y15, Y15
-	VADDPS           Y21, Y20, Y16
-	VMINPS           Y15, Y0, Y15
-	VMINPS           Y16, Y0, Y16
-	VMAXPS           Y15, Y1, Y15
-	VMAXPS           Y16, Y1, Y20
-	VFNMADD231PS     Y2, Y15, Y17
-	VFNMADD231PS     Y2, Y20, Y22
-	VSUBPS           Y7, Y17, Y16
-	VPSLLD           $0x17, Y17, Y17
-	VSUBPS           Y7, Y22, Y21
-	VPSLLD           $0x17, Y22, Y22
-	VFMADD231PS      Y3, Y16, Y15
-	VFMADD231PS      Y3, Y21, Y20
-	VFMADD231PS.BCST constantsAVX512<>+64(SB), Y15, Y18
-	VFMADD231PS.BCST constantsAVX512<>+64(SB), Y20, Y23
-	VFMADD213PS.BCST constantsAVX512<>+72(SB), Y15, Y18
-	VFMADD213PS.BCST constantsAVX512<>+72(SB), Y20, Y23
-	VFMADD213PS.BCST constantsAVX512<>+76(SB), Y15, Y18
-	VFMADD213PS.BCST constantsAVX512<>+76(SB), Y20, Y23
-	VFMADD213PS.BCST constantsAVX512<>+80(SB), Y15, Y18
-	VFMADD213PS.BCST constantsAVX512<>+80(SB), Y20, Y23
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Y15, Y18
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Y20, Y23
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Y17, Y18
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Y22, Y23
-	VDIVPS           Y18, Y19, Y15
-	VDIVPS           Y23, Y24, Y16
-	VFMADD231PS      Y25, Y15, Y26
-	VMOVUPS          Y15, K1, (BX)
-	VMOVUPS          Y16, K1, 64(BX)
-	VMINPS           Y26, Y4, Y15
-	VMAXPS           Y15, Y5, Y15
-	VFMADD231PS      Y15, Y15, Y27
+	VADDPS           Y18, Y17, Y17
+	VADDPS           Y22, Y21, Y18
+	VMINPS           Y17, Y0, Y17
+	VMINPS           Y18, Y0, Y18
+	VMAXPS           Y17, Y1, Y17
+	VMAXPS           Y18, Y1, Y21
+	VFNMADD231PS     Y2, Y17, Y19
+	VFNMADD231PS     Y2, Y21, Y23
+	VSUBPS           Y7, Y19, Y18
+	VPSLLD           $0x17, Y19, Y19
+	VSUBPS           Y7, Y23, Y22
+	VPSLLD           $0x17, Y23, Y23
+	VFMADD231PS      Y3, Y18, Y17
+	VFMADD231PS      Y3, Y22, Y21
+	VFMADD231PS      Y16, Y17, Y20
+	VFMADD231PS      Y16, Y21, Y24
+	VFMADD213PS.BCST constantsAVX512<>+72(SB), Y17, Y20
+	VFMADD213PS.BCST constantsAVX512<>+72(SB), Y21, Y24
+	VFMADD213PS.BCST constantsAVX512<>+76(SB), Y17, Y20
+	VFMADD213PS.BCST constantsAVX512<>+76(SB), Y21, Y24
+	VFMADD213PS.BCST constantsAVX512<>+80(SB), Y17, Y20
+	VFMADD213PS.BCST constantsAVX512<>+80(SB), Y21, Y24
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Y17, Y20
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Y21, Y24
+	VFMADD213PS      Y15, Y19, Y20
+	VFMADD213PS      Y15, Y23, Y24
+	VDIVPS           Y20, Y15, Y17
+	VDIVPS           Y24, Y15, Y18
+	VFMADD231PS      Y25, Y17, Y26
+	VMOVUPS          Y17, K1, (BX)
+	VMOVUPS          Y18, K1, 64(BX)
+	VMINPS           Y26, Y4, Y17
+	VMAXPS           Y17, Y5, Y17
+	VFMADD231PS      Y17, Y17, Y27
 	VFMADD231PS      Y11, Y27, Y29
 	VFMADD231PS      Y8, Y27, Y28
 	VFMADD213PS      Y13, Y27, Y29
 	VFMADD213PS      Y10, Y27, Y28
 	VFMADD213PS      Y14, Y27, Y29
-	VMULPS           Y28, Y15, Y15
-	VMULPS           Y29, Y29, Y17
-	VMULPS           Y29, Y15, Y18
-	VFMADD231PS      Y15, Y15, Y17
-	VADDPS           Y18, Y18, Y15
-	VDIVPS           Y17, Y15, Y15
-	VMOVUPS          Y15, K1, 128(BX)
-	VMOVUPS.Z        (DI), K1, Y17
-	VSUBPS           Y15, Y17, Y17
-	VFMADD231PS      Y17, Y16, Y15
-	VMOVUPS          Y15, K1, (DX)
+	VMULPS           Y28, Y17, Y17
+	VMULPS           Y29, Y29, Y19
+	VMULPS           Y29, Y17, Y20
+	VFMADD231PS      Y17, Y17, Y19
+	VADDPS           Y20, Y20, Y17
+	VDIVPS           Y19, Y17, Y17
+	VMOVUPS          Y17, K1, 128(BX)
+	VMOVUPS.Z        (DI), K1, Y19
+	VSUBPS           Y17, Y19, Y19
+	VFMADD231PS      Y19, Y18, Y17
+	VMOVUPS          Y17, K1, (DX)
 	JMP              done60
 
 half61:
-	// Reset gate and update gate. New gate and h of the units before.
-	VMOVUPS          (BX), Y15
-	VMOVUPS          (SI), Y16
-	VMOVAPS          Y7, Y17
-	VPBROADCASTD     constantsAVX512<>+68(SB), Y18
-	VPBROADCASTD     constantsAVX512<>+60(SB), Y19
-	VMOVUPS          64(BX), Y20
-	VMOVUPS          64(SI), Y21
+	// Reset gate and update gate. New gate. h of the units before.
+	VMOVUPS          (BX), Y17
+	VMOVUPS          (SI), Y18
+	VMOVAPS          Y7, Y19
+	VPBROADCASTD     constantsAVX512<>+68(SB), Y20
+	VMOVUPS          64(BX), Y21
+	VMOVUPS          64(SI), Y22
 	VMOVUPS          128(SI), Y25
 	VMOVUPS          128(BX), Y26
-	VMOVAPS          Y7, Y22
-	VPBROADCASTD     constantsAVX512<>+68(SB), Y23
+	VMOVAPS          Y7, Y23
+	VPBROADCASTD     constantsAVX512<>+68(SB), Y24
 	VMOVAPS          Y6, Y27
 	VMOVAPS          Y12, Y29
 	VMOVAPS          Y9, Y28
-	VPBROADCASTD     constantsAVX512<>+60(SB), Y24
-	VADDPS           Y16, Y15, Y15
-	VADDPS           Y21, Y20, Y16
-	VMINPS           Y15, Y0, Y15
-	VMINPS           Y16, Y0, Y16
-	VMAXPS           Y15, Y1, Y15
-	VMAXPS           Y16, Y1, Y20
-	VFNMADD231PS     Y2, Y15, Y17
-	VFNMADD231PS     Y2, Y20, Y22
-	VSUBPS           Y7, Y17, Y16
-	VPSLLD           $0x17, Y17, Y17
-	VSUBPS           Y7, Y22, Y21
-	VPSLLD           $0x17, Y22, Y22
-	VFMADD231PS      Y3, Y16, Y15
-	VFMADD231PS      Y3, Y21, Y20
-	VFMADD231PS.BCST constantsAVX512<>+64(SB), Y15, Y18
-	VFMADD231PS.BCST constantsAVX512<>+64(SB), Y20, Y23
-	VFMADD213PS.BCST constantsAVX512<>+72(SB), Y15, Y18
-	VFMADD213PS.BCST constantsAVX512<>+72(SB), Y20, Y23
-	VFMADD213PS.BCST constantsAVX512<>+76(SB), Y15, Y18
-	VFMADD213PS.BCST constantsAVX512<>+76(SB), Y20, Y23
-	VFMADD213PS.BCST constantsAVX512<>+80(SB), Y15, Y18
-	VFMADD213PS.BCST constantsAVX512<>+80(SB), Y20, Y23
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Y15, Y18
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Y20, Y23
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Y17, Y18
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Y22, Y23
-	VDIVPS           Y18, Y19, Y15
-	VDIVPS           Y23, Y24, Y16
-	VFMADD231PS      Y25, Y15, Y26
-	VMOVUPS          Y15, (BX)
-	VMOVUPS          Y16, 64(BX)
-	VMINPS           Y26, Y4, Y15
-	VMAXPS           Y15, Y5, Y15
-	VFMADD231PS      Y15, Y15, Y27
+	VADDPS           Y18, Y17, Y17
+	VADDPS           Y22, Y21, Y18
+	VMINPS           Y17, Y0, Y17
+	VMINPS           Y18, Y0, Y18
+	VMAXPS           Y17, Y1, Y17
+	VMAXPS           Y18, Y1, Y21
+	VFNMADD231PS     Y2, Y17, Y19
+	VFNMADD231PS     Y2, Y21, Y23
+	VSUBPS           Y7, Y19, Y18
+	VPSLLD           $0x17, Y19, Y19
+	VSUBPS           Y7, Y23, Y22
+	VPSLLD           $0x17, Y23, Y23
+	VFMADD231PS      Y3, Y18, Y17
+	VFMADD231PS      Y3, Y22, Y21
+	VFMADD231PS      Y16, Y17, Y20
+	VFMADD231PS      Y16, Y21, Y24
+	VFMADD213PS.BCST constantsAVX512<>+72(SB), Y17, Y20
+	VFMADD213PS.BCST constantsAVX512<>+72(SB), Y21, Y24
+	VFMADD213PS.BCST constantsAVX512<>+76(SB), Y17, Y20
+	VFMADD213PS.BCST constantsAVX512<>+76(SB), Y21, Y24
+	VFMADD213PS.BCST constantsAVX512<>+80(SB), Y17, Y20
+	VFMADD213PS.BCST constantsAVX512<>+80(SB), Y21, Y24
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Y17, Y20
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Y21, Y24
+	VFMADD213PS      Y15, Y19, Y20
+	VFMADD213PS      Y15, Y23, Y24
+	VDIVPS           Y20, Y15, Y17
+	VDIVPS           Y24, Y15, Y18
+	VFMADD231PS      Y25, Y17, Y26
+	VMOVUPS          Y17, (BX)
+	VMOVUPS          Y18, 64(BX)
+	VMINPS           Y26, Y4, Y17
+	VMAXPS           Y17, Y5, Y17
+	VFMADD231PS      Y17, Y17, Y27
 	VFMADD231PS      Y11, Y27, Y29
 	VFMADD231PS      Y8, Y27, Y28
 	VFMADD213PS      Y13, Y27, Y29
 	VFMADD213PS      Y10, Y27, Y28
 	VFMADD213PS      Y14, Y27, Y29
-	VMULPS           Y28, Y15, Y15
-	VMULPS           Y29, Y29, Y17
-	VMULPS           Y29, Y15, Y18
-	VFMADD231PS      Y15, Y15, Y17
-	VADDPS           Y18, Y18, Y15
-	VDIVPS           Y17, Y15, Y15
-	VMOVUPS          Y15, 128(BX)
-	VMOVUPS          (DI), Y17
-	VSUBPS           Y15, Y17, Y17
-	VFMADD231PS      Y17, Y16, Y15
-	VMOVUPS          Y15, (DX)
+	VMULPS           Y28, Y17, Y17
+	VMULPS           Y29, Y29, Y19
+	VMULPS           Y29, Y17, Y20
+	VFMADD231PS      Y17, Y17, Y19
+	VADDPS           Y20, Y20, Y17
+	VDIVPS           Y19, Y17, Y17
+	VMOVUPS          Y17, 128(BX)
+	VMOVUPS          (DI), Y19
+	VSUBPS           Y17, Y19, Y19
+	VFMADD231PS      Y19, Y18, Y17
+	VMOVUPS          Y17, (DX)
 	JMP              done60
 
 more59:
@@ -15453,72 +15446,70 @@ more59:
 	BZHIL R8, CX, CX
 	KMOVW CX, K1
 
-	// Reset gate and update gate. New gate and h of the units before.
-	VMOVUPS.Z        (BX), K1, Z15
-	VMOVUPS.Z        (SI), K1, Z16
-	VMOVAPS          Z7, Z17
-	VPBROADCASTD     constantsAVX512<>+68(SB), Z18
-	VPBROADCASTD     constantsAVX512<>+60(SB), Z19
-	VMOVUPS.Z        64(BX), K1, Z20
-	VMOVUPS.Z        64(SI), K1, Z21
+	// Reset gate and update gate. New gate. h of the units before.
+	VMOVUPS.Z        (BX), K1, Z17
+	VMOVUPS.Z        (SI), K1, Z18
+	VMOVAPS          Z7, Z19
+	VPBROADCASTD     constantsAVX512<>+68(SB), Z20
+	VMOVUPS.Z        64(BX), K1, Z21
+	VMOVUPS.Z        64(SI), K1, Z22
 	VMOVUPS.Z        128(SI), K1, Z25
 	VMOVUPS.Z        128(BX), K1, Z26
-	VMOVAPS          Z7, Z22
-	VPBROADCASTD     constantsAVX512<>+68(SB), Z23
+	VMOVAPS          Z7, Z23
+	VPBROADCASTD     constantsAVX512<>+68(SB), Z24
 	VMOVAPS          Z6, Z27
 	VMOVAPS          Z12, Z29
 	VMOVAPS          Z9, Z28
-	VPBROADCASTD     constantsAVX512<>+60(SB), Z24
-	VADDPS           Z16, Z15, Z15
-	VADDPS           Z21, Z20, Z16
-	VMINPS           Z15, Z0, Z15
-	VMINPS           Z16, Z0, Z16
-	VMAXPS           Z15, Z1, Z15
-	VMAXPS           Z16, Z1, Z20
-	VFNMADD231PS     Z2, Z15, Z17
-	VFNMADD231PS     Z2, Z20, Z22
-	VSUBPS           Z7, Z17, Z16
-	VPSLLD           $0x17, Z17, Z17
-	VSUBPS           Z7, Z22, Z21
-	VPSLLD           $0x17, Z22, Z22
-	VFMADD231PS      Z3, Z16, Z15
-	VFMADD231PS      Z3, Z21, Z20
-	VFMADD231PS.BCST constantsAVX512<>+64(SB), Z15, Z18
-	VFMADD231PS.BCST constantsAVX512<>+64(SB), Z20, Z23
-	VFMADD213PS.BCST constantsAVX512<>+72(SB), Z15, Z18
-	VFMADD213PS.BCST constantsAVX512<>+72(SB), Z20, Z23
-	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z15, Z18
-	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z20, Z23
-	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z15, Z18
-	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z20, Z23
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z15, Z18
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z20, Z23
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z17, Z18
-	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z22, Z23
-	VDIVPS           Z18, Z19, Z15
-	VDIVPS           Z23, Z24, Z16
-	VFMADD231PS      Z25, Z15, Z26
-	VMOVUPS          Z15, K1, (BX)
-	VMOVUPS          Z16, K1, 64(BX)
-	VMINPS           Z26, Z4, Z15
-	VMAXPS           Z15, Z5, Z15
-	VFMADD231PS      Z15, Z15, Z27
+	VADDPS           Z18, Z17, Z17
+	VADDPS           Z22, Z21, Z18
+	VMINPS           Z17, Z0, Z17
+	VMINPS           Z18, Z0, Z18
+	VMAXPS           Z17, Z1, Z17
+	VMAXPS           Z18, Z1, Z21
+	VFNMADD231PS     Z2, Z17, Z19
+	VFNMADD231PS     Z2, Z21, Z23
+	VSUBPS           Z7, Z19, Z18
+	VPSLLD           $0x17, Z19, Z19
+	VSUBPS           Z7, Z23, Z22
+	VPSLLD           $0x17, Z23, Z23
+	VFMADD231PS      Z3, Z18, Z17
+	VFMADD231PS      Z3, Z22, Z21
+	VFMADD231PS      Z16, Z17, Z20
+	VFMADD231PS      Z16, Z21, Z24
+	VFMADD213PS.BCST constantsAVX512<>+72(SB), Z17, Z20
+	VFMADD213PS.BCST constantsAVX512<>+72(SB), Z21, Z24
+	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z17, Z20
+	VFMADD213PS.BCST constantsAVX512<>+76(SB), Z21, Z24
+	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z17, Z20
+	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z21, Z24
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z17, Z20
+	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z21, Z24
+	VFMADD213PS      Z15, Z19, Z20
+	VFMADD213PS      Z15, Z23, Z24
+	VDIVPS           Z20, Z15, Z17
+	VDIVPS           Z24, Z15, Z18
+	VFMADD231PS      Z25, Z17, Z26
+	VMOVUPS          Z17, K1, (BX)
+	VMOVUPS          Z18, K1, 64(BX)
+	VMINPS           Z26, Z4, Z17
+	VMAXPS           Z17, Z5, Z17
+	VFMADD231PS      Z17, Z17, Z27
 	VFMADD231PS      Z11, Z27, Z29
 	VFMADD231PS      Z8, Z27, Z28
 	VFMADD213PS      Z13, Z27, Z29
 	VFMADD213PS      Z10, Z27, Z28
 	VFMADD213PS      Z14, Z27, Z29
-	VMULPS           Z28, Z15, Z15
-	VMULPS           Z29, Z29, Z17
-	VMULPS           Z29, Z15, Z18
-	VFMADD231PS      Z15, Z15, Z17
-	VADDPS           Z18, Z18, Z15
-	VDIVPS           Z17, Z15, Z15
-	VMOVUPS          Z15, K1, 128(BX)
-	VMOVUPS.Z        (DI), K1, Z17
-	VSUBPS           Z15, Z17, Z17
-	VFMADD231PS      Z17, Z16, Z15
-	VMOVUPS          Z15, K1, (DX)
+	VMULPS           Z28, Z17, Z17
+	VMULPS           Z29, Z29, Z19
+	VMULPS           Z29, Z17, Z20
+	VFMADD231PS      Z17, Z17, Z19
+	VADDPS           Z20, Z20, Z17
+	VDIVPS           Z19, Z17, Z17
+	VMOVUPS          Z17, K1, 128(BX)
+	VMOVUPS.Z        (DI), K1, Z19
+	VSUBPS           Z17, Z19, Z19
+	VFMADD231PS      Z19, Z18, Z17
+	VMOVUPS          Z17, K1, (DX)
 
 done60:
 done58:

@@ -19,7 +19,12 @@ var Compile = pass.Concat(
 	pass.FunctionPass(pass.LabelTarget),
 	pass.FunctionPass(pass.CFG),
 	pass.FunctionPass(pass.Liveness),
-	pass.FunctionPass(pass.AllocateRegisters),
+	pass.FunctionPass(func(f *ir.Function) error {
+		if err := pass.AllocateRegisters(f); err != nil {
+			return fmt.Errorf("%s: %w", f.Name, err)
+		}
+		return nil
+	}),
 	pass.FunctionPass(pass.BindRegisters),
 	pass.FunctionPass(pass.VerifyAllocation),
 	pass.Func(pass.IncludeTextFlagHeader),

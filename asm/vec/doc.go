@@ -22,8 +22,8 @@
 // Flat begins a function of slices of n elements; Rows one of matrices, whose
 // operands may have several gates; Func any other. Map emits the loops: values of
 // two registers, then of one, then the tail, for which Load and Store mask or
-// shorten what they do. Stages is Map for a body whose second half works beside
-// the first half of the next elements. Both put the instructions of a body in an
+// shorten what they do. Stages is Map for a body in parts, the last of which works beside
+// the part before it of the next elements, and so on. Both put the instructions of a body in an
 // order in which long chains start early (see [Gen.Schedule]). After [Func.Halves] the
 // tail takes half a register where that is enough, and after [Func.Fetch] the loops of
 // Stages fetch what is needed next beside what they compute. Map also sets

@@ -233,40 +233,50 @@ func (f *Func) advance(n int) {
 // is faster for what mostly has few. All values of its body must come from there.
 func (f *Func) Halves() { _, f.halves = f.ISA.(Halver) }
 
+// A Stage is a part of a body: it takes what the stage before returned.
+type Stage = func([]V) []V
+
 // Map emits the loops of a kernel around body, which computes as many elements
 // as unroll registers hold, or one register, or the last few.
 func (f *Func) Map(unroll int, body func()) {
-	f.Stages(unroll, func() []V { body(); return nil }, nil)
+	f.Stages(unroll, func([]V) []V { body(); return nil })
 }
 
-// Stages is Map with a body in two stages: while second works on some elements,
-// first works on the next ones, so that their chains run side by side. second
-// takes what first returned. It may be nil.
-func (f *Func) Stages(unroll int, first func() []V, second func([]V)) {
+// Stages is Map with a body in stages: while the last one works on some elements, the
+// one before works on the next ones, and so on, so that their chains run side by side.
+func (f *Func) Stages(unroll int, stages ...Stage) {
 	if f.strided {
 		n := f.newPointers()
-		f.rows(n, func() { f.columns(unroll, n, first, second) })
+		f.rows(n, func() { f.columns(unroll, n, stages) })
 	} else {
-		f.Walk(f.Param, unroll, first, second)
+		f.Walk(f.Param, unroll, stages...)
 	}
 	f.End()
 }
 
 // Walk emits the loops of Stages for one row and goes on after them. word returns
 // the address of an operand's pointer, or of the number of elements.
-func (f *Func) Walk(word func(name string) Mem, unroll int, first func() []V, second func([]V)) {
+func (f *Func) Walk(word func(name string) Mem, unroll int, stages ...Stage) {
 	n := f.newPointers()
 	f.start(n, word)
-	f.columns(unroll, n, first, second)
+	f.columns(unroll, n, stages)
 }
 
-// From emits both stages for as many elements as the registers in gates hold, which
+// From emits all stages for as many elements as the registers in gates hold, which
 // are those of an operand. word is that of Walk.
-func (f *Func) From(word func(name string) Mem, operand string, gates []V, first func() []V, second func([]V)) {
+func (f *Func) From(word func(name string) Mem, operand string, gates []V, stages ...Stage) {
 	f.start(f.newPointers(), word)
 	f.n = len(gates[0])
-	f.Given(operand, func(gate int) V { return gates[gate] }, func() {
-		f.Schedule(nil, func() { second(first()) })
+	f.Given(operand, func(gate int) V { return gates[gate] }, func() { f.body(stages) })
+}
+
+// body emits all stages of some elements.
+func (f *Func) body(stages []Stage) {
+	f.Schedule(nil, func() {
+		var v []V
+		for _, stage := range stages {
+			v = stage(v)
+		}
 	})
 }
 
@@ -329,28 +339,23 @@ func (f *Func) rows(n GP, columns func()) {
 	f.Label(done)
 }
 
-// columns runs both stages over n elements.
-func (f *Func) columns(unroll int, n GP, first func() []V, second func([]V)) {
+// columns runs all stages over n elements.
+func (f *Func) columns(unroll int, n GP, stages []Stage) {
 	lanes := f.Lanes()
 	chunk, step := unroll*lanes, unroll*lanes
 	packed := slices.ContainsFunc(f.operands, func(o Operand) bool { return o.Gates > 1 })
 	if packed {
 		step = block
 	}
-	body := func() {
-		f.Schedule(nil, func() {
-			v := first()
-			if second != nil {
-				second(v)
-			}
-		})
-	}
+	chunks := step / chunk
+	ahead := (len(stages) - 2 + chunks) / chunks // steps that are begun before the loop
+	body := func() { f.body(stages) }
 	f.Comment(fmt.Sprintf("%d elements at a time.", chunk))
-	if second != nil {
-		f.pipeline(unroll, n, step, first, second)
+	if len(stages) > 1 {
+		f.pipeline(unroll, n, step, ahead, stages)
 	} else {
 		f.While(n, step, func() {
-			f.Times(step/chunk, func() {
+			f.Times(chunks, func() {
 				f.n = unroll
 				body()
 				f.advance(chunk)
@@ -359,7 +364,7 @@ func (f *Func) columns(unroll int, n GP, first func() []V, second func([]V)) {
 			f.AddImm(n, -step)
 		})
 	}
-	if step > lanes {
+	if max(1, ahead)*step > lanes {
 		f.Comment(fmt.Sprintf("%d elements at a time.", lanes))
 		f.While(n, lanes, func() {
 			f.n = 1
@@ -401,64 +406,79 @@ func (f *Func) columns(unroll int, n GP, first func() []V, second func([]V)) {
 	})
 }
 
-// pipeline works on step elements at a time, as long as there are so many: the
-// second stage of some beside the first stage of the next.
-func (f *Func) pipeline(unroll int, n GP, step int, first func() []V, second func([]V)) {
+// roundSlack is the number of registers that a loop whose values go through several stages
+// leaves free: around a loop, values may take more registers than are live at any place.
+const roundSlack = 2
+
+// pipeline works on step elements at a time, each stage of some beside the stage before
+// it of the next, if there are the steps that it is ahead by.
+func (f *Func) pipeline(unroll int, n GP, step, ahead int, stages []Stage) {
 	chunks := step / (unroll * f.Lanes())
 	f.n = unroll
 	done := f.NewLabel("done")
-	f.Branch(n, LT, step, done)
-	var carried []V // between the stages, at the start of the loop
-	f.Schedule(&carried, func() { carried = first() })
-	f.AddImm(n, -step)
-	// stages emits the second stage of chunk i beside the first one of the next.
-	stages := func(i int, v []V, last bool) (next []V) {
-		f.Schedule(&next, func() {
-			f.first = i * unroll
-			second(v)
-			f.first = 0
-		}, func() {
-			if i+1 < chunks {
-				f.first = (i + 1) * unroll
-			} else {
-				f.ahead = step
+	f.slack = roundSlack
+	defer func() { f.slack = 0 }()
+	f.Branch(n, LT, ahead*step, done)
+	// turn emits the last stage of chunk i, the one before of the next, and so on, of
+	// those chunks that are within a range. Stage k takes v[k].
+	turn := func(i, first, end int, v, to [][]V) [][]V {
+		next := make([][]V, len(stages)+1)
+		var keep []V
+		var parts []func()
+		for k := len(stages) - 1; k >= 0; k-- {
+			c := i + len(stages) - 1 - k
+			if c < first || c >= end {
+				continue
 			}
-			next = first()
-			f.first, f.ahead = 0, 0
-			if last {
-				for k, v := range next {
-					for j, r := range v {
-						f.ISA.Copy(r, carried[k][j])
-					}
+			parts = append(parts, func() {
+				f.first, f.ahead = c%chunks*unroll, c/chunks*step
+				next[k+1] = stages[k](v[k])
+				f.first, f.ahead = 0, 0
+				if to != nil && k+1 < len(stages) {
+					f.move(next[k+1], to[k+1])
+					next[k+1] = to[k+1]
 				}
-				next = carried
-			}
-		})
+				keep = append(keep, next[k+1]...)
+			})
+		}
+		f.Schedule(&keep, parts...)
 		return next
 	}
+	v := make([][]V, len(stages)+1)
+	for i := 1 - len(stages); i < 0; i++ {
+		v = turn(i, 0, ahead*chunks, v, nil)
+	}
+	f.AddImm(n, -ahead*step)
+	begun := v // at the start of the loop
 	f.While(n, step, func() {
-		v := carried
 		f.fetching(func() {
-			for i := range chunks {
-				v = stages(i, v, i == chunks-1)
+			for i := range chunks - 1 {
+				v = turn(i, 0, always, v, nil)
 			}
+			turn(chunks-1, 0, always, v, begun)
 		})
 		f.advance(step)
 		f.skipGates()
 		f.AddImm(n, -step)
 	})
-	v := carried
-	for i := range chunks - 1 {
-		v = stages(i, v, false)
+	v = begun
+	for i := range ahead * chunks {
+		v = turn(i, 0, ahead*chunks, v, nil)
 	}
-	f.Schedule(nil, func() {
-		f.first = (chunks - 1) * unroll
-		second(v)
-		f.first = 0
-	})
-	f.advance(step)
-	f.skipGates()
+	for range ahead {
+		f.advance(step)
+		f.skipGates()
+	}
 	f.Label(done)
+}
+
+// move copies values to others.
+func (f *Func) move(from, to []V) {
+	for k, v := range from {
+		for j, r := range v {
+			f.ISA.Copy(r, to[k][j])
+		}
+	}
 }
 
 // Fetch has the loops of Map fetch the cache lines from p on, as many as the second

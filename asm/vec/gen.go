@@ -29,6 +29,7 @@ type Gen struct {
 	spare  int             // registers that constants of this function may still keep
 	kept   map[reg.ID]bool // registers that stay what they are
 	fetch  *fetch          // what else to do in what is scheduled
+	slack  int             // registers that Schedule leaves free
 	err    error
 }
 

@@ -44,7 +44,7 @@ func (f *Func) Reduce(unroll int, out string, start *K, step func(lane V), join 
 		f.Store(lane, 0, v)
 	}
 
-	stage := func() []V { body(); return nil }
+	stage := func([]V) []V { body(); return nil }
 
 	f.Comment("64 elements at a time.")
 	if unroll == 0 {
@@ -60,7 +60,7 @@ func (f *Func) Reduce(unroll int, out string, start *K, step func(lane V), join 
 		})
 		f.If(n, func() {
 			spill()
-			f.columns(1, n, stage, nil)
+			f.columns(1, n, []Stage{stage})
 			reload()
 		})
 	} else {
@@ -75,7 +75,7 @@ func (f *Func) Reduce(unroll int, out string, start *K, step func(lane V), join 
 			f.AddImm(f.ptr[lane], -4*partials)
 			f.AddImm(n, -partials)
 		})
-		f.columns(unroll, n, stage, nil)
+		f.columns(unroll, n, []Stage{stage})
 		reload()
 	}
 

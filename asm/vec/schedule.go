@@ -49,7 +49,7 @@ func (g *Gen) Schedule(keep *[]V, parts ...func()) {
 			g.Comment(strings.Join(comments, " "))
 			comments = nil
 		}
-		*nodes = append(*nodes, g.mingle(s.run(kept, g.kept, g.Registers()-len(g.kept)))...)
+		*nodes = append(*nodes, g.mingle(s.run(kept, g.kept, g.Registers()-len(g.kept)-g.slack))...)
 		s = newScheduler()
 	}
 	for i, n := range emitted {
@@ -269,6 +269,11 @@ func (s *scheduler) run(kept, constants map[reg.ID]bool, registers int) (best []
 			reads[r], live[r] = always, false
 		case kept[id]:
 			reads[r] += later
+		}
+	}
+	for id := range kept { // what only passes by
+		if _, ok := s.registers[id]; !ok {
+			registers--
 		}
 	}
 	fastest := 0
