@@ -59,7 +59,7 @@ const (
 // the largest arm64 cores 16; AVX2 has 16 registers, the others 32.
 var targets = []target{
 	{arch: "amd64", isa: vec.AVX2, gateStages: 3, unroll: 2, chains: 3, gateUnroll: 1, backUnroll: 2, gateRegisters: 13, stepRegisters: 14, blocks: []int{0, 4, 2, 2, 1, 1, 1}, pairs: lastPair},
-	{arch: "amd64", isa: vec.AVX512, gateStages: 2, unroll: 2, chains: 2, gateUnroll: 1, backUnroll: 1, gateRegisters: 14, stepRegisters: 16, blocks: []int{0, 4, 4, 4, 4, 4, 4}, pairs: allPairs},
+	{arch: "amd64", isa: vec.AVX512, gateStages: 2, unroll: 2, chains: 4, gateUnroll: 1, backUnroll: 1, gateRegisters: 14, stepRegisters: 16, blocks: []int{0, 4, 4, 4, 4, 4, 4}, pairs: allPairs},
 	{arch: "arm64", isa: vec.NEON, gateStages: 3, unroll: 3, chains: 3, gateUnroll: 2, backUnroll: 2, gateRegisters: 27, stepRegisters: 28, blocks: []int{0, 4, 2, 2, 1}},
 }
 

@@ -831,76 +831,116 @@ start:
 	VPBROADCASTD constantsAVX512<>+4(SB), Z1
 	VPBROADCASTD constantsAVX512<>+8(SB), Z2
 	VPBROADCASTD constantsAVX512<>+12(SB), Z3
-	VPBROADCASTD constantsAVX512<>+16(SB), Z4
-	VPBROADCASTD constantsAVX512<>+20(SB), Z5
-	VPBROADCASTD constantsAVX512<>+24(SB), Z6
-	VPBROADCASTD constantsAVX512<>+28(SB), Z7
-	VPBROADCASTD constantsAVX512<>+32(SB), Z8
-	VPBROADCASTD constantsAVX512<>+36(SB), Z9
-	VPBROADCASTD constantsAVX512<>+40(SB), Z10
-	VPBROADCASTD constantsAVX512<>+44(SB), Z11
 	MOVQ         dst+0(FP), AX
 	MOVQ         src+8(FP), CX
 	MOVQ         n+16(FP), DX
 
-	// 32 elements at a time.
-	CMPQ DX, $+32
+	// 64 elements at a time.
+	CMPQ DX, $+64
 	JLT  done2
 
 loop1:
-	VMOVUPS      (CX), Z12
-	VMOVUPS      64(CX), Z13
-	VMOVAPS      Z5, Z16
-	VMOVAPS      Z5, Z17
-	VMOVAPS      Z8, Z18
-	VMOVAPS      Z8, Z19
-	VANDPS       Z2, Z12, Z14
-	VANDPS       Z2, Z13, Z15
-	VMINPS       Z14, Z0, Z14
-	VMINPS       Z15, Z0, Z15
-	VANDPS       Z3, Z12, Z12
-	VANDPS       Z3, Z13, Z21
-	VFNMADD231PS Z4, Z14, Z16
-	VFNMADD231PS Z4, Z15, Z17
-	VSUBPS       Z5, Z16, Z13
-	VSUBPS       Z5, Z17, Z20
-	VPSLLD       $0x17, Z16, Z16
-	VPSLLD       $0x17, Z17, Z17
-	VADDPS       Z16, Z16, Z22
-	VADDPS       Z17, Z17, Z23
-	VFMADD231PS  Z6, Z13, Z14
-	VFMADD231PS  Z6, Z20, Z15
-	VSUBPS       Z16, Z1, Z13
-	VSUBPS       Z17, Z1, Z20
-	VADDPS       Z1, Z16, Z16
-	VADDPS       Z1, Z17, Z25
-	VFMADD231PS  Z7, Z14, Z18
-	VFMADD231PS  Z7, Z15, Z19
-	VMULPS       Z14, Z14, Z17
-	VMULPS       Z15, Z15, Z24
-	VFMADD213PS  Z9, Z14, Z18
-	VFMADD213PS  Z9, Z15, Z19
-	VFMADD213PS  Z10, Z14, Z18
-	VFMADD213PS  Z10, Z15, Z19
-	VFMADD213PS  Z11, Z14, Z18
-	VFMADD213PS  Z11, Z15, Z19
-	VFMADD231PS  Z17, Z18, Z14
-	VFMADD231PS  Z24, Z19, Z15
-	VFMADD231PS  Z14, Z22, Z13
-	VFMADD231PS  Z15, Z23, Z20
-	VFNMADD231PS Z14, Z22, Z16
-	VFNMADD231PS Z15, Z23, Z25
-	VDIVPS       Z16, Z13, Z13
-	VDIVPS       Z25, Z20, Z14
-	VORPS        Z12, Z13, Z12
-	VORPS        Z21, Z14, Z13
-	VMOVUPS      Z12, (AX)
-	VMOVUPS      Z13, 64(AX)
-	ADDQ         $+128, AX
-	ADDQ         $+128, CX
-	ADDQ         $-32, DX
-	CMPQ         DX, $+32
-	JGE          loop1
+	VMOVUPS           (CX), Z4
+	VMOVUPS           64(CX), Z5
+	VMOVUPS           128(CX), Z6
+	VMOVUPS           192(CX), Z7
+	VPBROADCASTD      constantsAVX512<>+20(SB), Z12
+	VPBROADCASTD      constantsAVX512<>+20(SB), Z13
+	VPBROADCASTD      constantsAVX512<>+20(SB), Z14
+	VPBROADCASTD      constantsAVX512<>+20(SB), Z15
+	VPBROADCASTD      constantsAVX512<>+32(SB), Z16
+	VPBROADCASTD      constantsAVX512<>+32(SB), Z17
+	VPBROADCASTD      constantsAVX512<>+32(SB), Z18
+	VPBROADCASTD      constantsAVX512<>+32(SB), Z19
+	VANDPS            Z2, Z4, Z8
+	VANDPS            Z2, Z5, Z9
+	VANDPS            Z2, Z6, Z10
+	VANDPS            Z2, Z7, Z11
+	VMINPS            Z8, Z0, Z8
+	VMINPS            Z9, Z0, Z9
+	VMINPS            Z10, Z0, Z10
+	VMINPS            Z11, Z0, Z11
+	VFNMADD231PS.BCST constantsAVX512<>+16(SB), Z8, Z12
+	VFNMADD231PS.BCST constantsAVX512<>+16(SB), Z9, Z13
+	VFNMADD231PS.BCST constantsAVX512<>+16(SB), Z10, Z14
+	VFNMADD231PS.BCST constantsAVX512<>+16(SB), Z11, Z15
+	VANDPS            Z3, Z4, Z4
+	VANDPS            Z3, Z5, Z5
+	VANDPS            Z3, Z6, Z6
+	VANDPS            Z3, Z7, Z23
+	VSUBPS.BCST       constantsAVX512<>+20(SB), Z12, Z7
+	VSUBPS.BCST       constantsAVX512<>+20(SB), Z13, Z20
+	VSUBPS.BCST       constantsAVX512<>+20(SB), Z14, Z21
+	VSUBPS.BCST       constantsAVX512<>+20(SB), Z15, Z22
+	VPSLLD            $0x17, Z12, Z12
+	VPSLLD            $0x17, Z13, Z13
+	VFMADD231PS.BCST  constantsAVX512<>+24(SB), Z7, Z8
+	VFMADD231PS.BCST  constantsAVX512<>+24(SB), Z20, Z9
+	VFMADD231PS.BCST  constantsAVX512<>+24(SB), Z21, Z10
+	VFMADD231PS.BCST  constantsAVX512<>+24(SB), Z22, Z11
+	VPSLLD            $0x17, Z14, Z7
+	VPSLLD            $0x17, Z15, Z14
+	VADDPS            Z12, Z12, Z24
+	VADDPS            Z13, Z13, Z25
+	VFMADD231PS.BCST  constantsAVX512<>+28(SB), Z8, Z16
+	VFMADD231PS.BCST  constantsAVX512<>+28(SB), Z9, Z17
+	VFMADD231PS.BCST  constantsAVX512<>+28(SB), Z10, Z18
+	VFMADD231PS.BCST  constantsAVX512<>+28(SB), Z11, Z19
+	VMULPS            Z8, Z8, Z15
+	VMULPS            Z9, Z9, Z20
+	VMULPS            Z10, Z10, Z21
+	VMULPS            Z11, Z11, Z22
+	VFMADD213PS.BCST  constantsAVX512<>+36(SB), Z8, Z16
+	VFMADD213PS.BCST  constantsAVX512<>+36(SB), Z9, Z17
+	VFMADD213PS.BCST  constantsAVX512<>+36(SB), Z10, Z18
+	VFMADD213PS.BCST  constantsAVX512<>+36(SB), Z11, Z19
+	VADDPS            Z7, Z7, Z26
+	VADDPS            Z14, Z14, Z27
+	VSUBPS            Z12, Z1, Z28
+	VSUBPS            Z13, Z1, Z29
+	VFMADD213PS.BCST  constantsAVX512<>+40(SB), Z8, Z16
+	VFMADD213PS.BCST  constantsAVX512<>+40(SB), Z9, Z17
+	VFMADD213PS.BCST  constantsAVX512<>+40(SB), Z10, Z18
+	VFMADD213PS.BCST  constantsAVX512<>+40(SB), Z11, Z19
+	VSUBPS            Z7, Z1, Z30
+	VSUBPS            Z14, Z1, Z31
+	VADDPS            Z1, Z12, Z12
+	VADDPS            Z1, Z13, Z13
+	VFMADD213PS.BCST  constantsAVX512<>+44(SB), Z8, Z16
+	VFMADD213PS.BCST  constantsAVX512<>+44(SB), Z9, Z17
+	VFMADD213PS.BCST  constantsAVX512<>+44(SB), Z10, Z18
+	VFMADD213PS.BCST  constantsAVX512<>+44(SB), Z11, Z19
+	VADDPS            Z1, Z7, Z7
+	VADDPS            Z1, Z14, Z14
+	VFMADD231PS       Z15, Z16, Z8
+	VFMADD231PS       Z20, Z17, Z9
+	VFMADD231PS       Z21, Z18, Z10
+	VFMADD231PS       Z22, Z19, Z11
+	VFMADD231PS       Z8, Z24, Z28
+	VFMADD231PS       Z9, Z25, Z29
+	VFMADD231PS       Z10, Z26, Z30
+	VFMADD231PS       Z11, Z27, Z31
+	VFNMADD231PS      Z8, Z24, Z12
+	VFNMADD231PS      Z9, Z25, Z13
+	VFNMADD231PS      Z10, Z26, Z7
+	VFNMADD231PS      Z11, Z27, Z14
+	VDIVPS            Z12, Z28, Z8
+	VDIVPS            Z13, Z29, Z9
+	VDIVPS            Z7, Z30, Z7
+	VDIVPS            Z14, Z31, Z10
+	VORPS             Z4, Z8, Z4
+	VORPS             Z5, Z9, Z5
+	VORPS             Z6, Z7, Z6
+	VORPS             Z23, Z10, Z7
+	VMOVUPS           Z4, (AX)
+	VMOVUPS           Z5, 64(AX)
+	VMOVUPS           Z6, 128(AX)
+	VMOVUPS           Z7, 192(AX)
+	ADDQ              $+256, AX
+	ADDQ              $+256, CX
+	ADDQ              $-64, DX
+	CMPQ              DX, $+64
+	JGE               loop1
 
 done2:
 	// 16 elements at a time.
@@ -908,128 +948,128 @@ done2:
 	JLT  done4
 
 loop3:
-	VMOVUPS      (CX), Z12
-	VMOVAPS      Z5, Z14
-	VMOVAPS      Z8, Z15
-	VANDPS       Z2, Z12, Z13
-	VANDPS       Z3, Z12, Z12
-	VMINPS       Z13, Z0, Z13
-	VFNMADD231PS Z4, Z13, Z14
-	VSUBPS       Z5, Z14, Z16
-	VPSLLD       $0x17, Z14, Z14
-	VADDPS       Z14, Z14, Z17
-	VSUBPS       Z14, Z1, Z18
-	VADDPS       Z1, Z14, Z14
-	VFMADD231PS  Z6, Z16, Z13
-	VFMADD231PS  Z7, Z13, Z15
-	VMULPS       Z13, Z13, Z16
-	VFMADD213PS  Z9, Z13, Z15
-	VFMADD213PS  Z10, Z13, Z15
-	VFMADD213PS  Z11, Z13, Z15
-	VFMADD231PS  Z16, Z15, Z13
-	VFMADD231PS  Z13, Z17, Z18
-	VFNMADD231PS Z13, Z17, Z14
-	VDIVPS       Z14, Z18, Z13
-	VORPS        Z12, Z13, Z12
-	VMOVUPS      Z12, (AX)
-	ADDQ         $+64, AX
-	ADDQ         $+64, CX
-	ADDQ         $-16, DX
-	CMPQ         DX, $+16
-	JGE          loop3
+	VMOVUPS           (CX), Z4
+	VPBROADCASTD      constantsAVX512<>+20(SB), Z6
+	VPBROADCASTD      constantsAVX512<>+32(SB), Z7
+	VANDPS            Z2, Z4, Z5
+	VANDPS            Z3, Z4, Z4
+	VMINPS            Z5, Z0, Z5
+	VFNMADD231PS.BCST constantsAVX512<>+16(SB), Z5, Z6
+	VSUBPS.BCST       constantsAVX512<>+20(SB), Z6, Z8
+	VPSLLD            $0x17, Z6, Z6
+	VADDPS            Z6, Z6, Z9
+	VSUBPS            Z6, Z1, Z10
+	VADDPS            Z1, Z6, Z6
+	VFMADD231PS.BCST  constantsAVX512<>+24(SB), Z8, Z5
+	VFMADD231PS.BCST  constantsAVX512<>+28(SB), Z5, Z7
+	VMULPS            Z5, Z5, Z8
+	VFMADD213PS.BCST  constantsAVX512<>+36(SB), Z5, Z7
+	VFMADD213PS.BCST  constantsAVX512<>+40(SB), Z5, Z7
+	VFMADD213PS.BCST  constantsAVX512<>+44(SB), Z5, Z7
+	VFMADD231PS       Z8, Z7, Z5
+	VFMADD231PS       Z5, Z9, Z10
+	VFNMADD231PS      Z5, Z9, Z6
+	VDIVPS            Z6, Z10, Z5
+	VORPS             Z4, Z5, Z4
+	VMOVUPS           Z4, (AX)
+	ADDQ              $+64, AX
+	ADDQ              $+64, CX
+	ADDQ              $-16, DX
+	CMPQ              DX, $+16
+	JGE               loop3
 
 done4:
 	// The last elements.
-	TESTQ        DX, DX
-	JEQ          done5
-	CMPQ         DX, $+9
-	JGE          more6
-	CMPQ         DX, $+8
-	JEQ          half8
-	MOVL         $-1, BX
-	BZHIL        DX, BX, BX
-	KMOVW        BX, K1
-	VMOVUPS.Z    (CX), K1, Y12
-	VMOVAPS      Y5, Y13
-	VMOVAPS      Y8, Y8
-	VANDPS       Y2, Y12, Y2
-	VANDPS       Y3, Y12, Y3
-	VMINPS       Y2, Y0, Y0
-	VFNMADD231PS Y4, Y0, Y13
-	VSUBPS       Y5, Y13, Y2
-	VPSLLD       $0x17, Y13, Y4
-	VADDPS       Y4, Y4, Y5
-	VSUBPS       Y4, Y1, Y12
-	VADDPS       Y1, Y4, Y1
-	VFMADD231PS  Y6, Y2, Y0
-	VFMADD231PS  Y7, Y0, Y8
-	VMULPS       Y0, Y0, Y2
-	VFMADD213PS  Y9, Y0, Y8
-	VFMADD213PS  Y10, Y0, Y8
-	VFMADD213PS  Y11, Y0, Y8
-	VFMADD231PS  Y2, Y8, Y0
-	VFMADD231PS  Y0, Y5, Y12
-	VFNMADD231PS Y0, Y5, Y1
-	VDIVPS       Y1, Y12, Y0
-	VORPS        Y3, Y0, Y0
-	VMOVUPS      Y0, K1, (AX)
-	JMP          done7
+	TESTQ             DX, DX
+	JEQ               done5
+	CMPQ              DX, $+9
+	JGE               more6
+	CMPQ              DX, $+8
+	JEQ               half8
+	MOVL              $-1, BX
+	BZHIL             DX, BX, BX
+	KMOVW             BX, K1
+	VMOVUPS.Z         (CX), K1, Y4
+	VPBROADCASTD      constantsAVX512<>+20(SB), Y5
+	VPBROADCASTD      constantsAVX512<>+32(SB), Y6
+	VANDPS            Y2, Y4, Y2
+	VANDPS            Y3, Y4, Y3
+	VMINPS            Y2, Y0, Y0
+	VFNMADD231PS.BCST constantsAVX512<>+16(SB), Y0, Y5
+	VSUBPS.BCST       constantsAVX512<>+20(SB), Y5, Y2
+	VPSLLD            $0x17, Y5, Y4
+	VADDPS            Y4, Y4, Y5
+	VSUBPS            Y4, Y1, Y7
+	VADDPS            Y1, Y4, Y1
+	VFMADD231PS.BCST  constantsAVX512<>+24(SB), Y2, Y0
+	VFMADD231PS.BCST  constantsAVX512<>+28(SB), Y0, Y6
+	VMULPS            Y0, Y0, Y2
+	VFMADD213PS.BCST  constantsAVX512<>+36(SB), Y0, Y6
+	VFMADD213PS.BCST  constantsAVX512<>+40(SB), Y0, Y6
+	VFMADD213PS.BCST  constantsAVX512<>+44(SB), Y0, Y6
+	VFMADD231PS       Y2, Y6, Y0
+	VFMADD231PS       Y0, Y5, Y7
+	VFNMADD231PS      Y0, Y5, Y1
+	VDIVPS            Y1, Y7, Y0
+	VORPS             Y3, Y0, Y0
+	VMOVUPS           Y0, K1, (AX)
+	JMP               done7
 
 half8:
-	VMOVUPS      (CX), Y12
-	VMOVAPS      Y5, Y13
-	VMOVAPS      Y8, Y8
-	VANDPS       Y2, Y12, Y2
-	VANDPS       Y3, Y12, Y3
-	VMINPS       Y2, Y0, Y0
-	VFNMADD231PS Y4, Y0, Y13
-	VSUBPS       Y5, Y13, Y2
-	VPSLLD       $0x17, Y13, Y4
-	VADDPS       Y4, Y4, Y5
-	VSUBPS       Y4, Y1, Y12
-	VADDPS       Y1, Y4, Y1
-	VFMADD231PS  Y6, Y2, Y0
-	VFMADD231PS  Y7, Y0, Y8
-	VMULPS       Y0, Y0, Y2
-	VFMADD213PS  Y9, Y0, Y8
-	VFMADD213PS  Y10, Y0, Y8
-	VFMADD213PS  Y11, Y0, Y8
-	VFMADD231PS  Y2, Y8, Y0
-	VFMADD231PS  Y0, Y5, Y12
-	VFNMADD231PS Y0, Y5, Y1
-	VDIVPS       Y1, Y12, Y0
-	VORPS        Y3, Y0, Y0
-	VMOVUPS      Y0, (AX)
-	JMP          done7
+	VMOVUPS           (CX), Y4
+	VPBROADCASTD      constantsAVX512<>+20(SB), Y5
+	VPBROADCASTD      constantsAVX512<>+32(SB), Y6
+	VANDPS            Y2, Y4, Y2
+	VANDPS            Y3, Y4, Y3
+	VMINPS            Y2, Y0, Y0
+	VFNMADD231PS.BCST constantsAVX512<>+16(SB), Y0, Y5
+	VSUBPS.BCST       constantsAVX512<>+20(SB), Y5, Y2
+	VPSLLD            $0x17, Y5, Y4
+	VADDPS            Y4, Y4, Y5
+	VSUBPS            Y4, Y1, Y7
+	VADDPS            Y1, Y4, Y1
+	VFMADD231PS.BCST  constantsAVX512<>+24(SB), Y2, Y0
+	VFMADD231PS.BCST  constantsAVX512<>+28(SB), Y0, Y6
+	VMULPS            Y0, Y0, Y2
+	VFMADD213PS.BCST  constantsAVX512<>+36(SB), Y0, Y6
+	VFMADD213PS.BCST  constantsAVX512<>+40(SB), Y0, Y6
+	VFMADD213PS.BCST  constantsAVX512<>+44(SB), Y0, Y6
+	VFMADD231PS       Y2, Y6, Y0
+	VFMADD231PS       Y0, Y5, Y7
+	VFNMADD231PS      Y0, Y5, Y1
+	VDIVPS            Y1, Y7, Y0
+	VORPS             Y3, Y0, Y0
+	VMOVUPS           Y0, (AX)
+	JMP               done7
 
 more6:
-	MOVL         $-1, BX
-	BZHIL        DX, BX, BX
-	KMOVW        BX, K1
-	VMOVUPS.Z    (CX), K1, Z12
-	VMOVAPS      Z5, Z13
-	VMOVAPS      Z8, Z8
-	VANDPS       Z2, Z12, Z2
-	VANDPS       Z3, Z12, Z3
-	VMINPS       Z2, Z0, Z0
-	VFNMADD231PS Z4, Z0, Z13
-	VSUBPS       Z5, Z13, Z2
-	VPSLLD       $0x17, Z13, Z4
-	VADDPS       Z4, Z4, Z5
-	VSUBPS       Z4, Z1, Z12
-	VADDPS       Z1, Z4, Z1
-	VFMADD231PS  Z6, Z2, Z0
-	VFMADD231PS  Z7, Z0, Z8
-	VMULPS       Z0, Z0, Z2
-	VFMADD213PS  Z9, Z0, Z8
-	VFMADD213PS  Z10, Z0, Z8
-	VFMADD213PS  Z11, Z0, Z8
-	VFMADD231PS  Z2, Z8, Z0
-	VFMADD231PS  Z0, Z5, Z12
-	VFNMADD231PS Z0, Z5, Z1
-	VDIVPS       Z1, Z12, Z0
-	VORPS        Z3, Z0, Z0
-	VMOVUPS      Z0, K1, (AX)
+	MOVL              $-1, BX
+	BZHIL             DX, BX, BX
+	KMOVW             BX, K1
+	VMOVUPS.Z         (CX), K1, Z4
+	VPBROADCASTD      constantsAVX512<>+20(SB), Z5
+	VPBROADCASTD      constantsAVX512<>+32(SB), Z6
+	VANDPS            Z2, Z4, Z2
+	VANDPS            Z3, Z4, Z3
+	VMINPS            Z2, Z0, Z0
+	VFNMADD231PS.BCST constantsAVX512<>+16(SB), Z0, Z5
+	VSUBPS.BCST       constantsAVX512<>+20(SB), Z5, Z2
+	VPSLLD            $0x17, Z5, Z4
+	VADDPS            Z4, Z4, Z5
+	VSUBPS            Z4, Z1, Z7
+	VADDPS            Z1, Z4, Z1
+	VFMADD231PS.BCST  constantsAVX512<>+24(SB), Z2, Z0
+	VFMADD231PS.BCST  constantsAVX512<>+28(SB), Z0, Z6
+	VMULPS            Z0, Z0, Z2
+	VFMADD213PS.BCST  constantsAVX512<>+36(SB), Z0, Z6
+	VFMADD213PS.BCST  constantsAVX512<>+40(SB), Z0, Z6
+	VFMADD213PS.BCST  constantsAVX512<>+44(SB), Z0, Z6
+	VFMADD231PS       Z2, Z6, Z0
+	VFMADD231PS       Z0, Z5, Z7
+	VFNMADD231PS      Z0, Z5, Z1
+	VDIVPS            Z1, Z7, Z0
+	VORPS             Z3, Z0, Z0
+	VMOVUPS           Z0, K1, (AX)
 
 done7:
 done5:
@@ -1055,68 +1095,100 @@ start:
 	VPBROADCASTD constantsAVX512<>+52(SB), Z1
 	VPBROADCASTD constantsAVX512<>+4(SB), Z2
 	VPBROADCASTD constantsAVX512<>+56(SB), Z3
-	VPBROADCASTD constantsAVX512<>+60(SB), Z4
-	VPBROADCASTD constantsAVX512<>+64(SB), Z5
-	VPBROADCASTD constantsAVX512<>+68(SB), Z6
-	VPBROADCASTD constantsAVX512<>+72(SB), Z7
-	VPBROADCASTD constantsAVX512<>+76(SB), Z8
-	VPBROADCASTD constantsAVX512<>+80(SB), Z9
-	VPBROADCASTD constantsAVX512<>+84(SB), Z10
-	VPBROADCASTD constantsAVX512<>+88(SB), Z11
 	MOVQ         dst+0(FP), AX
 	MOVQ         src+8(FP), CX
 	MOVQ         n+16(FP), DX
 
-	// 32 elements at a time.
-	CMPQ DX, $+32
+	// 64 elements at a time.
+	CMPQ DX, $+64
 	JLT  done2
 
 loop1:
-	VMOVUPS      (CX), Z12
-	VMOVUPS      64(CX), Z13
-	VMOVAPS      Z4, Z14
-	VMOVAPS      Z4, Z15
-	VMOVAPS      Z8, Z16
-	VMOVAPS      Z8, Z17
-	VMAXPS       Z12, Z0, Z12
-	VMAXPS       Z13, Z0, Z13
-	VMINPS       Z12, Z1, Z12
-	VMINPS       Z13, Z1, Z13
-	VFNMADD231PS Z3, Z12, Z14
-	VFNMADD231PS Z3, Z13, Z15
-	VSUBPS       Z4, Z14, Z18
-	VSUBPS       Z4, Z15, Z19
-	VPSLLD       $0x17, Z14, Z14
-	VPSLLD       $0x17, Z15, Z15
-	VFMADD231PS  Z5, Z18, Z12
-	VFMADD231PS  Z5, Z19, Z13
-	VFMADD231PS  Z6, Z18, Z12
-	VFMADD231PS  Z6, Z19, Z13
-	VFMADD231PS  Z7, Z12, Z16
-	VFMADD231PS  Z7, Z13, Z17
-	VMULPS       Z12, Z12, Z18
-	VMULPS       Z13, Z13, Z19
-	VFMADD213PS  Z9, Z12, Z16
-	VFMADD213PS  Z9, Z13, Z17
-	VFMADD213PS  Z10, Z12, Z16
-	VFMADD213PS  Z10, Z13, Z17
-	VFMADD213PS  Z11, Z12, Z16
-	VFMADD213PS  Z11, Z13, Z17
-	VFMADD231PS  Z18, Z16, Z12
-	VFMADD231PS  Z19, Z17, Z13
-	VFMADD213PS  Z2, Z14, Z12
-	VFMADD213PS  Z2, Z15, Z13
-	VSUBPS       Z14, Z12, Z12
-	VSUBPS       Z15, Z13, Z13
-	VDIVPS       Z12, Z2, Z12
-	VDIVPS       Z13, Z2, Z13
-	VMOVUPS      Z12, (AX)
-	VMOVUPS      Z13, 64(AX)
-	ADDQ         $+128, AX
-	ADDQ         $+128, CX
-	ADDQ         $-32, DX
-	CMPQ         DX, $+32
-	JGE          loop1
+	VMOVUPS          (CX), Z4
+	VMOVUPS          64(CX), Z5
+	VMOVUPS          128(CX), Z6
+	VMOVUPS          192(CX), Z7
+	VPBROADCASTD     constantsAVX512<>+60(SB), Z8
+	VPBROADCASTD     constantsAVX512<>+60(SB), Z9
+	VPBROADCASTD     constantsAVX512<>+60(SB), Z10
+	VPBROADCASTD     constantsAVX512<>+60(SB), Z11
+	VPBROADCASTD     constantsAVX512<>+76(SB), Z12
+	VPBROADCASTD     constantsAVX512<>+76(SB), Z13
+	VPBROADCASTD     constantsAVX512<>+76(SB), Z14
+	VPBROADCASTD     constantsAVX512<>+76(SB), Z15
+	VMAXPS           Z4, Z0, Z4
+	VMAXPS           Z5, Z0, Z5
+	VMAXPS           Z6, Z0, Z6
+	VMAXPS           Z7, Z0, Z7
+	VMINPS           Z4, Z1, Z4
+	VMINPS           Z5, Z1, Z5
+	VMINPS           Z6, Z1, Z6
+	VMINPS           Z7, Z1, Z7
+	VFNMADD231PS     Z3, Z4, Z8
+	VFNMADD231PS     Z3, Z5, Z9
+	VFNMADD231PS     Z3, Z6, Z10
+	VFNMADD231PS     Z3, Z7, Z11
+	VSUBPS.BCST      constantsAVX512<>+60(SB), Z8, Z16
+	VSUBPS.BCST      constantsAVX512<>+60(SB), Z9, Z17
+	VSUBPS.BCST      constantsAVX512<>+60(SB), Z10, Z18
+	VSUBPS.BCST      constantsAVX512<>+60(SB), Z11, Z19
+	VPSLLD           $0x17, Z8, Z8
+	VPSLLD           $0x17, Z9, Z9
+	VFMADD231PS.BCST constantsAVX512<>+64(SB), Z16, Z4
+	VFMADD231PS.BCST constantsAVX512<>+64(SB), Z17, Z5
+	VFMADD231PS.BCST constantsAVX512<>+64(SB), Z18, Z6
+	VFMADD231PS.BCST constantsAVX512<>+64(SB), Z19, Z7
+	VPSLLD           $0x17, Z10, Z10
+	VPSLLD           $0x17, Z11, Z11
+	VFMADD231PS.BCST constantsAVX512<>+68(SB), Z16, Z4
+	VFMADD231PS.BCST constantsAVX512<>+68(SB), Z17, Z5
+	VFMADD231PS.BCST constantsAVX512<>+68(SB), Z18, Z6
+	VFMADD231PS.BCST constantsAVX512<>+68(SB), Z19, Z7
+	VFMADD231PS.BCST constantsAVX512<>+72(SB), Z4, Z12
+	VFMADD231PS.BCST constantsAVX512<>+72(SB), Z5, Z13
+	VFMADD231PS.BCST constantsAVX512<>+72(SB), Z6, Z14
+	VFMADD231PS.BCST constantsAVX512<>+72(SB), Z7, Z15
+	VMULPS           Z4, Z4, Z16
+	VMULPS           Z5, Z5, Z17
+	VMULPS           Z6, Z6, Z18
+	VMULPS           Z7, Z7, Z19
+	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z4, Z12
+	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z5, Z13
+	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z6, Z14
+	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z7, Z15
+	VFMADD213PS.BCST constantsAVX512<>+84(SB), Z4, Z12
+	VFMADD213PS.BCST constantsAVX512<>+84(SB), Z5, Z13
+	VFMADD213PS.BCST constantsAVX512<>+84(SB), Z6, Z14
+	VFMADD213PS.BCST constantsAVX512<>+84(SB), Z7, Z15
+	VFMADD213PS.BCST constantsAVX512<>+88(SB), Z4, Z12
+	VFMADD213PS.BCST constantsAVX512<>+88(SB), Z5, Z13
+	VFMADD213PS.BCST constantsAVX512<>+88(SB), Z6, Z14
+	VFMADD213PS.BCST constantsAVX512<>+88(SB), Z7, Z15
+	VFMADD231PS      Z16, Z12, Z4
+	VFMADD231PS      Z17, Z13, Z5
+	VFMADD231PS      Z18, Z14, Z6
+	VFMADD231PS      Z19, Z15, Z7
+	VFMADD213PS      Z2, Z8, Z4
+	VFMADD213PS      Z2, Z9, Z5
+	VFMADD213PS      Z2, Z10, Z6
+	VFMADD213PS      Z2, Z11, Z7
+	VSUBPS           Z8, Z4, Z4
+	VSUBPS           Z9, Z5, Z5
+	VSUBPS           Z10, Z6, Z6
+	VSUBPS           Z11, Z7, Z7
+	VDIVPS           Z4, Z2, Z4
+	VDIVPS           Z5, Z2, Z5
+	VDIVPS           Z6, Z2, Z6
+	VDIVPS           Z7, Z2, Z7
+	VMOVUPS          Z4, (AX)
+	VMOVUPS          Z5, 64(AX)
+	VMOVUPS          Z6, 128(AX)
+	VMOVUPS          Z7, 192(AX)
+	ADDQ             $+256, AX
+	ADDQ             $+256, CX
+	ADDQ             $-64, DX
+	CMPQ             DX, $+64
+	JGE              loop1
 
 done2:
 	// 16 elements at a time.
@@ -1124,112 +1196,112 @@ done2:
 	JLT  done4
 
 loop3:
-	VMOVUPS      (CX), Z12
-	VMOVAPS      Z4, Z13
-	VMOVAPS      Z8, Z14
-	VMAXPS       Z12, Z0, Z12
-	VMINPS       Z12, Z1, Z12
-	VFNMADD231PS Z3, Z12, Z13
-	VSUBPS       Z4, Z13, Z15
-	VPSLLD       $0x17, Z13, Z13
-	VFMADD231PS  Z5, Z15, Z12
-	VFMADD231PS  Z6, Z15, Z12
-	VFMADD231PS  Z7, Z12, Z14
-	VMULPS       Z12, Z12, Z15
-	VFMADD213PS  Z9, Z12, Z14
-	VFMADD213PS  Z10, Z12, Z14
-	VFMADD213PS  Z11, Z12, Z14
-	VFMADD231PS  Z15, Z14, Z12
-	VFMADD213PS  Z2, Z13, Z12
-	VSUBPS       Z13, Z12, Z12
-	VDIVPS       Z12, Z2, Z12
-	VMOVUPS      Z12, (AX)
-	ADDQ         $+64, AX
-	ADDQ         $+64, CX
-	ADDQ         $-16, DX
-	CMPQ         DX, $+16
-	JGE          loop3
+	VMOVUPS          (CX), Z4
+	VPBROADCASTD     constantsAVX512<>+60(SB), Z5
+	VPBROADCASTD     constantsAVX512<>+76(SB), Z6
+	VMAXPS           Z4, Z0, Z4
+	VMINPS           Z4, Z1, Z4
+	VFNMADD231PS     Z3, Z4, Z5
+	VSUBPS.BCST      constantsAVX512<>+60(SB), Z5, Z7
+	VPSLLD           $0x17, Z5, Z5
+	VFMADD231PS.BCST constantsAVX512<>+64(SB), Z7, Z4
+	VFMADD231PS.BCST constantsAVX512<>+68(SB), Z7, Z4
+	VFMADD231PS.BCST constantsAVX512<>+72(SB), Z4, Z6
+	VMULPS           Z4, Z4, Z7
+	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z4, Z6
+	VFMADD213PS.BCST constantsAVX512<>+84(SB), Z4, Z6
+	VFMADD213PS.BCST constantsAVX512<>+88(SB), Z4, Z6
+	VFMADD231PS      Z7, Z6, Z4
+	VFMADD213PS      Z2, Z5, Z4
+	VSUBPS           Z5, Z4, Z4
+	VDIVPS           Z4, Z2, Z4
+	VMOVUPS          Z4, (AX)
+	ADDQ             $+64, AX
+	ADDQ             $+64, CX
+	ADDQ             $-16, DX
+	CMPQ             DX, $+16
+	JGE              loop3
 
 done4:
 	// The last elements.
-	TESTQ        DX, DX
-	JEQ          done5
-	CMPQ         DX, $+9
-	JGE          more6
-	CMPQ         DX, $+8
-	JEQ          half8
-	MOVL         $-1, BX
-	BZHIL        DX, BX, BX
-	KMOVW        BX, K1
-	VMOVUPS.Z    (CX), K1, Y12
-	VMOVAPS      Y4, Y13
-	VMOVAPS      Y8, Y8
-	VMAXPS       Y12, Y0, Y0
-	VMINPS       Y0, Y1, Y0
-	VFNMADD231PS Y3, Y0, Y13
-	VSUBPS       Y4, Y13, Y1
-	VPSLLD       $0x17, Y13, Y3
-	VFMADD231PS  Y5, Y1, Y0
-	VFMADD231PS  Y6, Y1, Y0
-	VFMADD231PS  Y7, Y0, Y8
-	VMULPS       Y0, Y0, Y1
-	VFMADD213PS  Y9, Y0, Y8
-	VFMADD213PS  Y10, Y0, Y8
-	VFMADD213PS  Y11, Y0, Y8
-	VFMADD231PS  Y1, Y8, Y0
-	VFMADD213PS  Y2, Y3, Y0
-	VSUBPS       Y3, Y0, Y0
-	VDIVPS       Y0, Y2, Y0
-	VMOVUPS      Y0, K1, (AX)
-	JMP          done7
+	TESTQ            DX, DX
+	JEQ              done5
+	CMPQ             DX, $+9
+	JGE              more6
+	CMPQ             DX, $+8
+	JEQ              half8
+	MOVL             $-1, BX
+	BZHIL            DX, BX, BX
+	KMOVW            BX, K1
+	VMOVUPS.Z        (CX), K1, Y4
+	VPBROADCASTD     constantsAVX512<>+60(SB), Y5
+	VPBROADCASTD     constantsAVX512<>+76(SB), Y6
+	VMAXPS           Y4, Y0, Y0
+	VMINPS           Y0, Y1, Y0
+	VFNMADD231PS     Y3, Y0, Y5
+	VSUBPS.BCST      constantsAVX512<>+60(SB), Y5, Y1
+	VPSLLD           $0x17, Y5, Y3
+	VFMADD231PS.BCST constantsAVX512<>+64(SB), Y1, Y0
+	VFMADD231PS.BCST constantsAVX512<>+68(SB), Y1, Y0
+	VFMADD231PS.BCST constantsAVX512<>+72(SB), Y0, Y6
+	VMULPS           Y0, Y0, Y1
+	VFMADD213PS.BCST constantsAVX512<>+80(SB), Y0, Y6
+	VFMADD213PS.BCST constantsAVX512<>+84(SB), Y0, Y6
+	VFMADD213PS.BCST constantsAVX512<>+88(SB), Y0, Y6
+	VFMADD231PS      Y1, Y6, Y0
+	VFMADD213PS      Y2, Y3, Y0
+	VSUBPS           Y3, Y0, Y0
+	VDIVPS           Y0, Y2, Y0
+	VMOVUPS          Y0, K1, (AX)
+	JMP              done7
 
 half8:
-	VMOVUPS      (CX), Y12
-	VMOVAPS      Y4, Y13
-	VMOVAPS      Y8, Y8
-	VMAXPS       Y12, Y0, Y0
-	VMINPS       Y0, Y1, Y0
-	VFNMADD231PS Y3, Y0, Y13
-	VSUBPS       Y4, Y13, Y1
-	VPSLLD       $0x17, Y13, Y3
-	VFMADD231PS  Y5, Y1, Y0
-	VFMADD231PS  Y6, Y1, Y0
-	VFMADD231PS  Y7, Y0, Y8
-	VMULPS       Y0, Y0, Y1
-	VFMADD213PS  Y9, Y0, Y8
-	VFMADD213PS  Y10, Y0, Y8
-	VFMADD213PS  Y11, Y0, Y8
-	VFMADD231PS  Y1, Y8, Y0
-	VFMADD213PS  Y2, Y3, Y0
-	VSUBPS       Y3, Y0, Y0
-	VDIVPS       Y0, Y2, Y0
-	VMOVUPS      Y0, (AX)
-	JMP          done7
+	VMOVUPS          (CX), Y4
+	VPBROADCASTD     constantsAVX512<>+60(SB), Y5
+	VPBROADCASTD     constantsAVX512<>+76(SB), Y6
+	VMAXPS           Y4, Y0, Y0
+	VMINPS           Y0, Y1, Y0
+	VFNMADD231PS     Y3, Y0, Y5
+	VSUBPS.BCST      constantsAVX512<>+60(SB), Y5, Y1
+	VPSLLD           $0x17, Y5, Y3
+	VFMADD231PS.BCST constantsAVX512<>+64(SB), Y1, Y0
+	VFMADD231PS.BCST constantsAVX512<>+68(SB), Y1, Y0
+	VFMADD231PS.BCST constantsAVX512<>+72(SB), Y0, Y6
+	VMULPS           Y0, Y0, Y1
+	VFMADD213PS.BCST constantsAVX512<>+80(SB), Y0, Y6
+	VFMADD213PS.BCST constantsAVX512<>+84(SB), Y0, Y6
+	VFMADD213PS.BCST constantsAVX512<>+88(SB), Y0, Y6
+	VFMADD231PS      Y1, Y6, Y0
+	VFMADD213PS      Y2, Y3, Y0
+	VSUBPS           Y3, Y0, Y0
+	VDIVPS           Y0, Y2, Y0
+	VMOVUPS          Y0, (AX)
+	JMP              done7
 
 more6:
-	MOVL         $-1, BX
-	BZHIL        DX, BX, BX
-	KMOVW        BX, K1
-	VMOVUPS.Z    (CX), K1, Z12
-	VMOVAPS      Z4, Z13
-	VMOVAPS      Z8, Z8
-	VMAXPS       Z12, Z0, Z0
-	VMINPS       Z0, Z1, Z0
-	VFNMADD231PS Z3, Z0, Z13
-	VSUBPS       Z4, Z13, Z1
-	VPSLLD       $0x17, Z13, Z3
-	VFMADD231PS  Z5, Z1, Z0
-	VFMADD231PS  Z6, Z1, Z0
-	VFMADD231PS  Z7, Z0, Z8
-	VMULPS       Z0, Z0, Z1
-	VFMADD213PS  Z9, Z0, Z8
-	VFMADD213PS  Z10, Z0, Z8
-	VFMADD213PS  Z11, Z0, Z8
-	VFMADD231PS  Z1, Z8, Z0
-	VFMADD213PS  Z2, Z3, Z0
-	VSUBPS       Z3, Z0, Z0
-	VDIVPS       Z0, Z2, Z0
-	VMOVUPS      Z0, K1, (AX)
+	MOVL             $-1, BX
+	BZHIL            DX, BX, BX
+	KMOVW            BX, K1
+	VMOVUPS.Z        (CX), K1, Z4
+	VPBROADCASTD     constantsAVX512<>+60(SB), Z5
+	VPBROADCASTD     constantsAVX512<>+76(SB), Z6
+	VMAXPS           Z4, Z0, Z0
+	VMINPS           Z0, Z1, Z0
+	VFNMADD231PS     Z3, Z0, Z5
+	VSUBPS.BCST      constantsAVX512<>+60(SB), Z5, Z1
+	VPSLLD           $0x17, Z5, Z3
+	VFMADD231PS.BCST constantsAVX512<>+64(SB), Z1, Z0
+	VFMADD231PS.BCST constantsAVX512<>+68(SB), Z1, Z0
+	VFMADD231PS.BCST constantsAVX512<>+72(SB), Z0, Z6
+	VMULPS           Z0, Z0, Z1
+	VFMADD213PS.BCST constantsAVX512<>+80(SB), Z0, Z6
+	VFMADD213PS.BCST constantsAVX512<>+84(SB), Z0, Z6
+	VFMADD213PS.BCST constantsAVX512<>+88(SB), Z0, Z6
+	VFMADD231PS      Z1, Z6, Z0
+	VFMADD213PS      Z2, Z3, Z0
+	VSUBPS           Z3, Z0, Z0
+	VDIVPS           Z0, Z2, Z0
+	VMOVUPS          Z0, K1, (AX)
 
 done7:
 done5:
@@ -1255,75 +1327,112 @@ start:
 	VPBROADCASTD constantsAVX512<>+92(SB), Z1
 	VPBROADCASTD constantsAVX512<>+96(SB), Z2
 	VPBROADCASTD constantsAVX512<>+4(SB), Z3
-	VPBROADCASTD constantsAVX512<>+56(SB), Z4
-	VPBROADCASTD constantsAVX512<>+20(SB), Z5
-	VPBROADCASTD constantsAVX512<>+64(SB), Z6
-	VPBROADCASTD constantsAVX512<>+68(SB), Z7
-	VPBROADCASTD constantsAVX512<>+100(SB), Z8
-	VPBROADCASTD constantsAVX512<>+76(SB), Z9
-	VPBROADCASTD constantsAVX512<>+104(SB), Z10
-	VPBROADCASTD constantsAVX512<>+84(SB), Z11
-	VPBROADCASTD constantsAVX512<>+108(SB), Z12
 	MOVQ         dst+0(FP), AX
 	MOVQ         src+8(FP), CX
 	MOVQ         n+16(FP), DX
 
-	// 32 elements at a time.
-	CMPQ DX, $+32
+	// 64 elements at a time.
+	CMPQ DX, $+64
 	JLT  done2
 
 loop1:
-	VMOVUPS      (CX), Z13
-	VMOVUPS      64(CX), Z14
-	VMOVAPS      Z5, Z15
-	VMOVAPS      Z5, Z16
-	VMOVAPS      Z9, Z17
-	VMOVAPS      Z9, Z18
-	VMINPS       Z13, Z1, Z13
-	VMINPS       Z14, Z1, Z14
-	VMAXPS       Z13, Z0, Z13
-	VMAXPS       Z14, Z0, Z14
-	VFMADD231PS  Z4, Z13, Z15
-	VFMADD231PS  Z4, Z14, Z16
-	VSUBPS       Z5, Z15, Z21
-	VSUBPS       Z5, Z16, Z22
-	VMINPS       Z15, Z2, Z19
-	VMINPS       Z16, Z2, Z20
-	VFNMADD231PS Z6, Z21, Z13
-	VFNMADD231PS Z6, Z22, Z14
-	VSUBPS       Z19, Z15, Z15
-	VSUBPS       Z20, Z16, Z16
-	VPSLLD       $0x17, Z19, Z19
-	VPSLLD       $0x17, Z20, Z20
-	VMOVAPS      Z19, Z23
-	VMOVAPS      Z20, Z24
-	VFNMADD231PS Z7, Z21, Z13
-	VFNMADD231PS Z7, Z22, Z14
-	VADDPS       Z3, Z15, Z15
-	VADDPS       Z3, Z16, Z16
-	VFMADD231PS  Z8, Z13, Z17
-	VFMADD231PS  Z8, Z14, Z18
-	VMULPS       Z13, Z13, Z21
-	VMULPS       Z14, Z14, Z22
-	VFMADD213PS  Z10, Z13, Z17
-	VFMADD213PS  Z10, Z14, Z18
-	VFMADD213PS  Z11, Z13, Z17
-	VFMADD213PS  Z11, Z14, Z18
-	VFMADD213PS  Z12, Z13, Z17
-	VFMADD213PS  Z12, Z14, Z18
-	VFMADD231PS  Z21, Z17, Z13
-	VFMADD231PS  Z22, Z18, Z14
-	VFMADD231PS  Z19, Z13, Z23
-	VFMADD231PS  Z20, Z14, Z24
-	VMULPS       Z15, Z23, Z13
-	VMULPS       Z16, Z24, Z14
-	VMOVUPS      Z13, (AX)
-	VMOVUPS      Z14, 64(AX)
-	ADDQ         $+128, AX
-	ADDQ         $+128, CX
-	ADDQ         $-32, DX
-	CMPQ         DX, $+32
-	JGE          loop1
+	VMOVUPS           (CX), Z4
+	VMOVUPS           64(CX), Z5
+	VMOVUPS           128(CX), Z6
+	VMOVUPS           192(CX), Z7
+	VPBROADCASTD      constantsAVX512<>+20(SB), Z8
+	VPBROADCASTD      constantsAVX512<>+20(SB), Z9
+	VPBROADCASTD      constantsAVX512<>+20(SB), Z10
+	VPBROADCASTD      constantsAVX512<>+20(SB), Z11
+	VPBROADCASTD      constantsAVX512<>+76(SB), Z12
+	VPBROADCASTD      constantsAVX512<>+76(SB), Z13
+	VPBROADCASTD      constantsAVX512<>+76(SB), Z14
+	VPBROADCASTD      constantsAVX512<>+76(SB), Z15
+	VMINPS            Z4, Z1, Z4
+	VMINPS            Z5, Z1, Z5
+	VMINPS            Z6, Z1, Z6
+	VMINPS            Z7, Z1, Z7
+	VMAXPS            Z4, Z0, Z4
+	VMAXPS            Z5, Z0, Z5
+	VMAXPS            Z6, Z0, Z6
+	VMAXPS            Z7, Z0, Z7
+	VFMADD231PS.BCST  constantsAVX512<>+56(SB), Z4, Z8
+	VFMADD231PS.BCST  constantsAVX512<>+56(SB), Z5, Z9
+	VFMADD231PS.BCST  constantsAVX512<>+56(SB), Z6, Z10
+	VFMADD231PS.BCST  constantsAVX512<>+56(SB), Z7, Z11
+	VSUBPS.BCST       constantsAVX512<>+20(SB), Z8, Z20
+	VSUBPS.BCST       constantsAVX512<>+20(SB), Z9, Z21
+	VSUBPS.BCST       constantsAVX512<>+20(SB), Z10, Z22
+	VSUBPS.BCST       constantsAVX512<>+20(SB), Z11, Z23
+	VMINPS            Z8, Z2, Z16
+	VMINPS            Z9, Z2, Z17
+	VFNMADD231PS.BCST constantsAVX512<>+64(SB), Z20, Z4
+	VFNMADD231PS.BCST constantsAVX512<>+64(SB), Z21, Z5
+	VFNMADD231PS.BCST constantsAVX512<>+64(SB), Z22, Z6
+	VFNMADD231PS.BCST constantsAVX512<>+64(SB), Z23, Z7
+	VMINPS            Z10, Z2, Z18
+	VMINPS            Z11, Z2, Z19
+	VSUBPS            Z16, Z8, Z8
+	VSUBPS            Z17, Z9, Z9
+	VFNMADD231PS.BCST constantsAVX512<>+68(SB), Z20, Z4
+	VFNMADD231PS.BCST constantsAVX512<>+68(SB), Z21, Z5
+	VFNMADD231PS.BCST constantsAVX512<>+68(SB), Z22, Z6
+	VFNMADD231PS.BCST constantsAVX512<>+68(SB), Z23, Z7
+	VSUBPS            Z18, Z10, Z10
+	VSUBPS            Z19, Z11, Z11
+	VPSLLD            $0x17, Z16, Z16
+	VPSLLD            $0x17, Z17, Z17
+	VFMADD231PS.BCST  constantsAVX512<>+100(SB), Z4, Z12
+	VFMADD231PS.BCST  constantsAVX512<>+100(SB), Z5, Z13
+	VMOVAPS           Z16, Z24
+	VMOVAPS           Z17, Z25
+	VFMADD231PS.BCST  constantsAVX512<>+100(SB), Z6, Z14
+	VFMADD231PS.BCST  constantsAVX512<>+100(SB), Z7, Z15
+	VMULPS            Z4, Z4, Z20
+	VMULPS            Z5, Z5, Z21
+	VMULPS            Z6, Z6, Z22
+	VMULPS            Z7, Z7, Z23
+	VFMADD213PS.BCST  constantsAVX512<>+104(SB), Z4, Z12
+	VFMADD213PS.BCST  constantsAVX512<>+104(SB), Z5, Z13
+	VFMADD213PS.BCST  constantsAVX512<>+104(SB), Z6, Z14
+	VFMADD213PS.BCST  constantsAVX512<>+104(SB), Z7, Z15
+	VPSLLD            $0x17, Z18, Z18
+	VPSLLD            $0x17, Z19, Z19
+	VMOVAPS           Z18, Z26
+	VMOVAPS           Z19, Z27
+	VADDPS            Z3, Z8, Z8
+	VADDPS            Z3, Z9, Z9
+	VFMADD213PS.BCST  constantsAVX512<>+84(SB), Z4, Z12
+	VFMADD213PS.BCST  constantsAVX512<>+84(SB), Z5, Z13
+	VFMADD213PS.BCST  constantsAVX512<>+84(SB), Z6, Z14
+	VFMADD213PS.BCST  constantsAVX512<>+84(SB), Z7, Z15
+	VADDPS            Z3, Z10, Z10
+	VADDPS            Z3, Z11, Z11
+	VFMADD213PS.BCST  constantsAVX512<>+108(SB), Z4, Z12
+	VFMADD213PS.BCST  constantsAVX512<>+108(SB), Z5, Z13
+	VFMADD213PS.BCST  constantsAVX512<>+108(SB), Z6, Z14
+	VFMADD213PS.BCST  constantsAVX512<>+108(SB), Z7, Z15
+	VFMADD231PS       Z20, Z12, Z4
+	VFMADD231PS       Z21, Z13, Z5
+	VFMADD231PS       Z22, Z14, Z6
+	VFMADD231PS       Z23, Z15, Z7
+	VFMADD231PS       Z16, Z4, Z24
+	VFMADD231PS       Z17, Z5, Z25
+	VFMADD231PS       Z18, Z6, Z26
+	VFMADD231PS       Z19, Z7, Z27
+	VMULPS            Z8, Z24, Z4
+	VMULPS            Z9, Z25, Z5
+	VMULPS            Z10, Z26, Z6
+	VMULPS            Z11, Z27, Z7
+	VMOVUPS           Z4, (AX)
+	VMOVUPS           Z5, 64(AX)
+	VMOVUPS           Z6, 128(AX)
+	VMOVUPS           Z7, 192(AX)
+	ADDQ              $+256, AX
+	ADDQ              $+256, CX
+	ADDQ              $-64, DX
+	CMPQ              DX, $+64
+	JGE               loop1
 
 done2:
 	// 16 elements at a time.
@@ -1331,124 +1440,124 @@ done2:
 	JLT  done4
 
 loop3:
-	VMOVUPS      (CX), Z13
-	VMOVAPS      Z5, Z14
-	VMOVAPS      Z9, Z15
-	VMINPS       Z13, Z1, Z13
-	VMAXPS       Z13, Z0, Z13
-	VFMADD231PS  Z4, Z13, Z14
-	VSUBPS       Z5, Z14, Z17
-	VMINPS       Z14, Z2, Z16
-	VSUBPS       Z16, Z14, Z14
-	VPSLLD       $0x17, Z16, Z16
-	VFNMADD231PS Z6, Z17, Z13
-	VMOVAPS      Z16, Z18
-	VADDPS       Z3, Z14, Z14
-	VFNMADD231PS Z7, Z17, Z13
-	VFMADD231PS  Z8, Z13, Z15
-	VMULPS       Z13, Z13, Z17
-	VFMADD213PS  Z10, Z13, Z15
-	VFMADD213PS  Z11, Z13, Z15
-	VFMADD213PS  Z12, Z13, Z15
-	VFMADD231PS  Z17, Z15, Z13
-	VFMADD231PS  Z16, Z13, Z18
-	VMULPS       Z14, Z18, Z13
-	VMOVUPS      Z13, (AX)
-	ADDQ         $+64, AX
-	ADDQ         $+64, CX
-	ADDQ         $-16, DX
-	CMPQ         DX, $+16
-	JGE          loop3
+	VMOVUPS           (CX), Z4
+	VPBROADCASTD      constantsAVX512<>+20(SB), Z5
+	VPBROADCASTD      constantsAVX512<>+76(SB), Z6
+	VMINPS            Z4, Z1, Z4
+	VMAXPS            Z4, Z0, Z4
+	VFMADD231PS.BCST  constantsAVX512<>+56(SB), Z4, Z5
+	VSUBPS.BCST       constantsAVX512<>+20(SB), Z5, Z8
+	VMINPS            Z5, Z2, Z7
+	VSUBPS            Z7, Z5, Z5
+	VPSLLD            $0x17, Z7, Z7
+	VFNMADD231PS.BCST constantsAVX512<>+64(SB), Z8, Z4
+	VMOVAPS           Z7, Z9
+	VADDPS            Z3, Z5, Z5
+	VFNMADD231PS.BCST constantsAVX512<>+68(SB), Z8, Z4
+	VFMADD231PS.BCST  constantsAVX512<>+100(SB), Z4, Z6
+	VMULPS            Z4, Z4, Z8
+	VFMADD213PS.BCST  constantsAVX512<>+104(SB), Z4, Z6
+	VFMADD213PS.BCST  constantsAVX512<>+84(SB), Z4, Z6
+	VFMADD213PS.BCST  constantsAVX512<>+108(SB), Z4, Z6
+	VFMADD231PS       Z8, Z6, Z4
+	VFMADD231PS       Z7, Z4, Z9
+	VMULPS            Z5, Z9, Z4
+	VMOVUPS           Z4, (AX)
+	ADDQ              $+64, AX
+	ADDQ              $+64, CX
+	ADDQ              $-16, DX
+	CMPQ              DX, $+16
+	JGE               loop3
 
 done4:
 	// The last elements.
-	TESTQ        DX, DX
-	JEQ          done5
-	CMPQ         DX, $+9
-	JGE          more6
-	CMPQ         DX, $+8
-	JEQ          half8
-	MOVL         $-1, BX
-	BZHIL        DX, BX, BX
-	KMOVW        BX, K1
-	VMOVUPS.Z    (CX), K1, Y13
-	VMOVAPS      Y5, Y14
-	VMOVAPS      Y9, Y9
-	VMINPS       Y13, Y1, Y1
-	VMAXPS       Y1, Y0, Y0
-	VFMADD231PS  Y4, Y0, Y14
-	VSUBPS       Y5, Y14, Y1
-	VMINPS       Y14, Y2, Y2
-	VSUBPS       Y2, Y14, Y4
-	VPSLLD       $0x17, Y2, Y2
-	VFNMADD231PS Y6, Y1, Y0
-	VMOVAPS      Y2, Y5
-	VADDPS       Y3, Y4, Y3
-	VFNMADD231PS Y7, Y1, Y0
-	VFMADD231PS  Y8, Y0, Y9
-	VMULPS       Y0, Y0, Y1
-	VFMADD213PS  Y10, Y0, Y9
-	VFMADD213PS  Y11, Y0, Y9
-	VFMADD213PS  Y12, Y0, Y9
-	VFMADD231PS  Y1, Y9, Y0
-	VFMADD231PS  Y2, Y0, Y5
-	VMULPS       Y3, Y5, Y0
-	VMOVUPS      Y0, K1, (AX)
-	JMP          done7
+	TESTQ             DX, DX
+	JEQ               done5
+	CMPQ              DX, $+9
+	JGE               more6
+	CMPQ              DX, $+8
+	JEQ               half8
+	MOVL              $-1, BX
+	BZHIL             DX, BX, BX
+	KMOVW             BX, K1
+	VMOVUPS.Z         (CX), K1, Y4
+	VPBROADCASTD      constantsAVX512<>+20(SB), Y5
+	VPBROADCASTD      constantsAVX512<>+76(SB), Y6
+	VMINPS            Y4, Y1, Y1
+	VMAXPS            Y1, Y0, Y0
+	VFMADD231PS.BCST  constantsAVX512<>+56(SB), Y0, Y5
+	VSUBPS.BCST       constantsAVX512<>+20(SB), Y5, Y1
+	VMINPS            Y5, Y2, Y2
+	VSUBPS            Y2, Y5, Y4
+	VPSLLD            $0x17, Y2, Y2
+	VFNMADD231PS.BCST constantsAVX512<>+64(SB), Y1, Y0
+	VMOVAPS           Y2, Y5
+	VADDPS            Y3, Y4, Y3
+	VFNMADD231PS.BCST constantsAVX512<>+68(SB), Y1, Y0
+	VFMADD231PS.BCST  constantsAVX512<>+100(SB), Y0, Y6
+	VMULPS            Y0, Y0, Y1
+	VFMADD213PS.BCST  constantsAVX512<>+104(SB), Y0, Y6
+	VFMADD213PS.BCST  constantsAVX512<>+84(SB), Y0, Y6
+	VFMADD213PS.BCST  constantsAVX512<>+108(SB), Y0, Y6
+	VFMADD231PS       Y1, Y6, Y0
+	VFMADD231PS       Y2, Y0, Y5
+	VMULPS            Y3, Y5, Y0
+	VMOVUPS           Y0, K1, (AX)
+	JMP               done7
 
 half8:
-	VMOVUPS      (CX), Y13
-	VMOVAPS      Y5, Y14
-	VMOVAPS      Y9, Y9
-	VMINPS       Y13, Y1, Y1
-	VMAXPS       Y1, Y0, Y0
-	VFMADD231PS  Y4, Y0, Y14
-	VSUBPS       Y5, Y14, Y1
-	VMINPS       Y14, Y2, Y2
-	VSUBPS       Y2, Y14, Y4
-	VPSLLD       $0x17, Y2, Y2
-	VFNMADD231PS Y6, Y1, Y0
-	VMOVAPS      Y2, Y5
-	VADDPS       Y3, Y4, Y3
-	VFNMADD231PS Y7, Y1, Y0
-	VFMADD231PS  Y8, Y0, Y9
-	VMULPS       Y0, Y0, Y1
-	VFMADD213PS  Y10, Y0, Y9
-	VFMADD213PS  Y11, Y0, Y9
-	VFMADD213PS  Y12, Y0, Y9
-	VFMADD231PS  Y1, Y9, Y0
-	VFMADD231PS  Y2, Y0, Y5
-	VMULPS       Y3, Y5, Y0
-	VMOVUPS      Y0, (AX)
-	JMP          done7
+	VMOVUPS           (CX), Y4
+	VPBROADCASTD      constantsAVX512<>+20(SB), Y5
+	VPBROADCASTD      constantsAVX512<>+76(SB), Y6
+	VMINPS            Y4, Y1, Y1
+	VMAXPS            Y1, Y0, Y0
+	VFMADD231PS.BCST  constantsAVX512<>+56(SB), Y0, Y5
+	VSUBPS.BCST       constantsAVX512<>+20(SB), Y5, Y1
+	VMINPS            Y5, Y2, Y2
+	VSUBPS            Y2, Y5, Y4
+	VPSLLD            $0x17, Y2, Y2
+	VFNMADD231PS.BCST constantsAVX512<>+64(SB), Y1, Y0
+	VMOVAPS           Y2, Y5
+	VADDPS            Y3, Y4, Y3
+	VFNMADD231PS.BCST constantsAVX512<>+68(SB), Y1, Y0
+	VFMADD231PS.BCST  constantsAVX512<>+100(SB), Y0, Y6
+	VMULPS            Y0, Y0, Y1
+	VFMADD213PS.BCST  constantsAVX512<>+104(SB), Y0, Y6
+	VFMADD213PS.BCST  constantsAVX512<>+84(SB), Y0, Y6
+	VFMADD213PS.BCST  constantsAVX512<>+108(SB), Y0, Y6
+	VFMADD231PS       Y1, Y6, Y0
+	VFMADD231PS       Y2, Y0, Y5
+	VMULPS            Y3, Y5, Y0
+	VMOVUPS           Y0, (AX)
+	JMP               done7
 
 more6:
-	MOVL         $-1, BX
-	BZHIL        DX, BX, BX
-	KMOVW        BX, K1
-	VMOVUPS.Z    (CX), K1, Z13
-	VMOVAPS      Z5, Z14
-	VMOVAPS      Z9, Z9
-	VMINPS       Z13, Z1, Z1
-	VMAXPS       Z1, Z0, Z0
-	VFMADD231PS  Z4, Z0, Z14
-	VSUBPS       Z5, Z14, Z1
-	VMINPS       Z14, Z2, Z2
-	VSUBPS       Z2, Z14, Z4
-	VPSLLD       $0x17, Z2, Z2
-	VFNMADD231PS Z6, Z1, Z0
-	VMOVAPS      Z2, Z5
-	VADDPS       Z3, Z4, Z3
-	VFNMADD231PS Z7, Z1, Z0
-	VFMADD231PS  Z8, Z0, Z9
-	VMULPS       Z0, Z0, Z1
-	VFMADD213PS  Z10, Z0, Z9
-	VFMADD213PS  Z11, Z0, Z9
-	VFMADD213PS  Z12, Z0, Z9
-	VFMADD231PS  Z1, Z9, Z0
-	VFMADD231PS  Z2, Z0, Z5
-	VMULPS       Z3, Z5, Z0
-	VMOVUPS      Z0, K1, (AX)
+	MOVL              $-1, BX
+	BZHIL             DX, BX, BX
+	KMOVW             BX, K1
+	VMOVUPS.Z         (CX), K1, Z4
+	VPBROADCASTD      constantsAVX512<>+20(SB), Z5
+	VPBROADCASTD      constantsAVX512<>+76(SB), Z6
+	VMINPS            Z4, Z1, Z1
+	VMAXPS            Z1, Z0, Z0
+	VFMADD231PS.BCST  constantsAVX512<>+56(SB), Z0, Z5
+	VSUBPS.BCST       constantsAVX512<>+20(SB), Z5, Z1
+	VMINPS            Z5, Z2, Z2
+	VSUBPS            Z2, Z5, Z4
+	VPSLLD            $0x17, Z2, Z2
+	VFNMADD231PS.BCST constantsAVX512<>+64(SB), Z1, Z0
+	VMOVAPS           Z2, Z5
+	VADDPS            Z3, Z4, Z3
+	VFNMADD231PS.BCST constantsAVX512<>+68(SB), Z1, Z0
+	VFMADD231PS.BCST  constantsAVX512<>+100(SB), Z0, Z6
+	VMULPS            Z0, Z0, Z1
+	VFMADD213PS.BCST  constantsAVX512<>+104(SB), Z0, Z6
+	VFMADD213PS.BCST  constantsAVX512<>+84(SB), Z0, Z6
+	VFMADD213PS.BCST  constantsAVX512<>+108(SB), Z0, Z6
+	VFMADD231PS       Z1, Z6, Z0
+	VFMADD231PS       Z2, Z0, Z5
+	VMULPS            Z3, Z5, Z0
+	VMOVUPS           Z0, K1, (AX)
 
 done7:
 done5:
