@@ -36,17 +36,17 @@ var models = map[string]struct {
 	cores []core
 }{
 	"AVX512": {2, []core{
-		{"Skylake-X", "skylake-avx512", 2, 90, 1.4}, // a window of 224 instructions
+		{"Skylake-X", "skylake-avx512", 2, 90, 1.25}, // a window of 224 instructions
 		{"Zen 4", "znver4", 1, 79, 1.1},
 	}},
 	"AVX2": {1, []core{
-		{"Skylake-X", "skylake-avx512", 2, 90, 1.55},
-		{"Zen 3", "znver3", 2, 90, 1.5},
-		{"Zen 4", "znver4", 2, 90, 1.5},
+		{"Skylake-X", "skylake-avx512", 2, 90, 1.3},
+		{"Zen 3", "znver3", 2, 90, 1.3},
+		{"Zen 4", "znver4", 2, 90, 1.3},
 	}},
 	"NEON": {1, []core{
 		{"Neoverse N1", "neoverse-n1", 2, 90, 1.1},
-		{"Neoverse V1", "neoverse-v1", 4, 90, 1.2},
+		{"Neoverse V1", "neoverse-v1", 4, 90, 1.1},
 		{"Neoverse V2", "neoverse-v2", 4, 90, 1.1},
 	}},
 }
