@@ -5,7 +5,7 @@
 #include "textflag.h"
 
 // func squaresAroundAVX2(out *float32, x *float32, n int, mean float32)
-// Requires: AVX, AVX2, FMA3
+// Requires: AVX, FMA3
 TEXT ·squaresAroundAVX2(SB), NOSPLIT, $328-28
 	// Flush subnormals to zero.
 	VSTMXCSR 4(SP)
@@ -19,7 +19,7 @@ restore:
 	RET
 
 start:
-	VPBROADCASTD mean+24(FP), Y0
+	VBROADCASTSS mean+24(FP), Y0
 	MOVQ         x+8(FP), AX
 	MOVQ         n+16(FP), CX
 	LEAQ         71(SP), DX
@@ -306,7 +306,7 @@ done3:
 	JMP        restore
 
 // func layerNormAVX2(y *float32, hat *float32, x *float32, gain *float32, shift *float32, n int, mean float32, rstd float32)
-// Requires: AVX, AVX2, FMA3
+// Requires: AVX, FMA3
 TEXT ·layerNormAVX2(SB), NOSPLIT, $8-56
 	// Flush subnormals to zero.
 	VSTMXCSR 4(SP)
@@ -320,8 +320,8 @@ restore:
 	RET
 
 start:
-	VPBROADCASTD mean+48(FP), Y0
-	VPBROADCASTD rstd+52(FP), Y1
+	VBROADCASTSS mean+48(FP), Y0
+	VBROADCASTSS rstd+52(FP), Y1
 	MOVQ         y+0(FP), AX
 	MOVQ         hat+8(FP), CX
 	MOVQ         x+16(FP), DX
@@ -443,7 +443,7 @@ done5:
 	JMP restore
 
 // func layerNormBackwardAVX2(dx *float32, dy *float32, hat *float32, gain *float32, n int, mean float32, meanHat float32, rstd float32)
-// Requires: AVX, AVX2, FMA3
+// Requires: AVX, FMA3
 TEXT ·layerNormBackwardAVX2(SB), NOSPLIT, $8-52
 	// Flush subnormals to zero.
 	VSTMXCSR 4(SP)
@@ -457,9 +457,9 @@ restore:
 	RET
 
 start:
-	VPBROADCASTD mean+40(FP), Y0
-	VPBROADCASTD meanHat+44(FP), Y1
-	VPBROADCASTD rstd+48(FP), Y2
+	VBROADCASTSS mean+40(FP), Y0
+	VBROADCASTSS meanHat+44(FP), Y1
+	VBROADCASTSS rstd+48(FP), Y2
 	MOVQ         dx+0(FP), AX
 	MOVQ         dy+8(FP), CX
 	MOVQ         hat+16(FP), DX
@@ -590,7 +590,7 @@ restore:
 	RET
 
 start:
-	VPBROADCASTD mean+24(FP), Z0
+	VBROADCASTSS mean+24(FP), Z0
 	MOVQ         x+8(FP), AX
 	MOVQ         n+16(FP), CX
 	LEAQ         71(SP), DX
@@ -829,8 +829,8 @@ restore:
 	RET
 
 start:
-	VPBROADCASTD mean+48(FP), Z0
-	VPBROADCASTD rstd+52(FP), Z1
+	VBROADCASTSS mean+48(FP), Z0
+	VBROADCASTSS rstd+52(FP), Z1
 	MOVQ         y+0(FP), AX
 	MOVQ         hat+8(FP), CX
 	MOVQ         x+16(FP), DX
@@ -926,9 +926,9 @@ restore:
 	RET
 
 start:
-	VPBROADCASTD mean+40(FP), Z0
-	VPBROADCASTD meanHat+44(FP), Z1
-	VPBROADCASTD rstd+48(FP), Z2
+	VBROADCASTSS mean+40(FP), Z0
+	VBROADCASTSS meanHat+44(FP), Z1
+	VBROADCASTSS rstd+48(FP), Z2
 	MOVQ         dx+0(FP), AX
 	MOVQ         dy+8(FP), CX
 	MOVQ         hat+16(FP), DX

@@ -2178,7 +2178,7 @@ done3:
 	JMP restore
 
 // func clipAVX2(x *float32, n int, lo float32, hi float32)
-// Requires: AVX, AVX2
+// Requires: AVX
 TEXT ·clipAVX2(SB), NOSPLIT, $8-24
 	// Flush subnormals to zero.
 	VSTMXCSR 4(SP)
@@ -2192,8 +2192,8 @@ restore:
 	RET
 
 start:
-	VPBROADCASTD lo+16(FP), Y0
-	VPBROADCASTD hi+20(FP), Y1
+	VBROADCASTSS lo+16(FP), Y0
+	VBROADCASTSS hi+20(FP), Y1
 	MOVQ         x+0(FP), AX
 	MOVQ         n+8(FP), CX
 
@@ -3732,8 +3732,8 @@ restore:
 	RET
 
 start:
-	VPBROADCASTD lo+16(FP), Z0
-	VPBROADCASTD hi+20(FP), Z1
+	VBROADCASTSS lo+16(FP), Z0
+	VBROADCASTSS hi+20(FP), Z1
 	MOVQ         x+0(FP), AX
 	MOVQ         n+8(FP), CX
 

@@ -725,7 +725,7 @@ restore:
 	RET
 
 start:
-	VPBROADCASTD top+32(FP), Y0
+	VBROADCASTSS top+32(FP), Y0
 	MOVQ         dst+8(FP), AX
 	MOVQ         src+16(FP), CX
 	MOVQ         n+24(FP), DX
@@ -1043,7 +1043,7 @@ restore:
 	RET
 
 start:
-	VPBROADCASTD top+24(FP), Y0
+	VBROADCASTSS top+24(FP), Y0
 	MOVQ         src+8(FP), AX
 	MOVQ         n+16(FP), CX
 	LEAQ         71(SP), DX
@@ -2034,7 +2034,7 @@ restore:
 	RET
 
 start:
-	VPBROADCASTD top+32(FP), Z0
+	VBROADCASTSS top+32(FP), Z0
 	MOVQ         dst+8(FP), AX
 	MOVQ         src+16(FP), CX
 	MOVQ         n+24(FP), DX
@@ -2317,7 +2317,7 @@ restore:
 	RET
 
 start:
-	VPBROADCASTD top+24(FP), Z0
+	VBROADCASTSS top+24(FP), Z0
 	MOVQ         src+8(FP), AX
 	MOVQ         n+16(FP), CX
 	LEAQ         71(SP), DX

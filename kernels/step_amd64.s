@@ -126,7 +126,7 @@ done8:
 	SUBQ         DI, DX
 	ADDQ         SI, DX
 	MOVQ         16(AX), DI
-	VPBROADCASTD (DI), Y6
+	VBROADCASTSS (DI), Y6
 	VMOVUPS      (SI), Y7
 	VFMADD231PS  (DX), Y6, Y7
 	VADDPS       Y7, Y2, Y2
@@ -412,7 +412,7 @@ done25:
 	SUBQ         R9, R8
 	ADDQ         SI, R8
 	MOVQ         16(AX), R9
-	VPBROADCASTD (R9), Y10
+	VBROADCASTSS (R9), Y10
 	VMOVUPS      (SI), Y11
 	VFMADD231PS  (R8), Y10, Y11
 	VADDPS       Y11, Y2, Y2
@@ -648,7 +648,7 @@ done38:
 	SUBQ         DI, DX
 	ADDQ         SI, DX
 	MOVQ         16(AX), DI
-	VPBROADCASTD (DI), Y14
+	VBROADCASTSS (DI), Y14
 	VMOVUPS      (SI), Y15
 	VFMADD231PS  (DX), Y14, Y15
 	VADDPS       Y15, Y2, Y2
@@ -831,7 +831,7 @@ done49:
 	SUBQ         R8, DI
 	ADDQ         SI, DI
 	MOVQ         16(AX), R8
-	VPBROADCASTD (R8), Y6
+	VBROADCASTSS (R8), Y6
 	VMOVUPS      (SI), Y7
 	VFMADD231PS  (DI), Y6, Y7
 	VADDPS       Y7, Y2, Y2
@@ -1892,7 +1892,7 @@ done71:
 
 one68:
 	MOVQ         408(AX), CX
-	VPBROADCASTD (CX), Y2
+	VBROADCASTSS (CX), Y2
 	MOVQ         424(AX), CX
 	MOVQ         416(AX), DX
 	MOVQ         360(AX), BX
@@ -2111,7 +2111,7 @@ done8:
 	SUBQ         DI, DX
 	ADDQ         SI, DX
 	MOVQ         16(AX), DI
-	VPBROADCASTD (DI), Y6
+	VBROADCASTSS (DI), Y6
 	VMOVUPS      (SI), Y7
 	VFMADD231PS  (DX), Y6, Y7
 	VADDPS       Y7, Y2, Y2
@@ -2408,7 +2408,7 @@ done25:
 	SUBQ         R9, R8
 	ADDQ         SI, R8
 	MOVQ         16(AX), R9
-	VPBROADCASTD (R9), Y10
+	VBROADCASTSS (R9), Y10
 	VMOVUPS      (SI), Y11
 	VFMADD231PS  (R8), Y10, Y11
 	VADDPS       Y11, Y2, Y2
@@ -2644,7 +2644,7 @@ done38:
 	SUBQ         DI, DX
 	ADDQ         SI, DX
 	MOVQ         16(AX), DI
-	VPBROADCASTD (DI), Y14
+	VBROADCASTSS (DI), Y14
 	VMOVUPS      (SI), Y15
 	VFMADD231PS  (DX), Y14, Y15
 	VADDPS       Y15, Y2, Y2
@@ -2827,7 +2827,7 @@ done49:
 	SUBQ         R8, DI
 	ADDQ         SI, DI
 	MOVQ         16(AX), R8
-	VPBROADCASTD (R8), Y6
+	VBROADCASTSS (R8), Y6
 	VMOVUPS      (SI), Y7
 	VFMADD231PS  (DI), Y6, Y7
 	VADDPS       Y7, Y2, Y2
@@ -3995,11 +3995,11 @@ done7:
 
 	// Reset gate and update gate. New gate. h of the units before.
 	VMOVUPS      (DI), Y7
-	VPBROADCASTD (CX), Y6
+	VBROADCASTSS (CX), Y6
 	VMOVUPS      constantsAVX2<>+256(SB), Y8
 	VMOVUPS      constantsAVX2<>+544(SB), Y9
 	VMOVUPS      64(DI), Y11
-	VPBROADCASTD (CX), Y10
+	VBROADCASTSS (CX), Y10
 	VMOVUPS      constantsAVX2<>+256(SB), Y12
 	VMOVUPS      constantsAVX2<>+544(SB), Y13
 	VFMADD231PS  (SI), Y6, Y7
@@ -4022,7 +4022,7 @@ done7:
 	VMOVUPS      128(DI), Y4
 	VFMADD231PS  constantsAVX2<>+96(SB), Y10, Y6
 	VFMADD231PS  constantsAVX2<>+512(SB), Y3, Y9
-	VPBROADCASTD (CX), Y10
+	VBROADCASTSS (CX), Y10
 	VFMADD231PS  constantsAVX2<>+512(SB), Y6, Y13
 	VFMADD213PS  constantsAVX2<>+576(SB), Y3, Y9
 	VFMADD231PS  128(SI), Y10, Y4
@@ -4656,9 +4656,9 @@ done45:
 
 	// Reset gate and update gate.
 	VMOVUPS      (R9), Y4
-	VPBROADCASTD (DX), Y3
+	VBROADCASTSS (DX), Y3
 	VMOVUPS      64(R9), Y9
-	VPBROADCASTD (DX), Y8
+	VBROADCASTSS (DX), Y8
 	VMOVUPS      (SI), Y5
 	VMOVUPS      64(SI), Y10
 	VMOVUPS      constantsAVX2<>+256(SB), Y6
@@ -4696,9 +4696,9 @@ done45:
 
 	// New gate. Reset gate and update gate.
 	VMOVUPS      32(R9), Y6
-	VPBROADCASTD (DX), Y4
+	VBROADCASTSS (DX), Y4
 	VMOVUPS      96(R9), Y11
-	VPBROADCASTD (DX), Y5
+	VBROADCASTSS (DX), Y5
 	VMOVUPS      32(SI), Y8
 	VMOVUPS      constantsAVX2<>+256(SB), Y9
 	VMOVUPS      constantsAVX2<>+544(SB), Y10
@@ -4709,7 +4709,7 @@ done45:
 	VMOVUPS      constantsAVX2<>+480(SB), Y4
 	VMOVUPS      128(R9), Y5
 	VDIVPS       Y7, Y3, Y3
-	VPBROADCASTD (DX), Y7
+	VBROADCASTSS (DX), Y7
 	VADDPS       Y8, Y6, Y6
 	VADDPS       Y13, Y11, Y11
 	VMOVUPS      128(SI), Y8
@@ -4750,7 +4750,7 @@ loop52:
 	// h of the units before. New gate. Reset gate and update gate.
 	VMOVUPS      constantsAVX2<>+160(SB), Y3
 	VMOVUPS      192(R9), Y12
-	VPBROADCASTD (DX), Y9
+	VBROADCASTSS (DX), Y9
 	PREFETCHT0   (CX)
 	VMOVUPS      constantsAVX2<>+192(SB), Y6
 	VMOVUPS      constantsAVX2<>+224(SB), Y7
@@ -4780,7 +4780,7 @@ loop52:
 	VFMADD213PS  constantsAVX2<>+352(SB), Y7, Y5
 	VFMADD213PS  constantsAVX2<>+480(SB), Y7, Y8
 	PREFETCHT0   448(CX)
-	VPBROADCASTD (DX), Y7
+	VBROADCASTSS (DX), Y7
 	VMULPS       Y5, Y3, Y3
 	VMOVUPS      256(SI), Y5
 	PREFETCHT0   512(CX)
@@ -4828,7 +4828,7 @@ loop52:
 	VSUBPS       Y5, Y8, Y8
 	VFMADD213PS  constantsAVX2<>+480(SB), Y9, Y6
 	PREFETCHT0   1216(CX)
-	VPBROADCASTD (DX), Y9
+	VBROADCASTSS (DX), Y9
 	VFMADD213PS  constantsAVX2<>+608(SB), Y13, Y3
 	VFMADD231PS  Y8, Y4, Y5
 	PREFETCHT0   1280(CX)
@@ -4845,7 +4845,7 @@ loop52:
 	// h of the units before. New gate. Reset gate and update gate.
 	VMOVUPS      constantsAVX2<>+160(SB), Y9
 	VMOVUPS      224(R9), Y5
-	VPBROADCASTD (DX), Y10
+	VBROADCASTSS (DX), Y10
 	PREFETCHT0   1472(CX)
 	VMOVUPS      constantsAVX2<>+192(SB), Y8
 	VMOVUPS      constantsAVX2<>+224(SB), Y4
@@ -4863,7 +4863,7 @@ loop52:
 	VFMADD231PS  Y8, Y8, Y4
 	VADDPS       Y7, Y5, Y7
 	PREFETCHT0   1728(CX)
-	VPBROADCASTD (DX), Y5
+	VBROADCASTSS (DX), Y5
 	VMINPS       Y7, Y0, Y7
 	VFMADD231PS  constantsAVX2<>+384(SB), Y4, Y13
 	PREFETCHT0   1792(CX)
@@ -4917,7 +4917,7 @@ loop52:
 	PREFETCHT0   2560(CX)
 	VMOVUPS      320(R9), Y13
 	VFMADD213PS  constantsAVX2<>+480(SB), Y12, Y7
-	VPBROADCASTD (DX), Y12
+	VBROADCASTSS (DX), Y12
 	PREFETCHT0   2624(CX)
 	VFMADD213PS  constantsAVX2<>+576(SB), Y10, Y8
 	VFMADD213PS  constantsAVX2<>+480(SB), Y14, Y7
@@ -4968,7 +4968,7 @@ done53:
 	VDIVPS       Y10, Y12, Y10
 	VMOVUPS      160(R9), Y12
 	VDIVPS       Y11, Y13, Y11
-	VPBROADCASTD (DX), Y13
+	VBROADCASTSS (DX), Y13
 	VMAXPS       Y3, Y6, Y3
 	VMOVUPS      160(SI), Y6
 	VFMADD231PS  Y3, Y3, Y7
@@ -5030,12 +5030,12 @@ done51:
 loop54:
 	// Reset gate and update gate. New gate. h of the units before.
 	VMOVUPS      (R9), Y4
-	VPBROADCASTD (DX), Y3
+	VBROADCASTSS (DX), Y3
 	VMOVUPS      (SI), Y5
 	VMOVUPS      constantsAVX2<>+256(SB), Y6
 	VMOVUPS      constantsAVX2<>+544(SB), Y7
 	VMOVUPS      64(R9), Y9
-	VPBROADCASTD (DX), Y8
+	VBROADCASTSS (DX), Y8
 	VMOVUPS      64(SI), Y10
 	VMOVUPS      constantsAVX2<>+256(SB), Y11
 	VMOVUPS      constantsAVX2<>+544(SB), Y12
@@ -5062,7 +5062,7 @@ loop54:
 	VMOVUPS      128(R9), Y13
 	VFMADD231PS  constantsAVX2<>+512(SB), Y5, Y12
 	VFMADD213PS  constantsAVX2<>+576(SB), Y3, Y7
-	VPBROADCASTD (DX), Y9
+	VBROADCASTSS (DX), Y9
 	VFMADD213PS  constantsAVX2<>+576(SB), Y5, Y12
 	VFMADD213PS  constantsAVX2<>+608(SB), Y3, Y7
 	VFMADD231PS  128(R8), Y9, Y13
@@ -5119,12 +5119,12 @@ done55:
 
 	// Reset gate and update gate. New gate. h of the units before.
 	VMASKMOVPS   (R9), Y3, Y5
-	VPBROADCASTD (DX), Y4
+	VBROADCASTSS (DX), Y4
 	VMASKMOVPS   (SI), Y3, Y6
 	VMOVUPS      constantsAVX2<>+256(SB), Y7
 	VMOVUPS      constantsAVX2<>+544(SB), Y8
 	VMASKMOVPS   64(R9), Y3, Y10
-	VPBROADCASTD (DX), Y9
+	VBROADCASTSS (DX), Y9
 	VMASKMOVPS   64(SI), Y3, Y11
 	VMOVUPS      constantsAVX2<>+256(SB), Y12
 	VMOVUPS      constantsAVX2<>+544(SB), Y13
@@ -5147,7 +5147,7 @@ done55:
 	VPSLLD       $0x17, Y12, Y12
 	VFMADD231PS  constantsAVX2<>+96(SB), Y5, Y4
 	VMASKMOVPS   128(R9), Y3, Y15
-	VPBROADCASTD (DX), Y5
+	VBROADCASTSS (DX), Y5
 	VFMADD231PS  constantsAVX2<>+96(SB), Y11, Y9
 	VFMADD231PS  constantsAVX2<>+512(SB), Y4, Y8
 	VFMADD231PS  constantsAVX2<>+512(SB), Y9, Y13
@@ -5941,7 +5941,7 @@ done73:
 
 one70:
 	MOVQ         408(AX), CX
-	VPBROADCASTD (CX), Y3
+	VBROADCASTSS (CX), Y3
 	MOVQ         424(AX), CX
 	MOVQ         416(AX), DX
 	MOVQ         360(AX), BX
@@ -9204,7 +9204,7 @@ done8:
 	SUBQ         DI, DX
 	ADDQ         SI, DX
 	MOVQ         16(AX), DI
-	VPBROADCASTD (DI), Z20
+	VBROADCASTSS (DI), Z20
 	VMOVUPS      (SI), Z21
 	VFMADD231PS  (DX), Z20, Z21
 	VADDPS       Z21, Z16, Z16
@@ -9498,7 +9498,7 @@ done26:
 	SUBQ         R9, R8
 	ADDQ         SI, R8
 	MOVQ         16(AX), R9
-	VPBROADCASTD (R9), Z24
+	VBROADCASTSS (R9), Z24
 	VMOVUPS      (SI), Z25
 	VFMADD231PS  (R8), Z24, Z25
 	VADDPS       Z25, Z16, Z16
@@ -9661,7 +9661,7 @@ done38:
 	SUBQ         R9, R8
 	ADDQ         SI, R8
 	MOVQ         16(AX), R9
-	VPBROADCASTD (R9), Z20
+	VBROADCASTSS (R9), Z20
 	VMOVUPS      (SI), Z21
 	VFMADD231PS  (R8), Z20, Z21
 	VADDPS       Z21, Z16, Z16
@@ -9849,7 +9849,7 @@ done51:
 	SUBQ         DI, DX
 	ADDQ         SI, DX
 	MOVQ         16(AX), DI
-	VPBROADCASTD (DI), Z24
+	VBROADCASTSS (DI), Z24
 	VMOVUPS      (SI), Z25
 	VFMADD231PS  (DX), Z24, Z25
 	VADDPS       Z25, Z16, Z16
@@ -10016,7 +10016,7 @@ done62:
 	SUBQ         R8, DI
 	ADDQ         SI, DI
 	MOVQ         16(AX), R8
-	VPBROADCASTD (R8), Z20
+	VBROADCASTSS (R8), Z20
 	VMOVUPS      (SI), Y21
 	VFMADD231PS  (DI), Y20, Y21
 	VADDPS       Y21, Y16, Y16
@@ -10742,7 +10742,7 @@ done81:
 
 one76:
 	MOVQ         408(AX), CX
-	VPBROADCASTD (CX), Z16
+	VBROADCASTSS (CX), Z16
 	MOVQ         424(AX), CX
 	MOVQ         416(AX), DX
 	MOVQ         360(AX), BX
@@ -11017,7 +11017,7 @@ done8:
 	SUBQ         DI, DX
 	ADDQ         SI, DX
 	MOVQ         16(AX), DI
-	VPBROADCASTD (DI), Z20
+	VBROADCASTSS (DI), Z20
 	VMOVUPS      (SI), Z21
 	VFMADD231PS  (DX), Z20, Z21
 	VADDPS       Z21, Z16, Z16
@@ -11322,7 +11322,7 @@ done26:
 	SUBQ         R9, R8
 	ADDQ         SI, R8
 	MOVQ         16(AX), R9
-	VPBROADCASTD (R9), Z24
+	VBROADCASTSS (R9), Z24
 	VMOVUPS      (SI), Z25
 	VFMADD231PS  (R8), Z24, Z25
 	VADDPS       Z25, Z16, Z16
@@ -11485,7 +11485,7 @@ done38:
 	SUBQ         R9, R8
 	ADDQ         SI, R8
 	MOVQ         16(AX), R9
-	VPBROADCASTD (R9), Z20
+	VBROADCASTSS (R9), Z20
 	VMOVUPS      (SI), Z21
 	VFMADD231PS  (R8), Z20, Z21
 	VADDPS       Z21, Z16, Z16
@@ -11673,7 +11673,7 @@ done51:
 	SUBQ         DI, DX
 	ADDQ         SI, DX
 	MOVQ         16(AX), DI
-	VPBROADCASTD (DI), Z24
+	VBROADCASTSS (DI), Z24
 	VMOVUPS      (SI), Z25
 	VFMADD231PS  (DX), Z24, Z25
 	VADDPS       Z25, Z16, Z16
@@ -11840,7 +11840,7 @@ done62:
 	SUBQ         R8, DI
 	ADDQ         SI, DI
 	MOVQ         16(AX), R8
-	VPBROADCASTD (R8), Z20
+	VBROADCASTSS (R8), Z20
 	VMOVUPS      (SI), Y21
 	VFMADD231PS  (DI), Y20, Y21
 	VADDPS       Y21, Y16, Y16
@@ -12765,13 +12765,13 @@ done7:
 
 	// Reset gate and update gate. New gate. h of the units before.
 	VMOVUPS          (DI), Z21
-	VPBROADCASTD     (CX), Z20
+	VBROADCASTSS     (CX), Z20
 	VMOVAPS          Z7, Z22
 	VPBROADCASTD     constantsAVX512<>+68(SB), Z23
 	VMOVUPS          64(DI), Z25
-	VPBROADCASTD     (CX), Z24
+	VBROADCASTSS     (CX), Z24
 	VMOVUPS          128(DI), Z29
-	VPBROADCASTD     (CX), Z28
+	VBROADCASTSS     (CX), Z28
 	VMOVAPS          Z7, Z26
 	VPBROADCASTD     constantsAVX512<>+68(SB), Z27
 	VMOVAPS          Z6, Z30
@@ -13509,17 +13509,17 @@ done56:
 
 	// Reset gate and update gate. New gate.
 	VMOVUPS          (R9), Z18
-	VPBROADCASTD     (DX), Z17
+	VBROADCASTSS     (DX), Z17
 	VMOVUPS          (SI), Z19
 	VMOVUPS          64(R9), Z23
-	VPBROADCASTD     (DX), Z22
+	VBROADCASTSS     (DX), Z22
 	VMOVUPS          64(SI), Z24
 	VMOVAPS          Z7, Z20
 	VMOVAPS          Z7, Z25
 	VPBROADCASTD     constantsAVX512<>+68(SB), Z21
 	VPBROADCASTD     constantsAVX512<>+68(SB), Z26
 	VMOVUPS          128(R9), Z28
-	VPBROADCASTD     (DX), Z27
+	VBROADCASTSS     (DX), Z27
 	VFMADD231PS      (R8), Z17, Z18
 	VMOVUPS          128(SI), Z17
 	VFMADD231PS      64(R8), Z22, Z23
@@ -13560,11 +13560,11 @@ done56:
 loop63:
 	// h of the units before. Reset gate and update gate. New gate.
 	VMOVUPS          192(R9), Z18
-	VPBROADCASTD     (DX), Z17
+	VBROADCASTSS     (DX), Z17
 	VMOVUPS          192(SI), Z20
 	PREFETCHT0       (CX)
 	VMOVUPS          256(R9), Z23
-	VPBROADCASTD     (DX), Z22
+	VBROADCASTSS     (DX), Z22
 	VMOVUPS          256(SI), Z24
 	PREFETCHT0       64(CX)
 	VMOVAPS          Z7, Z21
@@ -13633,7 +13633,7 @@ loop63:
 	PREFETCHT0       1088(CX)
 	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z20, Z27
 	VSUBPS           Z18, Z23, Z20
-	VPBROADCASTD     (DX), Z23
+	VBROADCASTSS     (DX), Z23
 	PREFETCHT0       1152(CX)
 	VFMADD213PS.BCST constantsAVX512<>+60(SB), Z24, Z26
 	VFMADD213PS      Z15, Z21, Z27
@@ -13708,15 +13708,15 @@ done62:
 
 	// Reset gate and update gate. New gate. h of the units before.
 	VMOVUPS.Z        (R9), K1, Y18
-	VPBROADCASTD     (DX), Y17
+	VBROADCASTSS     (DX), Y17
 	VMOVUPS.Z        (SI), K1, Y19
 	VMOVAPS          Y7, Y20
 	VPBROADCASTD     constantsAVX512<>+68(SB), Y21
 	VMOVUPS.Z        64(R9), K1, Y23
-	VPBROADCASTD     (DX), Y22
+	VBROADCASTSS     (DX), Y22
 	VMOVUPS.Z        64(SI), K1, Y24
 	VMOVUPS.Z        128(R9), K1, Y29
-	VPBROADCASTD     (DX), Y28
+	VBROADCASTSS     (DX), Y28
 	VMOVUPS.Z        128(SI), K1, Y27
 	VMOVAPS          Y7, Y25
 	VPBROADCASTD     constantsAVX512<>+68(SB), Y26
@@ -13778,15 +13778,15 @@ done62:
 half68:
 	// Reset gate and update gate. New gate. h of the units before.
 	VMOVUPS          (R9), Y18
-	VPBROADCASTD     (DX), Y17
+	VBROADCASTSS     (DX), Y17
 	VMOVUPS          (SI), Y19
 	VMOVAPS          Y7, Y20
 	VPBROADCASTD     constantsAVX512<>+68(SB), Y21
 	VMOVUPS          64(R9), Y23
-	VPBROADCASTD     (DX), Y22
+	VBROADCASTSS     (DX), Y22
 	VMOVUPS          64(SI), Y24
 	VMOVUPS          128(R9), Y29
-	VPBROADCASTD     (DX), Y28
+	VBROADCASTSS     (DX), Y28
 	VMOVUPS          128(SI), Y27
 	VMOVAPS          Y7, Y25
 	VPBROADCASTD     constantsAVX512<>+68(SB), Y26
@@ -13852,15 +13852,15 @@ more66:
 
 	// Reset gate and update gate. New gate. h of the units before.
 	VMOVUPS.Z        (R9), K1, Z18
-	VPBROADCASTD     (DX), Z17
+	VBROADCASTSS     (DX), Z17
 	VMOVUPS.Z        (SI), K1, Z19
 	VMOVAPS          Z7, Z20
 	VPBROADCASTD     constantsAVX512<>+68(SB), Z21
 	VMOVUPS.Z        64(R9), K1, Z23
-	VPBROADCASTD     (DX), Z22
+	VBROADCASTSS     (DX), Z22
 	VMOVUPS.Z        64(SI), K1, Z24
 	VMOVUPS.Z        128(R9), K1, Z29
-	VPBROADCASTD     (DX), Z28
+	VBROADCASTSS     (DX), Z28
 	VMOVUPS.Z        128(SI), K1, Z27
 	VMOVAPS          Z7, Z25
 	VPBROADCASTD     constantsAVX512<>+68(SB), Z26
@@ -14378,7 +14378,7 @@ done82:
 
 one77:
 	MOVQ         408(AX), CX
-	VPBROADCASTD (CX), Z17
+	VBROADCASTSS (CX), Z17
 	MOVQ         424(AX), CX
 	MOVQ         416(AX), DX
 	MOVQ         360(AX), BX

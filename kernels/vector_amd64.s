@@ -191,7 +191,7 @@ done5:
 	JMP restore
 
 // func scaleAVX2(dst *float32, x *float32, n int, alpha float32)
-// Requires: AVX, AVX2
+// Requires: AVX
 TEXT ·scaleAVX2(SB), NOSPLIT, $8-28
 	// Flush subnormals to zero.
 	VSTMXCSR 4(SP)
@@ -205,7 +205,7 @@ restore:
 	RET
 
 start:
-	VPBROADCASTD alpha+24(FP), Y0
+	VBROADCASTSS alpha+24(FP), Y0
 	MOVQ         dst+0(FP), AX
 	MOVQ         x+8(FP), CX
 	MOVQ         n+16(FP), DX
@@ -278,7 +278,7 @@ done5:
 	JMP restore
 
 // func axpyAVX2(dst *float32, x *float32, n int, alpha float32)
-// Requires: AVX, AVX2, FMA3
+// Requires: AVX, FMA3
 TEXT ·axpyAVX2(SB), NOSPLIT, $8-28
 	// Flush subnormals to zero.
 	VSTMXCSR 4(SP)
@@ -292,7 +292,7 @@ restore:
 	RET
 
 start:
-	VPBROADCASTD alpha+24(FP), Y0
+	VBROADCASTSS alpha+24(FP), Y0
 	MOVQ         dst+0(FP), AX
 	MOVQ         x+8(FP), CX
 	MOVQ         n+16(FP), DX
@@ -890,7 +890,7 @@ restore:
 	RET
 
 start:
-	VPBROADCASTD alpha+24(FP), Z0
+	VBROADCASTSS alpha+24(FP), Z0
 	MOVQ         dst+0(FP), AX
 	MOVQ         x+8(FP), CX
 	MOVQ         n+16(FP), DX
@@ -957,7 +957,7 @@ restore:
 	RET
 
 start:
-	VPBROADCASTD alpha+24(FP), Z0
+	VBROADCASTSS alpha+24(FP), Z0
 	MOVQ         dst+0(FP), AX
 	MOVQ         x+8(FP), CX
 	MOVQ         n+16(FP), DX

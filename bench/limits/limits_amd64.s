@@ -5,7 +5,7 @@
 #include "textflag.h"
 
 // func fmaAVX2(x float32, rounds int)
-// Requires: AVX, AVX2, FMA3
+// Requires: AVX, FMA3
 TEXT ·fmaAVX2(SB), NOSPLIT, $8-16
 	// Flush subnormals to zero.
 	VSTMXCSR 4(SP)
@@ -20,7 +20,7 @@ restore:
 
 start:
 	MOVQ         rounds+8(FP), AX
-	VPBROADCASTD x+0(FP), Y0
+	VBROADCASTSS x+0(FP), Y0
 	VXORPS       Y1, Y1, Y1
 	VXORPS       Y2, Y2, Y2
 	VXORPS       Y3, Y3, Y3
@@ -347,7 +347,7 @@ restore:
 
 start:
 	MOVQ         rounds+8(FP), AX
-	VPBROADCASTD x+0(FP), Z0
+	VBROADCASTSS x+0(FP), Z0
 	VPXORD       Z1, Z1, Z1
 	VPXORD       Z2, Z2, Z2
 	VPXORD       Z3, Z3, Z3
