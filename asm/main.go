@@ -37,8 +37,8 @@ type target struct {
 	unroll        int   // registers of a value in simple kernels
 	chains        int   // and of the functions that are one long chain
 	gateUnroll    int   // and in gates
-	gateStages    int   // of gates, some units ahead of others, at most
 	backUnroll    int   // and on the way back through them
+	gateStages    int   // most stages of gates, each some units ahead of the next
 	gateRegisters int   // that the gates of LSTM and GRU need, beside constants
 	stepRegisters int   // and whole steps
 	blocks        []int // by rows of a tile: the blocks of 16 columns that fit into the registers
@@ -58,9 +58,9 @@ const (
 // An fma every half cycle with a latency of 4 wants 8 accumulators at least, on
 // the largest arm64 cores 16; AVX2 has 16 registers, the others 32.
 var targets = []target{
-	{arch: "amd64", isa: vec.AVX2, gateStages: 3, unroll: 2, chains: 3, gateUnroll: 1, backUnroll: 2, gateRegisters: 13, stepRegisters: 14, blocks: []int{0, 4, 2, 2, 1, 1, 1}, pairs: lastPair},
-	{arch: "amd64", isa: vec.AVX512, gateStages: 2, unroll: 2, chains: 4, gateUnroll: 1, backUnroll: 1, gateRegisters: 14, stepRegisters: 16, blocks: []int{0, 4, 4, 4, 4, 4, 4}, pairs: allPairs},
-	{arch: "arm64", isa: vec.NEON, gateStages: 3, unroll: 3, chains: 3, gateUnroll: 2, backUnroll: 2, gateRegisters: 27, stepRegisters: 28, blocks: []int{0, 4, 2, 2, 1}},
+	{arch: "amd64", isa: vec.AVX2, unroll: 2, chains: 3, gateUnroll: 1, backUnroll: 2, gateStages: 3, gateRegisters: 13, stepRegisters: 14, blocks: []int{0, 4, 2, 2, 1, 1, 1}, pairs: lastPair},
+	{arch: "amd64", isa: vec.AVX512, unroll: 2, chains: 4, gateUnroll: 1, backUnroll: 1, gateStages: 2, gateRegisters: 14, stepRegisters: 16, blocks: []int{0, 4, 4, 4, 4, 4, 4}, pairs: allPairs},
+	{arch: "arm64", isa: vec.NEON, unroll: 3, chains: 3, gateUnroll: 2, backUnroll: 2, gateStages: 3, gateRegisters: 27, stepRegisters: 28, blocks: []int{0, 4, 2, 2, 1}},
 }
 
 // kernelsFolder and limitsFolder are those of the packages, below the root of

@@ -395,7 +395,7 @@ func (p matmul) someChains(gates, units, lo, hi int) {
 //go:noinline
 func (p matmul) manyChains(gates, units, lo, hi int) {
 	var copied [4 * block * copyStride]float32
-	var sums [2 * 4 * block * copyPanels * panelColumns]float32
+	var sums [2 * 4 * block * copyPanels * panelColumns]float32 // 128 KiB, the most that the compiler leaves on the stack
 	p.copied = Mat{copied[:], copyStride}
 	p.runTN(gates, units, lo, hi, p.sumsOfPanels(sums[:]))
 }

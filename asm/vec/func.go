@@ -420,14 +420,14 @@ func (f *Func) pipeline(unroll int, n GP, step, ahead int, stages []Stage) {
 	defer func() { f.slack = 0 }()
 	f.Branch(n, LT, ahead*step, done)
 	// turn emits the last stage of chunk i, the one before of the next, and so on, of
-	// those chunks that are within a range. Stage k takes v[k].
-	turn := func(i, first, end int, v, to [][]V) [][]V {
+	// those chunks that are from 0 to end. Stage k takes v[k].
+	turn := func(i, end int, v, to [][]V) [][]V {
 		next := make([][]V, len(stages)+1)
 		var keep []V
 		var parts []func()
 		for k := len(stages) - 1; k >= 0; k-- {
 			c := i + len(stages) - 1 - k
-			if c < first || c >= end {
+			if c < 0 || c >= end {
 				continue
 			}
 			parts = append(parts, func() {
@@ -446,16 +446,16 @@ func (f *Func) pipeline(unroll int, n GP, step, ahead int, stages []Stage) {
 	}
 	v := make([][]V, len(stages)+1)
 	for i := 1 - len(stages); i < 0; i++ {
-		v = turn(i, 0, ahead*chunks, v, nil)
+		v = turn(i, ahead*chunks, v, nil)
 	}
 	f.AddImm(n, -ahead*step)
 	begun := v // at the start of the loop
 	f.While(n, step, func() {
 		f.fetching(func() {
 			for i := range chunks - 1 {
-				v = turn(i, 0, always, v, nil)
+				v = turn(i, always, v, nil)
 			}
-			turn(chunks-1, 0, always, v, begun)
+			turn(chunks-1, always, v, begun)
 		})
 		f.advance(step)
 		f.skipGates()
@@ -463,7 +463,7 @@ func (f *Func) pipeline(unroll int, n GP, step, ahead int, stages []Stage) {
 	})
 	v = begun
 	for i := range ahead * chunks {
-		v = turn(i, 0, ahead*chunks, v, nil)
+		v = turn(i, ahead*chunks, v, nil)
 	}
 	for range ahead {
 		f.advance(step)
